@@ -1,0 +1,130 @@
+// Package grant obtains tokens: it is the only place that speaks to an authorization server.
+//
+// One file per grant, one for client authentication, one ([Classify]) that decides what an answer means. The invariants:
+// a secret is sent to the token endpoint it was stored for and nowhere else (no redirect is followed, no request is
+// repeated by the transport); an answer is bounded in size and time; an error never carries a body or a secret.
+// What is not here: when to renew, which is the broker's, and where credentials are kept, which is the keystore's.
+package grant
+
+import (
+	"time"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/keystore"
+)
+
+// Method is a token_endpoint_auth_method (RFC 7591 §2, OpenID Connect Core §9).
+type Method string
+
+// The methods this version can use.
+const (
+	ClientSecretBasic Method = "client_secret_basic"
+	ClientSecretPost  Method = "client_secret_post"
+	ClientSecretJWT   Method = "client_secret_jwt"
+)
+
+// Server is one authorization server as one profile uses it. It holds no secret.
+type Server struct {
+	// Issuer is the issuer identifier, compared byte by byte (RFC 8414 §3.3), or the server's origin where it has none.
+	Issuer string
+	// TokenEndpoint is the exact URL of the token endpoint: https, or http on a loopback address.
+	TokenEndpoint string
+	// ClientAuth is how the client authenticates there.
+	ClientAuth Method
+	// AssertionAudience is the aud of a client assertion; empty means the token endpoint (RFC 7523 §3).
+	AssertionAudience string
+	// Userinfo is where GET with the access token tells who the person is; empty where the server has none.
+	Userinfo string
+	// Apps is how a person's password becomes client credentials; nil where the server has no such thing.
+	Apps *AppCredentials
+}
+
+// AppCredentials is what SpatiaFi and Climate Engine call "App Credentials": a client that a signed-in person creates
+// for a program. It is permanent: neither provider documents a way to list or delete one.
+type AppCredentials struct {
+	// FirstToken is how the password is turned into a temporary token.
+	FirstToken FirstTokenMethod
+	// FirstTokenEndpoint is where.
+	FirstTokenEndpoint string
+	// ClientsEndpoint takes the POST that creates a client; its trailing slash matters.
+	ClientsEndpoint string
+}
+
+// FirstTokenMethod is how a user name and password are presented.
+type FirstTokenMethod string
+
+const (
+	// BasicGET is a GET with HTTP Basic (SpatiaFi).
+	BasicGET FirstTokenMethod = "basic_get"
+	// PasswordGrant is RFC 6749 §4.3 by a public client (Climate Engine).
+	PasswordGrant FirstTokenMethod = "password"
+)
+
+// Request is what a caller may ask of a token beyond the profile's default.
+// Empty members are not sent (an empty scope parameter is an error at some servers).
+type Request struct {
+	// Scope is sorted and without duplicates.
+	Scope []string
+	// Audience is sent as the "audience" parameter.
+	Audience string
+}
+
+// Token is one access token. It is immutable.
+type Token struct {
+	Access keystore.Secret
+	// Type is "Bearer", in this case whatever the server wrote.
+	Type string
+	// Scope is what the server granted; what was asked where it does not say (RFC 6749 §5.1).
+	Scope string
+	// Sent is when the request left: age is counted from here, not from the answer.
+	Sent clock.Instant
+	// Lifetime is how long after Sent the token may be used: the shortest of what the server said.
+	Lifetime time.Duration
+	// LifetimeAssumed is set where the server said nothing and Lifetime is a guess.
+	LifetimeAssumed bool
+}
+
+// Remaining returns how long the token is still good at now.
+func (t Token) Remaining(now clock.Instant) time.Duration { return t.Lifetime - now.Sub(t.Sent) }
+
+// Class is what an answer, or its absence, means for the credential.
+type Class int
+
+// The classes, from security.md's table of classification; see [Classify].
+const (
+	// OK: a usable token.
+	OK Class = iota
+	// Transient: the same request may succeed soon (5xx, 429, a network failure before anything was sent).
+	Transient
+	// TransientSlow: it may succeed later, but something stands between (a proxy, a WAF, TLS, a wrong path).
+	TransientSlow
+	// Malformed: an answer that is no token and no OAuth error; treated as Transient.
+	Malformed
+	// Ambiguous: the request was sent and no answer came, so the server may have acted on it.
+	Ambiguous
+	// InvalidClient: the server does not accept the client's credentials; confirmed once before it is believed.
+	InvalidClient
+	// Refused: a definitive refusal of the grant or of the person; only a new login helps.
+	Refused
+	// Misconfigured: this request will never succeed (a scope, a grant type, a redirect).
+	Misconfigured
+)
+
+// Definitive reports whether repeating the same request is pointless until the person or the configuration changes.
+func (c Class) Definitive() bool { return c == Refused || c == Misconfigured }
+
+// Error is a failed exchange. Its text is safe to show: it holds no secret and no response body, and what the server
+// said is cut to printable ASCII.
+type Error struct {
+	Class Class
+	// Code is the RFC 6749 §5.2 error, or empty.
+	Code string
+	// Description is the server's explanation, at most 200 printable ASCII characters.
+	Description string
+	// Status is the HTTP status, or 0 where no answer came.
+	Status int
+	// RetryAfter is the server's wish, counted from the answer; 0 where it has none.
+	RetryAfter time.Duration
+	// Err is the cause for errors.Is; it may be nil.
+	Err error
+}

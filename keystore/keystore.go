@@ -1,0 +1,53 @@
+// Package keystore says what groat keeps for a person, and what every place to keep it must do.
+//
+// One [Item] a profile: the long-lived credential together with the server that it may be sent to. The invariant: an
+// item is either the one that the last successful Set stored, or an error says so; it is never half of it. What is not
+// here: access tokens, which stay in the daemon's memory.
+package keystore
+
+import (
+	"context"
+	"errors"
+)
+
+// Errors that callers branch on; a Store wraps them with the cause.
+var (
+	// ErrNotFound: nothing is stored under this profile.
+	ErrNotFound = errors.New("nothing is stored for this profile")
+	// ErrLocked: it is there, but a person must unlock the store first.
+	ErrLocked = errors.New("the keystore is locked")
+	// ErrUnavailable: the store does not answer (no D-Bus session, a stopped daemon, a deadline).
+	ErrUnavailable = errors.New("the keystore is not available")
+	// ErrCorrupt: what is stored cannot be read back as an item.
+	ErrCorrupt = errors.New("the stored credential is damaged")
+	// ErrTooBig: the item is larger than this store can hold.
+	ErrTooBig = errors.New("the credential is too big for this keystore")
+	// ErrUndecided: no keystore works by itself on this machine and the person has not chosen one.
+	ErrUndecided = errors.New("no keystore is chosen")
+)
+
+// Item is what a person's profile needs to obtain tokens, and the only place it may be sent to.
+type Item struct {
+	// Issuer is the authorization server's issuer identifier (RFC 8414 §2), or its origin where it has none.
+	Issuer string
+	// TokenEndpoint is compared before each use: an edited configuration cannot carry the secret to another host.
+	TokenEndpoint string
+	// ClientAuth is the token_endpoint_auth_method (RFC 7591 §2) the secret was proven with.
+	ClientAuth string
+	// ClientID is public in OAuth's sense, but kept here as the user asked: nothing of a credential is in the configuration.
+	ClientID     string
+	ClientSecret Secret
+}
+
+// Store keeps one item a profile. Every method returns within its context's deadline, or within the store's own one if
+// that is shorter. Implementations are safe for concurrent use.
+type Store interface {
+	// Get returns the item or an error that wraps one of the sentinels above.
+	Get(ctx context.Context, profile string) (Item, error)
+	// Set replaces the item and returns nil only after it was read back and found equal.
+	Set(ctx context.Context, profile string, item Item) error
+	// Delete forgets the item; a missing one is no error.
+	Delete(ctx context.Context, profile string) error
+	// Probe proves that an item could be written, read and deleted now. It touches no profile's item.
+	Probe(ctx context.Context) error
+}

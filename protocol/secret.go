@@ -1,0 +1,69 @@
+package protocol
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// LoginSecret is a password, client secret or passphrase on its way to the daemon. It exists in the client from the
+// prompt to the end of one write, which wipes it, and cannot be formatted or marshalled any other way.
+type LoginSecret struct{ p *[]byte }
+
+// NewLoginSecret takes ownership of b.
+func NewLoginSecret(b []byte) LoginSecret { return LoginSecret{&b} }
+
+// Wipe overwrites the bytes. Sending does it; call it where a secret is not sent after all.
+func (s LoginSecret) Wipe() {
+	if s.p != nil {
+		clear(*s.p)
+		*s.p = nil
+	}
+}
+
+// Format implements [fmt.Formatter] for every verb.
+func (s LoginSecret) Format(f fmt.State, _ rune) { io.WriteString(f, "[secret]") }
+
+// MarshalJSON refuses: the frame is written by hand, so that no encoder keeps a copy.
+func (s LoginSecret) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("a secret cannot be marshalled")
+}
+
+// withSecret adds a member to the JSON object p, in one buffer of the final size so that no copy is left behind.
+func withSecret(p []byte, member string, secret LoginSecret) ([]byte, error) {
+	var value []byte
+	if secret.p != nil {
+		value = *secret.p
+	}
+	if !utf8.Valid(value) {
+		return nil, errors.New("the secret is not UTF-8 text")
+	}
+	out := make([]byte, 0, len(p)+len(member)+6*len(value)+8) // an escaped byte takes six
+	out = append(out, p[:len(p)-1]...)
+	if len(p) > len("{}") {
+		out = append(out, ',')
+	}
+	out = append(out, '"')
+	out = append(out, member...)
+	out = append(out, '"', ':')
+	out = AppendString(out, value)
+	return append(out, '}'), nil
+}
+
+// AppendString appends s, which must be UTF-8, as a JSON string.
+func AppendString[T string | []byte](dst []byte, s T) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i := range len(s) {
+		switch b := s[i]; {
+		case b == '"' || b == '\\':
+			dst = append(dst, '\\', b)
+		case b < 0x20 || b == 0x7f:
+			dst = append(dst, '\\', 'u', '0', '0', hex[b>>4], hex[b&15])
+		default:
+			dst = append(dst, b)
+		}
+	}
+	return append(dst, '"')
+}
