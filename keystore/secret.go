@@ -13,11 +13,12 @@ import (
 // error. The only ways out are [Secret.Reveal] and [Secret.AppendTo], so that a reader can find each of them. The zero
 // Secret is empty. A Secret is safe for concurrent use until [Secret.Wipe].
 type Secret struct {
-	// Behind a pointer, so that even a printer that walks unexported fields by reflection meets an address, not the bytes.
-	p *sealedBytes
+	// Behind two pointers: in an unexported field, where it may not call Format, package fmt walks by reflection, and for
+	// a verb that does not fit a pointer (%s, %d) it follows one pointer, but never the second.
+	p *handle
 }
 
-type sealedBytes struct{ b []byte }
+type handle *[]byte
 
 // errSecret is what every encoder gets.
 var errSecret = errors.New("a secret cannot be marshalled")
@@ -29,7 +30,8 @@ func NewSecret(b []byte) Secret {
 	if len(b) == 0 {
 		return Secret{}
 	}
-	return Secret{&sealedBytes{b}}
+	h := handle(&b)
+	return Secret{&h}
 }
 
 // SecretString copies s, which the garbage collector and not the caller will forget.
@@ -39,43 +41,36 @@ func SecretString(s string) Secret { return NewSecret([]byte(s)) }
 func (s Secret) IsZero() bool { return s.Len() == 0 }
 
 // Len returns the length in bytes.
-func (s Secret) Len() int {
-	if s.p == nil {
-		return 0
-	}
-	return len(s.p.b)
-}
+func (s Secret) Len() int { return len(s.bytes()) }
 
 // Reveal returns a copy that cannot be wiped. Call it only where the credential leaves for the place it belongs to.
-func (s Secret) Reveal() string {
-	if s.p == nil {
-		return ""
-	}
-	return string(s.p.b)
-}
+func (s Secret) Reveal() string { return string(s.bytes()) }
 
 // AppendTo appends the bytes to dst; the caller owns, and wipes, the result.
-func (s Secret) AppendTo(dst []byte) []byte {
+func (s Secret) AppendTo(dst []byte) []byte { return append(dst, s.bytes()...) }
+
+// Clone returns a copy that is wiped on its own.
+func (s Secret) Clone() Secret { return NewSecret(s.AppendTo(nil)) }
+
+// bytes lends the bytes to this package; they are neither kept nor changed.
+func (s Secret) bytes() []byte {
 	if s.p == nil {
-		return dst
+		return nil
 	}
-	return append(dst, s.p.b...)
+	return **s.p
 }
 
 // Equal compares in constant time.
 func (s Secret) Equal(t Secret) bool {
-	if s.p == nil || t.p == nil {
-		return s.Len() == t.Len()
-	}
-	return subtle.ConstantTimeCompare(s.p.b, t.p.b) == 1
+	return subtle.ConstantTimeCompare(s.bytes(), t.bytes()) == 1
 }
 
 // Wipe overwrites the bytes, for every copy of this Secret. Go may have copied them before (a grown slice, a string made
 // by Reveal): wiping shortens how long a secret stays in memory, it cannot promise that none is left.
 func (s Secret) Wipe() {
 	if s.p != nil {
-		clear(s.p.b)
-		s.p.b = nil
+		clear(**s.p)
+		**s.p = nil
 	}
 }
 

@@ -1,0 +1,123 @@
+package keystore_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+func item() keystore.Item {
+	return keystore.Item{
+		Issuer: "https://auth.example", TokenEndpoint: "https://auth.example/token",
+		ClientAuth: "client_secret_jwt", ClientID: "client-1", ClientSecret: keystore.SecretString("not-a-real-secret"),
+	}
+}
+
+func TestItemRoundTrip(t *testing.T) {
+	for _, secret := range []string{"plain", `with "quotes" and \ and /`, "tab\tnewline\nnul\x00", "ünïcødé €", "<&>", strings.Repeat("\x01", 4000)} {
+		i := item()
+		i.ClientSecret = keystore.SecretString(secret)
+		b, err := keystore.EncodeItem(i)
+		if err != nil {
+			t.Fatalf("%q: %v", secret, err)
+		}
+		got, err := keystore.DecodeItem(b)
+		if err != nil || !got.Equal(i) || got.ClientSecret.Reveal() != secret {
+			t.Errorf("%q came back changed: %v", secret, err)
+		}
+	}
+}
+
+func TestEncodedForm(t *testing.T) {
+	b, err := keystore.EncodeItem(item())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"v":1,"issuer":"https://auth.example","token_endpoint":"https://auth.example/token",` +
+		`"client_auth":"client_secret_jwt","client_id":"client-1","client_secret":"not-a-real-secret"}`
+	if got := b.Reveal(); got != want {
+		t.Errorf("encoded as %s, want %s", got, want)
+	}
+}
+
+func TestEncodeRefuses(t *testing.T) {
+	for name, change := range map[string]func(*keystore.Item){
+		"no client id": func(i *keystore.Item) { i.ClientID = "" },
+		"no secret":    func(i *keystore.Item) { i.ClientSecret = keystore.Secret{} },
+		"not UTF-8":    func(i *keystore.Item) { i.ClientSecret = keystore.SecretString("a\xffb") },
+	} {
+		i := item()
+		change(&i)
+		if _, err := keystore.EncodeItem(i); err == nil {
+			t.Errorf("%s: encoded", name)
+		}
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	const rest = `"issuer":"i","token_endpoint":"t","client_auth":"a"`
+	for name, in := range map[string]string{
+		"empty":                 ``,
+		"null":                  `null`,
+		"array":                 `[]`,
+		"two objects":           `{}{}`,
+		"no version":            `{` + rest + `,"client_id":"c","client_secret":"s"}`,
+		"version null":          `{"v":null,` + rest + `,"client_id":"c","client_secret":"s"}`,
+		"version string":        `{"v":"1",` + rest + `,"client_id":"c","client_secret":"s"}`,
+		"version 0":             `{"v":0,` + rest + `,"client_id":"c","client_secret":"s"}`,
+		"version 1.5":           `{"v":1.5,` + rest + `,"client_id":"c","client_secret":"s"}`,
+		"no client id":          `{"v":1,` + rest + `,"client_secret":"s"}`,
+		"client id empty":       `{"v":1,` + rest + `,"client_id":"","client_secret":"s"}`,
+		"client id number":      `{"v":1,` + rest + `,"client_id":1,"client_secret":"s"}`,
+		"client id null":        `{"v":1,` + rest + `,"client_id":null,"client_secret":"s"}`,
+		"no secret":             `{"v":1,` + rest + `,"client_id":"c"}`,
+		"secret empty":          `{"v":1,` + rest + `,"client_id":"c","client_secret":""}`,
+		"secret object":         `{"v":1,` + rest + `,"client_id":"c","client_secret":{}}`,
+		"secret null":           `{"v":1,` + rest + `,"client_id":"c","client_secret":null}`,
+		"other case":            `{"v":1,` + rest + `,"client_id":"c","Client_Secret":"s"}`,
+		"no token endpoint":     `{"v":1,"issuer":"i","client_auth":"a","client_id":"c","client_secret":"s"}`,
+		"token endpoint number": `{"v":1,"issuer":"i","token_endpoint":2,"client_auth":"a","client_id":"c","client_secret":"s"}`,
+		"secret not UTF-8":      `{"v":1,` + rest + `,"client_id":"c","client_secret":"` + "\xff" + `"}`,
+	} {
+		if _, err := keystore.DecodeItem(keystore.SecretString(in)); !errors.Is(err, keystore.ErrCorrupt) {
+			t.Errorf("%s: %v, want ErrCorrupt", name, err)
+		}
+	}
+}
+
+func TestDecodeNewer(t *testing.T) {
+	in := `{"v":2,"refresh_token":"r"}`
+	_, err := keystore.DecodeItem(keystore.SecretString(in))
+	if err == nil || !errors.Is(err, keystore.ErrCorrupt) || !strings.Contains(err.Error(), "upgrade groat") {
+		t.Errorf("a newer format gives %v, want an error that says to upgrade", err)
+	}
+}
+
+func TestDecodeLeavesRoom(t *testing.T) {
+	in := `{"v":1,"issuer":"i","token_endpoint":"t","client_auth":"a","client_id":"c","client_secret":"s","note":[1]}`
+	got, err := keystore.DecodeItem(keystore.SecretString(in))
+	if err != nil || got.ClientID != "c" || got.ClientSecret.Reveal() != "s" {
+		t.Errorf("a member that came later: %v", err)
+	}
+}
+
+func TestItemEqual(t *testing.T) {
+	for name, change := range map[string]func(*keystore.Item){
+		"issuer":   func(i *keystore.Item) { i.Issuer = "x" },
+		"endpoint": func(i *keystore.Item) { i.TokenEndpoint = "x" },
+		"auth":     func(i *keystore.Item) { i.ClientAuth = "x" },
+		"id":       func(i *keystore.Item) { i.ClientID = "x" },
+		"secret":   func(i *keystore.Item) { i.ClientSecret = keystore.SecretString("x") },
+	} {
+		i, j := item(), item()
+		if !i.Equal(j) {
+			t.Fatal("two equal items differ")
+		}
+		change(&j)
+		if i.Equal(j) || j.Equal(i) {
+			t.Errorf("items that differ in %s are equal", name)
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package keystore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Memory is a [Store] in this process's memory: what it holds is gone when the process ends, and that is its promise.
+// The zero value is ready to use.
+type Memory struct {
+	mu    sync.Mutex
+	items map[string]Item // :: profile → item, its secret owned by the store
+}
+
+var _ Store = (*Memory)(nil)
+
+// Get returns a copy, which the caller may wipe.
+func (m *Memory) Get(_ context.Context, profile string) (Item, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i, ok := m.items[profile]
+	if !ok {
+		return Item{}, ErrNotFound
+	}
+	return i.Clone(), nil
+}
+
+// Set keeps a copy; an item that no other store could hold is refused here too.
+func (m *Memory) Set(_ context.Context, profile string, item Item) error {
+	b, err := EncodeItem(item)
+	if err != nil {
+		return fmt.Errorf("storing %s: %w", profile, err)
+	}
+	b.Wipe()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.items == nil {
+		m.items = make(map[string]Item)
+	}
+	m.items[profile].ClientSecret.Wipe()
+	m.items[profile] = item.Clone()
+	return nil
+}
+
+// Delete wipes the item.
+func (m *Memory) Delete(_ context.Context, profile string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.items[profile].ClientSecret.Wipe()
+	delete(m.items, profile)
+	return nil
+}
+
+// Probe always passes.
+func (m *Memory) Probe(context.Context) error { return nil }
