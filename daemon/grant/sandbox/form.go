@@ -1,0 +1,88 @@
+package sandbox
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// oauthError is an error answer of RFC 6749 §5.2.
+type oauthError struct {
+	code, description string
+	challenge         bool // the client used the Authorization header, so the answer names the scheme
+}
+
+func (e *oauthError) Error() string { return e.code + ": " + e.description }
+
+func (e *oauthError) answer() answer {
+	status, headers := http.StatusBadRequest, []string{"Cache-Control", "no-store", "Pragma", "no-cache"}
+	if e.code == "invalid_client" {
+		status = http.StatusUnauthorized
+		if e.challenge { // §5.2: MUST include WWW-Authenticate with the scheme that the client used
+			headers = append(headers, "WWW-Authenticate", `Basic realm="sandbox"`)
+		}
+	}
+	return jsonAnswer(status, map[string]string{"error": e.code, "error_description": e.description}, headers...)
+}
+
+func invalidRequest(description string) *oauthError {
+	return &oauthError{code: "invalid_request", description: description}
+}
+
+// errNotForm: the body is of another media type.
+var errNotForm = errors.New("the body is not application/x-www-form-urlencoded")
+
+// readForm reads the parameters without judging them.
+func readForm(r *request) (url.Values, error) {
+	media, params, err := mime.ParseMediaType(r.header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" {
+		return nil, errNotForm
+	}
+	if c := params["charset"]; c != "" && !strings.EqualFold(c, "utf-8") { // RFC 6749 appendix B
+		return nil, invalidRequest("the charset of a form is UTF-8")
+	}
+	form, err := url.ParseQuery(string(r.body))
+	if err != nil {
+		return nil, invalidRequest("the form cannot be parsed")
+	}
+	return form, nil
+}
+
+// checkForm applies the rules that hold for every request to a token endpoint.
+func checkForm(r *request, form url.Values) *oauthError {
+	if r.query != "" { // RFC 6749 §2.3.1: credentials MUST NOT be in the request URI; nothing else belongs there
+		return invalidRequest("parameters belong into the body")
+	}
+	for name, values := range form {
+		if len(values) > 1 { // §3.2: parameters MUST NOT be included more than once
+			return invalidRequest("a parameter is repeated")
+		}
+		// §3.2 lets a server treat an empty parameter as omitted; real ones refuse an empty scope (§3.3: 1*scope-token).
+		if values[0] == "" {
+			return invalidRequest("a parameter is empty")
+		}
+		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) { // appendix B
+			return invalidRequest("a parameter is not UTF-8")
+		}
+	}
+	return nil
+}
+
+// checkScope is RFC 6749 §3.3: scope-tokens of %x21 / %x23-5B / %x5D-7E, one space between two.
+func checkScope(scope string, known []string) *oauthError {
+	for token := range strings.SplitSeq(scope, " ") {
+		if token == "" || strings.ContainsFunc(token, func(c rune) bool {
+			return c < 0x21 || c > 0x7e || c == '"' || c == '\\'
+		}) {
+			return &oauthError{code: "invalid_scope", description: "the scope is malformed"}
+		}
+		if len(known) > 0 && !slices.Contains(known, token) {
+			return &oauthError{code: "invalid_scope", description: "the scope is unknown"}
+		}
+	}
+	return nil
+}
