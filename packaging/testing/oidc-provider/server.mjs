@@ -51,12 +51,14 @@ function settings() {
       grant_types: ['client_credentials'],
       response_types: [],
       redirect_uris: [],
+      scope: 'api:read api:write',
       ...(method === 'client_secret_jwt' && { token_endpoint_auth_signing_alg: 'HS256' }),
     })),
     clientAuthMethods: clients,
     enabledJWA: { clientAuthSigningAlgValues: ['HS256'] },
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'test', use: 'sig', alg: 'RS256' }] },
-    scopes: ['api:read', 'api:write'],
+    scopes: ['api:read', 'api:write', 'api:admin'], // the last is no client's
+    ttl: { ClientCredentials: () => config.accessTTL },
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
@@ -65,7 +67,7 @@ function settings() {
         enabled: true,
         defaultResource: () => 'https://api.example.test/',
         getResourceServerInfo: (ctx, resource) => ({
-          scope: 'api:read api:write',
+          scope: 'api:read api:write api:admin',
           audience: resource,
           accessTokenTTL: config.accessTTL,
           accessTokenFormat: config.format,
