@@ -1,0 +1,290 @@
+// Package broker holds access tokens, renews them before they age and hands them out.
+//
+// Each profile has a slot: its credential and the tokens obtained with it, owned by one goroutine that is the only writer
+// and never waits for the network. Readers load an immutable snapshot. The invariants: one request to the provider at a
+// time and profile, whatever the number of callers; a token that is still valid is handed out in every failure and
+// taken away by none; no token is handed out that has expired by the boot clock. What is not here: how a token is
+// obtained (package grant), and who may have one (package daemon).
+package broker
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+)
+
+// Unset is the MinTTL of a [Query] that asks for no promise.
+const Unset = unset
+
+// Source obtains the tokens of one profile. It is called by one goroutine at a time and must bound its own time.
+type Source interface {
+	// Request completes what a caller asked with the profile's defaults.
+	Request(scope, audience string) grant.Request
+	// Obtain returns a new token, or a [*grant.Error], a keystore error or a configuration's.
+	Obtain(ctx context.Context, r grant.Request) (grant.Token, error)
+	// Requests counts requests sent to the token endpoint.
+	Requests() int64
+}
+
+// Broker is all profiles. Its methods are safe for concurrent use.
+type Broker struct {
+	now     clock.Func
+	draw    func() float64
+	slots   sync.Map // :: profile name → *slot
+	watch   sync.Once
+	mu      sync.Mutex // guards closing, so that nothing is begun once Close waits
+	closing bool
+	closed  chan struct{}
+	running sync.WaitGroup // slots' owners and the resume watch
+}
+
+// New returns a Broker without profiles; call Close when done.
+func New(now clock.Func) *Broker {
+	return &Broker{now: now, draw: rand.Float64, closed: make(chan struct{})}
+}
+
+// Query asks for one token.
+type Query struct {
+	Profile string
+	// Scope is separated by spaces, in any order; empty means the profile's default, as does an empty Audience.
+	Scope    string
+	Audience string
+	// MinTTL is a promise asked for, or [Unset].
+	MinTTL time.Duration
+	// Refused is the access token that an API refused, or empty.
+	Refused keystore.Secret
+}
+
+func (q Query) key() key { return key{scope: canonical(q.Scope), audience: q.Audience} }
+
+// Token returns a token that keeps q.MinTTL, or [ErrUnknown], a [*TooLong] or an [*Unavailable]. Where one must be
+// obtained it waits as long as ctx allows; what was begun goes on when ctx ends.
+func (b *Broker) Token(ctx context.Context, q Query) (grant.Token, error) {
+	s, ok := b.slot(q.Profile)
+	if !ok {
+		return grant.Token{}, ErrUnknown
+	}
+	if t, ok := s.hit(q); ok {
+		return t, nil
+	}
+	return s.ask(ctx, q)
+}
+
+// Cached returns a token only where that takes no waiting.
+func (b *Broker) Cached(q Query) (grant.Token, bool) {
+	s, ok := b.slot(q.Profile)
+	if !ok {
+		return grant.Token{}, false
+	}
+	return s.hit(q)
+}
+
+func (b *Broker) slot(name string) (*slot, bool) {
+	s, ok := b.slots.Load(name)
+	if !ok {
+		return nil, false
+	}
+	return s.(*slot), true
+}
+
+// hit is the way of nearly every call: no lock, no allocation, no other goroutine.
+func (s *slot) hit(q Query) (grant.Token, bool) {
+	if !q.Refused.IsZero() {
+		return grant.Token{}, false
+	}
+	v := s.lookup(q.key())
+	if v == nil {
+		return grant.Token{}, false
+	}
+	now := s.b.now()
+	h := v.hit(q.MinTTL, now)
+	if h == nil {
+		return grant.Token{}, false
+	}
+	if !v.warm(h.renew) {
+		defer s.wake() // the owner had stopped renewing an unused token
+	}
+	v.touch(now)
+	return h.token, true
+}
+
+// ask puts a question to the owner.
+func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
+	s.start()
+	s.b.watch.Do(func() { s.b.begin(s.b.resumes) })
+	a := ask{key: q.key(), minTTL: q.MinTTL, refused: q.Refused, reply: make(chan answer, 1)}
+	select {
+	case s.asks <- a:
+	case <-s.gone:
+		return grant.Token{}, &Unavailable{Err: ErrStopped, RetryAfter: time.Second}
+	case <-ctx.Done():
+		return grant.Token{}, &Unavailable{Err: ErrWaited, RetryAfter: time.Second}
+	}
+	select {
+	case r := <-a.reply:
+		return r.token, r.err
+	case <-ctx.Done():
+	}
+	select { // both may have been ready
+	case r := <-a.reply:
+		return r.token, r.err
+	default:
+	}
+	r := answer{err: &Unavailable{Err: ErrWaited, RetryAfter: time.Second}}
+	if v := s.lookup(a.key); v != nil {
+		r = v.instead(a.minTTL, s.b.now(), r.err)
+	}
+	return r.token, r.err
+}
+
+// Put adds a profile, or replaces its source. A replaced profile forgets its tokens and what stood in their way.
+func (b *Broker) Put(name string, source Source) {
+	fresh := newSlot(b, name, source)
+	if old, loaded := b.slots.LoadOrStore(name, fresh); loaded {
+		s := old.(*slot)
+		s.do(context.Background(), func() { s.replace(source) })
+	}
+}
+
+// Install is Put with a first token, which a login has just proven the credential with.
+func (b *Broker) Install(name string, source Source, t grant.Token) {
+	b.Put(name, source)
+	if s, ok := b.slot(name); ok {
+		s.do(context.Background(), func() {
+			now := s.b.now()
+			v := s.variant(key{}, now)
+			v.touch(now)
+			s.failures, s.suspected, s.holdup, v.holdup = 0, false, holdup{}, holdup{}
+			s.publish(v, t, now)
+			s.answer(v, nil)
+		})
+	}
+}
+
+// replace takes a new credential or configuration; everything learned with the old one is void.
+func (s *slot) replace(source Source) {
+	s.epoch++
+	s.source.Store(&source)
+	s.failures, s.suspected, s.holdup, s.rejectedAt = 0, false, holdup{}, never
+	next := &variants{}
+	for k, v := range s.variants.Load().all {
+		if len(v.waiting) > 0 {
+			kept := newVariant(k, source.Request(k.scope, k.audience))
+			kept.waiting = v.waiting
+			kept.used.Store(v.used.Load())
+			next = next.with(kept)
+		}
+	}
+	s.variants.Store(next)
+	s.state.Store(&condition{})
+}
+
+// Remove forgets a profile and its tokens. A request under way is let finish.
+func (b *Broker) Remove(name string) {
+	if s, ok := b.slots.LoadAndDelete(name); ok {
+		close(s.(*slot).stop)
+	}
+}
+
+// Close stops every slot and waits, as long as ctx allows, for requests under way: a provider's answer that is already
+// on its way is not thrown away.
+func (b *Broker) Close(ctx context.Context) error {
+	b.mu.Lock()
+	if !b.closing {
+		b.closing = true
+		close(b.closed)
+	}
+	b.mu.Unlock()
+	for name := range b.slots.Range {
+		b.Remove(name.(string))
+	}
+	done := make(chan struct{})
+	go func() { b.running.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// begin runs f in a goroutine that Close waits for, and reports whether it did.
+func (b *Broker) begin(f func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return false
+	}
+	b.running.Go(f)
+	return true
+}
+
+// resumeNap is how often the broker looks whether the machine has slept; timers do not count that time.
+const resumeNap = 15 * time.Second
+
+// resumes wakes every slot after a suspend.
+func (b *Broker) resumes() {
+	for {
+		before := b.now()
+		select {
+		case <-b.closed:
+			return
+		case <-time.After(resumeNap):
+		}
+		if b.now().Sub(before) < resumeNap+2*time.Second {
+			continue
+		}
+		for _, s := range b.slots.Range {
+			s.(*slot).wake()
+		}
+	}
+}
+
+// Status is a profile's state at one moment. It holds no token.
+type Status struct {
+	// Held is set where the default token is there; the next three describe it.
+	Held      bool
+	Remaining time.Duration
+	Lifetime  time.Duration
+	RenewIn   time.Duration // 0 where no renewal is planned
+	// Err is what stands between the profile and its next token, nil where nothing does; RetryIn is 0 where only a person
+	// changes that.
+	Err     error
+	RetryIn time.Duration
+	// Requests counts requests to the token endpoint; Tokens those held.
+	Requests int64
+	Tokens   int
+}
+
+// Status returns a profile's state, and false where there is no such profile.
+func (b *Broker) Status(name string) (Status, bool) {
+	s, ok := b.slot(name)
+	if !ok {
+		return Status{}, false
+	}
+	now := b.now()
+	c := s.state.Load()
+	st := Status{Err: c.err, Requests: (*s.source.Load()).Requests()}
+	if c.retry > now.Boot {
+		st.RetryIn = c.retry - now.Boot
+	}
+	for k, v := range s.variants.Load().all {
+		h := v.held.Load()
+		if h == nil || h.token.Remaining(now) <= 0 {
+			continue
+		}
+		st.Tokens++
+		if k == (key{}) {
+			st.Held, st.Remaining, st.Lifetime = true, h.token.Remaining(now), h.token.Lifetime
+			if h.token.Lifetime >= backgroundFrom && v.warm(h.renew) {
+				st.RenewIn = max(h.renew-now.Boot, 0)
+			}
+		}
+	}
+	return st, true
+}

@@ -1,0 +1,94 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/grant"
+)
+
+// The renewal policy. Each number is a fraction of the token's lifetime L with a cap, so that a token that lives ten
+// seconds obeys the same rules as one that lives a day; the comments give the value for L = 839 s, which is what SpatiaFi's
+// 900 s token is good for by its own expires_in.
+const (
+	// A renewal is planned at one uniform draw per token between these fractions of L: 503-629 s. Drawn once, not at each
+	// look, and spread, so that a thousand machines started together drift apart instead of renewing in step for ever.
+	earliestRenewal = 0.60
+	latestRenewal   = 0.75
+
+	// backgroundFrom is the shortest L that is renewed before somebody asks.
+	backgroundFrom = 8 * time.Second
+	// keepWarm is how long after its last use a token is still renewed.
+	keepWarm = time.Hour
+)
+
+// waitBelow is the remaining life under which a caller rather waits for a running renewal: 84 s.
+func waitBelow(life time.Duration) time.Duration { return min(life/10, 2*time.Minute) }
+
+// defaultMinTTL is what a caller gets who does not say: 60 s, the margin that authlib subtracts.
+func defaultMinTTL(life time.Duration) time.Duration { return min(time.Minute, life/2) }
+
+// lastServed is the remaining life under which a token is never handed out, whatever fails: 5 s.
+func lastServed(life time.Duration) time.Duration { return min(5*time.Second, life/4) }
+
+// betweenRenewals is the least time between two renewals of one token: 30 s.
+func betweenRenewals(life time.Duration) time.Duration { return min(30*time.Second, life/4) }
+
+// betweenRejections is the least time between two renewals that an API's refusal caused: 60 s.
+func betweenRejections(life time.Duration) time.Duration { return min(time.Minute, life) }
+
+// unset is the min_ttl of a caller who does not say.
+const unset time.Duration = -1
+
+// wanted is the remaining life with which a token is handed out at once.
+func wanted(minTTL, life time.Duration) time.Duration {
+	if minTTL == unset {
+		return max(defaultMinTTL(life), waitBelow(life))
+	}
+	return max(minTTL, waitBelow(life))
+}
+
+// accepted is the remaining life with which a token is handed out when no better one is to be had: an explicit min_ttl
+// is a promise, without one anything that is not about to die will do.
+func accepted(minTTL, life time.Duration) time.Duration {
+	return max(minTTL, lastServed(life))
+}
+
+// renewalPoint is the boot time at which a token should be renewed, for one draw in [0, 1).
+func renewalPoint(t grant.Token, draw float64) time.Duration {
+	share := earliestRenewal + (latestRenewal-earliestRenewal)*draw
+	return t.Sent.Boot + time.Duration(share*float64(t.Lifetime))
+}
+
+// Waiting times after failures, counted from the end of an attempt.
+const (
+	firstBackoff = time.Second
+	// While a valid token is there, twelve and more attempts fit between the renewal point and its end.
+	capWhileValid = 30 * time.Second
+	capWithCaller = time.Minute
+	capWithout    = 5 * time.Minute
+	// A confirmation of invalid_client comes no sooner than this.
+	confirmAfter = time.Minute
+	// localBackoff follows what failed on this machine (a locked keychain) and cost no server anything.
+	localBackoff = time.Second
+)
+
+// backoff is how long to wait after the n-th failure in a row (n >= 1): full jitter under a doubling cap. The server's
+// own wish is a floor.
+func backoff(n int, limit, wish time.Duration, draw float64) time.Duration {
+	ceiling := limit
+	if n < 10 { // 2^9 s is beyond every cap
+		ceiling = min(limit, firstBackoff<<(n-1))
+	}
+	wait := max(time.Duration(draw*float64(ceiling)), ceiling/8)
+	if wish > 0 {
+		return max(wait, wish+time.Duration(draw*float64(wish)/10))
+	}
+	return wait
+}
+
+// noProgress is the least time until the next renewal after the server has answered with the same token again: asking a
+// server that hands out its cached token more often only makes it hand it out more often.
+func noProgress(t grant.Token, now clock.Instant) time.Duration {
+	return max(30*time.Second, t.Remaining(now)/2)
+}

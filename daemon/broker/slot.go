@@ -1,0 +1,367 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+)
+
+// slot is one profile's credential and the tokens obtained with it. One goroutine owns it and is the only writer;
+// readers load immutable values. The owner never waits for the network: an attempt runs in a goroutine of its own, at
+// most one at a time, and reports back.
+type slot struct {
+	name  string
+	b     *Broker
+	asks  chan ask
+	calls chan func()
+	poke  chan struct{}
+	ended chan attempt
+	stop  chan struct{} // closed by Remove and Close
+	gone  chan struct{} // closed when the owner has returned
+
+	started  sync.Once
+	variants atomic.Pointer[variants]
+	state    atomic.Pointer[condition]
+	source   atomic.Pointer[Source]
+
+	// The owner's own.
+	epoch      int // counts credentials: an attempt with an older one is discarded
+	running    *variant
+	queue      []*variant
+	failures   int
+	suspected  bool // the server refused the client once
+	holdup     holdup
+	rejectedAt time.Duration // boot time of the last renewal that an API's refusal caused
+	stopping   bool
+}
+
+// condition is what Status shows of a slot that no token shows.
+type condition struct {
+	err   error
+	retry time.Duration // boot time of the next attempt, 0 where none is planned
+}
+
+// ask is one caller's question to the owner.
+type ask struct {
+	key     key
+	minTTL  time.Duration
+	refused keystore.Secret // the access token an API refused, or empty
+	reply   chan answer     // buffered: the owner never waits for a caller
+}
+
+type answer struct {
+	token grant.Token
+	err   error
+}
+
+// attempt is the end of one request to the provider.
+type attempt struct {
+	v     *variant
+	epoch int
+	token grant.Token
+	err   error
+}
+
+func newSlot(b *Broker, name string, source Source) *slot {
+	s := &slot{
+		name: name, b: b,
+		asks: make(chan ask), calls: make(chan func()), poke: make(chan struct{}, 1), ended: make(chan attempt),
+		stop: make(chan struct{}), gone: make(chan struct{}), rejectedAt: never,
+	}
+	s.source.Store(&source)
+	s.variants.Store(&variants{})
+	s.state.Store(&condition{})
+	return s
+}
+
+// lookup finds a variant without asking the owner.
+func (s *slot) lookup(k key) *variant { return s.variants.Load().find(k) }
+
+// start lets the owner run; an unused profile costs no goroutine.
+func (s *slot) start() {
+	s.started.Do(func() {
+		if !s.b.begin(s.own) {
+			close(s.gone)
+		}
+	})
+}
+
+// own is the owner.
+func (s *slot) own() {
+	defer close(s.gone)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	stop := s.stop
+	for {
+		timer.Reset(s.nap())
+		select {
+		case a := <-s.asks:
+			s.handle(a)
+		case f := <-s.calls:
+			f()
+		case e := <-s.ended:
+			s.finish(e)
+		case <-s.poke:
+		case <-timer.C:
+		case <-stop:
+			stop, s.stopping = nil, true
+			s.dismiss()
+		}
+		if s.stopping && s.running == nil {
+			return
+		}
+		s.advance()
+	}
+}
+
+// dismiss answers everybody: what they wait for will not come.
+func (s *slot) dismiss() {
+	s.queue = nil
+	for _, v := range s.variants.Load().all {
+		s.answer(v, &Unavailable{Err: ErrStopped, RetryAfter: time.Second})
+	}
+}
+
+// do runs f in the owner and waits for it.
+func (s *slot) do(ctx context.Context, f func()) error {
+	s.start()
+	done := make(chan struct{})
+	select {
+	case s.calls <- func() { f(); close(done) }:
+		<-done
+		return nil
+	case <-s.gone:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// wake makes the owner look at its plan again. It never blocks.
+func (s *slot) wake() {
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
+}
+
+// handle deals with one caller.
+func (s *slot) handle(a ask) {
+	now := s.b.now()
+	v := s.variant(a.key, now)
+	v.touch(now)
+	if !a.refused.IsZero() {
+		s.reject(v, a.refused, now)
+	}
+	if h := v.hit(a.minTTL, now); h != nil {
+		a.reply <- answer{token: h.token}
+		return
+	}
+	if err := s.hopeless(v, a, now); err != nil {
+		a.reply <- v.instead(a.minTTL, now, err)
+		return
+	}
+	v.waiting = append(v.waiting, a)
+}
+
+// hopeless returns why waiting would not help a caller, or nil.
+func (s *slot) hopeless(v *variant, a ask, now clock.Instant) error {
+	if s.stopping {
+		return &Unavailable{Err: ErrStopped, RetryAfter: time.Second}
+	}
+	if a.minTTL > v.fresh && v.fresh > 0 {
+		return &TooLong{Max: v.fresh}
+	}
+	if s.running == v {
+		return nil
+	}
+	for _, h := range []holdup{s.holdup, v.holdup} {
+		if h.parked {
+			return &Unavailable{Err: h.err}
+		}
+		if h.err != nil && h.until > now.Boot {
+			return &Unavailable{Err: h.err, RetryAfter: h.until - now.Boot}
+		}
+	}
+	return nil
+}
+
+// variant returns the variant of a key, new if need be.
+func (s *slot) variant(k key, now clock.Instant) *variant {
+	if v := s.lookup(k); v != nil {
+		return v
+	}
+	v := newVariant(k, (*s.source.Load()).Request(k.scope, k.audience))
+	v.touch(now)
+	s.variants.Store(s.variants.Load().with(v))
+	return v
+}
+
+// reject makes sure that a token that an API refused is not handed out again. If it is the current one a renewal follows,
+// at most one in [betweenRejections].
+func (s *slot) reject(v *variant, token keystore.Secret, now clock.Instant) {
+	h := v.held.Load()
+	if h == nil || !h.token.Access.Equal(token) {
+		return
+	}
+	v.refused = h.token.Access
+	v.held.Store(nil)
+	if now.Boot < s.rejectedAt+betweenRejections(v.life) {
+		v.holdup = holdup{err: ErrRejected, until: s.rejectedAt + betweenRejections(v.life)}
+		return
+	}
+	s.rejectedAt = now.Boot
+}
+
+// advance starts whatever is due, one attempt at a time, callers first.
+func (s *slot) advance() {
+	now := s.b.now()
+	if s.stopping || s.running != nil || s.held(now) {
+		return
+	}
+	var background *variant
+	for _, v := range s.variants.Load().all {
+		if v.holdup.parked || v.holdup.until > now.Boot {
+			continue
+		}
+		if len(v.waiting) > 0 && v.earliest(demanded(v.waiting, v, now)) <= now.Boot {
+			s.attempt(v, now)
+			return
+		}
+		if at, ok := v.due(); ok && at <= now.Boot && background == nil {
+			background = v
+		}
+	}
+	if background != nil {
+		s.attempt(background, now)
+	}
+}
+
+// held reports whether the slot may not make a request now.
+func (s *slot) held(now clock.Instant) bool { return s.holdup.parked || s.holdup.until > now.Boot }
+
+// demanded reports whether a caller waits whose explicit min_ttl the current token does not keep.
+func demanded(waiting []ask, v *variant, now clock.Instant) bool {
+	for _, a := range waiting {
+		if a.minTTL != unset && v.fallback(a.minTTL, now) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// attempt sends one request. It is detached from every caller: once sent it is never cancelled, and the source bounds it.
+func (s *slot) attempt(v *variant, now clock.Instant) {
+	if now.Boot < v.sent+betweenRenewals(v.life) {
+		v.brought = now.Boot
+	}
+	s.running, v.sent = v, now.Boot
+	epoch, source, request := s.epoch, *s.source.Load(), v.request
+	go func() {
+		token, err := source.Obtain(context.Background(), request)
+		s.ended <- attempt{v: v, epoch: epoch, token: token, err: err}
+	}()
+}
+
+// finish takes in the end of an attempt.
+func (s *slot) finish(e attempt) {
+	s.running = nil
+	if e.epoch != s.epoch {
+		return // an older credential's; whoever waits is served by the next attempt
+	}
+	now := s.b.now()
+	if e.err == nil && !e.v.refused.IsZero() && e.token.Access.Equal(e.v.refused) {
+		e.err = ErrSameToken
+		e.v.held.Store(nil)
+	}
+	if e.err != nil {
+		s.fail(e.v, e.err, now)
+		return
+	}
+	s.failures, s.suspected, s.holdup, e.v.holdup = 0, false, holdup{}, holdup{}
+	s.publish(e.v, e.token, now)
+	s.answer(e.v, nil)
+}
+
+// publish makes a token the current one.
+func (s *slot) publish(v *variant, t grant.Token, now clock.Instant) {
+	h := &held{token: t, renew: renewalPoint(t, s.b.draw())}
+	if old := v.held.Load(); old != nil && old.token.Access.Equal(t.Access) {
+		h.renew = max(h.renew, now.Boot+noProgress(t, now))
+	}
+	v.sent, v.life = t.Sent.Boot, t.Lifetime
+	v.fresh = t.Remaining(now).Truncate(time.Second)
+	v.held.Store(h)
+	s.state.Store(&condition{})
+}
+
+// fail takes in a failed attempt. What is still valid stays.
+func (s *slot) fail(v *variant, err error, now clock.Instant) {
+	s.failures++
+	limit := capWithout
+	switch {
+	case v.valid(now):
+		limit = capWhileValid
+	case len(v.waiting) > 0:
+		limit = capWithCaller
+	}
+	d := judge(err, s.failures, limit, s.suspected, s.b.draw())
+	h := holdup{err: err, until: now.Boot + d.wait, parked: d.parked}
+	if d.variantOnly {
+		v.holdup = h
+	} else {
+		s.holdup = h
+	}
+	if refusal, ok := errors.AsType[*grant.Error](err); ok && refusal.Class == grant.InvalidClient {
+		s.suspected = true
+	}
+	c := &condition{err: err}
+	if !d.parked {
+		c.retry = h.until
+	}
+	s.state.Store(c)
+	s.answer(v, &Unavailable{Err: err, RetryAfter: d.wait})
+	if !d.variantOnly {
+		for _, other := range s.variants.Load().all {
+			s.answer(other, &Unavailable{Err: err, RetryAfter: d.wait})
+		}
+	}
+}
+
+// answer serves everybody who waits for v: the token if it keeps what they asked, else err.
+func (s *slot) answer(v *variant, err error) {
+	now := s.b.now()
+	waiting := v.waiting
+	v.waiting = nil
+	if err == nil { // a renewal has just succeeded, so whoever is not served by it asked for more than there is
+		err = &TooLong{Max: v.fresh}
+	}
+	for _, a := range waiting {
+		a.reply <- v.instead(a.minTTL, now, err)
+	}
+}
+
+// nap is how long the owner may sleep by a timer that does not count suspend; the broker's resume watch wakes it where
+// that went wrong.
+func (s *slot) nap() time.Duration {
+	now := s.b.now()
+	next := now.Boot + time.Hour
+	for _, v := range s.variants.Load().all {
+		if at, ok := v.due(); ok {
+			next = min(next, max(at, s.holdup.until, v.holdup.until))
+		}
+		if len(v.waiting) > 0 {
+			next = min(next, max(v.earliest(demanded(v.waiting, v, now)), s.holdup.until, v.holdup.until))
+		}
+	}
+	if s.running != nil || s.holdup.parked {
+		return time.Hour // its end wakes the owner
+	}
+	return max(next-now.Boot, time.Millisecond)
+}
