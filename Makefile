@@ -1,0 +1,36 @@
+# groat. `make demo` shows what it does; `make test` proves it.
+
+BIN     = bin
+RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Reproducible: no paths, no build machine, no clock, no C compiler in the result.
+GOFLAGS_BUILD = -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE)'
+
+.PHONY: build demo test check bench clean
+
+build:
+	@CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/groat ./cmd/groatd
+
+# The main job from login to renewal against a server of its own: no account, no keychain, nothing left behind.
+demo: build
+	@go run ./cmd/demo -bin $(BIN)
+
+# Everything, against real parts, which it installs first (Debian 12; see packaging/testing/install.sh).
+test:
+	@packaging/testing/install.sh
+	@$(MAKE) --no-print-directory check
+	@go test -race ./...
+
+# What needs no part: the formatter, and vet for both systems.
+check:
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted"; exit 1; }
+	@go vet ./...
+	@GOOS=darwin go vet ./...
+
+# The numbers of the README, on this machine.
+bench: build
+	@go test -run '^$$' -bench . -benchmem ./...
+	@go run ./packaging/bench/coldstart -bin $(BIN)
+
+clean:
+	@rm -rf $(BIN)
