@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+const (
+	// answerTime is how long groatd may take for an answer that no authorization server has to give.
+	answerTime = 10 * time.Second
+	// providerTime is the same where groatd asks an authorization server or a keystore before it answers.
+	providerTime = 60 * time.Second
+)
+
+// connect returns a connection to groatd, which it starts where none runs and it may.
+func (a *app) connect(ctx context.Context) (*protocol.Client, error) {
+	socket, err := a.socket()
+	if err != nil {
+		return nil, errSocketPath(err)
+	}
+	c, err := a.dial(ctx, socket)
+	if err == nil {
+		return c, nil
+	}
+	if nobodyListens(err) {
+		return a.start(ctx, socket)
+	}
+	return nil, errDial(socket, err)
+}
+
+// nobodyListens reports whether a dial failed because there is no daemon, and not because it is stuck or not ours.
+func nobodyListens(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// call makes one request on a connection of its own within limit, to which the start of a daemon may add its own.
+func (a *app) call(ctx context.Context, limit time.Duration, method string, params, result any) error {
+	return a.talk(ctx, limit, func(ctx context.Context, c *protocol.Client) error {
+		return c.Call(ctx, method, params, result)
+	})
+}
+
+// talk connects and runs f, whose context ends after limit.
+func (a *app) talk(ctx context.Context, limit time.Duration, f func(context.Context, *protocol.Client) error) error {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return f(ctx, c)
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/groat-dev/groat/cmd/groat/helper"
+)
+
+// gitHelperName is the name that git calls the program by for "credential.helper = groat".
+const gitHelperName = "git-credential-groat"
+
+func (a *app) helperCommand() *cobra.Command {
+	cmd := command("helper TOOL ...", helpHelper, cobra.NoArgs, nil)
+	git := command("git get|store|erase", helpHelperGit, cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error {
+		return a.gitHelper(cmd.Context(), args)
+	})
+	git.DisableFlagParsing = true // git may put arguments of its own configuration before the operation
+	cmd.AddCommand(git)
+	return cmd
+}
+
+// gitHelper answers git, which ignores exit codes and shows stderr: so whatever went wrong is one line there.
+func (a *app) gitHelper(ctx context.Context, args []string) error {
+	ctx, cancel := context.WithTimeout(ctx, helper.GitTime)
+	defer cancel()
+	if err := helper.Git(ctx, helperDaemon{a}, args, a.stdin, a.stdout); err != nil {
+		a.remark(describe(err))
+	}
+	return nil
+}
+
+// helperDaemon is groatd as a helper sees it: connected to, or started, with the first question.
+type helperDaemon struct{ app *app }
+
+// Call implements [helper.Daemon].
+func (d helperDaemon) Call(ctx context.Context, method string, params, result any) error {
+	c, err := d.app.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Call(ctx, method, params, result)
+}

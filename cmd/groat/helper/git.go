@@ -1,0 +1,178 @@
+// Package helper answers other programs in their own credential-helper protocols, one file a protocol.
+//
+// The invariants: an answer is complete or it is empty; it holds no token whose alphabet could break out of the format;
+// it is given only for a server that a profile lists, which is groatd's decision and never this package's. Stdin is read
+// only where the protocol says that there is something to read. What is not here: sentences for people.
+package helper
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+// Daemon makes one request to groatd, as [protocol.Client.Call] does.
+type Daemon interface {
+	Call(ctx context.Context, method string, params, result any) error
+}
+
+const (
+	// GitTime is what one call of git's may take: somebody waits for a clone or a fetch.
+	GitTime = 10 * time.Second
+	// gitWait leaves groatd time to say what the trouble is.
+	gitWait = 8
+	// gitUsername goes with a token that is sent by HTTP Basic, whose name the big forges ignore or expect to be this.
+	// It must not be empty: git would then send no credential at all.
+	gitUsername = "oauth2"
+)
+
+// Git runs one operation of git's credential helper protocol (gitcredentials(7), git-credential(1)); the operation is the
+// last of args. An operation that it does not know is nobody's error, since git may add some.
+//
+// Whatever goes wrong, nothing is written to out, so that git asks the next helper or the person. The error is for
+// the person only: nil where the server is simply none of ours. Git ignores exit codes.
+func Git(ctx context.Context, d Daemon, args []string, in io.Reader, out io.Writer) error {
+	if len(args) == 0 {
+		return nil
+	}
+	switch args[len(args)-1] {
+	case "get":
+		return gitGet(ctx, d, in, out)
+	case "erase":
+		return gitErase(ctx, d, in)
+	case "store":
+		// A token is in no need of being stored. What git writes is read, so that it meets no closed pipe.
+		readGit(ctx, in)
+	}
+	return nil
+}
+
+func gitGet(ctx context.Context, d Daemon, in io.Reader, out io.Writer) error {
+	req, err := readGit(ctx, in)
+	if err != nil {
+		return err
+	}
+	target, ok := req.target()
+	if !ok {
+		return nil
+	}
+	wait := int64(gitWait)
+	var t protocol.TokenResult
+	err = d.Call(ctx, protocol.MethodToken, protocol.TokenParams{Target: target, Wait: &wait}, &t)
+	if e, ok := errors.AsType[*protocol.Error](err); ok && e.Kind() == protocol.UnknownProfile {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !protocol.ValidToken(t.AccessToken) || !strings.EqualFold(t.TokenType, "Bearer") {
+		return errBadToken
+	}
+	_, err = out.Write(req.answer(t))
+	return err
+}
+
+var errBadToken = errors.New("groatd handed out something that is no bearer token")
+
+// answer words a token for the git that asked.
+func (r gitRequest) answer(t protocol.TokenResult) []byte {
+	var b []byte
+	if r.authtype {
+		// git 2.46 and later: the token goes out as Bearer, and "ephemeral" keeps it out of other helpers' files.
+		b = append(b, "capability[]=authtype\nauthtype=Bearer\ncredential="...)
+		b = append(b, t.AccessToken...)
+		b = append(b, "\nephemeral=1\n"...)
+	} else {
+		name := r.values["username"]
+		if name == "" {
+			name = gitUsername
+		}
+		// The name is repeated even where git has one: it takes no password without.
+		b = append(b, "username="...)
+		b = append(b, name...)
+		b = append(b, "\npassword="...)
+		b = append(b, t.AccessToken...)
+		b = append(b, '\n')
+	}
+	b = append(b, "password_expiry_utc="...)
+	b = strconv.AppendInt(b, t.ExpiresAt, 10)
+	return append(b, '\n')
+}
+
+// gitErase passes on that a server refused a token. Without it git-lfs would ask, and be given the same token, for ever.
+func gitErase(ctx context.Context, d Daemon, in io.Reader) error {
+	req, err := readGit(ctx, in)
+	if err != nil {
+		return err
+	}
+	target, ok := req.target()
+	token := req.values["credential"]
+	if token == "" {
+		token = req.values["password"]
+	}
+	if !ok || !protocol.ValidToken(token) {
+		return nil // a person's password for some other server comes by here too
+	}
+	// Git does not wait for the next token: groatd may get it while git tells the person.
+	var wait int64
+	params := protocol.RejectParams{TokenParams: protocol.TokenParams{Target: target, Wait: &wait}, AccessToken: token}
+	err = d.Call(ctx, protocol.MethodReject, params, &protocol.TokenResult{})
+	if _, ok := errors.AsType[*protocol.Error](err); ok {
+		return nil // it is not ours, or there is no other one yet: the next "get" says so
+	}
+	return err
+}
+
+// target returns the URL that a request is about. It reports false where there is none that a token could be sent to.
+func (r gitRequest) target() (string, bool) {
+	scheme, host := r.values["protocol"], r.values["host"]
+	if host == "" || strings.ContainsFunc(host, notInHost) {
+		return "", false
+	}
+	if scheme != "https" && !(scheme == "http" && isLoopback(host)) {
+		return "", false
+	}
+	return scheme + "://" + host + "/" + escapePath(r.values["path"]), true
+}
+
+// notInHost reports what would make the host end somewhere else than git thinks it does.
+func notInHost(r rune) bool {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+		return false
+	}
+	return !strings.ContainsRune(".-_:[]", r)
+}
+
+// isLoopback reports whether host, with or without a port, is this machine by its very name.
+func isLoopback(host string) bool {
+	if a, err := netip.ParseAddrPort(host); err == nil {
+		return a.Addr().IsLoopback()
+	}
+	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return a.IsLoopback()
+	}
+	name, _, _ := strings.Cut(host, ":")
+	return strings.EqualFold(name, "localhost")
+}
+
+// escapePath keeps a path a path (RFC 3986 §3.3).
+func escapePath(path string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(path) {
+		switch c := path[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~/:@!$&'()*+,;=", c) >= 0:
+			b.WriteByte(c)
+		default:
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}

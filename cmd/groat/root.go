@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+// execute builds the command tree and runs args.
+func (a *app) execute(ctx context.Context, args []string) error {
+	running := false
+	root := &cobra.Command{
+		Use:           "groat",
+		Short:         helpRoot.short,
+		Long:          helpRoot.long,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		// Whatever fails before this hook is about how the command was called.
+		PersistentPreRun: func(*cobra.Command, []string) { running = true },
+	}
+	root.DisableSuggestions = true // tui.go words the suggestion
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.listCommand(), a.statusCommand(), a.whoamiCommand(),
+		a.keystoreCommand(), a.unlockCommand(), a.reloadCommand(), a.helperCommand(), a.versionCommand(),
+	)
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !running {
+		return misuse(cmd, args, err)
+	}
+	return err
+}
+
+// misuse turns an error of the argument parser into a usage error with the hint that helps.
+func misuse(cmd *cobra.Command, args []string, err error) error {
+	if cmd.HasParent() || len(args) == 0 {
+		return errUsage(err.Error(), cmd.CommandPath())
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	return errUnknownCommand(args[0], cmd.SuggestionsFor(args[0]))
+}
+
+// command returns a command with what all of them have in common.
+func command(use string, h help, args cobra.PositionalArgs, run func(*cobra.Command, []string) error) *cobra.Command {
+	return &cobra.Command{
+		Use:                   use,
+		Short:                 h.short,
+		Long:                  h.long,
+		Example:               h.example,
+		Args:                  args,
+		RunE:                  run,
+		DisableFlagsInUseLine: true,
+	}
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+// The commands of this file ask one question and show the answer.
+
+func (a *app) listCommand() *cobra.Command {
+	var json bool
+	cmd := command("list [flags]", helpList, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+		var result protocol.ProfilesResult
+		return show(a, cmd.Context(), answerTime, protocol.MethodProfiles, struct{}{}, &result, json, textProfiles)
+	})
+	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
+	return cmd
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	var json bool
+	cmd := command("status [PROFILE] [flags]", helpStatus, cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
+		var params protocol.StatusParams
+		if len(args) > 0 {
+			params.Profile = args[0]
+		}
+		var result protocol.StatusResult
+		return show(a, cmd.Context(), answerTime, protocol.MethodStatus, params, &result, json, func(r *protocol.StatusResult) []byte {
+			return textStatus(r, time.Now())
+		})
+	})
+	cmd.ValidArgsFunction = a.completeProfiles
+	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
+	return cmd
+}
+
+func (a *app) whoamiCommand() *cobra.Command {
+	var json bool
+	cmd := command("whoami [PROFILE] [flags]", helpWhoami, cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
+		var result protocol.WhoamiResult
+		params := protocol.WhoamiParams{Profile: a.profile(args)}
+		return show(a, cmd.Context(), providerTime, protocol.MethodWhoami, params, &result, json, textWhoami)
+	})
+	cmd.ValidArgsFunction = a.completeProfiles
+	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
+	return cmd
+}
+
+func (a *app) reloadCommand() *cobra.Command {
+	var json bool
+	cmd := command("reload [flags]", helpReload, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+		var result protocol.ReloadResult
+		return show(a, cmd.Context(), answerTime, protocol.MethodReload, struct{}{}, &result, json, textReloaded)
+	})
+	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
+	return cmd
+}
+
+// show makes a request and prints its result, as JSON or as text.
+func show[R any](a *app, ctx context.Context, limit time.Duration, method string, params any, result *R, json bool, text func(*R) []byte) error {
+	if err := a.call(ctx, limit, method, params, result); err != nil {
+		return err
+	}
+	if json {
+		return a.printJSON(result)
+	}
+	return a.write(text(result))
+}
+
+// completeProfiles offers the names of the profiles to a shell. It starts no daemon and is quick to give up.
+func (a *app) completeProfiles(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	const stop = cobra.ShellCompDirectiveNoFileComp
+	socket, err := a.socket()
+	if err != nil || len(args) > 0 {
+		return nil, stop
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
+	defer cancel()
+	c, err := a.dial(ctx, socket)
+	if err != nil {
+		return nil, stop
+	}
+	defer c.Close()
+	var result protocol.ProfilesResult
+	if err := c.Call(ctx, protocol.MethodProfiles, struct{}{}, &result); err != nil {
+		return nil, stop
+	}
+	var names []string
+	for _, p := range result.Profiles {
+		names = append(names, clean(p.Profile))
+	}
+	return names, stop
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// openStartLock opens the lock that starters of groatd take in turn. It stands in the socket's directory, which is made
+// where it is missing, and refused where anybody else could put a socket of theirs in our way.
+func openStartLock(dir string) (*os.File, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, errSocketDir(dir, err)
+	}
+	d, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, errSocketDir(dir, err)
+	}
+	defer unix.Close(d)
+	var st unix.Stat_t
+	switch err := unix.Fstat(d, &st); {
+	case err != nil:
+		return nil, errSocketDir(dir, err)
+	case int(st.Uid) != os.Geteuid():
+		return nil, errSocketDir(dir, errDirOwner)
+	case st.Mode&0o077 != 0:
+		return nil, errSocketDir(dir, errDirMode)
+	}
+	const name = "start.lock"
+	fd, err := unix.Openat(d, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, errSocketDir(dir, err)
+	}
+	lock := os.NewFile(uintptr(fd), filepath.Join(dir, name))
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() {
+		lock.Close()
+		return nil, errSocketDir(dir, errLockFile)
+	}
+	return lock, nil
+}
+
+// tryLock reports whether the lock is ours now. It ends with the file.
+func tryLock(f *os.File) (bool, error) {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return false, nil
+		default:
+			return false, err
+		}
+	}
+}
+
+// firstForeign is the first descriptor that is not stdin, stdout or stderr.
+const firstForeign = 3
+
+// markEach marks the descriptors that the process may have as not to be inherited.
+func markEach() {
+	limit := uint64(1 << 16)
+	var r unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil {
+		limit = min(limit, uint64(r.Cur))
+	}
+	for fd := firstForeign; fd < int(limit); fd++ {
+		unix.CloseOnExec(fd)
+	}
+}

@@ -1,0 +1,18 @@
+package protocol
+
+import "strings"
+
+// ValidToken reports whether s is a b64token (RFC 6750 §2.1): [A-Za-z0-9._~+/-]+=*. Such a token needs no quoting in a
+// header, a shell, JSON or an environment file, and cannot break out of one.
+func ValidToken(s string) bool {
+	s = strings.TrimRight(s, "=")
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
