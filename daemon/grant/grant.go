@@ -31,8 +31,12 @@ type Server struct {
 	TokenEndpoint string
 	// ClientAuth is how the client authenticates there.
 	ClientAuth Method
+	// PlainBasic leaves id and secret unencoded in HTTP Basic, against RFC 6749 §2.3.1, where a provider's own clients do.
+	PlainBasic bool
 	// AssertionAudience is the aud of a client assertion; empty means the token endpoint (RFC 7523 §3).
 	AssertionAudience string
+	// WiderScope accepts a token that may do more than was asked, where a server always adds its own default scopes.
+	WiderScope bool
 	// Userinfo is where GET with the access token tells who the person is; empty where the server has none.
 	Userinfo string
 	// Apps is how a person's password becomes client credentials; nil where the server has no such thing.
@@ -112,19 +116,3 @@ const (
 
 // Definitive reports whether repeating the same request is pointless until the person or the configuration changes.
 func (c Class) Definitive() bool { return c == Refused || c == Misconfigured }
-
-// Error is a failed exchange. Its text is safe to show: it holds no secret and no response body, and what the server
-// said is cut to printable ASCII.
-type Error struct {
-	Class Class
-	// Code is the RFC 6749 §5.2 error, or empty.
-	Code string
-	// Description is the server's explanation, at most 200 printable ASCII characters.
-	Description string
-	// Status is the HTTP status, or 0 where no answer came.
-	Status int
-	// RetryAfter is the server's wish, counted from the answer; 0 where it has none.
-	RetryAfter time.Duration
-	// Err is the cause for errors.Is; it may be nil.
-	Err error
-}

@@ -1,0 +1,217 @@
+package grant
+
+import (
+	"encoding/json"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/groat-dev/groat/protocol/strict"
+)
+
+// Presented is what a request proved itself with; an answer that names no OAuth error means something else for each.
+type Presented int
+
+const (
+	// ClientCredential: a client id with a secret or an assertion, at the token endpoint.
+	ClientCredential Presented = iota
+	// Password: a person's user name and password.
+	Password
+	// AccessToken: a Bearer token.
+	AccessToken
+	// Nothing: a public document.
+	Nothing
+)
+
+// Classify decides what an answer means, from nothing but its arguments. An OAuth error decides first, wherever it stands
+// (Auth0 uses 403 and 429 for codes that RFC 6749 puts under 400; some servers put an error under 200), then the status.
+// A body counts only if it says that it is JSON and is; a page from a proxy or firewall never costs a credential. The
+// result's Class is [OK] where the body is the JSON object of a success, still to be read.
+func Classify(a Answer, proof Presented) Error {
+	if a.Err != nil && (a.Status == 0 || !retryable(a.Status)) {
+		return lost(a)
+	}
+	body, flaw := a.object()
+	e := Error{Status: a.Status}
+	code, said := body.errorCode()
+	e.Code = clean(code, a.Carried, maxCode)
+	e.Description = clean(body.description(), a.Carried, maxDescription)
+	if class, ok := codes[code]; said && ok {
+		e.Class = class
+	} else {
+		e.Class = byStatus(a, body, proof, flaw, said)
+	}
+	e.Reason = reason(e, proof, flaw)
+	if e.Class == Transient || e.Class == TransientSlow || e.Class == Malformed {
+		e.RetryAfter = retryAfter(a)
+	}
+	return e
+}
+
+// codes are the OAuth errors that decide by themselves.
+var codes = map[string]Class{
+	// RFC 6749 §5.2.
+	"invalid_client":         InvalidClient,
+	"invalid_grant":          Refused,
+	"invalid_request":        Misconfigured,
+	"invalid_scope":          Misconfigured,
+	"unauthorized_client":    Misconfigured,
+	"unsupported_grant_type": Misconfigured,
+	// RFC 6749 §4.1.2.1, which token endpoints use too.
+	"access_denied":           Refused,
+	"server_error":            Transient,
+	"temporarily_unavailable": Transient,
+	// RFC 8707 §2, RFC 9449 §8 (this client has no DPoP key).
+	"invalid_target":     Misconfigured,
+	"invalid_dpop_proof": Misconfigured,
+	"use_dpop_nonce":     Misconfigured,
+	// OpenID Connect Core §3.1.2.6: a person must do something first.
+	"account_selection_required": Refused,
+	"consent_required":           Refused,
+	"interaction_required":       Refused,
+	"login_required":             Refused,
+	// Auth0.
+	"invalid_user_password": Refused,
+	"mfa_required":          Refused,
+	"too_many_requests":     Transient,
+	// RFC 8628 §3.5.
+	"slow_down": Transient,
+}
+
+// retryable statuses mean the same whatever the body.
+func retryable(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500
+}
+
+func byStatus(a Answer, body object, proof Presented, flaw string, said bool) Class {
+	switch {
+	case retryable(a.Status):
+		return Transient
+	case said:
+		return TransientSlow // a code that nobody knows
+	case a.Status == http.StatusOK || a.Status == http.StatusCreated:
+		if flaw != "" {
+			return Malformed
+		}
+		return OK
+	case a.Status < 300:
+		return Malformed
+	case a.Status < 400:
+		return Misconfigured
+	}
+	return withoutCode(a, body, proof)
+}
+
+// withoutCode is for a 4xx that names no OAuth error. FastAPI's {"detail": …} is such an answer, and the framework's way
+// of refusing; what has neither comes from something in between.
+func withoutCode(a Answer, body object, proof Presented) Class {
+	detail, found := body.detail()
+	switch {
+	case found && a.Status == http.StatusUnprocessableEntity:
+		return Misconfigured
+	case proof == ClientCredential && found && (a.Status == http.StatusUnauthorized || detail == "LOGIN_BAD_CREDENTIALS"):
+		return InvalidClient
+	case proof == Password && found && (a.Status == http.StatusBadRequest || a.Status == http.StatusUnauthorized):
+		return Refused
+	case proof == AccessToken && found && a.Status == http.StatusUnauthorized:
+		return Refused
+	case proof != ClientCredential && a.Status == http.StatusUnauthorized && a.Header.Get("WWW-Authenticate") != "":
+		return Refused // the challenge itself; a proxy's would be a 407
+	}
+	return TransientSlow
+}
+
+// object is a JSON object whose names are compared exactly; a nil one has no members.
+type object map[string]json.RawMessage
+
+// object returns the body, or says in words why it is none.
+func (a Answer) object() (body object, flaw string) {
+	if a.Flaw != "" {
+		return nil, a.Flaw
+	}
+	media, _, err := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	switch {
+	case len(a.Body) == 0:
+		return nil, "is empty"
+	case err != nil || media != "application/json" && !strings.HasSuffix(media, "+json"):
+		return nil, "is not JSON"
+	case strict.Check(a.Body) != nil:
+		return nil, "is not JSON, or ambiguous"
+	case json.Unmarshal(a.Body, &body) != nil || body == nil:
+		return nil, "is not a JSON object"
+	}
+	return body, ""
+}
+
+// text returns a member that is a string.
+func (o object) text(name string) (s string, ok bool) {
+	raw := o[name]
+	if len(raw) == 0 || raw[0] != '"' {
+		return "", false
+	}
+	return s, json.Unmarshal(raw, &s) == nil
+}
+
+// errorCode returns what stands for RFC 6749's "error", and whether the answer says that it is an error at all.
+func (o object) errorCode() (code string, said bool) {
+	if code, ok := o.text("error"); ok && code != "" {
+		return code, true
+	}
+	if code, ok := o.text("errorCode"); ok && code != "" { // Okta
+		return code, true
+	}
+	raw := o["error"]
+	return "", len(raw) > 0 && raw[0] == '{' // Google's APIs
+}
+
+// detail returns FastAPI's explanation: a string, or a list of what is wrong with each field.
+func (o object) detail() (text string, found bool) {
+	if text, ok := o.text("detail"); ok {
+		return text, true
+	}
+	var list []struct {
+		Msg string `json:"msg"`
+		Loc []any  `json:"loc"`
+	}
+	raw := o["detail"]
+	if len(raw) == 0 || raw[0] != '[' {
+		return "", false
+	}
+	if json.Unmarshal(raw, &list) != nil {
+		return "", true
+	}
+	for i, l := range list {
+		if i > 0 {
+			text += "; "
+		}
+		if n := len(l.Loc); n > 0 {
+			if field, ok := l.Loc[n-1].(string); ok {
+				text += field + ": "
+			}
+		}
+		text += l.Msg
+	}
+	return text, true
+}
+
+// description returns the server's explanation as it stands.
+func (o object) description() string {
+	for _, name := range []string{"error_description", "errorSummary", "message"} {
+		if text, ok := o.text(name); ok && text != "" {
+			return text
+		}
+	}
+	if text, ok := o.detail(); ok {
+		return text
+	}
+	var inner object
+	if json.Unmarshal(o["error"], &inner) == nil {
+		text, _ := inner.text("message")
+		return text
+	}
+	return ""
+}

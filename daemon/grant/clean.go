@@ -1,0 +1,75 @@
+package grant
+
+import (
+	"strings"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+const (
+	maxCode        = 64
+	maxDescription = 200
+)
+
+// clean makes what a server said fit to show: without anything of the request's secrets, printable ASCII, one line.
+func clean(s string, secrets []keystore.Secret, limit int) string {
+	if len(s) > maxClean {
+		s = s[:maxClean]
+	}
+	for _, secret := range secrets {
+		s = without(s, secret.Reveal())
+	}
+	var b strings.Builder
+	space := false
+	for _, r := range s {
+		switch {
+		case r <= ' ':
+			space = b.Len() > 0
+			continue
+		case r > '~':
+			r = '?'
+		}
+		if space {
+			b.WriteByte(' ')
+			space = false
+		}
+		b.WriteRune(r)
+	}
+	if s = b.String(); len(s) > limit {
+		s = s[:limit]
+	}
+	return s
+}
+
+const (
+	// maxClean bounds the work; more than this is never shown.
+	maxClean = 4 << 10
+	// gram is the shortest piece of a secret that is taken out: servers echo what they were sent cut off.
+	gram    = 8
+	removed = "[removed]"
+)
+
+// without replaces every piece of secret in s that is at least gram bytes long, or all of a shorter secret.
+func without(s, secret string) string {
+	if len(secret) < gram {
+		if len(secret) < 3 {
+			return s
+		}
+		return strings.ReplaceAll(s, secret, removed)
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		n := 0
+		for i+n+gram <= len(s) && strings.Contains(secret, s[i+n:i+n+gram]) {
+			n++
+		}
+		if n == 0 {
+			b.WriteByte(s[i])
+			i++
+			continue
+		}
+		b.WriteString(removed)
+		i += n + gram - 1
+	}
+	return b.String()
+}

@@ -1,0 +1,20 @@
+package grant
+
+import "net/url"
+
+// form is an application/x-www-form-urlencoded body in the order in which its parameters were added, which is the
+// order that the providers' own clients use; [url.Values] would sort.
+type form []byte
+
+// add appends a parameter. An empty value is not sent: at some servers an empty scope or audience is an error.
+func (f form) add(name, value string) form {
+	if value == "" {
+		return f
+	}
+	if len(f) > 0 {
+		f = append(f, '&')
+	}
+	f = append(f, name...)
+	f = append(f, '=')
+	return append(f, url.QueryEscape(value)...)
+}

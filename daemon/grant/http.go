@@ -1,0 +1,165 @@
+package grant
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/keystore"
+)
+
+// The bounds of one exchange.
+const (
+	dialTimeout   = 5 * time.Second
+	tlsTimeout    = 5 * time.Second
+	headerTimeout = 10 * time.Second
+	totalTimeout  = 15 * time.Second
+	maxHeader     = 64 << 10
+	maxBody       = 1 << 20
+)
+
+// NewHTTPClient returns the client for everything that carries a credential. It differs from [http.DefaultClient] in
+// what that does behind one's back: it follows no redirect (on 307 and 308 the body, secret included, would be posted to
+// wherever the answer points), reuses no connection and so repeats no request, keeps no cookies, unpacks no gzip, and
+// speaks only HTTP/1.1, which has no retry of its own. Proxies come from the environment. Its Transport is an
+// [*http.Transport], for tests that bring their own dialer.
+func NewHTTPClient() *http.Client {
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	dialer := net.Dialer{Timeout: dialTimeout}
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			OnProxyConnectResponse: proxyAnswer,
+			DialContext:            dialer.DialContext,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:    tlsTimeout,
+			ResponseHeaderTimeout:  headerTimeout,
+			MaxResponseHeaderBytes: maxHeader,
+			DisableKeepAlives:      true,
+			DisableCompression:     true,
+			Protocols:              &http1,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       totalTimeout,
+	}
+}
+
+// proxyError is a proxy's refusal to connect us; net/http's own error for it is a bare phrase.
+type proxyError struct{ status int }
+
+func (e *proxyError) Error() string { return fmt.Sprintf("the proxy answers with HTTP %d", e.status) }
+
+func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return &proxyError{resp.StatusCode}
+	}
+	return nil
+}
+
+// call is one request that is about to be sent.
+type call struct {
+	method, url   string
+	body          form   // nil sends none
+	authorization string // empty sends none
+	// carried is what must not come back in an error's description.
+	carried []keystore.Secret
+}
+
+// Answer is what came back for one request, or why nothing did.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	// Flaw says in words why Body, which is then nil, cannot be used; empty where it can.
+	Flaw string
+	// Err is the transport's error; Status tells whether the header had come before.
+	Err error
+	// Sent is set unless it is certain that the server has seen no byte of the request.
+	Sent bool
+	// At is the wall time of the answer, for a Retry-After that is a date where the server does not say its own.
+	At time.Time
+	// Carried are the secrets of the request, which a description is cleaned of.
+	Carried []keystore.Secret
+}
+
+// exchange sends one request once. The first instant is from before anything was sent, the second from when the answer was
+// complete. It takes at most [totalTimeout].
+func exchange(ctx context.Context, client *http.Client, now clock.Func, c call) (a Answer, sent, received clock.Instant) {
+	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
+	defer cancel()
+	// A connection is had: from here on the request may leave at any moment. httptrace's WroteHeaders comes later, from
+	// another goroutine, and when a deadline strikes in between the request may leave and not be reported.
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+
+	a.Carried = c.carried
+	req, err := newRequest(ctx, c)
+	sent = now()
+	if err == nil {
+		a.Header, a.Body, a.Status, a.Flaw, err = roundTrip(client, req)
+	}
+	received = now()
+	a.Err, a.At, a.Sent = err, received.Wall, connected.Load() || a.Status != 0
+	return a, sent, received
+}
+
+func newRequest(ctx context.Context, c call) (*http.Request, error) {
+	if err := CheckURL(c.url, "its address"); err != nil {
+		return nil, &Error{Class: Misconfigured, Reason: "is not asked: " + err.Error()}
+	}
+	var body io.Reader
+	if c.body != nil {
+		body = bytes.NewReader(c.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, c.method, c.url, body)
+	if err != nil {
+		return nil, &Error{Class: Misconfigured, Reason: "is not asked: its address is not a URL"}
+	}
+	req.GetBody = nil // without it net/http cannot send a body twice
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", "groat")
+	if c.body != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if c.authorization != "" {
+		req.Header.Set("Authorization", c.authorization)
+	}
+	return req, nil
+}
+
+func roundTrip(client *http.Client, req *http.Request) (header http.Header, body []byte, status int, flaw string, err error) {
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, nil, 0, "", err
+	}
+	defer resp.Body.Close()
+	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return resp.Header, nil, resp.StatusCode, "is compressed, though that was not asked for", nil
+	}
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if len(body) > maxBody {
+		return resp.Header, nil, resp.StatusCode, "is larger than 1 MiB", nil
+	}
+	return resp.Header, body, resp.StatusCode, "", err
+}
+
+// date returns the server's own clock at the time of the answer, or the zero time.
+func (a Answer) date() time.Time {
+	t, err := http.ParseTime(a.Header.Get("Date"))
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}

@@ -1,0 +1,138 @@
+package grant
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// reason puts a classified answer in words: a predicate whose subject is the host.
+func reason(e Error, proof Presented, flaw string) string {
+	switch e.Class {
+	case OK:
+		return ""
+	case InvalidClient:
+		return "does not accept the client id or secret"
+	case Refused:
+		switch proof {
+		case Password:
+			return "does not accept the user name or password"
+		case AccessToken:
+			return "does not accept the access token"
+		}
+		return "refuses to give a token"
+	case Misconfigured:
+		if e.Status >= 300 && e.Status < 400 {
+			return "answers with a redirect, which is not followed"
+		}
+		return "cannot serve this request"
+	case Malformed:
+		if flaw != "" {
+			return "gave an answer that " + flaw
+		}
+		return "gave an answer that is no success and no error"
+	}
+	switch {
+	case e.Status == http.StatusTooManyRequests:
+		return "asks for fewer requests"
+	case e.Class == TransientSlow && e.Code == "" && e.Description == "":
+		return "answered with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address)"
+	}
+	return "could not answer"
+}
+
+// lost is for an exchange without a usable answer. Only words of our own describe it: net/http quotes what the server
+// sent in some of its errors, and a server may send back what it got.
+func lost(a Answer) Error {
+	if own, ok := errors.AsType[*Error](a.Err); ok {
+		return *own // nothing was tried
+	}
+	e := Error{Class: Transient, Status: a.Status, Err: cause(a.Err)}
+	why, slow := describe(a.Err)
+	switch {
+	case a.Sent:
+		e.Class, e.Reason = Ambiguous, "was sent a request, but no whole answer came ("+why+")"
+	case slow:
+		e.Class, e.Reason = TransientSlow, "cannot be used: "+why
+	default:
+		e.Reason = "cannot be reached: " + why
+	}
+	return e
+}
+
+// describe names a transport's error; slow means that something must change before another attempt can succeed.
+func describe(err error) (why string, slow bool) {
+	if p, ok := errors.AsType[*proxyError](err); ok {
+		return p.Error(), true
+	}
+	if d, ok := errors.AsType[*net.DNSError](err); ok {
+		if d.IsNotFound {
+			return "there is no such host", false
+		}
+		return "the name service does not answer", false
+	}
+	if why := describeTLS(err); why != "" {
+		return why, true
+	}
+	if n, ok := errors.AsType[net.Error](err); ok && n.Timeout() {
+		return "it took too long", false
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "it was given up", false
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused", false
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection broke", false
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return "no route to it", false
+	case strings.Contains(err.Error(), "header") && strings.Contains(err.Error(), "exceeded"):
+		return "its answer has too large a header", false
+	}
+	return "the connection failed", false
+}
+
+func describeTLS(err error) string {
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		if invalid.Reason == x509.Expired {
+			return "its certificate is expired or not yet valid (check this machine's clock)"
+		}
+		return "its certificate is not valid"
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "its certificate is for another host"
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "its certificate is from an authority that this machine does not trust"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "its certificate cannot be verified"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "it does not speak TLS"
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok {
+		return "it broke off the TLS handshake"
+	}
+	return ""
+}
+
+// cause keeps of a transport's error what errors.Is may be asked for and what quotes nothing.
+func cause(err error) error {
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded, io.ErrUnexpectedEOF, io.EOF} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	return nil
+}

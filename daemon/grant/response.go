@@ -1,0 +1,94 @@
+package grant
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/strict"
+)
+
+const maxToken = 16 << 10
+
+// parseToken reads a successful answer (RFC 6749 §5.1). asked is the scope that was asked for; wider accepts more.
+func parseToken(a Answer, sent clock.Instant, asked []string, wider bool) (Token, error) {
+	body, flaw := a.object()
+	if flaw != "" {
+		return Token{}, malformed(a, flaw)
+	}
+	access, flaw := accessToken(body["access_token"])
+	if flaw != "" {
+		return Token{}, malformed(a, flaw)
+	}
+	if kind, ok := body.text("token_type"); !missing(body["token_type"]) && (!ok || !strings.EqualFold(kind, "bearer")) {
+		return Token{}, malformed(a, "holds a token of another type than Bearer")
+	}
+	life, assumed, flaw := lifetime(body, access.Reveal(), sent.Wall, a.date())
+	if flaw != "" {
+		return Token{}, malformed(a, flaw)
+	}
+	scope, ok := body.text("scope")
+	if !ok {
+		scope = strings.Join(asked, " ")
+	}
+	if !wider && exceeds(scope, asked) {
+		return Token{}, &Error{Class: Misconfigured, Status: a.Status, Reason: "granted a wider scope than was asked for"}
+	}
+	return Token{
+		Access: access, Type: "Bearer", Scope: clean(scope, nil, maxScope),
+		Sent: sent, Lifetime: life, LifetimeAssumed: assumed,
+	}, nil
+}
+
+const maxScope = 4 << 10
+
+func malformed(a Answer, flaw string) *Error {
+	body, _ := a.object()
+	return &Error{
+		Class: Malformed, Status: a.Status, Reason: "gave an answer that " + flaw,
+		Description: clean(body.description(), a.Carried, maxDescription),
+	}
+}
+
+func missing(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
+
+// accessToken accepts RFC 6750's b64token and nothing else, so that no format it is printed in needs quoting.
+func accessToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
+	b, err := strict.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	switch {
+	case err != nil || len(b) == 0:
+		return keystore.Secret{}, "holds no access token"
+	case len(b) > maxToken:
+		return keystore.Secret{}, "holds an access token that is too long"
+	case !isB64token(b):
+		return keystore.Secret{}, "holds an access token with characters that RFC 6750 does not allow"
+	}
+	return keystore.NewSecret(b), ""
+}
+
+// isB64token reads RFC 6750 §2.1: 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".
+func isB64token(b []byte) bool {
+	n := len(b)
+	for n > 0 && b[n-1] == '=' {
+		n--
+	}
+	for _, c := range b[:n] {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return n > 0
+}
+
+// exceeds reports whether something was granted that was not asked for. Where nothing was asked, the server's default is
+// what was wanted.
+func exceeds(granted string, asked []string) bool {
+	if len(asked) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(strings.Fields(granted), func(s string) bool { return !slices.Contains(asked, s) })
+}
