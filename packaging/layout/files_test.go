@@ -1,0 +1,87 @@
+package layout_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// root is the repository.
+const root = "../.."
+
+// top is all that stands at the top level, but for dot-files and what .gitignore names.
+var top = []string{"LICENSE", "Makefile", "README.md", "bin", "cmd", "daemon", "go.mod", "go.sum", "keystore", "packaging", "protocol"}
+
+func TestTopLevel(t *testing.T) {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(top, e.Name()) {
+			t.Errorf("%s stands at the top level, where only %v do", e.Name(), top)
+		}
+	}
+}
+
+// maxLines is when a file has more than one subject.
+const maxLines = 350
+
+// Written so that they do not find themselves.
+var (
+	skips    = regexp.MustCompile(`\.Skip(f|Now)?\(`)
+	mockInit = regexp.MustCompile(`\bMock[I]nit\b`)
+)
+
+// long lists the files that may be longer, and why.
+var long = map[string]string{
+	"cmd/groat/tui.go": "every user-facing sentence stands in this one file",
+}
+
+func TestFiles(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules" || d.Name() == "bin") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || filepath.Ext(name) != ".go" {
+			return nil
+		}
+		files++
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		name, err = filepath.Rel(root, name)
+		check(t, filepath.ToSlash(name), text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 10 {
+		t.Errorf("only %d Go files found: is %s the repository?", files, root)
+	}
+}
+
+func check(t *testing.T, name string, text []byte) {
+	t.Helper()
+	if !strings.HasSuffix(name, "_test.go") {
+		if n := bytes.Count(text, []byte("\n")); n > maxLines && long[name] == "" {
+			t.Errorf("%s has %d lines: no file has more than %d", name, n, maxLines)
+		}
+	} else if skips.Match(text) {
+		t.Errorf("%s skips a test: a part that is missing is a failure", name)
+	}
+	if mockInit.Match(text) {
+		t.Errorf("%s replaces the keychain: tests use a real one", name)
+	}
+}

@@ -1,0 +1,189 @@
+// Package layout_test holds the house to its plan: which rooms there are, who may import whom, what the thin client may
+// never link, and a few things that must not occur at all.
+package layout_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/groat-dev/groat/"
+
+// rooms says, for each package, what of ours its non-test files may import; "/..." stands for everything below. A package
+// that is not listed does not exist yet: a new room is a decision, made here.
+var rooms = map[string][]string{
+	"protocol/strict": {},
+	"protocol":        {"protocol/strict"},
+
+	"keystore":          {},
+	"keystore/keychain": {"keystore"},
+	"keystore/sealed":   {"keystore"},
+	"keystore/choice":   {"keystore", "keystore/keychain", "keystore/sealed"},
+
+	"daemon/clock":        {},
+	"daemon/peer":         {},
+	"daemon/audit":        {},
+	"daemon/policy":       {"daemon/peer"},
+	"daemon/grant":        {"keystore", "daemon/clock", "daemon/grant/preset", "protocol/strict"},
+	"daemon/grant/preset": {},
+	"daemon/config":       {"daemon/grant", "daemon/grant/preset", "daemon/policy"},
+	"daemon/broker":       {"daemon/grant", "daemon/clock", "keystore"},
+	"daemon":              {"protocol", "protocol/strict", "keystore", "daemon/..."},
+
+	"cmd/groatd":       {"daemon", "daemon/...", "keystore", "keystore/...", "protocol"},
+	"cmd/groat":        {"protocol", "cmd/groat/helper"},
+	"cmd/groat/helper": {"protocol"},
+
+	// The sandbox shares no code with what is tested against it.
+	"daemon/grant/sandbox":       {},
+	"daemon/grant/sandbox/serve": {"daemon/grant/sandbox"},
+	"cmd/demo":                   {"daemon/grant/sandbox"},
+
+	"packaging/bench/coldstart": {"daemon/grant/sandbox"},
+	"packaging/bench/empty":     {},
+	"packaging/launchd":         {},
+	"packaging/layout":          {},
+	"packaging/systemd":         {},
+	"packaging/testing/parts":   {},
+}
+
+// testTools are the packages that no binary of ours may contain, whatever "/..." allows.
+var testTools = []string{"daemon/grant/sandbox", "packaging/"}
+
+func TestRooms(t *testing.T) {
+	for _, goos := range []string{"linux", "darwin"} {
+		for _, p := range list(t, goos, "./...") {
+			name := strings.TrimPrefix(p.ImportPath, module)
+			allowed, ok := rooms[name]
+			if !ok {
+				t.Errorf("%s is no room of the house: see the table in this test", name)
+				continue
+			}
+			for _, imported := range p.Imports {
+				target, ours := strings.CutPrefix(imported, module)
+				if ours && !mayImport(allowed, target) {
+					t.Errorf("%s imports %s (GOOS=%s), which its row does not allow", name, target, goos)
+				}
+			}
+		}
+	}
+}
+
+// TestRoomsRefuse makes sure that the table can say no.
+func TestRoomsRefuse(t *testing.T) {
+	for _, test := range []struct {
+		from, to string
+		want     bool
+	}{
+		{"daemon", "daemon/broker", true},
+		{"daemon", "daemon/grant/sandbox", false},
+		{"cmd/groatd", "keystore/sealed", true},
+		{"cmd/groatd", "daemon/grant/sandbox", false},
+		{"cmd/groatd", "packaging/testing/parts", false},
+		{"cmd/groat", "daemon", false},
+		{"cmd/demo", "daemon/grant/sandbox", true},
+		{"keystore", "keystore/sealed", false},
+	} {
+		if got := mayImport(rooms[test.from], test.to); got != test.want {
+			t.Errorf("%s may import %s: %v, want %v", test.from, test.to, got, test.want)
+		}
+	}
+}
+
+func mayImport(allowed []string, target string) bool {
+	wildcard := false
+	for _, a := range allowed {
+		if a == target {
+			return true
+		}
+		below, ok := strings.CutSuffix(a, "...")
+		wildcard = wildcard || ok && strings.HasPrefix(target, below)
+	}
+	for _, tool := range testTools {
+		if strings.HasPrefix(target, tool) {
+			return false
+		}
+	}
+	return wildcard
+}
+
+// forbidden is what the client may never link, and why. It starts in about a millisecond and holds nothing; each of these
+// would end one or the other.
+var forbidden = map[string]string{
+	"net/http":      "the daemon speaks to servers; and its initialisation alone doubles the client's start",
+	"crypto/tls":    "the daemon speaks to servers",
+	"crypto/x509":   "the daemon speaks to servers",
+	"html/template": "the client writes to terminals",
+	"log/slog":      "the client has nothing to log: it says two lines and ends",
+	"os/user":       "with cgo it links the C library; the uid is enough",
+
+	"go.uber.org/zap":               "the daemon logs",
+	"github.com/zalando/go-keyring": "the client never sees the keychain",
+	"github.com/godbus/dbus/v5":     "the client never sees the keychain",
+	"github.com/coreos/go-systemd":  "the daemon is the service",
+	"github.com/golang-jwt/jwt":     "the client authenticates to nobody",
+	"github.com/pelletier/go-toml":  "the daemon reads the configuration",
+	"golang.org/x/crypto":           "the client has nothing to seal",
+	"golang.org/x/oauth2":           "an independent client for tests, nothing of ours",
+
+	module + "daemon":   "everything that touches a credential is in the daemon",
+	module + "keystore": "everything that touches a credential is in the daemon",
+}
+
+// direct is what the client's own packages may not import, although the command-line library does.
+var direct = map[string]string{
+	"regexp":        "compiling an expression costs more than a whole cached answer; write the few comparisons",
+	"text/template": "sentences are Go functions in tui.go",
+}
+
+func TestClientLinks(t *testing.T) {
+	for _, goos := range []string{"linux", "darwin"} {
+		for _, p := range list(t, goos, "-deps", "./cmd/groat") {
+			for bad, why := range forbidden {
+				if p.ImportPath == bad || strings.HasPrefix(p.ImportPath, bad+"/") {
+					t.Errorf("groat links %s (GOOS=%s): %s", p.ImportPath, goos, why)
+				}
+			}
+			for _, imported := range p.Imports {
+				if why := direct[imported]; why != "" && strings.HasPrefix(p.ImportPath, module) {
+					t.Errorf("%s imports %s: %s", p.ImportPath, imported, why)
+				}
+			}
+		}
+	}
+}
+
+// pkg is what of "go list -json" is read here.
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+// list runs go list at the repository's root, as the binaries are built.
+func list(t *testing.T, goos string, args ...string) []pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Imports"}, args...)...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v", strings.Join(args, " "), err)
+	}
+	var pkgs []pkg
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
