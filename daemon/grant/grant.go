@@ -23,6 +23,9 @@ const (
 	ClientSecretJWT   Method = "client_secret_jwt"
 )
 
+// Methods returns the methods this version can use, in the order in which they are offered to people.
+func Methods() []Method { return []Method{ClientSecretBasic, ClientSecretPost, ClientSecretJWT} }
+
 // Server is one authorization server as one profile uses it. It holds no secret.
 type Server struct {
 	// Issuer is the issuer identifier, compared byte by byte (RFC 8414 §3.3), or the server's origin where it has none.

@@ -1,0 +1,133 @@
+package grant
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/strict"
+)
+
+// FirstToken turns a person's user name and password into a temporary token, which can create App Credentials and nothing
+// that lasts. One request is sent, and the password in nothing else; wiping it is the caller's. The error is an [*Error]
+// or wraps [ErrNotOffered].
+func (e *Endpoint) FirstToken(ctx context.Context, username string, password keystore.Secret) (Token, error) {
+	apps := e.server.Apps
+	if apps == nil {
+		return Token{}, ErrNotOffered
+	}
+	c := call{method: http.MethodPost, url: apps.FirstTokenEndpoint}
+	secret := password.Reveal()
+	switch apps.FirstToken {
+	case PasswordGrant: // RFC 6749 §4.3 without client authentication
+		c.body = form{}.add("grant_type", "password").add("username", username).add("password", secret)
+		c.carried = []keystore.Secret{password, keystore.SecretString(url.QueryEscape(secret))}
+	default:
+		if strings.Contains(username, ":") {
+			return Token{}, (&Error{Class: Misconfigured, Reason: "cannot be sent a user name with a colon"}).at(c.url)
+		}
+		credentials := basicCredentials(username, secret)
+		c.method, c.authorization = http.MethodGet, "Basic "+credentials
+		c.carried = []keystore.Secret{password, keystore.SecretString(credentials)}
+	}
+	return e.token(ctx, c, Password, nil)
+}
+
+// AmbiguousCreateError: the request that creates App Credentials left, but no usable answer came. A client that nobody
+// knows the secret of may exist at the provider, for ever, and another attempt may add one more: a person decides.
+type AmbiguousCreateError struct {
+	// Cause says what happened; it may be of any class.
+	Cause *Error
+}
+
+func (e *AmbiguousCreateError) Error() string {
+	return "App Credentials may have been created, but their secret did not arrive: " + e.Cause.Error()
+}
+
+// Unwrap returns the cause.
+func (e *AmbiguousCreateError) Unwrap() error { return e.Cause }
+
+// CreateClient creates App Credentials for the person whose temporary token it is: a client that the provider never
+// deletes. It sends one request and never repeats it. The error is an [*AmbiguousCreateError] where the client may exist
+// all the same, else an [*Error] or ErrNotOffered, and then none was created. The item is not stored: make sure that it
+// can be before calling, for the secret is shown this once.
+func (e *Endpoint) CreateClient(ctx context.Context, token Token) (keystore.Item, error) {
+	if e.server.Apps == nil {
+		return keystore.Item{}, ErrNotOffered
+	}
+	c := call{
+		method: http.MethodPost, url: e.server.Apps.ClientsEndpoint,
+		authorization: "Bearer " + token.Access.Reveal(), carried: []keystore.Secret{token.Access},
+	}
+	a, _ := e.exchange(ctx, c)
+	defer clear(a.Body)
+	verdict := Classify(a, AccessToken)
+	switch {
+	case verdict.Class == OK:
+	case a.Sent && maybeCreated(a, verdict):
+		return keystore.Item{}, &AmbiguousCreateError{verdict.at(c.url)}
+	default:
+		return keystore.Item{}, verdict.at(c.url)
+	}
+	item, flaw := e.item(a)
+	if flaw != "" {
+		return keystore.Item{}, &AmbiguousCreateError{malformed(a, flaw).at(c.url)}
+	}
+	return item, nil
+}
+
+// maybeCreated reports whether the server may have acted on the request. A header with a 3xx or 4xx says that it did not,
+// even if the rest of that answer was lost; an OAuth error under a 2xx says so too.
+func maybeCreated(a Answer, verdict Error) bool {
+	switch {
+	case a.Status >= 300 && a.Status < 500:
+		return false
+	case a.Status == 0 || a.Status >= 500 || a.Err != nil:
+		return true
+	}
+	return verdict.Class == Malformed
+}
+
+// item reads the client that was created. Both members must be there: an error document is never taken for one.
+func (e *Endpoint) item(a Answer) (item keystore.Item, flaw string) {
+	body, flaw := a.object()
+	if flaw != "" {
+		return keystore.Item{}, flaw
+	}
+	id, ok := body.text("client_id")
+	raw := body["client_secret"]
+	defer clear(raw)
+	secret := readSecret(raw)
+	if !ok || !isVSCHAR([]byte(id)) || secret.IsZero() {
+		return keystore.Item{}, "holds no client id and secret"
+	}
+	return keystore.Item{
+		Issuer: e.server.Issuer, TokenEndpoint: e.server.TokenEndpoint, ClientAuth: string(e.server.ClientAuth),
+		ClientID: id, ClientSecret: secret,
+	}, ""
+}
+
+// readSecret returns the secret of a JSON string, or none.
+func readSecret(raw json.RawMessage) keystore.Secret {
+	b, err := strict.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	if err != nil || !isVSCHAR(b) {
+		clear(b[:cap(b)])
+		return keystore.Secret{}
+	}
+	return keystore.NewSecret(b)
+}
+
+const maxCredential = 1 << 10
+
+// isVSCHAR reads RFC 6749 A.1 and A.2, but neither nothing nor without end.
+func isVSCHAR(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return len(b) > 0 && len(b) <= maxCredential
+}

@@ -1,0 +1,143 @@
+package grant
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/groat-dev/groat/daemon/clock"
+)
+
+// Discovered is what a server says of itself.
+type Discovered struct {
+	Server
+	// Document is where it said so.
+	Document string
+	// OtherOrigin is the origin of the token endpoint where that is not the issuer's: RFC 8414 allows it, a person may want to
+	// see it before a secret goes there. Empty otherwise.
+	OtherOrigin string
+}
+
+// Discover reads a server's metadata: first where RFC 8414 §3 puts it, then where OpenID Connect Discovery §4 does. method is
+// how the client authenticates; if empty, the first that the server supports of client_secret_basic (what a client has that
+// was registered without saying, RFC 7591 §2), client_secret_post and client_secret_jwt.
+//
+// The document's issuer must be the given one (RFC 8414 §3.3), but for a slash at the end: both spellings lead to the
+// same document, people mistype them, and the document's own is what is used from then on. No redirect is followed. The
+// error is an [*Error], or [CheckURL]'s.
+func Discover(ctx context.Context, client *http.Client, issuer string, method Method) (Discovered, error) {
+	if err := CheckURL(issuer, "the issuer"); err != nil {
+		return Discovered{}, err
+	}
+	if strings.Contains(issuer, "?") {
+		return Discovered{}, errors.New("the issuer must not have a query (RFC 8414 §2)")
+	}
+	var first *Error
+	for _, document := range wellKnown(issuer) {
+		found, err := readMetadata(ctx, client, document, issuer, method)
+		if err == nil {
+			return found, nil
+		}
+		err.Where = host(document)
+		if first == nil || first.Class == TransientSlow {
+			first = err // "nothing there" says less than whatever else went wrong
+		}
+		if err.Status == 0 && err.Class != Ambiguous {
+			break // not reached; the other document is on the same host
+		}
+	}
+	return Discovered{}, first
+}
+
+// wellKnown returns where an issuer's metadata may be.
+func wellKnown(issuer string) []string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return nil
+	}
+	base, path := u.Scheme+"://"+u.Host, strings.TrimRight(u.EscapedPath(), "/")
+	return []string{
+		base + "/.well-known/oauth-authorization-server" + path,
+		base + path + "/.well-known/openid-configuration",
+	}
+}
+
+func readMetadata(ctx context.Context, client *http.Client, document, issuer string, method Method) (Discovered, *Error) {
+	a, _, _ := exchange(ctx, client, clock.Now, call{method: http.MethodGet, url: document})
+	if verdict := Classify(a, Nothing); verdict.Class != OK {
+		if verdict.Class == TransientSlow && verdict.Status != 0 {
+			verdict.Reason = "has no description of itself where an authorization server keeps it"
+		}
+		return Discovered{}, &verdict
+	}
+	body, _ := a.object()
+	found := Discovered{Document: document}
+	found.Issuer, _ = body.text("issuer")
+	found.TokenEndpoint, _ = body.text("token_endpoint")
+	if strings.TrimSuffix(found.Issuer, "/") != strings.TrimSuffix(issuer, "/") {
+		return Discovered{}, misdescribed(a, "says that its issuer is another: "+shown(found.Issuer))
+	}
+	if err := checkBeside(issuer, found.TokenEndpoint, "the token endpoint that it names"); err != "" {
+		return Discovered{}, misdescribed(a, "cannot be used: "+err)
+	}
+	var flaw string
+	if found.ClientAuth, flaw = chooseMethod(body, method); flaw != "" {
+		return Discovered{}, misdescribed(a, flaw)
+	}
+	if userinfo, ok := body.text("userinfo_endpoint"); ok && checkBeside(issuer, userinfo, "") == "" {
+		found.Userinfo = userinfo
+	}
+	if o := origin(found.TokenEndpoint); o != origin(found.Issuer) {
+		found.OtherOrigin = o
+	}
+	return found, nil
+}
+
+func misdescribed(a Answer, reason string) *Error {
+	return &Error{Class: Misconfigured, Status: a.Status, Reason: reason}
+}
+
+// checkBeside checks an address that a document names: a server that is reached by https must not send us to http, not even
+// on this machine.
+func checkBeside(issuer, endpoint, what string) (flaw string) {
+	if err := CheckURL(endpoint, what); err != nil {
+		return err.Error()
+	}
+	if strings.HasPrefix(origin(issuer), "https:") && !strings.HasPrefix(origin(endpoint), "https:") {
+		return what + " must begin with https://"
+	}
+	return ""
+}
+
+// chooseMethod holds the wanted method against token_endpoint_auth_methods_supported.
+func chooseMethod(body object, wanted Method) (chosen Method, flaw string) {
+	const member = "token_endpoint_auth_methods_supported"
+	var supported []Method
+	if missing(body[member]) {
+		if wanted != "" {
+			return wanted, ""
+		}
+		return ClientSecretBasic, "" // RFC 8414 §2: the default where it is left out
+	}
+	if json.Unmarshal(body[member], &supported) != nil {
+		return "", "does not say in a readable way how a client authenticates"
+	}
+	candidates := []Method{ClientSecretBasic, ClientSecretPost, ClientSecretJWT}
+	if wanted != "" {
+		candidates = []Method{wanted}
+	}
+	for _, m := range candidates {
+		if slices.Contains(supported, m) {
+			return m, ""
+		}
+	}
+	var names []string
+	for _, m := range supported {
+		names = append(names, string(m))
+	}
+	return "", "supports other client authentication only: " + shown(strings.Join(names, " "))
+}

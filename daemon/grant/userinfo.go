@@ -1,0 +1,81 @@
+package grant
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+const (
+	maxClaims     = 32
+	maxClaim      = 512
+	maxClaimsName = 64
+)
+
+// Userinfo asks who the person behind a token is (OpenID Connect Core §5.3, or users/me). It returns the answer's plain
+// members: strings without control characters and at most 512 bytes long, booleans, and numbers as [json.Number]; at most
+// 32 of them, the first by name. The error is an [*Error] or [ErrNotOffered].
+func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, error) {
+	if e.server.Userinfo == "" {
+		return nil, ErrNotOffered
+	}
+	c := call{
+		method: http.MethodGet, url: e.server.Userinfo,
+		authorization: "Bearer " + token.Access.Reveal(), carried: []keystore.Secret{token.Access},
+	}
+	a, _ := e.exchange(ctx, c)
+	if verdict := Classify(a, AccessToken); verdict.Class != OK {
+		return nil, verdict.at(c.url)
+	}
+	body, flaw := a.object()
+	if flaw != "" {
+		return nil, malformed(a, flaw).at(c.url)
+	}
+	return plain(body, token.Access), nil
+}
+
+// plain returns the members that can be shown, without a trace of token.
+func plain(body object, token keystore.Secret) map[string]any {
+	claims := make(map[string]any)
+	secret := token.Reveal()
+	for _, name := range slices.Sorted(maps.Keys(body)) {
+		if len(claims) == maxClaims {
+			break
+		}
+		key := cut(printable(without(name, secret)), maxClaimsName)
+		switch raw := body[name]; {
+		case raw[0] == '"':
+			text, _ := body.text(name)
+			claims[key] = cut(printable(without(cut(text, maxClean), secret)), maxClaim)
+		case raw[0] == 't' || raw[0] == 'f':
+			claims[key] = raw[0] == 't'
+		case raw[0] == '-' || isDigits(string(raw[:1])):
+			claims[key] = json.Number(raw)
+		}
+	}
+	return claims
+}
+
+// printable replaces what could steer a terminal or hide: control characters, bidi marks, invisible ones.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+}
+
+// cut shortens s to at most n bytes without splitting a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}
