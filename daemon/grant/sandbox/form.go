@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"errors"
 	"mime"
 	"net/http"
 	"net/url"
@@ -15,8 +14,6 @@ type oauthError struct {
 	code, description string
 	challenge         bool // the client used the Authorization header, so the answer names the scheme
 }
-
-func (e *oauthError) Error() string { return e.code + ": " + e.description }
 
 func (e *oauthError) answer() answer {
 	status, headers := http.StatusBadRequest, []string{"Cache-Control", "no-store", "Pragma", "no-cache"}
@@ -34,10 +31,10 @@ func invalidRequest(description string) *oauthError {
 }
 
 // errNotForm: the body is of another media type.
-var errNotForm = errors.New("the body is not application/x-www-form-urlencoded")
+var errNotForm = invalidRequest("the body is not application/x-www-form-urlencoded")
 
 // readForm reads the parameters without judging them.
-func readForm(r *request) (url.Values, error) {
+func readForm(r *request) (url.Values, *oauthError) {
 	media, params, err := mime.ParseMediaType(r.header.Get("Content-Type"))
 	if err != nil || media != "application/x-www-form-urlencoded" {
 		return nil, errNotForm
@@ -52,24 +49,28 @@ func readForm(r *request) (url.Values, error) {
 	return form, nil
 }
 
-// checkForm applies the rules that hold for every request to a token endpoint.
-func checkForm(r *request, form url.Values) *oauthError {
+// tokenForm reads a form by the rules that hold for every request to a token endpoint.
+func tokenForm(r *request) (url.Values, *oauthError) {
+	form, e := readForm(r)
+	if e != nil {
+		return nil, e
+	}
 	if r.query != "" { // RFC 6749 §2.3.1: credentials MUST NOT be in the request URI; nothing else belongs there
-		return invalidRequest("parameters belong into the body")
+		return nil, invalidRequest("parameters belong into the body")
 	}
 	for name, values := range form {
 		if len(values) > 1 { // §3.2: parameters MUST NOT be included more than once
-			return invalidRequest("a parameter is repeated")
+			return nil, invalidRequest("a parameter is repeated")
 		}
 		// §3.2 lets a server treat an empty parameter as omitted; real ones refuse an empty scope (§3.3: 1*scope-token).
 		if values[0] == "" {
-			return invalidRequest("a parameter is empty")
+			return nil, invalidRequest("a parameter is empty")
 		}
 		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) { // appendix B
-			return invalidRequest("a parameter is not UTF-8")
+			return nil, invalidRequest("a parameter is not UTF-8")
 		}
 	}
-	return nil
+	return form, nil
 }
 
 // checkScope is RFC 6749 §3.3: scope-tokens of %x21 / %x23-5B / %x5D-7E, one space between two.

@@ -66,14 +66,8 @@ func (s *Server) genericKeys(*request) answer {
 // genericToken is RFC 6749 §4.4 with the scope parameter of §3.3 and an audience parameter (RFC 8693 §2.1 names it;
 // Auth0 and others take it with client credentials).
 func (s *Server) genericToken(r *request) answer {
-	form, err := readForm(r)
-	if err == errNotForm {
-		return invalidRequest(err.Error()).answer()
-	}
-	if e, ok := err.(*oauthError); ok {
-		return e.answer()
-	}
-	if e := checkForm(r, form); e != nil {
+	form, e := tokenForm(r)
+	if e != nil {
 		return e.answer()
 	}
 	if !form.Has("grant_type") { // §4.4.2

@@ -89,6 +89,7 @@ type Server struct {
 	seen      map[string]time.Time // :: iss and jti of an assertion → when it may be forgotten
 	faults    map[string][]Fault   // :: path → what to do next
 	servers   []*http.Server
+	addr      string // of the listener that was opened last
 }
 
 // sharedKey is made once a process: a test that starts fifty servers should not pay for fifty RSA keys.
@@ -171,7 +172,7 @@ func (s *Server) serve(l net.Listener, url string) {
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
 	s.mu.Lock()
-	s.servers = append(s.servers, h)
+	s.servers, s.addr = append(s.servers, h), l.Addr().String()
 	if s.url == "" {
 		s.url = url
 	}
@@ -197,6 +198,13 @@ func (s *Server) URL() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.url
+}
+
+// Addr returns host:port of the listener that Start opened, for clients that dial it under another name.
+func (s *Server) Addr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr
 }
 
 // now is the server's clock, skew included.

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// The paths of SpatiaFi's and Climate Engine's authorization server, for Count and Script; the API lives below /api/ and /v1/.
+// The paths of SpatiaFi's and Climate Engine's authorization server, for Count and Script. Everything else below /api/
+// and /v1/ is the protected API.
 const (
 	SpatiafiBasicPath   = "/api/v1/auth/jwt/token/basic"
 	SpatiafiTokenPath   = "/api/v1/auth/jwt/token"
@@ -73,16 +74,13 @@ func (s *Server) spatiafiBasic(r *request) answer {
 	return s.spatiafiIssue(r, u.ID)
 }
 
-// SpatiafiTokenPath is the token endpoint: a form with the password grant of a public client, or client credentials.
+// spatiafiToken is the token endpoint: a form with the password grant of a public client, or client credentials.
 func (s *Server) spatiafiToken(r *request) answer {
-	form, err := readForm(r)
-	if err == errNotForm {
+	form, e := tokenForm(r)
+	if e == errNotForm {
 		return missing("grant_type", "username", "password") // what FastAPI says to a JSON body: it sees no field
 	}
-	if e, ok := err.(*oauthError); ok {
-		return e.answer()
-	}
-	if e := checkForm(r, form); e != nil {
+	if e != nil {
 		return e.answer()
 	}
 	c, e := s.authenticate(r, form, authRules{audiences: []string{s.URL() + SpatiafiTokenPath}})
