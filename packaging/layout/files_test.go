@@ -34,7 +34,7 @@ const maxLines = 350
 
 // Written so that they do not find themselves.
 var (
-	skips    = regexp.MustCompile(`\.Skip(f|Now)?\(`)
+	skips    = regexp.MustCompile(`\.[S]kip(f|Now)?\(`)
 	mockInit = regexp.MustCompile(`\bMock[I]nit\b`)
 )
 

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+)
+
+const (
+	profile  = "bench"
+	clientID = "bench-client"
+	// secret is nobody's: the sandbox that knows it lives as long as this process, on loopback.
+	secret = "not-a-secret-of-anybody-0123456789"
+)
+
+// agent is a groatd with one signed-in profile.
+type agent struct {
+	groat  string
+	env    []string
+	server *sandbox.Server
+	daemon *exec.Cmd
+}
+
+// startAgent starts the sandbox and groatd, all of it under dir, and signs in.
+func startAgent(bin, dir string) (*agent, error) {
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		return nil, err
+	}
+	a := &agent{
+		groat: filepath.Join(bin, "groat"),
+		env: []string{
+			"HOME=" + dir, "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "GROAT_NO_AUTOSTART=1", "GROAT_KEYSTORE=memory",
+			"GROAT_SOCKET=" + filepath.Join(dir, "groat", "agent.sock"),
+			"GROAT_CONFIG=" + filepath.Join(dir, "config", "config.toml"),
+			"GROAT_STATE_DIR=" + filepath.Join(dir, "state"),
+		},
+		server: sandbox.New(sandbox.Options{Clients: []sandbox.Client{{ID: clientID, Secret: secret}}}),
+	}
+	if err := a.server.Start(""); err != nil {
+		return nil, err
+	}
+	if err := a.startDaemon(filepath.Join(bin, "groatd"), dir); err != nil {
+		a.stop()
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	login := exec.CommandContext(ctx, a.groat, "login", profile, "--token-url", a.server.URL()+a.server.TokenPath(),
+		"--client-auth", sandbox.ClientSecretPost, "--client-id", clientID, "--secret-stdin")
+	login.Env = a.env
+	login.Stdin = strings.NewReader(secret + "\n")
+	if out, err := login.CombinedOutput(); err != nil {
+		a.stop()
+		return nil, fmt.Errorf("groat login: %w\n%s", err, out)
+	}
+	return a, nil
+}
+
+// startDaemon starts groatd and waits until it says READY=1, as a service manager would (sd_notify(3)).
+func (a *agent) startDaemon(groatd, dir string) error {
+	notify := filepath.Join(dir, "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	a.daemon = exec.Command(groatd)
+	a.daemon.Env = append(a.env, "NOTIFY_SOCKET="+notify)
+	a.daemon.Stderr = os.Stderr
+	if err := a.daemon.Start(); err != nil {
+		a.daemon = nil
+		return err
+	}
+	if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	for buf := make([]byte, 4096); ; {
+		n, err := l.Read(buf)
+		if err != nil {
+			return fmt.Errorf("groatd did not say that it is ready: %w", err)
+		}
+		if strings.Contains(string(buf[:n]), "READY=1") {
+			return nil
+		}
+	}
+}
+
+// stop ends both; the directory is the caller's.
+func (a *agent) stop() {
+	if a.daemon != nil {
+		if err := a.daemon.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+			a.daemon.Wait()
+		}
+	}
+	a.server.Close()
+}
