@@ -1,0 +1,93 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/preset"
+)
+
+// check refuses a profile that could not work, with the line of the key to blame.
+func (p Profile) check(text []byte) error {
+	fail := func(key, hint, format string, args ...any) error {
+		return &Error{File: p.File, Line: keyLine(text, p.Line, key), Message: fmt.Sprintf(format, args...), Hint: hint}
+	}
+	if !ValidName(p.Name) {
+		return fail("", "a name is made of a-z, 0-9, '.', '_' and '-', 64 at most", "%q cannot be a profile's name", p.Name)
+	}
+	if p.Provider != "" {
+		if _, ok := preset.Lookup(p.Provider); !ok {
+			return fail("provider", "the providers are "+strings.Join(preset.Names(), ", "), "unknown provider %q", p.Provider)
+		}
+		if p.Issuer != "" || p.TokenEndpoint != "" {
+			return fail("provider", "name a provider, or an issuer and a token_endpoint", "a provider brings its own issuer and token endpoint")
+		}
+	} else if p.TokenEndpoint == "" {
+		return fail("", "groat login "+p.Name+" --provider "+preset.Names()[0], "profile %q names neither a provider nor a token_endpoint", p.Name)
+	}
+	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer, "token_endpoint": p.TokenEndpoint} {
+		if url == "" {
+			continue
+		}
+		if err := grant.CheckURL(url, key); err != nil {
+			return fail(key, "https:// everywhere, http:// only on this machine", "%s", err)
+		}
+	}
+	if p.ClientAuth != "" && !slices.Contains(grant.Methods(), grant.Method(p.ClientAuth)) {
+		return fail("client_auth", fmt.Sprintf("one of %s", grant.Methods()), "unknown client_auth %q", p.ClientAuth)
+	}
+	for _, r := range p.Resources {
+		if _, err := Origin(r); err != nil {
+			return fail("resources", "an origin is https://host or https://host:port", "%s", err)
+		}
+	}
+	return nil
+}
+
+// keys returns the names a profile may hold.
+func keys() []string {
+	var names []string
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Profile]()) {
+		if name, _, _ := strings.Cut(f.Tag.Get("toml"), ","); name != "-" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// tableLine returns the line of [profiles.NAME], or 1.
+func tableLine(text []byte, name string) int {
+	header := regexp.MustCompile(`^\s*\[\s*profiles\s*\.\s*["']?` + regexp.QuoteMeta(name) + `["']?\s*\]`)
+	return lineOf(text, 1, header.Match)
+}
+
+// keyLine returns the first line from begin on that sets key, or begin.
+func keyLine(text []byte, begin int, key string) int {
+	if key == "" {
+		return begin
+	}
+	setting := regexp.MustCompile(`^\s*["']?` + regexp.QuoteMeta(key) + `["']?\s*=`)
+	return lineOf(text, begin, setting.Match)
+}
+
+func lineOf(text []byte, begin int, match func([]byte) bool) int {
+	for i, line := range bytes.Split(text, []byte("\n")) {
+		if i+1 >= begin && match(line) {
+			return i + 1
+		}
+	}
+	return begin
+}
+
+// ours reports whether a file belongs to this user or to root.
+func ours(info os.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && (int(st.Uid) == os.Geteuid() || st.Uid == 0)
+}

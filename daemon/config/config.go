@@ -1,0 +1,227 @@
+// Package config reads which profiles there are and where each may send its credential.
+//
+// config.toml is the person's and never written; profiles.d/NAME.toml is what `groat login` writes, one profile a file,
+// replaced atomically. Decoding is strict: an unknown key is an error, and every error carries file and line. The
+// invariant: nothing in here is secret. What is not here: the credentials, which are the keystore's, and what a preset
+// expands to, which is package preset's.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Profile is one profile as configured. Either Provider names a preset, or Issuer and TokenEndpoint name the server.
+type Profile struct {
+	// Name is the table's or the file's.
+	Name string `toml:"-"`
+	// Provider is a preset's name; AuthServer replaces its host (staging, tests).
+	Provider   string `toml:"provider,omitempty"`
+	AuthServer string `toml:"auth_server,omitempty"`
+	// Issuer and TokenEndpoint describe a server without a preset.
+	Issuer        string `toml:"issuer,omitempty"`
+	TokenEndpoint string `toml:"token_endpoint,omitempty"`
+	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); empty means the preset's.
+	ClientAuth string `toml:"client_auth,omitempty"`
+	// Scope and Audience are what tokens are asked with where a caller does not say.
+	Scope    string `toml:"scope,omitempty"`
+	Audience string `toml:"audience,omitempty"`
+	// Resources are the origins that may be sent a token of this profile by a helper; a preset brings its own.
+	Resources []string `toml:"resources,omitempty"`
+
+	// File and Line are where the profile stands.
+	File string `toml:"-"`
+	Line int    `toml:"-"`
+}
+
+// Config is all profiles. It is immutable once loaded.
+type Config struct {
+	// Profiles :: name → profile
+	Profiles map[string]Profile
+}
+
+// Names returns the profiles' names, sorted.
+func (c *Config) Names() []string { return slices.Sorted(maps.Keys(c.Profiles)) }
+
+// Error is a configuration that cannot be used: what, where, and what to do about it.
+type Error struct {
+	File    string
+	Line    int // 0 where it is about the file as a whole
+	Message string
+	Hint    string
+}
+
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("%s: %s", e.File, e.Message)
+	}
+	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Message)
+}
+
+// maxFile bounds a configuration file; ten thousand profiles in one fit.
+const maxFile = 8 << 20
+
+var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+// ValidName reports whether a profile may be called so.
+func ValidName(name string) bool { return validName.MatchString(name) }
+
+// Dir is the directory that holds config.toml and profiles.d.
+type Dir struct {
+	path string
+	file string
+}
+
+// Find returns the configuration's place: $GROAT_CONFIG (the file, or a directory that holds config.toml), else
+// $XDG_CONFIG_HOME/groat, else ~/.config/groat. It does not look whether anything is there.
+func Find(override string) (Dir, error) {
+	if override == "" {
+		base := os.Getenv("XDG_CONFIG_HOME")
+		if !filepath.IsAbs(base) {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				return Dir{}, fmt.Errorf("no home directory for the configuration: %w", err)
+			}
+			base = filepath.Join(home, ".config")
+		}
+		override = filepath.Join(base, "groat") + string(filepath.Separator)
+	}
+	if !filepath.IsAbs(override) {
+		return Dir{}, fmt.Errorf("the configuration path %q is not absolute", override)
+	}
+	info, err := os.Stat(override)
+	if strings.HasSuffix(override, string(filepath.Separator)) || err == nil && info.IsDir() {
+		return Dir{path: filepath.Clean(override), file: filepath.Join(override, "config.toml")}, nil
+	}
+	return Dir{path: filepath.Dir(override), file: override}, nil
+}
+
+// Load reads everything. Missing files are no error; anything else wrong is an [*Error] about the first of them.
+func (d Dir) Load() (*Config, error) {
+	c := &Config{Profiles: map[string]Profile{}}
+	if err := d.loadMain(c); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(d.profiles())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{File: d.profiles(), Message: "cannot be listed: " + cause(err), Hint: "ls -ld " + d.profiles()}
+	}
+	for _, e := range entries {
+		name, isProfile := strings.CutSuffix(e.Name(), ".toml")
+		if !isProfile || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if err := d.loadProfile(c, name); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (d Dir) profiles() string { return filepath.Join(d.path, "profiles.d") }
+
+func (d Dir) profileFile(name string) string { return filepath.Join(d.profiles(), name+".toml") }
+
+// loadMain reads config.toml.
+func (d Dir) loadMain(c *Config) error {
+	text, err := read(d.file)
+	if text == nil || err != nil {
+		return err
+	}
+	var main struct {
+		Profiles map[string]Profile `toml:"profiles"`
+	}
+	if err := decode(d.file, text, &main); err != nil {
+		return err
+	}
+	for name, p := range main.Profiles {
+		p.Name, p.File, p.Line = name, d.file, tableLine(text, name)
+		if err := p.check(text); err != nil {
+			return err
+		}
+		c.Profiles[name] = p
+	}
+	return nil
+}
+
+// loadProfile reads one file of profiles.d.
+func (d Dir) loadProfile(c *Config, name string) error {
+	file := d.profileFile(name)
+	text, err := read(file)
+	if err != nil {
+		return err
+	}
+	p := Profile{}
+	if err := decode(file, text, &p); err != nil {
+		return err
+	}
+	p.Name, p.File, p.Line = name, file, 1
+	if other, twice := c.Profiles[name]; twice {
+		return &Error{File: other.File, Line: other.Line, Hint: "keep one of the two",
+			Message: fmt.Sprintf("profile %q stands here and in %s", name, file)}
+	}
+	if err := p.check(text); err != nil {
+		return err
+	}
+	c.Profiles[name] = p
+	return nil
+}
+
+// read returns a file's text, or nil where there is none. A file that another user could have written is refused.
+func read(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, &Error{File: file, Message: "cannot be read: " + cause(err), Hint: "ls -l " + file}
+	case !info.Mode().IsRegular():
+		return nil, &Error{File: file, Message: "is not a regular file", Hint: "ls -l " + file}
+	case info.Size() > maxFile:
+		return nil, &Error{File: file, Message: "is larger than 8 MiB", Hint: "ls -l " + file}
+	case info.Mode().Perm()&0o022 != 0:
+		return nil, &Error{File: file, Message: fmt.Sprintf("may be written by others (mode %04o)", info.Mode().Perm()), Hint: "chmod go-w " + file}
+	case !ours(info):
+		return nil, &Error{File: file, Message: "belongs to another user", Hint: "ls -l " + file}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, &Error{File: file, Message: "cannot be read: " + cause(err), Hint: "ls -l " + file}
+	}
+	return text, nil
+}
+
+// cause is the system's own word for a failure, without the path that stands before it already.
+func cause(err error) string {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err.Error()
+	}
+	return err.Error()
+}
+
+// decode reads TOML strictly.
+func decode(file string, text []byte, into any) error {
+	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(into)
+	if err == nil {
+		return nil
+	}
+	e := &Error{File: file, Message: strings.TrimPrefix(err.Error(), "toml: "), Hint: "groatd --check"}
+	if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(missing.Errors) > 0 {
+		e.Line, _ = missing.Errors[0].Position()
+		e.Message = fmt.Sprintf("unknown key %q", strings.Join(missing.Errors[0].Key(), "."))
+		e.Hint = "the keys of a profile are " + strings.Join(keys(), ", ")
+	} else if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
+		e.Line, _ = wrong.Position()
+	}
+	return e
+}
