@@ -76,7 +76,7 @@ func (s *Server) authenticateBasic(r *request, form url.Values, rules authRules)
 		return nil, invalidRequest("two client ids")
 	}
 	c := s.clientByID(id)
-	if c == nil || !sameSecret(c.Secret, secret) || !s.mayUse(c, ClientSecretBasic) {
+	if c == nil || c.Secret == "" || !sameSecret(c.Secret, secret) || !s.mayUse(c, ClientSecretBasic) {
 		return nil, refused
 	}
 	return c, nil

@@ -98,6 +98,7 @@ func TestAssertionChecks(t *testing.T) {
 		{"no signature", base().sign()[:strings.LastIndex(base().sign(), ".")+1], false},
 		{"two parts", "e30.e30", false},
 		{"padded", base().sign() + "=", false},
+		{"line break at the end", base().sign() + "\n", false},
 		{"line break", strings.Replace(base().sign(), ".", ".\n", 1), false},
 		{"no JSON", base().signRaw(`{"alg":"HS256"}`, "x"), false},
 		{"claims are a list", base().signRaw(`{"alg":"HS256"}`, "[]"), false},
@@ -125,6 +126,7 @@ func TestAssertionChecks(t *testing.T) {
 		{"iat within leeway", with(m{"iat": now + 60, "exp": now + 300}), true},
 		{"iat in the future", with(m{"iat": now + 61, "exp": now + 300}), false},
 		{"iat is text", with(m{"iat": "x"}), false},
+		{"nbf is null", base().signRaw(`{"alg":"HS256"}`, good+`"k6","nbf":null}`), false},
 		{"nbf now", with(m{"nbf": now}), true},
 		{"nbf in the future", with(m{"nbf": now + 61}), false},
 		{"no jti", with(m{"jti": nil}), false},
@@ -167,9 +169,14 @@ func TestClientAuthentication(t *testing.T) {
 	s := newServer(t, Options{Clients: []Client{
 		{ID: "only-post", Secret: "dummy", Method: ClientSecretPost},
 		{ID: "odd", Secret: "a b+c%2F:/é"},
+		{ID: "control", Secret: "a\nb"},
+		{ID: "empty"},
 	}})
 	aud := s.URL() + SpatiafiTokenPath
-	jwt := func() string { return assertion{id: clientID, secret: secret, aud: aud, iat: time.Now()}.sign() }
+	jwtOf := func(id, secret string) string {
+		return assertion{id: id, secret: secret, aud: aud, iat: time.Now()}.sign()
+	}
+	jwt := func() string { return jwtOf(clientID, secret) }
 	basic := basicHeader(clientID, secret)
 	cc := func(more ...string) url.Values {
 		v := url.Values{"grant_type": {"client_credentials"}}
@@ -196,6 +203,10 @@ func TestClientAuthentication(t *testing.T) {
 		{"another scheme", cc(), "Bearer x", 401, "invalid_client"},
 		{"basic, raw odd secret", cc(), basicHeader("odd", "a b+c%2F:/é"), 200, nil},
 		{"basic for a client of another method", cc(), basicHeader("only-post", "dummy"), 401, "invalid_client"},
+		{"basic, control character", cc(), basicHeader("control", "a\nb"), 401, "invalid_client"},
+		{"basic, empty secret", cc(), basicHeader("empty", ""), 401, "invalid_client"},
+		{"assertion with an empty secret", assertionForm(jwtOf("empty", "")), "", 401, "invalid_client"},
+		{"assertion for a client of another method", assertionForm(jwtOf("only-post", "dummy")), "", 401, "invalid_client"},
 		{"post", cc("client_id", clientID, "client_secret", secret), "", 200, nil},
 		{"post for a client of that method", cc("client_id", "only-post", "client_secret", "dummy"), "", 200, nil},
 		{"post with a wrong secret", cc("client_id", clientID, "client_secret", "x"), "", 401, "invalid_client"},

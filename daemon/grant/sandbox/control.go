@@ -14,7 +14,7 @@ import (
 
 // control answers the paths that drive the server from a shell or another language, for callers on loopback only:
 //
-//	GET  /sandbox/log                      every request; ?path=P&wait=N first waits, at most 60 s, for N of them
+//	GET  /sandbox/log                      every request; ?path=P&wait=N first waits, at most 50 s, for N of them
 //	POST /sandbox/fault   path=P …         appends a fault; the fields are those of faultFromForm
 //	POST /sandbox/clear                    forgets all faults
 //	POST /sandbox/revoke  token=T          revokes an access token

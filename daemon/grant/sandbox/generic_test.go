@@ -82,6 +82,16 @@ func TestGenericRefusals(t *testing.T) {
 			}
 		})
 	}
+	// Where any scope is known, its grammar still holds.
+	s = newServer(t, Options{})
+	for scope, status := range map[string]int{
+		"a b": 200, "a:b/c.d-e": 200, "a  b": 400, " a": 400, "a ": 400, " ": 400, `a"b`: 400, `a\b`: 400, "ä": 400, "a\tb": 400,
+	} {
+		r := postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}, "scope": {scope}}, "Authorization", basic)
+		if r.StatusCode != status {
+			t.Errorf("scope %q: %s %s", scope, r.Status, r.body)
+		}
+	}
 	if r := send(t, "GET", s.URL()+"/token", ""); r.StatusCode != 405 || r.Header.Get("Allow") != "POST" {
 		t.Errorf("GET: %s", r.Status)
 	}

@@ -283,6 +283,14 @@ func TestAPIRefusesTokens(t *testing.T) {
 	claims := segment(t, good, 1)
 	claims["exp"] = claims["exp"].(float64) + 3600
 	longer, _ := json.Marshal(claims)
+	// Signed with the right key, so that nothing but the changed member can be the reason.
+	forged := func(alg, claim string, value any) string {
+		claims := segment(t, good, 1)
+		if claim != "" {
+			claims[claim] = value
+		}
+		return signRSA(s.key, map[string]string{"alg": alg}, claims)
+	}
 	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + parts[1] + "."
 	get := func(token string) reply {
 		return send(t, "GET", s.URL()+"/api/info", "", "Authorization", "Bearer "+token)
@@ -290,14 +298,24 @@ func TestAPIRefusesTokens(t *testing.T) {
 	for name, token := range map[string]string{
 		"changed claims":   parts[0] + "." + base64.RawURLEncoding.EncodeToString(longer) + "." + parts[2],
 		"alg none":         none,
+		"another alg":      forged("RS384", "", nil),
+		"another issuer":   forged("RS256", "iss", other.URL()),
+		"another audience": forged("RS256", "aud", []string{other.URL()}),
+		"exp is text":      forged("RS256", "exp", "1800000000"),
 		"another server's": personToken(t, other),
 	} {
 		if r := get(token); r.StatusCode != 401 || !strings.Contains(r.Header.Get("WWW-Authenticate"), "invalid_token") {
 			t.Errorf("%s: %s %v", name, r.Status, r.Header)
 		}
 	}
-	if r := get(good); r.StatusCode != 200 {
-		t.Errorf("good: %s", r.Status)
+	for _, token := range []string{good, forged("RS256", "", nil)} {
+		if r := get(token); r.StatusCode != 200 {
+			t.Errorf("good: %s", r.Status)
+		}
+	}
+	// RFC 6750 §3.1: who brings no token is not told that it is invalid.
+	if r := send(t, "GET", s.URL()+"/api/info", ""); r.Header.Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("challenge without a token: %q", r.Header.Get("WWW-Authenticate"))
 	}
 	now = t0.Add(900*time.Second - time.Millisecond)
 	if r := get(good); r.StatusCode != 200 {
