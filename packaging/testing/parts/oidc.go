@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -60,8 +61,12 @@ type OIDCRequest struct {
 // OIDCProvider starts the server for as long as the test runs.
 func OIDCProvider(t testing.TB) *OIDC {
 	t.Helper()
-	// The node that the lock pins, whatever the machine has.
-	cmd := exec.Command(path("oidc-provider", "node_modules", ".bin", "node"), path("oidc-provider", "server.mjs"))
+	// The node that the lock pins, whatever the machine has; of its platforms one is installed.
+	node := path("oidc-provider", "node_modules", "node-linux-*", "bin", "node")
+	if found, err := filepath.Glob(node); err == nil && len(found) == 1 {
+		node = found[0]
+	}
+	cmd := exec.Command(node, path("oidc-provider", "server.mjs"))
 	o := &OIDC{Issuer: start(t, "the certified authorization server (npm oidc-provider)", cmd)}
 	o.IntrospectionEndpoint = o.Issuer + "/token/introspection"
 	o.TokenEndpoint = o.Issuer + "/token"
