@@ -55,8 +55,8 @@ func (m *UserManager) Install(t testing.TB, path, name string) {
 	m.Run(t, "install", "-D", "-m", "644", path, fmt.Sprintf("%s/.config/systemd/user/%s", TesterHome, name))
 }
 
-// Journal returns what the units wrote, and what the manager wrote about them.
+// Journal returns what the user's units wrote, and what the manager wrote about them.
 func (m *UserManager) Journal(t testing.TB) string {
 	t.Helper()
-	return run(t, m.RootCommand(t, "journalctl", "--quiet", "--output=cat", "--no-pager"))
+	return run(t, m.RootCommand(t, "journalctl", "--quiet", "--output=cat", fmt.Sprintf("_UID=%d", TesterUID)))
 }
