@@ -51,3 +51,15 @@ type Store interface {
 	// Probe proves that an item could be written, read and deleted now. It touches no profile's item.
 	Probe(ctx context.Context) error
 }
+
+// Status is a store's state for people.
+type Status struct {
+	// Use is "keychain", "sealed" or "memory", or "auto" while nothing is decided.
+	Use string
+	// Key is where a sealed store's key comes from: "keychain", "credential", "file" or "passphrase"; else empty.
+	Key string
+	// State is "ok", "locked", "unavailable" or "undecided".
+	State string
+	// Message explains a State that is not "ok".
+	Message string
+}

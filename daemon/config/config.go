@@ -31,12 +31,14 @@ type Profile struct {
 	// Issuer and TokenEndpoint describe a server without a preset.
 	Issuer        string `toml:"issuer,omitempty"`
 	TokenEndpoint string `toml:"token_endpoint,omitempty"`
+	// UserinfoEndpoint tells who the person is (OpenID Connect Core §5.3); empty where the server has none.
+	UserinfoEndpoint string `toml:"userinfo_endpoint,omitempty"`
 	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); empty means the preset's.
 	ClientAuth string `toml:"client_auth,omitempty"`
 	// Scope and Audience are what tokens are asked with where a caller does not say.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`
-	// Resources are the origins that may be sent a token of this profile by a helper; a preset brings its own.
+	// Resources are the origins that may be sent a token of this profile by a helper; they stand instead of a preset's own.
 	Resources []string `toml:"resources,omitempty"`
 
 	// File and Line are where the profile stands.

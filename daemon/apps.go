@@ -1,0 +1,107 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// createClient turns a person's password into App Credentials: temporary token, keystore probe, one POST, store, proof.
+// old is the credential that the profile has now, or nil; it is replaced only after the new one has been proven.
+func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
+	if !l.usesApps() {
+		return protocol.LoginResult{}, l.missing("this server does not turn a password into a client: name the client with --client-id", "--client-id ID")
+	}
+	provider, _ := preset.Lookup(l.profile.Provider)
+	for _, note := range provider.Notes {
+		l.tell(note)
+	}
+	if old != nil {
+		l.tell(fmt.Sprintf("The client %s, which this profile uses now, stays at %s.", old.ClientID, provider.Title))
+	}
+	temporary, err := l.temporaryToken()
+	if err != nil {
+		return protocol.LoginResult{}, err
+	}
+	// Once begun this is finished, whether or not the person stays: the provider shows the secret this once.
+	ctx := context.WithoutCancel(l.ctx)
+	if err := l.d.Keystore.Probe(ctx); err != nil {
+		return protocol.LoginResult{}, err
+	}
+	item, err := l.profile.endpoint.CreateClient(ctx, temporary)
+	if err != nil {
+		return protocol.LoginResult{}, l.notCreated(err, provider.Title)
+	}
+	l.created, l.ctx = true, ctx
+	l.d.Log.Info("App Credentials were created", zap.String("profile", l.params.Profile), zap.String("client_id", item.ClientID))
+	l.d.mu.Lock()
+	l.d.unstored[l.params.Profile] = item // until the keystore has it, so that nothing is lost while the daemon runs
+	l.d.mu.Unlock()
+	return l.keepCreated(item, old)
+}
+
+// temporaryToken asks for the password, uses it once and forgets it.
+func (l *login) temporaryToken() (grant.Token, error) {
+	password, err := l.ask(fmt.Sprintf("Password of %s at %s", l.params.Username, l.server().Issuer))
+	if err != nil {
+		return grant.Token{}, err
+	}
+	defer password.Wipe()
+	t, err := l.profile.endpoint.FirstToken(l.ctx, l.params.Username, password)
+	if err != nil {
+		e := l.d.wire(err, l.params.Profile)
+		if e.Kind() == protocol.LoginRequired {
+			e.Data.Hint = "groat login " + l.params.Profile + " --username " + l.params.Username
+		}
+		return t, e
+	}
+	return t, nil
+}
+
+// notCreated explains a failed creation. An ambiguous one is no "try again": every try may leave one more client behind.
+func (l *login) notCreated(err error, title string) error {
+	if _, ok := errors.AsType[*grant.AmbiguousCreateError](err); !ok {
+		return l.d.wire(err, l.params.Profile)
+	}
+	return protocol.NewError(protocol.Internal,
+		fmt.Sprintf("%s; %s may or may not have created a client whose secret nobody knows; nothing was stored, and the request was not repeated", err, title),
+		"groat login "+l.params.Profile+" --username "+l.params.Username+" (which creates a client, perhaps a second one)")
+}
+
+// keepCreated stores and proves a new client. The first of a profile is stored before the proof, since nothing is there to
+// lose; one that replaces another is proven before.
+func (l *login) keepCreated(item keystore.Item, old *keystore.Item) (protocol.LoginResult, error) {
+	if old == nil {
+		if err := l.store(item); err != nil {
+			return protocol.LoginResult{}, l.notStored(err, item.ClientID)
+		}
+		if err := l.save(); err != nil {
+			return protocol.LoginResult{}, err
+		}
+	}
+	t, err := l.firstToken(item)
+	if err != nil {
+		e := l.d.wire(err, l.params.Profile)
+		e.Message = fmt.Sprintf("the client %s was created, but it could not be used yet: %s", item.ClientID, e.Message)
+		return protocol.LoginResult{}, e
+	}
+	result, err := l.keep(item, t, protocol.SignedIn)
+	if err != nil {
+		return result, l.notStored(err, item.ClientID)
+	}
+	return result, nil
+}
+
+func (l *login) notStored(err error, clientID string) error {
+	e := l.d.wire(err, l.params.Profile)
+	e.Message = fmt.Sprintf("the client %s was created, but it could not be stored: %s; groatd (pid in `groat status`) holds it until it stops", clientID, e.Message)
+	e.Data.Hint = "groat login " + l.params.Profile + " (stores it, and creates nothing)"
+	return e
+}

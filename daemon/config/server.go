@@ -1,0 +1,42 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/preset"
+)
+
+// Server resolves the profile to its authorization server and the origins that may be sent its tokens.
+func (p Profile) Server() (grant.Server, []string, error) {
+	if p.Provider != "" {
+		return p.presetServer()
+	}
+	if p.AuthServer != "" {
+		return grant.Server{}, nil, errors.New("auth_server goes with a provider")
+	}
+	s := grant.Server{
+		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth), Userinfo: p.UserinfoEndpoint,
+	}
+	return s, p.Resources, s.Check()
+}
+
+func (p Profile) presetServer() (grant.Server, []string, error) {
+	provider, ok := preset.Lookup(p.Provider)
+	if !ok {
+		return grant.Server{}, nil, fmt.Errorf("unknown provider %q", p.Provider)
+	}
+	s, err := grant.FromPreset(provider, p.AuthServer)
+	if err != nil {
+		return s, nil, err
+	}
+	if p.ClientAuth != "" {
+		s.ClientAuth = grant.Method(p.ClientAuth)
+	}
+	resources := p.Resources
+	if resources == nil {
+		resources = provider.Resources
+	}
+	return s, resources, s.Check()
+}

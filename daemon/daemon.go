@@ -1,0 +1,192 @@
+// Package daemon answers requests: it accepts a connection, identifies the peer, decodes, decides, and replies.
+//
+// It owns the profiles (what is configured, resolved against the presets) and the way of a login; tokens are the
+// broker's, exchanges with a server are package grant's. The invariants: nothing is parsed from a peer of another user;
+// one stuck, slow or hostile client changes nothing for the others; no reply holds a secret but the access token that was
+// asked for; every error that leaves has one kind, one sentence and the next command (wire.go).
+package daemon
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+)
+
+// Keystore is the store that the person has chosen, or may still choose.
+type Keystore interface {
+	keystore.Store
+	// Status returns within 3 s, whatever the keychain does.
+	Status(ctx context.Context) keystore.Status
+	// Use chooses; it takes ownership of the passphrase.
+	Use(ctx context.Context, use, key string, passphrase keystore.Secret) error
+	// Unlock opens a sealed store; it takes ownership of the passphrase.
+	Unlock(ctx context.Context, passphrase keystore.Secret) error
+}
+
+// Options is what a Daemon is made of. All members are required.
+type Options struct {
+	Config   config.Dir
+	Keystore Keystore
+	HTTP     *http.Client // of grant.NewHTTPClient
+	Now      clock.Func
+	Log      *zap.Logger
+	Release  string // the build's version
+	Socket   string // for people to read
+}
+
+// Daemon serves one user. Its methods are safe for concurrent use.
+type Daemon struct {
+	Options
+	broker  *broker.Broker
+	started time.Time
+
+	loading  sync.Mutex // serialises whoever changes profiles
+	profiles atomic.Pointer[profiles]
+
+	mu       sync.Mutex
+	logins   map[string]*login        // :: profile name → the login under way
+	unstored map[string]keystore.Item // :: profile name → created at a provider, and not yet in the keystore
+}
+
+// profile is one configured profile with its server resolved. Immutable.
+type profile struct {
+	config.Profile
+	endpoint *grant.Endpoint
+	origins  []string
+}
+
+// profiles is all of them. Immutable.
+type profiles struct {
+	byName map[string]*profile
+	names  []string // sorted
+	// byOrigin :: origin → the profiles that list it as a resource; nearly always one
+	byOrigin map[string][]*profile
+}
+
+// New loads the configuration. The error is a [*config.Error] or about the system.
+func New(o Options) (*Daemon, error) {
+	d := &Daemon{
+		Options: o, broker: broker.New(o.Now), started: time.Now(),
+		logins: map[string]*login{}, unstored: map[string]keystore.Item{},
+	}
+	d.profiles.Store(&profiles{})
+	if err := d.Reload(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Reload reads the configuration again. Where it cannot be used the old one stays. Profiles that have not changed keep
+// their tokens.
+func (d *Daemon) Reload() error {
+	d.loading.Lock()
+	defer d.loading.Unlock()
+	return d.reload()
+}
+
+// reload is Reload for whoever holds loading.
+func (d *Daemon) reload() error {
+	c, err := d.Config.Load()
+	if err != nil {
+		return err
+	}
+	old := d.profiles.Load()
+	next := &profiles{byName: map[string]*profile{}, names: c.Names(), byOrigin: map[string][]*profile{}}
+	for name, p := range c.Profiles {
+		if was := old.byName[name]; was != nil && same(was.Profile, p) {
+			next.add(was)
+			continue
+		}
+		resolved, err := d.resolve(p)
+		if err != nil {
+			return &config.Error{File: p.File, Line: p.Line, Message: err.Error(), Hint: "groatd --check"}
+		}
+		next.add(resolved)
+	}
+	d.profiles.Store(next)
+	for name, p := range next.byName {
+		if old.byName[name] != p {
+			d.broker.Put(name, d.source(p))
+		}
+	}
+	for name := range old.byName {
+		if next.byName[name] == nil {
+			d.broker.Remove(name)
+		}
+	}
+	return nil
+}
+
+// same reports whether two configurations of a profile differ only in where they stand.
+func same(a, b config.Profile) bool {
+	a.File, a.Line, b.File, b.Line = "", 0, "", 0
+	return reflect.DeepEqual(a, b)
+}
+
+func (ps *profiles) add(p *profile) {
+	ps.byName[p.Name] = p
+	for _, o := range p.origins {
+		ps.byOrigin[o] = append(ps.byOrigin[o], p)
+	}
+}
+
+// resolve turns a configured profile into one that can be used.
+func (d *Daemon) resolve(p config.Profile) (*profile, error) {
+	server, resources, err := p.Server()
+	if err != nil {
+		return nil, err
+	}
+	r := &profile{Profile: p, endpoint: grant.NewEndpoint(server, d.HTTP, d.Now)}
+	for _, raw := range resources {
+		origin, err := config.Origin(raw)
+		if err != nil {
+			return nil, err
+		}
+		r.origins = append(r.origins, origin)
+	}
+	return r, nil
+}
+
+func (d *Daemon) source(p *profile) broker.Source {
+	return &broker.ClientCredentials{Profile: p.Name, Store: d.Keystore, Endpoint: p.endpoint, Scope: p.Scope, Audience: p.Audience}
+}
+
+// Profiles returns how many profiles there are.
+func (d *Daemon) Profiles() int { return len(d.profiles.Load().names) }
+
+// Close lets requests to providers that are under way come to their end, as long as ctx allows.
+func (d *Daemon) Close(ctx context.Context) error {
+	d.mu.Lock()
+	for _, l := range d.logins {
+		l.cancel()
+	}
+	d.mu.Unlock()
+	return d.broker.Close(ctx)
+}
+
+// Responds reports whether the daemon can take its own locks within a time: a watchdog's question.
+func (d *Daemon) Responds(within time.Duration) bool {
+	done := make(chan struct{})
+	go func() {
+		d.mu.Lock()
+		d.mu.Unlock() //nolint:staticcheck // taking it is the question
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(within):
+		return false
+	}
+}

@@ -1,0 +1,152 @@
+package daemon
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// memory is the memory store with nothing to choose.
+type memory struct{ keystore.Store }
+
+func (memory) Status(context.Context) keystore.Status {
+	return keystore.Status{Use: "memory", State: "ok"}
+}
+func (memory) Use(context.Context, string, string, keystore.Secret) error { return nil }
+func (memory) Unlock(context.Context, keystore.Secret) error              { return nil }
+
+// house is a daemon on a real socket, and the authorization server it talks to.
+type house struct {
+	*Daemon
+	socket string
+	config string
+	server *sandbox.Server
+}
+
+const (
+	person   = "alice@example.com"
+	password = "dummy-password"
+)
+
+func newHouse(t *testing.T, o sandbox.Options) *house {
+	t.Helper()
+	o.Users = append(o.Users, sandbox.User{Name: person, Password: password})
+	server := sandbox.New(o)
+	if err := server.Start(""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	dir := t.TempDir()
+	h := &house{socket: filepath.Join(dir, "agent.sock"), config: filepath.Join(dir, "config"), server: server}
+	where, err := config.Find(h.config + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Daemon, err = New(Options{
+		Config: where, Keystore: memory{&keystore.Memory{}}, HTTP: grant.NewHTTPClient(), Now: clock.Now,
+		Log: zaptest.NewLogger(t), Release: "test", Socket: h.socket,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: h.socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+func (h *house) client(t *testing.T) *protocol.Client {
+	t.Helper()
+	c, err := protocol.Dial(t.Context(), h.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// login signs a profile in at the sandbox with SpatiaFi's ways.
+func (h *house) login(t *testing.T, name string, change func(*protocol.LoginParams)) (protocol.LoginResult, error) {
+	t.Helper()
+	params := protocol.LoginParams{Profile: name, Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+	if change != nil {
+		change(&params)
+	}
+	return h.client(t).Login(t.Context(), params, func(_ context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
+		return protocol.NewLoginSecret([]byte(password)), nil
+	})
+}
+
+func TestTheWholePath(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	r, err := h.login(t, "work", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Outcome != protocol.SignedIn || !r.Created || r.ClientID == "" {
+		t.Errorf("%+v", r)
+	}
+	c := h.client(t)
+	var token protocol.TokenResult
+	if err := c.Call(t.Context(), protocol.MethodToken, protocol.TokenParams{}, &token); err != nil {
+		t.Fatal(err)
+	}
+	if token.ExpiresIn < 830 || token.ExpiresIn > 839 || token.Header != "Authorization: Bearer "+token.AccessToken {
+		t.Errorf("%+v", token)
+	}
+	if n := h.server.Count(sandbox.SpatiafiTokenPath); n != 1 {
+		t.Errorf("%d token requests", n)
+	}
+	again, err := h.login(t, "work", nil)
+	if err != nil || again.Outcome != protocol.AlreadySignedIn || again.ClientID != r.ClientID {
+		t.Errorf("a second login: %+v, %v", again, err)
+	}
+	if n := h.server.Count(sandbox.SpatiafiClientsPath); n != 1 {
+		t.Errorf("%d clients created", n)
+	}
+	var who protocol.WhoamiResult
+	if err := c.Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{}, &who); err != nil {
+		t.Fatal(err)
+	}
+	if who.Claims["email"] != person {
+		t.Errorf("%+v", who)
+	}
+	var st protocol.StatusResult
+	if err := c.Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{}, &st); err != nil {
+		t.Fatal(err)
+	}
+	if len(st.Profiles) != 1 || st.Profiles[0].State != "fresh" || st.Profiles[0].RenewIn == 0 {
+		t.Errorf("%+v", st)
+	}
+	var out protocol.LogoutResult
+	if err := c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "work"}, &out); err != nil || out.Forgotten || !out.Permanent || out.ClientID != r.ClientID {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if err := c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "work", Yes: true}, &out); err != nil || !out.Forgotten {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if _, err := os.Stat(filepath.Join(h.config, "profiles.d", "work.toml")); !os.IsNotExist(err) {
+		t.Errorf("the profile's file: %v", err)
+	}
+}

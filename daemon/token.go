@@ -1,0 +1,178 @@
+package daemon
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// Bounds of what a caller may ask of a token.
+const (
+	maxScope    = 2 << 10
+	maxAudience = 1 << 10
+)
+
+// query is a token request, understood.
+type query struct {
+	broker.Query
+	wait time.Duration
+}
+
+// issued is a token on its way out.
+type issued struct {
+	token   grant.Token
+	profile *profile
+}
+
+// query understands the parameters of "token".
+func (d *Daemon) query(params []byte) (query, *profile, error) {
+	var p protocol.TokenParams
+	if err := protocol.DecodeParams(params, &p); err != nil {
+		return query{}, nil, err
+	}
+	return d.queryOf(p)
+}
+
+func (d *Daemon) queryOf(p protocol.TokenParams) (query, *profile, error) {
+	q := query{Query: broker.Query{Scope: p.Scope, Audience: p.Audience, MinTTL: broker.Unset}, wait: protocol.DefaultWait}
+	if p.MinTTL != nil {
+		if *p.MinTTL < 0 || *p.MinTTL > int64(protocol.MaxMinTTL/time.Second) {
+			return q, nil, protocol.InvalidParams("min_ttl must be from 0 to %d seconds", int64(protocol.MaxMinTTL/time.Second))
+		}
+		q.MinTTL = time.Duration(*p.MinTTL) * time.Second
+	}
+	if p.Wait != nil {
+		if *p.Wait < 0 || *p.Wait > int64(protocol.MaxWait/time.Second) {
+			return q, nil, protocol.InvalidParams("wait must be from 0 to %d seconds", int64(protocol.MaxWait/time.Second))
+		}
+		q.wait = time.Duration(*p.Wait) * time.Second
+	}
+	if len(p.Scope) > maxScope || !printable(p.Scope, ' ') {
+		return q, nil, protocol.InvalidParams("scope must be words of printable ASCII, 2048 bytes at most (RFC 6749 §3.3)")
+	}
+	if len(p.Audience) > maxAudience || !printable(p.Audience, 0) {
+		return q, nil, protocol.InvalidParams("audience must be printable ASCII without spaces, 1024 bytes at most")
+	}
+	prof, err := d.pick(p.Profile, p.Target)
+	if err != nil {
+		return q, nil, err
+	}
+	q.Profile = prof.Name
+	return q, prof, nil
+}
+
+// printable reports whether s is made of RFC 6749's NQCHAR (visible ASCII but '"' and '\') and one more byte.
+func printable(s string, also byte) bool {
+	for i := range len(s) {
+		if c := s[i]; c != also && (c <= ' ' || c >= 0x7f || c == '"' || c == '\\') {
+			return false
+		}
+	}
+	return true
+}
+
+// pick finds the profile that a request is about: by name, by the origin of a URL, or the only one there is.
+func (d *Daemon) pick(name, target string) (*profile, error) {
+	ps := d.profiles.Load()
+	switch {
+	case name != "" && target != "":
+		return nil, protocol.InvalidParams("name a profile or a target, not both")
+	case target != "":
+		return ps.forTarget(target)
+	case name != "":
+		if !config.ValidName(name) {
+			return nil, protocol.InvalidParams("a profile's name is made of a-z, 0-9, '.', '_' and '-', 64 at most")
+		}
+		if p := ps.byName[name]; p != nil {
+			return p, nil
+		}
+		return nil, unknownProfile(name)
+	case len(ps.names) == 1:
+		return ps.byName[ps.names[0]], nil
+	}
+	return nil, noSingleProfile(len(ps.names))
+}
+
+func (ps *profiles) forTarget(target string) (*profile, error) {
+	origin, err := config.Origin(target)
+	if err != nil {
+		return nil, protocol.InvalidParams("target: %s", err)
+	}
+	switch found := ps.byOrigin[origin]; len(found) {
+	case 0:
+		return nil, protocol.NewError(protocol.UnknownProfile, "no profile lists "+origin+" as a resource", "groat list")
+	case 1:
+		return found[0], nil
+	}
+	return nil, protocol.NewError(protocol.UnknownProfile, "more than one profile lists "+origin+" as a resource", "groat list")
+}
+
+// token answers "token" where it takes waiting.
+func token(c *conn, params []byte) (any, error) {
+	q, p, err := c.d.query(params)
+	if err != nil {
+		return nil, err
+	}
+	return c.d.issue(q, p)
+}
+
+// reject answers "reject".
+func reject(c *conn, params []byte) (any, error) {
+	var r protocol.RejectParams
+	if err := protocol.DecodeParams(params, &r); err != nil {
+		return nil, err
+	}
+	if r.AccessToken == "" || !printable(r.AccessToken, 0) {
+		return nil, protocol.InvalidParams("access_token must be the token that an API refused")
+	}
+	q, p, err := c.d.queryOf(r.TokenParams)
+	if err != nil {
+		return nil, err
+	}
+	q.Refused = keystore.SecretString(r.AccessToken)
+	return c.d.issue(q, p)
+}
+
+// issue waits for a token. The wait is the caller's; what it sets in motion goes on.
+func (d *Daemon) issue(q query, p *profile) (any, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), q.wait)
+	defer cancel()
+	t, err := d.broker.Token(ctx, q.Query)
+	if err != nil {
+		return nil, d.wire(err, p.Name)
+	}
+	return issued{token: t, profile: p}, nil
+}
+
+// appendToken writes the reply with a token by hand: it is what the daemon does all day, and no encoder keeps a copy.
+func appendToken(out, id []byte, t grant.Token, p *profile, now clock.Instant) []byte {
+	left := t.Remaining(now)
+	out = append(out, `{"jsonrpc":"2.0","id":`...)
+	out = append(out, id...)
+	out = append(out, `,"result":{"access_token":"`...)
+	out = t.Access.AppendTo(out) // a b64token: nothing to escape
+	out = append(out, `","token_type":`...)
+	out = protocol.AppendString(out, t.Type)
+	out = append(out, `,"expires_at":`...)
+	out = strconv.AppendInt(out, now.Wall.Add(left).Unix(), 10)
+	out = append(out, `,"expires_in":`...)
+	out = strconv.AppendInt(out, int64(left/time.Second), 10)
+	if t.Scope != "" {
+		out = append(out, `,"scope":`...)
+		out = protocol.AppendString(out, t.Scope)
+	}
+	out = append(out, `,"profile":`...)
+	out = protocol.AppendString(out, p.Name)
+	out = append(out, `,"header":"Authorization: `...)
+	out = append(out, t.Type...)
+	out = append(out, ' ')
+	out = t.Access.AppendTo(out)
+	return append(out, "\"}}\n"...)
+}

@@ -1,0 +1,96 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// useHint is what to type where no keystore works by itself.
+const useHint = "groat keystore use sealed --passphrase, or groat keystore use sealed --key-file, or groat keystore use memory"
+
+func unknownProfile(name string) *protocol.Error {
+	return protocol.NewError(protocol.UnknownProfile, fmt.Sprintf("there is no profile %q", name), "groat list, or groat login "+name+" --provider …")
+}
+
+func noSingleProfile(n int) *protocol.Error {
+	if n == 0 {
+		return protocol.NewError(protocol.UnknownProfile, "there is no profile yet", "groat login NAME --provider …")
+	}
+	return protocol.NewError(protocol.UnknownProfile, fmt.Sprintf("there are %d profiles: name one", n), "groat list")
+}
+
+// wire turns any error into the one that leaves: a kind, a sentence, the next command. It is the only place that does.
+func (d *Daemon) wire(err error, profile string) *protocol.Error {
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
+		return e
+	}
+	if long, ok := errors.AsType[*broker.TooLong](err); ok {
+		e := protocol.InvalidParams("%s", long.Error())
+		seconds := int64(long.Max / time.Second)
+		e.Data = &protocol.ErrorData{MaxMinTTL: seconds, Hint: fmt.Sprintf("groat get %s --min-ttl %ds", profile, seconds)}
+		return e
+	}
+	e := d.kindOf(err, profile)
+	if u, ok := errors.AsType[*broker.Unavailable](err); ok && u.RetryAfter > 0 {
+		e.Data.RetryAfter = int64((u.RetryAfter + time.Second - 1) / time.Second)
+	}
+	return e
+}
+
+func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
+	if refusal, ok := errors.AsType[*grant.Error](err); ok {
+		return fromServer(refusal, profile)
+	}
+	if c, ok := errors.AsType[*config.Error](err); ok {
+		return protocol.NewError(protocol.Config, c.Error(), c.Hint)
+	}
+	login := "groat login " + profile
+	switch {
+	case errors.Is(err, broker.ErrUnknown):
+		return unknownProfile(profile)
+	case errors.Is(err, grant.ErrEndpointChanged):
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q was changed: %s; nothing was sent", profile, err), login)
+	case errors.Is(err, grant.ErrNotOffered):
+		return protocol.NewError(protocol.Config, err.Error(), "groat list")
+	case errors.Is(err, keystore.ErrNotFound):
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("profile %q is not signed in", profile), login)
+	case errors.Is(err, keystore.ErrCorrupt):
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the credential of profile %q cannot be read: %s", profile, err), login)
+	case errors.Is(err, keystore.ErrLocked):
+		return protocol.NewError(protocol.Locked, err.Error(), d.unlockHint())
+	case errors.Is(err, keystore.ErrUndecided):
+		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), useHint)
+	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):
+		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), "groat keystore")
+	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
+		errors.Is(err, broker.ErrSoon), errors.Is(err, broker.ErrSameToken):
+		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+profile)
+	}
+	d.Log.Error("an unexpected error: " + err.Error())
+	return protocol.NewError(protocol.Internal, err.Error(), "groat status")
+}
+
+// fromServer is what a server's refusal means for a person.
+func fromServer(e *grant.Error, profile string) *protocol.Error {
+	switch e.Class {
+	case grant.Refused, grant.InvalidClient:
+		return protocol.NewError(protocol.LoginRequired, e.Error(), "groat login "+profile)
+	case grant.Misconfigured:
+		return protocol.NewError(protocol.Config, e.Error(), "groat login "+profile)
+	}
+	wire := protocol.NewError(protocol.Temporary, e.Error(), "groat status "+profile)
+	wire.Data.RetryAfter = int64((e.RetryAfter + time.Second - 1) / time.Second)
+	return wire
+}
+
+// unlockHint depends on who holds the lock.
+func (d *Daemon) unlockHint() string {
+	return "groat unlock"
+}
