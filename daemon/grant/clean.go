@@ -43,7 +43,7 @@ func clean(s string, secrets []keystore.Secret, limit int) string {
 
 const (
 	// maxClean bounds the work; more than this is never shown.
-	maxClean = 4 << 10
+	maxClean = 1 << 10
 	// gram is the shortest piece of a secret that is taken out: servers echo what they were sent cut off.
 	gram    = 8
 	removed = "[removed]"

@@ -24,7 +24,7 @@ const (
 // a JWT that is expired at the very moment at which the server says it was issued. flaw is not empty where nothing can
 // be made of it.
 func lifetime(body object, access string, sent, date time.Time) (life time.Duration, assumed bool, flaw string) {
-	now, dated := date, !date.IsZero()
+	now, dated := date.Add(time.Second), !date.IsZero() // Date is cut to a second; the server's time is at most this
 	if !dated {
 		now = sent
 	}

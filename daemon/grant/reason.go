@@ -34,7 +34,7 @@ func reason(e Error, proof Presented, flaw string) string {
 		}
 		return "cannot serve this request"
 	case Malformed:
-		if flaw != "" {
+		if e.Status == http.StatusOK || e.Status == http.StatusCreated {
 			return "gave an answer that " + flaw
 		}
 		return "gave an answer that is no success and no error"
@@ -115,7 +115,7 @@ func describeTLS(err error) string {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "its certificate cannot be verified"
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return "it does not speak TLS"
 	}
 	if _, ok := errors.AsType[tls.AlertError](err); ok {

@@ -1,0 +1,168 @@
+package grant_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+)
+
+// documents serves metadata by path; "URL" in them is the server's origin.
+func documents(t *testing.T, byPath map[string]string) string {
+	var address string
+	address, _ = handler(t, func(w http.ResponseWriter, r *http.Request) {
+		doc, ok := byPath[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, strings.ReplaceAll(doc, "URL", address))
+	})
+	return address
+}
+
+const (
+	rfc8414 = "/.well-known/oauth-authorization-server"
+	oidc    = "/.well-known/openid-configuration"
+)
+
+func TestDiscover(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		docs   map[string]string
+		issuer string // below the origin
+		method grant.Method
+		want   grant.Server // with URL for the origin; an empty one means an error
+		text   string
+		other  string
+	}{
+		{name: "RFC 8414", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/token","userinfo_endpoint":"URL/me"}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic, Userinfo: "URL/me"}},
+		{name: "RFC 8414 wins", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/a"}`, oidc: `{"issuer":"URL","token_endpoint":"URL/b"}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/a", ClientAuth: grant.ClientSecretBasic}},
+		{name: "OpenID Connect", docs: map[string]string{oidc: `{"issuer":"URL","token_endpoint":"URL/token"}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
+		{name: "path inserted", issuer: "/a/b", docs: map[string]string{rfc8414 + "/a/b": `{"issuer":"URL/a/b","token_endpoint":"URL/token"}`},
+			want: grant.Server{Issuer: "URL/a/b", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
+		{name: "path appended", issuer: "/a/b/", docs: map[string]string{"/a/b" + oidc: `{"issuer":"URL/a/b/","token_endpoint":"URL/token"}`},
+			want: grant.Server{Issuer: "URL/a/b/", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
+		{name: "slash forgotten", docs: map[string]string{rfc8414: `{"issuer":"URL/","token_endpoint":"URL/token"}`},
+			want: grant.Server{Issuer: "URL/", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
+		{name: "slash too many", issuer: "/", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/token"}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
+		{name: "a page, then OpenID Connect", docs: map[string]string{rfc8414: `<html>`, oidc: `{"issuer":"URL","token_endpoint":"URL/token"}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
+		{name: "method given and supported", method: grant.ClientSecretJWT, docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","token_endpoint_auth_methods_supported":["none","client_secret_jwt"]}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.ClientSecretJWT}},
+		{name: "method given, none listed", method: grant.ClientSecretJWT, docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t"}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.ClientSecretJWT}},
+		{name: "method chosen", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","token_endpoint_auth_methods_supported":["client_secret_jwt","client_secret_post"]}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.ClientSecretPost}},
+		{name: "token endpoint elsewhere", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"https://tokens.example.com/t"}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "https://tokens.example.com/t", ClientAuth: grant.ClientSecretBasic}, other: "https://tokens.example.com"},
+		{name: "userinfo that cannot be called", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","userinfo_endpoint":"http://me.example.com/"}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.ClientSecretBasic}},
+
+		{name: "method given, not supported", method: grant.ClientSecretJWT, docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","token_endpoint_auth_methods_supported":["client_secret_basic"]}`}, text: "client_secret_basic"},
+		{name: "no method that we know", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","token_endpoint_auth_methods_supported":["tls_client_auth"]}`}, text: "tls_client_auth"},
+		{name: "methods that are no list", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","token_endpoint_auth_methods_supported":1}`}, text: "readable"},
+		{name: "another issuer", docs: map[string]string{rfc8414: `{"issuer":"https://evil.example","token_endpoint":"URL/t"}`}, text: "https://evil.example"},
+		{name: "issuer's case", issuer: "/a", docs: map[string]string{rfc8414 + "/a": `{"issuer":"URL/A","token_endpoint":"URL/t"}`}, text: "issuer is another"},
+		{name: "two slashes", docs: map[string]string{rfc8414: `{"issuer":"URL//","token_endpoint":"URL/t"}`}, text: "issuer is another"},
+		{name: "no issuer", docs: map[string]string{rfc8414: `{"token_endpoint":"URL/t"}`}, text: "issuer is another: none"},
+		{name: "no token endpoint", docs: map[string]string{rfc8414: `{"issuer":"URL"}`}, text: "token endpoint"},
+		{name: "token endpoint in the clear", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"http://auth.example.com/t"}`}, text: "https://"},
+		{name: "token endpoint with a password", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"https://a:b@auth.example.com/t"}`}, text: "password"},
+		{name: "duplicate names", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","Token_Endpoint":"https://evil.example/t"}`}, text: "ambiguous"},
+		{name: "nothing there", docs: nil, text: "no description of itself"},
+		{name: "too large", docs: map[string]string{rfc8414: `{"x":"` + strings.Repeat("x", 1<<20) + `"}`}, text: "larger"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			address := documents(t, c.docs)
+			got, err := grant.Discover(t.Context(), grant.NewHTTPClient(), address+c.issuer, c.method)
+			if c.want.Issuer == "" {
+				if err == nil || !strings.Contains(err.Error(), c.text) {
+					t.Errorf("got %+v, %v", got, err)
+				}
+				if e, ok := errors.AsType[*grant.Error](err); !ok || e.Where == "" {
+					t.Errorf("%#v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range []*string{&c.want.Issuer, &c.want.TokenEndpoint, &c.want.Userinfo} {
+				*s = strings.ReplaceAll(*s, "URL", address)
+			}
+			if got.Server != c.want || got.OtherOrigin != c.other || !strings.HasPrefix(got.Document, address) {
+				t.Errorf("got  %+v\nwant %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDiscoverRefusesTheIssuer(t *testing.T) {
+	for _, issuer := range []string{"", "auth.example.com", "http://auth.example.com", "https://auth.example.com/?x", "https://auth.example.com/#x", "https://u:p@auth.example.com"} {
+		if got, err := grant.Discover(t.Context(), grant.NewHTTPClient(), issuer, ""); err == nil {
+			t.Errorf("%s: %+v", issuer, got)
+		}
+	}
+}
+
+// One attempt where nobody answers: the other document is on the same host.
+func TestDiscoverUnreachable(t *testing.T) {
+	_, err := grant.Discover(t.Context(), grant.NewHTTPClient(), "http://127.0.0.1:1", "")
+	wantClass(t, err, grant.Transient)
+}
+
+func TestDiscoverIsAsGoodAsTheServer(t *testing.T) {
+	box, _ := provider(t, "spatiafi")
+	box.Script(rfc8414, sandbox.Busy(503, "7"))
+	box.Script(oidc, sandbox.HTML(502))
+	_, err := grant.Discover(t.Context(), grant.NewHTTPClient(), box.Issuer(), "")
+	if e := wantClass(t, err, grant.Transient); e.RetryAfter.Seconds() != 7 {
+		t.Errorf("%v", e)
+	}
+}
+
+// From an issuer to a token, with every method, at a server that somebody else wrote.
+func TestDiscoverThenToken(t *testing.T) {
+	for _, path := range []string{"", "/tenant/one"} {
+		for _, method := range methods {
+			o := options()
+			o.IssuerPath = path
+			box := sandbox.New(o)
+			if err := box.Start(""); err != nil {
+				t.Fatal(err)
+			}
+			defer box.Close()
+			found, err := grant.Discover(t.Context(), grant.NewHTTPClient(), box.Issuer(), method)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := endpoint(found.Server).ClientCredentials(t.Context(), itemOf(found.Server), grant.Request{}); err != nil {
+				t.Errorf("%s %s: %v", path, method, err)
+			}
+		}
+	}
+}
+
+func TestSandboxDocumentIsJSON(t *testing.T) {
+	box, _ := provider(t, "spatiafi")
+	resp, err := http.Get(box.URL() + rfc8414)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var doc map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&doc); err != nil || doc["issuer"] != box.Issuer() {
+		t.Errorf("%v, %v", doc, err)
+	}
+}
