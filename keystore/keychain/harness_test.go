@@ -1,0 +1,129 @@
+package keychain_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/keychain"
+)
+
+// childVariable makes the test binary run one operation and print what came of it: a new process, with its own bus
+// connection and its own environment.
+const childVariable = "GROAT_TEST_KEYCHAIN"
+
+func TestMain(m *testing.M) {
+	if op, ok := os.LookupEnv(childVariable); ok {
+		runChild(op)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// sentinels name what an error wraps, across a process border.
+var sentinels = map[string]error{
+	"not found": keystore.ErrNotFound, "locked": keystore.ErrLocked, "unavailable": keystore.ErrUnavailable,
+	"corrupt": keystore.ErrCorrupt, "too big": keystore.ErrTooBig,
+}
+
+func runChild(op string) {
+	var s keychain.Store
+	var err error
+	switch ctx := context.Background(); op {
+	case "get":
+		var i keystore.Item
+		if i, err = s.Get(ctx, "work"); err == nil && !i.Equal(item("work")) {
+			err = errors.New("another item came back")
+		}
+	case "set":
+		err = s.Set(ctx, "work", item("work"))
+	case "delete":
+		err = s.Delete(ctx, "work")
+	case "probe":
+		err = s.Probe(ctx)
+	case "ready":
+		err = s.Ready(ctx)
+	case "unlock":
+		err = s.Unlock(ctx)
+	case "address":
+		err = s.Ready(ctx)
+		fmt.Println(os.Getenv("DBUS_SESSION_BUS_ADDRESS"))
+	}
+	name := "ok"
+	if err != nil {
+		name = err.Error()
+	}
+	for n, sentinel := range sentinels {
+		if errors.Is(err, sentinel) {
+			name = n
+		}
+	}
+	fmt.Println(name)
+}
+
+// child runs op in a new process with the environment env and nothing else, and returns what it printed.
+func child(t *testing.T, env []string, op string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append([]string{childVariable + "=" + op, "HOME=" + t.TempDir()}, env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("child %s: %v: %s", op, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func item(profile string) keystore.Item {
+	return keystore.Item{
+		Issuer: "https://auth.example", TokenEndpoint: "https://auth.example/token",
+		ClientAuth: "client_secret_jwt", ClientID: "client of " + profile, ClientSecret: keystore.SecretString("not a real secret: " + profile),
+	}
+}
+
+// service is a real gnome-keyring on a bus of its own.
+type service struct {
+	t   *testing.T
+	dir string
+}
+
+// startService starts one and points this process's library at it.
+func startService(t *testing.T, env ...string) *service {
+	t.Helper()
+	s := &service{t, t.TempDir()}
+	t.Cleanup(func() { s.do("stop") })
+	s.run(env, "start", s.dir, strconv.Itoa(os.Getpid()))
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", s.address())
+	return s
+}
+
+func (s *service) address() string { return "unix:path=" + filepath.Join(s.dir, "bus.sock") }
+
+// env is the environment of a child that talks to the service.
+func (s *service) env() []string { return []string{"DBUS_SESSION_BUS_ADDRESS=" + s.address()} }
+
+func (s *service) do(command string) { s.run(nil, command, s.dir) }
+
+func (s *service) run(env []string, args ...string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "../../packaging/testing/secret-service.sh", args...)
+	cmd.Env = append(os.Environ(), env...)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	// What the script leaves running has its own output files; should one not, a test must not wait for it.
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil {
+		s.t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out.String())
+	}
+}

@@ -1,0 +1,206 @@
+// Package keychain keeps items in the operating system's keychain (the Secret Service on Linux, Keychain on macOS), service
+// "groat", one item a profile.
+//
+// The invariant: no call takes longer than [Limit], whatever the keychain does, no call asks a person anything (only
+// [Store.Unlock] may), and a write counts only after it was read back. What it is not: protection from other programs of
+// the same user, who can read what we can; and no place for what changes often or is long.
+package keychain
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/zalando/go-keyring"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+const (
+	service = "groat"
+	// A profile's name has no colon, so these users are nobody's profile.
+	keyUser     = "sealed:key"
+	probePrefix = "probe:"
+
+	// MaxItem is the greatest encoded item in bytes; macOS takes no command line over 4,096 with the item in Base64.
+	MaxItem = 2457
+
+	keySize = 32
+)
+
+// Store is the keychain. All Stores of a process share its one outstanding call, as they share the library's one
+// connection. The zero value is ready to use.
+type Store struct{}
+
+var _ keystore.Store = (*Store)(nil)
+
+// Get returns a profile's item, whose secret the caller owns.
+func (*Store) Get(ctx context.Context, profile string) (keystore.Item, error) {
+	return call(ctx, func(s step) (keystore.Item, error) {
+		b, err := get(s, profile)
+		if err != nil {
+			return keystore.Item{}, err
+		}
+		defer b.Wipe()
+		return keystore.DecodeItem(b)
+	})
+}
+
+// Set writes an item and reads it back. After ErrUnavailable for a deadline the keychain may still carry the write out.
+func (*Store) Set(ctx context.Context, profile string, item keystore.Item) error {
+	b, err := keystore.EncodeItem(item)
+	if err != nil {
+		return err
+	}
+	if n := b.Len(); n > MaxItem {
+		b.Wipe()
+		return fmt.Errorf("%w: it takes %d bytes of at most %d", keystore.ErrTooBig, n, MaxItem)
+	}
+	_, err = call(ctx, func(s step) (struct{}, error) { return struct{}{}, set(s, profile, b) }, b)
+	return err
+}
+
+// Delete forgets an item and looks that it is gone.
+func (*Store) Delete(ctx context.Context, profile string) error {
+	_, err := call(ctx, func(s step) (struct{}, error) { return struct{}{}, remove(s, profile) })
+	return err
+}
+
+// Probe writes, reads and deletes an item of its own.
+func (*Store) Probe(ctx context.Context) error {
+	_, err := call(ctx, func(s step) (struct{}, error) {
+		// A name of its own each time: some keychains ask before one connection overwrites what another has made.
+		user := probePrefix + rand.Text()
+		err := set(s, user, keystore.SecretString(rand.Text()))
+		// Also when nobody waits any more: what a probe wrote shall not stay.
+		if late := remove(step{context.WithoutCancel(s.ctx)}, user); err == nil {
+			err = late
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// Ready looks whether the keychain answers and is unlocked, and writes nothing.
+func (*Store) Ready(ctx context.Context) error {
+	_, err := call(ctx, func(s step) (struct{}, error) {
+		_, err := get(s, probePrefix)
+		if errors.Is(err, keystore.ErrNotFound) {
+			err = nil
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// UnlockLimit is how long [Store.Unlock] waits for a person.
+const UnlockLimit = 30 * time.Second
+
+// Unlock makes the keychain ask the person for its password, and waits until it is unlocked: ErrLocked after UnlockLimit
+// or at the end of ctx. Other calls get ErrLocked meanwhile, at once.
+func (s *Store) Unlock(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, UnlockLimit)
+	defer cancel()
+	if _, err := guarded(ctx, func(step) (struct{}, error) { return struct{}{}, prompt() }); err != nil {
+		return err
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := s.Ready(ctx)
+		if !errors.Is(err, keystore.ErrLocked) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// Key returns the 32-byte data key of the sealed store, which the caller owns. With create a missing one is made; without,
+// it is ErrNotFound, for a file that exists can be opened by no other key.
+func (*Store) Key(ctx context.Context, create bool) (keystore.Secret, error) {
+	return call(ctx, func(s step) (keystore.Secret, error) {
+		text, err := get(s, keyUser)
+		if create && errors.Is(err, keystore.ErrNotFound) {
+			key := make([]byte, keySize)
+			rand.Read(key)
+			text = keystore.NewSecret(base64.StdEncoding.AppendEncode(nil, key))
+			clear(key)
+			err = set(s, keyUser, text)
+		}
+		if err != nil {
+			return keystore.Secret{}, err
+		}
+		defer text.Wipe()
+		raw := text.AppendTo(nil)
+		defer clear(raw)
+		key, err := base64.StdEncoding.Strict().AppendDecode(make([]byte, 0, len(raw)), raw)
+		if err != nil || len(key) != keySize {
+			return keystore.Secret{}, fmt.Errorf("%w: the data key in the keychain is not %d bytes of Base64", keystore.ErrCorrupt, keySize)
+		}
+		return keystore.NewSecret(key), nil
+	})
+}
+
+// get, set and remove run inside a call, one library call at a time.
+
+func get(s step, user string) (keystore.Secret, error) {
+	if err := s.next(); err != nil {
+		return keystore.Secret{}, err
+	}
+	text, err := keyring.Get(service, user)
+	if err != nil {
+		return keystore.Secret{}, classify(err)
+	}
+	return keystore.SecretString(text), nil
+}
+
+func set(s step, user string, value keystore.Secret) error {
+	if err := s.next(); err != nil {
+		return err
+	}
+	if err := keyring.Set(service, user, value.Reveal()); err != nil {
+		return classify(err)
+	}
+	// A dismissed prompt and a command that was cut both end without an error.
+	back, err := get(s, user)
+	if err != nil {
+		return fmt.Errorf("reading back what was written: %w", unfound(err))
+	}
+	defer back.Wipe()
+	if !back.Equal(value) {
+		return fmt.Errorf("%w: it does not return what was written", keystore.ErrUnavailable)
+	}
+	return nil
+}
+
+func remove(s step, user string) error {
+	if err := s.next(); err != nil {
+		return err
+	}
+	if err := classify(keyring.Delete(service, user)); err != nil && !errors.Is(err, keystore.ErrNotFound) {
+		return err
+	}
+	switch back, err := get(s, user); {
+	case err == nil:
+		back.Wipe()
+		return fmt.Errorf("%w: it still holds what was deleted", keystore.ErrUnavailable)
+	case !errors.Is(err, keystore.ErrNotFound):
+		return err
+	}
+	return nil
+}
+
+// unfound turns "not found" into "not available" where something was written just before.
+func unfound(err error) error {
+	if errors.Is(err, keystore.ErrNotFound) {
+		return fmt.Errorf("%w: it did not keep it", keystore.ErrUnavailable)
+	}
+	return err
+}

@@ -1,0 +1,120 @@
+//go:build !darwin
+
+package keychain
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	ss "github.com/zalando/go-keyring/secret_service"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+const busVariable = "DBUS_SESSION_BUS_ADDRESS"
+
+// reachable makes sure that the library finds a session bus without starting one: with no address in the environment the
+// D-Bus library runs dbus-launch, which leaves a second bus and a second, locked keyring behind.
+//
+// Where only the runtime directory's bus exists, its address goes into our environment, and stays: the library reads
+// nothing else, and once an address stands there no later call can fall through to dbus-launch, even if the socket goes.
+// That is done at the first call and not at start, since the bus of a session may come up after us.
+func reachable() error {
+	address := os.Getenv(busVariable)
+	if address == "" || strings.HasPrefix(address, "autolaunch:") {
+		socket := runtimeBus()
+		if socket == "" {
+			return fmt.Errorf("%w: there is no D-Bus session", keystore.ErrUnavailable)
+		}
+		return os.Setenv(busVariable, "unix:path="+escapeAddress(socket))
+	}
+	for one := range strings.SplitSeq(address, ";") {
+		// Secrets cross the bus in clear: not over a network.
+		if !strings.HasPrefix(one, "unix:") {
+			return fmt.Errorf("%w: %s is not a unix: address", keystore.ErrUnavailable, busVariable)
+		}
+	}
+	return nil
+}
+
+// runtimeBus returns the path of our own user's bus socket, or "".
+func runtimeBus() string {
+	uid := os.Geteuid()
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/run/user/" + strconv.Itoa(uid)} {
+		path := filepath.Join(dir, "bus")
+		info, err := os.Lstat(path)
+		if !filepath.IsAbs(dir) || err != nil || info.Mode().Type() != os.ModeSocket {
+			continue
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) == uid {
+			return path
+		}
+	}
+	return ""
+}
+
+// escapeAddress escapes a value of a D-Bus address (D-Bus Specification, "Server Addresses").
+func escapeAddress(path string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/.\\*"
+	var b strings.Builder
+	for _, c := range []byte(path) {
+		if strings.IndexByte(plain, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02x", c)
+		}
+	}
+	return b.String()
+}
+
+// ready asks whether the collection that the library would use is unlocked.
+func ready() error {
+	s, err := ss.NewSecretService()
+	if err != nil {
+		return unavailable(err)
+	}
+	locked, err := s.GetLoginCollection().GetProperty("org.freedesktop.Secret.Collection.Locked")
+	if err != nil {
+		return unavailable(err)
+	}
+	if locked.Value() == true {
+		return keystore.ErrLocked
+	}
+	return nil
+}
+
+// prompt makes the Secret Service ask for the collection's password, and does not wait for the answer: the library would,
+// for ever, and nobody could use the keychain as long as the dialog stands unanswered.
+func prompt() error {
+	if err := ready(); !errors.Is(err, keystore.ErrLocked) {
+		return err
+	}
+	s, err := ss.NewSecretService()
+	if err != nil {
+		return unavailable(err)
+	}
+	const name, root = "org.freedesktop.secrets", "/org/freedesktop/secrets"
+	dialog := s.GetLoginCollection().Path()
+	unlocked := listOf(dialog)
+	err = s.Object(name, root).Call("org.freedesktop.Secret.Service.Unlock", 0, unlocked).Store(&unlocked, &dialog)
+	if err == nil && dialog != "/" {
+		err = s.Object(name, dialog).Call("org.freedesktop.Secret.Prompt.Prompt", 0, "").Err
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+func listOf[T any](v T) []T { return []T{v} }
+
+// isLocked recognises what the library says when nobody unlocked the collection in the moment after ready.
+func isLocked(err error) bool {
+	return strings.Contains(err.Error(), "failed to unlock correct collection") ||
+		strings.Contains(err.Error(), "org.freedesktop.Secret.Error.IsLocked")
+}
