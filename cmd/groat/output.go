@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
-	"syscall"
 	"unicode"
 	"unicode/utf8"
 
@@ -94,15 +92,10 @@ func appendEscape(dst []byte, r rune) []byte {
 	return append(dst, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
-// write writes to stdout at once. A reader that has gone is nobody's error: nothing is printed, and the exit code is the
-// one a shell would show had SIGPIPE ended us (it does, unless whoever started us ignores it).
+// write writes to stdout at once. Where the reader has gone, the runtime ends us by SIGPIPE, which says nothing.
 func (a *app) write(b []byte) error {
-	_, err := a.stdout.Write(b)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, syscall.EPIPE):
-		return &failure{code: exitSignal + int(syscall.SIGPIPE), cause: err}
+	if _, err := a.stdout.Write(b); err != nil {
+		return errWrite(err)
 	}
-	return errWrite(err)
+	return nil
 }

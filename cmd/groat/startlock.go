@@ -11,6 +11,9 @@ import (
 // openStartLock opens the lock that starters of groatd take in turn. It stands in the socket's directory, which is made
 // where it is missing, and refused where anybody else could put a socket of theirs in our way.
 func openStartLock(dir string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return nil, errSocketDir(dir, err)
+	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, errSocketDir(dir, err)
 	}

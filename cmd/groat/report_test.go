@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+func TestAnswersOfTheDaemon(t *testing.T) {
+	for _, tt := range []struct {
+		answer string
+		code   int
+		stderr string
+	}{
+		{
+			`{"code":-32001,"message":"profile \"work\" is not signed in","data":{"kind":"login_required","hint":"groat login work"}}`,
+			4, "groat: error: profile \"work\" is not signed in\ngroat: hint: groat login work\n",
+		},
+		{`{"code":-32001,"message":"m","data":{"kind":"login_required"}}`, 4, "groat: error: m\ngroat: hint: groat login PROFILE\n"},
+		{`{"code":-32002,"message":"m","data":{"kind":"temporary","retry_after":90}}`, 75, "groat: error: m\ngroat: hint: try again in 1m30s\n"},
+		{`{"code":-32003,"message":"m","data":{"kind":"denied"}}`, 77, "groat: error: m\ngroat: hint: groat status\n"},
+		{`{"code":-32004,"message":"m","data":{"kind":"locked"}}`, 77, "groat: error: m\ngroat: hint: groat unlock\n"},
+		{`{"code":-32005,"message":"m","data":{"kind":"unknown_profile"}}`, 78, "groat: error: m\ngroat: hint: groat list\n"},
+		{`{"code":-32006,"message":"m","data":{"kind":"config"}}`, 78, "groat: error: m\ngroat: hint: groatd --check\n"},
+		{`{"code":-32007,"message":"m","data":{"kind":"keystore_unavailable"}}`, 75, "groat: error: m\ngroat: hint: groat keystore\n"},
+		{`{"code":-32008,"message":"m","data":{"kind":"internal"}}`, 1, "groat: error: m\n"},
+		{`{"code":-32099,"message":"m","data":{"kind":"of_the_future","hint":"h"}}`, 1, "groat: error: m\ngroat: hint: h\n"},
+		{`{"code":-32602,"message":"m"}`, 2, "groat: error: m\n"},
+		{`{"code":-32602,"message":"m","data":{"max_min_ttl":840}}`, 2, "groat: error: m\ngroat: hint: the greatest possible value is --min-ttl 840\n"},
+		{`{"code":-32601,"message":"m"}`, 1, "groat: error: the groatd that runs is of another version and does not know this command\ngroat: hint: restart groatd\n"},
+		{
+			`{"code":-32002,"message":"a\nb\u001b[2J\u202ec\u0007","data":{"kind":"temporary","hint":"x\r\ny"}}`,
+			75, "groat: error: a b\ufffd[2J\ufffdc\ufffd\ngroat: hint: x  y\n",
+		},
+		{`{"code":-32008,"message":"` + strings.Repeat("é", 5000) + `"}`, 1, "groat: error: " + strings.Repeat("é", maxShown) + "…\n"},
+	} {
+		f := newFake(t, func(request) string { return `"error":` + tt.answer })
+		for _, args := range [][]string{{"get"}, {"whoami", "work"}} {
+			got := run(t, f.socket, "", args...)
+			if got != (outcome{tt.code, "", tt.stderr}) {
+				t.Errorf("%s\n%v got %d %q", tt.answer, args, got.code, got.stderr)
+			}
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		code int
+		says string
+	}{
+		{context.DeadlineExceeded, 69, "does not answer"},
+		{net.ErrClosed, 69, "before it answered"},
+		{fmt.Errorf("read: %w", syscall.ECONNRESET), 69, "before it answered"},
+		{errDial("/s", protocol.ErrForeignServer), 77, "another user"},
+		{errDial("/s", syscall.EACCES), 69, "permission denied"},
+		{errSignal(syscall.SIGINT), 130, ""},
+		{errors.New("else"), 1, "else"},
+	} {
+		if f := describe(tt.err); f.code != tt.code || !strings.Contains(f.msg, tt.says) || tt.says == "" && f.msg != "" {
+			t.Errorf("%v: %d %q", tt.err, f.code, f.msg)
+		}
+	}
+}
+
+func TestEveryKindHasAnExitCode(t *testing.T) {
+	for _, k := range []protocol.Kind{
+		protocol.LoginRequired, protocol.Temporary, protocol.Denied, protocol.Locked,
+		protocol.UnknownProfile, protocol.Config, protocol.KeystoreUnavailable, protocol.Internal,
+	} {
+		if _, ok := kindExit[k]; !ok {
+			t.Errorf("%s has no exit code", k)
+		}
+	}
+}
+
+// A daemon that is killed, stuck or talks nonsense gets a sentence and an exit code too.
+func TestBrokenDaemon(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(shortDir(t), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	answers := make(chan string)
+	go func() {
+		for a := range answers {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Read(make([]byte, 4096))
+			c.Write([]byte(a))
+			c.Close()
+		}
+	}()
+	defer close(answers)
+	for _, tt := range []struct {
+		answer string
+		code   int
+	}{
+		{"", 69},
+		{"{\"jsonrpc\"\n", 1},
+		{"[]\n", 1},
+		{"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n", 69}, // somebody else's answer
+		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"text\"}\n", 1},
+		{"{\"jsonrpc\":\"2.0\",\"id\":1}\n", 1},
+		{strings.Repeat("x", protocol.MaxLine+1), 1},
+	} {
+		answers <- tt.answer
+		got := run(t, l.Addr().String(), "", "get")
+		if got.code != tt.code || got.stdout != "" || !twoLines(got.stderr) {
+			t.Errorf("%.40q: %+v", tt.answer, got)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, tt := range []struct {
+		args   []string
+		stderr string
+	}{
+		{[]string{"stauts"}, "groat: error: there is no command \"stauts\"\ngroat: hint: groat status\n"},
+		{[]string{"frobnicate"}, "groat: error: there is no command \"frobnicate\"\ngroat: hint: groat --help\n"},
+		{[]string{"login"}, "groat: error: accepts 1 arg(s), received 0\ngroat: hint: groat login --help\n"},
+		{[]string{"login", "a", "--client-secret", "x"}, "groat: error: unknown flag: --client-secret\ngroat: hint: groat login --help\n"},
+		{[]string{"keystore", "use", "vault"}, "groat: error: invalid argument \"vault\" for \"groat keystore use\"\ngroat: hint: groat keystore use --help\n"},
+	} {
+		if got := run(t, "/nonexistent/s", "", tt.args...); got != (outcome{exitUsage, "", tt.stderr}) {
+			t.Errorf("%v: %+v", tt.args, got)
+		}
+	}
+	for _, args := range [][]string{nil, {"--help"}, {"help"}, {"get", "--help"}, {"login", "-h"}, {"helper", "git", "--help"}, {"completion", "bash"}} {
+		if got := run(t, "/nonexistent/s", "", args...); got.code != 0 || got.stderr != "" {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
+
+// Sentences stand in tui.go, and in the words of the people who read them.
+func TestSentencesStandInOneFile(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no sources", err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			text, _ := strconv.Unquote(lit.Value)
+			if name != "tui.go" && len(strings.Fields(text)) > 3 {
+				t.Errorf("%s holds the sentence %q", name, text)
+			}
+			for word := range strings.FieldsFuncSeq(strings.ToLower(text), func(r rune) bool { return r < 'a' || r > 'z' }) {
+				switch word {
+				case "slot", "mint", "minted", "park", "parked", "broker":
+					t.Errorf("%s says %q in %q", name, word, text)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestSocketPathIsChecked(t *testing.T) {
+	cmd := process(t.Context(), "groat", []string{"GROAT_SOCKET=relative/s", "HOME=" + os.TempDir()}, "get")
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != exitConfig || !twoLines(string(out)) {
+		t.Errorf("%d %q", cmd.ProcessState.ExitCode(), out)
+	}
+}
