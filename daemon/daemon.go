@@ -10,6 +10,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,8 +96,9 @@ func (d *Daemon) Reload() error {
 	return d.reload()
 }
 
-// reload is Reload for whoever holds loading.
-func (d *Daemon) reload() error {
+// reload is Reload for whoever holds loading. A profile that a login has just proven is taken as it is, with what its
+// endpoint has learned, if that is what the configuration says now.
+func (d *Daemon) reload(proven ...*profile) error {
 	c, err := d.Config.Load()
 	if err != nil {
 		return err
@@ -106,6 +108,10 @@ func (d *Daemon) reload() error {
 	for name, p := range c.Profiles {
 		if was := old.byName[name]; was != nil && same(was.Profile, p) {
 			next.add(was)
+			continue
+		}
+		if i := slices.IndexFunc(proven, func(q *profile) bool { return q.Name == name && same(q.Profile, p) }); i >= 0 {
+			next.add(proven[i])
 			continue
 		}
 		resolved, err := d.resolve(p)

@@ -91,7 +91,7 @@ func (l *login) run() (protocol.LoginResult, error) {
 	if l.profile, err = l.d.resolve(p); err != nil {
 		return protocol.LoginResult{}, protocol.InvalidParams("%s", err)
 	}
-	if err := l.d.Config.Writable(); err != nil {
+	if err := l.savable(); err != nil {
 		return protocol.LoginResult{}, err
 	}
 	stored, err := l.stored()
@@ -315,6 +315,19 @@ func (l *login) adopt(t grant.Token) error {
 	return nil
 }
 
+// savable makes sure, before a person types anything, that the outcome could be kept.
+func (l *login) savable() error {
+	was := l.d.profiles.Load().byName[l.params.Profile]
+	if was != nil && same(was.Profile, l.profile.Profile) {
+		return nil
+	}
+	if was != nil && !l.d.Config.Wrote(was.Profile) {
+		return &config.Error{File: was.File, Line: was.Line, Hint: "change it there, then: groat login " + was.Name,
+			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", was.Name)}
+	}
+	return l.d.Config.Writable()
+}
+
 // save writes the profile's configuration, if it has changed, and loads it.
 func (l *login) save() error {
 	l.d.loading.Lock()
@@ -326,7 +339,7 @@ func (l *login) save() error {
 	if err := l.d.Config.Save(l.profile.Profile); err != nil {
 		return err
 	}
-	return l.d.reload()
+	return l.d.reload(l.profile)
 }
 
 // tell shows a sentence.

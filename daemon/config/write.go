@@ -30,6 +30,9 @@ func (d Dir) Save(p Profile) error {
 	return replace(d.profileFile(p.Name), text.Bytes())
 }
 
+// Wrote reports whether a profile stands in a file that Save writes, and not in the person's own.
+func (d Dir) Wrote(p Profile) bool { return p.File == d.profileFile(p.Name) }
+
 // Remove deletes profiles.d/NAME.toml and reports whether there was one. A profile of config.toml is the person's to remove.
 func (d Dir) Remove(name string) (bool, error) {
 	if !ValidName(name) {
