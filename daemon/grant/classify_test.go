@@ -34,6 +34,8 @@ func broken(err error, sent bool) Answer {
 	return Answer{Err: &url.Error{Op: "Post", URL: "https://auth.example.com", Err: err}, Sent: sent, At: noon}
 }
 
+// The numbers C1 to C49 are those of the catalogue of what token endpoints do wrong; the rows for a token's own members
+// (C11 to C20, C27) are in response_test.go, those that need a connection in http_test.go.
 func TestClassify(t *testing.T) {
 	timeout := &net.OpError{Op: "dial", Err: errTimeout{}}
 	for _, c := range []struct {
