@@ -104,6 +104,12 @@ func TestAgentUnderItsUnits(t *testing.T) {
 		}
 	})
 	t.Run("login and get", func(t *testing.T) { a.loginAndGet(t) })
+	t.Run("reload", func(t *testing.T) {
+		const profiles = parts.TesterHome + "/.config/groat/profiles.d"
+		a.Run(t, "rm", profiles+"/unit.toml")
+		a.systemctl(t, "reload", "groatd.service")
+		a.await(t, "a status of no profiles", func() bool { return strings.Contains(a.property(t, "StatusText"), "0 profiles") })
+	})
 	t.Run("another user is refused", func(t *testing.T) { a.refuseOthers(t, socket) })
 	t.Run("a daemon that hangs is replaced", func(t *testing.T) {
 		pid := a.property(t, "MainPID")
@@ -125,6 +131,19 @@ func TestAgentUnderItsUnits(t *testing.T) {
 		a.want(t, "ExecMainStatus", "0")
 		a.Run(t, a.groat, "status")
 		a.want(t, "ActiveState", "active")
+	})
+	t.Run("a broken configuration is refused, not tried for ever", func(t *testing.T) {
+		a.systemctl(t, "stop", "groatd.service")
+		a.Run(t, "sh", "-c", "echo 'not toml' >~/.config/groat/config.toml")
+		if out, err := a.Command(t, a.groat, "status").CombinedOutput(); err == nil {
+			t.Errorf("groat status: %s", out)
+		}
+		a.await(t, "that the manager gives up", func() bool {
+			return a.systemctl(t, "show", "--value", "-p", "Result", "groatd.socket") == "service-start-limit-hit"
+		})
+		if journal := a.Journal(t); !strings.Contains(journal, "config.toml:1") {
+			t.Errorf("the journal does not say what is wrong:\n%s", journal)
+		}
 	})
 	t.Run("a stopped socket leaves nothing", func(t *testing.T) {
 		a.systemctl(t, "stop", "groatd.socket", "groatd.service")

@@ -1,11 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -28,6 +27,8 @@ type agent struct {
 	env    []string
 	server *sandbox.Server
 	daemon *exec.Cmd
+	log    bytes.Buffer  // the daemon's; read it only after the daemon's end
+	notify *net.UnixConn // where the daemon says how it is
 }
 
 // startAgent starts the sandbox and groatd, all of it under dir, and signs in.
@@ -51,7 +52,7 @@ func startAgent(bin, dir string) (*agent, error) {
 	}
 	if err := a.startDaemon(filepath.Join(bin, "groatd"), dir); err != nil {
 		a.stop()
-		return nil, err
+		return nil, fmt.Errorf("groatd: %w\n%s", err, &a.log)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -67,40 +68,40 @@ func startAgent(bin, dir string) (*agent, error) {
 }
 
 // startDaemon starts groatd and waits until it says READY=1, as a service manager would (sd_notify(3)).
-func (a *agent) startDaemon(groatd, dir string) error {
-	notify := filepath.Join(dir, "notify")
-	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
-	if err != nil {
+func (a *agent) startDaemon(groatd, dir string) (err error) {
+	path := filepath.Join(dir, "notify")
+	if a.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"}); err != nil {
 		return err
 	}
-	defer l.Close()
-	a.daemon = exec.Command(groatd)
-	a.daemon.Env = append(a.env, "NOTIFY_SOCKET="+notify)
-	a.daemon.Stderr = os.Stderr
-	if err := a.daemon.Start(); err != nil {
-		a.daemon = nil
+	daemon := exec.Command(groatd)
+	daemon.Env = append(a.env, "NOTIFY_SOCKET="+path)
+	daemon.Stderr = &a.log
+	if err := daemon.Start(); err != nil {
 		return err
 	}
-	if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	a.daemon = daemon
+	if err := a.notify.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return err
 	}
 	for buf := make([]byte, 4096); ; {
-		n, err := l.Read(buf)
+		n, err := a.notify.Read(buf)
 		if err != nil {
-			return fmt.Errorf("groatd did not say that it is ready: %w", err)
+			return fmt.Errorf("it did not say that it is ready: %w", err)
 		}
-		if strings.Contains(string(buf[:n]), "READY=1") {
+		if bytes.Contains(buf[:n], []byte("READY=1")) {
 			return nil
 		}
 	}
 }
 
-// stop ends both; the directory is the caller's.
+// stop ends what was started; the directory is the caller's.
 func (a *agent) stop() {
 	if a.daemon != nil {
-		if err := a.daemon.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
-			a.daemon.Wait()
-		}
+		a.daemon.Process.Signal(syscall.SIGTERM)
+		a.daemon.Wait()
+	}
+	if a.notify != nil {
+		a.notify.Close()
 	}
 	a.server.Close()
 }
