@@ -16,9 +16,6 @@ import (
 // createClient turns a person's password into App Credentials: temporary token, keystore probe, one POST, store, proof.
 // old is the credential that the profile has now, or nil; it is replaced only after the new one has been proven.
 func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
-	if !l.usesApps() {
-		return protocol.LoginResult{}, l.missing("this server does not turn a password into a client: name the client with --client-id", "--client-id ID")
-	}
 	provider, _ := preset.Lookup(l.profile.Provider)
 	for _, note := range provider.Notes {
 		l.tell(note)
@@ -30,7 +27,8 @@ func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	if err != nil {
 		return protocol.LoginResult{}, err
 	}
-	// Once begun this is finished, whether or not the person stays: the provider shows the secret this once.
+	// Once begun this is finished, whether or not the person stays: the provider shows the secret this once. A person may
+	// have taken ten minutes to type, so the keystore is tried again.
 	ctx := context.WithoutCancel(l.ctx)
 	if err := l.d.Keystore.Probe(ctx); err != nil {
 		return protocol.LoginResult{}, err

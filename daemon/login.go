@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"go.uber.org/zap"
@@ -88,7 +87,9 @@ func (l *login) run() (protocol.LoginResult, error) {
 	if err != nil {
 		return protocol.LoginResult{}, err
 	}
-	if l.profile, err = l.d.resolve(p); err != nil {
+	if was := l.d.profiles.Load().byName[p.Name]; was != nil && same(was.Profile, p) {
+		l.profile = was
+	} else if l.profile, err = l.d.resolve(p); err != nil {
 		return protocol.LoginResult{}, protocol.InvalidParams("%s", err)
 	}
 	if err := l.savable(); err != nil {
@@ -99,17 +100,21 @@ func (l *login) run() (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, err
 	}
 	switch {
-	case stored != nil && !l.params.NewClient && (l.params.ClientID == "" || l.params.ClientID == stored.ClientID && l.usesApps()):
+	case stored != nil && !l.params.NewClient && l.params.ClientID == "":
 		return l.prove(*stored)
-	case l.params.Username != "":
-		return l.createClient(stored)
-	case l.params.ClientID != "":
+	case l.params.ClientID == "" && l.params.Username == "" && l.usesApps():
+		return protocol.LoginResult{}, l.missing("name yourself with --username, or a client you have with --client-id", "--username YOU")
+	case l.params.ClientID == "" && !l.usesApps():
+		return protocol.LoginResult{}, l.missing("name the client with --client-id", "--client-id ID")
+	}
+	// Before anybody types a secret: could it be kept?
+	if err := l.d.Keystore.Probe(l.ctx); err != nil {
+		return protocol.LoginResult{}, err
+	}
+	if l.params.ClientID != "" {
 		return l.enterSecret()
 	}
-	if l.usesApps() {
-		return protocol.LoginResult{}, l.missing("name yourself with --username, or a client you have with --client-id", "--username YOU")
-	}
-	return protocol.LoginResult{}, l.missing("name the client with --client-id", "--client-id ID")
+	return l.createClient(stored)
 }
 
 func (l *login) missing(message, flag string) error {
@@ -121,79 +126,8 @@ func (l *login) missing(message, flag string) error {
 func (l *login) server() grant.Server { return l.profile.endpoint.Server() }
 func (l *login) usesApps() bool       { return l.server().Apps != nil }
 
-// configure turns the parameters into the profile's configuration. A profile that exists keeps what was not said anew.
-func (l *login) configure() (config.Profile, error) {
-	q := l.params
-	p := config.Profile{
-		Name: q.Profile, Provider: q.Provider, AuthServer: q.AuthServer, ClientAuth: q.ClientAuth,
-		Scope: q.Scope, Audience: q.Audience, Resources: q.Resources,
-	}
-	named := 0
-	for _, s := range []string{q.Provider, q.Issuer, q.TokenURL} {
-		if s != "" {
-			named++
-		}
-	}
-	switch was := l.d.profiles.Load().byName[q.Profile]; {
-	case named > 1:
-		return p, protocol.InvalidParams("name one of a provider, an issuer and a token URL")
-	case named == 0 && was == nil:
-		return p, l.missing("a new profile needs a provider, an issuer or a token URL", "--provider …")
-	case named == 0:
-		return merged(was.Profile, p), nil
-	case q.Issuer != "":
-		return l.discover(p)
-	case q.TokenURL != "":
-		return l.byTokenURL(p)
-	}
-	return p, nil
-}
-
-// merged is a profile as it was with what a new login says of it.
-func merged(was, now config.Profile) config.Profile {
-	for _, f := range []struct{ old, new *string }{
-		{&was.AuthServer, &now.AuthServer}, {&was.ClientAuth, &now.ClientAuth}, {&was.Scope, &now.Scope}, {&was.Audience, &now.Audience},
-	} {
-		if *f.new != "" {
-			*f.old = *f.new
-		}
-	}
-	if now.Resources != nil {
-		was.Resources = now.Resources
-	}
-	return was
-}
-
-func (l *login) discover(p config.Profile) (config.Profile, error) {
-	server, err := grant.Discover(l.ctx, l.d.HTTP, l.params.Issuer, grant.Method(l.params.ClientAuth))
-	if err != nil {
-		return p, err
-	}
-	if server.OtherOrigin != "" {
-		l.tell(fmt.Sprintf("%s says that its tokens come from %s: the client secret will be used there", server.Issuer, server.OtherOrigin))
-	}
-	p.Issuer, p.TokenEndpoint, p.ClientAuth = server.Issuer, server.TokenEndpoint, string(server.ClientAuth)
-	p.UserinfoEndpoint = server.Userinfo
-	return p, nil
-}
-
-func (l *login) byTokenURL(p config.Profile) (config.Profile, error) {
-	if err := grant.CheckURL(l.params.TokenURL, "the token URL"); err != nil {
-		return p, protocol.InvalidParams("%s", err)
-	}
-	u, err := url.Parse(l.params.TokenURL)
-	if err != nil {
-		return p, protocol.InvalidParams("the token URL cannot be read")
-	}
-	p.TokenEndpoint, p.Issuer = l.params.TokenURL, u.Scheme+"://"+u.Host
-	if p.ClientAuth == "" {
-		p.ClientAuth = string(grant.ClientSecretBasic) // RFC 6749 §2.3.1: the one that every server must support
-	}
-	return p, nil
-}
-
-// stored returns the credential that this profile has for this server, or nil: none, one for another server, or one that
-// cannot be read any more.
+// stored returns the credential that this profile has for this server, or nil: none, one for another server or another
+// client authentication, or one that cannot be read any more.
 func (l *login) stored() (*keystore.Item, error) {
 	l.d.mu.Lock()
 	item, unstored := l.d.unstored[l.params.Profile]
@@ -208,7 +142,7 @@ func (l *login) stored() (*keystore.Item, error) {
 			return nil, err
 		}
 	}
-	if s := l.server(); item.TokenEndpoint != s.TokenEndpoint || item.Issuer != s.Issuer {
+	if s := l.server(); item.TokenEndpoint != s.TokenEndpoint || item.Issuer != s.Issuer || item.ClientAuth != string(s.ClientAuth) {
 		return nil, nil
 	}
 	return &item, nil
@@ -302,97 +236,4 @@ func (l *login) store(item keystore.Item) error {
 	delete(l.d.unstored, l.params.Profile)
 	l.d.mu.Unlock()
 	return nil
-}
-
-// adopt makes the configuration what was proven, and hands the first token out from now on.
-func (l *login) adopt(t grant.Token) error {
-	if err := l.save(); err != nil {
-		return err
-	}
-	if p := l.d.profiles.Load().byName[l.params.Profile]; p != nil {
-		l.d.broker.Install(p.Name, l.d.source(p), t)
-	}
-	return nil
-}
-
-// savable makes sure, before a person types anything, that the outcome could be kept.
-func (l *login) savable() error {
-	was := l.d.profiles.Load().byName[l.params.Profile]
-	if was != nil && same(was.Profile, l.profile.Profile) {
-		return nil
-	}
-	if was != nil && !l.d.Config.Wrote(was.Profile) {
-		return &config.Error{File: was.File, Line: was.Line, Hint: "change it there, then: groat login " + was.Name,
-			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", was.Name)}
-	}
-	return l.d.Config.Writable()
-}
-
-// save writes the profile's configuration, if it has changed, and loads it.
-func (l *login) save() error {
-	l.d.loading.Lock()
-	defer l.d.loading.Unlock()
-	was := l.d.profiles.Load().byName[l.params.Profile]
-	if was != nil && same(was.Profile, l.profile.Profile) {
-		return nil
-	}
-	if err := l.d.Config.Save(l.profile.Profile); err != nil {
-		return err
-	}
-	return l.d.reload(l.profile)
-}
-
-// tell shows a sentence.
-func (l *login) tell(text string) {
-	l.c.notify(protocol.NotePrompt, protocol.Prompt{LoginID: l.id, Kind: protocol.PromptNotice, Text: text})
-}
-
-// ask shows a prompt and waits for what is typed. The caller wipes it.
-func (l *login) ask(text string) (keystore.Secret, error) {
-	l.c.notify(protocol.NotePrompt, protocol.Prompt{LoginID: l.id, Kind: protocol.PromptSecret, Text: text})
-	select {
-	case secret := <-l.answer:
-		if secret.IsZero() {
-			return secret, protocol.InvalidParams("nothing was typed")
-		}
-		return secret, nil
-	case <-l.ctx.Done():
-		return keystore.Secret{}, protocol.NewError(protocol.Temporary, "the login was given up", "groat login "+l.params.Profile)
-	}
-}
-
-// loginInput answers "login_input".
-func loginInput(c *conn, params []byte) (any, error) {
-	var p struct {
-		LoginID string `json:"login_id"`
-	}
-	if err := protocol.DecodeParams(params, &p); err != nil {
-		return nil, err
-	}
-	secret, err := secretParam(params, "value")
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	l := c.logins[p.LoginID]
-	c.mu.Unlock()
-	if l != nil {
-		select {
-		case l.answer <- secret:
-			return struct{}{}, nil
-		case <-l.ctx.Done():
-		case <-time.After(protocol.WriteTimeout):
-		}
-	}
-	secret.Wipe()
-	return nil, protocol.InvalidParams("no login of this connection waits for an answer")
-}
-
-// endLogins gives the connection's logins up: there is nobody left to type.
-func (c *conn) endLogins() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, l := range c.logins {
-		l.cancel()
-	}
 }

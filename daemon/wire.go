@@ -70,7 +70,7 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), "groat keystore")
 	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
-		errors.Is(err, broker.ErrSoon), errors.Is(err, broker.ErrSameToken):
+		errors.Is(err, broker.ErrSameToken):
 		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+profile)
 	}
 	d.Log.Error("an unexpected error: " + err.Error())

@@ -19,8 +19,6 @@ var (
 	ErrWaited = errors.New("the authorization server has not answered yet")
 	// ErrRejected: an API refused the token, and the next one may not be asked for yet.
 	ErrRejected = errors.New("the API refused this token moments ago and it was already replaced once")
-	// ErrSoon: the token was renewed so recently that it may not be renewed again yet.
-	ErrSoon = errors.New("the token was renewed moments ago")
 	// ErrSameToken: the server answered with the very token that an API had refused.
 	ErrSameToken = errors.New("the authorization server gave out the refused token again")
 )
