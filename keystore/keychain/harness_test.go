@@ -75,7 +75,7 @@ func child(t *testing.T, env []string, op string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append([]string{childVariable + "=" + op, "HOME=" + t.TempDir()}, env...)
+	cmd.Env = append([]string{childVariable + "=" + op, "HOME=" + t.TempDir(), "GORACE=atexit_sleep_ms=0"}, env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("child %s: %v: %s", op, err, out)

@@ -1,0 +1,164 @@
+package sealed
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+const (
+	magic      = "groat sealed 1\r\n"
+	marker     = "\xf6groat\r\n"
+	keyIDSize  = 16
+	headerSize = len(magic) + keyIDSize + 4
+	headSize   = len(marker) + 8 + tagSize + 4 + 4
+	tagSize    = 8
+	overhead   = 12 + 16 // nonce and GCM tag
+	maxContent = 64 << 10
+	maxBody    = maxContent + overhead
+
+	keySize = 32
+)
+
+const (
+	kindSet    = 1
+	kindDelete = 2
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// tag stands for a profile in a record head: names are not readable without the key.
+type tag [tagSize]byte
+
+// keys are what the data key is spread into. Safe for concurrent use.
+type keys struct {
+	id   [keyIDSize]byte
+	tags []byte
+	aead cipher.AEAD // prepends a fresh random nonce
+}
+
+func newKeys(key keystore.Secret) (*keys, error) {
+	if key.Len() != keySize {
+		return nil, fmt.Errorf("the data key has %d bytes, want %d", key.Len(), keySize)
+	}
+	secret := key.AppendTo(nil)
+	defer clear(secret)
+	derive := func(info string, n int) []byte {
+		b, err := hkdf.Key(sha256.New, secret, nil, "groat sealed 1 "+info, n)
+		if err != nil {
+			panic(err) // only for an output longer than the hash allows
+		}
+		return b
+	}
+	records := derive("records", 32)
+	defer clear(records)
+	block, err := aes.NewCipher(records)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, err
+	}
+	return &keys{id: [keyIDSize]byte(derive("key id", keyIDSize)), tags: derive("tags", 32), aead: aead}, nil
+}
+
+func (k *keys) tag(profile string) tag {
+	h := hmac.New(sha256.New, k.tags)
+	h.Write([]byte(profile))
+	return tag(h.Sum(nil)[:tagSize])
+}
+
+func (k *keys) header() []byte {
+	b := append(append(make([]byte, 0, headerSize), magic...), k.id[:]...)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// head is the readable part of a record.
+type head struct {
+	generation uint64
+	tag        tag
+	length     int // of the body
+}
+
+func (h head) append(b []byte) []byte {
+	start := len(b)
+	b = append(b, marker...)
+	b = binary.BigEndian.AppendUint64(b, h.generation)
+	b = append(b, h.tag[:]...)
+	b = binary.BigEndian.AppendUint32(b, uint32(h.length))
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// parseHead reads the head at the start of b, and says whether one stands there.
+func parseHead(b []byte) (h head, ok bool) {
+	if len(b) < headSize || !bytes.HasPrefix(b, []byte(marker)) {
+		return h, false
+	}
+	if crc32.Checksum(b[:headSize-4], castagnoli) != binary.BigEndian.Uint32(b[headSize-4:]) {
+		return h, false
+	}
+	b = b[len(marker):]
+	h.generation = binary.BigEndian.Uint64(b)
+	h.tag = tag(b[8:])
+	length := binary.BigEndian.Uint32(b[8+tagSize:])
+	h.length = int(length)
+	return h, h.generation > 0 && length > overhead && length <= maxBody
+}
+
+// record is what a frame says once it is opened; its item is the encoded one and owned by whoever opened it.
+type record struct {
+	kind    byte
+	profile string
+	item    keystore.Secret
+}
+
+// seal returns a whole frame.
+func (k *keys) seal(generation uint64, r record) ([]byte, error) {
+	if len(r.profile) == 0 || len(r.profile) > 255 {
+		return nil, fmt.Errorf("a profile's name has 1 to 255 bytes, not %d", len(r.profile))
+	}
+	content := make([]byte, 0, 2+len(r.profile)+r.item.Len())
+	content = append(append(content, r.kind, byte(len(r.profile))), r.profile...)
+	content = r.item.AppendTo(content)
+	defer clear(content)
+	if len(content) > maxContent {
+		return nil, keystore.ErrTooBig
+	}
+	h := head{generation, k.tag(r.profile), len(content) + overhead}
+	frame := h.append(make([]byte, 0, headSize+h.length))
+	return k.aead.Seal(frame, nil, content, frame), nil
+}
+
+var errUnreadable = errors.New("the record does not open")
+
+// open opens the frame whose head is h.
+func (k *keys) open(h head, frame []byte) (record, error) {
+	if len(frame) != headSize+h.length {
+		return record{}, errUnreadable
+	}
+	content, err := k.aead.Open(nil, nil, frame[headSize:], frame[:headSize])
+	if err != nil {
+		return record{}, errUnreadable
+	}
+	defer clear(content)
+	if len(content) < 2 || len(content) < 2+int(content[1]) {
+		return record{}, errUnreadable
+	}
+	name, rest := content[2:2+int(content[1])], content[2+int(content[1]):]
+	r := record{kind: content[0], profile: string(name)}
+	if k.tag(r.profile) != h.tag || (r.kind != kindSet && (r.kind != kindDelete || len(rest) > 0)) {
+		return record{}, errUnreadable
+	}
+	r.item = keystore.NewSecret(bytes.Clone(rest))
+	return r, nil
+}

@@ -1,0 +1,167 @@
+package sealed
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"slices"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// frame is where a record stands.
+type frame struct {
+	head
+	offset int64
+	ok     bool // it opened when the file was read
+	kind   byte
+}
+
+func (f frame) size() int64 { return int64(headSize + f.length) }
+func (f frame) end() int64  { return f.offset + f.size() }
+
+// index is what a file holds: per profile, in the order of generations.
+type index struct {
+	frames map[tag][]frame
+	names  map[tag]string
+	end    int64 // behind the last whole record, where the next one goes
+	size   int64 // of the file; more than end if it ends in damage
+	lost   int   // damaged stretches that belong to nobody known
+}
+
+// scan reads a whole file. It changes nothing, and its error says that this file must not be written to either.
+func scan(k *keys, data []byte) (*index, error) {
+	x := &index{frames: make(map[tag][]frame), names: make(map[tag]string), size: int64(len(data))}
+	header := k.header()
+	if len(data) < headerSize {
+		// A file is complete from its first fsync on; before, it is a piece of the header and holds nothing.
+		if !bytes.HasPrefix(header, data) {
+			return nil, fmt.Errorf("%w: it does not begin like a sealed file", keystore.ErrCorrupt)
+		}
+		return x, nil
+	}
+	intact := bytes.Equal(data[:headerSize], header)
+	if !intact {
+		if err := foreignHeader(data[:headerSize]); err != nil {
+			return nil, err
+		}
+	}
+	opened := x.records(k, data)
+	if !intact && opened == 0 {
+		return nil, fmt.Errorf("%w: its header is damaged and no record opens with this key", keystore.ErrCorrupt)
+	}
+	for _, frames := range x.frames {
+		slices.SortStableFunc(frames, func(a, b frame) int { return cmp.Compare(a.generation, b.generation) })
+	}
+	return x, nil
+}
+
+// foreignHeader tells a header that is whole, but another key's or a newer format's, from a damaged one of ours.
+func foreignHeader(b []byte) error {
+	sum := headerSize - 4
+	if crc32.Checksum(b[:sum], castagnoli) != binary.BigEndian.Uint32(b[sum:]) {
+		return nil
+	}
+	if !bytes.HasPrefix(b, []byte(magic)) {
+		return fmt.Errorf("%w: it has a format that this groat does not know: upgrade groat", keystore.ErrCorrupt)
+	}
+	return ErrWrongKey
+}
+
+// records finds the records, wherever damage leaves one, and returns how many opened.
+func (x *index) records(k *keys, data []byte) (opened int) {
+	x.end = int64(headerSize)
+	for at := headerSize; at < len(data); {
+		h, ok := parseHead(data[at:])
+		if ok && h.length <= len(data)-at-headSize {
+			f := frame{head: h, offset: int64(at)}
+			if r, err := k.open(h, data[at:at+headSize+h.length]); err == nil {
+				r.item.Wipe()
+				f.ok, f.kind = true, r.kind
+				x.names[h.tag] = r.profile
+				opened++
+			}
+			// A head with a right checksum tells where the next record begins, unless one begins before.
+			next := f.end()
+			if !f.ok {
+				if i := bytes.Index(data[at+1:next], []byte(marker)); i >= 0 {
+					next = int64(at + 1 + i)
+				}
+			}
+			x.frames[h.tag] = append(x.frames[h.tag], f)
+			x.end = max(x.end, f.end())
+			at = int(next)
+			continue
+		}
+		i := bytes.Index(data[at+1:], []byte(marker))
+		if i < 0 {
+			break // the rest is a torn write, or damage without a known end
+		}
+		x.lost++
+		at += 1 + i
+	}
+	return opened
+}
+
+// candidates returns the frames that may speak for a profile, the newest first: the newest, and the one directly before
+// it in case that the newest does not open.
+func (x *index) candidates(t tag) []frame {
+	frames := x.frames[t]
+	if len(frames) == 0 {
+		return nil
+	}
+	newest := frames[len(frames)-1]
+	out := []frame{newest}
+	for i := len(frames) - 2; i >= 0 && len(out) < 2; i-- {
+		// An equal generation is a second try after damage; a gap means that the one between is lost.
+		if f := frames[i]; f.generation+1 >= newest.generation {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// kept returns what a rewrite copies of a profile: its two newest records that open, and what came after them.
+func kept(frames []frame) []frame {
+	if len(frames) > 0 && frames[len(frames)-1].ok && frames[len(frames)-1].kind == kindDelete {
+		return nil
+	}
+	good := 0
+	for i := len(frames) - 1; i >= 0; i-- {
+		if frames[i].ok {
+			good++
+		}
+		if good == 2 {
+			return frames[i:]
+		}
+	}
+	return frames
+}
+
+// garbage is how many bytes of the file a rewrite would drop.
+func (x *index) garbage() int64 {
+	n := x.size - int64(headerSize)
+	for _, frames := range x.frames {
+		for _, f := range kept(frames) {
+			n -= f.size()
+		}
+	}
+	return n
+}
+
+// next is the generation of a profile's next record.
+func (x *index) next(t tag) uint64 {
+	if frames := x.frames[t]; len(frames) > 0 {
+		return frames[len(frames)-1].generation + 1
+	}
+	return 1
+}
+
+// add notes a record that is durable now.
+func (x *index) add(profile string, f frame) {
+	x.frames[f.tag] = append(x.frames[f.tag], f)
+	x.names[f.tag] = profile
+	x.end, x.size = f.end(), f.end()
+}

@@ -1,0 +1,119 @@
+package sealed
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// KeySource brings the 32-byte data key, which the caller then owns.
+type KeySource interface {
+	// Key returns the key. With create a missing one may be made; it is false wherever a sealed file exists, which no new
+	// key could open.
+	Key(ctx context.Context, create bool) (keystore.Secret, error)
+}
+
+// Exists reports whether something stands at path that a new key must not be made for.
+func Exists(path string) bool {
+	info, err := os.Lstat(path)
+	return !errors.Is(err, os.ErrNotExist) && (err != nil || info.Size() > 0)
+}
+
+// OpenWith opens path with the key that source brings.
+func OpenWith(ctx context.Context, path string, source KeySource) (*Store, error) {
+	key, err := source.Key(ctx, !Exists(path))
+	if err != nil {
+		return nil, err
+	}
+	defer key.Wipe()
+	return Open(path, key)
+}
+
+// CredentialFile is the name of the systemd credential that holds the data key (systemd.exec(5), LoadCredential=).
+const CredentialFile = "groat.key"
+
+// Credential is the data key as a systemd credential: 32 bytes, or Base64 of them, in Dir/groat.key.
+type Credential struct{ Dir string }
+
+// Key reads it; it is never made here.
+func (c Credential) Key(context.Context, bool) (keystore.Secret, error) {
+	path := filepath.Join(c.Dir, CredentialFile)
+	f, err := os.Open(path)
+	if err != nil {
+		return keystore.Secret{}, fmt.Errorf("%w: the systemd credential: %w", keystore.ErrUnavailable, err)
+	}
+	defer f.Close()
+	// Who may read it is the service manager's business: with an ACL on it the mode bits say nothing.
+	return readKey(f)
+}
+
+// KeyFile is the data key in a file that only its owner can read: what protects the sealed file is then that file's mode,
+// and nothing protects a backup that holds both.
+type KeyFile struct{ Path string }
+
+// Key reads the file, or makes it.
+func (k KeyFile) Key(_ context.Context, create bool) (keystore.Secret, error) {
+	f, err := openFile(k.Path, os.O_RDONLY)
+	if errors.Is(err, os.ErrNotExist) && create {
+		return k.create()
+	}
+	if err != nil {
+		return keystore.Secret{}, fmt.Errorf("%w: the key file: %w", keystore.ErrUnavailable, err)
+	}
+	defer f.Close()
+	return readKey(f)
+}
+
+func (k KeyFile) create() (keystore.Secret, error) {
+	key := make([]byte, keySize)
+	rand.Read(key)
+	text := append(base64.StdEncoding.AppendEncode(nil, key), '\n')
+	defer clear(text)
+	if err := createFile(k.Path, text); err != nil {
+		return keystore.Secret{}, err
+	}
+	return keystore.NewSecret(key), nil
+}
+
+// readKey takes 32 bytes as they are, or one line of Base64.
+func readKey(f *os.File) (keystore.Secret, error) {
+	b := make([]byte, 0, 64)
+	defer func() { clear(b[:cap(b)]) }()
+	n, err := io.ReadFull(f, b[:cap(b)])
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return keystore.Secret{}, fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
+	}
+	b = b[:n]
+	if n == keySize {
+		return keystore.NewSecret(append([]byte(nil), b...)), nil
+	}
+	if n > 0 && b[n-1] == '\n' {
+		b = b[:n-1]
+	}
+	key, err := base64.StdEncoding.Strict().AppendDecode(make([]byte, 0, 48), b)
+	if err != nil || len(key) != keySize {
+		clear(key)
+		return keystore.Secret{}, fmt.Errorf("%w: %s holds no key: want %d bytes, or Base64 of them", keystore.ErrCorrupt, f.Name(), keySize)
+	}
+	return keystore.NewSecret(key), nil
+}
+
+// createFile makes a durable 0600 file that did not exist.
+func createFile(path string, data []byte) error {
+	f, err := openFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close(), syncDirectory(path)); err != nil {
+		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, errors.Join(err, os.Remove(path)))
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+// Package sealed keeps items in one append-only file of AES-256-GCM records; FORMAT.md is its format.
+//
+// The invariants: a write counts only once it is on the disk and was read back; a file cut at any byte, or with any bit
+// flipped, never yields a wrong item and never costs another record than the one that was hit; and a file that this key does
+// not open is not touched. What it is not: protection from who has the key, or from a restored older copy of the file.
+package sealed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// ErrWrongKey: the file is whole, but sealed with another key or passphrase. It wraps [keystore.ErrLocked].
+var ErrWrongKey = fmt.Errorf("%w: the key or passphrase does not fit the sealed file", keystore.ErrLocked)
+
+// ErrInUse: another process has the file open. It wraps [keystore.ErrUnavailable].
+var ErrInUse = fmt.Errorf("%w: another process uses the sealed file", keystore.ErrUnavailable)
+
+// writeLimit is how long a write may take; a disk that takes longer keeps the one writer and fails the others.
+const writeLimit = 10 * time.Second
+
+// Store is an open sealed file, locked against every other process. Safe for concurrent use; readers do not wait for a
+// writer's disk, but a read of a disk that hangs is not cut short.
+type Store struct {
+	path   string
+	keys   *keys
+	fsync  func(*os.File) error // (*os.File).Sync, but for the tests of its failure
+	writer chan struct{}        // holds a token while somebody writes; guards suspect
+	// suspect: a write failed, or the file ends in damage; it is not appended to again but rewritten.
+	suspect bool
+
+	mu    sync.RWMutex
+	file  *os.File
+	index *index
+}
+
+var _ keystore.Store = (*Store)(nil)
+
+// Open opens the file, or creates an empty one, and takes its lock. The key has 32 bytes and stays the caller's.
+func Open(path string, key keystore.Secret) (*Store, error) {
+	k, err := newKeys(key)
+	if err != nil {
+		return nil, err
+	}
+	f, err := openLocked(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := readAll(f)
+	if err == nil {
+		var x *index
+		if x, err = scan(k, data); err == nil {
+			return &Store{
+				path: path, keys: k, fsync: (*os.File).Sync, writer: make(chan struct{}, 1),
+				suspect: x.end == 0 || x.end != x.size, file: f, index: x,
+			}, nil
+		}
+	}
+	f.Close()
+	return nil, fmt.Errorf("%s: %w", path, err)
+}
+
+// Close releases the file and its lock. A write that is going on fails or ends first.
+func (s *Store) Close() error {
+	select {
+	case s.writer <- struct{}{}:
+		defer func() { <-s.writer }()
+	case <-time.After(writeLimit):
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.file.Close()
+}
+
+// Get returns the item of the newest generation, or the one directly before if that is damaged. The caller owns its secret.
+func (s *Store) Get(_ context.Context, profile string) (keystore.Item, error) {
+	for {
+		s.mu.RLock()
+		file, candidates := s.file, s.index.candidates(s.keys.tag(profile))
+		s.mu.RUnlock()
+		item, err := s.read(file, profile, candidates)
+		if errors.Is(err, os.ErrClosed) && s.replaced(file) {
+			continue // a rewrite came between; the new file has it
+		}
+		return item, err
+	}
+}
+
+func (s *Store) replaced(file *os.File) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.file != file
+}
+
+func (s *Store) read(file *os.File, profile string, candidates []frame) (keystore.Item, error) {
+	if len(candidates) == 0 {
+		return keystore.Item{}, keystore.ErrNotFound
+	}
+	for _, f := range candidates {
+		b := make([]byte, f.size())
+		if _, err := file.ReadAt(b, f.offset); err != nil {
+			return keystore.Item{}, fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
+		}
+		r, err := s.keys.open(f.head, b)
+		if err != nil || r.profile != profile {
+			continue
+		}
+		if r.kind == kindDelete {
+			return keystore.Item{}, keystore.ErrNotFound
+		}
+		defer r.item.Wipe()
+		return keystore.DecodeItem(r.item)
+	}
+	return keystore.Item{}, fmt.Errorf("%w: neither its newest record in %s nor the one before can be read", keystore.ErrCorrupt, s.path)
+}
+
+// Set appends the item's next generation.
+func (s *Store) Set(ctx context.Context, profile string, item keystore.Item) error {
+	b, err := keystore.EncodeItem(item)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func() error {
+		defer b.Wipe()
+		return s.put(record{kindSet, profile, b})
+	})
+}
+
+// Delete appends a record that the item is gone, and rewrites the file without what was stored before.
+func (s *Store) Delete(ctx context.Context, profile string) error {
+	if _, err := s.Get(ctx, profile); errors.Is(err, keystore.ErrNotFound) {
+		return nil
+	}
+	return s.write(ctx, func() error {
+		if err := s.put(record{kind: kindDelete, profile: profile}); err != nil {
+			return err
+		}
+		// The item is forgotten as soon as that record is durable; if its bytes cannot be dropped now, the next rewrite will.
+		if s.rewrite(nil) != nil {
+			s.suspect = true
+		}
+		return nil
+	})
+}
+
+// Probe writes a sealed record to a file of its own beside the store's, reads it and removes it. A file that nothing was
+// stored in yet is bound to its key.
+func (s *Store) Probe(ctx context.Context) error {
+	return s.write(ctx, func() error {
+		s.mu.RLock()
+		fresh := s.index.end == 0
+		s.mu.RUnlock()
+		if fresh {
+			return s.rewrite(nil)
+		}
+		frame, err := s.keys.seal(1, record{kind: kindDelete, profile: "probe:"})
+		if err != nil {
+			return err
+		}
+		f, err := s.writeNew(append(s.keys.header(), frame...))
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Close(), os.Remove(f.Name()))
+	})
+}
+
+// Profiles lists the profiles that have a record which is not a delete, in order; damaged ones that have no readable
+// record are left out.
+func (s *Store) Profiles() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	names := maps.Clone(s.index.names)
+	for t, frames := range s.index.frames {
+		if last := frames[len(frames)-1]; last.ok && last.kind == kindDelete {
+			delete(names, t)
+		}
+	}
+	return slices.Sorted(maps.Values(names))
+}
+
+// Damaged counts the records and stretches of the file that could not be read when it was opened or last rewritten.
+func (s *Store) Damaged() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	n := s.index.lost
+	for _, frames := range s.index.frames {
+		for _, f := range frames {
+			if !f.ok {
+				n++
+			}
+		}
+	}
+	return n
+}
