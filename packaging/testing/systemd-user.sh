@@ -15,7 +15,7 @@ uid=4242
 enter() { # PID AS... -- the environment is the one a login would have made, nothing of ours
   local pid=$1
   shift
-  exec nsenter --target "$pid" --mount --pid --ipc --cgroup --wd=/ -- "$@"
+  exec nsenter --target "$pid" --mount --pid --ipc --cgroup --root --wd=/ -- "$@"
 }
 
 clean=(env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 SYSTEMD_COLORS=0 SYSTEMD_PAGER=)
