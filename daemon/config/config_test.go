@@ -1,0 +1,205 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// place returns a configuration directory with these files.
+func place(t *testing.T, files map[string]string) Dir {
+	t.Helper()
+	root := filepath.Join(t.TempDir(), "groat")
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := Find(root + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestBothPlacesAreRead(t *testing.T) {
+	d := place(t, map[string]string{
+		"config.toml":            "[profiles.lab]\ntoken_endpoint = \"https://login.example.org/token\"\nissuer = \"https://login.example.org\"\nclient_auth = \"client_secret_basic\"\n",
+		"profiles.d/work.toml":   "provider = \"spatiafi\"\n",
+		"profiles.d/.new-1.toml": "half written",
+		"profiles.d/notes.txt":   "not ours",
+	})
+	c, err := d.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"lab", "work"}, c.Names()); diff != "" {
+		t.Error(diff)
+	}
+	if p := c.Profiles["lab"]; p.Line != 1 || !strings.HasSuffix(p.File, "config.toml") || d.Wrote(p) {
+		t.Errorf("lab: %s:%d", p.File, p.Line)
+	}
+	if p := c.Profiles["work"]; !d.Wrote(p) {
+		t.Errorf("work: %s", p.File)
+	}
+}
+
+func TestNothingThereIsNoError(t *testing.T) {
+	c, err := place(t, nil).Load()
+	if err != nil || len(c.Profiles) != 0 {
+		t.Errorf("%v, %v", c, err)
+	}
+}
+
+func TestWhatIsSavedIsLoaded(t *testing.T) {
+	d := place(t, nil)
+	want := Profile{
+		Name: "lab", Issuer: "https://login.example.org", TokenEndpoint: "https://login.example.org/token", UserinfoEndpoint: "https://login.example.org/me",
+		ClientAuth: "client_secret_post", Scope: "read write", Audience: "https://api.example.org", Resources: []string{"https://api.example.org:8443"},
+	}
+	if err := d.Save(want); err != nil {
+		t.Fatal(err)
+	}
+	c, err := d.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, c.Profiles["lab"], cmpopts.IgnoreFields(Profile{}, "File", "Line")); diff != "" {
+		t.Error(diff)
+	}
+	info, err := os.Stat(d.profileFile("lab"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if was, err := d.Remove("lab"); err != nil || !was {
+		t.Errorf("%v, %v", was, err)
+	}
+	if was, err := d.Remove("lab"); err != nil || was {
+		t.Errorf("twice: %v, %v", was, err)
+	}
+}
+
+func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
+	const good = "provider = \"spatiafi\"\n"
+	for name, c := range map[string]struct {
+		file, text string
+		where      string // the end of file:line
+		says, hint string
+	}{
+		"syntax":        {"profiles.d/a.toml", "provider = \"spatiafi\nscope = 1", "a.toml:1", "", "groatd --check"},
+		"unknown key":   {"profiles.d/a.toml", good + "colour = \"red\"\n", "a.toml:2", `unknown key "colour"`, "token_endpoint"},
+		"wrong type":    {"profiles.d/a.toml", good + "\nscope = 7\n", "a.toml:3", "", "groatd --check"},
+		"secret":        {"profiles.d/a.toml", good + "client_secret = \"x\"\n", "a.toml:2", `unknown key "client_secret"`, ""},
+		"provider":      {"profiles.d/a.toml", "# mine\nprovider = \"spatialfi\"\n", "a.toml:2", "spatialfi", "spatiafi"},
+		"both":          {"profiles.d/a.toml", good + "token_endpoint = \"https://x.example/token\"\n", "a.toml:1", "brings its own", ""},
+		"neither":       {"profiles.d/a.toml", "scope = \"x\"\n", "a.toml:1", "neither", "groat login a"},
+		"http":          {"profiles.d/a.toml", "token_endpoint = \"http://x.example/token\"\n", "a.toml:1", "token_endpoint", "https"},
+		"client_auth":   {"profiles.d/a.toml", good + "client_auth = \"client_secret\"\n", "a.toml:2", "client_secret", "client_secret_basic"},
+		"resource":      {"profiles.d/a.toml", good + "resources = [\"https://user@x.example\"]\n", "a.toml:2", "user@x.example", "origin"},
+		"name":          {"profiles.d/A B.toml", good, "A B.toml:1", "cannot be a profile's name", ""},
+		"table":         {"config.toml", "[profiles.a]\n" + good + "[profiles.b]\nprovider = \"nowhere\"\n", "config.toml:4", "nowhere", ""},
+		"unknown table": {"config.toml", "[profile.a]\n" + good, "config.toml:1", "profile", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := place(t, map[string]string{c.file: c.text}).Load()
+			e, ok := errors.AsType[*Error](err)
+			if !ok {
+				t.Fatalf("got %v", err)
+			}
+			text := e.Error()
+			if !strings.Contains(text, c.where+": ") || !strings.Contains(text, c.says) || !strings.Contains(e.Hint, c.hint) || e.Hint == "" {
+				t.Errorf("%s\nhint: %s", text, e.Hint)
+			}
+		})
+	}
+}
+
+func TestOneNameInBothPlaces(t *testing.T) {
+	d := place(t, map[string]string{
+		"config.toml":       "\n[profiles.a]\nprovider = \"spatiafi\"\n",
+		"profiles.d/a.toml": "provider = \"climateengine\"\n",
+	})
+	_, err := d.Load()
+	e, ok := errors.AsType[*Error](err)
+	if !ok || !strings.Contains(e.Error(), "config.toml:2: ") || !strings.Contains(e.Error(), "a.toml") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestFilesThatOthersCouldWriteAreRefused(t *testing.T) {
+	d := place(t, map[string]string{"profiles.d/a.toml": "provider = \"spatiafi\"\n"})
+	file := d.profileFile("a")
+	for name, spoil := range map[string]func() error{
+		"mode":  func() error { return os.Chmod(file, 0o666) },
+		"owner": func() error { return errors.Join(os.Chmod(file, 0o600), os.Chown(file, 4242, 4242)) },
+		"type":  func() error { return errors.Join(os.Remove(file), os.Mkdir(file, 0o700)) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatalf("%s: %v (this test needs root)", name, err)
+		}
+		_, err := d.Load()
+		if _, ok := errors.AsType[*Error](err); !ok && os.Geteuid() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+		os.Chown(file, 0, 0)
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://Example.COM":          "https://example.com:443",
+		"https://example.com:443/a?b":  "https://example.com:443",
+		"HTTPS://example.com/":         "https://example.com:443",
+		"https://example.com:8443":     "https://example.com:8443",
+		"http://127.0.0.1:8080/x":      "http://127.0.0.1:8080",
+		"http://[::1]/x":               "http://[::1]:80",
+		"http://example.com":           "",
+		"ftp://example.com":            "",
+		"https://":                     "",
+		"https://example.com.":         "",
+		"https://example.com:":         "",
+		"https://example.com:99999":    "",
+		"https://user@example.com":     "",
+		"https://a:b@example.com":      "",
+		"https://exаmple.com":          "", // a Cyrillic letter
+		"https://example.com\\@evil":   "",
+		"https://example.com%00.evil/": "",
+		"https://exam ple.com":         "",
+		"https://example.com\n":        "",
+		"example.com":                  "",
+		"https:example.com":            "",
+		"":                             "",
+	} {
+		got, err := Origin(raw)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("Origin(%q) = %q, %v", raw, got, err)
+		}
+	}
+}
+
+func TestWhereTheConfigurationIs(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", "/somewhere")
+	for override, want := range map[string]Dir{
+		"":                {path: "/somewhere/groat", file: "/somewhere/groat/config.toml"},
+		dir:               {path: dir, file: dir + "/config.toml"},
+		"/a/b/groat.toml": {path: "/a/b", file: "/a/b/groat.toml"},
+	} {
+		got, err := Find(override)
+		if err != nil || got != want {
+			t.Errorf("Find(%q) = %+v, %v", override, got, err)
+		}
+	}
+	if _, err := Find("relative.toml"); err == nil {
+		t.Error("a relative path was taken")
+	}
+}
