@@ -8,6 +8,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"reflect"
 	"slices"
@@ -44,6 +45,9 @@ type Options struct {
 	Log      *zap.Logger
 	Release  string // the build's version
 	Socket   string // for people to read
+	// Activated: a service manager passed the socket and starts a daemon for whoever connects. Then a configuration that
+	// cannot be used is what every request is answered with; ending would only mean to be started again.
+	Activated bool
 }
 
 // Daemon serves one user. Its methods are safe for concurrent use.
@@ -73,6 +77,8 @@ type profiles struct {
 	names  []string // sorted
 	// byOrigin :: origin → the profiles that list it as a resource; nearly always one
 	byOrigin map[string][]*profile
+	// broken is why there are none; see [Options.Activated].
+	broken *config.Error
 }
 
 // New loads the configuration. The error is a [*config.Error] or about the system.
@@ -82,10 +88,13 @@ func New(o Options) (*Daemon, error) {
 		logins: map[string]*login{}, unstored: map[string]keystore.Item{},
 	}
 	d.profiles.Store(&profiles{})
-	if err := d.Reload(); err != nil {
-		return nil, err
+	err := d.Reload()
+	if broken, ok := errors.AsType[*config.Error](err); ok && o.Activated {
+		o.Log.Error("the configuration cannot be used", zap.Error(broken))
+		d.profiles.Store(&profiles{broken: broken})
+		err = nil
 	}
-	return d, nil
+	return d, err
 }
 
 // Reload reads the configuration again. Where it cannot be used the old one stays. Profiles that have not changed keep

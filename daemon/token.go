@@ -82,6 +82,8 @@ func printable(s string, also byte) bool {
 func (d *Daemon) pick(name, target string) (*profile, error) {
 	ps := d.profiles.Load()
 	switch {
+	case ps.broken != nil:
+		return nil, ps.broken
 	case name != "" && target != "":
 		return nil, protocol.InvalidParams("name a profile or a target, not both")
 	case target != "":

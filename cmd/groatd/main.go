@@ -149,6 +149,7 @@ func serve(f flags, dir config.Dir) error {
 	defer store.Close()
 	d, err := daemon.New(daemon.Options{
 		Config: dir, Keystore: store, HTTP: grant.NewHTTPClient(), Now: clock.Now, Log: log, Release: release, Socket: l.path,
+		Activated: l.bound == nil,
 	})
 	if err != nil {
 		return err
