@@ -65,6 +65,8 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the credential of profile %q cannot be read: %s", profile, err), login)
 	case errors.Is(err, keystore.ErrLocked):
 		return protocol.NewError(protocol.Locked, err.Error(), d.unlockHint())
+	case errors.Is(err, keystore.ErrConflict):
+		return protocol.NewError(protocol.Config, err.Error(), "groat keystore")
 	case errors.Is(err, keystore.ErrUndecided):
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), useHint)
 	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):

@@ -24,6 +24,8 @@ var (
 	ErrTooBig = errors.New("the credential is too big for this keystore")
 	// ErrUndecided: no keystore works by itself on this machine and the person has not chosen one.
 	ErrUndecided = errors.New("no keystore is chosen")
+	// ErrConflict: what is asked for contradicts the choice that is remembered, or what it is remembered in is broken.
+	ErrConflict = errors.New("the choice of keystore cannot stand")
 )
 
 // Item is what a person's profile needs to obtain tokens, and the only place it may be sent to.

@@ -1,0 +1,116 @@
+package choice
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+const (
+	fileName = "keystore.json"
+	maxFile  = 4 << 20 // ten thousand names of the greatest length, and some
+)
+
+// choice is the file keystore.json.
+type choice struct {
+	V   int    `json:"v"`
+	Use string `json:"use"`
+	Key string `json:"key,omitempty"` // for sealed
+	// Profiles are those that may have an item: a keychain cannot be asked which ones do. A name too many does no harm.
+	Profiles []string `json:"profiles,omitempty"`
+}
+
+// load returns the zero choice where nothing is remembered. Its errors name the file.
+func load(dir string) (choice, error) {
+	path := filepath.Join(dir, fileName)
+	// Nonblocking: a FIFO in its place must not hold us up.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return choice{}, nil
+	case errors.Is(err, syscall.ELOOP):
+		return choice{}, refuse(path, "it is a symbolic link")
+	case err != nil:
+		return choice{}, fmt.Errorf("%w: %w", keystore.ErrConflict, err)
+	}
+	defer f.Close()
+	if err := check(f); err != nil {
+		return choice{}, err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxFile))
+	if err != nil {
+		return choice{}, fmt.Errorf("%w: %w", keystore.ErrConflict, err)
+	}
+	var c choice
+	d := json.NewDecoder(bytes.NewReader(b))
+	if err := d.Decode(&c); err != nil || d.Decode(new(any)) != io.EOF {
+		return choice{}, refuse(path, "it is not the JSON that groat writes")
+	}
+	if c.V > 1 {
+		return choice{}, refuse(path, "it was written by a newer groat: upgrade groat")
+	}
+	if c.V != 1 || !valid(c.Use, c.Key) {
+		return choice{}, refuse(path, "it names no keystore that there is")
+	}
+	return c, nil
+}
+
+func refuse(path, why string) error { return fmt.Errorf("%w: %s: %s", keystore.ErrConflict, path, why) }
+
+func check(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("%w: %w", keystore.ErrConflict, err)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.Mode().IsRegular():
+		return refuse(f.Name(), "it is no regular file")
+	case !ok || int(st.Uid) != os.Geteuid():
+		return refuse(f.Name(), "it belongs to another user")
+	case info.Mode().Perm()&0o022 != 0:
+		return refuse(f.Name(), "others may write to it")
+	}
+	return nil
+}
+
+func valid(use, key string) bool {
+	if use == Sealed {
+		return slices.Contains([]string{KeyKeychain, KeyCredential, KeyFile, KeyPassphrase}, key)
+	}
+	return (use == Keychain || use == Memory) && key == ""
+}
+
+// save replaces the file as a whole: after a crash it is the old one or the new one.
+func save(dir string, c choice) error {
+	c.V = 1
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "."+fileName+".*") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(b, '\n'))
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, fileName))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,127 @@
+package choice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/keychain"
+	"github.com/groat-dev/groat/keystore/sealed"
+)
+
+// lazySealed opens its file when it is first needed: its key may be in a keychain that is still locked, or in a person's
+// head, and neither shall keep the daemon from starting.
+type lazySealed struct {
+	path    string
+	key     string
+	options Options
+	turn    chan struct{} // holds a token while somebody opens
+	opened  atomic.Pointer[sealed.Store]
+	closed  bool // for good; guarded by turn
+}
+
+func newSealed(o Options, key string) *lazySealed {
+	return &lazySealed{path: filepath.Join(o.StateDir, "sealed"), key: key, options: o, turn: make(chan struct{}, 1)}
+}
+
+func (s *lazySealed) source(passphrase keystore.Secret) sealed.KeySource {
+	switch s.key {
+	case KeyCredential:
+		return sealed.Credential{Dir: s.options.Credentials}
+	case KeyFile:
+		return sealed.KeyFile{Path: s.path + ".key"}
+	case KeyPassphrase:
+		return sealed.Passphrase{Params: s.path + ".kdf", Passphrase: passphrase}
+	}
+	return &keychain.Store{}
+}
+
+func (s *lazySealed) open(ctx context.Context, passphrase keystore.Secret) (*sealed.Store, error) {
+	if store := s.opened.Load(); store != nil {
+		return store, nil
+	}
+	if s.key == KeyPassphrase && passphrase.IsZero() {
+		return nil, fmt.Errorf("%w: the sealed file waits for its passphrase", keystore.ErrLocked)
+	}
+	ctx, cancel := context.WithTimeout(ctx, turnLimit)
+	defer cancel()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: the sealed file is still being opened", keystore.ErrUnavailable)
+	}
+	if store := s.opened.Load(); store != nil {
+		return store, nil
+	}
+	if s.closed {
+		return nil, fmt.Errorf("%w: the sealed file is closed", keystore.ErrUnavailable)
+	}
+	store, err := sealed.OpenWith(ctx, s.path, s.source(passphrase))
+	switch {
+	case errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrCorrupt):
+		// Said of the key or the file, and not of one profile's item: a login would not help.
+		return nil, fmt.Errorf("%w: the sealed file %s or its key: %v", keystore.ErrUnavailable, s.path, err)
+	case err != nil:
+		return nil, err
+	}
+	s.opened.Store(store)
+	return store, nil
+}
+
+func (s *lazySealed) Get(ctx context.Context, profile string) (keystore.Item, error) {
+	store, err := s.open(ctx, keystore.Secret{})
+	if err != nil {
+		return keystore.Item{}, err
+	}
+	return store.Get(ctx, profile)
+}
+
+func (s *lazySealed) Set(ctx context.Context, profile string, item keystore.Item) error {
+	store, err := s.open(ctx, keystore.Secret{})
+	if err != nil {
+		return err
+	}
+	return store.Set(ctx, profile, item)
+}
+
+func (s *lazySealed) Delete(ctx context.Context, profile string) error {
+	store, err := s.open(ctx, keystore.Secret{})
+	if err != nil {
+		return err
+	}
+	return store.Delete(ctx, profile)
+}
+
+func (s *lazySealed) Probe(ctx context.Context) error {
+	store, err := s.open(ctx, keystore.Secret{})
+	if err != nil {
+		return err
+	}
+	return store.Probe(ctx)
+}
+
+func (s *lazySealed) profiles(ctx context.Context) ([]string, error) {
+	store, err := s.open(ctx, keystore.Secret{})
+	if err != nil {
+		return nil, err
+	}
+	return store.Profiles(), nil
+}
+
+// gone says that the file was removed, or never made.
+func (s *lazySealed) gone() bool { return !sealed.Exists(s.path) }
+
+// close ends it for good: a caller who comes late must not open, and so make, the file again.
+func (s *lazySealed) close() error {
+	s.turn <- struct{}{} // held while a file is opened, which ends
+	defer func() { <-s.turn }()
+	s.closed = true
+	if store := s.opened.Swap(nil); store != nil {
+		return store.Close()
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package choice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/keychain"
+)
+
+// Use chooses. For "sealed", key says where its key comes from; empty means the systemd credential if there is one, else
+// the keychain. A store that holds credentials is not left: ErrConflict says what to do first, and nothing is changed.
+// The passphrase stays the caller's.
+func (k *Keystore) Use(ctx context.Context, use, key string, passphrase keystore.Secret) error {
+	if use == Sealed && key == "" {
+		key = k.defaultKey()
+	}
+	if !valid(use, key) {
+		return fmt.Errorf("%w: there is no keystore %q with key %q", keystore.ErrConflict, use, key)
+	}
+	if env := k.options.Env; env != Auto && env != use {
+		return fmt.Errorf("%w: GROAT_KEYSTORE is %q in groatd's environment, which forbids %q", keystore.ErrConflict, env, use)
+	}
+	// Before the turn is taken: a person may be asked, and others shall not wait for the answer.
+	if old := k.current.Load(); old != nil && old.use == use && old.key == key {
+		if err := old.unlock(ctx, passphrase); err != nil {
+			return err
+		}
+	} else if use == Keychain || key == KeyKeychain {
+		if err := new(keychain.Store).Unlock(ctx); err != nil {
+			return err
+		}
+	}
+	release, err := k.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	old := k.current.Load()
+	if old != nil && old.use == use && old.key == key {
+		return k.keep(old)
+	}
+	if old != nil {
+		if err := k.vacate(ctx, old); err != nil {
+			return err
+		}
+	}
+	return k.change(ctx, old, k.backend(use, key), passphrase)
+}
+
+// change puts b in the place of old, which is nil or empty.
+func (k *Keystore) change(ctx context.Context, old, b *backend, passphrase keystore.Secret) error {
+	// One path, two keys: the old file goes first. If the new one then cannot be made, the old choice begins with none.
+	if old != nil && old.sealed != nil && b.sealed != nil {
+		if err := old.discard(); err != nil {
+			return err
+		}
+		old = k.backend(old.use, old.key)
+		k.current.Store(old)
+	}
+	err := b.unlock(ctx, passphrase)
+	if err == nil {
+		err = b.Probe(ctx)
+	}
+	if err == nil {
+		err = k.keep(b)
+	}
+	if err != nil {
+		return errors.Join(err, b.close())
+	}
+	if old != nil {
+		old.discard() // what may remain is an empty file
+	}
+	return nil
+}
+
+// keep remembers b as the choice of a person, which outlives the process even where what is stored does not.
+func (k *Keystore) keep(b *backend) error {
+	next := k.remembered
+	if next.Use != b.use || next.Key != b.key {
+		if k.current.Load() != b {
+			next.Profiles = nil // vacate found none of them
+		}
+		next.Use, next.Key = b.use, b.key
+		if err := save(k.options.StateDir, next); err != nil {
+			return fmt.Errorf("%w: the choice of keystore cannot be written down: %w", keystore.ErrUnavailable, err)
+		}
+	}
+	k.remembered = next
+	k.current.Store(b)
+	return nil
+}
+
+// vacate makes sure that nothing is lost by leaving b.
+func (k *Keystore) vacate(ctx context.Context, b *backend) error {
+	if k.storing.Load() > 0 {
+		return fmt.Errorf("%w: a credential is just being stored: try again", keystore.ErrConflict)
+	}
+	names := slices.Clone(k.remembered.Profiles)
+	if b.sealed != nil {
+		if b.sealed.gone() {
+			return nil // never made, or removed to give up what it held
+		}
+		more, err := b.sealed.profiles(ctx)
+		if err != nil {
+			return fmt.Errorf("%w: whether %s holds credentials cannot be seen (%v): unlock it, or remove that file to give up what it holds",
+				keystore.ErrConflict, b.sealed.path, err)
+		}
+		names = append(names, more...)
+	}
+	for _, name := range names {
+		item, err := b.Get(ctx, name)
+		if errors.Is(err, keystore.ErrNotFound) {
+			continue
+		}
+		item.ClientSecret.Wipe()
+		if err != nil && !errors.Is(err, keystore.ErrCorrupt) {
+			return fmt.Errorf("%w: whether the credential of profile %q is still in %q cannot be seen: %v", keystore.ErrConflict, name, b.use, err)
+		}
+		return fmt.Errorf("%w: the credential of profile %q is in %q, and would be left behind: groat logout %s first",
+			keystore.ErrConflict, name, b.use, name)
+	}
+	return nil
+}
+
+// discard closes a store that holds nothing; a sealed file is bound to a key that a later choice may not have, and goes.
+func (b *backend) discard() error {
+	if b.sealed == nil || b.sealed.gone() {
+		return b.close()
+	}
+	return errors.Join(b.close(), os.Remove(b.sealed.path))
+}
+
+// Unlock opens what is locked: the keychain asks the person itself, a sealed file wants its passphrase, which stays the
+// caller's.
+func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error {
+	b := k.current.Load()
+	if b == nil {
+		return keystore.ErrUndecided
+	}
+	k.forgetHealth()
+	return b.unlock(ctx, passphrase)
+}
+
+func (b *backend) unlock(ctx context.Context, passphrase keystore.Secret) error {
+	switch {
+	case b.use == Keychain:
+		return new(keychain.Store).Unlock(ctx)
+	case b.sealed != nil:
+		if b.key == KeyKeychain {
+			if err := new(keychain.Store).Unlock(ctx); err != nil {
+				return err
+			}
+		}
+		_, err := b.sealed.open(ctx, passphrase)
+		return err
+	}
+	return nil
+}
+
+// healthFor is how long a look at the keychain answers for the next one: a watched status shall not keep the bus busy.
+const healthFor = 2 * time.Second
+
+// Status says what is chosen and whether it can be used now. It writes nothing, and with a keychain that hangs takes at most
+// [keychain.Limit].
+func (k *Keystore) Status(ctx context.Context) keystore.Status {
+	b := k.current.Load()
+	if b == nil {
+		return keystore.Status{Use: Auto, State: "undecided", Message: "the first login chooses"}
+	}
+	s := keystore.Status{Use: b.use, Key: b.key, State: "ok"}
+	var err error
+	switch {
+	case b.use == Keychain:
+		err = k.keychainHealth(ctx)
+	case b.sealed != nil:
+		_, err = b.sealed.open(ctx, keystore.Secret{})
+	}
+	if err != nil {
+		s.State, s.Message = "unavailable", err.Error()
+		if errors.Is(err, keystore.ErrLocked) {
+			s.State = "locked"
+		}
+	}
+	return s
+}
+
+func (k *Keystore) keychainHealth(ctx context.Context) error {
+	k.mu.Lock()
+	at, last := k.checked, k.health
+	k.mu.Unlock()
+	if !at.IsZero() && time.Since(at) < healthFor {
+		return last
+	}
+	err := new(keychain.Store).Ready(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.checked, k.health = time.Now(), err
+	return err
+}
+
+func (k *Keystore) forgetHealth() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.checked = time.Time{}
+}
