@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -28,13 +29,17 @@ type conn struct {
 
 	writing sync.Mutex
 	out     []byte
+	until   time.Time // the write deadline that net has
 
 	mu     sync.Mutex
 	logins map[string]*login // :: login id → login
 
-	// ctx ends when the connection is closed; logins end with it, requests to providers do not.
+	// ctx ends when no more input can come: nobody is left to type, so logins end with it.
 	ctx    context.Context
 	cancel context.CancelFunc
+	// open ends when the connection is closed and no answer can leave any more.
+	open context.Context
+	shut context.CancelFunc
 }
 
 // serve reads requests until the input ends or makes no sense, and answers all that were complete.
@@ -47,7 +52,9 @@ func (c *conn) serve() {
 			return
 		}
 		c.active.Store(time.Now().UnixNano())
-		if !c.request(line) {
+		goOn := c.request(line)
+		clear(line) // it may have held a passphrase
+		if !goOn {
 			return
 		}
 	}
@@ -78,10 +85,12 @@ func (c *conn) request(line []byte) bool {
 		c.refuse(r.ID, &protocol.Error{Code: protocol.CodeMethodNotFound, Message: "there is no such method"})
 		return true
 	}
-	c.room <- struct{}{} // back-pressure: nothing more is read
-	id := append([]byte(nil), r.ID...)
-	params := append([]byte(nil), r.Params...)
-	clear(line) // it may have held a passphrase
+	select {
+	case c.room <- struct{}{}: // back-pressure: until there is room nothing more is read
+	case <-c.open.Done():
+		return false
+	}
+	id, params := bytes.Clone(r.ID), bytes.Clone(r.Params)
 	c.work.Go(func() {
 		defer func() { clear(params); <-c.room }()
 		result, err := h(c, params)
@@ -108,16 +117,16 @@ func (c *conn) quick(r protocol.Request) bool {
 	if !ok {
 		return false
 	}
-	c.send(func(out []byte) []byte { return appendToken(out, r.ID, token, p, c.d.Now()) })
+	c.send(r.ID, func(out []byte) []byte { return appendToken(out, r.ID, token, p, c.d.Now()) })
 	return true
 }
 
 func (c *conn) reply(id []byte, result any) {
 	if t, ok := result.(issued); ok {
-		c.send(func(out []byte) []byte { return appendToken(out, id, t.token, t.profile, c.d.Now()) })
+		c.send(id, func(out []byte) []byte { return appendToken(out, id, t.token, t.profile, c.d.Now()) })
 		return
 	}
-	c.send(func(out []byte) []byte {
+	c.send(id, func(out []byte) []byte {
 		line, err := protocol.AppendResult(out, id, result)
 		if err != nil {
 			c.d.Log.Error("a result cannot be encoded", zap.Error(err))
@@ -128,11 +137,11 @@ func (c *conn) reply(id []byte, result any) {
 }
 
 func (c *conn) refuse(id []byte, e *protocol.Error) {
-	c.send(func(out []byte) []byte { return protocol.AppendError(out, id, e) })
+	c.send(id, func(out []byte) []byte { return protocol.AppendError(out, id, e) })
 }
 
 func (c *conn) notify(method string, params any) {
-	c.send(func(out []byte) []byte {
+	c.send(nil, func(out []byte) []byte {
 		line, err := protocol.AppendNotification(out, method, params)
 		if err != nil {
 			c.d.Log.Error("a notification cannot be encoded", zap.Error(err))
@@ -142,12 +151,12 @@ func (c *conn) notify(method string, params any) {
 	})
 }
 
-// send writes one line. A peer that does not take it within [protocol.WriteTimeout], or is not there any more, has
-// nobody to blame; the connection ends.
-func (c *conn) send(appendTo func([]byte) []byte) {
+// send writes one line. A peer that does not take it within [protocol.WriteTimeout], or whose process has ended, gets
+// no more: the connection ends.
+func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.ctx.Err() != nil {
+	if c.open.Err() != nil {
 		return
 	}
 	if !c.peer.Alive() {
@@ -156,10 +165,15 @@ func (c *conn) send(appendTo func([]byte) []byte) {
 		return
 	}
 	c.out = appendTo(c.out[:0])
-	c.net.SetWriteDeadline(time.Now().Add(protocol.WriteTimeout))
+	if len(c.out) > protocol.MaxLine {
+		c.d.Log.Error("an answer is longer than a line may be", zap.Int("bytes", len(c.out)))
+		clear(c.out)
+		c.out = protocol.AppendError(c.out[:0], id, protocol.NewError(protocol.Internal, "the answer is longer than a line may be", ""))
+	}
+	c.extend()
 	_, err := c.net.Write(c.out)
 	clear(c.out) // it may hold an access token
-	if cap(c.out) > 8<<10 {
+	if cap(c.out) > keepOut {
 		c.out = nil
 	}
 	if err != nil {
@@ -167,16 +181,37 @@ func (c *conn) send(appendTo func([]byte) []byte) {
 	}
 }
 
-// hangUp makes the reading goroutine return.
+// keepOut is the largest buffer for answers that an idle connection keeps.
+const keepOut = 8 << 10
+
+// extend makes sure that the write deadline is at least [protocol.WriteTimeout] away; it is moved at most once a second,
+// because moving it costs as much as the rest of a cached answer.
+func (c *conn) extend() {
+	now := time.Now()
+	if c.until.Sub(now) < protocol.WriteTimeout {
+		c.until = now.Add(protocol.WriteTimeout + time.Second)
+		c.net.SetWriteDeadline(c.until)
+	}
+}
+
+// hangUp makes the reading goroutine return, and whoever still writes.
 func (c *conn) hangUp() {
 	c.cancel()
+	c.shut()
 	c.net.Close()
+}
+
+// stopReading ends the input from this side: what was received is answered, then the connection is closed.
+func (c *conn) stopReading() {
+	if half, ok := c.net.(interface{ CloseRead() error }); !ok || half.CloseRead() != nil {
+		c.hangUp()
+	}
 }
 
 // close answers what is under way, then ends the connection. Input that has ended (a half-closed connection) is no
 // reason not to answer; a login, though, has nobody left to type.
 func (c *conn) close() {
-	c.endLogins()
+	c.cancel()
 	c.work.Wait()
 	c.hangUp()
 	c.peer.Close()

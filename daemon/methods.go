@@ -2,12 +2,15 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -31,16 +34,19 @@ func hello(c *conn, _ []byte) (any, error) {
 	}, nil
 }
 
-func listProfiles(c *conn, _ []byte) (any, error) {
-	ps := c.d.profiles.Load()
-	list := make([]protocol.ProfileInfo, 0, len(ps.names))
-	for _, name := range ps.names {
-		p := ps.byName[name]
-		list = append(list, protocol.ProfileInfo{
-			Profile: name, Provider: p.Provider, Issuer: p.endpoint.Server().Issuer, Resources: append([]string{}, p.origins...),
-		})
+func listProfiles(c *conn, params []byte) (any, error) {
+	var pp protocol.ProfilesParams
+	if err := protocol.DecodeParams(params, &pp); err != nil {
+		return nil, err
 	}
-	return protocol.ProfilesResult{Profiles: list}, nil
+	var r protocol.ProfilesResult
+	var err error
+	r.Profiles, r.Next, err = page(c.d.profiles.Load(), pp.After, func(p *profile) protocol.ProfileInfo {
+		return protocol.ProfileInfo{
+			Profile: p.Name, Provider: p.Provider, Issuer: p.endpoint.Server().Issuer, Resources: append([]string{}, p.origins...),
+		}
+	})
+	return r, err
 }
 
 func status(c *conn, params []byte) (any, error) {
@@ -48,22 +54,57 @@ func status(c *conn, params []byte) (any, error) {
 	if err := protocol.DecodeParams(params, &sp); err != nil {
 		return nil, err
 	}
-	ps := c.d.profiles.Load()
-	names := ps.names
+	r := protocol.StatusResult{Release: c.d.Release, PID: os.Getpid(), StartedAt: c.d.started.Unix(), Socket: c.d.Socket}
 	if sp.Profile != "" {
-		if ps.byName[sp.Profile] == nil {
-			return nil, unknownProfile(sp.Profile)
+		if sp.After != "" {
+			return nil, protocol.InvalidParams("name a profile or where to go on, not both")
 		}
-		names = []string{sp.Profile}
+		p, err := c.d.pick(sp.Profile, "")
+		if err != nil {
+			return nil, err
+		}
+		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{c.d.profileStatus(p)}
+		return r, nil
 	}
-	r := protocol.StatusResult{
-		Release: c.d.Release, PID: os.Getpid(), StartedAt: c.d.started.Unix(), Socket: c.d.Socket,
-		Keystore: c.d.keystoreStatus(), Profiles: make([]protocol.ProfileStatus, 0, len(names)),
+	if sp.After == "" {
+		r.Keystore = c.d.keystoreStatus()
 	}
-	for _, name := range names {
-		r.Profiles = append(r.Profiles, c.d.profileStatus(ps.byName[name]))
+	var err error
+	r.Profiles, r.Next, err = page(c.d.profiles.Load(), sp.After, c.d.profileStatus)
+	return r, err
+}
+
+// pageBytes is how much of a line the profiles of one page fill; the rest is for what stands around them.
+const pageBytes = protocol.MaxLine - 8<<10
+
+// page returns what describe says of the profiles behind after, as many as a line holds, and the name behind which the next
+// page begins, or "".
+func page[T any](ps *profiles, after string, describe func(*profile) T) (list []T, next string, err error) {
+	if after != "" && !config.ValidName(after) {
+		return nil, "", protocol.InvalidParams("after must be the next of the page before")
 	}
-	return r, nil
+	i, found := slices.BinarySearch(ps.names, after)
+	if found {
+		i++
+	}
+	list = []T{}
+	size := 0
+	for ; i < len(ps.names); i++ {
+		entry := describe(ps.byName[ps.names[i]])
+		b, err := json.Marshal(entry)
+		if err != nil {
+			return nil, "", err
+		}
+		size += len(b) + len(",")
+		switch {
+		case len(b) > pageBytes:
+			return nil, "", protocol.NewError(protocol.Config, fmt.Sprintf("profile %q is too long for a listing", ps.names[i]), "shorten it in the configuration")
+		case size > pageBytes:
+			return list, ps.names[i-1], nil
+		}
+		list = append(list, entry)
+	}
+	return list, "", nil
 }
 
 // profileStatus is one profile's line of "status".
@@ -104,7 +145,7 @@ func whoami(c *conn, params []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, protocol.DefaultWait)
+	ctx, cancel := context.WithTimeout(c.open, protocol.DefaultWait)
 	defer cancel()
 	t, err := c.d.broker.Token(ctx, q.Query)
 	if err != nil {

@@ -22,11 +22,13 @@ func (d *Daemon) Serve(ctx context.Context, l *net.UnixListener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	err := s.accept(ctx, l)
-	s.hangUp()
+	s.each((*conn).stopReading)
 	closing, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	d.Close(closing)
+	late := context.AfterFunc(closing, func() { s.each((*conn).hangUp) })
 	s.all.Wait()
+	late()
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -107,7 +109,8 @@ func (d *Daemon) newConn(nc net.Conn, p *peer.Peer) *conn {
 		room: make(chan struct{}, protocol.MaxInFlight), logins: map[string]*login{},
 	}
 	c.active.Store(time.Now().UnixNano())
-	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.open, c.shut = context.WithCancel(context.Background())
+	c.ctx, c.cancel = context.WithCancel(c.open)
 	return c
 }
 
@@ -134,15 +137,11 @@ func (s *server) evict() {
 	}
 }
 
-// hangUp closes what is idle at once, and stops reading from the rest.
-func (s *server) hangUp() {
+// each does something to every connection.
+func (s *server) each(do func(*conn)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		if _, idle := c.idleSince(); idle {
-			c.hangUp()
-		} else {
-			c.net.SetReadDeadline(time.Unix(1, 0))
-		}
+		do(c)
 	}
 }

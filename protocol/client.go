@@ -5,38 +5,52 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"strconv"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/groat-dev/groat/protocol/strict"
 )
 
-// ErrForeignServer: the socket is served by another user's process, so nothing was sent to it.
-var ErrForeignServer = errors.New("the socket belongs to another user")
+var (
+	// ErrForeignServer: the socket is served by another user's process, so nothing was sent to it.
+	ErrForeignServer = errors.New("the socket belongs to another user")
+	// ErrAnswer: what came back is not what this protocol's daemon says.
+	ErrAnswer = errors.New("the daemon's answer cannot be read")
+	// ErrClosed: the daemon closed the connection before it answered.
+	ErrClosed = errors.New("the daemon closed the connection without an answer")
+)
 
-// Client is one connection to the daemon. Its methods may be called concurrently; they take turns.
+// Client is one connection to the daemon. Its methods may be called concurrently; they take turns. After an error that is
+// no [*Error] the connection is closed and every later call fails with the same error.
 type Client struct {
 	mu   sync.Mutex
 	conn net.Conn
 	r    *Reader
 	id   int64
+	err  error // why the connection is of no further use
 }
 
+// A full backlog is the one failure of connect(2) that passes by itself.
+const (
+	dialPatience = 3 * time.Second
+	dialPause    = 10 * time.Millisecond
+)
+
 // Dial connects to the socket at path and makes sure, before anything is sent, that this user's own process listens
-// there (a socket in a shared directory may be somebody else's trap).
+// there (a socket in a shared directory may be somebody else's trap). It takes 3 s at most.
 func Dial(ctx context.Context, path string) (*Client, error) {
-	// DialUnix and not Dial: the latter links the resolver into a client that is started thousands of times.
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	conn, err := dial(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	uid, err := serverUID(conn)
 	if err == nil && uid != os.Geteuid() {
 		err = fmt.Errorf("%w (uid %d)", ErrForeignServer, uid)
-	}
-	if err == nil {
-		err = ctx.Err()
 	}
 	if err != nil {
 		conn.Close()
@@ -45,32 +59,64 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 	return NewClient(conn), nil
 }
 
+func dial(ctx context.Context, path string) (*net.UnixConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		// DialUnix and not Dial: the latter links the resolver into a client that is started thousands of times.
+		conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+		if !errors.Is(err, syscall.EAGAIN) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(dialPause):
+		}
+	}
+}
+
 // NewClient speaks over conn, which it owns.
 func NewClient(conn net.Conn) *Client { return &Client{conn: conn, r: NewReader(conn)} }
 
 // Close ends the conversation; requests under way at the daemon go on.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Call sends one request and decodes its result. An error of the daemon's is a [*Error]. After any other error the
-// connection is of no further use.
+// Call sends one request and decodes its result into result, where that is not nil; nil params are left out. An error of the daemon's is a [*Error]. It waits
+// as long as ctx allows, which should have a deadline.
 func (c *Client) Call(ctx context.Context, method string, params, result any) error {
-	return c.call(ctx, method, params, "", LoginSecret{}, result, nil)
+	return c.call(ctx, &call{method: method, params: params, result: result})
 }
 
 // CallSecret is Call with one more member of params, which holds a secret and is wiped once it is written.
 func (c *Client) CallSecret(ctx context.Context, method string, params any, member string, secret LoginSecret, result any) error {
 	defer secret.Wipe()
-	return c.call(ctx, method, params, member, secret, result, nil)
+	return c.call(ctx, &call{method: method, params: params, member: member, secret: secret, result: result})
 }
 
-// Login runs one login. answer is called for each prompt, one at a time; what it returns for a [PromptNotice] is ignored.
+// Login runs one login. answer is called for each prompt, one at a time; what it returns for a [PromptNotice] is ignored,
+// and the rest is wiped once it is sent. Where it fails the login is given up, and the connection closed.
 func (c *Client) Login(ctx context.Context, params LoginParams, answer func(context.Context, Prompt) (LoginSecret, error)) (LoginResult, error) {
 	var result LoginResult
-	err := c.call(ctx, MethodLogin, params, "", LoginSecret{}, &result, answer)
+	err := c.call(ctx, &call{method: MethodLogin, params: params, result: &result, answer: answer})
 	return result, err
 }
 
-type answerFunc = func(context.Context, Prompt) (LoginSecret, error)
+// call is one request and where its answer goes.
+type call struct {
+	method string
+	params any
+	member string // of params, for secret
+	secret LoginSecret
+	result any
+	answer func(context.Context, Prompt) (LoginSecret, error) // nil but in a login
+
+	id     string
+	inputs map[string]bool // :: id of a login_input that was sent → true
+}
 
 // message is anything the daemon sends.
 type message struct {
@@ -81,63 +127,86 @@ type message struct {
 	Error  *Error          `json:"error"`
 }
 
-func (c *Client) call(ctx context.Context, method string, params any, member string, secret LoginSecret, result any, answer answerFunc) error {
+func (c *Client) call(ctx context.Context, q *call) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err
+	}
 	// A context that ends unblocks whatever read or write is under way; the reader owns the deadlines.
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
-	err := c.exchange(ctx, method, params, member, secret, result, answer)
-	if ctx.Err() != nil && err != nil {
-		if _, ok := errors.AsType[*Error](err); !ok {
-			return ctx.Err()
-		}
+	err := c.exchange(ctx, q)
+	if _, ok := errors.AsType[*Error](err); ok || err == nil {
+		return err
 	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	c.err = err
+	c.conn.Close()
 	return err
 }
 
-func (c *Client) exchange(ctx context.Context, method string, params any, member string, secret LoginSecret, result any, answer answerFunc) error {
-	id, err := c.send(method, params, member, secret)
-	if err != nil {
-		return err
+func (c *Client) exchange(ctx context.Context, q *call) error {
+	var err error
+	if q.id, err = c.send(q.method, q.params, q.member, q.secret); err != nil {
+		return closed(err)
 	}
 	for {
 		m, err := c.receive()
 		if err != nil {
 			return err
 		}
-		switch {
-		case m.Method == NotePrompt && answer != nil:
-			if err := c.prompted(ctx, m.Params, answer); err != nil {
-				return err
-			}
-		case m.Method != "":
-			// A notification of a later version: not for us.
-		case string(m.ID) == id && m.Error != nil:
-			return m.Error
-		case string(m.ID) == id:
-			return json.Unmarshal(m.Result, result)
-		case string(m.ID) == "null" && m.Error != nil:
-			return m.Error // the daemon could not read the request's id
+		if done, err := c.take(ctx, q, m); done || err != nil {
+			return err
 		}
 	}
 }
 
-// prompted passes one prompt on and sends the answer. The reply to login_input is read, and found uninteresting, by the
-// caller's loop.
-func (c *Client) prompted(ctx context.Context, params json.RawMessage, answer answerFunc) error {
+// take deals with one message and reports whether it was the answer.
+func (c *Client) take(ctx context.Context, q *call, m message) (done bool, err error) {
+	switch id := string(m.ID); {
+	case m.Method == NotePrompt && q.answer != nil:
+		return false, c.prompted(ctx, q, m.Params)
+	case m.Method != "":
+		return false, nil // a notification of a later version: not for us
+	case q.inputs[id]: // good or bad, the login's own answer will say more
+		delete(q.inputs, id)
+		return false, nil
+	case id != q.id && (id != "null" || m.Error == nil):
+		return true, fmt.Errorf("%w: it is for another request", ErrAnswer)
+	case m.Error != nil:
+		return true, m.Error
+	case m.Result == nil:
+		return true, fmt.Errorf("%w: neither a result nor an error", ErrAnswer)
+	}
+	if q.result == nil {
+		return true, nil
+	}
+	if err := json.Unmarshal(m.Result, q.result); err != nil {
+		return true, fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	return true, nil
+}
+
+// prompted passes one prompt on and sends the answer.
+func (c *Client) prompted(ctx context.Context, q *call, params json.RawMessage) error {
 	var p Prompt
 	if err := json.Unmarshal(params, &p); err != nil {
-		return fmt.Errorf("the daemon's prompt cannot be read: %w", err)
+		return fmt.Errorf("%w: a prompt: %w", ErrAnswer, err)
 	}
-	secret, err := answer(ctx, p)
+	secret, err := q.answer(ctx, p)
+	defer secret.Wipe()
 	if err != nil || p.Kind == PromptNotice {
-		secret.Wipe()
 		return err
 	}
-	defer secret.Wipe()
-	_, err = c.send(MethodLoginInput, loginInput{p.LoginID}, "value", secret)
-	return err
+	id, err := c.send(MethodLoginInput, loginInput{p.LoginID}, "value", secret)
+	if q.inputs == nil {
+		q.inputs = map[string]bool{}
+	}
+	q.inputs[id] = true
+	return closed(err)
 }
 
 type loginInput struct {
@@ -147,46 +216,59 @@ type loginInput struct {
 // send writes one request line and returns its id as it stands in the reply.
 func (c *Client) send(method string, params any, member string, secret LoginSecret) (string, error) {
 	c.id++
-	id := fmt.Sprint(c.id)
-	p, err := json.Marshal(params)
-	if err != nil {
-		return "", err
+	id := strconv.FormatInt(c.id, 10)
+	var p []byte
+	if params != nil {
+		var err error
+		if p, err = json.Marshal(params); err != nil {
+			return "", err
+		}
 	}
 	if member != "" {
+		var err error
 		if p, err = withSecret(p, member, secret); err != nil {
 			return "", err
 		}
 		defer clear(p)
 	}
-	line := make([]byte, 0, len(p)+len(method)+64)
+	line := make([]byte, 0, len(p)+len(method)+96) // no growing, which would leave a copy
 	line = append(line, `{"jsonrpc":"2.0","id":`...)
 	line = append(line, id...)
 	line = append(line, `,"method":"`...)
 	line = append(line, method...)
-	line = append(line, `","params":`...)
-	line = append(line, p...)
+	line = append(line, '"')
+	if p != nil {
+		line = append(line, `,"params":`...)
+		line = append(line, p...)
+	}
 	line = append(line, '}', '\n')
 	defer clear(line)
 	if len(line) > MaxLine {
 		return "", ErrLineTooLong
 	}
-	if _, err := c.conn.Write(line); err != nil {
-		return "", err
-	}
-	return id, nil
+	_, err := c.conn.Write(line)
+	return id, err
 }
 
 func (c *Client) receive() (message, error) {
 	var m message
 	line, err := c.r.ReadLine()
 	if err != nil {
-		return m, err
+		return m, closed(err)
 	}
 	if err := strict.Check(line); err != nil {
-		return m, fmt.Errorf("the daemon's answer cannot be read: %w", err)
+		return m, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	if err := json.Unmarshal(line, &m); err != nil {
-		return m, fmt.Errorf("the daemon's answer cannot be read: %w", err)
+		return m, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	return m, nil
+}
+
+// closed names the ways in which a connection ends, and leaves other errors alone.
+func closed(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return err
 }

@@ -14,7 +14,7 @@ const Version = 1
 const (
 	// MaxLine is the longest line in bytes, its newline included.
 	MaxLine = 64 << 10
-	// MaxID is the longest id that is a string, in bytes.
+	// MaxID is the longest id that is a string, in bytes between its quotes as it stands in the line.
 	MaxID = 128
 	// MaxInFlight is how many requests of one connection are worked on at once; then the daemon stops reading.
 	MaxInFlight = 32
@@ -164,19 +164,22 @@ type LogoutResult struct {
 	Permanent bool `json:"permanent,omitempty"`
 }
 
-// StatusParams asks about one profile, or all with an empty name.
+// StatusParams asks about one profile, or with an empty name about all, which [Client.Status] does page by page.
 type StatusParams struct {
 	Profile string `json:"profile,omitempty"`
+	// After is the Next of the page before; the names of this page sort behind it.
+	After string `json:"after,omitempty"`
 }
 
-// StatusResult is the daemon's state.
+// StatusResult is the daemon's state: a page, because a line has a bound.
 type StatusResult struct {
 	Release   string          `json:"release"`
 	PID       int             `json:"pid"`
 	StartedAt int64           `json:"started_at"` // Unix seconds
 	Socket    string          `json:"socket"`
-	Keystore  KeystoreResult  `json:"keystore"`
-	Profiles  []ProfileStatus `json:"profiles"`
+	Keystore  KeystoreResult  `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
+	Profiles  []ProfileStatus `json:"profiles"`          // sorted by name
+	Next      string          `json:"next,omitempty"`    // the After of the next page; empty on the last
 }
 
 // ProfileStatus is one profile's state, without any token.
@@ -204,9 +207,15 @@ type ProfileStatus struct {
 	Tokens int `json:"tokens"`
 }
 
-// ProfilesResult answers "profiles".
+// ProfilesParams asks for the profiles, which [Client.Profiles] does page by page.
+type ProfilesParams struct {
+	After string `json:"after,omitempty"` // as in [StatusParams]
+}
+
+// ProfilesResult answers "profiles": a page, as [StatusResult] is.
 type ProfilesResult struct {
-	Profiles []ProfileInfo `json:"profiles"`
+	Profiles []ProfileInfo `json:"profiles"` // sorted by name
+	Next     string        `json:"next,omitempty"`
 }
 
 // ProfileInfo is one profile as configured.

@@ -16,17 +16,23 @@ var (
 	ErrLineTooSlow = errors.New("the line was not finished within 5 seconds")
 )
 
-const firstBuffer = 512 // most requests are 80 bytes long, and ten thousand idle connections should cost little
+// A buffer begins small, because most requests are 80 bytes long and ten thousand idle connections should cost little, and
+// goes back to that from more than keepBuffer.
+const (
+	firstBuffer = 512
+	keepBuffer  = 4 << 10
+)
 
 // Reader reads lines within the protocol's bounds. It waits without limit for a line to begin, and [LineTimeout] for
-// it to end. Not safe for concurrent use.
+// it to end; it holds at most [MaxLine] bytes. Not safe for concurrent use.
 type Reader struct {
-	conn     net.Conn
-	buf      []byte
-	start    int // the unread bytes are buf[start:end]
-	end      int
-	deadline bool // a read deadline is set on conn
-	err      error
+	conn  net.Conn
+	buf   []byte
+	start int // the unread bytes are buf[start:end]
+	end   int
+	armed bool // conn has a read deadline
+	timed bool // and it is that of the line that is being read
+	err   error
 }
 
 // NewReader returns a Reader that owns the read deadline of conn.
@@ -34,18 +40,28 @@ func NewReader(conn net.Conn) *Reader {
 	return &Reader{conn: conn, buf: make([]byte, firstBuffer)}
 }
 
-// ReadLine returns the next line without its newline. The bytes are the reader's and valid, and may be wiped, until the next call. Bytes
-// before the end of input that no newline ends are a line too.
+// ReadLine returns the next line without its newline. The bytes are the caller's to change until the next call. What comes
+// before the end of input is a line, too, without a newline. After an error every call returns it, and what was read is
+// wiped.
 func (r *Reader) ReadLine() ([]byte, error) {
-	scanned := 0
-	for {
+	line, err := r.line()
+	if err != nil {
+		clear(r.buf) // the beginning of a secret, perhaps
+		r.start, r.end, r.err = 0, 0, err
+	}
+	return line, err
+}
+
+func (r *Reader) line() ([]byte, error) {
+	for scanned := 0; ; {
 		if i := bytes.IndexByte(r.buf[r.start+scanned:r.end], '\n'); i >= 0 {
 			line := r.buf[r.start : r.start+scanned+i]
-			r.start += scanned + i + 1
+			r.start += len(line) + 1
+			r.timed = false
 			return line, nil
 		}
 		scanned = r.end - r.start
-		if scanned >= MaxLine {
+		if scanned == MaxLine {
 			return nil, ErrLineTooLong
 		}
 		if r.err != nil {
@@ -71,32 +87,36 @@ func (r *Reader) last() ([]byte, error) {
 // a line, so that a request that comes in one piece costs none.
 func (r *Reader) fill() error {
 	begun := r.end > r.start
-	if begun != r.deadline {
-		var t time.Time
-		if begun {
-			t = time.Now().Add(LineTimeout)
-		}
-		if err := r.conn.SetReadDeadline(t); err != nil {
-			return err
-		}
-		r.deadline = begun
+	if err := r.setDeadline(begun); err != nil {
+		return err
 	}
 	r.makeRoom()
 	n, err := r.conn.Read(r.buf[r.end:])
 	r.end += n
-	var timeout net.Error
-	if begun && errors.As(err, &timeout) && timeout.Timeout() {
+	if timeout, ok := errors.AsType[net.Error](err); ok && begun && timeout.Timeout() {
 		return ErrLineTooSlow
 	}
 	r.err = err
 	return nil
 }
 
-// makeRoom moves or grows the buffer, or gives a grown one back once it is empty.
+func (r *Reader) setDeadline(begun bool) error {
+	switch {
+	case begun && !r.timed:
+		r.armed, r.timed = true, true
+		return r.conn.SetReadDeadline(time.Now().Add(LineTimeout))
+	case !begun && r.armed:
+		r.armed = false
+		return r.conn.SetReadDeadline(time.Time{})
+	}
+	return nil
+}
+
+// makeRoom moves or grows the buffer so that at least one more byte fits, or gives a grown one back once it is empty.
 func (r *Reader) makeRoom() {
 	if r.start == r.end {
 		r.start, r.end = 0, 0
-		if len(r.buf) > 8*firstBuffer {
+		if len(r.buf) > keepBuffer {
 			r.buf = make([]byte, firstBuffer)
 		}
 		return
@@ -104,13 +124,15 @@ func (r *Reader) makeRoom() {
 	if r.end < len(r.buf) {
 		return
 	}
-	grown := r.buf
-	if r.end-r.start > len(r.buf)/2 {
-		grown = make([]byte, 2*len(r.buf))
+	unread := r.buf[r.start:r.end]
+	if len(unread) <= len(r.buf)/2 || len(r.buf) == MaxLine {
+		n := copy(r.buf, unread)
+		clear(r.buf[max(n, r.start):]) // where it stood before
+		r.start, r.end = 0, n
+		return
 	}
-	n := copy(grown, r.buf[r.start:r.end])
-	if &grown[0] != &r.buf[0] {
-		clear(r.buf) // it may hold the beginning of a secret
-	}
+	grown := make([]byte, min(2*len(r.buf), MaxLine))
+	n := copy(grown, unread)
+	clear(r.buf)
 	r.buf, r.start, r.end = grown, 0, n
 }

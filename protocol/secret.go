@@ -8,34 +8,63 @@ import (
 )
 
 // LoginSecret is a password, client secret or passphrase on its way to the daemon. It exists in the client from the
-// prompt to the end of one write, which wipes it, and cannot be formatted or marshalled any other way.
-type LoginSecret struct{ p *[]byte }
+// prompt to the end of one write, which wipes it, and cannot be formatted or marshalled any other way. The zero
+// LoginSecret is empty. Not safe for concurrent use.
+type LoginSecret struct {
+	// Behind two pointers: package fmt, walking a struct by reflection, follows one for a verb that does not fit it.
+	p *handle
+}
+
+type handle *[]byte
+
+const redacted = "[secret]"
+
+// errSecret is what every encoder gets: the frame is written by hand, so that none keeps a copy.
+var errSecret = errors.New("a secret cannot be marshalled")
 
 // NewLoginSecret takes ownership of b.
-func NewLoginSecret(b []byte) LoginSecret { return LoginSecret{&b} }
+func NewLoginSecret(b []byte) LoginSecret {
+	h := handle(&b)
+	return LoginSecret{&h}
+}
 
-// Wipe overwrites the bytes. Sending does it; call it where a secret is not sent after all.
+// Wipe overwrites the bytes, for every copy of this LoginSecret. Sending does it; call it where a secret is not sent after
+// all.
 func (s LoginSecret) Wipe() {
 	if s.p != nil {
-		clear(*s.p)
-		*s.p = nil
+		clear(**s.p)
+		**s.p = nil
 	}
+}
+
+func (s LoginSecret) bytes() []byte {
+	if s.p == nil {
+		return nil
+	}
+	return **s.p
 }
 
 // Format implements [fmt.Formatter] for every verb.
-func (s LoginSecret) Format(f fmt.State, _ rune) { io.WriteString(f, "[secret]") }
+func (s LoginSecret) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 
-// MarshalJSON refuses: the frame is written by hand, so that no encoder keeps a copy.
-func (s LoginSecret) MarshalJSON() ([]byte, error) {
-	return nil, errors.New("a secret cannot be marshalled")
-}
+// String returns "[secret]".
+func (s LoginSecret) String() string { return redacted }
+
+// MarshalJSON refuses.
+func (s LoginSecret) MarshalJSON() ([]byte, error) { return nil, errSecret }
+
+// MarshalText refuses.
+func (s LoginSecret) MarshalText() ([]byte, error) { return nil, errSecret }
+
+// MarshalBinary refuses.
+func (s LoginSecret) MarshalBinary() ([]byte, error) { return nil, errSecret }
+
+// GobEncode refuses.
+func (s LoginSecret) GobEncode() ([]byte, error) { return nil, errSecret }
 
 // withSecret adds a member to the JSON object p, in one buffer of the final size so that no copy is left behind.
 func withSecret(p []byte, member string, secret LoginSecret) ([]byte, error) {
-	var value []byte
-	if secret.p != nil {
-		value = *secret.p
-	}
+	value := secret.bytes()
 	if !utf8.Valid(value) {
 		return nil, errors.New("the secret is not UTF-8 text")
 	}

@@ -15,7 +15,14 @@ func (a *app) listCommand() *cobra.Command {
 	var json bool
 	cmd := command("list [flags]", helpList, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		var result protocol.ProfilesResult
-		return show(a, cmd.Context(), answerTime, protocol.MethodProfiles, struct{}{}, &result, json, textProfiles)
+		err := a.talk(cmd.Context(), answerTime, func(ctx context.Context, c *protocol.Client) (err error) {
+			result, err = c.Profiles(ctx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return present(a, &result, json, textProfiles)
 	})
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
 	return cmd
@@ -24,14 +31,19 @@ func (a *app) listCommand() *cobra.Command {
 func (a *app) statusCommand() *cobra.Command {
 	var json bool
 	cmd := command("status [PROFILE] [flags]", helpStatus, cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
-		var params protocol.StatusParams
+		var profile string
 		if len(args) > 0 {
-			params.Profile = args[0]
+			profile = args[0]
 		}
 		var result protocol.StatusResult
-		return show(a, cmd.Context(), answerTime, protocol.MethodStatus, params, &result, json, func(r *protocol.StatusResult) []byte {
-			return textStatus(r, time.Now())
+		err := a.talk(cmd.Context(), answerTime, func(ctx context.Context, c *protocol.Client) (err error) {
+			result, err = c.Status(ctx, profile)
+			return err
 		})
+		if err != nil {
+			return err
+		}
+		return present(a, &result, json, func(r *protocol.StatusResult) []byte { return textStatus(r, time.Now()) })
 	})
 	cmd.ValidArgsFunction = a.completeProfiles
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
@@ -65,6 +77,11 @@ func show[R any](a *app, ctx context.Context, limit time.Duration, method string
 	if err := a.call(ctx, limit, method, params, result); err != nil {
 		return err
 	}
+	return present(a, result, json, text)
+}
+
+// present prints a result.
+func present[R any](a *app, result *R, json bool, text func(*R) []byte) error {
 	if json {
 		return a.printJSON(result)
 	}
@@ -85,8 +102,8 @@ func (a *app) completeProfiles(cmd *cobra.Command, args []string, _ string) ([]s
 		return nil, stop
 	}
 	defer c.Close()
-	var result protocol.ProfilesResult
-	if err := c.Call(ctx, protocol.MethodProfiles, struct{}{}, &result); err != nil {
+	result, err := c.Profiles(ctx)
+	if err != nil {
 		return nil, stop
 	}
 	var names []string

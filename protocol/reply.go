@@ -1,0 +1,50 @@
+package protocol
+
+import "encoding/json"
+
+// AppendResult appends a reply line with a result that [json.Marshal] can encode. Where it cannot, dst is returned as it
+// was.
+func AppendResult(dst, id []byte, result any) ([]byte, error) {
+	body, err := json.Marshal(result)
+	if err != nil {
+		return dst, err
+	}
+	dst = appendHead(dst, id, "result")
+	dst = append(dst, body...)
+	return append(dst, '}', '\n'), nil
+}
+
+// AppendError appends a reply line with an error; a nil id becomes null (JSON-RPC 2.0 §5).
+func AppendError(dst, id []byte, e *Error) []byte {
+	body, err := json.Marshal(e)
+	if err != nil { // strings and integers only
+		panic(err)
+	}
+	dst = appendHead(dst, id, "error")
+	dst = append(dst, body...)
+	return append(dst, '}', '\n')
+}
+
+// AppendNotification appends a line of the daemon's own.
+func AppendNotification(dst []byte, method string, params any) ([]byte, error) {
+	body, err := json.Marshal(params)
+	if err != nil {
+		return dst, err
+	}
+	dst = append(dst, `{"jsonrpc":"2.0","method":"`...)
+	dst = append(dst, method...)
+	dst = append(dst, `","params":`...)
+	dst = append(dst, body...)
+	return append(dst, '}', '\n'), nil
+}
+
+func appendHead(dst, id []byte, member string) []byte {
+	dst = append(dst, `{"jsonrpc":"2.0","id":`...)
+	if id == nil {
+		dst = append(dst, "null"...)
+	}
+	dst = append(dst, id...)
+	dst = append(dst, ',', '"')
+	dst = append(dst, member...)
+	return append(dst, '"', ':')
+}
