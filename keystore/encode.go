@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -21,43 +22,104 @@ func (e newerError) Error() string {
 
 func (e newerError) Unwrap() error { return ErrCorrupt }
 
-// Equal compares two items, the secrets in constant time.
-func (i Item) Equal(j Item) bool {
-	same := i.ClientSecret.Equal(j.ClientSecret)
-	return same && i.Issuer == j.Issuer && i.TokenEndpoint == j.TokenEndpoint &&
-		i.ClientAuth == j.ClientAuth && i.ClientID == j.ClientID
+// member is one member of a stored item, by the name it has there.
+type member[T any] struct {
+	name string
+	of   func(*Item) *T
 }
 
-// Clone returns an item whose secret can be wiped without wiping i's.
+// texts are the members that are no secrets; the first four are always there, the others only where they say something.
+var texts = []member[string]{
+	{"issuer", func(i *Item) *string { return &i.Issuer }},
+	{"token_endpoint", func(i *Item) *string { return &i.TokenEndpoint }},
+	{"client_auth", func(i *Item) *string { return &i.ClientAuth }},
+	{"client_id", func(i *Item) *string { return &i.ClientID }},
+	{"grant", func(i *Item) *string { return &i.Grant }},
+	{"revocation_endpoint", func(i *Item) *string { return &i.RevocationEndpoint }},
+	{"key_id", func(i *Item) *string { return &i.KeyID }},
+	{"key_alg", func(i *Item) *string { return &i.KeyAlg }},
+	{"subject", func(i *Item) *string { return &i.Subject }},
+	{"certificate", func(i *Item) *string { return &i.Certificate }},
+}
+
+const always = 4 // of texts
+
+// secrets are the others, each only where there is one.
+var secrets = []member[Secret]{
+	{"client_secret", func(i *Item) *Secret { return &i.ClientSecret }},
+	{"refresh_token", func(i *Item) *Secret { return &i.RefreshToken }},
+	{"private_key", func(i *Item) *Secret { return &i.PrivateKey }},
+	{"private_key_password", func(i *Item) *Secret { return &i.PrivateKeyPassword }},
+	{"api_key", func(i *Item) *Secret { return &i.APIKey }},
+}
+
+// Equal compares two items, the secrets in constant time.
+func (i Item) Equal(j Item) bool {
+	same := true
+	for _, s := range secrets {
+		same = s.of(&i).Equal(*s.of(&j)) && same
+	}
+	for _, t := range texts {
+		same = same && *t.of(&i) == *t.of(&j)
+	}
+	return same
+}
+
+// Clone returns an item whose secrets can be wiped without wiping i's.
 func (i Item) Clone() Item {
-	i.ClientSecret = i.ClientSecret.Clone()
+	for _, s := range secrets {
+		*s.of(&i) = s.of(&i).Clone()
+	}
 	return i
 }
 
-// EncodeItem returns the item as the JSON object {v, issuer, token_endpoint, client_auth, client_id, client_secret}. The
-// caller owns the result and wipes it. An item without a client id or a secret is refused.
-func EncodeItem(i Item) (Secret, error) {
-	if i.ClientID == "" || i.ClientSecret.IsZero() {
-		return Secret{}, errors.New("a credential needs a client id and a client secret")
+// usable says what an item lacks to be a credential: something that proves the client or is the session, and the client
+// it belongs to.
+func (i Item) usable() error {
+	switch {
+	case !i.APIKey.IsZero():
+		return nil
+	case i.ClientID == "":
+		return errors.New("a credential needs a client id")
+	case i.ClientSecret.IsZero() && i.RefreshToken.IsZero() && i.PrivateKey.IsZero():
+		return errors.New("a credential needs a client secret, a refresh token, a private key or an API key")
 	}
-	head, err := json.Marshal(struct {
-		V             int    `json:"v"`
-		Issuer        string `json:"issuer"`
-		TokenEndpoint string `json:"token_endpoint"`
-		ClientAuth    string `json:"client_auth"`
-		ClientID      string `json:"client_id"`
-	}{formatVersion, i.Issuer, i.TokenEndpoint, i.ClientAuth, i.ClientID})
-	if err != nil {
+	return nil
+}
+
+// EncodeItem returns the item as the JSON object {v, issuer, token_endpoint, client_auth, client_id, …, client_secret, …}.
+// The caller owns the result and wipes it. An item that is no credential is refused.
+func EncodeItem(i Item) (Secret, error) {
+	if err := i.usable(); err != nil {
 		return Secret{}, err
 	}
-	const member = `,"client_secret":`
-	// Room for the worst case, so that append never leaves a copy of the secret in a buffer it has outgrown.
-	b := make([]byte, 0, len(head)+len(member)+6*i.ClientSecret.Len()+3)
-	b = append(append(b, head[:len(head)-1]...), member...)
-	b, ok := appendQuoted(b, i.ClientSecret.bytes())
-	if !ok {
-		clear(b)
-		return Secret{}, errors.New("the client secret is not valid UTF-8")
+	head := fmt.Appendf(nil, `{"v":%d`, formatVersion)
+	for n, t := range texts {
+		if text := *t.of(&i); n < always || text != "" {
+			quoted, err := json.Marshal(text)
+			if err != nil {
+				return Secret{}, err
+			}
+			head = fmt.Appendf(head, `,"%s":%s`, t.name, quoted)
+		}
+	}
+	// Room for the worst case, so that append never leaves a copy of a secret in a buffer it has outgrown.
+	room := len(head) + 1
+	for _, s := range secrets {
+		room += len(`,"":""`) + len(s.name) + 6*s.of(&i).Len()
+	}
+	b := append(make([]byte, 0, room), head...)
+	for _, s := range secrets {
+		secret := *s.of(&i)
+		if secret.IsZero() {
+			continue
+		}
+		b = fmt.Appendf(b, `,"%s":`, s.name)
+		var ok bool
+		if b, ok = appendQuoted(b, secret.bytes()); !ok {
+			clear(b)
+			return Secret{}, fmt.Errorf("the %s is not valid UTF-8", strings.ReplaceAll(s.name, "_", " "))
+		}
 	}
 	return NewSecret(append(b, '}')), nil
 }
@@ -80,7 +142,7 @@ func appendQuoted(b, s []byte) ([]byte, bool) {
 }
 
 // DecodeItem reads what [EncodeItem] wrote; every error wraps [ErrCorrupt], and none quotes what was read. The caller
-// keeps b and owns the item's secret.
+// keeps b and owns the item's secrets.
 func DecodeItem(b Secret) (Item, error) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(b.bytes(), &members) != nil || members == nil {
@@ -95,18 +157,31 @@ func DecodeItem(b Secret) (Item, error) {
 		return Item{}, err
 	}
 	var i Item
-	for name, to := range map[string]*string{
-		"issuer": &i.Issuer, "token_endpoint": &i.TokenEndpoint, "client_auth": &i.ClientAuth, "client_id": &i.ClientID,
-	} {
-		if !isString(members[name]) || json.Unmarshal(members[name], to) != nil {
-			return Item{}, fmt.Errorf("%w: its %s is missing or no string", ErrCorrupt, name)
+	for n, t := range texts {
+		raw, there := members[t.name]
+		if !there && n >= always {
+			continue
+		}
+		if !isString(raw) || json.Unmarshal(raw, t.of(&i)) != nil {
+			return Item{}, fmt.Errorf("%w: its %s is missing or no string", ErrCorrupt, t.name)
 		}
 	}
-	secret, ok := unquote(members["client_secret"])
-	if !ok || secret.IsZero() || i.ClientID == "" {
-		return Item{}, fmt.Errorf("%w: its client id or client secret is missing", ErrCorrupt)
+	for _, s := range secrets {
+		raw, there := members[s.name]
+		if !there {
+			continue
+		}
+		secret, ok := unquote(raw)
+		if !ok {
+			i.Wipe()
+			return Item{}, fmt.Errorf("%w: its %s is no string", ErrCorrupt, s.name)
+		}
+		*s.of(&i) = secret
 	}
-	i.ClientSecret = secret
+	if err := i.usable(); err != nil {
+		i.Wipe()
+		return Item{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
 	return i, nil
 }
 

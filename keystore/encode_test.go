@@ -2,6 +2,7 @@ package keystore_test
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -110,6 +111,17 @@ func TestItemEqual(t *testing.T) {
 		"auth":     func(i *keystore.Item) { i.ClientAuth = "x" },
 		"id":       func(i *keystore.Item) { i.ClientID = "x" },
 		"secret":   func(i *keystore.Item) { i.ClientSecret = keystore.SecretString("x") },
+
+		"grant":       func(i *keystore.Item) { i.Grant = "x" },
+		"revocation":  func(i *keystore.Item) { i.RevocationEndpoint = "x" },
+		"key id":      func(i *keystore.Item) { i.KeyID = "x" },
+		"key alg":     func(i *keystore.Item) { i.KeyAlg = "x" },
+		"subject":     func(i *keystore.Item) { i.Subject = "x" },
+		"certificate": func(i *keystore.Item) { i.Certificate = "x" },
+		"refresh":     func(i *keystore.Item) { i.RefreshToken = keystore.SecretString("x") },
+		"key":         func(i *keystore.Item) { i.PrivateKey = keystore.SecretString("x") },
+		"password":    func(i *keystore.Item) { i.PrivateKeyPassword = keystore.SecretString("x") },
+		"api key":     func(i *keystore.Item) { i.APIKey = keystore.SecretString("x") },
 	} {
 		i, j := item(), item()
 		if !i.Equal(j) {
@@ -119,5 +131,83 @@ func TestItemEqual(t *testing.T) {
 		if i.Equal(j) || j.Equal(i) {
 			t.Errorf("items that differ in %s are equal", name)
 		}
+	}
+}
+
+// full is an item with every member; the test of each member below fails when one is forgotten here.
+func full() keystore.Item {
+	i := item()
+	i.Grant, i.RevocationEndpoint, i.KeyID, i.KeyAlg = "device_code", "https://auth.example/revoke", "k1", "ES256"
+	i.Subject, i.Certificate = "alice@example.com", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+	i.RefreshToken, i.PrivateKey = keystore.SecretString("not-a-real-refresh-token"), keystore.SecretString("line 1\nline 2\n")
+	i.PrivateKeyPassword, i.APIKey = keystore.SecretString(`pass"word`), keystore.SecretString("not-a-real-key")
+	return i
+}
+
+func TestEveryMemberIsStored(t *testing.T) {
+	want := full()
+	for v, n := reflect.ValueOf(want), 0; n < v.NumField(); n++ {
+		if v.Field(n).IsZero() {
+			t.Fatalf("full() lacks %s", v.Type().Field(n).Name)
+		}
+	}
+	b, err := keystore.EncodeItem(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := keystore.DecodeItem(b)
+	if err != nil || !got.Equal(want) || got.RefreshToken.Reveal() != "not-a-real-refresh-token" || got.PrivateKey.Reveal() != "line 1\nline 2\n" {
+		t.Errorf("came back changed: %+v, %v", got, err)
+	}
+}
+
+// Whatever one of these lacks of a client secret, it is a credential.
+func TestOtherCredentials(t *testing.T) {
+	for name, i := range map[string]keystore.Item{
+		"a public client's session": {ClientID: "c", RefreshToken: keystore.SecretString("r")},
+		"a private key":             {ClientID: "c", PrivateKey: keystore.SecretString("k")},
+		"an API key without client": {APIKey: keystore.SecretString("k")},
+	} {
+		b, err := keystore.EncodeItem(i)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got, err := keystore.DecodeItem(b); err != nil || !got.Equal(i) {
+			t.Errorf("%s came back changed: %v", name, err)
+		}
+	}
+	for name, i := range map[string]keystore.Item{
+		"a session of nobody":   {RefreshToken: keystore.SecretString("r")},
+		"a password for no key": {ClientID: "c", PrivateKeyPassword: keystore.SecretString("p")},
+		"a session, not UTF-8":  {ClientID: "c", RefreshToken: keystore.SecretString("\xff")},
+	} {
+		if _, err := keystore.EncodeItem(i); err == nil {
+			t.Errorf("%s: encoded", name)
+		}
+	}
+	const rest = `"v":1,"issuer":"i","token_endpoint":"t","client_auth":"a","client_id":"c"`
+	for name, in := range map[string]string{
+		"refresh token null":   `{` + rest + `,"refresh_token":null}`,
+		"refresh token number": `{` + rest + `,"client_secret":"s","refresh_token":1}`,
+		"refresh token empty":  `{` + rest + `,"refresh_token":""}`,
+		"grant number":         `{` + rest + `,"client_secret":"s","grant":1}`,
+		"key id null":          `{` + rest + `,"client_secret":"s","key_id":null}`,
+	} {
+		if _, err := keystore.DecodeItem(keystore.SecretString(in)); !errors.Is(err, keystore.ErrCorrupt) {
+			t.Errorf("%s: %v, want ErrCorrupt", name, err)
+		}
+	}
+}
+
+func TestCloneAndWipe(t *testing.T) {
+	i, untouched := full(), full()
+	c := i.Clone()
+	i.Wipe()
+	if !c.Equal(untouched) {
+		t.Error("wiping an item changed its clone")
+	}
+	if !i.ClientSecret.IsZero() || !i.RefreshToken.IsZero() || !i.PrivateKey.IsZero() || !i.PrivateKeyPassword.IsZero() || !i.APIKey.IsZero() {
+		t.Error("a secret is left")
 	}
 }

@@ -39,6 +39,31 @@ type Item struct {
 	// ClientID is public in OAuth's sense, but kept here as the user asked: nothing of a credential is in the configuration.
 	ClientID     string
 	ClientSecret Secret
+
+	// Grant is how the profile was signed in ("device_code", "jwt_bearer", …); empty means client credentials.
+	Grant string
+	// RefreshToken is a session. Where the server rotates it, each is good for one request.
+	RefreshToken Secret
+	// RevocationEndpoint is where the session may be ended; empty: only on the token endpoint's origin.
+	RevocationEndpoint string
+	// PrivateKey signs assertions or is the TLS client's own: PEM as it was given, with PrivateKeyPassword if it is encrypted.
+	PrivateKey         Secret
+	PrivateKeyPassword Secret
+	// KeyID and KeyAlg are an assertion's kid and alg (RFC 7515 §4.1); without KeyAlg the key's own is used.
+	KeyID, KeyAlg string
+	// Subject is whom an assertion speaks for where that is not the client itself (RFC 7523 §3).
+	Subject string
+	// Certificate is the TLS client's chain, in PEM (RFC 8705 §2.1). It is no secret.
+	Certificate string
+	// APIKey is a key that is sent as it is and not exchanged for anything.
+	APIKey Secret
+}
+
+// Wipe overwrites every secret of the item, for every copy that shares them.
+func (i Item) Wipe() {
+	for _, s := range secrets {
+		s.of(&i).Wipe()
+	}
 }
 
 // Store keeps one item a profile. Every method returns within its context's deadline, or within the store's own one if

@@ -10,7 +10,7 @@ import (
 // The zero value is ready to use.
 type Memory struct {
 	mu    sync.Mutex
-	items map[string]Item // :: profile → item, its secret owned by the store
+	items map[string]Item // :: profile → item, its secrets owned by the store
 }
 
 var _ Store = (*Memory)(nil)
@@ -38,7 +38,7 @@ func (m *Memory) Set(_ context.Context, profile string, item Item) error {
 	if m.items == nil {
 		m.items = make(map[string]Item)
 	}
-	m.items[profile].ClientSecret.Wipe()
+	m.items[profile].Wipe()
 	m.items[profile] = item.Clone()
 	return nil
 }
@@ -47,7 +47,7 @@ func (m *Memory) Set(_ context.Context, profile string, item Item) error {
 func (m *Memory) Delete(_ context.Context, profile string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.items[profile].ClientSecret.Wipe()
+	m.items[profile].Wipe()
 	delete(m.items, profile)
 	return nil
 }
