@@ -55,7 +55,7 @@ type Keystore struct {
 	turn    chan struct{}           // holds a token while somebody decides or writes the choice down
 	current atomic.Pointer[backend] // nil while nothing is chosen
 
-	remembered choice // guarded by turn
+	remembered choice       // guarded by turn
 	storing    atomic.Int32 // Sets that are under way; raised only with the turn
 
 	mu      sync.Mutex

@@ -1,0 +1,200 @@
+package sealed
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// A disk that fails in fsync is the one part that no test machine has; here only that call's answer is made up.
+
+func faulty(t *testing.T) (*Store, string) {
+	t.Helper()
+	p := filepath.Join(t.TempDir(), "sealed")
+	s, err := Open(p, keystore.SecretString("0123456789abcdef0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := errors.Join(s.Set(t.Context(), "work", credential("1")), s.Set(t.Context(), "other", credential("1"))); err != nil {
+		t.Fatal(err)
+	}
+	return s, p
+}
+
+func credential(id string) keystore.Item {
+	return keystore.Item{ClientID: id, ClientSecret: keystore.SecretString("not a real secret")}
+}
+
+func has(t *testing.T, s *Store, profile, id string) {
+	t.Helper()
+	if i, err := s.Get(t.Context(), profile); err != nil || !i.Equal(credential(id)) {
+		t.Errorf("%s: has %q, %v; want %q", profile, i.ClientID, err, id)
+	}
+}
+
+func inode(t *testing.T, p string) uint64 {
+	t.Helper()
+	info, err := os.Stat(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Sys().(*syscall.Stat_t).Ino
+}
+
+// One failed fsync: the same descriptor is never asked again, a new file takes its place, and the write succeeds.
+func TestFsyncFailsOnce(t *testing.T) {
+	s, p := faulty(t)
+	before, calls := inode(t, p), map[uint64]int{}
+	failed := uint64(0)
+	s.fsync = func(f *os.File) error {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		n := info.Sys().(*syscall.Stat_t).Ino
+		calls[n]++
+		if failed == 0 {
+			failed = n
+			return syscall.EIO
+		}
+		return f.Sync()
+	}
+	if err := s.Set(t.Context(), "work", credential("2")); err != nil {
+		t.Fatal(err)
+	}
+	if failed != before || calls[failed] != 1 || inode(t, p) == before {
+		t.Errorf("fsync of the failed file was called %d times; replaced: %v", calls[failed], inode(t, p) != before)
+	}
+	has(t, s, "work", "2")
+	has(t, s, "other", "1")
+}
+
+// A disk that fails for good: an error, the old state here and after a restart, and health when the disk is back.
+func TestFsyncFails(t *testing.T) {
+	s, p := faulty(t)
+	s.fsync = func(*os.File) error { return syscall.EIO }
+	for range 2 {
+		if err := s.Set(t.Context(), "work", credential("2")); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, syscall.EIO) {
+			t.Fatalf("%v, want ErrUnavailable and EIO", err)
+		}
+	}
+	if err := s.Probe(t.Context()); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a probe of a failing disk: %v", err)
+	}
+	if err := s.Delete(t.Context(), "other"); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a delete on a failing disk: %v", err)
+	}
+	has(t, s, "work", "1")
+	has(t, s, "other", "1")
+	s.Close()
+	s, err := Open(p, keystore.SecretString("0123456789abcdef0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	has(t, s, "work", "1")
+	has(t, s, "other", "1")
+	if err := s.Set(t.Context(), "work", credential("2")); err != nil {
+		t.Fatal(err)
+	}
+	has(t, s, "work", "2")
+}
+
+// A disk that hangs: the writer's caller gets its answer in time, readers notice nothing.
+func TestFsyncHangs(t *testing.T) {
+	s, _ := faulty(t)
+	entered, wake := make(chan struct{}), make(chan struct{})
+	s.fsync = func(f *os.File) error {
+		close(entered)
+		<-wake
+		s.fsync = (*os.File).Sync
+		return f.Sync()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	go func() { failed <- s.Set(ctx, "work", credential("2")) }()
+	<-entered
+	has(t, s, "work", "1")
+	cancel()
+	if err := <-failed; !errors.Is(err, keystore.ErrUnavailable) {
+		t.Errorf("a write that hangs: %v", err)
+	}
+	brief, cancel2 := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel2()
+	if err := s.Set(brief, "other", credential("2")); !errors.Is(err, keystore.ErrUnavailable) {
+		t.Errorf("a second writer: %v", err)
+	}
+	has(t, s, "other", "1")
+	close(wake)
+	if err := s.Set(t.Context(), "other", credential("3")); err != nil { // waits for the first
+		t.Fatal(err)
+	}
+	has(t, s, "work", "2") // carried out after all, as the error said it may be
+	has(t, s, "other", "3")
+}
+
+// A tombstone that could not be followed by a rewrite still deletes.
+func TestDeleteWithoutRewrite(t *testing.T) {
+	s, p := faulty(t)
+	calls := 0
+	s.fsync = func(f *os.File) error {
+		if calls++; calls > 1 {
+			return syscall.EIO
+		}
+		return f.Sync()
+	}
+	if err := s.Delete(t.Context(), "work"); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s, err := Open(p, keystore.SecretString("0123456789abcdef0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrNotFound) {
+		t.Errorf("deleted: %v", err)
+	}
+	has(t, s, "other", "1")
+}
+
+// FuzzScan: whatever stands in a file, reading it ends, and yields nothing that was not sealed with the key.
+func FuzzScan(f *testing.F) {
+	k, err := newKeys(keystore.SecretString("0123456789abcdef0123456789abcdef"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	frame, err := k.seal(1, record{kind: kindDelete, profile: "work"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(nil))
+	f.Add(k.header())
+	f.Add(append(k.header(), frame...))
+	f.Add(append(append(k.header(), frame[:headSize]...), frame...))
+	f.Add(append(k.header(), head{1, tag{}, maxBody}.append(nil)...))
+	f.Add(append(k.header(), marker+marker+marker...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		x, err := scan(k, data)
+		if err != nil {
+			return
+		}
+		for _, frames := range x.frames {
+			for _, fr := range frames {
+				if fr.end() > int64(len(data)) || fr.offset < int64(headerSize) {
+					t.Fatalf("a record from %d to %d in a file of %d bytes", fr.offset, fr.end(), len(data))
+				}
+				if r, err := k.open(fr.head, data[fr.offset:fr.end()]); fr.ok && (err != nil || r.profile != "work") {
+					t.Fatalf("a record that nobody sealed: %v", err)
+				}
+			}
+		}
+	})
+}
