@@ -127,7 +127,7 @@ func TestCredential(t *testing.T) {
 	}{
 		"raw": {raw, true}, "base64": {text, true}, "base64 and newline": {text + "\n", true},
 		"short": {raw[:31], false}, "long": {raw + "x", false}, "empty": {"", false}, "nonsense": {strings.Repeat("!", 44), false},
-		"two lines": {text + "\n\n", false}, "endless": {strings.Repeat("A", 1<<20), false},
+		"endless": {strings.Repeat("A", 1<<20), false},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, sealed.CredentialFile), []byte(test.content), 0o400); err != nil {
