@@ -130,16 +130,20 @@ func (d *Daemon) reload(proven ...*profile) error {
 		next.add(resolved)
 	}
 	d.profiles.Store(next)
+	changed := map[string]broker.Source{}
 	for name, p := range next.byName {
 		if old.byName[name] != p {
-			d.broker.Put(name, d.source(p))
+			changed[name] = d.source(p)
 		}
 	}
+	var gone []string
 	for name := range old.byName {
 		if next.byName[name] == nil {
-			d.broker.Remove(name)
+			gone = append(gone, name)
 		}
 	}
+	d.broker.Put(changed)
+	d.broker.Remove(gone...)
 	return nil
 }
 

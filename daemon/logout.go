@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -73,7 +74,7 @@ func (d *Daemon) forget(p *profile) error {
 		return err
 	}
 	if still := d.profiles.Load().byName[p.Name]; still != nil {
-		d.broker.Put(p.Name, d.source(still))
+		d.broker.Put(map[string]broker.Source{p.Name: d.source(still)})
 	}
 	return nil
 }

@@ -9,8 +9,11 @@ package broker
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
@@ -33,19 +36,22 @@ type Source interface {
 
 // Broker is all profiles. Its methods are safe for concurrent use.
 type Broker struct {
-	now     clock.Func
-	draw    func() float64
-	slots   sync.Map // :: profile name → *slot
-	watch   sync.Once
-	mu      sync.Mutex // guards closing, so that nothing is begun once Close waits
-	closing bool
-	closed  chan struct{}
-	running sync.WaitGroup // slots' owners and the resume watch
+	now      clock.Func
+	draw     func() float64
+	slots    atomic.Pointer[map[string]*slot] // :: profile name → slot; replaced, never changed
+	changing sync.Mutex                       // serialises whoever replaces slots
+	watch    sync.Once
+	mu       sync.Mutex // guards closing, so that nothing is begun once Close waits
+	closing  bool
+	closed   chan struct{}
+	running  sync.WaitGroup // slots' owners and the resume watch
 }
 
 // New returns a Broker without profiles; call Close when done.
 func New(now clock.Func) *Broker {
-	return &Broker{now: now, draw: rand.Float64, closed: make(chan struct{})}
+	b := &Broker{now: now, draw: rand.Float64, closed: make(chan struct{})}
+	b.slots.Store(&map[string]*slot{})
+	return b
 }
 
 // Query asks for one token.
@@ -85,11 +91,8 @@ func (b *Broker) Cached(q Query) (grant.Token, bool) {
 }
 
 func (b *Broker) slot(name string) (*slot, bool) {
-	s, ok := b.slots.Load(name)
-	if !ok {
-		return nil, false
-	}
-	return s.(*slot), true
+	s, ok := (*b.slots.Load())[name]
+	return s, ok
 }
 
 // hit is the way of nearly every call: no lock, no allocation, no other goroutine.
@@ -106,10 +109,11 @@ func (s *slot) hit(q Query) (grant.Token, bool) {
 	if h == nil {
 		return grant.Token{}, false
 	}
-	if !v.warm(h.renew) {
-		defer s.wake() // the owner had stopped renewing an unused token
-	}
+	warm := v.warm(h.renew)
 	v.touch(now)
+	if !warm {
+		s.wake() // the owner had stopped renewing an unused token
+	}
 	return h.token, true
 }
 
@@ -142,18 +146,35 @@ func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
 	return r.token, r.err
 }
 
-// Put adds a profile, or replaces its source. A replaced profile forgets its tokens and what stood in their way.
-func (b *Broker) Put(name string, source Source) {
-	fresh := newSlot(b, name, source)
-	if old, loaded := b.slots.LoadOrStore(name, fresh); loaded {
-		s := old.(*slot)
+// Put adds profiles, or replaces their sources. A replaced profile forgets its tokens and what stood in their way.
+func (b *Broker) Put(sources map[string]Source) {
+	replaced := map[*slot]Source{}
+	b.change(func(slots map[string]*slot) {
+		for name, source := range sources {
+			if s := slots[name]; s != nil {
+				replaced[s] = source
+			} else {
+				slots[name] = newSlot(b, name, source)
+			}
+		}
+	})
+	for s, source := range replaced {
 		s.do(context.Background(), func() { s.replace(source) })
 	}
 }
 
+// change replaces the set of slots.
+func (b *Broker) change(f func(map[string]*slot)) {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	next := maps.Clone(*b.slots.Load())
+	f(next)
+	b.slots.Store(&next)
+}
+
 // Install is Put with a first token, which a login has just proven the credential with.
 func (b *Broker) Install(name string, source Source, t grant.Token) {
-	b.Put(name, source)
+	b.Put(map[string]Source{name: source})
 	if s, ok := b.slot(name); ok {
 		s.do(context.Background(), func() {
 			now := s.b.now()
@@ -184,11 +205,16 @@ func (s *slot) replace(source Source) {
 	s.state.Store(&condition{})
 }
 
-// Remove forgets a profile and its tokens. A request under way is let finish.
-func (b *Broker) Remove(name string) {
-	if s, ok := b.slots.LoadAndDelete(name); ok {
-		close(s.(*slot).stop)
-	}
+// Remove forgets profiles and their tokens. A request under way is let finish.
+func (b *Broker) Remove(names ...string) {
+	b.change(func(slots map[string]*slot) {
+		for _, name := range names {
+			if s := slots[name]; s != nil {
+				close(s.stop)
+				delete(slots, name)
+			}
+		}
+	})
 }
 
 // Close stops every slot and waits, as long as ctx allows, for requests under way: a provider's answer that is already
@@ -200,9 +226,7 @@ func (b *Broker) Close(ctx context.Context) error {
 		close(b.closed)
 	}
 	b.mu.Unlock()
-	for name := range b.slots.Range {
-		b.Remove(name.(string))
-	}
+	b.Remove(slices.Collect(maps.Keys(*b.slots.Load()))...)
 	done := make(chan struct{})
 	go func() { b.running.Wait(); close(done) }()
 	select {
@@ -239,8 +263,8 @@ func (b *Broker) resumes() {
 		if b.now().Sub(before) < resumeNap+2*time.Second {
 			continue
 		}
-		for _, s := range b.slots.Range {
-			s.(*slot).wake()
+		for _, s := range *b.slots.Load() {
+			s.wake()
 		}
 	}
 }

@@ -104,7 +104,7 @@ func in(t *testing.T, test func(t *testing.T, w *world, b *Broker)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		b := New(w.now)
-		b.Put("p", w)
+		b.Put(map[string]Source{"p": w})
 		test(t, w, b)
 		if err := b.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -311,7 +311,7 @@ func TestARefusalIsRememberedUntilTheCredentialChanges(t *testing.T) {
 			t.Errorf("%d requests in four hours", w.count())
 		}
 		w.refuse(nil)
-		b.Put("p", w)
+		b.Put(map[string]Source{"p": w})
 		mustGet(t, b, Unset)
 	})
 }
@@ -613,7 +613,7 @@ func TestCloseWaitsForAnAnswerOnItsWay(t *testing.T) {
 		w := newWorld()
 		w.latency = 8 * time.Second
 		b := New(w.now)
-		b.Put("p", w)
+		b.Put(map[string]Source{"p": w})
 		done := make(chan error)
 		go func() {
 			_, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset})
@@ -646,7 +646,7 @@ func TestAReplacedCredentialDiscardsTheOldOnesAnswer(t *testing.T) {
 		other.calls = make([]time.Duration, 41)
 		other.asked = make([]grant.Request, 41)
 		other.mu.Unlock()
-		b.Put("p", other)
+		b.Put(map[string]Source{"p": other})
 		if token := <-got; token != "token-42" {
 			t.Errorf("got %s", token)
 		}
@@ -657,7 +657,7 @@ func BenchmarkCacheHit(b *testing.B) {
 	w := &world{start: time.Now(), life: time.Hour}
 	br := New(clock.Now)
 	src := &world{start: w.start, life: time.Hour}
-	br.Put("p", src)
+	br.Put(map[string]Source{"p": src})
 	token, err := src.Obtain(context.Background(), grant.Request{})
 	if err != nil {
 		b.Fatal(err)
