@@ -117,7 +117,7 @@ func (k *Keystore) vacate(ctx context.Context, b *backend) error {
 		if errors.Is(err, keystore.ErrNotFound) {
 			continue
 		}
-		item.ClientSecret.Wipe()
+		item.Wipe()
 		if err != nil && !errors.Is(err, keystore.ErrCorrupt) {
 			return fmt.Errorf("%w: whether the credential of profile %q is still in %q cannot be seen: %v", keystore.ErrConflict, name, b.use, err)
 		}
