@@ -117,10 +117,10 @@ func (a *app) askHidden(ctx context.Context, text, flag string) ([]byte, error) 
 		return nil, errNoTerminal(flag)
 	}
 	defer term.Restore(fd, before)
-	return onTerminal(ctx, tty, textPrompt(text), func() ([]byte, error) {
+	return onTerminal(ctx, tty, textPrompt(text), true, func() ([]byte, error) {
 		b, err := term.ReadPassword(fd)
 		switch {
-		case errors.Is(err, io.EOF), err == nil && len(b) == 0:
+		case err == nil && len(b) == 0:
 			return nil, errNothingTyped()
 		case len(b) > maxInput:
 			clear(b)
@@ -137,7 +137,7 @@ func (a *app) confirm(ctx context.Context, question, flag string) (bool, error) 
 		return false, errNoTerminal(flag)
 	}
 	defer tty.Close()
-	line, err := onTerminal(ctx, tty, question, func() ([]byte, error) {
+	line, err := onTerminal(ctx, tty, question, false, func() ([]byte, error) {
 		// A terminal hands over a line at a time.
 		b := make([]byte, 256)
 		n, err := tty.Read(b)
@@ -152,7 +152,7 @@ func (a *app) confirm(ctx context.Context, question, flag string) (bool, error) 
 
 // onTerminal prints a question and runs read, which blocks in the terminal where nothing can interrupt it: so a signal or
 // the end of ctx leaves it behind, and the program is about to end.
-func onTerminal(ctx context.Context, tty *os.File, question string, read func() ([]byte, error)) ([]byte, error) {
+func onTerminal(ctx context.Context, tty *os.File, question string, hidden bool, read func() ([]byte, error)) ([]byte, error) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(signals)
@@ -176,8 +176,8 @@ func onTerminal(ctx context.Context, tty *os.File, question string, read func() 
 	case <-ctx.Done():
 		got.err = context.Cause(ctx)
 	}
-	if !strings.HasSuffix(question, "] ") || got.err != nil {
-		io.WriteString(tty, "\n") // the person's own newline was not echoed
+	if hidden || got.err != nil {
+		io.WriteString(tty, "\n") // the person's own newline was not echoed, or did not come
 	}
 	return got.b, got.err
 }

@@ -68,8 +68,11 @@ func answered(e *protocol.Error) *failure {
 	switch e.Code {
 	case protocol.CodeInvalidParams:
 		f.code = exitUsage
-		if e.Data != nil && e.Data.MaxMinTTL > 0 {
+		switch {
+		case e.Data != nil && e.Data.MaxMinTTL > 0:
 			f.hint = hintMaxMinTTL(e.Data.MaxMinTTL)
+		case f.hint == "":
+			f.hint = errUsage("", "groat").hint
 		}
 		return f
 	case protocol.CodeMethodNotFound:

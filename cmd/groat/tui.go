@@ -302,7 +302,7 @@ func textKeystore(r *protocol.KeystoreResult) []byte {
 }
 
 func textReloaded(r *protocol.ReloadResult) []byte {
-	return fmt.Appendf(nil, "configuration read: %d profiles\n", r.Profiles)
+	return fmt.Appendf(nil, "configuration read; profiles: %d\n", r.Profiles)
 }
 
 func textWhoami(r *protocol.WhoamiResult) []byte {
