@@ -41,6 +41,9 @@ func startLogin(c *conn, params []byte) (any, error) {
 	if !config.ValidName(l.params.Profile) {
 		return nil, protocol.InvalidParams("a profile's name is made of a-z, 0-9, '.', '_' and '-', 64 at most")
 	}
+	if broken := c.d.profiles.Load().broken; broken != nil {
+		return nil, broken
+	}
 	l.ctx, l.cancel = context.WithTimeout(c.ctx, loginTime)
 	defer l.cancel()
 	if err := l.begin(); err != nil {

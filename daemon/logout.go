@@ -7,7 +7,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/broker"
-	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -18,12 +17,12 @@ func logout(c *conn, params []byte) (any, error) {
 	if err := protocol.DecodeParams(params, &q); err != nil {
 		return nil, err
 	}
-	if !config.ValidName(q.Profile) {
+	if q.Profile == "" {
 		return nil, protocol.InvalidParams("name the profile to forget")
 	}
-	p := c.d.profiles.Load().byName[q.Profile]
-	if p == nil {
-		return nil, unknownProfile(q.Profile)
+	p, err := c.d.pick(q.Profile, "")
+	if err != nil {
+		return nil, err
 	}
 	r, err := c.d.remains(p)
 	if err != nil {

@@ -80,6 +80,9 @@ const pageBytes = protocol.MaxLine - 8<<10
 // page returns what describe says of the profiles behind after, as many as a line holds, and the name behind which the next
 // page begins, or "".
 func page[T any](ps *profiles, after string, describe func(*profile) T) (list []T, next string, err error) {
+	if ps.broken != nil {
+		return nil, "", ps.broken
+	}
 	if after != "" && !config.ValidName(after) {
 		return nil, "", protocol.InvalidParams("after must be the next of the page before")
 	}
