@@ -1,0 +1,231 @@
+package helper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+// daemon answers as groatd would that knows one server.
+type daemon struct {
+	target string // what it knows; "" knows everything
+	token  protocol.TokenResult
+	err    error
+	method string
+	params any
+}
+
+func (d *daemon) Call(_ context.Context, method string, params, result any) error {
+	d.method, d.params = method, params
+	p, ok := params.(protocol.TokenParams)
+	if !ok {
+		p = params.(protocol.RejectParams).TokenParams
+	}
+	if d.err != nil {
+		return d.err
+	}
+	if d.target != "" && p.Target != d.target {
+		return protocol.NewError(protocol.UnknownProfile, "no profile lists it", "groat list")
+	}
+	*result.(*protocol.TokenResult) = d.token
+	return nil
+}
+
+var bearer = protocol.TokenResult{AccessToken: "tok-1", TokenType: "Bearer", ExpiresAt: 1790000000, Profile: "work"}
+
+func TestGitGet(t *testing.T) {
+	const basic = "username=oauth2\npassword=tok-1\npassword_expiry_utc=1790000000\n"
+	const modern = "capability[]=authtype\nauthtype=Bearer\ncredential=tok-1\nephemeral=1\npassword_expiry_utc=1790000000\n"
+	for _, tt := range []struct{ name, in, target, out string }{
+		{"git 2.39", "protocol=https\nhost=h\n", "https://h/", basic},
+		{"an empty line", "protocol=https\nhost=h\n\nhost=other\n", "https://h/", basic},
+		{"no last newline", "protocol=https\nhost=h", "https://h/", basic},
+		{
+			"git 2.47", "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=h:8443\npath=git/r.git\nwwwauth[]=Bearer realm=\"git\"\nwwwauth[]=Basic realm=\"x\"\n",
+			"https://h:8443/git/r.git", modern,
+		},
+		{"capability of something else", "capability[]=state\nprotocol=https\nhost=h\n", "https://h/", basic},
+		{"capability taken back", "capability[]=authtype\ncapability[]=\nprotocol=https\nhost=h\n", "https://h/", basic},
+		{"user name in the URL", "protocol=https\nhost=h\nusername=alice\n", "https://h/", strings.Replace(basic, "oauth2", "alice", 1)},
+		{"empty user name", "protocol=https\nhost=h\nusername=\n", "https://h/", basic},
+		{"unknown members", "protocol=https\nhost=h\nfuture=x=y\nfuture[]=1\nfuture[]=2\n", "https://h/", basic},
+		{"path that needs escaping", "protocol=https\nhost=h\npath=a b?c#d%é\n", "https://h/a%20b%3Fc%23d%25%C3%A9", basic},
+		{"loopback", "protocol=http\nhost=127.0.0.1:8080\n", "http://127.0.0.1:8080/", basic},
+		{"loopback 6", "protocol=http\nhost=[::1]:8080\n", "http://[::1]:8080/", basic},
+		{"loopback name", "protocol=http\nhost=localhost:80\n", "http://localhost:80/", basic},
+
+		{"plain http", "protocol=http\nhost=h\n", "", ""},
+		{"looks like loopback", "protocol=http\nhost=localhost.evil.example\n", "", ""},
+		{"looks like loopback too", "protocol=http\nhost=127.0.0.1.evil.example\n", "", ""},
+		{"no host", "protocol=https\n", "", ""},
+		{"no protocol", "host=h\n", "", ""},
+		{"nothing", "", "", ""},
+		{"ssh", "protocol=ssh\nhost=h\n", "", ""},
+		{"host with a path", "protocol=https\nhost=evil/@h\n", "", ""},
+		{"host with a user", "protocol=https\nhost=h@evil\n", "", ""},
+		{"host with a fragment", "protocol=https\nhost=evil#h\n", "", ""},
+		{"host with a backslash", "protocol=https\nhost=evil\\h\n", "", ""},
+		{"host in another script", "protocol=https\nhost=exаmple.com\n", "", ""},
+	} {
+		d := &daemon{target: tt.target, token: bearer}
+		var out bytes.Buffer
+		if err := Git(t.Context(), d, []string{"--of", "the-config", "get"}, strings.NewReader(tt.in), &out); err != nil || out.String() != tt.out {
+			t.Errorf("%s: %v, %q", tt.name, err, out.String())
+		}
+		if asked := d.method != ""; asked != (tt.target != "") {
+			t.Errorf("%s: the daemon was asked: %v %+v", tt.name, asked, d.params)
+		}
+	}
+}
+
+func TestGitGetSaysNothing(t *testing.T) {
+	const request = "protocol=https\nhost=h\n"
+	bad := bearer
+	bad.AccessToken = "a\nb"
+	other := bearer
+	other.TokenType = "DPoP"
+	for _, tt := range []struct {
+		name    string
+		d       *daemon
+		in      string
+		tells   bool // the person gets a line
+		request bool
+	}{
+		{"server of no profile", &daemon{target: "https://known/", token: bearer}, request, false, true},
+		{"not signed in", &daemon{err: protocol.NewError(protocol.LoginRequired, "m", "h")}, request, true, true},
+		{"denied", &daemon{err: protocol.NewError(protocol.Denied, "m", "h")}, request, true, true},
+		{"no daemon", &daemon{err: errors.New("no daemon")}, request, true, true},
+		{"bad token", &daemon{token: bad}, request, true, true},
+		{"no bearer token", &daemon{token: other}, request, true, true},
+		{"no token", &daemon{}, request, true, true},
+		{"host twice", &daemon{token: bearer}, request + "host=h\n", true, false},
+		{"protocol twice", &daemon{token: bearer}, request + "protocol=https\n", true, false},
+		{"unknown member twice", &daemon{token: bearer}, request + "x=1\nx=2\n", true, false},
+		{"carriage return", &daemon{token: bearer}, "protocol=https\nhost=h\r\n", true, false},
+		{"NUL", &daemon{token: bearer}, "protocol=https\nhost=h\x00.evil\n", true, false},
+		{"tab", &daemon{token: bearer}, request + "path=a\tb\n", true, false},
+		{"no equals sign", &daemon{token: bearer}, request + "quit\n", true, false},
+		{"no key", &daemon{token: bearer}, request + "=x\n", true, false},
+		{"too long", &daemon{token: bearer}, request + "path=" + strings.Repeat("x", maxGitRequest) + "\n", true, false},
+		{"too many lines", &daemon{token: bearer}, request + strings.Repeat("a[]=1\n", maxGitRequest/5), true, false},
+	} {
+		var out bytes.Buffer
+		err := Git(t.Context(), tt.d, []string{"get"}, strings.NewReader(tt.in), &out)
+		if out.Len() > 0 || (err != nil) != tt.tells || (tt.d.method != "") != tt.request {
+			t.Errorf("%s: %q, %v, asked %q", tt.name, out.String(), err, tt.d.method)
+		}
+	}
+}
+
+func TestGitErase(t *testing.T) {
+	var none int64
+	for _, tt := range []struct {
+		name, in string
+		want     any
+	}{
+		{
+			"password", "protocol=https\nhost=h\nusername=oauth2\npassword=tok-0\n",
+			protocol.RejectParams{TokenParams: protocol.TokenParams{Target: "https://h/", Wait: &none}, AccessToken: "tok-0"},
+		},
+		{
+			"credential", "capability[]=authtype\nauthtype=Bearer\ncredential=tok-0\nephemeral=1\nprotocol=https\nhost=h\nwwwauth[]=Bearer\nwwwauth[]=x\n",
+			protocol.RejectParams{TokenParams: protocol.TokenParams{Target: "https://h/", Wait: &none}, AccessToken: "tok-0"},
+		},
+		{"no token of ours", "protocol=https\nhost=h\npassword=pass word\n", nil},
+		{"no token", "protocol=https\nhost=h\n", nil},
+		{"no host", "protocol=https\npassword=tok-0\n", nil},
+	} {
+		for _, err := range []error{nil, protocol.NewError(protocol.UnknownProfile, "m", "h"), protocol.NewError(protocol.Temporary, "m", "h")} {
+			d := &daemon{token: bearer, err: err}
+			var out bytes.Buffer
+			if err := Git(t.Context(), d, []string{"erase"}, strings.NewReader(tt.in), &out); err != nil || out.Len() > 0 {
+				t.Errorf("%s: %v, %q", tt.name, err, &out)
+			}
+			if !cmp.Equal(d.params, tt.want) || tt.want != nil && d.method != protocol.MethodReject {
+				t.Errorf("%s: %s %+v", tt.name, d.method, d.params)
+			}
+		}
+	}
+}
+
+// What a later git may ask is nobody's error, and nothing is read for it: the pipe may stay open.
+func TestGitOtherOperations(t *testing.T) {
+	for _, args := range [][]string{nil, {"capability"}, {"get", "later"}, {""}, {"GET"}} {
+		var out bytes.Buffer
+		d := &daemon{token: bearer}
+		if err := Git(t.Context(), d, args, iotest.ErrReader(errors.New("stdin was read")), &out); err != nil || out.Len() > 0 || d.method != "" {
+			t.Errorf("%q: %v, %q, %s", args, err, &out, d.method)
+		}
+	}
+	d := &daemon{token: bearer}
+	in := strings.NewReader("protocol=https\nhost=h\nusername=u\npassword=tok-1\n")
+	if err := Git(t.Context(), d, []string{"store"}, in, io.Discard); err != nil || in.Len() > 0 || d.method != "" {
+		t.Errorf("store: %v, %d bytes unread, %s", err, in.Len(), d.method)
+	}
+}
+
+func TestGitStdinStaysOpen(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	go w.Write([]byte("protocol=https\nhost=h\n\n"))
+	var out bytes.Buffer
+	if err := Git(t.Context(), &daemon{token: bearer}, []string{"get"}, r, &out); err != nil || out.Len() == 0 {
+		t.Errorf("after an empty line: %v, %q", err, &out)
+	}
+	// Without one the deadline ends it.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Git(ctx, &daemon{token: bearer}, []string{"get"}, r, io.Discard); !errors.Is(err, errGitSlow) {
+		t.Errorf("after the deadline: %v", err)
+	}
+	if err := Git(t.Context(), &daemon{}, []string{"get"}, iotest.ErrReader(io.ErrClosedPipe), io.Discard); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("broken stdin: %v", err)
+	}
+}
+
+// Whatever git is made to say, the URL names the host that git said and no other, and the answer has only lines of ours.
+func FuzzGitGet(f *testing.F) {
+	f.Add([]byte("protocol=https\nhost=h\n"))
+	f.Add([]byte("capability[]=authtype\nprotocol=https\nhost=h:1\npath=a/b\nusername=u\n"))
+	f.Add([]byte("protocol=http\nhost=localhost\n\n"))
+	f.Add([]byte("protocol=https\nhost=a@b\nhost=c\r\n\x00"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		d := &daemon{token: bearer}
+		var out bytes.Buffer
+		err := Git(t.Context(), d, []string{"get"}, bytes.NewReader(in), &out)
+		if err != nil && out.Len() > 0 {
+			t.Fatalf("an error and an answer: %v, %q", err, &out)
+		}
+		if out.Len() == 0 {
+			return
+		}
+		target := d.params.(protocol.TokenParams).Target
+		scheme, rest, _ := strings.Cut(target, "://")
+		host, path, ok := strings.Cut(rest, "/")
+		if !ok || scheme != "https" && scheme != "http" || strings.ContainsAny(host, "@?#\\ ") || strings.ContainsAny(path, "?#\\ \n") {
+			t.Fatalf("the target is %q", target)
+		}
+		if !bytes.Contains(in, []byte("host="+host)) || !bytes.Contains(in, []byte("protocol="+scheme)) {
+			t.Fatalf("%q is about %q", in, target)
+		}
+		for line := range strings.Lines(out.String()) {
+			key, _, ok := strings.Cut(line, "=")
+			switch key {
+			case "capability[]", "authtype", "credential", "ephemeral", "username", "password", "password_expiry_utc":
+			default:
+				ok = false
+			}
+			if !ok || !strings.HasSuffix(line, "\n") {
+				t.Fatalf("%q is answered with %q", in, out.String())
+			}
+		}
+	})
+}
