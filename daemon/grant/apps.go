@@ -123,11 +123,13 @@ func readSecret(raw json.RawMessage) keystore.Secret {
 const maxCredential = 1 << 10
 
 // isVSCHAR reads RFC 6749 A.1 and A.2, but neither nothing nor without end.
-func isVSCHAR(b []byte) bool {
+func isVSCHAR(b []byte) bool { return printableASCII(b) && len(b) > 0 && len(b) <= maxCredential }
+
+func printableASCII(b []byte) bool {
 	for _, c := range b {
 		if c < ' ' || c > '~' {
 			return false
 		}
 	}
-	return len(b) > 0 && len(b) <= maxCredential
+	return true
 }

@@ -21,30 +21,47 @@ const assertionLife = 2 * time.Minute
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 §2.2
 
-// authenticate adds the client's credentials to a request at the token endpoint; at is the server's time.
+// authenticate adds the client's credentials to a request; at is the server's time.
 func (s Server) authenticate(c *call, item keystore.Item, at time.Time) error {
-	secret := item.ClientSecret.Reveal()
-	c.carried = append(c.carried, item.ClientSecret, keystore.SecretString(url.QueryEscape(secret)))
-	switch s.ClientAuth {
+	return s.present(s.ClientAuth, c, item, at)
+}
+
+// present is authenticate by a given method.
+func (s Server) present(by Method, c *call, item keystore.Item, at time.Time) error {
+	switch by {
+	case None:
+		c.body = c.body.add("client_id", item.ClientID)
 	case ClientSecretBasic:
-		credentials, err := s.basic(item.ClientID, secret)
+		credentials, err := s.basic(item.ClientID, c.reveal(item.ClientSecret))
 		if err != nil {
 			return err
 		}
 		c.authorization = "Basic " + credentials
 		c.carried = append(c.carried, keystore.SecretString(credentials))
 	case ClientSecretPost:
-		c.body = c.body.add("client_id", item.ClientID).add("client_secret", secret)
-	case ClientSecretJWT:
-		assertion, err := sign(s.assertion(item.ClientID, at), item.ClientSecret)
+		c.body = c.body.add("client_id", item.ClientID).add("client_secret", c.reveal(item.ClientSecret))
+	case ClientSecretJWT, PrivateKeyJWT:
+		c.carried = append(c.carried, item.ClientSecret)
+		sign, err := s.signer(by, item)
+		if err != nil {
+			return err
+		}
+		assertion, err := sign.sign(s.assertion(item.ClientID, c.url, at))
 		if err != nil {
 			return err
 		}
 		// No client_id and no Authorization beside it: the assertion's sub says who it is (RFC 7523 §3).
 		c.body = c.body.add("client_assertion_type", assertionType).add("client_assertion", assertion)
 		c.carried = append(c.carried, keystore.SecretString(assertion))
+	case TLSClientAuth:
+		certificate, err := clientCertificate(item)
+		if err != nil {
+			return err
+		}
+		c.certificate = certificate
+		c.body = c.body.add("client_id", item.ClientID) // RFC 8705 §2
 	default:
-		return fmt.Errorf("client authentication %q is not supported", s.ClientAuth)
+		return fmt.Errorf("client authentication %q is not supported", by)
 	}
 	return nil
 }
@@ -64,36 +81,102 @@ func basicCredentials(user, password string) string {
 	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
 }
 
-// claims are those of a client assertion (RFC 7523 §3) in the order of the providers' own library; neither kid nor nbf.
+// claims are those of an assertion (RFC 7523 §3) in the order of the providers' own library.
 type claims struct {
-	Issuer   string `json:"iss"`
-	Subject  string `json:"sub"`
-	Audience string `json:"aud"` // one string, never a list
-	Expires  int64  `json:"exp"`
-	Issued   int64  `json:"iat"`
-	ID       string `json:"jti"`
+	Issuer    string `json:"iss"`
+	Subject   string `json:"sub,omitempty"`
+	Audience  string `json:"aud"` // one string, never a list
+	Expires   int64  `json:"exp"`
+	Issued    int64  `json:"iat"`
+	ID        string `json:"jti"`
+	NotBefore int64  `json:"nbf,omitempty"`
+	Scope     string `json:"scope,omitempty"`
 }
 
-func (s Server) assertion(clientID string, at time.Time) claims {
-	audience := s.AssertionAudience
-	if audience == "" {
-		audience = s.TokenEndpoint
+// assertion returns the claims of a client's assertion for the endpoint that is called.
+func (s Server) assertion(clientID, called string, at time.Time) claims {
+	c := claims{Issuer: clientID, Subject: clientID, Audience: s.audience(called), Issued: at.Unix(), ID: newID()}
+	life := s.AssertionLife
+	if life == 0 {
+		life = assertionLife
 	}
-	return claims{clientID, clientID, audience, at.Add(assertionLife).Unix(), at.Unix(), newID()}
+	c.Expires = at.Add(life).Unix()
+	if s.AssertionNotBefore {
+		c.NotBefore = c.Issued
+	}
+	return c
 }
 
-// sign returns the compact form with HS256. The key is the secret's text as it stands: it looks like base64, but is not
-// decoded. The header is written here because [jwt.Token] keeps it in a map and would put alg first.
-func sign(c claims, secret keystore.Secret) (string, error) {
+func (s Server) audience(called string) string {
+	switch s.AssertionAudience {
+	case AudienceCalled:
+		return called
+	case AudienceIssuer:
+		return s.Issuer
+	}
+	return s.TokenEndpoint
+}
+
+// signer makes the compact form of claims (RFC 7515 §7.1).
+type signer struct {
+	alg, kid string
+	method   jwt.SigningMethod
+	key      any // what the method wants
+}
+
+// signer returns what signs a client's assertions.
+func (s Server) signer(by Method, item keystore.Item) (signer, error) {
+	if by == PrivateKeyJWT {
+		return keySigner(item, s.AssertionAlgs)
+	}
+	alg := item.KeyAlg
+	if alg == "" {
+		alg = "HS256"
+	}
+	method, ok := jwt.GetSigningMethod(alg).(*jwt.SigningMethodHMAC)
+	if !ok {
+		return signer{}, fmt.Errorf("%s cannot sign with %s", by, shown(alg))
+	}
+	return signer{alg, item.KeyID, method, item.ClientSecret}, nil
+}
+
+// keySigner returns what signs with an item's private key.
+func keySigner(item keystore.Item, listed []string) (signer, error) {
+	key, err := parseKey(item.PrivateKey, item.PrivateKeyPassword)
+	if err != nil {
+		return signer{}, err
+	}
+	alg, err := chooseAlg(algsOf(key), item.KeyAlg, listed)
+	if err != nil {
+		return signer{}, err
+	}
+	return signer{alg, item.KeyID, jwt.GetSigningMethod(alg), key}, nil
+}
+
+// sign returns the compact form. The header is written here because [jwt.Token] keeps it in a map and would put alg first.
+func (s signer) sign(c claims) (string, error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return "", err
 	}
+	header := `{"typ":"JWT","alg":"` + s.alg + `"}`
+	if s.kid != "" {
+		kid, err := json.Marshal(s.kid)
+		if err != nil {
+			return "", err
+		}
+		header = header[:len(header)-1] + `,"kid":` + string(kid) + `}`
+	}
 	enc := base64.RawURLEncoding
-	input := enc.EncodeToString([]byte(`{"typ":"JWT","alg":"HS256"}`)) + "." + enc.EncodeToString(payload)
-	key := secret.AppendTo(make([]byte, 0, secret.Len()))
-	defer clear(key)
-	signature, err := jwt.SigningMethodHS256.Sign(input, key)
+	input := enc.EncodeToString([]byte(header)) + "." + enc.EncodeToString(payload)
+	key := s.key
+	if secret, ok := key.(keystore.Secret); ok {
+		// The secret's text as it stands: it looks like base64, but is not decoded.
+		text := secret.AppendTo(make([]byte, 0, secret.Len()))
+		defer clear(text)
+		key = text
+	}
+	signature, err := s.method.Sign(input, key)
 	if err != nil {
 		return "", err
 	}

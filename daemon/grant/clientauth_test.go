@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/groat-dev/groat/keystore"
@@ -25,10 +26,10 @@ func TestAssertionIsTheProvidersOwn(t *testing.T) {
 		"JodHRwczovL2F1dGguc3BhdGlhZmkuY29tL2FwaS92MS9hdXRoL2p3dC90b2tlbiIsImV4cCI6MTcwMDAwMzYwMCwiaWF0IjoxNzAwMDAwMDAwLCJqdGkiOiJBMWIyQzNk" +
 		"NEU1ZjZHN2g4STlqMEsxbDJNM240TzVwNlE3cjgifQ" +
 		".3U5CHA1Cjfgo8goZ1SIhY3me0CmQDuIEkjWMqA6NAyU"
-	got, err := sign(claims{
+	got, err := signer{"HS256", "", jwt.SigningMethodHS256, keystore.SecretString(dummySecret)}.sign(claims{
 		Issuer: dummyID, Subject: dummyID, Audience: "https://auth.spatiafi.com/api/v1/auth/jwt/token",
 		Expires: 1700003600, Issued: 1700000000, ID: "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8",
-	}, keystore.SecretString(dummySecret))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,19 +97,23 @@ func TestAuthenticateByAssertion(t *testing.T) {
 	if v, err := url.ParseQuery(string(first.body)); err != nil || len(v) != 3 {
 		t.Errorf("form %v, %v", v, err)
 	}
-	c := s.assertion(dummyID, at)
+	const called = "https://auth.example.com/revoke"
+	c := s.assertion(dummyID, called, at)
 	if c.Audience != s.TokenEndpoint || c.Expires != c.Issued+120 || !regexp.MustCompile(`^[A-Za-z0-9]{36}$`).MatchString(c.ID) {
 		t.Errorf("claims %+v", c)
 	}
-	s.AssertionAudience = "https://auth.example.com"
-	if c := s.assertion(dummyID, at); c.Audience != "https://auth.example.com" {
-		t.Errorf("aud %s", c.Audience)
+	s.Issuer, s.AssertionLife, s.AssertionNotBefore = "https://auth.example.com", 5*time.Minute, true
+	for rule, want := range map[Audience]string{AudienceToken: s.TokenEndpoint, AudienceCalled: called, AudienceIssuer: s.Issuer} {
+		s.AssertionAudience = rule
+		if c := s.assertion(dummyID, called, at); c.Audience != want || c.NotBefore != at.Unix() || c.Expires != at.Unix()+300 {
+			t.Errorf("%q: %+v", rule, c)
+		}
 	}
 }
 
 func TestAuthenticateRefuses(t *testing.T) {
 	item := keystore.Item{ClientID: "a:b", ClientSecret: keystore.SecretString(dummySecret)}
-	for _, s := range []Server{{ClientAuth: "private_key_jwt"}, {}, {ClientAuth: ClientSecretBasic, PlainBasic: true}} {
+	for _, s := range []Server{{ClientAuth: "magic"}, {ClientAuth: PrivateKeyJWT}, {ClientAuth: TLSClientAuth}, {}, {ClientAuth: ClientSecretBasic, PlainBasic: true}} {
 		if err := s.authenticate(&call{}, item, time.Now()); err == nil || strings.Contains(err.Error(), dummySecret) {
 			t.Errorf("%s: %v", s.ClientAuth, err)
 		}

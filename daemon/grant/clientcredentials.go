@@ -2,37 +2,9 @@ package grant
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/http"
-	"strings"
-	"sync/atomic"
-	"time"
 
-	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/keystore"
 )
-
-// Endpoint is one authorization server as one profile uses it, with what is learned about it: the state of its clock.
-// It is safe for concurrent use, and it does not hold back: how often to ask is the caller's business.
-type Endpoint struct {
-	server   Server
-	client   *http.Client
-	now      clock.Func
-	clock    atomic.Pointer[serverTime]
-	requests atomic.Int64
-}
-
-// NewEndpoint returns an endpoint that sends nothing yet; client is one of [NewHTTPClient].
-func NewEndpoint(server Server, client *http.Client, now clock.Func) *Endpoint {
-	return &Endpoint{server: server, client: client, now: now}
-}
-
-// Server returns what the endpoint was made for.
-func (e *Endpoint) Server() Server { return e.server }
-
-// Requests counts the requests for tokens that left this machine.
-func (e *Endpoint) Requests() int64 { return e.requests.Load() }
 
 // ClientCredentials obtains a token by RFC 6749 §4.4 with one POST; a second one follows only when the server refuses an
 // assertion and its answer shows that our clock was wrong. It takes at most 15 s for each, whatever ctx allows. A request
@@ -41,114 +13,11 @@ func (e *Endpoint) Requests() int64 { return e.requests.Load() }
 // The error is an [*Error], or wraps [ErrEndpointChanged]: then nothing was sent, because the item belongs to another
 // server than this one.
 func (e *Endpoint) ClientCredentials(ctx context.Context, item keystore.Item, req Request) (Token, error) {
-	if err := e.belongs(item); err != nil {
-		return Token{}, err
-	}
-	token, used, err := e.clientCredentials(ctx, item, req)
-	if e.server.ClientAuth == ClientSecretJWT && aboutTheAssertion(err) && e.clockMoved(used) {
-		token, _, err = e.clientCredentials(ctx, item, req)
-	}
-	return token, err
-}
-
-// belongs holds an item against the server: whoever edits the configuration must not carry the secret elsewhere.
-func (e *Endpoint) belongs(item keystore.Item) error {
-	switch {
-	case item.TokenEndpoint != e.server.TokenEndpoint:
-		return fmt.Errorf("%w: its token endpoint is %s, not %s", ErrEndpointChanged, shown(item.TokenEndpoint), shown(e.server.TokenEndpoint))
-	case item.Issuer != e.server.Issuer:
-		return fmt.Errorf("%w: its issuer is %s, not %s", ErrEndpointChanged, shown(item.Issuer), shown(e.server.Issuer))
-	case item.ClientAuth != "" && item.ClientAuth != string(e.server.ClientAuth):
-		// An assertion never shows the secret; an edit must not turn it into something that does.
-		return fmt.Errorf("%w: its client authentication is %s, not %s", ErrEndpointChanged, shown(item.ClientAuth), shown(string(e.server.ClientAuth)))
-	}
-	return nil
-}
-
-func shown(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return clean(s, nil, maxDescription)
-}
-
-// clientCredentials sends one request; used is the moment at which it was sent, with the time that an assertion carried.
-func (e *Endpoint) clientCredentials(ctx context.Context, item keystore.Item, req Request) (token Token, used usedTime, err error) {
-	c := call{method: http.MethodPost, url: e.server.TokenEndpoint, body: form{}.add("grant_type", "client_credentials")}
-	now := e.now()
-	used = usedTime{at: now, server: e.time(now)}
-	if err := e.server.authenticate(&c, item, used.server); err != nil {
-		return Token{}, used, &Error{Class: Misconfigured, Where: host(c.url), Reason: "cannot be sent the credential: " + err.Error()}
-	}
-	c.body = c.body.add("scope", strings.Join(req.Scope, " ")).add("audience", req.Audience)
-	token, err = e.token(ctx, c, ClientCredential, req.Scope)
-	return token, used, err
-}
-
-// token sends a request for a token and reads the answer.
-func (e *Endpoint) token(ctx context.Context, c call, proof Presented, asked []string) (Token, error) {
-	a, sent := e.exchange(ctx, c)
-	defer clear(a.Body)
-	if a.Sent {
-		e.requests.Add(1)
-	}
-	if verdict := Classify(a, proof); verdict.Class != OK {
-		return Token{}, verdict.at(c.url)
-	}
-	token, err := parseToken(a, sent, asked, e.server.WiderScope)
-	if failed, ok := errors.AsType[*Error](err); ok {
-		return Token{}, failed.at(c.url)
-	}
-	return token, err
-}
-
-func (e *Error) at(url string) *Error {
-	e.Where = host(url)
-	return e
-}
-
-// exchange sends c and learns the server's time from the answer.
-func (e *Endpoint) exchange(ctx context.Context, c call) (Answer, clock.Instant) {
-	a, sent, received := exchange(ctx, e.client, e.now, c)
-	if date := a.date(); !date.IsZero() {
-		e.clock.Store(&serverTime{date, received})
-	}
-	return a, sent
-}
-
-// serverTime is a server's clock, read once. It is carried forward by boot time, so that it stays right when somebody
-// sets this machine's clock.
-type serverTime struct {
-	date time.Time
-	at   clock.Instant
-}
-
-// time returns the server's time: by its last Date, which is late by at most the time of an exchange, and by this machine's
-// clock before there was one.
-func (e *Endpoint) time(now clock.Instant) time.Time {
-	if s := e.clock.Load(); s != nil {
-		return s.date.Add(now.Sub(s.at))
-	}
-	return now.Wall
-}
-
-// usedTime is what was taken for the server's time at an instant.
-type usedTime struct {
-	at     clock.Instant
-	server time.Time
-}
-
-// wrongClock is by how much a clock must have been wrong to explain that an assertion was refused; servers allow for less.
-const wrongClock = 30 * time.Second
-
-// clockMoved reports whether the server's time turned out to be another than an assertion said.
-func (e *Endpoint) clockMoved(used usedTime) bool {
-	return e.time(used.at).Sub(used.server).Abs() > wrongClock
-}
-
-// aboutTheAssertion reports whether a refusal may have to do with the assertion's times. RFC 7523 §3.2 says
-// invalid_client; libraries made for assertions as grants say invalid_grant.
-func aboutTheAssertion(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && (e.Class == InvalidClient || e.Code == "invalid_grant")
+	s, err := e.ask(ctx, question{
+		item: item, by: e.server.ClientAuth, proof: ClientCredential,
+		first: form{}.add("grant_type", "client_credentials"), last: req.form(), scope: req.Scope,
+		again: aboutTheAssertion,
+	})
+	s.Refresh.Wipe() // RFC 6749 §4.4.3: there should be none
+	return s.Token, err
 }

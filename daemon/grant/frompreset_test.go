@@ -50,7 +50,7 @@ func TestFromPresetRefuses(t *testing.T) {
 			t.Errorf("%s: %+v", in, s)
 		}
 	}
-	p.ClientAuth = "tls_client_auth"
+	p.ClientAuth = "magic"
 	if _, err := grant.FromPreset(p, ""); err == nil {
 		t.Error("an unknown method")
 	}

@@ -13,39 +13,6 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Method is a token_endpoint_auth_method (RFC 7591 §2, OpenID Connect Core §9).
-type Method string
-
-// The methods this version can use.
-const (
-	ClientSecretBasic Method = "client_secret_basic"
-	ClientSecretPost  Method = "client_secret_post"
-	ClientSecretJWT   Method = "client_secret_jwt"
-)
-
-// Methods returns the methods this version can use, in the order in which they are offered to people.
-func Methods() []Method { return []Method{ClientSecretBasic, ClientSecretPost, ClientSecretJWT} }
-
-// Server is one authorization server as one profile uses it. It holds no secret.
-type Server struct {
-	// Issuer is the issuer identifier, compared byte by byte (RFC 8414 §3.3), or the server's origin where it has none.
-	Issuer string
-	// TokenEndpoint is the exact URL of the token endpoint: https, or http on a loopback address.
-	TokenEndpoint string
-	// ClientAuth is how the client authenticates there.
-	ClientAuth Method
-	// PlainBasic leaves id and secret unencoded in HTTP Basic, against RFC 6749 §2.3.1, where a provider's own clients do.
-	PlainBasic bool
-	// AssertionAudience is the aud of a client assertion; empty means the token endpoint (RFC 7523 §3).
-	AssertionAudience string
-	// WiderScope accepts a token that may do more than was asked, where a server always adds its own default scopes.
-	WiderScope bool
-	// Userinfo is where GET with the access token tells who the person is; empty where the server has none.
-	Userinfo string
-	// Apps is how a person's password becomes client credentials; nil where the server has no such thing.
-	Apps *AppCredentials
-}
-
 // AppCredentials is what SpatiaFi and Climate Engine call "App Credentials": a client that a signed-in person creates
 // for a program. It is permanent: neither provider documents a way to list or delete one.
 type AppCredentials struct {
@@ -79,7 +46,7 @@ type Request struct {
 // Token is one access token. It is immutable.
 type Token struct {
 	Access keystore.Secret
-	// Type is "Bearer", in this case whatever the server wrote.
+	// Type is "Bearer", in this case whatever the server wrote; empty for an API key.
 	Type string
 	// Scope is what the server granted; what was asked where it does not say (RFC 6749 §5.1).
 	Scope string
@@ -89,10 +56,21 @@ type Token struct {
 	Lifetime time.Duration
 	// LifetimeAssumed is set where the server said nothing and Lifetime is a guess.
 	LifetimeAssumed bool
+	// Static is set for an API key, which does not expire: Lifetime says only when to read it anew.
+	Static bool
 }
 
 // Remaining returns how long the token is still good at now.
 func (t Token) Remaining(now clock.Instant) time.Duration { return t.Lifetime - now.Sub(t.Sent) }
+
+// Session is what a sign-in brings: a first token, and what the next ones can be had with.
+type Session struct {
+	Token Token
+	// Refresh is the refresh token (RFC 6749 §1.5); zero where the server gave none, and then the session ends with the token.
+	Refresh keystore.Secret
+
+	idToken string // read, checked and forgotten by whoever asked for it
+}
 
 // Class is what an answer, or its absence, means for the credential.
 type Class int
@@ -115,6 +93,8 @@ const (
 	Refused
 	// Misconfigured: this request will never succeed (a scope, a grant type, a redirect).
 	Misconfigured
+	// Pending: a person has not answered yet (RFC 8628 §3.5).
+	Pending
 )
 
 // Definitive reports whether repeating the same request is pointless until the person or the configuration changes.

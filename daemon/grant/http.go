@@ -70,10 +70,36 @@ func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 // call is one request that is about to be sent.
 type call struct {
 	method, url   string
-	body          form   // nil sends none
-	authorization string // empty sends none
+	body          form             // nil sends none
+	json          bool             // body is a JSON object instead
+	authorization string           // empty sends none
+	certificate   *tls.Certificate // the client's own; nil shows none
 	// carried is what must not come back in an error's description.
 	carried []keystore.Secret
+}
+
+// reveal returns a secret that the request is about to carry, and remembers it in both forms in which it may come back.
+func (c *call) reveal(s keystore.Secret) string {
+	text := s.Reveal()
+	c.carried = append(c.carried, s, keystore.SecretString(url.QueryEscape(text)))
+	return text
+}
+
+// presenting returns a client like this one that shows a certificate where a server asks for one.
+func presenting(client *http.Client, certificate *tls.Certificate) *http.Client {
+	transport, ok := client.Transport.(*http.Transport)
+	if !ok {
+		return client
+	}
+	transport = transport.Clone()
+	if transport.TLSClientConfig == nil {
+		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	// Not Certificates: from those net/http chooses by the authorities that a server lists, and may show none.
+	transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
+	with := *client
+	with.Transport = transport
+	return &with
 }
 
 // Answer is what came back for one request, or why nothing did.
@@ -104,6 +130,9 @@ func exchange(ctx context.Context, client *http.Client, now clock.Func, c call) 
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 
 	a.Carried = c.carried
+	if c.certificate != nil {
+		client = presenting(client, c.certificate)
+	}
 	req, err := newRequest(ctx, c)
 	sent = now()
 	if err == nil {
@@ -130,7 +159,10 @@ func newRequest(ctx context.Context, c call) (*http.Request, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("User-Agent", "groat")
-	if c.body != nil {
+	switch {
+	case c.json:
+		req.Header.Set("Content-Type", "application/json")
+	case c.body != nil:
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	if c.authorization != "" {

@@ -68,6 +68,24 @@ func accessToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
 	return keystore.NewSecret(b), ""
 }
 
+// refreshToken reads RFC 6749 §5.1's optional member. None, null and an empty string mean that the old one stays. Anything
+// else that is not printable ASCII of a sane length makes the whole answer unusable: it was meant to be the next one.
+func refreshToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
+	if missing(raw) {
+		return keystore.Secret{}, ""
+	}
+	b, err := strict.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	switch {
+	case err != nil:
+		return keystore.Secret{}, "holds a refresh token that is no string"
+	case len(b) > maxToken:
+		return keystore.Secret{}, "holds a refresh token that is too long"
+	case len(b) > 0 && !printableASCII(b):
+		return keystore.Secret{}, "holds a refresh token with characters that RFC 6749 does not allow"
+	}
+	return keystore.NewSecret(b), ""
+}
+
 // isB64token reads RFC 6750 §2.1: 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".
 func isB64token(b []byte) bool {
 	n := len(b)

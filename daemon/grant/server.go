@@ -1,0 +1,242 @@
+package grant
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// Method is a token_endpoint_auth_method (RFC 7591 §2, OpenID Connect Core §9, RFC 8705 §2).
+type Method string
+
+// The methods this version can use.
+const (
+	ClientSecretBasic Method = "client_secret_basic"
+	ClientSecretPost  Method = "client_secret_post"
+	ClientSecretJWT   Method = "client_secret_jwt"
+	PrivateKeyJWT     Method = "private_key_jwt"
+	TLSClientAuth     Method = "tls_client_auth"
+	// None is a public client: its id alone.
+	None Method = "none"
+)
+
+// Methods returns the methods this version can use, in the order in which they are offered to people.
+func Methods() []Method {
+	return []Method{ClientSecretBasic, ClientSecretPost, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, None}
+}
+
+// reveals reports whether whoever is asked learns the client's secret.
+func (m Method) reveals() bool { return m == ClientSecretBasic || m == ClientSecretPost }
+
+// signs reports whether the client proves itself by an assertion, which has times in it.
+func (m Method) signs() bool { return m == ClientSecretJWT || m == PrivateKeyJWT }
+
+// Audience is what an assertion's aud says (RFC 7523 §3); providers disagree.
+type Audience string
+
+const (
+	// AudienceToken, the default: the token endpoint, whichever endpoint is called.
+	AudienceToken Audience = ""
+	// AudienceCalled: the endpoint that is called (Planet).
+	AudienceCalled Audience = "called"
+	// AudienceIssuer: the issuer identifier.
+	AudienceIssuer Audience = "issuer"
+)
+
+// Server is one authorization server as one profile uses it. It holds no secret.
+type Server struct {
+	// Issuer is the issuer identifier, compared byte by byte (RFC 8414 §3.3), or the server's origin where it has none.
+	Issuer string
+	// TokenEndpoint is the exact URL of the token endpoint: https, or http on a loopback address. It is empty where there are
+	// only static keys.
+	TokenEndpoint string
+	// ClientAuth is how the client authenticates there.
+	ClientAuth Method
+	// RefreshAuth is how it does for refreshing and revoking, where that differs (Planet's machine clients); else empty.
+	RefreshAuth Method
+	// PlainBasic leaves id and secret unencoded in HTTP Basic, against RFC 6749 §2.3.1, where a provider's own clients do.
+	PlainBasic bool
+	// AssertionAudience, AssertionLife (0: two minutes) and AssertionNotBefore (nbf, as iat) shape an assertion.
+	AssertionAudience  Audience
+	AssertionLife      time.Duration
+	AssertionNotBefore bool
+	// AssertionAlgs are those that the server lists; the first that fits the key is used. Empty where it lists none.
+	AssertionAlgs []string
+	// ScopeInAssertion is Google's form of RFC 7523 §2.1: the scope is a claim, and sub is left out unless somebody is spoken for.
+	ScopeInAssertion bool
+	// WiderScope accepts a token that may do more than was asked, where a server always adds its own default scopes.
+	WiderScope bool
+
+	// Grants are the ways to sign in, the default first; empty where nothing is known.
+	Grants []Kind
+	// ClientID is the public client that the provider's own programs use; empty where a person needs one of their own.
+	ClientID string
+	// Scope and Audience are asked for where a caller does not say.
+	Scope    []string
+	Audience string
+	// SessionScope is added where a session is wanted ("offline_access", OpenID Connect Core §11).
+	SessionScope []string
+
+	// DeviceEndpoint is RFC 8628's, AuthorizeEndpoint RFC 6749 §3.1's, PAREndpoint RFC 9126's, RevocationEndpoint RFC 7009's;
+	// each is empty where the server has none.
+	DeviceEndpoint     string
+	AuthorizeEndpoint  string
+	PAREndpoint        string
+	RevocationEndpoint string
+	// RequirePAR: the server takes authorization requests only through PAREndpoint.
+	RequirePAR bool
+	// IssInRedirect: the server's redirects name it, so that one without is refused (RFC 9207 §2.4).
+	IssInRedirect bool
+	// AuthorizeParams are further parameters of an authorization request (Google's access_type).
+	AuthorizeParams map[string]string
+	// Redirect is the loopback redirect URI that the client was registered with; empty: 127.0.0.1, any port, /callback.
+	Redirect string
+	// RevokeJSON is Auth0's form of revocation: a JSON object, without a hint.
+	RevokeJSON bool
+
+	// Userinfo is where GET with the access token tells who the person is; empty where the server has none.
+	Userinfo string
+	// Apps is how a person's password becomes client credentials; nil where the server has no such thing.
+	Apps *AppCredentials
+	// KeyLogin takes a person's email and password and answers with an API key; empty where there is no such thing.
+	KeyLogin string
+	// Header is how a token or key is sent to the API; nil: "Authorization: Bearer T".
+	Header *Header
+}
+
+// Header is the header that an API reads its credential from: Name: Prefix, a space, the credential. Without a Prefix the
+// credential stands alone.
+type Header struct{ Name, Prefix string }
+
+// HeaderFor returns the name and value of the header that carries a token to an API. The value is a secret.
+func (s Server) HeaderFor(t Token) (name, value string) {
+	switch {
+	case s.Header == nil:
+		return "Authorization", "Bearer " + t.Access.Reveal()
+	case s.Header.Prefix == "":
+		return s.Header.Name, t.Access.Reveal()
+	}
+	return s.Header.Name, s.Header.Prefix + " " + t.Access.Reveal()
+}
+
+// NewItem returns what every credential for this server begins with: the client, and where it may be sent.
+func (s Server) NewItem(clientID string, kind Kind) keystore.Item {
+	i := keystore.Item{
+		Issuer: s.Issuer, TokenEndpoint: s.TokenEndpoint, ClientAuth: string(s.ClientAuth), ClientID: clientID,
+		RevocationEndpoint: s.RevocationEndpoint,
+	}
+	if kind = kind.Stored(); kind != ByClientCredentials { // as items were stored before there were others
+		i.Grant = string(kind)
+	}
+	return i
+}
+
+// Default completes a request with what this server's tokens are asked with by default. A session's scope is completed even
+// where a caller names one: without it a sign-in would end with its first token.
+func (s Server) Default(req Request, session bool) Request {
+	scope := req.Scope
+	if len(scope) == 0 {
+		scope = s.Scope
+	}
+	if session {
+		scope = slices.Concat(scope, s.SessionScope)
+	}
+	scope = slices.Clone(scope)
+	slices.Sort(scope)
+	req.Scope = slices.Compact(scope)
+	if req.Audience == "" {
+		req.Audience = s.Audience
+	}
+	return req
+}
+
+// later returns how the client authenticates once it is signed in.
+func (s Server) later() Method {
+	if s.RefreshAuth != "" {
+		return s.RefreshAuth
+	}
+	return s.ClientAuth
+}
+
+func (s Server) offers(k Kind) bool { return slices.Contains(s.Grants, k) }
+
+// onlyKeys reports whether nothing is ever asked of a token endpoint.
+func (s Server) onlyKeys() bool {
+	return len(s.Grants) > 0 && !slices.ContainsFunc(s.Grants, func(k Kind) bool { return !k.StaticKey() })
+}
+
+// Check says why the server cannot be used: an address that [CheckURL] refuses, or something that is not supported.
+func (s Server) Check() error {
+	for _, u := range s.addresses() {
+		if err := CheckURL(u.url, u.what); err != nil {
+			return err
+		}
+	}
+	keys := s.onlyKeys()
+	switch {
+	case !slices.Contains(Methods(), s.ClientAuth) && (!keys || s.ClientAuth != ""):
+		return fmt.Errorf("client authentication %q is not one of %s", s.ClientAuth, Methods())
+	case s.RefreshAuth != "" && !slices.Contains(Methods(), s.RefreshAuth):
+		return fmt.Errorf("client authentication %q is not one of %s", s.RefreshAuth, Methods())
+	case s.Apps != nil && s.Apps.FirstToken != BasicGET && s.Apps.FirstToken != PasswordGrant:
+		return fmt.Errorf("first token %q is not one of %s, %s", s.Apps.FirstToken, BasicGET, PasswordGrant)
+	case s.AssertionAudience != AudienceToken && s.AssertionAudience != AudienceCalled && s.AssertionAudience != AudienceIssuer:
+		return fmt.Errorf("assertion audience %q is not one of %s, %s", s.AssertionAudience, AudienceCalled, AudienceIssuer)
+	case s.RequirePAR && s.PAREndpoint == "":
+		return fmt.Errorf("the server wants pushed authorization requests, but names no endpoint for them")
+	}
+	for _, k := range s.Grants {
+		if !slices.Contains(Kinds(), k) {
+			return fmt.Errorf("grant %q is not one of %s", k, Kinds())
+		}
+	}
+	return s.Header.check()
+}
+
+// check makes sure that the header is one: a token as a name (RFC 9110 §5.1), printable ASCII before the credential.
+func (h *Header) check() error {
+	if h == nil {
+		return nil
+	}
+	for _, c := range []byte(h.Name) {
+		if c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return fmt.Errorf("header %q is not made of letters, digits and '-'", h.Name)
+		}
+	}
+	for _, c := range []byte(h.Prefix) {
+		if c <= ' ' || c > '~' {
+			return fmt.Errorf("header prefix %q is not one word of printable ASCII", h.Prefix)
+		}
+	}
+	if h.Name == "" {
+		return fmt.Errorf("a header needs a name")
+	}
+	return nil
+}
+
+type address struct{ url, what string }
+
+func (s Server) addresses() []address {
+	all := []address{{s.Issuer, "the issuer"}}
+	if s.TokenEndpoint != "" || !s.onlyKeys() {
+		all = append(all, address{s.TokenEndpoint, "the token endpoint"})
+	}
+	for _, a := range []address{
+		{s.DeviceEndpoint, "the device authorization endpoint"},
+		{s.AuthorizeEndpoint, "the authorization endpoint"},
+		{s.PAREndpoint, "the endpoint for pushed authorization requests"},
+		{s.RevocationEndpoint, "the revocation endpoint"},
+		{s.Userinfo, "the userinfo endpoint"},
+		{s.KeyLogin, "the endpoint for an API key"},
+	} {
+		if a.url != "" {
+			all = append(all, a)
+		}
+	}
+	if s.Apps != nil {
+		all = append(all, address{s.Apps.FirstTokenEndpoint, "the endpoint for the first token"}, address{s.Apps.ClientsEndpoint, "the endpoint for App Credentials"})
+	}
+	return all
+}
