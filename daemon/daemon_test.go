@@ -39,7 +39,7 @@ const (
 	password = "dummy-password"
 )
 
-func newHouse(t *testing.T, o sandbox.Options) *house {
+func newHouse(t testing.TB, o sandbox.Options) *house {
 	t.Helper()
 	o.Users = append(o.Users, sandbox.User{Name: person, Password: password})
 	server := sandbox.New(o)
@@ -76,7 +76,7 @@ func newHouse(t *testing.T, o sandbox.Options) *house {
 	return h
 }
 
-func (h *house) client(t *testing.T) *protocol.Client {
+func (h *house) client(t testing.TB) *protocol.Client {
 	t.Helper()
 	c, err := protocol.Dial(t.Context(), h.socket)
 	if err != nil {
@@ -87,7 +87,7 @@ func (h *house) client(t *testing.T) *protocol.Client {
 }
 
 // login signs a profile in at the sandbox with SpatiaFi's ways.
-func (h *house) login(t *testing.T, name string, change func(*protocol.LoginParams)) (protocol.LoginResult, error) {
+func (h *house) login(t testing.TB, name string, change func(*protocol.LoginParams)) (protocol.LoginResult, error) {
 	t.Helper()
 	params := protocol.LoginParams{Profile: name, Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
 	if change != nil {

@@ -17,6 +17,7 @@ import (
 const (
 	maxScope    = 2 << 10
 	maxAudience = 1 << 10
+	maxTarget   = 4 << 10
 )
 
 // query is a token request, understood.
@@ -59,6 +60,9 @@ func (d *Daemon) queryOf(p protocol.TokenParams) (query, *profile, error) {
 	}
 	if len(p.Audience) > maxAudience || !printable(p.Audience, 0) {
 		return q, nil, protocol.InvalidParams("audience must be printable ASCII without spaces, 1024 bytes at most")
+	}
+	if len(p.Target) > maxTarget {
+		return q, nil, protocol.InvalidParams("target must be a URL of 4096 bytes at most")
 	}
 	prof, err := d.pick(p.Profile, p.Target)
 	if err != nil {
