@@ -44,8 +44,10 @@ func (s *Server) authenticate(r *request, form url.Values, rules authRules) (*cl
 		return s.authenticateJWT(r, form, rules)
 	case secret:
 		c := s.clientByID(form.Get("client_id"))
-		if c == nil || !sameSecret(c.Secret, form.Get("client_secret")) || !s.mayUse(c, ClientSecretPost) {
-			return nil, invalidClient("client authentication failed")
+		if c == nil || c.Secret == "" || !sameSecret(c.Secret, form.Get("client_secret")) || !s.mayUse(c, ClientSecretPost) {
+			e := invalidClient("client authentication failed")
+			e.known = c != nil
+			return nil, e
 		}
 		return c, nil
 	}
@@ -59,7 +61,7 @@ func (s *Server) mayUse(c *client, method string) bool {
 
 // authenticateBasic is RFC 6749 §2.3.1.
 func (s *Server) authenticateBasic(r *request, form url.Values, rules authRules) (*client, *oauthError) {
-	refused := &oauthError{"invalid_client", "client authentication failed", true}
+	refused := &oauthError{code: "invalid_client", description: "client authentication failed", challenge: true}
 	id, secret, err := basicCredentials(r.header)
 	if err != nil {
 		return nil, refused
@@ -77,12 +79,35 @@ func (s *Server) authenticateBasic(r *request, form url.Values, rules authRules)
 	}
 	c := s.clientByID(id)
 	if c == nil || c.Secret == "" || !sameSecret(c.Secret, secret) || !s.mayUse(c, ClientSecretBasic) {
+		refused.known = c != nil
 		return nil, refused
 	}
 	return c, nil
 }
 
-// authenticateJWT is RFC 7523 §2.2 and §3, with an HMAC of the client's secret (OpenID Connect Core §9).
+// clientOf returns the client that asks: the one that authenticates, or the public one that the form names (RFC 6749
+// §3.2.1).
+func (s *Server) clientOf(m *realm, r *request, form url.Values) (*client, *oauthError) {
+	c, e := s.authenticate(r, form, s.rules(m, r.path))
+	if c != nil || e != nil {
+		return c, e
+	}
+	c = s.clientByID(form.Get("client_id")) // RFC 8705 §2: required for TLS too
+	switch {
+	case c == nil:
+		return nil, invalidClient("client authentication is required")
+	case c.Method == TLSClientAuth, c.Method == SelfSignedTLSClient:
+		return c, s.authenticateTLS(r, c)
+	case !c.public():
+		return nil, invalidClient("client authentication is required")
+	case !s.mayUse(c, None):
+		return nil, invalidClient("public clients are not accepted")
+	}
+	return c, nil
+}
+
+// authenticateJWT is RFC 7523 §2.2 and §3, with an HMAC of the client's secret or a signature by its key (OpenID Connect
+// Core §9).
 func (s *Server) authenticateJWT(r *request, form url.Values, rules authRules) (*client, *oauthError) {
 	if form.Get("client_assertion_type") != assertionType { // §2.2
 		return nil, invalidClient("client_assertion_type")
@@ -99,7 +124,7 @@ func (s *Server) authenticateJWT(r *request, form url.Values, rules authRules) (
 		return nil, invalidClient("client_id is not that of the assertion")
 	}
 	c := s.clientByID(id)
-	if c == nil || !s.mayUse(c, ClientSecretJWT) || !j.verifyHMAC(c.Secret) { // §3 item 9: signed or MACed by the issuer
+	if c == nil || !s.signedBy(c, j) { // §3 item 9: signed or MACed by the issuer
 		return nil, invalidClient("client authentication failed")
 	}
 	// §3 item 3: aud identifies this server. One only: an assertion for two servers could be replayed at the other.
@@ -114,6 +139,17 @@ func (s *Server) authenticateJWT(r *request, form url.Values, rules authRules) (
 		return nil, invalidClient("the assertion has no jti or was used before")
 	}
 	return c, nil
+}
+
+// signedBy reports whether the client signed the assertion, in a way that it may use.
+func (s *Server) signedBy(c *client, j *jwt) bool {
+	if c.Alg != "" && c.Alg != j.alg() {
+		return false
+	}
+	if hashes[j.alg()] != nil {
+		return s.mayUse(c, ClientSecretJWT) && j.verifyHMAC(c.Secret)
+	}
+	return s.mayUse(c, PrivateKeyJWT) && c.verifies(j)
 }
 
 // checkDates is RFC 7523 §3 items 4 to 6; it returns exp.
@@ -163,8 +199,8 @@ func (s *Server) firstUse(iss, jti string, exp, now time.Time) bool {
 
 var errNoCredentials = errors.New("no such credentials in the Authorization header")
 
-// authorization returns what follows the scheme; the scheme's case does not matter (RFC 9110 §11.1).
-func authorization(h http.Header, scheme string) (string, error) {
+// schemeCredentials returns what follows the scheme; the scheme's case does not matter (RFC 9110 §11.1).
+func schemeCredentials(h http.Header, scheme string) (string, error) {
 	values := h.Values("Authorization")
 	if len(values) != 1 { // a list of them has no meaning (RFC 9110 §11.6.2)
 		return "", errNoCredentials
@@ -178,7 +214,7 @@ func authorization(h http.Header, scheme string) (string, error) {
 
 // basicCredentials is RFC 7617 §2: the first colon parts name and password, neither holds control characters.
 func basicCredentials(h http.Header) (name, password string, err error) {
-	encoded, err := authorization(h, "Basic")
+	encoded, err := schemeCredentials(h, "Basic")
 	if err != nil {
 		return "", "", err
 	}

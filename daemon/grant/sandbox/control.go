@@ -15,12 +15,17 @@ import (
 // control answers the paths that drive the server from a shell or another language, for callers on loopback only:
 //
 //	GET  /sandbox/log                      every request; ?path=P&wait=N first waits, at most 50 s, for N of them
+//	GET  /sandbox/devices                  the user codes that wait for a person
+//	GET  /sandbox/refresh                  how often each refresh token was presented, by SHA-256
+//	GET  /sandbox/ca                       the certificate of the server's authority, PEM
 //	POST /sandbox/fault   path=P …         appends a fault; the fields are those of faultFromForm
 //	POST /sandbox/clear                    forgets all faults
 //	POST /sandbox/revoke  token=T          revokes an access token
 //	POST /sandbox/client  id=I …           disabled=true|false, secret=S
-//	POST /sandbox/user    name=U …         blocked=true|false
-//	POST /sandbox/set     …                lifetime=10s, latency=300ms, skew=1h
+//	POST /sandbox/user    name=U …         blocked=true|false, signed_out=true
+//	POST /sandbox/device  code=C           allow=true|false; without code: the only one that waits
+//	POST /sandbox/key     value=K          revokes an API key
+//	POST /sandbox/set     …                lifetime=10s, latency=300ms, skew=1h; the others are in settings.go
 //
 // They are not in the log and know no faults.
 func (s *Server) control(w http.ResponseWriter, hr *http.Request) {
@@ -31,8 +36,7 @@ func (s *Server) control(w http.ResponseWriter, hr *http.Request) {
 		return
 	}
 	hr.Body = http.MaxBytesReader(w, hr.Body, maxBody)
-	if hr.URL.Path == "/sandbox/log" && hr.Method == http.MethodGet {
-		s.controlLog(w, hr)
+	if hr.Method == http.MethodGet && s.look(w, hr) {
 		return
 	}
 	if hr.Method != http.MethodPost {
@@ -48,6 +52,28 @@ func (s *Server) control(w http.ResponseWriter, hr *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// look answers the control paths that change nothing.
+func (s *Server) look(w http.ResponseWriter, hr *http.Request) bool {
+	var v any
+	switch hr.URL.Path {
+	case "/sandbox/log":
+		s.controlLog(w, hr)
+		return true
+	case "/sandbox/ca":
+		w.Write(s.CA())
+		return true
+	case "/sandbox/devices":
+		v = s.Devices()
+	case "/sandbox/refresh":
+		v = s.RefreshUses()
+	default:
+		return false
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v)
+	return true
 }
 
 func (s *Server) controlLog(w http.ResponseWriter, hr *http.Request) {
@@ -91,25 +117,24 @@ func (s *Server) turn(knob string, form url.Values) error {
 			s.SetClientSecret(form.Get("id"), form.Get("secret"))
 		}
 	case "user":
-		s.BlockUser(form.Get("name"), form.Get("blocked") == "true")
+		if form.Has("blocked") {
+			s.BlockUser(form.Get("name"), form.Get("blocked") == "true")
+		}
+		if form.Get("signed_out") == "true" {
+			s.EndSessions(form.Get("name"))
+		}
+	case "device":
+		code := form.Get("code")
+		if waiting := s.Devices(); code == "" && len(waiting) == 1 {
+			code = waiting[0]
+		}
+		return s.decideDevice(code, form.Get("allow") != "false")
+	case "key":
+		s.RevokeAPIKey(form.Get("value"))
 	case "set":
 		return s.set(form)
 	default:
 		return fmt.Errorf("unknown control path %q", knob)
-	}
-	return nil
-}
-
-func (s *Server) set(form url.Values) error {
-	knobs := map[string]func(time.Duration){
-		"lifetime": s.SetTokenLifetime, "latency": s.SetLatency, "skew": s.SetSkew,
-	}
-	for name := range form {
-		d, err := time.ParseDuration(form.Get(name))
-		if err != nil || knobs[name] == nil || name == "lifetime" && (d < minLifetime || d%time.Second != 0) {
-			return fmt.Errorf("%s: not a setting, or not a duration it can have", name)
-		}
-		knobs[name](d)
 	}
 	return nil
 }

@@ -38,7 +38,8 @@ type Fault struct {
 	Body string
 	// RetryAt adds a Retry-After with an HTTP date this long from now by the server's clock (RFC 9110 §10.2.3).
 	RetryAt time.Duration
-	// Set changes members of a JSON answer; a nil value removes one. Use json.RawMessage for odd numbers.
+	// Set changes members of a JSON answer, or the parameters in a redirect's URL; a nil value removes one. Use
+	// json.RawMessage for odd numbers.
 	Set map[string]any
 
 	// Truncate ends the connection after this many bytes of a body whose Content-Length promises all of it; 0 does not.

@@ -208,11 +208,11 @@ func TestLogHoldsNoSecret(t *testing.T) {
 	log := s.Log()
 	want := []Entry{
 		{Method: "GET", Path: SpatiafiBasicPath, Auth: "basic", Status: 200},
-		{Method: "POST", Path: SpatiafiTokenPath, GrantType: "client_credentials", Auth: ClientSecretJWT, ClientID: clientID, Assertion: digest("the-jti"), Status: 200},
+		{Method: "POST", Path: SpatiafiTokenPath, GrantType: "client_credentials", Auth: ClientSecretJWT, ClientID: clientID, Assertion: Digest("the-jti"), Status: 200},
 		{Method: "POST", Path: SpatiafiTokenPath, GrantType: "password", Status: 200},
 		{Method: "POST", Path: "/token", GrantType: "client_credentials", Auth: ClientSecretPost, ClientID: clientID, Scope: "read", Status: 200},
-		{Method: "GET", Path: apiPath, Auth: "bearer", Token: digest(token), Status: 200},
-		{Method: "POST", Path: SpatiafiTokenPath, GrantType: "client_credentials", Auth: "several", ClientID: clientID, Assertion: digest("the-jti"), Status: 400},
+		{Method: "GET", Path: apiPath, Auth: "bearer", Token: Digest(token), Status: 200},
+		{Method: "POST", Path: SpatiafiTokenPath, GrantType: "client_credentials", Auth: "several", ClientID: clientID, Assertion: Digest("the-jti"), Status: 400},
 	}
 	if len(log) != len(want) {
 		t.Fatalf("%d entries", len(log))

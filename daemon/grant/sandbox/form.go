@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"mime"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 type oauthError struct {
 	code, description string
 	challenge         bool // the client used the Authorization header, so the answer names the scheme
+	known             bool // with invalid_client: only its secret is wrong
 }
 
 func (e *oauthError) answer() answer {
@@ -22,6 +24,9 @@ func (e *oauthError) answer() answer {
 		if e.challenge { // §5.2: MUST include WWW-Authenticate with the scheme that the client used
 			headers = append(headers, "WWW-Authenticate", `Basic realm="sandbox"`)
 		}
+	}
+	if e == errFull {
+		status = http.StatusServiceUnavailable
 	}
 	return jsonAnswer(status, map[string]string{"error": e.code, "error_description": e.description}, headers...)
 }
@@ -49,12 +54,49 @@ func readForm(r *request) (url.Values, *oauthError) {
 	return form, nil
 }
 
+// readParameters reads a form, or a JSON object of strings as Auth0 takes it, without judging them.
+func readParameters(r *request) (url.Values, *oauthError) {
+	media, _, _ := mime.ParseMediaType(r.header.Get("Content-Type"))
+	if media != "application/json" {
+		return readForm(r)
+	}
+	members, err := object(r.body)
+	if err != nil {
+		return nil, invalidRequest("the body is no JSON object")
+	}
+	form := url.Values{}
+	for name, raw := range members {
+		var v string
+		if json.Unmarshal(raw, &v) != nil || string(raw) == "null" {
+			return nil, invalidRequest("a member is not a string")
+		}
+		form.Set(name, v)
+	}
+	return form, nil
+}
+
+// parameters reads what the realm's endpoints for programs accept.
+func (m *realm) parameters(r *request) (url.Values, *oauthError) {
+	if media, _, _ := mime.ParseMediaType(r.header.Get("Content-Type")); m.takesJSON && media == "application/json" {
+		form, e := readParameters(r)
+		if e != nil {
+			return nil, e
+		}
+		return judge(r, form)
+	}
+	return tokenForm(r)
+}
+
 // tokenForm reads a form by the rules that hold for every request to a token endpoint.
 func tokenForm(r *request) (url.Values, *oauthError) {
 	form, e := readForm(r)
 	if e != nil {
 		return nil, e
 	}
+	return judge(r, form)
+}
+
+func judge(r *request, form url.Values) (url.Values, *oauthError) {
 	if r.query != "" { // RFC 6749 §2.3.1: credentials MUST NOT be in the request URI; nothing else belongs there
 		return nil, invalidRequest("parameters belong into the body")
 	}

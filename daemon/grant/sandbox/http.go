@@ -1,11 +1,13 @@
 package sandbox
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +19,7 @@ type request struct {
 	header              http.Header
 	body                []byte
 	now                 time.Time
+	certificates        []*x509.Certificate // of the client, over TLS; not yet believed
 }
 
 // answer is what a dialect says; it is written, or spoilt by a fault, in one place.
@@ -24,6 +27,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	sent   func() // is called when the answer leaves; may be nil
 }
 
 // jsonAnswer marshals v; keys and values are the name and the value of one header each.
@@ -32,7 +36,7 @@ func jsonAnswer(status int, v any, headers ...string) answer {
 	if err != nil {
 		panic(err) // every v is made of strings and numbers here
 	}
-	a := answer{status, http.Header{"Content-Type": {"application/json"}}, body}
+	a := answer{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
 	for i := 0; i+1 < len(headers); i += 2 {
 		a.header.Set(headers[i], headers[i+1])
 	}
@@ -46,7 +50,7 @@ func detail(status int, text string, headers ...string) answer {
 
 // handle asks one dialect after the other.
 func (s *Server) handle(r *request) answer {
-	for _, dialect := range []func(*request) (answer, bool){s.generic, s.spatiafi} {
+	for _, dialect := range []func(*request) (answer, bool){s.realm, s.spatiafi, s.planet, s.earthscope} {
 		if a, ok := dialect(r); ok {
 			return a
 		}
@@ -56,7 +60,7 @@ func (s *Server) handle(r *request) answer {
 
 // isTokenEndpoint says where Options.Latency applies.
 func (s *Server) isTokenEndpoint(path string) bool {
-	return path == SpatiafiTokenPath || path == SpatiafiBasicPath || path == s.opts.IssuerPath+genericToken
+	return path == SpatiafiTokenPath || path == SpatiafiBasicPath || path == PlanetLoginPath || s.routes[path].token
 }
 
 // ServeHTTP implements [http.Handler].
@@ -67,6 +71,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	}
 	f, scripted := s.nextFault(hr.URL.Path)
 	r := &request{method: hr.Method, path: hr.URL.Path, query: hr.URL.RawQuery, header: hr.Header, now: s.now()}
+	if hr.TLS != nil {
+		r.certificates = hr.TLS.PeerCertificates
+	}
 	if f.Cut == CutBeforeBody {
 		s.log.add(Entry{Time: r.now, Method: r.method, Path: r.path, Fault: true})
 		reset(w)
@@ -108,8 +115,11 @@ func (s *Server) wait(hr *http.Request, r *request, more time.Duration) bool {
 	return s.pause(hr.Context(), d+more)
 }
 
-// header fills in an answer's header; Date is the server's clock, so that a skew shows.
+// header says that the answer leaves now and fills in its header; Date is the server's clock, so that a skew shows.
 func (s *Server) header(w http.ResponseWriter, a answer) {
+	if a.sent != nil {
+		a.sent()
+	}
 	maps.Copy(w.Header(), a.header)
 	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 }
@@ -124,25 +134,16 @@ func (s *Server) write(w http.ResponseWriter, a answer) {
 // describe takes from a request what the log may hold. It judges nothing and believes nothing.
 func describe(r *request) Entry {
 	e := Entry{Time: r.now, Method: r.method, Path: clip(r.path)}
-	form, _ := readForm(r)
+	form, _ := readParameters(r)
 	e.GrantType, e.Scope, e.Audience = clip(form.Get("grant_type")), clip(form.Get("scope")), clip(form.Get("audience"))
-	var ways []string
-	if id, _, err := basicCredentials(r.header); err == nil {
-		ways, e.ClientID = append(ways, ClientSecretBasic), clip(id)
+	if token := form.Get("refresh_token"); token != "" {
+		e.Refresh = Digest(token)
 	}
-	if token, err := bearerToken(r.header); err == nil {
-		ways, e.Token = append(ways, "bearer"), digest(token)
-	}
-	if id := form.Get("client_id"); id != "" {
-		e.ClientID = clip(id)
-	}
-	if form.Has("client_secret") {
-		ways = append(ways, ClientSecretPost)
-	}
-	if a := form.Get("client_assertion"); a != "" {
-		ways = append(ways, ClientSecretJWT)
-		if j, err := parseJWT(a); err == nil {
-			e.ClientID, e.Assertion = clip(j.text("sub")), digest(j.text("jti"))
+	ways := e.credentials(r, form)
+	if e.ClientID != "" && len(ways) == 0 && r.method == http.MethodPost {
+		ways = []string{None}
+		if len(r.certificates) > 0 {
+			ways = []string{TLSClientAuth}
 		}
 	}
 	switch {
@@ -154,6 +155,36 @@ func describe(r *request) Entry {
 		e.Auth = ways[0]
 	}
 	return e
+}
+
+// credentials notes whose the request says it is, and returns the ways in which it tries to prove that.
+func (e *Entry) credentials(r *request, form url.Values) (ways []string) {
+	if id, _, err := basicCredentials(r.header); err == nil {
+		ways, e.ClientID = append(ways, ClientSecretBasic), clip(id)
+	}
+	if token, err := bearerToken(r.header); err == nil {
+		ways, e.Token = append(ways, "bearer"), Digest(token)
+	}
+	if id := form.Get("client_id"); id != "" {
+		e.ClientID = clip(id)
+	}
+	if form.Has("client_secret") {
+		ways = append(ways, ClientSecretPost)
+	}
+	if j, err := parseJWT(form.Get("assertion")); err == nil {
+		e.ClientID, e.Assertion = clip(j.text("iss")), Digest(j.text("jti"))
+	}
+	if a := form.Get("client_assertion"); a != "" {
+		way := ClientSecretJWT
+		if j, err := parseJWT(a); err == nil {
+			e.ClientID, e.Assertion = clip(j.text("sub")), Digest(j.text("jti"))
+			if hashes[j.alg()] == nil {
+				way = PrivateKeyJWT
+			}
+		}
+		ways = append(ways, way)
+	}
+	return ways
 }
 
 // clip bounds what a stranger can put into the log.

@@ -3,15 +3,12 @@ package sandbox
 import (
 	"bytes"
 	"crypto"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"hash"
 	"math"
 	"strings"
 	"time"
@@ -118,27 +115,6 @@ func (j *jwt) date(name string) (t time.Time, present bool, err error) {
 		return time.Time{}, true, errJWT
 	}
 	return time.UnixMilli(int64(v * 1000)), true, nil
-}
-
-// hashes are the HMAC algorithms of RFC 7518 §3.2. There is no "none" here, and no way to get at one.
-var hashes = map[string]func() hash.Hash{"HS256": sha256.New, "HS384": sha512.New384, "HS512": sha512.New}
-
-// verifyHMAC checks the signature with the secret's text as the key, as it is.
-// RFC 7518 §3.2 wants a key as long as the hash; SpatiaFi's 43 characters are not enough for HS384, so it is not asked for.
-func (j *jwt) verifyHMAC(secret string) bool {
-	newHash := hashes[j.alg()]
-	if newHash == nil || secret == "" {
-		return false
-	}
-	m := hmac.New(newHash, []byte(secret))
-	m.Write([]byte(j.signed))
-	return hmac.Equal(m.Sum(nil), j.signature)
-}
-
-// verifyRSA checks an RS256 signature (RFC 7518 §3.3).
-func (j *jwt) verifyRSA(key *rsa.PublicKey) bool {
-	sum := sha256.Sum256([]byte(j.signed))
-	return j.alg() == "RS256" && rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], j.signature) == nil
 }
 
 // signRSA makes an RS256 token of a header and claims.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -18,9 +19,11 @@ type User struct {
 	Password string
 	// ID is the user_id; empty means a new UUID.
 	ID string
+	// APIKey is the person's Planet API key; empty means a new one, see [Server.APIKey].
+	APIKey string
 }
 
-// Client is a registered OAuth client with a secret.
+// Client is a registered OAuth client. Without Secret, Key, TLSSubject and Thumbprint it is a public one (RFC 6749 §2.1).
 type Client struct {
 	ID     string
 	Secret string
@@ -28,6 +31,35 @@ type Client struct {
 	Method string
 	// Owner is the Name of the user whom its tokens name; empty means the user who was added first.
 	Owner string
+
+	// RedirectURIs are compared byte by byte, but for the port of one on 127.0.0.1 or [::1] (RFC 8252 §7.3).
+	RedirectURIs []string
+	// ExactPort compares that port too, as servers do that know nothing of RFC 8252.
+	ExactPort bool
+	// Grants are the grant types it may use; empty means all.
+	Grants []string
+
+	// Key verifies what the client signs: a *rsa.PublicKey, *ecdsa.PublicKey (P-256) or ed25519.PublicKey.
+	Key crypto.PublicKey
+	// Alg is the only algorithm it may sign with (token_endpoint_auth_signing_alg); empty means any that fits its secret or
+	// key.
+	Alg string
+	// KeyID is the kid that its assertions must name; empty means that kid is not looked at.
+	KeyID string
+	// TLSSubject is the subject of its certificate for tls_client_auth (RFC 8705 §2.1.2), as pkix.Name.String writes it.
+	TLSSubject string
+	// Thumbprint is the x5t#S256 of its certificate for self_signed_tls_client_auth (§2.2): [Thumbprint] computes it.
+	Thumbprint string
+}
+
+// public reports whether the client has nothing to authenticate with.
+func (c *Client) public() bool {
+	return c.Method == None || c.Secret == "" && c.Key == nil && c.TLSSubject == "" && c.Thumbprint == ""
+}
+
+// application reports whether the client is a program for many people, and not one person's own.
+func (c *Client) application() bool {
+	return c.public() || len(c.RedirectURIs) > 0 || slices.Contains(c.Grants, grantDevice)
 }
 
 type account struct {
@@ -46,6 +78,9 @@ func (s *Server) AddUser(u User) {
 	if u.ID == "" {
 		u.ID = newUUID()
 	}
+	if u.APIKey == "" {
+		u.APIKey = "PLAK" + newSecret()[:32]
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.users[u.Name] = &account{User: u}
@@ -54,7 +89,8 @@ func (s *Server) AddUser(u User) {
 	}
 }
 
-// BlockUser makes sign-ins of the person fail, and users/me and tokens for the person's clients too, or ends that.
+// BlockUser makes sign-ins and refreshes of the person fail, and users/me and tokens for the person's own clients too, or
+// ends that.
 func (s *Server) BlockUser(name string, blocked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,7 +150,7 @@ func (s *Server) Clients() []string {
 func (s *Server) Revoke(accessToken string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.revoked[digest(accessToken)] = true
+	s.revoked[Digest(accessToken)] = true
 }
 
 // SetTokenLifetime changes the life of tokens issued from now on. It panics on less than 3 s.
@@ -156,6 +192,9 @@ func (s *Server) clientByID(id string) *client {
 	if c == nil || c.disabled {
 		return nil
 	}
+	if c.application() {
+		return c
+	}
 	for _, u := range s.users {
 		if u.ID == c.userID && u.blocked {
 			return nil
@@ -172,7 +211,7 @@ func (s *Server) signIn(name, password string) *User {
 	if u == nil || u.blocked || !sameSecret(u.Password, password) {
 		return nil
 	}
-	return &User{Name: u.Name, ID: u.ID}
+	return &User{Name: u.Name, ID: u.ID, APIKey: u.APIKey}
 }
 
 // userByID returns an active person, or nil.
@@ -181,7 +220,7 @@ func (s *Server) userByID(id string) *User {
 	defer s.mu.Unlock()
 	for _, u := range s.users {
 		if u.ID == id && !u.blocked {
-			return &User{Name: u.Name, ID: u.ID}
+			return &User{Name: u.Name, ID: u.ID, APIKey: u.APIKey}
 		}
 	}
 	return nil
@@ -193,8 +232,8 @@ func sameSecret(a, b string) bool {
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// digest is how a token or a jti appears in maps and in the log.
-func digest(v string) string {
+// Digest is how a token or a jti appears in the log and in counters: its SHA-256, in hexadecimal.
+func Digest(v string) string {
 	sum := sha256.Sum256([]byte(v))
 	return hex.EncodeToString(sum[:])
 }

@@ -26,6 +26,8 @@ type Entry struct {
 	// Assertion is the SHA-256 of the jti of the client assertion, Token that of the access token that was presented.
 	Assertion string `json:"assertion,omitempty"`
 	Token     string `json:"token,omitempty"`
+	// Refresh is the SHA-256 of the refresh token that was presented, as [Digest] writes it.
+	Refresh string `json:"refresh,omitempty"`
 	// Status is that of the answer; 0 where none was sent (yet).
 	Status int `json:"status"`
 	// Fault is set where a scripted fault took part.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ func (s *Server) misbehave(w http.ResponseWriter, hr *http.Request, r *request, 
 		panic(http.ErrAbortHandler)
 	case f.Cut == CutAfterBody:
 	case f.whole():
-		a = answer{f.Status, http.Header{"Content-Type": {"application/json"}}, []byte(f.Body)}
+		a = answer{status: f.Status, header: http.Header{"Content-Type": {"application/json"}}, body: []byte(f.Body)}
 		if a.status == 0 {
 			a.status = http.StatusOK
 		}
@@ -60,6 +61,7 @@ func (s *Server) spoil(ctx context.Context, w http.ResponseWriter, f Fault, a an
 		a.header.Set("Retry-After", s.now().Add(f.RetryAt).UTC().Format(http.TimeFormat))
 	}
 	a.body = setMembers(a.body, f.Set)
+	setQuery(a.header, f.Set)
 	s.header(w, a)
 	filler := strings.Repeat("x", 1000)
 	for i := range min(f.HeaderBytes, maxHeaderBytes) / 1000 {
@@ -100,6 +102,23 @@ func setMembers(body []byte, set map[string]any) []byte {
 		panic(err) // the test's own value
 	}
 	return changed
+}
+
+// setQuery changes the parameters in the URL of a redirect: what an authorization endpoint says to a client.
+func setQuery(h http.Header, set map[string]any) {
+	u, err := url.Parse(h.Get("Location"))
+	if err != nil || h.Get("Location") == "" || len(set) == 0 {
+		return
+	}
+	q := u.Query()
+	for name, v := range set {
+		q.Del(name)
+		if text, ok := v.(string); ok {
+			q.Set(name, text)
+		}
+	}
+	u.RawQuery = q.Encode()
+	h.Set("Location", u.String())
 }
 
 // trickle writes the body at the fault's rate and breaks off where it says.

@@ -1,13 +1,16 @@
-// Package sandbox is an authorization server for tests and for the demo: it behaves like SpatiaFi's and Climate Engine's,
-// and like a plain RFC 6749 server with client credentials, and it can be told to misbehave.
+// Package sandbox is an authorization server for tests and for the demo: it behaves like those of SpatiaFi and Climate
+// Engine, of EarthScope and Planet (Auth0, Keycloak, Planet's old login), of Google, and like a plain server that follows
+// the RFCs with every grant; and it can be told to misbehave.
 //
 // Its invariant: it shares no code with the client side. Every check is written from the specification that is named
 // beside it, and it is stricter than most real servers where a specification lets a server be (duplicate parameters, two
 // ways of client authentication, a replayed assertion), so that a client that passes here has little to fear elsewhere.
-// It is not a server for anybody's secrets: it listens on loopback only, keeps everything in memory and has no TLS.
+// It is not a server for anybody's secrets: it listens on loopback only and keeps everything in memory.
 //
-// One file per dialect (spatiafi.go, generic.go); what they share is here, in http.go (requests and answers), fault.go
-// (misbehaviour), log.go (what was asked), jwt.go and clientauth.go (RFC 7519, RFC 6749 §2.3).
+// One file per dialect (spatiafi.go, generic.go, auth0.go, keycloak.go, google.go, planet.go, earthscope.go) and one per
+// grant (code.go, refresh.go, device.go, exchange.go, jwtbearer.go, password.go). What the dialects share is in realm.go,
+// and below it in http.go (requests and answers), fault.go (misbehaviour), log.go (what was asked), jwt.go and
+// clientauth.go (RFC 7519, RFC 6749 §2.3).
 package sandbox
 
 import (
@@ -25,40 +28,6 @@ import (
 	"time"
 )
 
-// Options say what kind of server [New] makes. The zero Options are SpatiaFi's numbers and nobody who may sign in.
-type Options struct {
-	// URL is the server's origin as clients see it, which tokens and assertions name: "https://auth.example". Empty means
-	// the listener's own, once [Server.Start] or [Server.StartPipe] was called.
-	URL string
-	// API is the second member of SpatiaFi's aud claim: the API host by its formal name, which is not the host that is
-	// called. Empty means "https://api.sandbox.invalid".
-	API string
-	// TokenLifetime is exp - iat of access tokens in whole seconds, at least 3 s; 0 means 900 s.
-	TokenLifetime time.Duration
-	// Latency is waited before each answer of a token endpoint; the token in it is older by as much.
-	Latency time.Duration
-	// Clock is the server's idea of the time, also in its Date header; nil means time.Now.
-	Clock func() time.Time
-	// ClientAuth are the client authentication methods that the server accepts (RFC 7591 §2 names); empty means all three.
-	ClientAuth []string
-	// IssuerPath is the path of the generic server's issuer identifier: "" or like "/tenant/one".
-	IssuerPath string
-	// Scopes are those the generic server knows; empty means any.
-	Scopes []string
-	// Users may sign in, Clients may ask for tokens, from the start.
-	Users   []User
-	Clients []Client
-	// Control opens the control paths (/sandbox/…, see control.go) to callers on loopback.
-	Control bool
-}
-
-// The client authentication methods of RFC 7591 §2 and OpenID Connect Core §9 that the sandbox understands.
-const (
-	ClientSecretBasic = "client_secret_basic"
-	ClientSecretPost  = "client_secret_post"
-	ClientSecretJWT   = "client_secret_jwt"
-)
-
 const (
 	defaultLifetime = 900 * time.Second
 	minLifetime     = 3 * time.Second
@@ -69,9 +38,13 @@ const (
 // Server is the authorization server and the protected API behind it. It is an [http.Handler], so that it also runs under
 // httptest (set Options.URL, or call SetURL). It is safe for concurrent use. Inside a synctest bubble, call New there.
 type Server struct {
-	opts Options
-	key  *rsa.PrivateKey
-	log  *requestLog
+	opts   Options
+	key    *rsa.PrivateKey
+	log    *requestLog
+	realms []*realm
+	routes map[string]route // :: path → what is there
+	sess   *sessions        // has its own lock; s.mu may be taken under it, not the other way round
+	tls    func() *authority
 
 	ctx    context.Context // ends with Close: every wait of the server hangs on it
 	cancel context.CancelFunc
@@ -79,7 +52,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	url       string
-	lifetime  time.Duration
+	lifetime  time.Duration // 0: each dialect's own
 	latency   time.Duration
 	skew      time.Duration
 	firstUser string
@@ -88,6 +61,7 @@ type Server struct {
 	revoked   map[string]bool      // :: digest of an access token → revoked
 	seen      map[string]time.Time // :: iss and jti of an assertion → when it may be forgotten
 	faults    map[string][]Fault   // :: path → what to do next
+	keys      map[string]bool      // :: digest of an API key → revoked
 	servers   []*http.Server
 	addr      string // of the listener that was opened last
 }
@@ -103,9 +77,6 @@ var sharedKey = sync.OnceValue(func() *rsa.PrivateKey {
 
 // New returns a server that listens nowhere yet. It panics on options that make no sense.
 func New(o Options) *Server {
-	if o.TokenLifetime == 0 {
-		o.TokenLifetime = defaultLifetime
-	}
 	if o.API == "" {
 		o.API = "https://api.sandbox.invalid"
 	}
@@ -113,17 +84,24 @@ func New(o Options) *Server {
 		o.Clock = time.Now
 	}
 	if len(o.ClientAuth) == 0 {
-		o.ClientAuth = []string{ClientSecretBasic, ClientSecretPost, ClientSecretJWT}
+		o.ClientAuth = allMethods
 	}
 	if o.IssuerPath != "" && (!strings.HasPrefix(o.IssuerPath, "/") || strings.HasSuffix(o.IssuerPath, "/")) {
 		panic("sandbox: an issuer path begins with a slash and does not end with one")
 	}
+	if o.IssuerPath != "" && o.Dialect != Generic {
+		panic("sandbox: only the generic server has an issuer path")
+	}
 	s := &Server{
 		opts: o, key: sharedKey(), log: newRequestLog(), url: strings.TrimSuffix(o.URL, "/"), latency: o.Latency,
 		users: map[string]*account{}, clients: map[string]*client{}, revoked: map[string]bool{},
-		seen: map[string]time.Time{}, faults: map[string][]Fault{},
+		seen: map[string]time.Time{}, faults: map[string][]Fault{}, keys: map[string]bool{},
+		sess: newSessions(o), tls: sync.OnceValue(newAuthority),
 	}
-	s.SetTokenLifetime(o.TokenLifetime)
+	if o.TokenLifetime != 0 {
+		s.SetTokenLifetime(o.TokenLifetime)
+	}
+	s.mount(o)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	for _, u := range o.Users {
 		s.AddUser(u)
@@ -136,19 +114,27 @@ func New(o Options) *Server {
 
 // Start listens on a loopback address until Close; "" means a free port of 127.0.0.1.
 func (s *Server) Start(addr string) error {
+	l, err := listenLoopback(addr)
+	if err != nil {
+		return err
+	}
+	s.serve(l, "http://"+l.Addr().String())
+	return nil
+}
+
+func listenLoopback(addr string) (net.Listener, error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if a, ok := l.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
 		l.Close()
-		return errors.New("the sandbox listens on loopback addresses only")
+		return nil, errors.New("the sandbox listens on loopback addresses only")
 	}
-	s.serve(l, "http://"+l.Addr().String())
-	return nil
+	return l, nil
 }
 
 // StartPipe serves in memory until Close and returns a DialContext for an [http.Transport]: no socket and no real time,

@@ -29,7 +29,7 @@ func (s *Server) spatiafi(r *request) (answer, bool) {
 		return only(r, "POST", s.spatiafiCreate), true
 	case strings.TrimSuffix(SpatiafiClientsPath, "/"):
 		// FastAPI redirects to the path that it knows, and keeps the method.
-		return answer{http.StatusTemporaryRedirect, http.Header{"Location": {s.URL() + SpatiafiClientsPath}}, nil}, true
+		return answer{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {s.URL() + SpatiafiClientsPath}}}, true
 	case SpatiafiMePath:
 		return only(r, "GET", s.spatiafiMe), true
 	}
@@ -178,9 +178,7 @@ func (s *Server) person(r *request) (*User, answer) {
 // a lower-case token_type; and three lifetimes that disagree. At 900 s they are 900 (exp), 840 (expires_at) and 839
 // (expires_in); other lifetimes L scale the minute to L/15, rounded, at least 1 s: 10, 9 and 8 for a token of 10 s.
 func (s *Server) spatiafiIssue(r *request, userID string) answer {
-	s.mu.Lock()
-	life, url := int64(s.lifetime.Seconds()), s.url
-	s.mu.Unlock()
+	life, url := s.life(defaultLifetime), s.URL()
 	iat := r.now.Unix()
 	exp := iat + life
 	expiresAt := exp - max(1, int64(math.Round(float64(life)/15)))
