@@ -33,7 +33,7 @@ func (c *Client) Status(ctx context.Context, profile string) (StatusResult, erro
 
 // Profiles returns what is configured, however many pages that takes.
 func (c *Client) Profiles(ctx context.Context) (ProfilesResult, error) {
-	var all ProfilesResult
+	all := ProfilesResult{Profiles: []ProfileInfo{}} // none is a list too
 	var params ProfilesParams
 	for {
 		var page ProfilesResult

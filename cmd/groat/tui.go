@@ -51,7 +51,7 @@ func msgJSONAndOutput(format string) string {
 const msgSealedFlags = "--passphrase and --key-file are two ways to protect the sealed keystore, and only that one: use one of them"
 
 func errStdin(cause error) *failure {
-	return &failure{code: exitUsage, msg: "cannot use what is on stdin: " + cause.Error(), cause: cause}
+	return &failure{code: exitUsage, msg: "cannot use what is on stdin: " + cause.Error(), hint: "give it as one line on stdin", cause: cause}
 }
 
 func errRefusedInput() *failure {
