@@ -86,13 +86,54 @@ func (e *Endpoint) session(ctx context.Context, c call, proof Presented, asked [
 	}
 	var s Session
 	if s.Refresh, flaw = refreshToken(body["refresh_token"]); flaw != "" {
-		return Session{}, malformed(a, flaw).at(c.url)
+		failed := malformed(a, flaw).at(c.url)
+		failed.spent = true
+		return Session{}, failed
 	}
 	token, err := parseToken(a, sent, asked, e.server.WiderScope)
 	if failed, ok := errors.AsType[*Error](err); ok {
+		failed.spent = true
 		return s, failed.at(c.url)
 	}
 	s.Token = token
 	s.idToken, _ = body.text("id_token")
 	return s, err
+}
+
+// askBeside sends a request with the client's credentials to another endpoint than the token endpoint, once, and once more
+// where an assertion was refused and our clock was wrong. The answer is one that [Classify] calls OK where err is nil.
+func (e *Endpoint) askBeside(ctx context.Context, c call, item keystore.Item, by Method) (Answer, error) {
+	if err := e.belongs(item); err != nil {
+		return Answer{}, err
+	}
+	if by.reveals() {
+		if err := e.mayLearn(c.url); err != nil {
+			return Answer{}, err
+		}
+	}
+	plain := c
+	for again := by.signs(); ; again = false {
+		c = plain
+		c.body = append(form{}, plain.body...)
+		used, err := e.identify(&c, by, item)
+		if err != nil {
+			return Answer{}, err
+		}
+		a, _ := e.exchange(ctx, c)
+		verdict := Classify(a, ClientCredential)
+		if verdict.Class == OK {
+			return a, nil
+		}
+		if !again || !aboutTheClient(&verdict) || !e.clockMoved(used) {
+			return a, verdict.at(c.url)
+		}
+		clear(a.Body)
+	}
+}
+
+// aboutTheClient is [aboutTheAssertion] for requests whose own subject may be what invalid_grant is about. A server looks at
+// the client first (RFC 6749 §3.2.1), so what the request carried has not been used up.
+func aboutTheClient(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Class == InvalidClient
 }

@@ -21,6 +21,12 @@ const (
 	AccessToken
 	// Nothing: a public document.
 	Nothing
+	// RefreshToken: a session.
+	RefreshToken
+	// Code: an authorization code, or a device code.
+	Code
+	// Assertion: a signed statement about somebody, or another server's token.
+	Assertion
 )
 
 // Classify decides what an answer means, from nothing but its arguments. An OAuth error decides first, wherever it stands
@@ -34,7 +40,7 @@ func Classify(a Answer, proof Presented) Error {
 	body, flaw := a.object()
 	e := Error{Status: a.Status}
 	code, said := body.errorCode()
-	e.Code = clean(code, a.Carried, maxCode)
+	e.Code = clean(code, a.Carried, maxErrorCode)
 	e.Description = clean(body.description(), a.Carried, maxDescription)
 	if class, ok := codes[code]; said && ok {
 		e.Class = class
@@ -44,6 +50,7 @@ func Classify(a Answer, proof Presented) Error {
 	e.Reason = reason(e, proof, flaw)
 	if e.Class == Transient || e.Class == TransientSlow || e.Class == Malformed {
 		e.RetryAfter = retryAfter(a)
+		e.wished = a.Header.Get("Retry-After") != ""
 	}
 	return e
 }
@@ -75,7 +82,16 @@ var codes = map[string]Class{
 	"mfa_required":          Refused,
 	"too_many_requests":     Transient,
 	// RFC 8628 §3.5.
-	"slow_down": Transient,
+	"authorization_pending": Pending,
+	"expired_token":         Refused,
+	"slow_down":             Transient,
+	// RFC 6749 §4.1.2.1, RFC 9126 §2.3, RFC 9101 §7, RFC 7009 §2.2.1.
+	"unsupported_response_type": Misconfigured,
+	"invalid_redirect_uri":      Misconfigured,
+	"invalid_request_uri":       Misconfigured,
+	"unsupported_token_type":    Misconfigured,
+	// RFC 6750 §3.1.
+	"invalid_token": Refused,
 }
 
 // retryable statuses mean the same whatever the body.

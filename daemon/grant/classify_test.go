@@ -236,7 +236,7 @@ func TestErrorCodeIsCleanedToo(t *testing.T) {
 	a := said(400, `{"error":"canary-0123456789\n`+strings.Repeat("x", 100)+`"}`)
 	a.Carried = []keystore.Secret{keystore.SecretString("canary-0123456789")}
 	got := Classify(a, ClientCredential)
-	if len(got.Code) > maxCode || strings.Contains(got.Code, "canary") || strings.Contains(got.Code, "\n") {
+	if len(got.Code) > maxErrorCode || strings.Contains(got.Code, "canary") || strings.Contains(got.Code, "\n") {
 		t.Errorf("code %q", got.Code)
 	}
 }

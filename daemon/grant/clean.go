@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	maxCode        = 64
+	maxErrorCode   = 64
 	maxDescription = 200
 )
 

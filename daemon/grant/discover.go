@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -88,13 +89,72 @@ func readMetadata(ctx context.Context, client *http.Client, document, issuer str
 	if found.ClientAuth, flaw = chooseMethod(body, method); flaw != "" {
 		return Discovered{}, misdescribed(a, flaw)
 	}
-	if userinfo, ok := body.text("userinfo_endpoint"); ok && checkBeside(issuer, userinfo, "") == "" {
-		found.Userinfo = userinfo
+	if flaw := found.readEndpoints(body, issuer); flaw != "" {
+		return Discovered{}, misdescribed(a, flaw)
 	}
 	if o := origin(found.TokenEndpoint); o != origin(found.Issuer) {
 		found.OtherOrigin = o
 	}
 	return found, nil
+}
+
+// readEndpoints reads what a server has beside its token endpoint. One that cannot be called is as good as none.
+func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
+	members := body
+	if aliases := (object)(nil); s.ClientAuth == TLSClientAuth && json.Unmarshal(body["mtls_endpoint_aliases"], &aliases) == nil {
+		members = maps.Clone(body) // RFC 8705 §5: where a client that shows a certificate goes instead
+		maps.Copy(members, aliases)
+	}
+	if at, ok := members.text("token_endpoint"); ok && checkBeside(issuer, at, "") == "" {
+		s.TokenEndpoint = at
+	}
+	for name, to := range map[string]*string{
+		"userinfo_endpoint": &s.Userinfo, "authorization_endpoint": &s.AuthorizeEndpoint,
+		"device_authorization_endpoint": &s.DeviceEndpoint, "pushed_authorization_request_endpoint": &s.PAREndpoint,
+		"revocation_endpoint": &s.RevocationEndpoint,
+	} {
+		if at, ok := members.text(name); ok && checkBeside(issuer, at, "") == "" {
+			*to = at
+		}
+	}
+	s.RequirePAR = string(body["require_pushed_authorization_requests"]) == "true"
+	s.IssInRedirect = string(body["authorization_response_iss_parameter_supported"]) == "true"
+	s.AssertionAlgs = body.list("token_endpoint_auth_signing_alg_values_supported")
+	if slices.Contains(body.list("scopes_supported"), offlineAccess) {
+		s.SessionScope = []string{offlineAccess}
+		s.AuthorizeParams = map[string]string{"prompt": "consent"} // without it the scope is ignored (OpenID Connect Core §11)
+	}
+	s.Grants = s.offered(body)
+	if s.RequirePAR && s.PAREndpoint == "" {
+		return "wants pushed authorization requests, but names no endpoint for them that can be used"
+	}
+	return ""
+}
+
+const offlineAccess = "offline_access"
+
+// offered returns the ways to sign in that a document speaks of. Where it does not list any, its endpoints do; client
+// credentials are always worth a try. Passwords are not: that takes a preset.
+func (s *Server) offered(body object) []Kind {
+	listed := body.list("grant_types_supported")
+	var kinds []Kind
+	for _, k := range []struct {
+		kind    Kind
+		name    string
+		implied bool
+		needs   string
+	}{
+		{ByAuthorizationCode, "authorization_code", true, s.AuthorizeEndpoint},
+		{ByDeviceCode, deviceGrant, true, s.DeviceEndpoint},
+		{ByClientCredentials, "client_credentials", true, s.TokenEndpoint},
+		{ByJWTBearer, bearerGrant, false, s.TokenEndpoint},
+		{ByTokenExchange, exchangeGrant, false, s.TokenEndpoint},
+	} {
+		if k.needs != "" && (slices.Contains(listed, k.name) || listed == nil && k.implied) {
+			kinds = append(kinds, k.kind)
+		}
+	}
+	return kinds
 }
 
 func misdescribed(a Answer, reason string) *Error {
@@ -126,7 +186,10 @@ func chooseMethod(body object, wanted Method) (chosen Method, flaw string) {
 	if json.Unmarshal(body[member], &supported) != nil {
 		return "", "does not say in a readable way how a client authenticates"
 	}
-	candidates := []Method{ClientSecretBasic, ClientSecretPost, ClientSecretJWT}
+	candidates := []Method{ClientSecretBasic, ClientSecretPost, ClientSecretJWT, None}
+	if wanted == None {
+		return None, "" // a public client has nothing to authenticate with, and servers that have them rarely list that
+	}
 	if wanted != "" {
 		candidates = []Method{wanted}
 	}

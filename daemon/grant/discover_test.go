@@ -172,3 +172,71 @@ func TestSandboxDocumentIsJSON(t *testing.T) {
 		t.Errorf("%v, %v", doc, err)
 	}
 }
+
+func TestDiscoverEverything(t *testing.T) {
+	const all = `"issuer":"URL","token_endpoint":"URL/t","authorization_endpoint":"URL/a","device_authorization_endpoint":"URL/d",
+		"pushed_authorization_request_endpoint":"URL/p","revocation_endpoint":"URL/r","userinfo_endpoint":"URL/u"`
+	base := func(change func(*grant.Server)) grant.Server {
+		s := grant.Server{
+			Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.None, AuthorizeEndpoint: "URL/a", DeviceEndpoint: "URL/d",
+			PAREndpoint: "URL/p", RevocationEndpoint: "URL/r", Userinfo: "URL/u",
+			Grants: []grant.Kind{grant.ByAuthorizationCode, grant.ByDeviceCode, grant.ByClientCredentials},
+		}
+		change(&s)
+		return s
+	}
+	for _, c := range []struct {
+		name, more string
+		method     grant.Method
+		want       grant.Server
+	}{
+		{"plain", ``, grant.None, base(func(*grant.Server) {})},
+		{"public client, though not listed", `,"token_endpoint_auth_methods_supported":["client_secret_basic"]`, grant.None, base(func(*grant.Server) {})},
+		{"public clients only", `,"token_endpoint_auth_methods_supported":["none"]`, "", base(func(*grant.Server) {})},
+		{"PAR required", `,"require_pushed_authorization_requests":true`, grant.None, base(func(s *grant.Server) { s.RequirePAR = true })},
+		{"iss announced", `,"authorization_response_iss_parameter_supported":true`, grant.None, base(func(s *grant.Server) { s.IssInRedirect = true })},
+		{"offline_access", `,"scopes_supported":["openid","offline_access"]`, grant.None, base(func(s *grant.Server) {
+			s.SessionScope, s.AuthorizeParams = []string{"offline_access"}, map[string]string{"prompt": "consent"}
+		})},
+		{"algorithms", `,"token_endpoint_auth_signing_alg_values_supported":["PS256"]`, grant.PrivateKeyJWT, base(func(s *grant.Server) {
+			s.ClientAuth, s.AssertionAlgs = grant.PrivateKeyJWT, []string{"PS256"}
+		})},
+		{"grants listed", `,"grant_types_supported":["urn:ietf:params:oauth:grant-type:token-exchange","urn:ietf:params:oauth:grant-type:jwt-bearer","password","implicit"]`, grant.None,
+			base(func(s *grant.Server) { s.Grants = []grant.Kind{grant.ByJWTBearer, grant.ByTokenExchange} })},
+		{"another address for certificates", `,"mtls_endpoint_aliases":{"token_endpoint":"URL/mt","device_authorization_endpoint":"URL/md"}`, grant.TLSClientAuth,
+			base(func(s *grant.Server) {
+				s.ClientAuth, s.TokenEndpoint, s.DeviceEndpoint = grant.TLSClientAuth, "URL/mt", "URL/md"
+			})},
+		{"the same, without one", `,"mtls_endpoint_aliases":{"token_endpoint":"URL/mt"}`, grant.None, base(func(*grant.Server) {})},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			address := documents(t, map[string]string{rfc8414: "{" + all + c.more + "}"})
+			got, err := grant.Discover(t.Context(), grant.NewHTTPClient(), address, c.method)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range []*string{
+				&c.want.Issuer, &c.want.TokenEndpoint, &c.want.AuthorizeEndpoint, &c.want.DeviceEndpoint, &c.want.PAREndpoint,
+				&c.want.RevocationEndpoint, &c.want.Userinfo,
+			} {
+				*s = strings.ReplaceAll(*s, "URL", address)
+			}
+			if diff := cmp.Diff(c.want, got.Server); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	for name, doc := range map[string]string{
+		"endpoints in the clear are none": strings.ReplaceAll(all, `"URL/d"`, `"http://auth.example.com/d"`),
+		"endpoints that are no strings":   strings.ReplaceAll(all, `"URL/d"`, `{}`),
+	} {
+		address := documents(t, map[string]string{rfc8414: "{" + doc + "}"})
+		if got, err := grant.Discover(t.Context(), grant.NewHTTPClient(), address, grant.None); err != nil || got.DeviceEndpoint != "" || len(got.Grants) != 2 {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	address := documents(t, map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","require_pushed_authorization_requests":true}`})
+	if _, err := grant.Discover(t.Context(), grant.NewHTTPClient(), address, grant.None); err == nil || !strings.Contains(err.Error(), "pushed") {
+		t.Errorf("PAR nowhere: %v", err)
+	}
+}

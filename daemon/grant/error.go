@@ -31,8 +31,14 @@ type Error struct {
 	Status int
 	// RetryAfter is the server's wish, counted from the answer; 0 where it has none.
 	RetryAfter time.Duration
+	// RotationLost: the request carried a refresh token, and the server may have replaced it by one that did not arrive or
+	// cannot be used. The old one is still worth one try, soon; if that is refused, this is why.
+	RotationLost bool
 	// Err is the cause for errors.Is; it may be nil. It never quotes what the server sent.
 	Err error
+
+	wished bool // RetryAfter is the server's own, not a default
+	spent  bool // the server has given a token, which cannot be used; a code that was presented is gone
 }
 
 // Error returns one sentence, such as

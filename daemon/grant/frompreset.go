@@ -2,27 +2,62 @@ package grant
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/preset"
 )
 
-// FromPreset resolves a provider to a server; authServer, if not empty, is another host with the same paths (staging, a
-// sandbox) and must be an origin: scheme, host and port.
+// FromPreset resolves a provider to a server as it is for the provider's default grant; see [FromPresetFor].
 func FromPreset(p preset.Provider, authServer string) (Server, error) {
+	return FromPresetFor(p, authServer, "")
+}
+
+// FromPresetFor resolves a provider to a server as it is for one way to sign in; an empty kind is the provider's default.
+// authServer, if not empty, is another host with the same paths (staging, a sandbox) and must be an origin: scheme, host
+// and port. A kind that the provider does not offer is an error that wraps [ErrNotOffered].
+func FromPresetFor(p preset.Provider, authServer string, kind Kind) (Server, error) {
 	if err := checkOrigin(authServer, "the authorization server"); authServer != "" && err != nil {
 		return Server{}, err
 	}
+	if kind == "" && len(p.Grants) > 0 {
+		kind = Kind(p.Grants[0])
+	}
+	if kind != "" && !slices.Contains(p.Grants, string(kind)) {
+		return Server{}, fmt.Errorf("%w: %s has %s", ErrNotOffered, p.Title, strings.Join(p.Grants, ", "))
+	}
 	p = p.At(authServer)
+	how := p.For(string(kind))
 	s := Server{
 		Issuer:        p.Issuer,
-		TokenEndpoint: p.AuthServer + p.TokenPath,
-		ClientAuth:    Method(p.ClientAuth),
+		TokenEndpoint: p.URL(p.TokenPath),
+		ClientAuth:    Method(how.ClientAuth),
+		RefreshAuth:   Method(how.RefreshAuth),
 		PlainBasic:    p.PlainBasic,
+
+		AssertionAudience:  Audience(p.AssertionAudience),
+		AssertionLife:      time.Duration(p.AssertionLife) * time.Second,
+		AssertionNotBefore: p.AssertionNotBefore,
+		ScopeInAssertion:   p.ScopeInAssertion,
+		WiderScope:         p.WiderScope,
+
+		ClientID: how.ClientID, Scope: how.Scopes, Audience: how.Audience, SessionScope: how.SessionScopes,
+		DeviceEndpoint:     p.URL(p.DevicePath),
+		AuthorizeEndpoint:  p.URL(p.AuthorizePath),
+		PAREndpoint:        p.URL(p.PARPath),
+		RevocationEndpoint: p.URL(p.RevokePath),
+		RequirePAR:         p.RequirePAR, IssInRedirect: p.IssInRedirect, RevokeJSON: p.RevokeJSON,
+		AuthorizeParams: p.AuthorizeParams, Redirect: how.Redirect,
+		Userinfo: p.URL(p.UserinfoPath), KeyLogin: p.URL(p.KeyLoginPath),
 	}
-	if p.UserinfoPath != "" {
-		s.Userinfo = p.AuthServer + p.UserinfoPath
+	for _, g := range p.Grants {
+		s.Grants = append(s.Grants, Kind(g))
+	}
+	if p.Header != nil {
+		s.Header = &Header{Name: p.Header.Name, Prefix: p.Header.Prefix}
 	}
 	if apps := p.AppCredentials; apps != nil {
 		s.Apps = &AppCredentials{

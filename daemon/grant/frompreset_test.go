@@ -1,6 +1,8 @@
 package grant_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +20,7 @@ func TestFromPreset(t *testing.T) {
 			FirstTokenEndpoint: "https://auth.climateengine.com/api/v1/auth/jwt/token",
 			ClientsEndpoint:    "https://auth.climateengine.com/api/v1/clients/",
 		},
+		Grants: []grant.Kind{grant.ByAppCredentials, grant.ByClientCredentials},
 	}
 	if diff := cmp.Diff(want, fromPreset(t, "climateengine", "")); diff != "" {
 		t.Error(diff)
@@ -31,9 +34,22 @@ func TestFromPreset(t *testing.T) {
 func TestEveryPresetIsUsable(t *testing.T) {
 	for _, name := range preset.Names() {
 		p, _ := preset.Lookup(name)
-		server, err := grant.FromPreset(p, "")
-		if err != nil || server.Check() != nil {
-			t.Errorf("%s: %v", name, err)
+		for _, kind := range append([]string{""}, p.Grants...) {
+			server, err := grant.FromPresetFor(p, "", grant.Kind(kind))
+			if err != nil || server.Check() != nil {
+				t.Errorf("%s %s: %v", name, kind, err)
+			}
+			missing := map[grant.Kind]string{
+				grant.ByDeviceCode: server.DeviceEndpoint, grant.ByAuthorizationCode: server.AuthorizeEndpoint,
+				grant.ByKeyLogin: server.KeyLogin, grant.ByClientCredentials: server.TokenEndpoint, grant.ByJWTBearer: server.TokenEndpoint,
+				grant.ByAPIKey: "nothing is asked", grant.ByAppCredentials: fmt.Sprint(server.Apps), "": "the default one",
+			}
+			if endpoint, known := missing[grant.Kind(kind)]; !known || endpoint == "" || endpoint == "<nil>" {
+				t.Errorf("%s offers %s, but does not say where", name, kind)
+			}
+		}
+		if _, err := grant.FromPresetFor(p, "", "magic"); !errors.Is(err, grant.ErrNotOffered) {
+			t.Errorf("%s: magic: %v", name, err)
 		}
 		for _, r := range p.Resources {
 			if err := grant.CheckURL(r, "resource"); err != nil {

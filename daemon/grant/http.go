@@ -70,10 +70,11 @@ func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 // call is one request that is about to be sent.
 type call struct {
 	method, url   string
-	body          form             // nil sends none
-	json          bool             // body is a JSON object instead
-	authorization string           // empty sends none
-	certificate   *tls.Certificate // the client's own; nil shows none
+	body          form                         // nil sends none
+	json          bool                         // body is a JSON object instead
+	authorization string                       // empty sends none
+	header        struct{ name, value string } // another header with a credential
+	certificate   *tls.Certificate             // the client's own; nil shows none
 	// carried is what must not come back in an error's description.
 	carried []keystore.Secret
 }
@@ -167,6 +168,9 @@ func newRequest(ctx context.Context, c call) (*http.Request, error) {
 	}
 	if c.authorization != "" {
 		req.Header.Set("Authorization", c.authorization)
+	}
+	if c.header.name != "" {
+		req.Header.Set(c.header.name, c.header.value)
 	}
 	return req, nil
 }

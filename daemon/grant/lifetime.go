@@ -1,14 +1,11 @@
 package grant
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/groat-dev/groat/protocol/strict"
 )
 
 const (
@@ -91,16 +88,8 @@ func seconds(raw json.RawMessage) (float64, bool) {
 // for somebody else, so its signature is neither ours to check nor of use: the token came over TLS from the server
 // that made it, and all that exp does here is to make us trust it for less time.
 func jwtExpiry(access string) (float64, bool) {
-	parts := strings.Split(access, ".")
-	if len(parts) != 3 {
-		return 0, false
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || strict.Check(payload) != nil {
-		return 0, false
-	}
-	var claims object
-	if json.Unmarshal(payload, &claims) != nil || len(claims["exp"]) == 0 || claims["exp"][0] == '"' {
+	claims, ok := jwtClaims(access)
+	if !ok || len(claims["exp"]) == 0 || claims["exp"][0] == '"' {
 		return 0, false
 	}
 	return seconds(claims["exp"])

@@ -21,13 +21,9 @@ func reason(e Error, proof Presented, flaw string) string {
 	case InvalidClient:
 		return "does not accept the client id or secret"
 	case Refused:
-		switch proof {
-		case Password:
-			return "does not accept the user name or password"
-		case AccessToken:
-			return "does not accept the access token"
-		}
-		return "refuses to give a token"
+		return refusal(e.Code, proof)
+	case Pending:
+		return "waits for somebody to sign in"
 	case Misconfigured:
 		if e.Status >= 300 && e.Status < 400 {
 			return "answers with a redirect, which is not followed"
@@ -46,6 +42,33 @@ func reason(e Error, proof Presented, flaw string) string {
 		return "answered with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address)"
 	}
 	return "could not answer"
+}
+
+// refusal names what a server refuses: by the code where that says more than what was presented.
+func refusal(code string, proof Presented) string {
+	switch code {
+	case "mfa_required", "interaction_required", "account_selection_required":
+		return "wants more of the person than can be given here: sign in with a browser"
+	case "expired_token":
+		return "says that the code has expired before anybody signed in with it"
+	case "access_denied", "consent_required":
+		if proof == Code {
+			return "says that the sign-in was declined"
+		}
+	}
+	switch proof {
+	case Password:
+		return "does not accept the user name or password"
+	case AccessToken:
+		return "does not accept the access token"
+	case RefreshToken:
+		return "has ended the session"
+	case Code:
+		return "does not accept the code of this sign-in"
+	case Assertion:
+		return "does not accept what vouches for this identity"
+	}
+	return "refuses to give a token"
 }
 
 // lost is for an exchange without a usable answer. Only words of our own describe it: net/http quotes what the server

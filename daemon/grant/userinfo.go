@@ -25,10 +25,8 @@ func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, e
 	if e.server.Userinfo == "" {
 		return nil, ErrNotOffered
 	}
-	c := call{
-		method: http.MethodGet, url: e.server.Userinfo,
-		authorization: "Bearer " + token.Access.Reveal(), carried: []keystore.Secret{token.Access},
-	}
+	c := call{method: http.MethodGet, url: e.server.Userinfo, carried: []keystore.Secret{token.Access}}
+	c.header.name, c.header.value = e.server.HeaderFor(token)
 	a, _ := e.exchange(ctx, c)
 	if verdict := Classify(a, AccessToken); verdict.Class != OK {
 		return nil, verdict.at(c.url)

@@ -14,29 +14,105 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Provider is one provider's data. It is a copy: changing it changes nothing for others, but for the slices, which are
-// to be left alone.
+// Provider is one provider's data. It is a copy: changing it changes nothing for others, but for the slices and maps, which
+// are to be left alone.
 type Provider struct {
 	// Name is the file's name: what people give to --provider.
 	Name  string `toml:"-"`
 	Title string `toml:"title"`
-	// AuthServer is the origin that every path below belongs to; Issuer is what its tokens call it.
-	AuthServer string `toml:"auth_server"`
-	Issuer     string `toml:"issuer"`
-	TokenPath  string `toml:"token_path"`
-	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2).
-	ClientAuth string `toml:"client_auth"`
+	// Deprecated says, in a sentence, that the owner wants people to use something else; it works all the same.
+	Deprecated string `toml:"deprecated"`
+
+	// AuthServer is the origin that every path below belongs to; a path may be a whole URL where it is on another host.
+	// Issuer is what the server's tokens call it.
+	AuthServer    string `toml:"auth_server"`
+	Issuer        string `toml:"issuer"`
+	TokenPath     string `toml:"token_path"`
+	DevicePath    string `toml:"device_path"`
+	AuthorizePath string `toml:"authorize_path"`
+	PARPath       string `toml:"par_path"`
+	RevokePath    string `toml:"revoke_path"`
+	UserinfoPath  string `toml:"userinfo_path"`
+	// KeyLoginPath takes a person's email and password as JSON and answers with an API key.
+	KeyLoginPath string `toml:"key_login_path"`
+
+	// Grants are the ways to sign in that the provider offers, the default first; package grant has the list.
+	Grants []string `toml:"grants"`
+	// How is what is true for every grant; Grant :: kind of grant → what differs for this one.
+	How
+	Grant map[string]How `toml:"grant"`
+
 	// PlainBasic: HTTP Basic without the form-encoding of RFC 6749 §2.3.1.
-	PlainBasic   bool   `toml:"plain_basic"`
-	UserinfoPath string `toml:"userinfo_path"`
+	PlainBasic bool `toml:"plain_basic"`
+	// AssertionAudience is "called" or "issuer", or empty for the token endpoint; AssertionLife is in seconds, 0 for groat's
+	// own; AssertionNotBefore adds nbf.
+	AssertionAudience  string `toml:"assertion_audience"`
+	AssertionLife      int    `toml:"assertion_life"`
+	AssertionNotBefore bool   `toml:"assertion_not_before"`
+	// ScopeInAssertion: an assertion grant's scope is one of its claims (Google).
+	ScopeInAssertion bool `toml:"scope_in_assertion"`
+	// WiderScope: the server grants scopes that were not asked for, or calls them by other names.
+	WiderScope bool `toml:"wider_scope"`
+	// RequirePAR: authorization requests must be pushed; IssInRedirect: redirects name the issuer (RFC 9207).
+	RequirePAR    bool `toml:"require_par"`
+	IssInRedirect bool `toml:"iss_in_redirect"`
+	// RevokeJSON: revocation takes a JSON object (Auth0).
+	RevokeJSON bool `toml:"revoke_json"`
+	// AuthorizeParams are added to an authorization request.
+	AuthorizeParams map[string]string `toml:"authorize_params"`
+
 	// Resources are the origins that are called with a token; never the token's aud.
 	Resources []string `toml:"resources"`
+	// Header is nil where a token is sent as "Authorization: Bearer T".
+	Header *Header `toml:"header"`
 	// ClientsPermanent: whatever client is created stays for ever.
 	ClientsPermanent bool `toml:"clients_permanent"`
 	// Notes are sentences for people who sign in.
 	Notes []string `toml:"notes"`
 	// AppCredentials is nil where a password cannot be turned into a client.
 	AppCredentials *AppCredentials `toml:"app_credentials"`
+}
+
+// How is what may differ between two grants of one provider.
+type How struct {
+	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); RefreshAuth is the one for refreshing and revoking where that
+	// is another.
+	ClientAuth  string `toml:"client_auth"`
+	RefreshAuth string `toml:"refresh_auth"`
+	// ClientID is the public client of the provider's own programs; empty where people need one of their own.
+	ClientID string `toml:"client_id"`
+	// Scopes and Audience are asked for where a person does not say; SessionScopes are added to get a refresh token.
+	Scopes        []string `toml:"scopes"`
+	SessionScopes []string `toml:"session_scopes"`
+	Audience      string   `toml:"audience"`
+	// Redirect is the loopback redirect URI that the client is registered with.
+	Redirect string `toml:"redirect"`
+}
+
+// Header is how an API wants its credential: Name: Prefix, a space, the credential; without Prefix, the credential alone.
+type Header struct {
+	Name   string `toml:"name"`
+	Prefix string `toml:"prefix"`
+}
+
+// For returns what is true for one grant: its own values where there are some, else those for all.
+func (p Provider) For(grant string) How {
+	h, own := p.How, p.Grant[grant]
+	for _, m := range []struct{ to, from *string }{
+		{&h.ClientAuth, &own.ClientAuth}, {&h.RefreshAuth, &own.RefreshAuth}, {&h.ClientID, &own.ClientID},
+		{&h.Audience, &own.Audience}, {&h.Redirect, &own.Redirect},
+	} {
+		if *m.from != "" {
+			*m.to = *m.from
+		}
+	}
+	if own.Scopes != nil {
+		h.Scopes = own.Scopes
+	}
+	if own.SessionScopes != nil {
+		h.SessionScopes = own.SessionScopes
+	}
+	return h
 }
 
 // AppCredentials is how a person's password becomes a client.
@@ -48,14 +124,39 @@ type AppCredentials struct {
 	ClientsPath string `toml:"clients_path"`
 }
 
-// At returns the provider on another host: the same paths below authServer, which is its issuer too. An empty authServer
-// changes nothing.
+// At returns the provider on another host: the same paths, and the issuer's, below authServer. An empty authServer changes
+// nothing.
 func (p Provider) At(authServer string) Provider {
-	if authServer != "" {
-		p.AuthServer = strings.TrimSuffix(authServer, "/")
-		p.Issuer = p.AuthServer
+	if authServer == "" {
+		return p
+	}
+	p.AuthServer = strings.TrimSuffix(authServer, "/")
+	p.Issuer = p.AuthServer + path(p.Issuer)
+	for _, at := range []*string{
+		&p.TokenPath, &p.DevicePath, &p.AuthorizePath, &p.PARPath, &p.RevokePath, &p.UserinfoPath, &p.KeyLoginPath,
+	} {
+		if strings.Contains(*at, "://") {
+			*at = path(*at)
+		}
 	}
 	return p
+}
+
+// path returns what follows a URL's origin.
+func path(url string) string {
+	_, rest, _ := strings.Cut(url, "://")
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		return rest[i:]
+	}
+	return ""
+}
+
+// URL returns the address of one of the provider's paths, or nothing for none.
+func (p Provider) URL(path string) string {
+	if path == "" || strings.Contains(path, "://") {
+		return path
+	}
+	return p.AuthServer + path
 }
 
 // Lookup returns the provider of a name.

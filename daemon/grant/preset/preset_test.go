@@ -2,6 +2,7 @@ package preset
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,16 +10,29 @@ import (
 )
 
 func TestEveryFileParses(t *testing.T) {
-	if diff := cmp.Diff([]string{"climateengine", "spatiafi"}, Names()); diff != "" {
+	if diff := cmp.Diff([]string{
+		"climateengine", "climateengine-key", "earthscope", "earthscope-0.2", "google",
+		"planet-key", "planet-legacy", "planet-m2m", "planet-user", "spatiafi",
+	}, Names()); diff != "" {
 		t.Fatal(diff)
 	}
 	for _, name := range Names() {
 		p, ok := Lookup(name)
-		if !ok || p.Name != name || p.Title == "" || p.AuthServer == "" || p.Issuer == "" || p.TokenPath == "" || p.ClientAuth == "" || len(p.Resources) == 0 {
+		if !ok || p.Name != name || p.Title == "" || p.AuthServer == "" || p.Issuer == "" || len(p.Grants) == 0 || len(p.Resources) == 0 {
 			t.Errorf("%s lacks something: %+v", name, p)
 		}
 		if p.ClientsPermanent && !strings.Contains(strings.Join(p.Notes, " "), "permanent") {
 			t.Errorf("%s does not tell people that a client is permanent", name)
+		}
+		for _, g := range p.Grants {
+			if keys := g == "api_key" || g == "key_login"; keys == (p.For(g).ClientAuth != "") || keys == (p.TokenPath != "") {
+				t.Errorf("%s: %s has client authentication %q and the token path %q", name, g, p.For(g).ClientAuth, p.TokenPath)
+			}
+		}
+		for g := range p.Grant {
+			if !slices.Contains(p.Grants, g) {
+				t.Errorf("%s says how %s works, but does not offer it", name, g)
+			}
 		}
 	}
 	if p, ok := Lookup("nobody"); ok {
@@ -52,7 +66,7 @@ func TestEveryValueHasItsSource(t *testing.T) {
 }
 
 func TestUnknownKey(t *testing.T) {
-	for _, in := range []string{"titel = 'x'", "[app_credentials]\nclient_path = '/'", "title = 1", "title"} {
+	for _, in := range []string{"titel = 'x'", "[grant.device_code]\nclient_ids = 'x'", "[header]\nname = 1", "[app_credentials]\nclient_path = '/'", "title = 1", "title"} {
 		if p, err := parse("x", []byte(in)); err == nil {
 			t.Errorf("%q gives %+v", in, p)
 		}
@@ -64,7 +78,7 @@ func TestSpatiaFi(t *testing.T) {
 	got.Notes = nil
 	want := Provider{
 		Name: "spatiafi", Title: "SpatiaFi", AuthServer: "https://auth.spatiafi.com", Issuer: "https://auth.spatiafi.com",
-		TokenPath: "/api/v1/auth/jwt/token", ClientAuth: "client_secret_jwt", PlainBasic: true, UserinfoPath: "/api/v1/users/me",
+		TokenPath: "/api/v1/auth/jwt/token", How: How{ClientAuth: "client_secret_jwt"}, Grants: []string{"app_credentials", "client_credentials"}, PlainBasic: true, UserinfoPath: "/api/v1/users/me",
 		Resources: []string{"https://api.spatiafi.com"}, ClientsPermanent: true,
 		AppCredentials: &AppCredentials{FirstToken: "basic_get", FirstTokenPath: "/api/v1/auth/jwt/token/basic", ClientsPath: "/api/v1/clients/"},
 	}
@@ -96,5 +110,63 @@ func TestAt(t *testing.T) {
 	}
 	if again, _ := Lookup("spatiafi"); again.AuthServer != "https://auth.spatiafi.com" {
 		t.Error("At changed the preset itself")
+	}
+}
+
+// A path on another host comes along to a sandbox, and the issuer keeps what follows its host.
+func TestAtMovesEverything(t *testing.T) {
+	const box = "http://127.0.0.1:8080"
+	for _, c := range []struct{ name, issuer, userinfo, authorize string }{
+		{"earthscope", box + "/", box + "/beta/user/profile", box + "/authorize"},
+		{"planet-m2m", box + "/auth/realms/main", box + "/auth/realms/main/protocol/openid-connect/userinfo", ""},
+		{"google", box, box + "/v1/userinfo", box + "/o/oauth2/v2/auth"},
+		{"planet-key", box, "", ""},
+	} {
+		p, _ := Lookup(c.name)
+		p = p.At(box)
+		got := []string{p.Issuer, p.URL(p.UserinfoPath), p.URL(p.AuthorizePath)}
+		if diff := cmp.Diff([]string{c.issuer, c.userinfo, c.authorize}, got); diff != "" {
+			t.Errorf("%s: %s", c.name, diff)
+		}
+	}
+	if p, _ := Lookup("google"); p.URL(p.UserinfoPath) != "https://openidconnect.googleapis.com/v1/userinfo" {
+		t.Errorf("google's userinfo is at %s", p.URL(p.UserinfoPath))
+	}
+}
+
+func TestFor(t *testing.T) {
+	p, _ := Lookup("earthscope")
+	for grant, want := range map[string]How{
+		"device_code":        {ClientAuth: "none", ClientID: "b9DtAFBd6QvMg761vI3YhYquNZbJX5G0", SessionScopes: []string{"offline_access"}, Audience: "https://api.earthscope.org"},
+		"client_credentials": {ClientAuth: "client_secret_post", Audience: "https://api.earthscope.org"},
+		"unheard_of":         {ClientAuth: "none", Audience: "https://api.earthscope.org"},
+	} {
+		if diff := cmp.Diff(want, p.For(grant)); diff != "" {
+			t.Errorf("%s: %s", grant, diff)
+		}
+	}
+}
+
+// The API wants the key alone: an empty prefix is not a forgotten one.
+func TestHeaders(t *testing.T) {
+	for name, want := range map[string]*Header{
+		"climateengine-key": {Name: "Authorization"}, "planet-key": {"Authorization", "api-key"},
+		"planet-legacy": {"Authorization", "api-key"}, "planet-user": nil,
+	} {
+		p, _ := Lookup(name)
+		if diff := cmp.Diff(want, p.Header); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// No program can keep a secret that is in everybody's copy of it.
+func TestNoSecretIsEmbedded(t *testing.T) {
+	entries, _ := files.ReadDir(".")
+	for _, e := range entries {
+		b, err := files.ReadFile(e.Name())
+		if err != nil || bytes.Contains(b, []byte("client_secret =")) || bytes.Contains(b, []byte("GOCSPX")) {
+			t.Errorf("%s: %v", e.Name(), err)
+		}
 	}
 }

@@ -1,0 +1,88 @@
+package grant
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/strict"
+)
+
+// ErrAPIKey: an API key could not be a header's value as it stands.
+var ErrAPIKey = errors.New("an API key is 1 to 1024 characters of printable ASCII without a space at either end")
+
+// CheckAPIKey refuses what could not be sent as it is.
+func CheckAPIKey(key keystore.Secret) error {
+	text := key.AppendTo(nil)
+	defer clear(text)
+	if !isVSCHAR(text) || text[0] == ' ' || text[len(text)-1] == ' ' {
+		return ErrAPIKey
+	}
+	return nil
+}
+
+// APIKey returns an item's key in the form of a token. Nothing is sent. It does not expire by itself; see [Token.Static].
+func (e *Endpoint) APIKey(item keystore.Item) (Token, error) {
+	if item.Issuer != e.server.Issuer {
+		return Token{}, fmt.Errorf("%w: its issuer is %s, not %s", ErrEndpointChanged, shown(item.Issuer), shown(e.server.Issuer))
+	}
+	if err := CheckAPIKey(item.APIKey); err != nil {
+		return Token{}, err
+	}
+	return Token{Access: item.APIKey.Clone(), Sent: e.now(), Lifetime: lifetimeMost, Static: true}, nil
+}
+
+// KeyLogin turns a person's email and password into their API key (Planet's login from before OAuth): a JSON object is
+// answered with a JWT whose api_key claim is the credential. One request is sent, and the password in nothing else. The
+// error is an [*Error] or ErrNotOffered.
+func (e *Endpoint) KeyLogin(ctx context.Context, email string, password keystore.Secret) (keystore.Item, error) {
+	if e.server.KeyLogin == "" {
+		return keystore.Item{}, ErrNotOffered
+	}
+	c := call{method: http.MethodPost, url: e.server.KeyLogin, json: true}
+	body, err := json.Marshal(struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+	}{email, c.reveal(password)})
+	if err != nil {
+		return keystore.Item{}, err
+	}
+	c.body = body
+	defer clear(body)
+	a, _ := e.exchange(ctx, c)
+	defer clear(a.Body)
+	if verdict := keyVerdict(a); verdict.Class != OK {
+		return keystore.Item{}, verdict.at(c.url)
+	}
+	answer, flaw := a.object()
+	if flaw != "" {
+		return keystore.Item{}, malformed(a, flaw).at(c.url)
+	}
+	token, _ := answer.text("token")
+	claims, _ := jwtClaims(token)
+	raw := claims["api_key"]
+	defer clear(raw)
+	key, err := strict.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	item := e.server.NewItem("", ByKeyLogin)
+	if item.APIKey = keystore.NewSecret(key); err != nil || CheckAPIKey(item.APIKey) != nil {
+		item.Wipe()
+		return keystore.Item{}, malformed(a, "holds no API key").at(c.url)
+	}
+	return item, nil
+}
+
+// keyVerdict is [Classify] for an endpoint whose refusal is a bare 401: without a body, or with a line of text. A page is
+// somebody else's.
+func keyVerdict(a Answer) Error {
+	e := Classify(a, Password)
+	media, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	if a.Err == nil && a.Status == http.StatusUnauthorized && media != "text/html" && e.Class == TransientSlow {
+		e.Class, e.RetryAfter = Refused, 0
+		e.Reason = reason(e, Password, "")
+	}
+	return e
+}

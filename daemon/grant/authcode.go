@@ -1,0 +1,221 @@
+package grant
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// Authorization is one authorization request (RFC 6749 §4.1.1, RFC 7636) on its way through a person's browser. It is
+// good for one sign-in and not to be kept.
+type Authorization struct {
+	// URL is what to open in the browser. It holds no secret, but whoever signs in there signs in here.
+	URL string
+	// RedirectURI is where the browser comes back to.
+	RedirectURI string
+
+	issuer   string
+	where    string // the host of the authorization endpoint, for errors
+	wantIss  bool
+	state    string
+	nonce    string // empty without openid
+	verifier keystore.Secret
+	scope    []string
+	clientID string
+}
+
+const scopeOpenID = "openid"
+
+// StartAuthCode makes an authorization request that comes back to redirectURI. Nothing is sent, unless the server wants
+// the request pushed (RFC 9126). req is completed by the server's defaults. The error is as [Endpoint.ClientCredentials]'s,
+// or ErrNotOffered.
+func (e *Endpoint) StartAuthCode(ctx context.Context, item keystore.Item, req Request, redirectURI string) (*Authorization, error) {
+	s := e.server
+	if s.AuthorizeEndpoint == "" {
+		return nil, ErrNotOffered
+	}
+	if err := e.belongs(item); err != nil {
+		return nil, err
+	}
+	req = s.Default(req, true)
+	a := &Authorization{
+		RedirectURI: redirectURI, issuer: s.Issuer, where: host(s.AuthorizeEndpoint), wantIss: s.IssInRedirect,
+		state: rand.Text(), verifier: keystore.SecretString(rand.Text() + rand.Text()), scope: req.Scope, clientID: item.ClientID,
+	}
+	if slices.Contains(req.Scope, scopeOpenID) {
+		a.nonce = rand.Text()
+	}
+	params := form{}.add("response_type", "code").add("redirect_uri", redirectURI).add("state", a.state).
+		add("code_challenge", challenge(a.verifier)).add("code_challenge_method", "S256").
+		append(req.form()).add("nonce", a.nonce)
+	for _, name := range slices.Sorted(maps.Keys(s.AuthorizeParams)) {
+		params = params.add(name, s.AuthorizeParams[name])
+	}
+	if s.RequirePAR {
+		var err error
+		if params, err = e.push(ctx, item, params); err != nil {
+			return nil, err
+		}
+	}
+	params = form{}.add("client_id", item.ClientID).append(params)
+	a.URL = s.AuthorizeEndpoint + separator(s.AuthorizeEndpoint) + string(params)
+	return a, nil
+}
+
+// separator goes between an endpoint and its parameters; RFC 6749 §3.1 lets it have a query of its own.
+func separator(endpoint string) string {
+	switch {
+	case !strings.Contains(endpoint, "?"):
+		return "?"
+	case strings.HasSuffix(endpoint, "?") || strings.HasSuffix(endpoint, "&"):
+		return ""
+	}
+	return "&"
+}
+
+// challenge is RFC 7636 §4.2's S256.
+func challenge(verifier keystore.Secret) string {
+	sum := sha256.Sum256([]byte(verifier.Reveal()))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// push sends an authorization request to the server (RFC 9126 §2) and returns the parameters that stand for it.
+func (e *Endpoint) push(ctx context.Context, item keystore.Item, params form) (form, error) {
+	c := call{method: http.MethodPost, url: e.server.PAREndpoint, body: params}
+	if m := e.server.ClientAuth; m != None && m != ClientSecretPost && m != TLSClientAuth {
+		c.body = append(form{}, params...).add("client_id", item.ClientID) // §2.1: it is a parameter of the request itself
+	}
+	a, err := e.askBeside(ctx, c, item, e.server.ClientAuth)
+	defer clear(a.Body)
+	if err != nil {
+		return nil, err
+	}
+	body, flaw := a.object()
+	if flaw != "" {
+		return nil, malformed(a, flaw).at(c.url)
+	}
+	uri, _ := body.text("request_uri")
+	if uri == "" || len(uri) > maxURL || !printableASCII([]byte(uri)) {
+		return nil, malformed(a, "holds no request_uri").at(c.url)
+	}
+	return form{}.add("request_uri", uri), nil
+}
+
+// ErrNotThisLogin: a redirect is not the answer to this sign-in: another state, another address, or no answer at all. The
+// sign-in goes on waiting.
+var ErrNotThisLogin = errors.New("this is not the answer to this sign-in")
+
+const maxCode = 8 << 10
+
+// ParseRedirect reads what a person pasted: the whole address that the browser came back to, or its query, or the code
+// alone. Of an address, the state must be right; a bare code has none, and what binds it to this sign-in is PKCE. The error wraps
+// [ErrNotThisLogin], or is an [*Error] that ends the sign-in. None repeats what was pasted.
+func (a *Authorization) ParseRedirect(pasted string) (code keystore.Secret, err error) {
+	pasted = strings.TrimSpace(pasted)
+	switch {
+	case len(pasted) > 2*maxCode:
+		return keystore.Secret{}, notThis("it is too long")
+	case strings.Contains(pasted, "://"):
+		address, query, _ := strings.Cut(pasted, "?")
+		if address != a.RedirectURI {
+			return keystore.Secret{}, notThis("the address does not begin with " + a.RedirectURI)
+		}
+		return a.readQuery(query)
+	case strings.ContainsAny(pasted, "?&="):
+		return a.readQuery(pasted[strings.IndexByte(pasted, '?')+1:])
+	case !isCode(pasted):
+		return keystore.Secret{}, notThis("it is neither an address nor a code")
+	}
+	return keystore.SecretString(pasted), nil
+}
+
+func (a *Authorization) readQuery(query string) (keystore.Secret, error) {
+	query, _, _ = strings.Cut(query, "#") // some servers add an empty fragment
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return keystore.Secret{}, notThis("it cannot be read")
+	}
+	return a.read(values)
+}
+
+func isCode(s string) bool {
+	return s != "" && len(s) <= maxCode && printableASCII([]byte(s)) && !strings.Contains(s, " ")
+}
+
+func notThis(why string) error { return &notThisLogin{why} }
+
+type notThisLogin struct{ why string }
+
+func (e *notThisLogin) Error() string        { return ErrNotThisLogin.Error() + ": " + e.why }
+func (e *notThisLogin) Is(target error) bool { return target == ErrNotThisLogin }
+
+// read takes the code from a redirect's parameters. Nothing but the state decides whether it is ours: who does not know it can
+// neither end the sign-in nor bring a code of their own into it (RFC 9700 §4.7).
+func (a *Authorization) read(q url.Values) (keystore.Secret, error) {
+	for _, values := range q {
+		if len(values) > 1 { // RFC 6749 §3.1
+			return keystore.Secret{}, notThis("a parameter is there twice")
+		}
+	}
+	switch state := q.Get("state"); {
+	case state == "" && !q.Has("code") && !q.Has("error"):
+		return keystore.Secret{}, notThis("it holds no answer")
+	case !equal(state, a.state):
+		return keystore.Secret{}, notThis("its state is another one")
+	}
+	if iss := q.Get("iss"); iss != a.issuer && (q.Has("iss") || a.wantIss) { // RFC 9207 §2.4
+		return keystore.Secret{}, &Error{Class: Refused, Where: a.where, Reason: "is not who answered: the redirect names as its issuer " + shown(iss)}
+	}
+	if q.Has("error") {
+		return keystore.Secret{}, a.declined(q.Get("error"), q.Get("error_description"))
+	}
+	if !isCode(q.Get("code")) {
+		return keystore.Secret{}, &Error{Class: Malformed, Where: a.where, Reason: "sent the browser back without a code that can be used"}
+	}
+	return keystore.SecretString(q.Get("code")), nil
+}
+
+// declined is an error that came by way of the browser (RFC 6749 §4.1.2.1).
+func (a *Authorization) declined(code, description string) *Error {
+	class, known := codes[code]
+	if !known || class == InvalidClient || class == Pending {
+		class = Refused
+	}
+	e := &Error{Class: class, Where: a.where, Code: clean(code, nil, maxErrorCode), Description: clean(description, nil, maxDescription)}
+	if e.Reason = refusal(code, Code); class != Refused {
+		e.Reason = reason(*e, Code, "")
+	}
+	if class == Refused && code != "access_denied" && e.Reason == refusal("", Code) {
+		e.Reason = "did not let the person sign in"
+	}
+	return e
+}
+
+// Exchange turns the code into a session (RFC 6749 §4.1.3). A code is good once, so it is one request; a second follows only
+// where the server did not look at the code because it refused an assertion, and our clock was wrong. The error is as
+// [Endpoint.ClientCredentials]'s.
+func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authorization, code keystore.Secret) (Session, error) {
+	var c call
+	first := form{}.add("grant_type", "authorization_code").add("redirect_uri", a.RedirectURI).
+		add("code", c.reveal(code)).add("code_verifier", c.reveal(a.verifier))
+	s, err := e.ask(ctx, question{
+		item: item, by: e.server.ClientAuth, proof: Code, first: first, carried: c.carried, scope: a.scope,
+		again: aboutTheClient,
+	})
+	if err != nil {
+		return s, err
+	}
+	if flaw := a.checkIDToken(s.idToken); flaw != "" {
+		return Session{}, (&Error{Class: Refused, Reason: "gave an answer that " + flaw}).at(e.server.TokenEndpoint)
+	}
+	return s, nil
+}

@@ -1,0 +1,224 @@
+package grant
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/strict"
+)
+
+const (
+	pollInterval     = 5 * time.Second // RFC 8628 §3.2: where the server names none
+	pollSlower       = 5 * time.Second // §3.5: by slow_down
+	pollMost         = time.Minute     // between two polls while the network is down
+	deviceLife       = 5 * time.Minute // where the server forgets to say
+	deviceLifeMost   = 30 * time.Minute
+	maxUserCode      = 64
+	deviceGrant      = "urn:ietf:params:oauth:grant-type:device_code"
+	napMost          = 30 * time.Second // timers stand still during suspend
+	verificationWhat = "the page to sign in at"
+)
+
+// DeviceLogin is a device authorization in progress (RFC 8628 §3.2): what a person must be shown, with the host, since
+// whoever sends somebody else's code to a person can sign in as them (§5.4).
+type DeviceLogin struct {
+	// UserCode is what the person types: printable ASCII, at most 64 characters.
+	UserCode string
+	// VerificationURI is where: https, or http on a loopback address.
+	VerificationURI string
+	// VerificationURIComplete has the code in it; empty where the server gave none on the same origin. It is for a QR code
+	// or a browser.
+	VerificationURIComplete string
+	// Lifetime is how long the code is good for from now.
+	Lifetime time.Duration
+
+	code     keystore.Secret
+	interval time.Duration
+	answered clock.Instant
+	scope    []string
+}
+
+// StartDevice begins a device authorization. req is completed by the server's defaults. The error is as
+// [Endpoint.ClientCredentials]'s, or ErrNotOffered.
+func (e *Endpoint) StartDevice(ctx context.Context, item keystore.Item, req Request) (*DeviceLogin, error) {
+	if e.server.DeviceEndpoint == "" {
+		return nil, ErrNotOffered
+	}
+	req = e.server.Default(req, true)
+	c := call{method: http.MethodPost, url: e.server.DeviceEndpoint, body: req.form()}
+	a, err := e.askBeside(ctx, c, item, e.server.ClientAuth)
+	defer clear(a.Body)
+	if err != nil {
+		return nil, err
+	}
+	d, flaw := readDevice(a)
+	if flaw != "" {
+		return nil, malformed(a, flaw).at(c.url)
+	}
+	d.scope, d.answered = req.Scope, e.now()
+	return d, nil
+}
+
+// readDevice reads RFC 8628 §3.2. Members that it does not know are ignored.
+func readDevice(a Answer) (d *DeviceLogin, flaw string) {
+	body, flaw := a.object()
+	if flaw != "" {
+		return nil, flaw
+	}
+	d = &DeviceLogin{code: readToken(body["device_code"])}
+	if d.code.IsZero() {
+		return nil, "holds no device code"
+	}
+	d.UserCode, _ = body.text("user_code")
+	if len(d.UserCode) > maxUserCode || strings.TrimSpace(d.UserCode) == "" || !printableASCII([]byte(d.UserCode)) {
+		return nil, "holds no code that a person could type"
+	}
+	d.VerificationURI, _ = body.text("verification_uri")
+	if d.VerificationURI == "" {
+		d.VerificationURI, _ = body.text("verification_url") // Google's, from before the RFC
+	}
+	if err := CheckURL(d.VerificationURI, verificationWhat); err != nil {
+		return nil, "cannot be shown: " + err.Error()
+	}
+	complete, _ := body.text("verification_uri_complete")
+	if CheckURL(complete, "") == nil && origin(complete) == origin(d.VerificationURI) {
+		d.VerificationURIComplete = complete
+	}
+	d.Lifetime = deviceLife
+	if in, ok := seconds(body["expires_in"]); ok {
+		if in < 1 {
+			return nil, "holds a code that has expired"
+		}
+		d.Lifetime = min(duration(in), deviceLifeMost)
+	}
+	d.interval = readInterval(body["interval"])
+	return d, ""
+}
+
+// readInterval reads a number of seconds, which may have a fraction, and rounds it up.
+func readInterval(raw json.RawMessage) time.Duration {
+	f, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64)
+	if err != nil || !(f >= 0) {
+		return pollInterval
+	}
+	return time.Duration(min(max(math.Ceil(f), 1), deviceLifeMost.Seconds())) * time.Second
+}
+
+// readToken returns a string of printable ASCII, bounded as tokens are, or none.
+func readToken(raw json.RawMessage) keystore.Secret {
+	b, err := strict.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	if err != nil || len(b) == 0 || len(b) > maxToken || !printableASCII(b) {
+		clear(b[:cap(b)])
+		return keystore.Secret{}
+	}
+	return keystore.NewSecret(b)
+}
+
+// AwaitDevice polls until the person has signed in or declined, or the code has expired. Between two requests it waits for
+// the interval, counted from the previous answer; slow_down and any 429 lengthen it, Retry-After is obeyed, and while the
+// network is down it waits longer and goes on. It returns at once with ctx's error when ctx ends. Other errors are an
+// [*Error], which for an expired code has the Code "expired_token".
+func (e *Endpoint) AwaitDevice(ctx context.Context, item keystore.Item, d *DeviceLogin) (Session, error) {
+	expiry := d.answered.Boot + d.Lifetime
+	interval, wait := d.interval, d.interval
+	answered := d.answered.Boot
+	lost, failures := false, 0
+	for {
+		if err := e.pause(ctx, min(answered+wait, expiry)); err != nil {
+			return Session{}, err
+		}
+		if e.now().Boot >= expiry {
+			return Session{}, expired(d)
+		}
+		s, err := e.poll(ctx, item, d)
+		answered = e.now().Boot
+		failed, ok := errors.AsType[*Error](err)
+		if !ok {
+			return s, err
+		}
+		if ctx.Err() != nil {
+			return Session{}, ctx.Err()
+		}
+		slower, goOn := keepPolling(failed)
+		if !goOn {
+			if lost && failed.Code == "invalid_grant" {
+				failed.Reason = "has given the token already, in an answer that was lost on the way"
+			}
+			return Session{}, failed
+		}
+		if slower {
+			interval += pollSlower
+		}
+		wait = interval
+		if failures++; failed.Class == Pending || slower {
+			failures = 0
+		}
+		for range min(failures, 4) { // §3.5: no answer, so ask less often
+			wait = min(2*wait, max(interval, pollMost))
+		}
+		if failed.wished {
+			wait = max(wait, failed.RetryAfter)
+		}
+		lost = lost || failed.Class == Ambiguous
+	}
+}
+
+// keepPolling decides whether an answer to a poll is not yet the last one. Status codes say little: RFC 8628 wants 400 for
+// everything, Auth0 uses 403 and 429.
+func keepPolling(e *Error) (slower, goOn bool) {
+	switch {
+	case e.Code == "slow_down":
+		return true, true
+	case e.Class == Pending:
+		return false, true
+	case e.Status == http.StatusTooManyRequests && !e.Class.Definitive() && e.Class != InvalidClient:
+		return true, true
+	case e.Class == Transient || e.Class == Ambiguous:
+		return false, true
+	case e.Class == Malformed: // a page under 200; a token that cannot be used has cost the code
+		return false, !e.spent
+	case e.Class == TransientSlow && e.Code == "":
+		gone := e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusGone
+		return false, !gone
+	}
+	return false, false
+}
+
+func expired(d *DeviceLogin) *Error {
+	return &Error{Class: Refused, Where: host(d.VerificationURI), Code: "expired_token", Reason: refusal("expired_token", Code)}
+}
+
+// poll asks once whether the person has signed in.
+func (e *Endpoint) poll(ctx context.Context, item keystore.Item, d *DeviceLogin) (Session, error) {
+	var c call
+	first := form{}.add("grant_type", deviceGrant).add("device_code", c.reveal(d.code))
+	return e.ask(ctx, question{
+		item: item, by: e.server.ClientAuth, proof: Code, first: first, carried: c.carried, scope: d.scope,
+		again: aboutTheClient,
+	})
+}
+
+// pause returns when the boot clock has come to until, or ctx's error.
+func (e *Endpoint) pause(ctx context.Context, until time.Duration) error {
+	for {
+		left := until - e.now().Boot
+		if left <= 0 {
+			return ctx.Err()
+		}
+		timer := time.NewTimer(min(left, napMost))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+}

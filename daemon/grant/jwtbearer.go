@@ -1,0 +1,102 @@
+package grant
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/strict"
+)
+
+const bearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+// JWTBearer obtains a token for an assertion that the item's private key signs (RFC 7523 §2.1): the item's client speaks for its
+// Subject, or for itself. The client does not authenticate beside it unless the server wants that. req is completed by the
+// server's defaults; the error is as [Endpoint.ClientCredentials]'s.
+func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Request) (Token, error) {
+	if err := e.belongs(item); err != nil {
+		return Token{}, err
+	}
+	req = e.server.Default(req, false)
+	t, used, err := e.bearer(ctx, item, req)
+	if aboutTheAssertion(err) && e.clockMoved(used) {
+		t, _, err = e.bearer(ctx, item, req)
+	}
+	return t, err
+}
+
+func (e *Endpoint) bearer(ctx context.Context, item keystore.Item, req Request) (Token, usedTime, error) {
+	now := e.now()
+	used := usedTime{at: now, server: e.time(now)}
+	s := e.server
+	claims := s.assertion(item.ClientID, s.TokenEndpoint, used.server)
+	if claims.Subject = item.Subject; claims.Subject == "" && !s.ScopeInAssertion {
+		claims.Subject = item.ClientID
+	}
+	beside := req
+	if s.ScopeInAssertion {
+		claims.Scope = strings.Join(req.Scope, " ")
+		beside.Scope = nil
+	}
+	var assertion string
+	sign, err := keySigner(item, s.AssertionAlgs)
+	if err == nil {
+		assertion, err = sign.sign(claims)
+	}
+	if err != nil {
+		return Token{}, used, &Error{Class: Misconfigured, Where: host(s.TokenEndpoint), Reason: "cannot be sent the credential: " + err.Error(), Err: err}
+	}
+	c := call{method: "POST", url: s.TokenEndpoint}
+	c.body = form{}.add("grant_type", bearerGrant).add("assertion", c.reveal(keystore.SecretString(assertion)))
+	if s.ClientAuth != None {
+		if _, err := e.identify(&c, s.ClientAuth, item); err != nil {
+			return Token{}, used, err
+		}
+	}
+	c.body = c.body.append(beside.form())
+	t, err := e.token(ctx, c, Assertion, req.Scope)
+	return t, used, err
+}
+
+// ErrKeyFile: a file is not the key file that it was taken for.
+var ErrKeyFile = errors.New("this is not the key file of a service account")
+
+// ServiceAccount reads a Google service account's key file (JSON) and returns the item for this server. The file must be for
+// this server's token endpoint: a file from somebody else must not decide where an assertion goes. The error wraps
+// [ErrKeyFile] or [ErrKey] and quotes nothing of the key.
+func (s Server) ServiceAccount(file keystore.Secret) (keystore.Item, error) {
+	text := file.AppendTo(nil)
+	defer clear(text)
+	if len(text) > maxKey || strict.Check(text) != nil {
+		return keystore.Item{}, fmt.Errorf("%w: it is no JSON, or too long", ErrKeyFile)
+	}
+	var body object
+	if json.Unmarshal(text, &body) != nil {
+		return keystore.Item{}, fmt.Errorf("%w: it is no JSON object", ErrKeyFile)
+	}
+	if kind, _ := body.text("type"); kind != "service_account" {
+		return keystore.Item{}, fmt.Errorf("%w: its type is %s, not service_account", ErrKeyFile, shown(kind))
+	}
+	if uri, _ := body.text("token_uri"); uri != s.TokenEndpoint {
+		return keystore.Item{}, fmt.Errorf("%w: its token_uri is %s, not %s", ErrKeyFile, shown(uri), s.TokenEndpoint)
+	}
+	email, _ := body.text("client_email")
+	if !isVSCHAR([]byte(email)) {
+		return keystore.Item{}, fmt.Errorf("%w: it has no client_email", ErrKeyFile)
+	}
+	item := s.NewItem(email, ByJWTBearer)
+	item.KeyID, _ = body.text("private_key_id")
+	key, err := strict.AppendUnquoted(make([]byte, 0, len(body["private_key"])), body["private_key"])
+	if err != nil || len(key) == 0 {
+		return keystore.Item{}, fmt.Errorf("%w: it has no private_key", ErrKeyFile)
+	}
+	item.PrivateKey = keystore.NewSecret(key)
+	if _, err := CheckKey(item.PrivateKey, keystore.Secret{}); err != nil {
+		item.Wipe()
+		return keystore.Item{}, err
+	}
+	return item, nil
+}
