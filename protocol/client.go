@@ -184,7 +184,7 @@ func (c *Client) take(ctx context.Context, q *call, m message) (done bool, err e
 	if q.result == nil {
 		return true, nil
 	}
-	if err := json.Unmarshal(m.Result, q.result); err != nil {
+	if err := unmarshalResult(m.Result, q.result); err != nil {
 		return true, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	return true, nil
@@ -220,7 +220,7 @@ func (c *Client) send(method string, params any, member string, secret LoginSecr
 	var p []byte
 	if params != nil {
 		var err error
-		if p, err = json.Marshal(params); err != nil {
+		if p, err = marshalParams(params); err != nil {
 			return "", err
 		}
 	}
@@ -259,7 +259,7 @@ func (c *Client) receive() (message, error) {
 	if err := strict.Check(line); err != nil {
 		return m, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
-	if err := json.Unmarshal(line, &m); err != nil {
+	if err := m.decode(line); err != nil {
 		return m, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	return m, nil
