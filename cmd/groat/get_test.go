@@ -105,13 +105,13 @@ func TestGetUsage(t *testing.T) {
 	}
 }
 
-// twoLines reports whether s is an error line and at most one hint line.
+// twoLines reports whether s is an error line and a hint line.
 func twoLines(s string) bool {
 	first, rest, ok := strings.Cut(s, "\n")
 	if !ok || !strings.HasPrefix(first, "groat: error: ") {
 		return false
 	}
-	return rest == "" || strings.HasPrefix(rest, "groat: hint: ") && strings.Count(rest, "\n") == 1
+	return strings.HasPrefix(rest, "groat: hint: ") && strings.Count(rest, "\n") == 1
 }
 
 func TestGetRefusesBadToken(t *testing.T) {
@@ -155,7 +155,7 @@ func TestGetIntoNothing(t *testing.T) {
 	f := newFake(t, func(request) string { return tokenResult })
 	env := []string{"GROAT_SOCKET=" + f.socket, "GROAT_NO_AUTOSTART=1", "PATH=" + os.Getenv("PATH")}
 	for _, tt := range []struct{ name, script, want string }{
-		{"full disk", `"$0" get >/dev/full; echo "code $?" >&2`, "groat: error: cannot write the answer: write /dev/stdout: no space left on device\ncode 1\n"},
+		{"full disk", `"$0" get >/dev/full; echo "code $?" >&2`, "groat: error: cannot write the answer: write /dev/stdout: no space left on device\ngroat: hint: send the output somewhere else\ncode 1\n"},
 		{"closed stdout", `"$0" get >&-; echo "code $?" >&2`, "code 0\n"},
 		{"everything else closed", `out=$("$0" get <&- 2>&-); echo "code $? $out" >&2`, "code 0 abc.DEF-123_~+/==\n"},
 	} {

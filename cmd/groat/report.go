@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
-	"net"
-	"syscall"
 
 	"github.com/groat-dev/groat/protocol"
 )
@@ -56,10 +53,10 @@ func describe(err error) *failure {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return failNoAnswer(err)
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, protocol.ErrClosed):
 		return failHungUp(err)
 	}
-	return &failure{code: exitInternal, msg: err.Error(), cause: err}
+	return failUnexpected(err)
 }
 
 // answered describes an error of groatd's.
@@ -68,21 +65,14 @@ func answered(e *protocol.Error) *failure {
 	switch e.Code {
 	case protocol.CodeInvalidParams:
 		f.code = exitUsage
-		switch {
-		case e.Data != nil && e.Data.MaxMinTTL > 0:
-			f.hint = hintMaxMinTTL(e.Data.MaxMinTTL)
-		case f.hint == "":
-			f.hint = errUsage("", "groat").hint
-		}
-		return f
 	case protocol.CodeMethodNotFound:
 		return failOldDaemon(e)
+	default:
+		var ok bool
+		if f.code, ok = kindExit[e.Kind()]; !ok {
+			f.code = exitInternal
+		}
 	}
-	code, ok := kindExit[e.Kind()]
-	if !ok {
-		code = exitInternal
-	}
-	f.code = code
 	if f.hint == "" {
 		f.hint = defaultHint(e)
 	}

@@ -35,16 +35,16 @@ func TestAnswersOfTheDaemon(t *testing.T) {
 		{`{"code":-32005,"message":"m","data":{"kind":"unknown_profile"}}`, 78, "groat: error: m\ngroat: hint: groat list\n"},
 		{`{"code":-32006,"message":"m","data":{"kind":"config"}}`, 78, "groat: error: m\ngroat: hint: groatd --check\n"},
 		{`{"code":-32007,"message":"m","data":{"kind":"keystore_unavailable"}}`, 75, "groat: error: m\ngroat: hint: groat keystore\n"},
-		{`{"code":-32008,"message":"m","data":{"kind":"internal"}}`, 1, "groat: error: m\n"},
+		{`{"code":-32008,"message":"m","data":{"kind":"internal"}}`, 1, "groat: error: m\ngroat: hint: groat status\n"},
 		{`{"code":-32099,"message":"m","data":{"kind":"of_the_future","hint":"h"}}`, 1, "groat: error: m\ngroat: hint: h\n"},
-		{`{"code":-32602,"message":"m"}`, 2, "groat: error: m\n"},
+		{`{"code":-32602,"message":"m"}`, 2, "groat: error: m\ngroat: hint: groat --help\n"},
 		{`{"code":-32602,"message":"m","data":{"max_min_ttl":840}}`, 2, "groat: error: m\ngroat: hint: the greatest possible value is --min-ttl 840\n"},
 		{`{"code":-32601,"message":"m"}`, 1, "groat: error: the groatd that runs is of another version and does not know this command\ngroat: hint: restart groatd\n"},
 		{
 			`{"code":-32002,"message":"a\nb\u001b[2J\u202ec\u0007","data":{"kind":"temporary","hint":"x\r\ny"}}`,
 			75, "groat: error: a b\ufffd[2J\ufffdc\ufffd\ngroat: hint: x  y\n",
 		},
-		{`{"code":-32008,"message":"` + strings.Repeat("é", 5000) + `"}`, 1, "groat: error: " + strings.Repeat("é", maxShown) + "…\n"},
+		{`{"code":-32008,"message":"` + strings.Repeat("é", 5000) + `"}`, 1, "groat: error: " + strings.Repeat("é", maxShown) + "…\ngroat: hint: groat status\n"},
 	} {
 		f := newFake(t, func(request) string { return `"error":` + tt.answer })
 		for _, args := range [][]string{{"get"}, {"whoami", "work"}} {
@@ -63,8 +63,7 @@ func TestDescribe(t *testing.T) {
 		says string
 	}{
 		{context.DeadlineExceeded, 69, "does not answer"},
-		{net.ErrClosed, 69, "before it answered"},
-		{fmt.Errorf("read: %w", syscall.ECONNRESET), 69, "before it answered"},
+		{fmt.Errorf("%w: %w", protocol.ErrClosed, syscall.ECONNRESET), 69, "before it answered"},
 		{errDial("/s", protocol.ErrForeignServer), 77, "another user"},
 		{errDial("/s", syscall.EACCES), 69, "permission denied"},
 		{errSignal(syscall.SIGINT), 130, ""},
@@ -114,7 +113,7 @@ func TestBrokenDaemon(t *testing.T) {
 		{"", 69},
 		{"{\"jsonrpc\"\n", 1},
 		{"[]\n", 1},
-		{"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n", 69}, // somebody else's answer
+		{"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n", 1}, // somebody else's answer
 		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"text\"}\n", 1},
 		{"{\"jsonrpc\":\"2.0\",\"id\":1}\n", 1},
 		{strings.Repeat("x", protocol.MaxLine+1), 1},

@@ -64,26 +64,26 @@ func errNoTerminal(flag string) *failure {
 }
 
 func errNothingTyped() *failure {
-	return &failure{code: exitUsage, msg: "nothing was typed, so nothing was changed"}
+	return &failure{code: exitUsage, msg: "nothing was typed, so nothing was changed", hint: "try again"}
 }
 
 func errPassphrasesDiffer() *failure {
-	return &failure{code: exitUsage, msg: "the two passphrases differ, so nothing was changed"}
+	return &failure{code: exitUsage, msg: "the two passphrases differ, so nothing was changed", hint: "try again"}
 }
 
 func errNotConfirmed() *failure {
-	return &failure{code: exitInternal, msg: "not confirmed, so nothing was forgotten"}
+	return &failure{code: exitInternal, msg: "not confirmed, so nothing was forgotten", hint: "groat logout PROFILE --yes"}
 }
 
 // errSignal says nothing: the person knows what they pressed.
 func errSignal(s syscall.Signal) *failure { return &failure{code: exitSignal + int(s)} }
 
 func errBadToken() *failure {
-	return &failure{code: exitInternal, msg: "groatd handed out something that is no bearer token, so it was not printed"}
+	return &failure{code: exitInternal, msg: "groatd handed out something that is no bearer token, so it was not printed", hint: "groat status"}
 }
 
 func errWrite(cause error) *failure {
-	return &failure{code: exitInternal, msg: "cannot write the answer: " + cause.Error(), cause: cause}
+	return &failure{code: exitInternal, msg: "cannot write the answer: " + cause.Error(), hint: "send the output somewhere else", cause: cause}
 }
 
 func errSocketPath(cause error) *failure {
@@ -104,6 +104,10 @@ func failNoAnswer(cause error) *failure {
 
 func failHungUp(cause error) *failure {
 	return &failure{code: exitUnavailable, msg: "groatd ended the connection before it answered", hint: "try again", cause: cause}
+}
+
+func failUnexpected(cause error) *failure {
+	return &failure{code: exitInternal, msg: cause.Error(), hint: "groat status", cause: cause}
 }
 
 func failOldDaemon(cause error) *failure {
@@ -156,11 +160,13 @@ var (
 
 // Hints for answers of groatd's that bring none.
 
-func hintMaxMinTTL(seconds int64) string {
-	return fmt.Sprintf("the greatest possible value is --min-ttl %d", seconds)
-}
-
 func defaultHint(e *protocol.Error) string {
+	if e.Data != nil && e.Data.MaxMinTTL > 0 {
+		return fmt.Sprintf("the greatest possible value is --min-ttl %d", e.Data.MaxMinTTL)
+	}
+	if e.Code == protocol.CodeInvalidParams {
+		return "groat --help"
+	}
 	switch e.Kind() {
 	case protocol.LoginRequired:
 		return "groat login PROFILE"
@@ -169,8 +175,6 @@ func defaultHint(e *protocol.Error) string {
 			return "try again in " + span(e.Data.RetryAfter)
 		}
 		return "try again"
-	case protocol.Denied:
-		return "groat status"
 	case protocol.Locked:
 		return "groat unlock"
 	case protocol.UnknownProfile:
@@ -180,7 +184,7 @@ func defaultHint(e *protocol.Error) string {
 	case protocol.KeystoreUnavailable:
 		return "groat keystore"
 	}
-	return ""
+	return "groat status"
 }
 
 // Questions.
