@@ -88,11 +88,7 @@ func (s *Server) refreshGrant(ask *asking) (*issue, *oauthError) {
 	}
 	s.sess.mu.Lock()
 	defer s.sess.mu.Unlock()
-	hash := Digest(presented)
-	if len(s.sess.uses) < maxRefresh || s.sess.uses[hash] > 0 {
-		s.sess.uses[hash]++
-	}
-	t := s.sess.refresh[hash]
+	t := s.sess.refresh[Digest(presented)]
 	// §6: the token must be bound to the client that presents it.
 	if t == nil || t.family.ended || t.family.realm != ask.realm || t.family.client.ID != ask.client.ID {
 		return nil, unknownRefresh
@@ -176,7 +172,17 @@ func (s *Server) refreshLocked(ask *asking, t *refreshToken, mode Refresh, scope
 	return i, nil
 }
 
-// RefreshUses returns how often each refresh token was presented, by its [Digest]; refused ones count too.
+// presented counts a refresh token.
+func (s *Server) presented(token string) {
+	s.sess.mu.Lock()
+	defer s.sess.mu.Unlock()
+	if hash := Digest(token); len(s.sess.uses) < maxRefresh || s.sess.uses[hash] > 0 {
+		s.sess.uses[hash]++
+	}
+}
+
+// RefreshUses returns how often each refresh token was presented, by its [Digest]: also where it was refused, but not where
+// a fault kept the request from being carried out. Those are in the log.
 func (s *Server) RefreshUses() map[string]int {
 	s.sess.mu.Lock()
 	defer s.sess.mu.Unlock()

@@ -70,6 +70,9 @@ func (s *Server) tokenEndpoint(m *realm, r *request) answer {
 	if kind == "" { // §4.1.3 and its like: REQUIRED
 		return m.refuse(invalidRequest("grant_type is missing"), "")
 	}
+	if kind == grantRefresh {
+		s.presented(form.Get("refresh_token"))
+	}
 	ask := &asking{realm: m, r: r, form: form}
 	i, e := s.grant(ask, kind)
 	var a answer
