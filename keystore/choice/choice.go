@@ -1,4 +1,5 @@
-// Package choice is the keystore that this person uses: the keychain, the sealed file or this process's memory.
+// Package choice is the keystore that this person uses: the keychain, the sealed file or this process's memory. The
+// keychain has a sealed file beside it for what it is not made for: sessions, private keys and whatever is too long.
 //
 // The invariant: the choice is made once, when something is first stored, and remembered in the state directory; nothing
 // but [Keystore.Use] changes it, least of all a keychain that is locked or does not answer. What it is not: a way to carry
@@ -17,7 +18,6 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
-	"github.com/groat-dev/groat/keystore/keychain"
 	"github.com/groat-dev/groat/keystore/sealed"
 )
 
@@ -49,14 +49,16 @@ type Options struct {
 }
 
 // Keystore is a [keystore.Store] by delegation. Safe for concurrent use: one profile's caller waits for another's only
-// while a choice is being made or a new profile's name is written down, and both within a deadline.
+// while a choice is being made or a new profile's name is written down, and both within a deadline. Writes to one profile
+// come one after another; a read waits for nobody's write.
 type Keystore struct {
 	options Options
 	turn    chan struct{}           // holds a token while somebody decides or writes the choice down
 	current atomic.Pointer[backend] // nil while nothing is chosen
+	writers gates
 
-	remembered choice       // guarded by turn
-	storing    atomic.Int32 // Sets that are under way; raised only with the turn
+	remembered atomic.Pointer[choice] // never nil; replaced only with the turn, and what it points to is never changed
+	storing    atomic.Int32           // Sets that are under way; raised only with the turn
 
 	mu      sync.Mutex
 	checked time.Time // when health was found
@@ -69,7 +71,8 @@ var _ keystore.Store = (*Keystore)(nil)
 type backend struct {
 	use, key string
 	keystore.Store
-	sealed *lazySealed // nil but for Sealed
+	sealed *lazySealed // nil for Memory
+	mixed  *mixed      // nil but for Keychain
 }
 
 // Open reads what is remembered. Its errors name what a person has to correct: a file, or GROAT_KEYSTORE.
@@ -87,7 +90,8 @@ func Open(o Options) (*Keystore, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Keystore{options: o, turn: make(chan struct{}, 1), remembered: remembered}
+	k := &Keystore{options: o, turn: make(chan struct{}, 1)}
+	k.remembered.Store(&remembered)
 	switch {
 	case remembered.Use == "" && o.Env == Memory:
 		k.current.Store(k.backend(Memory, ""))
@@ -104,10 +108,11 @@ func Open(o Options) (*Keystore, error) {
 func (k *Keystore) backend(use, key string) *backend {
 	switch use {
 	case Keychain:
-		return &backend{use: use, Store: &keychain.Store{}}
+		m := &mixed{names: k, sealed: newSealed(k.options, KeyKeychain)}
+		return &backend{use: use, Store: m, sealed: m.sealed, mixed: m}
 	case Sealed:
 		s := newSealed(k.options, key)
-		return &backend{use, key, s, s}
+		return &backend{use: use, key: key, Store: s, sealed: s}
 	}
 	return &backend{use: Memory, Store: &keystore.Memory{}}
 }
@@ -126,33 +131,17 @@ func (k *Keystore) Set(ctx context.Context, profile string, item keystore.Item) 
 	if _, err := k.decide(ctx); err != nil {
 		return err
 	}
-	b, err := k.begin(ctx, profile)
+	leave, err := k.writers.enter(ctx, profile)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	b, err := k.begin(ctx, profile, item)
 	if err != nil {
 		return err
 	}
 	defer k.storing.Add(-1)
 	return b.Set(ctx, profile, item)
-}
-
-// begin writes the profile's name down, before anything is stored under it, and keeps the choice from changing until
-// storing is lowered.
-func (k *Keystore) begin(ctx context.Context, profile string) (*backend, error) {
-	release, err := k.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	b := k.current.Load()
-	if !slices.Contains(k.remembered.Profiles, profile) {
-		next := k.remembered
-		next.Profiles = append(slices.Clone(next.Profiles), profile)
-		slices.Sort(next.Profiles)
-		if err := k.remember(next); err != nil {
-			return nil, err
-		}
-	}
-	k.storing.Add(1)
-	return b, nil
 }
 
 // Delete delegates.
@@ -161,19 +150,15 @@ func (k *Keystore) Delete(ctx context.Context, profile string) error {
 	if b == nil {
 		return nil
 	}
+	leave, err := k.writers.enter(ctx, profile)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := b.Delete(ctx, profile); err != nil {
 		return err
 	}
-	release, err := k.acquire(ctx)
-	if err != nil {
-		return nil // the item is gone; a name too many is found out when it matters
-	}
-	defer release()
-	next := k.remembered
-	next.Profiles = slices.DeleteFunc(slices.Clone(next.Profiles), func(p string) bool { return p == profile })
-	if len(next.Profiles) < len(k.remembered.Profiles) {
-		k.remember(next) // the same holds for a write that fails
-	}
+	k.unlist(ctx, profile, inStore|inSealed)
 	return nil
 }
 
@@ -194,31 +179,6 @@ func (k *Keystore) Close() error {
 	return nil
 }
 
-// turnLimit is how long anybody waits for a decision that another caller is making.
-const turnLimit = 10 * time.Second
-
-func (k *Keystore) acquire(ctx context.Context) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, turnLimit)
-	defer cancel()
-	select {
-	case k.turn <- struct{}{}:
-		return func() { <-k.turn }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: another caller is still choosing a keystore", keystore.ErrUnavailable)
-	}
-}
-
-// remember writes the choice down, unless it is one that ends with the process; the caller has the turn.
-func (k *Keystore) remember(next choice) error {
-	if b := k.current.Load(); next.Use != "" && (b == nil || b.use != Memory) {
-		if err := save(k.options.StateDir, next); err != nil {
-			return fmt.Errorf("%w: the choice of keystore cannot be written down: %w", keystore.ErrUnavailable, err)
-		}
-	}
-	k.remembered = next
-	return nil
-}
-
 // decide makes the choice; probed says that it did, and that the store has just passed a probe.
 func (k *Keystore) decide(ctx context.Context) (probed bool, err error) {
 	if k.current.Load() != nil {
@@ -236,7 +196,7 @@ func (k *Keystore) decide(ctx context.Context) (probed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	next := k.remembered
+	next := *k.remembered.Load()
 	next.Use, next.Key = b.use, b.key
 	if err := k.remember(next); err != nil {
 		return false, errors.Join(err, b.close())

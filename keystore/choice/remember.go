@@ -26,6 +26,8 @@ type choice struct {
 	Key string `json:"key,omitempty"` // for sealed
 	// Profiles are those that may have an item: a keychain cannot be asked which ones do. A name too many does no harm.
 	Profiles []string `json:"profiles,omitempty"`
+	// Sealed are those that may have an item in the sealed file beside the keychain. It speaks for who is on both lists.
+	Sealed []string `json:"sealed,omitempty"`
 }
 
 // load returns the zero choice where nothing is remembered. Its errors name the file.
@@ -60,6 +62,8 @@ func load(dir string) (choice, error) {
 	if c.V != 1 || !valid(c.Use, c.Key) {
 		return choice{}, refuse(path, "it names no keystore that there is")
 	}
+	slices.Sort(c.Profiles)
+	slices.Sort(c.Sealed)
 	return c, nil
 }
 

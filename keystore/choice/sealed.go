@@ -61,15 +61,26 @@ func (s *lazySealed) open(ctx context.Context, passphrase keystore.Secret) (*sea
 		return nil, fmt.Errorf("%w: the sealed file is closed", keystore.ErrUnavailable)
 	}
 	store, err := sealed.OpenWith(ctx, s.path, s.source(passphrase))
-	switch {
-	case errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrCorrupt):
-		// Said of the key or the file, and not of one profile's item: a login would not help.
-		return nil, fmt.Errorf("%w: the sealed file %s or its key: %v", keystore.ErrUnavailable, s.path, err)
-	case err != nil:
-		return nil, err
+	if err != nil {
+		return nil, s.explain(err)
 	}
 	s.opened.Store(store)
 	return store, nil
+}
+
+// explain says of the key or the file what would else sound like one profile's item: a login would not help, nor would the
+// keychain's password help against another key.
+func (s *lazySealed) explain(err error) error {
+	const remedy = "bring it back, or remove that file to give up what it holds"
+	switch {
+	case errors.Is(err, keystore.ErrNotFound):
+		return fmt.Errorf("%w: the key of the sealed file %s is not where it was (%s): %s", keystore.ErrUnavailable, s.path, s.key, remedy)
+	case errors.Is(err, sealed.ErrWrongKey) && s.key != KeyPassphrase:
+		return fmt.Errorf("%w: the sealed file %s was sealed with another key than there is now (%s): %s", keystore.ErrUnavailable, s.path, s.key, remedy)
+	case errors.Is(err, keystore.ErrCorrupt):
+		return fmt.Errorf("%w: the sealed file %s or its key: %v", keystore.ErrUnavailable, s.path, err)
+	}
+	return err
 }
 
 func (s *lazySealed) Get(ctx context.Context, profile string) (keystore.Item, error) {
@@ -114,6 +125,9 @@ func (s *lazySealed) profiles(ctx context.Context) ([]string, error) {
 
 // gone says that the file was removed, or never made.
 func (s *lazySealed) gone() bool { return !sealed.Exists(s.path) }
+
+// absent says that there is nothing to look into. A file that was removed while we have it open is still there for us.
+func (s *lazySealed) absent() bool { return s.opened.Load() == nil && s.gone() }
 
 // close ends it for good: a caller who comes late must not open, and so make, the file again.
 func (s *lazySealed) close() error {

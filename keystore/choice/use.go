@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
@@ -80,17 +79,17 @@ func (k *Keystore) change(ctx context.Context, old, b *backend, passphrase keyst
 
 // keep remembers b as the choice of a person, which outlives the process even where what is stored does not.
 func (k *Keystore) keep(b *backend) error {
-	next := k.remembered
+	next := *k.remembered.Load()
 	if next.Use != b.use || next.Key != b.key {
 		if k.current.Load() != b {
-			next.Profiles = nil // vacate found none of them
+			next.Profiles, next.Sealed = nil, nil // vacate found none of them
 		}
 		next.Use, next.Key = b.use, b.key
 		if err := save(k.options.StateDir, next); err != nil {
 			return fmt.Errorf("%w: the choice of keystore cannot be written down: %w", keystore.ErrUnavailable, err)
 		}
 	}
-	k.remembered = next
+	k.remembered.Store(&next)
 	k.current.Store(b)
 	return nil
 }
@@ -100,11 +99,14 @@ func (k *Keystore) vacate(ctx context.Context, b *backend) error {
 	if k.storing.Load() > 0 {
 		return fmt.Errorf("%w: a credential is just being stored: try again", keystore.ErrConflict)
 	}
-	names := slices.Clone(k.remembered.Profiles)
-	if b.sealed != nil {
-		if b.sealed.gone() {
-			return nil // never made, or removed to give up what it held
-		}
+	names, get := k.remembered.Load().names(), b.Get
+	switch {
+	case b.sealed == nil:
+	case b.sealed.gone() && b.mixed == nil:
+		return nil // never made, or removed to give up what it held
+	case b.sealed.gone():
+		get = b.mixed.keychain.Get
+	default:
 		more, err := b.sealed.profiles(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: whether %s holds credentials cannot be seen (%v): unlock it, or remove that file to give up what it holds",
@@ -113,7 +115,7 @@ func (k *Keystore) vacate(ctx context.Context, b *backend) error {
 		names = append(names, more...)
 	}
 	for _, name := range names {
-		item, err := b.Get(ctx, name)
+		item, err := get(ctx, name)
 		if errors.Is(err, keystore.ErrNotFound) {
 			continue
 		}
@@ -147,19 +149,16 @@ func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error
 }
 
 func (b *backend) unlock(ctx context.Context, passphrase keystore.Secret) error {
-	switch {
-	case b.use == Keychain:
-		return new(keychain.Store).Unlock(ctx)
-	case b.sealed != nil:
-		if b.key == KeyKeychain {
-			if err := new(keychain.Store).Unlock(ctx); err != nil {
-				return err
-			}
+	if b.mixed != nil || (b.sealed != nil && b.key == KeyKeychain) {
+		if err := new(keychain.Store).Unlock(ctx); err != nil {
+			return err
 		}
-		_, err := b.sealed.open(ctx, passphrase)
-		return err
 	}
-	return nil
+	if b.sealed == nil || (b.mixed != nil && b.sealed.absent()) {
+		return nil
+	}
+	_, err := b.sealed.open(ctx, passphrase)
+	return err
 }
 
 // healthFor is how long a look at the keychain answers for the next one: a watched status shall not keep the bus busy.
@@ -173,10 +172,12 @@ func (k *Keystore) Status(ctx context.Context) keystore.Status {
 		return keystore.Status{Use: Auto, State: "undecided", Message: "the first login chooses"}
 	}
 	s := keystore.Status{Use: b.use, Key: b.key, State: "ok"}
+	ctx, cancel := context.WithTimeout(ctx, keychain.Limit)
+	defer cancel()
 	var err error
 	switch {
-	case b.use == Keychain:
-		err = k.keychainHealth(ctx)
+	case b.mixed != nil:
+		err = k.mixedHealth(ctx, b.mixed)
 	case b.sealed != nil:
 		_, err = b.sealed.open(ctx, keystore.Secret{})
 	}
@@ -187,6 +188,19 @@ func (k *Keystore) Status(ctx context.Context) keystore.Status {
 		}
 	}
 	return s
+}
+
+// mixedHealth is the keychain's, and where that is well, the sealed file's beside it.
+func (k *Keystore) mixedHealth(ctx context.Context, m *mixed) error {
+	err := k.keychainHealth(ctx)
+	switch {
+	case err != nil && m.sealed.opened.Load() != nil:
+		return fmt.Errorf("%w; the sealed file beside the keychain is open, and what it holds can be used", err)
+	case err != nil || m.sealed.absent():
+		return err
+	}
+	_, err = m.sealed.open(ctx, keystore.Secret{})
+	return err
 }
 
 func (k *Keystore) keychainHealth(ctx context.Context) error {

@@ -69,7 +69,7 @@ func (s *Store) put(r record) error {
 	return nil
 }
 
-// append writes one frame and proves, through a descriptor of its own, that it is in the file that the path names.
+// append writes one frame and proves that it is in the file.
 func (s *Store) append(file *os.File, b []byte, end int64) error {
 	if err := s.inPlace(file); err != nil {
 		return err
@@ -80,13 +80,18 @@ func (s *Store) append(file *os.File, b []byte, end int64) error {
 	if err := s.fsync(file); err != nil {
 		return err
 	}
+	return s.confirm(b, end)
+}
+
+// confirm reads one frame, through a descriptor of its own, from the file that the path names, and opens it.
+func (s *Store) confirm(b []byte, offset int64) error {
 	check, err := openFile(s.path, os.O_RDONLY)
 	if err != nil {
 		return err
 	}
 	defer check.Close()
 	back := make([]byte, len(b))
-	if _, err := check.ReadAt(back, end); err != nil {
+	if _, err := check.ReadAt(back, offset); err != nil {
 		return err
 	}
 	h, ok := parseHead(back)
@@ -114,8 +119,8 @@ func (s *Store) inPlace(file *os.File) error {
 	return nil
 }
 
-// rewrite puts a new file in place: what is worth keeping, and extra behind it. On an error the old one stands as it was,
-// unless only the directory could not be synced.
+// rewrite puts a new file in place: what is worth keeping, and extra, which is one frame or nothing, behind it. On an error
+// the old one stands as it was, unless the new one is in place and only its name may not be durable yet.
 func (s *Store) rewrite(extra []byte) error {
 	s.mu.RLock()
 	old, x := s.file, s.index
@@ -148,6 +153,9 @@ func (s *Store) rewrite(extra []byte) error {
 	s.mu.Unlock()
 	old.Close()
 	err = syncDirectory(s.path)
+	if err == nil && len(extra) > 0 {
+		err = s.confirm(extra, int64(len(data)-len(extra)))
+	}
 	if s.suspect = err != nil; s.suspect {
 		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
 	}
