@@ -87,9 +87,7 @@ func (r *Reader) last() ([]byte, error) {
 // a line, so that a request that comes in one piece costs none.
 func (r *Reader) fill() error {
 	begun := r.end > r.start
-	if err := r.setDeadline(begun); err != nil {
-		return err
-	}
+	r.setDeadline(begun)
 	r.makeRoom()
 	n, err := r.conn.Read(r.buf[r.end:])
 	r.end += n
@@ -100,16 +98,17 @@ func (r *Reader) fill() error {
 	return nil
 }
 
-func (r *Reader) setDeadline(begun bool) error {
+// setDeadline gives a line that has begun its time, or takes it away. Where that fails the connection is closed, and Read
+// says so better.
+func (r *Reader) setDeadline(begun bool) {
 	switch {
 	case begun && !r.timed:
 		r.armed, r.timed = true, true
-		return r.conn.SetReadDeadline(time.Now().Add(LineTimeout))
+		r.conn.SetReadDeadline(time.Now().Add(LineTimeout))
 	case !begun && r.armed:
 		r.armed = false
-		return r.conn.SetReadDeadline(time.Time{})
+		r.conn.SetReadDeadline(time.Time{})
 	}
-	return nil
 }
 
 // makeRoom moves or grows the buffer so that at least one more byte fits, or gives a grown one back once it is empty.

@@ -62,8 +62,12 @@ func (s LoginSecret) MarshalBinary() ([]byte, error) { return nil, errSecret }
 // GobEncode refuses.
 func (s LoginSecret) GobEncode() ([]byte, error) { return nil, errSecret }
 
-// withSecret adds a member to the JSON object p, in one buffer of the final size so that no copy is left behind.
+// withSecret adds a member to the JSON object p, or to an empty one where p is empty, in one buffer that never grows, so that
+// no copy is left behind.
 func withSecret(p []byte, member string, secret LoginSecret) ([]byte, error) {
+	if len(p) == 0 {
+		p = []byte("{}")
+	}
 	value := secret.bytes()
 	if !utf8.Valid(value) {
 		return nil, errors.New("the secret is not UTF-8 text")

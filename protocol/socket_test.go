@@ -1,0 +1,134 @@
+package protocol
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestSocketPath(t *testing.T) {
+	for _, test := range []struct {
+		name, override, runtime, want, fails string
+	}{
+		{name: "the override wins", override: "/a/b.sock", runtime: "/run/x", want: "/a/b.sock"},
+		{name: "a relative override", override: "b.sock", fails: "not absolute"},
+		{name: "a long override", override: "/" + strings.Repeat("x", 103), fails: "104 bytes long"},
+		{name: "the longest", override: "/" + strings.Repeat("x", 102), want: "/" + strings.Repeat("x", 102)},
+		{name: "a long runtime directory", runtime: "/" + strings.Repeat("x", 100), fails: "the system allows 103"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("GROAT_SOCKET", test.override)
+			t.Setenv("XDG_RUNTIME_DIR", test.runtime)
+			got, err := SocketPath()
+			if got != test.want || (err != nil) != (test.fails != "") || err != nil && !strings.Contains(err.Error(), test.fails) {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
+
+// listen serves one connection with f.
+func listen(t *testing.T, f func(*net.UnixConn)) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.AcceptUnix()
+			if err != nil {
+				return
+			}
+			f(c)
+			c.Close()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	return path
+}
+
+func TestDial(t *testing.T) {
+	path := listen(t, func(c *net.UnixConn) {
+		r := NewReader(c)
+		if _, err := r.ReadLine(); err == nil {
+			c.Write([]byte(`{"jsonrpc":"2.0","id":1,"result":{"pid":7}}` + "\n"))
+		}
+	})
+	c, err := Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var r HelloResult
+	if err := c.Call(t.Context(), MethodHello, nil, &r); err != nil || r.PID != 7 {
+		t.Error(r, err)
+	}
+}
+
+func TestDialWhereNobodyIs(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Dial(t.Context(), filepath.Join(dir, "none")); !errors.Is(err, syscall.ENOENT) {
+		t.Error(err)
+	}
+	stale := filepath.Join(dir, "stale")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	if _, err := Dial(t.Context(), stale); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error(err)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Dial(t.Context(), file); err == nil {
+		t.Error("a file was taken for a socket")
+	}
+}
+
+// A backlog that is full for a moment is no failure: a hundred processes may start at once.
+func TestDialWaitsForRoom(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	first, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"}) // fills it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if _, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"}); !errors.Is(err, syscall.EAGAIN) {
+		t.Fatal("the backlog is not full:", err)
+	}
+	go func() {
+		time.Sleep(5 * dialPause)
+		if n, _, err := syscall.Accept(fd); err == nil {
+			syscall.Close(n)
+		}
+	}()
+	c, err := Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
