@@ -9,6 +9,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -56,12 +57,14 @@ type Daemon struct {
 	broker  *broker.Broker
 	started time.Time
 
-	loading  sync.Mutex // serialises whoever changes profiles
-	profiles atomic.Pointer[profiles]
+	loading   sync.Mutex // serialises whoever changes profiles
+	profiles  atomic.Pointer[profiles]
+	ephemeral map[string]*profile // profiles that are in no file; guarded by loading
+	kept      keystore.Holder     // the credentials of the others, in the keystore
+	memory    keystore.Holder     // theirs
 
-	mu       sync.Mutex
-	logins   map[string]*login        // :: profile name → the login under way
-	unstored map[string]keystore.Item // :: profile name → created at a provider, and not yet in the keystore
+	mu     sync.Mutex
+	logins map[string]*login // :: profile name → the login under way
 }
 
 // profile is one configured profile with its server resolved. Immutable.
@@ -69,6 +72,8 @@ type profile struct {
 	config.Profile
 	endpoint *grant.Endpoint
 	origins  []string
+	// ephemeral: it ends with the daemon.
+	ephemeral bool
 }
 
 // profiles is all of them. Immutable.
@@ -85,7 +90,8 @@ type profiles struct {
 func New(o Options) (*Daemon, error) {
 	d := &Daemon{
 		Options: o, broker: broker.New(o.Now), started: time.Now(),
-		logins: map[string]*login{}, unstored: map[string]keystore.Item{},
+		logins: map[string]*login{}, ephemeral: map[string]*profile{},
+		kept: keystore.Holder{Store: o.Keystore}, memory: keystore.Holder{Store: &keystore.Memory{}},
 	}
 	d.profiles.Store(&profiles{})
 	err := d.Reload()
@@ -113,9 +119,14 @@ func (d *Daemon) reload(proven ...*profile) error {
 		return err
 	}
 	old := d.profiles.Load()
-	next := &profiles{byName: map[string]*profile{}, names: c.Names(), byOrigin: map[string][]*profile{}}
+	next := &profiles{byName: map[string]*profile{}, byOrigin: map[string][]*profile{}}
+	for name, p := range d.ephemeral {
+		if _, hidden := c.Profiles[name]; !hidden {
+			next.add(p)
+		}
+	}
 	for name, p := range c.Profiles {
-		if was := old.byName[name]; was != nil && same(was.Profile, p) {
+		if was := old.byName[name]; was != nil && !was.ephemeral && same(was.Profile, p) {
 			next.add(was)
 			continue
 		}
@@ -129,6 +140,7 @@ func (d *Daemon) reload(proven ...*profile) error {
 		}
 		next.add(resolved)
 	}
+	next.names = slices.Sorted(maps.Keys(next.byName))
 	d.profiles.Store(next)
 	changed := map[string]broker.Source{}
 	for name, p := range next.byName {
@@ -143,7 +155,9 @@ func (d *Daemon) reload(proven ...*profile) error {
 		}
 	}
 	d.broker.Put(changed)
-	d.broker.Remove(gone...)
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	d.broker.Remove(ctx, gone...)
 	return nil
 }
 
@@ -178,7 +192,19 @@ func (d *Daemon) resolve(p config.Profile) (*profile, error) {
 }
 
 func (d *Daemon) source(p *profile) broker.Source {
-	return &broker.ClientCredentials{Profile: p.Name, Store: d.Keystore, Endpoint: p.endpoint, Scope: p.Scope, Audience: p.Audience}
+	c := &broker.Credential{Profile: p.Name, Store: d.store(p), Endpoint: p.endpoint}
+	if !p.Kind().Session() { // a session's tokens are what was signed in for; servers refuse to hear it again
+		c.Scope, c.Audience = p.Scope, p.Audience
+	}
+	return c
+}
+
+// store is where a profile's credential is kept.
+func (d *Daemon) store(p *profile) *keystore.Holder {
+	if p.ephemeral {
+		return &d.memory
+	}
+	return &d.kept
 }
 
 // Profiles returns how many profiles there are.

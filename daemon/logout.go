@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -31,11 +32,16 @@ func logout(c *conn, params []byte) (any, error) {
 	if r.Permanent && !q.Yes {
 		return r, nil
 	}
-	if err := c.d.forget(p); err != nil {
-		return nil, c.d.wire(err, p.Name)
+	if r.Revoked, err = c.d.forget(p, q.KeepRemote); err != nil {
+		e := c.d.wire(err, p.Name)
+		if _, remote := errors.AsType[*grant.Error](err); remote {
+			e.Message = "the session could not be ended at the provider, so nothing was forgotten: " + e.Message
+			e.Data.Hint = "groat logout " + p.Name + " --keep-remote"
+		}
+		return nil, e
 	}
 	r.Forgotten = true
-	c.d.Log.Info("a profile was forgotten", zap.String("profile", p.Name), zap.String("client_id", r.ClientID))
+	c.d.Log.Info("a profile was forgotten", zap.String("profile", p.Name), zap.String("client_id", r.ClientID), zap.Bool("revoked", r.Revoked))
 	return r, nil
 }
 
@@ -43,37 +49,68 @@ func logout(c *conn, params []byte) (any, error) {
 func (d *Daemon) remains(p *profile) (protocol.LogoutResult, error) {
 	server := p.endpoint.Server()
 	r := protocol.LogoutResult{Profile: p.Name, Issuer: server.Issuer}
-	item, err := d.Keystore.Get(context.Background(), p.Name)
-	switch {
-	case errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrCorrupt), errors.Is(err, keystore.ErrUndecided):
-		return r, nil
-	case err != nil:
+	item, err := d.stored(p)
+	if err != nil || item == nil {
 		return r, err
 	}
-	item.ClientSecret.Wipe()
-	r.ClientID, r.Permanent = item.ClientID, server.Apps != nil
+	defer item.Wipe()
+	if !p.Kind().Session() {
+		r.ClientID, r.Permanent = item.ClientID, server.Apps != nil
+	}
 	return r, nil
 }
 
-// forget deletes the credential, then the configuration: where the first fails nothing has changed.
-func (d *Daemon) forget(p *profile) error {
+// stored returns a profile's credential, or nil where there is none that can be read.
+func (d *Daemon) stored(p *profile) (*keystore.Item, error) {
+	item, err := d.store(p).Get(context.Background(), p.Name)
+	switch {
+	case errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrCorrupt), errors.Is(err, keystore.ErrUndecided):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return &item, nil
+}
+
+// forget ends the session at the provider, deletes the credential, then the configuration: where one fails the rest is
+// left as it is. revoked reports whether the provider ended a session.
+func (d *Daemon) forget(p *profile, keepRemote bool) (revoked bool, err error) {
 	d.loading.Lock()
 	defer d.loading.Unlock()
-	if err := d.Keystore.Delete(context.Background(), p.Name); err != nil && !errors.Is(err, keystore.ErrUndecided) {
-		return err
+	// The owner first, so that no renewal replaces the refresh token while it is being revoked.
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	d.broker.Remove(ctx, p.Name)
+	defer func() {
+		if still := d.profiles.Load().byName[p.Name]; still != nil {
+			d.broker.Put(map[string]broker.Source{p.Name: d.source(still)})
+		}
+	}()
+	if !keepRemote {
+		if revoked, err = d.revoke(p); err != nil {
+			return false, err
+		}
 	}
-	d.mu.Lock()
-	delete(d.unstored, p.Name)
-	d.mu.Unlock()
-	d.broker.Remove(p.Name)
+	if err := d.store(p).Delete(context.Background(), p.Name); err != nil && !errors.Is(err, keystore.ErrUndecided) {
+		return revoked, err
+	}
+	delete(d.ephemeral, p.Name)
 	if _, err := d.Config.Remove(p.Name); err != nil {
-		return err
+		return revoked, err
 	}
-	if err := d.reload(); err != nil {
-		return err
+	return revoked, d.reload()
+}
+
+// revoke ends a profile's session at its provider, if there is one and the provider can do that.
+func (d *Daemon) revoke(p *profile) (bool, error) {
+	item, err := d.stored(p)
+	if err != nil || item == nil || item.RefreshToken.IsZero() {
+		return false, err
 	}
-	if still := d.profiles.Load().byName[p.Name]; still != nil {
-		d.broker.Put(map[string]broker.Source{p.Name: d.source(still)})
+	defer item.Wipe()
+	err = p.endpoint.Revoke(context.Background(), *item)
+	if errors.Is(err, grant.ErrNotOffered) || errors.Is(err, grant.ErrEndpointChanged) {
+		return false, nil
 	}
-	return nil
+	return err == nil, err
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -24,6 +26,7 @@ func init() { // hello lists the map it stands in
 		protocol.MethodLogin: startLogin, protocol.MethodLoginInput: loginInput, protocol.MethodLogout: logout,
 		protocol.MethodStatus: status, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
 		protocol.MethodKeystore: useKeystore, protocol.MethodUnlock: unlock, protocol.MethodReload: reload,
+		protocol.MethodProviders: providers,
 	}
 }
 
@@ -47,6 +50,24 @@ func listProfiles(c *conn, params []byte) (any, error) {
 		}
 	})
 	return r, err
+}
+
+func providers(*conn, []byte) (any, error) {
+	var r protocol.ProvidersResult
+	for _, name := range preset.Names() {
+		p, _ := preset.Lookup(name)
+		info := protocol.ProviderInfo{Provider: name, Title: p.Title, Grants: p.Grants, Deprecated: p.Deprecated}
+		switch kind := grant.Kind(p.Grants[0]); {
+		case kind == grant.ByAppCredentials || kind == grant.ByKeyLogin || kind == grant.ByPassword:
+			info.Needs = "username"
+		case kind == grant.ByJWTBearer:
+			info.Needs = "key"
+		case !kind.StaticKey() && p.For(p.Grants[0]).ClientID == "":
+			info.Needs = "client_id"
+		}
+		r.Providers = append(r.Providers, info)
+	}
+	return r, nil
 }
 
 func status(c *conn, params []byte) (any, error) {
@@ -126,6 +147,10 @@ func (d *Daemon) profileStatus(p *profile) protocol.ProfileStatus {
 		st.ExpiresIn, st.Lifetime = seconds(b.Remaining), seconds(b.Lifetime)
 		st.ExpiresAt = d.Now().Wall.Add(b.Remaining).Unix()
 		st.RenewIn = seconds(b.RenewIn)
+	}
+	if b.Degraded != nil {
+		e := d.wire(b.Degraded, p.Name)
+		st.Message, st.Hint = "the newest credential is in groatd's memory only: "+e.Message, e.Hint()
 	}
 	if b.Err != nil {
 		e := d.wire(&broker.Unavailable{Err: b.Err, RetryAfter: b.RetryIn}, p.Name)

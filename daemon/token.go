@@ -159,26 +159,37 @@ func (d *Daemon) issue(q query, p *profile) (any, error) {
 
 // appendToken writes the reply with a token by hand: it is what the daemon does all day, and no encoder keeps a copy.
 func appendToken(out, id []byte, t grant.Token, p *profile, now clock.Instant) []byte {
-	left := t.Remaining(now)
 	out = append(out, `{"jsonrpc":"2.0","id":`...)
 	out = append(out, id...)
-	out = append(out, `,"result":{"access_token":"`...)
-	out = t.Access.AppendTo(out) // a b64token: nothing to escape
-	out = append(out, `","token_type":`...)
-	out = protocol.AppendString(out, t.Type)
-	out = append(out, `,"expires_at":`...)
-	out = strconv.AppendInt(out, now.Wall.Add(left).Unix(), 10)
-	out = append(out, `,"expires_in":`...)
-	out = strconv.AppendInt(out, int64(left/time.Second), 10)
+	out = append(out, `,"result":{"access_token":`...)
+	if t.Static {
+		out = protocol.AppendString(out, t.Access.Reveal())
+		out = append(out, `,"token_type":"","static":true`...)
+	} else {
+		left := t.Remaining(now)
+		out = append(out, '"')
+		out = t.Access.AppendTo(out) // a b64token: nothing to escape
+		out = append(out, `","token_type":`...)
+		out = protocol.AppendString(out, t.Type)
+		out = append(out, `,"expires_at":`...)
+		out = strconv.AppendInt(out, now.Wall.Add(left).Unix(), 10)
+		out = append(out, `,"expires_in":`...)
+		out = strconv.AppendInt(out, int64(left/time.Second), 10)
+	}
 	if t.Scope != "" {
 		out = append(out, `,"scope":`...)
 		out = protocol.AppendString(out, t.Scope)
 	}
 	out = append(out, `,"profile":`...)
 	out = protocol.AppendString(out, p.Name)
-	out = append(out, `,"header":"Authorization: `...)
-	out = append(out, t.Type...)
-	out = append(out, ' ')
-	out = t.Access.AppendTo(out)
-	return append(out, "\"}}\n"...)
+	out = append(out, `,"header":`...)
+	if p.endpoint.Server().Header == nil {
+		out = append(out, `"Authorization: Bearer `...)
+		out = t.Access.AppendTo(out)
+		out = append(out, '"')
+	} else {
+		name, value := p.endpoint.Server().HeaderFor(t)
+		out = protocol.AppendString(out, name+": "+value)
+	}
+	return append(out, "}}\n"...)
 }

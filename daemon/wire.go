@@ -59,6 +59,8 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q was changed: %s; nothing was sent", profile, err), login)
 	case errors.Is(err, grant.ErrNotOffered):
 		return protocol.NewError(protocol.Config, err.Error(), "groat list")
+	case errors.Is(err, broker.ErrEnded):
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the session of profile %q has ended", profile), login)
 	case errors.Is(err, keystore.ErrNotFound):
 		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("profile %q is not signed in", profile), login)
 	case errors.Is(err, keystore.ErrCorrupt):

@@ -40,6 +40,7 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{keystore.ErrUnavailable, protocol.KeystoreUnavailable, "groat keystore"},
 		{keystore.ErrTooBig, protocol.KeystoreUnavailable, "groat keystore"},
 		{broker.ErrUnknown, protocol.UnknownProfile, "groat login work"},
+		{broker.ErrEnded, protocol.LoginRequired, "groat login work"},
 		{broker.ErrWaited, protocol.Temporary, "groat status work"},
 		{broker.ErrStopped, protocol.Temporary, "groat status work"},
 		{broker.ErrRejected, protocol.Temporary, "groat status work"},

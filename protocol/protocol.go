@@ -44,6 +44,7 @@ const (
 	MethodKeystore   = "keystore"
 	MethodUnlock     = "unlock"
 	MethodReload     = "reload"
+	MethodProviders  = "providers"
 )
 
 // NotePrompt is the one notification the daemon sends inside a login.
@@ -92,22 +93,38 @@ type TokenResult struct {
 	Profile   string `json:"profile"`
 	// Header is the ready-made request header field, e.g. "Authorization: Bearer …".
 	Header string `json:"header"`
+	// Static is set for an API key, which is no access token: it does not expire, and it leaves only as Header.
+	Static bool `json:"static,omitempty"`
 }
 
 // LoginParams starts a login; the reply comes when it is over, prompts in between are [Prompt] notifications.
 type LoginParams struct {
-	Profile    string   `json:"profile"`
-	Provider   string   `json:"provider,omitempty"`    // a preset's name
-	Issuer     string   `json:"issuer,omitempty"`      // RFC 8414 / OpenID Connect discovery
-	TokenURL   string   `json:"token_url,omitempty"`   // no discovery
-	AuthServer string   `json:"auth_server,omitempty"` // another host with the preset's paths
-	ClientAuth string   `json:"client_auth,omitempty"`
-	ClientID   string   `json:"client_id,omitempty"`
-	Username   string   `json:"username,omitempty"`
-	Scope      string   `json:"scope,omitempty"`
-	Audience   string   `json:"audience,omitempty"`
-	Resources  []string `json:"resources,omitempty"` // origins that may be sent a token
-	NewClient  bool     `json:"new_client,omitempty"`
+	Profile    string `json:"profile"`
+	Provider   string `json:"provider,omitempty"`    // a preset's name
+	Issuer     string `json:"issuer,omitempty"`      // RFC 8414 / OpenID Connect discovery
+	TokenURL   string `json:"token_url,omitempty"`   // no discovery
+	AuthServer string `json:"auth_server,omitempty"` // another host with the preset's paths
+	// Grant is a way to sign in ("device_code", "authorization_code", …); empty means the provider's first that fits.
+	Grant      string `json:"grant,omitempty"`
+	ClientAuth string `json:"client_auth,omitempty"`
+	ClientID   string `json:"client_id,omitempty"`
+	Username   string `json:"username,omitempty"`
+	// Key and Certificate are paths of PEM files (or a service account's JSON), which the daemon reads.
+	Key         string `json:"key,omitempty"`
+	Certificate string `json:"certificate,omitempty"`
+	// Subject is whom an assertion speaks for (RFC 7523 §3).
+	Subject string `json:"subject,omitempty"`
+	// NoBrowser: there is none on this machine.
+	NoBrowser bool `json:"no_browser,omitempty"`
+	// Header and Prefix are how an API key is sent, where not as the provider's preset says.
+	Header string  `json:"header,omitempty"`
+	Prefix *string `json:"prefix,omitempty"`
+	// Ephemeral keeps the profile in the daemon's memory only.
+	Ephemeral bool     `json:"ephemeral,omitempty"`
+	Scope     string   `json:"scope,omitempty"`
+	Audience  string   `json:"audience,omitempty"`
+	Resources []string `json:"resources,omitempty"` // origins that may be sent a token
+	NewClient bool     `json:"new_client,omitempty"`
 }
 
 // PromptKind says what a prompt wants.
@@ -118,6 +135,11 @@ const (
 	PromptNotice PromptKind = "notice"
 	// PromptSecret wants a login_input with something that must not be echoed.
 	PromptSecret PromptKind = "secret"
+	// PromptBrowser shows a URL to open. What the browser comes back with may be sent as login_input by a person whose browser
+	// is on another machine: the address that it ended at, or the code.
+	PromptBrowser PromptKind = "browser"
+	// PromptDevice shows a URL and a code to type there, on any device; it wants no answer.
+	PromptDevice PromptKind = "device"
 )
 
 // Prompt is the parameters of a "prompt" notification.
@@ -125,6 +147,12 @@ type Prompt struct {
 	LoginID string     `json:"login_id"`
 	Kind    PromptKind `json:"kind"`
 	Text    string     `json:"text"`
+	// URL is for PromptBrowser and PromptDevice; Code is what to type there, QR the URL with the code in it, drawn in
+	// characters, and ExpiresIn how many seconds there are.
+	URL       string `json:"url,omitempty"`
+	Code      string `json:"code,omitempty"`
+	QR        string `json:"qr,omitempty"`
+	ExpiresIn int64  `json:"expires_in,omitempty"`
 }
 
 // LoginResult says what a login came to.
@@ -132,6 +160,7 @@ type LoginResult struct {
 	Profile string `json:"profile"`
 	// Outcome is "signed_in" (a credential was stored) or "already_signed_in" (the stored one was proven, nothing changed).
 	Outcome   string `json:"outcome"`
+	Grant     string `json:"grant"`
 	ClientID  string `json:"client_id"`
 	Created   bool   `json:"created"` // a new client exists at the provider now
 	Provider  string `json:"provider,omitempty"`
@@ -151,12 +180,16 @@ const (
 type LogoutParams struct {
 	Profile string `json:"profile"`
 	Yes     bool   `json:"yes,omitempty"`
+	// KeepRemote leaves the session at the provider as it is.
+	KeepRemote bool `json:"keep_remote,omitempty"`
 }
 
 // LogoutResult says what was forgotten and what remains.
 type LogoutResult struct {
 	Profile   string `json:"profile"`
 	Forgotten bool   `json:"forgotten"`
+	// Revoked is set where the provider has ended the session.
+	Revoked bool `json:"revoked,omitempty"`
 	// ClientID is the client that still exists at the provider; empty where nothing remains or nothing was stored.
 	ClientID string `json:"client_id,omitempty"`
 	Issuer   string `json:"issuer,omitempty"`
@@ -251,6 +284,23 @@ type KeystoreResult struct {
 	State string `json:"state"`         // "ok", "locked", "unavailable" or "undecided"
 	// Message explains a State that is not ok.
 	Message string `json:"message,omitempty"`
+}
+
+// ProvidersResult answers "providers": what "login" knows by name.
+type ProvidersResult struct {
+	Providers []ProviderInfo `json:"providers"`
+}
+
+// ProviderInfo is one preset.
+type ProviderInfo struct {
+	Provider string `json:"provider"`
+	Title    string `json:"title"`
+	// Grants are the ways to sign in, the default first.
+	Grants []string `json:"grants"`
+	// Needs is what a person must bring for the default ("username", "client_id", "key"), or empty.
+	Needs string `json:"needs,omitempty"`
+	// Deprecated says, in a sentence, why something else is better.
+	Deprecated string `json:"deprecated,omitempty"`
 }
 
 // ReloadResult answers "reload".

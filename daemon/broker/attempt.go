@@ -92,10 +92,12 @@ func (s *slot) answer(v *variant, err error) {
 	now := s.b.now()
 	waiting := v.waiting
 	v.waiting = nil
-	if err == nil { // a renewal has just succeeded, so whoever is not served by it asked for more than there is
+	renewed := err == nil
+	if renewed { // whoever is not served now asked for more than there is
 		err = &TooLong{Max: v.fresh}
 	}
 	for _, a := range waiting {
-		a.reply <- v.instead(a.minTTL, now, err)
+		a.proof = a.proof && !renewed
+		a.reply <- v.instead(a, now, err)
 	}
 }

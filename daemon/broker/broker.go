@@ -64,6 +64,8 @@ type Query struct {
 	MinTTL time.Duration
 	// Refused is the access token that an API refused, or empty.
 	Refused keystore.Secret
+
+	proof bool
 }
 
 func (q Query) key() key { return key{scope: canonical(q.Scope), audience: q.Audience} }
@@ -97,7 +99,7 @@ func (b *Broker) slot(name string) (*slot, bool) {
 
 // hit is the way of nearly every call: no lock, no allocation, no other goroutine.
 func (s *slot) hit(q Query) (grant.Token, bool) {
-	if !q.Refused.IsZero() {
+	if q.proof || !q.Refused.IsZero() {
 		return grant.Token{}, false
 	}
 	v := s.lookup(q.key())
@@ -121,7 +123,7 @@ func (s *slot) hit(q Query) (grant.Token, bool) {
 func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
 	s.start()
 	s.b.watch.Do(func() { s.b.begin(s.b.resumes) })
-	a := ask{key: q.key(), minTTL: q.MinTTL, refused: q.Refused, reply: make(chan answer, 1)}
+	a := ask{key: q.key(), minTTL: q.MinTTL, refused: q.Refused, proof: q.proof, reply: make(chan answer, 1)}
 	select {
 	case s.asks <- a:
 	case <-s.gone:
@@ -141,9 +143,15 @@ func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
 	}
 	r := answer{err: &Unavailable{Err: ErrWaited, RetryAfter: time.Second}}
 	if v := s.lookup(a.key); v != nil {
-		r = v.instead(a.minTTL, s.b.now(), r.err)
+		r = v.instead(a, s.b.now(), r.err)
 	}
 	return r.token, r.err
+}
+
+// Prove obtains a new token with a profile's credential, whatever is held and whatever stood in the way: a person wants to
+// know whether the credential works. It goes through the profile's owner, for a refresh token must not be used twice.
+func (b *Broker) Prove(ctx context.Context, name string) (grant.Token, error) {
+	return b.Token(ctx, Query{Profile: name, MinTTL: Unset, proof: true})
 }
 
 // Put adds profiles, or replaces their sources. A replaced profile forgets its tokens and what stood in their way.
@@ -180,7 +188,7 @@ func (b *Broker) Install(name string, source Source, t grant.Token) {
 			now := s.b.now()
 			v := s.variant(key{}, now)
 			v.touch(now)
-			s.failures, s.suspected, s.holdup, v.holdup = 0, false, holdup{}, holdup{}
+			s.forgive(v)
 			s.publish(v, t, now)
 			s.answer(v, nil)
 		})
@@ -205,16 +213,30 @@ func (s *slot) replace(source Source) {
 	s.state.Store(&condition{})
 }
 
-// Remove forgets profiles and their tokens. A request under way is let finish.
-func (b *Broker) Remove(names ...string) {
+// Remove forgets profiles and their tokens. A request under way is let finish; Remove waits for it as long as ctx allows.
+func (b *Broker) Remove(ctx context.Context, names ...string) {
+	for _, s := range b.take(names) {
+		s.start() // one that never ran ends at once
+		select {
+		case <-s.gone:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// take takes profiles out and tells their owners to stop.
+func (b *Broker) take(names []string) (taken []*slot) {
 	b.change(func(slots map[string]*slot) {
 		for _, name := range names {
 			if s := slots[name]; s != nil {
 				close(s.stop)
 				delete(slots, name)
+				taken = append(taken, s)
 			}
 		}
 	})
+	return taken
 }
 
 // Close stops every slot and waits, as long as ctx allows, for requests under way: a provider's answer that is already
@@ -226,7 +248,7 @@ func (b *Broker) Close(ctx context.Context) error {
 		close(b.closed)
 	}
 	b.mu.Unlock()
-	b.Remove(slices.Collect(maps.Keys(*b.slots.Load()))...)
+	b.take(slices.Collect(maps.Keys(*b.slots.Load())))
 	done := make(chan struct{})
 	go func() { b.running.Wait(); close(done) }()
 	select {
@@ -283,6 +305,8 @@ type Status struct {
 	// Requests counts requests to the token endpoint; Tokens those held.
 	Requests int64
 	Tokens   int
+	// Degraded is why what the profile needs after a restart is not stored, nil where it is.
+	Degraded error
 }
 
 // Status returns a profile's state, and false where there is no such profile.
@@ -294,6 +318,9 @@ func (b *Broker) Status(name string) (Status, bool) {
 	now := b.now()
 	c := s.state.Load()
 	st := Status{Err: c.err, Requests: (*s.source.Load()).Requests()}
+	if d, ok := (*s.source.Load()).(interface{ Degraded() error }); ok {
+		st.Degraded = d.Degraded()
+	}
 	if c.retry > now.Boot {
 		st.RetryIn = c.retry - now.Boot
 	}

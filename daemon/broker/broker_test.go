@@ -608,6 +608,34 @@ func TestShortLivedTokensFollowTheSameRules(t *testing.T) {
 	}
 }
 
+func TestAPersonMayAskForAProof(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		w.refuse(always(refusal(grant.Refused, "invalid_grant")))
+		_, err := get(t, b, Unset)
+		wantUnavailable(t, err)
+		_, err = b.Prove(t.Context(), "p")
+		if wantUnavailable(t, err); w.count() != 2 {
+			t.Errorf("a proof of a parked credential made %d requests", w.count()-1)
+		}
+		w.refuse(nil)
+		token, err := b.Prove(t.Context(), "p")
+		if err != nil || token.Access.Reveal() != mustGet(t, b, Unset) {
+			t.Errorf("got %v, %v", token, err)
+		}
+		again, err := b.Prove(t.Context(), "p")
+		if err != nil || again.Access.Equal(token.Access) {
+			t.Errorf("a held token was taken for a proof: %v", err)
+		}
+		w.refuse(always(refusal(grant.Transient, "")))
+		time.Sleep(time.Second)
+		_, err = b.Prove(t.Context(), "p")
+		wantUnavailable(t, err)
+		if got := mustGet(t, b, Unset); got != again.Access.Reveal() {
+			t.Errorf("a failed proof took the valid token away: %s", got)
+		}
+	})
+}
+
 func TestCloseWaitsForAnAnswerOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

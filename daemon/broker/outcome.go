@@ -13,6 +13,8 @@ import (
 var (
 	// ErrUnknown: there is no such profile.
 	ErrUnknown = errors.New("no such profile")
+	// ErrEnded: the session ended with its last access token, for the server gave no refresh token.
+	ErrEnded = errors.New("the session has ended")
 	// ErrStopped: the broker or the profile was closed while the caller waited.
 	ErrStopped = errors.New("the daemon is stopping")
 	// ErrWaited: the caller's own time was over before an answer came.

@@ -51,6 +51,7 @@ type ask struct {
 	key     key
 	minTTL  time.Duration
 	refused keystore.Secret // the access token an API refused, or empty
+	proof   bool            // nothing but a token of an attempt that is still to come will do
 	reply   chan answer     // buffered: the owner never waits for a caller
 }
 
@@ -158,15 +159,22 @@ func (s *slot) handle(a ask) {
 	if !a.refused.IsZero() {
 		s.reject(v, a.refused, now)
 	}
-	if h := v.hit(a.minTTL, now); h != nil {
+	if a.proof {
+		s.forgive(v)
+	} else if h := v.hit(a.minTTL, now); h != nil {
 		a.reply <- answer{token: h.token}
 		return
 	}
 	if err := s.hopeless(v, a, now); err != nil {
-		a.reply <- v.instead(a.minTTL, now, err)
+		a.reply <- v.instead(a, now, err)
 		return
 	}
 	v.waiting = append(v.waiting, a)
+}
+
+// forgive forgets what stands in the way of the next attempt: a person asks for one.
+func (s *slot) forgive(v *variant) {
+	s.failures, s.suspected, s.holdup, v.holdup = 0, false, holdup{}, holdup{}
 }
 
 // hopeless returns why waiting would not help a caller, or nil.
@@ -229,7 +237,7 @@ func (s *slot) advance() {
 		if v.holdup.parked || v.holdup.until > now.Boot {
 			continue
 		}
-		if len(v.waiting) > 0 && v.earliest(demanded(v.waiting, v, now)) <= now.Boot {
+		if len(v.waiting) > 0 && v.earliest(now) <= now.Boot {
 			s.attempt(v, now)
 			return
 		}
@@ -245,16 +253,6 @@ func (s *slot) advance() {
 // held reports whether the slot may not make a request now.
 func (s *slot) held(now clock.Instant) bool { return s.holdup.parked || s.holdup.until > now.Boot }
 
-// demanded reports whether a caller waits whose explicit min_ttl the current token does not keep.
-func demanded(waiting []ask, v *variant, now clock.Instant) bool {
-	for _, a := range waiting {
-		if a.minTTL != unset && v.fallback(a.minTTL, now) == nil {
-			return true
-		}
-	}
-	return false
-}
-
 // nap is how long the owner may sleep by a timer that does not count suspend; the broker's resume watch wakes it where
 // that went wrong.
 func (s *slot) nap() time.Duration {
@@ -265,7 +263,7 @@ func (s *slot) nap() time.Duration {
 			next = min(next, max(at, s.holdup.until, v.holdup.until))
 		}
 		if len(v.waiting) > 0 {
-			next = min(next, max(v.earliest(demanded(v.waiting, v, now)), s.holdup.until, v.holdup.until))
+			next = min(next, max(v.earliest(now), s.holdup.until, v.holdup.until))
 		}
 	}
 	if s.running != nil || s.holdup.parked {

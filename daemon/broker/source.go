@@ -8,19 +8,19 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// ClientCredentials is the [Source] of a profile that signs in with a client id and secret (RFC 6749 §4.4). The secret
-// is read from the keystore for each request and forgotten after it.
-type ClientCredentials struct {
+// Credential is the [Source] of a profile whose credential is an item of a keystore. The item is read for each request and
+// wiped after it.
+type Credential struct {
 	Profile  string
-	Store    keystore.Store
+	Store    *keystore.Holder
 	Endpoint *grant.Endpoint
-	// Scope and Audience are the profile's defaults.
+	// Scope and Audience are the profile's defaults; empty where the server's own are meant.
 	Scope    string
 	Audience string
 }
 
 // Request implements [Source].
-func (c *ClientCredentials) Request(scope, audience string) grant.Request {
+func (c *Credential) Request(scope, audience string) grant.Request {
 	if scope == "" {
 		scope = c.Scope
 	}
@@ -30,15 +30,28 @@ func (c *ClientCredentials) Request(scope, audience string) grant.Request {
 	return grant.Request{Scope: strings.Fields(canonical(scope)), Audience: audience}
 }
 
-// Obtain implements [Source].
-func (c *ClientCredentials) Obtain(ctx context.Context, r grant.Request) (grant.Token, error) {
+// Obtain implements [Source]. A rotated refresh token is durable before the token that came with it is returned; where it
+// cannot be made so, the token is returned all the same, for it is good, and the store holds the new one in memory.
+func (c *Credential) Obtain(ctx context.Context, r grant.Request) (grant.Token, error) {
 	item, err := c.Store.Get(ctx, c.Profile)
 	if err != nil {
 		return grant.Token{}, err
 	}
-	defer item.ClientSecret.Wipe()
-	return c.Endpoint.ClientCredentials(ctx, item, r)
+	defer item.Wipe()
+	if grant.Kind(item.Grant).Session() && item.RefreshToken.IsZero() {
+		return grant.Token{}, ErrEnded
+	}
+	t, rotated, err := c.Endpoint.Renew(ctx, item, r)
+	if !rotated.IsZero() {
+		item.RefreshToken.Wipe()
+		item.RefreshToken = rotated
+		c.Store.Keep(context.WithoutCancel(ctx), c.Profile, item) // see Degraded for what it could not store
+	}
+	return t, err
 }
 
+// Degraded returns why the newest credential is in memory only, or nil.
+func (c *Credential) Degraded() error { return c.Store.Held(c.Profile) }
+
 // Requests implements [Source].
-func (c *ClientCredentials) Requests() int64 { return c.Endpoint.Requests() }
+func (c *Credential) Requests() int64 { return c.Endpoint.Requests() }

@@ -86,8 +86,8 @@ func (v *variant) fallback(minTTL time.Duration, now clock.Instant) *held {
 }
 
 // instead is the answer where no better token is to be had: the one there is, if it keeps what was asked, else err.
-func (v *variant) instead(minTTL time.Duration, now clock.Instant, err error) answer {
-	if h := v.fallback(minTTL, now); h != nil {
+func (v *variant) instead(a ask, now clock.Instant, err error) answer {
+	if h := v.fallback(a.minTTL, now); h != nil && !a.proof {
 		return answer{token: h.token}
 	}
 	return answer{err: err}
@@ -96,16 +96,22 @@ func (v *variant) instead(minTTL time.Duration, now clock.Instant, err error) an
 // valid reports whether any token that may still be handed out is there.
 func (v *variant) valid(now clock.Instant) bool { return v.fallback(unset, now) != nil }
 
-// earliest is the boot time from which a renewal may leave. A caller whose explicit min_ttl is not met may bring one
-// forward, once in the same interval, so that the greatest possible min_ttl can be had right after a token was obtained.
-func (v *variant) earliest(demanded bool) time.Duration {
+// earliest is the boot time from which a renewal may leave for those who wait. Whoever has an explicit min_ttl that is not
+// met may bring one forward, once in the same interval, so that the greatest possible min_ttl can be had right after a
+// token was obtained; a person who asks for a proof waits for nothing but the second.
+func (v *variant) earliest(now clock.Instant) time.Duration {
 	if v.held.Load() == nil {
 		return 0
 	}
 	interval := betweenRenewals(v.life)
 	next := v.sent + interval
-	if demanded {
-		next = min(next, v.brought+interval)
+	for _, a := range v.waiting {
+		switch {
+		case a.proof:
+			next = min(next, v.sent+time.Second)
+		case a.minTTL != unset && v.fallback(a.minTTL, now) == nil:
+			next = min(next, v.brought+interval)
+		}
 	}
 	return next
 }

@@ -32,7 +32,7 @@ func (p Profile) check(text []byte) error {
 	} else if p.TokenEndpoint == "" {
 		return fail("", "groat login "+p.Name+" --provider "+preset.Names()[0], "profile %q names neither a provider nor a token_endpoint", p.Name)
 	}
-	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer, "token_endpoint": p.TokenEndpoint, "userinfo_endpoint": p.UserinfoEndpoint} {
+	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer, "token_endpoint": p.TokenEndpoint, "userinfo_endpoint": p.UserinfoEndpoint, "revocation_endpoint": p.RevocationEndpoint} {
 		if url == "" {
 			continue
 		}
@@ -43,6 +43,12 @@ func (p Profile) check(text []byte) error {
 	if p.ClientAuth != "" && !slices.Contains(grant.Methods(), grant.Method(p.ClientAuth)) {
 		return fail("client_auth", fmt.Sprintf("one of %s", grant.Methods()), "unknown client_auth %q", p.ClientAuth)
 	}
+	if p.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(p.Grant)) {
+		return fail("grant", fmt.Sprintf("one of %s", grant.Kinds()), "unknown grant %q", p.Grant)
+	}
+	if !headerName.MatchString(p.Header) {
+		return fail("header", "a header is named like X-Api-Key", "%q cannot be a header's name", p.Header)
+	}
 	for _, r := range p.Resources {
 		if _, err := Origin(r); err != nil {
 			return fail("resources", "an origin is https://host or https://host:port", "%s", err)
@@ -50,6 +56,9 @@ func (p Profile) check(text []byte) error {
 	}
 	return nil
 }
+
+// headerName is RFC 9110 §5.1's, or empty.
+var headerName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]{0,64}$")
 
 // keys returns the names a profile may hold.
 func keys() []string {

@@ -33,6 +33,10 @@ type Profile struct {
 	TokenEndpoint string `toml:"token_endpoint,omitempty"`
 	// UserinfoEndpoint tells who the person is (OpenID Connect Core §5.3); empty where the server has none.
 	UserinfoEndpoint string `toml:"userinfo_endpoint,omitempty"`
+	// RevocationEndpoint ends a session (RFC 7009); empty where the server has none.
+	RevocationEndpoint string `toml:"revocation_endpoint,omitempty"`
+	// Grant is how the profile signs in (package grant's kinds); empty means the preset's default, else client credentials.
+	Grant string `toml:"grant,omitempty"`
 	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); empty means the preset's.
 	ClientAuth string `toml:"client_auth,omitempty"`
 	// Scope and Audience are what tokens are asked with where a caller does not say.
@@ -40,6 +44,10 @@ type Profile struct {
 	Audience string `toml:"audience,omitempty"`
 	// Resources are the origins that may be sent a token of this profile by a helper; they stand instead of a preset's own.
 	Resources []string `toml:"resources,omitempty"`
+	// Header and Prefix are how an API key is sent: "Header: Prefix key", or "Header: key" with an empty Prefix. They stand
+	// instead of a preset's.
+	Header string  `toml:"header,omitempty"`
+	Prefix *string `toml:"prefix,omitempty"`
 
 	// File and Line are where the profile stands.
 	File string `toml:"-"`

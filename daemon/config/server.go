@@ -17,9 +17,21 @@ func (p Profile) Server() (grant.Server, []string, error) {
 		return grant.Server{}, nil, errors.New("auth_server goes with a provider")
 	}
 	s := grant.Server{
-		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth), Userinfo: p.UserinfoEndpoint,
+		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth),
+		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint,
 	}
 	return s, p.Resources, s.Check()
+}
+
+// Kind returns how the profile signs in.
+func (p Profile) Kind() grant.Kind {
+	if p.Grant != "" {
+		return grant.Kind(p.Grant)
+	}
+	if provider, ok := preset.Lookup(p.Provider); ok && len(provider.Grants) > 0 {
+		return grant.Kind(provider.Grants[0])
+	}
+	return grant.ByClientCredentials
 }
 
 func (p Profile) presetServer() (grant.Server, []string, error) {
@@ -27,9 +39,22 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	if !ok {
 		return grant.Server{}, nil, fmt.Errorf("unknown provider %q", p.Provider)
 	}
-	s, err := grant.FromPreset(provider, p.AuthServer)
+	s, err := grant.FromPresetFor(provider, p.AuthServer, grant.Kind(p.Grant))
 	if err != nil {
 		return s, nil, err
+	}
+	if p.Header != "" || p.Prefix != nil {
+		h := grant.Header{Name: "Authorization", Prefix: "Bearer"}
+		if s.Header != nil {
+			h = *s.Header
+		}
+		if p.Header != "" {
+			h.Name = p.Header
+		}
+		if p.Prefix != nil {
+			h.Prefix = *p.Prefix
+		}
+		s.Header = &h
 	}
 	if p.ClientAuth != "" {
 		s.ClientAuth = grant.Method(p.ClientAuth)

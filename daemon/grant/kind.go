@@ -44,6 +44,11 @@ func (k Kind) Stored() Kind {
 	return k
 }
 
+// Session reports whether what is kept is a session: a refresh token that the next access tokens are had with.
+func (k Kind) Session() bool {
+	return k.Interactive() || k == ByPassword || k == ByTokenExchange
+}
+
 // Interactive reports whether a person must do something in a browser.
 func (k Kind) Interactive() bool { return k == ByAuthorizationCode || k == ByDeviceCode }
 

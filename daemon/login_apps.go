@@ -30,29 +30,27 @@ func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	// Once begun this is finished, whether or not the person stays: the provider shows the secret this once. A person may
 	// have taken ten minutes to type, so the keystore is tried again.
 	ctx := context.WithoutCancel(l.ctx)
-	if err := l.d.Keystore.Probe(ctx); err != nil {
+	if err := l.store().Probe(ctx); err != nil {
 		return protocol.LoginResult{}, err
 	}
-	item, err := l.profile.endpoint.CreateClient(ctx, temporary)
+	item, err := l.endpoint.CreateClient(ctx, temporary)
 	if err != nil {
 		return protocol.LoginResult{}, l.notCreated(err, provider.Title)
 	}
 	l.created, l.ctx = true, ctx
 	l.d.Log.Info("App Credentials were created", zap.String("profile", l.params.Profile), zap.String("client_id", item.ClientID))
-	l.d.mu.Lock()
-	l.d.unstored[l.params.Profile] = item // until the keystore has it, so that nothing is lost while the daemon runs
-	l.d.mu.Unlock()
+	defer item.Wipe()
 	return l.keepCreated(item, old)
 }
 
 // temporaryToken asks for the password, uses it once and forgets it.
 func (l *login) temporaryToken() (grant.Token, error) {
-	password, err := l.ask(fmt.Sprintf("Password of %s at %s", l.params.Username, l.server().Issuer))
+	password, err := l.askPassword()
 	if err != nil {
 		return grant.Token{}, err
 	}
 	defer password.Wipe()
-	t, err := l.profile.endpoint.FirstToken(l.ctx, l.params.Username, password)
+	t, err := l.endpoint.FirstToken(l.ctx, l.params.Username, password)
 	if err != nil {
 		e := l.d.wire(err, l.params.Profile)
 		if e.Kind() == protocol.LoginRequired {
@@ -74,10 +72,10 @@ func (l *login) notCreated(err error, title string) error {
 }
 
 // keepCreated stores and proves a new client. The first of a profile is stored before the proof, since nothing is there to
-// lose; one that replaces another is proven before.
+// lose; one that replaces another is proven before. What cannot be stored is held in memory.
 func (l *login) keepCreated(item keystore.Item, old *keystore.Item) (protocol.LoginResult, error) {
 	if old == nil {
-		if err := l.store(item); err != nil {
+		if err := l.store().Keep(l.ctx, l.params.Profile, item); err != nil {
 			return protocol.LoginResult{}, l.notStored(err, item.ClientID)
 		}
 		if err := l.save(); err != nil {
@@ -86,15 +84,25 @@ func (l *login) keepCreated(item keystore.Item, old *keystore.Item) (protocol.Lo
 	}
 	t, err := l.firstToken(item)
 	if err != nil {
-		e := l.d.wire(err, l.params.Profile)
-		e.Message = fmt.Sprintf("the client %s was created, but it could not be used yet: %s", item.ClientID, e.Message)
-		return protocol.LoginResult{}, e
+		return protocol.LoginResult{}, l.notProven(err, item, old)
 	}
-	result, err := l.keep(item, t, protocol.SignedIn)
-	if err != nil {
-		return result, l.notStored(err, item.ClientID)
+	if err := l.store().Keep(l.ctx, l.params.Profile, item); err != nil {
+		return protocol.LoginResult{}, l.notStored(err, item.ClientID)
 	}
-	return result, nil
+	return l.keep(item, t, protocol.SignedIn)
+}
+
+// notProven explains that a new client could not be used yet. The one that it should replace stays the profile's, and the
+// new one is given up: it was refused, or nobody can tell.
+func (l *login) notProven(err error, item keystore.Item, old *keystore.Item) error {
+	e := l.d.wire(err, l.params.Profile)
+	e.Message = fmt.Sprintf("the client %s was created, but it could not be used yet: %s", item.ClientID, e.Message)
+	if old == nil {
+		return e
+	}
+	e.Message += fmt.Sprintf("; profile %s keeps the client %s", l.params.Profile, old.ClientID)
+	e.Data.Hint = "groat login " + l.params.Profile + " --username " + l.params.Username + " --new-client (creates another client)"
+	return e
 }
 
 func (l *login) notStored(err error, clientID string) error {

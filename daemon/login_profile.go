@@ -1,0 +1,229 @@
+package daemon
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// configure finds out what the profile will be, how it signs in, and where.
+func (l *login) configure() error {
+	p, server, err := l.describe()
+	if err != nil {
+		return err
+	}
+	if was := l.d.profiles.Load().byName[p.Name]; was != nil && same(was.Profile, p) && was.ephemeral == l.params.Ephemeral {
+		l.profile = was
+	} else if l.profile, err = l.d.resolve(p); err != nil {
+		return protocol.InvalidParams("%s", err)
+	}
+	if l.params.Ephemeral && !l.profile.ephemeral {
+		l.profile.ephemeral = true
+	}
+	l.endpoint = l.profile.endpoint
+	if server != nil {
+		l.endpoint = grant.NewEndpoint(*server, l.d.HTTP, l.d.Now)
+	}
+	return nil
+}
+
+// describe turns the parameters into the profile's configuration and the kind of sign-in; server is what a discovered one
+// says of itself, else nil. A profile that exists keeps what was not said anew.
+func (l *login) describe() (p config.Profile, server *grant.Server, err error) {
+	q := l.params
+	p = config.Profile{
+		Name: q.Profile, Provider: q.Provider, AuthServer: q.AuthServer, Grant: q.Grant, ClientAuth: q.ClientAuth,
+		Scope: strings.Join(strings.Fields(q.Scope), " "), Audience: q.Audience, Resources: q.Resources, Header: q.Header, Prefix: q.Prefix,
+	}
+	if q.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(q.Grant)) {
+		return p, nil, protocol.InvalidParams("there is no grant %q; there are %s", q.Grant, grant.Kinds())
+	}
+	named := 0
+	for _, s := range []string{q.Provider, q.Issuer, q.TokenURL} {
+		if s != "" {
+			named++
+		}
+	}
+	was := l.d.profiles.Load().byName[q.Profile]
+	switch {
+	case named > 1:
+		return p, nil, protocol.InvalidParams("name one of a provider, an issuer and a token URL")
+	case named == 0 && was == nil:
+		return p, nil, l.missing("a new profile needs a provider, an issuer or a token URL", "--provider …")
+	case named == 0:
+		p = merged(was.Profile, p)
+	}
+	switch {
+	case p.Provider != "":
+		return l.ofProvider(p)
+	case q.Issuer != "":
+		return l.discover(p, q.Issuer)
+	case q.TokenURL != "":
+		return l.byTokenURL(p)
+	case p.Kind().Interactive(): // the configuration does not keep where a person signs in
+		return l.discover(p, p.Issuer)
+	}
+	l.kind = p.Kind()
+	return p, nil, nil
+}
+
+// merged is a profile as it was with what a new login says of it.
+func merged(was, now config.Profile) config.Profile {
+	for _, f := range []struct{ old, new *string }{
+		{&was.AuthServer, &now.AuthServer}, {&was.Grant, &now.Grant}, {&was.ClientAuth, &now.ClientAuth}, {&was.Scope, &now.Scope},
+		{&was.Audience, &now.Audience}, {&was.Header, &now.Header},
+	} {
+		if *f.new != "" {
+			*f.old = *f.new
+		}
+	}
+	if now.Resources != nil {
+		was.Resources = now.Resources
+	}
+	if now.Prefix != nil {
+		was.Prefix = now.Prefix
+	}
+	return was
+}
+
+// ofProvider chooses among the grants that a provider offers.
+func (l *login) ofProvider(p config.Profile) (config.Profile, *grant.Server, error) {
+	provider, ok := preset.Lookup(p.Provider)
+	if !ok {
+		e := protocol.InvalidParams("there is no provider %q; there are %s", p.Provider, strings.Join(preset.Names(), ", "))
+		e.Data = &protocol.ErrorData{Hint: "groat login " + p.Name + " --provider " + preset.Names()[0]}
+		return p, nil, e
+	}
+	l.kind = l.choose(p, provider.Grants)
+	if !slices.Contains(provider.Grants, string(l.kind)) {
+		return p, nil, protocol.InvalidParams("%s does not offer the grant %s; it has %s", provider.Title, l.kind, strings.Join(provider.Grants, ", "))
+	}
+	p.Grant = string(l.kind)
+	if p.Grant == provider.Grants[0] {
+		p.Grant = "" // the preset's default need not be written down
+	}
+	if provider.Deprecated != "" {
+		l.tell(provider.Deprecated)
+	}
+	return p, nil, nil
+}
+
+// choose picks the way to sign in from those offered, by what was named.
+func (l *login) choose(p config.Profile, offered []string) grant.Kind {
+	first := func(kinds ...grant.Kind) grant.Kind {
+		for _, o := range offered {
+			if slices.Contains(kinds, grant.Kind(o)) {
+				return grant.Kind(o)
+			}
+		}
+		return ""
+	}
+	var k grant.Kind
+	switch {
+	case p.Grant != "":
+		return grant.Kind(p.Grant)
+	case l.params.Username != "":
+		k = first(grant.ByAppCredentials, grant.ByKeyLogin, grant.ByPassword)
+	case l.params.Key != "":
+		k = first(grant.ByJWTBearer, grant.ByClientCredentials)
+	case l.params.ClientID != "" && l.params.ClientAuth != string(grant.None):
+		k = first(grant.ByClientCredentials)
+	case l.params.NoBrowser:
+		k = first(grant.ByDeviceCode)
+	}
+	if k == "" && len(offered) > 0 {
+		k = grant.Kind(offered[0])
+	}
+	return k
+}
+
+// discover asks a server what it is. A client with a secret signs in by itself; a public one is a person's.
+func (l *login) discover(p config.Profile, issuer string) (config.Profile, *grant.Server, error) {
+	found, err := grant.Discover(l.ctx, l.d.HTTP, issuer, grant.Method(p.ClientAuth))
+	if err != nil {
+		return p, nil, err
+	}
+	if found.OtherOrigin != "" {
+		l.tell(fmt.Sprintf("%s says that its tokens come from %s: that is where the credential will be used.", found.Issuer, found.OtherOrigin))
+	}
+	switch l.kind = grant.Kind(p.Grant); {
+	case l.kind != "":
+	case found.ClientAuth == grant.None && l.params.NoBrowser && slices.Contains(found.Grants, grant.ByDeviceCode):
+		l.kind = grant.ByDeviceCode
+	case found.ClientAuth == grant.None && len(found.Grants) > 0:
+		l.kind = found.Grants[0]
+	default:
+		l.kind = grant.ByClientCredentials
+	}
+	p.Issuer, p.TokenEndpoint, p.ClientAuth = found.Issuer, found.TokenEndpoint, string(found.ClientAuth)
+	p.UserinfoEndpoint, p.RevocationEndpoint = found.Userinfo, ""
+	if l.kind.Session() {
+		p.RevocationEndpoint = found.RevocationEndpoint
+	}
+	if l.kind != grant.ByClientCredentials {
+		p.Grant = string(l.kind)
+	}
+	return p, &found.Server, nil
+}
+
+// byTokenURL takes a token endpoint at its word.
+func (l *login) byTokenURL(p config.Profile) (config.Profile, *grant.Server, error) {
+	if err := grant.CheckURL(l.params.TokenURL, "the token URL"); err != nil {
+		return p, nil, protocol.InvalidParams("%s", err)
+	}
+	u, err := url.Parse(l.params.TokenURL)
+	if err != nil {
+		return p, nil, protocol.InvalidParams("the token URL cannot be read")
+	}
+	p.TokenEndpoint, p.Issuer = l.params.TokenURL, u.Scheme+"://"+u.Host
+	if p.ClientAuth == "" {
+		p.ClientAuth = string(grant.ClientSecretBasic) // RFC 6749 §2.3.1: the one that every server must support
+	}
+	l.kind = p.Kind()
+	return p, nil, nil
+}
+
+// savable makes sure, before a person types anything, that the outcome could be kept.
+func (l *login) savable() error {
+	was := l.d.profiles.Load().byName[l.params.Profile]
+	if l.profile.ephemeral || was == l.profile {
+		return nil
+	}
+	if was != nil && !was.ephemeral && !l.d.Config.Wrote(was.Profile) {
+		return &config.Error{File: was.File, Line: was.Line, Hint: "change it there, then: groat login " + was.Name,
+			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", was.Name)}
+	}
+	return l.d.Config.Writable()
+}
+
+// adopt makes the configuration what was proven, and hands the first token out from now on.
+func (l *login) adopt(t grant.Token) error {
+	if err := l.save(); err != nil {
+		return err
+	}
+	if p := l.d.profiles.Load().byName[l.params.Profile]; p != nil {
+		l.d.broker.Install(p.Name, l.d.source(p), t)
+	}
+	return nil
+}
+
+// save writes the profile's configuration, if it has changed, and loads it.
+func (l *login) save() error {
+	l.d.loading.Lock()
+	defer l.d.loading.Unlock()
+	if l.d.profiles.Load().byName[l.params.Profile] == l.profile {
+		return nil
+	}
+	if l.profile.ephemeral {
+		l.d.ephemeral[l.params.Profile] = l.profile
+	} else if err := l.d.Config.Save(l.profile.Profile); err != nil {
+		return err
+	}
+	return l.d.reload(l.profile)
+}

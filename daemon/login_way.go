@@ -1,0 +1,210 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// run is the way of every login: what the profile will be, whether it could be kept, whether there is a credential
+// already, and if not, how to come by one.
+func (l *login) run() (protocol.LoginResult, error) {
+	if err := l.configure(); err != nil {
+		return protocol.LoginResult{}, err
+	}
+	if err := l.savable(); err != nil {
+		return protocol.LoginResult{}, err
+	}
+	stored, err := l.stored()
+	if err != nil {
+		return protocol.LoginResult{}, err
+	}
+	if stored != nil && l.mayProve() {
+		result, err := l.prove(*stored)
+		if err == nil || !l.kind.Interactive() || l.d.wire(err, l.params.Profile).Kind() != protocol.LoginRequired {
+			return result, err
+		}
+		l.tell(fmt.Sprintf("The session of profile %s has ended: sign in again.", l.params.Profile))
+	}
+	if err := l.wants(stored); err != nil {
+		return protocol.LoginResult{}, err
+	}
+	// Before anybody types a secret: could it be kept?
+	if err := l.store().Probe(l.ctx); err != nil {
+		return protocol.LoginResult{}, err
+	}
+	if l.kind == grant.ByAppCredentials {
+		return l.createClient(stored)
+	}
+	item, t, err := l.signIn()
+	if err != nil {
+		return protocol.LoginResult{}, err
+	}
+	defer item.Wipe()
+	return l.keep(item, t, protocol.SignedIn)
+}
+
+// signIn comes by a credential that has been proven by a first token.
+func (l *login) signIn() (keystore.Item, grant.Token, error) {
+	switch l.kind {
+	case grant.ByDeviceCode:
+		return l.session(l.byDevice())
+	case grant.ByAuthorizationCode:
+		return l.session(l.byBrowser())
+	case grant.ByPassword:
+		return l.session(l.byPassword())
+	case grant.ByTokenExchange:
+		return l.session(l.byExchange())
+	case grant.ByAPIKey:
+		return l.byAPIKey()
+	case grant.ByKeyLogin:
+		return l.byKeyLogin()
+	case grant.ByJWTBearer:
+		return l.byKeyFile()
+	}
+	return l.byClient()
+}
+
+// server is the login's, with what only a sign-in needs.
+func (l *login) server() grant.Server { return l.endpoint.Server() }
+
+// store is where the profile's credential is kept.
+func (l *login) store() *keystore.Holder { return l.d.store(l.profile) }
+
+// mayProve reports whether a stored credential answers what was asked: nothing new was named.
+func (l *login) mayProve() bool {
+	return !l.params.NewClient && l.params.ClientID == "" && l.params.Key == "" && !l.kind.StaticKey()
+}
+
+// wants makes sure that what the grant needs was named, or is known from before.
+func (l *login) wants(stored *keystore.Item) error {
+	if l.params.ClientID == "" && stored != nil && l.kind != grant.ByAppCredentials {
+		l.params.ClientID = stored.ClientID
+	}
+	if l.params.ClientID == "" {
+		l.params.ClientID = l.server().ClientID
+	}
+	switch l.kind {
+	case grant.ByAppCredentials:
+		if l.params.Username == "" {
+			return l.missing("name yourself with --username, or a client you have with --client-id", "--username YOU")
+		}
+	case grant.ByPassword, grant.ByKeyLogin:
+		if l.params.Username == "" {
+			return l.missing("name yourself with --username", "--username YOU")
+		}
+	case grant.ByJWTBearer:
+		if l.params.Key == "" {
+			return l.missing("name the key file with --key", "--key FILE")
+		}
+	case grant.ByAPIKey:
+	default:
+		if l.params.ClientID == "" {
+			return l.missing("name the client with --client-id", "--client-id ID")
+		}
+	}
+	return nil
+}
+
+func (l *login) missing(message, flag string) error {
+	e := protocol.InvalidParams("%s", message)
+	e.Data = &protocol.ErrorData{Hint: "groat login " + l.params.Profile + " " + flag}
+	return e
+}
+
+// stored returns the credential that this profile has for this server, or nil: none, one for another server, another grant
+// or another client authentication, or one that cannot be read any more.
+func (l *login) stored() (*keystore.Item, error) {
+	item, err := l.store().Get(l.ctx, l.params.Profile)
+	switch {
+	case errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrCorrupt), errors.Is(err, keystore.ErrUndecided):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	// What the profile will be is compared, not what the sign-in uses: of a discovered server it knows less.
+	want := l.profile.endpoint.Server().NewItem("", l.kind)
+	if item.TokenEndpoint != want.TokenEndpoint || item.Issuer != want.Issuer || item.ClientAuth != want.ClientAuth || item.Grant != want.Grant {
+		return nil, nil
+	}
+	return &item, nil
+}
+
+// prove shows that the stored credential works, and creates nothing.
+func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
+	defer item.Wipe()
+	var t grant.Token
+	var err error
+	if _, known := l.d.broker.Status(l.params.Profile); known && l.kind.Session() {
+		t, err = l.d.broker.Prove(l.ctx, l.params.Profile)                          // by its owner: a refresh token must not be used twice
+		if now, getting := l.store().Get(l.ctx, l.params.Profile); getting == nil { // it may have been rotated
+			item.Wipe()
+			item = now
+		}
+	} else {
+		t, err = l.firstToken(item)
+	}
+	if err != nil {
+		return protocol.LoginResult{}, l.unproven(err, item.ClientID)
+	}
+	return l.keep(item, t, protocol.AlreadySignedIn)
+}
+
+// unproven explains a refusal of a stored credential.
+func (l *login) unproven(err error, clientID string) error {
+	e := l.d.wire(err, l.params.Profile)
+	if e.Kind() != protocol.LoginRequired || l.kind.Session() {
+		return e
+	}
+	e.Message = fmt.Sprintf("the stored client %s does not work any more: %s", clientID, e.Message)
+	e.Data.Hint = "groat login " + l.params.Profile + " --client-id ID"
+	if l.kind == grant.ByAppCredentials {
+		e.Data.Hint = "groat login " + l.params.Profile + " --username YOU --new-client"
+	}
+	return e
+}
+
+// firstToken is the proof of a credential that is no session. A refusal is final at once: a person waits.
+func (l *login) firstToken(item keystore.Item) (grant.Token, error) {
+	t, _, err := l.profile.endpoint.Renew(l.ctx, item, l.d.source(l.profile).Request("", ""))
+	return t, err
+}
+
+// keep stores a proven credential and makes it the profile's. What was there before is replaced only now.
+func (l *login) keep(item keystore.Item, t grant.Token, outcome string) (protocol.LoginResult, error) {
+	if err := l.put(item); err != nil {
+		return protocol.LoginResult{}, err
+	}
+	if err := l.adopt(t); err != nil {
+		return protocol.LoginResult{}, err
+	}
+	now := l.d.Now()
+	left := t.Remaining(now)
+	r := protocol.LoginResult{
+		Profile: l.params.Profile, Outcome: outcome, Grant: string(l.kind), ClientID: item.ClientID, Created: l.created,
+		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory",
+	}
+	if !l.profile.ephemeral {
+		r.Keystore = l.d.keystoreStatus().Use
+	}
+	if !t.Static {
+		r.ExpiresAt, r.ExpiresIn = now.Wall.Add(left).Unix(), seconds(left)
+	}
+	return r, nil
+}
+
+// put writes the item where it is not already there; keychains ask a person before an overwrite, and some lose it.
+func (l *login) put(item keystore.Item) error {
+	if old, err := l.store().Get(l.ctx, l.params.Profile); err == nil {
+		same := old.Equal(item)
+		old.Wipe()
+		if same {
+			return nil
+		}
+	}
+	return l.store().Set(context.WithoutCancel(l.ctx), l.params.Profile, item)
+}
