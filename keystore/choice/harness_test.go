@@ -42,6 +42,14 @@ func runChild(op []string) string {
 		}
 	case "set":
 		err = k.Set(ctx, op[1], item(op[1]))
+	case "generation":
+		return strconv.Itoa(generation(ctx, k, op[1]))
+	case "rotate": // until somebody kills us; a line is what we would answer for
+		for g := generation(ctx, k, op[1]); err == nil; g++ {
+			if err = k.Set(ctx, op[1], session(op[1], g+1)); err == nil {
+				fmt.Println(g + 1)
+			}
+		}
 	}
 	if err != nil {
 		return err.Error()
@@ -54,6 +62,26 @@ func item(profile string) keystore.Item {
 		Issuer: "https://auth.example", TokenEndpoint: "https://auth.example/token",
 		ClientAuth: "client_secret_jwt", ClientID: "client of " + profile, ClientSecret: keystore.SecretString("not a real secret: " + profile),
 	}
+}
+
+// session is what a rotating provider's answer number g leaves.
+func session(profile string, g int) keystore.Item {
+	i := item(profile)
+	i.Grant, i.ClientAuth, i.ClientSecret = "device_code", "none", none
+	i.RefreshToken = keystore.SecretString(fmt.Sprintf("not a real session: %s %d", profile, g))
+	return i
+}
+
+// generation is the number of the session that k has, 0 for none, -1 for anything else.
+func generation(ctx context.Context, k *choice.Keystore, profile string) (g int) {
+	i, err := k.Get(ctx, profile)
+	if errors.Is(err, keystore.ErrNotFound) {
+		return 0
+	}
+	if _, scan := fmt.Sscanf(i.RefreshToken.Reveal(), "not a real session: "+profile+" %d", &g); err != nil || scan != nil {
+		return -1
+	}
+	return g
 }
 
 // child runs op in a new process on the same state directory, with this process's environment and more.
