@@ -19,6 +19,7 @@ const (
 	callbackPath = "/callback"
 	callbackWait = 2 * time.Minute
 	callbackIdle = 5 * time.Second
+	callbackLast = 200 * time.Millisecond
 	callbackMost = 32 << 10 // of a request's header, which holds the code
 )
 
@@ -98,8 +99,8 @@ func (r *Receiver) Await(ctx context.Context, a *Authorization) (keystore.Secret
 	defer serving.Wait()
 	select {
 	case <-c.done:
-		// The page must arrive before the port closes.
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), callbackIdle)
+		// The page is on its way already. Others that were asked for get a moment; a browser's spare connections say nothing.
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), callbackLast)
 		defer cancel()
 		if server.Shutdown(last) != nil {
 			server.Close()
@@ -177,5 +178,6 @@ func (c *callback) answer(w http.ResponseWriter, r *http.Request) {
 	default:
 		showPage(w, http.StatusOK, pageDone)
 	}
+	http.NewResponseController(w).Flush()
 	close(c.done)
 }

@@ -44,6 +44,9 @@ func Classify(a Answer, proof Presented) Error {
 	e.Description = clean(body.description(), a.Carried, maxDescription)
 	if class, ok := codes[code]; said && ok {
 		e.Class = class
+		if code == "unauthorized_client" && a.Status == http.StatusUnauthorized {
+			e.Class = InvalidClient // Keycloak's word for a wrong secret
+		}
 	} else {
 		e.Class = byStatus(a, body, proof, flaw, said)
 	}
@@ -135,7 +138,7 @@ func withoutCode(a Answer, body object, proof Presented) Class {
 		return Refused
 	case proof == AccessToken && found && a.Status == http.StatusUnauthorized:
 		return Refused
-	case proof != ClientCredential && a.Status == http.StatusUnauthorized && a.Header.Get("WWW-Authenticate") != "":
+	case (proof == Password || proof == AccessToken || proof == Nothing) && a.Status == http.StatusUnauthorized && a.Header.Get("WWW-Authenticate") != "":
 		return Refused // the challenge itself; a proxy's would be a 407
 	}
 	return TransientSlow

@@ -1,6 +1,7 @@
 package grant_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -118,4 +119,10 @@ func (b *bubble) now() clock.Instant {
 
 func (b *bubble) token(t *testing.T) (grant.Token, error) {
 	return b.endpoint.ClientCredentials(t.Context(), itemOf(b.endpoint.Server()), grant.Request{})
+}
+
+// jwtOf returns what looks like a JWT with these claims.
+func jwtOf(claims string) string {
+	enc := base64.RawURLEncoding
+	return enc.EncodeToString([]byte(`{"alg":"none"}`)) + "." + enc.EncodeToString([]byte(claims)) + ".c2ln"
 }

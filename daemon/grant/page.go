@@ -3,6 +3,7 @@ package grant
 import (
 	"io"
 	"net/http"
+	"strconv"
 )
 
 // text is what one page says. Nothing that came with a request is ever in it.
@@ -25,6 +26,8 @@ func showPage(w http.ResponseWriter, status int, t text) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Connection", "close")
+	html := "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>" + t.title + "</title>\n<h1>" + t.title + "</h1>\n<p>" + t.body + "</p></html>\n"
+	h.Set("Content-Length", strconv.Itoa(len(html)))
 	w.WriteHeader(status)
-	io.WriteString(w, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>"+t.title+"</title>\n<h1>"+t.title+"</h1>\n<p>"+t.body+"</p></html>\n")
+	io.WriteString(w, html)
 }

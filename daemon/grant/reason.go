@@ -21,6 +21,9 @@ func reason(e Error, proof Presented, flaw string) string {
 	case InvalidClient:
 		return "does not accept the client id or secret"
 	case Refused:
+		if e.Code == "access_denied" && e.Status == http.StatusUnauthorized && proof == ClientCredential {
+			return "does not accept the client id or secret" // Auth0's word for that
+		}
 		return refusal(e.Code, proof)
 	case Pending:
 		return "waits for somebody to sign in"
