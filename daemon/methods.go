@@ -215,6 +215,7 @@ func useKeystore(c *conn, params []byte) (any, error) {
 		if err := c.d.Keystore.Use(ctx, kp.Use, kp.Key, passphrase); err != nil {
 			return nil, c.d.wire(err, "")
 		}
+		c.d.broker.KeystoreOpened()
 	}
 	passphrase.Wipe()
 	return c.d.keystoreStatus(), nil
@@ -230,6 +231,7 @@ func unlock(c *conn, params []byte) (any, error) {
 	if err := c.d.Keystore.Unlock(ctx, passphrase); err != nil {
 		return nil, c.d.wire(err, "")
 	}
+	c.d.broker.KeystoreOpened()
 	return c.d.keystoreStatus(), nil
 }
 
