@@ -33,6 +33,7 @@ var rooms = map[string][]string{
 	"daemon/grant":        {"keystore", "daemon/clock", "daemon/grant/preset", "protocol/strict"},
 	"daemon/grant/preset": {},
 	"daemon/config":       {"daemon/grant", "daemon/grant/preset", "daemon/policy"},
+	"daemon/foreign":      {"keystore", "protocol/strict", "daemon/grant/preset"},
 	"daemon/broker":       {"daemon/grant", "daemon/clock", "keystore"},
 	"daemon":              {"protocol", "protocol/strict", "keystore", "daemon/..."},
 
