@@ -41,6 +41,12 @@ const (
 
 func newHouse(t testing.TB, o sandbox.Options) *house {
 	t.Helper()
+	return newHouseWith(t, o, memory{&keystore.Memory{}})
+}
+
+// newHouseWith is newHouse with a keystore of the test's own.
+func newHouseWith(t testing.TB, o sandbox.Options, store Keystore) *house {
+	t.Helper()
 	o.Users = append(o.Users, sandbox.User{Name: person, Password: password})
 	server := sandbox.New(o)
 	if err := server.Start(""); err != nil {
@@ -54,7 +60,7 @@ func newHouse(t testing.TB, o sandbox.Options) *house {
 		t.Fatal(err)
 	}
 	h.Daemon, err = New(Options{
-		Config: where, Keystore: memory{&keystore.Memory{}}, HTTP: grant.NewHTTPClient(), Now: clock.Now,
+		Config: where, Keystore: store, HTTP: grant.NewHTTPClient(), Now: clock.Now,
 		Log: zaptest.NewLogger(t), Release: "test", Socket: h.socket,
 	})
 	if err != nil {

@@ -38,7 +38,7 @@ func (d *Daemon) wire(err error, profile string) *protocol.Error {
 		return e
 	}
 	e := d.kindOf(err, profile)
-	if u, ok := errors.AsType[*broker.Unavailable](err); ok && u.RetryAfter > 0 {
+	if u, ok := errors.AsType[*broker.Unavailable](err); ok && u.RetryAfter > 0 && e.Kind() != protocol.LoginRequired { // time helps nobody there
 		e.Data.RetryAfter = int64((u.RetryAfter + time.Second - 1) / time.Second)
 	}
 	return e

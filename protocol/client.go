@@ -85,8 +85,8 @@ func NewClient(conn net.Conn) *Client { return &Client{conn: conn, r: NewReader(
 // Close ends the conversation; requests under way at the daemon go on.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Call sends one request and decodes its result into result, where that is not nil; nil params are left out. An error of the daemon's is a [*Error]. It waits
-// as long as ctx allows, which should have a deadline.
+// Call sends one request and decodes its result into result, where that is not nil; nil params are left out. An error of
+// the daemon's is a [*Error]. It waits as long as ctx allows, which should have a deadline.
 func (c *Client) Call(ctx context.Context, method string, params, result any) error {
 	return c.call(ctx, &call{method: method, params: params, result: result})
 }
@@ -97,14 +97,6 @@ func (c *Client) CallSecret(ctx context.Context, method string, params any, memb
 	return c.call(ctx, &call{method: method, params: params, member: member, secret: secret, result: result})
 }
 
-// Login runs one login. answer is called for each prompt, one at a time; what it returns for a [PromptNotice] is ignored,
-// and the rest is wiped once it is sent. Where it fails the login is given up, and the connection closed.
-func (c *Client) Login(ctx context.Context, params LoginParams, answer func(context.Context, Prompt) (LoginSecret, error)) (LoginResult, error) {
-	var result LoginResult
-	err := c.call(ctx, &call{method: MethodLogin, params: params, result: &result, answer: answer})
-	return result, err
-}
-
 // call is one request and where its answer goes.
 type call struct {
 	method string
@@ -112,10 +104,9 @@ type call struct {
 	member string // of params, for secret
 	secret LoginSecret
 	result any
-	answer func(context.Context, Prompt) (LoginSecret, error) // nil but in a login
+	login  *dialogue // nil but in a login
 
-	id     string
-	inputs map[string]bool // :: id of a login_input that was sent → true
+	id string
 }
 
 // message is anything the daemon sends.
@@ -137,6 +128,9 @@ func (c *Client) call(ctx context.Context, q *call) error {
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
 	err := c.exchange(ctx, q)
+	if q.login != nil {
+		err = q.login.end(err)
+	}
 	if _, ok := errors.AsType[*Error](err); ok || err == nil {
 		return err
 	}
@@ -167,12 +161,11 @@ func (c *Client) exchange(ctx context.Context, q *call) error {
 // take deals with one message and reports whether it was the answer.
 func (c *Client) take(ctx context.Context, q *call, m message) (done bool, err error) {
 	switch id := string(m.ID); {
-	case m.Method == NotePrompt && q.answer != nil:
-		return false, c.prompted(ctx, q, m.Params)
+	case m.Method == NotePrompt && q.login != nil:
+		return false, q.login.prompted(ctx, m.Params)
 	case m.Method != "":
 		return false, nil // a notification of a later version: not for us
-	case q.inputs[id]: // good or bad, the login's own answer will say more
-		delete(q.inputs, id)
+	case q.login != nil && q.login.sent(id): // good or bad, the login's own answer will say more
 		return false, nil
 	case id != q.id && (id != "null" || m.Error == nil):
 		return true, fmt.Errorf("%w: it is for another request", ErrAnswer)
@@ -188,29 +181,6 @@ func (c *Client) take(ctx context.Context, q *call, m message) (done bool, err e
 		return true, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	return true, nil
-}
-
-// prompted passes one prompt on and sends the answer.
-func (c *Client) prompted(ctx context.Context, q *call, params json.RawMessage) error {
-	var p Prompt
-	if err := json.Unmarshal(params, &p); err != nil {
-		return fmt.Errorf("%w: a prompt: %w", ErrAnswer, err)
-	}
-	secret, err := q.answer(ctx, p)
-	defer secret.Wipe()
-	if err != nil || p.Kind == PromptNotice {
-		return err
-	}
-	id, err := c.send(MethodLoginInput, loginInput{p.LoginID}, "value", secret)
-	if q.inputs == nil {
-		q.inputs = map[string]bool{}
-	}
-	q.inputs[id] = true
-	return closed(err)
-}
-
-type loginInput struct {
-	LoginID string `json:"login_id"`
 }
 
 // send writes one request line and returns its id as it stands in the reply.

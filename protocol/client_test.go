@@ -316,6 +316,50 @@ func TestLoginPrompts(t *testing.T) {
 	}
 }
 
+// While a person may paste, the browser may come back by itself.
+func TestLoginByBrowser(t *testing.T) {
+	prompt := func(kind PromptKind) string {
+		return `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L","kind":"` + string(kind) + `","text":"T","url":"https://as.example"}}` + "\n"
+	}
+	const done = `{"jsonrpc":"2.0","id":1,"result":{"outcome":"signed_in"}}` + "\n"
+	waits := func(ctx context.Context, p Prompt) (LoginSecret, error) {
+		<-ctx.Done()
+		return LoginSecret{}, ctx.Err()
+	}
+	stop := errors.New("the person left")
+	for _, test := range []struct {
+		name   string
+		script []string // what follows each request
+		answer AnswerFunc
+		sent   int
+		fails  error
+	}{
+		{"it comes back", []string{prompt(PromptBrowser) + done}, waits, 1, nil},
+		{"something else is shown", []string{prompt(PromptBrowser) + prompt(PromptDevice) + prompt(PromptBrowser) + done}, func(ctx context.Context, p Prompt) (LoginSecret, error) {
+			if p.Kind == PromptDevice {
+				return NewLoginSecret([]byte("ignored")), nil
+			}
+			return waits(ctx, p)
+		}, 1, nil},
+		{"it is pasted", []string{prompt(PromptBrowser), `{"jsonrpc":"2.0","id":2,"result":{}}` + "\n" + done}, func(context.Context, Prompt) (LoginSecret, error) {
+			return NewLoginSecret([]byte("http://127.0.0.1/?code=c&state=s")), nil
+		}, 2, nil},
+		{"the person leaves", []string{prompt(PromptBrowser)}, func(context.Context, Prompt) (LoginSecret, error) { return LoginSecret{}, stop }, 1, stop},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sent := 0
+			c := scripted(t, func(string) (string, error) {
+				sent++
+				return test.script[sent-1], nil
+			})
+			r, err := c.Login(t.Context(), LoginParams{Profile: "work"}, test.answer)
+			if !errors.Is(err, test.fails) || (err == nil) != (r.Outcome == SignedIn) || sent != test.sent {
+				t.Errorf("%+v, %v, %d requests", r, err, sent)
+			}
+		})
+	}
+}
+
 func TestLoginGivenUp(t *testing.T) {
 	c := scripted(t, func(string) (string, error) {
 		return `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L","kind":"secret","text":"T"}}` + "\n", nil

@@ -18,6 +18,7 @@ packages=(
   gnome-keyring       # a real Secret Service
   libglib2.0-bin      # gdbus: waits for the Secret Service, locks it
   libsecret-tools     # secret-tool: reads what groat stored
+  netcat-openbsd      # speaks the protocol by hand, as PROTOCOL.md says
   python3-authlib     # an independent client of client_secret_jwt
   python3-requests    # what authlib's session is made of
   systemd             # a real user manager, systemd-socket-activate, systemd-analyze
