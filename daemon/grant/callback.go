@@ -72,7 +72,7 @@ type listenError struct {
 }
 
 func (e *listenError) Error() string {
-	return "cannot wait for the browser at " + e.redirect + ": " + cause(e.err).Error()
+	return "cannot wait for the browser at " + e.redirect + ": " + words(e.err)
 }
 func (e *listenError) Unwrap() error { return e.err }
 

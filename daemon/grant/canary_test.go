@@ -21,6 +21,8 @@ const (
 	canary         = "canary-4f9a1c77+e2/b0"
 	canaryPassword = "canary-passw0rd-é-93b1"
 	canaryToken    = "canary.access-token~77aa31"
+	canaryRefresh  = "canary-refresh/1//token+5d0c"
+	canaryCode     = "canary-c0de/4-0AbCdEf93"
 )
 
 // echo answers with everything that it was sent, in every place that an error might be taken from.
@@ -109,6 +111,7 @@ func tryEverything(t *testing.T, name, address string) {
 	results = append(results, got, err)
 	claims, err := endpoint(server).Userinfo(t.Context(), token)
 	results = append(results, claims, err)
+	results = append(results, trySessions(t, server, item)...)
 
 	for _, r := range results {
 		err, _ := r.(error)
@@ -119,9 +122,45 @@ func tryEverything(t *testing.T, name, address string) {
 	}
 }
 
+// trySessions sends every request of a session.
+func trySessions(t *testing.T, server grant.Server, item keystore.Item) (results []any) {
+	server.DeviceEndpoint, server.RevocationEndpoint, server.KeyLogin = server.Issuer+"/device", server.Issuer+"/revoke", server.Issuer+"/key"
+	server.AuthorizeEndpoint, server.PAREndpoint, server.RequirePAR = server.Issuer+"/authorize", server.Issuer+"/par", true
+	server.Grants = []grant.Kind{grant.ByPassword}
+	item.RefreshToken = keystore.SecretString(canaryRefresh)
+	secret := keystore.SecretString
+	for _, method := range append(methods, grant.None) {
+		for _, server.RevokeJSON = range []bool{false, true} {
+			server.ClientAuth = method
+			e := endpoint(server)
+			refreshed, rotated, err := e.Refresh(t.Context(), item, grant.Request{})
+			results = append(results, refreshed, rotated, err, e.Revoke(t.Context(), item))
+			d, err := e.StartDevice(t.Context(), item, grant.Request{})
+			results = append(results, d, err)
+			_, err = e.StartAuthCode(t.Context(), item, grant.Request{}, redirectURI)
+			results = append(results, err)
+			s, err := e.Password(t.Context(), item, alice, secret(canaryPassword), grant.Request{})
+			results = append(results, s, err)
+			s, err = e.TokenExchange(t.Context(), item, grant.Presentation{Subject: secret(canaryToken), Actor: secret(canaryRefresh)}, grant.Request{})
+			results = append(results, s, err)
+		}
+	}
+	key, err := endpoint(server).KeyLogin(t.Context(), alice, secret(canaryPassword))
+	results = append(results, key, err)
+	server.RequirePAR = false
+	a, err := endpoint(server).StartAuthCode(t.Context(), item, grant.Request{}, redirectURI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := endpoint(server).Exchange(t.Context(), item, a, secret(canaryCode))
+	results = append(results, s, err)
+	_, err = a.ParseRedirect(redirectURI + "?state=x&code=" + canaryCode + "&error_description=" + canaryCode)
+	return append(results, err)
+}
+
 func lookForCanaries(t *testing.T, name, text string) {
 	t.Helper()
-	for _, c := range []string{canary, canaryPassword, canaryToken} {
+	for _, c := range []string{canary, canaryPassword, canaryToken, canaryRefresh, canaryCode} {
 		pair := base64.StdEncoding.EncodeToString([]byte(clientID + ":" + c))
 		for _, form := range []string{c[:12], c[len(c)-10:], url.QueryEscape(c), pair, pair[len(pair)-20:], base64.StdEncoding.EncodeToString([]byte(c))} {
 			if strings.Contains(text, form) {

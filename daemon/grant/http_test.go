@@ -42,6 +42,23 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 					_, err := endpoint(basic).FirstToken(t.Context(), alice, keystore.SecretString(alicePass))
 					return err
 				},
+				"refresh": func() error {
+					item := itemOf(server)
+					item.RefreshToken = keystore.SecretString("dummy-token")
+					_, _, err := e.Refresh(t.Context(), item, grant.Request{})
+					return err
+				},
+				"revoke": func() error {
+					item := itemOf(server)
+					item.RefreshToken = keystore.SecretString("dummy-token")
+					return e.Revoke(t.Context(), item)
+				},
+				"device": func() error { _, err := e.StartDevice(t.Context(), itemOf(server), grant.Request{}); return err },
+				"pushed": func() error {
+					_, err := e.StartAuthCode(t.Context(), itemOf(server), grant.Request{}, redirectURI)
+					return err
+				},
+				"key":      func() error { _, err := e.KeyLogin(t.Context(), alice, keystore.SecretString(secret)); return err },
 				"create":   func() error { _, err := e.CreateClient(t.Context(), token); return err },
 				"userinfo": func() error { _, err := e.Userinfo(t.Context(), token); return err },
 				"discovery": func() error {
@@ -73,7 +90,8 @@ func redirecting(t *testing.T, status int, to string) grant.Server {
 		w.WriteHeader(status)
 	})
 	s := at(url, grant.ClientSecretPost)
-	s.Userinfo = url + "/me"
+	s.Userinfo, s.DeviceEndpoint, s.RevocationEndpoint, s.KeyLogin = url+"/me", url+"/device", url+"/revoke", url+"/key"
+	s.AuthorizeEndpoint, s.PAREndpoint, s.RequirePAR = url+"/authorize", url+"/par", true
 	s.Apps = &grant.AppCredentials{FirstToken: grant.PasswordGrant, FirstTokenEndpoint: url + "/first", ClientsEndpoint: url + "/clients/"}
 	return s
 }

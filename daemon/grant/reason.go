@@ -162,3 +162,11 @@ func cause(err error) error {
 	}
 	return nil
 }
+
+// words is cause in words.
+func words(err error) string {
+	if known := cause(err); known != nil {
+		return known.Error()
+	}
+	return "the system does not say why"
+}

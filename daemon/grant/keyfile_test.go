@@ -1,0 +1,61 @@
+package grant_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/grant"
+)
+
+func TestReadKeyFile(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, mode := range []os.FileMode{0o600, 0o400, 0o700} {
+		if key, err := grant.ReadKeyFile(write("good", "canary", mode)); err != nil || key.Reveal() != "canary" {
+			t.Errorf("%04o: %v", mode, err)
+		}
+		os.Remove(filepath.Join(dir, "good"))
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	theirs := write("theirs", "canary", 0o600)
+	if os.Geteuid() == 0 {
+		if err := os.Chown(theirs, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		theirs = "/etc/passwd"
+	}
+	for _, c := range []struct{ path, reason, hint string }{
+		{write("group", "canary", 0o640), "mode 0640", "chmod 600"},
+		{write("world", "canary", 0o644), "mode 0644", "chmod 600"},
+		{write("writable", "canary", 0o602), "mode 0602", "chmod 600"},
+		{write("large", strings.Repeat("a", 64<<10+1), 0o600), "larger", ""},
+		{filepath.Join(dir, "missing"), "no such file", "ls -l"},
+		{dir, "not a regular file", ""},
+		{fifo, "not a regular file", ""},
+		{"key.pem", "absolute", ""},
+		{theirs, "another user", "ls -l"},
+	} {
+		_, err := grant.ReadKeyFile(c.path)
+		e, ok := errors.AsType[*grant.KeyFileError](err)
+		if !ok || !strings.Contains(e.Error(), c.reason) || !strings.Contains(e.Hint, c.hint) || strings.Contains(e.Error(), "canary") {
+			t.Errorf("%s: %v", c.path, err)
+		}
+	}
+}
