@@ -9,8 +9,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"testing"
 )
 
 // canaries are secrets that must come out nowhere: not in a file, a log, an output, an argument or an environment. It is
@@ -30,6 +32,7 @@ func (c *canaries) add(what, secret string) {
 	quoted, _ := json.Marshal(secret)
 	c.forms[secret] = what
 	c.forms[strings.Trim(string(quoted), `"`)] = what + ", in JSON"
+	c.forms[strings.Trim(strconv.Quote(secret), `"`)] = what + ", quoted"
 	c.forms[url.QueryEscape(secret)] = what + ", in a URL"
 	c.forms[url.PathEscape(secret)] = what + ", in a URL"
 	// Base64 of a text that has the secret somewhere inside: three alignments, without the characters at the ends that
@@ -89,4 +92,34 @@ func (c *canaries) findInProcess(pid int) error {
 		}
 	}
 	return nil
+}
+
+// TestCanariesAreFound makes sure that the search would find something.
+func TestCanariesAreFound(t *testing.T) {
+	const secret = `a "secret" & more/+`
+	var c canaries
+	c.add("the secret", secret)
+	for _, text := range []string{
+		"x" + secret + "x", fmt.Sprintf("%q", secret), url.QueryEscape("x=" + secret), url.PathEscape(secret),
+		base64.StdEncoding.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte("user:" + secret)),
+		base64.RawURLEncoding.EncodeToString([]byte("ab" + secret + "cd")), base64.StdEncoding.EncodeToString([]byte("x" + secret)),
+	} {
+		if c.find("so it was "+text+".") == "" {
+			t.Errorf("not found in %s", text)
+		}
+	}
+	if what := c.find("a secret & more"); what != "" {
+		t.Errorf("%s is found where it is not", what)
+	}
+	file := filepath.Join(t.TempDir(), "deep", "file")
+	if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(secret), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if c.findInFiles(filepath.Dir(filepath.Dir(file))) == nil {
+		t.Error("not found in a file")
+	}
+	c.add("the test's own name", os.Args[0])
+	if c.findInProcess(os.Getpid()) == nil {
+		t.Error("not found in an argument")
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
@@ -67,7 +68,10 @@ func (s *server) down() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.listener != nil {
+		// While another goroutine starts a process, that process holds the socket too, and the port with it.
+		syscall.ForkLock.RLock()
 		s.listener.Close() // by itself: Serve may not have begun yet
+		syscall.ForkLock.RUnlock()
 		s.http.Close()
 		s.listener = nil
 	}
