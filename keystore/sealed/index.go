@@ -28,6 +28,7 @@ type index struct {
 	names  map[tag]string
 	end    int64 // behind the last whole record, where the next one goes
 	size   int64 // of the file; more than end if it ends in damage
+	live   int64 // bytes that a rewrite would copy
 	lost   int   // damaged stretches that belong to nobody known
 }
 
@@ -52,8 +53,9 @@ func scan(k *keys, data []byte) (*index, error) {
 	if !intact && opened == 0 {
 		return nil, fmt.Errorf("%w: its header is damaged and no record opens with this key", keystore.ErrCorrupt)
 	}
-	for _, frames := range x.frames {
+	for t, frames := range x.frames {
 		slices.SortStableFunc(frames, func(a, b frame) int { return cmp.Compare(a.generation, b.generation) })
+		x.live += x.worth(t)
 	}
 	return x, nil
 }
@@ -140,16 +142,16 @@ func kept(frames []frame) []frame {
 	return frames
 }
 
-// garbage is how many bytes of the file a rewrite would drop.
-func (x *index) garbage() int64 {
-	n := x.size - int64(headerSize)
-	for _, frames := range x.frames {
-		for _, f := range kept(frames) {
-			n -= f.size()
-		}
+// worth is how many bytes a rewrite would copy of a profile.
+func (x *index) worth(t tag) (n int64) {
+	for _, f := range kept(x.frames[t]) {
+		n += f.size()
 	}
 	return n
 }
+
+// garbage is how many bytes of the file a rewrite would drop.
+func (x *index) garbage() int64 { return x.size - int64(headerSize) - x.live }
 
 // next is the generation of a profile's next record.
 func (x *index) next(t tag) uint64 {
@@ -161,7 +163,9 @@ func (x *index) next(t tag) uint64 {
 
 // add notes a record that is durable now.
 func (x *index) add(profile string, f frame) {
+	x.live -= x.worth(f.tag)
 	x.frames[f.tag] = append(x.frames[f.tag], f)
+	x.live += x.worth(f.tag)
 	x.names[f.tag] = profile
 	x.end, x.size = f.end(), f.end()
 }
