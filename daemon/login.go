@@ -68,10 +68,7 @@ func (d *Daemon) joinLogin(c *conn, p protocol.LoginParams) *login {
 	d.mu.Lock()
 	l, joined := d.logins[p.Profile]
 	if !joined {
-		l = &login{
-			d: d, id: rand.Text(), params: p, answer: make(chan keystore.Secret),
-			viewers: map[*conn]bool{}, done: make(chan struct{}),
-		}
+		l = d.newLogin(p)
 		l.ctx, l.cancel = context.WithTimeout(context.Background(), loginTime)
 		d.logins[p.Profile] = l
 	}
@@ -81,6 +78,14 @@ func (d *Daemon) joinLogin(c *conn, p protocol.LoginParams) *login {
 		go l.live() // not before c sees what it shows
 	}
 	return l
+}
+
+// newLogin returns a login that nobody sees yet.
+func (d *Daemon) newLogin(p protocol.LoginParams) *login {
+	return &login{
+		d: d, id: rand.Text(), params: p, answer: make(chan keystore.Secret),
+		viewers: map[*conn]bool{}, done: make(chan struct{}),
+	}
 }
 
 // live is the whole login.

@@ -26,7 +26,7 @@ func init() { // hello lists the map it stands in
 		protocol.MethodLogin: startLogin, protocol.MethodLoginInput: loginInput, protocol.MethodLogout: logout,
 		protocol.MethodStatus: status, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
 		protocol.MethodKeystore: useKeystore, protocol.MethodUnlock: unlock, protocol.MethodReload: reload,
-		protocol.MethodProviders: providers,
+		protocol.MethodProviders: providers, protocol.MethodImport: importForeign,
 	}
 }
 

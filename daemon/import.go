@@ -1,0 +1,203 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/foreign"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/strict"
+)
+
+// importTime bounds an import: what is taken is proven, one exchange each.
+const importTime = 2 * time.Minute
+
+// importForeign answers "import". Looking and taking are two requests that look twice: between them nothing is kept of the
+// secrets of other programs.
+func importForeign(c *conn, params []byte) (any, error) {
+	var p protocol.ImportParams
+	if err := protocol.DecodeParams(params, &p); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, importTime)
+	defer cancel()
+	found, err := c.d.lookAround(ctx, p, params)
+	if err != nil {
+		return nil, err
+	}
+	r := protocol.ImportResult{Found: make([]protocol.ImportFound, 0, len(found)), Variables: foreign.Variables()}
+	for i := range found {
+		f := &found[i]
+		row := describeFound(f)
+		if provider, taken := wanted(p.Take, row.ID); taken && f.Importable() {
+			if provider != "" && slices.Contains(f.Target.Either, provider) {
+				f.Target.Provider, row.Provider = provider, provider
+			}
+			if err := c.d.take(ctx, f); err != nil {
+				row.Error = c.d.wire(err, f.Name)
+			} else {
+				row.Imported = true
+			}
+		}
+		f.Wipe()
+		r.Found = append(r.Found, row)
+	}
+	return r, nil
+}
+
+// wanted reports whether an ID is among those to take, and the provider that was chosen for it.
+func wanted(take []string, id string) (provider string, ok bool) {
+	for _, t := range take {
+		if name, provider, _ := strings.Cut(t, "="); name == id {
+			return provider, true
+		}
+	}
+	return "", false
+}
+
+// lookAround finds what there is, in the person's environment and not in the daemon's.
+func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params []byte) ([]foreign.Found, error) {
+	variables, err := environment(params)
+	if err != nil {
+		return nil, err
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, err
+	}
+	env := foreign.Env{
+		Home: home, Getenv: func(name string) string { return variables[name] },
+		Taken: func(name string) bool { return d.profiles.Load().byName[name] != nil },
+	}
+	content, err := protocol.SecretParam(params, "content")
+	if err != nil {
+		return nil, err
+	}
+	defer clear(content)
+	var found []foreign.Found
+	switch {
+	case p.From != "" && len(content) > 0:
+		return nil, protocol.InvalidParams("name a file or send its content, not both")
+	case len(content) > 0:
+		found, err = foreign.Parse(ctx, env, content)
+	case p.From != "":
+		found, err = foreign.Read(ctx, env, p.From)
+	default:
+		found, err = foreign.Find(ctx, env)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, protocol.NewError(protocol.Config, p.From+" does not exist", "groat import")
+	}
+	if err != nil && ctx.Err() == nil {
+		return nil, protocol.InvalidParams("%s", err)
+	}
+	return found, err
+}
+
+// environment reads the variables that the client sent.
+func environment(params []byte) (map[string]string, error) {
+	sent, err := secretParam(params, "environment")
+	if err != nil || sent.IsZero() {
+		return nil, err
+	}
+	defer sent.Wipe()
+	text := sent.AppendTo(nil)
+	defer clear(text)
+	variables := map[string]string{}
+	if strict.Check(text) != nil || json.Unmarshal(text, &variables) != nil {
+		return nil, protocol.InvalidParams("environment must be the text of a JSON object of strings")
+	}
+	return variables, nil
+}
+
+// describeFound is what a person is shown.
+func describeFound(f *foreign.Found) protocol.ImportFound {
+	row := protocol.ImportFound{
+		System: f.System, What: f.What, Profile: f.Name, Provider: f.Target.Provider, Either: f.Target.Either, Grant: f.Target.Grant,
+		ClientID: f.Item.ClientID, Reason: f.Reason, Hint: f.Hint, Confirm: f.Confirm, Fresh: f.Fresh,
+		Warnings: f.Warnings, NotCarried: f.Lost, Copies: make([]protocol.ImportCopy, 0, len(f.Copies)),
+	}
+	name := sha256.New()
+	fmt.Fprintln(name, f.System, f.What, f.Item.ClientID)
+	for _, c := range f.Copies {
+		cp := protocol.ImportCopy{
+			Source: c.Path, Variables: c.Variables, Plaintext: c.Plain, Holds: c.Holds, ReadBy: c.Readers, Remove: c.Remove, Note: c.Note,
+		}
+		if c.Path == "" {
+			cp.Source = "environment"
+		} else {
+			cp.Mode = fmt.Sprintf("%04o", c.Mode.Perm())
+		}
+		fmt.Fprintln(name, cp.Source, c.Variables)
+		row.Copies = append(row.Copies, cp)
+	}
+	row.ID = hex.EncodeToString(name.Sum(nil))[:8]
+	return row
+}
+
+// take makes a profile of what was found: a login whose credential is there already. It is proven before it is stored.
+func (d *Daemon) take(ctx context.Context, f *foreign.Found) error {
+	t := f.Target
+	p := protocol.LoginParams{
+		Profile: f.Name, Provider: t.Provider, AuthServer: t.AuthServer, Grant: t.Grant, ClientAuth: t.ClientAuth,
+		Scope: t.Scope, Audience: t.Audience,
+	}
+	switch {
+	case t.Provider != "":
+	case t.TokenEndpoint != "":
+		p.TokenURL = t.TokenEndpoint
+	default:
+		p.Issuer = t.Issuer
+	}
+	if t.Header != nil {
+		p.Header, p.Prefix = t.Header.Name, &t.Header.Prefix
+	}
+	l := d.newLogin(p)
+	l.ctx, l.cancel = context.WithCancel(ctx)
+	defer l.cancel()
+	return l.found(f.Item)
+}
+
+// found is the way of an import.
+func (l *login) found(secrets keystore.Item) error {
+	if err := l.configure(); err != nil {
+		return err
+	}
+	if err := l.savable(); err != nil {
+		return err
+	}
+	if err := l.store().Probe(l.ctx); err != nil {
+		return err
+	}
+	here := l.profile.endpoint.Server().NewItem(secrets.ClientID, l.kind)
+	item := secrets.Clone()
+	defer item.Wipe()
+	item.Issuer, item.TokenEndpoint, item.ClientAuth = here.Issuer, here.TokenEndpoint, here.ClientAuth
+	item.RevocationEndpoint, item.Grant = here.RevocationEndpoint, here.Grant
+	// From here on it is finished even if the person leaves: a session may have been rotated.
+	l.ctx = context.WithoutCancel(l.ctx)
+	t, rotated, err := l.profile.endpoint.Renew(l.ctx, item, grant.Request{})
+	if !rotated.IsZero() {
+		item.RefreshToken.Wipe()
+		item.RefreshToken = rotated
+		if err := l.store().Keep(l.ctx, l.params.Profile, item); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = l.keep(item, t, protocol.SignedIn)
+	return err
+}
