@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -280,42 +279,4 @@ func TestWhatIsTooBigForTheKeychain(t *testing.T) {
 	if after, err2 := k.Get(t.Context(), "big-key"); err != nil || err2 != nil || !after.Equal(before) {
 		t.Errorf("the old key is gone: %v %v", err, err2)
 	}
-}
-
-func TestConcurrentMoves(t *testing.T) {
-	withKeychain(t)
-	k := open(t, stateDir(t), "")
-	ctx := t.Context()
-	if err := k.Set(ctx, "work", item("work")); err != nil {
-		t.Fatal(err)
-	}
-	var writers, readers sync.WaitGroup
-	over := make(chan struct{})
-	readers.Go(func() {
-		for {
-			select {
-			case <-over:
-				return
-			default:
-			}
-			if i, err := k.Get(ctx, "work"); err != nil || (!i.Equal(item("work")) && !i.Equal(session("work", 1))) {
-				t.Errorf("while it moves: %v", err)
-				return
-			}
-		}
-	})
-	for range 2 {
-		writers.Go(func() {
-			for range 5 {
-				if err := errors.Join(k.Set(ctx, "work", session("work", 1)), k.Set(ctx, "work", item("work"))); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	writers.Wait()
-	close(over)
-	readers.Wait()
-	wantItem(t, k, "work")
-	wantUsers(t, "moved for the last time", "sealed:key", "work")
 }

@@ -101,3 +101,41 @@ func (e every) Deadline() (time.Time, bool) {
 	e.do()
 	return e.Context.Deadline()
 }
+
+func TestConcurrentMoves(t *testing.T) {
+	withKeychain(t)
+	k := open(t, stateDir(t), "")
+	ctx := t.Context()
+	if err := k.Set(ctx, "work", item("work")); err != nil {
+		t.Fatal(err)
+	}
+	var writers, readers sync.WaitGroup
+	over := make(chan struct{})
+	readers.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			if i, err := k.Get(ctx, "work"); err != nil || (!i.Equal(item("work")) && !i.Equal(session("work", 1))) {
+				t.Errorf("while it moves: %v", err)
+				return
+			}
+		}
+	})
+	for range 2 {
+		writers.Go(func() {
+			for range 5 {
+				if err := errors.Join(k.Set(ctx, "work", session("work", 1)), k.Set(ctx, "work", item("work"))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	close(over)
+	readers.Wait()
+	wantItem(t, k, "work")
+	wantUsers(t, "moved for the last time", "sealed:key", "work")
+}
