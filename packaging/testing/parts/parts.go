@@ -1,5 +1,5 @@
-// Package parts starts real programs for groat's tests: a certified authorization server, a Secret Service, a systemd user
-// manager, and groat's own binaries.
+// Package parts starts real programs for groat's tests: a certified authorization server, a browser, a Secret Service, a
+// systemd user manager, and groat's own binaries.
 //
 // Each function returns when the part has said that it is ready, and the test's cleanup ends it; a part that this package
 // starts also ends by itself when the test process dies. A part that is missing fails the test, with one sentence that
