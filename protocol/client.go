@@ -93,18 +93,32 @@ func (c *Client) Call(ctx context.Context, method string, params, result any) er
 
 // CallSecret is Call with one more member of params, which holds a secret and is wiped once it is written.
 func (c *Client) CallSecret(ctx context.Context, method string, params any, member string, secret LoginSecret, result any) error {
-	defer secret.Wipe()
-	return c.call(ctx, &call{method: method, params: params, member: member, secret: secret, result: result})
+	return c.CallSecrets(ctx, method, params, []Member{{member, secret}}, result)
+}
+
+// Member is one member of a request's parameters that holds a secret.
+type Member struct {
+	Name  string
+	Value LoginSecret
+}
+
+// CallSecrets is CallSecret for more than one member. All are wiped, also where nothing was sent.
+func (c *Client) CallSecrets(ctx context.Context, method string, params any, secrets []Member, result any) error {
+	defer func() {
+		for _, s := range secrets {
+			s.Value.Wipe()
+		}
+	}()
+	return c.call(ctx, &call{method: method, params: params, secrets: secrets, result: result})
 }
 
 // call is one request and where its answer goes.
 type call struct {
-	method string
-	params any
-	member string // of params, for secret
-	secret LoginSecret
-	result any
-	login  *dialogue // nil but in a login
+	method  string
+	params  any
+	secrets []Member
+	result  any
+	login   *dialogue // nil but in a login
 
 	id string
 }
@@ -144,7 +158,7 @@ func (c *Client) call(ctx context.Context, q *call) error {
 
 func (c *Client) exchange(ctx context.Context, q *call) error {
 	var err error
-	if q.id, err = c.send(q.method, q.params, q.member, q.secret); err != nil {
+	if q.id, err = c.send(q.method, q.params, q.secrets...); err != nil {
 		return closed(err)
 	}
 	for {
@@ -184,7 +198,7 @@ func (c *Client) take(ctx context.Context, q *call, m message) (done bool, err e
 }
 
 // send writes one request line and returns its id as it stands in the reply.
-func (c *Client) send(method string, params any, member string, secret LoginSecret) (string, error) {
+func (c *Client) send(method string, params any, secrets ...Member) (string, error) {
 	c.id++
 	id := strconv.FormatInt(c.id, 10)
 	var p []byte
@@ -194,9 +208,9 @@ func (c *Client) send(method string, params any, member string, secret LoginSecr
 			return "", err
 		}
 	}
-	if member != "" {
+	for _, m := range secrets {
 		var err error
-		if p, err = withSecret(p, member, secret); err != nil {
+		if p, err = withSecret(p, m.Name, m.Value); err != nil {
 			return "", err
 		}
 		defer clear(p)

@@ -316,35 +316,29 @@ func TestLoginPrompts(t *testing.T) {
 	}
 }
 
-// While a person may paste, the browser may come back by itself.
-func TestLoginByBrowser(t *testing.T) {
-	prompt := func(kind PromptKind) string {
-		return `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L","kind":"` + string(kind) + `","text":"T","url":"https://as.example"}}` + "\n"
-	}
+// While a question is open the login goes on: the browser may come back by itself, or somebody else answers.
+func TestLoginGoesOnWhileItAsks(t *testing.T) {
 	const done = `{"jsonrpc":"2.0","id":1,"result":{"outcome":"signed_in"}}` + "\n"
 	waits := func(ctx context.Context, p Prompt) (LoginSecret, error) {
-		<-ctx.Done()
-		return LoginSecret{}, ctx.Err()
+		if p.isQuestion() {
+			<-ctx.Done()
+			return NewLoginSecret([]byte("too late")), nil // and so not sent
+		}
+		return NewLoginSecret([]byte("ignored")), nil
 	}
+	nothing := func(context.Context, Prompt) (LoginSecret, error) { return LoginSecret{}, nil }
 	stop := errors.New("the person left")
 	for _, test := range []struct {
 		name   string
 		script []string // what follows each request
 		answer AnswerFunc
-		sent   int
 		fails  error
 	}{
-		{"it comes back", []string{prompt(PromptBrowser) + done}, waits, 1, nil},
-		{"something else is shown", []string{prompt(PromptBrowser) + prompt(PromptDevice) + prompt(PromptBrowser) + done}, func(ctx context.Context, p Prompt) (LoginSecret, error) {
-			if p.Kind == PromptDevice {
-				return NewLoginSecret([]byte("ignored")), nil
-			}
-			return waits(ctx, p)
-		}, 1, nil},
-		{"it is pasted", []string{prompt(PromptBrowser), `{"jsonrpc":"2.0","id":2,"result":{}}` + "\n" + done}, func(context.Context, Prompt) (LoginSecret, error) {
-			return NewLoginSecret([]byte("http://127.0.0.1/?code=c&state=s")), nil
-		}, 2, nil},
-		{"the person leaves", []string{prompt(PromptBrowser)}, func(context.Context, Prompt) (LoginSecret, error) { return LoginSecret{}, stop }, 1, stop},
+		{"it comes back", []string{prompt(PromptBrowser) + prompt(PromptNotice) + done}, waits, nil},
+		{"somebody else types it", []string{prompt(PromptSecret) + prompt(PromptNotice) + done}, waits, nil},
+		{"something else is shown", []string{prompt(PromptSecret) + prompt(PromptDevice) + prompt(PromptBrowser) + done}, waits, nil},
+		{"there is nothing to paste", []string{prompt(PromptBrowser) + prompt(PromptNotice) + prompt("later") + done}, nothing, nil},
+		{"the person leaves", []string{prompt(PromptBrowser)}, func(context.Context, Prompt) (LoginSecret, error) { return LoginSecret{}, stop }, stop},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			sent := 0
@@ -353,10 +347,45 @@ func TestLoginByBrowser(t *testing.T) {
 				return test.script[sent-1], nil
 			})
 			r, err := c.Login(t.Context(), LoginParams{Profile: "work"}, test.answer)
-			if !errors.Is(err, test.fails) || (err == nil) != (r.Outcome == SignedIn) || sent != test.sent {
+			if !errors.Is(err, test.fails) || (err == nil) != (r.Outcome == SignedIn) || sent != len(test.script) {
 				t.Errorf("%+v, %v, %d requests", r, err, sent)
 			}
 		})
+	}
+}
+
+func prompt(kind PromptKind) string {
+	return `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L","kind":"` + string(kind) + `","text":"T","url":"https://as.example"}}` + "\n"
+}
+
+// What was pasted first is not it; a notice says so, and another paste may follow.
+func TestLoginPastesTwice(t *testing.T) {
+	var sent []string
+	c := scripted(t, func(request string) (string, error) {
+		sent = append(sent, request)
+		switch len(sent) {
+		case 1:
+			return prompt(PromptBrowser), nil
+		case 2:
+			return prompt(PromptNotice) + `{"jsonrpc":"2.0","id":2,"result":{}}` + "\n", nil
+		}
+		return `{"jsonrpc":"2.0","id":3,"result":{}}` + "\n" + `{"jsonrpc":"2.0","id":1,"result":{"outcome":"signed_in"}}` + "\n", nil
+	})
+	pastes := 0
+	r, err := c.Login(t.Context(), LoginParams{Profile: "work"}, func(_ context.Context, p Prompt) (LoginSecret, error) {
+		if p.Kind != PromptBrowser {
+			return LoginSecret{}, nil
+		}
+		pastes++
+		return NewLoginSecret([]byte("paste " + strconv.Itoa(pastes))), nil
+	})
+	if err != nil || r.Outcome != SignedIn || len(sent) != 3 {
+		t.Fatalf("%+v, %v, %q", r, err, sent)
+	}
+	for i, want := range []string{"paste 1", "paste 2"} {
+		if !strings.Contains(sent[i+1], `"value":"`+want+`"`) {
+			t.Errorf("%s, want %s", sent[i+1], want)
+		}
 	}
 }
 
@@ -369,6 +398,42 @@ func TestLoginGivenUp(t *testing.T) {
 		return LoginSecret{}, stop
 	}); !errors.Is(err, stop) {
 		t.Error(err)
+	}
+}
+
+// The question of somebody who leaves ends with them.
+func TestLoginInterrupted(t *testing.T) {
+	asked := make(chan struct{})
+	c := scripted(t, func(string) (string, error) { return prompt(PromptBrowser), nil })
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-asked; cancel() }()
+	_, err := c.Login(ctx, LoginParams{Profile: "work"}, func(ctx context.Context, _ Prompt) (LoginSecret, error) {
+		close(asked)
+		<-ctx.Done()
+		return LoginSecret{}, errors.New("never told")
+	})
+	if err != context.Canceled {
+		t.Error(err)
+	}
+}
+
+func TestCallSecrets(t *testing.T) {
+	var got string
+	c := scripted(t, func(request string) (string, error) {
+		got = request
+		return `{"jsonrpc":"2.0","id":1,"result":{}}` + "\n", nil
+	})
+	secrets := []Member{{"content", NewLoginSecret([]byte("a\"b"))}, {"environment", NewLoginSecret([]byte("{}"))}}
+	if err := c.CallSecrets(t.Context(), MethodImport, ImportParams{Take: []string{"1"}}, secrets, nil); err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"jsonrpc":"2.0","id":1,"method":"import","params":{"take":["1"],"content":"a\"b","environment":"{}"}}` + "\n"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for _, s := range secrets {
+		if s.Value.bytes() != nil {
+			t.Error("a secret was not wiped")
+		}
 	}
 }
 

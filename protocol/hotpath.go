@@ -100,6 +100,7 @@ func (t *TokenResult) decode(raw []byte) error {
 	for name, raw := range members(raw) {
 		var words *string
 		var number *int64
+		var truth *bool
 		switch string(name) {
 		case "access_token":
 			words = &t.AccessToken
@@ -115,6 +116,8 @@ func (t *TokenResult) decode(raw []byte) error {
 			words = &t.Profile
 		case "header":
 			words = &t.Header
+		case "static":
+			truth = &t.Static
 		default:
 			continue
 		}
@@ -122,11 +125,15 @@ func (t *TokenResult) decode(raw []byte) error {
 			continue // null
 		}
 		ok := false
-		if words != nil {
+		switch {
+		case words != nil:
 			*words, ok = text(raw)
-		} else {
+		case number != nil:
 			n, err := strconv.ParseInt(string(raw), 10, 64)
 			*number, ok = n, err == nil
+		default:
+			*truth = raw[0] == 't'
+			ok = *truth || raw[0] == 'f'
 		}
 		if !ok {
 			return fmt.Errorf("%s is of another type", name)

@@ -60,7 +60,7 @@ func agrees(t *testing.T, line []byte) {
 		json.Unmarshal(b, &names)
 		for name := range names {
 			switch name {
-			case "jsonrpc", "id", "method", "params", "result", "error", "access_token", "token_type", "expires_at", "expires_in", "scope", "profile", "header":
+			case "jsonrpc", "id", "method", "params", "result", "error", "access_token", "token_type", "expires_at", "expires_in", "scope", "profile", "header", "static":
 			default:
 				return false
 			}
@@ -93,6 +93,8 @@ var answers = []string{
 	` { "result" : { "expires_at" : -1 , "scope" : null } , "id" : "x" } `,
 	`{"id":null,"error":{"code":-32001,"message":"m","data":{"kind":"temporary","retry_after":3}}}`,
 	`{"method":"prompt","params":{"login_id":"L"},"error":null,"result":null}`,
+	`{"id":1,"result":{"access_token":"k","token_type":"","static":true,"header":"h"}}`,
+	`{"id":1,"result":{"static":false}}`,
 	`{"id":1,"result":{"expires_at":1.5}}`,
 	`{"id":1,"result":{"access_token":5}}`,
 	`{"id":1,"result":[]}`,
@@ -107,7 +109,11 @@ func TestAnswersAreReadAsJSON(t *testing.T) {
 	if err := r.decode([]byte(`{"access_token":"a\u0062","expires_in":839,"profile":"w"}`)); err != nil || r.AccessToken != "ab" || r.ExpiresIn != 839 || r.Profile != "w" {
 		t.Errorf("%+v, %v", r, err)
 	}
-	for _, bad := range []string{`[]`, `"x"`, `{"expires_at":"5"}`, `{"expires_in":1e3}`, `{"access_token":{}}`, `{"profile":true}`} {
+	var key TokenResult
+	if err := key.decode([]byte(`{"access_token":"k","static":true}`)); err != nil || !key.Static || key.AccessToken != "k" {
+		t.Errorf("%+v, %v", key, err)
+	}
+	for _, bad := range []string{`[]`, `"x"`, `{"expires_at":"5"}`, `{"expires_in":1e3}`, `{"access_token":{}}`, `{"profile":true}`, `{"static":"true"}`, `{"static":1}`} {
 		if err := new(TokenResult).decode([]byte(bad)); err == nil {
 			t.Errorf("%s is read", bad)
 		}

@@ -7,29 +7,35 @@ import (
 	"sync"
 )
 
-// AnswerFunc shows a prompt to a person. What it returns is answered and wiped where the prompt's kind is [PromptSecret], or
-// [PromptBrowser] and it is not empty; for other kinds it is ignored. An error gives the login up.
+// AnswerFunc shows a prompt to a person. What it returns for a [PromptSecret] is sent, and what it returns for a
+// [PromptBrowser] where it is not empty; for other kinds it is ignored. All of it is wiped. An error gives the login up.
+//
+// Those two kinds are questions. While one is open the login goes on: the browser may come back by itself, and somebody else
+// who takes part may answer. Then its context ends, and it must return; what it returns so late is not sent. A question
+// is called in a goroutine of its own, so the notices that come meanwhile are shown beside it; there is one at a time.
 type AnswerFunc = func(context.Context, Prompt) (LoginSecret, error)
 
-// Login runs one login. answer is called for each prompt, one at a time. While it shows a [PromptBrowser] the login goes on,
-// because the browser may come back by itself: then its context ends, and it must return.
+// Login runs one login. answer is called for each prompt. For a [PromptBrowser] it is called once more for each notice that
+// follows an answer: that was not it, then, and the login goes on waiting.
 func (c *Client) Login(ctx context.Context, params LoginParams, answer AnswerFunc) (LoginResult, error) {
 	var result LoginResult
 	err := c.call(ctx, &call{method: MethodLogin, params: params, result: &result, login: &dialogue{c: c, answer: answer}})
 	return result, err
 }
 
-// dialogue is the prompts of one login and what was answered.
+// dialogue is the prompts of one login and what was answered. Without a remark, a field belongs to the goroutine that reads.
 type dialogue struct {
 	c      *Client
 	answer AnswerFunc
 
-	stop   context.CancelFunc // ends the question that a browser may answer, nil where there is none
-	asking sync.WaitGroup     // that question
+	question Prompt             // the one that is open; its Kind is empty where there is none
+	stop     context.CancelFunc // ends it
+	asking   sync.WaitGroup     // the goroutine that asks it
 
-	mu     sync.Mutex
-	inputs map[string]bool // :: id of a login_input that was sent and not answered yet → true
-	failed error           // why the person gave up
+	mu       sync.Mutex
+	answered bool            // what was asked last
+	inputs   map[string]bool // :: id of a login_input that was sent and not answered yet → true
+	failed   error           // why the person gave up
 }
 
 // prompted deals with one prompt.
@@ -38,53 +44,74 @@ func (d *dialogue) prompted(ctx context.Context, params json.RawMessage) error {
 	if err := json.Unmarshal(params, &p); err != nil {
 		return fmt.Errorf("%w: a prompt: %w", ErrAnswer, err)
 	}
-	d.settle()
-	if p.Kind != PromptBrowser {
-		return d.ask(ctx, p)
+	if p.isQuestion() {
+		d.settle()
+		d.pose(ctx, p)
+		return nil
 	}
-	ctx, d.stop = context.WithCancel(ctx)
+	if p.Kind != PromptNotice {
+		d.settle() // the login has gone on to something else
+	}
+	ignored, err := d.answer(ctx, p)
+	ignored.Wipe()
+	if err == nil && d.question.Kind == PromptBrowser && d.wasAnswered() {
+		again := d.question
+		d.settle()
+		d.pose(ctx, again)
+	}
+	return err
+}
+
+func (p Prompt) isQuestion() bool { return p.Kind == PromptSecret || p.Kind == PromptBrowser }
+
+// pose asks a question while the reading goes on.
+func (d *dialogue) pose(ctx context.Context, p Prompt) {
+	ctx, stop := context.WithCancel(ctx)
+	d.question, d.stop, d.answered = p, stop, false
 	d.asking.Go(func() {
 		if err := d.ask(ctx, p); err != nil && ctx.Err() == nil {
 			d.mu.Lock()
 			d.failed = err
 			d.mu.Unlock()
-			d.c.conn.Close()
+			d.c.conn.Close() // which ends the reading, and the login
 		}
 	})
-	return nil
 }
 
-// settle ends the question that a browser may answer.
+// settle ends the question that is open, if there is one.
 func (d *dialogue) settle() {
 	if d.stop != nil {
 		d.stop()
 		d.asking.Wait()
-		d.stop = nil
+		d.question, d.stop = Prompt{}, nil
 	}
 }
 
-// ask passes one prompt on and sends the answer.
+// ask passes a question on and sends the answer.
 func (d *dialogue) ask(ctx context.Context, p Prompt) error {
 	secret, err := d.answer(ctx, p)
 	defer secret.Wipe()
-	if err != nil {
+	if err != nil || ctx.Err() != nil || p.Kind == PromptBrowser && len(secret.bytes()) == 0 {
 		return err
-	}
-	if p.Kind != PromptSecret && (p.Kind != PromptBrowser || len(secret.bytes()) == 0) {
-		return nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock() // until the id is known, so that the reply is too
-	id, err := d.c.send(MethodLoginInput, loginInput{p.LoginID}, "value", secret)
+	id, err := d.c.send(MethodLoginInput, loginInput{p.LoginID}, Member{"value", secret})
 	if d.inputs == nil {
 		d.inputs = map[string]bool{}
 	}
-	d.inputs[id] = true
+	d.inputs[id], d.answered = true, true
 	return closed(err)
 }
 
 type loginInput struct {
 	LoginID string `json:"login_id"`
+}
+
+func (d *dialogue) wasAnswered() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.answered
 }
 
 // sent reports whether an answer is that to an input.
