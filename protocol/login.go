@@ -7,6 +7,85 @@ import (
 	"sync"
 )
 
+// LoginParams starts a login; the reply comes when it is over, prompts in between are [Prompt] notifications.
+type LoginParams struct {
+	Profile    string `json:"profile"`
+	Provider   string `json:"provider,omitempty"`    // a preset's name
+	Issuer     string `json:"issuer,omitempty"`      // RFC 8414 / OpenID Connect discovery
+	TokenURL   string `json:"token_url,omitempty"`   // no discovery
+	AuthServer string `json:"auth_server,omitempty"` // another host with the preset's paths
+	// Grant is a way to sign in ("device_code", "authorization_code", …); empty means the provider's first that fits.
+	Grant      string `json:"grant,omitempty"`
+	ClientAuth string `json:"client_auth,omitempty"`
+	ClientID   string `json:"client_id,omitempty"`
+	Username   string `json:"username,omitempty"`
+	// Key and Certificate are paths of PEM files (or a service account's JSON), which the daemon reads.
+	Key         string `json:"key,omitempty"`
+	Certificate string `json:"certificate,omitempty"`
+	// Subject is whom an assertion speaks for (RFC 7523 §3).
+	Subject string `json:"subject,omitempty"`
+	// NoBrowser: there is none on this machine.
+	NoBrowser bool `json:"no_browser,omitempty"`
+	// Header and Prefix are how an API key is sent, where not as the provider's preset says.
+	Header string  `json:"header,omitempty"`
+	Prefix *string `json:"prefix,omitempty"`
+	// Ephemeral keeps the profile in the daemon's memory only.
+	Ephemeral bool     `json:"ephemeral,omitempty"`
+	Scope     string   `json:"scope,omitempty"`
+	Audience  string   `json:"audience,omitempty"`
+	Resources []string `json:"resources,omitempty"` // origins that may be sent a token
+	NewClient bool     `json:"new_client,omitempty"`
+}
+
+// PromptKind says what a prompt wants.
+type PromptKind string
+
+const (
+	// PromptNotice is a sentence to show; it wants no answer.
+	PromptNotice PromptKind = "notice"
+	// PromptSecret wants a login_input with something that must not be echoed.
+	PromptSecret PromptKind = "secret"
+	// PromptBrowser shows a URL to open. What the browser comes back with may be sent as login_input by a person whose browser
+	// is on another machine: the address that it ended at, or the code.
+	PromptBrowser PromptKind = "browser"
+	// PromptDevice shows a URL and a code to type there, on any device; it wants no answer.
+	PromptDevice PromptKind = "device"
+)
+
+// Prompt is the parameters of a "prompt" notification.
+type Prompt struct {
+	LoginID string     `json:"login_id"`
+	Kind    PromptKind `json:"kind"`
+	Text    string     `json:"text"`
+	// URL is for PromptBrowser and PromptDevice; Code is what to type there, QR the URL with the code in it, drawn in
+	// characters, and ExpiresIn how many seconds there are.
+	URL       string `json:"url,omitempty"`
+	Code      string `json:"code,omitempty"`
+	QR        string `json:"qr,omitempty"`
+	ExpiresIn int64  `json:"expires_in,omitempty"`
+}
+
+// LoginResult says what a login came to.
+type LoginResult struct {
+	Profile string `json:"profile"`
+	// Outcome is "signed_in" (a credential was stored) or "already_signed_in" (the stored one was proven, nothing changed).
+	Outcome   string `json:"outcome"`
+	Grant     string `json:"grant"`
+	ClientID  string `json:"client_id"`
+	Created   bool   `json:"created"` // a new client exists at the provider now
+	Provider  string `json:"provider,omitempty"`
+	Issuer    string `json:"issuer"`
+	Keystore  string `json:"keystore"`
+	ExpiresAt int64  `json:"expires_at"` // of the first token, Unix seconds
+	ExpiresIn int64  `json:"expires_in"`
+}
+
+// Outcomes of a login.
+const (
+	SignedIn        = "signed_in"
+	AlreadySignedIn = "already_signed_in"
+)
+
 // AnswerFunc shows a prompt to a person. What it returns for a [PromptSecret] is sent, and what it returns for a
 // [PromptBrowser] where it is not empty; for other kinds it is ignored. All of it is wiped. An error gives the login up.
 //

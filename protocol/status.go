@@ -1,0 +1,49 @@
+package protocol
+
+// StatusParams asks about one profile, or with an empty name about all, which [Client.Status] does page by page.
+type StatusParams struct {
+	Profile string `json:"profile,omitempty"`
+	// After is the Next of the page before; the names of this page sort behind it.
+	After string `json:"after,omitempty"`
+}
+
+// StatusResult is the daemon's state: a page, because a line has a bound.
+type StatusResult struct {
+	Release   string          `json:"release"`
+	PID       int             `json:"pid"`
+	StartedAt int64           `json:"started_at"` // Unix seconds
+	Socket    string          `json:"socket"`
+	Keystore  KeystoreResult  `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
+	Profiles  []ProfileStatus `json:"profiles"`          // sorted by name
+	Next      string          `json:"next,omitempty"`    // the After of the next page; empty on the last
+}
+
+// ProfileStatus is one profile's state, without any token.
+type ProfileStatus struct {
+	Profile    string `json:"profile"`
+	Provider   string `json:"provider,omitempty"`
+	Issuer     string `json:"issuer"`
+	ClientAuth string `json:"client_auth"`
+	// State is "idle" (no token yet), "fresh", "expired", or the [Kind] of what stands in the way.
+	State string `json:"state"`
+	// Message explains State where something stands in the way; Hint is the next command.
+	Message string `json:"message,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+	// ExpiresAt, ExpiresIn and Lifetime describe the default token, 0 where there is none.
+	ExpiresAt int64 `json:"expires_at,omitempty"`
+	ExpiresIn int64 `json:"expires_in,omitempty"`
+	Lifetime  int64 `json:"lifetime,omitempty"`
+	// RenewIn is seconds to the planned renewal; 0 where none is planned.
+	RenewIn int64 `json:"renew_in,omitempty"`
+	// RetryIn is seconds until the next attempt after a failure; 0 where none is pending.
+	RetryIn int64 `json:"retry_in,omitempty"`
+	// Requests counts requests to the token endpoint since the daemon started.
+	Requests int64 `json:"requests"`
+	// Tokens is how many tokens (one a scope and audience) are held.
+	Tokens int `json:"tokens"`
+}
+
+// ProfilesParams asks for the profiles, which [Client.Profiles] does page by page.
+type ProfilesParams struct {
+	After string `json:"after,omitempty"` // as in [StatusParams]
+}
