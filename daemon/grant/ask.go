@@ -56,7 +56,11 @@ func (e *Endpoint) askOnce(ctx context.Context, q question) (s Session, used use
 func (e *Endpoint) identify(c *call, by Method, item keystore.Item) (usedTime, error) {
 	now := e.now()
 	used := usedTime{at: now, server: e.time(now)}
-	if err := e.server.present(by, c, item, used.server); err != nil {
+	err := e.server.present(by, c, item, used.server)
+	if item.ClientID == "" {
+		err = errors.New("there is no client id")
+	}
+	if err != nil {
 		return used, &Error{Class: Misconfigured, Where: host(c.url), Reason: "cannot be sent the credential: " + err.Error(), Err: err}
 	}
 	return used, nil

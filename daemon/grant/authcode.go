@@ -126,7 +126,8 @@ func (a *Authorization) ParseRedirect(pasted string) (code keystore.Secret, err 
 		return keystore.Secret{}, notThis("it is too long")
 	case strings.Contains(pasted, "://"):
 		address, query, _ := strings.Cut(pasted, "?")
-		if address != a.RedirectURI {
+		bare := strings.Count(a.RedirectURI, "/") == 2 // without a path, for which a browser shows a slash
+		if address != a.RedirectURI && (!bare || address != a.RedirectURI+"/") {
 			return keystore.Secret{}, notThis("the address does not begin with " + a.RedirectURI)
 		}
 		return a.readQuery(query)

@@ -157,6 +157,7 @@ func TestParseRedirect(t *testing.T) {
 		{name: "no state", pasted: redirectURI + "?code=abc", text: "state"},
 		{name: "an error without our state", pasted: redirectURI + "?error=access_denied&state=x", text: "state"},
 		{name: "another path", pasted: "http://127.0.0.1:4711/other?code=abc&state=STATE", text: "begin with"},
+		{name: "a slash too many", pasted: redirectURI + "/?code=abc&state=STATE", text: "begin with"},
 		{name: "another host", pasted: "https://evil.example/callback?code=abc&state=STATE", text: "begin with"},
 		{name: "another port", pasted: "http://127.0.0.1:4712/callback?code=abc&state=STATE", text: "begin with"},
 		{name: "the wrong address", pasted: "https://auth.example.com/authorize", text: "begin with"},
@@ -202,6 +203,21 @@ func TestParseRedirect(t *testing.T) {
 				t.Errorf("%q", err)
 			}
 		})
+	}
+}
+
+// Where the redirect URI has no path, a browser shows one.
+func TestParseRedirectWithoutPath(t *testing.T) {
+	server := at("https://auth.example.com", grant.None)
+	server.AuthorizeEndpoint = "https://auth.example.com/authorize"
+	a, err := endpoint(server).StartAuthCode(t.Context(), server.NewItem("c", grant.ByAuthorizationCode), grant.Request{}, "http://127.0.0.1:4711")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"", "/"} {
+		if code, err := a.ParseRedirect("http://127.0.0.1:4711" + path + "?code=abc&state=" + stateOf(t, a)); err != nil || code.Reveal() != "abc" {
+			t.Errorf("%q: %v", path, err)
+		}
 	}
 }
 

@@ -79,6 +79,11 @@ func (e *listenError) Unwrap() error { return e.err }
 // RedirectURI is the address with the port that was bound: what goes into the request.
 func (r *Receiver) RedirectURI() string { return r.redirect.String() }
 
+// is reports whether a Host header names this address; browsers leave out port 80.
+func (r *Receiver) is(host string) bool {
+	return strings.EqualFold(host, r.redirect.Host) || r.redirect.Port() == "80" && strings.EqualFold(host+":80", r.redirect.Host)
+}
+
 // Close stops listening. It need not be called after Await.
 func (r *Receiver) Close() error { return r.listener.Close() }
 
@@ -129,7 +134,7 @@ type callback struct {
 
 func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case !strings.EqualFold(r.Host, c.receiver.redirect.Host): // a name that somebody made point here (DNS rebinding)
+	case !c.receiver.is(r.Host): // a name that somebody made point here (DNS rebinding)
 		showPage(w, http.StatusMisdirectedRequest, pageNotHere)
 	case r.URL.EscapedPath() != c.path():
 		showPage(w, http.StatusNotFound, pageNotHere)

@@ -16,15 +16,14 @@ import (
 )
 
 const (
-	pollInterval     = 5 * time.Second // RFC 8628 §3.2: where the server names none
-	pollSlower       = 5 * time.Second // §3.5: by slow_down
-	pollMost         = time.Minute     // between two polls while the network is down
-	deviceLife       = 5 * time.Minute // where the server forgets to say
-	deviceLifeMost   = 30 * time.Minute
-	maxUserCode      = 64
-	deviceGrant      = "urn:ietf:params:oauth:grant-type:device_code"
-	napMost          = 30 * time.Second // timers stand still during suspend
-	verificationWhat = "the page to sign in at"
+	pollInterval   = 5 * time.Second // RFC 8628 §3.2: where the server names none
+	pollSlower     = 5 * time.Second // §3.5: by slow_down
+	pollMost       = time.Minute     // between two polls while the network is down
+	deviceLife     = 5 * time.Minute // where the server forgets to say
+	deviceLifeMost = 30 * time.Minute
+	maxUserCode    = 64
+	deviceGrant    = "urn:ietf:params:oauth:grant-type:device_code"
+	napMost        = 30 * time.Second // timers stand still during suspend
 )
 
 // DeviceLogin is a device authorization in progress (RFC 8628 §3.2): what a person must be shown, with the host, since
@@ -85,7 +84,7 @@ func readDevice(a Answer) (d *DeviceLogin, flaw string) {
 	if d.VerificationURI == "" {
 		d.VerificationURI, _ = body.text("verification_url") // Google's, from before the RFC
 	}
-	if err := CheckURL(d.VerificationURI, verificationWhat); err != nil {
+	if err := CheckURL(d.VerificationURI, "the page to sign in at"); err != nil {
 		return nil, "cannot be shown: " + err.Error()
 	}
 	complete, _ := body.text("verification_uri_complete")
@@ -128,68 +127,73 @@ func readToken(raw json.RawMessage) keystore.Secret {
 // [*Error], which for an expired code has the Code "expired_token".
 func (e *Endpoint) AwaitDevice(ctx context.Context, item keystore.Item, d *DeviceLogin) (Session, error) {
 	expiry := d.answered.Boot + d.Lifetime
-	interval, wait := d.interval, d.interval
-	answered := d.answered.Boot
-	lost, failures := false, 0
+	next, pace, lost := d.answered.Boot+d.interval, pace{interval: d.interval}, false
 	for {
-		if err := e.pause(ctx, min(answered+wait, expiry)); err != nil {
+		if err := e.pause(ctx, min(next, expiry)); err != nil {
 			return Session{}, err
 		}
 		if e.now().Boot >= expiry {
 			return Session{}, expired(d)
 		}
 		s, err := e.poll(ctx, item, d)
-		answered = e.now().Boot
+		answered := e.now().Boot
 		failed, ok := errors.AsType[*Error](err)
-		if !ok {
+		switch {
+		case !ok:
 			return s, err
-		}
-		if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return Session{}, ctx.Err()
-		}
-		slower, goOn := keepPolling(failed)
-		if !goOn {
+		case !keepPolling(failed):
 			if lost && failed.Code == "invalid_grant" {
 				failed.Reason = "has given the token already, in an answer that was lost on the way"
 			}
 			return Session{}, failed
 		}
-		if slower {
-			interval += pollSlower
-		}
-		wait = interval
-		if failures++; failed.Class == Pending || slower {
-			failures = 0
-		}
-		for range min(failures, 4) { // §3.5: no answer, so ask less often
-			wait = min(2*wait, max(interval, pollMost))
-		}
-		if failed.wished {
-			wait = max(wait, failed.RetryAfter)
-		}
 		lost = lost || failed.Class == Ambiguous
+		next = answered + pace.wait(failed)
 	}
+}
+
+// pace is how often to poll.
+type pace struct {
+	interval time.Duration
+	failures int // in a row, without an answer of the server's own
+}
+
+// wait returns how long after an answer the next poll comes.
+func (p *pace) wait(e *Error) time.Duration {
+	switch {
+	case e.Code == "slow_down" || e.Status == http.StatusTooManyRequests:
+		p.interval += pollSlower // for all that follow (RFC 8628 §3.5)
+		p.failures = 0
+	case e.Class == Pending:
+		p.failures = 0
+	default:
+		p.failures++
+	}
+	wait := p.interval
+	for range min(p.failures, 4) { // §3.5: no answer, so ask less often
+		wait = min(2*wait, max(p.interval, pollMost))
+	}
+	if e.wished {
+		wait = max(wait, e.RetryAfter)
+	}
+	return wait
 }
 
 // keepPolling decides whether an answer to a poll is not yet the last one. Status codes say little: RFC 8628 wants 400 for
 // everything, Auth0 uses 403 and 429.
-func keepPolling(e *Error) (slower, goOn bool) {
-	switch {
-	case e.Code == "slow_down":
-		return true, true
-	case e.Class == Pending:
-		return false, true
-	case e.Status == http.StatusTooManyRequests && !e.Class.Definitive() && e.Class != InvalidClient:
-		return true, true
-	case e.Class == Transient || e.Class == Ambiguous:
-		return false, true
-	case e.Class == Malformed: // a page under 200; a token that cannot be used has cost the code
-		return false, !e.spent
-	case e.Class == TransientSlow && e.Code == "":
+func keepPolling(e *Error) bool {
+	switch e.Class {
+	case Pending, Transient, Ambiguous: // slow_down and a 429 are Transient
+		return true
+	case Malformed: // a page under 200; but a token that cannot be used has cost the code
+		return !e.spent
+	case TransientSlow: // a page under 403, a certificate of somebody in between; not an error that nobody knows
 		gone := e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusGone
-		return false, !gone
+		return e.Code == "" && !gone
 	}
-	return false, false
+	return false
 }
 
 func expired(d *DeviceLogin) *Error {

@@ -323,6 +323,17 @@ func TestDeviceInterval(t *testing.T) {
 	}
 }
 
+// Without a client id nothing is sent.
+func TestNoClientID(t *testing.T) {
+	url, requests := handler(t, func(http.ResponseWriter, *http.Request) {})
+	server := at(url, grant.None)
+	server.DeviceEndpoint = url + "/device"
+	_, err := endpoint(server).StartDevice(t.Context(), server.NewItem("", grant.ByDeviceCode), grant.Request{})
+	if e := wantClass(t, err, grant.Misconfigured); !strings.Contains(e.Error(), "no client id") || requests.Load() != 0 {
+		t.Errorf("%v, %d requests", e, requests.Load())
+	}
+}
+
 func TestDeviceIsNotOffered(t *testing.T) {
 	server := at("https://auth.example.com", grant.None)
 	if _, err := endpoint(server).StartDevice(t.Context(), server.NewItem("c", grant.ByDeviceCode), grant.Request{}); !errors.Is(err, grant.ErrNotOffered) {
