@@ -124,7 +124,7 @@ func sound(t *testing.T, found []foreign.Found) {
 		names[f.Name] = true
 		for _, text := range []string{fmt.Sprintf("%v", f), fmt.Sprintf("%+v", f), fmt.Sprintf("%#v", f)} {
 			if strings.Contains(text, "dummy") {
-				t.Errorf("a secret is in words: %s", text)
+				t.Errorf("%s: a secret is in words", f.Name)
 			}
 			if strings.ContainsRune(text, 0) {
 				t.Errorf("a place for a name is left: %q", text)

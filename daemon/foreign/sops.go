@@ -62,6 +62,10 @@ func (s *search) decrypt(path string) ([]byte, error) {
 	case ctx.Err() != nil:
 		clear(out.text)
 		return nil, flawed(byHand(path), "sops did not decrypt it within %v", sopsDeadline)
+	case errors.Is(err, exec.ErrWaitDelay):
+		clear(out.text)
+		_ = cmd.Cancel() // somebody of the group holds the output, so the group is still its own
+		return nil, flawed(byHand(path), "sops ended, but something that it started did not")
 	case err != nil:
 		clear(out.text)
 		return nil, flawed(byHand(path), "sops cannot decrypt it (%v)", err)
