@@ -3,12 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"syscall"
 
-	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -53,7 +48,10 @@ func (l *login) prepare(item *keystore.Item) (err error) {
 		if err := l.readKey(item); err != nil {
 			return err
 		}
-		chain, err := readPrivate(l.params.Certificate, "the certificate", 0o022)
+		if l.params.Certificate == "" {
+			return l.missing("name the certificate's file with --certificate", "--certificate FILE")
+		}
+		chain, err := grant.ReadKeyFile(l.params.Certificate) // often in one file with the key
 		item.Certificate = chain.Reveal()
 		return err
 	}
@@ -66,7 +64,7 @@ func (l *login) readKey(item *keystore.Item) (err error) {
 	if l.params.Key == "" {
 		return l.missing("name the private key's file with --key", "--key FILE")
 	}
-	if item.PrivateKey, err = readPrivate(l.params.Key, "the private key", 0o077); err != nil {
+	if item.PrivateKey, err = grant.ReadKeyFile(l.params.Key); err != nil {
 		return err
 	}
 	item.Subject = l.params.Subject
@@ -83,49 +81,11 @@ func (l *login) readKey(item *keystore.Item) (err error) {
 	return nil
 }
 
-// maxKeyFile bounds a file that a login reads.
-const maxKeyFile = 64 << 10
-
-// readPrivate reads a file of this user's that nobody else has the forbidden rights to.
-func readPrivate(path, what string, forbidden fs.FileMode) (keystore.Secret, error) {
-	refuse := func(message, hint string) (keystore.Secret, error) {
-		return keystore.Secret{}, &config.Error{File: path, Message: what + " " + message, Hint: hint}
-	}
-	if path == "" {
-		return keystore.Secret{}, protocol.InvalidParams("name %s's file", what)
-	}
-	if !filepath.IsAbs(path) {
-		return keystore.Secret{}, protocol.InvalidParams("the path of %s must be absolute", what)
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return refuse("cannot be read: "+errors.Unwrap(err).Error(), "ls -l "+path)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return refuse("cannot be examined", "ls -l "+path)
-	case !info.Mode().IsRegular() || info.Size() > maxKeyFile:
-		return refuse("is no file, or too long", "ls -l "+path)
-	case int(info.Sys().(*syscall.Stat_t).Uid) != os.Geteuid():
-		return refuse("belongs to another user", "ls -l "+path)
-	case info.Mode().Perm()&forbidden != 0:
-		return refuse(fmt.Sprintf("is open to others (mode %04o)", info.Mode().Perm()), "chmod 600 "+path)
-	}
-	text := make([]byte, info.Size())
-	n, err := f.ReadAt(text, 0)
-	if n != len(text) {
-		return refuse("cannot be read: "+err.Error(), "ls -l "+path)
-	}
-	return keystore.NewSecret(text), nil
-}
-
 // byKeyFile is RFC 7523 §2.1: a service account's key file, or a private key and the client it belongs to.
 func (l *login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 	if l.params.ClientID == "" {
 		var file keystore.Secret
-		if file, err = readPrivate(l.params.Key, "the key file", 0o077); err != nil {
+		if file, err = grant.ReadKeyFile(l.params.Key); err != nil {
 			return item, t, err
 		}
 		defer file.Wipe()

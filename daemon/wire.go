@@ -51,6 +51,9 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 	if c, ok := errors.AsType[*config.Error](err); ok {
 		return protocol.NewError(protocol.Config, c.Error(), c.Hint)
 	}
+	if k, ok := errors.AsType[*grant.KeyFileError](err); ok {
+		return protocol.NewError(protocol.Config, k.Error(), k.Hint)
+	}
 	login := "groat login " + profile
 	switch {
 	case errors.Is(err, broker.ErrUnknown):
@@ -66,7 +69,7 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 	case errors.Is(err, keystore.ErrCorrupt):
 		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the credential of profile %q cannot be read: %s", profile, err), login)
 	case errors.Is(err, keystore.ErrLocked):
-		return protocol.NewError(protocol.Locked, err.Error(), d.unlockHint())
+		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock")
 	case errors.Is(err, keystore.ErrConflict):
 		return protocol.NewError(protocol.Config, err.Error(), "groat keystore")
 	case errors.Is(err, keystore.ErrUndecided):
@@ -92,9 +95,4 @@ func fromServer(e *grant.Error, profile string) *protocol.Error {
 	wire := protocol.NewError(protocol.Temporary, e.Error(), "groat status "+profile)
 	wire.Data.RetryAfter = int64((e.RetryAfter + time.Second - 1) / time.Second)
 	return wire
-}
-
-// unlockHint depends on who holds the lock.
-func (d *Daemon) unlockHint() string {
-	return "groat unlock"
 }
