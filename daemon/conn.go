@@ -184,8 +184,8 @@ func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 // keepOut is the largest buffer for answers that an idle connection keeps.
 const keepOut = 8 << 10
 
-// extend makes sure that the write deadline is at least [protocol.WriteTimeout] away; it is moved at most once a second,
-// because moving it costs as much as the rest of a cached answer.
+// extend makes sure that the write deadline is at least [protocol.WriteTimeout] away. It is moved at most once a second: a
+// busy connection need not move a timer for every answer.
 func (c *conn) extend() {
 	now := time.Now()
 	if c.until.Sub(now) < protocol.WriteTimeout {

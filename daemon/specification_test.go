@@ -360,7 +360,8 @@ func TestSpecificationIsComplete(t *testing.T) {
 		protocol.HelloResult{}, protocol.RejectParams{}, protocol.TokenResult{}, protocol.LoginParams{}, protocol.Prompt{}, protocol.LoginResult{},
 		protocol.LogoutParams{}, protocol.LogoutResult{}, protocol.StatusParams{}, protocol.StatusResult{}, protocol.ProfileStatus{},
 		protocol.ProfilesParams{}, protocol.ProfilesResult{}, protocol.ProfileInfo{}, protocol.WhoamiParams{}, protocol.WhoamiResult{},
-		protocol.KeystoreParams{}, protocol.KeystoreResult{}, protocol.ReloadResult{}, protocol.ProvidersResult{}, protocol.ProviderInfo{}, protocol.Error{}, protocol.ErrorData{},
+		protocol.KeystoreParams{}, protocol.KeystoreResult{}, protocol.ReloadResult{}, protocol.ProvidersResult{}, protocol.ProviderInfo{},
+		protocol.ImportParams{}, protocol.ImportResult{}, protocol.ImportFound{}, protocol.ImportCopy{}, protocol.Error{}, protocol.ErrorData{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

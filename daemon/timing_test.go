@@ -50,23 +50,33 @@ func bubble(t *testing.T, f func(t *testing.T, client net.Conn)) {
 // ourselves is this process as a peer.
 func ourselves(t *testing.T) *peer.Peer {
 	t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer syscall.Close(fds[1])
-	file := os.NewFile(uintptr(fds[0]), "socket")
-	defer file.Close()
-	conn, err := net.FileConn(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	p, err := peer.Of(conn.(*net.UnixConn))
+	here, _ := pair(t)
+	p, err := peer.Of(here)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// pair returns both ends of a connection with this process itself.
+func pair(t testing.TB) (*net.UnixConn, *net.UnixConn) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]*net.UnixConn
+	for i, fd := range fds {
+		file := os.NewFile(uintptr(fd), "socket")
+		conn, err := net.FileConn(file)
+		file.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		ends[i] = conn.(*net.UnixConn)
+	}
+	return ends[0], ends[1]
 }
 
 func TestA3SlowLoris(t *testing.T) {

@@ -40,7 +40,7 @@ func DecodeParams(params []byte, into any) error {
 
 var tokenNames = []string{"profile", "target", "min_ttl", "scope", "audience", "wait"}
 
-// decode is DecodeParams for what the daemon is asked all day, by hand: it takes a quarter of the time.
+// decode is DecodeParams for what the daemon is asked all day, by hand, in a third of the time.
 func (p *TokenParams) decode(params []byte) error {
 	for name, raw := range members(params) {
 		var words *string

@@ -201,3 +201,31 @@ func FuzzParseRequest(f *testing.F) {
 		SecretParam(r.Params, "passphrase")
 	})
 }
+
+func BenchmarkParseRequest(b *testing.B) {
+	line := []byte(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"work","min_ttl":300}}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := ParseRequest(line); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecodeParams(b *testing.B) {
+	params := []byte(`{"profile":"work","min_ttl":300}`)
+	type reference TokenParams
+	for name, into := range map[string]func() any{
+		"by hand":       func() any { return &TokenParams{} },
+		"encoding json": func() any { return &reference{} },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := DecodeParams(params, into()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

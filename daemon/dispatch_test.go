@@ -1,0 +1,131 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/peer"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// nowhere is a network without anybody.
+type nowhere struct{}
+
+func (nowhere) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("there is no network here")
+}
+
+const canary = "canary-3f9a"
+
+// newIsolated is a daemon whose network is what the test makes of it.
+func newIsolated(t testing.TB, network http.RoundTripper) *Daemon {
+	t.Helper()
+	dir, err := config.Find(t.TempDir() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := New(Options{
+		Config: dir, Keystore: memory{&keystore.Memory{}}, HTTP: &http.Client{Transport: network}, Now: clock.Now,
+		Log: zap.NewNop(), Release: "test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close(context.Background()) })
+	return d
+}
+
+// arm gives the daemon its one profile (again), whose client secret is the canary.
+func (d *Daemon) arm(t testing.TB) {
+	t.Helper()
+	p, err := d.resolve(config.Profile{Name: "work", Provider: "spatiafi"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := p.endpoint.Server().NewItem("client", p.Kind())
+	item.ClientSecret = keystore.SecretString(canary)
+	if err := d.Keystore.Set(context.Background(), "work", item); err != nil {
+		t.Fatal(err)
+	}
+	ps := &profiles{byName: map[string]*profile{}, names: []string{"work"}, byOrigin: map[string][]*profile{}}
+	ps.add(p)
+	d.profiles.Store(ps)
+	d.broker.Put(map[string]broker.Source{"work": d.source(p)})
+}
+
+// FuzzDispatch: whatever comes in, every line that goes out is an answer within the bounds, none holds the client secret,
+// and the connection ends with its input.
+func FuzzDispatch(f *testing.F) {
+	for _, v := range vectors(f) {
+		if b := v.bytes(); len(b) < 1000 {
+			f.Add(b)
+		}
+	}
+	f.Add([]byte(tokenRequest + tokenRequest + probe))
+	for method := range handlers {
+		f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":{"profile":"work","yes":true,"provider":"spatiafi","username":"u","login_id":"x","value":"y","wait":0}}` + "\n"))
+	}
+	d := newIsolated(f, nowhere{})
+	f.Fuzz(func(t *testing.T, input []byte) {
+		d.arm(t)
+		here, there := pair(t)
+		p, err := peer.Of(there)
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan struct{})
+		go func() { d.newConn(there, p).serve(); close(served) }()
+		here.SetDeadline(time.Now().Add(patience))
+		go func() {
+			here.Write(input)
+			here.CloseWrite()
+		}()
+		heard, err := io.ReadAll(here)
+		if err != nil && !hungUp(err) {
+			t.Fatal(err)
+		}
+		<-served
+		check(t, heard)
+	})
+}
+
+func check(t *testing.T, heard []byte) {
+	if bytes.Contains(heard, []byte(canary)) {
+		t.Fatalf("the client secret is in %q", heard)
+	}
+	t.Helper()
+	for line := range bytes.Lines(heard) {
+		if len(line) > protocol.MaxLine {
+			t.Fatalf("a line of %d bytes", len(line))
+		}
+		var m struct {
+			Version string          `json:"jsonrpc"`
+			ID      json.RawMessage `json:"id"`
+			Method  string          `json:"method"`
+			Params  json.RawMessage `json:"params"`
+			Result  json.RawMessage `json:"result"`
+			Error   *protocol.Error `json:"error"`
+		}
+		d := json.NewDecoder(bytes.NewReader(line))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&m); err != nil || m.Version != "2.0" || !bytes.HasSuffix(line, []byte("\n")) {
+			t.Fatalf("%q: %v", line, err)
+		}
+		note := m.Method == protocol.NotePrompt && m.ID == nil && m.Result == nil && m.Error == nil
+		if answer := m.Method == "" && m.ID != nil && (m.Result == nil) != (m.Error == nil); !note && !answer {
+			t.Fatalf("%q is neither an answer nor a prompt", line)
+		}
+	}
+}
