@@ -184,7 +184,7 @@ func (s *search) earthscopeTokens(path, name string, known, explicit bool) *laye
 		l.at.Readers = nil
 	}
 	if len(l.values) == 0 {
-		s.refuse("EarthScope", "session", earthscopeName(name), d.at, flawed("groat login "+namePlace+" --provider earthscope", "%s", noSession(d, filepath.Base(path))))
+		s.refuse("EarthScope", "session", earthscopeName(name), d.at, flawed("", "%s", noSession(d, filepath.Base(path))))
 		return nil
 	}
 	return l

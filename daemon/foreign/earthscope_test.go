@@ -1,7 +1,6 @@
 package foreign_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 )
@@ -78,7 +77,11 @@ func TestEarthscope(t *testing.T) {
 			want: []string{"earthscope" + machine},
 		},
 		"environment, an access token": {vars: map[string]string{"ES_OAUTH2__ACCESS_TOKEN": "dummy"}, want: []string{"earthscope: EarthScope session refused: " + access}},
-		"environment, empty":           {vars: map[string]string{"ES_OAUTH2__REFRESH_TOKEN": "", "ES_OAUTH2__CLIENT_SECRET": ""}},
+		"environment, an escape": {
+			vars: map[string]string{"ES_OAUTH2__REFRESH_TOKEN": refresh, "ES_OAUTH2__CLIENT_ID": "\x1b[2J"},
+			want: []string{"earthscope: EarthScope session refused: its tokens or client_id hold something else than printable ASCII"},
+		},
+		"environment, empty": {vars: map[string]string{"ES_OAUTH2__REFRESH_TOKEN": "", "ES_OAUTH2__CLIENT_SECRET": ""}},
 		"environment, no profile": {
 			vars: map[string]string{"ES_PROFILE": "gone", "ES_OAUTH2__REFRESH_TOKEN": refresh},
 			want: []string{"earthscope-gone: EarthScope profile refused: ES_PROFILE names the profile gone, which is not there; EarthScope's programs refuse it too"},
@@ -189,7 +192,7 @@ func TestEarthscopeOld(t *testing.T) {
 	if !f.Issued.Equal(time.Unix(1700000000, 0)) || !f.Expires.Equal(time.Unix(1700086400, 0)) {
 		t.Errorf("issued %v, expires %v", f.Issued, f.Expires)
 	}
-	if !strings.HasPrefix(f.Fresh, "groat login earthscope --provider earthscope") {
+	if f.Fresh != "groat login earthscope --provider earthscope" {
 		t.Errorf("a sign-in of one's own: %q", f.Fresh)
 	}
 }

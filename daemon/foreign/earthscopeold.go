@@ -48,7 +48,7 @@ func (s *search) earthscopeOldTokens(d document, err error) {
 	defer d.wipe()
 	const name = "earthscope"
 	if err == nil && !d.has("refresh_token") {
-		err = flawed("groat login "+namePlace+" --provider earthscope", "%s", noSession(d, filepath.Base(d.at.Path)))
+		err = flawed("", "%s", noSession(d, filepath.Base(d.at.Path)))
 	}
 	if d.at.Readers = readersEarthscopeOld; err != nil {
 		s.refuse("EarthScope", "session", name, d.at, err)
@@ -67,7 +67,8 @@ func (s *search) earthscopeOldTokens(d document, err error) {
 	}
 	g := s.earthscopeSession(f, []*layer{settings}, tokens)
 	if g != nil && g.Target.Provider == "earthscope-0.2" {
-		g.Warnings = append(g.Warnings, "it is a session of the programs before 1.0, for another audience than that of EarthScope's API of today; for that, sign in anew: groat login NAME --provider earthscope")
+		g.Fresh = instead["EarthScope"]
+		g.Warnings = append(g.Warnings, "it is a session of the programs before 1.0, for another audience than that of EarthScope's API of today, which needs a sign-in of its own")
 	}
 }
 

@@ -180,7 +180,7 @@ func (s *search) earthscopeSessions(f Found, stack []*layer, machine bool) {
 			if l.saved {
 				why += " (a machine account's sign-in overwrites the one that was there)"
 			}
-			s.refuse(f.System, "session", f.Name, at, flawed("groat login "+namePlace+" --provider earthscope", "%s", why))
+			s.refuse(f.System, "session", f.Name, at, flawed("", "%s", why))
 		}
 		return
 	}
@@ -211,9 +211,9 @@ func (s *search) earthscopeSession(f Found, stack []*layer, l *layer) *Found {
 	defer access.wipe()
 	refresh, token, ok := access.tokens(&f)
 	defer token.Wipe()
-	if !ok {
+	if id, _ := value(stack, "client_id"); !ok || id != "" && !visible([]byte(id)) {
 		refresh.Wipe()
-		s.refuse(f.System, f.What, f.Name, f.Copies[0], flawed("", "its tokens hold something else than printable ASCII"))
+		s.refuse(f.System, f.What, f.Name, f.Copies[0], flawed("", "its tokens or client_id hold something else than printable ASCII"))
 		return nil
 	}
 	said := claims(token)

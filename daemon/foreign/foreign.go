@@ -162,13 +162,23 @@ func (s *search) add(f Found) *Found {
 	return &f
 }
 
+// instead is what a person can do where nothing can be imported :: system → command.
+var instead = map[string]string{
+	"":               "groat login",
+	"SpatiaFi":       "groat login " + namePlace + " --provider spatiafi",
+	"Climate Engine": "groat login " + namePlace + " --provider climateengine-key",
+	"Google":         "groat login " + namePlace + " --provider google",
+	"Planet":         "groat login " + namePlace + " --provider planet-user",
+	"EarthScope":     "groat login " + namePlace + " --provider earthscope",
+}
+
 // refuse appends a row that cannot be imported.
 func (s *search) refuse(system, what, name string, at Copy, why error) *Found {
-	f := Found{System: system, What: what, Name: name, Reason: why.Error()}
+	f := Found{System: system, What: what, Name: name, Reason: why.Error(), Hint: instead[system]}
 	if at.Path != "" || at.Variables != nil {
 		f.Copies = []Copy{at}
 	}
-	if flaw, ok := errors.AsType[*flaw](why); ok {
+	if flaw, ok := errors.AsType[*flaw](why); ok && flaw.hint != "" {
 		f.Hint = flaw.hint
 	}
 	return s.add(f)

@@ -135,6 +135,8 @@ func sound(t *testing.T, found []foreign.Found) {
 		}
 		if f.Importable() {
 			reachable(t, f)
+		} else if f.Hint == "" {
+			t.Errorf("%s: no next command after %q", f.Name, f.Reason)
 		}
 		for _, c := range f.Copies {
 			if c.Path == "" && len(c.Variables) == 0 || c.Path != "" && len(c.Variables) > 0 {

@@ -161,8 +161,10 @@ func claims(token keystore.Secret) object {
 
 // issuedTo returns the client that a token was made for (RFC 9068 §2.2, and azp where an older server says it so).
 func (o object) issuedTo() string {
-	if id := o.text("azp"); id != "" {
-		return id
+	for _, name := range []string{"azp", "client_id"} {
+		if id := o.text(name); visible([]byte(id)) {
+			return id
+		}
 	}
-	return o.text("client_id")
+	return ""
 }

@@ -17,7 +17,7 @@ var readersPlanet = []string{"planet", "plauth", "Planet SDK for Python"}
 const maxEntries = 4096
 
 // planetBuiltins are the profiles that Planet's SDK brings. Their names win over a directory's configuration, but the tokens
-// in that directory are used.
+// in that directory are used :: name → what groat calls it.
 var planetBuiltins = map[string]string{"planet-user": "planet-user", "planet-m2m": "planet-m2m", "legacy": "planet-legacy"}
 
 // planetProfile is one directory of ~/.planet.
@@ -156,6 +156,9 @@ var clientID = regexp.MustCompile(`^([0-9a-f]{8})-[0-9a-f-]{27}$|^([0-9a-z]{8})[
 // planetName suggests a name for a directory, which Planet's SDK often calls after a client id.
 func planetName(dir string) string {
 	name := strings.ToLower(dir)
+	if builtin := planetBuiltins[name]; builtin != "" {
+		return builtin
+	}
 	id, prefixed := strings.CutPrefix(name, "planet-m2m-")
 	if m := clientID.FindStringSubmatch(id); m != nil {
 		name = "planet-" + m[1] + m[2]
@@ -168,10 +171,14 @@ func planetName(dir string) string {
 
 // planetSelected is the profile that Planet's programs are told to use.
 func (s *search) planetSelected(prefs document) string {
-	if name := s.env.Getenv("PL_AUTH_PROFILE"); name != "" {
-		return name
+	name := s.env.Getenv("PL_AUTH_PROFILE")
+	if name == "" {
+		name = prefs.text("PL_AUTH_PROFILE")
 	}
-	return prefs.text("PL_AUTH_PROFILE")
+	if strings.ContainsRune(name, '/') || printable(name) != nil || len(name) > 255 {
+		return "(not a name)"
+	}
+	return name
 }
 
 // planetChoice reports whether the selected profile cannot be used, and says so in a row. Planet's library then goes on to
@@ -187,9 +194,6 @@ func (s *search) planetChoice(selected string, profiles []*Found) (broken bool) 
 				return !f.Importable()
 			}
 		}
-	}
-	if strings.ContainsRune(selected, '/') || printable(selected) != nil || len(selected) > 255 {
-		selected = "(not a name)"
 	}
 	s.refuse("Planet", "profile", planetName(selected), Copy{}, flawed("ls "+quote(filepath.Join(s.env.Home, ".planet")),
 		"PL_AUTH_PROFILE names the profile %s, which is not there", quote(selected)))

@@ -38,7 +38,7 @@ func TestPlanetProfiles(t *testing.T) {
 		"refresh token alone": {
 			files: map[string]string{".planet/planet-user/token.json": `{"refresh_token":"` + refresh + `"}`}, want: []string{"planet-user" + userLine},
 		},
-		"legacy":     {files: map[string]string{".planet/legacy/token.json": `{"key":"PLAK-dummy","jwt":"a.b.c"}`}, want: []string{"legacy: Planet API key -> planet-legacy api_key apikey=PLAK-dummy"}},
+		"legacy":     {files: map[string]string{".planet/legacy/token.json": `{"key":"PLAK-dummy","jwt":"a.b.c"}`}, want: []string{"planet-legacy: Planet API key -> planet-legacy api_key apikey=PLAK-dummy"}},
 		"static key": {files: map[string]string{".planet/k/token.json": `{"api_key":"PLAK-dummy","bearer_token_prefix":"api-key"}`}, want: []string{"k: Planet API key -> planet-key api_key apikey=PLAK-dummy"}},
 		"static key, another header": {
 			files: map[string]string{".planet/k/auth_client.json": `{"client_type":"static_apikey","api_key":"PLAK-dummy"}`},

@@ -48,10 +48,10 @@ func planetRefused(kind string) error {
 	case kind == "none" || kind == "oidc_client_validator":
 		return flawed("", "a profile of type %s holds no credential", kind)
 	}
-	return flawed("groat login "+namePlace+" --provider planet-user", "it signs in with a person's password, which groat does not keep")
+	return flawed("", "it signs in with a person's password, which groat does not keep")
 }
 
-// endpoints are the addresses that a profile may override :: name → whether a profile here has a place for it.
+// planetEndpoints are addresses that an auth_client.json may override, and a profile here cannot :: name → the provider's own.
 var planetEndpoints = map[string]func(preset.Provider) string{
 	"authorization_endpoint":        func(p preset.Provider) string { return p.URL(p.AuthorizePath) },
 	"device_authorization_endpoint": func(p preset.Provider) string { return p.URL(p.DevicePath) },
@@ -82,12 +82,20 @@ func (p *planetProfile) planetTarget(o document) (Target, error) {
 		}
 		t.Audience, t.Scope = override(how, audiences, scopes)
 	} else {
+		// The member "issuer" is only compared by Planet's library; taken for an address it would lead a secret elsewhere.
 		t.Issuer, t.TokenEndpoint = server, o.text("token_endpoint")
-		if issuer := o.text("issuer"); issuer != "" {
-			t.Issuer = issuer
+		if t.TokenEndpoint != "" && checkServer(t.TokenEndpoint) != nil {
+			return t, flawed("", "its token_endpoint is no address of a server, or does not begin with https://")
 		}
 		t.Audience, t.Scope = strings.Join(audiences, ""), strings.Join(scopes, " ")
-		p.warn("it signs in at " + server + ", which is none of Planet's usual servers")
+		at := server
+		if t.TokenEndpoint != "" {
+			at = t.TokenEndpoint
+		}
+		p.warn("it signs in at " + at + ", which is none of Planet's usual servers")
+	}
+	if printable(t.Audience+t.Scope) != nil {
+		return t, flawed("", "its audiences or scopes hold control characters")
 	}
 	t.Redirect = p.redirect(o)
 	p.losses(o, known)
@@ -137,6 +145,9 @@ func (p *planetProfile) redirect(o document) string {
 func (p *planetProfile) losses(o document, known preset.Provider) {
 	names := []string{
 		"organization", "project_id", "authorization_callback_acknowledgement", "authorization_callback_acknowledgement_file",
+	}
+	if issuer := o.text("issuer"); known.Name == "" && !sameURL(issuer, o.text("auth_server")) {
+		names = append(names, "issuer")
 	}
 	if u := o.text("redirect_uri"); u != "" && u != p.redirect(o) {
 		names = append(names, "redirect_uri")

@@ -77,7 +77,7 @@ func TestPlanetServers(t *testing.T) {
 		},
 		"another server": {
 			map[string]any{"auth_server": "https://id.example.com/realm", "issuer": "https://id.example.com/", "token_endpoint": "https://id.example.com/t"},
-			"session -> issuer=https://id.example.com/ token=https://id.example.com/t device_code auth=none scope=offline_access planet audience=https://api.planet.com/ id=c refresh=" + refresh + " (shared)", "",
+			"session -> issuer=https://id.example.com/realm token=https://id.example.com/t device_code auth=none scope=offline_access planet audience=https://api.planet.com/ id=c refresh=" + refresh + " (shared)", "issuer",
 		},
 		"endpoints": {
 			map[string]any{"jwks_endpoint": "https://login.planet.com/jwks", "userinfo_endpoint": "https://login.planet.com/userinfo", "revocation_endpoint": "https://other.example/r"},
@@ -87,6 +87,8 @@ func TestPlanetServers(t *testing.T) {
 			map[string]any{"organization": "o", "project_id": "p", "authorization_callback_acknowledgement": "<p>", "redirect_uri": "https://helper.example/cb"},
 			"session -> planet-user device_code id=c refresh=" + refresh + " (shared)", "authorization_callback_acknowledgement organization project_id redirect_uri",
 		},
+		"token endpoint": {map[string]any{"token_endpoint": "http://id.example.com/t"}, refused + "its token_endpoint is no address of a server, or does not begin with https://", ""},
+		"escape":         {map[string]any{"audiences": []string{"\x1b[2J"}}, refused + "its audiences or scopes hold control characters", ""},
 		"no server":      {map[string]any{"auth_server": nil}, refused + "it names no auth_server", ""},
 		"http":           {map[string]any{"auth_server": "http://login.planet.com/"}, refused + "its auth_server does not begin with https://", ""},
 		"user in URL":    {map[string]any{"auth_server": "https://a:dummy@login.planet.com/"}, refused + "its auth_server is no address of a server", ""},

@@ -23,8 +23,8 @@ func Read(ctx context.Context, env Env, path string) ([]Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !filepath.IsAbs(path) {
-		return nil, errors.New("the path is not absolute")
+	if !filepath.IsAbs(path) || printable(path) != nil {
+		return nil, errors.New("the path is not absolute, or holds control characters")
 	}
 	switch base := filepath.Base(path); {
 	case strings.HasPrefix(base, "auth_client.") || strings.HasPrefix(base, "token.") && s.planetSibling(path):

@@ -102,7 +102,7 @@ func TestReadPlaces(t *testing.T) {
 			says(t, "belongs to another user (uid 4242)", found[0].Warnings...)
 		}
 	}
-	for _, path := range []string{"x", "../x", w.path("none"), w.path("none/auth_client.json"), w.path("none.toml")} {
+	for _, path := range []string{"x", "../x", w.path("none"), "x\x1b", w.path("none/auth_client.json"), w.path("none.toml")} {
 		found, err := foreign.Read(t.Context(), w.env(), path)
 		if err == nil || strings.HasPrefix(path, "/") != errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %+v, %v", path, found, err)

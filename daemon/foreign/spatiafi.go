@@ -50,10 +50,9 @@ func (s *search) appDocument(d document, err error) {
 	secret, ok := d.secret("client_secret")
 	switch {
 	case id == "" && secret.IsZero() && d.isComplaint():
-		err = flawed("groat login "+namePlace+" --provider spatiafi",
-			"an error message of the server was saved in the place of App Credentials; no credential was ever in it")
+		err = flawed("", "an error message of the server was saved in the place of App Credentials; no credential was ever in it")
 	case id == "" || !visible([]byte(id)) || secret.IsZero() || !ok:
-		err = flawed("groat login "+namePlace+" --provider spatiafi", "client_id and client_secret must both be there, as text that is not empty")
+		err = flawed("", "client_id and client_secret must both be there, as text that is not empty")
 	}
 	if err != nil {
 		secret.Wipe()
