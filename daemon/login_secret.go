@@ -42,8 +42,10 @@ func (l *login) prepare(item *keystore.Item) (err error) {
 	switch l.server().ClientAuth {
 	case grant.None:
 		return nil
-	case grant.PrivateKeyJWT:
-		return l.readKey(item)
+	case grant.ClientSecretJWT, grant.PrivateKeyJWT:
+		if err := l.prepareAssertion(item); err != nil || l.server().ClientAuth == grant.PrivateKeyJWT {
+			return err
+		}
 	case grant.TLSClientAuth:
 		if err := l.readKey(item); err != nil {
 			return err
@@ -57,6 +59,21 @@ func (l *login) prepare(item *keystore.Item) (err error) {
 	}
 	item.ClientSecret, err = l.ask("Client secret of " + l.params.ClientID)
 	return err
+}
+
+// prepareAssertion settles what a client's assertions are signed with. It is stored with the key: once signed in, nobody
+// looks at what the server lists.
+func (l *login) prepareAssertion(item *keystore.Item) (err error) {
+	item.KeyAlg, item.KeyID = l.params.KeyAlg, l.params.KeyID
+	if l.server().ClientAuth == grant.PrivateKeyJWT {
+		if err := l.readKey(item); err != nil {
+			return err
+		}
+	}
+	if item.KeyAlg, err = l.server().ChooseAlg(*item); err != nil {
+		return protocol.InvalidParams("%s", err)
+	}
+	return nil
 }
 
 // readKey reads the private key, and asks for its password where it has one.

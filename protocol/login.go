@@ -22,6 +22,10 @@ type LoginParams struct {
 	// Key and Certificate are paths of PEM files (or a service account's JSON), which the daemon reads.
 	Key         string `json:"key,omitempty"`
 	Certificate string `json:"certificate,omitempty"`
+	// KeyAlg and KeyID are an assertion's alg and kid (RFC 7515 §4.1), where the server wants others than the key's own and
+	// none.
+	KeyAlg string `json:"key_alg,omitempty"`
+	KeyID  string `json:"key_id,omitempty"`
 	// Subject is whom an assertion speaks for (RFC 7523 §3).
 	Subject string `json:"subject,omitempty"`
 	// NoBrowser: there is none on this machine.

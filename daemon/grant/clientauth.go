@@ -124,6 +124,17 @@ type signer struct {
 	key      any // what the method wants
 }
 
+// ChooseAlg returns what an item's client signs its assertions with at this server: item.KeyAlg where that is given and
+// can be, else the first that fits the key and that the server lists; empty, without a KeyAlg, for a client secret, which
+// signs by HS256.
+func (s Server) ChooseAlg(item keystore.Item) (string, error) {
+	if s.ClientAuth == ClientSecretJWT && item.KeyAlg == "" {
+		return "", nil
+	}
+	sign, err := s.signer(s.ClientAuth, item)
+	return sign.alg, err
+}
+
 // signer returns what signs a client's assertions.
 func (s Server) signer(by Method, item keystore.Item) (signer, error) {
 	if by == PrivateKeyJWT {
