@@ -151,7 +151,7 @@ func (d *Daemon) take(ctx context.Context, f *foreign.Found) error {
 	t := f.Target
 	p := protocol.LoginParams{
 		Profile: f.Name, Provider: t.Provider, AuthServer: t.AuthServer, Grant: t.Grant, ClientAuth: t.ClientAuth,
-		Scope: t.Scope, Audience: t.Audience,
+		Scope: t.Scope, Audience: t.Audience, Redirect: t.Redirect,
 	}
 	switch {
 	case t.Provider != "":

@@ -40,6 +40,7 @@ func (l *login) describe() (p config.Profile, server *grant.Server, err error) {
 	p = config.Profile{
 		Name: q.Profile, Provider: q.Provider, AuthServer: q.AuthServer, Grant: q.Grant, ClientAuth: q.ClientAuth,
 		Scope: strings.Join(strings.Fields(q.Scope), " "), Audience: q.Audience, Resources: q.Resources, Header: q.Header, Prefix: q.Prefix,
+		Redirect: q.Redirect,
 	}
 	if q.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(q.Grant)) {
 		return p, nil, protocol.InvalidParams("there is no grant %q; there are %s", q.Grant, grant.Kinds())
@@ -77,7 +78,7 @@ func (l *login) describe() (p config.Profile, server *grant.Server, err error) {
 func merged(was, now config.Profile) config.Profile {
 	for _, f := range []struct{ old, new *string }{
 		{&was.AuthServer, &now.AuthServer}, {&was.Grant, &now.Grant}, {&was.ClientAuth, &now.ClientAuth}, {&was.Scope, &now.Scope},
-		{&was.Audience, &now.Audience}, {&was.Header, &now.Header},
+		{&was.Audience, &now.Audience}, {&was.Header, &now.Header}, {&was.Redirect, &now.Redirect},
 	} {
 		if *f.new != "" {
 			*f.old = *f.new
@@ -168,6 +169,9 @@ func (l *login) discover(p config.Profile, issuer string) (config.Profile, *gran
 	}
 	if l.kind != grant.ByClientCredentials {
 		p.Grant = string(l.kind)
+	}
+	if p.Redirect != "" {
+		found.Redirect = p.Redirect
 	}
 	return p, &found.Server, nil
 }

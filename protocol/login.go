@@ -28,6 +28,8 @@ type LoginParams struct {
 	KeyID  string `json:"key_id,omitempty"`
 	// Subject is whom an assertion speaks for (RFC 7523 §3).
 	Subject string `json:"subject,omitempty"`
+	// Redirect is the loopback redirect URI that the client is registered with; empty means any port of 127.0.0.1.
+	Redirect string `json:"redirect,omitempty"`
 	// NoBrowser: there is none on this machine.
 	NoBrowser bool `json:"no_browser,omitempty"`
 	// Header and Prefix are how an API key is sent, where not as the provider's preset says.

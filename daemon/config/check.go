@@ -32,7 +32,7 @@ func (p Profile) check(text []byte) error {
 	} else if p.TokenEndpoint == "" {
 		return fail("", "groat login "+p.Name+" --provider "+preset.Names()[0], "profile %q names neither a provider nor a token_endpoint", p.Name)
 	}
-	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer, "token_endpoint": p.TokenEndpoint, "userinfo_endpoint": p.UserinfoEndpoint, "revocation_endpoint": p.RevocationEndpoint} {
+	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer, "token_endpoint": p.TokenEndpoint, "userinfo_endpoint": p.UserinfoEndpoint, "revocation_endpoint": p.RevocationEndpoint, "redirect": p.Redirect} {
 		if url == "" {
 			continue
 		}

@@ -39,6 +39,9 @@ type Profile struct {
 	Grant string `toml:"grant,omitempty"`
 	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); empty means the preset's.
 	ClientAuth string `toml:"client_auth,omitempty"`
+	// Redirect is the loopback redirect URI that the client is registered with (RFC 8252 §7.3); empty means any port of
+	// 127.0.0.1.
+	Redirect string `toml:"redirect,omitempty"`
 	// Scope and Audience are what tokens are asked with where a caller does not say.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`

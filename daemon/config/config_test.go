@@ -65,6 +65,8 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 	want := Profile{
 		Name: "lab", Issuer: "https://login.example.org", TokenEndpoint: "https://login.example.org/token", UserinfoEndpoint: "https://login.example.org/me",
 		ClientAuth: "client_secret_post", Scope: "read write", Audience: "https://api.example.org", Resources: []string{"https://api.example.org:8443"},
+		Grant: "authorization_code", RevocationEndpoint: "https://login.example.org/revoke", Redirect: "http://127.0.0.1:4242/cb",
+		Header: "X-Api-Key", Prefix: new(string),
 	}
 	if err := d.Save(want); err != nil {
 		t.Fatal(err)
@@ -104,6 +106,8 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 		"neither":       {"profiles.d/a.toml", "scope = \"x\"\n", "a.toml:1", "neither", "groat login a"},
 		"http":          {"profiles.d/a.toml", "token_endpoint = \"http://x.example/token\"\n", "a.toml:1", "token_endpoint", "https"},
 		"client_auth":   {"profiles.d/a.toml", good + "client_auth = \"client_secret\"\n", "a.toml:2", "client_secret", "client_secret_basic"},
+		"grant":         {"profiles.d/a.toml", good + "grant = \"magic\"\n", "a.toml:2", "magic", "device_code"},
+		"header":        {"profiles.d/a.toml", "provider = \"planet-key\"\nheader = \"a b\"\n", "a.toml:2", "a b", "X-Api-Key"},
 		"resource":      {"profiles.d/a.toml", good + "resources = [\"https://user@x.example\"]\n", "a.toml:2", "user@x.example", "origin"},
 		"name":          {"profiles.d/A B.toml", good, "A B.toml:1", "cannot be a profile's name", ""},
 		"table":         {"config.toml", "[profiles.a]\n" + good + "[profiles.b]\nprovider = \"nowhere\"\n", "config.toml:4", "nowhere", ""},

@@ -18,7 +18,7 @@ func (p Profile) Server() (grant.Server, []string, error) {
 	}
 	s := grant.Server{
 		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth),
-		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint,
+		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint, Redirect: p.Redirect,
 	}
 	return s, p.Resources, s.Check()
 }
@@ -57,7 +57,10 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 		s.Header = &h
 	}
 	if p.ClientAuth != "" {
-		s.ClientAuth = grant.Method(p.ClientAuth)
+		s.ClientAuth, s.RefreshAuth = grant.Method(p.ClientAuth), ""
+	}
+	if p.Redirect != "" {
+		s.Redirect = p.Redirect
 	}
 	resources := p.Resources
 	if resources == nil {
