@@ -71,10 +71,17 @@ func keys() []string {
 	return names
 }
 
-// tableLine returns the line of [profiles.NAME], or 1.
-func tableLine(text []byte, name string) int {
-	header := regexp.MustCompile(`^\s*\[\s*profiles\s*\.\s*["']?` + regexp.QuoteMeta(name) + `["']?\s*\]`)
-	return lineOf(text, 1, header.Match)
+var tableHeader = regexp.MustCompile(`^\s*\[\s*profiles\s*\.\s*["']?([^\]"']+?)["']?\s*\]`)
+
+// tableLines returns the line of each [profiles.NAME].
+func tableLines(text []byte) map[string]int {
+	lines := map[string]int{}
+	for i, line := range bytes.Split(text, []byte("\n")) {
+		if m := tableHeader.FindSubmatch(line); m != nil {
+			lines[string(m[1])] = i + 1
+		}
+	}
+	return lines
 }
 
 // keyLine returns the first line from begin on that sets key, or begin.
@@ -83,12 +90,8 @@ func keyLine(text []byte, begin int, key string) int {
 		return begin
 	}
 	setting := regexp.MustCompile(`^\s*["']?` + regexp.QuoteMeta(key) + `["']?\s*=`)
-	return lineOf(text, begin, setting.Match)
-}
-
-func lineOf(text []byte, begin int, match func([]byte) bool) int {
 	for i, line := range bytes.Split(text, []byte("\n")) {
-		if i+1 >= begin && match(line) {
+		if i+1 >= begin && setting.Match(line) {
 			return i + 1
 		}
 	}

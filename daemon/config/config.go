@@ -157,8 +157,9 @@ func (d Dir) loadMain(c *Config) error {
 	if err := decode(d.file, text, &main); err != nil {
 		return err
 	}
+	lines := tableLines(text)
 	for name, p := range main.Profiles {
-		p.Name, p.File, p.Line = name, d.file, tableLine(text, name)
+		p.Name, p.File, p.Line = name, d.file, max(lines[name], 1)
 		if err := p.check(text); err != nil {
 			return err
 		}
