@@ -2,11 +2,12 @@
 //
 // It listens on a free loopback port, prints "READY <issuer>" when it answers, keeps everything in memory, and ends when
 // its standard input does, so that it cannot outlive the test that started it. With TLS_DIR in the environment, a directory
-// with ca.pem, server.pem and server.key, it speaks https and looks at the certificates of clients.
+// with ca.pem, server.pem and server.key, it speaks https, looks at the certificates of clients, and wants authorization
+// requests pushed (RFC 9126).
 //
 // Its clients are called after how they authenticate (RFC 7591 §2) and share one secret, new at each run:
-// client_secret_basic, client_secret_post, client_secret_jwt, with https tls_client_auth, and public ones, none and
-// none_par, of which the second must push its authorization requests (RFC 9126). Everybody may sign in, by name.
+// client_secret_basic, client_secret_post, client_secret_jwt (HS256), HS512 (the same), none, and with https
+// tls_client_auth. Everybody may sign in, by name.
 //
 //   GET  /test/config    {clients, secret, accessTTL, format, deviceTTL, deviceInterval, blocked, faults}
 //   POST /test/config    changes accessTTL (seconds), format ("jwt" or "opaque"), deviceTTL, deviceInterval (0: none, as the
@@ -28,9 +29,9 @@ const tls = process.env.TLS_DIR;
 const api = 'https://api.example.test/';
 const symmetric = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt'];
 const config = {
-  clients: [...symmetric, 'none', 'none_par', ...(tls ? ['tls_client_auth'] : [])],
+  clients: [...symmetric, 'HS512', 'none', ...(tls ? ['tls_client_auth'] : [])],
   // Reserved characters in the middle: RFC 6749 §2.3.1 has them form-encoded inside Basic, which many clients forget.
-  // 64 hexadecimal digits: HS256 assertions need 32 bytes or more (RFC 7518 §3.2).
+  // More than 64 bytes, which is what HS512 assertions need (RFC 7518 §3.2).
   secret: `${crypto.randomBytes(16).toString('hex')}:+/%&= ${crypto.randomBytes(16).toString('hex')}`,
   accessTTL: 900,
   format: 'jwt',
@@ -83,8 +84,8 @@ function clients() {
     ...symmetric.map((method) => client(method, method, {
       ...(method === 'client_secret_jwt' && { token_endpoint_auth_signing_alg: 'HS256' }),
     })),
+    client('HS512', 'client_secret_jwt', { token_endpoint_auth_signing_alg: 'HS512' }),
     client('none', 'none'),
-    client('none_par', 'none', { require_pushed_authorization_requests: true }),
     ...(tls ? [client('tls_client_auth', 'tls_client_auth', { tls_client_auth_subject_dn: 'CN=tls_client_auth' })] : []),
   ];
 }
@@ -104,7 +105,7 @@ const mutualTLS = {
 // settings is the provider's configuration.
 function settings() {
   const { privateKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const signing = ['HS256', 'RS256', 'PS256', 'ES256', 'EdDSA'];
+  const signing = ['HS256', 'HS512', 'RS256', 'PS256', 'ES256', 'EdDSA'];
   return {
     adapter: Adapter,
     clients: clients(),
@@ -129,9 +130,9 @@ function settings() {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
-      revocation: { enabled: true },
+      revocation: { enabled: true, allowedPolicy: (ctx, by, token) => token.clientId === by.clientId },
       userinfo: { enabled: true },
-      pushedAuthorizationRequests: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: Boolean(tls) },
       deviceFlow: { enabled: true, ...devicePages },
       mTLS: mutualTLS,
       resourceIndicators: {

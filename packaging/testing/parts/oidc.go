@@ -13,9 +13,9 @@ import (
 )
 
 // OIDC is a certified authorization server, npm's oidc-provider, on a loopback port. Its clients are called after how they
-// authenticate: client_secret_basic, client_secret_post and client_secret_jwt (HS256), with one secret among them, and the
-// public ones none and none_par, of which the second has to push its authorization requests (RFC 9126). Each has every grant
-// that it can have. Assertions are good once, refresh tokens too, and the second use of one ends the session.
+// authenticate: client_secret_basic, client_secret_post, client_secret_jwt (HS256) and HS512, with one secret among them, and
+// none, a public one. Each has every grant that it can have. Assertions are good once, refresh tokens too, and the second
+// use of one ends the session.
 type OIDC struct {
 	// Issuer serves discovery (RFC 8414 through OpenID Connect's path).
 	Issuer string

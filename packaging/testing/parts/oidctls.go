@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// OIDCProviderTLS starts the server with https and an authority of its own; it has one more client, tls_client_auth.
+// OIDCProviderTLS starts the server with https and an authority of its own. It has one more client, tls_client_auth, and
+// takes authorization requests only if they are pushed (RFC 9126).
 func OIDCProviderTLS(t testing.TB) *OIDC {
 	t.Helper()
 	dir := t.TempDir()
