@@ -48,7 +48,7 @@ func (a *app) start(ctx context.Context, socket string) (*protocol.Client, error
 	if c, err := s.awaitTurn(ctx, lock); c != nil || err != nil {
 		return c, err
 	}
-	exited, err := spawn(program, daemonEnv(os.Environ()))
+	exited, err := spawn(program, nil, daemonEnv(os.Environ()))
 	if err != nil {
 		return nil, errSpawn(program, err)
 	}

@@ -119,7 +119,6 @@ func TestPassphraseGoesToTheDaemonOnly(t *testing.T) {
 			t.Errorf("%v asked %+v", tt.args, last)
 		}
 	}
-	asked := len(f.requests())
 	for _, args := range [][]string{
 		{"unlock"}, {"keystore", "use", "sealed", "--passphrase"}, {"keystore", "use", "keychain", "--passphrase-stdin"},
 		{"keystore", "use", "memory", "--key-file"}, {"keystore", "use", "sealed", "--key-file", "--passphrase-stdin"},
@@ -131,8 +130,14 @@ func TestPassphraseGoesToTheDaemonOnly(t *testing.T) {
 	if got := run(t, f.socket, "\n", "unlock", "--passphrase-stdin"); got.code != exitUsage || !strings.Contains(got.stderr, "it is empty") {
 		t.Errorf("%+v", got)
 	}
-	if n := len(f.requests()); n != asked {
-		t.Errorf("%d requests were sent without an answer to the question", n-asked)
+	secrets := 0
+	for _, r := range f.requests() {
+		if r.Params["passphrase"] != nil {
+			secrets++
+		}
+	}
+	if secrets != 2 {
+		t.Errorf("%d passphrases were sent", secrets)
 	}
 }
 

@@ -101,7 +101,7 @@ func (a *app) profile(args []string) string {
 
 // readRefused reads the one token that an API refused.
 func (a *app) readRefused(ctx context.Context) (string, error) {
-	b, err := a.readInput(ctx)
+	b, err := a.readInput(ctx, maxInput)
 	if err != nil {
 		return "", errStdin(err)
 	}

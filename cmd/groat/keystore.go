@@ -86,16 +86,29 @@ func (a *app) newPassphrase(ctx context.Context, stdin bool) (protocol.LoginSecr
 func (a *app) unlockCommand() *cobra.Command {
 	var stdin, json bool
 	cmd := command("unlock [flags]", helpUnlock, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
-		ctx := cmd.Context()
-		secret, err := a.secretSource(stdin, "passphrase-stdin").read(ctx, promptPassphrase)
-		if err != nil {
-			return err
-		}
-		return a.showSecret(ctx, protocol.MethodUnlock, struct{}{}, secret, &protocol.KeystoreResult{}, json)
+		return a.unlock(cmd.Context(), stdin, json)
 	})
 	cmd.Flags().BoolVar(&stdin, "passphrase-stdin", false, flagPassphraseStdin)
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
 	return cmd
+}
+
+// unlock opens the keystore: with a passphrase where it has one, and else by asking groatd, for which the desktop asks the person.
+func (a *app) unlock(ctx context.Context, stdin, json bool) error {
+	var state protocol.KeystoreResult
+	if err := a.call(ctx, providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &state); err != nil {
+		return err
+	}
+	var secret protocol.LoginSecret
+	if byPassphrase := state.Use == "sealed" && state.Key == "passphrase"; byPassphrase || stdin {
+		var err error
+		if secret, err = a.secretSource(stdin, "passphrase-stdin").read(ctx, promptPassphrase); err != nil {
+			return err
+		}
+	} else if state.State == "locked" {
+		a.say(textDesktopAsks)
+	}
+	return a.showSecret(ctx, protocol.MethodUnlock, struct{}{}, secret, &protocol.KeystoreResult{}, json)
 }
 
 // showSecret makes a request that carries a passphrase and shows the keystore's state after it.

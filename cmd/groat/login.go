@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,14 +13,21 @@ import (
 // loginOptions are the flags of "groat login".
 type loginOptions struct {
 	params      protocol.LoginParams
+	prefix      string
 	secretStdin bool
 	json        bool
 }
 
 func (a *app) loginCommand() *cobra.Command {
 	var o loginOptions
-	cmd := command("login PROFILE [flags]", helpLogin, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+	cmd := command("login [PROFILE] [flags]", helpLogin, cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return a.providers(cmd, o.json)
+		}
 		o.params.Profile = args[0]
+		if cmd.Flags().Changed("prefix") {
+			o.params.Prefix = &o.prefix // none is one too
+		}
 		return a.login(cmd.Context(), &o)
 	})
 	cmd.ValidArgsFunction = a.completeProfiles
@@ -30,45 +38,52 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.ClientID, "client-id", "", flagClientID)
 	fs.BoolVar(&o.secretStdin, "secret-stdin", false, flagSecretStdin)
 	fs.BoolVar(&p.NewClient, "new-client", false, flagNewClient)
+	fs.StringVar(&p.Grant, "grant", "", flagGrant)
+	fs.BoolVar(&p.NoBrowser, "no-browser", false, flagNoBrowser)
 	fs.StringVar(&p.Issuer, "issuer", "", flagIssuer)
 	fs.StringVar(&p.TokenURL, "token-url", "", flagTokenURL)
 	fs.StringVar(&p.AuthServer, "auth-server", "", flagAuthServer)
 	fs.StringVar(&p.ClientAuth, "client-auth", "", flagClientAuth)
+	fs.StringVar(&p.Key, "key", "", flagKey)
+	fs.StringVar(&p.Certificate, "certificate", "", flagCertificate)
+	fs.StringVar(&p.Subject, "subject", "", flagSubject)
 	fs.StringVar(&p.Scope, "scope", "", flagScope)
 	fs.StringVar(&p.Audience, "audience", "", flagAudience)
 	fs.StringArrayVar(&p.Resources, "resource", nil, flagResource)
+	fs.StringVar(&p.Header, "header", "", flagHeader)
+	fs.StringVar(&o.prefix, "prefix", "", flagPrefix)
+	fs.BoolVar(&p.Ephemeral, "ephemeral", false, flagEphemeral)
 	fs.BoolVar(&o.json, "json", false, flagJSON)
+	cmd.RegisterFlagCompletionFunc("provider", a.completeProviders)
+	cmd.RegisterFlagCompletionFunc("grant", cobra.FixedCompletions(grants(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
 // login signs in: groatd asks, the person answers, groatd proves and stores.
 func (a *app) login(ctx context.Context, o *loginOptions) error {
+	for _, file := range []*string{&o.params.Key, &o.params.Certificate} {
+		if *file == "" {
+			continue
+		}
+		var err error
+		if *file, err = filepath.Abs(*file); err != nil { // groatd is in another directory
+			return errWorkingDirectory(err)
+		}
+	}
 	c, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	// groatd has a minute for each of its own steps; a person at a prompt has all the time there is.
+	ctx, stop := interruptible(ctx)
+	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	patience := time.AfterFunc(providerTime, func() { cancel(context.DeadlineExceeded) })
-	defer patience.Stop()
-	source := a.secretSource(o.secretStdin, "secret-stdin")
-	var unanswered error
-	result, err := c.Login(ctx, o.params, func(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
-		patience.Stop()
-		defer patience.Reset(providerTime)
-		if p.Kind != protocol.PromptSecret {
-			a.notice(p.Text)
-			return protocol.LoginSecret{}, nil
-		}
-		var secret protocol.LoginSecret
-		secret, unanswered = source.read(ctx, p.Text)
-		return secret, unanswered
-	})
+	v := &viewer{app: a, secrets: a.secretSource(o.secretStdin, "secret-stdin"), noBrowser: o.params.NoBrowser}
+	v.patience = time.AfterFunc(providerTime, func() { cancel(context.DeadlineExceeded) })
+	defer v.patience.Stop()
+	result, err := c.Login(ctx, o.params, v.answer)
 	switch {
-	case unanswered != nil:
-		return unanswered
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
@@ -77,5 +92,18 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	if o.json {
 		return a.printJSON(result)
 	}
-	return a.write(textSignedIn(result))
+	return a.write(textSignedIn(result, o.params.Ephemeral))
+}
+
+// providers shows what "login" knows by name.
+func (a *app) providers(cmd *cobra.Command, json bool) error {
+	said := cmd.Flags().NFlag()
+	if json {
+		said--
+	}
+	if said > 0 {
+		return errUsage(msgNoProfile, "groat login")
+	}
+	var result protocol.ProvidersResult
+	return show(a, cmd.Context(), answerTime, protocol.MethodProviders, struct{}{}, &result, json, textProviders)
 }

@@ -58,7 +58,7 @@ func TestLoginFromStdin(t *testing.T) {
 		t.Errorf("the secret is shown: %+v", got)
 	}
 	got = run(t, f.socket, "hunter2\n", "login", "work", "--secret-stdin", "--json")
-	if !strings.HasPrefix(got.stdout, `{"profile":"work","outcome":"signed_in","client_id":"c-1","created":true,`) {
+	if !strings.HasPrefix(got.stdout, `{"profile":"work","outcome":"signed_in","grant":"","client_id":"c-1","created":true,`) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -9,19 +9,21 @@ import (
 )
 
 func (a *app) logoutCommand() *cobra.Command {
-	var yes, json bool
+	var params protocol.LogoutParams
+	var json bool
 	cmd := command("logout PROFILE [flags]", helpLogout, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-		return a.logout(cmd.Context(), args[0], yes, json)
+		params.Profile = args[0]
+		return a.logout(cmd.Context(), params, json)
 	})
 	cmd.ValidArgsFunction = a.completeProfiles
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, flagYes)
+	cmd.Flags().BoolVarP(&params.Yes, "yes", "y", false, flagYes)
+	cmd.Flags().BoolVar(&params.KeepRemote, "keep-remote", false, flagKeepRemote)
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
 	return cmd
 }
 
-// logout forgets a profile. Where its client stays behind at the provider for ever, the person is told before.
-func (a *app) logout(ctx context.Context, profile string, yes, json bool) error {
-	params := protocol.LogoutParams{Profile: profile, Yes: yes}
+// logout ends a session and forgets its profile. Where a client stays behind at the provider for ever, the person is told before.
+func (a *app) logout(ctx context.Context, params protocol.LogoutParams, json bool) error {
 	var result protocol.LogoutResult
 	if err := a.call(ctx, providerTime, protocol.MethodLogout, params, &result); err != nil {
 		return err
@@ -44,5 +46,5 @@ func (a *app) logout(ctx context.Context, profile string, yes, json bool) error 
 	if json {
 		return a.printJSON(result)
 	}
-	return a.write(textLoggedOut(result))
+	return a.write(textLoggedOut(result, params.KeepRemote))
 }

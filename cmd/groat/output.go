@@ -25,11 +25,22 @@ type tokenJSON struct {
 	Profile     string `json:"profile"`
 }
 
+// keyJSON is what is printed of an API key: it is none of the above, so no member is called access_token.
+type keyJSON struct {
+	APIKey  string `json:"api_key"`
+	Header  string `json:"header"`
+	Static  bool   `json:"static"`
+	Profile string `json:"profile"`
+}
+
 // printToken writes the token in the format asked for, in one write.
 //
 // No format quotes anything, so the alphabet of RFC 6750's b64token is checked here once more: a newline in a token would
 // be a header, an option or a command to whatever reads our output.
 func (a *app) printToken(format string, t protocol.TokenResult) error {
+	if t.Static {
+		return a.printKey(format, t)
+	}
 	if !protocol.ValidToken(t.AccessToken) || !isBearer(t.TokenType) {
 		return errBadToken()
 	}
@@ -38,8 +49,10 @@ func (a *app) printToken(format string, t protocol.TokenResult) error {
 	case "token":
 		out = append(out, t.AccessToken...)
 	case "header":
-		out = append(out, "Authorization: Bearer "...)
-		out = append(out, t.AccessToken...)
+		if !validHeader(t.Header, t.AccessToken) {
+			return errBadToken()
+		}
+		out = append(out, t.Header...)
 	case "env":
 		out = append(out, "GROAT_ACCESS_TOKEN="...)
 		out = append(out, t.AccessToken...)
@@ -52,6 +65,40 @@ func (a *app) printToken(format string, t protocol.TokenResult) error {
 		})
 	}
 	return a.write(append(out, '\n'))
+}
+
+// printKey writes an API key, which is any printable ASCII: only where that can do no harm.
+func (a *app) printKey(format string, t protocol.TokenResult) error {
+	switch {
+	case format != "header" && format != "json":
+		return errStaticKey(t.Profile, format)
+	case !validHeader(t.Header, t.AccessToken):
+		return errBadToken()
+	case format == "json":
+		return a.printJSON(keyJSON{APIKey: t.AccessToken, Header: t.Header, Static: true, Profile: t.Profile})
+	}
+	return a.write([]byte(t.Header + "\n"))
+}
+
+// validHeader reports whether line is one header field (RFC 9110 §5.1, §5.5) that ends with the credential.
+func validHeader(line, credential string) bool {
+	name, value, ok := strings.Cut(line, ": ")
+	if !ok || name == "" || credential == "" || !strings.HasSuffix(value, credential) {
+		return false
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
+		default:
+			return false
+		}
+	}
+	for i := range len(value) {
+		if value[i] < ' ' || value[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func isBearer(tokenType string) bool { return strings.EqualFold(tokenType, "Bearer") }

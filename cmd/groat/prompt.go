@@ -5,39 +5,37 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/groat-dev/groat/protocol"
 )
 
-// maxInput bounds what is read from stdin or a terminal: no token, client secret or passphrase is longer.
-const maxInput = 16 << 10
+const (
+	// maxInput bounds what is read from stdin or a terminal: no token, client secret or passphrase is longer.
+	maxInput = 16 << 10
+	// maxContent bounds a file of another program's on stdin, so that a request can hold it.
+	maxContent = 32 << 10
+)
 
 // inputTime bounds how long stdin may take to end.
 const inputTime = 5 * time.Minute
 
 var (
-	errInputSlow    = errors.New(causeSlow)
-	errInputTooLong = errors.New(causeTooLong)
-	errInputEmpty   = errors.New(causeEmpty)
-	errInputSpent   = errors.New(causeSpent)
+	errInputSlow  = errors.New(causeSlow)
+	errInputEmpty = errors.New(causeEmpty)
+	errInputSpent = errors.New(causeSpent)
 )
 
 // readInput is readBounded with a deadline, within which a password manager may ask its own questions.
-func (a *app) readInput(ctx context.Context) ([]byte, error) {
+func (a *app) readInput(ctx context.Context, limit int) ([]byte, error) {
 	type input struct {
 		b   []byte
 		err error
 	}
 	done := make(chan input, 1)
 	go func() {
-		b, err := readBounded(a.stdin)
+		b, err := readBounded(a.stdin, limit)
 		done <- input{b, err}
 	}()
 	timeout := time.NewTimer(inputTime)
@@ -52,14 +50,14 @@ func (a *app) readInput(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// readBounded reads all of r, without the one newline at its end.
-func readBounded(r io.Reader) ([]byte, error) {
+// readBounded reads all of r, at most limit bytes, without the one newline at its end.
+func readBounded(r io.Reader, limit int) ([]byte, error) {
 	// One buffer of the full size: growing it would leave copies of a secret behind.
-	buf := make([]byte, maxInput+1)
+	buf := make([]byte, limit+1)
 	n, err := io.ReadFull(r, buf)
 	if err == nil {
 		clear(buf)
-		return nil, errInputTooLong
+		return nil, inputTooLong(limit)
 	}
 	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
@@ -94,90 +92,39 @@ func (s *secretSource) read(ctx context.Context, text string) (protocol.LoginSec
 		return protocol.LoginSecret{}, errStdin(errInputSpent)
 	}
 	s.spent = true
-	b, err := s.app.readInput(ctx)
+	b, err := s.app.readInput(ctx, maxInput)
 	if err != nil {
 		return protocol.LoginSecret{}, errStdin(err)
 	}
 	return protocol.NewLoginSecret(b), nil
 }
 
-func openTTY() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
-
-// askHidden asks on the terminal for something that is not echoed. Whatever ends the question, a signal too, the terminal is
-// given back as it was.
+// askHidden asks on the terminal for something that is not echoed.
 func (a *app) askHidden(ctx context.Context, text, flag string) ([]byte, error) {
-	tty, err := a.tty()
-	if err != nil {
+	b, err := a.askLine(ctx, textPrompt(text), true)
+	switch {
+	case errors.Is(err, errNoTTY):
 		return nil, errNoTerminal(flag)
+	case err == nil && len(b) == 0, errors.Is(err, io.EOF):
+		return nil, errNothingTyped()
 	}
-	defer tty.Close()
-	fd := int(tty.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return nil, errNoTerminal(flag)
-	}
-	defer term.Restore(fd, before)
-	return onTerminal(ctx, tty, textPrompt(text), true, func() ([]byte, error) {
-		b, err := term.ReadPassword(fd)
-		switch {
-		case err == nil && len(b) == 0:
-			return nil, errNothingTyped()
-		case len(b) > maxInput:
-			clear(b)
-			return nil, errStdin(errInputTooLong)
-		}
-		return b, err
-	})
+	return b, err
 }
 
 // confirm asks a question that a person answers with y; anything else is a no.
 func (a *app) confirm(ctx context.Context, question, flag string) (bool, error) {
-	tty, err := a.tty()
-	if err != nil {
-		return false, errNoTerminal(flag)
-	}
-	defer tty.Close()
-	line, err := onTerminal(ctx, tty, question, false, func() ([]byte, error) {
-		// A terminal hands over a line at a time.
-		b := make([]byte, 256)
-		n, err := tty.Read(b)
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-		return b[:n], err
-	})
-	answer := strings.ToLower(strings.TrimSpace(string(line)))
+	answer, err := a.askWord(ctx, question, flag)
 	return answer == "y" || answer == "yes", err
 }
 
-// onTerminal prints a question and runs read, which blocks in the terminal where nothing can interrupt it: so a signal or
-// the end of ctx leaves it behind, and the program is about to end.
-func onTerminal(ctx context.Context, tty *os.File, question string, hidden bool, read func() ([]byte, error)) ([]byte, error) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-	defer signal.Stop(signals)
-	if _, err := io.WriteString(tty, question); err != nil {
-		return nil, err
+// askWord asks a question and returns what was typed, in lower case.
+func (a *app) askWord(ctx context.Context, question, flag string) (string, error) {
+	line, err := a.askLine(ctx, question, false)
+	switch {
+	case errors.Is(err, errNoTTY):
+		return "", errNoTerminal(flag)
+	case errors.Is(err, io.EOF):
+		return "", nil
 	}
-	type line struct {
-		b   []byte
-		err error
-	}
-	lines := make(chan line, 1)
-	go func() {
-		b, err := read()
-		lines <- line{b, err}
-	}()
-	var got line
-	select {
-	case got = <-lines:
-	case s := <-signals:
-		got.err = errSignal(s.(syscall.Signal))
-	case <-ctx.Done():
-		got.err = context.Cause(ctx)
-	}
-	if hidden || got.err != nil {
-		io.WriteString(tty, "\n") // the person's own newline was not echoed, or did not come
-	}
-	return got.b, got.err
+	return strings.ToLower(strings.TrimSpace(string(line))), err
 }

@@ -21,7 +21,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.DisableSuggestions = true // tui.go words the suggestion
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.listCommand(), a.statusCommand(), a.whoamiCommand(),
+		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.importCommand(), a.listCommand(), a.statusCommand(), a.whoamiCommand(),
 		a.keystoreCommand(), a.unlockCommand(), a.reloadCommand(), a.helperCommand(), a.versionCommand(),
 	)
 	root.SetArgs(args)

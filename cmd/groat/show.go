@@ -88,27 +88,48 @@ func present[R any](a *app, result *R, json bool, text func(*R) []byte) error {
 	return a.write(text(result))
 }
 
-// completeProfiles offers the names of the profiles to a shell. It starts no daemon and is quick to give up.
+// completeProviders offers what "login" knows by name.
+func (a *app) completeProviders(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	const stop = cobra.ShellCompDirectiveNoFileComp
+	var names []string
+	a.lookQuickly(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
+		var result protocol.ProvidersResult
+		c.Call(ctx, protocol.MethodProviders, struct{}{}, &result)
+		for _, p := range result.Providers {
+			names = append(names, clean(p.Provider)+"\t"+clean(p.Title))
+		}
+	})
+	return names, stop
+}
+
+// completeProfiles offers the names of the profiles to a shell.
 func (a *app) completeProfiles(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	const stop = cobra.ShellCompDirectiveNoFileComp
-	socket, err := a.socket()
-	if err != nil || len(args) > 0 {
-		return nil, stop
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
-	defer cancel()
-	c, err := a.dial(ctx, socket)
-	if err != nil {
-		return nil, stop
-	}
-	defer c.Close()
-	result, err := c.Profiles(ctx)
-	if err != nil {
+	if len(args) > 0 {
 		return nil, stop
 	}
 	var names []string
-	for _, p := range result.Profiles {
-		names = append(names, clean(p.Profile))
-	}
+	a.lookQuickly(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
+		result, _ := c.Profiles(ctx)
+		for _, p := range result.Profiles {
+			names = append(names, clean(p.Profile))
+		}
+	})
 	return names, stop
+}
+
+// lookQuickly asks a groatd that runs, and gives up soon: a shell waits for a completion.
+func (a *app) lookQuickly(ctx context.Context, f func(context.Context, *protocol.Client)) {
+	socket, err := a.socket()
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	c, err := a.dial(ctx, socket)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	f(ctx, c)
 }

@@ -7,6 +7,8 @@ import (
 	"syscall"
 )
 
+const daemonName = "groatd"
+
 // findDaemon returns the groatd beside our own executable, else the first one on PATH.
 func findDaemon(path string) (string, error) {
 	var dirs []string
@@ -17,28 +19,27 @@ func findDaemon(path string) (string, error) {
 		}
 		dirs = append(dirs, filepath.Dir(self))
 	}
-	for _, dir := range append(dirs, filepath.SplitList(path)...) {
-		if !filepath.IsAbs(dir) {
-			continue // the current directory must not decide what runs
-		}
-		program := filepath.Join(dir, "groatd")
-		if info, err := os.Stat(program); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+	for _, dir := range dirs {
+		if program := filepath.Join(dir, daemonName); executable(program) {
 			return program, nil
 		}
+	}
+	if program := onPath(path, daemonName); program != "" {
+		return program, nil
 	}
 	return "", errNoDaemonProgram()
 }
 
-// spawn starts groatd as a process that has nothing of ours: no terminal, no directory, no descriptor. A pipe that it kept
-// open would make $(groat get) wait for it for ever. The channel delivers how it ended.
-func spawn(program string, env []string) (<-chan *os.ProcessState, error) {
+// spawn starts a program as a process that has nothing of ours: no terminal, no directory, no descriptor. A pipe that groatd
+// kept open would make $(groat get) wait for it for ever. The channel delivers how it ended.
+func spawn(program string, args, env []string) (<-chan *os.ProcessState, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer null.Close()
 	keepDescriptors()
-	p, err := os.StartProcess(program, []string{"groatd"}, &os.ProcAttr{
+	p, err := os.StartProcess(program, append([]string{filepath.Base(program)}, args...), &os.ProcAttr{
 		Dir:   "/",
 		Env:   env,
 		Files: []*os.File{null, null, null},

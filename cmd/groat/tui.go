@@ -13,15 +13,14 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// This file owns every sentence that groat says to a person, in the person's words: App Credentials, access token,
+// This file and its neighbours of the same first name own every sentence that groat says to a person, in the person's words: App Credentials, access token,
 // profile. An error is one line without a capital or a full stop; a hint is what to type next.
 
 // Causes of an unreadable input, completed by errStdin.
 const (
-	causeSlow    = "it does not end"
-	causeTooLong = "it is longer than 16 KiB"
-	causeEmpty   = "it is empty"
-	causeSpent   = "a second secret was asked for, and there was only one on stdin"
+	causeSlow  = "it does not end"
+	causeEmpty = "it is empty"
+	causeSpent = "a second secret was asked for, and there was only one on stdin"
 )
 
 func errUsage(msg, command string) *failure {
@@ -49,6 +48,8 @@ func msgJSONAndOutput(format string) string {
 }
 
 const msgSealedFlags = "--passphrase and --key-file are two ways to protect the sealed keystore, and only that one: use one of them"
+
+func inputTooLong(limit int) error { return fmt.Errorf("it is longer than %d KiB", limit>>10) }
 
 func errStdin(cause error) *failure {
 	return &failure{code: exitUsage, msg: "cannot use what is on stdin: " + cause.Error(), hint: "give it as one line on stdin", cause: cause}
@@ -82,8 +83,17 @@ func errBadToken() *failure {
 	return &failure{code: exitInternal, msg: "groatd handed out something that is no bearer token, so it was not printed", hint: "groat status"}
 }
 
+func errStaticKey(profile, format string) *failure {
+	return &failure{code: exitUsage, msg: fmt.Sprintf("profile %s has an API key, which is no access token: it is not printed as %s", profile, format),
+		hint: "groat get " + profile + " --output header"}
+}
+
 func errWrite(cause error) *failure {
 	return &failure{code: exitInternal, msg: "cannot write the answer: " + cause.Error(), hint: "send the output somewhere else", cause: cause}
+}
+
+func errWorkingDirectory(cause error) *failure {
+	return &failure{code: exitConfig, msg: cause.Error(), hint: "cd to another directory", cause: cause}
 }
 
 func errSocketPath(cause error) *failure {
@@ -194,42 +204,13 @@ const (
 	promptNewPassphrase = "New passphrase"
 	promptRepeat        = "The same again"
 	questionLogout      = "Forget them on this machine? [y/N] "
+	textDesktopAsks     = "groat: the desktop may ask you now, in a window of its own, to unlock its keychain\n"
 )
 
 // textPrompt is a question of groatd's as it stands before the cursor.
 func textPrompt(text string) string { return strings.TrimRight(clean(text), ": ") + ": " }
 
 // Results.
-
-func textSignedIn(r protocol.LoginResult) []byte {
-	var b bytes.Buffer
-	profile, client, issuer := clean(r.Profile), clean(r.ClientID), clean(r.Issuer)
-	if r.Outcome == protocol.AlreadySignedIn {
-		fmt.Fprintf(&b, "already signed in: profile %s as client %s at %s; its App Credentials work, nothing was changed\n", profile, client, issuer)
-	} else {
-		fmt.Fprintf(&b, "signed in: profile %s as client %s at %s; access token good for %s\n", profile, client, issuer, span(r.ExpiresIn))
-	}
-	if r.Created {
-		fmt.Fprintf(&b, "created: App Credentials %s, which exist at the provider from now on\n", client)
-	}
-	fmt.Fprintf(&b, "next: groat get %s\n", profile)
-	return b.Bytes()
-}
-
-func textLogoutWarning(r protocol.LogoutResult) string {
-	return fmt.Sprintf("groat: the App Credentials %s of profile %s will still exist at %s, where they cannot be deleted;\n"+
-		"groat: their secret was shown only once, so forgetting them here cannot be undone\n",
-		orDash(clean(r.ClientID)), clean(r.Profile), clean(r.Issuer))
-}
-
-func textLoggedOut(r protocol.LogoutResult) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "signed out: profile %s is forgotten on this machine\n", clean(r.Profile))
-	if r.ClientID != "" {
-		fmt.Fprintf(&b, "note: client %s still exists at %s\n", clean(r.ClientID), clean(r.Issuer))
-	}
-	return b.Bytes()
-}
 
 func textProfiles(r *protocol.ProfilesResult) []byte {
 	if len(r.Profiles) == 0 {
@@ -324,90 +305,3 @@ func textWhoami(r *protocol.WhoamiResult) []byte {
 func textVersion(v versionJSON) []byte {
 	return fmt.Appendf(nil, "groat %s, protocol %d\n", v.Release, v.Protocol)
 }
-
-// help is what "--help" says of a command.
-type help struct{ short, long, example string }
-
-var (
-	helpRoot = help{
-		short: "OAuth access tokens, always fresh",
-		long: `groat hands out OAuth access tokens that are good for at least the time you ask for.
-
-Sign in once with "groat login"; from then on "groat get" prints an access token at once. groatd keeps the tokens fresh and
-your App Credentials in the keychain; groat starts it when it is needed.`,
-	}
-	helpGet = help{
-		short: "Print an access token",
-		long: `Print an access token that is good for at least --min-ttl, and nothing else.
-
-PROFILE is the one of GROAT_PROFILE, or the only one there is, if it is not given.`,
-		example: `  groat get spatiafi --min-ttl 5m
-  groat get spatiafi --output header | curl -H @- https://api.spatiafi.com/api/v1/users/me
-  printf %s "$TOKEN" | groat get spatiafi --refused`,
-	}
-	helpLogin = help{
-		short: "Sign in: create a profile, or renew one",
-		long: `Sign in with a user name and password, or with App Credentials (a client id and its secret) that you have.
-
-A password is used once, to create App Credentials, and then forgotten. Signing in again uses the App Credentials that are
-there. Secrets are asked for at a hidden prompt, or read from stdin with --secret-stdin; there is no flag for one.`,
-		example: `  groat login spatiafi --provider spatiafi --username me@example.com
-  groat login work --token-url https://login.example.com/token --client-auth client_secret_basic --client-id app1`,
-	}
-	helpLogout = help{
-		short: "Forget a profile and its App Credentials on this machine",
-		long: `Forget a profile and its App Credentials on this machine.
-
-Where the provider cannot delete App Credentials, they go on existing there: groat shows their id and asks first.`,
-	}
-	helpList        = help{short: "List the profiles"}
-	helpStatus      = help{short: "Show how the profiles and groatd are doing"}
-	helpWhoami      = help{short: "Show who a profile is at its provider"}
-	helpReload      = help{short: "Make groatd read its configuration again"}
-	helpKeystore    = help{short: "Show or choose where App Credentials are kept"}
-	helpKeystoreUse = help{
-		short: "Choose where App Credentials are kept",
-		long: `Choose where App Credentials are kept:
-
-  keychain  the keychain of the desktop (Secret Service, macOS Keychain)
-  sealed    an encrypted file, its key from --passphrase or --key-file
-  memory    nowhere: they are gone when groatd ends`,
-	}
-	helpUnlock    = help{short: "Unlock the sealed keystore with its passphrase"}
-	helpHelper    = help{short: "Answer another program in its own credential protocol"}
-	helpHelperGit = help{
-		short: "Answer git: credential.helper",
-		long: `Answer git as a credential helper, for the servers that a profile lists and no other.
-
-Put the program on PATH as git-credential-groat (a link to groat) and scope it to the server.`,
-		example: `  git config --global --add credential.https://git.example.com.helper ""
-  git config --global --add credential.https://git.example.com.helper groat`,
-	}
-	helpVersion = help{short: "Print the version"}
-)
-
-// Flags; a word in back quotes stands for the value.
-const (
-	flagMinTTL          = "the `time` that the access token must still be good for (300 or 5m)"
-	flagWait            = "how much `time` to wait for an access token"
-	flagScope           = "`scope`s, separated by spaces, instead of the profile's own"
-	flagAudience        = "an `audience` instead of the profile's own"
-	flagOutput          = "`format` of the output: token (the default), header, json or env"
-	flagGetJSON         = "the same as --output json"
-	flagRefused         = "read an access token that an API refused from stdin, and get another one"
-	flagJSON            = "print JSON"
-	flagYes             = "do not ask"
-	flagProvider        = "a provider that groat knows: spatiafi or climateengine"
-	flagUsername        = "`user` name of your account at the provider"
-	flagClientID        = "client `id` of App Credentials that you have"
-	flagSecretStdin     = "read the password or client secret from stdin"
-	flagNewClient       = "create new App Credentials although there are some (they are permanent at the provider)"
-	flagIssuer          = "`URL` of any other server, whose endpoints it publishes"
-	flagTokenURL        = "`URL` of the token endpoint of any other server"
-	flagAuthServer      = "another `URL` of the same provider (staging, tests)"
-	flagClientAuth      = "`method`: client_secret_basic, client_secret_post or client_secret_jwt"
-	flagResource        = "a `URL` that may be sent the access token by helpers; may be repeated"
-	flagPassphrase      = "protect the sealed keystore with a passphrase"
-	flagPassphraseStdin = "read the passphrase from stdin"
-	flagKeyFile         = "protect the sealed keystore with a key file that only you can read"
-)

@@ -71,6 +71,9 @@ func gitGet(ctx context.Context, d Daemon, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if t.Static {
+		return errStaticKey
+	}
 	if !protocol.ValidToken(t.AccessToken) || !strings.EqualFold(t.TokenType, "Bearer") {
 		return errBadToken
 	}
@@ -78,7 +81,10 @@ func gitGet(ctx context.Context, d Daemon, in io.Reader, out io.Writer) error {
 	return err
 }
 
-var errBadToken = errors.New("groatd handed out something that is no bearer token")
+var (
+	errBadToken  = errors.New("groatd handed out something that is no bearer token")
+	errStaticKey = errors.New("the profile of this server has an API key, which git cannot send")
+)
 
 // answer words a token for the git that asked.
 func (r gitRequest) answer(t protocol.TokenResult) []byte {

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+// importTime is how long groatd may take to look around, or to try out what it takes over.
+const importTime = 2*time.Minute + answerTime
+
+// importOptions are the flags of "groat import".
+type importOptions struct {
+	from, provider    string
+	dryRun, yes, json bool
+}
+
+func (a *app) importCommand() *cobra.Command {
+	var o importOptions
+	cmd := command("import [flags]", helpImport, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+		if o.json && !o.yes && !o.dryRun {
+			return errUsage(msgImportJSON, "groat import")
+		}
+		return a.importForeign(cmd.Context(), &o)
+	})
+	fs := cmd.Flags()
+	fs.StringVar(&o.from, "from", "", flagFrom)
+	fs.BoolVar(&o.dryRun, "dry-run", false, flagDryRun)
+	fs.BoolVarP(&o.yes, "yes", "y", false, flagYesImport)
+	fs.StringVar(&o.provider, "provider", "", flagImportProvider)
+	fs.BoolVar(&o.json, "json", false, flagJSON)
+	return cmd
+}
+
+// importForeign shows what other programs keep, asks, and has groatd take over what the person wants.
+func (a *app) importForeign(ctx context.Context, o *importOptions) error {
+	l := &lookout{app: a}
+	defer l.wipe()
+	if err := l.aim(ctx, o.from); err != nil {
+		return err
+	}
+	found, err := l.look(ctx)
+	switch {
+	case err != nil:
+		return err
+	case o.dryRun && o.json:
+		return a.printJSON(found)
+	case !o.json:
+		if err := a.write(textFound(&found)); err != nil || o.dryRun {
+			return err
+		}
+	}
+	take, err := a.choose(ctx, o, found.Found)
+	if err != nil {
+		return err
+	}
+	if len(take) > 0 {
+		if found, err = l.take(ctx, take); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		if err := a.printJSON(found); err != nil {
+			return err
+		}
+	} else if err := a.write(textImported(&found, len(take))); err != nil {
+		return err
+	}
+	return failedImports(found.Found)
+}
+
+// choose asks which of what was found to take over.
+func (a *app) choose(ctx context.Context, o *importOptions, found []protocol.ImportFound) ([]string, error) {
+	var take []string
+	all := o.yes
+	for _, f := range found {
+		if f.Reason != "" {
+			continue
+		}
+		ok := all
+		switch {
+		case f.Confirm != "" && o.yes:
+			a.say(textLeftOut(f))
+			continue
+		case f.Confirm != "" || !all:
+			answer, err := a.askWord(ctx, questionImport(f), "yes")
+			if err != nil {
+				return nil, err
+			}
+			all = all || answer == "a" || answer == "all"
+			ok = answer == "y" || answer == "yes" || f.Confirm == "" && all
+		}
+		if !ok {
+			continue
+		}
+		id, err := a.chooseProvider(ctx, o, f)
+		if err != nil {
+			return nil, err
+		}
+		if id != "" {
+			take = append(take, id)
+		}
+	}
+	return take, nil
+}
+
+// chooseProvider returns what takes f: where it could be for more than one provider, the person says which, by name or
+// number. It is empty where they do not.
+func (a *app) chooseProvider(ctx context.Context, o *importOptions, f protocol.ImportFound) (string, error) {
+	if len(f.Either) == 0 {
+		return f.ID, nil
+	}
+	answer := o.provider
+	if answer == "" && !o.yes {
+		var err error
+		if answer, err = a.askWord(ctx, questionEither(f), "provider"); err != nil {
+			return "", err
+		}
+	}
+	if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(f.Either) {
+		answer = f.Either[n-1]
+	}
+	if !slices.Contains(f.Either, answer) {
+		a.say(textNoProvider(f))
+		return "", nil
+	}
+	return f.ID + "=" + answer, nil
+}
+
+// failedImports is the error of an import that did not take over all it should, or nil.
+func failedImports(found []protocol.ImportFound) error {
+	var first *protocol.Error
+	failed, imported := 0, 0
+	for _, f := range found {
+		switch {
+		case f.Imported:
+			imported++
+		case f.Error != nil:
+			failed++
+			if first == nil {
+				first = f.Error
+			}
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	return errImports(failed, failed+imported, answered(first))
+}
+
+// lookout is where to look: everywhere, at one file, or at what was piped in. It asks anew each time, and keeps what
+// was piped in until the end.
+type lookout struct {
+	app     *app
+	from    string
+	content []byte
+	names   []string // of the variables that groatd would like to see
+}
+
+// aim reads or names the source.
+func (l *lookout) aim(ctx context.Context, from string) (err error) {
+	switch from {
+	case "":
+	case "-":
+		if l.content, err = l.app.readInput(ctx, maxContent); err != nil {
+			return errStdin(err)
+		}
+	default:
+		if l.from, err = filepath.Abs(from); err != nil {
+			return errWorkingDirectory(err)
+		}
+	}
+	return nil
+}
+
+func (l *lookout) wipe() { clear(l.content) }
+
+// look returns what there is. The first request is for the names of the variables.
+func (l *lookout) look(ctx context.Context) (protocol.ImportResult, error) {
+	found, err := l.take(ctx, nil)
+	if err != nil || len(found.Variables) == 0 {
+		return found, err
+	}
+	l.names = found.Variables
+	return l.take(ctx, nil)
+}
+
+// take has groatd take over what the ids say, or only look.
+func (l *lookout) take(ctx context.Context, ids []string) (protocol.ImportResult, error) {
+	var result protocol.ImportResult
+	params := protocol.ImportParams{From: l.from, Take: ids}
+	err := l.app.talk(ctx, importTime, func(ctx context.Context, c *protocol.Client) error {
+		var secrets []protocol.Member
+		if l.content != nil {
+			secrets = append(secrets, protocol.Member{Name: "content", Value: protocol.NewLoginSecret(slices.Clone(l.content))})
+		}
+		if text := l.environment(); text != nil {
+			secrets = append(secrets, protocol.Member{Name: "environment", Value: protocol.NewLoginSecret(text)})
+		}
+		return c.CallSecrets(ctx, protocol.MethodImport, params, secrets, &result)
+	})
+	return result, err
+}
+
+// environment returns the variables that groatd asked for and that are set, as a JSON object.
+func (l *lookout) environment() []byte {
+	set := map[string]string{}
+	for _, name := range l.names {
+		if value := l.app.getenv(name); value != "" {
+			set[name] = value
+		}
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(set)
+	if err != nil { // it cannot: encoding/json replaces what is not UTF-8
+		return nil
+	}
+	return text
+}

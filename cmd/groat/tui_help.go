@@ -1,0 +1,121 @@
+package main
+
+// help is what "--help" says of a command.
+type help struct{ short, long, example string }
+
+var (
+	helpRoot = help{
+		short: "OAuth access tokens, always fresh",
+		long: `groat hands out OAuth access tokens that are good for at least the time you ask for.
+
+Sign in once with "groat login"; from then on "groat get" prints an access token at once. groatd keeps the tokens fresh and
+your App Credentials in the keychain; groat starts it when it is needed.`,
+	}
+	helpGet = help{
+		short: "Print an access token",
+		long: `Print an access token that is good for at least --min-ttl, and nothing else.
+
+PROFILE is the one of GROAT_PROFILE, or the only one there is, if it is not given.`,
+		example: `  groat get spatiafi --min-ttl 5m
+  groat get spatiafi --output header | curl -H @- 'https://api.spatiafi.com/api/info?item_id=demo'
+  printf %s "$TOKEN" | groat get spatiafi --refused`,
+	}
+	helpLogin = help{
+		short: "Sign in: create a profile, or renew one; list the providers",
+		long: `Sign in, and stay signed in: groatd keeps the session, the App Credentials or the key, and access tokens come from there.
+
+Without PROFILE, list the providers that groat knows, how each signs in, and how any other server is used.
+
+A browser is opened where you sit in front of one. On another machine, over ssh or with --no-browser, groat shows a code for
+any browser, or the address to open; what the browser ended at can be pasted back. A password is used once and then
+forgotten. Secrets are asked for at a hidden prompt, or read from stdin with --secret-stdin; there is no flag for one.
+
+Signing in again uses what is there, and asks only where that has ended.`,
+		example: `  groat login
+  groat login spatiafi --provider spatiafi --username me@example.com
+  groat login planet --provider planet-user
+  groat login lab --issuer https://login.example.com --client-id app1 --client-auth none
+  groat login work --token-url https://login.example.com/token --client-auth client_secret_basic --client-id app1`,
+	}
+	helpLogout = help{
+		short: "End a profile's session and forget it on this machine",
+		long: `End a profile's session at its provider, and forget the profile on this machine.
+
+Where the provider cannot delete App Credentials, they go on existing there: groat shows their id and asks first.
+Where the provider cannot be reached nothing is forgotten, unless you say --keep-remote.`,
+	}
+	helpImport = help{
+		short: "Take over credentials that other programs keep on this machine",
+		long: `Take over credentials that other programs keep on this machine: SpatiaFi's and Climate Engine's App Credentials, the
+profiles of Planet's and EarthScope's programs, API keys in variables.
+
+groat shows what there is, asks about each, and tries it out before it keeps it. It changes and deletes nothing of the other
+program's: in the end it names what is still readable in a file, who reads it, and the command that removes it.`,
+		example: `  groat import --dry-run
+  groat import
+  groat import --from ~/project/app_credentials.json`,
+	}
+	helpList        = help{short: "List the profiles"}
+	helpStatus      = help{short: "Show how the profiles and groatd are doing"}
+	helpWhoami      = help{short: "Show who a profile is at its provider"}
+	helpReload      = help{short: "Make groatd read its configuration again"}
+	helpKeystore    = help{short: "Show or choose where App Credentials are kept"}
+	helpKeystoreUse = help{
+		short: "Choose where App Credentials are kept",
+		long: `Choose where App Credentials are kept:
+
+  keychain  the keychain of the desktop (Secret Service, macOS Keychain)
+  sealed    an encrypted file, its key from --passphrase or --key-file
+  memory    nowhere: they are gone when groatd ends`,
+	}
+	helpUnlock    = help{short: "Unlock the keystore: the desktop's keychain, or the sealed file with its passphrase"}
+	helpHelper    = help{short: "Answer another program in its own credential protocol"}
+	helpHelperGit = help{
+		short: "Answer git: credential.helper",
+		long: `Answer git as a credential helper, for the servers that a profile lists and no other.
+
+Put the program on PATH as git-credential-groat (a link to groat) and scope it to the server.`,
+		example: `  git config --global --add credential.https://git.example.com.helper ""
+  git config --global --add credential.https://git.example.com.helper groat`,
+	}
+	helpVersion = help{short: "Print the version"}
+)
+
+// Flags; a word in back quotes stands for the value.
+const (
+	flagMinTTL          = "the `time` that the access token must still be good for (300 or 5m)"
+	flagWait            = "how much `time` to wait for an access token"
+	flagScope           = "`scope`s, separated by spaces, instead of the profile's own"
+	flagAudience        = "an `audience` instead of the profile's own"
+	flagOutput          = "`format` of the output: token (the default), header, json or env"
+	flagGetJSON         = "the same as --output json"
+	flagRefused         = "read an access token that an API refused from stdin, and get another one"
+	flagJSON            = "print JSON"
+	flagYes             = "do not ask"
+	flagProvider        = "a `provider` that groat knows: \"groat login\" lists them"
+	flagUsername        = "`user` name of your account at the provider"
+	flagClientID        = "client `id` of App Credentials that you have"
+	flagSecretStdin     = "read the password or client secret from stdin"
+	flagNewClient       = "create new App Credentials although there are some (they are permanent at the provider)"
+	flagIssuer          = "`URL` of any other server, whose endpoints it publishes"
+	flagTokenURL        = "`URL` of the token endpoint of any other server"
+	flagAuthServer      = "another `URL` of the same provider (staging, tests)"
+	flagClientAuth      = "`method`: client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, tls_client_auth or none"
+	flagGrant           = "the `way` to sign in, where there is more than one: \"groat login\" lists them"
+	flagNoBrowser       = "open no browser: show a code or an address instead"
+	flagKey             = "`file` of a private key (PEM), or of a service account (JSON)"
+	flagCertificate     = "`file` of the client's certificate, for tls_client_auth"
+	flagSubject         = "the `person` whom a service account speaks for"
+	flagHeader          = "the `name` of the header field that an API key goes into"
+	flagPrefix          = "the `word` before an API key in its header field"
+	flagEphemeral       = "keep this profile in memory only: it is gone when groatd ends"
+	flagKeepRemote      = "leave the session at the provider as it is"
+	flagFrom            = "`path` of a file to look at instead of all known places; - is stdin"
+	flagDryRun          = "only show what there is"
+	flagYesImport       = "take all that needs no answer from you, without asking"
+	flagImportProvider  = "the `provider`, where a credential could be for more than one"
+	flagResource        = "a `URL` that may be sent the access token by helpers; may be repeated"
+	flagPassphrase      = "protect the sealed keystore with a passphrase"
+	flagPassphraseStdin = "read the passphrase from stdin"
+	flagKeyFile         = "protect the sealed keystore with a key file that only you can read"
+)

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+// Sentences of taking over what other programs keep.
+
+const msgImportJSON = "--json goes with --dry-run or --yes: there would be questions in between"
+
+func errImports(failed, taken int, first *failure) *failure {
+	return &failure{code: first.code, msg: fmt.Sprintf("%d of %d could not be imported; nothing of them was kept", failed, taken), hint: first.hint, cause: first}
+}
+
+func questionImport(f protocol.ImportFound) string {
+	if f.Confirm != "" {
+		return clean(f.Confirm) + fmt.Sprintf(" Import it as profile %s? [y/N] ", clean(f.Profile))
+	}
+	return fmt.Sprintf("Import %s as profile %s? [y/N, a for all] ", thing(f), clean(f.Profile))
+}
+
+func questionEither(f protocol.ImportFound) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Which provider is %s for?\n", thing(f))
+	for i, p := range f.Either {
+		fmt.Fprintf(&b, "  %d  %s\n", i+1, clean(p))
+	}
+	b.WriteString("Provider: ")
+	return b.String()
+}
+
+func textLeftOut(f protocol.ImportFound) string {
+	return fmt.Sprintf("groat: left out, since you must be asked about it: %s\n", thing(f))
+}
+
+func textNoProvider(f protocol.ImportFound) string {
+	return fmt.Sprintf("groat: left out, since no provider was chosen: %s (--provider %s)\n", thing(f), clean(strings.Join(f.Either, " or ")))
+}
+
+// thing is a credential in words: "SpatiaFi App Credentials, client c-1".
+func thing(f protocol.ImportFound) string {
+	s := clean(f.System + " " + f.What)
+	if f.ClientID != "" {
+		s += ", client " + clean(f.ClientID)
+	}
+	return s
+}
+
+// textFound lists what there is.
+func textFound(r *protocol.ImportResult) []byte {
+	var b bytes.Buffer
+	if len(r.Found) == 0 {
+		return []byte("found nothing to import\nnext: groat login\n")
+	}
+	for _, f := range r.Found {
+		switch {
+		case f.Reason != "":
+			fmt.Fprintf(&b, "cannot be imported: %s: %s\n", thing(f), clean(f.Reason))
+		case len(f.Either) > 0:
+			fmt.Fprintf(&b, "found: %s, for %s\n", thing(f), clean(strings.Join(f.Either, " or ")))
+		case f.Provider != "":
+			fmt.Fprintf(&b, "found: %s, for %s\n", thing(f), clean(f.Provider))
+		default:
+			fmt.Fprintf(&b, "found: %s\n", thing(f))
+		}
+		for _, c := range f.Copies {
+			fmt.Fprintf(&b, "  in %s\n", place(c))
+		}
+		for _, w := range f.Warnings {
+			fmt.Fprintf(&b, "  warning: %s\n", clean(w))
+		}
+		if len(f.NotCarried) > 0 {
+			fmt.Fprintf(&b, "  not carried over: %s\n", clean(strings.Join(f.NotCarried, ", ")))
+		}
+		if f.Fresh != "" {
+			fmt.Fprintf(&b, "  better, a sign-in of its own: %s\n", clean(f.Fresh))
+		}
+		if f.Hint != "" {
+			fmt.Fprintf(&b, "  hint: %s\n", clean(f.Hint))
+		}
+	}
+	return b.Bytes()
+}
+
+// place is where a copy is, and who can read it: "/home/…/x.json (client secret; in plaintext, mode 0644)".
+func place(c protocol.ImportCopy) string {
+	where := clean(c.Source)
+	if len(c.Variables) > 0 {
+		where = "the environment: " + clean(strings.Join(c.Variables, ", "))
+	}
+	var about []string
+	if len(c.Holds) > 0 {
+		about = append(about, clean(strings.Join(c.Holds, ", ")))
+	}
+	if c.Plaintext {
+		about = append(about, "in plaintext")
+	} else {
+		about = append(about, "encrypted")
+	}
+	if c.Mode != "" {
+		about = append(about, "mode "+clean(c.Mode))
+	}
+	return where + " (" + strings.Join(about, "; ") + ")"
+}
+
+// textImported says what came of it: what is here now, what is left of it elsewhere, and how it is used.
+func textImported(r *protocol.ImportResult, taken int) []byte {
+	var b, next bytes.Buffer
+	importable := false
+	for _, f := range r.Found {
+		importable = importable || f.Reason == ""
+		switch {
+		case f.Imported:
+			fmt.Fprintf(&b, "imported: %s, as profile %s\n", thing(f), clean(f.Profile))
+			fmt.Fprintf(&next, "next: groat get %s%s\n", clean(f.Profile), headerOnly(f.Grant))
+		case f.Error != nil:
+			fmt.Fprintf(&b, "not imported: %s: %s\n", thing(f), clean(f.Error.Message))
+		}
+	}
+	if taken == 0 && importable {
+		return []byte("nothing was imported\n")
+	}
+	left := false
+	for _, f := range r.Found {
+		for _, c := range f.Copies {
+			if !f.Imported || !c.Plaintext {
+				continue
+			}
+			if !left {
+				b.WriteString("\nstill there, for whoever can read it:\n")
+				left = true
+			}
+			b.WriteString(textLeft(c))
+		}
+	}
+	if left {
+		b.WriteByte('\n')
+	}
+	b.Write(next.Bytes())
+	return b.Bytes()
+}
+
+// textLeft is one copy that stays behind.
+func textLeft(c protocol.ImportCopy) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %s\n", place(c))
+	if len(c.ReadBy) > 0 {
+		fmt.Fprintf(&b, "    still read by: %s\n", clean(strings.Join(c.ReadBy, ", ")))
+	}
+	if c.Remove != "" {
+		fmt.Fprintf(&b, "    remove it with: %s\n", clean(c.Remove))
+	}
+	if c.Note != "" {
+		fmt.Fprintf(&b, "    note: %s\n", clean(c.Note))
+	}
+	return b.String()
+}
+
+// headerOnly is what an API key needs beside its profile's name.
+func headerOnly(grant string) string {
+	if grant == "api_key" || grant == "key_login" {
+		return " --output header"
+	}
+	return ""
+}

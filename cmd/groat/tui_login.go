@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+// Sentences of signing in and out.
+
+const msgNoProfile = "name the profile to sign in"
+
+// ways are the kinds of sign-in, as people give them to --grant, and what they are.
+var ways = [][2]string{
+	{"authorization_code", "in a browser on this machine, or on another one, from where you paste the address"},
+	{"device_code", "in a browser on any device, with a code that groat shows"},
+	{"client_credentials", "with a client id and its secret (--client-id) or key (--key)"},
+	{"jwt_bearer", "with a key file, such as a service account's (--key)"},
+	{"token_exchange", "with another server's token"},
+	{"password", "with your user name and password (--username)"},
+	{"app_credentials", "with your user name and password (--username), used once to create App Credentials"},
+	{"api_key", "with an API key that you have"},
+	{"key_login", "with your user name and password (--username), used once to get an API key"},
+}
+
+// grants are the words that --grant takes.
+func grants() []string {
+	var names []string
+	for _, w := range ways {
+		names = append(names, w[0])
+	}
+	return names
+}
+
+// textProviders shows the presets, what the words in their table mean, and how any other server is used.
+func textProviders(r *protocol.ProvidersResult) []byte {
+	var rows [][]string
+	var b, old bytes.Buffer
+	offered := map[string]bool{}
+	for _, p := range r.Providers {
+		title := p.Title
+		if p.Deprecated != "" {
+			title += " (deprecated)"
+			fmt.Fprintf(&old, "%s: %s\n", clean(p.Provider), clean(p.Deprecated))
+		}
+		for _, g := range p.Grants {
+			offered[g] = true
+		}
+		rows = append(rows, []string{p.Provider, title, strings.Join(p.Grants, ", "), flagFor(p.Needs)})
+	}
+	b.Write(table([]string{"PROVIDER", "OF", "SIGNS IN BY", "NEEDS"}, rows))
+	b.WriteByte('\n')
+	for _, w := range ways {
+		if offered[w[0]] {
+			fmt.Fprintf(&b, "  %-18s  %s\n", w[0], w[1])
+		}
+	}
+	if old.Len() > 0 {
+		fmt.Fprintf(&b, "\n%s", &old)
+	}
+	b.WriteString(textHowToLogin)
+	return b.Bytes()
+}
+
+const textHowToLogin = `
+sign in:           groat login NAME --provider PROVIDER     (NAME is for you to choose; the first way is the default)
+in another way:    groat login NAME --provider PROVIDER --grant WAY
+any other server:  groat login NAME --issuer URL --client-id ID
+without discovery: groat login NAME --token-url URL --client-id ID
+`
+
+// flagFor is the flag that brings what a sign-in needs.
+func flagFor(need string) string {
+	switch need {
+	case "username":
+		return "--username YOU"
+	case "client_id":
+		return "--client-id ID"
+	case "key":
+		return "--key FILE"
+	}
+	return need
+}
+
+// Prompts.
+
+const (
+	questionPaste = "groat: if your browser is on another machine, paste the address that it ended at (or the code in it) here:\n"
+	textNotOpened = "groat: no browser could be opened: open the address yourself\n"
+)
+
+func textNotice(text string) string { return "groat: " + clean(text) + "\n" }
+
+func textDevice(p protocol.Prompt) string {
+	var b strings.Builder
+	b.WriteString(textNotice(p.Text))
+	fmt.Fprintf(&b, "\n  %s\n\n  code: %s\n\n", address(p.URL), clean(p.Code))
+	if p.ExpiresIn > 0 {
+		fmt.Fprintf(&b, "groat: the code is good for %s; this waits for you\n", span(p.ExpiresIn))
+	}
+	return b.String()
+}
+
+func textBrowser(p protocol.Prompt, opened bool) string {
+	what := "open this address in a browser"
+	if opened {
+		what = "your browser opens this address"
+	}
+	return fmt.Sprintf("%sgroat: %s; this waits for you\n\n  %s\n\n", textNotice(p.Text), what, address(p.URL))
+}
+
+// address is a URL in full, since half of one is of no use; what is none is foreign text as any other.
+func address(url string) string {
+	if openable(url) {
+		return url
+	}
+	return clean(url)
+}
+
+// Results.
+
+func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
+	var b bytes.Buffer
+	profile, client, issuer := clean(r.Profile), clean(r.ClientID), clean(r.Issuer)
+	already := r.Outcome == protocol.AlreadySignedIn
+	next := "groat get " + profile
+	switch r.Grant {
+	case "api_key", "key_login":
+		fmt.Fprintf(&b, "signed in: profile %s with an API key at %s; it does not expire\n", profile, issuer)
+		next += headerOnly(r.Grant)
+	case "authorization_code", "device_code", "password", "token_exchange":
+		if already {
+			fmt.Fprintf(&b, "already signed in: profile %s at %s; its session works, nothing was changed\n", profile, issuer)
+		} else {
+			fmt.Fprintf(&b, "signed in: profile %s at %s; access token good for %s\n", profile, issuer, span(r.ExpiresIn))
+		}
+	default:
+		if already {
+			fmt.Fprintf(&b, "already signed in: profile %s as client %s at %s; its App Credentials work, nothing was changed\n", profile, client, issuer)
+		} else {
+			fmt.Fprintf(&b, "signed in: profile %s as client %s at %s; access token good for %s\n", profile, client, issuer, span(r.ExpiresIn))
+		}
+	}
+	if r.Created {
+		fmt.Fprintf(&b, "created: App Credentials %s, which exist at the provider from now on\n", client)
+	}
+	if ephemeral {
+		fmt.Fprintf(&b, "note: profile %s is in memory only, and gone when groatd ends\n", profile)
+	}
+	fmt.Fprintf(&b, "next: %s\n", next)
+	return b.Bytes()
+}
+
+func textLogoutWarning(r protocol.LogoutResult) string {
+	return fmt.Sprintf("groat: the App Credentials %s of profile %s will still exist at %s, where they cannot be deleted;\n"+
+		"groat: their secret was shown only once, so forgetting them here cannot be undone\n",
+		orDash(clean(r.ClientID)), clean(r.Profile), clean(r.Issuer))
+}
+
+func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
+	var b bytes.Buffer
+	profile, issuer := clean(r.Profile), clean(r.Issuer)
+	if r.Revoked {
+		fmt.Fprintf(&b, "signed out: the session at %s has ended, and profile %s is forgotten on this machine\n", issuer, profile)
+	} else {
+		fmt.Fprintf(&b, "signed out: profile %s is forgotten on this machine\n", profile)
+	}
+	switch {
+	case r.ClientID != "":
+		fmt.Fprintf(&b, "note: client %s still exists at %s\n", clean(r.ClientID), issuer)
+	case keepRemote && issuer != "":
+		fmt.Fprintf(&b, "note: nothing was ended at %s\n", issuer)
+	}
+	return b.Bytes()
+}
