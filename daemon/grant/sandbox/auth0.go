@@ -62,10 +62,10 @@ func auth0Token(s *Server, m *realm, r *request, i *issue, exp int64) string {
 		aud = s.URL() + m.userinfo
 	}
 	claims := map[string]any{
-		"iss": s.issuerOf(m), "aud": aud, "azp": i.clientID(), "iat": r.now.Unix(), "exp": exp,
+		"iss": s.issuerOf(m), "aud": aud, "azp": i.client.ID, "iat": r.now.Unix(), "exp": exp,
 	}
 	if i.user == nil {
-		claims["sub"], claims["gty"] = i.clientID()+"@clients", "client-credentials"
+		claims["sub"], claims["gty"] = i.client.ID+"@clients", "client-credentials"
 	} else {
 		claims["sub"] = auth0Subject + i.user.ID
 	}

@@ -129,8 +129,12 @@ func TestForms(t *testing.T) {
 	if r := submit(t, s, login, url.Values{"consent": {"allow"}}); r.StatusCode != 403 {
 		t.Errorf("allowed by nobody: %s", r.Status)
 	}
-	if r := submit(t, s, login, url.Values{"login": {alice}, "password": {"x"}, "consent": {"allow"}}); r.StatusCode != 403 || !strings.Contains(r.body, `id="problem"`) {
+	if r := submit(t, s, login, url.Values{"login": {alice}, "password": {"x"}, "consent": {"allow"}}); r.StatusCode != 403 || !strings.Contains(r.body, `<p id="problem">wrong name`) {
 		t.Errorf("wrong password: %s %s", r.Status, r.body)
+	}
+	elsewhere := reply{login.Response, strings.ReplaceAll(login.body, `action="/interaction"`, `action="`+KeycloakIssuerPath+`/login-actions/authenticate"`)}
+	if r := submit(t, s, elsewhere, url.Values{"consent": {"deny"}}); r.StatusCode != 400 {
+		t.Errorf("another server's form: %s", r.Status)
 	}
 	consent := submit(t, s, login, credentials)
 	for _, part := range []string{`id="allow"`, `id="deny"`, native, alice, `<span id="scope">read</span>`} {

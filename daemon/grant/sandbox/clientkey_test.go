@@ -18,7 +18,7 @@ import (
 // keys are what the tests sign with.
 type testKeys struct {
 	rsa, small *rsa.PrivateKey
-	ec, p384   *ecdsa.PrivateKey
+	ec, p224   *ecdsa.PrivateKey
 	ed         ed25519.PrivateKey
 }
 
@@ -37,7 +37,7 @@ func newTestKeys(t *testing.T) testKeys {
 	must(err)
 	k.ec, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(err)
-	k.p384, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	k.p224, err = ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	must(err)
 	_, k.ed, err = ed25519.GenerateKey(rand.Reader)
 	must(err)
@@ -68,9 +68,20 @@ func signWith(t *testing.T, key crypto.Signer, alg, how string, header, claims m
 			r.FillBytes(sig[:32])
 			s.FillBytes(sig[32:])
 		}
-	case "ES256 on P-384":
+	case "ES256 on P-224":
 		r, s, e := ecdsa.Sign(rand.Reader, key.(*ecdsa.PrivateKey), sum[:])
-		err, sig = e, append(r.Bytes(), s.Bytes()...)
+		err, sig = e, make([]byte, 64) // as long as a right one
+		if err == nil {
+			r.FillBytes(sig[:32])
+			s.FillBytes(sig[32:])
+		}
+	case "ES256 and a byte more":
+		r, s, e := ecdsa.Sign(rand.Reader, key.(*ecdsa.PrivateKey), sum[:])
+		err, sig = e, make([]byte, 65)
+		if err == nil {
+			r.FillBytes(sig[:32])
+			s.FillBytes(sig[32:]) // the same number with a zero before it
+		}
 	case "ES256 in ASN.1":
 		sig, err = ecdsa.SignASN1(rand.Reader, key.(*ecdsa.PrivateKey), sum[:])
 	case "EdDSA":
@@ -91,7 +102,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 	k := newTestKeys(t)
 	s := newServer(t, Options{Clock: func() time.Time { return t0 }, Clients: []Client{
 		{ID: "rsa", Key: &k.rsa.PublicKey}, {ID: "small", Key: &k.small.PublicKey}, {ID: "ec", Key: &k.ec.PublicKey},
-		{ID: "p384", Key: &k.p384.PublicKey}, {ID: "ed", Key: k.ed.Public()},
+		{ID: "p224", Key: &k.p224.PublicKey}, {ID: "ed", Key: k.ed.Public()},
 		{ID: "only PS256", Key: &k.rsa.PublicKey, Alg: "PS256"}, {ID: "kid", Key: &k.ec.PublicKey, KeyID: "k1"},
 		{ID: "both", Secret: secret, Key: &k.rsa.PublicKey, Method: PrivateKeyJWT},
 		{ID: "no key method", Key: &k.rsa.PublicKey, Method: ClientSecretJWT},
@@ -122,7 +133,9 @@ func TestPrivateKeyJWT(t *testing.T) {
 		{"rsa", k.rsa, "none", "RS256", nil, false},
 		{"small", k.small, "RS256", "RS256", nil, false},
 		{"ec", k.ec, "ES256", "ES256 in ASN.1", nil, false},
-		{"p384", k.p384, "ES256", "ES256 on P-384", nil, false},
+		{"ec", k.ec, "ES256", "ES256 and a byte more", nil, false},
+		{"ec", k.ec, "ES384", "ES256", nil, false},
+		{"p224", k.p224, "ES256", "ES256 on P-224", nil, false},
 		{"ec", k.ed, "ES256", "EdDSA", nil, false},
 		{"ed", k.ec, "EdDSA", "ES256", nil, false},
 		{"ed", k.rsa, "EdDSA", "RS256", nil, false},

@@ -51,7 +51,9 @@ func TestKeycloak(t *testing.T) {
 
 func TestPlanetLogin(t *testing.T) {
 	s := newPersonServer(t, Options{})
-	login := func(body, media string) reply { return send(t, "POST", s.URL()+PlanetLoginPath, body, "Content-Type", media) }
+	login := func(body, media string) reply {
+		return send(t, "POST", s.URL()+PlanetLoginPath, body, "Content-Type", media)
+	}
 	const json = "application/json"
 	r := login(`{"email":"`+alice+`","password":"`+alicePass+`"}`, json)
 	token := r.text(t, "token")

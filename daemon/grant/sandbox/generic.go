@@ -31,7 +31,7 @@ func genericRealm(base string) *realm {
 // mintJWT makes an RFC 9068 access token. Without an audience it is for this server's own API.
 func mintJWT(s *Server, m *realm, r *request, i *issue, exp int64) string {
 	claims := map[string]any{
-		"iss": s.issuerOf(m), "sub": i.subject(), "client_id": i.clientID(), "aud": i.audience,
+		"iss": s.issuerOf(m), "sub": i.subject(), "client_id": i.client.ID, "aud": i.audience,
 		"iat": r.now.Unix(), "exp": exp, "jti": newUUID(),
 	}
 	if i.audience == "" {

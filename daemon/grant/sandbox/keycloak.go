@@ -62,7 +62,7 @@ func keycloakMembers(body map[string]any, i *issue) {
 
 func mintKeycloak(s *Server, m *realm, r *request, i *issue, exp int64) string {
 	claims := map[string]any{
-		"iss": s.issuerOf(m), "sub": i.subject(), "azp": i.clientID(), "client_id": i.clientID(), "aud": i.audience,
+		"iss": s.issuerOf(m), "sub": i.subject(), "azp": i.client.ID, "client_id": i.client.ID, "aud": i.audience,
 		"iat": r.now.Unix(), "exp": exp, "jti": newUUID(), "typ": "Bearer", "scope": "email profile",
 	}
 	if i.audience == "" {

@@ -110,6 +110,11 @@ func TestJWTBearer(t *testing.T) {
 		claims["sub"] != "00000000-1111-4222-8333-444444444444" || r.member(t, "refresh_token") != nil {
 		t.Errorf("%s %s %v", r.Status, r.body, claims)
 	}
+	if r := ask(jwt(map[string]any{"sub": "00000000-1111-4222-8333-444444444444"}), nil); r.StatusCode != 200 {
+		t.Errorf("a person by id: %s %s", r.Status, r.body)
+	}
+	s.AddClient(Client{ID: "only PS256", Key: &k.rsa.PublicKey, Alg: "PS256"})
+	ask(jwt(map[string]any{"iss": "only PS256"}), nil).refused(t, "another algorithm", 400, "invalid_grant")
 	once := jwt(nil)
 	if r := ask(once, nil); r.StatusCode != 200 || segment(t, r.text(t, "access_token"), 1)["sub"] != "robot" {
 		t.Errorf("for itself: %s %s", r.Status, r.body)
@@ -147,7 +152,11 @@ func TestRevocation(t *testing.T) {
 	revoke(rt, web).refused(t, "another client's refresh token", 400, "invalid_request")
 	revoke(first.text(t, "access_token"), web).refused(t, "another client's access token", 400, "invalid_request")
 	revoke(rt, url.Values{"client_id": {"web"}}).refused(t, "no secret", 401, "invalid_client")
-	revoke("", nil).refused(t, "no token", 400, "invalid_request")
+	revoke("", nil).refused(t, "empty token", 400, "invalid_request")
+	revoke("x", url.Values{"token": {""}}).refused(t, "no token", 400, "invalid_request")
+	there := s.URL() + KeycloakIssuerPath + "/protocol/openid-connect/revoke"
+	postForm(t, there, url.Values{"token": {rt}, "client_id": {native}}).refused(t, "at another server", 400, "invalid_request")
+	postForm(t, there, url.Values{"token": {first.text(t, "access_token")}, "client_id": {native}}) // unknown there: no error
 	if first.api(t, s, apiPath) != 200 {
 		t.Fatal("a refused revocation revoked")
 	}

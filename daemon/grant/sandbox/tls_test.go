@@ -33,6 +33,7 @@ func TestTLSClientAuth(t *testing.T) {
 	wrongCA, _ := pair(other, "machine", false)
 	self, print := pair(s, "own", true)
 	self2, _ := pair(s, "own", true)
+	selfNamed, _ := pair(s, "machine", true)
 	s.AddClient(Client{ID: "pki", Method: TLSClientAuth, TLSSubject: "CN=machine"})
 	s.AddClient(Client{ID: "self", Method: SelfSignedTLSClient, Thumbprint: print})
 	for _, tt := range []struct {
@@ -43,7 +44,7 @@ func TestTLSClientAuth(t *testing.T) {
 		{"good", "pki", []tls.Certificate{good}, 200},
 		{"another subject", "pki", []tls.Certificate{wrongName}, 401},
 		{"another authority", "pki", []tls.Certificate{wrongCA}, 401},
-		{"self-signed for the other method", "pki", []tls.Certificate{self}, 401},
+		{"self-signed for the other method", "pki", []tls.Certificate{selfNamed}, 401},
 		{"none", "pki", nil, 401},
 		{"self-signed", "self", []tls.Certificate{self}, 200},
 		{"another self-signed of the same name", "self", []tls.Certificate{self2}, 401},
@@ -70,8 +71,19 @@ func TestTLSClientAuth(t *testing.T) {
 	if _, err := http.Get(s.URL()); err == nil {
 		t.Error("a client that does not know the authority trusts it")
 	}
-	if _, err := Thumbprint([]byte("x")); err == nil {
-		t.Error("a thumbprint of nothing")
+	_, key := s.ClientCertificate("x", false)
+	for _, bad := range [][]byte{[]byte("x"), key} {
+		if _, err := Thumbprint(bad); err == nil {
+			t.Errorf("the thumbprint of no certificate: %.20s", bad)
+		}
+	}
+	basicOnly := New(Options{ClientAuth: []string{ClientSecretBasic}})
+	defer basicOnly.Close()
+	c := &client{Client: Client{Method: SelfSignedTLSClient, Thumbprint: print}}
+	leaf, _ := x509.ParseCertificate(self.Certificate[0])
+	r := &request{certificates: []*x509.Certificate{leaf}}
+	if s.authenticateTLS(r, c) != nil || basicOnly.authenticateTLS(r, c) == nil {
+		t.Error("a method that the server does not accept")
 	}
 	if err := other.StartTLS("0.0.0.0:0"); err == nil {
 		t.Error("listens everywhere")

@@ -39,16 +39,9 @@ type issue struct {
 	extra           map[string]any // further members
 }
 
-func (i *issue) clientID() string {
-	if i.client == nil {
-		return ""
-	}
-	return i.client.ID
-}
-
 func (i *issue) subject() string {
 	if i.user == nil {
-		return i.clientID()
+		return i.client.ID
 	}
 	return i.user.ID
 }
