@@ -141,6 +141,30 @@ func TestPassphraseGoesToTheDaemonOnly(t *testing.T) {
 	}
 }
 
+// The desktop asks for its keychain's password itself.
+func TestUnlockKeychain(t *testing.T) {
+	for _, tt := range []struct{ state, says string }{
+		{`"use":"keychain","state":"locked","message":"locked"`, textDesktopAsks},
+		{`"use":"sealed","key":"keychain","state":"locked","message":"locked"`, textDesktopAsks},
+		{`"use":"keychain","state":"ok"`, ""},
+		{`"use":"memory","state":"ok"`, ""},
+	} {
+		f := newFake(t, func(r request) string {
+			if r.Method == "unlock" {
+				return `"result":{"use":"keychain","state":"ok"}`
+			}
+			return `"result":{` + tt.state + `}`
+		})
+		if got := run(t, f.socket, "", "unlock"); got != (outcome{0, "keystore: keychain, ok\n", tt.says}) {
+			t.Errorf("%s: %+v", tt.state, got)
+		}
+		all := f.requests()
+		if len(all) != 2 || all[0].Method != "keystore" || len(all[0].Params) > 0 || all[1].Params["passphrase"] != "" {
+			t.Errorf("%s: %+v", tt.state, all)
+		}
+	}
+}
+
 func TestLogout(t *testing.T) {
 	permanent := `"result":{"profile":"work","forgotten":false,"client_id":"abc\u0007","issuer":"https://i","permanent":true}`
 	gone := `"result":{"profile":"work","forgotten":true,"client_id":"abc","issuer":"https://i","permanent":true}`
@@ -162,6 +186,20 @@ func TestLogout(t *testing.T) {
 	got = run(t, f.socket, "", "logout", "work", "-y", "--json")
 	if got.stdout != `{"profile":"work","forgotten":true,"client_id":"abc","issuer":"https://i","permanent":true}`+"\n" {
 		t.Errorf("with --json: %+v", got)
+	}
+	for _, tt := range []struct{ result, flag, want string }{
+		{`"forgotten":true,"revoked":true,"issuer":"https://i"`, "", "signed out: the session at https://i has ended, and profile work is forgotten on this machine\n"},
+		{`"forgotten":true,"issuer":"https://i"`, "--keep-remote", "signed out: profile work is forgotten on this machine\nnote: nothing was ended at https://i\n"},
+	} {
+		f = newFake(t, func(r request) string {
+			if (tt.flag != "") != (r.Params["keep_remote"] == true) {
+				t.Errorf("%s asked %v", tt.flag, r.Params)
+			}
+			return `"result":{"profile":"work",` + tt.result + `}`
+		})
+		if got = run(t, f.socket, "", strings.Fields("logout work "+tt.flag)...); got != (outcome{0, tt.want, ""}) {
+			t.Errorf("%s: %+v", tt.flag, got)
+		}
 	}
 	f = newFake(t, func(request) string { return `"result":{"profile":"work","forgotten":true}` })
 	if got = run(t, f.socket, "", "logout", "work"); got != (outcome{0, "signed out: profile work is forgotten on this machine\n", ""}) {

@@ -32,6 +32,11 @@ type terminal struct {
 // too.
 func startOnTerminal(t *testing.T, env []string, args ...string) *terminal {
 	t.Helper()
+	return startOnWidth(t, 100, env, args...)
+}
+
+func startOnWidth(t *testing.T, columns uint16, env []string, args ...string) *terminal {
+	t.Helper()
 	ptmx, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +56,9 @@ func startOnTerminal(t *testing.T, env []string, args ...string) *terminal {
 	}
 	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: columns}); err != nil {
 		t.Fatal(err)
 	}
 	x := &terminal{t: t, ptmx: ptmx, slave: slave, change: make(chan struct{}, 1)}

@@ -41,7 +41,7 @@ func (a *app) askLine(ctx context.Context, question string, hidden bool) ([]byte
 	}
 	b, err := readLine(ctx, int(tty.Fd()))
 	// The person's own newline was not echoed, or did not come.
-	if hidden || err != nil && (isSignal(err) || !strings.HasSuffix(question, "\n")) {
+	if hidden || err != nil && (isSignal(err) || question != "" && !strings.HasSuffix(question, "\n")) {
 		io.WriteString(tty, "\n")
 	}
 	return b, err

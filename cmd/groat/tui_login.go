@@ -129,6 +129,9 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 	switch r.Grant {
 	case "api_key", "key_login":
 		fmt.Fprintf(&b, "signed in: profile %s with an API key at %s; it does not expire\n", profile, issuer)
+		if r.Grant == "api_key" {
+			b.WriteString("note: the key was not tried out; whether it works shows at the first use\n")
+		}
 		next += headerOnly(r.Grant)
 	case "authorization_code", "device_code", "password", "token_exchange":
 		if already {
@@ -137,8 +140,12 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 			fmt.Fprintf(&b, "signed in: profile %s at %s; access token good for %s\n", profile, issuer, span(r.ExpiresIn))
 		}
 	default:
+		what := "its App Credentials work"
+		if r.Grant == "jwt_bearer" {
+			what = "its key works"
+		}
 		if already {
-			fmt.Fprintf(&b, "already signed in: profile %s as client %s at %s; its App Credentials work, nothing was changed\n", profile, client, issuer)
+			fmt.Fprintf(&b, "already signed in: profile %s as client %s at %s; %s, nothing was changed\n", profile, client, issuer, what)
 		} else {
 			fmt.Fprintf(&b, "signed in: profile %s as client %s at %s; access token good for %s\n", profile, client, issuer, span(r.ExpiresIn))
 		}
