@@ -135,7 +135,7 @@ func testAuth0Refresh(t *testing.T, s *Server, rt, access string) {
 }
 
 func TestAuth0Machine(t *testing.T) {
-	s := newPersonServer(t, Options{Dialect: Auth0})
+	s := newPersonServer(t, Options{Dialect: Auth0, Clients: []Client{{ID: "narrow", Secret: secret, Grants: []string{grantCode}}}})
 	ask := func(changes url.Values) reply {
 		return postForm(t, s.URL()+"/oauth/token", with(url.Values{
 			"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {secret}, "audience": {earthscopeAPIName},
@@ -160,6 +160,10 @@ func TestAuth0Machine(t *testing.T) {
 	exactly(t, "audience without its slash", ask(url.Values{"audience": {strings.TrimSuffix(planetAPIName, "/")}}), 403, "access_denied")
 	exactly(t, "another grant", ask(url.Values{"grant_type": {"password"}}), 400, "unsupported_grant_type")
 	exactly(t, "wrong secret with a refresh", ask(url.Values{"grant_type": {"refresh_token"}, "client_secret": {"x"}}), 401, "invalid_client")
+	exactly(t, "client without this grant", ask(url.Values{"client_id": {"narrow"}}), 403, "unauthorized_client")
+	if got := r.Header.Get("X-Ratelimit-Limit"); got != "300" {
+		t.Errorf("limit without a limit: %q", got)
+	}
 	exactly(t, "wrong code", redeem(t, s, "x", nil), 400, "invalid_grant")
 	if r := ask(url.Values{"audience": {planetAPIName}}); r.StatusCode != 200 || r.api(t, s, "/data/v1/x") != 200 {
 		t.Errorf("with its slash: %s %s", r.Status, r.body)

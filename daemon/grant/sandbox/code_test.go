@@ -127,6 +127,9 @@ func TestUserinfo(t *testing.T) {
 		t.Errorf("only openid: %s %s", r.Status, r.body)
 	}
 	machine := postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"openid"}}, "Authorization", basicHeader(clientID, secret))
+	if r := send(t, "GET", s.URL()+"/userinfo", ""); r.Header.Get("WWW-Authenticate") != "Bearer" { // RFC 6750 §3.1
+		t.Errorf("challenge without a token: %q", r.Header.Get("WWW-Authenticate"))
+	}
 	for name, r := range map[string]reply{
 		"without openid": get(tokens(t, s, url.Values{"scope": {"email"}})),
 		"machine":        get(machine),

@@ -35,7 +35,7 @@ func TestKeycloak(t *testing.T) {
 		t.Errorf("metadata: %s %s", r.Status, r.body)
 	}
 	// A person there, whose tokens are no good at the other server.
-	r := send(t, "GET", s.URL()+strings.TrimSuffix(KeycloakTokenPath, "token")+"auth?"+asked(nil).Encode(), "")
+	r := send(t, "GET", s.URL()+strings.TrimSuffix(KeycloakTokenPath, "token")+"auth?"+asked(url.Values{"scope": {"openid"}}).Encode(), "")
 	u, _ := url.Parse(r.Header.Get("Location"))
 	code := u.Query().Get("code")
 	redeem(t, s, code, nil).refused(t, "a code of another server", 400, "invalid_grant")
@@ -44,8 +44,9 @@ func TestKeycloak(t *testing.T) {
 		t.Fatalf("%s %s", person.Status, person.body)
 	}
 	refresh(t, s, person.text(t, "refresh_token"), nil).refused(t, "a refresh token of another server", 400, "invalid_grant")
-	if r := send(t, "GET", s.URL()+"/userinfo", "", "Authorization", "Bearer "+person.text(t, "access_token")); r.StatusCode != 401 {
-		t.Errorf("another server's userinfo: %s", r.Status)
+	me := func(path string) int { return person.api(t, s, path) }
+	if here, there := me(strings.TrimSuffix(KeycloakTokenPath, "token")+"userinfo"), me("/userinfo"); here != 200 || there != 401 {
+		t.Errorf("userinfo: %d here, %d at another server", here, there)
 	}
 }
 
@@ -137,7 +138,10 @@ func TestEarthscopeProfile(t *testing.T) {
 			}
 		}
 	}
-	none := tokens(t, s, nil) // for userinfo only
+	none := tokens(t, s, nil)
+	if aud := segment(t, none.text(t, "access_token"), 1)["aud"]; aud != s.URL()+"/userinfo" {
+		t.Errorf("without an audience it is for %v", aud)
+	}
 	if got := none.api(t, s, EarthscopeProfilePath); got != 401 {
 		t.Errorf("another audience: %d", got)
 	}
