@@ -25,6 +25,7 @@ func (s *slot) attempt(v *variant, now clock.Instant) {
 // finish takes in the end of an attempt.
 func (s *slot) finish(e attempt) {
 	s.running = nil
+	s.hush()
 	if e.epoch != s.epoch {
 		return // an older credential's; whoever waits is served by the next attempt
 	}

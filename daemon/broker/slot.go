@@ -32,12 +32,13 @@ type slot struct {
 	// The owner's own.
 	epoch      int // counts credentials: an attempt with an older one is discarded
 	running    *variant
-	queue      []*variant
 	failures   int
 	suspected  bool // the server refused the client once
 	holdup     holdup
 	rejectedAt time.Duration // boot time of the last renewal that an API's refusal caused
 	stopping   bool
+	paused     int             // counts the pauses that hold: no attempt begins
+	quiet      []chan struct{} // closed as soon as no attempt is under way
 }
 
 // condition is what Status shows of a slot that no token shows.
@@ -122,7 +123,6 @@ func (s *slot) own() {
 
 // dismiss answers everybody: what they wait for will not come.
 func (s *slot) dismiss() {
-	s.queue = nil
 	for _, v := range s.variants.Load().all {
 		s.answer(v, &Unavailable{Err: ErrStopped, RetryAfter: time.Second})
 	}
@@ -170,6 +170,9 @@ func (s *slot) handle(a ask) {
 		return
 	}
 	v.waiting = append(v.waiting, a)
+	if s.paused > 0 {
+		s.serve(v, now)
+	}
 }
 
 // forgive forgets what stands in the way of the next attempt: a person asks for one.
@@ -229,7 +232,7 @@ func (s *slot) reject(v *variant, token keystore.Secret, now clock.Instant) {
 // advance starts whatever is due, one attempt at a time, callers first.
 func (s *slot) advance() {
 	now := s.b.now()
-	if s.stopping || s.running != nil || s.held(now) {
+	if s.stopping || s.paused > 0 || s.running != nil || s.held(now) {
 		return
 	}
 	var background *variant
@@ -266,7 +269,7 @@ func (s *slot) nap() time.Duration {
 			next = min(next, max(v.earliest(now), s.holdup.until, v.holdup.until))
 		}
 	}
-	if s.running != nil || s.holdup.parked {
+	if s.running != nil || s.paused > 0 || s.holdup.parked {
 		return time.Hour // its end wakes the owner
 	}
 	return max(next-now.Boot, time.Millisecond)

@@ -1,0 +1,79 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/groat-dev/groat/daemon/clock"
+)
+
+// Pause keeps a profile from using its credential, so that somebody else may use, replace or revoke it: from its return
+// until resume is called no request to the provider is under way and none begins. Tokens that are held go on being handed
+// out, also one that only does where no better is to be had; who needs another one, a [Broker.Prove] too, waits for resume.
+// Put and Install may be called meanwhile, and do not end the pause.
+//
+// Pause waits for a request under way, until what it brought is stored, as long as ctx allows; if that is too short it
+// returns ctx's error and nothing is paused. resume is never nil and may be called more than once; pauses may overlap, and
+// the last resume counts. A profile that does not exist, or has ended, has nothing to pause: that is no error.
+func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err error) {
+	s, ok := b.slot(name)
+	if !ok {
+		return func() {}, nil
+	}
+	quiet := make(chan struct{})
+	if err := s.do(ctx, func() { s.pause(quiet) }); err != nil {
+		if errors.Is(err, ErrStopped) {
+			err = nil // the owner has returned, after its last request
+		}
+		return func() {}, err
+	}
+	resume = sync.OnceFunc(func() {
+		s.do(context.Background(), func() { s.paused-- })
+	})
+	select {
+	case <-quiet:
+	case <-s.gone:
+	case <-ctx.Done():
+		resume()
+		return func() {}, ctx.Err()
+	}
+	return resume, nil
+}
+
+// pause lets no attempt begin and closes quiet when none is under way.
+func (s *slot) pause(quiet chan struct{}) {
+	s.paused++
+	s.quiet = append(s.quiet, quiet)
+	now := s.b.now()
+	for _, v := range s.variants.Load().all {
+		if v != s.running {
+			s.serve(v, now)
+		}
+	}
+	s.hush()
+}
+
+// hush tells those who paused that no attempt is under way, if that is so.
+func (s *slot) hush() {
+	if s.running != nil {
+		return
+	}
+	for _, quiet := range s.quiet {
+		close(quiet)
+	}
+	s.quiet = nil
+}
+
+// serve answers those who wait for v and can be served with what there is.
+func (s *slot) serve(v *variant, now clock.Instant) {
+	var rest []ask
+	for _, a := range v.waiting {
+		if r := v.instead(a, now, ErrWaited); r.err == nil {
+			a.reply <- r
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	v.waiting = rest
+}
