@@ -8,11 +8,13 @@ import (
 
 // ClientCredentials obtains a token by RFC 6749 §4.4 with one POST; a second one follows only when the server refuses an
 // assertion and its answer shows that our clock was wrong. It takes at most 15 s for each, whatever ctx allows. A request
-// that was sent has its effect at the server even when ctx ends, so ctx should not be that of a client which may leave.
+// that was sent has its effect at the server even when ctx ends, so ctx should not be that of a client which may leave. req is
+// completed by the server's defaults.
 //
 // The error is an [*Error], or wraps [ErrEndpointChanged]: then nothing was sent, because the item belongs to another
 // server than this one.
 func (e *Endpoint) ClientCredentials(ctx context.Context, item keystore.Item, req Request) (Token, error) {
+	req = e.server.Default(req, false)
 	s, err := e.ask(ctx, question{
 		item: item, by: e.server.ClientAuth, proof: ClientCredential,
 		first: form{}.add("grant_type", "client_credentials"), last: req.form(), scope: req.Scope,

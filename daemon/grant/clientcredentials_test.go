@@ -80,6 +80,13 @@ func TestScopeAndAudience(t *testing.T) {
 	if l := box.Log()[0]; l.Scope != "read write" || l.Audience != "https://api.example.com" {
 		t.Errorf("sent %+v", l)
 	}
+	server.Scope, server.Audience = []string{"write"}, "https://default.example.com" // where nobody says
+	if _, err := endpoint(server).ClientCredentials(t.Context(), itemOf(server), grant.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	if l := box.Log()[1]; l.Scope != "write" || l.Audience != "https://default.example.com" {
+		t.Errorf("sent %+v", l)
+	}
 }
 
 // What the request looks like on the wire, to the byte.
