@@ -120,7 +120,7 @@ func (s *sitting) opened() string {
 	line, err := bufio.NewReader(s.fifo).ReadString('\n')
 	if err != nil {
 		text, _ := s.err.snapshot()
-		s.r.t.Fatalf("no browser was opened: %v\n%s%s", err, text, s.out.String())
+		s.r.t.Fatalf("no browser was opened: %v\n%s", err, text)
 	}
 	return strings.TrimSuffix(line, "\n")
 }
@@ -148,6 +148,9 @@ func (s *sitting) shown(pattern string) string {
 		s.r.t.Fatalf("groat login did not show %s, but:\n%s", pattern, text)
 	}
 }
+
+// address waits for the one that is shown.
+func (s *sitting) address() string { s.r.t.Helper(); return s.shown(`(?m)^  (https?://\S+)$`) }
 
 // code waits for the code of a device sign-in.
 func (s *sitting) code() string {

@@ -36,7 +36,7 @@ func TestCertifiedServerHTTPS(t *testing.T) {
 	})
 	certified := ways[len(ways)-1]
 	h.login("device", "device_code", certified, "--scope", "api:read")
-	h.groat("", append([]string{"login", "machine", "--issuer", as.Issuer, "--client-auth", certified.method, "--client-id", certified.client}, certified.flags...)...)
+	h.groat("", h.machine("machine", certified)...)
 	h.restart()
 	for _, w := range ways {
 		h.goesOnAndEnds(name(w, "authorization_code"), w)
@@ -52,6 +52,11 @@ func TestCertifiedServerHTTPS(t *testing.T) {
 		2, "name the private key's file with --key", "groat login other --key FILE")
 }
 
+// machine is the login of a client without a person.
+func (h *house) machine(profile string, w how) []string {
+	return append([]string{"login", profile, "--issuer", h.as.Issuer, "--client-auth", w.method, "--client-id", w.client}, w.flags...)
+}
+
 // Clients that sign with a key are machines, too.
 func TestCertifiedServerKeys(t *testing.T) {
 	t.Parallel()
@@ -61,8 +66,7 @@ func TestCertifiedServerKeys(t *testing.T) {
 			continue
 		}
 		profile := name(w, "machine")
-		login := append([]string{"login", profile, "--issuer", h.as.Issuer, "--client-auth", w.method, "--client-id", w.client, "--scope", "api:read"}, w.flags...)
-		h.groat(w.secret, login...)
+		h.groat(w.secret, append(h.machine(profile, w), "--scope", "api:read")...)
 		h.restart()
 		h.groat("", "get", profile)
 		if asked := h.seen(w.client, "/token"); len(asked) != 2 || asked[1].GrantType != "client_credentials" || asked[1].Scope != "api:read" {
