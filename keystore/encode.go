@@ -81,6 +81,8 @@ func (i Item) usable() error {
 		return nil
 	case i.ClientID == "":
 		return errors.New("a credential needs a client id")
+	case i.Grant != "":
+		return nil // a session for which the server gave nothing to go on with: what it was, for the next sign-in
 	case i.ClientSecret.IsZero() && i.RefreshToken.IsZero() && i.PrivateKey.IsZero():
 		return errors.New("a credential needs a client secret, a refresh token, a private key or an API key")
 	}

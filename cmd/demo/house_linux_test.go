@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
@@ -41,6 +42,12 @@ elsewhere() { (
 	export HOME="$dir" XDG_RUNTIME_DIR="$dir" XDG_CONFIG_HOME="$dir/c" XDG_STATE_HOME="$dir/s"
 	"$@"
 ) }
+# browse is the person's browser: it opens the address that a sign-in shows, and goes where it is sent.
+browse() {
+	while read -r line; do
+		case $line in *"/authorize?"*) curl -sSfL "http${line#*http}" >/dev/null ;; esac
+	done
+}
 `
 
 func newHouse(t *testing.T) *house {
@@ -50,12 +57,23 @@ func newHouse(t *testing.T) *house {
 		Users: []sandbox.User{{Name: "you@example.com", Password: dummy}},
 		Clients: []sandbox.Client{
 			{ID: "11111111-2222-4333-8444-555555555555", Secret: dummy}, {ID: "lab-client", Secret: dummy},
+			{ID: "lab-app", Method: sandbox.None, RedirectURIs: []string{"http://127.0.0.1/callback"}},
+		},
+		Consent: sandbox.ConsentAllow,
+	})
+	people := sandbox.New(sandbox.Options{
+		Dialect: sandbox.Auth0, Consent: sandbox.ConsentAllow, Device: sandbox.Device{Interval: time.Second},
+		Users: []sandbox.User{{Name: "you@example.com", Password: dummy}},
+		Clients: []sandbox.Client{
+			{ID: public(t, "earthscope"), Method: sandbox.None}, {ID: public(t, "planet-user"), Method: sandbox.None},
 		},
 	})
-	if err := server.Start(""); err != nil {
-		t.Fatal(err)
+	for _, s := range []*sandbox.Server{server, people} {
+		if err := s.Start(""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
 	}
-	t.Cleanup(server.Close)
 	dir, err := os.MkdirTemp("", "groat-readme-") // short, for the sockets in it
 	if err != nil {
 		t.Fatal(err)
@@ -75,9 +93,19 @@ func newHouse(t *testing.T) *house {
 		"HOME=" + home, "PATH=" + parts.Binaries(t) + ":/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TMPDIR=" + dir,
 		"XDG_RUNTIME_DIR=" + dir, "XDG_CONFIG_HOME=" + home + "/.config", "XDG_STATE_HOME=" + home + "/.local/state",
 		"DBUS_SESSION_BUS_ADDRESS=" + parts.StartSecretService(t).Address,
-		"AUTH=" + h.auth, "AUTHLIB_INSECURE_TRANSPORT=1", // plain http, on loopback
+		"AUTH=" + h.auth, "PEOPLE=" + people.URL(), "AUTHLIB_INSECURE_TRANSPORT=1", // plain http, on loopback
 	}
 	return h
+}
+
+// public returns the client id of a provider's own programs.
+func public(t *testing.T, provider string) string {
+	t.Helper()
+	p, ok := preset.Lookup(provider)
+	if !ok {
+		t.Fatalf("there is no provider %s", provider)
+	}
+	return p.For(p.Grants[0]).ClientID
 }
 
 // close ends every groatd that the README's commands have started, and removes everything.

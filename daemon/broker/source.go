@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"net/url"
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/grant"
@@ -52,6 +53,15 @@ func (c *Credential) Obtain(ctx context.Context, r grant.Request) (grant.Token, 
 
 // Degraded returns why the newest credential is in memory only, or nil.
 func (c *Credential) Degraded() error { return c.Store.Held(c.Profile) }
+
+// Origin is the server whose budget a request is charged to.
+func (c *Credential) Origin() string {
+	u, err := url.Parse(c.Endpoint.Server().TokenEndpoint)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
 
 // Requests implements [Source].
 func (c *Credential) Requests() int64 { return c.Endpoint.Requests() }
