@@ -2,17 +2,19 @@ package keystore
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
 // Holder is a [Store] that does not lose what another store could not take: a client secret that was shown once, a refresh
 // token whose predecessor is void. It holds such an item in memory, hands it out, and tries to store it again each time.
-// It is safe for concurrent use.
+// Writes of one profile take turns. It is safe for concurrent use.
 type Holder struct {
 	Store
 
-	mu   sync.Mutex
-	held map[string]held // :: profile → what the store does not have
+	mu      sync.Mutex
+	held    map[string]held        // :: profile → what the store does not have
+	writing map[string]*sync.Mutex // :: profile → the turn of whoever writes it
 }
 
 type held struct {
@@ -20,8 +22,29 @@ type held struct {
 	err  error // why
 }
 
+// turn waits for the turn to write a profile and returns what ends it.
+func (h *Holder) turn(profile string) (end func()) {
+	h.mu.Lock()
+	if h.writing == nil {
+		h.writing = map[string]*sync.Mutex{}
+	}
+	m := h.writing[profile]
+	if m == nil {
+		m = new(sync.Mutex)
+		h.writing[profile] = m
+	}
+	h.mu.Unlock()
+	m.Lock()
+	return m.Unlock
+}
+
 // Keep stores an item, or holds it and returns why it could not be stored.
 func (h *Holder) Keep(ctx context.Context, profile string, item Item) error {
+	defer h.turn(profile)()
+	return h.keep(ctx, profile, item)
+}
+
+func (h *Holder) keep(ctx context.Context, profile string, item Item) error {
 	err := h.Store.Set(ctx, profile, item)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -36,6 +59,30 @@ func (h *Holder) Keep(ctx context.Context, profile string, item Item) error {
 	return err
 }
 
+// Rotate is Keep for a session whose refresh token was used up: item takes the place of the one that holds presented. Where
+// another is there by now, or none, somebody has signed in or out meanwhile, and nothing changes.
+func (h *Holder) Rotate(ctx context.Context, profile string, presented Secret, item Item) error {
+	defer h.turn(profile)()
+	now, err := h.newest(ctx, profile)
+	defer func() { now.Wipe() }()
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && !now.RefreshToken.Equal(presented):
+		return nil
+	}
+	return h.keep(ctx, profile, item) // a store that cannot be read may still be written; if not, the item is held
+}
+
+// newest returns what is held, else what is stored.
+func (h *Holder) newest(ctx context.Context, profile string) (Item, error) {
+	h.mu.Lock()
+	item, holding := h.held[profile].item.Clone(), h.held[profile].err != nil
+	h.mu.Unlock()
+	if holding {
+		return item, nil
+	}
+	return h.Store.Get(ctx, profile)
+}
+
 // Held returns why a profile's newest item is in memory only, or nil where it is not.
 func (h *Holder) Held(profile string) error {
 	h.mu.Lock()
@@ -43,20 +90,22 @@ func (h *Holder) Held(profile string) error {
 	return h.held[profile].err
 }
 
-// Get implements [Store]: what is held comes first, for it is newer.
+// Get implements [Store]: what is held comes first, for it is newer, and is tried to be stored.
 func (h *Holder) Get(ctx context.Context, profile string) (Item, error) {
-	h.mu.Lock()
-	item, holding := h.held[profile].item.Clone(), h.held[profile].err != nil
-	h.mu.Unlock()
-	if !holding {
+	if h.Held(profile) == nil {
 		return h.Store.Get(ctx, profile)
 	}
-	h.Keep(ctx, profile, item)
-	return item, nil
+	defer h.turn(profile)()
+	item, err := h.newest(ctx, profile)
+	if err == nil && h.Held(profile) != nil {
+		h.keep(ctx, profile, item)
+	}
+	return item, err
 }
 
 // Set implements [Store]. What was held is void once it succeeds.
 func (h *Holder) Set(ctx context.Context, profile string, item Item) error {
+	defer h.turn(profile)()
 	err := h.Store.Set(ctx, profile, item)
 	if err == nil {
 		h.drop(profile)
@@ -66,6 +115,7 @@ func (h *Holder) Set(ctx context.Context, profile string, item Item) error {
 
 // Delete implements [Store].
 func (h *Holder) Delete(ctx context.Context, profile string) error {
+	defer h.turn(profile)()
 	err := h.Store.Delete(ctx, profile)
 	if err == nil {
 		h.drop(profile)

@@ -68,3 +68,60 @@ func TestAHolderLosesNothing(t *testing.T) {
 		t.Errorf("after Delete: %v", err)
 	}
 }
+
+// gate is a store whose next Set waits until it is let go.
+type gate struct {
+	Memory
+	entered, open chan struct{}
+}
+
+func (g *gate) Set(ctx context.Context, profile string, item Item) error {
+	if g.entered != nil {
+		close(g.entered)
+		g.entered = nil
+		<-g.open
+	}
+	return g.Memory.Set(ctx, profile, item)
+}
+
+func TestALateRotationOverwritesNothingNewer(t *testing.T) {
+	ctx := t.Context()
+	session := func(token string) Item {
+		return Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: "c", Grant: "device_code", RefreshToken: SecretString(token)}
+	}
+	stored := func(h *Holder) string {
+		item, err := h.Get(ctx, "p")
+		if errors.Is(err, ErrNotFound) {
+			return "nothing"
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return item.RefreshToken.Reveal()
+	}
+	h := &Holder{Store: &Memory{}}
+	h.Set(ctx, "p", session("alice-1"))
+	if err := h.Rotate(ctx, "p", SecretString("alice-1"), session("alice-2")); err != nil || stored(h) != "alice-2" {
+		t.Errorf("a rotation: %v, %s", err, stored(h))
+	}
+	h.Set(ctx, "p", session("bob-1")) // Bob signs in while Alice's renewal is on its way
+	if err := h.Rotate(ctx, "p", SecretString("alice-2"), session("alice-3")); err != nil || stored(h) != "bob-1" {
+		t.Errorf("after another sign-in: %v, %s", err, stored(h))
+	}
+	h.Delete(ctx, "p")
+	if err := h.Rotate(ctx, "p", SecretString("bob-1"), session("bob-2")); err != nil || stored(h) != "nothing" {
+		t.Errorf("after a sign-out: %v, %s", err, stored(h))
+	}
+
+	g := &gate{entered: make(chan struct{}), open: make(chan struct{})}
+	entered := g.entered
+	h = &Holder{Store: g}
+	done := make(chan error, 1)
+	go func() { done <- h.Keep(ctx, "p", session("v1")) }() // an old one, on its way to a slow store
+	<-entered
+	go func() { done <- h.Keep(ctx, "p", session("v2")) }()
+	close(g.open)
+	if err := errors.Join(<-done, <-done); err != nil || stored(h) != "v2" {
+		t.Errorf("writes out of turn: %v, %s", err, stored(h))
+	}
+}

@@ -38,15 +38,16 @@ func (c *Credential) Obtain(ctx context.Context, r grant.Request) (grant.Token, 
 	if err != nil {
 		return grant.Token{}, err
 	}
-	defer item.Wipe()
+	defer func() { item.Wipe() }()
 	if grant.Kind(item.Grant).Session() && item.RefreshToken.IsZero() {
 		return grant.Token{}, ErrEnded
 	}
 	t, rotated, err := c.Endpoint.Renew(ctx, item, r)
 	if !rotated.IsZero() {
-		item.RefreshToken.Wipe()
+		presented := item.RefreshToken
+		defer presented.Wipe()
 		item.RefreshToken = rotated
-		c.Store.Keep(context.WithoutCancel(ctx), c.Profile, item) // see Degraded for what it could not store
+		c.Store.Rotate(context.WithoutCancel(ctx), c.Profile, presented, item) // see Degraded for what it could not store
 	}
 	return t, err
 }
