@@ -63,8 +63,10 @@ type Daemon struct {
 	kept      keystore.Holder     // the credentials of the others, in the keystore
 	memory    keystore.Holder     // theirs
 
-	mu     sync.Mutex
-	logins map[string]*login // :: profile name → the login under way
+	mu      sync.Mutex
+	logins  map[string]*login // :: profile name → the login under way
+	closing bool              // no further login begins
+	living  sync.WaitGroup    // logins
 }
 
 // profile is one configured profile with its server resolved. Immutable.
@@ -131,6 +133,7 @@ func (d *Daemon) reload(proven ...*profile) error {
 			continue
 		}
 		if i := slices.IndexFunc(proven, func(q *profile) bool { return q.Name == name && same(q.Profile, p) }); i >= 0 {
+			proven[i].File, proven[i].Line = p.File, p.Line // nobody else has it yet
 			next.add(proven[i])
 			continue
 		}
@@ -210,13 +213,21 @@ func (d *Daemon) store(p *profile) *keystore.Holder {
 // Profiles returns how many profiles there are.
 func (d *Daemon) Profiles() int { return len(d.profiles.Load().names) }
 
-// Close lets requests to providers that are under way come to their end, as long as ctx allows.
+// Close lets what is under way with providers come to its end, as long as ctx allows: requests for tokens, and of logins
+// what must not be cut off.
 func (d *Daemon) Close(ctx context.Context) error {
 	d.mu.Lock()
+	d.closing = true
 	for _, l := range d.logins {
 		l.cancel()
 	}
 	d.mu.Unlock()
+	over := make(chan struct{})
+	go func() { d.living.Wait(); close(over) }()
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
 	return d.broker.Close(ctx)
 }
 

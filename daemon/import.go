@@ -182,22 +182,25 @@ func (l *login) found(secrets keystore.Item) error {
 	}
 	here := l.profile.endpoint.Server().NewItem(secrets.ClientID, l.kind)
 	item := secrets.Clone()
-	defer item.Wipe()
+	defer func() { item.Wipe() }()
 	item.Issuer, item.TokenEndpoint, item.ClientAuth = here.Issuer, here.TokenEndpoint, here.ClientAuth
 	item.RevocationEndpoint, item.Grant = here.RevocationEndpoint, here.Grant
-	// From here on it is finished even if the person leaves: a session may have been rotated.
-	l.ctx = context.WithoutCancel(l.ctx)
-	t, rotated, err := l.profile.endpoint.Renew(l.ctx, item, grant.Request{})
+	// From here on it is finished even if the person leaves: a session may be rotated by its proof.
+	ctx := context.WithoutCancel(l.ctx)
+	t, rotated, err := l.profile.endpoint.Renew(ctx, item, grant.Request{})
 	if !rotated.IsZero() {
 		item.RefreshToken.Wipe()
 		item.RefreshToken = rotated
-		if err := l.store().Keep(l.ctx, l.params.Profile, item); err != nil {
-			return err
-		}
 	}
+	if err != nil && rotated.IsZero() {
+		return err
+	}
+	unstored := l.store().Keep(ctx, l.params.Profile, item) // held in memory where it cannot be stored
 	if err != nil {
 		return err
 	}
-	_, err = l.keep(item, t, protocol.SignedIn)
-	return err
+	if _, err := l.adopt(item, t, protocol.SignedIn); err != nil {
+		return err
+	}
+	return unstored
 }

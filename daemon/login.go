@@ -3,11 +3,16 @@ package daemon
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
@@ -22,7 +27,8 @@ const loginTime = 15 * time.Minute
 type login struct {
 	d      *Daemon
 	id     string
-	params protocol.LoginParams
+	asked  protocol.LoginParams // as it was asked for
+	params protocol.LoginParams // with what was found out
 	answer chan keystore.Secret // what a person types
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -32,9 +38,10 @@ type login struct {
 	endpoint *grant.Endpoint // its server, with what only a sign-in needs
 	created  bool            // a client was created at the provider
 
-	mu      sync.Mutex
-	viewers map[*conn]bool
-	shown   []protocol.Prompt // for who joins
+	mu       sync.Mutex
+	viewers  map[*conn]bool
+	shown    []protocol.Prompt // for who joins
+	question int64             // the last that was asked; an answer to another one comes too late
 
 	done   chan struct{} // closed when result and err are there
 	result protocol.LoginResult
@@ -53,7 +60,10 @@ func startLogin(c *conn, params []byte) (any, error) {
 	if broken := c.d.profiles.Load().broken; broken != nil {
 		return nil, broken
 	}
-	l := c.d.joinLogin(c, p)
+	l, err := c.d.joinLogin(c, p)
+	if err != nil {
+		return nil, err
+	}
 	defer l.leave(c)
 	select {
 	case <-l.done:
@@ -63,27 +73,39 @@ func startLogin(c *conn, params []byte) (any, error) {
 	}
 }
 
-// joinLogin returns the login of a profile that is under way, or starts it.
-func (d *Daemon) joinLogin(c *conn, p protocol.LoginParams) *login {
+// joinLogin starts a login, or joins the same one that is under way. Another one of the same profile is none to join: what
+// is typed for one server must not go to another.
+func (d *Daemon) joinLogin(c *conn, p protocol.LoginParams) (*login, error) {
 	d.mu.Lock()
 	l, joined := d.logins[p.Profile]
-	if !joined {
+	switch {
+	case d.closing:
+		d.mu.Unlock()
+		return nil, d.wire(broker.ErrStopped, p.Profile)
+	case joined && !reflect.DeepEqual(l.asked, p):
+		d.mu.Unlock()
+		return nil, protocol.NewError(protocol.Temporary, fmt.Sprintf("another login of profile %q is under way", p.Profile), "groat status "+p.Profile)
+	case !joined:
 		l = d.newLogin(p)
 		l.ctx, l.cancel = context.WithTimeout(context.Background(), loginTime)
 		d.logins[p.Profile] = l
+		d.living.Add(1)
 	}
 	d.mu.Unlock()
 	l.view(c)
 	if !joined {
-		go l.live() // not before c sees what it shows
+		go func() { // not before c sees what it shows
+			defer d.living.Done()
+			l.live()
+		}()
 	}
-	return l
+	return l, nil
 }
 
 // newLogin returns a login that nobody sees yet.
 func (d *Daemon) newLogin(p protocol.LoginParams) *login {
 	return &login{
-		d: d, id: rand.Text(), params: p, answer: make(chan keystore.Secret),
+		d: d, id: rand.Text(), asked: p, params: p, answer: make(chan keystore.Secret),
 		viewers: map[*conn]bool{}, done: make(chan struct{}),
 	}
 }
@@ -109,13 +131,14 @@ func (l *login) live() {
 
 // view lets a connection see what was shown, and what will be.
 func (l *login) view(c *conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.viewers[c] = true
 	c.mu.Lock()
 	c.logins[l.id] = l
 	c.mu.Unlock()
-	for _, p := range l.shown {
+	l.mu.Lock()
+	l.viewers[c] = true
+	shown := slices.Clone(l.shown)
+	l.mu.Unlock()
+	for _, p := range shown {
 		c.notify(protocol.NotePrompt, p)
 	}
 }
@@ -137,11 +160,23 @@ func (l *login) leave(c *conn) {
 func (l *login) show(p protocol.Prompt) {
 	p.LoginID = l.id
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	if p.Kind == protocol.PromptSecret || p.Kind == protocol.PromptBrowser {
+		l.question++
+		p.Question = l.question
+	}
 	l.shown = append(l.shown, p)
-	for c := range l.viewers {
+	viewers := slices.Collect(maps.Keys(l.viewers))
+	l.mu.Unlock()
+	for _, c := range viewers { // one of them may be slow to read
 		c.notify(protocol.NotePrompt, p)
 	}
+}
+
+// answers reports whether an answer is to the question that was asked last; 0 is to whichever that is.
+func (l *login) answers(question int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return question == 0 || question == l.question
 }
 
 // tell shows a sentence.
@@ -167,9 +202,7 @@ func (l *login) givenUp() error {
 
 // loginInput answers "login_input".
 func loginInput(c *conn, params []byte) (any, error) {
-	var p struct {
-		LoginID string `json:"login_id"`
-	}
+	var p protocol.LoginInputParams
 	if err := protocol.DecodeParams(params, &p); err != nil {
 		return nil, err
 	}
@@ -180,7 +213,7 @@ func loginInput(c *conn, params []byte) (any, error) {
 	c.mu.Lock()
 	l := c.logins[p.LoginID]
 	c.mu.Unlock()
-	if l != nil {
+	if l != nil && l.answers(p.Question) {
 		select {
 		case l.answer <- secret:
 			return struct{}{}, nil

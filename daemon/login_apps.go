@@ -37,10 +37,10 @@ func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	if err != nil {
 		return protocol.LoginResult{}, l.notCreated(err, provider.Title)
 	}
-	l.created, l.ctx = true, ctx
+	l.created = true
 	l.d.Log.Info("App Credentials were created", zap.String("profile", l.params.Profile), zap.String("client_id", item.ClientID))
 	defer item.Wipe()
-	return l.keepCreated(item, old)
+	return l.keepCreated(ctx, item, old)
 }
 
 // temporaryToken asks for the password, uses it once and forgets it.
@@ -73,23 +73,24 @@ func (l *login) notCreated(err error, title string) error {
 
 // keepCreated stores and proves a new client. The first of a profile is stored before the proof, since nothing is there to
 // lose; one that replaces another is proven before. What cannot be stored is held in memory.
-func (l *login) keepCreated(item keystore.Item, old *keystore.Item) (protocol.LoginResult, error) {
+func (l *login) keepCreated(ctx context.Context, item keystore.Item, old *keystore.Item) (protocol.LoginResult, error) {
 	if old == nil {
-		if err := l.store().Keep(l.ctx, l.params.Profile, item); err != nil {
-			return protocol.LoginResult{}, l.notStored(err, item.ClientID)
-		}
+		unstored := l.store().Keep(ctx, l.params.Profile, item)
 		if err := l.save(); err != nil {
 			return protocol.LoginResult{}, err
 		}
+		if unstored != nil {
+			return protocol.LoginResult{}, l.notStored(unstored, item.ClientID)
+		}
 	}
-	t, err := l.firstToken(item)
+	t, err := l.firstToken(ctx, item)
 	if err != nil {
 		return protocol.LoginResult{}, l.notProven(err, item, old)
 	}
-	if err := l.store().Keep(l.ctx, l.params.Profile, item); err != nil {
+	if err := l.store().Keep(ctx, l.params.Profile, item); err != nil {
 		return protocol.LoginResult{}, l.notStored(err, item.ClientID)
 	}
-	return l.keep(item, t, protocol.SignedIn)
+	return l.adopt(item, t, protocol.SignedIn)
 }
 
 // notProven explains that a new client could not be used yet. The one that it should replace stays the profile's, and the

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -81,7 +82,7 @@ func (l *login) byBrowser() (item keystore.Item, s grant.Session, err error) {
 		return item, s, err
 	}
 	defer code.Wipe()
-	s, err = l.endpoint.Exchange(l.ctx, item, a, code)
+	s, err = l.endpoint.Exchange(context.WithoutCancel(l.ctx), item, a, code) // a code is good for one exchange
 	return item, s, err
 }
 

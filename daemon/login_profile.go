@@ -12,8 +12,11 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// configure finds out what the profile will be, how it signs in, and where.
+// configure finds out what the profile will be, how it signs in, and where, by the configuration as it is on the disk now.
 func (l *login) configure() error {
+	if err := l.d.Reload(); err != nil {
+		return err
+	}
 	p, server, err := l.describe()
 	if err != nil {
 		return err
@@ -163,7 +166,10 @@ func (l *login) discover(p config.Profile, issuer string) (config.Profile, *gran
 		l.kind = grant.ByClientCredentials
 	}
 	p.Issuer, p.TokenEndpoint, p.ClientAuth = found.Issuer, found.TokenEndpoint, string(found.ClientAuth)
-	p.UserinfoEndpoint, p.RevocationEndpoint = found.Userinfo, ""
+	p.UserinfoEndpoint, p.RevocationEndpoint = "", ""
+	if config.Beside(found.Userinfo, p) {
+		p.UserinfoEndpoint = found.Userinfo
+	}
 	if l.kind.Session() {
 		p.RevocationEndpoint = found.RevocationEndpoint
 	}
@@ -196,38 +202,42 @@ func (l *login) byTokenURL(p config.Profile) (config.Profile, *grant.Server, err
 // savable makes sure, before a person types anything, that the outcome could be kept.
 func (l *login) savable() error {
 	was := l.d.profiles.Load().byName[l.params.Profile]
-	if l.profile.ephemeral || was == l.profile {
+	switch {
+	case was == l.profile:
 		return nil
-	}
-	if was != nil && !was.ephemeral && !l.d.Config.Wrote(was.Profile) {
+	case l.profile.ephemeral && was != nil && !was.ephemeral:
+		return &config.Error{File: was.File, Line: was.Line, Hint: "groat login ANOTHER-NAME --ephemeral …",
+			Message: fmt.Sprintf("profile %q is described here, so it cannot be kept in memory only", was.Name)}
+	case l.profile.ephemeral:
+		return nil
+	case was != nil && !was.ephemeral && !l.d.Config.Wrote(was.Profile):
 		return &config.Error{File: was.File, Line: was.Line, Hint: "change it there, then: groat login " + was.Name,
 			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", was.Name)}
 	}
 	return l.d.Config.Writable()
 }
 
-// adopt makes the configuration what was proven, and hands the first token out from now on.
-func (l *login) adopt(t grant.Token) error {
-	if err := l.save(); err != nil {
-		return err
-	}
-	if p := l.d.profiles.Load().byName[l.params.Profile]; p != nil {
-		l.d.broker.Install(p.Name, l.d.source(p), t)
-	}
-	return nil
-}
-
 // save writes the profile's configuration, if it has changed, and loads it.
 func (l *login) save() error {
-	l.d.loading.Lock()
-	defer l.d.loading.Unlock()
-	if l.d.profiles.Load().byName[l.params.Profile] == l.profile {
+	d, name := l.d, l.params.Profile
+	d.loading.Lock()
+	defer d.loading.Unlock()
+	if d.profiles.Load().byName[name] == l.profile {
 		return nil
 	}
 	if l.profile.ephemeral {
-		l.d.ephemeral[l.params.Profile] = l.profile
-	} else if err := l.d.Config.Save(l.profile.Profile); err != nil {
+		d.ephemeral[name] = l.profile
+		return d.reload()
+	}
+	if err := d.reload(); err != nil { // somebody may have edited it while a person typed
 		return err
 	}
-	return l.d.reload(l.profile)
+	if err := l.savable(); err != nil {
+		return err
+	}
+	if err := d.Config.Save(l.profile.Profile); err != nil {
+		return err
+	}
+	delete(d.ephemeral, name)
+	return d.reload(l.profile)
 }

@@ -14,7 +14,7 @@ func (l *login) byClient() (keystore.Item, grant.Token, error) {
 	item, err := l.client()
 	if err == nil {
 		var t grant.Token
-		if t, err = l.firstToken(item); err == nil {
+		if t, err = l.firstToken(l.ctx, item); err == nil {
 			return item, t, nil
 		}
 	}
@@ -116,7 +116,7 @@ func (l *login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 			return item, t, err
 		}
 	}
-	if t, err = l.firstToken(item); err != nil {
+	if t, err = l.firstToken(l.ctx, item); err != nil {
 		item.Wipe()
 		return keystore.Item{}, t, l.refused(err)
 	}

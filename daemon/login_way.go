@@ -24,7 +24,7 @@ func (l *login) run() (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, err
 	}
 	if stored != nil && l.mayProve() {
-		result, err := l.prove(*stored)
+		result, err := l.prove(stored.Clone())
 		if err == nil || !l.kind.Interactive() || l.d.wire(err, l.params.Profile).Kind() != protocol.LoginRequired {
 			return result, err
 		}
@@ -45,7 +45,12 @@ func (l *login) run() (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, err
 	}
 	defer item.Wipe()
-	return l.keep(item, t, protocol.SignedIn)
+	// What was had is kept, whether or not the person stays.
+	ctx := context.WithoutCancel(l.ctx)
+	if err := l.put(ctx, item); err != nil {
+		return protocol.LoginResult{}, err
+	}
+	return l.adopt(item, t, protocol.SignedIn)
 }
 
 // signIn comes by a credential that has been proven by a first token.
@@ -136,7 +141,7 @@ func (l *login) stored() (*keystore.Item, error) {
 
 // prove shows that the stored credential works, and creates nothing.
 func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
-	defer item.Wipe()
+	defer func() { item.Wipe() }()
 	var t grant.Token
 	var err error
 	if _, known := l.d.broker.Status(l.params.Profile); known && l.kind.Session() {
@@ -146,12 +151,12 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 			item = now
 		}
 	} else {
-		t, err = l.firstToken(item)
+		t, err = l.firstToken(l.ctx, item)
 	}
 	if err != nil {
 		return protocol.LoginResult{}, l.unproven(err, item.ClientID)
 	}
-	return l.keep(item, t, protocol.AlreadySignedIn)
+	return l.adopt(item, t, protocol.AlreadySignedIn) // the keystore has it already, and perhaps a newer one by now
 }
 
 // unproven explains a refusal of a stored credential.
@@ -169,21 +174,42 @@ func (l *login) unproven(err error, clientID string) error {
 }
 
 // firstToken is the proof of a credential that is no session. A refusal is final at once: a person waits.
-func (l *login) firstToken(item keystore.Item) (grant.Token, error) {
-	t, _, err := l.profile.endpoint.Renew(l.ctx, item, l.d.source(l.profile).Request("", ""))
+func (l *login) firstToken(ctx context.Context, item keystore.Item) (grant.Token, error) {
+	t, _, err := l.profile.endpoint.Renew(ctx, item, l.d.source(l.profile).Request("", ""))
 	return t, err
 }
 
-// keep stores a proven credential and makes it the profile's. What was there before is replaced only now.
-func (l *login) keep(item keystore.Item, t grant.Token, outcome string) (protocol.LoginResult, error) {
-	if err := l.put(item); err != nil {
+// put stores the item where it is not already there; keychains ask a person before an overwrite, and some lose it. No
+// request with the old credential is under way meanwhile, whose answer would overwrite the new one.
+func (l *login) put(ctx context.Context, item keystore.Item) error {
+	quiet, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	resume, err := l.d.broker.Pause(quiet, l.params.Profile)
+	if err != nil {
+		return err
+	}
+	defer resume()
+	if old, err := l.store().Get(ctx, l.params.Profile); err == nil {
+		same := old.Equal(item)
+		old.Wipe()
+		if same {
+			return nil
+		}
+	}
+	return l.store().Set(ctx, l.params.Profile, item)
+}
+
+// adopt makes the configuration what was proven, hands the first token out from now on, and says what it came to. What
+// was there before is replaced only now.
+func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protocol.LoginResult, error) {
+	known := l.d.profiles.Load().byName[l.params.Profile] == l.profile
+	if err := l.save(); err != nil {
 		return protocol.LoginResult{}, err
 	}
-	if err := l.adopt(t); err != nil {
-		return protocol.LoginResult{}, err
+	if !known || outcome == protocol.SignedIn || !l.kind.Session() { // else the owner has just obtained t itself
+		l.d.broker.Install(l.profile.Name, l.d.source(l.profile), t)
 	}
 	now := l.d.Now()
-	left := t.Remaining(now)
 	r := protocol.LoginResult{
 		Profile: l.params.Profile, Outcome: outcome, Grant: string(l.kind), ClientID: item.ClientID, Created: l.created,
 		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory",
@@ -191,20 +217,8 @@ func (l *login) keep(item keystore.Item, t grant.Token, outcome string) (protoco
 	if !l.profile.ephemeral {
 		r.Keystore = l.d.keystoreStatus().Use
 	}
-	if !t.Static {
+	if left := t.Remaining(now); !t.Static {
 		r.ExpiresAt, r.ExpiresIn = now.Wall.Add(left).Unix(), seconds(left)
 	}
 	return r, nil
-}
-
-// put writes the item where it is not already there; keychains ask a person before an overwrite, and some lose it.
-func (l *login) put(item keystore.Item) error {
-	if old, err := l.store().Get(l.ctx, l.params.Profile); err == nil {
-		same := old.Equal(item)
-		old.Wipe()
-		if same {
-			return nil
-		}
-	}
-	return l.store().Set(context.WithoutCancel(l.ctx), l.params.Profile, item)
 }

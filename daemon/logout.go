@@ -73,19 +73,18 @@ func (d *Daemon) stored(p *profile) (*keystore.Item, error) {
 }
 
 // forget ends the session at the provider, deletes the credential, then the configuration: where one fails the rest is
-// left as it is. revoked reports whether the provider ended a session.
+// left as it is, and the tokens that are held go on being handed out. revoked reports whether the provider ended a session.
 func (d *Daemon) forget(p *profile, keepRemote bool) (revoked bool, err error) {
-	d.loading.Lock()
-	defer d.loading.Unlock()
-	// The owner first, so that no renewal replaces the refresh token while it is being revoked.
+	if err := d.Reload(); err != nil { // what could not be read could not be written
+		return false, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	d.broker.Remove(ctx, p.Name)
-	defer func() {
-		if still := d.profiles.Load().byName[p.Name]; still != nil {
-			d.broker.Put(map[string]broker.Source{p.Name: d.source(still)})
-		}
-	}()
+	resume, err := d.broker.Pause(ctx, p.Name) // so that no renewal replaces the refresh token while it is being revoked
+	if err != nil {
+		return false, err
+	}
+	defer resume()
 	if !keepRemote {
 		if revoked, err = d.revoke(p); err != nil {
 			return false, err
@@ -94,11 +93,17 @@ func (d *Daemon) forget(p *profile, keepRemote bool) (revoked bool, err error) {
 	if err := d.store(p).Delete(context.Background(), p.Name); err != nil && !errors.Is(err, keystore.ErrUndecided) {
 		return revoked, err
 	}
+	d.loading.Lock()
+	defer d.loading.Unlock()
 	delete(d.ephemeral, p.Name)
 	if _, err := d.Config.Remove(p.Name); err != nil {
 		return revoked, err
 	}
-	return revoked, d.reload()
+	err = d.reload()
+	if still := d.profiles.Load().byName[p.Name]; still != nil { // described in the person's own file
+		d.broker.Put(map[string]broker.Source{p.Name: d.source(still)})
+	}
+	return revoked, err
 }
 
 // revoke ends a profile's session at its provider, if there is one and the provider can do that.

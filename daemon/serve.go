@@ -36,7 +36,7 @@ func (d *Daemon) Serve(ctx context.Context, l *net.UnixListener) error {
 }
 
 // drain is how long requests to providers may take after the daemon was told to stop.
-const drain = 10 * time.Second
+const drain = 20 * time.Second
 
 // server is the connections of one listener.
 type server struct {

@@ -63,12 +63,21 @@ type Prompt struct {
 	LoginID string     `json:"login_id"`
 	Kind    PromptKind `json:"kind"`
 	Text    string     `json:"text"`
+	// Question numbers the prompts that want an answer, which names it; 0 for the others.
+	Question int64 `json:"question,omitempty"`
 	// URL is for PromptBrowser and PromptDevice; Code is what to type there, QR the URL with the code in it, drawn in
 	// characters, and ExpiresIn how many seconds there are.
 	URL       string `json:"url,omitempty"`
 	Code      string `json:"code,omitempty"`
 	QR        string `json:"qr,omitempty"`
 	ExpiresIn int64  `json:"expires_in,omitempty"`
+}
+
+// LoginInputParams answers a prompt; beside them stands "value", which is what was typed.
+type LoginInputParams struct {
+	LoginID string `json:"login_id"`
+	// Question is the prompt's; an answer to an earlier one is refused. 0 answers whichever was asked last.
+	Question int64 `json:"question,omitempty"`
 }
 
 // LoginResult says what a login came to.
@@ -181,16 +190,12 @@ func (d *dialogue) ask(ctx context.Context, p Prompt) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock() // until the id is known, so that the reply is too
-	id, err := d.c.send(MethodLoginInput, loginInput{p.LoginID}, Member{"value", secret})
+	id, err := d.c.send(MethodLoginInput, LoginInputParams{p.LoginID, p.Question}, Member{"value", secret})
 	if d.inputs == nil {
 		d.inputs = map[string]bool{}
 	}
 	d.inputs[id], d.answered = true, true
 	return closed(err)
-}
-
-type loginInput struct {
-	LoginID string `json:"login_id"`
 }
 
 func (d *dialogue) wasAnswered() bool {
