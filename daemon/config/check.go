@@ -3,16 +3,16 @@ package config
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
 )
+
+const nameHint = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at most"
 
 // check refuses a profile that could not work, with the line of the key to blame.
 func (p Profile) check(text []byte) error {
@@ -20,7 +20,7 @@ func (p Profile) check(text []byte) error {
 		return &Error{File: p.File, Line: keyLine(text, p.Line, key), Message: fmt.Sprintf(format, args...), Hint: hint}
 	}
 	if !ValidName(p.Name) {
-		return fail("", "a name is made of a-z, 0-9, '.', '_' and '-', 64 at most", "%q cannot be a profile's name", p.Name)
+		return fail("", nameHint, "%q cannot be a profile's name", p.Name)
 	}
 	if p.Provider != "" {
 		if _, ok := preset.Lookup(p.Provider); !ok {
@@ -53,6 +53,12 @@ func (p Profile) check(text []byte) error {
 		if _, err := Origin(r); err != nil {
 			return fail("resources", "an origin is https://host or https://host:port", "%s", err)
 		}
+	}
+	if p.Provider == "" && p.AuthServer != "" {
+		return fail("auth_server", "name the token_endpoint instead", "auth_server goes with a provider")
+	}
+	if _, _, err := p.Server(); err != nil {
+		return fail("", "groatd --check", "%s", err)
 	}
 	return nil
 }
@@ -96,10 +102,4 @@ func keyLine(text []byte, begin int, key string) int {
 		}
 	}
 	return begin
-}
-
-// ours reports whether a file belongs to this user or to root.
-func ours(info os.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && (int(st.Uid) == os.Geteuid() || st.Uid == 0)
 }

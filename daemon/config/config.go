@@ -81,9 +81,6 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Message)
 }
 
-// maxFile bounds a configuration file; ten thousand profiles in one fit.
-const maxFile = 8 << 20
-
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
 // ValidName reports whether a profile may be called so.
@@ -91,12 +88,13 @@ func ValidName(name string) bool { return validName.MatchString(name) }
 
 // Dir is the directory that holds config.toml and profiles.d.
 type Dir struct {
-	path string
+	path string // empty where the configuration is switched off
 	file string
 }
 
 // Find returns the configuration's place: $GROAT_CONFIG (the file, or a directory that holds config.toml), else
-// $XDG_CONFIG_HOME/groat, else ~/.config/groat. It does not look whether anything is there.
+// $XDG_CONFIG_HOME/groat, else ~/.config/groat. It does not look whether anything is there. /dev/null is a configuration
+// that is empty and stays so.
 func Find(override string) (Dir, error) {
 	if override == "" {
 		base := os.Getenv("XDG_CONFIG_HOME")
@@ -112,6 +110,9 @@ func Find(override string) (Dir, error) {
 	if !filepath.IsAbs(override) {
 		return Dir{}, fmt.Errorf("the configuration path %q is not absolute", override)
 	}
+	if override == os.DevNull {
+		return Dir{file: override}, nil
+	}
 	info, err := os.Stat(override)
 	if strings.HasSuffix(override, string(filepath.Separator)) || err == nil && info.IsDir() {
 		return Dir{path: filepath.Clean(override), file: filepath.Join(override, "config.toml")}, nil
@@ -120,8 +121,17 @@ func Find(override string) (Dir, error) {
 }
 
 // Load reads everything. Missing files are no error; anything else wrong is an [*Error] about the first of them.
-func (d Dir) Load() (*Config, error) {
+func (d Dir) Load() (*Config, error) { return d.loadBut("") }
+
+// loadBut is Load without one name's file of profiles.d.
+func (d Dir) loadBut(except string) (*Config, error) {
 	c := &Config{Profiles: map[string]Profile{}}
+	if d.off() {
+		return c, nil
+	}
+	if err := CheckWay(d.profiles()); err != nil {
+		return nil, err
+	}
 	if err := d.loadMain(c); err != nil {
 		return nil, err
 	}
@@ -131,7 +141,7 @@ func (d Dir) Load() (*Config, error) {
 	}
 	for _, e := range entries {
 		name, isProfile := strings.CutSuffix(e.Name(), ".toml")
-		if !isProfile || strings.HasPrefix(e.Name(), ".") {
+		if !isProfile || strings.HasPrefix(e.Name(), ".") || name == except {
 			continue
 		}
 		if err := d.loadProfile(c, name); err != nil {
@@ -140,6 +150,9 @@ func (d Dir) Load() (*Config, error) {
 	}
 	return c, nil
 }
+
+// off reports whether the person has switched the configuration off, with /dev/null in its place.
+func (d Dir) off() bool { return d.path == "" }
 
 func (d Dir) profiles() string { return filepath.Join(d.path, "profiles.d") }
 
@@ -172,7 +185,7 @@ func (d Dir) loadMain(c *Config) error {
 func (d Dir) loadProfile(c *Config, name string) error {
 	file := d.profileFile(name)
 	text, err := read(file)
-	if err != nil {
+	if text == nil || err != nil { // removed since it was listed
 		return err
 	}
 	p := Profile{}
@@ -189,38 +202,6 @@ func (d Dir) loadProfile(c *Config, name string) error {
 	}
 	c.Profiles[name] = p
 	return nil
-}
-
-// read returns a file's text, or nil where there is none. A file that another user could have written is refused.
-func read(file string) ([]byte, error) {
-	info, err := os.Stat(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, &Error{File: file, Message: "cannot be read: " + cause(err), Hint: "ls -l " + file}
-	case !info.Mode().IsRegular():
-		return nil, &Error{File: file, Message: "is not a regular file", Hint: "ls -l " + file}
-	case info.Size() > maxFile:
-		return nil, &Error{File: file, Message: "is larger than 8 MiB", Hint: "ls -l " + file}
-	case info.Mode().Perm()&0o022 != 0:
-		return nil, &Error{File: file, Message: fmt.Sprintf("may be written by others (mode %04o)", info.Mode().Perm()), Hint: "chmod go-w " + file}
-	case !ours(info):
-		return nil, &Error{File: file, Message: "belongs to another user", Hint: "ls -l " + file}
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, &Error{File: file, Message: "cannot be read: " + cause(err), Hint: "ls -l " + file}
-	}
-	return text, nil
-}
-
-// cause is the system's own word for a failure, without the path that stands before it already.
-func cause(err error) string {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err.Error()
-	}
-	return err.Error()
 }
 
 // decode reads TOML strictly.

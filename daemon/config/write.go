@@ -7,87 +7,182 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Save writes profiles.d/NAME.toml atomically: a reader sees the old file or the new one.
+// Save writes profiles.d/NAME.toml atomically: a reader sees the old file or the new one. What Load would refuse afterwards
+// is refused before, and nothing is changed. Every error is an [*Error].
 func (d Dir) Save(p Profile) error {
+	_, err := d.Replace(p)
+	return err
+}
+
+// Replace is [Dir.Save] for whoever may have to take it back: undo, which is nil with an error, makes the file what it was,
+// or removes it where there was none. Nobody else may write the profile in between.
+func (d Dir) Replace(p Profile) (undo func() error, err error) {
+	text, err := d.prepare(p)
+	if err != nil {
+		return nil, err
+	}
+	file := d.profileFile(p.Name)
+	was, err := read(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.makeDirs(); err != nil {
+		return nil, err
+	}
+	if err := replace(file, text); err != nil {
+		return nil, err
+	}
+	return func() error {
+		if was == nil {
+			_, err := d.Remove(p.Name)
+			return err
+		}
+		return replace(file, was)
+	}, nil
+}
+
+// Savable finds out, without changing a profile, whether [Dir.Save] would keep this one: whether Load would then read it, and
+// the directory can be written. Who asks before a person types anything spares them the answer afterwards.
+func (d Dir) Savable(p Profile) error {
+	if _, err := d.prepare(p); err != nil {
+		return err
+	}
+	if _, err := read(d.profileFile(p.Name)); err != nil {
+		return err
+	}
+	return d.Writable()
+}
+
+// prepare returns the text of the profile's file, with which Load would still read everything there is.
+func (d Dir) prepare(p Profile) ([]byte, error) {
+	if err := d.on(); err != nil {
+		return nil, err
+	}
+	file := d.profileFile(p.Name)
+	refuse := func(hint, reason string) ([]byte, error) {
+		return nil, &Error{File: file, Message: "was not written: " + reason, Hint: hint}
+	}
 	if !ValidName(p.Name) {
-		return fmt.Errorf("%q cannot be a profile's name", p.Name)
-	}
-	if err := private(d.path); err != nil {
-		return err
-	}
-	if err := private(d.profiles()); err != nil {
-		return err
+		return nil, &Error{File: d.profiles(), Message: fmt.Sprintf("%q cannot be a profile's name", p.Name), Hint: nameHint}
 	}
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "# Written by `groat login %s`, which replaces it. No secret is in here.\n", p.Name)
 	if err := toml.NewEncoder(&text).Encode(p); err != nil {
-		return err
+		return refuse("groat login "+p.Name, err.Error())
 	}
-	return replace(d.profileFile(p.Name), text.Bytes())
+	if text.Len() > maxFile {
+		return refuse("groat login "+p.Name, "it would be larger than 8 MiB")
+	}
+	again := Profile{}
+	err := decode(file, text.Bytes(), &again)
+	again.Name, again.File, again.Line = p.Name, p.File, p.Line
+	if len(p.Resources) == 0 {
+		p.Resources = nil // as it is read again
+	}
+	if err != nil || !reflect.DeepEqual(p, again) {
+		return refuse("leave out what is not plain text", "a value in it cannot be written down")
+	}
+	again.File = file
+	if e, ok := errors.AsType[*Error](again.check(text.Bytes())); ok {
+		return refuse(e.Hint, e.Message) // without the line, for there is no file to look at
+	}
+	c, err := d.loadBut(p.Name)
+	if err != nil {
+		return nil, err
+	}
+	if other, described := c.Profiles[p.Name]; described {
+		return nil, &Error{File: other.File, Line: other.Line, Hint: "change it there, then: groat login " + p.Name,
+			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", p.Name)}
+	}
+	return text.Bytes(), nil
 }
 
 // Wrote reports whether a profile stands in a file that Save writes, and not in the person's own.
 func (d Dir) Wrote(p Profile) bool { return p.File == d.profileFile(p.Name) }
 
 // Remove deletes profiles.d/NAME.toml and reports whether there was one. A profile of config.toml is the person's to remove.
+// The error is an [*Error].
 func (d Dir) Remove(name string) (bool, error) {
-	if !ValidName(name) {
+	if !ValidName(name) || d.off() {
 		return false, nil
 	}
-	err := os.Remove(d.profileFile(name))
-	if errors.Is(err, fs.ErrNotExist) {
+	file := d.profileFile(name)
+	err := os.Remove(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
+	case err != nil:
+		return false, &Error{File: file, Message: "cannot be removed: " + cause(err), Hint: "ls -ld " + d.profiles()}
 	}
-	return err == nil, err
+	return true, nil
 }
 
 // Writable makes sure, without changing anything, that Save would find its directory writable.
 func (d Dir) Writable() error {
-	if err := private(d.path); err != nil {
+	if err := d.on(); err != nil {
 		return err
 	}
-	if err := private(d.profiles()); err != nil {
+	if err := d.makeDirs(); err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(d.profiles(), ".probe-*")
 	if err != nil {
-		return &Error{File: d.profiles(), Message: "cannot be written: " + cause(err), Hint: "ls -ld " + d.profiles()}
+		return unwritable(d.profiles(), err)
 	}
 	f.Close()
-	return os.Remove(f.Name())
-}
-
-// private makes a directory of mode 0700 where there is none.
-func private(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return &Error{File: dir, Message: "cannot be made: " + cause(err), Hint: "ls -ld " + filepath.Dir(dir)}
+	if err := os.Remove(f.Name()); err != nil {
+		return unwritable(d.profiles(), err)
 	}
 	return nil
 }
 
-// replace writes a file beside the old one and renames it into place.
-func replace(file string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-*") // mode 0600
-	if err != nil {
-		return &Error{File: filepath.Dir(file), Message: "cannot be written: " + cause(err), Hint: "ls -ld " + filepath.Dir(file)}
+// on refuses to write where there shall be no configuration.
+func (d Dir) on() error {
+	if d.off() {
+		return &Error{File: d.file, Message: "stands in the configuration's place, and keeps no profile", Hint: "unset GROAT_CONFIG, or groat login --ephemeral"}
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
+	return nil
+}
+
+// makeDirs makes the directories, of mode 0700, where there are none, and refuses those that others could change.
+func (d Dir) makeDirs() error {
+	if err := os.MkdirAll(d.profiles(), 0o700); err != nil {
+		at := d.profiles()
+		if p, ok := errors.AsType[*fs.PathError](err); ok {
+			at = p.Path
 		}
-	}()
+		return &Error{File: at, Message: "cannot be made: " + cause(err), Hint: "ls -ld " + filepath.Dir(at)}
+	}
+	return CheckWay(d.profiles())
+}
+
+func unwritable(dir string, err error) *Error {
+	return &Error{File: dir, Message: "cannot be written: " + cause(err), Hint: "ls -ld " + dir}
+}
+
+// replace writes a file beside the old one and renames it into place.
+func replace(file string, text []byte) error {
+	dir := filepath.Dir(file)
+	f, err := os.CreateTemp(dir, ".new-*") // mode 0600
+	if err != nil {
+		return unwritable(dir, err)
+	}
 	if _, err = f.Write(text); err == nil {
 		err = f.Sync()
 	}
 	if closing := f.Close(); err == nil {
 		err = closing
 	}
-	if err != nil {
-		return &Error{File: file, Message: "cannot be written: " + cause(err), Hint: "df " + filepath.Dir(file)}
+	if err == nil {
+		if err = os.Rename(f.Name(), file); err == nil {
+			return nil
+		}
 	}
-	return os.Rename(f.Name(), file)
+	os.Remove(f.Name())
+	return &Error{File: file, Message: "cannot be written: " + cause(err), Hint: "df " + dir}
 }
