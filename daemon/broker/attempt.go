@@ -3,29 +3,63 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// attempt sends one request. It is detached from every caller: once sent it is never cancelled, and the source bounds it.
+// attempt sends one request as soon as the server's budget allows. It is detached from every caller: once sent it is never
+// cancelled, and the source bounds it.
 func (s *slot) attempt(v *variant, now clock.Instant) {
+	s.before = spacing{sent: v.sent, brought: v.brought, again: v.again}
 	if now.Boot < v.sent+betweenRenewals(v.life) {
 		v.brought = now.Boot
 	}
-	s.running, v.sent = v, now.Boot
+	s.running, v.sent, v.again = v, now.Boot, false
 	epoch, source, request := s.epoch, *s.source.Load(), v.request
-	go func() {
+	s.turn = s.b.budget(source.Origin()).enter(s.awaited(), func() {
 		token, err := source.Obtain(context.Background(), request)
 		s.ended <- attempt{v: v, epoch: epoch, token: token, err: err}
-	}()
+	})
+}
+
+// spacing is what an attempt changes of its variant when it begins.
+type spacing struct {
+	sent, brought time.Duration
+	again         bool
+}
+
+// withdraw gives up an attempt of which nothing has been sent yet.
+func (s *slot) withdraw() {
+	v := s.running
+	if v == nil || !s.turn.withdraw() {
+		return
+	}
+	v.sent, v.brought, v.again = s.before.sent, s.before.brought, s.before.again
+	s.rest()
+}
+
+// rest is the state without an attempt.
+func (s *slot) rest() {
+	s.running, s.turn = nil, nil
+	s.hush()
+}
+
+// awaited reports whether any caller waits: for the running attempt, or for another that comes after it.
+func (s *slot) awaited() bool {
+	for _, v := range s.variants.Load().all {
+		if len(v.waiting) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // finish takes in the end of an attempt.
 func (s *slot) finish(e attempt) {
-	s.running = nil
-	s.hush()
+	s.rest()
 	if e.epoch != s.epoch {
 		return // an older credential's; whoever waits is served by the next attempt
 	}
@@ -38,7 +72,7 @@ func (s *slot) finish(e attempt) {
 		s.fail(e.v, e.err, now)
 		return
 	}
-	s.failures, s.suspected, s.holdup, e.v.holdup = 0, false, holdup{}, holdup{}
+	s.trouble, e.v.holdup = trouble{}, holdup{}
 	s.publish(e.v, e.token, now)
 	s.answer(e.v, nil)
 }
@@ -49,7 +83,7 @@ func (s *slot) publish(v *variant, t grant.Token, now clock.Instant) {
 	if old := v.held.Load(); old != nil && old.token.Access.Equal(t.Access) {
 		h.renew = max(h.renew, now.Boot+noProgress(t, now))
 	}
-	v.sent, v.life = t.Sent.Boot, t.Lifetime
+	v.sent, v.life, v.again = t.Sent.Boot, t.Lifetime, false
 	v.fresh = t.Remaining(now).Truncate(time.Second)
 	v.held.Store(h)
 	s.state.Store(&condition{})
@@ -57,35 +91,56 @@ func (s *slot) publish(v *variant, t grant.Token, now clock.Instant) {
 
 // fail takes in a failed attempt. What is still valid stays.
 func (s *slot) fail(v *variant, err error, now clock.Instant) {
-	s.failures++
-	limit := capWithout
+	f := failure{
+		err: err, trouble: s.trouble, standard: v.key == key{}, life: v.life, limit: capWithout, draw: s.b.draw(),
+	}
 	switch {
 	case v.valid(now):
-		limit = capWhileValid
+		f.limit = capWhileValid
 	case len(v.waiting) > 0:
-		limit = capWithCaller
+		f.limit = capWithCaller
 	}
-	d := judge(err, s.failures, limit, s.suspected, s.b.draw())
-	h := holdup{err: err, until: now.Boot + d.wait, parked: d.parked}
+	d := judge(f)
+	v.again = d.again
 	if d.variantOnly {
-		v.holdup = h
-	} else {
-		s.holdup = h
+		v.holdup = d.holdup(err, now)
+		s.answer(v, &Unavailable{Err: err, RetryAfter: d.wait})
+		if f.standard {
+			s.show(v.holdup)
+		}
+		return
 	}
-	if refusal, ok := errors.AsType[*grant.Error](err); ok && refusal.Class == grant.InvalidClient {
-		s.suspected = true
+	err = s.remember(err)
+	s.trouble.holdup = d.holdup(err, now)
+	s.show(s.holdup)
+	for _, each := range s.variants.Load().all {
+		s.answer(each, &Unavailable{Err: err, RetryAfter: d.wait})
 	}
-	c := &condition{err: err}
-	if !d.parked {
+}
+
+// remember keeps of a failure what later ones are judged by, and explains it by earlier ones.
+func (s *slot) remember(err error) error {
+	s.failures++
+	refusal, ok := errors.AsType[*grant.Error](err)
+	if !ok {
+		return err
+	}
+	if s.lost && refusal.Class == grant.Refused && refusal.Code == "invalid_grant" {
+		return fmt.Errorf("%w: %w", ErrRotationLost, err)
+	}
+	s.lost = s.lost || refusal.RotationLost
+	s.retried = s.retried || unanswered(refusal)
+	s.suspected = s.suspected || refusal.Class == grant.InvalidClient
+	return err
+}
+
+// show makes what stands in the way the slot's condition.
+func (s *slot) show(h holdup) {
+	c := &condition{err: h.err}
+	if !h.parked {
 		c.retry = h.until
 	}
 	s.state.Store(c)
-	s.answer(v, &Unavailable{Err: err, RetryAfter: d.wait})
-	if !d.variantOnly {
-		for _, other := range s.variants.Load().all {
-			s.answer(other, &Unavailable{Err: err, RetryAfter: d.wait})
-		}
-	}
 }
 
 // answer serves everybody who waits for v: the token if it keeps what they asked, else err.

@@ -30,6 +30,8 @@ type Source interface {
 	Request(scope, audience string) grant.Request
 	// Obtain returns a new token, or a [*grant.Error], a keystore error or a configuration's.
 	Obtain(ctx context.Context, r grant.Request) (grant.Token, error)
+	// Origin is the token endpoint's: what all profiles together ask one origin for is bounded.
+	Origin() string
 	// Requests counts requests sent to the token endpoint.
 	Requests() int64
 }
@@ -41,15 +43,16 @@ type Broker struct {
 	slots    atomic.Pointer[map[string]*slot] // :: profile name → slot; replaced, never changed
 	changing sync.Mutex                       // serialises whoever replaces slots
 	watch    sync.Once
-	mu       sync.Mutex // guards closing, so that nothing is begun once Close waits
-	closing  bool
 	closed   chan struct{}
-	running  sync.WaitGroup // slots' owners and the resume watch
+	mu       sync.Mutex         // guards closing and budgets
+	closing  bool               // nothing is begun once Close waits
+	budgets  map[string]*budget // :: origin → budget
+	running  sync.WaitGroup     // slots' owners and the resume watch
 }
 
 // New returns a Broker without profiles; call Close when done.
 func New(now clock.Func) *Broker {
-	b := &Broker{now: now, draw: rand.Float64, closed: make(chan struct{})}
+	b := &Broker{now: now, draw: rand.Float64, budgets: map[string]*budget{}, closed: make(chan struct{})}
 	b.slots.Store(&map[string]*slot{})
 	return b
 }
@@ -122,7 +125,6 @@ func (s *slot) hit(q Query) (grant.Token, bool) {
 // ask puts a question to the owner.
 func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
 	s.start()
-	s.b.watch.Do(func() { s.b.begin(s.b.resumes) })
 	a := ask{key: q.key(), minTTL: q.MinTTL, refused: q.Refused, proof: q.proof, reply: make(chan answer, 1)}
 	select {
 	case s.asks <- a:
@@ -197,16 +199,17 @@ func (b *Broker) Install(name string, source Source, t grant.Token) {
 
 // replace takes a new credential or configuration; everything learned with the old one is void.
 func (s *slot) replace(source Source) {
+	s.withdraw()
 	s.epoch++
 	s.source.Store(&source)
-	s.failures, s.suspected, s.holdup, s.rejectedAt = 0, false, holdup{}, never
+	s.trouble, s.rejectedAt = trouble{}, never
 	next := &variants{}
 	for k, v := range s.variants.Load().all {
 		if len(v.waiting) > 0 {
 			kept := newVariant(k, source.Request(k.scope, k.audience))
 			kept.waiting = v.waiting
 			kept.used.Store(v.used.Load())
-			next = next.with(kept)
+			next.add(kept)
 		}
 	}
 	s.variants.Store(next)
@@ -273,7 +276,7 @@ func (b *Broker) begin(f func()) bool {
 // resumeNap is how often the broker looks whether the machine has slept; timers do not count that time.
 const resumeNap = 15 * time.Second
 
-// resumes wakes every slot after a suspend.
+// resumes wakes every slot after a suspend. Whoever asks is served at once; what nobody asks for is spread.
 func (b *Broker) resumes() {
 	for {
 		before := b.now()
@@ -285,57 +288,10 @@ func (b *Broker) resumes() {
 		if b.now().Sub(before) < resumeNap+2*time.Second {
 			continue
 		}
+		now := b.now()
 		for _, s := range *b.slots.Load() {
+			s.spread.Store(int64(now.Boot + time.Duration(b.draw()*float64(resumeSpread))))
 			s.wake()
 		}
 	}
-}
-
-// Status is a profile's state at one moment. It holds no token.
-type Status struct {
-	// Held is set where the default token is there; the next three describe it.
-	Held      bool
-	Remaining time.Duration
-	Lifetime  time.Duration
-	RenewIn   time.Duration // 0 where no renewal is planned
-	// Err is what stands between the profile and its next token, nil where nothing does; RetryIn is 0 where only a person
-	// changes that.
-	Err     error
-	RetryIn time.Duration
-	// Requests counts requests to the token endpoint; Tokens those held.
-	Requests int64
-	Tokens   int
-	// Degraded is why what the profile needs after a restart is not stored, nil where it is.
-	Degraded error
-}
-
-// Status returns a profile's state, and false where there is no such profile.
-func (b *Broker) Status(name string) (Status, bool) {
-	s, ok := b.slot(name)
-	if !ok {
-		return Status{}, false
-	}
-	now := b.now()
-	c := s.state.Load()
-	st := Status{Err: c.err, Requests: (*s.source.Load()).Requests()}
-	if d, ok := (*s.source.Load()).(interface{ Degraded() error }); ok {
-		st.Degraded = d.Degraded()
-	}
-	if c.retry > now.Boot {
-		st.RetryIn = c.retry - now.Boot
-	}
-	for k, v := range s.variants.Load().all {
-		h := v.held.Load()
-		if h == nil || h.token.Remaining(now) <= 0 {
-			continue
-		}
-		st.Tokens++
-		if k == (key{}) {
-			st.Held, st.Remaining, st.Lifetime = true, h.token.Remaining(now), h.token.Lifetime
-			if h.token.Lifetime >= backgroundFrom && v.warm(h.renew) {
-				st.RenewIn = max(h.renew-now.Boot, 0)
-			}
-		}
-	}
-	return st, true
 }

@@ -76,6 +76,8 @@ func (w *world) Obtain(ctx context.Context, r grant.Request) (grant.Token, error
 	return grant.Token{Access: keystore.SecretString(text), Type: "Bearer", Sent: sent, Lifetime: w.life}, nil
 }
 
+func (w *world) Origin() string { return "https://auth.example.org" }
+
 func (w *world) Requests() int64 { return int64(w.count()) }
 
 func (w *world) count() int {
@@ -470,7 +472,7 @@ func TestSuspendIsNoticed(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		w.boot.Add(int64(11 * time.Minute)) // past the renewal point, still valid, nobody asks
-		time.Sleep(2 * resumeNap)
+		time.Sleep(2*resumeNap + resumeSpread)
 		synctest.Wait()
 		if w.count() != 3 {
 			t.Errorf("%d requests: not renewed after the resume", w.count())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 )
@@ -23,6 +24,11 @@ var (
 	ErrRejected = errors.New("the API refused this token moments ago and it was already replaced once")
 	// ErrSameToken: the server answered with the very token that an API had refused.
 	ErrSameToken = errors.New("the authorization server gave out the refused token again")
+	// ErrManyTokens: so many scopes and audiences of the profile are being waited for that no other can be.
+	ErrManyTokens = errors.New("too many different tokens of this profile are being waited for")
+	// ErrRotationLost: the server refuses a refresh token after an answer was lost that may have carried its successor. The
+	// server's refusal, a [*grant.Error], is in the same chain.
+	ErrRotationLost = errors.New("the server replaced the session's refresh token by one that never arrived")
 )
 
 // Unavailable says that there is no token that keeps what was asked.
@@ -55,37 +61,82 @@ type holdup struct {
 	parked bool
 }
 
-// verdict is what one failed attempt means for the next. It is pure; failures counts this one.
+// trouble is what failures leave behind until a request succeeds.
+type trouble struct {
+	failures  int  // in a row
+	suspected bool // the server refused the client once
+	retried   bool // an answer was lost, and the one quick retry of it has been granted
+	lost      bool // a refresh token may have been replaced by one that never arrived
+	holdup    holdup
+}
+
+// failure is one failed attempt with all that decides what it means.
+type failure struct {
+	err error
+	trouble
+	standard bool          // the profile's default token was asked for
+	life     time.Duration // of the last token
+	limit    time.Duration // caps a backoff
+	draw     float64
+}
+
+// verdict is what one failed attempt means for the next.
 type verdict struct {
 	wait   time.Duration
 	parked bool
 	// variantOnly: the refusal is about what was asked for, not about the credential.
 	variantOnly bool
+	// again: the next attempt is made though nobody waits for it.
+	again bool
 }
 
-func judge(err error, failures int, limit time.Duration, confirmed bool, draw float64) verdict {
-	refusal, ok := errors.AsType[*grant.Error](err)
-	if !ok {
-		return verdict{wait: local(err, failures, draw)}
+func (d verdict) holdup(err error, now clock.Instant) holdup {
+	return holdup{err: err, until: now.Boot + d.wait, parked: d.parked}
+}
+
+// judge is pure.
+func judge(f failure) verdict {
+	nth := f.failures + 1
+	refusal, ok := errors.AsType[*grant.Error](f.err)
+	switch {
+	case errors.Is(f.err, ErrSameToken):
+		return verdict{wait: betweenRejections(f.life), variantOnly: true}
+	case !ok:
+		return verdict{wait: local(f.err, nth, f.draw)}
+	case unanswered(refusal) && !f.retried:
+		return verdict{wait: max(quickRetry(f.draw), refusal.RetryAfter), again: true}
+	case unanswered(refusal):
+		return verdict{wait: backoff(nth+3, f.limit, refusal.RetryAfter, f.draw)} // none but the first is quick
 	}
 	switch refusal.Class {
-	case grant.Refused:
-		return verdict{parked: true}
-	case grant.Misconfigured:
-		return verdict{parked: true, variantOnly: aboutRequest(refusal.Code)}
+	case grant.Refused, grant.Misconfigured:
+		return verdict{parked: true, variantOnly: aboutRequest(refusal.Code, f.standard)}
 	case grant.InvalidClient:
-		if confirmed {
+		if f.suspected {
 			return verdict{parked: true}
 		}
 		return verdict{wait: max(confirmAfter, refusal.RetryAfter)}
 	case grant.TransientSlow:
-		return verdict{wait: backoff(failures+3, capWithout, refusal.RetryAfter, draw)}
+		return verdict{wait: backoff(nth+3, capWithout, refusal.RetryAfter, f.draw)}
 	}
-	return verdict{wait: backoff(failures, limit, refusal.RetryAfter, draw)}
+	return verdict{wait: backoff(nth, f.limit, refusal.RetryAfter, f.draw)}
 }
 
+// unanswered reports whether the server may have acted on a request whose answer is lost or useless.
+func unanswered(e *grant.Error) bool { return e.Class == grant.Ambiguous || e.RotationLost }
+
 // aboutRequest reports whether an error code blames the scope or audience of one request (RFC 6749 §5.2, RFC 8707 §2).
-func aboutRequest(code string) bool { return code == "invalid_scope" || code == "invalid_target" }
+// Some codes only may: servers refuse an unknown audience as access_denied (Auth0) and worse. Where the profile's default was
+// asked for that is a refusal of the profile; where a caller asked for something else the default's own request will tell.
+func aboutRequest(code string, standard bool) bool {
+	switch code {
+	case "invalid_scope", "invalid_target":
+		return true
+	case "access_denied", "unauthorized_client", "invalid_request":
+		return !standard
+	}
+	return false
+}
 
 // local is the wait after a failure that never left this machine. Such a failure is never remembered for long: what a
 // person does about it (unlocking a keychain) should help at once.

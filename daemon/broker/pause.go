@@ -44,6 +44,7 @@ func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err err
 // pause lets no attempt begin and closes quiet when none is under way.
 func (s *slot) pause(quiet chan struct{}) {
 	s.paused++
+	s.withdraw()
 	s.quiet = append(s.quiet, quiet)
 	now := s.b.now()
 	for _, v := range s.variants.Load().all {

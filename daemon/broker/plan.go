@@ -87,6 +87,15 @@ func backoff(n int, limit, wish time.Duration, draw float64) time.Duration {
 	return wait
 }
 
+// quickRetry is the wait before the one early retry of a request whose answer was lost: long enough for the server to be
+// done with it, and within the time for which servers that rotate refresh tokens still take the one before (30 s at Okta).
+func quickRetry(draw float64) time.Duration {
+	return 2*time.Second + time.Duration(draw*float64(3*time.Second))
+}
+
+// resumeSpread is the time over which the renewals of all profiles are spread that became due while the machine slept.
+const resumeSpread = 30 * time.Second
+
 // noProgress is the least time until the next renewal after the server has answered with the same token again: asking a
 // server that hands out its cached token more often only makes it hand it out more often.
 func noProgress(t grant.Token, now clock.Instant) time.Duration {

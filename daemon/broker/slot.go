@@ -28,13 +28,14 @@ type slot struct {
 	variants atomic.Pointer[variants]
 	state    atomic.Pointer[condition]
 	source   atomic.Pointer[Source]
+	spread   atomic.Int64 // boot time before which no background renewal leaves, ns; set after a suspend
 
 	// The owner's own.
-	epoch      int // counts credentials: an attempt with an older one is discarded
-	running    *variant
-	failures   int
-	suspected  bool // the server refused the client once
-	holdup     holdup
+	trouble
+	epoch      int      // counts credentials: an attempt with an older one is discarded
+	running    *variant // what the one attempt is for, nil where there is none
+	turn       *turn    // the attempt's
+	before     spacing
 	rejectedAt time.Duration // boot time of the last renewal that an API's refusal caused
 	stopping   bool
 	paused     int             // counts the pauses that hold: no attempt begins
@@ -87,6 +88,7 @@ func (s *slot) lookup(k key) *variant { return s.variants.Load().find(k) }
 // start lets the owner run; an unused profile costs no goroutine.
 func (s *slot) start() {
 	s.started.Do(func() {
+		s.b.watch.Do(func() { s.b.begin(s.b.resumes) })
 		if !s.b.begin(s.own) {
 			close(s.gone)
 		}
@@ -112,6 +114,7 @@ func (s *slot) own() {
 		case <-timer.C:
 		case <-stop:
 			stop, s.stopping = nil, true
+			s.withdraw()
 			s.dismiss()
 		}
 		if s.stopping && s.running == nil {
@@ -155,6 +158,10 @@ func (s *slot) wake() {
 func (s *slot) handle(a ask) {
 	now := s.b.now()
 	v := s.variant(a.key, now)
+	if v == nil {
+		a.reply <- answer{err: &Unavailable{Err: ErrManyTokens, RetryAfter: time.Second}}
+		return
+	}
 	v.touch(now)
 	if !a.refused.IsZero() {
 		s.reject(v, a.refused, now)
@@ -170,14 +177,17 @@ func (s *slot) handle(a ask) {
 		return
 	}
 	v.waiting = append(v.waiting, a)
+	if s.turn != nil {
+		s.turn.hurry()
+	}
 	if s.paused > 0 {
 		s.serve(v, now)
 	}
 }
 
-// forgive forgets what stands in the way of the next attempt: a person asks for one.
+// forgive forgets what stands in the way of the next attempt: a person asks for one. What explains a refusal is kept.
 func (s *slot) forgive(v *variant) {
-	s.failures, s.suspected, s.holdup, v.holdup = 0, false, holdup{}, holdup{}
+	s.trouble, v.holdup = trouble{lost: s.lost}, holdup{}
 }
 
 // hopeless returns why waiting would not help a caller, or nil.
@@ -202,14 +212,18 @@ func (s *slot) hopeless(v *variant, a ask, now clock.Instant) error {
 	return nil
 }
 
-// variant returns the variant of a key, new if need be.
+// variant returns the variant of a key, new if need be, and nil where there are too many.
 func (s *slot) variant(k key, now clock.Instant) *variant {
 	if v := s.lookup(k); v != nil {
 		return v
 	}
 	v := newVariant(k, (*s.source.Load()).Request(k.scope, k.audience))
 	v.touch(now)
-	s.variants.Store(s.variants.Load().with(v))
+	next := s.variants.Load().with(v, s.running)
+	if next == nil {
+		return nil
+	}
+	s.variants.Store(next)
 	return v
 }
 
@@ -244,13 +258,19 @@ func (s *slot) advance() {
 			s.attempt(v, now)
 			return
 		}
-		if at, ok := v.due(); ok && at <= now.Boot && background == nil {
+		if at, ok := s.due(v); ok && at <= now.Boot && background == nil {
 			background = v
 		}
 	}
 	if background != nil {
 		s.attempt(background, now)
 	}
+}
+
+// due is when v is renewed though nobody waits, if it is.
+func (s *slot) due(v *variant) (time.Duration, bool) {
+	at, ok := v.due()
+	return max(at, time.Duration(s.spread.Load())), ok
 }
 
 // held reports whether the slot may not make a request now.
@@ -262,7 +282,7 @@ func (s *slot) nap() time.Duration {
 	now := s.b.now()
 	next := now.Boot + time.Hour
 	for _, v := range s.variants.Load().all {
-		if at, ok := v.due(); ok {
+		if at, ok := s.due(v); ok {
 			next = min(next, max(at, s.holdup.until, v.holdup.until))
 		}
 		if len(v.waiting) > 0 {

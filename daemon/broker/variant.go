@@ -12,7 +12,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// maxVariants bounds the tokens of one profile; the one not used for longest goes.
+// maxVariants bounds the tokens of one profile; the one not used for longest goes, if nobody waits for it.
 const maxVariants = 32
 
 // key names one variant of a profile's token. Its zero value is the profile's default.
@@ -45,6 +45,7 @@ type variant struct {
 	life    time.Duration   // lifetime of the last token, 0 before the first
 	fresh   time.Duration   // what the last token had left when it came: the greatest min_ttl
 	refused keystore.Secret // the last token that an API refused
+	again   bool            // the last answer was lost: the next attempt is made though nobody waits
 	holdup  holdup          // about this variant's scope or audience only
 }
 
@@ -118,6 +119,9 @@ func (v *variant) earliest(now clock.Instant) time.Duration {
 
 // due is the boot time of the next renewal that nobody waits for, and false where none is planned.
 func (v *variant) due() (time.Duration, bool) {
+	if v.again {
+		return never, true
+	}
 	h := v.held.Load()
 	if h == nil || h.token.Lifetime < backgroundFrom || v.holdup.parked {
 		return 0, false
@@ -142,30 +146,41 @@ func (vs *variants) find(k key) *variant {
 	return vs.all[k]
 }
 
-// with returns the set with v added, and without the least recently used idle one where it would be too big.
-func (vs *variants) with(v *variant) *variants {
+// with returns the set with v added, and without the least recently used idle one where it would be too big; nil where none
+// is idle. The default is always taken: nothing else may keep it out.
+func (vs *variants) with(v, running *variant) *variants {
 	next := &variants{all: maps.Clone(vs.all), standard: vs.standard}
-	if next.all == nil {
-		next.all = map[key]*variant{}
+	if len(next.all) >= maxVariants {
+		if oldest := vs.oldest(running); oldest != nil {
+			delete(next.all, oldest.key)
+		} else if v.key != (key{}) {
+			return nil
+		}
 	}
-	next.all[v.key] = v
-	if v.key == (key{}) {
-		next.standard = v
-	}
-	if len(next.all) <= maxVariants {
-		return next
-	}
-	var oldest *variant
-	for k, c := range next.all {
-		if c == v || k == (key{}) || len(c.waiting) > 0 {
+	next.add(v)
+	return next
+}
+
+// oldest returns the least recently used variant that nobody waits for, and that is neither the default nor running.
+func (vs *variants) oldest(running *variant) (oldest *variant) {
+	for k, c := range vs.all {
+		if c == running || k == (key{}) || len(c.waiting) > 0 {
 			continue
 		}
 		if oldest == nil || c.used.Load() < oldest.used.Load() {
 			oldest = c
 		}
 	}
-	if oldest != nil {
-		delete(next.all, oldest.key)
+	return oldest
+}
+
+// add is for a set that no reader has seen yet.
+func (vs *variants) add(v *variant) {
+	if vs.all == nil {
+		vs.all = map[key]*variant{}
 	}
-	return next
+	vs.all[v.key] = v
+	if v.key == (key{}) {
+		vs.standard = v
+	}
 }

@@ -1,0 +1,226 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+)
+
+func TestWhatAFailureMeans(t *testing.T) {
+	said := func(class grant.Class, code string) error { return &grant.Error{Class: class, Code: code} }
+	lost := &grant.Error{Class: grant.Malformed, RotationLost: true}
+	for _, c := range []struct {
+		name string
+		f    failure
+		want verdict // with draw 0
+	}{
+		{"a refusal of the grant", failure{err: said(grant.Refused, "invalid_grant")}, verdict{parked: true}},
+		{"a refusal of the person", failure{err: said(grant.Refused, "access_denied"), standard: true}, verdict{parked: true}},
+		{"a refusal of an audience", failure{err: said(grant.Refused, "access_denied")}, verdict{parked: true, variantOnly: true}},
+		{"a client that may not have this", failure{err: said(grant.Misconfigured, "unauthorized_client")}, verdict{parked: true, variantOnly: true}},
+		{"a client that may nothing", failure{err: said(grant.Misconfigured, "unauthorized_client"), standard: true}, verdict{parked: true}},
+		{"a bad parameter of a caller's", failure{err: said(grant.Misconfigured, "invalid_request")}, verdict{parked: true, variantOnly: true}},
+		{"a bad parameter of the profile's", failure{err: said(grant.Misconfigured, "invalid_request"), standard: true}, verdict{parked: true}},
+		{"a bad scope of the profile's", failure{err: said(grant.Misconfigured, "invalid_scope"), standard: true}, verdict{parked: true, variantOnly: true}},
+		{"an unknown client", failure{err: said(grant.InvalidClient, "unauthorized_client")}, verdict{wait: confirmAfter}},
+		{"an unknown client again", failure{err: said(grant.InvalidClient, "invalid_client"), trouble: trouble{suspected: true}}, verdict{parked: true}},
+		{"a lost answer", failure{err: said(grant.Ambiguous, "")}, verdict{wait: 2 * time.Second, again: true}},
+		{"a lost rotation", failure{err: lost}, verdict{wait: 2 * time.Second, again: true}},
+		{"a second lost answer", failure{err: said(grant.Ambiguous, ""), trouble: trouble{failures: 1, retried: true}, limit: capWithout}, verdict{wait: 2 * time.Second}},
+		{"a fifth lost answer", failure{err: said(grant.Ambiguous, ""), trouble: trouble{failures: 4, retried: true}, limit: 80 * time.Second}, verdict{wait: 10 * time.Second}},
+		{"an outage", failure{err: said(grant.Transient, ""), trouble: trouble{failures: 4}, limit: capWithout}, verdict{wait: 2 * time.Second}},
+		{"a proxy's page", failure{err: said(grant.TransientSlow, "")}, verdict{wait: time.Second}},
+		{"the refused token again", failure{err: ErrSameToken, life: life}, verdict{wait: time.Minute, variantOnly: true}},
+		{"the refused short token again", failure{err: ErrSameToken, life: 20 * time.Second}, verdict{wait: 20 * time.Second, variantOnly: true}},
+		{"a locked keychain", failure{err: keystore.ErrLocked, trouble: trouble{failures: 3}}, verdict{wait: time.Second}},
+		{"a missing credential", failure{err: keystore.ErrNotFound, trouble: trouble{failures: 9}}, verdict{wait: localBackoff}},
+	} {
+		if got := judge(c.f); got != c.want {
+			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestALostAnswerIsRetriedQuicklyOnce(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		w.refuse(always(&grant.Error{Class: grant.Ambiguous}))
+		_, err := get(t, b, Unset)
+		wantUnavailable(t, err)
+		time.Sleep(time.Hour) // nobody asks
+		synctest.Wait()
+		if w.count() != 2 {
+			t.Fatalf("%d requests, want one and its retry", w.count())
+		}
+		for range 100 {
+			get(t, b, Unset)
+			time.Sleep(100 * time.Millisecond)
+		}
+		answered := w.latency
+		if gap := w.call(1) - w.call(0) - answered; gap < 2*time.Second || gap > 5*time.Second {
+			t.Errorf("retried after %s", gap)
+		}
+		for i := 3; i < w.count(); i++ {
+			if gap := w.call(i) - w.call(i-1) - answered; gap < 2*time.Second {
+				t.Errorf("request %d follows after %s", i+1, gap)
+			}
+		}
+		w.refuse(nil)
+		time.Sleep(capWithCaller)
+		first := mustGet(t, b, Unset)
+		w.refuse(always(&grant.Error{Class: grant.Ambiguous})) // after a success the next one has its quick retry again
+		before := w.count()
+		if _, err := b.Prove(t.Context(), "p"); err == nil {
+			t.Fatal("proven by a lost answer")
+		}
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		if n := w.count() - before; n != 2 {
+			t.Errorf("%d requests after the next lost answer", n)
+		}
+		if got := mustGet(t, b, Unset); got != first {
+			t.Errorf("a lost answer took the valid token away: %s", got)
+		}
+	})
+}
+
+func TestASessionLostWithAnAnswerIsExplained(t *testing.T) {
+	ended := &grant.Error{Class: grant.Refused, Code: "invalid_grant", Reason: "has ended the session"}
+	for _, c := range []struct {
+		name  string
+		first error
+		want  bool
+	}{
+		{"the answer was lost", &grant.Error{Class: grant.Ambiguous, RotationLost: true}, true},
+		{"the answer could not be read", &grant.Error{Class: grant.Malformed, RotationLost: true}, true},
+		{"the server was down", &grant.Error{Class: grant.Transient}, false},
+	} {
+		in(t, func(t *testing.T, w *world, b *Broker) {
+			w.refuse(func(n int) error {
+				if n == 1 {
+					return c.first
+				}
+				return ended
+			})
+			_, err := get(t, b, Unset)
+			if wantUnavailable(t, err); errors.Is(err, ErrRotationLost) {
+				t.Errorf("%s: said before the server did: %v", c.name, err)
+			}
+			time.Sleep(time.Minute)
+			for _, proof := range []bool{false, true} { // a person's own try is explained the same way
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				_, err = b.Token(ctx, Query{Profile: "p", MinTTL: Unset, proof: proof})
+				cancel()
+				wantUnavailable(t, err)
+				if refusal, ok := errors.AsType[*grant.Error](err); !ok || refusal != ended {
+					t.Errorf("%s: the server's refusal is not in %v", c.name, err)
+				}
+				if got := errors.Is(err, ErrRotationLost); got != c.want {
+					t.Errorf("%s: explained %v by %v", c.name, got, err)
+				}
+			}
+			if st, _ := b.Status("p"); errors.Is(st.Err, ErrRotationLost) != c.want {
+				t.Errorf("%s: the status says %v", c.name, st.Err)
+			}
+			b.Put(map[string]Source{"p": w}) // another sign-in knows nothing of it
+			_, err = get(t, b, Unset)
+			if wantUnavailable(t, err); errors.Is(err, ErrRotationLost) {
+				t.Errorf("%s: a new credential has the old one's story: %v", c.name, err)
+			}
+		})
+	}
+}
+
+// A server that refuses an audience in any of the ways that servers do leaves the profile's own token alone.
+func TestAWrongAudienceHurtsOnlyItself(t *testing.T) {
+	for code, class := range map[string]grant.Class{
+		"access_denied": grant.Refused, "unauthorized_client": grant.Misconfigured, "invalid_request": grant.Misconfigured,
+	} {
+		in(t, func(t *testing.T, w *world, b *Broker) {
+			w.refuse(func(n int) error {
+				if w.asked[n-1].Audience != "" {
+					return refusal(class, code)
+				}
+				return nil
+			})
+			mustGet(t, b, Unset)
+			for range 5 {
+				_, err := b.Token(t.Context(), Query{Profile: "p", Audience: "https://typo", MinTTL: Unset})
+				wantUnavailable(t, err)
+			}
+			if st, _ := b.Status("p"); w.count() != 2 || st.Err != nil {
+				t.Errorf("%s: %d requests; the status says %v", code, w.count(), st.Err)
+			}
+			time.Sleep(life)
+			mustGet(t, b, Unset)
+		})
+	}
+}
+
+func TestARefusedTokenThatComesAgainIsNotAskedForEachSecond(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		w.same = true
+		bad := mustGet(t, b, Unset)
+		_, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset, Refused: keystore.SecretString(bad)})
+		wantUnavailable(t, err)
+		before := w.count()
+		for range 300 {
+			time.Sleep(time.Second)
+			_, err := get(t, b, Unset)
+			if u := wantUnavailable(t, err); !errors.Is(err, ErrSameToken) || u.RetryAfter <= 0 {
+				t.Fatalf("got %v, retry after %s", err, u.RetryAfter)
+			}
+		}
+		if n := w.count() - before; n < 4 || n > 5 {
+			t.Errorf("%d requests in five minutes", n)
+		}
+	})
+}
+
+func TestMoreTokensThanAreKeptAreRefusedWhileAllAreWaitedFor(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		w.latency = 300 * time.Millisecond
+		got := make(chan error, 2*maxVariants)
+		for i := range 2 * maxVariants {
+			go func() {
+				_, err := b.Token(t.Context(), Query{Profile: "p", Audience: fmt.Sprintf("a%d", i), MinTTL: Unset})
+				got <- err
+			}()
+		}
+		synctest.Wait()
+		mustGet(t, b, 0) // nothing keeps the default out
+		refused := 0
+		for range cap(got) {
+			if err := <-got; err != nil {
+				refused++
+				if u := wantUnavailable(t, err); !errors.Is(err, ErrManyTokens) || u.RetryAfter <= 0 {
+					t.Errorf("got %v", err)
+				}
+			}
+		}
+		if refused != maxVariants {
+			t.Errorf("%d of %d were refused", refused, cap(got))
+		}
+		if _, err := b.Token(t.Context(), Query{Profile: "p", Audience: "later", MinTTL: Unset}); err != nil {
+			t.Errorf("when nobody waits any more: %v", err)
+		}
+	})
+}
+
+// A profile that only ever hits the token of its sign-in is renewed after a suspend like any other.
+func TestASuspendIsNoticedBeforeAnybodyAsksTheOwner(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		fresh(w, b, map[string]Source{"p": w})
+		w.boot.Add(int64(11 * time.Minute))
+		time.Sleep(2*resumeNap + resumeSpread)
+		synctest.Wait()
+		if w.count() != 1 {
+			t.Errorf("%d requests", w.count())
+		}
+	})
+}
