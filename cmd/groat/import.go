@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -41,6 +42,8 @@ func (a *app) importCommand() *cobra.Command {
 
 // importForeign shows what other programs keep, asks, and has groatd take over what the person wants.
 func (a *app) importForeign(ctx context.Context, o *importOptions) error {
+	ctx, stop := interruptible(ctx) // between two questions, too, Ctrl-C means all of it
+	defer stop()
 	l := &lookout{app: a}
 	defer l.wipe()
 	if err := l.aim(ctx, o.from); err != nil {
@@ -94,7 +97,7 @@ func (a *app) choose(ctx context.Context, o *importOptions, found []protocol.Imp
 			if err != nil {
 				return nil, err
 			}
-			all = all || answer == "a" || answer == "all"
+			all = all || f.Confirm == "" && (answer == "a" || answer == "all")
 			ok = answer == "y" || answer == "yes" || f.Confirm == "" && all
 		}
 		if !ok {
@@ -206,6 +209,12 @@ func (l *lookout) take(ctx context.Context, ids []string) (protocol.ImportResult
 		}
 		return c.CallSecrets(ctx, protocol.MethodImport, params, secrets, &result)
 	})
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case l.content != nil && errors.Is(err, protocol.ErrLineTooLong):
+		err = errStdin(errInputNoFit)
+	}
 	return result, err
 }
 

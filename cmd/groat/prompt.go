@@ -25,6 +25,7 @@ var (
 	errInputSlow  = errors.New(causeSlow)
 	errInputEmpty = errors.New(causeEmpty)
 	errInputSpent = errors.New(causeSpent)
+	errInputNoFit = errors.New(causeNoFit)
 )
 
 // readInput is readBounded with a deadline, within which a password manager may ask its own questions.

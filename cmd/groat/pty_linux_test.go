@@ -37,6 +37,11 @@ func startOnTerminal(t *testing.T, env []string, args ...string) *terminal {
 
 func startOnWidth(t *testing.T, columns uint16, env []string, args ...string) *terminal {
 	t.Helper()
+	return startProgram(t, filepath.Join(bin, "groat"), columns, env, args...)
+}
+
+func startProgram(t *testing.T, program string, columns uint16, env []string, args ...string) *terminal {
+	t.Helper()
 	ptmx, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +68,7 @@ func startOnWidth(t *testing.T, columns uint16, env []string, args ...string) *t
 	}
 	x := &terminal{t: t, ptmx: ptmx, slave: slave, change: make(chan struct{}, 1)}
 	x.before = x.termios()
-	x.cmd = exec.CommandContext(t.Context(), filepath.Join(bin, "groat"), args...)
+	x.cmd = exec.CommandContext(t.Context(), program, args...)
 	x.cmd.Env = append(env, noRaceNap)
 	x.cmd.Stdin, x.cmd.Stdout, x.cmd.Stderr = slave, slave, slave
 	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -144,6 +149,8 @@ func (x *terminal) termios() unix.Termios {
 // end waits for groat and compares its exit code and the state of the terminal.
 func (x *terminal) end(code int) {
 	x.t.Helper()
+	stuck := time.AfterFunc(30*time.Second, func() { x.cmd.Process.Signal(syscall.SIGABRT) }) // it shows where
+	defer stuck.Stop()
 	err := x.cmd.Wait()
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		x.t.Fatal(err)

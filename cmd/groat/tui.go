@@ -20,6 +20,7 @@ import (
 const (
 	causeSlow  = "it does not end"
 	causeEmpty = "it is empty"
+	causeNoFit = "it is too long for one request"
 	causeSpent = "a second secret was asked for, and there was only one on stdin"
 )
 

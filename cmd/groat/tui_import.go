@@ -18,7 +18,7 @@ func errImports(failed, taken int, first *failure) *failure {
 
 func questionImport(f protocol.ImportFound) string {
 	if f.Confirm != "" {
-		return clean(f.Confirm) + fmt.Sprintf(" Import it as profile %s? [y/N] ", clean(f.Profile))
+		return fmt.Sprintf("%s: %s. Import it as profile %s? [y/N] ", thing(f), strings.TrimRight(clean(f.Confirm), "."), clean(f.Profile))
 	}
 	return fmt.Sprintf("Import %s as profile %s? [y/N, a for all] ", thing(f), clean(f.Profile))
 }
