@@ -101,20 +101,19 @@ func (h *house) openssl(stdin string, args ...string) string {
 	return string(out)
 }
 
-// login has a person sign in to a profile: by a browser on this machine, or by a code on another device.
+// login has a person sign in to a profile: in a browser on this machine, or with a code on another device.
 func (h *house) login(profile, grant string, w how, more ...string) {
 	h.t.Helper()
 	args := append([]string{profile, "--issuer", h.as.Issuer, "--grant", grant, "--client-auth", w.method, "--client-id", w.client}, w.flags...)
 	s := h.sit(w.secret, append(args, more...)...)
-	want := "You can close this tab"
-	visit := parts.BrowserVisit{}
+	var page, want string
 	if grant == "device_code" {
-		visit.URL, want = h.as.Issuer+"/device?user_code="+s.code(), "The device is connected"
+		page, want = byHand(h.t, h.as, h.as.Issuer+"/device?user_code="+s.code()), "The device is connected"
 	} else {
-		visit.URL = s.opened()
+		page, want = h.browser.Visit(h.t, parts.BrowserVisit{URL: s.opened()}).Text, "You can close this tab"
 	}
-	if end := h.browser.Visit(h.t, visit); !strings.Contains(end.Text, want) {
-		h.t.Errorf("the browser ended at a page that says %q", end.Text)
+	if !strings.Contains(page, want) {
+		h.t.Errorf("the sign-in ended at a page that says %q", page)
 	}
 	s.succeeds()
 	h.watch(w.client)

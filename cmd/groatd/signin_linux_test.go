@@ -125,14 +125,19 @@ func (s *sitting) opened() string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-// shown waits for something that it shows, and returns the pattern's first group.
-func (s *sitting) shown(pattern string) string {
+// shown waits for something that it shows, and returns the pattern's last group.
+func (s *sitting) shown(pattern string) string { s.r.t.Helper(); return s.await(s.err, pattern) }
+
+// asks waits for a question on the terminal.
+func (s *sitting) asks(pattern string) { s.r.t.Helper(); s.await(s.screen, pattern) }
+
+func (s *sitting) await(where *logbook, pattern string) string {
 	s.r.t.Helper()
 	re := regexp.MustCompile(pattern)
 	ctx, cancel := context.WithTimeout(s.r.t.Context(), patience)
 	defer cancel()
 	for {
-		text, changed := s.err.snapshot()
+		text, changed := where.snapshot()
 		if m := re.FindStringSubmatch(text); m != nil {
 			return m[len(m)-1]
 		}
@@ -140,7 +145,7 @@ func (s *sitting) shown(pattern string) string {
 		case <-changed:
 			continue
 		case <-s.ended:
-			if text, _ = s.err.snapshot(); re.MatchString(text) {
+			if text, _ = where.snapshot(); re.MatchString(text) {
 				continue
 			}
 		case <-ctx.Done():

@@ -78,7 +78,7 @@ func (h *presetHouse) uses(p presetLogin) {
 	}
 	if p.api != "" {
 		name, value, _ := strings.Cut(strings.TrimSpace(header), ": ")
-		if status, text := visit(h.t, h.s.URL()+p.api, http.Header{name: {value}}); status != http.StatusOK {
+		if status, text := visit(h.t, http.MethodGet, h.s.URL()+p.api, http.Header{name: {value}}); status != http.StatusOK {
 			h.t.Errorf("the API answers %d %s", status, text)
 		}
 	}

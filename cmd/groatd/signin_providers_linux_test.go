@@ -201,16 +201,17 @@ func browses(h *presetHouse, s *sitting) {
 // fetch returns the page at which an address ends.
 func fetch(t *testing.T, address string) string {
 	t.Helper()
-	_, text := visit(t, address, nil)
+	_, text := visit(t, http.MethodGet, address, nil)
 	return text
 }
 
-func visit(t *testing.T, address string, header http.Header) (status int, text string) {
+func visit(t *testing.T, method, address string, header http.Header) (status int, text string) {
 	t.Helper()
-	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	q, err := http.NewRequestWithContext(t.Context(), method, address, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	q.Host = header.Get("Host")
 	for name, v := range header {
 		q.Header[name] = v
 	}

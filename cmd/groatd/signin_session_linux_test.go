@@ -180,6 +180,32 @@ func TestKeepRemote(t *testing.T) {
 	h.groat("", "logout", "work")
 }
 
+// A caller's own scope makes a token of its own, by the same session: one request each, whoever asks, and each by the newest
+// refresh token. What the person has not allowed is refused, and costs nothing.
+func TestNarrowerTokens(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, parts.OIDCProvider(t))
+	h.login("work", "device_code", how{client: "none", method: "none"}, "--scope", "api:read api:write")
+	whole := h.groat("", "get", "work")
+	narrow := h.groat("", "get", "work", "--scope", "api:read")
+	if narrow == whole {
+		t.Error("the token is the same with a scope of its own")
+	}
+	for range 2 {
+		if h.groat("", "get", "work", "--scope", "api:read") != narrow || h.groat("", "get", "work") != whole {
+			t.Error("the tokens are not kept apart")
+		}
+	}
+	asked := h.refreshes("none")
+	if len(asked) != 1 || asked[0].Scope != "api:read" {
+		t.Errorf("the server was asked %+v, want one refresh for api:read", asked)
+	}
+	h.refused(h.run("", "groat", "get", "work", "--scope", "api:admin"), 78, "invalid_scope", "")
+	h.groat("", "get", "work")
+	h.restart()
+	h.groat("", "get", "work", "--scope", "api:write")
+}
+
 // A session is kept beside a real Secret Service: what rotates in a sealed file, whose key is in the keychain.
 func TestSessionInSecretService(t *testing.T) {
 	t.Parallel()

@@ -114,6 +114,12 @@ func (o *OIDC) Configure(t testing.TB, c OIDCConfig) {
 	o.control(t, "config", c, nil)
 }
 
+// Client returns a new HTTP client that trusts the server.
+func (o *OIDC) Client() *http.Client {
+	c := *o.client
+	return &c
+}
+
 // Register adds a client that authenticates by private_key_jwt with this algorithm (RS256, PS256, ES256 or EdDSA); key is its
 // public key, PEM.
 func (o *OIDC) Register(t testing.TB, id, alg string, key []byte) {
