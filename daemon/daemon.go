@@ -31,9 +31,9 @@ type Keystore interface {
 	keystore.Store
 	// Status returns within 3 s, whatever the keychain does.
 	Status(ctx context.Context) keystore.Status
-	// Use chooses; it takes ownership of the passphrase.
+	// Use chooses. The passphrase stays the caller's, who wipes it when Use has returned.
 	Use(ctx context.Context, use, key string, passphrase keystore.Secret) error
-	// Unlock opens a sealed store; it takes ownership of the passphrase.
+	// Unlock opens a sealed store. The passphrase stays the caller's, as in Use.
 	Unlock(ctx context.Context, passphrase keystore.Secret) error
 }
 

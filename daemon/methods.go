@@ -209,6 +209,7 @@ func useKeystore(c *conn, params []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer passphrase.Wipe()
 	if kp.Use != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), protocol.DefaultWait)
 		defer cancel()
@@ -217,7 +218,6 @@ func useKeystore(c *conn, params []byte) (any, error) {
 		}
 		c.d.broker.KeystoreOpened()
 	}
-	passphrase.Wipe()
 	return c.d.keystoreStatus(), nil
 }
 
@@ -226,6 +226,7 @@ func unlock(c *conn, params []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer passphrase.Wipe()
 	ctx, cancel := context.WithTimeout(context.Background(), protocol.DefaultWait)
 	defer cancel()
 	if err := c.d.Keystore.Unlock(ctx, passphrase); err != nil {
