@@ -27,7 +27,7 @@ func TestPlist(t *testing.T) {
 		"RunAtLoad":          true,
 		"KeepAlive":          map[string]any{"SuccessfulExit": false},
 		"ProcessType":        "Interactive",
-		"ExitTimeOut":        20.0,
+		"ExitTimeOut":        30.0,
 		"Umask":              float64(0o077),
 		"HardResourceLimits": map[string]any{"Core": 0.0},
 	}
