@@ -2,9 +2,9 @@
 //
 // Each profile has a slot: its credential and the tokens obtained with it, owned by one goroutine that is the only writer
 // and never waits for the network. Readers load an immutable snapshot. The invariants: one request to the provider at a
-// time and profile, whatever the number of callers; a token that is still valid is handed out in every failure and
-// taken away by none; no token is handed out that has expired by the boot clock. What is not here: how a token is
-// obtained (package grant), and who may have one (package daemon).
+// time and profile, whatever the number of callers, and a bounded number to one server, whatever the number of profiles; a
+// token that is still valid is handed out in every failure and taken away by none; no token is handed out that has expired
+// by the boot clock. What is not here: how a token is obtained (package grant), and who may have one (package daemon).
 package broker
 
 import (
