@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
 )
@@ -14,7 +15,7 @@ import (
 // Put and Install may be called meanwhile, and do not end the pause.
 //
 // Pause waits for a request under way, until what it brought is stored, as long as ctx allows; if that is too short it
-// returns ctx's error and nothing is paused. resume is never nil and may be called more than once; pauses may overlap, and
+// returns an [*Unavailable] with [ErrWaited] and nothing is paused. resume is never nil and may be called more than once; pauses may overlap, and
 // the last resume counts. A profile that does not exist, or has ended, has nothing to pause: that is no error.
 func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err error) {
 	s, ok := b.slot(name)
@@ -23,10 +24,10 @@ func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err err
 	}
 	quiet := make(chan struct{})
 	if err := s.do(ctx, func() { s.pause(quiet) }); err != nil {
-		if errors.Is(err, ErrStopped) {
-			err = nil // the owner has returned, after its last request
+		if errors.Is(err, ErrStopped) { // the owner has returned, after its last request
+			return func() {}, nil
 		}
-		return func() {}, err
+		return func() {}, &Unavailable{Err: ErrWaited, RetryAfter: time.Second}
 	}
 	resume = sync.OnceFunc(func() {
 		s.do(context.Background(), func() { s.paused-- })
@@ -36,7 +37,7 @@ func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err err
 	case <-s.gone:
 	case <-ctx.Done():
 		resume()
-		return func() {}, ctx.Err()
+		return func() {}, &Unavailable{Err: ErrWaited, RetryAfter: time.Second}
 	}
 	return resume, nil
 }

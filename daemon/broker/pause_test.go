@@ -43,7 +43,7 @@ func TestAPauseThatCannotWaitPausesNothing(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		resume, err := b.Pause(ctx, "p")
-		if !errors.Is(err, context.DeadlineExceeded) {
+		if u := wantUnavailable(t, err); !errors.Is(err, ErrWaited) || u.RetryAfter <= 0 {
 			t.Errorf("got %v", err)
 		}
 		resume()
