@@ -15,8 +15,9 @@ import (
 // Put and Install may be called meanwhile, and do not end the pause.
 //
 // Pause waits for a request under way, until what it brought is stored, as long as ctx allows; if that is too short it
-// returns an [*Unavailable] with [ErrWaited] and nothing is paused. resume is never nil and may be called more than once; pauses may overlap, and
-// the last resume counts. A profile that does not exist, or has ended, has nothing to pause: that is no error.
+// returns an [*Unavailable] with [ErrWaited] and nothing is paused. A request that only waits for the server's budget is put
+// off. resume is never nil and may be called more than once; pauses may overlap, and the last resume counts. A profile that
+// does not exist, or has ended, has nothing to pause: that is no error.
 func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err error) {
 	s, ok := b.slot(name)
 	if !ok {
