@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
@@ -54,6 +56,11 @@ func (s *server) up() error {
 		return nil
 	}
 	l, err := net.Listen("tcp", s.addr)
+	// A process that another goroutine has just started holds the old socket for a moment longer than it is in our hands.
+	for end := time.Now().Add(patience); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+		l, err = net.Listen("tcp", s.addr)
+	}
 	if err != nil {
 		return err
 	}
