@@ -24,6 +24,9 @@ func (l *login) byClient() (keystore.Item, grant.Token, error) {
 
 // refused is a refusal of what a person has just typed: typing it again is what helps.
 func (l *login) refused(err error) error {
+	if ended := l.ctx.Err(); ended != nil && errors.Is(err, ended) {
+		return l.givenUp()
+	}
 	e := l.d.wire(err, l.params.Profile)
 	if e.Kind() != protocol.LoginRequired {
 		return e

@@ -1,0 +1,100 @@
+package daemon
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// planetMachine writes an auth_client.json of Planet's tools, for a machine account at the house's server.
+func (h *house) planetMachine(t *testing.T, secret string) (file, text string) {
+	t.Helper()
+	b, err := json.Marshal(map[string]any{
+		"client_type": "oidc_client_credentials_secret", "auth_server": h.server.URL() + sandbox.KeycloakIssuerPath,
+		"client_id": "machine", "client_secret": secret, "scopes": []string{}, "audiences": []string{"https://api.planet.com/"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), ".planet", "robot", "auth_client.json")
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file, string(b)
+}
+
+// importing looks at a file, and then takes what was found.
+func (h *house) importing(t *testing.T, file string) protocol.ImportFound {
+	t.Helper()
+	c := h.visit(t)
+	var r protocol.ImportResult
+	if err := c.Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file}, &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Found) != 1 || r.Found[0].Imported || len(h.server.Log()) != 0 {
+		t.Fatalf("looking: %+v, %d requests", r, len(h.server.Log()))
+	}
+	if err := c.Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file, Take: []string{r.Found[0].ID}}, &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Found) != 1 {
+		t.Fatalf("taking: %+v", r)
+	}
+	return r.Found[0]
+}
+
+// A machine account of Planet's tools is proven, stored, and a profile from then on; the file stays as it was.
+func TestImportOfAPlanetMachineAccount(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		file, text := h.planetMachine(t, clientSecret)
+		f := h.importing(t, file)
+		if !f.Imported || f.Error != nil || f.System != "Planet" || f.What != "machine account" || f.ClientID != "machine" || len(f.Copies) != 1 || f.Copies[0].Remove == "" {
+			t.Fatalf("%+v", f)
+		}
+		if n := h.server.Count(sandbox.KeycloakTokenPath); n != 1 {
+			t.Errorf("it was proven with %d token requests", n)
+		}
+		got := stored(t, store, f.Profile)
+		if got.ClientID != "machine" || got.ClientSecret.Reveal() != clientSecret || got.Issuer != h.server.URL()+sandbox.KeycloakIssuerPath {
+			t.Errorf("the keystore has %q at %s", got.ClientID, got.Issuer)
+		}
+		c, err := h.Config.Load()
+		if p := c.Profiles[f.Profile]; err != nil || p.TokenEndpoint != h.server.URL()+sandbox.KeycloakTokenPath || p.ClientAuth != "client_secret_post" || p.Audience != "https://api.planet.com/" {
+			t.Errorf("%+v, %v", p, err)
+		}
+		if now, err := os.ReadFile(file); err != nil || string(now) != text {
+			t.Errorf("the file has changed, or: %v", err)
+		}
+		if !h.holds(f.Profile) {
+			t.Error("the token of the proof is not handed out")
+		}
+		h.cool(f.Profile)
+		if _, err := h.token(t, f.Profile); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What the provider refuses is not taken, and leaves nothing behind.
+func TestImportOfARefusedMachineAccount(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		file, text := h.planetMachine(t, "dummy-wrong-secret")
+		f := h.importing(t, file)
+		if f.Imported || f.Error == nil || f.Error.Hint() == "" {
+			t.Errorf("%+v", f)
+		}
+		if h.profiles.Load().byName[f.Profile] != nil || stored(t, store, f.Profile).ClientID != "" || h.holds(f.Profile) {
+			t.Error("something of it was kept")
+		}
+		if now, err := os.ReadFile(file); err != nil || string(now) != text {
+			t.Errorf("the file has changed, or: %v", err)
+		}
+	})
+}

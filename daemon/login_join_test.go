@@ -1,0 +1,214 @@
+package daemon
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// typing types the same at every question.
+func typing(text string) protocol.AnswerFunc {
+	return func(context.Context, protocol.Prompt) (protocol.LoginSecret, error) {
+		return protocol.NewLoginSecret([]byte(text)), nil
+	}
+}
+
+// viewer takes part in a login: it tells of every question, and types what it is given.
+type viewer struct {
+	asked chan protocol.Prompt
+	types chan string
+	over  chan ended
+	leave context.CancelFunc
+}
+
+// ended is what a login came to for one of its viewers.
+type ended struct {
+	result protocol.LoginResult
+	err    error
+}
+
+// watch begins or joins a login.
+func (h *house) watch(t *testing.T, params protocol.LoginParams) *viewer {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	v := &viewer{make(chan protocol.Prompt, 8), make(chan string), make(chan ended, 1), cancel}
+	c := h.visit(t)
+	go func() {
+		r, err := c.Login(ctx, params, func(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
+			if p.Kind == protocol.PromptNotice {
+				return protocol.LoginSecret{}, nil
+			}
+			v.asked <- p
+			if p.Kind == protocol.PromptDevice {
+				return protocol.LoginSecret{}, nil
+			}
+			select {
+			case text := <-v.types:
+				return protocol.NewLoginSecret([]byte(text)), nil
+			case <-ctx.Done():
+				return protocol.LoginSecret{}, ctx.Err()
+			}
+		})
+		v.over <- ended{r, err}
+	}()
+	return v
+}
+
+// Two programs ask for the same login: both are asked, either may answer, and both get the result.
+func TestTheSameLoginIsJoined(t *testing.T) {
+	for name, who := range map[string]int{"the first answers": 0, "the second answers": 1} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+				first := h.watch(t, h.ofMachine("p"))
+				question := <-first.asked
+				second := h.watch(t, h.ofMachine("p"))
+				if joined := <-second.asked; joined != question {
+					t.Errorf("who joined was shown %+v, the first %+v", joined, question)
+				}
+				[]*viewer{first, second}[who].types <- clientSecret
+				one, two := <-first.over, <-second.over
+				if one.err != nil || one != two || one.result.Outcome != protocol.SignedIn {
+					t.Errorf("%+v and %+v", one, two)
+				}
+				if n := h.server.Count(h.server.TokenPath()); n != 1 {
+					t.Errorf("%d token requests", n)
+				}
+			})
+		})
+	}
+}
+
+// Another login of the same profile is refused at once: what is typed for one server must not go to another.
+func TestAnotherLoginIsNotJoined(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		first := h.watch(t, h.ofMachine("p"))
+		<-first.asked
+		for name, change := range map[string]func(*protocol.LoginParams){
+			"server": func(p *protocol.LoginParams) { p.Issuer += sandbox.KeycloakIssuerPath },
+			"client": func(p *protocol.LoginParams) { p.ClientID = "other-machine" },
+			"scope":  func(p *protocol.LoginParams) { p.Scope = "read" },
+		} {
+			params := h.ofMachine("p")
+			change(&params)
+			_, err := h.visit(t).Login(t.Context(), params, unasked(t))
+			if e := wantError(t, err, protocol.Temporary); e.Hint() != "groat status p" {
+				t.Errorf("another %s: %q", name, e.Hint())
+			}
+		}
+		first.types <- clientSecret
+		if r := <-first.over; r.err != nil || r.result.ClientID != "machine" {
+			t.Errorf("the first: %+v", r)
+		}
+	})
+}
+
+// A login goes on while anybody takes part, and ends when nobody is left: nothing is stored, and another may begin.
+func TestALoginEndsWithItsLastViewer(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		first, second := h.watch(t, h.ofDevice("p")), h.watch(t, h.ofDevice("p"))
+		<-first.asked
+		<-second.asked
+		polls := func() int { return h.server.Count(h.server.TokenPath()) }
+		first.leave()
+		<-first.over
+		time.Sleep(time.Minute)
+		if polls() == 0 {
+			t.Fatal("the login ended with the first of two")
+		}
+		second.leave()
+		<-second.over
+		synctest.Wait()
+		before := polls()
+		time.Sleep(time.Minute)
+		if polls() != before {
+			t.Error("nobody is left, and the login goes on")
+		}
+		h.mu.Lock()
+		under := len(h.logins)
+		h.mu.Unlock()
+		if under != 0 || h.profiles.Load().byName["p"] != nil || stored(t, store, "p").ClientID != "" {
+			t.Error("it left something behind")
+		}
+		if r := h.signIn(t, h.ofDevice("p")); r.Outcome != protocol.SignedIn {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// A person takes ten minutes. Meanwhile other profiles are renewed, and everybody gets their tokens at once.
+func TestALoginOfTenMinutes(t *testing.T) {
+	inBubble(t, sandbox.Options{TokenLifetime: 5 * time.Minute}, func(t *testing.T, h *house, _ *picky) {
+		h.signIn(t, h.ofMachine("machine"))
+		slow := h.watch(t, h.ofDevice("p"))
+		prompt := <-slow.asked
+		tokens := map[string]bool{}
+		for begin := time.Now(); time.Since(begin) < 10*time.Minute; time.Sleep(20 * time.Second) {
+			asked := time.Now()
+			token, err := h.token(t, "machine")
+			if err != nil || time.Since(asked) != 0 {
+				t.Fatalf("after %s a token took %s: %v", time.Since(begin), time.Since(asked), err)
+			}
+			tokens[token.AccessToken] = true
+		}
+		if len(tokens) < 2 {
+			t.Error("nothing was renewed in ten minutes")
+		}
+		if err := h.server.ApproveDevice(prompt.Code); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-slow.over; r.err != nil || r.result.Outcome != protocol.SignedIn {
+			t.Errorf("%+v", r)
+		}
+		if _, err := h.token(t, "p"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// An answer names its question: one that comes after the login has gone on to the next is refused, and is not taken for the
+// answer to that.
+func TestAnAnswerToAnEarlierQuestion(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		l := h.newLogin(h.ofMachine("p"))
+		l.ctx, l.cancel = context.WithCancel(t.Context())
+		defer l.cancel()
+		c := &conn{d: h.Daemon, logins: map[string]*login{l.id: l}}
+		answer := func(question, value string) error {
+			_, err := loginInput(c, []byte(`{"login_id":"`+l.id+`","question":`+question+`,"value":"`+value+`"}`))
+			return err
+		}
+		typed := make(chan string, 2)
+		go func() {
+			for _, text := range []string{"one", "two"} {
+				secret, err := l.ask(text)
+				if err != nil {
+					t.Error(err)
+				}
+				typed <- secret.Reveal()
+			}
+		}()
+		synctest.Wait()
+		if err := answer("1", "first"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the second question is asked
+		e := wantError(t, answer("1", "too late"), "")
+		if e.Code != protocol.CodeInvalidParams {
+			t.Errorf("%+v", e)
+		}
+		if err := answer("2", "second"); err != nil {
+			t.Fatal(err)
+		}
+		if one, two := <-typed, <-typed; one != "first" || two != "second" {
+			t.Errorf("the questions were answered with %q and %q", one, two)
+		}
+		e = wantError(t, answer("2", "again"), "") // nobody asks
+		if e.Code != protocol.CodeInvalidParams {
+			t.Errorf("%+v", e)
+		}
+	})
+}

@@ -1,0 +1,300 @@
+package daemon
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// A person signs in anew while a renewal with the old session is under way. Its answer, with the old session's next refresh
+// token, comes after the new session was had, and overwrites nothing.
+func TestNoLateRenewalOverwritesANewSignIn(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		h.signIn(t, h.ofDevice("p"))
+		h.cool("p")
+		h.late(h.server.TokenPath())
+		renewed := h.asking(t, "p")
+		r := h.signIn(t, protocol.LoginParams{Profile: "p", ClientID: "other-app"})
+		if r.Outcome != protocol.SignedIn || r.ClientID != "other-app" {
+			t.Errorf("%+v", r)
+		}
+		if err := <-renewed; err != nil {
+			t.Error("whoever waited for the renewal:", err)
+		}
+		synctest.Wait()
+		if got := stored(t, store, "p"); got.ClientID != "other-app" {
+			t.Errorf("the keystore has the session of %q", got.ClientID)
+		}
+		h.cool("p")
+		if _, err := h.token(t, "p"); err != nil {
+			t.Error("the new session does not work:", err)
+		}
+	})
+}
+
+// A proof renews the session, and so may somebody who asks for another scope meanwhile: what stays is the newest refresh
+// token, whoever had it.
+func TestAProofPutsNoOldRefreshTokenBack(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		params := h.ofDevice("p")
+		params.Scope = "read write"
+		h.signIn(t, params)
+		requests := func() int { return h.server.Count(h.server.TokenPath()) }
+		before := requests()
+		var reads atomic.Int64
+		renew := func() { // after the proof the keystore is read by its owner, who rotates, and then by the login
+			if requests() != before+1 || reads.Add(1) != 2 {
+				return
+			}
+			if err := h.visit(t).Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "p", Scope: "read"}, nil); err != nil {
+				t.Error(err)
+			}
+		}
+		store.read.Store(&renew)
+		r := h.signIn(t, protocol.LoginParams{Profile: "p"})
+		store.read.Store(nil)
+		if r.Outcome != protocol.AlreadySignedIn || requests() != before+2 {
+			t.Fatalf("%+v after %d requests", r, requests()-before)
+		}
+		for range 2 { // the server ends a session whose old refresh token comes back
+			h.cool("p")
+			if _, err := h.token(t, "p"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// A profile that groat wrote can be signed in to with something changed, and keeps the rest.
+func TestASecondLoginChangesWhatItNames(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		h.signIn(t, h.ofMachine("p"))
+		changed := h.ofMachine("p")
+		changed.Scope = "read"
+		if r := h.signIn(t, changed); r.Outcome != protocol.SignedIn {
+			t.Errorf("%+v", r)
+		}
+		token, err := h.token(t, "p")
+		if err != nil || token.Scope != "read" {
+			t.Errorf("%q, %v", token.Scope, err)
+		}
+		if p := h.profiles.Load().byName["p"]; p.Scope != "read" || p.Issuer != h.server.URL() || p.ClientAuth != "client_secret_post" {
+			t.Errorf("%+v", p.Profile)
+		}
+	})
+}
+
+// What a person names is looked at before it is written: no login leaves a configuration behind that cannot be read.
+func TestNoLoginBreaksTheConfiguration(t *testing.T) {
+	prefix := "a\nb'\x00"
+	for name, change := range map[string]func(*protocol.LoginParams){
+		"header":            func(p *protocol.LoginParams) { p.Header = "X Y" },
+		"scope, delete":     func(p *protocol.LoginParams) { p.Scope = "a\x7fb" },
+		"scope, control":    func(p *protocol.LoginParams) { p.Scope = "a\x01b" },
+		"scope, quote":      func(p *protocol.LoginParams) { p.Scope = `a"b\` },
+		"prefix":            func(p *protocol.LoginParams) { p.Prefix = &prefix },
+		"audience, lines":   func(p *protocol.LoginParams) { p.Audience = "x\u2028\r\ny" },
+		"resource":          func(p *protocol.LoginParams) { p.Resources = []string{"no origin"} },
+		"resource, control": func(p *protocol.LoginParams) { p.Resources = []string{"https://a.example/\x00"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+				params := h.ofMachine("p")
+				params.Issuer, params.TokenURL = "", h.server.URL()+h.server.TokenPath()
+				change(&params)
+				_, err := h.visit(t).Login(t.Context(), params, h.willing(t))
+				if _, broken := h.Config.Load(); broken != nil {
+					t.Fatalf("login: %v; the configuration afterwards: %v", err, broken)
+				}
+				if known := h.profiles.Load().byName["p"] != nil; known != (err == nil) {
+					t.Errorf("login: %v; a profile is there: %v", err, known)
+				}
+			})
+		})
+	}
+}
+
+// A login goes by the configuration as it is on the disk, also where nobody has told the daemon to read it again.
+func TestALoginReadsTheConfiguration(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		h.write(t, "config.toml", "[profiles.work]\nprovider = \"spatiafi\"\nauth_server = \""+h.server.URL()+"\"\n")
+		params := protocol.LoginParams{Profile: "work", Username: person}
+		r, err := h.visit(t).Login(t.Context(), params, typing(password))
+		if err != nil || !r.Created {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if _, err := h.token(t, "work"); err != nil {
+			t.Error(err)
+		}
+		if _, err := h.Config.Load(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A profile of the person's own file is not changed by a login, and that is said before anything is asked or created.
+func TestALoginThatWouldChangeThePersonsFile(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		h.write(t, "config.toml", "[profiles.work]\nprovider = \"spatiafi\"\nauth_server = \""+h.server.URL()+"\"\n")
+		params := protocol.LoginParams{Profile: "work", Username: person, Scope: "read"}
+		_, err := h.visit(t).Login(t.Context(), params, unasked(t))
+		wantError(t, err, protocol.Config)
+		if n := len(h.server.Log()); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+// The client was created and could not be stored: the next command, as the hint has it, stores that one.
+func TestTheHintAfterAClientThatCouldNotBeStored(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		store.unwritable.Store(true)
+		params := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+		_, err := h.visit(t).Login(t.Context(), params, typing(password))
+		e := wantError(t, err, protocol.KeystoreUnavailable)
+		const hint = "groat login work (stores it, and creates nothing)"
+		if e.Hint() != hint {
+			t.Fatalf("%q, want %q", e.Hint(), hint)
+		}
+		store.unwritable.Store(false)
+		r, err := h.visit(t).Login(t.Context(), protocol.LoginParams{Profile: "work"}, unasked(t))
+		if err != nil || r.Created || r.ClientID == "" {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if got := stored(t, store, "work"); got.ClientID != r.ClientID {
+			t.Errorf("the keystore has %q, want %q", got.ClientID, r.ClientID)
+		}
+		if n := h.server.Count(sandbox.SpatiafiClientsPath); n != 1 {
+			t.Errorf("%d clients were created", n)
+		}
+	})
+}
+
+// Somebody edits where a profile asks who a person is: the token of the old configuration does not go there.
+func TestNoTokenGoesWhereAnEditLeads(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		profile := func(userinfo string) string {
+			return "issuer = \"" + h.server.URL() + "\"\ntoken_endpoint = \"" + h.server.URL() + h.server.TokenPath() +
+				"\"\nclient_auth = \"client_secret_post\"\nuserinfo_endpoint = \"" + userinfo + "\"\n"
+		}
+		h.write(t, "profiles.d/p.toml", profile(h.server.URL()+h.server.UserinfoPath()))
+		h.signIn(t, protocol.LoginParams{Profile: "p", ClientID: "machine"})
+		h.write(t, "profiles.d/p.toml", profile("http://localhost:9/me"))
+		var who protocol.WhoamiResult
+		asked := h.visit(t)
+		reloaded := asked.Call(t.Context(), protocol.MethodReload, nil, nil)
+		err := asked.Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "p"}, &who)
+		if reloaded == nil {
+			wantError(t, err, protocol.Config)
+		}
+		if n := h.server.Count("/me"); n != 0 { // every name leads here, in a bubble
+			t.Errorf("the new host was asked %d times", n)
+		}
+	})
+}
+
+// A hundred callers of a profile that nobody has signed in: all are told at once, nobody asks the server, and no person is asked
+// for anything.
+func TestAHundredCallersOfASignedOutProfile(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		h.write(t, "profiles.d/p.toml", "provider = \"spatiafi\"\nauth_server = \""+h.server.URL()+"\"\n")
+		if err := h.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		came := make(chan error, 100)
+		for range cap(came) {
+			c := h.visit(t)
+			go func() { came <- c.Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "p"}, nil) }()
+		}
+		for range cap(came) {
+			if e := wantError(t, <-came, protocol.LoginRequired); e.Hint() != "groat login p" {
+				t.Errorf("%q", e.Hint())
+			}
+		}
+		if waited := time.Since(begin); waited != 0 {
+			t.Errorf("they were told after %s", waited)
+		}
+		if n := len(h.server.Log()); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+// Where the server gives no refresh token the session ends with its access token, and the next command is said.
+func TestASessionWithoutARefreshToken(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		h.server.SetRefresh(sandbox.Refresh{})
+		r := h.signIn(t, h.ofDevice("p"))
+		if _, err := h.token(t, "p"); err != nil {
+			t.Fatal(err)
+		}
+		requests := h.server.Count(h.server.TokenPath())
+		time.Sleep(time.Duration(r.ExpiresIn+1) * time.Second)
+		for range 2 {
+			_, err := h.token(t, "p")
+			if e := wantError(t, err, protocol.LoginRequired); e.Hint() != "groat login p" {
+				t.Errorf("%q", e.Hint())
+			}
+		}
+		if n := h.server.Count(h.server.TokenPath()) - requests; n != 0 {
+			t.Errorf("%d requests without a credential", n)
+		}
+		if again := h.signIn(t, protocol.LoginParams{Profile: "p"}); again.Outcome != protocol.SignedIn || again.Grant != string(grant.ByDeviceCode) {
+			t.Errorf("%+v", again)
+		}
+		if _, err := h.token(t, "p"); err != nil {
+			t.Error(err)
+		}
+		if got := stored(t, store, "p"); !got.RefreshToken.IsZero() {
+			t.Error("a refresh token was stored")
+		}
+	})
+}
+
+// A refresh token that the keystore cannot take is held in memory: tokens go on coming, status says so, and it is stored as
+// soon as that works again.
+func TestARotationThatCannotBeStored(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		h.signIn(t, h.ofDevice("p"))
+		first := stored(t, store, "p").RefreshToken
+		store.unwritable.Store(true)
+		renew := func() {
+			t.Helper()
+			h.cool("p")
+			if _, err := h.token(t, "p"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		renew()
+		renew() // with the one that is in memory only
+		if !stored(t, store, "p").RefreshToken.Equal(first) {
+			t.Fatal("the keystore was written")
+		}
+		message := func() (string, string) {
+			var st protocol.StatusResult
+			if err := h.visit(t).Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: "p"}, &st); err != nil {
+				t.Fatal(err)
+			}
+			return st.Profiles[0].State, st.Profiles[0].Message
+		}
+		const degraded = "the newest credential is in groatd's memory only: the keystore is not available"
+		if state, text := message(); state != "fresh" || text != degraded {
+			t.Errorf("%s: %q", state, text)
+		}
+		store.unwritable.Store(false)
+		renew()
+		if state, text := message(); state != "fresh" || text != "" {
+			t.Errorf("%s: %q", state, text)
+		}
+		newest := stored(t, store, "p").RefreshToken
+		if newest.Equal(first) || h.server.RefreshUses()[sandbox.Digest(newest.Reveal())] != 0 {
+			t.Error("what is stored is not the newest refresh token")
+		}
+	})
+}
