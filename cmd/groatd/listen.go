@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -22,6 +23,13 @@ type listener struct {
 	*net.UnixListener
 	path  string
 	bound fs.FileInfo // of the socket that this process bound, else nil
+}
+
+// activated reports whether a service manager passed sockets to this process (sd_listen_fds(3)). It takes none of them.
+func activated() bool {
+	pid, err := strconv.Atoi(os.Getenv("LISTEN_PID"))
+	n, err2 := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	return err == nil && err2 == nil && pid == os.Getpid() && n > 0
 }
 
 // listen takes the socket that the service manager passed (sd_listen_fds(3): only if $LISTEN_PID is this process), else binds one.
@@ -80,11 +88,37 @@ func clearStale(path string) error {
 	if info.Mode().Type() != fs.ModeSocket || int(info.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() {
 		return &refusal{exitConfig, fmt.Errorf("%s is in the way: it is no socket of this user's", path), "ls -l " + path}
 	}
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		c.Close()
+	switch live, err := answers(path); {
+	case err != nil:
+		return &refusal{exitConfig, fmt.Errorf("whether somebody serves %s cannot be found out: %w", path, err), "ls -l " + path}
+	case live:
 		return &refusal{exitCantCreate, fmt.Errorf("another process serves %s", path), "groat status"}
 	}
-	return os.Remove(path)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &refusal{exitConfig, fmt.Errorf("the stale socket %s cannot be removed: %w", path, cause(err)), "ls -ld " + filepath.Dir(path)}
+	}
+	return nil
+}
+
+// answers reports whether somebody listens on a socket, also one who is too busy to accept. Only the system's word that
+// nobody does is a no; what is neither is an error.
+func answers(path string) (bool, error) {
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		c.Close()
+		return true, nil
+	}
+	timeout, ok := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case errors.Is(err, syscall.EAGAIN), ok && timeout.Timeout(): // its queue is full
+		return true, nil
+	}
+	if op, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = op.Err
+	}
+	return false, err
 }
 
 // release removes the socket if it is still the one that was bound here.

@@ -19,7 +19,6 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
-	"github.com/groat-dev/groat/keystore/choice"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -102,12 +101,6 @@ func check(dir config.Dir) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range c.Names() {
-		p := c.Profiles[name]
-		if _, _, err := p.Server(); err != nil {
-			return &config.Error{File: p.File, Line: p.Line, Message: err.Error()}
-		}
-	}
 	fmt.Printf("the configuration is good: %d profiles\n", len(c.Profiles))
 	return nil
 }
@@ -124,57 +117,52 @@ func serve(f flags, dir config.Dir) error {
 	if err != nil {
 		return &refusal{exitConfig, err, "set GROAT_SOCKET to a shorter, absolute path"}
 	}
-	state, err := stateDir()
+	log := newLogger()
+	defer log.Sync()
+	store, err := openStore(log)
 	if err != nil {
 		return err
 	}
-	lock, err := lockState(state)
+	defer store.Close()
+	// Whoever can connect is answered: the socket comes when all that could be refused is read.
+	d, err := daemon.New(daemon.Options{
+		Config: dir, Keystore: store, HTTP: grant.NewHTTPClient(), Now: clock.Now, Log: log, Release: release, Socket: socket,
+		Activated: activated(),
+	})
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
-
 	l, err := listen(socket)
 	if err != nil {
 		return err
 	}
 	defer l.release()
-
-	log := newLogger()
-	defer log.Sync()
-	store, err := choice.Open(choice.Options{StateDir: state, Env: os.Getenv("GROAT_KEYSTORE")})
-	if err != nil {
-		return &refusal{exitConfig, err, "groatd --check; unset GROAT_KEYSTORE"}
-	}
-	defer store.Close()
-	d, err := daemon.New(daemon.Options{
-		Config: dir, Keystore: store, HTTP: grant.NewHTTPClient(), Now: clock.Now, Log: log, Release: release, Socket: l.path,
-		Activated: l.bound == nil,
-	})
-	if err != nil {
-		return err
-	}
+	d.Socket = l.path
 	return attend(ctx, d, l, log)
 }
 
 // attend serves, and keeps the service manager and the signals attended to meanwhile.
 func attend(ctx context.Context, d *daemon.Daemon, l *listener, log *zap.Logger) error {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP, syscall.SIGQUIT)
+	hangups, quits := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
+	signal.Notify(quits, syscall.SIGQUIT) // the runtime would print every goroutine's stack
+	defer signal.Stop(quits)
 	m := newManager(log)
+	// In a goroutine of its own: it may take long, and the watchdog does not wait. One that comes meanwhile is the next.
+	go func() {
+		for range hangups {
+			m.reload(d)
+		}
+	}()
 	done := make(chan error, 1)
 	go func() { done <- d.Serve(ctx, l.UnixListener) }()
 	log.Info("ready", zap.String("release", release), zap.String("socket", l.path), zap.Int("profiles", d.Profiles()))
 	m.ready(d)
 	for {
 		select {
-		case s := <-hangups:
-			if s == syscall.SIGQUIT { // the runtime would print every goroutine's stack
-				log.Info("still here", zap.Int("profiles", d.Profiles()))
-				continue
-			}
-			m.reload(d)
+		case <-quits:
+			log.Info("still here", zap.Int("profiles", d.Profiles()))
 		case <-m.ticks():
 			m.alive(d)
 		case <-ctx.Done():

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/groat-dev/groat/daemon/config"
 )
 
 // stateDir returns the directory for what must survive, made and checked: $GROAT_STATE_DIR, else $XDG_STATE_HOME/groat.
@@ -38,7 +40,7 @@ func stateDir() (string, error) {
 }
 
 // privateDir makes a directory of mode 0700 where there is none, and refuses one that others could have prepared or could
-// change: another owner, another type, any right for others.
+// change: another owner, another type, any right for others, a parent in which others could put another in its place.
 func privateDir(dir, what string) error {
 	refuse := func(hint, format string, args ...any) error {
 		return &refusal{exitConfig, fmt.Errorf("%s %s "+format, append([]any{what, dir}, args...)...), hint}
@@ -64,6 +66,13 @@ func privateDir(dir, what string) error {
 	}
 	if unix.Access(dir, unix.W_OK) != nil {
 		return refuse("ls -ld "+dir, "cannot be written")
+	}
+	if err := config.CheckWay(dir); err != nil {
+		hint := "ls -ld " + dir
+		if c, ok := errors.AsType[*config.Error](err); ok {
+			hint = c.Hint
+		}
+		return refuse(hint, "is no safe place: %w", err)
 	}
 	return nil
 }

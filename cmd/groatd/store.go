@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"go.uber.org/zap"
+
+	"github.com/groat-dev/groat/daemon"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/choice"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// closer is a keystore that must be closed before another groatd may open it.
+type closer interface {
+	daemon.Keystore
+	Close() error
+}
+
+// openStore takes the state directory, which makes this the only groatd, and opens the keystore in it.
+//
+// Where either is refused, and a service manager starts a groatd for whoever connects, ending would only mean to be started
+// again, until the manager gives up: then it is what every request for a credential is answered with.
+func openStore(log *zap.Logger) (closer, error) {
+	store, err := lockedStore()
+	r, refused := errors.AsType[*refusal](err)
+	if !refused || r.code != exitConfig || !activated() {
+		return store, err
+	}
+	log.Error("no credential can be used", zap.Error(err))
+	return noStore{err.Error(), r.hint + ", then: systemctl --user restart groatd"}, nil
+}
+
+func lockedStore() (closer, error) {
+	state, err := stateDir()
+	if err != nil {
+		return nil, err
+	}
+	lock, err := lockState(state)
+	if err != nil {
+		return nil, err
+	}
+	store, err := choice.Open(choice.Options{StateDir: state, Env: os.Getenv("GROAT_KEYSTORE")})
+	if err != nil {
+		lock.Close()
+		return nil, &refusal{exitConfig, err, "unset GROAT_KEYSTORE, or look into " + state}
+	}
+	return &locked{store, lock}, nil
+}
+
+// locked is a keystore together with the lock on its directory.
+type locked struct {
+	*choice.Keystore
+	lock *os.File
+}
+
+func (l *locked) Close() error { return errors.Join(l.Keystore.Close(), l.lock.Close()) }
+
+// noStore stands for a keystore that was refused: it holds nothing, takes nothing, and says why.
+type noStore struct{ why, hint string }
+
+func (n noStore) err() error { return protocol.NewError(protocol.Config, n.why, n.hint) }
+
+func (n noStore) Get(context.Context, string) (keystore.Item, error) { return keystore.Item{}, n.err() }
+
+func (n noStore) Set(context.Context, string, keystore.Item) error { return n.err() }
+
+func (n noStore) Delete(context.Context, string) error { return n.err() }
+
+func (n noStore) Probe(context.Context) error { return n.err() }
+
+func (n noStore) Use(context.Context, string, string, keystore.Secret) error { return n.err() }
+
+func (n noStore) Unlock(context.Context, keystore.Secret) error { return n.err() }
+
+func (n noStore) Status(context.Context) keystore.Status {
+	return keystore.Status{Use: choice.Auto, State: "unavailable", Message: n.why}
+}
+
+func (n noStore) Close() error { return nil }
