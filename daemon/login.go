@@ -82,7 +82,7 @@ func (d *Daemon) joinLogin(c *conn, p protocol.LoginParams) (*login, error) {
 	case d.closing:
 		d.mu.Unlock()
 		return nil, d.wire(broker.ErrStopped, p.Profile)
-	case joined && !reflect.DeepEqual(l.asked, p):
+	case joined && (l.ctx.Err() != nil || !reflect.DeepEqual(l.asked, p)):
 		d.mu.Unlock()
 		return nil, protocol.NewError(protocol.Temporary, fmt.Sprintf("another login of profile %q is under way", p.Profile), "groat status "+p.Profile)
 	case !joined:

@@ -235,9 +235,14 @@ func (l *login) save() error {
 	if err := l.savable(); err != nil {
 		return err
 	}
-	if err := d.Config.Save(l.profile.Profile); err != nil {
+	undo, err := d.Config.Replace(l.profile.Profile)
+	if err != nil {
+		return err
+	}
+	if err := d.reload(l.profile); err != nil {
+		undo() // where this fails too, err is still what to tell
 		return err
 	}
 	delete(d.ephemeral, name)
-	return d.reload(l.profile)
+	return nil
 }

@@ -45,12 +45,25 @@ func (l *login) run() (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, err
 	}
 	defer item.Wipe()
-	// What was had is kept, whether or not the person stays.
+	// What was had is kept, whether or not the person stays. No request with the old credential is under way meanwhile, whose
+	// answer would overwrite the new one.
 	ctx := context.WithoutCancel(l.ctx)
+	resume, err := l.quiet(ctx)
+	if err != nil {
+		return protocol.LoginResult{}, err
+	}
+	defer resume()
 	if err := l.put(ctx, item); err != nil {
 		return protocol.LoginResult{}, err
 	}
 	return l.adopt(item, t, protocol.SignedIn)
+}
+
+// quiet keeps the profile's owner from using the credential until resume is called.
+func (l *login) quiet(ctx context.Context) (resume func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	return l.d.broker.Pause(ctx, l.params.Profile)
 }
 
 // signIn comes by a credential that has been proven by a first token.
@@ -179,16 +192,8 @@ func (l *login) firstToken(ctx context.Context, item keystore.Item) (grant.Token
 	return t, err
 }
 
-// put stores the item where it is not already there; keychains ask a person before an overwrite, and some lose it. No
-// request with the old credential is under way meanwhile, whose answer would overwrite the new one.
+// put stores the item where it is not already there; keychains ask a person before an overwrite, and some lose it.
 func (l *login) put(ctx context.Context, item keystore.Item) error {
-	quiet, cancel := context.WithTimeout(ctx, drain)
-	defer cancel()
-	resume, err := l.d.broker.Pause(quiet, l.params.Profile)
-	if err != nil {
-		return err
-	}
-	defer resume()
 	if old, err := l.store().Get(ctx, l.params.Profile); err == nil {
 		same := old.Equal(item)
 		old.Wipe()

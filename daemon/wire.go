@@ -45,6 +45,9 @@ func (d *Daemon) wire(err error, profile string) *protocol.Error {
 }
 
 func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
+	if errors.Is(err, broker.ErrRotationLost) { // the server's refusal is in the chain too, and says less
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("%s: sign in again", broker.ErrRotationLost), "groat login "+profile)
+	}
 	if refusal, ok := errors.AsType[*grant.Error](err); ok {
 		return fromServer(refusal, profile)
 	}
@@ -77,7 +80,7 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), "groat keystore")
 	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
-		errors.Is(err, broker.ErrSameToken):
+		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens):
 		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+profile)
 	}
 	d.Log.Error("an unexpected error: " + err.Error())

@@ -41,6 +41,8 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{keystore.ErrTooBig, protocol.KeystoreUnavailable, "groat keystore"},
 		{broker.ErrUnknown, protocol.UnknownProfile, "groat login work"},
 		{broker.ErrEnded, protocol.LoginRequired, "groat login work"},
+		{fmt.Errorf("%w: %w", broker.ErrRotationLost, refusal(grant.Refused)), protocol.LoginRequired, "groat login work"},
+		{broker.ErrManyTokens, protocol.Temporary, "groat status work"},
 		{broker.ErrWaited, protocol.Temporary, "groat status work"},
 		{broker.ErrStopped, protocol.Temporary, "groat status work"},
 		{broker.ErrRejected, protocol.Temporary, "groat status work"},
