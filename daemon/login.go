@@ -19,8 +19,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// loginTime bounds a login with everything a person takes for it.
-const loginTime = 15 * time.Minute
+// loginTime bounds a login with everything a person takes for it: more than the half hour that a device's code may be good for.
+const loginTime = 35 * time.Minute
 
 // login is one login under way: one a profile, in a goroutine of its own, so that reads and renewals of all profiles go on
 // while a person takes ten minutes. Whoever asks for the same login meanwhile joins it; when nobody is left it is cancelled.

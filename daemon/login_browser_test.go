@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
@@ -40,25 +41,29 @@ func TestDeviceLogin(t *testing.T) {
 	})
 }
 
-// Who says no on the other device, or does not come, is told so; nothing is kept.
+// Who says no on the other device, or does not come while the code is good, is told so; nothing is kept.
 func TestDeviceLoginThatComesToNothing(t *testing.T) {
-	for name, come := range map[string]func(h *house, code string) error{
-		"denied": func(h *house, code string) error { return h.server.DenyDevice(code) },
-		"nobody": func(*house, string) error { return nil },
-		"blocked": func(h *house, code string) error {
+	for name, test := range map[string]struct {
+		come  func(h *house, code string) error
+		after time.Duration // at least
+	}{
+		"denied": {come: func(h *house, code string) error { return h.server.DenyDevice(code) }},
+		"nobody": {func(*house, string) error { return nil }, 30 * time.Minute},
+		"blocked": {come: func(h *house, code string) error {
 			defer h.server.BlockUser(person, true)
 			return h.server.ApproveDevice(code)
-		},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+			inBubble(t, sandbox.Options{Device: sandbox.Device{Lifetime: 30 * time.Minute}}, func(t *testing.T, h *house, store *picky) {
 				login := h.watch(t, h.ofDevice("p"))
-				if err := come(h, (<-login.asked).Code); err != nil {
+				begin := time.Now()
+				if err := test.come(h, (<-login.asked).Code); err != nil {
 					t.Fatal(err)
 				}
 				r := <-login.over
-				if e := wantError(t, r.err, protocol.LoginRequired); e.Hint() != "groat login p" {
-					t.Errorf("%v, %q", e, e.Hint())
+				if e := wantError(t, r.err, protocol.LoginRequired); e.Hint() != "groat login p" || time.Since(begin) < test.after {
+					t.Errorf("%v, %q after %s", e, e.Hint(), time.Since(begin))
 				}
 				if h.profiles.Load().byName["p"] != nil || stored(t, store, "p").ClientID != "" {
 					t.Error("it left something behind")

@@ -169,6 +169,19 @@ func TestALoginOfTenMinutes(t *testing.T) {
 	})
 }
 
+// A person who never answers holds a login open for as long as any code of a server's is good, and no longer.
+func TestALoginThatNobodyAnswers(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		begin := time.Now()
+		login := h.watch(t, h.ofMachine("p"))
+		<-login.asked
+		r := <-login.over
+		if e := wantError(t, r.err, protocol.Temporary); e.Hint() != "groat login p" || time.Since(begin) != loginTime {
+			t.Errorf("%v, %q after %s", e, e.Hint(), time.Since(begin))
+		}
+	})
+}
+
 // An answer names its question: one that comes after the login has gone on to the next is refused, and is not taken for the
 // answer to that.
 func TestAnAnswerToAnEarlierQuestion(t *testing.T) {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -175,27 +176,44 @@ func TestTheHintAfterAClientThatCouldNotBeStored(t *testing.T) {
 	})
 }
 
-// Somebody edits where a profile asks who a person is: the token of the old configuration does not go there.
+// Somebody edits where a profile asks who a person is: the token of the old configuration does not go there, also where the
+// issuer is edited to fit.
 func TestNoTokenGoesWhereAnEditLeads(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
-		profile := func(userinfo string) string {
-			return "issuer = \"" + h.server.URL() + "\"\ntoken_endpoint = \"" + h.server.URL() + h.server.TokenPath() +
-				"\"\nclient_auth = \"client_secret_post\"\nuserinfo_endpoint = \"" + userinfo + "\"\n"
-		}
-		h.write(t, "profiles.d/p.toml", profile(h.server.URL()+h.server.UserinfoPath()))
-		h.signIn(t, protocol.LoginParams{Profile: "p", ClientID: "machine"})
-		h.write(t, "profiles.d/p.toml", profile("http://localhost:9/me"))
-		var who protocol.WhoamiResult
-		asked := h.visit(t)
-		reloaded := asked.Call(t.Context(), protocol.MethodReload, nil, nil)
-		err := asked.Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "p"}, &who)
-		if reloaded == nil {
-			wantError(t, err, protocol.Config)
-		}
-		if n := h.server.Count("/me"); n != 0 { // every name leads here, in a bubble
-			t.Errorf("the new host was asked %d times", n)
-		}
-	})
+	const elsewhere = "http://localhost:9" // in a bubble every name leads to the house's server
+	for name, test := range map[string]struct {
+		issuer   string // empty: as it was
+		reloaded bool
+	}{
+		"the address alone": {"", false},
+		"the issuer too":    {elsewhere, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+				profile := func(issuer, userinfo string) string {
+					return "issuer = \"" + issuer + "\"\ntoken_endpoint = \"" + h.server.URL() + h.server.TokenPath() +
+						"\"\nclient_auth = \"client_secret_post\"\nuserinfo_endpoint = \"" + userinfo + "\"\n"
+				}
+				h.write(t, "profiles.d/p.toml", profile(h.server.URL(), h.server.URL()+h.server.UserinfoPath()))
+				h.signIn(t, protocol.LoginParams{Profile: "p", ClientID: "machine"})
+				h.write(t, "profiles.d/p.toml", profile(cmp.Or(test.issuer, h.server.URL()), elsewhere+"/me"))
+				c := h.visit(t)
+				err := c.Call(t.Context(), protocol.MethodReload, nil, nil)
+				if test.reloaded && err != nil {
+					t.Fatal(err)
+				}
+				if !test.reloaded {
+					wantError(t, err, protocol.Config)
+				}
+				err = c.Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "p"}, nil)
+				if test.reloaded {
+					wantError(t, err, protocol.Config)
+				}
+				if n := h.server.Count("/me"); n != 0 {
+					t.Errorf("the new host was asked %d times", n)
+				}
+			})
+		})
+	}
 }
 
 // A hundred callers of a profile that nobody has signed in: all are told at once, nobody asks the server, and no person is asked
