@@ -87,11 +87,7 @@ func (l *login) keepCreated(ctx context.Context, item keystore.Item, old *keysto
 	if err != nil {
 		return protocol.LoginResult{}, l.notProven(err, item, old)
 	}
-	resume, err := l.quiet(ctx)
-	if err != nil {
-		return protocol.LoginResult{}, err
-	}
-	defer resume()
+	defer l.quiet(ctx)()
 	if err := l.store().Keep(ctx, l.params.Profile, item); err != nil {
 		return protocol.LoginResult{}, l.notStored(err, item.ClientID)
 	}

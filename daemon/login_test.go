@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"cmp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/protocol"
@@ -34,6 +36,89 @@ func TestNoLateRenewalOverwritesANewSignIn(t *testing.T) {
 		h.cool("p")
 		if _, err := h.token(t, "p"); err != nil {
 			t.Error("the new session does not work:", err)
+		}
+	})
+}
+
+// The renewal takes longer than anybody waits for it, in a keychain that a person must unlock: the new session is kept all
+// the same, and the renewal's late answer does not replace it.
+func TestANewSignInDoesNotWaitForEver(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		h.signIn(t, h.ofDevice("p"))
+		h.cool("p")
+		var reads atomic.Int64
+		stuck := func() {
+			if reads.Add(1) == 1 {
+				time.Sleep(2 * drain)
+			}
+		}
+		store.read.Store(&stuck)
+		renewed := h.asking(t, "p")
+		if r := h.signIn(t, protocol.LoginParams{Profile: "p", ClientID: "other-app"}); r.ClientID != "other-app" {
+			t.Errorf("%+v", r)
+		}
+		<-renewed
+		time.Sleep(2 * drain)
+		if got := stored(t, store, "p"); got.ClientID != "other-app" {
+			t.Errorf("the keystore has the session of %q", got.ClientID)
+		}
+		h.cool("p")
+		if _, err := h.token(t, "p"); err != nil {
+			t.Error("the new session does not work:", err)
+		}
+	})
+}
+
+// The same with a new client, which the provider shows once.
+func TestANewClientDoesNotWaitForEver(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		params := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+		if _, err := h.visit(t).Login(t.Context(), params, typing(password)); err != nil {
+			t.Fatal(err)
+		}
+		old := stored(t, store, "work").ClientID
+		h.cool("work")
+		var reads atomic.Int64
+		stuck := func() {
+			if reads.Add(1) == 1 {
+				time.Sleep(2 * drain)
+			}
+		}
+		store.read.Store(&stuck)
+		renewed := h.asking(t, "work")
+		params.NewClient = true
+		r, err := h.visit(t).Login(t.Context(), params, typing(password))
+		if err != nil || !r.Created || r.ClientID == old {
+			t.Errorf("%+v, %v", r, err)
+		}
+		<-renewed
+		time.Sleep(2 * drain)
+		if got := stored(t, store, "work"); got.ClientID != r.ClientID {
+			t.Errorf("the keystore has %q, want %q", got.ClientID, r.ClientID)
+		}
+	})
+}
+
+// The answer with the next refresh token was lost, and the server ends the session when the old one comes again: it is said
+// why, and what to type.
+func TestALostRotationIsCalledByItsName(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		h.signIn(t, h.ofDevice("p"))
+		h.cool("p")
+		h.server.Script(h.server.TokenPath(), sandbox.Fault{Cut: sandbox.CutAfterHandling})
+		_, err := h.token(t, "p")
+		wantError(t, err, protocol.Temporary)
+		time.Sleep(time.Minute)
+		_, err = h.token(t, "p")
+		e := wantError(t, err, protocol.LoginRequired)
+		if e.Hint() != "groat login p" || !strings.Contains(e.Message, broker.ErrRotationLost.Error()) {
+			t.Errorf("%v, %q", e, e.Hint())
+		}
+		if r := h.signIn(t, protocol.LoginParams{Profile: "p"}); r.Outcome != protocol.SignedIn {
+			t.Errorf("%+v", r)
+		}
+		if _, err := h.token(t, "p"); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"go.uber.org/zap"
+
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -45,25 +47,26 @@ func (l *login) run() (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, err
 	}
 	defer item.Wipe()
-	// What was had is kept, whether or not the person stays. No request with the old credential is under way meanwhile, whose
-	// answer would overwrite the new one.
+	// What was had is kept, whether or not the person stays.
 	ctx := context.WithoutCancel(l.ctx)
-	resume, err := l.quiet(ctx)
-	if err != nil {
-		return protocol.LoginResult{}, err
-	}
-	defer resume()
+	defer l.quiet(ctx)()
 	if err := l.put(ctx, item); err != nil {
 		return protocol.LoginResult{}, err
 	}
 	return l.adopt(item, t, protocol.SignedIn)
 }
 
-// quiet keeps the profile's owner from using the credential until resume is called.
-func (l *login) quiet(ctx context.Context) (resume func(), err error) {
+// quiet keeps the profile's owner from using the credential until resume is called. A request under way that takes longer
+// than anybody should wait is no reason to lose what a person has just obtained: its answer is void when it comes, by
+// [keystore.Holder.Rotate] and the broker's own count of credentials.
+func (l *login) quiet(ctx context.Context) (resume func()) {
 	ctx, cancel := context.WithTimeout(ctx, drain)
 	defer cancel()
-	return l.d.broker.Pause(ctx, l.params.Profile)
+	resume, err := l.d.broker.Pause(ctx, l.params.Profile)
+	if err != nil {
+		l.d.Log.Warn("a renewal with the old credential is still under way", zap.String("profile", l.params.Profile))
+	}
+	return resume
 }
 
 // signIn comes by a credential that has been proven by a first token.
