@@ -36,6 +36,7 @@ type login struct {
 	kind     grant.Kind
 	profile  *profile        // what the profile will be
 	endpoint *grant.Endpoint // its server, with what only a sign-in needs
+	before   *keystore.Item  // the credential of a session that has ended, for what its client authenticates with
 	created  bool            // a client was created at the provider
 
 	mu       sync.Mutex

@@ -214,7 +214,7 @@ func (l *login) savable() error {
 		return &config.Error{File: was.File, Line: was.Line, Hint: "change it there, then: groat login " + was.Name,
 			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", was.Name)}
 	}
-	return l.d.Config.Writable()
+	return l.d.Config.Savable(l.profile.Profile)
 }
 
 // save writes the profile's configuration, if it has changed, and loads it.

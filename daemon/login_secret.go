@@ -42,6 +42,12 @@ func (l *login) refused(err error) error {
 
 // prepare gives an item what its client authenticates with: a secret that is asked for, a key or certificate from a file.
 func (l *login) prepare(item *keystore.Item) (err error) {
+	if b := l.before; b != nil && b.ClientID == item.ClientID {
+		kept := b.Clone()
+		item.ClientSecret, item.PrivateKey, item.PrivateKeyPassword = kept.ClientSecret, kept.PrivateKey, kept.PrivateKeyPassword
+		item.Certificate, item.KeyID, item.KeyAlg, item.Subject = kept.Certificate, kept.KeyID, kept.KeyAlg, kept.Subject
+		return nil
+	}
 	switch l.server().ClientAuth {
 	case grant.None:
 		return nil

@@ -31,6 +31,7 @@ func (l *login) run() (protocol.LoginResult, error) {
 			return result, err
 		}
 		l.tell(fmt.Sprintf("The session of profile %s has ended: sign in again.", l.params.Profile))
+		l.before = stored
 	}
 	if err := l.wants(stored); err != nil {
 		return protocol.LoginResult{}, err

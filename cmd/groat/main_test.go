@@ -10,9 +10,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/groat-dev/groat/protocol"
@@ -34,6 +36,9 @@ func TestMain(m *testing.M) {
 }
 
 func install(m *testing.M) int {
+	// Whoever runs the tests under nohup ignores hang-ups, and so would their children: a signal that is caught here is at
+	// its default there.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	self, err := os.Executable()
 	if err == nil {
 		bin, err = os.MkdirTemp("", "groat-test")
