@@ -235,7 +235,7 @@ func (l *login) save() error {
 	if err := l.savable(); err != nil {
 		return err
 	}
-	undo, err := d.Config.Replace(l.profile.Profile)
+	undo, err := d.Config.Save(l.profile.Profile)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 		Grant: "authorization_code", RevocationEndpoint: "https://login.example.org/revoke", Redirect: "http://127.0.0.1:4242/cb",
 		Header: "X-Api-Key", Prefix: new(string),
 	}
-	if err := d.Save(want); err != nil {
+	if _, err := d.Save(want); err != nil {
 		t.Fatal(err)
 	}
 	c, err := d.Load()

@@ -90,7 +90,7 @@ func TestDirectoriesThatOthersCouldWriteAreRefused(t *testing.T) {
 		}
 		_, err := d.Load()
 		refused(t, err, dir, "may be written by others (mode 0777)")
-		refused(t, d.Save(Profile{Name: "lab", Provider: "spatiafi"}), dir, "may be written by others")
+		refused(t, save(d, Profile{Name: "lab", Provider: "spatiafi"}), dir, "may be written by others")
 		refused(t, d.Writable(), dir, "may be written by others")
 		if e, _ := errors.AsType[*Error](err); e == nil || e.Hint != "chmod go-w "+dir {
 			t.Errorf("hint of %v", err)

@@ -13,15 +13,9 @@ import (
 )
 
 // Save writes profiles.d/NAME.toml atomically: a reader sees the old file or the new one. What Load would refuse afterwards
-// is refused before, and nothing is changed. Every error is an [*Error].
-func (d Dir) Save(p Profile) error {
-	_, err := d.Replace(p)
-	return err
-}
-
-// Replace is [Dir.Save] for whoever may have to take it back: undo, which is nil with an error, makes the file what it was,
-// or removes it where there was none. Nobody else may write the profile in between.
-func (d Dir) Replace(p Profile) (undo func() error, err error) {
+// is refused before, and nothing is changed. Every error is an [*Error]. undo, which is nil with an error, makes the file
+// what it was, or removes it where there was none; nobody else may write the profile in between.
+func (d Dir) Save(p Profile) (undo func() error, err error) {
 	text, err := d.prepare(p)
 	if err != nil {
 		return nil, err

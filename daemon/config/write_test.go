@@ -75,7 +75,7 @@ func TestSaveKeepsTheConfigurationLoadable(t *testing.T) {
 			if diff := cmp.Diff(before, texts(t, d)); diff != "" {
 				t.Errorf("asking whether it could be saved has changed something:\n%s", diff)
 			}
-			err := d.Save(p)
+			_, err := d.Save(p)
 			if (able == nil) != (err == nil) {
 				t.Errorf("savable: %v; saved: %v", able, err)
 			}
@@ -110,7 +110,7 @@ func TestSaveRefusesWhatLoadWouldRefuseElsewhere(t *testing.T) {
 			d := place(t, c.files)
 			before := texts(t, d)
 			refused(t, d.Savable(Profile{Name: "work", Provider: "spatiafi"}), c.place, c.says)
-			refused(t, d.Save(Profile{Name: "work", Provider: "spatiafi"}), c.place, c.says)
+			refused(t, save(d, Profile{Name: "work", Provider: "spatiafi"}), c.place, c.says)
 			if diff := cmp.Diff(before, texts(t, d)); diff != "" {
 				t.Error(diff)
 			}
@@ -118,7 +118,7 @@ func TestSaveRefusesWhatLoadWouldRefuseElsewhere(t *testing.T) {
 	}
 	// But its own, which it replaces, may be any text.
 	d := place(t, map[string]string{"profiles.d/work.toml": "oops"})
-	if err := d.Save(Profile{Name: "work", Provider: "spatiafi"}); err != nil {
+	if _, err := d.Save(Profile{Name: "work", Provider: "spatiafi"}); err != nil {
 		t.Error(err)
 	}
 	if _, err := d.Load(); err != nil {
@@ -134,7 +134,7 @@ func TestReplaceCanBeTakenBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := place(t, files)
-			undo, err := d.Replace(Profile{Name: "work", Provider: "climateengine"})
+			undo, err := d.Save(Profile{Name: "work", Provider: "climateengine"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,14 +163,14 @@ func TestWritingFailsWithAPlaceAndAHint(t *testing.T) {
 		}
 	})
 	t.Run("a name", func(t *testing.T) {
-		refused(t, place(t, nil).Save(Profile{Name: "../x"}), "profiles.d", "cannot be a profile's name")
+		refused(t, save(place(t, nil), Profile{Name: "../x"}), "profiles.d", "cannot be a profile's name")
 	})
 	t.Run("nothing can be made", func(t *testing.T) {
 		d, err := Find("/proc/groat/")
 		if err != nil {
 			t.Fatal(err)
 		}
-		refused(t, d.Save(good), "/proc/groat", "cannot be made")
+		refused(t, save(d, good), "/proc/groat", "cannot be made")
 		refused(t, d.Writable(), "/proc/groat", "cannot be made")
 	})
 	t.Run("the rename", func(t *testing.T) {
@@ -193,7 +193,7 @@ func TestSwitchedOff(t *testing.T) {
 	if c, err := d.Load(); err != nil || len(c.Profiles) > 0 {
 		t.Errorf("%v, %v", c, err)
 	}
-	refused(t, d.Save(Profile{Name: "work", Provider: "spatiafi"}), os.DevNull, "keeps no profile")
+	refused(t, save(d, Profile{Name: "work", Provider: "spatiafi"}), os.DevNull, "keeps no profile")
 	refused(t, d.Savable(Profile{Name: "work", Provider: "spatiafi"}), os.DevNull, "keeps no profile")
 	refused(t, d.Writable(), os.DevNull, "keeps no profile")
 	if was, err := d.Remove("work"); was || err != nil {
@@ -202,4 +202,10 @@ func TestSwitchedOff(t *testing.T) {
 	if d.Wrote(Profile{Name: "work"}) {
 		t.Error("it wrote a profile")
 	}
+}
+
+// save is Save for tests that do not take it back.
+func save(d Dir, p Profile) error {
+	_, err := d.Save(p)
+	return err
 }
