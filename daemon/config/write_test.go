@@ -126,7 +126,7 @@ func TestSaveRefusesWhatLoadWouldRefuseElsewhere(t *testing.T) {
 	}
 }
 
-func TestReplaceCanBeTakenBack(t *testing.T) {
+func TestASaveCanBeTakenBack(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"there was none": {"config.toml": ""},
 		"there was one":  {"config.toml": "", "profiles.d/work.toml": "# by hand\n" + spatiafi},
