@@ -71,7 +71,7 @@ type Query struct {
 	proof bool
 }
 
-func (q Query) key() key { return key{scope: canonical(q.Scope), audience: q.Audience} }
+func (q *Query) key() key { return key{scope: canonical(q.Scope), audience: q.Audience} }
 
 // Token returns a token that keeps q.MinTTL, or [ErrUnknown], a [*TooLong] or an [*Unavailable]. Where one must be
 // obtained it waits as long as ctx allows; what was begun goes on when ctx ends.
@@ -80,19 +80,20 @@ func (b *Broker) Token(ctx context.Context, q Query) (grant.Token, error) {
 	if !ok {
 		return grant.Token{}, ErrUnknown
 	}
-	if t, ok := s.hit(q); ok {
-		return t, nil
+	if h := s.hit(&q); h != nil {
+		return h.token, nil
 	}
 	return s.ask(ctx, q)
 }
 
 // Cached returns a token only where that takes no waiting.
 func (b *Broker) Cached(q Query) (grant.Token, bool) {
-	s, ok := b.slot(q.Profile)
-	if !ok {
-		return grant.Token{}, false
+	if s, ok := b.slot(q.Profile); ok {
+		if h := s.hit(&q); h != nil {
+			return h.token, true
+		}
 	}
-	return s.hit(q)
+	return grant.Token{}, false
 }
 
 func (b *Broker) slot(name string) (*slot, bool) {
@@ -100,26 +101,26 @@ func (b *Broker) slot(name string) (*slot, bool) {
 	return s, ok
 }
 
-// hit is the way of nearly every call: no lock, no allocation, no other goroutine.
-func (s *slot) hit(q Query) (grant.Token, bool) {
+// hit is the way of nearly every call: no lock, no allocation, no other goroutine, no copy that can be spared.
+func (s *slot) hit(q *Query) *held {
 	if q.proof || !q.Refused.IsZero() {
-		return grant.Token{}, false
+		return nil
 	}
 	v := s.lookup(q.key())
 	if v == nil {
-		return grant.Token{}, false
+		return nil
 	}
 	now := s.b.now()
 	h := v.hit(q.MinTTL, now)
 	if h == nil {
-		return grant.Token{}, false
+		return nil
 	}
 	warm := v.warm(h.renew)
 	v.touch(now)
 	if !warm {
 		s.wake() // the owner had stopped renewing an unused token
 	}
-	return h.token, true
+	return h
 }
 
 // ask puts a question to the owner.
