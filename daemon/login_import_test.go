@@ -73,7 +73,7 @@ func TestImportOfAPlanetMachineAccount(t *testing.T) {
 			t.Errorf("the file has changed, or: %v", err)
 		}
 		if !h.holds(f.Profile) {
-			t.Error("the token of the proof is not handed out")
+			t.Fatal("the token of the proof is not handed out")
 		}
 		h.cool(f.Profile)
 		if _, err := h.token(t, f.Profile); err != nil {

@@ -2,160 +2,22 @@ package daemon
 
 import (
 	"cmp"
-	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/groat-dev/groat/daemon/broker"
-	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/protocol"
 )
 
 // A person signs in anew while a renewal with the old session is under way. Its answer, with the old session's next refresh
 // token, comes after the new session was had, and overwrites nothing.
-func TestNoLateRenewalOverwritesANewSignIn(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
-		h.signIn(t, h.ofDevice("p"))
-		h.cool("p")
-		h.late(h.server.TokenPath())
-		renewed := h.asking(t, "p")
-		r := h.signIn(t, protocol.LoginParams{Profile: "p", ClientID: "other-app"})
-		if r.Outcome != protocol.SignedIn || r.ClientID != "other-app" {
-			t.Errorf("%+v", r)
-		}
-		if err := <-renewed; err != nil {
-			t.Error("whoever waited for the renewal:", err)
-		}
-		synctest.Wait()
-		if got := stored(t, store, "p"); got.ClientID != "other-app" {
-			t.Errorf("the keystore has the session of %q", got.ClientID)
-		}
-		h.cool("p")
-		if _, err := h.token(t, "p"); err != nil {
-			t.Error("the new session does not work:", err)
-		}
-	})
-}
-
 // The renewal takes longer than anybody waits for it, in a keychain that a person must unlock: the new session is kept all
 // the same, and the renewal's late answer does not replace it.
-func TestANewSignInDoesNotWaitForEver(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
-		h.signIn(t, h.ofDevice("p"))
-		h.cool("p")
-		var reads atomic.Int64
-		stuck := func() {
-			if reads.Add(1) == 1 {
-				time.Sleep(2 * drain)
-			}
-		}
-		store.read.Store(&stuck)
-		renewed := h.asking(t, "p")
-		if r := h.signIn(t, protocol.LoginParams{Profile: "p", ClientID: "other-app"}); r.ClientID != "other-app" {
-			t.Errorf("%+v", r)
-		}
-		<-renewed
-		time.Sleep(2 * drain)
-		if got := stored(t, store, "p"); got.ClientID != "other-app" {
-			t.Errorf("the keystore has the session of %q", got.ClientID)
-		}
-		h.cool("p")
-		if _, err := h.token(t, "p"); err != nil {
-			t.Error("the new session does not work:", err)
-		}
-	})
-}
-
 // The same with a new client, which the provider shows once.
-func TestANewClientDoesNotWaitForEver(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
-		params := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
-		if _, err := h.visit(t).Login(t.Context(), params, typing(password)); err != nil {
-			t.Fatal(err)
-		}
-		old := stored(t, store, "work").ClientID
-		h.cool("work")
-		var reads atomic.Int64
-		stuck := func() {
-			if reads.Add(1) == 1 {
-				time.Sleep(2 * drain)
-			}
-		}
-		store.read.Store(&stuck)
-		renewed := h.asking(t, "work")
-		params.NewClient = true
-		r, err := h.visit(t).Login(t.Context(), params, typing(password))
-		if err != nil || !r.Created || r.ClientID == old {
-			t.Errorf("%+v, %v", r, err)
-		}
-		<-renewed
-		time.Sleep(2 * drain)
-		if got := stored(t, store, "work"); got.ClientID != r.ClientID {
-			t.Errorf("the keystore has %q, want %q", got.ClientID, r.ClientID)
-		}
-	})
-}
-
 // The answer with the next refresh token was lost, and the server ends the session when the old one comes again: it is said
 // why, and what to type.
-func TestALostRotationIsCalledByItsName(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
-		h.signIn(t, h.ofDevice("p"))
-		h.cool("p")
-		h.server.Script(h.server.TokenPath(), sandbox.Fault{Cut: sandbox.CutAfterHandling})
-		_, err := h.token(t, "p")
-		wantError(t, err, protocol.Temporary)
-		time.Sleep(time.Minute)
-		_, err = h.token(t, "p")
-		e := wantError(t, err, protocol.LoginRequired)
-		if e.Hint() != "groat login p" || !strings.Contains(e.Message, broker.ErrRotationLost.Error()) {
-			t.Errorf("%v, %q", e, e.Hint())
-		}
-		if r := h.signIn(t, protocol.LoginParams{Profile: "p"}); r.Outcome != protocol.SignedIn {
-			t.Errorf("%+v", r)
-		}
-		if _, err := h.token(t, "p"); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // A proof renews the session, and so may somebody who asks for another scope meanwhile: what stays is the newest refresh
 // token, whoever had it.
-func TestAProofPutsNoOldRefreshTokenBack(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
-		params := h.ofDevice("p")
-		params.Scope = "read write"
-		h.signIn(t, params)
-		requests := func() int { return h.server.Count(h.server.TokenPath()) }
-		before := requests()
-		var reads atomic.Int64
-		renew := func() { // after the proof the keystore is read by its owner, who rotates, and then by the login
-			if requests() != before+1 || reads.Add(1) != 2 {
-				return
-			}
-			if err := h.visit(t).Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "p", Scope: "read"}, nil); err != nil {
-				t.Error(err)
-			}
-		}
-		store.read.Store(&renew)
-		r := h.signIn(t, protocol.LoginParams{Profile: "p"})
-		store.read.Store(nil)
-		if r.Outcome != protocol.AlreadySignedIn || requests() != before+2 {
-			t.Fatalf("%+v after %d requests", r, requests()-before)
-		}
-		for range 2 { // the server ends a session whose old refresh token comes back
-			h.cool("p")
-			if _, err := h.token(t, "p"); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-}
-
 // A profile that groat wrote can be signed in to with something changed, and keeps the rest.
 func TestASecondLoginChangesWhatItNames(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
@@ -330,74 +192,5 @@ func TestAHundredCallersOfASignedOutProfile(t *testing.T) {
 }
 
 // Where the server gives no refresh token the session ends with its access token, and the next command is said.
-func TestASessionWithoutARefreshToken(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
-		h.server.SetRefresh(sandbox.Refresh{})
-		r := h.signIn(t, h.ofDevice("p"))
-		if _, err := h.token(t, "p"); err != nil {
-			t.Fatal(err)
-		}
-		requests := h.server.Count(h.server.TokenPath())
-		time.Sleep(time.Duration(r.ExpiresIn+1) * time.Second)
-		for range 2 {
-			_, err := h.token(t, "p")
-			if e := wantError(t, err, protocol.LoginRequired); e.Hint() != "groat login p" {
-				t.Errorf("%q", e.Hint())
-			}
-		}
-		if n := h.server.Count(h.server.TokenPath()) - requests; n != 0 {
-			t.Errorf("%d requests without a credential", n)
-		}
-		if again := h.signIn(t, protocol.LoginParams{Profile: "p"}); again.Outcome != protocol.SignedIn || again.Grant != string(grant.ByDeviceCode) {
-			t.Errorf("%+v", again)
-		}
-		if _, err := h.token(t, "p"); err != nil {
-			t.Error(err)
-		}
-		if got := stored(t, store, "p"); !got.RefreshToken.IsZero() {
-			t.Error("a refresh token was stored")
-		}
-	})
-}
-
 // A refresh token that the keystore cannot take is held in memory: tokens go on coming, status says so, and it is stored as
 // soon as that works again.
-func TestARotationThatCannotBeStored(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
-		h.signIn(t, h.ofDevice("p"))
-		first := stored(t, store, "p").RefreshToken
-		store.unwritable.Store(true)
-		renew := func() {
-			t.Helper()
-			h.cool("p")
-			if _, err := h.token(t, "p"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		renew()
-		renew() // with the one that is in memory only
-		if !stored(t, store, "p").RefreshToken.Equal(first) {
-			t.Fatal("the keystore was written")
-		}
-		message := func() (string, string) {
-			var st protocol.StatusResult
-			if err := h.visit(t).Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: "p"}, &st); err != nil {
-				t.Fatal(err)
-			}
-			return st.Profiles[0].State, st.Profiles[0].Message
-		}
-		const degraded = "the newest credential is in groatd's memory only: the keystore is not available"
-		if state, text := message(); state != "fresh" || text != degraded {
-			t.Errorf("%s: %q", state, text)
-		}
-		store.unwritable.Store(false)
-		renew()
-		if state, text := message(); state != "fresh" || text != "" {
-			t.Errorf("%s: %q", state, text)
-		}
-		newest := stored(t, store, "p").RefreshToken
-		if newest.Equal(first) || h.server.RefreshUses()[sandbox.Digest(newest.Reveal())] != 0 {
-			t.Error("what is stored is not the newest refresh token")
-		}
-	})
-}
