@@ -75,7 +75,7 @@ type Session struct {
 // Class is what an answer, or its absence, means for the credential.
 type Class int
 
-// The classes, from security.md's table of classification; see [Classify].
+// The classes; [Classify] is the table that decides.
 const (
 	// OK: a usable token.
 	OK Class = iota
