@@ -54,7 +54,7 @@ func (l *login) temporaryToken() (grant.Token, error) {
 	if err != nil {
 		e := l.d.wire(err, l.params.Profile)
 		if e.Kind() == protocol.LoginRequired {
-			e.Data.Hint = "groat login " + l.params.Profile + " --username " + l.params.Username
+			e.Data.Hint = l.again("--username " + l.params.Username)
 		}
 		return t, e
 	}
@@ -68,7 +68,7 @@ func (l *login) notCreated(err error, title string) error {
 	}
 	return protocol.NewError(protocol.Internal,
 		fmt.Sprintf("%s; %s may or may not have created a client whose secret nobody knows; nothing was stored, and the request was not repeated", err, title),
-		"groat login "+l.params.Profile+" --username "+l.params.Username+" (which creates a client, perhaps a second one)")
+		l.again("--username "+l.params.Username+" (which creates a client, perhaps a second one)"))
 }
 
 // keepCreated stores and proves a new client. The first of a profile is stored before the proof, since nothing is there to

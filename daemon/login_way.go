@@ -132,10 +132,25 @@ func (l *login) wants(stored *keystore.Item) error {
 	return nil
 }
 
-func (l *login) missing(message, flag string) error {
+func (l *login) missing(message, flags string) error {
 	e := protocol.InvalidParams("%s", message)
-	e.Data = &protocol.ErrorData{Hint: "groat login " + l.params.Profile + " " + flag}
+	e.Data = &protocol.ErrorData{Hint: l.again(flags)}
 	return e
+}
+
+// again is the command for the next try. Of a profile that is not there yet it names the server anew.
+func (l *login) again(flags string) string {
+	command := "groat login " + l.params.Profile
+	if l.d.profiles.Load().byName[l.params.Profile] == nil {
+		for _, f := range []struct{ name, value string }{
+			{"provider", l.asked.Provider}, {"issuer", l.asked.Issuer}, {"token-url", l.asked.TokenURL}, {"auth-server", l.asked.AuthServer},
+		} {
+			if f.value != "" {
+				command += " --" + f.name + " " + f.value
+			}
+		}
+	}
+	return command + " " + flags
 }
 
 // stored returns the credential that this profile has for this server, or nil: none, one for another server, another grant
