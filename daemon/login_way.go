@@ -144,6 +144,7 @@ func (l *login) again(flags string) string {
 	if l.d.profiles.Load().byName[l.params.Profile] == nil {
 		for _, f := range []struct{ name, value string }{
 			{"provider", l.asked.Provider}, {"issuer", l.asked.Issuer}, {"token-url", l.asked.TokenURL}, {"auth-server", l.asked.AuthServer},
+			{"grant", l.asked.Grant}, {"client-auth", l.asked.ClientAuth},
 		} {
 			if f.value != "" {
 				command += " --" + f.name + " " + f.value

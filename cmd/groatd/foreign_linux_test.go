@@ -33,7 +33,7 @@ func TestCertifiedServer(t *testing.T) {
 	methods := []string{sandbox.ClientSecretBasic, sandbox.ClientSecretPost, sandbox.ClientSecretJWT}
 	for _, m := range methods {
 		r.refused(r.run(r.wrong+"\n", "groat", "login", m, "--issuer", as.Issuer, "--client-auth", m, "--client-id", m, "--secret-stdin"),
-			4, "does not accept the client id or secret (HTTP 401, invalid_client)", "groat login "+m+" --client-id "+m)
+			4, "does not accept the client id or secret (HTTP 401, invalid_client)", "groat login "+m+" --issuer "+as.Issuer+" --client-auth "+m+" --client-id "+m)
 		r.groat(as.ClientSecret+"\n", "login", m, "--issuer", as.Issuer, "--client-auth", m, "--client-id", m, "--secret-stdin")
 	}
 	// Each start costs each profile one more request: none would be answered if an assertion were used twice.

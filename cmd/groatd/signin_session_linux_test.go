@@ -49,7 +49,7 @@ func TestCertifiedServerHTTPS(t *testing.T) {
 
 	// The certificate is stored with its key: the files are of no further use. Without one nobody is let in.
 	h.refused(h.run("", "groat", "login", "other", "--issuer", as.Issuer, "--client-auth", "tls_client_auth", "--client-id", "tls_client_auth"),
-		2, "name the private key's file with --key", "groat login other --key FILE")
+		2, "name the private key's file with --key", "--key FILE")
 }
 
 // machine is the login of a client without a person.
