@@ -16,11 +16,13 @@ packages=(
   dbus                # the bus of the Secret Service
   dbus-user-session   # the bus of a systemd user manager
   gcc libc6-dev       # go test -race
-  git                 # asks git-credential-groat
+  git                 # asks git-credential-groat; its credential-cache is a peer of make figures
   gnome-keyring       # a real Secret Service
   libglib2.0-bin      # gdbus: waits for the Secret Service, locks it
   libsecret-tools     # secret-tool: reads what groat stored
   netcat-openbsd      # speaks the protocol by hand, as PROTOCOL.md says
+  oidc-agent-cli      # a peer: make figures runs the same attacks against it
+  openssh-client      # ssh-agent, another
   openssl             # makes private keys in every form there is
   python3-authlib     # an independent client of client_secret_jwt
   python3-requests    # what authlib's session is made of
