@@ -46,6 +46,7 @@ var rooms = map[string][]string{
 	"daemon/grant/sandbox/serve": {"daemon/grant/sandbox"},
 	"cmd/demo":                   {"daemon/grant/sandbox"},
 
+	"packaging/attack":          {},
 	"packaging/bench/coldstart": {"daemon/grant/sandbox"},
 	"packaging/bench/empty":     {},
 	"packaging/launchd":         {},
