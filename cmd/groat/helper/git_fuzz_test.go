@@ -1,0 +1,59 @@
+package helper
+
+import (
+	"bytes"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+// FuzzGitTarget: the URL that groatd is asked about names what git said, by net/url's reading too, whatever the operation; and
+// nothing that git says is asked about as anything but https, or http on this very machine.
+func FuzzGitTarget(f *testing.F) {
+	f.Add("https", "example.com:8443", "group/repo.git", "user", "tok-0", true)
+	f.Add("http", "[::1]:8080", "", "", "", false)
+	f.Add("https", "evil.example.com@example.com", "../x", "a", "b", false)
+	f.Fuzz(func(t *testing.T, scheme, host, path, username, token string, erase bool) {
+		d, action := &daemon{token: bearer}, "get"
+		if erase {
+			action = "erase"
+		}
+		var in bytes.Buffer
+		for _, kv := range [][2]string{{"protocol", scheme}, {"host", host}, {"path", path}, {"username", username}, {"password", token}} {
+			in.WriteString(kv[0] + "=" + kv[1] + "\n")
+		}
+		said := strings.Count(in.String(), "\n")
+		var out bytes.Buffer
+		err := Git(t.Context(), d, []string{action}, &in, &out)
+		if d.method == "" {
+			if out.Len() > 0 {
+				t.Fatalf("%q without being asked", &out)
+			}
+			return
+		}
+		if said != 5 {
+			t.Fatalf("a request of %d lines was taken for one of five: %+v, %v", said, d.params, err)
+		}
+		var target string
+		switch p := d.params.(type) {
+		case protocol.TokenParams:
+			target = p.Target
+		case protocol.RejectParams:
+			if target = p.Target; p.AccessToken != token {
+				t.Errorf("%q was complained about, not %q", p.AccessToken, token)
+			}
+		}
+		u, err := url.Parse(target)
+		if err != nil { // groatd, which reads it with net/url, refuses it
+			return
+		}
+		if u.Scheme != scheme || u.Host != host || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "/"+path {
+			t.Errorf("%s, %q, %q are asked about as %q: %+v", scheme, host, path, target, u)
+		}
+		if scheme != "https" && (scheme != "http" || !isLoopback(host)) {
+			t.Errorf("%q is asked about", target)
+		}
+	})
+}
