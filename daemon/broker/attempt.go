@@ -17,10 +17,11 @@ func (s *slot) attempt(v *variant, now clock.Instant) {
 	if now.Boot < v.sent+betweenRenewals(v.life) {
 		v.brought = now.Boot
 	}
+	need := v.need(now)
 	s.running, v.sent, v.again = v, now.Boot, false
 	epoch, source, request := s.epoch, *s.source.Load(), v.request
 	s.turn = s.b.budget(source.Origin()).enter(s.awaited(), func() {
-		token, err := source.Obtain(context.Background(), request)
+		token, err := source.Obtain(context.Background(), request, need)
 		s.ended <- attempt{v: v, epoch: epoch, token: token, err: err}
 	})
 }
@@ -37,8 +38,13 @@ func (s *slot) withdraw() {
 	if v == nil || !s.turn.withdraw() {
 		return
 	}
-	v.sent, v.brought, v.again = s.before.sent, s.before.brought, s.before.again
+	s.unsent(v)
 	s.rest()
+}
+
+// unsent is for an attempt that has sent nothing.
+func (s *slot) unsent(v *variant) {
+	v.sent, v.brought, v.again = s.before.sent, s.before.brought, s.before.again
 }
 
 // rest is the state without an attempt.
@@ -67,6 +73,10 @@ func (s *slot) finish(e attempt) {
 	if e.err == nil && !e.v.refused.IsZero() && e.token.Access.Equal(e.v.refused) {
 		e.err = ErrSameToken
 		e.v.held.Store(nil)
+	}
+	if p, ok := asPutOff(e.err); ok {
+		s.defers(e.v, p, now)
+		return
 	}
 	if e.err != nil {
 		s.fail(e.v, e.err, now)

@@ -28,8 +28,9 @@ const Unset = unset
 type Source interface {
 	// Request completes what a caller asked with the profile's defaults.
 	Request(scope, audience string) grant.Request
-	// Obtain returns a new token, or a [*grant.Error], a keystore error or a configuration's.
-	Obtain(ctx context.Context, r grant.Request) (grant.Token, error)
+	// Obtain returns a new token, or a [*grant.Error], a keystore error or a configuration's. need is what it is for; see
+	// [Ahead].
+	Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error)
 	// Origin is the token endpoint's: what all profiles together ask one origin for is bounded.
 	Origin() string
 	// Requests counts requests sent to the token endpoint.

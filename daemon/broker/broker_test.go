@@ -56,7 +56,7 @@ func (w *world) Request(scope, audience string) grant.Request {
 	return r
 }
 
-func (w *world) Obtain(ctx context.Context, r grant.Request) (grant.Token, error) {
+func (w *world) Obtain(ctx context.Context, r grant.Request, _ Need) (grant.Token, error) {
 	sent := w.now()
 	w.mu.Lock()
 	w.calls = append(w.calls, sent.Boot)
@@ -332,12 +332,12 @@ func TestInvalidClientIsConfirmedOnce(t *testing.T) {
 		if gap := w.call(1) - w.call(0); gap < time.Minute {
 			t.Errorf("confirmed after %s", gap)
 		}
-		token, err := w.Obtain(t.Context(), grant.Request{})
+		token, err := w.Obtain(t.Context(), grant.Request{}, Now)
 		if err == nil {
 			t.Fatalf("the provider gave %v", token)
 		}
 		w.refuse(nil)
-		token, _ = w.Obtain(t.Context(), grant.Request{})
+		token, _ = w.Obtain(t.Context(), grant.Request{}, Now)
 		b.Install("p", w, token)
 		before := w.count()
 		if got := mustGet(t, b, Unset); got != token.Access.Reveal() || w.count() != before {
@@ -688,7 +688,7 @@ func BenchmarkCacheHit(b *testing.B) {
 	br := New(clock.Now)
 	src := &world{start: w.start, life: time.Hour}
 	br.Put(map[string]Source{"p": src})
-	token, err := src.Obtain(context.Background(), grant.Request{})
+	token, err := src.Obtain(context.Background(), grant.Request{}, Now)
 	if err != nil {
 		b.Fatal(err)
 	}

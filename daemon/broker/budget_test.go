@@ -20,12 +20,12 @@ type crowded struct {
 	busy, most atomic.Int64
 }
 
-func (c *crowded) Obtain(ctx context.Context, r grant.Request) (grant.Token, error) {
+func (c *crowded) Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error) {
 	n := c.busy.Add(1)
 	defer c.busy.Add(-1)
 	for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
 	}
-	return c.world.Obtain(ctx, r)
+	return c.world.Obtain(ctx, r, need)
 }
 
 // named returns n profiles of one source.

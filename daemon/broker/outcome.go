@@ -59,7 +59,12 @@ type holdup struct {
 	until time.Duration
 	// parked: no attempt until a new credential or configuration comes.
 	parked bool
+	// ahead: only what is [Ahead] is held up.
+	ahead bool
 }
+
+// stands reports whether no attempt may be made now.
+func (h holdup) stands(now clock.Instant) bool { return h.parked || h.until > now.Boot }
 
 // trouble is what failures leave behind until a request succeeds.
 type trouble struct {

@@ -103,7 +103,7 @@ func TestACredentialReplacedInAPauseIsUsedAfterIt(t *testing.T) {
 		resume := mustPause(t, b)
 		other := newWorld()
 		other.start = w.start
-		first, err := other.Obtain(t.Context(), other.Request("", ""))
+		first, err := other.Obtain(t.Context(), other.Request("", ""), Now)
 		if err != nil {
 			t.Fatal(err)
 		}

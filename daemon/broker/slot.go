@@ -202,6 +202,9 @@ func (s *slot) hopeless(v *variant, a ask, now clock.Instant) error {
 		return nil
 	}
 	for _, h := range []holdup{s.holdup, v.holdup} {
+		if h.ahead && v.presses(a, now) {
+			continue
+		}
 		if h.parked {
 			return &Unavailable{Err: h.err}
 		}
@@ -246,12 +249,12 @@ func (s *slot) reject(v *variant, token keystore.Secret, now clock.Instant) {
 // advance starts whatever is due, one attempt at a time, callers first.
 func (s *slot) advance() {
 	now := s.b.now()
-	if s.stopping || s.paused > 0 || s.running != nil || s.held(now) {
+	if s.stopping || s.paused > 0 || s.running != nil {
 		return
 	}
 	var background *variant
 	for _, v := range s.variants.Load().all {
-		if v.holdup.parked || v.holdup.until > now.Boot {
+		if s.deferred(v, now).stands(now) || v.holdup.stands(now) {
 			continue
 		}
 		if len(v.waiting) > 0 && v.earliest(now) <= now.Boot {
@@ -273,20 +276,18 @@ func (s *slot) due(v *variant) (time.Duration, bool) {
 	return max(at, time.Duration(s.spread.Load())), ok
 }
 
-// held reports whether the slot may not make a request now.
-func (s *slot) held(now clock.Instant) bool { return s.holdup.parked || s.holdup.until > now.Boot }
-
 // nap is how long the owner may sleep by a timer that does not count suspend; the broker's resume watch wakes it where
 // that went wrong.
 func (s *slot) nap() time.Duration {
 	now := s.b.now()
 	next := now.Boot + time.Hour
 	for _, v := range s.variants.Load().all {
+		until := max(s.deferred(v, now).until, v.holdup.until)
 		if at, ok := s.due(v); ok {
-			next = min(next, max(at, s.holdup.until, v.holdup.until))
+			next = min(next, max(at, until))
 		}
 		if len(v.waiting) > 0 {
-			next = min(next, max(v.earliest(now), s.holdup.until, v.holdup.until))
+			next = min(next, max(v.earliest(now), until))
 		}
 	}
 	if s.running != nil || s.paused > 0 || s.holdup.parked {

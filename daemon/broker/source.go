@@ -33,14 +33,19 @@ func (c *Credential) Request(scope, audience string) grant.Request {
 
 // Obtain implements [Source]. A rotated refresh token is durable before the token that came with it is returned; where it
 // cannot be made so, the token is returned all the same, for it is good, and the store holds the new one in memory.
-func (c *Credential) Obtain(ctx context.Context, r grant.Request) (grant.Token, error) {
+func (c *Credential) Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error) {
 	item, err := c.Store.Get(ctx, c.Profile)
 	if err != nil {
 		return grant.Token{}, err
 	}
 	defer func() { item.Wipe() }()
-	if grant.Kind(item.Grant).Session() && item.RefreshToken.IsZero() {
-		return grant.Token{}, ErrEnded
+	if grant.Kind(item.Grant).Session() {
+		if item.RefreshToken.IsZero() {
+			return grant.Token{}, ErrEnded
+		}
+		if err := c.Store.Held(c.Profile); err != nil && need == Ahead {
+			return grant.Token{}, &putOff{err}
+		}
 	}
 	t, rotated, err := c.Endpoint.Renew(ctx, item, r)
 	if !rotated.IsZero() {
