@@ -118,6 +118,8 @@ type Refresh struct {
 	// UntilUsed keeps the previous one working until the new one was used, for a client that got no answer (FAPI 2.0 Security
 	// Profile §5.3.2.1).
 	UntilUsed bool `json:"until_used"`
+	// KeepFamily refuses a used one and does nothing else: its successors go on working.
+	KeepFamily bool `json:"keep_family"`
 	// Idle and Absolute are how long a session lives without a refresh, and at all; 0 means for ever.
 	Idle     time.Duration `json:"idle"`
 	Absolute time.Duration `json:"absolute"`

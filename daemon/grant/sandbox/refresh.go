@@ -106,7 +106,9 @@ func (s *Server) refreshGrant(ask *asking) (*issue, *oauthError) {
 		return nil, e // before anything is used up
 	}
 	if !t.usable(mode, now) {
-		s.endLocked(f) // reuse: nobody can tell the thief from the owner
+		if !mode.KeepFamily {
+			s.endLocked(f) // reuse: nobody can tell the thief from the owner
+		}
 		return nil, unknownRefresh
 	}
 	return s.refreshLocked(ask, t, mode, scope, audience)

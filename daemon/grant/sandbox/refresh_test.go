@@ -157,6 +157,22 @@ func TestRotationUntilUsed(t *testing.T) {
 	refresh(t, s, r0, nil).refused(t, "after the new one was used", 400, "invalid_grant")
 }
 
+// A server that only refuses what was used.
+func TestRotationKeepsFamily(t *testing.T) {
+	s := newPersonServer(t, Options{Refresh: Refresh{Rotate: true, KeepFamily: true}})
+	r0 := tokens(t, s, offline).text(t, "refresh_token")
+	second := refresh(t, s, r0, nil)
+	for range 2 {
+		refresh(t, s, r0, nil).refused(t, "reuse", 400, "invalid_grant")
+	}
+	if got := second.api(t, s, apiPath); got != 200 {
+		t.Errorf("access token after reuse: %d", got)
+	}
+	if r := refresh(t, s, second.text(t, "refresh_token"), nil); r.StatusCode != 200 {
+		t.Errorf("the newest after reuse: %s %s", r.Status, r.body)
+	}
+}
+
 func TestRefreshLifetimes(t *testing.T) {
 	now := t0
 	s := newPersonServer(t, Options{Clock: func() time.Time { return now }, Refresh: Refresh{Always: true, Idle: time.Hour, Absolute: 100 * time.Minute}})

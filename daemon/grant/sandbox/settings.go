@@ -15,7 +15,8 @@ var errSetting = errors.New("not a setting, or not a value it can have")
 //	lifetime, latency, skew                     durations
 //	consent                                     form, allow or deny
 //	granted                                     a scope that persons grant, whatever is asked; empty: what is asked
-//	refresh_always, rotate, until_used          true or false; overlap, idle, absolute: durations
+//	refresh_always, rotate, until_used,
+//	keep_family                                 true or false; overlap, idle, absolute: durations
 //	device_lifetime, device_interval            durations; omit_interval, omit_complete: true or false
 //	require_par                                 true or false
 func (s *Server) settings() map[string]func(string) error {
@@ -37,6 +38,7 @@ func (s *Server) settings() map[string]func(string) error {
 		"refresh_always": truth(func(v bool) { s.change(func() { s.sess.mode.Always = v }) }),
 		"rotate":         truth(func(v bool) { s.change(func() { s.sess.mode.Rotate = v }) }),
 		"until_used":     truth(func(v bool) { s.change(func() { s.sess.mode.UntilUsed = v }) }),
+		"keep_family":    truth(func(v bool) { s.change(func() { s.sess.mode.KeepFamily = v }) }),
 		"overlap":        duration(func(d time.Duration) { s.change(func() { s.sess.mode.Overlap = d }) }),
 		"idle":           duration(func(d time.Duration) { s.change(func() { s.sess.mode.Idle = d }) }),
 		"absolute":       duration(func(d time.Duration) { s.change(func() { s.sess.mode.Absolute = d }) }),

@@ -17,7 +17,7 @@ func TestSettings(t *testing.T) {
 	s := newPersonServer(t, Options{})
 	for name, v := range map[string]string{
 		"lifetime": "10s", "latency": "0s", "skew": "1h", "consent": "deny", "granted": "read", "require_par": "true",
-		"refresh_always": "true", "rotate": "true", "until_used": "true", "overlap": "3s", "idle": "4s", "absolute": "5s",
+		"refresh_always": "true", "rotate": "true", "until_used": "true", "keep_family": "true", "overlap": "3s", "idle": "4s", "absolute": "5s",
 		"device_lifetime": "6s", "device_interval": "7s", "omit_interval": "true", "omit_complete": "true",
 	} {
 		if err := s.Set(name, v); err != nil {
@@ -30,7 +30,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%s takes anything", name)
 		}
 	}
-	if len(s.settings()) != 16 {
+	if len(s.settings()) != 17 {
 		t.Errorf("%d settings, not all of them here", len(s.settings()))
 	}
 	if err := s.Set("nothing", "1s"); err == nil {
@@ -38,7 +38,9 @@ func TestSettings(t *testing.T) {
 	}
 	s.sess.mu.Lock()
 	defer s.sess.mu.Unlock()
-	wantMode := Refresh{Always: true, Rotate: true, UntilUsed: true, Overlap: 3 * time.Second, Idle: 4 * time.Second, Absolute: 5 * time.Second}
+	wantMode := Refresh{
+		Always: true, Rotate: true, UntilUsed: true, KeepFamily: true, Overlap: 3 * time.Second, Idle: 4 * time.Second, Absolute: 5 * time.Second,
+	}
 	wantDevice := Device{Lifetime: 6 * time.Second, Interval: 7 * time.Second, OmitInterval: true, OmitComplete: true}
 	if s.sess.mode != wantMode || s.sess.device != wantDevice || s.sess.consent != ConsentDeny || s.sess.granted != "read" || !s.sess.par {
 		t.Errorf("%+v %+v", s.sess.mode, s.sess.device)
