@@ -114,7 +114,7 @@ func (d *Daemon) newLogin(p protocol.LoginParams) *login {
 // live is the whole login.
 func (l *login) live() {
 	defer l.cancel()
-	result, err := l.run()
+	result, err := l.guarded()
 	outcome := []zap.Field{zap.String("profile", l.params.Profile), zap.String("grant", string(l.kind))}
 	if err != nil {
 		e := l.d.wire(err, l.params.Profile)

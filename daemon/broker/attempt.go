@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -21,7 +20,7 @@ func (s *slot) attempt(v *variant, now clock.Instant) {
 	s.running, v.sent, v.again = v, now.Boot, false
 	epoch, source, request := s.epoch, *s.source.Load(), v.request
 	s.turn = s.b.budget(source.Origin()).enter(s.awaited(), func() {
-		token, err := source.Obtain(context.Background(), request, need)
+		token, err := obtain(source, request, need)
 		s.ended <- attempt{v: v, epoch: epoch, token: token, err: err}
 	})
 }
