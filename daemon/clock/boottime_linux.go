@@ -1,15 +1,6 @@
 package clock
 
-import (
-	"time"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-func boottime(now time.Time) time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return fallback(now)
-	}
-	return time.Duration(ts.Nano())
-}
+// counting is the clock that counts suspend and that nobody can set: CLOCK_MONOTONIC does not count it.
+const counting = unix.CLOCK_BOOTTIME

@@ -1,8 +1,10 @@
-//go:build !linux
+//go:build !linux && !darwin
 
 package clock
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
-// Darwin's mach_continuous_time has no wrapper in x/sys without cgo.
-func boottime(now time.Time) time.Duration { return fallback(now) }
+func read() (time.Duration, error) { return 0, errors.ErrUnsupported }

@@ -1,8 +1,10 @@
 // Package clock reads wall time and boot time in one step.
 //
-// Boot time (CLOCK_BOOTTIME) counts suspend, which Go's timers and [time.Since] do not (golang/go#24595), and is not
-// moved when somebody sets the clock. So age and validity are judged by boot time, and wall time is only for what other
-// programs and people read.
+// Boot time counts suspend, which Go's timers and [time.Since] do not (golang/go#24595), and is not moved when somebody
+// sets the clock. So age and validity are judged by boot time, and wall time is only for what other programs and people
+// read. The invariant: boot time never runs slower than the time that really passes; where no clock is left that can tell
+// (fallback.go) it rather runs ahead. What is not seen: a virtual machine that its host has paused, for all its clocks stand
+// still, and what a wall clock that is put right afterwards means cannot be told from a person who sets it.
 package clock
 
 import (
@@ -41,7 +43,7 @@ const (
 )
 
 // Now is the system's [Func]. Reading CLOCK_BOOTTIME is a real system call from Go (about 330 ns), time.Now is not (50 ns): so the
-// boot clock is read at most once a second, and whenever wall and monotonic time disagree.
+// boot clock is read at most once a second, and whenever wall and monotonic time disagree. It is safe for concurrent use.
 func Now() Instant {
 	now := time.Now()
 	if a := last.Load(); a != nil {
@@ -51,7 +53,7 @@ func Now() Instant {
 			return Instant{Wall: now, Boot: a.boot + mono}
 		}
 	}
-	a := &anchor{at: now, boot: boottime(now)}
+	a := &anchor{at: now, boot: system.at(now)}
 	last.Store(a)
 	return Instant{Wall: now, Boot: a.boot}
 }

@@ -1,12 +1,13 @@
 package clock
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
 )
 
-func TestFallbackOnlyGains(t *testing.T) {
+func TestE25FallbackOnlyGains(t *testing.T) {
 	const s, h = time.Second, time.Hour
 	type reading struct{ mono, wall, want time.Duration }
 	for name, readings := range map[string][]reading{
@@ -34,14 +35,55 @@ func TestFallbackOnlyGains(t *testing.T) {
 	}
 }
 
+// The boot clock may be missing, or stop to answer; either way time goes on, and a token grows no younger.
+func TestE25TheBootClockCannotBeRead(t *testing.T) {
+	const s, h = time.Second, time.Hour
+	gone := errors.New("invalid argument")
+	type reading struct {
+		mono, wall, boot time.Duration // what the clocks say; a boot of -1 is an error
+		want             time.Duration
+	}
+	for name, readings := range map[string][]reading{
+		"never":                         {{0, 0, -1, 0}, {s, s, -1, s}, {2 * s, 8*h + 2*s, -1, 8*h + 2*s}},
+		"always":                        {{0, 0, 5 * h, 5 * h}, {s, s, 5*h + s, 5*h + s}, {2 * s, 8 * h, 13 * h, 13 * h}},
+		"no longer":                     {{0, 0, 5 * h, 5 * h}, {s, s, -1, 5*h + s}, {h, h, -1, 6 * h}},
+		"no longer, from a suspend on":  {{s, s, 5 * h, 5 * h}, {2 * s, 8*h + 2*s, -1, 13*h + s}},
+		"no longer, from a step on":     {{s, s, 5 * h, 5 * h}, {2 * s, 2*s - 2*h, -1, 5*h + s}, {3 * s, 3 * s, -1, 7*h + 2*s}},
+		"a suspend, then no longer":     {{s, s, 5 * h, 5 * h}, {2 * s, 8*h + 2*s, 13*h + s, 13*h + s}, {3 * s, 8*h + 3*s, -1, 13*h + 2*s}},
+		"set forward, then no longer":   {{s, s, 5 * h, 5 * h}, {2 * s, h + 2*s, 5*h + s, 5*h + s}, {3 * s, h + 3*s, -1, 5*h + 2*s}},
+		"set back, then no longer":      {{s, s, 5 * h, 5 * h}, {2 * s, 2*s - h, 5*h + s, 5*h + s}, {3 * s, 3*s - h, -1, 5*h + 2*s}},
+		"for once":                      {{0, 0, 5 * h, 5 * h}, {s, s, -1, 5*h + s}, {2 * s, 2 * s, 5*h + 2*s, 5*h + 2*s}},
+		"for once, then it is far back": {{0, 0, 5 * h, 5 * h}, {s, s, -1, 5*h + s}, {2 * s, 2 * s, s, 5*h + 2*s}},
+		"at first, then it is far back": {{5 * h, 5 * h, -1, 5 * h}, {5*h + s, 5*h + s, s, 5*h + s}},
+		"at first, then it is ahead":    {{0, 0, -1, 0}, {s, s, 5 * h, s}, {2 * s, 2 * s, 5*h + s, 2 * s}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var says time.Duration
+			c := bootClock{read: func() (time.Duration, error) {
+				if says < 0 {
+					return says, gone
+				}
+				return says, nil
+			}}
+			for i, r := range readings {
+				says = r.boot
+				if got := c.after(r.mono, r.wall); got != r.want {
+					t.Errorf("reading %d: %v, want %v", i+1, got, r.want)
+				}
+			}
+		})
+	}
+}
+
 // It never goes back, whoever reads.
-func TestFallbackRunsForward(t *testing.T) {
+func TestE25FallbackRunsForward(t *testing.T) {
+	c := bootClock{read: func() (time.Duration, error) { return 0, errors.ErrUnsupported }}
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			was := fallback(time.Now())
+			was := c.at(time.Now())
 			for range 2000 {
-				now := fallback(time.Now())
+				now := c.at(time.Now())
 				if now < was {
 					t.Errorf("from %v back to %v", was, now)
 					return
@@ -51,6 +93,12 @@ func TestFallbackRunsForward(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func TestTheBootClockCanBeReadHere(t *testing.T) {
+	if boot, err := read(); err != nil || boot <= 0 {
+		t.Errorf("%v, %v", boot, err)
+	}
 }
 
 func TestNowReadsBothClocks(t *testing.T) {
@@ -63,5 +111,12 @@ func TestNowReadsBothClocks(t *testing.T) {
 	}
 	if a.Wall.Before(before) || b.Wall.Before(a.Wall) {
 		t.Errorf("%v, then %v, then %v", before, a.Wall, b.Wall)
+	}
+}
+
+func BenchmarkNow(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		Now()
 	}
 }
