@@ -32,7 +32,8 @@ const (
 // Classify decides what an answer means, from nothing but its arguments. An OAuth error decides first, wherever it stands
 // (Auth0 uses 403 and 429 for codes that RFC 6749 puts under 400; some servers put an error under 200), then the status.
 // A body counts only if it says that it is JSON and is; a page from a proxy or firewall never costs a credential. The
-// result's Class is [OK] where the body is the JSON object of a success, still to be read.
+// result's Class is [OK] where the body is the JSON object of a success, still to be read; what is to be done about any other
+// is its [Error.Action].
 func Classify(a Answer, proof Presented) Error {
 	if a.Err != nil && (a.Status == 0 || !retryable(a.Status)) {
 		return lost(a)
@@ -51,9 +52,9 @@ func Classify(a Answer, proof Presented) Error {
 		e.Class = byStatus(a, body, proof, flaw, said)
 	}
 	e.Reason = reason(e, proof, flaw)
-	if e.Class == Transient || e.Class == TransientSlow || e.Class == Malformed {
-		e.RetryAfter = retryAfter(a)
-		e.wished = a.Header.Get("Retry-After") != ""
+	switch e.Action() {
+	case Retry, RetrySlowly, RetrySeldom:
+		e.RetryAfter, e.wished = retryAfter(a)
 	}
 	return e
 }
@@ -156,6 +157,8 @@ func (a Answer) object() (body object, flaw string) {
 	switch {
 	case len(a.Body) == 0:
 		return nil, "is empty"
+	case media == "text/html":
+		return nil, "is a web page and not JSON (a captive portal? look whether this network wants a sign-in first)"
 	case err != nil || media != "application/json" && !strings.HasSuffix(media, "+json"):
 		return nil, "is not JSON"
 	case strict.Check(a.Body) != nil:

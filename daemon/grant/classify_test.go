@@ -273,11 +273,11 @@ func TestErrorText(t *testing.T) {
 		{said(307, ``), "auth.example.com answers with a redirect, which is not followed (HTTP 307)"},
 		{page(403), "auth.example.com answered with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address) (HTTP 403)"},
 		{page(503), "auth.example.com could not answer (HTTP 503)"},
-		{page(200), "auth.example.com gave an answer that is not JSON (HTTP 200)"},
+		{page(200), "auth.example.com gave an answer that is a web page and not JSON (a captive portal? look whether this network wants a sign-in first) (HTTP 200)"},
 		{broken(syscall.ECONNREFUSED, false), "auth.example.com cannot be reached: connection refused"},
 		{broken(io.EOF, true), "auth.example.com was sent a request, but no whole answer came (the connection broke)"},
 		{broken(errors.New(`malformed HTTP response "canary"`), true), "auth.example.com was sent a request, but no whole answer came (the connection failed)"},
-		{broken(x509.CertificateInvalidError{Reason: x509.Expired}, false), "auth.example.com cannot be used: its certificate is expired or not yet valid (check this machine's clock)"},
+		{broken(x509.CertificateInvalidError{Reason: x509.Expired}, false), "auth.example.com cannot be used: its certificate is expired or not yet valid"},
 	} {
 		e := Classify(c.in, ClientCredential)
 		if got := e.at("https://auth.example.com/token").Error(); got != c.want {

@@ -48,6 +48,8 @@ type Token struct {
 	Access keystore.Secret
 	// Type is "Bearer", in this case whatever the server wrote; empty for an API key.
 	Type string
+	// TypeAssumed is set where the server did not say the type, against RFC 6749 §5.1.
+	TypeAssumed bool
 	// Scope is what the server granted; what was asked where it does not say (RFC 6749 §5.1).
 	Scope string
 	// Sent is when the request left: age is counted from here, not from the answer.
@@ -56,6 +58,8 @@ type Token struct {
 	Lifetime time.Duration
 	// LifetimeAssumed is set where the server said nothing and Lifetime is a guess.
 	LifetimeAssumed bool
+	// Hold is how long from the answer on the server grants no further token, by its own count; 0 where it does not say so.
+	Hold time.Duration
 	// Static is set for an API key, which does not expire: Lifetime says only when to read it anew.
 	Static bool
 }
@@ -96,6 +100,12 @@ const (
 	// Pending: a person has not answered yet (RFC 8628 §3.5).
 	Pending
 )
+
+var classNames = [...]string{
+	"ok", "transient", "transient_slow", "malformed", "ambiguous", "invalid_client", "refused", "misconfigured", "pending",
+}
+
+func (c Class) String() string { return classNames[c] }
 
 // Definitive reports whether repeating the same request is pointless until the person or the configuration changes.
 func (c Class) Definitive() bool { return c == Refused || c == Misconfigured }

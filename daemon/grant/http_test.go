@@ -259,8 +259,9 @@ func TestTLS(t *testing.T) {
 	}
 
 	client := trusting()
-	client.Transport.(*http.Transport).TLSClientConfig.Time = func() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }
-	_, err = grant.NewEndpoint(server, client, (&bubble{}).now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
+	later := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+	client.Transport.(*http.Transport).TLSClientConfig.Time = func() time.Time { return later }
+	_, err = grant.NewEndpoint(server, client, (&bubble{wrong: time.Until(later)}).now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 	if got := wantClass(t, err, grant.TransientSlow); !strings.Contains(got.Error(), "clock") {
 		t.Errorf("%v", got)
 	}

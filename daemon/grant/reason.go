@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // reason puts a classified answer in words: a predicate whose subject is the host.
@@ -81,7 +82,7 @@ func lost(a Answer) Error {
 		return *own // nothing was tried
 	}
 	e := Error{Class: Transient, Status: a.Status, Err: cause(a.Err)}
-	why, slow := describe(a.Err)
+	why, slow := describe(a.Err, a.At)
 	switch {
 	case a.Sent:
 		e.Class, e.Reason = Ambiguous, "was sent a request, but no whole answer came ("+why+")"
@@ -93,8 +94,9 @@ func lost(a Answer) Error {
 	return e
 }
 
-// describe names a transport's error; slow means that something must change before another attempt can succeed.
-func describe(err error) (why string, slow bool) {
+// describe names a transport's error at a time of this machine's clock; slow means that something must change before another
+// attempt can succeed.
+func describe(err error, now time.Time) (why string, slow bool) {
 	if p, ok := errors.AsType[*proxyError](err); ok {
 		return p.Error(), true
 	}
@@ -104,7 +106,7 @@ func describe(err error) (why string, slow bool) {
 		}
 		return "the name service does not answer", false
 	}
-	if why := describeTLS(err); why != "" {
+	if why := describeTLS(err, now); why != "" {
 		return why, true
 	}
 	if n, ok := errors.AsType[net.Error](err); ok && n.Timeout() {
@@ -125,10 +127,10 @@ func describe(err error) (why string, slow bool) {
 	return "the connection failed", false
 }
 
-func describeTLS(err error) string {
+func describeTLS(err error, now time.Time) string {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		if invalid.Reason == x509.Expired {
-			return "its certificate is expired or not yet valid (check this machine's clock)"
+			return outOfDate(invalid.Cert, now)
 		}
 		return "its certificate is not valid"
 	}
@@ -148,6 +150,22 @@ func describeTLS(err error) string {
 		return "it broke off the TLS handshake"
 	}
 	return ""
+}
+
+// outOfDate says on which side of a certificate's dates this machine's clock is. A certificate that somebody forgot to renew
+// has expired by hours; where it is more than a day, the clock is as likely to be wrong.
+func outOfDate(c *x509.Certificate, now time.Time) string {
+	if c == nil {
+		return "its certificate is expired or not yet valid"
+	}
+	why, off := "its certificate has expired", now.Sub(c.NotAfter)
+	if early := c.NotBefore.Sub(now); early > 0 {
+		why, off = "its certificate is not valid yet", early
+	}
+	if off > 24*time.Hour {
+		why += " (check this machine's clock, which says " + now.UTC().Format(time.DateOnly) + ")"
+	}
+	return why
 }
 
 // cause keeps of a transport's error what errors.Is may be asked for and what quotes nothing.

@@ -151,7 +151,7 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, wish, date string) {
 		a := Answer{Status: status, At: noon, Header: http.Header{"Retry-After": {wish}, "Date": {date}}}
-		got := retryAfter(a)
+		got, _ := retryAfter(a)
 		if got != 0 && (got < time.Second || got > time.Hour) {
 			t.Errorf("Retry-After %q at %q: %v", wish, date, got)
 		}

@@ -12,35 +12,99 @@ const (
 	retryMost    = time.Hour
 )
 
-// retryAfter returns the server's wish (RFC 9110 §10.2.3) within bounds, or 0 where it has none. A date is measured
-// against the server's own clock.
-func retryAfter(a Answer) time.Duration {
-	wish := strings.TrimSpace(a.Header.Get("Retry-After"))
-	if wish == "" {
-		if a.Status == http.StatusTooManyRequests {
-			return retryUnknown
+// retryAfter returns the server's wish (RFC 9110 §10.2.3) within bounds, or 0 where it has none, and whether it is the
+// server's own and no default. A date is measured against the server's own clock. Where a quota is used up, the wish is at
+// least until it is filled again.
+func retryAfter(a Answer) (wish time.Duration, own bool) {
+	wish, own = asked(a)
+	if full := exhausted(a); full > 0 {
+		return max(wish, full), true
+	}
+	if !own && a.Status == http.StatusTooManyRequests {
+		return retryUnknown, false
+	}
+	return wish, own
+}
+
+// asked reads Retry-After.
+func asked(a Answer) (wish time.Duration, own bool) {
+	text := strings.TrimSpace(a.Header.Get("Retry-After"))
+	if text == "" {
+		return 0, false
+	}
+	if n, ok := digits(text); ok {
+		return bounded(n), true
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return retryUnknown, true
+	}
+	return bounded(at.Sub(a.serverTime())), true
+}
+
+// serverTime is the server's clock at the time of the answer, and ours where it does not say.
+func (a Answer) serverTime() time.Time {
+	if date := a.date(); !date.IsZero() {
+		return date
+	}
+	return a.At
+}
+
+// exhausted returns how long the server grants nothing more, by the headers in which it counts requests, and 0 where it does
+// not say that: Auth0's quota of a machine's client, and the limit that many servers put in front of everybody.
+func exhausted(a Answer) time.Duration {
+	var wait time.Duration
+	for bucket := range strings.SplitSeq(a.Header.Get("Auth0-Client-Quota-Limit"), ",") { // b=per_hour;q=10;r=0;t=3540
+		left, resets := member(bucket, "r"), member(bucket, "t")
+		if n, ok := digits(left); ok && n == 0 {
+			t, _ := digits(resets)
+			wait = max(wait, t)
 		}
+	}
+	for _, prefix := range []string{"X-RateLimit-", "RateLimit-"} {
+		left, said := digits(a.Header.Get(prefix + "Remaining"))
+		resets, ok := digits(a.Header.Get(prefix + "Reset"))
+		if !ok || left > 0 || !said && a.Status != http.StatusTooManyRequests {
+			continue
+		}
+		if resets > absolute { // Auth0: Unix seconds; elsewhere: seconds from now
+			resets = time.Unix(int64(resets/time.Second), 0).Sub(a.serverTime())
+		}
+		wait = max(wait, resets)
+	}
+	if wait <= 0 {
 		return 0
 	}
-	if isDigits(wish) {
-		if len(wish) > 9 {
-			return retryMost
+	return bounded(wait)
+}
+
+// absolute is what no duration is greater than, and no date before.
+const absolute = 1e9 * time.Second
+
+// member returns the value of one name in "name=value;name=value".
+func member(list, name string) string {
+	for part := range strings.SplitSeq(list, ";") {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(part), name+"="); ok {
+			return value
 		}
-		n := 0
-		for _, c := range wish {
-			n = 10*n + int(c-'0')
+	}
+	return ""
+}
+
+func bounded(wish time.Duration) time.Duration { return min(max(wish, retryLeast), retryMost) }
+
+// digits reads a whole number of seconds; one beyond every date is as good as the greatest.
+func digits(s string) (time.Duration, bool) {
+	if !isDigits(s) {
+		return 0, false
+	}
+	var n int64
+	for _, c := range []byte(s) {
+		if n = 10*n + int64(c-'0'); n > 9e9 {
+			return 9e9 * time.Second, true
 		}
-		return min(max(time.Duration(n)*time.Second, retryLeast), retryMost)
 	}
-	at, err := http.ParseTime(wish)
-	if err != nil {
-		return retryUnknown
-	}
-	now := a.date()
-	if now.IsZero() {
-		now = a.At
-	}
-	return min(max(at.Sub(now), retryLeast), retryMost)
+	return time.Duration(n) * time.Second, true
 }
 
 func isDigits(s string) bool {
