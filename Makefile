@@ -6,7 +6,10 @@ RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Reproducible: no paths, no build machine, no clock, no C compiler in the result.
 GOFLAGS_BUILD = -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE)'
 
-.PHONY: build demo test check bench clean
+.PHONY: build demo test check fuzz bench figures clean
+
+# How long "make fuzz" takes for each of its targets: a duration, or a number of executions (2000x).
+FUZZTIME ?= 10m
 
 build:
 	@CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/groat ./cmd/groatd
@@ -20,6 +23,7 @@ test:
 	@packaging/testing/install.sh
 	@$(MAKE) --no-print-directory check
 	@go test -race ./...
+	@go run ./packaging/fuzz -time 2000x
 
 # What needs no part: the formatter, and vet for both systems.
 check:
@@ -27,10 +31,18 @@ check:
 	@go vet ./...
 	@GOOS=darwin go vet ./...
 
-# The numbers of the README, on this machine.
+# Every fuzz target for FUZZTIME; what an earlier run found interesting is where it begins.
+fuzz:
+	@go run ./packaging/fuzz -time $(FUZZTIME)
+
+# How fast it is, on this machine.
 bench: build
 	@go test -run '^$$' -bench . -benchmem ./...
 	@go run ./packaging/bench/coldstart -bin $(BIN)
+
+# Every number of the README, on this machine, the other agents' beside groat's; about ten minutes.
+figures: build
+	@go run ./packaging/figures -bin $(BIN)
 
 clean:
 	@rm -rf $(BIN)

@@ -49,6 +49,8 @@ var rooms = map[string][]string{
 	"packaging/attack":          {},
 	"packaging/bench/coldstart": {"daemon/grant/sandbox"},
 	"packaging/bench/empty":     {},
+	"packaging/figures":         {"packaging/attack"},
+	"packaging/fuzz":            {},
 	"packaging/launchd":         {},
 	"packaging/layout":          {},
 	"packaging/systemd":         {},

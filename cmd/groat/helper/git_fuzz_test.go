@@ -16,6 +16,9 @@ func FuzzGitTarget(f *testing.F) {
 	f.Add("http", "[::1]:8080", "", "", "", false)
 	f.Add("https", "evil.example.com@example.com", "../x", "a", "b", false)
 	f.Fuzz(func(t *testing.T, scheme, host, path, username, token string, erase bool) {
+		if strings.Contains(scheme+host+path+username+token, "\n") {
+			return // git sends none, and what follows one would be another line: see FuzzGitGet
+		}
 		d, action := &daemon{token: bearer}, "get"
 		if erase {
 			action = "erase"
@@ -24,17 +27,13 @@ func FuzzGitTarget(f *testing.F) {
 		for _, kv := range [][2]string{{"protocol", scheme}, {"host", host}, {"path", path}, {"username", username}, {"password", token}} {
 			in.WriteString(kv[0] + "=" + kv[1] + "\n")
 		}
-		said := strings.Count(in.String(), "\n")
 		var out bytes.Buffer
-		err := Git(t.Context(), d, []string{action}, &in, &out)
+		Git(t.Context(), d, []string{action}, &in, &out) // its error is for a person
 		if d.method == "" {
 			if out.Len() > 0 {
 				t.Fatalf("%q without being asked", &out)
 			}
 			return
-		}
-		if said != 5 {
-			t.Fatalf("a request of %d lines was taken for one of five: %+v, %v", said, d.params, err)
 		}
 		var target string
 		switch p := d.params.(type) {

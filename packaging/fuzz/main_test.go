@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// module writes a module of one package.
+func module(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const head = "package p\n\nimport \"testing\"\n\n"
+
+func TestEveryTargetIsRun(t *testing.T) {
+	dir := module(t, map[string]string{
+		"go.mod": "module example.org/m\n\ngo 1.26\n",
+		"a_test.go": head + "func FuzzOne(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) {})\n}\n\n" +
+			"func FuzzTwo(f *testing.F) { f.Fuzz(func(t *testing.T, b []byte) {}) }\n",
+		"b_test.go": strings.Replace(head, "package p", "package p_test", 1) + "func FuzzThree(f *testing.F) { f.Fuzz(func(t *testing.T, s string) {}) }\n",
+	})
+	var out bytes.Buffer
+	if err := run(t.Context(), dir, "50x", &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"FuzzOne 5", "FuzzTwo 5", "FuzzThree 5", "fuzz: 3 targets, 15", "0 failures\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in:\n%s", want, &out)
+		}
+	}
+}
+
+func TestWhatBreaksATargetEndsTheRun(t *testing.T) {
+	dir := module(t, map[string]string{
+		"go.mod":    "module example.org/m\n\ngo 1.26\n",
+		"a_test.go": head + "func FuzzOne(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) {\n\t\tif n != 1 {\n\t\t\tt.Error(\"broken\")\n\t\t}\n\t})\n}\n",
+	})
+	var out bytes.Buffer
+	err := run(t.Context(), dir, "5000x", &out)
+	if err == nil || !strings.Contains(err.Error(), "broken") || strings.Contains(out.String(), "0 failures") {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	if found, err := filepath.Glob(filepath.Join(dir, "testdata", "fuzz", "FuzzOne", "*")); err != nil || len(found) != 1 {
+		t.Errorf("the input is not kept: %q, %v", found, err)
+	}
+}
+
+func TestATargetThatIsNotBuiltIsAnError(t *testing.T) {
+	dir := module(t, map[string]string{
+		"go.mod":            "module example.org/m\n\ngo 1.26\n",
+		"a.go":              "package p\n",
+		"a_windows_test.go": head + "func FuzzOne(f *testing.F) { f.Fuzz(func(t *testing.T, n int) {}) }\n",
+	})
+	if _, err := find(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "FuzzOne") {
+		t.Errorf("%v", err)
+	}
+	if err := run(t.Context(), module(t, map[string]string{"go.mod": "module example.org/m\n\ngo 1.26\n", "a.go": "package p\n"}), "1x", &bytes.Buffer{}); err == nil {
+		t.Error("nothing to run, and no error")
+	}
+}
+
+// The module's own targets: whatever else is fuzzed, these are what reads from outside.
+func TestWhatReadsFromOutsideIsFuzzed(t *testing.T) {
+	pkgs, err := find(t.Context(), filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]int{}
+	for _, p := range pkgs {
+		all[p.path] = len(p.targets)
+	}
+	for path, least := range map[string]int{
+		"daemon": 1, "daemon/config": 2, "daemon/foreign": 2, "daemon/grant": 8, "cmd/groat/helper": 2, "keystore": 1, "keystore/sealed": 2,
+		"protocol": 4, "protocol/strict": 2,
+	} {
+		if all[path] < least {
+			t.Errorf("%s has %d targets, want %d at least", path, all[path], least)
+		}
+	}
+}
