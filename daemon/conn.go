@@ -25,7 +25,7 @@ type conn struct {
 
 	work   sync.WaitGroup
 	room   chan struct{} // one element a request under way
-	active atomic.Int64  // when the last request came, Unix ns
+	active atomic.Int64  // when a request last came or was answered: ns since the daemon's start
 
 	writing sync.Mutex
 	out     []byte
@@ -45,14 +45,13 @@ type conn struct {
 // serve reads requests until the input ends or makes no sense, and answers all that were complete.
 func (c *conn) serve() {
 	defer c.close()
-	defer c.rescue()
 	for {
 		line, err := c.r.ReadLine()
 		if err != nil {
 			c.unreadable(err)
 			return
 		}
-		c.active.Store(time.Now().UnixNano())
+		c.touch()
 		goOn := c.request(line)
 		clear(line) // it may have held a passphrase
 		if !goOn {
@@ -61,10 +60,14 @@ func (c *conn) serve() {
 	}
 }
 
-// unreadable tells the peer why it is not read any further, where it can know.
+// unreadable tells the peer why it is not read any further, where it can know. Where nobody is there to hear what is still to
+// be answered, nobody waits for that: a crowd that asks and leaves must not fill the daemon.
 func (c *conn) unreadable(err error) {
-	if errors.Is(err, protocol.ErrLineTooLong) || errors.Is(err, protocol.ErrLineTooSlow) {
+	switch {
+	case errors.Is(err, protocol.ErrLineTooLong), errors.Is(err, protocol.ErrLineTooSlow):
 		c.refuse(nil, &protocol.Error{Code: protocol.CodeParse, Message: err.Error()})
+	case c.peer.Left():
+		c.hangUp()
 	}
 }
 
@@ -93,8 +96,8 @@ func (c *conn) request(line []byte) bool {
 	}
 	id, params := bytes.Clone(r.ID), bytes.Clone(r.Params)
 	c.work.Go(func() {
-		defer func() { clear(params); <-c.room }()
-		result, err := guarded(h, c, params)
+		defer func() { clear(params); c.touch(); <-c.room }()
+		result, err := h(c, params)
 		if err != nil {
 			c.refuse(id, c.d.wire(err, ""))
 			return
@@ -218,5 +221,12 @@ func (c *conn) close() {
 	c.peer.Close()
 }
 
-// idleSince returns when the connection last did anything, or false while it works.
-func (c *conn) idleSince() (int64, bool) { return c.active.Load(), len(c.room) == 0 }
+// touch notes that the connection is in use, by a clock that nobody sets.
+func (c *conn) touch() { c.active.Store(int64(time.Since(c.d.started))) }
+
+// idleSince returns when, since the daemon's start, the connection last did anything, or false while it works or hardly
+// rests. What has begun to come and is no request yet counts as nothing.
+func (c *conn) idleSince() (time.Duration, bool) {
+	since := time.Duration(c.active.Load())
+	return since, len(c.room) == 0 && time.Since(c.d.started)-since >= rest
+}

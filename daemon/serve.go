@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -15,17 +14,45 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
+// Listener is where connections come from. AcceptUnix returns [net.ErrClosed] after Close and only then.
+type Listener interface {
+	AcceptUnix() (*net.UnixConn, error)
+	Close() error
+}
+
 // Serve accepts connections until ctx ends, then closes the listener, lets requests to providers that are under way come
 // to their end, and answers whoever still waits. The daemon cannot be used afterwards.
-func (d *Daemon) Serve(ctx context.Context, l *net.UnixListener) error {
-	s := &server{d: d, conns: map[*conn]struct{}{}}
+func (d *Daemon) Serve(ctx context.Context, l Listener) error {
+	return d.newServer(descriptors()).serve(ctx, l)
+}
+
+// drain is how long requests to providers may take after the daemon was told to stop.
+const drain = 20 * time.Second
+
+// server is the connections of one listener.
+type server struct {
+	d     *Daemon
+	most  int // descriptors that connections may take
+	peers peer.Watch
+	all   sync.WaitGroup
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	ended chan struct{} // holds an element once a connection has ended
+	told  time.Time     // when the log last heard that there are too many
+}
+
+func (d *Daemon) newServer(most int) *server {
+	return &server{d: d, most: most, conns: map[*conn]struct{}{}, ended: make(chan struct{}, 1)}
+}
+
+func (s *server) serve(ctx context.Context, l Listener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	err := s.accept(ctx, l)
 	s.each((*conn).stopReading)
 	closing, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	d.Close(closing)
+	s.d.Close(closing)
 	late := context.AfterFunc(closing, func() { s.each((*conn).hangUp) })
 	s.all.Wait()
 	late()
@@ -35,30 +62,20 @@ func (d *Daemon) Serve(ctx context.Context, l *net.UnixListener) error {
 	return err
 }
 
-// drain is how long requests to providers may take after the daemon was told to stop.
-const drain = 20 * time.Second
-
-// server is the connections of one listener.
-type server struct {
-	d     *Daemon
-	all   sync.WaitGroup
-	mu    sync.Mutex
-	conns map[*conn]struct{}
-}
-
 // The accept loop's patience with a system that is short of something.
 const (
 	shortest = 5 * time.Millisecond
 	longest  = time.Second
 )
 
-func (s *server) accept(ctx context.Context, l *net.UnixListener) error {
+func (s *server) accept(ctx context.Context, l Listener) error {
 	wait := shortest
 	for {
 		nc, err := l.AcceptUnix()
 		if err == nil {
 			wait = shortest
 			s.admit(nc)
+			s.makeRoom(ctx)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -79,7 +96,7 @@ func (s *server) accept(ctx context.Context, l *net.UnixListener) error {
 
 // admit identifies a peer before a byte of it is read.
 func (s *server) admit(nc *net.UnixConn) {
-	p, err := peer.Of(nc)
+	p, err := s.peers.Of(nc)
 	if err == nil {
 		err = p.Authorize()
 	}
@@ -97,10 +114,18 @@ func (s *server) admit(nc *net.UnixConn) {
 	s.mu.Unlock()
 	s.all.Go(func() {
 		c.serve()
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
+		s.remove(c)
 	})
+}
+
+func (s *server) remove(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	select {
+	case s.ended <- struct{}{}:
+	default: // it is known already
+	}
 }
 
 func (d *Daemon) newConn(nc net.Conn, p *peer.Peer) *conn {
@@ -108,33 +133,10 @@ func (d *Daemon) newConn(nc net.Conn, p *peer.Peer) *conn {
 		d: d, net: nc, peer: p, r: protocol.NewReader(nc),
 		room: make(chan struct{}, protocol.MaxInFlight), logins: map[string]*login{},
 	}
-	c.active.Store(time.Now().UnixNano())
+	c.touch()
 	c.open, c.shut = context.WithCancel(context.Background())
 	c.ctx, c.cancel = context.WithCancel(c.open)
 	return c
-}
-
-// evicted is how many idle connections make room when descriptors run short.
-const evicted = 16
-
-// evict closes the connections that have been idle for longest.
-func (s *server) evict() {
-	type idle struct {
-		c     *conn
-		since int64
-	}
-	var idles []idle
-	s.mu.Lock()
-	for c := range s.conns {
-		if since, ok := c.idleSince(); ok {
-			idles = append(idles, idle{c, since})
-		}
-	}
-	s.mu.Unlock()
-	slices.SortFunc(idles, func(a, b idle) int { return int(a.since - b.since) })
-	for _, i := range idles[:min(len(idles), evicted)] {
-		i.c.hangUp()
-	}
 }
 
 // each does something to every connection.

@@ -51,7 +51,7 @@ func bubble(t *testing.T, f func(t *testing.T, client net.Conn)) {
 func ourselves(t *testing.T) *peer.Peer {
 	t.Helper()
 	here, _ := pair(t)
-	p, err := peer.Of(here)
+	p, err := new(peer.Watch).Of(here)
 	if err != nil {
 		t.Fatal(err)
 	}

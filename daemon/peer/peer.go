@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 )
 
 // ErrForeign: the peer belongs to another user.
@@ -18,19 +19,21 @@ var ErrForeign = errors.New("the peer belongs to another user")
 type Peer struct {
 	UID int
 	PID int // 0 where the system does not tell
-	// pidfd follows that very process, or is -1; a PID alone may be reused.
-	pidfd int
+	raw syscall.RawConn
+	// process follows that very process, or is nil; a PID alone may be reused.
+	process *process
 }
 
-// Of identifies the peer of a connection. Close the result.
-func Of(conn *net.UnixConn) (*Peer, error) {
+// Of identifies the peer of a connection, and follows its process as long as the result is not closed. Safe for concurrent
+// use.
+func (w *Watch) Of(conn *net.UnixConn) (*Peer, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	p := &Peer{pidfd: -1}
+	p := &Peer{raw: raw}
 	var asked error
-	if err := raw.Control(func(fd uintptr) { asked = p.identify(int(fd)) }); err != nil {
+	if err := raw.Control(func(fd uintptr) { asked = w.identify(int(fd), p) }); err != nil {
 		return nil, err
 	}
 	if asked != nil {
@@ -46,4 +49,12 @@ func (p *Peer) Authorize() error {
 		return fmt.Errorf("%w: uid %d", ErrForeign, p.UID)
 	}
 	return nil
+}
+
+// Left reports whether nobody has the other end of the connection any more, as far as that can be told. Who has only ended
+// what there was to say has not left.
+func (p *Peer) Left() bool {
+	left := false
+	p.raw.Control(func(fd uintptr) { left = hungUp(int(fd)) })
+	return left
 }
