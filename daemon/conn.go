@@ -45,6 +45,7 @@ type conn struct {
 // serve reads requests until the input ends or makes no sense, and answers all that were complete.
 func (c *conn) serve() {
 	defer c.close()
+	defer c.rescue()
 	for {
 		line, err := c.r.ReadLine()
 		if err != nil {
@@ -97,7 +98,7 @@ func (c *conn) request(line []byte) bool {
 	id, params := bytes.Clone(r.ID), bytes.Clone(r.Params)
 	c.work.Go(func() {
 		defer func() { clear(params); c.touch(); <-c.room }()
-		result, err := h(c, params)
+		result, err := guarded(h, c, params)
 		if err != nil {
 			c.refuse(id, c.d.wire(err, ""))
 			return

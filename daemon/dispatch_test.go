@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -65,8 +66,8 @@ func (d *Daemon) arm(t testing.TB) {
 	d.broker.Put(map[string]broker.Source{"work": d.source(p)})
 }
 
-// FuzzDispatch: whatever comes in, every line that goes out is an answer within the bounds, none holds the client secret,
-// and the connection ends with its input.
+// FuzzDispatch: whatever comes in, every request is answered exactly once and nothing else is, every line that goes out is
+// within the bounds, none holds the client secret, and the connection ends with its input.
 func FuzzDispatch(f *testing.F) {
 	for _, v := range vectors(f) {
 		if b := v.bytes(); len(b) < 1000 {
@@ -77,6 +78,7 @@ func FuzzDispatch(f *testing.F) {
 	for method := range handlers {
 		f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":{"profile":"work","yes":true,"provider":"spatiafi","username":"u","login_id":"x","value":"y","wait":0}}` + "\n"))
 	}
+	f.Setenv("HOME", f.TempDir()) // "import" looks there
 	d := newIsolated(f, nowhere{})
 	f.Fuzz(func(t *testing.T, input []byte) {
 		d.arm(t)
@@ -97,15 +99,40 @@ func FuzzDispatch(f *testing.F) {
 			t.Fatal(err)
 		}
 		<-served
-		check(t, heard)
+		if got, want := check(t, heard), due(input); !maps.Equal(got, want) {
+			t.Fatalf("%q is answered with %q: by id %v, want %v", input, heard, got, want)
+		}
 	})
 }
 
-func check(t *testing.T, heard []byte) {
+// due counts the answers that an input is owed :: id → answers. The reading ends with the first line that makes no sense.
+func due(input []byte) map[string]int {
+	owed := map[string]int{}
+	for line := range bytes.Lines(input) {
+		r, fatal, err := protocol.ParseRequest(bytes.TrimSuffix(line, []byte("\n")))
+		if len(line) > protocol.MaxLine || len(line) == protocol.MaxLine && !bytes.HasSuffix(line, []byte("\n")) {
+			r, fatal, err = protocol.Request{}, true, protocol.ErrLineTooLong
+		}
+		switch {
+		case err != nil && r.ID == nil:
+			owed["null"]++
+		case r.ID != nil:
+			owed[string(r.ID)]++
+		}
+		if fatal {
+			break
+		}
+	}
+	return owed
+}
+
+// check holds every line to the protocol, and returns how many answers each id got.
+func check(t *testing.T, heard []byte) map[string]int {
+	t.Helper()
 	if bytes.Contains(heard, []byte(canary)) {
 		t.Fatalf("the client secret is in %q", heard)
 	}
-	t.Helper()
+	got := map[string]int{}
 	for line := range bytes.Lines(heard) {
 		if len(line) > protocol.MaxLine {
 			t.Fatalf("a line of %d bytes", len(line))
@@ -127,5 +154,9 @@ func check(t *testing.T, heard []byte) {
 		if answer := m.Method == "" && m.ID != nil && (m.Result == nil) != (m.Error == nil); !note && !answer {
 			t.Fatalf("%q is neither an answer nor a prompt", line)
 		}
+		if !note {
+			got[string(m.ID)]++
+		}
 	}
+	return got
 }
