@@ -112,7 +112,9 @@ func (s *search) recognize(d document, err error) {
 		s.planetDocument(planetProfile{client: d, tokenErr: fs.ErrNotExist})
 	case d.planetPreferences():
 		defer d.wipe()
-		s.planetPreferred(d)
+		if s.planetPreferred(d); len(s.found) == 0 {
+			s.refuse("Planet", "preferences", "planet", d.at, flawed("", "there is no credential in it"))
+		}
 	case d.has("api_key"):
 		s.planetDocument(planetProfile{token: d, clientErr: fs.ErrNotExist})
 	case d.has("client_id", "client_secret"):
