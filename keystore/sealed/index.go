@@ -117,8 +117,9 @@ func (x *index) candidates(t tag) []frame {
 	newest := frames[len(frames)-1]
 	out := []frame{newest}
 	for i := len(frames) - 2; i >= 0 && len(out) < 2; i-- {
-		// An equal generation is a second try after damage; a gap means that the one between is lost.
-		if f := frames[i]; f.generation+1 >= newest.generation {
+		// An equal generation is a second try after damage; a gap means that the one between is lost. What did not open is in
+		// nobody's way: damage can leave pieces of a record beside the whole one.
+		if f := frames[i]; f.ok && f.generation+1 >= newest.generation {
 			out = append(out, f)
 		}
 	}
