@@ -48,6 +48,9 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 	if errors.Is(err, broker.ErrRotationLost) { // the server's refusal is in the chain too, and says less
 		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("%s: sign in again", broker.ErrRotationLost), "groat login "+profile)
 	}
+	if _, ok := errors.AsType[*broker.Outage](err); ok { // its last answer is in the chain too
+		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+profile)
+	}
 	if refusal, ok := errors.AsType[*grant.Error](err); ok {
 		return fromServer(refusal, profile)
 	}
@@ -80,7 +83,7 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), "groat keystore")
 	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
-		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens):
+		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften), errors.Is(err, broker.ErrQuota):
 		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+profile)
 	}
 	d.Log.Error("an unexpected error: " + err.Error())

@@ -19,10 +19,37 @@ func (s *slot) attempt(v *variant, now clock.Instant) {
 	need := v.need(now)
 	s.running, v.sent, v.again = v, now.Boot, false
 	epoch, source, request := s.epoch, *s.source.Load(), v.request
-	s.turn = s.b.budget(source.Origin()).enter(s.awaited(), func() {
+	s.charge(v, now)
+	budget := s.b.budget(source.Origin())
+	s.turn = budget.enter(&turn{person: v.personal(), broken: s.wake, run: func() {
 		token, err := obtain(source, request, need)
+		budget.heard(err)
 		s.ended <- attempt{v: v, epoch: epoch, token: token, err: err}
-	})
+	}}, s.awaited())
+}
+
+// relieve answers those who wait for a request that an outage keeps from being made, or from being answered. A person
+// waits: theirs is made.
+func (s *slot) relieve(now clock.Instant) {
+	if s.turn == nil {
+		return
+	}
+	outage, wait := s.turn.outage()
+	if outage == nil {
+		return
+	}
+	s.show(holdup{err: outage, until: now.Boot + wait})
+	for _, v := range s.variants.Load().all {
+		var persons []ask
+		for _, a := range v.waiting {
+			if a.proof {
+				persons = append(persons, a)
+			} else {
+				a.reply <- v.instead(a, now, &Unavailable{Err: outage, RetryAfter: wait})
+			}
+		}
+		v.waiting = persons
+	}
 }
 
 // spacing is what an attempt changes of its variant when it begins.
@@ -43,6 +70,7 @@ func (s *slot) withdraw() {
 
 // unsent is for an attempt that has sent nothing.
 func (s *slot) unsent(v *variant) {
+	s.refund()
 	v.sent, v.brought, v.again = s.before.sent, s.before.brought, s.before.again
 }
 
@@ -81,7 +109,7 @@ func (s *slot) finish(e attempt) {
 		s.fail(e.v, e.err, now)
 		return
 	}
-	s.trouble, e.v.holdup = trouble{}, holdup{}
+	s.trouble, e.v.holdup, s.ceiling.failures = trouble{}, holdup{}, bucket{}
 	s.publish(e.v, e.token, now)
 	s.answer(e.v, nil)
 }
@@ -96,6 +124,10 @@ func (s *slot) publish(v *variant, t grant.Token, now clock.Instant) {
 	v.fresh = t.Remaining(now).Truncate(time.Second)
 	v.held.Store(h)
 	s.state.Store(&condition{})
+	if t.Hold > 0 {
+		s.trouble.holdup = holdup{err: ErrQuota, until: now.Boot + t.Hold}
+		s.show(s.holdup)
+	}
 }
 
 // fail takes in a failed attempt. What is still valid stays.
@@ -120,6 +152,7 @@ func (s *slot) fail(v *variant, err error, now clock.Instant) {
 		return
 	}
 	err = s.remember(err)
+	d.wait = max(d.wait, s.impatience(err, now))
 	s.trouble.holdup = d.holdup(err, now)
 	s.show(s.holdup)
 	for _, each := range s.variants.Load().all {
@@ -138,7 +171,7 @@ func (s *slot) remember(err error) error {
 		return fmt.Errorf("%w: %w", ErrRotationLost, err)
 	}
 	s.lost = s.lost || refusal.RotationLost
-	s.retried = s.retried || unanswered(refusal)
+	s.retried = s.retried || refusal.Action() == grant.RetryOnceSoon
 	s.suspected = s.suspected || refusal.Class == grant.InvalidClient
 	return err
 }

@@ -193,6 +193,9 @@ func (b *Broker) Install(name string, source Source, t grant.Token) {
 			v := s.variant(key{}, now)
 			v.touch(now)
 			s.forgive(v)
+			if !t.Static {
+				s.b.budget(source.Origin()).heard(nil)
+			}
 			s.publish(v, t, now)
 			s.answer(v, nil)
 		})
@@ -275,6 +278,16 @@ func (b *Broker) begin(f func()) bool {
 	return true
 }
 
+// rested tells the budgets that the machine has slept.
+func (b *Broker) rested() {
+	b.mu.Lock()
+	budgets := slices.Collect(maps.Values(b.budgets))
+	b.mu.Unlock()
+	for _, f := range budgets {
+		f.rested()
+	}
+}
+
 // resumeNap is how often the broker looks whether the machine has slept; timers do not count that time.
 const resumeNap = 15 * time.Second
 
@@ -291,6 +304,7 @@ func (b *Broker) resumes() {
 			continue
 		}
 		now := b.now()
+		b.rested()
 		for _, s := range *b.slots.Load() {
 			s.spread.Store(int64(now.Boot + time.Duration(b.draw()*float64(resumeSpread))))
 			s.wake()

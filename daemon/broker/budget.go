@@ -15,13 +15,15 @@ const (
 )
 
 // budget spaces the requests to one origin. Attempts take turns: those that callers wait for before the others, and each
-// kind in the order of its coming. Nobody blocks on it: a turn that comes runs in a goroutine of its own, and one that
-// has not come yet costs none. It is safe for concurrent use; the queues are bounded by the number of profiles, each of
-// which has one turn at most. Here is also the place for what is known of a server that fails all its profiles.
+// kind in the order of its coming; in an outage one comes now and then, and what a person asks for at once. Nobody blocks on
+// it: a turn that comes runs in a goroutine of its own, and one that has not come yet costs none. It is safe for concurrent
+// use; the queues are bounded by the number of profiles, each of which has one turn at most.
 type budget struct {
-	now clock.Func
+	now  clock.Func
+	draw func() float64
 
-	mu         sync.Mutex
+	mu sync.Mutex
+	breaker
 	begun      [perSecond]time.Duration // boot times of the last requests, a ring
 	oldest     int                      // where the oldest of them stands
 	running    int
@@ -34,21 +36,25 @@ type budget struct {
 type turn struct {
 	budget *budget
 	run    func()
+	// broken is called when an outage begins that keeps the turn from coming. It must not block.
+	broken func()
+	person bool          // somebody at a keyboard wants to know
+	came   time.Duration // boot time at which it came, never before
 }
 
-func newBudget(now clock.Func) *budget {
-	b := &budget{now: now}
+func newBudget(origin string, now clock.Func, draw func() float64) *budget {
+	b := &budget{now: now, draw: draw, breaker: breaker{origin: origin}}
 	for i := range b.begun {
 		b.begun[i] = never
 	}
 	return b
 }
 
-// enter lets run be called when its turn comes: at once where the budget allows.
-func (b *budget) enter(caller bool, run func()) *turn {
+// enter lets t.run be called when its turn comes: at once where the budget allows.
+func (b *budget) enter(t *turn, caller bool) *turn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t := &turn{budget: b, run: run}
+	t.budget, t.came = b, never
 	if caller {
 		b.callers = append(b.callers, t)
 	} else {
@@ -58,14 +64,16 @@ func (b *budget) enter(caller bool, run func()) *turn {
 	return t
 }
 
-// hurry puts a turn that has not come yet among those that callers wait for.
-func (t *turn) hurry() {
+// hurry puts a turn that has not come yet among those that callers wait for, or a person.
+func (t *turn) hurry(person bool) {
 	b := t.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	t.person = t.person || person
 	if leave(&b.background, t) {
 		b.callers = append(b.callers, t)
 	}
+	b.advance()
 }
 
 // withdraw gives a turn up and reports whether it had not come yet.
@@ -84,27 +92,39 @@ func leave(queue *[]*turn, t *turn) bool {
 	return i >= 0
 }
 
+// outage returns why waiting for the turn helps nobody, and in how long it may be different; nil where it does help.
+func (t *turn) outage() (*Outage, time.Duration) {
+	b := t.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now().Boot
+	if t.came != never && now < t.came+probeWait {
+		return nil, 0
+	}
+	return b.breaker.outage(), max(b.probe-now, time.Second)
+}
+
 // advance lets every turn come that may. b.mu is held.
 func (b *budget) advance() {
 	for b.running < atOnce {
-		queue := &b.callers
-		if len(*queue) == 0 {
-			queue = &b.background
-		}
-		if len(*queue) == 0 {
+		now := b.now().Boot
+		queue, i, wait := b.next(now)
+		if queue == nil {
 			return
 		}
-		now := b.now().Boot
-		if wait := b.begun[b.oldest] + time.Second - now; wait > 0 {
+		if wait = max(wait, b.spaced(now)); wait > 0 {
 			b.later(wait)
 			return
 		}
-		t := (*queue)[0]
-		(*queue)[0] = nil
-		*queue = (*queue)[1:]
+		t := (*queue)[i]
+		*queue = slices.Delete(*queue, i, i+1)
+		t.came = now
 		b.begun[b.oldest] = now
 		b.oldest = (b.oldest + 1) % perSecond
 		b.running++
+		if b.open {
+			b.probes(now, b.draw())
+		}
 		go func() {
 			t.run()
 			b.end()
@@ -112,7 +132,35 @@ func (b *budget) advance() {
 	}
 }
 
-// later looks again after a while.
+// next finds the turn that comes next, and how long an outage puts it off; queue is nil where nobody waits.
+func (b *budget) next(now time.Duration) (queue *[]*turn, i int, wait time.Duration) {
+	switch {
+	case len(b.callers) > 0:
+		queue = &b.callers
+	case len(b.background) > 0:
+		queue = &b.background
+	default:
+		return nil, 0, 0
+	}
+	if !b.open || now >= b.probe {
+		return queue, 0, 0
+	}
+	if i := slices.IndexFunc(b.callers, func(t *turn) bool { return t.person }); i >= 0 {
+		return &b.callers, i, 0
+	}
+	return queue, 0, b.probe - now
+}
+
+// spaced is how long it takes until another request may begin.
+func (b *budget) spaced(now time.Duration) time.Duration {
+	most := perSecond
+	if now < b.gentle {
+		most = gentlePerSecond
+	}
+	return b.begun[(b.oldest+perSecond-most)%perSecond] + time.Second - now
+}
+
+// later looks again after a while. The timer does not count suspend; [budget.rested] does.
 func (b *budget) later(wait time.Duration) {
 	if b.timer != nil {
 		b.timer.Reset(wait)
@@ -132,13 +180,32 @@ func (b *budget) end() {
 	b.advance()
 }
 
+// heard takes in how a request ended.
+func (b *budget) heard(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.breaker.heard(err, b.now(), b.draw()) {
+		for _, t := range slices.Concat(b.callers, b.background) {
+			t.broken()
+		}
+	}
+}
+
+// rested is for a machine that has slept.
+func (b *budget) rested() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.breaker.rested(b.now().Boot)
+	b.advance()
+}
+
 // budget returns that of an origin. One is kept for each origin that any profile has had.
 func (b *Broker) budget(origin string) *budget {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f := b.budgets[origin]
 	if f == nil {
-		f = newBudget(b.now)
+		f = newBudget(origin, b.now, func() float64 { return b.draw() })
 		b.budgets[origin] = f
 	}
 	return f

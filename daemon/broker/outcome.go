@@ -26,6 +26,10 @@ var (
 	ErrSameToken = errors.New("the authorization server gave out the refused token again")
 	// ErrManyTokens: so many scopes and audiences of the profile are being waited for that no other can be.
 	ErrManyTokens = errors.New("too many different tokens of this profile are being waited for")
+	// ErrOften: the profile's callers have made it ask the server more often than the life of its tokens explains.
+	ErrOften = errors.New("the callers of this profile wanted new tokens more often than its tokens' lives explain")
+	// ErrQuota: by its own count the server grants no further token yet.
+	ErrQuota = errors.New("the authorization server's quota is used up")
 	// ErrRotationLost: the server refuses a refresh token after an answer was lost that may have carried its successor. The
 	// server's refusal, a [*grant.Error], is in the same chain.
 	ErrRotationLost = errors.New("the server replaced the session's refresh token by one that never arrived")
@@ -99,7 +103,8 @@ func (d verdict) holdup(err error, now clock.Instant) holdup {
 	return holdup{err: err, until: now.Boot + d.wait, parked: d.parked}
 }
 
-// judge is pure.
+// judge is pure. What is to be done about a server's answer is [grant.Error.Action]'s to say; here it gets its times, by
+// what went before.
 func judge(f failure) verdict {
 	nth := f.failures + 1
 	refusal, ok := errors.AsType[*grant.Error](f.err)
@@ -108,39 +113,31 @@ func judge(f failure) verdict {
 		return verdict{wait: betweenRejections(f.life), variantOnly: true}
 	case !ok:
 		return verdict{wait: local(f.err, nth, f.draw)}
-	case unanswered(refusal) && !f.retried:
-		return verdict{wait: max(quickRetry(f.draw), refusal.RetryAfter), again: true}
-	case unanswered(refusal):
-		return verdict{wait: backoff(nth+3, f.limit, refusal.RetryAfter, f.draw)} // none but the first is quick
 	}
-	switch refusal.Class {
-	case grant.Refused, grant.Misconfigured:
-		return verdict{parked: true, variantOnly: aboutRequest(refusal.Code, f.standard)}
-	case grant.InvalidClient:
+	wish := refusal.RetryAfter
+	switch refusal.Action() {
+	case grant.Park:
+		return verdict{parked: true}
+	case grant.ParkRequest:
+		return verdict{parked: true, variantOnly: true}
+	case grant.ParkDoubtful:
+		return verdict{parked: true, variantOnly: !f.standard}
+	case grant.ConfirmThenPark:
 		if f.suspected {
 			return verdict{parked: true}
 		}
-		return verdict{wait: max(confirmAfter, refusal.RetryAfter)}
-	case grant.TransientSlow:
-		return verdict{wait: backoff(nth+3, capWithout, refusal.RetryAfter, f.draw)}
+		return verdict{wait: max(confirmAfter, wish)}
+	case grant.RetryOnceSoon:
+		if !f.retried {
+			return verdict{wait: max(quickRetry(f.draw), wish), again: true}
+		}
+		return verdict{wait: backoff(nth+slowly, f.limit, wish, f.draw)}
+	case grant.RetrySlowly:
+		return verdict{wait: backoff(nth+slowly, capWithout, wish, f.draw)}
+	case grant.RetrySeldom:
+		return verdict{wait: backoff(nth+slowly, capSeldom, wish, f.draw)}
 	}
-	return verdict{wait: backoff(nth, f.limit, refusal.RetryAfter, f.draw)}
-}
-
-// unanswered reports whether the server may have acted on a request whose answer is lost or useless.
-func unanswered(e *grant.Error) bool { return e.Class == grant.Ambiguous || e.RotationLost }
-
-// aboutRequest reports whether an error code blames the scope or audience of one request (RFC 6749 §5.2, RFC 8707 §2).
-// Some codes only may: servers refuse an unknown audience as access_denied (Auth0) and worse. Where the profile's default was
-// asked for that is a refusal of the profile; where a caller asked for something else the default's own request will tell.
-func aboutRequest(code string, standard bool) bool {
-	switch code {
-	case "invalid_scope", "invalid_target":
-		return true
-	case "access_denied", "unauthorized_client", "invalid_request":
-		return !standard
-	}
-	return false
+	return verdict{wait: backoff(nth, f.limit, wish, f.draw)}
 }
 
 // local is the wait after a failure that never left this machine. Such a failure is never remembered for long: what a
@@ -148,6 +145,9 @@ func aboutRequest(code string, standard bool) bool {
 func local(err error, failures int, draw float64) time.Duration {
 	if errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrLocked) {
 		return backoff(failures, capWhileValid, 0, draw)
+	}
+	if _, bug := errors.AsType[*Bug](err); bug { // which may strike after a request as well as before
+		return backoff(failures+slowly, capWithout, 0, draw)
 	}
 	return localBackoff
 }

@@ -67,6 +67,9 @@ const (
 	capWhileValid = 30 * time.Second
 	capWithCaller = time.Minute
 	capWithout    = 5 * time.Minute
+	capSeldom     = 15 * time.Minute
+	// slowly is how many steps further on a backoff begins where nothing will be different in a second: at 8 s.
+	slowly = 3
 	// A confirmation of invalid_client comes no sooner than this.
 	confirmAfter = time.Minute
 	// localBackoff follows what failed on this machine (a locked keychain) and cost no server anything.

@@ -32,6 +32,7 @@ type slot struct {
 
 	// The owner's own.
 	trouble
+	ceiling    ceiling
 	epoch      int      // counts credentials: an attempt with an older one is discarded
 	running    *variant // what the one attempt is for, nil where there is none
 	turn       *turn    // the attempt's
@@ -154,116 +155,37 @@ func (s *slot) wake() {
 	}
 }
 
-// handle deals with one caller.
-func (s *slot) handle(a ask) {
-	now := s.b.now()
-	v := s.variant(a.key, now)
-	if v == nil {
-		a.reply <- answer{err: &Unavailable{Err: ErrManyTokens, RetryAfter: time.Second}}
-		return
-	}
-	v.touch(now)
-	if !a.refused.IsZero() {
-		s.reject(v, a.refused, now)
-	}
-	if a.proof {
-		s.forgive(v)
-	} else if h := v.hit(a.minTTL, now); h != nil {
-		a.reply <- answer{token: h.token}
-		return
-	}
-	if err := s.hopeless(v, a, now); err != nil {
-		a.reply <- v.instead(a, now, err)
-		return
-	}
-	v.waiting = append(v.waiting, a)
-	if s.turn != nil {
-		s.turn.hurry()
-	}
-	if s.paused > 0 {
-		s.serve(v, now)
-	}
-}
-
-// forgive forgets what stands in the way of the next attempt: a person asks for one. What explains a refusal is kept.
-func (s *slot) forgive(v *variant) {
-	s.trouble, v.holdup = trouble{lost: s.lost}, holdup{}
-}
-
-// hopeless returns why waiting would not help a caller, or nil.
-func (s *slot) hopeless(v *variant, a ask, now clock.Instant) error {
-	if s.stopping {
-		return &Unavailable{Err: ErrStopped, RetryAfter: time.Second}
-	}
-	if a.minTTL > v.fresh && v.fresh > 0 {
-		return &TooLong{Max: v.fresh}
-	}
-	if s.running == v {
-		return nil
-	}
-	for _, h := range []holdup{s.holdup, v.holdup} {
-		if h.ahead && v.presses(a, now) {
-			continue
-		}
-		if h.parked {
-			return &Unavailable{Err: h.err}
-		}
-		if h.err != nil && h.until > now.Boot {
-			return &Unavailable{Err: h.err, RetryAfter: h.until - now.Boot}
-		}
-	}
-	return nil
-}
-
-// variant returns the variant of a key, new if need be, and nil where there are too many.
-func (s *slot) variant(k key, now clock.Instant) *variant {
-	if v := s.lookup(k); v != nil {
-		return v
-	}
-	v := newVariant(k, (*s.source.Load()).Request(k.scope, k.audience))
-	v.touch(now)
-	next := s.variants.Load().with(v, s.running)
-	if next == nil {
-		return nil
-	}
-	s.variants.Store(next)
-	return v
-}
-
-// reject makes sure that a token that an API refused is not handed out again. If it is the current one a renewal follows,
-// at most one in [betweenRejections].
-func (s *slot) reject(v *variant, token keystore.Secret, now clock.Instant) {
-	h := v.held.Load()
-	if h == nil || !h.token.Access.Equal(token) {
-		return
-	}
-	v.refused = h.token.Access
-	v.held.Store(nil)
-	if now.Boot < s.rejectedAt+betweenRejections(v.life) {
-		v.holdup = holdup{err: ErrRejected, until: s.rejectedAt + betweenRejections(v.life)}
-		return
-	}
-	s.rejectedAt = now.Boot
-}
-
 // advance starts whatever is due, one attempt at a time, callers first.
 func (s *slot) advance() {
 	now := s.b.now()
-	if s.stopping || s.paused > 0 || s.running != nil {
-		return
+	if !s.stopping && s.paused == 0 && s.running == nil {
+		s.begin(now)
 	}
+	s.relieve(now)
+}
+
+func (s *slot) begin(now clock.Instant) {
 	var background *variant
 	for _, v := range s.variants.Load().all {
 		if s.deferred(v, now).stands(now) || v.holdup.stands(now) {
 			continue
 		}
-		if len(v.waiting) > 0 && v.earliest(now) <= now.Boot {
+		waits := len(v.waiting) > 0 && v.earliest(now) <= now.Boot
+		at, ok := s.due(v)
+		due := ok && at <= now.Boot
+		if !waits && !due {
+			continue
+		}
+		if wait := s.tooOften(v.key, v.personal(), now); wait > 0 {
+			s.show(holdup{err: ErrOften, until: now.Boot + wait})
+			s.answer(v, &Unavailable{Err: ErrOften, RetryAfter: wait})
+			continue
+		}
+		if waits {
 			s.attempt(v, now)
 			return
 		}
-		if at, ok := s.due(v); ok && at <= now.Boot && background == nil {
-			background = v
-		}
+		background = v
 	}
 	if background != nil {
 		s.attempt(background, now)
@@ -282,13 +204,16 @@ func (s *slot) nap() time.Duration {
 	now := s.b.now()
 	next := now.Boot + time.Hour
 	for _, v := range s.variants.Load().all {
-		until := max(s.deferred(v, now).until, v.holdup.until)
+		until := max(s.deferred(v, now).until, v.holdup.until, now.Boot+s.tooOften(v.key, v.personal(), now))
 		if at, ok := s.due(v); ok {
 			next = min(next, max(at, until))
 		}
 		if len(v.waiting) > 0 {
 			next = min(next, max(v.earliest(now), until))
 		}
+	}
+	if s.running != nil && s.awaited() {
+		return probeWait // in an outage that is enough
 	}
 	if s.running != nil || s.paused > 0 || s.holdup.parked {
 		return time.Hour // its end wakes the owner

@@ -1,6 +1,9 @@
 package broker
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Status is a profile's state at one moment. It holds no token.
 type Status struct {
@@ -28,6 +31,9 @@ func (b *Broker) Status(name string) (Status, bool) {
 	}
 	now := b.now()
 	c := s.state.Load()
+	if passing := errors.Is(c.err, ErrOften) || errors.Is(c.err, ErrQuota); passing && c.retry <= now.Boot {
+		c = &condition{}
+	}
 	st := Status{Err: c.err, Requests: (*s.source.Load()).Requests()}
 	if d, ok := (*s.source.Load()).(interface{ Degraded() error }); ok {
 		st.Degraded = d.Degraded()

@@ -94,6 +94,11 @@ func (v *variant) instead(a ask, now clock.Instant, err error) answer {
 	return answer{err: err}
 }
 
+// personal reports whether a person waits for a proof.
+func (v *variant) personal() bool {
+	return slices.ContainsFunc(v.waiting, func(a ask) bool { return a.proof })
+}
+
 // valid reports whether any token that may still be handed out is there.
 func (v *variant) valid(now clock.Instant) bool { return v.fallback(unset, now) != nil }
 
