@@ -186,6 +186,14 @@ func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 	}
 }
 
+// waiting is a caller's wait. It ends early where the caller is no longer there, but not so early that what was asked for
+// is not even begun.
+func (c *conn) waiting(limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	stop := context.AfterFunc(c.open, func() { time.AfterFunc(time.Second, cancel) })
+	return ctx, func() { stop(); cancel() }
+}
+
 // keepOut is the largest buffer for answers that an idle connection keeps.
 const keepOut = 8 << 10
 

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"context"
 	"strconv"
 	"time"
 
@@ -126,7 +125,7 @@ func token(c *conn, params []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.d.issue(q, p)
+	return c.issue(q, p)
 }
 
 // reject answers "reject".
@@ -143,16 +142,16 @@ func reject(c *conn, params []byte) (any, error) {
 		return nil, err
 	}
 	q.Refused = keystore.SecretString(r.AccessToken)
-	return c.d.issue(q, p)
+	return c.issue(q, p)
 }
 
 // issue waits for a token. The wait is the caller's; what it sets in motion goes on.
-func (d *Daemon) issue(q query, p *profile) (any, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), q.wait)
+func (c *conn) issue(q query, p *profile) (any, error) {
+	ctx, cancel := c.waiting(q.wait)
 	defer cancel()
-	t, err := d.broker.Token(ctx, q.Query)
+	t, err := c.d.broker.Token(ctx, q.Query)
 	if err != nil {
-		return nil, d.wire(err, p.Name)
+		return nil, c.d.wire(err, p.Name)
 	}
 	return issued{token: t, profile: p}, nil
 }

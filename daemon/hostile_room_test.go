@@ -1,0 +1,198 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestA28DescriptorsForConnections(t *testing.T) {
+	for _, c := range []struct {
+		limit uint64
+		want  int
+	}{
+		{1, 1}, {16, 8}, {64, 32}, {100, 50}, {128, 64}, {256, 192}, {1024, 896}, {4096, 3584}, {20000, 18976},
+		{524288, 523264}, {1 << 63, 1<<20 - 1024},
+	} {
+		t.Run(fmt.Sprint(c.limit), func(t *testing.T) {
+			if got := descriptorsOf(c.limit); got != c.want {
+				t.Errorf("connections may take %d of %d descriptors, want %d", got, c.limit, c.want)
+			}
+		})
+	}
+	if got := descriptors(); got < 1 {
+		t.Errorf("this process has %d for connections", got)
+	}
+}
+
+// places is how many connections there may be in these tests. One more is accepted before anything is done about it.
+const places = 4
+
+// crowded is a daemon with few places, whose network answers nobody until release is closed.
+func crowded(t *testing.T) (socket string, network stuck) {
+	t.Helper()
+	network = stuck{make(chan struct{}, 1), make(chan struct{})}
+	d := newIsolated(t, network)
+	d.arm(t)
+	socket = filepath.Join(t.TempDir(), "agent.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- d.newServer(places+1).serve(ctx, l) }() // and one for what follows this process
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return socket, network
+}
+
+// probed is a connection that has been answered once.
+func probed(t *testing.T, socket string) *raw {
+	t.Helper()
+	c := dialRaw(t, socket)
+	c.say(t, probe)
+	if line, ok := c.hear(t); !ok {
+		t.Fatalf("heard %q", line)
+	}
+	return c
+}
+
+// The connection that has been idle for longest makes room; one that waits for an answer does not, however long.
+func TestA28TheLongestIdleMakesRoom(t *testing.T) {
+	socket, network := crowded(t)
+	busy := probed(t, socket)
+	busy.say(t, tokenRequest)
+	<-network.arrived
+	oldest := probed(t, socket)
+	others := []*raw{probed(t, socket), probed(t, socket)}
+	probed(t, socket) // the one too many
+	if line, open := oldest.hear(t); open {
+		t.Errorf("the longest idle connection heard %q", line)
+	}
+	for i, c := range others {
+		c.say(t, probe)
+		if line, ok := c.hear(t); !ok {
+			t.Errorf("idle connection %d heard %q", i, line)
+		}
+	}
+	close(network.release)
+	if line, _ := busy.hear(t); !strings.Contains(line, `"temporary"`) {
+		t.Errorf("the one that waited heard %q", line)
+	}
+}
+
+// Where every connection waits for an answer, none is closed; whoever comes waits until there is room.
+func TestA28WhereNobodyIsIdle(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, network stuck, busy []*raw){
+		"A28 until one rests": func(t *testing.T, network stuck, busy []*raw) {
+			close(network.release)
+			for i, c := range busy {
+				if line, _ := c.hear(t); !strings.Contains(line, `"temporary"`) {
+					t.Errorf("the one that waited (%d) heard %q", i, line)
+				}
+			}
+		},
+		"A28 until one ends": func(_ *testing.T, network stuck, busy []*raw) {
+			for _, c := range busy {
+				c.CloseWrite() // it still waits for its answer
+			}
+			close(network.release)
+		},
+		"A6 until those who asked have left": func(t *testing.T, network stuck, busy []*raw) {
+			for _, c := range busy {
+				c.Close() // and the network still answers nobody
+			}
+			t.Cleanup(func() { close(network.release) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			socket, network := crowded(t)
+			var busy []*raw
+			for range places + 1 {
+				c := dialRaw(t, socket)
+				c.say(t, tokenRequest)
+				busy = append(busy, c)
+			}
+			<-network.arrived
+			late := dialRaw(t, socket)
+			late.say(t, probe)
+			late.SetReadDeadline(time.Now().Add(3 * rest))
+			if n, err := late.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("there was no room, and yet: %d bytes, %v", n, err)
+			}
+			late.SetReadDeadline(time.Now().Add(patience))
+			end(t, network, busy)
+			if line, ok := late.hear(t); !ok {
+				t.Errorf("heard %q", line)
+			}
+		})
+	}
+}
+
+// short is a listener of a system that is short of something. It counts how often it is asked.
+type short struct {
+	err    error
+	asked  []time.Time
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (s *short) AcceptUnix() (*net.UnixConn, error) {
+	s.asked = append(s.asked, time.Now())
+	select {
+	case <-s.closed:
+		return nil, net.ErrClosed
+	default:
+		return nil, &net.OpError{Op: "accept", Net: "unix", Err: os.NewSyscallError("accept4", s.err)}
+	}
+}
+
+func (s *short) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return nil
+}
+
+// A system that is short of descriptors is asked again, ever more slowly, for as long as it takes.
+func TestA29AcceptFails(t *testing.T) {
+	for name, err := range map[string]error{
+		"A29 EMFILE": syscall.EMFILE, "A29 ENFILE": syscall.ENFILE, "A29 ENOBUFS": syscall.ENOBUFS,
+		"A29 ENOMEM": syscall.ENOMEM, "A29 ECONNABORTED": syscall.ECONNABORTED,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &short{err: err, closed: make(chan struct{})}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				begin := time.Now()
+				if err := newIsolated(t, nowhere{}).newServer(places).serve(ctx, l); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(begin); took != time.Hour {
+					t.Errorf("it gave up after %v", took)
+				}
+				if n := len(l.asked); n < 3600 || n > 3620 {
+					t.Errorf("the system was asked %d times in an hour", n)
+				}
+				for i, at := range l.asked[1:] {
+					if pause := at.Sub(l.asked[i]); pause < shortest || pause > longest {
+						t.Errorf("a pause of %v", pause)
+					}
+				}
+			})
+		})
+	}
+}
