@@ -28,7 +28,7 @@ import (
 
 // Keystore is the store that the person has chosen, or may still choose.
 type Keystore interface {
-	keystore.Store
+	keystore.Rotator
 	// Status returns within 3 s, whatever the keychain does.
 	Status(ctx context.Context) keystore.Status
 	// Use chooses. The passphrase stays the caller's, who wipes it when Use has returned.

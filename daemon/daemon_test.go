@@ -18,7 +18,7 @@ import (
 )
 
 // memory is the memory store with nothing to choose.
-type memory struct{ keystore.Store }
+type memory struct{ keystore.Rotator }
 
 func (memory) Status(context.Context) keystore.Status {
 	return keystore.Status{Use: "memory", State: "ok"}

@@ -3,19 +3,22 @@ package keystore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 )
 
-// Holder is a [Store] that does not lose what another store could not take: a client secret that was shown once, a refresh
+// Holder is a [Rotator] that does not lose what another store could not take: a client secret that was shown once, a refresh
 // token whose predecessor is void. It holds such an item in memory, hands it out, and tries to store it again each time.
 // Writes of one profile take turns. It is safe for concurrent use.
 type Holder struct {
-	Store
+	Store Rotator
 
 	mu      sync.Mutex
 	held    map[string]held        // :: profile → what the store does not have
 	writing map[string]*sync.Mutex // :: profile → the turn of whoever writes it
 }
+
+var _ Rotator = (*Holder)(nil)
 
 type held struct {
 	item Item
@@ -97,10 +100,22 @@ func (h *Holder) Get(ctx context.Context, profile string) (Item, error) {
 	}
 	defer h.turn(profile)()
 	item, err := h.newest(ctx, profile)
-	if err == nil && h.Held(profile) != nil {
-		h.keep(ctx, profile, item)
+	if err == nil {
+		h.retry(ctx, profile)
 	}
 	return item, err
+}
+
+// retry tries to store what is held, and returns why it still is.
+func (h *Holder) retry(ctx context.Context, profile string) error {
+	h.mu.Lock()
+	item, holding := h.held[profile].item.Clone(), h.held[profile].err != nil
+	h.mu.Unlock()
+	defer item.Wipe()
+	if !holding {
+		return nil
+	}
+	return h.keep(ctx, profile, item)
 }
 
 // Set implements [Store]. What was held is void once it succeeds.
@@ -129,3 +144,25 @@ func (h *Holder) drop(profile string) {
 	h.held[profile].item.Wipe()
 	delete(h.held, profile)
 }
+
+// Probe implements [Store].
+func (h *Holder) Probe(ctx context.Context) error { return h.Store.Probe(ctx) }
+
+// Present implements [Rotator]. Where the newest item is held, it is tried to be stored first; err is why it still could not
+// be, for neither could the answer, and nothing is noted.
+func (h *Holder) Present(ctx context.Context, profile string) (doubt, err error) {
+	defer h.turn(profile)()
+	if err := h.retry(ctx, profile); err != nil {
+		return nil, fmt.Errorf("what the server answers could not be stored: %w", err)
+	}
+	return h.Store.Present(ctx, profile)
+}
+
+// Settle implements [Rotator].
+func (h *Holder) Settle(ctx context.Context, profile string) error {
+	defer h.turn(profile)()
+	return h.Store.Settle(ctx, profile)
+}
+
+// Unsettled implements [Rotator]: what the store knows, for what is held has an answer behind it.
+func (h *Holder) Unsettled(ctx context.Context) ([]string, error) { return h.Store.Unsettled(ctx) }

@@ -125,3 +125,39 @@ func TestALateRotationOverwritesNothingNewer(t *testing.T) {
 		t.Errorf("writes out of turn: %v, %s", err, stored(h))
 	}
 }
+
+// What is held is presented only once it is stored; until then the store is known not to take the answer either.
+func TestAHolderPresentsWhatIsStored(t *testing.T) {
+	ctx := t.Context()
+	below := &full{}
+	h := &Holder{Store: below}
+	session := Item{ClientID: "c", Grant: "device_code", RefreshToken: SecretString("rt-1")}
+	want := func(doubt, noted error, open int) {
+		t.Helper()
+		got, err := h.Present(ctx, "p")
+		if !errors.Is(got, doubt) || !errors.Is(err, noted) {
+			t.Errorf("presented: %v, %v; want %v, %v", got, err, doubt, noted)
+		}
+		if names, err := h.Unsettled(ctx); len(names) != open || err != nil {
+			t.Errorf("unsettled: %v, %v; want %d", names, err, open)
+		}
+	}
+	want(nil, ErrNotFound, 0)
+	h.Keep(ctx, "p", session)
+	want(nil, nil, 1)
+	want(ErrUnanswered, nil, 1)
+	below.full = true
+	session.RefreshToken = SecretString("rt-2")
+	h.Rotate(ctx, "p", SecretString("rt-1"), session)
+	want(nil, ErrUnavailable, 1)
+	below.full = false
+	want(nil, nil, 1)
+	if err := h.Settle(ctx, "p"); err != nil {
+		t.Error(err)
+	}
+	want(nil, nil, 1)
+	if err := h.Delete(ctx, "p"); err != nil {
+		t.Error(err)
+	}
+	want(nil, ErrNotFound, 0)
+}

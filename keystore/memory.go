@@ -3,17 +3,20 @@ package keystore
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 )
 
-// Memory is a [Store] in this process's memory: what it holds is gone when the process ends, and that is its promise.
+// Memory is a [Rotator] in this process's memory: what it holds is gone when the process ends, and that is its promise.
 // The zero value is ready to use.
 type Memory struct {
 	mu    sync.Mutex
 	items map[string]Item // :: profile → item, its secrets owned by the store
+	sent  map[string]bool // :: profile → presented, and not settled since
 }
 
-var _ Store = (*Memory)(nil)
+var _ Rotator = (*Memory)(nil)
 
 // Get returns a copy, which the caller may wipe.
 func (m *Memory) Get(_ context.Context, profile string) (Item, error) {
@@ -40,6 +43,7 @@ func (m *Memory) Set(_ context.Context, profile string, item Item) error {
 	}
 	m.items[profile].Wipe()
 	m.items[profile] = item.Clone()
+	delete(m.sent, profile)
 	return nil
 }
 
@@ -49,8 +53,41 @@ func (m *Memory) Delete(_ context.Context, profile string) error {
 	defer m.mu.Unlock()
 	m.items[profile].Wipe()
 	delete(m.items, profile)
+	delete(m.sent, profile)
 	return nil
 }
 
 // Probe always passes.
 func (m *Memory) Probe(context.Context) error { return nil }
+
+// Present never fails where there is an item.
+func (m *Memory) Present(_ context.Context, profile string) (doubt, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.items[profile]; !ok {
+		return nil, ErrNotFound
+	}
+	if m.sent[profile] {
+		return ErrUnanswered, nil
+	}
+	if m.sent == nil {
+		m.sent = make(map[string]bool)
+	}
+	m.sent[profile] = true
+	return nil, nil
+}
+
+// Settle never fails.
+func (m *Memory) Settle(_ context.Context, profile string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.sent, profile)
+	return nil
+}
+
+// Unsettled never fails.
+func (m *Memory) Unsettled(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.sent)), nil
+}

@@ -23,8 +23,8 @@ type Rotator interface {
 	Store
 	// Present notes, before a profile's refresh token is sent, that it will be. From then on the token counts as maybe used
 	// up, until Settle or the next Set or Delete of the profile. doubt is why it may have been used up before this call, one
-	// of the errors above, or nil. err says that the note could not be written, and so most likely the answer could not be
-	// stored either.
+	// of the errors above, or nil. err says that the note was not written, and so most likely the answer could not be stored
+	// either; ErrNotFound that nothing is stored for the profile.
 	Present(ctx context.Context, profile string) (doubt, err error)
 	// Settle notes that the server's answer has come and that the presented token is not replaced by another.
 	Settle(ctx context.Context, profile string) error

@@ -48,7 +48,7 @@ type Options struct {
 	Credentials string
 }
 
-// Keystore is a [keystore.Store] by delegation. Safe for concurrent use: one profile's caller waits for another's only
+// Keystore is a [keystore.Rotator] by delegation. Safe for concurrent use: one profile's caller waits for another's only
 // while a choice is being made or a new profile's name is written down, and both within a deadline. Writes to one profile
 // come one after another; a read waits for nobody's write.
 type Keystore struct {
@@ -65,12 +65,12 @@ type Keystore struct {
 	health  error     // of the keychain
 }
 
-var _ keystore.Store = (*Keystore)(nil)
+var _ keystore.Rotator = (*Keystore)(nil)
 
 // backend is a store that was chosen.
 type backend struct {
 	use, key string
-	keystore.Store
+	keystore.Rotator
 	sealed *lazySealed // nil for Memory
 	mixed  *mixed      // nil but for Keychain
 }
@@ -109,12 +109,12 @@ func (k *Keystore) backend(use, key string) *backend {
 	switch use {
 	case Keychain:
 		m := &mixed{names: k, sealed: newSealed(k.options, KeyKeychain)}
-		return &backend{use: use, Store: m, sealed: m.sealed, mixed: m}
+		return &backend{use: use, Rotator: m, sealed: m.sealed, mixed: m}
 	case Sealed:
 		s := newSealed(k.options, key)
-		return &backend{use: use, key: key, Store: s, sealed: s}
+		return &backend{use: use, key: key, Rotator: s, sealed: s}
 	}
-	return &backend{use: Memory, Store: &keystore.Memory{}}
+	return &backend{use: Memory, Rotator: &keystore.Memory{}}
 }
 
 // Get delegates; while nothing is chosen nothing is stored either, and that is ErrNotFound.
@@ -169,6 +169,30 @@ func (k *Keystore) Probe(ctx context.Context) error {
 		return err
 	}
 	return k.current.Load().Probe(ctx)
+}
+
+// Present delegates. A profile whose credential is in the keychain is no session, and nothing is noted.
+func (k *Keystore) Present(ctx context.Context, profile string) (doubt, err error) {
+	if b := k.current.Load(); b != nil {
+		return b.Present(ctx, profile)
+	}
+	return nil, keystore.ErrNotFound
+}
+
+// Settle delegates.
+func (k *Keystore) Settle(ctx context.Context, profile string) error {
+	if b := k.current.Load(); b != nil {
+		return b.Settle(ctx, profile)
+	}
+	return nil
+}
+
+// Unsettled delegates. It may have to open the sealed file, and fails while that is locked.
+func (k *Keystore) Unsettled(ctx context.Context) ([]string, error) {
+	if b := k.current.Load(); b != nil {
+		return b.Unsettled(ctx)
+	}
+	return nil, nil
 }
 
 // Close releases the sealed file.

@@ -115,6 +115,34 @@ func (s *lazySealed) Probe(ctx context.Context) error {
 	return store.Probe(ctx)
 }
 
+func (s *lazySealed) Present(ctx context.Context, profile string) (doubt, err error) {
+	store, err := s.open(ctx, keystore.Secret{})
+	if err != nil {
+		return nil, err
+	}
+	return store.Present(ctx, profile)
+}
+
+func (s *lazySealed) Settle(ctx context.Context, profile string) error {
+	store, err := s.open(ctx, keystore.Secret{})
+	if err != nil {
+		return err
+	}
+	return store.Settle(ctx, profile)
+}
+
+// Unsettled makes neither a file nor a key by looking.
+func (s *lazySealed) Unsettled(ctx context.Context) ([]string, error) {
+	if s.absent() {
+		return nil, nil
+	}
+	store, err := s.open(ctx, keystore.Secret{})
+	if err != nil {
+		return nil, err
+	}
+	return store.Unsettled(ctx)
+}
+
 func (s *lazySealed) profiles(ctx context.Context) ([]string, error) {
 	store, err := s.open(ctx, keystore.Secret{})
 	if err != nil {

@@ -93,9 +93,21 @@ func fullDisk(dir string) error {
 	if err := errors.Join(s.Set(ctx, "work", version("work", 1)), s.Set(ctx, "climate", version("climate", 1))); err != nil {
 		return err
 	}
+	// A token is presented while there is room; then the disk fills up: what was reserved for the answer is still there.
+	if doubt, err := s.Present(ctx, "climate"); doubt != nil || err != nil {
+		return fmt.Errorf("presented: %v, %w", doubt, err)
+	}
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("the disk does not fill up: %v", err)
+	}
+	answer := version("climate", 2)
+	answer.Issuer += strings.Repeat("/", 4000)
+	if err := errors.Join(s.Set(ctx, "climate", answer), expect(s, "climate", answer)); err != nil {
+		return fmt.Errorf("the answer to what was presented: %w", err)
+	}
+	if _, err := s.Present(ctx, "climate"); !errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("presented on a full disk: %v", err)
 	}
 	// The last page of the file still has room; a large item has not.
 	large := version("work", 2)
@@ -106,20 +118,23 @@ func fullDisk(dir string) error {
 	if err := s.Probe(ctx); !errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("a probe of a full disk: %v", err)
 	}
-	if err := errors.Join(expect(s, "work", version("work", 1)), expect(s, "climate", version("climate", 1))); err != nil {
+	if err := errors.Join(expect(s, "work", version("work", 1)), expect(s, "climate", answer)); err != nil {
 		return fmt.Errorf("after the failed write: %w", err)
 	}
 	s.Close()
 	if s, err = sealed.Open(p, testKey); err != nil {
 		return err
 	}
-	if err := errors.Join(expect(s, "work", version("work", 1)), expect(s, "climate", version("climate", 1))); err != nil {
+	if err := errors.Join(expect(s, "work", version("work", 1)), expect(s, "climate", answer)); err != nil {
 		return fmt.Errorf("after the failed write and a restart: %w", err)
 	}
 	if err := os.Remove(filler); err != nil {
 		return err
 	}
-	return errors.Join(s.Set(ctx, "work", large), expect(s, "work", large), expect(s, "climate", version("climate", 1)))
+	if doubt, err := s.Present(ctx, "climate"); doubt != nil || err != nil {
+		return fmt.Errorf("presented when there is room again: %v, %w", doubt, err)
+	}
+	return errors.Join(s.Set(ctx, "work", large), expect(s, "work", large), expect(s, "climate", answer))
 }
 
 func readOnlyDisk(dir string) error {

@@ -12,20 +12,29 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// A disk that fails in fsync is the one part that no test machine has; here only that call's answer is made up.
-
-func faulty(t *testing.T) (*Store, string) {
+// faulty is a store of two profiles on a disk that can be told to fail. It was opened again, so that its file has the name
+// that a rewrite's has not.
+func faulty(t *testing.T) (*Store, *testDisk) {
 	t.Helper()
-	p := filepath.Join(t.TempDir(), "sealed")
-	s, err := Open(p, keystore.SecretString("0123456789abcdef0123456789abcdef"))
+	disk := new(testDisk)
+	s, err := OpenOn(disk, filepath.Join(t.TempDir(), "sealed"), diskKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
 	if err := errors.Join(s.Set(t.Context(), "work", credential("1")), s.Set(t.Context(), "other", credential("1"))); err != nil {
 		t.Fatal(err)
 	}
-	return s, p
+	return reopen(t, s), disk
+}
+
+// failing answers every call of one kind.
+func failing(op string, err error) func(string, string) error {
+	return func(o, _ string) error {
+		if o == op {
+			return err
+		}
+		return nil
+	}
 }
 
 func credential(id string) keystore.Item {
@@ -50,27 +59,20 @@ func inode(t *testing.T, p string) uint64 {
 
 // One failed fsync: the same descriptor is never asked again, a new file takes its place, and the write succeeds.
 func TestFsyncFailsOnce(t *testing.T) {
-	s, p := faulty(t)
-	before, calls := inode(t, p), map[uint64]int{}
-	failed := uint64(0)
-	s.fsync = func(f *os.File) error {
-		info, err := f.Stat()
-		if err != nil {
-			return err
-		}
-		n := info.Sys().(*syscall.Stat_t).Ino
-		calls[n]++
-		if failed == 0 {
-			failed = n
+	s, disk := faulty(t)
+	before, calls := inode(t, s.path), 0
+	disk.set(func(op, path string) error {
+		if op == "sync" && path == s.path {
+			calls++
 			return syscall.EIO
 		}
-		return f.Sync()
-	}
+		return nil
+	})
 	if err := s.Set(t.Context(), "work", credential("2")); err != nil {
 		t.Fatal(err)
 	}
-	if failed != before || calls[failed] != 1 || inode(t, p) == before {
-		t.Errorf("fsync of the failed file was called %d times; replaced: %v", calls[failed], inode(t, p) != before)
+	if calls != 1 || inode(t, s.path) == before {
+		t.Errorf("fsync of the failed file was called %d times; replaced: %v", calls, inode(t, s.path) != before)
 	}
 	has(t, s, "work", "2")
 	has(t, s, "other", "1")
@@ -78,8 +80,8 @@ func TestFsyncFailsOnce(t *testing.T) {
 
 // A disk that fails for good: an error, the old state here and after a restart, and health when the disk is back.
 func TestFsyncFails(t *testing.T) {
-	s, p := faulty(t)
-	s.fsync = func(*os.File) error { return syscall.EIO }
+	s, disk := faulty(t)
+	disk.set(failing("sync", syscall.EIO))
 	for range 2 {
 		if err := s.Set(t.Context(), "work", credential("2")); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, syscall.EIO) {
 			t.Fatalf("%v, want ErrUnavailable and EIO", err)
@@ -93,12 +95,8 @@ func TestFsyncFails(t *testing.T) {
 	}
 	has(t, s, "work", "1")
 	has(t, s, "other", "1")
-	s.Close()
-	s, err := Open(p, keystore.SecretString("0123456789abcdef0123456789abcdef"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	disk.set(nil)
+	s = reopen(t, s)
 	has(t, s, "work", "1")
 	has(t, s, "other", "1")
 	if err := s.Set(t.Context(), "work", credential("2")); err != nil {
@@ -109,14 +107,16 @@ func TestFsyncFails(t *testing.T) {
 
 // A disk that hangs: the writer's caller gets its answer in time, readers notice nothing.
 func TestFsyncHangs(t *testing.T) {
-	s, _ := faulty(t)
+	s, disk := faulty(t)
 	entered, wake := make(chan struct{}), make(chan struct{})
-	s.fsync = func(f *os.File) error {
-		close(entered)
-		<-wake
-		s.fsync = (*os.File).Sync
-		return f.Sync()
-	}
+	disk.set(func(op, _ string) error {
+		if op == "sync" {
+			disk.set(nil)
+			close(entered)
+			<-wake
+		}
+		return nil
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
 	go func() { failed <- s.Set(ctx, "work", credential("2")) }()
@@ -142,23 +142,18 @@ func TestFsyncHangs(t *testing.T) {
 
 // A tombstone that could not be followed by a rewrite still deletes.
 func TestDeleteWithoutRewrite(t *testing.T) {
-	s, p := faulty(t)
-	calls := 0
-	s.fsync = func(f *os.File) error {
-		if calls++; calls > 1 {
+	s, disk := faulty(t)
+	disk.set(func(op, path string) error {
+		if op == "sync" && path != s.path {
 			return syscall.EIO
 		}
-		return f.Sync()
-	}
+		return nil
+	})
 	if err := s.Delete(t.Context(), "work"); err != nil {
 		t.Fatal(err)
 	}
-	s.Close()
-	s, err := Open(p, keystore.SecretString("0123456789abcdef0123456789abcdef"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	disk.set(nil)
+	s = reopen(t, s)
 	if _, err := s.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrNotFound) {
 		t.Errorf("deleted: %v", err)
 	}
@@ -167,7 +162,7 @@ func TestDeleteWithoutRewrite(t *testing.T) {
 
 // FuzzScan: whatever stands in a file, reading it ends, and yields nothing that was not sealed with the key.
 func FuzzScan(f *testing.F) {
-	k, err := newKeys(keystore.SecretString("0123456789abcdef0123456789abcdef"))
+	k, err := newKeys(diskKey)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -15,14 +15,14 @@ import (
 const maxFile = 64 << 20
 
 // openLocked opens or creates the file, as its owner alone may, and takes the lock that goes with it until it is closed.
-func openLocked(path string) (*os.File, error) {
-	if err := checkDirectory(filepath.Dir(path)); err != nil {
+func openLocked(disk Disk, path string) (File, error) {
+	if err := checkDirectory(disk, filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	for range 100 {
-		f, err := openFile(path, os.O_RDWR|os.O_CREATE)
+		f, err := openFile(disk, path, os.O_RDWR|os.O_CREATE)
 		if errors.Is(err, syscall.EROFS) {
-			f, err = openFile(path, os.O_RDONLY) // can be read all the same; a write will say why not
+			f, err = openFile(disk, path, os.O_RDONLY) // can be read all the same; a write will say why not
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
@@ -33,7 +33,7 @@ func openLocked(path string) (*os.File, error) {
 		}
 		// Its holder may have put a rewritten file in place between our open and our lock.
 		ours, err1 := f.Stat()
-		named, err2 := os.Lstat(path)
+		named, err2 := disk.Lstat(path)
 		if err1 == nil && err2 == nil && os.SameFile(ours, named) {
 			return f, nil
 		}
@@ -43,9 +43,9 @@ func openLocked(path string) (*os.File, error) {
 }
 
 // openFile opens a regular file that is ours and open to nobody else; it never changes what it finds.
-func openFile(path string, flags int) (*os.File, error) {
+func openFile(disk Disk, path string, flags int) (File, error) {
 	// O_NONBLOCK: a FIFO in its place must not hold us up.
-	f, err := os.OpenFile(path, flags|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	f, err := disk.Open(path, flags|syscall.O_NOFOLLOW|syscall.O_NONBLOCK)
 	if errors.Is(err, syscall.ELOOP) {
 		return nil, fmt.Errorf("%s is a symbolic link", path)
 	}
@@ -59,7 +59,7 @@ func openFile(path string, flags int) (*os.File, error) {
 	return f, nil
 }
 
-func checkFile(f *os.File) error {
+func checkFile(f File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -77,8 +77,8 @@ func checkFile(f *os.File) error {
 }
 
 // checkDirectory refuses a directory in which somebody else could put another file in ours' place.
-func checkDirectory(dir string) error {
-	info, err := os.Stat(dir)
+func checkDirectory(disk Disk, dir string) error {
+	info, err := disk.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
 	}
@@ -90,21 +90,17 @@ func checkDirectory(dir string) error {
 	return nil
 }
 
-func lock(f *os.File) error {
-	for {
-		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
-		case errors.Is(err, syscall.EINTR):
-		case errors.Is(err, syscall.EWOULDBLOCK):
-			return ErrInUse
-		case err != nil:
-			return fmt.Errorf("%w: locking %s: %w", keystore.ErrUnavailable, f.Name(), err)
-		default:
-			return nil
-		}
+func lock(f File) error {
+	switch err := f.Lock(); {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return ErrInUse
+	case err != nil:
+		return fmt.Errorf("%w: locking %s: %w", keystore.ErrUnavailable, f.Name(), err)
 	}
+	return nil
 }
 
-func readAll(f *os.File) ([]byte, error) {
+func readAll(f File) ([]byte, error) {
 	info, err := f.Stat()
 	if err == nil && info.Size() > maxFile {
 		err = fmt.Errorf("it has more than %d bytes", maxFile)
@@ -117,13 +113,4 @@ func readAll(f *os.File) ([]byte, error) {
 		return nil, fmt.Errorf("%w: it cannot be read: %w", keystore.ErrUnavailable, err)
 	}
 	return data, nil
-}
-
-// syncDirectory makes the name of path durable.
-func syncDirectory(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -30,8 +30,10 @@ const (
 )
 
 const (
-	kindSet    = 1
-	kindDelete = 2
+	kindSet       = 1
+	kindDelete    = 2
+	kindPresented = 3 // a note: the item of this generation was sent to its server
+	kindSettled   = 4 // a note: the answer came, and the item of this generation stands
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -41,9 +43,10 @@ type tag [tagSize]byte
 
 // keys are what the data key is spread into. Safe for concurrent use.
 type keys struct {
-	id   [keyIDSize]byte
-	tags []byte
-	aead cipher.AEAD // prepends a fresh random nonce
+	id    [keyIDSize]byte
+	tags  []byte
+	notes []byte
+	aead  cipher.AEAD // prepends a fresh random nonce
 }
 
 func newKeys(key keystore.Secret) (*keys, error) {
@@ -69,11 +72,17 @@ func newKeys(key keystore.Secret) (*keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keys{id: [keyIDSize]byte(derive("key id", keyIDSize)), tags: derive("tags", 32), aead: aead}, nil
+	return &keys{id: [keyIDSize]byte(derive("key id", keyIDSize)), tags: derive("tags", 32), notes: derive("notes", 32), aead: aead}, nil
 }
 
-func (k *keys) tag(profile string) tag {
-	h := hmac.New(sha256.New, k.tags)
+// tag is that of a profile's items.
+func (k *keys) tag(profile string) tag { return tagOf(k.tags, profile) }
+
+// noteTag is that of the notes about them: what is in the place of a note is never in the place of an item.
+func (k *keys) noteTag(profile string) tag { return tagOf(k.notes, profile) }
+
+func tagOf(key []byte, profile string) tag {
+	h := hmac.New(sha256.New, key)
 	h.Write([]byte(profile))
 	return tag(h.Sum(nil)[:tagSize])
 }
@@ -122,6 +131,16 @@ type record struct {
 	item    keystore.Secret
 }
 
+func (r record) note() bool { return r.kind == kindPresented || r.kind == kindSettled }
+
+// tagFor is the tag that a record of this kind and profile must have.
+func (k *keys) tagFor(r record) tag {
+	if r.note() {
+		return k.noteTag(r.profile)
+	}
+	return k.tag(r.profile)
+}
+
 // seal returns a whole frame.
 func (k *keys) seal(generation uint64, r record) ([]byte, error) {
 	if len(r.profile) == 0 || len(r.profile) > 255 {
@@ -134,7 +153,7 @@ func (k *keys) seal(generation uint64, r record) ([]byte, error) {
 	if len(content) > maxContent {
 		return nil, keystore.ErrTooBig
 	}
-	h := head{generation, k.tag(r.profile), len(content) + overhead}
+	h := head{generation, k.tagFor(r), len(content) + overhead}
 	frame := h.append(make([]byte, 0, headSize+h.length))
 	return k.aead.Seal(frame, nil, content, frame), nil
 }
@@ -156,7 +175,7 @@ func (k *keys) open(h head, frame []byte) (record, error) {
 	}
 	name, rest := content[2:2+int(content[1])], content[2+int(content[1]):]
 	r := record{kind: content[0], profile: string(name)}
-	if k.tag(r.profile) != h.tag || (r.kind != kindSet && (r.kind != kindDelete || len(rest) > 0)) {
+	if k.tagFor(r) != h.tag || r.kind < kindSet || r.kind > kindSettled || (r.kind != kindSet && len(rest) > 0) {
 		return record{}, errUnreadable
 	}
 	r.item = keystore.NewSecret(bytes.Clone(rest))

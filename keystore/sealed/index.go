@@ -26,15 +26,20 @@ func (f frame) end() int64  { return f.offset + f.size() }
 type index struct {
 	frames map[tag][]frame
 	names  map[tag]string
-	end    int64 // behind the last whole record, where the next one goes
-	size   int64 // of the file; more than end if it ends in damage
-	live   int64 // bytes that a rewrite would copy
-	lost   int   // damaged stretches that belong to nobody known
+	notes  map[tag]frame    // :: tag of an item → the note of the highest generation about it, the later one among equals
+	open   map[tag]struct{} // those whose newest item was presented and neither settled nor replaced
+	end    int64            // behind the last whole record, where the next one goes
+	size   int64            // of the file; more than end if it ends in damage
+	live   int64            // bytes that a rewrite would copy
+	lost   int              // damaged stretches that belong to nobody known
 }
 
 // scan reads a whole file. It changes nothing, and its error says that this file must not be written to either.
 func scan(k *keys, data []byte) (*index, error) {
-	x := &index{frames: make(map[tag][]frame), names: make(map[tag]string), size: int64(len(data))}
+	x := &index{
+		frames: make(map[tag][]frame), names: make(map[tag]string),
+		notes: make(map[tag]frame), open: make(map[tag]struct{}), size: int64(len(data)),
+	}
 	header := k.header()
 	if len(data) < headerSize {
 		// A file is complete from its first fsync on; before, it is a piece of the header and holds nothing.
@@ -53,9 +58,10 @@ func scan(k *keys, data []byte) (*index, error) {
 	if !intact && opened == 0 {
 		return nil, fmt.Errorf("%w: its header is damaged and no record opens with this key", keystore.ErrCorrupt)
 	}
+	x.dropNotes(k)
 	for t, frames := range x.frames {
 		slices.SortStableFunc(frames, func(a, b frame) int { return cmp.Compare(a.generation, b.generation) })
-		x.live += x.worth(t)
+		x.weigh(t, 0)
 	}
 	return x, nil
 }
@@ -79,10 +85,10 @@ func (x *index) records(k *keys, data []byte) (opened int) {
 		h, ok := parseHead(data[at:])
 		if ok && h.length <= len(data)-at-headSize {
 			f := frame{head: h, offset: int64(at)}
-			if r, err := k.open(h, data[at:at+headSize+h.length]); err == nil {
+			r, err := k.open(h, data[at:at+headSize+h.length])
+			if err == nil {
 				r.item.Wipe()
 				f.ok, f.kind = true, r.kind
-				x.names[h.tag] = r.profile
 				opened++
 			}
 			// A head with a right checksum tells where the next record begins, unless one begins before.
@@ -92,7 +98,15 @@ func (x *index) records(k *keys, data []byte) (opened int) {
 					next = int64(at + 1 + i)
 				}
 			}
-			x.frames[h.tag] = append(x.frames[h.tag], f)
+			switch {
+			case r.note():
+				x.takeNote(k.tag(r.profile), f)
+			case f.ok:
+				x.names[h.tag] = r.profile
+				fallthrough
+			default:
+				x.frames[h.tag] = append(x.frames[h.tag], f)
+			}
 			x.end = max(x.end, f.end())
 			at = int(next)
 			continue
@@ -148,7 +162,20 @@ func (x *index) worth(t tag) (n int64) {
 	for _, f := range kept(x.frames[t]) {
 		n += f.size()
 	}
+	if _, open := x.open[t]; open {
+		n += x.notes[t].size()
+	}
 	return n
+}
+
+// weigh takes in that a profile's records are not those anymore that were worth before.
+func (x *index) weigh(t tag, before int64) {
+	if x.presented(t) {
+		x.open[t] = struct{}{}
+	} else {
+		delete(x.open, t)
+	}
+	x.live += x.worth(t) - before
 }
 
 // garbage is how many bytes of the file a rewrite would drop.
@@ -162,11 +189,15 @@ func (x *index) next(t tag) uint64 {
 	return 1
 }
 
-// add notes a record that is durable now.
-func (x *index) add(profile string, f frame) {
-	x.live -= x.worth(f.tag)
-	x.frames[f.tag] = append(x.frames[f.tag], f)
-	x.live += x.worth(f.tag)
-	x.names[f.tag] = profile
+// add takes in a record that is in the file now, behind all others; t is its profile's tag.
+func (x *index) add(t tag, r record, f frame) {
+	before := x.worth(t)
+	if r.note() {
+		x.takeNote(t, f)
+	} else {
+		x.frames[t] = append(x.frames[t], f)
+		x.names[t] = r.profile
+	}
+	x.weigh(t, before)
 	x.end, x.size = f.end(), f.end()
 }

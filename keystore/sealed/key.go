@@ -51,7 +51,7 @@ func (c Credential) Key(context.Context, bool) (keystore.Secret, error) {
 	}
 	defer f.Close()
 	// Who may read it is the service manager's business: with an ACL on it the mode bits say nothing.
-	return readKey(f)
+	return readKey(f, path)
 }
 
 // KeyFile is the data key in a file that only its owner can read: what protects the sealed file is then that file's mode,
@@ -60,7 +60,7 @@ type KeyFile struct{ Path string }
 
 // Key reads the file, or makes it.
 func (k KeyFile) Key(_ context.Context, create bool) (keystore.Secret, error) {
-	f, err := openFile(k.Path, os.O_RDONLY)
+	f, err := openFile(System, k.Path, os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) && create {
 		return k.create()
 	}
@@ -68,7 +68,7 @@ func (k KeyFile) Key(_ context.Context, create bool) (keystore.Secret, error) {
 		return keystore.Secret{}, fmt.Errorf("%w: the key file: %w", keystore.ErrUnavailable, err)
 	}
 	defer f.Close()
-	return readKey(f)
+	return readKey(io.NewSectionReader(f, 0, maxKeyFile), k.Path)
 }
 
 func (k KeyFile) create() (keystore.Secret, error) {
@@ -82,11 +82,13 @@ func (k KeyFile) create() (keystore.Secret, error) {
 	return keystore.NewSecret(key), nil
 }
 
+const maxKeyFile = 64 // bytes, Base64 and a newline
+
 // readKey takes 32 bytes as they are, or one line of Base64.
-func readKey(f *os.File) (keystore.Secret, error) {
-	b := make([]byte, 0, 64)
+func readKey(r io.Reader, path string) (keystore.Secret, error) {
+	b := make([]byte, 0, maxKeyFile)
 	defer func() { clear(b[:cap(b)]) }()
-	n, err := io.ReadFull(f, b[:cap(b)])
+	n, err := io.ReadFull(r, b[:cap(b)])
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return keystore.Secret{}, fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
 	}
@@ -100,19 +102,19 @@ func readKey(f *os.File) (keystore.Secret, error) {
 	key, err := base64.StdEncoding.Strict().AppendDecode(make([]byte, 0, 48), b)
 	if err != nil || len(key) != keySize {
 		clear(key)
-		return keystore.Secret{}, fmt.Errorf("%w: %s holds no key: want %d bytes, or Base64 of them", keystore.ErrCorrupt, f.Name(), keySize)
+		return keystore.Secret{}, fmt.Errorf("%w: %s holds no key: want %d bytes, or Base64 of them", keystore.ErrCorrupt, path, keySize)
 	}
 	return keystore.NewSecret(key), nil
 }
 
 // createFile makes a durable 0600 file that did not exist.
 func createFile(path string, data []byte) error {
-	f, err := openFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	f, err := openFile(System, path, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
 	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close(), syncDirectory(path)); err != nil {
+	_, err = f.WriteAt(data, 0)
+	if err = errors.Join(err, f.Sync(), f.Close(), System.SyncDirectory(filepath.Dir(path))); err != nil {
 		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, errors.Join(err, os.Remove(path)))
 	}
 	return nil

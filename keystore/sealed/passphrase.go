@@ -65,7 +65,7 @@ func (p Passphrase) Key(_ context.Context, create bool) (keystore.Secret, error)
 }
 
 func (p Passphrase) params(create bool) (kdf, error) {
-	f, err := openFile(p.Params, os.O_RDONLY)
+	f, err := openFile(System, p.Params, os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) && create {
 		params := newKDF()
 		b, err := json.Marshal(params)
@@ -78,7 +78,7 @@ func (p Passphrase) params(create bool) (kdf, error) {
 		return kdf{}, fmt.Errorf("%w: the passphrase's parameters: %w", keystore.ErrUnavailable, err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, 4<<10))
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, 4<<10))
 	if err != nil {
 		return kdf{}, fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
 	}

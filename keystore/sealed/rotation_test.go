@@ -12,7 +12,7 @@ import (
 
 // What is counted with each write is what a reader of the file would count.
 func TestGarbage(t *testing.T) {
-	s, p := faulty(t)
+	s, _ := faulty(t)
 	for n := range 60 {
 		profile := fmt.Sprint("p", n%7)
 		err := s.Set(t.Context(), profile, credential(strings.Repeat("i", n)))
@@ -22,7 +22,7 @@ func TestGarbage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := os.ReadFile(p)
+		data, err := os.ReadFile(s.path)
 		if err != nil {
 			t.Fatal(err)
 		}

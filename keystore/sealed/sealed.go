@@ -30,27 +30,30 @@ const writeLimit = 10 * time.Second
 // Store is an open sealed file, locked against every other process. Safe for concurrent use; readers do not wait for a
 // writer's disk, but a read of a disk that hangs is not cut short.
 type Store struct {
+	disk   Disk
 	path   string
 	keys   *keys
-	fsync  func(*os.File) error // (*os.File).Sync, but for the tests of its failure
-	writer chan struct{}        // holds a token while somebody writes; guards suspect
+	writer chan struct{} // holds a token while somebody writes; guards suspect
 	// suspect: a write failed, or the file ends in damage; it is not appended to again but rewritten.
 	suspect bool
 
-	mu    sync.RWMutex
-	file  *os.File
+	mu    sync.RWMutex // guards these two; what they point to changes only with the writer's token too
+	file  File
 	index *index
 }
 
-var _ keystore.Store = (*Store)(nil)
+var _ keystore.Rotator = (*Store)(nil)
 
 // Open opens the file, or creates an empty one, and takes its lock. The key has 32 bytes and stays the caller's.
-func Open(path string, key keystore.Secret) (*Store, error) {
+func Open(path string, key keystore.Secret) (*Store, error) { return OpenOn(System, path, key) }
+
+// OpenOn is Open with every file operation on disk, from the first to the last one of the store.
+func OpenOn(disk Disk, path string, key keystore.Secret) (*Store, error) {
 	k, err := newKeys(key)
 	if err != nil {
 		return nil, err
 	}
-	f, err := openLocked(path)
+	f, err := openLocked(disk, path)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func Open(path string, key keystore.Secret) (*Store, error) {
 		var x *index
 		if x, err = scan(k, data); err == nil {
 			return &Store{
-				path: path, keys: k, fsync: (*os.File).Sync, writer: make(chan struct{}, 1),
+				disk: disk, path: path, keys: k, writer: make(chan struct{}, 1),
 				suspect: x.end == 0 || x.end != x.size, file: f, index: x,
 			}, nil
 		}
@@ -86,40 +89,44 @@ func (s *Store) Get(_ context.Context, profile string) (keystore.Item, error) {
 		s.mu.RLock()
 		file, candidates := s.file, s.index.candidates(s.keys.tag(profile))
 		s.mu.RUnlock()
-		item, err := s.read(file, profile, candidates)
+		r, _, err := s.read(file, profile, candidates)
 		if errors.Is(err, os.ErrClosed) && s.replaced(file) {
 			continue // a rewrite came between; the new file has it
 		}
-		return item, err
+		if err != nil {
+			return keystore.Item{}, err
+		}
+		defer r.item.Wipe()
+		return keystore.DecodeItem(r.item)
 	}
 }
 
-func (s *Store) replaced(file *os.File) bool {
+func (s *Store) replaced(file File) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.file != file
 }
 
-func (s *Store) read(file *os.File, profile string, candidates []frame) (keystore.Item, error) {
+// read returns the record that speaks for a profile, and where it stands. The caller owns its secret.
+func (s *Store) read(file File, profile string, candidates []frame) (record, frame, error) {
 	if len(candidates) == 0 {
-		return keystore.Item{}, keystore.ErrNotFound
+		return record{}, frame{}, keystore.ErrNotFound
 	}
 	for _, f := range candidates {
 		b := make([]byte, f.size())
 		if _, err := file.ReadAt(b, f.offset); err != nil {
-			return keystore.Item{}, fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
+			return record{}, frame{}, unavailable(err)
 		}
 		r, err := s.keys.open(f.head, b)
 		if err != nil || r.profile != profile {
 			continue
 		}
 		if r.kind == kindDelete {
-			return keystore.Item{}, keystore.ErrNotFound
+			return record{}, frame{}, keystore.ErrNotFound
 		}
-		defer r.item.Wipe()
-		return keystore.DecodeItem(r.item)
+		return r, f, nil
 	}
-	return keystore.Item{}, fmt.Errorf("%w: neither its newest record in %s nor the one before can be read", keystore.ErrCorrupt, s.path)
+	return record{}, frame{}, fmt.Errorf("%w: neither its newest record in %s nor the one before can be read", keystore.ErrCorrupt, s.path)
 }
 
 // Set appends the item's next generation.
@@ -144,7 +151,7 @@ func (s *Store) Delete(ctx context.Context, profile string) error {
 			return err
 		}
 		// The item is forgotten as soon as that record is durable; if its bytes cannot be dropped now, the next rewrite will.
-		if s.rewrite(nil) != nil {
+		if s.rewrite(nil, 0) != nil {
 			s.suspect = true
 		}
 		return nil
@@ -159,7 +166,7 @@ func (s *Store) Probe(ctx context.Context) error {
 		fresh := s.index.end == 0
 		s.mu.RUnlock()
 		if fresh {
-			return s.rewrite(nil)
+			return s.rewrite(nil, 0)
 		}
 		frame, err := s.keys.seal(1, record{kind: kindDelete, profile: "probe:"})
 		if err != nil {
@@ -169,7 +176,7 @@ func (s *Store) Probe(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(f.Close(), os.Remove(f.Name()))
+		return errors.Join(f.Close(), s.disk.Remove(f.Name()))
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/groat-dev/groat/keystore"
 )
@@ -36,12 +38,18 @@ func (s *Store) write(ctx context.Context, f func() error) error {
 	}
 }
 
-// put makes one record durable: appended if the file can be trusted, else with a rewrite.
+// put makes one item durable, or that there is none.
 func (s *Store) put(r record) error {
 	s.mu.RLock()
+	generation := s.index.next(s.keys.tag(r.profile))
+	s.mu.RUnlock()
+	return s.commit(generation, r, 0)
+}
+
+// commit writes one record, and room behind it is kept free: appended if the file can be trusted, else with a rewrite.
+func (s *Store) commit(generation uint64, r record, room int64) error {
+	s.mu.RLock()
 	file, x := s.file, s.index
-	generation := x.next(s.keys.tag(r.profile))
-	rewrite := s.suspect || (x.size > compactAt && x.garbage() > x.size/2)
 	s.mu.RUnlock()
 	b, err := s.keys.seal(generation, r)
 	if err != nil {
@@ -50,42 +58,81 @@ func (s *Store) put(r record) error {
 	if x.size+int64(len(b)) > maxFile {
 		return fmt.Errorf("%w: %s would have more than %d bytes", keystore.ErrTooBig, s.path, maxFile)
 	}
-	if rewrite {
-		return s.rewrite(b)
+	mostlyGarbage := x.size > compactAt && x.garbage() > x.size/2
+	if s.suspect || mostlyGarbage && r.kind != kindSettled {
+		// Where there is no room for a second file there may be some for a record.
+		if err := s.rewrite(b, room); err == nil || s.suspect {
+			return err
+		}
 	}
-	if err := s.append(file, b, x.end); err != nil {
+	if err := s.append(file, b, x.end, room, !r.note()); err != nil {
+		if _, clean := errors.AsType[*fullError](err); clean {
+			return unavailable(err)
+		}
 		// The kernel may drop what it could not write and forget that it failed: the same file is not asked again.
 		s.suspect = true
-		if s.rewrite(b) == nil {
+		again := s.rewrite(b, room)
+		if again == nil {
 			return nil
 		}
 		file.Truncate(x.end) // best effort: who reads the file next shall not find what we report as not stored
-		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
+		if errors.Is(err, syscall.EBADF) {
+			return again // opened on a file system that was read-only then: this says whether it still is
+		}
+		return unavailable(err)
 	}
 	h, _ := parseHead(b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x.add(r.profile, frame{head: h, offset: x.end, ok: true, kind: r.kind})
+	x.add(s.keys.tag(r.profile), r, frame{head: h, offset: x.end, ok: true, kind: r.kind})
 	return nil
 }
 
-// append writes one frame and proves that it is in the file.
-func (s *Store) append(file *os.File, b []byte, end int64) error {
+// fullError: the disk or the quota is full, and the file is what it was before. It may be appended to when there is room.
+type fullError struct{ error }
+
+func (f *fullError) Unwrap() error { return f.error }
+
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// append writes one frame, with room kept free behind it, and if it shall be durable, proves that it is in the file.
+func (s *Store) append(file File, b []byte, end, room int64, durable bool) error {
 	if err := s.inPlace(file); err != nil {
 		return err
 	}
-	if _, err := file.WriteAt(b, end); err != nil {
+	if room > 0 {
+		room += int64(len(b))
+	}
+	if err := reserve(file, end, room); full(err) {
+		return &fullError{err}
+	} else if err != nil {
 		return err
 	}
-	if err := s.fsync(file); err != nil {
+	if _, err := file.WriteAt(b, end); full(err) && file.Truncate(end) == nil {
+		return &fullError{err}
+	} else if err != nil || !durable {
+		return err
+	}
+	if err := file.Sync(); err != nil {
 		return err
 	}
 	return s.confirm(b, end)
 }
 
+// reserve keeps room free from offset on, where the system can do that.
+func reserve(file File, offset, room int64) error {
+	if room == 0 {
+		return nil
+	}
+	if err := file.Reserve(offset, room); !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
+
 // confirm reads one frame, through a descriptor of its own, from the file that the path names, and opens it.
 func (s *Store) confirm(b []byte, offset int64) error {
-	check, err := openFile(s.path, os.O_RDONLY)
+	check, err := openFile(s.disk, s.path, os.O_RDONLY)
 	if err != nil {
 		return err
 	}
@@ -104,12 +151,12 @@ func (s *Store) confirm(b []byte, offset int64) error {
 }
 
 // inPlace says whether the path still names our file.
-func (s *Store) inPlace(file *os.File) error {
+func (s *Store) inPlace(file File) error {
 	ours, err := file.Stat()
 	if err != nil {
 		return err
 	}
-	named, err := os.Lstat(s.path)
+	named, err := s.disk.Lstat(s.path)
 	if err != nil {
 		return err
 	}
@@ -119,15 +166,15 @@ func (s *Store) inPlace(file *os.File) error {
 	return nil
 }
 
-// rewrite puts a new file in place: what is worth keeping, and extra, which is one frame or nothing, behind it. On an error
-// the old one stands as it was, unless the new one is in place and only its name may not be durable yet.
-func (s *Store) rewrite(extra []byte) error {
+// rewrite puts a new file in place: what is worth keeping, and extra, which is one frame or nothing, and free room behind it.
+// On an error the old one stands as it was, unless the new one is in place and only its name may not be durable yet.
+func (s *Store) rewrite(extra []byte, room int64) error {
 	s.mu.RLock()
 	old, x := s.file, s.index
 	s.mu.RUnlock()
 	// Gone is fine, we have it open; another file in its place is somebody's, and not ours to replace.
 	if err := s.inPlace(old); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
+		return unavailable(err)
 	}
 	data, err := s.collect(old, x, extra)
 	if err != nil {
@@ -142,35 +189,48 @@ func (s *Store) rewrite(extra []byte) error {
 		return err
 	}
 	temporary := file.Name()
-	if err = lock(file); err == nil {
-		err = os.Rename(temporary, s.path)
+	err = reserve(file, int64(len(data)), room)
+	if err == nil {
+		err = lock(file)
+	}
+	if err == nil {
+		err = s.disk.Rename(temporary, s.path)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, errors.Join(err, file.Close(), os.Remove(temporary)))
+		return unavailable(errors.Join(err, file.Close(), s.disk.Remove(temporary)))
 	}
 	s.mu.Lock()
 	s.file, s.index = file, fresh
 	s.mu.Unlock()
 	old.Close()
-	err = syncDirectory(s.path)
+	err = s.disk.SyncDirectory(filepath.Dir(s.path))
 	if err == nil && len(extra) > 0 {
 		err = s.confirm(extra, int64(len(data)-len(extra)))
 	}
-	if s.suspect = err != nil; s.suspect {
-		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
-	}
-	return nil
+	s.suspect = err != nil
+	return unavailable(err)
 }
 
 // collect returns the new file's bytes.
-func (s *Store) collect(old *os.File, x *index, extra []byte) ([]byte, error) {
+func (s *Store) collect(old File, x *index, extra []byte) ([]byte, error) {
 	data := s.keys.header()
-	for _, frames := range x.frames {
+	copyOf := func(f frame) error {
+		start := len(data)
+		data = append(data, make([]byte, f.size())...)
+		if _, err := old.ReadAt(data[start:], f.offset); err != nil && !errors.Is(err, io.EOF) {
+			return unavailable(err)
+		}
+		return nil
+	}
+	for t, frames := range x.frames {
 		for _, f := range kept(frames) {
-			start := len(data)
-			data = append(data, make([]byte, f.size())...)
-			if _, err := old.ReadAt(data[start:], f.offset); err != nil && !errors.Is(err, io.EOF) {
-				return nil, fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
+			if err := copyOf(f); err != nil {
+				return nil, err
+			}
+		}
+		if _, open := x.open[t]; open {
+			if err := copyOf(x.notes[t]); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -178,23 +238,19 @@ func (s *Store) collect(old *os.File, x *index, extra []byte) ([]byte, error) {
 }
 
 // writeNew writes data to a new file beside ours, durable and read back; the caller closes and renames or removes it.
-func (s *Store) writeNew(data []byte) (_ *os.File, err error) {
+func (s *Store) writeNew(data []byte) (_ File, err error) {
 	name := s.path + ".new"
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
-		}
-	}()
+	defer func() { err = unavailable(err) }()
 	// What a crash left; only the name goes, and only we have the lock.
-	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := s.disk.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	f, err := openFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	f, err := openFile(s.disk, name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = f.Write(data); err == nil {
-		err = s.fsync(f)
+	if _, err = f.WriteAt(data, 0); err == nil {
+		err = f.Sync()
 	}
 	if err == nil {
 		var back []byte
@@ -203,7 +259,14 @@ func (s *Store) writeNew(data []byte) (_ *os.File, err error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(name))
+		return nil, errors.Join(err, f.Close(), s.disk.Remove(name))
 	}
 	return f, nil
+}
+
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
 }

@@ -1,0 +1,134 @@
+package sealed
+
+import (
+	"context"
+	"slices"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// A note is written for one purpose: that the process after this one knows, whatever ended this one, that a token was sent. For
+// that it must be in the file, not on the disk: a machine that loses its power takes longer to come back than a server's
+// grace lasts.
+
+// Room that is kept free for the answer to each request under way: a token may be longer than its predecessor.
+const (
+	answerMargin = 4 << 10
+	maxReserved  = 1 << 20
+)
+
+// Present implements [keystore.Rotator]. Before the note is written, the room that an answer of the same size and 4 KiB more
+// would take is reserved on the disk, where the system can: a full disk says so now, while the token is still good. It
+// waits for the one writer, but not for the disk.
+func (s *Store) Present(ctx context.Context, profile string) (doubt, err error) {
+	doubts := make(chan error, 1)
+	err = s.write(ctx, func() error {
+		doubt, err := s.present(profile)
+		doubts <- doubt
+		return err
+	})
+	select {
+	case doubt = <-doubts:
+	default: // the disk hangs
+	}
+	return doubt, err
+}
+
+func (s *Store) present(profile string) (doubt, err error) {
+	t := s.keys.tag(profile)
+	s.mu.RLock()
+	file, candidates := s.file, s.index.candidates(t)
+	_, noted := s.index.open[t]
+	s.mu.RUnlock()
+	r, served, err := s.read(file, profile, candidates)
+	r.item.Wipe()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case served.offset != candidates[0].offset:
+		doubt = keystore.ErrNewestDamaged
+	case noted:
+		doubt = keystore.ErrUnanswered
+	}
+	if noted && !s.suspect {
+		if err := s.inPlace(file); err == nil && reserve(file, s.index.end, s.room(served, 0)) == nil {
+			return doubt, nil
+		}
+	}
+	return doubt, s.commit(served.generation, record{kind: kindPresented, profile: profile}, s.room(served, 1))
+}
+
+// room is what the answers to all requests under way may take, and more of them besides.
+func (s *Store) room(largest frame, more int64) int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return min(maxReserved, (int64(len(s.index.open))+more)*(largest.size()+answerMargin))
+}
+
+// Settle implements [keystore.Rotator]. It writes nothing where nothing is open.
+func (s *Store) Settle(ctx context.Context, profile string) error {
+	t := s.keys.tag(profile)
+	if !s.noted(t) {
+		return nil
+	}
+	return s.write(ctx, func() error {
+		if !s.noted(t) { // a newer item came meanwhile
+			return nil
+		}
+		return s.commit(s.index.notes[t].generation, record{kind: kindSettled, profile: profile}, 0)
+	})
+}
+
+func (s *Store) noted(t tag) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, open := s.index.open[t]
+	return open
+}
+
+// Unsettled implements [keystore.Rotator]. It reads nothing but memory.
+func (s *Store) Unsettled(context.Context) ([]string, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var names []string
+	for t := range s.index.open {
+		names = append(names, s.index.names[t])
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// takeNote takes in a note about the item with tag t.
+func (x *index) takeNote(t tag, f frame) {
+	if f.generation >= x.notes[t].generation {
+		x.notes[t] = f
+	}
+}
+
+// presented reports whether the newest item that opens is one that was presented and not settled. A newer item settles only
+// if it can be read: else the one that was presented is handed out again.
+func (x *index) presented(t tag) bool {
+	n := x.notes[t]
+	if n.kind != kindPresented {
+		return false
+	}
+	for _, f := range x.candidates(t) {
+		if f.ok {
+			return f.kind == kindSet && n.generation >= f.generation
+		}
+	}
+	return false
+}
+
+// dropNotes forgets the notes that do not open, which a rewrite would else keep for those whose items do not.
+func (x *index) dropNotes(k *keys) {
+	if len(x.frames) == len(x.names) {
+		return
+	}
+	for _, name := range x.names {
+		t := k.noteTag(name)
+		x.lost += len(x.frames[t])
+		delete(x.frames, t)
+	}
+}

@@ -1,0 +1,139 @@
+package sealed
+
+import (
+	"io/fs"
+	"sync"
+	"testing"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// testDisk is the operating system's disk, where a test answers for it in the calls that no test machine lets fail.
+type testDisk struct {
+	mu   sync.Mutex
+	fail func(op, path string) error // asked before each call; nil is no failure
+}
+
+func (d *testDisk) set(fail func(op, path string) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = fail
+}
+
+func (d *testDisk) ask(op, path string) error {
+	d.mu.Lock()
+	fail := d.fail
+	d.mu.Unlock()
+	if fail == nil {
+		return nil
+	}
+	return fail(op, path)
+}
+
+func (d *testDisk) Open(path string, flags int) (File, error) {
+	if err := d.ask("open", path); err != nil {
+		return nil, err
+	}
+	f, err := System.Open(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	return &testFile{f, d}, nil
+}
+
+func (d *testDisk) Stat(path string) (fs.FileInfo, error) {
+	if err := d.ask("stat", path); err != nil {
+		return nil, err
+	}
+	return System.Stat(path)
+}
+
+func (d *testDisk) Lstat(path string) (fs.FileInfo, error) {
+	if err := d.ask("lstat", path); err != nil {
+		return nil, err
+	}
+	return System.Lstat(path)
+}
+
+func (d *testDisk) Rename(from, to string) error {
+	if err := d.ask("rename", to); err != nil {
+		return err
+	}
+	return System.Rename(from, to)
+}
+
+func (d *testDisk) Remove(path string) error {
+	if err := d.ask("remove", path); err != nil {
+		return err
+	}
+	return System.Remove(path)
+}
+
+func (d *testDisk) SyncDirectory(path string) error {
+	if err := d.ask("sync directory", path); err != nil {
+		return err
+	}
+	return System.SyncDirectory(path)
+}
+
+type testFile struct {
+	File
+	disk *testDisk
+}
+
+func (f *testFile) ReadAt(b []byte, offset int64) (int, error) {
+	if err := f.disk.ask("read", f.Name()); err != nil {
+		return 0, err
+	}
+	return f.File.ReadAt(b, offset)
+}
+
+func (f *testFile) WriteAt(b []byte, offset int64) (int, error) {
+	if err := f.disk.ask("write", f.Name()); err != nil {
+		n, _ := f.File.WriteAt(b[:len(b)/2], offset) // what fails may have begun
+		return n, err
+	}
+	return f.File.WriteAt(b, offset)
+}
+
+func (f *testFile) Truncate(size int64) error {
+	if err := f.disk.ask("truncate", f.Name()); err != nil {
+		return err
+	}
+	return f.File.Truncate(size)
+}
+
+func (f *testFile) Sync() error {
+	if err := f.disk.ask("sync", f.Name()); err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+func (f *testFile) Lock() error {
+	if err := f.disk.ask("lock", f.Name()); err != nil {
+		return err
+	}
+	return f.File.Lock()
+}
+
+func (f *testFile) Reserve(offset, size int64) error {
+	if err := f.disk.ask("reserve", f.Name()); err != nil {
+		return err
+	}
+	return f.File.Reserve(offset, size)
+}
+
+var diskKey = keystore.SecretString("0123456789abcdef0123456789abcdef")
+
+// reopen opens the store again, as the next process would.
+func reopen(t *testing.T, s *Store) *Store {
+	t.Helper()
+	s.Close()
+	s, err := OpenOn(s.disk, s.path, diskKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
