@@ -21,7 +21,7 @@ func (s *slot) attempt(v *variant, now clock.Instant) {
 	epoch, source, request := s.epoch, *s.source.Load(), v.request
 	s.charge(v, now)
 	budget := s.b.budget(source.Origin())
-	s.turn = budget.enter(&turn{person: v.personal(), broken: s.wake, run: func() {
+	s.turn = budget.enter(&turn{urgent: s.before.again || v.personal(), broken: s.wake, run: func() {
 		token, err := obtain(source, request, need)
 		budget.heard(err)
 		s.ended <- attempt{v: v, epoch: epoch, token: token, err: err}
@@ -97,6 +97,7 @@ func (s *slot) finish(e attempt) {
 		return // an older credential's; whoever waits is served by the next attempt
 	}
 	now := s.b.now()
+	defer s.record(now)
 	if e.err == nil && !e.v.refused.IsZero() && e.token.Access.Equal(e.v.refused) {
 		e.err = ErrSameToken
 		e.v.held.Store(nil)
@@ -152,7 +153,9 @@ func (s *slot) fail(v *variant, err error, now clock.Instant) {
 		return
 	}
 	err = s.remember(err)
-	d.wait = max(d.wait, s.impatience(err, now))
+	if tired := s.impatience(err, now); !d.again {
+		d.wait = max(d.wait, tired)
+	}
 	s.trouble.holdup = d.holdup(err, now)
 	s.show(s.holdup)
 	for _, each := range s.variants.Load().all {

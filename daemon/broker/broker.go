@@ -39,6 +39,9 @@ type Source interface {
 
 // Broker is all profiles. Its methods are safe for concurrent use.
 type Broker struct {
+	// Recorder may be set before the first Put.
+	Recorder Recorder
+
 	now      clock.Func
 	draw     func() float64
 	slots    atomic.Pointer[map[string]*slot] // :: profile name → slot; replaced, never changed
@@ -197,6 +200,7 @@ func (b *Broker) Install(name string, source Source, t grant.Token) {
 				s.b.budget(source.Origin()).heard(nil)
 			}
 			s.publish(v, t, now)
+			s.record(now)
 			s.answer(v, nil)
 		})
 	}
@@ -219,6 +223,7 @@ func (s *slot) replace(source Source) {
 	}
 	s.variants.Store(next)
 	s.state.Store(&condition{})
+	s.record(s.b.now())
 }
 
 // Remove forgets profiles and their tokens. A request under way is let finish; Remove waits for it as long as ctx allows.

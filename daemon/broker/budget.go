@@ -15,7 +15,7 @@ const (
 )
 
 // budget spaces the requests to one origin. Attempts take turns: those that callers wait for before the others, and each
-// kind in the order of its coming; in an outage one comes now and then, and what a person asks for at once. Nobody blocks on
+// kind in the order of its coming; in an outage one comes now and then, and what is urgent at once. Nobody blocks on
 // it: a turn that comes runs in a goroutine of its own, and one that has not come yet costs none. It is safe for concurrent
 // use; the queues are bounded by the number of profiles, each of which has one turn at most.
 type budget struct {
@@ -38,7 +38,7 @@ type turn struct {
 	run    func()
 	// broken is called when an outage begins that keeps the turn from coming. It must not block.
 	broken func()
-	person bool          // somebody at a keyboard wants to know
+	urgent bool          // an outage does not keep it: a person wants to know, or a refresh token's grace runs out
 	came   time.Duration // boot time at which it came, never before
 }
 
@@ -64,12 +64,12 @@ func (b *budget) enter(t *turn, caller bool) *turn {
 	return t
 }
 
-// hurry puts a turn that has not come yet among those that callers wait for, or a person.
+// hurry puts a turn that has not come yet among those that callers wait for, and makes it urgent where a person does.
 func (t *turn) hurry(person bool) {
 	b := t.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t.person = t.person || person
+	t.urgent = t.urgent || person
 	if leave(&b.background, t) {
 		b.callers = append(b.callers, t)
 	}
@@ -145,8 +145,10 @@ func (b *budget) next(now time.Duration) (queue *[]*turn, i int, wait time.Durat
 	if !b.open || now >= b.probe {
 		return queue, 0, 0
 	}
-	if i := slices.IndexFunc(b.callers, func(t *turn) bool { return t.person }); i >= 0 {
-		return &b.callers, i, 0
+	for _, queue := range []*[]*turn{&b.callers, &b.background} {
+		if i := slices.IndexFunc(*queue, func(t *turn) bool { return t.urgent }); i >= 0 {
+			return queue, i, 0
+		}
 	}
 	return queue, 0, b.probe - now
 }

@@ -33,6 +33,7 @@ type slot struct {
 	// The owner's own.
 	trouble
 	ceiling    ceiling
+	recorded   bool     // the recorder knows of something that stands in the way
 	epoch      int      // counts credentials: an attempt with an older one is discarded
 	running    *variant // what the one attempt is for, nil where there is none
 	turn       *turn    // the attempt's
