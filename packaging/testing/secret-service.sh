@@ -7,11 +7,16 @@
 #   secret-service.sh start-bus DIR [PID]   a bus that nobody answers on for org.freedesktop.secrets
 #   secret-service.sh start-keyring DIR     the keyring again after kill-keyring: same bus, same data
 #   secret-service.sh kill-keyring DIR      SIGKILL
+#   secret-service.sh kill-bus DIR          SIGKILL to the bus, and to the keyring that stands alone then
+#   secret-service.sh start-again DIR       both again: same address, same data
 #   secret-service.sh pause|resume DIR      SIGSTOP and SIGCONT to the keyring: a service that does not answer
 #   secret-service.sh lock|unlock DIR       the login collection; unlock works as PAM does it, without a prompt
+#   secret-service.sh fill|free DIR         the keyring's file system, for which DISK must have been set
+#   secret-service.sh read-only|read-write DIR   the same
 #   secret-service.sh stop DIR
 #
 # PROMPTER=FILE lets the bus start FILE as the system prompter, for tests of what asks a person and what must not.
+# DISK=64k puts the keyring's files on a file system of that size (as root only).
 set -euo pipefail
 
 die() { echo "secret-service.sh: $*" >&2; exit 1; }
@@ -88,9 +93,13 @@ XML
 start_keyring() {
   mkdir -p "$dir/home" "$dir/data"
   mkdir -p -m 700 "$dir/control"
+  if [ -n "${DISK:-}" ]; then mount -t tmpfs -o "size=$DISK,mode=700" groat-test "$dir/data"; fi
+  local ordinary=()
+  # To root no file is closed. To this one they are, as to everybody else.
+  if [ "$(id -u)" = 0 ]; then ordinary=(setpriv --bounding-set=-dac_override,-dac_read_search,-fowner); fi
   # The password ends with the input; a newline would be part of it. The first start creates the login collection.
   HOME=$dir/home XDG_DATA_HOME=$dir/data XDG_RUNTIME_DIR=$dir DISPLAY='' WAYLAND_DISPLAY='' \
-    setsid gnome-keyring-daemon --foreground --unlock --components=secrets --control-directory="$dir/control" \
+    setsid "${ordinary[@]}" gnome-keyring-daemon --foreground --unlock --components=secrets --control-directory="$dir/control" \
     < <(printf %s "$password") >"$dir/keyring.log" 2>&1 &
   note keyring $!
   until_true 5 has_service || die "gnome-keyring-daemon did not take its name: $(cat "$dir/keyring.log")"
@@ -100,9 +109,13 @@ start_keyring() {
 stop() {
   end keyring
   end bus
+  if mounted; then umount "$dir/data"; fi
   rm -rf "$bus" "$dir/control"
   if [ "$(pid_of watch || true)" = $$ ]; then rm -f "$dir/watch.pid"; else end watch KILL; fi
 }
+
+mounted() { grep -qs "^groat-test $dir/data " /proc/mounts; }
+disk() { mounted || die "the keyring has no file system of its own: set DISK at the start"; }
 
 watch() { # end everything with the process that asked for it
   [ -n "$owner" ] || return 0
@@ -139,6 +152,19 @@ start | start-bus)
   ;;
 start-keyring) start_keyring ;;
 kill-keyring) end keyring KILL ;;
+kill-bus)
+  end bus KILL
+  end keyring KILL
+  ;;
+start-again)
+  rm -f "$bus"
+  start_bus
+  start_keyring
+  ;;
+fill) disk && { dd if=/dev/zero of="$dir/data/filler" bs=1k 2>/dev/null || true; } ;;
+free) disk && rm -f "$dir/data/filler" ;;
+read-only) disk && mount -o remount,ro "$dir/data" ;;
+read-write) disk && mount -o remount,rw "$dir/data" ;;
 pause) kill -STOP "$(pid_of keyring)" ;;
 resume) kill -CONT "$(pid_of keyring)" ;;
 lock) call 5 $secrets /org/freedesktop/secrets org.freedesktop.Secret.Service.Lock "['$collection']" ;;

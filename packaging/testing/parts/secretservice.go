@@ -2,8 +2,10 @@ package parts
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -18,15 +20,22 @@ type SecretService struct {
 // StartSecretService starts one for as long as the test runs; its collection exists and is unlocked.
 func StartSecretService(t testing.TB) *SecretService { t.Helper(); return startBus(t, "start") }
 
+// StartSecretServiceOnDisk starts one whose files are on a file system of their own, of 64 KiB, for Fill and ReadOnly. It
+// needs root.
+func StartSecretServiceOnDisk(t testing.TB) *SecretService {
+	t.Helper()
+	return startBus(t, "start", "DISK=64k")
+}
+
 // StartBus starts a session bus without a Secret Service, as on a server.
 func StartBus(t testing.TB) *SecretService { t.Helper(); return startBus(t, "start-bus") }
 
-func startBus(t testing.TB, how string) *SecretService {
+func startBus(t testing.TB, how string, env ...string) *SecretService {
 	t.Helper()
 	dir := publicDir(t)
 	s := &SecretService{Address: "unix:path=" + filepath.Join(dir, "bus.sock"), dir: dir}
 	t.Cleanup(func() { s.do(t, "stop") })
-	s.do(t, how, strconv.Itoa(os.Getpid())) // ends with us, whatever happens
+	s.script(t, env, how, strconv.Itoa(os.Getpid())) // ends with us, whatever happens
 	return s
 }
 
@@ -48,9 +57,46 @@ func (s *SecretService) Kill(t testing.TB) { t.Helper(); s.do(t, "kill-keyring")
 // Restart starts it again after Kill, with what it had stored.
 func (s *SecretService) Restart(t testing.TB) { t.Helper(); s.do(t, "start-keyring") }
 
-func (s *SecretService) do(t testing.TB, what string, args ...string) {
+// KillBus ends the bus, and the service with it.
+func (s *SecretService) KillBus(t testing.TB) { t.Helper(); s.do(t, "kill-bus") }
+
+// RestartBus starts both again after KillBus, at the same address, with what was stored.
+func (s *SecretService) RestartBus(t testing.TB) { t.Helper(); s.do(t, "start-again") }
+
+// Fill leaves no room on the service's disk; Free ends that.
+func (s *SecretService) Fill(t testing.TB) { t.Helper(); s.do(t, "fill") }
+
+// Free is the end of Fill.
+func (s *SecretService) Free(t testing.TB) { t.Helper(); s.do(t, "free") }
+
+// ReadOnly makes the service's disk read-only; ReadWrite ends that.
+func (s *SecretService) ReadOnly(t testing.TB) { t.Helper(); s.do(t, "read-only") }
+
+// ReadWrite is the end of ReadOnly.
+func (s *SecretService) ReadWrite(t testing.TB) { t.Helper(); s.do(t, "read-write") }
+
+// Files is the directory of the service's files. Their modes bind it even where root runs it.
+func (s *SecretService) Files() string { return filepath.Join(s.dir, "data", "keyrings") }
+
+// Tool runs libsecret's client on the service, and returns what it prints and whether it succeeded.
+func (s *SecretService) Tool(t testing.TB, stdin string, args ...string) (string, bool) {
+	t.Helper()
+	cmd := command(t, "secret-tool", args...)
+	cmd.Env = append(os.Environ(), "DBUS_SESSION_BUS_ADDRESS="+s.Address)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.Output()
+	if _, ran := err.(*exec.ExitError); err != nil && !ran {
+		t.Fatalf("secret-tool is missing: run %s (%v)", installer, err)
+	}
+	return string(out), err == nil
+}
+
+func (s *SecretService) do(t testing.TB, what string) { t.Helper(); s.script(t, nil, what) }
+
+func (s *SecretService) script(t testing.TB, env []string, what string, args ...string) {
 	t.Helper()
 	cmd := command(t, path("secret-service.sh"), append([]string{what, s.dir}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
 	// What it starts lives on, so its output goes to a file and not to a pipe that nobody would close.
 	log, err := os.CreateTemp(s.dir, "log-")
 	if err != nil {
