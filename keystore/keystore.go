@@ -8,6 +8,7 @@ package keystore
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Errors that callers branch on; a Store wraps them with the cause.
@@ -18,6 +19,9 @@ var (
 	ErrLocked = errors.New("the keystore is locked")
 	// ErrUnavailable: the store does not answer (no D-Bus session, a stopped daemon, a deadline).
 	ErrUnavailable = errors.New("the keystore is not available")
+	// ErrDeclined: the store acknowledged a change that it did not make, or did not acknowledge it in time: it may have asked
+	// a person, who has not agreed, and to try again is to ask again. It is an ErrUnavailable.
+	ErrDeclined = fmt.Errorf("%w: it did not make a change", ErrUnavailable)
 	// ErrCorrupt: what is stored cannot be read back as an item.
 	ErrCorrupt = errors.New("the stored credential is damaged")
 	// ErrTooBig: the item is larger than this store can hold.
