@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -14,14 +15,28 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Limit is the longest that any call here takes.
-const Limit = 3 * time.Second
+const (
+	// Limit is the longest that any call here takes.
+	Limit = 3 * time.Second
+	// HungLimit is how long a call that nobody waits for any more may stay out: long enough for a person to answer the
+	// dialog that a keychain may show, and not for ever, for a dialog whose keychain has crashed is never answered.
+	HungLimit = 30 * time.Second
+)
 
-// errHung is what everybody gets while a call that passed its limit is still out.
-var errHung = fmt.Errorf("%w: an earlier call to the keychain is still unanswered", keystore.ErrUnavailable)
+// hungLimit is HungLimit but in tests.
+var hungLimit = HungLimit
+
+var (
+	// errHung is what everybody gets while a call that passed its limit is still out.
+	errHung = fmt.Errorf("%w: an earlier call to the keychain is still unanswered; if it shows a dialog, answer it", keystore.ErrUnavailable)
+	errLate = fmt.Errorf("%w: no answer in time", keystore.ErrUnavailable)
+	// errLateChange is ErrDeclined, since what is slow with a keychain that has just answered is a person.
+	errLateChange = fmt.Errorf("%w: no answer in time to a change; if the keychain shows a dialog, answer it", keystore.ErrDeclined)
+)
 
 // gate lets one call at a time into the library, which cannot be cancelled: a call that hangs keeps the gate until it
-// returns, so that a dead keychain costs one goroutine and not one a request.
+// returns, or is cut off at HungLimit, so that a dead keychain costs one goroutine and not one a request. As long as it is
+// out it is the probe: its answer is how everybody learns that the keychain is well again.
 type gate struct {
 	slot chan struct{} // holds a token while a call is out
 
@@ -51,22 +66,25 @@ func (g *gate) enter(ctx context.Context) error {
 	case <-hung:
 		return errHung
 	case <-ctx.Done():
-		return tooLate(ctx)
+		return tooLate(ctx, nil)
 	}
 }
 
-// watch marks the call that has just entered as hung once it is Limit old; leave ends the watch and the call.
-func (g *gate) watch() (leave func()) {
+// watch marks the call that has just entered as hung once it is Limit old, and cuts it off once it is HungLimit old; leave
+// ends the watch and the call.
+func (g *gate) watch(cut func()) (leave func()) {
 	over := false
-	timer := time.AfterFunc(Limit, func() {
+	hung := time.AfterFunc(Limit, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if !over {
 			close(g.hung)
 		}
 	})
+	abandoned := time.AfterFunc(hungLimit, cut)
 	return func() {
-		timer.Stop()
+		hung.Stop()
+		abandoned.Stop()
 		g.mu.Lock()
 		over = true
 		select {
@@ -80,20 +98,50 @@ func (g *gate) watch() (leave func()) {
 }
 
 // step is a call's permission to go on: once nobody waits for the outcome, nothing more is changed.
-type step struct{ ctx context.Context }
+type step struct {
+	ctx context.Context
+	*progress
+}
+
+// progress is what is known of a call from outside.
+type progress struct {
+	// line is what the call hangs by: calling it makes the call return.
+	line atomic.Pointer[func()]
+	// changing: the keychain was asked to change something and has not answered.
+	changing atomic.Bool
+}
 
 func (s step) next() error {
 	if s.ctx.Err() != nil {
-		return tooLate(s.ctx)
+		return tooLate(s.ctx, s.progress)
 	}
 	return nil
+}
+
+// regardless goes on although nobody waits.
+func (s step) regardless() step { return step{context.WithoutCancel(s.ctx), s.progress} }
+
+// change runs one library call that changes something.
+func (s step) change(f func() error) error {
+	changed()
+	s.changing.Store(true)
+	err := f()
+	s.changing.Store(false)
+	return classify(err)
+}
+
+// cut ends a call that has been out for too long, where there is something to cut.
+func (p *progress) cut() {
+	if line := p.line.Load(); line != nil {
+		(*line)()
+	}
 }
 
 // call runs f, which may use the library, unless the keychain is locked or absent. What f alone uses is wiped after it.
 func call[T any](ctx context.Context, f func(step) (T, error), used ...keystore.Secret) (T, error) {
 	return guarded(ctx, func(s step) (T, error) {
 		// The library asks a locked collection to unlock, which opens a prompt: nothing in the background may do that.
-		if err := ready(); err != nil {
+		if err := ready(s); err != nil {
 			var zero T
 			return zero, err
 		}
@@ -121,7 +169,8 @@ func guarded[T any](ctx context.Context, f func(step) (T, error), used ...keysto
 		err    error
 	}
 	done := make(chan answer, 1)
-	leave := library.watch()
+	s := step{ctx, new(progress)}
+	leave := library.watch(s.cut)
 	go func() {
 		defer leave()
 		defer wipe()
@@ -131,22 +180,26 @@ func guarded[T any](ctx context.Context, f func(step) (T, error), used ...keysto
 				done <- answer{err: fmt.Errorf("%w: the keychain library failed on an answer", keystore.ErrUnavailable)}
 			}
 		}()
-		r, err := f(step{ctx})
+		r, err := f(s)
 		done <- answer{r, err}
 	}()
 	select {
 	case a := <-done:
 		return a.result, a.err
 	case <-ctx.Done():
-		return result, tooLate(ctx)
+		return result, tooLate(ctx, s.progress)
 	}
 }
 
-func tooLate(ctx context.Context) error {
-	if errors.Is(ctx.Err(), context.Canceled) {
+// tooLate says what it means that nobody waits any more. p is nil for a call that has not begun.
+func tooLate(ctx context.Context, p *progress) error {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, context.Canceled)
+	case p != nil && p.changing.Load():
+		return errLateChange
 	}
-	return fmt.Errorf("%w: no answer in time", keystore.ErrUnavailable)
+	return errLate
 }
 
 // classify maps the library's errors to the sentinels.

@@ -2,8 +2,9 @@
 // "groat", one item a profile.
 //
 // The invariant: no call takes longer than [Limit], whatever the keychain does, no call asks a person anything (only
-// [Store.Unlock] may), and a write counts only after it was read back. What it is not: protection from other programs of
-// the same user, who can read what we can; and no place for what changes often or is long.
+// [Store.Unlock] may; some keychains ask before they change an item), and a write counts only after it was read back. What
+// it is not: protection from other programs of the same user, who can read what we can; and no place for what changes often
+// or is long.
 package keychain
 
 import (
@@ -12,6 +13,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/zalando/go-keyring"
@@ -49,7 +51,9 @@ func (*Store) Get(ctx context.Context, profile string) (keystore.Item, error) {
 	})
 }
 
-// Set writes an item and reads it back. After ErrUnavailable for a deadline the keychain may still carry the write out.
+// Set writes an item and reads it back, unless it is there already. It is ErrDeclined where the keychain acknowledges the
+// write and has something else, as after a dialog that was dismissed, and where it does not acknowledge it in time; in that
+// case it may still carry it out.
 func (*Store) Set(ctx context.Context, profile string, item keystore.Item) error {
 	b, err := keystore.EncodeItem(item)
 	if err != nil {
@@ -76,7 +80,7 @@ func (*Store) Probe(ctx context.Context) error {
 		user := probePrefix + rand.Text()
 		err := set(s, user, keystore.SecretString(rand.Text()))
 		// Also when nobody waits any more: what a probe wrote shall not stay.
-		if late := remove(step{context.WithoutCancel(s.ctx)}, user); err == nil {
+		if late := remove(s.regardless(), user); err == nil {
 			err = late
 		}
 		return struct{}{}, err
@@ -87,6 +91,9 @@ func (*Store) Probe(ctx context.Context) error {
 // Ready looks whether the keychain answers and is unlocked, and writes nothing.
 func (*Store) Ready(ctx context.Context) error {
 	_, err := call(ctx, func(s step) (struct{}, error) {
+		if err := locked(s); err != nil {
+			return struct{}{}, err
+		}
 		_, err := get(s, probePrefix)
 		if errors.Is(err, keystore.ErrNotFound) {
 			err = nil
@@ -104,7 +111,7 @@ const UnlockLimit = 30 * time.Second
 func (s *Store) Unlock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, UnlockLimit)
 	defer cancel()
-	if _, err := guarded(ctx, func(step) (struct{}, error) { return struct{}{}, prompt() }); err != nil {
+	if _, err := guarded(ctx, func(s step) (struct{}, error) { return struct{}{}, prompt(s) }); err != nil {
 		return err
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -154,6 +161,10 @@ func get(s step, user string) (keystore.Secret, error) {
 	if err := s.next(); err != nil {
 		return keystore.Secret{}, err
 	}
+	// Of a locked item the library makes a dialog, and of several it takes whichever comes first.
+	if err := single(s, user); err != nil {
+		return keystore.Secret{}, err
+	}
 	text, err := keyring.Get(service, user)
 	if err != nil {
 		return keystore.Secret{}, classify(err)
@@ -162,45 +173,58 @@ func get(s step, user string) (keystore.Secret, error) {
 }
 
 func set(s step, user string, value keystore.Secret) error {
+	switch old, err := get(s, user); {
+	case err == nil:
+		same := old.Equal(value)
+		old.Wipe()
+		if same { // some keychains ask a person before one connection overwrites what another has written
+			return nil
+		}
+	case !errors.Is(err, keystore.ErrNotFound) && !errors.Is(err, keystore.ErrCorrupt):
+		return err
+	}
 	if err := s.next(); err != nil {
 		return err
 	}
-	if err := keyring.Set(service, user, value.Reveal()); err != nil {
-		return classify(err)
+	err := s.change(func() error { return keyring.Set(service, user, value.Reveal()) })
+	if err == nil {
+		err = prune(s, user, value)
 	}
-	// A dismissed prompt and a command that was cut both end without an error.
-	back, err := get(s, user)
 	if err != nil {
-		return fmt.Errorf("reading back what was written: %w", unfound(err))
+		return err
+	}
+	// A dismissed dialog and a command that was cut both end without an error.
+	back, err := get(s, user)
+	switch {
+	case errors.Is(err, keystore.ErrNotFound):
+		return fmt.Errorf("%w: the keychain did not keep what was written", keystore.ErrDeclined)
+	case err != nil:
+		return fmt.Errorf("reading back what was written: %w", err)
 	}
 	defer back.Wipe()
 	if !back.Equal(value) {
-		return fmt.Errorf("%w: it does not return what was written", keystore.ErrUnavailable)
+		return fmt.Errorf("%w: the keychain does not return what was written", keystore.ErrDeclined)
 	}
 	return nil
 }
 
+// remove deletes every item of the name, one by one.
 func remove(s step, user string) error {
-	if err := s.next(); err != nil {
-		return err
+	for left := math.MaxInt; ; {
+		if err := s.next(); err != nil {
+			return err
+		}
+		n, err := count(s, user)
+		switch {
+		case err != nil || n == 0:
+			return err
+		case n >= left:
+			return fmt.Errorf("%w: the keychain still holds what was deleted", keystore.ErrDeclined)
+		}
+		left = n
+		err = s.change(func() error { return keyring.Delete(service, user) })
+		if err != nil && !errors.Is(err, keystore.ErrNotFound) {
+			return err
+		}
 	}
-	if err := classify(keyring.Delete(service, user)); err != nil && !errors.Is(err, keystore.ErrNotFound) {
-		return err
-	}
-	switch back, err := get(s, user); {
-	case err == nil:
-		back.Wipe()
-		return fmt.Errorf("%w: it still holds what was deleted", keystore.ErrUnavailable)
-	case !errors.Is(err, keystore.ErrNotFound):
-		return err
-	}
-	return nil
-}
-
-// unfound turns "not found" into "not available" where something was written just before.
-func unfound(err error) error {
-	if errors.Is(err, keystore.ErrNotFound) {
-		return fmt.Errorf("%w: it did not keep it", keystore.ErrUnavailable)
-	}
-	return err
 }

@@ -3,13 +3,37 @@ package keychain
 import (
 	"errors"
 	"os/exec"
+
+	"github.com/zalando/go-keyring"
+
+	"github.com/groat-dev/groat/keystore"
 )
 
 // The library runs /usr/bin/security, which needs no bus and does its own asking. None of this has run on a Mac.
 
 func reachable() error { return nil }
-func ready() error     { return nil }
-func prompt() error    { return nil }
+
+func ready(step) error { return nil }
+
+func prompt(step) error { return nil }
+
+func locked(step) error { return nil }
+
+// A service and an account are an item's identity there: none is twice.
+
+func single(step, string) error { return nil }
+
+func prune(step, string, keystore.Secret) error { return nil }
+
+func count(_ step, user string) (int, error) {
+	_, err := keyring.Get(service, user)
+	if errors.Is(err, keyring.ErrNotFound) {
+		return 0, nil
+	}
+	return 1, classify(err)
+}
+
+func changed() {}
 
 // isLocked: security exits with the low byte of errSecInteractionNotAllowed (-25308) where it would have to ask.
 func isLocked(err error) bool {

@@ -3,15 +3,12 @@
 package keychain
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
-
-	ss "github.com/zalando/go-keyring/secret_service"
 
 	"github.com/groat-dev/groat/keystore"
 )
@@ -71,47 +68,6 @@ func escapeAddress(path string) string {
 	}
 	return b.String()
 }
-
-// ready asks whether the collection that the library would use is unlocked.
-func ready() error {
-	s, err := ss.NewSecretService()
-	if err != nil {
-		return unavailable(err)
-	}
-	locked, err := s.GetLoginCollection().GetProperty("org.freedesktop.Secret.Collection.Locked")
-	if err != nil {
-		return unavailable(err)
-	}
-	if locked.Value() == true {
-		return keystore.ErrLocked
-	}
-	return nil
-}
-
-// prompt makes the Secret Service ask for the collection's password, and does not wait for the answer: the library would,
-// for ever, and nobody could use the keychain as long as the dialog stands unanswered.
-func prompt() error {
-	if err := ready(); !errors.Is(err, keystore.ErrLocked) {
-		return err
-	}
-	s, err := ss.NewSecretService()
-	if err != nil {
-		return unavailable(err)
-	}
-	const name, root = "org.freedesktop.secrets", "/org/freedesktop/secrets"
-	dialog := s.GetLoginCollection().Path()
-	unlocked := listOf(dialog)
-	err = s.Object(name, root).Call("org.freedesktop.Secret.Service.Unlock", 0, unlocked).Store(&unlocked, &dialog)
-	if err == nil && dialog != "/" {
-		err = s.Object(name, dialog).Call("org.freedesktop.Secret.Prompt.Prompt", 0, "").Err
-	}
-	if err != nil {
-		return unavailable(err)
-	}
-	return nil
-}
-
-func listOf[T any](v T) []T { return []T{v} }
 
 // isLocked recognises what the library says when nobody unlocked the collection in the moment after ready.
 func isLocked(err error) bool {
