@@ -37,7 +37,7 @@ type Keystore interface {
 	Unlock(ctx context.Context, passphrase keystore.Secret) error
 }
 
-// Options is what a Daemon is made of. All members are required.
+// Options is what a Daemon is made of. All members are required but StateDir.
 type Options struct {
 	Config   config.Dir
 	Keystore Keystore
@@ -46,6 +46,8 @@ type Options struct {
 	Log      *zap.Logger
 	Release  string // the build's version
 	Socket   string // for people to read
+	// StateDir is a directory of the user's own in which the daemon remembers what servers have refused; empty: it does not.
+	StateDir string
 	// Activated: a service manager passed the socket and starts a daemon for whoever connects. Then a configuration that
 	// cannot be used is what every request is answered with; ending would only mean to be started again.
 	Activated bool
@@ -54,8 +56,9 @@ type Options struct {
 // Daemon serves one user. Its methods are safe for concurrent use.
 type Daemon struct {
 	Options
-	broker  *broker.Broker
-	started time.Time
+	broker   *broker.Broker
+	refusals *refusals
+	started  time.Time
 
 	loading   sync.Mutex // serialises whoever changes profiles
 	profiles  atomic.Pointer[profiles]
@@ -91,11 +94,12 @@ type profiles struct {
 // New loads the configuration. The error is a [*config.Error] or about the system.
 func New(o Options) (*Daemon, error) {
 	d := &Daemon{
-		Options: o, broker: broker.New(o.Now), started: time.Now(),
+		Options: o, broker: broker.New(o.Now), refusals: openRefusals(o.StateDir, o.Log), started: time.Now(),
 		logins: map[string]*login{}, ephemeral: map[string]*profile{},
 		kept: keystore.Holder{Store: o.Keystore}, memory: keystore.Holder{Store: &keystore.Memory{}},
 	}
 	d.profiles.Store(&profiles{})
+	d.broker.Recorder = func(name string, all []broker.Standing) { d.refusals.note(name, d.profiles.Load().byName[name], all) }
 	err := d.Reload()
 	if broken, ok := errors.AsType[*config.Error](err); ok && o.Activated {
 		o.Log.Error("the configuration cannot be used", zap.Error(broken))
@@ -158,6 +162,12 @@ func (d *Daemon) reload(proven ...*profile) error {
 		}
 	}
 	d.broker.Put(changed)
+	for name := range changed {
+		if old.byName[name] == nil {
+			d.broker.Restore(name, d.refusals.of(next.byName[name]))
+		}
+	}
+	d.refusals.keep(next.byName)
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	d.broker.Remove(ctx, gone...)
@@ -228,6 +238,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 	case <-over:
 	case <-ctx.Done():
 	}
+	defer d.refusals.close(ctx)
 	return d.broker.Close(ctx)
 }
 

@@ -124,10 +124,14 @@ func serve(f flags, dir config.Dir) error {
 		return err
 	}
 	defer store.Close()
+	state := ""
+	if _, ours := store.(*locked); ours {
+		state, _ = stateDir() // it was good a moment ago
+	}
 	// Whoever can connect is answered: the socket comes when all that could be refused is read.
 	d, err := daemon.New(daemon.Options{
 		Config: dir, Keystore: store, HTTP: grant.NewHTTPClient(), Now: clock.Now, Log: log, Release: release, Socket: socket,
-		Activated: activated(),
+		StateDir: state, Activated: activated(),
 	})
 	if err != nil {
 		return err

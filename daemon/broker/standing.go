@@ -37,8 +37,8 @@ type Recorder func(profile string, all []Standing)
 // it was, whatever somebody has done to the clock.
 func (b *Broker) Restore(profile string, all []Standing) {
 	s, ok := b.slot(profile)
-	if !ok {
-		return
+	if !ok || len(all) == 0 {
+		return // an unused profile costs no goroutine
 	}
 	s.do(context.Background(), func() {
 		now := s.b.now()
