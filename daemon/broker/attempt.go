@@ -98,6 +98,9 @@ func (s *slot) finish(e attempt) {
 	}
 	now := s.b.now()
 	defer s.record(now)
+	if e.err == nil && !slept(e.token, now) && e.token.Remaining(now) < accepted(unset, e.token.Lifetime) {
+		e.err = &grant.Error{Class: grant.Malformed, Reason: "gave a token that had expired before it came"}
+	}
 	if e.err == nil && !e.v.refused.IsZero() && e.token.Access.Equal(e.v.refused) {
 		e.err = ErrSameToken
 		e.v.held.Store(nil)
@@ -122,7 +125,9 @@ func (s *slot) publish(v *variant, t grant.Token, now clock.Instant) {
 		h.renew = max(h.renew, now.Boot+noProgress(t, now))
 	}
 	v.sent, v.life, v.again = t.Sent.Boot, t.Lifetime, false
-	v.fresh = t.Remaining(now).Truncate(time.Second)
+	if !slept(t, now) {
+		v.fresh = t.Remaining(now).Truncate(time.Second)
+	}
 	v.held.Store(h)
 	s.state.Store(&condition{})
 	if t.Hold > 0 {
@@ -188,17 +193,24 @@ func (s *slot) show(h holdup) {
 	s.state.Store(c)
 }
 
-// answer serves everybody who waits for v: the token if it keeps what they asked, else err.
+// answer serves everybody who waits for v: the token if it keeps what they asked, else err. Without one a token has just
+// come; whoever asked for more than it has left goes on waiting if that is only because the machine slept while it came.
 func (s *slot) answer(v *variant, err error) {
 	now := s.b.now()
 	waiting := v.waiting
 	v.waiting = nil
-	renewed := err == nil
-	if renewed { // whoever is not served now asked for more than there is
+	renewed, late := err == nil, false
+	if renewed {
+		late = slept(v.held.Load().token, now)
 		err = &TooLong{Max: v.fresh}
 	}
 	for _, a := range waiting {
 		a.proof = a.proof && !renewed
-		a.reply <- v.instead(a, now, err)
+		r := v.instead(a, now, err)
+		if r.err != nil && late {
+			v.waiting = append(v.waiting, a)
+			continue
+		}
+		a.reply <- r
 	}
 }

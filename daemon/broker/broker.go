@@ -127,16 +127,12 @@ func (s *slot) hit(q *Query) *held {
 	return h
 }
 
-// ask puts a question to the owner.
+// ask puts a question to the owner, who never lets one wait long: also that of a caller who has no time left. What it sets in
+// motion is for the next.
 func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
-	s.start()
 	a := ask{key: q.key(), minTTL: q.MinTTL, refused: q.Refused, proof: q.proof, reply: make(chan answer, 1)}
-	select {
-	case s.asks <- a:
-	case <-s.gone:
+	if s.do(context.WithoutCancel(ctx), func() { s.handle(a) }) != nil {
 		return grant.Token{}, &Unavailable{Err: ErrStopped, RetryAfter: time.Second}
-	case <-ctx.Done():
-		return grant.Token{}, &Unavailable{Err: ErrWaited, RetryAfter: time.Second}
 	}
 	select {
 	case r := <-a.reply:

@@ -137,7 +137,11 @@ func judge(f failure) verdict {
 	case grant.RetrySeldom:
 		return verdict{wait: backoff(nth+slowly, capSeldom, wish, f.draw)}
 	}
-	return verdict{wait: backoff(nth, f.limit, wish, f.draw)}
+	limit := f.limit
+	if !refusal.Reached() {
+		limit = min(limit, capUnreached)
+	}
+	return verdict{wait: backoff(nth, limit, wish, f.draw)}
 }
 
 // local is the wait after a failure that never left this machine. Such a failure is never remembered for long: what a

@@ -25,8 +25,9 @@ const (
 // waitBelow is the remaining life under which a caller rather waits for a running renewal: 84 s.
 func waitBelow(life time.Duration) time.Duration { return min(life/10, 2*time.Minute) }
 
-// defaultMinTTL is what a caller gets who does not say: 60 s, the margin that authlib subtracts.
-func defaultMinTTL(life time.Duration) time.Duration { return min(time.Minute, life/2) }
+// defaultMinTTL is what a caller gets who does not say: 60 s, the margin that authlib subtracts. It is at most what the
+// latest planned renewal leaves, or callers would renew a short-lived token before its time.
+func defaultMinTTL(life time.Duration) time.Duration { return min(time.Minute, life/4) }
 
 // lastServed is the remaining life under which a token is never handed out, whatever fails: 5 s.
 func lastServed(life time.Duration) time.Duration { return min(5*time.Second, life/4) }
@@ -45,7 +46,7 @@ func wanted(minTTL, life time.Duration) time.Duration {
 	if minTTL == unset {
 		return max(defaultMinTTL(life), waitBelow(life))
 	}
-	return max(minTTL, waitBelow(life))
+	return max(accepted(minTTL, life), waitBelow(life))
 }
 
 // accepted is the remaining life with which a token is handed out when no better one is to be had: an explicit min_ttl
@@ -70,6 +71,8 @@ const (
 	capSeldom     = 15 * time.Minute
 	// slowly is how many steps further on a backoff begins where nothing will be different in a second: at 8 s.
 	slowly = 3
+	// Where a server cannot be reached an attempt costs it nothing, and nobody should wait long once the network is back.
+	capUnreached = 30 * time.Second
 	// A confirmation of invalid_client comes no sooner than this.
 	confirmAfter = time.Minute
 	// localBackoff follows what failed on this machine (a locked keychain) and cost no server anything.
@@ -95,6 +98,10 @@ func backoff(n int, limit, wish time.Duration, draw float64) time.Duration {
 func quickRetry(draw float64) time.Duration {
 	return 2*time.Second + time.Duration(draw*float64(3*time.Second))
 }
+
+// slept reports whether the machine has slept while a token was on its way: no exchange takes so long, nor does storing what
+// it brings. The token's age says nothing about how fresh the next one will be.
+func slept(t grant.Token, now clock.Instant) bool { return now.Sub(t.Sent) > 30*time.Second }
 
 // resumeSpread is the time over which the renewals of all profiles are spread that became due while the machine slept.
 const resumeSpread = 30 * time.Second

@@ -17,7 +17,6 @@ import (
 type slot struct {
 	name  string
 	b     *Broker
-	asks  chan ask
 	calls chan func()
 	poke  chan struct{}
 	ended chan attempt
@@ -75,7 +74,7 @@ type attempt struct {
 func newSlot(b *Broker, name string, source Source) *slot {
 	s := &slot{
 		name: name, b: b,
-		asks: make(chan ask), calls: make(chan func()), poke: make(chan struct{}, 1), ended: make(chan attempt),
+		calls: make(chan func()), poke: make(chan struct{}, 1), ended: make(chan attempt),
 		stop: make(chan struct{}), gone: make(chan struct{}), rejectedAt: never,
 	}
 	s.source.Store(&source)
@@ -106,8 +105,6 @@ func (s *slot) own() {
 	for {
 		timer.Reset(s.nap())
 		select {
-		case a := <-s.asks:
-			s.handle(a)
 		case f := <-s.calls:
 			f()
 		case e := <-s.ended:
@@ -196,6 +193,9 @@ func (s *slot) begin(now clock.Instant) {
 // due is when v is renewed though nobody waits, if it is.
 func (s *slot) due(v *variant) (time.Duration, bool) {
 	at, ok := v.due()
+	if v.again { // the retry of a lost answer is worth something only soon, and there are few
+		return at, ok
+	}
 	return max(at, time.Duration(s.spread.Load())), ok
 }
 
