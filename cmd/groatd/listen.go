@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,11 +20,44 @@ import (
 // socketName is the FileDescriptorName= of the socket unit.
 const socketName = "agent"
 
-// listener is the daemon's socket. One that a service manager passed is the manager's: neither bound nor unlinked here.
+// listener is the daemon's socket. One that a service manager passed is the manager's: neither bound nor unlinked here. One that
+// was bound here may be bound anew where it has gone (keep.go), and its users do not notice.
 type listener struct {
-	*net.UnixListener
-	path  string
-	bound fs.FileInfo // of the socket that this process bound, else nil
+	path string
+
+	mu     sync.Mutex
+	socket *net.UnixListener
+	bound  fs.FileInfo // of the socket that this process bound, else nil
+	closed bool
+	said   string // of the socket that has gone
+}
+
+// AcceptUnix implements [daemon.Listener].
+func (l *listener) AcceptUnix() (*net.UnixConn, error) {
+	for {
+		l.mu.Lock()
+		socket := l.socket
+		l.mu.Unlock()
+		c, err := socket.AcceptUnix()
+		if err == nil || !errors.Is(err, net.ErrClosed) || !l.replaced(socket) {
+			return c, err
+		}
+	}
+}
+
+// replaced reports whether another socket has taken the place of one that is closed.
+func (l *listener) replaced(socket *net.UnixListener) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.closed && l.socket != socket
+}
+
+// Close implements [daemon.Listener].
+func (l *listener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	return l.socket.Close()
 }
 
 // activated reports whether a service manager passed sockets to this process (sd_listen_fds(3)). It takes none of them.
@@ -45,7 +80,7 @@ func listen(path string) (*listener, error) {
 		for _, l := range ls {
 			if u, ok := l.(*net.UnixListener); ok && name == socketName {
 				u.SetUnlinkOnClose(false)
-				return &listener{UnixListener: u, path: u.Addr().String()}, nil
+				return &listener{socket: u, path: u.Addr().String()}, nil
 			}
 		}
 	}
@@ -61,9 +96,7 @@ func bind(path string) (*listener, error) {
 	if err := clearStale(path); err != nil {
 		return nil, err
 	}
-	old := unix.Umask(0o177) // the socket is born 0600: nobody can connect between bind and chmod
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	unix.Umask(old)
+	l, err := listenPrivately(path)
 	if err != nil {
 		return nil, &refusal{exitConfig, fmt.Errorf("the socket %s cannot be made: %w", path, err), "ls -ld " + filepath.Dir(path)}
 	}
@@ -73,7 +106,24 @@ func bind(path string) (*listener, error) {
 		l.Close()
 		return nil, &refusal{exitConfig, fmt.Errorf("the socket %s is gone: %w", path, cause(err)), "groatd"}
 	}
-	return &listener{UnixListener: l, path: path, bound: info}, nil
+	return &listener{socket: l, path: path, bound: info}, nil
+}
+
+// listenPrivately makes a socket of mode 0600. On Linux it is born with the mode that it has before it is bound; elsewhere it is
+// changed, and its directory lets nobody in meanwhile. A umask would be the whole process's, which may be making something.
+func listenPrivately(path string) (*net.UnixListener, error) {
+	c := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) { unix.Fchmod(int(fd), 0o600) })
+	}}
+	l, err := c.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l.(*net.UnixListener), nil
 }
 
 // clearStale removes a socket that nobody listens on. Anything that is no socket of this user's is left alone.
@@ -124,10 +174,15 @@ func answers(path string) (bool, error) {
 // release removes the socket if it is still the one that was bound here.
 func (l *listener) release() {
 	l.Close()
-	if l.bound == nil {
-		return
-	}
-	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.bound) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bound != nil && l.inPlace() {
 		os.Remove(l.path)
 	}
+}
+
+// inPlace reports whether the socket that was bound here is what stands at its path. The caller holds mu.
+func (l *listener) inPlace() bool {
+	now, err := os.Lstat(l.path)
+	return err == nil && os.SameFile(now, l.bound)
 }

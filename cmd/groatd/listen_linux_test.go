@@ -33,14 +33,14 @@ func TestStaleSocket(t *testing.T) {
 		code int // 0 where the way is free afterwards
 		says string
 	}{
-		"nothing there":      {make: func(string) {}},
-		"bound, no listener": {make: func(path string) { bound(t, path, unix.SOCK_STREAM) }},
-		"a listener": {func(path string) {
+		"E8 nothing there":      {make: func(string) {}},
+		"E8 bound, no listener": {make: func(path string) { bound(t, path, unix.SOCK_STREAM) }},
+		"E8 a listener": {func(path string) {
 			if err := unix.Listen(bound(t, path, unix.SOCK_STREAM), 5); err != nil {
 				t.Fatal(err)
 			}
 		}, exitCantCreate, "another process serves"},
-		"a listener whose queue is full": {func(path string) {
+		"E8 a listener whose queue is full": {func(path string) {
 			if err := unix.Listen(bound(t, path, unix.SOCK_STREAM), 0); err != nil {
 				t.Fatal(err)
 			}
@@ -55,8 +55,8 @@ func TestStaleSocket(t *testing.T) {
 				t.Cleanup(func() { c.Close() })
 			}
 		}, exitCantCreate, "another process serves"},
-		"another kind of socket": {func(path string) { bound(t, path, unix.SOCK_DGRAM) }, exitConfig, "cannot be found out"},
-		"a file": {func(path string) {
+		"E8 another kind of socket": {func(path string) { bound(t, path, unix.SOCK_DGRAM) }, exitConfig, "cannot be found out"},
+		"E8 a file": {func(path string) {
 			if err := os.WriteFile(path, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -147,20 +147,29 @@ func serve(f flags, dir config.Dir) error {
 
 // attend serves, and keeps the service manager and the signals attended to meanwhile.
 func attend(ctx context.Context, d *daemon.Daemon, l *listener, log *zap.Logger) error {
+	ctx, over := context.WithCancel(ctx)
+	defer over()
 	hangups, quits := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	signal.Notify(quits, syscall.SIGQUIT) // the runtime would print every goroutine's stack
+	signal.Notify(quits, syscall.SIGQUIT, syscall.SIGUSR1) // the runtime would print every goroutine's stack, or end
 	defer signal.Stop(quits)
+	signal.Notify(make(chan os.Signal), syscall.SIGPIPE) // a log that nobody reads any more is no reason to end
 	m := newManager(log)
+	looks := make(chan struct{}, 1)
+	go l.keep(ctx, log, looks, over)
 	// In a goroutine of its own: it may take long, and the watchdog does not wait. One that comes meanwhile is the next.
 	go func() {
 		for range hangups {
+			select {
+			case looks <- struct{}{}:
+			default: // it looks already
+			}
 			m.reload(d)
 		}
 	}()
 	done := make(chan error, 1)
-	go func() { done <- d.Serve(ctx, l.UnixListener) }()
+	go func() { done <- d.Serve(ctx, l) }()
 	log.Info("ready", zap.String("release", release), zap.String("socket", l.path), zap.Int("profiles", d.Profiles()))
 	m.ready(d)
 	for {

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// between is how long nobody may notice that the socket has gone. A SIGHUP has it looked for at once.
+const between = 30 * time.Second
+
+// keep looks after the socket until ctx ends: now and then, and when somebody asks. It calls over when there is no place any
+// more in which a socket could be.
+func (l *listener) keep(ctx context.Context, log *zap.Logger, asked <-chan struct{}, over func()) {
+	tick := time.NewTicker(between)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-asked:
+		}
+		if l.look(log) {
+			over()
+			return
+		}
+	}
+}
+
+// look binds the socket anew where something else stands at its path, or nothing (somebody has tidied up). Connections that
+// there are stay. A place that would have been refused at the start is refused now: then groatd says so, serves whom it
+// has, and looks again. It reports whether the session that the place belonged to is over.
+func (l *listener) look(log *zap.Logger) (over bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.bound == nil || l.inPlace() {
+		return false
+	}
+	if dir := runtimeDir(l.path); dir != "" {
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+			log.Info("the runtime directory has gone: the session is over", zap.String("directory", dir))
+			return true
+		}
+	}
+	next, err := bind(l.path)
+	if err != nil {
+		if why := err.Error(); why != l.said {
+			l.said = why
+			log.Error("the socket has gone and is not made anew: whoever is not connected finds nobody", zap.String("socket", l.path), zap.Error(err))
+		}
+		return false
+	}
+	l.socket.Close()
+	l.socket, l.bound, l.said = next.socket, next.bound, ""
+	log.Warn("the socket had gone and was made anew", zap.String("socket", l.path))
+	return false
+}
+
+// runtimeDir returns the directory above path that lives only as long as the person is signed in to this machine, or "".
+func runtimeDir(path string) string {
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/run/user/" + strconv.Itoa(os.Getuid())} {
+		if filepath.IsAbs(dir) && strings.HasPrefix(path, filepath.Clean(dir)+"/") {
+			return dir
+		}
+	}
+	return ""
+}

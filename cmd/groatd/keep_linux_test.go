@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+)
+
+// Nobody has to say that the socket has gone: within half a minute it is noticed.
+func TestE9NoticedByItself(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "groat", "agent.sock")
+	synctest.Test(t, func(t *testing.T) {
+		l, err := bind(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.release()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go l.keep(ctx, zaptest.NewLogger(t), nil, func() { t.Error("the session is said to be over") })
+		for range 3 {
+			first := l.bound
+			time.Sleep(between + time.Second)
+			synctest.Wait()
+			if !os.SameFile(first, l.bound) {
+				t.Fatal("it was made anew although nothing had happened")
+			}
+			if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(between)
+			synctest.Wait()
+			if now, err := os.Lstat(path); err != nil || !os.SameFile(now, l.bound) {
+				t.Fatalf("%v after it was removed: %v", between, err)
+			}
+		}
+		cancel()
+		synctest.Wait()
+	})
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("it is there after its end: %v", err)
+	}
+}
+
+// What a service manager has passed is the manager's: nothing is made in its place.
+func TestE9NotWhereAManagerListens(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "agent.sock")
+	passed, err := listenPrivately(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passed.SetUnlinkOnClose(false)
+	l := &listener{socket: passed, path: path}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if l.look(zaptest.NewLogger(t)) {
+		t.Error("the session is said to be over")
+	}
+	l.release()
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("a socket was made: %v", err)
+	}
+}
+
+func TestE24RuntimeDir(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", "/r/u")
+	for path, want := range map[string]string{
+		"/r/u/groat/agent.sock": "/r/u", "/r/u2/groat/agent.sock": "", "/home/x/agent.sock": "", "/r/u": "",
+	} {
+		if got := runtimeDir(path); got != want {
+			t.Errorf("%s is in %q, want %q", path, got, want)
+		}
+	}
+}
