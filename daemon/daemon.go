@@ -58,6 +58,7 @@ type Daemon struct {
 	Options
 	broker   *broker.Broker
 	refusals *refusals
+	guesses  *guesses
 	started  time.Time
 
 	loading   sync.Mutex // serialises whoever changes profiles
@@ -94,7 +95,8 @@ type profiles struct {
 // New loads the configuration. The error is a [*config.Error] or about the system.
 func New(o Options) (*Daemon, error) {
 	d := &Daemon{
-		Options: o, broker: broker.New(o.Now), refusals: openRefusals(o.StateDir, o.Log), started: time.Now(),
+		Options: o, broker: broker.New(o.Now), refusals: openRefusals(o.StateDir, o.Log),
+		guesses: newGuesses(), started: time.Now(),
 		logins: map[string]*login{}, ephemeral: map[string]*profile{},
 		kept: keystore.Holder{Store: o.Keystore}, memory: keystore.Holder{Store: &keystore.Memory{}},
 	}

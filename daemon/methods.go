@@ -215,9 +215,8 @@ func useKeystore(c *conn, params []byte) (any, error) {
 	}
 	defer passphrase.Wipe()
 	if kp.Use != "" {
-		ctx, cancel := context.WithTimeout(context.Background(), protocol.DefaultWait)
-		defer cancel()
-		if err := c.d.Keystore.Use(ctx, kp.Use, kp.Key, passphrase); err != nil {
+		use := func(ctx context.Context) error { return c.d.Keystore.Use(ctx, kp.Use, kp.Key, passphrase) }
+		if err := c.unlocking(passphrase, use); err != nil {
 			return nil, c.d.wire(err, "")
 		}
 		c.d.broker.KeystoreOpened()
@@ -231,9 +230,8 @@ func unlock(c *conn, params []byte) (any, error) {
 		return nil, err
 	}
 	defer passphrase.Wipe()
-	ctx, cancel := context.WithTimeout(context.Background(), protocol.DefaultWait)
-	defer cancel()
-	if err := c.d.Keystore.Unlock(ctx, passphrase); err != nil {
+	open := func(ctx context.Context) error { return c.d.Keystore.Unlock(ctx, passphrase) }
+	if err := c.unlocking(passphrase, open); err != nil {
 		return nil, c.d.wire(err, "")
 	}
 	c.d.broker.KeystoreOpened()

@@ -1,0 +1,145 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// safe is a keystore with a passphrase. It notes when each was tried.
+type safe struct {
+	memory
+	right string
+	mu    sync.Mutex
+	tried []time.Time
+}
+
+func (s *safe) Unlock(_ context.Context, passphrase keystore.Secret) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tried = append(s.tried, time.Now())
+	if string(passphrase.Reveal()) != s.right {
+		return keystore.ErrLocked
+	}
+	return nil
+}
+
+func (s *safe) Use(ctx context.Context, _, _ string, passphrase keystore.Secret) error {
+	return s.Unlock(ctx, passphrase)
+}
+
+func (s *safe) tries() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.tried)
+}
+
+// guarding runs f in a bubble with a house whose keystore has the passphrase "right".
+func guarding(t *testing.T, f func(t *testing.T, h *house, s *safe)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &safe{memory: memory{&keystore.Memory{}}, right: "right"}
+		f(t, newBubbleHouse(t, sandbox.Options{}, s), s)
+	})
+}
+
+// guess tries a passphrase on a connection of its own, and returns how long that took.
+func (h *house) guess(t *testing.T, method, passphrase string) (time.Duration, error) {
+	t.Helper()
+	params := map[string]string{}
+	if passphrase != "" {
+		params["passphrase"] = passphrase
+	}
+	if method == protocol.MethodKeystore {
+		params["use"], params["key"] = "sealed", "passphrase"
+	}
+	begin := time.Now()
+	err := h.visit(t).Call(t.Context(), method, params, nil)
+	return time.Since(begin), err
+}
+
+// The thousandth wrong passphrase is slow to be refused, by either method, and whoever asks for something else meanwhile
+// waits for nothing.
+func TestA40WrongPassphrases(t *testing.T) {
+	guarding(t, func(t *testing.T, h *house, s *safe) {
+		h.signIn(t, h.ofMachine("work"))
+		methods := []string{protocol.MethodUnlock, protocol.MethodKeystore}
+		begin := time.Now()
+		for i := range 1000 {
+			refused := make(chan error, 1)
+			took := make(chan time.Duration, 1)
+			go func() {
+				d, err := h.guess(t, methods[i%2], "wrong")
+				took <- d
+				refused <- err
+			}()
+			synctest.Wait() // it waits now
+			asked := time.Now()
+			if i%100 == 0 {
+				if _, err := h.token(t, "work"); err != nil {
+					t.Error(err)
+				}
+			}
+			if d, err := h.guess(t, protocol.MethodUnlock, ""); d != 0 || err == nil {
+				t.Errorf("without a passphrase: %v, %v", d, err)
+			}
+			if d := time.Since(asked); d != 0 {
+				t.Errorf("others waited for %v", d)
+			}
+			if d := <-took; d != penalty(i+1) {
+				t.Errorf("wrong passphrase %d took %v", i+1, d)
+			}
+			wantError(t, <-refused, protocol.Locked)
+		}
+		if d := time.Since(begin); d < 990*lastPenalty {
+			t.Errorf("a thousand took %v", d)
+		}
+		if d, err := h.guess(t, protocol.MethodUnlock, "right"); d != 0 || err != nil {
+			t.Errorf("the right one: %v, %v", d, err)
+		}
+		if d, _ := h.guess(t, protocol.MethodUnlock, "wrong"); d != firstPenalty {
+			t.Errorf("the first wrong one after it took %v", d)
+		}
+	})
+}
+
+// Many connections, and hanging up before the answer, make it no faster. A person's right one is taken all the same.
+func TestA40WrongPassphrasesAtOnce(t *testing.T) {
+	guarding(t, func(t *testing.T, h *house, s *safe) {
+		begin := time.Now()
+		var all sync.WaitGroup
+		for i := range 200 {
+			all.Go(func() {
+				c := h.visit(t)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if i%2 == 0 {
+					ctx = t.Context() // and the others hang up
+				}
+				err := c.Call(ctx, protocol.MethodUnlock, map[string]string{"passphrase": "wrong"}, nil)
+				if e, ok := errors.AsType[*protocol.Error](err); ok && e.Kind() != protocol.Locked && e.Kind() != protocol.Temporary {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		took := time.Since(begin)
+		if took > protocol.DefaultWait+lastPenalty {
+			t.Errorf("the last was answered after %v", took)
+		}
+		time.Sleep(lastPenalty)
+		if n := s.tries(); n < 5 || n > 10 {
+			t.Errorf("%d were tried in %v", n, took+lastPenalty)
+		}
+		if _, err := h.guess(t, protocol.MethodUnlock, "right"); err != nil {
+			t.Error(err)
+		}
+	})
+}
