@@ -66,11 +66,13 @@ type Daemon struct {
 	ephemeral map[string]*profile // profiles that are in no file; guarded by loading
 	kept      keystore.Holder     // the credentials of the others, in the keystore
 	memory    keystore.Holder     // theirs
+	opened    chan struct{}       // holds a token when a person has opened the keystore
 
 	mu      sync.Mutex
 	logins  map[string]*login // :: profile name → the login under way
 	closing bool              // no further login begins
-	living  sync.WaitGroup    // logins
+	living  sync.WaitGroup    // logins and what heals
+	halt    func()            // ends what heals
 }
 
 // profile is one configured profile with its server resolved. Immutable.
@@ -99,6 +101,7 @@ func New(o Options) (*Daemon, error) {
 		guesses: newGuesses(), started: time.Now(),
 		logins: map[string]*login{}, ephemeral: map[string]*profile{},
 		kept: keystore.Holder{Store: o.Keystore}, memory: keystore.Holder{Store: &keystore.Memory{}},
+		opened: make(chan struct{}, 1), halt: func() {},
 	}
 	d.profiles.Store(&profiles{})
 	d.broker.Recorder = func(name string, all []broker.Standing) { d.refusals.note(name, d.profiles.Load().byName[name], all) }
@@ -107,6 +110,11 @@ func New(o Options) (*Daemon, error) {
 		o.Log.Error("the configuration cannot be used", zap.Error(broken))
 		d.profiles.Store(&profiles{broken: broken})
 		err = nil
+	}
+	if err == nil {
+		var ctx context.Context
+		ctx, d.halt = context.WithCancel(context.Background())
+		d.living.Go(func() { d.heal(ctx) })
 	}
 	return d, err
 }
@@ -234,6 +242,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 		l.cancel()
 	}
 	d.mu.Unlock()
+	d.halt()
 	over := make(chan struct{})
 	go func() { d.living.Wait(); close(over) }()
 	select {

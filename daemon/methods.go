@@ -219,7 +219,7 @@ func useKeystore(c *conn, params []byte) (any, error) {
 		if err := c.unlocking(passphrase, use); err != nil {
 			return nil, c.d.wire(err, "")
 		}
-		c.d.broker.KeystoreOpened()
+		c.d.keystoreOpened()
 	}
 	return c.d.keystoreStatus(), nil
 }
@@ -234,7 +234,7 @@ func unlock(c *conn, params []byte) (any, error) {
 	if err := c.unlocking(passphrase, open); err != nil {
 		return nil, c.d.wire(err, "")
 	}
-	c.d.broker.KeystoreOpened()
+	c.d.keystoreOpened()
 	return c.d.keystoreStatus(), nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
 )
 
 // standing is a [broker.Standing] as it is written down. What a server said is in it as it may be shown: cut, in ASCII, and
@@ -32,12 +33,19 @@ type standing struct {
 	Failures int   `json:"failures,omitempty"`
 }
 
-// becauses are the broker's own explanations of a refusal, in the order in which they are looked for.
-var becauses = []struct {
+// because is an explanation of a refusal that the server does not give.
+type because struct {
 	name string
-	err  error
-}{
+	err  error // what is looked for in a chain
+}
+
+// becauses are those that there are. The later ones say more.
+var becauses = []because{
 	{"rotation_lost", broker.ErrRotationLost},
+	{"unanswered", keystore.ErrUnanswered},
+	{"interrupted", broker.ErrInterrupted},
+	{"newest_damaged", keystore.ErrNewestDamaged},
+	{"rolled_back", keystore.ErrRolledBack},
 }
 
 // classes are those that can stand in the way.
@@ -52,7 +60,7 @@ func standingOf(b broker.Standing) standing {
 		st.Code, st.Description, st.Status = e.Code, e.Description, e.Status
 	}
 	for _, because := range becauses {
-		if errors.Is(b.Err, because.err) {
+		if errors.Is(b.Err, broker.ErrRotationLost) && errors.Is(b.Err, because.err) {
 			st.Because = because.name
 		}
 	}
@@ -73,12 +81,7 @@ func (st standing) check() error {
 		}
 	}
 	_, known := st.class()
-	explained := st.Because == "" || slices.ContainsFunc(becauses, func(b struct {
-		name string
-		err  error
-	}) bool {
-		return b.name == st.Because
-	})
+	explained := st.Because == "" || slices.ContainsFunc(becauses, func(b because) bool { return b.name == st.Because })
 	hour := int64(2 * time.Hour / time.Second)
 	if !known || !explained || st.Where == "" || st.Reason == "" || st.Wait < 0 || st.Wait > hour || st.Failures < 0 || st.Status < 0 || st.Status > 999 {
 		return errors.New("a refusal in it is none")
@@ -104,7 +107,7 @@ func (st standing) restored() broker.Standing {
 	}
 	for _, because := range becauses {
 		if because.name == st.Because {
-			b.Err = fmt.Errorf("%w: %w", because.err, e)
+			b.Err = fmt.Errorf("%w: %w: %w", broker.ErrRotationLost, because.err, e)
 		}
 	}
 	return b

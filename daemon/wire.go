@@ -46,7 +46,7 @@ func (d *Daemon) wire(err error, profile string) *protocol.Error {
 
 func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 	if errors.Is(err, broker.ErrRotationLost) { // the server's refusal is in the chain too, and says less
-		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("%s: sign in again", broker.ErrRotationLost), "groat login "+profile)
+		return protocol.NewError(protocol.LoginRequired, whyLost(err)+": sign in again", "groat login "+profile)
 	}
 	if _, ok := errors.AsType[*broker.Outage](err); ok { // its last answer is in the chain too
 		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+profile)
@@ -88,6 +88,24 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 	}
 	d.Log.Error("an unexpected error: " + err.Error())
 	return protocol.NewError(protocol.Internal, err.Error(), "groat status")
+}
+
+// whyLost says why a session's refresh token is not the one that its server has made of it.
+func whyLost(err error) string {
+	for _, why := range []struct {
+		err  error
+		said string
+	}{
+		{keystore.ErrRolledBack, "the credentials here were restored from an older copy, and the server has replaced the session's refresh token since"},
+		{keystore.ErrNewestDamaged, "the newest copy of the session's refresh token is damaged, and the server does not take the one before it any more"},
+		{broker.ErrInterrupted, "groatd ended while the server replaced the session's refresh token, before the new one was stored"},
+		{keystore.ErrUnanswered, "the server replaced the session's refresh token by one that never arrived"},
+	} {
+		if errors.Is(err, why.err) {
+			return why.said
+		}
+	}
+	return broker.ErrRotationLost.Error()
 }
 
 // fromServer is what a server's refusal means for a person.

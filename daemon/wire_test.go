@@ -64,6 +64,33 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 	}
 }
 
+// Why a session was lost is said in one sentence, the one that explains most.
+func TestALostSessionIsExplained(t *testing.T) {
+	refused := &grant.Error{Class: grant.Refused, Code: "invalid_grant", Where: "auth.example.org", Reason: "has ended the session"}
+	for _, c := range []struct {
+		why  []error
+		says string
+	}{
+		{nil, "by one that is not here"},
+		{[]error{keystore.ErrUnanswered}, "never arrived"},
+		{[]error{keystore.ErrUnanswered, broker.ErrInterrupted}, "groatd ended"},
+		{[]error{keystore.ErrNewestDamaged}, "is damaged"},
+		{[]error{keystore.ErrRolledBack}, "restored from an older copy"},
+		{[]error{keystore.ErrRolledBack, keystore.ErrUnanswered, broker.ErrInterrupted}, "restored from an older copy"},
+	} {
+		d := &Daemon{}
+		err := fmt.Errorf("%w: %w: %w", broker.ErrRotationLost, errors.Join(c.why...), refused)
+		e := d.wire(&broker.Unavailable{Err: err}, "work")
+		if e.Kind() != protocol.LoginRequired || e.Hint() != "groat login work" || !strings.Contains(e.Message, c.says) || !strings.HasSuffix(e.Message, ": sign in again") {
+			t.Errorf("%v: %s %q, %q", c.why, e.Kind(), e.Message, e.Hint())
+		}
+		back := d.wire(standingOf(broker.Standing{Whole: true, Parked: true, Err: err}).restored().Err, "work")
+		if back.Message != e.Message {
+			t.Errorf("after a restart: %q, not %q", back.Message, e.Message)
+		}
+	}
+}
+
 func TestATooGreatMinTTLTellsTheGreatestPossibleOne(t *testing.T) {
 	d := &Daemon{}
 	e := d.wire(&broker.TooLong{Max: 838 * time.Second}, "work")

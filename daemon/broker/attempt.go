@@ -7,6 +7,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
 )
 
 // attempt sends one request as soon as the server's budget allows. It is detached from every caller: once sent it is never
@@ -93,6 +94,7 @@ func (s *slot) awaited() bool {
 // finish takes in the end of an attempt.
 func (s *slot) finish(e attempt) {
 	s.rest()
+	s.minds()
 	if e.epoch != s.epoch {
 		return // an older credential's; whoever waits is served by the next attempt
 	}
@@ -141,14 +143,15 @@ func (s *slot) fail(v *variant, err error, now clock.Instant) {
 	f := failure{
 		err: err, trouble: s.trouble, standard: v.key == key{}, life: v.life, limit: capWithout, draw: s.b.draw(),
 	}
+	recovers := v.key == key{} && s.recovering > now.Boot
 	switch {
 	case v.valid(now):
 		f.limit = capWhileValid
-	case len(v.waiting) > 0:
+	case recovers || len(v.waiting) > 0:
 		f.limit = capWithCaller
 	}
 	d := judge(f)
-	v.again = d.again
+	v.again = d.again || recovers && !d.parked
 	if d.variantOnly {
 		v.holdup = d.holdup(err, now)
 		s.answer(v, &Unavailable{Err: err, RetryAfter: d.wait})
@@ -168,19 +171,16 @@ func (s *slot) fail(v *variant, err error, now clock.Instant) {
 	}
 }
 
-// remember keeps of a failure what later ones are judged by, and explains it by earlier ones.
+// remember keeps of a failure what later ones are judged by, and explains it by what an earlier process left.
 func (s *slot) remember(err error) error {
 	s.failures++
-	refusal, ok := errors.AsType[*grant.Error](err)
-	if !ok {
-		return err
+	if refusal, ok := errors.AsType[*grant.Error](err); ok {
+		s.retried = s.retried || refusal.Action() == grant.RetryOnceSoon
+		s.suspected = s.suspected || refusal.Class == grant.InvalidClient
 	}
-	if s.lost && refusal.Class == grant.Refused && refusal.Code == "invalid_grant" {
-		return fmt.Errorf("%w: %w", ErrRotationLost, err)
+	if s.recovering > 0 && errors.Is(err, keystore.ErrUnanswered) {
+		return fmt.Errorf("%w: %w", ErrInterrupted, err)
 	}
-	s.lost = s.lost || refusal.RotationLost
-	s.retried = s.retried || refusal.Action() == grant.RetryOnceSoon
-	s.suspected = s.suspected || refusal.Class == grant.InvalidClient
 	return err
 }
 

@@ -47,7 +47,7 @@ func (s *slot) handle(a ask) {
 
 // forgive forgets what stands in the way of the next attempt: a person asks for one. What explains a refusal is kept.
 func (s *slot) forgive(v *variant) {
-	s.trouble, v.holdup = trouble{lost: s.lost}, holdup{}
+	s.trouble, v.holdup = trouble{recovering: s.recovering}, holdup{}
 }
 
 // unwelcome returns why a token that was never asked for cannot be had now, or nil: so that one which is held need not make

@@ -30,9 +30,11 @@ var (
 	ErrOften = errors.New("the callers of this profile wanted new tokens more often than its tokens' lives explain")
 	// ErrQuota: by its own count the server grants no further token yet.
 	ErrQuota = errors.New("the authorization server's quota is used up")
-	// ErrRotationLost: the server refuses a refresh token after an answer was lost that may have carried its successor. The
-	// server's refusal, a [*grant.Error], is in the same chain.
-	ErrRotationLost = errors.New("the server replaced the session's refresh token by one that never arrived")
+	// ErrRotationLost: the server refuses a refresh token that it may have replaced by one that is not here. In the same chain
+	// are why, one of package keystore's reasons for doubt, and the server's refusal, a [*grant.Error].
+	ErrRotationLost = errors.New("the server replaced the session's refresh token by one that is not here")
+	// ErrInterrupted: groatd ended between that request and its answer; beside [ErrRotationLost] and why.
+	ErrInterrupted = errors.New("groatd ended before it had stored the answer")
 )
 
 // Unavailable says that there is no token that keeps what was asked.
@@ -75,8 +77,9 @@ type trouble struct {
 	failures  int  // in a row
 	suspected bool // the server refused the client once
 	retried   bool // an answer was lost, and the one quick retry of it has been granted
-	lost      bool // a refresh token may have been replaced by one that never arrived
-	holdup    holdup
+	// recovering is until when, in boot time, the default token is asked for though nobody does; see [Broker.Recover].
+	recovering time.Duration
+	holdup     holdup
 }
 
 // failure is one failed attempt with all that decides what it means.

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -87,53 +86,6 @@ func TestALostAnswerIsRetriedQuicklyOnce(t *testing.T) {
 			t.Errorf("a lost answer took the valid token away: %s", got)
 		}
 	})
-}
-
-func TestASessionLostWithAnAnswerIsExplained(t *testing.T) {
-	ended := &grant.Error{Class: grant.Refused, Code: "invalid_grant", Reason: "has ended the session"}
-	for _, c := range []struct {
-		name  string
-		first error
-		want  bool
-	}{
-		{"the answer was lost", &grant.Error{Class: grant.Ambiguous, RotationLost: true}, true},
-		{"the answer could not be read", &grant.Error{Class: grant.Malformed, RotationLost: true}, true},
-		{"the server was down", &grant.Error{Class: grant.Transient}, false},
-	} {
-		in(t, func(t *testing.T, w *world, b *Broker) {
-			w.refuse(func(n int) error {
-				if n == 1 {
-					return c.first
-				}
-				return ended
-			})
-			_, err := get(t, b, Unset)
-			if wantUnavailable(t, err); errors.Is(err, ErrRotationLost) {
-				t.Errorf("%s: said before the server did: %v", c.name, err)
-			}
-			time.Sleep(time.Minute)
-			for _, proof := range []bool{false, true} { // a person's own try is explained the same way
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-				_, err = b.Token(ctx, Query{Profile: "p", MinTTL: Unset, proof: proof})
-				cancel()
-				wantUnavailable(t, err)
-				if refusal, ok := errors.AsType[*grant.Error](err); !ok || refusal != ended {
-					t.Errorf("%s: the server's refusal is not in %v", c.name, err)
-				}
-				if got := errors.Is(err, ErrRotationLost); got != c.want {
-					t.Errorf("%s: explained %v by %v", c.name, got, err)
-				}
-			}
-			if st, _ := b.Status("p"); errors.Is(st.Err, ErrRotationLost) != c.want {
-				t.Errorf("%s: the status says %v", c.name, st.Err)
-			}
-			b.Put(map[string]Source{"p": w}) // another sign-in knows nothing of it
-			_, err = get(t, b, Unset)
-			if wantUnavailable(t, err); errors.Is(err, ErrRotationLost) {
-				t.Errorf("%s: a new credential has the old one's story: %v", c.name, err)
-			}
-		})
-	}
 }
 
 // A server that refuses an audience in any of the ways that servers do leaves the profile's own token alone.

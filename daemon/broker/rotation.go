@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -89,3 +90,28 @@ func (s *slot) deferred(v *variant, now clock.Instant) holdup {
 
 // asPutOff returns the error as one that put a renewal off, if it is.
 func asPutOff(err error) (*putOff, bool) { return errors.AsType[*putOff](err) }
+
+// Recover renews profiles at once, before anything else and though nobody asks: an earlier process has sent their refresh
+// token and did not store what it was answered, and a server that forgives that does so for seconds. What fails is tried
+// again like any other request, for at most an hour. A profile that has a token has no need of it.
+func (b *Broker) Recover(names ...string) {
+	for _, name := range names {
+		if s, ok := b.slot(name); ok {
+			s.do(context.Background(), s.recovers)
+		}
+	}
+}
+
+func (s *slot) recovers() {
+	now := s.b.now()
+	v := s.lookup(key{})
+	if v == nil {
+		v = s.variant(key{}, now)
+		v.used.Store(int64(never)) // it is not renewed again for nobody
+	}
+	if v.held.Load() != nil {
+		return
+	}
+	s.recovering = now.Boot + keepWarm
+	v.again = s.running == nil // or else with the same refresh token, whatever it is for
+}

@@ -31,34 +31,22 @@ func (c *Credential) Request(scope, audience string) grant.Request {
 	return grant.Request{Scope: strings.Fields(canonical(scope)), Audience: audience}
 }
 
-// Obtain implements [Source]. A rotated refresh token is durable before the token that came with it is returned; where it
-// cannot be made so, the token is returned all the same, for it is good, and the store holds the new one in memory.
+// Obtain implements [Source].
 func (c *Credential) Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error) {
 	item, err := c.Store.Get(ctx, c.Profile)
 	if err != nil {
 		return grant.Token{}, err
 	}
-	defer func() { item.Wipe() }()
-	if grant.Kind(item.Grant).Session() {
-		if item.RefreshToken.IsZero() {
-			return grant.Token{}, ErrEnded
-		}
-		if err := c.Store.Held(c.Profile); err != nil && need == Ahead {
-			return grant.Token{}, &putOff{err}
-		}
+	defer item.Wipe()
+	switch {
+	case !grant.Kind(item.Grant).Session():
+		t, _, err := c.Endpoint.Renew(ctx, item, r)
+		return t, err
+	case item.RefreshToken.IsZero():
+		return grant.Token{}, ErrEnded
 	}
-	t, rotated, err := c.Endpoint.Renew(ctx, item, r)
-	if !rotated.IsZero() {
-		presented := item.RefreshToken
-		defer presented.Wipe()
-		item.RefreshToken = rotated
-		c.Store.Rotate(context.WithoutCancel(ctx), c.Profile, presented, item) // see Degraded for what it could not store
-	}
-	return t, err
+	return c.rotate(ctx, item, r, need)
 }
-
-// Degraded returns why the newest credential is in memory only, or nil.
-func (c *Credential) Degraded() error { return c.Store.Held(c.Profile) }
 
 // Origin is the server whose budget a request is charged to.
 func (c *Credential) Origin() string {

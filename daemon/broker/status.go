@@ -35,8 +35,8 @@ func (b *Broker) Status(name string) (Status, bool) {
 		c = &condition{}
 	}
 	st := Status{Err: c.err, Requests: (*s.source.Load()).Requests()}
-	if d, ok := (*s.source.Load()).(interface{ Degraded() error }); ok {
-		st.Degraded = d.Degraded()
+	if k, ok := (*s.source.Load()).(keeper); ok {
+		st.Degraded = k.Degraded()
 	}
 	if c.retry > now.Boot {
 		st.RetryIn = c.retry - now.Boot

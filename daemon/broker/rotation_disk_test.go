@@ -1,0 +1,267 @@
+package broker
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/groat-dev/groat/keystore/sealed"
+)
+
+// errKilled is what a process gets that is dead and does not know it yet: nothing that it still does has any effect.
+var errKilled = errors.New("killed")
+
+// disk is the operating system's disk as one process sees it, with a fault that begins at one moment and stays. What a disk
+// that is full has promised to a file it gives; what was not synced is gone after a power cut.
+type disk struct {
+	sealed.Disk
+	trial *trial
+
+	mu       sync.Mutex
+	dead     bool
+	full     bool
+	failing  bool // Sync
+	open     []*diskFile
+	reserved map[uint64]int64  // :: inode → how far its room goes
+	durable  map[uint64][]byte // :: inode → what was synced of it
+	names    map[string]uint64 // :: path → inode, as they were last synced
+}
+
+func newDisk(t *trial) *disk {
+	d := &disk{
+		Disk: sealed.System, trial: t, reserved: map[uint64]int64{}, durable: map[uint64][]byte{}, names: map[string]uint64{},
+	}
+	d.syncNames(t.dir)
+	for path, inode := range d.names { // whatever an earlier process has left is on the disk by now
+		d.durable[inode], _ = os.ReadFile(path)
+	}
+	return d
+}
+
+func inode(info fs.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
+
+func (d *disk) syncNames(dir string) {
+	clear(d.names)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			d.names[filepath.Join(dir, e.Name())] = inode(info)
+		}
+	}
+}
+
+// begin lets the trial's fault begin.
+func (d *disk) begin(f fault) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch f {
+	case kill, powerCut:
+		d.dead = true
+	case diskFull, unreserved:
+		d.full = true
+	case badSync:
+		d.failing = true
+	}
+}
+
+// kill ends the process that uses the disk, and with a power cut what was not synced.
+func (d *disk) kill(f fault) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dead = true
+	for _, file := range d.open {
+		file.File.Close() // and its lock with it
+	}
+	if f != powerCut {
+		return nil
+	}
+	entries, err := os.ReadDir(d.trial.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.Remove(filepath.Join(d.trial.dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	for path, inode := range d.names {
+		if err := os.WriteFile(path, d.durable[inode], 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *disk) isDead() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dead
+}
+
+func (d *disk) Open(path string, flags int) (sealed.File, error) {
+	if d.isDead() {
+		return nil, errKilled
+	}
+	f, err := d.Disk.Open(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	file := &diskFile{File: f, disk: d, inode: inode(info)}
+	d.open = append(d.open, file)
+	return file, nil
+}
+
+func (d *disk) Rename(from, to string) error {
+	d.trial.at(d.trial.compaction("synced, not in place"))
+	if d.isDead() {
+		return errKilled
+	}
+	return d.Disk.Rename(from, to)
+}
+
+func (d *disk) Remove(path string) error {
+	if d.isDead() {
+		return errKilled
+	}
+	return d.Disk.Remove(path)
+}
+
+func (d *disk) SyncDirectory(path string) error {
+	d.trial.at(d.trial.compaction("in place, its name not synced"))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.dead:
+		return errKilled
+	case d.failing:
+		return syscall.EIO
+	}
+	d.syncNames(path)
+	return nil
+}
+
+// diskFile is an open file of a disk.
+type diskFile struct {
+	sealed.File
+	disk  *disk
+	inode uint64
+}
+
+func (f *diskFile) fresh() bool { return strings.HasSuffix(f.Name(), ".new") }
+
+func (f *diskFile) ReadAt(b []byte, offset int64) (int, error) {
+	if f.disk.isDead() {
+		return 0, errKilled
+	}
+	return f.File.ReadAt(b, offset)
+}
+
+// WriteAt writes b whole or as much of it as the trial's fault lets it.
+func (f *diskFile) WriteAt(b []byte, offset int64) (int, error) {
+	t := f.disk.trial
+	if n := t.torn(f.fresh(), len(b)); n >= 0 {
+		f.File.WriteAt(b[:n], offset)
+		t.begin()
+		if f.disk.isDead() {
+			return n, errKilled
+		}
+	}
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if f.disk.dead {
+		return 0, errKilled
+	}
+	if f.disk.full {
+		room := max(0, f.room()-offset)
+		if room < int64(len(b)) {
+			n, _ := f.File.WriteAt(b[:room], offset)
+			return n, syscall.ENOSPC
+		}
+	}
+	return f.File.WriteAt(b, offset)
+}
+
+// room is how far the file goes on a disk that gives it no more. The disk's lock is held.
+func (f *diskFile) room() int64 {
+	info, err := f.File.Stat()
+	if err != nil {
+		return 0
+	}
+	return max(info.Size(), f.disk.reserved[f.inode])
+}
+
+func (f *diskFile) Truncate(size int64) error {
+	if f.disk.isDead() {
+		return errKilled
+	}
+	return f.File.Truncate(size)
+}
+
+func (f *diskFile) Reserve(offset, size int64) error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	switch {
+	case f.disk.dead:
+		return errKilled
+	case f.disk.trial.fault == unreserved:
+		return errors.ErrUnsupported
+	case f.disk.full && f.room() < offset+size:
+		return syscall.ENOSPC
+	}
+	f.disk.reserved[f.inode] = max(f.disk.reserved[f.inode], offset+size)
+	return nil
+}
+
+// Sync does not ask the real disk: what would be gone after a power cut is known here.
+func (f *diskFile) Sync() error {
+	t := f.disk.trial
+	t.at(t.beforeSync(f.fresh()))
+	if err := f.sync(); err != nil {
+		return err
+	}
+	if !f.fresh() && t.sentAlready() {
+		t.at(readBack)
+	}
+	if f.disk.isDead() {
+		return errKilled
+	}
+	return nil
+}
+
+func (f *diskFile) sync() error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	switch {
+	case f.disk.dead:
+		return errKilled
+	case f.disk.failing:
+		return syscall.EIO
+	}
+	info, err := f.File.Stat()
+	if err != nil {
+		return err
+	}
+	b := make([]byte, info.Size())
+	if _, err := f.File.ReadAt(b, 0); err != nil {
+		return err
+	}
+	f.disk.durable[f.inode] = b
+	return nil
+}
+
+func (f *diskFile) Lock() error {
+	if f.disk.isDead() {
+		return errKilled
+	}
+	return f.File.Lock()
+}

@@ -1,0 +1,62 @@
+package broker
+
+import (
+	"context"
+	"time"
+)
+
+// keeper is a [Source] whose newest credential may be in memory only.
+type keeper interface {
+	// Degraded returns why that is so, or nil where it is stored.
+	Degraded() error
+	// Keep tries again to store it, and returns why it still is not.
+	Keep(ctx context.Context) error
+}
+
+// Degraded implements keeper.
+func (c *Credential) Degraded() error { return c.Store.Held(c.Profile) }
+
+// Keep implements keeper.
+func (c *Credential) Keep(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, storeLimit)
+	defer cancel()
+	item, err := c.Store.Get(ctx, c.Profile) // tries to store what is held
+	item.Wipe()
+	if held := c.Degraded(); held != nil {
+		return held
+	}
+	return err
+}
+
+// minds sees to it that what is in memory only is stored as soon as it can be.
+func (s *slot) minds() {
+	if k, ok := (*s.source.Load()).(keeper); ok && !s.keeping && k.Degraded() != nil {
+		s.keeping = s.b.begin(func() { s.keeps(k) })
+	}
+}
+
+// keeps tries that again and again, and a last time when the slot ends.
+func (s *slot) keeps(k keeper) {
+	for n := 1; ; n++ {
+		select {
+		case <-s.stop:
+			k.Keep(context.Background())
+			return
+		case <-time.After(backoff(n, capWhileValid, 0, s.b.draw())):
+		}
+		if k.Degraded() == nil || k.Keep(context.Background()) == nil {
+			s.do(context.Background(), s.kept)
+			return
+		}
+	}
+}
+
+// kept lets a renewal go on that was put off because something was in memory only.
+func (s *slot) kept() {
+	s.keeping = false
+	if s.holdup.ahead {
+		s.trouble.holdup = holdup{}
+		s.show(s.holdup)
+	}
+	s.minds() // it may have happened again meanwhile
+}

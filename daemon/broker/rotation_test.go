@@ -1,0 +1,248 @@
+package broker
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
+)
+
+// A server that ends a session is believed, and the refusal is explained by what this machine knows of the refresh token: also
+// after a restart, and where a person tries again.
+func TestWhyASessionIsLost(t *testing.T) {
+	unreadable := sandbox.Fault{Set: map[string]any{"access_token": nil, "refresh_token": nil}}
+	for _, c := range []struct {
+		name    string
+		mode    sandbox.Refresh
+		faults  []sandbox.Fault // of the token endpoint
+		spoil   func(t *trial)  // before the process starts
+		explain []error         // all of which are in the chain
+		not     []error
+	}{
+		{
+			name: "the answer was lost", mode: strict, faults: []sandbox.Fault{{Cut: sandbox.CutAfterHandling}},
+			explain: []error{ErrRotationLost, keystore.ErrUnanswered}, not: []error{ErrInterrupted},
+		},
+		{
+			name: "the answer could not be read", mode: strict, faults: []sandbox.Fault{unreadable},
+			explain: []error{ErrRotationLost, keystore.ErrUnanswered}, not: []error{ErrInterrupted},
+		},
+		{
+			name: "the answer was lost, then the server was down", mode: strict,
+			faults:  []sandbox.Fault{{Cut: sandbox.CutAfterHandling}, sandbox.Busy(503, "")},
+			explain: []error{ErrRotationLost, keystore.ErrUnanswered}, not: []error{ErrInterrupted},
+		},
+		{
+			name: "a process ended in between", mode: strict, spoil: (*trial).presentAndEnd,
+			explain: []error{ErrRotationLost, keystore.ErrUnanswered, ErrInterrupted},
+		},
+		{
+			name: "the newest record is damaged", mode: strict, spoil: (*trial).renewAndDamage,
+			explain: []error{ErrRotationLost, keystore.ErrNewestDamaged}, not: []error{ErrInterrupted},
+		},
+		{
+			name: "the server was down, and then ended the session", mode: strict,
+			faults: []sandbox.Fault{sandbox.Busy(503, ""), sandbox.Refuse(400, "invalid_grant"), sandbox.Refuse(400, "invalid_grant")},
+			not:    []error{ErrRotationLost},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newTrial(t, c.mode, "", kill)
+				r.signIn()
+				if c.spoil != nil {
+					c.spoil(r)
+				}
+				r.server.Script(r.server.TokenPath(), c.faults...)
+				p := r.start()
+				if err := p.recover(); err != nil {
+					t.Fatal(err)
+				}
+				for range c.faults {
+					get(t, p.b, Unset)
+					time.Sleep(time.Minute)
+				}
+				for _, proof := range []bool{false, true} {
+					_, err := p.b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset, proof: proof})
+					wantUnavailable(t, err)
+					if refusal, ok := errors.AsType[*grant.Error](err); !ok || refusal.Code != "invalid_grant" {
+						t.Fatalf("the server's refusal is not in %v", err)
+					}
+					for _, want := range c.explain {
+						if !errors.Is(err, want) {
+							t.Errorf("%v does not say: %v", err, want)
+						}
+					}
+					for _, not := range c.not {
+						if errors.Is(err, not) {
+							t.Errorf("%v says: %v", err, not)
+						}
+					}
+				}
+				if st, _ := p.b.Status("p"); len(c.explain) > 0 && !errors.Is(st.Err, c.explain[len(c.explain)-1]) {
+					t.Errorf("the status says %v", st.Err)
+				}
+				p.end()
+				if c.mode == strict && len(c.explain) > 0 { // a new sign-in knows nothing of it
+					r.signIn()
+					again := r.start()
+					mustGet(t, again.b, Unset)
+					again.end()
+				}
+			})
+		})
+	}
+}
+
+// strict is a server that takes each refresh token once.
+var strict = sandbox.Refresh{Always: true, Rotate: true, KeepFamily: true}
+
+// end ends a process as it should.
+func (p *process) end() {
+	p.trial.t.Helper()
+	if err := errors.Join(p.b.Close(p.trial.t.Context()), p.store.Close()); err != nil {
+		p.trial.t.Error(err)
+	}
+}
+
+// presentAndEnd is a process that has sent its request, and ends before the answer is there.
+func (t *trial) presentAndEnd() {
+	t.t.Helper()
+	t.server.Script(t.server.TokenPath(), sandbox.Fault{Cut: sandbox.CutAfterHandling})
+	p := t.start()
+	get(t.t, p.b, Unset)
+	p.kill()
+}
+
+// renewAndDamage is a process that renews, and a disk that then forgets a bit.
+func (t *trial) renewAndDamage() {
+	t.t.Helper()
+	p := t.start()
+	mustGet(t.t, p.b, Unset)
+	p.end()
+	path := filepath.Join(t.dir, "sealed")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.t.Fatal(err)
+	}
+	data[len(data)-1] ^= 1
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.t.Fatal(err)
+	}
+}
+
+// A refresh token that the server does not replace is not in doubt once an answer has come, whatever it was.
+func TestAnAnswerSettlesTheDoubt(t *testing.T) {
+	for name, c := range map[string]struct {
+		faults    []sandbox.Fault
+		unsettled bool
+	}{
+		"a token":                       {nil, false},
+		"a refusal":                     {[]sandbox.Fault{sandbox.Refuse(400, "invalid_grant")}, false},
+		"an outage":                     {[]sandbox.Fault{sandbox.Busy(503, "")}, false},
+		"none":                          {[]sandbox.Fault{{Cut: sandbox.CutAfterBody}}, true},
+		"none, and then an outage":      {[]sandbox.Fault{{Cut: sandbox.CutAfterBody}, sandbox.Busy(503, "")}, true},
+		"none, and then a token":        {[]sandbox.Fault{{Cut: sandbox.CutAfterBody}}, false},
+		"one without an access token":   {[]sandbox.Fault{{Set: map[string]any{"access_token": nil}}}, true},
+		"a page from somewhere between": {[]sandbox.Fault{sandbox.HTML(403)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newTrial(t, sandbox.Refresh{Always: true}, "", kill)
+				r.signIn()
+				r.server.Script(r.server.TokenPath(), c.faults...)
+				p := r.start()
+				get(t, p.b, Unset)
+				for r.server.Count(r.server.TokenPath()) < 1+len(c.faults) {
+					time.Sleep(time.Second)
+				}
+				if name == "none, and then a token" {
+					time.Sleep(10 * time.Second)
+				}
+				synctest.Wait()
+				names, err := p.Store.Unsettled(t.Context())
+				if err != nil || (len(names) > 0) != c.unsettled {
+					t.Errorf("in doubt: %v, %v", names, err)
+				}
+				p.end()
+			})
+		})
+	}
+}
+
+// What an earlier process left in doubt is renewed at once and in every outage, though nobody asks, but not for ever.
+func TestRecover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTrial(t, sandbox.Refresh{Always: true, Rotate: true, Overlap: 30 * time.Second}, "", kill)
+		r.signIn()
+		r.presentAndEnd()
+		r.server.Script(r.server.TokenPath(), sandbox.Busy(503, ""), sandbox.Busy(503, "")) // while it comes back, too
+		p := r.start()
+		if err := p.recover(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if st, _ := p.b.Status("p"); !st.Held {
+			t.Errorf("no token after 20 s, but %v", st.Err)
+		}
+		requests := p.Requests()
+		time.Sleep(24 * time.Hour)
+		if n := p.Requests(); n != requests {
+			t.Errorf("%d requests for nobody", n-requests)
+		}
+		p.end()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r := newTrial(t, strict, "", kill)
+		r.signIn()
+		r.presentAndEnd()
+		down := sandbox.Busy(503, "")
+		down.Times = -1
+		r.server.Script(r.server.TokenPath(), down)
+		p := r.start()
+		if err := p.recover(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(keepWarm + capWithout)
+		requests := p.Requests()
+		time.Sleep(24 * time.Hour)
+		if n := p.Requests(); requests < 10 || n != requests {
+			t.Errorf("%d requests in the first hour of an outage, %d after it", requests, n-requests)
+		}
+		p.end()
+	})
+}
+
+// A file that cannot be written keeps the newest refresh token from nobody: it is in memory, said to be, and stored as soon as
+// that can be done.
+func TestARotationThatIsInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTrial(t, strict, "", badSync)
+		r.signIn()
+		p := r.start()
+		p.disk.begin(badSync)
+		mustGet(t, p.b, Unset)
+		if st, _ := p.b.Status("p"); !errors.Is(st.Degraded, keystore.ErrUnavailable) {
+			t.Errorf("the status says %v", st.Degraded)
+		}
+		p.disk.mu.Lock()
+		p.disk.failing = false
+		p.disk.mu.Unlock()
+		time.Sleep(capWhileValid + time.Second)
+		synctest.Wait()
+		if st, _ := p.b.Status("p"); st.Degraded != nil || p.Requests() != 1 {
+			t.Errorf("the status says %v after %d requests", st.Degraded, p.Requests())
+		}
+		p.kill()
+		again := r.start()
+		mustGet(t, again.b, Unset)
+		again.end()
+	})
+}

@@ -1,0 +1,479 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/sealed"
+)
+
+// fault is what happens at a step of the write order, and does not stop before the process is killed.
+type fault string
+
+const (
+	kill       fault = "SIGKILL"
+	powerCut   fault = "power cut"
+	diskFull   fault = "ENOSPC"
+	unreserved fault = "ENOSPC, where room cannot be reserved"
+	badSync    fault = "EIO from fsync"
+)
+
+// deadly faults end the process at the step itself; with the others it goes on, and is killed when the renewal is over.
+func (f fault) deadly() bool { return f == kill || f == powerCut }
+
+// step is a point of the write order, as ROTATION.md calls it.
+type step string
+
+const (
+	beforeNote    step = "before the note"
+	noteTorn      step = "the note is written in part"
+	noteWritten   step = "the note is written"
+	onItsWay      step = "the request is on its way, not handled"
+	handled       step = "the server has handled it, its answer is on its way"
+	arrived       step = "the answer has arrived"
+	written       step = "the record is written, not synced"
+	readBack      step = "the record is synced, not read back"
+	struckTorn    step = "nothing to replace: the note is struck out in part"
+	beforePublish step = "before the access token is published"
+	published     step = "published"
+)
+
+// tears are how much of the record is written, in its n bytes.
+var tears = map[step]func(n int) int{
+	"the record is written in part: 1 byte":         func(int) int { return 1 },
+	"the record is written in part: its head":       func(int) int { return 32 },
+	"the record is written in part: half":           func(n int) int { return n / 2 },
+	"the record is written in part: all but a byte": func(n int) int { return n - 1 },
+}
+
+// The two writes that a compaction can come with: the note, and what the answer brought.
+const (
+	withNote   = "compaction with the note: "
+	withRecord = "compaction with the record: "
+)
+
+// compactions are the steps of each.
+var compactions = []string{
+	"the new file is written in part", "the new file is written, not synced", "synced, not in place", "in place, its name not synced",
+}
+
+// trial is one run: a session at a server, a process that renews it, a fault, and the process that comes after.
+type trial struct {
+	t       *testing.T
+	dir     string
+	server  *sandbox.Server
+	network http.RoundTripper
+	began   time.Time
+	rotates bool
+	step    step
+	fault   fault
+
+	mu      sync.Mutex
+	armed   bool
+	begun   chan struct{} // closed when the fault has begun
+	ended   chan struct{} // closed when the first process's first renewal is over
+	sent    bool          // the first process has sent its request
+	process *process      // the first
+}
+
+var trialKey = keystore.SecretString("0123456789abcdef0123456789abcdef")
+
+// at is a step that is being taken.
+func (t *trial) at(s step) {
+	if s == t.step {
+		t.begin()
+	}
+}
+
+func (t *trial) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.armed {
+		return
+	}
+	t.armed = false
+	t.process.disk.begin(t.fault)
+	close(t.begun)
+}
+
+func (t *trial) isArmed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.armed
+}
+
+func (t *trial) sentAlready() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sent
+}
+
+// compaction is a step of the one that is under way.
+func (t *trial) compaction(what string) step {
+	if t.sentAlready() {
+		return step(withRecord + what)
+	}
+	return step(withNote + what)
+}
+
+// beforeSync is the step at which a file is about to be synced; fresh is a compaction's.
+func (t *trial) beforeSync(fresh bool) step {
+	switch {
+	case fresh:
+		return t.compaction(compactions[1])
+	case t.sentAlready():
+		return written
+	}
+	return ""
+}
+
+// torn is how much of n bytes is written where the trial's step is in the middle of this write, else -1.
+func (t *trial) torn(fresh bool, n int) int {
+	tear, record := tears[t.step]
+	switch sent := t.sentAlready(); {
+	case !t.isArmed():
+	case fresh && t.step == t.compaction(compactions[0]):
+		return n / 2
+	case fresh:
+	case !sent && t.step == noteTorn, sent && !t.rotates && t.step == struckTorn:
+		return n / 2
+	case sent && t.rotates && record:
+		return tear(n)
+	}
+	return -1
+}
+
+// RoundTrip is the first process's network.
+func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
+	t := p.trial
+	t.at(noteWritten)
+	if p.disk.isDead() {
+		return nil, errKilled
+	}
+	if t.isArmed() && t.fault.deadly() {
+		switch t.step {
+		case onItsWay:
+			t.server.Script(t.server.TokenPath(), sandbox.Fault{Cut: sandbox.CutAfterBody})
+		case handled:
+			t.server.Script(t.server.TokenPath(), sandbox.Fault{Cut: sandbox.CutAfterHandling})
+		}
+	}
+	t.mu.Lock()
+	t.sent = true
+	t.mu.Unlock()
+	resp, err := t.network.RoundTrip(r)
+	for _, s := range []step{onItsWay, handled, arrived} {
+		t.at(s)
+	}
+	if p.disk.isDead() {
+		if err == nil {
+			resp.Body.Close()
+		}
+		return nil, errKilled
+	}
+	return resp, err
+}
+
+// process is groatd as far as a rotation goes: a broker, a keystore's file, and the network.
+type process struct {
+	*Credential
+	trial *trial
+	disk  *disk
+	store *sealed.Store
+	b     *Broker
+}
+
+func (t *trial) start() *process {
+	t.t.Helper()
+	p := &process{trial: t, disk: newDisk(t)}
+	var err error
+	if p.store, err = sealed.OpenOn(p.disk, filepath.Join(t.dir, "sealed"), trialKey); err != nil {
+		t.t.Fatal(err)
+	}
+	client := grant.NewHTTPClient()
+	client.Transport = p
+	p.Credential = &Credential{
+		Profile: "p", Store: &keystore.Holder{Store: p.store}, Endpoint: grant.NewEndpoint(t.described(), client, t.now),
+	}
+	p.b = New(t.now)
+	p.b.draw = func() float64 { return 0.5 }
+	p.b.Put(map[string]Source{"p": p})
+	t.t.Cleanup(func() { // where the test did not come to it
+		p.disk.kill(kill)
+		p.b.Close(context.Background())
+	})
+	return p
+}
+
+// recover is what a daemon does at its start.
+func (p *process) recover() error {
+	names, err := p.Store.Unsettled(p.trial.t.Context())
+	p.b.Recover(names...)
+	return err
+}
+
+// Obtain implements [Source].
+func (p *process) Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error) {
+	t := p.trial
+	t.at(beforeNote)
+	token, err := p.Credential.Obtain(ctx, r, need)
+	t.at(beforePublish)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended != nil && t.process == p {
+		close(t.ended)
+		t.ended = nil
+	}
+	return token, err
+}
+
+// kill ends the process; what it still does has no effect.
+func (p *process) kill() {
+	p.trial.t.Helper()
+	if err := errors.Join(p.disk.kill(p.trial.fault), p.b.Close(p.trial.t.Context())); err != nil {
+		p.trial.t.Fatal(err)
+	}
+}
+
+func (t *trial) now() clock.Instant {
+	now := time.Now()
+	return clock.Instant{Wall: now, Boot: time.Hour + now.Sub(t.began)}
+}
+
+func (t *trial) described() grant.Server {
+	return grant.Server{Issuer: t.server.URL(), TokenEndpoint: t.server.URL() + t.server.TokenPath(), ClientAuth: grant.None}
+}
+
+// newTrial must be called inside a bubble.
+func newTrial(t *testing.T, mode sandbox.Refresh, s step, f fault) *trial {
+	t.Helper()
+	dir, err := os.MkdirTemp(memoryDisk(), "groat-trial-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := sandbox.New(sandbox.Options{
+		Refresh: mode, PasswordGrant: true, Clients: []sandbox.Client{{ID: "app", Method: sandbox.None}},
+		Users: []sandbox.User{{Name: "alice@example.com", Password: "dummy-password"}},
+	})
+	r := &trial{
+		t: t, dir: dir, server: server, began: time.Now(), rotates: mode.Rotate, step: s, fault: f,
+		begun: make(chan struct{}), ended: make(chan struct{}),
+		network: &http.Transport{DialContext: server.StartPipe(), DisableKeepAlives: true},
+	}
+	t.Cleanup(func() {
+		server.Close()
+		os.RemoveAll(dir)
+	})
+	return r
+}
+
+// memoryDisk is a directory for files that need no real disk, where there is one.
+func memoryDisk() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
+}
+
+// signIn stores a session and returns its first access token.
+func (t *trial) signIn() grant.Token {
+	t.t.Helper()
+	sent := t.now()
+	form := url.Values{"grant_type": {"password"}, "client_id": {"app"}, "username": {"alice@example.com"}, "password": {"dummy-password"}}
+	resp, err := (&http.Client{Transport: t.network}).Post(t.described().TokenEndpoint, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+		Life    int64  `json:"expires_in"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Refresh == "" {
+		t.t.Fatalf("HTTP %d, %v", resp.StatusCode, err)
+	}
+	server := t.described()
+	item := server.NewItem("app", grant.ByDeviceCode)
+	item.RefreshToken = keystore.SecretString(answer.Refresh)
+	store, err := sealed.Open(filepath.Join(t.dir, "sealed"), trialKey)
+	if err == nil {
+		err = errors.Join(store.Set(t.t.Context(), "p", item), t.fill(store), store.Close())
+	}
+	if err != nil {
+		t.t.Fatal(err)
+	}
+	return grant.Token{
+		Access: keystore.SecretString(answer.Access), Type: "Bearer", Sent: sent, Lifetime: time.Duration(answer.Life) * time.Second,
+	}
+}
+
+// fill makes the file such that it is compacted with the note, or with the record behind it, where the step asks for that.
+func (t *trial) fill(store *sealed.Store) error {
+	const compactedAbove = 64 << 10
+	size := func() int64 {
+		info, err := os.Stat(filepath.Join(t.dir, "sealed"))
+		if err != nil {
+			t.t.Fatal(err)
+		}
+		return info.Size()
+	}
+	put := func(n int64) error {
+		return store.Set(t.t.Context(), "filler", keystore.Item{ClientID: strings.Repeat("x", int(n))})
+	}
+	var target int64
+	switch {
+	case strings.HasPrefix(string(t.step), withNote):
+		target = compactedAbove + 1
+	case strings.HasPrefix(string(t.step), withRecord):
+		target = compactedAbove - 1
+	default:
+		return nil
+	}
+	for size() < target-12<<10 {
+		if err := put(4 << 10); err != nil {
+			return err
+		}
+	}
+	before := size()
+	if err := put(1); err != nil {
+		return err
+	}
+	record := size() - before - 1 // of an item with an empty name
+	if err := put(target - size() - record); err != nil {
+		return err
+	}
+	if size() != target {
+		return fmt.Errorf("the file has %d bytes, want %d", size(), target)
+	}
+	return nil
+}
+
+// outcome is what became of a session.
+type outcome string
+
+const (
+	kept      outcome = "kept"
+	lost      outcome = "lost"
+	unreached outcome = "–"
+)
+
+// run lets the first process come to the step, and says what the second one, which starts after pause, finds.
+func (t *trial) run(pause time.Duration) outcome {
+	t.t.Helper()
+	first := t.signIn()
+	p := t.start()
+	t.process = p
+	ended := t.ended
+	p.b.Install("p", p, first)
+	t.mu.Lock()
+	t.armed = true
+	t.mu.Unlock()
+	select {
+	case <-t.begun:
+	case <-ended:
+	}
+	if !t.fault.deadly() || t.isArmed() {
+		<-ended
+		synctest.Wait()
+	}
+	t.at(published)
+	if t.isArmed() {
+		p.b.Close(t.t.Context())
+		p.disk.kill(kill)
+		return unreached
+	}
+	if !t.fault.deadly() {
+		time.Sleep(time.Second)
+	}
+	p.kill()
+	time.Sleep(pause)
+	return t.after()
+}
+
+// after is the second process, and an hour of its life.
+func (t *trial) after() outcome {
+	t.t.Helper()
+	p := t.start()
+	defer func() {
+		p.b.Close(t.t.Context())
+		p.store.Close()
+	}()
+	if err := p.recover(); err != nil {
+		t.t.Fatal(err)
+	}
+	before := p.Requests()
+	result := t.ask(p)
+	for range 6 {
+		time.Sleep(10 * time.Minute)
+		if again := t.ask(p); again != result {
+			t.t.Errorf("first %s, then %s", result, again)
+		}
+	}
+	if n := p.Requests() - before; result == lost && n > 1 || n > 8 {
+		t.t.Errorf("%d requests in an hour with a session that is %s", n, result)
+	}
+	t.judge()
+	return result
+}
+
+// ask is a person's program.
+func (t *trial) ask(p *process) outcome {
+	t.t.Helper()
+	ctx, cancel := context.WithTimeout(t.t.Context(), 20*time.Second)
+	defer cancel()
+	_, err := p.b.Token(ctx, Query{Profile: "p", MinTTL: Unset})
+	if err == nil {
+		return kept
+	}
+	refusal, ok := errors.AsType[*grant.Error](err)
+	if !ok || refusal.Code != "invalid_grant" {
+		t.t.Errorf("worse than a new sign-in: %v", err)
+	}
+	// What was not synced may be gone after a power cut, the note too.
+	if t.fault != powerCut && (!errors.Is(err, ErrRotationLost) || !errors.Is(err, keystore.ErrUnanswered)) {
+		t.t.Errorf("the loss is not explained: %v", err)
+	}
+	return lost
+}
+
+// judge looks at what the server was asked: no refresh token after a newer one, and none more often than twice.
+func (t *trial) judge() {
+	t.t.Helper()
+	if !t.rotates {
+		return
+	}
+	var order []string // :: digests, as they came first
+	uses, twice := map[string]int{}, 0
+	for _, e := range t.server.Log() {
+		if e.Refresh == "" {
+			continue
+		}
+		if uses[e.Refresh]++; uses[e.Refresh] == 1 {
+			order = append(order, e.Refresh)
+		} else if twice++; order[len(order)-1] != e.Refresh {
+			t.t.Error("an older refresh token was presented after a newer one")
+		}
+		if uses[e.Refresh] > 2 {
+			t.t.Error("a refresh token was presented more often than twice")
+		}
+	}
+	if twice > 1 {
+		t.t.Errorf("%d refresh tokens were presented twice", twice)
+	}
+}

@@ -1,0 +1,54 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// How long a keystore that cannot be read yet is left alone. [Daemon.keystoreOpened] ends the wait.
+const (
+	soonest = 30 * time.Second
+	latest  = 5 * time.Minute
+)
+
+// heal asks the keystore, once it can be read, which sessions an earlier process left in doubt, and renews them before
+// anything else: what it sent and was not answered a server may forgive for seconds. It keeps nobody waiting, and asks nobody
+// for a password.
+func (d *Daemon) heal(ctx context.Context) {
+	for wait := soonest; ; wait = min(2*wait, latest) {
+		names, err := d.kept.Unsettled(ctx)
+		if len(names) > 0 {
+			d.Log.Info("sessions whose last renewal was not finished are renewed", zap.Strings("profiles", names))
+			d.broker.Recover(names...)
+		}
+		switch {
+		case errors.Is(err, keystore.ErrLocked), errors.Is(err, keystore.ErrUnavailable):
+		case err != nil:
+			d.Log.Warn("the keystore does not say which sessions were not renewed to the end", zap.Error(err))
+			return
+		default:
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-d.opened:
+			wait = soonest / 2
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// keystoreOpened lets everything that waits for the keystore go on: a person has just done something about it.
+func (d *Daemon) keystoreOpened() {
+	select {
+	case d.opened <- struct{}{}:
+	default:
+	}
+	d.broker.KeystoreOpened()
+}
