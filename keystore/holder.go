@@ -8,7 +8,8 @@ import (
 )
 
 // Holder is a [Rotator] that does not lose what another store could not take: a client secret that was shown once, a refresh
-// token whose predecessor is void. It holds such an item in memory, hands it out, and tries to store it again each time.
+// token whose predecessor is void. It holds such an item in memory, hands it out, and tries to store it again each time,
+// unless a person may have declined it.
 // Writes of one profile take turns. It is safe for concurrent use.
 type Holder struct {
 	Store Rotator
@@ -106,16 +107,12 @@ func (h *Holder) Get(ctx context.Context, profile string) (Item, error) {
 	return item, err
 }
 
-// retry tries to store what is held, and returns why it still is.
+// retry tries to store what is held, and returns why it still is. What was declined is left to [Holder.Retry].
 func (h *Holder) retry(ctx context.Context, profile string) error {
-	h.mu.Lock()
-	item, holding := h.held[profile].item.Clone(), h.held[profile].err != nil
-	h.mu.Unlock()
-	defer item.Wipe()
-	if !holding {
-		return nil
+	if why := h.Held(profile); why == nil || errors.Is(why, ErrDeclined) {
+		return why
 	}
-	return h.keep(ctx, profile, item)
+	return h.insist(ctx, profile)
 }
 
 // Set implements [Store]. What was held is void once it succeeds.
