@@ -147,6 +147,7 @@ func (d *Daemon) profileStatus(p *profile) protocol.ProfileStatus {
 		st.ExpiresIn, st.Lifetime = seconds(b.Remaining), seconds(b.Lifetime)
 		st.ExpiresAt = d.Now().Wall.Add(b.Remaining).Unix()
 		st.RenewIn = seconds(b.RenewIn)
+		st.Assumed = assumed(b)
 	}
 	if b.Degraded != nil {
 		e := d.wire(b.Degraded, p.Name)
@@ -160,6 +161,16 @@ func (d *Daemon) profileStatus(p *profile) protocol.ProfileStatus {
 		}
 	}
 	return st
+}
+
+func assumed(b broker.Status) (what []string) {
+	if b.LifetimeAssumed {
+		what = append(what, "lifetime")
+	}
+	if b.TypeAssumed {
+		what = append(what, "token_type")
+	}
+	return what
 }
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }

@@ -33,6 +33,9 @@ type ProfileStatus struct {
 	ExpiresAt int64 `json:"expires_at,omitempty"`
 	ExpiresIn int64 `json:"expires_in,omitempty"`
 	Lifetime  int64 `json:"lifetime,omitempty"`
+	// Assumed lists what the server did not say of the default token and groatd took for granted: "lifetime" (five minutes),
+	// "token_type" (Bearer).
+	Assumed []string `json:"assumed,omitempty"`
 	// RenewIn is seconds to the planned renewal; 0 where none is planned.
 	RenewIn int64 `json:"renew_in,omitempty"`
 	// RetryIn is seconds until the next attempt after a failure; 0 where none is pending.

@@ -150,6 +150,9 @@ func (s *slot) fail(v *variant, err error, now clock.Instant) {
 	case recovers || len(v.waiting) > 0:
 		f.limit = capWithCaller
 	}
+	if e, ok := errors.AsType[*grant.Error](err); ok && !e.Reached() { // it has cost nobody anything
+		f.limit = capWhileValid
+	}
 	d := judge(f)
 	v.again = d.again || recovers && !d.parked
 	if d.variantOnly {
@@ -161,8 +164,11 @@ func (s *slot) fail(v *variant, err error, now clock.Instant) {
 		return
 	}
 	err = s.remember(err)
-	if tired := s.impatience(err, now); !d.again {
+	if tired := s.impatience(err, now); !d.again && !d.parked {
 		d.wait = max(d.wait, tired)
+		if outage, wait := s.b.budget((*s.source.Load()).Origin()).fails(err); outage != nil {
+			err, d.wait = outage, max(wait, tired, wish(err))
+		}
 	}
 	s.trouble.holdup = d.holdup(err, now)
 	s.show(s.holdup)

@@ -1,11 +1,13 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/grant"
 )
 
 // What the token endpoints of one origin are asked at most, by however many profiles.
@@ -191,6 +193,16 @@ func (b *budget) heard(err error) {
 			t.broken()
 		}
 	}
+}
+
+// fails returns the outage that a failure is part of, if it is part of one, and in how long the server is asked again.
+func (b *budget) fails(err error) (*Outage, time.Duration) {
+	if _, ok := errors.AsType[*grant.Error](err); !ok {
+		return nil, 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.breaker.outage(), max(b.probe-b.now().Boot, time.Second)
 }
 
 // rested is for a machine that has slept.

@@ -147,6 +147,14 @@ func judge(f failure) verdict {
 	return verdict{wait: backoff(nth, limit, wish, f.draw)}
 }
 
+// wish is what the server that failed has asked for, 0 where it has not.
+func wish(err error) time.Duration {
+	if e, ok := errors.AsType[*grant.Error](err); ok {
+		return e.RetryAfter
+	}
+	return 0
+}
+
 // local is the wait after a failure that never left this machine. Such a failure is never remembered for long: what a
 // person does about it (unlocking a keychain) should help at once.
 func local(err error, failures int, draw float64) time.Duration {

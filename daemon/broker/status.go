@@ -7,11 +7,13 @@ import (
 
 // Status is a profile's state at one moment. It holds no token.
 type Status struct {
-	// Held is set where the default token is there; the next three describe it.
+	// Held is set where the default token is there; what follows, up to Err, describes it.
 	Held      bool
 	Remaining time.Duration
 	Lifetime  time.Duration
 	RenewIn   time.Duration // 0 where no renewal is planned
+	// LifetimeAssumed and TypeAssumed: the server said neither; see [grant.Token].
+	LifetimeAssumed, TypeAssumed bool
 	// Err is what stands between the profile and its next token, nil where nothing does; RetryIn is 0 where only a person
 	// changes that.
 	Err     error
@@ -49,6 +51,7 @@ func (b *Broker) Status(name string) (Status, bool) {
 		st.Tokens++
 		if k == (key{}) {
 			st.Held, st.Remaining, st.Lifetime = true, h.token.Remaining(now), h.token.Lifetime
+			st.LifetimeAssumed, st.TypeAssumed = h.token.LifetimeAssumed, h.token.TypeAssumed
 			if h.token.Lifetime >= backgroundFrom && v.warm(h.renew) {
 				st.RenewIn = max(h.renew-now.Boot, 0)
 			}

@@ -1,0 +1,64 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// E17: ten thousand profiles come due together, for the machine has slept for eight hours and every token is dead. The server
+// sees its budget and not one request more; whoever waits comes first; nobody fails, and in the end all have a token.
+func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		const profiles, waiting = 10_000, 100
+		c := &crowded{world: w}
+		w.life = 2 * time.Hour // so that nobody comes twice
+		fresh(w, b, named(profiles, c))
+		w.boot.Add(int64(8 * time.Hour))
+		woke := w.now().Boot
+		time.Sleep(resumeNap + resumeSpread) // by now thousands are in the queue
+		before := w.count()
+		var callers sync.WaitGroup
+		for i := range waiting {
+			callers.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				token, err := b.Token(ctx, Query{Profile: fmt.Sprintf("q%d", i*profiles/waiting), MinTTL: Unset})
+				if err != nil || token.Remaining(w.now()) < defaultMinTTL(life) {
+					t.Errorf("caller %d: %v", i, err)
+				}
+			})
+		}
+		callers.Wait()
+		if n := w.count() - before; n > waiting+perSecond+atOnce {
+			t.Errorf("%d requests until %d callers were served: others came before them", n, waiting)
+		}
+		time.Sleep(profiles / perSecond * time.Second)
+		synctest.Wait()
+		if n := w.count(); n != profiles {
+			t.Errorf("%d requests for %d profiles", n, profiles)
+		}
+		for name := range named(profiles, c) {
+			if st, _ := b.Status(name); !st.Held || st.Err != nil {
+				t.Errorf("%s: held %v, %v", name, st.Held, st.Err)
+				break
+			}
+		}
+		peak, most := w.inOneSecond(0), c.most.Load()
+		if peak > perSecond || most > atOnce {
+			t.Errorf("%d requests in one second, %d at once", peak, most)
+		}
+		took := w.call(profiles-1) - woke
+		if took > profiles/perSecond*time.Second+2*(resumeNap+resumeSpread) {
+			t.Errorf("it took %s: the budget was not used up", took)
+		}
+		t.Attr("resume.profiles", fmt.Sprint(profiles))
+		t.Attr("resume.requests", fmt.Sprint(w.count()))
+		t.Attr("resume.peak-per-second", fmt.Sprint(peak))
+		t.Attr("resume.at-once", fmt.Sprint(most))
+		t.Attr("resume.seconds", fmt.Sprint(int(took.Seconds())))
+	})
+}
