@@ -11,7 +11,7 @@ var (
 	// ErrUnanswered: it was sent before, and the answer, which may have carried its successor, never came.
 	ErrUnanswered = errors.New("the answer to an earlier request with this session's refresh token never arrived")
 	// ErrRolledBack: the store is an older copy of what this machine has seen; a newer token existed.
-	ErrRolledBack = errors.New("the credentials were restored from an older copy")
+	ErrRolledBack = errors.New("the stored credentials are an older copy: this machine has seen newer ones")
 	// ErrNewestDamaged: the newest record cannot be read, and the one before it took its place.
 	ErrNewestDamaged = errors.New("the newest copy of this session's refresh token is damaged")
 )

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
 
 	"go.uber.org/zap"
 
@@ -42,12 +45,49 @@ func lockedStore() (closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := choice.Open(choice.Options{StateDir: state, Env: os.Getenv("GROAT_KEYSTORE")})
+	store, err := choice.Open(choice.Options{
+		StateDir: state, Spare: spareDir(), Seen: seenDir(), Env: os.Getenv("GROAT_KEYSTORE"),
+	})
 	if err != nil {
 		lock.Close()
 		return nil, &refusal{exitConfig, err, "unset GROAT_KEYSTORE, or look into " + state}
 	}
 	return &locked{store, lock}, nil
+}
+
+// spareDir is where a rotated refresh token goes that the state directory's disk does not take. The runtime directory is in
+// memory, so it works when a disk does not, and outlives a crash, but not the session. macOS has nothing of the kind:
+// whatever a process may write to there shares the disk, and its fate, with the state directory.
+func spareDir() string {
+	if runtime.GOOS != "linux" {
+		return ""
+	}
+	run := os.Getenv("XDG_RUNTIME_DIR")
+	if !filepath.IsAbs(run) {
+		run = fmt.Sprintf("/run/user/%d", os.Getuid())
+	}
+	return optionalDir(run, "groat")
+}
+
+// seenDir is where a restored backup leaves things as they are: $XDG_CACHE_HOME, or ~/Library/Caches.
+func seenDir() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return optionalDir(filepath.Dir(cache), filepath.Base(cache), "groat")
+}
+
+// optionalDir makes a private directory in one that exists, or does without.
+func optionalDir(exists string, below ...string) string {
+	if info, err := os.Stat(exists); err != nil || !info.IsDir() {
+		return ""
+	}
+	dir := filepath.Join(append([]string{exists}, below...)...)
+	if privateDir(dir, "the directory") != nil {
+		return ""
+	}
+	return dir
 }
 
 // locked is a keystore together with the lock on its directory.

@@ -44,6 +44,11 @@ type Options struct {
 	// Env is $GROAT_KEYSTORE: empty, "auto", or what must be used. Only "memory" is not remembered, for what was stored
 	// under it is gone with the process.
 	Env string
+	// Spare is a directory that exists, on a file system that does not fill up or fail together with StateDir's: what that
+	// one does not take is kept there until it does. Empty: then it is in memory only.
+	Spare string
+	// Seen is a directory that exists and that backups leave out, to know a restored sealed file by. Empty: it is not known.
+	Seen string
 	// Credentials is systemd's directory of credentials; empty means $CREDENTIALS_DIRECTORY.
 	Credentials string
 }

@@ -15,7 +15,7 @@ import (
 // lazySealed opens its file when it is first needed: its key may be in a keychain that is still locked, or in a person's
 // head, and neither shall keep the daemon from starting.
 type lazySealed struct {
-	path    string
+	files   sealed.Files
 	key     string
 	options Options
 	turn    chan struct{} // holds a token while somebody opens
@@ -24,7 +24,8 @@ type lazySealed struct {
 }
 
 func newSealed(o Options, key string) *lazySealed {
-	return &lazySealed{path: filepath.Join(o.StateDir, "sealed"), key: key, options: o, turn: make(chan struct{}, 1)}
+	files := sealed.Files{Path: filepath.Join(o.StateDir, "sealed"), Spare: o.Spare, Seen: o.Seen}
+	return &lazySealed{files: files, key: key, options: o, turn: make(chan struct{}, 1)}
 }
 
 func (s *lazySealed) source(passphrase keystore.Secret) sealed.KeySource {
@@ -32,9 +33,9 @@ func (s *lazySealed) source(passphrase keystore.Secret) sealed.KeySource {
 	case KeyCredential:
 		return sealed.Credential{Dir: s.options.Credentials}
 	case KeyFile:
-		return sealed.KeyFile{Path: s.path + ".key"}
+		return sealed.KeyFile{Path: s.files.Path + ".key"}
 	case KeyPassphrase:
-		return sealed.Passphrase{Params: s.path + ".kdf", Passphrase: passphrase}
+		return sealed.Passphrase{Params: s.files.Path + ".kdf", Passphrase: passphrase}
 	}
 	return &keychain.Store{}
 }
@@ -60,7 +61,7 @@ func (s *lazySealed) open(ctx context.Context, passphrase keystore.Secret) (*sea
 	if s.closed {
 		return nil, fmt.Errorf("%w: the sealed file is closed", keystore.ErrUnavailable)
 	}
-	store, err := sealed.OpenWith(ctx, s.path, s.source(passphrase))
+	store, err := s.files.OpenWith(ctx, s.source(passphrase))
 	if err != nil {
 		return nil, s.explain(err)
 	}
@@ -74,11 +75,11 @@ func (s *lazySealed) explain(err error) error {
 	const remedy = "bring it back, or remove that file to give up what it holds"
 	switch {
 	case errors.Is(err, keystore.ErrNotFound):
-		return fmt.Errorf("%w: the key of the sealed file %s is not where it was (%s): %s", keystore.ErrUnavailable, s.path, s.key, remedy)
+		return fmt.Errorf("%w: the key of the sealed file %s is not where it was (%s): %s", keystore.ErrUnavailable, s.files.Path, s.key, remedy)
 	case errors.Is(err, sealed.ErrWrongKey) && s.key != KeyPassphrase:
-		return fmt.Errorf("%w: the sealed file %s was sealed with another key than there is now (%s): %s", keystore.ErrUnavailable, s.path, s.key, remedy)
+		return fmt.Errorf("%w: the sealed file %s was sealed with another key than there is now (%s): %s", keystore.ErrUnavailable, s.files.Path, s.key, remedy)
 	case errors.Is(err, keystore.ErrCorrupt):
-		return fmt.Errorf("%w: the sealed file %s or its key: %v", keystore.ErrUnavailable, s.path, err)
+		return fmt.Errorf("%w: the sealed file %s or its key: %v", keystore.ErrUnavailable, s.files.Path, err)
 	}
 	return err
 }
@@ -152,7 +153,7 @@ func (s *lazySealed) profiles(ctx context.Context) ([]string, error) {
 }
 
 // gone says that the file was removed, or never made.
-func (s *lazySealed) gone() bool { return !sealed.Exists(s.path) }
+func (s *lazySealed) gone() bool { return !sealed.Exists(s.files.Path) }
 
 // absent says that there is nothing to look into. A file that was removed while we have it open is still there for us.
 func (s *lazySealed) absent() bool { return s.opened.Load() == nil && s.gone() }

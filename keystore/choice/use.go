@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
@@ -110,7 +109,7 @@ func (k *Keystore) vacate(ctx context.Context, b *backend) error {
 		more, err := b.sealed.profiles(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: whether %s holds credentials cannot be seen (%v): unlock it, or remove that file to give up what it holds",
-				keystore.ErrConflict, b.sealed.path, err)
+				keystore.ErrConflict, b.sealed.files.Path, err)
 		}
 		names = append(names, more...)
 	}
@@ -134,7 +133,7 @@ func (b *backend) discard() error {
 	if b.sealed == nil || b.sealed.gone() {
 		return b.close()
 	}
-	return errors.Join(b.close(), os.Remove(b.sealed.path))
+	return errors.Join(b.close(), b.sealed.files.Remove())
 }
 
 // Unlock opens what is locked: the keychain asks the person itself, a sealed file wants its passphrase, which stays the

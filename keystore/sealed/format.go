@@ -46,6 +46,7 @@ type keys struct {
 	id    [keyIDSize]byte
 	tags  []byte
 	notes []byte
+	seen  []byte
 	aead  cipher.AEAD // prepends a fresh random nonce
 }
 
@@ -72,7 +73,10 @@ func newKeys(key keystore.Secret) (*keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keys{id: [keyIDSize]byte(derive("key id", keyIDSize)), tags: derive("tags", 32), notes: derive("notes", 32), aead: aead}, nil
+	return &keys{
+		id: [keyIDSize]byte(derive("key id", keyIDSize)), tags: derive("tags", 32), notes: derive("notes", 32),
+		seen: derive("seen", 32), aead: aead,
+	}, nil
 }
 
 // tag is that of a profile's items.

@@ -17,6 +17,7 @@ type frame struct {
 	offset int64
 	ok     bool // it opened when the file was read
 	kind   byte
+	aside  []byte // the whole frame, where it is not in the file
 }
 
 func (f frame) size() int64 { return int64(headSize + f.length) }
@@ -181,12 +182,42 @@ func (x *index) weigh(t tag, before int64) {
 // garbage is how many bytes of the file a rewrite would drop.
 func (x *index) garbage() int64 { return x.size - int64(headerSize) - x.live }
 
-// next is the generation of a profile's next record.
-func (x *index) next(t tag) uint64 {
+// newest is the highest generation of a profile's records, whether or not they open, or 0.
+func (x *index) newest(t tag) uint64 {
 	if frames := x.frames[t]; len(frames) > 0 {
-		return frames[len(frames)-1].generation + 1
+		return frames[len(frames)-1].generation
 	}
-	return 1
+	return 0
+}
+
+// readable is the generation of a profile's newest record that opens, or 0.
+func (x *index) readable(t tag) uint64 {
+	for _, f := range slices.Backward(x.frames[t]) {
+		if f.ok {
+			return f.generation
+		}
+	}
+	return 0
+}
+
+// stored is readable without what is not in the file.
+func (x *index) stored(t tag) uint64 {
+	for _, f := range slices.Backward(x.frames[t]) {
+		if f.ok && f.aside == nil {
+			return f.generation
+		}
+	}
+	return 0
+}
+
+// insert takes in a record that is not in the file; it stands behind those of its generation.
+func (x *index) insert(profile string, f frame) {
+	before := x.worth(f.tag)
+	frames := x.frames[f.tag]
+	at, _ := slices.BinarySearchFunc(frames, f.generation+1, func(f frame, g uint64) int { return cmp.Compare(f.generation, g) })
+	x.frames[f.tag] = slices.Insert(frames, at, f)
+	x.names[f.tag] = profile
+	x.weigh(f.tag, before)
 }
 
 // add takes in a record that is in the file now, behind all others; t is its profile's tag.

@@ -26,14 +26,14 @@ func Exists(path string) bool {
 	return !errors.Is(err, os.ErrNotExist) && (err != nil || info.Size() > 0)
 }
 
-// OpenWith opens path with the key that source brings.
-func OpenWith(ctx context.Context, path string, source KeySource) (*Store, error) {
-	key, err := source.Key(ctx, !Exists(path))
+// OpenWith opens the store with the key that source brings.
+func (f Files) OpenWith(ctx context.Context, source KeySource) (*Store, error) {
+	key, err := source.Key(ctx, !Exists(f.Path))
 	if err != nil {
 		return nil, err
 	}
 	defer key.Wipe()
-	return Open(path, key)
+	return f.Open(key)
 }
 
 // CredentialFile is the name of the systemd credential that holds the data key (systemd.exec(5), LoadCredential=).

@@ -15,7 +15,7 @@ import (
 func TestPassphrase(t *testing.T) {
 	p := path(t)
 	with := func(pass string) (*sealed.Store, error) {
-		return sealed.OpenWith(t.Context(), p, sealed.Passphrase{Params: p + ".kdf", Passphrase: keystore.SecretString(pass)})
+		return sealed.Files{Path: p}.OpenWith(t.Context(), sealed.Passphrase{Params: p + ".kdf", Passphrase: keystore.SecretString(pass)})
 	}
 	if _, err := with(""); !errors.Is(err, keystore.ErrLocked) {
 		t.Fatalf("no passphrase: %v, want ErrLocked", err)
@@ -84,7 +84,7 @@ func TestKeyFile(t *testing.T) {
 	if _, err := source.Key(t.Context(), false); !errors.Is(err, keystore.ErrUnavailable) {
 		t.Fatalf("no key, and none to be made: %v", err)
 	}
-	s, err := sealed.OpenWith(t.Context(), p, source)
+	s, err := sealed.Files{Path: p}.OpenWith(t.Context(), source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestKeyFile(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("key file: %v %v", info, err)
 	}
-	s, err = sealed.OpenWith(t.Context(), p, source)
+	s, err = sealed.Files{Path: p}.OpenWith(t.Context(), source)
 	if err != nil || won(t, s, "work") != 1 {
 		t.Fatalf("with the key from the file: %v", err)
 	}
@@ -104,13 +104,13 @@ func TestKeyFile(t *testing.T) {
 	if err := os.Chmod(p+".key", 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sealed.OpenWith(t.Context(), p, source); err == nil || !strings.Contains(err.Error(), "0644") {
+	if _, err := (sealed.Files{Path: p}).OpenWith(t.Context(), source); err == nil || !strings.Contains(err.Error(), "0644") {
 		t.Errorf("a key file that others can read: %v", err)
 	}
 	if err := os.Remove(p + ".key"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sealed.OpenWith(t.Context(), p, source); !errors.Is(err, keystore.ErrUnavailable) {
+	if _, err := (sealed.Files{Path: p}).OpenWith(t.Context(), source); !errors.Is(err, keystore.ErrUnavailable) {
 		t.Errorf("the key file is gone: %v", err)
 	}
 	if sealed.Exists(p + ".key") {

@@ -48,6 +48,8 @@ func (s *Store) present(profile string) (doubt, err error) {
 	switch {
 	case served.offset != candidates[0].offset:
 		doubt = keystore.ErrNewestDamaged
+	case served.generation < s.seen.generation(t):
+		doubt = keystore.ErrRolledBack
 	case noted:
 		doubt = keystore.ErrUnanswered
 	}
@@ -76,7 +78,12 @@ func (s *Store) Settle(ctx context.Context, profile string) error {
 		if !s.noted(t) { // a newer item came meanwhile
 			return nil
 		}
-		return s.commit(s.index.notes[t].generation, record{kind: kindSettled, profile: profile}, 0)
+		generation := s.index.notes[t].generation
+		err := s.commit(generation, record{kind: kindSettled, profile: profile}, 0)
+		if err == nil {
+			s.seen.set(t, generation) // the server has accepted it, whatever this machine has seen
+		}
+		return err
 	})
 }
 

@@ -2,7 +2,8 @@
 //
 // The invariants: a write counts only once it is on the disk and was read back; a file cut at any byte, or with any bit
 // flipped, never yields a wrong item and never costs another record than the one that was hit; and a file that this key does
-// not open is not touched. What it is not: protection from who has the key, or from a restored older copy of the file.
+// not open is not touched. What it is not: protection from who has the key, or from who can put an older copy of all its files
+// in their places.
 package sealed
 
 import (
@@ -27,14 +28,29 @@ var ErrInUse = fmt.Errorf("%w: another process uses the sealed file", keystore.E
 // writeLimit is how long a write may take; a disk that takes longer keeps the one writer and fails the others.
 const writeLimit = 10 * time.Second
 
+// Files say where a store's files are. Only Path is required.
+type Files struct {
+	Path string
+	// Spare is a directory on another file system, of which nothing is expected but that it outlives the process: what
+	// the disk of Path does not take is kept there until it does.
+	Spare string
+	// Seen is a directory that backups leave out: the highest generations are kept there, so that a copy of Path that came
+	// back from a backup is known for one. It gets a CACHEDIR.TAG.
+	Seen string
+	// Disk is what makes every file operation of the store; nil is [System].
+	Disk Disk
+}
+
 // Store is an open sealed file, locked against every other process. Safe for concurrent use; readers do not wait for a
 // writer's disk, but a read of a disk that hangs is not cut short.
 type Store struct {
 	disk   Disk
 	path   string
 	keys   *keys
+	spare  *spare
+	seen   *seen
 	writer chan struct{} // holds a token while somebody writes; guards suspect
-	// suspect: a write failed, or the file ends in damage; it is not appended to again but rewritten.
+	// suspect: a write failed, the file ends in damage, or something is not in it yet; it is not appended to but rewritten.
 	suspect bool
 
 	mu    sync.RWMutex // guards these two; what they point to changes only with the writer's token too
@@ -45,30 +61,58 @@ type Store struct {
 var _ keystore.Rotator = (*Store)(nil)
 
 // Open opens the file, or creates an empty one, and takes its lock. The key has 32 bytes and stays the caller's.
-func Open(path string, key keystore.Secret) (*Store, error) { return OpenOn(System, path, key) }
+func Open(path string, key keystore.Secret) (*Store, error) { return Files{Path: path}.Open(key) }
 
 // OpenOn is Open with every file operation on disk, from the first to the last one of the store.
 func OpenOn(disk Disk, path string, key keystore.Secret) (*Store, error) {
+	return Files{Path: path, Disk: disk}.Open(key)
+}
+
+// Open is [Open] with all of the store's files. What an earlier process had to set aside is taken in.
+func (f Files) Open(key keystore.Secret) (*Store, error) {
 	k, err := newKeys(key)
 	if err != nil {
 		return nil, err
 	}
-	f, err := openLocked(disk, path)
+	if f.Disk == nil {
+		f.Disk = System
+	}
+	file, err := openLocked(f.Disk, f.Path)
 	if err != nil {
 		return nil, err
 	}
-	data, err := readAll(f)
+	data, err := readAll(file)
 	if err == nil {
 		var x *index
 		if x, err = scan(k, data); err == nil {
-			return &Store{
-				disk: disk, path: path, keys: k, writer: make(chan struct{}, 1),
-				suspect: x.end == 0 || x.end != x.size, file: f, index: x,
-			}, nil
+			s := &Store{
+				disk: f.Disk, path: f.Path, keys: k, writer: make(chan struct{}, 1),
+				spare:   &spare{disk: f.Disk, path: beside(f.Spare, "spare", f.Path), keys: k},
+				seen:    &seen{disk: f.Disk, path: beside(f.Seen, "seen", f.Path), keys: k},
+				suspect: x.end == 0 || x.end != x.size, file: file, index: x,
+			}
+			s.spare.load()
+			s.takeIn()
+			s.seen.open(s.index)
+			return s, nil
 		}
 	}
-	f.Close()
-	return nil, fmt.Errorf("%s: %w", path, err)
+	file.Close()
+	return nil, fmt.Errorf("%s: %w", f.Path, err)
+}
+
+// Remove removes the files of a store that is closed and not wanted anymore.
+func (f Files) Remove() error {
+	if f.Disk == nil {
+		f.Disk = System
+	}
+	err := f.Disk.Remove(f.Path)
+	for _, path := range []string{beside(f.Spare, "spare", f.Path), beside(f.Seen, "seen", f.Path)} {
+		if path != "" {
+			err = errors.Join(err, gone(f.Disk.Remove(path)))
+		}
+	}
+	return err
 }
 
 // Close releases the file and its lock. A write that is going on fails or ends first.
@@ -80,7 +124,7 @@ func (s *Store) Close() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.file.Close()
+	return errors.Join(s.file.Close(), s.seen.close())
 }
 
 // Get returns the item of the newest generation, or the one directly before if that is damaged. The caller owns its secret.
@@ -113,9 +157,12 @@ func (s *Store) read(file File, profile string, candidates []frame) (record, fra
 		return record{}, frame{}, keystore.ErrNotFound
 	}
 	for _, f := range candidates {
-		b := make([]byte, f.size())
-		if _, err := file.ReadAt(b, f.offset); err != nil {
-			return record{}, frame{}, unavailable(err)
+		b := f.aside
+		if b == nil {
+			b = make([]byte, f.size())
+			if _, err := file.ReadAt(b, f.offset); err != nil {
+				return record{}, frame{}, unavailable(err)
+			}
 		}
 		r, err := s.keys.open(f.head, b)
 		if err != nil || r.profile != profile {
@@ -129,20 +176,36 @@ func (s *Store) read(file File, profile string, candidates []frame) (record, fra
 	return record{}, frame{}, fmt.Errorf("%w: neither its newest record in %s nor the one before can be read", keystore.ErrCorrupt, s.path)
 }
 
-// Set appends the item's next generation.
+// Set appends the item's next generation. Where the disk does not take it, that is an error, and a copy is set aside: this
+// process goes on with what is stored, but the next one that opens the store takes the copy in, unless something newer was
+// stored by then.
 func (s *Store) Set(ctx context.Context, profile string, item keystore.Item) error {
 	b, err := keystore.EncodeItem(item)
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, func() error {
+	err = s.write(ctx, func() error {
 		defer b.Wipe()
 		return s.put(record{kindSet, profile, b})
 	})
+	if errors.Is(err, keystore.ErrUnavailable) {
+		err = s.setAside(profile, item, err)
+	}
+	return err
 }
 
 // Delete appends a record that the item is gone, and rewrites the file without what was stored before.
 func (s *Store) Delete(ctx context.Context, profile string) error {
+	t := s.keys.tag(profile)
+	err := s.spare.drop(func(other tag) uint64 {
+		if other == t {
+			return 1<<64 - 1
+		}
+		return 0
+	})
+	if err != nil {
+		return unavailable(err) // it would come back
+	}
 	if _, err := s.Get(ctx, profile); errors.Is(err, keystore.ErrNotFound) {
 		return nil
 	}
@@ -172,7 +235,7 @@ func (s *Store) Probe(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		f, err := s.writeNew(append(s.keys.header(), frame...))
+		f, err := writeNew(s.disk, s.path, append(s.keys.header(), frame...))
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,8 @@ package sealed
 
 import (
 	"io/fs"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -126,14 +128,41 @@ func (f *testFile) Reserve(offset, size int64) error {
 
 var diskKey = keystore.SecretString("0123456789abcdef0123456789abcdef")
 
-// reopen opens the store again, as the next process would.
+// reopen opens the store's files again, as the next process would. Closing writes nothing, so this process might as well
+// have been killed.
 func reopen(t *testing.T, s *Store) *Store {
 	t.Helper()
 	s.Close()
-	s, err := OpenOn(s.disk, s.path, diskKey)
+	s, err := Files{Path: s.path, Spare: dirOf(s.spare.path), Seen: dirOf(s.seen.path), Disk: s.disk}.Open(diskKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+func dirOf(path string) string {
+	if path == "" {
+		return ""
+	}
+	return filepath.Dir(path)
+}
+
+// faultyFiles is faulty with all of the store's files, each in a directory of its own.
+func faultyFiles(t *testing.T) (*Store, *testDisk) {
+	t.Helper()
+	s, disk := faulty(t)
+	s.spare.path, s.seen.path = beside(t.TempDir(), "spare", s.path), beside(t.TempDir(), "seen", s.path)
+	return reopen(t, s), disk
+}
+
+// failingBelow answers the calls that change something below a directory.
+func failingBelow(dir string, err error) func(string, string) error {
+	return func(op, path string) error {
+		changes := op != "stat" && op != "lstat" && op != "read" && op != "lock" && (op != "open" || strings.HasSuffix(path, ".new"))
+		if changes && strings.HasPrefix(path, dir) {
+			return err
+		}
+		return nil
+	}
 }

@@ -40,10 +40,22 @@ func (s *Store) write(ctx context.Context, f func() error) error {
 
 // put makes one item durable, or that there is none.
 func (s *Store) put(r record) error {
+	t := s.keys.tag(r.profile)
+	generation := s.next(t)
+	if err := s.commit(generation, r, 0); err != nil {
+		return err
+	}
+	s.seen.raise(t, generation)
+	s.spare.drop(s.index.stored) // if that fails, its generation says that it is older
+	return nil
+}
+
+// next is a generation above all that there are of a profile, wherever they are, and above what this machine has seen: a
+// copy from a backup and what becomes of it never have the generation of what was there in between.
+func (s *Store) next(t tag) uint64 {
 	s.mu.RLock()
-	generation := s.index.next(s.keys.tag(r.profile))
-	s.mu.RUnlock()
-	return s.commit(generation, r, 0)
+	defer s.mu.RUnlock()
+	return max(s.index.newest(t), s.spare.generation(t), s.seen.generation(t)) + 1
 }
 
 // commit writes one record, and room behind it is kept free: appended if the file can be trusted, else with a rewrite.
@@ -184,7 +196,7 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 	if err != nil {
 		return err
 	}
-	file, err := s.writeNew(data)
+	file, err := writeNew(s.disk, s.path, data)
 	if err != nil {
 		return err
 	}
@@ -207,14 +219,21 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 	if err == nil && len(extra) > 0 {
 		err = s.confirm(extra, int64(len(data)-len(extra)))
 	}
-	s.suspect = err != nil
-	return unavailable(err)
+	if s.suspect = err != nil; s.suspect {
+		return unavailable(err)
+	}
+	s.spare.drop(fresh.stored)
+	return nil
 }
 
 // collect returns the new file's bytes.
 func (s *Store) collect(old File, x *index, extra []byte) ([]byte, error) {
 	data := s.keys.header()
 	copyOf := func(f frame) error {
+		if f.aside != nil {
+			data = append(data, f.aside...)
+			return nil
+		}
 		start := len(data)
 		data = append(data, make([]byte, f.size())...)
 		if _, err := old.ReadAt(data[start:], f.offset); err != nil && !errors.Is(err, io.EOF) {
@@ -237,15 +256,15 @@ func (s *Store) collect(old File, x *index, extra []byte) ([]byte, error) {
 	return append(data, extra...), nil
 }
 
-// writeNew writes data to a new file beside ours, durable and read back; the caller closes and renames or removes it.
-func (s *Store) writeNew(data []byte) (_ File, err error) {
-	name := s.path + ".new"
+// writeNew writes data to a new file beside path, durable and read back; the caller closes and renames or removes it.
+func writeNew(disk Disk, path string, data []byte) (_ File, err error) {
+	name := path + ".new"
 	defer func() { err = unavailable(err) }()
 	// What a crash left; only the name goes, and only we have the lock.
-	if err := s.disk.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := gone(disk.Remove(name)); err != nil {
 		return nil, err
 	}
-	f, err := openFile(s.disk, name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	f, err := openFile(disk, name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +278,7 @@ func (s *Store) writeNew(data []byte) (_ File, err error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close(), s.disk.Remove(name))
+		return nil, errors.Join(err, f.Close(), disk.Remove(name))
 	}
 	return f, nil
 }

@@ -1,0 +1,198 @@
+package sealed
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// restored closes the store, puts the file back to what it was, and opens it.
+func restored(t *testing.T, s *Store, data []byte) *Store {
+	t.Helper()
+	s.Close()
+	if err := os.WriteFile(s.path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return reopen(t, s)
+}
+
+func contents(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func store(t *testing.T, s *Store, profile, id string) {
+	t.Helper()
+	if err := s.Set(t.Context(), profile, credential(id)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// D13: a file that came back from a backup is used, and known for one until its token was accepted or replaced.
+func TestRollback(t *testing.T) {
+	s, _ := faultyFiles(t)
+	backup := contents(t, s.path)
+	store(t, s, "work", "2")
+	store(t, s, "work", "3")
+	newer := contents(t, s.path)
+
+	s = restored(t, s, backup)
+	has(t, s, "work", "1")
+	present(t, s, "other", nil)
+	present(t, s, "work", keystore.ErrRolledBack)
+	s = reopen(t, s)
+	present(t, s, "work", keystore.ErrRolledBack)
+	if err := s.Settle(t.Context(), "work"); err != nil { // accepted after all
+		t.Fatal(err)
+	}
+	s = reopen(t, s)
+	present(t, s, "work", nil)
+
+	store(t, s, "work", "4")
+	store(t, s, "work", "5")
+	store(t, s, "work", "6")
+	present(t, s, "work", nil)
+	s = restored(t, s, newer) // the same again, with another copy
+	has(t, s, "work", "3")
+	present(t, s, "work", keystore.ErrRolledBack)
+	store(t, s, "work", "7")
+	present(t, s, "work", nil)
+	unsettled(t, reopen(t, s), "work")
+}
+
+// What replaces a rolled-back item is above all that there was, so that no copy of what was in between passes for it.
+func TestRollbackTwice(t *testing.T) {
+	s, _ := faultyFiles(t)
+	backup := contents(t, s.path)
+	for n := range 5 {
+		store(t, s, "work", fmt.Sprint("a", n))
+	}
+	before := contents(t, s.path)
+	s = restored(t, s, backup)
+	store(t, s, "work", "b1")
+	s = restored(t, s, before)
+	has(t, s, "work", "a4")
+	present(t, s, "work", keystore.ErrRolledBack)
+}
+
+// A login after a logout begins anew, and is no copy of anything; the file from before the logout is.
+func TestRollbackAfterLogout(t *testing.T) {
+	s, _ := faultyFiles(t)
+	store(t, s, "work", "2")
+	backup := contents(t, s.path)
+	if err := s.Delete(t.Context(), "work"); err != nil {
+		t.Fatal(err)
+	}
+	store(t, s, "work", "3")
+	present(t, s, "work", nil)
+	s = reopen(t, s)
+	present(t, s, "work", keystore.ErrUnanswered)
+	s = restored(t, s, backup)
+	present(t, s, "work", keystore.ErrRolledBack)
+}
+
+// The newest record is damaged: the one before is handed out, and said to be that.
+func TestNewestDamaged(t *testing.T) {
+	s, _ := faultyFiles(t)
+	store(t, s, "work", "2")
+	data := contents(t, s.path)
+	data[len(data)-1] ^= 1
+	s = restored(t, s, data)
+	has(t, s, "work", "1")
+	present(t, s, "work", keystore.ErrNewestDamaged)
+	present(t, s, "work", keystore.ErrNewestDamaged)
+	unsettled(t, s, "work")
+	store(t, s, "work", "3")
+	present(t, s, "work", nil)
+}
+
+// What is known of generations is in a directory that backups leave out; it costs no fsync, and no profile's name is in it.
+func TestSeenFile(t *testing.T) {
+	s, disk := faultyFiles(t)
+	dir := filepath.Dir(s.seen.path)
+	disk.set(func(op, path string) error {
+		if strings.HasPrefix(op, "sync") && strings.HasPrefix(path, dir) {
+			t.Error("synced")
+		}
+		return nil
+	})
+	for n := range 50 {
+		store(t, s, fmt.Sprint("p", n%10), fmt.Sprint(n))
+	}
+	if text := string(contents(t, filepath.Join(dir, "CACHEDIR.TAG"))); !strings.HasPrefix(text, "Signature: 8a477f597d28d172789f06886806bc55\n") {
+		t.Errorf("CACHEDIR.TAG is %q", text)
+	}
+	info, err := os.Stat(s.seen.path)
+	if err != nil || info.Mode() != 0o600 || info.Size() != 12*slotSize {
+		t.Errorf("%v, %v; want 0600 and 12 slots", info, err)
+	}
+	if data := contents(t, s.seen.path); strings.Contains(string(data), "work") {
+		t.Error("a profile's name is in it")
+	}
+}
+
+// Whatever is wrong with that file, the store works, and nothing is said that is not so.
+func TestSeenSpoiled(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, s *Store, disk *testDisk){
+		"none":        func(_ *testing.T, s *Store, _ *testDisk) { s.seen.path = "" },
+		"removed":     func(t *testing.T, s *Store, _ *testDisk) { os.Remove(s.seen.path) },
+		"empty":       func(t *testing.T, s *Store, _ *testDisk) { os.Truncate(s.seen.path, 0) },
+		"torn":        func(t *testing.T, s *Store, _ *testDisk) { os.Truncate(s.seen.path, slotSize+5) },
+		"zeros":       func(t *testing.T, s *Store, _ *testDisk) { os.WriteFile(s.seen.path, make([]byte, 500), 0o600) },
+		"endless":     func(t *testing.T, s *Store, _ *testDisk) { os.Truncate(s.seen.path, 1<<40) },
+		"mode 0644":   func(t *testing.T, s *Store, _ *testDisk) { os.Chmod(s.seen.path, 0o644) },
+		"not ours":    func(t *testing.T, s *Store, _ *testDisk) { os.Chmod(filepath.Dir(s.seen.path), 0o777) },
+		"no place":    func(t *testing.T, s *Store, _ *testDisk) { os.RemoveAll(filepath.Dir(s.seen.path)) },
+		"a directory": func(t *testing.T, s *Store, _ *testDisk) { os.Remove(s.seen.path); os.Mkdir(s.seen.path, 0o700) },
+		"disk full": func(_ *testing.T, s *Store, disk *testDisk) {
+			disk.set(failingBelow(filepath.Dir(s.seen.path), syscall.ENOSPC))
+		},
+		"another key's": func(t *testing.T, s *Store, _ *testDisk) {
+			for n := range 3 {
+				data := contents(t, s.seen.path)
+				data[n*5] ^= 1
+				if err := os.WriteFile(s.seen.path, data, 0o600); err != nil {
+					t.Error(err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, disk := faultyFiles(t)
+			store(t, s, "work", "2")
+			spoil(t, s, disk)
+			for n := range 2 {
+				s = reopen(t, s)
+				present(t, s, "work", nil)
+				store(t, s, "work", fmt.Sprint("more ", n))
+				has(t, s, "work", fmt.Sprint("more ", n))
+			}
+			if err := s.Delete(t.Context(), "work"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Removing a store removes all of its files, whether or not each is there.
+func TestRemove(t *testing.T) {
+	s, _ := faultyFiles(t)
+	s.Close()
+	files := Files{Path: s.path, Spare: dirOf(s.spare.path), Seen: dirOf(s.seen.path)}
+	if err := files.Remove(); err != nil || exists(s.path) || exists(s.seen.path) {
+		t.Error(err)
+	}
+	if err := files.Remove(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("removed twice: %v", err)
+	}
+}

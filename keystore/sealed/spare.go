@@ -1,0 +1,193 @@
+package sealed
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// spare is a second file, on another file system, for items that the sealed file's disk did not take. It has the sealed
+// file's format and holds one record a profile. It is small, replaced as a whole, and gone when it has nothing to say.
+//
+// The generation of what goes here is above any that the sealed file may have got in spite of an error; what is stored
+// there later is above this. So whichever of the two is found newer is newer, and of equal ones the sealed file's counts.
+type spare struct {
+	disk Disk
+	path string // empty: there is no place for one
+	keys *keys
+
+	mu     sync.Mutex
+	frames map[tag]aside
+}
+
+// aside is a frame that is not in the sealed file.
+type aside struct {
+	head
+	bytes []byte
+}
+
+// beside names a file in another directory that belongs to the sealed file at path; empty where there is no directory.
+func beside(dir, kind, path string) string {
+	if dir == "" {
+		return ""
+	}
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	sum := sha256.Sum256([]byte(path))
+	return filepath.Join(dir, kind+"-"+hex.EncodeToString(sum[:8]))
+}
+
+// load reads what a process before this one left. What cannot be read, or is another key's, is nothing.
+func (s *spare) load() {
+	s.frames = make(map[tag]aside)
+	if s.path == "" {
+		return
+	}
+	f, err := openFile(s.disk, s.path, os.O_RDONLY)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	data, err := readAll(f)
+	if err != nil {
+		return
+	}
+	x, err := scan(s.keys, data)
+	if err != nil {
+		return
+	}
+	for t, frames := range x.frames {
+		if last := frames[len(frames)-1]; last.ok && last.kind == kindSet {
+			s.frames[t] = aside{last.head, bytes.Clone(data[last.offset:last.end()])}
+		}
+	}
+}
+
+// generation is that of what is here of a profile, or 0.
+func (s *spare) generation(t tag) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.frames[t].generation
+}
+
+var errNoSpare = errors.New("there is no other file system for a copy")
+
+// put keeps one frame of a profile, in the place of what was there of it.
+func (s *spare) put(t tag, frame []byte) error {
+	if s.path == "" {
+		return errNoSpare
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h, _ := parseHead(frame)
+	before, had := s.frames[t]
+	s.frames[t] = aside{h, frame}
+	err := s.write()
+	if err != nil && had {
+		s.frames[t] = before
+	} else if err != nil {
+		delete(s.frames, t)
+	}
+	return err
+}
+
+// drop forgets what the sealed file has too, or has newer: stored says up to which generation.
+func (s *spare) drop(stored func(tag) uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dropped := make(map[tag]aside)
+	for t, a := range s.frames {
+		if a.generation <= stored(t) {
+			dropped[t] = a
+			delete(s.frames, t)
+		}
+	}
+	if len(dropped) == 0 {
+		return nil
+	}
+	err := s.write()
+	for t, a := range dropped {
+		if err != nil {
+			s.frames[t] = a // still in the file; the next write tries again
+		}
+	}
+	return err
+}
+
+// write makes the file what the frames are.
+func (s *spare) write() error {
+	if len(s.frames) == 0 {
+		return gone(s.disk.Remove(s.path))
+	}
+	data := s.keys.header()
+	for _, a := range s.frames {
+		data = append(data, a.bytes...)
+	}
+	if err := checkDirectory(s.disk, filepath.Dir(s.path)); err != nil {
+		return err
+	}
+	f, err := writeNew(s.disk, s.path, data)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Close(), s.disk.Rename(f.Name(), s.path)); err != nil {
+		return errors.Join(err, s.disk.Remove(f.Name()))
+	}
+	return s.disk.SyncDirectory(filepath.Dir(s.path))
+}
+
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// setAside keeps a copy of an item that could not be stored because of err, and tells of it in the error it returns.
+func (s *Store) setAside(profile string, item keystore.Item, err error) error {
+	b, encodeErr := keystore.EncodeItem(item)
+	if encodeErr != nil {
+		return err
+	}
+	defer b.Wipe()
+	// One more than the next: that one may be in the file although its write failed, or be on its way to a disk that hangs.
+	t := s.keys.tag(profile)
+	generation := s.next(t) + 1
+	frame, sealErr := s.keys.seal(generation, record{kindSet, profile, b})
+	if sealErr != nil || s.spare.put(t, frame) != nil {
+		return err
+	}
+	return fmt.Errorf("%w; until then a copy in %s outlives this process, though not a restart of the machine", err, s.spare.path)
+}
+
+// takeIn adds what a process before this one had to set aside to what the file says, and stores it there if that can be
+// done now. Until it can be, it is read from where it is.
+func (s *Store) takeIn() {
+	if s.index.end == 0 {
+		// Nothing was ever stored, or the file was removed to give up what it held.
+		s.spare.drop(func(tag) uint64 { return 1<<64 - 1 })
+		return
+	}
+	for t, a := range s.spare.frames {
+		r, err := s.keys.open(a.head, a.bytes)
+		r.item.Wipe()
+		if err != nil || a.generation <= s.index.readable(t) {
+			continue
+		}
+		s.index.insert(r.profile, frame{head: a.head, ok: true, kind: r.kind, aside: a.bytes})
+		s.suspect = true // the next write of any kind is a rewrite, which has it
+	}
+	if s.suspect && len(s.spare.frames) > 0 {
+		s.rewrite(nil, 0) // if it fails, what it was for is in the index all the same
+	}
+	s.spare.drop(s.index.stored)
+}
