@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// inReadme are the experiments that the README has too.
+var inReadme = []string{"half-open", "hang-up", "endless", "crowd", "second", "crash", "memory", "slow", "nothing", "greedy"}
+
+// document is all of FIGURES.md.
+func (f figures) document() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Figures\n\nWritten by `make figures`, which measures all of it anew; nobody edits it. The first part is the README's.\n\n")
+	b.WriteString(opening)
+	fmt.Fprintf(&b, "Measured by `make figures`: %s.\n\n", f.machine)
+	b.WriteString("| what | measured | beside |\n|---|---|---|\n")
+	for _, row := range f.own() {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row[:], " | "))
+	}
+	b.WriteString("\nThe same bad clients, turned on groat and on other agents that people trust, in the versions of this machine:\n\n")
+	f.table(&b, func(id string) bool { return slices.Contains(inReadme, id) })
+	b.WriteString("\n[All of them, and what to bear in mind](packaging/figures/FIGURES.md).\n")
+	b.WriteString(closing)
+	b.WriteString("\n## Every experiment\n\n")
+	f.table(&b, func(string) bool { return true })
+	b.WriteString("\n" + notes)
+	return b.Bytes()
+}
+
+// own are groat's own figures: what, measured, beside.
+func (f figures) own() [][3]string {
+	s := f.speed
+	rows := [][3]string{
+		{"`groat get`, a new process each time", millis(s.groat), fmt.Sprintf("%s x a Go program that does nothing (%s)", s.over, millis(s.empty))},
+		{"a token over an open connection", fmt.Sprintf("%.1f x", s.ratio), "an echo of the same bytes over a Unix socket"},
+		{"a token over a new connection", fmt.Sprintf("%.2f ms", s.dial.Seconds()*1000), ""},
+		{"a token inside groatd", fmt.Sprintf("%.2f µs, %s allocations", float64(s.inside)/1e3, s.allocs), fmt.Sprintf("reading the clocks: %.2f µs", float64(s.clock)/1e3)},
+		{"bad inputs and faults of a numbered list that the tests go through", fmt.Sprint(f.suite.total()), f.suite.byKind()},
+		{"tests of those packages that pass", thousands(f.suite.passed), ""},
+		{"fuzzing in this run", f.fuzz, "0 failures"},
+	}
+	for _, line := range f.faults {
+		what, measured, ok := strings.Cut(line, ": ")
+		if !ok {
+			what, measured = "faults survived", line
+		}
+		rows = append(rows, [3]string{what, measured, ""})
+	}
+	for _, name := range sortedKeys(f.suite.said) {
+		measured, beside, _ := strings.Cut(f.suite.said[name], "; ")
+		rows = append(rows, [3]string{name, measured, beside})
+	}
+	return rows
+}
+
+func sortedKeys(m map[string]string) (keys []string) {
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// table writes the experiments that are wanted, a column for each program.
+func (f figures) table(b *bytes.Buffer, wanted func(id string) bool) {
+	b.WriteString("| |")
+	for _, p := range f.peers.Programs {
+		fmt.Fprintf(b, " %s |", title(p.Name, p.Version))
+	}
+	b.WriteString("\n|---" + strings.Repeat("|---", len(f.peers.Programs)) + "|\n")
+	for _, r := range f.peers.Rows {
+		if !wanted(r.ID) {
+			continue
+		}
+		fmt.Fprintf(b, "| %s |", r.What)
+		for _, cell := range r.Cells {
+			if cell == "" {
+				cell = "–"
+			}
+			fmt.Fprintf(b, " %s |", cell)
+		}
+		b.WriteString("\n")
+	}
+}
+
+// title is a column's head: the name and the version without the name in it.
+func title(name, version string) string {
+	for _, word := range []string{"groat ", "git version ", "oidc-agent ", "OpenSSH_"} {
+		version = strings.TrimPrefix(version, word)
+	}
+	version, _, _ = strings.Cut(version, ",")
+	return name + " " + version
+}
+
+// notes is what to know before one compares.
+const notes = `– means that there is nothing to try: ssh-agent and git-credential-cache ask no server for anything.
+
+What to bear in mind:
+
+- The versions are those of this machine's system. Debian 12's oidc-agent is 4.2.6; later ones bound the time of a request to a
+  server, and still answer one client after the other.
+- The programs hold different things: ssh-agent keys, git-credential-cache a password, oidc-agent and groat a long-lived
+  credential from which tokens are had. What one of them loses may be had again more easily than what another does.
+- Each experiment is carried out once, by the same code (packaging/attack, packaging/figures/peers), on a program that was
+  started for it, as an ordinary user, with a limit of 1,024 descriptors where no other is named. How many idle
+  connections are too many depends on that limit.
+- "Not in ` + "3s" + `" is a client that gave up after that time; whether it would have been answered later is not measured.
+- "Refused" is an exit code; "refused by the kernel" means that /proc/PID/mem cannot be opened by another program of the same
+  user. It says nothing about a program that asks over the socket, which all of them answer.
+- A time is that of one answer or a median of nine, on a machine that may have been busy; only orders of magnitude compare.
+`

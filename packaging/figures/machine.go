@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// machine is where and when it was measured, without a name.
+type machine struct {
+	date, commit, kernel, system, memory string
+	cores                                int
+}
+
+func thisMachine(ctx context.Context, root string) (machine, error) {
+	m := machine{date: time.Now().UTC().Format(time.DateOnly), cores: runtime.NumCPU()}
+	var err error
+	if m.commit, err = output(ctx, root, "git", "rev-parse", "--short=12", "HEAD"); err != nil {
+		return m, err
+	}
+	// The figures themselves are not what was measured.
+	changed, err := output(ctx, root, "git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!README.md", ":!"+file)
+	if err != nil {
+		return m, err
+	}
+	if changed != "" {
+		m.commit += " with changes"
+	}
+	if m.kernel, err = output(ctx, root, "uname", "-sr"); err != nil {
+		return m, err
+	}
+	m.system, m.memory = release(), memory()
+	return m, nil
+}
+
+func (m machine) String() string {
+	return fmt.Sprintf("%s, commit %s, %d cores, %s of memory, %s, %s, %s", m.date, m.commit, m.cores, m.memory, m.system, m.kernel, runtime.Version())
+}
+
+// release is os-release(5)'s own name for the system.
+func release() string {
+	f, err := os.Open("/etc/os-release")
+	if err != nil {
+		return runtime.GOOS
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if name, ok := strings.CutPrefix(lines.Text(), "PRETTY_NAME="); ok {
+			return strings.Trim(name, `"`)
+		}
+	}
+	return runtime.GOOS
+}
+
+// memory is what the machine has, in words.
+func memory() string {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return "an unknown amount"
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return "an unknown amount"
+	}
+	kib, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return "an unknown amount"
+	}
+	return fmt.Sprintf("%.0f GB", float64(kib)*1024/1e9)
+}
+
+// output runs a command in the repository and returns what it prints.
+func output(ctx context.Context, root, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		var said []byte
+		if e, ok := err.(*exec.ExitError); ok {
+			said = e.Stderr
+		}
+		return "", fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(name), strings.Join(args, " "), err, out, said)
+	}
+	return strings.TrimRight(string(out), "\n"), nil
+}

@@ -1,0 +1,228 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/groat-dev/groat/packaging/attack"
+)
+
+// experiment is one row.
+type experiment struct {
+	id, what string
+	// quick ones are those that -short carries out too.
+	quick bool
+	// accounts: it is about a provider.
+	accounts bool
+	// files is how many descriptors the program may have; 0 is 1024.
+	files int
+	// run says what was seen. Its error is about the experiment and never about the program.
+	run func(ctx context.Context, r *running) (string, error)
+}
+
+var experiments = []experiment{
+	{id: "half-open", what: "one client sends half a request and waits: another is answered", quick: true, run: halfOpen},
+	{id: "hang-up", what: "clients hang up before their answer, 200 times", quick: true, run: hangUp},
+	{id: "endless", what: "a request without end, 64 MiB of it", quick: true, run: endlessRequest},
+	{id: "idle", what: "1,500 idle connections, 1,024 descriptors: another client is answered", run: func(ctx context.Context, r *running) (string, error) {
+		return crowd(ctx, r, 1500, 100)
+	}},
+	{id: "crowd", what: "10,000 idle connections, 16,384 descriptors: another client is answered", files: 16384, run: func(ctx context.Context, r *running) (string, error) {
+		return crowd(ctx, r, 10000, 1000)
+	}},
+	{id: "second", what: "a second one is started on the same socket", quick: true, run: secondStart},
+	{id: "crash", what: "it is killed (SIGKILL) and started again", quick: true, run: crash},
+	{id: "memory", what: "another program of the same user reads its memory", quick: true, run: readMemory},
+	{id: "slow", what: "one provider takes 6 s: a token of another, which is at hand, is had after", accounts: true, run: slowProvider},
+	{id: "unavailable", what: "a renewal gets HTTP 503 while the token at hand is good: the next client", accounts: true,
+		run: func(ctx context.Context, r *running) (string, error) { return failedRenewal(ctx, r, unavailable) }},
+	{id: "page", what: "a renewal gets a page under HTTP 200 while the token at hand is good: the next client", accounts: true, quick: true,
+		run: func(ctx context.Context, r *running) (string, error) { return failedRenewal(ctx, r, page) }},
+	{id: "nothing", what: "a renewal gets HTTP 200 without a token while the token at hand is good: the next client", accounts: true,
+		run: func(ctx context.Context, r *running) (string, error) { return failedRenewal(ctx, r, nothing) }},
+	{id: "greedy", what: "120 clients want a token that is good for longer than any: requests at the provider", accounts: true, run: greedy},
+	{id: "together", what: "100 clients at once want a token when there is none: requests at the provider", accounts: true, run: together},
+	{id: "newline", what: "the provider puts a line feed into a token: a client", accounts: true, run: lineFeed},
+}
+
+// halfOpen is an honest client beside one that never ends its request.
+func halfOpen(ctx context.Context, r *running) (string, error) {
+	c, err := attack.HalfOpen(r.dial, r.begun)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	took, err := r.answers(ctx)
+	if err == nil {
+		return "answered in " + short(took), nil
+	}
+	c.Close()
+	switch _, err := r.answers(ctx); {
+	case err == nil:
+		return fmt.Sprintf("**not in %v**, not before the first has gone", r.s.silence), nil
+	case !r.alive():
+		return fmt.Sprintf("**not in %v**; when the first has gone, **it dies** (%s)", r.s.silence, signalOf(r)), nil
+	}
+	return fmt.Sprintf("**not in %v**, nor when the first has gone", r.s.silence), nil
+}
+
+func hangUp(ctx context.Context, r *running) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	n, err := attack.HangUp(ctx, r.dial, r.question, 200)
+	if !r.alive() {
+		return fmt.Sprintf("**it dies** (%s) of the %s at the latest", signalOf(r), ordinal(n)), nil
+	}
+	if err != nil {
+		return fmt.Sprintf("no connection after %d: %v", n, reason(err)), nil
+	}
+	if _, err := r.answers(ctx); err != nil {
+		return "it lives and answers nobody", nil
+	}
+	return "all well", nil
+}
+
+// endlessRequest floods one connection and watches how much memory that takes.
+func endlessRequest(ctx context.Context, r *running) (string, error) {
+	before, err := attack.RSS(r.pid())
+	if err != nil {
+		return "", err
+	}
+	most := watch(r.pid())
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	sent, err := attack.Flood(ctx, r.dial, r.endless, 64<<20)
+	grown := max(most()-before, 0)
+	if !r.alive() {
+		return "**it dies** (" + signalOf(r) + ")", nil
+	}
+	memory := fmt.Sprintf("memory +%.1f MB", float64(grown)/1e6)
+	switch {
+	case attack.HungUp(err):
+		return fmt.Sprintf("hung up on after %s, %s", size(sent), memory), nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("read to %s, %s", size(sent), memory), nil
+	case err != nil:
+		return "", err
+	}
+	return "**read whole**, " + memory, nil
+}
+
+// watch looks at a process's memory until it is told to stop, and returns the most it saw.
+func watch(pid int) (most func() int64) {
+	var seen int64
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for tick := time.NewTicker(5 * time.Millisecond); ; {
+			if now, err := attack.RSS(pid); err == nil {
+				seen = max(seen, now)
+			}
+			select {
+			case <-tick.C:
+			case <-done:
+				tick.Stop()
+				return
+			}
+		}
+	}()
+	return func() int64 {
+		close(done)
+		<-ended
+		return seen
+	}
+}
+
+// crowd opens idle connections by steps and asks after each, until nobody answers.
+func crowd(ctx context.Context, r *running, n, step int) (string, error) {
+	for open, well := 0, 0; ; well = open {
+		idle, err := attack.Idle(ctx, r.dial, min(step, n-open))
+		defer idle.Close()
+		open += idle.Size()
+		if err != nil && r.alive() && !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ECONNREFUSED) {
+			return "", err // this process has room for no more
+		}
+		took, failed := r.answers(ctx)
+		if failed != nil || err != nil {
+			between := fmt.Sprintf("with %s (with %s, yes)", thousands(open), thousands(well))
+			if !r.alive() {
+				return "**it dies** (" + signalOf(r) + ") " + between, nil
+			}
+			return fmt.Sprintf("**not in %v** ", r.s.silence) + between, nil
+		}
+		if open == n {
+			limit, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			if took, err = r.question.Median(limit, r.dial, 9); err != nil {
+				return "", err
+			}
+			rss, err := attack.RSS(r.pid())
+			return fmt.Sprintf("answered in %s; memory %.0f MB", short(took), float64(rss)/1e6), err
+		}
+	}
+}
+
+func secondStart(ctx context.Context, r *running) (string, error) {
+	second, err := r.s.start(ctx, r.agent, r.home, 1024)
+	if err != nil {
+		return "", err
+	}
+	defer second.kill()
+	if !second.alive() {
+		if r.server() != r.pid() {
+			return fmt.Sprintf("refused (exit %d), but the first is out of reach", second.cmd.ProcessState.ExitCode()), nil
+		}
+		return fmt.Sprintf("refused (exit %d)", second.cmd.ProcessState.ExitCode()), nil
+	}
+	if r.server() == r.pid() {
+		return "it runs, and the first serves", nil
+	}
+	says := "**it takes the socket**, the first is out of reach"
+	r.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-r.ended:
+	case <-time.After(patience):
+		return says, nil
+	}
+	if second.server() != second.pid() {
+		says += " and removes the socket when it ends"
+	}
+	return says, nil
+}
+
+func crash(ctx context.Context, r *running) (string, error) {
+	r.kill()
+	again, err := r.s.start(ctx, r.agent, r.home, 1024)
+	if err == nil && !again.alive() {
+		err = errors.New("it ended")
+	}
+	if err != nil {
+		return "**it does not start**: " + reason(err), nil
+	}
+	defer again.kill()
+	if _, err := again.answers(ctx); err != nil {
+		return "it starts, empty", nil
+	}
+	return "it starts and has what it had", nil
+}
+
+// signalOf says how an agent ended.
+func signalOf(r *running) string {
+	state := r.cmd.ProcessState.String()
+	return strings.TrimPrefix(strings.TrimSuffix(state, " (core dumped)"), "signal: ")
+}
+
+// reason is the last line of an error, without paths of this run.
+func reason(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, ": "); i >= 0 && i+2 < len(text) {
+		text = text[i+2:]
+	}
+	return strings.Join(strings.Fields(text), " ")
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// speed is what the benchmarks say.
+type speed struct {
+	groat, empty, over string // of a process, and how often the second goes into the first
+	ratio              float64
+	dial, inside       time.Duration
+	allocs             string
+	clock              time.Duration
+}
+
+// bench is one line of "go test -bench": its values by their units.
+type bench map[string]string
+
+var benchLine = regexp.MustCompile(`^(Benchmark\S+?)(-\d+)?\s+\d+\s+(.*)$`)
+
+// readBench reads what "go test -bench" prints :: name → values.
+func readBench(out string) map[string]bench {
+	all := map[string]bench{}
+	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan(); {
+		m := benchLine.FindStringSubmatch(lines.Text())
+		if m == nil {
+			continue
+		}
+		values := bench{}
+		fields := strings.Fields(m[3])
+		for i := 0; i+1 < len(fields); i += 2 {
+			values[fields[i+1]] = fields[i]
+		}
+		all[m[1]] = values
+	}
+	return all
+}
+
+// time returns a value in nanoseconds.
+func (b bench) time(unit string) (time.Duration, error) {
+	f, err := strconv.ParseFloat(b[unit], 64)
+	if err != nil {
+		return 0, fmt.Errorf("the benchmark has no %s: %v", unit, b)
+	}
+	return time.Duration(f), nil
+}
+
+func measureSpeed(ctx context.Context, root, bin string) (speed, error) {
+	out, err := output(ctx, root, "go", "test", "-run", "^$", "-bench", "^Benchmark(RoundTrip|Client|CacheHit|Now)$", "-benchmem",
+		"./daemon", "./daemon/broker", "./daemon/clock")
+	if err != nil {
+		return speed{}, err
+	}
+	bin, err = filepath.Abs(bin)
+	if err != nil {
+		return speed{}, err
+	}
+	cold, err := output(ctx, root, "go", "run", "./packaging/bench/coldstart", "-bin", bin)
+	if err != nil {
+		return speed{}, err
+	}
+	return readSpeed(out, cold)
+}
+
+func readSpeed(out, cold string) (s speed, err error) {
+	all := readBench(out)
+	if s.ratio, err = strconv.ParseFloat(all["BenchmarkRoundTrip"]["ratio"], 64); err != nil {
+		return s, fmt.Errorf("no ratio to an echo in\n%s", out)
+	}
+	var err1, err2, err3 error
+	s.dial, err1 = all["BenchmarkClient/dial_for_each_request"].time("ns/op")
+	s.inside, err2 = all["BenchmarkCacheHit"].time("ns/op")
+	s.clock, err3 = all["BenchmarkNow"].time("ns/op")
+	s.allocs = all["BenchmarkCacheHit"]["allocs/op"]
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return s, err
+	}
+	return s, s.readCold(cold)
+}
+
+// readCold reads the table of coldstart: the rows' medians, and the ratio of the last to the row before it.
+func (s *speed) readCold(text string) error {
+	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		switch line := strings.TrimSpace(lines.Text()); {
+		case strings.HasPrefix(line, "empty Go process") && len(fields) > 3:
+			s.empty = fields[3]
+		case strings.HasPrefix(line, "groat get") && len(fields) > 6:
+			s.groat, s.over = fields[2], fields[6]
+		}
+	}
+	if s.empty == "" || s.groat == "" {
+		return fmt.Errorf("no medians in\n%s", text)
+	}
+	return nil
+}
+
+// millis rounds "2.741ms" to "2.7 ms".
+func millis(text string) string {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return text
+	}
+	return fmt.Sprintf("%.1f ms", float64(d)/1e6)
+}

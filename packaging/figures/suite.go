@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The catalogue of bad inputs and faults is numbered by what they are done to; a test carries the numbers in its name.
+var catalogue = []struct {
+	letter, what string
+	last         int // the highest number there is
+}{
+	{"A", "the socket", 40}, {"B", "git and addresses", 32}, {"C", "what token endpoints answer", 52},
+	{"D", "the keystore", 20}, {"E", "the process and time", 25},
+}
+
+// suite is what the tests say.
+type suite struct {
+	passed int
+	// ids :: letter → numbers that a passing test has in its name
+	ids map[string]map[int]bool
+	// said :: name → what a test logged as "figure: name = value"
+	said map[string]string
+}
+
+var (
+	numbered = regexp.MustCompile(`\b([A-E])([0-9]{1,2})\b`)
+	figure   = regexp.MustCompile(`figure: ([^=\n]+?) = ([^\n]+)`)
+)
+
+// runSuite runs the packages whose tests have such names, or log figures. One that fails is an error.
+func runSuite(ctx context.Context, root string) (suite, error) {
+	pkgs, err := numberedPackages(root)
+	if err != nil {
+		return suite{}, err
+	}
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json", "-timeout=10m"}, pkgs...)...)
+	cmd.Dir, cmd.Stderr = root, os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return suite{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return suite{}, err
+	}
+	s, failed, err := readSuite(out)
+	if ended := cmd.Wait(); ended != nil || err != nil {
+		return s, fmt.Errorf("%w: %s", errors.Join(ended, err), strings.Join(failed, ", "))
+	}
+	return s, nil
+}
+
+// numberedPackages returns the packages to run, as go test wants them.
+func numberedPackages(root string) ([]string, error) {
+	found := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git" || strings.HasSuffix(path, filepath.FromSlash("packaging/figures"))) {
+			return fs.SkipDir
+		}
+		inTest := strings.HasSuffix(path, "_test.go") || strings.Contains(path, "testdata")
+		if d.IsDir() || !inTest {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if len(idsIn(strings.ReplaceAll(string(text), "_", " "))) > 0 || strings.Contains(string(text), "figure: ") {
+			dir, _, _ := strings.Cut(filepath.ToSlash(path), "/testdata/")
+			if dir == filepath.ToSlash(path) {
+				dir = filepath.ToSlash(filepath.Dir(path))
+			}
+			rel, err := filepath.Rel(root, dir)
+			if err != nil {
+				return err
+			}
+			found["./"+filepath.ToSlash(rel)] = true
+		}
+		return nil
+	})
+	if len(found) == 0 && err == nil {
+		err = errors.New("no test has a number")
+	}
+	return slices.Sorted(maps.Keys(found)), err
+}
+
+// id is one entry of the catalogue.
+type id struct {
+	letter string
+	number int
+}
+
+// idsIn returns the catalogue's numbers in a text.
+func idsIn(text string) (ids []id) {
+	for _, m := range numbered.FindAllStringSubmatch(text, -1) {
+		n, err := strconv.Atoi(m[2])
+		for _, c := range catalogue {
+			if err == nil && c.letter == m[1] && n >= 1 && n <= c.last {
+				ids = append(ids, id{m[1], n})
+			}
+		}
+	}
+	return ids
+}
+
+// readSuite reads what "go test -json" prints. A seed of a fuzz target counts as a test that passed, but not for its number:
+// what a target asserts is less than what the catalogue wants.
+func readSuite(r io.Reader) (s suite, failed []string, err error) {
+	s = suite{ids: map[string]map[int]bool{}, said: map[string]string{}}
+	for d := json.NewDecoder(r); ; {
+		var e struct{ Action, Package, Test, Output string }
+		if err := d.Decode(&e); errors.Is(err, io.EOF) {
+			return s, failed, nil
+		} else if err != nil {
+			return s, failed, err
+		}
+		switch {
+		case e.Action == "fail":
+			failed = append(failed, e.Package+" "+e.Test)
+		case e.Action == "output":
+			if m := figure.FindStringSubmatch(e.Output); m != nil {
+				s.said[m[1]] = strings.TrimSpace(m[2])
+			}
+		case e.Action == "pass" && e.Test != "":
+			s.passed++
+			if strings.HasPrefix(e.Test, "Fuzz") {
+				continue
+			}
+			for _, i := range idsIn(strings.NewReplacer("_", " ", "/", " ").Replace(e.Test)) {
+				if s.ids[i.letter] == nil {
+					s.ids[i.letter] = map[int]bool{}
+				}
+				s.ids[i.letter][i.number] = true
+			}
+		}
+	}
+}
+
+// total counts the distinct numbers.
+func (s suite) total() (n int) {
+	for _, of := range s.ids {
+		n += len(of)
+	}
+	return n
+}
+
+// byKind says how many there are of each letter.
+func (s suite) byKind() string {
+	var words []string
+	for _, c := range catalogue {
+		if n := len(s.ids[c.letter]); n > 0 {
+			words = append(words, fmt.Sprintf("%d of %d about %s", n, c.last, c.what))
+		}
+	}
+	return strings.Join(words, ", ")
+}
