@@ -156,8 +156,15 @@ func (c *conn) issue(q query, p *profile) (any, error) {
 	return issued{token: t, profile: p}, nil
 }
 
-// appendToken writes the reply with a token by hand: it is what the daemon does all day, and no encoder keeps a copy.
+// appendToken writes the reply with a token by hand: it is what the daemon does all day, and no encoder keeps a copy. A token
+// that has expired since it was found does not leave: the machine may have slept, or the peer not taken an earlier answer.
 func appendToken(out, id []byte, t grant.Token, p *profile, now clock.Instant) []byte {
+	left := t.Remaining(now)
+	if left <= 0 && !t.Static {
+		e := protocol.NewError(protocol.Temporary, "the token expired before it could be handed out", "groat status "+p.Name)
+		e.Data.RetryAfter = 1
+		return protocol.AppendError(out, id, e)
+	}
 	out = append(out, `{"jsonrpc":"2.0","id":`...)
 	out = append(out, id...)
 	out = append(out, `,"result":{"access_token":`...)
@@ -165,7 +172,6 @@ func appendToken(out, id []byte, t grant.Token, p *profile, now clock.Instant) [
 		out = protocol.AppendString(out, t.Access.Reveal())
 		out = append(out, `,"token_type":"","static":true`...)
 	} else {
-		left := t.Remaining(now)
 		out = append(out, '"')
 		out = t.Access.AppendTo(out) // a b64token: nothing to escape
 		out = append(out, `","token_type":`...)

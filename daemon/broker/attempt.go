@@ -155,6 +155,7 @@ func (s *slot) fail(v *variant, err error, now clock.Instant) {
 	}
 	d := judge(f)
 	v.again = d.again || recovers && !d.parked
+	v.sent, v.brought = s.before.sent, s.before.brought // it renewed nothing: how soon the next may leave is the backoff's to say
 	if d.variantOnly {
 		v.holdup = d.holdup(err, now)
 		s.answer(v, &Unavailable{Err: err, RetryAfter: d.wait})

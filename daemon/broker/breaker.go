@@ -48,12 +48,13 @@ type breaker struct {
 	last     error
 	open     bool          // an outage
 	probe    time.Duration // boot time of the next request in it
+	probed   time.Duration // boot time of the last one
 	gentle   time.Duration // boot time until which requests are let go slowly
 }
 
-// heard takes in how a request ended and reports whether that is the beginning of an outage. A refusal shows that the server
-// is there; what failed on this machine says nothing about it.
-func (k *breaker) heard(err error, now clock.Instant, draw float64) (opened bool) {
+// heard takes in how a request ended. A refusal shows that the server is there; what failed on this machine says nothing
+// about it.
+func (k *breaker) heard(err error, now clock.Instant, draw float64) {
 	e, ok := errors.AsType[*grant.Error](err)
 	switch {
 	case err == nil || ok && e.Answered():
@@ -61,9 +62,9 @@ func (k *breaker) heard(err error, now clock.Instant, draw float64) (opened bool
 			k.gentle = now.Boot + gentleFor
 		}
 		k.open, k.failures, k.last = false, 0, nil
-		return false
+		return
 	case !ok || e.Class.Definitive() && !e.Reached():
-		return false
+		return
 	}
 	if k.failures == 0 {
 		k.first = now
@@ -71,11 +72,10 @@ func (k *breaker) heard(err error, now clock.Instant, draw float64) (opened bool
 	k.failures++
 	k.last = err
 	if k.open || k.failures < opensAfter || now.Sub(k.first) < opensOver && now.Boot >= k.gentle {
-		return false
+		return
 	}
 	k.open = true
 	k.probes(now.Boot, draw)
-	return true
 }
 
 // probes plans the next probe.

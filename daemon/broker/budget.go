@@ -38,14 +38,14 @@ type budget struct {
 type turn struct {
 	budget *budget
 	run    func()
-	// broken is called when an outage begins that keeps the turn from coming. It must not block.
+	// broken is called while an outage keeps the turn from coming, at its beginning and after each probe. It must not block.
 	broken func()
 	urgent bool          // an outage does not keep it: a person wants to know, or a refresh token's grace runs out
 	came   time.Duration // boot time at which it came, never before
 }
 
 func newBudget(origin string, now clock.Func, draw func() float64) *budget {
-	b := &budget{now: now, draw: draw, breaker: breaker{origin: origin}}
+	b := &budget{now: now, draw: draw, breaker: breaker{origin: origin, probed: never}}
 	for i := range b.begun {
 		b.begun[i] = never
 	}
@@ -100,7 +100,7 @@ func (t *turn) outage() (*Outage, time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now().Boot
-	if t.came != never && now < t.came+probeWait {
+	if now < max(t.came, b.probed)+probeWait { // also where another profile's is the probe
 		return nil, 0
 	}
 	return b.breaker.outage(), max(b.probe-now, time.Second)
@@ -125,6 +125,7 @@ func (b *budget) advance() {
 		b.oldest = (b.oldest + 1) % perSecond
 		b.running++
 		if b.open {
+			b.probed = now
 			b.probes(now, b.draw())
 		}
 		go func() {
@@ -184,11 +185,13 @@ func (b *budget) end() {
 	b.advance()
 }
 
-// heard takes in how a request ended.
+// heard takes in how a request ended. Whoever waits for a turn that an outage puts off looks again.
 func (b *budget) heard(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.breaker.heard(err, b.now(), b.draw()) {
+	b.breaker.heard(err, b.now(), b.draw())
+	if b.open {
+		b.probed = never
 		for _, t := range slices.Concat(b.callers, b.background) {
 			t.broken()
 		}

@@ -141,8 +141,12 @@ func (l *random) token(ctx context.Context, q Query) (grant.Token, error) {
 	l.asked++
 	number := l.asked
 	l.mu.Unlock()
+	asked := time.Now()
 	token, err := l.b.Token(ctx, q)
 	l.judge(q, number, token, err)
+	if waited := time.Since(asked); q.MinTTL == Unset && waited > 5*l.latency+probeWait {
+		l.t.Errorf("a caller without a promise waited %s for %v, %v; an exchange takes %s", waited, token, err, l.latency)
+	}
 	return token, err
 }
 
