@@ -38,6 +38,7 @@ func (f figures) own() [][3]string {
 		{"a token over an open connection", fmt.Sprintf("%.1f x", s.ratio), "an echo of the same bytes over a Unix socket"},
 		{"a token over a new connection", fmt.Sprintf("%.2f ms", s.dial.Seconds()*1000), ""},
 		{"a token inside groatd", fmt.Sprintf("%.2f µs, %s allocations", float64(s.inside)/1e3, s.allocs), fmt.Sprintf("reading the clocks: %.2f µs", float64(s.clock)/1e3)},
+		{"requests for a token that a hundred clients want at once", f.peers.cell("together", 0), "at the provider"},
 		{"bad inputs and faults of a numbered list that the tests go through", fmt.Sprint(f.suite.total()), f.suite.byKind()},
 		{"tests of those packages that pass", thousands(f.suite.passed), ""},
 		{"fuzzing in this run", f.fuzz, "0 failures"},
@@ -62,6 +63,16 @@ func sortedKeys(m map[string]string) (keys []string) {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// cell is what an experiment said of a program; empty where it was not carried out.
+func (r report) cell(id string, program int) string {
+	for _, row := range r.Rows {
+		if row.ID == id && program < len(row.Cells) {
+			return row.Cells[program]
+		}
+	}
+	return ""
 }
 
 // table writes the experiments that are wanted, a column for each program.
