@@ -34,9 +34,8 @@ type refusals struct {
 	mu      sync.Mutex
 	entries map[string]remembered // :: profile → what stands in its way
 	changed bool                  // the file does not say it yet
-	writing bool
-	failed  bool           // the last write did; said once
-	writers sync.WaitGroup // at most one
+	writing chan struct{}         // closed when everything is written; nil where nobody writes
+	failed  bool                  // the last write did; said once
 	closed  func()
 	closing <-chan struct{}
 }
@@ -191,25 +190,26 @@ func (r *refusals) keep(profiles map[string]*profile) {
 // write begins to write, if nobody does. r.mu is held.
 func (r *refusals) write() {
 	r.changed = true
-	if r.file == "" || r.writing {
+	if r.file == "" || r.writing != nil {
 		return
 	}
-	r.writing = true
-	r.writers.Go(func() {
+	r.writing = make(chan struct{})
+	go func() {
 		for r.writeOnce() {
 			select {
 			case <-time.After(writesApart):
 			case <-r.closing:
 			}
 		}
-	})
+	}()
 }
 
 // writeOnce writes what has changed, and reports whether something had.
 func (r *refusals) writeOnce() bool {
 	r.mu.Lock()
 	if !r.changed {
-		r.writing = false
+		close(r.writing)
+		r.writing = nil
 		r.mu.Unlock()
 		return false
 	}
@@ -227,13 +227,17 @@ func (r *refusals) writeOnce() bool {
 	return true
 }
 
-// close waits until everything is written, as long as ctx allows. Nothing is noted any more.
+// close waits until everything is written that was noted, as long as ctx allows.
 func (r *refusals) close(ctx context.Context) {
 	r.closed()
-	done := make(chan struct{})
-	go func() { r.writers.Wait(); close(done) }()
+	r.mu.Lock()
+	writing := r.writing
+	r.mu.Unlock()
+	if writing == nil {
+		return
+	}
 	select {
-	case <-done:
+	case <-writing:
 	case <-ctx.Done():
 	}
 }

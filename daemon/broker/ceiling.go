@@ -22,7 +22,7 @@ const (
 	// patience is how many requests in a row may reach the server and fail before the profile waits for patienceEvery each
 	// time: the first is ten minutes of an outage, both together are at most 50 requests in four hours.
 	patience      = 20
-	patienceEvery = 8 * time.Minute
+	patienceEvery = 9 * time.Minute
 
 	// A person's proofs: this many at once, then one in this time.
 	proofs     = 6

@@ -80,9 +80,9 @@ func (s *slot) record(now clock.Instant) {
 	}
 	var all []Standing
 	add := func(st Standing, h holdup) {
-		_, said := errors.AsType[*grant.Error](h.err)
-		if !said || !h.parked && h.until < now.Boot+lasting {
-			return
+		e, ok := errors.AsType[*grant.Error](h.err)
+		if !ok || !h.parked && (!e.Reached() || h.until < now.Boot+lasting) {
+			return // it has cost nobody anything, or is over soon
 		}
 		if st.Err, st.Parked = h.err, h.parked; !h.parked {
 			st.Wait = h.until - now.Boot
