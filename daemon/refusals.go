@@ -143,12 +143,17 @@ func (p *profile) fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// of returns what was remembered of a profile as it is configured now.
+// of returns what was remembered of a profile as it is configured now; of another configuration it is forgotten.
 func (r *refusals) of(p *profile) (all []broker.Standing) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	m, ok := r.entries[p.Name]
-	r.mu.Unlock()
-	if !ok || p.ephemeral || m.Configuration != p.fingerprint() {
+	if !ok {
+		return nil
+	}
+	if p.ephemeral || m.Configuration != p.fingerprint() {
+		delete(r.entries, p.Name)
+		r.write()
 		return nil
 	}
 	for _, st := range m.Standing {
