@@ -103,7 +103,7 @@ func wrongPlace(status int) bool {
 
 // Reached reports whether the request, or a part of it, may have reached the server: an exchange that has not costs the
 // server nothing.
-func (e *Error) Reached() bool { return e.Status != 0 || e.Class == Ambiguous }
+func (e *Error) Reached() bool { return e.Status != 0 || e.Class == Ambiguous || e.Class == Malformed }
 
 // Answered reports whether the server itself has spoken, however unfavourably: it is there and works. What a proxy, a
 // firewall or an outage says is no such word.
