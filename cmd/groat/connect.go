@@ -39,9 +39,21 @@ func nobodyListens(err error) bool {
 
 // call makes one request on a connection of its own within limit, to which the start of a daemon may add its own.
 func (a *app) call(ctx context.Context, limit time.Duration, method string, params, result any) error {
-	return a.talk(ctx, limit, func(ctx context.Context, c *protocol.Client) error {
-		return c.Call(ctx, method, params, result)
-	})
+	f := func(ctx context.Context, c *protocol.Client) error { return c.Call(ctx, method, params, result) }
+	if method == protocol.MethodLogout { // the second would find nothing to forget
+		return a.talk(ctx, limit, f)
+	}
+	return a.ask(ctx, limit, f)
+}
+
+// ask is talk for what may be asked twice: where groatd ended before it answered (it was killed, or needed the room) the one
+// that runs then is asked, once more.
+func (a *app) ask(ctx context.Context, limit time.Duration, f func(context.Context, *protocol.Client) error) error {
+	err := a.talk(ctx, limit, f)
+	if errors.Is(err, protocol.ErrClosed) {
+		err = a.talk(ctx, limit, f)
+	}
+	return err
 }
 
 // talk connects and runs f, whose context ends after limit.

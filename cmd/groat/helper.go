@@ -36,10 +36,5 @@ type helperDaemon struct{ app *app }
 
 // Call implements [helper.Daemon].
 func (d helperDaemon) Call(ctx context.Context, method string, params, result any) error {
-	c, err := d.app.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	return c.Call(ctx, method, params, result)
+	return d.app.call(ctx, helper.GitTime, method, params, result)
 }

@@ -93,7 +93,7 @@ func TestBrokenDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	answers := make(chan string)
+	answers := make(chan string, 2)
 	go func() {
 		for a := range answers {
 			c, err := l.Accept()
@@ -119,6 +119,9 @@ func TestBrokenDaemon(t *testing.T) {
 		{strings.Repeat("x", protocol.MaxLine+1), 1},
 	} {
 		answers <- tt.answer
+		if tt.answer == "" {
+			answers <- tt.answer // it is asked once more
+		}
 		got := run(t, l.Addr().String(), "", "get")
 		if got.code != tt.code || got.stdout != "" || !twoLines(got.stderr) {
 			t.Errorf("%.40q: %+v", tt.answer, got)

@@ -15,7 +15,7 @@ func (a *app) listCommand() *cobra.Command {
 	var json bool
 	cmd := command("list [flags]", helpList, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		var result protocol.ProfilesResult
-		err := a.talk(cmd.Context(), answerTime, func(ctx context.Context, c *protocol.Client) (err error) {
+		err := a.ask(cmd.Context(), answerTime, func(ctx context.Context, c *protocol.Client) (err error) {
 			result, err = c.Profiles(ctx)
 			return err
 		})
@@ -36,7 +36,7 @@ func (a *app) statusCommand() *cobra.Command {
 			profile = args[0]
 		}
 		var result protocol.StatusResult
-		err := a.talk(cmd.Context(), answerTime, func(ctx context.Context, c *protocol.Client) (err error) {
+		err := a.ask(cmd.Context(), answerTime, func(ctx context.Context, c *protocol.Client) (err error) {
 			result, err = c.Status(ctx, profile)
 			return err
 		})
