@@ -59,8 +59,10 @@ func ownMounts() *syscall.SysProcAttr {
 	return a
 }
 
-func TestDiskFull(t *testing.T)     { play(t, "full", t.TempDir(), ownMounts()) }
-func TestDiskReadOnly(t *testing.T) { play(t, "readonly", t.TempDir(), ownMounts()) }
+func TestDisk(t *testing.T) {
+	t.Run("D14 full", func(t *testing.T) { play(t, "full", t.TempDir(), ownMounts()) })
+	t.Run("D16 read-only", func(t *testing.T) { play(t, "readonly", t.TempDir(), ownMounts()) })
+}
 
 func mount(dir, options string, flags uintptr) error {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
@@ -155,53 +157,67 @@ func readOnlyDisk(dir string) error {
 	if s, err = sealed.Open(p, testKey); err != nil {
 		return fmt.Errorf("a read-only file system cannot even be read: %w", err)
 	}
-	if err := s.Set(ctx, "work", version("work", 2)); !errors.Is(err, syscall.EROFS) {
-		// EBADF is what the read-only descriptor says before the rewrite finds out why.
-		if !errors.Is(err, keystore.ErrUnavailable) {
+	for range 2 {
+		if _, err := s.Present(ctx, "work"); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, syscall.EROFS) {
+			return fmt.Errorf("presented on a read-only file system: %v", err)
+		}
+		if err := s.Set(ctx, "work", version("work", 2)); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, syscall.EROFS) {
 			return fmt.Errorf("a write to a read-only file system: %v", err)
 		}
 	}
-	return expect(s, "work", version("work", 1))
+	if err := expect(s, "work", version("work", 1)); err != nil {
+		return err
+	}
+	// The same process when it can be written again.
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, ""); err != nil {
+		return err
+	}
+	if doubt, err := s.Present(ctx, "work"); doubt != nil || err != nil {
+		return fmt.Errorf("presented when it can be written again: %v, %w", doubt, err)
+	}
+	return errors.Join(s.Set(ctx, "work", version("work", 2)), expect(s, "work", version("work", 2)))
 }
 
 // Root is not stopped by modes, so another user tries.
 func TestAnotherUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Log("without root there is no second user to try; our own modes are in TestRefusedFiles")
-	}
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
-		if info, err := os.Stat(d); err == nil && os.Geteuid() == 0 {
-			os.Chmod(d, info.Mode().Perm()|0o111)
+	t.Run("D16 another user", func(t *testing.T) {
+		if os.Geteuid() != 0 {
+			t.Log("without root there is no second user to try; our own modes are in TestRefusedFiles")
 		}
-	}
-	s := open(t, filepath.Join(dir, "sealed"))
-	if err := s.Set(t.Context(), "work", version("work", 1)); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(filepath.Join(dir, "sealed"))
-	if err != nil || info.Mode() != 0o600 {
-		t.Fatalf("the file's mode: %v, %v; want 0600", info.Mode(), err)
-	}
-	s.Close()
-	if os.Geteuid() != 0 {
-		return
-	}
-	binary := filepath.Join(dir, "binary")
-	b := read(t, os.Args[0])
-	if err := os.WriteFile(binary, b, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), binary)
-	cmd.Env = []string{diskVariable + "=stranger:" + dir, "GORACE=atexit_sleep_ms=0"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4242, Gid: 4242}}
-	cmd.Dir = "/"
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "played\n") {
-		t.Errorf("%v: %s", err, out)
-	}
+		dir := t.TempDir()
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+		for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
+			if info, err := os.Stat(d); err == nil && os.Geteuid() == 0 {
+				os.Chmod(d, info.Mode().Perm()|0o111)
+			}
+		}
+		s := open(t, filepath.Join(dir, "sealed"))
+		if err := s.Set(t.Context(), "work", version("work", 1)); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(dir, "sealed"))
+		if err != nil || info.Mode() != 0o600 {
+			t.Fatalf("the file's mode: %v, %v; want 0600", info.Mode(), err)
+		}
+		s.Close()
+		if os.Geteuid() != 0 {
+			return
+		}
+		binary := filepath.Join(dir, "binary")
+		b := read(t, os.Args[0])
+		if err := os.WriteFile(binary, b, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), binary)
+		cmd.Env = []string{diskVariable + "=stranger:" + dir, "GORACE=atexit_sleep_ms=0"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4242, Gid: 4242}}
+		cmd.Dir = "/"
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "played\n") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
 }
 
 func stranger(dir string) error {

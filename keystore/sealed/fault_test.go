@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -59,50 +60,54 @@ func inode(t *testing.T, p string) uint64 {
 
 // One failed fsync: the same descriptor is never asked again, a new file takes its place, and the write succeeds.
 func TestFsyncFailsOnce(t *testing.T) {
-	s, disk := faulty(t)
-	before, calls := inode(t, s.path), 0
-	disk.set(func(op, path string) error {
-		if op == "sync" && path == s.path {
-			calls++
-			return syscall.EIO
+	t.Run("D15 once", func(t *testing.T) {
+		s, disk := faulty(t)
+		before, calls := inode(t, s.path), 0
+		disk.set(func(op, path string) error {
+			if op == "sync" && path == s.path {
+				calls++
+				return syscall.EIO
+			}
+			return nil
+		})
+		if err := s.Set(t.Context(), "work", credential("2")); err != nil {
+			t.Fatal(err)
 		}
-		return nil
+		if calls != 1 || inode(t, s.path) == before {
+			t.Errorf("fsync of the failed file was called %d times; replaced: %v", calls, inode(t, s.path) != before)
+		}
+		has(t, s, "work", "2")
+		has(t, s, "other", "1")
 	})
-	if err := s.Set(t.Context(), "work", credential("2")); err != nil {
-		t.Fatal(err)
-	}
-	if calls != 1 || inode(t, s.path) == before {
-		t.Errorf("fsync of the failed file was called %d times; replaced: %v", calls, inode(t, s.path) != before)
-	}
-	has(t, s, "work", "2")
-	has(t, s, "other", "1")
 }
 
 // A disk that fails for good: an error, the old state here and after a restart, and health when the disk is back.
 func TestFsyncFails(t *testing.T) {
-	s, disk := faulty(t)
-	disk.set(failing("sync", syscall.EIO))
-	for range 2 {
-		if err := s.Set(t.Context(), "work", credential("2")); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, syscall.EIO) {
-			t.Fatalf("%v, want ErrUnavailable and EIO", err)
+	t.Run("D15 for good", func(t *testing.T) {
+		s, disk := faulty(t)
+		disk.set(failing("sync", syscall.EIO))
+		for range 2 {
+			if err := s.Set(t.Context(), "work", credential("2")); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, syscall.EIO) {
+				t.Fatalf("%v, want ErrUnavailable and EIO", err)
+			}
 		}
-	}
-	if err := s.Probe(t.Context()); !errors.Is(err, syscall.EIO) {
-		t.Errorf("a probe of a failing disk: %v", err)
-	}
-	if err := s.Delete(t.Context(), "other"); !errors.Is(err, syscall.EIO) {
-		t.Errorf("a delete on a failing disk: %v", err)
-	}
-	has(t, s, "work", "1")
-	has(t, s, "other", "1")
-	disk.set(nil)
-	s = reopen(t, s)
-	has(t, s, "work", "1")
-	has(t, s, "other", "1")
-	if err := s.Set(t.Context(), "work", credential("2")); err != nil {
-		t.Fatal(err)
-	}
-	has(t, s, "work", "2")
+		if err := s.Probe(t.Context()); !errors.Is(err, syscall.EIO) {
+			t.Errorf("a probe of a failing disk: %v", err)
+		}
+		if err := s.Delete(t.Context(), "other"); !errors.Is(err, syscall.EIO) {
+			t.Errorf("a delete on a failing disk: %v", err)
+		}
+		has(t, s, "work", "1")
+		has(t, s, "other", "1")
+		disk.set(nil)
+		s = reopen(t, s)
+		has(t, s, "work", "1")
+		has(t, s, "other", "1")
+		if err := s.Set(t.Context(), "work", credential("2")); err != nil {
+			t.Fatal(err)
+		}
+		has(t, s, "work", "2")
+	})
 }
 
 // A disk that hangs: the writer's caller gets its answer in time, readers notice nothing.
@@ -160,36 +165,61 @@ func TestDeleteWithoutRewrite(t *testing.T) {
 	has(t, s, "other", "1")
 }
 
-// FuzzScan: whatever stands in a file, reading it ends, and yields nothing that was not sealed with the key.
+// FuzzScan: whatever stands in a file, reading it ends, and yields nothing that was not sealed with the key: no item, and no
+// note about one.
 func FuzzScan(f *testing.F) {
 	k, err := newKeys(diskKey)
 	if err != nil {
 		f.Fatal(err)
 	}
-	frame, err := k.seal(1, record{kind: kindDelete, profile: "work"})
-	if err != nil {
-		f.Fatal(err)
+	sealed := map[byte][]byte{}
+	for _, kind := range []byte{kindSet, kindDelete, kindPresented, kindSettled} {
+		r := record{kind: kind, profile: "work"}
+		if kind == kindSet {
+			r.item = keystore.SecretString("{}")
+		}
+		if sealed[kind], err = k.seal(1, r); err != nil {
+			f.Fatal(err)
+		}
 	}
+	set, gone, presented, settled := sealed[kindSet], sealed[kindDelete], sealed[kindPresented], sealed[kindSettled]
 	f.Add([]byte(nil))
 	f.Add(k.header())
-	f.Add(append(k.header(), frame...))
-	f.Add(append(append(k.header(), frame[:headSize]...), frame...))
+	f.Add(append(k.header(), gone...))
+	f.Add(append(append(k.header(), gone[:headSize]...), gone...))
 	f.Add(append(k.header(), head{1, tag{}, maxBody}.append(nil)...))
 	f.Add(append(k.header(), marker+marker+marker...))
+	f.Add(slices.Concat(k.header(), set, presented))
+	f.Add(slices.Concat(k.header(), presented, settled, set, settled[:headSize], presented))
+	f.Add(slices.Concat(k.header(), set[:headSize], presented[headSize:], presented[:headSize], set[headSize:]))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		x, err := scan(k, data)
 		if err != nil {
 			return
 		}
+		check := func(fr frame, note bool) {
+			if fr.end() > int64(len(data)) || fr.offset < int64(headerSize) {
+				t.Fatalf("a record from %d to %d in a file of %d bytes", fr.offset, fr.end(), len(data))
+			}
+			r, err := k.open(fr.head, data[fr.offset:fr.end()])
+			if fr.ok && (err != nil || r.note() != note || r.profile != "work" || fr.generation != 1) {
+				t.Fatalf("a record that nobody sealed: %v", err)
+			}
+		}
 		for _, frames := range x.frames {
 			for _, fr := range frames {
-				if fr.end() > int64(len(data)) || fr.offset < int64(headerSize) {
-					t.Fatalf("a record from %d to %d in a file of %d bytes", fr.offset, fr.end(), len(data))
-				}
-				if r, err := k.open(fr.head, data[fr.offset:fr.end()]); fr.ok && (err != nil || r.profile != "work") {
-					t.Fatalf("a record that nobody sealed: %v", err)
-				}
+				check(fr, false)
 			}
+		}
+		for _, fr := range x.notes {
+			check(fr, true)
+		}
+		live := int64(0)
+		for t := range x.frames {
+			live += x.worth(t)
+		}
+		if x.live != live || len(x.open) > 1 || len(x.open) == 1 && x.notes[k.tag("work")].kind != kindPresented {
+			t.Fatalf("%d bytes are counted as live, %d are; %d unsettled", x.live, live, len(x.open))
 		}
 	})
 }

@@ -125,43 +125,47 @@ func compare(t *testing.T, path, what string, want [3]int) {
 }
 
 func TestEveryTruncation(t *testing.T) {
-	s := newSpecimen(t)
-	for size := len(s.data); size >= 0; size-- {
-		if err := os.Truncate(s.path, int64(size)); err != nil {
-			t.Fatal(err)
-		}
-		var want [3]int
-		for n, end := range s.ends {
-			if end <= size {
-				want[n%3] = n/3 + 1
+	t.Run("D9 at every byte", func(t *testing.T) {
+		s := newSpecimen(t)
+		for size := len(s.data); size >= 0; size-- {
+			if err := os.Truncate(s.path, int64(size)); err != nil {
+				t.Fatal(err)
 			}
+			var want [3]int
+			for n, end := range s.ends {
+				if end <= size {
+					want[n%3] = n/3 + 1
+				}
+			}
+			compare(t, s.path, fmt.Sprintf("cut at byte %d of %d", size, len(s.data)), want)
 		}
-		compare(t, s.path, fmt.Sprintf("cut at byte %d of %d", size, len(s.data)), want)
-	}
+	})
 }
 
 func TestEveryFlippedBit(t *testing.T) {
-	s := newSpecimen(t)
-	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for offset, b := range s.data {
-		want := [3]int{generations, generations, generations}
-		if p, g := s.at(offset); g == generations {
-			want[p] = generations - 1
-		}
-		for bit := range 8 {
-			if _, err := f.WriteAt([]byte{b ^ 1<<bit}, int64(offset)); err != nil {
-				t.Fatal(err)
-			}
-			compare(t, s.path, fmt.Sprintf("bit %d of byte %d flipped", bit, offset), want)
-		}
-		if _, err := f.WriteAt([]byte{b}, int64(offset)); err != nil {
+	t.Run("D10 every one", func(t *testing.T) {
+		s := newSpecimen(t)
+		f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
+		defer f.Close()
+		for offset, b := range s.data {
+			want := [3]int{generations, generations, generations}
+			if p, g := s.at(offset); g == generations {
+				want[p] = generations - 1
+			}
+			for bit := range 8 {
+				if _, err := f.WriteAt([]byte{b ^ 1<<bit}, int64(offset)); err != nil {
+					t.Fatal(err)
+				}
+				compare(t, s.path, fmt.Sprintf("bit %d of byte %d flipped", bit, offset), want)
+			}
+			if _, err := f.WriteAt([]byte{b}, int64(offset)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 // After any damage the next write heals the file, and costs nobody anything.

@@ -216,36 +216,38 @@ func served(t *testing.T, k *keys, data []byte, profile string) string {
 	return "nothing"
 }
 
-// D10: a bit flipped in a note changes what is known about a request, never what is stored; and one in an item changes
+// A bit flipped in a note changes what is known about a request, never what is stored; and one in an item changes
 // nothing about another profile's notes.
 func TestEveryFlippedBitOfNotes(t *testing.T) {
-	k, err := newKeys(diskKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, starts, notes := specimenOfNotes(t, k)
-	if work, other := served(t, k, data, "work"), served(t, k, data, "other"); work != "2 1 true" || other != "1 1 false" {
-		t.Fatalf("undamaged: %s, %s", work, other)
-	}
-	for n, start := range starts {
-		end := len(data)
-		if n+1 < len(starts) {
-			end = starts[n+1]
+	t.Run("D10 every one", func(t *testing.T) {
+		k, err := newKeys(diskKey)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for offset := start; offset < end; offset++ {
-			for bit := range 8 {
-				flipped := bytes.Clone(data)
-				flipped[offset] ^= 1 << bit
-				work, other := served(t, k, flipped, "work"), served(t, k, flipped, "other")
-				if notes[n] && (work[:3] != "2 1" || other[:3] != "1 1") {
-					t.Fatalf("bit %d of byte %d, in a note: %s, %s", bit, offset, work, other)
-				}
-				if n == 3 && (work != "1 1 true" || other != "1 1 false") { // the newest item: the one before it, presented
-					t.Fatalf("bit %d of byte %d, in the newest item: %s, %s", bit, offset, work, other)
+		data, starts, notes := specimenOfNotes(t, k)
+		if work, other := served(t, k, data, "work"), served(t, k, data, "other"); work != "2 1 true" || other != "1 1 false" {
+			t.Fatalf("undamaged: %s, %s", work, other)
+		}
+		for n, start := range starts {
+			end := len(data)
+			if n+1 < len(starts) {
+				end = starts[n+1]
+			}
+			for offset := start; offset < end; offset++ {
+				for bit := range 8 {
+					flipped := bytes.Clone(data)
+					flipped[offset] ^= 1 << bit
+					work, other := served(t, k, flipped, "work"), served(t, k, flipped, "other")
+					if notes[n] && (work[:3] != "2 1" || other[:3] != "1 1") {
+						t.Fatalf("bit %d of byte %d, in a note: %s, %s", bit, offset, work, other)
+					}
+					if n == 3 && (work != "1 1 true" || other != "1 1 false") { // the newest item: the one before it, presented
+						t.Fatalf("bit %d of byte %d, in the newest item: %s, %s", bit, offset, work, other)
+					}
 				}
 			}
 		}
-	}
+	})
 }
 
 // A damaged note is dropped by the next rewrite, and told of until then.

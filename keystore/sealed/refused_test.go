@@ -13,27 +13,29 @@ import (
 )
 
 func TestWrongKey(t *testing.T) {
-	s := newSpecimen(t)
-	other := keystore.SecretString("another key, of thirty-two bytes")
-	if _, err := sealed.Open(s.path, other); !errors.Is(err, sealed.ErrWrongKey) || !errors.Is(err, keystore.ErrLocked) {
-		t.Errorf("another key: %v, want ErrWrongKey", err)
-	}
-	for _, n := range []int{0, 31, 33} {
-		if _, err := sealed.Open(s.path, keystore.SecretString(strings.Repeat("k", n))); err == nil {
-			t.Errorf("a key of %d bytes opens it", n)
+	t.Run("D12 another key", func(t *testing.T) {
+		s := newSpecimen(t)
+		other := keystore.SecretString("another key, of thirty-two bytes")
+		if _, err := sealed.Open(s.path, other); !errors.Is(err, sealed.ErrWrongKey) || !errors.Is(err, keystore.ErrLocked) {
+			t.Errorf("another key: %v, want ErrWrongKey", err)
 		}
-	}
-	damaged := bytes.Clone(s.data)
-	damaged[3] ^= 1
-	if err := os.WriteFile(s.path, damaged, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sealed.Open(s.path, other); !errors.Is(err, keystore.ErrCorrupt) {
-		t.Errorf("another key and a damaged header: %v, want ErrCorrupt", err)
-	}
-	if !bytes.Equal(read(t, s.path), damaged) {
-		t.Error("a file that the key does not open was changed")
-	}
+		for _, n := range []int{0, 31, 33} {
+			if _, err := sealed.Open(s.path, keystore.SecretString(strings.Repeat("k", n))); err == nil {
+				t.Errorf("a key of %d bytes opens it", n)
+			}
+		}
+		damaged := bytes.Clone(s.data)
+		damaged[3] ^= 1
+		if err := os.WriteFile(s.path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sealed.Open(s.path, other); !errors.Is(err, keystore.ErrCorrupt) {
+			t.Errorf("another key and a damaged header: %v, want ErrCorrupt", err)
+		}
+		if !bytes.Equal(read(t, s.path), damaged) {
+			t.Error("a file that the key does not open was changed")
+		}
+	})
 }
 
 func TestForeignFiles(t *testing.T) {
@@ -41,16 +43,18 @@ func TestForeignFiles(t *testing.T) {
 		"a few bytes": "hello", "text": strings.Repeat("this is my diary\n", 50), "zeros": strings.Repeat("\x00", 4096),
 		"markers": strings.Repeat("\xf6groat\r\n", 200),
 	} {
-		p := path(t)
-		if err := os.WriteFile(p, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := sealed.Open(p, testKey); !errors.Is(err, keystore.ErrCorrupt) || !strings.Contains(err.Error(), p) {
-			t.Errorf("%s: %v, want ErrCorrupt and the path", name, err)
-		}
-		if string(read(t, p)) != content {
-			t.Errorf("%s: was changed", name)
-		}
+		t.Run("D12 "+name, func(t *testing.T) {
+			p := path(t)
+			if err := os.WriteFile(p, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := sealed.Open(p, testKey); !errors.Is(err, keystore.ErrCorrupt) || !strings.Contains(err.Error(), p) {
+				t.Errorf("%v, want ErrCorrupt and the path", err)
+			}
+			if string(read(t, p)) != content {
+				t.Error("was changed")
+			}
+		})
 	}
 }
 
@@ -70,22 +74,24 @@ func TestRefusedFiles(t *testing.T) {
 		"endless":       {func(p string) error { return errors.Join(os.WriteFile(p, nil, 0o600), os.Truncate(p, 1<<40)) }, "more than"},
 		"another owner": {chownToOther, "another user"},
 	} {
-		dir := filepath.Join(t.TempDir(), "d")
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		p := filepath.Join(dir, "sealed")
-		if err := test.make(p); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		before, _ := os.Lstat(p)
-		_, err := sealed.Open(p, testKey)
-		if err == nil || !errors.Is(err, keystore.ErrUnavailable) || !strings.Contains(err.Error(), test.says) {
-			t.Errorf("%s: %v, want ErrUnavailable with %q", name, err, test.says)
-		}
-		if after, _ := os.Lstat(p); before != nil && (after.Mode() != before.Mode() || after.Size() != before.Size()) {
-			t.Errorf("%s: was changed from %v to %v", name, before.Mode(), after.Mode())
-		}
+		t.Run("D16 "+name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "d")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			p := filepath.Join(dir, "sealed")
+			if err := test.make(p); err != nil {
+				t.Fatal(err)
+			}
+			before, _ := os.Lstat(p)
+			_, err := sealed.Open(p, testKey)
+			if err == nil || !errors.Is(err, keystore.ErrUnavailable) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%v, want ErrUnavailable with %q", err, test.says)
+			}
+			if after, _ := os.Lstat(p); before != nil && (after.Mode() != before.Mode() || after.Size() != before.Size()) {
+				t.Errorf("was changed from %v to %v", before.Mode(), after.Mode())
+			}
+		})
 	}
 }
 

@@ -38,51 +38,55 @@ func store(t *testing.T, s *Store, profile, id string) {
 	}
 }
 
-// D13: a file that came back from a backup is used, and known for one until its token was accepted or replaced.
+// A file that came back from a backup is used, and known for one until its token was accepted or replaced.
 func TestRollback(t *testing.T) {
-	s, _ := faultyFiles(t)
-	backup := contents(t, s.path)
-	store(t, s, "work", "2")
-	store(t, s, "work", "3")
-	newer := contents(t, s.path)
+	t.Run("D13 once and again", func(t *testing.T) {
+		s, _ := faultyFiles(t)
+		backup := contents(t, s.path)
+		store(t, s, "work", "2")
+		store(t, s, "work", "3")
+		newer := contents(t, s.path)
 
-	s = restored(t, s, backup)
-	has(t, s, "work", "1")
-	present(t, s, "other", nil)
-	present(t, s, "work", keystore.ErrRolledBack)
-	s = reopen(t, s)
-	present(t, s, "work", keystore.ErrRolledBack)
-	if err := s.Settle(t.Context(), "work"); err != nil { // accepted after all
-		t.Fatal(err)
-	}
-	s = reopen(t, s)
-	present(t, s, "work", nil)
+		s = restored(t, s, backup)
+		has(t, s, "work", "1")
+		present(t, s, "other", nil)
+		present(t, s, "work", keystore.ErrRolledBack)
+		s = reopen(t, s)
+		present(t, s, "work", keystore.ErrRolledBack)
+		if err := s.Settle(t.Context(), "work"); err != nil { // accepted after all
+			t.Fatal(err)
+		}
+		s = reopen(t, s)
+		present(t, s, "work", nil)
 
-	store(t, s, "work", "4")
-	store(t, s, "work", "5")
-	store(t, s, "work", "6")
-	present(t, s, "work", nil)
-	s = restored(t, s, newer) // the same again, with another copy
-	has(t, s, "work", "3")
-	present(t, s, "work", keystore.ErrRolledBack)
-	store(t, s, "work", "7")
-	present(t, s, "work", nil)
-	unsettled(t, reopen(t, s), "work")
+		store(t, s, "work", "4")
+		store(t, s, "work", "5")
+		store(t, s, "work", "6")
+		present(t, s, "work", nil)
+		s = restored(t, s, newer) // the same again, with another copy
+		has(t, s, "work", "3")
+		present(t, s, "work", keystore.ErrRolledBack)
+		store(t, s, "work", "7")
+		present(t, s, "work", nil)
+		unsettled(t, reopen(t, s), "work")
+	})
 }
 
 // What replaces a rolled-back item is above all that there was, so that no copy of what was in between passes for it.
 func TestRollbackTwice(t *testing.T) {
-	s, _ := faultyFiles(t)
-	backup := contents(t, s.path)
-	for n := range 5 {
-		store(t, s, "work", fmt.Sprint("a", n))
-	}
-	before := contents(t, s.path)
-	s = restored(t, s, backup)
-	store(t, s, "work", "b1")
-	s = restored(t, s, before)
-	has(t, s, "work", "a4")
-	present(t, s, "work", keystore.ErrRolledBack)
+	t.Run("D13 two copies", func(t *testing.T) {
+		s, _ := faultyFiles(t)
+		backup := contents(t, s.path)
+		for n := range 5 {
+			store(t, s, "work", fmt.Sprint("a", n))
+		}
+		before := contents(t, s.path)
+		s = restored(t, s, backup)
+		store(t, s, "work", "b1")
+		s = restored(t, s, before)
+		has(t, s, "work", "a4")
+		present(t, s, "work", keystore.ErrRolledBack)
+	})
 }
 
 // A login after a logout begins anew, and is no copy of anything; the file from before the logout is.

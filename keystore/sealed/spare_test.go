@@ -1,6 +1,7 @@
 package sealed
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -136,7 +137,7 @@ func TestOldSpare(t *testing.T) {
 	}
 }
 
-// D9, D10: a copy that is cut or has a bit flipped is the copy or nothing.
+// A copy that is cut or has a bit flipped is the copy or nothing.
 func TestDamagedSpare(t *testing.T) {
 	s, disk := faultyFiles(t)
 	disk.set(failingBelow(filepath.Dir(s.path), syscall.ENOSPC))
@@ -147,7 +148,7 @@ func TestDamagedSpare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	try := func(what string, data []byte) {
+	try := func(t *testing.T, what string, data []byte) {
 		t.Helper()
 		if err := os.WriteFile(s.spare.path, data, 0o600); err != nil {
 			t.Fatal(err)
@@ -159,13 +160,19 @@ func TestDamagedSpare(t *testing.T) {
 		}
 		has(t, s, "other", "1")
 	}
-	for n := range whole {
-		try(fmt.Sprint("cut at ", n), whole[:n])
-		flipped := append([]byte(nil), whole...)
-		flipped[n] ^= 1 << (n % 8)
-		try(fmt.Sprint("a bit of byte ", n), flipped)
-	}
-	try("whole", whole)
+	t.Run("D9 cut", func(t *testing.T) {
+		for n := range whole {
+			try(t, fmt.Sprint("cut at ", n), whole[:n])
+		}
+	})
+	t.Run("D10 flipped", func(t *testing.T) {
+		for n := range whole {
+			flipped := bytes.Clone(whole)
+			flipped[n] ^= 1 << (n % 8)
+			try(t, fmt.Sprint("a bit of byte ", n), flipped)
+		}
+	})
+	try(t, "whole", whole)
 	has(t, s, "work", "2")
 }
 

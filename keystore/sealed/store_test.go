@@ -138,26 +138,28 @@ func TestSplicedRecords(t *testing.T) {
 }
 
 func TestSecondOpener(t *testing.T) {
-	p := path(t)
-	s := open(t, p)
-	refused := func(when string) {
-		t.Helper()
-		if _, err := sealed.Open(p, testKey); !errors.Is(err, sealed.ErrInUse) || !errors.Is(err, keystore.ErrUnavailable) {
-			t.Errorf("%s: %v, want ErrInUse", when, err)
+	t.Run("D17 a second one", func(t *testing.T) {
+		p := path(t)
+		s := open(t, p)
+		refused := func(when string) {
+			t.Helper()
+			if _, err := sealed.Open(p, testKey); !errors.Is(err, sealed.ErrInUse) || !errors.Is(err, keystore.ErrUnavailable) {
+				t.Errorf("%s: %v, want ErrInUse", when, err)
+			}
 		}
-	}
-	refused("empty")
-	if err := errors.Join(s.Set(t.Context(), "work", version("work", 1)), s.Set(t.Context(), "work", version("work", 2))); err != nil {
-		t.Fatal(err)
-	}
-	refused("after a rewrite") // the lock went over to the new file
-	if err := exec.Command("flock", "--nonblock", p, "true").Run(); err == nil {
-		t.Error("flock(1) got the lock that we hold")
-	}
-	s.Close()
-	if won(t, open(t, p), "work") != 2 {
-		t.Error("closed, but not to be opened")
-	}
+		refused("empty")
+		if err := errors.Join(s.Set(t.Context(), "work", version("work", 1)), s.Set(t.Context(), "work", version("work", 2))); err != nil {
+			t.Fatal(err)
+		}
+		refused("after a rewrite") // the lock went over to the new file
+		if err := exec.Command("flock", "--nonblock", p, "true").Run(); err == nil {
+			t.Error("flock(1) got the lock that we hold")
+		}
+		s.Close()
+		if won(t, open(t, p), "work") != 2 {
+			t.Error("closed, but not to be opened")
+		}
+	})
 }
 
 func TestReplacedWhileOpen(t *testing.T) {
