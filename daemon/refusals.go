@@ -174,7 +174,9 @@ func (r *refusals) note(name string, p *profile, all []broker.Standing) {
 	} else {
 		m := remembered{Configuration: p.fingerprint()}
 		for _, st := range all {
-			m.Standing = append(m.Standing, standingOf(st))
+			if st := standingOf(st); st.check() == nil { // else it could not be read again, and with it all the others
+				m.Standing = append(m.Standing, st)
+			}
 		}
 		r.entries[name] = m
 	}

@@ -223,7 +223,7 @@ func TestRefusalsThatCannotBeRead(t *testing.T) {
 		"a wait of years":    strings.Replace(goodRefusals, `"parked":true`, `"wait":99999999`, 1),
 		"a negative wait":    strings.Replace(goodRefusals, `"parked":true`, `"wait":-1`, 1),
 		"an unknown because": strings.Replace(goodRefusals, `"parked":true`, `"because":"x"`, 1),
-		"nobody":             strings.Replace(goodRefusals, `auth.example.org`, ``, 1),
+		"no reason":          strings.Replace(goodRefusals, `has ended the session`, ``, 1),
 	} {
 		if all, err := parseRefusals([]byte(text)); err == nil || all != nil {
 			t.Errorf("%s: read as %v", name, all)

@@ -82,8 +82,8 @@ func (st standing) check() error {
 	}
 	_, known := st.class()
 	explained := st.Because == "" || slices.ContainsFunc(becauses, func(b because) bool { return b.name == st.Because })
-	hour := int64(2 * time.Hour / time.Second)
-	if !known || !explained || st.Where == "" || st.Reason == "" || st.Wait < 0 || st.Wait > hour || st.Failures < 0 || st.Status < 0 || st.Status > 999 {
+	longest := int64(2 * time.Hour / time.Second)
+	if !known || !explained || st.Reason == "" || st.Wait < 0 || st.Wait > longest || st.Failures < 0 || st.Status < 0 || st.Status > 999 {
 		return errors.New("a refusal in it is none")
 	}
 	return nil

@@ -86,8 +86,8 @@ func (e *Error) verdict() Action {
 	case "access_denied", "unauthorized_client", "invalid_request": // an unknown audience at Auth0, and worse
 		return ParkDoubtful
 	}
-	if e.Status >= 300 && e.Status < 400 {
-		return RetrySeldom // a maintenance page's address is no verdict
+	if e.Class == Misconfigured && e.Code == "" && e.Status != 0 {
+		return RetrySeldom // a redirect to a maintenance page, a scope too many: not in the words that make it final
 	}
 	return Park
 }
