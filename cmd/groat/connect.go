@@ -46,12 +46,19 @@ func (a *app) call(ctx context.Context, limit time.Duration, method string, para
 	return a.ask(ctx, limit, f)
 }
 
-// ask is talk for what may be asked twice: where groatd ended before it answered (it was killed, or needed the room) the one
-// that runs then is asked, once more.
+// ask is talk for what may be asked twice. Where groatd ended before it answered (it was killed, or needed the room), the one
+// that runs then is asked: after a pause, for one that is dying may still take connections, and twice at most.
 func (a *app) ask(ctx context.Context, limit time.Duration, f func(context.Context, *protocol.Client) error) error {
 	err := a.talk(ctx, limit, f)
-	if errors.Is(err, protocol.ErrClosed) {
-		err = a.talk(ctx, limit, f)
+	for _, pause := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond} {
+		if !errors.Is(err, protocol.ErrClosed) {
+			break
+		}
+		select {
+		case <-time.After(pause):
+			err = a.talk(ctx, limit, f)
+		case <-ctx.Done():
+		}
 	}
 	return err
 }

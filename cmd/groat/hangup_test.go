@@ -45,8 +45,8 @@ func newDying(t *testing.T, deaths int32, result string) (socket string, asked *
 	return socket, asked
 }
 
-// A daemon that ends before it has answered is asked again, once, where asking twice does no harm.
-func TestE20AskedOnceMore(t *testing.T) {
+// A daemon that ends before it has answered is asked again, where asking twice does no harm.
+func TestE20AskedAgain(t *testing.T) {
 	const (
 		status = `"result":{"release":"x","pid":1,"started_at":1,"socket":"/s","keystore":{"use":"memory","state":"ok"},"profiles":[]}`
 		gone   = `"result":{"profile":"work","forgotten":true}`
@@ -58,7 +58,8 @@ func TestE20AskedOnceMore(t *testing.T) {
 		args                []string
 	}{
 		{"E20 get", "", tokenResult, 1, 2, 0, []string{"get", "work"}},
-		{"E20 get, and it dies again", "", tokenResult, 9, 2, 69, []string{"get", "work"}},
+		{"E20 get, and it dies again", "", tokenResult, 2, 3, 0, []string{"get", "work"}},
+		{"E20 get, and it dies each time", "", tokenResult, 9, 3, 69, []string{"get", "work"}},
 		{"E20 get --refused", "abc", tokenResult, 1, 2, 0, []string{"get", "work", "--refused"}},
 		{"E20 status", "", status, 1, 2, 0, []string{"status"}},
 		{"E20 list", "", `"result":{"profiles":[]}`, 1, 2, 0, []string{"list"}},

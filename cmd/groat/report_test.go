@@ -119,8 +119,9 @@ func TestBrokenDaemon(t *testing.T) {
 		{strings.Repeat("x", protocol.MaxLine+1), 1},
 	} {
 		answers <- tt.answer
-		if tt.answer == "" {
-			answers <- tt.answer // it is asked once more
+		if tt.answer == "" { // it is asked again, and once more
+			answers <- tt.answer
+			answers <- tt.answer
 		}
 		got := run(t, l.Addr().String(), "", "get")
 		if got.code != tt.code || got.stdout != "" || !twoLines(got.stderr) {

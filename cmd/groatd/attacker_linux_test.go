@@ -1,10 +1,13 @@
 package main_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -145,3 +148,19 @@ func (u *under) settle(before measures) measures {
 }
 
 func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
+
+// lineReader returns the lines that come until the connection ends.
+func lineReader(c io.Reader) iter.Seq2[[]byte, error] {
+	r := bufio.NewReaderSize(c, 64<<10)
+	return func(yield func([]byte, error) bool) {
+		for {
+			line, err := r.ReadSlice('\n')
+			if errors.Is(err, io.EOF) && len(line) == 0 {
+				return
+			}
+			if !yield(line, err) || err != nil {
+				return
+			}
+		}
+	}
+}
