@@ -66,7 +66,8 @@ type Daemon struct {
 	ephemeral map[string]*profile // profiles that are in no file; guarded by loading
 	kept      keystore.Holder     // the credentials of the others, in the keystore
 	memory    keystore.Holder     // theirs
-	opened    chan struct{}       // holds a token when a person has opened the keystore
+	opened    chan struct{}       // holds a token when the keystore can be used again
+	doubtful  atomic.Bool         // a keystore that cannot be read may know of sessions in doubt
 
 	mu      sync.Mutex
 	logins  map[string]*login // :: profile name → the login under way
@@ -250,7 +251,9 @@ func (d *Daemon) Close(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	defer d.refusals.close(ctx)
-	return d.broker.Close(ctx)
+	err := d.broker.Close(ctx)
+	d.kept.RetryAll(ctx, false) // what is in memory only ends now
+	return err
 }
 
 // Responds reports whether the daemon can take its own locks within a time: a watchdog's question.

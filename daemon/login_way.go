@@ -27,7 +27,13 @@ func (l *login) run() (protocol.LoginResult, error) {
 	}
 	if stored != nil && l.mayProve() {
 		result, err := l.prove(stored.Clone())
-		if err == nil || !l.kind.Interactive() || l.d.wire(err, l.params.Profile).Kind() != protocol.LoginRequired {
+		if err == nil {
+			if err := l.store().Retry(l.ctx, l.params.Profile); err != nil {
+				return protocol.LoginResult{}, l.notKept(err)
+			}
+			return result, nil
+		}
+		if !l.kind.Interactive() || l.d.wire(err, l.params.Profile).Kind() != protocol.LoginRequired {
 			return result, err
 		}
 		l.tell(fmt.Sprintf("The session of profile %s has ended: sign in again.", l.params.Profile))
@@ -51,10 +57,20 @@ func (l *login) run() (protocol.LoginResult, error) {
 	// What was had is kept, whether or not the person stays.
 	ctx := context.WithoutCancel(l.ctx)
 	defer l.quiet(ctx)()
-	if err := l.put(ctx, item); err != nil {
-		return protocol.LoginResult{}, err
+	unstored := l.put(ctx, item)
+	result, err := l.adopt(item, t, protocol.SignedIn)
+	if err == nil && unstored != nil {
+		return protocol.LoginResult{}, l.notKept(unstored)
 	}
-	return l.adopt(item, t, protocol.SignedIn)
+	return result, err
+}
+
+// notKept says that a sign-in has succeeded and that what came of it is in memory only.
+func (l *login) notKept(err error) error {
+	e := l.d.wire(err, l.params.Profile)
+	e.Message = fmt.Sprintf("profile %s is signed in, but its credential could not be stored: %s; groatd holds it until it stops", l.params.Profile, e.Message)
+	e.Data.Hint = "groat login " + l.params.Profile + " (stores it, and asks for nothing)"
+	return e
 }
 
 // quiet keeps the profile's owner from using the credential until resume is called. A request under way that takes longer
@@ -212,7 +228,8 @@ func (l *login) firstToken(ctx context.Context, item keystore.Item) (grant.Token
 	return t, err
 }
 
-// put stores the item where it is not already there; keychains ask a person before an overwrite, and some lose it.
+// put stores the item where it is not already there; keychains ask a person before an overwrite, and some lose it. Where it
+// cannot be stored it is held, and put returns why.
 func (l *login) put(ctx context.Context, item keystore.Item) error {
 	if old, err := l.store().Get(ctx, l.params.Profile); err == nil {
 		same := old.Equal(item)
@@ -221,7 +238,7 @@ func (l *login) put(ctx context.Context, item keystore.Item) error {
 			return nil
 		}
 	}
-	return l.store().Set(ctx, l.params.Profile, item)
+	return l.store().Keep(ctx, l.params.Profile, item)
 }
 
 // adopt makes the configuration what was proven, hands the first token out from now on, and says what it came to. What

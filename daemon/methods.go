@@ -149,6 +149,7 @@ func (d *Daemon) profileStatus(p *profile) protocol.ProfileStatus {
 		st.RenewIn = seconds(b.RenewIn)
 		st.Assumed = assumed(b)
 	}
+	st.Degraded = b.Degraded != nil || b.AwaitsKeystore()
 	if b.Degraded != nil {
 		e := d.wire(b.Degraded, p.Name)
 		st.Message, st.Hint = "the newest credential is in groatd's memory only: "+e.Message, e.Hint()
@@ -230,7 +231,7 @@ func useKeystore(c *conn, params []byte) (any, error) {
 		if err := c.unlocking(passphrase, use); err != nil {
 			return nil, c.d.wire(err, "")
 		}
-		c.d.keystoreOpened()
+		c.d.personOpened()
 	}
 	return c.d.keystoreStatus(), nil
 }
@@ -245,7 +246,7 @@ func unlock(c *conn, params []byte) (any, error) {
 	if err := c.unlocking(passphrase, open); err != nil {
 		return nil, c.d.wire(err, "")
 	}
-	c.d.keystoreOpened()
+	c.d.personOpened()
 	return c.d.keystoreStatus(), nil
 }
 

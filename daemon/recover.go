@@ -34,6 +34,7 @@ func (d *Daemon) heal(ctx context.Context) {
 		default:
 			return
 		}
+		d.doubtful.Store(true)
 		select {
 		case <-time.After(wait):
 		case <-d.opened:
@@ -41,10 +42,11 @@ func (d *Daemon) heal(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		d.doubtful.Store(false)
 	}
 }
 
-// keystoreOpened lets everything that waits for the keystore go on: a person has just done something about it.
+// keystoreOpened lets everything that waits for the keystore go on: it can be used again.
 func (d *Daemon) keystoreOpened() {
 	select {
 	case d.opened <- struct{}{}:

@@ -23,6 +23,7 @@ type Listener interface {
 // Serve accepts connections until ctx ends, then closes the listener, lets requests to providers that are under way come
 // to their end, and answers whoever still waits. The daemon cannot be used afterwards.
 func (d *Daemon) Serve(ctx context.Context, l Listener) error {
+	go d.watchKeystore(ctx)
 	return d.newServer(descriptors()).serve(ctx, l)
 }
 

@@ -29,6 +29,8 @@ type ProfileStatus struct {
 	// Message explains State where something stands in the way; Hint is the next command.
 	Message string `json:"message,omitempty"`
 	Hint    string `json:"hint,omitempty"`
+	// Degraded is set where the keystore cannot give or take what the profile needs: a token that is held is served.
+	Degraded bool `json:"degraded,omitempty"`
 	// ExpiresAt, ExpiresIn and Lifetime describe the default token, 0 where there is none.
 	ExpiresAt int64 `json:"expires_at,omitempty"`
 	ExpiresIn int64 `json:"expires_in,omitempty"`

@@ -13,12 +13,12 @@ import (
 // attempt sends one request as soon as the server's budget allows. It is detached from every caller: once sent it is never
 // cancelled, and the source bounds it.
 func (s *slot) attempt(v *variant, now clock.Instant) {
-	s.before = spacing{sent: v.sent, brought: v.brought, again: v.again}
+	s.before = spacing{sent: v.sent, brought: v.brought, again: v.again, owed: v.owed}
 	if now.Boot < v.sent+betweenRenewals(v.life) {
 		v.brought = now.Boot
 	}
 	need := v.need(now)
-	s.running, v.sent, v.again = v, now.Boot, false
+	s.running, v.sent, v.again, v.owed = v, now.Boot, false, false
 	epoch, source, request := s.epoch, *s.source.Load(), v.request
 	s.charge(v, now)
 	budget := s.b.budget(source.Origin())
@@ -56,7 +56,7 @@ func (s *slot) relieve(now clock.Instant) {
 // spacing is what an attempt changes of its variant when it begins.
 type spacing struct {
 	sent, brought time.Duration
-	again         bool
+	again, owed   bool
 }
 
 // withdraw gives up an attempt of which nothing has been sent yet.
@@ -72,7 +72,7 @@ func (s *slot) withdraw() {
 // unsent is for an attempt that has sent nothing.
 func (s *slot) unsent(v *variant) {
 	s.refund()
-	v.sent, v.brought, v.again = s.before.sent, s.before.brought, s.before.again
+	v.sent, v.brought, v.again, v.owed = s.before.sent, s.before.brought, s.before.again, s.before.owed
 }
 
 // rest is the state without an attempt.

@@ -4,20 +4,46 @@ import (
 	"context"
 	"errors"
 
+	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/keystore"
 )
 
-// KeystoreOpened lets the profiles that a keystore held up try again at once: a person has just done something about it.
+// KeystoreAwaited reports whether a keystore holds any profile up.
+func (b *Broker) KeystoreAwaited() bool {
+	for _, s := range *b.slots.Load() {
+		if s.awaitsKeystore() {
+			return true
+		}
+	}
+	return false
+}
+
+// KeystoreOpened lets the profiles that a keystore held up try again at once, for it can be used again. What was asked for
+// in vain is obtained though nobody asks again, so that whoever does need not wait.
 func (b *Broker) KeystoreOpened() {
 	for _, s := range *b.slots.Load() {
-		err := s.state.Load().err
-		if !errors.Is(err, keystore.ErrLocked) && !errors.Is(err, keystore.ErrUnavailable) {
+		if !s.awaitsKeystore() {
 			continue
 		}
 		s.do(context.Background(), func() {
-			if !s.holdup.parked {
-				s.failures, s.holdup = 0, holdup{}
+			if s.holdup.parked || !s.awaitsKeystore() {
+				return
+			}
+			s.failures, s.holdup = 0, holdup{}
+			s.state.Store(&condition{})
+			now := s.b.now()
+			for _, v := range s.variants.Load().all {
+				v.owed = v.missed(now)
 			}
 		})
 	}
 }
+
+func (s *slot) awaitsKeystore() bool { return ofKeystore(s.state.Load().err) }
+
+func ofKeystore(err error) bool {
+	return errors.Is(err, keystore.ErrLocked) || errors.Is(err, keystore.ErrUnavailable)
+}
+
+// missed reports whether v was asked for lately and has nothing to give.
+func (v *variant) missed(now clock.Instant) bool { return !v.valid(now) && v.warm(now.Boot) }

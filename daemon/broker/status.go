@@ -25,6 +25,9 @@ type Status struct {
 	Degraded error
 }
 
+// AwaitsKeystore reports whether it is the keystore that stands between the profile and its next token.
+func (s Status) AwaitsKeystore() bool { return ofKeystore(s.Err) }
+
 // Status returns a profile's state, and false where there is no such profile.
 func (b *Broker) Status(name string) (Status, bool) {
 	s, ok := b.slot(name)

@@ -46,6 +46,7 @@ type variant struct {
 	fresh   time.Duration   // what the last token had left when it came: the greatest min_ttl
 	refused keystore.Secret // the last token that an API refused
 	again   bool            // the last answer was lost: the next attempt is made though nobody waits
+	owed    bool            // somebody asked while the keystore kept it from being obtained
 	holdup  holdup          // about this variant's scope or audience only
 }
 
@@ -124,7 +125,7 @@ func (v *variant) earliest(now clock.Instant) time.Duration {
 
 // due is the boot time of the next renewal that nobody waits for, and false where none is planned.
 func (v *variant) due() (time.Duration, bool) {
-	if v.again {
+	if v.again || v.owed {
 		return never, true
 	}
 	h := v.held.Load()
