@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -61,9 +60,9 @@ func (d *disk) begin(f fault) {
 	switch f {
 	case kill, powerCut:
 		d.dead = true
-	case diskFull, unreserved:
+	case diskFull, bareFull:
 		d.full = true
-	case badSync:
+	case badSync, bareBadSync:
 		d.failing = true
 	}
 }
@@ -79,13 +78,15 @@ func (d *disk) kill(f fault) error {
 	if f != powerCut {
 		return nil
 	}
-	entries, err := os.ReadDir(d.trial.dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := os.Remove(filepath.Join(d.trial.dir, e.Name())); err != nil {
+	for _, dir := range []string{d.trial.dir, d.trial.spare} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
 			return err
+		}
+		for _, e := range entries {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
 		}
 	}
 	for path, inode := range d.names {
@@ -122,7 +123,9 @@ func (d *disk) Open(path string, flags int) (sealed.File, error) {
 }
 
 func (d *disk) Rename(from, to string) error {
-	d.trial.at(d.trial.compaction("synced, not in place"))
+	if to == d.trial.sealed() {
+		d.trial.at(d.trial.compaction(compactions[2]))
+	}
 	if d.isDead() {
 		return errKilled
 	}
@@ -137,12 +140,16 @@ func (d *disk) Remove(path string) error {
 }
 
 func (d *disk) SyncDirectory(path string) error {
-	d.trial.at(d.trial.compaction("in place, its name not synced"))
+	if path == d.trial.dir {
+		d.trial.at(d.trial.compaction(compactions[3]))
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case d.dead:
 		return errKilled
+	case path != d.trial.dir:
+		return nil
 	case d.failing:
 		return syscall.EIO
 	}
@@ -157,7 +164,11 @@ type diskFile struct {
 	inode uint64
 }
 
-func (f *diskFile) fresh() bool { return strings.HasSuffix(f.Name(), ".new") }
+// fresh: it is what a compaction is writing.
+func (f *diskFile) fresh() bool { return f.Name() == f.disk.trial.sealed()+".new" }
+
+// elsewhere: it is on a disk that is well.
+func (f *diskFile) elsewhere() bool { return filepath.Dir(f.Name()) != f.disk.trial.dir }
 
 func (f *diskFile) ReadAt(b []byte, offset int64) (int, error) {
 	if f.disk.isDead() {
@@ -169,7 +180,7 @@ func (f *diskFile) ReadAt(b []byte, offset int64) (int, error) {
 // WriteAt writes b whole or as much of it as the trial's fault lets it.
 func (f *diskFile) WriteAt(b []byte, offset int64) (int, error) {
 	t := f.disk.trial
-	if n := t.torn(f.fresh(), len(b)); n >= 0 {
+	if n := t.torn(f.fresh(), len(b)); n >= 0 && !f.elsewhere() {
 		f.File.WriteAt(b[:n], offset)
 		t.begin()
 		if f.disk.isDead() {
@@ -181,7 +192,7 @@ func (f *diskFile) WriteAt(b []byte, offset int64) (int, error) {
 	if f.disk.dead {
 		return 0, errKilled
 	}
-	if f.disk.full {
+	if f.disk.full && !f.elsewhere() {
 		room := max(0, f.room()-offset)
 		if room < int64(len(b)) {
 			n, _ := f.File.WriteAt(b[:room], offset)
@@ -213,9 +224,9 @@ func (f *diskFile) Reserve(offset, size int64) error {
 	switch {
 	case f.disk.dead:
 		return errKilled
-	case f.disk.trial.fault == unreserved:
+	case f.disk.trial.fault.bare():
 		return errors.ErrUnsupported
-	case f.disk.full && f.room() < offset+size:
+	case f.disk.full && !f.elsewhere() && f.room() < offset+size:
 		return syscall.ENOSPC
 	}
 	f.disk.reserved[f.inode] = max(f.disk.reserved[f.inode], offset+size)
@@ -225,6 +236,9 @@ func (f *diskFile) Reserve(offset, size int64) error {
 // Sync does not ask the real disk: what would be gone after a power cut is known here.
 func (f *diskFile) Sync() error {
 	t := f.disk.trial
+	if f.elsewhere() {
+		return f.sync()
+	}
 	t.at(t.beforeSync(f.fresh()))
 	if err := f.sync(); err != nil {
 		return err
@@ -244,6 +258,8 @@ func (f *diskFile) sync() error {
 	switch {
 	case f.disk.dead:
 		return errKilled
+	case f.elsewhere():
+		return nil
 	case f.disk.failing:
 		return syscall.EIO
 	}

@@ -2,7 +2,10 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/groat-dev/groat/keystore"
 )
 
 // keeper is a [Source] whose newest credential may be in memory only.
@@ -28,23 +31,28 @@ func (c *Credential) Keep(ctx context.Context) error {
 	return err
 }
 
-// minds sees to it that what is in memory only is stored as soon as it can be.
+// minds sees to it that what is in memory only is stored as soon as it can be. What a person may have declined is not tried
+// behind their back.
 func (s *slot) minds() {
-	if k, ok := (*s.source.Load()).(keeper); ok && !s.keeping && k.Degraded() != nil {
+	if k, ok := (*s.source.Load()).(keeper); ok && !s.keeping && storable(k.Degraded()) {
 		s.keeping = s.b.begin(func() { s.keeps(k) })
 	}
 }
 
+func storable(why error) bool { return why != nil && !errors.Is(why, keystore.ErrDeclined) }
+
 // keeps tries that again and again, and a last time when the slot ends.
 func (s *slot) keeps(k keeper) {
-	for n := 1; ; n++ {
+	for n, last := 1, false; !last; n++ {
 		select {
 		case <-s.stop:
-			k.Keep(context.Background())
-			return
+			last = true
 		case <-time.After(backoff(n, capWhileValid, 0, s.b.draw())):
 		}
-		if k.Degraded() == nil || k.Keep(context.Background()) == nil {
+		if storable(k.Degraded()) {
+			k.Keep(context.Background())
+		}
+		if !storable(k.Degraded()) {
 			s.do(context.Background(), s.kept)
 			return
 		}
@@ -54,7 +62,7 @@ func (s *slot) keeps(k keeper) {
 // kept lets a renewal go on that was put off because something was in memory only.
 func (s *slot) kept() {
 	s.keeping = false
-	if s.holdup.ahead {
+	if k, ok := (*s.source.Load()).(keeper); ok && k.Degraded() == nil && s.holdup.ahead {
 		s.trouble.holdup = holdup{}
 		s.show(s.holdup)
 	}
