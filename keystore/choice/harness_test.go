@@ -46,6 +46,9 @@ func runChild(op []string) string {
 		return strconv.Itoa(generation(ctx, k, op[1]))
 	case "rotate": // until somebody kills us; a line is what we would answer for
 		for g := generation(ctx, k, op[1]); err == nil; g++ {
+			if _, err = k.Present(ctx, op[1]); err != nil && g > 0 {
+				break
+			}
 			if err = k.Set(ctx, op[1], session(op[1], g+1)); err == nil {
 				fmt.Println(g + 1)
 			}

@@ -69,6 +69,20 @@ func TestPoorFileSystem(t *testing.T) {
 	}
 }
 
+// No descriptor is left: what is on the disk counts all the same, and nobody is told that it does not.
+func TestNoDescriptors(t *testing.T) {
+	for _, err := range []error{syscall.EMFILE, syscall.ENFILE} {
+		t.Run(err.Error(), func(t *testing.T) {
+			s, disk := faulty(t)
+			disk.set(failing("open", err))
+			present(t, s, "work", nil)
+			store(t, s, "work", "2")
+			disk.set(nil)
+			has(t, reopen(t, s), "work", "2")
+		})
+	}
+}
+
 // liar keeps something else than it was given, and acknowledges it.
 type liar struct {
 	Disk

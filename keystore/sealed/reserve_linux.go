@@ -12,8 +12,8 @@ func (f systemFile) Reserve(offset, size int64) error {
 	for {
 		switch err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, offset, size); {
 		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
-			return errors.ErrUnsupported
+		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
+			return errors.ErrUnsupported // EPERM is what a filter of system calls says
 		case err != nil:
 			return fmt.Errorf("fallocate %s: %w", f.Name(), err)
 		default:

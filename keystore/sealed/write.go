@@ -128,7 +128,7 @@ func (s *Store) append(file File, b []byte, end, room int64, durable bool) error
 	if err := file.Sync(); err != nil {
 		return err
 	}
-	return s.confirm(b, end)
+	return s.confirm(file, b, end)
 }
 
 // reserve keeps room free from offset on, where the system can do that.
@@ -143,12 +143,16 @@ func reserve(file File, offset, room int64) error {
 }
 
 // confirm reads one frame, through a descriptor of its own, from the file that the path names, and opens it.
-func (s *Store) confirm(b []byte, offset int64) error {
+func (s *Store) confirm(file File, b []byte, offset int64) error {
 	check, err := openFile(s.disk, s.path, os.O_RDONLY)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		check = file // what is synced is not given up because clients took all descriptors
+	case err != nil:
 		return err
+	default:
+		defer check.Close()
 	}
-	defer check.Close()
 	back := make([]byte, len(b))
 	if _, err := check.ReadAt(back, offset); err != nil {
 		return err
@@ -217,7 +221,7 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 	old.Close()
 	err = s.disk.SyncDirectory(filepath.Dir(s.path))
 	if err == nil && len(extra) > 0 {
-		err = s.confirm(extra, int64(len(data)-len(extra)))
+		err = s.confirm(file, extra, int64(len(data)-len(extra)))
 	}
 	if s.suspect = err != nil; s.suspect {
 		return unavailable(err)
