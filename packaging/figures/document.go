@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -43,6 +44,7 @@ func (f figures) own() [][3]string {
 		{"tests of those packages that pass", thousands(f.suite.passed), ""},
 		{"fuzzing in this run", f.fuzz, "0 failures"},
 	}
+	rows = append(rows, f.suite.replays()...)
 	for _, line := range f.faults {
 		what, measured, ok := strings.Cut(line, ": ")
 		if !ok {
@@ -50,19 +52,31 @@ func (f figures) own() [][3]string {
 		}
 		rows = append(rows, [3]string{what, measured, ""})
 	}
-	for _, name := range sortedKeys(f.suite.said) {
+	for _, name := range slices.Sorted(maps.Keys(f.suite.said)) {
 		measured, beside, _ := strings.Cut(f.suite.said[name], "; ")
 		rows = append(rows, [3]string{name, measured, beside})
 	}
 	return rows
 }
 
-func sortedKeys(m map[string]string) (keys []string) {
-	for k := range m {
-		keys = append(keys, k)
+// replays are the rows of the tests that play through what happened, or may happen, to a server.
+func (s suite) replays() (rows [][3]string) {
+	for _, test := range slices.Sorted(maps.Keys(s.attrs)) {
+		a := s.attrs[test]
+		switch {
+		case strings.HasSuffix(test, "TestTheIncident/a_blocked_user"):
+			rows = append(rows, [3]string{
+				"832 workers, a user whom the server blocks, four hours: token requests", a["incident.requests"],
+				fmt.Sprintf("351,735 in the incident that this replays; here %s calls were answered, each within %s", a["incident.calls"], a["incident.longest-wait"]),
+			})
+		case a["resume.peak-per-second"] != "":
+			rows = append(rows, [3]string{
+				a["resume.profiles"] + " profiles come due together: token requests a second", a["resume.peak-per-second"] + " at most",
+				fmt.Sprintf("%s requests in %s s, %s at once at most", a["resume.requests"], a["resume.seconds"], a["resume.at-once"]),
+			})
+		}
 	}
-	slices.Sort(keys)
-	return keys
+	return rows
 }
 
 // cell is what an experiment said of a program; empty where it was not carried out.

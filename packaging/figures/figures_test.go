@@ -69,11 +69,15 @@ func TestNumbersAreCounted(t *testing.T) {
 {"Action":"pass","Package":"p","Test":"TestX/A41_is_none"}
 {"Action":"pass","Package":"p","Test":"FuzzX/B5-a-seed"}
 {"Action":"output","Package":"p","Test":"TestX","Output":"    x_test.go:1: figure: requests of the incident = 37; 351,735 then\n"}
+{"Action":"attr","Package":"p","Test":"TestTheIncident/a_blocked_user","Key":"incident.requests","Value":"1"}
 {"Action":"pass","Package":"p"}
 `
 	s, failed, err := readSuite(strings.NewReader(events))
 	if err != nil || len(failed) != 0 || s.total() != 2 || s.passed != 4 || s.said["requests of the incident"] != "37; 351,735 then" {
 		t.Errorf("%+v, %q, %v", s, failed, err)
+	}
+	if rows := s.replays(); len(rows) != 1 || rows[0][1] != "1" {
+		t.Errorf("%q", rows)
 	}
 	if got := s.byKind(); got != "2 of 52 about what token endpoints answer" {
 		t.Error(got)

@@ -31,7 +31,9 @@ func runFuzz(ctx context.Context, root, budget string) (string, error) {
 	return fmt.Sprintf("%s executions of %s targets", thousands(n), m[1]), err
 }
 
-// runFaults runs "make faults", where there is one, and keeps the lines that begin with "faults: ".
+var survived = regexp.MustCompile(`(?m)(?:^|\s)faults: (.+)$`)
+
+// runFaults runs "make faults", where there is one, and keeps what stands behind each "faults: ".
 func runFaults(ctx context.Context, root string) (lines []string, err error) {
 	if _, err := output(ctx, root, "make", "-n", "faults"); err != nil {
 		return nil, nil
@@ -40,13 +42,11 @@ func runFaults(ctx context.Context, root string) (lines []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for line := range strings.Lines(out) {
-		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "faults: "); ok {
-			lines = append(lines, text)
-		}
+	for _, m := range survived.FindAllStringSubmatch(out, -1) {
+		lines = append(lines, strings.TrimSpace(m[1]))
 	}
 	if len(lines) == 0 {
-		return nil, fmt.Errorf("no line begins with \"faults: \":\n%s", out)
+		return nil, fmt.Errorf("no line says \"faults: \":\n%s", out)
 	}
 	return lines, nil
 }

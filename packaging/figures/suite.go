@@ -33,6 +33,8 @@ type suite struct {
 	ids map[string]map[int]bool
 	// said :: name → what a test logged as "figure: name = value"
 	said map[string]string
+	// attrs :: test → key → value, of testing's Attr
+	attrs map[string]map[string]string
 }
 
 var (
@@ -80,7 +82,7 @@ func numberedPackages(root string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		if len(idsIn(strings.ReplaceAll(string(text), "_", " "))) > 0 || strings.Contains(string(text), "figure: ") {
+		if len(idsIn(strings.ReplaceAll(string(text), "_", " "))) > 0 || saysFigures(string(text)) {
 			dir, _, _ := strings.Cut(filepath.ToSlash(path), "/testdata/")
 			if dir == filepath.ToSlash(path) {
 				dir = filepath.ToSlash(filepath.Dir(path))
@@ -97,6 +99,11 @@ func numberedPackages(root string) ([]string, error) {
 		err = errors.New("no test has a number")
 	}
 	return slices.Sorted(maps.Keys(found)), err
+}
+
+// saysFigures reports whether a test says figures.
+func saysFigures(text string) bool {
+	return strings.Contains(text, "figure: ") || strings.Contains(text, "t.Attr(")
 }
 
 // id is one entry of the catalogue.
@@ -121,9 +128,9 @@ func idsIn(text string) (ids []id) {
 // readSuite reads what "go test -json" prints. A seed of a fuzz target counts as a test that passed, but not for its number:
 // what a target asserts is less than what the catalogue wants.
 func readSuite(r io.Reader) (s suite, failed []string, err error) {
-	s = suite{ids: map[string]map[int]bool{}, said: map[string]string{}}
+	s = suite{ids: map[string]map[int]bool{}, said: map[string]string{}, attrs: map[string]map[string]string{}}
 	for d := json.NewDecoder(r); ; {
-		var e struct{ Action, Package, Test, Output string }
+		var e struct{ Action, Package, Test, Output, Key, Value string }
 		if err := d.Decode(&e); errors.Is(err, io.EOF) {
 			return s, failed, nil
 		} else if err != nil {
@@ -132,6 +139,11 @@ func readSuite(r io.Reader) (s suite, failed []string, err error) {
 		switch {
 		case e.Action == "fail":
 			failed = append(failed, e.Package+" "+e.Test)
+		case e.Action == "attr":
+			if s.attrs[e.Test] == nil {
+				s.attrs[e.Test] = map[string]string{}
+			}
+			s.attrs[e.Test][e.Key] = e.Value
 		case e.Action == "output":
 			if m := figure.FindStringSubmatch(e.Output); m != nil {
 				s.said[m[1]] = strings.TrimSpace(m[2])

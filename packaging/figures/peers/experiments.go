@@ -141,9 +141,11 @@ func watch(pid int) (most func() int64) {
 
 // crowd opens idle connections by steps and asks after each, until nobody answers.
 func crowd(ctx context.Context, r *running, n, step int) (string, error) {
+	var idlers []*attack.Crowd
 	for open, well := 0, 0; ; well = open {
 		idle, err := attack.Idle(ctx, r.dial, min(step, n-open))
 		defer idle.Close()
+		idlers = append(idlers, idle)
 		open += idle.Size()
 		if err != nil && r.alive() && !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ECONNREFUSED) {
 			return "", err // this process has room for no more
@@ -162,8 +164,12 @@ func crowd(ctx context.Context, r *running, n, step int) (string, error) {
 			if took, err = r.question.Median(limit, r.dial, 9); err != nil {
 				return "", err
 			}
+			kept := 0
+			for _, i := range idlers {
+				kept += i.Open()
+			}
 			rss, err := attack.RSS(r.pid())
-			return fmt.Sprintf("answered in %s; memory %.0f MB", short(took), float64(rss)/1e6), err
+			return fmt.Sprintf("answered in %s; %s are kept, memory %.0f MB", short(took), thousands(kept), float64(rss)/1e6), err
 		}
 	}
 }
@@ -174,14 +180,15 @@ func secondStart(ctx context.Context, r *running) (string, error) {
 		return "", err
 	}
 	defer second.kill()
-	if !second.alive() {
-		if r.server() != r.pid() {
-			return fmt.Sprintf("refused (exit %d), but the first is out of reach", second.cmd.ProcessState.ExitCode()), nil
-		}
-		return fmt.Sprintf("refused (exit %d)", second.cmd.ProcessState.ExitCode()), nil
-	}
-	if r.server() == r.pid() {
+	if over := time.After(r.s.silence); !second.settles(over) {
 		return "it runs, and the first serves", nil
+	}
+	if !second.alive() {
+		says := fmt.Sprintf("refused (exit %d)", second.cmd.ProcessState.ExitCode())
+		if r.server() != r.pid() {
+			says += ", but the first is out of reach"
+		}
+		return says, nil
 	}
 	says := "**it takes the socket**, the first is out of reach"
 	r.cmd.Process.Signal(syscall.SIGTERM)
@@ -194,6 +201,22 @@ func secondStart(ctx context.Context, r *running) (string, error) {
 		says += " and removes the socket when it ends"
 	}
 	return says, nil
+}
+
+// settles waits until the program has ended, or is who answers at the socket.
+func (r *running) settles(over <-chan time.Time) bool {
+	for {
+		select {
+		case <-r.ended:
+			return true
+		case <-over:
+			return false
+		case <-time.After(20 * time.Millisecond):
+			if r.server() == r.pid() {
+				return true
+			}
+		}
+	}
 }
 
 func crash(ctx context.Context, r *running) (string, error) {
