@@ -225,7 +225,7 @@ func TestAutostartIsSystemds(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := []string{"HOME=" + h.dir, "XDG_RUNTIME_DIR=" + runtime, "GROAT_STATE_DIR=" + h.state}
-	want := outcome{exitUnavailable, "", "groat: error: groatd does not run; systemd starts it on this machine\ngroat: hint: systemctl --user start groatd.socket\n"}
+	want := outcome{exitUnavailable, "", "groat: error: groatd does not run; systemd starts it on this machine\ngroat: hint: systemctl --user start groatd.socket, or where it ended: journalctl --user -u groatd\n"}
 	if got := h.run(env, "get"); got != want {
 		t.Errorf("%+v", got)
 	}

@@ -135,7 +135,7 @@ func errNoAutostart(socket string) *failure {
 
 func errUnitInstalled() *failure {
 	return &failure{code: exitUnavailable, msg: "groatd does not run; systemd starts it on this machine",
-		hint: "systemctl --user start groatd.socket"}
+		hint: "systemctl --user start groatd.socket, or where it ended: journalctl --user -u groatd"}
 }
 
 func errNoDaemonProgram() *failure {

@@ -120,7 +120,7 @@ func TestAgentUnderItsUnits(t *testing.T) {
 		a.want(t, "NRestarts", "1")
 		a.Run(t, a.groat, "status")
 	})
-	t.Run("a daemon that is killed is replaced and no caller notices", func(t *testing.T) {
+	t.Run("E20 a daemon that is killed is replaced and no caller notices", func(t *testing.T) {
 		a.Run(t, "kill", "-KILL", a.property(t, "MainPID"))
 		a.Run(t, a.groat, "status")
 		a.await(t, "the second restart", func() bool { return a.property(t, "NRestarts") == "2" })
@@ -145,10 +145,32 @@ func TestAgentUnderItsUnits(t *testing.T) {
 		a.await(t, "a status of no profiles", func() bool { return strings.Contains(a.property(t, "StatusText"), "0 profiles") })
 		a.Run(t, a.groat, "status")
 	})
+	t.Run("E22 one that ends at each start is given up, and callers are told where to look", func(t *testing.T) { a.crashLoop(t) })
 	t.Run("a stopped socket leaves nothing", func(t *testing.T) {
 		a.systemctl(t, "stop", "groatd.socket", "groatd.service")
 		a.Run(t, "test", "!", "-e", socket)
 	})
+}
+
+// crashLoop puts a groatd in place that ends at once. The manager starts it a few times and no more; whoever calls gets an
+// answer, and when groatd is mended one command brings it back.
+func (a *agent) crashLoop(t *testing.T) {
+	a.systemctl(t, "stop", "groatd.service")
+	const dropIn = "groatd.service.d/zz-broken.conf"
+	a.Install(t, write(t, filepath.Join(a.Dir, "broken.conf"), "[Service]\nExecStart=\nExecStart=/bin/false\n"), dropIn)
+	a.systemctl(t, "daemon-reload")
+	for range 2 { // the second finds no socket
+		out, err := a.Command(t, a.groat, "get").CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "journalctl --user -u groatd") {
+			t.Errorf("groat get: %v\n%s", err, out)
+		}
+	}
+	a.want(t, "ActiveState", "failed")
+	a.Run(t, "rm", parts.TesterHome+"/.config/systemd/user/"+dropIn)
+	a.systemctl(t, "daemon-reload")
+	a.systemctl(t, "reset-failed", "groatd.service", "groatd.socket")
+	a.systemctl(t, "restart", "groatd.socket")
+	a.Run(t, a.groat, "status")
 }
 
 // loginAndGet signs in to the sandbox, whose loopback address is the same inside, and gets its token.
