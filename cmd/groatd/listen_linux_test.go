@@ -56,6 +56,23 @@ func TestStaleSocket(t *testing.T) {
 			}
 		}, exitCantCreate, "another process serves"},
 		"E8 another kind of socket": {func(path string) { bound(t, path, unix.SOCK_DGRAM) }, exitConfig, "cannot be found out"},
+		"T1 a FIFO": {func(path string) {
+			if err := unix.Mkfifo(path, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, exitConfig, "no socket of this user's"},
+		"T1 a link to a socket": {func(path string) {
+			bound(t, path+".other", unix.SOCK_STREAM)
+			if err := os.Symlink(path+".other", path); err != nil {
+				t.Fatal(err)
+			}
+		}, exitConfig, "no socket of this user's"},
+		"T1 another user's socket": {func(path string) {
+			bound(t, path, unix.SOCK_STREAM)
+			if err := os.Chown(path, 4243, 4243); err != nil {
+				t.Fatal("to own nothing of this, the test needs root: ", err)
+			}
+		}, exitConfig, "no socket of this user's"},
 		"E8 a file": {func(path string) {
 			if err := os.WriteFile(path, nil, 0o600); err != nil {
 				t.Fatal(err)
