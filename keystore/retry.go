@@ -3,18 +3,15 @@ package keystore
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 )
 
-// Unstored reports whether anything is held that [Holder.RetryAll] would try to store.
+// Unstored reports whether anything is held.
 func (h *Holder) Unstored() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, held := range h.held {
-		if !errors.Is(held.err, ErrDeclined) {
-			return true
-		}
-	}
-	return false
+	return len(h.held) > 0
 }
 
 // Retry tries to store what is held of a profile, and returns why it still is. It is for when a person waits: what was
@@ -24,22 +21,38 @@ func (h *Holder) Retry(ctx context.Context, profile string) error {
 	return h.insist(ctx, profile)
 }
 
-// RetryAll tries to store what is held, one profile after another; declined says whether also what a person may have declined.
-// It returns when all is stored, when everything was tried once, or when ctx ends.
+// RetryAll tries to store what is held, one profile after another. What a person may have declined is written again only where
+// declined is set; else it is looked whether the person has agreed since. It returns when everything was tried once, or when
+// ctx ends.
 func (h *Holder) RetryAll(ctx context.Context, declined bool) {
 	h.mu.Lock()
-	var profiles []string
-	for profile, held := range h.held {
-		if declined || !errors.Is(held.err, ErrDeclined) {
-			profiles = append(profiles, profile)
-		}
-	}
+	profiles := slices.Collect(maps.Keys(h.held))
 	h.mu.Unlock()
 	for _, profile := range profiles {
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return
+		case !declined && errors.Is(h.Held(profile), ErrDeclined):
+			h.look(ctx, profile)
+		default:
+			h.Retry(ctx, profile)
 		}
-		h.Retry(ctx, profile)
+	}
+}
+
+// look drops what is held where it has been stored after all.
+func (h *Holder) look(ctx context.Context, profile string) {
+	defer h.turn(profile)()
+	stored, err := h.Store.Get(ctx, profile)
+	if err != nil {
+		return
+	}
+	defer stored.Wipe()
+	h.mu.Lock()
+	same := h.held[profile].item.Equal(stored)
+	h.mu.Unlock()
+	if same {
+		h.drop(profile)
 	}
 }
 

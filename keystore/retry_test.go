@@ -21,11 +21,15 @@ func (e *each) Set(ctx context.Context, profile string, item Item) error {
 	return e.Memory.Set(ctx, profile, item)
 }
 
+func itemOf(client string) Item {
+	return Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: client, ClientSecret: SecretString("dummy")}
+}
+
 func TestAHolderRetries(t *testing.T) {
 	below := &each{asked: map[string]int{}, refuse: map[string]error{"big": ErrTooBig, "asked": ErrDeclined, "full": ErrUnavailable}}
 	h := &Holder{Store: below}
 	for profile := range below.refuse {
-		h.Keep(t.Context(), profile, Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: profile, ClientSecret: SecretString("dummy")})
+		h.Keep(t.Context(), profile, itemOf(profile))
 	}
 	delete(below.refuse, "full")
 	h.RetryAll(t.Context(), false)
@@ -38,9 +42,13 @@ func TestAHolderRetries(t *testing.T) {
 	if got, err := h.Get(t.Context(), "asked"); err != nil || got.ClientID != "asked" || below.asked["asked"] != 1 {
 		t.Errorf("what was declined is held: %v, asked %d times", err, below.asked["asked"])
 	}
-	if h.Unstored() {
-		t.Error("what was declined is waited for")
+	below.Memory.Set(t.Context(), "late", itemOf("late"))
+	below.refuse["late"] = ErrDeclined
+	h.Keep(t.Context(), "late", itemOf("late"))
+	if h.RetryAll(t.Context(), false); h.Held("late") != nil || h.Held("asked") == nil || below.asked["late"] != 1 {
+		t.Errorf("who agreed late is not believed: %v, %v", h.Held("late"), h.Held("asked"))
 	}
+	delete(below.refuse, "late")
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	if h.RetryAll(over, true); h.Held("asked") == nil {

@@ -14,7 +14,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// What the library does not ask of the Secret Service, on the library's own connection.
+// What the library does not ask of the Secret Service, on the library's own connection and, as it does, without a deadline:
+// what is asked and not answered is out, whoever waits for it.
 
 const (
 	serviceName  = "org.freedesktop.secrets"
@@ -73,7 +74,7 @@ func search(s step, user string) (svc *ss.SecretService, open, shut []dbus.Objec
 	}
 	collection, root := svc.GetLoginCollection().Path(), svc.Object(serviceName, servicePath)
 	if alias, ok := strings.CutPrefix(string(collection), aliasPath); ok {
-		if err := root.CallWithContext(s.ctx, serviceCalls+"ReadAlias", 0, alias).Store(&collection); err != nil {
+		if err := root.Call(serviceCalls+"ReadAlias", 0, alias).Store(&collection); err != nil {
 			return nil, nil, nil, unavailable(err)
 		}
 	}
@@ -81,7 +82,7 @@ func search(s step, user string) (svc *ss.SecretService, open, shut []dbus.Objec
 	if user != "" {
 		attributes["username"] = user
 	}
-	if err := root.CallWithContext(s.ctx, serviceCalls+"SearchItems", 0, attributes).Store(&open, &shut); err != nil {
+	if err := root.Call(serviceCalls+"SearchItems", 0, attributes).Store(&open, &shut); err != nil {
 		return nil, nil, nil, unavailable(err)
 	}
 	elsewhere := func(item dbus.ObjectPath) bool { return !strings.HasPrefix(string(item), string(collection)+"/") }
@@ -209,9 +210,9 @@ func prompt(s step) error {
 	}
 	var dialog dbus.ObjectPath
 	root := svc.Object(serviceName, servicePath)
-	err = root.CallWithContext(s.ctx, serviceCalls+"Unlock", 0, shut).Store(&shut, &dialog)
+	err = root.Call(serviceCalls+"Unlock", 0, shut).Store(&shut, &dialog)
 	if err == nil && dialog != "/" {
-		err = svc.Object(serviceName, dialog).CallWithContext(s.ctx, "org.freedesktop.Secret.Prompt.Prompt", 0, "").Err
+		err = svc.Object(serviceName, dialog).Call("org.freedesktop.Secret.Prompt.Prompt", 0, "").Err
 	}
 	if err != nil {
 		return unavailable(err)
