@@ -28,6 +28,8 @@ const (
 type Behaviour struct {
 	// Delay is how late each answer comes.
 	Delay time.Duration
+	// Unreadable: every question about an item ends with an error.
+	Unreadable bool
 	// Locked: the collection is. ItemsLocked: the collection is not, but each item by itself.
 	Locked, ItemsLocked bool
 	// Unlock, Create, Overwrite and Delete are asked for. Whoever wrote an item overwrites it unasked.

@@ -139,6 +139,9 @@ func (o service) ReadAlias(string) (dbus.ObjectPath, *dbus.Error) {
 func (o service) SearchItems(attributes map[string]string) (unlocked, locked []dbus.ObjectPath, _ *dbus.Error) {
 	b, end := o.s.begin()
 	defer end()
+	if b.Unreadable {
+		return nil, nil, dbus.NewError("org.freedesktop.DBus.Error.Failed", []any{"it cannot be read"})
+	}
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
 	found := o.s.find(attributes)
