@@ -1,115 +1,277 @@
 package main_test
 
 import (
-	"encoding/json"
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
 
-// TestSecretsStayInside runs the commands on ways that go well and ways that do not, at servers that send back what they
-// got. The password and the secrets are known to the test; none may be in an output, a log, a file, an argument or an
-// environment: resident.run and world.close look for them.
-func TestSecretsStayInside(t *testing.T) {
-	t.Parallel()
-	r := newResident(t, stranger)
-	r.start()
-	server := r.signIn("work")
-	r.groat(r.secret+"\n", "login", "lab", "--token-url", server.URL()+"/token", "--client-auth", "client_secret_post", "--client-id", labClient, "--secret-stdin")
+// doors are the ways into another process of the same user, as testdata/probe.py calls them.
+var doors = []string{
+	"mem", "environ", "maps", "smaps", "auxv", "stack", "io", "pagemap", "fd", "map_files", "fdinfo",
+	"PTRACE_ATTACH", "PTRACE_SEIZE", "process_vm_readv", "pidfd_getfd",
+}
 
-	at := func(args ...string) []string { return append(args, "--auth-server", server.URL(), "--secret-stdin") }
-	for _, test := range []struct {
-		typed string // on stdin
-		path  string // that sends back
-		back  string // what it was sent
-		args  []string
-	}{
-		{r.password, sandbox.SpatiafiBasicPath, r.password, at("login", "a", "--provider", "spatiafi", "--username", person)},
-		{r.wrong, sandbox.SpatiafiBasicPath, r.wrong, at("login", "a", "--provider", "spatiafi", "--username", person)},
-		{r.password, sandbox.SpatiafiTokenPath, r.password, at("login", "b", "--provider", "climateengine", "--username", person)},
-		{r.secret, sandbox.SpatiafiTokenPath, r.secret, at("login", "d", "--provider", "spatiafi", "--client-id", labClient, "--client-auth", "client_secret_basic")},
-		{r.wrong, "/token", r.wrong, []string{"login", "e", "--issuer", server.URL(), "--client-id", labClient, "--secret-stdin"}},
-		{r.wrong, "/token", r.wrong, []string{"login", "lab", "--client-id", "other", "--secret-stdin"}},
-		{r.wrong, "/token", r.secret, []string{"get", "lab", "--scope", "new"}},
-		{r.secret, "/token", r.secret, []string{"whoami", "lab"}},
-		{r.secret, "/token", r.secret, []string{"get", "lab", "--refused"}},
-		{r.secret, "", "", []string{"keystore", "use", "memory", "--passphrase-stdin"}},
-		{r.secret, "", "", []string{"unlock", "--passphrase-stdin"}},
-		{r.secret, "", "", []string{"helper", "git", "get"}},
-		{r.secret, "", "", []string{"nonsense"}},
-		{"", "", "", []string{"status"}}, {"", "", "", []string{"status", "--json"}}, {"", "", "", []string{"list"}},
-		{"", "", "", []string{"reload"}}, {"", "", "", []string{"keystore"}}, {"", "", "", []string{"version"}},
-		{"", "", "", []string{"get", "work", "--output", "env"}}, {"", "", "", []string{"whoami", "work", "--json"}},
-	} {
-		for _, f := range echoes(test.back) {
-			server.ClearFaults()
-			server.Script(test.path, f)
-			r.run(test.typed+"\n", "groat", test.args...)
-		}
+// probe tries all doors, as the resident, and returns those that open. Without a pid it is a process of the probe's own.
+func (r *resident) probe(args ...string) []string {
+	r.t.Helper()
+	script, err := os.ReadFile(filepath.Join("testdata", "probe.py"))
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	server.ClearFaults()
-	r.restart()
-	r.groat("", "get", "lab")
-	r.groat("", "get", "work")
-	for _, l := range r.logs {
-		if text, _ := l.snapshot(); !strings.Contains(text, "ready") {
-			t.Error("a log that is searched is not groatd's")
-		}
+	s := r.run("", python, append([]string{"-c", string(script)}, args...)...)
+	lines := strings.Fields(s.stdout)
+	if s.code != 0 || len(lines) == 0 || lines[len(lines)-1] != "done" {
+		r.t.Fatalf("the probe ended with %d: %s%s", s.code, s.stdout, s.stderr)
+	}
+	return lines[:len(lines)-1]
+}
+
+// closed wants all doors of a process closed, and what is behind them to be root's. The test itself is root, which may look.
+func (r *resident) closed(what string, pid int) {
+	r.t.Helper()
+	address := int64(0)
+	for a := range mappings(r.t, pid) {
+		address = a
+		break
+	}
+	if open := r.probe(strconv.Itoa(pid), strconv.FormatInt(address, 10)); len(open) > 0 {
+		r.t.Errorf("a process of the same user can open these doors of %s: %s", what, open)
+	}
+	if uid := r.memoryOwner(pid); uid != 0 {
+		r.t.Errorf("the memory of %s belongs to uid %d, want root: it can be dumped", what, uid)
 	}
 }
 
-// echoes are answers that hold what they are answers to.
-func echoes(sent string) []sandbox.Fault {
-	if sent == "" {
-		return []sandbox.Fault{{}}
+func (r *resident) memoryOwner(pid int) uint32 {
+	r.t.Helper()
+	info, err := os.Stat(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	quoted, _ := json.Marshal(sent)
-	return []sandbox.Fault{
-		{Status: 401, Body: `{"error":"invalid_client","error_description":` + string(quoted) + `}`},
-		{Status: 400, Body: `{"detail":` + string(quoted) + `}`},
-		{Status: 400, Body: `{"error":` + string(quoted) + `}`},
-		{Status: 502, Body: sent},
-		{Status: 200, Body: `{"access_token":` + string(quoted) + `,"token_type":"bearer"}`},
-		{Raw: "HTTP/1.1 200 OK\r\n" + sent + "\r\n\r\n"},
-		{Raw: sent},
-	}
+	return info.Sys().(*syscall.Stat_t).Uid
 }
 
-// A process of the same user can read nothing of groatd's memory, and groatd leaves no core when it dies.
+// A process of the same user can read nothing of groatd's memory, whichever door it tries, nor of groat's while that holds
+// what a person has typed.
 func TestMemoryIsClosed(t *testing.T) {
 	t.Parallel()
 	r := newResident(t, stranger)
-	cores := filepath.Join(r.home, "cores")
-	r.dir(cores, 0o700, stranger)
-	// A core is wanted, and has a place to go.
-	r.vars = []string{"GOTRACEBACK=crash"}
-	p := r.startIn(cores)
-	r.signIn("work")
-
-	open := `for f in mem environ maps; do ( exec 3<"/proc/$1/$f" ) 2>/dev/null && echo "$f"; done; ls "/proc/$1/fd" >/dev/null 2>&1 && echo fd; exit 0`
-	// To be sure that the question is a fair one: a process that is not closed answers it with all four.
-	if s := r.run("", "/bin/sh", "-c", `sh -c "$1" sh $$`, "sh", open); s.stdout != "mem\nenviron\nmaps\nfd\n" {
-		t.Fatalf("of an ordinary process can be opened: %q %s", s.stdout, s.stderr)
+	// To be sure that the question is a fair one: of an ordinary process all doors open.
+	if open := r.probe(); len(open) != len(doors) {
+		t.Fatalf("of an ordinary process these doors open: %s; want %s", open, doors)
 	}
-	if s := r.run("", "/bin/sh", "-c", open, "sh", fmt.Sprint(p.pid())); s.stdout != "" {
-		t.Errorf("a process of the same user can open these of groatd: %q", s.stdout)
-	}
+	p := r.start()
+	server := r.signIn("work")
+	r.closed("groatd", p.pid())
 
-	r.daemon = nil
-	state, err := p.stop(syscall.SIGABRT)
+	c := exec.CommandContext(t.Context(), filepath.Join(bin, "groat"), "login", "lab", "--issuer", server.Issuer(), "--client-id", labClient, "--secret-stdin")
+	c.Env, c.Dir, c.SysProcAttr = r.environ(), "/", r.as()
+	in, err := c.StdinPipe()
+	if err == nil {
+		err = c.Start()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	status := state.Sys().(syscall.WaitStatus)
-	if state.Success() {
-		t.Errorf("groatd ended with %s", state)
+	io.WriteString(in, r.secret) // and no end: it waits for more
+	until(t, "groat has read what was typed", func() (int, bool) { n := copies(t, c.Process.Pid, r.secret); return n, n > 0 })
+	r.closed("groat", c.Process.Pid)
+	in.Close()
+	if err := c.Wait(); err != nil {
+		t.Error(err)
 	}
-	if left, _ := os.ReadDir(cores); status.CoreDump() || len(left) > 0 {
-		t.Errorf("groatd left a core: %s, %v", state, left)
+}
+
+// groatd leaves no core, neither in a file nor in a pipe, whatever limit there is. A groatd that does not close its memory
+// leaves one, with the secrets in it.
+func TestNoCore(t *testing.T) {
+	t.Parallel()
+	ours, theirs := buggy(t), opened(t)
+	r := newResident(t, stranger)
+	cores := filepath.Join(r.home, "..", "cores")
+	if err := os.Mkdir(cores, 0o700); err != nil {
+		t.Fatal(err)
 	}
+	r.own(cores, stranger)
+	// crash kills a groatd that has a token and a client secret. It returns its core, if there is one to be had.
+	crash := func(program string, set bool) (core []byte) {
+		p := r.startVariant(program, cores)
+		if _, there := r.servers["work"]; !there {
+			r.signIn("work")
+		}
+		r.groat("", "get", "work")
+		pid := p.pid()
+		// Who owns it says whether the system would dump it, also where no core can be had.
+		if got, want := r.memoryOwner(pid), map[string]uint32{ours: 0, theirs: stranger}[program]; got != want {
+			t.Errorf("%s: its memory belongs to uid %d, want %d", program, got, want)
+		}
+		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+		if limited := regexp.MustCompile(`(?m)^Max core file size +0 +0 `).Match(limits); err != nil || limited != (program == ours) {
+			t.Errorf("%s: its limit on cores: %v\n%s", program, err, limits)
+		}
+		r.daemon = nil
+		state, err := p.stop(syscall.SIGABRT)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status := state.Sys().(syscall.WaitStatus)
+		if !status.Signaled() || status.Signal() != syscall.SIGABRT {
+			t.Errorf("groatd ended with %s, want one that the system could dump", state)
+		}
+		if program == ours && status.CoreDump() || program == theirs && set && !status.CoreDump() {
+			t.Errorf("%s: the system says that it wrote a core: %v", program, status.CoreDump())
+		}
+		if set && status.CoreDump() {
+			core = until(t, "the core is complete", func() ([]byte, bool) {
+				b, err := os.ReadFile(filepath.Join(cores, fmt.Sprintf("core.%d", pid)))
+				return b, err == nil
+			})
+		}
+		return core
+	}
+	for _, how := range []string{"file", "pipe"} {
+		restore, set := corePattern(t, how, cores)
+		core := crash(ours, set)
+		if len(core) > 0 || strings.Contains(fmt.Sprint(names(t, cores)), "core.") {
+			t.Errorf("groatd left a core (%s): %d bytes, %s", how, len(core), names(t, cores))
+		}
+		core = crash(theirs, set)
+		if set && !r.inTheClear(core) {
+			t.Errorf("the core of a groatd whose memory is open (%s) has %d bytes and no secret: one of ours would not have been noticed", how, len(core))
+		}
+		restore()
+		if err := os.RemoveAll(cores); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(cores, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		r.own(cores, stranger)
+	}
+}
+
+// inTheClear reports whether any secret stands in b as it is.
+func (c *canaries) inTheClear(b []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for secret := range c.secrets {
+		if bytes.Contains(b, []byte(secret)) {
+			return true
+		}
+	}
+	return false
+}
+
+func names(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// corePattern has the system write cores into a directory: by itself, or through a pipe to a program, which no limit on cores
+// stops. The setting is the whole machine's: it is changed for seconds, by one test at a time, and a process of its own puts
+// it back whatever becomes of this one. Where the machine (or a container) does not let it be set, that is said, and what the
+// system would do is seen only by who owns the memory.
+func corePattern(t *testing.T, how, dir string) (restore func(), set bool) {
+	t.Helper()
+	const setting = "/proc/sys/kernel/core_pattern"
+	f, err := os.OpenFile(setting, os.O_RDWR, 0)
+	if err != nil {
+		t.Logf("cores are not looked at, only whether there would be any: %v", err)
+		return func() {}, false
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	was, err := os.ReadFile(setting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pattern := filepath.Join(dir, "core.%P")
+	if how == "pipe" {
+		handler := filepath.Join(filepath.Dir(dir), "handler")
+		text := "#!/bin/sh\nhead -c 300000000 >\"$1/part.$2\" && mv \"$1/part.$2\" \"$1/core.$2\"\n"
+		if err := os.WriteFile(handler, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		pattern = "|" + filepath.Clean(handler) + " " + filepath.Clean(dir) + " %P"
+	}
+	guard := exec.Command("/bin/sh", "-c", `read x; printf %s "$1" >"$2"`, "sh", strings.TrimSuffix(string(was), "\n"), setting)
+	guard.ExtraFiles = []*os.File{f} // the lock is held until it is done
+	guard.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	in, err := guard.StdinPipe()
+	if err == nil {
+		err = guard.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := false
+	restore = func() {
+		if done {
+			return
+		}
+		done = true
+		in.Close()
+		err := guard.Wait()
+		if now, readErr := os.ReadFile(setting); err != nil || readErr != nil || string(now) != string(was) {
+			t.Errorf("%s is %q and was %q: %v", setting, now, was, errors.Join(err, readErr))
+		}
+	}
+	t.Cleanup(restore)
+	if _, err := f.WriteAt([]byte(pattern), 0); err != nil {
+		t.Fatal(err)
+	}
+	return restore, true
+}
+
+// mappings yields the parts of a process's memory that it may have written to: start and end.
+func mappings(t *testing.T, pid int) func(yield func(start, end int64) bool) {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(yield func(start, end int64) bool) {
+		for line := range strings.Lines(string(maps)) {
+			var start, end int64
+			var rights string
+			if n, _ := fmt.Sscanf(line, "%x-%x %s", &start, &end, &rights); n == 3 && strings.HasPrefix(rights, "rw") && !yield(start, end) {
+				return
+			}
+		}
+	}
+}
+
+// copies counts how often a text stands in a process's memory. That is root's to see.
+func copies(t *testing.T, pid int, text string) (n int) {
+	t.Helper()
+	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mem.Close()
+	for start, end := range mappings(t, pid) {
+		b := make([]byte, min(end-start, 256<<20))
+		got, _ := mem.ReadAt(b, start)
+		n += strings.Count(string(b[:got]), text)
+	}
+	return n
 }
