@@ -35,6 +35,7 @@ func (a *app) readInput(ctx context.Context, limit int) ([]byte, error) {
 		err error
 	}
 	done := make(chan input, 1)
+	closeMemory()
 	go func() {
 		b, err := readBounded(a.stdin, limit)
 		done <- input{b, err}

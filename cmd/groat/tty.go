@@ -27,6 +27,7 @@ func (a *app) askLine(ctx context.Context, question string, hidden bool) ([]byte
 		return nil, errNoTTY
 	}
 	defer tty.Close()
+	closeMemory()
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	if hidden {

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package main
+
+import "golang.org/x/sys/unix"
+
+// closeMemory keeps what is about to be read out of cores. The hard limit stays: a browser that we start may want cores.
+func closeMemory() {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_CORE, &limit) == nil {
+		limit.Cur = 0
+		unix.Setrlimit(unix.RLIMIT_CORE, &limit)
+	}
+}
