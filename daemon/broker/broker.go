@@ -289,27 +289,3 @@ func (b *Broker) rested() {
 		f.rested()
 	}
 }
-
-// resumeNap is how often the broker looks whether the machine has slept; timers do not count that time.
-const resumeNap = 15 * time.Second
-
-// resumes wakes every slot after a suspend. Whoever asks is served at once; what nobody asks for is spread.
-func (b *Broker) resumes() {
-	for {
-		before := b.now()
-		select {
-		case <-b.closed:
-			return
-		case <-time.After(resumeNap):
-		}
-		if b.now().Sub(before) < resumeNap+2*time.Second {
-			continue
-		}
-		now := b.now()
-		b.rested()
-		for _, s := range *b.slots.Load() {
-			s.spread.Store(int64(now.Boot + time.Duration(b.draw()*float64(resumeSpread))))
-			s.wake()
-		}
-	}
-}

@@ -18,15 +18,18 @@ func (b *Broker) KeystoreAwaited() bool {
 	return false
 }
 
-// KeystoreOpened lets the profiles that a keystore held up try again at once, for it can be used again. What was asked for
+// KeystoreOpened lets the profiles that a keystore held up try again at once, for it can be used again.
+func (b *Broker) KeystoreOpened() { b.lift(ofKeystore) }
+
+// lift takes away what stands in a profile's way for the time being, where it is of a kind that is over. What was asked for
 // in vain is obtained though nobody asks again, so that whoever does need not wait.
-func (b *Broker) KeystoreOpened() {
+func (b *Broker) lift(over func(error) bool) {
 	for _, s := range *b.slots.Load() {
-		if !s.awaitsKeystore() {
+		if !over(s.state.Load().err) {
 			continue
 		}
 		s.do(context.Background(), func() {
-			if s.holdup.parked || !s.awaitsKeystore() {
+			if s.holdup.parked || !over(s.state.Load().err) {
 				return
 			}
 			s.failures, s.holdup = 0, holdup{}

@@ -62,7 +62,7 @@ func crowd(t *testing.T, w *world, b *Broker, seed uint64, until time.Duration) 
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, i))
 			for {
-				time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Minute))))
+				time.Sleep(time.Duration(rng.Int64N(int64(4 * time.Minute))))
 				if w.now().Boot >= until {
 					return
 				}
