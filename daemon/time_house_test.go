@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -38,6 +39,7 @@ type machine struct {
 	fast  atomic.Int64 // by how many millionths the wall clock runs fast
 
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	tls  *tls.Config // set: the client's, where the server is an https one
 	down atomic.Bool
 	held atomic.Pointer[chan struct{}] // set: answers on their way do not arrive before it is closed
 }
@@ -92,6 +94,7 @@ type timed struct {
 	*house
 	*machine
 	store *picky
+	often *protocol.Client // of must
 }
 
 // inTime is inBubble on a machine whose time can be played with.
@@ -127,12 +130,16 @@ func (h *timed) start(t *testing.T) {
 	if h.Daemon != nil {
 		h.Close(t.Context())
 	}
+	h.often = nil
 	where, err := config.Find(h.config + "/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	client := grant.NewHTTPClient()
 	client.Transport.(*http.Transport).DialContext = h.connect
+	if h.tls != nil {
+		client.Transport.(*http.Transport).TLSClientConfig = h.tls
+	}
 	h.Daemon, err = New(Options{
 		Config: where, Keystore: h.store, HTTP: client, Now: h.now, Log: zaptest.NewLogger(t), Release: "test",
 	})
@@ -151,7 +158,10 @@ func tokenFor(c *protocol.Client, params protocol.TokenParams) (r protocol.Token
 // must asks for a profile's token and makes sure that it is good.
 func (h *timed) must(t *testing.T, profile string) protocol.TokenResult {
 	t.Helper()
-	r, err := h.token(t, profile)
+	if h.often == nil {
+		h.often = h.visit(t)
+	}
+	r, err := tokenFor(h.often, protocol.TokenParams{Profile: profile})
 	if err != nil {
 		t.Fatal(err)
 	}

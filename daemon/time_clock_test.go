@@ -1,0 +1,182 @@
+package daemon
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// the ways in which profiles are renewed: with a secret, with a refresh token, with an assertion that says what time it is,
+// signed with a secret or a key.
+var ways = []string{"machine", "session", "secret-assertion", "key-assertion"}
+
+// everyWay signs in a profile of each way, named after it.
+func (h *timed) everyWay(t *testing.T) {
+	t.Helper()
+	file, public := keyPair(t)
+	h.server.AddClient(sandbox.Client{ID: "keyed", Key: public})
+	h.signIn(t, h.ofMachine("machine"))
+	h.signIn(t, h.ofDevice("session"))
+	h.signIn(t, protocol.LoginParams{
+		Profile: "key-assertion", Issuer: h.server.URL(), ClientID: "keyed", ClientAuth: string(grant.PrivateKeyJWT), Key: file,
+	})
+	spatiafi := protocol.LoginParams{Profile: "secret-assertion", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+	if _, err := h.visit(t).Login(t.Context(), spatiafi, typing(password)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keyPair makes a key for assertions, and the file that it is in.
+func keyPair(t *testing.T) (file string, public *ecdsa.PublicKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file, &key.PublicKey
+}
+
+// renewals are the moments at which the server was asked for tokens, per client.
+func (h *timed) renewals() map[string][]time.Time {
+	all := map[string][]time.Time{}
+	for _, e := range h.server.Log() {
+		if e.Path == h.server.TokenPath() || e.Path == sandbox.SpatiafiTokenPath {
+			all[e.ClientID] = append(all[e.ClientID], e.Time)
+		}
+	}
+	return all
+}
+
+func (h *timed) renewed() (n int) {
+	for _, at := range h.renewals() {
+		n += len(at)
+	}
+	return n
+}
+
+// hours lets callers ask every minute, and makes sure that all is as on any other day: each token is renewed once in its
+// life, at the point that was drawn.
+func (h *timed) hours(t *testing.T, n int) {
+	t.Helper()
+	began := h.truth()
+	for range 30 * n {
+		time.Sleep(2 * time.Minute)
+		for _, p := range ways {
+			h.must(t, p)
+		}
+	}
+	for client, at := range h.renewals() {
+		at = slices.DeleteFunc(at, func(at time.Time) bool { return at.Before(began) })
+		for i := 1; i < len(at); i++ {
+			if life := at[i].Sub(at[i-1]); life < 838*time.Second*60/100 || life > 900*time.Second*75/100+latency {
+				t.Errorf("a token of %s was renewed after %s", client, life)
+			}
+		}
+		if len(at) < n*4 {
+			t.Errorf("%d renewals for %s in %d hours", len(at), client, n)
+		}
+	}
+}
+
+// The wall clock is set while tokens are held. They are as good as they were: the seconds left are the same, only the time of
+// day at which they end is told by the new clock. Nothing is asked of the server for it, then or later.
+func TestE14TheClockIsSet(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, step := range []time.Duration{-2 * time.Hour, time.Hour, 10 * year, -30 * year} {
+		t.Run(step.String(), func(t *testing.T) {
+			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+				h.everyWay(t)
+				for _, to := range []time.Duration{step, 0} { // there and back
+					before := map[string]protocol.TokenResult{}
+					for _, p := range ways {
+						before[p] = h.must(t, p)
+					}
+					requests, moved := h.renewed(), to-time.Duration(h.wrong.Load())
+					h.set(to)
+					for _, p := range ways {
+						r, was := h.must(t, p), before[p]
+						if r.AccessToken != was.AccessToken || r.ExpiresIn != was.ExpiresIn || r.ExpiresAt != was.ExpiresAt+int64(moved/time.Second) {
+							t.Errorf("%s: %d s left until %d, was %d s until %d", p, r.ExpiresIn, r.ExpiresAt, was.ExpiresIn, was.ExpiresAt)
+						}
+						if st := h.state(t, p); st.State != "fresh" || st.ExpiresAt != r.ExpiresAt || st.ExpiresIn != r.ExpiresIn {
+							t.Errorf("%s: %+v", p, st)
+						}
+					}
+					if n := h.renewed() - requests; n != 0 {
+						t.Errorf("%d requests because the clock was set", n)
+					}
+					h.hours(t, 1)
+				}
+			})
+		})
+	}
+}
+
+// The wall clock runs fast or slow while NTP puts it right by and by.
+func TestE14TheClockIsSlewed(t *testing.T) {
+	for _, ppm := range []int64{500, -500, 100_000} {
+		inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+			h.everyWay(t)
+			h.fast.Store(ppm)
+			h.hours(t, 2)
+		})
+	}
+}
+
+// A machine without a battery thinks that it is 1970 until NTP sets its clock. Only a server that is shown an assertion
+// notices; it is asked once more, with its own time, and never again.
+func TestE14FiftyYearsSlowAtBoot(t *testing.T) {
+	inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+		slow := time.Unix(0, 0).Sub(h.truth())
+		for _, when := range []string{"the sign-in", "the start"} {
+			h.set(slow)
+			if when == "the sign-in" {
+				h.everyWay(t)
+			} else {
+				h.start(t)
+			}
+			requests := h.renewed()
+			first := map[string]protocol.TokenResult{}
+			for _, p := range ways {
+				first[p] = h.must(t, p)
+				if year := time.Unix(first[p].ExpiresAt, 0).UTC().Year(); year != 1970 {
+					t.Errorf("%s, %s: good until %d", when, p, year)
+				}
+			}
+			if n := h.renewed() - requests; when == "the start" && n != len(ways)+2 {
+				t.Errorf("%s: %d requests for %d tokens, two of them with assertions", when, n, len(ways))
+			}
+			time.Sleep(time.Minute)
+			requests = h.renewed()
+			h.set(0)
+			for _, p := range ways {
+				if r := h.must(t, p); r.AccessToken != first[p].AccessToken || time.Unix(r.ExpiresAt, 0).UTC().Year() < 2000 {
+					t.Errorf("%s, %s: %d", when, p, r.ExpiresAt)
+				}
+			}
+			if n := h.renewed() - requests; n != 0 {
+				t.Errorf("%s: %d requests because the clock was set", when, n)
+			}
+			h.hours(t, 2)
+		}
+	})
+}
