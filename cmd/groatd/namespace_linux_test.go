@@ -4,7 +4,7 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"regexp"
 	"testing"
 
 	"github.com/groat-dev/groat/packaging/attack"
@@ -24,8 +24,8 @@ func TestT8UserNamespace(t *testing.T) {
 	if _, err := hello.Ask(ctx, attack.To(r.socket())); !attack.HungUp(err) {
 		t.Errorf("root outside the namespace: %v", err)
 	}
-	if text, _ := p.log.snapshot(); !strings.Contains(text, "the peer belongs to another user: uid 65534") {
-		t.Errorf("it does not say who was refused: %s", text)
+	if err := p.waitLog(regexp.MustCompile("the peer belongs to another user: uid 65534")); err != nil {
+		t.Error(err)
 	}
 	r.groat("", "status")
 }
