@@ -11,6 +11,13 @@ import (
 	"go.uber.org/zap/zaptest"
 )
 
+// there is the socket that was bound last.
+func (l *listener) there() os.FileInfo {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bound
+}
+
 // Nobody has to say that the socket has gone: within half a minute it is noticed.
 func TestE9NoticedByItself(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", "")
@@ -29,10 +36,10 @@ func TestE9NoticedByItself(t *testing.T) {
 		defer cancel()
 		go l.keep(ctx, zaptest.NewLogger(t), nil, func() { t.Error("the session is said to be over") })
 		for range 3 {
-			first := l.bound
+			first := l.there()
 			time.Sleep(between + time.Second)
 			synctest.Wait()
-			if !os.SameFile(first, l.bound) {
+			if !os.SameFile(first, l.there()) {
 				t.Fatal("it was made anew although nothing had happened")
 			}
 			if err := os.RemoveAll(filepath.Dir(path)); err != nil {
@@ -40,7 +47,7 @@ func TestE9NoticedByItself(t *testing.T) {
 			}
 			time.Sleep(between)
 			synctest.Wait()
-			if now, err := os.Lstat(path); err != nil || !os.SameFile(now, l.bound) {
+			if now, err := os.Lstat(path); err != nil || !os.SameFile(now, l.there()) {
 				t.Fatalf("%v after it was removed: %v", between, err)
 			}
 		}
