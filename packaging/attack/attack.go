@@ -19,10 +19,18 @@ import (
 // Dial opens one connection to the socket under attack.
 type Dial func() (*net.UnixConn, error)
 
+// queueTime is how long a server may take to make room in its queue of connections: a busy machine is no answer.
+const queueTime = 2 * time.Second
+
 // To dials the socket at path.
 func To(path string) Dial {
 	return func() (*net.UnixConn, error) {
-		return net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+		for end := time.Now().Add(queueTime); ; time.Sleep(5 * time.Millisecond) {
+			c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+			if !errors.Is(err, syscall.EAGAIN) || time.Now().After(end) {
+				return c, err
+			}
+		}
 	}
 }
 
