@@ -6,7 +6,7 @@ RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Reproducible: no paths, no build machine, no clock, no C compiler in the result.
 GOFLAGS_BUILD = -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE)'
 
-.PHONY: build demo test check fuzz bench figures clean
+.PHONY: build demo test check fuzz faults bench figures clean
 
 # How long "make fuzz" takes for each of its targets: a duration, or a number of executions (2000x).
 FUZZTIME ?= 10m
@@ -34,6 +34,15 @@ check:
 # Every fuzz target for FUZZTIME; what an earlier run found interesting is where it begins.
 fuzz:
 	@go run ./packaging/fuzz -time $(FUZZTIME)
+
+# Every cell of daemon/broker/ROTATION.md with every pause, and KILLS times kill -9 while groatd renews; GROAT_SEED
+# repeats a run.
+KILLS ?= 1000
+faults:
+	@said=$$(GROAT_FAULTS=all GROAT_KILLS=$(KILLS) go test -count=1 -timeout 60m -v \
+		-run '^(TestRotationMatrix|TestE1KilledWhileRenewing)$$' ./daemon/broker ./cmd/groatd 2>&1) \
+		|| { echo "$$said" | grep -v '^=== \|--- PASS'; exit 1; }; \
+	echo "$$said" | grep -o 'faults: .*'
 
 # How fast it is, on this machine.
 bench: build

@@ -81,7 +81,7 @@ func TestRotationMatrix(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("faults: %d runs, %d unexpected", runs.Load(), unexpected.Load())
+	t.Logf("faults: at the steps of a rotation: %d runs, %d unexpected", runs.Load(), unexpected.Load())
 }
 
 // cell runs one trial.
