@@ -141,7 +141,8 @@ func wantUnavailable(t *testing.T, err error) *Unavailable {
 	return u
 }
 
-func TestAHundredCallersOnAColdTokenCostOneRequest(t *testing.T) {
+// E18: however many ask, the server is asked once.
+func TestE18AHundredCallersOnAColdTokenCostOneRequest(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		var wg sync.WaitGroup
 		for range 100 {

@@ -26,8 +26,9 @@ type Standing struct {
 	Failures int
 }
 
-// lasting is the least wait that is worth remembering; a shorter one is over when the next process is ready.
-const lasting = 10 * time.Second
+// lasting is the least wait that is worth remembering. What is shorter is a backoff of ours, and a person who starts another
+// process wants another attempt.
+const lasting = time.Minute
 
 // Recorder is told what stands in a profile's way, all of it, each time that has changed. It must not block, nor call the
 // Broker; it is called by one goroutine at a time for each profile.
@@ -81,8 +82,8 @@ func (s *slot) record(now clock.Instant) {
 	var all []Standing
 	add := func(st Standing, h holdup) {
 		e, ok := errors.AsType[*grant.Error](h.err)
-		if !ok || !h.parked && (!e.Reached() || h.until < now.Boot+lasting) {
-			return // it has cost nobody anything, or is over soon
+		if !ok || !h.parked && (!e.Reached() || e.Action() == grant.RetryOnceSoon || h.until < now.Boot+lasting) {
+			return // it has cost nobody anything, or must not wait, or is over soon
 		}
 		if st.Err, st.Parked = h.err, h.parked; !h.parked {
 			st.Wait = h.until - now.Boot
