@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
+	"unicode"
 )
 
 // inReadme are the experiments that the README has too.
@@ -23,7 +26,6 @@ func (f figures) document() []byte {
 	}
 	b.WriteString("\nThe same bad clients, turned on groat and on other agents that people trust, in the versions of this machine:\n\n")
 	f.table(&b, func(id string) bool { return slices.Contains(inReadme, id) })
-	b.WriteString("\n[All of them, and what to bear in mind](packaging/figures/FIGURES.md).\n")
 	b.WriteString(closing)
 	b.WriteString("\n## Every experiment\n\n")
 	f.table(&b, func(string) bool { return true })
@@ -38,7 +40,7 @@ func (f figures) own() [][3]string {
 		{"`groat get`, a new process each time", millis(s.groat), fmt.Sprintf("%s x a Go program that does nothing (%s)", s.over, millis(s.empty))},
 		{"a token over an open connection", fmt.Sprintf("%.1f x", s.ratio), "an echo of the same bytes over a Unix socket"},
 		{"a token over a new connection", fmt.Sprintf("%.2f ms", s.dial.Seconds()*1000), ""},
-		{"a token inside groatd", fmt.Sprintf("%.2f µs, %s allocations", float64(s.inside)/1e3, s.allocs), fmt.Sprintf("reading the clocks: %.2f µs", float64(s.clock)/1e3)},
+		{"a token inside groatd", fmt.Sprintf("%.2f µs, allocations: %s", float64(s.inside)/1e3, s.allocs), fmt.Sprintf("reading the clocks: %.2f µs", float64(s.clock)/1e3)},
 		{"requests for a token that a hundred clients want at once", f.peers.cell("together", 0), "at the provider"},
 		{"bad inputs and faults of a numbered list that the tests go through", fmt.Sprint(f.suite.total()), f.suite.byKind()},
 		{"tests of those packages that pass", thousands(f.suite.passed), ""},
@@ -54,7 +56,7 @@ func (f figures) own() [][3]string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.suite.said)) {
 		measured, beside, _ := strings.Cut(f.suite.said[name], "; ")
-		rows = append(rows, [3]string{name, measured, beside})
+		rows = append(rows, [3]string{name, spaced(measured), beside})
 	}
 	return rows
 }
@@ -66,17 +68,37 @@ func (s suite) replays() (rows [][3]string) {
 		switch {
 		case strings.HasSuffix(test, "TestTheIncident/a_blocked_user"):
 			rows = append(rows, [3]string{
-				"832 workers, a user whom the server blocks, four hours: token requests", a["incident.requests"],
-				fmt.Sprintf("351,735 in the incident that this replays; here %s calls were answered, each within %s", a["incident.calls"], a["incident.longest-wait"]),
+				"832 workers, a user whom the server blocks, four hours: token requests", grouped(a["incident.requests"]),
+				fmt.Sprintf("351,735 in the incident that this replays; here %s calls were answered, each within %s", grouped(a["incident.calls"]), spaced(a["incident.longest-wait"])),
 			})
 		case a["resume.peak-per-second"] != "":
 			rows = append(rows, [3]string{
-				a["resume.profiles"] + " profiles come due together: token requests a second", a["resume.peak-per-second"] + " at most",
-				fmt.Sprintf("%s requests in %s s, %s at once at most", a["resume.requests"], a["resume.seconds"], a["resume.at-once"]),
+				grouped(a["resume.profiles"]) + " profiles come due together: token requests a second", a["resume.peak-per-second"] + " at most",
+				fmt.Sprintf("%s requests in %s s, %s at once at most", grouped(a["resume.requests"]), grouped(a["resume.seconds"]), a["resume.at-once"]),
 			})
 		}
 	}
 	return rows
+}
+
+// grouped is a whole number as people write it; anything else stays as it is.
+func grouped(text string) string {
+	if n, err := strconv.Atoi(text); err == nil {
+		return thousands(n)
+	}
+	return text
+}
+
+// spaced is Go's way to write a time, with a space before the unit.
+func spaced(text string) string {
+	if _, err := time.ParseDuration(text); err != nil {
+		return text
+	}
+	i := strings.IndexFunc(text, unicode.IsLetter)
+	if strings.ContainsAny(text[i:], "0123456789") { // more than one unit
+		return text
+	}
+	return text[:i] + " " + text[i:]
 }
 
 // cell is what an experiment said of a program; empty where it was not carried out.
@@ -125,14 +147,17 @@ const notes = `– means that there is nothing to try: ssh-agent and git-credent
 
 What to bear in mind:
 
-- The versions are those of this machine's system. Debian 12's oidc-agent is 4.2.6; later ones bound the time of a request to a
-  server, and still answer one client after the other.
+- The versions are those of this machine's system. Debian 12's oidc-agent is 4.2.6; later ones, by their source, bound the time
+  of a request to a server, and still answer one client after the other.
 - The programs hold different things: ssh-agent keys, git-credential-cache a password, oidc-agent and groat a long-lived
   credential from which tokens are had. What one of them loses may be had again more easily than what another does.
+- groat keeps what it is given in its sealed file with the key beside it, which is how it has after a crash what it had before;
+  oidc-agent has an encrypted file too, whose password a person types again. On a Debian system ssh-agent runs with a group
+  of its own, which is what keeps its memory closed there.
 - Each experiment is carried out once, by the same code (packaging/attack, packaging/figures/peers), on a program that was
   started for it, as an ordinary user, with a limit of 1,024 descriptors where no other is named. How many idle
   connections are too many depends on that limit.
-- "Not in ` + "3s" + `" is a client that gave up after that time; whether it would have been answered later is not measured.
+- "Not in 3 s" is a client that gave up after that time; whether it would have been answered later is not measured.
 - "Refused" is an exit code; "refused by the kernel" means that /proc/PID/mem cannot be opened by another program of the same
   user. It says nothing about a program that asks over the socket, which all of them answer.
 - A time is that of one answer or a median of nine, on a machine that may have been busy; only orders of magnitude compare.

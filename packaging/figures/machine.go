@@ -33,9 +33,11 @@ func thisMachine(ctx context.Context, root string) (machine, error) {
 	if changed != "" {
 		m.commit += " with changes"
 	}
-	if m.kernel, err = output(ctx, root, "uname", "-sr"); err != nil {
+	kernel, err := output(ctx, root, "uname", "-sr")
+	if err != nil {
 		return m, err
 	}
+	m.kernel, _, _ = strings.Cut(kernel, "-") // what is behind it names whoever built it
 	m.system, m.memory = release(), memory()
 	return m, nil
 }

@@ -56,7 +56,7 @@ func slowProvider(ctx context.Context, r *running) (string, error) {
 	}
 	took, err := r.ask("a", 0).Ask(ctx, r.dial)
 	if err != nil {
-		return fmt.Sprintf("not in %v", slowly), nil
+		return "**not in " + short(slowly) + "**", nil
 	}
 	cancel()
 	<-asked

@@ -65,11 +65,11 @@ func halfOpen(ctx context.Context, r *running) (string, error) {
 	c.Close()
 	switch _, err := r.answers(ctx); {
 	case err == nil:
-		return fmt.Sprintf("**not in %v**, not before the first has gone", r.s.silence), nil
+		return fmt.Sprintf("**not in %s**, not before the first has gone", short(r.s.silence)), nil
 	case !r.alive():
-		return fmt.Sprintf("**not in %v**; when the first has gone, **it dies** (%s)", r.s.silence, signalOf(r)), nil
+		return fmt.Sprintf("**not in %s**; when the first has gone, **it dies** (%s)", short(r.s.silence), signalOf(r)), nil
 	}
-	return fmt.Sprintf("**not in %v**, nor when the first has gone", r.s.silence), nil
+	return fmt.Sprintf("**not in %s**, nor when the first has gone", short(r.s.silence)), nil
 }
 
 func hangUp(ctx context.Context, r *running) (string, error) {
@@ -156,7 +156,7 @@ func crowd(ctx context.Context, r *running, n, step int) (string, error) {
 			if !r.alive() {
 				return "**it dies** (" + signalOf(r) + ") " + between, nil
 			}
-			return fmt.Sprintf("**not in %v** ", r.s.silence) + between, nil
+			return fmt.Sprintf("**not in %s** ", short(r.s.silence)) + between, nil
 		}
 		if open == n {
 			limit, cancel := context.WithTimeout(ctx, patience)

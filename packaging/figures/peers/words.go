@@ -11,11 +11,11 @@ import (
 func short(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
-		return d.Round(10 * time.Microsecond).String()
+		return fmt.Sprintf("%d µs", d.Round(10*time.Microsecond).Microseconds())
 	case d < time.Second:
-		return d.Round(100 * time.Microsecond).String()
+		return fmt.Sprintf("%.1f ms", d.Seconds()*1000)
 	}
-	return d.Round(100 * time.Millisecond).String()
+	return fmt.Sprintf("%.3g s", d.Seconds())
 }
 
 // size is a number of bytes.
