@@ -3,7 +3,6 @@
 package keychain
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -188,34 +187,4 @@ func wipe(values []keystore.Secret) {
 	for _, v := range values {
 		v.Wipe()
 	}
-}
-
-// prompt makes the Secret Service ask for what is locked, and does not wait for the answer: the library would, for ever, and
-// nobody could use the keychain as long as the dialog stands unanswered.
-func prompt(s step) error {
-	var shut []dbus.ObjectPath
-	svc, err := connect(s)
-	if err != nil {
-		return err
-	}
-	switch err := ready(s); {
-	case errors.Is(err, keystore.ErrLocked):
-		shut = []dbus.ObjectPath{svc.GetLoginCollection().Path()}
-	case err != nil:
-		return err
-	default:
-		if _, _, shut, err = search(s, ""); err != nil || len(shut) == 0 {
-			return err
-		}
-	}
-	var dialog dbus.ObjectPath
-	root := svc.Object(serviceName, servicePath)
-	err = root.Call(serviceCalls+"Unlock", 0, shut).Store(&shut, &dialog)
-	if err == nil && dialog != "/" {
-		err = svc.Object(serviceName, dialog).Call("org.freedesktop.Secret.Prompt.Prompt", 0, "").Err
-	}
-	if err != nil {
-		return unavailable(err)
-	}
-	return nil
 }

@@ -106,12 +106,13 @@ func (*Store) Ready(ctx context.Context) error {
 // UnlockLimit is how long [Store.Unlock] waits for a person.
 const UnlockLimit = 30 * time.Second
 
-// Unlock makes the keychain ask the person for its password, and waits until it is unlocked: ErrLocked after UnlockLimit
-// or at the end of ctx. Other calls get ErrLocked meanwhile, at once.
+// Unlock makes the keychain ask the person for its password, and waits until it is unlocked: ErrLocked when the person closes
+// the dialog, after UnlockLimit, or at the end of ctx. Other calls get ErrLocked meanwhile, at once.
 func (s *Store) Unlock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, UnlockLimit)
 	defer cancel()
-	if _, err := guarded(ctx, func(s step) (struct{}, error) { return struct{}{}, prompt(s) }); err != nil {
+	dismissed, err := guarded(ctx, func(s step) (<-chan struct{}, error) { return prompt(s, ctx) })
+	if err != nil {
 		return err
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -123,6 +124,8 @@ func (s *Store) Unlock(ctx context.Context) error {
 		}
 		select {
 		case <-tick.C:
+		case <-dismissed:
+			return fmt.Errorf("%w: its dialog was closed", err)
 		case <-ctx.Done():
 			return err
 		}

@@ -1,6 +1,7 @@
 package keychain
 
 import (
+	"context"
 	"errors"
 	"os/exec"
 
@@ -15,7 +16,7 @@ func reachable() error { return nil }
 
 func ready(step) error { return nil }
 
-func prompt(step) error { return nil }
+func prompt(step, context.Context) (<-chan struct{}, error) { return nil, nil }
 
 func locked(step) error { return nil }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -153,6 +154,7 @@ func TestDaemonStopped(t *testing.T) {
 		return nil
 	})
 	start = time.Now()
+	goroutines := runtime.NumGoroutine()
 	for range 100 {
 		if err := s.Set(t.Context(), "work", item("never")); !errors.Is(err, keystore.ErrUnavailable) {
 			t.Fatalf("while a call hangs: %v", err)
@@ -160,6 +162,9 @@ func TestDaemonStopped(t *testing.T) {
 	}
 	if d := time.Since(start); d > keychain.Limit {
 		t.Errorf("a hundred calls behind one that hangs took %v: they waited", d)
+	}
+	if n := runtime.NumGoroutine() - goroutines; n > 10 {
+		t.Errorf("a hundred calls behind one that hangs left %d goroutines", n)
 	}
 	svc.do("resume")
 	eventually(t, func() error { return s.Ready(t.Context()) })

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -190,6 +191,33 @@ func TestItemsLockedByThemselves(t *testing.T) {
 		t.Errorf("the person agreed: %v", err)
 	}
 	wantStored(t, svc, "work", item("work"))
+}
+
+// A person who closes the dialog has answered.
+func TestD5TheUnlockDialogIsDismissed(t *testing.T) {
+	svc := startStandIn(t)
+	var s keychain.Store
+	set(t, "work", item("work"))
+	before := runtime.NumGoroutine()
+	svc.Behave(parts.Behaviour{Locked: true, Unlock: parts.Dismissed})
+	begin := time.Now()
+	if err := s.Unlock(t.Context()); !errors.Is(err, keystore.ErrLocked) || !strings.Contains(err.Error(), "its dialog was closed") {
+		t.Errorf("the dialog was dismissed: %v, want ErrLocked that says so", err)
+	}
+	if d := time.Since(begin); d > keychain.UnlockLimit/2 {
+		t.Errorf("it took %v to believe it", d)
+	}
+	svc.Behave(parts.Behaviour{Locked: true, Unlock: parts.Agreed})
+	if err := s.Unlock(t.Context()); err != nil {
+		t.Errorf("the next one was agreed to: %v", err)
+	}
+	wantStored(t, svc, "work", item("work"))
+	eventually(t, func() error {
+		if n := runtime.NumGoroutine() - before; n > 2 {
+			return fmt.Errorf("%d goroutines more than before", n)
+		}
+		return nil
+	})
 }
 
 // Other programs can make items of the same name.

@@ -1,0 +1,87 @@
+//go:build !darwin
+
+package keychain
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	ss "github.com/zalando/go-keyring/secret_service"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+const promptInterface = "org.freedesktop.Secret.Prompt"
+
+// prompt makes the Secret Service ask for what is locked, and does not wait for the answer: the library would, for ever, and
+// nobody could use the keychain as long as the dialog stands unanswered. dismissed is closed when the person closes it
+// before open ends.
+func prompt(s step, open context.Context) (dismissed <-chan struct{}, err error) {
+	svc, err := connect(s)
+	if err != nil {
+		return nil, err
+	}
+	var shut []dbus.ObjectPath
+	switch err := ready(s); {
+	case errors.Is(err, keystore.ErrLocked):
+		shut = []dbus.ObjectPath{svc.GetLoginCollection().Path()}
+	case err != nil:
+		return nil, err
+	default:
+		if _, _, shut, err = search(s, ""); err != nil || len(shut) == 0 {
+			return nil, err
+		}
+	}
+	var dialog dbus.ObjectPath
+	if err := svc.Object(serviceName, servicePath).Call(serviceCalls+"Unlock", 0, shut).Store(&shut, &dialog); err != nil {
+		return nil, unavailable(err)
+	}
+	if dialog == "/" {
+		return nil, nil
+	}
+	return show(open, svc, dialog)
+}
+
+// show opens a dialog.
+func show(open context.Context, svc *ss.SecretService, dialog dbus.ObjectPath) (dismissed <-chan struct{}, err error) {
+	match := []dbus.MatchOption{dbus.WithMatchObjectPath(dialog), dbus.WithMatchInterface(promptInterface)}
+	if err := svc.AddMatchSignal(match...); err != nil {
+		return nil, unavailable(err)
+	}
+	signals, closed := make(chan *dbus.Signal, 8), make(chan struct{})
+	svc.Signal(signals)
+	go func() {
+		defer func() {
+			svc.RemoveSignal(signals)
+			brief, cancel := context.WithTimeout(context.WithoutCancel(open), time.Second)
+			defer cancel()
+			svc.RemoveMatchSignalContext(brief, match...)
+		}()
+		if isDismissed(open, signals, dialog) {
+			close(closed)
+		}
+	}()
+	if err := svc.Object(serviceName, dialog).Call(promptInterface+".Prompt", 0, "").Err; err != nil {
+		return nil, unavailable(err)
+	}
+	return closed, nil
+}
+
+// isDismissed waits for the end of a dialog.
+func isDismissed(open context.Context, signals <-chan *dbus.Signal, dialog dbus.ObjectPath) bool {
+	for {
+		select {
+		case signal, connected := <-signals:
+			if !connected {
+				return false
+			}
+			if signal.Path == dialog && signal.Name == promptInterface+".Completed" {
+				return len(signal.Body) > 0 && signal.Body[0] == true
+			}
+		case <-open.Done():
+			return false
+		}
+	}
+}
