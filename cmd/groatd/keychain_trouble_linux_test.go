@@ -67,7 +67,7 @@ func TestTheKeychainCannotBeRead(t *testing.T) {
 		k.login("held")
 		k.login("cold")
 		k.restart()
-		token := k.groat("", "get", "held")
+		token := k.token("held")
 
 		begin()
 		k.suffers(x)
@@ -75,8 +75,8 @@ func TestTheKeychainCannotBeRead(t *testing.T) {
 			t.Errorf("%d calls were out at once, want one", standIn.AtOnce())
 		}
 		for range 10 {
-			if k.within(0, "", "groat", "get", "held").stdout != token {
-				t.Error("the token that is held is not served")
+			if k.served("held") != token {
+				t.Error("another token is served than the one that is held")
 			}
 		}
 		k.restart() // which takes no longer than ever
@@ -95,7 +95,7 @@ func TestTheKeychainCannotBeRead(t *testing.T) {
 			t.Errorf("the server was asked %d times, want once: nobody has asked for the other profile", n)
 		}
 		for _, profile := range []string{"held", "cold"} { // nothing is lost
-			k.groat("", "get", profile)
+			k.token(profile)
 		}
 	})
 }
