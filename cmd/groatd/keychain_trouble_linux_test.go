@@ -44,11 +44,6 @@ var troubles = []trouble{
 	{"D4 it is stopped with SIGSTOP", ofGnome((*parts.SecretService).Pause, (*parts.SecretService).Resume),
 		"unavailable", 75, "the keystore is not available", "groat keystore"},
 	{"it is killed", ofGnome((*parts.SecretService).Kill, (*parts.SecretService).Restart), "unavailable", 75, "the keystore is not available", "groat keystore"},
-	{"it is killed and comes back locked", ofGnome((*parts.SecretService).Kill, func(s *parts.SecretService, t testing.TB) {
-		s.Restart(t)
-		s.Lock(t)
-		s.Unlock(t)
-	}), "unavailable", 75, "the keystore is not available", "groat keystore"},
 	{"every answer comes 10 s late", ofStandIn(parts.Behaviour{Delay: 10 * time.Second}), "unavailable", 75, "the keystore is not available", "groat keystore"},
 	{"its dialogs are not answered", ofStandIn(parts.Behaviour{Locked: true, Unlock: parts.Unanswered}), "locked", 77, "the keystore is locked", "groat unlock"},
 	{"it wants to be asked before it gives an item", ofStandIn(parts.Behaviour{ItemsLocked: true, Unlock: parts.Unanswered}),
