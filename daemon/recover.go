@@ -3,24 +3,17 @@ package daemon
 import (
 	"context"
 	"errors"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/keystore"
 )
 
-// How long a keystore that cannot be read yet is left alone. [Daemon.keystoreOpened] ends the wait.
-const (
-	soonest = 30 * time.Second
-	latest  = 5 * time.Minute
-)
-
 // heal asks the keystore, once it can be read, which sessions an earlier process left in doubt, and renews them before
 // anything else: what it sent and was not answered a server may forgive for seconds. It keeps nobody waiting, and asks nobody
 // for a password.
 func (d *Daemon) heal(ctx context.Context) {
-	for wait := soonest; ; wait = min(2*wait, latest) {
+	for {
 		names, err := d.kept.Unsettled(ctx)
 		if len(names) > 0 {
 			d.Log.Info("sessions whose last renewal was not finished are renewed", zap.Strings("profiles", names))
@@ -36,9 +29,7 @@ func (d *Daemon) heal(ctx context.Context) {
 		}
 		d.doubtful.Store(true)
 		select {
-		case <-time.After(wait):
-		case <-d.opened:
-			wait = soonest / 2
+		case <-d.opened: // see watchKeystore
 		case <-ctx.Done():
 			return
 		}

@@ -94,7 +94,6 @@ func (s *slot) awaited() bool {
 // finish takes in the end of an attempt.
 func (s *slot) finish(e attempt) {
 	s.rest()
-	s.minds()
 	if e.epoch != s.epoch {
 		return // an older credential's; whoever waits is served by the next attempt
 	}

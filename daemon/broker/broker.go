@@ -196,7 +196,6 @@ func (b *Broker) Install(name string, source Source, t grant.Token) {
 				s.b.budget(source.Origin()).heard(nil)
 			}
 			s.publish(v, t, now)
-			s.minds()
 			s.record(now)
 			s.answer(v, nil)
 		})

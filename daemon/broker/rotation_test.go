@@ -220,8 +220,8 @@ func TestRecover(t *testing.T) {
 	})
 }
 
-// A file that cannot be written keeps the newest refresh token from nobody: it is in memory, said to be, and stored as soon as
-// that can be done.
+// A file that cannot be written keeps the newest refresh token from nobody: it is in memory, said to be, and is not spent ahead
+// of time before it is stored.
 func TestARotationThatIsInMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newTrial(t, strict, "", badSync)
@@ -232,13 +232,17 @@ func TestARotationThatIsInMemory(t *testing.T) {
 		if st, _ := p.b.Status("p"); !errors.Is(st.Degraded, keystore.ErrUnavailable) {
 			t.Errorf("the status says %v", st.Degraded)
 		}
+		time.Sleep(12 * time.Minute) // after the renewal point, before the last tenth
+		if st, _ := p.b.Status("p"); !errors.Is(st.Err, keystore.ErrUnavailable) || p.Requests() != 1 {
+			t.Errorf("the status says %v after %d requests", st.Err, p.Requests())
+		}
 		p.disk.mu.Lock()
 		p.disk.failing = false
 		p.disk.mu.Unlock()
 		time.Sleep(capWhileValid + time.Second)
 		synctest.Wait()
-		if st, _ := p.b.Status("p"); st.Degraded != nil || p.Requests() != 1 {
-			t.Errorf("the status says %v after %d requests", st.Degraded, p.Requests())
+		if st, _ := p.b.Status("p"); st.Degraded != nil || st.Err != nil || p.Requests() != 2 {
+			t.Errorf("the status says %v, %v after %d requests", st.Degraded, st.Err, p.Requests())
 		}
 		p.kill()
 		again := r.start()

@@ -39,7 +39,6 @@ type slot struct {
 	before     spacing
 	rejectedAt time.Duration // boot time of the last renewal that an API's refusal caused
 	stopping   bool
-	keeping    bool            // something is in memory only, and tried to be stored
 	paused     int             // counts the pauses that hold: no attempt begins
 	quiet      []chan struct{} // closed as soon as no attempt is under way
 }

@@ -48,6 +48,9 @@ func (c *Credential) Obtain(ctx context.Context, r grant.Request, need Need) (gr
 	return c.rotate(ctx, item, r, need)
 }
 
+// Degraded returns why the newest credential is in memory only, or nil.
+func (c *Credential) Degraded() error { return c.Store.Held(c.Profile) }
+
 // Origin is the server whose budget a request is charged to.
 func (c *Credential) Origin() string {
 	u, err := url.Parse(c.Endpoint.Server().TokenEndpoint)

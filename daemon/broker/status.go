@@ -40,8 +40,8 @@ func (b *Broker) Status(name string) (Status, bool) {
 		c = &condition{}
 	}
 	st := Status{Err: c.err, Requests: (*s.source.Load()).Requests()}
-	if k, ok := (*s.source.Load()).(keeper); ok {
-		st.Degraded = k.Degraded()
+	if d, ok := (*s.source.Load()).(interface{ Degraded() error }); ok {
+		st.Degraded = d.Degraded()
 	}
 	if c.retry > now.Boot {
 		st.RetryIn = c.retry - now.Boot
