@@ -149,7 +149,7 @@ func (s *slot) fail(v *variant, err error, now clock.Instant) {
 	case recovers || len(v.waiting) > 0:
 		f.limit = capWithCaller
 	}
-	if e, ok := errors.AsType[*grant.Error](err); ok && !e.Reached() { // it has cost nobody anything
+	if e, ok := errors.AsType[*grant.Error](err); ok && !e.Reached() { // it has cost nobody anything, and a network that is back should be found soon
 		f.limit = capWhileValid
 	}
 	d := judge(f)

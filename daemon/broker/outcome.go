@@ -140,11 +140,7 @@ func judge(f failure) verdict {
 	case grant.RetrySeldom:
 		return verdict{wait: backoff(nth+slowly, capSeldom, wish, f.draw)}
 	}
-	limit := f.limit
-	if !refusal.Reached() {
-		limit = min(limit, capUnreached)
-	}
-	return verdict{wait: backoff(nth, limit, wish, f.draw)}
+	return verdict{wait: backoff(nth, f.limit, wish, f.draw)}
 }
 
 // wish is what the server that failed has asked for, 0 where it has not.

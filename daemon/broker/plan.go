@@ -71,8 +71,6 @@ const (
 	capSeldom     = 15 * time.Minute
 	// slowly is how many steps further on a backoff begins where nothing will be different in a second: at 8 s.
 	slowly = 3
-	// Where a server cannot be reached an attempt costs it nothing, and nobody should wait long once the network is back.
-	capUnreached = 30 * time.Second
 	// A confirmation of invalid_client comes no sooner than this.
 	confirmAfter = time.Minute
 	// localBackoff follows what failed on this machine (a locked keychain) and cost no server anything.
