@@ -56,8 +56,14 @@ func newKeys(key keystore.Secret) (*keys, error) {
 	}
 	secret := key.AppendTo(nil)
 	defer clear(secret)
+	// Once for all: each extraction leaves a copy of the key in a hash's buffer.
+	extracted, err := hkdf.Extract(sha256.New, secret, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(extracted)
 	derive := func(info string, n int) []byte {
-		b, err := hkdf.Key(sha256.New, secret, nil, "groat sealed 1 "+info, n)
+		b, err := hkdf.Expand(sha256.New, extracted, "groat sealed 1 "+info, n)
 		if err != nil {
 			panic(err) // only for an output longer than the hash allows
 		}
