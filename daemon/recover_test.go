@@ -103,12 +103,12 @@ func TestWhatIsInDoubtIsRenewedAtTheStart(t *testing.T) {
 // is asked for anything meanwhile.
 func TestWhatIsInDoubtWaitsForTheKeystore(t *testing.T) {
 	for name, open := range map[string]func(*testing.T, *house, *lockable){
-		"groat unlock": func(t *testing.T, h *house, _ *lockable) {
+		"D1 groat unlock": func(t *testing.T, h *house, _ *lockable) {
 			if err := h.visit(t).Call(t.Context(), protocol.MethodUnlock, nil, nil); err != nil {
 				t.Error(err)
 			}
 		},
-		"by itself": func(_ *testing.T, h *house, store *lockable) {
+		"D1 by itself": func(_ *testing.T, h *house, store *lockable) {
 			store.locked.Store(false)
 			h.lookAfterKeystore()
 		},

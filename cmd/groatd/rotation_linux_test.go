@@ -101,12 +101,16 @@ type killings struct {
 	lost  int             // sessions
 }
 
-// TestE1KilledWhileRenewing kills the installed binary at random moments of renewals in quick succession. The server replaces
+// TestKilledWhileRenewing kills the installed binary at random moments of renewals in quick succession. The server replaces
 // the refresh token with each of them, and takes the one before for 30 s. No session is lost; each token that was handed out is
 // good; and no refresh token is presented again by a later process once a token that it was used for was handed out, for then
 // its successor is on the disk.
-func TestE1KilledWhileRenewing(t *testing.T) {
+func TestKilledWhileRenewing(t *testing.T) {
 	t.Parallel()
+	t.Run("E1 kill -9", killedWhileRenewing)
+}
+
+func killedWhileRenewing(t *testing.T) {
 	kills, err := strconv.Atoi(cmp.Or(os.Getenv("GROAT_KILLS"), "30"))
 	if err != nil {
 		t.Fatal(err)
@@ -215,9 +219,9 @@ func (k *killings) account(n, before int, handedOut map[string]string) {
 
 // groatd is told to stop while the server has replaced the refresh token and its answer is on its way: once, or again and
 // again. It answers whoever waits, takes the answer in, stores it, and ends well. The server would take no second request.
-func TestE3StoppedWhileRenewing(t *testing.T) { stoppedWhileRenewing(t, syscall.SIGTERM) }
-func TestE4StoppedTwiceWhileRenewing(t *testing.T) {
-	stoppedWhileRenewing(t, syscall.SIGTERM, syscall.SIGTERM, syscall.SIGINT)
+func TestStoppedWhileRenewing(t *testing.T) {
+	t.Run("E3 once", func(t *testing.T) { stoppedWhileRenewing(t, syscall.SIGTERM) })
+	t.Run("E4 again and again", func(t *testing.T) { stoppedWhileRenewing(t, syscall.SIGTERM, syscall.SIGTERM, syscall.SIGINT) })
 }
 
 func stoppedWhileRenewing(t *testing.T, signals ...syscall.Signal) {
@@ -300,17 +304,17 @@ func (m *member) stopped() {
 
 // A backup brings an older sealed file back: its refresh token is used up, and what a person reads is why. Where the server
 // does not mind, neither does groat.
-func TestD13OlderBackup(t *testing.T) {
+func TestOlderBackup(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode  []string
 		kept  bool
 		later bool // a renewal comes between the copy and the loss, and another after that
 	}{
-		"strict":                {[]string{"keep_family=true"}, false, false},
-		"strict, ends sessions": {nil, false, false},
-		"strict, two older":     {[]string{"keep_family=true"}, false, true},
-		"not rotating":          {[]string{"rotate=false"}, true, true},
-		"grace":                 {[]string{"overlap=1h"}, true, false},
+		"D13 strict":                {[]string{"keep_family=true"}, false, false},
+		"D13 strict, ends sessions": {nil, false, false},
+		"D13 strict, two older":     {[]string{"keep_family=true"}, false, true},
+		"D13 not rotating":          {[]string{"rotate=false"}, true, true},
+		"D13 grace":                 {[]string{"overlap=1h"}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -339,9 +343,15 @@ func TestD13OlderBackup(t *testing.T) {
 	}
 }
 
+// A second machine's files are here, or this one's there.
+func TestAnotherMachinesFiles(t *testing.T) {
+	t.Run("D12 with their key", sharedSession)
+	t.Run("D12 without their key", foreignFile)
+}
+
 // A second machine got a copy of this one's files, and uses the session. This one finds out when it asks, and says what is to
-// be done; the file of another machine's key is not touched.
-func TestD12AnotherMachinesFiles(t *testing.T) {
+// be done.
+func sharedSession(t *testing.T) {
 	t.Parallel()
 	m := newMember(t, "keep_family=true")
 	m.stopped()
@@ -362,26 +372,26 @@ func TestD12AnotherMachinesFiles(t *testing.T) {
 	m.signIn()
 	m.groat("", "get", "work", "--scope", "s3")
 	other.groat("", "get", "work", "--scope", "s4")
+}
 
-	// Only the file, without its key.
-	stranger := &member{resident: newResident(t, os.Getuid()), server: m.server}
-	stranger.start()
-	stranger.groat("", "keystore", "use", "sealed", "--key-file")
-	stranger.signIn()
-	stranger.stopped()
-	foreign := m.read(m.sealedFile())
-	stranger.write(stranger.sealedFile(), foreign)
-	stranger.start()
-	stranger.refused(stranger.run("", "groat", "get", "work"), 75, "was sealed with another key", "groat keystore")
-	if !slices.Equal(stranger.read(stranger.sealedFile()), foreign) {
+// A file that another key has sealed is not touched, and what is to be done is said.
+func foreignFile(t *testing.T) {
+	t.Parallel()
+	m, other := newMember(t), newMember(t)
+	m.stopped()
+	foreign := other.read(other.sealedFile())
+	m.write(m.sealedFile(), foreign)
+	m.start()
+	m.refused(m.run("", "groat", "get", "work"), 75, "was sealed with another key", "groat keystore")
+	if !slices.Equal(m.read(m.sealedFile()), foreign) {
 		t.Error("another machine's file was changed")
 	}
-	if err := os.Remove(stranger.sealedFile()); err != nil { // as the message says
+	if err := os.Remove(m.sealedFile()); err != nil { // as the message says
 		t.Fatal(err)
 	}
-	stranger.restart()
-	stranger.signIn()
-	stranger.groat("", "get", "work", "--scope", "s3")
+	m.restart()
+	m.signIn()
+	m.groat("", "get", "work", "--scope", "s3")
 }
 
 // private closes what was copied to other users.
@@ -402,7 +412,7 @@ func (m *member) private() {
 }
 
 // A sealed file that was cut, or in which a bit has flipped, costs at most a new sign-in, and a person reads that.
-func TestD9D10DamagedFile(t *testing.T) {
+func TestDamagedFile(t *testing.T) {
 	t.Parallel()
 	m := newMember(t, "keep_family=true")
 	m.groat("", "get", "work", "--scope", "s1")

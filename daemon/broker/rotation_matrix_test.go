@@ -32,6 +32,11 @@ var (
 	trialPauses = []time.Duration{2 * time.Second, 40 * time.Second, 10 * time.Minute}
 )
 
+// faultIDs are the numbers of the faults in the catalogue that the tests of this module go by.
+var faultIDs = map[fault]string{
+	kill: "E1", powerCut: "E2", diskFull: "D14", badSync: "D15", bareFull: "D14", bareBadSync: "D15", lostAnswer: "C45",
+}
+
 func trialSteps(f fault) []step {
 	if f == lostAnswer {
 		return []step{onItsWay, handled}
@@ -61,7 +66,7 @@ func TestRotationMatrix(t *testing.T) {
 	var runs, unexpected atomic.Int64
 	t.Run("trials", func(t *testing.T) {
 		for n, f := range trialFaults {
-			t.Run(string(f), func(t *testing.T) {
+			t.Run(faultIDs[f]+" "+string(f), func(t *testing.T) {
 				t.Parallel()
 				said := tableUnder(t, string(document), f)
 				for i, step := range trialSteps(f) {
