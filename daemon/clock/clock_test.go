@@ -52,6 +52,7 @@ func TestE25TheBootClockCannotBeRead(t *testing.T) {
 		"a suspend, then no longer":     {{s, s, 5 * h, 5 * h}, {2 * s, 8*h + 2*s, 13*h + s, 13*h + s}, {3 * s, 8*h + 3*s, -1, 13*h + 2*s}},
 		"set forward, then no longer":   {{s, s, 5 * h, 5 * h}, {2 * s, h + 2*s, 5*h + s, 5*h + s}, {3 * s, h + 3*s, -1, 5*h + 2*s}},
 		"set back, then no longer":      {{s, s, 5 * h, 5 * h}, {2 * s, 2*s - h, 5*h + s, 5*h + s}, {3 * s, 3*s - h, -1, 5*h + 2*s}},
+		"it goes back":                  {{0, 0, 5 * h, 5 * h}, {s, s, h, 5*h + s}, {2 * s, 2 * s, h + s, 5*h + 2*s}, {3 * s, 3 * s, 6 * h, 5*h + 3*s}},
 		"for once":                      {{0, 0, 5 * h, 5 * h}, {s, s, -1, 5*h + s}, {2 * s, 2 * s, 5*h + 2*s, 5*h + 2*s}},
 		"for once, then it is far back": {{0, 0, 5 * h, 5 * h}, {s, s, -1, 5*h + s}, {2 * s, 2 * s, s, 5*h + 2*s}},
 		"at first, then it is far back": {{5 * h, 5 * h, -1, 5 * h}, {5*h + s, 5*h + s, s, 5*h + s}},

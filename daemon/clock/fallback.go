@@ -6,14 +6,16 @@ import (
 )
 
 // bootClock is the clock that counts suspend, and what takes its place where it cannot be read: not at all (an old kernel,
-// a sandbox that knows only some clocks), or no longer (a system call filter that came later). It goes on from where it was,
-// and a clock that failed once is not asked again: two clocks in turn could make a token younger.
+// a sandbox that knows only some clocks), or no longer (a system call filter that came later), or where it goes back (a
+// process that is restored on another machine). It goes on from where it was, and a clock that failed once is not asked
+// again: two clocks in turn could make a token younger.
 type bootClock struct {
 	read func() (time.Duration, error)
 
 	mu     sync.Mutex
 	gained gained
-	base   time.Duration // by how much the clock was ahead of gained when it was last read
+	boot   time.Duration // when it was last read
+	base   time.Duration // by how much it was ahead of gained then
 	failed bool
 }
 
@@ -34,8 +36,8 @@ func (c *bootClock) after(mono, wall time.Duration) time.Duration {
 	substitute := c.gained.boot(mono, wall) // fed while it is not needed too, so that it can take over at any moment
 	if !c.failed {
 		boot, err := c.read()
-		if err == nil {
-			c.base = boot - substitute
+		if err == nil && boot >= c.boot {
+			c.boot, c.base = boot, boot-substitute
 			return boot
 		}
 		c.failed = true
