@@ -19,7 +19,7 @@ var fuzzed = regexp.MustCompile(`(?m)^fuzz: (\d+) targets, (\d+) executions, 0 f
 
 // runFuzz fuzzes everything for a while and says how much that was.
 func runFuzz(ctx context.Context, root, budget string) (string, error) {
-	out, err := output(ctx, root, "go", "run", "./packaging/fuzz", "-time", budget)
+	out, err := output(ctx, root, "go", "run", "./packaging/fuzz", "-fresh", "-time", budget)
 	if err != nil {
 		return "", err
 	}

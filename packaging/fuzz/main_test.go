@@ -30,13 +30,17 @@ func TestEveryTargetIsRun(t *testing.T) {
 		"b_test.go": strings.Replace(head, "package p", "package p_test", 1) + "func FuzzThree(f *testing.F) { f.Fuzz(func(t *testing.T, s string) {}) }\n",
 	})
 	var out bytes.Buffer
-	if err := run(t.Context(), dir, "50x", &out); err != nil {
+	if err := run(t.Context(), dir, "50x", false, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"FuzzOne 5", "FuzzTwo 5", "FuzzThree 5", "fuzz: 3 targets, 15", "0 failures\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, &out)
 		}
+	}
+	out.Reset()
+	if err := run(t.Context(), dir, "300ms", true, &out); err != nil || !strings.Contains(out.String(), "fuzz: 3 targets") {
+		t.Errorf("for a while: %v\n%s", err, &out)
 	}
 }
 
@@ -46,7 +50,7 @@ func TestWhatBreaksATargetEndsTheRun(t *testing.T) {
 		"a_test.go": head + "func FuzzOne(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) {\n\t\tif n != 1 {\n\t\t\tt.Error(\"broken\")\n\t\t}\n\t})\n}\n",
 	})
 	var out bytes.Buffer
-	err := run(t.Context(), dir, "5000x", &out)
+	err := run(t.Context(), dir, "5000x", false, &out)
 	if err == nil || !strings.Contains(err.Error(), "broken") || strings.Contains(out.String(), "0 failures") {
 		t.Fatalf("%v\n%s", err, &out)
 	}
@@ -64,7 +68,7 @@ func TestATargetThatIsNotBuiltIsAnError(t *testing.T) {
 	if _, err := find(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "FuzzOne") {
 		t.Errorf("%v", err)
 	}
-	if err := run(t.Context(), module(t, map[string]string{"go.mod": "module example.org/m\n\ngo 1.26\n", "a.go": "package p\n"}), "1x", &bytes.Buffer{}); err == nil {
+	if err := run(t.Context(), module(t, map[string]string{"go.mod": "module example.org/m\n\ngo 1.26\n", "a.go": "package p\n"}), "1x", false, &bytes.Buffer{}); err == nil {
 		t.Error("nothing to run, and no error")
 	}
 }
