@@ -100,7 +100,9 @@ func (e *Endpoint) session(ctx context.Context, c call, proof Presented, asked [
 		return s, failed.at(c.url)
 	}
 	s.Token = token
-	s.idToken, _ = body.text("id_token")
+	if text, ok := body.text("id_token"); ok {
+		s.idToken = keystore.SecretString(text)
+	}
 	return s, err
 }
 

@@ -215,7 +215,8 @@ func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authoriz
 	if err != nil {
 		return s, err
 	}
-	if flaw := a.checkIDToken(s.idToken); flaw != "" {
+	defer s.idToken.Wipe()
+	if flaw := a.checkIDToken(s.idToken.Reveal()); flaw != "" {
 		return Session{}, (&Error{Class: Refused, Reason: "gave an answer that " + flaw}).at(e.server.TokenEndpoint)
 	}
 	return s, nil

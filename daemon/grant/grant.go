@@ -73,7 +73,7 @@ type Session struct {
 	// Refresh is the refresh token (RFC 6749 §1.5); zero where the server gave none, and then the session ends with the token.
 	Refresh keystore.Secret
 
-	idToken string // read, checked and forgotten by whoever asked for it
+	idToken keystore.Secret // read, checked and forgotten by whoever asked for it
 }
 
 // Class is what an answer, or its absence, means for the credential.
