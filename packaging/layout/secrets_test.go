@@ -1,0 +1,245 @@
+package layout_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// programs are the rooms whose code is in groat or groatd.
+var programs = []string{"cmd/groat", "cmd/groatd", "daemon", "keystore", "protocol"}
+
+// source parses every file of the programs that is no test, and calls visit for each node.
+func source(t *testing.T, visit func(file string, at token.Position, n ast.Node)) {
+	t.Helper()
+	files := 0
+	for _, room := range programs {
+		err := filepath.WalkDir(filepath.Join(root, room), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() && d.Name() == "sandbox" {
+				return errOr(err, fs.SkipDir)
+			}
+			if d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+				return nil
+			}
+			set := token.NewFileSet()
+			tree, err := parser.ParseFile(set, path, nil, 0)
+			if err != nil {
+				return err
+			}
+			files++
+			name, _ := filepath.Rel(root, path)
+			ast.Inspect(tree, func(n ast.Node) bool {
+				if n != nil {
+					visit(filepath.ToSlash(name), set.Position(n.Pos()), n)
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files < 100 {
+		t.Fatalf("only %d files were read", files)
+	}
+}
+
+func errOr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// soundsSecret is the name of a thing that may be a credential.
+var soundsSecret = regexp.MustCompile(`(?i)secret|passw|passphrase|refresh|token|key|credential|verifier|assertion|authorization|code$|bearer`)
+
+// noSecret are the fields of such names that are text and may be, and why.
+var noSecret = map[string]string{
+	"cmd/groat.tokenJSON.AccessToken":                   "printed, since it was asked for",
+	"cmd/groat.tokenJSON.TokenType":                     "a word",
+	"cmd/groat.keyJSON.APIKey":                          "printed, since it was asked for",
+	"protocol.TokenResult.AccessToken":                  "the answer to the one request for it, decoded by the client that prints it",
+	"protocol.TokenResult.TokenType":                    "a word",
+	"protocol.RejectParams.AccessToken":                 "one that an API has refused",
+	"protocol.Prompt.Code":                              "what a person types at a device's page; shown to them",
+	"protocol.LoginParams.Key":                          "a path",
+	"protocol.LoginParams.KeyAlg":                       "an algorithm",
+	"protocol.LoginParams.KeyID":                        "a name",
+	"protocol.LoginParams.TokenURL":                     "an address",
+	"protocol.LoginResult.Keystore":                     "a word",
+	"protocol.KeystoreParams.Key":                       "a word for where the key is",
+	"protocol.KeystoreResult.Key":                       "a word for where the key is",
+	"keystore.Item.TokenEndpoint":                       "an address",
+	"keystore.Item.KeyID":                               "a name",
+	"keystore.Item.KeyAlg":                              "an algorithm",
+	"keystore.Status.Key":                               "a word for where the key is",
+	"keystore/choice.Options.Credentials":               "a directory",
+	"keystore/choice.backend.key":                       "a word for where the key is",
+	"keystore/choice.choice.Key":                        "a word for where the key is",
+	"keystore/choice.lazySealed.key":                    "a word for where the key is",
+	"daemon.standing.Code":                              "an error's, from a list",
+	"daemon/config.Profile.TokenEndpoint":               "an address",
+	"daemon/foreign.Target.TokenEndpoint":               "an address",
+	"daemon/grant.DeviceLogin.UserCode":                 "what a person types at a device's page; shown to them",
+	"daemon/grant.Error.Code":                           "an error's, from a list",
+	"daemon/grant.call.authorization":                   "net/http wants text; a call lives for one request, and nobody prints one",
+	"daemon/grant.Server.TokenEndpoint":                 "an address",
+	"daemon/grant.Server.AssertionAlgs":                 "algorithms",
+	"daemon/grant.Server.KeyLogin":                      "an address",
+	"daemon/grant.AppCredentials.FirstTokenEndpoint":    "an address",
+	"daemon/grant/preset.AppCredentials.FirstToken":     "a word for how it is had",
+	"daemon/grant/preset.AppCredentials.FirstTokenPath": "a path",
+	"daemon/grant/preset.How.RefreshAuth":               "a method",
+	"daemon/grant/preset.Provider.AssertionAudience":    "a name",
+	"daemon/grant/preset.Provider.KeyLoginPath":         "a path",
+	"daemon/grant/preset.Provider.TokenPath":            "a path",
+}
+
+// TestNoCredentialIsAString looks for fields that sound like a credential and are strings or bytes, which print, log and
+// marshal like any other: a credential is a keystore.Secret, or a protocol.LoginSecret on its way.
+func TestNoCredentialIsAString(t *testing.T) {
+	seen := map[string]bool{}
+	source(t, func(file string, at token.Position, n ast.Node) {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok {
+			return
+		}
+		fields, ok := spec.Type.(*ast.StructType)
+		if !ok {
+			return
+		}
+		for _, f := range fields.Fields.List {
+			if !isText(f.Type) {
+				continue
+			}
+			for _, name := range f.Names {
+				if !soundsSecret.MatchString(name.Name) {
+					continue
+				}
+				id := filepath.ToSlash(filepath.Dir(file)) + "." + spec.Name.Name + "." + name.Name
+				seen[id] = true
+				if noSecret[id] == "" {
+					t.Errorf("%s:%d: %s is text: make it a Secret, or say in this test why it is none", file, at.Line, id)
+				}
+			}
+		}
+	})
+	for id := range noSecret {
+		if !seen[id] {
+			t.Errorf("%s is in the list and not in the source", id)
+		}
+	}
+}
+
+// isText reports whether a type is a string, bytes, or made of those.
+func isText(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name == "string" || e.Name == "byte"
+	case *ast.ArrayType:
+		return isText(e.Elt)
+	case *ast.StarExpr:
+		return isText(e.X)
+	case *ast.MapType:
+		return isText(e.Value)
+	case *ast.SelectorExpr:
+		return e.Sel.Name == "RawMessage"
+	}
+	return false
+}
+
+// mayPanic are the calls of panic, by file, and why what they print is no secret: a panic that nobody recovers prints its value.
+var mayPanic = map[string]string{
+	"cmd/groatd/manager.go":         "a constant configuration of the log",
+	"daemon/grant/preset/preset.go": "files that are compiled in",
+	"keystore/sealed/format.go":     "a length",
+	"protocol/reply.go":             "the type of an answer of our own",
+}
+
+// TestPanics holds every panic against the list.
+func TestPanics(t *testing.T) {
+	seen := map[string]bool{}
+	source(t, func(file string, at token.Position, n ast.Node) {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return
+		}
+		name := ""
+		switch f := call.Fun.(type) {
+		case *ast.Ident:
+			name = f.Name
+		case *ast.SelectorExpr:
+			if pkg, ok := f.X.(*ast.Ident); ok && (pkg.Name == "log" || f.Sel.Name == "Panic" || f.Sel.Name == "Fatal" || f.Sel.Name == "DPanic") {
+				name = pkg.Name + "." + f.Sel.Name
+			}
+		}
+		if name != "panic" && !strings.Contains(name, "Panic") && !strings.Contains(name, "Fatal") {
+			return
+		}
+		seen[file] = true
+		if mayPanic[file] == "" {
+			t.Errorf("%s:%d: %s prints its value where nobody recovers: return an error, or say in this test why the value is no secret", file, at.Line, name)
+		}
+	})
+	for file := range mayPanic {
+		if !seen[file] {
+			t.Errorf("%s is in the list and does not panic", file)
+		}
+	}
+}
+
+// variables are the names of all environment variables that the programs ask for by themselves. None sets a level of anything
+// that is printed: there is no debug log.
+var variables = []string{
+	"GROAT_CONFIG", "GROAT_KEYSTORE", "GROAT_NO_AUTOSTART", "GROAT_PROFILE", "GROAT_SOCKET", "GROAT_STATE_DIR",
+	"HOME", "PATH", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME",
+	"CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID", // a service manager's
+	"CI", "DISPLAY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", // is a person there
+}
+
+// TestVariables holds every constant name against the list.
+func TestVariables(t *testing.T) {
+	var asked []string
+	source(t, func(file string, at token.Position, n ast.Node) {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) != 1 {
+			return
+		}
+		var name string
+		switch f := call.Fun.(type) {
+		case *ast.SelectorExpr:
+			name = f.Sel.Name
+		case *ast.Ident:
+			name = f.Name
+		}
+		if !slices.Contains([]string{"Getenv", "getenv", "LookupEnv"}, name) || strings.HasPrefix(file, "daemon/foreign/") { // whose names a person sees
+			return
+		}
+		literal, ok := call.Args[0].(*ast.BasicLit)
+		if !ok {
+			return
+		}
+		variable, err := strconv.Unquote(literal.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked = append(asked, variable)
+		if !slices.Contains(variables, variable) {
+			t.Errorf("%s:%d: %s is a variable that nobody knows of", file, at.Line, variable)
+		}
+	})
+	for _, v := range variables {
+		if !slices.Contains(asked, v) {
+			t.Errorf("%s is in the list and nobody asks for it", v)
+		}
+	}
+}
