@@ -84,7 +84,7 @@ func TestMemoryIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	io.WriteString(in, r.secret) // and no end: it waits for more
-	until(t, "groat has read what was typed", func() (int, bool) { n := copies(t, c.Process.Pid, r.secret); return n, n > 0 })
+	until(t, "groat has read what was typed", func() (int, bool) { n := copies(t, c.Process.Pid, r.secret)[0]; return n, n > 0 })
 	r.closed("groat", c.Process.Pid)
 	in.Close()
 	if err := c.Wait(); err != nil {
@@ -260,18 +260,21 @@ func mappings(t *testing.T, pid int) func(yield func(start, end int64) bool) {
 	}
 }
 
-// copies counts how often a text stands in a process's memory. That is root's to see.
-func copies(t *testing.T, pid int, text string) (n int) {
+// copies counts how often each text stands in a process's memory. That is root's to see.
+func copies(t *testing.T, pid int, texts ...string) []int {
 	t.Helper()
 	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer mem.Close()
+	n := make([]int, len(texts))
 	for start, end := range mappings(t, pid) {
 		b := make([]byte, min(end-start, 256<<20))
 		got, _ := mem.ReadAt(b, start)
-		n += strings.Count(string(b[:got]), text)
+		for i, text := range texts {
+			n[i] += bytes.Count(b[:got], []byte(text))
+		}
 	}
 	return n
 }

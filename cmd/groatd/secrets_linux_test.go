@@ -87,12 +87,21 @@ func (v *vault) look(s *sitting) {
 func testEverywhere(t *testing.T, v *vault) {
 	v = v.in(t)
 	p := v.daemon
-	p.cmd.Process.Signal(syscall.SIGQUIT)
-	if err := p.waitLog(regexp.MustCompile("still here")); err != nil {
-		t.Error(err)
-	}
-	both := []*canaries{&v.canaries, v.tokens, v.typos}
-	for _, c := range both {
+	t.Run("E6 signals that end nothing", func(t *testing.T) {
+		v := v.in(t)
+		for _, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE, syscall.SIGQUIT} {
+			p.cmd.Process.Signal(s)
+		}
+		if err := p.waitLog(regexp.MustCompile("still here")); err != nil {
+			t.Error(err)
+		}
+		v.succeeds("", "get", "machine")
+		if text, _ := p.log.snapshot(); strings.Contains(text, "goroutine ") || serving(v.socket()) != p.pid() {
+			t.Errorf("groatd has printed stacks, or is another one: %s", text)
+		}
+	})
+	all := []*canaries{&v.canaries, v.tokens, v.typos}
+	for _, c := range all {
 		if err := errors.Join(c.findInProcess(p.pid()), c.findInFiles(v.home, v.runtime)); err != nil {
 			v.hit("%v", err)
 		}
@@ -108,8 +117,9 @@ func testEverywhere(t *testing.T, v *vault) {
 	}
 	searched := v.testReplies()
 	v.wouldBeSeen()
-	t.Logf("figure: secrets watched for: %d, and %d access tokens and API keys, each in %d forms; texts searched: %d, of them %d conversations over the socket; hits: %d",
-		len(v.secrets), len(v.tokens.secrets), len(formsOf(v.secret)), v.texts+v.tokens.texts, searched, v.hits.Load())
+	t.Logf("figure: secrets searched for = %d, and %d access tokens and API keys, each in %d forms", len(v.secrets), len(v.tokens.secrets), len(formsOf(v.secret)))
+	t.Logf("figure: places searched for them = %d: outputs, %d conversations over the socket, logs, files, all of /proc/PID", v.texts+v.tokens.texts, searched)
+	t.Logf("figure: secrets found where none may be = %d", v.hits.Load())
 }
 
 var asksForToken = regexp.MustCompile(`"method":"(token|reject)"`)

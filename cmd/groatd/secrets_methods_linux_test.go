@@ -62,7 +62,7 @@ func testEveryMethod(t *testing.T, v *vault) {
 	if refused < requests/4 {
 		t.Errorf("only %d of %d bad requests were refused", refused, requests)
 	}
-	t.Logf("figure: bad requests: %d to %d methods, each with a secret in it", requests, len(hello.Result.Methods))
+	t.Logf("figure: bad requests with a secret in each = %d, to %d methods", requests, len(hello.Result.Methods))
 }
 
 // badParams returns parameters that are none.

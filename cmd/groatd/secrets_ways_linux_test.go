@@ -103,7 +103,7 @@ func testServersThatSendBack(t *testing.T, v *vault) {
 		}
 	}
 	all.Wait()
-	t.Logf("figure: requests sent back by servers that echo: %d in %d ways of %d kinds", v.mirror.total(), len(reflections), len(mirroredWays))
+	t.Logf("figure: answers of servers that send back what they were sent = %d, of %d kinds, on %d ways to sign in", v.mirror.total(), len(reflections), len(mirroredWays))
 }
 
 // mirrored signs in one way and gets one reflection.
