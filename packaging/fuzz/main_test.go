@@ -92,3 +92,17 @@ func TestWhatReadsFromOutsideIsFuzzed(t *testing.T) {
 		}
 	}
 }
+
+func TestTheEndOfTheTimeIsNoFailure(t *testing.T) {
+	const up = "fuzz: elapsed: 2s, execs: 46363 (22673/sec)\n--- FAIL: FuzzX (2.05s)\n    context deadline exceeded\nFAIL\n"
+	for out, want := range map[string]bool{
+		up: true, "PASS\n": false, "FAIL\n": false,
+		strings.Replace(up, "context deadline exceeded", "fuzzing process hung or terminated unexpectedly", 1): false,
+		strings.Replace(up, "    context", "    --- FAIL: FuzzX (0.00s)\n    context", 1):                      false,
+		strings.Replace(up, "exceeded\n", "exceeded\n    Failing input written to testdata/fuzz/FuzzX/1\n", 1): false,
+	} {
+		if onlyTime([]byte(out)) != want {
+			t.Errorf("%q: %v", out, !want)
+		}
+	}
+}
