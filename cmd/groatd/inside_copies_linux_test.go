@@ -24,7 +24,7 @@ func TestLittleStaysInMemory(t *testing.T) {
 	var what, texts []string
 	most := map[string]int{
 		"the password": 0, "a code_verifier": 0, "an authorization code": 0, // were used by the groatd before
-		"the sealed file's key": 2, "a passphrase": 4, "the client secret": 16, "a refresh_token": 16,
+		"the sealed file's key": 8, "a passphrase": 8, "the client secret": 16, "a refresh_token": 16,
 	}
 	for name := range most {
 		known := v.plain(name)
