@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -23,7 +24,7 @@ func Origin(raw string) (string, error) {
 		return "", fmt.Errorf("%q is not a URL of the form https://host", raw)
 	}
 	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
-	if strings.HasSuffix(host, ".") || strings.Contains(host, "%") {
+	if strings.HasSuffix(host, ".") || !plainHost(u.Host, host) {
 		return "", fmt.Errorf("%q does not name a host plainly", raw)
 	}
 	if strings.HasSuffix(u.Host, ":") {
@@ -36,4 +37,16 @@ func Origin(raw string) (string, error) {
 		port = map[string]string{"https": "443", "http": "80"}[scheme]
 	}
 	return scheme + "://" + net.JoinHostPort(host, port), nil
+}
+
+// plainHost reports whether a host is a name of letters, digits, '.', '-' and '_', or an IPv6 address in brackets: net/url lets
+// more pass (RFC 3986 §3.2.2's sub-delims, a bracket by itself), which somebody else may read otherwise.
+func plainHost(authority, host string) bool {
+	if strings.HasPrefix(authority, "[") {
+		a, err := netip.ParseAddr(host)
+		return err == nil && a.Is6() && a.Zone() == ""
+	}
+	return !strings.ContainsFunc(host, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune(".-_", r)
+	})
 }

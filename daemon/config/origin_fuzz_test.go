@@ -58,7 +58,7 @@ func parts(t *testing.T, origin string) (scheme, host, port string) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strings.HasPrefix(port, "+") {
 		t.Errorf("%q has no port", origin)
 	}
-	if host != strings.ToLower(host) || strings.HasSuffix(host, ".") || strings.ContainsAny(host, "/?#@\\% ") {
+	if host != strings.ToLower(host) || strings.HasSuffix(host, ".") || strings.ContainsAny(host, "/?#@\\%[]!$&'()*+,;= ") {
 		t.Errorf("%q has no plain host", origin)
 	}
 	return scheme, host, port
