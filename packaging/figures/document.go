@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,17 +49,25 @@ func (f figures) own() [][3]string {
 	}
 	rows = append(rows, f.suite.replays()...)
 	for _, line := range f.faults {
-		what, measured, ok := strings.Cut(line, ": ")
-		if !ok {
-			what, measured = "faults survived", line
-		}
-		rows = append(rows, [3]string{what, measured, ""})
+		rows = append(rows, fault(line))
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.suite.said)) {
 		measured, beside, _ := strings.Cut(f.suite.said[name], "; ")
 		rows = append(rows, [3]string{name, spaced(measured), beside})
 	}
 	return rows
+}
+
+var (
+	seed = regexp.MustCompile(`, seed \d+`)
+	long = regexp.MustCompile(`\d{4,}`)
+)
+
+// fault is the row of a line of "make faults": what was done, and what came of it. How to repeat the run is not for here.
+func fault(line string) [3]string {
+	line = long.ReplaceAllStringFunc(seed.ReplaceAllString(line, ""), grouped)
+	what, measured, _ := strings.Cut(line, ": ")
+	return [3]string{"faults: " + what, measured, ""}
 }
 
 // replays are the rows of the tests that play through what happened, or may happen, to a server.

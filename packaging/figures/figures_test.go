@@ -121,6 +121,13 @@ BenchmarkNow   	 1267578	 48.4 ns/op	 0 B/op	 0 allocs/op
 	}
 }
 
+func TestFaultsAreRead(t *testing.T) {
+	got := fault("kill -9 while it renews: 1000 kills, 0 sessions lost, seed 1795329468028574121")
+	if want := [3]string{"faults: kill -9 while it renews", "1,000 kills, 0 sessions lost", ""}; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestMachine(t *testing.T) {
 	m, err := thisMachine(t.Context(), root)
 	if err != nil {

@@ -23,7 +23,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.bin, "bin", "bin", "`directory` of groat and groatd")
 	flag.StringVar(&o.root, "dir", ".", "the repository's `directory`")
-	flag.StringVar(&o.fuzz, "fuzz", "5s", "`how long` each fuzz target runs")
+	flag.StringVar(&o.fuzz, "fuzz", "3s", "`how long` each fuzz target runs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
