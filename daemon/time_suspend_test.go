@@ -24,6 +24,7 @@ func TestE12Suspend(t *testing.T) {
 		h.machines(t, others)
 		dead := h.must(t, "m0")
 		before := h.requests()
+		synctest.Wait() // an owner that still looks at its plan would see the time after
 		h.suspend(8 * time.Hour)
 		resumed := time.Now()
 		for i := range others {

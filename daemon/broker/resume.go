@@ -33,7 +33,9 @@ func (b *Broker) resumes() {
 		}
 		b.rested()
 		for _, s := range *b.slots.Load() {
-			s.spread.Store(int64(now.Boot + time.Duration(b.draw()*float64(resumeSpread))))
+			if time.Duration(s.spread.Load()) <= now.Boot { // or clocks that come apart all the time would put it off for ever
+				s.spread.Store(int64(now.Boot + time.Duration(b.draw()*float64(resumeSpread))))
+			}
 			s.wake()
 		}
 	}
