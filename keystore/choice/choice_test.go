@@ -218,6 +218,11 @@ func TestPassphrase(t *testing.T) {
 	}
 	wantItem(t, k, "work")
 	wantStatus(t, k, "sealed passphrase ok")
+	// Nobody is let believe in a passphrase that will not open it after the next start.
+	other := keystore.SecretString("another horse")
+	wantError(t, "wrong passphrase, though it is open", k.Unlock(t.Context(), other), keystore.ErrLocked, "does not fit")
+	wantError(t, "chosen again with another", k.Use(t.Context(), choice.Sealed, choice.KeyPassphrase, other), keystore.ErrLocked, "does not fit")
+	wantItem(t, k, "work")
 	// Choosing what is chosen is an unlock.
 	k.Close()
 	k = open(t, dir, "")

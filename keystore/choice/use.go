@@ -156,8 +156,12 @@ func (b *backend) unlock(ctx context.Context, passphrase keystore.Secret) error 
 	if b.sealed == nil || (b.mixed != nil && b.sealed.absent()) {
 		return nil
 	}
-	_, err := b.sealed.open(ctx, passphrase)
-	return err
+	store, err := b.sealed.open(ctx, passphrase)
+	if err != nil || b.key != KeyPassphrase || passphrase.IsZero() {
+		return err
+	}
+	// It may have been open before. Whoever believes in another passphrase shall hear of it now, and not after the next start.
+	return store.Fits(ctx, b.sealed.source(passphrase))
 }
 
 // healthFor is how long a look at the keychain answers for the next one: a watched status shall not keep the bus busy.

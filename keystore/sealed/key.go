@@ -36,6 +36,20 @@ func (f Files) OpenWith(ctx context.Context, source KeySource) (*Store, error) {
 	return f.Open(key)
 }
 
+// Fits returns [ErrWrongKey] where a source has another key than the one that the open file is sealed with.
+func (s *Store) Fits(ctx context.Context, source KeySource) error {
+	key, err := source.Key(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	other, err := newKeys(key)
+	if err == nil && other.id != s.keys.id {
+		err = fmt.Errorf("%s: %w", s.path, ErrWrongKey)
+	}
+	return err
+}
+
 // CredentialFile is the name of the systemd credential that holds the data key (systemd.exec(5), LoadCredential=).
 const CredentialFile = "groat.key"
 

@@ -62,6 +62,7 @@ until_true() { # SECONDS COMMAND...
 
 call() { timeout "$1" gdbus call --session --timeout "$1" --dest "$2" --object-path "$3" --method "${@:4}" 2>/dev/null; }
 secrets=org.freedesktop.secrets collection=/org/freedesktop/secrets/collection/login
+has_bus() { call 1 org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus.GetId >/dev/null; }
 has_service() { call 1 org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus.NameHasOwner $secrets | grep -q true; }
 is_unlocked() {
   call 2 $secrets $collection org.freedesktop.DBus.Properties.Get org.freedesktop.Secret.Collection Locked | grep -q false
@@ -87,7 +88,7 @@ start_bus() {
 XML
   setsid dbus-daemon --config-file="$dir/bus.conf" --nofork --nopidfile --nosyslog </dev/null >"$dir/bus.log" 2>&1 &
   note bus $!
-  until_true 5 test -S "$bus" || die "the bus did not start: $(cat "$dir/bus.log")"
+  until_true 5 has_bus || die "the bus did not start: $(cat "$dir/bus.log")"
 }
 
 start_keyring() {
