@@ -44,7 +44,9 @@ var table = []row{
 	{why: tester, command: "systemctl --user enable --now groatd.socket", do: (*house).asTester},
 	{why: "it is watched: how long it takes, and what it leaves behind", command: "make demo", do: (*house).playDemo},
 	{why: "it runs this test", command: "make test", do: (*house).isTarget},
-	{why: "it takes minutes, and what it finds is for people to read", command: "make bench", do: (*house).isTarget},
+	{why: "a sample of it is in make test", command: "make faults", do: (*house).isTarget},
+	{why: "a sample of it is in make test", command: "make fuzz", do: (*house).isTarget},
+	{why: "it takes minutes, and what it finds is for people to read", command: "make figures", do: (*house).isTarget},
 }
 
 // runnable are the programs whose commands are run as they stand in the README.
