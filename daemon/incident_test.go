@@ -31,6 +31,8 @@ const (
 	fewer = 30
 	// requestsMost is what groat may ask in its place.
 	requestsMost = 50
+	// answersIn is how long the server takes.
+	answersIn = 50 * time.Millisecond
 	// answeredIn is how long a worker waits for its answer.
 	answeredIn = 100 * time.Millisecond
 )
@@ -38,7 +40,9 @@ const (
 // incident is a fleet in front of one daemon after the other.
 type incident struct {
 	*house
-	running sync.RWMutex // taken by whoever starts another daemon
+	// asking has an element of each worker that asks, and is full while another daemon is started. It is no sync.RWMutex: whoever
+	// waits for one stops the time of a bubble, and with it the request that its holder waits for.
+	asking  chan struct{}
 	store   Keystore
 	client  *http.Client
 	state   string
@@ -129,8 +133,8 @@ func refusedDial(ctx context.Context, network, addr string) (net.Conn, error) {
 // newIncident is a fleet whose person has signed in, and whose token has just expired.
 func newIncident(t *testing.T) *incident {
 	store := &picky{memory: memory{&keystore.Memory{}}}
-	h := newBubbleHouse(t, sandbox.Options{Dialect: sandbox.Auth0, TokenLifetime: 15 * time.Minute, Latency: 50 * time.Millisecond}, store)
-	i := &incident{house: h, store: store, client: h.HTTP, state: t.TempDir()}
+	h := newBubbleHouse(t, sandbox.Options{Dialect: sandbox.Auth0, TokenLifetime: 15 * time.Minute, Latency: answersIn}, store)
+	i := &incident{house: h, asking: make(chan struct{}, workers+1), store: store, client: h.HTTP, state: t.TempDir()}
 	i.restart(t)
 	i.signIn(t, i.ofDevice("p"))
 	time.Sleep(time.Hour) // nobody asks: the token is left to expire
@@ -141,8 +145,14 @@ func newIncident(t *testing.T) *incident {
 // restart ends the daemon and starts another one with the same files.
 func (i *incident) restart(t *testing.T) {
 	t.Helper()
-	i.running.Lock()
-	defer i.running.Unlock()
+	for range cap(i.asking) {
+		i.asking <- struct{}{}
+	}
+	defer func() {
+		for range cap(i.asking) {
+			<-i.asking
+		}
+	}()
 	old := i.Daemon
 	if err := old.Close(t.Context()); err != nil {
 		t.Error(err)
@@ -181,8 +191,8 @@ func (i *incident) rage(t *testing.T, every time.Duration, restarts int) {
 
 // ask is one worker's call.
 func (i *incident) ask(t *testing.T) {
-	i.running.RLock()
-	defer i.running.RUnlock()
+	i.asking <- struct{}{}
+	defer func() { <-i.asking }()
 	q, p, err := i.queryOf(protocol.TokenParams{Profile: "p"})
 	if err != nil {
 		t.Error(err)
@@ -201,4 +211,26 @@ func (i *incident) ask(t *testing.T) {
 		return
 	}
 	i.refused.Store(i.wire(err, p.Name))
+}
+
+// A groatd is ended in the middle of a request that nobody waits for. What the server answers, the next one knows.
+func TestAnAnswerDuringTheEndIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIncident(t)
+		i.server.BlockUser(person, true)
+		before := i.requests()
+		i.broker.Recover("p")
+		synctest.Wait() // it is on its way
+		asked := make(chan struct{})
+		go func() {
+			time.Sleep(answersIn / 2)
+			i.ask(t)
+			close(asked)
+		}()
+		i.restart(t)
+		<-asked
+		if e := i.refused.Load(); e.Kind() != protocol.LoginRequired || i.requests() != before+1 {
+			t.Errorf("%d requests, then %v", i.requests()-before, e)
+		}
+	})
 }
