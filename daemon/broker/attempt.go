@@ -131,6 +131,9 @@ func (s *slot) publish(v *variant, t grant.Token, now clock.Instant) {
 	}
 	v.held.Store(h)
 	s.state.Store(&condition{})
+	if standard := s.lookup(key{}); standard != nil && standard.holdup.stands(now) {
+		s.show(standard.holdup)
+	}
 	if t.Hold > 0 {
 		s.trouble.holdup = holdup{err: ErrQuota, until: now.Boot + t.Hold}
 		s.show(s.holdup)

@@ -120,6 +120,9 @@ func (s *slot) reject(v *variant, token keystore.Secret, now clock.Instant) {
 	}
 	v.refused = h.token.Access
 	v.held.Store(nil)
+	if v.holdup.parked {
+		return // no renewal follows
+	}
 	if now.Boot < s.rejectedAt+betweenRejections(v.life) {
 		v.holdup = holdup{err: ErrRejected, until: s.rejectedAt + betweenRejections(v.life)}
 		return

@@ -48,5 +48,7 @@ func ofKeystore(err error) bool {
 	return errors.Is(err, keystore.ErrLocked) || errors.Is(err, keystore.ErrUnavailable)
 }
 
-// missed reports whether v was asked for lately and has nothing to give.
-func (v *variant) missed(now clock.Instant) bool { return !v.valid(now) && v.warm(now.Boot) }
+// missed reports whether v was asked for lately and has nothing to give, though nothing of its own stands in the way.
+func (v *variant) missed(now clock.Instant) bool {
+	return !v.holdup.parked && !v.valid(now) && v.warm(now.Boot)
+}

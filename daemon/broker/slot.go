@@ -205,6 +205,9 @@ func (s *slot) nap() time.Duration {
 	now := s.b.now()
 	next := now.Boot + time.Hour
 	for _, v := range s.variants.Load().all {
+		if v.holdup.parked {
+			continue // no time lets it begin
+		}
 		until := max(s.deferred(v, now).until, v.holdup.until, now.Boot+s.tooOften(v.key, v.personal(), now))
 		if at, ok := s.due(v); ok {
 			next = min(next, max(at, until))

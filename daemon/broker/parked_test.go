@@ -1,0 +1,126 @@
+package broker
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+)
+
+// onlyDefault is a server that knows no scope, for as long as the keystore is open.
+func onlyDefault(w *world, keystoreIs error) func(int) error {
+	return func(n int) error {
+		switch {
+		case keystoreIs != nil:
+			return keystoreIs
+		case w.asked[n-1].Scope != nil:
+			return refusal(grant.Misconfigured, "invalid_scope")
+		}
+		return nil
+	}
+}
+
+func askFor(t *testing.T, b *Broker, q Query) error {
+	t.Helper()
+	q.Profile, q.MinTTL = "p", Unset
+	_, err := b.Token(t.Context(), q)
+	return err
+}
+
+// napOf is how long a profile's owner would sleep now.
+func napOf(t *testing.T, b *Broker) (nap time.Duration) {
+	t.Helper()
+	s, _ := b.slot("p")
+	if err := s.do(t.Context(), func() { nap = s.nap() }); err != nil {
+		t.Fatal(err)
+	}
+	return nap
+}
+
+// What a server has parked is not owed to anybody when the keystore opens: nobody looks a thousand times a second whether it
+// may be asked for.
+func TestWhatIsParkedLetsTheOwnerSleep(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		w.refuse(onlyDefault(w, nil))
+		wantUnavailable(t, askFor(t, b, Query{Scope: "nonsense"}))
+		w.refuse(onlyDefault(w, keystore.ErrLocked))
+		if err := askFor(t, b, Query{}); !errors.Is(err, keystore.ErrLocked) {
+			t.Fatal(err)
+		}
+		w.refuse(onlyDefault(w, nil))
+		b.KeystoreOpened()
+		mustGet(t, b, Unset)
+		synctest.Wait()
+		before := w.count()
+		if nap := napOf(t, b); nap < time.Minute {
+			t.Errorf("the owner sleeps for %v", nap)
+		}
+		wantUnavailable(t, askFor(t, b, Query{Scope: "nonsense"}))
+		if w.count() != before {
+			t.Error("what was parked was asked for again")
+		}
+	})
+}
+
+// The same where an earlier process left the session in doubt, and its default token parked.
+func TestAParkedProfileInDoubtLetsTheOwnerSleep(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		b.Restore("p", []Standing{{Err: refusal(grant.Misconfigured, "invalid_scope"), Parked: true}})
+		b.Recover("p")
+		if nap := napOf(t, b); nap < time.Minute {
+			t.Errorf("the owner sleeps for %v", nap)
+		}
+		time.Sleep(time.Hour)
+		if w.count() != 0 {
+			t.Errorf("%d requests", w.count())
+		}
+	})
+}
+
+// An API that refuses the last token of what is parked does not unpark it.
+func TestARejectionDoesNotUnpark(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		token := func() keystore.Secret {
+			got, err := b.Token(t.Context(), Query{Profile: "p", Scope: "read", MinTTL: Unset})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got.Access
+		}
+		w.life = 40 * time.Second
+		if err := askFor(t, b, Query{Scope: "read", Refused: token()}); err != nil { // the one rejection that is believed
+			t.Fatal(err)
+		}
+		w.refuse(always(refusal(grant.Misconfigured, "invalid_scope")))
+		time.Sleep(32 * time.Second) // its renewal is refused
+		held, parked := token(), w.count()
+		wantUnavailable(t, askFor(t, b, Query{Scope: "read", Refused: held}))
+		time.Sleep(time.Hour)
+		wantUnavailable(t, askFor(t, b, Query{Scope: "read"}))
+		if n := w.count() - parked; n != 0 {
+			t.Errorf("%d requests for what is parked", n)
+		}
+	})
+}
+
+// What one scope brings says nothing of a default token that is parked.
+func TestAnotherScopesTokenDoesNotHideARefusal(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		w.refuse(func(n int) error {
+			if w.asked[n-1].Scope == nil {
+				return refusal(grant.Misconfigured, "invalid_scope")
+			}
+			return nil
+		})
+		wantUnavailable(t, askFor(t, b, Query{}))
+		if err := askFor(t, b, Query{Scope: "read"}); err != nil {
+			t.Fatal(err)
+		}
+		if st, _ := b.Status("p"); st.Err == nil {
+			t.Error("the status says that nothing is wrong")
+		}
+	})
+}
