@@ -190,3 +190,22 @@ func TestWhatIsHeldIsStoredAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// The same client, typed again: what is in memory only is not taken for stored.
+func TestTheSameClientAgainIsStored(t *testing.T) {
+	withWayward(t, func(t *testing.T, h *house, m *wayward) {
+		m.writing.Store(new(keystore.ErrDeclined))
+		for range 2 {
+			_, err := h.visit(t).Login(t.Context(), h.ofMachine("work"), h.willing(t))
+			wantError(t, err, protocol.KeystoreUnavailable)
+		}
+		m.writing.Store(nil)
+		h.signIn(t, h.ofMachine("work"))
+		if i := stored(t, m, "work"); i.ClientID == "" {
+			t.Error("nothing is stored")
+		}
+		if s := h.statusOf(t, "work"); s.Degraded {
+			t.Errorf("status: %+v", s)
+		}
+	})
+}

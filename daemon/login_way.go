@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -193,14 +194,20 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	defer func() { item.Wipe() }()
 	var t grant.Token
 	var err error
-	if _, known := l.d.broker.Status(l.params.Profile); known && l.kind.Session() {
-		t, err = l.d.broker.Prove(l.ctx, l.params.Profile)                          // by its owner: a refresh token must not be used twice
-		if now, getting := l.store().Get(l.ctx, l.params.Profile); getting == nil { // it may have been rotated
+	switch _, owned := l.d.broker.Status(l.params.Profile); {
+	case !l.kind.Session():
+		t, err = l.firstToken(l.ctx, item)
+	case owned:
+		t, err = l.d.broker.Prove(l.ctx, l.params.Profile) // by its owner: a refresh token must not be used twice
+	default: // a session that the configuration has lost: what it is replaced by is stored in the same order
+		source := l.d.source(l.profile)
+		t, err = source.Obtain(l.ctx, source.Request("", ""), broker.Now)
+	}
+	if l.kind.Session() { // it may have been rotated
+		if now, getting := l.store().Get(l.ctx, l.params.Profile); getting == nil {
 			item.Wipe()
 			item = now
 		}
-	} else {
-		t, err = l.firstToken(l.ctx, item)
 	}
 	if err != nil {
 		return protocol.LoginResult{}, l.unproven(err, item.ClientID)
@@ -235,7 +242,7 @@ func (l *login) put(ctx context.Context, item keystore.Item) error {
 		same := old.Equal(item)
 		old.Wipe()
 		if same {
-			return nil
+			return l.store().Retry(ctx, l.params.Profile) // it may be there, and in memory only
 		}
 	}
 	return l.store().Keep(ctx, l.params.Profile, item)
