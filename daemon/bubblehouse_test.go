@@ -190,6 +190,7 @@ type picky struct {
 	memory
 	unwritable atomic.Bool
 	read       atomic.Pointer[func()] // called when an item has been read
+	write      atomic.Pointer[func()] // called before one is written
 }
 
 func (p *picky) Get(ctx context.Context, profile string) (keystore.Item, error) {
@@ -201,6 +202,9 @@ func (p *picky) Get(ctx context.Context, profile string) (keystore.Item, error) 
 }
 
 func (p *picky) Set(ctx context.Context, profile string, item keystore.Item) error {
+	if f := p.write.Load(); f != nil {
+		(*f)()
+	}
 	if p.unwritable.Load() {
 		return keystore.ErrUnavailable
 	}

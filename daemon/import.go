@@ -195,7 +195,7 @@ func (l *login) found(secrets keystore.Item) error {
 	if err != nil && rotated.IsZero() {
 		return err
 	}
-	unstored := l.store().Keep(ctx, l.params.Profile, item) // held in memory where it cannot be stored
+	unstored := l.keep(ctx, item) // held in memory where it cannot be stored
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (l *login) notCreated(err error, title string) error {
 // lose; one that replaces another is proven before. What cannot be stored is held in memory.
 func (l *login) keepCreated(ctx context.Context, item keystore.Item, old *keystore.Item) (protocol.LoginResult, error) {
 	if old == nil {
-		unstored := l.store().Keep(ctx, l.params.Profile, item)
+		unstored := l.keep(ctx, item)
 		if err := l.save(); err != nil {
 			return protocol.LoginResult{}, err
 		}
@@ -88,7 +88,7 @@ func (l *login) keepCreated(ctx context.Context, item keystore.Item, old *keysto
 		return protocol.LoginResult{}, l.notProven(err, item, old)
 	}
 	defer l.quiet(ctx)()
-	if err := l.store().Keep(ctx, l.params.Profile, item); err != nil {
+	if err := l.keep(ctx, item); err != nil {
 		return protocol.LoginResult{}, l.notStored(err, item.ClientID)
 	}
 	return l.adopt(item, t, protocol.SignedIn)

@@ -245,6 +245,13 @@ func (l *login) put(ctx context.Context, item keystore.Item) error {
 			return l.store().Retry(ctx, l.params.Profile) // it may be there, and in memory only
 		}
 	}
+	return l.keep(ctx, item)
+}
+
+// keep stores what a person has just obtained, or holds it and returns why it could not be stored. What a server has said of
+// the credential before does not outlive it.
+func (l *login) keep(ctx context.Context, item keystore.Item) error {
+	l.d.refusals.forget(ctx, l.params.Profile)
 	return l.store().Keep(ctx, l.params.Profile, item)
 }
 

@@ -31,6 +31,7 @@ type refusals struct {
 	file string // empty: nothing outlives the daemon
 	log  *zap.Logger
 
+	disk    sync.Mutex // held while the file is replaced
 	mu      sync.Mutex
 	entries map[string]remembered // :: profile → what stands in its way
 	changed bool                  // the file does not say it yet
@@ -220,18 +221,30 @@ func (r *refusals) writeOnce() bool {
 		r.mu.Unlock()
 		return false
 	}
+	r.mu.Unlock()
+	r.save()
+	return true
+}
+
+// save makes the file what is known now.
+func (r *refusals) save() error {
+	r.disk.Lock()
+	defer r.disk.Unlock()
+	r.mu.Lock()
 	r.changed = false
 	text, err := json.Marshal(refusalsFile{Version: refusalsVersion, Profiles: r.entries})
 	r.mu.Unlock()
 	if err == nil {
 		err = replaceFile(r.file, text)
 	}
-	if failed := err != nil; failed != r.failed {
-		if r.failed = failed; failed {
-			r.log.Warn("a refusal is not remembered across restarts", zap.String("file", r.file), zap.Error(err))
-		}
+	r.mu.Lock()
+	news := err != nil && !r.failed
+	r.failed = err != nil
+	r.mu.Unlock()
+	if news {
+		r.log.Warn("a refusal is not remembered across restarts", zap.String("file", r.file), zap.Error(err))
 	}
-	return true
+	return err
 }
 
 // close waits until everything is written that was noted, as long as ctx allows.
