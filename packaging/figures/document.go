@@ -15,6 +15,9 @@ import (
 // inReadme are the experiments that the README has too.
 var inReadme = []string{"half-open", "hang-up", "endless", "crowd", "second", "crash", "memory", "slow", "nothing", "greedy"}
 
+// saidInReadme are the names under which tests log what the README has too.
+var saidInReadme = []string{"secrets searched for", "places searched for them", "secrets found where none may be"}
+
 // document is all of FIGURES.md.
 func (f figures) document() []byte {
 	var b bytes.Buffer
@@ -22,12 +25,19 @@ func (f figures) document() []byte {
 	b.WriteString(opening)
 	fmt.Fprintf(&b, "Measured by `make figures`: %s.\n\n", f.machine)
 	b.WriteString("| what | measured | beside |\n|---|---|---|\n")
-	for _, row := range f.own() {
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(row[:], " | "))
+	for _, r := range f.own() {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(r[:], " | "))
 	}
 	b.WriteString("\nThe same bad clients, turned on groat and on other agents that people trust, in the versions of this machine:\n\n")
 	f.table(&b, func(id string) bool { return slices.Contains(inReadme, id) })
 	b.WriteString(closing)
+	b.WriteString("\n## What the tests count besides\n\n| what | measured | beside |\n|---|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(f.suite.said)) {
+		if !slices.Contains(saidInReadme, name) {
+			r := said(name, f.suite.said[name])
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(r[:], " | "))
+		}
+	}
 	b.WriteString("\n## Every experiment\n\n")
 	f.table(&b, func(string) bool { return true })
 	b.WriteString("\n" + notes)
@@ -51,9 +61,10 @@ func (f figures) own() [][3]string {
 	for _, line := range f.faults {
 		rows = append(rows, fault(line))
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.suite.said)) {
-		measured, beside, _ := strings.Cut(f.suite.said[name], "; ")
-		rows = append(rows, [3]string{name, spaced(measured), beside})
+	for _, name := range saidInReadme {
+		if value, ok := f.suite.said[name]; ok {
+			rows = append(rows, said(name, value))
+		}
 	}
 	return rows
 }
@@ -68,6 +79,17 @@ func fault(line string) [3]string {
 	line = long.ReplaceAllStringFunc(seed.ReplaceAllString(line, ""), grouped)
 	what, measured, _ := strings.Cut(line, ": ")
 	return [3]string{"faults: " + what, measured, ""}
+}
+
+var apart = regexp.MustCompile(`[,;:] (and )?`)
+
+// said is the row of what a test has logged: a number, and what stands behind the first mark after it.
+func said(name, value string) [3]string {
+	measured, beside := value, ""
+	if at := apart.FindStringIndex(value); at != nil {
+		measured, beside = value[:at[0]], value[at[1]:]
+	}
+	return [3]string{name, spaced(long.ReplaceAllStringFunc(measured, grouped)), long.ReplaceAllStringFunc(beside, grouped)}
 }
 
 // replays are the rows of the tests that play through what happened, or may happen, to a server.
@@ -104,7 +126,7 @@ func spaced(text string) string {
 		return text
 	}
 	i := strings.IndexFunc(text, unicode.IsLetter)
-	if strings.ContainsAny(text[i:], "0123456789") { // more than one unit
+	if i < 0 || strings.ContainsAny(text[i:], "0123456789") { // none, or more than one
 		return text
 	}
 	return text[:i] + " " + text[i:]

@@ -128,6 +128,21 @@ func TestFaultsAreRead(t *testing.T) {
 	}
 }
 
+func TestWhatTestsSay(t *testing.T) {
+	for value, want := range map[string][3]string{
+		"0": {"n", "0", ""}, "135ms": {"n", "135 ms", ""}, "1m5s": {"n", "1m5s", ""},
+		"21000, and 14 keys, each in 30 forms": {"n", "21,000", "14 keys, each in 30 forms"}, "17: outputs, logs": {"n", "17", "outputs, logs"},
+	} {
+		if got := said("n", value); got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+	f := figures{suite: suite{said: map[string]string{"secrets found where none may be": "0", "other": "5"}}}
+	if text := string(f.document()); !strings.Contains(string(section([]byte(text))), "| secrets found where none may be | 0 |") || !strings.Contains(text, "| other | 5 |") {
+		t.Errorf("it would write\n%s", text)
+	}
+}
+
 func TestMachine(t *testing.T) {
 	m, err := thisMachine(t.Context(), root)
 	if err != nil {
