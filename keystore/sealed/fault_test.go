@@ -223,3 +223,38 @@ func FuzzScan(f *testing.F) {
 		}
 	})
 }
+
+// A first write that hangs has failed for whoever waited. A logout then does not believe that nothing is there: what comes
+// after all is gone when it has returned.
+func TestDeleteWaitsForAWriteThatHangs(t *testing.T) {
+	s, disk := faulty(t)
+	entered, wake := make(chan struct{}), make(chan struct{})
+	disk.set(func(op, _ string) error {
+		if op == "sync" {
+			disk.set(nil)
+			close(entered)
+			<-wake
+		}
+		return nil
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	go func() { failed <- s.Set(ctx, "new", credential("1")) }()
+	<-entered
+	cancel()
+	if err := <-failed; !errors.Is(err, keystore.ErrUnavailable) {
+		t.Fatalf("a write that hangs: %v", err)
+	}
+	brief, cancel2 := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel2()
+	if err := s.Delete(brief, "new"); !errors.Is(err, keystore.ErrUnavailable) {
+		t.Errorf("deleted while it is being written: %v", err)
+	}
+	close(wake)
+	if err := s.Delete(t.Context(), "new"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), "new"); !errors.Is(err, keystore.ErrNotFound) {
+		t.Errorf("after it was deleted: %v", err)
+	}
+}

@@ -206,10 +206,13 @@ func (s *Store) Delete(ctx context.Context, profile string) error {
 	if err != nil {
 		return unavailable(err) // it would come back
 	}
-	if _, err := s.Get(ctx, profile); errors.Is(err, keystore.ErrNotFound) {
-		return nil
-	}
 	return s.write(ctx, func() error {
+		// Asked by the one writer: a write that has failed for whoever waited may have been under way until now.
+		old, err := s.Get(ctx, profile)
+		if errors.Is(err, keystore.ErrNotFound) {
+			return nil
+		}
+		old.Wipe()
 		if err := s.put(record{kind: kindDelete, profile: profile}); err != nil {
 			return err
 		}
