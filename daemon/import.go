@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/foreign"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
@@ -166,7 +167,38 @@ func (d *Daemon) take(ctx context.Context, f *foreign.Found) error {
 	l := d.newLogin(p)
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	defer l.cancel()
+	over, err := d.begin(l)
+	if err != nil {
+		return err
+	}
+	defer over()
+	if d.profiles.Load().byName[f.Name] != nil {
+		return protocol.NewError(protocol.Temporary, fmt.Sprintf("profile %q has come while this was looked for", f.Name), "groat import")
+	}
 	return l.found(f.Item)
+}
+
+// begin makes l the login of its profile until over is called, one that nobody joins: the proof of what was found may use it
+// up, and whoever proves it at the same time has the server end the session.
+func (d *Daemon) begin(l *login) (over func(), err error) {
+	name := l.params.Profile
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.closing:
+		return nil, d.wire(broker.ErrStopped, name)
+	case d.logins[name] != nil:
+		return nil, underWay(name)
+	}
+	l.alone = true
+	d.logins[name] = l
+	d.living.Add(1)
+	return func() {
+		d.mu.Lock()
+		delete(d.logins, name)
+		d.mu.Unlock()
+		d.living.Done()
+	}, nil
 }
 
 // found is the way of an import.

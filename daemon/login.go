@@ -38,6 +38,7 @@ type login struct {
 	endpoint *grant.Endpoint // its server, with what only a sign-in needs
 	before   *keystore.Item  // the credential of a session that has ended, for what its client authenticates with
 	created  bool            // a client was created at the provider
+	alone    bool            // nobody joins it: it is an import
 
 	mu       sync.Mutex
 	viewers  map[*conn]bool
@@ -83,9 +84,9 @@ func (d *Daemon) joinLogin(c *conn, p protocol.LoginParams) (*login, error) {
 	case d.closing:
 		d.mu.Unlock()
 		return nil, d.wire(broker.ErrStopped, p.Profile)
-	case joined && (l.ctx.Err() != nil || !reflect.DeepEqual(l.asked, p)):
+	case joined && (l.alone || l.ctx.Err() != nil || !reflect.DeepEqual(l.asked, p)):
 		d.mu.Unlock()
-		return nil, protocol.NewError(protocol.Temporary, fmt.Sprintf("another login of profile %q is under way", p.Profile), "groat status "+p.Profile)
+		return nil, underWay(p.Profile)
 	case !joined:
 		l = d.newLogin(p)
 		l.ctx, l.cancel = context.WithTimeout(context.Background(), loginTime)
@@ -101,6 +102,10 @@ func (d *Daemon) joinLogin(c *conn, p protocol.LoginParams) (*login, error) {
 		}()
 	}
 	return l, nil
+}
+
+func underWay(profile string) error {
+	return protocol.NewError(protocol.Temporary, fmt.Sprintf("another login of profile %q is under way", profile), "groat status "+profile)
 }
 
 // newLogin returns a login that nobody sees yet.

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/protocol"
@@ -95,6 +98,43 @@ func TestImportOfARefusedMachineAccount(t *testing.T) {
 		}
 		if now, err := os.ReadFile(file); err != nil || string(now) != text {
 			t.Errorf("the file has changed, or: %v", err)
+		}
+	})
+}
+
+// Two at once: what is found is proven by one of them. A proof may use a refresh token up, and the second one of the same would
+// end the session.
+func TestTwoImportsAtOnceProveOnce(t *testing.T) {
+	inBubble(t, sandbox.Options{Latency: time.Second}, func(t *testing.T, h *house, store *picky) {
+		file, _ := h.planetMachine(t, clientSecret)
+		var looked protocol.ImportResult
+		if err := h.visit(t).Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file}, &looked); err != nil {
+			t.Fatal(err)
+		}
+		var imported, refused atomic.Int64
+		var both sync.WaitGroup
+		for range 2 {
+			c := h.visit(t)
+			both.Go(func() {
+				var r protocol.ImportResult
+				if err := c.Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file, Take: []string{looked.Found[0].ID}}, &r); err != nil {
+					t.Error(err)
+					return
+				}
+				switch f := r.Found[0]; {
+				case f.Imported:
+					imported.Add(1)
+				case f.Error != nil && f.Error.Kind() == protocol.Temporary:
+					refused.Add(1)
+				}
+			})
+		}
+		both.Wait()
+		if n := h.server.Count(sandbox.KeycloakTokenPath); n != 1 || imported.Load() != 1 || refused.Load() != 1 {
+			t.Errorf("%d proofs, %d imported, %d refused", n, imported.Load(), refused.Load())
+		}
+		if got := stored(t, store, looked.Found[0].Profile); got.ClientID != "machine" {
+			t.Errorf("the keystore has %q", got.ClientID)
 		}
 	})
 }
