@@ -130,7 +130,7 @@ func (s *slot) hit(q *Query) *held {
 // ask puts a question to the owner, who never lets one wait long: also that of a caller who has no time left. What it sets in
 // motion is for the next.
 func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
-	a := ask{key: q.key(), minTTL: q.MinTTL, refused: q.Refused, proof: q.proof, reply: make(chan answer, 1)}
+	a := ask{key: q.key(), minTTL: q.MinTTL, refused: q.Refused, proof: q.proof, reply: make(chan answer, 1), done: ctx.Done()}
 	if s.do(context.WithoutCancel(ctx), func() { s.handle(a) }) != nil {
 		return grant.Token{}, &Unavailable{Err: ErrStopped, RetryAfter: time.Second}
 	}

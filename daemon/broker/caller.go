@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
@@ -36,13 +37,26 @@ func (s *slot) handle(a ask) {
 		a.reply <- v.instead(a, now, err)
 		return
 	}
-	v.waiting = append(v.waiting, a)
+	v.await(a)
 	if s.turn != nil {
 		s.turn.hurry(a.proof)
 	}
 	if s.paused > 0 {
 		s.serve(v, now)
 	}
+}
+
+// unmissed is how many callers may have left without being missed.
+const unmissed = 64
+
+// await lets a caller wait, whether or not it is still there: what it sets in motion is for the next. Of those before, whoever
+// has left goes each time their number has doubled.
+func (v *variant) await(a ask) {
+	if len(v.waiting) >= max(v.crowded, unmissed) {
+		v.waiting = slices.DeleteFunc(v.waiting, ask.left)
+		v.crowded = 2 * len(v.waiting)
+	}
+	v.waiting = append(v.waiting, a)
 }
 
 // forgive forgets what stands in the way of the next attempt: a person asks for one. What explains a refusal is kept.

@@ -56,6 +56,17 @@ type ask struct {
 	refused keystore.Secret // the access token an API refused, or empty
 	proof   bool            // nothing but a token of an attempt that is still to come will do
 	reply   chan answer     // buffered: the owner never waits for a caller
+	done    <-chan struct{} // closed when the caller waits no longer
+}
+
+// left reports whether nobody hears the answer.
+func (a ask) left() bool {
+	select {
+	case <-a.done:
+		return true
+	default:
+		return false
+	}
 }
 
 type answer struct {

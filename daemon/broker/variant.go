@@ -40,6 +40,7 @@ type variant struct {
 	used atomic.Int64 // boot time of the last use, ns
 
 	waiting []ask
+	crowded int             // how many may wait before those who have left are looked for
 	sent    time.Duration   // boot time at which the last renewal left
 	brought time.Duration   // boot time of the last renewal that an explicit min_ttl brought forward
 	life    time.Duration   // lifetime of the last token, 0 before the first

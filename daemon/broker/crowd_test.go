@@ -1,0 +1,34 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// Callers who have no time ask again and again while one request takes long. Those who have gone take no place for ever, and
+// what they set in motion goes on.
+func TestWhoHasGoneIsNotRemembered(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		w.latency = 10 * time.Second
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		for range 5000 {
+			if _, err := b.Token(gone, Query{Profile: "p", MinTTL: Unset}); !errors.Is(err, ErrWaited) {
+				t.Fatal(err)
+			}
+		}
+		s, _ := b.slot("p")
+		var waiting int
+		if err := s.do(t.Context(), func() { waiting = len(s.lookup(key{}).waiting) }); err != nil {
+			t.Fatal(err)
+		}
+		if waiting == 0 || waiting > 2*unmissed {
+			t.Errorf("%d callers wait, of whom none is there", waiting)
+		}
+		if mustGet(t, b, Unset); w.count() != 1 {
+			t.Errorf("%d requests", w.count())
+		}
+	})
+}
