@@ -28,7 +28,14 @@ type held struct {
 
 // turn waits for the turn to write a profile and returns what ends it.
 func (h *Holder) turn(profile string) (end func()) {
+	m := h.turnOf(profile)
+	m.Lock()
+	return m.Unlock
+}
+
+func (h *Holder) turnOf(profile string) *sync.Mutex {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.writing == nil {
 		h.writing = map[string]*sync.Mutex{}
 	}
@@ -37,9 +44,7 @@ func (h *Holder) turn(profile string) (end func()) {
 		m = new(sync.Mutex)
 		h.writing[profile] = m
 	}
-	h.mu.Unlock()
-	m.Lock()
-	return m.Unlock
+	return m
 }
 
 // Keep stores an item, or holds it and returns why it could not be stored.
@@ -94,14 +99,19 @@ func (h *Holder) Held(profile string) error {
 	return h.held[profile].err
 }
 
-// Get implements [Store]: what is held comes first, for it is newer, and is tried to be stored.
+// Get implements [Store]: what is held comes first, for it is newer, and is tried to be stored unless somebody writes already:
+// a read waits for no other's write.
 func (h *Holder) Get(ctx context.Context, profile string) (Item, error) {
 	if h.Held(profile) == nil {
 		return h.Store.Get(ctx, profile)
 	}
-	defer h.turn(profile)()
+	turn := h.turnOf(profile)
+	free := turn.TryLock()
+	if free {
+		defer turn.Unlock()
+	}
 	item, err := h.newest(ctx, profile)
-	if err == nil {
+	if err == nil && free {
 		h.retry(ctx, profile)
 	}
 	return item, err

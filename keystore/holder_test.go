@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 )
 
 // full is a store that takes nothing while it is full.
@@ -160,4 +161,57 @@ func TestAHolderPresentsWhatIsStored(t *testing.T) {
 		t.Error(err)
 	}
 	want(nil, ErrNotFound, 0)
+}
+
+// stuck is a store that takes long to refuse an item, once it is stuck.
+type stuck struct {
+	Memory
+	entered, wake chan struct{}
+}
+
+func (s *stuck) Set(ctx context.Context, profile string, item Item) error {
+	if s.entered == nil {
+		return s.Memory.Set(ctx, profile, item)
+	}
+	close(s.entered)
+	s.entered = nil
+	<-s.wake
+	return ErrUnavailable
+}
+
+// What is held can be read while somebody tries to store it.
+func TestAHolderReadsWhileItWrites(t *testing.T) {
+	below := &stuck{entered: make(chan struct{}), wake: make(chan struct{})}
+	h := &Holder{Store: below}
+	entered := below.entered
+	close(below.wake)
+	if err := h.Keep(t.Context(), "p", itemOf("1")); !errors.Is(err, ErrUnavailable) {
+		t.Fatal(err)
+	}
+	<-entered
+	entered, below.wake = make(chan struct{}), make(chan struct{})
+	below.entered = entered
+	over := make(chan error, 1)
+	go func() { over <- h.Retry(t.Context(), "p") }()
+	<-entered
+	read := make(chan error, 1)
+	go func() {
+		got, err := h.Get(t.Context(), "p")
+		if err == nil && !got.Equal(itemOf("1")) {
+			err = errors.New("another item")
+		}
+		read <- err
+	}()
+	select {
+	case err := <-read:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a read waits for a write")
+	}
+	close(below.wake)
+	if err := <-over; !errors.Is(err, ErrUnavailable) {
+		t.Error(err)
+	}
 }

@@ -33,7 +33,7 @@ func (c *Credential) Request(scope, audience string) grant.Request {
 
 // Obtain implements [Source].
 func (c *Credential) Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error) {
-	item, err := c.Store.Get(ctx, c.Profile)
+	item, err := c.read(ctx)
 	if err != nil {
 		return grant.Token{}, err
 	}
@@ -46,6 +46,12 @@ func (c *Credential) Obtain(ctx context.Context, r grant.Request, need Need) (gr
 		return grant.Token{}, ErrEnded
 	}
 	return c.rotate(ctx, item, r, need)
+}
+
+func (c *Credential) read(ctx context.Context) (keystore.Item, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeLimit)
+	defer cancel()
+	return c.Store.Get(ctx, c.Profile)
 }
 
 // Degraded returns why the newest credential is in memory only, or nil.
