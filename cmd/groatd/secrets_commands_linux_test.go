@@ -75,10 +75,10 @@ func (v *vault) rows() map[string][]try {
 		"groat keystore": {works(), works("--json"), fails("nonsense")},
 		"groat keystore use": {
 			fails("nonsense"), fails("memory", "--passphrase-stdin").typing(v.passphrase), fails("sealed", "--passphrase-stdin", "--key-file").typing(v.passphrase),
-			fails("sealed", "--key-file"), fails("keychain"), works("sealed", "--passphrase-stdin").typing(v.wrong), fails("sealed", "--passphrase"),
+			fails("sealed", "--key-file"), fails("keychain"), fails("sealed", "--passphrase-stdin").typing(v.wrong), fails("sealed", "--passphrase"),
 			works("sealed", "--passphrase-stdin", "--json").typing(v.passphrase),
 		},
-		"groat unlock": {works("--passphrase-stdin").typing(v.wrong), works("--passphrase-stdin", "--json").typing(v.passphrase), fails("x"), fails()},
+		"groat unlock": {fails("--passphrase-stdin").typing(v.wrong), works("--passphrase-stdin", "--json").typing(v.passphrase), fails("x"), fails()},
 		"groat import": {
 			works("--dry-run"), works("--dry-run", "--json"), fails("--json"), fails("--from", v.mine+"/none", "--yes"),
 			works("--yes", "--json").with("CLIMATE_ENGINE_API_KEY=" + v.apiKey), works("--yes", "--dry-run").with("PL_API_KEY="+v.apiKey, "CLIENT_SECRET="+v.secret),
