@@ -59,7 +59,7 @@ func runSuite(ctx context.Context, root string) (suite, error) {
 	}
 	s, failed, err := readSuite(out)
 	if ended := cmd.Wait(); ended != nil || err != nil {
-		return s, fmt.Errorf("%w: %s", errors.Join(ended, err), strings.Join(failed, ", "))
+		return s, fmt.Errorf("%w:\n%s", errors.Join(ended, err), strings.Join(failed, "\n"))
 	}
 	return s, nil
 }
@@ -125,10 +125,14 @@ func idsIn(text string) (ids []id) {
 	return ids
 }
 
+// maxOutput bounds what of a test that fails is shown.
+const maxOutput = 4 << 10
+
 // readSuite reads what "go test -json" prints. A seed of a fuzz target counts as a test that passed, but not for its number:
-// what a target asserts is less than what the catalogue wants.
+// what a target asserts is less than what the catalogue wants. Each test that failed comes with what it wrote.
 func readSuite(r io.Reader) (s suite, failed []string, err error) {
 	s = suite{ids: map[string]map[int]bool{}, said: map[string]string{}, attrs: map[string]map[string]string{}}
+	wrote := map[string]string{} // :: test → its output, until it passes
 	for d := json.NewDecoder(r); ; {
 		var e struct{ Action, Package, Test, Output, Key, Value string }
 		if err := d.Decode(&e); errors.Is(err, io.EOF) {
@@ -138,17 +142,21 @@ func readSuite(r io.Reader) (s suite, failed []string, err error) {
 		}
 		switch {
 		case e.Action == "fail":
-			failed = append(failed, e.Package+" "+e.Test)
+			failed = append(failed, e.Package+" "+e.Test+"\n"+wrote[e.Package+" "+e.Test])
 		case e.Action == "attr":
 			if s.attrs[e.Test] == nil {
 				s.attrs[e.Test] = map[string]string{}
 			}
 			s.attrs[e.Test][e.Key] = e.Value
 		case e.Action == "output":
+			if test := e.Package + " " + e.Test; len(wrote[test]) < maxOutput {
+				wrote[test] += e.Output
+			}
 			if m := figure.FindStringSubmatch(e.Output); m != nil {
 				s.said[m[1]] = strings.TrimSpace(m[2])
 			}
 		case e.Action == "pass" && e.Test != "":
+			delete(wrote, e.Package+" "+e.Test)
 			s.passed++
 			if strings.HasPrefix(e.Test, "Fuzz") {
 				continue
