@@ -252,9 +252,14 @@ func (d *Daemon) Close(ctx context.Context) error {
 	}
 	defer d.refusals.close(ctx)
 	err := d.broker.Close(ctx)
-	d.kept.RetryAll(ctx, false) // what is in memory only ends now
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTry)
+	defer cancel()
+	d.kept.RetryAll(last, false) // what is in memory only ends now
 	return err
 }
+
+// lastTry is what is left to store what is in memory only, however long the rest has taken.
+const lastTry = 3 * time.Second
 
 // Responds reports whether the daemon can take its own locks within a time: a watchdog's question.
 func (d *Daemon) Responds(within time.Duration) bool {

@@ -45,22 +45,25 @@ func (c *conn) unlocking(passphrase keystore.Secret, open func(context.Context) 
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), protocol.DefaultWait)
 	defer cancel()
-	err := open(ctx)
-	switch {
-	case passphrase.IsZero():
-	case errors.Is(err, keystore.ErrLocked):
-		g.wrong++
-		cost := penalty(g.wrong)
-		time.AfterFunc(cost, func() { <-g.turn })
-		select {
-		case <-time.After(cost):
-		case <-c.ctx.Done(): // this one need not; the next waits all the same
-		}
-	default:
-		if err == nil {
+	if passphrase.IsZero() {
+		return open(ctx)
+	}
+	cost := time.Duration(0)
+	err := func() error {
+		defer func() { time.AfterFunc(cost, func() { <-g.turn }) }() // also where open has a bug
+		err := open(ctx)
+		switch {
+		case errors.Is(err, keystore.ErrLocked):
+			g.wrong++
+			cost = penalty(g.wrong)
+		case err == nil:
 			g.wrong = 0
 		}
-		<-g.turn
+		return err
+	}()
+	select {
+	case <-time.After(cost):
+	case <-c.ctx.Done(): // this one need not; the next waits all the same
 	}
 	return err
 }

@@ -262,9 +262,14 @@ func (r *refusals) close(ctx context.Context) {
 	}
 }
 
-// replaceFile writes a file of mode 0600 beside the old one and renames it into place.
+// replaceFile writes a file of mode 0600 beside the old one and renames it into place. What a crash leaves of an earlier try
+// makes room: the state directory is this process's alone.
 func replaceFile(file string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(file), ".refusals-*")
+	next := file + ".new"
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func TestARefusalOutlivesTheDaemon(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%v, %v", info, err)
 		}
-		if left, _ := filepath.Glob(filepath.Join(i.state, ".refusals-*")); len(left) > 0 {
+		if left, _ := filepath.Glob(filepath.Join(i.state, "refusals.json.*")); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}
 		item := stored(t, i.store, "p")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,14 +94,19 @@ func valid(use, key string) bool {
 	return (use == Keychain || use == Memory) && key == ""
 }
 
-// save replaces the file as a whole: after a crash it is the old one or the new one.
+// save replaces the file as a whole: after a crash it is the old one or the new one. What the crash left beside it makes room
+// for the next, which nobody else writes: the directory is locked, and whoever saves has the turn.
 func save(dir string, c choice) error {
 	c.V = 1
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+fileName+".*") // 0600
+	next := filepath.Join(dir, fileName+".new")
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
