@@ -13,10 +13,10 @@ import (
 )
 
 // inReadme are the experiments that the README has too.
-var inReadme = []string{"half-open", "hang-up", "endless", "crowd", "second", "crash", "memory", "slow", "nothing", "greedy"}
+var inReadme = []string{"half-open", "hang-up", "crowd", "memory", "slow"}
 
 // saidInReadme are the names under which tests log what the README has too.
-var saidInReadme = []string{"secrets searched for", "places searched for them", "secrets found where none may be"}
+var saidInReadme = []string{"secrets found where none may be"}
 
 // document is all of FIGURES.md.
 func (f figures) document() []byte {
@@ -31,12 +31,9 @@ func (f figures) document() []byte {
 	b.WriteString("\nThe same bad clients, turned on groat and on other agents that people trust, in the versions of this machine:\n\n")
 	f.table(&b, func(id string) bool { return slices.Contains(inReadme, id) })
 	b.WriteString(closing)
-	b.WriteString("\n## What the tests count besides\n\n| what | measured | beside |\n|---|---|---|\n")
-	for _, name := range slices.Sorted(maps.Keys(f.suite.said)) {
-		if !slices.Contains(saidInReadme, name) {
-			r := said(name, f.suite.said[name])
-			fmt.Fprintf(&b, "| %s |\n", strings.Join(r[:], " | "))
-		}
+	b.WriteString("\n## What else was measured\n\n| what | measured | beside |\n|---|---|---|\n")
+	for _, r := range f.others() {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(r[:], " | "))
 	}
 	b.WriteString("\n## Every experiment\n\n")
 	f.table(&b, func(string) bool { return true })
@@ -44,26 +41,40 @@ func (f figures) document() []byte {
 	return b.Bytes()
 }
 
-// own are groat's own figures: what, measured, beside.
+// own are groat's own figures that the README has too: what, measured, beside.
 func (f figures) own() [][3]string {
 	s := f.speed
 	rows := [][3]string{
 		{"`groat get`, a new process each time", millis(s.groat), fmt.Sprintf("%s x a Go program that does nothing (%s)", s.over, millis(s.empty))},
 		{"a token over an open connection", fmt.Sprintf("%.1f x", s.ratio), "an echo of the same bytes over a Unix socket"},
-		{"a token over a new connection", fmt.Sprintf("%.2f ms", s.dial.Seconds()*1000), ""},
-		{"a token inside groatd", fmt.Sprintf("%.2f µs, allocations: %s", float64(s.inside)/1e3, s.allocs), fmt.Sprintf("reading the clocks: %.2f µs", float64(s.clock)/1e3)},
 		{"requests for a token that a hundred clients want at once", f.peers.cell("together", 0), "at the provider"},
 		{"bad inputs and faults of a numbered list that the tests go through", fmt.Sprint(f.suite.total()), f.suite.byKind()},
-		{"tests of those packages that pass", thousands(f.suite.passed), ""},
 		{"fuzzing in this run", f.fuzz, "0 failures"},
 	}
-	rows = append(rows, f.suite.replays()...)
-	for _, line := range f.faults {
-		rows = append(rows, fault(line))
+	rows = append(rows, f.suite.incident()...)
+	if len(f.faults) > 0 {
+		rows = append(rows, [3]string{"faults", fault(f.faults[0]), fault(strings.Join(f.faults[1:], "; "))})
 	}
 	for _, name := range saidInReadme {
 		if value, ok := f.suite.said[name]; ok {
 			rows = append(rows, said(name, value))
+		}
+	}
+	return rows
+}
+
+// others are the figures that the README leaves out.
+func (f figures) others() [][3]string {
+	s := f.speed
+	rows := [][3]string{
+		{"a token over a new connection", fmt.Sprintf("%.2f ms", s.dial.Seconds()*1000), ""},
+		{"a token inside groatd", fmt.Sprintf("%.2f µs, allocations: %s", float64(s.inside)/1e3, s.allocs), fmt.Sprintf("reading the clocks: %.2f µs", float64(s.clock)/1e3)},
+		{"tests that pass, of the packages whose tests have numbers or figures", thousands(f.suite.passed), ""},
+	}
+	rows = append(rows, f.suite.resume()...)
+	for _, name := range slices.Sorted(maps.Keys(f.suite.said)) {
+		if !slices.Contains(saidInReadme, name) {
+			rows = append(rows, said(name, f.suite.said[name]))
 		}
 	}
 	return rows
@@ -74,11 +85,9 @@ var (
 	long = regexp.MustCompile(`\d{4,}`)
 )
 
-// fault is the row of a line of "make faults": what was done, and what came of it. How to repeat the run is not for here.
-func fault(line string) [3]string {
-	line = long.ReplaceAllStringFunc(seed.ReplaceAllString(line, ""), grouped)
-	what, measured, _ := strings.Cut(line, ": ")
-	return [3]string{"faults: " + what, measured, ""}
+// fault is a line of "make faults" for people: how to repeat the run is not for here.
+func fault(line string) string {
+	return long.ReplaceAllStringFunc(seed.ReplaceAllString(line, ""), grouped)
 }
 
 var apart = regexp.MustCompile(`[,;:] (and )?`)
@@ -92,17 +101,23 @@ func said(name, value string) [3]string {
 	return [3]string{name, spaced(long.ReplaceAllStringFunc(measured, grouped)), long.ReplaceAllStringFunc(beside, grouped)}
 }
 
-// replays are the rows of the tests that play through what happened, or may happen, to a server.
-func (s suite) replays() (rows [][3]string) {
-	for _, test := range slices.Sorted(maps.Keys(s.attrs)) {
-		a := s.attrs[test]
-		switch {
-		case strings.HasSuffix(test, "TestTheIncident/a_blocked_user"):
+// incident is the row of the replay of what a server once suffered.
+func (s suite) incident() (rows [][3]string) {
+	for test, a := range s.attrs {
+		if strings.HasSuffix(test, "TestTheIncident/a_blocked_user") {
 			rows = append(rows, [3]string{
 				"832 workers, a user whom the server blocks, four hours: token requests", grouped(a["incident.requests"]),
 				fmt.Sprintf("351,735 in the incident that this replays; here %s calls were answered, each within %s", grouped(a["incident.calls"]), spaced(a["incident.longest-wait"])),
 			})
-		case a["resume.peak-per-second"] != "":
+		}
+	}
+	return rows
+}
+
+// resume is the row of what happens to a server after a suspend.
+func (s suite) resume() (rows [][3]string) {
+	for _, a := range s.attrs {
+		if a["resume.peak-per-second"] != "" {
 			rows = append(rows, [3]string{
 				grouped(a["resume.profiles"]) + " profiles come due together: token requests a second", a["resume.peak-per-second"] + " at most",
 				fmt.Sprintf("%s requests in %s s, %s at once at most", grouped(a["resume.requests"]), grouped(a["resume.seconds"]), a["resume.at-once"]),
