@@ -22,6 +22,8 @@ import (
 const (
 	roleVariable   = "GROAT_TEST_ROLE"
 	socketVariable = "GROAT_TEST_SOCKET"
+	// noRaceNap spares each process under the race detector the second it would wait before it ends.
+	noRaceNap = "GORACE=atexit_sleep_ms=0"
 )
 
 func init() {
@@ -76,7 +78,7 @@ var roles = map[string]func(socket string) error{
 		if err := syscall.Dup3(int(c.Fd()), 3, 0); err != nil && c.Fd() != 3 {
 			return err
 		}
-		return syscall.Exec(os.Args[0], []string{"another-name"}, []string{roleVariable + "=ask on 3"})
+		return syscall.Exec(os.Args[0], []string{"another-name"}, []string{roleVariable + "=ask on 3", noRaceNap})
 	},
 }
 
@@ -123,7 +125,7 @@ func process(t *testing.T, role, socket string) *exec.Cmd {
 	admit(t, dir)
 	cmd := exec.CommandContext(t.Context(), program)
 	cmd.Dir = "/"
-	cmd.Env = []string{roleVariable + "=" + role, socketVariable + "=" + socket}
+	cmd.Env = []string{roleVariable + "=" + role, socketVariable + "=" + socket, noRaceNap}
 	cmd.WaitDelay = patience
 	return cmd
 }
