@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -415,30 +414,45 @@ func (h *house) hang(t *testing.T, name string, l net.Listener) {
 	h.broker.Put(map[string]broker.Source{name: h.source(p)})
 }
 
-// newHangingServer accepts and says nothing, until it is closed.
-func newHangingServer(t *testing.T) net.Listener {
+// hangingServer accepts and says nothing, until it is closed.
+type hangingServer struct {
+	net.Listener
+	conns  sync.WaitGroup
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+func newHangingServer(t *testing.T) *hangingServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var conns sync.WaitGroup
-	var closed atomic.Bool
-	conns.Go(func() {
+	s := &hangingServer{Listener: l}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.conns.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
-				closed.Store(true)
 				return
 			}
-			conns.Go(func() {
+			context.AfterFunc(s.ctx, func() { c.Close() })
+			s.conns.Go(func() {
 				io.Copy(io.Discard, c)
 				c.Close()
 			})
 		}
 	})
-	t.Cleanup(func() { l.Close(); conns.Wait() })
-	return l
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// Close ends the connections too.
+func (s *hangingServer) Close() error {
+	err := s.Listener.Close()
+	s.cancel()
+	s.conns.Wait()
+	return err
 }
 
 type measures struct{ goroutines, descriptors int }
