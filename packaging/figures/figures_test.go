@@ -67,19 +67,21 @@ func TestNumbersAreCounted(t *testing.T) {
 {"Action":"pass","Package":"p","Test":"TestX/C20_every_character"}
 {"Action":"pass","Package":"p","Test":"TestX/C20_more,_and_C21"}
 {"Action":"pass","Package":"p","Test":"TestX/A41_is_none"}
+{"Action":"pass","Package":"p","Test":"TestE7DoubleStart"}
+{"Action":"pass","Package":"p","Test":"TestD7D8KeyFits"}
 {"Action":"pass","Package":"p","Test":"FuzzX/B5-a-seed"}
 {"Action":"output","Package":"p","Test":"TestX","Output":"    x_test.go:1: figure: requests of the incident = 37; 351,735 then\n"}
 {"Action":"attr","Package":"p","Test":"TestTheIncident/a_blocked_user","Key":"incident.requests","Value":"1"}
 {"Action":"pass","Package":"p"}
 `
 	s, failed, err := readSuite(strings.NewReader(events))
-	if err != nil || len(failed) != 0 || s.total() != 2 || s.passed != 4 || s.said["requests of the incident"] != "37; 351,735 then" {
+	if err != nil || len(failed) != 0 || s.total() != 5 || s.passed != 6 || s.said["requests of the incident"] != "37; 351,735 then" {
 		t.Errorf("%+v, %q, %v", s, failed, err)
 	}
 	if rows := s.incident(); len(rows) != 1 || rows[0][1] != "1" {
 		t.Errorf("%q", rows)
 	}
-	if got := s.byKind(); got != "2 of 52 about what token endpoints answer" {
+	if got := s.byKind(); got != "2 of 52 about what token endpoints answer, 2 of 20 about the keystore, 1 of 25 about the process and time" {
 		t.Error(got)
 	}
 	_, failed, err = readSuite(strings.NewReader(`{"Action":"fail","Package":"p","Test":"TestX/D9"}`))

@@ -38,7 +38,9 @@ type suite struct {
 }
 
 var (
-	numbered = regexp.MustCompile(`\b([A-E])([0-9]{1,2})\b`)
+	// "A5 a half-open client", and a test's own name: TestE7DoubleStart, TestD7D8KeyFitsEverywhere
+	numbered = regexp.MustCompile(`\b(?:Test)?((?:[A-E][0-9]{1,2})+)(?:\b|[A-Z])`)
+	number   = regexp.MustCompile(`([A-E])([0-9]+)`)
 	figure   = regexp.MustCompile(`figure: ([^=\n]+?) = ([^\n]+)`)
 )
 
@@ -114,11 +116,13 @@ type id struct {
 
 // idsIn returns the catalogue's numbers in a text.
 func idsIn(text string) (ids []id) {
-	for _, m := range numbered.FindAllStringSubmatch(text, -1) {
-		n, err := strconv.Atoi(m[2])
-		for _, c := range catalogue {
-			if err == nil && c.letter == m[1] && n >= 1 && n <= c.last {
-				ids = append(ids, id{m[1], n})
+	for _, run := range numbered.FindAllStringSubmatch(text, -1) {
+		for _, m := range number.FindAllStringSubmatch(run[1], -1) {
+			n, err := strconv.Atoi(m[2])
+			for _, c := range catalogue {
+				if err == nil && c.letter == m[1] && n >= 1 && n <= c.last {
+					ids = append(ids, id{m[1], n})
+				}
 			}
 		}
 	}
