@@ -44,7 +44,11 @@ func newIsolated(t testing.TB, network http.RoundTripper) *Daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close(context.Background()) })
+	t.Cleanup(func() { // a test that has failed may have left a request without an answer
+		ctx, cancel := context.WithTimeout(context.Background(), drain)
+		defer cancel()
+		d.Close(ctx)
+	})
 	return d
 }
 

@@ -115,7 +115,7 @@ func inTime(t *testing.T, o sandbox.Options, f func(t *testing.T, h *timed)) {
 		}
 		h.start(t)
 		defer func() {
-			h.Close(context.Background())
+			h.stop(t)
 			server.Close()
 			time.Sleep(time.Minute) // whoever still sleeps finds it closed
 			synctest.Wait()
@@ -128,7 +128,7 @@ func inTime(t *testing.T, o sandbox.Options, f func(t *testing.T, h *timed)) {
 func (h *timed) start(t *testing.T) {
 	t.Helper()
 	if h.Daemon != nil {
-		h.Close(t.Context())
+		h.stop(t)
 	}
 	h.often = nil
 	where, err := config.Find(h.config + "/")
