@@ -37,8 +37,9 @@ func TestA28DescriptorsForConnections(t *testing.T) {
 // places is how many connections there may be in these tests. One more is accepted before anything is done about it.
 const places = 4
 
-// crowded is a daemon with few places, whose network answers nobody until release is closed.
-func crowded(t *testing.T) (socket string, network stuck) {
+// crowded is a daemon with few places, whose network answers nobody until release is closed. It accepts nobody before serve is
+// called: whoever has asked by then is never idle.
+func crowded(t *testing.T) (socket string, network stuck, serve func()) {
 	t.Helper()
 	network = stuck{make(chan struct{}, 1), make(chan struct{})}
 	d := newIsolated(t, network)
@@ -48,16 +49,18 @@ func crowded(t *testing.T) (socket string, network stuck) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- d.newServer(places+1).serve(ctx, l) }() // and one for what follows this process
-	t.Cleanup(func() {
-		cancel()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	return socket, network
+	t.Cleanup(func() { l.Close() })
+	return socket, network, func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- d.newServer(places+1).serve(ctx, l) }() // and one for what follows this process
+		t.Cleanup(func() {
+			cancel()
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // probed is a connection that has been answered once.
@@ -73,7 +76,8 @@ func probed(t *testing.T, socket string) *raw {
 
 // The connection that has been idle for longest makes room; one that waits for an answer does not, however long.
 func TestA28TheLongestIdleMakesRoom(t *testing.T) {
-	socket, network := crowded(t)
+	socket, network, serve := crowded(t)
+	serve()
 	busy := probed(t, socket)
 	busy.say(t, tokenRequest)
 	<-network.arrived
@@ -120,13 +124,14 @@ func TestA28WhereNobodyIsIdle(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			socket, network := crowded(t)
+			socket, network, serve := crowded(t)
 			var busy []*raw
 			for range places + 1 {
 				c := dialRaw(t, socket)
 				c.say(t, tokenRequest)
 				busy = append(busy, c)
 			}
+			serve()
 			<-network.arrived
 			late := dialRaw(t, socket)
 			late.say(t, probe)
