@@ -104,10 +104,10 @@ func (u *under) lively(q attack.Question) (stop func() int) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			asking, enough := context.WithTimeout(ctx, patience)
+			asking, enough := context.WithTimeout(context.Background(), patience) // the one that is under way counts
 			_, err := q.Ask(asking, u.dial)
 			enough()
-			if err != nil && ctx.Err() == nil {
+			if err != nil {
 				u.t.Errorf("a good client, after %d answers: %v", n, err)
 				return
 			}

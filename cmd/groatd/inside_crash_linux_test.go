@@ -64,8 +64,8 @@ func TestBugs(t *testing.T) {
 				t.Error("groatd did not go on")
 			}
 			r.groat("", "get", "lab")
-			if text, _ := p.log.snapshot(); !strings.Contains(text[len(before):], said) {
-				t.Errorf("the log does not say it: %s", text[len(before):])
+			if err := p.waitLog(regexp.MustCompile(`(?s)\A` + regexp.QuoteMeta(before) + ".*" + regexp.QuoteMeta(said))); err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -142,8 +142,9 @@ func (w *world) close() error {
 	}
 	errs := []error{w.stopDaemon()}
 	if pid := serving(w.socket()); pid != 0 { // groat started it
+		leak := w.findInProcess(pid)
 		_, err := stopServing(w.socket())
-		errs = append(errs, w.findInProcess(pid), err)
+		errs = append(errs, leak, err)
 	}
 	for _, l := range w.logs {
 		text, _ := l.snapshot()
