@@ -2,10 +2,12 @@ package main_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,7 +22,20 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	widen()
 	os.Exit(runTests(m))
+}
+
+// widen lets more tests run beside each other than there are processors, where nobody has said how many: what they do most is
+// wait, for a keychain's limits, the end of a token, a browser.
+func widen() {
+	const name = "test.parallel"
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == name })
+	if !said {
+		flag.Set(name, strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	}
 }
 
 func runTests(m *testing.M) int {
