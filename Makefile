@@ -25,11 +25,12 @@ test:
 	@go test -race ./...
 	@go run ./packaging/fuzz -time 2000x
 
-# What needs no part: the formatter, and vet for both systems.
+# What needs no part: the formatter, vet for both systems, and staticcheck (a tool of go.mod).
 check:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted"; exit 1; }
 	@go vet ./...
 	@GOOS=darwin go vet ./...
+	@go tool staticcheck ./...
 
 # Every fuzz target for FUZZTIME; what an earlier run found interesting is where it begins.
 fuzz:

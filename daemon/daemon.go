@@ -266,7 +266,8 @@ func (d *Daemon) Responds(within time.Duration) bool {
 	done := make(chan struct{})
 	go func() {
 		d.mu.Lock()
-		d.mu.Unlock() //nolint:staticcheck // taking it is the question
+		//lint:ignore SA2001 taking it is the question
+		d.mu.Unlock()
 		close(done)
 	}()
 	select {

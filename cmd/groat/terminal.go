@@ -55,9 +55,6 @@ func (a *app) remark(f *failure) {
 	}
 }
 
-// notice prints a sentence of groatd's.
-func (a *app) notice(text string) { fmt.Fprintf(a.stderr, "groat: %s\n", clean(text)) }
-
 // say prints our own lines to the person.
 func (a *app) say(text string) { fmt.Fprint(a.stderr, text) }
 

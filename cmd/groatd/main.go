@@ -154,7 +154,7 @@ func attend(ctx context.Context, d *daemon.Daemon, l *listener, log *zap.Logger)
 	defer signal.Stop(hangups)
 	signal.Notify(quits, syscall.SIGQUIT, syscall.SIGUSR1) // the runtime would print every goroutine's stack, or end
 	defer signal.Stop(quits)
-	signal.Notify(make(chan os.Signal), syscall.SIGPIPE) // a log that nobody reads any more is no reason to end
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log that nobody reads any more is no reason to end
 	m := newManager(log)
 	looks := make(chan struct{}, 1)
 	go l.keep(ctx, log, looks, over)

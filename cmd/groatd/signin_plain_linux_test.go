@@ -34,10 +34,10 @@ func byHand(t *testing.T, as *parts.OIDC, address string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+		text, failed := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 		resp.Body.Close()
-		if err != nil {
-			t.Fatal(err)
+		if failed != nil {
+			t.Fatal(failed)
 		}
 		page := string(text)
 		if !formAny.MatchString(page) {

@@ -95,7 +95,8 @@ func (l *random) step() {
 	case 3:
 		l.boot.Add(int64(l.upTo(8 * time.Hour)))
 	case 4:
-		l.wall.Add(int64(l.upTo(20*365*24*time.Hour)) - int64(l.upTo(20*365*24*time.Hour)))
+		forth, back := l.upTo(20*365*24*time.Hour), l.upTo(20*365*24*time.Hour)
+		l.wall.Add(int64(forth - back))
 	case 5:
 		l.mu.Lock()
 		l.failing = []int{0, 0, 3, 8, 10}[l.rng.IntN(5)]

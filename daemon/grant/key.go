@@ -145,9 +145,10 @@ func decrypt(block *pem.Block, password keystore.Secret) ([]byte, error) {
 	}
 	// RFC 1423 encryption is deprecated because its padding can be probed by whoever may try often. Here a person's own file
 	// is opened, which is still what ssh-keygen -m PEM and older openssl write.
-	der, err := x509.DecryptPEMBlock(block, secret) //nolint:staticcheck
+	//lint:ignore SA1019 see above
+	der, err := x509.DecryptPEMBlock(block, secret)
 	switch {
-	case errors.Is(err, x509.IncorrectPasswordError): //nolint:staticcheck
+	case errors.Is(err, x509.IncorrectPasswordError):
 		return nil, ErrKeyPassword
 	case err != nil:
 		return nil, fmt.Errorf("%w: it is encrypted in a way that is not supported", ErrKey)

@@ -142,16 +142,19 @@ func watch(pid int) (most func() int64) {
 // crowd opens idle connections by steps and asks after each, until nobody answers.
 func crowd(ctx context.Context, r *running, n, step int) (string, error) {
 	var idlers []*attack.Crowd
+	defer func() {
+		for _, i := range idlers {
+			i.Close()
+		}
+	}()
 	for open, well := 0, 0; ; well = open {
 		idle, err := attack.Idle(ctx, r.dial, min(step, n-open))
-		defer idle.Close()
-		idlers = append(idlers, idle)
+		idlers = append(idlers, idle) // also of those that failed on the way
 		open += idle.Size()
 		if err != nil && r.alive() && !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ECONNREFUSED) {
 			return "", err // this process has room for no more
 		}
-		took, failed := r.answers(ctx)
-		if failed != nil || err != nil {
+		if _, failed := r.answers(ctx); failed != nil || err != nil {
 			between := fmt.Sprintf("with %s (with %s, yes)", thousands(open), thousands(well))
 			if !r.alive() {
 				return "**it dies** (" + signalOf(r) + ") " + between, nil
@@ -161,7 +164,8 @@ func crowd(ctx context.Context, r *running, n, step int) (string, error) {
 		if open == n {
 			limit, cancel := context.WithTimeout(ctx, patience)
 			defer cancel()
-			if took, err = r.question.Median(limit, r.dial, 9); err != nil {
+			took, err := r.question.Median(limit, r.dial, 9)
+			if err != nil {
 				return "", err
 			}
 			kept := 0
