@@ -84,7 +84,7 @@ func (d *Daemon) joinLogin(c *conn, p protocol.LoginParams) (*login, error) {
 	case d.closing:
 		d.mu.Unlock()
 		return nil, d.wire(broker.ErrStopped, p.Profile)
-	case joined && (l.alone || l.ctx.Err() != nil || !reflect.DeepEqual(l.asked, p)):
+	case joined && (l.alone || l.ctx.Err() != nil || !sameLogin(l.asked, p)):
 		d.mu.Unlock()
 		return nil, underWay(p.Profile)
 	case !joined:
@@ -102,6 +102,12 @@ func (d *Daemon) joinLogin(c *conn, p protocol.LoginParams) (*login, error) {
 		}()
 	}
 	return l, nil
+}
+
+// sameLogin reports whether two requests are for the same login, whatever their clients can show.
+func sameLogin(a, b protocol.LoginParams) bool {
+	b.Confirm = a.Confirm
+	return reflect.DeepEqual(a, b)
 }
 
 func underWay(profile string) error {
@@ -166,7 +172,7 @@ func (l *login) leave(c *conn) {
 func (l *login) show(p protocol.Prompt) {
 	p.LoginID = l.id
 	l.mu.Lock()
-	if p.Kind == protocol.PromptSecret || p.Kind == protocol.PromptBrowser {
+	if p.IsQuestion() {
 		l.question++
 		p.Question = l.question
 	}
@@ -190,13 +196,31 @@ func (l *login) tell(text string) { l.show(protocol.Prompt{Kind: protocol.Prompt
 
 // ask shows a prompt and waits for what is typed. The caller wipes it.
 func (l *login) ask(text string) (keystore.Secret, error) {
-	l.show(protocol.Prompt{Kind: protocol.PromptSecret, Text: text})
+	secret, err := l.pose(protocol.Prompt{Kind: protocol.PromptSecret, Text: text})
+	if err == nil && secret.IsZero() {
+		err = protocol.InvalidParams("nothing was typed")
+	}
+	return secret, err
+}
+
+// confirm asks whether to go on. Where the person says no, or the client cannot ask, it returns refusal.
+func (l *login) confirm(text string, refusal error) error {
+	if !l.params.Confirm {
+		return refusal
+	}
+	answer, err := l.pose(protocol.Prompt{Kind: protocol.PromptConfirm, Text: text})
+	if err == nil && !answer.Equal(keystore.SecretString("yes")) {
+		err = refusal
+	}
+	return err
+}
+
+// pose shows a question and waits for its answer.
+func (l *login) pose(p protocol.Prompt) (keystore.Secret, error) {
+	l.show(p)
 	select {
-	case secret := <-l.answer:
-		if secret.IsZero() {
-			return secret, protocol.InvalidParams("nothing was typed")
-		}
-		return secret, nil
+	case answer := <-l.answer:
+		return answer, nil
 	case <-l.ctx.Done():
 		return keystore.Secret{}, l.givenUp()
 	}

@@ -320,7 +320,7 @@ func TestLoginPrompts(t *testing.T) {
 func TestLoginGoesOnWhileItAsks(t *testing.T) {
 	const done = `{"jsonrpc":"2.0","id":1,"result":{"outcome":"signed_in"}}` + "\n"
 	waits := func(ctx context.Context, p Prompt) (LoginSecret, error) {
-		if p.isQuestion() {
+		if p.IsQuestion() {
 			<-ctx.Done()
 			return NewLoginSecret([]byte("too late")), nil // and so not sent
 		}

@@ -41,6 +41,8 @@ type LoginParams struct {
 	Audience  string   `json:"audience,omitempty"`
 	Resources []string `json:"resources,omitempty"` // origins that may be sent a token
 	NewClient bool     `json:"new_client,omitempty"`
+	// Confirm: the client can ask a person a [PromptConfirm]. Without it, what would be asked is refused.
+	Confirm bool `json:"confirm,omitempty"`
 }
 
 // PromptKind says what a prompt wants.
@@ -51,6 +53,8 @@ const (
 	PromptNotice PromptKind = "notice"
 	// PromptSecret wants a login_input with something that must not be echoed.
 	PromptSecret PromptKind = "secret"
+	// PromptConfirm asks whether to go on; it wants a login_input, where "yes" is a yes and everything else a no.
+	PromptConfirm PromptKind = "confirm"
 	// PromptBrowser shows a URL to open. What the browser comes back with may be sent as login_input by a person whose browser
 	// is on another machine: the address that it ended at, or the code.
 	PromptBrowser PromptKind = "browser"
@@ -101,10 +105,11 @@ const (
 	AlreadySignedIn = "already_signed_in"
 )
 
-// AnswerFunc shows a prompt to a person. What it returns for a [PromptSecret] is sent, and what it returns for a
-// [PromptBrowser] where it is not empty; for other kinds it is ignored. All of it is wiped. An error gives the login up.
+// AnswerFunc shows a prompt to a person. What it returns for a [PromptSecret] or a [PromptConfirm] is sent, and what it
+// returns for a [PromptBrowser] where it is not empty; for other kinds it is ignored. All of it is wiped. An error gives
+// the login up.
 //
-// Those two kinds are questions. While one is open the login goes on: the browser may come back by itself, and somebody else
+// Those kinds are questions. While one is open the login goes on: the browser may come back by itself, and somebody else
 // who takes part may answer. Then its context ends, and it must return; what it returns so late is not sent. A question
 // is called in a goroutine of its own, so the notices that come meanwhile are shown beside it; there is one at a time.
 type AnswerFunc = func(context.Context, Prompt) (LoginSecret, error)
@@ -138,7 +143,7 @@ func (d *dialogue) prompted(ctx context.Context, params json.RawMessage) error {
 	if err := json.Unmarshal(params, &p); err != nil {
 		return fmt.Errorf("%w: a prompt: %w", ErrAnswer, err)
 	}
-	if p.isQuestion() {
+	if p.IsQuestion() {
 		d.settle()
 		d.pose(ctx, p)
 		return nil
@@ -156,7 +161,10 @@ func (d *dialogue) prompted(ctx context.Context, params json.RawMessage) error {
 	return err
 }
 
-func (p Prompt) isQuestion() bool { return p.Kind == PromptSecret || p.Kind == PromptBrowser }
+// IsQuestion reports whether the prompt wants a login_input.
+func (p Prompt) IsQuestion() bool {
+	return p.Kind == PromptSecret || p.Kind == PromptConfirm || p.Kind == PromptBrowser
+}
 
 // pose asks a question while the reading goes on.
 func (d *dialogue) pose(ctx context.Context, p Prompt) {

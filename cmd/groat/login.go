@@ -82,6 +82,7 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	o.params.Confirm = a.interactive()
 	v := &viewer{app: a, secrets: a.secretSource(o.secretStdin, "secret-stdin"), noBrowser: o.params.NoBrowser}
 	v.patience = time.AfterFunc(providerTime, func() { cancel(context.DeadlineExceeded) })
 	defer v.patience.Stop()

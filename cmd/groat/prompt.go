@@ -119,6 +119,16 @@ func (a *app) confirm(ctx context.Context, question, flag string) (bool, error) 
 	return answer == "y" || answer == "yes", err
 }
 
+// interactive reports whether there is a terminal on which a person can be asked now.
+func (a *app) interactive() bool {
+	tty, err := a.tty()
+	if err != nil {
+		return false
+	}
+	defer tty.Close()
+	return foreground(tty)
+}
+
 // askWord asks a question and returns what was typed, in lower case.
 func (a *app) askWord(ctx context.Context, question, flag string) (string, error) {
 	line, err := a.askLine(ctx, question, false)

@@ -93,6 +93,8 @@ const (
 
 func textNotice(text string) string { return "groat: " + clean(text) + "\n" }
 
+func textConfirm(text string) string { return "groat: " + clean(text) + " [y/N] " }
+
 func textDevice(p protocol.Prompt) string {
 	var b strings.Builder
 	b.WriteString(textNotice(p.Text))

@@ -34,6 +34,10 @@ func (v *viewer) answer(ctx context.Context, p protocol.Prompt) (protocol.LoginS
 		v.wait(true)
 		defer v.wait(false)
 		return v.secrets.read(ctx, p.Text)
+	case protocol.PromptConfirm:
+		v.wait(true)
+		defer v.wait(false)
+		return v.confirm(ctx, p.Text)
 	case protocol.PromptDevice:
 		v.wait(true)
 		v.print(textDevice(p) + v.qr(p.QR))
@@ -67,6 +71,15 @@ func (v *viewer) print(text string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.app.say(text)
+}
+
+// confirm asks on the terminal, whatever stdin is.
+func (v *viewer) confirm(ctx context.Context, text string) (protocol.LoginSecret, error) {
+	yes, err := v.app.confirm(ctx, textConfirm(text), "")
+	if err != nil || !yes {
+		return protocol.NewLoginSecret([]byte("no")), err
+	}
+	return protocol.NewLoginSecret([]byte("yes")), nil
 }
 
 // browse shows the address of a sign-in, opens it where that makes sense, and returns what the person pastes. The question may
