@@ -12,7 +12,7 @@ import (
 
 // A groatd in a user namespace, as in a container, takes itself for root. Root outside is nobody there (uid 65534), and is
 // refused; the user that it really is is served.
-func TestT8UserNamespace(t *testing.T) {
+func TestA33UserNamespace(t *testing.T) {
 	t.Parallel()
 	r := newResident(t, stranger)
 	p, err := become(exec.Command("unshare", "--user", "--map-root-user", filepath.Join(bin, "groatd")), r)
