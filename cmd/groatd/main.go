@@ -129,9 +129,10 @@ func serve(f flags, dir config.Dir) error {
 		state, _ = stateDir() // it was good a moment ago
 	}
 	// Whoever can connect is answered: the socket comes when all that could be refused is read.
+	network := new(grant.Network)
 	d, err := daemon.New(daemon.Options{
-		Config: dir, Keystore: store, HTTP: grant.NewHTTPClient(), Now: clock.Now, Log: log, Release: release, Socket: socket,
-		StateDir: state, Activated: activated(),
+		Config: dir, Keystore: store, HTTP: grant.NewHTTPClientOf(network), Network: network,
+		Now: clock.Now, Log: log, Release: release, Socket: socket, StateDir: state, Activated: activated(),
 	})
 	if err != nil {
 		return err
