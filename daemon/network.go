@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -97,6 +98,14 @@ func (d *Daemon) setNetwork(key, value string) error {
 	d.loading.Lock()
 	defer d.loading.Unlock()
 	undo, err := d.Config.SetNetwork(key, value)
+	if broken, ok := errors.AsType[*config.Error](err); ok && value != "" && key == "proxy" {
+		if _, secret := grant.ProxyWithoutSecret(value); errors.Is(secret, grant.ErrProxySecret) {
+			broken.Hint = fmt.Sprintf("kill %d && groat status", os.Getpid()) // from a shell that has it
+			if d.Activated {
+				broken.Hint = "systemctl --user import-environment HTTPS_PROXY && systemctl --user restart groatd.service"
+			}
+		}
+	}
 	if err != nil {
 		return err
 	}

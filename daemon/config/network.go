@@ -127,8 +127,8 @@ func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err 
 	case "proxy":
 		switch _, err := grant.ProxyWithoutSecret(s.Value); {
 		case errors.Is(err, grant.ErrProxySecret):
-			return nil, fail("set HTTPS_PROXY in the environment of groatd instead, and start it anew",
-				"%s, and no secret stands in a configuration", err)
+			return nil, fail("sed -i.old '/^proxy *=/d' "+s.File,
+				"%s, and no secret stands in a configuration; groatd takes HTTPS_PROXY from the environment that it is started with", err)
 		case err != nil:
 			return nil, fail("groat network set proxy http://proxy.example:3128", "%s", err)
 		}
@@ -191,8 +191,8 @@ func parseAuthorities(text []byte, path string, fail func(hint, format string, a
 // SetNetwork writes one key of network.toml, or with an empty value removes it, atomically. What Load would refuse for this key
 // is refused before, and nothing is changed. Every error is an [*Error]. undo makes the file what it was.
 func (d Dir) SetNetwork(key, value string) (undo func() error, err error) {
-	if err := d.on(); err != nil {
-		return nil, err
+	if d.off() {
+		return nil, &Error{File: d.file, Message: "stands in the configuration's place, and keeps no setting", Hint: "unset GROAT_CONFIG"}
 	}
 	file := d.networkFile()
 	if !slices.Contains(NetworkKeys(), key) {

@@ -141,10 +141,7 @@ func RedactProxy(raw string) string {
 	if err != nil {
 		return "(not a proxy URL)"
 	}
-	if u.User != nil {
-		u.User = url.User("…")
-		return strings.Replace(u.String(), url.User("…").String(), "…", 1)
-	}
+	u.User = nil
 	return u.String()
 }
 
