@@ -131,10 +131,10 @@ func (d *Daemon) onNetwork(e *protocol.Error, cause *grant.Error, profile string
 	case grant.ProxyFailed:
 		e.Data.Hint = "groat network"
 	case grant.Unreachable:
-		status := "groat status"
-		if profile != "" {
-			status += " " + profile
+		look := "groat network"
+		if d.profiles.Load().byName[profile] != nil { // a login may have failed, and left none
+			look = "groat status " + profile
 		}
-		e.Data.Hint = status + ", or where only a proxy leads out: groat network set proxy http://HOST:PORT"
+		e.Data.Hint = look + ", or where only a proxy leads out: groat network set proxy http://HOST:PORT"
 	}
 }

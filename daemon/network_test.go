@@ -113,7 +113,7 @@ func TestH68HintsOfConnections(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
 	for trouble, hint := range map[grant.Trouble]string{
 		grant.UntrustedAuthority: "groat network set ca_file FILE", grant.ProxyFailed: "groat network", grant.Broken: "groat status work",
-		grant.Unreachable: "groat status work, or where only a proxy leads out: groat network set proxy http://HOST:PORT",
+		grant.Unreachable: "groat network, or where only a proxy leads out: groat network set proxy http://HOST:PORT",
 		"":                "groat status work",
 	} {
 		cause := &grant.Error{Class: grant.TransientSlow, Where: "auth.example.org", Reason: "cannot be reached", Trouble: trouble}
@@ -124,7 +124,14 @@ func TestH68HintsOfConnections(t *testing.T) {
 			}
 		}
 	}
-	e := h.wire(fmt.Errorf("x: %w", keystore.ErrForeignBus), "work")
+	if _, err := h.login(t, "work", nil); err != nil {
+		t.Fatal(err)
+	}
+	e := h.wire(&grant.Error{Class: grant.Transient, Trouble: grant.Unreachable}, "work")
+	if !strings.HasPrefix(e.Hint(), "groat status work, or where only a proxy leads out: ") {
+		t.Errorf("%s", e.Hint())
+	}
+	e = h.wire(fmt.Errorf("x: %w", keystore.ErrForeignBus), "work")
 	if e.Kind() != protocol.KeystoreUnavailable || !strings.Contains(e.Hint(), "env -u DBUS_SESSION_BUS_ADDRESS groat keystore") {
 		t.Errorf("%v: %s", e, e.Hint())
 	}
