@@ -2,7 +2,6 @@ package grant
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -25,7 +24,7 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if err != nil || !localName(host) {
 		return d.DialContext(ctx, network, address)
 	}
-	var failed error
+	var first error // the second family may not be there at all
 	for _, ip := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
 		one, cancel := context.WithTimeout(ctx, oneFamily)
 		c, err := d.DialContext(one, network, net.JoinHostPort(ip.String(), port))
@@ -33,10 +32,12 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 		if err == nil {
 			return c, nil
 		}
-		failed = errors.Join(failed, err)
+		if first == nil {
+			first = err
+		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, failed
+	return nil, first
 }

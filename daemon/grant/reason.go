@@ -43,7 +43,7 @@ func reason(e Error, proof Presented, flaw string) string {
 	case e.Status == http.StatusTooManyRequests:
 		return "asks for fewer requests"
 	case e.Class == TransientSlow && e.Code == "" && e.Description == "":
-		return "answered with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address)"
+		return "answered" + through(e.Proxy) + " with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address)"
 	}
 	return "could not answer"
 }
@@ -83,10 +83,7 @@ func lost(a Answer) Error {
 	}
 	e := Error{Class: Transient, Status: a.Status, Err: cause(a.Err), Proxy: a.Proxy, Trouble: trouble(a)}
 	why, slow := describe(a.Err, a.At)
-	through := ""
-	if a.Proxy != "" {
-		through = " through proxy " + clean(a.Proxy, nil, maxDescription)
-	}
+	through := through(a.Proxy)
 	if byProxy(a.Err) {
 		why = "the proxy: " + why
 	}
@@ -99,6 +96,14 @@ func lost(a Answer) Error {
 		e.Reason = "cannot be reached" + through + ": " + why
 	}
 	return e
+}
+
+// through names the proxy that a request took, in the middle of a sentence.
+func through(proxy string) string {
+	if proxy == "" {
+		return ""
+	}
+	return " through proxy " + clean(proxy, nil, maxDescription)
 }
 
 // byProxy reports whether an error is about the connection to a proxy, and not about what is behind it. These are net/http's
