@@ -105,7 +105,7 @@ func (n *Network) add(t networkTable, file string, text []byte, begin int) error
 		}
 		s := Setting{*value, file, keyLine(text, begin, name)}
 		if other := *n.key(name); other.File != "" {
-			return &Error{File: other.File, Line: other.Line, Hint: "sed -i.old '/^" + name + " *=/d' " + s.File,
+			return &Error{File: other.File, Line: other.Line, Hint: "sed -i.old '/^" + name + " *=/d' " + shellWord(s.File),
 				Message: fmt.Sprintf("%s stands here and in %s:%d", name, s.File, s.Line)}
 		}
 		authorities, err := checkNetwork(name, s)
@@ -127,7 +127,7 @@ func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err 
 	case "proxy":
 		switch _, err := grant.ProxyWithoutSecret(s.Value); {
 		case errors.Is(err, grant.ErrProxySecret):
-			return nil, fail("sed -i.old '/^proxy *=/d' "+s.File,
+			return nil, fail("sed -i.old '/^proxy *=/d' "+shellWord(s.File),
 				"%s, and no secret stands in a configuration; groatd takes HTTPS_PROXY from the environment that it is started with", err)
 		case err != nil:
 			return nil, fail("groat network set proxy http://proxy.example:3128", "%s", err)
@@ -153,7 +153,7 @@ func readAuthorities(s Setting, fail func(hint, format string, args ...any) erro
 		var text []byte
 		text, err = read(path)
 		if text == nil && err == nil {
-			return nil, fail("ls -l "+path, "names %s, and nothing is there", path)
+			return nil, fail("ls -l "+shellWord(path), "names %s, and nothing is there", path)
 		}
 		if err == nil {
 			return parseAuthorities(text, path, fail)
@@ -167,7 +167,7 @@ func readAuthorities(s Setting, fail func(hint, format string, args ...any) erro
 }
 
 func parseAuthorities(text []byte, path string, fail func(hint, format string, args ...any) error) (all []*x509.Certificate, err error) {
-	hint := "openssl x509 -noout -subject -in " + path
+	hint := "openssl x509 -noout -subject -in " + shellWord(path)
 	for rest := text; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
@@ -233,6 +233,17 @@ func (d Dir) SetNetwork(key, value string) (undo func() error, err error) {
 		return nil, &Error{File: file, Message: "was not written: it would be read differently", Hint: "groat network"}
 	}
 	return d.replaceNetwork(was, text.Bytes())
+}
+
+// shellWord returns a path as a shell reads it back, for a hint that can be typed.
+func shellWord(path string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:,@%=", r)
+	}
+	if strings.IndexFunc(path, func(r rune) bool { return !plain(r) }) < 0 {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // mainNetwork returns what config.toml says of the network.

@@ -2,9 +2,11 @@ package config
 
 import (
 	"encoding/pem"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -173,5 +175,36 @@ func TestH65ASettingThatWentBadCanBeRemoved(t *testing.T) {
 	}
 	if _, err := d.Load(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A hint can be typed as it is, whatever the file is called.
+func TestH74HintsCanBeTyped(t *testing.T) {
+	for name, word := range map[string]string{"ca.pem": "ca.pem", "my ca.pem": "'my ca.pem'", "it's $x": `'it'\''s $x'`} {
+		if got := shellWord(name); got != word {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "a b's")
+	d, err := Find(dir + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.SetNetwork("proxy", "http://a.example"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte("[network]\nproxy = \"http://b.example\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.Load()
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("sh", "-c", e.Hint).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", e.Hint, err, out)
+	}
+	if c, err := d.Load(); err != nil || c.Network.Proxy.Value != "http://b.example" {
+		t.Errorf("after its hint: %v", err)
 	}
 }
