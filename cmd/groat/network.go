@@ -22,7 +22,7 @@ func (a *app) networkCommand() *cobra.Command {
 	cmd := command("network [flags]", helpNetwork, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		return ask(cmd, protocol.NetworkParams{})
 	})
-	set := command(useNetworkSet, helpNetworkSet, cobra.ExactArgs(2), func(cmd *cobra.Command, args []string) error {
+	set := command("set proxy|no_proxy|ca_file VALUE", helpNetworkSet, cobra.ExactArgs(2), func(cmd *cobra.Command, args []string) error {
 		key, value := args[0], args[1]
 		if err := checkNetworkKey(key, "groat network set"); err != nil {
 			return err
@@ -38,7 +38,7 @@ func (a *app) networkCommand() *cobra.Command {
 		}
 		return ask(cmd, protocol.NetworkParams{Setting: key, Value: value})
 	})
-	unset := command("unset proxy|no_proxy|ca_file [flags]", helpNetworkUnset, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+	unset := command("unset proxy|no_proxy|ca_file", helpNetworkUnset, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 		if err := checkNetworkKey(args[0], "groat network unset"); err != nil {
 			return err
 		}

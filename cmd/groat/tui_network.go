@@ -32,7 +32,6 @@ groatd was started with. A setting counts before a variable.`,
 
 const (
 	msgNetworkKey = "the setting must be proxy, no_proxy or ca_file"
-	useNetworkSet = "set proxy|no_proxy|ca_file VALUE [flags]"
 	hintProxy     = "groat network set proxy "
 	hintCAFile    = "groat network set ca_file "
 )
