@@ -118,23 +118,31 @@ func (n *Network) add(t networkTable, file string, text []byte, begin int) error
 	return nil
 }
 
+// networkPlaceholders stand for a value in a hint.
+var networkPlaceholders = map[string]string{"proxy": "http://HOST:PORT", "no_proxy": "HOST,.DOMAIN,NETWORK", "ca_file": "FILE"}
+
 // checkNetwork refuses a value that could not work, and returns the certificates of a ca_file.
 func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err error) {
 	fail := func(hint, format string, args ...any) error {
+		if hint == "" { // to give another value
+			if hint = "groat network set " + name + " " + networkPlaceholders[name]; s.Line > 0 {
+				hint = "${EDITOR:-vi} " + shellWord(s.File)
+			}
+		}
 		return &Error{File: s.File, Line: s.Line, Message: name + " " + fmt.Sprintf(format, args...), Hint: hint}
 	}
 	switch name {
 	case "proxy":
 		switch _, err := grant.ProxyWithoutSecret(s.Value); {
 		case errors.Is(err, grant.ErrProxySecret):
-			return nil, fail("sed -i.old '/^proxy *=/d' "+shellWord(s.File),
+			return nil, fail("",
 				"%s, and no secret stands in a configuration; groatd takes HTTPS_PROXY from the environment that it is started with", err)
 		case err != nil:
-			return nil, fail("groat network set proxy http://proxy.example:3128", "%s", err)
+			return nil, fail("", "%s", err)
 		}
 	case "no_proxy":
 		if s.Value == "" || len(s.Value) > 4096 || strings.ContainsFunc(s.Value, func(r rune) bool { return r < ' ' || r > '~' }) {
-			return nil, fail("groat network set no_proxy .example.com,10.0.0.0/8",
+			return nil, fail("",
 				"must be host names, domains, addresses or networks, separated by commas, 4096 bytes at most")
 		}
 	case "ca_file":
@@ -147,7 +155,7 @@ func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err 
 func readAuthorities(s Setting, fail func(hint, format string, args ...any) error) (all []*x509.Certificate, err error) {
 	path := s.Value
 	if !filepath.IsAbs(path) || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return nil, fail("groat network set ca_file /path/to/ca.pem", "must be an absolute path")
+		return nil, fail("", "must be an absolute path")
 	}
 	if err = CheckWay(path); err == nil {
 		var text []byte
