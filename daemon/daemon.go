@@ -8,6 +8,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"maps"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
 )
 
 // Keystore is the store that the person has chosen, or may still choose.
@@ -37,15 +39,17 @@ type Keystore interface {
 	Unlock(ctx context.Context, passphrase keystore.Secret) error
 }
 
-// Options is what a Daemon is made of. All members are required but StateDir.
+// Options is what a Daemon is made of. All members are required but Network and StateDir.
 type Options struct {
 	Config   config.Dir
 	Keystore Keystore
 	HTTP     *http.Client // of grant.NewHTTPClient
-	Now      clock.Func
-	Log      *zap.Logger
-	Release  string // the build's version
-	Socket   string // for people to read
+	// Network is what HTTP was made of; nil where it was made otherwise, which only tests do.
+	Network *grant.Network
+	Now     clock.Func
+	Log     *zap.Logger
+	Release string // the build's version
+	Socket  string // for people to read
 	// StateDir is a directory of the user's own in which the daemon remembers what servers have refused; empty: it does not.
 	StateDir string
 	// Activated: a service manager passed the socket and starts a daemon for whoever connects. Then a configuration that
@@ -61,13 +65,15 @@ type Daemon struct {
 	guesses  *guesses
 	started  time.Time
 
-	loading   sync.Mutex // serialises whoever changes profiles
-	profiles  atomic.Pointer[profiles]
-	ephemeral map[string]*profile // profiles that are in no file; guarded by loading
-	kept      keystore.Holder     // the credentials of the others, in the keystore
-	memory    keystore.Holder     // theirs
-	opened    chan struct{}       // holds a token when the keystore can be used again
-	doubtful  atomic.Bool         // a keystore that cannot be read may know of sessions in doubt
+	loading     sync.Mutex // serialises whoever changes profiles
+	profiles    atomic.Pointer[profiles]
+	network     atomic.Pointer[protocol.NetworkResult] // what is in use
+	authorities []*x509.Certificate                    // what is trusted beside the system's; guarded by loading
+	ephemeral   map[string]*profile                    // profiles that are in no file; guarded by loading
+	kept        keystore.Holder                        // the credentials of the others, in the keystore
+	memory      keystore.Holder                        // theirs
+	opened      chan struct{}                          // holds a token when the keystore can be used again
+	doubtful    atomic.Bool                            // a keystore that cannot be read may know of sessions in doubt
 
 	mu      sync.Mutex
 	logins  map[string]*login // :: profile name → the login under way
@@ -110,7 +116,7 @@ func New(o Options) (*Daemon, error) {
 	if broken, ok := errors.AsType[*config.Error](err); ok && o.Activated {
 		o.Log.Error("the configuration cannot be used", zap.Error(broken))
 		d.profiles.Store(&profiles{broken: broken})
-		err = nil
+		err = d.useNetwork(config.Network{})
 	}
 	if err == nil {
 		var ctx context.Context
@@ -157,6 +163,9 @@ func (d *Daemon) reload(proven ...*profile) error {
 			return &config.Error{File: p.File, Line: p.Line, Message: err.Error(), Hint: "groatd --check"}
 		}
 		next.add(resolved)
+	}
+	if err := d.useNetwork(c.Network); err != nil {
+		return err
 	}
 	next.names = slices.Sorted(maps.Keys(next.byName))
 	d.profiles.Store(next)

@@ -59,8 +59,9 @@ func newHouseWith(t testing.TB, o sandbox.Options, store Keystore) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	network := new(grant.Network)
 	h.Daemon, err = New(Options{
-		Config: where, Keystore: store, HTTP: grant.NewHTTPClient(), Now: clock.Now,
+		Config: where, Keystore: store, HTTP: grant.NewHTTPClientOf(network), Network: network, Now: clock.Now,
 		Log: zaptest.NewLogger(t), Release: "test", Socket: h.socket,
 	})
 	if err != nil {

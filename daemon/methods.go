@@ -26,7 +26,7 @@ func init() { // hello lists the map it stands in
 		protocol.MethodLogin: startLogin, protocol.MethodLoginInput: loginInput, protocol.MethodLogout: logout,
 		protocol.MethodStatus: status, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
 		protocol.MethodKeystore: useKeystore, protocol.MethodUnlock: unlock, protocol.MethodReload: reload,
-		protocol.MethodProviders: providers, protocol.MethodImport: importForeign,
+		protocol.MethodProviders: providers, protocol.MethodImport: importForeign, protocol.MethodNetwork: network,
 	}
 }
 
@@ -84,11 +84,13 @@ func status(c *conn, params []byte) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		r.Network = c.d.networkInStatus()
 		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{c.d.profileStatus(p)}
 		return r, nil
 	}
 	if sp.After == "" {
 		r.Keystore = c.d.keystoreStatus()
+		r.Network = c.d.networkInStatus()
 	}
 	var err error
 	r.Profiles, r.Next, err = page(c.d.profiles.Load(), sp.After, c.d.profileStatus)

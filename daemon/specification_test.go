@@ -361,7 +361,7 @@ func TestSpecificationIsComplete(t *testing.T) {
 		protocol.LogoutParams{}, protocol.LogoutResult{}, protocol.StatusParams{}, protocol.StatusResult{}, protocol.ProfileStatus{},
 		protocol.ProfilesParams{}, protocol.ProfilesResult{}, protocol.ProfileInfo{}, protocol.WhoamiParams{}, protocol.WhoamiResult{},
 		protocol.KeystoreParams{}, protocol.KeystoreResult{}, protocol.ReloadResult{}, protocol.ProvidersResult{}, protocol.ProviderInfo{},
-		protocol.ImportParams{}, protocol.ImportResult{}, protocol.ImportFound{}, protocol.ImportCopy{}, protocol.Error{}, protocol.ErrorData{},
+		protocol.ImportParams{}, protocol.ImportResult{}, protocol.ImportFound{}, protocol.ImportCopy{}, protocol.NetworkParams{}, protocol.NetworkResult{}, protocol.NetworkSetting{}, protocol.Error{}, protocol.ErrorData{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

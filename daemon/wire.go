@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
@@ -38,6 +39,9 @@ func (d *Daemon) wire(err error, profile string) *protocol.Error {
 		return e
 	}
 	e := d.kindOf(err, profile)
+	if cause, ok := errors.AsType[*grant.Error](err); ok {
+		d.onNetwork(e, cause, profile)
+	}
 	if u, ok := errors.AsType[*broker.Unavailable](err); ok && u.RetryAfter > 0 && e.Kind() != protocol.LoginRequired { // time helps nobody there
 		e.Data.RetryAfter = int64((u.RetryAfter + time.Second - 1) / time.Second)
 	}
@@ -80,6 +84,9 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 		return protocol.NewError(protocol.Config, err.Error(), "groat keystore")
 	case errors.Is(err, keystore.ErrUndecided):
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), useHint)
+	case errors.Is(err, keystore.ErrForeignBus):
+		hint := fmt.Sprintf("kill %d && env -u DBUS_SESSION_BUS_ADDRESS groat keystore", os.Getpid())
+		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint)
 	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), "groat keystore")
 	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),

@@ -19,6 +19,8 @@ var (
 	ErrLocked = errors.New("the keystore is locked")
 	// ErrUnavailable: the store does not answer (no D-Bus session, a stopped daemon, a deadline).
 	ErrUnavailable = errors.New("the keystore is not available")
+	// ErrForeignBus: the session bus that the keychain is to be reached by is not this user's. It is an ErrUnavailable.
+	ErrForeignBus = fmt.Errorf("%w: the D-Bus session bus is another user's", ErrUnavailable)
 	// ErrDeclined: the store acknowledged a change that it did not make, or did not acknowledge it in time: it may have asked
 	// a person, who has not agreed, and to try again is to ask again. It is an ErrUnavailable.
 	ErrDeclined = fmt.Errorf("%w: it did not make a change", ErrUnavailable)

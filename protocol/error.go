@@ -46,6 +46,8 @@ type ErrorData struct {
 	RetryAfter int64 `json:"retry_after,omitempty"`
 	// MaxMinTTL is the greatest min_ttl a fresh token can meet, where a greater one was asked.
 	MaxMinTTL int64 `json:"max_min_ttl,omitempty"`
+	// Network is set where a server was not reached, or not safely: how connections are made.
+	Network *NetworkResult `json:"network,omitempty"`
 }
 
 // NewError returns the error of a kind.

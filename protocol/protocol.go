@@ -46,6 +46,7 @@ const (
 	MethodReload     = "reload"
 	MethodProviders  = "providers"
 	MethodImport     = "import"
+	MethodNetwork    = "network"
 )
 
 // NotePrompt is the one notification the daemon sends inside a login.

@@ -14,6 +14,7 @@ type StatusResult struct {
 	StartedAt int64           `json:"started_at"` // Unix seconds
 	Socket    string          `json:"socket"`
 	Keystore  KeystoreResult  `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
+	Network   *NetworkResult  `json:"network,omitempty"` // on the first page only
 	Profiles  []ProfileStatus `json:"profiles"`          // sorted by name
 	Next      string          `json:"next,omitempty"`    // the After of the next page; empty on the last
 }

@@ -26,7 +26,7 @@ func (a *app) gitHelper(ctx context.Context, args []string) error {
 	ctx, cancel := context.WithTimeout(ctx, helper.GitTime)
 	defer cancel()
 	if err := helper.Git(ctx, helperDaemon{a}, args, a.stdin, a.stdout); err != nil {
-		a.remark(describe(err))
+		a.remark(a.explain(err))
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (a *app) report(err error) int {
 	if err == nil {
 		return exitDone
 	}
-	f := describe(err)
+	f := a.explain(err)
 	a.complain(f)
 	return f.code
 }

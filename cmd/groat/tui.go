@@ -230,6 +230,7 @@ func textStatus(r *protocol.StatusResult, now time.Time) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "groatd %s, process %d, running for %s; keystore: %s\n", clean(r.Release), r.PID,
 		span(now.Unix()-r.StartedAt), keystoreWords(r.Keystore))
+	textNetworkLines(&b, r.Network)
 	if len(r.Profiles) == 0 {
 		b.WriteString(textNoProfiles)
 		return b.Bytes()

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/groat-dev/groat/daemon"
 	"github.com/groat-dev/groat/daemon/clock"
@@ -119,6 +120,7 @@ func serve(f flags, dir config.Dir) error {
 	}
 	log := newLogger()
 	defer log.Sync()
+	raiseDescriptors(log)
 	store, err := openStore(log)
 	if err != nil {
 		return err
@@ -129,9 +131,10 @@ func serve(f flags, dir config.Dir) error {
 		state, _ = stateDir() // it was good a moment ago
 	}
 	// Whoever can connect is answered: the socket comes when all that could be refused is read.
+	network := new(grant.Network)
 	d, err := daemon.New(daemon.Options{
-		Config: dir, Keystore: store, HTTP: grant.NewHTTPClient(), Now: clock.Now, Log: log, Release: release, Socket: socket,
-		StateDir: state, Activated: activated(),
+		Config: dir, Keystore: store, HTTP: grant.NewHTTPClientOf(network), Network: network,
+		Now: clock.Now, Log: log, Release: release, Socket: socket, StateDir: state, Activated: activated(),
 	})
 	if err != nil {
 		return err
@@ -143,6 +146,28 @@ func serve(f flags, dir config.Dir) error {
 	defer l.release()
 	d.Socket = l.path
 	return attend(ctx, d, l, log)
+}
+
+// fewDescriptors is a limit under which a crowd of clients, or a login's listener, may find no room.
+const fewDescriptors = 256
+
+// raiseDescriptors makes the soft limit on descriptors the hard one: a shell's limit is for its own programs. The Go runtime
+// has raised it already, to one below. However high the hard limit is, what a crowd may take is bounded (package daemon,
+// room.go). The one program that groatd starts, sops, inherits the limit, which it would raise by itself.
+func raiseDescriptors(log *zap.Logger) {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return
+	}
+	if was := limit; limit.Cur < limit.Max {
+		limit.Cur = limit.Max
+		if unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) != nil { // macOS has a lower limit of its own, which the runtime knows
+			limit = was
+		}
+	}
+	if limit.Cur < fewDescriptors {
+		log.Warn("the limit on descriptors is low: ulimit -Hn", zap.Uint64("descriptors", limit.Cur))
+	}
 }
 
 // attend serves, and keeps the service manager and the signals attended to meanwhile.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -78,7 +79,13 @@ func (v *vault) rows() map[string][]try {
 			fails("sealed", "--key-file"), fails("keychain"), fails("sealed", "--passphrase-stdin").typing(v.wrong), fails("sealed", "--passphrase"),
 			works("sealed", "--passphrase-stdin", "--json").typing(v.passphrase),
 		},
-		"groat unlock": {fails("--passphrase-stdin").typing(v.wrong), works("--passphrase-stdin", "--json").typing(v.passphrase), fails("x"), fails()},
+		"groat network": {works(), works("--json"), fails("x")},
+		"groat network set": {
+			works("proxy", "http://127.0.0.1:1"), works("no_proxy", ".example.org", "--json"), fails("ca_file", "none.pem"), fails("x", "y"), fails("proxy"),
+			fails("proxy", "http://alice:"+url.QueryEscape(v.password)+"@proxy.example"), fails("proxy", v.secret), fails("no_proxy", v.wrong+"\x01"),
+		},
+		"groat network unset": {works("proxy"), works("no_proxy", "--json"), fails("x"), fails()},
+		"groat unlock":        {fails("--passphrase-stdin").typing(v.wrong), works("--passphrase-stdin", "--json").typing(v.passphrase), fails("x"), fails()},
 		"groat import": {
 			works("--dry-run"), works("--dry-run", "--json"), fails("--json"), fails("--from", v.mine+"/none", "--yes"),
 			works("--yes", "--json").with("CLIMATE_ENGINE_API_KEY=" + v.apiKey), works("--yes", "--dry-run").with("PL_API_KEY="+v.apiKey, "CLIENT_SECRET="+v.secret),

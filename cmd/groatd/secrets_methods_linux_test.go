@@ -22,7 +22,7 @@ func members() []string {
 	names := slices.Clone(secretMembers)
 	for _, params := range []any{
 		protocol.TokenParams{}, protocol.RejectParams{}, protocol.LoginParams{}, protocol.LoginInputParams{}, protocol.LogoutParams{},
-		protocol.StatusParams{}, protocol.ProfilesParams{}, protocol.WhoamiParams{}, protocol.KeystoreParams{}, protocol.ImportParams{},
+		protocol.StatusParams{}, protocol.ProfilesParams{}, protocol.WhoamiParams{}, protocol.KeystoreParams{}, protocol.ImportParams{}, protocol.NetworkParams{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(params)) {
 			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -20,6 +21,15 @@ func (b *Broker) KeystoreAwaited() bool {
 
 // KeystoreOpened lets the profiles that a keystore held up try again at once, for it can be used again.
 func (b *Broker) KeystoreOpened() { b.lift(ofKeystore) }
+
+// NetworkChanged lets the profiles try again at once that a connection held up: servers are reached in another way now.
+func (b *Broker) NetworkChanged() {
+	b.rested()
+	b.lift(func(err error) bool {
+		e, ok := errors.AsType[*grant.Error](err)
+		return ok && e.Trouble != ""
+	})
+}
 
 // lift takes away what stands in a profile's way for the time being, where it is of a kind that is over. What was asked for
 // in vain is obtained though nobody asks again, so that whoever does need not wait.

@@ -1,7 +1,7 @@
 // Package config reads which profiles there are and where each may send its credential.
 //
 // config.toml is the person's and never written; profiles.d/NAME.toml is what `groat login` writes, one profile a file,
-// replaced atomically. Decoding is strict: an unknown key is an error, and every error carries file and line. The
+// and network.toml what `groat network set` writes, each replaced atomically. Decoding is strict: an unknown key is an error, and every error carries file and line. The
 // invariant: nothing in here is secret. What is not here: the credentials, which are the keystore's, and what a preset
 // expands to, which is package preset's.
 package config
@@ -61,6 +61,8 @@ type Profile struct {
 type Config struct {
 	// Profiles :: name → profile
 	Profiles map[string]Profile
+	// Network is how servers are reached.
+	Network Network
 }
 
 // Names returns the profiles' names, sorted.
@@ -135,6 +137,9 @@ func (d Dir) loadBut(except string) (*Config, error) {
 	if err := d.loadMain(c); err != nil {
 		return nil, err
 	}
+	if err := d.loadNetwork(c); err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir(d.profiles())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, &Error{File: d.profiles(), Message: "cannot be listed: " + cause(err), Hint: "ls -ld " + d.profiles()}
@@ -166,8 +171,12 @@ func (d Dir) loadMain(c *Config) error {
 	}
 	var main struct {
 		Profiles map[string]Profile `toml:"profiles"`
+		Network  networkTable       `toml:"network"`
 	}
 	if err := decode(d.file, text, &main); err != nil {
+		return err
+	}
+	if err := c.Network.add(main.Network, d.file, text, networkLine(text)); err != nil {
 		return err
 	}
 	lines := tableLines(text)
@@ -215,6 +224,9 @@ func decode(file string, text []byte, into any) error {
 		e.Line, _ = missing.Errors[0].Position()
 		e.Message = fmt.Sprintf("unknown key %q", strings.Join(missing.Errors[0].Key(), "."))
 		e.Hint = "the keys of a profile are " + strings.Join(keys(), ", ")
+		if missing.Errors[0].Key()[0] == "network" {
+			e.Hint = "the keys of [network] are " + strings.Join(NetworkKeys(), ", ")
+		}
 	} else if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
 		e.Line, _ = wrong.Position()
 	}

@@ -39,7 +39,7 @@ func Classify(a Answer, proof Presented) Error {
 		return lost(a)
 	}
 	body, flaw := a.object()
-	e := Error{Status: a.Status}
+	e := Error{Status: a.Status, Proxy: a.Proxy}
 	code, said := body.errorCode()
 	e.Code = clean(code, a.Carried, maxErrorCode)
 	e.Description = clean(body.description(), a.Carried, maxDescription)

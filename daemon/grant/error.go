@@ -34,12 +34,31 @@ type Error struct {
 	// RotationLost: the request carried a refresh token, and the server may have replaced it by one that did not arrive or
 	// cannot be used. The old one is still worth one try, soon; if that is refused, this is why.
 	RotationLost bool
+	// Trouble is what kept the server from being reached, or safely; empty where it was, or was not even tried.
+	Trouble Trouble
+	// Proxy is the host of the proxy that was used, or empty.
+	Proxy string
 	// Err is the cause for errors.Is; it may be nil. It never quotes what the server sent.
 	Err error
 
 	wished bool // RetryAfter is the server's own, not a default
 	spent  bool // the server has given a token, which cannot be used; a code that was presented is gone
 }
+
+// Trouble is what is wrong between this machine and a server.
+type Trouble string
+
+// The troubles.
+const (
+	// Unreachable: no connection, and no proxy was used: no such name, no route, no answer.
+	Unreachable Trouble = "unreachable"
+	// UntrustedAuthority: the certificate, of the server or of an https proxy, is from an authority that is not trusted.
+	UntrustedAuthority Trouble = "untrusted_authority"
+	// ProxyFailed: the proxy refused, or could not be reached itself.
+	ProxyFailed Trouble = "proxy"
+	// Broken: anything else that kept an exchange from being complete.
+	Broken Trouble = "broken"
+)
 
 // Error returns one sentence, such as
 // "auth.example.com does not accept the client id or secret (HTTP 401, invalid_client): unknown client".

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -28,43 +26,36 @@ const (
 	maxBody       = 1 << 20
 )
 
-// NewHTTPClient returns the client for everything that carries a credential. It differs from [http.DefaultClient] in
+// NewHTTPClient is [NewHTTPClientOf] with the proxy of the environment.
+func NewHTTPClient() *http.Client { return NewHTTPClientOf(fromEnvironment()) }
+
+// NewHTTPClientOf returns the client for everything that carries a credential. It differs from [http.DefaultClient] in
 // what that does behind one's back: it follows no redirect (on 307 and 308 the body, secret included, would be posted to
 // wherever the answer points), reuses no connection and so repeats no request, keeps no cookies, unpacks no gzip, and
-// speaks only HTTP/1.1, which has no retry of its own. Proxies come from the environment. Its Transport is an
-// [*http.Transport], for tests that bring their own dialer.
-func NewHTTPClient() *http.Client {
+// speaks only HTTP/1.1, which has no retry of its own. It looks up no name that means this machine. Proxy and authorities
+// are the network's at the time of each request. Its Transport is an [*http.Transport], for tests that bring their own
+// dialer, proxy or TLS configuration.
+func NewHTTPClientOf(network *Network) *http.Client {
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
-	dialer := net.Dialer{Timeout: dialTimeout}
+	transport := &http.Transport{
+		Proxy:                  network.proxyFor,
+		OnProxyConnectResponse: proxyAnswer,
+		DialContext:            dial,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    tlsTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		Protocols:              &http1,
+	}
+	transport.RegisterProtocol("https", &router{transport, network})
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			OnProxyConnectResponse: proxyAnswer,
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:    tlsTimeout,
-			ResponseHeaderTimeout:  headerTimeout,
-			MaxResponseHeaderBytes: maxHeader,
-			DisableKeepAlives:      true,
-			DisableCompression:     true,
-			Protocols:              &http1,
-		},
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       totalTimeout,
 	}
-}
-
-// proxyError is a proxy's refusal to connect us; net/http's own error for it is a bare phrase.
-type proxyError struct{ status int }
-
-func (e *proxyError) Error() string { return fmt.Sprintf("the proxy answers with HTTP %d", e.status) }
-
-func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
-	if resp.StatusCode != http.StatusOK {
-		return &proxyError{resp.StatusCode}
-	}
-	return nil
 }
 
 // call is one request that is about to be sent.
@@ -86,23 +77,6 @@ func (c *call) reveal(s keystore.Secret) string {
 	return text
 }
 
-// presenting returns a client like this one that shows a certificate where a server asks for one.
-func presenting(client *http.Client, certificate *tls.Certificate) *http.Client {
-	transport, ok := client.Transport.(*http.Transport)
-	if !ok {
-		return client
-	}
-	transport = transport.Clone()
-	if transport.TLSClientConfig == nil {
-		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	// Not Certificates: from those net/http chooses by the authorities that a server lists, and may show none.
-	transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
-	with := *client
-	with.Transport = transport
-	return &with
-}
-
 // Answer is what came back for one request, or why nothing did.
 type Answer struct {
 	Status int
@@ -116,6 +90,8 @@ type Answer struct {
 	Sent bool
 	// At is the wall time of the answer, for a Retry-After that is a date where the server does not say its own.
 	At time.Time
+	// Proxy is the host of the proxy that the request went through, or empty.
+	Proxy string
 	// Carried are the secrets of the request, which a description is cleaned of.
 	Carried []keystore.Secret
 }
@@ -131,15 +107,17 @@ func exchange(ctx context.Context, client *http.Client, now clock.Func, c call) 
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 
 	a.Carried = c.carried
-	if c.certificate != nil {
-		client = presenting(client, c.certificate)
-	}
+	by := &passage{certificate: c.certificate}
+	ctx = context.WithValue(ctx, passageKey{}, by)
 	req, err := newRequest(ctx, c)
 	sent = now()
 	if err == nil {
 		a.Header, a.Body, a.Status, a.Flaw, err = roundTrip(client, req)
 	}
 	received = now()
+	if by.proxy != nil {
+		a.Proxy = by.proxy.Host
+	}
 	a.Err, a.At, a.Sent = err, received.Wall, connected.Load() || a.Status != 0
 	return a, sent, received
 }

@@ -43,7 +43,7 @@ func reason(e Error, proof Presented, flaw string) string {
 	case e.Status == http.StatusTooManyRequests:
 		return "asks for fewer requests"
 	case e.Class == TransientSlow && e.Code == "" && e.Description == "":
-		return "answered with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address)"
+		return "answered" + through(e.Proxy) + " with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address)"
 	}
 	return "could not answer"
 }
@@ -81,17 +81,62 @@ func lost(a Answer) Error {
 	if own, ok := errors.AsType[*Error](a.Err); ok {
 		return *own // nothing was tried
 	}
-	e := Error{Class: Transient, Status: a.Status, Err: cause(a.Err)}
+	e := Error{Class: Transient, Status: a.Status, Err: cause(a.Err), Proxy: a.Proxy, Trouble: trouble(a)}
 	why, slow := describe(a.Err, a.At)
+	through := through(a.Proxy)
+	if byProxy(a.Err) {
+		why = "the proxy: " + why
+	}
 	switch {
 	case a.Sent:
-		e.Class, e.Reason = Ambiguous, "was sent a request, but no whole answer came ("+why+")"
+		e.Class, e.Reason = Ambiguous, "was sent a request"+through+", but no whole answer came ("+why+")"
 	case slow:
-		e.Class, e.Reason = TransientSlow, "cannot be used: "+why
+		e.Class, e.Reason = TransientSlow, "cannot be used"+through+": "+why
 	default:
-		e.Reason = "cannot be reached: " + why
+		e.Reason = "cannot be reached" + through + ": " + why
 	}
 	return e
+}
+
+// through names the proxy that a request took, in the middle of a sentence.
+func through(proxy string) string {
+	if proxy == "" {
+		return ""
+	}
+	return " through proxy " + clean(proxy, nil, maxDescription)
+}
+
+// byProxy reports whether an error is about the connection to a proxy, and not about what is behind it. These are net/http's
+// words for that.
+func byProxy(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && (op.Op == "proxyconnect" || strings.HasPrefix(op.Op, "socks "))
+}
+
+// trouble names what is wrong between here and the server.
+func trouble(a Answer) Trouble {
+	_, refused := errors.AsType[*proxyError](a.Err)
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](a.Err)
+	switch {
+	case unknown:
+		return UntrustedAuthority
+	case refused || byProxy(a.Err):
+		return ProxyFailed
+	case !a.Sent && a.Proxy == "" && unreachable(a.Err):
+		return Unreachable
+	}
+	return Broken
+}
+
+// unreachable reports whether an error is such that a proxy may be what is missing. Who refuses a connection is there.
+func unreachable(err error) bool {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return true
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && op.Timeout() {
+		return true
+	}
+	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ETIMEDOUT)
 }
 
 // describe names a transport's error at a time of this machine's clock; slow means that something must change before another
@@ -99,6 +144,9 @@ func lost(a Answer) Error {
 func describe(err error, now time.Time) (why string, slow bool) {
 	if p, ok := errors.AsType[*proxyError](err); ok {
 		return p.Error(), true
+	}
+	if errors.Is(err, errProxySetting) {
+		return errProxySetting.Error(), true
 	}
 	if d, ok := errors.AsType[*net.DNSError](err); ok {
 		if d.IsNotFound {

@@ -44,7 +44,7 @@ type gate struct {
 	hung chan struct{} // closed while the call that is out has passed Limit
 }
 
-// library is the one gate: go-keyring has one connection and no way to make a second.
+// library is the one gate, of the one connection to the keychain.
 var library = &gate{slot: make(chan struct{}, 1), hung: make(chan struct{})}
 
 func (g *gate) isHung() <-chan struct{} {
@@ -207,6 +207,8 @@ func classify(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrLocked), errors.Is(err, keystore.ErrNotFound):
+		return err
 	case errors.Is(err, keyring.ErrNotFound):
 		return keystore.ErrNotFound
 	case errors.Is(err, keyring.ErrSetDataTooBig):

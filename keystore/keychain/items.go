@@ -13,8 +13,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// What the library does not ask of the Secret Service, on the library's own connection and, as it does, without a deadline:
-// what is asked and not answered is out, whoever waits for it.
+// The calls to the Secret Service, each without a deadline of its own: what is asked and not answered is out, whoever waits
+// for it.
 
 const (
 	serviceName  = "org.freedesktop.secrets"
@@ -27,21 +27,27 @@ const (
 	changesEach = 16
 )
 
-// changes counts those on the present connection. It belongs to whoever has the gate.
-var changes int
+// changes counts those on the present connection, which is current. Both belong to whoever has the gate.
+var (
+	changes int
+	current *session
+)
 
-// connect returns the library's connection. Closing it is what makes a call return that nobody answers; the library makes
-// another one then.
-func connect(s step) (*ss.SecretService, error) {
-	svc, err := ss.NewSecretService()
-	if err == nil && changes >= changesEach {
-		changes = 0
-		svc.Conn.Close()
-		svc, err = ss.NewSecretService()
+// connect returns the connection to the bus, a new one where there is none that works. Closing it is what makes a call
+// return that nobody answers.
+func connect(s step) (*session, error) {
+	if current != nil && (changes >= changesEach || !current.Connected()) {
+		current.Conn.Close()
+		current = nil
 	}
-	if err != nil {
-		return nil, unavailable(err)
+	if current == nil {
+		conn, err := dialBus(s)
+		if err != nil {
+			return nil, err
+		}
+		current, changes = &session{&ss.SecretService{Conn: conn}}, 0
 	}
+	svc := current
 	hangUp := func() { svc.Conn.Close() }
 	s.line.Store(&hangUp)
 	return svc, nil
@@ -67,7 +73,7 @@ func ready(s step) error {
 }
 
 // search returns the items of groat's that the library could find; user "" means every one.
-func search(s step, user string) (svc *ss.SecretService, open, shut []dbus.ObjectPath, err error) {
+func search(s step, user string) (svc *session, open, shut []dbus.ObjectPath, err error) {
 	if svc, err = connect(s); err != nil {
 		return nil, nil, nil, err
 	}
@@ -159,8 +165,52 @@ func prune(s step, user string, value keystore.Secret) error {
 	return nil
 }
 
+// find returns the value of a name's first item, which the caller wipes.
+func find(s step, user string) (keystore.Secret, error) {
+	svc, open, _, err := search(s, user)
+	if err != nil {
+		return keystore.Secret{}, err
+	}
+	if len(open) == 0 {
+		return keystore.Secret{}, keystore.ErrNotFound
+	}
+	values, err := read(s, svc, open[:1])
+	if err != nil {
+		return keystore.Secret{}, err
+	}
+	return values[0], nil
+}
+
+// create makes a name's item, or replaces the value of the one that has these attributes.
+func create(s step, user string, value keystore.Secret) error {
+	svc, err := connect(s)
+	if err != nil {
+		return err
+	}
+	session, err := svc.OpenSession()
+	if err != nil {
+		return err
+	}
+	defer svc.Close(session)
+	label := fmt.Sprintf("Password for '%s' on '%s'", user, service)
+	attributes := map[string]string{"username": user, "service": service}
+	return svc.CreateItem(svc.GetLoginCollection(), label, attributes, ss.NewSecret(session.Path(), value.Reveal()))
+}
+
+// discard deletes a name's first item.
+func discard(s step, user string) error {
+	svc, open, _, err := search(s, user)
+	if err != nil {
+		return err
+	}
+	if len(open) == 0 {
+		return keystore.ErrNotFound
+	}
+	return svc.Delete(open[0])
+}
+
 // read returns the values of items, which the caller wipes.
-func read(s step, svc *ss.SecretService, items []dbus.ObjectPath) (values []keystore.Secret, err error) {
+func read(s step, svc *session, items []dbus.ObjectPath) (values []keystore.Secret, err error) {
 	session, err := svc.OpenSession()
 	if err != nil {
 		return nil, classify(err)

@@ -16,8 +16,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/zalando/go-keyring"
-
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -168,11 +166,11 @@ func get(s step, user string) (keystore.Secret, error) {
 	if err := single(s, user); err != nil {
 		return keystore.Secret{}, err
 	}
-	text, err := keyring.Get(service, user)
+	value, err := find(s, user)
 	if err != nil {
 		return keystore.Secret{}, classify(err)
 	}
-	return keystore.SecretString(text), nil
+	return value, nil
 }
 
 func set(s step, user string, value keystore.Secret) error {
@@ -189,7 +187,7 @@ func set(s step, user string, value keystore.Secret) error {
 	if err := s.next(); err != nil {
 		return err
 	}
-	err := s.change(func() error { return keyring.Set(service, user, value.Reveal()) })
+	err := s.change(func() error { return create(s, user, value) })
 	if err == nil {
 		err = prune(s, user, value)
 	}
@@ -225,7 +223,7 @@ func remove(s step, user string) error {
 			return fmt.Errorf("%w: the keychain still holds what was deleted", keystore.ErrDeclined)
 		}
 		left = n
-		err = s.change(func() error { return keyring.Delete(service, user) })
+		err = s.change(func() error { return discard(s, user) })
 		if err != nil && !errors.Is(err, keystore.ErrNotFound) {
 			return err
 		}

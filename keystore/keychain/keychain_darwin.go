@@ -36,6 +36,17 @@ func count(_ step, user string) (int, error) {
 
 func changed() {}
 
+func find(_ step, user string) (keystore.Secret, error) {
+	text, err := keyring.Get(service, user)
+	return keystore.SecretString(text), err
+}
+
+func create(_ step, user string, value keystore.Secret) error {
+	return keyring.Set(service, user, value.Reveal())
+}
+
+func discard(_ step, user string) error { return keyring.Delete(service, user) }
+
 // isLocked: security exits with the low byte of errSecInteractionNotAllowed (-25308) where it would have to ask.
 func isLocked(err error) bool {
 	exit, ok := errors.AsType[*exec.ExitError](err)

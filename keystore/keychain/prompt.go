@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
-	ss "github.com/zalando/go-keyring/secret_service"
 
 	"github.com/groat-dev/groat/keystore"
 )
@@ -45,7 +44,7 @@ func prompt(s step, open context.Context) (dismissed <-chan struct{}, err error)
 }
 
 // show opens a dialog.
-func show(open context.Context, svc *ss.SecretService, dialog dbus.ObjectPath) (dismissed <-chan struct{}, err error) {
+func show(open context.Context, svc *session, dialog dbus.ObjectPath) (dismissed <-chan struct{}, err error) {
 	match := []dbus.MatchOption{dbus.WithMatchObjectPath(dialog), dbus.WithMatchInterface(promptInterface)}
 	if err := svc.AddMatchSignal(match...); err != nil {
 		return nil, unavailable(err)

@@ -15,28 +15,22 @@ import (
 
 const busVariable = "DBUS_SESSION_BUS_ADDRESS"
 
-// reachable makes sure that the library finds a session bus without starting one: with no address in the environment the
-// D-Bus library runs dbus-launch, which leaves a second bus and a second, locked keyring behind.
+// reachable makes sure that there is an address of a session bus, and starts none: dbus-launch would leave a second bus and a
+// second, locked keyring behind.
 //
-// Where only the runtime directory's bus exists, its address goes into our environment, and stays: the library reads
-// nothing else, and once an address stands there no later call can fall through to dbus-launch, even if the socket goes.
+// Where only the runtime directory's bus exists, its address goes into our environment, and stays, for the calls that follow.
 // That is done at the first call and not at start, since the bus of a session may come up after us.
 func reachable() error {
 	address := os.Getenv(busVariable)
-	if address == "" || strings.HasPrefix(address, "autolaunch:") {
+	if address == "" || strings.HasPrefix(address, "autolaunch:") && !strings.Contains(address, ";") {
 		socket := runtimeBus()
 		if socket == "" {
 			return fmt.Errorf("%w: there is no D-Bus session", keystore.ErrUnavailable)
 		}
 		return os.Setenv(busVariable, "unix:path="+escapeAddress(socket))
 	}
-	for one := range strings.SplitSeq(address, ";") {
-		// Secrets cross the bus in clear: not over a network.
-		if !strings.HasPrefix(one, "unix:") {
-			return fmt.Errorf("%w: %s is not a unix: address", keystore.ErrUnavailable, busVariable)
-		}
-	}
-	return nil
+	_, err := busAddresses(address)
+	return err
 }
 
 // runtimeBus returns the path of our own user's bus socket, or "".

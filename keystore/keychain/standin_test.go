@@ -151,14 +151,12 @@ func TestChangesThatAreAskedFor(t *testing.T) {
 	})
 }
 
-// reconnect ends the library's connection to the bus, as a restart of groatd does.
+// reconnect ends the connection to the bus, as a restart of groatd does.
 func reconnect(t *testing.T) {
 	t.Helper()
-	conn, err := dbus.SessionBus()
-	if err != nil {
-		t.Fatal(err)
+	if !keychain.HangUp(t.Context()) {
+		t.Fatal("there is no connection to end")
 	}
-	conn.Close()
 }
 
 // Nothing in the background may open a dialog, also not the one by which a keychain asks whether groat may read its items.

@@ -1,0 +1,289 @@
+package config
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/groat-dev/groat/daemon/grant"
+)
+
+// Network is how servers are reached, as configured: in network.toml, which `groat network set` writes, or in the table
+// [network] of config.toml. A key that is not set is for groatd's environment to say.
+type Network struct {
+	Proxy   Setting // a URL without user information
+	NoProxy Setting // as NO_PROXY
+	CAFile  Setting // an absolute path
+	// Authorities are the certificates of CAFile.
+	Authorities []*x509.Certificate
+}
+
+// Setting is a value and where it stands.
+type Setting struct {
+	Value string // empty: not set
+	File  string
+	Line  int
+}
+
+// networkTable is the file, and the table.
+type networkTable struct {
+	Proxy   *string `toml:"proxy,omitempty"`
+	NoProxy *string `toml:"no_proxy,omitempty"`
+	CAFile  *string `toml:"ca_file,omitempty"`
+}
+
+// NetworkKeys are the keys of a network's configuration.
+func NetworkKeys() []string { return []string{"proxy", "no_proxy", "ca_file"} }
+
+func (t *networkTable) key(name string) **string {
+	switch name {
+	case "proxy":
+		return &t.Proxy
+	case "no_proxy":
+		return &t.NoProxy
+	case "ca_file":
+		return &t.CAFile
+	}
+	return nil
+}
+
+func (n *Network) key(name string) *Setting {
+	switch name {
+	case "proxy":
+		return &n.Proxy
+	case "no_proxy":
+		return &n.NoProxy
+	}
+	return &n.CAFile
+}
+
+func (d Dir) networkFile() string { return filepath.Join(d.path, "network.toml") }
+
+// loadNetwork adds network.toml to what config.toml says.
+func (d Dir) loadNetwork(c *Config) error {
+	t, text, err := d.readNetwork()
+	if err != nil {
+		return err
+	}
+	return c.Network.add(t, d.networkFile(), text, 1)
+}
+
+// readNetwork returns network.toml, and no text where there is none.
+func (d Dir) readNetwork() (t networkTable, text []byte, err error) {
+	if text, err = read(d.networkFile()); text == nil || err != nil {
+		return t, nil, err
+	}
+	if err := decode(d.networkFile(), text, &t); err != nil {
+		return t, nil, networkHint(err)
+	}
+	return t, text, nil
+}
+
+// networkHint names the keys that there are where decode has found another.
+func networkHint(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok && strings.HasPrefix(e.Message, "unknown key") {
+		e.Hint = "the keys are " + strings.Join(NetworkKeys(), ", ")
+	}
+	return err
+}
+
+// add takes over the keys of a table that stands in a file from a line on.
+func (n *Network) add(t networkTable, file string, text []byte, begin int) error {
+	for _, name := range NetworkKeys() {
+		value := *t.key(name)
+		if value == nil {
+			continue
+		}
+		s := Setting{*value, file, keyLine(text, begin, name)}
+		if other := *n.key(name); other.File != "" {
+			return &Error{File: other.File, Line: other.Line, Hint: "sed -i.old '/^" + name + " *=/d' " + shellWord(s.File),
+				Message: fmt.Sprintf("%s stands here and in %s:%d", name, s.File, s.Line)}
+		}
+		authorities, err := checkNetwork(name, s)
+		if err != nil {
+			return err
+		}
+		*n.key(name) = s
+		n.Authorities = append(n.Authorities, authorities...)
+	}
+	return nil
+}
+
+// networkPlaceholders stand for a value in a hint.
+var networkPlaceholders = map[string]string{"proxy": "http://HOST:PORT", "no_proxy": "HOST,.DOMAIN,NETWORK", "ca_file": "FILE"}
+
+// checkNetwork refuses a value that could not work, and returns the certificates of a ca_file.
+func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err error) {
+	fail := func(hint, format string, args ...any) error {
+		if hint == "" { // to give another value
+			if hint = "groat network set " + name + " " + networkPlaceholders[name]; s.Line > 0 {
+				hint = "${EDITOR:-vi} " + shellWord(s.File)
+			}
+		}
+		return &Error{File: s.File, Line: s.Line, Message: name + " " + fmt.Sprintf(format, args...), Hint: hint}
+	}
+	switch name {
+	case "proxy":
+		switch _, err := grant.ProxyWithoutSecret(s.Value); {
+		case errors.Is(err, grant.ErrProxySecret):
+			return nil, fail("",
+				"%s, and no secret stands in a configuration; groatd takes HTTPS_PROXY from the environment that it is started with", err)
+		case err != nil:
+			return nil, fail("", "%s", err)
+		}
+	case "no_proxy":
+		if s.Value == "" || len(s.Value) > 4096 || strings.ContainsFunc(s.Value, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return nil, fail("",
+				"must be host names, domains, addresses or networks, separated by commas, 4096 bytes at most")
+		}
+	case "ca_file":
+		return readAuthorities(s, fail)
+	}
+	return nil, nil
+}
+
+// readAuthorities returns the certificates of a file that nobody else could have written.
+func readAuthorities(s Setting, fail func(hint, format string, args ...any) error) (all []*x509.Certificate, err error) {
+	path := s.Value
+	if !filepath.IsAbs(path) || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return nil, fail("", "must be an absolute path")
+	}
+	if err = CheckWay(path); err == nil {
+		var text []byte
+		text, err = read(path)
+		if text == nil && err == nil {
+			return nil, fail("ls -l "+shellWord(path), "names %s, and nothing is there", path)
+		}
+		if err == nil {
+			return parseAuthorities(text, path, fail)
+		}
+	}
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return nil, err
+	}
+	return nil, fail(e.Hint, "cannot be used: %s %s", e.File, e.Message)
+}
+
+func parseAuthorities(text []byte, path string, fail func(hint, format string, args ...any) error) (all []*x509.Certificate, err error) {
+	hint := "openssl x509 -noout -subject -in " + shellWord(path)
+	for rest := text; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" && block.Type != "TRUSTED CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fail(hint, "names %s, whose certificate %d cannot be read", path, len(all)+1)
+		}
+		all = append(all, c)
+	}
+	if len(all) == 0 {
+		return nil, fail(hint, "names %s, which holds no certificate in PEM", path)
+	}
+	return all, nil
+}
+
+// SetNetwork writes one key of network.toml, or with an empty value removes it, atomically. What Load would refuse for this key
+// is refused before, and nothing is changed. Every error is an [*Error]. undo makes the file what it was.
+func (d Dir) SetNetwork(key, value string) (undo func() error, err error) {
+	if d.off() {
+		return nil, &Error{File: d.file, Message: "stands in the configuration's place, and keeps no setting", Hint: "unset GROAT_CONFIG"}
+	}
+	file := d.networkFile()
+	if !slices.Contains(NetworkKeys(), key) {
+		return nil, &Error{File: file, Message: fmt.Sprintf("was not written: unknown key %q", key),
+			Hint: "the keys are " + strings.Join(NetworkKeys(), ", ")}
+	}
+	t, was, err := d.readNetwork()
+	if err != nil {
+		return nil, err
+	}
+	if value == "" {
+		*t.key(key) = nil
+	} else {
+		if key == "proxy" {
+			if u, err := grant.ProxyWithoutSecret(value); err == nil {
+				value = u.String()
+			}
+		}
+		if _, err := checkNetwork(key, Setting{Value: value, File: file}); err != nil {
+			return nil, err
+		}
+		main, err := d.mainNetwork()
+		if err != nil {
+			return nil, err
+		}
+		if other := main.key(key); other.File != "" {
+			return nil, &Error{File: other.File, Line: other.Line, Hint: "change it there, then: groat reload",
+				Message: fmt.Sprintf("%s is set here, in a file that groat never writes", key)}
+		}
+		*t.key(key) = &value
+	}
+	text := bytes.NewBufferString("# Written by `groat network set`. No secret is in here.\n")
+	if err := toml.NewEncoder(text).Encode(t); err != nil {
+		return nil, &Error{File: file, Message: "was not written: " + err.Error(), Hint: "groat network"}
+	}
+	var again networkTable
+	if err := decode(file, text.Bytes(), &again); err != nil || !reflect.DeepEqual(again, t) {
+		return nil, &Error{File: file, Message: "was not written: it would be read differently", Hint: "groat network"}
+	}
+	return d.replaceNetwork(was, text.Bytes())
+}
+
+// shellWord returns a path as a shell reads it back, for a hint that can be typed.
+func shellWord(path string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:,@%=", r)
+	}
+	if strings.IndexFunc(path, func(r rune) bool { return !plain(r) }) < 0 {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
+// mainNetwork returns what config.toml says of the network.
+func (d Dir) mainNetwork() (Network, error) {
+	c := &Config{Profiles: map[string]Profile{}}
+	err := d.loadMain(c)
+	return c.Network, err
+}
+
+func (d Dir) replaceNetwork(was, text []byte) (undo func() error, err error) {
+	if err := d.makeDirs(); err != nil {
+		return nil, err
+	}
+	file := d.networkFile()
+	if err := replace(file, text); err != nil {
+		return nil, err
+	}
+	return func() error {
+		if was == nil {
+			return os.Remove(file)
+		}
+		return replace(file, was)
+	}, nil
+}
+
+// networkLine returns the line of the table [network] in config.toml, or 1.
+func networkLine(text []byte) int {
+	for i, line := range bytes.Split(text, []byte("\n")) {
+		line, _, _ = bytes.Cut(line, []byte("#"))
+		if strings.Join(strings.Fields(string(line)), "") == "[network]" {
+			return i + 1
+		}
+	}
+	return 1
+}

@@ -1,0 +1,210 @@
+package config
+
+import (
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// authority returns a certificate in PEM.
+func authority(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	s.Close()
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+}
+
+// put writes a file beside the configuration and returns its path.
+func put(t *testing.T, mode os.FileMode, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestH61TheNetworkIsRead(t *testing.T) {
+	ca := put(t, 0o644, "a remark\n"+authority(t)+authority(t))
+	d := place(t, map[string]string{
+		"config.toml":  "\n[network] # mine\nproxy = \"http://proxy.example:3128\"\n[profiles.work]\n" + spatiafi,
+		"network.toml": "# written\nno_proxy = \".example.org\"\nca_file = \"" + ca + "\"\n",
+	})
+	c, err := d.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := c.Network
+	want := Network{
+		Proxy:   Setting{"http://proxy.example:3128", d.file, 3},
+		NoProxy: Setting{".example.org", d.networkFile(), 2}, CAFile: Setting{ca, d.networkFile(), 3},
+	}
+	n.Authorities = nil
+	if diff := cmp.Diff(want, n); diff != "" || len(c.Network.Authorities) != 2 || len(c.Profiles) != 1 {
+		t.Errorf("%d authorities, %s", len(c.Network.Authorities), diff)
+	}
+}
+
+// Each mistake is named with its file and line, wherever it stands, and no secret is repeated.
+func TestH62MistakesInTheNetwork(t *testing.T) {
+	good := authority(t)
+	for name, c := range map[string]struct{ line, says string }{
+		"a scheme":        {`proxy = "gopher://proxy.example"`, "must begin with one of"},
+		"no URL":          {`proxy = "http://"`, "is not a URL"},
+		"empty":           {`proxy = ""`, "is not a URL"},
+		"a path":          {`proxy = "http://proxy.example/x"`, "must end after the host"},
+		"a control":       {`proxy = "http://proxy.example\u001b"`, "control character"},
+		"a secret":        {`proxy = "http://alice:dummy-password@proxy.example"`, "no secret stands in a configuration"},
+		"a type":          {`proxy = 7`, ""},
+		"an unknown key":  {`proxi = "http://proxy.example"`, "unknown key"},
+		"no hosts":        {`no_proxy = ""`, "separated by commas"},
+		"hosts, control":  {`no_proxy = "a\u0007"`, "separated by commas"},
+		"relative":        {`ca_file = "ca.pem"`, "must be an absolute path"},
+		"missing":         {`ca_file = "/nonexistent/ca.pem"`, "nothing is there"},
+		"a directory":     {`ca_file = "/etc"`, "not a regular file"},
+		"no certificate":  {`ca_file = "` + put(t, 0o644, "none\n") + `"`, "no certificate"},
+		"nothing":         {`ca_file = "` + put(t, 0o644, "") + `"`, "no certificate"},
+		"a damaged one":   {`ca_file = "` + put(t, 0o644, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n") + `"`, "certificate 1 cannot be read"},
+		"another's to be": {`ca_file = "` + put(t, 0o666, good) + `"`, "may be written by others"},
+		"a group's to be": {`ca_file = "` + put(t, 0o664, good) + `"`, "may be written by others"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for file, text := range map[string]string{"network.toml": "# x\n", "config.toml": "[network]\n"} {
+				_, err := place(t, map[string]string{file: text + c.line + "\n"}).Load()
+				refused(t, err, file+":2", c.says)
+			}
+		})
+	}
+}
+
+func TestH63OneKeyInBothFiles(t *testing.T) {
+	d := place(t, map[string]string{
+		"config.toml":  "[network]\nno_proxy = \"*\"\nproxy = \"http://a.example\"\n",
+		"network.toml": "proxy = \"http://a.example\"\n",
+	})
+	_, err := d.Load()
+	refused(t, err, "config.toml:3", "network.toml:1")
+	before := texts(t, d)
+	_, err = d.SetNetwork("proxy", "http://b.example")
+	refused(t, err, "config.toml:3", "never writes")
+	if diff := cmp.Diff(before, texts(t, d)); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := d.SetNetwork("proxy", ""); err != nil {
+		t.Error(err)
+	}
+	if c, err := d.Load(); err != nil || c.Network.Proxy.Value != "http://a.example" {
+		t.Errorf("%v, %v", c, err)
+	}
+}
+
+// Whatever is set is loaded again, or refused and nothing has changed; and it can be taken back.
+func TestH64WhatIsSetIsLoaded(t *testing.T) {
+	ca := put(t, 0o644, authority(t))
+	d := place(t, nil)
+	for _, s := range []struct{ key, value, kept string }{
+		{"proxy", "proxy.example:3128", "http://proxy.example:3128"}, {"no_proxy", "a.example, b.example", "a.example, b.example"},
+		{"ca_file", ca, ca}, {"no_proxy", `"'\`, `"'\`}, {"proxy", "socks5h://[::1]:1080/", "socks5h://[::1]:1080"},
+	} {
+		if _, err := d.SetNetwork(s.key, s.value); err != nil {
+			t.Fatal(err)
+		}
+		c, err := d.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Network.key(s.key).Value; got != s.kept {
+			t.Errorf("%s %q is kept as %q", s.key, s.value, got)
+		}
+	}
+	before := texts(t, d)
+	for key, value := range map[string]string{"proxy": "http://x:dummy@y", "ca_file": "/nonexistent", "no_proxy": "\x00", "colour": "red", "": "x"} {
+		_, err := d.SetNetwork(key, value)
+		refused(t, err, "network.toml", "")
+	}
+	undo, err := d.SetNetwork("proxy", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := undo(); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(before, texts(t, d)); diff != "" {
+		t.Error(diff)
+	}
+	empty := place(t, nil)
+	undo, err = empty.SetNetwork("proxy", "http://proxy.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := undo(); err != nil || len(texts(t, empty)) != 0 {
+		t.Errorf("%v, %v", err, texts(t, empty))
+	}
+	off, err := Find(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = off.SetNetwork("proxy", "http://proxy.example")
+	refused(t, err, os.DevNull, "")
+}
+
+// A setting that has become useless keeps nobody from removing it.
+func TestH65ASettingThatWentBadCanBeRemoved(t *testing.T) {
+	ca := put(t, 0o644, authority(t))
+	d := place(t, nil)
+	if _, err := d.SetNetwork("ca_file", ca); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(ca); err != nil {
+		t.Fatal(err)
+	}
+	_, err := d.Load()
+	refused(t, err, "network.toml:2", "nothing is there")
+	if _, err := d.SetNetwork("ca_file", ""); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.Load(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A hint can be typed as it is, whatever the file is called.
+func TestH74HintsCanBeTyped(t *testing.T) {
+	for name, word := range map[string]string{"ca.pem": "ca.pem", "my ca.pem": "'my ca.pem'", "it's $x": `'it'\''s $x'`} {
+		if got := shellWord(name); got != word {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "a b's")
+	d, err := Find(dir + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.SetNetwork("proxy", "http://a.example"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte("[network]\nproxy = \"http://b.example\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.Load()
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("sh", "-c", e.Hint).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", e.Hint, err, out)
+	}
+	if c, err := d.Load(); err != nil || c.Network.Proxy.Value != "http://b.example" {
+		t.Errorf("after its hint: %v", err)
+	}
+}

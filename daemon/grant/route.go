@@ -1,0 +1,108 @@
+package grant
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+)
+
+// router sends a request to a server by the network of the moment. It is the only place where a client's certificate, a
+// proxy and the authorities come together.
+type router struct {
+	base    *http.Transport // what does not change
+	network *Network
+}
+
+// passage is what an exchange and its router tell each other, in the request's context.
+type passage struct {
+	certificate *tls.Certificate // the client's own; nil shows none
+	proxy       *url.URL         // the one that was used; nil where none was
+}
+
+type passageKey struct{}
+
+// RoundTrip makes a transport for this one request: connections are not kept anyway, and nothing of one request, such as
+// a certificate, can get into another.
+func (r *router) RoundTrip(req *http.Request) (*http.Response, error) {
+	p, ok := req.Context().Value(passageKey{}).(*passage)
+	if !ok {
+		p = &passage{}
+	}
+	t := r.base.Clone()
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if roots := r.network.roots(); roots != nil && t.TLSClientConfig.RootCAs == nil {
+		t.TLSClientConfig.RootCAs = roots
+	}
+	proxy, err := r.base.Proxy(req)
+	if err != nil {
+		return nil, err
+	}
+	p.proxy, t.Proxy = proxy, nil
+	if proxy != nil {
+		t.Proxy = http.ProxyURL(proxy)
+		if proxy.Scheme == "https" {
+			// net/http would use the configuration below for the proxy's handshake too. With this it is for what is
+			// behind the proxy only: a client's certificate is for the server.
+			t.DialTLSContext = dialProxy(t.DialContext, t.TLSClientConfig.Clone())
+		}
+	}
+	if certificate := p.certificate; certificate != nil {
+		// Not Certificates: from those net/http chooses by the authorities that a server lists, and may show none.
+		t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
+	}
+	return t.RoundTrip(req)
+}
+
+// dialProxy returns what connects to an https proxy, by a configuration that has no certificate of the client's.
+func dialProxy(dial func(context.Context, string, string) (net.Conn, error), config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
+	config.Certificates, config.GetClientCertificate = nil, nil
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		raw, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			raw.Close()
+			return nil, err
+		}
+		config := config.Clone()
+		config.ServerName = host
+		ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
+		defer cancel()
+		conn := tls.Client(raw, config)
+		if err := conn.HandshakeContext(ctx); err != nil {
+			raw.Close()
+			return nil, err
+		}
+		return conn, nil
+	}
+}
+
+// proxyError is a proxy's refusal to connect us; net/http's own error for it is a bare phrase.
+type proxyError struct{ status int }
+
+func (e *proxyError) Error() string {
+	why := ""
+	switch e.status {
+	case http.StatusProxyAuthRequired:
+		why = ": it wants a user name and password"
+	case http.StatusForbidden, http.StatusMethodNotAllowed:
+		why = ": it does not let this connection through"
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		why = ": it does not reach the server"
+	}
+	return fmt.Sprintf("the proxy answers with HTTP %d%s", e.status, why)
+}
+
+func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return &proxyError{resp.StatusCode}
+	}
+	return nil
+}

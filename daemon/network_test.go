@@ -1,0 +1,160 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// The tests are about what they set themselves, and not about the proxy of whoever runs them.
+func init() {
+	for _, v := range append(append([]string{"SSL_CERT_FILE", "SSL_CERT_DIR"}, grant.ProxyVariables...), grant.NoProxyVariables...) {
+		os.Unsetenv(v)
+	}
+}
+
+func wantSetting(t *testing.T, what string, got *protocol.NetworkSetting, value, from string) {
+	t.Helper()
+	if got == nil || got.Value != value || !strings.Contains(got.From, from) {
+		t.Errorf("%s is %+v, want %s from %s", what, got, value, from)
+	}
+}
+
+func (h *house) network(t *testing.T, setting, value string) protocol.NetworkResult {
+	t.Helper()
+	var r protocol.NetworkResult
+	if err := h.client(t).Call(t.Context(), protocol.MethodNetwork, protocol.NetworkParams{Setting: setting, Value: value}, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// The environment's proxy counts until one is configured, and no secret of its URL is shown anywhere.
+func TestH66TheEnvironmentsProxy(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "http://alice:dummy-password@127.0.0.1:1")
+	t.Setenv("NO_PROXY", ".example.org")
+	t.Setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")
+	h := newHouse(t, sandbox.Options{})
+	h.HTTP.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
+	r := h.network(t, "", "")
+	wantSetting(t, "proxy", r.Proxy, "http://127.0.0.1:1", "environment: HTTPS_PROXY")
+	wantSetting(t, "no_proxy", r.NoProxy, ".example.org", "environment: NO_PROXY")
+	wantSetting(t, "ca_file", r.CAFile, "/nonexistent/ca.pem", "environment: SSL_CERT_FILE")
+	if r.PID != os.Getpid() || r.StartedAt == 0 {
+		t.Errorf("%+v", r)
+	}
+	status, err := h.client(t).Status(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSetting(t, "proxy in status", status.Network.Proxy, "http://127.0.0.1:1", "environment: HTTPS_PROXY")
+
+	if err := h.signInAt(t, "https://auth.example.com/token"); err.Kind() != protocol.Temporary ||
+		!strings.Contains(err.Message, "through proxy 127.0.0.1:1: the proxy: connection refused") || strings.Contains(err.Message, "dummy-password") {
+		t.Errorf("%v", err)
+	} else {
+		wantSetting(t, "proxy in an error", err.Data.Network.Proxy, "http://127.0.0.1:1", "environment: HTTPS_PROXY")
+	}
+	r = h.network(t, "proxy", "http://127.0.0.1:2")
+	wantSetting(t, "proxy", r.Proxy, "http://127.0.0.1:2", "network.toml:2")
+	if err := h.signInAt(t, "https://auth.example.com/token"); !strings.Contains(err.Message, "through proxy 127.0.0.1:2") {
+		t.Errorf("at once: %v", err)
+	}
+	if err := h.signInAt(t, "https://sso.example.org:1/token"); strings.Contains(err.Message, "proxy 127") {
+		t.Errorf("NO_PROXY goes on counting: %v", err)
+	}
+	r = h.network(t, "proxy", "")
+	wantSetting(t, "proxy", r.Proxy, "http://127.0.0.1:1", "environment: HTTPS_PROXY")
+}
+
+// signInAt signs in at a server that cannot be reached.
+func (h *house) signInAt(t *testing.T, tokenURL string) *protocol.Error {
+	t.Helper()
+	_, err := h.client(t).Login(t.Context(), protocol.LoginParams{
+		Profile: "far", TokenURL: tokenURL, ClientID: "c", ClientAuth: "client_secret_post",
+	}, func(context.Context, protocol.Prompt) (protocol.LoginSecret, error) {
+		return protocol.NewLoginSecret([]byte("dummy-secret")), nil
+	})
+	e, ok := errors.AsType[*protocol.Error](err)
+	if !ok {
+		t.Fatalf("%v", err)
+	}
+	return e
+}
+
+// An environment that names no proxy that can be understood does not make requests leave without one.
+func TestH67AProxyThatCannotBeUnderstood(t *testing.T) {
+	t.Setenv("https_proxy", "gopher://alice:dummy-password@proxy.example")
+	h := newHouse(t, sandbox.Options{})
+	r := h.network(t, "", "")
+	wantSetting(t, "proxy", r.Proxy, "(not a proxy URL)", "environment: https_proxy")
+	if err := h.signInAt(t, "https://auth.example.com/token"); !strings.Contains(err.Message, "not a proxy URL") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Each kind of trouble leads to the command that may help.
+func TestH68HintsOfConnections(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	for trouble, hint := range map[grant.Trouble]string{
+		grant.UntrustedAuthority: "groat network set ca_file FILE", grant.ProxyFailed: "groat network", grant.Broken: "groat status work",
+		grant.Unreachable: "groat network, or where only a proxy leads out: groat network set proxy http://HOST:PORT",
+		"":                "groat status work",
+	} {
+		cause := &grant.Error{Class: grant.TransientSlow, Where: "auth.example.org", Reason: "cannot be reached", Trouble: trouble}
+		for what, err := range map[string]error{"alone": cause, "in an outage": &broker.Outage{Origin: "https://auth.example.org", Err: cause}} {
+			e := h.wire(err, "work")
+			if e.Hint() != hint || (e.Data.Network != nil) != (trouble != "") {
+				t.Errorf("%q %s: hint %q, network %v", trouble, what, e.Hint(), e.Data.Network)
+			}
+		}
+	}
+	if _, err := h.login(t, "work", nil); err != nil {
+		t.Fatal(err)
+	}
+	e := h.wire(&grant.Error{Class: grant.Transient, Trouble: grant.Unreachable}, "work")
+	if !strings.HasPrefix(e.Hint(), "groat status work, or where only a proxy leads out: ") {
+		t.Errorf("%s", e.Hint())
+	}
+	e = h.wire(fmt.Errorf("x: %w", keystore.ErrForeignBus), "work")
+	if e.Kind() != protocol.KeystoreUnavailable || !strings.Contains(e.Hint(), "env -u DBUS_SESSION_BUS_ADDRESS groat keystore") {
+		t.Errorf("%v: %s", e, e.Hint())
+	}
+}
+
+// A setting whose file has gone bad leaves everything as it is, and can be removed.
+func TestH69AChangeThatCannotBeTakenOver(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	h.network(t, "proxy", "http://127.0.0.1:1")
+	h.write(t, "profiles.d/broken.toml", "oops\n")
+	var r protocol.NetworkResult
+	err := h.client(t).Call(t.Context(), protocol.MethodNetwork, protocol.NetworkParams{Setting: "proxy", Value: "http://127.0.0.1:2"}, &r)
+	if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Kind() != protocol.Config || !strings.Contains(e.Message, "broken.toml:1") {
+		t.Errorf("%v", err)
+	}
+	wantSetting(t, "proxy in use", h.networkResult().Proxy, "http://127.0.0.1:1", "network.toml:2")
+	if text, err := os.ReadFile(filepath.Join(h.config, "network.toml")); err != nil || !strings.Contains(string(text), "127.0.0.1:1") {
+		t.Errorf("%s, %v", text, err)
+	}
+	for _, p := range []protocol.NetworkParams{{Value: "x"}, {Setting: "colour", Value: "red"}, {Setting: "Proxy", Value: "http://x"}} {
+		err := h.client(t).Call(t.Context(), protocol.MethodNetwork, p, &r)
+		if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Code != protocol.CodeInvalidParams {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
