@@ -1,0 +1,106 @@
+// Package visible makes foreign text safe to show: on a terminal, in a log, in a service manager's status line.
+//
+// Foreign is whatever this program did not write itself: a server's words, file names and link targets, environment
+// values, names from files. The invariants: the result is one line; it holds no control, bidirectional or invisible
+// character; and what [Quote] returns cannot be taken for a line of groat's own. The package redacts no secrets.
+package visible
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Rune reports whether r can be seen and steers nothing. The only space is U+0020.
+func Rune(r rune) bool {
+	switch {
+	case r < utf8.RuneSelf:
+		return r >= ' ' && r <= '~'
+	case r == utf8.RuneError, r == blankBraille:
+		return false
+	}
+	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// blankBraille is a symbol without ink.
+const blankBraille = '\u2800'
+
+// maxMarks is how many combining marks may stand on one character. Scripts need three; piles of them cover other lines.
+const maxMarks = 4
+
+// Line returns s as one line of at most limit runes: line ends and tabs become spaces, other characters that [Rune] refuses
+// become U+FFFD, space at both ends is removed. A longer text is cut and ends with "…".
+func Line(s string, limit int) string {
+	var b strings.Builder
+	n, marks := 0, 0
+	for _, r := range s {
+		if n++; n > limit {
+			b.WriteString("…")
+			break
+		}
+		if marks++; !unicode.Is(unicode.M, r) {
+			marks = 0
+		}
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			b.WriteByte(' ')
+		case Rune(r) && marks <= maxMarks:
+			b.WriteRune(r)
+		default:
+			b.WriteRune(unicode.ReplacementChar)
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// maxQuoted bounds what Quote and Name show, in runes.
+const maxQuoted = 600
+
+// Quote returns s in quotation marks that it cannot close, as one [Line]. The colon is taken from every "groat:", "groatd:",
+// "hint:" and "error:" in it: a terminal may break a long line just before such a word.
+func Quote(s string) string {
+	s = strings.ReplaceAll(Line(s, maxQuoted), `"`, "'")
+	return `"` + withoutPrefixes(s) + `"`
+}
+
+// prefixes begin groat's own lines.
+var prefixes = []string{"groat", "groatd", "hint", "error"}
+
+func withoutPrefixes(s string) string {
+	var b strings.Builder
+	for {
+		colon := strings.IndexByte(s, ':')
+		if colon < 0 {
+			return b.String() + s
+		}
+		before := strings.TrimRight(s[:colon], " ")
+		word := before[strings.LastIndexFunc(before, func(r rune) bool { return !unicode.IsLetter(r) })+1:]
+		own := false
+		for _, p := range prefixes {
+			own = own || strings.EqualFold(word, p)
+		}
+		b.WriteString(s[:colon])
+		if !own {
+			b.WriteByte(':')
+		}
+		s = s[colon+1:]
+	}
+}
+
+// Name returns s as it is where it is one plain word, as file names, addresses and identifiers nearly always are, and else as
+// [Quote] does. An empty s is quoted.
+func Name(s string) string {
+	for _, r := range s {
+		if r != '/' && r != '.' && r != ':' && r != '@' && r != '-' && !plain(r) {
+			return Quote(s)
+		}
+	}
+	if s == "" || len(s) > maxQuoted || withoutPrefixes(s) != s {
+		return Quote(s)
+	}
+	return s
+}
+
+func plain(r rune) bool {
+	return Rune(r) && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_+=~%,#?&*[]()", r))
+}
