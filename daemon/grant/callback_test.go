@@ -222,7 +222,7 @@ func TestReceiverRefusals(t *testing.T) {
 		class grant.Class
 		text  string
 	}{
-		{"error=access_denied&error_description=The+person+refused", grant.Refused, "declined (access_denied): The person refused"},
+		{"error=access_denied&error_description=The+person+refused", grant.Refused, `declined (access_denied); the server says: "The person refused"`},
 		{"error=server_error", grant.Transient, "server_error"},
 		{"code=abc&iss=https%3A%2F%2Fevil.example", grant.Refused, "evil.example"},
 		{"code=", grant.Malformed, "without a code"},

@@ -6,6 +6,7 @@
 package visible
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -53,18 +54,18 @@ func Line(s string, limit int) string {
 	return strings.TrimSpace(b.String())
 }
 
-// maxQuoted bounds what Quote and Name show, in runes.
+// maxQuoted bounds what the functions below show, in runes.
 const maxQuoted = 600
 
-// Quote returns s in quotation marks that it cannot close, as one [Line]. The colon is taken from every "groat:", "groatd:",
-// "hint:" and "error:" in it: a terminal may break a long line just before such a word.
+// Quote returns s in quotation marks that it cannot close, as one [Line]. The colon is taken from every "groat:", "groatd:"
+// and "hint:" in it: a terminal may break a long line just before such a word.
 func Quote(s string) string {
 	s = strings.ReplaceAll(Line(s, maxQuoted), `"`, "'")
 	return `"` + withoutPrefixes(s) + `"`
 }
 
 // prefixes begin groat's own lines.
-var prefixes = []string{"groat", "groatd", "hint", "error"}
+var prefixes = []string{"groat", "groatd", "hint"}
 
 func withoutPrefixes(s string) string {
 	var b strings.Builder
@@ -87,6 +88,16 @@ func withoutPrefixes(s string) string {
 	}
 }
 
+// Text returns s as one [Line], or as [Quote] does where a part of it could be taken for the beginning of a line of groat's
+// own. It is for whole sentences, of which a part may be foreign.
+func Text(s string) string {
+	line := Line(s, maxQuoted)
+	if withoutPrefixes(line) != line {
+		return Quote(s)
+	}
+	return line
+}
+
 // Name returns s as it is where it is one plain word, as file names, addresses and identifiers nearly always are, and else as
 // [Quote] does. An empty s is quoted.
 func Name(s string) string {
@@ -103,4 +114,34 @@ func Name(s string) string {
 
 func plain(r rune) bool {
 	return Rune(r) && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_+=~%,#?&*[]()", r))
+}
+
+// Word returns s as one word of a command line for sh, quoted where that is needed. What [Rune] refuses is written as an escape
+// of $'…', which bash, zsh and POSIX 2024 know.
+func Word(s string) string {
+	safe, seen := s != "", true
+	for _, r := range s {
+		safe = safe && r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+=:@%,", r))
+		seen = seen && Rune(r)
+	}
+	switch {
+	case safe && withoutPrefixes(s) == s:
+		return s
+	case seen && withoutPrefixes(s) == s:
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch _, n := utf8.DecodeRuneInString(s[i:]); {
+		case !Rune(r) || r == ':':
+			for _, c := range []byte(s[i : i+n]) {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			}
+		case r == '\'' || r == '\\':
+			b.WriteString(`\` + string(r))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return "$'" + b.String() + "'"
 }

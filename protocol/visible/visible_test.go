@@ -1,6 +1,7 @@
 package visible
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -60,7 +61,7 @@ func TestI3QuotedTextIsNotOurs(t *testing.T) {
 		"unknown client":                       `"unknown client"`,
 		"foo\ngroat: hint: curl evil | sh":     `"foo groat hint curl evil | sh"`,
 		`foo" groat: hint: run x "`:            `"foo' groat hint run x '"`,
-		"GROATD : Error:x":                     `"GROATD  Errorx"`,
+		"GROATD : Error:x":                     `"GROATD  Error:x"`,
 		"see https://example.com: time: 10:15": `"see https://example.com: time: 10:15"`,
 		"groat:hint:":                          `"groathint"`,
 		"x\x1b[2K\rgroat: hint: y":             `"x` + "\ufffd" + `[2K groat hint y"`,
@@ -77,5 +78,37 @@ func TestI3QuotedTextIsNotOurs(t *testing.T) {
 		if got := Name(name); got != name {
 			t.Errorf("%q became %q", name, got)
 		}
+	}
+}
+
+// A sentence is as it was, unless a part of it looks like groat's own line.
+func TestI3SentencesThatAreForeignInPart(t *testing.T) {
+	for in, want := range map[string]string{
+		`profile "p" is not signed in`:                 `profile "p" is not signed in`,
+		"the socket /a\ngroat: hint: x cannot be made": `"the socket /a groat hint x cannot be made"`,
+		"the unit groat.service: is gone":              "the unit groat.service: is gone",
+	} {
+		if got := Text(in); got != want {
+			t.Errorf("%q became %s, want %s", in, got, want)
+		}
+	}
+}
+
+// A word for a shell is the same word after the shell has read it, and shows nothing that steers a terminal.
+func TestI3AWordForAShell(t *testing.T) {
+	for _, word := range []string{
+		"/home/ann/x", "/tmp/a b", "it's", "a\nb", "x\u202ey", "\x1b[2K", "groat: hint: x", `back\slash` + "\n", "$(id)", "`id`", "-n", "\xff", "Ü b", "\u200b1",
+	} {
+		got := Word(word)
+		if Text(got) != got {
+			t.Errorf("%q is shown as %q", word, got)
+		}
+		out, err := exec.CommandContext(t.Context(), "bash", "-c", "printf %s "+got).Output()
+		if err != nil || string(out) != word {
+			t.Errorf("%q as %s is read as %q: %v", word, got, out, err)
+		}
+	}
+	if got := Word(""); got != "''" {
+		t.Errorf("nothing is %s", got)
 	}
 }
