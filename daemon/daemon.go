@@ -59,8 +59,8 @@ type Daemon struct {
 	broker   *broker.Broker
 	refusals *refusals
 	guesses  *guesses
-	budget   budget // of descriptors
-	late     late   // ports of logins that have ended
+	budget   budget    // of descriptors
+	ports    heldPorts // of logins that have ended
 	started  time.Time
 
 	loading   sync.Mutex // serialises whoever changes profiles
@@ -252,7 +252,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 	case <-over:
 	case <-ctx.Done():
 	}
-	d.late.close()
+	d.ports.close()
 	defer d.refusals.close(ctx)
 	err := d.broker.Close(ctx)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTry)

@@ -16,70 +16,70 @@ const (
 	lateMost = 4
 )
 
-// late holds the ports of browser logins that have ended before the browser came. The person may still be signing in, and
+// heldPorts are the ports of browser logins that have ended before the browser came. The person may still be signing in, and
 // the code that the browser then brings must not reach another user's program on the same port. The zero value is ready
 // and safe for concurrent use.
-type late struct {
+type heldPorts struct {
 	mu     sync.Mutex
 	held   []*grant.Receiver // oldest first
 	closed bool
 }
 
 // hold keeps r open for lateTime at most. Await must have returned.
-func (l *late) hold(r *grant.Receiver) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
+func (p *heldPorts) hold(r *grant.Receiver) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
 		go r.Close()
 		return
 	}
-	if l.held = append(l.held, r); len(l.held) > lateMost {
-		go l.held[0].Close()
-		l.held = append([]*grant.Receiver(nil), l.held[1:]...)
+	if p.held = append(p.held, r); len(p.held) > lateMost {
+		go p.held[0].Close()
+		p.held = append([]*grant.Receiver(nil), p.held[1:]...)
 	}
-	time.AfterFunc(lateTime, func() { l.free(r) })
+	time.AfterFunc(lateTime, func() { p.free(r) })
 }
 
 // free closes r if it is still held.
-func (l *late) free(r *grant.Receiver) {
-	l.mu.Lock()
+func (p *heldPorts) free(r *grant.Receiver) {
+	p.mu.Lock()
 	var found bool
-	for i, other := range l.held {
+	for i, other := range p.held {
 		if other == r {
-			l.held, found = append(l.held[:i:i], l.held[i+1:]...), true
+			p.held, found = append(p.held[:i:i], p.held[i+1:]...), true
 			break
 		}
 	}
-	l.mu.Unlock()
+	p.mu.Unlock()
 	if found {
 		r.Close()
 	}
 }
 
 // freeAll closes all that are held and returns how many.
-func (l *late) freeAll() int {
-	l.mu.Lock()
-	held := l.held
-	l.held = nil
-	l.mu.Unlock()
+func (p *heldPorts) freeAll() int {
+	p.mu.Lock()
+	held := p.held
+	p.held = nil
+	p.mu.Unlock()
 	for _, r := range held {
 		r.Close()
 	}
 	return len(held)
 }
 
-func (l *late) close() {
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock()
-	l.freeAll()
+func (p *heldPorts) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.freeAll()
 }
 
 // listen begins to wait for the browser of a login. What is held for logins that have ended makes room.
 func (l *login) listen() (*grant.Receiver, error) {
 	redirect := l.server().Redirect
 	r, err := grant.Listen(redirect, &l.d.budget)
-	if err != nil && l.d.late.freeAll() > 0 {
+	if err != nil && l.d.ports.freeAll() > 0 {
 		r, err = grant.Listen(redirect, &l.d.budget)
 	}
 	if err == nil {
@@ -96,7 +96,7 @@ func (l *login) release() {
 	switch {
 	case l.receiver == nil:
 	case l.receiver.Unanswered() && l.err != nil:
-		l.d.late.hold(l.receiver)
+		l.d.ports.hold(l.receiver)
 	default:
 		l.receiver.Close()
 	}
