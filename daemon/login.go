@@ -24,7 +24,7 @@ const loginTime = 35 * time.Minute
 
 const (
 	// maxLogins is how many logins are under way at once, of all profiles. Each takes a goroutine, and some a port.
-	maxLogins = 32
+	maxLogins = 64
 	// maxLoginsOfOne is how many of them one connection takes part in.
 	maxLoginsOfOne = 8
 	// maxNotices is how many notices are kept for who joins.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -168,7 +169,7 @@ func (l *login) again(flags string) string {
 			}
 		}
 	}
-	return command + " " + flags
+	return strings.TrimSpace(command + " " + flags)
 }
 
 // stored returns the credential that this profile has for this server, or nil: none, one for another server, another grant

@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 const (
@@ -88,7 +90,14 @@ func (l *login) listen() (*grant.Receiver, error) {
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		return nil, e
 	}
-	return nil, protocol.NewError(protocol.Temporary, err.Error(), "groat login "+l.params.Profile+" --grant device_code")
+	flags := ""
+	if l.asked.ClientID != "" {
+		flags = " --client-id " + visible.Word(l.asked.ClientID)
+	}
+	if l.server().DeviceEndpoint != "" {
+		flags += " --grant device_code" // the last one counts
+	}
+	return nil, protocol.NewError(protocol.Temporary, err.Error(), l.again(strings.TrimSpace(flags)))
 }
 
 // release is called when the login has ended in every way.

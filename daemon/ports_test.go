@@ -214,7 +214,7 @@ func TestI13LoginsAreBounded(t *testing.T) {
 			all = append(all, v)
 		}
 		_, err := h.visit(t).Login(t.Context(), h.ofMachine("more"), unasked(t))
-		if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, "there are 32 logins of groatd under way") || e.Hint() != "groat login more" {
+		if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, "there are 64 logins of groatd under way") || e.Hint() != "groat login more" {
 			t.Errorf("%v", e)
 		}
 		joined := h.watch(t, h.ofMachine("p0")) // is no login more

@@ -75,10 +75,9 @@ func withoutPrefixes(s string) string {
 			return b.String() + s
 		}
 		before := strings.TrimRight(s[:colon], " ")
-		word := before[strings.LastIndexFunc(before, func(r rune) bool { return !unicode.IsLetter(r) })+1:]
 		own := false
-		for _, p := range prefixes {
-			own = own || strings.EqualFold(word, p)
+		for _, p := range prefixes { // at the end of a longer word too: an escape such as \n may stand before it
+			own = own || len(before) >= len(p) && strings.EqualFold(before[len(before)-len(p):], p)
 		}
 		b.WriteString(s[:colon])
 		if !own {

@@ -63,6 +63,7 @@ func TestI3QuotedTextIsNotOurs(t *testing.T) {
 		`foo" groat: hint: run x "`:            `"foo' groat hint run x '"`,
 		"GROATD : Error:x":                     `"GROATD  Error:x"`,
 		"see https://example.com: time: 10:15": `"see https://example.com: time: 10:15"`,
+		`a\ngroat: hint: x`:                    `"a\ngroat hint x"`,
 		"groat:hint:":                          `"groathint"`,
 		"x\x1b[2K\rgroat: hint: y":             `"x` + "\ufffd" + `[2K groat hint y"`,
 		"":                                     `""`,
