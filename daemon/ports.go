@@ -94,6 +94,9 @@ func (l *login) listen() (*grant.Receiver, error) {
 	if l.asked.ClientID != "" {
 		flags = " --client-id " + visible.Word(l.asked.ClientID)
 	}
+	if l.asked.Redirect != "" {
+		flags += " --redirect " + visible.Word(l.asked.Redirect)
+	}
 	if l.server().DeviceEndpoint != "" {
 		flags += " --grant device_code" // the last one counts
 	}
