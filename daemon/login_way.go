@@ -12,6 +12,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // run is the way of every login: what the profile will be, whether it could be kept, whether there is a credential
@@ -222,7 +223,7 @@ func (l *login) unproven(err error, clientID string) error {
 	if e.Kind() != protocol.LoginRequired || l.kind.Session() {
 		return e
 	}
-	e.Message = fmt.Sprintf("the stored client %s does not work any more: %s", clientID, e.Message)
+	e.Message = fmt.Sprintf("the stored client %s does not work any more: %s", visible.Name(clientID), e.Message)
 	e.Data.Hint = "groat login " + l.params.Profile + " --client-id ID"
 	if l.kind == grant.ByAppCredentials {
 		e.Data.Hint = "groat login " + l.params.Profile + " --username YOU --new-client"

@@ -86,7 +86,8 @@ func (p *budget) held() int {
 }
 
 func noPlace(why string) *protocol.Error {
-	return protocol.NewError(protocol.Temporary, "there is no room for another login in a browser: "+why+"; let one end, or raise groatd's limit (ulimit -n)", "groat status")
+	const way = "; let one end, or raise groatd's limit (ulimit -n)"
+	return protocol.NewError(protocol.Temporary, "there is no room for another login in a browser: "+why+way, "groat status")
 }
 
 const (

@@ -18,6 +18,14 @@ func clean(s string) string { return visible.Line(s, maxShown) }
 // sentence is clean for a sentence that may be foreign in part: nothing of it can be taken for another line of groat's own.
 func sentence(s string) string { return visible.Text(s) }
 
+// nameOf is for one foreign name within a sentence: an odd one is quoted.
+func nameOf(s string) string {
+	if s == "" {
+		return ""
+	}
+	return visible.Name(s)
+}
+
 // complain prints an error's two lines, or nothing where it has no sentence.
 func (a *app) complain(f *failure) {
 	if f.msg == "" {

@@ -45,7 +45,7 @@ func textNoProvider(f protocol.ImportFound) string {
 func thing(f protocol.ImportFound) string {
 	s := sentence(f.System + " " + f.What)
 	if f.ClientID != "" {
-		s += ", client " + sentence(f.ClientID)
+		s += ", client " + nameOf(f.ClientID)
 	}
 	return s
 }

@@ -123,7 +123,7 @@ func address(url string) string {
 
 func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 	var b bytes.Buffer
-	profile, client, issuer := clean(r.Profile), sentence(r.ClientID), sentence(r.Issuer)
+	profile, client, issuer := clean(r.Profile), nameOf(r.ClientID), sentence(r.Issuer)
 	already := r.Outcome == protocol.AlreadySignedIn
 	next := "groat get " + profile
 	switch r.Grant {
@@ -163,7 +163,7 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 func textLogoutWarning(r protocol.LogoutResult) string {
 	return fmt.Sprintf("groat: the App Credentials %s of profile %s will still exist at %s, where they cannot be deleted;\n"+
 		"groat: their secret was shown only once, so forgetting them here cannot be undone\n",
-		orDash(sentence(r.ClientID)), clean(r.Profile), sentence(r.Issuer))
+		orDash(nameOf(r.ClientID)), clean(r.Profile), sentence(r.Issuer))
 }
 
 func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
@@ -176,7 +176,7 @@ func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
 	}
 	switch {
 	case r.ClientID != "":
-		fmt.Fprintf(&b, "note: client %s still exists at %s\n", sentence(r.ClientID), issuer)
+		fmt.Fprintf(&b, "note: client %s still exists at %s\n", nameOf(r.ClientID), issuer)
 	case keepRemote && issuer != "":
 		fmt.Fprintf(&b, "note: nothing was ended at %s\n", issuer)
 	}

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -15,7 +15,7 @@ import (
 )
 
 // lineEncoder is zap's console encoding, with one promise more: an entry is one line in which everything can be seen,
-// whatever stands in its message and fields.
+// whatever stands in its message and fields, and which cannot be taken for what groat tells a person to do.
 type lineEncoder struct{ zapcore.Encoder }
 
 // Clone copies the encoder.
@@ -28,7 +28,7 @@ func (e lineEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*
 	if err != nil {
 		return nil, err
 	}
-	line := bytes.Clone(bytes.TrimRight(encoded.Bytes(), "\n"))
+	line := []byte(visible.WithoutPrefixes(strings.TrimRight(encoded.String(), "\n")))
 	encoded.Reset()
 	for len(line) > 0 {
 		r, n := utf8.DecodeRune(line)

@@ -206,6 +206,26 @@ func TestI15AServersWordsAreQuoted(t *testing.T) {
 		}
 	})
 
+	t.Run("a created client", func(t *testing.T) {
+		l := newLiar(t)
+		l.says("/api/v1/auth/jwt/token/basic", 200, map[string]any{"access_token": "a", "token_type": "bearer"})
+		l.says("/api/v1/clients/", 201, map[string]any{"client_id": hostileASCII, "client_secret": "s", "name": hostile})
+		args := []string{"--provider", "spatiafi", "--auth-server", l.URL, "--username", "u", "--secret-stdin"}
+		l.says("/api/v1/auth/jwt/token", 401, oauth)
+		tells(t, true, "s\n", args...)
+		l.says("/api/v1/auth/jwt/token", 200, map[string]any{"access_token": "a", "token_type": "bearer", "expires_in": 900})
+		for _, more := range [][]string{{"login", "made"}, {"status"}, {"logout", "made", "--yes"}} {
+			if more[0] == "login" {
+				more = append(more, args...)
+			}
+			s := r.run("s\n", "groat", more...)
+			wantQuiet(t, strings.Join(more, " "), s.stdout+s.stderr)
+			if s.code != 0 || more[0] != "status" && !strings.Contains(s.stdout, "evil.example") {
+				t.Errorf("%v: %d %s%s", more, s.code, s.stdout, s.stderr)
+			}
+		}
+	})
+
 	t.Run("a session", func(t *testing.T) {
 		l := newLiar(t)
 		l.says("/token", 200, map[string]any{"access_token": "a", "token_type": "bearer", "expires_in": 3, "scope": hostile})

@@ -122,7 +122,8 @@ func (r *Receiver) Await(ctx context.Context, a *Authorization) (keystore.Secret
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return keystore.Secret{}, ctx.Err()
 		}
-		return keystore.Secret{}, &Error{Class: Refused, Where: a.where, Reason: "has not sent the browser back within 15 minutes", Err: ctx.Err()}
+		return keystore.Secret{}, &Error{Class: Refused, Where: a.where, Err: ctx.Err(),
+			Reason: "has not sent the browser back within 15 minutes"}
 	}
 }
 

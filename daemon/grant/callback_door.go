@@ -28,8 +28,9 @@ var (
 )
 
 // door is the listener of a receiver's HTTP server: it lets in, from all the receiver's listeners, who may be this user's
-// browser, and few at once. Another user's connection is closed before a byte of it is read. Where the system does not tell
-// whose it is, the state in the redirect decides, as it does for everybody.
+// browser, and few at once. Another user's connection is closed before a byte of it is read. A browser behind ssh -L comes as
+// the user's own sshd, one on the other side of a forwarded port as the user's or root's forwarder. Where the system does not
+// tell whose a connection is, it is let in, and the state in the redirect decides, as it does for everybody.
 type door struct {
 	listeners []net.Listener
 	ready     chan net.Conn

@@ -17,7 +17,8 @@ const maxTable = 64 << 20
 // stateListen is TCP_LISTEN of the kernel's include/net/tcp_states.h.
 const stateListen = "0A"
 
-// eachTCP calls f with the TCP sockets of this network namespace until it returns false: proc_net_tcp.txt of the kernel's documentation.
+// eachTCP calls f with the TCP sockets of this network namespace until it returns false (proc_net_tcp.txt of the kernel's
+// documentation).
 func eachTCP(f func(socket) bool) {
 	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		if !eachLine(name, f) {

@@ -61,13 +61,14 @@ const maxQuoted = 600
 // and "hint:" in it: a terminal may break a long line just before such a word.
 func Quote(s string) string {
 	s = strings.ReplaceAll(Line(s, maxQuoted), `"`, "'")
-	return `"` + withoutPrefixes(s) + `"`
+	return `"` + WithoutPrefixes(s) + `"`
 }
 
 // prefixes begin groat's own lines.
 var prefixes = []string{"groat", "groatd", "hint"}
 
-func withoutPrefixes(s string) string {
+// WithoutPrefixes returns s without the colon of every "groat:", "groatd:" and "hint:" in it, and nothing else changed.
+func WithoutPrefixes(s string) string {
 	var b strings.Builder
 	for {
 		colon := strings.IndexByte(s, ':')
@@ -91,7 +92,7 @@ func withoutPrefixes(s string) string {
 // own. It is for whole sentences, of which a part may be foreign.
 func Text(s string) string {
 	line := Line(s, maxQuoted)
-	if withoutPrefixes(line) != line {
+	if WithoutPrefixes(line) != line {
 		return Quote(s)
 	}
 	return line
@@ -105,7 +106,7 @@ func Name(s string) string {
 			return Quote(s)
 		}
 	}
-	if s == "" || len(s) > maxQuoted || withoutPrefixes(s) != s {
+	if s == "" || len(s) > maxQuoted || WithoutPrefixes(s) != s {
 		return Quote(s)
 	}
 	return s
@@ -124,9 +125,9 @@ func Word(s string) string {
 		seen = seen && Rune(r)
 	}
 	switch {
-	case safe && withoutPrefixes(s) == s:
+	case safe && WithoutPrefixes(s) == s:
 		return s
-	case seen && withoutPrefixes(s) == s:
+	case seen && WithoutPrefixes(s) == s:
 		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 	}
 	var b strings.Builder
