@@ -55,7 +55,7 @@ func (l *login) temporaryToken() (grant.Token, error) {
 	if err != nil {
 		e := l.d.wire(err, l.params.Profile)
 		if e.Kind() == protocol.LoginRequired {
-			e.Data.Hint = l.again("--username " + l.params.Username)
+			e.Data.Hint = l.again("--username " + visible.Word(l.params.Username))
 		}
 		return t, e
 	}
@@ -104,7 +104,7 @@ func (l *login) notProven(err error, item keystore.Item, old *keystore.Item) err
 		return e
 	}
 	e.Message += fmt.Sprintf("; profile %s keeps the client %s", l.params.Profile, visible.Name(old.ClientID))
-	e.Data.Hint = "groat login " + l.params.Profile + " --username " + l.params.Username + " --new-client (creates another client)"
+	e.Data.Hint = "groat login " + l.params.Profile + " --username " + visible.Word(l.params.Username) + " --new-client (creates another client)"
 	return e
 }
 

@@ -166,7 +166,7 @@ func (l *login) again(flags string) string {
 			{"grant", l.asked.Grant}, {"client-auth", l.asked.ClientAuth},
 		} {
 			if f.value != "" {
-				command += " --" + f.name + " " + f.value
+				command += " --" + f.name + " " + visible.Word(f.value)
 			}
 		}
 	}

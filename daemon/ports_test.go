@@ -321,3 +321,16 @@ func TestI14ManyWrongPastes(t *testing.T) {
 		t.Errorf("after %d pastes: %v", pastes, err)
 	}
 }
+
+// A hint is a command that works when it is typed, whatever it is given.
+func TestI18AHintIsAWordForAWord(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		params := h.ofMachine("p")
+		params.ClientID = "my id; groat: hint: x"
+		_, err := h.visit(t).Login(t.Context(), params, typing("wrong"))
+		e := wantError(t, err, protocol.LoginRequired)
+		if !strings.HasSuffix(e.Hint(), ` --client-id $'my id; groat\x3a hint\x3a x'`) || strings.Contains(e.Message, "hint:") {
+			t.Errorf("%s\n%s", e.Message, e.Hint())
+		}
+	})
+}
