@@ -33,6 +33,7 @@ type conn struct {
 
 	mu     sync.Mutex
 	logins map[string]*login // :: login id → login
+	parts  int               // requests that take part in a login
 
 	// ctx ends when no more input can come: nobody is left to type, so logins end with it.
 	ctx    context.Context

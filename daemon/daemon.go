@@ -63,6 +63,8 @@ type Daemon struct {
 	broker   *broker.Broker
 	refusals *refusals
 	guesses  *guesses
+	budget   budget    // of descriptors
+	ports    heldPorts // of logins that have ended
 	started  time.Time
 
 	loading     sync.Mutex // serialises whoever changes profiles
@@ -105,7 +107,7 @@ type profiles struct {
 func New(o Options) (*Daemon, error) {
 	d := &Daemon{
 		Options: o, broker: broker.New(o.Now), refusals: openRefusals(o.StateDir, o.Log),
-		guesses: newGuesses(), started: time.Now(),
+		guesses: newGuesses(), budget: budget{most: descriptors()}, started: time.Now(),
 		logins: map[string]*login{}, ephemeral: map[string]*profile{},
 		kept: keystore.Holder{Store: o.Keystore}, memory: keystore.Holder{Store: &keystore.Memory{}},
 		opened: make(chan struct{}, 1), halt: func() {},
@@ -259,6 +261,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 	case <-over:
 	case <-ctx.Done():
 	}
+	d.ports.close()
 	defer d.refusals.close(ctx)
 	err := d.broker.Close(ctx)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTry)

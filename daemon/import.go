@@ -189,6 +189,8 @@ func (d *Daemon) begin(l *login) (over func(), err error) {
 		return nil, d.wire(broker.ErrStopped, name)
 	case d.logins[name] != nil:
 		return nil, underWay(name)
+	case len(d.logins) >= maxLogins:
+		return nil, tooMany(maxLogins, "of groatd", name)
 	}
 	l.alone = true
 	d.logins[name] = l

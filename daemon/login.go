@@ -22,6 +22,15 @@ import (
 // loginTime bounds a login with everything a person takes for it: more than the half hour that a device's code may be good for.
 const loginTime = 35 * time.Minute
 
+const (
+	// maxLogins is how many logins are under way at once, of all profiles. Each takes a goroutine, and some a port.
+	maxLogins = 64
+	// maxLoginsOfOne is how many of them one connection takes part in.
+	maxLoginsOfOne = 8
+	// maxNotices is how many notices are kept for who joins.
+	maxNotices = 4
+)
+
 // login is one login under way: one a profile, in a goroutine of its own, so that reads and renewals of all profiles go on
 // while a person takes ten minutes. Whoever asks for the same login meanwhile joins it; when nobody is left it is cancelled.
 type login struct {
@@ -39,10 +48,11 @@ type login struct {
 	before   *keystore.Item  // the credential of a session that has ended, for what its client authenticates with
 	created  bool            // a client was created at the provider
 	alone    bool            // nobody joins it: it is an import
+	receiver *grant.Receiver // where the browser comes back to; nil where none does
 
 	mu       sync.Mutex
 	viewers  map[*conn]bool
-	shown    []protocol.Prompt // for who joins
+	shown    []protocol.Prompt // for who joins: what is open now, and the last notices
 	question int64             // the last that was asked; an answer to another one comes too late
 
 	done   chan struct{} // closed when result and err are there
@@ -62,6 +72,10 @@ func startLogin(c *conn, params []byte) (any, error) {
 	if broken := c.d.profiles.Load().broken; broken != nil {
 		return nil, broken
 	}
+	if !c.takesPart() {
+		return nil, tooMany(maxLoginsOfOne, "of this connection", p.Profile)
+	}
+	defer c.tookPart()
 	l, err := c.d.joinLogin(c, p)
 	if err != nil {
 		return nil, err
@@ -87,6 +101,9 @@ func (d *Daemon) joinLogin(c *conn, p protocol.LoginParams) (*login, error) {
 	case joined && (l.alone || l.ctx.Err() != nil || !sameLogin(l.asked, p)):
 		d.mu.Unlock()
 		return nil, underWay(p.Profile)
+	case !joined && len(d.logins) >= maxLogins:
+		d.mu.Unlock()
+		return nil, tooMany(maxLogins, "of groatd", p.Profile)
 	case !joined:
 		l = d.newLogin(p)
 		l.ctx, l.cancel = context.WithTimeout(context.Background(), loginTime)
@@ -114,6 +131,28 @@ func underWay(profile string) error {
 	return protocol.NewError(protocol.Temporary, fmt.Sprintf("another login of profile %q is under way", profile), "groat status "+profile)
 }
 
+func tooMany(most int, whose, profile string) error {
+	return protocol.NewError(protocol.Temporary,
+		fmt.Sprintf("there are %d logins %s under way, and there may be no more at once: let one end", most, whose), "groat login "+profile)
+}
+
+// takesPart reports whether the connection may take part in one more login, and counts it.
+func (c *conn) takesPart() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parts == maxLoginsOfOne {
+		return false
+	}
+	c.parts++
+	return true
+}
+
+func (c *conn) tookPart() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parts--
+}
+
 // newLogin returns a login that nobody sees yet.
 func (d *Daemon) newLogin(p protocol.LoginParams) *login {
 	return &login{
@@ -135,6 +174,7 @@ func (l *login) live() {
 		l.result = result
 		l.d.Log.Info("a login succeeded", append(outcome, zap.String("outcome", result.Outcome))...)
 	}
+	l.release()
 	l.d.mu.Lock()
 	delete(l.d.logins, l.params.Profile)
 	l.d.mu.Unlock()
@@ -176,12 +216,35 @@ func (l *login) show(p protocol.Prompt) {
 		l.question++
 		p.Question = l.question
 	}
-	l.shown = append(l.shown, p)
+	l.remember(p)
 	viewers := slices.Collect(maps.Keys(l.viewers))
 	l.mu.Unlock()
 	for _, c := range viewers { // one of them may be slow to read
 		c.notify(protocol.NotePrompt, p)
 	}
+}
+
+// remember keeps what somebody who joins must see: what is open, which is what was shown last and is no notice, and the last
+// notices. The caller holds mu.
+func (l *login) remember(p protocol.Prompt) {
+	notices := 0
+	for _, q := range l.shown {
+		if q.Kind == protocol.PromptNotice {
+			notices++
+		}
+	}
+	if p.Kind != protocol.PromptNotice {
+		l.forget()
+	} else if notices == maxNotices {
+		i := slices.IndexFunc(l.shown, func(q protocol.Prompt) bool { return q.Kind == protocol.PromptNotice })
+		l.shown = slices.Delete(l.shown, i, i+1)
+	}
+	l.shown = append(l.shown, p)
+}
+
+// forget leaves the notices only: what was open is not any more. The caller holds mu.
+func (l *login) forget() {
+	l.shown = slices.DeleteFunc(l.shown, func(q protocol.Prompt) bool { return q.Kind != protocol.PromptNotice })
 }
 
 // answers reports whether an answer is to the question that was asked last; 0 is to whichever that is.
@@ -220,6 +283,9 @@ func (l *login) pose(p protocol.Prompt) (keystore.Secret, error) {
 	l.show(p)
 	select {
 	case answer := <-l.answer:
+		l.mu.Lock()
+		l.forget()
+		l.mu.Unlock()
 		return answer, nil
 	case <-l.ctx.Done():
 		return keystore.Secret{}, l.givenUp()

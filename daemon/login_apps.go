@@ -11,6 +11,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // createClient turns a person's password into App Credentials: temporary token, keystore probe, one POST, store, proof.
@@ -21,7 +22,7 @@ func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 		l.tell(note)
 	}
 	if old != nil {
-		l.tell(fmt.Sprintf("The client %s, which this profile uses now, stays at %s.", old.ClientID, provider.Title))
+		l.tell(fmt.Sprintf("The client %s, which this profile uses now, stays at %s.", visible.Name(old.ClientID), provider.Title))
 	}
 	temporary, err := l.temporaryToken()
 	if err != nil {
@@ -54,7 +55,7 @@ func (l *login) temporaryToken() (grant.Token, error) {
 	if err != nil {
 		e := l.d.wire(err, l.params.Profile)
 		if e.Kind() == protocol.LoginRequired {
-			e.Data.Hint = l.again("--username " + l.params.Username)
+			e.Data.Hint = l.again("--username " + visible.Word(l.params.Username))
 		}
 		return t, e
 	}
@@ -98,18 +99,18 @@ func (l *login) keepCreated(ctx context.Context, item keystore.Item, old *keysto
 // new one is given up: it was refused, or nobody can tell.
 func (l *login) notProven(err error, item keystore.Item, old *keystore.Item) error {
 	e := l.d.wire(err, l.params.Profile)
-	e.Message = fmt.Sprintf("the client %s was created, but it could not be used yet: %s", item.ClientID, e.Message)
+	e.Message = fmt.Sprintf("the client %s was created, but it could not be used yet: %s", visible.Name(item.ClientID), e.Message)
 	if old == nil {
 		return e
 	}
-	e.Message += fmt.Sprintf("; profile %s keeps the client %s", l.params.Profile, old.ClientID)
-	e.Data.Hint = "groat login " + l.params.Profile + " --username " + l.params.Username + " --new-client (creates another client)"
+	e.Message += fmt.Sprintf("; profile %s keeps the client %s", l.params.Profile, visible.Name(old.ClientID))
+	e.Data.Hint = "groat login " + l.params.Profile + " --username " + visible.Word(l.params.Username) + " --new-client (creates another client)"
 	return e
 }
 
 func (l *login) notStored(err error, clientID string) error {
 	e := l.d.wire(err, l.params.Profile)
-	e.Message = fmt.Sprintf("the client %s was created, but it could not be stored: %s; groatd (pid in `groat status`) holds it until it stops", clientID, e.Message)
+	e.Message = fmt.Sprintf("the client %s was created, but it could not be stored: %s; groatd (pid in `groat status`) holds it until it stops", visible.Name(clientID), e.Message)
 	e.Data.Hint = "groat login " + l.params.Profile + " (stores it, and creates nothing)"
 	return e
 }

@@ -67,11 +67,11 @@ func (l *login) byBrowser() (item keystore.Item, s grant.Session, err error) {
 	if item, err = l.client(); err != nil {
 		return item, s, err
 	}
-	receiver, err := grant.Listen(l.server().Redirect)
+	receiver, err := l.listen()
 	if err != nil {
-		return item, s, protocol.NewError(protocol.Temporary, err.Error(), "groat login "+l.params.Profile+" --grant device_code")
+		return item, s, err
 	}
-	defer receiver.Close()
+	l.receiver = receiver // held until the login has ended
 	a, err := l.endpoint.StartAuthCode(l.ctx, item, l.request(), receiver.RedirectURI())
 	if err != nil {
 		return item, s, err

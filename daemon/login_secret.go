@@ -7,6 +7,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // byClient signs in with a client that a person has: proven first, then stored.
@@ -33,9 +34,9 @@ func (l *login) refused(err error) error {
 	}
 	switch {
 	case l.params.Username != "":
-		e.Data.Hint = l.again("--username " + l.params.Username)
+		e.Data.Hint = l.again("--username " + visible.Word(l.params.Username))
 	case !l.kind.Interactive() && l.params.ClientID != "":
-		e.Data.Hint = l.again("--client-id " + l.params.ClientID)
+		e.Data.Hint = l.again("--client-id " + visible.Word(l.params.ClientID))
 	}
 	return e
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // run is the way of every login: what the profile will be, whether it could be kept, whether there is a credential
@@ -164,11 +166,11 @@ func (l *login) again(flags string) string {
 			{"grant", l.asked.Grant}, {"client-auth", l.asked.ClientAuth},
 		} {
 			if f.value != "" {
-				command += " --" + f.name + " " + f.value
+				command += " --" + f.name + " " + visible.Word(f.value)
 			}
 		}
 	}
-	return command + " " + flags
+	return strings.TrimSpace(command + " " + flags)
 }
 
 // stored returns the credential that this profile has for this server, or nil: none, one for another server, another grant
@@ -221,7 +223,7 @@ func (l *login) unproven(err error, clientID string) error {
 	if e.Kind() != protocol.LoginRequired || l.kind.Session() {
 		return e
 	}
-	e.Message = fmt.Sprintf("the stored client %s does not work any more: %s", clientID, e.Message)
+	e.Message = fmt.Sprintf("the stored client %s does not work any more: %s", visible.Name(clientID), e.Message)
 	e.Data.Hint = "groat login " + l.params.Profile + " --client-id ID"
 	if l.kind == grant.ByAppCredentials {
 		e.Data.Hint = "groat login " + l.params.Profile + " --username YOU --new-client"

@@ -15,6 +15,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // handlers :: method → what answers it. A handler may wait; it runs in a goroutine of its own.
@@ -215,7 +216,7 @@ func (d *Daemon) keystoreStatus() protocol.KeystoreResult {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	st := d.Keystore.Status(ctx)
-	return protocol.KeystoreResult{Use: st.Use, Key: st.Key, State: st.State, Message: st.Message}
+	return protocol.KeystoreResult{Use: st.Use, Key: st.Key, State: st.State, Message: visible.Text(st.Message)}
 }
 
 func useKeystore(c *conn, params []byte) (any, error) {

@@ -2,11 +2,16 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/protocol"
 )
 
 // Connections are not all that takes descriptors: a credential that was replaced must be written, a server dialled, a
@@ -32,6 +37,59 @@ func descriptorsOf(limit uint64) int {
 	return max(n-reserve, n/2, 1)
 }
 
+// budget is the one count of the descriptors that connections of every kind take, and the listeners of browser logins.
+// It is a [grant.Budget] for those: at most a quarter of all is theirs, and where clients' connections have taken the rest,
+// idle ones make room.
+type budget struct {
+	mu        sync.Mutex
+	most      int // descriptors that may be taken
+	callbacks int // are taken by browser logins
+	server    *server
+}
+
+// leastShare is what browser logins may take where a quarter is less: one login's, with the queue that all of them share.
+const leastShare = grant.CallbackJudged + 16
+
+// Take takes n descriptors for a browser login. The error is a [*protocol.Error].
+func (p *budget) Take(n int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.callbacks == 0 {
+		n += grant.CallbackJudged // while there is any, they share that
+	}
+	share := max(p.most/4, leastShare)
+	if p.callbacks+n > share {
+		return noPlace(fmt.Sprintf("browser logins take as many descriptors as they may (%d of %d)", p.callbacks, p.most))
+	}
+	for p.server != nil && p.server.taken()+p.callbacks+n > p.most {
+		if p.server.evict() == 0 {
+			return noPlace(fmt.Sprintf("connections take all descriptors that they may (%d), and none is idle", p.most))
+		}
+	}
+	p.callbacks += n
+	return nil
+}
+
+// Give gives back what Take took.
+func (p *budget) Give(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.callbacks -= n; p.callbacks == grant.CallbackJudged {
+		p.callbacks = 0
+	}
+}
+
+func (p *budget) held() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.callbacks
+}
+
+func noPlace(why string) *protocol.Error {
+	const way = "; let one end, or raise groatd's limit (ulimit -n)"
+	return protocol.NewError(protocol.Temporary, "there is no room for another login in a browser: "+why+way, "groat status")
+}
+
 const (
 	// evicted is how many idle connections make room at once, where there are very many: looking for them takes time.
 	evicted = 16
@@ -55,11 +113,14 @@ func (s *server) makeRoom(ctx context.Context) {
 	}
 }
 
-// full reports whether connections, and what follows their processes, take more descriptors than they may.
-func (s *server) full() bool {
+// full reports whether connections of every kind, and what follows their processes, take more descriptors than they may.
+func (s *server) full() bool { return s.taken()+s.d.budget.held() > s.most }
+
+// taken is what the Unix socket's connections take.
+func (s *server) taken() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns)+s.peers.Holding() > s.most
+	return len(s.conns) + s.peers.Holding()
 }
 
 // evict closes some of the connections that have been idle for longest, and returns how many.
@@ -81,12 +142,16 @@ func (s *server) evict() int {
 		delete(s.conns, i.c) // its goroutine may take a moment to end
 	}
 	all := len(s.conns)
+	now := time.Now()
+	tell := now.Sub(s.told) > time.Minute
+	if tell {
+		s.told = now
+	}
 	s.mu.Unlock()
 	for _, i := range idles {
 		i.c.hangUp()
 	}
-	if now := time.Now(); now.Sub(s.told) > time.Minute {
-		s.told = now
+	if tell {
 		s.d.Log.Warn("there are more connections than descriptors for them: idle ones are closed",
 			zap.Int("connections", all), zap.Int("descriptors for them", s.most), zap.Int("closed now", len(idles)))
 	}

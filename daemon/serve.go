@@ -43,7 +43,11 @@ type server struct {
 }
 
 func (d *Daemon) newServer(most int) *server {
-	return &server{d: d, most: most, conns: map[*conn]struct{}{}, ended: make(chan struct{}, 1)}
+	s := &server{d: d, most: most, conns: map[*conn]struct{}{}, ended: make(chan struct{}, 1)}
+	d.budget.mu.Lock()
+	d.budget.most, d.budget.server = most, s
+	d.budget.mu.Unlock()
+	return s
 }
 
 func (s *server) serve(ctx context.Context, l Listener) error {

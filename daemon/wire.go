@@ -11,6 +11,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // useHint is what to type where no keystore works by itself.
@@ -27,8 +28,15 @@ func noSingleProfile(n int) *protocol.Error {
 	return protocol.NewError(protocol.UnknownProfile, fmt.Sprintf("there are %d profiles: name one", n), "groat list")
 }
 
-// wire turns any error into the one that leaves: a kind, a sentence, the next command. It is the only place that does.
+// wire turns any error into the one that leaves: a kind, a sentence, the next command. It is the only place that does. The
+// sentence is one line, in which everything can be seen and nothing can be taken for another line of groat's own.
 func (d *Daemon) wire(err error, profile string) *protocol.Error {
+	e := *d.wired(err, profile)
+	e.Message = visible.Text(e.Message)
+	return &e
+}
+
+func (d *Daemon) wired(err error, profile string) *protocol.Error {
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		return e
 	}

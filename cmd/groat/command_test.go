@@ -175,7 +175,7 @@ func TestLogout(t *testing.T) {
 		return permanent
 	})
 	got := run(t, f.socket, "y\n", "logout", "work")
-	if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, "App Credentials abc\ufffd of profile work") ||
+	if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, "App Credentials \"abc\ufffd\" of profile work") ||
 		!strings.HasSuffix(got.stderr, "groat: hint: use --yes\n") {
 		t.Errorf("without a terminal: %+v", got)
 	}

@@ -104,7 +104,7 @@ func TestImportIsRefused(t *testing.T) {
 	got := run(t, f.socket, "", "import", "--yes")
 	want := "groat: error: 1 of 2 could not be imported; nothing of them was kept\ngroat: hint: h\n"
 	if got.code != exitLoginRequired || !strings.HasSuffix(got.stderr, want) ||
-		!strings.Contains(got.stdout, "not imported: Planet machine account, client c-1\ufffd[2J: it is refused\n") ||
+		!strings.Contains(got.stdout, "not imported: Planet machine account, client \"c-1\ufffd[2J\": it is refused\n") ||
 		!strings.HasSuffix(got.stdout, "next: groat get planet --output header\n") {
 		t.Errorf("%+v", got)
 	}

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // outputs are the formats of "groat get".
@@ -120,7 +120,7 @@ func escapeUnprintable(b []byte) []byte {
 	out := make([]byte, 0, len(b))
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
-		if r < 0x7f || unicode.IsPrint(r) {
+		if r < 0x7f || visible.Rune(r) {
 			out = append(out, b[:n]...)
 		} else if r <= 0xffff {
 			out = appendEscape(out, r)

@@ -5,32 +5,25 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // maxShown bounds one piece of foreign text on a terminal, in runes.
 const maxShown = 600
 
-// clean makes foreign text one line that a terminal shows and does not obey: control characters, line separators,
-// bidirectional overrides and invisible characters are gone, and it ends somewhere.
-func clean(s string) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		if n++; n > maxShown {
-			b.WriteString("…")
-			break
-		}
-		switch {
-		case r == '\n', r == '\r', r == '\t':
-			b.WriteByte(' ')
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			b.WriteRune(unicode.ReplacementChar)
-		}
+// clean makes foreign text one line that a terminal shows and does not obey, and that ends somewhere.
+func clean(s string) string { return visible.Line(s, maxShown) }
+
+// sentence is clean for a sentence that may be foreign in part: nothing of it can be taken for another line of groat's own.
+func sentence(s string) string { return visible.Text(s) }
+
+// nameOf is for one foreign name within a sentence: an odd one is quoted.
+func nameOf(s string) string {
+	if s == "" {
+		return ""
 	}
-	return strings.TrimSpace(b.String())
+	return visible.Name(s)
 }
 
 // complain prints an error's two lines, or nothing where it has no sentence.
@@ -38,9 +31,9 @@ func (a *app) complain(f *failure) {
 	if f.msg == "" {
 		return
 	}
-	fmt.Fprintf(a.stderr, "groat: error: %s\n", clean(f.msg))
+	fmt.Fprintf(a.stderr, "groat: error: %s\n", sentence(f.msg))
 	if f.hint != "" {
-		fmt.Fprintf(a.stderr, "groat: hint: %s\n", clean(f.hint))
+		fmt.Fprintf(a.stderr, "groat: hint: %s\n", sentence(f.hint))
 	}
 }
 
@@ -49,9 +42,9 @@ func (a *app) remark(f *failure) {
 	switch {
 	case f.msg == "":
 	case f.hint == "":
-		fmt.Fprintf(a.stderr, "groat: %s\n", clean(f.msg))
+		fmt.Fprintf(a.stderr, "groat: %s\n", sentence(f.msg))
 	default:
-		fmt.Fprintf(a.stderr, "groat: %s (%s)\n", clean(f.msg), clean(f.hint))
+		fmt.Fprintf(a.stderr, "groat: %s (%s)\n", sentence(f.msg), sentence(f.hint))
 	}
 }
 
@@ -67,7 +60,7 @@ func table(header []string, rows [][]string) []byte {
 			if i > 0 {
 				w.Write([]byte{'\t'})
 			}
-			fmt.Fprint(w, orDash(clean(cell)))
+			fmt.Fprint(w, orDash(sentence(cell)))
 		}
 		w.Write([]byte{'\n'})
 	}

@@ -209,7 +209,7 @@ const (
 )
 
 // textPrompt is a question of groatd's as it stands before the cursor.
-func textPrompt(text string) string { return strings.TrimRight(clean(text), ": ") + ": " }
+func textPrompt(text string) string { return strings.TrimRight(sentence(text), ": ") + ": " }
 
 // Results.
 
@@ -243,10 +243,10 @@ func textStatus(r *protocol.StatusResult, now time.Time) []byte {
 	b.Write(table([]string{"PROFILE", "STATE", "ACCESS TOKEN", "NEXT", "REQUESTS", "SERVER"}, rows))
 	for _, p := range r.Profiles {
 		if p.Message != "" {
-			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), clean(p.Message))
+			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), sentence(p.Message))
 		}
 		if p.Hint != "" {
-			fmt.Fprintf(&b, "hint: %s\n", clean(p.Hint))
+			fmt.Fprintf(&b, "hint: %s\n", sentence(p.Hint))
 		}
 	}
 	return b.Bytes()
@@ -279,7 +279,7 @@ func keystoreWords(r protocol.KeystoreResult) string {
 	}
 	s += ", " + clean(r.State)
 	if r.Message != "" {
-		s += ": " + clean(r.Message)
+		s += ": " + sentence(r.Message)
 	}
 	return s
 }

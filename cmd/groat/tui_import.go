@@ -18,16 +18,16 @@ func errImports(failed, taken int, first *failure) *failure {
 
 func questionImport(f protocol.ImportFound) string {
 	if f.Confirm != "" {
-		return fmt.Sprintf("%s: %s. Import it as profile %s? [y/N] ", thing(f), strings.TrimRight(clean(f.Confirm), "."), clean(f.Profile))
+		return fmt.Sprintf("%s: %s. Import it as profile %s? [y/N] ", thing(f), strings.TrimRight(sentence(f.Confirm), "."), sentence(f.Profile))
 	}
-	return fmt.Sprintf("Import %s as profile %s? [y/N, a for all] ", thing(f), clean(f.Profile))
+	return fmt.Sprintf("Import %s as profile %s? [y/N, a for all] ", thing(f), sentence(f.Profile))
 }
 
 func questionEither(f protocol.ImportFound) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Which provider is %s for?\n", thing(f))
 	for i, p := range f.Either {
-		fmt.Fprintf(&b, "  %d  %s\n", i+1, clean(p))
+		fmt.Fprintf(&b, "  %d  %s\n", i+1, sentence(p))
 	}
 	b.WriteString("Provider: ")
 	return b.String()
@@ -38,14 +38,14 @@ func textLeftOut(f protocol.ImportFound) string {
 }
 
 func textNoProvider(f protocol.ImportFound) string {
-	return fmt.Sprintf("groat: left out, since no provider was chosen: %s (--provider %s)\n", thing(f), clean(strings.Join(f.Either, " or ")))
+	return fmt.Sprintf("groat: left out, since no provider was chosen: %s (--provider %s)\n", thing(f), sentence(strings.Join(f.Either, " or ")))
 }
 
 // thing is a credential in words: "SpatiaFi App Credentials, client c-1".
 func thing(f protocol.ImportFound) string {
-	s := clean(f.System + " " + f.What)
+	s := sentence(f.System + " " + f.What)
 	if f.ClientID != "" {
-		s += ", client " + clean(f.ClientID)
+		s += ", client " + nameOf(f.ClientID)
 	}
 	return s
 }
@@ -59,11 +59,11 @@ func textFound(r *protocol.ImportResult) []byte {
 	for _, f := range r.Found {
 		switch {
 		case f.Reason != "":
-			fmt.Fprintf(&b, "cannot be imported: %s: %s\n", thing(f), clean(f.Reason))
+			fmt.Fprintf(&b, "cannot be imported: %s: %s\n", thing(f), sentence(f.Reason))
 		case len(f.Either) > 0:
-			fmt.Fprintf(&b, "found: %s, for %s\n", thing(f), clean(strings.Join(f.Either, " or ")))
+			fmt.Fprintf(&b, "found: %s, for %s\n", thing(f), sentence(strings.Join(f.Either, " or ")))
 		case f.Provider != "":
-			fmt.Fprintf(&b, "found: %s, for %s\n", thing(f), clean(f.Provider))
+			fmt.Fprintf(&b, "found: %s, for %s\n", thing(f), sentence(f.Provider))
 		default:
 			fmt.Fprintf(&b, "found: %s\n", thing(f))
 		}
@@ -71,16 +71,16 @@ func textFound(r *protocol.ImportResult) []byte {
 			fmt.Fprintf(&b, "  in %s\n", place(c))
 		}
 		for _, w := range f.Warnings {
-			fmt.Fprintf(&b, "  warning: %s\n", clean(w))
+			fmt.Fprintf(&b, "  warning: %s\n", sentence(w))
 		}
 		if len(f.NotCarried) > 0 {
-			fmt.Fprintf(&b, "  not carried over: %s\n", clean(strings.Join(f.NotCarried, ", ")))
+			fmt.Fprintf(&b, "  not carried over: %s\n", sentence(strings.Join(f.NotCarried, ", ")))
 		}
 		if f.Fresh != "" {
-			fmt.Fprintf(&b, "  better, a sign-in of its own: %s\n", clean(f.Fresh))
+			fmt.Fprintf(&b, "  better, a sign-in of its own: %s\n", sentence(f.Fresh))
 		}
 		if f.Hint != "" {
-			fmt.Fprintf(&b, "  hint: %s\n", clean(f.Hint))
+			fmt.Fprintf(&b, "  hint: %s\n", sentence(f.Hint))
 		}
 	}
 	return b.Bytes()
@@ -88,13 +88,13 @@ func textFound(r *protocol.ImportResult) []byte {
 
 // place is where a copy is, and who can read it: "/home/…/x.json (client secret; in plaintext, mode 0644)".
 func place(c protocol.ImportCopy) string {
-	where := clean(c.Source)
+	where := sentence(c.Source)
 	if len(c.Variables) > 0 {
-		where = "the environment: " + clean(strings.Join(c.Variables, ", "))
+		where = "the environment: " + sentence(strings.Join(c.Variables, ", "))
 	}
 	var about []string
 	if len(c.Holds) > 0 {
-		about = append(about, clean(strings.Join(c.Holds, ", ")))
+		about = append(about, sentence(strings.Join(c.Holds, ", ")))
 	}
 	if c.Plaintext {
 		about = append(about, "in plaintext")
@@ -102,7 +102,7 @@ func place(c protocol.ImportCopy) string {
 		about = append(about, "encrypted")
 	}
 	if c.Mode != "" {
-		about = append(about, "mode "+clean(c.Mode))
+		about = append(about, "mode "+sentence(c.Mode))
 	}
 	return where + " (" + strings.Join(about, "; ") + ")"
 }
@@ -115,10 +115,10 @@ func textImported(r *protocol.ImportResult, taken int) []byte {
 		importable = importable || f.Reason == ""
 		switch {
 		case f.Imported:
-			fmt.Fprintf(&b, "imported: %s, as profile %s\n", thing(f), clean(f.Profile))
-			fmt.Fprintf(&next, "next: groat get %s%s\n", clean(f.Profile), headerOnly(f.Grant))
+			fmt.Fprintf(&b, "imported: %s, as profile %s\n", thing(f), sentence(f.Profile))
+			fmt.Fprintf(&next, "next: groat get %s%s\n", sentence(f.Profile), headerOnly(f.Grant))
 		case f.Error != nil:
-			fmt.Fprintf(&b, "not imported: %s: %s\n", thing(f), clean(f.Error.Message))
+			fmt.Fprintf(&b, "not imported: %s: %s\n", thing(f), sentence(f.Error.Message))
 		}
 	}
 	if taken == 0 && importable {
@@ -149,13 +149,13 @@ func textLeft(c protocol.ImportCopy) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %s\n", place(c))
 	if len(c.ReadBy) > 0 {
-		fmt.Fprintf(&b, "    still read by: %s\n", clean(strings.Join(c.ReadBy, ", ")))
+		fmt.Fprintf(&b, "    still read by: %s\n", sentence(strings.Join(c.ReadBy, ", ")))
 	}
 	if c.Remove != "" {
-		fmt.Fprintf(&b, "    remove it with: %s\n", clean(c.Remove))
+		fmt.Fprintf(&b, "    remove it with: %s\n", sentence(c.Remove))
 	}
 	if c.Note != "" {
-		fmt.Fprintf(&b, "    note: %s\n", clean(c.Note))
+		fmt.Fprintf(&b, "    note: %s\n", sentence(c.Note))
 	}
 	return b.String()
 }

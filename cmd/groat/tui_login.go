@@ -91,14 +91,14 @@ const (
 	textNotOpened = "groat: no browser could be opened: open the address yourself\n"
 )
 
-func textNotice(text string) string { return "groat: " + clean(text) + "\n" }
+func textNotice(text string) string { return "groat: " + sentence(text) + "\n" }
 
 func textConfirm(text string) string { return "groat: " + clean(text) + " [y/N] " }
 
 func textDevice(p protocol.Prompt) string {
 	var b strings.Builder
 	b.WriteString(textNotice(p.Text))
-	fmt.Fprintf(&b, "\n  %s\n\n  code: %s\n\n", address(p.URL), clean(p.Code))
+	fmt.Fprintf(&b, "\n  %s\n\n  code: %s\n\n", address(p.URL), sentence(p.Code))
 	if p.ExpiresIn > 0 {
 		fmt.Fprintf(&b, "groat: the code is good for %s; this waits for you\n", span(p.ExpiresIn))
 	}
@@ -118,14 +118,14 @@ func address(url string) string {
 	if openable(url) {
 		return url
 	}
-	return clean(url)
+	return sentence(url)
 }
 
 // Results.
 
 func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 	var b bytes.Buffer
-	profile, client, issuer := clean(r.Profile), clean(r.ClientID), clean(r.Issuer)
+	profile, client, issuer := clean(r.Profile), nameOf(r.ClientID), sentence(r.Issuer)
 	already := r.Outcome == protocol.AlreadySignedIn
 	next := "groat get " + profile
 	switch r.Grant {
@@ -165,12 +165,12 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 func textLogoutWarning(r protocol.LogoutResult) string {
 	return fmt.Sprintf("groat: the App Credentials %s of profile %s will still exist at %s, where they cannot be deleted;\n"+
 		"groat: their secret was shown only once, so forgetting them here cannot be undone\n",
-		orDash(clean(r.ClientID)), clean(r.Profile), clean(r.Issuer))
+		orDash(nameOf(r.ClientID)), clean(r.Profile), sentence(r.Issuer))
 }
 
 func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
 	var b bytes.Buffer
-	profile, issuer := clean(r.Profile), clean(r.Issuer)
+	profile, issuer := clean(r.Profile), sentence(r.Issuer)
 	if r.Revoked {
 		fmt.Fprintf(&b, "signed out: the session at %s has ended, and profile %s is forgotten on this machine\n", issuer, profile)
 	} else {
@@ -178,7 +178,7 @@ func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
 	}
 	switch {
 	case r.ClientID != "":
-		fmt.Fprintf(&b, "note: client %s still exists at %s\n", clean(r.ClientID), issuer)
+		fmt.Fprintf(&b, "note: client %s still exists at %s\n", nameOf(r.ClientID), issuer)
 	case keepRemote && issuer != "":
 		fmt.Fprintf(&b, "note: nothing was ended at %s\n", issuer)
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // harden makes this process tell nobody what it holds: not the user's other programs, not a core file, not a library that
@@ -41,6 +43,6 @@ func withoutDebugging() {
 }
 
 func refuseToStart(why, hint string) {
-	os.Stderr.WriteString("groatd: error: " + why + "\ngroatd: hint: " + hint + "\n")
+	os.Stderr.WriteString("groatd: error: " + visible.Text(why) + "\ngroatd: hint: " + visible.Text(hint) + "\n")
 	os.Exit(1)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // release is set by the linker.
@@ -74,9 +75,9 @@ func report(err error) int {
 	if c, ok := errors.AsType[*config.Error](err); ok {
 		code, hint = exitConfig, c.Hint
 	}
-	fmt.Fprintln(os.Stderr, "groatd: error:", err)
+	fmt.Fprintln(os.Stderr, "groatd: error:", visible.Text(err.Error()))
 	if hint != "" {
-		fmt.Fprintln(os.Stderr, "groatd: hint:", hint)
+		fmt.Fprintln(os.Stderr, "groatd: hint:", visible.Text(hint))
 	}
 	return code
 }

@@ -2,14 +2,14 @@ package main
 
 import (
 	"fmt"
-	"os"
+	"strings"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/groat-dev/groat/daemon"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // manager talks to the service manager by sd_notify(3). Without one it says nothing to nobody.
@@ -26,8 +26,12 @@ func newManager(log *zap.Logger) *manager {
 	return m
 }
 
-func (m *manager) notify(state string) {
-	if _, err := sd.SdNotify(false, state); err != nil {
+// notify sends assignments, one a line (sd_notify(3)). Whatever stands in one cannot begin another.
+func (m *manager) notify(assignments ...string) {
+	for i, a := range assignments {
+		assignments[i] = visible.Text(a)
+	}
+	if _, err := sd.SdNotify(false, strings.Join(assignments, "\n")); err != nil {
 		m.log.Warn("the service manager could not be told", zap.Error(err))
 	}
 }
@@ -39,9 +43,9 @@ func statusLine(d *daemon.Daemon) string {
 	return "STATUS=serving 1 profile"
 }
 
-func (m *manager) ready(d *daemon.Daemon) { m.notify(sd.SdNotifyReady + "\n" + statusLine(d)) }
+func (m *manager) ready(d *daemon.Daemon) { m.notify(sd.SdNotifyReady, statusLine(d)) }
 
-func (m *manager) stopping() { m.notify(sd.SdNotifyStopping + "\nSTATUS=letting requests end") }
+func (m *manager) stopping() { m.notify(sd.SdNotifyStopping, "STATUS=letting requests end") }
 
 // ticks is when the watchdog wants to hear from us; never where there is none.
 func (m *manager) ticks() <-chan time.Time {
@@ -54,7 +58,7 @@ func (m *manager) ticks() <-chan time.Time {
 // alive feeds the watchdog, if the daemon can still take its own locks.
 func (m *manager) alive(d *daemon.Daemon) {
 	if d.Responds(time.Second) {
-		m.notify(sd.SdNotifyWatchdog + "\n" + statusLine(d))
+		m.notify(sd.SdNotifyWatchdog, statusLine(d))
 	}
 }
 
@@ -62,25 +66,9 @@ func (m *manager) alive(d *daemon.Daemon) {
 func (m *manager) reload(d *daemon.Daemon) {
 	if err := d.Reload(); err != nil {
 		m.log.Error("the configuration was not reloaded", zap.Error(err))
-		m.notify("STATUS=the configuration was not reloaded: " + err.Error())
+		m.notify("STATUS=the configuration was not reloaded: " + visible.Text(err.Error()))
 		return
 	}
 	m.log.Info("the configuration was reloaded", zap.Int("profiles", d.Profiles()))
 	m.notify(statusLine(d))
-}
-
-// newLogger logs to stderr, without a time where the journal adds its own.
-func newLogger() *zap.Logger {
-	c := zap.NewProductionConfig()
-	c.Encoding = "console"
-	c.DisableCaller, c.DisableStacktrace = true, true
-	c.EncoderConfig.EncodeTime = zapcore.RFC3339TimeEncoder
-	if os.Getenv("JOURNAL_STREAM") != "" {
-		c.EncoderConfig.TimeKey = ""
-	}
-	log, err := c.Build()
-	if err != nil { // a constant configuration
-		panic(err)
-	}
-	return log
 }

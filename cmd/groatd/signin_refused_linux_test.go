@@ -116,7 +116,7 @@ func TestSignInRefused(t *testing.T) {
 			if !strings.Contains(text, "The sign-in did not work") {
 				h.t.Errorf("the browser ended at %s", text)
 			}
-		}, "is not who answered: the redirect names as its issuer https://evil.example"},
+		}, "is not who answered: the redirect names as its issuer \"https://evil.example\""},
 		{"no issuer", false, [2]string{}, func(h *presetHouse, s *sitting) {
 			back, state := s.callback()
 			fetch(h.t, back+"?code=stolen&state="+state)

@@ -19,6 +19,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Profile is one profile as configured. Either Provider names a preset, or Issuer and TokenEndpoint name the server.
@@ -78,9 +80,9 @@ type Error struct {
 
 func (e *Error) Error() string {
 	if e.Line == 0 {
-		return fmt.Sprintf("%s: %s", e.File, e.Message)
+		return fmt.Sprintf("%s: %s", visible.Name(e.File), visible.Text(e.Message))
 	}
-	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Message)
+	return fmt.Sprintf("%s:%d: %s", visible.Name(e.File), e.Line, visible.Text(e.Message))
 }
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -142,7 +144,7 @@ func (d Dir) loadBut(except string) (*Config, error) {
 	}
 	entries, err := os.ReadDir(d.profiles())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, &Error{File: d.profiles(), Message: "cannot be listed: " + cause(err), Hint: "ls -ld " + d.profiles()}
+		return nil, &Error{File: d.profiles(), Message: "cannot be listed: " + cause(err), Hint: "ls -ld " + visible.Word(d.profiles())}
 	}
 	for _, e := range entries {
 		name, isProfile := strings.CutSuffix(e.Name(), ".toml")
@@ -204,7 +206,7 @@ func (d Dir) loadProfile(c *Config, name string) error {
 	p.Name, p.File, p.Line = name, file, 1
 	if other, twice := c.Profiles[name]; twice {
 		return &Error{File: other.File, Line: other.Line, Hint: "keep one of the two",
-			Message: fmt.Sprintf("profile %q stands here and in %s", name, file)}
+			Message: fmt.Sprintf("profile %q stands here and in %s", name, visible.Name(file))}
 	}
 	if err := p.check(text); err != nil {
 		return err

@@ -109,7 +109,7 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 		"grant":         {"profiles.d/a.toml", good + "grant = \"magic\"\n", "a.toml:2", "magic", "device_code"},
 		"header":        {"profiles.d/a.toml", "provider = \"planet-key\"\nheader = \"a b\"\n", "a.toml:2", "a b", "X-Api-Key"},
 		"resource":      {"profiles.d/a.toml", good + "resources = [\"https://user@x.example\"]\n", "a.toml:2", "user@x.example", "origin"},
-		"name":          {"profiles.d/A B.toml", good, "A B.toml:1", "cannot be a profile's name", ""},
+		"name":          {"profiles.d/A B.toml", good, "A B.toml\":1", "cannot be a profile's name", ""},
 		"table":         {"config.toml", "[profiles.a]\n" + good + "[profiles.b]\nprovider = \"nowhere\"\n", "config.toml:4", "nowhere", ""},
 		"unknown table": {"config.toml", "[profile.a]\n" + good, "config.toml:1", "profile", ""},
 	} {

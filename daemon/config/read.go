@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // maxFile bounds a configuration file; ten thousand profiles in one fit.
@@ -16,7 +18,7 @@ const maxFile = 8 << 20
 // is a link that leads nowhere: whoever made it meant something.
 func read(file string) ([]byte, error) {
 	refuse := func(hint, format string, args ...any) ([]byte, error) {
-		return nil, &Error{File: file, Message: fmt.Sprintf(format, args...), Hint: hint + " " + file}
+		return nil, &Error{File: file, Message: fmt.Sprintf(format, args...), Hint: hint + " " + visible.Word(file)}
 	}
 	target, err := os.Readlink(file)
 	link := err == nil
@@ -28,7 +30,7 @@ func read(file string) ([]byte, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0) // a pipe shall not be waited for
 	if errors.Is(err, fs.ErrNotExist) {
 		if link {
-			return refuse("ls -l", "is a link to %s, and nothing is there", target)
+			return refuse("ls -l", "is a link to %s, and nothing is there", visible.Name(target))
 		}
 		return nil, nil
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // maxLinks is how many symbolic links a path may lead over; the system's own bound on Linux.
@@ -75,7 +77,7 @@ func (w walk) directory(path string, info fs.FileInfo) error {
 	mode := info.Mode().Perm()
 	switch {
 	case !w.trusts(info):
-		return &Error{File: path, Message: fmt.Sprintf("belongs to another user (uid %d)", owner(info)), Hint: "ls -ld " + path}
+		return &Error{File: path, Message: fmt.Sprintf("belongs to another user (uid %d)", owner(info)), Hint: "ls -ld " + visible.Word(path)}
 	case info.Mode()&fs.ModeSticky != 0 && (owner(info) == 0 || owner(info) == w.root):
 		return nil // only the owner of an entry can replace it
 	case mode&0o002 != 0, mode&0o020 != 0 && !privateGroup(info):
@@ -91,7 +93,7 @@ func (w walk) directory(path string, info fs.FileInfo) error {
 // follow returns where a link that stands in at leads on.
 func (w walk) follow(at, link, rest string, info fs.FileInfo) (string, string, error) {
 	if !w.trusts(info) {
-		return "", "", &Error{File: link, Message: fmt.Sprintf("is a link of another user (uid %d)", owner(info)), Hint: "ls -l " + link}
+		return "", "", &Error{File: link, Message: fmt.Sprintf("is a link of another user (uid %d)", owner(info)), Hint: "ls -l " + visible.Word(link)}
 	}
 	target, err := os.Readlink(link)
 	if err != nil {
@@ -131,5 +133,5 @@ func owner(info fs.FileInfo) int {
 }
 
 func unreadable(path string, err error) *Error {
-	return &Error{File: path, Message: "cannot be examined: " + cause(err), Hint: "ls -ld " + path}
+	return &Error{File: path, Message: "cannot be examined: " + cause(err), Hint: "ls -ld " + visible.Word(path)}
 }

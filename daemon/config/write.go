@@ -10,6 +10,8 @@ import (
 	"reflect"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Save writes profiles.d/NAME.toml atomically: a reader sees the old file or the new one. What Load would refuse afterwards
@@ -111,7 +113,7 @@ func (d Dir) Remove(name string) (bool, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:
-		return false, &Error{File: file, Message: "cannot be removed: " + cause(err), Hint: "ls -ld " + d.profiles()}
+		return false, &Error{File: file, Message: "cannot be removed: " + cause(err), Hint: "ls -ld " + visible.Word(d.profiles())}
 	}
 	return true, nil
 }
@@ -150,13 +152,13 @@ func (d Dir) makeDirs() error {
 		if p, ok := errors.AsType[*fs.PathError](err); ok {
 			at = p.Path
 		}
-		return &Error{File: at, Message: "cannot be made: " + cause(err), Hint: "ls -ld " + filepath.Dir(at)}
+		return &Error{File: at, Message: "cannot be made: " + cause(err), Hint: "ls -ld " + visible.Word(filepath.Dir(at))}
 	}
 	return CheckWay(d.profiles())
 }
 
 func unwritable(dir string, err error) *Error {
-	return &Error{File: dir, Message: "cannot be written: " + cause(err), Hint: "ls -ld " + dir}
+	return &Error{File: dir, Message: "cannot be written: " + cause(err), Hint: "ls -ld " + visible.Word(dir)}
 }
 
 // replace writes a file beside the old one and renames it into place.
@@ -178,5 +180,5 @@ func replace(file string, text []byte) error {
 		}
 	}
 	os.Remove(f.Name())
-	return &Error{File: file, Message: "cannot be written: " + cause(err), Hint: "df " + dir}
+	return &Error{File: file, Message: "cannot be written: " + cause(err), Hint: "df " + visible.Word(dir)}
 }

@@ -174,7 +174,7 @@ func (a *Authorization) read(q url.Values) (keystore.Secret, error) {
 		return keystore.Secret{}, notThis("its state is another one")
 	}
 	if iss := q.Get("iss"); iss != a.issuer && (q.Has("iss") || a.wantIss) { // RFC 9207 §2.4
-		return keystore.Secret{}, &Error{Class: Refused, Where: a.where, Reason: "is not who answered: the redirect names as its issuer " + shown(iss)}
+		return keystore.Secret{}, &Error{Class: Refused, Where: a.where, Reason: "is not who answered: the redirect names as its issuer " + quoted(iss)}
 	}
 	if q.Has("error") {
 		return keystore.Secret{}, a.declined(q.Get("error"), q.Get("error_description"))

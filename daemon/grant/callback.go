@@ -17,64 +17,31 @@ import (
 
 const (
 	callbackPath = "/callback"
-	callbackWait = 2 * time.Minute
-	callbackIdle = 5 * time.Second
+	callbackWait = 15 * time.Minute // for a person who signs in with a second factor
 	callbackLast = 200 * time.Millisecond
-	callbackMost = 32 << 10 // of a request's header, which holds the code
 )
 
 // Receiver waits on a loopback address for the browser to come back (RFC 8252 §7.3). Only a GET of the exact path, with the right
 // Host and the right state is an answer, and only the first; everything else gets a page that says so and changes nothing:
 // a favicon, a prefetch, a scan of the port, a page in another tab that guesses.
+//
+// The address is held, and whoever comes gets a page, until Close: a browser that comes late must not find another user's
+// program there.
 type Receiver struct {
-	listener net.Listener
 	redirect *url.URL
+	door     *door
+	give     func() // gives back what the budget was charged with
+	closing  sync.Once
+
+	mu       sync.Mutex
+	server   *http.Server // nil before Await
+	callback *callback
+	served   chan struct{}
 }
 
-// Listen binds the redirect URI that a client was registered with: http on 127.0.0.1, [::1] or localhost, with its port or,
-// without one, any that is free (RFC 8252 §7.3). Empty means 127.0.0.1 and /callback. localhost is bound on 127.0.0.1.
-func Listen(registered string) (*Receiver, error) {
-	if registered == "" {
-		registered = "http://127.0.0.1" + callbackPath
-	}
-	if err := CheckURL(registered, "the redirect URI"); err != nil {
-		return nil, err
-	}
-	u, err := url.Parse(registered)
-	if err != nil {
-		return nil, err
-	}
-	name := u.Hostname()
-	if u.Scheme != "http" || !loopback(name) || u.RawQuery != "" || u.ForceQuery {
-		return nil, errors.New("the redirect URI must be http on 127.0.0.1, [::1] or localhost, without a query")
-	}
-	bind, port := name, u.Port()
-	if strings.EqualFold(name, "localhost") {
-		bind = "127.0.0.1"
-	}
-	if port == "" {
-		port = "0"
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(bind, port))
-	if err != nil {
-		return nil, &listenError{registered, err}
-	}
-	if port == "0" {
-		_, port, _ = net.SplitHostPort(l.Addr().String())
-	}
-	u.Host = net.JoinHostPort(name, port)
-	return &Receiver{l, u}, nil
+func newReceiver(listeners []net.Listener, redirect *url.URL, give func()) *Receiver {
+	return &Receiver{redirect: redirect, door: newDoor(listeners), give: give, served: make(chan struct{})}
 }
-
-type listenError struct {
-	redirect string
-	err      error
-}
-
-func (e *listenError) Error() string {
-	return "cannot wait for the browser at " + e.redirect + ": " + words(e.err)
-}
-func (e *listenError) Unwrap() error { return e.err }
 
 // RedirectURI is the address with the port that was bound: what goes into the request.
 func (r *Receiver) RedirectURI() string { return r.redirect.String() }
@@ -84,39 +51,79 @@ func (r *Receiver) is(host string) bool {
 	return strings.EqualFold(host, r.redirect.Host) || r.redirect.Port() == "80" && strings.EqualFold(host+":80", r.redirect.Host)
 }
 
-// Close stops listening. It need not be called after Await.
-func (r *Receiver) Close() error { return r.listener.Close() }
+// Close frees the address. It lets a page that is on its way come to its end, for a moment. Await, if it still waits, returns
+// only when its context ends. Safe to call more than once.
+func (r *Receiver) Close() error {
+	r.closing.Do(func() {
+		r.mu.Lock()
+		server := r.server
+		r.mu.Unlock()
+		if server != nil {
+			// A browser's spare connections say nothing, and get no more than this moment.
+			last, cancel := context.WithTimeout(context.Background(), callbackLast)
+			defer cancel()
+			if server.Shutdown(last) != nil {
+				server.Close()
+			}
+			<-r.served
+		}
+		r.door.Close()
+		r.give()
+	})
+	return nil
+}
 
-// Await returns the code that the browser brings for a, which must have been started with r's RedirectURI. It waits two
-// minutes at most and is called once; the address is free again when it returns. The error is ctx's, or an [*Error]: the
-// server's refusal, or that nobody came.
+// Unanswered reports whether somebody may be in the browser still: Await was called, and the browser has not come.
+func (r *Receiver) Unanswered() bool {
+	r.mu.Lock()
+	c := r.callback
+	r.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.answered
+}
+
+// serve answers whoever comes from now on.
+func (r *Receiver) serve(c *callback) {
+	server := &http.Server{
+		Handler: c, ReadHeaderTimeout: callbackTime, ReadTimeout: callbackTime, WriteTimeout: callbackTime,
+		MaxHeaderBytes: callbackMost, ErrorLog: log.New(io.Discard, "", 0), // its lines quote what was sent
+	}
+	server.SetKeepAlivesEnabled(false)
+	r.mu.Lock()
+	r.server, r.callback = server, c
+	r.mu.Unlock()
+	r.door.open()
+	go func() {
+		defer close(r.served)
+		server.Serve(r.door)
+	}()
+}
+
+// Await returns the code that the browser brings for a, which must have been started with r's RedirectURI. It waits 15
+// minutes at most and is called once. When it has returned, whoever comes is told that the sign-in is over, until Close. The
+// error is ctx's, or an [*Error]: the server's refusal, or that nobody came.
 func (r *Receiver) Await(ctx context.Context, a *Authorization) (keystore.Secret, error) {
 	ctx, cancel := context.WithTimeout(ctx, callbackWait)
 	defer cancel()
 	c := &callback{receiver: r, a: a, done: make(chan struct{})}
-	server := &http.Server{
-		Handler: c, ReadHeaderTimeout: callbackIdle, ReadTimeout: callbackIdle, WriteTimeout: callbackIdle,
-		MaxHeaderBytes: callbackMost, ErrorLog: log.New(io.Discard, "", 0), // its lines quote what was sent
-	}
-	server.SetKeepAlivesEnabled(false)
-	var serving sync.WaitGroup
-	serving.Go(func() { server.Serve(r.listener) })
-	defer serving.Wait()
+	r.serve(c)
 	select {
 	case <-c.done:
-		// The page is on its way already. Others that were asked for get a moment; a browser's spare connections say nothing.
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), callbackLast)
-		defer cancel()
-		if server.Shutdown(last) != nil {
-			server.Close()
-		}
 		return c.code, c.err
 	case <-ctx.Done():
-		server.Close()
+		if c.end() { // it came at the same moment
+			<-c.done
+			return c.code, c.err
+		}
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return keystore.Secret{}, ctx.Err()
 		}
-		return keystore.Secret{}, &Error{Class: Refused, Where: a.where, Reason: "has not sent the browser back within two minutes", Err: ctx.Err()}
+		return keystore.Secret{}, &Error{Class: Refused, Where: a.where, Err: ctx.Err(),
+			Reason: "has not sent the browser back within 15 minutes"}
 	}
 }
 
@@ -128,8 +135,17 @@ type callback struct {
 
 	mu       sync.Mutex
 	answered bool
+	over     bool // nobody waits for the answer any more
 	code     keystore.Secret
 	err      error
+}
+
+// end makes every answer from now on one that comes too late, and reports whether there was one before.
+func (c *callback) end() (answered bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	return c.answered
 }
 
 func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -168,12 +184,16 @@ func (c *callback) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.mu.Lock()
-	late := c.answered
-	if c.answered = true; !late {
-		c.code, c.err = code, err
+	late, over := c.answered, c.over && !c.answered
+	if !late && !over {
+		c.answered, c.code, c.err = true, code, err
 	}
 	c.mu.Unlock()
 	switch {
+	case over:
+		code.Wipe()
+		showPage(w, http.StatusGone, pageOver)
+		return
 	case late:
 		code.Wipe()
 		showPage(w, http.StatusConflict, pageLate)

@@ -20,6 +20,7 @@ import (
 
 // waiting is a receiver that waits for the browser, and the sign-in that it is for.
 type waiting struct {
+	r      *grant.Receiver
 	a      *grant.Authorization
 	base   string // http://127.0.0.1:port
 	result chan outcome
@@ -32,7 +33,7 @@ type outcome struct {
 
 func wait(t *testing.T, e *grant.Endpoint, item keystore.Item, registered string) *waiting {
 	t.Helper()
-	r, err := grant.Listen(registered)
+	r, err := grant.Listen(registered, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,8 @@ func wait(t *testing.T, e *grant.Endpoint, item keystore.Item, registered string
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &waiting{a: a, base: "http://" + u.Host, result: make(chan outcome, 1)}
+	t.Cleanup(func() { r.Close() })
+	w := &waiting{r: r, a: a, base: "http://" + u.Host, result: make(chan outcome, 1)}
 	go func() {
 		code, err := r.Await(t.Context(), a)
 		w.result <- outcome{code, err}
@@ -134,7 +136,11 @@ func TestReceiver(t *testing.T) {
 	if s, err := e.Exchange(t.Context(), item, w.a, o.code); err != nil || s.Token.Access.IsZero() {
 		t.Error(err)
 	}
-	// Late: nobody listens any more.
+	// Late: there is a page until the login has ended, and nobody listens then.
+	if status, page := visit(t, "GET", back); status != 409 || !strings.Contains(page, "answered already") {
+		t.Errorf("late: %d %s", status, page)
+	}
+	w.r.Close()
 	if c, err := net.Dial("tcp", strings.TrimPrefix(w.base, "http://")); err == nil {
 		c.Close()
 		t.Error("the port is still open")
@@ -216,7 +222,7 @@ func TestReceiverRefusals(t *testing.T) {
 		class grant.Class
 		text  string
 	}{
-		{"error=access_denied&error_description=The+person+refused", grant.Refused, "declined (access_denied): The person refused"},
+		{"error=access_denied&error_description=The+person+refused", grant.Refused, `declined (access_denied); the server says: "The person refused"`},
 		{"error=server_error", grant.Transient, "server_error"},
 		{"code=abc&iss=https%3A%2F%2Fevil.example", grant.Refused, "evil.example"},
 		{"code=", grant.Malformed, "without a code"},
@@ -276,7 +282,7 @@ func TestSecondCallback(t *testing.T) {
 }
 
 func TestReceiverGivenUp(t *testing.T) {
-	r, err := grant.Listen("")
+	r, err := grant.Listen("", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,6 +298,14 @@ func TestReceiverGivenUp(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	u, _ := url.Parse(r.RedirectURI())
+	state := stateOf(t, a)
+	if status, page := visit(t, "GET", r.RedirectURI()+"?code=abc&state="+state); status != 410 || !strings.Contains(page, "is over") {
+		t.Errorf("late: %d %s", status, page)
+	}
+	if !r.Unanswered() {
+		t.Error("a late visit counts as an answer")
+	}
+	r.Close()
 	if c, err := net.Dial("tcp", u.Host); err == nil {
 		c.Close()
 		t.Error("the port is still open")
@@ -305,9 +319,10 @@ func TestListen(t *testing.T) {
 		{"http://127.0.0.1/", "http://127.0.0.1:PORT/", "127.0.0.1"},
 		{"http://127.0.0.1/a/b", "http://127.0.0.1:PORT/a/b", "127.0.0.1"},
 		{"http://localhost/cb", "http://localhost:PORT/cb", "127.0.0.1"},
+		{"http://localhost/cb", "http://localhost:PORT/cb", "::1"},
 		{"http://[::1]/cb", "http://[::1]:PORT/cb", "::1"},
 	} {
-		r, err := grant.Listen(c.registered)
+		r, err := grant.Listen(c.registered, nil)
 		if err != nil {
 			t.Errorf("%s: %v", c.registered, err)
 			continue
@@ -323,11 +338,11 @@ func TestListen(t *testing.T) {
 			conn.Close()
 		}
 		// The registered port, and one that is taken.
-		if _, err := grant.Listen(r.RedirectURI()); err == nil || !strings.Contains(err.Error(), "in use") {
+		if _, err := grant.Listen(r.RedirectURI(), nil); err == nil || !strings.Contains(err.Error(), "in use") {
 			t.Errorf("%s: taken twice: %v", c.registered, err)
 		}
 		r.Close()
-		again, err := grant.Listen(r.RedirectURI())
+		again, err := grant.Listen(r.RedirectURI(), nil)
 		if err != nil || again.RedirectURI() != r.RedirectURI() {
 			t.Errorf("%s: %v", r.RedirectURI(), err)
 			continue
@@ -339,7 +354,7 @@ func TestListen(t *testing.T) {
 		"http://127.0.0.1/callback?x=y", "http://127.0.0.1/callback?", "http://127.0.0.1/#x", "127.0.0.1:80", "urn:ietf:wg:oauth:2.0:oob",
 		"http://127.0.0.1:0/callback", "http://a@127.0.0.1/",
 	} {
-		if r, err := grant.Listen(bad); err == nil {
+		if r, err := grant.Listen(bad, nil); err == nil {
 			r.Close()
 			t.Errorf("%s is accepted", bad)
 		}

@@ -268,8 +268,9 @@ func TestErrorText(t *testing.T) {
 		in   Answer
 		want string
 	}{
-		{said(401, `{"error":"invalid_client","error_description":"unknown client"}`), "auth.example.com does not accept the client id or secret (HTTP 401, invalid_client): unknown client"},
-		{said(401, `{"error":"access_denied","error_description":"Unauthorized"}`), "auth.example.com does not accept the client id or secret (HTTP 401, access_denied): Unauthorized"},
+		{said(401, `{"error":"invalid_client","error_description":"unknown client"}`), `auth.example.com does not accept the client id or secret (HTTP 401, invalid_client); the server says: "unknown client"`},
+		{said(401, `{"error":"access_denied","error_description":"Unauthorized"}`), `auth.example.com does not accept the client id or secret (HTTP 401, access_denied); the server says: "Unauthorized"`},
+		{said(400, `{"error":"full_moon","error_description":"\" groat: hint: run x"}`), `auth.example.com could not answer (HTTP 400, the server's error "full_moon"); the server says: "' groat hint run x"`},
 		{said(307, ``), "auth.example.com answers with a redirect, which is not followed (HTTP 307)"},
 		{page(403), "auth.example.com answered with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address) (HTTP 403)"},
 		{page(503), "auth.example.com could not answer (HTTP 503)"},

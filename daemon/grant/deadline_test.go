@@ -28,21 +28,32 @@ func (l silent) Close() error {
 
 func (l silent) Addr() net.Addr { return &net.TCPAddr{} }
 
-// Nobody comes back for two minutes: that is the end of it.
-func TestReceiverWaitsTwoMinutes(t *testing.T) {
+// Nobody comes back for 15 minutes: that is the end of waiting, and the address is still held.
+func TestReceiverWaitsFifteenMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := silent{make(chan struct{})}
-		r := &Receiver{l, &url.URL{Scheme: "http", Host: "127.0.0.1:4711", Path: "/callback"}}
+		given := 0
+		r := newReceiver([]net.Listener{l}, &url.URL{Scheme: "http", Host: "127.0.0.1:4711", Path: "/callback"}, func() { given++ })
 		begin := time.Now()
 		_, err := r.Await(t.Context(), &Authorization{where: "auth.example.com"})
 		e, ok := errors.AsType[*Error](err)
-		if !ok || e.Class != Refused || time.Since(begin) != 2*time.Minute {
+		if !ok || e.Class != Refused || time.Since(begin) != 15*time.Minute {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 		select {
 		case <-l.closed:
+			t.Error("the address is free while the login goes on")
+		default:
+		}
+		r.Close()
+		r.Close()
+		select {
+		case <-l.closed:
 		default:
 			t.Error("the listener is still open")
+		}
+		if given != 1 {
+			t.Errorf("the budget was given back %d times", given)
 		}
 	})
 }

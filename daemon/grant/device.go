@@ -29,7 +29,7 @@ const (
 // DeviceLogin is a device authorization in progress (RFC 8628 §3.2): what a person must be shown, with the host, since
 // whoever sends somebody else's code to a person can sign in as them (§5.4).
 type DeviceLogin struct {
-	// UserCode is what the person types: printable ASCII, at most 64 characters.
+	// UserCode is what the person types: letters, digits, '-', '.', '_' and spaces, at most 64 characters.
 	UserCode string
 	// VerificationURI is where: https, or http on a loopback address.
 	VerificationURI string
@@ -77,7 +77,7 @@ func readDevice(a Answer) (d *DeviceLogin, flaw string) {
 		return nil, "holds no device code"
 	}
 	d.UserCode, _ = body.text("user_code")
-	if len(d.UserCode) > maxUserCode || strings.TrimSpace(d.UserCode) == "" || !printableASCII([]byte(d.UserCode)) {
+	if len(d.UserCode) > maxUserCode || strings.TrimSpace(d.UserCode) == "" || !isUserCode(d.UserCode) {
 		return nil, "holds no code that a person could type"
 	}
 	d.VerificationURI, _ = body.text("verification_uri")
@@ -100,6 +100,19 @@ func readDevice(a Answer) (d *DeviceLogin, flaw string) {
 	}
 	d.interval = readInterval(body["interval"])
 	return d, ""
+}
+
+// isUserCode reports whether s is made of what a person types and nothing that reads like a sentence or a command (RFC 8628
+// §6.1 proposes letters or digits with dashes).
+func isUserCode(s string) bool {
+	for _, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._ ", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // readInterval reads a number of seconds, which may have a fraction, and rounds it up.

@@ -80,7 +80,7 @@ func readMetadata(ctx context.Context, client *http.Client, document, issuer str
 	found.Issuer, _ = body.text("issuer")
 	found.TokenEndpoint, _ = body.text("token_endpoint")
 	if strings.TrimSuffix(found.Issuer, "/") != strings.TrimSuffix(issuer, "/") {
-		return Discovered{}, misdescribed(a, "says that its issuer is another: "+shown(found.Issuer))
+		return Discovered{}, misdescribed(a, "says that its issuer is another: "+quoted(found.Issuer))
 	}
 	if err := checkBeside(issuer, found.TokenEndpoint, "the token endpoint that it names"); err != "" {
 		return Discovered{}, misdescribed(a, "cannot be used: "+err)
@@ -202,5 +202,5 @@ func chooseMethod(body object, wanted Method) (chosen Method, flaw string) {
 	for _, m := range supported {
 		names = append(names, string(m))
 	}
-	return "", "supports other client authentication only: " + shown(strings.Join(names, " "))
+	return "", "supports other client authentication only: " + quoted(strings.Join(names, " "))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Endpoint is one authorization server as one profile uses it, with what is learned about it: the state of its clock.
@@ -60,7 +61,15 @@ func shown(s string) string {
 	if s == "" {
 		return "none"
 	}
-	return clean(s, nil, maxDescription)
+	return visible.Name(clean(s, nil, maxDescription))
+}
+
+// quoted is for what a server or a redirect said: always in quotation marks.
+func quoted(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return visible.Quote(clean(s, nil, maxDescription))
 }
 
 func (e *Error) at(url string) *Error {

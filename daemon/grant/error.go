@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 var (
@@ -61,23 +63,28 @@ const (
 )
 
 // Error returns one sentence, such as
-// "auth.example.com does not accept the client id or secret (HTTP 401, invalid_client): unknown client".
+// `auth.example.com does not accept the client id or secret (HTTP 401, invalid_client); the server says: "unknown client"`.
+// An error code that no specification knows, and the explanation, are the server's words: they stand in quotation marks.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Where == "" {
 		b.WriteString("the server")
 	}
 	b.WriteString(e.Where + " " + e.Reason)
+	code := e.Code
+	if _, known := codes[code]; !known && code != "" {
+		code = "the server's error " + visible.Quote(code)
+	}
 	switch {
-	case e.Status != 0 && e.Code != "":
-		b.WriteString(" (HTTP " + strconv.Itoa(e.Status) + ", " + e.Code + ")")
+	case e.Status != 0 && code != "":
+		b.WriteString(" (HTTP " + strconv.Itoa(e.Status) + ", " + code + ")")
 	case e.Status != 0:
 		b.WriteString(" (HTTP " + strconv.Itoa(e.Status) + ")")
-	case e.Code != "":
-		b.WriteString(" (" + e.Code + ")")
+	case code != "":
+		b.WriteString(" (" + code + ")")
 	}
 	if e.Description != "" {
-		b.WriteString(": " + e.Description)
+		b.WriteString("; the server says: " + visible.Quote(e.Description))
 	}
 	return b.String()
 }

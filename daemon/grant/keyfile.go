@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // KeyFileError is a file that is not read as a key: what is wrong with it, and the command that helps.
@@ -19,7 +20,7 @@ type KeyFileError struct {
 	Err error
 }
 
-func (e *KeyFileError) Error() string { return e.Path + " " + e.Reason }
+func (e *KeyFileError) Error() string { return visible.Name(e.Path) + " " + e.Reason }
 
 // Unwrap returns the cause.
 func (e *KeyFileError) Unwrap() error { return e.Err }
@@ -36,27 +37,27 @@ func ReadKeyFile(path string) (keystore.Secret, error) {
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not make anybody wait
 	if err != nil {
-		return refuse("cannot be opened: "+words(err), "ls -l "+path, err)
+		return refuse("cannot be opened: "+words(err), "ls -l "+visible.Word(path), err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return refuse("cannot be looked at", "ls -l "+path, err)
+		return refuse("cannot be looked at", "ls -l "+visible.Word(path), err)
 	}
 	switch st, ok := info.Sys().(*syscall.Stat_t); {
 	case !info.Mode().IsRegular():
-		return refuse("is not a regular file", "ls -l "+path, nil)
+		return refuse("is not a regular file", "ls -l "+visible.Word(path), nil)
 	case !ok || int(st.Uid) != os.Geteuid():
-		return refuse("belongs to another user", "ls -l "+path, nil)
+		return refuse("belongs to another user", "ls -l "+visible.Word(path), nil)
 	case info.Mode().Perm()&0o077 != 0:
-		return refuse(fmt.Sprintf("can be read or written by others (mode %04o)", info.Mode().Perm()), "chmod 600 "+path, nil)
+		return refuse(fmt.Sprintf("can be read or written by others (mode %04o)", info.Mode().Perm()), "chmod 600 "+visible.Word(path), nil)
 	case info.Size() > maxKey:
 		return refuse(fmt.Sprintf("is larger than %d bytes", maxKey), "", nil)
 	}
 	b := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, b); err != nil {
 		clear(b)
-		return refuse("cannot be read", "ls -l "+path, err)
+		return refuse("cannot be read", "ls -l "+visible.Word(path), err)
 	}
 	return keystore.NewSecret(b), nil
 }

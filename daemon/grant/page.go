@@ -13,6 +13,7 @@ var (
 	pageDone    = text{"You can close this tab", "groat has what it needs to go on. The terminal says whether the sign-in worked."}
 	pageFailed  = text{"The sign-in did not work", "The provider sent an error instead of a sign-in. The terminal says which. You can close this tab."}
 	pageLate    = text{"This sign-in has been answered already", "groat takes one answer. You can close this tab."}
+	pageOver    = text{"This sign-in is over", "groat did not wait any longer, and has not used what this page brought. Sign in again from the terminal. You can close this tab."}
 	pageNotThis = text{"This is not the sign-in that groat waits for", "Use the tab that groat opened, or the address that it printed. You can close this one."}
 	pageNotHere = text{"There is nothing here", "groat only waits here for a sign-in to come back."}
 )

@@ -33,12 +33,27 @@ func CheckURL(raw, what string) error {
 		return fmt.Errorf("%s must not have a fragment (#…)", what)
 	case u.Opaque != "" || u.Hostname() == "":
 		return fmt.Errorf("%s must be an absolute URL such as https://auth.example.com/token", what)
+	case !plainHost(u.Host):
+		return fmt.Errorf("%s does not name a host plainly", what)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return fmt.Errorf("%s must begin with https:// (http:// is for loopback addresses only)", what)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("%s must begin with https://", what)
 	}
 	return checkPort(u, what)
+}
+
+// plainHost reports whether a host, with its port, is made of what names and addresses are made of: it is shown to people, and
+// net/url undoes escapes in it.
+func plainHost(host string) bool {
+	for _, c := range []byte(host) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._:[]%~", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func checkPort(u *url.URL, what string) error {

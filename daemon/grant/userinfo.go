@@ -7,9 +7,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 const (
@@ -63,7 +63,7 @@ func plain(body object, token keystore.Secret) map[string]any {
 // printable replaces what could steer a terminal or hide: control characters, bidi marks, invisible ones.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
+		if visible.Rune(r) {
 			return r
 		}
 		return '?'

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
 
 	"github.com/zalando/go-keyring"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 const (
@@ -219,16 +218,7 @@ func classify(err error) error {
 	return unavailable(err)
 }
 
-// unavailable wraps a foreign error as one printable line of bounded length.
+// unavailable wraps a foreign error, whose words are quoted.
 func unavailable(err error) error {
-	text := strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, err.Error())
-	if len(text) > 200 {
-		text = strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return fmt.Errorf("%w: %s", keystore.ErrUnavailable, text)
+	return fmt.Errorf("%w: %s", keystore.ErrUnavailable, visible.Quote(visible.Line(err.Error(), 200)))
 }

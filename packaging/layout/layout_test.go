@@ -18,11 +18,12 @@ const module = "github.com/groat-dev/groat/"
 // rooms says, for each package, what of ours its non-test files may import; "/..." stands for everything below. A package
 // that is not listed does not exist yet: a new room is a decision, made here.
 var rooms = map[string][]string{
-	"protocol/strict": {},
-	"protocol":        {"protocol/strict"},
+	"protocol/strict":  {},
+	"protocol/visible": {},
+	"protocol":         {"protocol/strict"},
 
 	"keystore":          {},
-	"keystore/keychain": {"keystore"},
+	"keystore/keychain": {"keystore", "protocol/visible"},
 	"keystore/sealed":   {"keystore"},
 	"keystore/choice":   {"keystore", "keystore/keychain", "keystore/sealed"},
 
@@ -30,15 +31,15 @@ var rooms = map[string][]string{
 	"daemon/peer":         {},
 	"daemon/audit":        {},
 	"daemon/policy":       {"daemon/peer"},
-	"daemon/grant":        {"keystore", "daemon/clock", "daemon/grant/preset", "protocol/strict"},
+	"daemon/grant":        {"keystore", "daemon/clock", "daemon/grant/preset", "daemon/peer", "protocol/strict", "protocol/visible"},
 	"daemon/grant/preset": {},
-	"daemon/config":       {"daemon/grant", "daemon/grant/preset", "daemon/policy"},
+	"daemon/config":       {"daemon/grant", "daemon/grant/preset", "daemon/policy", "protocol/visible"},
 	"daemon/foreign":      {"keystore", "protocol/strict", "daemon/grant/preset"},
 	"daemon/broker":       {"daemon/grant", "daemon/clock", "keystore"},
-	"daemon":              {"protocol", "protocol/strict", "keystore", "daemon/..."},
+	"daemon":              {"protocol", "protocol/strict", "protocol/visible", "keystore", "daemon/..."},
 
-	"cmd/groatd":       {"daemon", "daemon/...", "keystore", "keystore/...", "protocol"},
-	"cmd/groat":        {"protocol", "cmd/groat/helper"},
+	"cmd/groatd":       {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/visible"},
+	"cmd/groat":        {"protocol", "protocol/visible", "cmd/groat/helper"},
 	"cmd/groat/helper": {"protocol"},
 
 	// The sandbox shares no code with what is tested against it.

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/buffer"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// lineEncoder is zap's console encoding, with one promise more: an entry is one line in which everything can be seen,
+// whatever stands in its message and fields, and which cannot be taken for what groat tells a person to do.
+type lineEncoder struct{ zapcore.Encoder }
+
+// Clone copies the encoder.
+func (e lineEncoder) Clone() zapcore.Encoder { return lineEncoder{e.Encoder.Clone()} }
+
+// EncodeEntry encodes one entry. Characters in fields that cannot be seen are written as JSON escapes.
+func (e lineEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
+	entry.Message = visible.Text(entry.Message)
+	encoded, err := e.Encoder.EncodeEntry(entry, fields)
+	if err != nil {
+		return nil, err
+	}
+	line := []byte(visible.WithoutPrefixes(strings.TrimRight(encoded.String(), "\n")))
+	encoded.Reset()
+	for len(line) > 0 {
+		r, n := utf8.DecodeRune(line)
+		switch {
+		case r == '\t' || visible.Rune(r): // zap parts an entry with tabs; in fields they are escaped
+			encoded.Write(line[:n])
+		case r <= 0xffff:
+			fmt.Fprintf(encoded, `\u%04x`, r)
+		default: // a surrogate pair, as JSON has it
+			fmt.Fprintf(encoded, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
+		}
+		line = line[n:]
+	}
+	encoded.AppendByte('\n')
+	return encoded, nil
+}
+
+// registerEncoder makes lineEncoder known to zap by the name "line".
+var registerEncoder = sync.OnceValue(func() error {
+	return zap.RegisterEncoder("line", func(c zapcore.EncoderConfig) (zapcore.Encoder, error) {
+		return lineEncoder{zapcore.NewConsoleEncoder(c)}, nil
+	})
+})
+
+// newLogger logs to stderr, without a time where the journal adds its own.
+func newLogger() *zap.Logger {
+	c := zap.NewProductionConfig()
+	c.Encoding = "line"
+	c.DisableCaller, c.DisableStacktrace = true, true
+	c.EncoderConfig.EncodeTime = zapcore.RFC3339TimeEncoder
+	if os.Getenv("JOURNAL_STREAM") != "" {
+		c.EncoderConfig.TimeKey = ""
+	}
+	err := registerEncoder()
+	if err == nil {
+		var log *zap.Logger
+		if log, err = c.Build(); err == nil {
+			return log
+		}
+	}
+	panic(err) // a constant configuration
+}

@@ -1,0 +1,200 @@
+package grant
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/peer"
+)
+
+// What one receiver takes at most, whoever connects how often.
+const (
+	callbackConns = 8 // connections that are served at once; the others wait in the system's queue
+	callbackTime  = 5 * time.Second
+	callbackMost  = 8 << 10 // bytes of a request's header, which holds the code; net/http reads 4 KiB more before it gives up
+	// callbackGrace is how long a connection is served before one that waits may take its place: a browser that has
+	// connected has sent its request by then. So who opens connections and says nothing keeps no browser out.
+	callbackGrace = 20 * time.Millisecond
+	// CallbackJudged is how many accepted connections of all receivers together wait to be identified or served.
+	CallbackJudged = 32
+)
+
+// One table of connections and one queue before it, since both are the whole machine's.
+var (
+	table  peer.TCP
+	judged = make(chan struct{}, CallbackJudged)
+)
+
+// door is the listener of a receiver's HTTP server: it lets in, from all the receiver's listeners, who may be this user's
+// browser, and few at once. Another user's connection is closed before a byte of it is read. A browser behind ssh -L comes as
+// the user's own sshd, one on the other side of a forwarded port as the user's or root's forwarder. Where the system does not
+// tell whose a connection is, it is let in, and the state in the redirect decides, as it does for everybody.
+type door struct {
+	listeners []net.Listener
+	ready     chan net.Conn
+	closed    chan struct{}
+	accepting sync.WaitGroup
+
+	mu     sync.Mutex
+	inside []*visit      // longest first
+	ended  chan struct{} // holds an element once a visit has ended
+}
+
+func newDoor(listeners []net.Listener) *door {
+	return &door{listeners: listeners, ready: make(chan net.Conn), closed: make(chan struct{}), ended: make(chan struct{}, 1)}
+}
+
+// open begins to accept.
+func (d *door) open() {
+	for _, l := range d.listeners {
+		d.accepting.Go(func() { d.accept(l) })
+	}
+}
+
+func (d *door) accept(l net.Listener) {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	wait := shortest
+	for {
+		c, err := l.Accept()
+		switch {
+		case err == nil:
+			wait = shortest
+			select {
+			case judged <- struct{}{}:
+				d.accepting.Go(func() {
+					defer func() { <-judged }()
+					d.judge(c)
+				})
+			case <-d.closed:
+				c.Close()
+			}
+		case errors.Is(err, net.ErrClosed):
+			return
+		default: // the system is short of something
+			select {
+			case <-time.After(wait):
+				wait = min(2*wait, longest)
+			case <-d.closed:
+				return
+			}
+		}
+	}
+}
+
+// judge hands a connection to the server or closes it.
+func (d *door) judge(c net.Conn) {
+	switch table.Owner(c) {
+	case peer.Foreign, peer.Nobody:
+		c.Close()
+		return
+	}
+	v := d.enter(c)
+	if v == nil {
+		c.Close()
+		return
+	}
+	select {
+	case d.ready <- v:
+	case <-d.closed:
+		v.Close()
+	}
+}
+
+// enter returns the visit of a connection when there is room for one, or nil when the door is closed. Where there is none
+// the longest visit makes room, once it has lasted callbackGrace.
+func (d *door) enter(c net.Conn) *visit {
+	for {
+		d.mu.Lock()
+		if len(d.inside) < callbackConns {
+			v := &visit{Conn: c, door: d, since: time.Now()}
+			v.bell = time.AfterFunc(callbackTime, func() { v.Close() })
+			d.inside = append(d.inside, v)
+			d.mu.Unlock()
+			return v
+		}
+		longest := d.inside[0]
+		d.mu.Unlock()
+		left := callbackGrace - time.Since(longest.since)
+		if left <= 0 {
+			longest.Close()
+			continue
+		}
+		select {
+		case <-d.ended:
+		case <-time.After(left):
+		case <-d.closed:
+			return nil
+		}
+	}
+}
+
+// Accept returns the next connection that was let in.
+func (d *door) Accept() (net.Conn, error) {
+	select {
+	case c := <-d.ready:
+		return c, nil
+	case <-d.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close stops accepting. It returns when nothing that was accepted is held any more but what the server has.
+func (d *door) Close() error {
+	d.mu.Lock()
+	select {
+	case <-d.closed:
+	default:
+		close(d.closed)
+	}
+	d.mu.Unlock()
+	for _, l := range d.listeners {
+		l.Close()
+	}
+	d.accepting.Wait()
+	return nil
+}
+
+// Addr is the first listener's.
+func (d *door) Addr() net.Addr { return d.listeners[0].Addr() }
+
+// visit is one connection that was let in. It is closed after callbackTime at the latest.
+type visit struct {
+	net.Conn
+	door  *door
+	since time.Time
+	bell  *time.Timer
+	once  sync.Once
+	err   error
+}
+
+// Close closes the connection and makes room.
+func (v *visit) Close() error {
+	v.once.Do(func() {
+		d := v.door
+		d.mu.Lock()
+		v.bell.Stop()
+		for i, other := range d.inside {
+			if other == v {
+				d.inside = append(d.inside[:i], d.inside[i+1:]...)
+				break
+			}
+		}
+		d.mu.Unlock()
+		v.err = v.Conn.Close()
+		select {
+		case d.ended <- struct{}{}:
+		default:
+		}
+	})
+	return v.err
+}
+
+// CloseWrite lets net/http end its answer before the connection.
+func (v *visit) CloseWrite() error {
+	if c, ok := v.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}

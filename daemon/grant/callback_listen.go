@@ -1,0 +1,150 @@
+package grant
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/groat-dev/groat/daemon/peer"
+)
+
+// Budget is what a listener takes its descriptors from. It is safe for concurrent use.
+type Budget interface {
+	// Take takes n descriptors, all or none. The error is for a person.
+	Take(n int) error
+	// Give gives n descriptors back.
+	Give(n int)
+}
+
+// Listen binds the redirect URI that a client was registered with: http on 127.0.0.1, [::1] or localhost, with its port or,
+// without one, any that is free (RFC 8252 §7.3). Empty means 127.0.0.1 and /callback. localhost is bound on 127.0.0.1 and
+// ::1, since browsers try either first; where the machine has only one of them, that one is enough. All descriptors that
+// the receiver can ever hold are taken from budget, which may be nil for no bound, until [Receiver.Close].
+func Listen(registered string, budget Budget) (*Receiver, error) {
+	if registered == "" {
+		registered = "http://127.0.0.1" + callbackPath
+	}
+	if err := CheckURL(registered, "the redirect URI"); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(registered)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "http" || !loopback(u.Hostname()) || u.RawQuery != "" || u.ForceQuery {
+		return nil, errors.New("the redirect URI must be http on 127.0.0.1, [::1] or localhost, without a query")
+	}
+	if budget == nil {
+		budget = unbounded{}
+	}
+	addresses := []string{u.Hostname()}
+	if strings.EqualFold(u.Hostname(), "localhost") {
+		addresses = []string{"127.0.0.1", "::1"}
+	}
+	takes := len(addresses) * 2 // with one connection each that has just been accepted
+	takes += callbackConns
+	if err := budget.Take(takes); err != nil {
+		return nil, err
+	}
+	listeners, port, err := bind(addresses, u.Port())
+	if err != nil {
+		budget.Give(takes)
+		return nil, &listenError{registered, err}
+	}
+	u.Host = net.JoinHostPort(u.Hostname(), port)
+	return newReceiver(listeners, u, func() { budget.Give(takes) }), nil
+}
+
+type unbounded struct{}
+
+func (unbounded) Take(int) error { return nil }
+func (unbounded) Give(int)       {}
+
+// portTries is how many free ports are tried where one must be free on two addresses.
+const portTries = 16
+
+// bind listens on all addresses with one port; an empty one means any that is free on all of them.
+func bind(addresses []string, port string) (listeners []net.Listener, bound string, err error) {
+	tries := 1
+	if port == "" {
+		tries = portTries
+	}
+	for range tries {
+		if listeners, bound, err = bindOnce(addresses, port); err == nil || !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return listeners, bound, err
+}
+
+func bindOnce(addresses []string, port string) (listeners []net.Listener, bound string, err error) {
+	bound = port
+	if bound == "" {
+		bound = "0"
+	}
+	var missing error
+	for _, address := range addresses {
+		l, err := net.Listen("tcp", net.JoinHostPort(address, bound))
+		switch {
+		case err == nil:
+			listeners = append(listeners, l)
+			_, bound, _ = net.SplitHostPort(l.Addr().String())
+		case noSuchFamily(err) && len(addresses) > 1:
+			missing = err
+		default:
+			for _, l := range listeners {
+				l.Close()
+			}
+			return nil, "", &bindError{net.JoinHostPort(address, bound), len(addresses) > 1, err}
+		}
+	}
+	if len(listeners) == 0 {
+		return nil, "", missing
+	}
+	return listeners, bound, nil
+}
+
+// noSuchFamily reports whether the machine has no such address at all; then no other program can have it either.
+func noSuchFamily(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EPROTONOSUPPORT)
+}
+
+// bindError is an address that cannot be listened on.
+type bindError struct {
+	at   string
+	half bool // of localhost
+	err  error
+}
+
+func (e *bindError) Error() string {
+	why := words(e.err)
+	if at, err := netip.ParseAddrPort(e.at); err == nil && errors.Is(e.err, syscall.EADDRINUSE) {
+		if uid, ok := peer.Listening(at); ok {
+			why += fmt.Sprintf(", by a program of user %d", uid)
+		}
+	}
+	if !e.half {
+		return why
+	}
+	return fmt.Sprintf("%s: %s (a browser goes to 127.0.0.1 or to [::1], so groat needs the port on both)", e.at, why)
+}
+
+func (e *bindError) Unwrap() error { return e.err }
+
+type listenError struct {
+	redirect string
+	err      error
+}
+
+func (e *listenError) Error() string {
+	why := words(e.err)
+	if b, ok := errors.AsType[*bindError](e.err); ok {
+		why = b.Error()
+	}
+	return "cannot wait for the browser at " + e.redirect + ": " + why
+}
+func (e *listenError) Unwrap() error { return e.err }

@@ -1,0 +1,155 @@
+package peer
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+)
+
+// Owner is who has the other end of a TCP connection within this machine.
+type Owner int
+
+const (
+	// Untold: the system does not say. The other end may be in another network namespace, or the system has no such table.
+	Untold Owner = iota
+	// Ours: this process's user, or root, who can read this process's memory anyway; forwarders of ports run as either.
+	Ours
+	// Foreign: another user. A user whom this user namespace does not map counts as one.
+	Foreign
+	// Nobody: the other end has been closed, and no process has it any more.
+	Nobody
+)
+
+// TCP finds out who has the other ends of TCP connections. The system's table of all connections is read for that, which
+// takes time: whoever asks meanwhile is answered by the next reading together, and readings are so far apart that they take
+// a tenth of one processor, whoever connects how often. The zero value is ready and safe for concurrent use.
+type TCP struct {
+	mu      sync.Mutex
+	asked   []*question // since the last reading began
+	reading bool        // a goroutine answers
+	next    time.Time   // when the table may be read again
+}
+
+// question is one connection whose other end is looked for.
+type question struct {
+	ends
+	owner Owner
+	done  chan struct{}
+}
+
+const (
+	// rests is how many times as long as a reading the pause after it is.
+	rests = 9
+	// longestRest bounds the pause where a reading takes very long.
+	longestRest = time.Second
+)
+
+// Owner returns the owner of the connection's other end. It waits until the table may be read. How many ask at once is the
+// caller's to bound.
+func (t *TCP) Owner(c net.Conn) Owner {
+	e, ok := endsOf(c)
+	if !ok {
+		return Untold
+	}
+	q := &question{ends: e, done: make(chan struct{})}
+	t.mu.Lock()
+	t.asked = append(t.asked, q)
+	if !t.reading {
+		t.reading = true
+		go t.answer()
+	}
+	t.mu.Unlock()
+	<-q.done
+	return q.owner
+}
+
+// answer reads the table until nobody asks.
+func (t *TCP) answer() {
+	for {
+		t.mu.Lock()
+		if len(t.asked) == 0 {
+			t.reading = false
+			t.mu.Unlock()
+			return
+		}
+		rest := time.Until(t.next)
+		t.mu.Unlock()
+		time.Sleep(rest)
+		t.mu.Lock()
+		asked := t.asked
+		t.asked = nil
+		t.mu.Unlock()
+		begin := time.Now()
+		lookUp(asked)
+		took := time.Since(begin)
+		t.mu.Lock()
+		t.next = time.Now().Add(min(rests*took, longestRest))
+		t.mu.Unlock()
+		for _, q := range asked {
+			close(q.done)
+		}
+	}
+}
+
+// lookUp reads the table once for all of asked.
+func lookUp(asked []*question) {
+	wanted := map[ends]*question{}
+	for _, q := range asked {
+		wanted[q.ends] = q
+	}
+	eachTCP(func(s socket) bool {
+		if q := wanted[s.ends]; q != nil {
+			q.owner = s.owner()
+			delete(wanted, s.ends)
+		}
+		return len(wanted) > 0
+	})
+}
+
+// Listening returns the user who listens on a TCP address of this machine, or false where the system does not say.
+func Listening(at netip.AddrPort) (uid int, ok bool) {
+	eachTCP(func(s socket) bool {
+		if s.listens && s.local.Port() == at.Port() && (s.local.Addr() == at.Addr() || s.local.Addr().IsUnspecified()) {
+			uid, ok = s.uid, true
+		}
+		return !ok
+	})
+	return uid, ok
+}
+
+// ends are the two addresses of a connection, as the other side's socket has them.
+type ends struct{ local, remote netip.AddrPort }
+
+// socket is one line of the system's table.
+type socket struct {
+	ends
+	listens bool
+	uid     int
+	held    bool // a process has it
+}
+
+func (s socket) owner() Owner {
+	switch {
+	case !s.held:
+		return Nobody
+	case s.uid == os.Geteuid() || s.uid == 0:
+		return Ours
+	}
+	return Foreign
+}
+
+func endsOf(c net.Conn) (ends, bool) {
+	local, ok := c.LocalAddr().(*net.TCPAddr)
+	remote, also := c.RemoteAddr().(*net.TCPAddr)
+	if !ok || !also {
+		return ends{}, false
+	}
+	return ends{local: unmapped(remote.AddrPort()), remote: unmapped(local.AddrPort())}, true
+}
+
+// unmapped is an address without its zone, and IPv4 where it is IPv4 in IPv6.
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}

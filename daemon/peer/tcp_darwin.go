@@ -1,0 +1,4 @@
+package peer
+
+// eachTCP finds nothing: this system shows other users' sockets to root only.
+func eachTCP(func(socket) bool) {}

@@ -1,0 +1,147 @@
+// Package visible makes foreign text safe to show: on a terminal, in a log, in a service manager's status line.
+//
+// Foreign is whatever this program did not write itself: a server's words, file names and link targets, environment
+// values, names from files. The invariants: the result is one line; it holds no control, bidirectional or invisible
+// character; and what [Quote] returns cannot be taken for a line of groat's own. The package redacts no secrets.
+package visible
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Rune reports whether r can be seen and steers nothing. The only space is U+0020.
+func Rune(r rune) bool {
+	switch {
+	case r < utf8.RuneSelf:
+		return r >= ' ' && r <= '~'
+	case r == utf8.RuneError, r == blankBraille:
+		return false
+	}
+	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// blankBraille is a symbol without ink.
+const blankBraille = '\u2800'
+
+// maxMarks is how many combining marks may stand on one character. Scripts need three; piles of them cover other lines.
+const maxMarks = 4
+
+// Line returns s as one line of at most limit runes: line ends and tabs become spaces, other characters that [Rune] refuses
+// become U+FFFD, space at both ends is removed. A longer text is cut and ends with "…".
+func Line(s string, limit int) string {
+	var b strings.Builder
+	n, marks := 0, 0
+	for _, r := range s {
+		if n++; n > limit {
+			b.WriteString("…")
+			break
+		}
+		if marks++; !unicode.Is(unicode.M, r) {
+			marks = 0
+		}
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			b.WriteByte(' ')
+		case Rune(r) && marks <= maxMarks:
+			b.WriteRune(r)
+		default:
+			b.WriteRune(unicode.ReplacementChar)
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// maxQuoted bounds what the functions below show, in runes.
+const maxQuoted = 600
+
+// Quote returns s in quotation marks that it cannot close, as one [Line]. The colon is taken from every "groat:", "groatd:"
+// and "hint:" in it: a terminal may break a long line just before such a word.
+func Quote(s string) string {
+	s = strings.ReplaceAll(Line(s, maxQuoted), `"`, "'")
+	return `"` + WithoutPrefixes(s) + `"`
+}
+
+// prefixes begin groat's own lines.
+var prefixes = []string{"groat", "groatd", "hint"}
+
+// WithoutPrefixes returns s without the colon of every "groat:", "groatd:" and "hint:" in it, and nothing else changed.
+func WithoutPrefixes(s string) string {
+	var b strings.Builder
+	for {
+		colon := strings.IndexByte(s, ':')
+		if colon < 0 {
+			return b.String() + s
+		}
+		before := strings.TrimRight(s[:colon], " ")
+		own := false
+		for _, p := range prefixes { // at the end of a longer word too: an escape such as \n may stand before it
+			own = own || len(before) >= len(p) && strings.EqualFold(before[len(before)-len(p):], p)
+		}
+		b.WriteString(s[:colon])
+		if !own {
+			b.WriteByte(':')
+		}
+		s = s[colon+1:]
+	}
+}
+
+// Text returns s as one [Line], or as [Quote] does where a part of it could be taken for the beginning of a line of groat's
+// own. It is for whole sentences, of which a part may be foreign.
+func Text(s string) string {
+	line := Line(s, maxQuoted)
+	if WithoutPrefixes(line) != line {
+		return Quote(s)
+	}
+	return line
+}
+
+// Name returns s as it is where it is one plain word, as file names, addresses and identifiers nearly always are, and else as
+// [Quote] does. An empty s is quoted.
+func Name(s string) string {
+	for _, r := range s {
+		if r != '/' && r != '.' && r != ':' && r != '@' && r != '-' && !plain(r) {
+			return Quote(s)
+		}
+	}
+	if s == "" || len(s) > maxQuoted || WithoutPrefixes(s) != s {
+		return Quote(s)
+	}
+	return s
+}
+
+func plain(r rune) bool {
+	return Rune(r) && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_+=~%,#?&*[]()", r))
+}
+
+// Word returns s as one word of a command line for sh, quoted where that is needed. What [Rune] refuses is written as an escape
+// of $'…', which bash, zsh and POSIX 2024 know.
+func Word(s string) string {
+	safe, seen := s != "", true
+	for _, r := range s {
+		safe = safe && r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+=:@%,", r))
+		seen = seen && Rune(r)
+	}
+	switch {
+	case safe && WithoutPrefixes(s) == s:
+		return s
+	case seen && WithoutPrefixes(s) == s:
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch _, n := utf8.DecodeRuneInString(s[i:]); {
+		case !Rune(r) || r == ':':
+			for _, c := range []byte(s[i : i+n]) {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			}
+		case r == '\'' || r == '\\':
+			b.WriteString(`\` + string(r))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return "$'" + b.String() + "'"
+}
