@@ -16,7 +16,7 @@ type Endpoint struct {
 	server   Server
 	client   *http.Client
 	now      clock.Func
-	clock    atomic.Pointer[serverTime]
+	clocks   serverClocks
 	requests atomic.Int64
 }
 
@@ -66,11 +66,9 @@ func (e *Error) at(url string) *Error {
 	return e
 }
 
-// exchange sends c and learns the server's time from the answer.
+// exchange sends c and takes in what the answer says of the server's clock.
 func (e *Endpoint) exchange(ctx context.Context, c call) (Answer, clock.Instant) {
 	a, sent, received := exchange(ctx, e.client, e.now, c)
-	if date := a.date(); !date.IsZero() {
-		e.clock.Store(&serverTime{date, received})
-	}
+	e.dated(c.url, a.date(), received)
 	return a, sent
 }
