@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,16 +76,26 @@ func (h *timed) renewed() (n int) {
 
 // hours lets callers ask every minute, and makes sure that all is as on any other day: each token is renewed once in its
 // life, at the point that was drawn.
-func (h *timed) hours(t *testing.T, n int) {
+func (h *timed) hours(t *testing.T, n int) { h.hoursOf(t, n, ways) }
+
+// hoursOf is hours with some of the profiles.
+func (h *timed) hoursOf(t *testing.T, n int, profiles []string) {
 	t.Helper()
 	began := h.truth()
+	clients := map[string]bool{}
+	for _, p := range profiles {
+		clients[stored(t, h.store, p).ClientID] = true
+	}
 	for range 30 * n {
 		time.Sleep(2 * time.Minute)
-		for _, p := range ways {
+		for _, p := range profiles {
 			h.must(t, p)
 		}
 	}
 	for client, at := range h.renewals() {
+		if !clients[client] {
+			continue
+		}
 		at = slices.DeleteFunc(at, func(at time.Time) bool { return at.Before(began) })
 		for i := 1; i < len(at); i++ {
 			if life := at[i].Sub(at[i-1]); life < 838*time.Second*60/100 || life > 900*time.Second*75/100+latency {
@@ -98,10 +109,10 @@ func (h *timed) hours(t *testing.T, n int) {
 }
 
 // The wall clock is set while tokens are held. They are as good as they were: the seconds left are the same, only the time of
-// day at which they end is told by the new clock. Nothing is asked of the server for it, then or later.
+// day at which they end is told by the new clock. Nothing is asked of the server for it, then or later. Assertions go on by the
+// clock that was confirmed before, but not where it is more than a day from this machine's: see the next test.
 func TestE14TheClockIsSet(t *testing.T) {
-	const year = 365 * 24 * time.Hour
-	for _, step := range []time.Duration{-2 * time.Hour, time.Hour, 10 * year, -30 * year} {
+	for _, step := range []time.Duration{-2 * time.Hour, time.Hour, 23 * time.Hour, 10 * year, -30 * year} {
 		t.Run(step.String(), func(t *testing.T) {
 			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
 				h.everyWay(t)
@@ -124,10 +135,65 @@ func TestE14TheClockIsSet(t *testing.T) {
 					if n := h.renewed() - requests; n != 0 {
 						t.Errorf("%d requests because the clock was set", n)
 					}
-					h.hours(t, 1)
+					if step.Abs() < 24*time.Hour {
+						h.hours(t, 1)
+					}
 				}
 			})
 		})
+	}
+}
+
+const year = 365 * 24 * time.Hour
+
+// withoutAssertions and withAssertions are the halves of ways.
+var withoutAssertions, withAssertions = ways[:2], ways[2:]
+
+// The wall clock is set, while tokens are held, by more than an assertion's clock is ever corrected. Tokens are served to their
+// end. Then the profiles with assertions are told by name which two clocks are apart; none of them is given up, and all of them
+// have tokens as soon as the clock is right. The others do not notice.
+func TestG2TheClockIsSetByYears(t *testing.T) {
+	for _, step := range []time.Duration{25 * time.Hour, 10 * year, -30 * year} {
+		t.Run(step.String(), func(t *testing.T) {
+			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+				h.everyWay(t)
+				for _, p := range ways {
+					h.must(t, p)
+				}
+				h.set(step)
+				h.hoursOf(t, 4, withoutAssertions)
+				before := h.renewed()
+				for _, p := range withAssertions {
+					h.saysTheClock(t, p)
+				}
+				if n := h.renewed() - before; n > len(withAssertions) {
+					t.Errorf("%d requests for two questions", n)
+				}
+				for _, p := range withAssertions {
+					if st := h.state(t, p); st.Requests > 50 || st.ClockOffset != 0 {
+						t.Errorf("%+v", st)
+					}
+				}
+				h.set(0)
+				time.Sleep(20 * time.Second) // it is seen within 15
+				h.hours(t, 1)
+			})
+		})
+	}
+}
+
+// saysTheClock makes sure that a profile has no token because of the clock, and will have one.
+func (h *timed) saysTheClock(t *testing.T, profile string) {
+	t.Helper()
+	_, err := h.token(t, profile)
+	e := wantError(t, err, protocol.Temporary)
+	for _, clock := range []time.Time{h.truth(), h.now().Wall} {
+		if !strings.Contains(e.Message, clock.UTC().Format("2006-01-02 ")) || !strings.Contains(e.Message, "set this machine's clock") {
+			t.Errorf("%s: %s does not say %s", profile, e.Message, clock)
+		}
+	}
+	if st := h.state(t, profile); st.State != string(protocol.Temporary) || st.RetryIn == 0 || st.Hint != e.Hint() || e.Hint() == "" {
+		t.Errorf("%s: %+v, hint %q", profile, st, e.Hint())
 	}
 }
 
@@ -143,40 +209,43 @@ func TestE14TheClockIsSlewed(t *testing.T) {
 }
 
 // A machine without a battery thinks that it is 1970 until NTP sets its clock. Only a server that is shown an assertion
-// notices; it is asked once more, with its own time, and never again.
+// notices: a profile that has one is told of the two clocks, and has its token soon after NTP has set this one.
 func TestE14FiftyYearsSlowAtBoot(t *testing.T) {
 	inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
 		slow := time.Unix(0, 0).Sub(h.truth())
-		for _, when := range []string{"the sign-in", "the start"} {
-			h.set(slow)
-			if when == "the sign-in" {
-				h.everyWay(t)
-			} else {
-				h.start(t)
-			}
-			requests := h.renewed()
-			first := map[string]protocol.TokenResult{}
-			for _, p := range ways {
-				first[p] = h.must(t, p)
-				if year := time.Unix(first[p].ExpiresAt, 0).UTC().Year(); year != 1970 {
-					t.Errorf("%s, %s: good until %d", when, p, year)
-				}
-			}
-			if n := h.renewed() - requests; when == "the start" && n != len(ways)+2 {
-				t.Errorf("%s: %d requests for %d tokens, two of them with assertions", when, n, len(ways))
-			}
-			time.Sleep(time.Minute)
-			requests = h.renewed()
-			h.set(0)
-			for _, p := range ways {
-				if r := h.must(t, p); r.AccessToken != first[p].AccessToken || time.Unix(r.ExpiresAt, 0).UTC().Year() < 2000 {
-					t.Errorf("%s, %s: %d", when, p, r.ExpiresAt)
-				}
-			}
-			if n := h.renewed() - requests; n != 0 {
-				t.Errorf("%s: %d requests because the clock was set", when, n)
-			}
-			h.hours(t, 2)
+		h.set(slow)
+		spatiafi := protocol.LoginParams{Profile: "secret-assertion", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+		_, err := h.visit(t).Login(t.Context(), spatiafi, typing(password))
+		if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, "1970-01-01") || e.Hint() == "" {
+			t.Errorf("%v", e)
 		}
+		h.set(0)
+		h.everyWay(t)
+		h.set(slow)
+		h.start(t)
+		requests := h.renewed()
+		first := map[string]protocol.TokenResult{}
+		for _, p := range withoutAssertions {
+			first[p] = h.must(t, p)
+			if year := time.Unix(first[p].ExpiresAt, 0).UTC().Year(); year != 1970 {
+				t.Errorf("%s: good until %d", p, year)
+			}
+		}
+		for _, p := range withAssertions {
+			h.saysTheClock(t, p)
+		}
+		if n := h.renewed() - requests; n != len(ways) {
+			t.Errorf("%d requests for %d profiles", n, len(ways))
+		}
+		time.Sleep(time.Minute)
+		h.set(0)
+		time.Sleep(20 * time.Second) // it is seen within 15
+		for _, p := range ways {
+			r := h.must(t, p)
+			if was, ok := first[p]; ok && r.AccessToken != was.AccessToken || time.Unix(r.ExpiresAt, 0).UTC().Year() < 2000 {
+				t.Errorf("%s: %d", p, r.ExpiresAt)
+			}
+		}
+		h.hours(t, 2)
 	})
 }

@@ -29,7 +29,7 @@ const (
 //	* or less, where Date and this machine's clock agree on what is left until expires_at or exp, and that is above zero.
 //	  Where they do not agree, or say that it has passed, the duration stands: an API that refuses the token ends it.
 //
-// An exp - iat that is not above zero, or more than a day, says nothing: one of the two is wrong, or it does not matter. Every
+// exp - iat is less by a second, since servers cut iat to one. An exp - iat that is not above zero, or more than a day, says nothing: one of the two is wrong, or it does not matter. Every
 // life is a day at most. Fractions of a second are rounded down. Strings count for what [seconds] reads, in a JWT never. Age says
 // nothing: an answer with a token is not kept by a cache (RFC 6749 §5.1).
 //
@@ -117,7 +117,7 @@ func number(raw json.RawMessage) (float64, bool) {
 	return f, true
 }
 
-// jwtTimes reads exp (RFC 7519 §4.1.4), rounded down, and exp - iat, if the token happens to be a JWT. To us a token is opaque
+// jwtTimes reads exp (RFC 7519 §4.1.4), rounded down, and exp - iat as [lifetime] counts it, if the token happens to be a JWT. To us a token is opaque
 // (RFC 6749 §1.4) and meant for somebody else, so its signature is neither ours to check nor of use: the token came over TLS
 // from the server that made it, and nothing else of it is looked at. span is 0 where it says nothing.
 func jwtTimes(access string) (exp, span float64, ok bool) {
@@ -130,7 +130,7 @@ func jwtTimes(access string) (exp, span float64, ok bool) {
 	}
 	if iat, ok := number(claims["iat"]); ok {
 		if s := math.Floor(exp - iat); s >= 1 && s <= lifetimeMost.Seconds() {
-			span = s
+			span = max(s-1, 1) // iat is cut to a second: the token was issued up to one later
 		}
 	}
 	return math.Floor(exp), span, true

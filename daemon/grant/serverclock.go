@@ -15,7 +15,8 @@ import (
 // likes. So neither is believed alone:
 //
 //	the assertion was dated by      and was    what follows
-//	this machine's clock            accepted   no correction is in force
+//	this machine's clock            accepted   no correction is in force; where Date agreed, that clock is confirmed, and
+//	                                           goes on by boot time while somebody sets this machine's
 //	this machine's clock            refused    Date differs by 30 s to a day: the other clock is tried, once
 //	                                           Date differs by more: no verdict; the error names both clocks
 //	                                           Date agrees or is missing: the refusal stands
@@ -89,13 +90,13 @@ func (c *serverClock) offset(now clock.Instant) time.Duration {
 	return 0
 }
 
-// accepts takes in that an assertion dated by used was accepted. Where that is not this machine's clock, an assertion dated
-// by this machine's was refused before.
+// accepts takes in that an assertion dated by used was accepted. It confirms that clock where Date agrees with it; where it is
+// not this machine's clock, it is a Date, and an assertion dated by this machine's was refused before.
 func (c *serverClock) accepts(used reading, now clock.Instant) {
 	c.next, c.refused, c.over = reading{}, nil, false
 	switch {
 	case c.confirmed.agrees(used): // it lasts, also while this machine's clock says the same
-	case used.agrees(localClock(now)):
+	case used.agrees(localClock(now)) && !c.date.agrees(used):
 		c.confirmed = reading{}
 	default:
 		c.confirmed = used
