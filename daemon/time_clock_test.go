@@ -128,6 +128,9 @@ func TestE14TheClockIsSet(t *testing.T) {
 						if r.AccessToken != was.AccessToken || r.ExpiresIn != was.ExpiresIn || r.ExpiresAt != was.ExpiresAt+int64(moved/time.Second) {
 							t.Errorf("%s: %d s left until %d, was %d s until %d", p, r.ExpiresIn, r.ExpiresAt, was.ExpiresIn, was.ExpiresAt)
 						}
+						if st := h.state(t, p); st.ClockOffset != 0 && !slices.Contains(withAssertions, p) || st.ClockOffset < -86400 || st.ClockOffset > 86400 {
+							t.Errorf("%s: %+v", p, st)
+						}
 						if st := h.state(t, p); st.State != "fresh" || st.ExpiresAt != r.ExpiresAt || st.ExpiresIn != r.ExpiresIn {
 							t.Errorf("%s: %+v", p, st)
 						}
@@ -178,6 +181,32 @@ func TestG2TheClockIsSetByYears(t *testing.T) {
 				time.Sleep(20 * time.Second) // it is seen within 15
 				h.hours(t, 1)
 			})
+		})
+	}
+}
+
+// This machine's clock is an hour off: the profiles with assertions say so in their status, as long as it is.
+func TestG4TheStatusSaysACorrection(t *testing.T) {
+	for _, wrong := range []time.Duration{time.Hour, -time.Hour, 23 * time.Hour} {
+		inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+			h.set(wrong)
+			h.everyWay(t)
+			for _, p := range ways {
+				h.must(t, p)
+				want := int64(0)
+				if slices.Contains(withAssertions, p) {
+					want = int64(-wrong / time.Second)
+				}
+				if st := h.state(t, p); st.State != "fresh" || st.ClockOffset < want-2 || st.ClockOffset > want+2 {
+					t.Errorf("%s off, %s: %+v", wrong, p, st)
+				}
+			}
+			h.set(0)
+			for _, p := range ways {
+				if st := h.state(t, p); st.ClockOffset != 0 {
+					t.Errorf("%s: %+v", p, st)
+				}
+			}
 		})
 	}
 }

@@ -82,7 +82,8 @@ type provider struct {
 	jumps   bool
 	ends    map[string]time.Time // :: access token → when it stops being accepted
 	issued  int
-	refresh string // the one that is good
+	in      time.Duration // expires_in; 0: what is true
+	refresh string        // the one that is good
 	posts   int
 	longest time.Duration // until the exp of an assertion, by this machine's clock
 }
@@ -218,6 +219,9 @@ func (p *provider) issue() fields {
 	answer := fields{"access_token": access, "token_type": "Bearer"}
 	if p.client.in {
 		answer["expires_in"] = int(shortLife/time.Second) - 1
+		if p.in > 0 {
+			answer["expires_in"] = int(p.in / time.Second)
+		}
 	}
 	if p.liar == expiresAt && p.client.in {
 		answer["expires_at"] = byIssuer.Add(shortLife + p.lie(expiresAt)).Unix()
@@ -408,5 +412,36 @@ func oneWrongClock(t *testing.T, c client, liar witness, seed uint64) {
 	time.Sleep(30 * time.Second)
 	if !p.ask(ctx, b) {
 		t.Errorf("%s: it does not heal", p)
+	}
+}
+
+// A server that promises more than its opaque tokens live: nobody can know. The first API that refuses one ends it, for all
+// callers, and costs one request.
+func TestG5AWrongExpiresInEndsWithTheFirstRefusal(t *testing.T) {
+	for _, promised := range []time.Duration{time.Hour, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &provider{t: t, client: healthyClients[0], begin: time.Now(), ends: map[string]time.Time{}, in: promised}
+			b, _ := p.signIn(t.Context())
+			defer b.Close(t.Context())
+			query := broker.Query{Profile: "p", MinTTL: broker.Unset}
+			for n := 1; n <= 3; n++ {
+				token, err := b.Token(t.Context(), query)
+				if err != nil || !p.good(token) {
+					t.Fatalf("%v", err)
+				}
+				time.Sleep(shortLife)
+				query.Refused = token.Access
+				for range 10 {
+					fresh, err := b.Token(t.Context(), query)
+					if err != nil || !p.good(fresh) || fresh.Access.Equal(token.Access) {
+						t.Fatalf("after a refusal: %v", err)
+					}
+				}
+				query.Refused = keystore.Secret{}
+				if p.requests() != n+1 {
+					t.Errorf("%d requests, want %d", p.requests(), n+1)
+				}
+			}
+		})
 	}
 }
