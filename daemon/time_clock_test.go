@@ -221,7 +221,7 @@ func (h *timed) saysTheClock(t *testing.T, profile string) {
 			t.Errorf("%s: %s does not say %s", profile, e.Message, clock)
 		}
 	}
-	if st := h.state(t, profile); st.State != string(protocol.Temporary) || st.RetryIn == 0 || st.Hint != e.Hint() || e.Hint() == "" {
+	if st := h.state(t, profile); st.State != string(protocol.Temporary) || e.Data.RetryAfter == 0 || st.Hint != e.Hint() || e.Hint() == "" {
 		t.Errorf("%s: %+v, hint %q", profile, st, e.Hint())
 	}
 }

@@ -130,11 +130,14 @@ func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(200 * time.Millisecond)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	here := time.Now().Add(p.wrongHere()) // what this machine's clock said when it signed
+	p.mu.Unlock()
+	time.Sleep(200 * time.Millisecond)
+	p.mu.Lock()
 	p.posts++
-	status, answer := p.answer(r.URL.Path, form)
+	status, answer := p.answer(r.URL.Path, form, here)
 	text, err := json.Marshal(answer)
 	if err != nil {
 		return nil, err
@@ -149,9 +152,9 @@ func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
 
 type fields map[string]any
 
-func (p *provider) answer(path string, form url.Values) (int, fields) {
+func (p *provider) answer(path string, form url.Values, here time.Time) (int, fields) {
 	if strings.HasSuffix(string(p.client.method), "_jwt") {
-		if why := p.dated(form.Get("client_assertion")); why != "" {
+		if why := p.dated(form.Get("client_assertion"), here); why != "" {
 			return http.StatusUnauthorized, fields{"error": "invalid_client", "error_description": why}
 		}
 	}
@@ -167,8 +170,9 @@ func (p *provider) answer(path string, form url.Values) (int, fields) {
 	return http.StatusOK, p.issue()
 }
 
-// dated looks at an assertion's times, as a server without leeway but for what clocks differ by.
-func (p *provider) dated(assertion string) (why string) {
+// dated looks at an assertion's times, as a server without leeway but for what clocks differ by; here is when it was signed, by
+// this machine's clock.
+func (p *provider) dated(assertion string, here time.Time) (why string) {
 	var claims struct{ Iat, Exp int64 }
 	parts := strings.Split(assertion, ".")
 	if len(parts) != 3 {
@@ -179,7 +183,7 @@ func (p *provider) dated(assertion string) (why string) {
 		return "it cannot be read"
 	}
 	now := time.Now()
-	p.longest = max(p.longest, time.Unix(claims.Exp, 0).Sub(now.Add(p.wrongHere())))
+	p.longest = max(p.longest, time.Unix(claims.Exp, 0).Sub(here))
 	switch {
 	case !now.Before(time.Unix(claims.Exp, 0)):
 		return "it has expired"
