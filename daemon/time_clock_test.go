@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -277,4 +278,25 @@ func TestE14FiftyYearsSlowAtBoot(t *testing.T) {
 		}
 		h.hours(t, 2)
 	})
+}
+
+// A proxy in front of a server writes a Date of its own, which is wrong, or stands still. Nothing else is, and nobody notices.
+func TestG4AProxyWritesAnotherDate(t *testing.T) {
+	for _, off := range []time.Duration{90 * time.Second, -90 * time.Second, time.Hour, -time.Hour, 10 * year, -10 * year} {
+		t.Run(off.String(), func(t *testing.T) {
+			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+				wrong := sandbox.Fault{Times: -1, Header: http.Header{"Date": {h.truth().Add(off).UTC().Format(http.TimeFormat)}}}
+				for _, path := range []string{h.server.TokenPath(), sandbox.SpatiafiTokenPath, sandbox.SpatiafiBasicPath, sandbox.SpatiafiClientsPath} {
+					h.server.Script(path, wrong)
+				}
+				h.everyWay(t)
+				h.hours(t, 3)
+				for _, p := range ways {
+					if st := h.state(t, p); st.State != "fresh" || st.ClockOffset != 0 {
+						t.Errorf("%+v", st)
+					}
+				}
+			})
+		})
+	}
 }

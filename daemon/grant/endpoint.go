@@ -16,13 +16,18 @@ type Endpoint struct {
 	server   Server
 	client   *http.Client
 	now      clock.Func
-	clocks   serverClocks
+	clocks   *serverClocks
 	requests atomic.Int64
 }
 
 // NewEndpoint returns an endpoint that sends nothing yet; client is one of [NewHTTPClient].
 func NewEndpoint(server Server, client *http.Client, now clock.Func) *Endpoint {
-	return &Endpoint{server: server, client: client, now: now}
+	return &Endpoint{server: server, client: client, now: now, clocks: &serverClocks{}}
+}
+
+// With returns an endpoint for what server says, which a sign-in may know more of than e. The two share what is known of clocks.
+func (e *Endpoint) With(server Server) *Endpoint {
+	return &Endpoint{server: server, client: e.client, now: e.now, clocks: e.clocks}
 }
 
 // Server returns what the endpoint was made for.

@@ -3,6 +3,7 @@ package grant
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ import (
 //	every clock there is            refused    the refusal stands: it is about the credential
 //
 // "Tried" is a second request where the first one may be repeated, else the next attempt. A correction holds for one origin,
-// is carried forward by boot time, is never more than a day from this machine's clock, and is lost with the Endpoint.
+// is carried forward by boot time, is never more than a day from this machine's clock, and is lost when groatd ends.
 
 // ErrClock: a server refused an assertion, and its clock is not this machine's, so that the refusal says nothing certain
 // about the credential. It is in the chain of an [*Error] of the class [TransientSlow] whose Reason names both clocks.
@@ -152,7 +153,7 @@ func (c *serverClock) tried(r reading) bool {
 	return false
 }
 
-// serverClocks are the clocks of the origins that an Endpoint calls. It is safe for concurrent use.
+// serverClocks are the clocks of the origins that an [Endpoint] calls, and those made by [Endpoint.With]. It is safe for concurrent use.
 type serverClocks struct {
 	mu  sync.Mutex
 	all map[string]*serverClock // :: origin → clock; as many as a [Server] has addresses
@@ -251,7 +252,9 @@ func aboutTheAssertion(err error) bool {
 	case "invalid_grant", "invalid_request", "invalid_token", "access_denied":
 		return e.Class.Definitive()
 	}
-	return aboutTheClient(err)
+	_, known := codes[e.Code]
+	refused := e.Status == http.StatusBadRequest || e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+	return aboutTheClient(err) || e.Code != "" && !known && refused
 }
 
 // aboutTheClient is [aboutTheAssertion] for requests whose own subject may be what the other codes are about. A server looks
