@@ -73,10 +73,10 @@ var healthyClients = []client{
 type provider struct {
 	t      *testing.T
 	client client
-	rng    *mathrand.Rand
 	begin  time.Time
 
 	mu      sync.Mutex
+	rng     *mathrand.Rand
 	liar    witness
 	wrong   time.Duration
 	jumps   bool
@@ -256,6 +256,18 @@ func (p *provider) requests() int {
 	return p.posts
 }
 
+func (p *provider) longestAssertion() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.longest
+}
+
+func (p *provider) tokens() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.issued
+}
+
 var witnessKey = sync.OnceValue(func() keystore.Secret {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -307,6 +319,8 @@ func (p *provider) signIn(ctx context.Context) (*broker.Broker, *grant.Endpoint)
 }
 
 func (p *provider) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return fmt.Sprintf("%s, %s wrong by %s, jumping %v", p.client.name, p.liar, p.wrong, p.jumps)
 }
 
@@ -361,7 +375,7 @@ func (c client) has(w witness) bool {
 
 func oneWrongClock(t *testing.T, c client, liar witness, seed uint64) {
 	rng := mathrand.New(mathrand.NewPCG(seed, uint64(liar)))
-	p := &provider{t: t, client: c, rng: rng, begin: time.Now(), ends: map[string]time.Time{}}
+	p := &provider{t: t, client: c, begin: time.Now(), ends: map[string]time.Time{}, rng: mathrand.New(mathrand.NewPCG(seed, 99))}
 	signs := strings.HasSuffix(string(c.method), "_jwt")
 	wrong, jumps := randomShift(rng), seed%2 == 1
 	early := seed%4 < 2 // wrong from the sign-in on
@@ -406,8 +420,8 @@ func oneWrongClock(t *testing.T, c client, liar witness, seed uint64) {
 	if (liar == nobody || liar == dateHeader || liar == localClock) && c.in && p.requests() > most {
 		t.Errorf("%s: %d requests", p, p.requests())
 	}
-	if p.longest > 24*time.Hour+3*time.Minute {
-		t.Errorf("%s: an assertion was good for %s", p, p.longest)
+	if longest := p.longestAssertion(); longest > 24*time.Hour+3*time.Minute {
+		t.Errorf("%s: an assertion was good for %s", p, longest)
 	}
 	if ahead := endpoint.ClockOffset(); liar != localClock && ahead != 0 || ahead.Abs() > 24*time.Hour {
 		t.Errorf("%s: corrected by %s", p, ahead)
@@ -442,8 +456,8 @@ func TestG5AWrongExpiresInEndsWithTheFirstRefusal(t *testing.T) {
 					}
 				}
 				query.Refused = keystore.Secret{}
-				if p.requests() != n+1 {
-					t.Errorf("%d requests, want %d", p.requests(), n+1)
+				if p.requests() != n+1 || p.tokens() != n+1 {
+					t.Errorf("%d requests, %d tokens, want %d", p.requests(), p.tokens(), n+1)
 				}
 			}
 		})
