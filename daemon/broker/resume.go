@@ -53,6 +53,6 @@ func (b *Broker) clockSet() {
 	b.rested()
 	b.lift(func(err error) bool {
 		e, ok := errors.AsType[*grant.Error](err)
-		return ok && e.Class == grant.TransientSlow && (!e.Reached() || errors.Is(e, grant.ErrClock))
+		return ok && (e.Class == grant.TransientSlow && !e.Reached() || errors.Is(e, grant.ErrClock))
 	})
 }

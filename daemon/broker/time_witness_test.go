@@ -83,7 +83,8 @@ type provider struct {
 	ends    map[string]time.Time // :: access token → when it stops being accepted
 	issued  int
 	in      time.Duration // expires_in; 0: what is true
-	refresh string        // the one that is good
+	noDate  bool
+	refresh string // the one that is good
 	posts   int
 	longest time.Duration // until the exp of an assertion, by this machine's clock
 }
@@ -144,6 +145,9 @@ func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	h := http.Header{"Content-Type": {"application/json"}}
 	h.Set("Date", time.Now().Add(p.lie(dateHeader)).UTC().Format(http.TimeFormat))
+	if p.noDate {
+		h.Del("Date")
+	}
 	if p.liar == ageHeader {
 		h.Set("Age", strconv.Itoa(int(p.lie(ageHeader)/time.Second)))
 	}
@@ -459,6 +463,37 @@ func TestG5AWrongExpiresInEndsWithTheFirstRefusal(t *testing.T) {
 				if p.requests() != n+1 || p.tokens() != n+1 {
 					t.Errorf("%d requests, %d tokens, want %d", p.requests(), p.tokens(), n+1)
 				}
+			}
+		})
+	}
+}
+
+// A server that refuses an assertion and sends no Date: only this machine's clock is left to ask, and it may be the one that is
+// wrong. The profile is given up as with a wrong secret, the error names the clock, and the clock's being set ends it.
+func TestG2WithoutDateTheClocksBeingSetEndsARefusal(t *testing.T) {
+	for _, c := range healthyClients[6:8] {
+		synctest.Test(t, func(t *testing.T) {
+			p := &provider{t: t, client: c, begin: time.Now(), ends: map[string]time.Time{}, noDate: true}
+			b, _ := p.signIn(t.Context())
+			defer b.Close(t.Context())
+			if !p.ask(t.Context(), b) {
+				t.Fatal("no first token")
+			}
+			p.set(localClock, -time.Hour, false)
+			time.Sleep(2 * time.Hour)
+			var err error
+			for range 5 {
+				_, err = b.Token(t.Context(), broker.Query{Profile: "p", MinTTL: broker.Unset})
+				time.Sleep(2 * time.Minute)
+			}
+			u, ok := errors.AsType[*broker.Unavailable](err)
+			if !ok || u.RetryAfter != 0 || !errors.Is(err, grant.ErrClock) || !strings.Contains(err.Error(), "this machine's clock says ") {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			p.set(nobody, 0, false)
+			time.Sleep(20 * time.Second)
+			if !p.ask(t.Context(), b) {
+				t.Errorf("%s: it does not heal", c.name)
 			}
 		})
 	}

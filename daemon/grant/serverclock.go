@@ -20,7 +20,8 @@ import (
 //	                                           goes on by boot time while somebody sets this machine's
 //	this machine's clock            refused    Date differs by 30 s to a day: the other clock is tried, once
 //	                                           Date differs by more: no verdict; the error names both clocks
-//	                                           Date agrees or is missing: the refusal stands
+//	                                           Date agrees: the refusal stands
+//	                                           Date is missing: the refusal stands until this machine's clock is set
 //	Date                            accepted   refused by one clock and accepted by the other: the correction is confirmed
 //	a clock other than this one's   refused    a correction ends; this machine's clock is tried, if it was not just now
 //	every clock there is            refused    the refusal stands: it is about the credential
@@ -28,9 +29,10 @@ import (
 // "Tried" is a second request where the first one may be repeated, else the next attempt. A correction holds for one origin,
 // is carried forward by boot time, is never more than a day from this machine's clock, and is lost when groatd ends.
 
-// ErrClock: a server refused an assertion, and its clock is not this machine's, so that the refusal says nothing certain
-// about the credential. It is in the chain of an [*Error] of the class [TransientSlow] whose Reason names both clocks.
-var ErrClock = errors.New("the server's clock and this machine's are apart")
+// ErrClock: a server refused an assertion, and the reason may be the clock that dated it. It is in the chain of an [*Error]
+// whose Reason names the clocks: of the class [TransientSlow] where the server's Date is not this machine's, so that the
+// refusal says nothing certain about the credential; of its own class where there is no Date to tell.
+var ErrClock = errors.New("the client's assertion may have another time than the server's")
 
 const (
 	// wrongClock is by how much a clock must be wrong to explain that an assertion was refused; servers allow for less.
@@ -217,10 +219,15 @@ func (e *Endpoint) judge(url string, used reading, about func(error) bool, err e
 			why = c.refuses(used, now)
 		}
 	})
-	if why == none {
+	if accepted || why == none && !date.time.IsZero() {
 		return err, false
 	}
 	doubtful := *failed
+	if why == none {
+		doubtful.Err = ErrClock
+		doubtful.Reason += ", or the time of the client's assertion: " + apartBy(date, localClock(now))
+		return &doubtful, false
+	}
 	doubtful.Class, doubtful.Err, doubtful.otherClock = TransientSlow, ErrClock, why == another
 	doubtful.Reason = "refuses the client's assertion, " + apartBy(date, localClock(now))
 	if why == apart {
