@@ -106,6 +106,7 @@ func (e *Endpoint) session(ctx context.Context, c call, proof Presented, asked [
 		return s, failed.at(c.url)
 	}
 	s.Token = token
+	e.issued(c.url, token)
 	if text, ok := body.text("id_token"); ok {
 		s.idToken = keystore.SecretString(text)
 	}

@@ -23,6 +23,8 @@ import (
 //	                                           Date agrees: the refusal stands
 //	                                           Date is missing: the refusal stands until this machine's clock is set
 //	Date                            accepted   refused by one clock and accepted by the other: the correction is confirmed
+//	(no assertion)                             Date and the iat of a JWT that has just been issued agree: their clock is
+//	                                           confirmed
 //	a clock other than this one's   refused    a correction ends; this machine's clock is tried, if it was not just now
 //	every clock there is            refused    the refusal stands: it is about the credential
 //
@@ -180,6 +182,28 @@ func (e *Endpoint) dated(url string, date time.Time, received clock.Instant) {
 	e.clocks.at(url, func(c *serverClock) {
 		if c.date = (reading{}); !date.IsZero() {
 			c.date = reading{date, received.Boot}
+		}
+	})
+}
+
+// issued takes in a token that has just come, for a client that signs assertions: where it is a JWT whose iat agrees with the
+// Date beside it, and not with this machine's clock, their clock is confirmed. An assertion that was accepted says more, and
+// is taken in later.
+func (e *Endpoint) issued(url string, t Token) {
+	if !e.server.ClientAuth.signs() && !e.server.later().signs() {
+		return
+	}
+	claims, _ := jwtClaims(t.Access.Reveal())
+	iat, ok := number(claims["iat"])
+	if !ok || iat < 0 || iat > 1e11 {
+		return
+	}
+	now := e.now()
+	local := localClock(now)
+	e.clocks.at(url, func(c *serverClock) {
+		made := reading{time.Unix(int64(iat), 0), now.Boot}
+		if !c.date.time.IsZero() && made.agrees(c.date) && !c.date.agrees(local) && c.date.ahead(local).Abs() <= correctionMost {
+			c.confirmed = c.date
 		}
 	})
 }

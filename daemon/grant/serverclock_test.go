@@ -193,6 +193,49 @@ func TestG4ACorrectionIsConfirmedAndEnds(t *testing.T) {
 	}
 }
 
+// Date and the iat of a JWT that was issued beside it confirm a clock together, and neither does alone.
+func TestG4DateAndIatConfirmAClockTogether(t *testing.T) {
+	for _, w := range []struct {
+		date, iat, want time.Duration
+		unsigned        bool
+	}{
+		{date: time.Hour, iat: time.Hour, want: time.Hour},
+		{date: -5 * time.Hour, iat: -5*time.Hour + 20*time.Second, want: -5 * time.Hour},
+		{date: time.Hour},
+		{iat: time.Hour},
+		{date: time.Hour, iat: time.Hour + 90*time.Second},
+		{date: 25 * time.Hour, iat: 25 * time.Hour},
+		{date: 10 * 365 * 24 * time.Hour, iat: 10 * 365 * 24 * time.Hour},
+		{date: time.Hour, iat: time.Hour, unsigned: true},
+	} {
+		c := newClocked(Server{})
+		if w.unsigned {
+			c.Endpoint.server.ClientAuth = ClientSecretBasic
+		}
+		now := noon.Add(c.boot)
+		c.dated(c.Endpoint.server.TokenEndpoint, now.Add(w.date), c.now())
+		c.issued(c.Endpoint.server.TokenEndpoint, Token{Access: keystore.SecretString(jwtWith(fmt.Sprintf(`{"iat":%d}`, now.Add(w.iat).Unix())))})
+		if got := c.ClockOffset(); got != w.want {
+			t.Errorf("%+v: corrected by %s", w, got)
+		}
+		if w.unsigned {
+			continue
+		}
+		// An assertion that is accepted says more.
+		if err := c.token(); err != nil {
+			t.Error(err)
+		}
+		if w.want == 0 {
+			wantSent(t, "not corrected", c, 0)
+			continue
+		}
+		wantSent(t, "corrected, in vain", c, int(w.want/time.Minute), 0)
+		if got := c.ClockOffset(); got != 0 {
+			t.Errorf("%+v: still corrected by %s", w, got)
+		}
+	}
+}
+
 // A refresh token is sent once; the next attempt goes by the other clock, and so on until all have been refused.
 func TestG4ARefreshTokenIsSentOnceForEachClock(t *testing.T) {
 	c := newClocked(Server{})
