@@ -84,6 +84,7 @@ type provider struct {
 	issued  int
 	in      time.Duration // expires_in; 0: what is true
 	noDate  bool
+	refuses bool   // whatever the assertion's time is
 	refresh string // the one that is good
 	posts   int
 	longest time.Duration // until the exp of an assertion, by this machine's clock
@@ -158,7 +159,7 @@ type fields map[string]any
 
 func (p *provider) answer(path string, form url.Values, here time.Time) (int, fields) {
 	if strings.HasSuffix(string(p.client.method), "_jwt") {
-		if why := p.dated(form.Get("client_assertion"), here); why != "" {
+		if why := p.dated(form.Get("client_assertion"), here); why != "" || p.refuses {
 			return http.StatusUnauthorized, fields{"error": "invalid_client", "error_description": why}
 		}
 	}
@@ -496,5 +497,37 @@ func TestG2WithoutDateTheClocksBeingSetEndsARefusal(t *testing.T) {
 				t.Errorf("%s: it does not heal", c.name)
 			}
 		})
+	}
+}
+
+// A server that refuses every assertion, behind any Date, is asked no more often than any other that refuses: callers ask for
+// four hours, each ten seconds.
+func TestG7ARefusedAssertionIsNoFlood(t *testing.T) {
+	for _, c := range healthyClients[6:8] {
+		for _, w := range []struct {
+			wrong time.Duration
+			jumps bool
+			most  int
+		}{{0, false, 2}, {time.Hour, false, 4}, {-23 * time.Hour, false, 4}, {48 * time.Hour, false, 50}, {time.Hour, true, 50}} {
+			synctest.Test(t, func(t *testing.T) {
+				p := &provider{t: t, client: c, begin: time.Now(), ends: map[string]time.Time{}, rng: mathrand.New(mathrand.NewPCG(1, 7))}
+				b, _ := p.signIn(t.Context())
+				defer b.Close(t.Context())
+				p.set(dateHeader, w.wrong, w.jumps)
+				p.mu.Lock()
+				p.refuses = true
+				p.mu.Unlock()
+				before := p.requests()
+				for range 4 * 60 * 6 {
+					if _, err := b.Token(t.Context(), broker.Query{Profile: "p", MinTTL: broker.Unset}); err == nil {
+						t.Fatal("there is a token")
+					}
+					time.Sleep(10 * time.Second)
+				}
+				if n := p.requests() - before; n > w.most {
+					t.Errorf("%s: %d requests, want %d at most", p, n, w.most)
+				}
+			})
+		}
 	}
 }

@@ -71,6 +71,7 @@ type serverClock struct {
 	confirmed reading // the correction in force; zero without one
 	next      reading // dates the next assertion, for it has not been refused yet; zero: no such clock
 	refused   []reading
+	dates     int           // how many of them were a Date; another one than the last would be a Date that jumps
 	over      bool          // every clock has been refused
 	overAt    time.Duration // boot time of that
 }
@@ -98,7 +99,7 @@ func (c *serverClock) offset(now clock.Instant) time.Duration {
 // accepts takes in that an assertion dated by used was accepted. It confirms that clock where Date agrees with it; where it is
 // not this machine's clock, it is a Date, and an assertion dated by this machine's was refused before.
 func (c *serverClock) accepts(used reading, now clock.Instant) {
-	c.next, c.refused, c.over = reading{}, nil, false
+	c.next, c.refused, c.dates, c.over = reading{}, nil, 0, false
 	switch {
 	case c.confirmed.agrees(used): // it lasts, also while this machine's clock says the same
 	case used.agrees(localClock(now)) && !c.date.agrees(used):
@@ -121,12 +122,15 @@ const (
 func (c *serverClock) refuses(used reading, now clock.Instant) doubt {
 	local := localClock(now)
 	if c.over && now.Boot-c.overAt > triedAgain {
-		c.refused, c.over = nil, false
+		c.refused, c.dates, c.over = nil, 0, false
+	}
+	switch {
+	case c.confirmed.agrees(used):
+		c.confirmed = reading{}
+	case c.next.agrees(used):
+		c.dates++
 	}
 	c.next = reading{}
-	if c.confirmed.agrees(used) {
-		c.confirmed = reading{}
-	}
 	if !c.tried(used) {
 		c.refused = append(c.refused, used)
 		c.refused = c.refused[max(0, len(c.refused)-maxTried):]
@@ -134,7 +138,7 @@ func (c *serverClock) refuses(used reading, now clock.Instant) doubt {
 	why := none
 	for _, other := range []reading{local, c.date} {
 		switch {
-		case other.time.IsZero() || c.tried(other):
+		case other.time.IsZero() || c.tried(other) || other == c.date && c.dates > 0:
 		case other.ahead(local).Abs() > correctionMost:
 			why = apart
 		default:
