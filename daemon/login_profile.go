@@ -31,7 +31,7 @@ func (l *login) configure() error {
 	}
 	l.endpoint = l.profile.endpoint
 	if server != nil {
-		l.endpoint = grant.NewEndpoint(*server, l.d.HTTP, l.d.Now)
+		l.endpoint = l.endpoint.With(*server)
 	}
 	return nil
 }

@@ -145,6 +145,7 @@ func (d *Daemon) profileStatus(p *profile) protocol.ProfileStatus {
 		return st
 	}
 	st.Requests, st.Tokens = b.Requests, b.Tokens
+	st.ClockOffset = seconds(p.endpoint.ClockOffset())
 	if b.Held {
 		st.State = "fresh"
 		st.ExpiresIn, st.Lifetime = seconds(b.Remaining), seconds(b.Lifetime)

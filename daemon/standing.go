@@ -48,6 +48,9 @@ var becauses = []because{
 	{"rolled_back", keystore.ErrRolledBack},
 }
 
+// becauseClock is [grant.ErrClock].
+const becauseClock = "clock"
+
 // classes are those that can stand in the way.
 var classes = []grant.Class{
 	grant.Transient, grant.TransientSlow, grant.Malformed, grant.Ambiguous, grant.InvalidClient, grant.Refused, grant.Misconfigured, grant.Pending,
@@ -63,6 +66,9 @@ func standingOf(b broker.Standing) standing {
 		if errors.Is(b.Err, broker.ErrRotationLost) && errors.Is(b.Err, because.err) {
 			st.Because = because.name
 		}
+	}
+	if errors.Is(b.Err, grant.ErrClock) {
+		st.Because = becauseClock
 	}
 	if !b.Parked {
 		st.Wait, st.Until = int64((b.Wait+time.Second-1)/time.Second), b.Until.Unix()
@@ -81,7 +87,7 @@ func (st standing) check() error {
 		}
 	}
 	_, known := st.class()
-	explained := st.Because == "" || slices.ContainsFunc(becauses, func(b because) bool { return b.name == st.Because })
+	explained := st.Because == "" || st.Because == becauseClock || slices.ContainsFunc(becauses, func(b because) bool { return b.name == st.Because })
 	longest := int64(2 * time.Hour / time.Second)
 	if !known || !explained || st.Reason == "" || st.Wait < 0 || st.Wait > longest || st.Failures < 0 || st.Status < 0 || st.Status > 999 {
 		return errors.New("a refusal in it is none")
@@ -104,6 +110,9 @@ func (st standing) restored() broker.Standing {
 	b := broker.Standing{
 		Whole: st.Whole, Scope: st.Scope, Audience: st.Audience, Err: e, Parked: st.Parked, Failures: st.Failures,
 		Wait: time.Duration(st.Wait) * time.Second, Until: time.Unix(st.Until, 0),
+	}
+	if st.Because == becauseClock {
+		e.Err = grant.ErrClock
 	}
 	for _, because := range becauses {
 		if because.name == st.Because {

@@ -6,9 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,16 +77,26 @@ func (h *timed) renewed() (n int) {
 
 // hours lets callers ask every minute, and makes sure that all is as on any other day: each token is renewed once in its
 // life, at the point that was drawn.
-func (h *timed) hours(t *testing.T, n int) {
+func (h *timed) hours(t *testing.T, n int) { h.hoursOf(t, n, ways) }
+
+// hoursOf is hours with some of the profiles.
+func (h *timed) hoursOf(t *testing.T, n int, profiles []string) {
 	t.Helper()
 	began := h.truth()
+	clients := map[string]bool{}
+	for _, p := range profiles {
+		clients[stored(t, h.store, p).ClientID] = true
+	}
 	for range 30 * n {
 		time.Sleep(2 * time.Minute)
-		for _, p := range ways {
+		for _, p := range profiles {
 			h.must(t, p)
 		}
 	}
 	for client, at := range h.renewals() {
+		if !clients[client] {
+			continue
+		}
 		at = slices.DeleteFunc(at, func(at time.Time) bool { return at.Before(began) })
 		for i := 1; i < len(at); i++ {
 			if life := at[i].Sub(at[i-1]); life < 838*time.Second*60/100 || life > 900*time.Second*75/100+latency {
@@ -98,10 +110,10 @@ func (h *timed) hours(t *testing.T, n int) {
 }
 
 // The wall clock is set while tokens are held. They are as good as they were: the seconds left are the same, only the time of
-// day at which they end is told by the new clock. Nothing is asked of the server for it, then or later.
+// day at which they end is told by the new clock. Nothing is asked of the server for it, then or later. Assertions go on by the
+// clock that was confirmed before, but not where it is more than a day from this machine's: see the next test.
 func TestE14TheClockIsSet(t *testing.T) {
-	const year = 365 * 24 * time.Hour
-	for _, step := range []time.Duration{-2 * time.Hour, time.Hour, 10 * year, -30 * year} {
+	for _, step := range []time.Duration{-2 * time.Hour, time.Hour, 23 * time.Hour, 10 * year, -30 * year} {
 		t.Run(step.String(), func(t *testing.T) {
 			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
 				h.everyWay(t)
@@ -117,6 +129,9 @@ func TestE14TheClockIsSet(t *testing.T) {
 						if r.AccessToken != was.AccessToken || r.ExpiresIn != was.ExpiresIn || r.ExpiresAt != was.ExpiresAt+int64(moved/time.Second) {
 							t.Errorf("%s: %d s left until %d, was %d s until %d", p, r.ExpiresIn, r.ExpiresAt, was.ExpiresIn, was.ExpiresAt)
 						}
+						if st := h.state(t, p); st.ClockOffset != 0 && !slices.Contains(withAssertions, p) || st.ClockOffset < -86400 || st.ClockOffset > 86400 {
+							t.Errorf("%s: %+v", p, st)
+						}
 						if st := h.state(t, p); st.State != "fresh" || st.ExpiresAt != r.ExpiresAt || st.ExpiresIn != r.ExpiresIn {
 							t.Errorf("%s: %+v", p, st)
 						}
@@ -124,10 +139,91 @@ func TestE14TheClockIsSet(t *testing.T) {
 					if n := h.renewed() - requests; n != 0 {
 						t.Errorf("%d requests because the clock was set", n)
 					}
-					h.hours(t, 1)
+					if step.Abs() < 24*time.Hour {
+						h.hours(t, 1)
+					}
 				}
 			})
 		})
+	}
+}
+
+const year = 365 * 24 * time.Hour
+
+// withoutAssertions and withAssertions are the halves of ways.
+var withoutAssertions, withAssertions = ways[:2], ways[2:]
+
+// The wall clock is set, while tokens are held, by more than an assertion's clock is ever corrected. Tokens are served to their
+// end. Then the profiles with assertions are told by name which two clocks are apart; none of them is given up, and all of them
+// have tokens as soon as the clock is right. The others do not notice.
+func TestG2TheClockIsSetByYears(t *testing.T) {
+	for _, step := range []time.Duration{25 * time.Hour, 10 * year, -30 * year} {
+		t.Run(step.String(), func(t *testing.T) {
+			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+				h.everyWay(t)
+				for _, p := range ways {
+					h.must(t, p)
+				}
+				h.set(step)
+				h.hoursOf(t, 4, withoutAssertions)
+				before := h.renewed()
+				for _, p := range withAssertions {
+					h.saysTheClock(t, p)
+				}
+				if n := h.renewed() - before; n > len(withAssertions) {
+					t.Errorf("%d requests for two questions", n)
+				}
+				for _, p := range withAssertions {
+					if st := h.state(t, p); st.Requests > 50 || st.ClockOffset != 0 {
+						t.Errorf("%+v", st)
+					}
+				}
+				h.set(0)
+				time.Sleep(20 * time.Second) // it is seen within 15
+				h.hours(t, 1)
+			})
+		})
+	}
+}
+
+// This machine's clock is an hour off: the profiles with assertions say so in their status, as long as it is.
+func TestG4TheStatusSaysACorrection(t *testing.T) {
+	for _, wrong := range []time.Duration{time.Hour, -time.Hour, 23 * time.Hour} {
+		inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+			h.set(wrong)
+			h.everyWay(t)
+			for _, p := range ways {
+				h.must(t, p)
+				want := int64(0)
+				if slices.Contains(withAssertions, p) {
+					want = int64(-wrong / time.Second)
+				}
+				if st := h.state(t, p); st.State != "fresh" || st.ClockOffset < want-2 || st.ClockOffset > want+2 {
+					t.Errorf("%s off, %s: %+v", wrong, p, st)
+				}
+			}
+			h.set(0)
+			for _, p := range ways {
+				if st := h.state(t, p); st.ClockOffset != 0 {
+					t.Errorf("%s: %+v", p, st)
+				}
+			}
+		})
+	}
+}
+
+// saysTheClock makes sure that a profile has no token because of the clock, and will have one.
+func (h *timed) saysTheClock(t *testing.T, profile string) {
+	t.Helper()
+	_, err := h.token(t, profile)
+	e := wantError(t, err, protocol.Temporary)
+	for _, clock := range []time.Time{h.truth(), h.now().Wall} {
+		if !strings.Contains(e.Message, clock.UTC().Format("2006-01-02 ")) || !strings.Contains(e.Message, "set this machine's clock") {
+			t.Errorf("%s: %s does not say %s", profile, e.Message, clock)
+		}
+	}
+	if st := h.state(t, profile); st.State != string(protocol.Temporary) || e.Data.RetryAfter == 0 || st.Hint != e.Hint() || e.Hint() == "" {
+		t.Errorf("%s: %+v, hint %q", profile, st, e.Hint())
 	}
 }
 
@@ -143,40 +239,64 @@ func TestE14TheClockIsSlewed(t *testing.T) {
 }
 
 // A machine without a battery thinks that it is 1970 until NTP sets its clock. Only a server that is shown an assertion
-// notices; it is asked once more, with its own time, and never again.
+// notices: a profile that has one is told of the two clocks, and has its token soon after NTP has set this one.
 func TestE14FiftyYearsSlowAtBoot(t *testing.T) {
 	inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
 		slow := time.Unix(0, 0).Sub(h.truth())
-		for _, when := range []string{"the sign-in", "the start"} {
-			h.set(slow)
-			if when == "the sign-in" {
-				h.everyWay(t)
-			} else {
-				h.start(t)
-			}
-			requests := h.renewed()
-			first := map[string]protocol.TokenResult{}
-			for _, p := range ways {
-				first[p] = h.must(t, p)
-				if year := time.Unix(first[p].ExpiresAt, 0).UTC().Year(); year != 1970 {
-					t.Errorf("%s, %s: good until %d", when, p, year)
-				}
-			}
-			if n := h.renewed() - requests; when == "the start" && n != len(ways)+2 {
-				t.Errorf("%s: %d requests for %d tokens, two of them with assertions", when, n, len(ways))
-			}
-			time.Sleep(time.Minute)
-			requests = h.renewed()
-			h.set(0)
-			for _, p := range ways {
-				if r := h.must(t, p); r.AccessToken != first[p].AccessToken || time.Unix(r.ExpiresAt, 0).UTC().Year() < 2000 {
-					t.Errorf("%s, %s: %d", when, p, r.ExpiresAt)
-				}
-			}
-			if n := h.renewed() - requests; n != 0 {
-				t.Errorf("%s: %d requests because the clock was set", when, n)
-			}
-			h.hours(t, 2)
+		h.set(slow)
+		spatiafi := protocol.LoginParams{Profile: "secret-assertion", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+		_, err := h.visit(t).Login(t.Context(), spatiafi, typing(password))
+		if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, "1970-01-01") || e.Hint() == "" {
+			t.Errorf("%v", e)
 		}
+		h.set(0)
+		h.everyWay(t)
+		h.set(slow)
+		h.start(t)
+		requests := h.renewed()
+		first := map[string]protocol.TokenResult{}
+		for _, p := range withoutAssertions {
+			first[p] = h.must(t, p)
+			if year := time.Unix(first[p].ExpiresAt, 0).UTC().Year(); year != 1970 {
+				t.Errorf("%s: good until %d", p, year)
+			}
+		}
+		for _, p := range withAssertions {
+			h.saysTheClock(t, p)
+		}
+		if n := h.renewed() - requests; n != len(ways) {
+			t.Errorf("%d requests for %d profiles", n, len(ways))
+		}
+		time.Sleep(time.Minute)
+		h.set(0)
+		time.Sleep(20 * time.Second) // it is seen within 15
+		for _, p := range ways {
+			r := h.must(t, p)
+			if was, ok := first[p]; ok && r.AccessToken != was.AccessToken || time.Unix(r.ExpiresAt, 0).UTC().Year() < 2000 {
+				t.Errorf("%s: %d", p, r.ExpiresAt)
+			}
+		}
+		h.hours(t, 2)
 	})
+}
+
+// A proxy in front of a server writes a Date of its own, which is wrong, or stands still. Nothing else is, and nobody notices.
+func TestG4AProxyWritesAnotherDate(t *testing.T) {
+	for _, off := range []time.Duration{90 * time.Second, -90 * time.Second, time.Hour, -time.Hour, 10 * year, -10 * year} {
+		t.Run(off.String(), func(t *testing.T) {
+			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+				wrong := sandbox.Fault{Times: -1, Header: http.Header{"Date": {h.truth().Add(off).UTC().Format(http.TimeFormat)}}}
+				for _, path := range []string{h.server.TokenPath(), sandbox.SpatiafiTokenPath, sandbox.SpatiafiBasicPath, sandbox.SpatiafiClientsPath} {
+					h.server.Script(path, wrong)
+				}
+				h.everyWay(t)
+				h.hours(t, 3)
+				for _, p := range ways {
+					if st := h.state(t, p); st.State != "fresh" || st.ClockOffset != 0 {
+						t.Errorf("%+v", st)
+					}
+				}
+			})
+		})
+	}
 }

@@ -131,7 +131,11 @@ func fromServer(e *grant.Error, profile string) *protocol.Error {
 	case grant.Misconfigured:
 		return protocol.NewError(protocol.Config, e.Error(), "groat login "+profile)
 	}
-	wire := protocol.NewError(protocol.Temporary, e.Error(), "groat status "+profile)
+	hint := "groat status " + profile
+	if errors.Is(e, grant.ErrClock) {
+		hint = "date -u" // what this machine's clock says
+	}
+	wire := protocol.NewError(protocol.Temporary, e.Error(), hint)
 	wire.Data.RetryAfter = int64((e.RetryAfter + time.Second - 1) / time.Second)
 	return wire
 }

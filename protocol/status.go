@@ -43,6 +43,9 @@ type ProfileStatus struct {
 	RenewIn int64 `json:"renew_in,omitempty"`
 	// RetryIn is seconds until the next attempt after a failure; 0 where none is pending.
 	RetryIn int64 `json:"retry_in,omitempty"`
+	// ClockOffset is by how many seconds the token endpoint's clock is ahead of this machine's (negative: behind), where client
+	// assertions are dated by it; 0 where they are dated by this machine's.
+	ClockOffset int64 `json:"clock_offset,omitempty"`
 	// Requests counts requests to the token endpoint since the daemon started.
 	Requests int64 `json:"requests"`
 	// Tokens is how many tokens (one a scope and audience) are held.

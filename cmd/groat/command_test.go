@@ -43,11 +43,11 @@ func TestStatusForPeople(t *testing.T) {
 			{Profile: "climate", Provider: "climateengine", Issuer: "https://auth.example.com", State: "idle"},
 			{
 				Profile: "spatiafi", Provider: "spatiafi", Issuer: "https://api.example.com", State: "fresh", ExpiresAt: 1790000839,
-				ExpiresIn: 839, Lifetime: 900, RenewIn: 512, Requests: 3, Tokens: 1,
+				ExpiresIn: 839, Lifetime: 900, RenewIn: 512, Requests: 3, Tokens: 1, ClockOffset: 3600,
 			},
 			{
 				Profile: "wörk", Issuer: "https://login.example.org/realms/a\u202eb", State: "temporary", ExpiresAt: 1789999000,
-				Message: "the server\nis \x1b[31mdown", Hint: "groat status wörk", RetryIn: 30, Requests: 120,
+				Message: "the server\nis \x1b[31mdown", Hint: "groat status wörk", RetryIn: 30, Requests: 120, ClockOffset: -90,
 			},
 		},
 	}

@@ -242,6 +242,9 @@ func textStatus(r *protocol.StatusResult, now time.Time) []byte {
 	b.WriteByte('\n')
 	b.Write(table([]string{"PROFILE", "STATE", "ACCESS TOKEN", "NEXT", "REQUESTS", "SERVER"}, rows))
 	for _, p := range r.Profiles {
+		if p.ClockOffset != 0 {
+			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), clockWords(p))
+		}
 		if p.Message != "" {
 			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), sentence(p.Message))
 		}
@@ -250,6 +253,17 @@ func textStatus(r *protocol.StatusResult, now time.Time) []byte {
 		}
 	}
 	return b.Bytes()
+}
+
+// clockWords says that client assertions are not dated by this machine's clock.
+func clockWords(p protocol.ProfileStatus) string {
+	than := "behind"
+	offset := p.ClockOffset
+	if offset < 0 {
+		than, offset = "ahead of", -offset
+	}
+	return fmt.Sprintf("this machine's clock is %s %s the server's; client assertions are dated by the server's clock: check it with date -u",
+		span(offset), than)
 }
 
 func tokenWords(p protocol.ProfileStatus) string {

@@ -32,14 +32,15 @@ func (b *Broker) NetworkChanged() {
 }
 
 // lift takes away what stands in a profile's way for the time being, where it is of a kind that is over. What was asked for
-// in vain is obtained though nobody asks again, so that whoever does need not wait.
+// in vain is obtained though nobody asks again, so that whoever does need not wait. A parked profile stays parked, unless
+// a clock may have been to blame.
 func (b *Broker) lift(over func(error) bool) {
 	for _, s := range *b.slots.Load() {
 		if !over(s.state.Load().err) {
 			continue
 		}
 		s.do(context.Background(), func() {
-			if s.holdup.parked || !over(s.state.Load().err) {
+			if s.holdup.parked && !errors.Is(s.holdup.err, grant.ErrClock) || !over(s.state.Load().err) {
 				return
 			}
 			s.failures, s.holdup = 0, holdup{}

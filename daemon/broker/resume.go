@@ -47,12 +47,12 @@ func set(before, now clock.Instant) time.Duration {
 	return wall - now.Sub(before)
 }
 
-// clockSet lets the profiles try again at once whose server's certificate could not be believed: by the new clock it may be
-// valid.
+// clockSet lets the profiles try again at once whose server's certificate could not be believed, or whose assertion was
+// refused while the clocks were apart: by the new clock it may be valid.
 func (b *Broker) clockSet() {
 	b.rested()
 	b.lift(func(err error) bool {
 		e, ok := errors.AsType[*grant.Error](err)
-		return ok && e.Class == grant.TransientSlow && !e.Reached()
+		return ok && (e.Class == grant.TransientSlow && !e.Reached() || errors.Is(e, grant.ErrClock))
 	})
 }

@@ -64,7 +64,10 @@ func (e *Error) Action() Action {
 		}
 		return Retry
 	case TransientSlow:
-		if e.Code != "" || wrongPlace(e.Status) {
+		switch {
+		case e.otherClock:
+			return Retry
+		case e.Code != "" || wrongPlace(e.Status) || e.Err == ErrClock:
 			return RetrySeldom
 		}
 		return RetrySlowly
@@ -112,7 +115,7 @@ func (e *Error) Answered() bool {
 	case Refused, InvalidClient, Misconfigured, Pending, OK:
 		return e.Status != 0 && (e.Status < 300 || e.Status >= 400)
 	case TransientSlow:
-		return e.Code != ""
+		return e.Code != "" || e.Err == ErrClock
 	}
 	return false
 }

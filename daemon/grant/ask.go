@@ -19,8 +19,10 @@ type question struct {
 	carried     []keystore.Secret
 	// scope is what was asked for, so that more can be told.
 	scope []string
-	// again says of an error that the client's assertion may be to blame; nil: nothing is ever sent twice.
+	// again says of an error that the client's assertion may be to blame.
 	again func(error) bool
+	// once: what q carries is never sent twice in one go (a refresh token, a code).
+	once bool
 }
 
 // form returns the parameters that a request's members become.
@@ -28,21 +30,26 @@ func (r Request) form() form {
 	return form{}.add("scope", strings.Join(r.Scope, " ")).add("audience", r.Audience)
 }
 
-// ask sends q. Where the answer shows that our clock was wrong, and an assertion was what the server refused, it is sent
-// once more with the right time.
+// ask sends q. Where an assertion was what the server refused, and its clock is not this machine's, q is sent once more by the
+// other clock, unless it must not be repeated.
 func (e *Endpoint) ask(ctx context.Context, q question) (Session, error) {
 	if err := e.belongs(q.item); err != nil {
 		return Session{}, err
 	}
-	s, used, err := e.askOnce(ctx, q)
-	if q.again != nil && q.by.signs() && q.again(err) && e.clockMoved(used) {
-		s, _, err = e.askOnce(ctx, q)
+	for again := !q.once; ; again = false {
+		s, used, err := e.askOnce(ctx, q)
+		if !q.by.signs() {
+			return s, err
+		}
+		err, other := e.judge(e.server.TokenEndpoint, used, q.again, err)
+		if !other || !again {
+			return s, err
+		}
 	}
-	return s, err
 }
 
-// askOnce sends one request; used is the moment at which it was sent, with the time that an assertion carried.
-func (e *Endpoint) askOnce(ctx context.Context, q question) (s Session, used usedTime, err error) {
+// askOnce sends one request; used is the clock that dated an assertion in it.
+func (e *Endpoint) askOnce(ctx context.Context, q question) (s Session, used reading, err error) {
 	c := call{method: http.MethodPost, url: e.server.TokenEndpoint, body: append(form{}, q.first...), carried: q.carried}
 	if used, err = e.identify(&c, q.by, q.item); err != nil {
 		return Session{}, used, err
@@ -52,11 +59,10 @@ func (e *Endpoint) askOnce(ctx context.Context, q question) (s Session, used use
 	return s, used, err
 }
 
-// identify adds the client's credentials to a request.
-func (e *Endpoint) identify(c *call, by Method, item keystore.Item) (usedTime, error) {
-	now := e.now()
-	used := usedTime{at: now, server: e.time(now)}
-	err := e.server.present(by, c, item, used.server)
+// identify adds the client's credentials to a request; it returns the clock that dates an assertion.
+func (e *Endpoint) identify(c *call, by Method, item keystore.Item) (reading, error) {
+	used := e.clockFor(c.url)
+	err := e.server.present(by, c, item, used.time)
 	if item.ClientID == "" {
 		err = errors.New("there is no client id")
 	}
@@ -100,6 +106,7 @@ func (e *Endpoint) session(ctx context.Context, c call, proof Presented, asked [
 		return s, failed.at(c.url)
 	}
 	s.Token = token
+	e.issued(c.url, token)
 	if text, ok := body.text("id_token"); ok {
 		s.idToken = keystore.SecretString(text)
 	}
@@ -107,7 +114,7 @@ func (e *Endpoint) session(ctx context.Context, c call, proof Presented, asked [
 }
 
 // askBeside sends a request with the client's credentials to another endpoint than the token endpoint, once, and once more
-// where an assertion was refused and our clock was wrong. The answer is one that [Classify] calls OK where err is nil.
+// by another clock where an assertion was refused and there is one. The answer is one that [Classify] calls OK where err is nil.
 func (e *Endpoint) askBeside(ctx context.Context, c call, item keystore.Item, by Method) (Answer, error) {
 	if err := e.belongs(item); err != nil {
 		return Answer{}, err
@@ -126,20 +133,16 @@ func (e *Endpoint) askBeside(ctx context.Context, c call, item keystore.Item, by
 			return Answer{}, err
 		}
 		a, _ := e.exchange(ctx, c)
-		verdict := Classify(a, ClientCredential)
-		if verdict.Class == OK {
-			return a, nil
+		if verdict := Classify(a, ClientCredential); verdict.Class != OK {
+			err = verdict.at(c.url)
 		}
-		if !again || !aboutTheClient(&verdict) || !e.clockMoved(used) {
-			return a, verdict.at(c.url)
+		other := false
+		if by.signs() {
+			err, other = e.judge(c.url, used, aboutTheClient, err)
+		}
+		if !again || !other {
+			return a, err
 		}
 		clear(a.Body)
 	}
-}
-
-// aboutTheClient is [aboutTheAssertion] for requests whose own subject may be what invalid_grant is about. A server looks at
-// the client first (RFC 6749 §3.2.1), so what the request carried has not been used up.
-func aboutTheClient(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && e.Class == InvalidClient
 }

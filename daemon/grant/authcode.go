@@ -201,8 +201,7 @@ func (a *Authorization) declined(code, description string) *Error {
 	return e
 }
 
-// Exchange turns the code into a session (RFC 6749 §4.1.3). A code is good once, so it is one request; a second follows only
-// where the server did not look at the code because it refused an assertion, and our clock was wrong. The error is as
+// Exchange turns the code into a session (RFC 6749 §4.1.3). A code is good once, so it is one request. The error is as
 // [Endpoint.ClientCredentials]'s.
 func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authorization, code keystore.Secret) (Session, error) {
 	var c call
@@ -210,7 +209,7 @@ func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authoriz
 		add("code", c.reveal(code)).add("code_verifier", c.reveal(a.verifier))
 	s, err := e.ask(ctx, question{
 		item: item, by: e.server.ClientAuth, proof: Code, first: first, carried: c.carried, scope: a.scope,
-		again: aboutTheClient,
+		again: aboutTheClient, once: true,
 	})
 	if err != nil {
 		return s, err

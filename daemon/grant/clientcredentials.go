@@ -7,7 +7,7 @@ import (
 )
 
 // ClientCredentials obtains a token by RFC 6749 §4.4 with one POST; a second one follows only when the server refuses an
-// assertion and its answer shows that our clock was wrong. It takes at most 15 s for each, whatever ctx allows. A request
+// assertion and its clock is not this machine's. It takes at most 15 s for each, whatever ctx allows. A request
 // that was sent has its effect at the server even when ctx ends, so ctx should not be that of a client which may leave. req is
 // completed by the server's defaults.
 //

@@ -203,6 +203,9 @@ func keepPolling(e *Error) bool {
 	case Malformed: // a page under 200; but a token that cannot be used has cost the code
 		return !e.spent
 	case TransientSlow: // a page under 403, a certificate of somebody in between; not an error that nobody knows
+		if e.Err == ErrClock {
+			return e.otherClock
+		}
 		gone := e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusGone
 		return e.Code == "" && !gone
 	}
@@ -219,7 +222,7 @@ func (e *Endpoint) poll(ctx context.Context, item keystore.Item, d *DeviceLogin)
 	first := form{}.add("grant_type", deviceGrant).add("device_code", c.reveal(d.code))
 	return e.ask(ctx, question{
 		item: item, by: e.server.ClientAuth, proof: Code, first: first, carried: c.carried, scope: d.scope,
-		again: aboutTheClient,
+		again: aboutTheClient, once: true,
 	})
 }
 

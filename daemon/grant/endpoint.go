@@ -2,11 +2,9 @@ package grant
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/keystore"
@@ -19,13 +17,18 @@ type Endpoint struct {
 	server   Server
 	client   *http.Client
 	now      clock.Func
-	clock    atomic.Pointer[serverTime]
+	clocks   *serverClocks
 	requests atomic.Int64
 }
 
 // NewEndpoint returns an endpoint that sends nothing yet; client is one of [NewHTTPClient].
 func NewEndpoint(server Server, client *http.Client, now clock.Func) *Endpoint {
-	return &Endpoint{server: server, client: client, now: now}
+	return &Endpoint{server: server, client: client, now: now, clocks: &serverClocks{}}
+}
+
+// With returns an endpoint for what server says, which a sign-in may know more of than e. The two share what is known of clocks.
+func (e *Endpoint) With(server Server) *Endpoint {
+	return &Endpoint{server: server, client: e.client, now: e.now, clocks: e.clocks}
 }
 
 // Server returns what the endpoint was made for.
@@ -77,48 +80,9 @@ func (e *Error) at(url string) *Error {
 	return e
 }
 
-// exchange sends c and learns the server's time from the answer.
+// exchange sends c and takes in what the answer says of the server's clock.
 func (e *Endpoint) exchange(ctx context.Context, c call) (Answer, clock.Instant) {
 	a, sent, received := exchange(ctx, e.client, e.now, c)
-	if date := a.date(); !date.IsZero() {
-		e.clock.Store(&serverTime{date, received})
-	}
+	e.dated(c.url, a.date(), received)
 	return a, sent
-}
-
-// serverTime is a server's clock, read once. It is carried forward by boot time, so that it stays right when somebody
-// sets this machine's clock.
-type serverTime struct {
-	date time.Time
-	at   clock.Instant
-}
-
-// time returns the server's time: by its last Date, which is late by at most the time of an exchange, and by this machine's
-// clock before there was one.
-func (e *Endpoint) time(now clock.Instant) time.Time {
-	if s := e.clock.Load(); s != nil {
-		return s.date.Add(now.Sub(s.at))
-	}
-	return now.Wall
-}
-
-// usedTime is what was taken for the server's time at an instant.
-type usedTime struct {
-	at     clock.Instant
-	server time.Time
-}
-
-// wrongClock is by how much a clock must have been wrong to explain that an assertion was refused; servers allow for less.
-const wrongClock = 30 * time.Second
-
-// clockMoved reports whether the server's time turned out to be another than an assertion said.
-func (e *Endpoint) clockMoved(used usedTime) bool {
-	return e.time(used.at).Sub(used.server).Abs() > wrongClock
-}
-
-// aboutTheAssertion reports whether a refusal may have to do with the assertion's times. RFC 7523 §3.2 says
-// invalid_client; libraries made for assertions as grants say invalid_grant.
-func aboutTheAssertion(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && (e.Class == InvalidClient || e.Code == "invalid_grant")
 }

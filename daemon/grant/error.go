@@ -43,6 +43,8 @@ type Error struct {
 	// Err is the cause for errors.Is; it may be nil. It never quotes what the server sent.
 	Err error
 
+	otherClock bool // the next attempt's assertion is dated by another clock; Err is then [ErrClock]
+
 	wished bool // RetryAfter is the server's own, not a default
 	spent  bool // the server has given a token, which cannot be used; a code that was presented is gone
 }

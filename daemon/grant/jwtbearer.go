@@ -21,18 +21,19 @@ func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Reques
 		return Token{}, err
 	}
 	req = e.server.Default(req, false)
-	t, used, err := e.bearer(ctx, item, req)
-	if aboutTheAssertion(err) && e.clockMoved(used) {
-		t, _, err = e.bearer(ctx, item, req)
+	for again := true; ; again = false {
+		t, used, err := e.bearer(ctx, item, req)
+		err, other := e.judge(e.server.TokenEndpoint, used, aboutTheAssertion, err)
+		if !other || !again {
+			return t, err
+		}
 	}
-	return t, err
 }
 
-func (e *Endpoint) bearer(ctx context.Context, item keystore.Item, req Request) (Token, usedTime, error) {
-	now := e.now()
-	used := usedTime{at: now, server: e.time(now)}
+func (e *Endpoint) bearer(ctx context.Context, item keystore.Item, req Request) (Token, reading, error) {
+	used := e.clockFor(e.server.TokenEndpoint)
 	s := e.server
-	claims := s.assertion(item.ClientID, s.TokenEndpoint, used.server)
+	claims := s.assertion(item.ClientID, s.TokenEndpoint, used.time)
 	if claims.Subject = item.Subject; claims.Subject == "" && !s.ScopeInAssertion {
 		claims.Subject = item.ClientID
 	}

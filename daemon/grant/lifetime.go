@@ -13,50 +13,78 @@ const (
 	lifetimeMost    = 24 * time.Hour
 )
 
-// lifetime returns how long a token may be used, counted from sent: the shortest of what the server says in up to three
-// places. SpatiaFi's and Climate Engine's disagree: the JWT's exp is 900 s away, expires_at 840 s, expires_in 839 s.
+// lifetime returns how long a token may be used, counted by boot time from sent. A duration needs no clock: expires_in (RFC
+// 6749 §5.1) is one, and exp - iat of a JWT (RFC 7519 §4.1) is another. expires_at and exp are times, so they need a clock:
+// the server's Date or this machine's, each of which may be wrong, as may the clock that they were made by.
 //
-// Absolute times are by the server's clock, so they are measured against its Date, and against this machine's clock
-// only where it sent none. One that has passed is taken for a mistake if there is something better to go by, except for
-// a JWT that is expired at the very moment at which the server says it was issued. flaw is not empty where nothing can
-// be made of it.
+//	expires_in  exp - iat  the life
+//	there       there      the lesser of the two *
+//	there       –          expires_in *
+//	–           there      exp - iat *
+//	< 1         any        an error: the server says that the token has expired
+//	–           –          the least that is left, above zero, until expires_at or exp, by Date and by this machine's clock
+//	–           –          an error where a time is given and has passed by every clock there is
+//	–           –          five minutes, assumed, where no time is given
+//
+//	* or less, where Date and this machine's clock agree on what is left until expires_at or exp, and that is above zero.
+//	  Where they do not agree, or say that it has passed, the duration stands: an API that refuses the token ends it.
+//
+// exp - iat is less by a second, since servers cut iat to one. An exp - iat that is not above zero, or more than a day, says nothing: one of the two is wrong, or it does not matter. Every
+// life is a day at most. Fractions of a second are rounded down. Strings count for what [seconds] reads, in a JWT never. Age says
+// nothing: an answer with a token is not kept by a cache (RFC 6749 §5.1).
+//
+// SpatiaFi's and Climate Engine's three disagree: exp is 900 s away, expires_at 840 s, expires_in is 839 s.
 func lifetime(body object, access string, sent, date time.Time) (life time.Duration, assumed bool, flaw string) {
-	now, dated := date.Add(time.Second), !date.IsZero() // Date is cut to a second; the server's time is at most this
-	if !dated {
-		now = sent
-	}
 	life = lifetimeMost
-	found, passed := false, false
+	known := false
 	if in, ok := seconds(body["expires_in"]); ok {
 		if in < 1 {
 			return 0, false, "says that the token has expired"
 		}
-		life, found = min(life, duration(in)), true
+		life, known = duration(in), true
 	}
+	exp, span, isJWT := jwtTimes(access)
+	if span > 0 {
+		life, known = min(life, duration(span)), true
+	}
+	var ends []float64
 	if at, ok := seconds(body["expires_at"]); ok {
-		if left := duration(at - unix(now)); left > 0 {
-			life, found = min(life, left), true
-		} else {
-			passed = true
-		}
+		ends = append(ends, at)
 	}
-	if exp, ok := jwtExpiry(access); ok {
-		switch left := duration(exp - unix(now)); {
-		case left > 0:
-			life, found = min(life, left), true
-		case dated:
-			return 0, false, "holds a token that has expired"
-		default:
-			passed = true
-		}
+	if isJWT {
+		ends = append(ends, exp)
 	}
-	switch {
-	case found:
+	if known {
+		if agree := date.Sub(sent.Round(0)).Abs() <= wrongClock; agree {
+			life = min(life, least(ends, date.Add(time.Second)))
+		}
 		return life, false, ""
-	case passed:
+	}
+	if len(ends) == 0 {
+		return lifetimeAssumed, true, ""
+	}
+	life = least(ends, sent)
+	if !date.IsZero() {
+		life = min(life, least(ends, date.Add(time.Second))) // Date is cut to a second; the server's time is at most this
+	}
+	if life == never {
 		return 0, false, "holds a token that has expired"
 	}
-	return lifetimeAssumed, true, ""
+	return min(life, lifetimeMost), false, ""
+}
+
+// never is more than any life.
+const never time.Duration = math.MaxInt64
+
+// least returns the least time above zero that is left until one of ends; never where all have passed.
+func least(ends []float64, now time.Time) time.Duration {
+	life := never
+	for _, end := range ends {
+		if left := duration(end - unix(now)); left > 0 {
+			life = min(life, left)
+		}
+	}
+	return life
 }
 
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
@@ -68,29 +96,42 @@ func duration(s float64) time.Duration {
 
 // seconds reads a number, rounded down, or a string of at most ten digits. Everything else says nothing.
 func seconds(raw json.RawMessage) (float64, bool) {
-	if len(raw) == 0 {
-		return 0, false
-	}
-	s := string(raw)
-	if raw[0] == '"' {
-		s = strings.Trim(s, `"`)
+	if len(raw) > 0 && raw[0] == '"' {
+		s := strings.Trim(string(raw), `"`)
 		if !isDigits(s) || len(s) > 10 {
 			return 0, false
 		}
-	} else if raw[0] != '-' && !isDigits(s[:1]) {
+		raw = json.RawMessage(s)
+	}
+	f, ok := number(raw)
+	return math.Floor(f), ok
+}
+
+// number reads a JSON number; one that is out of range is infinite.
+func number(raw json.RawMessage) (float64, bool) {
+	s := string(raw)
+	if s == "" || s[0] != '-' && !isDigits(s[:1]) {
 		return 0, false
 	}
 	f, _ := strconv.ParseFloat(s, 64) // out of range is ±Inf, which is as good
-	return math.Floor(f), true
+	return f, true
 }
 
-// jwtExpiry reads exp (RFC 7519 §4.1.4) if the token happens to be a JWT. To us a token is opaque (RFC 6749 §1.4) and meant
-// for somebody else, so its signature is neither ours to check nor of use: the token came over TLS from the server
-// that made it, and all that exp does here is to make us trust it for less time.
-func jwtExpiry(access string) (float64, bool) {
+// jwtTimes reads exp (RFC 7519 §4.1.4), rounded down, and exp - iat as [lifetime] counts it, if the token happens to be a JWT. To us a token is opaque
+// (RFC 6749 §1.4) and meant for somebody else, so its signature is neither ours to check nor of use: the token came over TLS
+// from the server that made it, and nothing else of it is looked at. span is 0 where it says nothing.
+func jwtTimes(access string) (exp, span float64, ok bool) {
 	claims, ok := jwtClaims(access)
-	if !ok || len(claims["exp"]) == 0 || claims["exp"][0] == '"' {
-		return 0, false
+	if !ok {
+		return 0, 0, false
 	}
-	return seconds(claims["exp"])
+	if exp, ok = number(claims["exp"]); !ok {
+		return 0, 0, false
+	}
+	if iat, ok := number(claims["iat"]); ok {
+		if s := math.Floor(exp - iat); s >= 1 && s <= lifetimeMost.Seconds() {
+			span = max(s-1, 1) // iat is cut to a second: the token was issued up to one later
+		}
+	}
+	return math.Floor(exp), span, true
 }

@@ -150,7 +150,8 @@ func TestWrongKey(t *testing.T) {
 	}
 }
 
-// A wrong clock costs one request more at each endpoint that an assertion goes to first, never a refresh.
+// A wrong clock costs one request more at each endpoint that an assertion goes to first, never a refresh: the next one goes by
+// the other clock.
 func TestWrongClockElsewhere(t *testing.T) {
 	public, key := keyOf(t, "ES256")
 	inGeneric := func(t *testing.T, send func(t *testing.T, b *bubble, item keystore.Item) error) (*bubble, error) {
@@ -189,10 +190,19 @@ func TestWrongClockElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, err := inGeneric(t, func(t *testing.T, b *bubble, item keystore.Item) error {
 			_, _, err := b.endpoint.Refresh(t.Context(), item, grant.Request{})
+			if e := wantClass(t, err, grant.TransientSlow); !errors.Is(err, grant.ErrClock) || e.Action() != grant.Retry {
+				t.Errorf("%v, %v", err, e.Action())
+			}
+			if n := len(b.server.Log()); n != 2 {
+				t.Errorf("refresh: %d requests", n)
+			}
+			_, _, err = b.endpoint.Refresh(t.Context(), item, grant.Request{})
 			return err
 		})
-		wantClass(t, err, grant.InvalidClient)
-		if n := len(b.server.Log()); n != 2 {
+		if e := wantClass(t, err, grant.Refused); e.Code != "invalid_grant" { // the server has looked past the client
+			t.Errorf("%v", err)
+		}
+		if n := len(b.server.Log()); n != 3 {
 			t.Errorf("refresh: %d requests", n)
 		}
 	})

@@ -25,6 +25,7 @@ func (e *Endpoint) Refresh(ctx context.Context, item keystore.Item, req Request)
 	s, err := e.ask(ctx, question{
 		item: item, by: e.server.later(), proof: RefreshToken,
 		first: first, last: req.form(), carried: c.carried, scope: req.Scope,
+		again: aboutTheClient, once: true,
 	})
 	if failed, ok := errors.AsType[*Error](err); ok {
 		success := failed.Status >= 200 && failed.Status < 300

@@ -79,7 +79,7 @@ func TestLifetime(t *testing.T) {
 		{name: "C18 nothing else", in: `"expires_at":` + abs(-60), exp: unset},
 		{name: "C18 negative", in: `"expires_in":900,"expires_at":-1`, exp: unset, want: 900 * time.Second},
 		{name: "C18 expires_at beyond all", in: `"expires_in":900,"expires_at":1e300`, exp: unset, want: 900 * time.Second},
-		{name: "exp in the past by the server's own clock", in: `"expires_in":900`, exp: abs(-60)},
+		{name: "exp in the past by every clock, but expires_in", in: `"expires_in":900`, exp: abs(-60), want: 900 * time.Second},
 		{name: "exp in the past by our clock, no Date", in: `"expires_in":900`, exp: abs(900), local: time.Hour, noDate: true, want: 900 * time.Second},
 		{name: "exp in the past, no Date and nothing else", in: ``, exp: abs(-60), noDate: true},
 	} {

@@ -1,6 +1,8 @@
 package grant_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +18,7 @@ func TestWrongClock(t *testing.T) {
 		first int // requests for the first token
 	}{
 		{0, 1}, {20 * time.Second, 1}, {-20 * time.Second, 1},
-		{time.Hour, 2}, {-time.Hour, 2}, {24 * 365 * time.Hour, 2}, {-24 * 365 * time.Hour, 2},
+		{time.Hour, 2}, {-time.Hour, 2}, {23 * time.Hour, 2}, {-23 * time.Hour, 2},
 	} {
 		t.Run(c.wrong.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -41,6 +43,38 @@ func TestWrongClock(t *testing.T) {
 					t.Errorf("%d requests in all, counted %d", n, b.endpoint.Requests())
 				}
 			})
+		})
+	}
+}
+
+// A clock that is wrong by more than a day is not corrected. It is no reason to give the credential up either: the error names
+// both clocks, and all is well once this machine's is right.
+func TestG2AClockThatIsWrongByMoreThanADay(t *testing.T) {
+	for _, wrong := range []time.Duration{25 * time.Hour, -25 * time.Hour, 365 * 24 * time.Hour, -365 * 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			b := inBubble(t)
+			b.wrong = wrong
+			for range 3 {
+				before := b.server.Count(sandbox.SpatiafiTokenPath)
+				_, err := b.token(t)
+				e := wantClass(t, err, grant.TransientSlow)
+				if !errors.Is(err, grant.ErrClock) || e.Action() != grant.RetrySeldom || !e.Answered() {
+					t.Errorf("%v, %v", err, e.Action())
+				}
+				for _, clock := range []time.Time{time.Now(), b.now().Wall} {
+					if !strings.Contains(err.Error(), clock.UTC().Format("2006-01-02 15:04")) {
+						t.Errorf("%v does not say %v", err, clock)
+					}
+				}
+				if n := b.server.Count(sandbox.SpatiafiTokenPath) - before; n != 1 {
+					t.Errorf("%d requests", n)
+				}
+				time.Sleep(time.Minute)
+			}
+			b.wrong = 0
+			if _, err := b.token(t); err != nil || b.endpoint.ClockOffset() != 0 {
+				t.Errorf("%v, corrected by %v", err, b.endpoint.ClockOffset())
+			}
 		})
 	}
 }

@@ -32,7 +32,7 @@ type Fault struct {
 
 	// Status of the answer; 0 means 200 where the fault is the whole answer.
 	Status int
-	// Header is added to the answer; Content-Type is application/json where it does not say.
+	// Header is added to the answer, or replaces what it has, also Date; Content-Type is application/json where it does not say.
 	Header http.Header
 	// Body of the answer.
 	Body string
