@@ -10,6 +10,8 @@ import (
 	"reflect"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // Save writes profiles.d/NAME.toml atomically: a reader sees the old file or the new one. What Load would refuse afterwards
@@ -145,14 +147,7 @@ func (d Dir) on() error {
 
 // makeDirs makes the directories, of mode 0700, where there are none, and refuses those that others could change.
 func (d Dir) makeDirs() error {
-	if err := os.MkdirAll(d.profiles(), 0o700); err != nil {
-		at := d.profiles()
-		if p, ok := errors.AsType[*fs.PathError](err); ok {
-			at = p.Path
-		}
-		return &Error{File: at, Message: "cannot be made: " + cause(err), Hint: "ls -ld " + filepath.Dir(at)}
-	}
-	return CheckWay(d.profiles())
+	return asOurs(ownpath.MakeDir(d.profiles()))
 }
 
 func unwritable(dir string, err error) *Error {
