@@ -1,8 +1,6 @@
 package protocol
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -80,8 +78,7 @@ func UsualPlace(home string) Place {
 
 // ID is the first 16 hexadecimal digits of SHA-256 over the three paths, each followed by a NUL.
 func (p Place) ID() string {
-	sum := sha256.Sum256([]byte(p.Home + "\x00" + p.Configuration + "\x00" + p.State + "\x00"))
-	return hex.EncodeToString(sum[:8])
+	return fmt.Sprintf("%016x", digest([]byte(p.Home+"\x00"+p.Configuration+"\x00"+p.State+"\x00")))
 }
 
 // PlaceID returns what a request's place says, for people: a JSON string as it stands in the line.

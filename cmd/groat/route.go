@@ -41,12 +41,20 @@ func (r route) own() string {
 
 // reach connects to the groatd of this place. Both results are nil where none listens.
 func (a *app) reach(ctx context.Context, r route) (*protocol.Client, error) {
-	c, err := a.try(ctx, r, r.own())
-	if c != nil || err != nil || r.sockets.Explicit != "" || a.elsewhere {
-		return c, err
+	if r.sockets.Explicit != "" {
+		return a.try(ctx, r, r.sockets.Explicit)
+	}
+	// Most have the usual place: a look costs them a tenth of a connection that fails.
+	if _, err := os.Lstat(r.sockets.Own); err == nil {
+		if c, err := a.try(ctx, r, r.sockets.Own); c != nil || err != nil {
+			return c, err
+		}
+	}
+	if a.elsewhere {
+		return nil, nil
 	}
 	// The usual place's, or an alias of another place's.
-	c, err = a.try(ctx, r, r.sockets.Plain)
+	c, err := a.try(ctx, r, r.sockets.Plain)
 	if c == nil || err != nil || a.hot {
 		return c, err
 	}

@@ -99,7 +99,14 @@ func TestH12TwoHomesInOneRuntimeDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a, b := first.fallsBack(filepath.Dir(first.link())), second.fallsBack(filepath.Dir(first.link()))
+	a := first.fallsBack(filepath.Dir(first.link()))
+	// The plain path leads to the first; whoever is of the second place is refused there, also with a request that is not
+	// preceded by any other.
+	second.refused(second.run("", "groat", "get", "one"), 69, "groatd does not run at ", "groatd")
+	second.vars = []string{"GROAT_NO_AUTOSTART="}
+	second.refused(second.run("", "groat", "get", "one"), 78, `there is no profile "one"`, "groat list")
+	second.vars = nil
+	b := second.fallsBack(filepath.Dir(first.link()))
 	if a.PID == b.PID || len(a.Profiles) != 1 || a.Profiles[0].Profile != "one" || len(b.Profiles) != 1 || b.Profiles[0].Profile != "two" {
 		t.Errorf("%+v and %+v", a, b)
 	}
@@ -414,5 +421,52 @@ func TestH20LockOfAnotherHost(t *testing.T) {
 	r.vars = append(r.vars, "GROAT_STATE_DIR="+local)
 	if s := r.status(); s.Place.State != local {
 		t.Errorf("%+v", s.Place)
+	}
+}
+
+// Whatever variable leads root into a person's directories, nothing is made there.
+func TestH25NothingIsMadeInAPersonsDirectory(t *testing.T) {
+	for _, name := range []string{
+		"XDG_RUNTIME_DIR", "TMPDIR", "XDG_CONFIG_HOME", "GROAT_CONFIG", "XDG_STATE_HOME", "GROAT_STATE_DIR", "XDG_CACHE_HOME", "GROAT_SOCKET",
+	} {
+		for where, path := range map[string]string{"itself": "", "below": "/below", "far below": "/a/b/c"} {
+			t.Run(name+", "+where, func(t *testing.T) {
+				t.Parallel()
+				person, root := newResident(t, stranger), newResident(t, 0)
+				dir := filepath.Join(person.home, "d")
+				person.dir(dir, 0o700, stranger)
+				value := dir + path
+				switch name {
+				case "GROAT_SOCKET":
+					value += "/agent.sock"
+				case "GROAT_CONFIG":
+					value += "/config.toml"
+				}
+				server, err := root.addServer("AUTH")
+				if err != nil {
+					t.Fatal(err)
+				}
+				// The runtime directory comes last: it is short enough for a socket's path where the others lead nowhere.
+				root.vars = []string{"GROAT_NO_AUTOSTART=", "GROAT_KEYSTORE=memory", "XDG_CACHE_HOME=" + root.home + "/.cache", name + "=" + value}
+				before := owners(t, person.home)
+				for _, args := range [][]string{
+					{"status"}, {"login", "work", "--provider", "spatiafi", "--username", "alice@example.com", "--auth-server", server.URL(), "--secret-stdin"},
+				} {
+					if s := root.run(root.password+"\n", "groat", args...); s.code != 0 && !twoLines.MatchString(s.stderr) {
+						t.Errorf("groat %s: %d, %s", args[0], s.code, s.stderr)
+					}
+				}
+				root.run("", "groatd", "--check")
+				if after := owners(t, person.home); after != before {
+					t.Errorf("it was\n%sand is\n%s", before, after)
+				}
+				// What groat has started is where its lock says.
+				if h, err := protocol.ReadHolder(root.place().State); err == nil && h.Socket != "" {
+					if _, err := stopServing(h.Socket); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
 	}
 }
