@@ -61,7 +61,7 @@ func newHouseWith(t testing.TB, o sandbox.Options, store Keystore) *house {
 	}
 	place := protocol.Place{Home: "/home/alice", Configuration: "/home/alice/.config/groat", State: "/home/alice/.local/state/groat"}
 	h.Daemon, err = New(Options{
-		Place: protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true},
+		Place:  protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true},
 		Config: where, Keystore: store, HTTP: grant.NewHTTPClient(), Now: clock.Now,
 		Log: zaptest.NewLogger(t), Release: "test", Socket: h.socket,
 	})

@@ -37,15 +37,32 @@ func (a *app) reachHolder(ctx context.Context, r route) (*protocol.Client, error
 		return nil, nil
 	}
 	h, ok := r.recorded()
-	if !ok || h.Socket == "" || h.Place != *r.place || !h.Here() {
+	if !ok || h.Socket == "" || !samePlace(h.Place, *r.place) || !h.Here() {
 		return nil, nil
 	}
-	return a.ours(ctx, r, h.Socket), nil
+	return a.ours(ctx, h), nil
 }
 
-// ours connects to a socket where a groatd of this place listens, or returns nil.
-func (a *app) ours(ctx context.Context, r route, socket string) *protocol.Client {
-	c, err := a.try(ctx, r, socket)
+// samePlace reports whether two places are one, also where a link leads to it by another name (a home of an automounter).
+func samePlace(p, q protocol.Place) bool {
+	return sameFile(p.Home, q.Home) && sameFile(p.Configuration, q.Configuration) && sameFile(p.State, q.State)
+}
+
+func sameFile(p, q string) bool {
+	if p == q {
+		return true
+	}
+	a, err := os.Stat(p)
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(q)
+	return err == nil && os.SameFile(a, b)
+}
+
+// ours connects to where the holder of this place's lock listens, or returns nil.
+func (a *app) ours(ctx context.Context, h protocol.Holder) *protocol.Client {
+	c, err := a.try(ctx, route{place: &h.Place}, h.Socket)
 	if c == nil || err != nil {
 		return nil
 	}
@@ -69,7 +86,7 @@ func (s *starter) held(ctx context.Context) (c *protocol.Client, again bool, err
 	switch {
 	case !h.Here():
 		return nil, false, errHeldByHost(h, localState(r.place))
-	case h.Place != *r.place:
+	case !samePlace(h.Place, *r.place):
 		return nil, false, errHeldByPlace(h, *r.place, os.Getenv)
 	case h.Socket == "":
 		if !ended(h.PID) {
@@ -79,7 +96,7 @@ func (s *starter) held(ctx context.Context) (c *protocol.Client, again bool, err
 		return nil, false, errHeldAt(h)
 	}
 	if h.Socket != "" {
-		if c := s.app.ours(ctx, r, h.Socket); c != nil {
+		if c := s.app.ours(ctx, h); c != nil {
 			return c, false, nil
 		}
 	}

@@ -56,7 +56,7 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 		"another place": {func(h *protocol.Holder) { h.Place.Home = "/home/alice" }, nil, exitConfig,
 			[]string{"for another place (HOME=/home/alice, ", "this is HOME="}, "env -u GROAT_STATE_DIR groat status"},
 		"another configuration": {func(h *protocol.Holder) { h.Place.Configuration = "/c d" }, nil, exitConfig,
-			[]string{"configuration /c d"}, " GROAT_CONFIG='/c d' groat status"},
+			[]string{"configuration /c d"}, "groat status"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +90,9 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 			}
 			if got.code != c.code || !twoLines(got.stderr) || !strings.HasSuffix(got.stderr, c.hint+"\n") {
 				t.Errorf("%+v, want the hint %s", got, c.hint)
+			}
+			if name == "another configuration" && !strings.Contains(got.stderr, " GROAT_CONFIG='/c d' GROAT_STATE_DIR="+h.state+" groat status") {
+				t.Errorf("hint: %s", got.stderr)
 			}
 			if n := len(h.started()); n == 0 || n > 3 {
 				t.Errorf("%d daemons were started", n)

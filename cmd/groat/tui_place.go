@@ -58,7 +58,8 @@ func errHeldByPlace(h protocol.Holder, ours protocol.Place, getenv func(string) 
 			return f
 		}
 	}
-	f.hint = fmt.Sprintf("HOME=%s GROAT_CONFIG=%s groat status", quote(clean(h.Place.Home)), quote(clean(h.Place.Configuration)))
+	f.hint = fmt.Sprintf("HOME=%s GROAT_CONFIG=%s GROAT_STATE_DIR=%s groat status",
+		quote(clean(h.Place.Home)), quote(clean(h.Place.Configuration)), quote(clean(h.Place.State)))
 	return f
 }
 

@@ -470,3 +470,61 @@ func TestH25NothingIsMadeInAPersonsDirectory(t *testing.T) {
 		}
 	}
 }
+
+// First calls in two runtime directories of one home, all at once, end at one groatd: whoever came second reads its lock.
+func TestH27FirstCallsInTwoRuntimeDirectories(t *testing.T) {
+	t.Parallel()
+	r := newResident(t, os.Getuid())
+	job := filepath.Join(r.home, "job")
+	r.dir(job, 0o700, r.uid)
+	all := make(chan []string, 2)
+	for _, dir := range []string{r.runtime, job} {
+		env := append(r.environ(), "GROAT_NO_AUTOSTART=", "XDG_RUNTIME_DIR="+dir)
+		go func() {
+			out, err := runCrowd(20, env, os.DevNull, filepath.Join(bin, "groat"), "status", "--json")
+			if err != nil {
+				t.Error(err)
+			}
+			all <- out
+		}()
+	}
+	pids := map[int]bool{}
+	for range 2 {
+		for _, out := range <-all {
+			var s protocol.StatusResult
+			if err := json.Unmarshal([]byte(out), &s); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+			pids[s.PID] = true
+		}
+	}
+	r.status()
+	if len(pids) != 1 {
+		t.Errorf("%d processes answered", len(pids))
+	}
+}
+
+// A home that a link leads to is one place by both names, and another configuration on one state is told so, with a command
+// that works when it is typed.
+func TestH28OneStateByOtherNames(t *testing.T) {
+	t.Parallel()
+	r := newResident(t, os.Getuid())
+	r.dir(filepath.Join(r.home, ".config", "groat"), 0o700, r.uid)
+	pid := r.start().pid()
+	link := filepath.Join(r.runtime, "home")
+	if err := os.Symlink(r.home, link); err != nil {
+		t.Fatal(err)
+	}
+	r.vars = []string{"GROAT_NO_AUTOSTART=", "HOME=" + link, "XDG_CONFIG_HOME=", "XDG_STATE_HOME="}
+	var s protocol.StatusResult
+	if err := json.Unmarshal([]byte(r.groat("", "status", "--json")), &s); err != nil || s.PID != pid {
+		t.Errorf("%+v, %v", s, err)
+	}
+	r.vars = []string{"GROAT_NO_AUTOSTART=", "GROAT_CONFIG=/dev/null"}
+	refused := r.run("", "groat", "list")
+	r.refused(refused, 78, "holds the state directory for another place (HOME="+r.home+", ", "HOME="+r.home+" GROAT_CONFIG=")
+	hint := twoLines.FindStringSubmatch(refused.stderr)[2]
+	if s := r.run("", "/bin/sh", "-c", hint); s.code != 0 || !strings.Contains(s.stdout, fmt.Sprintf("process %d,", pid)) {
+		t.Errorf("%s: %d, %s", hint, s.code, s.stderr)
+	}
+}
