@@ -115,7 +115,8 @@ func (c candidate) safe(v ownpath.View) bool {
 	if err != nil || v.Check(c.parent) != nil {
 		return false
 	}
-	if c.private && (parent.UID != v.UID || !parent.Mode.IsDir() || parent.Mode.Perm()&0o022 != 0) {
+	shared := parent.Mode.Perm()&0o002 != 0 || parent.Mode&fs.ModeSticky != 0 && parent.Mode.Perm()&0o020 != 0 // Check allows /tmp
+	if c.private && (parent.UID != v.UID || !parent.Mode.IsDir() || shared) {
 		return false
 	}
 	dir, err := v.Lstat(c.dir)

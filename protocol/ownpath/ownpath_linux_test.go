@@ -127,3 +127,19 @@ func TestH7ParseUser(t *testing.T) {
 		}
 	}
 }
+
+// Root is told whose home it has, and how to run as that person.
+func TestH29WhoseHome(t *testing.T) {
+	home := t.TempDir()
+	if err := os.Chown(home, 1, 1); err != nil {
+		t.Fatal("to give a home away this test needs root: ", err)
+	}
+	owner, ok := LocalUser(1)
+	if !ok {
+		t.Fatal("uid 1 is not in /etc/passwd")
+	}
+	e, ok := errors.AsType[*Error](CheckHome(home))
+	if !ok || e.Path != "HOME="+home || e.Message != "belongs to "+owner.Name+" (uid 1), and you are root (uid 0)" || e.Hint != "sudo -u "+owner.Name+" groat status" {
+		t.Errorf("%+v", e)
+	}
+}
