@@ -83,6 +83,10 @@ func (c *conn) request(line []byte) bool {
 	if r.ID == nil {
 		return true // a client's notification
 	}
+	if r.Place != nil && !c.d.serves(r.Place) {
+		c.refuse(r.ID, protocol.OtherPlace(c.d.Place.Place, protocol.PlaceID(r.Place)))
+		return true
+	}
 	if c.quick(r) {
 		return true
 	}

@@ -39,7 +39,7 @@ type Keystore interface {
 	Unlock(ctx context.Context, passphrase keystore.Secret) error
 }
 
-// Options is what a Daemon is made of. All members are required but Network and StateDir.
+// Options is what a Daemon is made of. All members are required but Network, StateDir and Place.
 type Options struct {
 	Config   config.Dir
 	Keystore Keystore
@@ -52,6 +52,8 @@ type Options struct {
 	Socket  string // for people to read
 	// StateDir is a directory of the user's own in which the daemon remembers what servers have refused; empty: it does not.
 	StateDir string
+	// Place is what the daemon works with: a request that names another place is refused. The zero Place refuses none.
+	Place protocol.PlaceStatus
 	// Activated: a service manager passed the socket and starts a daemon for whoever connects. Then a configuration that
 	// cannot be used is what every request is answered with; ending would only mean to be started again.
 	Activated bool
@@ -82,6 +84,12 @@ type Daemon struct {
 	closing bool              // no further login begins
 	living  sync.WaitGroup    // logins and what heals
 	halt    func()            // ends what heals
+}
+
+// serves reports whether a request's place, a JSON string as it stands in the line, is the daemon's.
+func (d *Daemon) serves(place []byte) bool {
+	id := d.Place.ID
+	return id == "" || len(place) == len(id)+2 && string(place[1:len(place)-1]) == id
 }
 
 // profile is one configured profile with its server resolved. Immutable.

@@ -60,7 +60,9 @@ func newHouseWith(t testing.TB, o sandbox.Options, store Keystore) *house {
 		t.Fatal(err)
 	}
 	network := new(grant.Network)
+	place := protocol.Place{Home: "/home/alice", Configuration: "/home/alice/.config/groat", State: "/home/alice/.local/state/groat"}
 	h.Daemon, err = New(Options{
+		Place:  protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true},
 		Config: where, Keystore: store, HTTP: grant.NewHTTPClientOf(network), Network: network, Now: clock.Now,
 		Log: zaptest.NewLogger(t), Release: "test", Socket: h.socket,
 	})

@@ -77,6 +77,9 @@ func status(c *conn, params []byte) (any, error) {
 		return nil, err
 	}
 	r := protocol.StatusResult{Release: c.d.Release, PID: os.Getpid(), StartedAt: c.d.started.Unix(), Socket: c.d.Socket}
+	if c.d.Place.ID != "" {
+		r.Place = &c.d.Place
+	}
 	if sp.Profile != "" {
 		if sp.After != "" {
 			return nil, protocol.InvalidParams("name a profile or where to go on, not both")

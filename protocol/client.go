@@ -32,7 +32,9 @@ type Client struct {
 	conn net.Conn
 	r    *Reader
 	id   int64
-	err  error // why the connection is of no further use
+	// place is the id of the caller's place, or empty: then whoever listens is asked.
+	place string
+	err   error // why the connection is of no further use
 }
 
 // A full backlog is the one failure of connect(2) that passes by itself.
@@ -81,6 +83,10 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 
 // NewClient speaks over conn, which it owns.
 func NewClient(conn net.Conn) *Client { return &Client{conn: conn, r: NewReader(conn)} }
+
+// At has every further request name the caller's place, so that the daemon of another one refuses it. It is called before
+// the first request.
+func (c *Client) At(place Place) { c.place = place.ID() }
 
 // Close ends the conversation; requests under way at the daemon go on.
 func (c *Client) Close() error { return c.conn.Close() }
@@ -215,12 +221,17 @@ func (c *Client) send(method string, params any, secrets ...Member) (string, err
 		}
 		defer clear(p)
 	}
-	line := make([]byte, 0, len(p)+len(method)+96) // no growing, which would leave a copy
+	line := make([]byte, 0, len(p)+len(method)+128) // no growing, which would leave a copy
 	line = append(line, `{"jsonrpc":"2.0","id":`...)
 	line = append(line, id...)
 	line = append(line, `,"method":"`...)
 	line = append(line, method...)
 	line = append(line, '"')
+	if c.place != "" {
+		line = append(line, `,"place":"`...)
+		line = append(line, c.place...)
+		line = append(line, '"')
+	}
 	if p != nil {
 		line = append(line, `,"params":`...)
 		line = append(line, p...)

@@ -15,9 +15,11 @@ type Request struct {
 	Method string
 	// Params is an object, or nil where there were none.
 	Params []byte
+	// Place is the id of the caller's place ([Place.ID]) between quotes, as it stands in the line, or nil.
+	Place []byte
 }
 
-var requestNames = []string{"jsonrpc", "id", "method", "params"}
+var requestNames = []string{"jsonrpc", "id", "method", "params", "place"}
 
 // ParseRequest reads one line. Its error is a [*Error] to be sent as the reply, with the request's ID where that could be
 // read. fatal says that nothing sensible can follow on this connection: the line was not JSON. It is safe for concurrent
@@ -44,6 +46,8 @@ func ParseRequest(line []byte) (r Request, fatal bool, err error) {
 			method = value
 		case "params":
 			r.Params = value
+		case "place":
+			r.Place = value
 		default:
 			if v := variantOf(name, requestNames); v != "" {
 				variant = v
@@ -63,6 +67,8 @@ func ParseRequest(line []byte) (r Request, fatal bool, err error) {
 		return r, false, invalidRequest("method must be a string")
 	case r.ID == nil:
 		return Request{}, false, nil // JSON-RPC 2.0 §4.1: a notification is never answered, however wrong it is
+	case r.Place != nil && r.Place[0] != '"':
+		return r, false, invalidRequest("place must be a string")
 	case r.Params != nil && r.Params[0] != '{':
 		return r, false, InvalidParams("params must be an object with named members")
 	}

@@ -1,44 +1,159 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
+
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // maxSocketPath is what sun_path holds on every system we run on (104 bytes on macOS, 108 on Linux) less its NUL.
 const maxSocketPath = 103
 
-// SocketPath returns where the daemon listens: $GROAT_SOCKET, else the place PROTOCOL.md names. It does not look whether
-// anything is there.
-func SocketPath() (string, error) {
-	path := os.Getenv("GROAT_SOCKET")
-	if path == "" {
-		path = defaultSocket()
-	}
-	if !filepath.IsAbs(path) {
-		return "", fmt.Errorf("the socket path %q is not absolute", path)
-	}
-	if len(path) > maxSocketPath {
-		return "", fmt.Errorf("the socket path is %d bytes long, the system allows %d: %s", len(path), maxSocketPath, path)
-	}
-	return path, nil
+const socketFile = "agent.sock"
+
+// ownDir precedes a place's id in the name of its directory.
+const ownDir = "d."
+
+// Sockets says where groatd listens for the callers of one place, and so where they look for it.
+type Sockets struct {
+	// Explicit is $GROAT_SOCKET. Where it is set the other members are empty.
+	Explicit string
+	// Dir is the directory of all sockets of this user, Own the place's own socket in it, and Plain the socket of the usual
+	// place, or an alias of the first other place's.
+	Dir, Own, Plain string
+	// Alias: the directory is none that this system gives a user, so a place that is not the usual one may have Plain.
+	Alias bool
+	// Session: Dir lives as long as the person is signed in to this machine.
+	Session bool
 }
 
-func defaultSocket() string {
-	uid := strconv.Itoa(os.Getuid())
+// SocketsOf returns the sockets of a place. It looks at the directories, and makes nothing.
+func SocketsOf(getenv func(string) string, place Place) (Sockets, error) {
+	if path := getenv("GROAT_SOCKET"); path != "" {
+		return Sockets{Explicit: path}, checkSocket(path)
+	}
+	return socketsIn(ownpath.System(), getenv, place)
+}
+
+// socketsIn is [SocketsOf] in a file system, without $GROAT_SOCKET.
+func socketsIn(v ownpath.View, getenv func(string) string, place Place) (Sockets, error) {
+	for _, c := range candidates(v.UID, getenv, place) {
+		if c.fits() && c.safe(v) {
+			return c.sockets(place), nil
+		}
+	}
+	return Sockets{}, fmt.Errorf("every path for a socket is longer than %d bytes or in a directory that others may change, the last one %s",
+		maxSocketPath, place.State)
+}
+
+func checkSocket(path string) error {
+	if !filepath.IsAbs(path) {
+		return fmt.Errorf("the socket path %q is not absolute", path)
+	}
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("the socket path is %d bytes long, the system allows %d: %s", len(path), maxSocketPath, path)
+	}
+	return nil
+}
+
+// candidate is a directory that sockets may be in.
+type candidate struct {
+	parent, dir    string
+	private        bool // the parent must be the user's, and written by nobody else
+	alias, session bool
+}
+
+// candidates returns them in the order in which they are tried.
+func candidates(uid int, getenv func(string) string, place Place) []candidate {
+	id := strconv.Itoa(uid)
+	state := candidate{parent: place.State, dir: place.State}
 	if runtime.GOOS == "darwin" {
-		home, _ := os.UserHomeDir()
-		return filepath.Join(home, "Library", "Caches", "groat", "agent.sock")
+		caches := filepath.Join(place.Home, "Library", "Caches")
+		return []candidate{{parent: caches, dir: filepath.Join(caches, "groat"), alias: true}, state}
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "groat", "agent.sock")
+	var all []candidate
+	usual := "/run/user/" + id
+	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && filepath.Clean(dir) != usual {
+		dir = filepath.Clean(dir)
+		all = append(all, candidate{parent: dir, dir: filepath.Join(dir, "groat"), private: true, alias: true, session: true})
 	}
-	dir := "/run/user/" + uid
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return filepath.Join(dir, "groat", "agent.sock")
+	all = append(all, candidate{parent: usual, dir: usual + "/groat", private: true, session: true})
+	if tmp := getenv("TMPDIR"); tmp == "" || filepath.IsAbs(tmp) {
+		if tmp = filepath.Clean(tmp); tmp == "." {
+			tmp = "/tmp"
+		}
+		all = append(all, candidate{parent: tmp, dir: filepath.Join(tmp, "groat-"+id)})
 	}
-	return filepath.Join(os.TempDir(), "groat-"+uid, "agent.sock")
+	return append(all, state)
+}
+
+func (c candidate) sockets(place Place) Sockets {
+	return Sockets{
+		Dir: c.dir, Own: filepath.Join(c.dir, ownDir+place.ID(), socketFile), Plain: filepath.Join(c.dir, socketFile),
+		Alias: c.alias, Session: c.session,
+	}
+}
+
+// fits reports whether the path of every socket in the directory is short enough.
+func (c candidate) fits() bool {
+	return len(c.dir)+len("/"+ownDir+"0123456789abcdef/"+socketFile) <= maxSocketPath
+}
+
+// safe reports whether the way to the directory is safe, and the directory the user's, or one that may be made. One of the
+// user's that is open to others is not passed over: the person is told.
+func (c candidate) safe(v ownpath.View) bool {
+	if c.parent == c.dir { // the state directory, which may have to be made
+		return v.Check(c.dir) == nil
+	}
+	parent, err := v.Lstat(c.parent)
+	if err != nil || v.Check(c.parent) != nil {
+		return false
+	}
+	shared := parent.Mode.Perm()&0o002 != 0 || parent.Mode&fs.ModeSticky != 0 && parent.Mode.Perm()&0o020 != 0 // Check allows /tmp
+	if c.private && (parent.UID != v.UID || !parent.Mode.IsDir() || shared) {
+		return false
+	}
+	dir, err := v.Lstat(c.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return v.MayMakeIn(c.dir) == nil
+	}
+	return err == nil && dir.UID == v.UID
+}
+
+// SocketPath returns where a program of this user finds the daemon of its place, or of the usual one: $GROAT_SOCKET, the
+// place's own socket where one is there, else the plain one. It does not look whether anybody listens.
+func SocketPath() (string, error) {
+	place, err := PlaceOf(os.Getenv, "")
+	if err != nil && os.Getenv("GROAT_SOCKET") == "" {
+		return "", err
+	}
+	s, err := SocketsOf(os.Getenv, place)
+	switch {
+	case err != nil:
+		return "", err
+	case s.Explicit != "":
+		return s.Explicit, nil
+	}
+	if _, err := os.Lstat(s.Own); err == nil {
+		return s.Own, nil
+	}
+	return s.Plain, nil
+}
+
+// RuntimeDir returns the directory of this user's that lives as long as the person is signed in to this machine:
+// $XDG_RUNTIME_DIR or /run/user/UID. It is empty where neither is there, or is another user's.
+func RuntimeDir(getenv func(string) string) string {
+	v := ownpath.System()
+	for _, c := range candidates(v.UID, getenv, Place{State: "/"}) {
+		if c.session && c.safe(v) {
+			return c.parent
+		}
+	}
+	return ""
 }

@@ -19,7 +19,6 @@ func TestSocketPath(t *testing.T) {
 		{name: "a relative override", override: "b.sock", fails: "not absolute"},
 		{name: "a long override", override: "/" + strings.Repeat("x", 103), fails: "104 bytes long"},
 		{name: "the longest", override: "/" + strings.Repeat("x", 102), want: "/" + strings.Repeat("x", 102)},
-		{name: "a long runtime directory", runtime: "/" + strings.Repeat("x", 100), fails: "the system allows 103"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("GROAT_SOCKET", test.override)

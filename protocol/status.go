@@ -9,14 +9,24 @@ type StatusParams struct {
 
 // StatusResult is the daemon's state: a page, because a line has a bound.
 type StatusResult struct {
-	Release   string          `json:"release"`
-	PID       int             `json:"pid"`
-	StartedAt int64           `json:"started_at"` // Unix seconds
-	Socket    string          `json:"socket"`
-	Keystore  KeystoreResult  `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
-	Network   *NetworkResult  `json:"network,omitempty"` // on the first page only
-	Profiles  []ProfileStatus `json:"profiles"`          // sorted by name
-	Next      string          `json:"next,omitempty"`    // the After of the next page; empty on the last
+	Release   string `json:"release"`
+	PID       int    `json:"pid"`
+	StartedAt int64  `json:"started_at"` // Unix seconds
+	Socket    string `json:"socket"`
+	// Place is what the daemon works with; nil where it was not told.
+	Place    *PlaceStatus    `json:"place,omitempty"`
+	Keystore KeystoreResult  `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
+	Network  *NetworkResult  `json:"network,omitempty"` // on the first page only
+	Profiles []ProfileStatus `json:"profiles"`          // sorted by name
+	Next     string          `json:"next,omitempty"`    // the After of the next page; empty on the last
+}
+
+// PlaceStatus is a place as [StatusResult] has it.
+type PlaceStatus struct {
+	ID string `json:"id"`
+	Place
+	// Usual says that it is the one where no environment says anything else.
+	Usual bool `json:"usual"`
 }
 
 // ProfileStatus is one profile's state, without any token.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 const (
@@ -25,52 +26,83 @@ const (
 
 // start starts groatd, or waits for the one that another groat is starting, and connects to it.
 //
-// Whoever holds the lock in the socket's directory looks once more and only then starts one, so that any number of first
+// Whoever holds the lock beside the socket looks once more and only then starts one, so that any number of first
 // calls start one process. The flock of groatd itself stays the last word on how many there are.
-func (a *app) start(ctx context.Context, socket string) (*protocol.Client, error) {
-	if a.getenv("GROAT_NO_AUTOSTART") != "" {
-		return nil, errNoAutostart(socket)
+func (a *app) start(ctx context.Context, r route) (*protocol.Client, error) {
+	a.hot, a.elsewhere = false, false // the plain socket may become this place's
+	if c, err := a.reachHolder(ctx, r); c != nil || err != nil {
+		return c, err
 	}
-	// A unit listens at the default path: it is no way to a socket somewhere else.
-	if a.getenv("GROAT_SOCKET") == "" && unitInstalled(a.getenv) {
+	if a.getenv("GROAT_NO_AUTOSTART") != "" {
+		return nil, errNoAutostart(r.shown())
+	}
+	if r.place != nil {
+		if err := r.place.CheckHome(); err != nil {
+			return nil, errHome(err)
+		}
+	}
+	if a.unitServes(r) {
 		return nil, errUnitInstalled()
 	}
 	program, err := findDaemon(a.getenv("PATH"))
 	if err != nil {
 		return nil, err
 	}
-	lock, err := openStartLock(filepath.Dir(socket))
+	lock, err := openStartLock(r.startLock())
 	if err != nil {
 		return nil, err
 	}
 	defer lock.Close()
-	s := &starter{app: a, socket: socket, program: program}
+	s := &starter{app: a, route: r, program: program}
 	if c, err := s.awaitTurn(ctx, lock); c != nil || err != nil {
 		return c, err
 	}
-	exited, err := spawn(program, nil, daemonEnv(os.Environ()))
-	if err != nil {
-		return nil, errSpawn(program, err)
+	return s.awaitReady(ctx)
+}
+
+// unitServes reports whether systemd has a unit for the route. A unit serves the usual place: it is no way to another one, or
+// to a socket somewhere else.
+func (a *app) unitServes(r route) bool {
+	return r.sockets.Explicit == "" && unitInstalled(a.getenv) && usual(*r.place)
+}
+
+// usual reports whether a place is the one of the user database. Users of a network are not in /etc/passwd; for them it is the
+// one where HOME alone decides.
+func usual(place protocol.Place) bool {
+	home := place.Home
+	if u, ok := ownpath.LocalUser(os.Geteuid()); ok {
+		home = u.Home
 	}
-	return s.awaitReady(ctx, exited)
+	return place == protocol.UsualPlace(home)
+}
+
+// shown is the socket that a sentence names: the one that a person knows.
+func (r route) shown() string {
+	switch {
+	case r.sockets.Explicit != "":
+		return r.sockets.Explicit
+	case r.sockets.Alias, usual(*r.place):
+		return r.sockets.Plain
+	}
+	return r.sockets.Own
 }
 
 // starter is one attempt to reach a groatd that is about to run.
 type starter struct {
-	app             *app
-	socket, program string
+	app     *app
+	route   route
+	program string
+	again   int // how often one was started because another had ended
 }
 
 // look dials once. Both results are nil while nobody listens.
 func (s *starter) look(ctx context.Context) (*protocol.Client, error) {
-	c, err := s.app.dial(ctx, s.socket)
-	switch {
-	case err == nil:
-		return c, nil
-	case nobodyListens(err):
-		return nil, nil
+	c, err := s.app.reach(ctx, s.route)
+	s.app.elsewhere = false
+	if c != nil || err != nil {
+		return c, err
 	}
-	return nil, errDial(s.socket, err)
+	return s.app.reachHolder(ctx, s.route)
 }
 
 // awaitTurn returns nil and nil once the lock is ours and still nobody listens.
@@ -78,7 +110,7 @@ func (s *starter) awaitTurn(ctx context.Context, lock *os.File) (*protocol.Clien
 	for p := newPauses(); ; {
 		mine, err := tryLock(lock)
 		if err != nil {
-			return nil, errSocketDir(filepath.Dir(s.socket), err)
+			return nil, errSocketDir(filepath.Dir(lock.Name()), err)
 		}
 		c, err := s.look(ctx)
 		if c != nil || err != nil || mine {
@@ -90,12 +122,29 @@ func (s *starter) awaitTurn(ctx context.Context, lock *os.File) (*protocol.Clien
 	}
 }
 
-// awaitReady waits until groatd listens. exited delivers how it ended, should it end before.
-func (s *starter) awaitReady(ctx context.Context, exited <-chan *os.ProcessState) (*protocol.Client, error) {
+// awaitReady starts groatd and waits until it listens, or another one does that it has found at work.
+func (s *starter) awaitReady(ctx context.Context) (*protocol.Client, error) {
+	exited, err := s.spawn()
+	if err != nil {
+		return nil, err
+	}
+	found := false // groatd has found another one
 	for p := newPauses(); ; {
 		c, err := s.look(ctx)
 		if c != nil || err != nil {
 			return c, err
+		}
+		if found {
+			c, again, err := s.held(ctx)
+			if c != nil || err != nil {
+				return c, err
+			}
+			if again {
+				found = false
+				if exited, err = s.spawn(); err != nil {
+					return nil, err
+				}
+			}
 		}
 		ended, ok := p.wait(ctx, exited)
 		if !ok {
@@ -106,13 +155,22 @@ func (s *starter) awaitReady(ctx context.Context, exited <-chan *os.ProcessState
 		}
 		exited = nil
 		switch ended.ExitCode() {
-		case daemonRunsAlready: // and will listen in a moment
+		case daemonRunsAlready:
+			found = true
 		case daemonRefuses:
 			return nil, errDaemonRefused()
 		default:
 			return nil, errDaemonEnded(ended.String())
 		}
 	}
+}
+
+func (s *starter) spawn() (<-chan *os.ProcessState, error) {
+	exited, err := spawn(s.program, nil, daemonEnv(os.Environ()))
+	if err != nil {
+		return nil, errSpawn(s.program, err)
+	}
+	return exited, nil
 }
 
 // pauses spaces the looks at the socket until startTime is over.

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 const gotToken = "abc.DEF-123_~+/==\n"
@@ -48,6 +51,7 @@ func TestAutostartInCommandSubstitution(t *testing.T) {
 		}
 	}
 	env := append(h.env(), "LC_ALL=C")
+	env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "PATH=") })
 	slices.Sort(env)
 	slices.Sort(s.Env)
 	if !slices.Equal(s.Env, env) {
@@ -224,10 +228,34 @@ func TestAutostartIsSystemds(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(units, "groatd.socket"), []byte("[Socket]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// It serves the usual place, and this is another.
 	env := []string{"HOME=" + h.dir, "XDG_RUNTIME_DIR=" + runtime, "GROAT_STATE_DIR=" + h.state}
-	want := outcome{exitUnavailable, "", "groat: error: groatd does not run; systemd starts it on this machine\ngroat: hint: systemctl --user start groatd.socket, or where it ended: journalctl --user -u groatd\n"}
-	if got := h.run(env, "get"); got != want {
+	if got := h.run(env, "get"); got.code != 0 {
 		t.Errorf("%+v", got)
+	}
+	u, ok := ownpath.LocalUser(os.Geteuid())
+	if !ok {
+		t.Fatal("this user is not in /etc/passwd")
+	}
+	inHome := map[string]string{"HOME": h.dir}
+	a := &app{getenv: func(name string) string { return inHome[name] }}
+	of := func(place protocol.Place) route {
+		return route{place: &place, sockets: protocol.Sockets{Dir: h.dir, Own: h.dir + "/own", Plain: h.dir + "/plain"}}
+	}
+	usual := of(protocol.UsualPlace(u.Home))
+	if !a.unitServes(usual) {
+		t.Error("the usual place is not the unit's")
+	}
+	f := describe(errUnitInstalled())
+	if f.code != exitUnavailable || f.hint != "systemctl --user start groatd.socket, or where it ended: journalctl --user -u groatd" {
+		t.Errorf("%+v", f)
+	}
+	if a.unitServes(of(protocol.UsualPlace(h.dir))) {
+		t.Error("another home is the unit's")
+	}
+	usual.sockets.Explicit = h.socket
+	if a.unitServes(usual) {
+		t.Error("another socket is the unit's")
 	}
 	// The unit does not listen at another path.
 	if got := h.run(h.env("XDG_RUNTIME_DIR="+runtime), "get"); got.code != 0 {
@@ -290,7 +318,7 @@ func TestAutostartRefusesForeignDirectory(t *testing.T) {
 func TestAutostartLockIsHeld(t *testing.T) {
 	t.Parallel()
 	h := newHome(t, "")
-	lock, err := openStartLock(filepath.Dir(h.socket))
+	lock, err := openStartLock(filepath.Dir(h.socket), "start.lock")
 	if err != nil {
 		t.Fatal(err)
 	}

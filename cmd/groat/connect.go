@@ -18,18 +18,15 @@ const (
 
 // connect returns a connection to groatd, which it starts where none runs and it may.
 func (a *app) connect(ctx context.Context) (*protocol.Client, error) {
-	socket, err := a.socket()
+	r, err := a.route()
 	if err != nil {
 		return nil, errSocketPath(err)
 	}
-	c, err := a.dial(ctx, socket)
-	if err == nil {
-		return c, nil
+	c, err := a.reach(ctx, r)
+	if c != nil || err != nil {
+		return c, err
 	}
-	if nobodyListens(err) {
-		return a.start(ctx, socket)
-	}
-	return nil, errDial(socket, err)
+	return a.start(ctx, r)
 }
 
 // nobodyListens reports whether a dial failed because there is no daemon, and not because it is stuck or not ours.
@@ -40,6 +37,8 @@ func nobodyListens(err error) bool {
 // call makes one request on a connection of its own within limit, to which the start of a daemon may add its own.
 func (a *app) call(ctx context.Context, limit time.Duration, method string, params, result any) error {
 	f := func(ctx context.Context, c *protocol.Client) error { return c.Call(ctx, method, params, result) }
+	a.hot = method == protocol.MethodToken
+	defer func() { a.hot = false }()
 	if method == protocol.MethodLogout { // the second would find nothing to forget
 		return a.talk(ctx, limit, f)
 	}
@@ -70,7 +69,25 @@ func (a *app) talk(ctx context.Context, limit time.Duration, f func(context.Cont
 		return err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return f(ctx, c)
+	err = f(bounded, c)
+	if a.hot && !a.elsewhere && otherPlace(err) != nil {
+		a.elsewhere = true // whoever listens at the plain socket is another place's
+		return a.talk(ctx, limit, f)
+	}
+	return a.namePlaces(err)
+}
+
+// namePlaces names both places where a groatd refused because the caller's is another.
+func (a *app) namePlaces(err error) error {
+	theirs := otherPlace(err)
+	if theirs == nil {
+		return err
+	}
+	r, err2 := a.route()
+	if err2 != nil || r.place == nil {
+		return err
+	}
+	return errOtherPlace(r.own(), *theirs, *r.place, err)
 }

@@ -23,7 +23,7 @@ func main() {
 		stderr: os.Stderr,
 		getenv: os.Getenv,
 		tty:    openTTY,
-		socket: protocol.SocketPath,
+		route:  findRoute,
 		dial:   protocol.Dial,
 	}
 	os.Exit(a.main(filepath.Base(os.Args[0]), os.Args[1:]))
@@ -35,9 +35,14 @@ type app struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	// tty opens the terminal of the person, whatever stdin and stdout are connected to.
-	tty    func() (*os.File, error)
-	socket func() (string, error)
-	dial   func(ctx context.Context, socket string) (*protocol.Client, error)
+	tty   func() (*os.File, error)
+	route func() (route, error)
+	dial  func(ctx context.Context, socket string) (*protocol.Client, error)
+
+	// hot: what is asked for may be asked twice and holds no secret, so that nothing is asked before.
+	hot bool
+	// elsewhere: the plain socket was found to be another place's.
+	elsewhere bool
 }
 
 // main runs the command that the arguments name, or the helper that the program is called as, and returns the exit code.

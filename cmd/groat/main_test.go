@@ -187,7 +187,7 @@ func runEnv(t *testing.T, socket, stdin string, env map[string]string, args ...s
 		stderr: &errs,
 		getenv: func(name string) string { return env[name] },
 		tty:    func() (*os.File, error) { return nil, os.ErrNotExist },
-		socket: func() (string, error) { return socket, nil },
+		route:  func() (route, error) { return route{sockets: protocol.Sockets{Explicit: socket}}, nil },
 		dial:   protocol.Dial,
 	}
 	code := a.main("groat", args)

@@ -120,14 +120,14 @@ func (a *app) completeProfiles(cmd *cobra.Command, args []string, _ string) ([]s
 
 // lookQuickly asks a groatd that runs, and gives up soon: a shell waits for a completion.
 func (a *app) lookQuickly(ctx context.Context, f func(context.Context, *protocol.Client)) {
-	socket, err := a.socket()
+	r, err := a.route()
 	if err != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	c, err := a.dial(ctx, socket)
-	if err != nil {
+	c, err := a.reach(ctx, r)
+	if c == nil || err != nil {
 		return
 	}
 	defer c.Close()

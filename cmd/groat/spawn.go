@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -57,42 +58,43 @@ func spawn(program string, args, env []string) (<-chan *os.ProcessState, error) 
 	return exited, nil
 }
 
-// daemonVars are the variables that groatd needs. The rest of an environment is not its business: it may hold secrets, and
-// groatd outlives the shell that they were meant for.
+// daemonVars are the variables that groatd gets from the shell of whoever called first. It outlives that shell and serves
+// every later one, so a variable is in the list only if it says where this place is, or if what it says is shown or checked:
+//
+//   - HOME, XDG_CONFIG_HOME, XDG_STATE_HOME, GROAT_CONFIG and GROAT_STATE_DIR are the place itself: a caller with others has
+//     another groatd.
+//   - XDG_RUNTIME_DIR, TMPDIR and GROAT_SOCKET say where the socket is. Both sides check who owns those directories.
+//   - XDG_CACHE_HOME is where a restored backup is noticed; only a directory of the user's is used.
+//   - DBUS_SESSION_BUS_ADDRESS leads to the keychain. groatd checks who owns the bus.
+//   - GROAT_KEYSTORE chooses a keystore where none is chosen yet. One that disagrees with the choice is an error, and status
+//     names the choice.
+//   - HTTPS_PROXY and NO_PROXY: without them there is no way out of some networks. What passes a proxy is TLS, status shows it
+//     and every error of a connection names it.
+//   - LANG, LC_* and TZ change how something is written, never where it goes.
+//
+// Not in the list, and why: SSL_CERT_FILE and SSL_CERT_DIR decide whom groatd believes (groat network set ca_file);
+// HTTP_PROXY and ALL_PROXY, for no credential passes plain HTTP but to this machine itself; PATH, because groatd finds no
+// program by it; USER and LOGNAME, because the uid says who it is; LD_*, GODEBUG and SSLKEYLOGFILE change the program itself.
 var daemonVars = []string{
-	"HOME", "USER", "LOGNAME", "PATH", "LANG", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS",
-	"GROAT_SOCKET", "GROAT_CONFIG", "GROAT_STATE_DIR", "GROAT_KEYSTORE",
-	"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
-	"SSL_CERT_FILE", "SSL_CERT_DIR",
+	"HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "GROAT_CONFIG", "GROAT_STATE_DIR",
+	"XDG_RUNTIME_DIR", "TMPDIR", "GROAT_SOCKET", "XDG_CACHE_HOME",
+	"DBUS_SESSION_BUS_ADDRESS", "GROAT_KEYSTORE",
+	"HTTPS_PROXY", "NO_PROXY", "https_proxy", "no_proxy",
+	"LANG", "TZ",
 }
 
-// daemonVarPrefixes are the families of variables that groatd needs.
-var daemonVarPrefixes = []string{"LC_", "XDG_"}
+// localePrefix begins the names of the locale's variables.
+const localePrefix = "LC_"
 
 // daemonEnv returns the part of environ that groatd gets.
 func daemonEnv(environ []string) []string {
 	var env []string
 	for _, v := range environ {
-		name, _, _ := strings.Cut(v, "=")
-		if daemonVar(name) {
+		if name, _, _ := strings.Cut(v, "="); slices.Contains(daemonVars, name) || strings.HasPrefix(name, localePrefix) {
 			env = append(env, v)
 		}
 	}
 	return env
-}
-
-func daemonVar(name string) bool {
-	for _, v := range daemonVars {
-		if v == name {
-			return true
-		}
-	}
-	for _, p := range daemonVarPrefixes {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return false
 }
 
 // unitInstalled reports whether systemd knows a groatd.socket for this user.

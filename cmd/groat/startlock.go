@@ -2,20 +2,31 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// openStartLock opens the lock that starters of groatd take in turn. It stands in the socket's directory, which is made
-// where it is missing, and refused where anybody else could put a socket of theirs in our way.
-func openStartLock(dir string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return nil, errSocketDir(dir, err)
+// startLock returns where the lock for the start of a route's groatd stands: in the socket's directory, and one for each
+// place where that directory has the sockets of many.
+func (r route) startLock() (dir, name string) {
+	if r.sockets.Explicit != "" {
+		return filepath.Dir(r.sockets.Explicit), "start.lock"
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, errSocketDir(dir, err)
+	return r.sockets.Dir, "start." + r.place.ID() + ".lock"
+}
+
+// openStartLock opens the lock that starters of groatd take in turn. Its directory is made where it is missing, and refused
+// where anybody else could put a socket of theirs in our way.
+func openStartLock(dir, name string) (*os.File, error) {
+	if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
+		if err := ownpath.MakeDir(dir); err != nil {
+			return nil, errSocketDir(dir, err)
+		}
 	}
 	d, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -31,7 +42,6 @@ func openStartLock(dir string) (*os.File, error) {
 	case st.Mode&0o077 != 0:
 		return nil, errSocketDir(dir, errDirMode)
 	}
-	const name = "start.lock"
 	fd, err := unix.Openat(d, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, errSocketDir(dir, err)
@@ -39,7 +49,7 @@ func openStartLock(dir string) (*os.File, error) {
 	lock := os.NewFile(uintptr(fd), filepath.Join(dir, name))
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() {
 		lock.Close()
-		return nil, errSocketDir(dir, errLockFile)
+		return nil, errSocketDir(dir, fmt.Errorf(lockNotYours, name))
 	}
 	return lock, nil
 }

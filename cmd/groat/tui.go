@@ -166,7 +166,8 @@ func errSocketDir(dir string, why error) *failure {
 var (
 	errDirOwner = errors.New("it belongs to another user")
 	errDirMode  = errors.New("other users may enter it")
-	errLockFile = errors.New("its start.lock is not a file of yours")
+
+	lockNotYours = "its %s is not a file of yours"
 )
 
 // Hints for answers of groatd's that bring none.
@@ -230,6 +231,9 @@ func textStatus(r *protocol.StatusResult, now time.Time) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "groatd %s, process %d, running for %s; keystore: %s\n", clean(r.Release), r.PID,
 		span(now.Unix()-r.StartedAt), keystoreWords(r.Keystore))
+	if p := r.Place; p != nil && !p.Usual {
+		fmt.Fprintf(&b, "place: %s\n", clean(p.String()))
+	}
 	textNetworkLines(&b, r.Network)
 	if len(r.Profiles) == 0 {
 		b.WriteString(textNoProfiles)

@@ -41,7 +41,11 @@ func (l *listener) keep(ctx context.Context, log *zap.Logger, asked <-chan struc
 func (l *listener) look(log *zap.Logger) (over bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.bound == nil || l.inPlace() {
+	if l.closed || l.bound == nil {
+		return false
+	}
+	if l.inPlace() {
+		l.linkAlias(log)
 		return false
 	}
 	if dir := runtimeDir(l.path); dir != "" {
@@ -49,6 +53,9 @@ func (l *listener) look(log *zap.Logger) (over bool) {
 			log.Info("the runtime directory has gone: the session is over", zap.String("directory", dir))
 			return true
 		}
+	}
+	if l.usual {
+		dropForeignAlias(l.path)
 	}
 	next, err := bind(l.path)
 	if err != nil {
@@ -60,6 +67,7 @@ func (l *listener) look(log *zap.Logger) (over bool) {
 	}
 	l.socket.Close()
 	l.socket, l.bound, l.said = next.socket, next.bound, ""
+	l.linkAlias(log)
 	log.Warn("the socket had gone and was made anew", zap.String("socket", l.path))
 	return false
 }

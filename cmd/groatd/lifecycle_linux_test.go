@@ -290,7 +290,8 @@ func TestE11LateExit(t *testing.T) {
 	if err := os.Remove(u.socket()); err != nil {
 		t.Fatal(err)
 	}
-	u.vars = []string{"GROAT_STATE_DIR=" + filepath.Join(u.home, "other")} // else the lock keeps the second from starting
+	// Else the lock keeps the second from starting; and it has the same socket, although it is another place.
+	u.vars = []string{"GROAT_STATE_DIR=" + filepath.Join(u.home, "other"), "GROAT_SOCKET=" + u.socket()}
 	second := u.start()
 	pid := serving(u.socket())
 	if pid != second.pid() {

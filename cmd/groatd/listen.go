@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,13 +25,19 @@ const socketName = "agent"
 // listener is the daemon's socket. One that a service manager passed is the manager's: neither bound nor unlinked here. One that
 // was bound here may be bound anew where it has gone (keep.go), and its users do not notice.
 type listener struct {
-	path string
+	path  string
+	usual bool   // path is the usual place's, and an alias there gives way
+	alias string // where a link to path is wanted, or ""
+	// ending is called before nobody is answered any more; nil where nobody wants to know.
+	ending func()
 
 	mu     sync.Mutex
 	socket *net.UnixListener
 	bound  fs.FileInfo // of the socket that this process bound, else nil
 	closed bool
 	said   string // of the socket that has gone
+	// saidAlias is the same of the alias.
+	saidAlias string
 }
 
 // AcceptUnix implements [daemon.Listener].
@@ -56,6 +64,9 @@ func (l *listener) replaced(socket *net.UnixListener) bool {
 func (l *listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.ending != nil && !l.closed {
+		l.ending()
+	}
 	l.closed = true
 	return l.socket.Close()
 }
@@ -68,13 +79,22 @@ func activated() bool {
 }
 
 // listen takes the socket that the service manager passed (sd_listen_fds(3): only if $LISTEN_PID is this process), else binds one.
-func listen(path string) (*listener, error) {
+func listen(s site) (*listener, error) {
+	path := s.socket()
 	passed, err := activation.ListenersWithNames()
 	if err != nil {
 		return nil, &refusal{exitConfig, fmt.Errorf("the service manager's sockets cannot be used: %w", err), "systemctl --user status groatd.socket"}
 	}
 	if len(passed) == 0 {
-		return bind(path)
+		usual := s.Usual && s.sockets.Explicit == ""
+		if usual {
+			dropForeignAlias(path)
+		}
+		l, err := bind(path)
+		if err == nil {
+			l.usual, l.alias = usual, s.alias()
+		}
+		return l, err
 	}
 	for name, ls := range passed {
 		for _, l := range ls {
@@ -90,8 +110,14 @@ func listen(path string) (*listener, error) {
 // bind makes the socket. The caller holds the state's lock, so that whatever stale socket is there belongs to nobody, unless
 // a groatd with another state directory uses it.
 func bind(path string) (*listener, error) {
-	if err := privateDir(filepath.Dir(path), "the socket's directory"); err != nil {
-		return nil, err
+	dirs := []string{filepath.Dir(path)}
+	if ownDirectory.MatchString(filepath.Base(dirs[0])) { // the directory of all sockets is not to be entered by others either
+		dirs = []string{filepath.Dir(dirs[0]), dirs[0]}
+	}
+	for _, dir := range dirs {
+		if err := privateDir(dir, "the socket's directory"); err != nil {
+			return nil, err
+		}
 	}
 	if err := clearStale(path); err != nil {
 		return nil, err
@@ -126,11 +152,14 @@ func listenPrivately(path string) (*net.UnixListener, error) {
 	return l.(*net.UnixListener), nil
 }
 
-// clearStale removes a socket that nobody listens on. Anything that is no socket of this user's is left alone.
+// clearStale removes a socket that nobody listens on, or an alias of one. Anything that is no socket of this user's is left alone.
 func clearStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if isAlias(path) {
+		return clearAlias(path)
 	}
 	if err != nil {
 		return &refusal{exitConfig, fmt.Errorf("the socket %s cannot be examined: %w", path, cause(err)), "ls -l " + path}
@@ -176,8 +205,32 @@ func (l *listener) release() {
 	l.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.alias != "" {
+		dropAlias(l.alias, l.path)
+	}
 	if l.bound != nil && l.inPlace() {
 		os.Remove(l.path)
+	}
+	if l.bound != nil && ownDirectory.MatchString(filepath.Base(filepath.Dir(l.path))) {
+		dir := filepath.Dir(l.path)
+		os.Remove(filepath.Join(filepath.Dir(dir), "start."+strings.TrimPrefix(filepath.Base(dir), "d.")+".lock"))
+		os.Remove(dir) // where nothing else is in it
+	}
+}
+
+// linkAlias makes the alias where it is wanted and missing. That somebody else has it is no fault.
+func (l *listener) linkAlias(log *zap.Logger) {
+	if l.alias == "" {
+		return
+	}
+	err := makeAlias(l.alias, l.path)
+	if r, ok := errors.AsType[*refusal](err); err == nil || ok && r.code == exitCantCreate {
+		l.saidAlias = ""
+		return
+	}
+	if why := err.Error(); why != l.saidAlias {
+		l.saidAlias = why
+		log.Warn("no link to the socket is made", zap.String("link", l.alias), zap.Error(err))
 	}
 }
 

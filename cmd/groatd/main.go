@@ -87,6 +87,10 @@ func run(f flags) error {
 		fmt.Printf("groatd %s (protocol %d)\n", release, protocol.Version)
 		return nil
 	}
+	site, err := findSite(f)
+	if err != nil {
+		return err
+	}
 	dir, err := config.Find(f.config)
 	if err != nil {
 		return &refusal{exitConfig, err, "groatd --config /path/to/config.toml"}
@@ -94,7 +98,7 @@ func run(f flags) error {
 	if f.check {
 		return check(dir)
 	}
-	return serve(f, dir)
+	return serve(f, site, dir)
 }
 
 // check loads the configuration as the daemon would.
@@ -108,44 +112,50 @@ func check(dir config.Dir) error {
 }
 
 // serve runs the daemon until a signal ends it.
-func serve(f flags, dir config.Dir) error {
+func serve(f flags, site site, dir config.Dir) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 
-	if f.socket != "" {
-		os.Setenv("GROAT_SOCKET", f.socket)
+	if err := site.checkHome(); err != nil {
+		return err
 	}
-	socket, err := protocol.SocketPath()
-	if err != nil {
-		return &refusal{exitConfig, err, "set GROAT_SOCKET to a shorter, absolute path"}
+	if err := site.findSockets(f.socket); err != nil {
+		return err
 	}
 	log := newLogger()
 	defer log.Sync()
 	raiseDescriptors(log)
-	store, err := openStore(log)
+	store, err := openStore(site, log)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
 	state := ""
-	if _, ours := store.(*locked); ours {
-		state, _ = stateDir() // it was good a moment ago
+	held, ours := store.(*locked)
+	if ours {
+		state = site.State
 	}
 	// Whoever can connect is answered: the socket comes when all that could be refused is read.
 	network := new(grant.Network)
 	d, err := daemon.New(daemon.Options{
 		Config: dir, Keystore: store, HTTP: grant.NewHTTPClientOf(network), Network: network,
-		Now: clock.Now, Log: log, Release: release, Socket: socket, StateDir: state, Activated: activated(),
+		Now: clock.Now, Log: log, Release: release, Socket: site.socket(), StateDir: state,
+		Place: site.PlaceStatus, Activated: activated(),
 	})
 	if err != nil {
 		return err
 	}
-	l, err := listen(socket)
+	l, err := listen(site)
 	if err != nil {
 		return err
 	}
 	defer l.release()
 	d.Socket = l.path
+	l.linkAlias(log)
+	if ours {
+		held.lock.says(l.path)
+		l.ending = func() { held.lock.says("") }
+	}
 	return attend(ctx, d, l, log)
 }
 

@@ -79,15 +79,19 @@ func TestDirectoriesBecomeUnwritable(t *testing.T) {
 }
 
 // A socket's directory that another user owns could hold another user's socket. Neither groatd nor groat has anything to
-// do with it.
+// do with it: where a person named it both refuse it, else both find the next one.
 func TestSocketDirectoryOfAnotherOwner(t *testing.T) {
 	t.Parallel()
 	r := newResident(t, stranger)
-	dir := filepath.Dir(r.socket())
+	dir := filepath.Dir(r.link())
 	r.dir(dir, 0o755, 0)
+	named := "GROAT_SOCKET=" + r.link()
+	r.vars = []string{named}
 	r.refused(r.run("", "groatd"), 78, "the socket's directory "+dir+" belongs to another user (uid 0)", "ls -ld "+dir)
-	r.vars = []string{"GROAT_NO_AUTOSTART="}
+	r.vars = []string{named, "GROAT_NO_AUTOSTART="}
 	r.refused(r.run("", "groat", "get", "work"), 78, "it belongs to another user", "make it a directory of yours")
+	r.vars = nil
+	r.fallsBack(filepath.Join(r.runtime, "groat-4242")) // TMPDIR is the runtime directory here
 }
 
 // Two users, and file modes that would let them meet. groat tells another user's groatd nothing, and groatd answers
@@ -97,7 +101,7 @@ func TestAnotherUsersDaemon(t *testing.T) {
 	host, guest := newResident(t, stranger), newResident(t, stranger+1)
 	host.start()
 	host.signIn("work")
-	for path, mode := range map[string]os.FileMode{host.runtime: 0o755, filepath.Dir(host.socket()): 0o755, host.socket(): 0o666} {
+	for path, mode := range map[string]os.FileMode{host.runtime: 0o755, filepath.Dir(host.link()): 0o755, filepath.Dir(host.socket()): 0o755, host.socket(): 0o666} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,7 @@ func setup(e *testscript.Env) error {
 			return err
 		}
 	}
-	e.Vars = append(w.env(), "WORK="+e.WorkDir, "RUN="+w.runtime, "SOCKET="+w.socket(), "PERSON="+person, "CLIENT="+labClient,
+	e.Vars = append(w.env(), "WORK="+e.WorkDir, "RUN="+w.runtime, "SOCKET="+w.link(), "PERSON="+person, "CLIENT="+labClient,
 		"BASIC="+sandbox.SpatiafiBasicPath, "CLIENTS="+sandbox.SpatiafiClientsPath,
 		"TOKEN="+sandbox.SpatiafiTokenPath, "ME="+sandbox.SpatiafiMePath)
 	return nil

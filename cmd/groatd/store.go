@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,8 +25,8 @@ type closer interface {
 //
 // Where either is refused, and a service manager starts a groatd for whoever connects, ending would only mean to be started
 // again, until the manager gives up: then it is what every request for a credential is answered with.
-func openStore(log *zap.Logger) (closer, error) {
-	store, err := lockedStore()
+func openStore(s site, log *zap.Logger) (closer, error) {
+	store, err := lockedStore(s)
 	r, refused := errors.AsType[*refusal](err)
 	if !refused || r.code != exitConfig || !activated() {
 		return store, err
@@ -36,12 +35,12 @@ func openStore(log *zap.Logger) (closer, error) {
 	return noStore{err.Error(), r.hint + ", then: systemctl --user restart groatd"}, nil
 }
 
-func lockedStore() (closer, error) {
-	state, err := stateDir()
-	if err != nil {
+func lockedStore(s site) (closer, error) {
+	state := s.State
+	if err := privateDir(state, "the state directory"); err != nil {
 		return nil, err
 	}
-	lock, err := lockState(state)
+	lock, err := lockState(s)
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +61,9 @@ func spareDir() string {
 	if runtime.GOOS != "linux" {
 		return ""
 	}
-	run := os.Getenv("XDG_RUNTIME_DIR")
-	if !filepath.IsAbs(run) {
-		run = fmt.Sprintf("/run/user/%d", os.Getuid())
+	run := protocol.RuntimeDir(os.Getenv)
+	if run == "" {
+		return ""
 	}
 	return optionalDir(run, "groat")
 }
@@ -93,7 +92,7 @@ func optionalDir(exists string, below ...string) string {
 // locked is a keystore together with the lock on its directory.
 type locked struct {
 	*choice.Keystore
-	lock *os.File
+	lock *stateLock
 }
 
 func (l *locked) Close() error { return errors.Join(l.Keystore.Close(), l.lock.Close()) }

@@ -56,9 +56,12 @@ func (r *resident) own(path string, uid int) {
 	}
 }
 
-// dir makes a directory of the mode that belongs to uid.
+// dir makes a directory of the mode that belongs to uid, below the home or the runtime directory.
 func (r *resident) dir(path string, mode os.FileMode, uid int) {
 	r.t.Helper()
+	if !strings.HasPrefix(path, r.home+"/") && !strings.HasPrefix(path, r.runtime+"/") {
+		r.t.Fatalf("%s is not this world's", path)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		r.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/protocol"
 )
 
 // person may sign in at every server of these tests, and labClient is a client there.
@@ -53,7 +54,12 @@ func newWorld(dir string) (*world, error) {
 	return w, err
 }
 
-func (w *world) socket() string { return filepath.Join(w.runtime, "groat", "agent.sock") }
+// socket is the socket of this world's place, and link the path that programs know which know no places.
+func (w *world) socket() string {
+	return filepath.Join(w.runtime, "groat", "d."+protocol.UsualPlace(w.home).ID(), "agent.sock")
+}
+
+func (w *world) link() string { return filepath.Join(w.runtime, "groat", "agent.sock") }
 
 // env is the environment of everything in this world. Nothing of the person's who runs the tests is in it.
 func (w *world) env() []string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -147,14 +148,7 @@ func (d Dir) on() error {
 
 // makeDirs makes the directories, of mode 0700, where there are none, and refuses those that others could change.
 func (d Dir) makeDirs() error {
-	if err := os.MkdirAll(d.profiles(), 0o700); err != nil {
-		at := d.profiles()
-		if p, ok := errors.AsType[*fs.PathError](err); ok {
-			at = p.Path
-		}
-		return &Error{File: at, Message: "cannot be made: " + cause(err), Hint: "ls -ld " + visible.Word(filepath.Dir(at))}
-	}
-	return CheckWay(d.profiles())
+	return asOurs(ownpath.MakeDir(d.profiles()))
 }
 
 func unwritable(dir string, err error) *Error {

@@ -20,7 +20,8 @@ const module = "github.com/groat-dev/groat/"
 var rooms = map[string][]string{
 	"protocol/strict":  {},
 	"protocol/visible": {},
-	"protocol":         {"protocol/strict"},
+	"protocol/ownpath": {"protocol/visible"},
+	"protocol":         {"protocol/strict", "protocol/ownpath"},
 
 	"keystore":          {},
 	"keystore/keychain": {"keystore", "protocol/visible"},
@@ -33,13 +34,13 @@ var rooms = map[string][]string{
 	"daemon/policy":       {"daemon/peer"},
 	"daemon/grant":        {"keystore", "daemon/clock", "daemon/grant/preset", "daemon/peer", "protocol/strict", "protocol/visible"},
 	"daemon/grant/preset": {},
-	"daemon/config":       {"daemon/grant", "daemon/grant/preset", "daemon/policy", "protocol/visible"},
+	"daemon/config":       {"daemon/grant", "daemon/grant/preset", "daemon/policy", "protocol/ownpath", "protocol/visible"},
 	"daemon/foreign":      {"keystore", "protocol/strict", "daemon/grant/preset"},
 	"daemon/broker":       {"daemon/grant", "daemon/clock", "keystore"},
 	"daemon":              {"protocol", "protocol/strict", "protocol/visible", "keystore", "daemon/..."},
 
-	"cmd/groatd":       {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/visible"},
-	"cmd/groat":        {"protocol", "protocol/visible", "cmd/groat/helper"},
+	"cmd/groatd":       {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/ownpath", "protocol/visible"},
+	"cmd/groat":        {"protocol", "protocol/ownpath", "protocol/visible", "cmd/groat/helper"},
 	"cmd/groat/helper": {"protocol"},
 
 	// The sandbox shares no code with what is tested against it.

@@ -201,7 +201,7 @@ func TestPanics(t *testing.T) {
 // that is printed: there is no debug log.
 var variables = []string{
 	"GROAT_CONFIG", "GROAT_KEYSTORE", "GROAT_NO_AUTOSTART", "GROAT_PROFILE", "GROAT_SOCKET", "GROAT_STATE_DIR",
-	"HOME", "PATH", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME",
+	"HOME", "PATH", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME",
 	"CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID", // a service manager's
 	"CI", "DISPLAY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", // is a person there
 }

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+)
+
+// A runtime directory that this system has not made (a test's, a container's) mostly has one place, which is not the usual
+// one. For programs that know no places its groatd makes a link at the plain path. It is nobody's socket: a groatd of the
+// usual place puts its own there.
+
+// aliasTarget is what an alias, and nothing else, leads to.
+var aliasTarget = regexp.MustCompile(`^d\.[0-9a-f]{16}/agent\.sock$`)
+
+// ownDirectory is the name of a place's own directory.
+var ownDirectory = regexp.MustCompile(`^d\.[0-9a-f]{16}$`)
+
+// isAlias reports whether a path is a link of this user's to a place's own socket.
+func isAlias(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != fs.ModeSymlink {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	target, err := os.Readlink(path)
+	return err == nil && ok && int(st.Uid) == os.Geteuid() && aliasTarget.MatchString(target)
+}
+
+// clearAlias removes an alias that leads nowhere, or to a socket that nobody listens on.
+func clearAlias(path string) error {
+	switch live, err := answers(path); {
+	case err != nil:
+		return &refusal{exitConfig, fmt.Errorf("whether somebody serves %s cannot be found out: %w", path, err), "ls -l " + path}
+	case live:
+		return &refusal{exitCantCreate, fmt.Errorf("another process serves %s", path), "groat status"}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &refusal{exitConfig, fmt.Errorf("the link %s cannot be removed: %w", path, cause(err)), "ls -ld " + filepath.Dir(path)}
+	}
+	return nil
+}
+
+// dropForeignAlias makes room for the usual place's socket: an alias is nobody's.
+func dropForeignAlias(path string) {
+	if isAlias(path) {
+		os.Remove(path) // where it cannot be removed, the socket cannot be made, and that is said
+	}
+}
+
+// makeAlias links alias to the socket where nothing is, or what nobody listens at.
+func makeAlias(alias, socket string) error {
+	target, err := filepath.Rel(filepath.Dir(alias), socket)
+	if err != nil {
+		return err
+	}
+	if now, err := os.Readlink(alias); err == nil && now == target {
+		return nil
+	}
+	if err := clearStale(alias); err != nil {
+		return err
+	}
+	return os.Symlink(target, alias)
+}
+
+// dropAlias removes alias if it leads to the socket.
+func dropAlias(alias, socket string) {
+	target, err := filepath.Rel(filepath.Dir(alias), socket)
+	if err != nil {
+		return
+	}
+	if now, err := os.Readlink(alias); err == nil && now == target {
+		os.Remove(alias)
+	}
+}

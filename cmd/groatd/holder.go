@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+// stateLock is the lock that makes this the only groatd of a state directory, until it is closed or the process ends. Its file
+// says who holds it (PROTOCOL.md, "The lock"). Its methods are safe for concurrent use.
+type stateLock struct {
+	mu     sync.Mutex
+	file   *os.File
+	holder protocol.Holder
+}
+
+// lockState takes the lock of the site's state directory.
+func lockState(s site) (*stateLock, error) {
+	path := filepath.Join(s.State, protocol.LockFile)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, &refusal{exitConfig, fmt.Errorf("the lock %s cannot be opened: %w", path, cause(err)), "ls -l " + path}
+	}
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		f.Close()
+		return nil, heldState(s)
+	case err != nil:
+		f.Close()
+		return nil, &refusal{exitConfig, fmt.Errorf("the file system of %s does not lock files (%w)", s.State, err), protocol.LocalState() + " groat login PROFILE"}
+	}
+	l := &stateLock{file: f, holder: protocol.Holder{PID: os.Getpid(), Place: s.Place}}
+	l.holder.Host, l.holder.Boot = protocol.ThisHost()
+	l.says("")
+	return l, nil
+}
+
+// heldState is the refusal of a state directory that another groatd holds.
+func heldState(s site) error {
+	h, err := protocol.ReadHolder(s.State)
+	switch {
+	case err != nil:
+		return &refusal{exitCantCreate, errors.New("another groatd runs"), "groat status"}
+	case !h.Here():
+		return &refusal{exitCantCreate, fmt.Errorf("another groatd runs on host %q (pid %d, socket %q)", h.Host, h.PID, h.Socket),
+			protocol.LocalState() + " groat login PROFILE"}
+	case h.Place != s.Place:
+		return &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d) for another place: %s", h.PID, h.Place), "groat status"}
+	}
+	return &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d)", h.PID), "groat status"}
+}
+
+// says writes where this groatd listens; empty while it does not. A disk that takes no more is no reason not to serve: then
+// only who looks for the socket elsewhere does not find it.
+func (l *stateLock) says(socket string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.holder.Socket = socket
+	text, err := json.Marshal(l.holder)
+	if err != nil {
+		return
+	}
+	if l.file.Truncate(0) == nil {
+		l.file.WriteAt(append(text, '\n'), 0)
+	}
+}
+
+// Close releases the lock.
+func (l *stateLock) Close() error { return l.file.Close() }

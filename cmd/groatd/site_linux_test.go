@@ -1,0 +1,178 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+// program writes a shell script.
+func program(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "getent")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// The user database is asked for whom /etc/passwd does not have, by a program that gets nothing of the environment and a
+// second's time.
+func TestH21UsualHome(t *testing.T) {
+	const nobody = 4294967000
+	t.Setenv("SECRET", "s")
+	for name, c := range map[string]struct{ script, home string }{
+		"an answer":              {`[ "$1 $2" = "passwd 4294967000" ] && [ -z "$SECRET$HOME" ] && echo "ann:x:4294967000:1:Ann:/home/ann:/bin/sh"`, "/home/ann"},
+		"about somebody else":    {`echo "ann:x:1000:1:Ann:/home/ann:/bin/sh"`, ""},
+		"nobody":                 {"exit 2", ""},
+		"no answer":              {"exec sleep 60", ""},
+		"a child that stays":     {"sleep 60 & echo", ""},
+		"an answer without end":  {"exec yes", ""},
+		"a home that is no path": {`echo "ann:x:4294967000:1:Ann::/bin/sh"`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begun := time.Now()
+			if home, ok := usualHome(nobody, program(t, c.script)); home != c.home || ok != (c.home != "") {
+				t.Errorf("%q, %v", home, ok)
+			}
+			if took := time.Since(begun); took > 20*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+	if home, ok := usualHome(nobody, "/nonexistent/getent"); ok {
+		t.Errorf("without the program: %q", home)
+	}
+	if home, ok := usualHome(0, "/nonexistent/getent"); !ok || home != "/root" {
+		t.Errorf("root: %q, %v", home, ok)
+	}
+}
+
+// The usual place's groatd takes the plain path from a link, which is nobody's socket, and keeps it.
+func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	place := protocol.UsualPlace("/h")
+	sockets := protocol.Sockets{
+		Dir: dir, Own: filepath.Join(dir, "d."+place.ID(), "agent.sock"), Plain: filepath.Join(dir, "agent.sock"), Alias: true,
+	}
+	log := zaptest.NewLogger(t)
+	start := func(usual bool) *listener {
+		t.Helper()
+		s := site{protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: usual}, sockets}
+		l, err := listen(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.linkAlias(log)
+		return l
+	}
+	other := start(false)
+	defer other.release()
+	if !isAlias(sockets.Plain) {
+		t.Fatal("there is no link")
+	}
+	usual := start(true)
+	info, err := os.Lstat(sockets.Plain)
+	if err != nil || info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	other.look(log) // it does not take it back
+	if now, err := os.Lstat(sockets.Plain); err != nil || !os.SameFile(now, info) {
+		t.Errorf("%v, %v", now, err)
+	}
+	// Somebody removes the socket, and the other one is faster.
+	if err := os.Remove(sockets.Plain); err != nil {
+		t.Fatal(err)
+	}
+	other.look(log)
+	if !isAlias(sockets.Plain) {
+		t.Error("there is no link")
+	}
+	usual.look(log)
+	if isAlias(sockets.Plain) {
+		t.Error("the link stays")
+	}
+	usual.release()
+	other.look(log)
+	if !isAlias(sockets.Plain) {
+		t.Error("the link is not made again")
+	}
+	// A link to something else is left alone, by both.
+	if err := errors.Join(os.Remove(sockets.Plain), os.Symlink("elsewhere/agent.sock", sockets.Plain)); err != nil {
+		t.Fatal(err)
+	}
+	other.look(log)
+	if target, err := os.Readlink(sockets.Plain); err != nil || target != "elsewhere/agent.sock" {
+		t.Errorf("%q, %v", target, err)
+	}
+	if _, err := listen(site{protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true}, sockets}); err == nil || !strings.Contains(err.Error(), "is in the way") {
+		t.Error(err)
+	}
+}
+
+// The lock says where its groatd listens as long as it does, and no longer.
+func TestH23Record(t *testing.T) {
+	state := t.TempDir()
+	place := protocol.Place{Home: "/h", Configuration: "/c", State: state}
+	s := site{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}
+	if err := os.WriteFile(filepath.Join(state, "lock"), []byte(strings.Repeat("x", 9000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := lockState(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	says := func(socket string) {
+		t.Helper()
+		h, err := protocol.ReadHolder(state)
+		if err != nil || h.PID != os.Getpid() || h.Place != place || h.Socket != socket || !h.Here() {
+			t.Errorf("%+v, %v", h, err)
+		}
+	}
+	says("")
+	lock.says("/s")
+	says("/s")
+	_, err = lockState(s)
+	if r, ok := errors.AsType[*refusal](err); !ok || r.code != exitCantCreate || !strings.Contains(err.Error(), "another groatd runs (pid ") {
+		t.Error(err)
+	}
+	s.Home = "/other"
+	if _, err = lockState(s); err == nil || !strings.Contains(err.Error(), "for another place: HOME=/h, configuration /c, state "+state) {
+		t.Error(err)
+	}
+	// The socket is said to have gone before it goes.
+	path := filepath.Join(t.TempDir(), "groat", "agent.sock")
+	l, err := bind(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.ending = func() {
+		if c, err := net.Dial("unix", path); err != nil {
+			t.Error("nobody listens any more:", err)
+		} else {
+			c.Close()
+		}
+		lock.says("")
+	}
+	l.release()
+	says("")
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if lock, err = lockState(s); err != nil {
+		t.Fatal(err)
+	}
+	lock.Close()
+}

@@ -1,0 +1,74 @@
+package protocol
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// LockFile is the name of the lock in the state directory. Whoever holds its flock(2) is the daemon of the directory and
+// writes into it who it is.
+const LockFile = "lock"
+
+// Holder is what the daemon of a state directory writes into its lock: one JSON object, at most [MaxHolder] bytes. It
+// means something only while the lock is held: it stays there when its daemon is killed.
+type Holder struct {
+	PID  int    `json:"pid"`
+	Host string `json:"host"`
+	// Boot tells one run of a host's kernel from another; empty where the system does not say.
+	Boot  string `json:"boot,omitempty"`
+	Place Place  `json:"place"`
+	// Socket is empty until the daemon listens, and again when it has begun to end.
+	Socket string `json:"socket,omitempty"`
+}
+
+// MaxHolder bounds the record.
+const MaxHolder = 32 << 10
+
+// ErrNoHolder: there is no record that can be read.
+var ErrNoHolder = errors.New("the lock does not say who holds it")
+
+// ReadHolder returns the record in a state directory. The directory must have been found to be this user's.
+func ReadHolder(state string) (Holder, error) {
+	f, err := os.OpenFile(filepath.Join(state, LockFile), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return Holder{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Holder{}, err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() || !info.Mode().IsRegular() {
+		return Holder{}, ErrNoHolder
+	}
+	text, err := io.ReadAll(io.LimitReader(f, MaxHolder))
+	if err != nil {
+		return Holder{}, err
+	}
+	var h Holder
+	if json.Unmarshal(text, &h) != nil || h.PID <= 0 || h.Host == "" {
+		return Holder{}, ErrNoHolder
+	}
+	return h, nil
+}
+
+// ThisHost returns the name and the boot id of this machine, as a [Holder] has them.
+func ThisHost() (name, boot string) {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		name = "localhost"
+	}
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return name, strings.TrimSpace(string(id))
+}
+
+// Here reports whether the daemon runs on this machine, and since it was last started.
+func (h Holder) Here() bool {
+	name, boot := ThisHost()
+	return h.Host == name && h.Boot == boot
+}

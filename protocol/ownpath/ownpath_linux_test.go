@@ -1,0 +1,145 @@
+package ownpath
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const other = 4242
+
+func dir(t *testing.T, path string, mode fs.FileMode, uid int) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("to make other users' directories this test needs root: run make test as root")
+	}
+	if err := errors.Join(os.Mkdir(path, 0o700), os.Chown(path, uid, uid), os.Chmod(path, mode)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// No directory is made before the owner of every one above it is known to be right, whoever runs: root, too, makes nothing in
+// another user's.
+func TestH4NothingIsMadeInAnothersDirectory(t *testing.T) {
+	for name, c := range map[string]struct {
+		plant func(root string)
+		says  string // nothing where it is made
+	}{
+		"in one's own":     {func(root string) { dir(t, root+"/a", 0o700, 0) }, ""},
+		"in a sticky one":  {func(root string) { dir(t, root+"/a", 0o777|fs.ModeSticky, 0) }, ""},
+		"another user's":   {func(root string) { dir(t, root+"/a", 0o700, other) }, "belongs to another user (uid 4242)"},
+		"another's sticky": {func(root string) { dir(t, root+"/a", 0o777|fs.ModeSticky, other) }, "belongs to another user"},
+		"an open one":      {func(root string) { dir(t, root+"/a", 0o777, 0) }, "may be written by others"},
+		"below another user's": {func(root string) {
+			dir(t, root+"/a", 0o755, other)
+			dir(t, root+"/a/b", 0o700, 0)
+		}, "belongs to another user"},
+		"a link to another user's": {func(root string) {
+			dir(t, root+"/b", 0o700, other)
+			if err := os.Symlink(root+"/b", root+"/a"); err != nil {
+				t.Fatal(err)
+			}
+		}, "belongs to another user"},
+		"a file": {func(root string) {
+			if err := os.WriteFile(root+"/a", nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			c.plant(root)
+			before := tree(t, root)
+			err := MakeDir(root + "/a/b/c/d")
+			if c.says == "" {
+				if info, err2 := os.Stat(root + "/a/b/c/d"); err != nil || err2 != nil || info.Mode().Perm() != 0o700 {
+					t.Errorf("%v, %v", err, err2)
+				}
+				return
+			}
+			e, ok := errors.AsType[*Error](err)
+			if !ok || !strings.Contains(e.Error(), c.says) || e.Hint == "" {
+				t.Errorf("%v, want %q and a hint", err, c.says)
+			}
+			if after := tree(t, root); after != before {
+				t.Errorf("it was\n%sand is\n%s", before, after)
+			}
+		})
+	}
+}
+
+func tree(t *testing.T, root string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		b.WriteString(path + "\n")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// Somebody who does not own the directory above makes nothing either, where the system would let them.
+func TestH5MayMakeIn(t *testing.T) {
+	entries := map[string]Entry{
+		"/": {Mode: fs.ModeDir | 0o755}, "/tmp": {Mode: fs.ModeDir | fs.ModeSticky | 0o777}, "/usr": {Mode: fs.ModeDir | 0o755},
+		"/h": {UID: 1000, GID: 1000, Mode: fs.ModeDir | 0o700}, "/o": {UID: other, Mode: fs.ModeDir | 0o755},
+	}
+	v := View{UID: 1000, GID: 1000, Lstat: func(path string) (Entry, error) {
+		if e, ok := entries[path]; ok {
+			return e, nil
+		}
+		return Entry{}, fs.ErrNotExist
+	}}
+	for path, want := range map[string]bool{"/h/a/b": true, "/tmp/a": true, "/usr/a": false, "/o/a": false, "/new": false} {
+		if err := v.MayMakeIn(path); (err == nil) != want {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// A directory that somebody else has made in the meantime, where everybody may, is refused.
+func TestH6FasterThanUs(t *testing.T) {
+	root := t.TempDir()
+	dir(t, root+"/tmp", 0o777|fs.ModeSticky, 0)
+	dir(t, root+"/tmp/groat-0", 0o755, other)
+	if err := MakeDir(root + "/tmp/groat-0"); err == nil || !strings.Contains(err.Error(), "belongs to another user (uid 4242)") {
+		t.Error(err)
+	}
+	if info, err := os.Stat(root + "/tmp/groat-0"); err != nil || info.Sys().(*syscall.Stat_t).Uid != other {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+func TestH7ParseUser(t *testing.T) {
+	for line, want := range map[string]string{
+		"alice:x:1000:1000:Alice,,,:/home/alice:/bin/sh\n": "/home/alice", "alice:x:1000:1000::/home/alice:": "/home/alice",
+		"alice:x:1001:1000::/home/alice:/bin/sh": "", "alice:x:1000:1000::home:/bin/sh": "", "alice:x:1000": "", "": "",
+	} {
+		if u, ok := ParseUser(line, 1000); u.Home != want || ok != (want != "") {
+			t.Errorf("%q: %+v, %v", line, u, ok)
+		}
+	}
+}
+
+// Root is told whose home it has, and how to run as that person.
+func TestH29WhoseHome(t *testing.T) {
+	home := t.TempDir()
+	if err := os.Chown(home, 1, 1); err != nil {
+		t.Fatal("to give a home away this test needs root: ", err)
+	}
+	owner, ok := LocalUser(1)
+	if !ok {
+		t.Fatal("uid 1 is not in /etc/passwd")
+	}
+	e, ok := errors.AsType[*Error](CheckHome(home))
+	if !ok || e.Path != "HOME="+home || e.Message != "belongs to "+owner.Name+" (uid 1), and you are root (uid 0)" || e.Hint != "sudo -u "+owner.Name+" groat status" {
+		t.Errorf("%+v", e)
+	}
+}

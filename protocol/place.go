@@ -1,0 +1,118 @@
+package protocol
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/groat-dev/groat/protocol/ownpath"
+)
+
+// Place is what a caller works with: three absolute paths, cleaned lexically. Each place has a daemon of its own, which
+// serves nobody of another one. PROTOCOL.md, "Places".
+type Place struct {
+	// Home is $HOME.
+	Home string `json:"home"`
+	// Configuration is the directory of config.toml, or the file where it has another name.
+	Configuration string `json:"configuration"`
+	// State is the directory for what must survive.
+	State string `json:"state"`
+}
+
+var errNoHome = errors.New("HOME is not an absolute path, and /etc/passwd does not have this user")
+
+// PlaceOf returns the place that an environment leads to. HOME is /etc/passwd's where it is missing or not absolute. A config
+// that is not empty stands instead of $GROAT_CONFIG. It does not look whether anything is there.
+func PlaceOf(getenv func(string) string, config string) (Place, error) {
+	p := Place{Home: getenv("HOME")}
+	if !filepath.IsAbs(p.Home) {
+		u, ok := ownpath.LocalUser(os.Geteuid())
+		if !ok {
+			return Place{}, errNoHome
+		}
+		p.Home = u.Home
+	}
+	p.Home = filepath.Clean(p.Home)
+	usual := UsualPlace(p.Home)
+	p.Configuration, p.State = usual.Configuration, usual.State
+	if dir := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		p.Configuration = filepath.Join(dir, "groat")
+	}
+	if config == "" {
+		config = getenv("GROAT_CONFIG")
+	}
+	if config != "" {
+		if !filepath.IsAbs(config) {
+			return Place{}, fmt.Errorf("the configuration path %q is not absolute", config)
+		}
+		p.Configuration = filepath.Clean(config)
+		if dir, name := filepath.Split(p.Configuration); name == "config.toml" {
+			p.Configuration = filepath.Clean(dir)
+		}
+	}
+	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) && runtime.GOOS != "darwin" {
+		p.State = filepath.Join(dir, "groat")
+	}
+	if dir := getenv("GROAT_STATE_DIR"); dir != "" {
+		if !filepath.IsAbs(dir) {
+			return Place{}, fmt.Errorf("the state directory %q is not absolute", dir)
+		}
+		p.State = filepath.Clean(dir)
+	}
+	return p, nil
+}
+
+// UsualPlace is the place of a home where nothing else is said.
+func UsualPlace(home string) Place {
+	home = filepath.Clean(home)
+	p := Place{Home: home, Configuration: filepath.Join(home, ".config", "groat"), State: filepath.Join(home, ".local", "state", "groat")}
+	if runtime.GOOS == "darwin" {
+		p.State = filepath.Join(home, "Library", "Application Support", "groat")
+	}
+	return p
+}
+
+// ID is the first 16 hexadecimal digits of SHA-256 over the three paths, each followed by a NUL.
+func (p Place) ID() string {
+	return fmt.Sprintf("%016x", digest([]byte(p.Home+"\x00"+p.Configuration+"\x00"+p.State+"\x00")))
+}
+
+// PlaceID returns what a request's place says, for people: a JSON string as it stands in the line.
+func PlaceID(raw []byte) string {
+	id, ok := text(raw)
+	if !ok || len(id) > 64 {
+		return "of an unknown form"
+	}
+	return strconv.Quote(id)
+}
+
+// String names the three paths for people.
+func (p Place) String() string {
+	return fmt.Sprintf("HOME=%s, configuration %s, state %s", p.Home, p.Configuration, p.State)
+}
+
+// InHome returns which of the paths stands in the home, or "": then it does not matter whose the home is.
+func (p Place) InHome() string {
+	for _, path := range []string{p.Configuration, p.State} {
+		if path == p.Home || strings.HasPrefix(path, strings.TrimSuffix(p.Home, "/")+"/") {
+			return path
+		}
+	}
+	return ""
+}
+
+// CheckHome refuses a home of another user in which something of the place stands: as root with a person's HOME. The error is
+// an [*ownpath.Error].
+func (p Place) CheckHome() error {
+	if p.InHome() == "" {
+		return nil
+	}
+	return ownpath.CheckHome(p.Home)
+}
+
+// LocalState is an assignment that gives this user a state directory on a disk of this machine: /var/tmp survives a restart.
+func LocalState() string { return fmt.Sprintf("GROAT_STATE_DIR=/var/tmp/groat-state-%d", os.Geteuid()) }
