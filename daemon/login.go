@@ -36,7 +36,7 @@ type login struct {
 	kind     grant.Kind
 	profile  *profile        // what the profile will be
 	endpoint *grant.Endpoint // its server, with what only a sign-in needs
-	before   *keystore.Item  // the credential of a session that has ended, for what its client authenticates with
+	before   *keystore.Item  // the stored credential, where its client goes on authenticating with what is in it
 	created  bool            // a client was created at the provider
 	alone    bool            // nobody joins it: it is an import
 

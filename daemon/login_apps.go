@@ -20,9 +20,6 @@ func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	for _, note := range provider.Notes {
 		l.tell(note)
 	}
-	if old != nil {
-		l.tell(fmt.Sprintf("The client %s, which this profile uses now, stays at %s.", old.ClientID, provider.Title))
-	}
 	temporary, err := l.temporaryToken()
 	if err != nil {
 		return protocol.LoginResult{}, err
@@ -39,6 +36,7 @@ func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	}
 	l.created = true
 	l.d.Log.Info("App Credentials were created", zap.String("profile", l.params.Profile), zap.String("client_id", item.ClientID))
+	item.Username = l.params.Username
 	defer item.Wipe()
 	return l.keepCreated(ctx, item, old)
 }

@@ -40,6 +40,7 @@ var texts = []member[string]{
 	{"key_alg", func(i *Item) *string { return &i.KeyAlg }},
 	{"subject", func(i *Item) *string { return &i.Subject }},
 	{"certificate", func(i *Item) *string { return &i.Certificate }},
+	{"username", func(i *Item) *string { return &i.Username }},
 }
 
 const always = 4 // of texts

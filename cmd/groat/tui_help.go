@@ -97,6 +97,7 @@ const (
 	flagClientID        = "client `id` of App Credentials that you have"
 	flagSecretStdin     = "read the password or client secret from stdin"
 	flagNewClient       = "create new App Credentials although there are some (they are permanent at the provider)"
+	flagReplace         = "give up the client, key or API key that the profile has, without a question, once the new one works"
 	flagIssuer          = "`URL` of any other server, whose endpoints it publishes"
 	flagTokenURL        = "`URL` of the token endpoint of any other server"
 	flagAuthServer      = "another `URL` of the same provider (staging, tests)"
