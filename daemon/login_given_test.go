@@ -38,7 +38,7 @@ var givenFields = map[string]struct {
 	},
 		shows: sandbox.KeycloakTokenPath, server: true},
 	"AuthServer":  {set: func(_ *house, p *protocol.LoginParams, _ string) { p.AuthServer = "http://localhost:7" }, shows: "localhost:7"},
-	"Grant":       {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Grant = "token_exchange" }, shows: "token_exchange", server: true},
+	"Grant":       {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Grant = "token_exchange" }, shows: "Token to exchange", server: true},
 	"ClientAuth":  {set: func(_ *house, p *protocol.LoginParams, _ string) { p.ClientAuth = "private_key_jwt" }, shows: "private_key_jwt", server: true},
 	"ClientID":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.ClientID = "given-client" }, shows: "given-client"},
 	"Username":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Username = "bob@example.com" }, shows: "bob@example.com"},
@@ -55,7 +55,7 @@ var givenFields = map[string]struct {
 		p.Prefix = &given
 	}, shows: "prefix = 'given'"},
 	"Ephemeral": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Ephemeral = true }, shows: "nothing written"},
-	"Scope":     {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Scope = "write" }, shows: `"write`},
+	"Scope":     {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Scope = "write" }, shows: "scope = 'write'|\"scope\":\"write\""},
 	"Audience":  {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Audience = "https://given.example" }, shows: "given.example"},
 	"Resources": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Resources = []string{"https://given.example"} }, shows: "given.example"},
 	"NewClient": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.NewClient = true }, shows: sandbox.SpatiafiClientsPath},
@@ -208,12 +208,16 @@ func TestJ20EveryParameterIsUsedOrRefused(t *testing.T) {
 					refused = refused || f.Name == "Ephemeral"
 				}
 				t.Run(name, func(t *testing.T) {
-					inBubble(t, sandbox.Options{Consent: sandbox.ConsentAllow}, func(t *testing.T, h *house, store *picky) {
+					in, o := inBubble, sandbox.Options{}
+					if kind == grant.ByAuthorizationCode { // the browser's way back is a real socket
+						in, o.Consent = onSockets, sandbox.ConsentAllow
+					}
+					in(t, o, func(t *testing.T, h *house, store *picky) {
 						g := h.give(t, store, kind, way, existing, f.Name)
 						switch {
 						case refused:
 							g.refused(t, f.Name)
-						case strings.Contains(g.trace, row.shows):
+						case slices.ContainsFunc(strings.Split(row.shows, "|"), func(s string) bool { return strings.Contains(g.trace, s) }):
 						case row.server && g.err != nil:
 							if e := g.wire(t); e.Code != protocol.CodeInvalidParams || g.questions > 0 || g.toServer() > 0 {
 								t.Errorf("%v after %s", e, g.trace)
@@ -289,6 +293,17 @@ func (way givenWay) again(kind grant.Kind, field string, first protocol.LoginPar
 	return p
 }
 
+// onSockets is inBubble with a server on a real socket and real time.
+func onSockets(t *testing.T, o sandbox.Options, f func(t *testing.T, h *house, store *picky)) {
+	t.Helper()
+	store := &picky{memory: memory{&keystore.Memory{}}}
+	o.Clients, o.Refresh = append(o.Clients, apps...), sandbox.Refresh{Always: true, Rotate: true}
+	for i := range o.Clients {
+		o.Clients[i].RedirectURIs = []string{"http://127.0.0.1/callback", "http://127.0.0.1/given"}
+	}
+	f(t, newHouseWith(t, o, store), store)
+}
+
 // comeBack is a browser: it returns the address that it ended at.
 func (h *house) comeBack(ctx context.Context, page string) (protocol.LoginSecret, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
@@ -308,13 +323,54 @@ func (h *house) give(t *testing.T, store *picky, kind grant.Kind, way givenWay, 
 	t.Helper()
 	file, public := keyPair(t)
 	h.server.AddClient(sandbox.Client{ID: "keyed", Key: public})
-	h.server.AddClient(sandbox.Client{ID: "given-client", Key: public})
+	h.server.AddClient(sandbox.Client{ID: "given-client", Key: public, RedirectURIs: []string{"http://127.0.0.1/callback"}})
 	key, err := grant.ReadKeyFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	params := way.asked(h, file)
-	if existing {
+	var subject string
+	if kind == grant.ByTokenExchange {
+		h.signIn(t, h.ofMachine("subject"))
+		token, err := h.token(t, "subject")
+		if err != nil {
+			t.Fatal(err)
+		}
+		subject = token.AccessToken
+	}
+	g := &given{}
+	var trace strings.Builder
+	answer := func(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
+		text, _ := json.Marshal(p)
+		fmt.Fprintf(&trace, "prompt %s\n", text)
+		switch p.Kind {
+		case protocol.PromptDevice:
+			return protocol.LoginSecret{}, h.server.ApproveDevice(p.Code)
+		case protocol.PromptBrowser:
+			return h.comeBack(ctx, p.URL)
+		case protocol.PromptConfirm:
+			return protocol.NewLoginSecret([]byte("yes")), nil
+		case protocol.PromptSecret:
+			g.questions++
+			switch {
+			case strings.HasPrefix(p.Text, "Password"):
+				return protocol.NewLoginSecret([]byte(password)), nil
+			case strings.HasPrefix(p.Text, "Token"):
+				return protocol.NewLoginSecret([]byte(subject)), nil
+			}
+		}
+		return protocol.NewLoginSecret([]byte(clientSecret)), nil
+	}
+	switch {
+	case existing && kind.Session():
+		params.Profile = "p"
+		if _, err := h.visit(t).Login(t.Context(), params, answer); err != nil {
+			t.Fatal(err)
+		}
+		params = way.again(kind, field, params)
+		trace.Reset()
+		g.questions = 0
+	case existing:
 		params = way.again(kind, field, params)
 		h.write(t, "profiles.d/p.toml", way.config(h))
 		if err := h.Reload(); err != nil {
@@ -333,32 +389,12 @@ func (h *house) give(t *testing.T, store *picky, kind grant.Kind, way givenWay, 
 	}
 	params.Profile = "p"
 	givenFields[field].set(h, &params, file)
-	g := &given{}
-	var trace strings.Builder
-	leave, stop := context.WithCancel(t.Context())
-	defer stop()
-	_, g.err = h.visit(t).Login(leave, params, func(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
-		text, _ := json.Marshal(p)
-		fmt.Fprintf(&trace, "prompt %s\n", text)
-		switch p.Kind {
-		case protocol.PromptDevice:
-			return protocol.LoginSecret{}, h.server.ApproveDevice(p.Code)
-		case protocol.PromptBrowser:
-			return h.comeBack(ctx, p.URL)
-		case protocol.PromptConfirm:
-			return protocol.NewLoginSecret([]byte("yes")), nil
-		case protocol.PromptSecret:
-			g.questions++
-			if strings.HasPrefix(p.Text, "Password") {
-				return protocol.NewLoginSecret([]byte(password)), nil
-			}
-		}
-		return protocol.NewLoginSecret([]byte(clientSecret)), nil
-	})
+	before := len(h.server.Log())
+	_, g.err = h.visit(t).Login(t.Context(), params, answer)
 	if g.err == nil && field == "NoBrowser" {
 		trace.WriteString("prompt\n") // a session that was proven opens none
 	}
-	g.sent = h.server.Log()
+	g.sent = h.server.Log()[before:]
 	for _, e := range g.sent {
 		text, _ := json.Marshal(e)
 		fmt.Fprintf(&trace, "request %s\n", text)

@@ -31,6 +31,11 @@ func (l *login) held() (*keystore.Item, error) {
 	return nil, nil
 }
 
+// permanent reports whether a credential is lost for good once it is forgotten.
+func (l *login) permanent(item *keystore.Item) bool {
+	return !item.ClientSecret.IsZero() || !item.PrivateKey.IsZero() || !item.APIKey.IsZero()
+}
+
 // mayReplace asks before a sign-in takes the place of a credential that is lost for good with it: a client secret, a private
 // key or an API key of another client, grant or server. A session is no such thing: it is had again by signing in. The
 // question comes before anything is typed or sent.
@@ -38,7 +43,7 @@ func (l *login) held() (*keystore.Item, error) {
 // A new client of the same provider is what --new-client says, so it is no second question: the id that is given up is
 // told. The flag has no other meaning on a profile that has a client, and would never be given without --replace.
 func (l *login) mayReplace(old *keystore.Item) error {
-	if old == nil || old.ClientSecret.IsZero() && old.PrivateKey.IsZero() && old.APIKey.IsZero() {
+	if old == nil || !l.permanent(old) {
 		return nil
 	}
 	server := l.profile.endpoint.Server()

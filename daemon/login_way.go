@@ -45,7 +45,7 @@ func (l *login) run() (protocol.LoginResult, error) {
 			}
 			return result, nil
 		}
-		if !l.kind.Interactive() || l.d.wire(err, l.params.Profile).Kind() != protocol.LoginRequired {
+		if !l.kind.Session() || l.d.wire(err, l.params.Profile).Kind() != protocol.LoginRequired {
 			return result, err
 		}
 		l.tell(fmt.Sprintf("The session of profile %s has ended: sign in again.", l.params.Profile))

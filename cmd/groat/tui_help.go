@@ -117,6 +117,7 @@ const (
 	flagFrom            = "`path` of a file to look at instead of all known places; - is stdin"
 	flagDryRun          = "only show what there is"
 	flagYesImport       = "take all that needs no answer from you, without asking"
+	flagImportTrust     = "an `origin` that a credential may be sent to although only the other program's file names it; may be repeated"
 	flagImportProvider  = "the `provider`, where a credential could be for more than one"
 	flagResource        = "a `URL` that may be sent the access token by helpers; may be repeated"
 	flagPassphrase      = "protect the sealed keystore with a passphrase"
