@@ -52,7 +52,7 @@ func (l *login) mayReplace(old *keystore.Item) error {
 		return err
 	}
 	want := server.NewItem(client, l.kind)
-	same := old.Issuer == want.Issuer && old.TokenEndpoint == want.TokenEndpoint && old.Grant == want.Grant
+	same := !l.anotherProvider() && old.Issuer == want.Issuer && old.TokenEndpoint == want.TokenEndpoint && old.Grant == want.Grant
 	switch {
 	case same && l.kind == grant.ByAppCredentials && l.params.NewClient:
 		l.tell(fmt.Sprintf("This gives up %s: once the new ones work, the secret of the old ones is forgotten here.", l.what(old)))
@@ -69,6 +69,12 @@ func (l *login) mayReplace(old *keystore.Item) error {
 		return nil
 	}
 	return l.askReplace(*old)
+}
+
+// anotherProvider reports whether the profile exists and is another provider's, whatever addresses both have.
+func (l *login) anotherProvider() bool {
+	was := l.d.profiles.Load().byName[l.params.Profile]
+	return was != nil && was.Provider != l.profile.Provider
 }
 
 // askReplace asks whether a credential may be given up.
