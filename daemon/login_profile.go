@@ -59,7 +59,7 @@ func (l *login) describe() (p config.Profile, server *grant.Server, err error) {
 	case q.AuthServer != "" && q.Provider == "" && (named > 0 || was == nil || was.Provider == ""):
 		return p, nil, protocol.InvalidParams("--auth-server goes with --provider: it is another host with that provider's paths")
 	case named > 1:
-		return p, nil, protocol.InvalidParams("--provider, --issuer and --token-url are three ways to name the server: give one")
+		return p, nil, protocol.InvalidParams("name one of a provider, an issuer and a token URL (--provider, --issuer, --token-url)")
 	case named == 0 && was == nil:
 		return p, nil, l.missing("a new profile needs a provider, an issuer or a token URL", "--provider …")
 	case named == 0:

@@ -262,7 +262,7 @@ func TestJ34WhatCannotWorkIsRefusedBeforeASecretIsAsked(t *testing.T) {
 			*p = protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: "http://localhost:9", Username: person, ClientAuth: "none"}
 		}, "--client-auth none"},
 		"another provider's server by --issuer": {func(p *protocol.LoginParams) { p.AuthServer = "http://localhost:9" }, "--auth-server goes with --provider"},
-		"two servers":                           {func(p *protocol.LoginParams) { p.Provider = "spatiafi" }, "give one"},
+		"two servers":                           {func(p *protocol.LoginParams) { p.Provider = "spatiafi" }, "(--provider, --issuer, --token-url)"},
 		"a secret for a public client's session": {func(p *protocol.LoginParams) {
 			p.ClientAuth, p.Grant, p.Secret = "none", "token_exchange", false
 			p.Username = "bob"
@@ -283,4 +283,32 @@ func TestJ34WhatCannotWorkIsRefusedBeforeASecretIsAsked(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A profile's file was edited since: what a logout forgets is what is stored, and that is still permanent at its own server.
+func TestJ40ALogoutNamesWhatIsStored(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		var asked []protocol.Prompt
+		first := protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+		r, err := h.visit(t).Login(t.Context(), first, h.saying("", &asked))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, edit := range map[string]string{
+			"another server": "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"client_secret_post\"\n",
+			"a session":      "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"none\"\ngrant = \"device_code\"\n",
+		} {
+			h.write(t, "profiles.d/p.toml", edit)
+			if err := h.Reload(); err != nil {
+				t.Fatal(err)
+			}
+			var out protocol.LogoutResult
+			if err := h.visit(t).Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "p"}, &out); err != nil {
+				t.Fatal(err)
+			}
+			if out.Forgotten || !out.Permanent || out.ClientID != r.ClientID || stored(t, store, "p").ClientID != r.ClientID {
+				t.Errorf("%s: %+v", name, out)
+			}
+		}
+	})
 }

@@ -79,7 +79,7 @@ func errPassphrasesDiffer() *failure {
 }
 
 func errNotConfirmed() *failure {
-	return &failure{code: exitInternal, msg: "not confirmed, so nothing was forgotten", hint: "groat logout PROFILE --yes"}
+	return &failure{code: exitInternal, msg: "not confirmed, so nothing was forgotten", hint: "groat status"}
 }
 
 // errSignal says nothing: the person knows what they pressed.
