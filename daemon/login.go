@@ -128,7 +128,7 @@ func (l *login) live() {
 	result, err := l.guarded()
 	outcome := []zap.Field{zap.String("profile", l.params.Profile), zap.String("grant", string(l.kind))}
 	if err != nil {
-		e := l.d.wire(err, l.params.Profile)
+		e := l.hinted(l.d.wire(err, l.params.Profile))
 		l.err = e
 		l.d.Log.Info("a login failed", append(outcome, zap.String("kind", string(e.Kind())))...)
 	} else {
@@ -139,6 +139,16 @@ func (l *login) live() {
 	delete(l.d.logins, l.params.Profile)
 	l.d.mu.Unlock()
 	close(l.done)
+}
+
+// hinted makes the hint one that works where the profile is not there (yet): then no command knows its name, and the login is
+// asked for as it was.
+func (l *login) hinted(e *protocol.Error) *protocol.Error {
+	name := l.params.Profile
+	if l.d.profiles.Load().byName[name] == nil && e.Data != nil && (e.Hint() == "groat login "+name || e.Hint() == "groat status "+name) {
+		e.Data.Hint = command(l.asked)
+	}
+	return e
 }
 
 // view lets a connection see what was shown, and what will be.

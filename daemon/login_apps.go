@@ -52,7 +52,7 @@ func (l *login) temporaryToken() (grant.Token, error) {
 	if err != nil {
 		e := l.d.wire(err, l.params.Profile)
 		if e.Kind() == protocol.LoginRequired {
-			e.Data.Hint = l.again("--username " + l.params.Username)
+			e.Data.Hint = l.again("--username " + quoted(l.params.Username))
 		}
 		return t, e
 	}
@@ -66,7 +66,7 @@ func (l *login) notCreated(err error, title string) error {
 	}
 	return protocol.NewError(protocol.Internal,
 		fmt.Sprintf("%s; %s may or may not have created a client whose secret nobody knows; nothing was stored, and the request was not repeated", err, title),
-		l.again("--username "+l.params.Username+" (which creates a client, perhaps a second one)"))
+		l.again("--username "+quoted(l.params.Username)+" (which creates a client, perhaps a second one)"))
 }
 
 // keepCreated stores and proves a new client. The first of a profile is stored before the proof, since nothing is there to
@@ -101,7 +101,7 @@ func (l *login) notProven(err error, item keystore.Item, old *keystore.Item) err
 		return e
 	}
 	e.Message += fmt.Sprintf("; profile %s keeps the client %s", l.params.Profile, old.ClientID)
-	e.Data.Hint = "groat login " + l.params.Profile + " --username " + l.params.Username + " --new-client (creates another client)"
+	e.Data.Hint = "groat login " + l.params.Profile + " --username " + quoted(l.params.Username) + " --new-client (creates another client)"
 	return e
 }
 

@@ -79,18 +79,40 @@ func (l *login) anotherProvider() bool {
 
 // askReplace asks whether a credential may be given up.
 func (l *login) askReplace(old keystore.Item) error {
-	loses := fmt.Sprintf("this sign-in would give up what profile %s holds, and groat could not bring it back: %s", l.params.Profile, l.what(&old))
+	loses := fmt.Sprintf("this sign-in at %s would give up what profile %s holds, and groat could not bring it back: %s",
+		hostOf(l.profile.endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.what(&old))
 	if l.params.Username != "" && old.Username != l.params.Username && l.hasPassword() {
 		loses += fmt.Sprintf("; nothing says that it belongs to --username %s", l.params.Username)
 	}
 	with := l.asked
 	with.Replace = true
-	rest := strings.TrimPrefix(command(l.asked), "groat login "+l.params.Profile)
 	refusal := protocol.InvalidParams("%s", loses)
-	refusal.Data = &protocol.ErrorData{
-		Hint: fmt.Sprintf("%s, or to keep both: groat login %s%s", command(with), l.otherName(), rest),
-	}
+	refusal.Data = &protocol.ErrorData{Hint: command(with) + ", or to keep both: " + command(l.beside())}
 	return l.confirm(upper(loses)+". Go on?", refusal)
+}
+
+// beside asks for the same sign-in under another name. A new profile names its server, also where this one's configuration does.
+func (l *login) beside() protocol.LoginParams {
+	p := l.asked
+	p.Profile = l.otherName()
+	if p.Provider == "" && p.Issuer == "" && p.TokenURL == "" {
+		now := l.profile.Profile
+		p.Provider, p.AuthServer, p.ClientAuth = now.Provider, now.AuthServer, now.ClientAuth
+		switch {
+		case now.Provider != "":
+		case l.kind.Interactive():
+			p.Issuer = now.Issuer
+		default:
+			p.TokenURL = now.TokenEndpoint
+		}
+	}
+	if p.Grant == "" && (l.profile.Provider == "" || l.asked.Username == "") && l.kind != grant.ByClientCredentials {
+		p.Grant = string(l.kind)
+	}
+	if p.ClientID == "" && !l.kind.StaticKey() && l.kind != grant.ByAppCredentials {
+		p.ClientID = l.params.ClientID
+	}
+	return p
 }
 
 // otherName is a name that no profile has.

@@ -121,6 +121,31 @@ func TestJ30WhatIsPermanentIsNotGivenUpInSilence(t *testing.T) {
 	}
 }
 
+// The commands of a hint are such as a person may type: with the server where the profile is new, and quoted for a shell.
+func TestJ35TheHintsCommandsWork(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		h.signIn(t, h.ofMachine("p"))
+		given := protocol.LoginParams{Profile: "p", ClientID: "my other's", Scope: "a b"}
+		_, err := h.visit(t).Login(t.Context(), given, unasked(t))
+		at := h.server.URL() + h.server.TokenPath()
+		want := `groat login p --client-id 'my other'\''s' --scope 'a b' --replace, or to keep both: ` +
+			"groat login p-2 --token-url " + at + ` --client-auth client_secret_post --client-id 'my other'\''s' --scope 'a b'`
+		if e := wantError(t, err, ""); e.Hint() != want {
+			t.Errorf("%q\nwant %q", e.Hint(), want)
+		}
+		first := protocol.LoginParams{Profile: "q", TokenURL: at, ClientID: "no body", ClientAuth: "client_secret_post"}
+		h.server.Script(h.server.TokenPath(), sandbox.Fault{Status: 503})
+		_, err = h.visit(t).Login(t.Context(), first, h.willing(t))
+		if e := wantError(t, err, protocol.Temporary); e.Hint() != "groat login q --token-url "+at+" --client-auth client_secret_post --client-id 'no body'" {
+			t.Errorf("a profile that is not there: %q", e.Hint())
+		}
+		_, err = h.visit(t).Login(t.Context(), first, h.willing(t))
+		if e := wantError(t, err, protocol.LoginRequired); !strings.HasSuffix(e.Hint(), " --client-id 'no body'") {
+			t.Errorf("a refusal: %q", e.Hint())
+		}
+	})
+}
+
 // unaskedButNotices fails the test where anything but a notice is shown.
 func unaskedButNotices(t *testing.T) protocol.AnswerFunc {
 	ask := unasked(t)

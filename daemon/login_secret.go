@@ -34,9 +34,9 @@ func (l *login) refused(err error) error {
 	}
 	switch {
 	case l.params.Username != "":
-		e.Data.Hint = l.again("--username " + l.params.Username)
+		e.Data.Hint = l.again("--username " + quoted(l.params.Username))
 	case !l.kind.Interactive() && l.params.ClientID != "":
-		e.Data.Hint = l.again("--client-id " + l.params.ClientID)
+		e.Data.Hint = l.again("--client-id " + quoted(l.params.ClientID))
 	}
 	return e
 }

@@ -53,9 +53,17 @@ func (f *Found) Contradiction() string {
 		if s.fits(f.Target, destination) {
 			continue
 		}
-		return "its " + s.what + " names " + s.server + ", and it would be sent to " + destination
+		return "its " + s.what + " names " + shownServer(s.server) + ", and it would be sent to " + destination
 	}
 	return ""
+}
+
+// shownServer is an address without what could be a secret in it.
+func shownServer(raw string) string {
+	if u, err := url.Parse(raw); err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return Origin(raw)
+	}
+	return raw
 }
 
 // saying is the server that a JWT names.
