@@ -203,3 +203,29 @@ func TestL54AnImportTakesNobodysPlace(t *testing.T) {
 		}
 	})
 }
+
+// What a JWT claims is shown as an address only, whatever else stands in it.
+func TestL58AnIssuerThatHidesASecret(t *testing.T) {
+	const canary = "dummy-canary-not-real"
+	for _, iss := range []string{
+		"https://ann:" + canary + "@login.example.com/", "https://login.example.com/?code=" + canary, "https://login.example.com/#" + canary,
+	} {
+		inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+			file, _ := h.planetMachine(t, clientSecret)
+			b, err := json.Marshal(map[string]string{"access_token": unsigned(t, map[string]any{"iss": iss})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(filepath.Dir(file), "token.json"), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r, err := h.look(t, file, nil, nil)
+			if err != nil || len(r.Found) != 1 || !strings.Contains(r.Found[0].Reason, "https://login.example.com") {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if all, err := json.Marshal(r); err != nil || strings.Contains(string(all), canary) {
+				t.Errorf("%s, %v", all, err)
+			}
+		})
+	}
+}

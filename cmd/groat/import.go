@@ -85,7 +85,7 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 	if err := failedImports(found.Found); err != nil || untrusted == "" {
 		return err
 	}
-	return errUntrusted(untrusted, o.from)
+	return errUntrusted(untrusted, o)
 }
 
 // choose asks which of what was found to take over. What goes to an unusual server is asked about whatever was said of all;

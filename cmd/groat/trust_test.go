@@ -46,7 +46,7 @@ func last(f *fake) map[string]any {
 func TestL55YesSendsNothingToAnUnusualServer(t *testing.T) {
 	f := oddDaemon(t)
 	got := run(t, f.socket, "", "import", "--yes")
-	if got.code != exitUsage || !strings.HasSuffix(got.stderr, "groat: hint: groat import --trust https://login.example.com\n") ||
+	if got.code != exitUsage || !strings.HasSuffix(got.stderr, "groat: hint: groat import --yes --trust https://login.example.com\n") ||
 		!strings.Contains(got.stderr, "groat: left out, since it would be sent to https://login.example.com, which is not Planet's usual server: Planet machine account, client c") {
 		t.Errorf("%+v", got)
 	}

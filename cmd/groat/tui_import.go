@@ -14,11 +14,15 @@ const msgImportJSON = "--json goes with --dry-run or --yes: there would be quest
 
 const msgNothingToTrust = "--trust names a server, and nothing here would be sent to an unusual one"
 
-func errUntrusted(origin, from string) *failure {
-	hint := "groat import --trust " + origin
-	if from != "" {
-		hint = "groat import --from " + from + " --trust " + origin
+func errUntrusted(origin string, o *importOptions) *failure {
+	hint := "groat import"
+	if o.from != "" {
+		hint += " --from " + o.from
 	}
+	if o.yes {
+		hint += " --yes"
+	}
+	hint += " --trust " + origin
 	return &failure{code: exitUsage, msg: "not imported: what would be sent to " + clean(origin) + ", which is not its provider's usual server", hint: clean(hint)}
 }
 
