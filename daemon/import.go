@@ -196,6 +196,7 @@ func (d *Daemon) take(ctx context.Context, f *foreign.Found, trusted []string) e
 		p.Header, p.Prefix = t.Header.Name, &t.Header.Prefix
 	}
 	l := d.newLogin(p)
+	l.alone, l.trusted = true, trusted
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	defer l.cancel()
 	over, err := d.begin(l)
@@ -206,7 +207,7 @@ func (d *Daemon) take(ctx context.Context, f *foreign.Found, trusted []string) e
 	if d.profiles.Load().byName[f.Name] != nil {
 		return protocol.NewError(protocol.Temporary, fmt.Sprintf("profile %q has come while this was looked for", f.Name), "groat import")
 	}
-	return l.found(f.Item, origin, trusted)
+	return l.found(f.Item, origin)
 }
 
 // named reports whether an origin is among those that a person has named.
@@ -233,7 +234,6 @@ func (d *Daemon) begin(l *login) (over func(), err error) {
 	case d.logins[name] != nil:
 		return nil, underWay(name)
 	}
-	l.alone = true
 	d.logins[name] = l
 	d.living.Add(1)
 	return func() {
@@ -245,13 +245,13 @@ func (d *Daemon) begin(l *login) (over func(), err error) {
 }
 
 // found is the way of an import.
-func (l *login) found(secrets keystore.Item, origin string, trusted []string) error {
+func (l *login) found(secrets keystore.Item, origin string) error {
 	if err := l.configure(); err != nil {
 		return err
 	}
 	// What the server's own document names counts as little as what the file names.
 	if at := l.profile.endpoint.Server().TokenEndpoint; at != "" {
-		if to := foreign.Origin(at); to != origin && !named(trusted, to) {
+		if to := foreign.Origin(at); to != origin && !named(l.trusted, to) {
 			return untrusted(to, "the server at "+origin)
 		}
 	}

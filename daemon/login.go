@@ -38,7 +38,8 @@ type login struct {
 	endpoint *grant.Endpoint // its server, with what only a sign-in needs
 	before   *keystore.Item  // the stored credential, where its client goes on authenticating with what is in it
 	created  bool            // a client was created at the provider
-	alone    bool            // nobody joins it: it is an import
+	alone    bool            // nobody joins it: it is an import, so what its parameters name is a file's word and no person's
+	trusted  []string        // of an import: the origins that a person has named
 
 	mu       sync.Mutex
 	viewers  map[*conn]bool

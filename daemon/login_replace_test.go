@@ -4,8 +4,10 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -333,6 +335,30 @@ func TestJ40ALogoutNamesWhatIsStored(t *testing.T) {
 			}
 			if out.Forgotten || !out.Permanent || out.ClientID != r.ClientID || stored(t, store, "p").ClientID != r.ClientID {
 				t.Errorf("%s: %+v", name, out)
+			}
+		}
+	})
+}
+
+// newer is a keystore with an item that a later groat has written.
+type newer struct{ *picky }
+
+func (n newer) Get(ctx context.Context, profile string) (keystore.Item, error) {
+	text := keystore.SecretString(`{"v":99,"issuer":"i"}`)
+	return keystore.DecodeItem(text)
+}
+
+// A credential that a later groat has written is whole, though this one cannot read it: no login takes its place.
+func TestJ41ACredentialOfALaterGroat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newer{&picky{memory: memory{&keystore.Memory{}}}}
+		h := newBubbleHouse(t, sandbox.Options{}, store)
+		written := func() { t.Error("the keystore was written") }
+		store.write.Store(&written)
+		for _, params := range []protocol.LoginParams{h.ofMachine("p"), {Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person, Replace: true}} {
+			_, err := h.visit(t).Login(t.Context(), params, unaskedButNotices(t))
+			if e := wantError(t, err, protocol.Config); !strings.Contains(e.Message, "upgrade groat") || e.Hint() != "groat version" {
+				t.Errorf("%v, hint %q", e, e.Hint())
 			}
 		}
 	})
