@@ -55,6 +55,9 @@ func importForeign(c *conn, params []byte) (any, error) {
 			}
 			if err := c.d.take(ctx, f, p.Trust); err != nil {
 				row.Error = c.d.wire(err, f.Name)
+				if rest, ok := strings.CutPrefix(row.Error.Hint(), "groat import --trust "); ok && p.From != "" {
+					row.Error.Data.Hint = "groat import --from " + quoted(p.From) + " --trust " + rest
+				}
 			} else {
 				row.Imported = true
 			}
@@ -80,7 +83,8 @@ func allThere(take []string, rows []protocol.ImportFound) error {
 	for _, t := range take {
 		id, _, _ := strings.Cut(t, "=")
 		if !slices.ContainsFunc(rows, func(r protocol.ImportFound) bool { return r.ID == id && r.Reason == "" }) {
-			return protocol.NewError(protocol.Config, "what was chosen is not there any more as it was shown: nothing was imported, and nothing was sent", "groat import")
+			return protocol.NewError(protocol.Config,
+				"what was chosen is not there any more as it was shown: nothing was imported, and nothing was sent", "groat import")
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func TestL50AnUnusualDestinationNeedsAWord(t *testing.T) {
 			if err != nil || r.Found[0].Imported || r.Found[0].Error == nil {
 				t.Fatalf("%q: %+v, %v", trust, r, err)
 			}
-			if e := r.Found[0].Error; !strings.Contains(e.Message, h.server.URL()) || e.Hint() != "groat import --trust "+h.server.URL() {
+			if e := r.Found[0].Error; !strings.Contains(e.Message, h.server.URL()) || e.Hint() != "groat import --from "+file+" --trust "+h.server.URL() {
 				t.Errorf("%q: %v, hint %q", trust, e, e.Hint())
 			}
 			if n := len(h.server.Log()); n != 0 {

@@ -90,7 +90,9 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 
 // choose asks which of what was found to take over. What goes to an unusual server is asked about whatever was said of all;
 // where nobody can be asked it is left out, and untrusted is such a server.
-func (a *app) choose(ctx context.Context, o *importOptions, l *lookout, found []protocol.ImportFound) (take []string, untrusted string, err error) {
+func (a *app) choose(
+	ctx context.Context, o *importOptions, l *lookout, found []protocol.ImportFound,
+) (take []string, untrusted string, err error) {
 	all := o.yes
 	for _, f := range found {
 		if f.Reason != "" {
