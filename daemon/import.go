@@ -19,6 +19,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // importTime bounds an import: what is taken is proven, one exchange each.
@@ -38,20 +39,30 @@ func importForeign(c *conn, params []byte) (any, error) {
 		return nil, err
 	}
 	r := protocol.ImportResult{Found: make([]protocol.ImportFound, 0, len(found)), Variables: foreign.Variables()}
+	rows := make([]protocol.ImportFound, len(found))
 	for i := range found {
-		f := &found[i]
-		row := describeFound(f)
-		if provider, taken := wanted(p.Take, row.ID); taken && f.Importable() {
+		defer found[i].Wipe()
+		rows[i] = describeFound(&found[i])
+	}
+	if err := allThere(p.Take, rows); err != nil {
+		return nil, err
+	}
+	for i := range found {
+		f, row := &found[i], rows[i]
+		if provider, taken := wanted(p.Take, row.ID); taken {
 			if provider != "" && slices.Contains(f.Target.Either, provider) {
 				f.Target.Provider, row.Provider = provider, provider
+				row.Destination, row.Unusual = f.Target.Destination()
 			}
-			if err := c.d.take(ctx, f); err != nil {
+			if err := c.d.take(ctx, f, p.Trust); err != nil {
 				row.Error = c.d.wire(err, f.Name)
+				if rest, ok := strings.CutPrefix(row.Error.Hint(), "groat import --trust "); ok && p.From != "" {
+					row.Error.Data.Hint = "groat import --from " + visible.Word(p.From) + " --trust " + rest
+				}
 			} else {
 				row.Imported = true
 			}
 		}
-		f.Wipe()
 		r.Found = append(r.Found, row)
 	}
 	return r, nil
@@ -65,6 +76,19 @@ func wanted(take []string, id string) (provider string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// allThere refuses to take anything where one of the IDs is not there (any more): an ID stands for a credential, its destination
+// and its grant, so that what a file says now is what a person has agreed to.
+func allThere(take []string, rows []protocol.ImportFound) error {
+	for _, t := range take {
+		id, _, _ := strings.Cut(t, "=")
+		if !slices.ContainsFunc(rows, func(r protocol.ImportFound) bool { return r.ID == id && r.Reason == "" }) {
+			return protocol.NewError(protocol.Config,
+				"what was chosen is not there any more as it was shown: nothing was imported, and nothing was sent", "groat import")
+		}
+	}
+	return nil
 }
 
 // lookAround finds what there is, in the person's environment and not in the daemon's.
@@ -129,8 +153,11 @@ func describeFound(f *foreign.Found) protocol.ImportFound {
 		ClientID: f.Item.ClientID, Reason: f.Reason, Hint: f.Hint, Confirm: f.Confirm, Fresh: f.Fresh,
 		Warnings: f.Warnings, NotCarried: f.Lost, Copies: make([]protocol.ImportCopy, 0, len(f.Copies)),
 	}
+	if f.Importable() {
+		row.Destination, row.Unusual = f.Target.Destination()
+	}
 	name := sha256.New()
-	fmt.Fprintln(name, f.System, f.What, f.Item.ClientID)
+	fmt.Fprintf(name, "%q %q %q %q\n", f.System, f.What, f.Item.ClientID, f.Target.Where())
 	for _, c := range f.Copies {
 		cp := protocol.ImportCopy{
 			Source: c.Path, Variables: c.Variables, Plaintext: c.Plain, Holds: c.Holds, ReadBy: c.Readers, Remove: c.Remove, Note: c.Note,
@@ -140,16 +167,25 @@ func describeFound(f *foreign.Found) protocol.ImportFound {
 		} else {
 			cp.Mode = fmt.Sprintf("%04o", c.Mode.Perm())
 		}
-		fmt.Fprintln(name, cp.Source, c.Variables)
+		fmt.Fprintf(name, "%q %q\n", cp.Source, c.Variables)
 		row.Copies = append(row.Copies, cp)
 	}
-	row.ID = hex.EncodeToString(name.Sum(nil))[:8]
+	row.ID = hex.EncodeToString(name.Sum(nil))[:32] // half of it: nobody makes a file whose ID is that of another
 	return row
 }
 
-// take makes a profile of what was found: a login whose credential is there already. It is proven before it is stored.
-func (d *Daemon) take(ctx context.Context, f *foreign.Found) error {
+// take makes a profile of what was found: a login whose credential is there already. It is proven before it is stored. An
+// address that stands in a file is nothing that a person has named: trusted are those whom it may be sent to beside the
+// provider's own server.
+func (d *Daemon) take(ctx context.Context, f *foreign.Found, trusted []string) error {
 	t := f.Target
+	if why := f.Contradiction(); why != "" {
+		return protocol.NewError(protocol.Config, why+": nothing was sent", "groat import --dry-run")
+	}
+	origin, unusual := t.Destination()
+	if unusual && !named(trusted, origin) {
+		return untrusted(origin, "the file of "+f.System+"'s program")
+	}
 	p := protocol.LoginParams{
 		Profile: f.Name, Provider: t.Provider, AuthServer: t.AuthServer, Grant: t.Grant, ClientAuth: t.ClientAuth,
 		Scope: t.Scope, Audience: t.Audience, Redirect: t.Redirect,
@@ -165,6 +201,7 @@ func (d *Daemon) take(ctx context.Context, f *foreign.Found) error {
 		p.Header, p.Prefix = t.Header.Name, &t.Header.Prefix
 	}
 	l := d.newLogin(p)
+	l.alone, l.trusted = true, trusted
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	defer l.cancel()
 	over, err := d.begin(l)
@@ -175,7 +212,19 @@ func (d *Daemon) take(ctx context.Context, f *foreign.Found) error {
 	if d.profiles.Load().byName[f.Name] != nil {
 		return protocol.NewError(protocol.Temporary, fmt.Sprintf("profile %q has come while this was looked for", f.Name), "groat import")
 	}
-	return l.found(f.Item)
+	return l.found(f.Item, origin)
+}
+
+// named reports whether an origin is among those that a person has named.
+func named(trusted []string, origin string) bool {
+	return origin != "" && slices.ContainsFunc(trusted, func(t string) bool { return foreign.Origin(t) == origin })
+}
+
+// untrusted refuses to send a credential where its provider does not say.
+func untrusted(origin, by string) error {
+	e := protocol.InvalidParams("it would be sent to %s, which nobody but %s names: nothing was sent", origin, by)
+	e.Data = &protocol.ErrorData{Hint: "groat import --trust " + visible.Word(origin)}
+	return e
 }
 
 // begin makes l the login of its profile until over is called, one that nobody joins: the proof of what was found may use it
@@ -192,7 +241,6 @@ func (d *Daemon) begin(l *login) (over func(), err error) {
 	case len(d.logins) >= maxLogins:
 		return nil, tooMany(maxLogins, "of groatd", name)
 	}
-	l.alone = true
 	d.logins[name] = l
 	d.living.Add(1)
 	return func() {
@@ -204,9 +252,25 @@ func (d *Daemon) begin(l *login) (over func(), err error) {
 }
 
 // found is the way of an import.
-func (l *login) found(secrets keystore.Item) error {
+func (l *login) found(secrets keystore.Item, origin string) error {
 	if err := l.configure(); err != nil {
 		return err
+	}
+	// What the server's own document names counts as little as what the file names.
+	if at := l.profile.endpoint.Server().TokenEndpoint; at != "" {
+		if to := foreign.Origin(at); to != origin && !named(l.trusted, to) {
+			return untrusted(to, "the server at "+origin)
+		}
+	}
+	switch held, err := l.held(); {
+	case err != nil:
+		return err
+	case held != nil:
+		defer held.Wipe()
+		if l.permanent(held) {
+			return protocol.NewError(protocol.Config, fmt.Sprintf("the keystore holds %s under the name %s, and an import does not take its place",
+				l.what(held), l.params.Profile), "groat login "+l.params.Profile)
+		}
 	}
 	if err := l.savable(); err != nil {
 		return err

@@ -45,9 +45,10 @@ type login struct {
 	kind     grant.Kind
 	profile  *profile        // what the profile will be
 	endpoint *grant.Endpoint // its server, with what only a sign-in needs
-	before   *keystore.Item  // the credential of a session that has ended, for what its client authenticates with
+	before   *keystore.Item  // the stored credential, where its client goes on authenticating with what is in it
 	created  bool            // a client was created at the provider
-	alone    bool            // nobody joins it: it is an import
+	alone    bool            // nobody joins it: it is an import, so what its parameters name is a file's word and no person's
+	trusted  []string        // of an import: the origins that a person has named
 	receiver *grant.Receiver // where the browser comes back to; nil where none does
 
 	mu       sync.Mutex
@@ -167,7 +168,7 @@ func (l *login) live() {
 	result, err := l.guarded()
 	outcome := []zap.Field{zap.String("profile", l.params.Profile), zap.String("grant", string(l.kind))}
 	if err != nil {
-		e := l.d.wire(err, l.params.Profile)
+		e := l.hinted(l.d.wire(err, l.params.Profile))
 		l.err = e
 		l.d.Log.Info("a login failed", append(outcome, zap.String("kind", string(e.Kind())))...)
 	} else {
@@ -179,6 +180,16 @@ func (l *login) live() {
 	delete(l.d.logins, l.params.Profile)
 	l.d.mu.Unlock()
 	close(l.done)
+}
+
+// hinted makes the hint one that works where the profile is not there (yet): then no command knows its name, and the login is
+// asked for as it was.
+func (l *login) hinted(e *protocol.Error) *protocol.Error {
+	name := l.params.Profile
+	if l.d.profiles.Load().byName[name] == nil && e.Data != nil && (e.Hint() == "groat login "+name || e.Hint() == "groat status "+name) {
+		e.Data.Hint = command(l.asked)
+	}
+	return e
 }
 
 // view lets a connection see what was shown, and what will be.

@@ -21,9 +21,6 @@ func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	for _, note := range provider.Notes {
 		l.tell(note)
 	}
-	if old != nil {
-		l.tell(fmt.Sprintf("The client %s, which this profile uses now, stays at %s.", visible.Name(old.ClientID), provider.Title))
-	}
 	temporary, err := l.temporaryToken()
 	if err != nil {
 		return protocol.LoginResult{}, err
@@ -40,6 +37,7 @@ func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	}
 	l.created = true
 	l.d.Log.Info("App Credentials were created", zap.String("profile", l.params.Profile), zap.String("client_id", item.ClientID))
+	item.Username = l.params.Username
 	defer item.Wipe()
 	return l.keepCreated(ctx, item, old)
 }
@@ -69,7 +67,7 @@ func (l *login) notCreated(err error, title string) error {
 	}
 	return protocol.NewError(protocol.Internal,
 		fmt.Sprintf("%s; %s may or may not have created a client whose secret nobody knows; nothing was stored, and the request was not repeated", err, title),
-		l.again("--username "+l.params.Username+" (which creates a client, perhaps a second one)"))
+		l.again("--username "+visible.Word(l.params.Username)+" (which creates a client, perhaps a second one)"))
 }
 
 // keepCreated stores and proves a new client. The first of a profile is stored before the proof, since nothing is there to

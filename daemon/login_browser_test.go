@@ -62,7 +62,7 @@ func TestDeviceLoginThatComesToNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				r := <-login.over
-				if e := wantError(t, r.err, protocol.LoginRequired); e.Hint() != "groat login p" || time.Since(begin) < test.after {
+				if e := wantError(t, r.err, protocol.LoginRequired); e.Hint() != command(h.ofDevice("p")) || time.Since(begin) < test.after {
 					t.Errorf("%v, %q after %s", e, e.Hint(), time.Since(begin))
 				}
 				if h.profiles.Load().byName["p"] != nil || stored(t, store, "p").ClientID != "" {
@@ -212,7 +212,7 @@ func TestBrowserLoginDenied(t *testing.T) {
 		_, err := browse(context.WithoutCancel(ctx), p.URL)
 		return protocol.LoginSecret{}, err
 	})
-	if e := wantError(t, err, protocol.LoginRequired); e.Hint() != "groat login p" {
+	if e := wantError(t, err, protocol.LoginRequired); e.Hint() != command(h.byBrowser("p")) {
 		t.Errorf("%v, %q", e, e.Hint())
 	}
 	if n := h.server.Count(h.server.TokenPath()); n != 0 {

@@ -44,7 +44,7 @@ func (h *house) importing(t *testing.T, file string) protocol.ImportFound {
 	if len(r.Found) != 1 || r.Found[0].Imported || len(h.server.Log()) != 0 {
 		t.Fatalf("looking: %+v, %d requests", r, len(h.server.Log()))
 	}
-	if err := c.Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file, Take: []string{r.Found[0].ID}}, &r); err != nil {
+	if err := c.Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file, Take: []string{r.Found[0].ID}, Trust: []string{h.server.URL()}}, &r); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Found) != 1 {
@@ -117,7 +117,7 @@ func TestTwoImportsAtOnceProveOnce(t *testing.T) {
 			c := h.visit(t)
 			both.Go(func() {
 				var r protocol.ImportResult
-				if err := c.Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file, Take: []string{looked.Found[0].ID}}, &r); err != nil {
+				if err := c.Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file, Take: []string{looked.Found[0].ID}, Trust: []string{h.server.URL()}}, &r); err != nil {
 					t.Error(err)
 					return
 				}

@@ -176,7 +176,7 @@ func TestALoginThatNobodyAnswers(t *testing.T) {
 		login := h.watch(t, h.ofMachine("p"))
 		<-login.asked
 		r := <-login.over
-		if e := wantError(t, r.err, protocol.Temporary); e.Hint() != "groat login p" || time.Since(begin) != loginTime {
+		if e := wantError(t, r.err, protocol.Temporary); e.Hint() != command(h.ofMachine("p")) || time.Since(begin) != loginTime {
 			t.Errorf("%v, %q after %s", e, e.Hint(), time.Since(begin))
 		}
 	})

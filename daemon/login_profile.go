@@ -56,8 +56,10 @@ func (l *login) describe() (p config.Profile, server *grant.Server, err error) {
 	}
 	was := l.d.profiles.Load().byName[q.Profile]
 	switch {
+	case q.AuthServer != "" && q.Provider == "" && (named > 0 || was == nil || was.Provider == ""):
+		return p, nil, protocol.InvalidParams("--auth-server goes with --provider: it is another host with that provider's paths")
 	case named > 1:
-		return p, nil, protocol.InvalidParams("name one of a provider, an issuer and a token URL")
+		return p, nil, protocol.InvalidParams("name one of a provider, an issuer and a token URL (--provider, --issuer, --token-url)")
 	case named == 0 && was == nil:
 		return p, nil, l.missing("a new profile needs a provider, an issuer or a token URL", "--provider …")
 	case named == 0:
@@ -192,7 +194,11 @@ func (l *login) byTokenURL(p config.Profile) (config.Profile, *grant.Server, err
 		return p, nil, protocol.InvalidParams("the token URL cannot be read")
 	}
 	p.TokenEndpoint, p.Issuer = l.params.TokenURL, u.Scheme+"://"+u.Host
-	if p.ClientAuth == "" {
+	switch {
+	case p.ClientAuth != "":
+	case p.Kind() == grant.ByJWTBearer:
+		p.ClientAuth = string(grant.None) // RFC 7523 §2.1: the assertion is all there is
+	default:
 		p.ClientAuth = string(grant.ClientSecretBasic) // RFC 6749 §2.3.1: the one that every server must support
 	}
 	l.kind = p.Kind()
@@ -207,7 +213,7 @@ func (l *login) savable() error {
 		return nil
 	case l.profile.ephemeral && was != nil && !was.ephemeral:
 		return &config.Error{File: was.File, Line: was.Line, Hint: "groat login ANOTHER-NAME --ephemeral …",
-			Message: fmt.Sprintf("profile %q is described here, so it cannot be kept in memory only", was.Name)}
+			Message: fmt.Sprintf("profile %q is described here, so it cannot be kept in memory only (--ephemeral)", was.Name)}
 	case l.profile.ephemeral:
 		return nil
 	case was != nil && !was.ephemeral && !l.d.Config.Wrote(was.Profile):

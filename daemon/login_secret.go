@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -47,7 +48,7 @@ func (l *login) prepare(item *keystore.Item) (err error) {
 		kept := b.Clone()
 		item.ClientSecret, item.PrivateKey, item.PrivateKeyPassword = kept.ClientSecret, kept.PrivateKey, kept.PrivateKeyPassword
 		item.Certificate, item.KeyID, item.KeyAlg, item.Subject = kept.Certificate, kept.KeyID, kept.KeyAlg, kept.Subject
-		return nil
+		return l.amend(item)
 	}
 	switch l.server().ClientAuth {
 	case grant.None:
@@ -60,15 +61,37 @@ func (l *login) prepare(item *keystore.Item) (err error) {
 		if err := l.readKey(item); err != nil {
 			return err
 		}
-		if l.params.Certificate == "" {
-			return l.missing("name the certificate's file with --certificate", "--certificate FILE")
-		}
 		chain, err := grant.ReadKeyFile(l.params.Certificate) // often in one file with the key
 		item.Certificate = chain.Reveal()
 		return err
 	}
 	item.ClientSecret, err = l.ask("Client secret of " + l.params.ClientID)
 	return err
+}
+
+// amend changes what is named anew of a credential that is kept.
+func (l *login) amend(item *keystore.Item) error {
+	q := l.params
+	item.KeyID, item.Subject = cmp.Or(q.KeyID, item.KeyID), cmp.Or(q.Subject, item.Subject)
+	if q.Certificate != "" {
+		chain, err := grant.ReadKeyFile(q.Certificate)
+		if err != nil {
+			return err
+		}
+		item.Certificate = chain.Reveal()
+	}
+	if q.KeyAlg == "" {
+		return nil
+	}
+	item.KeyAlg = q.KeyAlg
+	if l.kind == grant.ByJWTBearer {
+		return nil
+	}
+	var err error
+	if item.KeyAlg, err = l.server().ChooseAlg(*item); err != nil {
+		return protocol.InvalidParams("%s", err)
+	}
+	return nil
 }
 
 // prepareAssertion settles what a client's assertions are signed with. It is stored with the key: once signed in, nobody
@@ -94,7 +117,6 @@ func (l *login) readKey(item *keystore.Item) (err error) {
 	if item.PrivateKey, err = grant.ReadKeyFile(l.params.Key); err != nil {
 		return err
 	}
-	item.Subject = l.params.Subject
 	_, err = grant.CheckKey(item.PrivateKey, keystore.Secret{})
 	if errors.Is(err, grant.ErrKeyPassword) {
 		if item.PrivateKeyPassword, err = l.ask("Password of " + l.params.Key); err != nil {
@@ -110,21 +132,29 @@ func (l *login) readKey(item *keystore.Item) (err error) {
 
 // byKeyFile is RFC 7523 §2.1: a service account's key file, or a private key and the client it belongs to.
 func (l *login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
-	if l.params.ClientID == "" {
+	switch {
+	case l.before != nil:
+		item = l.before.Clone()
+		err = l.amend(&item)
+	case l.params.ClientID == "":
 		var file keystore.Secret
 		if file, err = grant.ReadKeyFile(l.params.Key); err != nil {
 			return item, t, err
 		}
 		defer file.Wipe()
 		if item, err = l.server().ServiceAccount(file); err != nil {
-			return item, t, protocol.NewError(protocol.Config, fmt.Sprintf("%s: %s", l.params.Key, err), "groat login "+l.params.Profile+" --key FILE")
+			return item, t, l.notKeyFile(err)
 		}
-		item.Subject = l.params.Subject
-	} else {
+		err = l.amend(&item)
+	default:
 		item = l.server().NewItem(l.params.ClientID, l.kind)
-		if err = l.readKey(&item); err != nil {
-			return item, t, err
+		if err = l.readKey(&item); err == nil {
+			err = l.amend(&item)
 		}
+	}
+	if err != nil {
+		item.Wipe()
+		return keystore.Item{}, t, err
 	}
 	if t, err = l.firstToken(l.ctx, item); err != nil {
 		item.Wipe()
@@ -143,6 +173,7 @@ func (l *login) byPassword() (item keystore.Item, s grant.Session, err error) {
 		return item, s, err
 	}
 	defer password.Wipe()
+	item.Username = l.params.Username
 	s, err = l.endpoint.Password(l.ctx, item, l.params.Username, password, l.request())
 	return item, s, err
 }
@@ -188,6 +219,7 @@ func (l *login) byKeyLogin() (item keystore.Item, t grant.Token, err error) {
 	if item, err = l.endpoint.KeyLogin(l.ctx, l.params.Username, password); err != nil {
 		return item, t, l.refused(err)
 	}
+	item.Username = l.params.Username
 	t, err = l.endpoint.APIKey(item)
 	return item, t, err
 }

@@ -2,13 +2,13 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -21,14 +21,25 @@ func (l *login) run() (protocol.LoginResult, error) {
 	if err := l.configure(); err != nil {
 		return protocol.LoginResult{}, err
 	}
+	if err := l.possible(); err != nil {
+		return protocol.LoginResult{}, err
+	}
+	if err := l.given(); err != nil {
+		return protocol.LoginResult{}, err
+	}
 	if err := l.savable(); err != nil {
 		return protocol.LoginResult{}, err
 	}
-	stored, err := l.stored()
+	held, err := l.held()
 	if err != nil {
 		return protocol.LoginResult{}, err
 	}
-	if stored != nil && l.mayProve() {
+	if held != nil {
+		defer held.Wipe()
+	}
+	stored := l.stored(held)
+	l.settle(stored)
+	if stored != nil && l.mayProve(stored) {
 		result, err := l.prove(stored.Clone())
 		if err == nil {
 			if err := l.store().Retry(l.ctx, l.params.Profile); err != nil {
@@ -36,13 +47,15 @@ func (l *login) run() (protocol.LoginResult, error) {
 			}
 			return result, nil
 		}
-		if !l.kind.Interactive() || l.d.wire(err, l.params.Profile).Kind() != protocol.LoginRequired {
+		if !l.kind.Session() || l.d.wire(err, l.params.Profile).Kind() != protocol.LoginRequired {
 			return result, err
 		}
 		l.tell(fmt.Sprintf("The session of profile %s has ended: sign in again.", l.params.Profile))
-		l.before = stored
 	}
 	if err := l.wants(stored); err != nil {
+		return protocol.LoginResult{}, err
+	}
+	if err := l.mayReplace(held); err != nil {
 		return protocol.LoginResult{}, err
 	}
 	// Before anybody types a secret: could it be kept?
@@ -50,7 +63,7 @@ func (l *login) run() (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, err
 	}
 	if l.kind == grant.ByAppCredentials {
-		return l.createClient(stored)
+		return l.createClient(held)
 	}
 	item, t, err := l.signIn()
 	if err != nil {
@@ -116,14 +129,53 @@ func (l *login) server() grant.Server { return l.endpoint.Server() }
 // store is where the profile's credential is kept.
 func (l *login) store() *keystore.Holder { return l.d.store(l.profile) }
 
-// mayProve reports whether a stored credential answers what was asked: nothing new was named.
-func (l *login) mayProve() bool {
-	return !l.params.NewClient && l.params.ClientID == "" && l.params.Key == "" && !l.kind.StaticKey()
+// mayProve reports whether a stored credential answers what was asked: nothing was named that it is not made of.
+func (l *login) mayProve(stored *keystore.Item) bool {
+	q := l.params
+	return !q.NewClient && !q.Secret && !q.Replace && q.ClientID == "" && q.Key == "" && q.Certificate == "" &&
+		q.KeyAlg == "" && q.KeyID == "" && q.Subject == "" && (q.Username == "" || q.Username == stored.Username) &&
+		!l.kind.StaticKey() && !l.anotherSession()
+}
+
+// anotherSession reports whether what a session is signed in with is named anew: a refresh token has the scope and audience
+// that a person agreed to (RFC 6749 §6), so that another needs another sign-in.
+func (l *login) anotherSession() bool {
+	if !l.kind.Session() {
+		return false
+	}
+	var before config.Profile
+	if was := l.d.profiles.Load().byName[l.params.Profile]; was != nil {
+		before = was.Profile
+	}
+	for _, f := range []struct{ named, old, new string }{
+		{l.params.Scope, before.Scope, l.profile.Scope}, {l.params.Audience, before.Audience, l.profile.Audience},
+		{l.params.Redirect, before.Redirect, l.profile.Redirect},
+	} {
+		if f.named != "" && f.old != f.new {
+			return true
+		}
+	}
+	return false
+}
+
+// settle decides what is used of a stored credential. Where nothing new is named for the client, what it authenticates with
+// stays as it is. A secret without a user name is the stored client's, not a person's password.
+func (l *login) settle(stored *keystore.Item) {
+	if stored == nil {
+		return
+	}
+	q := l.params
+	if l.kind == grant.ByAppCredentials && q.Secret && q.Username == "" && !q.NewClient {
+		l.kind = grant.ByClientCredentials
+	}
+	if q.ClientID == "" && q.Key == "" && !q.Secret && !q.Replace && !l.kind.StaticKey() {
+		l.before = stored
+	}
 }
 
 // wants makes sure that what the grant needs was named, or is known from before.
 func (l *login) wants(stored *keystore.Item) error {
-	if l.params.ClientID == "" && stored != nil && l.kind != grant.ByAppCredentials {
+	if l.params.ClientID == "" && stored != nil && l.kind != grant.ByAppCredentials && !l.namesServiceAccount() {
 		l.params.ClientID = stored.ClientID
 	}
 	if l.params.ClientID == "" {
@@ -139,13 +191,16 @@ func (l *login) wants(stored *keystore.Item) error {
 			return l.missing("name yourself with --username", "--username YOU")
 		}
 	case grant.ByJWTBearer:
-		if l.params.Key == "" {
+		if l.params.Key == "" && l.before == nil {
 			return l.missing("name the key file with --key", "--key FILE")
 		}
 	case grant.ByAPIKey:
 	default:
 		if l.params.ClientID == "" {
 			return l.missing("name the client with --client-id", "--client-id ID")
+		}
+		if l.server().ClientAuth == grant.TLSClientAuth && l.before == nil && l.params.Certificate == "" {
+			return l.missing("name the certificate's file with --certificate", "--certificate FILE")
 		}
 	}
 	return nil
@@ -173,22 +228,17 @@ func (l *login) again(flags string) string {
 	return strings.TrimSpace(command + " " + flags)
 }
 
-// stored returns the credential that this profile has for this server, or nil: none, one for another server, another grant
-// or another client authentication, or one that cannot be read any more.
-func (l *login) stored() (*keystore.Item, error) {
-	item, err := l.store().Get(l.ctx, l.params.Profile)
-	switch {
-	case errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrCorrupt), errors.Is(err, keystore.ErrUndecided):
-		return nil, nil
-	case err != nil:
-		return nil, err
+// stored returns the credential that is held if it is for this server, grant and client authentication, else nil.
+func (l *login) stored(item *keystore.Item) *keystore.Item {
+	if item == nil || l.anotherProvider() {
+		return nil
 	}
 	// What the profile will be is compared, not what the sign-in uses: of a discovered server it knows less.
 	want := l.profile.endpoint.Server().NewItem("", l.kind)
 	if item.TokenEndpoint != want.TokenEndpoint || item.Issuer != want.Issuer || item.ClientAuth != want.ClientAuth || item.Grant != want.Grant {
-		return nil, nil
+		return nil
 	}
-	return &item, nil
+	return item
 }
 
 // prove shows that the stored credential works, and creates nothing.
@@ -260,7 +310,8 @@ func (l *login) keep(ctx context.Context, item keystore.Item) error {
 // adopt makes the configuration what was proven, hands the first token out from now on, and says what it came to. What
 // was there before is replaced only now.
 func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protocol.LoginResult, error) {
-	known := l.d.profiles.Load().byName[l.params.Profile] == l.profile
+	was, existed := l.d.profiles.Load().byName[l.params.Profile]
+	known := was == l.profile
 	if err := l.save(); err != nil {
 		return protocol.LoginResult{}, err
 	}
@@ -270,7 +321,7 @@ func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protoc
 	now := l.d.Now()
 	r := protocol.LoginResult{
 		Profile: l.params.Profile, Outcome: outcome, Grant: string(l.kind), ClientID: item.ClientID, Created: l.created,
-		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory",
+		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory", Changed: existed && !known,
 	}
 	if !l.profile.ephemeral {
 		r.Keystore = l.d.keystoreStatus().Use

@@ -54,8 +54,13 @@ func (d *Daemon) remains(p *profile) (protocol.LogoutResult, error) {
 		return r, err
 	}
 	defer item.Wipe()
-	if !p.Kind().Session() {
-		r.ClientID, r.Permanent = item.ClientID, server.Apps != nil
+	// What is stored is forgotten, whatever the configuration says by now.
+	elsewhere := item.TokenEndpoint != server.TokenEndpoint && !item.ClientSecret.IsZero()
+	if !grant.Kind(item.Grant).Session() {
+		r.ClientID, r.Permanent = item.ClientID, server.Apps != nil || elsewhere
+	}
+	if elsewhere {
+		r.Issuer = item.Issuer
 	}
 	return r, nil
 }

@@ -84,6 +84,8 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the session of profile %q has ended", profile), login)
 	case errors.Is(err, keystore.ErrNotFound):
 		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("profile %q is not signed in", profile), login)
+	case errors.Is(err, keystore.ErrNewer): // no login may take its place
+		return protocol.NewError(protocol.Config, fmt.Sprintf("the credential of profile %q cannot be read: %s", profile, err), "groat version")
 	case errors.Is(err, keystore.ErrCorrupt):
 		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the credential of profile %q cannot be read: %s", profile, err), login)
 	case errors.Is(err, keystore.ErrLocked):

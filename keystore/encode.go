@@ -20,7 +20,7 @@ func (e newerError) Error() string {
 	return fmt.Sprintf("the stored credential has format %d, which this groat does not know: upgrade groat", e.v)
 }
 
-func (e newerError) Unwrap() error { return ErrCorrupt }
+func (e newerError) Unwrap() []error { return []error{ErrNewer, ErrCorrupt} }
 
 // member is one member of a stored item, by the name it has there.
 type member[T any] struct {
@@ -40,6 +40,7 @@ var texts = []member[string]{
 	{"key_alg", func(i *Item) *string { return &i.KeyAlg }},
 	{"subject", func(i *Item) *string { return &i.Subject }},
 	{"certificate", func(i *Item) *string { return &i.Certificate }},
+	{"username", func(i *Item) *string { return &i.Username }},
 }
 
 const always = 4 // of texts

@@ -138,6 +138,7 @@ func TestItemEqual(t *testing.T) {
 func full() keystore.Item {
 	i := item()
 	i.Grant, i.RevocationEndpoint, i.KeyID, i.KeyAlg = "device_code", "https://auth.example/revoke", "k1", "ES256"
+	i.Username = "bob@example.com"
 	i.Subject, i.Certificate = "alice@example.com", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 	i.RefreshToken, i.PrivateKey = keystore.SecretString("not-a-real-refresh-token"), keystore.SecretString("line 1\nline 2\n")
 	i.PrivateKeyPassword, i.APIKey = keystore.SecretString(`pass"word`), keystore.SecretString("not-a-real-key")

@@ -26,6 +26,8 @@ var (
 	ErrDeclined = fmt.Errorf("%w: it did not make a change", ErrUnavailable)
 	// ErrCorrupt: what is stored cannot be read back as an item.
 	ErrCorrupt = errors.New("the stored credential is damaged")
+	// ErrNewer: what is stored is whole, and of a format that a later groat writes. It is an ErrCorrupt.
+	ErrNewer = errors.New("the stored credential is of a later groat")
 	// ErrTooBig: the item is larger than this store can hold.
 	ErrTooBig = errors.New("the credential is too big for this keystore")
 	// ErrUndecided: no keystore works by itself on this machine and the person has not chosen one.
@@ -45,6 +47,8 @@ type Item struct {
 	// ClientID is public in OAuth's sense, but kept here as the user asked: nothing of a credential is in the configuration.
 	ClientID     string
 	ClientSecret Secret
+	// Username is the account whose password brought the credential, where there was one; empty where nobody knows.
+	Username string
 
 	// Grant is how the profile was signed in ("device_code", "jwt_bearer", …); empty means client credentials.
 	Grant string

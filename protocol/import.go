@@ -8,6 +8,8 @@ type ImportParams struct {
 	From string `json:"from,omitempty"`
 	// Take are the IDs of what to import; none only looks.
 	Take []string `json:"take,omitempty"`
+	// Trust are origins that a person has agreed to send a credential to, of those that are [ImportFound.Unusual].
+	Trust []string `json:"trust,omitempty"`
 }
 
 // ImportResult answers "import".
@@ -29,6 +31,10 @@ type ImportFound struct {
 	Either   []string `json:"either,omitempty"`
 	Grant    string   `json:"grant,omitempty"`
 	ClientID string   `json:"client_id,omitempty"`
+	// Destination is the origin of the server that the credential is sent to. Unusual: it is not the provider's own, but one that
+	// the other program's settings name, and must be among [ImportParams.Trust].
+	Destination string `json:"destination,omitempty"`
+	Unusual     bool   `json:"unusual,omitempty"`
 	// Copies are where it stays after an import, the one it was read from first.
 	Copies []ImportCopy `json:"copies"`
 	// Reason is why it cannot be imported, empty where it can; Hint is the command to type next.

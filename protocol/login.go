@@ -41,6 +41,11 @@ type LoginParams struct {
 	Audience  string   `json:"audience,omitempty"`
 	Resources []string `json:"resources,omitempty"` // origins that may be sent a token
 	NewClient bool     `json:"new_client,omitempty"`
+	// Secret: the client has a secret at hand (a password, client secret, API key, token or a key's password). The sign-in asks
+	// for one and does not just prove what is stored; one that asks for none is refused.
+	Secret bool `json:"secret,omitempty"`
+	// Replace gives up the credential that the profile has, also one that cannot be had again.
+	Replace bool `json:"replace,omitempty"`
 	// Confirm: the client can ask a person a [PromptConfirm]. Without it, what would be asked is refused.
 	Confirm bool `json:"confirm,omitempty"`
 }
@@ -91,7 +96,8 @@ type LoginResult struct {
 	Outcome   string `json:"outcome"`
 	Grant     string `json:"grant"`
 	ClientID  string `json:"client_id"`
-	Created   bool   `json:"created"` // a new client exists at the provider now
+	Created   bool   `json:"created"`           // a new client exists at the provider now
+	Changed   bool   `json:"changed,omitempty"` // the profile's configuration is another one than before
 	Provider  string `json:"provider,omitempty"`
 	Issuer    string `json:"issuer"`
 	Keystore  string `json:"keystore"`

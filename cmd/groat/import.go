@@ -20,6 +20,7 @@ const importTime = 2*time.Minute + answerTime
 // importOptions are the flags of "groat import".
 type importOptions struct {
 	from, provider    string
+	trust             []string // origins
 	dryRun, yes, json bool
 }
 
@@ -36,6 +37,7 @@ func (a *app) importCommand() *cobra.Command {
 	fs.BoolVar(&o.dryRun, "dry-run", false, flagDryRun)
 	fs.BoolVarP(&o.yes, "yes", "y", false, flagYesImport)
 	fs.StringVar(&o.provider, "provider", "", flagImportProvider)
+	fs.StringArrayVar(&o.trust, "trust", nil, flagImportTrust)
 	fs.BoolVar(&o.json, "json", false, flagJSON)
 	return cmd
 }
@@ -60,7 +62,11 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 			return err
 		}
 	}
-	take, err := a.choose(ctx, o, found.Found)
+	if len(o.trust) > 0 && !slices.ContainsFunc(found.Found, func(f protocol.ImportFound) bool { return f.Unusual }) {
+		return errUsage(msgNothingToTrust, "groat import")
+	}
+	l.trust = slices.Clone(o.trust)
+	take, untrusted, err := a.choose(ctx, o, l, found.Found)
 	if err != nil {
 		return err
 	}
@@ -76,26 +82,46 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 	} else if err := a.write(textImported(&found, len(take))); err != nil {
 		return err
 	}
-	return failedImports(found.Found)
+	if err := failedImports(found.Found); err != nil || untrusted == "" {
+		return err
+	}
+	return errUntrusted(untrusted, o)
 }
 
-// choose asks which of what was found to take over.
-func (a *app) choose(ctx context.Context, o *importOptions, found []protocol.ImportFound) ([]string, error) {
-	var take []string
+// choose asks which of what was found to take over. What goes to an unusual server is asked about whatever was said of all;
+// where nobody can be asked it is left out, and untrusted is such a server.
+func (a *app) choose(
+	ctx context.Context, o *importOptions, l *lookout, found []protocol.ImportFound,
+) (take []string, untrusted string, err error) {
 	all := o.yes
 	for _, f := range found {
 		if f.Reason != "" {
 			continue
 		}
 		ok := all
+		if f.Unusual && !slices.Contains(l.trust, f.Destination) {
+			if !a.interactive() {
+				a.say(textUntrusted(f))
+				untrusted = f.Destination
+				continue
+			}
+			yes, err := a.confirm(ctx, questionTrust(f), "trust "+f.Destination)
+			if err != nil {
+				return nil, "", err
+			}
+			if !yes {
+				continue
+			}
+			l.trust, ok = append(l.trust, f.Destination), true
+		}
 		switch {
 		case f.Confirm != "" && o.yes:
 			a.say(textLeftOut(f))
 			continue
-		case f.Confirm != "" || !all:
+		case f.Confirm != "" || !ok:
 			answer, err := a.askWord(ctx, questionImport(f), "yes")
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			all = all || f.Confirm == "" && (answer == "a" || answer == "all")
 			ok = answer == "y" || answer == "yes" || f.Confirm == "" && all
@@ -105,13 +131,13 @@ func (a *app) choose(ctx context.Context, o *importOptions, found []protocol.Imp
 		}
 		id, err := a.chooseProvider(ctx, o, f)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		if id != "" {
 			take = append(take, id)
 		}
 	}
-	return take, nil
+	return take, untrusted, nil
 }
 
 // chooseProvider returns what takes f: where it could be for more than one provider, the person says which, by name or
@@ -165,6 +191,7 @@ type lookout struct {
 	from    string
 	content []byte
 	names   []string // of the variables that groatd would like to see
+	trust   []string // origins that a credential may be sent to although a file alone names them
 }
 
 // aim reads or names the source.
@@ -199,6 +226,9 @@ func (l *lookout) look(ctx context.Context) (protocol.ImportResult, error) {
 func (l *lookout) take(ctx context.Context, ids []string) (protocol.ImportResult, error) {
 	var result protocol.ImportResult
 	params := protocol.ImportParams{From: l.from, Take: ids}
+	if len(ids) > 0 {
+		params.Trust = l.trust
+	}
 	err := l.app.talk(ctx, importTime, func(ctx context.Context, c *protocol.Client) error {
 		var secrets []protocol.Member
 		if l.content != nil {

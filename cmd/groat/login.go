@@ -38,6 +38,7 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.ClientID, "client-id", "", flagClientID)
 	fs.BoolVar(&o.secretStdin, "secret-stdin", false, flagSecretStdin)
 	fs.BoolVar(&p.NewClient, "new-client", false, flagNewClient)
+	fs.BoolVar(&p.Replace, "replace", false, flagReplace)
 	fs.StringVar(&p.Grant, "grant", "", flagGrant)
 	fs.BoolVar(&p.NoBrowser, "no-browser", false, flagNoBrowser)
 	fs.StringVar(&p.Issuer, "issuer", "", flagIssuer)
@@ -82,8 +83,9 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	o.params.Confirm = a.interactive()
-	v := &viewer{app: a, secrets: a.secretSource(o.secretStdin, "secret-stdin"), noBrowser: o.params.NoBrowser}
+	o.params.Confirm, o.params.Secret = a.interactive(), o.secretStdin
+	secrets := a.secretSource(o.secretStdin, "secret-stdin")
+	v := &viewer{app: a, secrets: secrets, noBrowser: o.params.NoBrowser}
 	v.patience = time.AfterFunc(providerTime, func() { cancel(context.DeadlineExceeded) })
 	defer v.patience.Stop()
 	result, err := c.Login(ctx, o.params, v.answer)
@@ -94,9 +96,14 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 		return err
 	}
 	if o.json {
-		return a.printJSON(result)
+		err = a.printJSON(result)
+	} else {
+		err = a.write(textSignedIn(result, o.params.Ephemeral))
 	}
-	return a.write(textSignedIn(result, o.params.Ephemeral))
+	if err == nil && o.secretStdin && !secrets.spent { // an older groatd, or somebody else has answered
+		return errSecretUnused(o.params.Profile)
+	}
+	return err
 }
 
 // providers shows what "login" knows by name.

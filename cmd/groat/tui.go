@@ -56,6 +56,11 @@ func errStdin(cause error) *failure {
 	return &failure{code: exitUsage, msg: "cannot use what is on stdin: " + cause.Error(), hint: "give it as one line on stdin", cause: cause}
 }
 
+func errSecretUnused(profile string) *failure {
+	return &failure{code: exitUsage, msg: "what is on stdin was not asked for, so it was neither used nor stored",
+		hint: "groat login " + profile}
+}
+
 func errRefusedInput() *failure {
 	return &failure{code: exitUsage, msg: "what is on stdin is no access token",
 		hint: `printf %s "$TOKEN" | groat get PROFILE --refused`}
@@ -74,7 +79,7 @@ func errPassphrasesDiffer() *failure {
 }
 
 func errNotConfirmed() *failure {
-	return &failure{code: exitInternal, msg: "not confirmed, so nothing was forgotten", hint: "groat logout PROFILE --yes"}
+	return &failure{code: exitInternal, msg: "not confirmed, so nothing was forgotten", hint: "groat status"}
 }
 
 // errSignal says nothing: the person knows what they pressed.

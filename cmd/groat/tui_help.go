@@ -30,7 +30,8 @@ A browser is opened where you sit in front of one. On another machine, over ssh 
 any browser, or the address to open; what the browser ended at can be pasted back. A password is used once and then
 forgotten. Secrets are asked for at a hidden prompt, or read from stdin with --secret-stdin; there is no flag for one.
 
-Signing in again uses what is there, and asks only where that has ended.`,
+Signing in again uses what is there, and asks only where that has ended. A client, key or API key is given up for another one
+only after a question, or with --replace.`,
 		example: `  groat login
   groat login spatiafi --provider spatiafi --username me@example.com
   groat login planet --provider planet-user
@@ -49,7 +50,8 @@ Where the provider cannot be reached nothing is forgotten, unless you say --keep
 		long: `Take over credentials that other programs keep on this machine: SpatiaFi's and Climate Engine's App Credentials, the
 profiles of Planet's and EarthScope's programs, API keys in variables.
 
-groat shows what there is, asks about each, and tries it out before it keeps it. It changes and deletes nothing of the other
+groat shows what there is and which server it is for, asks about each, and tries it out before it keeps it. What would go to
+another server than the provider's own is asked about also with --yes, or named with --trust. It changes and deletes nothing of the other
 program's: in the end it names what is still readable in a file, who reads it, and the command that removes it.`,
 		example: `  groat import --dry-run
   groat import
@@ -97,6 +99,7 @@ const (
 	flagClientID        = "client `id` of App Credentials that you have"
 	flagSecretStdin     = "read the password or client secret from stdin"
 	flagNewClient       = "create new App Credentials although there are some (they are permanent at the provider)"
+	flagReplace         = "give up the client, key or API key that the profile has, without a question, once the new one works"
 	flagIssuer          = "`URL` of any other server, whose endpoints it publishes"
 	flagTokenURL        = "`URL` of the token endpoint of any other server"
 	flagAuthServer      = "another `URL` of the same provider (staging, tests)"
@@ -116,6 +119,7 @@ const (
 	flagFrom            = "`path` of a file to look at instead of all known places; - is stdin"
 	flagDryRun          = "only show what there is"
 	flagYesImport       = "take all that needs no answer from you, without asking"
+	flagImportTrust     = "an `origin` that a credential may be sent to although only the other program's file names it; may be repeated"
 	flagImportProvider  = "the `provider`, where a credential could be for more than one"
 	flagResource        = "a `URL` that may be sent the access token by helpers; may be repeated"
 	flagPassphrase      = "protect the sealed keystore with a passphrase"

@@ -12,6 +12,31 @@ import (
 
 const msgImportJSON = "--json goes with --dry-run or --yes: there would be questions in between"
 
+const msgNothingToTrust = "--trust names a server, and nothing here would be sent to an unusual one"
+
+func errUntrusted(origin string, o *importOptions) *failure {
+	hint := "groat import"
+	if o.from != "" {
+		hint += " --from " + o.from
+	}
+	if o.yes {
+		hint += " --yes"
+	}
+	hint += " --trust " + origin
+	return &failure{code: exitUsage, msg: "not imported: what would be sent to " + clean(origin) + ", which is not its provider's usual server", hint: clean(hint)}
+}
+
+// questionTrust asks about one that goes where only a file says.
+func questionTrust(f protocol.ImportFound) string {
+	return fmt.Sprintf("%s would be sent to %s, which is not %s's usual server. Send it there, as profile %s? [y/N] ",
+		thing(f), clean(f.Destination), clean(f.System), clean(f.Profile))
+}
+
+func textUntrusted(f protocol.ImportFound) string {
+	return fmt.Sprintf("groat: left out, since it would be sent to %s, which is not %s's usual server: %s (--trust %s)\n",
+		clean(f.Destination), clean(f.System), thing(f), clean(f.Destination))
+}
+
 func errImports(failed, taken int, first *failure) *failure {
 	return &failure{code: first.code, msg: fmt.Sprintf("%d of %d could not be imported; nothing of them was kept", failed, taken), hint: first.hint, cause: first}
 }
@@ -66,6 +91,12 @@ func textFound(r *protocol.ImportResult) []byte {
 			fmt.Fprintf(&b, "found: %s, for %s\n", thing(f), sentence(f.Provider))
 		default:
 			fmt.Fprintf(&b, "found: %s\n", thing(f))
+		}
+		switch {
+		case f.Unusual:
+			fmt.Fprintf(&b, "  for the server %s, which is NOT %s's usual one\n", clean(f.Destination), clean(f.System))
+		case f.Destination != "":
+			fmt.Fprintf(&b, "  for the server %s\n", clean(f.Destination))
 		}
 		for _, c := range f.Copies {
 			fmt.Fprintf(&b, "  in %s\n", place(c))

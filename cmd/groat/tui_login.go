@@ -137,7 +137,7 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 		next += headerOnly(r.Grant)
 	case "authorization_code", "device_code", "password", "token_exchange":
 		if already {
-			fmt.Fprintf(&b, "already signed in: profile %s at %s; its session works, nothing was changed\n", profile, issuer)
+			fmt.Fprintf(&b, "already signed in: profile %s at %s; its session works, %s\n", profile, issuer, changed(r))
 		} else {
 			fmt.Fprintf(&b, "signed in: profile %s at %s; access token good for %s\n", profile, issuer, span(r.ExpiresIn))
 		}
@@ -147,7 +147,7 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 			what = "its key works"
 		}
 		if already {
-			fmt.Fprintf(&b, "already signed in: profile %s as client %s at %s; %s, nothing was changed\n", profile, client, issuer, what)
+			fmt.Fprintf(&b, "already signed in: profile %s as client %s at %s; %s, %s\n", profile, client, issuer, what, changed(r))
 		} else {
 			fmt.Fprintf(&b, "signed in: profile %s as client %s at %s; access token good for %s\n", profile, client, issuer, span(r.ExpiresIn))
 		}
@@ -160,6 +160,13 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 	}
 	fmt.Fprintf(&b, "next: %s\n", next)
 	return b.Bytes()
+}
+
+func changed(r protocol.LoginResult) string {
+	if r.Changed {
+		return "and its configuration was changed"
+	}
+	return "nothing was changed"
 }
 
 func textLogoutWarning(r protocol.LogoutResult) string {

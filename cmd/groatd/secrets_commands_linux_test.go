@@ -60,6 +60,10 @@ func (v *vault) rows() map[string][]try {
 			{args: append([]string{"big"}, own...), typed: v.secret + strings.Repeat("x", 20<<10), fails: true},
 			{args: append([]string{"binary"}, own...), typed: v.secret + "\xff", fails: true},
 			works("session"), works("machine"), works("keyed"),
+			works("machine", "--secret-stdin").typing(v.secret), fails("machine", "--secret-stdin").typing(v.wrong),
+			fails("session", "--secret-stdin").typing(v.secret), fails("keyed", "--secret-stdin").typing(v.passphrase),
+			fails("apps", "--client-id", labClient, "--secret-stdin").typing(v.secret), fails("apps", "--username", "bob@example.com", "--secret-stdin").typing(v.password),
+			works("apps", "--secret-stdin", "--client-id", labClient, "--replace").typing(v.secret),
 		},
 		"groat get": {
 			works("session"), works("session", "--output", "header"), works("session", "--output", "env"), works("session", "--json"),
@@ -89,7 +93,9 @@ func (v *vault) rows() map[string][]try {
 		"groat import": {
 			works("--dry-run"), works("--dry-run", "--json"), fails("--json"), fails("--from", v.mine+"/none", "--yes"),
 			works("--yes", "--json").with("CLIMATE_ENGINE_API_KEY=" + v.apiKey), works("--yes", "--dry-run").with("PL_API_KEY="+v.apiKey, "CLIENT_SECRET="+v.secret),
-			works("--from", v.imported("robot", v.secret), "--yes"), fails("--from", v.imported("wrong", v.wrong), "--yes", "--json"),
+			fails("--from", v.imported("robot", v.secret), "--yes"), fails("--from", v.imported("robot", v.secret), "--yes", "--trust", "https://login.planet.com"),
+			works("--from", v.imported("robot", v.secret), "--yes", "--trust", v.witness.URL()),
+			fails("--from", v.imported("wrong", v.wrong), "--yes", "--json", "--trust", v.witness.URL()),
 			works("--from", v.key, "--yes"), works("--from", v.garbage(), "--yes"), works("--from", "-", "--yes").typing(`{"client_secret": "` + v.apiKey + `"`),
 			works("--from", "-", "--yes").typing(v.passphrase), works("--from", "-", "--yes").typing("refresh_token = '" + v.subject + "'\n[" + v.apiKey),
 		},

@@ -20,6 +20,7 @@ func (p Profile) Server() (grant.Server, []string, error) {
 		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth),
 		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint, Redirect: p.Redirect,
 	}
+	p.header(&s)
 	if s.Userinfo != "" && !Beside(s.Userinfo, p) {
 		return s, nil, errors.New("userinfo_endpoint must be on the host of the issuer or of the token endpoint: it is sent access tokens")
 	}
@@ -60,19 +61,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	if err != nil {
 		return s, nil, err
 	}
-	if p.Header != "" || p.Prefix != nil {
-		h := grant.Header{Name: "Authorization", Prefix: "Bearer"}
-		if s.Header != nil {
-			h = *s.Header
-		}
-		if p.Header != "" {
-			h.Name = p.Header
-		}
-		if p.Prefix != nil {
-			h.Prefix = *p.Prefix
-		}
-		s.Header = &h
-	}
+	p.header(&s)
 	if p.ClientAuth != "" {
 		s.ClientAuth, s.RefreshAuth = grant.Method(p.ClientAuth), ""
 	}
@@ -84,4 +73,22 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 		resources = provider.Resources
 	}
 	return s, resources, s.Check()
+}
+
+// header sets how a token or key is sent to the API, where the profile says so.
+func (p Profile) header(s *grant.Server) {
+	if p.Header == "" && p.Prefix == nil {
+		return
+	}
+	h := grant.Header{Name: "Authorization", Prefix: "Bearer"}
+	if s.Header != nil {
+		h = *s.Header
+	}
+	if p.Header != "" {
+		h.Name = p.Header
+	}
+	if p.Prefix != nil {
+		h.Prefix = *p.Prefix
+	}
+	s.Header = &h
 }

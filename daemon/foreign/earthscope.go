@@ -35,6 +35,7 @@ type layer struct {
 	remove string
 	// saved: the SDK writes this one itself, so it is the newest.
 	saved bool
+	says  []saying // what its file's JWTs say of their server
 }
 
 // maxNesting bounds the tables in a settings file; the SDK's own has three.
@@ -192,7 +193,7 @@ func (s *search) earthscopeTokens(path, name string, known, explicit bool) *laye
 
 // tokenLayer is a file of tokens in the terms of settings.
 func (d document) tokenLayer() *layer {
-	l := &layer{at: d.at, values: map[string]string{}, doubts: d.doubts, saved: true}
+	l := &layer{at: d.at, values: map[string]string{}, doubts: d.doubts, saved: true, says: d.hear()}
 	for _, name := range []string{"access_token", "refresh_token"} {
 		if text := d.text(name); text != "" {
 			l.values[name] = text

@@ -167,7 +167,7 @@ func TestEarthscopeOld(t *testing.T) {
 		"another directory": {files: map[string]string{".config/earthscope-cli/sso_tokens.json": old}, vars: map[string]string{"APP_DIRECTORY": "/nonexistent"}},
 		"another server": {
 			files: map[string]string{".config/earthscope-cli/sso_tokens.json": old}, vars: map[string]string{"ES_CLI_AUTH0_DOMAIN": "login.example.com", "ES_CLI_AUTH0_CLIENT_ID": es},
-			want: []string{"earthscope: EarthScope session -> earthscope-0.2 at=https://login.example.com device_code id=" + es + " refresh=" + refresh + " (shared)"},
+			want: []string{"earthscope: EarthScope session refused: its access token names https://login.earthscope.org/, and it would be sent to https://login.example.com"},
 		},
 		"machine":       {vars: pair, want: []string{machineLine}},
 		"machine, used": {vars: pair, files: map[string]string{".config/earthscope-cli/m2m_tokens.json": access}, want: []string{machineLine}},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/keystore"
 )
 
 // value returns a setting, and the layer that it is from.
@@ -145,6 +146,8 @@ func (s *search) earthscopeMachine(f Found, stack []*layer) {
 		switch {
 		case l.values["client_secret"] == text:
 			f.Copies = append(f.Copies, l.copyOf(holdsMachine))
+			f.says = append(f.says, l.says...)
+			f.says = append(f.says, heard(asToken(l.values["access_token"]), jwts["access_token"])...)
 		case l.values["client_secret"] != "":
 			f.Warnings = append(f.Warnings, "another client secret stands in "+place(l.at)+"; this one is used in its place")
 		case l.saved && l.values["refresh_token"] == "" && l.values["access_token"] != "":
@@ -217,6 +220,7 @@ func (s *search) earthscopeSession(f Found, stack []*layer, l *layer) *Found {
 		return nil
 	}
 	said := claims(token)
+	f.says = slices.Concat(access.hear(), heard(asToken(l.values["id_token"]), jwts["id_token"]), l.says)
 	f.audience(said)
 	f.scopeFor(byDevice)
 	f.Target.Scope = "" // a session's scope is the one that was signed in for
@@ -265,4 +269,10 @@ func (l *layer) object() object {
 		}
 	}
 	return o
+}
+
+// asToken is a setting as a secret, or none.
+func asToken(text string) keystore.Secret {
+	token, _ := asSecret(text)
+	return token
 }

@@ -49,6 +49,8 @@ type Found struct {
 	// Issued and Expires are those of the access token beside the credential, as it says itself; zero if unknown. They tell
 	// which of two copies is newer, no more.
 	Issued, Expires time.Time
+
+	says []saying // what JWTs beside the credential say of its server
 }
 
 // Target is a server in the terms of a profile's configuration. An empty field is the provider's own value.
@@ -158,6 +160,7 @@ func Find(ctx context.Context, env Env) ([]Found, error) {
 
 // add appends a row and returns it for more to be said about it.
 func (s *search) add(f Found) *Found {
+	f.says = append(f.says, heard(f.Item.RefreshToken, jwts["refresh_token"])...)
 	s.found = append(s.found, &f)
 	return &f
 }
@@ -200,6 +203,12 @@ func (s *search) result() []Found {
 			continue
 		}
 		rows = append(rows, f)
+	}
+	for _, f := range rows {
+		if why := f.Contradiction(); why != "" && f.Importable() && len(f.Target.Either) == 0 {
+			f.Wipe()
+			f.Item, f.Reason, f.Hint = keystore.Item{}, why, instead[f.System]
+		}
 	}
 	s.name(rows)
 	all := make([]Found, len(rows))
@@ -244,6 +253,7 @@ func (f *Found) merge(g *Found) {
 	if g.Confirm == "" { // one place without doubt is enough
 		f.Confirm = ""
 	}
+	f.says = append(f.says, g.says...)
 	if f.Issued.Before(g.Issued) {
 		f.Issued, f.Expires = g.Issued, g.Expires
 	}

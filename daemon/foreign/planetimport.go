@@ -63,6 +63,7 @@ func (p *planetProfile) unattended() bool {
 func (s *search) planetAdd(p *planetProfile, f Found) {
 	f.Copies = append(f.Copies, p.twins...)
 	f.Warnings, f.Lost = union(f.Warnings, p.warnings), union(f.Lost, p.lost)
+	f.says = append(p.client.hear(), p.token.hear()...)
 	s.add(f)
 }
 

@@ -1,0 +1,231 @@
+package daemon
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// look asks what there is in a file, or takes it.
+func (h *house) look(t *testing.T, file string, take, trust []string) (protocol.ImportResult, error) {
+	t.Helper()
+	var r protocol.ImportResult
+	err := h.visit(t).Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file, Take: take, Trust: trust}, &r)
+	return r, err
+}
+
+// rewrite changes a file of another program.
+func rewrite(t *testing.T, file, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(b), from) {
+		t.Fatalf("%s has no %q", file, from)
+	}
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(b), from, to)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unsigned is a JWT that says something; nothing here checks a signature.
+func unsigned(t *testing.T, claims map[string]any) string {
+	t.Helper()
+	b, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc := base64.RawURLEncoding
+	return enc.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." + enc.EncodeToString(b) + "." + enc.EncodeToString([]byte("sig"))
+}
+
+// A server that only a file names is shown, and is sent nothing until a person has named exactly its origin.
+func TestL50AnUnusualDestinationNeedsAWord(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		file, _ := h.planetMachine(t, clientSecret)
+		looked, err := h.look(t, file, nil, nil)
+		if err != nil || len(looked.Found) != 1 {
+			t.Fatalf("%+v, %v", looked, err)
+		}
+		f := looked.Found[0]
+		if f.Destination != h.server.URL() || !f.Unusual {
+			t.Fatalf("it goes to %q, unusual: %v", f.Destination, f.Unusual)
+		}
+		for _, trust := range [][]string{nil, {"https://login.planet.com"}, {h.server.URL() + ":8080"}, {strings.Replace(h.server.URL(), "http:", "https:", 1)}, {""}} {
+			r, err := h.look(t, file, []string{f.ID}, trust)
+			if err != nil || r.Found[0].Imported || r.Found[0].Error == nil {
+				t.Fatalf("%q: %+v, %v", trust, r, err)
+			}
+			if e := r.Found[0].Error; !strings.Contains(e.Message, h.server.URL()) || e.Hint() != "groat import --from "+file+" --trust "+h.server.URL() {
+				t.Errorf("%q: %v, hint %q", trust, e, e.Hint())
+			}
+			if n := len(h.server.Log()); n != 0 {
+				t.Fatalf("%q: %d requests", trust, n)
+			}
+		}
+		r, err := h.look(t, file, []string{f.ID}, []string{h.server.URL()})
+		if err != nil || !r.Found[0].Imported {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if got := stored(t, store, "robot"); got.ClientID != "machine" {
+			t.Errorf("the keystore has %q", got.ClientID)
+		}
+	})
+}
+
+// What the named server's own document names is no server that the person has named.
+func TestL51TheServersDocumentNamesAnother(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		const elsewhere = "http://localhost:9"
+		h.server.Script(sandbox.KeycloakIssuerPath+"/.well-known/openid-configuration", sandbox.Fault{Status: 200, Body: `{"issuer":"` +
+			h.server.URL() + sandbox.KeycloakIssuerPath + `","token_endpoint":"` + elsewhere + `/token","token_endpoint_auth_methods_supported":["client_secret_post"]}`})
+		file, _ := h.planetMachine(t, clientSecret)
+		looked, err := h.look(t, file, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := h.look(t, file, []string{looked.Found[0].ID}, []string{h.server.URL()})
+		if err != nil || r.Found[0].Error == nil || !strings.Contains(r.Found[0].Error.Message, elsewhere) {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if n := h.server.Count("/token") + h.server.Count(sandbox.KeycloakTokenPath); n != 0 || stored(t, store, "robot").ClientID != "" {
+			t.Errorf("%d token requests, or something was kept", n)
+		}
+	})
+}
+
+// An ID stands for a destination and a grant too: a file that has changed since it was shown is not taken, nor is anything else.
+func TestL52AFileThatChangesAfterItWasShown(t *testing.T) {
+	for name, change := range map[string][2]string{
+		"the server":   {sandbox.KeycloakIssuerPath, "/auth/realms/other"},
+		"the grant":    {"oidc_client_credentials_secret", "static_apikey"},
+		"the client":   {`"machine"`, `"other-machine"`},
+		"the audience": {"https://api.planet.com/", "https://api.example.com/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+				file, _ := h.planetMachine(t, clientSecret)
+				looked, err := h.look(t, file, nil, nil)
+				if err != nil || len(looked.Found[0].ID) != 32 {
+					t.Fatalf("%+v, %v", looked, err)
+				}
+				rewrite(t, file, change[0], change[1])
+				_, err = h.look(t, file, []string{looked.Found[0].ID}, []string{h.server.URL()})
+				if e := wantError(t, err, protocol.Config); e.Hint() != "groat import" || !strings.Contains(e.Message, "nothing was sent") {
+					t.Errorf("%v, hint %q", e, e.Hint())
+				}
+				if n := len(h.server.Log()); n != 0 || stored(t, store, "robot").ClientID != "" {
+					t.Errorf("%d requests, or something was kept", n)
+				}
+			})
+		})
+	}
+}
+
+// A credential whose own JWT names another server than it would be sent to is refused, and both are named.
+func TestL53ACredentialThatNamesAnotherServer(t *testing.T) {
+	const other = "https://login.example.com/realms/a"
+	issuer := func(h *house) string { return h.server.URL() + sandbox.KeycloakIssuerPath }
+	for name, test := range map[string]struct {
+		member string
+		claims func(h *house) map[string]any
+		fits   bool
+	}{
+		"access token":                     {"access_token", func(*house) map[string]any { return map[string]any{"iss": other} }, false},
+		"ID token":                         {"id_token", func(*house) map[string]any { return map[string]any{"iss": other} }, false},
+		"refresh token":                    {"refresh_token", func(*house) map[string]any { return map[string]any{"iss": other} }, false},
+		"another realm of the same server": {"access_token", func(h *house) map[string]any { return map[string]any{"iss": h.server.URL() + "/auth/realms/b"} }, false},
+		"client assertion":                 {"client_assertion", func(*house) map[string]any { return map[string]any{"iss": "machine", "aud": other + "/token"} }, false},
+		"its own access token":             {"access_token", func(h *house) map[string]any { return map[string]any{"iss": issuer(h)} }, true},
+		"its own assertion":                {"client_assertion", func(h *house) map[string]any { return map[string]any{"iss": "machine", "aud": issuer(h) + "/token"} }, true},
+		"no address":                       {"access_token", func(*house) map[string]any { return map[string]any{"iss": "planet"} }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+				file, _ := h.planetMachine(t, clientSecret)
+				b, err := json.Marshal(map[string]string{test.member: unsigned(t, test.claims(h))})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(filepath.Dir(file), "token.json"), b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				r, err := h.look(t, file, nil, nil)
+				if err != nil || len(r.Found) != 1 {
+					t.Fatalf("%+v, %v", r, err)
+				}
+				f := r.Found[0]
+				named, _ := test.claims(h)["iss"].(string)
+				if aud, ok := test.claims(h)["aud"].(string); ok {
+					named = aud
+				}
+				switch {
+				case test.fits && f.Reason != "":
+					t.Errorf("refused: %s", f.Reason)
+				case !test.fits && (!strings.Contains(f.Reason, named) || !strings.Contains(f.Reason, h.server.URL())):
+					t.Errorf("reason %q, want both servers", f.Reason)
+				}
+				if test.fits {
+					return
+				}
+				_, err = h.look(t, file, []string{f.ID}, []string{h.server.URL()})
+				wantError(t, err, protocol.Config)
+				if n := len(h.server.Log()); n != 0 {
+					t.Errorf("%d requests", n)
+				}
+			})
+		})
+	}
+}
+
+// A permanent credential that the keystore has under the name is not overwritten by an import.
+func TestL54AnImportTakesNobodysPlace(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		kept := h.apiKeyItem()
+		if err := store.memory.Set(t.Context(), "robot", kept); err != nil {
+			t.Fatal(err)
+		}
+		file, _ := h.planetMachine(t, clientSecret)
+		looked, err := h.look(t, file, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := h.look(t, file, []string{looked.Found[0].ID}, []string{h.server.URL()})
+		if err != nil || r.Found[0].Error == nil || h.server.Count(sandbox.KeycloakTokenPath) != 0 || !stored(t, store, "robot").Equal(kept) {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+// What a JWT claims is shown as an address only, whatever else stands in it.
+func TestL58AnIssuerThatHidesASecret(t *testing.T) {
+	const canary = "dummy-canary-not-real"
+	for _, iss := range []string{
+		"https://ann:" + canary + "@login.example.com/", "https://login.example.com/?code=" + canary, "https://login.example.com/#" + canary,
+	} {
+		inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+			file, _ := h.planetMachine(t, clientSecret)
+			b, err := json.Marshal(map[string]string{"access_token": unsigned(t, map[string]any{"iss": iss})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(filepath.Dir(file), "token.json"), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r, err := h.look(t, file, nil, nil)
+			if err != nil || len(r.Found) != 1 || !strings.Contains(r.Found[0].Reason, "https://login.example.com") {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if all, err := json.Marshal(r); err != nil || strings.Contains(string(all), canary) {
+				t.Errorf("%s, %v", all, err)
+			}
+		})
+	}
+}

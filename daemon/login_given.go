@@ -1,0 +1,286 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// parameter is one field of [protocol.LoginParams] as a person gives it. The rule: what was given is used or refused.
+type parameter struct {
+	field string // of protocol.LoginParams
+	flag  string // of groat login, without the dashes
+	// idle says why this sign-in has no use for the parameter; empty: it is used. Nil: every sign-in uses it.
+	idle func(l *login) string
+}
+
+// parameters are all fields but the profile's name and what the client can show, in the order in which a command gives them.
+var parameters = []parameter{
+	{field: "Provider", flag: "provider"},
+	{field: "Issuer", flag: "issuer"},
+	{field: "TokenURL", flag: "token-url"},
+	{field: "AuthServer", flag: "auth-server"},
+	{field: "Grant", flag: "grant"},
+	{"ClientAuth", "client-auth", (*login).noClientAuth},
+	{"ClientID", "client-id", (*login).noClientID},
+	{"Username", "username", (*login).noUsername},
+	{"Key", "key", (*login).noKey},
+	{"Certificate", "certificate", (*login).noCertificate},
+	{"KeyAlg", "key-alg", (*login).noSignature},
+	{"KeyID", "key-id", (*login).noSignature},
+	{"Subject", "subject", (*login).noSubject},
+	{"Redirect", "redirect", (*login).noRedirect},
+	{"NoBrowser", "no-browser", (*login).noPage},
+	{field: "Header", flag: "header"},
+	{field: "Prefix", flag: "prefix"},
+	{field: "Ephemeral", flag: "ephemeral"}, // refused by savable where the profile is in a file
+	{"Scope", "scope", (*login).noToken},
+	{"Audience", "audience", (*login).noToken},
+	{field: "Resources", flag: "resource"},
+	{"NewClient", "new-client", (*login).noNewClient},
+	{"Secret", "secret-stdin", (*login).noSecret},
+	{field: "Replace", flag: "replace"}, // a permission: it is used where there is something to replace
+}
+
+// typed returns the words by which a command gives the parameter, or nil where p does not have it.
+func (a parameter) typed(p protocol.LoginParams) (words []string) {
+	v := reflect.ValueOf(p).FieldByName(a.field)
+	if !v.IsValid() || v.IsZero() {
+		return nil
+	}
+	flag := "--" + a.flag
+	switch v.Kind() {
+	case reflect.Bool:
+		return []string{flag}
+	case reflect.Pointer:
+		return []string{flag, visible.Word(v.Elem().String())}
+	case reflect.Slice:
+		for i := range v.Len() {
+			words = append(words, flag, visible.Word(v.Index(i).String()))
+		}
+		return words
+	}
+	return []string{flag, visible.Word(v.String())}
+}
+
+// command is the line that asks for p.
+func command(p protocol.LoginParams) string {
+	words := []string{"groat", "login", p.Profile}
+	for _, a := range parameters {
+		words = append(words, a.typed(p)...)
+	}
+	return strings.Join(words, " ")
+}
+
+// given refuses the first parameter that this sign-in has no use for. Nothing has been typed or sent then.
+func (l *login) given() error {
+	for _, a := range parameters {
+		if a.idle == nil || a.typed(l.asked) == nil {
+			continue
+		}
+		if why := a.idle(l); why != "" {
+			return unusable(l.asked, a, why)
+		}
+	}
+	return nil
+}
+
+// unusable is the refusal of a parameter; its hint is the command without it.
+func unusable(p protocol.LoginParams, a parameter, why string) error {
+	reflect.ValueOf(&p).Elem().FieldByName(a.field).SetZero()
+	e := protocol.InvalidParams("--%s cannot be used here: %s", a.flag, why)
+	e.Data = &protocol.ErrorData{Hint: command(p)}
+	return e
+}
+
+func (l *login) noClientAuth() string {
+	switch auth := grant.Method(l.asked.ClientAuth); {
+	case l.kind.StaticKey():
+		return fmt.Sprintf("an %s sign-in has no client", l.kind)
+	case l.kind == grant.ByJWTBearer && auth != grant.None && auth != grant.PrivateKeyJWT:
+		return fmt.Sprintf("a %s sign-in has a key and no other credential: %s or %s", l.kind, grant.None, grant.PrivateKeyJWT)
+	}
+	return ""
+}
+
+func (l *login) noClientID() string {
+	switch {
+	case l.kind.StaticKey():
+		return fmt.Sprintf("an %s sign-in has no client", l.kind)
+	case l.kind == grant.ByAppCredentials:
+		return fmt.Sprintf("%s creates a client; one that exists signs in by --grant %s", l.kind, grant.ByClientCredentials)
+	}
+	return ""
+}
+
+// hasPassword reports whether groat sends a person's user name and password.
+func (l *login) hasPassword() bool {
+	return l.kind == grant.ByPassword || l.kind == grant.ByAppCredentials || l.kind == grant.ByKeyLogin
+}
+
+func (l *login) noUsername() string {
+	if l.hasPassword() {
+		return ""
+	}
+	return fmt.Sprintf("a %s sign-in takes no user name", l.kind)
+}
+
+// hasKey reports whether the sign-in uses a private key.
+func (l *login) hasKey() bool {
+	if l.kind.StaticKey() || l.kind == grant.ByAppCredentials {
+		return false
+	}
+	auth := l.server().ClientAuth
+	return l.kind == grant.ByJWTBearer || auth == grant.PrivateKeyJWT || auth == grant.TLSClientAuth
+}
+
+func (l *login) noKey() string {
+	if l.hasKey() {
+		return ""
+	}
+	return fmt.Sprintf("a %s sign-in with client authentication %s uses no key", l.kind, l.authName())
+}
+
+func (l *login) noCertificate() string {
+	if l.hasKey() && l.server().ClientAuth == grant.TLSClientAuth {
+		return ""
+	}
+	return fmt.Sprintf("only the client authentication %s uses a certificate, and this is %s", grant.TLSClientAuth, l.authName())
+}
+
+func (l *login) noSignature() string {
+	auth := l.server().ClientAuth
+	switch {
+	case l.kind == grant.ByJWTBearer, l.hasKey() && auth == grant.PrivateKeyJWT:
+		return ""
+	case auth == grant.ClientSecretJWT && !l.kind.StaticKey() && l.kind != grant.ByAppCredentials:
+		return ""
+	}
+	return fmt.Sprintf("a %s sign-in with client authentication %s signs no assertion with a key of yours", l.kind, l.authName())
+}
+
+func (l *login) noSubject() string {
+	if l.kind == grant.ByJWTBearer {
+		return ""
+	}
+	return fmt.Sprintf("only a %s sign-in speaks for somebody, and this is %s", grant.ByJWTBearer, l.kind)
+}
+
+func (l *login) noRedirect() string {
+	if l.kind == grant.ByAuthorizationCode {
+		return ""
+	}
+	return fmt.Sprintf("only a browser that signs in by %s is redirected, and this is %s", grant.ByAuthorizationCode, l.kind)
+}
+
+func (l *login) noPage() string {
+	if l.kind.Interactive() {
+		return ""
+	}
+	return fmt.Sprintf("a %s sign-in opens no browser", l.kind)
+}
+
+func (l *login) noToken() string {
+	if l.kind.StaticKey() {
+		return "an API key is sent as it is, and no token is asked for"
+	}
+	return ""
+}
+
+func (l *login) noNewClient() string {
+	if l.kind == grant.ByAppCredentials {
+		return ""
+	}
+	return fmt.Sprintf("only an %s sign-in creates a client, and this is %s", grant.ByAppCredentials, l.kind)
+}
+
+// noSecret says why the sign-in would never ask for the secret that is at hand.
+func (l *login) noSecret() string {
+	auth := l.server().ClientAuth
+	switch {
+	case l.hasPassword(), l.kind == grant.ByTokenExchange, l.kind == grant.ByAPIKey:
+		return ""
+	case l.hasKey():
+		if l.asked.Key == "" {
+			return "the sign-in uses a key; --key names its file, and the secret would be that file's password"
+		}
+		file, err := grant.ReadKeyFile(l.asked.Key)
+		if err != nil {
+			return "" // said where the key is read, before anything is asked for
+		}
+		defer file.Wipe()
+		if _, err := grant.CheckKey(file, keystore.Secret{}); errors.Is(err, grant.ErrKeyPassword) {
+			return ""
+		}
+		return "the key in " + l.asked.Key + " has no password"
+	case auth == grant.None:
+		return fmt.Sprintf("a %s sign-in with client authentication %s takes no secret", l.kind, auth)
+	}
+	return ""
+}
+
+func (l *login) authName() string {
+	if auth := l.server().ClientAuth; auth != "" {
+		return string(auth)
+	}
+	return "of no kind"
+}
+
+// possible refuses a sign-in that can never work at this server, before anybody types anything.
+func (l *login) possible() error {
+	s := l.server()
+	secret := s.ClientAuth == grant.ClientSecretBasic || s.ClientAuth == grant.ClientSecretPost || s.ClientAuth == grant.ClientSecretJWT
+	missing := ""
+	switch l.kind {
+	case grant.ByClientCredentials, grant.ByAppCredentials:
+		if s.ClientAuth == grant.None || l.kind == grant.ByAppCredentials && !secret {
+			return l.notPublic()
+		}
+		if l.kind == grant.ByAppCredentials && s.Apps == nil {
+			missing = "endpoint that creates App Credentials"
+		}
+	case grant.ByDeviceCode:
+		if s.DeviceEndpoint == "" {
+			missing = "device authorization endpoint"
+		}
+	case grant.ByAuthorizationCode:
+		if s.AuthorizeEndpoint == "" {
+			missing = "authorization endpoint"
+		}
+	case grant.ByKeyLogin:
+		if s.KeyLogin == "" {
+			missing = "endpoint that gives an API key"
+		}
+	case grant.ByPassword:
+		if !slices.Contains(s.Grants, grant.ByPassword) {
+			missing = "sign-in with a password"
+		}
+	}
+	if missing == "" {
+		return nil
+	}
+	e := protocol.InvalidParams("--grant %s cannot be used here: groat knows no %s of %s", l.kind, missing, s.Issuer)
+	e.Data = &protocol.ErrorData{Hint: "groat login"}
+	return e
+}
+
+// notPublic refuses client credentials for a client that proves nothing, or not by a secret where one is created.
+func (l *login) notPublic() error {
+	with := l.asked
+	with.ClientAuth = string(grant.ClientSecretBasic)
+	e := protocol.InvalidParams("--client-auth %s cannot be used here: client credentials are for confidential clients only, "+
+		"which prove themselves by a secret or a key (RFC 6749, section 4.4.2)", l.authName())
+	if l.kind == grant.ByAppCredentials {
+		e.Message = fmt.Sprintf("--client-auth %s cannot be used here: App Credentials are an id and a secret", l.authName())
+		with.ClientAuth = ""
+	}
+	e.Data = &protocol.ErrorData{Hint: command(with)}
+	return e
+}

@@ -1,0 +1,415 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// givenFields is what each field of protocol.LoginParams is set to, and what shows that it was used: words in the trace of the
+// login. A server's or grant's name may be an error of another kind, but never a success in which it does not show.
+var givenFields = map[string]struct {
+	set    func(h *house, p *protocol.LoginParams, key string)
+	shows  string
+	server bool
+}{
+	"Provider": {set: func(h *house, p *protocol.LoginParams, _ string) {
+		p.Provider, p.AuthServer = "climateengine", h.server.URL()
+	}, shows: "climateengine", server: true},
+	"Issuer": {set: func(h *house, p *protocol.LoginParams, _ string) {
+		p.Issuer = h.server.URL() + sandbox.KeycloakIssuerPath
+	},
+		shows: sandbox.KeycloakIssuerPath, server: true},
+	"TokenURL": {set: func(h *house, p *protocol.LoginParams, _ string) {
+		p.TokenURL = h.server.URL() + sandbox.KeycloakTokenPath
+	},
+		shows: sandbox.KeycloakTokenPath, server: true},
+	"AuthServer":  {set: func(_ *house, p *protocol.LoginParams, _ string) { p.AuthServer = "http://localhost:7" }, shows: "localhost:7"},
+	"Grant":       {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Grant = "token_exchange" }, shows: "Token to exchange", server: true},
+	"ClientAuth":  {set: func(_ *house, p *protocol.LoginParams, _ string) { p.ClientAuth = "private_key_jwt" }, shows: "private_key_jwt", server: true},
+	"ClientID":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.ClientID = "given-client" }, shows: "given-client"},
+	"Username":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Username = "bob@example.com" }, shows: "bob@example.com"},
+	"Key":         {set: func(_ *house, p *protocol.LoginParams, key string) { p.Key = key }, shows: "key.pem"},
+	"Certificate": {set: func(_ *house, p *protocol.LoginParams, key string) { p.Certificate = key }, shows: "certificate=-"},
+	"KeyAlg":      {set: func(_ *house, p *protocol.LoginParams, _ string) { p.KeyAlg = "ES256" }, shows: "key_alg=ES256"},
+	"KeyID":       {set: func(_ *house, p *protocol.LoginParams, _ string) { p.KeyID = "given-kid" }, shows: "key_id=given-kid"},
+	"Subject":     {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Subject = person }, shows: "subject=" + person},
+	"Redirect":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Redirect = "http://127.0.0.1/given" }, shows: "%2Fgiven"},
+	"NoBrowser":   {set: func(_ *house, p *protocol.LoginParams, _ string) { p.NoBrowser = true }, shows: "prompt"},
+	"Header":      {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Header = "X-Given" }, shows: "X-Given"},
+	"Prefix": {set: func(_ *house, p *protocol.LoginParams, _ string) {
+		given := "given"
+		p.Prefix = &given
+	}, shows: "prefix = 'given'"},
+	"Ephemeral": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Ephemeral = true }, shows: "nothing written"},
+	"Scope":     {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Scope = "write" }, shows: "scope = 'write'|\"scope\":\"write\""},
+	"Audience":  {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Audience = "https://given.example" }, shows: "given.example"},
+	"Resources": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Resources = []string{"https://given.example"} }, shows: "given.example"},
+	"NewClient": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.NewClient = true }, shows: sandbox.SpatiafiClientsPath},
+	"Secret":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Secret = true }, shows: `"kind":"secret"`},
+	"Replace":   {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Replace = true }}, // a permission; see TestJ30
+}
+
+// notGiven are the fields that a person does not type.
+var notGiven = []string{"Profile", "Confirm"}
+
+// givenWay is one kind of sign-in: how it is asked for, what a profile that has it is made of, and which fields it refuses.
+type givenWay struct {
+	asked    func(h *house, key string) protocol.LoginParams
+	config   func(h *house) string
+	item     func(h *house, key keystore.Secret) keystore.Item
+	refused  string // fields
+	existing string // changes to that on an existing profile: -Field is used, +Field refused
+}
+
+func (h *house) itemFor(id, auth, kind string) keystore.Item {
+	return keystore.Item{
+		Issuer: h.server.URL(), TokenEndpoint: h.server.URL() + h.server.TokenPath(), ClientAuth: auth, ClientID: id, Grant: kind,
+		RevocationEndpoint: h.server.URL() + "/revoke",
+	}
+}
+
+func (h *house) configFor(auth, kind string) string {
+	text := fmt.Sprintf("issuer = %q\ntoken_endpoint = %q\nclient_auth = %q\n", h.server.URL(), h.server.URL()+h.server.TokenPath(), auth)
+	if kind != "" {
+		text += fmt.Sprintf("grant = %q\n", kind)
+	}
+	return text
+}
+
+func (h *house) presetConfig(name string) string {
+	return fmt.Sprintf("provider = %q\nauth_server = %q\n", name, h.server.URL())
+}
+
+func givenSession(auth, kind, id string) givenWay {
+	return givenWay{
+		asked: func(h *house, _ string) protocol.LoginParams {
+			return protocol.LoginParams{Issuer: h.server.URL(), ClientID: id, ClientAuth: auth, Grant: kind}
+		},
+		config: func(h *house) string { return h.configFor(auth, kind) },
+		item: func(h *house, _ keystore.Secret) keystore.Item {
+			i := h.itemFor(id, auth, kind)
+			i.RefreshToken = keystore.SecretString("dummy-refresh-token")
+			if auth != "none" {
+				i.ClientSecret = keystore.SecretString(clientSecret)
+			}
+			return i
+		},
+	}
+}
+
+const noKeyFields = "Key Certificate KeyAlg KeyID Subject "
+
+// givenWays :: kind → how it is done
+func givenWays() map[grant.Kind]givenWay {
+	device := givenSession("none", "device_code", "app")
+	device.refused = noKeyFields + "AuthServer Username Redirect NewClient Secret"
+	browser := givenSession("none", "authorization_code", "app")
+	browser.refused = noKeyFields + "AuthServer Username NewClient Secret"
+	exchange := givenSession("client_secret_post", "token_exchange", "machine")
+	exchange.refused = noKeyFields + "AuthServer Username Redirect NoBrowser NewClient"
+	machine := givenSession("client_secret_post", "", "machine")
+	machine.refused = exchange.refused
+	machine.item = func(h *house, _ keystore.Secret) keystore.Item {
+		i := h.itemFor("machine", "client_secret_post", "")
+		i.ClientSecret = keystore.SecretString(clientSecret)
+		return i
+	}
+	return map[grant.Kind]givenWay{
+		grant.ByDeviceCode: device, grant.ByAuthorizationCode: browser, grant.ByTokenExchange: exchange, grant.ByClientCredentials: machine,
+		grant.ByJWTBearer: {
+			asked: func(h *house, key string) protocol.LoginParams {
+				return protocol.LoginParams{TokenURL: h.server.URL() + h.server.TokenPath(), ClientID: "keyed", Key: key, Grant: "jwt_bearer"}
+			},
+			config: func(h *house) string { return h.configFor("none", "jwt_bearer") },
+			item: func(h *house, key keystore.Secret) keystore.Item {
+				i := h.itemFor("keyed", "none", "jwt_bearer")
+				i.PrivateKey = key.Clone()
+				return i
+			},
+			refused: "AuthServer Username Certificate Redirect NoBrowser NewClient Secret",
+		},
+		grant.ByAppCredentials: {
+			asked: func(h *house, _ string) protocol.LoginParams {
+				return protocol.LoginParams{Provider: "spatiafi", AuthServer: h.server.URL(), Username: person, Grant: "app_credentials"}
+			},
+			config: func(h *house) string { return h.presetConfig("spatiafi") },
+			item: func(h *house, _ keystore.Secret) keystore.Item {
+				return keystore.Item{
+					Issuer: "https://auth.spatiafi.com", TokenEndpoint: h.server.URL() + sandbox.SpatiafiTokenPath, ClientAuth: "client_secret_jwt",
+					ClientID: "machine", ClientSecret: keystore.SecretString(clientSecret), Username: person,
+				}
+			},
+			refused:  noKeyFields + "ClientID Redirect NoBrowser",
+			existing: "-ClientID +Username",
+		},
+		grant.ByAPIKey: {
+			asked: func(h *house, _ string) protocol.LoginParams {
+				return protocol.LoginParams{Provider: "planet-key", AuthServer: h.server.URL(), Grant: "api_key"}
+			},
+			config:  func(h *house) string { return h.presetConfig("planet-key") },
+			item:    func(h *house, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
+			refused: noKeyFields + "ClientAuth ClientID Username Redirect NoBrowser Scope Audience NewClient",
+		},
+		grant.ByKeyLogin: {
+			asked: func(h *house, _ string) protocol.LoginParams {
+				return protocol.LoginParams{Provider: "planet-legacy", AuthServer: h.server.URL(), Username: person, Grant: "key_login"}
+			},
+			config:   func(h *house) string { return h.presetConfig("planet-legacy") },
+			item:     func(h *house, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
+			refused:  noKeyFields + "ClientAuth ClientID Redirect NoBrowser Scope Audience NewClient",
+			existing: "+Username",
+		},
+	}
+}
+
+func (h *house) apiKeyItem() keystore.Item {
+	return keystore.Item{Issuer: "https://api.planet.com", Grant: "api_key", Username: person, APIKey: keystore.SecretString("dummy-api-key")}
+}
+
+// Every parameter of a login is used or refused, for every grant, on a new and on an existing profile: what is used shows in
+// what is asked, sent, stored or configured; what is refused is named, and nothing was asked or sent before.
+func TestJ20EveryParameterIsUsedOrRefused(t *testing.T) {
+	fields := reflect.VisibleFields(reflect.TypeFor[protocol.LoginParams]())
+	for _, f := range fields {
+		if _, known := givenFields[f.Name]; known == slices.Contains(notGiven, f.Name) {
+			t.Errorf("protocol.LoginParams.%s has no row here, or two: say what shows that it is used", f.Name)
+		}
+		if row := slices.ContainsFunc(parameters, func(a parameter) bool { return a.field == f.Name }); row == slices.Contains(notGiven, f.Name) {
+			t.Errorf("protocol.LoginParams.%s has no row in parameters: say which grants use it", f.Name)
+		}
+	}
+	for kind, way := range givenWays() {
+		for _, f := range fields {
+			row, known := givenFields[f.Name]
+			if !known {
+				continue
+			}
+			for _, existing := range []bool{false, true} {
+				name := fmt.Sprintf("%s/%s/new", kind, f.Name)
+				refused := slices.Contains(strings.Fields(way.refused), f.Name)
+				if existing {
+					name = fmt.Sprintf("%s/%s/existing", kind, f.Name)
+					changes := strings.Fields(way.existing)
+					refused = refused && !slices.Contains(changes, "-"+f.Name) || slices.Contains(changes, "+"+f.Name)
+					refused = refused || f.Name == "Ephemeral"
+				}
+				t.Run(name, func(t *testing.T) {
+					in, o := inBubble, sandbox.Options{}
+					if kind == grant.ByAuthorizationCode { // the browser's way back is a real socket
+						in, o.Consent = onSockets, sandbox.ConsentAllow
+					}
+					in(t, o, func(t *testing.T, h *house, store *picky) {
+						g := h.give(t, store, kind, way, existing, f.Name)
+						switch {
+						case refused:
+							g.refused(t, f.Name)
+						case slices.ContainsFunc(strings.Split(row.shows, "|"), func(s string) bool { return strings.Contains(g.trace, s) }):
+						case row.server && g.err != nil:
+							if e := g.wire(t); e.Code != protocol.CodeInvalidParams || g.questions > 0 || g.toServer() > 0 {
+								t.Errorf("%v after %s", e, g.trace)
+							}
+						default:
+							t.Errorf("nothing shows that it was used (%s): %v; %s", row.shows, g.err, g.trace)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// given is what came of a login with one parameter.
+type given struct {
+	err       error
+	trace     string
+	sent      []sandbox.Entry
+	questions int
+}
+
+func (g *given) wire(t *testing.T) *protocol.Error {
+	t.Helper()
+	e, ok := errors.AsType[*protocol.Error](g.err)
+	if !ok {
+		t.Fatalf("%v (%T)", g.err, g.err)
+	}
+	return e
+}
+
+// refused makes sure that the error names the flag, and that nothing was asked or sent.
+func (g *given) refused(t *testing.T, field string) {
+	t.Helper()
+	if g.err == nil {
+		t.Fatalf("it was neither used nor refused: %s", g.trace)
+	}
+	e := g.wire(t)
+	at := slices.IndexFunc(parameters, func(a parameter) bool { return a.field == field })
+	if !strings.Contains(e.Message, "--"+parameters[at].flag) || e.Hint() == "" && field != "AuthServer" {
+		t.Errorf("%q, hint %q: it does not name the flag, or no command that works", e.Message, e.Hint())
+	}
+	if g.toServer()+g.questions > 0 {
+		t.Errorf("%d questions, and %+v, before it was refused", g.questions, g.sent)
+	}
+}
+
+// toServer counts the requests but those of discovery.
+func (g *given) toServer() (n int) {
+	for _, e := range g.sent {
+		if !strings.Contains(e.Path, ".well-known") {
+			n++
+		}
+	}
+	return n
+}
+
+// again are the parameters of a login on an existing profile: what the field needs beside it, and a person to ask.
+func (way givenWay) again(kind grant.Kind, field string, first protocol.LoginParams) protocol.LoginParams {
+	p := protocol.LoginParams{Confirm: field != "Username"}
+	switch kind {
+	case grant.ByKeyLogin:
+		p.Username = first.Username
+	case grant.ByAppCredentials:
+		if slices.Contains([]string{"AuthServer", "NewClient", "Replace"}, field) {
+			p.Username = first.Username
+		}
+	case grant.ByJWTBearer:
+		if field == "ClientID" || field == "Replace" {
+			p.Key = first.Key
+		}
+	}
+	return p
+}
+
+// onSockets is inBubble with a server on a real socket and real time.
+func onSockets(t *testing.T, o sandbox.Options, f func(t *testing.T, h *house, store *picky)) {
+	t.Helper()
+	store := &picky{memory: memory{&keystore.Memory{}}}
+	o.Clients, o.Refresh = append(o.Clients, apps...), sandbox.Refresh{Always: true, Rotate: true}
+	for i := range o.Clients {
+		o.Clients[i].RedirectURIs = []string{"http://127.0.0.1/callback", "http://127.0.0.1/given"}
+	}
+	f(t, newHouseWith(t, o, store), store)
+}
+
+// comeBack is a browser: it returns the address that it ended at.
+func (h *house) comeBack(ctx context.Context, page string) (protocol.LoginSecret, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
+	if err != nil {
+		return protocol.LoginSecret{}, err
+	}
+	resp, err := h.HTTP.Transport.RoundTrip(r)
+	if err != nil {
+		return protocol.LoginSecret{}, err
+	}
+	defer resp.Body.Close()
+	return protocol.NewLoginSecret([]byte(resp.Header.Get("Location"))), nil
+}
+
+// give signs in with a field.
+func (h *house) give(t *testing.T, store *picky, kind grant.Kind, way givenWay, existing bool, field string) *given {
+	t.Helper()
+	file, public := keyPair(t)
+	h.server.AddClient(sandbox.Client{ID: "keyed", Key: public})
+	h.server.AddClient(sandbox.Client{ID: "given-client", Key: public, RedirectURIs: []string{"http://127.0.0.1/callback"}})
+	key, err := grant.ReadKeyFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := way.asked(h, file)
+	var subject string
+	if kind == grant.ByTokenExchange {
+		h.signIn(t, h.ofMachine("subject"))
+		token, err := h.token(t, "subject")
+		if err != nil {
+			t.Fatal(err)
+		}
+		subject = token.AccessToken
+	}
+	g := &given{}
+	var trace strings.Builder
+	answer := func(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
+		text, _ := json.Marshal(p)
+		fmt.Fprintf(&trace, "prompt %s\n", text)
+		switch p.Kind {
+		case protocol.PromptDevice:
+			return protocol.LoginSecret{}, h.server.ApproveDevice(p.Code)
+		case protocol.PromptBrowser:
+			return h.comeBack(ctx, p.URL)
+		case protocol.PromptConfirm:
+			return protocol.NewLoginSecret([]byte("yes")), nil
+		case protocol.PromptSecret:
+			g.questions++
+			switch {
+			case strings.HasPrefix(p.Text, "Password"):
+				return protocol.NewLoginSecret([]byte(password)), nil
+			case strings.HasPrefix(p.Text, "Token"):
+				return protocol.NewLoginSecret([]byte(subject)), nil
+			}
+		}
+		return protocol.NewLoginSecret([]byte(clientSecret)), nil
+	}
+	switch {
+	case existing && kind.Session():
+		params.Profile = "p"
+		if _, err := h.visit(t).Login(t.Context(), params, answer); err != nil {
+			t.Fatal(err)
+		}
+		params = way.again(kind, field, params)
+		trace.Reset()
+		g.questions = 0
+	case existing:
+		params = way.again(kind, field, params)
+		h.write(t, "profiles.d/p.toml", way.config(h))
+		if err := h.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		item := way.item(h, key)
+		if item.APIKey.IsZero() { // as a sign-in would have it
+			item.Issuer, item.TokenEndpoint = h.profiles.Load().byName["p"].endpoint.Server().Issuer, h.profiles.Load().byName["p"].endpoint.Server().TokenEndpoint
+		} else {
+			s := h.profiles.Load().byName["p"].endpoint.Server()
+			item.Issuer, item.TokenEndpoint, item.ClientAuth = s.Issuer, s.TokenEndpoint, string(s.ClientAuth)
+		}
+		if err := store.memory.Set(t.Context(), "p", item); err != nil {
+			t.Fatal(err)
+		}
+	}
+	params.Profile = "p"
+	givenFields[field].set(h, &params, file)
+	before := len(h.server.Log())
+	_, g.err = h.visit(t).Login(t.Context(), params, answer)
+	if g.err == nil && field == "NoBrowser" {
+		trace.WriteString("prompt\n") // a session that was proven opens none
+	}
+	g.sent = h.server.Log()[before:]
+	for _, e := range g.sent {
+		text, _ := json.Marshal(e)
+		fmt.Fprintf(&trace, "request %s\n", text)
+	}
+	text, err := os.ReadFile(filepath.Join(h.config, "profiles.d", "p.toml"))
+	if err != nil {
+		trace.WriteString("nothing written\n")
+	}
+	fmt.Fprintf(&trace, "configuration %s\n", text)
+	i := stored(t, store, "p")
+	fmt.Fprintf(&trace, "item client=%s username=%s key_id=%s key_alg=%s subject=%s certificate=%.1s\n",
+		i.ClientID, i.Username, i.KeyID, i.KeyAlg, i.Subject, i.Certificate)
+	if g.err == nil && field == "Key" && !i.PrivateKey.IsZero() && i.PrivateKey.Equal(key) {
+		trace.WriteString("key.pem\n")
+	}
+	g.trace = trace.String()
+	return g
+}

@@ -1,0 +1,193 @@
+package daemon
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// held returns the credential that the profile's name has now, for whatever server and grant, or nil: none, or one that
+// cannot be read any more.
+func (l *login) held() (*keystore.Item, error) {
+	stores := []*keystore.Holder{l.store()}
+	if was := l.d.profiles.Load().byName[l.params.Profile]; was != nil && l.d.store(was) != stores[0] {
+		stores = append(stores, l.d.store(was))
+	}
+	for _, store := range stores {
+		item, err := store.Get(l.ctx, l.params.Profile)
+		switch {
+		case err == nil:
+			return &item, nil
+		case errors.Is(err, keystore.ErrNewer):
+			return nil, err // it is whole, and may be permanent
+		case !errors.Is(err, keystore.ErrNotFound) && !errors.Is(err, keystore.ErrCorrupt) && !errors.Is(err, keystore.ErrUndecided):
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// permanent reports whether a credential is lost for good once it is forgotten.
+func (l *login) permanent(item *keystore.Item) bool {
+	return !item.ClientSecret.IsZero() || !item.PrivateKey.IsZero() || !item.APIKey.IsZero()
+}
+
+// mayReplace asks before a sign-in takes the place of a credential that is lost for good with it: a client secret, a private
+// key or an API key of another client, grant or server. A session is no such thing: it is had again by signing in. The
+// question comes before anything is typed or sent.
+//
+// A new client of the same provider is what --new-client says, so it is no second question: the id that is given up is
+// told. The flag has no other meaning on a profile that has a client, and would never be given without --replace.
+func (l *login) mayReplace(old *keystore.Item) error {
+	if old == nil || !l.permanent(old) {
+		return nil
+	}
+	server := l.profile.endpoint.Server()
+	client, err := l.nextClient()
+	if err != nil {
+		return err
+	}
+	want := server.NewItem(client, l.kind)
+	same := !l.anotherProvider() && old.Issuer == want.Issuer && old.TokenEndpoint == want.TokenEndpoint && old.Grant == want.Grant
+	switch {
+	case same && l.kind == grant.ByAppCredentials && l.params.NewClient:
+		l.tell(fmt.Sprintf("This gives up %s: once the new ones work, the secret of the old ones is forgotten here.", l.what(old)))
+		return nil
+	case !same, l.kind == grant.ByAppCredentials:
+	case l.kind == grant.ByAPIKey:
+		return nil // a person types the key that is to be used from now on
+	case l.kind == grant.ByKeyLogin:
+		same = old.Username == l.params.Username
+	default:
+		same = old.ClientID == want.ClientID
+	}
+	if same && l.kind != grant.ByAppCredentials || l.params.Replace {
+		return nil
+	}
+	return l.askReplace(*old)
+}
+
+// anotherProvider reports whether the profile exists and is another provider's, whatever addresses both have.
+func (l *login) anotherProvider() bool {
+	was := l.d.profiles.Load().byName[l.params.Profile]
+	return was != nil && was.Provider != l.profile.Provider
+}
+
+// askReplace asks whether a credential may be given up.
+func (l *login) askReplace(old keystore.Item) error {
+	loses := fmt.Sprintf("this sign-in at %s would give up what profile %s holds, and groat could not bring it back: %s",
+		hostOf(l.profile.endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.what(&old))
+	if l.params.Username != "" && old.Username != l.params.Username && l.hasPassword() {
+		loses += fmt.Sprintf("; nothing says that it belongs to --username %s", l.params.Username)
+	}
+	with := l.asked
+	with.Replace = true
+	refusal := protocol.InvalidParams("%s", loses)
+	refusal.Data = &protocol.ErrorData{Hint: command(with) + ", or to keep both: " + command(l.beside())}
+	return l.confirm(upper(loses)+". Go on?", refusal)
+}
+
+// beside asks for the same sign-in under another name. A new profile names its server, also where this one's configuration does.
+func (l *login) beside() protocol.LoginParams {
+	p := l.asked
+	p.Profile = l.otherName()
+	if p.Provider == "" && p.Issuer == "" && p.TokenURL == "" {
+		now := l.profile.Profile
+		p.Provider, p.AuthServer, p.ClientAuth = now.Provider, now.AuthServer, now.ClientAuth
+		switch {
+		case now.Provider != "":
+		case l.kind.Interactive():
+			p.Issuer = now.Issuer
+		default:
+			p.TokenURL = now.TokenEndpoint
+		}
+	}
+	if p.Grant == "" && (l.profile.Provider == "" || l.asked.Username == "") && l.kind != grant.ByClientCredentials {
+		p.Grant = string(l.kind)
+	}
+	if p.ClientID == "" && !l.kind.StaticKey() && l.kind != grant.ByAppCredentials {
+		p.ClientID = l.params.ClientID
+	}
+	return p
+}
+
+// otherName is a name that no profile has.
+func (l *login) otherName() string {
+	for n := 2; ; n++ {
+		name := fmt.Sprintf("%s-%d", l.params.Profile[:min(len(l.params.Profile), 56)], n)
+		if l.d.profiles.Load().byName[name] == nil {
+			return name
+		}
+	}
+}
+
+// what is a stored credential in words.
+func (l *login) what(item *keystore.Item) string {
+	at := hostOf(*item)
+	switch {
+	case !item.APIKey.IsZero():
+		return "an API key for " + at
+	case !item.PrivateKey.IsZero():
+		return fmt.Sprintf("the private key of client %s at %s", item.ClientID, at)
+	}
+	if was := l.d.profiles.Load().byName[l.params.Profile]; was != nil && item.RefreshToken.IsZero() {
+		if p, ok := preset.Lookup(was.Provider); ok && p.AppCredentials != nil {
+			return fmt.Sprintf("the App Credentials %s of %s (%s), which stay there for good and whose secret is never shown again",
+				item.ClientID, p.Title, at)
+		}
+	}
+	return fmt.Sprintf("the secret of client %s at %s", item.ClientID, at)
+}
+
+// hostOf is where a credential is used.
+func hostOf(item keystore.Item) string {
+	if item.TokenEndpoint != "" {
+		return host(item.TokenEndpoint)
+	}
+	return host(item.Issuer)
+}
+
+func upper(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }
+
+// nextClient is the client that this sign-in will store, where it is known before anything is typed or sent.
+func (l *login) nextClient() (string, error) {
+	if l.kind != grant.ByJWTBearer || l.params.ClientID != "" {
+		return l.params.ClientID, nil
+	}
+	file, err := grant.ReadKeyFile(l.params.Key)
+	if err != nil {
+		return "", err
+	}
+	defer file.Wipe()
+	item, err := l.server().ServiceAccount(file)
+	if err != nil {
+		return "", l.notKeyFile(err)
+	}
+	defer item.Wipe()
+	return item.ClientID, nil
+}
+
+func (l *login) notKeyFile(err error) error {
+	return protocol.NewError(protocol.Config, fmt.Sprintf("%s: %s", l.params.Key, err), "groat login "+l.params.Profile+" --key FILE")
+}
+
+// namesServiceAccount reports whether the key file is a JSON object, which says itself which client it is of.
+func (l *login) namesServiceAccount() bool {
+	if l.kind != grant.ByJWTBearer || l.params.Key == "" {
+		return false
+	}
+	file, err := grant.ReadKeyFile(l.params.Key)
+	if err != nil {
+		return false // said where it is read for its key
+	}
+	defer file.Wipe()
+	text := file.AppendTo(nil)
+	defer clear(text)
+	return bytes.HasPrefix(bytes.TrimSpace(text), []byte("{"))
+}
