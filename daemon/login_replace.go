@@ -10,6 +10,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // held returns the credential that the profile's name has now, for whatever server and grant, or nil: none, or one that
@@ -84,7 +85,7 @@ func (l *login) askReplace(old keystore.Item) error {
 	loses := fmt.Sprintf("this sign-in at %s would give up what profile %s holds, and groat could not bring it back: %s",
 		hostOf(l.profile.endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.what(&old))
 	if l.params.Username != "" && old.Username != l.params.Username && l.hasPassword() {
-		loses += fmt.Sprintf("; nothing says that it belongs to --username %s", l.params.Username)
+		loses += fmt.Sprintf("; nothing says that it belongs to --username %s", visible.Name(l.params.Username))
 	}
 	with := l.asked
 	with.Replace = true
@@ -134,15 +135,15 @@ func (l *login) what(item *keystore.Item) string {
 	case !item.APIKey.IsZero():
 		return "an API key for " + at
 	case !item.PrivateKey.IsZero():
-		return fmt.Sprintf("the private key of client %s at %s", item.ClientID, at)
+		return fmt.Sprintf("the private key of client %s at %s", visible.Name(item.ClientID), at)
 	}
 	if was := l.d.profiles.Load().byName[l.params.Profile]; was != nil && item.RefreshToken.IsZero() {
 		if p, ok := preset.Lookup(was.Provider); ok && p.AppCredentials != nil {
 			return fmt.Sprintf("the App Credentials %s of %s (%s), which stay there for good and whose secret is never shown again",
-				item.ClientID, p.Title, at)
+				visible.Name(item.ClientID), p.Title, at)
 		}
 	}
-	return fmt.Sprintf("the secret of client %s at %s", item.ClientID, at)
+	return fmt.Sprintf("the secret of client %s at %s", visible.Name(item.ClientID), at)
 }
 
 // hostOf is where a credential is used.
