@@ -217,6 +217,7 @@ func (l *login) found(secrets keystore.Item) error {
 	defer func() { item.Wipe() }()
 	item.Issuer, item.TokenEndpoint, item.ClientAuth = here.Issuer, here.TokenEndpoint, here.ClientAuth
 	item.RevocationEndpoint, item.Grant = here.RevocationEndpoint, here.Grant
+	l.seal(&item)
 	// From here on it is finished even if the person leaves: a session may be rotated by its proof.
 	ctx := context.WithoutCancel(l.ctx)
 	t, rotated, err := l.profile.endpoint.Renew(ctx, item, grant.Request{})

@@ -36,6 +36,11 @@ type login struct {
 	kind     grant.Kind
 	profile  *profile        // what the profile will be
 	endpoint *grant.Endpoint // its server, with what only a sign-in needs
+	was      *keystore.Item  // what is stored now, without its secrets; nil: nothing
+	origins  []string        // what the credential is sealed with beside its token endpoint's origin
+	apis     []string        // the API origins that it is sealed with
+	listed   []string        // the API origins that the profile lists
+	resealed bool            // the stored credential was given more of them
 	before   *keystore.Item  // the credential of a session that has ended, for what its client authenticates with
 	created  bool            // a client was created at the provider
 	alone    bool            // nobody joins it: it is an import

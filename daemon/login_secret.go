@@ -3,7 +3,10 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -66,7 +69,7 @@ func (l *login) prepare(item *keystore.Item) (err error) {
 		item.Certificate = chain.Reveal()
 		return err
 	}
-	item.ClientSecret, err = l.ask("Client secret of " + l.params.ClientID)
+	item.ClientSecret, err = l.ask(fmt.Sprintf("Client secret of %s, for %s", l.params.ClientID, host(l.server().TokenEndpoint)))
 	return err
 }
 
@@ -96,7 +99,7 @@ func (l *login) readKey(item *keystore.Item) (err error) {
 	item.Subject = l.params.Subject
 	_, err = grant.CheckKey(item.PrivateKey, keystore.Secret{})
 	if errors.Is(err, grant.ErrKeyPassword) {
-		if item.PrivateKeyPassword, err = l.ask("Password of " + l.params.Key); err != nil {
+		if item.PrivateKeyPassword, err = l.ask(fmt.Sprintf("Password of %s, the key for %s", l.params.Key, host(l.server().TokenEndpoint))); err != nil {
 			return err
 		}
 		_, err = grant.CheckKey(item.PrivateKey, item.PrivateKeyPassword)
@@ -120,7 +123,7 @@ func (l *login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 		}
 		item.Subject = l.params.Subject
 	} else {
-		item = l.server().NewItem(l.params.ClientID, l.kind)
+		item = l.newItem(l.params.ClientID)
 		if err = l.readKey(&item); err != nil {
 			return item, t, err
 		}
@@ -147,7 +150,15 @@ func (l *login) byPassword() (item keystore.Item, s grant.Session, err error) {
 }
 
 func (l *login) askPassword() (keystore.Secret, error) {
-	return l.ask(fmt.Sprintf("Password of %s at %s", l.params.Username, l.server().Issuer))
+	s := l.server()
+	to := s.TokenEndpoint
+	switch {
+	case l.kind == grant.ByKeyLogin:
+		to = s.KeyLogin
+	case l.kind == grant.ByAppCredentials && s.Apps != nil:
+		to = s.Apps.FirstTokenEndpoint
+	}
+	return l.ask(fmt.Sprintf("Password of %s, for %s", l.params.Username, host(to)))
 }
 
 // byExchange is RFC 8693: another server's token, which is not kept.
@@ -155,7 +166,7 @@ func (l *login) byExchange() (item keystore.Item, s grant.Session, err error) {
 	if item, err = l.client(); err != nil {
 		return item, s, err
 	}
-	subject, err := l.ask("Token to exchange at " + l.server().Issuer)
+	subject, err := l.ask("Token to exchange, for " + host(l.server().TokenEndpoint))
 	if err != nil {
 		return item, s, err
 	}
@@ -164,10 +175,19 @@ func (l *login) byExchange() (item keystore.Item, s grant.Session, err error) {
 	return item, s, err
 }
 
+// keyHosts names the hosts that an API key is sent to.
+func (l *login) keyHosts() string {
+	hosts := []string{host(l.server().Issuer)}
+	for _, o := range slices.Concat(l.apis, l.server().PresetAPIs) {
+		hosts = union(hosts, host(config.Plain(o)))
+	}
+	return strings.Join(hosts, ", ")
+}
+
 // byAPIKey keeps a key as it is; there is nothing to prove it with.
 func (l *login) byAPIKey() (item keystore.Item, t grant.Token, err error) {
-	item = l.server().NewItem("", l.kind)
-	if item.APIKey, err = l.ask("API key for " + l.server().Issuer); err != nil {
+	item = l.newItem("")
+	if item.APIKey, err = l.ask("API key, for " + l.keyHosts()); err != nil {
 		return item, t, err
 	}
 	if err = grant.CheckAPIKey(item.APIKey); err != nil {

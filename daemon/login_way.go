@@ -55,6 +55,7 @@ func (l *login) run() (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, err
 	}
 	defer item.Wipe()
+	l.seal(&item)
 	// What was had is kept, whether or not the person stays.
 	ctx := context.WithoutCancel(l.ctx)
 	defer l.quiet(ctx)()
@@ -116,7 +117,8 @@ func (l *login) store() *keystore.Holder { return l.d.store(l.profile) }
 
 // mayProve reports whether a stored credential answers what was asked: nothing new was named.
 func (l *login) mayProve() bool {
-	return !l.params.NewClient && l.params.ClientID == "" && l.params.Key == "" && !l.kind.StaticKey()
+	adds := len(l.params.Resources)+len(l.params.Trust) > 0 // to a key that is there
+	return !l.params.NewClient && l.params.ClientID == "" && l.params.Key == "" && (!l.kind.StaticKey() || adds && l.params.Username == "")
 }
 
 // wants makes sure that what the grant needs was named, or is known from before.
@@ -126,6 +128,9 @@ func (l *login) wants(stored *keystore.Item) error {
 	}
 	if l.params.ClientID == "" {
 		l.params.ClientID = l.server().ClientID
+	}
+	if w := l.was; l.params.ClientID == "" && w != nil && l.kind != grant.ByAppCredentials && w.ClientAuth == string(l.server().ClientAuth) {
+		l.params.ClientID = w.ClientID // the server has moved
 	}
 	switch l.kind {
 	case grant.ByAppCredentials:
@@ -167,6 +172,12 @@ func (l *login) again(flags string) string {
 				command += " --" + f.name + " " + f.value
 			}
 		}
+		for _, o := range l.asked.Resources {
+			command += " --api " + quoted(o)
+		}
+	}
+	for _, o := range l.asked.Trust {
+		command += " --trust " + quoted(o)
 	}
 	return command + " " + flags
 }
@@ -212,6 +223,11 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	if err != nil {
 		return protocol.LoginResult{}, l.unproven(err, item.ClientID)
 	}
+	resume, err := l.reseal(&item, &t)
+	if err != nil {
+		return protocol.LoginResult{}, err
+	}
+	defer resume()
 	return l.adopt(item, t, protocol.AlreadySignedIn) // the keystore has it already, and perhaps a newer one by now
 }
 
@@ -262,7 +278,10 @@ func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protoc
 	if err := l.save(); err != nil {
 		return protocol.LoginResult{}, err
 	}
-	if !known || outcome == protocol.SignedIn || !l.kind.Session() { // else the owner has just obtained t itself
+	if outcome == protocol.SignedIn {
+		t.Sealed = l.profile.endpoint.Seal(item)
+	}
+	if !known || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed { // else the owner has just obtained t itself
 		l.d.broker.Install(l.profile.Name, l.d.source(l.profile), t)
 	}
 	now := l.d.Now()
@@ -270,6 +289,7 @@ func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protoc
 		Profile: l.params.Profile, Outcome: outcome, Grant: string(l.kind), ClientID: item.ClientID, Created: l.created,
 		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory",
 	}
+	r.Resources, r.Added = l.added()
 	if !l.profile.ephemeral {
 		r.Keystore = l.d.keystoreStatus().Use
 	}

@@ -61,7 +61,18 @@ type Item struct {
 	Certificate string
 	// APIKey is a key that is sent as it is and not exchanged for anything.
 	APIKey Secret
+
+	// Origins are those beside the token endpoint's that the person agreed to: "https://host" or "https://host:port".
+	Origins []string
+	// APIs are the origins that may be sent the tokens that are had with this: "https://host:port", the port always there.
+	// Both lists are bounded by [MaxOrigins] and never changed in place. An item that was stored before there were any has none.
+	APIs []string
 }
+
+// MaxOrigins is how many entries each list of an item may have; each is at most 512 bytes long.
+const MaxOrigins = 64
+
+const maxOrigin = 512
 
 // Wipe overwrites every secret of the item, for every copy that shares them.
 func (i Item) Wipe() {

@@ -15,6 +15,7 @@ type loginOptions struct {
 	params      protocol.LoginParams
 	prefix      string
 	secretStdin bool
+	resources   []string // of --resource, the older name of --api
 	json        bool
 }
 
@@ -27,6 +28,10 @@ func (a *app) loginCommand() *cobra.Command {
 		o.params.Profile = args[0]
 		if cmd.Flags().Changed("prefix") {
 			o.params.Prefix = &o.prefix // none is one too
+		}
+		if len(o.resources) > 0 {
+			a.say(textResource)
+			o.params.Resources = append(o.params.Resources, o.resources...)
 		}
 		return a.login(cmd.Context(), &o)
 	})
@@ -52,7 +57,9 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.Redirect, "redirect", "", flagRedirect)
 	fs.StringVar(&p.Scope, "scope", "", flagScope)
 	fs.StringVar(&p.Audience, "audience", "", flagAudience)
-	fs.StringArrayVar(&p.Resources, "resource", nil, flagResource)
+	fs.StringArrayVar(&p.Resources, "api", nil, flagAPI)
+	fs.StringArrayVar(&o.resources, "resource", nil, flagResource)
+	fs.StringArrayVar(&p.Trust, "trust", nil, flagTrust)
 	fs.StringVar(&p.Header, "header", "", flagHeader)
 	fs.StringVar(&o.prefix, "prefix", "", flagPrefix)
 	fs.BoolVar(&p.Ephemeral, "ephemeral", false, flagEphemeral)

@@ -111,18 +111,18 @@ func TestLoginAsks(t *testing.T) {
 	t.Chdir("/")
 	got := run(t, f.socket, "", "login", "work", "--provider", "spatiafi", "--issuer", "https://i", "--token-url", "https://t", "--auth-server", "https://a",
 		"--client-auth", "client_secret_jwt", "--client-id", "c", "--username", "u", "--scope", "a b", "--audience", "au",
-		"--resource", "https://r1", "--resource", "https://r2,x", "--new-client",
+		"--resource", "https://r2,x", "--api", "https://r1", "--trust", "https://t1", "--new-client",
 		"--grant", "device_code", "--no-browser", "--key", "k/../key.pem", "--certificate", "/c.pem", "--subject", "s", "--key-alg", "PS256", "--key-id", "kid",
 		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral")
 	want := "already signed in: profile work as client c at https://i; its App Credentials work, nothing was changed\n" +
 		"note: profile work is in memory only, and gone when groatd ends\nnext: groat get work\n"
-	if got != (outcome{0, want, ""}) {
+	if got != (outcome{0, want, textResource}) {
 		t.Errorf("%+v", got)
 	}
 	params := map[string]any{
 		"profile": "work", "provider": "spatiafi", "issuer": "https://i", "token_url": "https://t", "auth_server": "https://a",
 		"client_auth": "client_secret_jwt", "client_id": "c", "username": "u", "scope": "a b", "audience": "au",
-		"resources": []any{"https://r1", "https://r2,x"}, "new_client": true,
+		"resources": []any{"https://r1", "https://r2,x"}, "trust": []any{"https://t1"}, "new_client": true,
 		"grant": "device_code", "no_browser": true, "key": "/key.pem", "certificate": "/c.pem", "subject": "s", "key_alg": "PS256", "key_id": "kid",
 		"redirect": "http://127.0.0.1:8000/", "header": "X-Key", "prefix": "", "ephemeral": true,
 	}

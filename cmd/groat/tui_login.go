@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/groat-dev/groat/protocol"
@@ -91,6 +92,8 @@ const (
 	textNotOpened = "groat: no browser could be opened: open the address yourself\n"
 )
 
+const textResource = "groat: --resource is now --api: it adds an API's origin (RFC 8707 calls something else a resource)\n"
+
 func textNotice(text string) string { return "groat: " + clean(text) + "\n" }
 
 func textConfirm(text string) string { return "groat: " + clean(text) + " [y/N] " }
@@ -126,7 +129,10 @@ func address(url string) string {
 func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 	var b bytes.Buffer
 	profile, client, issuer := clean(r.Profile), clean(r.ClientID), clean(r.Issuer)
-	already := r.Outcome == protocol.AlreadySignedIn
+	already, changed := r.Outcome == protocol.AlreadySignedIn, "nothing was changed"
+	if len(r.Added) > 0 {
+		changed = "nothing else was changed"
+	}
 	next := "groat get " + profile
 	switch r.Grant {
 	case "api_key", "key_login":
@@ -137,7 +143,7 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 		next += headerOnly(r.Grant)
 	case "authorization_code", "device_code", "password", "token_exchange":
 		if already {
-			fmt.Fprintf(&b, "already signed in: profile %s at %s; its session works, nothing was changed\n", profile, issuer)
+			fmt.Fprintf(&b, "already signed in: profile %s at %s; its session works, %s\n", profile, issuer, changed)
 		} else {
 			fmt.Fprintf(&b, "signed in: profile %s at %s; access token good for %s\n", profile, issuer, span(r.ExpiresIn))
 		}
@@ -147,7 +153,7 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 			what = "its key works"
 		}
 		if already {
-			fmt.Fprintf(&b, "already signed in: profile %s as client %s at %s; %s, nothing was changed\n", profile, client, issuer, what)
+			fmt.Fprintf(&b, "already signed in: profile %s as client %s at %s; %s, %s\n", profile, client, issuer, what, changed)
 		} else {
 			fmt.Fprintf(&b, "signed in: profile %s as client %s at %s; access token good for %s\n", profile, client, issuer, span(r.ExpiresIn))
 		}
@@ -158,8 +164,24 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 	if ephemeral {
 		fmt.Fprintf(&b, "note: profile %s is in memory only, and gone when groatd ends\n", profile)
 	}
+	if len(r.Resources) > 0 {
+		fmt.Fprintf(&b, "API origins of %s: %s\n", profile, textAPIs(r))
+	}
 	fmt.Fprintf(&b, "next: %s\n", next)
 	return b.Bytes()
+}
+
+// textAPIs lists the API origins of a profile, with a mark behind those that came with this login.
+func textAPIs(r protocol.LoginResult) string {
+	var all []string
+	for _, o := range r.Resources {
+		text := clean(o)
+		if slices.Contains(r.Added, o) {
+			text += " (added)"
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
 }
 
 func textLogoutWarning(r protocol.LogoutResult) string {
@@ -175,6 +197,9 @@ func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
 		fmt.Fprintf(&b, "signed out: the session at %s has ended, and profile %s is forgotten on this machine\n", issuer, profile)
 	} else {
 		fmt.Fprintf(&b, "signed out: profile %s is forgotten on this machine\n", profile)
+	}
+	if r.NotEnded != "" {
+		fmt.Fprintf(&b, "note: the session was not ended at the server: %s\n", clean(r.NotEnded))
 	}
 	switch {
 	case r.ClientID != "":

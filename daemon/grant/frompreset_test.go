@@ -21,6 +21,7 @@ func TestFromPreset(t *testing.T) {
 			ClientsEndpoint:    "https://auth.climateengine.com/api/v1/clients/",
 		},
 		Grants: []grant.Kind{grant.ByAppCredentials, grant.ByClientCredentials},
+		PresetOrigins: []string{"https://auth.climateengine.com"},
 	}
 	if diff := cmp.Diff(want, fromPreset(t, "climateengine", "")); diff != "" {
 		t.Error(diff)

@@ -17,18 +17,19 @@ const bearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 // Subject, or for itself. The client does not authenticate beside it unless the server wants that. req is completed by the
 // server's defaults; the error is as [Endpoint.ClientCredentials]'s.
 func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Request) (Token, error) {
-	if err := e.belongs(item); err != nil {
+	to := e.Seal(item)
+	if err := e.allowed(to, e.server.TokenEndpoint); err != nil {
 		return Token{}, err
 	}
 	req = e.server.Default(req, false)
-	t, used, err := e.bearer(ctx, item, req)
+	t, used, err := e.bearer(ctx, to, item, req)
 	if aboutTheAssertion(err) && e.clockMoved(used) {
-		t, _, err = e.bearer(ctx, item, req)
+		t, _, err = e.bearer(ctx, to, item, req)
 	}
 	return t, err
 }
 
-func (e *Endpoint) bearer(ctx context.Context, item keystore.Item, req Request) (Token, usedTime, error) {
+func (e *Endpoint) bearer(ctx context.Context, to *Sealed, item keystore.Item, req Request) (Token, usedTime, error) {
 	now := e.now()
 	used := usedTime{at: now, server: e.time(now)}
 	s := e.server
@@ -57,7 +58,7 @@ func (e *Endpoint) bearer(ctx context.Context, item keystore.Item, req Request) 
 		}
 	}
 	c.body = c.body.append(beside.form())
-	t, err := e.token(ctx, c, Assertion, req.Scope)
+	t, err := e.token(ctx, to, c, Assertion, req.Scope)
 	return t, used, err
 }
 

@@ -58,13 +58,15 @@ func loopback(host string) bool {
 	return err == nil && addr.Zone() == "" && !addr.Is4In6() && addr.IsLoopback()
 }
 
-// origin returns scheme://host[:port] of a URL that [CheckURL] accepts.
+// origin returns scheme://host[:port] of a URL that [CheckURL] accepts, without the scheme's own port; "" of what is none.
 func origin(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil {
+	if err != nil || u.Host == "" {
 		return ""
 	}
-	return u.Scheme + "://" + strings.ToLower(u.Host)
+	host := strings.ToLower(u.Host)
+	host = strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
+	return u.Scheme + "://" + host
 }
 
 func host(raw string) string {
