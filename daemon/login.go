@@ -40,6 +40,7 @@ type login struct {
 	origins  []string        // what the credential is sealed with beside its token endpoint's origin
 	apis     []string        // the API origins that it is sealed with
 	listed   []string        // the API origins that the profile lists
+	preset   []string        // those of the provider's preset
 	resealed bool            // the stored credential was given more of them
 	before   *keystore.Item  // the credential of a session that has ended, for what its client authenticates with
 	created  bool            // a client was created at the provider

@@ -67,7 +67,7 @@ func (l *login) callable(p *config.Profile) error {
 		l.tell(fmt.Sprintf("The file of profile %s lists %s, but its credential is not sealed for it, and no token goes there. To allow it: groat login %s --api %s",
 			p.Name, strings.Join(unsealed, ", "), p.Name, strings.Join(unsealed, " --api ")))
 	}
-	l.listed = listed
+	l.listed, l.preset = listed, mine
 	return nil
 }
 
@@ -120,7 +120,7 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 // added says which API origins there are, and which of them the credential was not sealed for before.
 func (l *login) added() (all, added []string) {
 	for _, o := range l.apis {
-		if l.was == nil || !slices.Contains(l.was.APIs, o) {
+		if (l.was == nil || !slices.Contains(l.was.APIs, o)) && !slices.Contains(l.preset, o) {
 			added = append(added, config.Plain(o))
 		}
 	}

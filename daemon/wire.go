@@ -62,7 +62,7 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 	}
 	login := "groat login " + profile
 	if foreign, ok := errors.AsType[*grant.ForeignError](err); ok {
-		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s; nothing was sent", profile, err), login+" --trust "+foreign.Named)
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s; nothing was sent", profile, err), login+" --trust "+quoted(foreign.Named))
 	}
 	switch {
 	case errors.Is(err, broker.ErrUnknown):

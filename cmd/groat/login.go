@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,12 +100,20 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return err
+		return o.again(err)
 	}
 	if o.json {
 		return a.printJSON(result)
 	}
 	return a.write(textSignedIn(result, o.params.Ephemeral))
+}
+
+// again makes the command that groatd hints at the one that was typed: where the secret comes from is not groatd's to know.
+func (o *loginOptions) again(err error) error {
+	if e, ok := errors.AsType[*protocol.Error](err); ok && o.secretStdin && e.Data != nil && strings.Contains(e.Data.Hint, " --trust ") {
+		e.Data.Hint += " --secret-stdin"
+	}
+	return err
 }
 
 // providers shows what "login" knows by name.

@@ -33,6 +33,8 @@ func CheckURL(raw, what string) error {
 		return fmt.Errorf("%s must not have a fragment (#…)", what)
 	case u.Opaque != "" || u.Hostname() == "":
 		return fmt.Errorf("%s must be an absolute URL such as https://auth.example.com/token", what)
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= 0x7f }): // it was percent-encoded
+		return fmt.Errorf("%s must name its host in ASCII", what)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return fmt.Errorf("%s must begin with https:// (http:// is for loopback addresses only)", what)
 	case u.Scheme != "http" && u.Scheme != "https":
