@@ -179,6 +179,7 @@ func TestF10ADocumentNamesAForeignHost(t *testing.T) {
 		{"authorization_code", "pushed_authorization_request_endpoint", "none"},
 	} {
 		t.Run(c.grant+", "+c.member+", "+c.auth, func(t *testing.T) {
+			t.Parallel()
 			h := newHouse(t, sandbox.Options{})
 			named, foreign := newOrigin(t, "named"), newOrigin(t, "foreign")
 			maps.Copy(named.document, map[string]any{
@@ -223,6 +224,7 @@ func TestF10ADocumentNamesAForeignHost(t *testing.T) {
 
 // What a sign-in can do without is left out where nobody agrees, and used where somebody does.
 func TestF11WhatASignInCanDoWithout(t *testing.T) {
+	t.Parallel()
 	for _, confirm := range []string{"", "no", "yes"} {
 		h := newHouse(t, sandbox.Options{})
 		named, foreign := newOrigin(t, "named"), newOrigin(t, "foreign")
@@ -354,6 +356,47 @@ func TestJ3NothingStoredIsNotAskedAbout(t *testing.T) {
 	r, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", ClientID: "c"}, "no")
 	if err != nil || len(a.asked) != 0 || len(a.secrets) != 1 || !strings.Contains(a.secrets[0], o.host()) || !slices.Equal(r.Added, []string{"https://api.example"}) {
 		t.Errorf("%v, asked %q, typed for %q, %+v", err, a.asked, a.secrets, r)
+	}
+}
+
+// A configuration that names the servers of two is asked about, also where nothing is stored: the prompt would name one host,
+// and the other would be sent the secret too.
+func TestJ5TheOtherHostOfAConfiguration(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	honest, evil := newOrigin(t, "honest"), newOrigin(t, "evil")
+	maps.Copy(evil.document, map[string]any{
+		"token_endpoint": honest.URL + "/token", "device_authorization_endpoint": evil.URL + "/device",
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
+	})
+	if err := os.MkdirAll(h.config, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := "[profiles.lab]\nissuer = '" + evil.URL + "'\ntoken_endpoint = '" + honest.URL + "/token'\nclient_auth = 'client_secret_post'\ngrant = 'device_code'\n"
+	if err := os.WriteFile(filepath.Join(h.config, "config.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", ClientID: "c"}, "no")
+	if wantError(t, err, protocol.Config); len(a.asked) != 1 || !strings.Contains(a.asked[0], evil.host()+" would receive") || len(a.secrets) != 0 {
+		t.Errorf("asked %q, typed for %q", a.asked, a.secrets)
+	}
+	_, a, err = h.sign(t, protocol.LoginParams{Profile: "lab", ClientID: "c"}, "yes")
+	if err != nil || len(a.secrets) != 1 || !strings.Contains(a.secrets[0], evil.host()) || !strings.Contains(a.secrets[0], honest.host()) {
+		t.Errorf("%v: typed for %q", err, a.secrets)
+	}
+}
+
+// A document's names are so long that a terminal would not show all of them: nobody is asked.
+func TestJ6NamesThatHideOthers(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	named, foreign := newOrigin(t, "named"), newOrigin(t, "foreign")
+	long := func(letter string) string { return "https://" + strings.Repeat(letter, 230) + ".example" }
+	maps.Copy(named.document, map[string]any{
+		"token_endpoint": foreign.URL + "/token", "device_authorization_endpoint": long("a"), "revocation_endpoint": long("b"),
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
+	})
+	_, a, err := h.sign(t, protocol.LoginParams{Profile: "p", Issuer: named.URL, ClientID: "c", ClientAuth: "client_secret_post", Grant: "device_code"}, "yes")
+	if wantError(t, err, protocol.Config); len(a.asked) != 0 || len(a.secrets) != 0 || len(foreign.received()) != 0 {
+		t.Errorf("%v, asked %q, typed for %q", err, a.asked, a.secrets)
 	}
 }
 
@@ -494,7 +537,7 @@ func TestF17WhoamiRacesWithAnEdit(t *testing.T) {
 			}
 		})
 	}
-	for range 200 {
+	for range 100 {
 		h.edit(t, "lab", func(string) string { return text(a) })
 		h.client(t).Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "lab"}, nil)
 		h.edit(t, "lab", func(string) string { return text(b) })

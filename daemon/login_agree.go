@@ -17,6 +17,7 @@ type use struct {
 	origin string
 	what   string // it would receive
 	needed bool   // without it there is no sign-in
+	client bool   // it is what the client proves itself by
 }
 
 // known reads which server the profile's stored credential is sealed for. Its secrets are wiped.
@@ -59,6 +60,9 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 	if err != nil {
 		return err
 	}
+	if at := grant.Origin(p.UserinfoEndpoint); discovered != nil && !l.kind.Session() && !slices.Contains(agreed, at) {
+		p.UserinfoEndpoint, server.Userinfo = "", "" // a machine is nobody: not worth a question
+	}
 	uses := l.uses(server)
 	foreign := slices.DeleteFunc(slices.Clone(uses), func(u use) bool { return slices.Contains(agreed, u.origin) })
 	left, err := l.askAbout(server, home, uses, foreign)
@@ -85,8 +89,13 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 		l.origins = union(l.origins, l.was.Origins...)
 	}
 	l.origins = slices.DeleteFunc(l.origins, func(o string) bool { return o == home || slices.Contains(server.PresetOrigins, o) })
-	if len(l.origins) > keystore.MaxOrigins {
-		return protocol.InvalidParams("a profile uses at most %d hosts", keystore.MaxOrigins)
+	if err := keystore.CheckOrigins(l.origins); err != nil {
+		return protocol.InvalidParams("%s", err)
+	}
+	for _, u := range uses {
+		if u.client && (u.origin == home || slices.Contains(l.origins, u.origin) || slices.Contains(server.PresetOrigins, u.origin)) {
+			l.clientTo = union(l.clientTo, host(u.origin))
+		}
 	}
 	if discovered != nil && grant.Origin(server.Issuer) != home {
 		l.tell(fmt.Sprintf("%s says that its tokens come from %s: that is where the credential will be used.", server.Issuer, home))
@@ -116,7 +125,11 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 	named := []string{q.Issuer, q.TokenURL, q.AuthServer}
 	preset = preset && (q.Provider != "" || l.was == nil)
 	if was := l.d.profiles.Load().byName[q.Profile]; l.was == nil && was != nil && q.Issuer == "" && q.TokenURL == "" && q.Provider == "" {
-		named = append(named, was.Issuer, was.TokenEndpoint, was.AuthServer)
+		for _, at := range []string{was.Issuer, was.TokenEndpoint, was.AuthServer} {
+			if grant.Origin(at) == home { // every other host is asked about
+				named = append(named, at)
+			}
+		}
 	}
 	if l.was != nil {
 		named = append(named, l.was.TokenEndpoint, l.was.Issuer)
@@ -138,14 +151,15 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 
 // uses returns where something of a credential goes.
 func (l *login) uses(s grant.Server) (all []use) {
+	var client string
 	add := func(at string, needed bool, what ...string) {
 		for _, w := range what {
 			if at != "" && w != "" {
-				all = append(all, use{grant.Origin(at), w, needed})
+				all = append(all, use{grant.Origin(at), w, needed, w == client})
 			}
 		}
 	}
-	client := map[grant.Method]string{
+	client = map[grant.Method]string{
 		grant.ClientSecretBasic: "the client secret", grant.ClientSecretPost: "the client secret",
 		grant.ClientSecretJWT: "assertions that the client secret signs", grant.PrivateKeyJWT: "assertions that the private key signs",
 		grant.TLSClientAuth: "the client certificate",
@@ -191,6 +205,9 @@ func (l *login) uses(s grant.Server) (all []use) {
 	return all
 }
 
+// maxQuestion bounds what a person must read to agree; clients may cut longer texts.
+const maxQuestion = 500
+
 // askAbout asks about the hosts that nobody has named yet. left reports that the sign-in goes on without them.
 func (l *login) askAbout(server grant.Server, home string, uses, foreign []use) (left bool, err error) {
 	if len(foreign) == 0 {
@@ -227,6 +244,9 @@ func (l *login) askAbout(server grant.Server, home string, uses, foreign []use) 
 	}
 	trust.Trust = append(trust.Trust, hosts...)
 	hint := loginCommand(trust)
+	if b.Len() > maxQuestion { // a terminal would cut off the host that matters
+		return false, protocol.NewError(protocol.Config, host(server.Issuer)+" names hosts that are too many, or too long, to be shown; nothing was asked or sent", hint)
+	}
 	refusal := protocol.NewError(protocol.Config, strings.TrimSuffix(b.String(), ".")+"; nothing was asked or sent", hint)
 	question := " Go on?"
 	if !needed {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -60,8 +61,8 @@ func (l *login) callable(p *config.Profile) error {
 			unsealed = append(unsealed, config.Plain(o))
 		}
 	}
-	if len(l.apis) > keystore.MaxOrigins {
-		return protocol.InvalidParams("a profile has at most %d API origins", keystore.MaxOrigins)
+	if err := keystore.CheckOrigins(l.apis); err != nil {
+		return protocol.InvalidParams("%s", err)
 	}
 	if len(unsealed) > 0 {
 		l.tell(fmt.Sprintf("The file of profile %s lists %s, but its credential is not sealed for it, and no token goes there. To allow it: groat login %s --api %s",
@@ -89,8 +90,8 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 	if len(origins) == len(item.Origins) && len(apis) == len(item.APIs) {
 		return func() {}, nil
 	}
-	if len(origins) > keystore.MaxOrigins || len(apis) > keystore.MaxOrigins {
-		return nil, protocol.InvalidParams("a profile has at most %d hosts and %d API origins", keystore.MaxOrigins, keystore.MaxOrigins)
+	if err := cmp.Or(keystore.CheckOrigins(origins), keystore.CheckOrigins(apis)); err != nil {
+		return nil, protocol.InvalidParams("%s", err)
 	}
 	ctx := context.WithoutCancel(l.ctx)
 	pausing, cancel := context.WithTimeout(ctx, drain)

@@ -69,7 +69,7 @@ func (l *login) prepare(item *keystore.Item) (err error) {
 		item.Certificate = chain.Reveal()
 		return err
 	}
-	item.ClientSecret, err = l.ask(fmt.Sprintf("Client secret of %s, for %s", l.params.ClientID, host(l.server().TokenEndpoint)))
+	item.ClientSecret, err = l.ask(fmt.Sprintf("Client secret of %s, for %s", l.params.ClientID, l.clientHosts()))
 	return err
 }
 
@@ -99,7 +99,7 @@ func (l *login) readKey(item *keystore.Item) (err error) {
 	item.Subject = l.params.Subject
 	_, err = grant.CheckKey(item.PrivateKey, keystore.Secret{})
 	if errors.Is(err, grant.ErrKeyPassword) {
-		if item.PrivateKeyPassword, err = l.ask(fmt.Sprintf("Password of %s, the key for %s", l.params.Key, host(l.server().TokenEndpoint))); err != nil {
+		if item.PrivateKeyPassword, err = l.ask(fmt.Sprintf("Password of %s, the key for %s", l.params.Key, l.clientHosts())); err != nil {
 			return err
 		}
 		_, err = grant.CheckKey(item.PrivateKey, item.PrivateKeyPassword)
@@ -173,6 +173,14 @@ func (l *login) byExchange() (item keystore.Item, s grant.Session, err error) {
 	defer subject.Wipe()
 	s, err = l.endpoint.TokenExchange(l.ctx, item, grant.Presentation{Subject: subject}, l.request())
 	return item, s, err
+}
+
+// clientHosts names the hosts that the client's secret, or what it signs, is sent to.
+func (l *login) clientHosts() string {
+	if len(l.clientTo) == 0 {
+		return host(l.server().TokenEndpoint)
+	}
+	return strings.Join(l.clientTo, ", ")
 }
 
 // keyHosts names the hosts that an API key is sent to.

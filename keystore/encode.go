@@ -83,12 +83,20 @@ func (i Item) Clone() Item {
 	return i
 }
 
+// CheckOrigins says why a list is too long for an item's [Item.Origins] or [Item.APIs].
+func CheckOrigins(list []string) error {
+	if len(list) > MaxOrigins || slices.ContainsFunc(list, func(o string) bool { return len(o) > maxOrigin }) {
+		return fmt.Errorf("a credential is for at most %d hosts and %d APIs, of at most %d bytes each", MaxOrigins, MaxOrigins, maxOrigin)
+	}
+	return nil
+}
+
 // usable says what an item lacks to be a credential: something that proves the client or is the session, and the client
 // it belongs to.
 func (i Item) usable() error {
 	for _, l := range lists {
-		if list := *l.of(&i); len(list) > MaxOrigins || slices.ContainsFunc(list, func(o string) bool { return len(o) > maxOrigin }) {
-			return fmt.Errorf("a credential's %s are at most %d of %d bytes each", l.name, MaxOrigins, maxOrigin)
+		if err := CheckOrigins(*l.of(&i)); err != nil {
+			return err
 		}
 	}
 	switch {

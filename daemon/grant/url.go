@@ -35,6 +35,8 @@ func CheckURL(raw, what string) error {
 		return fmt.Errorf("%s must be an absolute URL such as https://auth.example.com/token", what)
 	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= 0x7f }): // it was percent-encoded
 		return fmt.Errorf("%s must name its host in ASCII", what)
+	case len(u.Hostname()) > 253: // RFC 1035 §2.3.4
+		return fmt.Errorf("%s has a host name that is too long", what)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return fmt.Errorf("%s must begin with https:// (http:// is for loopback addresses only)", what)
 	case u.Scheme != "http" && u.Scheme != "https":
