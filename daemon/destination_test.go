@@ -48,18 +48,18 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.seen = append(o.seen, r.URL.Path+" "+r.Header.Get("Authorization")+" "+r.Form.Encode())
 	o.mu.Unlock()
 	answer := map[string]any{}
-	switch r.URL.Path {
-	case "/token":
+	switch path := r.URL.Path; {
+	case r.Form.Get("grant_type") != "":
 		answer = map[string]any{"access_token": "token-of-" + o.name, "token_type": "Bearer", "expires_in": 900}
 		if r.Form.Get("grant_type") != "client_credentials" {
 			answer["refresh_token"] = "refresh-of-" + o.name
 		}
-	case "/device":
+	case path == "/device":
 		answer = map[string]any{"device_code": "dc", "user_code": "ABCD", "verification_uri": o.URL + "/activate", "expires_in": 60, "interval": 0}
-	case "/par":
+	case path == "/par":
 		w.WriteHeader(http.StatusCreated)
 		answer = map[string]any{"request_uri": "urn:x", "expires_in": 60}
-	case "/me":
+	case path == "/me":
 		answer = map[string]any{"sub": "x"}
 	}
 	json.NewEncoder(w).Encode(answer)
@@ -316,6 +316,34 @@ func TestJ1AnEditedServerIsAskedAbout(t *testing.T) {
 		signMachine(t, h, honest)
 		h.edit(t, "lab", func(text string) string { return strings.ReplaceAll(text, honest.URL, evil.URL) })
 		evil.received()
+	}
+}
+
+// An edit that leads a provider's profile to another host, or to another provider, is asked about as well.
+func TestJ7AnEditedProviderIsAskedAbout(t *testing.T) {
+	for name, edit := range map[string]func(text, from, to string) string{
+		"auth_server": strings.ReplaceAll,
+		"provider":    func(_, _, to string) string { return "provider = 'climateengine'\nauth_server = '" + to + "'\n" },
+		"its own host": func(text, from, to string) string {
+			return strings.Replace(text, "auth_server = '"+from+"'\n", "", 1)
+		},
+	} {
+		h := newHouse(t, sandbox.Options{})
+		honest, evil := newOrigin(t, "honest"), newOrigin(t, "evil")
+		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Provider: "spatiafi", AuthServer: honest.URL, ClientID: "c"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.edit(t, "lab", func(text string) string { return edit(text, honest.URL, evil.URL) })
+		for _, p := range []protocol.LoginParams{{Profile: "lab"}, {Profile: "lab", ClientID: "c"}, {Profile: "lab", Username: person}} {
+			_, a, err := h.sign(t, p, "no")
+			if e := wantError(t, err, protocol.Config); len(a.asked) != 1 || !strings.Contains(a.asked[0], honest.host()) || len(a.secrets) != 0 {
+				t.Errorf("%s: %v, asked %q, typed for %q", name, e, a.asked, a.secrets)
+			}
+		}
+		if got := evil.received(); len(got) != 0 {
+			t.Errorf("%s: arrived: %q", name, got)
+		}
 	}
 }
 
