@@ -595,3 +595,29 @@ func TestJ4AHintIsOneCommand(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A userinfo endpoint on another host is asked once a person has said so, which takes no secret; an edit to a third host is
+// refused again.
+func TestF18UserinfoOnAnotherHost(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	o, second, third := newOrigin(t, "named"), newOrigin(t, "second"), newOrigin(t, "third")
+	signMachine(t, h, o)
+	whoami := func() error {
+		return h.client(t).Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "lab"}, nil)
+	}
+	h.edit(t, "lab", func(text string) string { return text + "userinfo_endpoint = '" + second.URL + "/me'\n" })
+	e := wantError(t, whoami(), protocol.Config)
+	if !strings.Contains(e.Message, o.host()) || !strings.Contains(e.Message, second.host()) || e.Hint() != "groat login lab --trust "+second.URL {
+		t.Errorf("%s, %s", e.Message, e.Hint())
+	}
+	if _, a, err := h.sign(t, typed(t, e.Hint()), ""); err != nil || len(a.secrets) != 0 {
+		t.Fatalf("%v, typed for %q", err, a.secrets)
+	}
+	if err := whoami(); err != nil || len(second.received()) != 1 {
+		t.Errorf("agreed to: %v", err)
+	}
+	h.edit(t, "lab", func(text string) string { return strings.ReplaceAll(text, second.URL, third.URL) })
+	if wantError(t, whoami(), protocol.Config); len(third.received()) != 0 {
+		t.Error("the third host was shown a token")
+	}
+}
