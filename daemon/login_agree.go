@@ -101,7 +101,7 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 	case issuer == home, len(server.PresetOrigins) > 0:
 	case discovered != nil:
 		l.tell(fmt.Sprintf("%s says that its tokens come from %s: that is where the credential will be used.", server.Issuer, home))
-	default:
+	case l.was == nil || homeOf(l.was.TokenEndpoint, l.was.Issuer) != home:
 		l.tell(fmt.Sprintf("The credential of profile %s will be used at %s, which is not its issuer's host.", p.Name, home))
 	}
 	return nil

@@ -169,7 +169,7 @@ func (l *login) again(flags string) string {
 			{"grant", l.asked.Grant}, {"client-auth", l.asked.ClientAuth},
 		} {
 			if f.value != "" {
-				command += " --" + f.name + " " + f.value
+				command += " --" + f.name + " " + quoted(f.value)
 			}
 		}
 		for _, o := range l.asked.Resources {
