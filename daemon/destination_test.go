@@ -358,6 +358,7 @@ func TestJ2EveryPromptNamesTheHost(t *testing.T) {
 		"client secret":   {protocol.LoginParams{TokenURL: o.URL + "/token", ClientID: "c"}, o.host()},
 		"password":        {protocol.LoginParams{Provider: "spatiafi", AuthServer: o.URL, Username: person}, o.host()},
 		"password of key": {protocol.LoginParams{Provider: "planet-legacy", AuthServer: o.URL, Username: person}, o.host()},
+		"token":           {protocol.LoginParams{TokenURL: o.URL + "/token", ClientID: "c", ClientAuth: "none", Grant: "token_exchange"}, o.host()},
 		"API key":         {protocol.LoginParams{Provider: "planet-key"}, "api.planet.com"},
 		"API key, named":  {protocol.LoginParams{Provider: "planet-key", Resources: []string{"https://more.example"}}, "more.example"},
 	} {
@@ -367,6 +368,35 @@ func TestJ2EveryPromptNamesTheHost(t *testing.T) {
 			t.Errorf("%s: asked %q", name, a.secrets)
 		}
 		h.client(t).Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "p", Yes: true}, nil)
+	}
+}
+
+// The prompts that the test above does not come by: each is made of a host.
+func TestJ8EveryPromptIsMadeOfAHost(t *testing.T) {
+	files, err := filepath.Glob("login*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	prompts := 0
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if _, ask, ok := strings.Cut(line, "l.ask("); ok {
+				prompts++
+				if !strings.Contains(ask, "host(") && !strings.Contains(ask, "Hosts()") {
+					t.Errorf("%s: %s", name, line)
+				}
+			}
+		}
+	}
+	if prompts < 5 {
+		t.Errorf("%d prompts were found: how are they asked now?", prompts)
 	}
 }
 
