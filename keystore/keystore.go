@@ -48,7 +48,7 @@ type Item struct {
 	Grant string
 	// RefreshToken is a session. Where the server rotates it, each is good for one request.
 	RefreshToken Secret
-	// RevocationEndpoint is where the session may be ended; empty: only on the token endpoint's origin.
+	// RevocationEndpoint is where the session may be ended, if that is on the token endpoint's origin or one of Origins.
 	RevocationEndpoint string
 	// PrivateKey signs assertions or is the TLS client's own: PEM as it was given, with PrivateKeyPassword if it is encrypted.
 	PrivateKey         Secret
