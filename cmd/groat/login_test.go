@@ -246,3 +246,33 @@ func TestDisplay(t *testing.T) {
 		}
 	}
 }
+
+// What was added is said, with what was there before; where a session was left at its server, why.
+func TestF19WhatWasAddedIsSaid(t *testing.T) {
+	r := protocol.LoginResult{
+		Profile: "lab", Outcome: protocol.AlreadySignedIn, ClientID: "c", Issuer: "https://i",
+		Resources: []string{"https://a", "https://b\x1b[2J"}, Added: []string{"https://b\x1b[2J"},
+	}
+	want := "already signed in: profile lab as client c at https://i; its App Credentials work, nothing else was changed\n" +
+		"API origins of lab: https://a, https://b\ufffd[2J (added)\nnext: groat get lab\n"
+	if got := string(textSignedIn(r, false)); got != want {
+		t.Errorf("%q", got)
+	}
+	out := string(textLoggedOut(protocol.LogoutResult{Profile: "lab", Forgotten: true, NotEnded: "no\x1b"}, false))
+	if want := "note: the session was not ended at the server: no\ufffd\n"; !strings.Contains(out, want) {
+		t.Errorf("%q", out)
+	}
+}
+
+// A hint that says whom to trust is the command that was typed, also where the secret came by stdin.
+func TestJ9AHintKeepsSecretStdin(t *testing.T) {
+	f := newFake(t, func(request) string {
+		return `"error":{"code":-32006,"message":"m","data":{"kind":"config","hint":"groat login work --trust https://t"}}`
+	})
+	for _, flags := range [][]string{{}, {"--secret-stdin"}} {
+		got := run(t, f.socket, "", append([]string{"login", "work"}, flags...)...)
+		if want := strings.Join(append([]string{"groat: hint: groat login work --trust https://t"}, flags...), " ") + "\n"; !strings.HasSuffix(got.stderr, want) {
+			t.Errorf("%q, want %q", got.stderr, want)
+		}
+	}
+}
