@@ -118,7 +118,7 @@ func (c *conn) quick(r protocol.Request) bool {
 	if r.Method != protocol.MethodToken {
 		return false
 	}
-	q, p, err := c.d.query(r.Params)
+	q, err := c.d.query(r.Params)
 	if err != nil {
 		c.refuse(r.ID, c.d.wire(err, ""))
 		return true
@@ -127,7 +127,11 @@ func (c *conn) quick(r protocol.Request) bool {
 	if !ok {
 		return false
 	}
-	c.send(r.ID, func(out []byte) []byte { return appendToken(out, r.ID, token, p, c.d.Now()) })
+	if err := q.admit(token); err != nil {
+		c.refuse(r.ID, c.d.wire(err, q.Profile))
+		return true
+	}
+	c.send(r.ID, func(out []byte) []byte { return appendToken(out, r.ID, token, q.Profile, c.d.Now()) })
 	return true
 }
 

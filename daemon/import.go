@@ -201,7 +201,7 @@ func (d *Daemon) take(ctx context.Context, f *foreign.Found, trusted []string) e
 		p.Header, p.Prefix = t.Header.Name, &t.Header.Prefix
 	}
 	l := d.newLogin(p)
-	l.alone, l.trusted = true, trusted
+	l.alone, l.trusted = true, append(slices.Clone(trusted), origin)
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	defer l.cancel()
 	over, err := d.begin(l)
@@ -212,7 +212,7 @@ func (d *Daemon) take(ctx context.Context, f *foreign.Found, trusted []string) e
 	if d.profiles.Load().byName[f.Name] != nil {
 		return protocol.NewError(protocol.Temporary, fmt.Sprintf("profile %q has come while this was looked for", f.Name), "groat import")
 	}
-	return l.found(f.Item, origin)
+	return l.found(f.Item)
 }
 
 // named reports whether an origin is among those that a person has named.
@@ -252,15 +252,9 @@ func (d *Daemon) begin(l *login) (over func(), err error) {
 }
 
 // found is the way of an import.
-func (l *login) found(secrets keystore.Item, origin string) error {
+func (l *login) found(secrets keystore.Item) error {
 	if err := l.configure(); err != nil {
 		return err
-	}
-	// What the server's own document names counts as little as what the file names.
-	if at := l.profile.endpoint.Server().TokenEndpoint; at != "" {
-		if to := foreign.Origin(at); to != origin && !named(l.trusted, to) {
-			return untrusted(to, "the server at "+origin)
-		}
 	}
 	switch held, err := l.held(); {
 	case err != nil:
@@ -283,6 +277,7 @@ func (l *login) found(secrets keystore.Item, origin string) error {
 	defer func() { item.Wipe() }()
 	item.Issuer, item.TokenEndpoint, item.ClientAuth = here.Issuer, here.TokenEndpoint, here.ClientAuth
 	item.RevocationEndpoint, item.Grant = here.RevocationEndpoint, here.Grant
+	l.seal(&item)
 	// From here on it is finished even if the person leaves: a session may be rotated by its proof.
 	ctx := context.WithoutCancel(l.ctx)
 	t, rotated, err := l.profile.endpoint.Renew(ctx, item, grant.Request{})

@@ -92,7 +92,8 @@ func TestL51TheServersDocumentNamesAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 		r, err := h.look(t, file, []string{looked.Found[0].ID}, []string{h.server.URL()})
-		if err != nil || r.Found[0].Error == nil || !strings.Contains(r.Found[0].Error.Message, elsewhere) {
+		if err != nil || r.Found[0].Error == nil || !strings.Contains(r.Found[0].Error.Message, strings.TrimPrefix(elsewhere, "http://")) ||
+			!strings.HasSuffix(r.Found[0].Error.Hint(), " --trust "+elsewhere) {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		if n := h.server.Count("/token") + h.server.Count(sandbox.KeycloakTokenPath); n != 0 || stored(t, store, "robot").ClientID != "" {

@@ -45,6 +45,13 @@ type login struct {
 	kind     grant.Kind
 	profile  *profile        // what the profile will be
 	endpoint *grant.Endpoint // its server, with what only a sign-in needs
+	was      *keystore.Item  // what is stored now, without its secrets; nil: nothing
+	origins  []string        // what the credential is sealed with beside its token endpoint's origin
+	clientTo []string        // the hosts that its client proves itself to
+	apis     []string        // the API origins that it is sealed with
+	listed   []string        // the API origins that the profile lists
+	preset   []string        // those of the provider's preset
+	resealed bool            // the stored credential was given more of them
 	before   *keystore.Item  // the stored credential, where its client goes on authenticating with what is in it
 	created  bool            // a client was created at the provider
 	alone    bool            // nobody joins it: it is an import, so what its parameters name is a file's word and no person's

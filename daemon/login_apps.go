@@ -39,6 +39,7 @@ func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	l.d.Log.Info("App Credentials were created", zap.String("profile", l.params.Profile), zap.String("client_id", item.ClientID))
 	item.Username = l.params.Username
 	defer item.Wipe()
+	l.seal(&item)
 	return l.keepCreated(ctx, item, old)
 }
 

@@ -29,8 +29,7 @@ func (l *login) session(item keystore.Item, s grant.Session, err error) (keystor
 
 // client is the client that a person signs in through: a public one, or one with a secret, which is asked for.
 func (l *login) client() (keystore.Item, error) {
-	s := l.server()
-	item := s.NewItem(l.params.ClientID, l.kind)
+	item := l.newItem(l.params.ClientID)
 	// The profile's configuration knows less of a discovered server than the sign-in does; the item is the profile's.
 	item.RevocationEndpoint = l.profile.endpoint.Server().RevocationEndpoint
 	return item, l.prepare(&item)

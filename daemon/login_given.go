@@ -43,10 +43,11 @@ var parameters = []parameter{
 	{field: "Ephemeral", flag: "ephemeral"}, // refused by savable where the profile is in a file
 	{"Scope", "scope", (*login).noToken},
 	{"Audience", "audience", (*login).noToken},
-	{field: "Resources", flag: "resource"},
+	{field: "Resources", flag: "api"},
 	{"NewClient", "new-client", (*login).noNewClient},
 	{"Secret", "secret-stdin", (*login).noSecret},
 	{field: "Replace", flag: "replace"}, // a permission: it is used where there is something to replace
+	{field: "Trust", flag: "trust"},     // a permission too: it is used where an address is on that origin
 }
 
 // typed returns the words by which a command gives the parameter, or nil where p does not have it.
@@ -77,6 +78,34 @@ func command(p protocol.LoginParams) string {
 		words = append(words, a.typed(p)...)
 	}
 	return strings.Join(words, " ")
+}
+
+func (l *login) missing(message, flags string) error {
+	e := protocol.InvalidParams("%s", message)
+	e.Data = &protocol.ErrorData{Hint: l.again(flags)}
+	return e
+}
+
+// again is the command for the next try. Of a profile that is not there yet it names the server anew.
+func (l *login) again(flags string) string {
+	command := "groat login " + l.params.Profile
+	if l.d.profiles.Load().byName[l.params.Profile] == nil {
+		for _, f := range []struct{ name, value string }{
+			{"provider", l.asked.Provider}, {"issuer", l.asked.Issuer}, {"token-url", l.asked.TokenURL}, {"auth-server", l.asked.AuthServer},
+			{"grant", l.asked.Grant}, {"client-auth", l.asked.ClientAuth},
+		} {
+			if f.value != "" {
+				command += " --" + f.name + " " + visible.Word(f.value)
+			}
+		}
+		for _, o := range l.asked.Resources {
+			command += " --api " + visible.Word(o)
+		}
+	}
+	for _, o := range l.asked.Trust {
+		command += " --trust " + visible.Word(o)
+	}
+	return strings.TrimSpace(command + " " + flags)
 }
 
 // given refuses the first parameter that this sign-in has no use for. Nothing has been typed or sent then.

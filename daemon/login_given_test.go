@@ -61,6 +61,7 @@ var givenFields = map[string]struct {
 	"NewClient": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.NewClient = true }, shows: sandbox.SpatiafiClientsPath},
 	"Secret":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Secret = true }, shows: `"kind":"secret"`},
 	"Replace":   {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Replace = true }}, // a permission; see TestJ30
+	"Trust":     {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Trust = []string{"https://given.example"} }}, // another; see TestF10
 }
 
 // notGiven are the fields that a person does not type.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,7 +72,7 @@ func TestTheSameLoginIsJoined(t *testing.T) {
 				}
 				[]*viewer{first, second}[who].types <- clientSecret
 				one, two := <-first.over, <-second.over
-				if one.err != nil || one != two || one.result.Outcome != protocol.SignedIn {
+				if one.err != nil || !reflect.DeepEqual(one, two) || one.result.Outcome != protocol.SignedIn {
 					t.Errorf("%+v and %+v", one, two)
 				}
 				if n := h.server.Count(h.server.TokenPath()); n != 1 {

@@ -17,8 +17,17 @@ func (l *login) configure() error {
 	if err := l.d.Reload(); err != nil {
 		return err
 	}
+	if err := l.known(); err != nil {
+		return err
+	}
 	p, server, err := l.describe()
 	if err != nil {
+		return err
+	}
+	if err := l.agree(&p, server); err != nil {
+		return err
+	}
+	if err := l.callable(&p); err != nil {
 		return err
 	}
 	if was := l.d.profiles.Load().byName[p.Name]; was != nil && same(was.Profile, p) && was.ephemeral == l.params.Ephemeral {
@@ -42,7 +51,7 @@ func (l *login) describe() (p config.Profile, server *grant.Server, err error) {
 	q := l.params
 	p = config.Profile{
 		Name: q.Profile, Provider: q.Provider, AuthServer: q.AuthServer, Grant: q.Grant, ClientAuth: q.ClientAuth,
-		Scope: strings.Join(strings.Fields(q.Scope), " "), Audience: q.Audience, Resources: q.Resources, Header: q.Header, Prefix: q.Prefix,
+		Scope: strings.Join(strings.Fields(q.Scope), " "), Audience: q.Audience, Header: q.Header, Prefix: q.Prefix,
 		Redirect: q.Redirect,
 	}
 	if q.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(q.Grant)) {
@@ -88,9 +97,6 @@ func merged(was, now config.Profile) config.Profile {
 		if *f.new != "" {
 			*f.old = *f.new
 		}
-	}
-	if now.Resources != nil {
-		was.Resources = now.Resources
 	}
 	if now.Prefix != nil {
 		was.Prefix = now.Prefix
@@ -155,9 +161,6 @@ func (l *login) discover(p config.Profile, issuer string) (config.Profile, *gran
 	if err != nil {
 		return p, nil, err
 	}
-	if found.OtherOrigin != "" {
-		l.tell(fmt.Sprintf("%s says that its tokens come from %s: that is where the credential will be used.", found.Issuer, found.OtherOrigin))
-	}
 	switch l.kind = grant.Kind(p.Grant); {
 	case l.kind != "":
 	case found.ClientAuth == grant.None && l.params.NoBrowser && slices.Contains(found.Grants, grant.ByDeviceCode):
@@ -168,10 +171,7 @@ func (l *login) discover(p config.Profile, issuer string) (config.Profile, *gran
 		l.kind = grant.ByClientCredentials
 	}
 	p.Issuer, p.TokenEndpoint, p.ClientAuth = found.Issuer, found.TokenEndpoint, string(found.ClientAuth)
-	p.UserinfoEndpoint, p.RevocationEndpoint = "", ""
-	if config.Beside(found.Userinfo, p) {
-		p.UserinfoEndpoint = found.Userinfo
-	}
+	p.UserinfoEndpoint, p.RevocationEndpoint = found.Userinfo, ""
 	if l.kind.Session() {
 		p.RevocationEndpoint = found.RevocationEndpoint
 	}

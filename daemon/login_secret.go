@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -65,7 +68,7 @@ func (l *login) prepare(item *keystore.Item) (err error) {
 		item.Certificate = chain.Reveal()
 		return err
 	}
-	item.ClientSecret, err = l.ask("Client secret of " + l.params.ClientID)
+	item.ClientSecret, err = l.ask(fmt.Sprintf("Client secret of %s, for %s", l.params.ClientID, l.clientHosts()))
 	return err
 }
 
@@ -119,7 +122,7 @@ func (l *login) readKey(item *keystore.Item) (err error) {
 	}
 	_, err = grant.CheckKey(item.PrivateKey, keystore.Secret{})
 	if errors.Is(err, grant.ErrKeyPassword) {
-		if item.PrivateKeyPassword, err = l.ask("Password of " + l.params.Key); err != nil {
+		if item.PrivateKeyPassword, err = l.ask(fmt.Sprintf("Password of %s, the key for %s", l.params.Key, l.clientHosts())); err != nil {
 			return err
 		}
 		_, err = grant.CheckKey(item.PrivateKey, item.PrivateKeyPassword)
@@ -147,7 +150,7 @@ func (l *login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 		}
 		err = l.amend(&item)
 	default:
-		item = l.server().NewItem(l.params.ClientID, l.kind)
+		item = l.newItem(l.params.ClientID)
 		if err = l.readKey(&item); err == nil {
 			err = l.amend(&item)
 		}
@@ -179,7 +182,15 @@ func (l *login) byPassword() (item keystore.Item, s grant.Session, err error) {
 }
 
 func (l *login) askPassword() (keystore.Secret, error) {
-	return l.ask(fmt.Sprintf("Password of %s at %s", l.params.Username, l.server().Issuer))
+	s := l.server()
+	to := s.TokenEndpoint
+	switch {
+	case l.kind == grant.ByKeyLogin:
+		to = s.KeyLogin
+	case l.kind == grant.ByAppCredentials && s.Apps != nil:
+		to = s.Apps.FirstTokenEndpoint
+	}
+	return l.ask(fmt.Sprintf("Password of %s, for %s", l.params.Username, host(to)))
 }
 
 // byExchange is RFC 8693: another server's token, which is not kept.
@@ -187,7 +198,7 @@ func (l *login) byExchange() (item keystore.Item, s grant.Session, err error) {
 	if item, err = l.client(); err != nil {
 		return item, s, err
 	}
-	subject, err := l.ask("Token to exchange at " + l.server().Issuer)
+	subject, err := l.ask("Token to exchange, for " + host(l.server().TokenEndpoint))
 	if err != nil {
 		return item, s, err
 	}
@@ -196,10 +207,27 @@ func (l *login) byExchange() (item keystore.Item, s grant.Session, err error) {
 	return item, s, err
 }
 
+// clientHosts names the hosts that the client's secret, or what it signs, is sent to.
+func (l *login) clientHosts() string {
+	if len(l.clientTo) == 0 {
+		return host(l.server().TokenEndpoint)
+	}
+	return strings.Join(l.clientTo, ", ")
+}
+
+// keyHosts names the hosts that an API key is sent to.
+func (l *login) keyHosts() string {
+	hosts := []string{host(l.server().Issuer)}
+	for _, o := range slices.Concat(l.apis, l.server().PresetAPIs) {
+		hosts = union(hosts, host(config.Plain(o)))
+	}
+	return strings.Join(hosts, ", ")
+}
+
 // byAPIKey keeps a key as it is; there is nothing to prove it with.
 func (l *login) byAPIKey() (item keystore.Item, t grant.Token, err error) {
-	item = l.server().NewItem("", l.kind)
-	if item.APIKey, err = l.ask("API key for " + l.server().Issuer); err != nil {
+	item = l.newItem("")
+	if item.APIKey, err = l.ask("API key, for " + l.keyHosts()); err != nil {
 		return item, t, err
 	}
 	if err = grant.CheckAPIKey(item.APIKey); err != nil {

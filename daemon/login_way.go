@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"go.uber.org/zap"
 
@@ -70,6 +69,7 @@ func (l *login) run() (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, err
 	}
 	defer item.Wipe()
+	l.seal(&item)
 	// What was had is kept, whether or not the person stays.
 	ctx := context.WithoutCancel(l.ctx)
 	defer l.quiet(ctx)()
@@ -132,9 +132,10 @@ func (l *login) store() *keystore.Holder { return l.d.store(l.profile) }
 // mayProve reports whether a stored credential answers what was asked: nothing was named that it is not made of.
 func (l *login) mayProve(stored *keystore.Item) bool {
 	q := l.params
+	adds := len(q.Resources)+len(q.Trust) > 0 // to a key that is there
 	return !q.NewClient && !q.Secret && !q.Replace && q.ClientID == "" && q.Key == "" && q.Certificate == "" &&
 		q.KeyAlg == "" && q.KeyID == "" && q.Subject == "" && (q.Username == "" || q.Username == stored.Username) &&
-		!l.kind.StaticKey() && !l.anotherSession()
+		(!l.kind.StaticKey() || adds && q.Username == "") && !l.anotherSession()
 }
 
 // anotherSession reports whether what a session is signed in with is named anew: a refresh token has the scope and audience
@@ -181,6 +182,9 @@ func (l *login) wants(stored *keystore.Item) error {
 	if l.params.ClientID == "" {
 		l.params.ClientID = l.server().ClientID
 	}
+	if w := l.was; l.params.ClientID == "" && w != nil && l.kind != grant.ByAppCredentials && w.ClientAuth == string(l.server().ClientAuth) {
+		l.params.ClientID = w.ClientID // the server has moved
+	}
 	switch l.kind {
 	case grant.ByAppCredentials:
 		if l.params.Username == "" {
@@ -204,28 +208,6 @@ func (l *login) wants(stored *keystore.Item) error {
 		}
 	}
 	return nil
-}
-
-func (l *login) missing(message, flags string) error {
-	e := protocol.InvalidParams("%s", message)
-	e.Data = &protocol.ErrorData{Hint: l.again(flags)}
-	return e
-}
-
-// again is the command for the next try. Of a profile that is not there yet it names the server anew.
-func (l *login) again(flags string) string {
-	command := "groat login " + l.params.Profile
-	if l.d.profiles.Load().byName[l.params.Profile] == nil {
-		for _, f := range []struct{ name, value string }{
-			{"provider", l.asked.Provider}, {"issuer", l.asked.Issuer}, {"token-url", l.asked.TokenURL}, {"auth-server", l.asked.AuthServer},
-			{"grant", l.asked.Grant}, {"client-auth", l.asked.ClientAuth},
-		} {
-			if f.value != "" {
-				command += " --" + f.name + " " + visible.Word(f.value)
-			}
-		}
-	}
-	return strings.TrimSpace(command + " " + flags)
 }
 
 // stored returns the credential that is held if it is for this server, grant and client authentication, else nil.
@@ -264,6 +246,11 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	if err != nil {
 		return protocol.LoginResult{}, l.unproven(err, item.ClientID)
 	}
+	resume, err := l.reseal(&item, &t)
+	if err != nil {
+		return protocol.LoginResult{}, err
+	}
+	defer resume()
 	return l.adopt(item, t, protocol.AlreadySignedIn) // the keystore has it already, and perhaps a newer one by now
 }
 
@@ -315,7 +302,10 @@ func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protoc
 	if err := l.save(); err != nil {
 		return protocol.LoginResult{}, err
 	}
-	if !known || outcome == protocol.SignedIn || !l.kind.Session() { // else the owner has just obtained t itself
+	if outcome == protocol.SignedIn {
+		t.Sealed = l.profile.endpoint.Seal(item)
+	}
+	if !known || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed { // else the owner has just obtained t itself
 		l.d.broker.Install(l.profile.Name, l.d.source(l.profile), t)
 	}
 	now := l.d.Now()
@@ -323,6 +313,7 @@ func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protoc
 		Profile: l.params.Profile, Outcome: outcome, Grant: string(l.kind), ClientID: item.ClientID, Created: l.created,
 		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory", Changed: existed && !known,
 	}
+	r.Resources, r.Added = l.added()
 	if !l.profile.ephemeral {
 		r.Keystore = l.d.keystoreStatus().Use
 	}

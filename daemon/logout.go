@@ -32,7 +32,7 @@ func logout(c *conn, params []byte) (any, error) {
 	if r.Permanent && !q.Yes {
 		return r, nil
 	}
-	if r.Revoked, err = c.d.forget(p, q.KeepRemote); err != nil {
+	if r.Revoked, r.NotEnded, err = c.d.forget(p, q.KeepRemote); err != nil {
 		e := c.d.wire(err, p.Name)
 		if _, remote := errors.AsType[*grant.Error](err); remote {
 			e.Message = "the session could not be ended at the provider, so nothing was forgotten: " + e.Message
@@ -78,49 +78,54 @@ func (d *Daemon) stored(p *profile) (*keystore.Item, error) {
 }
 
 // forget ends the session at the provider, deletes the credential, then the configuration: where one fails the rest is
-// left as it is, and the tokens that are held go on being handed out. revoked reports whether the provider ended a session.
-func (d *Daemon) forget(p *profile, keepRemote bool) (revoked bool, err error) {
+// left as it is, and the tokens that are held go on being handed out. revoked reports whether the provider ended a session;
+// why is why it was not asked to, if there is something to say.
+func (d *Daemon) forget(p *profile, keepRemote bool) (revoked bool, why string, err error) {
 	if err := d.Reload(); err != nil { // what could not be read could not be written
-		return false, err
+		return false, "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	resume, err := d.broker.Pause(ctx, p.Name) // so that no renewal replaces the refresh token while it is being revoked
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	defer resume()
 	if !keepRemote {
-		if revoked, err = d.revoke(p); err != nil {
-			return false, err
+		if revoked, why, err = d.revoke(p); err != nil {
+			return false, "", err
 		}
 	}
 	if err := d.store(p).Delete(context.Background(), p.Name); err != nil && !errors.Is(err, keystore.ErrUndecided) {
-		return revoked, err
+		return revoked, why, err
 	}
 	d.loading.Lock()
 	defer d.loading.Unlock()
 	delete(d.ephemeral, p.Name)
 	if _, err := d.Config.Remove(p.Name); err != nil {
-		return revoked, err
+		return revoked, why, err
 	}
 	err = d.reload()
 	if still := d.profiles.Load().byName[p.Name]; still != nil { // described in the person's own file
 		d.broker.Put(map[string]broker.Source{p.Name: d.source(still)})
 	}
-	return revoked, err
+	return revoked, why, err
 }
 
-// revoke ends a profile's session at its provider, if there is one and the provider can do that.
-func (d *Daemon) revoke(p *profile) (bool, error) {
+// revoke ends a profile's session at its provider, if there is one and the provider can do that. Where the credential is not
+// sealed for the endpoint that would be asked, nothing is sent and why says so.
+func (d *Daemon) revoke(p *profile) (revoked bool, why string, err error) {
 	item, err := d.stored(p)
 	if err != nil || item == nil || item.RefreshToken.IsZero() {
-		return false, err
+		return false, "", err
 	}
 	defer item.Wipe()
 	err = p.endpoint.Revoke(context.Background(), *item)
-	if errors.Is(err, grant.ErrNotOffered) || errors.Is(err, grant.ErrEndpointChanged) {
-		return false, nil
+	switch {
+	case errors.Is(err, grant.ErrNotOffered):
+		return false, "", nil
+	case errors.Is(err, grant.ErrEndpointChanged):
+		return false, err.Error(), nil
 	}
-	return err == nil, err
+	return err == nil, "", err
 }

@@ -132,7 +132,7 @@ func BenchmarkAnswer(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		q, p, err := h.query(r.Params)
+		q, err := h.query(r.Params)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -140,7 +140,10 @@ func BenchmarkAnswer(b *testing.B) {
 		if !ok {
 			b.Fatal("there is no token")
 		}
-		out = appendToken(out[:0], r.ID, token, p, h.Now())
+		if err := q.admit(token); err != nil {
+			b.Fatal(err)
+		}
+		out = appendToken(out[:0], r.ID, token, q.Profile, h.Now())
 	}
 }
 

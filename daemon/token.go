@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -23,23 +24,27 @@ const (
 type query struct {
 	broker.Query
 	wait time.Duration
+	// target is the origin whose requests the token is for; empty where a profile was named.
+	target string
 }
 
 // issued is a token on its way out.
 type issued struct {
 	token   grant.Token
-	profile *profile
+	profile string
 }
 
 // query understands the parameters of "token".
-func (d *Daemon) query(params []byte) (query, *profile, error) {
+func (d *Daemon) query(params []byte) (query, error) {
 	var p protocol.TokenParams
 	if err := protocol.DecodeParams(params, &p); err != nil {
-		return query{}, nil, err
+		return query{}, err
 	}
-	return d.queryOf(p)
+	q, _, err := d.queryOf(p)
+	return q, err
 }
 
+// queryOf returns the profile too, as it is configured now; a token may have been issued by what it was before.
 func (d *Daemon) queryOf(p protocol.TokenParams) (query, *profile, error) {
 	q := query{Query: broker.Query{Scope: p.Scope, Audience: p.Audience, MinTTL: broker.Unset}, wait: protocol.DefaultWait}
 	if p.MinTTL != nil {
@@ -67,8 +72,23 @@ func (d *Daemon) queryOf(p protocol.TokenParams) (query, *profile, error) {
 	if err != nil {
 		return q, nil, err
 	}
+	if p.Target != "" {
+		if q.target, err = config.Origin(p.Target); err != nil {
+			return q, nil, protocol.InvalidParams("target: %s", err)
+		}
+	}
 	q.Profile = prof.Name
 	return q, prof, nil
+}
+
+// admit refuses a token whose credential was not sealed for the target: that a file lists it now is nobody's word.
+func (q *query) admit(t grant.Token) error {
+	if q.target == "" || t.Sealed.AllowsAPI(q.target) {
+		return nil
+	}
+	api := config.Plain(q.target)
+	return protocol.NewError(protocol.Config, fmt.Sprintf("profile %s lists %s in its file, but its credential was not sealed for it", q.Profile, api),
+		"groat login "+q.Profile+" --api "+api)
 }
 
 // printable reports whether s is made of RFC 6749's NQCHAR (visible ASCII but '"' and '\') and one more byte.
@@ -121,11 +141,11 @@ func (ps *profiles) forTarget(target string) (*profile, error) {
 
 // token answers "token" where it takes waiting.
 func token(c *conn, params []byte) (any, error) {
-	q, p, err := c.d.query(params)
+	q, err := c.d.query(params)
 	if err != nil {
 		return nil, err
 	}
-	return c.issue(q, p)
+	return c.issue(q)
 }
 
 // reject answers "reject".
@@ -137,31 +157,35 @@ func reject(c *conn, params []byte) (any, error) {
 	if r.AccessToken == "" || !printable(r.AccessToken, 0) {
 		return nil, protocol.InvalidParams("access_token must be the token that an API refused")
 	}
-	q, p, err := c.d.queryOf(r.TokenParams)
+	q, _, err := c.d.queryOf(r.TokenParams)
 	if err != nil {
 		return nil, err
 	}
 	q.Refused = keystore.SecretString(r.AccessToken)
-	return c.issue(q, p)
+	return c.issue(q)
 }
 
 // issue waits for a token. The wait is the caller's; what it sets in motion goes on.
-func (c *conn) issue(q query, p *profile) (any, error) {
+func (c *conn) issue(q query) (any, error) {
 	ctx, cancel := c.waiting(q.wait)
 	defer cancel()
 	t, err := c.d.broker.Token(ctx, q.Query)
 	if err != nil {
-		return nil, c.d.wire(err, p.Name)
+		return nil, c.d.wire(err, q.Profile)
 	}
-	return issued{token: t, profile: p}, nil
+	if err := q.admit(t); err != nil {
+		return nil, err
+	}
+	return issued{token: t, profile: q.Profile}, nil
 }
 
 // appendToken writes the reply with a token by hand: it is what the daemon does all day, and no encoder keeps a copy. A token
 // that has expired since it was found does not leave: the machine may have slept, or the peer not taken an earlier answer.
-func appendToken(out, id []byte, t grant.Token, p *profile, now clock.Instant) []byte {
+// The header is the one of the endpoint that issued the token, whatever the profile is by now.
+func appendToken(out, id []byte, t grant.Token, profile string, now clock.Instant) []byte {
 	left := t.Remaining(now)
 	if left <= 0 && !t.Static {
-		e := protocol.NewError(protocol.Temporary, "the token expired before it could be handed out", "groat status "+p.Name)
+		e := protocol.NewError(protocol.Temporary, "the token expired before it could be handed out", "groat status "+profile)
 		e.Data.RetryAfter = 1
 		return protocol.AppendError(out, id, e)
 	}
@@ -186,14 +210,14 @@ func appendToken(out, id []byte, t grant.Token, p *profile, now clock.Instant) [
 		out = protocol.AppendString(out, t.Scope)
 	}
 	out = append(out, `,"profile":`...)
-	out = protocol.AppendString(out, p.Name)
+	out = protocol.AppendString(out, profile)
 	out = append(out, `,"header":`...)
-	if p.endpoint.Server().Header == nil {
+	if t.Sealed == nil || t.Sealed.Header == nil {
 		out = append(out, `"Authorization: Bearer `...)
 		out = t.Access.AppendTo(out)
 		out = append(out, '"')
 	} else {
-		name, value := p.endpoint.Server().HeaderFor(t)
+		name, value := t.Header()
 		out = protocol.AppendString(out, name+": "+value)
 	}
 	return append(out, "}}\n"...)

@@ -73,6 +73,9 @@ func (d *Daemon) kindOf(err error, profile string) *protocol.Error {
 		return protocol.NewError(protocol.Config, k.Error(), k.Hint)
 	}
 	login := "groat login " + profile
+	if foreign, ok := errors.AsType[*grant.ForeignError](err); ok {
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s; nothing was sent", profile, err), login+" --trust "+visible.Word(foreign.Named))
+	}
 	switch {
 	case errors.Is(err, broker.ErrUnknown):
 		return unknownProfile(profile)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -54,6 +55,12 @@ var secrets = []member[Secret]{
 	{"api_key", func(i *Item) *Secret { return &i.APIKey }},
 }
 
+// lists are lists of texts, each only where it says something.
+var lists = []member[[]string]{
+	{"origins", func(i *Item) *[]string { return &i.Origins }},
+	{"apis", func(i *Item) *[]string { return &i.APIs }},
+}
+
 // Equal compares two items, the secrets in constant time.
 func (i Item) Equal(j Item) bool {
 	same := true
@@ -62,6 +69,9 @@ func (i Item) Equal(j Item) bool {
 	}
 	for _, t := range texts {
 		same = same && *t.of(&i) == *t.of(&j)
+	}
+	for _, l := range lists {
+		same = same && slices.Equal(*l.of(&i), *l.of(&j))
 	}
 	return same
 }
@@ -74,9 +84,22 @@ func (i Item) Clone() Item {
 	return i
 }
 
+// CheckOrigins says why a list is too long for an item's [Item.Origins] or [Item.APIs].
+func CheckOrigins(list []string) error {
+	if len(list) > MaxOrigins || slices.ContainsFunc(list, func(o string) bool { return len(o) > maxOrigin }) {
+		return fmt.Errorf("a credential is for at most %d hosts and %d APIs, of at most %d bytes each", MaxOrigins, MaxOrigins, maxOrigin)
+	}
+	return nil
+}
+
 // usable says what an item lacks to be a credential: something that proves the client or is the session, and the client
 // it belongs to.
 func (i Item) usable() error {
+	for _, l := range lists {
+		if err := CheckOrigins(*l.of(&i)); err != nil {
+			return err
+		}
+	}
 	switch {
 	case !i.APIKey.IsZero():
 		return nil
@@ -104,6 +127,15 @@ func EncodeItem(i Item) (Secret, error) {
 				return Secret{}, err
 			}
 			head = fmt.Appendf(head, `,"%s":%s`, t.name, quoted)
+		}
+	}
+	for _, l := range lists {
+		if list := *l.of(&i); len(list) > 0 {
+			quoted, err := json.Marshal(list)
+			if err != nil {
+				return Secret{}, err
+			}
+			head = fmt.Appendf(head, `,"%s":%s`, l.name, quoted)
 		}
 	}
 	// Room for the worst case, so that append never leaves a copy of a secret in a buffer it has outgrown.
@@ -169,6 +201,12 @@ func DecodeItem(b Secret) (Item, error) {
 			return Item{}, fmt.Errorf("%w: its %s is missing or no string", ErrCorrupt, t.name)
 		}
 	}
+	for _, l := range lists {
+		raw, there := members[l.name]
+		if there && !isList(raw, l.of(&i)) {
+			return Item{}, fmt.Errorf("%w: its %s are no list of strings", ErrCorrupt, l.name)
+		}
+	}
 	for _, s := range secrets {
 		raw, there := members[s.name]
 		if !there {
@@ -202,6 +240,22 @@ func checkVersion(raw json.RawMessage) error {
 
 // isString tells a string from null, which Unmarshal would take for one.
 func isString(raw json.RawMessage) bool { return len(raw) >= 2 && raw[0] == '"' }
+
+// isList reads a list of strings. An empty one is as good as none.
+func isList(raw json.RawMessage, to *[]string) bool {
+	var members []json.RawMessage
+	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &members) != nil || len(members) > MaxOrigins {
+		return false
+	}
+	for _, m := range members {
+		var text string
+		if !isString(m) || json.Unmarshal(m, &text) != nil {
+			return false
+		}
+		*to = append(*to, text)
+	}
+	return true
+}
 
 func unquote(raw json.RawMessage) (Secret, bool) {
 	if !isString(raw) {

@@ -122,6 +122,8 @@ func TestItemEqual(t *testing.T) {
 		"key":         func(i *keystore.Item) { i.PrivateKey = keystore.SecretString("x") },
 		"password":    func(i *keystore.Item) { i.PrivateKeyPassword = keystore.SecretString("x") },
 		"api key":     func(i *keystore.Item) { i.APIKey = keystore.SecretString("x") },
+		"origins":     func(i *keystore.Item) { i.Origins = []string{"x"} },
+		"APIs":        func(i *keystore.Item) { i.APIs = []string{"x"} },
 	} {
 		i, j := item(), item()
 		if !i.Equal(j) {
@@ -142,6 +144,7 @@ func full() keystore.Item {
 	i.Subject, i.Certificate = "alice@example.com", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 	i.RefreshToken, i.PrivateKey = keystore.SecretString("not-a-real-refresh-token"), keystore.SecretString("line 1\nline 2\n")
 	i.PrivateKeyPassword, i.APIKey = keystore.SecretString(`pass"word`), keystore.SecretString("not-a-real-key")
+	i.Origins, i.APIs = []string{"https://revoke.example", "https://me.example:8443"}, []string{`https://"api".example:443`}
 	return i
 }
 
@@ -194,6 +197,12 @@ func TestOtherCredentials(t *testing.T) {
 		"refresh token empty":  `{` + rest + `,"refresh_token":""}`,
 		"grant number":         `{` + rest + `,"client_secret":"s","grant":1}`,
 		"key id null":          `{` + rest + `,"client_secret":"s","key_id":null}`,
+		"origins null":         `{` + rest + `,"client_secret":"s","origins":null}`,
+		"origins a string":     `{` + rest + `,"client_secret":"s","origins":"https://a.example"}`,
+		"an origin null":       `{` + rest + `,"client_secret":"s","origins":[null]}`,
+		"an API a number":      `{` + rest + `,"client_secret":"s","apis":["https://a.example:443",1]}`,
+		"too many APIs":        `{` + rest + `,"client_secret":"s","apis":["a"` + strings.Repeat(`,"a"`, keystore.MaxOrigins) + `]}`,
+		"too long an origin":   `{` + rest + `,"client_secret":"s","origins":["` + strings.Repeat("a", 513) + `"]}`,
 	} {
 		if _, err := keystore.DecodeItem(keystore.SecretString(in)); !errors.Is(err, keystore.ErrCorrupt) {
 			t.Errorf("%s: %v, want ErrCorrupt", name, err)

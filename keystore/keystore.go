@@ -54,7 +54,7 @@ type Item struct {
 	Grant string
 	// RefreshToken is a session. Where the server rotates it, each is good for one request.
 	RefreshToken Secret
-	// RevocationEndpoint is where the session may be ended; empty: only on the token endpoint's origin.
+	// RevocationEndpoint is where the session may be ended, if that is on the token endpoint's origin or one of Origins.
 	RevocationEndpoint string
 	// PrivateKey signs assertions or is the TLS client's own: PEM as it was given, with PrivateKeyPassword if it is encrypted.
 	PrivateKey         Secret
@@ -67,7 +67,18 @@ type Item struct {
 	Certificate string
 	// APIKey is a key that is sent as it is and not exchanged for anything.
 	APIKey Secret
+
+	// Origins are those beside the token endpoint's that the person agreed to: "https://host" or "https://host:port".
+	Origins []string
+	// APIs are the origins that may be sent the tokens that are had with this: "https://host:port", the port always there.
+	// Both lists are bounded by [MaxOrigins] and never changed in place. An item that was stored before there were any has none.
+	APIs []string
 }
+
+// MaxOrigins is how many entries each list of an item may have; each is at most 512 bytes long.
+const MaxOrigins = 64
+
+const maxOrigin = 512
 
 // Wipe overwrites every secret of the item, for every copy that shares them.
 func (i Item) Wipe() {

@@ -36,10 +36,13 @@ type LoginParams struct {
 	Header string  `json:"header,omitempty"`
 	Prefix *string `json:"prefix,omitempty"`
 	// Ephemeral keeps the profile in the daemon's memory only.
-	Ephemeral bool     `json:"ephemeral,omitempty"`
-	Scope     string   `json:"scope,omitempty"`
-	Audience  string   `json:"audience,omitempty"`
-	Resources []string `json:"resources,omitempty"` // origins that may be sent a token
+	Ephemeral bool   `json:"ephemeral,omitempty"`
+	Scope     string `json:"scope,omitempty"`
+	Audience  string `json:"audience,omitempty"`
+	// Resources are origins that may be sent a token. They are added to those that the profile has.
+	Resources []string `json:"resources,omitempty"`
+	// Trust are origins that may be sent what the sign-in and the profile need, although the server is on another.
+	Trust     []string `json:"trust,omitempty"`
 	NewClient bool     `json:"new_client,omitempty"`
 	// Secret: the client has a secret at hand (a password, client secret, API key, token or a key's password). The sign-in asks
 	// for one and does not just prove what is stored; one that asks for none is refused.
@@ -93,16 +96,19 @@ type LoginInputParams struct {
 type LoginResult struct {
 	Profile string `json:"profile"`
 	// Outcome is "signed_in" (a credential was stored) or "already_signed_in" (the stored one was proven, nothing changed).
-	Outcome   string `json:"outcome"`
-	Grant     string `json:"grant"`
-	ClientID  string `json:"client_id"`
-	Created   bool   `json:"created"`           // a new client exists at the provider now
-	Changed   bool   `json:"changed,omitempty"` // the profile's configuration is another one than before
-	Provider  string `json:"provider,omitempty"`
-	Issuer    string `json:"issuer"`
-	Keystore  string `json:"keystore"`
-	ExpiresAt int64  `json:"expires_at"` // of the first token, Unix seconds
-	ExpiresIn int64  `json:"expires_in"`
+	Outcome  string `json:"outcome"`
+	Grant    string `json:"grant"`
+	ClientID string `json:"client_id"`
+	Created  bool   `json:"created"`           // a new client exists at the provider now
+	Changed  bool   `json:"changed,omitempty"` // the profile's configuration is another one than before
+	Provider string `json:"provider,omitempty"`
+	Issuer   string `json:"issuer"`
+	Keystore string `json:"keystore"`
+	// Resources are the profile's API origins, where some were named or are new; Added are the new ones.
+	Resources []string `json:"resources,omitempty"`
+	Added     []string `json:"added,omitempty"`
+	ExpiresAt int64    `json:"expires_at"` // of the first token, Unix seconds
+	ExpiresIn int64    `json:"expires_in"`
 }
 
 // Outcomes of a login.

@@ -113,6 +113,9 @@ type LogoutResult struct {
 	Forgotten bool   `json:"forgotten"`
 	// Revoked is set where the provider has ended the session.
 	Revoked bool `json:"revoked,omitempty"`
+	// NotEnded says why the provider was not asked to end the session, where its address is not one that the credential is
+	// sealed for.
+	NotEnded string `json:"not_ended,omitempty"`
 	// ClientID is the client that still exists at the provider; empty where nothing remains or nothing was stored.
 	ClientID string `json:"client_id,omitempty"`
 	Issuer   string `json:"issuer,omitempty"`

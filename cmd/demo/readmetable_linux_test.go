@@ -24,7 +24,7 @@ const (
 // table is every command of the README that is not run as it stands there.
 var table = []row{
 	{why: server, command: "groat login work --provider spatiafi --username you@example.com",
-		replace: []string{"you@example.com", "you@example.com --auth-server $AUTH --resource $AUTH --secret-stdin <password.txt"}},
+		replace: []string{"you@example.com", "you@example.com --auth-server $AUTH --api $AUTH --secret-stdin <password.txt"}},
 	{why: "the API's host is the sandbox here", command: "groat get work --output header | curl …",
 		replace: []string{"curl", "curl -sSf", "'https://api.spatiafi.com/api/info?item_id=demo'", `"$AUTH/api/info?item_id=demo"`}},
 	{why: server, command: "groat login batch …", replace: []string{"--client-id", "--auth-server $AUTH --client-id"}},

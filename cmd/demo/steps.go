@@ -44,7 +44,7 @@ func begin(ctx context.Context, s *stage) error {
 func signIn(ctx context.Context, s *stage) error {
 	say("   # The password comes from stdin here; a person is asked for it.")
 	return s.show(ctx, password+"\n", "login", "work", "--provider", "spatiafi", "--username", username, "--secret-stdin",
-		"--auth-server", s.server.URL(), "--resource", s.server.URL())
+		"--auth-server", s.server.URL(), "--api", s.server.URL())
 }
 
 func get(ctx context.Context, s *stage) error {

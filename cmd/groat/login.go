@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +17,7 @@ type loginOptions struct {
 	params      protocol.LoginParams
 	prefix      string
 	secretStdin bool
+	resources   []string // of --resource, the older name of --api
 	json        bool
 }
 
@@ -27,6 +30,10 @@ func (a *app) loginCommand() *cobra.Command {
 		o.params.Profile = args[0]
 		if cmd.Flags().Changed("prefix") {
 			o.params.Prefix = &o.prefix // none is one too
+		}
+		if len(o.resources) > 0 {
+			a.say(textResource)
+			o.params.Resources = append(o.params.Resources, o.resources...)
 		}
 		return a.login(cmd.Context(), &o)
 	})
@@ -53,7 +60,9 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.Redirect, "redirect", "", flagRedirect)
 	fs.StringVar(&p.Scope, "scope", "", flagScope)
 	fs.StringVar(&p.Audience, "audience", "", flagAudience)
-	fs.StringArrayVar(&p.Resources, "resource", nil, flagResource)
+	fs.StringArrayVar(&p.Resources, "api", nil, flagAPI)
+	fs.StringArrayVar(&o.resources, "resource", nil, flagResource)
+	fs.StringArrayVar(&p.Trust, "trust", nil, flagTrust)
 	fs.StringVar(&p.Header, "header", "", flagHeader)
 	fs.StringVar(&o.prefix, "prefix", "", flagPrefix)
 	fs.BoolVar(&p.Ephemeral, "ephemeral", false, flagEphemeral)
@@ -93,7 +102,7 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return err
+		return o.again(err)
 	}
 	if o.json {
 		err = a.printJSON(result)
@@ -102,6 +111,16 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	}
 	if err == nil && o.secretStdin && !secrets.spent { // an older groatd, or somebody else has answered
 		return errSecretUnused(o.params.Profile)
+	}
+	return err
+}
+
+// again makes the command that groatd hints at the one that was typed: where the secret comes from is not groatd's to know.
+func (o *loginOptions) again(err error) error {
+	const flag = " --secret-stdin"
+	e, ok := errors.AsType[*protocol.Error](err)
+	if ok && o.secretStdin && strings.Contains(e.Hint(), " --trust ") && !strings.Contains(e.Hint(), flag) {
+		e.Data.Hint += flag
 	}
 	return err
 }

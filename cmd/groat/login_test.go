@@ -111,18 +111,18 @@ func TestLoginAsks(t *testing.T) {
 	t.Chdir("/")
 	got := run(t, f.socket, "", "login", "work", "--provider", "spatiafi", "--issuer", "https://i", "--token-url", "https://t", "--auth-server", "https://a",
 		"--client-auth", "client_secret_jwt", "--client-id", "c", "--username", "u", "--scope", "a b", "--audience", "au",
-		"--resource", "https://r1", "--resource", "https://r2,x", "--new-client",
+		"--resource", "https://r2,x", "--api", "https://r1", "--trust", "https://t1", "--new-client",
 		"--grant", "device_code", "--no-browser", "--key", "k/../key.pem", "--certificate", "/c.pem", "--subject", "s", "--key-alg", "PS256", "--key-id", "kid",
 		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral")
 	want := "already signed in: profile work as client c at https://i; its App Credentials work, nothing was changed\n" +
 		"note: profile work is in memory only, and gone when groatd ends\nnext: groat get work\n"
-	if got != (outcome{0, want, ""}) {
+	if got != (outcome{0, want, textResource}) {
 		t.Errorf("%+v", got)
 	}
 	params := map[string]any{
 		"profile": "work", "provider": "spatiafi", "issuer": "https://i", "token_url": "https://t", "auth_server": "https://a",
 		"client_auth": "client_secret_jwt", "client_id": "c", "username": "u", "scope": "a b", "audience": "au",
-		"resources": []any{"https://r1", "https://r2,x"}, "new_client": true,
+		"resources": []any{"https://r1", "https://r2,x"}, "trust": []any{"https://t1"}, "new_client": true,
 		"grant": "device_code", "no_browser": true, "key": "/key.pem", "certificate": "/c.pem", "subject": "s", "key_alg": "PS256", "key_id": "kid",
 		"redirect": "http://127.0.0.1:8000/", "header": "X-Key", "prefix": "", "ephemeral": true,
 	}
@@ -243,6 +243,36 @@ func TestDisplay(t *testing.T) {
 		a := &app{getenv: func(name string) string { return tt.env[name] }}
 		if got := a.hasDisplay(); got != tt.want && runtime.GOOS == "linux" {
 			t.Errorf("%v: %v", tt.env, got)
+		}
+	}
+}
+
+// What was added is said, with what was there before; where a session was left at its server, why.
+func TestF19WhatWasAddedIsSaid(t *testing.T) {
+	r := protocol.LoginResult{
+		Profile: "lab", Outcome: protocol.AlreadySignedIn, ClientID: "c", Issuer: "https://i",
+		Resources: []string{"https://a", "https://b\x1b[2J"}, Added: []string{"https://b\x1b[2J"},
+	}
+	want := "already signed in: profile lab as client c at https://i; its App Credentials work, nothing else was changed\n" +
+		"API origins of lab: https://a, https://b\ufffd[2J (added)\nnext: groat get lab\n"
+	if got := string(textSignedIn(r, false)); got != want {
+		t.Errorf("%q", got)
+	}
+	out := string(textLoggedOut(protocol.LogoutResult{Profile: "lab", Forgotten: true, NotEnded: "no\x1b"}, false))
+	if want := "note: the session was not ended at the server: no\ufffd\n"; !strings.Contains(out, want) {
+		t.Errorf("%q", out)
+	}
+}
+
+// A hint that says whom to trust is the command that was typed, also where the secret came by stdin.
+func TestJ9AHintKeepsSecretStdin(t *testing.T) {
+	f := newFake(t, func(request) string {
+		return `"error":{"code":-32006,"message":"m","data":{"kind":"config","hint":"groat login work --trust https://t"}}`
+	})
+	for _, flags := range [][]string{{}, {"--secret-stdin"}} {
+		got := run(t, f.socket, "", append([]string{"login", "work"}, flags...)...)
+		if want := strings.Join(append([]string{"groat: hint: groat login work --trust https://t"}, flags...), " ") + "\n"; !strings.HasSuffix(got.stderr, want) {
+			t.Errorf("%q, want %q", got.stderr, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/groat-dev/groat/protocol"
@@ -91,6 +92,8 @@ const (
 	textNotOpened = "groat: no browser could be opened: open the address yourself\n"
 )
 
+const textResource = "groat: --resource is now --api: it adds an API's origin (RFC 8707 calls something else a resource)\n"
+
 func textNotice(text string) string { return "groat: " + sentence(text) + "\n" }
 
 func textConfirm(text string) string { return "groat: " + clean(text) + " [y/N] " }
@@ -158,15 +161,34 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 	if ephemeral {
 		fmt.Fprintf(&b, "note: profile %s is in memory only, and gone when groatd ends\n", profile)
 	}
+	if len(r.Resources) > 0 {
+		fmt.Fprintf(&b, "API origins of %s: %s\n", profile, textAPIs(r))
+	}
 	fmt.Fprintf(&b, "next: %s\n", next)
 	return b.Bytes()
 }
 
 func changed(r protocol.LoginResult) string {
-	if r.Changed {
+	switch {
+	case len(r.Added) > 0:
+		return "nothing else was changed"
+	case r.Changed:
 		return "and its configuration was changed"
 	}
 	return "nothing was changed"
+}
+
+// textAPIs lists the API origins of a profile, with a mark behind those that came with this login.
+func textAPIs(r protocol.LoginResult) string {
+	var all []string
+	for _, o := range r.Resources {
+		text := clean(o)
+		if slices.Contains(r.Added, o) {
+			text += " (added)"
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
 }
 
 func textLogoutWarning(r protocol.LogoutResult) string {
@@ -182,6 +204,9 @@ func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
 		fmt.Fprintf(&b, "signed out: the session at %s has ended, and profile %s is forgotten on this machine\n", issuer, profile)
 	} else {
 		fmt.Fprintf(&b, "signed out: profile %s is forgotten on this machine\n", profile)
+	}
+	if r.NotEnded != "" {
+		fmt.Fprintf(&b, "note: the session was not ended at the server: %s\n", clean(r.NotEnded))
 	}
 	switch {
 	case r.ClientID != "":

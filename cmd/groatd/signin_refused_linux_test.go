@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -188,7 +189,16 @@ func TestTokenEndpointMoves(t *testing.T) {
 	h.servers["other"] = other
 	moved := sandbox.Fault{Set: map[string]any{"token_endpoint": other.URL() + "/token"}}
 	h.s.Script("/.well-known/oauth-authorization-server", moved)
+	question := regexp.QuoteMeta(strings.TrimPrefix(other.URL(), "http://")) + ` would receive the sign-in's code and refresh tokens\..* Go on\? \[y/N\]`
 	s := h.sit("", h.toBrowser()...)
+	s.asks(question)
+	s.types("n")
+	h.refused(s.result(), 78, "nothing was asked or sent",
+		"groat login work --client-id "+ownClient+" --grant authorization_code --issuer "+h.s.Issuer()+" --client-auth none --scope 'openid email' --trust "+other.URL())
+	h.s.Script("/.well-known/oauth-authorization-server", moved)
+	s = h.sit("", h.toBrowser()...)
+	s.asks(question)
+	s.types("y")
 	s.shown(`(?s)tokens come from ` + other.URL() + `.*redirect_uri`)
 	s.interrupt()
 	if got := s.result(); got.code != 130 {

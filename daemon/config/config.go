@@ -47,7 +47,8 @@ type Profile struct {
 	// Scope and Audience are what tokens are asked with where a caller does not say.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`
-	// Resources are the origins that may be sent a token of this profile by a helper; they stand instead of a preset's own.
+	// Resources are the origins that may be sent a token of this profile by a helper; they stand instead of a preset's own. One
+	// that the profile's credential is not sealed for is sent none.
 	Resources []string `toml:"resources,omitempty"`
 	// Header and Prefix are how an API key is sent: "Header: Prefix key", or "Header: key" with an empty Prefix. They stand
 	// instead of a preset's.

@@ -39,6 +39,12 @@ func Origin(raw string) (string, error) {
 	return scheme + "://" + net.JoinHostPort(host, port), nil
 }
 
+// Plain is an origin of [Origin]'s form as a person writes it: without the scheme's own port.
+func Plain(origin string) string {
+	scheme, _, _ := strings.Cut(origin, "://")
+	return strings.TrimSuffix(origin, map[string]string{"https": ":443", "http": ":80"}[scheme])
+}
+
 // plainHost reports whether a host is a name of letters, digits, '.', '-' and '_', or an IPv6 address in brackets: net/url lets
 // more pass (RFC 3986 §3.2.2's sub-delims, a bracket by itself), which somebody else may read otherwise.
 func plainHost(authority, host string) bool {

@@ -21,24 +21,7 @@ func (p Profile) Server() (grant.Server, []string, error) {
 		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint, Redirect: p.Redirect,
 	}
 	p.header(&s)
-	if s.Userinfo != "" && !Beside(s.Userinfo, p) {
-		return s, nil, errors.New("userinfo_endpoint must be on the host of the issuer or of the token endpoint: it is sent access tokens")
-	}
 	return s, p.Resources, s.Check()
-}
-
-// Beside reports whether an address is on the host of a profile's issuer or token endpoint.
-func Beside(address string, p Profile) bool {
-	at, err := Origin(address)
-	if err != nil {
-		return false
-	}
-	for _, of := range []string{p.Issuer, p.TokenEndpoint} {
-		if origin, err := Origin(of); err == nil && origin == at {
-			return true
-		}
-	}
-	return false
 }
 
 // Kind returns how the profile signs in.
@@ -71,6 +54,15 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	resources := p.Resources
 	if resources == nil {
 		resources = provider.Resources
+	}
+	if p.AuthServer == "" {
+		for _, r := range provider.Resources {
+			own, err := Origin(r)
+			if err != nil {
+				return s, nil, err
+			}
+			s.PresetAPIs = append(s.PresetAPIs, own)
+		}
 	}
 	return s, resources, s.Check()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"mime"
 	"net/http"
 
@@ -27,13 +26,14 @@ func CheckAPIKey(key keystore.Secret) error {
 
 // APIKey returns an item's key in the form of a token. Nothing is sent. It does not expire by itself; see [Token.Static].
 func (e *Endpoint) APIKey(item keystore.Item) (Token, error) {
-	if item.Issuer != e.server.Issuer {
-		return Token{}, fmt.Errorf("%w: its issuer is %s, not %s", ErrEndpointChanged, shown(item.Issuer), shown(e.server.Issuer))
+	to := e.Seal(item)
+	if err := e.allowed(to, to.home()); err != nil {
+		return Token{}, err
 	}
 	if err := CheckAPIKey(item.APIKey); err != nil {
 		return Token{}, err
 	}
-	return Token{Access: item.APIKey.Clone(), Sent: e.now(), Lifetime: lifetimeMost, Static: true}, nil
+	return Token{Access: item.APIKey.Clone(), Sent: e.now(), Lifetime: lifetimeMost, Static: true, Sealed: to}, nil
 }
 
 // KeyLogin turns a person's email and password into their API key (Planet's login from before OAuth): a JSON object is
@@ -53,7 +53,10 @@ func (e *Endpoint) KeyLogin(ctx context.Context, email string, password keystore
 	}
 	c.body = body
 	defer clear(body)
-	a, _ := e.exchange(ctx, c)
+	a, _, err := e.send(ctx, e.own(ByKeyLogin), c)
+	if err != nil {
+		return keystore.Item{}, err
+	}
 	defer clear(a.Body)
 	if verdict := keyVerdict(a); verdict.Class != OK {
 		return keystore.Item{}, verdict.at(c.url)

@@ -33,7 +33,7 @@ func (e *Endpoint) FirstToken(ctx context.Context, username string, password key
 		c.method, c.authorization = http.MethodGet, "Basic "+credentials
 		c.carried = []keystore.Secret{password, keystore.SecretString(credentials)}
 	}
-	return e.token(ctx, c, Password, nil)
+	return e.token(ctx, e.own(ByAppCredentials), c, Password, nil)
 }
 
 // AmbiguousCreateError: the request that creates App Credentials left, but no usable answer came. A client that nobody
@@ -62,7 +62,10 @@ func (e *Endpoint) CreateClient(ctx context.Context, token Token) (keystore.Item
 		method: http.MethodPost, url: e.server.Apps.ClientsEndpoint,
 		authorization: "Bearer " + token.Access.Reveal(), carried: []keystore.Secret{token.Access},
 	}
-	a, _ := e.exchange(ctx, c)
+	a, _, err := e.send(ctx, token.Sealed, c)
+	if err != nil {
+		return keystore.Item{}, err
+	}
 	defer clear(a.Body)
 	verdict := Classify(a, AccessToken)
 	switch {

@@ -156,7 +156,7 @@ func TestCreateClientFails(t *testing.T) {
 func TestCreateClientUnreachableCreatesNothing(t *testing.T) {
 	_, server := provider(t, "spatiafi")
 	server.Apps.ClientsEndpoint = "http://127.0.0.1:1/api/v1/clients/"
-	_, err := endpoint(server).CreateClient(t.Context(), grant.Token{Access: keystore.SecretString("dummy")})
+	_, err := endpoint(server).CreateClient(t.Context(), issued(server, "dummy", "http://127.0.0.1:1"))
 	wantClass(t, err, grant.Transient)
 	if e, ambiguous := errors.AsType[*grant.AmbiguousCreateError](err); ambiguous {
 		t.Errorf("%v", e)
@@ -187,7 +187,7 @@ func TestCreateClientSendsAnEmptyBody(t *testing.T) {
 		fmt.Fprint(w, `{"user_id":"u","client_id":"i d","client_secret":"\u0061 b"}`)
 	})
 	server := fromPreset(t, "spatiafi", address)
-	item, err := endpoint(server).CreateClient(t.Context(), grant.Token{Access: keystore.SecretString("dummy")})
+	item, err := endpoint(server).CreateClient(t.Context(), issued(server, "dummy"))
 	if err != nil || item.ClientID != "i d" || item.ClientSecret.Reveal() != "a b" {
 		t.Errorf("%+v, %v", item, err)
 	}

@@ -33,9 +33,6 @@ func (r Request) form() form {
 // ask sends q. Where an assertion was what the server refused, and its clock is not this machine's, q is sent once more by the
 // other clock, unless it must not be repeated.
 func (e *Endpoint) ask(ctx context.Context, q question) (Session, error) {
-	if err := e.belongs(q.item); err != nil {
-		return Session{}, err
-	}
 	for again := !q.once; ; again = false {
 		s, used, err := e.askOnce(ctx, q)
 		if !q.by.signs() {
@@ -51,11 +48,15 @@ func (e *Endpoint) ask(ctx context.Context, q question) (Session, error) {
 // askOnce sends one request; used is the clock that dated an assertion in it.
 func (e *Endpoint) askOnce(ctx context.Context, q question) (s Session, used reading, err error) {
 	c := call{method: http.MethodPost, url: e.server.TokenEndpoint, body: append(form{}, q.first...), carried: q.carried}
+	to := e.Seal(q.item)
+	if err := e.allowed(to, c.url); err != nil { // before anything is signed
+		return Session{}, reading{}, err
+	}
 	if used, err = e.identify(&c, q.by, q.item); err != nil {
 		return Session{}, used, err
 	}
 	c.body = c.body.append(q.last)
-	s, err = e.session(ctx, c, q.proof, q.scope)
+	s, err = e.session(ctx, to, c, q.proof, q.scope)
 	return s, used, err
 }
 
@@ -73,16 +74,19 @@ func (e *Endpoint) identify(c *call, by Method, item keystore.Item) (reading, er
 }
 
 // token sends a request for a token and reads the answer; a refresh token in it is forgotten.
-func (e *Endpoint) token(ctx context.Context, c call, proof Presented, asked []string) (Token, error) {
-	s, err := e.session(ctx, c, proof, asked)
+func (e *Endpoint) token(ctx context.Context, to *Sealed, c call, proof Presented, asked []string) (Token, error) {
+	s, err := e.session(ctx, to, c, proof, asked)
 	s.Refresh.Wipe()
 	return s.Token, err
 }
 
 // session is token with the refresh token. That one is returned even beside an error, if it could be read: it may be the
 // only one that still works.
-func (e *Endpoint) session(ctx context.Context, c call, proof Presented, asked []string) (Session, error) {
-	a, sent := e.exchange(ctx, c)
+func (e *Endpoint) session(ctx context.Context, to *Sealed, c call, proof Presented, asked []string) (Session, error) {
+	a, sent, err := e.send(ctx, to, c)
+	if err != nil {
+		return Session{}, err
+	}
 	defer clear(a.Body)
 	if a.Sent {
 		e.requests.Add(1)
@@ -105,6 +109,7 @@ func (e *Endpoint) session(ctx context.Context, c call, proof Presented, asked [
 		failed.spent = true
 		return s, failed.at(c.url)
 	}
+	token.Sealed = to
 	s.Token = token
 	e.issued(c.url, token)
 	if text, ok := body.text("id_token"); ok {
@@ -116,13 +121,9 @@ func (e *Endpoint) session(ctx context.Context, c call, proof Presented, asked [
 // askBeside sends a request with the client's credentials to another endpoint than the token endpoint, once, and once more
 // by another clock where an assertion was refused and there is one. The answer is one that [Classify] calls OK where err is nil.
 func (e *Endpoint) askBeside(ctx context.Context, c call, item keystore.Item, by Method) (Answer, error) {
-	if err := e.belongs(item); err != nil {
+	to := e.Seal(item)
+	if err := e.allowed(to, c.url); err != nil { // before anything is signed
 		return Answer{}, err
-	}
-	if by.reveals() {
-		if err := e.mayLearn(c.url); err != nil {
-			return Answer{}, err
-		}
 	}
 	plain := c
 	for again := by.signs(); ; again = false {
@@ -132,7 +133,10 @@ func (e *Endpoint) askBeside(ctx context.Context, c call, item keystore.Item, by
 		if err != nil {
 			return Answer{}, err
 		}
-		a, _ := e.exchange(ctx, c)
+		a, _, err := e.send(ctx, to, c)
+		if err != nil {
+			return Answer{}, err
+		}
 		if verdict := Classify(a, ClientCredential); verdict.Class != OK {
 			err = verdict.at(c.url)
 		}

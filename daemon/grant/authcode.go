@@ -43,7 +43,8 @@ func (e *Endpoint) StartAuthCode(ctx context.Context, item keystore.Item, req Re
 	if s.AuthorizeEndpoint == "" {
 		return nil, ErrNotOffered
 	}
-	if err := e.belongs(item); err != nil {
+	// The page sends a code that goes to the token endpoint: neither may be somebody else's.
+	if err := e.allowed(e.Seal(item), s.AuthorizeEndpoint); err != nil {
 		return nil, err
 	}
 	req = s.Default(req, true)

@@ -95,7 +95,6 @@ func tryEverything(t *testing.T, name, address string) {
 	server.Userinfo = address + "/me"
 	item := itemOf(server)
 	item.ClientAuth, item.ClientSecret = "", keystore.SecretString(canary)
-	token := grant.Token{Access: keystore.SecretString(canaryToken)}
 	var results []any
 	for _, method := range methods {
 		server.ClientAuth = method
@@ -107,6 +106,7 @@ func tryEverything(t *testing.T, name, address string) {
 		got, err := endpoint(server).FirstToken(t.Context(), alice, keystore.SecretString(canaryPassword))
 		results = append(results, got, err)
 	}
+	token := issued(server, canaryToken)
 	got, err := endpoint(server).CreateClient(t.Context(), token)
 	results = append(results, got, err)
 	claims, err := endpoint(server).Userinfo(t.Context(), token)

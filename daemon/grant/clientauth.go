@@ -107,7 +107,12 @@ func (s Server) assertion(clientID, called string, at time.Time) claims {
 	return c
 }
 
+// audience is never the token endpoint's where another origin is called: who is called there could use the assertion at
+// the token endpoint.
 func (s Server) audience(called string) string {
+	if origin(called) != origin(s.TokenEndpoint) {
+		return called
+	}
 	switch s.AssertionAudience {
 	case AudienceCalled:
 		return called

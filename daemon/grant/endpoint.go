@@ -2,12 +2,10 @@ package grant
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"sync/atomic"
 
 	"github.com/groat-dev/groat/daemon/clock"
-	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -37,29 +35,6 @@ func (e *Endpoint) Server() Server { return e.server }
 // Requests counts the requests for tokens that left this machine.
 func (e *Endpoint) Requests() int64 { return e.requests.Load() }
 
-// belongs holds an item against the server: whoever edits the configuration must not carry the secret elsewhere.
-func (e *Endpoint) belongs(item keystore.Item) error {
-	switch {
-	case item.TokenEndpoint != e.server.TokenEndpoint:
-		return fmt.Errorf("%w: its token endpoint is %s, not %s", ErrEndpointChanged, shown(item.TokenEndpoint), shown(e.server.TokenEndpoint))
-	case item.Issuer != e.server.Issuer:
-		return fmt.Errorf("%w: its issuer is %s, not %s", ErrEndpointChanged, shown(item.Issuer), shown(e.server.Issuer))
-	case item.ClientAuth != "" && item.ClientAuth != string(e.server.ClientAuth):
-		// An assertion never shows the secret; an edit must not turn it into something that does.
-		return fmt.Errorf("%w: its client authentication is %s, not %s", ErrEndpointChanged, shown(item.ClientAuth), shown(string(e.server.ClientAuth)))
-	}
-	return nil
-}
-
-// mayLearn is belongs for another endpoint than the token endpoint: one that learns a secret must be on the same origin,
-// whatever the configuration says.
-func (e *Endpoint) mayLearn(endpoint string) error {
-	if origin(endpoint) != origin(e.server.TokenEndpoint) {
-		return fmt.Errorf("%w: %s is not on the token endpoint's host, %s", ErrEndpointChanged, shown(endpoint), shown(host(e.server.TokenEndpoint)))
-	}
-	return nil
-}
-
 func shown(s string) string {
 	if s == "" {
 		return "none"
@@ -80,7 +55,7 @@ func (e *Error) at(url string) *Error {
 	return e
 }
 
-// exchange sends c and takes in what the answer says of the server's clock.
+// exchange sends c and takes in what the answer says of the server's clock. Only [Endpoint.send] calls it.
 func (e *Endpoint) exchange(ctx context.Context, c call) (Answer, clock.Instant) {
 	a, sent, received := exchange(ctx, e.client, e.now, c)
 	e.dated(c.url, a.date(), received)

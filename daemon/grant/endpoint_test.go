@@ -63,6 +63,13 @@ func endpoint(s grant.Server) *grant.Endpoint {
 	return grant.NewEndpoint(s, grant.NewHTTPClient(), clock.Now)
 }
 
+// issued is a token that this server issued, sealed for it and for other origins.
+func issued(s grant.Server, access string, origins ...string) grant.Token {
+	item := itemOf(s)
+	item.Origins = origins
+	return grant.Token{Access: keystore.SecretString(access), Sealed: endpoint(s).Seal(item)}
+}
+
 func itemOf(s grant.Server) keystore.Item {
 	return keystore.Item{
 		Issuer: s.Issuer, TokenEndpoint: s.TokenEndpoint, ClientAuth: string(s.ClientAuth),

@@ -66,6 +66,13 @@ func FromPresetFor(p preset.Provider, authServer string, kind Kind) (Server, err
 			ClientsEndpoint:    p.AuthServer + apps.ClientsPath,
 		}
 	}
+	if authServer == "" {
+		for _, a := range s.addresses()[1:] { // the issuer is a name
+			if o := origin(a.url); o != "" && !slices.Contains(s.PresetOrigins, o) {
+				s.PresetOrigins = append(s.PresetOrigins, o)
+			}
+		}
+	}
 	return s, s.Check()
 }
 

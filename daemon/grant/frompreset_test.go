@@ -20,7 +20,8 @@ func TestFromPreset(t *testing.T) {
 			FirstTokenEndpoint: "https://auth.climateengine.com/api/v1/auth/jwt/token",
 			ClientsEndpoint:    "https://auth.climateengine.com/api/v1/clients/",
 		},
-		Grants: []grant.Kind{grant.ByAppCredentials, grant.ByClientCredentials},
+		Grants:        []grant.Kind{grant.ByAppCredentials, grant.ByClientCredentials},
+		PresetOrigins: []string{"https://auth.climateengine.com"},
 	}
 	if diff := cmp.Diff(want, fromPreset(t, "climateengine", "")); diff != "" {
 		t.Error(diff)

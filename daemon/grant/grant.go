@@ -1,8 +1,8 @@
 // Package grant obtains tokens: it is the only place that speaks to an authorization server.
 //
 // One file per grant, one for client authentication, one ([Classify]) that decides what an answer means. The invariants:
-// a secret is sent to the token endpoint it was stored for, or beside it on the same host, and nowhere else (no redirect is
-// followed, no request is repeated by the transport); an answer is bounded in size and time; an error never carries a body or a secret.
+// a request with anything of a credential goes where the credential is sealed for ([Endpoint.send]) and nowhere else (no redirect
+// is followed, no request is repeated by the transport); an answer is bounded in size and time; an error never carries a body or a secret.
 // What is not here: when to renew, which is the broker's, and where credentials are kept, which is the keystore's.
 package grant
 
@@ -62,6 +62,9 @@ type Token struct {
 	Hold time.Duration
 	// Static is set for an API key, which does not expire: Lifetime says only when to read it anew.
 	Static bool
+	// Sealed is where the token may be sent: the endpoint that issued it, and what its credential was sealed with. Nil is
+	// nowhere.
+	Sealed *Sealed
 }
 
 // Remaining returns how long the token is still good at now.

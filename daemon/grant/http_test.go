@@ -26,7 +26,7 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 		for _, to := range []string{target + "/x", "//" + strings.TrimPrefix(target, "http://"), "%zz://", ""} {
 			server := redirecting(t, status, to)
 			e := endpoint(server)
-			token := grant.Token{Access: keystore.SecretString("dummy-token")}
+			token := issued(server, "dummy-token")
 			basic := server
 			basic.Apps = &grant.AppCredentials{FirstToken: grant.BasicGET, FirstTokenEndpoint: server.TokenEndpoint}
 			for name, send := range map[string]func() error{

@@ -17,12 +17,13 @@ const bearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 // Subject, or for itself. The client does not authenticate beside it unless the server wants that. req is completed by the
 // server's defaults; the error is as [Endpoint.ClientCredentials]'s.
 func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Request) (Token, error) {
-	if err := e.belongs(item); err != nil {
+	to := e.Seal(item)
+	if err := e.allowed(to, e.server.TokenEndpoint); err != nil {
 		return Token{}, err
 	}
 	req = e.server.Default(req, false)
 	for again := true; ; again = false {
-		t, used, err := e.bearer(ctx, item, req)
+		t, used, err := e.bearer(ctx, to, item, req)
 		err, other := e.judge(e.server.TokenEndpoint, used, aboutTheAssertion, err)
 		if !other || !again {
 			return t, err
@@ -30,7 +31,7 @@ func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Reques
 	}
 }
 
-func (e *Endpoint) bearer(ctx context.Context, item keystore.Item, req Request) (Token, reading, error) {
+func (e *Endpoint) bearer(ctx context.Context, to *Sealed, item keystore.Item, req Request) (Token, reading, error) {
 	used := e.clockFor(e.server.TokenEndpoint)
 	s := e.server
 	claims := s.assertion(item.ClientID, s.TokenEndpoint, used.time)
@@ -58,7 +59,7 @@ func (e *Endpoint) bearer(ctx context.Context, item keystore.Item, req Request) 
 		}
 	}
 	c.body = c.body.append(beside.form())
-	t, err := e.token(ctx, c, Assertion, req.Scope)
+	t, err := e.token(ctx, to, c, Assertion, req.Scope)
 	return t, used, err
 }
 

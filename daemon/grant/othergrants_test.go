@@ -335,11 +335,15 @@ func TestRevokeEndpoints(t *testing.T) {
 	if err := endpoint(server).Revoke(t.Context(), item); !errors.Is(err, grant.ErrNotOffered) {
 		t.Errorf("no endpoint: %v", err)
 	}
-	// Stored with one on another host, which is then fine; the configuration may not change it.
+	// Stored with one on another host, which takes a person's word; the configuration may not change it.
 	url, requests := handler(t, func(http.ResponseWriter, *http.Request) {})
 	server.RevocationEndpoint = url + "/revoke"
 	item = server.NewItem(publicID, grant.ByDeviceCode)
 	item.RefreshToken = keystore.SecretString("dummy")
+	if err := endpoint(server).Revoke(t.Context(), item); !errors.Is(err, grant.ErrEndpointChanged) || requests.Load() != 0 {
+		t.Errorf("stored, but not agreed to: %v", err)
+	}
+	item.Origins = []string{url}
 	if err := endpoint(server).Revoke(t.Context(), item); err != nil || requests.Load() != 1 {
 		t.Errorf("stored: %v", err)
 	}

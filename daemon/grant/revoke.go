@@ -2,7 +2,6 @@ package grant
 
 import (
 	"context"
-
 	"fmt"
 	"net/http"
 
@@ -16,7 +15,11 @@ func (e *Endpoint) Revoke(ctx context.Context, item keystore.Item) error {
 	if e.server.RevocationEndpoint == "" || item.RefreshToken.IsZero() {
 		return ErrNotOffered
 	}
-	if err := e.mayRevoke(item); err != nil {
+	if at := item.RevocationEndpoint; at != "" && at != e.server.RevocationEndpoint {
+		return fmt.Errorf("%w: its revocation endpoint is %s, not %s", ErrEndpointChanged, shown(at), shown(e.server.RevocationEndpoint))
+	}
+	to := e.Seal(item)
+	if err := e.allowed(to, e.server.RevocationEndpoint); err != nil { // before anything is signed
 		return err
 	}
 	c := call{method: http.MethodPost, url: e.server.RevocationEndpoint}
@@ -34,7 +37,10 @@ func (e *Endpoint) Revoke(ctx context.Context, item keystore.Item) error {
 		}
 		c.body = body
 	}
-	a, _ := e.exchange(ctx, c)
+	a, _, err := e.send(ctx, to, c)
+	if err != nil {
+		return err
+	}
 	if revoked(a) {
 		return nil
 	}
@@ -43,20 +49,6 @@ func (e *Endpoint) Revoke(ctx context.Context, item keystore.Item) error {
 		return nil
 	}
 	return verdict.at(c.url)
-}
-
-// mayRevoke is [Endpoint.belongs] for the endpoint that learns the refresh token, too.
-func (e *Endpoint) mayRevoke(item keystore.Item) error {
-	if err := e.belongs(item); err != nil {
-		return err
-	}
-	switch item.RevocationEndpoint {
-	case e.server.RevocationEndpoint:
-		return nil
-	case "":
-		return e.mayLearn(e.server.RevocationEndpoint)
-	}
-	return fmt.Errorf("%w: its revocation endpoint is %s, not %s", ErrEndpointChanged, shown(item.RevocationEndpoint), shown(e.server.RevocationEndpoint))
 }
 
 // revoked reads RFC 7009 §2.2: the status says it all, the body may be empty, "OK" or anything but an error.

@@ -27,9 +27,6 @@ func Methods() []Method {
 	return []Method{ClientSecretBasic, ClientSecretPost, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, None}
 }
 
-// reveals reports whether whoever is asked learns the client's secret.
-func (m Method) reveals() bool { return m == ClientSecretBasic || m == ClientSecretPost }
-
 // signs reports whether the client proves itself by an assertion, which has times in it.
 func (m Method) signs() bool { return m == ClientSecretJWT || m == PrivateKeyJWT }
 
@@ -102,6 +99,9 @@ type Server struct {
 	Apps *AppCredentials
 	// KeyLogin takes a person's email and password and answers with an API key; empty where there is no such thing.
 	KeyLogin string
+	// PresetOrigins are those of the endpoints that groat's own preset names for its provider, whom the person chose by name;
+	// PresetAPIs are the preset's API origins, with their ports. Both are empty on another host (auth_server).
+	PresetOrigins, PresetAPIs []string `json:"-"` // they follow from the provider's name
 	// Header is how a token or key is sent to the API; nil: "Authorization: Bearer T".
 	Header *Header
 }
@@ -111,14 +111,25 @@ type Server struct {
 type Header struct{ Name, Prefix string }
 
 // HeaderFor returns the name and value of the header that carries a token to an API. The value is a secret.
-func (s Server) HeaderFor(t Token) (name, value string) {
-	switch {
-	case s.Header == nil:
-		return "Authorization", "Bearer " + t.Access.Reveal()
-	case s.Header.Prefix == "":
-		return s.Header.Name, t.Access.Reveal()
+func (s Server) HeaderFor(t Token) (name, value string) { return s.Header.of(t) }
+
+// Header returns the name and value of the header that carries the token to an API, as the endpoint that issued it says. The
+// value is a secret.
+func (t Token) Header() (name, value string) {
+	if t.Sealed == nil {
+		return (*Header)(nil).of(t)
 	}
-	return s.Header.Name, s.Header.Prefix + " " + t.Access.Reveal()
+	return t.Sealed.Header.of(t)
+}
+
+func (h *Header) of(t Token) (name, value string) {
+	switch {
+	case h == nil:
+		return "Authorization", "Bearer " + t.Access.Reveal()
+	case h.Prefix == "":
+		return h.Name, t.Access.Reveal()
+	}
+	return h.Name, h.Prefix + " " + t.Access.Reveal()
 }
 
 // NewItem returns what every credential for this server begins with: the client, and where it may be sent.

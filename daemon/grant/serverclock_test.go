@@ -307,6 +307,7 @@ func TestG4AnotherOriginsDateSaysNothing(t *testing.T) {
 		Issuer: issuer, TokenEndpoint: issuer + "/token", DeviceEndpoint: "https://device.example.com/device", AuthorizeEndpoint: issuer + "/authorize",
 		PAREndpoint: "https://device.example.com/par", RequirePAR: true,
 	})
+	c.item.Origins = []string{"https://device.example.com"}
 	c.origins["device.example.com"] = 5 * time.Hour
 	c.refuse = func(path string, a claims) bool { // its clock is as wrong as its Date
 		return path != "/token" && time.Unix(a.Issued, 0).Before(noon.Add(4*time.Hour))

@@ -33,8 +33,12 @@ func CheckURL(raw, what string) error {
 		return fmt.Errorf("%s must not have a fragment (#…)", what)
 	case u.Opaque != "" || u.Hostname() == "":
 		return fmt.Errorf("%s must be an absolute URL such as https://auth.example.com/token", what)
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= 0x7f }): // it was percent-encoded
+		return fmt.Errorf("%s must name its host in ASCII", what)
 	case !plainHost(u.Host):
 		return fmt.Errorf("%s does not name a host plainly", what)
+	case len(u.Hostname()) > 253: // RFC 1035 §2.3.4
+		return fmt.Errorf("%s has a host name that is too long", what)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return fmt.Errorf("%s must begin with https:// (http:// is for loopback addresses only)", what)
 	case u.Scheme != "http" && u.Scheme != "https":
@@ -73,13 +77,15 @@ func loopback(host string) bool {
 	return err == nil && addr.Zone() == "" && !addr.Is4In6() && addr.IsLoopback()
 }
 
-// origin returns scheme://host[:port] of a URL that [CheckURL] accepts.
+// origin returns scheme://host[:port] of a URL that [CheckURL] accepts, without the scheme's own port; "" of what is none.
 func origin(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil {
+	if err != nil || u.Host == "" {
 		return ""
 	}
-	return u.Scheme + "://" + strings.ToLower(u.Host)
+	host := strings.ToLower(u.Host)
+	host = strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
+	return u.Scheme + "://" + host
 }
 
 func host(raw string) string {

@@ -20,14 +20,18 @@ const (
 
 // Userinfo asks who the person behind a token is (OpenID Connect Core §5.3, or users/me). It returns the answer's plain
 // members: strings without control characters and at most 512 bytes long, booleans, and numbers as [json.Number]; at most
-// 32 of them, the first by name. The error is an [*Error] or [ErrNotOffered].
+// 32 of them, the first by name. The error is an [*Error] or [ErrNotOffered], or wraps [ErrEndpointChanged]: the token is
+// another endpoint's, or not to be sent to this one's userinfo endpoint, and nothing was sent.
 func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, error) {
 	if e.server.Userinfo == "" {
 		return nil, ErrNotOffered
 	}
 	c := call{method: http.MethodGet, url: e.server.Userinfo, carried: []keystore.Secret{token.Access}}
-	c.header.name, c.header.value = e.server.HeaderFor(token)
-	a, _ := e.exchange(ctx, c)
+	c.header.name, c.header.value = token.Header()
+	a, _, err := e.send(ctx, token.Sealed, c)
+	if err != nil {
+		return nil, err
+	}
 	if verdict := Classify(a, AccessToken); verdict.Class != OK {
 		return nil, verdict.at(c.url)
 	}

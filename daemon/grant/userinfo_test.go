@@ -62,7 +62,7 @@ func TestUserinfoShowsOnlyWhatCanBeShown(t *testing.T) {
 			})
 			server := at(address, grant.ClientSecretJWT)
 			server.Userinfo = address + "/me"
-			got, err := endpoint(server).Userinfo(t.Context(), grant.Token{Access: keystore.SecretString(token)})
+			got, err := endpoint(server).Userinfo(t.Context(), issued(server, token))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestUserinfoShowsOnlyWhatCanBeShown(t *testing.T) {
 	})
 	server := at(address, grant.ClientSecretJWT)
 	server.Userinfo = address + "/me"
-	got, err := endpoint(server).Userinfo(t.Context(), grant.Token{Access: keystore.SecretString(token)})
+	got, err := endpoint(server).Userinfo(t.Context(), issued(server, token))
 	if err != nil || len(got) != 32 || got["k000"] != json.Number("0") || got["k031"] != json.Number("31") {
 		t.Errorf("%d members, %v", len(got), err)
 	}

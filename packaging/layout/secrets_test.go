@@ -93,6 +93,7 @@ var noSecret = map[string]string{
 	"daemon/grant.Error.Code":                           "an error's, from a list",
 	"daemon/grant.call.authorization":                   "net/http wants text; a call lives for one request, and nobody prints one",
 	"daemon/grant.Server.TokenEndpoint":                 "an address",
+	"daemon/grant.Sealed.TokenEndpoint":                 "an address",
 	"daemon/grant.Server.AssertionAlgs":                 "algorithms",
 	"daemon/grant.Server.KeyLogin":                      "an address",
 	"daemon/grant.AppCredentials.FirstTokenEndpoint":    "an address",

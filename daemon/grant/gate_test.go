@@ -1,0 +1,99 @@
+package grant
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Every request with something of a credential passes the gate: who sends is one function, and whoever reaches it is on
+// this list.
+func TestF2NothingIsSentButThroughTheGate(t *testing.T) {
+	callers := map[string][]string{ // :: what is called → who may call it
+		"Do":        {"roundTrip", "Receiver.Close", "visit.Close"}, // of the latter two it is [sync.Once]'s
+		"roundTrip": {"exchange"}, "exchange": {"Endpoint.exchange", "readMetadata"},
+		"Endpoint.exchange": {"Endpoint.send"}, "NewRequest": nil, "NewRequestWithContext": {"newRequest"},
+		"Get": nil, "Head": nil, "Post": nil, "PostForm": nil, "Dial": nil,
+		"RoundTrip": {"router.RoundTrip"}, "DialContext": {"dial"}, // what the one client is made of
+	}
+	met := map[string]bool{}
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".go") || strings.HasSuffix(e.Name(), "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), e.Name(), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			within := "a declaration"
+			if f, ok := d.(*ast.FuncDecl); ok {
+				within = nameOf(f)
+			}
+			ast.Inspect(d, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				called := calledBy(call)
+				if allowed, watched := callers[called]; watched {
+					met[called] = true
+					if !slices.Contains(allowed, within) {
+						t.Errorf("%s: %s calls %s", e.Name(), within, called)
+					}
+				}
+				return true
+			})
+		}
+	}
+	for _, name := range []string{"Do", "roundTrip", "exchange", "Endpoint.exchange", "NewRequestWithContext"} {
+		if !met[name] {
+			t.Errorf("nothing calls %s any more: what sends now?", name)
+		}
+	}
+}
+
+func nameOf(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return f.Name.Name
+	}
+	of := f.Recv.List[0].Type
+	if star, ok := of.(*ast.StarExpr); ok {
+		of = star.X
+	}
+	if id, ok := of.(*ast.Ident); ok {
+		return id.Name + "." + f.Name.Name
+	}
+	return f.Name.Name
+}
+
+// calledBy names what is called. Reading a header or a form is no request.
+func calledBy(c *ast.CallExpr) string {
+	switch f := c.Fun.(type) {
+	case *ast.Ident:
+		return f.Name
+	case *ast.SelectorExpr:
+		if f.Sel.Name == "exchange" {
+			return "Endpoint.exchange"
+		}
+		if of, ok := f.X.(*ast.Ident); ok && f.Sel.Name == "Get" && of.Name != "http" && of.Name != "client" {
+			return ""
+		}
+		if _, field := f.X.(*ast.SelectorExpr); field && f.Sel.Name == "Get" {
+			return ""
+		}
+		if of, ok := f.X.(*ast.CallExpr); ok && f.Sel.Name == "Get" && of != nil {
+			return ""
+		}
+		return f.Sel.Name
+	}
+	return ""
+}

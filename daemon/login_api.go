@@ -1,0 +1,137 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// callable adds the API origins that were named to those that the profile lists, and finds out which of them its credential
+// is sealed for: those that were named now or sealed before, those of the provider's preset, and where nothing is stored all
+// that the configuration lists.
+func (l *login) callable(p *config.Profile) error {
+	var own []string
+	if provider, ok := preset.Lookup(p.Provider); ok {
+		own = provider.Resources
+	}
+	before := p.Resources
+	if was := l.d.profiles.Load().byName[p.Name]; before == nil && was != nil && was.Provider == p.Provider && was.Issuer == p.Issuer {
+		before = was.Resources // a server that is named anew is the same one
+	}
+	if p.Resources = before; before == nil {
+		before = own
+	}
+	named, err := originsOf(l.params.Resources)
+	if err != nil {
+		return protocol.InvalidParams("%s", err)
+	}
+	listed, err := originsOf(before)
+	if err != nil {
+		return nil // loading the profile says so
+	}
+	for i, o := range named {
+		if !slices.Contains(listed, o) {
+			listed, before = append(listed, o), append(slices.Clip(before), l.params.Resources[i])
+			p.Resources = before
+		}
+	}
+	mine, err := originsOf(own)
+	if err != nil {
+		return err
+	}
+	sealed := slices.Concat(named, mine)
+	if l.was != nil {
+		sealed = append(sealed, l.was.APIs...)
+	}
+	var unsealed []string
+	for _, o := range listed {
+		switch {
+		case p.AuthServer == "" && slices.Contains(mine, o): // needs no seal
+		case l.was == nil || slices.Contains(sealed, o):
+			l.apis = union(l.apis, o)
+		default:
+			unsealed = append(unsealed, config.Plain(o))
+		}
+	}
+	if err := keystore.CheckOrigins(l.apis); err != nil {
+		return protocol.InvalidParams("%s", err)
+	}
+	if len(unsealed) > 0 {
+		l.tell(fmt.Sprintf("The file of profile %s lists %s, but its credential is not sealed for it, and no token goes there. To allow it: groat login %s --api %s",
+			p.Name, strings.Join(unsealed, ", "), p.Name, strings.Join(unsealed, " --api ")))
+	}
+	l.listed, l.preset = listed, mine
+	return nil
+}
+
+func originsOf(list []string) (origins []string, err error) {
+	for _, raw := range list {
+		o, err := config.Origin(raw)
+		if err != nil {
+			return nil, err
+		}
+		origins = append(origins, o)
+	}
+	return origins, nil
+}
+
+// reseal adds to a stored credential what a person has agreed to just now, without a new sign-in. t, which has just been had
+// with it, is told too. Until resume is called the profile's owner uses the credential for nothing.
+func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err error) {
+	origins, apis := union(item.Origins, l.origins...), union(item.APIs, l.apis...)
+	if len(origins) == len(item.Origins) && len(apis) == len(item.APIs) {
+		return func() {}, nil
+	}
+	if err := cmp.Or(keystore.CheckOrigins(origins), keystore.CheckOrigins(apis)); err != nil {
+		return nil, protocol.InvalidParams("%s", err)
+	}
+	ctx := context.WithoutCancel(l.ctx)
+	pausing, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	resume, err = l.d.broker.Pause(pausing, l.params.Profile)
+	if err != nil { // a renewal that is still under way would write back what it has read
+		resume()
+		return nil, protocol.NewError(protocol.Temporary, "a renewal is under way; nothing was added", command(l.asked))
+	}
+	now, err := l.store().Get(ctx, l.params.Profile)
+	if err == nil && (now.TokenEndpoint != item.TokenEndpoint || now.Issuer != item.Issuer) {
+		now.Wipe()
+		err = protocol.NewError(protocol.Temporary, "the credential was replaced meanwhile; nothing was added", command(l.asked))
+	}
+	if err != nil {
+		resume()
+		return nil, err
+	}
+	now.Origins, now.APIs = origins, apis
+	l.store().Keep(ctx, l.params.Profile, now) // what could not be stored is held, and run says so
+	item.Wipe()
+	*item, l.resealed = now, true
+	t.Sealed = l.profile.endpoint.Seal(now)
+	return resume, nil
+}
+
+// added says which API origins there are, and which of them the credential was not sealed for before.
+func (l *login) added() (all, added []string) {
+	for _, o := range l.apis {
+		if (l.was == nil || !slices.Contains(l.was.APIs, o)) && !slices.Contains(l.preset, o) {
+			added = append(added, config.Plain(o))
+		}
+	}
+	if len(added) == 0 && len(l.params.Resources) == 0 {
+		return nil, nil
+	}
+	for _, o := range l.listed {
+		if slices.Contains(l.apis, o) || slices.Contains(l.profile.endpoint.Server().PresetAPIs, o) {
+			all = append(all, config.Plain(o))
+		}
+	}
+	return all, added
+}
