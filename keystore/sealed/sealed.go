@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -101,16 +102,28 @@ func (f Files) Open(key keystore.Secret) (*Store, error) {
 	return nil, fmt.Errorf("%s: %w", f.Path, err)
 }
 
-// Remove removes the files of a store that is closed and not wanted anymore.
+// Remove removes the files of a store that is closed and not wanted anymore, the key's after all that it opens. It may be
+// repeated; the error wraps [fs.ErrNotExist] where only the sealed file itself was not there.
 func (f Files) Remove() error {
 	if f.Disk == nil {
 		f.Disk = System
 	}
 	err := f.Disk.Remove(f.Path)
-	for _, path := range []string{beside(f.Spare, "spare", f.Path), beside(f.Seen, "seen", f.Path)} {
-		if path != "" {
-			err = errors.Join(err, gone(f.Disk.Remove(path)))
+	if gone(err) != nil {
+		return err
+	}
+	spare, seen, key, params := beside(f.Spare, "spare", f.Path), beside(f.Seen, "seen", f.Path), f.KeyFile().Path, f.Passphrase(keystore.Secret{}).Params
+	var rest error
+	for _, path := range []string{spare, seen, f.Path, key, params} {
+		if path == "" {
+			continue
 		}
+		for _, name := range []string{path, path + ".new"} {
+			rest = errors.Join(rest, gone(f.Disk.Remove(name)))
+		}
+	}
+	if rest = errors.Join(rest, gone(f.Disk.SyncDirectory(filepath.Dir(f.Path)))); rest != nil {
+		return rest
 	}
 	return err
 }
