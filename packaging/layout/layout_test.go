@@ -29,6 +29,7 @@ var rooms = map[string][]string{
 	"daemon/clock":        {},
 	"daemon/peer":         {},
 	"daemon/audit":        {},
+	"daemon/backup":       {"keystore", "keystore/sealed"},
 	"daemon/policy":       {"daemon/peer"},
 	"daemon/grant":        {"keystore", "daemon/clock", "daemon/grant/preset", "protocol/strict"},
 	"daemon/grant/preset": {},
