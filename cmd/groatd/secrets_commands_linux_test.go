@@ -78,6 +78,25 @@ func (v *vault) rows() map[string][]try {
 			fails("sealed", "--key-file"), fails("keychain"), fails("sealed", "--passphrase-stdin").typing(v.wrong), fails("sealed", "--passphrase"),
 			works("sealed", "--passphrase-stdin", "--json").typing(v.passphrase),
 		},
+		"groat keystore move": { // there and back: what follows needs the passphrase
+			fails("nonsense"), fails("memory"), fails("keychain"), fails("sealed", "--passphrase-stdin", "--key-file").typing(v.passphrase), fails("sealed", "--passphrase"),
+			works("sealed", "--key-file"), works("sealed", "--passphrase-stdin", "--json").typing(v.passphrase),
+		},
+		"groat keystore passphrase": {
+			fails(), fails("--passphrase-stdin").typing(v.passphrase), fails("--passphrase-stdin").typing(v.wrong + "\n" + v.subject),
+			works("--passphrase-stdin").typing(v.passphrase + "\n" + v.subject), works("--passphrase-stdin", "--json").typing(v.subject + "\n" + v.passphrase),
+		},
+		"groat backup": {
+			fails(v.file("backup")), fails(v.file("none/backup"), "--passphrase-stdin").typing(v.passphrase), works(v.file("backup"), "--passphrase-stdin").typing(v.passphrase),
+			fails(v.file("backup"), "--passphrase-stdin").typing(v.passphrase), works(v.file("backup"), "--force", "--json", "--passphrase-stdin").typing(v.passphrase),
+			works(v.file("another"), "--passphrase-stdin").typing(v.subject),
+		},
+		"groat restore": {
+			fails(v.file("backup")), fails(v.file("none"), "--passphrase-stdin").typing(v.passphrase), fails(v.file("backup"), "--passphrase-stdin").typing(v.wrong),
+			fails(v.key, "--passphrase-stdin").typing(v.passphrase), fails(v.file("backup"), "--replace", "nobody", "--passphrase-stdin").typing(v.passphrase),
+			works(v.file("backup"), "--yes", "--json", "--passphrase-stdin").typing(v.passphrase),
+			works(v.file("another"), "--yes", "--replace", "machine", "--passphrase-stdin").typing(v.subject),
+		},
 		"groat unlock": {fails("--passphrase-stdin").typing(v.wrong), works("--passphrase-stdin", "--json").typing(v.passphrase), fails("x"), fails()},
 		"groat import": {
 			works("--dry-run"), works("--dry-run", "--json"), fails("--json"), fails("--from", v.mine+"/none", "--yes"),
@@ -98,6 +117,9 @@ func (v *vault) rows() map[string][]try {
 		"groat __complete": {works("get", ""), works("login", "x", "--provider", ""), works("logout", "")},
 	}
 }
+
+// file is one in the home directory, which is searched in the end.
+func (v *vault) file(name string) string { return filepath.Join(v.home, name) }
 
 // imported writes a file of Planet's tools, with a machine account at our server.
 func (v *vault) imported(name, secret string) (file string) {
