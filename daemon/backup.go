@@ -34,6 +34,10 @@ func makeBackup(c *conn, params []byte) (any, error) {
 	if broken := c.d.profiles.Load().broken; broken != nil {
 		return nil, broken
 	}
+	var keep []string
+	if c.d.StateDir != "" {
+		keep = append(keep, c.d.StateDir)
+	}
 	b, items, err := c.d.permanent()
 	if err != nil {
 		return nil, err
@@ -42,6 +46,9 @@ func makeBackup(c *conn, params []byte) (any, error) {
 	if len(b.Entries) == 0 {
 		return nil, protocol.NewError(protocol.Config, "no profile has a permanent credential, so there is nothing to back up", "groat list")
 	}
+	if _, err := backup.Check(p.Path, p.Force, keep...); err != nil { // before it takes time
+		return nil, wireFile("backup", p.Path, err)
+	}
 	var data []byte
 	err = c.unlocking(passphrase, func(context.Context) error { // one at a time: it takes memory
 		data, err = b.Seal(passphrase)
@@ -49,10 +56,6 @@ func makeBackup(c *conn, params []byte) (any, error) {
 	})
 	if err != nil {
 		return nil, c.d.wire(err, "")
-	}
-	var keep []string
-	if c.d.StateDir != "" {
-		keep = append(keep, c.d.StateDir)
 	}
 	if err := backup.Write(p.Path, data, p.Force, keep...); err != nil {
 		return nil, wireFile("backup", p.Path, err)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/backup"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
@@ -25,6 +26,7 @@ func filled(t *testing.T) *house {
 	t.Helper()
 	h := newHouseWith(t, sandbox.Options{
 		Clients: []sandbox.Client{{ID: "machine", Secret: clientSecret}, {ID: "app", Method: sandbox.None}}, Refresh: sandbox.Refresh{Always: true, Rotate: true},
+		Device: sandbox.Device{Interval: time.Second},
 	}, memory{&keystore.Memory{}})
 	if _, err := h.login(t, "apps", nil); err != nil {
 		t.Fatal(err)

@@ -20,21 +20,20 @@ var (
 	ErrPath = errors.New("cannot be a backup's file")
 )
 
-// Write makes a durable file of mode 0600. Before it has its name it is whole and was read back. What is there stays: with force
-// a regular file is replaced, but never what is no regular file, as a link, and nothing in the directories in keep.
-func Write(path string, data []byte, force bool, keep ...string) error {
+// Check finds out whether [Write] may write there, and returns the path without links in its directories.
+func Check(path string, force bool, keep ...string) (string, error) {
 	if !filepath.IsAbs(path) {
-		return fmt.Errorf("%s %w: it must be absolute", path, ErrPath)
+		return "", fmt.Errorf("%s %w: it must be absolute", path, ErrPath)
 	}
 	path = filepath.Clean(path)
 	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, k := range keep {
 		if a, err := os.Stat(k); err == nil {
 			if b, err := os.Stat(dir); err == nil && os.SameFile(a, b) {
-				return fmt.Errorf("%s %w: groat keeps its own files there", path, ErrPath)
+				return "", fmt.Errorf("%s %w: groat keeps its own files there", path, ErrPath)
 			}
 		}
 	}
@@ -42,12 +41,23 @@ func Write(path string, data []byte, force bool, keep ...string) error {
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return err
+		return "", err
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s %w: it is no regular file", path, ErrPath)
+		return "", fmt.Errorf("%s %w: it is no regular file", path, ErrPath)
 	case !force:
-		return fmt.Errorf("%s %w", path, ErrExists)
+		return "", fmt.Errorf("%s %w", path, ErrExists)
 	}
+	return path, nil
+}
+
+// Write makes a durable file of mode 0600. Before it has its name it is whole and was read back. What is there stays: with force
+// a regular file is replaced, but never what is no regular file, as a link, and nothing in the directories in keep.
+func Write(path string, data []byte, force bool, keep ...string) error {
+	path, err := Check(path, force, keep...)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
 	name := filepath.Join(dir, ".groat-backup-"+rand.Text())
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
