@@ -38,7 +38,9 @@ func makeBackup(c *conn, params []byte) (any, error) {
 	if c.d.StateDir != "" {
 		keep = append(keep, c.d.StateDir)
 	}
-	b, items, err := c.d.permanent()
+	ctx, cancel := context.WithTimeout(c.ctx, moveTime)
+	defer cancel()
+	b, items, err := c.d.permanent(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +77,7 @@ func makeBackup(c *conn, params []byte) (any, error) {
 }
 
 // permanent collects what a backup carries, and what each is for people.
-func (d *Daemon) permanent() (*backup.Backup, []protocol.BackupItem, error) {
+func (d *Daemon) permanent(ctx context.Context) (*backup.Backup, []protocol.BackupItem, error) {
 	b := &backup.Backup{Created: d.Now().Wall.Unix()}
 	var items []protocol.BackupItem
 	profiles := d.profiles.Load()
@@ -88,7 +90,7 @@ func (d *Daemon) permanent() (*backup.Backup, []protocol.BackupItem, error) {
 			leave("it ends with groatd")
 			continue
 		}
-		item, err := d.kept.Get(context.Background(), name)
+		item, err := d.kept.Get(ctx, name)
 		switch {
 		case errors.Is(err, keystore.ErrNotFound):
 			leave("it is not signed in")

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/keychain"
+	"github.com/groat-dev/groat/keystore/sealed"
 )
 
 // moveLimit bounds a move: a keychain takes up to 90 ms for an item.
@@ -107,8 +108,8 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 	if err != nil {
 		return err
 	}
-	if to.File = ""; old.sealed != nil && old.file() == files[0] {
-		to.File = files[1]
+	if to.File, err = k.freeFile(old); err != nil {
+		return err
 	}
 	next := *k.remembered.Load()
 	next.Next = &to
@@ -149,6 +150,25 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 		return fmt.Errorf("the credentials are moved, but what is left of them in %q could not be erased: %w", old.Use, err)
 	}
 	return nil
+}
+
+// freeFile is the name of a sealed file that there is not. What nobody refers to is neither used, for it may be sealed with
+// somebody else's key, nor removed, for it may be all that somebody has.
+func (k *Keystore) freeFile(old *backend) (string, error) {
+	var taken []string
+	for i, name := range files {
+		path := k.options.files(name).Path
+		switch {
+		case old.sealed != nil && old.file() == name:
+		case sealed.Exists(path):
+			taken = append(taken, path)
+		case i == 0:
+			return "", nil
+		default:
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("%w: %s is not in use, and in the way: move it elsewhere", keystore.ErrConflict, strings.Join(taken, " and "))
 }
 
 // alone waits for the turn, and until no change is under way.
@@ -221,7 +241,10 @@ func (b *backend) take(ctx context.Context, all []copied, passphrase keystore.Se
 				at, list = b.sealed, &lists.Sealed
 			}
 		}
-		err := at.Set(ctx, c.profile, c.item)
+		err := free(ctx, at, c)
+		if err == nil {
+			err = at.Set(ctx, c.profile, c.item)
+		}
 		if err == nil {
 			var back keystore.Item
 			if back, err = at.Get(ctx, c.profile); err == nil && !back.Equal(c.item) {
@@ -241,6 +264,21 @@ func (b *backend) take(ctx context.Context, all []copied, passphrase keystore.Se
 	return lists, nil
 }
 
+// free makes sure that nothing is in a copy's place but an earlier copy of the same: a keychain may be shared with another
+// groatd of this person, which has a profile of this name too.
+func free(ctx context.Context, at keystore.Store, c copied) error {
+	there, err := at.Get(ctx, c.profile)
+	defer there.Wipe()
+	switch {
+	case errors.Is(err, keystore.ErrNotFound), err == nil && there.Equal(c.item):
+		return nil
+	case err != nil && !errors.Is(err, keystore.ErrCorrupt):
+		return err
+	}
+	return fmt.Errorf("%w: another credential is there under this name (secret-tool clear service groat username %s removes it)",
+		keystore.ErrConflict, c.profile)
+}
+
 // write writes the choice down, whatever it is; the caller has the turn.
 func (k *Keystore) write(next choice) error {
 	if err := save(k.options.StateDir, next); err != nil {
@@ -248,66 +286,4 @@ func (k *Keystore) write(next choice) error {
 	}
 	k.remembered.Store(&next)
 	return nil
-}
-
-// tidy removes the files of a move that did not end, without asking the keychain anything: the copies of one that did not get
-// as far as to be used, and what one that did has left. What it cannot do now is left to finish.
-func (k *Keystore) tidy() {
-	next := *k.remembered.Load()
-	if next.Next == nil && next.Left == nil {
-		return
-	}
-	if next.Next != nil && k.remove(*next.Next) == nil && next.Next.Use != Keychain {
-		next.Next = nil
-	}
-	if next.Left != nil && k.remove(next.Left.store) == nil && len(next.Left.Profiles) == 0 {
-		next.Left = nil
-	}
-	k.write(next)
-}
-
-// remove removes a store's files.
-func (k *Keystore) remove(s store) error {
-	if s.Use == Memory {
-		return nil
-	}
-	return gone(k.options.files(s.file()).Remove())
-}
-
-// finish does what tidy does, and erases what is in the keychain. The caller has the turn.
-func (k *Keystore) finish(ctx context.Context) error {
-	next := *k.remembered.Load()
-	if next.Next == nil && next.Left == nil {
-		return nil
-	}
-	erase := map[string]bool{}
-	if next.Next != nil {
-		if err := k.remove(*next.Next); err != nil {
-			return err
-		}
-		step("removed the copies")
-		if next.Next.Use == Keychain {
-			for _, name := range next.names() {
-				erase[name] = true
-			}
-		}
-	}
-	if next.Left != nil {
-		if err := k.remove(next.Left.store); err != nil {
-			return err
-		}
-		step("removed the old files")
-		for _, name := range next.Left.Profiles {
-			erase[name] = true
-		}
-	}
-	var chain keychain.Store
-	for _, name := range slices.Sorted(maps.Keys(erase)) {
-		if err := chain.Delete(ctx, name); err != nil {
-			return fmt.Errorf("what a move left in the keychain cannot be erased (profile %q): %w", name, err)
-		}
-		step("erased " + name)
-	}
-	next.Next, next.Left = nil, nil
-	return k.write(next)
 }

@@ -101,7 +101,7 @@ func TestK10AMoveEndedAtEveryStep(t *testing.T) {
 	withKeychain(t)
 	for _, way := range [][2]kind{
 		{{choice.Keychain, ""}, {choice.Sealed, choice.KeyFile}}, {{choice.Sealed, choice.KeyFile}, {choice.Keychain, ""}},
-		{{choice.Sealed, choice.KeyFile}, {choice.Sealed, choice.KeyPassphrase}}, {{choice.Sealed, choice.KeyPassphrase}, {choice.Sealed, choice.KeyFile}},
+		{{choice.Sealed, choice.KeyFile}, {choice.Sealed, choice.KeyPassphrase}},
 	} {
 		steps := 0
 		for n := 1; ; n++ {
@@ -451,4 +451,98 @@ func weakly(t *testing.T, dir, params string) {
 	if err := errors.Join(s.Set(t.Context(), "client", item("client")), s.Close()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// What somebody left, or planted, where the new file would be is neither taken nor removed.
+func TestK17APlantedFileIsNoPlaceToMoveTo(t *testing.T) {
+	withoutKeychain(t)
+	dir := stateDir(t)
+	k := fill(t, dir, kind{choice.Sealed, choice.KeyFile})
+	planted := stateDir(t)
+	fill(t, planted, kind{choice.Sealed, choice.KeyFile}).Close()
+	for from, to := range map[string]string{"sealed": "sealed-2", "sealed.key": "sealed-2.key"} {
+		text, err := os.ReadFile(filepath.Join(planted, from))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, to), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "sealed-2")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, "planted", k.Move(t.Context(), choice.Sealed, choice.KeyPassphrase, pass("new")), keystore.ErrConflict, path)
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("it was changed: %v", err)
+	}
+	full(t, "planted", k)
+	if err := os.Remove(path); err != nil { // its key stays, and is not taken
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(path + ".key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Move(t.Context(), choice.Sealed, choice.KeyPassphrase, pass("new")); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Move(t.Context(), choice.Sealed, choice.KeyFile, none); err != nil {
+		t.Fatal(err)
+	}
+	full(t, "moved", k)
+	for _, name := range []string{"sealed.key", "sealed-2.key"} {
+		if now, err := os.ReadFile(filepath.Join(dir, name)); err == nil && string(now) == string(key) {
+			t.Errorf("%s is the planted one", name)
+		}
+	}
+}
+
+// A keychain that has another credential under a name, as of another groatd of this person, keeps it.
+func TestK18AMoveOverwritesNothingInTheKeychain(t *testing.T) {
+	withKeychain(t)
+	theirs := open(t, stateDir(t), "")
+	other := item("client")
+	other.ClientID = "theirs"
+	if err := theirs.Set(t.Context(), "client", other); err != nil {
+		t.Fatal(err)
+	}
+	k := fill(t, stateDir(t), kind{choice.Sealed, choice.KeyFile})
+	for range 2 {
+		wantError(t, "taken", k.Move(t.Context(), choice.Keychain, "", none), keystore.ErrConflict, `"client"`, "secret-tool clear service groat username client")
+		if i, err := theirs.Get(t.Context(), "client"); err != nil || i.ClientID != "theirs" {
+			t.Errorf("theirs is %q, %v", i.ClientID, err)
+		}
+		full(t, "refused", k)
+		wantStatus(t, k, "sealed file ok")
+	}
+	if err := theirs.Delete(t.Context(), "client"); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Move(t.Context(), choice.Keychain, "", none); err != nil {
+		t.Fatal(err)
+	}
+	full(t, "moved", k)
+}
+
+// A session's file beside the keychain that was emptied is damaged too; what is in the keychain can be used.
+func TestK19AnEmptiedFileBesideTheKeychain(t *testing.T) {
+	withKeychain(t)
+	dir := stateDir(t)
+	p := filepath.Join(dir, "sealed")
+	fill(t, dir, kind{choice.Keychain, ""}).Close()
+	if err := os.Truncate(p, 0); err != nil {
+		t.Fatal(err)
+	}
+	k := open(t, dir, "")
+	_, err := k.Get(t.Context(), "work")
+	wantError(t, "a session", err, keystore.ErrUnavailable, "is empty", "rm "+p)
+	wantItem(t, k, "client")
+	wantError(t, "a new session", k.Set(t.Context(), "work", session("work", 8)), keystore.ErrUnavailable, "is empty")
+	if err := errors.Join(os.Remove(p), k.Set(t.Context(), "work", session("work", 8))); err != nil {
+		t.Fatal(err)
+	}
+	wantSession(t, k, "given up, and signed in again", 8)
 }

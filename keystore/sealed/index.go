@@ -93,7 +93,9 @@ func (x *index) records(k *keys, data []byte) (opened int) {
 					next = int64(at + 1 + i)
 				}
 				x.lost++
-				x.damage[h.tag] = f
+				if _, known := x.damage[h.tag]; known || len(x.damage) < maxDamaged {
+					x.damage[h.tag] = f
+				}
 			case r.note():
 				f.kind = r.kind
 				opened++
@@ -147,6 +149,9 @@ func kept(frames []frame) []frame {
 
 // maxDamage bounds what a rewrite copies of what does not open, in bytes: that it may be read again does not make room for it.
 const maxDamage = 1 << 20
+
+// maxDamaged bounds how many tags are told to be damaged: whoever can write the file can write a million.
+const maxDamaged = 1 << 14
 
 // dropDamage forgets the damage that tells nothing: an item that was stored again behind it, a note, and what is too much.
 func (x *index) dropDamage(k *keys) {
