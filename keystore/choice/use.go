@@ -24,6 +24,8 @@ func (k *Keystore) Use(ctx context.Context, use, key string, passphrase keystore
 		if err := old.unlock(ctx, passphrase); err != nil {
 			return err
 		}
+	} else if err := k.leavable(ctx, store{Use: use, Key: key}); err != nil {
+		return err
 	} else if use == Keychain || key == KeyKeychain {
 		if err := new(keychain.Store).Unlock(ctx); err != nil {
 			return err
@@ -41,12 +43,20 @@ func (k *Keystore) Use(ctx context.Context, use, key string, passphrase keystore
 	if err := k.finish(ctx); err != nil {
 		return err
 	}
-	if old != nil {
-		if err := k.vacate(ctx, old, store{Use: use, Key: key}); err != nil {
-			return err
-		}
+	if err := k.vacate(ctx, old, store{Use: use, Key: key}); err != nil {
+		return err
 	}
 	return k.replace(ctx, old, k.backend(store{Use: use, Key: key}), passphrase)
+}
+
+// leavable finds out whether what is used could be left for another store, before a person is asked anything.
+func (k *Keystore) leavable(ctx context.Context, to store) error {
+	release, err := k.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return k.vacate(ctx, k.current.Load(), to)
 }
 
 // allowed returns the key that use has, the default where none was named, or why it cannot be used.
@@ -110,8 +120,11 @@ func (k *Keystore) keep(b *backend) error {
 	return nil
 }
 
-// vacate makes sure that nothing is lost by leaving b for another.
+// vacate makes sure that nothing is lost by leaving b, which is nil while nothing is chosen, for another.
 func (k *Keystore) vacate(ctx context.Context, b *backend, to store) error {
+	if b == nil {
+		return nil
+	}
 	if k.storing.Load() > 0 {
 		return fmt.Errorf("%w: a credential is just being stored: try again", keystore.ErrConflict)
 	}
