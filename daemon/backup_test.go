@@ -76,7 +76,7 @@ func (h *house) secretsOf(t *testing.T) (all []string) {
 }
 
 // What is permanent comes to another machine and works there; a session stays, and is named with the command that signs in.
-func TestK30ABackupOnAnotherMachine(t *testing.T) {
+func TestL30ABackupOnAnotherMachine(t *testing.T) {
 	h := filled(t)
 	path := filepath.Join(t.TempDir(), "b")
 	r, err := h.backup(t, path, false)
@@ -133,7 +133,7 @@ func TestK30ABackupOnAnotherMachine(t *testing.T) {
 }
 
 // What is here already is replaced only where that was said.
-func TestK31ARestoreReplacesNothingUnasked(t *testing.T) {
+func TestL31ARestoreReplacesNothingUnasked(t *testing.T) {
 	h := filled(t)
 	path := filepath.Join(t.TempDir(), "b")
 	if _, err := h.backup(t, path, false); err != nil {
@@ -182,7 +182,7 @@ func (h *house) saying(secret string) protocol.AnswerFunc {
 }
 
 // Damage of any kind, and a wrong passphrase, are refused before anything is written.
-func TestK32ADamagedBackup(t *testing.T) {
+func TestL32ADamagedBackup(t *testing.T) {
 	h := filled(t)
 	path := filepath.Join(t.TempDir(), "b")
 	if _, err := h.backup(t, path, false); err != nil {
@@ -218,7 +218,7 @@ func TestK32ADamagedBackup(t *testing.T) {
 }
 
 // A credential goes only to the server that it is sealed for: an entry that says otherwise is refused, the others are not.
-func TestK33ABackupWithAnotherServer(t *testing.T) {
+func TestL33ABackupWithAnotherServer(t *testing.T) {
 	h := filled(t)
 	item, err := h.Keystore.Get(t.Context(), "machine")
 	if err != nil {
@@ -270,7 +270,7 @@ func TestK33ABackupWithAnotherServer(t *testing.T) {
 }
 
 // What stands at the path is not replaced, unless it is a file and that was said; what is no file never is.
-func TestK34WhereABackupIsWritten(t *testing.T) {
+func TestL34WhereABackupIsWritten(t *testing.T) {
 	h := filled(t)
 	dir := t.TempDir()
 	state := filepath.Join(dir, "state")
@@ -311,7 +311,7 @@ func TestK34WhereABackupIsWritten(t *testing.T) {
 }
 
 // Nothing permanent, nothing written; a keystore that is locked is no empty one.
-func TestK35NothingToBackUp(t *testing.T) {
+func TestL35NothingToBackUp(t *testing.T) {
 	h := newHouseWith(t, sandbox.Options{}, memory{&keystore.Memory{}})
 	path := filepath.Join(t.TempDir(), "b")
 	_, err := h.backup(t, path, false)

@@ -35,7 +35,7 @@ func (m *mover) Passphrase(ctx context.Context, _, _ keystore.Secret) error {
 }
 
 // While credentials are moved no refresh token is sent; held tokens are served, and who needs another one waits.
-func TestK21NoRenewalDuringAMove(t *testing.T) {
+func TestL21NoRenewalDuringAMove(t *testing.T) {
 	for _, params := range []map[string]string{
 		{"move": "keychain"}, {"change": "passphrase", "passphrase": "correct horse", "new_passphrase": "vellum otter crane seven"},
 	} {
@@ -71,7 +71,7 @@ func TestK21NoRenewalDuringAMove(t *testing.T) {
 }
 
 // What is in groatd's memory only cannot be moved: it is stored first, or named.
-func TestK22WhatIsNotStoredStopsAMove(t *testing.T) {
+func TestL22WhatIsNotStoredStopsAMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &mover{picky: picky{memory: memory{&keystore.Memory{}}}}
 		h := newBubbleHouse(t, sandbox.Options{}, store)
@@ -97,7 +97,7 @@ func TestK22WhatIsNotStoredStopsAMove(t *testing.T) {
 }
 
 // Each refusal has a command that leads on, and a request that says two things is refused.
-func TestK23WhatAMoveIsRefusedWith(t *testing.T) {
+func TestL23WhatAMoveIsRefusedWith(t *testing.T) {
 	store := &mover{picky: picky{memory: memory{&keystore.Memory{}}}}
 	h := newHouseWith(t, sandbox.Options{}, store)
 	call := func(params map[string]string) error {

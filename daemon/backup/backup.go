@@ -5,6 +5,7 @@
 package backup
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -94,6 +95,9 @@ func (b *Backup) Seal(passphrase keystore.Secret) ([]byte, error) {
 // Open reads the file's bytes. A file that was changed is [keystore.ErrCorrupt], a passphrase that does not fit
 // [keystore.ErrLocked]; then nothing of it is returned. The passphrase stays the caller's.
 func Open(data []byte, passphrase keystore.Secret) (*Backup, error) {
+	if later := "groat backup "; bytes.HasPrefix(data, []byte(later)) && !bytes.HasPrefix(data, []byte(magic[:len(later)+2])) {
+		return nil, fmt.Errorf("%w: it was written by a newer groat: upgrade groat", keystore.ErrCorrupt)
+	}
 	content, err := sealed.Unwrap(magic, passphrase, data)
 	if err != nil {
 		return nil, err

@@ -97,7 +97,7 @@ func stepped(t *testing.T, dir, op string, n int, rest string) string {
 
 // Each way from one store to another, ended at each of its steps: everything is readable in the store that is remembered, and
 // the same again finishes it.
-func TestK10AMoveEndedAtEveryStep(t *testing.T) {
+func TestL10AMoveEndedAtEveryStep(t *testing.T) {
 	withKeychain(t)
 	for _, way := range [][2]kind{
 		{{choice.Keychain, ""}, {choice.Sealed, choice.KeyFile}}, {{choice.Sealed, choice.KeyFile}, {choice.Keychain, ""}},
@@ -212,7 +212,7 @@ func TestK12APassphraseThatIsNotTheOldOne(t *testing.T) {
 }
 
 // What cannot be copied ends a move before anything is erased, and is named.
-func TestK13WhatCannotBeMoved(t *testing.T) {
+func TestL13WhatCannotBeMoved(t *testing.T) {
 	do := withKeychain(t)
 	dir := stateDir(t)
 	k := fill(t, dir, kind{choice.Keychain, ""})
@@ -251,7 +251,7 @@ func TestK13WhatCannotBeMoved(t *testing.T) {
 }
 
 // A damaged credential is named, with what to do.
-func TestK14ADamagedCredentialIsNotMoved(t *testing.T) {
+func TestL14ADamagedCredentialIsNotMoved(t *testing.T) {
 	withoutKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
@@ -278,7 +278,7 @@ func TestK14ADamagedCredentialIsNotMoved(t *testing.T) {
 }
 
 // A session that is renewed while it is moved is stored in the new place, and never in the old one after it was copied.
-func TestK15ARenewalWaitsForAMove(t *testing.T) {
+func TestL15ARenewalWaitsForAMove(t *testing.T) {
 	withoutKeychain(t)
 	dir := stateDir(t)
 	k := fill(t, dir, kind{choice.Sealed, choice.KeyFile})
@@ -501,7 +501,7 @@ func TestK17APlantedFileIsNoPlaceToMoveTo(t *testing.T) {
 }
 
 // A keychain that has another credential under a name, as of another groatd of this person, keeps it.
-func TestK18AMoveOverwritesNothingInTheKeychain(t *testing.T) {
+func TestL18AMoveOverwritesNothingInTheKeychain(t *testing.T) {
 	withKeychain(t)
 	theirs := open(t, stateDir(t), "")
 	other := item("client")
