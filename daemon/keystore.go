@@ -45,8 +45,11 @@ func useKeystore(c *conn, params []byte) (any, error) {
 	if change != nil {
 		if err := c.unlocking(passphrase, change); err != nil {
 			e := c.d.wireKeystore(err)
-			if e.Kind() == protocol.Locked && kp.Change != "" {
+			switch {
+			case e.Kind() == protocol.Locked && kp.Change != "":
 				e.Data.Hint = "groat keystore passphrase"
+			case e.Kind() == protocol.KeystoreUnavailable && kp.Move == "sealed" && kp.Key == "": // its key would be in the keychain
+				e.Data.Hint = "groat keystore move sealed --passphrase"
 			}
 			return nil, e
 		}

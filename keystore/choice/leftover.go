@@ -2,10 +2,12 @@ package choice
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/keychain"
 )
 
@@ -33,16 +35,22 @@ func (k *Keystore) remove(s store) error {
 	return gone(k.options.files(s.file()).Remove())
 }
 
-// isCopy reports whether what the keychain has of a profile is what is in use too.
-func (k *Keystore) isCopy(ctx context.Context, profile string) bool {
+// isCopy reports whether what the keychain has of a profile is what is in use too. The error is that one of the two cannot be
+// read.
+func (k *Keystore) isCopy(ctx context.Context, profile string) (bool, error) {
 	item, err := k.current.Load().Get(ctx, profile)
-	if err != nil {
-		return false
+	if err == nil {
+		defer item.Wipe()
+		var there keystore.Item
+		if there, err = new(keychain.Store).Get(ctx, profile); err == nil {
+			defer there.Wipe()
+			return there.Equal(item), nil
+		}
 	}
-	defer item.Wipe()
-	there, err := new(keychain.Store).Get(ctx, profile)
-	defer there.Wipe()
-	return err == nil && there.Equal(item)
+	if errors.Is(err, keystore.ErrNotFound) || errors.Is(err, keystore.ErrCorrupt) {
+		err = nil
+	}
+	return false, err
 }
 
 // finish does what tidy does, and erases what is in the keychain. The caller has the turn.
@@ -59,9 +67,11 @@ func (k *Keystore) finish(ctx context.Context) error {
 		step("removed the copies")
 		if next.Next.Use == Keychain {
 			for _, name := range next.names() {
-				if k.isCopy(ctx, name) {
-					erase[name] = true
+				copied, err := k.isCopy(ctx, name)
+				if err != nil {
+					return fmt.Errorf("what a move copied to the keychain cannot be erased (profile %q): %w", name, err)
 				}
+				erase[name] = erase[name] || copied
 			}
 		}
 	}
@@ -76,6 +86,9 @@ func (k *Keystore) finish(ctx context.Context) error {
 	}
 	var chain keychain.Store
 	for _, name := range slices.Sorted(maps.Keys(erase)) {
+		if !erase[name] {
+			continue
+		}
 		if err := chain.Delete(ctx, name); err != nil {
 			return fmt.Errorf("what a move left in the keychain cannot be erased (profile %q): %w", name, err)
 		}

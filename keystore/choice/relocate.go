@@ -123,7 +123,7 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 		next.store, next.Profiles, next.Sealed = to, lists.Profiles, lists.Sealed
 		next.Next, next.Left = nil, &left{store: old.store}
 		if old.Use == Keychain {
-			next.Left.Profiles = slices.Compact(slices.Sorted(slices.Values(k.remembered.Load().names())))
+			next.Left.Profiles = k.remembered.Load().Profiles
 		}
 		if old.Use == Memory {
 			next.Left = nil

@@ -546,3 +546,23 @@ func TestK19AnEmptiedFileBesideTheKeychain(t *testing.T) {
 	}
 	wantSession(t, k, "given up, and signed in again", 8)
 }
+
+// A move to the keychain that was ended, and is not gone on with: the copies are known until they can be erased.
+func TestL19CopiesInTheKeychainAreNotForgotten(t *testing.T) {
+	withKeychain(t)
+	dir := stateDir(t)
+	fill(t, dir, kind{choice.Sealed, choice.KeyPassphrase}).Close()
+	if at := stepped(t, dir, "move", 3, "keychain"); at != "copied client" {
+		t.Fatalf("step 3 is %q", at)
+	}
+	wantUsers(t, "ended", "client")
+	k := open(t, dir, "")
+	wantError(t, "locked", k.Move(t.Context(), choice.Keychain, "", none), keystore.ErrLocked)
+	wantUsers(t, "locked", "client")
+	if err := k.Unlock(t.Context(), pass("old")); err != nil {
+		t.Fatal(err)
+	}
+	wantUsers(t, "unlocked")
+	full(t, "unlocked", k)
+	tidied(t, "unlocked", dir, kind{choice.Sealed, choice.KeyPassphrase})
+}
