@@ -105,7 +105,7 @@ func TestL30ABackupOnAnotherMachine(t *testing.T) {
 		t.Fatalf("%v: %+v, and %d profiles", err, look, other.Profiles())
 	}
 	for _, i := range look.Profiles {
-		if i.Exists || i.Holds || i.Restored || i.Error != nil || i.Server != server {
+		if i.Here != "" || i.Restored || i.Error != nil || i.Server != server {
 			t.Errorf("before: %+v", i)
 		}
 	}
@@ -125,6 +125,19 @@ func TestL30ABackupOnAnotherMachine(t *testing.T) {
 	}
 	if text, err := json.Marshal([]any{r, look, done}); err != nil || strings.Contains(string(text), clientSecret) || strings.Contains(string(text), backupPassphrase) {
 		t.Errorf("an answer holds a secret: %v", err)
+	}
+	if look, err := other.restored(t, path, backupPassphrase, nil, nil); err != nil || look.Profiles[0].Here != protocol.HereSame {
+		t.Errorf("afterwards: %v: %+v", err, look)
+	}
+	// A profile that has lost its credential is no reason to ask.
+	if err := other.Keystore.Delete(t.Context(), "machine"); err != nil {
+		t.Fatal(err)
+	}
+	if look, err := other.restored(t, path, backupPassphrase, nil, nil); err != nil || look.Profiles[0].Profile != "machine" || look.Profiles[0].Here != protocol.HereProfile {
+		t.Errorf("without its credential: %v: %+v", err, look)
+	}
+	if r, err := other.restored(t, path, backupPassphrase, []string{"machine"}, nil); err != nil || !r.Profiles[0].Restored {
+		t.Errorf("without its credential: %v: %+v", err, r)
 	}
 	// Again, it is there already, and that is well.
 	if again, err := other.restored(t, path, backupPassphrase, []string{"apps"}, nil); err != nil || len(again.Profiles) != 1 || !again.Profiles[0].Restored {
@@ -146,7 +159,7 @@ func TestL31ARestoreReplacesNothingUnasked(t *testing.T) {
 		t.Fatal(err)
 	}
 	look, err := other.restored(t, path, backupPassphrase, nil, nil)
-	if err != nil || look.Profiles[1].Profile != "machine" || !look.Profiles[1].Exists || !look.Profiles[1].Holds {
+	if err != nil || look.Profiles[1].Profile != "machine" || look.Profiles[1].Here != protocol.HereOther {
 		t.Fatalf("%v: %+v", err, look)
 	}
 	r, err := other.restored(t, path, backupPassphrase, []string{"machine"}, nil)

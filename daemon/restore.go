@@ -89,7 +89,7 @@ func rank(i protocol.RestoreItem) int {
 	switch {
 	case i.Error != nil:
 		return 2
-	case i.Exists || i.Holds:
+	case i.Here == protocol.HereSame || i.Here == protocol.HereOther:
 		return 1
 	}
 	return 0
@@ -129,7 +129,9 @@ func (d *Daemon) inspect(ctx context.Context, e *backup.Entry) (row protocol.Res
 	}
 	l.endpoint, l.kind = l.profile.endpoint, p.Kind()
 	row.BackupItem = describeItem(l.profile, e.Item)
-	row.Exists = was != nil
+	if was != nil {
+		row.Here = protocol.HereProfile
+	}
 	want := l.profile.endpoint.Server().NewItem("", l.kind)
 	if i := e.Item; i.Issuer != want.Issuer || i.TokenEndpoint != want.TokenEndpoint || i.ClientAuth != want.ClientAuth || i.Grant != want.Grant ||
 		l.kind.Session() || !i.RefreshToken.IsZero() {
@@ -140,15 +142,20 @@ func (d *Daemon) inspect(ctx context.Context, e *backup.Entry) (row protocol.Res
 		return refuse(err)
 	}
 	now, err := d.kept.Get(ctx, e.Profile)
+	defer func() { now.Wipe() }()
 	switch {
-	case err == nil:
-		row.Holds = !now.Equal(e.Item)
-		now.Wipe()
-	case errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrUndecided):
+	case err == nil && now.Equal(e.Item) && was == l.profile:
+		row.Here = protocol.HereSame
+	case err == nil && !now.Equal(e.Item):
+		row.Here = protocol.HereOther
+	case err == nil, errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrUndecided):
 	case errors.Is(err, keystore.ErrCorrupt):
-		row.Holds = true
+		row.Here = protocol.HereOther
 	default:
 		return refuse(err)
+	}
+	if was != nil && was != l.profile {
+		row.Here = protocol.HereOther
 	}
 	return row, l
 }
@@ -179,8 +186,7 @@ func (d *Daemon) restore(l *login, e *backup.Entry, replace bool) error {
 		return row.Error
 	}
 	l.profile, l.endpoint, l.kind = again.profile, again.endpoint, again.kind
-	was := d.profiles.Load().byName[e.Profile]
-	if (row.Holds || was != nil && was != l.profile) && !replace {
+	if row.Here == protocol.HereOther && !replace {
 		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q is here already, with another credential or server, and was left as it is", e.Profile),
 			"groat restore FILE --replace "+e.Profile)
 	}

@@ -53,12 +53,19 @@ type RestoreResult struct {
 	More     int             `json:"more,omitempty"`     // see [BackupResult]
 }
 
+// What there may be in the place of a [RestoreItem].
+const (
+	HereProfile = "profile"
+	HereSame    = "same"
+	HereOther   = "other"
+)
+
 // RestoreItem is one credential of a backup.
 type RestoreItem struct {
 	BackupItem
-	// Exists is set where there is a profile of this name, Holds where it has another credential: only Replace restores it then.
-	Exists   bool   `json:"exists,omitempty"`
-	Holds    bool   `json:"holds,omitempty"`
+	// Here is what there is of this name: nothing; [HereProfile], the same profile without a credential; [HereSame], the same
+	// credential; [HereOther], another credential or another server, which only Replace replaces.
+	Here     string `json:"here,omitempty"`
 	Restored bool   `json:"restored,omitempty"` // or was there already
 	Error    *Error `json:"error,omitempty"`    // why it was not, or cannot be
 }

@@ -135,7 +135,7 @@ func (a *app) askRestore(ctx context.Context, params protocol.RestoreParams, sec
 // chooseRestore asks once for all that replaces nothing, and for each that does.
 func (a *app) chooseRestore(ctx context.Context, o *restoreOptions, found []protocol.RestoreItem) (take, replace []string, err error) {
 	for _, i := range found {
-		if i.Error == nil && !i.Exists && !i.Holds {
+		if i.Error == nil && (i.Here == "" || i.Here == protocol.HereProfile) {
 			take = append(take, i.Profile)
 		}
 	}
@@ -149,7 +149,7 @@ func (a *app) chooseRestore(ctx context.Context, o *restoreOptions, found []prot
 		}
 	}
 	for _, i := range found {
-		if i.Error != nil || !i.Exists && !i.Holds {
+		if i.Error != nil || i.Here != protocol.HereOther {
 			continue
 		}
 		ok := slices.Contains(o.replace, i.Profile)
@@ -160,6 +160,8 @@ func (a *app) chooseRestore(ctx context.Context, o *restoreOptions, found []prot
 		}
 		if ok {
 			take, replace = append(take, i.Profile), append(replace, i.Profile)
+		} else {
+			a.say(textLeftAsItIs(i))
 		}
 	}
 	return take, replace, nil

@@ -25,6 +25,10 @@ func questionReplace(i protocol.RestoreItem) string {
 	return fmt.Sprintf("Replace profile %s, which is here already? [y/N] ", clean(i.Profile))
 }
 
+func textLeftAsItIs(i protocol.RestoreItem) string {
+	return fmt.Sprintf("groat: left as it is: %s (--replace %[1]s replaces it)\n", clean(i.Profile))
+}
+
 func errTwoPassphrases() *failure {
 	return &failure{code: exitUsage, msg: "stdin must hold two lines, the old passphrase and the new one", hint: "groat keystore passphrase"}
 }
@@ -101,10 +105,12 @@ func restorable(i protocol.RestoreItem) string {
 	switch {
 	case i.Error != nil:
 		return "cannot be used"
-	case i.Holds:
-		return "another credential"
-	case i.Exists:
-		return "the profile"
+	case i.Here == protocol.HereOther:
+		return "another one"
+	case i.Here == protocol.HereSame:
+		return "the same"
+	case i.Here == protocol.HereProfile:
+		return "not signed in"
 	}
 	return "no"
 }
