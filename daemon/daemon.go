@@ -37,6 +37,10 @@ type Keystore interface {
 	Use(ctx context.Context, use, key string, passphrase keystore.Secret) error
 	// Unlock opens a sealed store. The passphrase stays the caller's, as in Use.
 	Unlock(ctx context.Context, passphrase keystore.Secret) error
+	// Move carries every credential to another store, and Passphrase to the same one with another passphrase: all of them, or an
+	// error and nothing has changed, or is not erased yet. The passphrases stay the caller's.
+	Move(ctx context.Context, use, key string, passphrase keystore.Secret) error
+	Passphrase(ctx context.Context, old, passphrase keystore.Secret) error
 }
 
 // Options is what a Daemon is made of. All members are required but Network, StateDir and Place.

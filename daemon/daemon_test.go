@@ -23,8 +23,12 @@ type memory struct{ keystore.Rotator }
 func (memory) Status(context.Context) keystore.Status {
 	return keystore.Status{Use: "memory", State: "ok"}
 }
-func (memory) Use(context.Context, string, string, keystore.Secret) error { return nil }
-func (memory) Unlock(context.Context, keystore.Secret) error              { return nil }
+func (memory) Use(context.Context, string, string, keystore.Secret) error  { return nil }
+func (memory) Unlock(context.Context, keystore.Secret) error               { return nil }
+func (memory) Move(context.Context, string, string, keystore.Secret) error { return nil }
+func (memory) Passphrase(context.Context, keystore.Secret, keystore.Secret) error {
+	return nil
+}
 
 // house is a daemon on a real socket, and the authorization server it talks to.
 type house struct {

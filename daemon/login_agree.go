@@ -116,6 +116,9 @@ func homeOf(tokenEndpoint, issuer string) string {
 	return grant.Origin(issuer)
 }
 
+// sealedHost is the host that a credential is sealed for.
+func sealedHost(item keystore.Item) string { return host(homeOf(item.TokenEndpoint, item.Issuer)) }
+
 // agreed returns the origins that need no question. What only a configuration names counts where nothing is stored. preset
 // reports that all of the server is groat's own data.
 func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []string, err error) {

@@ -60,7 +60,7 @@ var givenFields = map[string]struct {
 	"Resources": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Resources = []string{"https://given.example"} }, shows: "given.example"},
 	"NewClient": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.NewClient = true }, shows: sandbox.SpatiafiClientsPath},
 	"Secret":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Secret = true }, shows: `"kind":"secret"`},
-	"Replace":   {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Replace = true }}, // a permission; see TestJ30
+	"Replace":   {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Replace = true }},                            // a permission; see TestJ30
 	"Trust":     {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Trust = []string{"https://given.example"} }}, // another; see TestF10
 }
 

@@ -83,7 +83,7 @@ func (l *login) anotherProvider() bool {
 // askReplace asks whether a credential may be given up.
 func (l *login) askReplace(old keystore.Item) error {
 	loses := fmt.Sprintf("this sign-in at %s would give up what profile %s holds, and groat could not bring it back: %s",
-		hostOf(l.profile.endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.what(&old))
+		sealedHost(l.profile.endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.what(&old))
 	if l.params.Username != "" && old.Username != l.params.Username && l.hasPassword() {
 		loses += fmt.Sprintf("; nothing says that it belongs to --username %s", visible.Name(l.params.Username))
 	}
@@ -130,7 +130,7 @@ func (l *login) otherName() string {
 
 // what is a stored credential in words.
 func (l *login) what(item *keystore.Item) string {
-	at := hostOf(*item)
+	at := sealedHost(*item)
 	switch {
 	case !item.APIKey.IsZero():
 		return "an API key for " + at
@@ -144,14 +144,6 @@ func (l *login) what(item *keystore.Item) string {
 		}
 	}
 	return fmt.Sprintf("the secret of client %s at %s", visible.Name(item.ClientID), at)
-}
-
-// hostOf is where a credential is used.
-func hostOf(item keystore.Item) string {
-	if item.TokenEndpoint != "" {
-		return host(item.TokenEndpoint)
-	}
-	return host(item.Issuer)
 }
 
 func upper(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }

@@ -13,9 +13,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
-	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
-	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // handlers :: method → what answers it. A handler may wait; it runs in a goroutine of its own.
@@ -28,6 +26,7 @@ func init() { // hello lists the map it stands in
 		protocol.MethodStatus: status, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
 		protocol.MethodKeystore: useKeystore, protocol.MethodUnlock: unlock, protocol.MethodReload: reload,
 		protocol.MethodProviders: providers, protocol.MethodImport: importForeign, protocol.MethodNetwork: network,
+		protocol.MethodBackup: makeBackup, protocol.MethodRestore: restoreBackup,
 	}
 }
 
@@ -214,53 +213,4 @@ func reload(c *conn, _ []byte) (any, error) {
 		return nil, c.d.wire(err, "")
 	}
 	return protocol.ReloadResult{Profiles: c.d.Profiles()}, nil
-}
-
-func (d *Daemon) keystoreStatus() protocol.KeystoreResult {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-	defer cancel()
-	st := d.Keystore.Status(ctx)
-	return protocol.KeystoreResult{Use: st.Use, Key: st.Key, State: st.State, Message: visible.Text(st.Message)}
-}
-
-func useKeystore(c *conn, params []byte) (any, error) {
-	var kp protocol.KeystoreParams
-	if err := protocol.DecodeParams(params, &kp); err != nil {
-		return nil, err
-	}
-	passphrase, err := secretParam(params, "passphrase")
-	if err != nil {
-		return nil, err
-	}
-	defer passphrase.Wipe()
-	if kp.Use != "" {
-		use := func(ctx context.Context) error { return c.d.Keystore.Use(ctx, kp.Use, kp.Key, passphrase) }
-		if err := c.unlocking(passphrase, use); err != nil {
-			return nil, c.d.wire(err, "")
-		}
-		c.d.personOpened()
-	}
-	return c.d.keystoreStatus(), nil
-}
-
-func unlock(c *conn, params []byte) (any, error) {
-	passphrase, err := secretParam(params, "passphrase")
-	if err != nil {
-		return nil, err
-	}
-	defer passphrase.Wipe()
-	open := func(ctx context.Context) error { return c.d.Keystore.Unlock(ctx, passphrase) }
-	if err := c.unlocking(passphrase, open); err != nil {
-		return nil, c.d.wire(err, "")
-	}
-	c.d.personOpened()
-	return c.d.keystoreStatus(), nil
-}
-
-func secretParam(params []byte, name string) (keystore.Secret, error) {
-	b, err := protocol.SecretParam(params, name)
-	if err != nil {
-		return keystore.Secret{}, err
-	}
-	return keystore.NewSecret(b), nil
 }

@@ -361,7 +361,10 @@ func TestSpecificationIsComplete(t *testing.T) {
 		protocol.LogoutParams{}, protocol.LogoutResult{}, protocol.StatusParams{}, protocol.StatusResult{}, protocol.ProfileStatus{},
 		protocol.ProfilesParams{}, protocol.ProfilesResult{}, protocol.ProfileInfo{}, protocol.WhoamiParams{}, protocol.WhoamiResult{},
 		protocol.KeystoreParams{}, protocol.KeystoreResult{}, protocol.ReloadResult{}, protocol.ProvidersResult{}, protocol.ProviderInfo{},
-		protocol.ImportParams{}, protocol.ImportResult{}, protocol.ImportFound{}, protocol.ImportCopy{}, protocol.NetworkParams{}, protocol.NetworkResult{}, protocol.NetworkSetting{}, protocol.Error{}, protocol.ErrorData{},
+		protocol.BackupParams{}, protocol.BackupResult{}, protocol.BackupItem{}, protocol.BackupLeftOut{}, protocol.RestoreParams{},
+		protocol.RestoreResult{}, protocol.RestoreItem{}, protocol.ImportParams{}, protocol.ImportResult{}, protocol.ImportFound{},
+		protocol.ImportCopy{}, protocol.NetworkParams{}, protocol.NetworkResult{}, protocol.NetworkSetting{}, protocol.Error{},
+		protocol.ErrorData{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -108,6 +108,24 @@ type Status struct {
 	Key string
 	// State is "ok", "locked", "unavailable" or "undecided".
 	State string
-	// Message explains a State that is not "ok".
+	// Message explains a State that is not "ok", or says what a person has left to do.
 	Message string
 }
+
+// LeftBehind is an [ErrConflict]: another keystore was chosen while this one holds a credential.
+type LeftBehind struct {
+	Profile, In string
+	Move        string // the command that carries it along; empty where there is none
+}
+
+// Error names the profile.
+func (l *LeftBehind) Error() string {
+	s := fmt.Sprintf("%v: the credential of profile %q is in %q, and would be left behind", ErrConflict, l.Profile, l.In)
+	if l.Move == "" {
+		return s + "; a keystore that ends with groatd is no place to move it to"
+	}
+	return s + ": " + l.Move + " carries it along"
+}
+
+// Unwrap returns ErrConflict.
+func (l *LeftBehind) Unwrap() error { return ErrConflict }

@@ -47,6 +47,8 @@ const (
 	MethodProviders  = "providers"
 	MethodImport     = "import"
 	MethodNetwork    = "network"
+	MethodBackup     = "backup"
+	MethodRestore    = "restore"
 )
 
 // NotePrompt is the one notification the daemon sends inside a login.
@@ -149,10 +151,13 @@ type WhoamiResult struct {
 	Claims  map[string]any `json:"claims"`
 }
 
-// KeystoreParams asks about the keystore, or with Use chooses it.
+// KeystoreParams asks about the keystore, or changes it: with Use it is chosen, with Move every credential is carried to
+// another one, with Change a secret of its own is replaced. At most one of the three may be given.
 type KeystoreParams struct {
-	Use string `json:"use,omitempty"` // "keychain", "sealed" or "memory"
-	Key string `json:"key,omitempty"` // for sealed: "passphrase", "file", "keychain" or "credential"
+	Use    string `json:"use,omitempty"`    // "keychain", "sealed" or "memory"
+	Move   string `json:"move,omitempty"`   // "keychain" or "sealed"
+	Key    string `json:"key,omitempty"`    // for sealed: "passphrase", "file", "keychain" or "credential"
+	Change string `json:"change,omitempty"` // "passphrase"
 }
 
 // KeystoreResult is the keystore's state.
@@ -160,8 +165,10 @@ type KeystoreResult struct {
 	Use   string `json:"use"`           // "keychain", "sealed", "memory", or "auto" while nothing is decided
 	Key   string `json:"key,omitempty"` // for sealed
 	State string `json:"state"`         // "ok", "locked", "unavailable" or "undecided"
-	// Message explains a State that is not ok.
+	// Message explains a State that is not ok, or says what is left to do.
 	Message string `json:"message,omitempty"`
+	// Warning says why the passphrase that was just set is easy to guess.
+	Warning string `json:"warning,omitempty"`
 }
 
 // ProvidersResult answers "providers": what "login" knows by name.

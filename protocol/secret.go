@@ -37,6 +37,9 @@ func (s LoginSecret) Wipe() {
 	}
 }
 
+// Clone returns a copy that is wiped on its own, for a second request.
+func (s LoginSecret) Clone() LoginSecret { return NewLoginSecret(append([]byte(nil), s.bytes()...)) }
+
 func (s LoginSecret) bytes() []byte {
 	if s.p == nil {
 		return nil

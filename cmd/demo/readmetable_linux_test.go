@@ -18,6 +18,7 @@ type row struct {
 const (
 	server  = "the provider's host is the sandbox here, and nobody is at a terminal"
 	another = "changing the keystore would lose what is stored to the commands that follow"
+	typed   = "nobody is at a terminal"
 	tester  = "a user of a real systemd user manager does it, so that nothing of this machine's own is touched"
 )
 
@@ -39,6 +40,11 @@ var table = []row{
 		replace: []string{"groat", "elsewhere groat", "--passphrase", "--passphrase-stdin <password.txt"}},
 	{why: another, command: "groat keystore use sealed --key-file", replace: []string{"groat", "elsewhere groat"}},
 	{why: another, command: "groat keystore use memory", replace: []string{"groat", "elsewhere groat"}},
+	{why: typed, command: "groat keystore move sealed --passphrase", replace: []string{"--passphrase", "--passphrase-stdin <password.txt"}},
+	{why: typed, command: "groat keystore passphrase",
+		replace: []string{"groat keystore passphrase", "{ cat password.txt; echo 'four words and more'; } | groat keystore passphrase --passphrase-stdin"}},
+	{why: typed, command: "groat backup ~/groat.backup", replace: []string{"groat.backup", "groat.backup --passphrase-stdin <password.txt"}},
+	{why: typed, command: "groat restore ~/groat.backup", replace: []string{"groat.backup", "groat.backup --yes --passphrase-stdin <password.txt"}},
 	{why: tester, command: "mkdir -p ~/.config/systemd/user", do: (*house).asTester},
 	{why: tester, command: "cp packaging/systemd/…", do: (*house).asTester},
 	{why: tester, command: "systemctl --user enable --now groatd.socket", do: (*house).asTester},

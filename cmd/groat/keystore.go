@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/groat-dev/groat/protocol"
 )
+
+// keystoreTime is how long groatd may take for a change of the keystore: it may copy many credentials.
+const keystoreTime = 2*time.Minute + answerTime
 
 func (a *app) keystoreCommand() *cobra.Command {
 	var json bool
@@ -15,11 +20,11 @@ func (a *app) keystoreCommand() *cobra.Command {
 		return show(a, cmd.Context(), providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &result, json, textKeystore)
 	})
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
-	cmd.AddCommand(a.keystoreUseCommand())
+	cmd.AddCommand(a.keystoreUseCommand(), a.keystoreMoveCommand(), a.keystorePassphraseCommand())
 	return cmd
 }
 
-// keystoreOptions are the flags of "groat keystore use".
+// keystoreOptions are the flags of "groat keystore use" and "groat keystore move".
 type keystoreOptions struct {
 	passphrase, passphraseStdin, keyFile bool
 	json                                 bool
@@ -29,23 +34,44 @@ func (a *app) keystoreUseCommand() *cobra.Command {
 	var o keystoreOptions
 	kinds := []string{"keychain", "sealed", "memory"}
 	cmd := command("use keychain|sealed|memory [flags]", helpKeystoreUse, cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		func(cmd *cobra.Command, args []string) error { return a.keystoreUse(cmd.Context(), args[0], &o) })
+		func(cmd *cobra.Command, args []string) error {
+			return a.changeKeystore(cmd.Context(), protocol.KeystoreParams{Use: args[0]}, &o)
+		})
 	cmd.ValidArgs = kinds
+	o.addTo(cmd)
+	return cmd
+}
+
+func (a *app) keystoreMoveCommand() *cobra.Command {
+	var o keystoreOptions
+	cmd := command("move keychain|sealed [flags]", helpKeystoreMove, cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		func(cmd *cobra.Command, args []string) error {
+			return a.changeKeystore(cmd.Context(), protocol.KeystoreParams{Move: args[0]}, &o)
+		})
+	cmd.ValidArgs = []string{"keychain", "sealed"}
+	o.addTo(cmd)
+	return cmd
+}
+
+// addTo adds the flags to a command.
+func (o *keystoreOptions) addTo(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.BoolVar(&o.passphrase, "passphrase", false, flagPassphrase)
 	fs.BoolVar(&o.passphraseStdin, "passphrase-stdin", false, flagPassphraseStdin)
 	fs.BoolVar(&o.keyFile, "key-file", false, flagKeyFile)
 	fs.BoolVar(&o.json, "json", false, flagJSON)
-	return cmd
 }
 
-// keystoreUse chooses where credentials are kept.
-func (a *app) keystoreUse(ctx context.Context, use string, o *keystoreOptions) error {
+// changeKeystore chooses where credentials are kept, or moves them.
+func (a *app) changeKeystore(ctx context.Context, params protocol.KeystoreParams, o *keystoreOptions) error {
 	withPassphrase := o.passphrase || o.passphraseStdin
-	if (withPassphrase || o.keyFile) && use != "sealed" || withPassphrase && o.keyFile {
-		return errUsage(msgSealedFlags, "groat keystore use")
+	command := "groat keystore use"
+	if params.Move != "" {
+		command = "groat keystore move"
 	}
-	params := protocol.KeystoreParams{Use: use}
+	if (withPassphrase || o.keyFile) && params.Use+params.Move != "sealed" || withPassphrase && o.keyFile {
+		return errUsage(msgSealedFlags, command)
+	}
 	var result protocol.KeystoreResult
 	switch {
 	case withPassphrase:
@@ -58,7 +84,7 @@ func (a *app) keystoreUse(ctx context.Context, use string, o *keystoreOptions) e
 	case o.keyFile:
 		params.Key = "file"
 	}
-	return show(a, ctx, providerTime, protocol.MethodKeystore, params, &result, o.json, textKeystore)
+	return show(a, ctx, keystoreTime, protocol.MethodKeystore, params, &result, o.json, textKeystore)
 }
 
 // newPassphrase reads a passphrase; at a terminal twice, since a slip would lock the person out.
@@ -81,6 +107,50 @@ func (a *app) newPassphrase(ctx context.Context, stdin bool) (protocol.LoginSecr
 		return protocol.LoginSecret{}, errPassphrasesDiffer()
 	}
 	return protocol.NewLoginSecret(first), nil
+}
+
+func (a *app) keystorePassphraseCommand() *cobra.Command {
+	var stdin, json bool
+	cmd := command("passphrase [flags]", helpKeystorePassphrase, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+		return a.changePassphrase(cmd.Context(), stdin, json)
+	})
+	cmd.Flags().BoolVar(&stdin, "passphrase-stdin", false, flagTwoPassphrases)
+	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
+	return cmd
+}
+
+// changePassphrase asks for the old passphrase and twice for the new one, or reads the two from two lines of stdin.
+func (a *app) changePassphrase(ctx context.Context, stdin, json bool) error {
+	old, fresh, err := a.twoPassphrases(ctx, stdin)
+	defer old.Wipe()
+	defer fresh.Wipe()
+	if err != nil {
+		return err
+	}
+	secrets := []protocol.Member{{Name: "passphrase", Value: old}, {Name: "new_passphrase", Value: fresh}}
+	return a.showSecrets(ctx, protocol.MethodKeystore, protocol.KeystoreParams{Change: "passphrase"}, secrets, &protocol.KeystoreResult{}, json)
+}
+
+func (a *app) twoPassphrases(ctx context.Context, stdin bool) (old, fresh protocol.LoginSecret, err error) {
+	if !stdin {
+		first, err := a.askHidden(ctx, promptOldPassphrase, "passphrase-stdin")
+		if err != nil {
+			return old, fresh, err
+		}
+		fresh, err = a.newPassphrase(ctx, false)
+		return protocol.NewLoginSecret(first), fresh, err
+	}
+	text, err := a.readInput(ctx, maxInput)
+	if err != nil {
+		return old, fresh, errStdin(err)
+	}
+	defer clear(text)
+	first, second, both := bytes.Cut(text, []byte("\n"))
+	first = bytes.TrimSuffix(first, []byte("\r"))
+	if !both || len(first) == 0 || len(second) == 0 || bytes.ContainsRune(second, '\n') {
+		return old, fresh, errTwoPassphrases()
+	}
+	return protocol.NewLoginSecret(bytes.Clone(first)), protocol.NewLoginSecret(bytes.Clone(second)), nil
 }
 
 func (a *app) unlockCommand() *cobra.Command {
@@ -113,13 +183,23 @@ func (a *app) unlock(ctx context.Context, stdin, json bool) error {
 
 // showSecret makes a request that carries a passphrase and shows the keystore's state after it.
 func (a *app) showSecret(ctx context.Context, method string, params any, secret protocol.LoginSecret, result *protocol.KeystoreResult, json bool) error {
-	defer secret.Wipe()
-	err := a.talk(ctx, providerTime, func(ctx context.Context, c *protocol.Client) error {
-		return c.CallSecret(ctx, method, params, "passphrase", secret, result)
+	return a.showSecrets(ctx, method, params, []protocol.Member{{Name: "passphrase", Value: secret}}, result, json)
+}
+
+// showSecrets is showSecret for more than one.
+func (a *app) showSecrets(ctx context.Context, method string, params any, secrets []protocol.Member, result *protocol.KeystoreResult, json bool) error {
+	defer func() {
+		for _, s := range secrets {
+			s.Value.Wipe()
+		}
+	}()
+	err := a.talk(ctx, keystoreTime, func(ctx context.Context, c *protocol.Client) error {
+		return c.CallSecrets(ctx, method, params, secrets, result)
 	})
 	if err != nil {
 		return err
 	}
+	a.warn(result.Warning)
 	if json {
 		return a.printJSON(result)
 	}

@@ -70,6 +70,35 @@ program's: in the end it names what is still readable in a file, who reads it, a
   sealed    an encrypted file, its key from --passphrase or --key-file
   memory    nowhere: they are gone when groatd ends`,
 	}
+	helpKeystoreMove = help{
+		short: "Move all credentials to another keystore",
+		long: `Move all credentials to another keystore: they are copied, read back, used from there, and then erased where they were.
+
+Where one cannot be copied nothing is moved. A move that was interrupted is finished by the same command.`,
+		example: `  groat keystore move sealed --passphrase
+  groat keystore move keychain`,
+	}
+	helpKeystorePassphrase = help{
+		short: "Change the passphrase of the sealed keystore",
+		long:  `Change the passphrase of the sealed keystore: everything in it is sealed anew.`,
+	}
+	helpBackup = help{
+		short: "Write the permanent credentials to a file, sealed with a passphrase",
+		long: `Write the permanent credentials, and the profiles they belong to, to a file that a passphrase opens: App Credentials, client
+secrets, private keys and API keys, for "groat restore" on another machine.
+
+Sessions are not in it: they belong to one machine. groat names them, with the command that signs in again.`,
+		example: `  groat backup ~/groat.backup`,
+	}
+	helpRestore = help{
+		short: "Restore credentials from a file of groat backup",
+		long: `Restore the credentials in a file that "groat backup" wrote, and their profiles.
+
+groat shows what is in the file, and the server that each credential is sent to, and asks. What is here already is
+replaced only where you say so.`,
+		example: `  groat restore ~/groat.backup
+  groat restore ~/groat.backup --replace work`,
+	}
 	helpUnlock    = help{short: "Unlock the keystore: the desktop's keychain, or the sealed file with its passphrase"}
 	helpHelper    = help{short: "Answer another program in its own credential protocol"}
 	helpHelperGit = help{
@@ -126,5 +155,9 @@ const (
 	flagTrust           = "another host's `ORIGIN` that this sign-in may use; may be repeated"
 	flagPassphrase      = "protect the sealed keystore with a passphrase"
 	flagPassphraseStdin = "read the passphrase from stdin"
+	flagTwoPassphrases  = "read the old passphrase and the new one from two lines of stdin"
+	flagForce           = "replace the file, where there is one"
+	flagYesRestore      = "restore all that replaces nothing, without asking"
+	flagReplaceHere     = "the `profile` whose credential here is replaced; may be repeated"
 	flagKeyFile         = "protect the sealed keystore with a key file that only you can read"
 )

@@ -89,7 +89,26 @@ func (v *vault) rows() map[string][]try {
 			fails("proxy", "http://alice:"+url.QueryEscape(v.password)+"@proxy.example"), fails("proxy", v.secret), fails("no_proxy", v.wrong+"\x01"),
 		},
 		"groat network unset": {works("proxy"), works("no_proxy", "--json"), fails("x"), fails()},
-		"groat unlock":        {fails("--passphrase-stdin").typing(v.wrong), works("--passphrase-stdin", "--json").typing(v.passphrase), fails("x"), fails()},
+		"groat keystore move": { // there and back: what follows needs the passphrase
+			fails("nonsense"), fails("memory"), fails("keychain"), fails("sealed", "--passphrase-stdin", "--key-file").typing(v.passphrase), fails("sealed", "--passphrase"),
+			works("sealed", "--key-file"), works("sealed", "--passphrase-stdin", "--json").typing(v.passphrase),
+		},
+		"groat keystore passphrase": {
+			fails(), fails("--passphrase-stdin").typing(v.passphrase), fails("--passphrase-stdin").typing(v.wrong + "\n" + v.subject),
+			works("--passphrase-stdin").typing(v.passphrase + "\n" + v.subject), works("--passphrase-stdin", "--json").typing(v.subject + "\n" + v.passphrase),
+		},
+		"groat backup": {
+			fails(v.file("backup")), fails(v.file("none/backup"), "--passphrase-stdin").typing(v.passphrase), works(v.file("backup"), "--passphrase-stdin").typing(v.passphrase),
+			fails(v.file("backup"), "--passphrase-stdin").typing(v.passphrase), works(v.file("backup"), "--force", "--json", "--passphrase-stdin").typing(v.passphrase),
+			works(v.file("another"), "--passphrase-stdin").typing(v.subject),
+		},
+		"groat restore": {
+			fails(v.file("backup")), fails(v.file("none"), "--passphrase-stdin").typing(v.passphrase), fails(v.file("backup"), "--passphrase-stdin").typing(v.wrong),
+			fails(v.key, "--passphrase-stdin").typing(v.passphrase), fails(v.file("backup"), "--replace", "nobody", "--passphrase-stdin").typing(v.passphrase),
+			works(v.file("backup"), "--yes", "--json", "--passphrase-stdin").typing(v.passphrase),
+			works(v.file("another"), "--yes", "--replace", "machine", "--passphrase-stdin").typing(v.subject),
+		},
+		"groat unlock": {fails("--passphrase-stdin").typing(v.wrong), works("--passphrase-stdin", "--json").typing(v.passphrase), fails("x"), fails()},
 		"groat import": {
 			works("--dry-run"), works("--dry-run", "--json"), fails("--json"), fails("--from", v.mine+"/none", "--yes"),
 			works("--yes", "--json").with("CLIMATE_ENGINE_API_KEY=" + v.apiKey), works("--yes", "--dry-run").with("PL_API_KEY="+v.apiKey, "CLIENT_SECRET="+v.secret),
@@ -111,6 +130,9 @@ func (v *vault) rows() map[string][]try {
 		"groat __complete": {works("get", ""), works("login", "x", "--provider", ""), works("logout", "")},
 	}
 }
+
+// file is one in the home directory, which is searched in the end.
+func (v *vault) file(name string) string { return filepath.Join(v.home, name) }
 
 // imported writes a file of Planet's tools, with a machine account at our server.
 func (v *vault) imported(name, secret string) (file string) {

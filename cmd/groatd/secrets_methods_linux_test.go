@@ -15,14 +15,15 @@ import (
 )
 
 // secretMembers are the members of parameters that hold secrets.
-var secretMembers = []string{"value", "passphrase", "content", "environment", "access_token"}
+var secretMembers = []string{"value", "passphrase", "new_passphrase", "content", "environment", "access_token"}
 
 // members returns the names of all members of all parameters.
 func members() []string {
 	names := slices.Clone(secretMembers)
 	for _, params := range []any{
 		protocol.TokenParams{}, protocol.RejectParams{}, protocol.LoginParams{}, protocol.LoginInputParams{}, protocol.LogoutParams{},
-		protocol.StatusParams{}, protocol.ProfilesParams{}, protocol.WhoamiParams{}, protocol.KeystoreParams{}, protocol.ImportParams{}, protocol.NetworkParams{},
+		protocol.StatusParams{}, protocol.ProfilesParams{}, protocol.WhoamiParams{}, protocol.KeystoreParams{}, protocol.ImportParams{},
+		protocol.NetworkParams{}, protocol.BackupParams{}, protocol.RestoreParams{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(params)) {
 			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {

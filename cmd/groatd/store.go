@@ -118,6 +118,10 @@ func (n noStore) Unsettled(context.Context) ([]string, error) { return nil, n.er
 
 func (n noStore) Use(context.Context, string, string, keystore.Secret) error { return n.err() }
 
+func (n noStore) Move(context.Context, string, string, keystore.Secret) error { return n.err() }
+
+func (n noStore) Passphrase(context.Context, keystore.Secret, keystore.Secret) error { return n.err() }
+
 func (n noStore) Unlock(context.Context, keystore.Secret) error { return n.err() }
 
 func (n noStore) Status(context.Context) keystore.Status {

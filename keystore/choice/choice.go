@@ -2,8 +2,8 @@
 // keychain has a sealed file beside it for what it is not made for: sessions, private keys and whatever is too long.
 //
 // The invariant: the choice is made once, when something is first stored, and remembered in the state directory; nothing
-// but [Keystore.Use] changes it, least of all a keychain that is locked or does not answer. What it is not: a way to carry
-// items from one store to another.
+// but [Keystore.Use], [Keystore.Move] and [Keystore.Passphrase] changes it, least of all a keychain that is locked or does not
+// answer.
 package choice
 
 import (
@@ -58,12 +58,13 @@ type Options struct {
 // come one after another; a read waits for nobody's write.
 type Keystore struct {
 	options Options
-	turn    chan struct{}           // holds a token while somebody decides or writes the choice down
+	turn    chan struct{}           // holds a token while somebody decides, moves, or writes the choice down
+	idle    chan struct{}           // holds a token when the last change has ended
 	current atomic.Pointer[backend] // nil while nothing is chosen
 	writers gates
 
 	remembered atomic.Pointer[choice] // never nil; replaced only with the turn, and what it points to is never changed
-	storing    atomic.Int32           // Sets that are under way; raised only with the turn
+	storing    atomic.Int32           // changes that are under way; raised only with the turn
 
 	mu      sync.Mutex
 	checked time.Time // when health was found
@@ -74,7 +75,7 @@ var _ keystore.Rotator = (*Keystore)(nil)
 
 // backend is a store that was chosen.
 type backend struct {
-	use, key string
+	store
 	keystore.Rotator
 	sealed *lazySealed // nil for Memory
 	mixed  *mixed      // nil but for Keychain
@@ -95,40 +96,54 @@ func Open(o Options) (*Keystore, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Keystore{options: o, turn: make(chan struct{}, 1)}
+	k := &Keystore{options: o, turn: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
 	k.remembered.Store(&remembered)
+	k.tidy()
 	switch {
 	case remembered.Use == "" && o.Env == Memory:
-		k.current.Store(k.backend(Memory, ""))
+		k.current.Store(k.backend(store{Use: Memory}))
 	case remembered.Use == "":
 	case o.Env != Auto && o.Env != remembered.Use:
 		return nil, fmt.Errorf("%w: GROAT_KEYSTORE is %q, but the credentials are in %q (%s)",
 			keystore.ErrConflict, o.Env, remembered.Use, filepath.Join(o.StateDir, fileName))
 	default:
-		k.current.Store(k.backend(remembered.Use, remembered.Key))
+		k.current.Store(k.backend(remembered.store))
 	}
 	return k, nil
 }
 
-func (k *Keystore) backend(use, key string) *backend {
-	switch use {
-	case Keychain:
-		m := &mixed{names: k, sealed: newSealed(k.options, KeyKeychain)}
-		return &backend{use: use, Rotator: m, sealed: m.sealed, mixed: m}
-	case Sealed:
-		s := newSealed(k.options, key)
-		return &backend{use: use, key: key, Rotator: s, sealed: s}
+func (k *Keystore) backend(at store) *backend {
+	listed := func(p place) func() []string {
+		return func() []string {
+			if c := k.remembered.Load(); c.store == at {
+				return *c.list(p)
+			}
+			return nil // the names are another store's
+		}
 	}
-	return &backend{use: Memory, Rotator: &keystore.Memory{}}
+	switch at.Use {
+	case Keychain:
+		m := &mixed{names: k, sealed: newSealed(k.options, KeyKeychain, at.file(), listed(inSealed))}
+		return &backend{store: at, Rotator: m, sealed: m.sealed, mixed: m}
+	case Sealed:
+		s := newSealed(k.options, at.Key, at.file(), listed(inStore))
+		return &backend{store: at, Rotator: s, sealed: s}
+	}
+	return &backend{store: at, Rotator: &keystore.Memory{}}
 }
 
 // Get delegates; while nothing is chosen nothing is stored either, and that is ErrNotFound.
 func (k *Keystore) Get(ctx context.Context, profile string) (keystore.Item, error) {
-	b := k.current.Load()
-	if b == nil {
-		return keystore.Item{}, keystore.ErrNotFound
+	for {
+		b := k.current.Load()
+		if b == nil {
+			return keystore.Item{}, keystore.ErrNotFound
+		}
+		item, err := b.Get(ctx, profile)
+		if err == nil || k.current.Load() == b { // else it was moved meanwhile
+			return item, err
+		}
 	}
-	return b.Get(ctx, profile)
 }
 
 // Set makes the choice if none is made, and delegates; ErrUndecided where no keystore works by itself.
@@ -145,14 +160,37 @@ func (k *Keystore) Set(ctx context.Context, profile string, item keystore.Item) 
 	if err != nil {
 		return err
 	}
-	defer k.storing.Add(-1)
+	defer k.ended()
 	return b.Set(ctx, profile, item)
+}
+
+// change returns the store that is in use, and keeps it in use until ended is called; nil while nothing is chosen.
+func (k *Keystore) change(ctx context.Context) (*backend, error) {
+	if k.current.Load() == nil {
+		return nil, nil
+	}
+	release, err := k.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	k.storing.Add(1)
+	return k.current.Load(), nil
+}
+
+// ended is the end of a change.
+func (k *Keystore) ended() {
+	if k.storing.Add(-1) == 0 {
+		select {
+		case k.idle <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // Delete delegates.
 func (k *Keystore) Delete(ctx context.Context, profile string) error {
-	b := k.current.Load()
-	if b == nil {
+	if k.current.Load() == nil {
 		return nil
 	}
 	leave, err := k.writers.enter(ctx, profile)
@@ -160,6 +198,11 @@ func (k *Keystore) Delete(ctx context.Context, profile string) error {
 		return err
 	}
 	defer leave()
+	b, err := k.change(ctx)
+	if err != nil {
+		return err
+	}
+	defer k.ended()
 	if err := b.Delete(ctx, profile); err != nil {
 		return err
 	}
@@ -178,18 +221,25 @@ func (k *Keystore) Probe(ctx context.Context) error {
 
 // Present delegates. A profile whose credential is in the keychain is no session, and nothing is noted.
 func (k *Keystore) Present(ctx context.Context, profile string) (doubt, err error) {
-	if b := k.current.Load(); b != nil {
-		return b.Present(ctx, profile)
+	b, err := k.change(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return nil, keystore.ErrNotFound
+	if b == nil {
+		return nil, keystore.ErrNotFound
+	}
+	defer k.ended()
+	return b.Present(ctx, profile)
 }
 
 // Settle delegates.
 func (k *Keystore) Settle(ctx context.Context, profile string) error {
-	if b := k.current.Load(); b != nil {
-		return b.Settle(ctx, profile)
+	b, err := k.change(ctx)
+	if b == nil || err != nil {
+		return err
 	}
-	return nil
+	defer k.ended()
+	return b.Settle(ctx, profile)
 }
 
 // Unsettled delegates. It may have to open the sealed file, and fails while that is locked.
@@ -226,7 +276,7 @@ func (k *Keystore) decide(ctx context.Context) (probed bool, err error) {
 		return false, err
 	}
 	next := *k.remembered.Load()
-	next.Use, next.Key = b.use, b.key
+	next.store = b.store
 	if err := k.remember(next); err != nil {
 		return false, errors.Join(err, b.close())
 	}
@@ -237,14 +287,14 @@ func (k *Keystore) decide(ctx context.Context) (probed bool, err error) {
 // pick returns a store that has passed a probe.
 func (k *Keystore) pick(ctx context.Context) (*backend, error) {
 	if k.options.Env == Sealed {
-		return k.probed(ctx, k.backend(Sealed, k.defaultKey()))
+		return k.probed(ctx, k.backend(store{Use: Sealed, Key: k.defaultKey()}))
 	}
-	b, err := k.probed(ctx, k.backend(Keychain, ""))
+	b, err := k.probed(ctx, k.backend(store{Use: Keychain}))
 	if err == nil || k.options.Env == Keychain {
 		return b, err
 	}
 	if k.defaultKey() == KeyCredential {
-		return k.probed(ctx, k.backend(Sealed, KeyCredential))
+		return k.probed(ctx, k.backend(store{Use: Sealed, Key: KeyCredential}))
 	}
 	// The cause is for people: a keychain that is locked now is not what programs shall branch on here.
 	return nil, fmt.Errorf("%w, and the keychain cannot be used: %v", keystore.ErrUndecided, err)

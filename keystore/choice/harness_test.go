@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,6 +45,24 @@ func runChild(op []string) string {
 		err = k.Set(ctx, op[1], item(op[1]))
 	case "generation":
 		return strconv.Itoa(generation(ctx, k, op[1]))
+	case "move", "passphrase": // ends itself behind step number op[1]
+		n, _ := strconv.Atoi(op[1])
+		choice.OnStep(func(name string) {
+			if n--; n == 0 {
+				fmt.Println(name)
+				syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			}
+		})
+		if op[0] == "move" {
+			key := ""
+			if len(op) > 3 {
+				key = op[3]
+			}
+			k.Unlock(ctx, pass("old"))
+			err = k.Move(ctx, op[2], key, pass("new"))
+		} else {
+			err = k.Passphrase(ctx, pass("old"), pass("new"))
+		}
 	case "rotate": // until somebody kills us; a line is what we would answer for
 		for g := generation(ctx, k, op[1]); err == nil; g++ {
 			if _, err = k.Present(ctx, op[1]); err != nil && g > 0 {
@@ -206,3 +225,5 @@ func eventually(t *testing.T, check func() error) {
 }
 
 var none keystore.Secret
+
+func pass(text string) keystore.Secret { return keystore.SecretString("correct horse " + text) }

@@ -171,7 +171,7 @@ func TestListsOfAnEndedProcess(t *testing.T) {
 		if _, err := k.Get(t.Context(), "nobody"); !errors.Is(err, keystore.ErrNotFound) {
 			t.Errorf("%s: nobody's: %v", name, err)
 		}
-		wantError(t, name, k.Use(t.Context(), choice.Memory, "", none), keystore.ErrConflict, "groat logout")
+		wantError(t, name, k.Use(t.Context(), choice.Memory, "", none), keystore.ErrConflict, "would be left behind")
 		k.Close()
 	}
 	k = open(t, dir, "")
@@ -195,10 +195,10 @@ func TestUseWithSession(t *testing.T) {
 			wantError(t, when+": "+use[0]+" "+use[1], k.Use(ctx, use[0], use[1], none), keystore.ErrConflict, says...)
 		}
 	}
-	refused("a session", "groat logout work")
+	refused("a session", `"work"`, "would be left behind")
 	k.Close()
 	k = open(t, dir, "")
-	refused("after a restart", "groat logout work")
+	refused("after a restart", `"work"`, "would be left behind")
 	k.Close()
 	do("lock")
 	k = open(t, dir, "")
@@ -222,7 +222,7 @@ func TestUseWithSession(t *testing.T) {
 	if err := errors.Join(k.Set(ctx, "work", session("work", 3)), k.Set(ctx, "small", item("small")), os.Remove(filepath.Join(dir, "sealed"))); err != nil {
 		t.Fatal(err)
 	}
-	refused("without the file", "groat logout small")
+	refused("without the file", `"small"`, "would be left behind")
 	if err := k.Delete(ctx, "small"); err != nil {
 		t.Fatal(err)
 	}

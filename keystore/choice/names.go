@@ -55,7 +55,7 @@ func (k *Keystore) acquire(ctx context.Context) (release func(), err error) {
 
 // remember writes the choice down, unless it is one that ends with the process; the caller has the turn.
 func (k *Keystore) remember(next choice) error {
-	if b := k.current.Load(); next.Use != "" && (b == nil || b.use != Memory) {
+	if b := k.current.Load(); next.Use != "" && (b == nil || b.Use != Memory) {
 		if err := save(k.options.StateDir, next); err != nil {
 			return fmt.Errorf("%w: the choice of keystore cannot be written down: %w", keystore.ErrUnavailable, err)
 		}

@@ -20,15 +20,64 @@ const (
 	maxFile  = 4 << 20 // ten thousand names of the greatest length, and some
 )
 
+// store is one that is, was or shall be used.
+type store struct {
+	Use  string `json:"use"`
+	Key  string `json:"key,omitempty"`  // for sealed
+	File string `json:"file,omitempty"` // the sealed file's name where it is not "sealed"
+}
+
+// file is the sealed file's name.
+func (s store) file() string {
+	if s.File == "" {
+		return files[0]
+	}
+	return s.File
+}
+
+// files are the names that the sealed file may have: a move makes the new one beside the old.
+var files = []string{"sealed", "sealed-2"}
+
 // choice is the file keystore.json.
 type choice struct {
-	V   int    `json:"v"`
-	Use string `json:"use"`
-	Key string `json:"key,omitempty"` // for sealed
+	V int `json:"v"` // 2 where there is a File, Next or Left: an older groat would not look there
+	store
 	// Profiles are those that may have an item: a keychain cannot be asked which ones do. A name too many does no harm.
 	Profiles []string `json:"profiles,omitempty"`
 	// Sealed are those that may have an item in the sealed file beside the keychain. It speaks for who is on both lists.
 	Sealed []string `json:"sealed,omitempty"`
+	// Next is where a move copies to; until it is done the copies count for nothing.
+	Next *store `json:"next,omitempty"`
+	// Left is what was used before, and is to be erased.
+	Left *left `json:"left,omitempty"`
+}
+
+// left is a store that is not used anymore.
+type left struct {
+	store
+	Profiles []string `json:"profiles,omitempty"` // whose items in the keychain may still be there
+}
+
+// check refuses what save does not write; what a move leaves must never be what is used.
+func (c *choice) check() error {
+	var others []store
+	if c.Next != nil {
+		others = append(others, *c.Next)
+	}
+	if c.Left != nil {
+		others = append(others, c.Left.store)
+	}
+	for _, s := range append(others, c.store) {
+		if !valid(s.Use, s.Key) || !slices.Contains(files, s.file()) {
+			return errors.New("it names no keystore that there is")
+		}
+	}
+	for _, s := range others {
+		if s.Use == c.Use && s.Use != Sealed || s.Use != Memory && c.Use != Memory && s.file() == c.file() {
+			return errors.New("it contradicts itself")
+		}
+	}
+	return nil
 }
 
 // load returns the zero choice where nothing is remembered. Its errors name the file.
@@ -57,11 +106,14 @@ func load(dir string) (choice, error) {
 	if err := d.Decode(&c); err != nil || d.Decode(new(any)) != io.EOF {
 		return choice{}, refuse(path, "it is not the JSON that groat writes")
 	}
-	if c.V > 1 {
+	if c.V > 2 {
 		return choice{}, refuse(path, "it was written by a newer groat: upgrade groat")
 	}
-	if c.V != 1 || !valid(c.Use, c.Key) {
+	if c.V < 1 {
 		return choice{}, refuse(path, "it names no keystore that there is")
+	}
+	if err := c.check(); err != nil {
+		return choice{}, refuse(path, err.Error())
 	}
 	slices.Sort(c.Profiles)
 	slices.Sort(c.Sealed)
@@ -98,6 +150,9 @@ func valid(use, key string) bool {
 // for the next, which nobody else writes: the directory is locked, and whoever saves has the turn.
 func save(dir string, c choice) error {
 	c.V = 1
+	if c.File != "" || c.Next != nil || c.Left != nil {
+		c.V = 2
+	}
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return err

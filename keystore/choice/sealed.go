@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 
 	"github.com/groat-dev/groat/keystore"
@@ -18,14 +20,19 @@ type lazySealed struct {
 	files   sealed.Files
 	key     string
 	options Options
-	turn    chan struct{} // holds a token while somebody opens
+	listed  func() []string // whose items it should hold
+	turn    chan struct{}   // holds a token while somebody opens
 	opened  atomic.Pointer[sealed.Store]
 	closed  bool // for good; guarded by turn
 }
 
-func newSealed(o Options, key string) *lazySealed {
-	files := sealed.Files{Path: filepath.Join(o.StateDir, "sealed"), Spare: o.Spare, Seen: o.Seen}
-	return &lazySealed{files: files, key: key, options: o, turn: make(chan struct{}, 1)}
+func newSealed(o Options, key, file string, listed func() []string) *lazySealed {
+	return &lazySealed{files: o.files(file), key: key, options: o, listed: listed, turn: make(chan struct{}, 1)}
+}
+
+// files are those of the sealed file with this name.
+func (o Options) files(name string) sealed.Files {
+	return sealed.Files{Path: filepath.Join(o.StateDir, name), Spare: o.Spare, Seen: o.Seen}
 }
 
 func (s *lazySealed) source(passphrase keystore.Secret) sealed.KeySource {
@@ -33,9 +40,9 @@ func (s *lazySealed) source(passphrase keystore.Secret) sealed.KeySource {
 	case KeyCredential:
 		return sealed.Credential{Dir: s.options.Credentials}
 	case KeyFile:
-		return sealed.KeyFile{Path: s.files.Path + ".key"}
+		return s.files.KeyFile()
 	case KeyPassphrase:
-		return sealed.Passphrase{Params: s.files.Path + ".kdf", Passphrase: passphrase}
+		return s.files.Passphrase(passphrase)
 	}
 	return &keychain.Store{}
 }
@@ -43,6 +50,9 @@ func (s *lazySealed) source(passphrase keystore.Secret) sealed.KeySource {
 func (s *lazySealed) open(ctx context.Context, passphrase keystore.Secret) (*sealed.Store, error) {
 	if store := s.opened.Load(); store != nil {
 		return store, nil
+	}
+	if err := s.emptied(); err != nil {
+		return nil, err
 	}
 	if s.key == KeyPassphrase && passphrase.IsZero() {
 		return nil, fmt.Errorf("%w: the sealed file waits for its passphrase", keystore.ErrLocked)
@@ -152,8 +162,23 @@ func (s *lazySealed) profiles(ctx context.Context) ([]string, error) {
 	return store.Profiles(), nil
 }
 
+// emptied says that the file has lost what it held. It is not a new one then, which any passphrase would fit.
+func (s *lazySealed) emptied() error {
+	names := s.listed()
+	info, err := os.Lstat(s.files.Path)
+	if len(names) == 0 || err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
+		return nil
+	}
+	more := ""
+	if n := len(names); n > 3 {
+		names, more = names[:3], fmt.Sprintf(" and %d more", n-3)
+	}
+	return fmt.Errorf("%w: the sealed file %s is damaged: it is empty, and held the credentials of %s%s: bring it back from a backup, "+
+		"or give up what it held (rm %s) and sign in again", keystore.ErrUnavailable, s.files.Path, strings.Join(names, ", "), more, s.files.Path)
+}
+
 // gone says that the file was removed, or never made.
-func (s *lazySealed) gone() bool { return !sealed.Exists(s.files.Path) }
+func (s *lazySealed) gone() bool { return !sealed.Exists(s.files.Path) && s.emptied() == nil }
 
 // absent says that there is nothing to look into. A file that was removed while we have it open is still there for us.
 func (s *lazySealed) absent() bool { return s.opened.Load() == nil && s.gone() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
@@ -14,20 +15,17 @@ import (
 // the keychain. A store that holds credentials is not left: ErrConflict says what to do first, and nothing is changed.
 // The passphrase stays the caller's.
 func (k *Keystore) Use(ctx context.Context, use, key string, passphrase keystore.Secret) error {
-	if use == Sealed && key == "" {
-		key = k.defaultKey()
-	}
-	if !valid(use, key) {
-		return fmt.Errorf("%w: there is no keystore %q with key %q", keystore.ErrConflict, use, key)
-	}
-	if env := k.options.Env; env != Auto && env != use {
-		return fmt.Errorf("%w: GROAT_KEYSTORE is %q in groatd's environment, which forbids %q", keystore.ErrConflict, env, use)
+	key, err := k.allowed(use, key)
+	if err != nil {
+		return err
 	}
 	// Before the turn is taken: a person may be asked, and others shall not wait for the answer.
-	if old := k.current.Load(); old != nil && old.use == use && old.key == key {
+	if old := k.current.Load(); old != nil && old.Use == use && old.Key == key {
 		if err := old.unlock(ctx, passphrase); err != nil {
 			return err
 		}
+	} else if err := k.leavable(ctx, store{Use: use, Key: key}); err != nil {
+		return err
 	} else if use == Keychain || key == KeyKeychain {
 		if err := new(keychain.Store).Unlock(ctx); err != nil {
 			return err
@@ -39,25 +37,50 @@ func (k *Keystore) Use(ctx context.Context, use, key string, passphrase keystore
 	}
 	defer release()
 	old := k.current.Load()
-	if old != nil && old.use == use && old.key == key {
+	if old != nil && old.Use == use && old.Key == key {
 		return k.keep(old)
 	}
-	if old != nil {
-		if err := k.vacate(ctx, old); err != nil {
-			return err
-		}
+	if err := k.finish(ctx); err != nil {
+		return err
 	}
-	return k.change(ctx, old, k.backend(use, key), passphrase)
+	if err := k.vacate(ctx, old, store{Use: use, Key: key}); err != nil {
+		return err
+	}
+	return k.replace(ctx, old, k.backend(store{Use: use, Key: key}), passphrase)
 }
 
-// change puts b in the place of old, which is nil or empty.
-func (k *Keystore) change(ctx context.Context, old, b *backend, passphrase keystore.Secret) error {
+// leavable finds out whether what is used could be left for another store, before a person is asked anything.
+func (k *Keystore) leavable(ctx context.Context, to store) error {
+	release, err := k.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return k.vacate(ctx, k.current.Load(), to)
+}
+
+// allowed returns the key that use has, the default where none was named, or why it cannot be used.
+func (k *Keystore) allowed(use, key string) (string, error) {
+	if use == Sealed && key == "" {
+		key = k.defaultKey()
+	}
+	if !valid(use, key) {
+		return "", fmt.Errorf("%w: there is no keystore %q with key %q", keystore.ErrConflict, use, key)
+	}
+	if env := k.options.Env; env != Auto && env != use {
+		return "", fmt.Errorf("%w: GROAT_KEYSTORE is %q in groatd's environment, which forbids %q", keystore.ErrConflict, env, use)
+	}
+	return key, nil
+}
+
+// replace puts b in the place of old, which is nil or empty.
+func (k *Keystore) replace(ctx context.Context, old, b *backend, passphrase keystore.Secret) error {
 	// One path, two keys: the old file goes first. If the new one then cannot be made, the old choice begins with none.
 	if old != nil && old.sealed != nil && b.sealed != nil {
 		if err := old.discard(); err != nil {
 			return err
 		}
-		old = k.backend(old.use, old.key)
+		old = k.backend(old.store)
 		k.current.Store(old)
 	}
 	err := b.unlock(ctx, passphrase)
@@ -71,19 +94,23 @@ func (k *Keystore) change(ctx context.Context, old, b *backend, passphrase keyst
 		return errors.Join(err, b.close())
 	}
 	if old != nil {
-		old.discard() // what may remain is an empty file
+		old.close()
 	}
+	k.tidy() // what cannot be removed now is removed at the next start
 	return nil
 }
 
 // keep remembers b as the choice of a person, which outlives the process even where what is stored does not.
 func (k *Keystore) keep(b *backend) error {
 	next := *k.remembered.Load()
-	if next.Use != b.use || next.Key != b.key {
-		if k.current.Load() != b {
+	if next.store != b.store {
+		if old := k.current.Load(); old != b {
 			next.Profiles, next.Sealed = nil, nil // vacate found none of them
+			if old != nil && old.sealed != nil && b.sealed == nil {
+				next.Left = &left{store: old.store}
+			}
 		}
-		next.Use, next.Key = b.use, b.key
+		next.store = b.store
 		if err := save(k.options.StateDir, next); err != nil {
 			return fmt.Errorf("%w: the choice of keystore cannot be written down: %w", keystore.ErrUnavailable, err)
 		}
@@ -93,8 +120,11 @@ func (k *Keystore) keep(b *backend) error {
 	return nil
 }
 
-// vacate makes sure that nothing is lost by leaving b.
-func (k *Keystore) vacate(ctx context.Context, b *backend) error {
+// vacate makes sure that nothing is lost by leaving b, which is nil while nothing is chosen, for another.
+func (k *Keystore) vacate(ctx context.Context, b *backend, to store) error {
+	if b == nil {
+		return nil
+	}
 	if k.storing.Load() > 0 {
 		return fmt.Errorf("%w: a credential is just being stored: try again", keystore.ErrConflict)
 	}
@@ -120,20 +150,39 @@ func (k *Keystore) vacate(ctx context.Context, b *backend) error {
 		}
 		item.Wipe()
 		if err != nil && !errors.Is(err, keystore.ErrCorrupt) {
-			return fmt.Errorf("%w: whether the credential of profile %q is still in %q cannot be seen: %v", keystore.ErrConflict, name, b.use, err)
+			return fmt.Errorf("%w: whether the credential of profile %q is still in %q cannot be seen: %v", keystore.ErrConflict, name, b.Use, err)
 		}
-		return fmt.Errorf("%w: the credential of profile %q is in %q, and would be left behind: groat logout %s first",
-			keystore.ErrConflict, name, b.use, name)
+		return &keystore.LeftBehind{Profile: name, In: b.Use, Move: to.move()}
 	}
 	return nil
 }
 
-// discard closes a store that holds nothing; a sealed file is bound to a key that a later choice may not have, and goes.
+// move is the command that carries credentials to a store; empty for memory, which is no place to carry any to.
+func (s store) move() string {
+	switch {
+	case s.Use == Memory:
+		return ""
+	case s.Key == KeyPassphrase:
+		return "groat keystore move sealed --passphrase"
+	case s.Key == KeyFile:
+		return "groat keystore move sealed --key-file"
+	}
+	return "groat keystore move " + s.Use
+}
+
+// discard closes a store that holds nothing; a sealed file is bound to a key that a later choice may not have, and goes with it.
 func (b *backend) discard() error {
-	if b.sealed == nil || b.sealed.gone() {
+	if b.sealed == nil {
 		return b.close()
 	}
-	return errors.Join(b.close(), b.sealed.files.Remove())
+	return errors.Join(b.close(), gone(b.sealed.files.Remove()))
+}
+
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Unlock opens what is locked: the keychain asks the person itself, a sealed file wants its passphrase, which stays the
@@ -144,11 +193,24 @@ func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error
 		return keystore.ErrUndecided
 	}
 	k.forgetHealth()
-	return b.unlock(ctx, passphrase)
+	if err := b.unlock(ctx, passphrase); err != nil {
+		return err
+	}
+	if c := k.remembered.Load(); c.Next != nil || c.Left != nil {
+		if release, err := k.acquire(ctx); err == nil {
+			k.finish(ctx) // where this fails Status says so
+			release()
+		}
+	}
+	if b.Key == KeyPassphrase && b.sealed.files.Passphrase(passphrase).Weak() {
+		// Parameters that somebody else chose, before groat stopped taking them. Where this fails it is tried at the next unlock.
+		k.relocate(ctx, b.store, passphrase)
+	}
+	return nil
 }
 
 func (b *backend) unlock(ctx context.Context, passphrase keystore.Secret) error {
-	if b.mixed != nil || (b.sealed != nil && b.key == KeyKeychain) {
+	if b.mixed != nil || (b.sealed != nil && b.Key == KeyKeychain) {
 		if err := new(keychain.Store).Unlock(ctx); err != nil {
 			return err
 		}
@@ -157,7 +219,7 @@ func (b *backend) unlock(ctx context.Context, passphrase keystore.Secret) error 
 		return nil
 	}
 	store, err := b.sealed.open(ctx, passphrase)
-	if err != nil || b.key != KeyPassphrase || passphrase.IsZero() {
+	if err != nil || b.Key != KeyPassphrase || passphrase.IsZero() {
 		return err
 	}
 	// It may have been open before. Whoever believes in another passphrase shall hear of it now, and not after the next start.
@@ -174,7 +236,7 @@ func (k *Keystore) Status(ctx context.Context) keystore.Status {
 	if b == nil {
 		return keystore.Status{Use: Auto, State: "undecided", Message: "the first login chooses"}
 	}
-	s := keystore.Status{Use: b.use, Key: b.key, State: "ok"}
+	s := keystore.Status{Use: b.Use, Key: b.Key, State: "ok"}
 	ctx, cancel := context.WithTimeout(ctx, keychain.Limit)
 	defer cancel()
 	var err error
@@ -183,6 +245,9 @@ func (k *Keystore) Status(ctx context.Context) keystore.Status {
 		err = k.mixedHealth(ctx, b.mixed)
 	case b.sealed != nil:
 		_, err = b.sealed.open(ctx, keystore.Secret{})
+	}
+	if left := k.remembered.Load().Left; left != nil {
+		s.Message = fmt.Sprintf("what was moved is still in %q too, and is erased by: %s", left.Use, b.move())
 	}
 	if err != nil {
 		s.State, s.Message = "unavailable", err.Error()

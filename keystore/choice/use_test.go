@@ -31,14 +31,14 @@ func TestUse(t *testing.T) {
 		for m, other := range steps {
 			if m != n && other != step {
 				wantError(t, strings.Join(append(step[:], other[:]...), " "), k.Use(ctx, other[0], other[1], keystore.SecretString("correct horse")),
-					keystore.ErrConflict, "groat logout work", step[0])
+					keystore.ErrConflict, moves(other[0], other[1]), `"work"`, step[0])
 			}
 		}
 		wantItem(t, k, "work")
 		if step[0] == choice.Keychain { // the names of what is in the keychain outlive the process
 			k.Close()
 			k = open(t, dir, "")
-			wantError(t, "after a restart", k.Use(ctx, choice.Memory, "", none), keystore.ErrConflict, "groat logout work")
+			wantError(t, "after a restart", k.Use(ctx, choice.Memory, "", none), keystore.ErrConflict, `"work"`)
 		}
 		if err := k.Delete(ctx, "work"); err != nil {
 			t.Fatal(err)
@@ -89,4 +89,17 @@ func TestForgottenPassphrase(t *testing.T) {
 	}
 	_, err := k.Get(t.Context(), "work")
 	wantError(t, "given up", err, keystore.ErrNotFound)
+}
+
+// moves is what the refusal of a store says of a move to it.
+func moves(use, key string) string {
+	switch {
+	case use == choice.Memory:
+		return "ends with groatd"
+	case key == choice.KeyPassphrase:
+		return "groat keystore move sealed --passphrase carries"
+	case key == choice.KeyFile:
+		return "groat keystore move sealed --key-file carries"
+	}
+	return "groat keystore move " + use + " carries"
 }

@@ -16,7 +16,7 @@ import (
 
 // FuzzDamage: a file that this program wrote, cut, overwritten and rearranged in every way yields nothing for a profile that was
 // not stored for it. Where bytes were only overwritten, it yields exactly what FORMAT.md says, which is worked out here from
-// which bytes differ: the newest record whose head is whole; if its body is hit, the one of the generation before; else none.
+// which bytes differ: the newest record that is whole; if there is none, but a head that is whole, that it is damaged.
 //
 // writes is one byte a write (its profile, and whether it deletes); damage is a list of (place, what).
 func FuzzDamage(f *testing.F) {
@@ -142,22 +142,16 @@ func exact(t *testing.T, s *Store, profile string, h []entry, whole, data []byte
 	t.Helper()
 	same := func(from, to int) bool { return bytes.Equal(whole[from:to], data[from:to]) }
 	want, wantErr := "", keystore.ErrNotFound
-	for i := len(h) - 1; i >= 0; i-- {
-		if !same(h[i].start, h[i].start+headSize) {
-			continue // nobody can tell whose record it was
+	for _, e := range slices.Backward(h) {
+		if same(e.start, e.end) {
+			if want, wantErr = e.id, nil; want == "" {
+				wantErr = keystore.ErrNotFound // a delete
+			}
+			break
 		}
-		wantErr = nil
-		if same(h[i].start, h[i].end) {
-			want = h[i].id
-		} else if i > 0 && same(h[i-1].start, h[i-1].end) {
-			want = h[i-1].id
-		} else {
-			wantErr = keystore.ErrCorrupt
+		if same(e.start, e.start+headSize) {
+			wantErr = keystore.ErrCorrupt // as long as nothing older opens
 		}
-		if wantErr == nil && want == "" {
-			wantErr = keystore.ErrNotFound // a delete
-		}
-		break
 	}
 	if item, err := s.Get(t.Context(), profile); item.ClientID != want || !errors.Is(err, wantErr) {
 		t.Errorf("%s yields %q, %v; want %q, %v", profile, item.ClientID, err, want, wantErr)

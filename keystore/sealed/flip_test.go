@@ -198,7 +198,8 @@ func TestWriteAfterDamage(t *testing.T) {
 	}
 }
 
-// Two damaged generations of one profile: nothing older is used, and others do not notice.
+// Two damaged generations of one profile: what is left is the one before them, for nobody can tell a record that was damaged
+// from a head that was never a record's. Others do not notice.
 func TestTwoGenerationsDamaged(t *testing.T) {
 	s := newSpecimen(t)
 	data := append([]byte(nil), s.data...)
@@ -211,18 +212,21 @@ func TestTwoGenerationsDamaged(t *testing.T) {
 	store := open(t, s.path)
 	check := func(store *sealed.Store) {
 		t.Helper()
-		if _, err := store.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrCorrupt) {
-			t.Errorf("two generations behind: %v, want ErrCorrupt", err)
+		if won(t, store, "work") != 1 {
+			t.Error("the only record that is left does not count")
 		}
 		if won(t, store, "climate") != 3 {
 			t.Error("another profile lost its newest record")
 		}
 	}
 	check(store)
+	if doubt, err := store.Present(t.Context(), "work"); !errors.Is(doubt, keystore.ErrNewestDamaged) || err != nil {
+		t.Errorf("%v, %v; want to hear of the damage", doubt, err)
+	}
 	if store.Damaged() != 2 {
 		t.Errorf("%d damaged, want 2", store.Damaged())
 	}
-	// A rewrite, as a delete makes it, must not turn damage into a credential either.
+	// A rewrite, as a delete makes it, changes nothing about it.
 	if err := store.Delete(t.Context(), "spatiafi"); err != nil {
 		t.Fatal(err)
 	}
@@ -230,6 +234,32 @@ func TestTwoGenerationsDamaged(t *testing.T) {
 	store.Close()
 	store = open(t, s.path)
 	check(store)
+	if err := store.Set(t.Context(), "work", version("work", 4)); err != nil || won(t, store, "work") != 4 {
+		t.Errorf("a new login after damage: %v", err)
+	}
+}
+
+// Every record of a profile damaged: that is said, also after a rewrite, and a new login ends it.
+func TestAllDamaged(t *testing.T) {
+	s := newSpecimen(t)
+	data := append([]byte(nil), s.data...)
+	for _, n := range []int{8, 5, 2} {
+		data[s.ends[n]-1] ^= 1
+	}
+	if err := os.WriteFile(s.path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store := open(t, s.path)
+	for range 2 {
+		if _, err := store.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrCorrupt) {
+			t.Errorf("%v, want ErrCorrupt", err)
+		}
+		if err := store.Delete(t.Context(), "spatiafi"); err != nil {
+			t.Fatal(err)
+		}
+		store.Close()
+		store = open(t, s.path)
+	}
 	if err := store.Set(t.Context(), "work", version("work", 4)); err != nil || won(t, store, "work") != 4 {
 		t.Errorf("a new login after damage: %v", err)
 	}

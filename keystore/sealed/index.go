@@ -11,11 +11,10 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// frame is where a record stands.
+// frame is where a record stands, or what looks like one.
 type frame struct {
 	head
 	offset int64
-	ok     bool // it opened when the file was read
 	kind   byte
 	aside  []byte // the whole frame, where it is not in the file
 }
@@ -23,22 +22,24 @@ type frame struct {
 func (f frame) size() int64 { return int64(headSize + f.length) }
 func (f frame) end() int64  { return f.offset + f.size() }
 
-// index is what a file holds: per profile, in the order of generations.
+// index is what a file holds: per profile, in the order of generations. A record is in it only if it opened; anybody can write
+// a head.
 type index struct {
 	frames map[tag][]frame
+	damage map[tag]frame // :: tag in a head → the last frame with it that did not open; kept to be looked into, used for nothing
 	names  map[tag]string
 	notes  map[tag]frame    // :: tag of an item → the note of the highest generation about it, the later one among equals
 	open   map[tag]struct{} // those whose newest item was presented and neither settled nor replaced
 	end    int64            // behind the last whole record, where the next one goes
 	size   int64            // of the file; more than end if it ends in damage
 	live   int64            // bytes that a rewrite would copy
-	lost   int              // damaged stretches that belong to nobody known
+	lost   int              // damaged records and stretches
 }
 
 // scan reads a whole file. It changes nothing, and its error says that this file must not be written to either.
 func scan(k *keys, data []byte) (*index, error) {
 	x := &index{
-		frames: make(map[tag][]frame), names: make(map[tag]string),
+		frames: make(map[tag][]frame), damage: make(map[tag]frame), names: make(map[tag]string),
 		notes: make(map[tag]frame), open: make(map[tag]struct{}), size: int64(len(data)),
 	}
 	header := k.header()
@@ -49,17 +50,14 @@ func scan(k *keys, data []byte) (*index, error) {
 		}
 		return x, nil
 	}
-	intact := bytes.Equal(data[:headerSize], header)
-	if !intact {
+	// A header is no proof either way: whoever can write the file can write that. A record that opens is.
+	if opened := x.records(k, data); opened == 0 && !bytes.Equal(data[:headerSize], header) {
 		if err := foreignHeader(data[:headerSize]); err != nil {
 			return nil, err
 		}
-	}
-	opened := x.records(k, data)
-	if !intact && opened == 0 {
 		return nil, fmt.Errorf("%w: its header is damaged and no record opens with this key", keystore.ErrCorrupt)
 	}
-	x.dropNotes(k)
+	x.dropDamage(k)
 	for t, frames := range x.frames {
 		slices.SortStableFunc(frames, func(a, b frame) int { return cmp.Compare(a.generation, b.generation) })
 		x.weigh(t, 0)
@@ -87,25 +85,26 @@ func (x *index) records(k *keys, data []byte) (opened int) {
 		if ok && h.length <= len(data)-at-headSize {
 			f := frame{head: h, offset: int64(at)}
 			r, err := k.open(h, data[at:at+headSize+h.length])
-			if err == nil {
-				r.item.Wipe()
-				f.ok, f.kind = true, r.kind
-				opened++
-			}
-			// A head with a right checksum tells where the next record begins, unless one begins before.
 			next := f.end()
-			if !f.ok {
-				if i := bytes.Index(data[at+1:next], []byte(marker)); i >= 0 {
+			switch {
+			case err != nil:
+				// Where it says that it ends means nothing: the next record is at the next marker, wherever that is.
+				if i := bytes.Index(data[at+1:], []byte(marker)); i >= 0 {
 					next = int64(at + 1 + i)
 				}
-			}
-			switch {
+				x.lost++
+				if _, known := x.damage[h.tag]; known || len(x.damage) < maxDamaged {
+					x.damage[h.tag] = f
+				}
 			case r.note():
+				f.kind = r.kind
+				opened++
 				x.takeNote(k.tag(r.profile), f)
-			case f.ok:
-				x.names[h.tag] = r.profile
-				fallthrough
 			default:
+				f.kind = r.kind
+				r.item.Wipe()
+				opened++
+				x.names[h.tag] = r.profile
 				x.frames[h.tag] = append(x.frames[h.tag], f)
 			}
 			x.end = max(x.end, f.end())
@@ -123,7 +122,7 @@ func (x *index) records(k *keys, data []byte) (opened int) {
 }
 
 // candidates returns the frames that may speak for a profile, the newest first: the newest, and the one directly before
-// it in case that the newest does not open.
+// it in case that the newest does not open any more.
 func (x *index) candidates(t tag) []frame {
 	frames := x.frames[t]
 	if len(frames) == 0 {
@@ -132,30 +131,54 @@ func (x *index) candidates(t tag) []frame {
 	newest := frames[len(frames)-1]
 	out := []frame{newest}
 	for i := len(frames) - 2; i >= 0 && len(out) < 2; i-- {
-		// An equal generation is a second try after damage; a gap means that the one between is lost. What did not open is in
-		// nobody's way: damage can leave pieces of a record beside the whole one.
-		if f := frames[i]; f.ok && f.generation+1 >= newest.generation {
+		// An equal generation is a second try after damage; a gap means that the one between is lost.
+		if f := frames[i]; newest.generation-f.generation <= 1 {
 			out = append(out, f)
 		}
 	}
 	return out
 }
 
-// kept returns what a rewrite copies of a profile: its two newest records that open, and what came after them.
+// kept returns what a rewrite copies of a profile: its two newest records.
 func kept(frames []frame) []frame {
-	if len(frames) > 0 && frames[len(frames)-1].ok && frames[len(frames)-1].kind == kindDelete {
+	if len(frames) > 0 && frames[len(frames)-1].kind == kindDelete {
 		return nil
 	}
-	good := 0
-	for i := len(frames) - 1; i >= 0; i-- {
-		if frames[i].ok {
-			good++
-		}
-		if good == 2 {
-			return frames[i:]
+	return frames[max(0, len(frames)-2):]
+}
+
+// maxDamage bounds what a rewrite copies of what does not open, in bytes: that it may be read again does not make room for it.
+const maxDamage = 1 << 20
+
+// maxDamaged bounds how many tags are told to be damaged: whoever can write the file can write a million.
+const maxDamaged = 1 << 14
+
+// dropDamage forgets the damage that tells nothing: an item that was stored again behind it, a note, and what is too much.
+func (x *index) dropDamage(k *keys) {
+	for t := range x.names {
+		if frames := x.frames[t]; x.damage[t].offset < frames[len(frames)-1].offset {
+			delete(x.damage, t)
 		}
 	}
-	return frames
+	for _, name := range x.names {
+		delete(x.damage, k.noteTag(name))
+	}
+	room := int64(maxDamage)
+	for t, f := range x.damage {
+		if room -= f.size(); room < 0 {
+			delete(x.damage, t)
+			continue
+		}
+		x.live += f.size()
+	}
+}
+
+// repaired forgets a profile's damage: a newer item is stored.
+func (x *index) repaired(t tag) {
+	if f, damaged := x.damage[t]; damaged {
+		x.live -= f.size()
+		delete(x.damage, t)
+	}
 }
 
 // worth is how many bytes a rewrite would copy of a profile.
@@ -182,7 +205,7 @@ func (x *index) weigh(t tag, before int64) {
 // garbage is how many bytes of the file a rewrite would drop.
 func (x *index) garbage() int64 { return x.size - int64(headerSize) - x.live }
 
-// newest is the highest generation of a profile's records, whether or not they open, or 0.
+// newest is the highest generation of a profile's records, or 0.
 func (x *index) newest(t tag) uint64 {
 	if frames := x.frames[t]; len(frames) > 0 {
 		return frames[len(frames)-1].generation
@@ -190,20 +213,10 @@ func (x *index) newest(t tag) uint64 {
 	return 0
 }
 
-// readable is the generation of a profile's newest record that opens, or 0.
-func (x *index) readable(t tag) uint64 {
-	for _, f := range slices.Backward(x.frames[t]) {
-		if f.ok {
-			return f.generation
-		}
-	}
-	return 0
-}
-
-// stored is readable without what is not in the file.
+// stored is newest without what is not in the file.
 func (x *index) stored(t tag) uint64 {
 	for _, f := range slices.Backward(x.frames[t]) {
-		if f.ok && f.aside == nil {
+		if f.aside == nil {
 			return f.generation
 		}
 	}
@@ -214,7 +227,10 @@ func (x *index) stored(t tag) uint64 {
 func (x *index) insert(profile string, f frame) {
 	before := x.worth(f.tag)
 	frames := x.frames[f.tag]
-	at, _ := slices.BinarySearchFunc(frames, f.generation+1, func(f frame, g uint64) int { return cmp.Compare(f.generation, g) })
+	at := len(frames)
+	for at > 0 && frames[at-1].generation > f.generation {
+		at--
+	}
 	x.frames[f.tag] = slices.Insert(frames, at, f)
 	x.names[f.tag] = profile
 	x.weigh(f.tag, before)
@@ -228,6 +244,7 @@ func (x *index) add(t tag, r record, f frame) {
 	} else {
 		x.frames[t] = append(x.frames[t], f)
 		x.names[t] = r.profile
+		x.repaired(t)
 	}
 	x.weigh(t, before)
 	x.end, x.size = f.end(), f.end()

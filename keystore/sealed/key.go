@@ -15,8 +15,8 @@ import (
 
 // KeySource brings the 32-byte data key, which the caller then owns.
 type KeySource interface {
-	// Key returns the key. With create a missing one may be made; it is false wherever a sealed file exists, which no new
-	// key could open.
+	// Key returns the key. With create the store is new: where the key is made here a new one is made, whatever there was in
+	// its place. It is false wherever a sealed file exists, which no new key could open.
 	Key(ctx context.Context, create bool) (keystore.Secret, error)
 }
 
@@ -28,12 +28,38 @@ func Exists(path string) bool {
 
 // OpenWith opens the store with the key that source brings.
 func (f Files) OpenWith(ctx context.Context, source KeySource) (*Store, error) {
-	key, err := source.Key(ctx, !Exists(f.Path))
+	create := !Exists(f.Path)
+	key, err := source.Key(ctx, create)
 	if err != nil {
 		return nil, err
 	}
 	defer key.Wipe()
-	return f.Open(key)
+	s, err := f.Open(key)
+	if err != nil {
+		return nil, err
+	}
+	if !create && s.index.end == 0 {
+		// Nothing in it says that this is its key.
+		err = fmt.Errorf("%s: %w: its header is cut off", f.Path, keystore.ErrCorrupt)
+	} else if create {
+		err = s.Probe(ctx) // from now on it is bound to its key
+	}
+	if err != nil {
+		empty := create && s.index.end == 0
+		if err = errors.Join(err, s.Close()); empty {
+			s.disk.Remove(f.Path)
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+// KeyFile and Passphrase are the sources whose files stand beside the store's, and go with them.
+func (f Files) KeyFile() KeyFile { return KeyFile{f.Path + ".key"} }
+
+// Passphrase does not copy the passphrase.
+func (f Files) Passphrase(passphrase keystore.Secret) Passphrase {
+	return Passphrase{f.Path + ".kdf", passphrase}
 }
 
 // Fits returns [ErrWrongKey] where a source has another key than the one that the open file is sealed with.
@@ -72,12 +98,12 @@ func (c Credential) Key(context.Context, bool) (keystore.Secret, error) {
 // and nothing protects a backup that holds both.
 type KeyFile struct{ Path string }
 
-// Key reads the file, or makes it.
+// Key reads the file, or for a new store makes it anew.
 func (k KeyFile) Key(_ context.Context, create bool) (keystore.Secret, error) {
-	f, err := openFile(System, k.Path, os.O_RDONLY)
-	if errors.Is(err, os.ErrNotExist) && create {
+	if create {
 		return k.create()
 	}
+	f, err := openFile(System, k.Path, os.O_RDONLY)
 	if err != nil {
 		return keystore.Secret{}, fmt.Errorf("%w: the key file: %w", keystore.ErrUnavailable, err)
 	}
@@ -90,7 +116,7 @@ func (k KeyFile) create() (keystore.Secret, error) {
 	rand.Read(key)
 	text := append(base64.StdEncoding.AppendEncode(nil, key), '\n')
 	defer clear(text)
-	if err := createFile(k.Path, text); err != nil {
+	if err := replaceFile(k.Path, text); err != nil {
 		return keystore.Secret{}, err
 	}
 	return keystore.NewSecret(key), nil
@@ -121,15 +147,17 @@ func readKey(r io.Reader, path string) (keystore.Secret, error) {
 	return keystore.NewSecret(key), nil
 }
 
-// createFile makes a durable 0600 file that did not exist.
-func createFile(path string, data []byte) error {
-	f, err := openFile(System, path, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+// replaceFile makes a durable 0600 file, in the place of what may be there.
+func replaceFile(path string, data []byte) error {
+	if err := checkDirectory(System, filepath.Dir(path)); err != nil {
+		return err
+	}
+	f, err := writeNew(System, path, data)
 	if err != nil {
-		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
+		return err
 	}
-	_, err = f.WriteAt(data, 0)
-	if err = errors.Join(err, f.Sync(), f.Close(), System.SyncDirectory(filepath.Dir(path))); err != nil {
-		return fmt.Errorf("%w: %w", keystore.ErrUnavailable, errors.Join(err, os.Remove(path)))
+	if err := errors.Join(f.Close(), System.Rename(f.Name(), path)); err != nil {
+		return unavailable(errors.Join(err, System.Remove(f.Name())))
 	}
-	return nil
+	return unavailable(System.SyncDirectory(filepath.Dir(path)))
 }

@@ -39,6 +39,7 @@ func (s *Store) present(profile string) (doubt, err error) {
 	s.mu.RLock()
 	file, candidates := s.file, s.index.candidates(t)
 	_, noted := s.index.open[t]
+	_, damaged := s.index.damage[t]
 	s.mu.RUnlock()
 	r, served, err := s.read(file, profile, candidates)
 	r.item.Wipe()
@@ -46,7 +47,7 @@ func (s *Store) present(profile string) (doubt, err error) {
 		return nil, err
 	}
 	switch {
-	case served.offset != candidates[0].offset:
+	case served.offset != candidates[0].offset, damaged:
 		doubt = keystore.ErrNewestDamaged
 	case served.generation < s.seen.generation(t):
 		doubt = keystore.ErrRolledBack
@@ -121,21 +122,7 @@ func (x *index) presented(t tag) bool {
 		return false
 	}
 	for _, f := range x.candidates(t) {
-		if f.ok {
-			return f.kind == kindSet && n.generation >= f.generation
-		}
+		return f.kind == kindSet && n.generation >= f.generation
 	}
 	return false
-}
-
-// dropNotes forgets the notes that do not open, which a rewrite would else keep for those whose items do not.
-func (x *index) dropNotes(k *keys) {
-	if len(x.frames) == len(x.names) {
-		return
-	}
-	for _, name := range x.names {
-		t := k.noteTag(name)
-		x.lost += len(x.frames[t])
-		delete(x.frames, t)
-	}
 }

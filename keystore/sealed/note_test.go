@@ -208,10 +208,8 @@ func served(t *testing.T, k *keys, data []byte, profile string) string {
 		t.Fatal(err)
 	}
 	for _, f := range x.candidates(k.tag(profile)) {
-		if f.ok {
-			_, open := x.open[k.tag(profile)]
-			return fmt.Sprint(f.generation, " ", f.kind, " ", open)
-		}
+		_, open := x.open[k.tag(profile)]
+		return fmt.Sprint(f.generation, " ", f.kind, " ", open)
 	}
 	return "nothing"
 }

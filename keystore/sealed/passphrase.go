@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -44,7 +43,16 @@ func (p kdf) check() error {
 	return nil
 }
 
+// weaker reports whether a guess costs less than with the parameters that are made here.
+func (p kdf) weaker() bool {
+	least := newKDF()
+	return p.Time < least.Time || p.Memory < least.Memory
+}
+
 // Passphrase makes the data key of a passphrase and the parameters in the file Params. The passphrase stays the caller's.
+//
+// Every parameter goes into the key (RFC 9106 §3.2, H_0), and the sealed file's header and records are made with it: with
+// parameters that are not the file's no passphrase opens it. A new store never takes those that it finds.
 type Passphrase struct {
 	Params     string
 	Passphrase keystore.Secret
@@ -64,16 +72,22 @@ func (p Passphrase) Key(_ context.Context, create bool) (keystore.Secret, error)
 	return keystore.NewSecret(argon2.IDKey(pass, params.Salt, params.Time, params.Memory, params.Threads, keySize)), nil
 }
 
+// Weak reports whether the parameters in the file are weaker than those of a new store.
+func (p Passphrase) Weak() bool {
+	params, err := p.params(false)
+	return err == nil && params.weaker()
+}
+
 func (p Passphrase) params(create bool) (kdf, error) {
-	f, err := openFile(System, p.Params, os.O_RDONLY)
-	if errors.Is(err, os.ErrNotExist) && create {
+	if create {
 		params := newKDF()
 		b, err := json.Marshal(params)
 		if err != nil {
 			return kdf{}, err
 		}
-		return params, createFile(p.Params, append(b, '\n'))
+		return params, replaceFile(p.Params, append(b, '\n'))
 	}
+	f, err := openFile(System, p.Params, os.O_RDONLY)
 	if err != nil {
 		return kdf{}, fmt.Errorf("%w: the passphrase's parameters: %w", keystore.ErrUnavailable, err)
 	}

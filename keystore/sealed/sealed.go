@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -101,16 +102,28 @@ func (f Files) Open(key keystore.Secret) (*Store, error) {
 	return nil, fmt.Errorf("%s: %w", f.Path, err)
 }
 
-// Remove removes the files of a store that is closed and not wanted anymore.
+// Remove removes the files of a store that is closed and not wanted anymore, the key's after all that it opens. It may be
+// repeated; the error wraps [fs.ErrNotExist] where only the sealed file itself was not there.
 func (f Files) Remove() error {
 	if f.Disk == nil {
 		f.Disk = System
 	}
 	err := f.Disk.Remove(f.Path)
-	for _, path := range []string{beside(f.Spare, "spare", f.Path), beside(f.Seen, "seen", f.Path)} {
-		if path != "" {
-			err = errors.Join(err, gone(f.Disk.Remove(path)))
+	if gone(err) != nil {
+		return err
+	}
+	spare, seen, key, params := beside(f.Spare, "spare", f.Path), beside(f.Seen, "seen", f.Path), f.KeyFile().Path, f.Passphrase(keystore.Secret{}).Params
+	var rest error
+	for _, path := range []string{spare, seen, f.Path, key, params} {
+		if path == "" {
+			continue
 		}
+		for _, name := range []string{path, path + ".new"} {
+			rest = errors.Join(rest, gone(f.Disk.Remove(name)))
+		}
+	}
+	if rest = errors.Join(rest, gone(f.Disk.SyncDirectory(filepath.Dir(f.Path)))); rest != nil {
+		return rest
 	}
 	return err
 }
@@ -131,8 +144,13 @@ func (s *Store) Close() error {
 func (s *Store) Get(_ context.Context, profile string) (keystore.Item, error) {
 	for {
 		s.mu.RLock()
-		file, candidates := s.file, s.index.candidates(s.keys.tag(profile))
+		t := s.keys.tag(profile)
+		file, candidates := s.file, s.index.candidates(t)
+		_, damaged := s.index.damage[t]
 		s.mu.RUnlock()
+		if len(candidates) == 0 && damaged {
+			return keystore.Item{}, s.unreadable()
+		}
 		r, _, err := s.read(file, profile, candidates)
 		if errors.Is(err, os.ErrClosed) && s.replaced(file) {
 			continue // a rewrite came between; the new file has it
@@ -173,7 +191,11 @@ func (s *Store) read(file File, profile string, candidates []frame) (record, fra
 		}
 		return r, f, nil
 	}
-	return record{}, frame{}, fmt.Errorf("%w: neither its newest record in %s nor the one before can be read", keystore.ErrCorrupt, s.path)
+	return record{}, frame{}, s.unreadable()
+}
+
+func (s *Store) unreadable() error {
+	return fmt.Errorf("%w: neither its newest record in %s nor the one before can be read", keystore.ErrCorrupt, s.path)
 }
 
 // Set appends the item's next generation. Where the disk does not take it, that is an error, and a copy is set aside: this
@@ -253,7 +275,7 @@ func (s *Store) Profiles() []string {
 	defer s.mu.RUnlock()
 	names := maps.Clone(s.index.names)
 	for t, frames := range s.index.frames {
-		if last := frames[len(frames)-1]; last.ok && last.kind == kindDelete {
+		if frames[len(frames)-1].kind == kindDelete {
 			delete(names, t)
 		}
 	}
@@ -264,13 +286,5 @@ func (s *Store) Profiles() []string {
 func (s *Store) Damaged() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	n := s.index.lost
-	for _, frames := range s.index.frames {
-		for _, f := range frames {
-			if !f.ok {
-				n++
-			}
-		}
-	}
-	return n
+	return s.index.lost
 }

@@ -75,9 +75,7 @@ func (s *seen) open(x *index) {
 		}
 	}
 	for t := range x.frames {
-		if g := x.readable(t); g > 0 {
-			s.raise(t, g)
-		}
+		s.raise(t, x.newest(t))
 	}
 }
 

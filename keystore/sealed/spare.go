@@ -66,7 +66,7 @@ func (s *spare) load() {
 		return
 	}
 	for t, frames := range x.frames {
-		if last := frames[len(frames)-1]; last.ok && last.kind == kindSet {
+		if last := frames[len(frames)-1]; last.kind == kindSet {
 			s.frames[t] = aside{last.head, bytes.Clone(data[last.offset:last.end()])}
 		}
 	}
@@ -161,7 +161,11 @@ func (s *Store) setAside(profile string, item keystore.Item, err error) error {
 	defer b.Wipe()
 	// One more than the next: that one may be in the file although its write failed, or be on its way to a disk that hangs.
 	t := s.keys.tag(profile)
-	generation := s.next(t) + 1
+	next := s.next(t)
+	if next == maxGeneration {
+		return err // what is stored later could not be told from it
+	}
+	generation := next + 1
 	frame, sealErr := s.keys.seal(generation, record{kindSet, profile, b})
 	if sealErr != nil || s.spare.put(t, frame) != nil {
 		return err
@@ -180,10 +184,10 @@ func (s *Store) takeIn() {
 	for t, a := range s.spare.frames {
 		r, err := s.keys.open(a.head, a.bytes)
 		r.item.Wipe()
-		if err != nil || a.generation <= s.index.readable(t) {
+		if err != nil || a.generation <= s.index.newest(t) {
 			continue
 		}
-		s.index.insert(r.profile, frame{head: a.head, ok: true, kind: r.kind, aside: a.bytes})
+		s.index.insert(r.profile, frame{head: a.head, kind: r.kind, aside: a.bytes})
 		s.suspect = true // the next write of any kind is a rewrite, which has it
 	}
 	if s.suspect && len(s.spare.frames) > 0 {

@@ -55,8 +55,12 @@ func (s *Store) put(r record) error {
 func (s *Store) next(t tag) uint64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return max(s.index.newest(t), s.spare.generation(t), s.seen.generation(t)) + 1
+	return min(max(s.index.newest(t), s.spare.generation(t), s.seen.generation(t)), maxGeneration-1) + 1
 }
+
+// maxGeneration is not reached by counting. An earlier groat took generations from heads that did not open, and a forged one
+// could bring it there; then each record has this one, and the later one counts.
+const maxGeneration = 1<<64 - 1
 
 // commit writes one record, and room behind it is kept free: appended if the file can be trusted, else with a rewrite.
 func (s *Store) commit(generation uint64, r record, room int64) error {
@@ -67,13 +71,11 @@ func (s *Store) commit(generation uint64, r record, room int64) error {
 	if err != nil {
 		return err
 	}
-	if x.size+int64(len(b)) > maxFile {
-		return fmt.Errorf("%w: %s would have more than %d bytes", keystore.ErrTooBig, s.path, maxFile)
-	}
+	full := x.size+int64(len(b)) > maxFile
 	mostlyGarbage := x.size > compactAt && x.garbage() > x.size/2
-	if s.suspect || mostlyGarbage && r.kind != kindSettled {
+	if s.suspect || full || mostlyGarbage && r.kind != kindSettled {
 		// Where there is no room for a second file there may be some for a record.
-		if err := s.rewrite(b, room); err == nil || s.suspect {
+		if err := s.rewrite(b, room); err == nil || s.suspect || full {
 			return err
 		}
 	}
@@ -96,7 +98,7 @@ func (s *Store) commit(generation uint64, r record, room int64) error {
 	h, _ := parseHead(b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x.add(s.keys.tag(r.profile), r, frame{head: h, offset: x.end, ok: true, kind: r.kind})
+	x.add(s.keys.tag(r.profile), r, frame{head: h, offset: x.end, kind: r.kind})
 	return nil
 }
 
@@ -196,6 +198,9 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 	if err != nil {
 		return err
 	}
+	if len(data) > maxFile {
+		return fmt.Errorf("%w: %s would have more than %d bytes", keystore.ErrTooBig, s.path, maxFile)
+	}
 	fresh, err := scan(s.keys, data)
 	if err != nil {
 		return err
@@ -255,6 +260,11 @@ func (s *Store) collect(old File, x *index, extra []byte) ([]byte, error) {
 			if err := copyOf(x.notes[t]); err != nil {
 				return nil, err
 			}
+		}
+	}
+	for _, f := range x.damage {
+		if err := copyOf(f); err != nil {
+			return nil, err
 		}
 	}
 	return append(data, extra...), nil

@@ -31,6 +31,7 @@ var rooms = map[string][]string{
 	"daemon/clock":        {},
 	"daemon/peer":         {},
 	"daemon/audit":        {},
+	"daemon/backup":       {"keystore", "keystore/sealed"},
 	"daemon/policy":       {"daemon/peer"},
 	"daemon/grant":        {"keystore", "daemon/clock", "daemon/grant/preset", "daemon/peer", "protocol/strict", "protocol/visible"},
 	"daemon/grant/preset": {},

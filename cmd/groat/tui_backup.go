@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+// What is said about a backup, a move and a passphrase.
+
+const (
+	promptOldPassphrase    = "Old passphrase"
+	promptBackupPassphrase = "Passphrase of the backup"
+	questionRestore        = "Restore these credentials? [y/N] "
+	textNothingRestored    = "nothing was restored\n"
+)
+
+func textWarning(why string) string {
+	return "groat: warning: this passphrase is easy to guess: " + clean(why) + "\n"
+}
+
+func questionReplace(i protocol.RestoreItem) string {
+	return fmt.Sprintf("Replace profile %s, which is here already? [y/N] ", clean(i.Profile))
+}
+
+func textLeftAsItIs(i protocol.RestoreItem) string {
+	return fmt.Sprintf("groat: left as it is: %s (--replace %[1]s replaces it)\n", clean(i.Profile))
+}
+
+func errTwoPassphrases() *failure {
+	return &failure{code: exitUsage, msg: "stdin must hold two lines, the old passphrase and the new one", hint: "groat keystore passphrase"}
+}
+
+func errNotInBackup(name string) *failure {
+	return &failure{code: exitUsage, msg: fmt.Sprintf("the backup has no profile %q", name), hint: "groat restore FILE"}
+}
+
+func errRestores(failed, all int, first *failure) *failure {
+	return &failure{code: first.code, msg: fmt.Sprintf("%d of %d were not restored: %s", failed, all, clean(first.msg)), hint: first.hint, cause: first}
+}
+
+// credentialRows are the columns that tell one credential from another.
+func credentialRow(i protocol.BackupItem) []string {
+	return []string{i.Profile, i.Grant, i.ClientID, i.Server, i.Issuer}
+}
+
+var credentialHead = []string{"PROFILE", "GRANT", "CLIENT", "IS SENT TO", "SERVER"}
+
+func textNotInIt(b *bytes.Buffer, all []protocol.BackupLeftOut) {
+	if len(all) == 0 {
+		return
+	}
+	b.WriteString("\nnot in it:\n")
+	for _, l := range all {
+		fmt.Fprintf(b, "  %s: %s", clean(l.Profile), clean(l.Reason))
+		if l.Hint != "" {
+			fmt.Fprintf(b, "; there: %s", clean(l.Hint))
+		}
+		b.WriteByte('\n')
+	}
+}
+
+func textBackup(r *protocol.BackupResult) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "written: %s\n\n", clean(r.Path))
+	var rows [][]string
+	for _, i := range r.Profiles {
+		rows = append(rows, credentialRow(i))
+	}
+	b.Write(table(credentialHead, rows))
+	textMore(&b, r.More)
+	textNotInIt(&b, r.LeftOut)
+	fmt.Fprintf(&b, "\nnext, on the other machine: groat restore FILE\n")
+	return b.Bytes()
+}
+
+func textMore(b *bytes.Buffer, more int) {
+	if more > 0 {
+		fmt.Fprintf(b, "and %d more\n", more)
+	}
+}
+
+func textRestorable(r *protocol.RestoreResult) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "a backup of %s\n\n", time.Unix(r.Created, 0).Format("2006-01-02 15:04"))
+	var rows [][]string
+	for _, i := range r.Profiles {
+		rows = append(rows, append(credentialRow(i.BackupItem), restorable(i)))
+	}
+	b.Write(table(append(append([]string{}, credentialHead...), "HERE"), rows))
+	textMore(&b, r.More)
+	textNotInIt(&b, r.LeftOut)
+	for _, i := range r.Profiles {
+		if i.Error != nil {
+			fmt.Fprintf(&b, "\n%s: %s\n", clean(i.Profile), clean(i.Error.Message))
+		}
+	}
+	b.WriteByte('\n')
+	return b.Bytes()
+}
+
+func restorable(i protocol.RestoreItem) string {
+	switch {
+	case i.Error != nil:
+		return "cannot be used"
+	case i.Here == protocol.HereOther:
+		return "another one"
+	case i.Here == protocol.HereSame:
+		return "the same"
+	case i.Here == protocol.HereProfile:
+		return "not signed in"
+	}
+	return "no"
+}
+
+func textRestored(r *protocol.RestoreResult) []byte {
+	var b, next bytes.Buffer
+	for _, i := range r.Profiles {
+		switch {
+		case i.Restored:
+			fmt.Fprintf(&b, "restored: %s\n", clean(i.Profile))
+			fmt.Fprintf(&next, "next: groat get %s%s\n", clean(i.Profile), headerOnly(i.Grant))
+		case i.Error != nil:
+			fmt.Fprintf(&b, "not restored: %s: %s\n", clean(i.Profile), clean(i.Error.Message))
+		}
+	}
+	b.Write(next.Bytes())
+	return b.Bytes()
+}

@@ -1,0 +1,172 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/groat-dev/groat/daemon/backup"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// makeBackup answers "backup": a file with every credential that does not rotate. A session is no use on two machines: whoever
+// renews it first ends it for the other.
+func makeBackup(c *conn, params []byte) (any, error) {
+	var p protocol.BackupParams
+	if err := protocol.DecodeParams(params, &p); err != nil {
+		return nil, err
+	}
+	passphrase, err := secretParam(params, "passphrase")
+	if err != nil {
+		return nil, err
+	}
+	defer passphrase.Wipe()
+	if p.Path == "" || passphrase.IsZero() {
+		return nil, protocol.InvalidParams("path and passphrase are needed")
+	}
+	if broken := c.d.profiles.Load().broken; broken != nil {
+		return nil, broken
+	}
+	var keep []string
+	if c.d.StateDir != "" {
+		keep = append(keep, c.d.StateDir)
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, moveTime)
+	defer cancel()
+	b, items, err := c.d.permanent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Wipe()
+	if len(b.Entries) == 0 {
+		return nil, protocol.NewError(protocol.Config, "no profile has a permanent credential, so there is nothing to back up", "groat list")
+	}
+	if _, err := backup.Check(p.Path, p.Force, keep...); err != nil { // before it takes time
+		return nil, wireFile("backup", p.Path, err)
+	}
+	var data []byte
+	err = c.unlocking(passphrase, func(context.Context) error { // one at a time: it takes memory
+		data, err = b.Seal(passphrase)
+		return err
+	})
+	if err != nil {
+		return nil, c.d.wire(err, "")
+	}
+	if err := backup.Write(p.Path, data, p.Force, keep...); err != nil {
+		return nil, wireFile("backup", p.Path, err)
+	}
+	c.d.Log.Info("a backup was written", zap.Int("profiles", len(b.Entries)), zap.Int("left_out", len(b.LeftOut)))
+	r := protocol.BackupResult{Path: p.Path, Warning: keystore.Weakness(passphrase)}
+	room := pageBytes - len(p.Path)*6
+	r.LeftOut = leftOut(b.LeftOut, &room)
+	for _, item := range items {
+		if !fits(item, &room) {
+			r.More++
+			continue
+		}
+		r.Profiles = append(r.Profiles, item)
+	}
+	return r, nil
+}
+
+// permanent collects what a backup carries, and what each is for people.
+func (d *Daemon) permanent(ctx context.Context) (*backup.Backup, []protocol.BackupItem, error) {
+	b := &backup.Backup{Created: d.Now().Wall.Unix()}
+	var items []protocol.BackupItem
+	profiles := d.profiles.Load()
+	for _, name := range profiles.names {
+		p := profiles.byName[name]
+		leave := func(reason string) {
+			b.LeftOut = append(b.LeftOut, backup.LeftOut{Profile: name, Reason: reason, Hint: "groat login " + name})
+		}
+		if p.ephemeral {
+			leave("it ends with groatd")
+			continue
+		}
+		item, err := d.kept.Get(ctx, name)
+		switch {
+		case errors.Is(err, keystore.ErrNotFound):
+			leave("it is not signed in")
+		case errors.Is(err, keystore.ErrCorrupt):
+			leave("its credential is damaged")
+		case err != nil:
+			b.Wipe()
+			return nil, nil, d.wire(err, name)
+		case p.Kind().Session() || !item.RefreshToken.IsZero():
+			item.Wipe()
+			leave("its session is this machine's: it is renewed by being used")
+		default:
+			text, err := p.Profile.Text()
+			if err != nil {
+				item.Wipe()
+				b.Wipe()
+				return nil, nil, d.wire(err, name)
+			}
+			b.Entries = append(b.Entries, backup.Entry{Profile: name, Config: text, Item: item})
+			items = append(items, describeItem(p, item))
+		}
+	}
+	return b, items, nil
+}
+
+// describeItem says whose credential it is, and every host that it is sent to.
+func describeItem(p *profile, item keystore.Item) protocol.BackupItem {
+	var hosts []string
+	for _, o := range slices.Concat([]string{item.TokenEndpoint}, item.Origins) {
+		if o != "" {
+			hosts = union(hosts, host(o))
+		}
+	}
+	for _, o := range slices.Concat(p.origins, item.APIs) { // an API key is sent to what it is a key of
+		if item.TokenEndpoint == "" {
+			hosts = union(hosts, host(o))
+		}
+	}
+	if len(hosts) == 0 {
+		hosts = []string{host(item.Issuer)}
+	}
+	return protocol.BackupItem{
+		Profile: p.Name, Provider: p.Provider, Issuer: item.Issuer, Grant: string(p.Kind()), ClientID: item.ClientID,
+		Server: strings.Join(hosts, " "),
+	}
+}
+
+// leftOut is the list for people, as much of it as there is room for.
+func leftOut(all []backup.LeftOut, room *int) (list []protocol.BackupLeftOut) {
+	for _, l := range all {
+		if row := protocol.BackupLeftOut(l); fits(row, room) {
+			list = append(list, row)
+		}
+	}
+	return list
+}
+
+// fits takes what v needs of the room in a line, if there is as much.
+func fits(v any, room *int) bool {
+	b, err := json.Marshal(v)
+	if err != nil || len(b)+1 > *room {
+		return false
+	}
+	*room -= len(b) + 1
+	return true
+}
+
+// wireFile is what leaves of an error of a backup's file; command is "backup" or "restore".
+func wireFile(command, path string, err error) *protocol.Error {
+	hint := "groat " + command + " FILE"
+	switch {
+	case errors.Is(err, backup.ErrExists):
+		return protocol.NewError(protocol.Config, err.Error()+", and nothing was written", fmt.Sprintf("groat backup %s --force", visible.Word(path)))
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		hint = "ls -ld " + visible.Word(path)
+	}
+	return protocol.NewError(protocol.Config, err.Error(), hint)
+}

@@ -1,0 +1,134 @@
+package backup
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Errors of a path, for which the caller has the next command.
+var (
+	// ErrExists: a file is there, and was not to be replaced.
+	ErrExists = errors.New("exists already")
+	// ErrPath: it cannot be the path of a backup.
+	ErrPath = errors.New("cannot be a backup's file")
+)
+
+// Check finds out whether [Write] may write there, and returns the path without links in its directories.
+func Check(path string, force bool, keep ...string) (string, error) {
+	if !filepath.IsAbs(path) {
+		return "", fmt.Errorf("%s %w: it must be absolute", path, ErrPath)
+	}
+	path = filepath.Clean(path)
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	for _, k := range keep {
+		if a, err := os.Stat(k); err == nil {
+			if b, err := os.Stat(dir); err == nil && os.SameFile(a, b) {
+				return "", fmt.Errorf("%s %w: groat keeps its own files there", path, ErrPath)
+			}
+		}
+	}
+	path = filepath.Join(dir, filepath.Base(path))
+	switch info, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return "", err
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s %w: it is no regular file", path, ErrPath)
+	case !force:
+		return "", fmt.Errorf("%s %w", path, ErrExists)
+	}
+	return path, nil
+}
+
+// Write makes a durable file of mode 0600. Before it has its name it is whole and was read back. What is there stays: with force
+// a regular file is replaced, but never what is no regular file, as a link, and nothing in the directories in keep.
+func Write(path string, data []byte, force bool, keep ...string) error {
+	path, err := Check(path, force, keep...)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	name := filepath.Join(dir, ".groat-backup-"+rand.Text())
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(name)
+	_, err = f.Write(data)
+	if err == nil {
+		err = errors.Join(f.Chmod(0o600), f.Sync())
+	}
+	if err == nil {
+		back := make([]byte, len(data))
+		if _, err = f.ReadAt(back, 0); err == nil && !bytes.Equal(back, data) {
+			err = fmt.Errorf("%s does not return what was written", name)
+		}
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := place(name, path, force); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// place gives a file its name.
+func place(name, path string, force bool) error {
+	if force {
+		return os.Rename(name, path)
+	}
+	err := os.Link(name, path) // which, unlike a rename, replaces nothing
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s %w", path, ErrExists)
+	}
+	if err == nil {
+		return nil
+	}
+	// A file system without links: what takes the name first is an empty file of ours.
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s %w", path, ErrExists)
+	}
+	if err != nil {
+		return err
+	}
+	f.Close()
+	return os.Rename(name, path)
+}
+
+// Read returns the bytes of a regular file, MaxFile at most. It does not wait for what is none.
+func Read(path string) ([]byte, error) {
+	if !filepath.IsAbs(path) {
+		return nil, fmt.Errorf("%s %w: it must be absolute", path, ErrPath)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s %w: it is no regular file", path, ErrPath)
+	case info.Size() > MaxFile:
+		return nil, fmt.Errorf("%s %w: it has more than %d MiB", path, ErrPath, MaxFile>>20)
+	}
+	return io.ReadAll(io.LimitReader(f, MaxFile))
+}

@@ -1,0 +1,335 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/backup"
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+const backupPassphrase = "vellum otter crane seven"
+
+// filled is a house with App Credentials, a client with a secret and a session.
+func filled(t *testing.T) *house {
+	t.Helper()
+	h := newHouseWith(t, sandbox.Options{
+		Clients: []sandbox.Client{{ID: "machine", Secret: clientSecret}, {ID: "app", Method: sandbox.None}}, Refresh: sandbox.Refresh{Always: true, Rotate: true},
+		Device: sandbox.Device{Interval: time.Second},
+	}, memory{&keystore.Memory{}})
+	if _, err := h.login(t, "apps", nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []protocol.LoginParams{h.ofMachine("machine"), h.ofDevice("session")} {
+		if _, err := h.client(t).Login(t.Context(), p, h.willing(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+func (h *house) backup(t *testing.T, path string, force bool) (r protocol.BackupResult, err error) {
+	t.Helper()
+	err = h.client(t).Call(t.Context(), protocol.MethodBackup, map[string]any{"path": path, "force": force, "passphrase": backupPassphrase}, &r)
+	return r, err
+}
+
+func (h *house) restored(t *testing.T, path, passphrase string, take, replace []string) (r protocol.RestoreResult, err error) {
+	t.Helper()
+	err = h.client(t).Call(t.Context(), protocol.MethodRestore,
+		map[string]any{"path": path, "take": take, "replace": replace, "passphrase": passphrase}, &r)
+	return r, err
+}
+
+// tokenOf asks for an access token.
+func (h *house) tokenOf(t *testing.T, profile string) error {
+	t.Helper()
+	return h.client(t).Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: profile}, nil)
+}
+
+// secretsOf are the secrets that a house's keystore holds.
+func (h *house) secretsOf(t *testing.T) (all []string) {
+	t.Helper()
+	for _, name := range []string{"apps", "machine", "session"} {
+		i, err := h.Keystore.Get(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []keystore.Secret{i.ClientSecret, i.RefreshToken} {
+			if !s.IsZero() {
+				all = append(all, s.Reveal())
+			}
+		}
+	}
+	return all
+}
+
+// What is permanent comes to another machine and works there; a session stays, and is named with the command that signs in.
+func TestL30ABackupOnAnotherMachine(t *testing.T) {
+	h := filled(t)
+	path := filepath.Join(t.TempDir(), "b")
+	r, err := h.backup(t, path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := strings.TrimPrefix(h.server.URL(), "http://")
+	if len(r.Profiles) != 2 || r.Profiles[0].Profile != "apps" || r.Profiles[1].Profile != "machine" || r.Profiles[1].Server != server || r.Profiles[1].ClientID != "machine" {
+		t.Errorf("in it: %+v", r.Profiles)
+	}
+	if len(r.LeftOut) != 1 || r.LeftOut[0].Profile != "session" || r.LeftOut[0].Hint != "groat login session" {
+		t.Errorf("left out: %+v", r.LeftOut)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range append(h.secretsOf(t), "machine", "apps") {
+		if bytes.Contains(data, []byte(secret)) {
+			t.Error("something of it is in the clear")
+		}
+	}
+	other := newHouseWith(t, sandbox.Options{}, memory{&keystore.Memory{}})
+	look, err := other.restored(t, path, backupPassphrase, nil, nil)
+	if err != nil || len(look.Profiles) != 2 || other.Profiles() != 0 {
+		t.Fatalf("%v: %+v, and %d profiles", err, look, other.Profiles())
+	}
+	for _, i := range look.Profiles {
+		if i.Here != "" || i.Restored || i.Error != nil || i.Server != server {
+			t.Errorf("before: %+v", i)
+		}
+	}
+	done, err := other.restored(t, path, backupPassphrase, []string{"apps", "machine"}, nil)
+	if err != nil || len(done.Profiles) != 2 || !done.Profiles[0].Restored || !done.Profiles[1].Restored {
+		t.Fatalf("%v: %+v", err, done)
+	}
+	for _, name := range []string{"apps", "machine"} {
+		a, _ := h.Keystore.Get(t.Context(), name)
+		b, err := other.Keystore.Get(t.Context(), name)
+		if err != nil || !a.Equal(b) {
+			t.Errorf("%s: another credential: %v", name, err)
+		}
+		if err := other.tokenOf(t, name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if text, err := json.Marshal([]any{r, look, done}); err != nil || strings.Contains(string(text), clientSecret) || strings.Contains(string(text), backupPassphrase) {
+		t.Errorf("an answer holds a secret: %v", err)
+	}
+	if look, err := other.restored(t, path, backupPassphrase, nil, nil); err != nil || look.Profiles[0].Here != protocol.HereSame {
+		t.Errorf("afterwards: %v: %+v", err, look)
+	}
+	// A profile that has lost its credential is no reason to ask.
+	if err := other.Keystore.Delete(t.Context(), "machine"); err != nil {
+		t.Fatal(err)
+	}
+	if look, err := other.restored(t, path, backupPassphrase, nil, nil); err != nil || look.Profiles[0].Profile != "machine" || look.Profiles[0].Here != protocol.HereProfile {
+		t.Errorf("without its credential: %v: %+v", err, look)
+	}
+	if r, err := other.restored(t, path, backupPassphrase, []string{"machine"}, nil); err != nil || !r.Profiles[0].Restored {
+		t.Errorf("without its credential: %v: %+v", err, r)
+	}
+	// Again, it is there already, and that is well.
+	if again, err := other.restored(t, path, backupPassphrase, []string{"apps"}, nil); err != nil || len(again.Profiles) != 1 || !again.Profiles[0].Restored {
+		t.Errorf("again: %v: %+v", err, again)
+	}
+}
+
+// What is here already is replaced only where that was said.
+func TestL31ARestoreReplacesNothingUnasked(t *testing.T) {
+	h := filled(t)
+	path := filepath.Join(t.TempDir(), "b")
+	if _, err := h.backup(t, path, false); err != nil {
+		t.Fatal(err)
+	}
+	other := newHouseWith(t, sandbox.Options{Clients: []sandbox.Client{{ID: "machine", Secret: "another-secret"}}}, memory{&keystore.Memory{}})
+	params := other.ofMachine("machine")
+	answer := func() protocol.AnswerFunc { return saySecret("another-secret") }
+	if _, err := other.client(t).Login(t.Context(), params, answer()); err != nil {
+		t.Fatal(err)
+	}
+	look, err := other.restored(t, path, backupPassphrase, nil, nil)
+	if err != nil || look.Profiles[1].Profile != "machine" || look.Profiles[1].Here != protocol.HereOther {
+		t.Fatalf("%v: %+v", err, look)
+	}
+	r, err := other.restored(t, path, backupPassphrase, []string{"machine"}, nil)
+	if err != nil || r.Profiles[0].Restored || r.Profiles[0].Error == nil || !strings.Contains(r.Profiles[0].Error.Hint(), "--replace machine") {
+		t.Fatalf("%v: %+v", err, r)
+	}
+	if i, err := other.Keystore.Get(t.Context(), "machine"); err != nil || i.ClientSecret.Reveal() != "another-secret" {
+		t.Errorf("it was replaced: %v", err)
+	}
+	if _, err := other.restored(t, path, backupPassphrase, nil, []string{"machine"}); err == nil {
+		t.Error("replace without take was taken")
+	}
+	if _, err := other.restored(t, path, backupPassphrase, []string{"nobody"}, nil); err == nil {
+		t.Error("a profile that is not in it was taken")
+	}
+	r, err = other.restored(t, path, backupPassphrase, []string{"machine"}, []string{"machine"})
+	if err != nil || !r.Profiles[0].Restored {
+		t.Fatalf("%v: %+v", err, r)
+	}
+	if i, err := other.Keystore.Get(t.Context(), "machine"); err != nil || i.ClientSecret.Reveal() != clientSecret {
+		t.Errorf("it was not replaced: %v", err)
+	}
+	if err := h.tokenOf(t, "machine"); err != nil {
+		t.Error(err)
+	}
+}
+
+// saySecret answers every question with one secret.
+func saySecret(secret string) protocol.AnswerFunc {
+	return func(_ context.Context, _ protocol.Prompt) (protocol.LoginSecret, error) {
+		return protocol.NewLoginSecret([]byte(secret)), nil
+	}
+}
+
+// Damage of any kind, and a wrong passphrase, are refused before anything is written.
+func TestL32ADamagedBackup(t *testing.T) {
+	h := filled(t)
+	path := filepath.Join(t.TempDir(), "b")
+	if _, err := h.backup(t, path, false); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := newHouseWith(t, sandbox.Options{}, memory{&keystore.Memory{}})
+	refused := func(what string, data []byte, passphrase string, kind protocol.Kind) {
+		t.Helper()
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := other.restored(t, path, passphrase, []string{"machine"}, nil)
+		if err == nil {
+			t.Fatalf("%s: %+v", what, r)
+		}
+		wantError(t, err, kind)
+		if other.Profiles() != 0 {
+			t.Fatalf("%s: something was restored", what)
+		}
+	}
+	for at := 0; at < len(whole); at += 1 + at/40 {
+		flipped := slices.Clone(whole)
+		flipped[at] ^= 0x10
+		refused(fmt.Sprint("flipped at ", at), flipped, backupPassphrase, protocol.Config)
+		refused(fmt.Sprint("cut at ", at), whole[:at], backupPassphrase, protocol.Config)
+	}
+	refused("something behind it", append(slices.Clone(whole), 'x'), backupPassphrase, protocol.Config)
+	refused("a wrong passphrase", whole, "not that one", protocol.Locked)
+}
+
+// A credential goes only to the server that it is sealed for: an entry that says otherwise is refused, the others are not.
+func TestL33ABackupWithAnotherServer(t *testing.T) {
+	h := filled(t)
+	item, err := h.Keystore.Get(t.Context(), "machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := h.Keystore.Get(t.Context(), "session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := func(endpoint, issuer string) string {
+		return fmt.Sprintf("issuer = %q\ntoken_endpoint = %q\nclient_auth = \"client_secret_post\"\n", issuer, endpoint)
+	}
+	post := config(item.TokenEndpoint, item.Issuer)
+	b := backup.Backup{Created: 1, Entries: []backup.Entry{
+		{Profile: "good", Config: post, Item: item},
+		{Profile: "elsewhere", Config: config("https://evil.example/token", item.Issuer), Item: item},
+		{Profile: "issuer", Config: config(item.TokenEndpoint, "https://evil.example"), Item: item},
+		{Profile: "auth", Config: strings.Replace(post, "_post", "_basic", 1), Item: item},
+		{Profile: "rotates", Config: post, Item: session},
+		{Profile: "../up", Config: post, Item: item},
+		{Profile: "nonsense", Config: "hello", Item: item},
+		{Profile: "unknown", Config: post + "x = 1\n", Item: item},
+	}}
+	data, err := b.Seal(keystore.SecretString(backupPassphrase))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "b")
+	if err := backup.Write(path, data, false); err != nil {
+		t.Fatal(err)
+	}
+	other := newHouseWith(t, sandbox.Options{}, memory{&keystore.Memory{}})
+	var names []string
+	for _, e := range b.Entries {
+		names = append(names, e.Profile)
+	}
+	r, err := other.restored(t, path, backupPassphrase, names, names)
+	if err != nil || len(r.Profiles) != len(names) {
+		t.Fatalf("%v: %+v", err, r)
+	}
+	for _, i := range r.Profiles {
+		if i.Restored != (i.Profile == "good") || (i.Error == nil) != i.Restored {
+			t.Errorf("%+v", i)
+		}
+	}
+	if other.Profiles() != 1 {
+		t.Errorf("%d profiles", other.Profiles())
+	}
+}
+
+// What stands at the path is not replaced, unless it is a file and that was said; what is no file never is.
+func TestL34WhereABackupIsWritten(t *testing.T) {
+	h := filled(t)
+	dir := t.TempDir()
+	state := filepath.Join(dir, "state")
+	target := filepath.Join(dir, "target")
+	link := filepath.Join(dir, "link")
+	file := filepath.Join(dir, "file")
+	if err := errors.Join(os.Mkdir(state, 0o700), os.WriteFile(target, []byte("mine"), 0o644), os.Symlink(target, link),
+		os.WriteFile(file, []byte("mine"), 0o644), os.WriteFile(filepath.Join(state, "sealed"), []byte("mine"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	h.StateDir = state
+	for path, force := range map[string]bool{
+		file: false, link: true, dir: true, "relative": true, filepath.Join(dir, "none", "b"): true, filepath.Join(state, "sealed"): true,
+		filepath.Join(state, "new"): false, "/proc/self/mem": true, "/dev/null": true,
+	} {
+		_, err := h.backup(t, path, force)
+		wantError(t, err, protocol.Config)
+	}
+	_, err := h.backup(t, link, false)
+	wantError(t, err, protocol.Config)
+	for _, path := range []string{target, file, filepath.Join(state, "sealed")} {
+		if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
+			t.Errorf("%s was changed: %v", path, err)
+		}
+	}
+	if _, err := h.backup(t, file, true); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v: %v", err, info)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".groat*")); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	if _, err := h.restored(t, file, backupPassphrase, nil, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// Nothing permanent, nothing written; a keystore that is locked is no empty one.
+func TestL35NothingToBackUp(t *testing.T) {
+	h := newHouseWith(t, sandbox.Options{}, memory{&keystore.Memory{}})
+	path := filepath.Join(t.TempDir(), "b")
+	_, err := h.backup(t, path, false)
+	wantError(t, err, protocol.Config)
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("a file was written")
+	}
+}

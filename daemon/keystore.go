@@ -1,0 +1,160 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// moveTime bounds a move: it copies one credential after another, and a keychain takes its time for each.
+const moveTime = 2 * time.Minute
+
+func (d *Daemon) keystoreStatus() protocol.KeystoreResult {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	st := d.Keystore.Status(ctx)
+	return protocol.KeystoreResult{Use: st.Use, Key: st.Key, State: st.State, Message: visible.Text(st.Message)}
+}
+
+// useKeystore answers "keystore": it asks, chooses, moves, or changes the passphrase.
+func useKeystore(c *conn, params []byte) (any, error) {
+	var kp protocol.KeystoreParams
+	if err := protocol.DecodeParams(params, &kp); err != nil {
+		return nil, err
+	}
+	passphrase, err := secretParam(params, "passphrase")
+	if err != nil {
+		return nil, err
+	}
+	defer passphrase.Wipe()
+	successor, err := secretParam(params, "new_passphrase")
+	if err != nil {
+		return nil, err
+	}
+	defer successor.Wipe()
+	change, fresh, err := c.d.keystoreChange(kp, passphrase, successor)
+	if err != nil {
+		return nil, err
+	}
+	if change != nil {
+		if err := c.unlocking(passphrase, change); err != nil {
+			e := c.d.wireKeystore(err)
+			switch {
+			case e.Kind() == protocol.Locked && kp.Change != "":
+				e.Data.Hint = "groat keystore passphrase"
+			case e.Kind() == protocol.KeystoreUnavailable && kp.Move == "sealed" && kp.Key == "": // its key would be in the keychain
+				e.Data.Hint = "groat keystore move sealed --passphrase"
+			}
+			return nil, e
+		}
+		c.d.personOpened()
+	}
+	r := c.d.keystoreStatus()
+	if r.Key == "passphrase" {
+		r.Warning = keystore.Weakness(fresh)
+	}
+	return r, nil
+}
+
+// keystoreChange returns what changes the keystore, nil where nothing does, and the passphrase that it sets. It refuses what says
+// more than one thing, or something that would not be used.
+func (d *Daemon) keystoreChange(kp protocol.KeystoreParams, passphrase, successor keystore.Secret) (
+	change func(context.Context) error, fresh keystore.Secret, err error,
+) {
+	said := 0
+	for _, s := range []string{kp.Use, kp.Move, kp.Change} {
+		if s != "" {
+			said++
+		}
+	}
+	switch {
+	case said > 1:
+		return nil, fresh, protocol.InvalidParams("name one of use, move and change")
+	case !successor.IsZero() && kp.Change == "":
+		return nil, fresh, protocol.InvalidParams("new_passphrase goes with change")
+	case kp.Use != "":
+		return func(ctx context.Context) error { return d.Keystore.Use(ctx, kp.Use, kp.Key, passphrase) }, passphrase, nil
+	case kp.Move != "":
+		return func(context.Context) error {
+			return d.atRest(func(ctx context.Context) error { return d.Keystore.Move(ctx, kp.Move, kp.Key, passphrase) })
+		}, passphrase, nil
+	case kp.Change == "":
+		return nil, fresh, nil
+	case kp.Change != "passphrase":
+		return nil, fresh, protocol.InvalidParams("there is nothing but the passphrase to change")
+	case passphrase.IsZero() || successor.IsZero():
+		return nil, fresh, protocol.InvalidParams("passphrase and new_passphrase are needed")
+	}
+	return func(context.Context) error {
+		return d.atRest(func(ctx context.Context) error { return d.Keystore.Passphrase(ctx, passphrase, successor) })
+	}, successor, nil
+}
+
+// atRest runs move while no session is being renewed, and with everything in the keystore that should be in it.
+func (d *Daemon) atRest(move func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), moveTime)
+	defer cancel()
+	profiles := d.profiles.Load()
+	for _, name := range profiles.names {
+		if p := profiles.byName[name]; p.ephemeral || !p.Kind().Session() {
+			continue
+		}
+		short, done := context.WithTimeout(ctx, drain)
+		resume, err := d.broker.Pause(short, name)
+		done()
+		if err != nil {
+			return protocol.NewError(protocol.Temporary, fmt.Sprintf("the session of profile %q is being renewed just now", name), "groat status "+name)
+		}
+		defer resume()
+	}
+	d.kept.RetryAll(ctx, true)
+	for _, name := range profiles.names {
+		if err := d.kept.Held(name); err != nil {
+			return fmt.Errorf("the newest credential of profile %q is in groatd's memory only, so nothing was moved: %w", name, err)
+		}
+	}
+	if d.kept.Unstored() {
+		return fmt.Errorf("%w: a credential is in groatd's memory only, so nothing was moved", keystore.ErrUnavailable)
+	}
+	err := move(ctx)
+	d.Log.Info("the keystore was moved", zap.Bool("done", err == nil))
+	return err
+}
+
+// wireKeystore is wire for a change of the keystore, where a conflict has a command of its own.
+func (d *Daemon) wireKeystore(err error) *protocol.Error {
+	e := d.wire(err, "")
+	if left, ok := errors.AsType[*keystore.LeftBehind](err); ok && left.Move != "" {
+		e.Data.Hint = left.Move
+	}
+	return e
+}
+
+func unlock(c *conn, params []byte) (any, error) {
+	passphrase, err := secretParam(params, "passphrase")
+	if err != nil {
+		return nil, err
+	}
+	defer passphrase.Wipe()
+	open := func(ctx context.Context) error { return c.d.Keystore.Unlock(ctx, passphrase) }
+	if err := c.unlocking(passphrase, open); err != nil {
+		return nil, c.d.wire(err, "")
+	}
+	c.d.personOpened()
+	return c.d.keystoreStatus(), nil
+}
+
+func secretParam(params []byte, name string) (keystore.Secret, error) {
+	b, err := protocol.SecretParam(params, name)
+	if err != nil {
+		return keystore.Secret{}, err
+	}
+	return keystore.NewSecret(b), nil
+}

@@ -1,0 +1,123 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// mover is a keystore whose moves take their time.
+type mover struct {
+	picky
+	moving  chan struct{} // closed when one has begun
+	release chan struct{} // until this is closed
+	moves   int
+	fails   error
+}
+
+func (m *mover) Move(context.Context, string, string, keystore.Secret) error {
+	m.moves++
+	if m.moving != nil {
+		close(m.moving)
+		<-m.release
+	}
+	return m.fails
+}
+
+func (m *mover) Passphrase(ctx context.Context, _, _ keystore.Secret) error {
+	return m.Move(ctx, "", "", keystore.Secret{})
+}
+
+// While credentials are moved no refresh token is sent; held tokens are served, and who needs another one waits.
+func TestL21NoRenewalDuringAMove(t *testing.T) {
+	for _, params := range []map[string]string{
+		{"move": "keychain"}, {"change": "passphrase", "passphrase": "correct horse", "new_passphrase": "vellum otter crane seven"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &mover{picky: picky{memory: memory{&keystore.Memory{}}}, moving: make(chan struct{}), release: make(chan struct{})}
+			h := newBubbleHouse(t, sandbox.Options{}, store)
+			h.signIn(t, h.ofDevice("p"))
+			moved := make(chan error, 1)
+			c := h.visit(t)
+			go func() { moved <- c.Call(t.Context(), protocol.MethodKeystore, params, nil) }()
+			<-store.moving
+			before := h.renewals()
+			if !h.holds("p") {
+				t.Error("what is held is not served")
+			}
+			time.Sleep(14 * time.Minute) // the renewal is long due
+			synctest.Wait()
+			if n := h.renewals() - before; n != 0 {
+				t.Errorf("%d requests during the move", n)
+			}
+			close(store.release)
+			if err := <-moved; err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.token(t, "p"); err != nil {
+				t.Error(err)
+			}
+			if n := h.renewals() - before; n == 0 {
+				t.Error("no renewal after it")
+			}
+		})
+	}
+}
+
+// What is in groatd's memory only cannot be moved: it is stored first, or named.
+func TestL22WhatIsNotStoredStopsAMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &mover{picky: picky{memory: memory{&keystore.Memory{}}}}
+		h := newBubbleHouse(t, sandbox.Options{}, store)
+		h.signIn(t, h.ofMachine("p"))
+		store.unwritable.Store(true)
+		item := stored(t, &store.picky, "p")
+		item.ClientSecret = keystore.SecretString(clientSecret)
+		if err := h.kept.Keep(t.Context(), "p", item); err == nil {
+			t.Fatal("it was stored")
+		}
+		move := func() error {
+			return h.visit(t).Call(t.Context(), protocol.MethodKeystore, map[string]string{"move": "sealed", "key": "file"}, nil)
+		}
+		wantError(t, move(), protocol.KeystoreUnavailable)
+		if store.moves != 0 {
+			t.Error("it was moved without it")
+		}
+		store.unwritable.Store(false)
+		if err := move(); err != nil || store.moves != 1 {
+			t.Errorf("%d moves, %v", store.moves, err)
+		}
+	})
+}
+
+// Each refusal has a command that leads on, and a request that says two things is refused.
+func TestL23WhatAMoveIsRefusedWith(t *testing.T) {
+	store := &mover{picky: picky{memory: memory{&keystore.Memory{}}}}
+	h := newHouseWith(t, sandbox.Options{}, store)
+	call := func(params map[string]string) error {
+		return h.client(t).Call(t.Context(), protocol.MethodKeystore, params, nil)
+	}
+	for _, params := range []map[string]string{
+		{"use": "memory", "move": "sealed"}, {"move": "sealed", "change": "passphrase"}, {"change": "name", "passphrase": "a", "new_passphrase": "b"},
+		{"change": "passphrase", "passphrase": "a"}, {"change": "passphrase", "new_passphrase": "b"}, {"new_passphrase": "b"}, {"use": "memory", "new_passphrase": "b"},
+	} {
+		e, ok := errors.AsType[*protocol.Error](call(params))
+		if !ok || e.Code != protocol.CodeInvalidParams || store.moves != 0 {
+			t.Errorf("%v: %v, %d moves", params, e, store.moves)
+		}
+	}
+	store.fails = keystore.ErrLocked
+	if e := wantError(t, call(map[string]string{"change": "passphrase", "passphrase": "a", "new_passphrase": "b"}), protocol.Locked); e.Hint() != "groat keystore passphrase" {
+		t.Errorf("hint %q", e.Hint())
+	}
+	left := &keystore.LeftBehind{Profile: "p", In: "sealed", Move: "groat keystore move keychain"}
+	if e := h.wireKeystore(left); e.Kind() != protocol.Config || e.Hint() != left.Move {
+		t.Errorf("%v, %q", e, e.Hint())
+	}
+}

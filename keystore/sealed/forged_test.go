@@ -1,0 +1,249 @@
+package sealed
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// forger writes what can be written without the key: heads with a right checksum, tags that stand in the file, junk.
+type forger struct {
+	*rand.Rand
+	tags []tag
+	k    *keys // for its tags only, as a forger copies them out of the file
+}
+
+func newForger(seed uint64, k *keys, profiles ...string) *forger {
+	f := &forger{Rand: rand.New(rand.NewPCG(seed, 1)), k: k}
+	for _, p := range profiles {
+		f.tags = append(f.tags, k.tag(p), k.noteTag(p))
+	}
+	f.tags = append(f.tags, tag{1, 2, 3})
+	return f
+}
+
+// frame is a head and a body that does not open.
+func (f *forger) frame() []byte {
+	generations := []uint64{1, 2, 3, 4, 5, 6, math.MaxUint64, math.MaxUint64 - 1, math.MaxUint64 / 2, f.Uint64() | 1}
+	h := head{generations[f.IntN(len(generations))], f.tags[f.IntN(len(f.tags))], overhead + 1 + f.IntN(300)}
+	body := make([]byte, h.length)
+	for i := range body {
+		body[i] = byte(f.Uint32())
+	}
+	if f.IntN(3) == 0 && len(body) > headSize { // a head within, whose body ends behind this one
+		inner := head{generations[f.IntN(len(generations))], f.tags[f.IntN(len(f.tags))], overhead + 1 + f.IntN(2000)}
+		copy(body[len(body)-headSize:], inner.append(nil))
+	}
+	return append(h.append(nil), body...)
+}
+
+// what a store says of the profiles.
+func said(t *testing.T, s *Store, profiles []string) (all []string) {
+	t.Helper()
+	open, _ := s.Unsettled(t.Context())
+	for _, p := range profiles {
+		i, err := s.Get(t.Context(), p)
+		if errors.Is(err, keystore.ErrCorrupt) && len(i.ClientID) == 0 {
+			err = keystore.ErrNotFound // a profile that has nothing may be told to be damaged
+		}
+		if err != nil && !errors.Is(err, keystore.ErrNotFound) {
+			t.Fatal(p, err)
+		}
+		all = append(all, fmt.Sprint(p, " ", i.ClientID, " ", err != nil, " ", slices.Contains(open, p)))
+	}
+	return all
+}
+
+// forgedOn puts junk into a file between its records and before and behind them, and wants nothing of it to count.
+func forgedOn(t *testing.T, seed uint64) {
+	t.Helper()
+	k, err := newKeys(diskKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	profiles := []string{"a", "b", "c", "gone"}
+	f := newForger(seed, k, profiles...)
+	dir := t.TempDir()
+	files := Files{Path: filepath.Join(dir, "sealed")}
+	if seed%2 == 0 {
+		files.Seen, files.Spare = filepath.Join(dir, "seen"), filepath.Join(dir, "spare")
+		if err := errors.Join(os.Mkdir(files.Seen, 0o700), os.Mkdir(files.Spare, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := func() *Store {
+		s, err := files.Open(diskKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	ends := []int{headerSize}
+	for n := range 4 + f.IntN(8) {
+		p := profiles[f.IntN(4)]
+		store(t, s, p, fmt.Sprint(n))
+		if f.IntN(3) == 0 {
+			if _, err := s.Present(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ends = append(ends, len(contents(t, files.Path)))
+	}
+	if err := s.Delete(t.Context(), "gone"); err != nil {
+		t.Fatal(err)
+	}
+	if data := contents(t, files.Path); len(data) != ends[len(ends)-1] { // it was rewritten
+		x, err := scan(k, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = []int{headerSize}
+		for _, frames := range x.frames {
+			for _, fr := range frames {
+				ends = append(ends, int(fr.end()))
+			}
+		}
+		for _, n := range x.notes {
+			ends = append(ends, int(n.end()))
+		}
+	}
+	want := said(t, s, profiles)
+	s.Close()
+
+	data := contents(t, files.Path)
+	slices.Sort(ends)
+	for _, at := range slices.Backward(slices.Compact(ends)) {
+		for range f.IntN(3) {
+			junk := f.frame()
+			if f.IntN(5) == 0 {
+				junk = junk[:f.IntN(len(junk))]
+			}
+			data = slices.Concat(data[:at], junk, data[at:])
+		}
+	}
+	if f.IntN(3) == 0 { // the header says something else of the key
+		copy(data[len(magic):], "0123456789abcdef")
+		binary.BigEndian.PutUint32(data[headerSize-4:], crc32.Checksum(data[:headerSize-4], castagnoli))
+	}
+	if err := os.WriteFile(files.Path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := scan(k, data); errors.Is(err, ErrWrongKey) && len(ends) == 1 {
+		return // nothing is stored in it, and the header is another key's
+	}
+	s = open()
+	if got := said(t, s, profiles); !slices.Equal(got, want) {
+		t.Fatalf("seed %d: with what was forged\n%q, without\n%q", seed, got, want)
+	}
+	t.Logf("seed %d: %q", seed, want)
+	for n, p := range profiles {
+		for range 3 {
+			store(t, s, p, fmt.Sprint("new ", n))
+			has(t, s, p, fmt.Sprint("new ", n))
+		}
+		if err := s.Settle(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		s = open()
+		has(t, s, p, fmt.Sprint("new ", n))
+	}
+	s.Close()
+}
+
+// Whatever is put into a file without the key, each profile yields what it did, and is written as before.
+func TestK1NothingForgedCounts(t *testing.T) {
+	for seed := range uint64(150) {
+		if t.Failed() {
+			t.Fatalf("seed %d", seed-1)
+		}
+		forgedOn(t, seed)
+	}
+}
+
+func FuzzForged(f *testing.F) {
+	f.Add(uint64(7))
+	f.Fuzz(func(t *testing.T, seed uint64) { forgedOn(t, seed) })
+}
+
+// A head that says the greatest generation there can be, behind the newest record.
+func TestK2AForgedGenerationStopsNoWrite(t *testing.T) {
+	for _, generation := range []uint64{2, 3, math.MaxUint64 - 1, math.MaxUint64} {
+		s, _ := faultyFiles(t)
+		junk := append(head{generation, s.keys.tag("work"), 60}.append(nil), bytes.Repeat([]byte{7}, 60)...)
+		s = restored(t, s, append(contents(t, s.path), junk...))
+		has(t, s, "work", "1")
+		store(t, s, "work", "2")
+		if g := s.index.newest(s.keys.tag("work")); g != 2 {
+			t.Errorf("after a forged %d the next generation is %d", generation, g)
+		}
+		s = reopen(t, s)
+		has(t, s, "work", "2")
+		if err := s.Delete(t.Context(), "work"); err != nil {
+			t.Fatal(err)
+		}
+		store(t, s, "work", "3")
+		has(t, reopen(t, s), "work", "3")
+	}
+}
+
+// What an earlier groat stored above a forged head has the greatest generation, or nearly: it is read, replaced and forgotten.
+func TestK3TheGreatestGeneration(t *testing.T) {
+	for _, generation := range []uint64{maxGeneration - 2, maxGeneration - 1, maxGeneration} {
+		s, _ := faultyFiles(t)
+		item, err := keystore.EncodeItem(credential("1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		frame, err := s.keys.seal(generation, record{kindSet, "work", item})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = restored(t, s, append(s.keys.header(), frame...))
+		for n := range 6 {
+			id := fmt.Sprint(n)
+			store(t, s, "work", id)
+			has(t, s, "work", id)
+			s = reopen(t, s)
+			has(t, s, "work", id)
+			if n == 3 {
+				s.suspect = true
+			}
+		}
+		if err := s.Delete(t.Context(), "work"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := reopen(t, s).Get(t.Context(), "work"); !errors.Is(err, keystore.ErrNotFound) {
+			t.Errorf("forgotten: %v", err)
+		}
+	}
+}
+
+// Junk that fills the file to its limit is dropped by the next write.
+func TestK4AFileFullOfJunk(t *testing.T) {
+	s, _ := faultyFiles(t)
+	junk := append(head{9, s.keys.tag("work"), maxBody}.append(nil), make([]byte, maxBody)...)
+	data := contents(t, s.path)
+	for len(data)+len(junk) <= maxFile {
+		data = append(data, junk...)
+	}
+	s = restored(t, s, append(data, make([]byte, maxFile-len(data))...))
+	has(t, s, "work", "1")
+	store(t, s, "work", "2")
+	s = reopen(t, s)
+	has(t, s, "work", "2")
+	if size := len(contents(t, s.path)); size > 2*maxDamage {
+		t.Errorf("%d bytes are left of it", size)
+	}
+}
