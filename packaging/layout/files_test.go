@@ -15,7 +15,7 @@ import (
 const root = "../.."
 
 // top is all that stands at the top level, but for dot-files and what .gitignore names.
-var top = []string{"LICENSE", "Makefile", "README.md", "bin", "cmd", "daemon", "go.mod", "go.sum", "keystore", "packaging", "protocol"}
+var top = []string{"LICENSE", "Makefile", "README.md", "SECURITY.md", "bin", "cmd", "daemon", "go.mod", "go.sum", "keystore", "packaging", "protocol"}
 
 func TestTopLevel(t *testing.T) {
 	entries, err := os.ReadDir(root)
@@ -45,6 +45,18 @@ var long = map[string]string{
 
 func TestFiles(t *testing.T) {
 	files := 0
+	everyFile(t, func(name string, text []byte) {
+		files++
+		check(t, name, text)
+	})
+	if files < 10 {
+		t.Errorf("only %d Go files found: is %s the repository?", files, root)
+	}
+}
+
+// everyFile calls f with each Go file of the repository, by its path from there.
+func everyFile(t *testing.T, f func(name string, text []byte)) {
+	t.Helper()
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -55,20 +67,17 @@ func TestFiles(t *testing.T) {
 		if d.IsDir() || filepath.Ext(name) != ".go" {
 			return nil
 		}
-		files++
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return err
 		}
-		name, err = filepath.Rel(root, name)
-		check(t, filepath.ToSlash(name), text)
+		if name, err = filepath.Rel(root, name); err == nil {
+			f(filepath.ToSlash(name), text)
+		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	if files < 10 {
-		t.Errorf("only %d Go files found: is %s the repository?", files, root)
 	}
 }
 
