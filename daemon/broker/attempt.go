@@ -22,9 +22,10 @@ func (s *slot) attempt(v *variant, now clock.Instant) {
 	epoch, source, request := s.epoch, *s.source.Load(), v.request
 	s.charge(v, now)
 	budget := s.b.budget(source.Origin())
-	s.turn = budget.enter(&turn{urgent: s.before.again || v.personal(), broken: s.wake, run: func() {
+	url := source.URL()
+	s.turn = budget.enter(&turn{url: url, urgent: s.before.again || v.personal(), broken: s.wake, run: func() {
 		token, err := obtain(source, request, need)
-		budget.heard(err)
+		budget.heard(url, s.name, err)
 		s.ended <- attempt{v: v, epoch: epoch, token: token, err: err}
 	}}, s.awaited())
 }
@@ -169,7 +170,8 @@ func (s *slot) fail(v *variant, err error, now clock.Instant) {
 	err = s.remember(err)
 	if tired := s.impatience(err, now); !d.again && !d.parked {
 		d.wait = max(d.wait, tired)
-		if outage, wait := s.b.budget((*s.source.Load()).Origin()).fails(err); outage != nil {
+		source := *s.source.Load()
+		if outage, wait := s.b.budget(source.Origin()).fails(source.URL(), err); outage != nil {
 			err, d.wait = outage, max(wait, tired, wish(err))
 		}
 	}

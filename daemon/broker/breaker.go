@@ -12,7 +12,8 @@ import (
 // Outage says that a token endpoint fails everybody: until it answers somebody, it is asked once in about half a minute, for
 // all profiles together.
 type Outage struct {
-	// Origin is the token endpoint's.
+	// Origin is what fails: the token endpoint's origin where nothing is reached there, or the endpoint's URL where that
+	// answers, but never with what it is asked for. Another URL of the same origin may be well.
 	Origin string
 	// Since is the wall time of the first of the failures in a row.
 	Since time.Time
@@ -42,7 +43,10 @@ const (
 
 // breaker is what is known of a server that fails all its profiles. It is not safe for concurrent use; see [budget].
 type breaker struct {
-	origin   string
+	origin   string        // as an Outage has it
+	url      bool          // it is one URL's
+	alone    string        // of a URL: the profile that it failed first
+	several  bool          // of a URL: it failed another one too
 	failures int           // in a row
 	first    clock.Instant // the end of the first of them
 	last     error
@@ -72,6 +76,9 @@ func (k *breaker) heard(err error, now clock.Instant, draw float64) {
 	k.failures++
 	k.last = err
 	if k.open || k.failures < opensAfter || now.Sub(k.first) < opensOver && now.Boot >= k.gentle {
+		return
+	}
+	if k.url && !k.several { // it may be the profile that it does not like
 		return
 	}
 	k.open = true

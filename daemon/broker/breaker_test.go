@@ -277,3 +277,63 @@ func TestASuspendEndsAnOutage(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// endpoint is one path of a world's origin, with a word of its own.
+type endpoint struct {
+	*world
+	at     string
+	broken *atomic.Bool
+	asked  *atomic.Int64
+}
+
+func (e endpoint) URL() string { return e.Origin() + e.at }
+
+func (e endpoint) Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error) {
+	e.asked.Add(1)
+	if e.broken.Load() {
+		return grant.Token{}, &grant.Error{Class: grant.Transient, Where: "auth.example.org", Status: 503, Reason: "is not available"}
+	}
+	return e.world.Obtain(ctx, r, need)
+}
+
+// A path that answers every profile with a failure is asked once in half a minute; another path of the same origin, and a
+// single profile's own failures, are no outage. What the outage says is about that path.
+func TestC53OnePathOfAnOriginFails(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		at := func(where string) endpoint {
+			return endpoint{w, where, new(atomic.Bool), new(atomic.Int64)}
+		}
+		a, well, single := at("/a/token"), at("/b/token"), at("/c/token")
+		b.Put(map[string]Source{"a0": a, "a1": a, "a2": a, "b": well, "c": single})
+		a.broken.Store(true)
+		single.broken.Store(true)
+		_, stop := w.callers(t, b, []string{"a0", "a1", "a2", "c"}, time.Second)
+		defer stop()
+		time.Sleep(5 * time.Minute)
+		_, err := b.Token(t.Context(), Query{Profile: "a0", MinTTL: Unset})
+		if outage, ok := errors.AsType[*Outage](err); !ok || outage.Origin != a.URL() {
+			t.Errorf("of the path that fails: %v", err)
+		}
+		if _, err := b.Token(t.Context(), Query{Profile: "c", MinTTL: Unset}); err == nil {
+			t.Error("a path that fails gave a token")
+		} else if _, ok := errors.AsType[*Outage](err); ok {
+			t.Errorf("one profile's failures are taken for an outage: %v", err)
+		}
+		before := a.asked.Load()
+		asked := time.Now()
+		if _, err := b.Token(t.Context(), Query{Profile: "b", MinTTL: Unset}); err != nil || time.Since(asked) > time.Second {
+			t.Errorf("the path that is well: %v after %s", err, time.Since(asked))
+		}
+		time.Sleep(10 * time.Minute)
+		if n := a.asked.Load() - before; n > int64(10*time.Minute/(24*time.Second))+1 {
+			t.Errorf("the path that fails was asked %d times in ten minutes", n)
+		}
+		a.broken.Store(false)
+		time.Sleep(probeEvery*6/5 + 5*time.Second)
+		for _, name := range []string{"a0", "a1", "a2"} {
+			if _, ok := b.Cached(Query{Profile: name, MinTTL: Unset}); !ok {
+				t.Errorf("%s has no token though its path is well again", name)
+			}
+		}
+	})
+}

@@ -31,6 +31,8 @@ type Source interface {
 	// Obtain returns a new token, or a [*grant.Error], a keystore error or a configuration's. need is what it is for; see
 	// [Ahead].
 	Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error)
+	// URL is the token endpoint's.
+	URL() string
 	// Origin is the token endpoint's: what all profiles together ask one origin for is bounded.
 	Origin() string
 	// Requests counts requests sent to the token endpoint.
@@ -193,7 +195,7 @@ func (b *Broker) Install(name string, source Source, t grant.Token) {
 			v.touch(now)
 			s.forgive(v)
 			if !t.Static {
-				s.b.budget(source.Origin()).heard(nil)
+				s.b.budget(source.Origin()).heard(source.URL(), name, nil)
 			}
 			s.publish(v, t, now)
 			s.record(now)

@@ -76,6 +76,8 @@ func (w *world) Obtain(ctx context.Context, r grant.Request, _ Need) (grant.Toke
 	return grant.Token{Access: keystore.SecretString(text), Type: "Bearer", Sent: sent, Lifetime: w.life}, nil
 }
 
+func (w *world) URL() string { return w.Origin() + "/token" }
+
 func (w *world) Origin() string { return "https://auth.example.org" }
 
 func (w *world) Requests() int64 { return int64(w.count()) }

@@ -24,8 +24,9 @@ type budget struct {
 	now  clock.Func
 	draw func() float64
 
-	mu sync.Mutex
-	breaker
+	mu         sync.Mutex
+	breaker                             // of what reaches no server there
+	urls       map[string]*breaker      // :: URL → of what is answered, by a token endpoint whose last answer was a failure
 	begun      [perSecond]time.Duration // boot times of the last requests, a ring
 	oldest     int                      // where the oldest of them stands
 	running    int
@@ -37,6 +38,7 @@ type budget struct {
 // turn is one attempt's place in the queues of a budget.
 type turn struct {
 	budget *budget
+	url    string // of the token endpoint
 	run    func()
 	// broken is called while an outage keeps the turn from coming, at its beginning and after each probe. It must not block.
 	broken func()
@@ -45,7 +47,7 @@ type turn struct {
 }
 
 func newBudget(origin string, now clock.Func, draw func() float64) *budget {
-	b := &budget{now: now, draw: draw, breaker: breaker{origin: origin, probed: never}}
+	b := &budget{now: now, draw: draw, breaker: breaker{origin: origin, probed: never}, urls: map[string]*breaker{}}
 	for i := range b.begun {
 		b.begun[i] = never
 	}
@@ -100,10 +102,31 @@ func (t *turn) outage() (*Outage, time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now().Boot
-	if now < max(t.came, b.probed)+probeWait { // also where another profile's is the probe
+	k := b.stands(t.url)
+	if k == nil || now < max(t.came, k.probed)+probeWait { // also where another profile's is the probe
 		return nil, 0
 	}
-	return b.breaker.outage(), max(b.probe-now, time.Second)
+	return k.outage(), max(k.probe-now, time.Second)
+}
+
+// stands returns the breaker that is open for a URL, or nil. b.mu is held.
+func (b *budget) stands(url string) *breaker {
+	if k := b.urls[url]; !b.open && k != nil && k.open {
+		return k
+	}
+	if b.open {
+		return &b.breaker
+	}
+	return nil
+}
+
+// putOff is how long an outage keeps a turn from coming.
+func (b *budget) putOff(t *turn, now time.Duration) time.Duration {
+	k := b.stands(t.url)
+	if k == nil || t.urgent {
+		return 0
+	}
+	return max(k.probe-now, 0)
 }
 
 // advance lets every turn come that may. b.mu is held.
@@ -124,9 +147,9 @@ func (b *budget) advance() {
 		b.begun[b.oldest] = now
 		b.oldest = (b.oldest + 1) % perSecond
 		b.running++
-		if b.open {
-			b.probed = now
-			b.probes(now, b.draw())
+		if k := b.stands(t.url); k != nil {
+			k.probed = now
+			k.probes(now, b.draw())
 		}
 		go func() {
 			t.run()
@@ -135,25 +158,21 @@ func (b *budget) advance() {
 	}
 }
 
-// next finds the turn that comes next, and how long an outage puts it off; queue is nil where nobody waits.
+// next finds the turn that comes next, the first that no outage puts off, else the one that is put off for the shortest time;
+// queue is nil where no turn waits.
 func (b *budget) next(now time.Duration) (queue *[]*turn, i int, wait time.Duration) {
-	switch {
-	case len(b.callers) > 0:
-		queue = &b.callers
-	case len(b.background) > 0:
-		queue = &b.background
-	default:
-		return nil, 0, 0
-	}
-	if !b.open || now >= b.probe {
-		return queue, 0, 0
-	}
-	for _, queue := range []*[]*turn{&b.callers, &b.background} {
-		if i := slices.IndexFunc(*queue, func(t *turn) bool { return t.urgent }); i >= 0 {
-			return queue, i, 0
+	for _, q := range []*[]*turn{&b.callers, &b.background} {
+		for n, t := range *q {
+			off := b.putOff(t, now)
+			if queue == nil || off < wait {
+				queue, i, wait = q, n, off
+			}
+			if wait == 0 {
+				return queue, i, 0
+			}
 		}
 	}
-	return queue, 0, b.probe - now
+	return queue, i, wait
 }
 
 // spaced is how long it takes until another request may begin.
@@ -185,34 +204,77 @@ func (b *budget) end() {
 	b.advance()
 }
 
-// heard takes in how a request ended. Whoever waits for a turn that an outage puts off looks again.
-func (b *budget) heard(err error) {
+// heard takes in how a profile's request to a URL ended. Turns that an outage puts off are told.
+//
+// What brings no whole answer counts for the origin. A failure that is an answer counts for its URL alone, and is an outage only
+// where two profiles have had it: another path of the origin, and another profile, may be well.
+func (b *budget) heard(url, profile string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.breaker.heard(err, b.now(), b.draw())
-	if b.open {
-		b.probed = never
-		for _, t := range slices.Concat(b.callers, b.background) {
+	now, draw := b.now(), b.draw()
+	e, ok := errors.AsType[*grant.Error](err)
+	switch {
+	case ok && e.Status != 0 && e.Class != grant.Ambiguous && !e.Answered():
+		b.breaker.heard(nil, now, draw) // something is there
+		b.urlFails(url, profile, err, now, draw)
+	case err == nil || ok && e.Answered():
+		b.breaker.heard(err, now, draw)
+		if k := b.urls[url]; k != nil && k.open {
+			b.gentle = now.Boot + gentleFor
+		}
+		delete(b.urls, url)
+	default:
+		b.breaker.heard(err, now, draw)
+	}
+	if k := b.stands(url); k != nil {
+		k.probed = never
+	}
+	for _, t := range slices.Concat(b.callers, b.background) {
+		if b.stands(t.url) != nil {
 			t.broken()
 		}
 	}
+	b.advance() // an outage may have ended for some of them
 }
 
-// fails returns the outage that a failure is part of, if it is part of one, and in how long the server is asked again.
-func (b *budget) fails(err error) (*Outage, time.Duration) {
+// urlFails takes in a failure that was an answer.
+func (b *budget) urlFails(url, profile string, err error, now clock.Instant, draw float64) {
+	k := b.urls[url]
+	if k == nil {
+		k = &breaker{origin: url, url: true, alone: profile, probed: never}
+		b.urls[url] = k
+	}
+	k.several = k.several || k.alone != profile
+	k.gentle = b.gentle
+	k.heard(err, now, draw)
+}
+
+// fails returns the outage that a URL's failure is part of, if it is part of one, and in how long the server is asked again.
+func (b *budget) fails(url string, err error) (*Outage, time.Duration) {
 	if _, ok := errors.AsType[*grant.Error](err); !ok {
 		return nil, 0
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.breaker.outage(), max(b.probe-b.now().Boot, time.Second)
+	k := b.stands(url)
+	if k == nil {
+		return nil, 0
+	}
+	return k.outage(), max(k.probe-b.now().Boot, time.Second)
 }
 
 // rested is for a machine that has slept.
 func (b *budget) rested() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.breaker.rested(b.now().Boot)
+	now := b.now().Boot
+	b.breaker.rested(now)
+	for url, k := range b.urls {
+		if k.open {
+			b.gentle = now + gentleFor
+		}
+		delete(b.urls, url)
+	}
 	b.advance()
 }
 

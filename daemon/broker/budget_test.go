@@ -181,6 +181,8 @@ func TestAnotherServerHasABudgetOfItsOwn(t *testing.T) {
 
 type elsewhere struct{ *world }
 
+func (elsewhere) URL() string { return "https://elsewhere.example.org/token" }
+
 func (elsewhere) Origin() string { return "https://elsewhere.example.org" }
 
 // full is a broker whose budget is used up by requests that take a minute each.

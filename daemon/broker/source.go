@@ -57,6 +57,9 @@ func (c *Credential) read(ctx context.Context) (keystore.Item, error) {
 // Degraded returns why the newest credential is in memory only, or nil.
 func (c *Credential) Degraded() error { return c.Store.Held(c.Profile) }
 
+// URL implements [Source].
+func (c *Credential) URL() string { return c.Endpoint.Server().TokenEndpoint }
+
 // Origin is the server whose budget a request is charged to.
 func (c *Credential) Origin() string {
 	u, err := url.Parse(c.Endpoint.Server().TokenEndpoint)
