@@ -203,8 +203,13 @@ func (l *login) wants(stored *keystore.Item) error {
 		if l.params.ClientID == "" {
 			return l.missing("name the client with --client-id", "--client-id ID")
 		}
-		if l.server().ClientAuth == grant.TLSClientAuth && l.before == nil && l.params.Certificate == "" {
-			return l.missing("name the certificate's file with --certificate", "--certificate FILE")
+		if l.server().ClientAuth == grant.TLSClientAuth && l.before == nil {
+			switch {
+			case l.params.Key == "":
+				return l.missing("name the private key's file with --key", "--key FILE")
+			case l.params.Certificate == "":
+				return l.missing("name the certificate's file with --certificate", "--certificate FILE")
+			}
 		}
 	}
 	return nil

@@ -64,6 +64,7 @@ func TestTheDialogOfAnOverwrite(t *testing.T) {
 	asked := service.Asked()
 	other := k.loginArgs("work")
 	other[slices.Index(other, labClient)] = "other-client"
+	other = append(other, "--replace")
 	k.refused(k.within(2*keychain.Limit, k.secret+"\n", "groat", other...), 75, "if the keychain shows a dialog, answer it", "groat login work")
 	for range 5 {
 		k.served("work")

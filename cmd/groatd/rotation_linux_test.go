@@ -429,7 +429,7 @@ func TestDamagedFile(t *testing.T) {
 			return b
 		}
 	}
-	const damaged, signIn = "is damaged", "not signed in"
+	const damaged, signIn, emptied = "is damaged", "not signed in", "the sealed file"
 	for _, c := range []struct {
 		id, what string
 		spoil    func([]byte) []byte
@@ -438,8 +438,8 @@ func TestDamagedFile(t *testing.T) {
 		{"D9", "cut in the newest record", cut(len(whole) - 1), "restored from an older copy"},
 		{"D9", "cut in its head", cut(last + 5), "restored from an older copy"},
 		{"D9", "cut to the header", cut(36), signIn},
-		{"D9", "cut in the header", cut(7), signIn},
-		{"D11", "empty", cut(0), signIn},
+		{"D9", "cut in the header", cut(7), emptied},
+		{"D11", "empty", cut(0), emptied},
 		{"D10", "a bit in the newest record", flip(len(whole) - 1), damaged},
 		{"D10", "a bit in its head", flip(last + 20), "restored from an older copy"},
 		{"D10", "a bit in the header", flip(3), ""},
@@ -449,9 +449,12 @@ func TestDamagedFile(t *testing.T) {
 			m.forget()
 			m.write(m.sealedFile(), c.spoil(slices.Clone(whole)))
 			m.start()
-			if c.says == "" {
+			switch c.says {
+			case "":
 				m.groat("", "get", "work", "--scope", "s3")
-			} else {
+			case emptied: // somebody may bring it back
+				m.refused(m.run("", "groat", "get", "work", "--scope", "s3"), 75, "damaged", "groat keystore")
+			default:
 				m.lost(c.says)
 			}
 			m.stopped()

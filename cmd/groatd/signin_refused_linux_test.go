@@ -194,7 +194,7 @@ func TestTokenEndpointMoves(t *testing.T) {
 	s.asks(question)
 	s.types("n")
 	h.refused(s.result(), 78, "nothing was asked or sent",
-		"groat login work --client-id "+ownClient+" --grant authorization_code --issuer "+h.s.Issuer()+" --client-auth none --scope 'openid email' --trust "+other.URL())
+		"groat login work --issuer "+h.s.Issuer()+" --grant authorization_code --client-auth none --client-id "+ownClient+" --scope 'openid email' --trust "+other.URL())
 	h.s.Script("/.well-known/oauth-authorization-server", moved)
 	s = h.sit("", h.toBrowser()...)
 	s.asks(question)
@@ -238,8 +238,8 @@ func TestKeyFileRefused(t *testing.T) {
 	t.Parallel()
 	h := newPresetHouse(t, presetLogin{prepare: keyed})
 	key := filepath.Join(h.home, "key.pem")
-	login := func(file string) []string {
-		return []string{"login", "work", "--issuer", h.s.Issuer(), "--client-auth", "private_key_jwt", "--client-id", "keyed", "--key", file, "--secret-stdin"}
+	login := func(file string, more ...string) []string {
+		return append([]string{"login", "work", "--issuer", h.s.Issuer(), "--client-auth", "private_key_jwt", "--client-id", "keyed", "--key", file}, more...)
 	}
 	h.groat("", login(key)...)
 
@@ -250,8 +250,8 @@ func TestKeyFileRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	house.openssl("", "pkcs8", "-topk8", "-in", key, "-out", locked, "-v2", "aes-256-cbc", "-passout", "file:"+password)
-	h.refused(h.run(h.wrong+"\n", "groat", login(locked)...), 78, locked+": ", hint)
-	h.groat(h.password+"\n", login(locked)...)
+	h.refused(h.run(h.wrong+"\n", "groat", login(locked, "--secret-stdin")...), 78, locked+": ", hint)
+	h.groat(h.password+"\n", login(locked, "--secret-stdin")...)
 
 	if err := os.Chmod(key, 0o644); err != nil {
 		t.Fatal(err)

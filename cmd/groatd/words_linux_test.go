@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -58,13 +59,23 @@ func wantVisible(t *testing.T, where, text string) {
 // liar is an authorization server that says what routes tells it to.
 type liar struct {
 	*httptest.Server
-	routes map[string]func(w http.ResponseWriter, r *http.Request)
+	mu     sync.Mutex
+	routes map[string]func(w http.ResponseWriter, r *http.Request) // guarded by mu
+}
+
+func (l *liar) route(path string, answer func(http.ResponseWriter, *http.Request)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.routes[path] = answer
 }
 
 func newLiar(t *testing.T) *liar {
 	l := &liar{routes: map[string]func(http.ResponseWriter, *http.Request){}}
 	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if answer := l.routes[r.URL.Path]; answer != nil {
+		l.mu.Lock()
+		answer := l.routes[r.URL.Path]
+		l.mu.Unlock()
+		if answer != nil {
 			answer(w, r)
 			return
 		}
@@ -80,25 +91,25 @@ func newLiar(t *testing.T) *liar {
 }
 
 func (l *liar) says(path string, status int, body any, header ...string) {
-	l.routes[path] = func(w http.ResponseWriter, _ *http.Request) {
+	l.route(path, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		for i := 0; i+1 < len(header); i += 2 {
 			w.Header().Set(header[i], header[i+1])
 		}
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(body)
-	}
+	})
 }
 
 // phrase answers with a reason phrase of its own.
 func (l *liar) phrase(path, status string) {
-	l.routes[path] = func(w http.ResponseWriter, _ *http.Request) {
+	l.route(path, func(w http.ResponseWriter, _ *http.Request) {
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err == nil {
 			io.WriteString(c, "HTTP/1.1 "+status+"\r\nContent-Length: 0\r\n\r\n")
 			c.Close()
 		}
-	}
+	})
 }
 
 // Whatever a server says, wherever it can say something, a person is shown it in quotation marks, on one line, without what
