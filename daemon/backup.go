@@ -95,6 +95,8 @@ func (d *Daemon) permanent(ctx context.Context) (*backup.Backup, []protocol.Back
 		switch {
 		case errors.Is(err, keystore.ErrNotFound):
 			leave("it is not signed in")
+		case errors.Is(err, keystore.ErrNewer):
+			leave("a later groat has written its credential")
 		case errors.Is(err, keystore.ErrCorrupt):
 			leave("its credential is damaged")
 		case err != nil:

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,7 +31,7 @@ func (l *login) known() error {
 	for _, store := range stores {
 		item, err := store.Get(l.ctx, l.params.Profile)
 		switch {
-		case errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrCorrupt), errors.Is(err, keystore.ErrUndecided):
+		case keystore.Absent(err):
 			continue
 		case err != nil:
 			return err // not knowing is no reason not to ask

@@ -75,8 +75,8 @@ func (l *login) byBrowser() (item keystore.Item, s grant.Session, err error) {
 	if err != nil {
 		return item, s, err
 	}
-	l.show(protocol.Prompt{Kind: protocol.PromptBrowser, Text: "Sign in at " + host(a.URL), URL: a.URL})
-	code, err := l.code(receiver, a)
+	question := l.show(protocol.Prompt{Kind: protocol.PromptBrowser, Text: "Sign in at " + host(a.URL), URL: a.URL})
+	code, err := l.code(receiver, a, question)
 	if err != nil {
 		return item, s, err
 	}
@@ -86,7 +86,7 @@ func (l *login) byBrowser() (item keystore.Item, s grant.Session, err error) {
 }
 
 // code waits for whichever comes first: the browser, or a person who pastes.
-func (l *login) code(receiver *grant.Receiver, a *grant.Authorization) (keystore.Secret, error) {
+func (l *login) code(receiver *grant.Receiver, a *grant.Authorization, question int64) (keystore.Secret, error) {
 	type arrival struct {
 		code keystore.Secret
 		err  error
@@ -101,8 +101,11 @@ func (l *login) code(receiver *grant.Receiver, a *grant.Authorization) (keystore
 		case c := <-came:
 			return c.code, c.err
 		case pasted := <-l.answer:
-			code, err := a.ParseRedirect(pasted.Reveal())
-			pasted.Wipe()
+			if !pasted.to(question, protocol.PromptBrowser) {
+				continue
+			}
+			code, err := a.ParseRedirect(pasted.secret.Reveal())
+			pasted.secret.Wipe()
 			if !errors.Is(err, grant.ErrNotThisLogin) {
 				return code, err
 			}

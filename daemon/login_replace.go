@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -25,9 +24,7 @@ func (l *login) held() (*keystore.Item, error) {
 		switch {
 		case err == nil:
 			return &item, nil
-		case errors.Is(err, keystore.ErrNewer):
-			return nil, err // it is whole, and may be permanent
-		case !errors.Is(err, keystore.ErrNotFound) && !errors.Is(err, keystore.ErrCorrupt) && !errors.Is(err, keystore.ErrUndecided):
+		case !keystore.Absent(err):
 			return nil, err
 		}
 	}

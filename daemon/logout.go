@@ -69,12 +69,12 @@ func (d *Daemon) remains(p *profile) (protocol.LogoutResult, error) {
 func (d *Daemon) stored(p *profile) (*keystore.Item, error) {
 	item, err := d.store(p).Get(context.Background(), p.Name)
 	switch {
-	case errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrCorrupt), errors.Is(err, keystore.ErrUndecided):
+	case err == nil:
+		return &item, nil
+	case keystore.Absent(err):
 		return nil, nil
-	case err != nil:
-		return nil, err
 	}
-	return &item, nil
+	return nil, err
 }
 
 // forget ends the session at the provider, deletes the credential, then the configuration: where one fails the rest is

@@ -150,7 +150,7 @@ func (d *Daemon) inspect(ctx context.Context, e *backup.Entry) (row protocol.Res
 	case err == nil && !now.Equal(e.Item):
 		row.Here = protocol.HereOther
 	case err == nil, errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrUndecided):
-	case errors.Is(err, keystore.ErrCorrupt):
+	case keystore.Absent(err): // it is there, and damaged
 		row.Here = protocol.HereOther
 	default:
 		return refuse(err)

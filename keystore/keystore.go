@@ -87,6 +87,12 @@ func (i Item) Wipe() {
 	}
 }
 
+// Absent reports whether an error of Get means that there is nothing which a new sign-in would lose: nothing is stored, or it
+// cannot be read any more. What a later groat has written is whole, and not absent.
+func Absent(err error) bool {
+	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecided) || errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewer)
+}
+
 // Store keeps one item a profile. Every method returns within its context's deadline, or within the store's own one if
 // that is shorter. Implementations are safe for concurrent use.
 type Store interface {

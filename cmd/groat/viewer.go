@@ -12,8 +12,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// personTime is how long a person may take; groatd ends a login sooner.
-const personTime = 16 * time.Minute
+// personTime is how long a person may take; groatd ends a login sooner, after 35 minutes.
+const personTime = 36 * time.Minute
 
 // viewer shows the prompts of one login to the person. Notices may come while a question is open.
 type viewer struct {

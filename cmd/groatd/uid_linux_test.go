@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // stranger is a uid that owns nothing on the machine. Some refusals can only be seen by it: nothing is refused to root.
@@ -104,6 +106,9 @@ func (r *resident) restart() {
 	r.start()
 }
 
+// longestRun is when a program that should have ended is killed.
+const longestRun = 3 * time.Minute
+
 // said is what a program printed, and how it ended.
 type said struct {
 	stdout, stderr string
@@ -116,7 +121,9 @@ func (r *resident) run(stdin, program string, args ...string) said {
 	if !filepath.IsAbs(program) {
 		program = filepath.Join(bin, program)
 	}
-	c := exec.CommandContext(r.t.Context(), program, args...)
+	ctx, cancel := context.WithTimeout(r.t.Context(), longestRun)
+	defer cancel()
+	c := exec.CommandContext(ctx, program, args...)
 	c.Env, c.Dir, c.SysProcAttr = r.environ(), "/", r.as()
 	c.Stdin = strings.NewReader(stdin)
 	var out, complaint bytes.Buffer

@@ -211,7 +211,7 @@ func (k *Keystore) collect(ctx context.Context, b *backend) (all []copied, err e
 		item, err := b.Get(ctx, name)
 		switch {
 		case errors.Is(err, keystore.ErrNotFound):
-		case errors.Is(err, keystore.ErrCorrupt):
+		case errors.Is(err, keystore.ErrCorrupt) && !errors.Is(err, keystore.ErrNewer):
 			return all, fmt.Errorf("%w: the credential of profile %q cannot be read, so nothing was moved: groat logout %s forgets it, groat login %s replaces it",
 				keystore.ErrConflict, name, name, name)
 		case err != nil:

@@ -1,0 +1,100 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// reply is an answer on its way to the login that waits for it.
+type reply struct {
+	secret   keystore.Secret
+	question int64 // which it is to; 0 where the client does not say
+	// taken is told whether the answer was to the question that is open. It has room for that.
+	taken chan bool
+}
+
+// to reports whether an answer is to an open question, and tells the client. An answer that comes twice, or late from another
+// client, must not be taken for one to the next question. One that names none is to whichever is open, but never a consent.
+func (t reply) to(question int64, kind protocol.PromptKind) bool {
+	ok := t.question == question || t.question == 0 && kind != protocol.PromptConfirm
+	if !ok {
+		t.secret.Wipe()
+	}
+	t.taken <- ok
+	return ok
+}
+
+// ask shows a prompt and waits for what is typed. The caller wipes it.
+func (l *login) ask(text string) (keystore.Secret, error) {
+	secret, err := l.pose(protocol.Prompt{Kind: protocol.PromptSecret, Text: text})
+	if err == nil && secret.IsZero() {
+		err = protocol.InvalidParams("nothing was typed")
+	}
+	return secret, err
+}
+
+// confirm asks whether to go on. Where the person says no, or the client cannot ask, it returns refusal.
+func (l *login) confirm(text string, refusal error) error {
+	if !l.params.Confirm {
+		return refusal
+	}
+	answer, err := l.pose(protocol.Prompt{Kind: protocol.PromptConfirm, Text: text})
+	if err == nil && !answer.Equal(keystore.SecretString("yes")) {
+		err = refusal
+	}
+	return err
+}
+
+// pose shows a question and waits for its answer.
+func (l *login) pose(p protocol.Prompt) (keystore.Secret, error) {
+	question := l.show(p)
+	for {
+		select {
+		case answer := <-l.answer:
+			if !answer.to(question, p.Kind) {
+				continue
+			}
+			l.mu.Lock()
+			l.forget()
+			l.mu.Unlock()
+			return answer.secret, nil
+		case <-l.ctx.Done():
+			return keystore.Secret{}, l.givenUp()
+		}
+	}
+}
+
+// loginInput answers "login_input".
+func loginInput(c *conn, params []byte) (any, error) {
+	var p protocol.LoginInputParams
+	if err := protocol.DecodeParams(params, &p); err != nil {
+		return nil, err
+	}
+	secret, err := secretParam(params, "value")
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	l := c.logins[p.LoginID]
+	c.mu.Unlock()
+	if l != nil && l.takes(reply{secret, p.Question, make(chan bool, 1)}) {
+		return struct{}{}, nil
+	}
+	secret.Wipe()
+	return nil, protocol.InvalidParams("no login of this connection waits for an answer")
+}
+
+// takes passes an answer on and reports whether it was to the question that is open. It waits a little for one to be asked.
+func (l *login) takes(t reply) bool {
+	limit := time.NewTimer(protocol.WriteTimeout)
+	defer limit.Stop()
+	select {
+	case l.answer <- t:
+		return <-t.taken
+	case <-l.ctx.Done():
+	case <-limit.C:
+	}
+	return false
+}
