@@ -338,7 +338,7 @@ func TestI16NamesOfFilesAreQuoted(t *testing.T) {
 			sub.vars = []string{v + "=" + value}
 			for _, args := range [][]string{{"groatd"}, {"groatd", "--check"}, {"groat", "status"}, {"groat", "get"}} {
 				itsOwn := strings.HasSuffix(v, "STATE_DIR") || strings.HasSuffix(v, "STATE_HOME")
-				if runs := v == "GROAT_PROFILE" || v == "HTTPS_PROXY" || itsOwn && strings.HasPrefix(value, r.home); runs && args[0] == "groatd" && len(args) == 1 {
+				if runs := v == "GROAT_PROFILE" || v == "HTTPS_PROXY" || itsOwn && filepath.IsAbs(value); runs && args[0] == "groatd" && len(args) == 1 {
 					continue // it would just run
 				}
 				s := sub.run("", args[0], args[1:]...)
