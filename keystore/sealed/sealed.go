@@ -118,7 +118,7 @@ func (f Files) Remove() error {
 		if path == "" {
 			continue
 		}
-		for _, name := range []string{path, path + ".new"} {
+		for _, name := range []string{path, path + ".new", path + ".old"} {
 			rest = errors.Join(rest, gone(f.Disk.Remove(name)))
 		}
 	}
