@@ -333,3 +333,45 @@ func TestL35NothingToBackUp(t *testing.T) {
 		t.Error("a file was written")
 	}
 }
+
+// A backup among the configuration's files would be read as a profile, and stop all of them.
+func TestL40ABackupIsNoConfiguration(t *testing.T) {
+	h := filled(t)
+	for _, dir := range h.Config.Paths() {
+		for _, name := range []string{"b.toml", "config.toml", "b"} {
+			_, err := h.backup(t, filepath.Join(dir, name), true)
+			if e := wantError(t, err, protocol.Config); !strings.Contains(e.Error(), "groat keeps its own files there") {
+				t.Errorf("%s: %v", name, e)
+			}
+		}
+	}
+	if paths := h.Config.Paths(); len(paths) != 2 {
+		t.Errorf("the configuration's directories: %q", paths)
+	}
+	if _, err := h.Config.Load(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A backup may be somebody else's: who looks into it, or writes it, is told whose requests its tokens go with.
+func TestL41TheAPIOriginsOfABackup(t *testing.T) {
+	h := filled(t)
+	item, err := h.Keystore.Get(t.Context(), "machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	item.APIs = []string{"https://api.example:443"}
+	if err := h.Keystore.Set(t.Context(), "machine", item); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "b")
+	written, err := h.backup(t, path, false)
+	if err != nil || !slices.Equal(written.Profiles[1].APIs, item.APIs) {
+		t.Errorf("%v: %+v", err, written.Profiles)
+	}
+	other := newHouseWith(t, sandbox.Options{}, memory{&keystore.Memory{}})
+	r, err := other.restored(t, path, backupPassphrase, nil, nil)
+	if err != nil || !slices.Equal(r.Profiles[1].APIs, item.APIs) {
+		t.Errorf("%v: %+v", err, r.Profiles)
+	}
+}

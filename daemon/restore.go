@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -102,7 +103,8 @@ func (d *Daemon) wireBackup(path string, err error) *protocol.Error {
 	case errors.Is(err, keystore.ErrLocked):
 		return protocol.NewError(protocol.Locked, visible.Name(path)+": the passphrase does not fit this backup", "groat restore "+visible.Word(path))
 	case errors.Is(err, keystore.ErrCorrupt):
-		return protocol.NewError(protocol.Config, fmt.Sprintf("%s is no backup of groat's, or is damaged, and nothing was restored: %s", visible.Name(path), err),
+		return protocol.NewError(protocol.Config, fmt.Sprintf("%s is no backup of groat's, or is damaged, and nothing was restored: %s", visible.Name(path),
+			strings.TrimPrefix(err.Error(), keystore.ErrCorrupt.Error()+": ")),
 			"groat restore ANOTHER-COPY")
 	}
 	return d.wire(err, "")
