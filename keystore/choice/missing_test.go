@@ -113,3 +113,78 @@ func TestK31TheKeyOfAFileThatWasReplaced(t *testing.T) {
 		}
 	}
 }
+
+// A file that was cut behind a record, or that an older copy of took the place of, has lost what it held: that is said, and is
+// not told of what nobody has stored or somebody has forgotten.
+func TestK34ARecordThatIsGone(t *testing.T) {
+	withoutKeychain(t)
+	ctx := t.Context()
+	o := choice.Options{StateDir: stateDir(t), Seen: stateDir(t)}
+	p := filepath.Join(o.StateDir, "sealed")
+	var k *choice.Keystore
+	reopen := func() {
+		t.Helper()
+		var err error
+		if k != nil {
+			err = k.Close()
+		}
+		if err == nil {
+			k, err = choice.Open(o)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { k.Close() })
+	}
+	reopen()
+	if err := k.Use(ctx, choice.Sealed, choice.KeyFile, none); err != nil {
+		t.Fatal(err)
+	}
+	var copies [][]byte // with none, one, two items
+	for _, name := range []string{"", "one", "two"} {
+		if name != "" {
+			if err := k.Set(ctx, name, item(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		data, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copies = append(copies, data)
+	}
+	if err := errors.Join(k.Set(ctx, "forgotten", item("forgotten")), k.Delete(ctx, "forgotten")); err != nil {
+		t.Fatal(err)
+	}
+	for n, data := range copies {
+		if err := os.WriteFile(p, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reopen()
+		for at, name := range []string{"one", "two"} {
+			if at < n {
+				wantItem(t, k, name)
+				continue
+			}
+			_, err := k.Get(ctx, name)
+			wantError(t, name, err, keystore.ErrCorrupt, p, "bring")
+		}
+		for _, name := range []string{"forgotten", "nobody"} {
+			if _, err := k.Get(ctx, name); !errors.Is(err, keystore.ErrNotFound) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if err := os.WriteFile(p, copies[0], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reopen()
+	if err := errors.Join(k.Set(ctx, "one", item("one")), k.Delete(ctx, "two")); err != nil {
+		t.Fatal(err)
+	}
+	reopen()
+	wantItem(t, k, "one")
+	if _, err := k.Get(ctx, "two"); !errors.Is(err, keystore.ErrNotFound) {
+		t.Errorf("forgotten after it was lost: %v", err)
+	}
+}

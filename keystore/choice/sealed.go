@@ -22,13 +22,15 @@ type lazySealed struct {
 	key     string
 	options Options
 	listed  func() []string // whose items it should hold
+	storing func() bool     // a change is under way: a name may be on the list before the file is there
 	turn    chan struct{}   // holds a token while somebody opens
+	making  atomic.Bool     // a file that was not there is being opened, and is empty at first
 	opened  atomic.Pointer[sealed.Store]
 	closed  bool // for good; guarded by turn
 }
 
-func newSealed(o Options, key, file string, listed func() []string) *lazySealed {
-	return &lazySealed{files: o.files(file), key: key, options: o, listed: listed, turn: make(chan struct{}, 1)}
+func newSealed(o Options, key, file string, listed func() []string, storing func() bool) *lazySealed {
+	return &lazySealed{files: o.files(file), key: key, options: o, listed: listed, storing: storing, turn: make(chan struct{}, 1)}
 }
 
 // files are those of the sealed file with this name.
@@ -87,6 +89,11 @@ func (s *lazySealed) openOrMake(ctx context.Context, passphrase keystore.Secret)
 	if s.closed {
 		return nil, fmt.Errorf("%w: the sealed file is closed", keystore.ErrUnavailable)
 	}
+	if err := s.emptied(); err != nil { // looked at again, now that nobody is making it
+		return nil, err
+	}
+	s.making.Store(s.absent())
+	defer s.making.Store(false)
 	store, err := s.files.OpenWith(ctx, s.source(passphrase))
 	if err != nil {
 		return nil, s.explain(err)
@@ -199,7 +206,7 @@ func (s *lazySealed) profiles(ctx context.Context) ([]string, error) {
 func (s *lazySealed) emptied() error {
 	held := s.held()
 	info, err := os.Lstat(s.files.Path)
-	if held == "" || err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
+	if held == "" || s.making.Load() || err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: the sealed file %s is damaged: it is empty, and held the credentials of %s: bring it back from a backup, "+
@@ -209,7 +216,7 @@ func (s *lazySealed) emptied() error {
 // missing says that the file is not there, and held something.
 func (s *lazySealed) missing() error {
 	held := s.held()
-	if held == "" || !s.absent() {
+	if held == "" || s.storing() || s.making.Load() || !s.absent() {
 		return nil
 	}
 	return fmt.Errorf("%w: the sealed file %s is not there, and held the credentials of %s: bring it back, or give up what it held and %s",
@@ -231,6 +238,23 @@ func (s *lazySealed) held() string {
 		names, more = names[:3], fmt.Sprintf(" and %d more", n-3)
 	}
 	return strings.Join(names, ", ") + more
+}
+
+// lost returns [keystore.ErrCorrupt] where a profile's item should be in the sealed file and nowhere else, was there, and is not
+// in it anymore; else ErrNotFound.
+func (k *Keystore) lost(b *backend, profile string) error {
+	at := inStore
+	if b.mixed != nil {
+		at = inSealed
+	}
+	if b.sealed == nil || k.storing.Load() > 0 || k.remembered.Load().places(profile) != at {
+		return keystore.ErrNotFound
+	}
+	if store := b.sealed.opened.Load(); store == nil || !store.Lost(profile) {
+		return keystore.ErrNotFound
+	}
+	return fmt.Errorf("%w: it was in %s, which was cut since, or an older copy is in its place: bring the newest copy back while groatd is stopped",
+		keystore.ErrCorrupt, b.sealed.files.Path)
 }
 
 // gone says that the file was removed, or never made.
