@@ -142,7 +142,10 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 		}
 	}
 	if err != nil {
-		return errors.Join(err, b.close(), k.finish(ctx)) // what was copied goes
+		if left := errors.Join(b.close(), k.finish(ctx)); left != nil { // what was copied goes
+			err = fmt.Errorf("%w; and %w", err, left)
+		}
+		return err
 	}
 	step("switched")
 	k.current.Store(b)
