@@ -183,6 +183,9 @@ func (d *Daemon) restore(l *login, e *backup.Entry, replace bool) error {
 		return err
 	}
 	defer over()
+	if err := l.store().Probe(l.ctx); err != nil { // it may be what chooses the keystore
+		return err
+	}
 	// Asked again, now that no login of the profile can change it.
 	row, again := d.inspect(l.ctx, e)
 	if row.Error != nil {
@@ -192,9 +195,6 @@ func (d *Daemon) restore(l *login, e *backup.Entry, replace bool) error {
 	if row.Here == protocol.HereOther && !replace {
 		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q is here already, with another credential or server, and was left as it is", e.Profile),
 			"groat restore FILE --replace "+e.Profile)
-	}
-	if err := l.store().Probe(l.ctx); err != nil {
-		return err
 	}
 	ctx := context.WithoutCancel(l.ctx) // what is begun is finished
 	defer l.quiet(ctx)()
