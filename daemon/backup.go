@@ -35,7 +35,7 @@ func makeBackup(c *conn, params []byte) (any, error) {
 	if broken := c.d.profiles.Load().broken; broken != nil {
 		return nil, broken
 	}
-	var keep []string
+	keep := c.d.Config.Paths() // where it would be read as a profile
 	if c.d.StateDir != "" {
 		keep = append(keep, c.d.StateDir)
 	}
@@ -137,7 +137,7 @@ func describeItem(p *profile, item keystore.Item) protocol.BackupItem {
 	}
 	return protocol.BackupItem{
 		Profile: p.Name, Provider: p.Provider, Issuer: item.Issuer, Grant: string(p.Kind()), ClientID: item.ClientID,
-		Server: strings.Join(hosts, " "),
+		Server: strings.Join(hosts, " "), APIs: item.APIs,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -331,5 +332,104 @@ func TestL35NothingToBackUp(t *testing.T) {
 	wantError(t, err, protocol.Config)
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("a file was written")
+	}
+}
+
+// A backup among the configuration's files would be read as a profile, and stop all of them.
+func TestL40ABackupIsNoConfiguration(t *testing.T) {
+	h := filled(t)
+	for _, dir := range h.Config.Paths() {
+		for _, name := range []string{"b.toml", "config.toml", "b"} {
+			_, err := h.backup(t, filepath.Join(dir, name), true)
+			if e := wantError(t, err, protocol.Config); !strings.Contains(e.Error(), "groat keeps its own files there") {
+				t.Errorf("%s: %v", name, e)
+			}
+		}
+	}
+	if paths := h.Config.Paths(); len(paths) != 2 {
+		t.Errorf("the configuration's directories: %q", paths)
+	}
+	if _, err := h.Config.Load(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A backup may be somebody else's: who looks into it, or writes it, is told whose requests its tokens go with.
+func TestL41TheAPIOriginsOfABackup(t *testing.T) {
+	h := filled(t)
+	item, err := h.Keystore.Get(t.Context(), "machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	item.APIs = []string{"https://api.example:443"}
+	if err := h.Keystore.Set(t.Context(), "machine", item); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "b")
+	written, err := h.backup(t, path, false)
+	if err != nil || !slices.Equal(written.Profiles[1].APIs, item.APIs) {
+		t.Errorf("%v: %+v", err, written.Profiles)
+	}
+	other := newHouseWith(t, sandbox.Options{}, memory{&keystore.Memory{}})
+	r, err := other.restored(t, path, backupPassphrase, nil, nil)
+	if err != nil || !slices.Equal(r.Profiles[1].APIs, item.APIs) {
+		t.Errorf("%v: %+v", err, r.Profiles)
+	}
+}
+
+// undecided is a keystore that holds what another groatd of this person has put there, and of which nothing is known until a
+// probe has chosen it.
+type undecided struct {
+	memory
+	chosen *atomic.Bool
+}
+
+func (u undecided) Get(ctx context.Context, profile string) (keystore.Item, error) {
+	if !u.chosen.Load() {
+		return keystore.Item{}, keystore.ErrNotFound
+	}
+	return u.memory.Get(ctx, profile)
+}
+
+func (u undecided) Probe(ctx context.Context) error {
+	u.chosen.Store(true)
+	return u.memory.Probe(ctx)
+}
+
+// The first sign-in or restore of all, which chooses the keystore, gives up nothing in silence that is in it already.
+func TestL42TheFirstSignInGivesUpNothingInSilence(t *testing.T) {
+	from := filled(t)
+	path := filepath.Join(t.TempDir(), "b")
+	if _, err := from.backup(t, path, false); err != nil {
+		t.Fatal(err)
+	}
+	for name, first := range map[string]func(h *house) error{
+		"login": func(h *house) error {
+			_, err := h.client(t).Login(t.Context(), h.ofMachine("machine"), h.saying("no", new([]protocol.Prompt)))
+			return err
+		},
+		"restore": func(h *house) error {
+			r, err := h.restored(t, path, backupPassphrase, []string{"machine"}, nil)
+			if err == nil && r.Profiles[0].Error == nil {
+				t.Errorf("restored: %+v", r.Profiles[0])
+			}
+			return errors.Join(err, errors.New("not restored"))
+		},
+	} {
+		there := keystore.Item{
+			Issuer: "https://other.example", TokenEndpoint: "https://other.example/token", ClientAuth: "client_secret_post", ClientID: "theirs",
+			ClientSecret: keystore.SecretString("not a real secret of theirs"),
+		}
+		shared := &keystore.Memory{}
+		if err := shared.Set(t.Context(), "machine", there.Clone()); err != nil {
+			t.Fatal(err)
+		}
+		h := newHouseWith(t, sandbox.Options{Clients: []sandbox.Client{{ID: "machine", Secret: clientSecret}}}, undecided{memory{shared}, new(atomic.Bool)})
+		if err := first(h); err == nil {
+			t.Errorf("%s: it went through", name)
+		}
+		if now, err := shared.Get(t.Context(), "machine"); err != nil || !now.Equal(there) {
+			t.Errorf("%s: what was there is gone: %v", name, err)
+		}
 	}
 }

@@ -256,6 +256,12 @@ func (l *login) found(secrets keystore.Item) error {
 	if err := l.configure(); err != nil {
 		return err
 	}
+	if err := l.savable(); err != nil {
+		return err
+	}
+	if err := l.store().Probe(l.ctx); err != nil { // before it is looked into: it may be what chooses the keystore
+		return err
+	}
 	switch held, err := l.held(); {
 	case err != nil:
 		return err
@@ -265,12 +271,6 @@ func (l *login) found(secrets keystore.Item) error {
 			return protocol.NewError(protocol.Config, fmt.Sprintf("the keystore holds %s under the name %s, and an import does not take its place",
 				l.what(held), l.params.Profile), "groat login "+l.params.Profile)
 		}
-	}
-	if err := l.savable(); err != nil {
-		return err
-	}
-	if err := l.store().Probe(l.ctx); err != nil {
-		return err
 	}
 	here := l.profile.endpoint.Server().NewItem(secrets.ClientID, l.kind)
 	item := secrets.Clone()

@@ -61,6 +61,18 @@ func (l *login) run() (protocol.LoginResult, error) {
 	if err := l.store().Probe(l.ctx); err != nil {
 		return protocol.LoginResult{}, err
 	}
+	if held == nil {
+		// The probe may have chosen a keychain, which another groatd of this person keeps a credential of this name in.
+		if held, err = l.held(); err != nil {
+			return protocol.LoginResult{}, err
+		}
+		if held != nil {
+			defer held.Wipe()
+		}
+		if err := l.mayReplace(held); err != nil {
+			return protocol.LoginResult{}, err
+		}
+	}
 	if l.kind == grant.ByAppCredentials {
 		return l.createClient(held)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -102,7 +103,8 @@ func (d *Daemon) wireBackup(path string, err error) *protocol.Error {
 	case errors.Is(err, keystore.ErrLocked):
 		return protocol.NewError(protocol.Locked, visible.Name(path)+": the passphrase does not fit this backup", "groat restore "+visible.Word(path))
 	case errors.Is(err, keystore.ErrCorrupt):
-		return protocol.NewError(protocol.Config, fmt.Sprintf("%s is no backup of groat's, or is damaged, and nothing was restored: %s", visible.Name(path), err),
+		return protocol.NewError(protocol.Config, fmt.Sprintf("%s is no backup of groat's, or is damaged, and nothing was restored: %s", visible.Name(path),
+			strings.TrimPrefix(err.Error(), keystore.ErrCorrupt.Error()+": ")),
 			"groat restore ANOTHER-COPY")
 	}
 	return d.wire(err, "")
@@ -181,6 +183,9 @@ func (d *Daemon) restore(l *login, e *backup.Entry, replace bool) error {
 		return err
 	}
 	defer over()
+	if err := l.store().Probe(l.ctx); err != nil { // it may be what chooses the keystore
+		return err
+	}
 	// Asked again, now that no login of the profile can change it.
 	row, again := d.inspect(l.ctx, e)
 	if row.Error != nil {
@@ -190,9 +195,6 @@ func (d *Daemon) restore(l *login, e *backup.Entry, replace bool) error {
 	if row.Here == protocol.HereOther && !replace {
 		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q is here already, with another credential or server, and was left as it is", e.Profile),
 			"groat restore FILE --replace "+e.Profile)
-	}
-	if err := l.store().Probe(l.ctx); err != nil {
-		return err
 	}
 	ctx := context.WithoutCancel(l.ctx) // what is begun is finished
 	defer l.quiet(ctx)()

@@ -28,6 +28,8 @@ type BackupItem struct {
 	Server   string `json:"server"`
 	Grant    string `json:"grant"`
 	ClientID string `json:"client_id,omitempty"`
+	// APIs are the origins whose requests get the tokens that are had with the credential.
+	APIs []string `json:"apis,omitempty"`
 }
 
 // BackupLeftOut is a profile that no backup carries.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
@@ -70,10 +71,20 @@ func textBackup(r *protocol.BackupResult) []byte {
 		rows = append(rows, credentialRow(i))
 	}
 	b.Write(table(credentialHead, rows))
+	for _, i := range r.Profiles {
+		textAPIsOf(&b, i)
+	}
 	textMore(&b, r.More)
 	textNotInIt(&b, r.LeftOut)
 	fmt.Fprintf(&b, "\nnext, on the other machine: groat restore FILE\n")
 	return b.Bytes()
+}
+
+// textAPIsOf says which requests a credential's tokens go with; a backup may be somebody else's.
+func textAPIsOf(b *bytes.Buffer, i protocol.BackupItem) {
+	if len(i.APIs) > 0 {
+		fmt.Fprintf(b, "API origins of %s, which get its tokens: %s\n", clean(i.Profile), clean(strings.Join(i.APIs, ", ")))
+	}
 }
 
 func textMore(b *bytes.Buffer, more int) {
@@ -90,6 +101,9 @@ func textRestorable(r *protocol.RestoreResult) []byte {
 		rows = append(rows, append(credentialRow(i.BackupItem), restorable(i)))
 	}
 	b.Write(table(append(append([]string{}, credentialHead...), "HERE"), rows))
+	for _, i := range r.Profiles {
+		textAPIsOf(&b, i.BackupItem)
+	}
 	textMore(&b, r.More)
 	textNotInIt(&b, r.LeftOut)
 	for _, i := range r.Profiles {

@@ -162,6 +162,14 @@ func (d Dir) loadBut(except string) (*Config, error) {
 // off reports whether the person has switched the configuration off, with /dev/null in its place.
 func (d Dir) off() bool { return d.path == "" }
 
+// Paths are the directories whose files are read as configuration; none where it is switched off.
+func (d Dir) Paths() []string {
+	if d.off() {
+		return nil
+	}
+	return []string{d.path, d.profiles()}
+}
+
 func (d Dir) profiles() string { return filepath.Join(d.path, "profiles.d") }
 
 func (d Dir) profileFile(name string) string { return filepath.Join(d.profiles(), name+".toml") }

@@ -10,10 +10,11 @@ const (
 	retryUnknown = time.Minute // for 429 without a wish, and for a wish that cannot be read
 	retryLeast   = time.Second
 	retryMost    = time.Hour
+	longerMost   = 2 * time.Minute // by which a wait may be longer by the server's Date than by this machine's clock
 )
 
 // retryAfter returns the server's wish (RFC 9110 §10.2.3) within bounds, or 0 where it has none, and whether it is the
-// server's own and no default. A date is measured against the server's own clock. Where a quota is used up, the wish is at
+// server's own and no default. For a date see [Answer.until]. Where a quota is used up, the wish is at
 // least until it is filled again.
 func retryAfter(a Answer) (wish time.Duration, own bool) {
 	wish, own = asked(a)
@@ -39,15 +40,23 @@ func asked(a Answer) (wish time.Duration, own bool) {
 	if err != nil {
 		return retryUnknown, true
 	}
-	return bounded(at.Sub(a.serverTime())), true
+	return bounded(a.until(at)), true
 }
 
-// serverTime is the server's clock at the time of the answer, and ours where it does not say.
-func (a Answer) serverTime() time.Time {
-	if date := a.date(); !date.IsZero() {
-		return date
+// until is how long it is until a time that the server named. Its own Date says so, but a proxy may have written that: where by it
+// the wait would have passed already, or be longer by minutes than by this machine's clock, that one is believed. So neither clock
+// alone makes a wait of seconds one of an hour. The result is not above zero where the time has passed by both.
+func (a Answer) until(at time.Time) time.Duration {
+	here := at.Sub(a.At)
+	date := a.date()
+	if date.IsZero() {
+		return here
 	}
-	return a.At
+	there := at.Sub(date)
+	if here > 0 && (there <= 0 || there-here > longerMost) {
+		return here
+	}
+	return there
 }
 
 // exhausted returns how long the server grants nothing more, by the headers in which it counts requests, and 0 where it does
@@ -68,7 +77,7 @@ func exhausted(a Answer) time.Duration {
 			continue
 		}
 		if resets > absolute { // Auth0: Unix seconds; elsewhere: seconds from now
-			resets = time.Unix(int64(resets/time.Second), 0).Sub(a.serverTime())
+			resets = a.until(time.Unix(int64(resets/time.Second), 0))
 		}
 		wait = max(wait, resets)
 	}

@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"testing"
@@ -26,6 +27,36 @@ func TestG6RetryAfterByTheServersOwnClock(t *testing.T) {
 		a.Header.Del("Date")
 		if wish, own := retryAfter(a); wish < time.Second || wish > time.Hour || !own {
 			t.Fatalf("without Date, %s off: %s", shift, wish)
+		}
+	}
+}
+
+// A Date that is wrong alone, or this machine's clock that is, makes a wait longer by two minutes at most; a count of requests
+// that names when it begins anew is no other.
+func TestG10AWaitUntilATimeOfTheServers(t *testing.T) {
+	const wait = 5 * time.Minute
+	for _, off := range []time.Duration{
+		-90 * time.Second, 90 * time.Second, -time.Hour, time.Hour, -30 * time.Minute, 24 * time.Hour, -10 * 365 * 24 * time.Hour, 10 * 365 * 24 * time.Hour,
+	} {
+		for who, a := range map[string]Answer{"Date": said(429, "{}"), "this machine's clock": said(429, "{}")} {
+			server := a.At.Truncate(time.Second)
+			a.Header.Set("Date", server.UTC().Format(http.TimeFormat))
+			if who == "Date" {
+				a.Header.Set("Date", server.Add(off).UTC().Format(http.TimeFormat))
+			} else {
+				a.At = a.At.Add(off)
+			}
+			for name, value := range map[string]string{
+				"Retry-After": server.Add(wait).UTC().Format(http.TimeFormat), "X-RateLimit-Reset": fmt.Sprint(server.Add(wait).Unix()),
+			} {
+				b := a
+				b.Header = a.Header.Clone()
+				b.Header.Set("X-RateLimit-Remaining", "0")
+				b.Header.Set(name, value)
+				if wish, own := retryAfter(b); wish > wait+longerMost+time.Second || !own {
+					t.Errorf("%s, %s is %s off: a wait of %s", name, who, off, wish)
+				}
+			}
 		}
 	}
 }

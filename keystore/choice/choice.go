@@ -121,12 +121,13 @@ func (k *Keystore) backend(at store) *backend {
 			return nil // the names are another store's
 		}
 	}
+	storing := func() bool { return k.storing.Load() > 0 }
 	switch at.Use {
 	case Keychain:
-		m := &mixed{names: k, sealed: newSealed(k.options, KeyKeychain, at.file(), listed(inSealed))}
+		m := &mixed{names: k, sealed: newSealed(k.options, KeyKeychain, at.file(), listed(inSealed), storing)}
 		return &backend{store: at, Rotator: m, sealed: m.sealed, mixed: m}
 	case Sealed:
-		s := newSealed(k.options, at.Key, at.file(), listed(inStore))
+		s := newSealed(k.options, at.Key, at.file(), listed(inStore), storing)
 		return &backend{store: at, Rotator: s, sealed: s}
 	}
 	return &backend{store: at, Rotator: &keystore.Memory{}}
@@ -140,6 +141,9 @@ func (k *Keystore) Get(ctx context.Context, profile string) (keystore.Item, erro
 			return keystore.Item{}, keystore.ErrNotFound
 		}
 		item, err := b.Get(ctx, profile)
+		if errors.Is(err, keystore.ErrNotFound) {
+			err = k.lost(b, profile)
+		}
 		if err == nil || k.current.Load() == b { // else it was moved meanwhile
 			return item, err
 		}

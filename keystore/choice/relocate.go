@@ -34,6 +34,9 @@ func (k *Keystore) Move(ctx context.Context, use, key string, passphrase keystor
 	if old == nil {
 		return k.Use(ctx, use, key, passphrase) // nothing is stored yet
 	}
+	if err := old.missing(); err != nil {
+		return err
+	}
 	if old.Use != use || old.Key != key {
 		return k.relocate(ctx, store{Use: use, Key: key}, passphrase)
 	}
@@ -59,6 +62,9 @@ func (k *Keystore) Passphrase(ctx context.Context, old, passphrase keystore.Secr
 		return fmt.Errorf("%w: the keystore %q has no passphrase", keystore.ErrConflict, b.Use)
 	case old.IsZero() || passphrase.IsZero():
 		return fmt.Errorf("%w: the old and the new passphrase are needed", keystore.ErrLocked)
+	}
+	if err := b.missing(); err != nil {
+		return err
 	}
 	if err := b.unlock(ctx, old); err != nil {
 		return err
@@ -136,7 +142,10 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 		}
 	}
 	if err != nil {
-		return errors.Join(err, b.close(), k.finish(ctx)) // what was copied goes
+		if left := errors.Join(b.close(), k.finish(ctx)); left != nil { // what was copied goes
+			err = fmt.Errorf("%w; and %w", err, left)
+		}
+		return err
 	}
 	step("switched")
 	k.current.Store(b)

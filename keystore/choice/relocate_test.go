@@ -391,7 +391,8 @@ func TestK9AnEmptiedFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		k = open(t, dir, "")
-		if err := errors.Join(k.Unlock(t.Context(), pass("new")), k.Set(t.Context(), "client", item("client")), k.Close()); err != nil {
+		wantError(t, key, k.Unlock(t.Context(), pass("new")), keystore.ErrUnavailable, "is not there", "client")
+		if err := errors.Join(k.Use(t.Context(), choice.Sealed, key, pass("new")), k.Set(t.Context(), "client", item("client")), k.Close()); err != nil {
 			t.Fatal(err)
 		}
 		k = open(t, dir, "")

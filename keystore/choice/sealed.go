@@ -15,19 +15,22 @@ import (
 )
 
 // lazySealed opens its file when it is first needed: its key may be in a keychain that is still locked, or in a person's
-// head, and neither shall keep the daemon from starting.
+// head, and neither shall keep the daemon from starting. Only a write, or a person who chooses it, makes a file that is not
+// there: its key is made anew, and the key of a file that was only moved away would be lost by looking.
 type lazySealed struct {
 	files   sealed.Files
 	key     string
 	options Options
 	listed  func() []string // whose items it should hold
+	storing func() bool     // a change is under way: a name may be on the list before the file is there
 	turn    chan struct{}   // holds a token while somebody opens
+	making  atomic.Bool     // a file that was not there is being opened, and is empty at first
 	opened  atomic.Pointer[sealed.Store]
 	closed  bool // for good; guarded by turn
 }
 
-func newSealed(o Options, key, file string, listed func() []string) *lazySealed {
-	return &lazySealed{files: o.files(file), key: key, options: o, listed: listed, turn: make(chan struct{}, 1)}
+func newSealed(o Options, key, file string, listed func() []string, storing func() bool) *lazySealed {
+	return &lazySealed{files: o.files(file), key: key, options: o, listed: listed, storing: storing, turn: make(chan struct{}, 1)}
 }
 
 // files are those of the sealed file with this name.
@@ -47,11 +50,26 @@ func (s *lazySealed) source(passphrase keystore.Secret) sealed.KeySource {
 	return &keychain.Store{}
 }
 
+// open opens a file that there is; where there is none, and it held nothing that anybody knows of, it is ErrNotFound.
 func (s *lazySealed) open(ctx context.Context, passphrase keystore.Secret) (*sealed.Store, error) {
+	if s.absent() {
+		if err := s.missing(); err != nil {
+			return nil, err
+		}
+		return nil, keystore.ErrNotFound
+	}
+	return s.openOrMake(ctx, passphrase)
+}
+
+// openOrMake is open for who may make the file.
+func (s *lazySealed) openOrMake(ctx context.Context, passphrase keystore.Secret) (*sealed.Store, error) {
 	if store := s.opened.Load(); store != nil {
 		return store, nil
 	}
 	if err := s.emptied(); err != nil {
+		return nil, err
+	}
+	if err := s.missing(); err != nil && s.key == KeyPassphrase && passphrase.IsZero() {
 		return nil, err
 	}
 	if s.key == KeyPassphrase && passphrase.IsZero() {
@@ -71,6 +89,11 @@ func (s *lazySealed) open(ctx context.Context, passphrase keystore.Secret) (*sea
 	if s.closed {
 		return nil, fmt.Errorf("%w: the sealed file is closed", keystore.ErrUnavailable)
 	}
+	if err := s.emptied(); err != nil { // looked at again, now that nobody is making it
+		return nil, err
+	}
+	s.making.Store(s.absent())
+	defer s.making.Store(false)
 	store, err := s.files.OpenWith(ctx, s.source(passphrase))
 	if err != nil {
 		return nil, s.explain(err)
@@ -82,7 +105,13 @@ func (s *lazySealed) open(ctx context.Context, passphrase keystore.Secret) (*sea
 // explain says of the key or the file what would else sound like one profile's item: a login would not help, nor would the
 // keychain's password help against another key.
 func (s *lazySealed) explain(err error) error {
-	const remedy = "bring it back, or remove that file to give up what it holds"
+	remedy := "bring it back, or remove that file to give up what it holds"
+	for _, path := range []string{s.files.KeyFile().Path, s.files.Passphrase(keystore.Secret{}).Params} {
+		if errors.Is(err, sealed.ErrWrongKey) && sealed.Exists(path+".old") {
+			remedy = fmt.Sprintf("bring it back (what was in the place of %s before is %s.old), or remove that file to give up what it holds",
+				filepath.Base(path), filepath.Base(path))
+		}
+	}
 	switch {
 	case errors.Is(err, keystore.ErrNotFound):
 		return fmt.Errorf("%w: the key of the sealed file %s is not where it was (%s): %s", keystore.ErrUnavailable, s.files.Path, s.key, remedy)
@@ -95,6 +124,9 @@ func (s *lazySealed) explain(err error) error {
 }
 
 func (s *lazySealed) Get(ctx context.Context, profile string) (keystore.Item, error) {
+	if s.absent() {
+		return keystore.Item{}, keystore.ErrNotFound
+	}
 	store, err := s.open(ctx, keystore.Secret{})
 	if err != nil {
 		return keystore.Item{}, err
@@ -103,7 +135,7 @@ func (s *lazySealed) Get(ctx context.Context, profile string) (keystore.Item, er
 }
 
 func (s *lazySealed) Set(ctx context.Context, profile string, item keystore.Item) error {
-	store, err := s.open(ctx, keystore.Secret{})
+	store, err := s.openOrMake(ctx, keystore.Secret{})
 	if err != nil {
 		return err
 	}
@@ -111,6 +143,9 @@ func (s *lazySealed) Set(ctx context.Context, profile string, item keystore.Item
 }
 
 func (s *lazySealed) Delete(ctx context.Context, profile string) error {
+	if s.absent() {
+		return nil
+	}
 	store, err := s.open(ctx, keystore.Secret{})
 	if err != nil {
 		return err
@@ -119,7 +154,7 @@ func (s *lazySealed) Delete(ctx context.Context, profile string) error {
 }
 
 func (s *lazySealed) Probe(ctx context.Context) error {
-	store, err := s.open(ctx, keystore.Secret{})
+	store, err := s.openOrMake(ctx, keystore.Secret{})
 	if err != nil {
 		return err
 	}
@@ -127,6 +162,9 @@ func (s *lazySealed) Probe(ctx context.Context) error {
 }
 
 func (s *lazySealed) Present(ctx context.Context, profile string) (doubt, err error) {
+	if s.absent() {
+		return nil, keystore.ErrNotFound
+	}
 	store, err := s.open(ctx, keystore.Secret{})
 	if err != nil {
 		return nil, err
@@ -135,6 +173,9 @@ func (s *lazySealed) Present(ctx context.Context, profile string) (doubt, err er
 }
 
 func (s *lazySealed) Settle(ctx context.Context, profile string) error {
+	if s.absent() {
+		return nil
+	}
 	store, err := s.open(ctx, keystore.Secret{})
 	if err != nil {
 		return err
@@ -142,7 +183,6 @@ func (s *lazySealed) Settle(ctx context.Context, profile string) error {
 	return store.Settle(ctx, profile)
 }
 
-// Unsettled makes neither a file nor a key by looking.
 func (s *lazySealed) Unsettled(ctx context.Context) ([]string, error) {
 	if s.absent() {
 		return nil, nil
@@ -164,17 +204,57 @@ func (s *lazySealed) profiles(ctx context.Context) ([]string, error) {
 
 // emptied says that the file has lost what it held. It is not a new one then, which any passphrase would fit.
 func (s *lazySealed) emptied() error {
-	names := s.listed()
+	held := s.held()
 	info, err := os.Lstat(s.files.Path)
-	if len(names) == 0 || err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
+	if held == "" || s.making.Load() || err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
 		return nil
 	}
-	more := ""
+	return fmt.Errorf("%w: the sealed file %s is damaged: it is empty, and held the credentials of %s: bring it back from a backup, "+
+		"or give up what it held (rm %s) and %s", keystore.ErrUnavailable, s.files.Path, held, s.files.Path, s.anew())
+}
+
+// missing says that the file is not there, and held something.
+func (s *lazySealed) missing() error {
+	held := s.held()
+	if held == "" || s.storing() || s.making.Load() || !s.absent() {
+		return nil
+	}
+	return fmt.Errorf("%w: the sealed file %s is not there, and held the credentials of %s: bring it back, or give up what it held and %s",
+		keystore.ErrUnavailable, s.files.Path, held, s.anew())
+}
+
+// anew is how a person goes on with a new file.
+func (s *lazySealed) anew() string {
+	if s.key == KeyPassphrase {
+		return "choose a passphrase for a new one: groat keystore use sealed --passphrase"
+	}
+	return "sign in again"
+}
+
+// held names those whose items should be in the file, the first of them; empty where there are none.
+func (s *lazySealed) held() string {
+	names, more := s.listed(), ""
 	if n := len(names); n > 3 {
 		names, more = names[:3], fmt.Sprintf(" and %d more", n-3)
 	}
-	return fmt.Errorf("%w: the sealed file %s is damaged: it is empty, and held the credentials of %s%s: bring it back from a backup, "+
-		"or give up what it held (rm %s) and sign in again", keystore.ErrUnavailable, s.files.Path, strings.Join(names, ", "), more, s.files.Path)
+	return strings.Join(names, ", ") + more
+}
+
+// lost returns [keystore.ErrCorrupt] where a profile's item should be in the sealed file and nowhere else, was there, and is not
+// in it anymore; else ErrNotFound.
+func (k *Keystore) lost(b *backend, profile string) error {
+	at := inStore
+	if b.mixed != nil {
+		at = inSealed
+	}
+	if b.sealed == nil || k.storing.Load() > 0 || k.remembered.Load().places(profile) != at {
+		return keystore.ErrNotFound
+	}
+	if store := b.sealed.opened.Load(); store == nil || !store.Lost(profile) {
+		return keystore.ErrNotFound
+	}
+	return fmt.Errorf("%w: it was in %s, which was cut since, or an older copy is in its place: bring the newest copy back while groatd is stopped",
+		keystore.ErrCorrupt, b.sealed.files.Path)
 }
 
 // gone says that the file was removed, or never made.

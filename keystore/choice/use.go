@@ -193,6 +193,9 @@ func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error
 		return keystore.ErrUndecided
 	}
 	k.forgetHealth()
+	if err := b.missing(); err != nil {
+		return err
+	}
 	if err := b.unlock(ctx, passphrase); err != nil {
 		return err
 	}
@@ -209,6 +212,16 @@ func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error
 	return nil
 }
 
+// missing says that a file with a key of its own is not there, and held something: to open a new one instead would look as if
+// it had been found.
+func (b *backend) missing() error {
+	if b.sealed == nil || b.mixed != nil {
+		return nil
+	}
+	return b.sealed.missing()
+}
+
+// unlock opens the store; a sealed file that is not there is made.
 func (b *backend) unlock(ctx context.Context, passphrase keystore.Secret) error {
 	if b.mixed != nil || (b.sealed != nil && b.Key == KeyKeychain) {
 		if err := new(keychain.Store).Unlock(ctx); err != nil {
@@ -218,7 +231,7 @@ func (b *backend) unlock(ctx context.Context, passphrase keystore.Secret) error 
 	if b.sealed == nil || (b.mixed != nil && b.sealed.absent()) {
 		return nil
 	}
-	store, err := b.sealed.open(ctx, passphrase)
+	store, err := b.sealed.openOrMake(ctx, passphrase)
 	if err != nil || b.Key != KeyPassphrase || passphrase.IsZero() {
 		return err
 	}
@@ -244,7 +257,9 @@ func (k *Keystore) Status(ctx context.Context) keystore.Status {
 	case b.mixed != nil:
 		err = k.mixedHealth(ctx, b.mixed)
 	case b.sealed != nil:
-		_, err = b.sealed.open(ctx, keystore.Secret{})
+		if _, err = b.sealed.open(ctx, keystore.Secret{}); errors.Is(err, keystore.ErrNotFound) {
+			err = nil // it is made with the first credential
+		}
 	}
 	if left := k.remembered.Load().Left; left != nil {
 		s.Message = fmt.Sprintf("what was moved is still in %q too, and is erased by: %s", left.Use, b.move())

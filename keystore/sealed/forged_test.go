@@ -2,6 +2,7 @@ package sealed
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -246,4 +247,86 @@ func TestK4AFileFullOfJunk(t *testing.T) {
 	if size := len(contents(t, s.path)); size > 2*maxDamage {
 		t.Errorf("%d bytes are left of it", size)
 	}
+}
+
+// counting counts the bytes that are tried.
+type counting struct {
+	cipher.AEAD
+	bytes int
+}
+
+func (c *counting) Open(dst, nonce, text, additional []byte) ([]byte, error) {
+	c.bytes += len(text)
+	return c.AEAD.Open(dst, nonce, text, additional)
+}
+
+// Heads that say of each other's bytes that they are theirs cost no more than the file is long, and hide no record.
+func TestK32OverlappingHeads(t *testing.T) {
+	for name, step := range map[string]int{"one behind another": headSize, "a byte between": headSize + 1, "many in each": 2048} {
+		for _, tags := range []int{1, 1 << 20} {
+			s, _ := faultyFiles(t)
+			data := contents(t, s.path)
+			record := bytes.Clone(data[headerSize:])
+			for n := 0; len(data) < 8<<20; n++ {
+				h := head{uint64(n%3) + 1, s.keys.tag("work"), maxBody}
+				if tags > 1 {
+					binary.BigEndian.PutUint64(h.tag[:], uint64(n%tags))
+				}
+				data = append(h.append(data), make([]byte, step-headSize)...)
+				if n%1000 == 999 {
+					data = append(data, record...)
+				}
+			}
+			data = append(data, make([]byte, maxBody)...)
+			count := &counting{AEAD: s.keys.aead}
+			k := *s.keys
+			k.aead = count
+			if _, err := scan(&k, data); err != nil {
+				t.Fatal(err)
+			}
+			if count.bytes > len(data) {
+				t.Errorf("%s, %d tags: %d bytes were tried of a file of %d", name, tags, count.bytes, len(data))
+			}
+			s = restored(t, s, data)
+			has(t, s, "work", "1")
+			store(t, s, "work", "2")
+			s = reopen(t, s)
+			has(t, s, "work", "2")
+			s.Close()
+		}
+	}
+}
+
+// What is written is never taken for heads that overlap, though a body is made of chance.
+func TestK33NoRecordHoldsAMarker(t *testing.T) {
+	s, _ := faultyFiles(t)
+	item, err := keystore.EncodeItem(credential("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chance := &marking{AEAD: s.keys.aead, left: 3}
+	s.keys.aead = chance
+	frame, err := s.keys.seal(7, record{kindSet, "work", item})
+	if err != nil || overlaid(frame) || chance.left != 0 {
+		t.Errorf("%v: a marker stands in it: %v; %d tries are left", err, overlaid(frame), chance.left)
+	}
+	h, _ := parseHead(frame)
+	if _, err := s.keys.open(h, frame); err != nil {
+		t.Error(err)
+	}
+}
+
+// marking seals with a marker in the body, some times.
+type marking struct {
+	cipher.AEAD
+	left int
+}
+
+func (m *marking) Seal(dst, nonce, text, additional []byte) []byte {
+	out := m.AEAD.Seal(dst, nonce, text, additional)
+	if m.left > 0 {
+		m.left--
+		copy(out[len(out)-len(marker):], marker)
+	}
+	return out
 }

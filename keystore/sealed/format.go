@@ -165,14 +165,22 @@ func (k *keys) seal(generation uint64, r record) ([]byte, error) {
 	}
 	h := head{generation, k.tagFor(r), len(content) + overhead}
 	frame := h.append(make([]byte, 0, headSize+h.length))
-	return k.aead.Seal(frame, nil, content, frame), nil
+	for {
+		if sealed := k.aead.Seal(frame, nil, content, frame); !overlaid(sealed) {
+			return sealed, nil
+		} // by chance, once in 2^48 records: another nonce makes another body
+	}
 }
+
+// overlaid reports whether a marker stands in a frame's body, as in no record that seal makes. Whoever forges heads has no more
+// of them tried than there is room for beside each other.
+func overlaid(frame []byte) bool { return bytes.Contains(frame[headSize:], []byte(marker)) }
 
 var errUnreadable = errors.New("the record does not open")
 
 // open opens the frame whose head is h.
 func (k *keys) open(h head, frame []byte) (record, error) {
-	if len(frame) != headSize+h.length {
+	if len(frame) != headSize+h.length || overlaid(frame) {
 		return record{}, errUnreadable
 	}
 	content, err := k.aead.Open(nil, nil, frame[headSize:], frame[:headSize])

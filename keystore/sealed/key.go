@@ -20,10 +20,11 @@ type KeySource interface {
 	Key(ctx context.Context, create bool) (keystore.Secret, error)
 }
 
-// Exists reports whether something stands at path that a new key must not be made for.
+// Exists reports whether something stands at path that a new key must not be made for. What is no regular file may stand in
+// the place of one that comes back.
 func Exists(path string) bool {
 	info, err := os.Lstat(path)
-	return !errors.Is(err, os.ErrNotExist) && (err != nil || info.Size() > 0)
+	return !errors.Is(err, os.ErrNotExist) && (err != nil || !info.Mode().IsRegular() || info.Size() > 0)
 }
 
 // OpenWith opens the store with the key that source brings.
@@ -147,7 +148,8 @@ func readKey(r io.Reader, path string) (keystore.Secret, error) {
 	return keystore.NewSecret(key), nil
 }
 
-// replaceFile makes a durable 0600 file, in the place of what may be there.
+// replaceFile makes a durable 0600 file, in the place of what may be there. That is kept as .old until the store is removed:
+// the file that it opens may have been moved away, and come back.
 func replaceFile(path string, data []byte) error {
 	if err := checkDirectory(System, filepath.Dir(path)); err != nil {
 		return err
@@ -155,6 +157,11 @@ func replaceFile(path string, data []byte) error {
 	f, err := writeNew(System, path, data)
 	if err != nil {
 		return err
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		if err := System.Rename(path, path+".old"); err != nil {
+			return unavailable(errors.Join(err, f.Close(), System.Remove(f.Name())))
+		}
 	}
 	if err := errors.Join(f.Close(), System.Rename(f.Name(), path)); err != nil {
 		return unavailable(errors.Join(err, System.Remove(f.Name())))

@@ -118,7 +118,7 @@ func (f Files) Remove() error {
 		if path == "" {
 			continue
 		}
-		for _, name := range []string{path, path + ".new"} {
+		for _, name := range []string{path, path + ".new", path + ".old"} {
 			rest = errors.Join(rest, gone(f.Disk.Remove(name)))
 		}
 	}
@@ -280,6 +280,15 @@ func (s *Store) Profiles() []string {
 		}
 	}
 	return slices.Sorted(maps.Values(names))
+}
+
+// Lost reports whether this machine has seen an item of a profile of which the file has no record: it was cut, an older copy
+// stands in its place, or the item was deleted.
+func (s *Store) Lost(profile string) bool {
+	t := s.keys.tag(profile)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.index.frames[t]) == 0 && s.seen.generation(t) > 0
 }
 
 // Damaged counts the records and stretches of the file that could not be read when it was opened or last rewritten.
