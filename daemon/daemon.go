@@ -78,6 +78,7 @@ type Daemon struct {
 	network     atomic.Pointer[protocol.NetworkResult] // what is in use
 	authorities []*x509.Certificate                    // what is trusted beside the system's; guarded by loading
 	ephemeral   map[string]*profile                    // profiles that are in no file; guarded by loading
+	listens     atomic.Pointer[string]                 // see ListensAt
 	kept        keystore.Holder                        // the credentials of the others, in the keystore
 	memory      keystore.Holder                        // theirs
 	opened      chan struct{}                          // holds a token when the keystore can be used again
@@ -88,6 +89,16 @@ type Daemon struct {
 	closing bool              // no further login begins
 	living  sync.WaitGroup    // logins and what heals
 	halt    func()            // ends what heals
+}
+
+// ListensAt says where callers find the daemon, for people to read: it stands instead of [Options].Socket.
+func (d *Daemon) ListensAt(path string) { d.listens.Store(&path) }
+
+func (d *Daemon) socket() string {
+	if path := d.listens.Load(); path != nil {
+		return *path
+	}
+	return d.Socket
 }
 
 // serves reports whether a request's place, a JSON string as it stands in the line, is the daemon's.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/protocol/ownpath"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Place is what a caller works with: three absolute paths, cleaned lexically. Each place has a daemon of its own, which
@@ -90,9 +91,9 @@ func PlaceID(raw []byte) string {
 	return strconv.Quote(id)
 }
 
-// String names the three paths for people.
+// String names the three paths for people. A path that could be taken for groat's own words is quoted.
 func (p Place) String() string {
-	return fmt.Sprintf("HOME=%s, configuration %s, state %s", p.Home, p.Configuration, p.State)
+	return fmt.Sprintf("HOME=%s, configuration %s, state %s", visible.Text(p.Home), visible.Text(p.Configuration), visible.Text(p.State))
 }
 
 // InHome returns which of the paths stands in the home, or "": then it does not matter whose the home is.
