@@ -76,6 +76,7 @@ type Daemon struct {
 	loading     sync.Mutex // serialises whoever changes profiles
 	profiles    atomic.Pointer[profiles]
 	network     atomic.Pointer[protocol.NetworkResult] // what is in use
+	looked      looked
 	authorities []*x509.Certificate                    // what is trusted beside the system's; guarded by loading
 	ephemeral   map[string]*profile                    // profiles that are in no file; guarded by loading
 	listens     atomic.Pointer[string]                 // see ListensAt
@@ -162,6 +163,7 @@ func (d *Daemon) Reload() error {
 // reload is Reload for whoever holds loading. A profile that a login has just proven is taken as it is, with what its
 // endpoint has learned, if that is what the configuration says now.
 func (d *Daemon) reload(proven ...*profile) error {
+	stamp := d.Config.Stamp() // before it is read: what changes meanwhile is seen
 	c, err := d.Config.Load()
 	if err != nil {
 		return err
@@ -194,6 +196,7 @@ func (d *Daemon) reload(proven ...*profile) error {
 	}
 	next.names = slices.Sorted(maps.Keys(next.byName))
 	d.profiles.Store(next)
+	d.looked.stamp, d.looked.err = stamp, nil
 	changed := map[string]broker.Source{}
 	for name, p := range next.byName {
 		if old.byName[name] != p {

@@ -83,7 +83,7 @@ func status(c *conn, params []byte) (any, error) {
 		if sp.After != "" {
 			return nil, protocol.InvalidParams("name a profile or where to go on, not both")
 		}
-		p, err := c.d.pick(sp.Profile, "")
+		p, err := c.d.find(sp.Profile, "")
 		if err != nil {
 			return nil, err
 		}
