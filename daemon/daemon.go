@@ -77,13 +77,13 @@ type Daemon struct {
 	profiles    atomic.Pointer[profiles]
 	network     atomic.Pointer[protocol.NetworkResult] // what is in use
 	looked      looked
-	authorities []*x509.Certificate                    // what is trusted beside the system's; guarded by loading
-	ephemeral   map[string]*profile                    // profiles that are in no file; guarded by loading
-	listens     atomic.Pointer[string]                 // see ListensAt
-	kept        keystore.Holder                        // the credentials of the others, in the keystore
-	memory      keystore.Holder                        // theirs
-	opened      chan struct{}                          // holds a token when the keystore can be used again
-	doubtful    atomic.Bool                            // a keystore that cannot be read may know of sessions in doubt
+	authorities []*x509.Certificate    // what is trusted beside the system's; guarded by loading
+	ephemeral   map[string]*profile    // profiles that are in no file; guarded by loading
+	listens     atomic.Pointer[string] // see ListensAt
+	kept        keystore.Holder        // the credentials of the others, in the keystore
+	memory      keystore.Holder        // theirs
+	opened      chan struct{}          // holds a token when the keystore can be used again
+	doubtful    atomic.Bool            // a keystore that cannot be read may know of sessions in doubt
 
 	mu      sync.Mutex
 	logins  map[string]*login // :: profile name → the login under way

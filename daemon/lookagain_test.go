@@ -38,8 +38,12 @@ func TestH80AProfileWrittenByHand(t *testing.T) {
 	}
 	ask(protocol.MethodToken, protocol.TokenParams{Profile: "a"}, protocol.UnknownProfile, `there is no profile "a"`)
 	for name, do := range map[string]func(name string){
-		"token":  func(name string) { ask(protocol.MethodToken, protocol.TokenParams{Profile: name}, protocol.LoginRequired, "") },
-		"whoami": func(name string) { ask(protocol.MethodWhoami, protocol.WhoamiParams{Profile: name}, protocol.LoginRequired, "") },
+		"token": func(name string) {
+			ask(protocol.MethodToken, protocol.TokenParams{Profile: name}, protocol.LoginRequired, "")
+		},
+		"whoami": func(name string) {
+			ask(protocol.MethodWhoami, protocol.WhoamiParams{Profile: name}, protocol.LoginRequired, "")
+		},
 		"status": func(name string) {
 			if err := c.Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: name}, nil); err != nil {
 				t.Error(err)

@@ -50,7 +50,9 @@ func (d *Daemon) queryOfBytes(pick finder, params []byte) (query, error) {
 }
 
 // queryOf returns the profile too, as it is configured now; a token may have been issued by what it was before.
-func (d *Daemon) queryOf(p protocol.TokenParams) (query, *profile, error) { return d.queryBy(d.find, p) }
+func (d *Daemon) queryOf(p protocol.TokenParams) (query, *profile, error) {
+	return d.queryBy(d.find, p)
+}
 
 func (d *Daemon) queryBy(pick finder, p protocol.TokenParams) (query, *profile, error) {
 	q := query{Query: broker.Query{Scope: p.Scope, Audience: p.Audience, MinTTL: broker.Unset}, wait: protocol.DefaultWait}
