@@ -24,7 +24,8 @@ type Place struct {
 	State string `json:"state"`
 }
 
-var errNoHome = errors.New("HOME is not an absolute path, and /etc/passwd does not have this user")
+// ErrNoHome: neither HOME nor /etc/passwd names a home for this user.
+var ErrNoHome = errors.New("HOME is not an absolute path, and /etc/passwd does not have this user")
 
 // PlaceOf returns the place that an environment leads to. HOME is /etc/passwd's where it is missing or not absolute. A config
 // that is not empty stands instead of $GROAT_CONFIG. It does not look whether anything is there.
@@ -33,7 +34,7 @@ func PlaceOf(getenv func(string) string, config string) (Place, error) {
 	if !filepath.IsAbs(p.Home) {
 		u, ok := ownpath.LocalUser(os.Geteuid())
 		if !ok {
-			return Place{}, errNoHome
+			return Place{}, ErrNoHome
 		}
 		p.Home = u.Home
 	}
@@ -98,7 +99,11 @@ func (p Place) String() string {
 
 // InHome returns which of the paths stands in the home, or "": then it does not matter whose the home is.
 func (p Place) InHome() string {
+	usual := UsualPlace(p.Home)
 	for _, path := range []string{p.Configuration, p.State} {
+		if p.Home == "/" && path != usual.Configuration && path != usual.State {
+			continue // everything stands in /: what was not named by HOME is somewhere else
+		}
 		if path == p.Home || strings.HasPrefix(path, strings.TrimSuffix(p.Home, "/")+"/") {
 			return path
 		}

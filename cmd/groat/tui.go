@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // This file and its neighbours of the same first name own every sentence that groat says to a person, in the person's words: App Credentials, access token,
@@ -103,7 +104,11 @@ func errWorkingDirectory(cause error) *failure {
 }
 
 func errSocketPath(cause error) *failure {
-	return &failure{code: exitConfig, msg: cause.Error(), hint: "set GROAT_SOCKET to another absolute path", cause: cause}
+	f := &failure{code: exitConfig, msg: cause.Error(), hint: "set GROAT_SOCKET to another absolute path", cause: cause}
+	if errors.Is(cause, protocol.ErrNoHome) {
+		f.hint = "HOME=" + ownpath.SpareHome() + " groat status"
+	}
+	return f
 }
 
 func errDial(socket string, cause error) *failure {

@@ -232,12 +232,15 @@ func CheckHome(home string) error {
 	case uid == 0 && known:
 		e.Hint = "sudo -u " + owner.Name + " groat status"
 	case us.Home != "":
-		e.Hint = "HOME=" + us.Home + " groat status"
+		e.Hint = "HOME=" + visible.Word(us.Home) + " groat status"
 	default:
-		e.Hint = "ls -ld " + visible.Word(home)
+		e.Hint = "HOME=" + SpareHome() + " groat status"
 	}
 	return e
 }
+
+// SpareHome is a directory that this user can make on every system, for one whom nothing gives a home (a container's).
+func SpareHome() string { return fmt.Sprintf("/var/tmp/home-%d", os.Geteuid()) }
 
 // named is a user for people.
 func named(uid int) string {
