@@ -118,7 +118,10 @@ func (c *conn) quick(r protocol.Request) bool {
 	if r.Method != protocol.MethodToken {
 		return false
 	}
-	q, err := c.d.query(r.Params)
+	q, err := c.d.queryOfBytes(c.d.pick, r.Params)
+	if unknown(err) {
+		return false // the files are looked at
+	}
 	if err != nil {
 		c.refuse(r.ID, c.d.wire(err, ""))
 		return true

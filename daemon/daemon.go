@@ -76,18 +76,30 @@ type Daemon struct {
 	loading     sync.Mutex // serialises whoever changes profiles
 	profiles    atomic.Pointer[profiles]
 	network     atomic.Pointer[protocol.NetworkResult] // what is in use
-	authorities []*x509.Certificate                    // what is trusted beside the system's; guarded by loading
-	ephemeral   map[string]*profile                    // profiles that are in no file; guarded by loading
-	kept        keystore.Holder                        // the credentials of the others, in the keystore
-	memory      keystore.Holder                        // theirs
-	opened      chan struct{}                          // holds a token when the keystore can be used again
-	doubtful    atomic.Bool                            // a keystore that cannot be read may know of sessions in doubt
+	looked      looked
+	authorities []*x509.Certificate    // what is trusted beside the system's; guarded by loading
+	ephemeral   map[string]*profile    // profiles that are in no file; guarded by loading
+	listens     atomic.Pointer[string] // see ListensAt
+	kept        keystore.Holder        // the credentials of the others, in the keystore
+	memory      keystore.Holder        // theirs
+	opened      chan struct{}          // holds a token when the keystore can be used again
+	doubtful    atomic.Bool            // a keystore that cannot be read may know of sessions in doubt
 
 	mu      sync.Mutex
 	logins  map[string]*login // :: profile name → the login under way
 	closing bool              // no further login begins
 	living  sync.WaitGroup    // logins and what heals
 	halt    func()            // ends what heals
+}
+
+// ListensAt says where callers find the daemon, for people to read: it stands instead of [Options].Socket.
+func (d *Daemon) ListensAt(path string) { d.listens.Store(&path) }
+
+func (d *Daemon) socket() string {
+	if path := d.listens.Load(); path != nil {
+		return *path
+	}
+	return d.Socket
 }
 
 // serves reports whether a request's place, a JSON string as it stands in the line, is the daemon's.
@@ -151,6 +163,7 @@ func (d *Daemon) Reload() error {
 // reload is Reload for whoever holds loading. A profile that a login has just proven is taken as it is, with what its
 // endpoint has learned, if that is what the configuration says now.
 func (d *Daemon) reload(proven ...*profile) error {
+	stamp := d.Config.Stamp() // before it is read: what changes meanwhile is seen
 	c, err := d.Config.Load()
 	if err != nil {
 		return err
@@ -183,6 +196,7 @@ func (d *Daemon) reload(proven ...*profile) error {
 	}
 	next.names = slices.Sorted(maps.Keys(next.byName))
 	d.profiles.Store(next)
+	d.looked.stamp, d.looked.err = stamp, nil
 	changed := map[string]broker.Source{}
 	for name, p := range next.byName {
 		if old.byName[name] != p {

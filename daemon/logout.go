@@ -21,7 +21,7 @@ func logout(c *conn, params []byte) (any, error) {
 	if q.Profile == "" {
 		return nil, protocol.InvalidParams("name the profile to forget")
 	}
-	p, err := c.d.pick(q.Profile, "")
+	p, err := c.d.find(q.Profile, "")
 	if err != nil {
 		return nil, err
 	}

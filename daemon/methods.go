@@ -75,7 +75,7 @@ func status(c *conn, params []byte) (any, error) {
 	if err := protocol.DecodeParams(params, &sp); err != nil {
 		return nil, err
 	}
-	r := protocol.StatusResult{Release: c.d.Release, PID: os.Getpid(), StartedAt: c.d.started.Unix(), Socket: c.d.Socket}
+	r := protocol.StatusResult{Release: c.d.Release, PID: os.Getpid(), StartedAt: c.d.started.Unix(), Socket: c.d.socket()}
 	if c.d.Place.ID != "" {
 		r.Place = &c.d.Place
 	}
@@ -83,7 +83,7 @@ func status(c *conn, params []byte) (any, error) {
 		if sp.After != "" {
 			return nil, protocol.InvalidParams("name a profile or where to go on, not both")
 		}
-		p, err := c.d.pick(sp.Profile, "")
+		p, err := c.d.find(sp.Profile, "")
 		if err != nil {
 			return nil, err
 		}

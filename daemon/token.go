@@ -35,17 +35,26 @@ type issued struct {
 }
 
 // query understands the parameters of "token".
-func (d *Daemon) query(params []byte) (query, error) {
+func (d *Daemon) query(params []byte) (query, error) { return d.queryOfBytes(d.find, params) }
+
+// finder is [Daemon.find], or [Daemon.pick], which does not wait.
+type finder func(name, target string) (*profile, error)
+
+func (d *Daemon) queryOfBytes(pick finder, params []byte) (query, error) {
 	var p protocol.TokenParams
 	if err := protocol.DecodeParams(params, &p); err != nil {
 		return query{}, err
 	}
-	q, _, err := d.queryOf(p)
+	q, _, err := d.queryBy(pick, p)
 	return q, err
 }
 
 // queryOf returns the profile too, as it is configured now; a token may have been issued by what it was before.
 func (d *Daemon) queryOf(p protocol.TokenParams) (query, *profile, error) {
+	return d.queryBy(d.find, p)
+}
+
+func (d *Daemon) queryBy(pick finder, p protocol.TokenParams) (query, *profile, error) {
 	q := query{Query: broker.Query{Scope: p.Scope, Audience: p.Audience, MinTTL: broker.Unset}, wait: protocol.DefaultWait}
 	if p.MinTTL != nil {
 		if *p.MinTTL < 0 || *p.MinTTL > int64(protocol.MaxMinTTL/time.Second) {
@@ -68,7 +77,7 @@ func (d *Daemon) queryOf(p protocol.TokenParams) (query, *profile, error) {
 	if len(p.Target) > maxTarget {
 		return q, nil, protocol.InvalidParams("target must be a URL of 4096 bytes at most")
 	}
-	prof, err := d.pick(p.Profile, p.Target)
+	prof, err := pick(p.Profile, p.Target)
 	if err != nil {
 		return q, nil, err
 	}

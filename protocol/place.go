@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/protocol/ownpath"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Place is what a caller works with: three absolute paths, cleaned lexically. Each place has a daemon of its own, which
@@ -23,7 +24,8 @@ type Place struct {
 	State string `json:"state"`
 }
 
-var errNoHome = errors.New("HOME is not an absolute path, and /etc/passwd does not have this user")
+// ErrNoHome: neither HOME nor /etc/passwd names a home for this user.
+var ErrNoHome = errors.New("HOME is not an absolute path, and /etc/passwd does not have this user")
 
 // PlaceOf returns the place that an environment leads to. HOME is /etc/passwd's where it is missing or not absolute. A config
 // that is not empty stands instead of $GROAT_CONFIG. It does not look whether anything is there.
@@ -32,7 +34,7 @@ func PlaceOf(getenv func(string) string, config string) (Place, error) {
 	if !filepath.IsAbs(p.Home) {
 		u, ok := ownpath.LocalUser(os.Geteuid())
 		if !ok {
-			return Place{}, errNoHome
+			return Place{}, ErrNoHome
 		}
 		p.Home = u.Home
 	}
@@ -90,14 +92,18 @@ func PlaceID(raw []byte) string {
 	return strconv.Quote(id)
 }
 
-// String names the three paths for people.
+// String names the three paths for people. A path that could be taken for groat's own words is quoted.
 func (p Place) String() string {
-	return fmt.Sprintf("HOME=%s, configuration %s, state %s", p.Home, p.Configuration, p.State)
+	return fmt.Sprintf("HOME=%s, configuration %s, state %s", visible.Text(p.Home), visible.Text(p.Configuration), visible.Text(p.State))
 }
 
 // InHome returns which of the paths stands in the home, or "": then it does not matter whose the home is.
 func (p Place) InHome() string {
+	usual := UsualPlace(p.Home)
 	for _, path := range []string{p.Configuration, p.State} {
+		if p.Home == "/" && path != usual.Configuration && path != usual.State {
+			continue // everything stands in /: what was not named by HOME is somewhere else
+		}
 		if path == p.Home || strings.HasPrefix(path, strings.TrimSuffix(p.Home, "/")+"/") {
 			return path
 		}

@@ -136,3 +136,20 @@ func TestH3HomeOfAnother(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// In a container everything stands in the home "/": what the environment names itself is not in it, and is used.
+func TestH83HomeIsTheRoot(t *testing.T) {
+	for name, c := range map[string]struct {
+		place Place
+		in    string
+	}{
+		"nothing named": {UsualPlace("/"), "/.config/groat"},
+		"one of two":    {Place{Home: "/", Configuration: "/c", State: "/.local/state/groat"}, "/.local/state/groat"},
+		"both":          {Place{Home: "/", Configuration: "/tmp/c", State: "/tmp/s"}, ""},
+		"another home":  {Place{Home: "/h", Configuration: "/h/x", State: "/s"}, "/h/x"},
+	} {
+		if in := c.place.InHome(); in != c.in {
+			t.Errorf("%s: %q, want %q", name, in, c.in)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/ownpath"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 const (
@@ -92,7 +93,8 @@ type starter struct {
 	app     *app
 	route   route
 	program string
-	again   int // how often one was started because another had ended
+	again   int       // how often one was started because another had ended
+	found   time.Time // when groatd first found another one at work, or zero
 }
 
 // look dials once. Both results are nil while nobody listens.
@@ -128,7 +130,7 @@ func (s *starter) awaitReady(ctx context.Context) (*protocol.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := false // groatd has found another one
+	found := false // groatd has found another one, now
 	for p := newPauses(); ; {
 		c, err := s.look(ctx)
 		if c != nil || err != nil {
@@ -148,6 +150,9 @@ func (s *starter) awaitReady(ctx context.Context) (*protocol.Client, error) {
 		}
 		ended, ok := p.wait(ctx, exited)
 		if !ok {
+			if found {
+				return nil, s.errSilent()
+			}
 			return nil, errNotReady(s.program)
 		}
 		if ended == nil {
@@ -156,11 +161,13 @@ func (s *starter) awaitReady(ctx context.Context) (*protocol.Client, error) {
 		exited = nil
 		switch ended.ExitCode() {
 		case daemonRunsAlready:
-			found = true
+			if found = true; s.found.IsZero() {
+				s.found = time.Now()
+			}
 		case daemonRefuses:
-			return nil, errDaemonRefused()
+			return nil, errDaemonRefused(s.typed())
 		default:
-			return nil, errDaemonEnded(ended.String())
+			return nil, errDaemonEnded(ended.String(), s.typed())
 		}
 	}
 }
@@ -168,9 +175,17 @@ func (s *starter) awaitReady(ctx context.Context) (*protocol.Client, error) {
 func (s *starter) spawn() (<-chan *os.ProcessState, error) {
 	exited, err := spawn(s.program, nil, daemonEnv(os.Environ()))
 	if err != nil {
-		return nil, errSpawn(s.program, err)
+		return nil, errSpawn(s.program, s.typed(), err)
 	}
 	return exited, nil
+}
+
+// typed is what to type to run the groatd that was started.
+func (s *starter) typed() string {
+	if first := onPath(s.app.getenv("PATH"), daemonName); first == s.program {
+		return daemonName
+	}
+	return visible.Word(s.program)
 }
 
 // pauses spaces the looks at the socket until startTime is over.

@@ -153,15 +153,16 @@ func TestAutostartFails(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		{"78", exitConfig, "groat: error: groatd refuses its configuration or one of its directories\ngroat: hint: groatd --check\n"},
-		{"1", exitUnavailable, "groat: error: groatd ended at its start: exit status 1\ngroat: hint: groatd --check\n"},
-		{"73", exitUnavailable, "groat: error: groatd was not ready in time\ngroat: hint: run " + bin + "/groatd in another terminal and see what it says\n"},
+		{"78", exitConfig, "groat: error: groatd refuses its configuration or one of its directories\ngroat: hint: " + bin + "/groatd --check\n"},
+		{"1", exitUnavailable, "groat: error: groatd ended at its start: exit status 1\ngroat: hint: " + bin + "/groatd --check\n"},
+		{"73", exitUnavailable, "groat: error: another process holds the lock STATE/lock and does not say where it listens\ngroat: hint: fuser -v STATE/lock\n"},
 		{"deaf", exitUnavailable, "groat: error: groatd was not ready in time\ngroat: hint: run " + bin + "/groatd in another terminal and see what it says\n"},
 	} {
 		t.Run(tt.mode, func(t *testing.T) {
 			t.Parallel()
 			h := newHome(t, tt.mode)
-			if got := h.run(h.env(), "get"); got != (outcome{tt.code, "", tt.stderr}) {
+			says := strings.ReplaceAll(tt.stderr, "STATE", h.state)
+			if got := h.run(h.env(), "get"); got != (outcome{tt.code, "", says}) {
 				t.Errorf("%+v", got)
 			}
 			if n := len(h.started()); n != 1 {

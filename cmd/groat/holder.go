@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/groat-dev/groat/protocol"
 )
@@ -48,16 +49,29 @@ func samePlace(p, q protocol.Place) bool {
 	return sameFile(p.Home, q.Home) && sameFile(p.Configuration, q.Configuration) && sameFile(p.State, q.State)
 }
 
+// sameFile also compares what is not there yet, by what it would be in.
 func sameFile(p, q string) bool {
 	if p == q {
 		return true
 	}
-	a, err := os.Stat(p)
-	if err != nil {
-		return false
+	a, missing := existing(p)
+	b, missing2 := existing(q)
+	return missing == missing2 && a != nil && b != nil && os.SameFile(a, b)
+}
+
+// existing returns the deepest part of a path that is there, and the rest. It follows links.
+func existing(path string) (info os.FileInfo, missing string) {
+	for {
+		info, err := os.Stat(path)
+		if err == nil || !errors.Is(err, os.ErrNotExist) || path == filepath.Dir(path) {
+			return info, missing
+		}
+		if _, err := os.Lstat(path); err == nil {
+			return nil, missing // a link that leads nowhere
+		}
+		missing = filepath.Join(filepath.Base(path), missing)
+		path = filepath.Dir(path)
 	}
-	b, err := os.Stat(q)
-	return err == nil && os.SameFile(a, b)
 }
 
 // ours connects to where the holder of this place's lock listens, or returns nil.
@@ -81,7 +95,7 @@ func (s *starter) held(ctx context.Context) (c *protocol.Client, again bool, err
 	r := s.route
 	h, ok := r.recorded()
 	if !ok {
-		return nil, false, nil
+		return nil, false, s.after(silentTime, s.errSilent)
 	}
 	switch {
 	case !h.Here():
@@ -109,7 +123,34 @@ func (s *starter) held(ctx context.Context) (c *protocol.Client, again bool, err
 	if now, ok := r.recorded(); !ok || now != h {
 		return nil, false, nil // it has just begun to end
 	}
-	return nil, false, errHeldSocketGone(h)
+	return nil, false, s.after(goneTime, func() error { return errHeldSocketGone(h) })
+}
+
+const (
+	// silentTime is how long a lock may be held before it says who holds it: groatd writes that at once.
+	silentTime = 500 * time.Millisecond
+	// goneTime is how long a groatd that looks after its socket just now may take for it.
+	goneTime = 300 * time.Millisecond
+)
+
+// after returns the error that why makes once groatd has found another one for as long as that, and nil before.
+func (s *starter) after(limit time.Duration, why func() error) error {
+	if time.Since(s.found) < limit {
+		return nil
+	}
+	return why()
+}
+
+// errSilent says who holds the state directory and does not listen.
+func (s *starter) errSilent() error {
+	if h, ok := s.route.recorded(); ok {
+		return errHeldSilent(h)
+	}
+	if s.route.place == nil {
+		return errNotReady(s.program)
+	}
+	lock := filepath.Join(s.route.place.State, protocol.LockFile)
+	return errLockHeld(lock, flockHolder(lock))
 }
 
 // ended reports whether no process has the id, as far as this process sees them.

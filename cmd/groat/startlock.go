@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -83,4 +86,26 @@ func markEach() {
 	for fd := firstForeign; fd < int(limit); fd++ {
 		unix.CloseOnExec(fd)
 	}
+}
+
+// flockHolder returns the process that holds a file's flock(2), or 0 where the system does not say (proc_locks(5)).
+func flockHolder(path string) int {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	text, err := os.ReadFile("/proc/locks")
+	if !ok || err != nil {
+		return 0
+	}
+	at := fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino)
+	for line := range strings.Lines(string(text)) {
+		// "1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF"; a waiting one has "->" after the number
+		if f := strings.Fields(line); len(f) > 5 && f[1] == "FLOCK" && f[5] == at {
+			pid, _ := strconv.Atoi(f[4])
+			return max(pid, 0)
+		}
+	}
+	return 0
 }

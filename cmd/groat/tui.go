@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // This file and its neighbours of the same first name own every sentence that groat says to a person, in the person's words: App Credentials, access token,
@@ -103,7 +104,11 @@ func errWorkingDirectory(cause error) *failure {
 }
 
 func errSocketPath(cause error) *failure {
-	return &failure{code: exitConfig, msg: cause.Error(), hint: "set GROAT_SOCKET to another absolute path", cause: cause}
+	f := &failure{code: exitConfig, msg: cause.Error(), hint: "set GROAT_SOCKET to another absolute path", cause: cause}
+	if errors.Is(cause, protocol.ErrNoHome) {
+		f.hint = "HOME=" + ownpath.SpareHome() + " groat status"
+	}
+	return f
 }
 
 func errDial(socket string, cause error) *failure {
@@ -111,7 +116,7 @@ func errDial(socket string, cause error) *failure {
 		return &failure{code: exitDenied, msg: fmt.Sprintf("%v: nothing was sent to %s", cause, socket),
 			hint: "ls -l " + socket, cause: cause}
 	}
-	return &failure{code: exitUnavailable, msg: "cannot reach groatd: " + cause.Error(), hint: "ls -l " + socket, cause: cause}
+	return &failure{code: exitUnavailable, msg: "groatd cannot be reached: " + cause.Error(), hint: "ls -l " + socket, cause: cause}
 }
 
 func failNoAnswer(cause error) *failure {
@@ -147,16 +152,16 @@ func errNoDaemonProgram() *failure {
 	return &failure{code: exitUnavailable, msg: "groatd does not run, and it is neither beside groat nor on PATH", hint: "install groatd beside groat"}
 }
 
-func errSpawn(program string, cause error) *failure {
-	return &failure{code: exitUnavailable, msg: fmt.Sprintf("cannot start %s: %v", program, cause), hint: "groatd --check", cause: cause}
+func errSpawn(program, typed string, cause error) *failure {
+	return &failure{code: exitUnavailable, msg: fmt.Sprintf("cannot start %s: %v", program, cause), hint: typed + " --check", cause: cause}
 }
 
-func errDaemonRefused() *failure {
-	return &failure{code: exitConfig, msg: "groatd refuses its configuration or one of its directories", hint: "groatd --check"}
+func errDaemonRefused(typed string) *failure {
+	return &failure{code: exitConfig, msg: "groatd refuses its configuration or one of its directories", hint: typed + " --check"}
 }
 
-func errDaemonEnded(status string) *failure {
-	return &failure{code: exitUnavailable, msg: "groatd ended at its start: " + status, hint: "groatd --check"}
+func errDaemonEnded(status, typed string) *failure {
+	return &failure{code: exitUnavailable, msg: "groatd ended at its start: " + status, hint: typed + " --check"}
 }
 
 func errNotReady(program string) *failure {

@@ -26,12 +26,15 @@ func errOtherPlace(socket string, theirs, ours protocol.Place, cause error) *fai
 
 // held says who has a state directory.
 func held(h protocol.Holder) string {
+	if h.Socket == "" {
+		return fmt.Sprintf("groatd of host %s (pid %d)", clean(h.Host), h.PID)
+	}
 	return fmt.Sprintf("groatd of host %s (pid %d, socket %s)", clean(h.Host), h.PID, clean(h.Socket))
 }
 
 func errHeldByHost(h protocol.Holder, hint string) *failure {
 	return &failure{code: exitUnavailable, msg: held(h) + " holds the state directory " + clean(h.Place.State) +
-		": on this host, sign in to a state on a disk of its own", hint: hint}
+		"; on this host, sign in to a state on a disk of its own", hint: hint}
 }
 
 func errHeldOutOfReach(h protocol.Holder, hint string) *failure {
@@ -42,6 +45,22 @@ func errHeldOutOfReach(h protocol.Holder, hint string) *failure {
 func errHeldSocketGone(h protocol.Holder) *failure {
 	return &failure{code: exitUnavailable, msg: held(h) + " runs, and its socket cannot be reached from here; it makes one that has gone anew within 30s",
 		hint: fmt.Sprintf("kill -HUP %d && groat status", h.PID)}
+}
+
+// errHeldSilent: it does not listen yet, or no more.
+func errHeldSilent(h protocol.Holder) *failure {
+	return &failure{code: exitUnavailable, msg: held(h) + " holds the state directory " + clean(h.Place.State) + " and is starting or ending",
+		hint: fmt.Sprintf("try again; what it does: ps -fp %d", h.PID)}
+}
+
+// errLockHeld: another release's groatd, or no groatd at all. The pid is 0 where the system does not say.
+func errLockHeld(lock string, pid int) *failure {
+	f := &failure{code: exitUnavailable, msg: "another process holds the lock " + clean(lock) + " and does not say where it listens", hint: "fuser -v " + quote(lock)}
+	if pid > 0 {
+		f.msg = fmt.Sprintf("process %d holds the lock %s and does not say where it listens", pid, clean(lock))
+		f.hint = fmt.Sprintf("ps -fp %d", pid)
+	}
+	return f
 }
 
 func errHeldAt(h protocol.Holder) *failure {

@@ -29,7 +29,7 @@ func TestBugs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const said = "a bug in groatd, string in "
+	const said = "groatd has a bug: string in "
 	for _, test := range []struct {
 		name    string
 		provoke func(t *testing.T, r *resident)

@@ -59,6 +59,11 @@ func (l *listener) look(log *zap.Logger) (over bool) {
 	}
 	next, err := bind(l.path)
 	if err != nil {
+		if elsewhere := l.elsewhere(); elsewhere != nil {
+			next, err = elsewhere, nil
+		}
+	}
+	if err != nil {
 		if why := err.Error(); why != l.said {
 			l.said = why
 			log.Error("the socket has gone and is not made anew: whoever is not connected finds nobody", zap.String("socket", l.path), zap.Error(err))
@@ -67,9 +72,36 @@ func (l *listener) look(log *zap.Logger) (over bool) {
 	}
 	l.socket.Close()
 	l.socket, l.bound, l.said = next.socket, next.bound, ""
+	if l.path != next.path {
+		l.path, l.alias = next.path, next.alias
+		if l.says != nil {
+			l.says(l.path)
+		}
+	}
 	l.linkAlias(log)
 	log.Warn("the socket had gone and was made anew", zap.String("socket", l.path))
 	return false
+}
+
+// elsewhere binds where a client looks for the socket now: another user may have taken the directory that it was in. The result
+// is nil where that is no other path, or cannot be used either.
+func (l *listener) elsewhere() *listener {
+	if l.site == nil {
+		return nil
+	}
+	s := *l.site
+	if s.findSockets("") != nil || s.socket() == l.path {
+		return nil
+	}
+	if l.usual {
+		dropForeignAlias(s.socket())
+	}
+	next, err := bind(s.socket())
+	if err != nil {
+		return nil
+	}
+	next.alias = s.alias()
+	return next
 }
 
 // runtimeDir returns the directory above path that lives only as long as the person is signed in to this machine, or "".

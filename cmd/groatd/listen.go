@@ -17,6 +17,8 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // socketName is the FileDescriptorName= of the socket unit.
@@ -28,8 +30,11 @@ type listener struct {
 	path  string
 	usual bool   // path is the usual place's, and an alias there gives way
 	alias string // where a link to path is wanted, or ""
-	// ending is called before nobody is answered any more; nil where nobody wants to know.
-	ending func()
+	// says is called with the path that is listened at when that changes, and with none before nobody is answered any more;
+	// nil where nobody wants to know.
+	says func(path string)
+	// site is where the path came from; nil where a service manager or a person named it.
+	site *site
 
 	mu     sync.Mutex
 	socket *net.UnixListener
@@ -64,8 +69,8 @@ func (l *listener) replaced(socket *net.UnixListener) bool {
 func (l *listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ending != nil && !l.closed {
-		l.ending()
+	if l.says != nil && !l.closed {
+		l.says("")
 	}
 	l.closed = true
 	return l.socket.Close()
@@ -93,6 +98,9 @@ func listen(s site) (*listener, error) {
 		l, err := bind(path)
 		if err == nil {
 			l.usual, l.alias = usual, s.alias()
+			if s.sockets.Explicit == "" {
+				l.site = &s
+			}
 		}
 		return l, err
 	}
@@ -110,11 +118,7 @@ func listen(s site) (*listener, error) {
 // bind makes the socket. The caller holds the state's lock, so that whatever stale socket is there belongs to nobody, unless
 // a groatd with another state directory uses it.
 func bind(path string) (*listener, error) {
-	dirs := []string{filepath.Dir(path)}
-	if ownDirectory.MatchString(filepath.Base(dirs[0])) { // the directory of all sockets is not to be entered by others either
-		dirs = []string{filepath.Dir(dirs[0]), dirs[0]}
-	}
-	for _, dir := range dirs {
+	for _, dir := range socketDirs(path) {
 		if err := privateDir(dir, "the socket's directory"); err != nil {
 			return nil, err
 		}
@@ -133,6 +137,15 @@ func bind(path string) (*listener, error) {
 		return nil, &refusal{exitConfig, fmt.Errorf("the socket %s is gone: %w", path, cause(err)), "groatd"}
 	}
 	return &listener{socket: l, path: path, bound: info}, nil
+}
+
+// socketDirs returns the directories that must be the user's alone for a socket at path, the outer one first.
+func socketDirs(path string) []string {
+	dir := filepath.Dir(path)
+	if ownDirectory.MatchString(filepath.Base(dir)) { // the directory of all sockets is not to be entered by others either
+		return []string{filepath.Dir(dir), dir}
+	}
+	return []string{dir}
 }
 
 // listenPrivately makes a socket of mode 0600. On Linux it is born with the mode that it has before it is bound; elsewhere it is
@@ -164,8 +177,8 @@ func clearStale(path string) error {
 	if err != nil {
 		return &refusal{exitConfig, fmt.Errorf("the socket %s cannot be examined: %w", path, cause(err)), "ls -l " + path}
 	}
-	if info.Mode().Type() != fs.ModeSocket || int(info.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() {
-		return &refusal{exitConfig, fmt.Errorf("%s is in the way: it is no socket of this user's", path), "ls -l " + path}
+	if !ownSocket(info) {
+		return inTheWay(path)
 	}
 	switch live, err := answers(path); {
 	case err != nil:
@@ -177,6 +190,14 @@ func clearStale(path string) error {
 		return &refusal{exitConfig, fmt.Errorf("the stale socket %s cannot be removed: %w", path, cause(err)), "ls -ld " + filepath.Dir(path)}
 	}
 	return nil
+}
+
+func ownSocket(info fs.FileInfo) bool {
+	return info.Mode().Type() == fs.ModeSocket && int(info.Sys().(*syscall.Stat_t).Uid) == os.Geteuid()
+}
+
+func inTheWay(path string) error {
+	return &refusal{exitConfig, fmt.Errorf("%s is in the way: it is no socket of this user's", path), "ls -l " + visible.Word(path)}
 }
 
 // answers reports whether somebody listens on a socket, also one who is too busy to accept. Only the system's word that

@@ -96,19 +96,9 @@ func run(f flags) error {
 		return &refusal{exitConfig, err, "groatd --config /path/to/config.toml"}
 	}
 	if f.check {
-		return check(dir)
+		return check(f, site, dir)
 	}
 	return serve(f, site, dir)
-}
-
-// check loads the configuration as the daemon would.
-func check(dir config.Dir) error {
-	c, err := dir.Load()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("the configuration is good: %d profiles\n", len(c.Profiles))
-	return nil
 }
 
 // serve runs the daemon until a signal ends it.
@@ -150,11 +140,18 @@ func serve(f flags, site site, dir config.Dir) error {
 		return err
 	}
 	defer l.release()
-	d.Socket = l.path
+	d.ListensAt(l.path)
 	l.linkAlias(log)
 	if ours {
 		held.lock.says(l.path)
-		l.ending = func() { held.lock.says("") }
+	}
+	l.says = func(path string) {
+		if path != "" {
+			d.ListensAt(path)
+		}
+		if ours {
+			held.lock.says(path)
+		}
 	}
 	return attend(ctx, d, l, log)
 }
@@ -193,6 +190,7 @@ func attend(ctx context.Context, d *daemon.Daemon, l *listener, log *zap.Logger)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log that nobody reads any more is no reason to end
 	m := newManager(log)
 	looks := make(chan struct{}, 1)
+	socket := l.path // keep may change it
 	go l.keep(ctx, log, looks, over)
 	// In a goroutine of its own: it may take long, and the watchdog does not wait. One that comes meanwhile is the next.
 	go func() {
@@ -206,7 +204,7 @@ func attend(ctx context.Context, d *daemon.Daemon, l *listener, log *zap.Logger)
 	}()
 	done := make(chan error, 1)
 	go func() { done <- d.Serve(ctx, l) }()
-	log.Info("ready", zap.String("release", release), zap.String("socket", l.path), zap.Int("profiles", d.Profiles()))
+	log.Info("ready", zap.String("release", release), zap.String("socket", socket), zap.Int("profiles", d.Profiles()))
 	m.ready(d)
 	for {
 		select {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/groat-dev/groat/protocol/ownpath"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // privateDir makes a directory of mode 0700 where there is none, and refuses one that others could have prepared or could
@@ -31,22 +32,42 @@ func privateDir(dir, what string) error {
 	}
 	info, err := os.Lstat(dir)
 	if err != nil {
-		return refuse("ls -ld "+filepath.Dir(dir), "cannot be used: %w", cause(err))
+		return refuse("ls -ld "+visible.Word(filepath.Dir(dir)), "cannot be used: %w", cause(err))
 	}
 	if !info.IsDir() {
-		return refuse("ls -ld "+dir, "is no directory (a link is refused too)")
+		return refuse("ls -ld "+visible.Word(dir), "is no directory (a link is refused too)")
 	}
 	if uid := info.Sys().(*syscall.Stat_t).Uid; int(uid) != os.Geteuid() {
-		return refuse("ls -ld "+dir, "belongs to another user (uid %d)", uid)
+		return refuse("ls -ld "+visible.Word(dir), "belongs to another user (uid %d)", uid)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return refuse("chmod 700 "+dir, "is open to others (mode %04o)", mode)
+		return refuse("chmod 700 "+visible.Word(dir), "is open to others (mode %04o)", mode)
 	}
 	if unix.Access(dir, unix.W_OK) != nil {
-		return refuse("ls -ld "+dir, "cannot be written")
+		return refuse("ls -ld "+visible.Word(dir), "cannot be written")
 	}
 	if e, ok := errors.AsType[*ownpath.Error](ownpath.Check(dir)); ok {
 		return refuse(e.Hint, "is no safe place: %w", e)
+	}
+	return nil
+}
+
+// usableDir refuses what privateDir would refuse, and makes nothing.
+func usableDir(dir, what string) error {
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return privateDir(dir, what)
+	}
+	if e, ok := errors.AsType[*ownpath.Error](ownpath.System().MayMakeIn(dir)); ok {
+		return &refusal{exitConfig, fmt.Errorf("%s %s cannot be made: %w", what, dir, e), e.Hint}
+	}
+	above := filepath.Dir(dir)
+	for ; above != "/"; above = filepath.Dir(above) {
+		if _, err := os.Lstat(above); err == nil {
+			break
+		}
+	}
+	if err := unix.Access(above, unix.W_OK); err != nil {
+		return &refusal{exitConfig, fmt.Errorf("%s %s cannot be made: %s cannot be written: %w", what, dir, above, err), "ls -ld " + visible.Word(above)}
 	}
 	return nil
 }

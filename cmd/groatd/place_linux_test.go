@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -526,5 +527,103 @@ func TestH28OneStateByOtherNames(t *testing.T) {
 	hint := twoLines.FindStringSubmatch(refused.stderr)[2]
 	if s := r.run("", "/bin/sh", "-c", hint); s.code != 0 || !strings.Contains(s.stdout, fmt.Sprintf("process %d,", pid)) {
 		t.Errorf("%s: %d, %s", hint, s.code, s.stderr)
+	}
+}
+
+// A home that a link leads to is one place by both names also before there is a configuration in it.
+func TestH76OneHomeByOtherNamesWithoutAConfiguration(t *testing.T) {
+	t.Parallel()
+	r := newResident(t, os.Getuid())
+	pid := r.start().pid()
+	if _, err := os.Lstat(filepath.Join(r.home, ".config")); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal("there is a configuration:", err)
+	}
+	link := filepath.Join(r.runtime, "home")
+	if err := os.Symlink(r.home, link); err != nil {
+		t.Fatal(err)
+	}
+	r.vars = []string{"GROAT_NO_AUTOSTART=", "HOME=" + link, "XDG_CONFIG_HOME=", "XDG_STATE_HOME="}
+	var s protocol.StatusResult
+	if err := json.Unmarshal([]byte(r.groat("", "status", "--json")), &s); err != nil || s.PID != pid {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// Another user takes the directory of a socket whose groatd runs: that one goes where clients look next, and is found there.
+func TestH77SquattedWhileItRuns(t *testing.T) {
+	t.Parallel()
+	r := newResident(t, stranger)
+	d := r.start()
+	pid, dir := d.pid(), filepath.Join(r.runtime, "groat")
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	r.dir(dir, 0o755, stranger+1)
+	r.vars = append(r.vars, "GROAT_NO_AUTOSTART=")
+	refused := r.run("", "groat", "status")
+	r.refused(refused, 69, "its socket cannot be reached from here", fmt.Sprintf("kill -HUP %d && groat status", pid))
+	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	var s protocol.StatusResult // the hint has been typed
+	if err := json.Unmarshal([]byte(r.groat("", "status", "--json")), &s); err != nil || s.PID != pid || strings.HasPrefix(s.Socket, dir+"/") {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+// What groatd refuses at its start, groatd --check names, and makes nothing: it is the hint of groat.
+func TestH78CheckNamesWhatIsRefused(t *testing.T) {
+	for name, plant := range map[string]func(r *resident) (env, says string){
+		"an open directory above the state": func(r *resident) (string, string) {
+			r.dir(filepath.Join(r.runtime, "open"), 0o777, r.uid)
+			if err := os.Chmod(filepath.Join(r.runtime, "open"), 0o777); err != nil {
+				r.t.Fatal(err)
+			}
+			return "GROAT_STATE_DIR=" + filepath.Join(r.runtime, "open", "a", "state"), filepath.Join(r.runtime, "open") + " may be written by others"
+		},
+		"a file above the state": func(r *resident) (string, string) {
+			file := filepath.Join(r.runtime, "file")
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				r.t.Fatal(err)
+			}
+			return "GROAT_STATE_DIR=" + filepath.Join(file, "state"), "not a directory"
+		},
+		"an open state": func(r *resident) (string, string) {
+			state := filepath.Join(r.runtime, "state")
+			r.dir(state, 0o755, r.uid)
+			return "GROAT_STATE_DIR=" + state, "the state directory " + state + " is open to others (mode 0755)"
+		},
+		"no such keystore": func(r *resident) (string, string) { return "GROAT_KEYSTORE=gold", `GROAT_KEYSTORE is "gold"` },
+		"a file in the socket's place": func(r *resident) (string, string) {
+			file := filepath.Join(r.runtime, "agent.sock")
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				r.t.Fatal(err)
+			}
+			r.own(file, r.uid)
+			return "GROAT_SOCKET=" + file, "no socket of this user's"
+		},
+		"an open directory of the socket": func(r *resident) (string, string) {
+			dir := filepath.Join(r.runtime, "d")
+			r.dir(dir, 0o755, r.uid)
+			return "GROAT_SOCKET=" + filepath.Join(dir, "s"), "the socket's directory " + dir + " is open to others (mode 0755)"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newResident(t, stranger)
+			env, says := plant(r)
+			r.vars = []string{env}
+			before := owners(t, r.runtime) + owners(t, r.home)
+			for _, args := range [][]string{{"--check"}, {}} {
+				got := r.run("", "groatd", args...)
+				r.refused(got, 78, says, "")
+				if after := owners(t, r.runtime) + owners(t, r.home); len(args) > 0 && after != before {
+					t.Errorf("it was\n%sand is\n%s", before, after)
+				}
+			}
+		})
 	}
 }

@@ -158,7 +158,7 @@ func TestH23Record(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.ending = func() {
+	l.says = func(string) {
 		if c, err := net.Dial("unix", path); err != nil {
 			t.Error("nobody listens any more:", err)
 		} else {

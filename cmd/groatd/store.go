@@ -49,9 +49,13 @@ func lockedStore(s site) (closer, error) {
 	})
 	if err != nil {
 		lock.Close()
-		return nil, &refusal{exitConfig, err, "unset GROAT_KEYSTORE, or look into " + state}
+		return nil, badChoice(err, state)
 	}
 	return &locked{store, lock}, nil
+}
+
+func badChoice(err error, state string) error {
+	return &refusal{exitConfig, err, "unset GROAT_KEYSTORE, or look into " + state}
 }
 
 // spareDir is where a rotated refresh token goes that the state directory's disk does not take. The runtime directory is in

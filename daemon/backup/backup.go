@@ -96,7 +96,7 @@ func (b *Backup) Seal(passphrase keystore.Secret) ([]byte, error) {
 // [keystore.ErrLocked]; then nothing of it is returned. The passphrase stays the caller's.
 func Open(data []byte, passphrase keystore.Secret) (*Backup, error) {
 	if later := "groat backup "; bytes.HasPrefix(data, []byte(later)) && !bytes.HasPrefix(data, []byte(magic[:len(later)+2])) {
-		return nil, fmt.Errorf("%w: it was written by a newer groat: upgrade groat", keystore.ErrCorrupt)
+		return nil, fmt.Errorf("%w: it was written by a newer groat; upgrade groat", keystore.ErrCorrupt)
 	}
 	content, err := sealed.Unwrap(magic, passphrase, data)
 	if err != nil {
@@ -119,7 +119,7 @@ func Open(data []byte, passphrase keystore.Secret) (*Backup, error) {
 		return nil, fmt.Errorf("%w: what is in it cannot be read", keystore.ErrCorrupt)
 	}
 	if in.V > 1 {
-		return nil, fmt.Errorf("%w: it was written by a newer groat: upgrade groat", keystore.ErrCorrupt)
+		return nil, fmt.Errorf("%w: it was written by a newer groat; upgrade groat", keystore.ErrCorrupt)
 	}
 	b := &Backup{Created: in.Created, LeftOut: in.LeftOut}
 	for _, e := range in.Entries {

@@ -17,7 +17,7 @@ type Bug struct {
 	Where string // the innermost functions, the first one panicked
 }
 
-func (b *Bug) Error() string { return "a bug in groatd, " + b.Kind + " in " + b.Where }
+func (b *Bug) Error() string { return "groatd has a bug: " + b.Kind + " in " + b.Where }
 
 // Recovered is the Bug of what recover has just returned. It is called by the deferred function itself.
 //

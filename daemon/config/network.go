@@ -6,10 +6,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -145,11 +148,45 @@ func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err 
 			return nil, fail("",
 				"must be host names, domains, addresses or networks, separated by commas, 4096 bytes at most")
 		}
+		for element := range strings.SplitSeq(s.Value, ",") {
+			if element = strings.TrimSpace(element); element != "" && !noProxyElement(element) {
+				return nil, fail("", "holds %q, which is no host name, domain, address or network; commas stand between them", element)
+			}
+		}
 	case "ca_file":
 		return readAuthorities(s, fail)
 	}
 	return nil, nil
 }
+
+// noProxyElement reports whether an element of a list as in NO_PROXY means something to the library: what does not
+// would be left out in silence, and the request go through the proxy.
+func noProxyElement(s string) bool {
+	if s == "*" || net.ParseIP(s) != nil {
+		return true
+	}
+	if _, _, err := net.ParseCIDR(s); err == nil {
+		return true
+	}
+	host := s
+	if h, port, err := net.SplitHostPort(s); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return false
+		}
+		if host = h; net.ParseIP(host) != nil {
+			return true
+		}
+	}
+	if rest, ok := strings.CutPrefix(host, "*."); ok {
+		host = rest
+	} else {
+		host = strings.TrimPrefix(host, ".")
+	}
+	return len(host) <= 253 && domainName.MatchString(host)
+}
+
+// domainName is RFC 1123 §2.1's, with the underscore that names in use have. What looks like an IPv4 address is one.
+var domainName = regexp.MustCompile(`^([0-9A-Za-z_-]{1,63}\.)*[0-9A-Za-z_-]*[A-Za-z][0-9A-Za-z_-]*$`)
 
 // readAuthorities returns the certificates of a file that nobody else could have written.
 func readAuthorities(s Setting, fail func(hint, format string, args ...any) error) (all []*x509.Certificate, err error) {

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/http/httpproxy"
 )
 
 // authority returns a certificate in PEM.
@@ -111,10 +114,14 @@ func TestH63OneKeyInBothFiles(t *testing.T) {
 // Whatever is set is loaded again, or refused and nothing has changed; and it can be taken back.
 func TestH64WhatIsSetIsLoaded(t *testing.T) {
 	ca := put(t, 0o644, authority(t))
+	odd := filepath.Join(filepath.Dir(ca), `"'\`)
+	if err := os.Symlink(ca, odd); err != nil {
+		t.Fatal(err)
+	}
 	d := place(t, nil)
 	for _, s := range []struct{ key, value, kept string }{
 		{"proxy", "proxy.example:3128", "http://proxy.example:3128"}, {"no_proxy", "a.example, b.example", "a.example, b.example"},
-		{"ca_file", ca, ca}, {"no_proxy", `"'\`, `"'\`}, {"proxy", "socks5h://[::1]:1080/", "socks5h://[::1]:1080"},
+		{"ca_file", ca, ca}, {"ca_file", odd, odd}, {"proxy", "socks5h://[::1]:1080/", "socks5h://[::1]:1080"},
 	} {
 		if _, err := d.SetNetwork(s.key, s.value); err != nil {
 			t.Fatal(err)
@@ -206,5 +213,48 @@ func TestH74HintsCanBeTyped(t *testing.T) {
 	}
 	if c, err := d.Load(); err != nil || c.Network.Proxy.Value != "http://b.example" {
 		t.Errorf("after its hint: %v", err)
+	}
+}
+
+// Every element of a list of what needs no proxy means something to the library that reads it, or is refused by name.
+func TestH82NothingInNoProxyIsLeftOut(t *testing.T) {
+	for value, bad := range map[string]string{
+		"*": "", "a": "", ".a.example": "", "*.a.example": "", "a.example:443": "", "10.0.0.0/8, ::1": "", "[::1]:443": "", "10.1.2.3:80": "",
+		"a_b.example,": "", "fe80::/10,1.com": "", "xn--bcher-kva.example": "",
+		"a b": "a b", "localhost,127.*": "127.*", "10.0.0.0/33": "10.0.0.0/33", "[::1]": "[::1]", "a:99999": "a:99999", "a:0": "a:0", "a.": "a.",
+		"*a.example": "*a.example", "https://a.example": "https://a.example", "a.example/x": "a.example/x", "10.1.2": "10.1.2", ":80": ":80", "a;b": "a;b",
+		`"'\`: `\"'\\`, "-.": "-.", "..a": "..a", "a..b": "a..b",
+	} {
+		d := place(t, nil)
+		_, err := d.SetNetwork("no_proxy", value)
+		e, ok := errors.AsType[*Error](err)
+		if bad == "" && err != nil || bad != "" && (!ok || !strings.HasPrefix(e.Message, "no_proxy holds \""+bad+"\", which is no ") || !strings.HasPrefix(e.Hint, "groat network set no_proxy ")) {
+			t.Errorf("%q: %v", value, err)
+		}
+		if bad != "" {
+			continue
+		}
+		// The library finds each of them where it is meant.
+		for element := range strings.SplitSeq(strings.TrimSuffix(value, ","), ",") {
+			element = strings.TrimSpace(element)
+			host := strings.NewReplacer("*.", "x.", "*", "any.example", "10.0.0.0/8", "10.9.9.9", "fe80::/10", "[fe80::7]").Replace(element)
+			if strings.HasPrefix(host, ".") {
+				host = "x" + host
+			}
+			if host == "::1" || strings.HasPrefix(host, "[::1]") {
+				continue // this machine needs no proxy anyway
+			}
+			scheme := "https://"
+			if strings.HasSuffix(host, ":80") {
+				scheme = "http://"
+			}
+			u, err := url.Parse(scheme + host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p, err := (&httpproxy.Config{HTTPProxy: "p.example:1", HTTPSProxy: "p.example:1", NoProxy: value}).ProxyFunc()(u); p != nil || err != nil {
+				t.Errorf("%q: %s goes through %v, %v", value, u, p, err)
+			}
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 
@@ -124,7 +125,11 @@ func (e *bindError) Error() string {
 	why := words(e.err)
 	if at, err := netip.ParseAddrPort(e.at); err == nil && errors.Is(e.err, syscall.EADDRINUSE) {
 		if uid, ok := peer.Listening(at); ok {
-			why += fmt.Sprintf(", by a program of user %d", uid)
+			who := fmt.Sprintf("a program of user %d", uid)
+			if uid == os.Geteuid() {
+				who = "another login or program of yours"
+			}
+			why += ", by " + who
 		}
 	}
 	if !e.half {

@@ -81,20 +81,39 @@ type backend struct {
 	mixed  *mixed      // nil but for Keychain
 }
 
+// Check refuses what Open would refuse, and changes nothing.
+func Check(o Options) error {
+	_, err := recall(o)
+	return err
+}
+
+// recall returns what is remembered, if that and GROAT_KEYSTORE agree.
+func recall(o Options) (choice, error) {
+	if o.Env == "" {
+		o.Env = Auto
+	}
+	if !slices.Contains([]string{Auto, Keychain, Sealed, Memory}, o.Env) {
+		return choice{}, fmt.Errorf("%w: GROAT_KEYSTORE is %q, want keychain, sealed, memory or auto", keystore.ErrConflict, o.Env)
+	}
+	remembered, err := load(o.StateDir)
+	if err == nil && remembered.Use != "" && o.Env != Auto && o.Env != remembered.Use {
+		err = fmt.Errorf("%w: GROAT_KEYSTORE is %q, but the credentials are in %q (%s)",
+			keystore.ErrConflict, o.Env, remembered.Use, filepath.Join(o.StateDir, fileName))
+	}
+	return remembered, err
+}
+
 // Open reads what is remembered. Its errors name what a person has to correct: a file, or GROAT_KEYSTORE.
 func Open(o Options) (*Keystore, error) {
 	if o.Credentials == "" {
 		o.Credentials = os.Getenv("CREDENTIALS_DIRECTORY")
 	}
-	if o.Env == "" {
-		o.Env = Auto
-	}
-	if !slices.Contains([]string{Auto, Keychain, Sealed, Memory}, o.Env) {
-		return nil, fmt.Errorf("%w: GROAT_KEYSTORE is %q, want keychain, sealed, memory or auto", keystore.ErrConflict, o.Env)
-	}
-	remembered, err := load(o.StateDir)
+	remembered, err := recall(o)
 	if err != nil {
 		return nil, err
+	}
+	if o.Env == "" {
+		o.Env = Auto
 	}
 	k := &Keystore{options: o, turn: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
 	k.remembered.Store(&remembered)
@@ -103,9 +122,6 @@ func Open(o Options) (*Keystore, error) {
 	case remembered.Use == "" && o.Env == Memory:
 		k.current.Store(k.backend(store{Use: Memory}))
 	case remembered.Use == "":
-	case o.Env != Auto && o.Env != remembered.Use:
-		return nil, fmt.Errorf("%w: GROAT_KEYSTORE is %q, but the credentials are in %q (%s)",
-			keystore.ErrConflict, o.Env, remembered.Use, filepath.Join(o.StateDir, fileName))
 	default:
 		k.current.Store(k.backend(remembered.store))
 	}

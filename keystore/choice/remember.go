@@ -107,7 +107,7 @@ func load(dir string) (choice, error) {
 		return choice{}, refuse(path, "it is not the JSON that groat writes")
 	}
 	if c.V > 2 {
-		return choice{}, refuse(path, "it was written by a newer groat: upgrade groat")
+		return choice{}, refuse(path, "it was written by a newer groat; upgrade groat")
 	}
 	if c.V < 1 {
 		return choice{}, refuse(path, "it names no keystore that there is")

@@ -21,7 +21,7 @@ var rooms = map[string][]string{
 	"protocol/strict":  {},
 	"protocol/visible": {},
 	"protocol/ownpath": {"protocol/visible"},
-	"protocol":         {"protocol/strict", "protocol/ownpath"},
+	"protocol":         {"protocol/strict", "protocol/ownpath", "protocol/visible"},
 
 	"keystore":          {},
 	"keystore/keychain": {"keystore", "protocol/visible"},

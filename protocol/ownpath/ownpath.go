@@ -25,7 +25,7 @@ type Error struct {
 	Path, Message, Hint string
 }
 
-func (e *Error) Error() string { return e.Path + ": " + e.Message }
+func (e *Error) Error() string { return e.Path + " " + e.Message }
 
 // Entry is what [View.Lstat] tells of a path.
 type Entry struct {
@@ -146,7 +146,7 @@ func (w walk) directory(path string, e Entry) error {
 // follow returns where a link that stands in at leads on.
 func (w walk) follow(at, link, rest string, e Entry) (string, string, error) {
 	if !w.trusts(e) {
-		return "", "", &Error{link, fmt.Sprintf("is a link of another user (uid %d)", e.UID), "ls -l " + link}
+		return "", "", &Error{link, fmt.Sprintf("is a link of another user (uid %d)", e.UID), "ls -l " + visible.Word(link)}
 	}
 	target, err := w.Readlink(link)
 	if err != nil {
@@ -232,12 +232,15 @@ func CheckHome(home string) error {
 	case uid == 0 && known:
 		e.Hint = "sudo -u " + owner.Name + " groat status"
 	case us.Home != "":
-		e.Hint = "HOME=" + us.Home + " groat status"
+		e.Hint = "HOME=" + visible.Word(us.Home) + " groat status"
 	default:
-		e.Hint = "ls -ld " + visible.Word(home)
+		e.Hint = "HOME=" + SpareHome() + " groat status"
 	}
 	return e
 }
+
+// SpareHome is a directory that this user can make on every system, for one whom nothing gives a home (a container's).
+func SpareHome() string { return fmt.Sprintf("/var/tmp/home-%d", os.Geteuid()) }
 
 // named is a user for people.
 func named(uid int) string {

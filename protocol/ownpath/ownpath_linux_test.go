@@ -143,3 +143,22 @@ func TestH29WhoseHome(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// Whom nothing gives a home, a container's user, is told one that can be made.
+func TestH84NoHome(t *testing.T) {
+	if err := MakeDir(SpareHome()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(SpareHome()); err != nil {
+		t.Fatal(err)
+	}
+	uid := os.Geteuid()
+	if err := syscall.Setresuid(-1, 987654, -1); err != nil {
+		t.Fatal("to be another user this test needs root: ", err)
+	}
+	defer syscall.Setresuid(-1, uid, -1)
+	e, ok := errors.AsType[*Error](CheckHome("/"))
+	if want := "HOME=/var/tmp/home-987654 groat status"; !ok || e.Hint != want || !strings.Contains(e.Message, "you are uid 987654") {
+		t.Errorf("%+v, want the hint %s", e, want)
+	}
+}

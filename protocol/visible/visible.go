@@ -67,25 +67,48 @@ func Quote(s string) string {
 // prefixes begin groat's own lines.
 var prefixes = []string{"groat", "groatd", "hint"}
 
-// WithoutPrefixes returns s without the colon of every "groat:", "groatd:" and "hint:" in it, and nothing else changed.
+// colons are the characters that look like one (UTS #39, confusables.txt, and the wide forms).
+const colons = ":\u02d0\u02f8\u0589\u05c3\u0703\u0704\u0903\u0a83\u1361\u16ec\u1803\u1809\u205a\u2236\ua4fd\ua789\ufe13\ufe30\ufe55\uff1a"
+
+// WithoutPrefixes returns s without the colon of every "groat:", "groatd:" and "hint:" in it, and nothing else changed. A word that
+// may look like one of these counts as one: it has a letter that is not ASCII's, and is as long.
 func WithoutPrefixes(s string) string {
 	var b strings.Builder
 	for {
-		colon := strings.IndexByte(s, ':')
+		colon := strings.IndexAny(s, colons)
 		if colon < 0 {
 			return b.String() + s
 		}
+		_, n := utf8.DecodeRuneInString(s[colon:])
 		before := strings.TrimRight(s[:colon], " ")
-		own := false
+		own := lookAlike(before)
 		for _, p := range prefixes { // at the end of a longer word too: an escape such as \n may stand before it
 			own = own || len(before) >= len(p) && strings.EqualFold(before[len(before)-len(p):], p)
 		}
 		b.WriteString(s[:colon])
 		if !own {
-			b.WriteByte(':')
+			b.WriteString(s[colon : colon+n])
 		}
-		s = s[colon+1:]
+		s = s[colon+n:]
 	}
+}
+
+// lookAlike reports whether the last word of s could be taken for one of the prefixes although it is none.
+func lookAlike(s string) bool {
+	const shortest, longest = len("hint"), len("groatd")
+	letters, foreign := 0, false
+	for letters < longest && s != "" {
+		r, n := utf8.DecodeLastRuneInString(s)
+		switch {
+		case unicode.In(r, unicode.L, unicode.N, unicode.So):
+			letters++
+		case !unicode.Is(unicode.M, r):
+			return letters >= shortest && foreign
+		}
+		foreign = foreign || r >= utf8.RuneSelf
+		s = s[:len(s)-n]
+	}
+	return letters >= shortest && foreign
 }
 
 // Text returns s as one [Line], or as [Quote] does where a part of it could be taken for the beginning of a line of groat's

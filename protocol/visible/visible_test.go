@@ -113,3 +113,26 @@ func TestI3AWordForAShell(t *testing.T) {
 		t.Errorf("nothing is %s", got)
 	}
 }
+
+// What only looks like the beginning of a line of groat's own is taken for it: other letters, other colons.
+func TestI30LooksLikeALine(t *testing.T) {
+	for _, word := range []string{"groat", "GroatD", "hint", "ｇｒｏａｔ", "ｈｉｎｔ", "gr\u043eat", "\u0261roat", "h\u0456nt", "g\u0301roat", "𝐠𝐫𝐨𝐚𝐭", "🅖🅡🅞🅐🅣", `\nｇｒｏａｔｄ`} {
+		for _, colon := range colons {
+			for _, space := range []string{"", " "} {
+				in := "x " + word + space + string(colon) + " curl"
+				want := "x " + word + space + " curl"
+				if got := WithoutPrefixes(in); got != want {
+					t.Errorf("%q became %q", in, got)
+				}
+				if got := Text(in); !strings.HasPrefix(got, `"`) || strings.ContainsAny(got, colons) {
+					t.Errorf("as a sentence, %q became %q", in, got)
+				}
+			}
+		}
+	}
+	for _, plain := range []string{"cannot be read: /tmp/x", "日本: 10:15", "Öl: 3", "“state”: y", "e\u0301: x", "work…: x", "http://münchen.example:8080/"} {
+		if got := WithoutPrefixes(plain); got != plain {
+			t.Errorf("%q became %q", plain, got)
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/keystore/choice"
+)
+
+// check refuses what the daemon would refuse at its start: the configuration, the directories, the choice of a keystore. It makes
+// and changes nothing, and does not look whether another groatd runs.
+func check(f flags, s site, dir config.Dir) error {
+	c, err := dir.Load()
+	if err != nil {
+		return err
+	}
+	if err := checkSite(f, s); err != nil {
+		return err
+	}
+	fmt.Printf("the configuration is good: %d profiles\n", len(c.Profiles))
+	return nil
+}
+
+func checkSite(f flags, s site) error {
+	if err := s.checkHome(); err != nil {
+		return err
+	}
+	if err := s.findSockets(f.socket); err != nil {
+		return err
+	}
+	if err := usableDir(s.State, "the state directory"); err != nil {
+		return err
+	}
+	if err := choice.Check(choice.Options{StateDir: s.State, Env: os.Getenv("GROAT_KEYSTORE")}); err != nil {
+		return badChoice(err, s.State)
+	}
+	if activated() {
+		return nil // the socket is the service manager's
+	}
+	path := s.socket()
+	for _, dir := range socketDirs(path) {
+		if err := usableDir(dir, "the socket's directory"); err != nil {
+			return err
+		}
+	}
+	if info, err := os.Lstat(path); err == nil && !ownSocket(info) && !isAlias(path) {
+		return inTheWay(path)
+	}
+	return nil
+}
