@@ -322,8 +322,10 @@ func TestJ40ALogoutNamesWhatIsStored(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, edit := range map[string]string{
-			"another server": "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"client_secret_post\"\n",
-			"a session":      "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"none\"\ngrant = \"device_code\"\n",
+			"another server":     "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"client_secret_post\"\n",
+			"the same addresses": "issuer = \"" + h.server.URL() + "\"\ntoken_endpoint = \"" + stored(t, store, "p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
+			"another issuer":     "issuer = \"http://localhost:9\"\ntoken_endpoint = \"" + stored(t, store, "p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
+			"a session":          "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"none\"\ngrant = \"device_code\"\n",
 		} {
 			h.write(t, "profiles.d/p.toml", edit)
 			if err := h.Reload(); err != nil {
