@@ -73,6 +73,11 @@ func (l *login) run() (protocol.LoginResult, error) {
 	// What was had is kept, whether or not the person stays.
 	ctx := context.WithoutCancel(l.ctx)
 	defer l.quiet(ctx)()
+	if held != nil { // a configuration that cannot be written costs the credential of before nothing
+		if err := l.save(); err != nil {
+			return protocol.LoginResult{}, err
+		}
+	}
 	unstored := l.put(ctx, item)
 	result, err := l.adopt(item, t, protocol.SignedIn)
 	if err == nil && unstored != nil {
@@ -297,21 +302,19 @@ func (l *login) keep(ctx context.Context, item keystore.Item) error {
 // adopt makes the configuration what was proven, hands the first token out from now on, and says what it came to. What
 // was there before is replaced only now.
 func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protocol.LoginResult, error) {
-	was, existed := l.d.profiles.Load().byName[l.params.Profile]
-	known := was == l.profile
 	if err := l.save(); err != nil {
 		return protocol.LoginResult{}, err
 	}
 	if outcome == protocol.SignedIn {
 		t.Sealed = l.profile.endpoint.Seal(item)
 	}
-	if !known || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed { // else the owner has just obtained t itself
+	if l.saved || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed { // else the owner has just obtained t itself
 		l.d.broker.Install(l.profile.Name, l.d.source(l.profile), t)
 	}
 	now := l.d.Now()
 	r := protocol.LoginResult{
 		Profile: l.params.Profile, Outcome: outcome, Grant: string(l.kind), ClientID: item.ClientID, Created: l.created,
-		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory", Changed: existed && !known,
+		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory", Changed: l.changed,
 	}
 	r.Resources, r.Added = l.added()
 	if !l.profile.ephemeral {
