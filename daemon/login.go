@@ -38,7 +38,7 @@ type login struct {
 	id     string
 	asked  protocol.LoginParams // as it was asked for
 	params protocol.LoginParams // with what was found out
-	answer chan keystore.Secret // what a person types
+	answer chan *reply          // what a person types
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -166,7 +166,7 @@ func (c *conn) tookPart() {
 // newLogin returns a login that nobody sees yet.
 func (d *Daemon) newLogin(p protocol.LoginParams) *login {
 	return &login{
-		d: d, id: rand.Text(), asked: p, params: p, answer: make(chan keystore.Secret),
+		d: d, id: rand.Text(), asked: p, params: p, answer: make(chan *reply),
 		viewers: map[*conn]bool{}, done: make(chan struct{}),
 	}
 }
@@ -267,76 +267,5 @@ func (l *login) forget() {
 	l.shown = slices.DeleteFunc(l.shown, func(q protocol.Prompt) bool { return q.Kind != protocol.PromptNotice })
 }
 
-// answers reports whether an answer is to the question that was asked last; 0 is to whichever that is.
-func (l *login) answers(question int64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return question == 0 || question == l.question
-}
-
 // tell shows a sentence.
 func (l *login) tell(text string) { l.show(protocol.Prompt{Kind: protocol.PromptNotice, Text: text}) }
-
-// ask shows a prompt and waits for what is typed. The caller wipes it.
-func (l *login) ask(text string) (keystore.Secret, error) {
-	secret, err := l.pose(protocol.Prompt{Kind: protocol.PromptSecret, Text: text})
-	if err == nil && secret.IsZero() {
-		err = protocol.InvalidParams("nothing was typed")
-	}
-	return secret, err
-}
-
-// confirm asks whether to go on. Where the person says no, or the client cannot ask, it returns refusal.
-func (l *login) confirm(text string, refusal error) error {
-	if !l.params.Confirm {
-		return refusal
-	}
-	answer, err := l.pose(protocol.Prompt{Kind: protocol.PromptConfirm, Text: text})
-	if err == nil && !answer.Equal(keystore.SecretString("yes")) {
-		err = refusal
-	}
-	return err
-}
-
-// pose shows a question and waits for its answer.
-func (l *login) pose(p protocol.Prompt) (keystore.Secret, error) {
-	l.show(p)
-	select {
-	case answer := <-l.answer:
-		l.mu.Lock()
-		l.forget()
-		l.mu.Unlock()
-		return answer, nil
-	case <-l.ctx.Done():
-		return keystore.Secret{}, l.givenUp()
-	}
-}
-
-func (l *login) givenUp() error {
-	return protocol.NewError(protocol.Temporary, "the login was given up", "groat login "+l.params.Profile)
-}
-
-// loginInput answers "login_input".
-func loginInput(c *conn, params []byte) (any, error) {
-	var p protocol.LoginInputParams
-	if err := protocol.DecodeParams(params, &p); err != nil {
-		return nil, err
-	}
-	secret, err := secretParam(params, "value")
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	l := c.logins[p.LoginID]
-	c.mu.Unlock()
-	if l != nil && l.answers(p.Question) {
-		select {
-		case l.answer <- secret:
-			return struct{}{}, nil
-		case <-l.ctx.Done():
-		case <-time.After(protocol.WriteTimeout):
-		}
-	}
-	secret.Wipe()
-	return nil, protocol.InvalidParams("no login of this connection waits for an answer")
-}

@@ -101,8 +101,11 @@ func (l *login) code(receiver *grant.Receiver, a *grant.Authorization) (keystore
 		case c := <-came:
 			return c.code, c.err
 		case pasted := <-l.answer:
-			code, err := a.ParseRedirect(pasted.Reveal())
-			pasted.Wipe()
+			if !l.use(pasted) {
+				continue
+			}
+			code, err := a.ParseRedirect(pasted.value.Reveal())
+			pasted.value.Wipe()
 			if !errors.Is(err, grant.ErrNotThisLogin) {
 				return code, err
 			}
