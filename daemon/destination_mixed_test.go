@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -65,4 +67,55 @@ func TestF30ADocumentMixesInTheServerOfBefore(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A file is edited so that a session's token, revocation or userinfo endpoint is another's: the sign-in that
+// the hint names asks the issuer anew, proves what is stored where it is sealed for, and mends the file.
+func TestF31AnEditedSessionIsMendedByItsLogin(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	honest, evil := newOrigin(t, "honest"), newOrigin(t, "evil")
+	maps.Copy(honest.document, map[string]any{
+		"token_endpoint": honest.URL + "/token", "device_authorization_endpoint": honest.URL + "/device",
+		"revocation_endpoint": honest.URL + "/revoke", "userinfo_endpoint": honest.URL + "/me",
+	})
+	p := protocol.LoginParams{Profile: "lab", Issuer: honest.URL, ClientID: "c", ClientAuth: "none", Grant: "device_code"}
+	if _, _, err := h.sign(t, p, ""); err != nil {
+		t.Fatal(err)
+	}
+	whole := h.text(t, "lab")
+	for _, path := range []string{"/token", "/revoke", "/me"} {
+		h.edit(t, "lab", func(text string) string { return strings.Replace(text, honest.URL+path, evil.URL+path, 1) })
+		if err := h.client(t).Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "lab"}, nil); path == "/token" {
+			if e := wantError(t, err, protocol.Config); e.Hint() != "groat login lab" {
+				t.Errorf("hint %q", e.Hint())
+			}
+		}
+		honest.received()
+		r, a, err := h.sign(t, protocol.LoginParams{Profile: "lab"}, "")
+		if err != nil || r.Outcome != protocol.AlreadySignedIn || !r.Changed || len(a.secrets) != 0 {
+			t.Fatalf("%s: %+v, %v", path, r, err)
+		}
+		if got := honest.received(); len(got) != 1 || !strings.Contains(got[0], "grant_type=refresh_token") {
+			t.Errorf("%s: sent %q", path, got)
+		}
+		if h.text(t, "lab") != whole {
+			t.Errorf("%s: the file is %q", path, h.text(t, "lab"))
+		}
+		if err := h.client(t).Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "lab"}, nil); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if got := evil.received(); len(got) != 0 {
+		t.Errorf("arrived: %q", got)
+	}
+}
+
+// text is the file that a login wrote.
+func (h *house) text(t *testing.T, profile string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(h.config, "profiles.d", profile+".toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -86,7 +86,8 @@ func originsOf(list []string) (origins []string, err error) {
 // reseal adds to a stored credential what a person has agreed to just now, without a new sign-in. t, which has just been had
 // with it, is told too. Until resume is called the profile's owner uses the credential for nothing.
 func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err error) {
-	origins, apis := union(item.Origins, l.origins...), union(item.APIs, l.apis...)
+	had := item.Origins
+	origins, apis := union(had, l.origins...), union(item.APIs, l.apis...)
 	if len(origins) == len(item.Origins) && len(apis) == len(item.APIs) {
 		return func() {}, nil
 	}
@@ -114,6 +115,9 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 	l.store().Keep(ctx, l.params.Profile, now) // what could not be stored is held, and run says so
 	item.Wipe()
 	*item, l.resealed = now, true
+	if more := origins[len(had):]; len(more) > 0 {
+		l.tell(fmt.Sprintf("From now on the credential of profile %s may be used at %s too.", l.params.Profile, strings.Join(more, ", ")))
+	}
 	t.Sealed = l.profile.endpoint.Seal(now)
 	return resume, nil
 }

@@ -236,11 +236,13 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	switch _, owned := l.d.broker.Status(l.params.Profile); {
 	case !l.kind.Session():
 		t, err = l.firstToken(l.ctx, item)
-	case owned:
+	case owned && l.sameEndpoint():
 		t, err = l.d.broker.Prove(l.ctx, l.params.Profile) // by its owner: a refresh token must not be used twice
 	default: // a session that the configuration has lost: what it is replaced by is stored in the same order
+		resume := l.quiet(l.ctx)
 		source := l.d.source(l.profile)
 		t, err = source.Obtain(l.ctx, source.Request("", ""), broker.Now)
+		resume()
 	}
 	if l.kind.Session() { // it may have been rotated
 		if now, getting := l.store().Get(l.ctx, l.params.Profile); getting == nil {
@@ -257,6 +259,17 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	}
 	defer resume()
 	return l.adopt(item, t, protocol.AlreadySignedIn) // the keystore has it already, and perhaps a newer one by now
+}
+
+// sameEndpoint reports whether the profile, as it is configured now, uses the credential where the sign-in does: of an edited
+// one the owner would be refused it.
+func (l *login) sameEndpoint() bool {
+	was := l.d.profiles.Load().byName[l.params.Profile]
+	if was == nil {
+		return false
+	}
+	a, b := was.endpoint.Server(), l.profile.endpoint.Server()
+	return a.Issuer == b.Issuer && a.TokenEndpoint == b.TokenEndpoint && a.ClientAuth == b.ClientAuth
 }
 
 // unproven explains a refusal of a stored credential.

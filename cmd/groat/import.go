@@ -99,7 +99,7 @@ func (a *app) choose(
 			continue
 		}
 		ok := all
-		if f.Unusual && !slices.Contains(l.trust, f.Destination) {
+		if f.Unusual && !slices.Contains(o.trust, f.Destination) { // a yes is about one credential
 			if !a.interactive() {
 				a.say(textUntrusted(f))
 				untrusted = f.Destination
