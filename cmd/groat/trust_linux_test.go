@@ -34,7 +34,9 @@ func TestL71AYesIsAboutOneCredential(t *testing.T) {
 	 "destination":"https://login.example.com","unusual":true},
 	{"id":"b2","system":"SpatiaFi","what":"App Credentials","profile":"spatiafi","provider":"spatiafi","grant":"client_credentials","copies":[],
 	 "destination":"https://login.example.com","unusual":true}]`
-	f := newFake(t, func(request) string { return `"result":{"variables":[],"found":` + strings.NewReplacer("\n", "", "\t", "").Replace(two) + `}` })
+	f := newFake(t, func(request) string {
+		return `"result":{"variables":[],"found":` + strings.NewReplacer("\n", "", "\t", "").Replace(two) + `}`
+	})
 	x := startOnTerminal(t, []string{"GROAT_SOCKET=" + f.socket}, "import", "--yes")
 	x.expect("Send it there, as profile robot? [y/N] ")
 	x.write("y\n")
