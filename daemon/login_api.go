@@ -12,6 +12,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // callable adds the API origins that were named to those that the profile lists, and finds out which of them its credential
@@ -32,6 +33,16 @@ func (l *login) callable(p *config.Profile) error {
 	named, err := originsOf(l.params.Resources)
 	if err != nil {
 		return protocol.InvalidParams("%s", err)
+	}
+	for i, raw := range l.params.Resources {
+		if _, err := grant.CheckOrigin(raw, ""); err != nil { // a path would not narrow who is sent the token
+			with := l.asked
+			with.Resources = slices.Clone(with.Resources)
+			with.Resources[i] = config.Plain(named[i])
+			e := protocol.InvalidParams("--api %s cannot be used here: an origin has no path, and its whole server is sent the token", visible.Word(raw))
+			e.Data = &protocol.ErrorData{Hint: command(with)}
+			return e
+		}
 	}
 	listed, err := originsOf(before)
 	if err != nil {

@@ -458,3 +458,25 @@ func TestJ60AHintKeepsWhatWasGiven(t *testing.T) {
 		t.Errorf("hint %q", e.Hint())
 	}
 }
+
+// A path, a query or a fragment of --api would be dropped: it is refused before anything is sent, and the hint's command works.
+func TestJ64AnAPIWithMoreThanAnOrigin(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	o := newOrigin(t, "named")
+	signMachine(t, h, o)
+	for _, rest := range []string{"/v1", "/v1/", "?x=1", "#f"} {
+		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://first.example", "https://api.example" + rest}}, "")
+		if e := wantError(t, err, ""); e.Hint() != "groat login lab --api https://first.example --api https://api.example" {
+			t.Errorf("%q: %v, hint %q", rest, e, e.Hint())
+		}
+	}
+	if got := o.received(); len(got) != 0 {
+		t.Errorf("sent %q", got)
+	}
+	for _, rest := range []string{"/", "", ":443", ":443/"} {
+		r, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example" + rest}}, "")
+		if err != nil || !slices.Contains(r.Resources, "https://api.example") {
+			t.Errorf("%q: %+v, %v", rest, r, err)
+		}
+	}
+}
