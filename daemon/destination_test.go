@@ -510,7 +510,10 @@ func TestF14ASessionIsResealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.received()
-	r, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example"}, Trust: []string{"https://me.example/"}}, "")
+	r, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example"}, Trust: []string{"https://me.example/"}}, "")
+	if len(a.notices) != 1 || !strings.Contains(a.notices[0], "https://me.example too") {
+		t.Errorf("what was added is not said: %q", a.notices)
+	}
 	if err != nil || r.Outcome != protocol.AlreadySignedIn || !slices.Equal(r.Added, []string{"https://api.example"}) {
 		t.Fatalf("%+v, %v", r, err)
 	}

@@ -230,3 +230,39 @@ func TestL58AnIssuerThatHidesASecret(t *testing.T) {
 		})
 	}
 }
+
+// A file names the issuer that its tokens are from, and a token endpoint on another host: the tokens name where they are from,
+// and are not sent to the other, whatever a person has said of it.
+func TestL70ATokenEndpointBesideItsIssuer(t *testing.T) {
+	for name, test := range map[string]struct{ issuer, member, claim string }{
+		"Planet's own tokens":      {"https://login.planet.com/", "access_token", "iss"},
+		"another server's tokens":  {"https://honest.example/realms/a", "refresh_token", "iss"},
+		"an assertion for another": {"https://honest.example", "client_assertion", "aud"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+				file, text := h.planetMachine(t, clientSecret)
+				text = strings.Replace(text, h.server.URL()+sandbox.KeycloakIssuerPath, test.issuer, 1)
+				text = strings.Replace(text, "{", `{"token_endpoint":"`+h.server.URL()+`/token",`, 1)
+				token, err := json.Marshal(map[string]string{test.member: unsigned(t, map[string]any{test.claim: test.issuer})})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for path, b := range map[string][]byte{file: []byte(text), filepath.Join(filepath.Dir(file), "token.json"): token} {
+					if err := os.WriteFile(path, b, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r, err := h.look(t, file, nil, nil)
+				if err != nil || len(r.Found) != 1 || !strings.Contains(r.Found[0].Reason, test.issuer) || !strings.Contains(r.Found[0].Reason, h.server.URL()) {
+					t.Fatalf("%+v, %v", r, err)
+				}
+				_, err = h.look(t, file, []string{r.Found[0].ID}, []string{h.server.URL()})
+				wantError(t, err, protocol.Config)
+				if n := len(h.server.Log()); n != 0 {
+					t.Errorf("%d requests", n)
+				}
+			})
+		})
+	}
+}

@@ -53,6 +53,8 @@ type login struct {
 	preset   []string        // those of the provider's preset
 	resealed bool            // the stored credential was given more of them
 	before   *keystore.Item  // the stored credential, where its client goes on authenticating with what is in it
+	saved    bool            // the profile's configuration was written
+	changed  bool            // there was another one
 	created  bool            // a client was created at the provider
 	alone    bool            // nobody joins it: it is an import, so what its parameters name is a file's word and no person's
 	trusted  []string        // of an import: the origins that a person has named

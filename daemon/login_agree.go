@@ -85,7 +85,7 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 			l.origins = union(l.origins, u.origin)
 		}
 	}
-	if l.was != nil && homeOf(l.was.TokenEndpoint, l.was.Issuer) == home {
+	if l.sameServer(server) {
 		l.origins = union(l.origins, l.was.Origins...)
 	}
 	l.origins = slices.DeleteFunc(l.origins, func(o string) bool { return o == home || slices.Contains(server.PresetOrigins, o) })
@@ -115,6 +115,13 @@ func homeOf(tokenEndpoint, issuer string) string {
 	return grant.Origin(issuer)
 }
 
+// sameServer reports whether the stored credential is for a server: only then was what it is sealed with agreed to for this one. Two
+// servers that a person has named one after the other are not to be sent what is the other's.
+func (l *login) sameServer(s grant.Server) bool {
+	return l.was != nil && grant.Origin(l.was.Issuer) == grant.Origin(s.Issuer) &&
+		homeOf(l.was.TokenEndpoint, l.was.Issuer) == homeOf(s.TokenEndpoint, s.Issuer)
+}
+
 // sealedHost is the host that a credential is sealed for.
 func sealedHost(item keystore.Item) string { return host(homeOf(item.TokenEndpoint, item.Issuer)) }
 
@@ -141,7 +148,7 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 			}
 		}
 	}
-	if l.was != nil {
+	if l.sameServer(server) {
 		named = append(named, l.was.TokenEndpoint, l.was.Issuer)
 		agreed = append(agreed, l.was.Origins...)
 	}
@@ -158,6 +165,9 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 	}
 	return agreed, nil
 }
+
+// signInPage is what an authorization endpoint receives.
+const signInPage = "the sign-in, in a browser"
 
 // uses returns where something of a credential goes.
 func (l *login) uses(s grant.Server) (all []use) {
@@ -176,7 +186,7 @@ func (l *login) uses(s grant.Server) (all []use) {
 	}[s.ClientAuth]
 	switch l.kind {
 	case grant.ByAuthorizationCode:
-		add(s.AuthorizeEndpoint, true, "the sign-in, in a browser")
+		add(s.AuthorizeEndpoint, true, signInPage)
 		if s.RequirePAR {
 			add(s.PAREndpoint, true, "the sign-in's request", client)
 		}
@@ -226,14 +236,16 @@ func (l *login) askAbout(server grant.Server, home string, uses, foreign []use) 
 	var hosts, others []string
 	gets := map[string][]string{}
 	needed := false
+	mixed := false // who was named would receive something of another server's credential, such as its sign-in's code
 	for _, u := range foreign {
 		hosts = union(hosts, u.origin)
 		needed = needed || u.needed
+		mixed = mixed || u.origin == home || u.what == signInPage
 	}
 	for _, u := range uses {
 		gets[u.origin] = union(gets[u.origin], u.what)
-		if slices.Contains(hosts, home) && !slices.Contains(hosts, u.origin) {
-			others = union(others, u.origin) // who was named would receive something of another server's credential
+		if mixed && !slices.Contains(hosts, u.origin) {
+			others = union(others, u.origin)
 		}
 	}
 	var b strings.Builder

@@ -12,6 +12,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // callable adds the API origins that were named to those that the profile lists, and finds out which of them its credential
@@ -32,6 +33,16 @@ func (l *login) callable(p *config.Profile) error {
 	named, err := originsOf(l.params.Resources)
 	if err != nil {
 		return protocol.InvalidParams("%s", err)
+	}
+	for i, raw := range l.params.Resources {
+		if _, err := grant.CheckOrigin(raw, ""); err != nil { // a path would not narrow who is sent the token
+			with := l.asked
+			with.Resources = slices.Clone(with.Resources)
+			with.Resources[i] = config.Plain(named[i])
+			e := protocol.InvalidParams("--api %s cannot be used here: an origin has no path, and its whole server is sent the token", visible.Word(raw))
+			e.Data = &protocol.ErrorData{Hint: command(with)}
+			return e
+		}
 	}
 	listed, err := originsOf(before)
 	if err != nil {
@@ -86,7 +97,8 @@ func originsOf(list []string) (origins []string, err error) {
 // reseal adds to a stored credential what a person has agreed to just now, without a new sign-in. t, which has just been had
 // with it, is told too. Until resume is called the profile's owner uses the credential for nothing.
 func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err error) {
-	origins, apis := union(item.Origins, l.origins...), union(item.APIs, l.apis...)
+	had := item.Origins
+	origins, apis := union(had, l.origins...), union(item.APIs, l.apis...)
 	if len(origins) == len(item.Origins) && len(apis) == len(item.APIs) {
 		return func() {}, nil
 	}
@@ -114,6 +126,9 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 	l.store().Keep(ctx, l.params.Profile, now) // what could not be stored is held, and run says so
 	item.Wipe()
 	*item, l.resealed = now, true
+	if more := origins[len(had):]; len(more) > 0 {
+		l.tell(fmt.Sprintf("From now on the credential of profile %s may be used at %s too.", l.params.Profile, strings.Join(more, ", ")))
+	}
 	t.Sealed = l.profile.endpoint.Seal(now)
 	return resume, nil
 }

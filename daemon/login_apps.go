@@ -85,19 +85,27 @@ func (l *login) keepCreated(ctx context.Context, item keystore.Item, old *keysto
 	}
 	t, err := l.firstToken(ctx, item)
 	if err != nil {
-		return protocol.LoginResult{}, l.notProven(err, item, old)
+		return protocol.LoginResult{}, l.notProven(ctx, err, item, old)
 	}
 	defer l.quiet(ctx)()
+	if old != nil {
+		if err := l.save(); err != nil {
+			return protocol.LoginResult{}, l.setAside(ctx, l.d.wire(err, l.params.Profile), item)
+		}
+	}
 	if err := l.keep(ctx, item); err != nil {
 		return protocol.LoginResult{}, l.notStored(err, item.ClientID)
 	}
 	return l.adopt(item, t, protocol.SignedIn)
 }
 
-// notProven explains that a new client could not be used yet. The one that it should replace stays the profile's, and the
-// new one is given up: it was refused, or nobody can tell.
-func (l *login) notProven(err error, item keystore.Item, old *keystore.Item) error {
+// notProven explains that a new client could not be used yet. The one that it should replace stays the profile's; the new one
+// is given up where the server refuses it, and kept beside where nobody can tell.
+func (l *login) notProven(ctx context.Context, err error, item keystore.Item, old *keystore.Item) error {
 	e := l.d.wire(err, l.params.Profile)
+	if old != nil && e.Kind() == protocol.Temporary {
+		return l.setAside(ctx, e, item)
+	}
 	e.Message = fmt.Sprintf("the client %s was created, but it could not be used yet: %s", visible.Name(item.ClientID), e.Message)
 	if old == nil {
 		return e
@@ -105,6 +113,34 @@ func (l *login) notProven(err error, item keystore.Item, old *keystore.Item) err
 	e.Message += fmt.Sprintf("; profile %s keeps the client %s", l.params.Profile, visible.Name(old.ClientID))
 	e.Data.Hint = "groat login " + l.params.Profile + " --username " + visible.Word(l.params.Username) + " --new-client (creates another client)"
 	return e
+}
+
+// setAside keeps a new client under a name that nothing has, where it cannot take the place of the profile's: neither of the two
+// could be had again. why is what stands in the way.
+func (l *login) setAside(ctx context.Context, why *protocol.Error, item keystore.Item) error {
+	with := protocol.LoginParams{Provider: l.profile.Provider, AuthServer: l.profile.AuthServer}
+	for n := 2; n < 100 && with.Profile == ""; n++ {
+		name := fmt.Sprintf("%s-%d", l.params.Profile[:min(len(l.params.Profile), 56)], n)
+		_, err := l.store().Get(ctx, name)
+		if l.d.profiles.Load().byName[name] == nil && errors.Is(err, keystore.ErrNotFound) {
+			with.Profile = name
+		}
+	}
+	made := fmt.Sprintf("the client %s was created, and profile %s keeps the one that it has: %s", visible.Name(item.ClientID), l.params.Profile, why.Message)
+	if with.Profile == "" {
+		why.Message = made + "; no name was free to keep the new one under"
+		return why
+	}
+	why.Message = made + "; the new one is kept under the name " + with.Profile
+	if err := l.store().Keep(ctx, with.Profile, item); err != nil {
+		why.Message += ", until groatd stops"
+	}
+	if why.Kind() != protocol.Temporary { // what stands in the way is a person's to mend
+		why.Data.Hint += ", then: " + command(with)
+		return why
+	}
+	why.Data.Hint = command(with)
+	return why
 }
 
 func (l *login) notStored(err error, clientID string) error {

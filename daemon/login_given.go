@@ -86,26 +86,15 @@ func (l *login) missing(message, flags string) error {
 	return e
 }
 
-// again is the command for the next try. Of a profile that is not there yet it names the server anew.
+// again is the command for the next try: the one that was given, with flags in the place of those of the same name.
 func (l *login) again(flags string) string {
-	command := "groat login " + l.params.Profile
-	if l.d.profiles.Load().byName[l.params.Profile] == nil {
-		for _, f := range []struct{ name, value string }{
-			{"provider", l.asked.Provider}, {"issuer", l.asked.Issuer}, {"token-url", l.asked.TokenURL}, {"auth-server", l.asked.AuthServer},
-			{"grant", l.asked.Grant}, {"client-auth", l.asked.ClientAuth},
-		} {
-			if f.value != "" {
-				command += " --" + f.name + " " + visible.Word(f.value)
-			}
-		}
-		for _, o := range l.asked.Resources {
-			command += " --api " + visible.Word(o)
+	with := l.asked
+	for _, a := range parameters {
+		if slices.Contains(strings.Fields(flags), "--"+a.flag) {
+			reflect.ValueOf(&with).Elem().FieldByName(a.field).SetZero()
 		}
 	}
-	for _, o := range l.asked.Trust {
-		command += " --trust " + visible.Word(o)
-	}
-	return strings.TrimSpace(command + " " + flags)
+	return strings.TrimSpace(command(with) + " " + flags)
 }
 
 // given refuses the first parameter that this sign-in has no use for. Nothing has been typed or sent then.

@@ -414,3 +414,69 @@ func (h *house) give(t *testing.T, store *picky, kind grant.Kind, way givenWay, 
 	g.trace = trace.String()
 	return g
 }
+
+// A hint for the next try is the command that was given with what it lacks: whatever else was given stays in it, once.
+func TestJ60AHintKeepsWhatWasGiven(t *testing.T) {
+	all := protocol.LoginParams{Profile: "p"}
+	for _, a := range parameters {
+		switch v := reflect.ValueOf(&all).Elem().FieldByName(a.field); v.Kind() {
+		case reflect.Bool:
+			v.SetBool(true)
+		case reflect.String:
+			v.SetString("given-" + a.flag)
+		case reflect.Slice:
+			v.Set(reflect.ValueOf([]string{"given-" + a.flag, "too"}))
+		case reflect.Pointer:
+			word := "given-" + a.flag
+			v.Set(reflect.ValueOf(&word))
+		}
+	}
+	l := &login{asked: all}
+	for _, flags := range []string{"", "--username YOU", "--client-id ID", "--key FILE"} {
+		hint := l.again(flags)
+		words := strings.Fields(hint)
+		for _, a := range parameters {
+			n := 0
+			for _, w := range words {
+				if w == "--"+a.flag {
+					n++
+				}
+			}
+			if want := max(1, len(a.typed(all))/2); n != want {
+				t.Errorf("%q: --%s is there %d times in %q", flags, a.flag, n, hint)
+			}
+		}
+		if !strings.HasSuffix(hint, flags) {
+			t.Errorf("%q: %q", flags, hint)
+		}
+	}
+	h := newHouse(t, sandbox.Options{})
+	o := newOrigin(t, "named")
+	signMachine(t, h, o)
+	_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", ClientAuth: "client_secret_basic", Scope: "s"}, "")
+	if e := wantError(t, err, ""); e.Hint() != "groat login lab --client-auth client_secret_basic --scope s --client-id ID" {
+		t.Errorf("hint %q", e.Hint())
+	}
+}
+
+// A path, a query or a fragment of --api would be dropped: it is refused before anything is sent, and the hint's command works.
+func TestJ64AnAPIWithMoreThanAnOrigin(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	o := newOrigin(t, "named")
+	signMachine(t, h, o)
+	for _, rest := range []string{"/v1", "/v1/", "?x=1", "#f"} {
+		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://first.example", "https://api.example" + rest}}, "")
+		if e := wantError(t, err, ""); e.Hint() != "groat login lab --api https://first.example --api https://api.example" {
+			t.Errorf("%q: %v, hint %q", rest, e, e.Hint())
+		}
+	}
+	if got := o.received(); len(got) != 0 {
+		t.Errorf("sent %q", got)
+	}
+	for _, rest := range []string{"/", "", ":443", ":443/"} {
+		r, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example" + rest}}, "")
+		if err != nil || !slices.Contains(r.Resources, "https://api.example") {
+			t.Errorf("%q: %+v, %v", rest, r, err)
+		}
+	}
+}

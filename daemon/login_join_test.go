@@ -2,6 +2,9 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"reflect"
 	"testing"
 	"testing/synctest"
@@ -223,6 +226,49 @@ func TestAnAnswerToAnEarlierQuestion(t *testing.T) {
 		e = wantError(t, answer("2", "again"), "") // nobody asks
 		if e.Code != protocol.CodeInvalidParams {
 			t.Errorf("%+v", e)
+		}
+	})
+}
+
+// Two people answer the same question, or one twice: the second answer is refused and is no answer to the next question.
+func TestJ62ALateAnswerIsNotTheNextQuestions(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		l := h.newLogin(protocol.LoginParams{Profile: "p", Confirm: true})
+		l.ctx, l.cancel = context.WithCancel(t.Context())
+		defer l.cancel()
+		_, there := net.Pipe()
+		defer there.Close()
+		c := h.newConn(there, ourselves(t))
+		c.logins[l.id] = l
+		refusal := errors.New("no")
+		var first, second error
+		go func() {
+			first = l.confirm("One?", refusal)
+			time.Sleep(protocol.WriteTimeout / 2) // the server is asked something
+			second = l.confirm("Two?", refusal)
+		}()
+		synctest.Wait()
+		answer := func(question int, value string) error {
+			_, err := loginInput(c, fmt.Appendf(nil, `{"login_id":%q,"question":%d,"value":%q}`, l.id, question, value))
+			return err
+		}
+		failed := make(chan error, 4)
+		for _, question := range []int{1, 0, 1, 0} {
+			go func() { failed <- answer(question, "yes") }()
+		}
+		refused := 0
+		for range cap(failed) {
+			if err := <-failed; err != nil {
+				refused++
+				wantError(t, err, "")
+			}
+		}
+		if err := answer(2, "no"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if refused != 3 || first != nil || second != refusal {
+			t.Errorf("%d refused, the first answer %v, the second %v", refused, first, second)
 		}
 	})
 }

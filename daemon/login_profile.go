@@ -228,11 +228,13 @@ func (l *login) save() error {
 	d, name := l.d, l.params.Profile
 	d.loading.Lock()
 	defer d.loading.Unlock()
-	if d.profiles.Load().byName[name] == l.profile {
+	was := d.profiles.Load().byName[name]
+	if was == l.profile {
 		return nil
 	}
 	if l.profile.ephemeral {
 		d.ephemeral[name] = l.profile
+		l.saved, l.changed = true, was != nil
 		return d.reload()
 	}
 	if err := d.reload(); err != nil { // somebody may have edited it while a person typed
@@ -250,5 +252,6 @@ func (l *login) save() error {
 		return err
 	}
 	delete(d.ephemeral, name)
+	l.saved, l.changed = true, was != nil
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/grant"
-	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
@@ -134,11 +133,9 @@ func (l *login) what(item *keystore.Item) string {
 	case !item.PrivateKey.IsZero():
 		return fmt.Sprintf("the private key of client %s at %s", visible.Name(item.ClientID), at)
 	}
-	if was := l.d.profiles.Load().byName[l.params.Profile]; was != nil && item.RefreshToken.IsZero() {
-		if p, ok := preset.Lookup(was.Provider); ok && p.AppCredentials != nil {
-			return fmt.Sprintf("the App Credentials %s of %s (%s), which stay there for good and whose secret is never shown again",
-				visible.Name(item.ClientID), p.Title, at)
-		}
+	if p, ok := appCredentials(*item); ok {
+		return fmt.Sprintf("the App Credentials %s of %s (%s), which stay there for good and whose secret is never shown again",
+			visible.Name(item.ClientID), p.Title, at)
 	}
 	return fmt.Sprintf("the secret of client %s at %s", visible.Name(item.ClientID), at)
 }

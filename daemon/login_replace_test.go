@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -322,8 +324,10 @@ func TestJ40ALogoutNamesWhatIsStored(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, edit := range map[string]string{
-			"another server": "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"client_secret_post\"\n",
-			"a session":      "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"none\"\ngrant = \"device_code\"\n",
+			"another server":     "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"client_secret_post\"\n",
+			"the same addresses": "issuer = \"" + h.server.URL() + "\"\ntoken_endpoint = \"" + stored(t, store, "p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
+			"another issuer":     "issuer = \"http://localhost:9\"\ntoken_endpoint = \"" + stored(t, store, "p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
+			"a session":          "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"none\"\ngrant = \"device_code\"\n",
 		} {
 			h.write(t, "profiles.d/p.toml", edit)
 			if err := h.Reload(); err != nil {
@@ -362,4 +366,75 @@ func TestJ41ACredentialOfALaterGroat(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A sign-in succeeds, and the configuration cannot be written: the credential of before is the profile's as it was, and a client
+// that was created on the way, which is permanent too, is kept beside it, under a name that the hint's command signs in.
+func TestJ61ASignInThatCannotBeSavedCostsNothing(t *testing.T) {
+	broken := func(h *house) { h.write(t, "config.toml", "[profiles.p]\nprovider = \"spatiafi\"\n") }
+	silent := func(h *house) {
+		h.server.Script(sandbox.SpatiafiTokenPath, sandbox.Fault{}, sandbox.Fault{Status: 500})
+	}
+	for name, test := range map[string]struct {
+		then    func(h *house) protocol.LoginParams
+		hinder  func(h *house)
+		created bool
+		kind    protocol.Kind
+	}{
+		"another client": {func(h *house) protocol.LoginParams { return h.ofMachine("p") }, broken, false, protocol.Config},
+		"another provider's client": {func(h *house) protocol.LoginParams {
+			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(), Username: person}
+		}, broken, true, protocol.Config},
+		"a client that nobody could try": {func(h *house) protocol.LoginParams {
+			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(), Username: person}
+		}, silent, true, protocol.Temporary},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+				var asked []protocol.Prompt
+				first := protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+				if _, err := h.visit(t).Login(t.Context(), first, h.saying("", &asked)); err != nil {
+					t.Fatal(err)
+				}
+				before := stored(t, store, "p")
+				answer := h.saying("yes", &asked)
+				p := test.then(h)
+				p.Replace = true
+				_, err := h.visit(t).Login(t.Context(), p, func(ctx context.Context, q protocol.Prompt) (protocol.LoginSecret, error) {
+					if q.Kind == protocol.PromptSecret {
+						test.hinder(h)
+					}
+					return answer(ctx, q)
+				})
+				e := wantError(t, err, test.kind)
+				if !stored(t, store, "p").Equal(before) {
+					t.Errorf("%v: the credential is another one", e)
+				}
+				os.Remove(filepath.Join(h.config, "config.toml"))
+				h.server.Script(sandbox.SpatiafiTokenPath)
+				if err := h.Reload(); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := h.token(t, "p"); err != nil {
+					t.Errorf("the old client: %v", err)
+				}
+				beside := stored(t, store, "p-2")
+				if test.created != (beside.ClientID != "") || test.created && !strings.Contains(e.Message, beside.ClientID) {
+					t.Fatalf("%v: kept beside: %q", e, beside.ClientID)
+				}
+				if !test.created {
+					return
+				}
+				want := "groat login p-2 --provider climateengine --auth-server " + h.server.URL()
+				if !strings.HasSuffix(e.Hint(), want) {
+					t.Errorf("hint %q", e.Hint())
+				}
+				second := protocol.LoginParams{Profile: "p-2", Provider: "climateengine", AuthServer: h.server.URL()}
+				r, err := h.visit(t).Login(t.Context(), second, unaskedButNotices(t))
+				if err != nil || r.Outcome != protocol.AlreadySignedIn || r.ClientID != beside.ClientID {
+					t.Errorf("%+v, %v", r, err)
+				}
+			})
+		})
+	}
 }

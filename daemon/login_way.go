@@ -85,6 +85,11 @@ func (l *login) run() (protocol.LoginResult, error) {
 	// What was had is kept, whether or not the person stays.
 	ctx := context.WithoutCancel(l.ctx)
 	defer l.quiet(ctx)()
+	if held != nil { // a configuration that cannot be written costs the credential of before nothing
+		if err := l.save(); err != nil {
+			return protocol.LoginResult{}, err
+		}
+	}
 	unstored := l.put(ctx, item)
 	result, err := l.adopt(item, t, protocol.SignedIn)
 	if err == nil && unstored != nil {
@@ -248,11 +253,13 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	switch _, owned := l.d.broker.Status(l.params.Profile); {
 	case !l.kind.Session():
 		t, err = l.firstToken(l.ctx, item)
-	case owned:
+	case owned && l.sameEndpoint():
 		t, err = l.d.broker.Prove(l.ctx, l.params.Profile) // by its owner: a refresh token must not be used twice
 	default: // a session that the configuration has lost: what it is replaced by is stored in the same order
+		resume := l.quiet(l.ctx)
 		source := l.d.source(l.profile)
 		t, err = source.Obtain(l.ctx, source.Request("", ""), broker.Now)
+		resume()
 	}
 	if l.kind.Session() { // it may have been rotated
 		if now, getting := l.store().Get(l.ctx, l.params.Profile); getting == nil {
@@ -269,6 +276,17 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	}
 	defer resume()
 	return l.adopt(item, t, protocol.AlreadySignedIn) // the keystore has it already, and perhaps a newer one by now
+}
+
+// sameEndpoint reports whether the profile, as it is configured now, uses the credential where the sign-in does: of an edited
+// one the owner would be refused it.
+func (l *login) sameEndpoint() bool {
+	was := l.d.profiles.Load().byName[l.params.Profile]
+	if was == nil {
+		return false
+	}
+	a, b := was.endpoint.Server(), l.profile.endpoint.Server()
+	return a.Issuer == b.Issuer && a.TokenEndpoint == b.TokenEndpoint && a.ClientAuth == b.ClientAuth
 }
 
 // unproven explains a refusal of a stored credential.
@@ -314,21 +332,19 @@ func (l *login) keep(ctx context.Context, item keystore.Item) error {
 // adopt makes the configuration what was proven, hands the first token out from now on, and says what it came to. What
 // was there before is replaced only now.
 func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protocol.LoginResult, error) {
-	was, existed := l.d.profiles.Load().byName[l.params.Profile]
-	known := was == l.profile
 	if err := l.save(); err != nil {
 		return protocol.LoginResult{}, err
 	}
 	if outcome == protocol.SignedIn {
 		t.Sealed = l.profile.endpoint.Seal(item)
 	}
-	if !known || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed { // else the owner has just obtained t itself
+	if l.saved || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed { // else the owner has just obtained t itself
 		l.d.broker.Install(l.profile.Name, l.d.source(l.profile), t)
 	}
 	now := l.d.Now()
 	r := protocol.LoginResult{
 		Profile: l.params.Profile, Outcome: outcome, Grant: string(l.kind), ClientID: item.ClientID, Created: l.created,
-		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory", Changed: existed && !known,
+		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory", Changed: l.changed,
 	}
 	r.Resources, r.Added = l.added()
 	if !l.profile.ephemeral {

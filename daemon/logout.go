@@ -8,6 +8,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -55,14 +56,35 @@ func (d *Daemon) remains(p *profile) (protocol.LogoutResult, error) {
 	}
 	defer item.Wipe()
 	// What is stored is forgotten, whatever the configuration says by now.
-	elsewhere := item.TokenEndpoint != server.TokenEndpoint && !item.ClientSecret.IsZero()
+	elsewhere := item.TokenEndpoint != server.TokenEndpoint || item.Issuer != server.Issuer
 	if !grant.Kind(item.Grant).Session() {
-		r.ClientID, r.Permanent = item.ClientID, server.Apps != nil || elsewhere
+		_, apps := appCredentials(*item)
+		r.ClientID, r.Permanent = item.ClientID, apps || server.Apps != nil || elsewhere && !item.ClientSecret.IsZero()
 	}
 	if elsewhere {
 		r.Issuer = item.Issuer
 	}
 	return r, nil
+}
+
+// appCredentials returns the provider whose App Credentials an item holds, on whatever host, by what is stored: a profile's
+// file may name another provider by now.
+func appCredentials(item keystore.Item) (preset.Provider, bool) {
+	if item.ClientSecret.IsZero() || item.Grant != "" && item.Grant != string(grant.ByClientCredentials) {
+		return preset.Provider{}, false
+	}
+	for _, name := range preset.Names() {
+		p, _ := preset.Lookup(name)
+		if p.AppCredentials == nil {
+			continue
+		}
+		for _, at := range []preset.Provider{p, p.At(grant.Origin(item.TokenEndpoint))} {
+			if at.Issuer == item.Issuer && at.URL(at.TokenPath) == item.TokenEndpoint {
+				return p, true
+			}
+		}
+	}
+	return preset.Provider{}, false
 }
 
 // stored returns a profile's credential, or nil where there is none that can be read.

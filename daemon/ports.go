@@ -2,13 +2,11 @@ package daemon
 
 import (
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/protocol"
-	"github.com/groat-dev/groat/protocol/visible"
 )
 
 const (
@@ -90,17 +88,11 @@ func (l *login) listen() (*grant.Receiver, error) {
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		return nil, e
 	}
-	flags := ""
-	if l.asked.ClientID != "" {
-		flags = " --client-id " + visible.Word(l.asked.ClientID)
-	}
-	if l.asked.Redirect != "" {
-		flags += " --redirect " + visible.Word(l.asked.Redirect)
-	}
+	with := l.asked
 	if l.server().DeviceEndpoint != "" {
-		flags += " --grant device_code" // the last one counts
+		with.Grant, with.Redirect = string(grant.ByDeviceCode), ""
 	}
-	return nil, protocol.NewError(protocol.Temporary, err.Error(), l.again(strings.TrimSpace(flags)))
+	return nil, protocol.NewError(protocol.Temporary, err.Error(), command(with))
 }
 
 // release is called when the login has ended in every way.

@@ -65,6 +65,9 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 	if len(o.trust) > 0 && !slices.ContainsFunc(found.Found, func(f protocol.ImportFound) bool { return f.Unusual }) {
 		return errUsage(msgNothingToTrust, "groat import")
 	}
+	if o.provider != "" && !slices.ContainsFunc(found.Found, func(f protocol.ImportFound) bool { return f.Reason == "" && len(f.Either) > 0 }) {
+		return errUsage(msgNothingToChoose, "groat import")
+	}
 	l.trust = slices.Clone(o.trust)
 	take, untrusted, err := a.choose(ctx, o, l, found.Found)
 	if err != nil {
@@ -99,7 +102,7 @@ func (a *app) choose(
 			continue
 		}
 		ok := all
-		if f.Unusual && !slices.Contains(l.trust, f.Destination) {
+		if f.Unusual && !slices.Contains(o.trust, f.Destination) { // a yes is about one credential
 			if !a.interactive() {
 				a.say(textUntrusted(f))
 				untrusted = f.Destination

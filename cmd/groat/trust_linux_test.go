@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -23,5 +24,26 @@ func TestL57APersonIsAskedAboutAnUnusualServer(t *testing.T) {
 		if diff := cmp.Diff(want, last(f)); diff != "" {
 			t.Errorf("%q: %s", answer, diff)
 		}
+	}
+}
+
+// A yes is about one credential: another that would go to the same server is asked about too.
+func TestL71AYesIsAboutOneCredential(t *testing.T) {
+	const two = `[
+	{"id":"a1","system":"Planet","what":"machine account","profile":"robot","grant":"client_credentials","client_id":"c","copies":[],
+	 "destination":"https://login.example.com","unusual":true},
+	{"id":"b2","system":"SpatiaFi","what":"App Credentials","profile":"spatiafi","provider":"spatiafi","grant":"client_credentials","copies":[],
+	 "destination":"https://login.example.com","unusual":true}]`
+	f := newFake(t, func(request) string {
+		return `"result":{"variables":[],"found":` + strings.NewReplacer("\n", "", "\t", "").Replace(two) + `}`
+	})
+	x := startOnTerminal(t, []string{"GROAT_SOCKET=" + f.socket}, "import", "--yes")
+	x.expect("Send it there, as profile robot? [y/N] ")
+	x.write("y\n")
+	x.expect("Send it there, as profile spatiafi? [y/N] ")
+	x.write("n\n")
+	x.end(0)
+	if diff := cmp.Diff([]any{"a1"}, last(f)["take"]); diff != "" {
+		t.Error(diff)
 	}
 }

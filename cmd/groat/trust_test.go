@@ -93,3 +93,12 @@ func TestL56WhatWasGivenAndNotUsed(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A provider that is named where there is nothing to choose is refused, and nothing is taken.
+func TestJ63AProviderThatNobodyCouldUse(t *testing.T) {
+	f := oddDaemon(t)
+	got := run(t, f.socket, "", "import", "--yes", "--trust", "https://login.example.com", "--provider", "spatiafi")
+	if got.code != exitUsage || !strings.Contains(got.stderr, "--provider") || last(f)["take"] != nil {
+		t.Errorf("%+v, last %v", got, last(f))
+	}
+}

@@ -12,7 +12,10 @@ import (
 
 const msgImportJSON = "--json goes with --dry-run or --yes: there would be questions in between"
 
-const msgNothingToTrust = "--trust names a server, and nothing here would be sent to an unusual one"
+const (
+	msgNothingToTrust  = "--trust names a server, and nothing here would be sent to an unusual one"
+	msgNothingToChoose = "--provider chooses one of two, and nothing here could be for more than one provider"
+)
 
 func errUntrusted(origin string, o *importOptions) *failure {
 	hint := "groat import"

@@ -73,13 +73,15 @@ type saying struct {
 	aud    bool
 }
 
-// fits reports whether the server is the target's. An assertion's audience may be any address of it (RFC 7523 §3).
+// fits reports whether the server is the target's. An assertion's audience may be any address of it (RFC 7523 §3). That an
+// issuer has its token endpoint on another host is believed of a preset and not of the file that names both.
 func (s saying) fits(t Target, destination string) bool {
+	_, known := preset.Lookup(t.Provider)
 	if s.aud {
-		return Origin(s.server) == destination || Origin(s.server) == Origin(t.issuer())
+		return Origin(s.server) == destination || known && Origin(s.server) == Origin(t.issuer())
 	}
 	if at := t.issuer(); at != "" && Origin(at) != destination {
-		return sameURL(s.server, at) || Origin(s.server) == destination
+		return known && sameURL(s.server, at) || Origin(s.server) == destination
 	} else if at != "" {
 		return sameURL(s.server, at)
 	}

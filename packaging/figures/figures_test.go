@@ -81,7 +81,7 @@ func TestNumbersAreCounted(t *testing.T) {
 	if rows := s.incident(); len(rows) != 1 || rows[0][1] != "1" {
 		t.Errorf("%q", rows)
 	}
-	if got := s.byKind(); got != "2 of 52 about what token endpoints answer, 2 of 20 about the keystore, 1 of 25 about the process and time" {
+	if got := s.byKind(); got != "2 of 53 about what token endpoints answer, 2 of 20 about the keystore, 1 of 25 about the process and time" {
 		t.Error(got)
 	}
 	_, failed, err = readSuite(strings.NewReader(`{"Action":"fail","Package":"p","Test":"TestX/D9"}`))
