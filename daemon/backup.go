@@ -122,7 +122,7 @@ func (d *Daemon) permanent(ctx context.Context) (*backup.Backup, []protocol.Back
 // describeItem says whose credential it is, and every host that it is sent to.
 func describeItem(p *profile, item keystore.Item) protocol.BackupItem {
 	var hosts []string
-	for _, o := range slices.Concat([]string{item.TokenEndpoint}, item.Origins) {
+	for _, o := range slices.Concat([]string{item.TokenEndpoint}, item.Origins, item.TokenOrigins, item.PageOrigins) {
 		if o != "" {
 			hosts = union(hosts, host(o))
 		}

@@ -510,6 +510,7 @@ func TestF14ASessionIsResealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.received()
+	o.document["userinfo_endpoint"] = "https://me.example/me"
 	r, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example"}, Trust: []string{"https://me.example/"}}, "")
 	if len(a.notices) != 1 || !strings.Contains(a.notices[0], "https://me.example too") {
 		t.Errorf("what was added is not said: %q", a.notices)
@@ -521,7 +522,7 @@ func TestF14ASessionIsResealed(t *testing.T) {
 		t.Errorf("sent %q", got)
 	}
 	item := stored(t, h.Keystore, "lab")
-	if item.RefreshToken.Reveal() != "refresh-of-named" || !slices.Equal(item.APIs, []string{"https://api.example:443"}) || !slices.Equal(item.Origins, []string{"https://me.example"}) {
+	if item.RefreshToken.Reveal() != "refresh-of-named" || !slices.Equal(item.APIs, []string{"https://api.example:443"}) || len(item.Origins) != 0 || !slices.Equal(item.TokenOrigins, []string{"https://me.example"}) {
 		t.Errorf("%+v", item)
 	}
 	if err := h.forTarget(t, "https://api.example/"); err != nil {
@@ -654,5 +655,35 @@ func TestF18UserinfoOnAnotherHost(t *testing.T) {
 	h.edit(t, "lab", func(text string) string { return strings.ReplaceAll(text, second.URL, third.URL) })
 	if wantError(t, whoami(), protocol.Config); len(third.received()) != 0 {
 		t.Error("the third host was shown a token")
+	}
+}
+
+// Who may be sent access tokens is not sent a client secret, a device code or a refresh token, whatever names it later.
+func TestF40AgreedForTokensIsNotForSecrets(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	o, second := newOrigin(t, "named"), newOrigin(t, "second")
+	maps.Copy(o.document, map[string]any{
+		"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device", "userinfo_endpoint": second.URL + "/me",
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
+	})
+	p := protocol.LoginParams{Profile: "lab", Issuer: o.URL, ClientID: "c", Grant: "device_code", Trust: []string{second.URL}}
+	if _, _, err := h.sign(t, p, ""); err != nil {
+		t.Fatal(err)
+	}
+	if item := stored(t, h.Keystore, "lab"); len(item.Origins) != 0 || !slices.Equal(item.TokenOrigins, []string{second.URL}) {
+		t.Fatalf("sealed for %q and %q", item.Origins, item.TokenOrigins)
+	}
+	second.received()
+	o.document["device_authorization_endpoint"] = second.URL + "/device"
+	_, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", Scope: "more"}, "")
+	if e := wantError(t, err, protocol.Config); !strings.Contains(e.Message, second.host()+" would receive") || len(a.secrets) != 0 {
+		t.Errorf("%q, typed for %q", e.Message, a.secrets)
+	}
+	h.edit(t, "lab", func(text string) string { return text + "revocation_endpoint = '" + second.URL + "/revoke'\n" })
+	if err := h.client(t).Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "lab", Yes: true}, nil); err != nil {
+		t.Error(err)
+	}
+	if got := second.received(); len(got) != 0 {
+		t.Errorf("arrived: %q", got)
 	}
 }

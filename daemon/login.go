@@ -47,6 +47,8 @@ type login struct {
 	endpoint *grant.Endpoint // its server, with what only a sign-in needs
 	was      *keystore.Item  // what is stored now, without its secrets; nil: nothing
 	origins  []string        // what the credential is sealed with beside its token endpoint's origin
+	tokenTo  []string        // those of access tokens
+	pages    []string        // those of the sign-in's request
 	clientTo []string        // the hosts that its client proves itself to
 	apis     []string        // the API origins that it is sealed with
 	listed   []string        // the API origins that the profile lists

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,14 +12,6 @@ import (
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
 )
-
-// use is one endpoint that a sign-in, or the profile it makes, sends something of a credential to.
-type use struct {
-	origin string
-	what   string // it would receive
-	needed bool   // without it there is no sign-in
-	client bool   // it is what the client proves itself by
-}
 
 // known reads which server the profile's stored credential is sealed for. Its secrets are wiped.
 func (l *login) known() error {
@@ -64,32 +57,34 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 		p.UserinfoEndpoint, server.Userinfo = "", "" // a machine is nobody: not worth a question
 	}
 	uses := l.uses(server)
-	foreign := slices.DeleteFunc(slices.Clone(uses), func(u use) bool { return slices.Contains(agreed, u.origin) })
+	if err := l.trustIsUsed(uses); err != nil {
+		return err
+	}
+	known := func(u use) bool {
+		return slices.Contains(agreed, u.origin) || l.sameServer(server) && agreedTo(l.was, u)
+	}
+	foreign := slices.DeleteFunc(slices.Clone(uses), known)
 	left, err := l.askAbout(server, home, uses, foreign)
 	if err != nil {
 		return err
 	}
 	if discovered != nil && left {
 		for _, at := range []*string{&p.UserinfoEndpoint, &p.RevocationEndpoint} {
-			if !slices.Contains(agreed, grant.Origin(*at)) {
+			if slices.ContainsFunc(foreign, func(u use) bool { return u.origin == grant.Origin(*at) }) {
 				*at = ""
 			}
 		}
 	}
-	for _, o := range l.params.Trust {
-		o, _ = grant.CheckOrigin(o, "")
-		l.origins = union(l.origins, o)
-	}
 	for _, u := range uses {
-		if !left || slices.Contains(agreed, u.origin) {
-			l.origins = union(l.origins, u.origin)
+		if (!left || known(u)) && u.origin != home && !slices.Contains(server.PresetOrigins, u.origin) {
+			to := l.sealedFor(u.much)
+			*to = union(*to, u.origin)
 		}
 	}
 	if l.sameServer(server) {
-		l.origins = union(l.origins, l.was.Origins...)
+		l.origins, l.tokenTo, l.pages = union(l.was.Origins, l.origins...), union(l.was.TokenOrigins, l.tokenTo...), union(l.was.PageOrigins, l.pages...)
 	}
-	l.origins = slices.DeleteFunc(l.origins, func(o string) bool { return o == home || slices.Contains(server.PresetOrigins, o) })
-	if err := keystore.CheckOrigins(l.origins); err != nil {
+	if err := cmp.Or(keystore.CheckOrigins(l.origins), keystore.CheckOrigins(l.tokenTo), keystore.CheckOrigins(l.pages)); err != nil {
 		return protocol.InvalidParams("%s", err)
 	}
 	for _, u := range uses {
@@ -103,6 +98,39 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 		l.tell(fmt.Sprintf("%s says that its tokens come from %s: that is where the credential will be used.", server.Issuer, home))
 	case l.was == nil || homeOf(l.was.TokenEndpoint, l.was.Issuer) != home:
 		l.tell(fmt.Sprintf("The credential of profile %s will be used at %s, which is not its issuer's host.", p.Name, home))
+	}
+	return nil
+}
+
+// sealedFor is the list that an origin stands on for what it receives.
+func (l *login) sealedFor(much grant.Carries) *[]string {
+	switch much {
+	case grant.AccessOnly:
+		return &l.tokenTo
+	case grant.SignInRequest:
+		return &l.pages
+	}
+	return &l.origins
+}
+
+// agreedTo reports whether a credential is sealed for a use: for as much, not only for the origin.
+func agreedTo(item *keystore.Item, u use) bool {
+	return slices.Contains(item.Origins, u.origin) || u.much == grant.AccessOnly && slices.Contains(item.TokenOrigins, u.origin) ||
+		u.much == grant.SignInRequest && slices.Contains(item.PageOrigins, u.origin)
+}
+
+// trustIsUsed refuses a --trust that no address of the sign-in is on: it would stand in the credential for what comes later.
+func (l *login) trustIsUsed(uses []use) error {
+	for i, raw := range l.params.Trust {
+		o, err := grant.CheckOrigin(raw, "what to trust")
+		if err != nil || l.alone || slices.ContainsFunc(uses, func(u use) bool { return u.origin == o }) {
+			continue
+		}
+		without := l.asked
+		without.Trust = slices.Delete(slices.Clone(without.Trust), i, i+1)
+		e := protocol.InvalidParams("--trust %s cannot be used here: no address of this sign-in is on it", visible.Name(raw))
+		e.Data = &protocol.ErrorData{Hint: command(without)}
+		return e
 	}
 	return nil
 }
@@ -150,7 +178,6 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 	}
 	if l.sameServer(server) {
 		named = append(named, l.was.TokenEndpoint, l.was.Issuer)
-		agreed = append(agreed, l.was.Origins...)
 	}
 	for _, at := range named {
 		if o := grant.Origin(at); o != "" {
@@ -164,65 +191,6 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 		agreed = append(agreed, server.PresetOrigins...)
 	}
 	return agreed, nil
-}
-
-// signInPage is what an authorization endpoint receives.
-const signInPage = "the sign-in, in a browser"
-
-// uses returns where something of a credential goes.
-func (l *login) uses(s grant.Server) (all []use) {
-	var client string
-	add := func(at string, needed bool, what ...string) {
-		for _, w := range what {
-			if at != "" && w != "" {
-				all = append(all, use{grant.Origin(at), w, needed, w == client})
-			}
-		}
-	}
-	client = map[grant.Method]string{
-		grant.ClientSecretBasic: "the client secret", grant.ClientSecretPost: "the client secret",
-		grant.ClientSecretJWT: "assertions that the client secret signs", grant.PrivateKeyJWT: "assertions that the private key signs",
-		grant.TLSClientAuth: "the client certificate",
-	}[s.ClientAuth]
-	switch l.kind {
-	case grant.ByAuthorizationCode:
-		add(s.AuthorizeEndpoint, true, signInPage)
-		if s.RequirePAR {
-			add(s.PAREndpoint, true, "the sign-in's request", client)
-		}
-		add(s.TokenEndpoint, true, "the sign-in's code")
-	case grant.ByDeviceCode:
-		add(s.DeviceEndpoint, true, "the sign-in's request", client)
-		add(s.TokenEndpoint, true, "the device code")
-	case grant.ByPassword:
-		add(s.TokenEndpoint, true, "the password")
-	case grant.ByTokenExchange:
-		add(s.TokenEndpoint, true, "the token to exchange")
-	case grant.ByJWTBearer:
-		add(s.TokenEndpoint, true, "assertions that the private key signs")
-	case grant.ByAppCredentials:
-		if s.Apps != nil {
-			add(s.Apps.FirstTokenEndpoint, true, "the password")
-			add(s.Apps.ClientsEndpoint, true, "a temporary token")
-		}
-	case grant.ByKeyLogin:
-		add(s.KeyLogin, true, "the password")
-	case grant.ByAPIKey:
-		add(s.Issuer, true, "the API key")
-	}
-	if !l.kind.StaticKey() {
-		add(s.TokenEndpoint, true, client)
-	}
-	if l.kind.Session() {
-		add(s.TokenEndpoint, true, "refresh tokens")
-		add(s.RevocationEndpoint, false, "refresh tokens", client)
-	}
-	what := "access tokens"
-	if l.kind.StaticKey() {
-		what = "the API key"
-	}
-	add(s.Userinfo, false, what)
-	return all
 }
 
 // maxQuestion bounds what a person must read to agree; clients may cut longer texts.
@@ -288,7 +256,9 @@ func (l *login) askAbout(server grant.Server, home string, uses, foreign []use) 
 }
 
 // seal completes a new item with what the person agreed to.
-func (l *login) seal(item *keystore.Item) { item.Origins, item.APIs = l.origins, l.apis }
+func (l *login) seal(item *keystore.Item) {
+	item.Origins, item.TokenOrigins, item.PageOrigins, item.APIs = l.origins, l.tokenTo, l.pages, l.apis
+}
 
 // newItem is what the sign-in's credential begins with.
 func (l *login) newItem(clientID string) keystore.Item {

@@ -94,15 +94,22 @@ func originsOf(list []string) (origins []string, err error) {
 	return origins, nil
 }
 
+// widened is an item with what a person has agreed to just now, and whether that is more than it was sealed with.
+func (l *login) widened(item keystore.Item) (next keystore.Item, more bool) {
+	next = item
+	next.Origins, next.TokenOrigins = union(item.Origins, l.origins...), union(item.TokenOrigins, l.tokenTo...)
+	next.PageOrigins, next.APIs = union(item.PageOrigins, l.pages...), union(item.APIs, l.apis...)
+	return next, !next.Equal(item)
+}
+
 // reseal adds to a stored credential what a person has agreed to just now, without a new sign-in. t, which has just been had
 // with it, is told too. Until resume is called the profile's owner uses the credential for nothing.
 func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err error) {
-	had := item.Origins
-	origins, apis := union(had, l.origins...), union(item.APIs, l.apis...)
-	if len(origins) == len(item.Origins) && len(apis) == len(item.APIs) {
+	next, more := l.widened(*item)
+	if !more {
 		return func() {}, nil
 	}
-	if err := cmp.Or(keystore.CheckOrigins(origins), keystore.CheckOrigins(apis)); err != nil {
+	if err := cmp.Or(keystore.CheckOrigins(next.Origins), keystore.CheckOrigins(next.TokenOrigins), keystore.CheckOrigins(next.PageOrigins), keystore.CheckOrigins(next.APIs)); err != nil {
 		return nil, protocol.InvalidParams("%s", err)
 	}
 	ctx := context.WithoutCancel(l.ctx)
@@ -122,12 +129,14 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 		resume()
 		return nil, err
 	}
-	now.Origins, now.APIs = origins, apis
+	had := slices.Concat(now.Origins, now.TokenOrigins, now.PageOrigins)
+	now, _ = l.widened(now)
 	l.store().Keep(ctx, l.params.Profile, now) // what could not be stored is held, and run says so
 	item.Wipe()
 	*item, l.resealed = now, true
-	if more := origins[len(had):]; len(more) > 0 {
-		l.tell(fmt.Sprintf("From now on the credential of profile %s may be used at %s too.", l.params.Profile, strings.Join(more, ", ")))
+	added := slices.DeleteFunc(union(now.Origins, slices.Concat(now.TokenOrigins, now.PageOrigins)...), func(o string) bool { return slices.Contains(had, o) })
+	if len(added) > 0 {
+		l.tell(fmt.Sprintf("From now on the credential of profile %s may be used at %s too.", l.params.Profile, strings.Join(added, ", ")))
 	}
 	t.Sealed = l.profile.endpoint.Seal(now)
 	return resume, nil

@@ -58,6 +58,8 @@ var secrets = []member[Secret]{
 // lists are lists of texts, each only where it says something.
 var lists = []member[[]string]{
 	{"origins", func(i *Item) *[]string { return &i.Origins }},
+	{"token_origins", func(i *Item) *[]string { return &i.TokenOrigins }},
+	{"page_origins", func(i *Item) *[]string { return &i.PageOrigins }},
 	{"apis", func(i *Item) *[]string { return &i.APIs }},
 }
 

@@ -123,6 +123,8 @@ func TestItemEqual(t *testing.T) {
 		"password":    func(i *keystore.Item) { i.PrivateKeyPassword = keystore.SecretString("x") },
 		"api key":     func(i *keystore.Item) { i.APIKey = keystore.SecretString("x") },
 		"origins":     func(i *keystore.Item) { i.Origins = []string{"x"} },
+		"tokens":      func(i *keystore.Item) { i.TokenOrigins = []string{"x"} },
+		"pages":       func(i *keystore.Item) { i.PageOrigins = []string{"x"} },
 		"APIs":        func(i *keystore.Item) { i.APIs = []string{"x"} },
 	} {
 		i, j := item(), item()
@@ -145,6 +147,7 @@ func full() keystore.Item {
 	i.RefreshToken, i.PrivateKey = keystore.SecretString("not-a-real-refresh-token"), keystore.SecretString("line 1\nline 2\n")
 	i.PrivateKeyPassword, i.APIKey = keystore.SecretString(`pass"word`), keystore.SecretString("not-a-real-key")
 	i.Origins, i.APIs = []string{"https://revoke.example", "https://me.example:8443"}, []string{`https://"api".example:443`}
+	i.TokenOrigins, i.PageOrigins = []string{"https://who.example"}, []string{"https://page.example", "https://login.example"}
 	return i
 }
 

@@ -68,10 +68,12 @@ type Item struct {
 	// APIKey is a key that is sent as it is and not exchanged for anything.
 	APIKey Secret
 
-	// Origins are those beside the token endpoint's that the person agreed to: "https://host" or "https://host:port".
-	Origins []string
+	// Origins are those beside the token endpoint's that the person agreed to: "https://host" or "https://host:port". They may
+	// be sent anything of the credential. TokenOrigins may be sent access tokens and nothing else (userinfo endpoints), and
+	// PageOrigins the request of a sign-in, which holds no secret.
+	Origins, TokenOrigins, PageOrigins []string
 	// APIs are the origins that may be sent the tokens that are had with this: "https://host:port", the port always there.
-	// Both lists are bounded by [MaxOrigins] and never changed in place. An item that was stored before there were any has none.
+	// Each list is bounded by [MaxOrigins] and never changed in place. An item that was stored before there were any has none.
 	APIs []string
 }
 

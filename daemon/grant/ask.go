@@ -49,7 +49,7 @@ func (e *Endpoint) ask(ctx context.Context, q question) (Session, error) {
 func (e *Endpoint) askOnce(ctx context.Context, q question) (s Session, used reading, err error) {
 	c := call{method: http.MethodPost, url: e.server.TokenEndpoint, body: append(form{}, q.first...), carried: q.carried}
 	to := e.Seal(q.item)
-	if err := e.allowed(to, c.url); err != nil { // before anything is signed
+	if err := e.allowed(to, c.url, Anything); err != nil { // before anything is signed
 		return Session{}, reading{}, err
 	}
 	if used, err = e.identify(&c, q.by, q.item); err != nil {
@@ -122,7 +122,10 @@ func (e *Endpoint) session(ctx context.Context, to *Sealed, c call, proof Presen
 // by another clock where an assertion was refused and there is one. The answer is one that [Classify] calls OK where err is nil.
 func (e *Endpoint) askBeside(ctx context.Context, c call, item keystore.Item, by Method) (Answer, error) {
 	to := e.Seal(item)
-	if err := e.allowed(to, c.url); err != nil { // before anything is signed
+	if by == None {
+		c.carries = SignInRequest // the client's id is no secret
+	}
+	if err := e.allowed(to, c.url, c.carries); err != nil { // before anything is signed
 		return Answer{}, err
 	}
 	plain := c

@@ -68,6 +68,7 @@ type call struct {
 	certificate   *tls.Certificate             // the client's own; nil shows none
 	// carried is what must not come back in an error's description.
 	carried []keystore.Secret
+	carries Carries // how much of a credential it is, for the gate
 }
 
 // reveal returns a secret that the request is about to carry, and remembers it in both forms in which it may come back.

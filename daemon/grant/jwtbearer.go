@@ -18,7 +18,7 @@ const bearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 // server's defaults; the error is as [Endpoint.ClientCredentials]'s.
 func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Request) (Token, error) {
 	to := e.Seal(item)
-	if err := e.allowed(to, e.server.TokenEndpoint); err != nil {
+	if err := e.allowed(to, e.server.TokenEndpoint, Anything); err != nil {
 		return Token{}, err
 	}
 	req = e.server.Default(req, false)

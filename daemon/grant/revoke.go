@@ -19,7 +19,7 @@ func (e *Endpoint) Revoke(ctx context.Context, item keystore.Item) error {
 		return fmt.Errorf("%w: its revocation endpoint is %s, not %s", ErrEndpointChanged, shown(at), shown(e.server.RevocationEndpoint))
 	}
 	to := e.Seal(item)
-	if err := e.allowed(to, e.server.RevocationEndpoint); err != nil { // before anything is signed
+	if err := e.allowed(to, e.server.RevocationEndpoint, Anything); err != nil { // before anything is signed
 		return err
 	}
 	c := call{method: http.MethodPost, url: e.server.RevocationEndpoint}

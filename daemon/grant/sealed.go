@@ -16,8 +16,9 @@ import (
 type Sealed struct {
 	// Issuer, TokenEndpoint and ClientAuth are the item's: the server that issued what is sealed.
 	Issuer, TokenEndpoint, ClientAuth string
-	// Origins are those beside the token endpoint's that the person agreed to.
-	Origins []string
+	// Origins, TokenOrigins and PageOrigins are those beside the token endpoint's that the person agreed to; see
+	// [keystore.Item].
+	Origins, TokenOrigins, PageOrigins []string
 	// APIs are the origins that may be sent the tokens, with their ports.
 	APIs []string
 	// Header is how an API is sent a token; nil: "Authorization: Bearer T".
@@ -28,7 +29,8 @@ type Sealed struct {
 func (e *Endpoint) Seal(item keystore.Item) *Sealed {
 	s := &Sealed{
 		Issuer: same(item.Issuer, e.server.Issuer), TokenEndpoint: same(item.TokenEndpoint, e.server.TokenEndpoint),
-		ClientAuth: same(item.ClientAuth, string(e.server.ClientAuth)), Origins: item.Origins, APIs: item.APIs, Header: e.server.Header,
+		ClientAuth: same(item.ClientAuth, string(e.server.ClientAuth)), Header: e.server.Header,
+		Origins: item.Origins, TokenOrigins: item.TokenOrigins, PageOrigins: item.PageOrigins, APIs: item.APIs,
 	}
 	switch own := e.server.PresetAPIs; {
 	case len(item.APIs) == 0:
@@ -52,6 +54,25 @@ func (e *Endpoint) own(kind Kind) *Sealed { return e.Seal(e.server.NewItem("", k
 
 // AllowsAPI reports whether an API's origin, in the form of [Sealed.APIs], may be sent the tokens. A nil s allows none.
 func (s *Sealed) AllowsAPI(origin string) bool { return s != nil && slices.Contains(s.APIs, origin) }
+
+// Carries is how much of a credential a request carries. What a person agrees to for one is agreed to for what is less, and
+// never for what is more.
+type Carries int
+
+const (
+	// Anything: a secret, a password, a code, a refresh token, an assertion.
+	Anything Carries = iota
+	// AccessOnly: an access token, or an API key.
+	AccessOnly
+	// SignInRequest: what a sign-in begins with, which holds no secret.
+	SignInRequest
+)
+
+// agreed reports whether the person agreed that an origin receives as much.
+func (s *Sealed) agreed(origin string, what Carries) bool {
+	return slices.Contains(s.Origins, origin) || what == AccessOnly && slices.Contains(s.TokenOrigins, origin) ||
+		what == SignInRequest && slices.Contains(s.PageOrigins, origin)
+}
 
 // home is the origin that everything sealed may go to: the token endpoint's, or the issuer's where there are only static keys.
 func (s *Sealed) home() string {
@@ -78,7 +99,7 @@ func (e *ForeignError) Is(target error) bool { return target == ErrEndpointChang
 // allowed is the one rule for every address that a server, a document, a preset or a configuration names: what carries
 // anything of a credential goes to the origin that the credential is sealed for, to one that the person agreed to, or to one
 // that groat's own preset names. The error wraps [ErrEndpointChanged].
-func (e *Endpoint) allowed(to *Sealed, address string) error {
+func (e *Endpoint) allowed(to *Sealed, address string, what Carries) error {
 	s := e.server
 	switch {
 	case to == nil:
@@ -92,7 +113,7 @@ func (e *Endpoint) allowed(to *Sealed, address string) error {
 		return fmt.Errorf("%w: its client authentication is %s, not %s", ErrEndpointChanged, shown(to.ClientAuth), shown(string(s.ClientAuth)))
 	}
 	o := origin(address)
-	if o != "" && (o == to.home() || slices.Contains(to.Origins, o) || slices.Contains(s.PresetOrigins, o)) {
+	if o != "" && (o == to.home() || to.agreed(o, what) || slices.Contains(s.PresetOrigins, o)) {
 		return nil
 	}
 	return &ForeignError{Sealed: shown(hostOf(to.home())), Named: shown(o)}
@@ -101,7 +122,7 @@ func (e *Endpoint) allowed(to *Sealed, address string) error {
 // send is the gate: the only way in which a request with anything of a credential leaves. to is where the credential, or the
 // token, may go.
 func (e *Endpoint) send(ctx context.Context, to *Sealed, c call) (Answer, clock.Instant, error) {
-	if err := e.allowed(to, c.url); err != nil {
+	if err := e.allowed(to, c.url, c.carries); err != nil {
 		return Answer{}, clock.Instant{}, err
 	}
 	a, sent := e.exchange(ctx, c)

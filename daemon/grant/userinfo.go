@@ -26,7 +26,7 @@ func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, e
 	if e.server.Userinfo == "" {
 		return nil, ErrNotOffered
 	}
-	c := call{method: http.MethodGet, url: e.server.Userinfo, carried: []keystore.Secret{token.Access}}
+	c := call{method: http.MethodGet, url: e.server.Userinfo, carries: AccessOnly, carried: []keystore.Secret{token.Access}}
 	c.header.name, c.header.value = token.Header()
 	a, _, err := e.send(ctx, token.Sealed, c)
 	if err != nil {

@@ -1,0 +1,76 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// prove shows that the stored credential works, and creates nothing.
+func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
+	defer func() { item.Wipe() }()
+	var t grant.Token
+	var err error
+	switch _, owned := l.d.broker.Status(l.params.Profile); {
+	case !l.kind.Session():
+		t, err = l.firstToken(l.ctx, item)
+	case owned && l.sameEndpoint():
+		t, err = l.d.broker.Prove(l.ctx, l.params.Profile) // by its owner: a refresh token must not be used twice
+	default: // a session that the configuration has lost: what it is replaced by is stored in the same order
+		resume := l.quiet(l.ctx)
+		source := l.d.source(l.profile)
+		t, err = source.Obtain(l.ctx, source.Request("", ""), broker.Now)
+		resume()
+	}
+	if l.kind.Session() { // it may have been rotated
+		if now, getting := l.store().Get(l.ctx, l.params.Profile); getting == nil {
+			item.Wipe()
+			item = now
+		}
+	}
+	if err != nil {
+		return protocol.LoginResult{}, l.unproven(err, item.ClientID)
+	}
+	resume, err := l.reseal(&item, &t)
+	if err != nil {
+		return protocol.LoginResult{}, err
+	}
+	defer resume()
+	return l.adopt(item, t, protocol.AlreadySignedIn) // the keystore has it already, and perhaps a newer one by now
+}
+
+// sameEndpoint reports whether the profile, as it is configured now, uses the credential where the sign-in does: of an edited
+// one the owner would be refused it.
+func (l *login) sameEndpoint() bool {
+	was := l.d.profiles.Load().byName[l.params.Profile]
+	if was == nil {
+		return false
+	}
+	a, b := was.endpoint.Server(), l.profile.endpoint.Server()
+	return a.Issuer == b.Issuer && a.TokenEndpoint == b.TokenEndpoint && a.ClientAuth == b.ClientAuth
+}
+
+// unproven explains a refusal of a stored credential.
+func (l *login) unproven(err error, clientID string) error {
+	e := l.d.wire(err, l.params.Profile)
+	if e.Kind() != protocol.LoginRequired || l.kind.Session() {
+		return e
+	}
+	e.Message = fmt.Sprintf("the stored client %s does not work any more: %s", visible.Name(clientID), e.Message)
+	e.Data.Hint = "groat login " + l.params.Profile + " --client-id ID"
+	if l.kind == grant.ByAppCredentials {
+		e.Data.Hint = "groat login " + l.params.Profile + " --username YOU --new-client"
+	}
+	return e
+}
+
+// firstToken is the proof of a credential that is no session. A refusal is final at once: a person waits.
+func (l *login) firstToken(ctx context.Context, item keystore.Item) (grant.Token, error) {
+	t, _, err := l.profile.endpoint.Renew(ctx, item, l.d.source(l.profile).Request("", ""))
+	return t, err
+}

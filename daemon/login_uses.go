@@ -1,0 +1,87 @@
+package daemon
+
+import "github.com/groat-dev/groat/daemon/grant"
+
+// use is one endpoint that a sign-in, or the profile it makes, sends something of a credential to.
+type use struct {
+	origin string
+	what   string // it would receive
+	needed bool   // without it there is no sign-in
+	client bool   // it is what the client proves itself by
+	much   grant.Carries
+}
+
+// What is less than a credential.
+const (
+	signInPage    = "the sign-in, in a browser"
+	signInRequest = "the sign-in's request"
+	accessTokens  = "access tokens"
+	theAPIKey     = "the API key"
+)
+
+// muchOf is how much of a credential it is.
+func muchOf(what string) grant.Carries {
+	switch what {
+	case accessTokens, theAPIKey:
+		return grant.AccessOnly
+	case signInPage, signInRequest:
+		return grant.SignInRequest
+	}
+	return grant.Anything
+}
+
+// uses returns where something of a credential goes.
+func (l *login) uses(s grant.Server) (all []use) {
+	var client string
+	add := func(at string, needed bool, what ...string) {
+		for _, w := range what {
+			if at != "" && w != "" {
+				all = append(all, use{grant.Origin(at), w, needed, w == client, muchOf(w)})
+			}
+		}
+	}
+	client = map[grant.Method]string{
+		grant.ClientSecretBasic: "the client secret", grant.ClientSecretPost: "the client secret",
+		grant.ClientSecretJWT: "assertions that the client secret signs", grant.PrivateKeyJWT: "assertions that the private key signs",
+		grant.TLSClientAuth: "the client certificate",
+	}[s.ClientAuth]
+	switch l.kind {
+	case grant.ByAuthorizationCode:
+		add(s.AuthorizeEndpoint, true, signInPage)
+		if s.RequirePAR {
+			add(s.PAREndpoint, true, signInRequest, client)
+		}
+		add(s.TokenEndpoint, true, "the sign-in's code")
+	case grant.ByDeviceCode:
+		add(s.DeviceEndpoint, true, signInRequest, client)
+		add(s.TokenEndpoint, true, "the device code")
+	case grant.ByPassword:
+		add(s.TokenEndpoint, true, "the password")
+	case grant.ByTokenExchange:
+		add(s.TokenEndpoint, true, "the token to exchange")
+	case grant.ByJWTBearer:
+		add(s.TokenEndpoint, true, "assertions that the private key signs")
+	case grant.ByAppCredentials:
+		if s.Apps != nil {
+			add(s.Apps.FirstTokenEndpoint, true, "the password")
+			add(s.Apps.ClientsEndpoint, true, "a temporary token")
+		}
+	case grant.ByKeyLogin:
+		add(s.KeyLogin, true, "the password")
+	case grant.ByAPIKey:
+		add(s.Issuer, true, theAPIKey)
+	}
+	if !l.kind.StaticKey() {
+		add(s.TokenEndpoint, true, client)
+	}
+	if l.kind.Session() {
+		add(s.TokenEndpoint, true, "refresh tokens")
+		add(s.RevocationEndpoint, false, "refresh tokens", client)
+	}
+	what := accessTokens
+	if l.kind.StaticKey() {
+		what = theAPIKey
+	}
+	add(s.Userinfo, false, what)
+	return all
+}
