@@ -48,7 +48,10 @@ func useKeystore(c *conn, params []byte) (any, error) {
 			e := c.d.wireKeystore(err)
 			switch {
 			case e.Kind() == protocol.Locked && kp.Change != "":
-				e.Data.Hint = "groat keystore passphrase"
+				e.Message, e.Data.Hint = "the old passphrase does not fit, and nothing was changed", "groat keystore passphrase"
+			case e.Kind() == protocol.Locked && kp.Use == "sealed" && kp.Key == "passphrase":
+				e.Message = "the sealed keystore is protected by another passphrase, and nothing was changed"
+				e.Data.Hint = "groat unlock, or to change it: groat keystore passphrase"
 			case e.Kind() == protocol.KeystoreUnavailable && kp.Move == "sealed" && kp.Key == "": // its key would be in the keychain
 				e.Data.Hint = "groat keystore move sealed --passphrase"
 			}

@@ -58,9 +58,11 @@ type login struct {
 	saved    bool            // the profile's configuration was written
 	changed  bool            // there was another one
 	created  bool            // a client was created at the provider
-	alone    bool            // nobody joins it: it is an import, so what its parameters name is a file's word and no person's
-	trusted  []string        // of an import: the origins that a person has named
-	receiver *grant.Receiver // where the browser comes back to; nil where none does
+	// elsewhere: the credential that the name has is an ephemeral profile's, so this sign-in cannot just prove it.
+	elsewhere bool
+	alone     bool            // nobody joins it: it is an import, so what its parameters name is a file's word and no person's
+	trusted   []string        // of an import: the origins that a person has named
+	receiver  *grant.Receiver // where the browser comes back to; nil where none does
 
 	mu       sync.Mutex
 	viewers  map[*conn]bool

@@ -110,3 +110,30 @@ func files(t *testing.T, dir string) (all string) {
 	}
 	return all
 }
+
+// A profile that was ephemeral is kept by signing in again: what it had in memory is not taken for stored.
+func TestL60AnEphemeralProfileIsKept(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+		params := h.ofMachine("p")
+		params.Ephemeral = true
+		h.signIn(t, params)
+		params.Ephemeral = false
+		if r := h.signIn(t, params); r.Outcome != protocol.SignedIn || stored(t, store, "p").ClientID == "" {
+			t.Fatalf("%+v, and nothing is stored", r)
+		}
+		h.stop(t)
+		h.move(t, store, h.HTTP)
+		if _, err := h.token(t, "p"); err != nil {
+			t.Error(err)
+		}
+	})
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) { // and without naming the client
+		params := h.ofDevice("p")
+		params.Ephemeral = true
+		h.signIn(t, params)
+		params.Ephemeral, params.ClientID = false, ""
+		if r := h.signIn(t, params); r.Outcome != protocol.SignedIn || stored(t, store, "p").RefreshToken.IsZero() {
+			t.Errorf("%+v, and nothing is stored", r)
+		}
+	})
+}

@@ -12,16 +12,17 @@ import (
 )
 
 // held returns the credential that the profile's name has now, for whatever server and grant, or nil: none, or one that
-// cannot be read any more.
+// cannot be read any more. elsewhere is set where it is not in the store that this sign-in is for: an ephemeral profile's.
 func (l *login) held() (*keystore.Item, error) {
 	stores := []*keystore.Holder{l.store()}
 	if was := l.d.profiles.Load().byName[l.params.Profile]; was != nil && l.d.store(was) != stores[0] {
 		stores = append(stores, l.d.store(was))
 	}
-	for _, store := range stores {
+	for i, store := range stores {
 		item, err := store.Get(l.ctx, l.params.Profile)
 		switch {
 		case err == nil:
+			l.elsewhere = i > 0
 			return &item, nil
 		case !keystore.Absent(err):
 			return nil, err

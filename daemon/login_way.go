@@ -232,7 +232,7 @@ func (l *login) wants(stored *keystore.Item) error {
 
 // stored returns the credential that is held if it is for this server, grant and client authentication, else nil.
 func (l *login) stored(item *keystore.Item) *keystore.Item {
-	if item == nil || l.anotherProvider() {
+	if item == nil || l.elsewhere || l.anotherProvider() {
 		return nil
 	}
 	// What the profile will be is compared, not what the sign-in uses: of a discovered server it knows less.
