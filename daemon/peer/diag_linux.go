@@ -46,6 +46,11 @@ func single(asked []*question) (left []*question) {
 			tells.Store(true)
 		case !tells.Load():
 			left = append(left, q)
+		default: // the other end is in another network namespace, or the connection has been reset
+			_, ours, err := ask(fd, uint32(i), ends{local: q.remote, remote: q.local})
+			if err == nil && !ours {
+				q.owner = Nobody
+			}
 		}
 	}
 	return left

@@ -101,7 +101,8 @@ func TestI4WhoConnectedByTCP(t *testing.T) {
 	}
 }
 
-// The kernel tells of a single socket what its table says, whoever has it, and what it does not know is nobody's.
+// The kernel tells of a single socket what its table says, whoever has it, and a connection that it does not know at all has been
+// reset.
 func TestI31SingleSocketsAsInTheTable(t *testing.T) {
 	other := uint32(nobody)
 	if os.Geteuid() != 0 {
@@ -124,7 +125,7 @@ func TestI31SingleSocketsAsInTheTable(t *testing.T) {
 			asked = append(asked, &question{ends: e, owner: -1})
 		}
 		none := &question{ends: ends{local: netip.MustParseAddrPort("127.0.0.1:1"), remote: netip.MustParseAddrPort("127.0.0.1:2")}}
-		if left := single(append(asked, none)); len(left) != 0 || none.owner != Untold {
+		if left := single(append(asked, none)); len(left) != 0 || none.owner != Nobody {
 			t.Fatalf("%s: the kernel does not tell of %d sockets; the owner of none is %d", c.listen, len(left), none.owner)
 		}
 		for i, want := range []Owner{Ours, Foreign} {
