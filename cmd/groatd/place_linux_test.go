@@ -596,6 +596,29 @@ func TestH78CheckNamesWhatIsRefused(t *testing.T) {
 			r.dir(state, 0o755, r.uid)
 			return "GROAT_STATE_DIR=" + state, "the state directory " + state + " is open to others (mode 0755)"
 		},
+		"a directory in the lock's place": func(r *resident) (string, string) {
+			state := filepath.Join(r.runtime, "state")
+			r.dir(state, 0o700, r.uid)
+			r.dir(filepath.Join(state, "lock"), 0o700, r.uid)
+			return "GROAT_STATE_DIR=" + state, "the lock " + state + "/lock cannot be opened: is a directory"
+		},
+		"a pipe in the lock's place": func(r *resident) (string, string) {
+			state := filepath.Join(r.runtime, "state")
+			r.dir(state, 0o700, r.uid)
+			if err := syscall.Mkfifo(filepath.Join(state, "lock"), 0o600); err != nil {
+				r.t.Fatal(err)
+			}
+			r.own(filepath.Join(state, "lock"), r.uid)
+			return "GROAT_STATE_DIR=" + state, "the lock " + state + "/lock is no file of this user's"
+		},
+		"somebody else's lock": func(r *resident) (string, string) {
+			state, lock := filepath.Join(r.runtime, "state"), filepath.Join(r.runtime, "state", "lock")
+			r.dir(state, 0o700, r.uid)
+			if err := errors.Join(os.WriteFile(lock, nil, 0o600), os.Chmod(lock, 0o666)); err != nil {
+				r.t.Fatal(err)
+			}
+			return "GROAT_STATE_DIR=" + state, "the lock " + lock + " is no file of this user's"
+		},
 		"no such keystore": func(r *resident) (string, string) { return "GROAT_KEYSTORE=gold", `GROAT_KEYSTORE is "gold"` },
 		"a file in the socket's place": func(r *resident) (string, string) {
 			file := filepath.Join(r.runtime, "agent.sock")
