@@ -650,3 +650,25 @@ func TestH78CheckNamesWhatIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// The groatd of a place that has gone ends, as a test suite's home does. Nobody has told it to.
+func TestH85APlaceThatHasGone(t *testing.T) {
+	t.Parallel()
+	r := newResident(t, os.Getuid())
+	d := r.start()
+	if err := os.RemoveAll(filepath.Join(r.home, ".local")); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(d.pid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-d.ended:
+	case <-time.After(patience):
+		t.Fatal("it goes on")
+	}
+	r.daemon = nil
+	if _, err := os.Lstat(filepath.Join(r.runtime, "groat", "d."+r.place().ID())); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the socket's directory stays:", err)
+	}
+}
