@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/groat-dev/groat/daemon/config"
@@ -30,6 +32,12 @@ func checkSite(f flags, s site) error {
 		return err
 	}
 	if err := usableDir(s.State, "the state directory"); err != nil {
+		return err
+	}
+	switch lock, err := openLock(s.State, 0); {
+	case err == nil:
+		lock.Close()
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	if err := choice.Check(choice.Options{StateDir: s.State, Env: os.Getenv("GROAT_KEYSTORE")}); err != nil {

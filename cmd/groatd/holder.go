@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // stateLock is the lock that makes this the only groatd of a state directory, until it is closed or the process ends. Its file
@@ -24,10 +25,9 @@ type stateLock struct {
 
 // lockState takes the lock of the site's state directory.
 func lockState(s site) (*stateLock, error) {
-	path := filepath.Join(s.State, protocol.LockFile)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	f, err := openLock(s.State, os.O_CREATE)
 	if err != nil {
-		return nil, &refusal{exitConfig, fmt.Errorf("the lock %s cannot be opened: %w", path, cause(err)), "ls -l " + path}
+		return nil, err
 	}
 	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
 	case errors.Is(err, unix.EWOULDBLOCK):
@@ -41,6 +41,24 @@ func lockState(s site) (*stateLock, error) {
 	l.holder.Host, l.holder.Boot = protocol.ThisHost()
 	l.says("")
 	return l, nil
+}
+
+// openLock opens the lock of a state directory, which must be a file of this user's.
+func openLock(state string, flags int) (*os.File, error) {
+	path := filepath.Join(state, protocol.LockFile)
+	hint := "ls -l " + visible.Word(path)
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|flags, 0o600)
+	if err != nil {
+		return nil, &refusal{exitConfig, fmt.Errorf("the lock %s cannot be opened: %w", path, cause(err)), hint}
+	}
+	info, err := f.Stat()
+	if err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && info.Mode().IsRegular() && int(st.Uid) == os.Geteuid() {
+			return f, nil
+		}
+	}
+	f.Close()
+	return nil, &refusal{exitConfig, fmt.Errorf("the lock %s is no file of this user's", path), hint}
 }
 
 // heldState is the refusal of a state directory that another groatd holds.

@@ -44,6 +44,12 @@ func (l *listener) look(log *zap.Logger) (over bool) {
 	if l.closed || l.bound == nil {
 		return false
 	}
+	if l.state != "" {
+		if _, err := os.Lstat(l.state); errors.Is(err, fs.ErrNotExist) {
+			log.Info("the state directory has gone: so has the place", zap.String("directory", l.state))
+			return true
+		}
+	}
 	if l.inPlace() {
 		l.linkAlias(log)
 		return false

@@ -35,6 +35,9 @@ type listener struct {
 	says func(path string)
 	// site is where the path came from; nil where a service manager or a person named it.
 	site *site
+	// state is the state directory of a place that ends when it has gone: not the usual place. A test suite removes its homes
+	// and knows of no groatd.
+	state string
 
 	mu     sync.Mutex
 	socket *net.UnixListener

@@ -144,6 +144,9 @@ func serve(f flags, site site, dir config.Dir) error {
 	l.linkAlias(log)
 	if ours {
 		held.lock.says(l.path)
+		if l.site != nil && !site.Usual {
+			l.state = state
+		}
 	}
 	l.says = func(path string) {
 		if path != "" {

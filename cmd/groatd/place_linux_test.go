@@ -596,6 +596,29 @@ func TestH78CheckNamesWhatIsRefused(t *testing.T) {
 			r.dir(state, 0o755, r.uid)
 			return "GROAT_STATE_DIR=" + state, "the state directory " + state + " is open to others (mode 0755)"
 		},
+		"a directory in the lock's place": func(r *resident) (string, string) {
+			state := filepath.Join(r.runtime, "state")
+			r.dir(state, 0o700, r.uid)
+			r.dir(filepath.Join(state, "lock"), 0o700, r.uid)
+			return "GROAT_STATE_DIR=" + state, "the lock " + state + "/lock cannot be opened: is a directory"
+		},
+		"a pipe in the lock's place": func(r *resident) (string, string) {
+			state := filepath.Join(r.runtime, "state")
+			r.dir(state, 0o700, r.uid)
+			if err := syscall.Mkfifo(filepath.Join(state, "lock"), 0o600); err != nil {
+				r.t.Fatal(err)
+			}
+			r.own(filepath.Join(state, "lock"), r.uid)
+			return "GROAT_STATE_DIR=" + state, "the lock " + state + "/lock is no file of this user's"
+		},
+		"somebody else's lock": func(r *resident) (string, string) {
+			state, lock := filepath.Join(r.runtime, "state"), filepath.Join(r.runtime, "state", "lock")
+			r.dir(state, 0o700, r.uid)
+			if err := errors.Join(os.WriteFile(lock, nil, 0o600), os.Chmod(lock, 0o666)); err != nil {
+				r.t.Fatal(err)
+			}
+			return "GROAT_STATE_DIR=" + state, "the lock " + lock + " is no file of this user's"
+		},
 		"no such keystore": func(r *resident) (string, string) { return "GROAT_KEYSTORE=gold", `GROAT_KEYSTORE is "gold"` },
 		"a file in the socket's place": func(r *resident) (string, string) {
 			file := filepath.Join(r.runtime, "agent.sock")
@@ -625,5 +648,27 @@ func TestH78CheckNamesWhatIsRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The groatd of a place that has gone ends, as a test suite's home does. Nobody has told it to.
+func TestH85APlaceThatHasGone(t *testing.T) {
+	t.Parallel()
+	r := newResident(t, os.Getuid())
+	d := r.start()
+	if err := os.RemoveAll(filepath.Join(r.home, ".local")); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(d.pid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-d.ended:
+	case <-time.After(patience):
+		t.Fatal("it goes on")
+	}
+	r.daemon = nil
+	if _, err := os.Lstat(filepath.Join(r.runtime, "groat", "d."+r.place().ID())); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the socket's directory stays:", err)
 	}
 }

@@ -69,7 +69,9 @@ func (n *Network) key(name string) *Setting {
 	return &n.CAFile
 }
 
-func (d Dir) networkFile() string { return filepath.Join(d.path, "network.toml") }
+func (d Dir) networkFile() string { return filepath.Join(d.path, networkName) }
+
+const networkName = "network.toml"
 
 // loadNetwork adds network.toml to what config.toml says.
 func (d Dir) loadNetwork(c *Config) error {
@@ -198,10 +200,10 @@ func readAuthorities(s Setting, fail func(hint, format string, args ...any) erro
 		var text []byte
 		text, err = read(path)
 		if text == nil && err == nil {
-			return nil, fail("ls -l "+shellWord(path), "names %s, and nothing is there", path)
+			return nil, fail(dropHint(s, "ls -l "+shellWord(path)), "names %s, and nothing is there", path)
 		}
 		if err == nil {
-			return parseAuthorities(text, path, fail)
+			return parseAuthorities(text, s, fail)
 		}
 	}
 	e, ok := errors.AsType[*Error](err)
@@ -211,8 +213,17 @@ func readAuthorities(s Setting, fail func(hint, format string, args ...any) erro
 	return nil, fail(e.Hint, "cannot be used: %s %s", e.File, e.Message)
 }
 
-func parseAuthorities(text []byte, path string, fail func(hint, format string, args ...any) error) (all []*x509.Certificate, err error) {
-	hint := "openssl x509 -noout -subject -in " + shellWord(path)
+// dropHint is a command that removes a setting from network.toml, where groatd may not even start with it, else the hint.
+func dropHint(s Setting, hint string) string {
+	if s.Line == 0 || filepath.Base(s.File) != networkName {
+		return hint
+	}
+	return "sed -i.old '/^ca_file *=/d' " + shellWord(s.File) + ", or " + hint
+}
+
+func parseAuthorities(text []byte, s Setting, fail func(hint, format string, args ...any) error) (all []*x509.Certificate, err error) {
+	path := s.Value
+	hint := dropHint(s, "openssl x509 -noout -subject -in "+shellWord(path))
 	for rest := text; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {

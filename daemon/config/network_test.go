@@ -258,3 +258,33 @@ func TestH82NothingInNoProxyIsLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// A ca_file of network.toml that has gone keeps groatd from starting: the hint gets it out without one.
+func TestH86ACAFileThatHasGone(t *testing.T) {
+	for name, spoil := range map[string]func(ca string) error{
+		"removed": os.Remove, "replaced": func(ca string) error { return os.WriteFile(ca, []byte("x"), 0o644) },
+	} {
+		ca := put(t, 0o644, authority(t))
+		d := place(t, nil)
+		for key, value := range map[string]string{"ca_file": ca, "proxy": "http://proxy.example:1"} {
+			if _, err := d.SetNetwork(key, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := spoil(ca); err != nil {
+			t.Fatal(err)
+		}
+		_, err := d.Load()
+		e, ok := errors.AsType[*Error](err)
+		if !ok {
+			t.Fatalf("%s: %v", name, err)
+		}
+		typed, _, ok := strings.Cut(e.Hint, ", or ")
+		if out, err := exec.Command("/bin/sh", "-c", typed).CombinedOutput(); !ok || err != nil {
+			t.Fatalf("%s: %s: %s, %v", name, e.Hint, out, err)
+		}
+		if c, err := d.Load(); err != nil || c.Network.CAFile.Value != "" || c.Network.Proxy.Value == "" {
+			t.Errorf("%s: %v, %v", name, c, err)
+		}
+	}
+}

@@ -93,8 +93,11 @@ func (t *TCP) answer() {
 	}
 }
 
-// lookUp reads the table once for all of asked.
+// lookUp answers all of asked, by one reading of the table where the system does not tell of single sockets.
 func lookUp(asked []*question) {
+	if asked = single(asked); len(asked) == 0 {
+		return
+	}
 	wanted := map[ends]*question{}
 	for _, q := range asked {
 		wanted[q.ends] = q

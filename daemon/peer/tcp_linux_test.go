@@ -101,6 +101,47 @@ func TestI4WhoConnectedByTCP(t *testing.T) {
 	}
 }
 
+// The kernel tells of a single socket what its table says, whoever has it, and a connection that it does not know at all has been
+// reset.
+func TestI31SingleSocketsAsInTheTable(t *testing.T) {
+	other := uint32(nobody)
+	if os.Geteuid() != 0 {
+		t.Fatal("to play another user this test needs root: run make test as root")
+	}
+	for _, c := range []struct{ listen, dial string }{
+		{"127.0.0.1:0", "127.0.0.1"}, {"[::1]:0", "::1"}, {"127.0.0.1:0", "::ffff:127.0.0.1"}, {"[::]:0", "127.0.0.1"},
+	} {
+		l, err := net.Listen("tcp", c.listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		var asked []*question
+		for _, uid := range []uint32{0, other} {
+			e, ok := endsOf(connected(t, l, c.dial, uid))
+			if !ok {
+				t.Fatal("no ends")
+			}
+			asked = append(asked, &question{ends: e, owner: -1})
+		}
+		none := &question{ends: ends{local: netip.MustParseAddrPort("127.0.0.1:1"), remote: netip.MustParseAddrPort("127.0.0.1:2")}}
+		if left := single(append(asked, none)); len(left) != 0 || none.owner != Nobody {
+			t.Fatalf("%s: the kernel does not tell of %d sockets; the owner of none is %d", c.listen, len(left), none.owner)
+		}
+		for i, want := range []Owner{Ours, Foreign} {
+			if asked[i].owner != want {
+				t.Errorf("%s from %s: owner %d, want %d", c.listen, c.dial, asked[i].owner, want)
+			}
+			eachTCP(func(s socket) bool {
+				if s.ends == asked[i].ends && s.owner() != want {
+					t.Errorf("%s from %s: the table says %d", c.listen, c.dial, s.owner())
+				}
+				return true
+			})
+		}
+	}
+}
+
 // The table is read seldom enough, whoever asks.
 func TestI5ReadingTheTableRests(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
