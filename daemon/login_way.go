@@ -208,7 +208,7 @@ func (l *login) wants(stored *keystore.Item) error {
 		if l.params.ClientID == "" {
 			return l.missing("name the client with --client-id", "--client-id ID")
 		}
-		if l.server().ClientAuth == grant.TLSClientAuth && l.before == nil && l.params.Certificate == "" {
+		if l.server().ClientAuth == grant.TLSClientAuth && l.before == nil && l.params.Certificate == "" && l.params.Key != "" {
 			return l.missing("name the certificate's file with --certificate", "--certificate FILE")
 		}
 	}
