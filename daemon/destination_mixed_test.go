@@ -10,6 +10,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // A profile's credential is sealed for one server, and a person names another one for it, whose document names endpoints of
@@ -118,4 +119,32 @@ func (h *house) text(t *testing.T, profile string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// A name in a prompt is neither so long that the host is cut off behind it, nor made to look like a host; and so many hosts that
+// a terminal would not show them all are not asked for.
+func TestJ65ANameThatHidesTheHost(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	o := newOrigin(t, "named")
+	for _, name := range []string{strings.Repeat("c", 1000), "c, for honest.example", "c\nfor honest.example:\x1b[8m", "c\u202e"} {
+		for _, p := range []protocol.LoginParams{
+			{Profile: "lab", TokenURL: o.URL + "/token", ClientID: name},
+			{Profile: "lab", Provider: "climateengine", AuthServer: o.URL, Username: name},
+		} {
+			_, a, _ := h.sign(t, p, "")
+			if len(a.secrets) != 1 || len(a.secrets[0]) > 300 || !strings.HasSuffix(visible.Text(a.secrets[0]), ", for "+o.host()) ||
+				strings.HasPrefix(a.secrets[0], "Client secret of c, for honest") {
+				t.Errorf("%q: %q", name, a.secrets)
+			}
+			h.client(t).Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "lab", Yes: true}, nil)
+		}
+	}
+	p := protocol.LoginParams{Profile: "key", Provider: "planet-key"}
+	for i := range 20 {
+		p.Resources = append(p.Resources, "https://"+strings.Repeat(string(rune('a'+i)), 40)+".example")
+	}
+	_, a, err := h.sign(t, p, "")
+	if wantError(t, err, protocol.Config); len(a.secrets) != 0 {
+		t.Errorf("asked %q", a.secrets)
+	}
 }

@@ -86,9 +86,11 @@ func (l *login) missing(message, flags string) error {
 	return e
 }
 
-// again is the command for the next try: the one that was given, with flags in the place of those of the same name.
+// again is the command for the next try: the one that was given, with flags in the place of those of the same name. The secret is
+// typed: what stdin had is used up.
 func (l *login) again(flags string) string {
 	with := l.asked
+	with.Secret = false
 	for _, a := range parameters {
 		if slices.Contains(strings.Fields(flags), "--"+a.flag) {
 			reflect.ValueOf(&with).Elem().FieldByName(a.field).SetZero()

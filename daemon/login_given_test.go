@@ -436,6 +436,9 @@ func TestJ60AHintKeepsWhatWasGiven(t *testing.T) {
 		hint := l.again(flags)
 		words := strings.Fields(hint)
 		for _, a := range parameters {
+			if a.field == "Secret" {
+				continue
+			}
 			n := 0
 			for _, w := range words {
 				if w == "--"+a.flag {

@@ -1,10 +1,12 @@
 package daemon
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // reply is an answer on its way to the login that waits for it.
@@ -26,8 +28,23 @@ func (t reply) to(question int64, kind protocol.PromptKind) bool {
 	return ok
 }
 
-// ask shows a prompt and waits for what is typed. The caller wipes it.
+// inPrompt is a name as a prompt shows it: neither so long that the host behind it would be cut off, nor taken for a host.
+func inPrompt(name string) string {
+	const most = 100
+	if runes := []rune(name); len(runes) > most {
+		name = string(runes[:most]) + "…"
+	}
+	return visible.Name(name)
+}
+
+// ask shows a prompt and waits for what is typed. The caller wipes it. A prompt that names more hosts than a terminal shows is
+// not shown.
 func (l *login) ask(text string) (keystore.Secret, error) {
+	if len(text) > maxQuestion {
+		return keystore.Secret{}, protocol.NewError(protocol.Config,
+			fmt.Sprintf("profile %s names more hosts, or longer ones, than a prompt can show; nothing was asked or sent", l.params.Profile),
+			"sign in with fewer API origins, then add the others: groat login "+l.params.Profile+" --api ORIGIN")
+	}
 	secret, err := l.pose(protocol.Prompt{Kind: protocol.PromptSecret, Text: text})
 	if err == nil && secret.IsZero() {
 		err = protocol.InvalidParams("nothing was typed")

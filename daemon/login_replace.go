@@ -134,7 +134,11 @@ func (l *login) what(item *keystore.Item) string {
 	case !item.PrivateKey.IsZero():
 		return fmt.Sprintf("the private key of client %s at %s", visible.Name(item.ClientID), at)
 	}
-	if p, ok := appCredentials(*item); ok {
+	named := ""
+	if was := l.d.profiles.Load().byName[l.params.Profile]; was != nil {
+		named = was.Provider
+	}
+	if p, ok := appCredentials(*item, named); ok {
 		return fmt.Sprintf("the App Credentials %s of %s (%s), which stay there for good and whose secret is never shown again",
 			visible.Name(item.ClientID), p.Title, at)
 	}

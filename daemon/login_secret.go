@@ -68,7 +68,7 @@ func (l *login) prepare(item *keystore.Item) (err error) {
 		item.Certificate = chain.Reveal()
 		return err
 	}
-	item.ClientSecret, err = l.ask(fmt.Sprintf("Client secret of %s, for %s", l.params.ClientID, l.clientHosts()))
+	item.ClientSecret, err = l.ask(fmt.Sprintf("Client secret of %s, for %s", inPrompt(l.params.ClientID), l.clientHosts()))
 	return err
 }
 
@@ -122,7 +122,7 @@ func (l *login) readKey(item *keystore.Item) (err error) {
 	}
 	_, err = grant.CheckKey(item.PrivateKey, keystore.Secret{})
 	if errors.Is(err, grant.ErrKeyPassword) {
-		if item.PrivateKeyPassword, err = l.ask(fmt.Sprintf("Password of %s, the key for %s", l.params.Key, l.clientHosts())); err != nil {
+		if item.PrivateKeyPassword, err = l.ask(fmt.Sprintf("Password of %s, the key for %s", inPrompt(l.params.Key), l.clientHosts())); err != nil {
 			return err
 		}
 		_, err = grant.CheckKey(item.PrivateKey, item.PrivateKeyPassword)
@@ -190,7 +190,7 @@ func (l *login) askPassword() (keystore.Secret, error) {
 	case l.kind == grant.ByAppCredentials && s.Apps != nil:
 		to = s.Apps.FirstTokenEndpoint
 	}
-	return l.ask(fmt.Sprintf("Password of %s, for %s", l.params.Username, host(to)))
+	return l.ask(fmt.Sprintf("Password of %s, for %s", inPrompt(l.params.Username), host(to)))
 }
 
 // byExchange is RFC 8693: another server's token, which is not kept.

@@ -58,7 +58,7 @@ func (d *Daemon) remains(p *profile) (protocol.LogoutResult, error) {
 	// What is stored is forgotten, whatever the configuration says by now.
 	elsewhere := item.TokenEndpoint != server.TokenEndpoint || item.Issuer != server.Issuer
 	if !grant.Kind(item.Grant).Session() {
-		_, apps := appCredentials(*item)
+		_, apps := appCredentials(*item, p.Provider)
 		r.ClientID, r.Permanent = item.ClientID, apps || server.Apps != nil || elsewhere && !item.ClientSecret.IsZero()
 	}
 	if elsewhere {
@@ -68,12 +68,12 @@ func (d *Daemon) remains(p *profile) (protocol.LogoutResult, error) {
 }
 
 // appCredentials returns the provider whose App Credentials an item holds, on whatever host, by what is stored: a profile's
-// file may name another provider by now.
-func appCredentials(item keystore.Item) (preset.Provider, bool) {
+// file may name another provider by now. Where two have the same addresses there, it is the one that the file names.
+func appCredentials(item keystore.Item, named string) (preset.Provider, bool) {
 	if item.ClientSecret.IsZero() || item.Grant != "" && item.Grant != string(grant.ByClientCredentials) {
 		return preset.Provider{}, false
 	}
-	for _, name := range preset.Names() {
+	for _, name := range append([]string{named}, preset.Names()...) {
 		p, _ := preset.Lookup(name)
 		if p.AppCredentials == nil {
 			continue
