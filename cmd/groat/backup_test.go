@@ -1,0 +1,25 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/protocol"
+)
+
+// Who writes or restores a backup reads whose requests its tokens go with, and no word of the file's can pass for groat's own.
+func TestL43TheAPIOriginsOfABackupAreShown(t *testing.T) {
+	item := protocol.BackupItem{Profile: "lab", Server: "auth.example", APIs: []string{"https://api.example:443", "https://b\x1b[2J\ngroat: hint: rm"}}
+	for what, text := range map[string][]byte{
+		"backup":  textBackup(&protocol.BackupResult{Path: "/b", Profiles: []protocol.BackupItem{item}}),
+		"restore": textRestorable(&protocol.RestoreResult{Profiles: []protocol.RestoreItem{{BackupItem: item}}}),
+	} {
+		s := string(text)
+		if !strings.Contains(s, "API origins of lab, which get its tokens: https://api.example:443") {
+			t.Errorf("%s does not say it:\n%s", what, s)
+		}
+		if strings.ContainsAny(s, "\x1b") || strings.Contains(s, "\ngroat: hint") {
+			t.Errorf("%s: the file's words are groat's own:\n%q", what, s)
+		}
+	}
+}
