@@ -32,6 +32,11 @@ func importForeign(c *conn, params []byte) (any, error) {
 	if err := protocol.DecodeParams(params, &p); err != nil {
 		return nil, err
 	}
+	for _, t := range p.Trust {
+		if _, err := grant.CheckOrigin(t, "what to trust"); err != nil {
+			return nil, protocol.InvalidParams("%s", err)
+		}
+	}
 	ctx, cancel := context.WithTimeout(c.ctx, importTime)
 	defer cancel()
 	found, err := c.d.lookAround(ctx, p, params)
@@ -56,8 +61,8 @@ func importForeign(c *conn, params []byte) (any, error) {
 			}
 			if err := c.d.take(ctx, f, p.Trust); err != nil {
 				row.Error = c.d.wire(err, f.Name)
-				if rest, ok := strings.CutPrefix(row.Error.Hint(), "groat import --trust "); ok && p.From != "" {
-					row.Error.Data.Hint = "groat import --from " + visible.Word(p.From) + " --trust " + rest
+				if more, ok := strings.CutPrefix(row.Error.Hint(), "groat import --trust "); ok {
+					row.Error.Data.Hint = importCommand(p) + " --trust " + more
 				}
 			} else {
 				row.Imported = true
@@ -66,6 +71,18 @@ func importForeign(c *conn, params []byte) (any, error) {
 		r.Found = append(r.Found, row)
 	}
 	return r, nil
+}
+
+// importCommand asks for the same import again.
+func importCommand(p protocol.ImportParams) string {
+	command := "groat import"
+	if p.From != "" {
+		command += " --from " + visible.Word(p.From)
+	}
+	for _, t := range p.Trust {
+		command += " --trust " + visible.Word(t)
+	}
+	return command
 }
 
 // wanted reports whether an ID is among those to take, and the provider that was chosen for it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,16 +59,21 @@ func TestL50AnUnusualDestinationNeedsAWord(t *testing.T) {
 		if f.Destination != h.server.URL() || !f.Unusual {
 			t.Fatalf("it goes to %q, unusual: %v", f.Destination, f.Unusual)
 		}
-		for _, trust := range [][]string{nil, {"https://login.planet.com"}, {h.server.URL() + ":8080"}, {strings.Replace(h.server.URL(), "http:", "https:", 1)}, {""}} {
+		for _, trust := range [][]string{nil, {"https://login.planet.com"}, {h.server.URL() + ":8080"}, {strings.Replace(h.server.URL(), "http:", "https:", 1)}} {
 			r, err := h.look(t, file, []string{f.ID}, trust)
 			if err != nil || r.Found[0].Imported || r.Found[0].Error == nil {
 				t.Fatalf("%q: %+v, %v", trust, r, err)
 			}
-			if e := r.Found[0].Error; !strings.Contains(e.Message, h.server.URL()) || e.Hint() != "groat import --from "+file+" --trust "+h.server.URL() {
+			if e := r.Found[0].Error; !strings.Contains(e.Message, h.server.URL()) || e.Hint() != strings.Join(append([]string{"groat import --from " + file}, append(slices.Clone(trust), h.server.URL())...), " --trust ") {
 				t.Errorf("%q: %v, hint %q", trust, e, e.Hint())
 			}
 			if n := len(h.server.Log()); n != 0 {
 				t.Fatalf("%q: %d requests", trust, n)
+			}
+		}
+		for _, none := range []string{"", h.server.URL() + "/path", "http://me@127.0.0.1"} {
+			if _, err := h.look(t, file, []string{f.ID}, []string{none}); err == nil {
+				t.Errorf("%q was taken for an origin", none)
 			}
 		}
 		r, err := h.look(t, file, []string{f.ID}, []string{h.server.URL()})

@@ -88,6 +88,9 @@ func (l *login) askReplace(old keystore.Item) error {
 	with.Replace = true
 	refusal := protocol.InvalidParams("%s", loses)
 	refusal.Data = &protocol.ErrorData{Hint: command(with) + ", or to keep both: " + command(l.beside())}
+	if len(loses) > maxQuestion { // a terminal would cut off what is lost
+		return refusal
+	}
 	return l.confirm(upper(loses)+". Go on?", refusal)
 }
 

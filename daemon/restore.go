@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -37,15 +38,22 @@ func restoreBackup(c *conn, params []byte) (any, error) {
 			return nil, protocol.InvalidParams("replace names %q, which take does not", name)
 		}
 	}
-	data, err := backup.Read(p.Path)
-	if err != nil {
+	if _, err := os.Lstat(p.Path); err != nil { // before a passphrase is tried
 		return nil, wireFile("restore", p.Path, err)
 	}
 	var b *backup.Backup
-	err = c.unlocking(passphrase, func(context.Context) error {
+	var unread error
+	err = c.unlocking(passphrase, func(context.Context) error { // one at a time: it takes memory
+		var data []byte
+		if data, unread = backup.Read(p.Path); unread != nil {
+			return unread
+		}
 		b, err = backup.Open(data, passphrase)
 		return err
 	})
+	if unread != nil {
+		return nil, wireFile("restore", p.Path, unread)
+	}
 	if err != nil {
 		return nil, c.d.wireBackup(p.Path, err)
 	}
@@ -55,6 +63,8 @@ func restoreBackup(c *conn, params []byte) (any, error) {
 			return nil, protocol.InvalidParams("the backup has no profile %q", name)
 		}
 	}
+	ctx, cancel := context.WithTimeout(c.ctx, moveTime)
+	defer cancel()
 	r := protocol.RestoreResult{Created: b.Created}
 	room := pageBytes
 	r.LeftOut = leftOut(b.LeftOut, &room)
@@ -64,7 +74,7 @@ func restoreBackup(c *conn, params []byte) (any, error) {
 		if len(p.Take) > 0 && !slices.Contains(p.Take, e.Profile) {
 			continue
 		}
-		row, l := c.d.inspect(c.ctx, e)
+		row, l := c.d.inspect(ctx, e)
 		if len(p.Take) > 0 && row.Error == nil {
 			if err := c.d.restore(l, e, slices.Contains(p.Replace, e.Profile)); err != nil {
 				row.Error = c.d.wire(err, e.Profile)

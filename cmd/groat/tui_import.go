@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Sentences of taking over what other programs keep.
@@ -20,12 +22,17 @@ const (
 func errUntrusted(origin string, o *importOptions) *failure {
 	hint := "groat import"
 	if o.from != "" {
-		hint += " --from " + o.from
+		hint += " --from " + visible.Word(o.from)
+	}
+	if o.provider != "" {
+		hint += " --provider " + visible.Word(o.provider)
 	}
 	if o.yes {
 		hint += " --yes"
 	}
-	hint += " --trust " + origin
+	for _, t := range append(slices.Clone(o.trust), origin) {
+		hint += " --trust " + visible.Word(t)
+	}
 	return &failure{code: exitUsage, msg: "not imported: what would be sent to " + clean(origin) + ", which is not its provider's usual server", hint: clean(hint)}
 }
 

@@ -47,7 +47,7 @@ func TestDirectoriesBelowOpenOnes(t *testing.T) {
 				r.dir(parent, d.mode, d.uid)
 				r.vars = []string{c.variable(filepath.Join(parent, "mine"))}
 				if d.says != "" {
-					r.refused(r.run("", "groatd"), 78, fmt.Sprintf(c.theErr, parent)+": "+d.says, parent)
+					r.refused(r.run("", "groatd"), 78, fmt.Sprintf(c.theErr, parent)+" "+d.says, parent)
 					return
 				}
 				r.start()

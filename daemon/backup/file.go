@@ -31,10 +31,8 @@ func Check(path string, force bool, keep ...string) (string, error) {
 		return "", err
 	}
 	for _, k := range keep {
-		if a, err := os.Stat(k); err == nil {
-			if b, err := os.Stat(dir); err == nil && os.SameFile(a, b) {
-				return "", fmt.Errorf("%s %w: groat keeps its own files there", path, ErrPath)
-			}
+		if within(dir, k) {
+			return "", fmt.Errorf("%s %w: groat keeps its own files there", path, ErrPath)
 		}
 	}
 	path = filepath.Join(dir, filepath.Base(path))
@@ -48,6 +46,24 @@ func Check(path string, force bool, keep ...string) (string, error) {
 		return "", fmt.Errorf("%s %w", path, ErrExists)
 	}
 	return path, nil
+}
+
+// within reports whether a directory is another one, or below it.
+func within(dir, other string) bool {
+	of, err := os.Stat(other)
+	if err != nil {
+		return false
+	}
+	for {
+		if at, err := os.Stat(dir); err == nil && os.SameFile(at, of) {
+			return true
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return false
+		}
+		dir = up
+	}
 }
 
 // Write makes a durable file of mode 0600. Before it has its name it is whole and was read back. What is there stays: with force

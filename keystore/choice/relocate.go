@@ -136,9 +136,14 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 		}
 		step("copied")
 		err = k.write(next)
-		if now, reading := load(k.options.StateDir); err != nil && (reading != nil || now.store == to) {
-			// Either store may be what the next process finds, and both have everything.
+		switch now, reading := load(k.options.StateDir); {
+		case err == nil:
+		case reading != nil: // either store may be what the next process finds, and both have everything
 			return errors.Join(err, b.close())
+		case now.store == to: // it is what the next process finds, so this one goes on with it
+			k.remembered.Store(&next)
+			k.current.Store(b)
+			return errors.Join(err, old.close())
 		}
 	}
 	if err != nil {

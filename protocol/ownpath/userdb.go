@@ -54,10 +54,10 @@ func (v View) privateGroup(e Entry) bool {
 	if v.UID == 0 || e.GID != v.GID {
 		return false
 	}
-	if v.UID == v.GID {
-		return true
+	u, known := LocalUser(v.UID)
+	group := strings.Split(findLine(groupFile, 2, strconv.Itoa(v.GID)), ":")
+	if len(group) > 3 && group[3] != "" && !(known && group[3] == u.Name) {
+		return false // somebody else was added to it
 	}
-	u, ok := LocalUser(v.UID)
-	group, _, _ := strings.Cut(findLine(groupFile, 2, strconv.Itoa(v.GID)), ":")
-	return ok && group == u.Name
+	return v.UID == v.GID || known && group[0] == u.Name
 }
