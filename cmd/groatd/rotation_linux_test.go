@@ -429,7 +429,7 @@ func TestDamagedFile(t *testing.T) {
 			return b
 		}
 	}
-	const damaged, signIn, emptied = "is damaged", "not signed in", "the sealed file"
+	const damaged, emptied = "is damaged", "the sealed file"
 	for _, c := range []struct {
 		id, what string
 		spoil    func([]byte) []byte
@@ -437,7 +437,7 @@ func TestDamagedFile(t *testing.T) {
 	}{
 		{"D9", "cut in the newest record", cut(len(whole) - 1), "restored from an older copy"},
 		{"D9", "cut in its head", cut(last + 5), "restored from an older copy"},
-		{"D9", "cut to the header", cut(36), signIn},
+		{"D9", "cut to the header", cut(36), "which was cut since"},
 		{"D9", "cut in the header", cut(7), emptied},
 		{"D11", "empty", cut(0), emptied},
 		{"D10", "a bit in the newest record", flip(len(whole) - 1), damaged},

@@ -21,9 +21,9 @@ func TestDirectoriesBelowOpenOnes(t *testing.T) {
 		variable func(below string) string
 		theErr   string // with the directory's path
 	}{
-		"state":         {func(below string) string { return "GROAT_STATE_DIR=" + below + "/groat" }, "the state directory %[1]s/mine/groat is no safe place: %[1]s"},
-		"socket":        {func(below string) string { return "GROAT_SOCKET=" + below + "/groat/s" }, "the socket's directory %[1]s/mine/groat is no safe place: %[1]s"},
-		"configuration": {func(below string) string { return "GROAT_CONFIG=" + below + "/" }, "%[1]s"},
+		"state":         {func(below string) string { return "GROAT_STATE_DIR=" + below + "/groat" }, "the state directory %[1]s/mine/groat is no safe place: %[1]s "},
+		"socket":        {func(below string) string { return "GROAT_SOCKET=" + below + "/groat/s" }, "the socket's directory %[1]s/mine/groat is no safe place: %[1]s "},
+		"configuration": {func(below string) string { return "GROAT_CONFIG=" + below + "/" }, "%[1]s: "},
 	} {
 		for how, d := range map[string]struct {
 			mode os.FileMode
@@ -47,7 +47,7 @@ func TestDirectoriesBelowOpenOnes(t *testing.T) {
 				r.dir(parent, d.mode, d.uid)
 				r.vars = []string{c.variable(filepath.Join(parent, "mine"))}
 				if d.says != "" {
-					r.refused(r.run("", "groatd"), 78, fmt.Sprintf(c.theErr, parent)+" "+d.says, parent)
+					r.refused(r.run("", "groatd"), 78, fmt.Sprintf(c.theErr, parent)+d.says, parent)
 					return
 				}
 				r.start()
