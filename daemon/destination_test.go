@@ -687,3 +687,46 @@ func TestF40AgreedForTokensIsNotForSecrets(t *testing.T) {
 		t.Errorf("arrived: %q", got)
 	}
 }
+
+// What a credential is sealed with is not changed by what is added to it.
+func TestF41AddingKeepsWhatWasAgreed(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	o, second := newOrigin(t, "named"), newOrigin(t, "second")
+	maps.Copy(o.document, map[string]any{
+		"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device", "userinfo_endpoint": second.URL + "/me",
+		"revocation_endpoint": second.URL + "/revoke",
+	})
+	p := protocol.LoginParams{Profile: "lab", Issuer: o.URL, ClientID: "c", ClientAuth: "none", Grant: "device_code", Trust: []string{second.URL}}
+	if _, _, err := h.sign(t, p, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example"}}, ""); err != nil || len(a.asked) != 0 {
+		t.Fatalf("asked %q: %v", a.asked, err)
+	}
+	item := stored(t, h.Keystore, "lab")
+	if !slices.Equal(item.Origins, []string{second.URL}) || !slices.Equal(item.TokenOrigins, []string{second.URL}) {
+		t.Errorf("sealed for %q and %q", item.Origins, item.TokenOrigins)
+	}
+	var r protocol.LogoutResult
+	if err := h.client(t).Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "lab", Yes: true}, &r); err != nil || r.NotEnded != "" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// An API that one server's tokens were agreed to be sent to is not sent another server's.
+func TestF42AnAPIOfAnotherServer(t *testing.T) {
+	h := newHouse(t, sandbox.Options{})
+	a, b := newOrigin(t, "first"), newOrigin(t, "second")
+	sign := func(at string, more protocol.LoginParams) {
+		t.Helper()
+		more.Profile, more.TokenURL, more.ClientID, more.ClientAuth = "lab", at+"/token", "c", "client_secret_post"
+		if _, _, err := h.sign(t, more, "yes"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sign(a.URL, protocol.LoginParams{Resources: []string{"https://api.example"}})
+	sign(b.URL, protocol.LoginParams{Replace: true})
+	if item := stored(t, h.Keystore, "lab"); item.TokenEndpoint != b.URL+"/token" || len(item.APIs) != 0 {
+		t.Errorf("%s is sealed for %q", item.TokenEndpoint, item.APIs)
+	}
+}

@@ -51,6 +51,7 @@ type login struct {
 	pages    []string        // those of the sign-in's request
 	clientTo []string        // the hosts that its client proves itself to
 	apis     []string        // the API origins that it is sealed with
+	hadAPIs  []string        // those that it was sealed with before, for the same server
 	listed   []string        // the API origins that the profile lists
 	preset   []string        // those of the provider's preset
 	resealed bool            // the stored credential was given more of them

@@ -53,15 +53,16 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 	if err != nil {
 		return err
 	}
-	if at := grant.Origin(p.UserinfoEndpoint); discovered != nil && !l.kind.Session() && !slices.Contains(agreed, at) {
+	known := func(u use) bool {
+		return slices.Contains(agreed, u.origin) || l.sameServer(server) && agreedTo(l.was, u)
+	}
+	whose := use{origin: grant.Origin(p.UserinfoEndpoint), much: grant.AccessOnly}
+	if discovered != nil && !l.kind.Session() && !known(whose) {
 		p.UserinfoEndpoint, server.Userinfo = "", "" // a machine is nobody: not worth a question
 	}
 	uses := l.uses(server)
 	if err := l.trustIsUsed(uses); err != nil {
 		return err
-	}
-	known := func(u use) bool {
-		return slices.Contains(agreed, u.origin) || l.sameServer(server) && agreedTo(l.was, u)
 	}
 	foreign := slices.DeleteFunc(slices.Clone(uses), known)
 	left, err := l.askAbout(server, home, uses, foreign)
@@ -69,9 +70,12 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 		return err
 	}
 	if discovered != nil && left {
-		for _, at := range []*string{&p.UserinfoEndpoint, &p.RevocationEndpoint} {
-			if slices.ContainsFunc(foreign, func(u use) bool { return u.origin == grant.Origin(*at) }) {
-				*at = ""
+		for _, optional := range []struct {
+			at   *string
+			much grant.Carries
+		}{{&p.UserinfoEndpoint, grant.AccessOnly}, {&p.RevocationEndpoint, grant.Anything}} {
+			if slices.ContainsFunc(foreign, func(u use) bool { return u.origin == grant.Origin(*optional.at) && u.much == optional.much }) {
+				*optional.at = ""
 			}
 		}
 	}

@@ -59,7 +59,8 @@ func (l *login) callable(p *config.Profile) error {
 		return err
 	}
 	sealed := slices.Concat(named, mine)
-	if l.was != nil {
+	if server, _, err := p.Server(); err == nil && l.sameServer(server) { // another server's tokens were not agreed to
+		l.hadAPIs = l.was.APIs
 		sealed = append(sealed, l.was.APIs...)
 	}
 	var unsealed []string
@@ -102,6 +103,11 @@ func (l *login) widened(item keystore.Item) (next keystore.Item, more bool) {
 	return next, !next.Equal(item)
 }
 
+// without returns what is in a list and not in another; neither is changed.
+func without(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(o string) bool { return slices.Contains(other, o) })
+}
+
 // reseal adds to a stored credential what a person has agreed to just now, without a new sign-in. t, which has just been had
 // with it, is told too. Until resume is called the profile's owner uses the credential for nothing.
 func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err error) {
@@ -129,13 +135,13 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 		resume()
 		return nil, err
 	}
-	had := slices.Concat(now.Origins, now.TokenOrigins, now.PageOrigins)
+	had := now
 	now, _ = l.widened(now)
 	l.store().Keep(ctx, l.params.Profile, now) // what could not be stored is held, and run says so
 	item.Wipe()
 	*item, l.resealed = now, true
-	added := slices.DeleteFunc(union(now.Origins, slices.Concat(now.TokenOrigins, now.PageOrigins)...), func(o string) bool { return slices.Contains(had, o) })
-	if len(added) > 0 {
+	added := union(without(now.Origins, had.Origins), without(now.TokenOrigins, had.TokenOrigins)...)
+	if added = union(added, without(now.PageOrigins, had.PageOrigins)...); len(added) > 0 {
 		l.tell(fmt.Sprintf("From now on the credential of profile %s may be used at %s too.", l.params.Profile, strings.Join(added, ", ")))
 	}
 	t.Sealed = l.profile.endpoint.Seal(now)
@@ -145,7 +151,7 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 // added says which API origins there are, and which of them the credential was not sealed for before.
 func (l *login) added() (all, added []string) {
 	for _, o := range l.apis {
-		if (l.was == nil || !slices.Contains(l.was.APIs, o)) && !slices.Contains(l.preset, o) {
+		if !slices.Contains(l.hadAPIs, o) && !slices.Contains(l.preset, o) {
 			added = append(added, config.Plain(o))
 		}
 	}

@@ -22,10 +22,7 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	case owned && l.sameEndpoint():
 		t, err = l.d.broker.Prove(l.ctx, l.params.Profile) // by its owner: a refresh token must not be used twice
 	default: // a session that the configuration has lost: what it is replaced by is stored in the same order
-		resume := l.quiet(l.ctx)
-		source := l.d.source(l.profile)
-		t, err = source.Obtain(l.ctx, source.Request("", ""), broker.Now)
-		resume()
+		t, err = l.proveAlone()
 	}
 	if l.kind.Session() { // it may have been rotated
 		if now, getting := l.store().Get(l.ctx, l.params.Profile); getting == nil {
@@ -42,6 +39,19 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	}
 	defer resume()
 	return l.adopt(item, t, protocol.AlreadySignedIn) // the keystore has it already, and perhaps a newer one by now
+}
+
+// proveAlone uses a session that has no owner, or one that must not: it is paused meanwhile, for a refresh token is good once.
+func (l *login) proveAlone() (grant.Token, error) {
+	ctx, cancel := context.WithTimeout(l.ctx, drain)
+	defer cancel()
+	resume, err := l.d.broker.Pause(ctx, l.params.Profile)
+	defer resume()
+	if err != nil {
+		return grant.Token{}, err
+	}
+	source := l.d.source(l.profile)
+	return source.Obtain(l.ctx, source.Request("", ""), broker.Now)
 }
 
 // sameEndpoint reports whether the profile, as it is configured now, uses the credential where the sign-in does: of an edited

@@ -221,6 +221,9 @@ func (l *login) keyHosts() string {
 	for _, o := range slices.Concat(l.apis, l.server().PresetAPIs) {
 		hosts = union(hosts, host(config.Plain(o)))
 	}
+	if at := l.profile.endpoint.Server().Userinfo; at != "" {
+		hosts = union(hosts, host(at))
+	}
 	return strings.Join(hosts, ", ")
 }
 

@@ -22,7 +22,7 @@ const (
 // muchOf is how much of a credential it is.
 func muchOf(what string) grant.Carries {
 	switch what {
-	case accessTokens, theAPIKey:
+	case accessTokens:
 		return grant.AccessOnly
 	case signInPage, signInRequest:
 		return grant.SignInRequest

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,21 +69,27 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 	if o.provider != "" && !slices.ContainsFunc(found.Found, func(f protocol.ImportFound) bool { return f.Reason == "" && len(f.Either) > 0 }) {
 		return errUsage(msgNothingToChoose, "groat import")
 	}
-	l.trust = slices.Clone(o.trust)
-	take, untrusted, err := a.choose(ctx, o, l, found.Found)
+	take, agreed, untrusted, err := a.choose(ctx, o, found.Found)
 	if err != nil {
 		return err
 	}
 	if len(take) > 0 {
-		if found, err = l.take(ctx, take); err != nil {
+		if found, err = l.take(ctx, take, o.trust); err != nil {
 			return err
 		}
+	}
+	for _, one := range agreed { // each by itself: a yes is about one credential
+		r, err := l.take(ctx, []string{one.id}, append(slices.Clone(o.trust), one.origin))
+		if err != nil {
+			return err
+		}
+		merge(found.Found, r.Found, one.id)
 	}
 	if o.json {
 		if err := a.printJSON(found); err != nil {
 			return err
 		}
-	} else if err := a.write(textImported(&found, len(take))); err != nil {
+	} else if err := a.write(textImported(&found, len(take)+len(agreed))); err != nil {
 		return err
 	}
 	if err := failedImports(found.Found); err != nil || untrusted == "" {
@@ -91,17 +98,20 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 	return errUntrusted(untrusted, o)
 }
 
+// agreement is a person's yes to one credential and the unusual server that it is sent to.
+type agreement struct{ id, origin string }
+
 // choose asks which of what was found to take over. What goes to an unusual server is asked about whatever was said of all;
-// where nobody can be asked it is left out, and untrusted is such a server.
-func (a *app) choose(
-	ctx context.Context, o *importOptions, l *lookout, found []protocol.ImportFound,
-) (take []string, untrusted string, err error) {
+// where nobody can be asked it is left out, and untrusted is such a server. agreed are those to take that go to such a server.
+func (a *app) choose(ctx context.Context, o *importOptions, found []protocol.ImportFound) (
+	take []string, agreed []agreement, untrusted string, err error,
+) {
 	all := o.yes
 	for _, f := range found {
 		if f.Reason != "" {
 			continue
 		}
-		ok := all
+		ok, unusual := all, ""
 		if f.Unusual && !slices.Contains(o.trust, f.Destination) { // a yes is about one credential
 			if !a.interactive() {
 				a.say(textUntrusted(f))
@@ -110,12 +120,12 @@ func (a *app) choose(
 			}
 			yes, err := a.confirm(ctx, questionTrust(f), "trust "+f.Destination)
 			if err != nil {
-				return nil, "", err
+				return nil, nil, "", err
 			}
 			if !yes {
 				continue
 			}
-			l.trust, ok = append(l.trust, f.Destination), true
+			unusual, ok = f.Destination, true
 		}
 		switch {
 		case f.Confirm != "" && o.yes:
@@ -124,7 +134,7 @@ func (a *app) choose(
 		case f.Confirm != "" || !ok:
 			answer, err := a.askWord(ctx, questionImport(f), "yes")
 			if err != nil {
-				return nil, "", err
+				return nil, nil, "", err
 			}
 			all = all || f.Confirm == "" && (answer == "a" || answer == "all")
 			ok = answer == "y" || answer == "yes" || f.Confirm == "" && all
@@ -134,13 +144,17 @@ func (a *app) choose(
 		}
 		id, err := a.chooseProvider(ctx, o, f)
 		if err != nil {
-			return nil, "", err
+			return nil, nil, "", err
 		}
-		if id != "" {
+		switch {
+		case id == "":
+		case unusual != "":
+			agreed = append(agreed, agreement{id, unusual})
+		default:
 			take = append(take, id)
 		}
 	}
-	return take, untrusted, nil
+	return take, agreed, untrusted, nil
 }
 
 // chooseProvider returns what takes f: where it could be for more than one provider, the person says which, by name or
@@ -164,6 +178,15 @@ func (a *app) chooseProvider(ctx context.Context, o *importOptions, f protocol.I
 		return "", nil
 	}
 	return f.ID + "=" + answer, nil
+}
+
+// merge takes over what came of one credential; id may have a provider behind it.
+func merge(all, one []protocol.ImportFound, id string) {
+	id, _, _ = strings.Cut(id, "=")
+	is := func(f protocol.ImportFound) bool { return f.ID == id }
+	if i, j := slices.IndexFunc(all, is), slices.IndexFunc(one, is); i >= 0 && j >= 0 {
+		all[i] = one[j]
+	}
 }
 
 // failedImports is the error of an import that did not take over all it should, or nil.
@@ -194,7 +217,6 @@ type lookout struct {
 	from    string
 	content []byte
 	names   []string // of the variables that groatd would like to see
-	trust   []string // origins that a credential may be sent to although a file alone names them
 }
 
 // aim reads or names the source.
@@ -217,21 +239,18 @@ func (l *lookout) wipe() { clear(l.content) }
 
 // look returns what there is. The first request is for the names of the variables.
 func (l *lookout) look(ctx context.Context) (protocol.ImportResult, error) {
-	found, err := l.take(ctx, nil)
+	found, err := l.take(ctx, nil, nil)
 	if err != nil || len(found.Variables) == 0 {
 		return found, err
 	}
 	l.names = found.Variables
-	return l.take(ctx, nil)
+	return l.take(ctx, nil, nil)
 }
 
 // take has groatd take over what the ids say, or only look.
-func (l *lookout) take(ctx context.Context, ids []string) (protocol.ImportResult, error) {
+func (l *lookout) take(ctx context.Context, ids, trust []string) (protocol.ImportResult, error) {
 	var result protocol.ImportResult
-	params := protocol.ImportParams{From: l.from, Take: ids}
-	if len(ids) > 0 {
-		params.Trust = l.trust
-	}
+	params := protocol.ImportParams{From: l.from, Take: ids, Trust: trust}
 	err := l.app.talk(ctx, importTime, func(ctx context.Context, c *protocol.Client) error {
 		var secrets []protocol.Member
 		if l.content != nil {

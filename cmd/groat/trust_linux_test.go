@@ -7,21 +7,29 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// On a terminal a person is asked about an unusual server, also with --yes; its origin goes with the request.
+// On a terminal a person is asked about an unusual server, also with --yes; its origin goes with the request for that one
+// credential, which the others are not in.
 func TestL57APersonIsAskedAboutAnUnusualServer(t *testing.T) {
 	const question = "which is not Planet's usual server. Send it there, as profile robot? [y/N] "
-	for answer, want := range map[string]map[string]any{
-		"y\n": {"take": []any{"a1", "b2"}, "trust": []any{"https://login.example.com"}},
-		"n\n": {"take": []any{"b2"}},
-		"a\n": {"take": []any{"b2"}},
-		"\n":  {"take": []any{"b2"}},
+	usual := map[string]any{"take": []any{"b2"}}
+	for answer, want := range map[string][]map[string]any{
+		"y\n": {usual, {"take": []any{"a1"}, "trust": []any{"https://login.example.com"}}},
+		"n\n": {usual},
+		"a\n": {usual},
+		"\n":  {usual},
 	} {
 		f := oddDaemon(t)
 		x := startOnTerminal(t, []string{"GROAT_SOCKET=" + f.socket}, "import", "--yes")
 		x.expect(question)
 		x.write(answer)
 		x.end(0)
-		if diff := cmp.Diff(want, last(f)); diff != "" {
+		var got []map[string]any
+		for _, r := range f.requests() {
+			if r.Params["take"] != nil {
+				got = append(got, r.Params)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q: %s", answer, diff)
 		}
 	}

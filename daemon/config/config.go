@@ -167,7 +167,10 @@ func (d Dir) Paths() []string {
 	if d.off() {
 		return nil
 	}
-	return []string{d.path, d.profiles()}
+	if filepath.Base(d.file) == "config.toml" { // else it may be any directory, the home too
+		return []string{d.path, d.profiles()}
+	}
+	return []string{d.profiles()}
 }
 
 func (d Dir) profiles() string { return filepath.Join(d.path, "profiles.d") }

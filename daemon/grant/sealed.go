@@ -62,7 +62,7 @@ type Carries int
 const (
 	// Anything: a secret, a password, a code, a refresh token, an assertion.
 	Anything Carries = iota
-	// AccessOnly: an access token, or an API key.
+	// AccessOnly: an access token, which ends.
 	AccessOnly
 	// SignInRequest: what a sign-in begins with, which holds no secret.
 	SignInRequest

@@ -28,6 +28,9 @@ func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, e
 	}
 	c := call{method: http.MethodGet, url: e.server.Userinfo, carries: AccessOnly, carried: []keystore.Secret{token.Access}}
 	c.header.name, c.header.value = token.Header()
+	if token.Static {
+		c.carries = Anything // an API key does not end
+	}
 	a, _, err := e.send(ctx, token.Sealed, c)
 	if err != nil {
 		return nil, err

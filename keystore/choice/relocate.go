@@ -208,7 +208,7 @@ func (k *Keystore) collect(ctx context.Context, b *backend) (all []copied, err e
 	names := k.remembered.Load().names()
 	var unsettled []string
 	if b.sealed != nil && b.mixed == nil && b.sealed.gone() {
-		return nil, nil // never made, or removed to give up what it held
+		return nil, nil // never made
 	}
 	if b.sealed != nil && !b.sealed.absent() {
 		more, err := b.sealed.profiles(ctx)

@@ -118,7 +118,11 @@ func (f Files) Remove() error {
 		if path == "" {
 			continue
 		}
-		for _, name := range []string{path, path + ".new", path + ".old"} {
+		names := []string{path, path + ".new"}
+		if path == key || path == params {
+			names = append(names, path+".old") // what a new store has put aside
+		}
+		for _, name := range names {
 			rest = errors.Join(rest, gone(f.Disk.Remove(name)))
 		}
 	}

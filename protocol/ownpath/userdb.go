@@ -48,6 +48,21 @@ func findLine(file string, n int, value string) string {
 	return ""
 }
 
+// othersWith reports whether another user of passwd(5) has a group as the first one.
+func othersWith(gid, uid string) bool {
+	f, err := os.Open(passwdFile)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if fields := strings.Split(lines.Text(), ":"); len(fields) > 3 && fields[3] == gid && fields[2] != uid {
+			return true
+		}
+	}
+	return false
+}
+
 // privateGroup reports whether a file's group is the one that only this user is in: many systems give everybody one of the
 // same number or name, and with it directories that the group may write.
 func (v View) privateGroup(e Entry) bool {
@@ -59,5 +74,8 @@ func (v View) privateGroup(e Entry) bool {
 	if len(group) > 3 && group[3] != "" && !(known && group[3] == u.Name) {
 		return false // somebody else was added to it
 	}
-	return v.UID == v.GID || known && group[0] == u.Name
+	if !known && v.UID != v.GID || known && v.UID != v.GID && group[0] != u.Name {
+		return false
+	}
+	return !othersWith(strconv.Itoa(v.GID), strconv.Itoa(v.UID))
 }
