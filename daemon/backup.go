@@ -17,21 +17,18 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// makeBackup answers "backup": a file with every credential that does not rotate. A session is no use on two machines: whoever
-// renews it first ends it for the other.
+// makeBackup answers "backup": a file with every credential that does not rotate. A session is no use on two machines: the
+// first to renew it ends it for the other.
 func makeBackup(c *conn, params []byte) (any, error) {
 	var p protocol.BackupParams
 	if err := protocol.DecodeParams(params, &p); err != nil {
 		return nil, err
 	}
-	passphrase, err := secretParam(params, "passphrase")
+	passphrase, err := passphraseFor(p.Path, params)
 	if err != nil {
 		return nil, err
 	}
 	defer passphrase.Wipe()
-	if p.Path == "" || passphrase.IsZero() {
-		return nil, protocol.InvalidParams("path and passphrase are needed")
-	}
 	if broken := c.d.profiles.Load().broken; broken != nil {
 		return nil, broken
 	}
@@ -75,6 +72,16 @@ func makeBackup(c *conn, params []byte) (any, error) {
 		r.Profiles = append(r.Profiles, item)
 	}
 	return r, nil
+}
+
+// passphraseFor returns the passphrase of a request about a backup, which needs it and a path. The caller wipes it.
+func passphraseFor(path string, params []byte) (keystore.Secret, error) {
+	passphrase, err := secretParam(params, "passphrase")
+	if err == nil && (path == "" || passphrase.IsZero()) {
+		passphrase.Wipe()
+		err = protocol.InvalidParams("path and passphrase are needed")
+	}
+	return passphrase, err
 }
 
 // permanent collects what a backup carries, and what each is for people.

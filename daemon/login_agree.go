@@ -200,7 +200,7 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 // maxQuestion bounds what a person must read to agree; clients may cut longer texts.
 const maxQuestion = 500
 
-// askAbout asks about the hosts that nobody has named yet. left reports that the sign-in goes on without them.
+// askAbout asks about the hosts that the person has not named yet. left reports that the sign-in goes on without them.
 func (l *login) askAbout(server grant.Server, home string, uses, foreign []use) (left bool, err error) {
 	if len(foreign) == 0 {
 		return false, nil

@@ -253,7 +253,7 @@ func (l *login) authName() string {
 	return "of no kind"
 }
 
-// possible refuses a sign-in that can never work at this server, before anybody types anything.
+// possible refuses a sign-in that can never work at this server, before anything is typed.
 func (l *login) possible() error {
 	s := l.server()
 	secret := s.ClientAuth == grant.ClientSecretBasic || s.ClientAuth == grant.ClientSecretPost || s.ClientAuth == grant.ClientSecretJWT

@@ -25,14 +25,11 @@ func restoreBackup(c *conn, params []byte) (any, error) {
 	if err := protocol.DecodeParams(params, &p); err != nil {
 		return nil, err
 	}
-	passphrase, err := secretParam(params, "passphrase")
+	passphrase, err := passphraseFor(p.Path, params)
 	if err != nil {
 		return nil, err
 	}
 	defer passphrase.Wipe()
-	if p.Path == "" || passphrase.IsZero() {
-		return nil, protocol.InvalidParams("path and passphrase are needed")
-	}
 	for _, name := range p.Replace {
 		if !slices.Contains(p.Take, name) {
 			return nil, protocol.InvalidParams("replace names %q, which take does not", name)

@@ -47,7 +47,7 @@ type Item struct {
 	// ClientID is public in OAuth's sense, but kept here as the user asked: nothing of a credential is in the configuration.
 	ClientID     string
 	ClientSecret Secret
-	// Username is the account whose password brought the credential, where there was one; empty where nobody knows.
+	// Username is the account whose password brought the credential, where there was one; empty where that is not known.
 	Username string
 
 	// Grant is how the profile was signed in ("device_code", "jwt_bearer", …); empty means client credentials.

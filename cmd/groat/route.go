@@ -72,7 +72,7 @@ func (a *app) reach(ctx context.Context, r route) (*protocol.Client, error) {
 	return c, nil
 }
 
-// try connects to a socket. Both results are nil where nobody listens.
+// try connects to a socket. Both results are nil where no process listens.
 func (a *app) try(ctx context.Context, r route, socket string) (*protocol.Client, error) {
 	c, err := a.dial(ctx, socket)
 	switch {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,28 +29,19 @@ func isAlias(path string) bool {
 	return err == nil && ok && int(st.Uid) == os.Geteuid() && aliasTarget.MatchString(target)
 }
 
-// clearAlias removes an alias that leads nowhere, or to a socket that nobody listens on.
+// clearAlias removes an alias that leads nowhere, or to a socket without a listener.
 func clearAlias(path string) error {
-	switch live, err := answers(path); {
-	case err != nil:
-		return &refusal{exitConfig, fmt.Errorf("whether somebody serves %s cannot be found out: %w", path, err), "ls -l " + path}
-	case live:
-		return &refusal{exitCantCreate, fmt.Errorf("another process serves %s", path), "groat status"}
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &refusal{exitConfig, fmt.Errorf("the link %s cannot be removed: %w", path, cause(err)), "ls -ld " + filepath.Dir(path)}
-	}
-	return nil
+	return removeUnserved(path, "the link")
 }
 
-// dropForeignAlias makes room for the usual place's socket: an alias is nobody's.
+// dropForeignAlias makes room for the usual place's socket: an alias belongs to no place.
 func dropForeignAlias(path string) {
 	if isAlias(path) {
 		os.Remove(path) // where it cannot be removed, the socket cannot be made, and that is said
 	}
 }
 
-// makeAlias links alias to the socket where nothing is, or what nobody listens at.
+// makeAlias links alias to the socket where nothing stands, or an alias without a listener.
 func makeAlias(alias, socket string) error {
 	target, err := filepath.Rel(filepath.Dir(alias), socket)
 	if err != nil {

@@ -131,7 +131,7 @@ func bind(path string) (*listener, error) {
 	}
 	l, err := listenPrivately(path)
 	if err != nil {
-		return nil, &refusal{exitConfig, fmt.Errorf("the socket %s cannot be made: %w", path, err), "ls -ld " + filepath.Dir(path)}
+		return nil, &refusal{exitConfig, fmt.Errorf("the socket %s cannot be made: %w", path, err), "ls -ld " + visible.Word(filepath.Dir(path))}
 	}
 	l.SetUnlinkOnClose(false) // Go would unlink a successor's socket
 	info, err := os.Lstat(path)
@@ -168,7 +168,7 @@ func listenPrivately(path string) (*net.UnixListener, error) {
 	return l.(*net.UnixListener), nil
 }
 
-// clearStale removes a socket that nobody listens on, or an alias of one. Anything that is no socket of this user's is left alone.
+// clearStale removes a socket without a listener, or an alias of one. Anything that is no socket of this user's is left alone.
 func clearStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -178,19 +178,24 @@ func clearStale(path string) error {
 		return clearAlias(path)
 	}
 	if err != nil {
-		return &refusal{exitConfig, fmt.Errorf("the socket %s cannot be examined: %w", path, cause(err)), "ls -l " + path}
+		return &refusal{exitConfig, fmt.Errorf("the socket %s cannot be examined: %w", path, cause(err)), "ls -l " + visible.Word(path)}
 	}
 	if !ownSocket(info) {
 		return inTheWay(path)
 	}
+	return removeUnserved(path, "the stale socket")
+}
+
+// removeUnserved removes a socket, or an alias of one, unless a process listens on it. what names it in an error.
+func removeUnserved(path, what string) error {
 	switch live, err := answers(path); {
 	case err != nil:
-		return &refusal{exitConfig, fmt.Errorf("whether somebody serves %s cannot be found out: %w", path, err), "ls -l " + path}
+		return &refusal{exitConfig, fmt.Errorf("whether somebody serves %s cannot be found out: %w", path, err), "ls -l " + visible.Word(path)}
 	case live:
 		return &refusal{exitCantCreate, fmt.Errorf("another process serves %s", path), "groat status"}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &refusal{exitConfig, fmt.Errorf("the stale socket %s cannot be removed: %w", path, cause(err)), "ls -ld " + filepath.Dir(path)}
+		return &refusal{exitConfig, fmt.Errorf("%s %s cannot be removed: %w", what, path, cause(err)), "ls -ld " + visible.Word(filepath.Dir(path))}
 	}
 	return nil
 }

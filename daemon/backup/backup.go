@@ -20,7 +20,7 @@ const magic = "groat backup 1\r\n"
 // MaxFile bounds a backup in bytes: ten thousand profiles take less than a quarter of it.
 const MaxFile = 32 << 20
 
-// Backup is what is in the file. The items' secrets belong to whoever has the Backup.
+// Backup is what is in the file. The caller owns the items' secrets and wipes them.
 type Backup struct {
 	Created int64 // Unix seconds
 	Entries []Entry

@@ -190,7 +190,7 @@ func noProxyElement(s string) bool {
 // domainName is RFC 1123 §2.1's, with the underscore that names in use have. What looks like an IPv4 address is one.
 var domainName = regexp.MustCompile(`^([0-9A-Za-z_-]{1,63}\.)*[0-9A-Za-z_-]*[A-Za-z][0-9A-Za-z_-]*$`)
 
-// readAuthorities returns the certificates of a file that nobody else could have written.
+// readAuthorities returns the certificates of a file that no other user could have written.
 func readAuthorities(s Setting, fail func(hint, format string, args ...any) error) (all []*x509.Certificate, err error) {
 	path := s.Value
 	if !filepath.IsAbs(path) || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {

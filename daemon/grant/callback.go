@@ -86,7 +86,7 @@ func (r *Receiver) Unanswered() bool {
 	return !c.answered
 }
 
-// serve answers whoever comes from now on.
+// serve answers every connection from now on.
 func (r *Receiver) serve(c *callback) {
 	server := &http.Server{
 		Handler: c, ReadHeaderTimeout: callbackTime, ReadTimeout: callbackTime, WriteTimeout: callbackTime,

@@ -65,7 +65,7 @@ func (t *TCP) Owner(c net.Conn) Owner {
 	return q.owner
 }
 
-// answer reads the table until nobody asks.
+// answer reads the table until no question is left.
 func (t *TCP) answer() {
 	for {
 		t.mu.Lock()

@@ -237,7 +237,7 @@ func (k *Keystore) collect(ctx context.Context, b *backend) (all []copied, err e
 	return all, nil
 }
 
-// take stores items in a store that nobody uses yet, reads each back, and returns the lists of where they are.
+// take stores items in a store that is not in use yet, reads each back, and returns the lists of where they are.
 func (b *backend) take(ctx context.Context, all []copied, passphrase keystore.Secret) (lists choice, err error) {
 	if err := b.unlock(ctx, passphrase); err != nil {
 		return lists, err
