@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,10 +98,11 @@ func (u *under) median(q attack.Question) time.Duration {
 	return d
 }
 
-// lively asks again and again until stop is called, which returns how often, and fails the test where one answer is missing.
-func (u *under) lively(q attack.Question) (stop func() int) {
+// lively asks again and again until stop is called, counts the answers, and fails the test where one is missing.
+func (u *under) lively(q attack.Question) (answered *atomic.Int64, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done, n := make(chan struct{}), 0
+	done := make(chan struct{})
+	answered = new(atomic.Int64)
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
@@ -108,13 +110,13 @@ func (u *under) lively(q attack.Question) (stop func() int) {
 			_, err := q.Ask(asking, u.dial)
 			enough()
 			if err != nil {
-				u.t.Errorf("a good client, after %d answers: %v", n, err)
+				u.t.Errorf("a good client, after %d answers: %v", answered.Load(), err)
 				return
 			}
-			n++
+			answered.Add(1)
 		}
 	}()
-	return func() int { cancel(); <-done; return n }
+	return answered, func() { cancel(); <-done }
 }
 
 // measures is what an attack must not leave behind.
