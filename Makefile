@@ -41,7 +41,7 @@ fuzz:
 KILLS ?= 1000
 faults:
 	@said=$$(GROAT_FAULTS=all GROAT_KILLS=$(KILLS) go test -count=1 -timeout 60m -v \
-		-run '^(TestRotationMatrix|TestKilledWhileRenewing)$$' ./daemon/broker ./cmd/groatd 2>&1) \
+		-run '^(TestRotationMatrix|TestKilledWhileRenewing)$$' ./daemon/broker ./packaging/e2e 2>&1) \
 		|| { echo "$$said" | grep -v '^=== \|--- PASS'; exit 1; }; \
 	echo "$$said" | grep -o 'faults: .*'
 

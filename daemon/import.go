@@ -14,11 +14,11 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
-	"github.com/groat-dev/groat/daemon/foreign"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/importer"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -43,7 +43,7 @@ func importForeign(c *conn, params []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := protocol.ImportResult{Found: make([]protocol.ImportFound, 0, len(found)), Variables: foreign.Variables()}
+	r := protocol.ImportResult{Found: make([]protocol.ImportFound, 0, len(found)), Variables: importer.Variables()}
 	rows := make([]protocol.ImportFound, len(found))
 	for i := range found {
 		defer found[i].Wipe()
@@ -109,7 +109,7 @@ func allThere(take []string, rows []protocol.ImportFound) error {
 }
 
 // lookAround finds what there is, in the person's environment and not in the daemon's.
-func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params []byte) ([]foreign.Found, error) {
+func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params []byte) ([]importer.Found, error) {
 	variables, err := environment(params)
 	if err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params
 	if err != nil {
 		return nil, err
 	}
-	env := foreign.Env{
+	env := importer.Env{
 		Home: home, Getenv: func(name string) string { return variables[name] },
 		Taken: func(name string) bool { return d.profiles.Load().byName[name] != nil },
 	}
@@ -127,16 +127,16 @@ func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params
 		return nil, err
 	}
 	defer clear(content)
-	var found []foreign.Found
+	var found []importer.Found
 	switch {
 	case p.From != "" && len(content) > 0:
 		return nil, protocol.InvalidParams("name a file or send its content, not both")
 	case len(content) > 0:
-		found, err = foreign.Parse(ctx, env, content)
+		found, err = importer.Parse(ctx, env, content)
 	case p.From != "":
-		found, err = foreign.Read(ctx, env, p.From)
+		found, err = importer.Read(ctx, env, p.From)
 	default:
-		found, err = foreign.Find(ctx, env)
+		found, err = importer.Find(ctx, env)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, protocol.NewError(protocol.Config, p.From+" does not exist", "groat import")
@@ -157,14 +157,14 @@ func environment(params []byte) (map[string]string, error) {
 	text := sent.AppendTo(nil)
 	defer clear(text)
 	variables := map[string]string{}
-	if strict.Check(text) != nil || json.Unmarshal(text, &variables) != nil {
+	if strictjson.Check(text) != nil || json.Unmarshal(text, &variables) != nil {
 		return nil, protocol.InvalidParams("environment must be the text of a JSON object of strings")
 	}
 	return variables, nil
 }
 
 // describeFound is what a person is shown.
-func describeFound(f *foreign.Found) protocol.ImportFound {
+func describeFound(f *importer.Found) protocol.ImportFound {
 	row := protocol.ImportFound{
 		System: f.System, What: f.What, Profile: f.Name, Provider: f.Target.Provider, Either: f.Target.Either, Grant: f.Target.Grant,
 		ClientID: f.Item.ClientID, Reason: f.Reason, Hint: f.Hint, Confirm: f.Confirm, Fresh: f.Fresh,
@@ -194,7 +194,7 @@ func describeFound(f *foreign.Found) protocol.ImportFound {
 // take makes a profile of what was found: a login whose credential is there already. It is proven before it is stored. An
 // address that stands in a file is nothing that a person has named: trusted are those whom it may be sent to beside the
 // provider's own server.
-func (d *Daemon) take(ctx context.Context, f *foreign.Found, trusted []string) error {
+func (d *Daemon) take(ctx context.Context, f *importer.Found, trusted []string) error {
 	t := f.Target
 	if why := f.Contradiction(); why != "" {
 		return protocol.NewError(protocol.Config, why+": nothing was sent", "groat import --dry-run")
@@ -234,7 +234,7 @@ func (d *Daemon) take(ctx context.Context, f *foreign.Found, trusted []string) e
 
 // named reports whether an origin is among those that a person has named.
 func named(trusted []string, origin string) bool {
-	return origin != "" && slices.ContainsFunc(trusted, func(t string) bool { return foreign.Origin(t) == origin })
+	return origin != "" && slices.ContainsFunc(trusted, func(t string) bool { return importer.Origin(t) == origin })
 }
 
 // untrusted refuses to send a credential where its provider does not say.

@@ -21,7 +21,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // refusals remembers across restarts what servers have said about profiles, so that a groatd that is started again and again
@@ -104,7 +104,7 @@ func parseRefusals(text []byte) (map[string]remembered, error) {
 	if len(text) > maxRefusals {
 		return nil, errors.New("it is too large")
 	}
-	if err := strict.Check(text); err != nil {
+	if err := strictjson.Check(text); err != nil {
 		return nil, err
 	}
 	var all refusalsFile

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 var (
@@ -251,7 +251,7 @@ func (c *Client) receive() (message, error) {
 	if err != nil {
 		return m, closed(err)
 	}
-	if err := strict.Check(line); err != nil {
+	if err := strictjson.Check(line); err != nil {
 		return m, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	if err := m.decode(line); err != nil {

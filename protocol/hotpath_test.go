@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // What is written by hand means what encoding/json would have written.
@@ -23,7 +23,7 @@ func TestTokenParamsAreWrittenAsJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := strict.Check(b); err != nil {
+		if err := strictjson.Check(b); err != nil {
 			t.Errorf("%s: %v", b, err)
 		}
 		j, err := json.Marshal(p)
@@ -42,7 +42,7 @@ func TestTokenParamsAreWrittenAsJSON(t *testing.T) {
 
 // agrees holds what is read by hand against encoding/json, for a line that the strict reader passes.
 func agrees(t *testing.T, line []byte) {
-	if strict.Check(line) != nil {
+	if strictjson.Check(line) != nil {
 		return
 	}
 	var m message

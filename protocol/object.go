@@ -5,10 +5,10 @@ import (
 	"iter"
 	"strings"
 
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// members yields the members of an object that [strict.Check] has passed: the unescaped name and the raw value. Where b is
+// members yields the members of an object that [strictjson.Check] has passed: the unescaped name and the raw value. Where b is
 // no object there are none.
 func members(b []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
@@ -21,7 +21,7 @@ func members(b []byte) iter.Seq2[[]byte, []byte] {
 			end := skipValue(b, i)
 			name := b[i+1 : end-1]
 			if bytes.IndexByte(name, '\\') >= 0 {
-				name, _ = strict.AppendUnquoted(nil, b[i:end])
+				name, _ = strictjson.AppendUnquoted(nil, b[i:end])
 			}
 			i = skipSpace(b, skipSpace(b, end)+1) // past the colon
 			end = skipValue(b, i)
@@ -107,7 +107,7 @@ func text(raw []byte) (string, bool) {
 	}
 	inside := raw[1 : len(raw)-1]
 	if bytes.IndexByte(inside, '\\') >= 0 {
-		unquoted, err := strict.AppendUnquoted(nil, raw)
+		unquoted, err := strictjson.AppendUnquoted(nil, raw)
 		return string(unquoted), err == nil
 	}
 	return string(inside), true

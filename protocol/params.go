@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // DecodeParams reads a request's parameters into a struct. Members it does not know are ignored, null counts as missing,
@@ -96,7 +96,7 @@ func SecretParam(params []byte, name string) ([]byte, error) {
 		if raw[0] != '"' {
 			return nil, InvalidParams("%s must be a string", name)
 		}
-		secret, err := strict.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+		secret, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
 		if err != nil {
 			return nil, InvalidParams("%s cannot be read", name)
 		}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // FuzzTokenParams: the parameters that are read by hand, for speed, mean what the reflective way that reads all others makes
@@ -17,7 +17,7 @@ func FuzzTokenParams(f *testing.F) {
 	f.Add([]byte(`{"min_ttl":6e1}`))
 	f.Add([]byte(`{"passphrase":"\u0070w"}`))
 	f.Fuzz(func(t *testing.T, params []byte) {
-		if strict.Check(params) != nil || params[0] != '{' {
+		if strictjson.Check(params) != nil || params[0] != '{' {
 			return // no request has such ones: see FuzzParseRequest
 		}
 		type plain TokenParams

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // Request is one request of a client's. Its slices point into the line it was parsed from.
@@ -25,8 +25,8 @@ var requestNames = []string{"jsonrpc", "id", "method", "params", "place"}
 // read. fatal says that nothing sensible can follow on this connection: the line was not JSON. It is safe for concurrent
 // use.
 func ParseRequest(line []byte) (r Request, fatal bool, err error) {
-	if err := strict.Check(line); err != nil {
-		if errors.Is(err, strict.ErrRefused) {
+	if err := strictjson.Check(line); err != nil {
+		if errors.Is(err, strictjson.ErrRefused) {
 			return r, false, invalidRequest("the request is refused: " + err.Error())
 		}
 		return r, true, &Error{Code: CodeParse, Message: "the line cannot be read: " + err.Error()}

@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"github.com/groat-dev/groat/daemon/config"
-	"github.com/groat-dev/groat/keystore/choice"
+	"github.com/groat-dev/groat/keystore/backend"
 )
 
 // check refuses what the daemon would refuse at its start: the configuration, the directories, the choice of a keystore. It makes
@@ -40,7 +40,7 @@ func checkSite(f flags, s site) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	if err := choice.Check(choice.Options{StateDir: s.State, Env: os.Getenv("GROAT_KEYSTORE")}); err != nil {
+	if err := backend.Check(backend.Options{StateDir: s.State, Env: os.Getenv("GROAT_KEYSTORE")}); err != nil {
 		return badChoice(err, s.State)
 	}
 	if activated() {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon"
 	"github.com/groat-dev/groat/keystore"
-	"github.com/groat-dev/groat/keystore/choice"
+	"github.com/groat-dev/groat/keystore/backend"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -44,7 +44,7 @@ func lockedStore(s site) (closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := choice.Open(choice.Options{
+	store, err := backend.Open(backend.Options{
 		StateDir: state, Spare: spareDir(), Seen: seenDir(), Env: os.Getenv("GROAT_KEYSTORE"),
 	})
 	if err != nil {
@@ -95,7 +95,7 @@ func optionalDir(exists string, below ...string) string {
 
 // locked is a keystore together with the lock on its directory.
 type locked struct {
-	*choice.Keystore
+	*backend.Keystore
 	lock *stateLock
 }
 
@@ -129,7 +129,7 @@ func (n noStore) Passphrase(context.Context, keystore.Secret, keystore.Secret) e
 func (n noStore) Unlock(context.Context, keystore.Secret) error { return n.err() }
 
 func (n noStore) Status(context.Context) keystore.Status {
-	return keystore.Status{Use: choice.Auto, State: "unavailable", Message: n.why}
+	return keystore.Status{Use: backend.Auto, State: "unavailable", Message: n.why}
 }
 
 func (n noStore) Close() error { return nil }

@@ -8,7 +8,7 @@ import (
 	"net/http"
 
 	"github.com/groat-dev/groat/keystore"
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // ErrAPIKey: an API key could not be a header's value as it stands.
@@ -69,7 +69,7 @@ func (e *Endpoint) KeyLogin(ctx context.Context, email string, password keystore
 	claims, _ := jwtClaims(token)
 	raw := claims["api_key"]
 	defer clear(raw)
-	key, err := strict.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	key, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
 	item := e.server.NewItem("", ByKeyLogin)
 	if item.APIKey = keystore.NewSecret(key); err != nil || CheckAPIKey(item.APIKey) != nil {
 		item.Wipe()

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/keystore"
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // FirstToken turns a person's user name and password into a temporary token, which can create App Credentials and nothing
@@ -115,7 +115,7 @@ func (e *Endpoint) item(a Answer) (item keystore.Item, flaw string) {
 
 // readSecret returns the secret of a JSON string, or none.
 func readSecret(raw json.RawMessage) keystore.Secret {
-	b, err := strict.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	b, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
 	if err != nil || !isVSCHAR(b) {
 		clear(b[:cap(b)])
 		return keystore.Secret{}

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // Presented is what a request proved itself with; an answer that names no OAuth error means something else for each.
@@ -161,7 +161,7 @@ func (a Answer) object() (body object, flaw string) {
 		return nil, "is a web page and not JSON (a captive portal? look whether this network wants a sign-in first)"
 	case err != nil || media != "application/json" && !strings.HasSuffix(media, "+json"):
 		return nil, "is not JSON"
-	case strict.Check(a.Body) != nil:
+	case strictjson.Check(a.Body) != nil:
 		return nil, "is not JSON, or ambiguous"
 	case json.Unmarshal(a.Body, &body) != nil || body == nil:
 		return nil, "is not a JSON object"

@@ -12,7 +12,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/keystore"
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 const (
@@ -126,7 +126,7 @@ func readInterval(raw json.RawMessage) time.Duration {
 
 // readToken returns a string of printable ASCII, bounded as tokens are, or none.
 func readToken(raw json.RawMessage) keystore.Secret {
-	b, err := strict.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	b, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
 	if err != nil || len(b) == 0 || len(b) > maxToken || !printableASCII(b) {
 		clear(b[:cap(b)])
 		return keystore.Secret{}

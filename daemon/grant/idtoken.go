@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // checkIDToken holds an ID token against the sign-in that it is for: nonce, issuer and audience (OpenID Connect Core
@@ -43,7 +43,7 @@ func jwtClaims(token string) (object, bool) {
 		return nil, false
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || strict.Check(payload) != nil {
+	if err != nil || strictjson.Check(payload) != nil {
 		return nil, false
 	}
 	var claims object

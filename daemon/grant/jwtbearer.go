@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/keystore"
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 const bearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -72,7 +72,7 @@ var ErrKeyFile = errors.New("this is not the key file of a service account")
 func (s Server) ServiceAccount(file keystore.Secret) (keystore.Item, error) {
 	text := file.AppendTo(nil)
 	defer clear(text)
-	if len(text) > maxKey || strict.Check(text) != nil {
+	if len(text) > maxKey || strictjson.Check(text) != nil {
 		return keystore.Item{}, fmt.Errorf("%w: it is no JSON, or too long", ErrKeyFile)
 	}
 	var body object
@@ -91,7 +91,7 @@ func (s Server) ServiceAccount(file keystore.Secret) (keystore.Item, error) {
 	}
 	item := s.NewItem(email, ByJWTBearer)
 	item.KeyID, _ = body.text("private_key_id")
-	key, err := strict.AppendUnquoted(make([]byte, 0, len(body["private_key"])), body["private_key"])
+	key, err := strictjson.AppendUnquoted(make([]byte, 0, len(body["private_key"])), body["private_key"])
 	if err != nil || len(key) == 0 {
 		return keystore.Item{}, fmt.Errorf("%w: it has no private_key", ErrKeyFile)
 	}

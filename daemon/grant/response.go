@@ -7,7 +7,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/keystore"
-	"github.com/groat-dev/groat/protocol/strict"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 const maxToken = 16 << 10
@@ -56,7 +56,7 @@ func missing(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == 
 
 // accessToken accepts RFC 6750's b64token and nothing else, so that no format it is printed in needs quoting.
 func accessToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
-	b, err := strict.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	b, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
 	switch {
 	case err != nil || len(b) == 0:
 		return keystore.Secret{}, "holds no access token"
@@ -74,7 +74,7 @@ func refreshToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
 	if missing(raw) {
 		return keystore.Secret{}, ""
 	}
-	b, err := strict.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	b, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
 	switch {
 	case err != nil:
 		return keystore.Secret{}, "holds a refresh token that is no string"

@@ -85,12 +85,12 @@ var noSecret = map[string]string{
 	"keystore.Item.KeyID":                               "a name",
 	"keystore.Item.KeyAlg":                              "an algorithm",
 	"keystore.Status.Key":                               "a word for where the key is",
-	"keystore/choice.Options.Credentials":               "a directory",
-	"keystore/choice.store.Key":                         "a word for where the key is",
-	"keystore/choice.lazySealed.key":                    "a word for where the key is",
+	"keystore/backend.Options.Credentials":              "a directory",
+	"keystore/backend.store.Key":                        "a word for where the key is",
+	"keystore/backend.lazySealed.key":                   "a word for where the key is",
 	"daemon.standing.Code":                              "an error's, from a list",
 	"daemon/config.Profile.TokenEndpoint":               "an address",
-	"daemon/foreign.Target.TokenEndpoint":               "an address",
+	"daemon/importer.Target.TokenEndpoint":              "an address",
 	"daemon/grant.DeviceLogin.UserCode":                 "what a person types at a device's page; shown to them",
 	"daemon/grant.Error.Code":                           "an error's, from a list",
 	"daemon/grant.call.authorization":                   "net/http wants text; a call lives for one request, and nobody prints one",
@@ -224,7 +224,7 @@ func TestVariables(t *testing.T) {
 		case *ast.Ident:
 			name = f.Name
 		}
-		if !slices.Contains([]string{"Getenv", "getenv", "LookupEnv"}, name) || strings.HasPrefix(file, "daemon/foreign/") { // whose names a person sees
+		if !slices.Contains([]string{"Getenv", "getenv", "LookupEnv"}, name) || strings.HasPrefix(file, "daemon/importer/") { // whose names a person sees
 			return
 		}
 		literal, ok := call.Args[0].(*ast.BasicLit)

@@ -1,0 +1,147 @@
+package importer
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/keystore"
+)
+
+// Destination returns the origin of the server that the target's credential goes to, and whether that is an unusual one: not
+// the provider's own. A file of another program can name any server.
+func (t Target) Destination() (origin string, unusual bool) {
+	p, known := preset.Lookup(t.Provider)
+	switch {
+	case known && t.AuthServer != "":
+		origin = Origin(t.AuthServer)
+		return origin, origin != Origin(p.AuthServer)
+	case known:
+		if path := p.URL(p.TokenPath); path != "" {
+			return Origin(path), false
+		}
+		return Origin(p.AuthServer), false
+	case t.TokenEndpoint != "":
+		return Origin(t.TokenEndpoint), true
+	}
+	return Origin(t.Issuer), true
+}
+
+// Where is all that decides where a credential goes and how it is used, for an ID.
+func (t Target) Where() []string {
+	plain := t.plain()
+	where := append(plain[:], t.Either...)
+	if t.Header != nil {
+		where = append(where, t.Header.Name, t.Header.Prefix)
+	}
+	return where
+}
+
+// issuer is the issuer identifier that the target's server is known by.
+func (t Target) issuer() string {
+	if p, ok := preset.Lookup(t.Provider); ok {
+		return p.At(t.AuthServer).Issuer
+	}
+	return t.Issuer
+}
+
+// Contradiction says why the credential is not for the target, in the words of a JWT that was beside it: another issuer, or
+// an assertion for another server. Empty: nothing contradicts.
+func (f *Found) Contradiction() string {
+	destination, _ := f.Target.Destination()
+	for _, s := range f.says {
+		if s.fits(f.Target, destination) {
+			continue
+		}
+		return "its " + s.what + " names " + shownServer(s.server) + ", and it would be sent to " + destination
+	}
+	return ""
+}
+
+// shownServer is an address without what could be a secret in it.
+func shownServer(raw string) string {
+	if u, err := url.Parse(raw); err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return Origin(raw)
+	}
+	return raw
+}
+
+// saying is the server that a JWT names.
+type saying struct {
+	what   string // "access token"
+	server string // its iss, or the aud of an assertion
+	aud    bool
+}
+
+// fits reports whether the server is the target's. An assertion's audience may be any address of it (RFC 7523 §3). That an
+// issuer has its token endpoint on another host is believed of a preset and not of the file that names both.
+func (s saying) fits(t Target, destination string) bool {
+	_, known := preset.Lookup(t.Provider)
+	if s.aud {
+		return Origin(s.server) == destination || known && Origin(s.server) == Origin(t.issuer())
+	}
+	if at := t.issuer(); at != "" && Origin(at) != destination {
+		return known && sameURL(s.server, at) || Origin(s.server) == destination
+	} else if at != "" {
+		return sameURL(s.server, at)
+	}
+	return Origin(s.server) == destination
+}
+
+// jwts are the members that may hold one :: name → what it is in words.
+var jwts = map[string]string{
+	"access_token": "access token", "refresh_token": "refresh token", "id_token": "ID token", "client_assertion": "client assertion",
+	"assertion": "assertion", "jwt": "token", "token": "token",
+}
+
+// hear returns which servers the JWTs among an object's members name.
+func (o object) hear() (says []saying) {
+	for name, what := range jwts {
+		token, _ := o.secret(name)
+		says = append(says, heard(token, what)...)
+		token.Wipe()
+	}
+	for _, name := range []string{"tokens", "credentials"} {
+		if inner := o.object(name); inner != nil {
+			says = append(says, inner.hear()...)
+		}
+	}
+	return says
+}
+
+// heard is what one token says, if it is a JWT that names a server.
+func heard(token keystore.Secret, what string) []saying {
+	said := claims(token)
+	defer said.wipe()
+	if strings.HasSuffix(what, "assertion") {
+		audiences, _ := said.list("aud")
+		var says []saying
+		for _, at := range audiences {
+			if Origin(at) != "" {
+				says = append(says, saying{what, at, true})
+			}
+		}
+		return says
+	}
+	issuer := said.text("iss")
+	if issuer == "accounts.google.com" { // OpenID Connect Core §2: Google's older form
+		issuer = "https://" + issuer
+	}
+	if Origin(issuer) == "" || printable(issuer) != nil {
+		return nil // no address, so that it names no server
+	}
+	return []saying{{what, issuer, false}}
+}
+
+// Origin is the scheme, host and port of a URL, without the port that its scheme has anyway; empty where it is none.
+func Origin(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return ""
+	}
+	host := strings.ToLower(u.Host)
+	if port := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]; port != "" {
+		host = strings.TrimSuffix(host, port)
+	}
+	return u.Scheme + "://" + host
+}

@@ -1,0 +1,185 @@
+package importer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+const (
+	// maxFile bounds every file; the largest real one is a few KiB.
+	maxFile = 1 << 20
+	// maxKey bounds a private key's file.
+	maxKey = 64 << 10
+	// maxLinks bounds the symbolic links on the way to a file.
+	maxLinks = 16
+	// maxPath is what the systems allow.
+	maxPath = 4096
+)
+
+// flaw is why something cannot be imported: a sentence for people and the command to type next. It quotes no content.
+type flaw struct{ reason, hint string }
+
+func (f *flaw) Error() string { return f.reason }
+
+func flawed(hint, format string, args ...any) error {
+	return &flaw{fmt.Sprintf(format, args...), hint}
+}
+
+// file is one file's content and what is known about it.
+type file struct {
+	// text is wiped by whoever asked for the file.
+	text []byte
+	at   Copy
+	// doubts are warnings about who else may have written it.
+	doubts []string
+}
+
+// readFile reads a regular file of at most limit bytes. It belongs to this user or root, or, where a person named it
+// themselves (explicit), to anybody; a symbolic link on the way to it never belongs to another user. A file that is not there
+// is an error that wraps [fs.ErrNotExist], anything else a [*flaw].
+//
+// Between following the links and opening the file somebody with write access to a directory on the way can exchange them.
+// That is somebody whom the owner of the home directory trusts; the checks on the open file hold all the same.
+func readFile(path string, limit int64, explicit bool) (file, error) {
+	if len(path) > maxPath || printable(path) != nil {
+		return file{}, flawed("", "the path is too long or holds control characters")
+	}
+	resolved, err := follow(path)
+	if err != nil {
+		return file{}, err
+	}
+	// A FIFO without a writer would block the open for ever.
+	f, err := os.OpenFile(resolved, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return file{}, cannotRead(path, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return file{}, cannotRead(path, err)
+	}
+	got := file{at: Copy{Path: path, Mode: info.Mode().Perm(), UID: owner(info), Plain: true, Remove: "rm -- " + quote(path)}}
+	if err := got.acceptable(info, limit, explicit); err != nil {
+		return got, err
+	}
+	text := make([]byte, 0, info.Size()+1)
+	n, err := io.ReadFull(io.LimitReader(f, int64(cap(text))), text[:cap(text)])
+	if got.text = text[:n]; !errors.Is(err, io.ErrUnexpectedEOF) {
+		clear(got.text)
+		return file{at: got.at}, flawed("ls -l "+quote(path), "the file changed while it was read")
+	}
+	return got, nil
+}
+
+// acceptable judges what is open.
+func (f *file) acceptable(info fs.FileInfo, limit int64, explicit bool) error {
+	look := "ls -l " + quote(f.at.Path)
+	switch {
+	case !info.Mode().IsRegular():
+		return flawed(look, "it is not a regular file")
+	case !trusted(info) && !explicit:
+		return flawed(look, "the file belongs to another user (uid %d)", f.at.UID)
+	case info.Size() > limit:
+		return flawed(look, "the file is larger than %d bytes", limit)
+	case info.Size() == 0:
+		return flawed(look, "the file is empty")
+	}
+	if !trusted(info) {
+		f.doubts = append(f.doubts, fmt.Sprintf("the file belongs to another user (uid %d), who can read and change it", f.at.UID))
+	}
+	if f.at.Mode&0o022 != 0 {
+		f.doubts = append(f.doubts, fmt.Sprintf("others may write the file (mode %04o), so it may hold somebody else's credential", f.at.Mode))
+	}
+	return nil
+}
+
+// follow resolves the symbolic links of an absolute path and refuses those of other users: in a directory that others may
+// write, such a link is how somebody else's file is put in the place of one's own.
+func follow(path string) (string, error) {
+	resolved, rest, links := "/", strings.Split(path, "/"), 0
+	for len(rest) > 0 {
+		part := rest[0]
+		rest = rest[1:]
+		if part == "" || part == "." {
+			continue
+		}
+		next := filepath.Join(resolved, part) // resolved has no links, so ".." means what it says
+		info, err := os.Lstat(next)
+		if err != nil {
+			return "", cannotRead(path, err)
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			resolved = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return "", flawed("ls -l "+quote(path), "there are too many symbolic links on the way")
+		}
+		if !trusted(info) {
+			return "", flawed("ls -ld "+quote(next), "the way there goes through a symbolic link of another user (uid %d)", owner(info))
+		}
+		target, err := os.Readlink(next)
+		if err != nil {
+			return "", cannotRead(path, err)
+		}
+		if filepath.IsAbs(target) {
+			resolved = "/"
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return resolved, nil
+}
+
+func cannotRead(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+	case errors.Is(err, syscall.ELOOP): // a link took the file's place after follow
+		return flawed("ls -l "+quote(path), "the file changed while it was read")
+	}
+	cause := err
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		cause = p.Err
+	}
+	return flawed("ls -ld "+quote(path), "it cannot be read: %v", cause)
+}
+
+// trusted reports whether a file is this user's own or the system's.
+func trusted(info fs.FileInfo) bool {
+	uid := owner(info)
+	return uid == os.Geteuid() || uid == 0
+}
+
+func owner(info fs.FileInfo) int {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(stat.Uid)
+	}
+	return -1
+}
+
+// quote writes one word for sh.
+func quote(word string) string {
+	safe := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+=:@%,", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !safe(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// printable refuses what a terminal would obey.
+func printable(text string) error {
+	for _, r := range text {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\ufffd' || r == '\u2028' || r == '\u2029' {
+			return errors.New("control characters")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package importer
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/groat-dev/groat/daemon/grant/preset"
+)
+
+// maxName is the longest profile name.
+const maxName = 64
+
+// profileName makes what people called something into a valid profile name; fallback is one.
+func profileName(wanted, fallback string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '-'
+	}, wanted)
+	name = strings.Trim(name[:min(len(name), maxName)], "._-")
+	if name == "" {
+		return fallback
+	}
+	return name
+}
+
+// name gives each row a name of its own: what can be imported chooses first, what is known to groat already is left alone.
+func (s *search) name(rows []*Found) {
+	used := map[string]bool{}
+	for _, importable := range []bool{true, false} {
+		for _, f := range rows {
+			if f.Importable() != importable {
+				continue
+			}
+			wanted := f.Name
+			for n := 2; used[f.Name] || s.env.Taken != nil && s.env.Taken(f.Name); n++ {
+				suffix := "-" + strconv.Itoa(n)
+				f.Name = wanted[:min(len(wanted), maxName-len(suffix))] + suffix
+			}
+			used[f.Name] = true
+			f.Fresh = strings.ReplaceAll(f.Fresh, namePlace, f.Name)
+			f.Hint = strings.ReplaceAll(f.Hint, namePlace, f.Name)
+		}
+	}
+}
+
+// namePlace stands for the row's name in a command until it has one. It cannot come from a file: files' words are quoted
+// and have no control characters.
+const namePlace = "\x00"
+
+// signIn is the command for a sign-in of groat's own.
+func signIn(t Target, clientID string) string {
+	words := []string{"groat login", namePlace}
+	option := func(name, value string) {
+		if value != "" && printable(value) == nil {
+			words = append(words, name, quote(value))
+		}
+	}
+	option("--provider", t.Provider)
+	option("--issuer", t.Issuer)
+	option("--auth-server", t.AuthServer)
+	p, _ := preset.Lookup(t.Provider)
+	if clientID != p.For(t.Grant).ClientID {
+		option("--client-id", clientID)
+	}
+	if len(p.Grants) == 0 || t.Grant != p.Grants[0] {
+		option("--grant", t.Grant)
+	}
+	option("--client-auth", t.ClientAuth)
+	option("--scope", t.Scope)
+	option("--audience", t.Audience)
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,170 @@
+package importer
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/strictjson"
+)
+
+// object is a JSON object whose values are still text. Its owner wipes it.
+type object map[string]json.RawMessage
+
+// parseObject reads one JSON object that no two parsers read differently.
+func parseObject(text []byte) (object, error) {
+	if err := strictjson.Check(text); err != nil {
+		return nil, flawed("", "%v", err) // which never quotes the input
+	}
+	var o object
+	if json.Unmarshal(text, &o) != nil || o == nil {
+		return nil, flawed("", "it is no JSON object")
+	}
+	return o, nil
+}
+
+// wipe overwrites the values.
+func (o object) wipe() {
+	for _, raw := range o {
+		clear(raw)
+	}
+}
+
+// has reports whether a member is there and not null.
+func (o object) has(names ...string) bool {
+	for _, name := range names {
+		if raw, ok := o[name]; !ok || string(raw) == "null" {
+			return false
+		}
+	}
+	return true
+}
+
+// text returns a member that is no secret: a string that is not empty.
+func (o object) text(name string) string {
+	var text string
+	if json.Unmarshal(o[name], &text) != nil {
+		return ""
+	}
+	return text
+}
+
+// list returns a member that is a list of strings or one string, and whether it is well-formed; a missing one is.
+func (o object) list(name string) (all []string, ok bool) {
+	if !o.has(name) {
+		return nil, true
+	}
+	if text := o.text(name); text != "" {
+		return []string{text}, true
+	}
+	return all, json.Unmarshal(o[name], &all) == nil
+}
+
+// object returns a member that is an object, or nil.
+func (o object) object(name string) object {
+	var inner object
+	if json.Unmarshal(o[name], &inner) != nil {
+		return nil
+	}
+	return inner
+}
+
+// secret returns a member that is a string of printable ASCII (RFC 6749 appendix A, VSCHAR), and whether it is well-formed;
+// a missing, null or empty one is, and is empty.
+func (o object) secret(name string) (secret keystore.Secret, ok bool) {
+	raw := o[name]
+	if !o.has(name) || string(raw) == `""` {
+		return keystore.Secret{}, true
+	}
+	text, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	if err != nil || !visible(text) {
+		clear(text)
+		return keystore.Secret{}, false
+	}
+	return keystore.NewSecret(text), true
+}
+
+// pem is secret for what has lines.
+func (o object) pem(name string) keystore.Secret {
+	raw := o[name]
+	text, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
+	if err != nil {
+		return keystore.Secret{}
+	}
+	return keystore.NewSecret(text)
+}
+
+// time returns a member that is a number of seconds since 1970, or a string of digits.
+func (o object) time(name string) time.Time {
+	text := string(o[name])
+	if quoted := o.text(name); quoted != "" {
+		text = quoted
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(seconds > 0 && seconds < math.MaxInt32*64) {
+		return time.Time{}
+	}
+	return time.Unix(int64(seconds), 0)
+}
+
+func visible(text []byte) bool {
+	return len(text) > 0 && !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c > '~' })
+}
+
+// asSecret is for what a TOML file or a variable holds, which is a string already.
+func asSecret(text string) (secret keystore.Secret, ok bool) {
+	if text == "" {
+		return keystore.Secret{}, true
+	}
+	if !visible([]byte(text)) {
+		return keystore.Secret{}, false
+	}
+	return keystore.SecretString(text), true
+}
+
+// claims returns what a JWT says, or nil for a token that is none. Nothing is verified, and nothing needs to be: a claim
+// here chooses among known providers, names the public client, dates a copy or is itself the credential (Planet's API key),
+// and whatever comes of it must be accepted by the provider before it is stored. A lie gets a refusal there, no more. Padding
+// and both alphabets are read, since other programs' files have them.
+func claims(token keystore.Secret) object {
+	text := token.AppendTo(nil)
+	defer clear(text)
+	parts := bytes.Split(text, []byte{'.'})
+	if len(parts) != 3 {
+		return nil
+	}
+	payload := bytes.TrimRight(parts[1], "=")
+	for i, c := range payload {
+		switch c {
+		case '+':
+			payload[i] = '-'
+		case '/':
+			payload[i] = '_'
+		}
+	}
+	decoded, err := base64.RawURLEncoding.AppendDecode(nil, payload)
+	defer clear(decoded)
+	if err != nil {
+		return nil
+	}
+	o, err := parseObject(decoded)
+	if err != nil {
+		return nil
+	}
+	return o
+}
+
+// issuedTo returns the client that a token was made for (RFC 9068 §2.2, and azp where an older server says it so).
+func (o object) issuedTo() string {
+	for _, name := range []string{"azp", "client_id"} {
+		if id := o.text(name); visible([]byte(id)) {
+			return id
+		}
+	}
+	return ""
+}

@@ -1,0 +1,229 @@
+package backend_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/backend"
+)
+
+// childVariable makes the test binary do one thing in a new process and print what came of it.
+const childVariable = "GROAT_TEST_CHOICE"
+
+func TestMain(m *testing.M) {
+	if op, ok := os.LookupEnv(childVariable); ok {
+		fmt.Println(runChild(strings.Fields(op)))
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func runChild(op []string) string {
+	k, err := backend.Open(backend.Options{StateDir: os.Getenv("STATE"), Env: os.Getenv("GROAT_KEYSTORE")})
+	if err != nil {
+		return "open: " + err.Error()
+	}
+	defer k.Close()
+	ctx := context.Background()
+	switch op[0] {
+	case "get":
+		i, gerr := k.Get(ctx, op[1])
+		if err = gerr; err == nil && !i.Equal(item(op[1])) {
+			err = errors.New("another item came back")
+		}
+	case "set":
+		err = k.Set(ctx, op[1], item(op[1]))
+	case "generation":
+		return strconv.Itoa(generation(ctx, k, op[1]))
+	case "move", "passphrase": // ends itself behind step number op[1]
+		n, _ := strconv.Atoi(op[1])
+		backend.OnStep(func(name string) {
+			if n--; n == 0 {
+				fmt.Println(name)
+				syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			}
+		})
+		if op[0] == "move" {
+			key := ""
+			if len(op) > 3 {
+				key = op[3]
+			}
+			k.Unlock(ctx, pass("old"))
+			err = k.Move(ctx, op[2], key, pass("new"))
+		} else {
+			err = k.Passphrase(ctx, pass("old"), pass("new"))
+		}
+	case "rotate": // until somebody kills us; a line is what we would answer for
+		for g := generation(ctx, k, op[1]); err == nil; g++ {
+			if _, err = k.Present(ctx, op[1]); err != nil && g > 0 {
+				break
+			}
+			if err = k.Set(ctx, op[1], session(op[1], g+1)); err == nil {
+				fmt.Println(g + 1)
+			}
+		}
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return "ok"
+}
+
+func item(profile string) keystore.Item {
+	return keystore.Item{
+		Issuer: "https://auth.example", TokenEndpoint: "https://auth.example/token",
+		ClientAuth: "client_secret_jwt", ClientID: "client of " + profile, ClientSecret: keystore.SecretString("not a real secret: " + profile),
+	}
+}
+
+// session is what a rotating provider's answer number g leaves.
+func session(profile string, g int) keystore.Item {
+	i := item(profile)
+	i.Grant, i.ClientAuth, i.ClientSecret = "device_code", "none", none
+	i.RefreshToken = keystore.SecretString(fmt.Sprintf("not a real session: %s %d", profile, g))
+	return i
+}
+
+// generation is the number of the session that k has, 0 for none, -1 for anything else.
+func generation(ctx context.Context, k *backend.Keystore, profile string) (g int) {
+	i, err := k.Get(ctx, profile)
+	if errors.Is(err, keystore.ErrNotFound) {
+		return 0
+	}
+	if _, scan := fmt.Sscanf(i.RefreshToken.Reveal(), "not a real session: "+profile+" %d", &g); err != nil || scan != nil {
+		return -1
+	}
+	return g
+}
+
+// child runs op in a new process on the same state directory, with this process's environment and more.
+func child(t *testing.T, state, op string, env ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(append(os.Environ(), childVariable+"="+op, "STATE="+state, "GORACE=atexit_sleep_ms=0"), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("child %s: %v: %s", op, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// open opens the choice with what env says.
+func open(t *testing.T, state, env string) *backend.Keystore {
+	t.Helper()
+	k, err := backend.Open(backend.Options{StateDir: state, Env: env})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { k.Close() })
+	return k
+}
+
+// state is a directory as the daemon makes it.
+func stateDir(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// withKeychain points this process at a real gnome-keyring on a bus of its own.
+func withKeychain(t *testing.T) (do func(command string)) {
+	t.Helper()
+	dir := t.TempDir()
+	run := func(args ...string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "../../packaging/testing/secret-service.sh", args...)
+		var out strings.Builder
+		cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &out, time.Second
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out.String())
+		}
+	}
+	do = func(command string) { t.Helper(); run(command, dir) }
+	t.Cleanup(func() { do("stop") })
+	run("start", dir, strconv.Itoa(os.Getpid()))
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(dir, "bus.sock"))
+	return do
+}
+
+// withoutKeychain points this process at a bus that is not there.
+func withoutKeychain(t *testing.T) {
+	t.Helper()
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(t.TempDir(), "none"))
+}
+
+// withCredential is a systemd credential that brings the sealed file's key.
+func withCredential(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "groat.key"), []byte("0123456789abcdef0123456789abcdef"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+}
+
+func status(t *testing.T, k *backend.Keystore) string {
+	t.Helper()
+	s := k.Status(t.Context())
+	return strings.Join(strings.Fields(s.Use+" "+s.Key+" "+s.State), " ")
+}
+
+func wantStatus(t *testing.T, k *backend.Keystore, want string) {
+	t.Helper()
+	if got := status(t, k); got != want {
+		t.Errorf("status %q (%s), want %q", got, k.Status(t.Context()).Message, want)
+	}
+}
+
+func wantItem(t *testing.T, k *backend.Keystore, profile string) {
+	t.Helper()
+	if i, err := k.Get(t.Context(), profile); err != nil || !i.Equal(item(profile)) {
+		t.Errorf("%s: not what was stored: %v", profile, err)
+	}
+}
+
+func wantError(t *testing.T, what string, err, want error, says ...string) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: %v, want %v", what, err, want)
+		return
+	}
+	for _, s := range says {
+		if !strings.Contains(err.Error(), s) {
+			t.Errorf("%s: %q does not say %q", what, err, s)
+		}
+	}
+}
+
+// eventually polls another process's state until check passes.
+func eventually(t *testing.T, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for err := check(); err != nil; err = check() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in 20 s: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+var none keystore.Secret
+
+func pass(text string) keystore.Secret { return keystore.SecretString("correct horse " + text) }

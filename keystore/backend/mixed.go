@@ -1,0 +1,173 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/keychain"
+)
+
+// mixed is the keychain for what is small and stays as it is, with a sealed file beside it for what rotates or is long. The
+// file's key is one item in the keychain, made with the first item that needs it, read once and kept.
+//
+// An item is in one place, and which one is on the lists of the choice, so that nobody asks the keychain for what is not
+// there. While it moves its profile is on both lists, and then the sealed file decides: what it has counts, and only where
+// it has nothing does the keychain's. So a move into the file is done once the file's record is durable, a move out of it
+// once the record of its deletion is; and whatever ends the process in between, the old item or the new one is there, never
+// none. Writes to one profile come one at a time ([Keystore] sees to it).
+type mixed struct {
+	names    *Keystore
+	keychain keychain.Store
+	sealed   *lazySealed
+	// tired is until when (Unix ns) the keychain is not asked again to drop what was moved out of it.
+	tired atomic.Int64
+}
+
+// sweepPause keeps a keychain that does not delete from delaying every rotation.
+const sweepPause = time.Minute
+
+// placeOf is where an item goes: by its content, not by its size of today alone.
+func placeOf(item keystore.Item) place {
+	if !item.RefreshToken.IsZero() || !item.PrivateKey.IsZero() {
+		return inSealed
+	}
+	b, err := keystore.EncodeItem(item)
+	defer b.Wipe()
+	if err == nil && b.Len() > keychain.MaxItem {
+		return inSealed
+	}
+	return inStore
+}
+
+// where is the lists' word; a name on none, as after their file was lost, may be anywhere.
+func (m *mixed) where(profile string) place {
+	if p := m.names.remembered.Load().places(profile); p != 0 {
+		return p
+	}
+	return inStore | inSealed
+}
+
+// Get looks where the profile's item is.
+func (m *mixed) Get(ctx context.Context, profile string) (keystore.Item, error) {
+	for {
+		at := m.where(profile)
+		item, err := m.look(ctx, profile, at)
+		// Not there, for it moved while we looked: then it is where the lists say now.
+		if !errors.Is(err, keystore.ErrNotFound) || m.where(profile) == at {
+			return item, err
+		}
+	}
+}
+
+func (m *mixed) look(ctx context.Context, profile string, at place) (item keystore.Item, err error) {
+	if at&inSealed != 0 {
+		if item, err = m.fromSealed(ctx, profile); !errors.Is(err, keystore.ErrNotFound) {
+			return item, err
+		}
+	}
+	if at&inStore != 0 {
+		item, err = m.keychain.Get(ctx, profile)
+	}
+	if at == inStore|inSealed && errors.Is(err, keystore.ErrNotFound) {
+		return m.fromSealed(ctx, profile) // where it may have gone between the two
+	}
+	return item, err
+}
+
+// fromSealed makes neither a file nor a key by looking.
+func (m *mixed) fromSealed(ctx context.Context, profile string) (keystore.Item, error) {
+	if m.sealed.absent() {
+		return keystore.Item{}, keystore.ErrNotFound
+	}
+	return m.sealed.Get(ctx, profile)
+}
+
+// Set writes where the item belongs, and then deletes what is at the other place. Both writes are read back by their stores.
+func (m *mixed) Set(ctx context.Context, profile string, item keystore.Item) error {
+	if placeOf(item) == inSealed {
+		if err := m.sealed.Set(ctx, profile, item); err != nil {
+			return err
+		}
+		m.sweep(ctx, profile)
+		return nil
+	}
+	if err := m.keychain.Set(ctx, profile, item); err != nil {
+		return err
+	}
+	if m.names.remembered.Load().places(profile)&inSealed == 0 {
+		return nil
+	}
+	if err := m.unseal(ctx, profile); err != nil {
+		return fmt.Errorf("the old credential stays in force: %w", err)
+	}
+	m.names.unlist(ctx, profile, inSealed)
+	return nil
+}
+
+// sweep deletes what a move into the sealed file left in the keychain. The item is stored whether or not that succeeds: what
+// cannot be deleted stays on the list, counts for nothing and is tried again with a later Set.
+func (m *mixed) sweep(ctx context.Context, profile string) {
+	if m.names.remembered.Load().places(profile)&inStore == 0 || time.Now().UnixNano() < m.tired.Load() {
+		return
+	}
+	if m.keychain.Delete(ctx, profile) != nil {
+		m.tired.Store(time.Now().Add(sweepPause).UnixNano())
+		return
+	}
+	m.names.unlist(ctx, profile, inStore)
+}
+
+func (m *mixed) unseal(ctx context.Context, profile string) error {
+	if m.sealed.absent() {
+		return nil
+	}
+	return m.sealed.Delete(ctx, profile)
+}
+
+// Delete asks only the places where something may be: the keychain first, since without its record in the sealed file what
+// was left in the keychain would count again.
+func (m *mixed) Delete(ctx context.Context, profile string) error {
+	at := m.where(profile)
+	if at&inStore != 0 {
+		if err := m.keychain.Delete(ctx, profile); err != nil {
+			return err
+		}
+	}
+	if at&inSealed != 0 {
+		return m.unseal(ctx, profile)
+	}
+	return nil
+}
+
+// Probe tries the keychain, and the sealed file if there is one: it is made, with its key, only for an item that needs it.
+func (m *mixed) Probe(ctx context.Context) error {
+	if err := m.keychain.Probe(ctx); err != nil || m.sealed.absent() {
+		return err
+	}
+	return m.sealed.Probe(ctx)
+}
+
+// Present is for sessions, which are in the sealed file; of what is in the keychain nothing is used up by being sent.
+func (m *mixed) Present(ctx context.Context, profile string) (doubt, err error) {
+	if m.where(profile)&inSealed == 0 || m.sealed.absent() {
+		return nil, nil
+	}
+	doubt, err = m.sealed.Present(ctx, profile)
+	if errors.Is(err, keystore.ErrNotFound) && m.where(profile)&inStore != 0 {
+		return nil, nil
+	}
+	return doubt, err
+}
+
+func (m *mixed) Settle(ctx context.Context, profile string) error {
+	if m.where(profile)&inSealed == 0 || m.sealed.absent() {
+		return nil
+	}
+	return m.sealed.Settle(ctx, profile)
+}
+
+func (m *mixed) Unsettled(ctx context.Context) ([]string, error) { return m.sealed.Unsettled(ctx) }

@@ -1,0 +1,147 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// place says where a profile's item may be: both, while it moves.
+type place uint8
+
+const (
+	inStore  place = 1 << iota // in the store that is chosen; where that is the keychain, in the keychain itself
+	inSealed                   // in the sealed file beside the keychain
+)
+
+// list is the names of those who may be at p, which is one place.
+func (c *choice) list(p place) *[]string {
+	if p == inSealed {
+		return &c.Sealed
+	}
+	return &c.Profiles
+}
+
+// places says on which lists a profile is.
+func (c *choice) places(profile string) (at place) {
+	for _, p := range []place{inStore, inSealed} {
+		if _, found := slices.BinarySearch(*c.list(p), profile); found {
+			at |= p
+		}
+	}
+	return at
+}
+
+// names are all of them, in a slice of their own.
+func (c *choice) names() []string { return slices.Concat(c.Profiles, c.Sealed) }
+
+// turnLimit is how long anybody waits for a decision that another caller is making.
+const turnLimit = 10 * time.Second
+
+func (k *Keystore) acquire(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, turnLimit)
+	defer cancel()
+	select {
+	case k.turn <- struct{}{}:
+		return func() { <-k.turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: another caller is still choosing a keystore", keystore.ErrUnavailable)
+	}
+}
+
+// remember writes the choice down, unless it is one that ends with the process; the caller has the turn.
+func (k *Keystore) remember(next choice) error {
+	if b := k.current.Load(); next.Use != "" && (b == nil || b.Use != Memory) {
+		if err := save(k.options.StateDir, next); err != nil {
+			return fmt.Errorf("%w: the choice of keystore cannot be written down: %w", keystore.ErrUnavailable, err)
+		}
+	}
+	k.remembered.Store(&next)
+	return nil
+}
+
+// begin writes down where the profile's item will be, before anything is stored there, and keeps the choice from changing
+// until storing is lowered.
+func (k *Keystore) begin(ctx context.Context, profile string, item keystore.Item) (*backend, error) {
+	release, err := k.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	b, p := k.current.Load(), inStore
+	if b.mixed != nil {
+		p = placeOf(item)
+	}
+	next := *k.remembered.Load()
+	if next.places(profile)&p == 0 {
+		names := next.list(p)
+		at, _ := slices.BinarySearch(*names, profile)
+		*names = slices.Insert(slices.Clone(*names), at, profile)
+		if err := k.remember(next); err != nil {
+			return nil, err
+		}
+	}
+	k.storing.Add(1)
+	return b, nil
+}
+
+// unlist forgets that the profile's item was at p. It may fail: a name too many is found out when it matters.
+func (k *Keystore) unlist(ctx context.Context, profile string, p place) {
+	if k.remembered.Load().places(profile)&p == 0 {
+		return
+	}
+	release, err := k.acquire(ctx)
+	if err != nil {
+		return
+	}
+	defer release()
+	next := *k.remembered.Load()
+	for _, one := range []place{inStore, inSealed} {
+		if p&one != 0 {
+			names := next.list(one)
+			*names = slices.DeleteFunc(slices.Clone(*names), func(n string) bool { return n == profile })
+		}
+	}
+	k.remember(next)
+}
+
+// gates let one writer a profile in. The zero value is ready to use.
+type gates struct {
+	mu   sync.Mutex
+	busy map[string]chan struct{} // :: profile → closed when its writer leaves
+}
+
+func (g *gates) enter(ctx context.Context, profile string) (leave func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, turnLimit)
+	defer cancel()
+	for {
+		g.mu.Lock()
+		before, busy := g.busy[profile]
+		if !busy {
+			mine := make(chan struct{})
+			if g.busy == nil {
+				g.busy = make(map[string]chan struct{})
+			}
+			g.busy[profile] = mine
+			g.mu.Unlock()
+			return func() { g.leave(profile, mine) }, nil
+		}
+		g.mu.Unlock()
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: an earlier write to this profile has not ended", keystore.ErrUnavailable)
+		}
+	}
+}
+
+func (g *gates) leave(profile string, mine chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.busy, profile)
+	close(mine)
+}

@@ -1,0 +1,303 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/keychain"
+	"github.com/groat-dev/groat/keystore/sealed"
+)
+
+// moveLimit bounds a move: a keychain takes up to 90 ms for an item.
+const moveLimit = 2 * time.Minute
+
+// Move carries every credential to another store, and then uses that one. The order is: write down where to, copy, read each
+// copy back, write down that the new store is the one that is used, erase the old one, write down that it is erased. Whatever
+// ends the process, what keystore.json says is used holds every credential, and Move again does the rest. What cannot be copied
+// ends it before anything is erased. Nothing is changed in the old store meanwhile: who wants to waits, as long as 10 s.
+//
+// use and key are as in [Keystore.Use], but for memory. The passphrase stays the caller's.
+func (k *Keystore) Move(ctx context.Context, use, key string, passphrase keystore.Secret) error {
+	key, err := k.allowed(use, key)
+	if err != nil {
+		return err
+	}
+	if use == Memory {
+		return fmt.Errorf("%w: a keystore that ends with groatd is no place to move credentials to", keystore.ErrConflict)
+	}
+	old := k.current.Load()
+	if old == nil {
+		return k.Use(ctx, use, key, passphrase) // nothing is stored yet
+	}
+	if err := old.missing(); err != nil {
+		return err
+	}
+	if old.Use != use || old.Key != key {
+		return k.relocate(ctx, store{Use: use, Key: key}, passphrase)
+	}
+	if err := old.unlock(ctx, passphrase); err != nil {
+		return err
+	}
+	release, err := k.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return k.finish(ctx)
+}
+
+// Passphrase replaces the sealed file's passphrase: its items are moved to a new file, as by [Keystore.Move]. Whatever ends the
+// process, the old passphrase opens the file or the new one does. Both stay the caller's.
+func (k *Keystore) Passphrase(ctx context.Context, old, passphrase keystore.Secret) error {
+	b := k.current.Load()
+	switch {
+	case b == nil:
+		return keystore.ErrUndecided
+	case b.Use != Sealed || b.Key != KeyPassphrase:
+		return fmt.Errorf("%w: the keystore %q has no passphrase", keystore.ErrConflict, b.Use)
+	case old.IsZero() || passphrase.IsZero():
+		return fmt.Errorf("%w: the old and the new passphrase are needed", keystore.ErrLocked)
+	}
+	if err := b.missing(); err != nil {
+		return err
+	}
+	if err := b.unlock(ctx, old); err != nil {
+		return err
+	}
+	return k.relocate(ctx, b.store, passphrase)
+}
+
+// step is called behind each step of a move, for a test that ends the process there.
+var step = func(string) {}
+
+// copied is an item and what is known about it.
+type copied struct {
+	profile  string
+	item     keystore.Item
+	presents bool // its refresh token was sent, and the answer is not known
+}
+
+// relocate moves everything to the store to, in a file of its own.
+func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.Secret) error {
+	ctx, cancel := context.WithTimeout(ctx, moveLimit)
+	defer cancel()
+	if to.Use == Keychain || to.Key == KeyKeychain { // before the turn: a person may be asked
+		if err := new(keychain.Store).Unlock(ctx); err != nil {
+			return err
+		}
+	}
+	if b := k.current.Load(); b.mixed != nil || b.Key == KeyKeychain {
+		if err := new(keychain.Store).Unlock(ctx); err != nil {
+			return err
+		}
+	}
+	release, err := k.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := k.finish(ctx); err != nil {
+		return err
+	}
+	old := k.current.Load()
+	all, err := k.collect(ctx, old)
+	defer func() {
+		for _, c := range all {
+			c.item.Wipe()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	if to.File, err = k.freeFile(old); err != nil {
+		return err
+	}
+	next := *k.remembered.Load()
+	next.Next = &to
+	if err := k.write(next); err != nil {
+		return err
+	}
+	step("next")
+	b := k.backend(to)
+	lists, err := b.take(ctx, all, passphrase)
+	if err == nil {
+		next.store, next.Profiles, next.Sealed = to, lists.Profiles, lists.Sealed
+		next.Next, next.Left = nil, &left{store: old.store}
+		if old.Use == Keychain {
+			next.Left.Profiles = k.remembered.Load().Profiles
+		}
+		if old.Use == Memory {
+			next.Left = nil
+		}
+		step("copied")
+		err = k.write(next)
+		switch now, reading := load(k.options.StateDir); {
+		case err == nil:
+		case reading != nil: // either store may be what the next process finds, and both have everything
+			return errors.Join(err, b.close())
+		case now.store == to: // it is what the next process finds, so this one goes on with it
+			k.remembered.Store(&next)
+			k.current.Store(b)
+			return errors.Join(err, old.close())
+		}
+	}
+	if err != nil {
+		if left := errors.Join(b.close(), k.finish(ctx)); left != nil { // what was copied goes
+			err = fmt.Errorf("%w; and %w", err, left)
+		}
+		return err
+	}
+	step("switched")
+	k.current.Store(b)
+	old.close()
+	for _, c := range all {
+		if old.Use == Memory {
+			old.Delete(ctx, c.profile)
+		}
+	}
+	if err := k.finish(ctx); err != nil {
+		return fmt.Errorf("the credentials are moved, but what is left of them in %q could not be erased: %w", old.Use, err)
+	}
+	return nil
+}
+
+// freeFile is the name of a sealed file that there is not. What nobody refers to is neither used, for it may be sealed with
+// somebody else's key, nor removed, for it may be all that somebody has.
+func (k *Keystore) freeFile(old *backend) (string, error) {
+	var taken []string
+	for i, name := range files {
+		path := k.options.files(name).Path
+		switch {
+		case old.sealed != nil && old.file() == name:
+		case sealed.Exists(path):
+			taken = append(taken, path)
+		case i == 0:
+			return "", nil
+		default:
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("%w: %s is not in use, and in the way: move it elsewhere", keystore.ErrConflict, strings.Join(taken, " and "))
+}
+
+// alone waits for the turn, and until no change is under way.
+func (k *Keystore) alone(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, turnLimit)
+	defer cancel()
+	for {
+		release, err := k.acquire(ctx)
+		if err != nil || k.storing.Load() == 0 {
+			return release, err
+		}
+		release() // a change may need the turn to end
+		select {
+		case <-k.idle:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: a credential is just being stored: try again", keystore.ErrUnavailable)
+		}
+	}
+}
+
+// collect reads everything that a store holds. The error names what cannot be read; the items are the caller's either way.
+func (k *Keystore) collect(ctx context.Context, b *backend) (all []copied, err error) {
+	names := k.remembered.Load().names()
+	var unsettled []string
+	if b.sealed != nil && b.mixed == nil && b.sealed.gone() {
+		return nil, nil // never made
+	}
+	if b.sealed != nil && !b.sealed.absent() {
+		more, err := b.sealed.profiles(ctx)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, more...)
+	}
+	if unsettled, err = b.Unsettled(ctx); err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		item, err := b.Get(ctx, name)
+		switch {
+		case errors.Is(err, keystore.ErrNotFound):
+		case errors.Is(err, keystore.ErrCorrupt) && !errors.Is(err, keystore.ErrNewer):
+			return all, fmt.Errorf("%w: the credential of profile %q cannot be read, so nothing was moved: groat logout %s forgets it, groat login %s replaces it",
+				keystore.ErrConflict, name, name, name)
+		case err != nil:
+			return all, fmt.Errorf("the credential of profile %q cannot be read, so nothing was moved: %w", name, err)
+		default:
+			all = append(all, copied{name, item, slices.Contains(unsettled, name)})
+		}
+	}
+	return all, nil
+}
+
+// take stores items in a store that is not in use yet, reads each back, and returns the lists of where they are.
+func (b *backend) take(ctx context.Context, all []copied, passphrase keystore.Secret) (lists choice, err error) {
+	if err := b.unlock(ctx, passphrase); err != nil {
+		return lists, err
+	}
+	if err := b.Probe(ctx); err != nil {
+		return lists, err
+	}
+	step("made")
+	for _, c := range all {
+		var at keystore.Store = b.Rotator
+		list := &lists.Profiles
+		if b.mixed != nil {
+			at = &b.mixed.keychain
+			if placeOf(c.item) == inSealed {
+				at, list = b.sealed, &lists.Sealed
+			}
+		}
+		err := free(ctx, at, c)
+		if err == nil {
+			err = at.Set(ctx, c.profile, c.item)
+		}
+		if err == nil {
+			var back keystore.Item
+			if back, err = at.Get(ctx, c.profile); err == nil && !back.Equal(c.item) {
+				err = fmt.Errorf("%w: it does not return what was stored", keystore.ErrUnavailable)
+			}
+			back.Wipe()
+		}
+		if r, rotates := at.(keystore.Rotator); err == nil && rotates && c.presents {
+			_, err = r.Present(ctx, c.profile)
+		}
+		if err != nil {
+			return lists, fmt.Errorf("the credential of profile %q cannot be stored in %q, so nothing was moved: %w", c.profile, b.Use, err)
+		}
+		*list = append(*list, c.profile)
+		step("copied " + c.profile)
+	}
+	return lists, nil
+}
+
+// free makes sure that nothing is in a copy's place but an earlier copy of the same: a keychain may be shared with another
+// groatd of this person, which has a profile of this name too.
+func free(ctx context.Context, at keystore.Store, c copied) error {
+	there, err := at.Get(ctx, c.profile)
+	defer there.Wipe()
+	switch {
+	case errors.Is(err, keystore.ErrNotFound), err == nil && there.Equal(c.item):
+		return nil
+	case err != nil && !errors.Is(err, keystore.ErrCorrupt):
+		return err
+	}
+	return fmt.Errorf("%w: another credential is there under this name (secret-tool clear service groat username %s removes it)",
+		keystore.ErrConflict, c.profile)
+}
+
+// write writes the choice down, whatever it is; the caller has the turn.
+func (k *Keystore) write(next choice) error {
+	if err := save(k.options.StateDir, next); err != nil {
+		return fmt.Errorf("%w: the choice of keystore cannot be written down: %w", keystore.ErrUnavailable, err)
+	}
+	k.remembered.Store(&next)
+	return nil
+}

@@ -1,0 +1,307 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/keychain"
+)
+
+// Use chooses. For "sealed", key says where its key comes from; empty means the systemd credential if there is one, else
+// the keychain. A store that holds credentials is not left: ErrConflict says what to do first, and nothing is changed.
+// The passphrase stays the caller's.
+func (k *Keystore) Use(ctx context.Context, use, key string, passphrase keystore.Secret) error {
+	key, err := k.allowed(use, key)
+	if err != nil {
+		return err
+	}
+	// Before the turn is taken: a person may be asked, and others shall not wait for the answer.
+	if old := k.current.Load(); old != nil && old.Use == use && old.Key == key {
+		if err := old.unlock(ctx, passphrase); err != nil {
+			return err
+		}
+	} else if err := k.leavable(ctx, store{Use: use, Key: key}); err != nil {
+		return err
+	} else if use == Keychain || key == KeyKeychain {
+		if err := new(keychain.Store).Unlock(ctx); err != nil {
+			return err
+		}
+	}
+	release, err := k.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	old := k.current.Load()
+	if old != nil && old.Use == use && old.Key == key {
+		return k.keep(old)
+	}
+	if err := k.finish(ctx); err != nil {
+		return err
+	}
+	if err := k.vacate(ctx, old, store{Use: use, Key: key}); err != nil {
+		return err
+	}
+	return k.replace(ctx, old, k.backend(store{Use: use, Key: key}), passphrase)
+}
+
+// leavable finds out whether what is used could be left for another store, before a person is asked anything.
+func (k *Keystore) leavable(ctx context.Context, to store) error {
+	release, err := k.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return k.vacate(ctx, k.current.Load(), to)
+}
+
+// allowed returns the key that use has, the default where none was named, or why it cannot be used.
+func (k *Keystore) allowed(use, key string) (string, error) {
+	if use == Sealed && key == "" {
+		key = k.defaultKey()
+	}
+	if !valid(use, key) {
+		return "", fmt.Errorf("%w: there is no keystore %q with key %q", keystore.ErrConflict, use, key)
+	}
+	if env := k.options.Env; env != Auto && env != use {
+		return "", fmt.Errorf("%w: GROAT_KEYSTORE is %q in groatd's environment, which forbids %q", keystore.ErrConflict, env, use)
+	}
+	return key, nil
+}
+
+// replace puts b in the place of old, which is nil or empty.
+func (k *Keystore) replace(ctx context.Context, old, b *backend, passphrase keystore.Secret) error {
+	// One path, two keys: the old file goes first. If the new one then cannot be made, the old choice begins with none.
+	if old != nil && old.sealed != nil && b.sealed != nil {
+		if err := old.discard(); err != nil {
+			return err
+		}
+		old = k.backend(old.store)
+		k.current.Store(old)
+	}
+	err := b.unlock(ctx, passphrase)
+	if err == nil {
+		err = b.Probe(ctx)
+	}
+	if err == nil {
+		err = k.keep(b)
+	}
+	if err != nil {
+		return errors.Join(err, b.close())
+	}
+	if old != nil {
+		old.close()
+	}
+	k.tidy() // what cannot be removed now is removed at the next start
+	return nil
+}
+
+// keep remembers b as the choice of a person, which outlives the process even where what is stored does not.
+func (k *Keystore) keep(b *backend) error {
+	next := *k.remembered.Load()
+	if next.store != b.store {
+		if old := k.current.Load(); old != b {
+			next.Profiles, next.Sealed = nil, nil // vacate found none of them
+			if old != nil && old.sealed != nil && b.sealed == nil {
+				next.Left = &left{store: old.store}
+			}
+		}
+		next.store = b.store
+		if err := save(k.options.StateDir, next); err != nil {
+			return fmt.Errorf("%w: the choice of keystore cannot be written down: %w", keystore.ErrUnavailable, err)
+		}
+	}
+	k.remembered.Store(&next)
+	k.current.Store(b)
+	return nil
+}
+
+// vacate makes sure that nothing is lost by leaving b, which is nil while nothing is chosen, for another.
+func (k *Keystore) vacate(ctx context.Context, b *backend, to store) error {
+	if b == nil {
+		return nil
+	}
+	if k.storing.Load() > 0 {
+		return fmt.Errorf("%w: a credential is just being stored: try again", keystore.ErrConflict)
+	}
+	names, get := k.remembered.Load().names(), b.Get
+	switch {
+	case b.sealed == nil:
+	case b.sealed.gone() && b.mixed == nil:
+		return nil // never made, or removed to give up what it held
+	case b.sealed.gone():
+		get = b.mixed.keychain.Get
+	default:
+		more, err := b.sealed.profiles(ctx)
+		if err != nil {
+			return fmt.Errorf("%w: whether %s holds credentials cannot be seen (%v): unlock it, or remove that file to give up what it holds",
+				keystore.ErrConflict, b.sealed.files.Path, err)
+		}
+		names = append(names, more...)
+	}
+	for _, name := range names {
+		item, err := get(ctx, name)
+		if errors.Is(err, keystore.ErrNotFound) {
+			continue
+		}
+		item.Wipe()
+		if err != nil && !errors.Is(err, keystore.ErrCorrupt) {
+			return fmt.Errorf("%w: whether the credential of profile %q is still in %q cannot be seen: %v", keystore.ErrConflict, name, b.Use, err)
+		}
+		return &keystore.LeftBehind{Profile: name, In: b.Use, Move: to.move()}
+	}
+	return nil
+}
+
+// move is the command that carries credentials to a store; empty for memory, which is no place to carry any to.
+func (s store) move() string {
+	switch {
+	case s.Use == Memory:
+		return ""
+	case s.Key == KeyPassphrase:
+		return "groat keystore move sealed --passphrase"
+	case s.Key == KeyFile:
+		return "groat keystore move sealed --key-file"
+	}
+	return "groat keystore move " + s.Use
+}
+
+// discard closes a store that holds nothing; a sealed file is bound to a key that a later choice may not have, and goes with it.
+func (b *backend) discard() error {
+	if b.sealed == nil {
+		return b.close()
+	}
+	return errors.Join(b.close(), gone(b.sealed.files.Remove()))
+}
+
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Unlock opens what is locked: the keychain asks the person itself, a sealed file wants its passphrase, which stays the
+// caller's.
+func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error {
+	b := k.current.Load()
+	if b == nil {
+		return keystore.ErrUndecided
+	}
+	k.forgetHealth()
+	if err := b.missing(); err != nil {
+		return err
+	}
+	if err := b.unlock(ctx, passphrase); err != nil {
+		return err
+	}
+	if c := k.remembered.Load(); c.Next != nil || c.Left != nil {
+		if release, err := k.acquire(ctx); err == nil {
+			k.finish(ctx) // where this fails Status says so
+			release()
+		}
+	}
+	if b.Key == KeyPassphrase && b.sealed.files.Passphrase(passphrase).Weak() {
+		// Parameters that somebody else chose, before groat stopped taking them. Where this fails it is tried at the next unlock.
+		k.relocate(ctx, b.store, passphrase)
+	}
+	return nil
+}
+
+// missing says that a file with a key of its own is not there, and held something: to open a new one instead would look as if
+// it had been found.
+func (b *backend) missing() error {
+	if b.sealed == nil || b.mixed != nil {
+		return nil
+	}
+	return b.sealed.missing()
+}
+
+// unlock opens the store; a sealed file that is not there is made.
+func (b *backend) unlock(ctx context.Context, passphrase keystore.Secret) error {
+	if b.mixed != nil || (b.sealed != nil && b.Key == KeyKeychain) {
+		if err := new(keychain.Store).Unlock(ctx); err != nil {
+			return err
+		}
+	}
+	if b.sealed == nil || (b.mixed != nil && b.sealed.absent()) {
+		return nil
+	}
+	store, err := b.sealed.openOrMake(ctx, passphrase)
+	if err != nil || b.Key != KeyPassphrase || passphrase.IsZero() {
+		return err
+	}
+	// It may have been open before. Whoever believes in another passphrase shall hear of it now, and not after the next start.
+	return store.Fits(ctx, b.sealed.source(passphrase))
+}
+
+// healthFor is how long a look at the keychain answers for the next one: a watched status shall not keep the bus busy.
+const healthFor = 2 * time.Second
+
+// Status says what is chosen and whether it can be used now. It writes nothing, and with a keychain that hangs takes at most
+// [keychain.Limit].
+func (k *Keystore) Status(ctx context.Context) keystore.Status {
+	b := k.current.Load()
+	if b == nil {
+		return keystore.Status{Use: Auto, State: "undecided", Message: "the first login chooses"}
+	}
+	s := keystore.Status{Use: b.Use, Key: b.Key, State: "ok"}
+	ctx, cancel := context.WithTimeout(ctx, keychain.Limit)
+	defer cancel()
+	var err error
+	switch {
+	case b.mixed != nil:
+		err = k.mixedHealth(ctx, b.mixed)
+	case b.sealed != nil:
+		if _, err = b.sealed.open(ctx, keystore.Secret{}); errors.Is(err, keystore.ErrNotFound) {
+			err = nil // it is made with the first credential
+		}
+	}
+	if left := k.remembered.Load().Left; left != nil {
+		s.Message = fmt.Sprintf("what was moved is still in %q too, and is erased by: %s", left.Use, b.move())
+	}
+	if err != nil {
+		s.State, s.Message = "unavailable", err.Error()
+		if errors.Is(err, keystore.ErrLocked) {
+			s.State = "locked"
+		}
+	}
+	return s
+}
+
+// mixedHealth is the keychain's, and where that is well, the sealed file's beside it.
+func (k *Keystore) mixedHealth(ctx context.Context, m *mixed) error {
+	err := k.keychainHealth(ctx)
+	switch {
+	case err != nil && m.sealed.opened.Load() != nil:
+		return fmt.Errorf("%w; the sealed file beside the keychain is open, and what it holds can be used", err)
+	case err != nil || m.sealed.absent():
+		return err
+	}
+	_, err = m.sealed.open(ctx, keystore.Secret{})
+	return err
+}
+
+func (k *Keystore) keychainHealth(ctx context.Context) error {
+	k.mu.Lock()
+	at, last := k.checked, k.health
+	k.mu.Unlock()
+	if !at.IsZero() && time.Since(at) < healthFor {
+		return last
+	}
+	err := new(keychain.Store).Ready(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.checked, k.health = time.Now(), err
+	return err
+}
+
+func (k *Keystore) forgetHealth() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.checked = time.Time{}
+}

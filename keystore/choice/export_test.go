@@ -1,4 +1,0 @@
-package choice
-
-// OnStep has f called behind each step of a move.
-func OnStep(f func(string)) { step = f }

@@ -1,0 +1,174 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// stranger is a uid that owns nothing on the machine. Some refusals can only be seen by it: nothing is refused to root.
+const stranger = 4242
+
+// resident is a world whose groat and groatd run as a user of their own choice.
+type resident struct {
+	*world
+	t    *testing.T
+	uid  int
+	vars []string // beside the world's
+}
+
+// newResident makes a world that belongs to uid. It needs root where that is another user.
+func newResident(t *testing.T, uid int) *resident {
+	t.Helper()
+	if os.Getuid() != 0 && os.Getuid() != uid {
+		t.Fatal("to be another user this test needs root: run make test as root")
+	}
+	dir, err := os.MkdirTemp("", "groat-home-") // t.TempDir's parents are closed to other users
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWorld(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &resident{world: w, t: t, uid: uid}
+	t.Cleanup(func() {
+		if err := errors.Join(w.close(), os.RemoveAll(dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, d := range []string{dir, w.home, w.runtime} {
+		r.own(d, uid)
+	}
+	return r
+}
+
+// own gives a path to a user.
+func (r *resident) own(path string, uid int) {
+	r.t.Helper()
+	if err := os.Chown(path, uid, uid); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// dir makes a directory of the mode that belongs to uid, below the home or the runtime directory.
+func (r *resident) dir(path string, mode os.FileMode, uid int) {
+	r.t.Helper()
+	if !strings.HasPrefix(path, r.home+"/") && !strings.HasPrefix(path, r.runtime+"/") {
+		r.t.Fatalf("%s is not this world's", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	for above := filepath.Dir(path); above != r.home && above != r.runtime; above = filepath.Dir(above) {
+		r.own(above, r.uid)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		r.t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		r.t.Fatal(err)
+	}
+	r.own(path, uid)
+}
+
+func (r *resident) environ() []string { return append(r.env(), r.vars...) }
+
+func (r *resident) as() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(r.uid), Gid: uint32(r.uid)}}
+}
+
+// start starts groatd and returns it; the world stops it.
+func (r *resident) start() *process { r.t.Helper(); return r.startIn("/") }
+
+func (r *resident) startIn(dir string) *process {
+	r.t.Helper()
+	p, err := startProcess(dir, r.environ(), r.as())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.daemon, r.logs = p, append(r.logs, p.log)
+	return p
+}
+
+func (r *resident) restart() {
+	r.t.Helper()
+	if err := r.stopDaemon(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.start()
+}
+
+// longestRun is when a program that should have ended is killed.
+const longestRun = 3 * time.Minute
+
+// said is what a program printed, and how it ended.
+type said struct {
+	stdout, stderr string
+	code           int
+}
+
+// run runs a program. No secret may be in what it prints.
+func (r *resident) run(stdin, program string, args ...string) said {
+	r.t.Helper()
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(bin, program)
+	}
+	ctx, cancel := context.WithTimeout(r.t.Context(), longestRun)
+	defer cancel()
+	c := exec.CommandContext(ctx, program, args...)
+	c.Env, c.Dir, c.SysProcAttr = r.environ(), "/", r.as()
+	c.Stdin = strings.NewReader(stdin)
+	var out, complaint bytes.Buffer
+	c.Stdout, c.Stderr = &out, &complaint
+	err := c.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		r.t.Fatal(err)
+	} else if ok && exit.ExitCode() < 0 {
+		r.t.Fatalf("%s: %v", strings.Join(c.Args, " "), err)
+	}
+	s := said{out.String(), complaint.String(), c.ProcessState.ExitCode()}
+	if what := r.find(s.stdout + s.stderr); what != "" {
+		r.t.Errorf("%s printed %s", strings.Join(c.Args, " "), what)
+	}
+	return s
+}
+
+// groat runs the client, which must succeed, and returns what it prints.
+func (r *resident) groat(stdin string, args ...string) string {
+	r.t.Helper()
+	s := r.run(stdin, "groat", args...)
+	if s.code != 0 {
+		r.t.Fatalf("groat %s ended with %d: %s", strings.Join(args, " "), s.code, s.stderr)
+	}
+	return s.stdout
+}
+
+// refused wants a program to fail with a code, an error and a hint.
+func (r *resident) refused(s said, code int, theError, theHint string) {
+	r.t.Helper()
+	m := twoLines.FindStringSubmatch(s.stderr)
+	if s.code != code || s.stdout != "" || m == nil || !strings.Contains(m[1], theError) || !strings.Contains(m[2], theHint) {
+		r.t.Errorf("it ended with %d and printed %q\n%swant %d, nothing, an error with %q and a hint with %q",
+			s.code, s.stdout, s.stderr, code, theError, theHint)
+	}
+}
+
+// signIn makes a profile at a new sandbox, with its credential in a sealed file.
+func (r *resident) signIn(profile string) *server {
+	r.t.Helper()
+	s, err := r.addServer(profile)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.groat("", "keystore", "use", "sealed", "--key-file")
+	r.groat(r.password+"\n", "login", profile, "--provider", "spatiafi", "--username", person, "--auth-server", s.URL(), "--secret-stdin")
+	return s
+}
