@@ -30,7 +30,7 @@ func TestTopLevel(t *testing.T) {
 }
 
 // maxLines is when a file has more than one subject.
-const maxLines = 350
+const maxLines = 500
 
 // Written so that they do not find themselves.
 var (
