@@ -117,24 +117,3 @@ func (d *Daemon) setNetwork(key, value string) error {
 	}
 	return err
 }
-
-// onNetwork adds to an error about a connection how connections are made, and the command that may help.
-func (d *Daemon) onNetwork(e *protocol.Error, cause *grant.Error, profile string) {
-	if cause.Trouble == "" || e.Kind() != protocol.Temporary && e.Kind() != protocol.Config {
-		return
-	}
-	r := d.networkResult()
-	e.Data.Network = &r
-	switch cause.Trouble {
-	case grant.UntrustedAuthority:
-		e.Data.Hint = "groat network set ca_file FILE"
-	case grant.ProxyFailed:
-		e.Data.Hint = "groat network"
-	case grant.Unreachable:
-		look := "groat network"
-		if d.profiles.Load().byName[profile] != nil { // a login may have failed, and left none
-			look = "groat status " + profile
-		}
-		e.Data.Hint = look + ", or where only a proxy leads out: groat network set proxy http://HOST:PORT"
-	}
-}

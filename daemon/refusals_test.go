@@ -3,6 +3,7 @@ package daemon
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -18,6 +19,8 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/daemon/wire"
+	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -271,4 +274,23 @@ func FuzzRefusals(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Why a session was lost is said after a restart in the same words as before.
+func TestALostSessionIsExplainedAfterARestart(t *testing.T) {
+	refused := &grant.Error{Class: grant.Refused, Code: "invalid_grant", Where: "auth.example.org", Reason: "has ended the session"}
+	says := func(err error) string {
+		e, _ := wire.Error(&broker.Unavailable{Err: err}, wire.Context{Profile: "work"})
+		return e.Message
+	}
+	for _, why := range [][]error{
+		nil, {keystore.ErrUnanswered}, {keystore.ErrUnanswered, broker.ErrInterrupted}, {keystore.ErrNewestDamaged}, {keystore.ErrRolledBack},
+		{keystore.ErrRolledBack, keystore.ErrUnanswered, broker.ErrInterrupted},
+	} {
+		err := fmt.Errorf("%w: %w: %w", broker.ErrRotationLost, errors.Join(why...), refused)
+		restored := standingOf(broker.Standing{Whole: true, Parked: true, Err: err}).restored().Err
+		if before, after := says(err), says(restored); after != before {
+			t.Errorf("%v: %q after a restart, not %q", why, after, before)
+		}
+	}
 }

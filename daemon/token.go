@@ -9,6 +9,7 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -127,11 +128,11 @@ func (d *Daemon) pick(name, target string) (*profile, error) {
 		if p := ps.byName[name]; p != nil {
 			return p, nil
 		}
-		return nil, unknownProfile(name)
+		return nil, wire.UnknownProfile(name)
 	case len(ps.names) == 1:
 		return ps.byName[ps.names[0]], nil
 	}
-	return nil, noSingleProfile(len(ps.names))
+	return nil, wire.NoSingleProfile(len(ps.names))
 }
 
 func (ps *profiles) forTarget(target string) (*profile, error) {

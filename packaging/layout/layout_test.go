@@ -30,14 +30,13 @@ var rooms = map[string][]string{
 
 	"daemon/clock":        {},
 	"daemon/peer":         {},
-	"daemon/audit":        {},
 	"daemon/backup":       {"keystore", "keystore/sealed"},
-	"daemon/policy":       {"daemon/peer"},
 	"daemon/grant":        {"keystore", "daemon/clock", "daemon/grant/preset", "daemon/peer", "protocol/strictjson", "protocol/visible"},
 	"daemon/grant/preset": {},
-	"daemon/config":       {"daemon/grant", "daemon/grant/preset", "daemon/policy", "protocol/ownpath", "protocol/visible"},
+	"daemon/config":       {"daemon/grant", "daemon/grant/preset", "protocol/ownpath", "protocol/visible"},
 	"daemon/importer":     {"keystore", "protocol/strictjson", "daemon/grant/preset"},
 	"daemon/broker":       {"daemon/grant", "daemon/clock", "keystore"},
+	"daemon/wire":         {"daemon/broker", "daemon/config", "daemon/grant", "keystore", "protocol", "protocol/visible"},
 	"daemon":              {"protocol", "protocol/strictjson", "protocol/visible", "keystore", "daemon/..."},
 
 	"cmd/groatd":       {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/ownpath", "protocol/visible"},

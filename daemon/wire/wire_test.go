@@ -1,4 +1,4 @@
-package daemon
+package wire_test
 
 import (
 	"errors"
@@ -7,16 +7,21 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap/zaptest"
-
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
 
-// TestEveryErrorLeavesWithAKindAndTheNextCommand is the table of wire.go.
+// of is what leaves for an error about the profile work, which is not configured.
+func of(err error) *protocol.Error {
+	e, _ := wire.Error(err, wire.Context{Profile: "work"})
+	return e
+}
+
+// Every error leaves with a kind and the next command; those that ask for a login, and only those, need one by their own account.
 func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 	refusal := func(c grant.Class) error { return &grant.Error{Class: c, Where: "auth.example.org", Reason: "refuses"} }
 	for _, c := range []struct {
@@ -40,6 +45,9 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{keystore.ErrUnavailable, protocol.KeystoreUnavailable, "groat keystore"},
 		{keystore.ErrTooBig, protocol.KeystoreUnavailable, "groat keystore"},
 		{broker.ErrUnknown, protocol.UnknownProfile, "groat login work"},
+		{&broker.Outage{Origin: "https://auth.example.org", Err: refusal(grant.InvalidClient)}, protocol.Temporary, "groat status work"},
+		{keystore.ErrConflict, protocol.Config, "groat keystore"},
+		{fmt.Errorf("%w: %w", keystore.ErrNewer, keystore.ErrCorrupt), protocol.Config, "groat version"},
 		{broker.ErrEnded, protocol.LoginRequired, "groat login work"},
 		{fmt.Errorf("%w: %w", broker.ErrRotationLost, refusal(grant.Refused)), protocol.LoginRequired, "groat login work"},
 		{broker.ErrManyTokens, protocol.Temporary, "groat status work"},
@@ -50,9 +58,14 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{&config.Error{File: "f", Line: 3, Message: "bad", Hint: "mend it"}, protocol.Config, "mend it"},
 		{errors.New("surprise"), protocol.Internal, "groat status"},
 	} {
-		d := &Daemon{Options: Options{Log: zaptest.NewLogger(t)}}
 		for _, err := range []error{c.err, fmt.Errorf("around: %w", c.err), &broker.Unavailable{Err: c.err, RetryAfter: 1500 * time.Millisecond}} {
-			e := d.wire(err, "work")
+			e, expected := wire.Error(err, wire.Context{Profile: "work"})
+			if expected != (c.kind != protocol.Internal) {
+				t.Errorf("%v: expected %v", err, expected)
+			}
+			if needs := broker.NeedsLogin(err); needs != (c.kind == protocol.LoginRequired) {
+				t.Errorf("%v: it needs a login: %v, and its kind is %s", err, needs, c.kind)
+			}
 			if e.Kind() != c.kind || !strings.Contains(e.Hint(), c.hint) || e.Message == "" || e.Code >= -32000 {
 				t.Errorf("%v: kind %q, hint %q, code %d", err, e.Kind(), e.Hint(), e.Code)
 			}
@@ -78,23 +91,47 @@ func TestALostSessionIsExplained(t *testing.T) {
 		{[]error{keystore.ErrRolledBack}, "restored from an older copy"},
 		{[]error{keystore.ErrRolledBack, keystore.ErrUnanswered, broker.ErrInterrupted}, "restored from an older copy"},
 	} {
-		d := &Daemon{}
 		err := fmt.Errorf("%w: %w: %w", broker.ErrRotationLost, errors.Join(c.why...), refused)
-		e := d.wire(&broker.Unavailable{Err: err}, "work")
+		e := of(&broker.Unavailable{Err: err})
 		if e.Kind() != protocol.LoginRequired || e.Hint() != "groat login work" || !strings.Contains(e.Message, c.says) || !strings.HasSuffix(e.Message, ": sign in again") {
 			t.Errorf("%v: %s %q, %q", c.why, e.Kind(), e.Message, e.Hint())
-		}
-		back := d.wire(standingOf(broker.Standing{Whole: true, Parked: true, Err: err}).restored().Err, "work")
-		if back.Message != e.Message {
-			t.Errorf("after a restart: %q, not %q", back.Message, e.Message)
 		}
 	}
 }
 
 func TestATooGreatMinTTLTellsTheGreatestPossibleOne(t *testing.T) {
-	d := &Daemon{}
-	e := d.wire(&broker.TooLong{Max: 838 * time.Second}, "work")
+	e := of(&broker.TooLong{Max: 838 * time.Second})
 	if e.Code != protocol.CodeInvalidParams || e.Data.MaxMinTTL != 838 || e.Hint() != "groat get work --min-ttl 838s" {
 		t.Errorf("%+v, %+v", e, e.Data)
+	}
+}
+
+// Each kind of trouble on the way to a server leads to the command that may help, and says how connections are made.
+func TestH68HintsOfConnections(t *testing.T) {
+	for trouble, hint := range map[grant.Trouble]string{
+		grant.UntrustedAuthority: "groat network set ca_file FILE", grant.ProxyFailed: "groat network", grant.Broken: "groat status work",
+		grant.Unreachable: "groat network, or where only a proxy leads out: groat network set proxy http://HOST:PORT",
+		"":                "groat status work",
+	} {
+		cause := &grant.Error{Class: grant.TransientSlow, Where: "auth.example.org", Reason: "cannot be reached", Trouble: trouble}
+		for what, err := range map[string]error{"alone": cause, "in an outage": &broker.Outage{Origin: "https://auth.example.org", Err: cause}} {
+			e := of(err)
+			if e.Hint() != hint || (e.Data.Network != nil) != (trouble != "") {
+				t.Errorf("%q %s: hint %q, network %v", trouble, what, e.Hint(), e.Data.Network)
+			}
+		}
+	}
+	network := protocol.NetworkResult{Proxy: &protocol.NetworkSetting{Value: "http://127.0.0.1:1", From: "network.toml:2"}}
+	e, _ := wire.Error(&grant.Error{Class: grant.Transient, Trouble: grant.Unreachable},
+		wire.Context{Profile: "work", Configured: true, Network: network})
+	if !strings.HasPrefix(e.Hint(), "groat status work, or where only a proxy leads out: ") || *e.Data.Network != network {
+		t.Errorf("%s, %+v", e.Hint(), e.Data.Network)
+	}
+}
+
+func TestAnotherUsersBusNamesTheDaemonToEnd(t *testing.T) {
+	e, _ := wire.Error(fmt.Errorf("x: %w", keystore.ErrForeignBus), wire.Context{PID: 4711})
+	if e.Kind() != protocol.KeystoreUnavailable || e.Hint() != "kill 4711 && env -u DBUS_SESSION_BUS_ADDRESS groat keystore" {
+		t.Errorf("%v: %s", e, e.Hint())
 	}
 }

@@ -1,0 +1,188 @@
+// Package wire is the one table from errors to what leaves groatd: a kind that programs test, a sentence for people and the
+// command to type next (PROTOCOL.md, "Errors").
+//
+// It is pure: the answer depends on its arguments alone, and nothing is logged. It decides only what is said; what is done after
+// an error is decided by the error itself (errors.Is, [broker.NeedsLogin]).
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// useHint is what to type where no keystore works by itself.
+const useHint = "groat keystore use sealed --passphrase, or groat keystore use sealed --key-file, or groat keystore use memory"
+
+// Context is what the daemon knows when an error leaves and the error does not say.
+type Context struct {
+	// Profile is the name of the profile that the request is about; empty: none.
+	Profile string
+	// Configured: there is a profile of that name, so that commands may name it.
+	Configured bool
+	// Network is how connections to servers are made now.
+	Network protocol.NetworkResult
+	// PID is the daemon's process ID.
+	PID int
+}
+
+// UnknownProfile is the error for a name that no profile has.
+func UnknownProfile(name string) *protocol.Error {
+	return protocol.NewError(protocol.UnknownProfile, fmt.Sprintf("there is no profile %q", name), "groat list, or groat login "+name+" --provider …")
+}
+
+// NoSingleProfile is the error for a request that names no profile where there are n, and n is not 1.
+func NoSingleProfile(n int) *protocol.Error {
+	if n == 0 {
+		return protocol.NewError(protocol.UnknownProfile, "there is no profile yet", "groat login NAME --provider …")
+	}
+	return protocol.NewError(protocol.UnknownProfile, fmt.Sprintf("there are %d profiles: name one", n), "groat list")
+}
+
+// Error returns the error that leaves for err. A [*protocol.Error] in its chain is the answer already; of any other it chooses
+// the kind, the sentence and the hint. expected is false where the table has no row for err: the answer is then of the kind
+// internal, and the caller logs err. The sentence is one line of visible characters and cannot look like another line of groat's.
+//
+// err must not be nil. The result shares its Data with a [*protocol.Error] that it was made of.
+func Error(err error, c Context) (e *protocol.Error, expected bool) {
+	answer, expected := answer(err, c)
+	leaves := *answer
+	leaves.Message = visible.Text(leaves.Message)
+	return &leaves, expected
+}
+
+func answer(err error, c Context) (e *protocol.Error, expected bool) {
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
+		return e, true
+	}
+	if long, ok := errors.AsType[*broker.TooLong](err); ok {
+		e := protocol.InvalidParams("%s", long.Error())
+		seconds := int64(long.Max / time.Second)
+		e.Data = &protocol.ErrorData{MaxMinTTL: seconds, Hint: fmt.Sprintf("groat get %s --min-ttl %ds", c.Profile, seconds)}
+		return e, true
+	}
+	e, expected = fromTable(err, c)
+	if cause, ok := errors.AsType[*grant.Error](err); ok {
+		addNetwork(e, cause, c)
+	}
+	if u, ok := errors.AsType[*broker.Unavailable](err); ok && u.RetryAfter > 0 && !broker.NeedsLogin(err) { // time helps nobody there
+		e.Data.RetryAfter = int64((u.RetryAfter + time.Second - 1) / time.Second)
+	}
+	return e, expected
+}
+
+func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
+	profile := c.Profile
+	if errors.Is(err, broker.ErrRotationLost) { // the server's refusal is in the chain too, and says less
+		return protocol.NewError(protocol.LoginRequired, whyLost(err)+": sign in again", "groat login "+profile), true
+	}
+	if _, ok := errors.AsType[*broker.Outage](err); ok { // its last answer is in the chain too
+		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+profile), true
+	}
+	if refusal, ok := errors.AsType[*grant.Error](err); ok {
+		return fromServer(refusal, profile), true
+	}
+	if bad, ok := errors.AsType[*config.Error](err); ok {
+		return protocol.NewError(protocol.Config, bad.Error(), bad.Hint), true
+	}
+	if k, ok := errors.AsType[*grant.KeyFileError](err); ok {
+		return protocol.NewError(protocol.Config, k.Error(), k.Hint), true
+	}
+	login := "groat login " + profile
+	if foreign, ok := errors.AsType[*grant.ForeignError](err); ok {
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s; nothing was sent", profile, err), login+" --trust "+visible.Word(foreign.Named)), true
+	}
+	switch {
+	case errors.Is(err, broker.ErrUnknown):
+		return UnknownProfile(profile), true
+	case errors.Is(err, grant.ErrEndpointChanged):
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q was changed: %s; nothing was sent", profile, err), login), true
+	case errors.Is(err, grant.ErrNotOffered):
+		return protocol.NewError(protocol.Config, err.Error(), "groat list"), true
+	case errors.Is(err, broker.ErrEnded):
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the session of profile %q has ended", profile), login), true
+	case errors.Is(err, keystore.ErrNotFound):
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("profile %q is not signed in", profile), login), true
+	case errors.Is(err, keystore.ErrNewer): // no login may take its place
+		return protocol.NewError(protocol.Config, fmt.Sprintf("the credential of profile %q cannot be read: %s", profile, err), "groat version"), true
+	case errors.Is(err, keystore.ErrCorrupt):
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the credential of profile %q cannot be read: %s", profile, err), login), true
+	case errors.Is(err, keystore.ErrLocked):
+		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock"), true
+	case errors.Is(err, keystore.ErrConflict):
+		return protocol.NewError(protocol.Config, err.Error(), "groat keystore"), true
+	case errors.Is(err, keystore.ErrUndecided):
+		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), useHint), true
+	case errors.Is(err, keystore.ErrForeignBus):
+		hint := fmt.Sprintf("kill %d && env -u DBUS_SESSION_BUS_ADDRESS groat keystore", c.PID)
+		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint), true
+	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):
+		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), "groat keystore"), true
+	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
+		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften), errors.Is(err, broker.ErrQuota):
+		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+profile), true
+	}
+	return protocol.NewError(protocol.Internal, err.Error(), "groat status"), false
+}
+
+// whyLost says why a session's refresh token is not the one that its server has made of it.
+func whyLost(err error) string {
+	for _, why := range []struct {
+		err  error
+		said string
+	}{
+		{keystore.ErrRolledBack, "the credentials here were restored from an older copy, and the server has replaced the session's refresh token since"},
+		{keystore.ErrNewestDamaged, "the newest copy of the session's refresh token is damaged, and the server does not take the one before it any more"},
+		{broker.ErrInterrupted, "groatd ended while the server replaced the session's refresh token, before the new one was stored"},
+		{keystore.ErrUnanswered, "the server replaced the session's refresh token by one that never arrived"},
+	} {
+		if errors.Is(err, why.err) {
+			return why.said
+		}
+	}
+	return broker.ErrRotationLost.Error()
+}
+
+// fromServer is what a server's refusal means for a person.
+func fromServer(e *grant.Error, profile string) *protocol.Error {
+	switch e.Class {
+	case grant.Refused, grant.InvalidClient:
+		return protocol.NewError(protocol.LoginRequired, e.Error(), "groat login "+profile)
+	case grant.Misconfigured:
+		return protocol.NewError(protocol.Config, e.Error(), "groat login "+profile)
+	}
+	hint := "groat status " + profile
+	if errors.Is(e, grant.ErrClock) {
+		hint = "date -u" // what this machine's clock says
+	}
+	wire := protocol.NewError(protocol.Temporary, e.Error(), hint)
+	wire.Data.RetryAfter = int64((e.RetryAfter + time.Second - 1) / time.Second)
+	return wire
+}
+
+// addNetwork adds to an error about a connection how connections are made, and the command that may help.
+func addNetwork(e *protocol.Error, cause *grant.Error, c Context) {
+	if cause.Trouble == "" || e.Kind() != protocol.Temporary && e.Kind() != protocol.Config {
+		return
+	}
+	e.Data.Network = &c.Network
+	switch cause.Trouble {
+	case grant.UntrustedAuthority:
+		e.Data.Hint = "groat network set ca_file FILE"
+	case grant.ProxyFailed:
+		e.Data.Hint = "groat network"
+	case grant.Unreachable:
+		look := "groat network"
+		if c.Configured { // a login may have failed, and left none
+			look = "groat status " + c.Profile
+		}
+		e.Data.Hint = look + ", or where only a proxy leads out: groat network set proxy http://HOST:PORT"
+	}
+}
