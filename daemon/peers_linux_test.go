@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -102,14 +103,6 @@ func ask(c *os.File) error {
 	return nil
 }
 
-// needRoot fails a test that must be another user.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("this test acts as another user: run it as root")
-	}
-}
-
 // process prepares this binary in a role, where every user may execute it.
 func process(t *testing.T, role, socket string) *exec.Cmd {
 	t.Helper()
@@ -151,7 +144,7 @@ func run(t *testing.T, cmd *exec.Cmd) string {
 
 // Whoever gets at the socket in spite of its directory is closed before a byte is read.
 func TestPeerOfAnotherUser(t *testing.T) {
-	needRoot(t)
+	tier.NeedsRoot(t)
 	h := newHouse(t, sandbox.Options{})
 	admit(t, filepath.Dir(h.socket))
 	if err := os.Chmod(h.socket, 0o666); err != nil {

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits for what should come at once. No test measures time with it.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // raw is a connection without a client's manners.
 type raw struct {

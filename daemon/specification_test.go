@@ -18,6 +18,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -308,6 +309,7 @@ func (s *speaker) matches(t *testing.T, want, got string) bool {
 
 // TestSpecificationByHand runs the lines that the specification offers to people.
 func TestSpecificationByHand(t *testing.T) {
+	tier.Needs(t, "netcat", "python3")
 	ran := 0
 	for _, b := range blocks(t) {
 		var cmd *exec.Cmd

@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // scripted returns a client whose requests are answered by script, called with each request line; what it returns is sent,
 // and an error ends the connection.

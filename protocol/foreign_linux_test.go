@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 const trapVariable = "GROAT_TEST_TRAP"
@@ -43,9 +45,7 @@ func init() {
 
 // Whoever took the daemon's place under another user's id is sent nothing.
 func TestA36ForeignServer(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("this test acts as another user: run it as root")
-	}
+	tier.NeedsRoot(t)
 	dir := t.TempDir()
 	for _, d := range []string{dir, filepath.Dir(dir)} {
 		if err := os.Chmod(d, 0o777); err != nil {

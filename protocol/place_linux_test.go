@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
@@ -118,9 +119,7 @@ func TestH2PlaceRefused(t *testing.T) {
 
 // A home that others own matters only where something of the place stands in it.
 func TestH3HomeOfAnother(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("to make another user's home this test needs root: run make test as root")
-	}
+	tier.NeedsRoot(t)
 	home := t.TempDir()
 	if err := os.Chown(home, 4242, 4242); err != nil {
 		t.Fatal(err)

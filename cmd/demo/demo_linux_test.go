@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // demoLimit is what the README promises of the demo, and the demo of itself.
@@ -16,6 +18,7 @@ const demoLimit = time.Minute
 // no process and no file.
 func (h *house) playDemo(command string) {
 	h.t.Helper()
+	tier.Long(h.t, "it builds groat and plays the demo")
 	temp, err := os.MkdirTemp("", "groat-demo-test-")
 	if err != nil {
 		h.t.Fatal(err)

@@ -23,7 +23,7 @@ const gotToken = "abc.DEF-123_~+/==\n"
 // A command substitution ends when the last process that holds the pipe has closed it.
 func TestAutostartInCommandSubstitution(t *testing.T) {
 	h := newHome(t, "")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	// Descriptors 7, 8 and 9 stand for whatever a build tool leaves open.
 	const script = `exec 7</etc/passwd 8>&1 9>&2; token=$("$0" get 6>&1) && echo "[$token]"; again=$("$0" get) && echo "[$again]"`

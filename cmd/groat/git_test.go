@@ -11,7 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // gitServer is an HTTP server that wants a credential and notes what it is given.
@@ -50,7 +51,8 @@ func (s *gitServer) headers() []string {
 // lsRemote runs the machine's git against a server, with our helper and no other, and returns what it printed.
 func lsRemote(t *testing.T, socket, url string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	tier.Needs(t, "git")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", "-c", "credential.helper=", "-c", "credential.helper="+filepath.Join(bin, gitHelperName), "ls-remote", url)
 	cmd.Env = []string{

@@ -16,9 +16,13 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/groat-dev/groat/protocol"
 )
+
+// patience bounds every wait for another process. It is reached only when something is broken.
+const patience = 2 * time.Minute
 
 // bin holds this test binary under three names, and is what the tests run as separate processes: groat and
 // git-credential-groat are the program under test, groatd is [standIn].

@@ -110,7 +110,7 @@ func (x *terminal) shown() string {
 // expect waits until text is on the screen.
 func (x *terminal) expect(text string) {
 	x.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for !strings.Contains(x.shown(), text) {
 		select {
 		case <-x.change:
@@ -123,7 +123,7 @@ func (x *terminal) expect(text string) {
 // hidden waits until the terminal does not echo: the prompt is written a moment before.
 func (x *terminal) hidden() {
 	x.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); x.termios().Lflag&unix.ECHO != 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); x.termios().Lflag&unix.ECHO != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			x.t.Fatal("the terminal goes on echoing")
 		}

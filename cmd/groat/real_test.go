@@ -62,7 +62,7 @@ func stopAll(t *testing.T, starts string) {
 			continue
 		}
 		syscall.Kill(pid, syscall.SIGTERM)
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(patience)
 		for gone := false; !gone; time.Sleep(5 * time.Millisecond) {
 			state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 			gone = err != nil || strings.Contains(string(state), ") Z ")

@@ -38,7 +38,7 @@ func (d *desk) env(socket string, more ...string) []string {
 // opened returns what was written down, once there is something.
 func (d *desk) opened() []string {
 	d.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if all := d.all(); len(all) > 0 {
 			b, err := os.ReadFile(all[0])
 			if err != nil {

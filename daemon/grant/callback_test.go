@@ -66,7 +66,7 @@ func (w *waiting) answer(t *testing.T) outcome {
 	select {
 	case o := <-w.result:
 		return o
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the receiver still waits")
 		return outcome{}
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // floods opens connections to a port, sends half a header on each, and opens them anew when they are closed. It says so
@@ -36,6 +38,7 @@ while not select.select([0], [], [], 0)[0]:
 
 // While somebody floods the port the browser gets through within seconds, and the flood takes few descriptors.
 func TestI6TheBrowserGetsThroughAFlood(t *testing.T) {
+	tier.Needs(t, "python3")
 	users := map[string]int{"this user": os.Geteuid()}
 	if os.Geteuid() == 0 {
 		users["another user"] = 65534

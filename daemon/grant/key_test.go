@@ -19,6 +19,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 const keyPassword = "dummy-passphrase é"
@@ -26,6 +27,7 @@ const keyPassword = "dummy-passphrase é"
 // openssl makes a key the way people do. It is another program's idea of every format.
 func openssl(t *testing.T, args ...string) keystore.Secret {
 	t.Helper()
+	tier.Needs(t, "openssl")
 	out := filepath.Join(t.TempDir(), "key.pem")
 	for i, a := range args {
 		args[i] = strings.ReplaceAll(a, "OUT", out)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/importer"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // TestFiles is about what stands where app_credentials.json should be.
@@ -134,9 +135,7 @@ func TestAnotherUsersHome(t *testing.T) {
 		check(t, found, "spatiafi: SpatiaFi App Credentials refused: it cannot be read: permission denied")
 		return
 	}
-	if os.Geteuid() != 0 {
-		t.Fatal("this test needs root, to become another user")
-	}
+	tier.NeedsRoot(t)
 	w := newWorld(t, map[string]string{".config/spatiafi/app_credentials.json": apps}, nil)
 	for dir := w.home; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
 		mode(0o755)(t, dir)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // dummyKey is PEM in form; what is in it is read by whoever signs.
@@ -191,9 +193,7 @@ func content(text string) func(*testing.T, string) {
 // giveAway makes a file, or a link, another user's, which only root can do.
 func giveAway(t *testing.T, path string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("this test needs root, to give a file to another user")
-	}
+	tier.NeedsRoot(t)
 	if err := os.Lchown(path, 4242, 4242); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // connects is a program that connects to a port, and then closes and goes on running if told to.
@@ -24,6 +26,7 @@ const nobody = 65534
 // connected returns a connection to l from a process of the user uid, which holds it until the test ends.
 func connected(t *testing.T, l net.Listener, host string, uid uint32) net.Conn {
 	t.Helper()
+	tier.Needs(t, "python3")
 	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", connects, host, port)
 	cmd.Dir = "/"

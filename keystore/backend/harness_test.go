@@ -15,7 +15,11 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/backend"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
+
+// patience bounds every wait for another process. It is reached only when something is broken.
+const patience = 2 * time.Minute
 
 // childVariable makes the test binary do one thing in a new process and print what came of it.
 const childVariable = "GROAT_TEST_CHOICE"
@@ -109,7 +113,7 @@ func generation(ctx context.Context, k *backend.Keystore, profile string) (g int
 // child runs op in a new process on the same state directory, with this process's environment and more.
 func child(t *testing.T, state, op string, env ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(append(os.Environ(), childVariable+"="+op, "STATE="+state, "GORACE=atexit_sleep_ms=0"), env...)
@@ -144,10 +148,11 @@ func stateDir(t *testing.T) string {
 // withKeychain points this process at a real gnome-keyring on a bus of its own.
 func withKeychain(t *testing.T) (do func(command string)) {
 	t.Helper()
+	tier.Needs(t, "dbus-daemon", "gnome-keyring")
 	dir := t.TempDir()
 	run := func(args ...string) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "../../packaging/testing/secret-service.sh", args...)
 		var out strings.Builder
@@ -215,10 +220,10 @@ func wantError(t *testing.T, what string, err, want error, says ...string) {
 // eventually polls another process's state until check passes.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for err := check(); err != nil; err = check() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not in 20 s: %v", err)
+			t.Fatalf("not within %v: %v", patience, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -257,7 +257,7 @@ func TestKilledInRotation(t *testing.T) {
 // rotateAndKill lets a process rotate, kills it some time after its acknowledgement number n, and returns the last one.
 func rotateAndKill(t *testing.T, dir string, n int) (last int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), childVariable+"=rotate work", "STATE="+dir)

@@ -77,7 +77,7 @@ func tidied(t *testing.T, when, dir string, in kind) {
 // stepped runs op in a process that ends itself behind its step number n, and returns the step's name; empty where it came to its end.
 func stepped(t *testing.T, dir, op string, n int, rest string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", childVariable, op, n, rest), "STATE="+dir)

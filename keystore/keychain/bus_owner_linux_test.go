@@ -18,6 +18,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/keychain"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // stranger is a uid that owns nothing on the machine.
@@ -26,9 +27,7 @@ const stranger = 4242
 // openDir is a directory that the stranger can use too.
 func openDir(t *testing.T) string {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Fatal("to be another user this test needs root: run make test as root")
-	}
+	tier.NeedsRoot(t)
 	dir, err := os.MkdirTemp("", "groat-bus-") // t.TempDir's parents are closed to other users
 	if err != nil {
 		t.Fatal(err)

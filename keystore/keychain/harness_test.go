@@ -14,7 +14,11 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/keychain"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
+
+// patience bounds every wait for another process. It is reached only when something is broken.
+const patience = 2 * time.Minute
 
 // childVariable makes the test binary run one operation and print what came of it: a new process, with its own bus
 // connection and its own environment.
@@ -72,7 +76,7 @@ func runChild(op string) {
 // child runs op in a new process with the environment env and nothing else, and returns what it printed.
 func child(t *testing.T, env []string, op string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append([]string{childVariable + "=" + op, "HOME=" + t.TempDir(), "GORACE=atexit_sleep_ms=0"}, env...)
@@ -99,6 +103,7 @@ type service struct {
 // startService starts one and points this process's library at it.
 func startService(t *testing.T, env ...string) *service {
 	t.Helper()
+	tier.Needs(t, "dbus-daemon", "gnome-keyring")
 	s := &service{t, t.TempDir()}
 	t.Cleanup(func() { s.do("stop") })
 	s.run(env, "start", s.dir, strconv.Itoa(os.Getpid()))
@@ -115,7 +120,7 @@ func (s *service) do(command string) { s.run(nil, command, s.dir) }
 
 func (s *service) run(env []string, args ...string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "../../packaging/testing/secret-service.sh", args...)
 	cmd.Env = append(os.Environ(), env...)

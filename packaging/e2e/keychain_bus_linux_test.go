@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
-	"github.com/groat-dev/groat/keystore/keychain"
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
@@ -28,10 +27,10 @@ func TestD2NoBus(t *testing.T) {
 	k.vars = []string{"DBUS_SESSION_BUS_ADDRESS=", "DISPLAY=:97", "PATH=" + programs + ":" + bin + ":/usr/bin:/bin"}
 	k.restart()
 	const theErr = "the keystore is not available: there is no D-Bus session"
-	k.refused(k.within(keychain.Limit, "", "groat", "get", "work"), 75, theErr, "groat keystore")
-	k.refused(k.within(keychain.Limit, k.secret+"\n", "groat", k.loginArgs("new")...), 75, theErr, "groat keystore")
+	k.refused(k.run("", "groat", "get", "work"), 75, theErr, "groat keystore")
+	k.refused(k.run(k.secret+"\n", "groat", k.loginArgs("new")...), 75, theErr, "groat keystore")
 	k.wantDegraded("work", theErr)
-	if s := k.within(keychain.Limit, "", "groat", "unlock"); s.code != 75 {
+	if s := k.run("", "groat", "unlock"); s.code != 75 {
 		t.Errorf("groat unlock ended with %d: %s", s.code, s.stderr)
 	}
 
@@ -65,7 +64,7 @@ func TestTheDialogOfAnOverwrite(t *testing.T) {
 	other := k.loginArgs("work")
 	other[slices.Index(other, labClient)] = "other-client"
 	other = append(other, "--replace")
-	k.refused(k.within(2*keychain.Limit, k.secret+"\n", "groat", other...), 75, "if the keychain shows a dialog, answer it", "groat login work")
+	k.refused(k.run(k.secret+"\n", "groat", other...), 75, "if the keychain shows a dialog, answer it", "groat login work")
 	for range 5 {
 		k.served("work")
 	}
@@ -93,11 +92,11 @@ func TestD1APersonUnlocks(t *testing.T) {
 	k.login("work")
 	service.Behave(parts.Behaviour{Locked: true, Unlock: parts.Unanswered})
 	k.restart()
-	k.refused(k.within(keychain.Limit, "", "groat", "get", "work"), 77, "the keystore is locked", "groat unlock")
+	k.refused(k.run("", "groat", "get", "work"), 77, "the keystore is locked", "groat unlock")
 	unlocked := make(chan said, 1)
 	go func() { unlocked <- k.run("", "groat", "unlock") }()
 	until(t, "a dialog", func() (int, bool) { return 0, service.Standing() == 1 })
-	if s := k.within(0, "", "groat", "get", "work"); s.code != 77 {
+	if s := k.promptly("get", "work"); s.code != 77 {
 		t.Errorf("while the dialog stands groat get ended with %d: %s", s.code, s.stderr)
 	}
 	service.Reply(t, true)

@@ -8,7 +8,6 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
-	"github.com/groat-dev/groat/keystore/keychain"
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
@@ -86,7 +85,7 @@ func TestTheKeychainRefusesAtTheEnd(t *testing.T) {
 		k.wantDegraded("work", "the newest credential is in groatd's memory only: the keystore")
 		if x.declined {
 			questions := standIn.Asked()
-			k.refused(k.within(4*keychain.Limit, "", "groat", "login", "work"), x.code, "is signed in, but its credential could not be stored", "groat login work")
+			k.refused(k.run("", "groat", "login", "work"), x.code, "is signed in, but its credential could not be stored", "groat login work")
 			asked = k.tokens() // the login has proved it
 			if standIn.Asked() > questions+1 {
 				t.Errorf("the person was asked %d times for one login", standIn.Asked()-questions)
@@ -99,7 +98,7 @@ func TestTheKeychainRefusesAtTheEnd(t *testing.T) {
 		if x.declined {
 			standIn.Reply(t, true) // whoever sees the dialog now
 			until(t, "a login that stores it", func() (said, bool) {
-				s := k.within(4*keychain.Limit, "", "groat", "login", "work")
+				s := k.run("", "groat", "login", "work")
 				return s, s.code == 0
 			})
 		}

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
-	"github.com/groat-dev/groat/keystore/keychain"
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
@@ -68,8 +67,8 @@ func TestJ41AnItemOfALaterGroat(t *testing.T) {
 	k.restart()
 	k.clear("work")
 	k.store("work", later)
-	k.refused(k.within(keychain.Limit, "", "groat", "get", "work"), 78, "upgrade groat", "groat version")
-	k.refused(k.within(2*keychain.Limit, k.secret+"\n", "groat", append(k.loginArgs("work"), "--replace")...), 78, "upgrade groat", "groat version")
+	k.refused(k.run("", "groat", "get", "work"), 78, "upgrade groat", "groat version")
+	k.refused(k.run(k.secret+"\n", "groat", append(k.loginArgs("work"), "--replace")...), 78, "upgrade groat", "groat version")
 	if k.lookup("work") != later {
 		t.Error("the item was changed")
 	}
@@ -99,7 +98,7 @@ func TestD6AnItemIsNotWhatItWas(t *testing.T) {
 
 		asked := k.tokens()
 		for range 2 {
-			k.refused(k.within(keychain.Limit, "", "groat", "get", "work"), 4, d.theErr, "groat login work")
+			k.refused(k.run("", "groat", "get", "work"), 4, d.theErr, "groat login work")
 		}
 		if k.tokens() != asked {
 			t.Error("the server was asked with what is not the credential")
@@ -149,7 +148,7 @@ func TestD6TheDataKeyIsNotWhatItWas(t *testing.T) {
 		damaged := k.lookup(username)
 
 		k.start()
-		k.refused(k.within(keychain.Limit, "", "groat", "get", "work"), 75, d.theErr, "groat keystore")
+		k.refused(k.run("", "groat", "get", "work"), 75, d.theErr, "groat keystore")
 		k.wantDegraded("work", d.theErr)
 		if got := k.report().Keystore; got.State != "unavailable" || !strings.Contains(got.Message, d.theErr) {
 			t.Errorf("status says of the keystore: %+v", got)

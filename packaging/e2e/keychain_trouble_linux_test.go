@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/groat-dev/groat/keystore/keychain"
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
@@ -75,7 +74,7 @@ func TestTheKeychainCannotBeRead(t *testing.T) {
 			}
 		}
 		k.restart() // which takes no longer than ever
-		k.refused(k.within(keychain.Limit, "", "groat", "get", "held"), x.code, x.error, x.hint)
+		k.refused(k.run("", "groat", "get", "held"), x.code, x.error, x.hint)
 		k.wantDegraded("held", x.error)
 		if standIn != nil && standIn.Asked() != 0 {
 			t.Errorf("%d dialogs were opened and nobody had asked for one", standIn.Asked())
@@ -100,7 +99,7 @@ func (k *keeper) suffers(x trouble) {
 	k.t.Helper()
 	var all sync.WaitGroup
 	for range 8 { // of which one at most asks the keychain
-		all.Go(func() { k.refused(k.within(keychain.Limit, "", "groat", "get", "cold"), x.code, x.error, x.hint) })
+		all.Go(func() { k.refused(k.run("", "groat", "get", "cold"), x.code, x.error, x.hint) })
 	}
 	all.Wait()
 	k.wantDegraded("cold", x.error)
@@ -108,8 +107,8 @@ func (k *keeper) suffers(x trouble) {
 		k.t.Errorf("status says of the keystore: %+v", got)
 	}
 	asked := k.tokens()
-	k.refused(k.within(2*keychain.Limit, k.secret+"\n", "groat", k.loginArgs("new")...), x.code, x.error, x.hint)
-	if s := k.within(2*keychain.Limit, "", "groat", "import", "--from", k.planted(), "--yes"); s.code == 0 || !strings.Contains(s.stdout+s.stderr, x.error) {
+	k.refused(k.run(k.secret+"\n", "groat", k.loginArgs("new")...), x.code, x.error, x.hint)
+	if s := k.run("", "groat", "import", "--from", k.planted(), "--yes"); s.code == 0 || !strings.Contains(s.stdout+s.stderr, x.error) {
 		k.t.Errorf("groat import ended with %d: %s%s", s.code, s.stdout, s.stderr)
 	}
 	if k.tokens() != asked {

@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait for a process of ours. None takes a tenth of it, unless the machine is very busy.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // process is a groatd that a test started.
 type process struct {

@@ -34,9 +34,12 @@ const maxLines = 500
 
 // Written so that they do not find themselves.
 var (
-	skips    = regexp.MustCompile(`\.[S]kip(f|Now)?\(`)
+	skips    = regexp.MustCompile(`\.[S]kip(f|Now)?\(|testing\.[S]hort\(|"test\.[s]hort"`)
 	mockInit = regexp.MustCompile(`\bMock[I]nit\b`)
 )
+
+// tiers is the only place that may skip a test, and it does so with -short alone (its own test holds it to that).
+const tiers = "packaging/testing/tier/"
 
 // long lists the files that may be longer, and why.
 var long = map[string]string{
@@ -87,8 +90,9 @@ func check(t *testing.T, name string, text []byte) {
 		if n := bytes.Count(text, []byte("\n")); n > maxLines && long[name] == "" {
 			t.Errorf("%s has %d lines: no file has more than %d", name, n, maxLines)
 		}
-	} else if skips.Match(text) {
-		t.Errorf("%s skips a test: a part that is missing is a failure", name)
+	}
+	if skips.Match(text) && !strings.HasPrefix(name, tiers) {
+		t.Errorf("%s skips a test or asks for -short: a part that is missing is a failure, and %s says what the quick tier leaves out", name, tiers)
 	}
 	if mockInit.Match(text) {
 		t.Errorf("%s replaces the keychain: tests use a real one", name)

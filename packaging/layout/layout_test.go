@@ -58,7 +58,8 @@ var rooms = map[string][]string{
 	"packaging/launchd":         {},
 	"packaging/layout":          {},
 	"packaging/systemd":         {},
-	"packaging/testing/parts":   {},
+	"packaging/testing/parts":   {"packaging/testing/tier"},
+	"packaging/testing/tier":    {},
 }
 
 // testTools are the packages that no binary of ours may contain, whatever "/..." allows.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/packaging/testing/parts"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // installed is where the units expect groatd.
@@ -40,6 +41,7 @@ func write(t *testing.T, path, text string) string {
 // verify returns what systemd-analyze has to say about the units; its exit code says nothing of unknown keys.
 func verify(t *testing.T, change func(service string) string) string {
 	t.Helper()
+	tier.Needs(t, "systemd-analyze")
 	dir := t.TempDir()
 	service := write(t, filepath.Join(dir, "groatd.service"), change(unit(t, "groatd.service", "/bin/true")))
 	socket := write(t, filepath.Join(dir, "groatd.socket"), unit(t, "groatd.socket", ""))

@@ -8,15 +8,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 const other = 4242
 
 func dir(t *testing.T, path string, mode fs.FileMode, uid int) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("to make other users' directories this test needs root: run make test as root")
-	}
+	tier.NeedsRoot(t)
 	if err := errors.Join(os.Mkdir(path, 0o700), os.Chown(path, uid, uid), os.Chmod(path, mode)); err != nil {
 		t.Fatal(err)
 	}

@@ -12,10 +12,12 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/packaging/testing/parts"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // Chromium signs a person in by the forms, for a client on loopback and for a device, and refuses.
 func TestBrowser(t *testing.T) {
+	tier.Needs(t, "chromium", "node")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +68,7 @@ func came(t *testing.T, back <-chan url.Values) url.Values {
 	select {
 	case q := <-back:
 		return q
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the browser did not come back to the client")
 		return nil
 	}

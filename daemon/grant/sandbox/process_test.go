@@ -14,11 +14,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // tool returns the path of a program that the tests need.
 func tool(t *testing.T, name string) string {
 	t.Helper()
+	tier.Needs(t, name)
 	path, err := exec.LookPath(name)
 	if err != nil {
 		t.Fatalf("%s is missing: run packaging/testing/install.sh", name)
@@ -44,6 +47,7 @@ func command(t *testing.T, stdin, name string, args ...string) string {
 // python returns Debian's interpreter, the one that packages of Debian belong to.
 func python(t *testing.T) string {
 	t.Helper()
+	tier.Needs(t, "python3", "authlib")
 	const path = "/usr/bin/python3"
 	if err := exec.Command(path, "-c", "import authlib, requests").Run(); err != nil {
 		t.Fatalf("python3-authlib is missing: run packaging/testing/install.sh")

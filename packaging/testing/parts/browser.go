@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // Browser is a real one, headless Chromium, with a person in front of it. It is safe for concurrent use; each visit begins
@@ -16,6 +18,7 @@ type Browser struct {
 // StartBrowser starts one for as long as the test runs.
 func StartBrowser(t testing.TB) *Browser {
 	t.Helper()
+	tier.Needs(t, "chromium", "node")
 	b := &Browser{client: &http.Client{Timeout: startTimeout}}
 	b.address = start(t, "the browser (Debian's chromium, npm playwright-core)", node("browser.mjs"))
 	return b

@@ -9,7 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // OIDC is a certified authorization server, npm's oidc-provider, on a loopback port. Its clients are called after how they
@@ -83,11 +84,12 @@ type OIDCSession struct {
 // OIDCProvider starts the server for as long as the test runs.
 func OIDCProvider(t testing.TB) *OIDC {
 	t.Helper()
-	return startOIDC(t, &OIDC{client: &http.Client{Timeout: 10 * time.Second}})
+	return startOIDC(t, &OIDC{client: &http.Client{Timeout: startTimeout}})
 }
 
 func startOIDC(t testing.TB, o *OIDC, env ...string) *OIDC {
 	t.Helper()
+	tier.Needs(t, "node", "npm oidc-provider")
 	cmd := node("server.mjs")
 	cmd.Env = append(cmd.Environ(), env...)
 	o.Issuer = start(t, "the certified authorization server (npm oidc-provider)", cmd)

@@ -33,7 +33,7 @@ func OIDCProviderTLS(t testing.TB) *OIDC {
 	roots.AddCert(authority.certificate)
 	o := &OIDC{
 		CA: filepath.Join(dir, "ca.pem"), Certificate: filepath.Join(dir, "client.pem"), Key: filepath.Join(dir, "client.key"),
-		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}},
+		client: &http.Client{Timeout: startTimeout, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}},
 	}
 	t.Cleanup(o.client.CloseIdleConnections)
 	return startOIDC(t, o, "TLS_DIR="+dir)

@@ -21,9 +21,9 @@ import (
 
 const (
 	// startTimeout bounds how long a part may take to say that it is ready, on a busy machine.
-	startTimeout = 60 * time.Second
+	startTimeout = 2 * time.Minute
 	// stopTimeout bounds how long it may take to end before it is killed.
-	stopTimeout = 10 * time.Second
+	stopTimeout = time.Minute
 	// maxOutput is how much of a part's output is kept for the report of a failure.
 	maxOutput = 64 << 10
 )

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // SecretService is a real one, gnome-keyring, on a session bus of its own, without a display.
@@ -32,6 +34,7 @@ func StartBus(t testing.TB) *SecretService { t.Helper(); return startBus(t, "sta
 
 func startBus(t testing.TB, how string, env ...string) *SecretService {
 	t.Helper()
+	tier.Needs(t, "dbus-daemon", "gnome-keyring")
 	dir := publicDir(t)
 	s := &SecretService{Address: "unix:path=" + filepath.Join(dir, "bus.sock"), dir: dir}
 	t.Cleanup(func() { s.do(t, "stop") })

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // The user of a [UserManager]: an ordinary one, who exists only inside it.
@@ -25,6 +27,7 @@ type UserManager struct {
 // StartUserManager starts one for as long as the test runs. It needs root.
 func StartUserManager(t testing.TB) *UserManager {
 	t.Helper()
+	tier.Needs(t, "systemd", "root")
 	if os.Getuid() != 0 {
 		t.Fatal("a systemd user manager in namespaces of its own needs root: run make test as root")
 	}
