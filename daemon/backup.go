@@ -14,6 +14,7 @@ import (
 	"github.com/groat-dev/groat/daemon/backup"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -21,7 +22,7 @@ import (
 // first to renew it ends it for the other.
 func makeBackup(c *conn, params []byte) (any, error) {
 	var p protocol.BackupParams
-	if err := protocol.DecodeParams(params, &p); err != nil {
+	if err := jsonrpc.DecodeParams(params, &p); err != nil {
 		return nil, err
 	}
 	passphrase, err := passphraseFor(p.Path, params)

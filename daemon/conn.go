@@ -13,6 +13,8 @@ import (
 
 	"github.com/groat-dev/groat/daemon/peer"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
 // conn is one connection. Its own goroutine reads; requests that take no waiting are answered there, the others in
@@ -21,7 +23,7 @@ type conn struct {
 	d    *Daemon
 	net  net.Conn
 	peer *peer.Peer
-	r    *protocol.Reader
+	r    *frame.Reader
 
 	work   sync.WaitGroup
 	room   chan struct{} // one element a request under way
@@ -66,7 +68,7 @@ func (c *conn) serve() {
 // be answered, nobody waits for that: a crowd that asks and leaves must not fill the daemon.
 func (c *conn) unreadable(err error) {
 	switch {
-	case errors.Is(err, protocol.ErrLineTooLong), errors.Is(err, protocol.ErrLineTooSlow):
+	case errors.Is(err, protocol.ErrLineTooLong), errors.Is(err, frame.ErrLineTooSlow):
 		c.refuse(nil, &protocol.Error{Code: protocol.CodeParse, Message: err.Error()})
 	case c.peer.Left():
 		c.hangUp()
@@ -75,7 +77,7 @@ func (c *conn) unreadable(err error) {
 
 // request deals with one line and reports whether to go on.
 func (c *conn) request(line []byte) bool {
-	r, fatal, err := protocol.ParseRequest(line)
+	r, fatal, err := jsonrpc.ParseRequest(line)
 	if err != nil {
 		c.refuse(r.ID, c.d.wire(err, ""))
 		return !fatal
@@ -84,7 +86,7 @@ func (c *conn) request(line []byte) bool {
 		return true // a client's notification
 	}
 	if r.Place != nil && !c.d.serves(r.Place) {
-		c.refuse(r.ID, protocol.OtherPlace(c.d.Place.Place, protocol.PlaceID(r.Place)))
+		c.refuse(r.ID, jsonrpc.OtherPlace(c.d.Place.Place, jsonrpc.PlaceID(r.Place)))
 		return true
 	}
 	if c.quick(r) {
@@ -114,7 +116,7 @@ func (c *conn) request(line []byte) bool {
 }
 
 // quick answers what needs no waiting: nearly every token request.
-func (c *conn) quick(r protocol.Request) bool {
+func (c *conn) quick(r jsonrpc.Request) bool {
 	if r.Method != protocol.MethodToken {
 		return false
 	}
@@ -144,22 +146,22 @@ func (c *conn) reply(id []byte, result any) {
 		return
 	}
 	c.send(id, func(out []byte) []byte {
-		line, err := protocol.AppendResult(out, id, result)
+		line, err := jsonrpc.AppendResult(out, id, result)
 		if err != nil {
 			c.d.Log.Error("a result cannot be encoded", zap.Error(err))
-			return protocol.AppendError(out, id, protocol.NewError(protocol.Internal, "the answer cannot be encoded", ""))
+			return jsonrpc.AppendError(out, id, protocol.NewError(protocol.Internal, "the answer cannot be encoded", ""))
 		}
 		return line
 	})
 }
 
 func (c *conn) refuse(id []byte, e *protocol.Error) {
-	c.send(id, func(out []byte) []byte { return protocol.AppendError(out, id, e) })
+	c.send(id, func(out []byte) []byte { return jsonrpc.AppendError(out, id, e) })
 }
 
 func (c *conn) notify(method string, params any) {
 	c.send(nil, func(out []byte) []byte {
-		line, err := protocol.AppendNotification(out, method, params)
+		line, err := jsonrpc.AppendNotification(out, method, params)
 		if err != nil {
 			c.d.Log.Error("a notification cannot be encoded", zap.Error(err))
 			return out
@@ -185,7 +187,7 @@ func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 	if len(c.out) > protocol.MaxLine {
 		c.d.Log.Error("an answer is longer than a line may be", zap.Int("bytes", len(c.out)))
 		clear(c.out)
-		c.out = protocol.AppendError(c.out[:0], id, protocol.NewError(protocol.Internal, "the answer is longer than a line may be", ""))
+		c.out = jsonrpc.AppendError(c.out[:0], id, protocol.NewError(protocol.Internal, "the answer is longer than a line may be", ""))
 	}
 	c.extend()
 	_, err := c.net.Write(c.out)

@@ -15,6 +15,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // memory is the memory store with nothing to choose.
@@ -64,7 +65,7 @@ func newHouseWith(t testing.TB, o sandbox.Options, store Keystore) *house {
 		t.Fatal(err)
 	}
 	network := new(grant.Network)
-	place := protocol.Place{Home: "/home/alice", Configuration: "/home/alice/.config/groat", State: "/home/alice/.local/state/groat"}
+	place := frame.Place{Home: "/home/alice", Configuration: "/home/alice/.config/groat", State: "/home/alice/.local/state/groat"}
 	h.Daemon, err = New(Options{
 		Place:  protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true},
 		Config: where, Keystore: store, HTTP: grant.NewHTTPClientOf(network), Network: network, Now: clock.Now,

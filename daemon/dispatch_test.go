@@ -19,6 +19,7 @@ import (
 	"github.com/groat-dev/groat/daemon/peer"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
 // nowhere is a network without anybody.
@@ -113,9 +114,9 @@ func FuzzDispatch(f *testing.F) {
 func due(input []byte) map[string]int {
 	owed := map[string]int{}
 	for line := range bytes.Lines(input) {
-		r, fatal, err := protocol.ParseRequest(bytes.TrimSuffix(line, []byte("\n")))
+		r, fatal, err := jsonrpc.ParseRequest(bytes.TrimSuffix(line, []byte("\n")))
 		if len(line) > protocol.MaxLine || len(line) == protocol.MaxLine && !bytes.HasSuffix(line, []byte("\n")) {
-			r, fatal, err = protocol.Request{}, true, protocol.ErrLineTooLong
+			r, fatal, err = jsonrpc.Request{}, true, protocol.ErrLineTooLong
 		}
 		switch {
 		case err != nil && r.ID == nil:

@@ -18,6 +18,7 @@ import (
 	"github.com/groat-dev/groat/daemon/importer"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 	"github.com/groat-dev/groat/protocol/strictjson"
 	"github.com/groat-dev/groat/protocol/visible"
 )
@@ -29,7 +30,7 @@ const importTime = 2 * time.Minute
 // secrets of other programs.
 func importForeign(c *conn, params []byte) (any, error) {
 	var p protocol.ImportParams
-	if err := protocol.DecodeParams(params, &p); err != nil {
+	if err := jsonrpc.DecodeParams(params, &p); err != nil {
 		return nil, err
 	}
 	for _, t := range p.Trust {
@@ -122,7 +123,7 @@ func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params
 		Home: home, Getenv: func(name string) string { return variables[name] },
 		Taken: func(name string) bool { return d.profiles.Load().byName[name] != nil },
 	}
-	content, err := protocol.SecretParam(params, "content")
+	content, err := jsonrpc.SecretParam(params, "content")
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -26,7 +27,7 @@ func (d *Daemon) keystoreStatus() protocol.KeystoreResult {
 // useKeystore answers "keystore": it asks, chooses, moves, or changes the passphrase.
 func useKeystore(c *conn, params []byte) (any, error) {
 	var kp protocol.KeystoreParams
-	if err := protocol.DecodeParams(params, &kp); err != nil {
+	if err := jsonrpc.DecodeParams(params, &kp); err != nil {
 		return nil, err
 	}
 	passphrase, err := secretParam(params, "passphrase")
@@ -155,7 +156,7 @@ func unlock(c *conn, params []byte) (any, error) {
 }
 
 func secretParam(params []byte, name string) (keystore.Secret, error) {
-	b, err := protocol.SecretParam(params, name)
+	b, err := jsonrpc.SecretParam(params, name)
 	if err != nil {
 		return keystore.Secret{}, err
 	}

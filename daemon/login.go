@@ -17,6 +17,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
 // loginTime bounds a login with everything a person takes for it: more than the half hour that a device's code may be good for.
@@ -78,7 +79,7 @@ type login struct {
 // startLogin answers "login".
 func startLogin(c *conn, params []byte) (any, error) {
 	var p protocol.LoginParams
-	if err := protocol.DecodeParams(params, &p); err != nil {
+	if err := jsonrpc.DecodeParams(params, &p); err != nil {
 		return nil, err
 	}
 	if !config.ValidName(p.Profile) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -86,7 +87,7 @@ func (l *login) pose(p protocol.Prompt) (keystore.Secret, error) {
 // loginInput answers "login_input".
 func loginInput(c *conn, params []byte) (any, error) {
 	var p protocol.LoginInputParams
-	if err := protocol.DecodeParams(params, &p); err != nil {
+	if err := jsonrpc.DecodeParams(params, &p); err != nil {
 		return nil, err
 	}
 	secret, err := secretParam(params, "value")

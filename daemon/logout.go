@@ -11,12 +11,13 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
 // logout answers "logout". A profile of config.toml stays configured and loses its credential; one that a login wrote goes.
 func logout(c *conn, params []byte) (any, error) {
 	var q protocol.LogoutParams
-	if err := protocol.DecodeParams(params, &q); err != nil {
+	if err := jsonrpc.DecodeParams(params, &q); err != nil {
 		return nil, err
 	}
 	if q.Profile == "" {

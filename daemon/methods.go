@@ -14,6 +14,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
 // handlers :: method → what answers it. A handler may wait; it runs in a goroutine of its own.
@@ -39,7 +40,7 @@ func hello(c *conn, _ []byte) (any, error) {
 
 func listProfiles(c *conn, params []byte) (any, error) {
 	var pp protocol.ProfilesParams
-	if err := protocol.DecodeParams(params, &pp); err != nil {
+	if err := jsonrpc.DecodeParams(params, &pp); err != nil {
 		return nil, err
 	}
 	var r protocol.ProfilesResult
@@ -72,7 +73,7 @@ func providers(*conn, []byte) (any, error) {
 
 func status(c *conn, params []byte) (any, error) {
 	var sp protocol.StatusParams
-	if err := protocol.DecodeParams(params, &sp); err != nil {
+	if err := jsonrpc.DecodeParams(params, &sp); err != nil {
 		return nil, err
 	}
 	r := protocol.StatusResult{Release: c.d.Release, PID: os.Getpid(), StartedAt: c.d.started.Unix(), Socket: c.d.socket()}
@@ -184,7 +185,7 @@ func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 func whoami(c *conn, params []byte) (any, error) {
 	var wp protocol.WhoamiParams
-	if err := protocol.DecodeParams(params, &wp); err != nil {
+	if err := jsonrpc.DecodeParams(params, &wp); err != nil {
 		return nil, err
 	}
 	q, p, err := c.d.queryOf(protocol.TokenParams{Profile: wp.Profile})

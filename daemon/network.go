@@ -12,6 +12,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
 // useNetwork makes requests that begin from now on use what is configured, and what the environment says where a key is not
@@ -76,7 +77,7 @@ func (d *Daemon) networkInStatus() *protocol.NetworkResult {
 // network answers "network".
 func network(c *conn, params []byte) (any, error) {
 	var np protocol.NetworkParams
-	if err := protocol.DecodeParams(params, &np); err != nil {
+	if err := jsonrpc.DecodeParams(params, &np); err != nil {
 		return nil, err
 	}
 	switch {

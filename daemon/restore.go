@@ -16,13 +16,14 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // restoreBackup answers "restore". Looking and taking are two requests that read the file twice: between them nothing of it is kept.
 func restoreBackup(c *conn, params []byte) (any, error) {
 	var p protocol.RestoreParams
-	if err := protocol.DecodeParams(params, &p); err != nil {
+	if err := jsonrpc.DecodeParams(params, &p); err != nil {
 		return nil, err
 	}
 	passphrase, err := passphraseFor(p.Path, params)

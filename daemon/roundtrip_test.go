@@ -12,6 +12,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
 // BenchmarkRoundTrip compares a cached token over an open connection with a bare echo of as many bytes over the same kind of
@@ -128,7 +129,7 @@ func BenchmarkAnswer(b *testing.B) {
 	var out []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		r, _, err := protocol.ParseRequest(line)
+		r, _, err := jsonrpc.ParseRequest(line)
 		if err != nil {
 			b.Fatal(err)
 		}

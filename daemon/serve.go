@@ -12,6 +12,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/peer"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // Listener is where connections come from. AcceptUnix returns [net.ErrClosed] after Close and only then.
@@ -135,7 +136,7 @@ func (s *server) remove(c *conn) {
 
 func (d *Daemon) newConn(nc net.Conn, p *peer.Peer) *conn {
 	c := &conn{
-		d: d, net: nc, peer: p, r: protocol.NewReader(nc),
+		d: d, net: nc, peer: p, r: frame.NewReader(nc),
 		room: make(chan struct{}, protocol.MaxInFlight), logins: map[string]*login{},
 	}
 	c.touch()

@@ -12,6 +12,8 @@ import (
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // Bounds of what a caller may ask of a token.
@@ -43,7 +45,7 @@ type finder func(name, target string) (*profile, error)
 
 func (d *Daemon) queryOfBytes(pick finder, params []byte) (query, error) {
 	var p protocol.TokenParams
-	if err := protocol.DecodeParams(params, &p); err != nil {
+	if err := jsonrpc.DecodeParams(params, &p); err != nil {
 		return query{}, err
 	}
 	q, _, err := d.queryBy(pick, p)
@@ -161,7 +163,7 @@ func token(c *conn, params []byte) (any, error) {
 // reject answers "reject".
 func reject(c *conn, params []byte) (any, error) {
 	var r protocol.RejectParams
-	if err := protocol.DecodeParams(params, &r); err != nil {
+	if err := jsonrpc.DecodeParams(params, &r); err != nil {
 		return nil, err
 	}
 	if r.AccessToken == "" || !printable(r.AccessToken, 0) {
@@ -197,19 +199,19 @@ func appendToken(out, id []byte, t grant.Token, profile string, now clock.Instan
 	if left <= 0 && !t.Static {
 		e := protocol.NewError(protocol.Temporary, "the token expired before it could be handed out", "groat status "+profile)
 		e.Data.RetryAfter = 1
-		return protocol.AppendError(out, id, e)
+		return jsonrpc.AppendError(out, id, e)
 	}
 	out = append(out, `{"jsonrpc":"2.0","id":`...)
 	out = append(out, id...)
 	out = append(out, `,"result":{"access_token":`...)
 	if t.Static {
-		out = protocol.AppendString(out, t.Access.Reveal())
+		out = strictjson.AppendString(out, t.Access.Reveal())
 		out = append(out, `,"token_type":"","static":true`...)
 	} else {
 		out = append(out, '"')
 		out = t.Access.AppendTo(out) // a b64token: nothing to escape
 		out = append(out, `","token_type":`...)
-		out = protocol.AppendString(out, t.Type)
+		out = strictjson.AppendString(out, t.Type)
 		out = append(out, `,"expires_at":`...)
 		out = strconv.AppendInt(out, now.Wall.Add(left).Unix(), 10)
 		out = append(out, `,"expires_in":`...)
@@ -217,10 +219,10 @@ func appendToken(out, id []byte, t grant.Token, profile string, now clock.Instan
 	}
 	if t.Scope != "" {
 		out = append(out, `,"scope":`...)
-		out = protocol.AppendString(out, t.Scope)
+		out = strictjson.AppendString(out, t.Scope)
 	}
 	out = append(out, `,"profile":`...)
-	out = protocol.AppendString(out, profile)
+	out = strictjson.AppendString(out, profile)
 	out = append(out, `,"header":`...)
 	if t.Sealed == nil || t.Sealed.Header == nil {
 		out = append(out, `"Authorization: Bearer `...)
@@ -228,7 +230,7 @@ func appendToken(out, id []byte, t grant.Token, profile string, now clock.Instan
 		out = append(out, '"')
 	} else {
 		name, value := t.Header()
-		out = protocol.AppendString(out, name+": "+value)
+		out = strictjson.AppendString(out, name+": "+value)
 	}
 	return append(out, "}}\n"...)
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
@@ -23,6 +24,8 @@ var (
 	ErrAnswer = errors.New("the daemon's answer cannot be read")
 	// ErrClosed: the daemon closed the connection before it answered.
 	ErrClosed = errors.New("the daemon closed the connection without an answer")
+	// ErrLineTooLong: the request, or the answer, is longer than [MaxLine].
+	ErrLineTooLong = frame.ErrLineTooLong
 )
 
 // Client is one connection to the daemon. Its methods may be called concurrently; they take turns. After an error that is
@@ -30,7 +33,7 @@ var (
 type Client struct {
 	mu   sync.Mutex
 	conn net.Conn
-	r    *Reader
+	r    *frame.Reader
 	id   int64
 	// place is the id of the caller's place, or empty: then whoever listens is asked.
 	place string
@@ -82,11 +85,11 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 }
 
 // NewClient speaks over conn, which it owns.
-func NewClient(conn net.Conn) *Client { return &Client{conn: conn, r: NewReader(conn)} }
+func NewClient(conn net.Conn) *Client { return &Client{conn: conn, r: frame.NewReader(conn)} }
 
 // At has every further request name the caller's place, so that the daemon of another one refuses it. It is called before
 // the first request.
-func (c *Client) At(place Place) { c.place = place.ID() }
+func (c *Client) At(place frame.Place) { c.place = place.ID() }
 
 // Close ends the conversation; requests under way at the daemon go on.
 func (c *Client) Close() error { return c.conn.Close() }

@@ -1,6 +1,10 @@
 package protocol
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/groat-dev/groat/protocol/frame"
+)
 
 // Kind is the stable word for what went wrong: programs test it, people read Message and Hint.
 type Kind string
@@ -49,20 +53,12 @@ type ErrorData struct {
 	// Network is set where a server was not reached, or not safely: how connections are made.
 	Network *NetworkResult `json:"network,omitempty"`
 	// Place is the daemon's, where the caller's is another. Nothing was done then.
-	Place *Place `json:"place,omitempty"`
+	Place *frame.Place `json:"place,omitempty"`
 }
 
 // NewError returns the error of a kind.
 func NewError(kind Kind, message, hint string) *Error {
 	return &Error{Code: codes[kind], Message: message, Data: &ErrorData{Kind: kind, Hint: hint}}
-}
-
-// OtherPlace returns the error for a caller whose place has another id than the daemon's.
-func OtherPlace(daemon Place, caller string) *Error {
-	e := NewError(Config, "this groatd is another place's: it serves "+daemon.String()+" (place "+daemon.ID()+
-		"), and the request comes from place "+caller, "unset GROAT_SOCKET, then: groat status")
-	e.Data.Place = &daemon
-	return e
 }
 
 // InvalidParams returns a -32602.

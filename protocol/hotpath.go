@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // What groat does thousands of times in a build, asking for a token, is encoded and decoded here by hand. Not for speed as
@@ -41,7 +43,7 @@ func (p TokenParams) appendTo(dst []byte) []byte {
 	words := func(n, value string) {
 		if value != "" {
 			name(n)
-			dst = AppendString(dst, strings.ToValidUTF8(value, "\ufffd"))
+			dst = strictjson.AppendString(dst, strings.ToValidUTF8(value, "\ufffd"))
 		}
 	}
 	number := func(n string, value *int64) {
@@ -63,10 +65,10 @@ var errNoObject = errors.New("it is no object")
 
 // decode reads a line of the daemon's that strict.Check has passed. The raw members are part of line.
 func (m *message) decode(line []byte) error {
-	if !isObject(line) {
+	if !strictjson.IsObject(line) {
 		return errNoObject
 	}
-	for name, raw := range members(line) {
+	for name, raw := range strictjson.Members(line) {
 		if raw[0] == 'n' && string(name) != "id" {
 			continue // null
 		}
@@ -74,7 +76,7 @@ func (m *message) decode(line []byte) error {
 		case "id":
 			m.ID = raw
 		case "method":
-			method, ok := text(raw)
+			method, ok := strictjson.Text(raw)
 			if !ok {
 				return errors.New("method is no string")
 			}
@@ -94,10 +96,10 @@ func (m *message) decode(line []byte) error {
 }
 
 func (t *TokenResult) decode(raw []byte) error {
-	if !isObject(raw) {
+	if !strictjson.IsObject(raw) {
 		return errNoObject
 	}
-	for name, raw := range members(raw) {
+	for name, raw := range strictjson.Members(raw) {
 		var words *string
 		var number *int64
 		var truth *bool
@@ -127,7 +129,7 @@ func (t *TokenResult) decode(raw []byte) error {
 		ok := false
 		switch {
 		case words != nil:
-			*words, ok = text(raw)
+			*words, ok = strictjson.Text(raw)
 		case number != nil:
 			n, err := strconv.ParseInt(string(raw), 10, 64)
 			*number, ok = n, err == nil

@@ -5,7 +5,11 @@
 // private key or a passphrase towards the client. What is not here: what the daemon does with a request.
 package protocol
 
-import "time"
+import (
+	"time"
+
+	"github.com/groat-dev/groat/protocol/frame"
+)
 
 // Version is the protocol's version; a member may be added within it, never changed or removed.
 const Version = 1
@@ -13,13 +17,13 @@ const Version = 1
 // The bounds of a conversation (PROTOCOL.md, "Bounds").
 const (
 	// MaxLine is the longest line in bytes, its newline included.
-	MaxLine = 64 << 10
+	MaxLine = frame.MaxLine
 	// MaxID is the longest id that is a string, in bytes between its quotes as it stands in the line.
 	MaxID = 128
 	// MaxInFlight is how many requests of one connection are worked on at once; then the daemon stops reading.
 	MaxInFlight = 32
 	// LineTimeout is how long a line may take from its first byte to its newline.
-	LineTimeout = 5 * time.Second
+	LineTimeout = frame.LineTimeout
 	// WriteTimeout is how long a reply may take to be accepted by the reader.
 	WriteTimeout = 5 * time.Second
 	// DefaultWait is how long a token request waits for a token to be obtained where it does not say.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // LoginSecret is a password, client secret or passphrase on its way to the daemon. It exists in the client from the
@@ -83,23 +85,6 @@ func withSecret(p []byte, member string, secret LoginSecret) ([]byte, error) {
 	out = append(out, '"')
 	out = append(out, member...)
 	out = append(out, '"', ':')
-	out = AppendString(out, value)
+	out = strictjson.AppendString(out, value)
 	return append(out, '}'), nil
-}
-
-// AppendString appends s, which must be UTF-8, as a JSON string.
-func AppendString[T string | []byte](dst []byte, s T) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for i := range len(s) {
-		switch b := s[i]; {
-		case b == '"' || b == '\\':
-			dst = append(dst, '\\', b)
-		case b < 0x20 || b == 0x7f:
-			dst = append(dst, '\\', 'u', '0', '0', hex[b>>4], hex[b&15])
-		default:
-			dst = append(dst, b)
-		}
-	}
-	return append(dst, '"')
 }

@@ -1,5 +1,7 @@
 package protocol
 
+import "github.com/groat-dev/groat/protocol/frame"
+
 // StatusParams asks about one profile, or with an empty name about all, which [Client.Status] does page by page.
 type StatusParams struct {
 	Profile string `json:"profile,omitempty"`
@@ -24,7 +26,7 @@ type StatusResult struct {
 // PlaceStatus is a place as [StatusResult] has it.
 type PlaceStatus struct {
 	ID string `json:"id"`
-	Place
+	frame.Place
 	// Usual says that it is the one where no environment says anything else.
 	Usual bool `json:"usual"`
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
@@ -69,12 +70,12 @@ func (a *app) unitServes(r route) bool {
 
 // usual reports whether a place is the one of the user database. Users of a network are not in /etc/passwd; for them it is the
 // one where HOME alone decides.
-func usual(place protocol.Place) bool {
+func usual(place frame.Place) bool {
 	home := place.Home
 	if u, ok := ownpath.LocalUser(os.Geteuid()); ok {
 		home = u.Home
 	}
-	return place == protocol.UsualPlace(home)
+	return place == frame.UsualPlace(home)
 }
 
 // shown is the socket that a sentence names: the one that a person knows.

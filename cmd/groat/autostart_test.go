@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
@@ -240,10 +240,10 @@ func TestAutostartIsSystemds(t *testing.T) {
 	}
 	inHome := map[string]string{"HOME": h.dir}
 	a := &app{getenv: func(name string) string { return inHome[name] }}
-	of := func(place protocol.Place) route {
-		return route{place: &place, sockets: protocol.Sockets{Dir: h.dir, Own: h.dir + "/own", Plain: h.dir + "/plain"}}
+	of := func(place frame.Place) route {
+		return route{place: &place, sockets: frame.Sockets{Dir: h.dir, Own: h.dir + "/own", Plain: h.dir + "/plain"}}
 	}
-	usual := of(protocol.UsualPlace(u.Home))
+	usual := of(frame.UsualPlace(u.Home))
 	if !a.unitServes(usual) {
 		t.Error("the usual place is not the unit's")
 	}
@@ -251,7 +251,7 @@ func TestAutostartIsSystemds(t *testing.T) {
 	if f.code != exitUnavailable || f.hint != "systemctl --user start groatd.socket, or where it ended: journalctl --user -u groatd" {
 		t.Errorf("%+v", f)
 	}
-	if a.unitServes(of(protocol.UsualPlace(h.dir))) {
+	if a.unitServes(of(frame.UsualPlace(h.dir))) {
 		t.Error("another home is the unit's")
 	}
 	usual.sockets.Explicit = h.socket

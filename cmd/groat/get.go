@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // getOptions are the flags of "groat get".
@@ -105,7 +106,7 @@ func (a *app) readRefused(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", errStdin(err)
 	}
-	if !protocol.ValidToken(string(b)) {
+	if !frame.ValidToken(string(b)) {
 		return "", errRefusedInput()
 	}
 	return string(b), nil

@@ -10,24 +10,25 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // Where nobody listens at the paths of a place, the lock in its state directory may say where its groatd does listen: two
 // runtime directories on one home (a job's, cron's) have one daemon.
 
 // recorded returns what the lock of the route's state directory says, if that directory is the user's alone.
-func (r route) recorded() (protocol.Holder, bool) {
+func (r route) recorded() (frame.Holder, bool) {
 	if r.place == nil {
-		return protocol.Holder{}, false
+		return frame.Holder{}, false
 	}
 	info, err := os.Lstat(r.place.State)
 	if err != nil || !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
-		return protocol.Holder{}, false
+		return frame.Holder{}, false
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() {
-		return protocol.Holder{}, false
+		return frame.Holder{}, false
 	}
-	h, err := protocol.ReadHolder(r.place.State)
+	h, err := frame.ReadHolder(r.place.State)
 	return h, err == nil
 }
 
@@ -45,7 +46,7 @@ func (a *app) reachHolder(ctx context.Context, r route) (*protocol.Client, error
 }
 
 // samePlace reports whether two places are one, also where a link leads to it by another name (a home of an automounter).
-func samePlace(p, q protocol.Place) bool {
+func samePlace(p, q frame.Place) bool {
 	return sameFile(p.Home, q.Home) && sameFile(p.Configuration, q.Configuration) && sameFile(p.State, q.State)
 }
 
@@ -75,7 +76,7 @@ func existing(path string) (info os.FileInfo, missing string) {
 }
 
 // ours connects to where the holder of this place's lock listens, or returns nil.
-func (a *app) ours(ctx context.Context, h protocol.Holder) *protocol.Client {
+func (a *app) ours(ctx context.Context, h frame.Holder) *protocol.Client {
 	c, err := a.try(ctx, route{place: &h.Place}, h.Socket)
 	if c == nil || err != nil {
 		return nil
@@ -149,7 +150,7 @@ func (s *starter) errSilent() error {
 	if s.route.place == nil {
 		return errNotReady(s.program)
 	}
-	lock := filepath.Join(s.route.place.State, protocol.LockFile)
+	lock := filepath.Join(s.route.place.State, frame.LockFile)
 	return errLockHeld(lock, flockHolder(lock))
 }
 
@@ -157,7 +158,7 @@ func (s *starter) errSilent() error {
 func ended(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
 // localState is a command that gives this host a state of its own, for a profile of the place's where it has one.
-func localState(place *protocol.Place) string {
+func localState(place *frame.Place) string {
 	profile := os.Getenv("GROAT_PROFILE")
 	if profile == "" {
 		profile = "PROFILE"
@@ -169,7 +170,7 @@ func localState(place *protocol.Place) string {
 			}
 		}
 	}
-	return protocol.LocalState() + " groat login " + profile
+	return frame.LocalState() + " groat login " + profile
 }
 
 // validName reports whether a profile may be called so: what a file is called is no command of ours.

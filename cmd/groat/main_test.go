@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // patience bounds every wait for another process. It is reached only when something is broken.
@@ -191,7 +192,7 @@ func runEnv(t *testing.T, socket, stdin string, env map[string]string, args ...s
 		stderr: &errs,
 		getenv: func(name string) string { return env[name] },
 		tty:    func() (*os.File, error) { return nil, os.ErrNotExist },
-		route:  func() (route, error) { return route{sockets: protocol.Sockets{Explicit: socket}}, nil },
+		route:  func() (route, error) { return route{sockets: frame.Sockets{Explicit: socket}}, nil },
 		dial:   protocol.Dial,
 	}
 	code := a.main("groat", args)

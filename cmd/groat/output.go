@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -41,7 +42,7 @@ func (a *app) printToken(format string, t protocol.TokenResult) error {
 	if t.Static {
 		return a.printKey(format, t)
 	}
-	if !protocol.ValidToken(t.AccessToken) || !isBearer(t.TokenType) {
+	if !frame.ValidToken(t.AccessToken) || !isBearer(t.TokenType) {
 		return errBadToken()
 	}
 	var out []byte

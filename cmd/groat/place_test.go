@@ -10,13 +10,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // holds takes the lock of a state directory and writes a record into it, as a groatd does that runs there.
-func holds(t *testing.T, state string, h protocol.Holder) {
+func holds(t *testing.T, state string, h frame.Holder) {
 	t.Helper()
-	f, err := os.OpenFile(filepath.Join(state, protocol.LockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(state, frame.LockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,26 +36,26 @@ func holds(t *testing.T, state string, h protocol.Holder) {
 // A groatd that finds the state held by another one ends with 73. Who holds it, where, and the way out are said at once: nobody
 // waits three seconds for a socket that never comes.
 func TestH9WhoHoldsTheState(t *testing.T) {
-	host, boot := protocol.ThisHost()
+	host, boot := frame.ThisHost()
 	for name, c := range map[string]struct {
-		change func(h *protocol.Holder)
+		change func(h *frame.Holder)
 		env    []string
 		code   int
 		says   []string
 		hint   string
 	}{
-		"another host": {func(h *protocol.Holder) { h.Host = "node17" }, nil, exitUnavailable,
+		"another host": {func(h *frame.Holder) { h.Host = "node17" }, nil, exitUnavailable,
 			[]string{"groatd of host node17 (pid 1, socket /run/x/agent.sock) holds the state directory"},
-			protocol.LocalState() + " groat login work"},
-		"a host of the same name": {func(h *protocol.Holder) { h.Boot = "other" }, []string{"GROAT_PROFILE=lab"}, exitUnavailable,
-			[]string{"holds the state directory"}, protocol.LocalState() + " groat login lab"},
-		"a socket that is not there": {func(*protocol.Holder) {}, nil, exitUnavailable,
+			frame.LocalState() + " groat login work"},
+		"a host of the same name": {func(h *frame.Holder) { h.Boot = "other" }, []string{"GROAT_PROFILE=lab"}, exitUnavailable,
+			[]string{"holds the state directory"}, frame.LocalState() + " groat login lab"},
+		"a socket that is not there": {func(*frame.Holder) {}, nil, exitUnavailable,
 			[]string{"groatd of host " + host + " (pid 1, socket /run/x/agent.sock) runs, and its socket cannot be reached from here"}, "kill -HUP 1 && groat status"},
-		"processes that are not seen": {func(h *protocol.Holder) { h.PID = 1 << 30 }, nil, exitUnavailable,
-			[]string{"cannot be reached from here"}, protocol.LocalState() + " groat login work"},
-		"another place": {func(h *protocol.Holder) { h.Place.Home = "/home/alice" }, nil, exitConfig,
+		"processes that are not seen": {func(h *frame.Holder) { h.PID = 1 << 30 }, nil, exitUnavailable,
+			[]string{"cannot be reached from here"}, frame.LocalState() + " groat login work"},
+		"another place": {func(h *frame.Holder) { h.Place.Home = "/home/alice" }, nil, exitConfig,
 			[]string{"for another place (HOME=/home/alice, ", "this is HOME="}, "env -u GROAT_STATE_DIR groat status"},
-		"another configuration": {func(h *protocol.Holder) { h.Place.Configuration = "/c d" }, nil, exitConfig,
+		"another configuration": {func(h *frame.Holder) { h.Place.Configuration = "/c d" }, nil, exitConfig,
 			[]string{"configuration /c d"}, "groat status"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -72,9 +72,9 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			place := protocol.UsualPlace(h.dir)
+			place := frame.UsualPlace(h.dir)
 			place.State = h.state
-			record := protocol.Holder{PID: 1, Host: host, Boot: boot, Place: place, Socket: "/run/x/agent.sock"}
+			record := frame.Holder{PID: 1, Host: host, Boot: boot, Place: place, Socket: "/run/x/agent.sock"}
 			c.change(&record)
 			holds(t, h.state, record)
 			env := append([]string{"HOME=" + h.dir, "XDG_RUNTIME_DIR=" + runtime, "GROAT_STATE_DIR=" + h.state}, c.env...)
@@ -103,11 +103,11 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 
 // What a killed groatd has left in its lock misleads nobody.
 func TestH10StaleRecord(t *testing.T) {
-	host, boot := protocol.ThisHost()
+	host, boot := frame.ThisHost()
 	for name, record := range map[string]string{
 		"nothing": "", "a pid of an older version": "4711\n", "cut short": `{"pid":1,"ho`, "another host's": `{"pid":1,"host":"node17","socket":"/s"}`,
 		"this host's": `{"pid":1073741824,"host":"` + host + `","boot":"` + boot + `","socket":"/run/x/agent.sock"}`,
-		"long":        strings.Repeat(" ", 2*protocol.MaxHolder),
+		"long":        strings.Repeat(" ", 2*frame.MaxHolder),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,7 +116,7 @@ func TestH10StaleRecord(t *testing.T) {
 			if err := os.Mkdir(runtime, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(h.state, protocol.LockFile), []byte(record), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(h.state, frame.LockFile), []byte(record), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			env := []string{"HOME=" + h.dir, "XDG_RUNTIME_DIR=" + runtime, "GROAT_STATE_DIR=" + h.state}
@@ -133,9 +133,9 @@ func TestH10StaleRecord(t *testing.T) {
 // A state directory that others can enter is not believed, whatever its lock says.
 func TestH11RecordOfAnOpenDirectory(t *testing.T) {
 	h := newHome(t, "")
-	place := protocol.UsualPlace(h.dir)
+	place := frame.UsualPlace(h.dir)
 	place.State = h.state
-	holds(t, h.state, protocol.Holder{PID: 1, Host: "x", Place: place})
+	holds(t, h.state, frame.Holder{PID: 1, Host: "x", Place: place})
 	r := route{place: &place}
 	if _, ok := r.recorded(); !ok {
 		t.Error("the record is not read")

@@ -6,18 +6,19 @@ import (
 	"os"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // route is where the groatd of this place is looked for.
 type route struct {
 	// place is nil where the environment does not lead to one, and a socket is named.
-	place   *protocol.Place
-	sockets protocol.Sockets
+	place   *frame.Place
+	sockets frame.Sockets
 }
 
 // findRoute returns the route that the environment gives.
 func findRoute() (route, error) {
-	place, err := protocol.PlaceOf(os.Getenv, "")
+	place, err := frame.PlaceOf(os.Getenv, "")
 	if err != nil {
 		if socket := os.Getenv("GROAT_SOCKET"); socket == "" {
 			return route{}, err
@@ -27,7 +28,7 @@ func findRoute() (route, error) {
 	if err == nil {
 		r.place = &place
 	}
-	r.sockets, err = protocol.SocketsOf(os.Getenv, place)
+	r.sockets, err = frame.SocketsOf(os.Getenv, place)
 	return r, err
 }
 
@@ -88,7 +89,7 @@ func (a *app) try(ctx context.Context, r route, socket string) (*protocol.Client
 }
 
 // otherPlace returns the place of the daemon that refused a request because the caller's is another, or nil.
-func otherPlace(err error) *protocol.Place {
+func otherPlace(err error) *frame.Place {
 	if e, ok := errors.AsType[*protocol.Error](err); ok && e.Data != nil {
 		return e.Data.Place
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
@@ -105,7 +106,7 @@ func errWorkingDirectory(cause error) *failure {
 
 func errSocketPath(cause error) *failure {
 	f := &failure{code: exitConfig, msg: cause.Error(), hint: "set GROAT_SOCKET to another absolute path", cause: cause}
-	if errors.Is(cause, protocol.ErrNoHome) {
+	if errors.Is(cause, frame.ErrNoHome) {
 		f.hint = "HOME=" + ownpath.SpareHome() + " groat status"
 	}
 	return f

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
@@ -19,36 +19,36 @@ func errHome(err error) error {
 	return &failure{code: exitConfig, msg: e.Path + " " + e.Message, hint: e.Hint, cause: err}
 }
 
-func errOtherPlace(socket string, theirs, ours protocol.Place, cause error) *failure {
+func errOtherPlace(socket string, theirs, ours frame.Place, cause error) *failure {
 	return &failure{code: exitConfig, msg: fmt.Sprintf("groatd at %s is another place's (%s); this is %s", socket, clean(theirs.String()), ours),
 		hint: "env -u GROAT_SOCKET groat status", cause: cause}
 }
 
 // held says who has a state directory.
-func held(h protocol.Holder) string {
+func held(h frame.Holder) string {
 	if h.Socket == "" {
 		return fmt.Sprintf("groatd of host %s (pid %d)", clean(h.Host), h.PID)
 	}
 	return fmt.Sprintf("groatd of host %s (pid %d, socket %s)", clean(h.Host), h.PID, clean(h.Socket))
 }
 
-func errHeldByHost(h protocol.Holder, hint string) *failure {
+func errHeldByHost(h frame.Holder, hint string) *failure {
 	return &failure{code: exitUnavailable, msg: held(h) + " holds the state directory " + clean(h.Place.State) +
 		"; on this host, sign in to a state on a disk of its own", hint: hint}
 }
 
-func errHeldOutOfReach(h protocol.Holder, hint string) *failure {
+func errHeldOutOfReach(h frame.Holder, hint string) *failure {
 	return &failure{code: exitUnavailable, msg: held(h) + " holds the state directory " + clean(h.Place.State) +
 		" and cannot be reached from here", hint: hint}
 }
 
-func errHeldSocketGone(h protocol.Holder) *failure {
+func errHeldSocketGone(h frame.Holder) *failure {
 	return &failure{code: exitUnavailable, msg: held(h) + " runs, and its socket cannot be reached from here; it makes one that has gone anew within 30s",
 		hint: fmt.Sprintf("kill -HUP %d && groat status", h.PID)}
 }
 
 // errHeldSilent: it does not listen yet, or no more.
-func errHeldSilent(h protocol.Holder) *failure {
+func errHeldSilent(h frame.Holder) *failure {
 	return &failure{code: exitUnavailable, msg: held(h) + " holds the state directory " + clean(h.Place.State) + " and is starting or ending",
 		hint: fmt.Sprintf("try again; what it does: ps -fp %d", h.PID)}
 }
@@ -63,12 +63,12 @@ func errLockHeld(lock string, pid int) *failure {
 	return f
 }
 
-func errHeldAt(h protocol.Holder) *failure {
+func errHeldAt(h frame.Holder) *failure {
 	return &failure{code: exitUnavailable, msg: held(h) + " serves this place, and GROAT_SOCKET names another socket",
 		hint: "env -u GROAT_SOCKET groat status"}
 }
 
-func errHeldByPlace(h protocol.Holder, ours protocol.Place, getenv func(string) string) *failure {
+func errHeldByPlace(h frame.Holder, ours frame.Place, getenv func(string) string) *failure {
 	f := &failure{code: exitConfig, msg: fmt.Sprintf("%s holds the state directory for another place (%s); this is %s",
 		held(h), clean(h.Place.String()), ours)}
 	for _, name := range []string{"GROAT_STATE_DIR", "XDG_STATE_HOME"} {

@@ -13,6 +13,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/backend"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // closer is a keystore that must be closed before another groatd may open it.
@@ -65,7 +66,7 @@ func spareDir() string {
 	if runtime.GOOS != "linux" {
 		return ""
 	}
-	run := protocol.RuntimeDir(os.Getenv)
+	run := frame.RuntimeDir(os.Getenv)
 	if run == "" {
 		return ""
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
@@ -25,20 +26,20 @@ const (
 // site is what this process works with, and where it listens.
 type site struct {
 	protocol.PlaceStatus
-	sockets protocol.Sockets
+	sockets frame.Sockets
 }
 
 // findSite reads the environment and the flags, and makes nothing. HOME is set where it was missing.
 func findSite(f flags) (site, error) {
-	place, err := protocol.PlaceOf(os.Getenv, f.config)
+	place, err := frame.PlaceOf(os.Getenv, f.config)
 	if err != nil {
 		return site{}, &refusal{exitConfig, err, "set HOME, GROAT_CONFIG and GROAT_STATE_DIR to absolute paths, or unset the last two"}
 	}
 	os.Setenv("HOME", place.Home)
 	s := site{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}
-	if place == protocol.UsualPlace(place.Home) {
+	if place == frame.UsualPlace(place.Home) {
 		home, ok := usualHome(os.Geteuid(), getent)
-		s.Usual = ok && place == protocol.UsualPlace(home)
+		s.Usual = ok && place == frame.UsualPlace(home)
 	}
 	return s, nil
 }
@@ -48,7 +49,7 @@ func (s *site) findSockets(flag string) (err error) {
 	if flag != "" {
 		os.Setenv("GROAT_SOCKET", flag)
 	}
-	if s.sockets, err = protocol.SocketsOf(os.Getenv, s.Place); err != nil {
+	if s.sockets, err = frame.SocketsOf(os.Getenv, s.Place); err != nil {
 		return &refusal{exitConfig, err, "set GROAT_SOCKET to a shorter, absolute path"}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // program writes a shell script.
@@ -63,8 +64,8 @@ func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	place := protocol.UsualPlace("/h")
-	sockets := protocol.Sockets{
+	place := frame.UsualPlace("/h")
+	sockets := frame.Sockets{
 		Dir: dir, Own: filepath.Join(dir, "d."+place.ID(), "agent.sock"), Plain: filepath.Join(dir, "agent.sock"), Alias: true,
 	}
 	log := zaptest.NewLogger(t)
@@ -125,7 +126,7 @@ func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
 // The lock says where its groatd listens as long as it does, and no longer.
 func TestH23Record(t *testing.T) {
 	state := t.TempDir()
-	place := protocol.Place{Home: "/h", Configuration: "/c", State: state}
+	place := frame.Place{Home: "/h", Configuration: "/c", State: state}
 	s := site{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}
 	if err := os.WriteFile(filepath.Join(state, "lock"), []byte(strings.Repeat("x", 9000)), 0o600); err != nil {
 		t.Fatal(err)
@@ -136,7 +137,7 @@ func TestH23Record(t *testing.T) {
 	}
 	says := func(socket string) {
 		t.Helper()
-		h, err := protocol.ReadHolder(state)
+		h, err := frame.ReadHolder(state)
 		if err != nil || h.PID != os.Getpid() || h.Place != place || h.Socket != socket || !h.Here() {
 			t.Errorf("%+v, %v", h, err)
 		}

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -20,7 +20,7 @@ import (
 type stateLock struct {
 	mu     sync.Mutex
 	file   *os.File
-	holder protocol.Holder
+	holder frame.Holder
 }
 
 // lockState takes the lock of the site's state directory.
@@ -35,17 +35,17 @@ func lockState(s site) (*stateLock, error) {
 		return nil, heldState(s)
 	case err != nil:
 		f.Close()
-		return nil, &refusal{exitConfig, fmt.Errorf("the file system of %s does not lock files (%w)", s.State, err), protocol.LocalState() + " groat login PROFILE"}
+		return nil, &refusal{exitConfig, fmt.Errorf("the file system of %s does not lock files (%w)", s.State, err), frame.LocalState() + " groat login PROFILE"}
 	}
-	l := &stateLock{file: f, holder: protocol.Holder{PID: os.Getpid(), Place: s.Place}}
-	l.holder.Host, l.holder.Boot = protocol.ThisHost()
+	l := &stateLock{file: f, holder: frame.Holder{PID: os.Getpid(), Place: s.Place}}
+	l.holder.Host, l.holder.Boot = frame.ThisHost()
 	l.says("")
 	return l, nil
 }
 
 // openLock opens the lock of a state directory, which must be a file of this user's.
 func openLock(state string, flags int) (*os.File, error) {
-	path := filepath.Join(state, protocol.LockFile)
+	path := filepath.Join(state, frame.LockFile)
 	hint := "ls -l " + visible.Word(path)
 	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|flags, 0o600)
 	if err != nil {
@@ -63,13 +63,13 @@ func openLock(state string, flags int) (*os.File, error) {
 
 // heldState is the refusal of a state directory that another groatd holds.
 func heldState(s site) error {
-	h, err := protocol.ReadHolder(s.State)
+	h, err := frame.ReadHolder(s.State)
 	switch {
 	case err != nil:
 		return &refusal{exitCantCreate, errors.New("another groatd runs"), "groat status"}
 	case !h.Here():
 		return &refusal{exitCantCreate, fmt.Errorf("another groatd runs on host %q (pid %d, socket %q)", h.Host, h.PID, h.Socket),
-			protocol.LocalState() + " groat login PROFILE"}
+			frame.LocalState() + " groat login PROFILE"}
 	case h.Place != s.Place:
 		return &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d) for another place: %s", h.PID, h.Place), "groat status"}
 	}

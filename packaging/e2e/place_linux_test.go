@@ -16,17 +16,18 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // place is the resident's place.
-func (r *resident) place() protocol.Place {
+func (r *resident) place() frame.Place {
 	r.t.Helper()
 	vars := map[string]string{}
 	for _, v := range r.environ() {
 		name, value, _ := strings.Cut(v, "=")
 		vars[name] = value
 	}
-	p, err := protocol.PlaceOf(func(name string) string { return vars[name] }, "")
+	p, err := frame.PlaceOf(func(name string) string { return vars[name] }, "")
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -414,9 +415,9 @@ func TestH20LockOfAnotherHost(t *testing.T) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "held\n" {
 		t.Fatal(line, err)
 	}
-	r.refused(r.run("", "groatd"), 73, `another groatd runs on host "node17" (pid 7, socket "/run/x")`, protocol.LocalState()+" groat login ")
+	r.refused(r.run("", "groatd"), 73, `another groatd runs on host "node17" (pid 7, socket "/run/x")`, frame.LocalState()+" groat login ")
 	r.vars = []string{"GROAT_NO_AUTOSTART="}
-	r.refused(r.run("", "groat", "status"), 69, "groatd of host node17 (pid 7, socket /run/x) holds the state directory", protocol.LocalState()+" groat login ")
+	r.refused(r.run("", "groat", "status"), 69, "groatd of host node17 (pid 7, socket /run/x) holds the state directory", frame.LocalState()+" groat login ")
 	// The way out works.
 	local := filepath.Join(r.home, "local")
 	r.vars = append(r.vars, "GROAT_STATE_DIR="+local)
@@ -462,7 +463,7 @@ func TestH25NothingIsMadeInAPersonsDirectory(t *testing.T) {
 					t.Errorf("it was\n%sand is\n%s", before, after)
 				}
 				// What groat has started is where its lock says.
-				if h, err := protocol.ReadHolder(root.place().State); err == nil && h.Socket != "" {
+				if h, err := frame.ReadHolder(root.place().State); err == nil && h.Socket != "" {
 					if _, err := stopServing(h.Socket); err != nil {
 						t.Error(err)
 					}

@@ -13,7 +13,7 @@ import (
 	"syscall"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
-	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // person may sign in at every server of these tests, and labClient is a client there.
@@ -56,7 +56,7 @@ func newWorld(dir string) (*world, error) {
 
 // socket is the socket of this world's place, and link the path that programs know which know no places.
 func (w *world) socket() string {
-	return filepath.Join(w.runtime, "groat", "d."+protocol.UsualPlace(w.home).ID(), "agent.sock")
+	return filepath.Join(w.runtime, "groat", "d."+frame.UsualPlace(w.home).ID(), "agent.sock")
 }
 
 func (w *world) link() string { return filepath.Join(w.runtime, "groat", "agent.sock") }

@@ -21,7 +21,9 @@ var rooms = map[string][]string{
 	"protocol/strictjson": {},
 	"protocol/visible":    {},
 	"protocol/ownpath":    {"protocol/visible"},
-	"protocol":            {"protocol/strictjson", "protocol/ownpath", "protocol/visible"},
+	"protocol/frame":      {"protocol/strictjson", "protocol/ownpath", "protocol/visible"},
+	"protocol":            {"protocol/frame", "protocol/strictjson"},
+	"protocol/jsonrpc":    {"protocol", "protocol/frame", "protocol/strictjson"},
 
 	"keystore":          {},
 	"keystore/keychain": {"keystore", "protocol/visible"},
@@ -37,11 +39,11 @@ var rooms = map[string][]string{
 	"daemon/importer":     {"keystore", "protocol/strictjson", "daemon/grant/preset"},
 	"daemon/broker":       {"daemon/grant", "daemon/clock", "keystore"},
 	"daemon/wire":         {"daemon/broker", "daemon/config", "daemon/grant", "keystore", "protocol", "protocol/visible"},
-	"daemon":              {"protocol", "protocol/strictjson", "protocol/visible", "keystore", "daemon/..."},
+	"daemon":              {"protocol", "protocol/frame", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible", "keystore", "daemon/..."},
 
-	"cmd/groatd":       {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/ownpath", "protocol/visible"},
-	"cmd/groat":        {"protocol", "protocol/ownpath", "protocol/visible", "cmd/groat/helper"},
-	"cmd/groat/helper": {"protocol"},
+	"cmd/groatd":       {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/frame", "protocol/ownpath", "protocol/visible"},
+	"cmd/groat":        {"protocol", "protocol/frame", "protocol/ownpath", "protocol/visible", "cmd/groat/helper"},
+	"cmd/groat/helper": {"protocol", "protocol/frame"},
 
 	// The sandbox shares no code with what is tested against it.
 	"daemon/grant/sandbox":       {},

@@ -165,7 +165,7 @@ var mayPanic = map[string]string{
 	"cmd/groatd/log.go":             "a constant configuration of the log",
 	"daemon/grant/preset/preset.go": "files that are compiled in",
 	"keystore/sealed/format.go":     "a length",
-	"protocol/reply.go":             "the type of an answer of our own",
+	"protocol/jsonrpc/reply.go":     "the type of an answer of our own",
 }
 
 // TestPanics holds every panic against the list.

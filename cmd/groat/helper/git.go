@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // Daemon makes one request to groatd, as [protocol.Client.Call] does.
@@ -74,7 +75,7 @@ func gitGet(ctx context.Context, d Daemon, in io.Reader, out io.Writer) error {
 	if t.Static {
 		return errStaticKey
 	}
-	if !protocol.ValidToken(t.AccessToken) || !strings.EqualFold(t.TokenType, "Bearer") {
+	if !frame.ValidToken(t.AccessToken) || !strings.EqualFold(t.TokenType, "Bearer") {
 		return errBadToken
 	}
 	_, err = out.Write(req.answer(t))
@@ -122,7 +123,7 @@ func gitErase(ctx context.Context, d Daemon, in io.Reader) error {
 	if token == "" {
 		token = req.values["password"]
 	}
-	if !ok || !protocol.ValidToken(token) {
+	if !ok || !frame.ValidToken(token) {
 		return nil // a person's password for some other server comes by here too
 	}
 	// Git does not wait for the next token: groatd may get it while git tells the person.

@@ -1,11 +1,18 @@
-package protocol
+package frame
 
 import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"time"
+)
+
+// The bounds of a line (PROTOCOL.md, "Bounds").
+const (
+	// MaxLine is the longest line in bytes, its newline included.
+	MaxLine = 64 << 10
+	// LineTimeout is how long a line may take from its first byte to its newline.
+	LineTimeout = 5 * time.Second
 )
 
 // Errors of a [Reader] besides those of the connection.
@@ -23,10 +30,16 @@ const (
 	keepBuffer  = 4 << 10
 )
 
+// Source is what a [Reader] reads from: a [net.Conn], or a [Conn].
+type Source interface {
+	Read(b []byte) (int, error)
+	SetReadDeadline(t time.Time) error
+}
+
 // Reader reads lines within the protocol's bounds. It waits without limit for a line to begin, and [LineTimeout] for
 // it to end; it holds at most [MaxLine] bytes. Not safe for concurrent use.
 type Reader struct {
-	conn  net.Conn
+	conn  Source
 	buf   []byte
 	start int // the unread bytes are buf[start:end]
 	end   int
@@ -36,7 +49,7 @@ type Reader struct {
 }
 
 // NewReader returns a Reader that owns the read deadline of conn.
-func NewReader(conn net.Conn) *Reader {
+func NewReader(conn Source) *Reader {
 	return &Reader{conn: conn, buf: make([]byte, firstBuffer)}
 }
 
@@ -91,7 +104,10 @@ func (r *Reader) fill() error {
 	r.makeRoom()
 	n, err := r.conn.Read(r.buf[r.end:])
 	r.end += n
-	if timeout, ok := errors.AsType[net.Error](err); ok && begun && timeout.Timeout() {
+	if timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err); ok && begun && timeout.Timeout() {
 		return ErrLineTooSlow
 	}
 	r.err = err

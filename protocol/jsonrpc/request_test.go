@@ -1,4 +1,4 @@
-package protocol
+package jsonrpc
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/groat-dev/groat/protocol"
 )
 
 // What is asked all day is decoded by hand; it must not differ from what encoding/json makes of it.
@@ -35,9 +37,9 @@ func TestTokenParamsByHand(t *testing.T) {
 // compareDecoders decodes params, which must have passed strict.Check, in both ways.
 func compareDecoders(t *testing.T, params []byte) {
 	t.Helper()
-	var byHand TokenParams
+	var byHand protocol.TokenParams
 	err := DecodeParams(params, &byHand)
-	type reference TokenParams // without the short cut
+	type reference protocol.TokenParams // without the short cut
 	var plain reference
 	plainErr := DecodeParams(params, &plain)
 	if (err == nil) != (plainErr == nil) {
@@ -45,18 +47,18 @@ func compareDecoders(t *testing.T, params []byte) {
 		return
 	}
 	if err != nil {
-		if _, ok := errors.AsType[*Error](err); !ok {
+		if _, ok := errors.AsType[*protocol.Error](err); !ok {
 			t.Errorf("%s: %T", params, err)
 		}
 		return
 	}
-	if diff := cmp.Diff(TokenParams(plain), byHand); diff != "" {
+	if diff := cmp.Diff(protocol.TokenParams(plain), byHand); diff != "" {
 		t.Errorf("%s: %s", params, diff)
 	}
 }
 
 func TestTokenNamesAreAll(t *testing.T) {
-	if diff := cmp.Diff(fieldsOf(&TokenParams{}).names, tokenNames); diff != "" {
+	if diff := cmp.Diff(fieldsOf(&protocol.TokenParams{}).names, tokenNames); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -67,15 +69,15 @@ func TestDecodeParamsSaysWhatIsWrong(t *testing.T) {
 		into   any
 		want   string
 	}{
-		{`{"min_ttl":"60"}`, &TokenParams{}, "min_ttl must be an integer"},
-		{`{"min_ttl":"60"}`, &RejectParams{}, "min_ttl must be an integer"},
-		{`{"access_token":1}`, &RejectParams{}, "access_token must be a string"},
-		{`{"resources":"x"}`, &LoginParams{}, "resources must be a list of strings"},
-		{`{"resources":[1]}`, &LoginParams{}, "resources must be a list of strings"},
-		{`{"new_client":1}`, &LoginParams{}, "new_client must be true or false"},
-		{`{"Profile":"x"}`, &LoginParams{}, "the member profile is misspelled"},
-		{`{"PROFILE":"x"}`, &TokenParams{}, "the member profile is misspelled"},
-		{`{"\u017fcope":"x"}`, &TokenParams{}, "the member scope is misspelled"}, // ſ folds to s
+		{`{"min_ttl":"60"}`, &protocol.TokenParams{}, "min_ttl must be an integer"},
+		{`{"min_ttl":"60"}`, &protocol.RejectParams{}, "min_ttl must be an integer"},
+		{`{"access_token":1}`, &protocol.RejectParams{}, "access_token must be a string"},
+		{`{"resources":"x"}`, &protocol.LoginParams{}, "resources must be a list of strings"},
+		{`{"resources":[1]}`, &protocol.LoginParams{}, "resources must be a list of strings"},
+		{`{"new_client":1}`, &protocol.LoginParams{}, "new_client must be true or false"},
+		{`{"Profile":"x"}`, &protocol.LoginParams{}, "the member profile is misspelled"},
+		{`{"PROFILE":"x"}`, &protocol.TokenParams{}, "the member profile is misspelled"},
+		{`{"\u017fcope":"x"}`, &protocol.TokenParams{}, "the member scope is misspelled"}, // ſ folds to s
 	} {
 		err := DecodeParams([]byte(test.params), test.into)
 		if err == nil || err.Error() != test.want {
@@ -123,24 +125,8 @@ func TestSecretParamIsTheCallersOwn(t *testing.T) {
 	}
 }
 
-func TestErrorsHaveCodesOfTheirOwn(t *testing.T) {
-	seen := map[int]Kind{}
-	for kind, code := range codes {
-		if other, ok := seen[code]; ok || code > -32001 || code < -32099 {
-			t.Errorf("%s and %s have the code %d", kind, other, code)
-		}
-		seen[code] = kind
-		if e := NewError(kind, "m", "h"); e.Code != code || e.Kind() != kind || e.Hint() != "h" || e.Error() != "m" {
-			t.Errorf("%+v", e)
-		}
-	}
-	if e := InvalidParams("x %d", 1); e.Kind() != "" || e.Hint() != "" || e.Error() != "x 1" {
-		t.Errorf("%+v", e)
-	}
-}
-
 func seeds(f *testing.F, name string) {
-	text, err := os.ReadFile("testdata/" + name)
+	text, err := os.ReadFile("../testdata/" + name)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -162,8 +148,8 @@ func FuzzParseRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line []byte) {
 		r, fatal, err := ParseRequest(line)
 		if err != nil {
-			e, ok := errors.AsType[*Error](err)
-			if !ok || fatal != (e.Code == CodeParse) || r.ID != nil && !json.Valid(r.ID) {
+			e, ok := errors.AsType[*protocol.Error](err)
+			if !ok || fatal != (e.Code == protocol.CodeParse) || r.ID != nil && !json.Valid(r.ID) {
 				t.Fatalf("%q: %v, fatal %v", line, err, fatal)
 			}
 			if reply := AppendError(nil, r.ID, e); !json.Valid(reply) || bytes.Count(reply, []byte("\n")) != 1 {
@@ -193,8 +179,8 @@ func FuzzParseRequest(f *testing.F) {
 			return
 		}
 		compareDecoders(t, r.Params)
-		for _, into := range []any{&RejectParams{}, &LoginParams{}, &LogoutParams{}, &StatusParams{}, &KeystoreParams{}} {
-			if err := DecodeParams(r.Params, into); err != nil && reflect.TypeOf(err) != reflect.TypeFor[*Error]() {
+		for _, into := range []any{&protocol.RejectParams{}, &protocol.LoginParams{}, &protocol.LogoutParams{}, &protocol.StatusParams{}, &protocol.KeystoreParams{}} {
+			if err := DecodeParams(r.Params, into); err != nil && reflect.TypeOf(err) != reflect.TypeFor[*protocol.Error]() {
 				t.Fatalf("%T", err)
 			}
 		}
@@ -214,9 +200,9 @@ func BenchmarkParseRequest(b *testing.B) {
 
 func BenchmarkDecodeParams(b *testing.B) {
 	params := []byte(`{"profile":"work","min_ttl":300}`)
-	type reference TokenParams
+	type reference protocol.TokenParams
 	for name, into := range map[string]func() any{
-		"by hand":       func() any { return &TokenParams{} },
+		"by hand":       func() any { return &protocol.TokenParams{} },
 		"encoding json": func() any { return &reference{} },
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -1,16 +1,13 @@
-package protocol
+package strictjson
 
 import (
 	"bytes"
 	"iter"
-	"strings"
-
-	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// members yields the members of an object that [strictjson.Check] has passed: the unescaped name and the raw value. Where b is
-// no object there are none.
-func members(b []byte) iter.Seq2[[]byte, []byte] {
+// Members yields the members of a JSON object that [Check] has passed: each name, unescaped, and the value as it stands in
+// b. The slices are parts of b, but for a name that holds an escape. It yields nothing if b is not an object.
+func Members(b []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		i := skipSpace(b, 0)
 		if i == len(b) || b[i] != '{' {
@@ -21,7 +18,7 @@ func members(b []byte) iter.Seq2[[]byte, []byte] {
 			end := skipValue(b, i)
 			name := b[i+1 : end-1]
 			if bytes.IndexByte(name, '\\') >= 0 {
-				name, _ = strictjson.AppendUnquoted(nil, b[i:end])
+				name, _ = AppendUnquoted(nil, b[i:end])
 			}
 			i = skipSpace(b, skipSpace(b, end)+1) // past the colon
 			end = skipValue(b, i)
@@ -35,7 +32,8 @@ func members(b []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-func isObject(b []byte) bool {
+// IsObject reports whether b, which [Check] has passed, is a JSON object.
+func IsObject(b []byte) bool {
 	i := skipSpace(b, 0)
 	return i < len(b) && b[i] == '{'
 }
@@ -83,32 +81,32 @@ func skipString(b []byte, i int) int {
 	return i
 }
 
-// variantOf returns the name among known that name is but for case, or "" where it is one of them or none.
-// encoding/json would take such a member for the known one, and other readers would not.
-func variantOf(name []byte, known []string) string {
-	variant := ""
-	for _, k := range known {
-		if string(name) == k {
-			return ""
-		}
-		if len(name) >= len(k) && strings.EqualFold(string(name), k) {
-			variant = k
-		}
-	}
-	return variant
-}
-
-func misspelled(name string) *Error { return invalidRequest("the member " + name + " is misspelled") }
-
-// text returns what a raw JSON string says, and false where raw is no string.
-func text(raw []byte) (string, bool) {
+// Text returns the text of a JSON value that [Check] has passed; ok is false if the value is not a string.
+func Text(raw []byte) (text string, ok bool) {
 	if raw[0] != '"' {
 		return "", false
 	}
 	inside := raw[1 : len(raw)-1]
 	if bytes.IndexByte(inside, '\\') >= 0 {
-		unquoted, err := strictjson.AppendUnquoted(nil, raw)
+		unquoted, err := AppendUnquoted(nil, raw)
 		return string(unquoted), err == nil
 	}
 	return string(inside), true
+}
+
+// AppendString appends s, which must be UTF-8, as a JSON string.
+func AppendString[T string | []byte](dst []byte, s T) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i := range len(s) {
+		switch b := s[i]; {
+		case b == '"' || b == '\\':
+			dst = append(dst, '\\', b)
+		case b < 0x20 || b == 0x7f:
+			dst = append(dst, '\\', 'u', '0', '0', hex[b>>4], hex[b&15])
+		default:
+			dst = append(dst, b)
+		}
+	}
+	return append(dst, '"')
 }

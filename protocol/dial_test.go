@@ -5,31 +5,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
-)
 
-func TestSocketPath(t *testing.T) {
-	for _, test := range []struct {
-		name, override, runtime, want, fails string
-	}{
-		{name: "the override wins", override: "/a/b.sock", runtime: "/run/x", want: "/a/b.sock"},
-		{name: "a relative override", override: "b.sock", fails: "not absolute"},
-		{name: "a long override", override: "/" + strings.Repeat("x", 103), fails: "104 bytes long"},
-		{name: "the longest", override: "/" + strings.Repeat("x", 102), want: "/" + strings.Repeat("x", 102)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Setenv("GROAT_SOCKET", test.override)
-			t.Setenv("XDG_RUNTIME_DIR", test.runtime)
-			got, err := SocketPath()
-			if got != test.want || (err != nil) != (test.fails != "") || err != nil && !strings.Contains(err.Error(), test.fails) {
-				t.Errorf("%q, %v", got, err)
-			}
-		})
-	}
-}
+	"github.com/groat-dev/groat/protocol/frame"
+)
 
 // listen serves one connection with f.
 func listen(t *testing.T, f func(*net.UnixConn)) string {
@@ -57,7 +38,7 @@ func listen(t *testing.T, f func(*net.UnixConn)) string {
 
 func TestDial(t *testing.T) {
 	path := listen(t, func(c *net.UnixConn) {
-		r := NewReader(c)
+		r := frame.NewReader(c)
 		if _, err := r.ReadLine(); err == nil {
 			c.Write([]byte(`{"jsonrpc":"2.0","id":1,"result":{"pid":7}}` + "\n"))
 		}

@@ -1,4 +1,4 @@
-package protocol
+package frame
 
 import (
 	"errors"
@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 
 	"github.com/groat-dev/groat/protocol/ownpath"
@@ -81,15 +80,6 @@ func UsualPlace(home string) Place {
 // ID is the first 16 hexadecimal digits of SHA-256 over the three paths, each followed by a NUL.
 func (p Place) ID() string {
 	return fmt.Sprintf("%016x", digest([]byte(p.Home+"\x00"+p.Configuration+"\x00"+p.State+"\x00")))
-}
-
-// PlaceID returns what a request's place says, for people: a JSON string as it stands in the line.
-func PlaceID(raw []byte) string {
-	id, ok := text(raw)
-	if !ok || len(id) > 64 {
-		return "of an unknown form"
-	}
-	return strconv.Quote(id)
 }
 
 // String names the three paths for people. A path that could be taken for groat's own words is quoted.

@@ -1,6 +1,10 @@
-package protocol
+package jsonrpc
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/groat-dev/groat/protocol"
+)
 
 // AppendResult appends a reply line with a result that [json.Marshal] can encode. Where it cannot, dst is returned as it
 // was.
@@ -15,7 +19,7 @@ func AppendResult(dst, id []byte, result any) ([]byte, error) {
 }
 
 // AppendError appends a reply line with an error; a nil id becomes null (JSON-RPC 2.0 §5).
-func AppendError(dst, id []byte, e *Error) []byte {
+func AppendError(dst, id []byte, e *protocol.Error) []byte {
 	body, err := json.Marshal(e)
 	if err != nil { // strings and integers only
 		panic(err)

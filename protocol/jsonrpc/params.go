@@ -1,4 +1,4 @@
-package protocol
+package jsonrpc
 
 import (
 	"encoding/json"
@@ -8,21 +8,22 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // DecodeParams reads a request's parameters into a struct. Members it does not know are ignored, null counts as missing,
-// and a member that differs from a known name only in case is refused. The error is a [*Error] that names the member
+// and a member that differs from a known name only in case is refused. The error is a [*protocol.Error] that names the member
 // and never quotes its value. into should be new: what params does not mention stays as it was.
 func DecodeParams(params []byte, into any) error {
 	if params == nil {
 		return nil
 	}
-	if p, ok := into.(*TokenParams); ok {
-		return p.decode(params)
+	if p, ok := into.(*protocol.TokenParams); ok {
+		return decodeToken(params, p)
 	}
 	known := fieldsOf(into)
-	for name := range members(params) {
+	for name := range strictjson.Members(params) {
 		if v := variantOf(name, known.names); v != "" {
 			return misspelled(v)
 		}
@@ -30,19 +31,19 @@ func DecodeParams(params []byte, into any) error {
 	err := json.Unmarshal(params, into)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		name := wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:] // without the embedded struct's
-		return InvalidParams("%s must be %s", name, known.kinds[name])
+		return protocol.InvalidParams("%s must be %s", name, known.kinds[name])
 	}
 	if err != nil {
-		return InvalidParams("the parameters cannot be read")
+		return protocol.InvalidParams("the parameters cannot be read")
 	}
 	return nil
 }
 
 var tokenNames = []string{"profile", "target", "min_ttl", "scope", "audience", "wait"}
 
-// decode is DecodeParams for what the daemon is asked all day, by hand, in a third of the time.
-func (p *TokenParams) decode(params []byte) error {
-	for name, raw := range members(params) {
+// decodeToken is DecodeParams for what the daemon is asked all day, by hand, in a third of the time.
+func decodeToken(params []byte, p *protocol.TokenParams) error {
+	for name, raw := range strictjson.Members(params) {
 		var words *string
 		var number **int64
 		switch string(name) {
@@ -68,16 +69,16 @@ func (p *TokenParams) decode(params []byte) error {
 			continue // null
 		}
 		if words != nil {
-			s, ok := text(raw)
+			s, ok := strictjson.Text(raw)
 			if !ok {
-				return InvalidParams("%s must be a string", name)
+				return protocol.InvalidParams("%s must be a string", name)
 			}
 			*words = s
 			continue
 		}
 		n, err := strconv.ParseInt(string(raw), 10, 64)
 		if err != nil {
-			return InvalidParams("%s must be an integer", name)
+			return protocol.InvalidParams("%s must be an integer", name)
 		}
 		*number = &n
 	}
@@ -86,7 +87,7 @@ func (p *TokenParams) decode(params []byte) error {
 
 // SecretParam takes one string member out of params as bytes that the caller owns and can wipe; nil where it is missing.
 func SecretParam(params []byte, name string) ([]byte, error) {
-	for n, raw := range members(params) {
+	for n, raw := range strictjson.Members(params) {
 		if v := variantOf(n, []string{name}); v != "" {
 			return nil, misspelled(v)
 		}
@@ -94,11 +95,11 @@ func SecretParam(params []byte, name string) ([]byte, error) {
 			continue
 		}
 		if raw[0] != '"' {
-			return nil, InvalidParams("%s must be a string", name)
+			return nil, protocol.InvalidParams("%s must be a string", name)
 		}
 		secret, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
 		if err != nil {
-			return nil, InvalidParams("%s cannot be read", name)
+			return nil, protocol.InvalidParams("%s cannot be read", name)
 		}
 		return secret, nil
 	}

@@ -1,4 +1,4 @@
-package protocol
+package frame
 
 import (
 	"bytes"
@@ -131,7 +131,7 @@ func FuzzReader(f *testing.F) {
 			chunks, b = append(chunks, b[:n]), b[n:]
 		}
 		r := feed(t, chunks...)
-		r.conn.SetDeadline(time.Now().Add(patience))
+		r.conn.(net.Conn).SetDeadline(time.Now().Add(30 * time.Second))
 		got, err := all(r)
 		if errors.Is(err, ErrLineTooLong) {
 			for i, line := range want {

@@ -1,10 +1,12 @@
-package protocol
+package jsonrpc
 
 import (
 	"bytes"
 	"errors"
 	"strconv"
+	"strings"
 
+	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
@@ -21,7 +23,7 @@ type Request struct {
 
 var requestNames = []string{"jsonrpc", "id", "method", "params", "place"}
 
-// ParseRequest reads one line. Its error is a [*Error] to be sent as the reply, with the request's ID where that could be
+// ParseRequest reads one line. Its error is a [*protocol.Error] to be sent as the reply, with the request's ID where that could be
 // read. fatal says that nothing sensible can follow on this connection: the line was not JSON. It is safe for concurrent
 // use.
 func ParseRequest(line []byte) (r Request, fatal bool, err error) {
@@ -29,14 +31,14 @@ func ParseRequest(line []byte) (r Request, fatal bool, err error) {
 		if errors.Is(err, strictjson.ErrRefused) {
 			return r, false, invalidRequest("the request is refused: " + err.Error())
 		}
-		return r, true, &Error{Code: CodeParse, Message: "the line cannot be read: " + err.Error()}
+		return r, true, &protocol.Error{Code: protocol.CodeParse, Message: "the line cannot be read: " + err.Error()}
 	}
-	if !isObject(line) {
+	if !strictjson.IsObject(line) {
 		return r, false, invalidRequest("a request is one JSON object; batches are not spoken here")
 	}
 	var version, method []byte
 	variant := ""
-	for name, value := range members(line) {
+	for name, value := range strictjson.Members(line) {
 		switch string(name) {
 		case "jsonrpc":
 			version = value
@@ -70,7 +72,7 @@ func ParseRequest(line []byte) (r Request, fatal bool, err error) {
 	case r.Place != nil && r.Place[0] != '"':
 		return r, false, invalidRequest("place must be a string")
 	case r.Params != nil && r.Params[0] != '{':
-		return r, false, InvalidParams("params must be an object with named members")
+		return r, false, protocol.InvalidParams("params must be an object with named members")
 	}
 	r.Method = methodName(method)
 	return r, false, nil
@@ -78,20 +80,41 @@ func ParseRequest(line []byte) (r Request, fatal bool, err error) {
 
 // methodName unquotes a method. The one that is asked for all day costs no allocation.
 func methodName(raw []byte) string {
-	if bytes.Equal(raw, []byte(`"`+MethodToken+`"`)) {
-		return MethodToken
+	if bytes.Equal(raw, []byte(`"`+protocol.MethodToken+`"`)) {
+		return protocol.MethodToken
 	}
-	name, _ := text(raw)
+	name, _ := strictjson.Text(raw)
 	return name
 }
 
-func invalidRequest(message string) *Error { return &Error{Code: CodeInvalidRequest, Message: message} }
+func invalidRequest(message string) *protocol.Error {
+	return &protocol.Error{Code: protocol.CodeInvalidRequest, Message: message}
+}
 
 // validID reports whether an id is one that is echoed: a bounded string, or an integer of 64 bits.
 func validID(id []byte) bool {
 	if id[0] == '"' {
-		return len(id) <= MaxID+len(`""`)
+		return len(id) <= protocol.MaxID+len(`""`)
 	}
 	_, err := strconv.ParseInt(string(id), 10, 64)
 	return err == nil
+}
+
+// variantOf returns the name among known that name is but for case, or "" where it is one of them or none.
+// encoding/json would take such a member for the known one, and other readers would not.
+func variantOf(name []byte, known []string) string {
+	variant := ""
+	for _, k := range known {
+		if string(name) == k {
+			return ""
+		}
+		if len(name) >= len(k) && strings.EqualFold(string(name), k) {
+			variant = k
+		}
+	}
+	return variant
+}
+
+func misspelled(name string) *protocol.Error {
+	return invalidRequest("the member " + name + " is misspelled")
 }

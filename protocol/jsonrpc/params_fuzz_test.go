@@ -1,4 +1,4 @@
-package protocol
+package jsonrpc
 
 import (
 	"encoding/json"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
@@ -20,15 +21,15 @@ func FuzzTokenParams(f *testing.F) {
 		if strictjson.Check(params) != nil || params[0] != '{' {
 			return // no request has such ones: see FuzzParseRequest
 		}
-		type plain TokenParams
-		var byHand TokenParams
+		type plain protocol.TokenParams
+		var byHand protocol.TokenParams
 		var byReflection plain
 		err1, err2 := DecodeParams(params, &byHand), DecodeParams(params, &byReflection)
 		if (err1 == nil) != (err2 == nil) {
 			t.Fatalf("%s: %v by hand, %v by reflection", params, err1, err2)
 		}
 		if err1 == nil {
-			if diff := cmp.Diff(TokenParams(byReflection), byHand); diff != "" {
+			if diff := cmp.Diff(protocol.TokenParams(byReflection), byHand); diff != "" {
 				t.Errorf("%s:\n%s", params, diff)
 			}
 		}

@@ -1,4 +1,4 @@
-package protocol
+package frame
 
 import (
 	"bytes"
@@ -58,7 +58,7 @@ func (v placeVector) view(t *testing.T) ownpath.View {
 
 // Places, their ids and the paths of their sockets are the same in every language.
 func TestH1PlaceVectors(t *testing.T) {
-	text, err := os.ReadFile("testdata/places.jsonl")
+	text, err := os.ReadFile("../testdata/places.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
