@@ -36,12 +36,12 @@ check:
 fuzz:
 	@go run ./packaging/fuzz -time $(FUZZTIME)
 
-# Every cell of daemon/broker/ROTATION.md with every pause, and KILLS times kill -9 while groatd renews; GROAT_SEED
+# Every cell of daemon/credential/ROTATION.md with every pause, and KILLS times kill -9 while groatd renews; GROAT_SEED
 # repeats a run.
 KILLS ?= 1000
 faults:
 	@said=$$(GROAT_FAULTS=all GROAT_KILLS=$(KILLS) go test -count=1 -timeout 60m -v \
-		-run '^(TestRotationMatrix|TestKilledWhileRenewing)$$' ./daemon/broker ./packaging/e2e 2>&1) \
+		-run '^(TestRotationMatrix|TestKilledWhileRenewing)$$' ./daemon/credential ./packaging/e2e 2>&1) \
 		|| { echo "$$said" | grep -v '^=== \|--- PASS'; exit 1; }; \
 	echo "$$said" | grep -o 'faults: .*'
 

@@ -8,7 +8,10 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -23,7 +26,9 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/refusals"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -67,7 +72,7 @@ type Options struct {
 type Daemon struct {
 	Options
 	broker   *broker.Broker
-	refusals *refusals
+	refusals *refusals.File
 	guesses  *guesses
 	budget   budget    // of descriptors
 	ports    heldPorts // of logins that have ended
@@ -117,6 +122,22 @@ type profile struct {
 	ephemeral bool
 }
 
+// fingerprint is the digest of all that decides what a profile asks, where, and how. It is empty where nothing is remembered of
+// the profile beyond the daemon: where there is none, or it ends with the daemon.
+func (p *profile) fingerprint() string {
+	if p == nil || p.ephemeral {
+		return ""
+	}
+	plain := p.Profile
+	plain.File, plain.Line = "", 0
+	text, err := json.Marshal([]any{plain, p.endpoint.Server()})
+	if err != nil {
+		return "" // no entry has that
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
 // profiles is all of them. Immutable.
 type profiles struct {
 	byName map[string]*profile
@@ -130,14 +151,16 @@ type profiles struct {
 // New loads the configuration. The error is a [*config.Error] or about the system.
 func New(o Options) (*Daemon, error) {
 	d := &Daemon{
-		Options: o, broker: broker.New(o.Now), refusals: openRefusals(o.StateDir, o.Log),
+		Options: o, broker: broker.New(o.Now), refusals: refusals.Open(o.StateDir, o.Log),
 		guesses: newGuesses(), budget: budget{most: descriptors()}, started: time.Now(),
 		logins: map[string]*login{}, ephemeral: map[string]*profile{},
 		kept: keystore.Holder{Store: o.Keystore}, memory: keystore.Holder{Store: &keystore.Memory{}},
 		opened: make(chan struct{}, 1), halt: func() {},
 	}
 	d.profiles.Store(&profiles{})
-	d.broker.Recorder = func(name string, all []broker.Standing) { d.refusals.note(name, d.profiles.Load().byName[name], all) }
+	d.broker.Recorder = func(name string, all []broker.Standing) {
+		d.refusals.Note(name, d.profiles.Load().byName[name].fingerprint, all)
+	}
 	err := d.Reload()
 	if broken, ok := errors.AsType[*config.Error](err); ok && o.Activated {
 		o.Log.Error("the configuration cannot be used", zap.Error(broken))
@@ -212,10 +235,10 @@ func (d *Daemon) reload(proven ...*profile) error {
 	d.broker.Put(changed)
 	for name := range changed {
 		if old.byName[name] == nil {
-			d.broker.Restore(name, d.refusals.of(next.byName[name]))
+			d.broker.Restore(name, d.refusals.Of(name, next.byName[name].fingerprint))
 		}
 	}
-	d.refusals.keep(next.byName)
+	d.refusals.Keep(func(name string) bool { return next.byName[name] != nil })
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	d.broker.Remove(ctx, gone...)
@@ -253,7 +276,7 @@ func (d *Daemon) resolve(p config.Profile) (*profile, error) {
 }
 
 func (d *Daemon) source(p *profile) broker.Source {
-	c := &broker.Credential{Profile: p.Name, Store: d.store(p), Endpoint: p.endpoint}
+	c := &credential.Source{Profile: p.Name, Store: d.store(p), Endpoint: p.endpoint}
 	if !p.Kind().Session() { // a session's tokens are what was signed in for; servers refuse to hear it again
 		c.Scope, c.Audience = p.Scope, p.Audience
 	}
@@ -288,7 +311,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	d.ports.close()
-	defer d.refusals.close(ctx)
+	defer d.refusals.Close(ctx)
 	err := d.broker.Close(ctx)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTry)
 	defer cancel()

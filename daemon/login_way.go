@@ -259,7 +259,7 @@ func (l *login) put(ctx context.Context, item keystore.Item) error {
 // keep stores what a person has just obtained, or holds it and returns why it could not be stored. What a server has said of
 // the credential before does not outlive it.
 func (l *login) keep(ctx context.Context, item keystore.Item) error {
-	l.d.refusals.forget(ctx, l.params.Profile)
+	l.d.refusals.Forget(ctx, l.params.Profile)
 	return l.store().Keep(ctx, l.params.Profile, item)
 }
 

@@ -1,9 +1,7 @@
 package daemon
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -13,14 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"go.uber.org/zap"
-
 	"github.com/groat-dev/groat/daemon/broker"
-	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
-	"github.com/groat-dev/groat/daemon/wire"
-	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -34,6 +26,9 @@ func refusedIncident(t *testing.T) *incident {
 }
 
 func (i *incident) requests() int { return i.server.Count(i.server.TokenPath()) }
+
+// nothingRemembered is what that file says then.
+const nothingRemembered = `{"version":1,"profiles":{}}`
 
 func (i *incident) remembered() string { return filepath.Join(i.state, "refusals.json") }
 
@@ -113,8 +108,8 @@ func TestARefusalIsForgotten(t *testing.T) {
 					t.Errorf("afterwards: %v", err)
 				}
 				i.Daemon.Close(t.Context())
-				if all, err := readRefusals(i.remembered()); err != nil || len(all) != 0 {
-					t.Errorf("the file has %v, %v", all, err)
+				if text, err := os.ReadFile(i.remembered()); err != nil || string(text) != nothingRemembered {
+					t.Errorf("the file has %s, %v", text, err)
 				}
 			})
 		})
@@ -174,123 +169,22 @@ func TestAWishOutlivesTheDaemon(t *testing.T) {
 	})
 }
 
-func TestRefusalsAsTheyAreWritten(t *testing.T) {
-	for _, b := range []broker.Standing{
-		{Whole: true, Parked: true, Err: &grant.Error{Class: grant.Refused, Where: "auth.example.org", Reason: "has ended the session", Code: "invalid_grant", Description: "user is blocked", Status: 403}},
-		{Scope: "a b", Audience: "https://api", Parked: true, Err: &grant.Error{Class: grant.Misconfigured, Where: "x", Reason: "y", Status: 400}},
-		{Whole: true, Failures: 7, Wait: 5 * time.Minute, Until: time.Unix(1785600000, 0), Err: &grant.Error{Class: grant.InvalidClient, Where: "x", Reason: "y"}},
-	} {
-		st := standingOf(b)
-		if err := st.check(); err != nil {
-			t.Errorf("%+v: %v", st, err)
+// A groatd that ends right after a new credential was stored, before it has said so to anybody: its successor does not hold
+// against the new one what a server has said of the old one.
+func TestARefusalDoesNotSpeakForTheNextCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := refusedIncident(t)
+		i.restart(t)
+		i.server.BlockUser(person, false)
+		var atThatMoment []byte
+		look := func() { atThatMoment, _ = os.ReadFile(i.remembered()) }
+		i.store.(*picky).write.Store(&look)
+		if r := i.signIn(t, protocol.LoginParams{Profile: "p", ClientID: "other-app"}); r.Outcome != protocol.SignedIn {
+			t.Fatalf("%+v", r)
 		}
-		text, _ := json.Marshal(refusalsFile{refusalsVersion, map[string]remembered{"p": {strings.Repeat("0", 64), []standing{st}}}})
-		all, err := parseRefusals(text)
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		got := all["p"].Standing[0].restored()
-		if got.Err.Error() != b.Err.Error() {
-			t.Errorf("%q became %q", b.Err, got.Err)
-		}
-		got.Err, b.Err = nil, nil
-		if diff := cmp.Diff(b, got); diff != "" && !b.Parked {
-			t.Error(diff)
-		}
-	}
-	lost := broker.Standing{Whole: true, Parked: true, Err: errors.Join(broker.ErrRotationLost, &grant.Error{Class: grant.Refused, Where: "x", Reason: "y"})}
-	if got := standingOf(lost).restored(); !errors.Is(got.Err, broker.ErrRotationLost) {
-		t.Errorf("the explanation is lost: %v", got.Err)
-	}
-}
-
-const goodRefusals = `{"version":1,"profiles":{"p":{"configuration":"0000000000000000000000000000000000000000000000000000000000000000",` +
-	`"standing":[{"whole":true,"class":"refused","where":"auth.example.org","reason":"has ended the session","parked":true}]}}}`
-
-// A file that is not exactly what groatd writes is as good as none.
-func TestRefusalsThatCannotBeRead(t *testing.T) {
-	if all, err := parseRefusals([]byte(goodRefusals)); err != nil || len(all) != 1 {
-		t.Fatalf("%v, %v", all, err)
-	}
-	for name, text := range map[string]string{
-		"empty": "", "cut": goodRefusals[:len(goodRefusals)/2], "no object": "[]", "followed by more": goodRefusals + "{}",
-		"another version":    strings.Replace(goodRefusals, `"version":1`, `"version":2`, 1),
-		"a name twice":       strings.Replace(goodRefusals, `"version":1`, `"version":1,"version":1`, 1),
-		"an unknown member":  strings.Replace(goodRefusals, `"version":1`, `"version":1,"secret":"x"`, 1),
-		"a profile's name":   strings.Replace(goodRefusals, `"p"`, `"../p"`, 1),
-		"a short digest":     strings.Replace(goodRefusals, `"0000`, `"`, 1),
-		"an unknown class":   strings.Replace(goodRefusals, `"refused"`, `"ok"`, 1),
-		"an escape sequence": strings.Replace(goodRefusals, `has ended`, `has \u001b[31m ended`, 1),
-		"not ASCII":          strings.Replace(goodRefusals, `has ended`, `hät ended`, 1),
-		"a long text":        strings.Replace(goodRefusals, `has ended`, strings.Repeat("x", maxSaid+1), 1),
-		"a wait of years":    strings.Replace(goodRefusals, `"parked":true`, `"wait":99999999`, 1),
-		"a negative wait":    strings.Replace(goodRefusals, `"parked":true`, `"wait":-1`, 1),
-		"an unknown because": strings.Replace(goodRefusals, `"parked":true`, `"because":"x"`, 1),
-		"no reason":          strings.Replace(goodRefusals, `has ended the session`, ``, 1),
-	} {
-		if all, err := parseRefusals([]byte(text)); err == nil || all != nil {
-			t.Errorf("%s: read as %v", name, all)
-		}
-	}
-	dir := t.TempDir()
-	file := filepath.Join(dir, "refusals.json")
-	for name, prepare := range map[string]func() error{
-		"readable by others": func() error { return os.WriteFile(file, []byte(goodRefusals), 0o644) },
-		"a link": func() error {
-			return errors.Join(os.WriteFile(file+".there", []byte(goodRefusals), 0o600), os.Symlink(file+".there", file))
-		},
-		"a directory": func() error { return os.Mkdir(file, 0o700) },
-	} {
-		if err := prepare(); err != nil {
-			t.Fatal(err)
-		}
-		if r := openRefusals(dir, zap.NewNop()); len(r.entries) != 0 {
-			t.Errorf("%s: %v", name, r.entries)
-		}
-		if err := os.RemoveAll(file); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(file, []byte(goodRefusals), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if r := openRefusals(dir, zap.NewNop()); len(r.entries) != 1 {
-		t.Error("a good file was not read: the others show nothing")
-	}
-}
-
-func FuzzRefusals(f *testing.F) {
-	f.Add([]byte(goodRefusals))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		all, err := parseRefusals(text)
-		if err != nil {
-			return
-		}
-		for _, m := range all {
-			for _, st := range m.Standing {
-				if b := st.restored(); b.Err == nil || b.Wait < 0 || b.Wait > 2*time.Hour {
-					t.Errorf("%+v", b)
-				}
-			}
+		i.store.(*picky).write.Store(nil)
+		if string(atThatMoment) != nothingRemembered {
+			t.Errorf("when the new credential was stored the file said %s", atThatMoment)
 		}
 	})
-}
-
-// Why a session was lost is said after a restart in the same words as before.
-func TestALostSessionIsExplainedAfterARestart(t *testing.T) {
-	refused := &grant.Error{Class: grant.Refused, Code: "invalid_grant", Where: "auth.example.org", Reason: "has ended the session"}
-	says := func(err error) string {
-		e, _ := wire.Error(&broker.Unavailable{Err: err}, wire.Context{Profile: "work"})
-		return e.Message
-	}
-	for _, why := range [][]error{
-		nil, {keystore.ErrUnanswered}, {keystore.ErrUnanswered, broker.ErrInterrupted}, {keystore.ErrNewestDamaged}, {keystore.ErrRolledBack},
-		{keystore.ErrRolledBack, keystore.ErrUnanswered, broker.ErrInterrupted},
-	} {
-		err := fmt.Errorf("%w: %w: %w", broker.ErrRotationLost, errors.Join(why...), refused)
-		restored := standingOf(broker.Standing{Whole: true, Parked: true, Err: err}).restored().Err
-		if before, after := says(err), says(restored); after != before {
-			t.Errorf("%v: %q after a restart, not %q", why, after, before)
-		}
-	}
 }

@@ -208,7 +208,7 @@ func (d *Daemon) restore(l *login, e *backup.Entry, replace bool) error {
 	defer l.quiet(ctx)()
 	if now, err := l.store().Get(ctx, e.Profile); err != nil || !now.Equal(e.Item) {
 		now.Wipe()
-		d.refusals.forget(ctx, e.Profile)
+		d.refusals.Forget(ctx, e.Profile)
 		if err := l.store().Set(ctx, e.Profile, e.Item); err != nil { // and not held: the backup has it
 			return err
 		}

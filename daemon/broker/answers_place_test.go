@@ -16,6 +16,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
@@ -102,7 +103,7 @@ func newPlace(t *testing.T, c answerCase) *place {
 	p.signIn(t, c)
 	holder := &keystore.Holder{Store: p.store}
 	p.b = broker.New(p.now)
-	p.b.Put(map[string]broker.Source{"p": &broker.Credential{Profile: "p", Store: holder, Endpoint: p.endpoint, Scope: c.scope}})
+	p.b.Put(map[string]broker.Source{"p": &credential.Source{Profile: "p", Store: holder, Endpoint: p.endpoint, Scope: c.scope}})
 	if p.first, err = p.get(t, broker.Unset); err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func (s *slot) finish(e attempt) {
 
 // publish makes a token the current one.
 func (s *slot) publish(v *variant, t grant.Token, now clock.Instant) {
-	h := &held{token: t, renew: renewalPoint(t, s.b.draw())}
+	h := &held{token: t, renew: renewalPoint(t, s.b.Draw())}
 	if old := v.held.Load(); old != nil && old.token.Access.Equal(t.Access) {
 		h.renew = max(h.renew, now.Boot+noProgress(t, now))
 	}
@@ -144,7 +144,7 @@ func (s *slot) publish(v *variant, t grant.Token, now clock.Instant) {
 // fail takes in a failed attempt. What is still valid stays.
 func (s *slot) fail(v *variant, err error, now clock.Instant) {
 	f := failure{
-		err: err, trouble: s.trouble, standard: v.key == key{}, life: v.life, limit: capWithout, draw: s.b.draw(),
+		err: err, trouble: s.trouble, standard: v.key == key{}, life: v.life, limit: capWithout, draw: s.b.Draw(),
 	}
 	recovers := v.key == key{} && s.recovering > now.Boot
 	switch {

@@ -43,9 +43,11 @@ type Source interface {
 type Broker struct {
 	// Recorder may be set before the first Put.
 	Recorder Recorder
+	// Draw returns a number in [0, 1) by which waits are spread; it may be replaced before the first Put. It must be safe for
+	// concurrent use.
+	Draw func() float64
 
 	now      clock.Func
-	draw     func() float64
 	slots    atomic.Pointer[map[string]*slot] // :: profile name → slot; replaced, never changed
 	changing sync.Mutex                       // serialises whoever replaces slots
 	watch    sync.Once
@@ -58,7 +60,7 @@ type Broker struct {
 
 // New returns a Broker without profiles; call Close when done.
 func New(now clock.Func) *Broker {
-	b := &Broker{now: now, draw: rand.Float64, budgets: map[string]*budget{}, closed: make(chan struct{})}
+	b := &Broker{now: now, Draw: rand.Float64, budgets: map[string]*budget{}, closed: make(chan struct{})}
 	b.slots.Store(&map[string]*slot{})
 	return b
 }

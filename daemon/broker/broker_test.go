@@ -192,7 +192,7 @@ func TestADayOf15MinuteTokensUnderAHundredClients(t *testing.T) {
 func TestRenewalsAreDrawnBetween60And75Percent(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		var draw atomic.Bool // false: the earliest point, true: the latest
-		b.draw = func() float64 {
+		b.Draw = func() float64 {
 			if draw.Load() {
 				return 0.999999
 			}

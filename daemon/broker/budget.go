@@ -284,7 +284,7 @@ func (b *Broker) budget(origin string) *budget {
 	defer b.mu.Unlock()
 	f := b.budgets[origin]
 	if f == nil {
-		f = newBudget(origin, b.now, func() float64 { return b.draw() })
+		f = newBudget(origin, b.now, func() float64 { return b.Draw() })
 		b.budgets[origin] = f
 	}
 	return f

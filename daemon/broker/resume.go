@@ -34,7 +34,7 @@ func (b *Broker) resumes() {
 		b.rested()
 		for _, s := range *b.slots.Load() {
 			if time.Duration(s.spread.Load()) <= now.Boot { // or clocks that come apart all the time would put it off for ever
-				s.spread.Store(int64(now.Boot + time.Duration(b.draw()*float64(resumeSpread))))
+				s.spread.Store(int64(now.Boot + time.Duration(b.Draw()*float64(resumeSpread))))
 			}
 			s.wake()
 		}

@@ -90,7 +90,7 @@ func TestADayOf60SecondTokensUnderAHundredClients(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		w.life = brief
 		numbers := &drawn{rng: rand.New(rand.NewPCG(1, 2))}
-		b.draw = numbers.draw
+		b.Draw = numbers.draw
 		end := w.now().Boot + 24*time.Hour
 		crowd(t, w, b, 3, end)
 		synctest.Wait()

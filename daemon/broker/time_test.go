@@ -84,7 +84,7 @@ func TestE13ADeadAnswerInTheBackground(t *testing.T) {
 // not spread with the renewals.
 func TestE13TheQuickRetryIsNotSpread(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
-		b.draw = func() float64 { return 0.999999 }
+		b.Draw = func() float64 { return 0.999999 }
 		mustGet(t, b, Unset)
 		w.latency = 10 * time.Second
 		w.refuse(func(n int) error {
@@ -154,7 +154,7 @@ func TestE19ACallerWithoutTime(t *testing.T) {
 func TestE16TheNetworkIsFoundSoon(t *testing.T) {
 	for _, down := range []time.Duration{10 * time.Minute, 10*time.Minute + 17*time.Second, 10 * time.Hour} {
 		in(t, func(t *testing.T, w *world, b *Broker) {
-			b.draw = func() float64 { return 0.999999 } // the longest waits
+			b.Draw = func() float64 { return 0.999999 } // the longest waits
 			mustGet(t, b, Unset)
 			w.refuse(always(refusal(grant.Transient, ""))) // without a status: it was never sent
 			time.Sleep(down)

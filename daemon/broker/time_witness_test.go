@@ -24,6 +24,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 )
@@ -319,7 +320,7 @@ func (p *provider) signIn(ctx context.Context) (*broker.Broker, *grant.Endpoint)
 		p.t.Fatal(err)
 	}
 	b := broker.New(p.now)
-	b.Put(map[string]broker.Source{"p": &broker.Credential{Profile: "p", Store: &keystore.Holder{Store: store}, Endpoint: endpoint}})
+	b.Put(map[string]broker.Source{"p": &credential.Source{Profile: "p", Store: &keystore.Holder{Store: store}, Endpoint: endpoint}})
 	return b, endpoint
 }
 

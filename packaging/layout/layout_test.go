@@ -38,6 +38,8 @@ var rooms = map[string][]string{
 	"daemon/config":       {"daemon/grant", "daemon/grant/preset", "protocol/ownpath", "protocol/visible"},
 	"daemon/importer":     {"keystore", "protocol/strictjson", "daemon/grant/preset"},
 	"daemon/broker":       {"daemon/grant", "daemon/clock", "keystore"},
+	"daemon/credential":   {"daemon/broker", "daemon/grant", "keystore"},
+	"daemon/refusals":     {"daemon/broker", "daemon/config", "daemon/grant", "keystore", "keystore/ownfile", "protocol/strictjson"},
 	"daemon/wire":         {"daemon/broker", "daemon/config", "daemon/grant", "keystore", "protocol", "protocol/visible"},
 	"daemon":              {"protocol", "protocol/frame", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible", "keystore", "daemon/..."},
 

@@ -1,4 +1,4 @@
-package broker
+package credential
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 )
@@ -16,15 +17,15 @@ const storeLimit = 3 * time.Second
 // rotate obtains a token with a session's refresh token, in the order of ROTATION.md: the keystore notes that the token will
 // be sent; it is sent, once; what replaces it is durable and was read back; only then is the access token returned, or, where
 // nothing was replaced, the note struck out. Where the successor cannot be stored the access token is returned all the same,
-// for it is good, and the store holds the successor in memory ([Credential.Degraded]).
-func (c *Credential) rotate(ctx context.Context, item keystore.Item, r grant.Request, need Need) (grant.Token, error) {
+// for it is good, and the store holds the successor in memory ([Source.Degraded]).
+func (c *Source) rotate(ctx context.Context, item keystore.Item, r grant.Request, need broker.Need) (grant.Token, error) {
 	ctx = context.WithoutCancel(ctx)
-	if err := c.Store.Held(c.Profile); err != nil && need == Ahead {
-		return grant.Token{}, &putOff{err}
+	if err := c.Store.Held(c.Profile); err != nil && need == broker.Ahead {
+		return grant.Token{}, &broker.PutOff{Err: err}
 	}
 	doubt, err := c.present(ctx)
-	if err != nil && need == Ahead {
-		return grant.Token{}, &putOff{err}
+	if err != nil && need == broker.Ahead {
+		return grant.Token{}, &broker.PutOff{Err: err}
 	}
 	t, rotated, err := c.Endpoint.Refresh(ctx, item, r)
 	if !rotated.IsZero() {
@@ -37,13 +38,13 @@ func (c *Credential) rotate(ctx context.Context, item keystore.Item, r grant.Req
 	return t, c.conclude(ctx, doubt, err)
 }
 
-func (c *Credential) present(ctx context.Context) (doubt, err error) {
+func (c *Source) present(ctx context.Context) (doubt, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
 	return c.Store.Present(ctx, c.Profile)
 }
 
-func (c *Credential) replace(ctx context.Context, presented keystore.Secret, item keystore.Item) {
+func (c *Source) replace(ctx context.Context, presented keystore.Secret, item keystore.Item) {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
 	c.Store.Rotate(ctx, c.Profile, presented, item)
@@ -51,7 +52,7 @@ func (c *Credential) replace(ctx context.Context, presented keystore.Secret, ite
 
 // conclude is the end of a request that brought no new refresh token. Its note is struck out where the server has told what
 // became of the one that was sent, and an older doubt only where the server still takes it.
-func (c *Credential) conclude(ctx context.Context, doubt, err error) error {
+func (c *Source) conclude(ctx context.Context, doubt, err error) error {
 	refusal, refused := errors.AsType[*grant.Error](err)
 	known := err == nil || doubt == nil && !(refused && refusal.RotationLost)
 	if known {
@@ -60,7 +61,7 @@ func (c *Credential) conclude(ctx context.Context, doubt, err error) error {
 		c.Store.Settle(ctx, c.Profile) // at worst the next process asks once more
 	}
 	if doubt != nil && refused && refusal.Code == "invalid_grant" {
-		return fmt.Errorf("%w: %w: %w", ErrRotationLost, doubt, err)
+		return fmt.Errorf("%w: %w: %w", broker.ErrRotationLost, doubt, err)
 	}
 	return err
 }

@@ -22,7 +22,7 @@ type reluctant struct {
 func (r *reluctant) Obtain(ctx context.Context, q grant.Request, need Need) (grant.Token, error) {
 	r.tried.Add(1)
 	if r.full.Load() && need == Ahead {
-		return grant.Token{}, &putOff{keystore.ErrUnavailable}
+		return grant.Token{}, &PutOff{Err: keystore.ErrUnavailable}
 	}
 	return r.world.Obtain(ctx, q, need)
 }

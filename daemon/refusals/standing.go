@@ -1,4 +1,4 @@
-package daemon
+package refusals
 
 import (
 	"errors"

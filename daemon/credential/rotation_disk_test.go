@@ -1,4 +1,4 @@
-package broker
+package credential
 
 import (
 	"errors"

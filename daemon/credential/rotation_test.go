@@ -1,4 +1,4 @@
-package broker
+package credential
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
@@ -27,29 +28,29 @@ func TestWhyASessionIsLost(t *testing.T) {
 	}{
 		{
 			name: "the answer was lost", mode: strict, faults: []sandbox.Fault{{Cut: sandbox.CutAfterHandling}},
-			explain: []error{ErrRotationLost, keystore.ErrUnanswered}, not: []error{ErrInterrupted},
+			explain: []error{broker.ErrRotationLost, keystore.ErrUnanswered}, not: []error{broker.ErrInterrupted},
 		},
 		{
 			name: "the answer could not be read", mode: strict, faults: []sandbox.Fault{unreadable},
-			explain: []error{ErrRotationLost, keystore.ErrUnanswered}, not: []error{ErrInterrupted},
+			explain: []error{broker.ErrRotationLost, keystore.ErrUnanswered}, not: []error{broker.ErrInterrupted},
 		},
 		{
 			name: "the answer was lost, then the server was down", mode: strict,
 			faults:  []sandbox.Fault{{Cut: sandbox.CutAfterHandling}, sandbox.Busy(503, "")},
-			explain: []error{ErrRotationLost, keystore.ErrUnanswered}, not: []error{ErrInterrupted},
+			explain: []error{broker.ErrRotationLost, keystore.ErrUnanswered}, not: []error{broker.ErrInterrupted},
 		},
 		{
 			name: "a process ended in between", mode: strict, spoil: (*trial).presentAndEnd,
-			explain: []error{ErrRotationLost, keystore.ErrUnanswered, ErrInterrupted},
+			explain: []error{broker.ErrRotationLost, keystore.ErrUnanswered, broker.ErrInterrupted},
 		},
 		{
 			name: "the newest record is damaged", mode: strict, spoil: (*trial).renewAndDamage,
-			explain: []error{ErrRotationLost, keystore.ErrNewestDamaged}, not: []error{ErrInterrupted},
+			explain: []error{broker.ErrRotationLost, keystore.ErrNewestDamaged}, not: []error{broker.ErrInterrupted},
 		},
 		{
 			name: "the server was down, and then ended the session", mode: strict,
 			faults: []sandbox.Fault{sandbox.Busy(503, ""), sandbox.Refuse(400, "invalid_grant"), sandbox.Refuse(400, "invalid_grant")},
-			not:    []error{ErrRotationLost},
+			not:    []error{broker.ErrRotationLost},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -65,12 +66,17 @@ func TestWhyASessionIsLost(t *testing.T) {
 					t.Fatal(err)
 				}
 				for range c.faults {
-					get(t, p.b, Unset)
+					p.get(t)
 					time.Sleep(time.Minute)
 				}
 				for _, proof := range []bool{false, true} {
-					_, err := p.b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset, proof: proof})
-					wantUnavailable(t, err)
+					_, err := p.get(t)
+					if proof {
+						_, err = p.b.Prove(t.Context(), "p")
+					}
+					if _, ok := errors.AsType[*broker.Unavailable](err); !ok {
+						t.Fatalf("got %v, want an Unavailable", err)
+					}
 					if refusal, ok := errors.AsType[*grant.Error](err); !ok || refusal.Code != "invalid_grant" {
 						t.Fatalf("the server's refusal is not in %v", err)
 					}
@@ -92,7 +98,7 @@ func TestWhyASessionIsLost(t *testing.T) {
 				if c.mode == strict && len(c.explain) > 0 { // a new sign-in knows nothing of it
 					r.signIn()
 					again := r.start()
-					mustGet(t, again.b, Unset)
+					again.mustGet(t)
 					again.end()
 				}
 			})
@@ -116,7 +122,7 @@ func (t *trial) presentAndEnd() {
 	t.t.Helper()
 	t.server.Script(t.server.TokenPath(), sandbox.Fault{Cut: sandbox.CutAfterHandling})
 	p := t.start()
-	get(t.t, p.b, Unset)
+	p.get(t.t)
 	p.kill()
 }
 
@@ -124,7 +130,7 @@ func (t *trial) presentAndEnd() {
 func (t *trial) renewAndDamage() {
 	t.t.Helper()
 	p := t.start()
-	mustGet(t.t, p.b, Unset)
+	p.mustGet(t.t)
 	p.end()
 	path := filepath.Join(t.dir, "sealed")
 	data, err := os.ReadFile(path)
@@ -158,7 +164,7 @@ func TestAnAnswerSettlesTheDoubt(t *testing.T) {
 				r.signIn()
 				r.server.Script(r.server.TokenPath(), c.faults...)
 				p := r.start()
-				get(t, p.b, Unset)
+				p.get(t)
 				for r.server.Count(r.server.TokenPath()) < 1+len(c.faults) {
 					time.Sleep(time.Second)
 				}
@@ -210,7 +216,7 @@ func TestRecover(t *testing.T) {
 		if err := p.recover(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(keepWarm + capWithout)
+		time.Sleep(time.Hour + 5*time.Minute)
 		requests := p.Requests()
 		time.Sleep(24 * time.Hour)
 		if n := p.Requests(); requests < 10 || n != requests {
@@ -228,7 +234,7 @@ func TestARotationThatIsInMemory(t *testing.T) {
 		r.signIn()
 		p := r.start()
 		p.disk.begin(badSync)
-		mustGet(t, p.b, Unset)
+		p.mustGet(t)
 		if st, _ := p.b.Status("p"); !errors.Is(st.Degraded, keystore.ErrUnavailable) {
 			t.Errorf("the status says %v", st.Degraded)
 		}
@@ -239,14 +245,14 @@ func TestARotationThatIsInMemory(t *testing.T) {
 		p.disk.mu.Lock()
 		p.disk.failing = false
 		p.disk.mu.Unlock()
-		time.Sleep(capWhileValid + time.Second)
+		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		if st, _ := p.b.Status("p"); st.Degraded != nil || st.Err != nil || p.Requests() != 2 {
 			t.Errorf("the status says %v, %v after %d requests", st.Degraded, st.Err, p.Requests())
 		}
 		p.kill()
 		again := r.start()
-		mustGet(t, again.b, Unset)
+		again.mustGet(t)
 		again.end()
 	})
 }

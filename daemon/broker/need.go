@@ -20,11 +20,13 @@ const (
 	Now
 )
 
-// putOff is why a source has sent nothing: what would have come back could not have been stored, and it was asked [Ahead].
-type putOff struct{ err error }
+// PutOff is why a [Source] has sent nothing: what would have come back could not have been stored, and it was asked [Ahead].
+type PutOff struct{ Err error }
 
-func (p *putOff) Error() string { return p.err.Error() }
-func (p *putOff) Unwrap() error { return p.err }
+func (p *PutOff) Error() string { return p.Err.Error() }
+
+// Unwrap returns why it could not have been stored.
+func (p *PutOff) Unwrap() error { return p.Err }
 
 // need is what a renewal of v is for.
 func (v *variant) need(now clock.Instant) Need {
@@ -58,14 +60,14 @@ func (v *variant) presses(a ask, now clock.Instant) bool {
 
 // defers takes in that a source has put a renewal off: it has cost nothing, and is tried again soon, at the latest when the
 // token that is held comes to its end. Whoever is not served by that token is the reason for another attempt at once.
-func (s *slot) defers(v *variant, p *putOff, now clock.Instant) {
+func (s *slot) defers(v *variant, p *PutOff, now clock.Instant) {
 	s.unsent(v)
 	s.failures++
-	until := now.Boot + local(p.err, s.failures, s.b.draw())
+	until := now.Boot + local(p.Err, s.failures, s.b.Draw())
 	if end := v.ends(); end > now.Boot {
 		until = min(until, end)
 	}
-	s.trouble.holdup = holdup{err: p.err, until: until, ahead: true}
+	s.trouble.holdup = holdup{err: p.Err, until: until, ahead: true}
 	s.show(s.holdup)
 	for _, each := range s.variants.Load().all {
 		var pressing []ask
@@ -73,7 +75,7 @@ func (s *slot) defers(v *variant, p *putOff, now clock.Instant) {
 			if each.presses(a, now) {
 				pressing = append(pressing, a)
 			} else {
-				a.reply <- each.instead(a, now, &Unavailable{Err: p.err, RetryAfter: until - now.Boot})
+				a.reply <- each.instead(a, now, &Unavailable{Err: p.Err, RetryAfter: until - now.Boot})
 			}
 		}
 		each.waiting = pressing
@@ -89,7 +91,7 @@ func (s *slot) deferred(v *variant, now clock.Instant) holdup {
 }
 
 // asPutOff returns the error as one that put a renewal off, if it is.
-func asPutOff(err error) (*putOff, bool) { return errors.AsType[*putOff](err) }
+func asPutOff(err error) (*PutOff, bool) { return errors.AsType[*PutOff](err) }
 
 // Recover renews profiles at once, before anything else and though nobody asks: an earlier process has sent their refresh
 // token and did not store what it was answered, and a server that forgives that does so for seconds. What fails is tried

@@ -1,4 +1,4 @@
-package broker
+package credential
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
@@ -209,11 +210,11 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // process is groatd as far as a rotation goes: a broker, a keystore's file, and the network.
 type process struct {
-	*Credential
+	*Source
 	trial *trial
 	disk  *disk
 	store *sealed.Store
-	b     *Broker
+	b     *broker.Broker
 }
 
 func (t *trial) start() *process {
@@ -225,12 +226,12 @@ func (t *trial) start() *process {
 	}
 	client := grant.NewHTTPClient()
 	client.Transport = p
-	p.Credential = &Credential{
+	p.Source = &Source{
 		Profile: "p", Store: &keystore.Holder{Store: p.store}, Endpoint: grant.NewEndpoint(t.described(), client, t.now),
 	}
-	p.b = New(t.now)
-	p.b.draw = func() float64 { return 0.5 }
-	p.b.Put(map[string]Source{"p": p})
+	p.b = broker.New(t.now)
+	p.b.Draw = func() float64 { return 0.5 }
+	p.b.Put(map[string]broker.Source{"p": p})
 	t.t.Cleanup(func() { // where the test did not come to it
 		p.disk.kill(kill)
 		p.b.Close(context.Background())
@@ -256,12 +257,12 @@ func (p *process) recover() error {
 	return err
 }
 
-// Obtain implements [Source].
-func (p *process) Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error) {
+// Obtain implements [broker.Source].
+func (p *process) Obtain(ctx context.Context, r grant.Request, need broker.Need) (grant.Token, error) {
 	t := p.trial
 	t.at(beforeNote)
 	t.at(beforeUrgent)
-	token, err := p.Credential.Obtain(ctx, r, need)
+	token, err := p.Source.Obtain(ctx, r, need)
 	t.at(beforePublish)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -270,6 +271,21 @@ func (p *process) Obtain(ctx context.Context, r grant.Request, need Need) (grant
 		t.ended = nil
 	}
 	return token, err
+}
+
+// get asks for a token as a program does.
+func (p *process) get(t *testing.T) (grant.Token, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	return p.b.Token(ctx, broker.Query{Profile: "p", MinTTL: broker.Unset})
+}
+
+func (p *process) mustGet(t *testing.T) {
+	t.Helper()
+	if _, err := p.get(t); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // kill ends the process; what it still does has no effect.
@@ -420,7 +436,7 @@ func (t *trial) run(pause time.Duration) outcome {
 	t.armed = true
 	t.mu.Unlock()
 	if t.step == beforeUrgent {
-		go p.b.Token(t.t.Context(), Query{Profile: "p", MinTTL: Unset})
+		go p.b.Token(t.t.Context(), broker.Query{Profile: "p", MinTTL: broker.Unset})
 	} else {
 		p.b.Install("p", p, first)
 	}
@@ -478,9 +494,7 @@ func (t *trial) after() outcome {
 // ask is a person's program.
 func (t *trial) ask(p *process) outcome {
 	t.t.Helper()
-	ctx, cancel := context.WithTimeout(t.t.Context(), 20*time.Second)
-	defer cancel()
-	_, err := p.b.Token(ctx, Query{Profile: "p", MinTTL: Unset})
+	_, err := p.get(t.t)
 	if err == nil {
 		return kept
 	}
@@ -490,7 +504,7 @@ func (t *trial) ask(p *process) outcome {
 	}
 	// A note that was not synced may be gone after a power cut; one that could not be written is not there.
 	noted := t.fault != powerCut && !(t.fault == bareFull && t.step == beforeUrgent)
-	if noted && (!errors.Is(err, ErrRotationLost) || !errors.Is(err, keystore.ErrUnanswered)) {
+	if noted && (!errors.Is(err, broker.ErrRotationLost) || !errors.Is(err, keystore.ErrUnanswered)) {
 		t.t.Errorf("the loss is not explained: %v", err)
 	}
 	return lost

@@ -1,4 +1,7 @@
-package daemon
+// Package refusals remembers across restarts what servers have refused, so that a groatd that is started again and again asks
+// no more often than one that runs. What is remembered is in one file of the state directory, which holds no secret and
+// nothing that is made of one.
+package refusals
 
 import (
 	"bytes"
@@ -24,10 +27,9 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// refusals remembers across restarts what servers have said about profiles, so that a groatd that is started again and again
-// asks no more often than one that runs: a file in the state directory, replaced as a whole. It holds no secret and nothing
-// that is made of one. A file that cannot be read is as good as none: it costs one request a profile, never a credential.
-type refusals struct {
+// File is what is remembered, of all profiles, in a file that is replaced as a whole. A file that cannot be read counts as
+// an empty one: that costs one request a profile, never a credential. The methods are safe for concurrent use.
+type File struct {
 	file string // empty: nothing outlives the daemon
 	log  *zap.Logger
 
@@ -48,28 +50,28 @@ type remembered struct {
 	Standing      []standing `json:"standing"`
 }
 
-// refusalsFile is the file.
-type refusalsFile struct {
+// contents is the file as it is written.
+type contents struct {
 	Version  int                   `json:"version"`
 	Profiles map[string]remembered `json:"profiles"`
 }
 
 const (
-	refusalsVersion = 1
-	maxRefusals     = 32 << 20
+	version = 1
+	maxSize = 32 << 20
 	// writesApart is the least time between two writes: a resume that fails for all profiles is written down now and then.
 	writesApart = time.Second
 )
 
-// openRefusals reads what an earlier daemon has left in a directory.
-func openRefusals(dir string, log *zap.Logger) *refusals {
+// Open reads what an earlier daemon has left in a directory. With an empty dir nothing outlives the daemon.
+func Open(dir string, log *zap.Logger) *File {
 	closing, closed := context.WithCancel(context.Background())
-	r := &refusals{log: log, entries: map[string]remembered{}, closing: closing.Done(), closed: closed}
+	r := &File{log: log, entries: map[string]remembered{}, closing: closing.Done(), closed: closed}
 	if dir == "" {
 		return r
 	}
 	r.file = filepath.Join(dir, "refusals.json")
-	entries, err := readRefusals(r.file)
+	entries, err := read(r.file)
 	switch {
 	case err == nil:
 		r.entries = entries
@@ -79,7 +81,7 @@ func openRefusals(dir string, log *zap.Logger) *refusals {
 	return r
 }
 
-func readRefusals(file string) (map[string]remembered, error) {
+func read(file string) (map[string]remembered, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -92,29 +94,29 @@ func readRefusals(file string) (map[string]remembered, error) {
 	if owner := info.Sys().(*syscall.Stat_t).Uid; !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 || int(owner) != os.Geteuid() {
 		return nil, errors.New("it is not a file that only its owner may read and write")
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxRefusals+1))
+	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return nil, err
 	}
-	return parseRefusals(text)
+	return parse(text)
 }
 
-// parseRefusals takes all of a text or nothing.
-func parseRefusals(text []byte) (map[string]remembered, error) {
-	if len(text) > maxRefusals {
+// parse takes all of a text or nothing.
+func parse(text []byte) (map[string]remembered, error) {
+	if len(text) > maxSize {
 		return nil, errors.New("it is too large")
 	}
 	if err := strictjson.Check(text); err != nil {
 		return nil, err
 	}
-	var all refusalsFile
+	var all contents
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&all); err != nil {
 		return nil, errors.New("it is not what groatd writes")
 	}
-	if all.Version != refusalsVersion {
-		return nil, fmt.Errorf("its version is %d, not %d", all.Version, refusalsVersion)
+	if all.Version != version {
+		return nil, fmt.Errorf("its version is %d, not %d", all.Version, version)
 	}
 	for name, m := range all.Profiles {
 		if !config.ValidName(name) || len(m.Configuration) != hex.EncodedLen(sha256.Size) {
@@ -132,28 +134,17 @@ func parseRefusals(text []byte) (map[string]remembered, error) {
 	return all.Profiles, nil
 }
 
-// fingerprint is the digest of all that decides what a profile asks, where, and how.
-func (p *profile) fingerprint() string {
-	plain := p.Profile
-	plain.File, plain.Line = "", 0
-	text, err := json.Marshal([]any{plain, p.endpoint.Server()})
-	if err != nil {
-		return "" // no entry has that
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
-}
-
-// of returns what was remembered of a profile as it is configured now; of another configuration it is forgotten.
-func (r *refusals) of(p *profile) (all []broker.Standing) {
+// Of returns what is remembered of a profile whose configuration has this fingerprint. What was remembered under another one is
+// forgotten, and all of it where the fingerprint is empty. fingerprint is called only where anything is remembered.
+func (r *File) Of(name string, fingerprint func() string) (all []broker.Standing) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, ok := r.entries[p.Name]
+	m, ok := r.entries[name]
 	if !ok {
 		return nil
 	}
-	if p.ephemeral || m.Configuration != p.fingerprint() {
-		delete(r.entries, p.Name)
+	if m.Configuration != fingerprint() {
+		delete(r.entries, name)
 		r.write()
 		return nil
 	}
@@ -163,17 +154,22 @@ func (r *refusals) of(p *profile) (all []broker.Standing) {
 	return all
 }
 
-// note remembers what stands in a profile's way now, or that nothing does.
-func (r *refusals) note(name string, p *profile, all []broker.Standing) {
+// Note remembers what stands in a profile's way now, or that nothing does; nothing is remembered where the fingerprint is empty.
+// It does not wait for the disk.
+func (r *File) Note(name string, fingerprint func() string, all []broker.Standing) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(all) == 0 || p == nil || p.ephemeral {
+	configuration := ""
+	if len(all) > 0 {
+		configuration = fingerprint()
+	}
+	if configuration == "" {
 		if _, known := r.entries[name]; !known {
 			return
 		}
 		delete(r.entries, name)
 	} else {
-		m := remembered{Configuration: p.fingerprint()}
+		m := remembered{Configuration: configuration}
 		for _, st := range all {
 			if st := standingOf(st); st.check() == nil { // else it could not be read again, and with it all the others
 				m.Standing = append(m.Standing, st)
@@ -184,19 +180,19 @@ func (r *refusals) note(name string, p *profile, all []broker.Standing) {
 	r.write()
 }
 
-// keep forgets every profile but these.
-func (r *refusals) keep(profiles map[string]*profile) {
+// Keep forgets every profile for which known is false.
+func (r *File) Keep(known func(name string) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := len(r.entries)
-	maps.DeleteFunc(r.entries, func(name string, _ remembered) bool { return profiles[name] == nil })
+	maps.DeleteFunc(r.entries, func(name string, _ remembered) bool { return !known(name) })
 	if len(r.entries) != before {
 		r.write()
 	}
 }
 
 // write begins to write, if nobody does. r.mu is held.
-func (r *refusals) write() {
+func (r *File) write() {
 	r.changed = true
 	if r.file == "" || r.writing != nil {
 		return
@@ -213,7 +209,7 @@ func (r *refusals) write() {
 }
 
 // writeOnce writes what has changed, and reports whether something had.
-func (r *refusals) writeOnce() bool {
+func (r *File) writeOnce() bool {
 	r.mu.Lock()
 	if !r.changed {
 		close(r.writing)
@@ -227,12 +223,12 @@ func (r *refusals) writeOnce() bool {
 }
 
 // save makes the file what is known now.
-func (r *refusals) save() error {
+func (r *File) save() error {
 	r.disk.Lock()
 	defer r.disk.Unlock()
 	r.mu.Lock()
 	r.changed = false
-	text, err := json.Marshal(refusalsFile{Version: refusalsVersion, Profiles: r.entries})
+	text, err := json.Marshal(contents{Version: version, Profiles: r.entries})
 	r.mu.Unlock()
 	if err == nil {
 		err = replaceFile(r.file, text)
@@ -247,8 +243,8 @@ func (r *refusals) save() error {
 	return err
 }
 
-// close waits until everything is written that was noted, as long as ctx allows.
-func (r *refusals) close(ctx context.Context) {
+// Close waits until everything is written that was noted, as long as ctx allows.
+func (r *File) Close(ctx context.Context) {
 	r.closed()
 	r.mu.Lock()
 	writing := r.writing
@@ -258,6 +254,35 @@ func (r *refusals) close(ctx context.Context) {
 	}
 	select {
 	case <-writing:
+	case <-ctx.Done():
+	}
+}
+
+// forgetLimit is how long a disk may keep a credential from being stored that is no longer what was refused.
+const forgetLimit = 3 * time.Second
+
+// Forget is for a credential that is about to be stored. What was said of the one before is not in the file any more when it
+// returns, so that no crash and no full disk lets it speak for the new one: where the file cannot be written it goes.
+func (r *File) Forget(ctx context.Context, name string) {
+	r.mu.Lock()
+	_, known := r.entries[name]
+	delete(r.entries, name)
+	stale := known || r.changed || r.failed || r.writing != nil
+	r.mu.Unlock()
+	if r.file == "" || !stale {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, forgetLimit)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if r.save() != nil {
+			os.Remove(r.file)
+		}
+	}()
+	select {
+	case <-done:
 	case <-ctx.Done():
 	}
 }
