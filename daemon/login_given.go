@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
@@ -231,12 +232,12 @@ func (l *login) noSecret() string {
 		if l.asked.Key == "" {
 			return "the sign-in uses a key; --key names its file, and the secret would be that file's password"
 		}
-		file, err := grant.ReadKeyFile(l.asked.Key)
+		file, err := privatekey.ReadFile(l.asked.Key)
 		if err != nil {
 			return "" // said where the key is read, before anything is asked for
 		}
 		defer file.Wipe()
-		if _, err := grant.CheckKey(file, keystore.Secret{}); errors.Is(err, grant.ErrKeyPassword) {
+		if _, err := privatekey.DefaultAlg(file, keystore.Secret{}); errors.Is(err, privatekey.ErrPassword) {
 			return ""
 		}
 		return "the key in " + l.asked.Key + " has no password"

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -325,7 +326,7 @@ func (h *house) give(t *testing.T, store *picky, kind grant.Kind, way givenWay, 
 	file, public := keyPair(t)
 	h.server.AddClient(sandbox.Client{ID: "keyed", Key: public})
 	h.server.AddClient(sandbox.Client{ID: "given-client", Key: public, RedirectURIs: []string{"http://127.0.0.1/callback"}})
-	key, err := grant.ReadKeyFile(file)
+	key, err := privatekey.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
@@ -155,7 +156,7 @@ func (l *login) nextClient() (string, error) {
 	if l.kind != grant.ByJWTBearer || l.params.ClientID != "" {
 		return l.params.ClientID, nil
 	}
-	file, err := grant.ReadKeyFile(l.params.Key)
+	file, err := privatekey.ReadFile(l.params.Key)
 	if err != nil {
 		return "", err
 	}
@@ -177,7 +178,7 @@ func (l *login) namesServiceAccount() bool {
 	if l.kind != grant.ByJWTBearer || l.params.Key == "" {
 		return false
 	}
-	file, err := grant.ReadKeyFile(l.params.Key)
+	file, err := privatekey.ReadFile(l.params.Key)
 	if err != nil {
 		return false // said where it is read for its key
 	}

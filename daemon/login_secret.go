@@ -9,6 +9,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
@@ -64,7 +65,7 @@ func (l *login) prepare(item *keystore.Item) (err error) {
 		if err := l.readKey(item); err != nil {
 			return err
 		}
-		chain, err := grant.ReadKeyFile(l.params.Certificate) // often in one file with the key
+		chain, err := privatekey.ReadFile(l.params.Certificate) // often in one file with the key
 		item.Certificate = chain.Reveal()
 		return err
 	}
@@ -77,7 +78,7 @@ func (l *login) amend(item *keystore.Item) error {
 	q := l.params
 	item.KeyID, item.Subject = cmp.Or(q.KeyID, item.KeyID), cmp.Or(q.Subject, item.Subject)
 	if q.Certificate != "" {
-		chain, err := grant.ReadKeyFile(q.Certificate)
+		chain, err := privatekey.ReadFile(q.Certificate)
 		if err != nil {
 			return err
 		}
@@ -117,15 +118,15 @@ func (l *login) readKey(item *keystore.Item) (err error) {
 	if l.params.Key == "" {
 		return l.missing("name the private key's file with --key", "--key FILE")
 	}
-	if item.PrivateKey, err = grant.ReadKeyFile(l.params.Key); err != nil {
+	if item.PrivateKey, err = privatekey.ReadFile(l.params.Key); err != nil {
 		return err
 	}
-	_, err = grant.CheckKey(item.PrivateKey, keystore.Secret{})
-	if errors.Is(err, grant.ErrKeyPassword) {
+	_, err = privatekey.DefaultAlg(item.PrivateKey, keystore.Secret{})
+	if errors.Is(err, privatekey.ErrPassword) {
 		if item.PrivateKeyPassword, err = l.ask(fmt.Sprintf("Password of %s, the key for %s", inPrompt(l.params.Key), l.clientHosts())); err != nil {
 			return err
 		}
-		_, err = grant.CheckKey(item.PrivateKey, item.PrivateKeyPassword)
+		_, err = privatekey.DefaultAlg(item.PrivateKey, item.PrivateKeyPassword)
 	}
 	if err != nil {
 		return protocol.NewError(protocol.Config, fmt.Sprintf("%s: %s", l.params.Key, err), "groat login "+l.params.Profile+" --key FILE")
@@ -141,7 +142,7 @@ func (l *login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 		err = l.amend(&item)
 	case l.params.ClientID == "":
 		var file keystore.Secret
-		if file, err = grant.ReadKeyFile(l.params.Key); err != nil {
+		if file, err = privatekey.ReadFile(l.params.Key); err != nil {
 			return item, t, err
 		}
 		defer file.Wipe()

@@ -1,7 +1,15 @@
 package clock
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
 
-// counting is the clock that counts suspend and that nobody can set. It is mach_continuous_time in nanoseconds;
-// CLOCK_MONOTONIC is made of the wall clock here, CLOCK_UPTIME_RAW stands still in suspend.
-const counting = unix.CLOCK_MONOTONIC_RAW
+	"golang.org/x/sys/unix"
+)
+
+// readBoot reads mach_continuous_time in nanoseconds, which counts suspend and which nothing can set. Of the other clocks,
+// CLOCK_MONOTONIC is derived from the wall clock on this system, and CLOCK_UPTIME_RAW stands still during suspend.
+func readBoot() (time.Duration, error) {
+	var ts unix.Timespec
+	err := unix.ClockGettime(unix.CLOCK_MONOTONIC_RAW, &ts)
+	return time.Duration(ts.Nano()), err
+}

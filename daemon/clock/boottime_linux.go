@@ -1,6 +1,14 @@
 package clock
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
 
-// counting is the clock that counts suspend and that nobody can set: CLOCK_MONOTONIC does not count it.
-const counting = unix.CLOCK_BOOTTIME
+	"golang.org/x/sys/unix"
+)
+
+// readBoot reads CLOCK_BOOTTIME. Unlike CLOCK_MONOTONIC it counts suspend, and nothing can set it.
+func readBoot() (time.Duration, error) {
+	var ts unix.Timespec
+	err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
+	return time.Duration(ts.Nano()), err
+}

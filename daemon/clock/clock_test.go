@@ -97,7 +97,7 @@ func TestE25FallbackRunsForward(t *testing.T) {
 }
 
 func TestTheBootClockCanBeReadHere(t *testing.T) {
-	if boot, err := read(); err != nil || boot <= 0 {
+	if boot, err := readBoot(); err != nil || boot <= 0 {
 		t.Errorf("%v, %v", boot, err)
 	}
 }

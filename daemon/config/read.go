@@ -6,8 +6,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
+	"time"
 
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -69,4 +72,53 @@ func cause(err error) string {
 		return l.Err.Error()
 	}
 	return err.Error()
+}
+
+// CheckWay refuses a path on whose way another user could put something else in its place ([ownpath.Check]). The error is an
+// [*Error] about the directory.
+func CheckWay(path string) error { return asOurs(ownpath.Check(path)) }
+
+// asOurs returns an [*ownpath.Error] as an [*Error].
+func asOurs(err error) error {
+	if e, ok := errors.AsType[*ownpath.Error](err); ok {
+		return &Error{File: e.Path, Message: e.Message, Hint: e.Hint}
+	}
+	return err
+}
+
+// owner returns a file's uid, or -1.
+func owner(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
+}
+
+// youngest is how old a change must be to be told from the next one: file systems count in steps.
+const youngest = 100 * time.Millisecond
+
+// Stamp stands for the profiles that the files name: config.toml and the entries of profiles.d. It differs once a profile was added
+// or removed there; what is in the files of profiles.d is not looked at. It is empty, which stands for nothing, where
+// that cannot be told: a change is too young, or cannot be seen.
+func (d Dir) Stamp() string {
+	if d.off() {
+		return "off"
+	}
+	var b strings.Builder
+	for _, path := range []string{d.file, d.profiles()} {
+		info, err := os.Stat(path)
+		switch {
+		case os.IsNotExist(err):
+			b.WriteString("none;")
+			continue
+		case err != nil:
+			return ""
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if age := time.Since(info.ModTime()); !ok || age < youngest && age > -youngest {
+			return ""
+		}
+		fmt.Fprintf(&b, "%d %d %d %d;", st.Dev, st.Ino, info.Size(), info.ModTime().UnixNano())
+	}
+	return b.String()
 }

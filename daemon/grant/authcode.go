@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"maps"
@@ -221,3 +222,29 @@ func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authoriz
 	}
 	return s, nil
 }
+
+// checkIDToken holds an ID token against the sign-in that it is for: nonce, issuer and audience (OpenID Connect Core
+// §3.1.3.7). It came from the token endpoint over TLS, which stands for its signature (number 6 there), and nothing is ever taken
+// from it. Without one, PKCE is what binds the answer to the request.
+func (a *Authorization) checkIDToken(token string) (flaw string) {
+	if token == "" || a.nonce == "" {
+		return ""
+	}
+	body, ok := jwtClaims(token)
+	if !ok {
+		return "holds an ID token that cannot be read"
+	}
+	nonce, _ := body.text("nonce")
+	issuer, _ := body.text("iss")
+	switch {
+	case !equal(nonce, a.nonce):
+		return "holds an ID token for another sign-in"
+	case issuer != a.issuer:
+		return "holds an ID token of another issuer: " + shown(issuer)
+	case !slices.Contains(body.list("aud"), a.clientID):
+		return "holds an ID token for another client"
+	}
+	return ""
+}
+
+func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -1,12 +1,7 @@
 package grant
 
 import (
-	"encoding/json"
-	"mime"
 	"net/http"
-	"strings"
-
-	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // Presented is what a request proved itself with; an answer that names no OAuth error means something else for each.
@@ -143,97 +138,4 @@ func withoutCode(a Answer, body object, proof Presented) Class {
 		return Refused // the challenge itself; a proxy's would be a 407
 	}
 	return TransientSlow
-}
-
-// object is a JSON object whose names are compared exactly; a nil one has no members.
-type object map[string]json.RawMessage
-
-// object returns the body, or says in words why it is none.
-func (a Answer) object() (body object, flaw string) {
-	if a.Flaw != "" {
-		return nil, a.Flaw
-	}
-	media, _, err := mime.ParseMediaType(a.Header.Get("Content-Type"))
-	switch {
-	case len(a.Body) == 0:
-		return nil, "is empty"
-	case media == "text/html":
-		return nil, "is a web page and not JSON (a captive portal? look whether this network wants a sign-in first)"
-	case err != nil || media != "application/json" && !strings.HasSuffix(media, "+json"):
-		return nil, "is not JSON"
-	case strictjson.Check(a.Body) != nil:
-		return nil, "is not JSON, or ambiguous"
-	case json.Unmarshal(a.Body, &body) != nil || body == nil:
-		return nil, "is not a JSON object"
-	}
-	return body, ""
-}
-
-// text returns a member that is a string.
-func (o object) text(name string) (s string, ok bool) {
-	raw := o[name]
-	if len(raw) == 0 || raw[0] != '"' {
-		return "", false
-	}
-	return s, json.Unmarshal(raw, &s) == nil
-}
-
-// errorCode returns what stands for RFC 6749's "error", and whether the answer says that it is an error at all.
-func (o object) errorCode() (code string, said bool) {
-	if code, ok := o.text("error"); ok && code != "" {
-		return code, true
-	}
-	if code, ok := o.text("errorCode"); ok && code != "" { // Okta
-		return code, true
-	}
-	raw := o["error"]
-	return "", len(raw) > 0 && raw[0] == '{' // Google's APIs
-}
-
-// detail returns FastAPI's explanation: a string, or a list of what is wrong with each field.
-func (o object) detail() (text string, found bool) {
-	if text, ok := o.text("detail"); ok {
-		return text, true
-	}
-	var list []struct {
-		Msg string `json:"msg"`
-		Loc []any  `json:"loc"`
-	}
-	raw := o["detail"]
-	if len(raw) == 0 || raw[0] != '[' {
-		return "", false
-	}
-	if json.Unmarshal(raw, &list) != nil {
-		return "", true
-	}
-	for i, l := range list {
-		if i > 0 {
-			text += "; "
-		}
-		if n := len(l.Loc); n > 0 {
-			if field, ok := l.Loc[n-1].(string); ok {
-				text += field + ": "
-			}
-		}
-		text += l.Msg
-	}
-	return text, true
-}
-
-// description returns the server's explanation as it stands.
-func (o object) description() string {
-	for _, name := range []string{"error_description", "errorSummary", "message"} {
-		if text, ok := o.text(name); ok && text != "" {
-			return text
-		}
-	}
-	if text, ok := o.detail(); ok {
-		return text
-	}
-	var inner object
-	if json.Unmarshal(o["error"], &inner) == nil {
-		text, _ := inner.text("message")
-		return text
-	}
-	return ""
 }

@@ -1,9 +1,14 @@
 package grant
 
 import (
+	"bytes"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -11,6 +16,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -158,11 +164,11 @@ func (s Server) signer(by Method, item keystore.Item) (signer, error) {
 
 // keySigner returns what signs with an item's private key.
 func keySigner(item keystore.Item, listed []string) (signer, error) {
-	key, err := parseKey(item.PrivateKey, item.PrivateKeyPassword)
+	key, err := privatekey.Parse(item.PrivateKey, item.PrivateKeyPassword)
 	if err != nil {
 		return signer{}, err
 	}
-	alg, err := chooseAlg(algsOf(key), item.KeyAlg, listed)
+	alg, err := privatekey.ChooseAlg(key, item.KeyAlg, listed)
 	if err != nil {
 		return signer{}, err
 	}
@@ -214,4 +220,33 @@ func newID() string {
 			}
 		}
 	}
+}
+
+// clientCertificate is what a client proves itself with in TLS (RFC 8705 §2.1).
+func clientCertificate(item keystore.Item) (*tls.Certificate, error) {
+	key, err := privatekey.Parse(item.PrivateKey, item.PrivateKeyPassword)
+	if err != nil {
+		return nil, err
+	}
+	c := &tls.Certificate{PrivateKey: key}
+	for rest := []byte(item.Certificate); len(rest) <= privatekey.MaxSize; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type == "CERTIFICATE" {
+			c.Certificate = append(c.Certificate, block.Bytes)
+		}
+	}
+	if len(c.Certificate) == 0 {
+		return nil, errors.New("the TLS client has no certificate")
+	}
+	if c.Leaf, err = x509.ParseCertificate(c.Certificate[0]); err != nil {
+		return nil, errors.New("the TLS client's certificate is damaged")
+	}
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil || !bytes.Equal(public, c.Leaf.RawSubjectPublicKeyInfo) {
+		return nil, errors.New("the TLS client's certificate is for another private key")
+	}
+	return c, nil
 }

@@ -1,7 +1,18 @@
 package grant
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"math/big"
 	"net/url"
 	"regexp"
 	"strings"
@@ -11,6 +22,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -118,4 +130,126 @@ func TestAuthenticateRefuses(t *testing.T) {
 			t.Errorf("%s: %v", s.ClientAuth, err)
 		}
 	}
+}
+
+// Every alg is verified with the public key by the library, and by nothing that made it.
+func TestKeySigner(t *testing.T) {
+	rsa, ec, ed := newKey(t, "RS256"), newKey(t, "ES256"), newKey(t, "EdDSA")
+	for _, c := range []struct {
+		name   string
+		key    keystore.Secret
+		wanted string
+		listed []string
+		alg    string // empty: an error
+	}{
+		{"RSA", rsa, "", nil, "RS256"}, {"RSA, PS256 wanted", rsa, "PS256", nil, "PS256"}, {"RSA, PS256 listed", rsa, "", []string{"ES256", "PS256"}, "PS256"},
+		{"RSA, both listed", rsa, "", []string{"PS256", "RS256"}, "RS256"}, {"RSA, neither listed", rsa, "", []string{"ES256"}, "RS256"},
+		{"RSA, ES256 wanted", rsa, "ES256", nil, ""}, {"RSA, none wanted", rsa, "none", nil, ""}, {"RSA, HS256 wanted", rsa, "HS256", nil, ""},
+		{"EC", ec, "", nil, "ES256"}, {"Ed25519", ed, "", nil, "EdDSA"}, {"Ed25519, RS256 wanted", ed, "RS256", nil, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := keySigner(keystore.Item{PrivateKey: c.key, KeyAlg: c.wanted, KeyID: `k"1`}, c.listed)
+			if c.alg == "" {
+				if !errors.Is(err, privatekey.ErrUnusable) {
+					t.Errorf("%v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			compact, err := s.sign(claims{Issuer: "me", Audience: "you", ID: "1", Expires: 1 << 40})
+			if err != nil {
+				t.Fatal(err)
+			}
+			public := s.key.(crypto.Signer).Public()
+			token, err := jwt.Parse(compact, func(*jwt.Token) (any, error) { return public, nil }, jwt.WithValidMethods([]string{c.alg}))
+			if err != nil || token.Header["kid"] != `k"1` || token.Header["typ"] != "JWT" {
+				t.Errorf("%v, %v", token.Header, err)
+			}
+		})
+	}
+}
+
+func TestHMACSigner(t *testing.T) {
+	item := keystore.Item{ClientID: dummyID, ClientSecret: keystore.SecretString(dummySecret)}
+	for alg, ok := range map[string]bool{"": true, "HS256": true, "HS384": true, "HS512": true, "RS256": false, "none": false, "HS1": false} {
+		item.KeyAlg = alg
+		s, err := Server{}.signer(ClientSecretJWT, item)
+		if (err == nil) != ok {
+			t.Errorf("%q: %v", alg, err)
+		}
+		if err != nil {
+			continue
+		}
+		compact, err := s.sign(claims{Issuer: "me", Expires: 1 << 40})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := jwt.Parse(compact, func(*jwt.Token) (any, error) { return []byte(dummySecret), nil }, jwt.WithValidMethods([]string{max("HS256", alg)})); err != nil {
+			t.Errorf("%q: %v", alg, err)
+		}
+	}
+}
+
+func TestClientCertificate(t *testing.T) {
+	key, other := newKey(t, "ES256"), newKey(t, "EdDSA")
+	certificate := newCertificate(t, key)
+	item := keystore.Item{PrivateKey: key, Certificate: certificate}
+	if c, err := clientCertificate(item); err != nil || c.Leaf.Subject.CommonName != "dummy" {
+		t.Errorf("%v", err)
+	}
+	for name, c := range map[string]struct {
+		item keystore.Item
+		text string
+	}{
+		"another key":    {keystore.Item{PrivateKey: other, Certificate: certificate}, "another private key"},
+		"no certificate": {keystore.Item{PrivateKey: key}, "no certificate"},
+		"damaged":        {keystore.Item{PrivateKey: key, Certificate: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, "damaged"},
+		"no key":         {keystore.Item{Certificate: certificate}, "private key"},
+	} {
+		if _, err := clientCertificate(c.item); err == nil || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// newKey returns a new private key that signs with alg, in PEM (PKCS#8).
+func newKey(t *testing.T, alg string) keystore.Secret {
+	t.Helper()
+	var key any
+	var err error
+	switch alg {
+	case "RS256":
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	case "ES256":
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	default:
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keystore.NewSecret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// newCertificate returns a certificate of a key, signed with the key itself, in PEM.
+func newCertificate(t *testing.T, key keystore.Secret) string {
+	t.Helper()
+	signer, err := privatekey.Parse(key, keystore.Secret{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "dummy"}, NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, signer.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/groat-dev/groat/keystore"
 )
 
 // FuzzDiscover: a document may say what it likes. What is taken from it is the issuer that was asked, and addresses that a
@@ -112,24 +110,6 @@ func FuzzIDToken(f *testing.F) {
 			if flaw == "" && !strings.Contains(claims, needed) && !strings.Contains(claims, `\u`) {
 				t.Errorf("accepted without %s: %s", needed, claims)
 			}
-		}
-	})
-}
-
-// FuzzKey: whatever stands in a key file, reading it ends with a key that signs or with words that quote nothing of it.
-func FuzzKey(f *testing.F) {
-	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n"))
-	f.Add([]byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"))
-	f.Add([]byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		alg, err := CheckKey(keystore.SecretString(string(text)), keystore.SecretString("password"))
-		switch {
-		case err == nil && alg == "":
-			t.Error("a key that cannot sign")
-		case err != nil && !errors.Is(err, ErrKey) && !errors.Is(err, ErrKeyPassword):
-			t.Error(err)
-		case err != nil && (!oneLine(err.Error()) || len(err.Error()) > 512):
-			t.Errorf("it would say %q", err)
 		}
 	})
 }

@@ -1,61 +1,187 @@
 package grant
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
 
+	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/keystore"
 )
 
-// The token types of RFC 8693 §3 that are asked for or presented most.
+// The bounds of one exchange.
 const (
-	AccessTokenType = "urn:ietf:params:oauth:token-type:access_token"
-	IDTokenType     = "urn:ietf:params:oauth:token-type:id_token"
-	JWTType         = "urn:ietf:params:oauth:token-type:jwt"
+	dialTimeout   = 5 * time.Second
+	tlsTimeout    = 5 * time.Second
+	headerTimeout = 10 * time.Second
+	totalTimeout  = 15 * time.Second
+	maxHeader     = 64 << 10
+	maxBody       = 1 << 20
 )
 
-const exchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange"
-
-// Presentation is what a token exchange presents (RFC 8693 §2.1). Empty members are not sent.
-type Presentation struct {
-	// Subject is the token of whom the new one is about, SubjectType its type; empty: an access token.
-	Subject     keystore.Secret
-	SubjectType string
-	// Actor is the token of whoever acts for them, if that is somebody else.
-	Actor     keystore.Secret
-	ActorType string
-	// Requested is the type that is wanted; empty: an access token.
-	Requested string
-	// Resource is the URI of the API that it is for (RFC 8707).
-	Resource string
+// call is one request that is about to be sent.
+type call struct {
+	method, url   string
+	body          form                         // nil sends none
+	json          bool                         // body is a JSON object instead
+	authorization string                       // empty sends none
+	header        struct{ name, value string } // another header with a credential
+	certificate   *tls.Certificate             // the client's own; nil shows none
+	// carried is what must not come back in an error's description.
+	carried []keystore.Secret
+	carries Carries // how much of a credential it is, for the gate
 }
 
-// TokenExchange obtains a token for another one (RFC 8693). req is completed by the server's defaults. The error is as
-// [Endpoint.ClientCredentials]'s, or ErrNotOffered where there is nothing to present.
-func (e *Endpoint) TokenExchange(ctx context.Context, item keystore.Item, p Presentation, req Request) (Session, error) {
-	if p.Subject.IsZero() {
-		return Session{}, ErrNotOffered
-	}
-	if p.Requested != "" && p.Requested != AccessTokenType && p.Requested != JWTType {
-		return Session{}, errors.New("a token exchange can ask for an access token or a JWT only")
-	}
-	req = e.server.Default(req, false)
-	var c call
-	first := form{}.add("grant_type", exchangeGrant).add("subject_token", c.reveal(p.Subject)).
-		add("subject_token_type", orAccessToken(p.SubjectType)).add("requested_token_type", p.Requested).add("resource", p.Resource)
-	if !p.Actor.IsZero() {
-		first = first.add("actor_token", c.reveal(p.Actor)).add("actor_token_type", orAccessToken(p.ActorType))
-	}
-	// §2.2.1: a token_type of "N_A" is no access token; it is refused with every other that is not Bearer.
-	return e.ask(ctx, question{
-		item: item, by: e.server.ClientAuth, proof: Assertion,
-		first: first, carried: c.carried, last: req.form(), scope: req.Scope, again: aboutTheClient,
-	})
+// reveal returns a secret that the request is about to carry, and remembers it in both forms in which it may come back.
+func (c *call) reveal(s keystore.Secret) string {
+	text := s.Reveal()
+	c.carried = append(c.carried, s, keystore.SecretString(url.QueryEscape(text)))
+	return text
 }
 
-func orAccessToken(kind string) string {
-	if kind == "" {
-		return AccessTokenType
+// Answer is what came back for one request, or why nothing did.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	// Flaw says in words why Body, which is then nil, cannot be used; empty where it can.
+	Flaw string
+	// Err is the transport's error; Status tells whether the header had come before.
+	Err error
+	// Sent is set unless it is certain that the server has seen no byte of the request.
+	Sent bool
+	// At is the wall time of the answer, for a Retry-After that is a date where the server does not say its own.
+	At time.Time
+	// Proxy is the host of the proxy that the request went through, or empty.
+	Proxy string
+	// Carried are the secrets of the request, which a description is cleaned of.
+	Carried []keystore.Secret
+}
+
+// exchange sends one request once. The first instant is from before anything was sent, the second from when the answer was
+// complete. It takes at most [totalTimeout].
+func exchange(ctx context.Context, client *http.Client, now clock.Func, c call) (a Answer, sent, received clock.Instant) {
+	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
+	defer cancel()
+	// A connection is had: from here on the request may leave at any moment. httptrace's WroteHeaders comes later, from
+	// another goroutine, and when a deadline strikes in between the request may leave and not be reported.
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+
+	a.Carried = c.carried
+	by := &passage{certificate: c.certificate}
+	ctx = context.WithValue(ctx, passageKey{}, by)
+	req, err := newRequest(ctx, c)
+	sent = now()
+	if err == nil {
+		a.Header, a.Body, a.Status, a.Flaw, err = roundTrip(client, req)
 	}
-	return kind
+	received = now()
+	if by.proxy != nil {
+		a.Proxy = by.proxy.Host
+	}
+	a.Err, a.At, a.Sent = err, received.Wall, connected.Load() || a.Status != 0
+	return a, sent, received
+}
+
+func newRequest(ctx context.Context, c call) (*http.Request, error) {
+	if err := CheckURL(c.url, "its address"); err != nil {
+		return nil, &Error{Class: Misconfigured, Reason: "is not asked: " + err.Error()}
+	}
+	var body io.Reader
+	if c.body != nil {
+		body = bytes.NewReader(c.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, c.method, c.url, body)
+	if err != nil {
+		return nil, &Error{Class: Misconfigured, Reason: "is not asked: its address is not a URL"}
+	}
+	req.GetBody = nil // without it net/http cannot send a body twice
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", "groat")
+	switch {
+	case c.json:
+		req.Header.Set("Content-Type", "application/json")
+	case c.body != nil:
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if c.authorization != "" {
+		req.Header.Set("Authorization", c.authorization)
+	}
+	if c.header.name != "" {
+		req.Header.Set(c.header.name, c.header.value)
+	}
+	return req, nil
+}
+
+func roundTrip(client *http.Client, req *http.Request) (header http.Header, body []byte, status int, flaw string, err error) {
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, nil, 0, "", err
+	}
+	defer resp.Body.Close()
+	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return resp.Header, nil, resp.StatusCode, "is compressed, though that was not asked for", nil
+	}
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if len(body) > maxBody {
+		return resp.Header, nil, resp.StatusCode, "is larger than 1 MiB", nil
+	}
+	return resp.Header, body, resp.StatusCode, "", err
+}
+
+// date returns the server's own clock at the time of the answer, or the zero time.
+func (a Answer) date() time.Time {
+	t, err := http.ParseTime(a.Header.Get("Date"))
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// form is an application/x-www-form-urlencoded body in the order in which its parameters were added, which is the
+// order that the providers' own clients use; [url.Values] would sort.
+type form []byte
+
+// add appends a parameter. An empty value is not sent: at some servers an empty scope or audience is an error.
+func (f form) add(name, value string) form {
+	if value == "" {
+		return f
+	}
+	if len(f) > 0 {
+		f = append(f, '&')
+	}
+	f = append(f, name...)
+	f = append(f, '=')
+	return append(f, url.QueryEscape(value)...)
+}
+
+// append adds all parameters of g.
+func (f form) append(g form) form {
+	if len(f) > 0 && len(g) > 0 {
+		f = append(f, '&')
+	}
+	return append(f, g...)
+}
+
+// object returns the parameters as a JSON object, for servers that want one.
+func (f form) object() (form, error) {
+	values, err := url.ParseQuery(string(f))
+	if err != nil {
+		return nil, err
+	}
+	members := make(map[string]string, len(values))
+	for name := range values {
+		members[name] = values.Get(name)
+	}
+	return json.Marshal(members)
 }

@@ -13,27 +13,6 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// AppCredentials is what SpatiaFi and Climate Engine call "App Credentials": a client that a signed-in person creates
-// for a program. It is permanent: neither provider documents a way to list or delete one.
-type AppCredentials struct {
-	// FirstToken is how the password is turned into a temporary token.
-	FirstToken FirstTokenMethod
-	// FirstTokenEndpoint is where.
-	FirstTokenEndpoint string
-	// ClientsEndpoint takes the POST that creates a client; its trailing slash matters.
-	ClientsEndpoint string
-}
-
-// FirstTokenMethod is how a user name and password are presented.
-type FirstTokenMethod string
-
-const (
-	// BasicGET is a GET with HTTP Basic (SpatiaFi).
-	BasicGET FirstTokenMethod = "basic_get"
-	// PasswordGrant is RFC 6749 §4.3 by a public client (Climate Engine).
-	PasswordGrant FirstTokenMethod = "password"
-)
-
 // Request is what a caller may ask of a token beyond the profile's default.
 // Empty members are not sent (an empty scope parameter is an error at some servers).
 type Request struct {
@@ -78,37 +57,3 @@ type Session struct {
 
 	idToken keystore.Secret // read, checked and forgotten by whoever asked for it
 }
-
-// Class is what an answer, or its absence, means for the credential.
-type Class int
-
-// The classes; [Classify] is the table that decides.
-const (
-	// OK: a usable token.
-	OK Class = iota
-	// Transient: the same request may succeed soon (5xx, 429, a network failure before anything was sent).
-	Transient
-	// TransientSlow: it may succeed later, but something stands between (a proxy, a WAF, TLS, a wrong path).
-	TransientSlow
-	// Malformed: an answer that is no token and no OAuth error; treated as Transient.
-	Malformed
-	// Ambiguous: the request was sent and no answer came, so the server may have acted on it.
-	Ambiguous
-	// InvalidClient: the server does not accept the client's credentials; confirmed once before it is believed.
-	InvalidClient
-	// Refused: a definitive refusal of the grant or of the person; only a new login helps.
-	Refused
-	// Misconfigured: this request will never succeed (a scope, a grant type, a redirect).
-	Misconfigured
-	// Pending: a person has not answered yet (RFC 8628 §3.5).
-	Pending
-)
-
-var classNames = [...]string{
-	"ok", "transient", "transient_slow", "malformed", "ambiguous", "invalid_client", "refused", "misconfigured", "pending",
-}
-
-func (c Class) String() string { return classNames[c] }
-
-// Definitive reports whether repeating the same request is pointless until the person or the configuration changes.
-func (c Class) Definitive() bool { return c == Refused || c == Misconfigured }

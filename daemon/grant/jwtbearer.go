@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
@@ -68,11 +69,11 @@ var ErrKeyFile = errors.New("this is not the key file of a service account")
 
 // ServiceAccount reads a Google service account's key file (JSON) and returns the item for this server. The file must be for
 // this server's token endpoint: a file from somebody else must not decide where an assertion goes. The error wraps
-// [ErrKeyFile] or [ErrKey] and quotes nothing of the key.
+// [ErrKeyFile] or [privatekey.ErrUnusable] and quotes nothing of the key.
 func (s Server) ServiceAccount(file keystore.Secret) (keystore.Item, error) {
 	text := file.AppendTo(nil)
 	defer clear(text)
-	if len(text) > maxKey || strictjson.Check(text) != nil {
+	if len(text) > privatekey.MaxSize || strictjson.Check(text) != nil {
 		return keystore.Item{}, fmt.Errorf("%w: it is no JSON, or too long", ErrKeyFile)
 	}
 	var body object
@@ -96,7 +97,7 @@ func (s Server) ServiceAccount(file keystore.Secret) (keystore.Item, error) {
 		return keystore.Item{}, fmt.Errorf("%w: it has no private_key", ErrKeyFile)
 	}
 	item.PrivateKey = keystore.NewSecret(key)
-	if _, err := CheckKey(item.PrivateKey, keystore.Secret{}); err != nil {
+	if _, err := privatekey.DefaultAlg(item.PrivateKey, keystore.Secret{}); err != nil {
 		item.Wipe()
 		return keystore.Item{}, err
 	}

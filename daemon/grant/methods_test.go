@@ -18,6 +18,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 )
@@ -137,7 +138,7 @@ func TestWrongKey(t *testing.T) {
 		item.PrivateKey = keystore.SecretString("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
 		_, err := endpoint(server).ClientCredentials(t.Context(), item, grant.Request{})
 		wantClass(t, err, grant.Misconfigured)
-		if !errors.Is(err, grant.ErrKeyPassword) {
+		if !errors.Is(err, privatekey.ErrPassword) {
 			t.Errorf("%s: %v", method, err)
 		}
 		_, err = endpoint(server).StartDevice(t.Context(), item, grant.Request{})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 )
@@ -151,7 +152,7 @@ func TestServiceAccountRefuses(t *testing.T) {
 		"longer than any other": {keystore.SecretString(`"` + strings.Repeat("a", 64<<10) + `"`), "too long"},
 	} {
 		item, err := server.ServiceAccount(c.file)
-		if err == nil || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "canary") || !errors.Is(err, grant.ErrKeyFile) && !errors.Is(err, grant.ErrKey) {
+		if err == nil || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "canary") || !errors.Is(err, grant.ErrKeyFile) && !errors.Is(err, privatekey.ErrUnusable) {
 			t.Errorf("%s: %+v, %v", name, item, err)
 		}
 	}

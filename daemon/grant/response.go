@@ -44,14 +44,6 @@ func parseToken(a Answer, sent clock.Instant, asked []string, wider bool) (Token
 
 const maxScope = 4 << 10
 
-func malformed(a Answer, flaw string) *Error {
-	body, _ := a.object()
-	return &Error{
-		Class: Malformed, Status: a.Status, Reason: "gave an answer that " + flaw,
-		Description: clean(body.description(), a.Carried, maxDescription),
-	}
-}
-
 func missing(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
 
 // accessToken accepts RFC 6750's b64token and nothing else, so that no format it is printed in needs quoting.

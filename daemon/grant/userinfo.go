@@ -6,10 +6,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/groat-dev/groat/keystore"
-	"github.com/groat-dev/groat/protocol/visible"
 )
 
 const (
@@ -65,22 +63,4 @@ func plain(body object, token keystore.Secret) map[string]any {
 		}
 	}
 	return claims
-}
-
-// printable replaces what could steer a terminal or hide: control characters, bidi marks, invisible ones.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if visible.Rune(r) {
-			return r
-		}
-		return '?'
-	}, s)
-}
-
-// cut shortens s to at most n bytes without splitting a character.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
@@ -92,7 +93,7 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	if bad, ok := errors.AsType[*config.Error](err); ok {
 		return protocol.NewError(protocol.Config, bad.Error(), bad.Hint), true
 	}
-	if k, ok := errors.AsType[*grant.KeyFileError](err); ok {
+	if k, ok := errors.AsType[*privatekey.FileError](err); ok {
 		return protocol.NewError(protocol.Config, k.Error(), k.Hint), true
 	}
 	login := "groat login " + profile

@@ -21,10 +21,10 @@ var dialling = map[string][]string{
 
 	// Servers are reached by one client, whose proxy and authorities are shown and can be set.
 	"http.DefaultClient": nil, "http.DefaultTransport": nil, "http.Get": nil, "http.Post": nil, "http.PostForm": nil, "http.Head": nil,
-	"http.ProxyFromEnvironment": nil, "http.ProxyURL": {"daemon/grant/route.go"}, "http.Transport": {"daemon/grant/http.go", "daemon/grant/route.go"},
-	"tls.Dial": nil, "tls.DialWithDialer": nil, "tls.Client": {"daemon/grant/route.go"}, "tls.Dialer": nil,
+	"http.ProxyFromEnvironment": nil, "http.ProxyURL": {"daemon/grant/transport.go"}, "http.Transport": {"daemon/grant/transport.go"},
+	"tls.Dial": nil, "tls.DialWithDialer": nil, "tls.Client": {"daemon/grant/transport.go"}, "tls.Dialer": nil,
 	"net.Dial": nil, "net.DialTimeout": nil, "net.DialTCP": nil, "net.LookupHost": nil, "net.LookupIP": nil, "net.ResolveTCPAddr": nil,
-	"net.Dialer": {"daemon/grant/dial.go", "keystore/keychain/bus.go"},
+	"net.Dialer": {"daemon/grant/transport.go", "keystore/keychain/bus.go"},
 }
 
 // certificates are the fields by which a client shows one, and where they are set: for a server and not for its proxy.
@@ -37,8 +37,8 @@ func TestH72WhatIsReachedIsReachedInOnePlace(t *testing.T) {
 		if !ok {
 			return
 		}
-		if slices.Contains(certificates, s.Sel.Name) && file != "daemon/grant/route.go" {
-			t.Errorf("%s:%d: %s belongs into route.go", file, at.Line, s.Sel.Name)
+		if slices.Contains(certificates, s.Sel.Name) && file != "daemon/grant/transport.go" {
+			t.Errorf("%s:%d: %s belongs into transport.go", file, at.Line, s.Sel.Name)
 		}
 		x, ok := s.X.(*ast.Ident)
 		if !ok {

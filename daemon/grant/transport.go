@@ -6,8 +6,42 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"strings"
 )
+
+// NewHTTPClient is [NewHTTPClientOf] with the proxy of the environment.
+func NewHTTPClient() *http.Client { return NewHTTPClientOf(fromEnvironment()) }
+
+// NewHTTPClientOf returns the client for everything that carries a credential. It differs from [http.DefaultClient] in
+// what that does behind one's back: it follows no redirect (on 307 and 308 the body, secret included, would be posted to
+// wherever the answer points), reuses no connection and so repeats no request, keeps no cookies, unpacks no gzip, and
+// speaks only HTTP/1.1, which has no retry of its own. It looks up no name that means this machine. Proxy and authorities
+// are the network's at the time of each request. Its Transport is an [*http.Transport], for tests that bring their own
+// dialer, proxy or TLS configuration.
+func NewHTTPClientOf(network *Network) *http.Client {
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	transport := &http.Transport{
+		Proxy:                  network.proxyFor,
+		OnProxyConnectResponse: proxyAnswer,
+		DialContext:            dial,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    tlsTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		Protocols:              &http1,
+	}
+	transport.RegisterProtocol("https", &router{transport, network})
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       totalTimeout,
+	}
+}
 
 // router sends a request to a server by the network of the moment. It is the only place where a client's certificate, a
 // proxy and the authorities come together.
@@ -105,4 +139,39 @@ func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 		return &proxyError{resp.StatusCode}
 	}
 	return nil
+}
+
+// oneFamily is how long one of this machine's own addresses may take before the next is tried.
+const oneFamily = dialTimeout / 2
+
+// localName reports whether a host name means this machine (RFC 6761 §6.3): localhost and all below it, in any spelling.
+func localName(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// dial connects to host:port. A name that means this machine is never looked up, since whoever answers for names could send
+// it elsewhere: its two addresses are tried one after the other.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || !localName(host) {
+		return d.DialContext(ctx, network, address)
+	}
+	var first error // the second family may not be there at all
+	for _, ip := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
+		one, cancel := context.WithTimeout(ctx, oneFamily)
+		c, err := d.DialContext(one, network, net.JoinHostPort(ip.String(), port))
+		cancel()
+		if err == nil {
+			return c, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
 }

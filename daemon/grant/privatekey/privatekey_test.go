@@ -1,7 +1,6 @@
-package grant
+package privatekey
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,10 +15,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/packaging/testing/tier"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 const keyPassword = "dummy-passphrase é"
@@ -52,7 +50,7 @@ func file(t *testing.T, s keystore.Secret) string {
 	return name
 }
 
-func TestParseKey(t *testing.T) {
+func TestParse(t *testing.T) {
 	none, password := keystore.Secret{}, keystore.SecretString(keyPassword)
 	rsa := openssl(t, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "OUT")
 	ec := openssl(t, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "OUT")
@@ -86,23 +84,23 @@ func TestParseKey(t *testing.T) {
 		{name: "PKCS#1, AES", key: openssl(t, "rsa", "-traditional", "-aes128", "-passout", "pass:"+keyPassword, "-in", file(t, rsa), "-out", "OUT"), password: password, alg: "RS256"},
 		{name: "SEC 1, AES", key: openssl(t, "ec", "-aes256", "-passout", "pass:"+keyPassword, "-in", file(t, ec), "-out", "OUT"), password: password, alg: "ES256"},
 
-		{name: "PBES2, no password", key: encrypt(rsa), err: ErrKeyPassword, text: "needs one"},
-		{name: "PBES2, wrong password", key: encrypt(rsa), password: keystore.SecretString("wrong"), err: ErrKeyPassword},
-		{name: "PKCS#1, wrong password", key: openssl(t, "rsa", "-traditional", "-aes128", "-passout", "pass:"+keyPassword, "-in", file(t, rsa), "-out", "OUT"), password: keystore.SecretString("wrong"), err: ErrKeyPassword},
-		{name: "nothing", key: none, err: ErrKey, text: "empty"},
-		{name: "no PEM", key: keystore.SecretString("dummy"), err: ErrKey, text: "PEM"},
-		{name: "a JWK", key: keystore.SecretString(`{"kty":"RSA"}`), err: ErrKey, text: "PEM"},
-		{name: "a public key", key: openssl(t, "pkey", "-pubout", "-in", file(t, ed), "-out", "OUT"), err: ErrKey, text: "PUBLIC KEY"},
-		{name: "RSA with 1024 bits", key: openssl(t, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", "-out", "OUT"), err: ErrKey, text: ""},
-		{name: "P-384", key: openssl(t, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-out", "OUT"), err: ErrKey, text: "P-384"},
-		{name: "X25519", key: openssl(t, "genpkey", "-algorithm", "x25519", "-out", "OUT"), err: ErrKey},
-		{name: "damaged", key: keystore.SecretString("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), err: ErrKey, text: "damaged"},
-		{name: "damaged and encrypted", key: keystore.SecretString("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"), password: password, err: ErrKey},
-		{name: "too long", key: keystore.SecretString(strings.Repeat("a", maxKey+1)), err: ErrKey},
+		{name: "PBES2, no password", key: encrypt(rsa), err: ErrPassword, text: "needs one"},
+		{name: "PBES2, wrong password", key: encrypt(rsa), password: keystore.SecretString("wrong"), err: ErrPassword},
+		{name: "PKCS#1, wrong password", key: openssl(t, "rsa", "-traditional", "-aes128", "-passout", "pass:"+keyPassword, "-in", file(t, rsa), "-out", "OUT"), password: keystore.SecretString("wrong"), err: ErrPassword},
+		{name: "nothing", key: none, err: ErrUnusable, text: "empty"},
+		{name: "no PEM", key: keystore.SecretString("dummy"), err: ErrUnusable, text: "PEM"},
+		{name: "a JWK", key: keystore.SecretString(`{"kty":"RSA"}`), err: ErrUnusable, text: "PEM"},
+		{name: "a public key", key: openssl(t, "pkey", "-pubout", "-in", file(t, ed), "-out", "OUT"), err: ErrUnusable, text: "PUBLIC KEY"},
+		{name: "RSA with 1024 bits", key: openssl(t, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", "-out", "OUT"), err: ErrUnusable, text: ""},
+		{name: "P-384", key: openssl(t, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-out", "OUT"), err: ErrUnusable, text: "P-384"},
+		{name: "X25519", key: openssl(t, "genpkey", "-algorithm", "x25519", "-out", "OUT"), err: ErrUnusable},
+		{name: "damaged", key: keystore.SecretString("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), err: ErrUnusable, text: "damaged"},
+		{name: "damaged and encrypted", key: keystore.SecretString("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"), password: password, err: ErrUnusable},
+		{name: "too long", key: keystore.SecretString(strings.Repeat("a", MaxSize+1)), err: ErrUnusable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			was := c.key.Reveal()
-			alg, err := CheckKey(c.key, c.password)
+			alg, err := DefaultAlg(c.key, c.password)
 			if !errors.Is(err, c.err) || alg != c.alg || c.err != nil && !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%q, %v", alg, err)
 			}
@@ -110,68 +108,6 @@ func TestParseKey(t *testing.T) {
 				t.Error("the key was changed")
 			}
 		})
-	}
-}
-
-// Every alg is verified with the public key by the library, and by nothing that made it.
-func TestKeySigner(t *testing.T) {
-	rsa := openssl(t, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "OUT")
-	ec := openssl(t, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "OUT")
-	ed := openssl(t, "genpkey", "-algorithm", "ed25519", "-out", "OUT")
-	for _, c := range []struct {
-		name   string
-		key    keystore.Secret
-		wanted string
-		listed []string
-		alg    string // empty: an error
-	}{
-		{"RSA", rsa, "", nil, "RS256"}, {"RSA, PS256 wanted", rsa, "PS256", nil, "PS256"}, {"RSA, PS256 listed", rsa, "", []string{"ES256", "PS256"}, "PS256"},
-		{"RSA, both listed", rsa, "", []string{"PS256", "RS256"}, "RS256"}, {"RSA, neither listed", rsa, "", []string{"ES256"}, "RS256"},
-		{"RSA, ES256 wanted", rsa, "ES256", nil, ""}, {"RSA, none wanted", rsa, "none", nil, ""}, {"RSA, HS256 wanted", rsa, "HS256", nil, ""},
-		{"EC", ec, "", nil, "ES256"}, {"Ed25519", ed, "", nil, "EdDSA"}, {"Ed25519, RS256 wanted", ed, "RS256", nil, ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s, err := keySigner(keystore.Item{PrivateKey: c.key, KeyAlg: c.wanted, KeyID: `k"1`}, c.listed)
-			if c.alg == "" {
-				if !errors.Is(err, ErrKey) {
-					t.Errorf("%v", err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			compact, err := s.sign(claims{Issuer: "me", Audience: "you", ID: "1", Expires: 1 << 40})
-			if err != nil {
-				t.Fatal(err)
-			}
-			public := s.key.(crypto.Signer).Public()
-			token, err := jwt.Parse(compact, func(*jwt.Token) (any, error) { return public, nil }, jwt.WithValidMethods([]string{c.alg}))
-			if err != nil || token.Header["kid"] != `k"1` || token.Header["typ"] != "JWT" {
-				t.Errorf("%v, %v", token.Header, err)
-			}
-		})
-	}
-}
-
-func TestHMACSigner(t *testing.T) {
-	item := keystore.Item{ClientID: dummyID, ClientSecret: keystore.SecretString(dummySecret)}
-	for alg, ok := range map[string]bool{"": true, "HS256": true, "HS384": true, "HS512": true, "RS256": false, "none": false, "HS1": false} {
-		item.KeyAlg = alg
-		s, err := Server{}.signer(ClientSecretJWT, item)
-		if (err == nil) != ok {
-			t.Errorf("%q: %v", alg, err)
-		}
-		if err != nil {
-			continue
-		}
-		compact, err := s.sign(claims{Issuer: "me", Expires: 1 << 40})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := jwt.Parse(compact, func(*jwt.Token) (any, error) { return []byte(dummySecret), nil }, jwt.WithValidMethods([]string{max("HS256", alg)})); err != nil {
-			t.Errorf("%q: %v", alg, err)
-		}
 	}
 }
 
@@ -202,7 +138,7 @@ func TestDamagedEncryptedKey(t *testing.T) {
 			block.Bytes[i] = b
 			if got, err := decryptPKCS8(block.Bytes, []byte(keyPassword)); err == nil && string(got) == string(der) {
 				opened++ // its own value, or one that says the same
-			} else if err != nil && !errors.Is(err, ErrKey) && !errors.Is(err, ErrKeyPassword) {
+			} else if err != nil && !errors.Is(err, ErrUnusable) && !errors.Is(err, ErrPassword) {
 				t.Errorf("byte %d: %v", i, err)
 			}
 		}
@@ -250,25 +186,20 @@ func TestKeyDerivationIsBounded(t *testing.T) {
 	}
 }
 
-func TestClientCertificate(t *testing.T) {
-	key := openssl(t, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "OUT")
-	other := openssl(t, "genpkey", "-algorithm", "ed25519", "-out", "OUT")
-	certificate := openssl(t, "req", "-x509", "-key", file(t, key), "-subj", "/CN=dummy", "-days", "1", "-out", "OUT")
-	item := keystore.Item{PrivateKey: key, Certificate: certificate.Reveal()}
-	if c, err := clientCertificate(item); err != nil || c.Leaf.Subject.CommonName != "dummy" {
-		t.Errorf("%v", err)
-	}
-	for name, c := range map[string]struct {
-		item keystore.Item
-		text string
-	}{
-		"another key":    {keystore.Item{PrivateKey: other, Certificate: certificate.Reveal()}, "another private key"},
-		"no certificate": {keystore.Item{PrivateKey: key}, "no certificate"},
-		"damaged":        {keystore.Item{PrivateKey: key, Certificate: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, "damaged"},
-		"no key":         {keystore.Item{Certificate: certificate.Reveal()}, "private key"},
-	} {
-		if _, err := clientCertificate(c.item); err == nil || !strings.Contains(err.Error(), c.text) {
-			t.Errorf("%s: %v", name, err)
+// FuzzParse: any text is a key that can sign, or an error of one line that quotes nothing of it.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n"))
+	f.Add([]byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"))
+	f.Add([]byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		alg, err := DefaultAlg(keystore.SecretString(string(text)), keystore.SecretString("password"))
+		switch {
+		case err == nil && alg == "":
+			t.Error("a key that cannot sign")
+		case err != nil && !errors.Is(err, ErrUnusable) && !errors.Is(err, ErrPassword):
+			t.Error(err)
+		case err != nil && (strings.ContainsFunc(err.Error(), func(r rune) bool { return !visible.Rune(r) }) || len(err.Error()) > 512):
+			t.Errorf("it would say %q", err)
 		}
-	}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 const (
@@ -72,4 +73,37 @@ func without(s, secret string) string {
 		i += n + gram - 1
 	}
 	return b.String()
+}
+
+func shown(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return visible.Name(clean(s, nil, maxDescription))
+}
+
+// quoted is for what a server or a redirect said: always in quotation marks.
+func quoted(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return visible.Quote(clean(s, nil, maxDescription))
+}
+
+// printable replaces what could steer a terminal or hide: control characters, bidi marks, invisible ones.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if visible.Rune(r) {
+			return r
+		}
+		return '?'
+	}, s)
+}
+
+// cut shortens s to at most n bytes without splitting a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
 }

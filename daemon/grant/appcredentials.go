@@ -136,3 +136,24 @@ func printableASCII(b []byte) bool {
 	}
 	return true
 }
+
+// AppCredentials is what SpatiaFi and Climate Engine call "App Credentials": a client that a signed-in person creates
+// for a program. It is permanent: neither provider documents a way to list or delete one.
+type AppCredentials struct {
+	// FirstToken is how the password is turned into a temporary token.
+	FirstToken FirstTokenMethod
+	// FirstTokenEndpoint is where.
+	FirstTokenEndpoint string
+	// ClientsEndpoint takes the POST that creates a client; its trailing slash matters.
+	ClientsEndpoint string
+}
+
+// FirstTokenMethod is how a user name and password are presented.
+type FirstTokenMethod string
+
+const (
+	// BasicGET is a GET with HTTP Basic (SpatiaFi).
+	BasicGET FirstTokenMethod = "basic_get"
+	// PasswordGrant is RFC 6749 §4.3 by a public client (Climate Engine).
+	PasswordGrant FirstTokenMethod = "password"
+)

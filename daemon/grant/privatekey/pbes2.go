@@ -1,4 +1,4 @@
-package grant
+package privatekey
 
 import (
 	"crypto/aes"
@@ -16,8 +16,8 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// PKCS#8's EncryptedPrivateKeyInfo (RFC 5958 §3) under PBES2 (RFC 8018 §6.2), which is what openssl writes. It is decoded
-// here because the standard library does not, and the libraries that do bring ciphers that nobody should use.
+// This file decrypts PKCS#8's EncryptedPrivateKeyInfo (RFC 5958 §3) under PBES2 (RFC 8018 §6.2), which openssl writes. The
+// standard library does not decode it, and the libraries that do also accept ciphers that are broken.
 
 var (
 	oidPBES2  = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}
@@ -25,7 +25,7 @@ var (
 	oidScrypt = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11591, 4, 11} // RFC 7914 §7
 )
 
-// prfs are RFC 8018 B.1's, by the object identifier.
+// prfs are the pseudorandom functions of RFC 8018 B.1 :: object identifier → hash.
 var prfs = map[string]func() hash.Hash{
 	"1.2.840.113549.2.7":  sha1.New,
 	"1.2.840.113549.2.9":  sha256.New,
@@ -35,11 +35,11 @@ var prfs = map[string]func() hash.Hash{
 
 // blockCipher is an encryption scheme in CBC mode.
 type blockCipher struct {
-	key int
+	key int // length in bytes
 	new func([]byte) (cipher.Block, error)
 }
 
-// ciphers are RFC 8018 B.2's that are still in use.
+// ciphers are the encryption schemes of RFC 8018 B.2 that are still in use :: object identifier → cipher.
 var ciphers = map[string]blockCipher{
 	"2.16.840.1.101.3.4.1.2":  {16, aes.NewCipher},
 	"2.16.840.1.101.3.4.1.22": {24, aes.NewCipher},
@@ -70,17 +70,18 @@ type scryptParams struct {
 	KeyLength int `asn1:"optional"`
 }
 
-// The work that a file may ask for: a second or so, and 64 MiB.
+// These bound the work that a file can ask for: about a second, and 64 MiB of memory.
 const (
 	maxIterations = 5_000_000
 	maxScrypt     = 64 << 20
 )
 
+// decryptPKCS8 returns the PrivateKeyInfo in an EncryptedPrivateKeyInfo. The caller overwrites it.
 func decryptPKCS8(der, password []byte) ([]byte, error) {
-	unsupported := fmt.Errorf("%w: it is encrypted in a way that is not supported (PBES2 with AES is)", ErrKey)
+	unsupported := fmt.Errorf("%w: it is encrypted in a way that is not supported (PBES2 with AES is)", ErrUnusable)
 	var outer encryptedKey
 	if rest, err := asn1.Unmarshal(der, &outer); err != nil || len(rest) != 0 {
-		return nil, fmt.Errorf("%w: it is damaged", ErrKey)
+		return nil, fmt.Errorf("%w: it is damaged", ErrUnusable)
 	}
 	var params pbes2Params
 	if _, err := asn1.Unmarshal(outer.Algorithm.Parameters.FullBytes, &params); err != nil || !outer.Algorithm.Algorithm.Equal(oidPBES2) {
@@ -101,17 +102,18 @@ func decryptPKCS8(der, password []byte) ([]byte, error) {
 	}
 	var iv []byte
 	if _, err := asn1.Unmarshal(params.Scheme.Parameters.FullBytes, &iv); err != nil || len(iv) != block.BlockSize() {
-		return nil, fmt.Errorf("%w: it is damaged", ErrKey)
+		return nil, fmt.Errorf("%w: it is damaged", ErrUnusable)
 	}
 	if n := len(outer.Data); n == 0 || n%block.BlockSize() != 0 {
-		return nil, fmt.Errorf("%w: it is damaged", ErrKey)
+		return nil, fmt.Errorf("%w: it is damaged", ErrUnusable)
 	}
 	plain := make([]byte, len(outer.Data))
 	cipher.NewCBCDecrypter(block, iv).CryptBlocks(plain, outer.Data)
 	return unpad(plain, block.BlockSize())
 }
 
-// deriveKey returns the key that a password stands for.
+// deriveKey derives the cipher's key of length bytes from a password. It reports false for a function or a parameter that
+// is not supported.
 func deriveKey(kdf pkix.AlgorithmIdentifier, password []byte, length int) (key []byte, ok bool) {
 	switch {
 	case kdf.Algorithm.Equal(oidPBKDF2):
@@ -142,17 +144,17 @@ func deriveKey(kdf pkix.AlgorithmIdentifier, password []byte, length int) (key [
 	return nil, false
 }
 
-// unpad removes RFC 8018 §6.1.1's padding; one that is not right means another password.
+// unpad removes the padding of RFC 8018 §6.1.1. Padding that is not valid means a wrong password: then plain is overwritten.
 func unpad(plain []byte, size int) ([]byte, error) {
 	n := int(plain[len(plain)-1])
 	if n < 1 || n > size {
 		clear(plain)
-		return nil, ErrKeyPassword
+		return nil, ErrPassword
 	}
 	for _, c := range plain[len(plain)-n:] {
 		if int(c) != n {
 			clear(plain)
-			return nil, ErrKeyPassword
+			return nil, ErrPassword
 		}
 	}
 	return plain[:len(plain)-n], nil

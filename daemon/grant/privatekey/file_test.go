@@ -1,4 +1,4 @@
-package grant_test
+package privatekey_test
 
 import (
 	"errors"
@@ -8,10 +8,10 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/privatekey"
 )
 
-func TestReadKeyFile(t *testing.T) {
+func TestReadFile(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -24,7 +24,7 @@ func TestReadKeyFile(t *testing.T) {
 		return path
 	}
 	for _, mode := range []os.FileMode{0o600, 0o400, 0o700} {
-		if key, err := grant.ReadKeyFile(write("good", "canary", mode)); err != nil || key.Reveal() != "canary" {
+		if key, err := privatekey.ReadFile(write("good", "canary", mode)); err != nil || key.Reveal() != "canary" {
 			t.Errorf("%04o: %v", mode, err)
 		}
 		os.Remove(filepath.Join(dir, "good"))
@@ -52,8 +52,8 @@ func TestReadKeyFile(t *testing.T) {
 		{"key.pem", "absolute", ""},
 		{theirs, "another user", "ls -l"},
 	} {
-		_, err := grant.ReadKeyFile(c.path)
-		e, ok := errors.AsType[*grant.KeyFileError](err)
+		_, err := privatekey.ReadFile(c.path)
+		e, ok := errors.AsType[*privatekey.FileError](err)
 		if !ok || !strings.Contains(e.Error(), c.reason) || !strings.Contains(e.Hint, c.hint) || strings.Contains(e.Error(), "canary") {
 			t.Errorf("%s: %v", c.path, err)
 		}

@@ -1,0 +1,82 @@
+package grant
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// Sealed is where a credential, and every token that was had with it, may be sent. It is stored in the credential's
+// [keystore.Item], so that an edited configuration cannot change it. It is immutable and may be shared.
+type Sealed struct {
+	// Issuer, TokenEndpoint and ClientAuth are the item's: the server that issued what is sealed.
+	Issuer, TokenEndpoint, ClientAuth string
+	// Origins, TokenOrigins and PageOrigins are those beside the token endpoint's that the person agreed to; see
+	// [keystore.Item].
+	Origins, TokenOrigins, PageOrigins []string
+	// APIs are the origins that may be sent the tokens, with their ports.
+	APIs []string
+	// Header is how an API is sent a token; nil: "Authorization: Bearer T".
+	Header *Header
+}
+
+// Seal returns where an item, and tokens that this endpoint obtains with it, may be sent.
+func (e *Endpoint) Seal(item keystore.Item) *Sealed {
+	s := &Sealed{
+		Issuer: same(item.Issuer, e.server.Issuer), TokenEndpoint: same(item.TokenEndpoint, e.server.TokenEndpoint),
+		ClientAuth: same(item.ClientAuth, string(e.server.ClientAuth)), Header: e.server.Header,
+		Origins: item.Origins, TokenOrigins: item.TokenOrigins, PageOrigins: item.PageOrigins, APIs: item.APIs,
+	}
+	switch own := e.server.PresetAPIs; {
+	case len(item.APIs) == 0:
+		s.APIs = own
+	case len(own) > 0:
+		s.APIs = slices.Concat(item.APIs, own)
+	}
+	return s
+}
+
+// same returns b where it equals a: ten thousand tokens then share one text.
+func same(a, b string) string {
+	if a == b {
+		return b
+	}
+	return a
+}
+
+// own is the destination of what a person has just typed for this very server and what no item is sealed with yet.
+func (e *Endpoint) own(kind Kind) *Sealed { return e.Seal(e.server.NewItem("", kind)) }
+
+// AllowsAPI reports whether an API's origin, in the form of [Sealed.APIs], may be sent the tokens. A nil s allows none.
+func (s *Sealed) AllowsAPI(origin string) bool { return s != nil && slices.Contains(s.APIs, origin) }
+
+// Origin returns scheme://host[:port] of an address that [CheckURL] accepts, in lower case and without the scheme's own
+// port, or "". It is the form of [keystore.Item.Origins].
+func Origin(address string) string {
+	if CheckURL(address, "") != nil {
+		return ""
+	}
+	return origin(address)
+}
+
+// CheckOrigin returns the origin that a person named, or why it is none: a scheme and a host without a path.
+func CheckOrigin(raw, what string) (string, error) {
+	raw = strings.TrimSuffix(raw, "/")
+	if err := checkOrigin(raw, what); err != nil {
+		return "", err
+	}
+	if o := origin(raw); o != "" {
+		return o, nil
+	}
+	return "", errors.New(what + " is not an origin")
+}
+
+// hostOf is what an origin is called in a sentence.
+func hostOf(origin string) string {
+	if _, host, ok := strings.Cut(origin, "://"); ok {
+		return host
+	}
+	return origin
+}

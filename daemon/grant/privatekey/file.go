@@ -1,0 +1,73 @@
+package privatekey
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// FileError says why a key file was not read, and which command helps.
+type FileError struct {
+	Path, Reason string
+	// Hint is the command to type next; empty where no command helps.
+	Hint string
+	// Err is the cause, or nil.
+	Err error
+}
+
+func (e *FileError) Error() string { return visible.Name(e.Path) + " " + e.Reason }
+
+// Unwrap returns the cause.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// ReadFile returns the content of a file that holds a private key. The path must be absolute, and the file a regular one of
+// at most [MaxSize] bytes that belongs to this process's user. A file that other users can read or write is refused, so that
+// no key is relied on that others may know. The caller owns the secret. The error is a [*FileError].
+func ReadFile(path string) (keystore.Secret, error) {
+	refuse := func(reason, hint string, err error) (keystore.Secret, error) {
+		return keystore.Secret{}, &FileError{Path: path, Reason: reason, Hint: hint, Err: err}
+	}
+	if !filepath.IsAbs(path) { // the daemon's working directory is not the caller's
+		return refuse("is not an absolute path", "", nil)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // opening a FIFO must not block
+	if err != nil {
+		return refuse("cannot be opened: "+cause(err), "ls -l "+visible.Word(path), err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return refuse("cannot be looked at", "ls -l "+visible.Word(path), err)
+	}
+	switch st, ok := info.Sys().(*syscall.Stat_t); {
+	case !info.Mode().IsRegular():
+		return refuse("is not a regular file", "ls -l "+visible.Word(path), nil)
+	case !ok || int(st.Uid) != os.Geteuid():
+		return refuse("belongs to another user", "ls -l "+visible.Word(path), nil)
+	case info.Mode().Perm()&0o077 != 0:
+		reason := fmt.Sprintf("can be read or written by others (mode %04o)", info.Mode().Perm())
+		return refuse(reason, "chmod 600 "+visible.Word(path), nil)
+	case info.Size() > MaxSize:
+		return refuse(fmt.Sprintf("is larger than %d bytes", MaxSize), "", nil)
+	}
+	b := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, b); err != nil {
+		clear(b)
+		return refuse("cannot be read", "ls -l "+visible.Word(path), err)
+	}
+	return keystore.NewSecret(b), nil
+}
+
+// cause returns the system's word for an error, without the path.
+func cause(err error) string {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno.Error()
+	}
+	return "the system does not say why"
+}

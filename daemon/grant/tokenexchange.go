@@ -1,0 +1,61 @@
+package grant
+
+import (
+	"context"
+	"errors"
+
+	"github.com/groat-dev/groat/keystore"
+)
+
+// The token types of RFC 8693 §3 that are asked for or presented most.
+const (
+	AccessTokenType = "urn:ietf:params:oauth:token-type:access_token"
+	IDTokenType     = "urn:ietf:params:oauth:token-type:id_token"
+	JWTType         = "urn:ietf:params:oauth:token-type:jwt"
+)
+
+const exchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+// Presentation is what a token exchange presents (RFC 8693 §2.1). Empty members are not sent.
+type Presentation struct {
+	// Subject is the token of whom the new one is about, SubjectType its type; empty: an access token.
+	Subject     keystore.Secret
+	SubjectType string
+	// Actor is the token of whoever acts for them, if that is somebody else.
+	Actor     keystore.Secret
+	ActorType string
+	// Requested is the type that is wanted; empty: an access token.
+	Requested string
+	// Resource is the URI of the API that it is for (RFC 8707).
+	Resource string
+}
+
+// TokenExchange obtains a token for another one (RFC 8693). req is completed by the server's defaults. The error is as
+// [Endpoint.ClientCredentials]'s, or ErrNotOffered where there is nothing to present.
+func (e *Endpoint) TokenExchange(ctx context.Context, item keystore.Item, p Presentation, req Request) (Session, error) {
+	if p.Subject.IsZero() {
+		return Session{}, ErrNotOffered
+	}
+	if p.Requested != "" && p.Requested != AccessTokenType && p.Requested != JWTType {
+		return Session{}, errors.New("a token exchange can ask for an access token or a JWT only")
+	}
+	req = e.server.Default(req, false)
+	var c call
+	first := form{}.add("grant_type", exchangeGrant).add("subject_token", c.reveal(p.Subject)).
+		add("subject_token_type", orAccessToken(p.SubjectType)).add("requested_token_type", p.Requested).add("resource", p.Resource)
+	if !p.Actor.IsZero() {
+		first = first.add("actor_token", c.reveal(p.Actor)).add("actor_token_type", orAccessToken(p.ActorType))
+	}
+	// §2.2.1: a token_type of "N_A" is no access token; it is refused with every other that is not Bearer.
+	return e.ask(ctx, question{
+		item: item, by: e.server.ClientAuth, proof: Assertion,
+		first: first, carried: c.carried, last: req.form(), scope: req.Scope, again: aboutTheClient,
+	})
+}
+
+func orAccessToken(kind string) string {
+	if kind == "" {
+		return AccessTokenType
+	}
+	return kind
+}
