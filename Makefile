@@ -6,24 +6,39 @@ RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Reproducible: no paths, no build machine, no clock, no C compiler in the result.
 GOFLAGS_BUILD = -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE)'
 
-.PHONY: build demo test check fuzz faults bench figures clean
+.PHONY: build demo quick test check proof fuzz faults bench figures clean
 
 # How long "make fuzz" takes for each of its targets: a duration, or a number of executions (2000x).
 FUZZTIME ?= 10m
 
 build:
+	@echo "compiling groat and groatd into $(BIN)/ (the first time this takes some minutes)"
 	@CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/groat ./cmd/groatd
 
 # The main job from login to renewal against a server of its own: no account, no keychain, nothing left behind.
 demo: build
+	@echo "compiling the demo"
 	@go run ./cmd/demo -bin $(BIN)
 
-# Everything, against real parts, which it installs first (Debian 12; see packaging/testing/install.sh).
+# What needs Go alone, in a minute: while one works. Nothing is installed, and what needs a part is left out.
+quick:
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted"; exit 1; }
+	@go test -short ./...
+
+# Everything that a change can break, against real parts, which it installs first (Debian 12; see packaging/testing/install.sh).
 test:
 	@packaging/testing/install.sh
 	@$(MAKE) --no-print-directory check
 	@go test -race ./...
 	@go run ./packaging/fuzz -time 2000x
+	@go run ./packaging/proof -check
+
+# What takes hours: whole matrices, a thousand kills, fuzzing, every test on a busy machine, the figures. Each part writes a
+# dated page, packaging/proof/PART.md; "make test" says which pages are stale. PART=rotation runs one part.
+PART =
+proof:
+	@packaging/testing/install.sh
+	@go run ./packaging/proof -part '$(PART)'
 
 # What needs no part: the formatter, vet for both systems, and staticcheck (a tool of go.mod).
 check:

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
 )
@@ -16,6 +17,7 @@ import (
 // A profile's credential is sealed for one server, and a person names another one for it, whose document names endpoints of
 // both. What was agreed to for the one is not agreed to for the other.
 func TestF30ADocumentMixesInTheServerOfBefore(t *testing.T) {
+	tier.Long(t, "fifteen sign-ins by device take a second each")
 	for endpoint, path := range map[string]string{
 		"token_endpoint": "/token", "device_authorization_endpoint": "/device", "authorization_endpoint": "/authorize",
 		"pushed_authorization_request_endpoint": "/par", "everything": "",
@@ -73,6 +75,7 @@ func TestF30ADocumentMixesInTheServerOfBefore(t *testing.T) {
 // A file is edited so that a session's token, revocation or userinfo endpoint is another's: the sign-in that
 // the hint names asks the issuer anew, proves what is stored where it is sealed for, and mends the file.
 func TestF31AnEditedSessionIsMendedByItsLogin(t *testing.T) {
+	tier.Long(t, "sign-ins by device take a second each")
 	h := newHouse(t, sandbox.Options{})
 	honest, evil := newOrigin(t, "honest"), newOrigin(t, "evil")
 	maps.Copy(honest.document, map[string]any{

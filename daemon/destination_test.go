@@ -16,6 +16,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
 )
@@ -225,6 +226,7 @@ func TestF10ADocumentNamesAForeignHost(t *testing.T) {
 
 // What a sign-in can do without is left out where nobody agrees, and used where somebody does.
 func TestF11WhatASignInCanDoWithout(t *testing.T) {
+	tier.Long(t, "sign-ins by device take a second each")
 	t.Parallel()
 	for _, confirm := range []string{"", "no", "yes"} {
 		h := newHouse(t, sandbox.Options{})
@@ -502,6 +504,7 @@ func TestF13AnEditedAPI(t *testing.T) {
 
 // A session is given another API without a sign-in: its refresh token is used once, by its owner, and what replaced it stays.
 func TestF14ASessionIsResealed(t *testing.T) {
+	tier.Long(t, "sign-ins by device take a second each")
 	h := newHouse(t, sandbox.Options{})
 	o := newOrigin(t, "named")
 	maps.Copy(o.document, map[string]any{"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device"})
@@ -579,6 +582,7 @@ func TestF16ACredentialFromBefore(t *testing.T) {
 
 // A profile's file changes while somebody asks who they are: the token of one server is never shown to the other.
 func TestF17WhoamiRacesWithAnEdit(t *testing.T) {
+	tier.Long(t, "it provokes a race for seconds")
 	h := newHouse(t, sandbox.Options{})
 	a, b := newOrigin(t, "a"), newOrigin(t, "b")
 	signMachine(t, h, a)
@@ -690,6 +694,7 @@ func TestF40AgreedForTokensIsNotForSecrets(t *testing.T) {
 
 // What a credential is sealed with is not changed by what is added to it.
 func TestF41AddingKeepsWhatWasAgreed(t *testing.T) {
+	tier.Long(t, "sign-ins by device take a second each")
 	h := newHouse(t, sandbox.Options{})
 	o, second := newOrigin(t, "named"), newOrigin(t, "second")
 	maps.Copy(o.document, map[string]any{

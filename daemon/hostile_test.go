@@ -18,6 +18,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -315,6 +316,7 @@ var hostile = map[string]func(t *testing.T, h *house){
 
 // One stuck, slow or hostile client changes nothing for the others, and leaves nothing behind.
 func TestHostileClients(t *testing.T) {
+	tier.Long(t, "each client is hostile for as long as groatd waits")
 	h := newHouse(t, sandbox.Options{})
 	for _, name := range []string{"work", "stuck"} {
 		if _, err := h.login(t, name, nil); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -185,6 +186,7 @@ func (h *house) apiKeyItem() keystore.Item {
 // Every parameter of a login is used or refused, for every grant, on a new and on an existing profile: what is used shows in
 // what is asked, sent, stored or configured; what is refused is named, and nothing was asked or sent before.
 func TestJ20EveryParameterIsUsedOrRefused(t *testing.T) {
+	tier.Long(t, "it signs in some hundred times")
 	fields := reflect.VisibleFields(reflect.TypeFor[protocol.LoginParams]())
 	for _, f := range fields {
 		if _, known := givenFields[f.Name]; known == slices.Contains(notGiven, f.Name) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 const (
@@ -27,6 +29,7 @@ func TestReadmeIsShort(t *testing.T) {
 // What cannot be done as it stands there is in the table of readmetable_linux_test.go, with the reason; a command that is
 // neither done nor there fails the test.
 func TestReadmeCommands(t *testing.T) {
+	tier.Needs(t, "python3", "git", "curl")
 	blocks := readmeBlocks(readFile(t, readme))
 	if len(blocks) < 5 {
 		t.Fatalf("only %d blocks of sh and python are found", len(blocks))

@@ -15,6 +15,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/backend"
 	"github.com/groat-dev/groat/keystore/sealed"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // kind is a store to move from or to.
@@ -153,6 +154,7 @@ func TestL10AMoveEndedAtEveryStep(t *testing.T) {
 
 // A passphrase that is changed, ended at each step: the old one opens the file or the new one does.
 func TestK11AChangeOfPassphraseEndedAtEveryStep(t *testing.T) {
+	tier.Long(t, "each step derives keys from passphrases")
 	withoutKeychain(t)
 	in := kind{backend.Sealed, backend.KeyPassphrase}
 	olds, news := 0, 0

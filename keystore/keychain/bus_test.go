@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // withoutBus is an environment in which the D-Bus library would run dbus-launch; mark appears if anybody does.
@@ -100,6 +102,7 @@ func TestRuntimeBus(t *testing.T) {
 }
 
 func TestBusWithoutKeyring(t *testing.T) {
+	tier.Needs(t, "dbus-daemon")
 	svc := &service{t, t.TempDir()}
 	t.Cleanup(func() { svc.do("stop") })
 	svc.do("start-bus")

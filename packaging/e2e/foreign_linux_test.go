@@ -18,6 +18,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/packaging/testing/parts"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // TestCertifiedServer signs in, by discovery, to an authorization server whose rules nobody here wrote, with each way of
@@ -114,6 +115,7 @@ const python = "/usr/bin/python3"
 // script returns a command that runs a program of testdata's, in the resident's environment.
 func (r *resident) script(name string, args ...string) *exec.Cmd {
 	r.t.Helper()
+	tier.Needs(r.t, "python3", "authlib")
 	path, err := filepath.Abs(filepath.Join("testdata", name))
 	if err != nil {
 		r.t.Fatal(err)

@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // A bug costs the request, the connection, the login or the renewal that hit it, and says where it is. What was at hand when it
 // happened, a secret too, is in no answer and no log.
 func TestBugs(t *testing.T) {
+	tier.Long(t, "it builds a groatd with bugs")
 	t.Parallel()
 	r := newResident(t, os.Getuid())
 	p := r.startVariant(buggy(t), "/")

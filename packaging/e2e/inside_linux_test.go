@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // doors are the ways into another process of the same user, as testdata/probe.py calls them.
@@ -26,6 +28,7 @@ var doors = []string{
 // probe tries all doors, as the resident, and returns those that open. Without a pid it is a process of the probe's own.
 func (r *resident) probe(args ...string) []string {
 	r.t.Helper()
+	tier.Needs(r.t, "python3")
 	script, err := os.ReadFile(filepath.Join("testdata", "probe.py"))
 	if err != nil {
 		r.t.Fatal(err)
@@ -97,6 +100,7 @@ func TestMemoryIsClosed(t *testing.T) {
 // groatd leaves no core, neither in a file nor in a pipe, whatever limit there is. A groatd that does not close its memory
 // leaves one, with the secrets in it.
 func TestNoCore(t *testing.T) {
+	tier.Long(t, "it builds two groatds and writes their memory down")
 	t.Parallel()
 	ours, theirs := buggy(t), opened(t)
 	r := newResident(t, stranger)

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // TestScripts runs testdata/*.txtar. Each has a home, a runtime directory and servers of its own; $BASIC, $CLIENTS, $TOKEN
@@ -21,8 +23,17 @@ func TestScripts(t *testing.T) {
 		Cmds:                commands,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition:           condition,
 		Deadline:            time.Now().Add(4 * time.Minute),
 	})
+}
+
+// condition is true of "quick", with which a script says that it is not of the quick tier: [quick] skip 'needs curl'.
+func condition(name string) (bool, error) {
+	if name != "quick" {
+		return false, fmt.Errorf("there is no condition %q", name)
+	}
+	return tier.Quick(), nil
 }
 
 // commands are what the scripts have beside testscript's own.

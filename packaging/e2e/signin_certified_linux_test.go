@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/packaging/testing/parts"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // house is a resident, a certified authorization server, and a browser.
@@ -92,6 +93,7 @@ func (h *house) secretFile(name, text string) {
 // openssl makes keys that nobody here wrote.
 func (h *house) openssl(stdin string, args ...string) string {
 	h.t.Helper()
+	tier.Needs(h.t, "openssl")
 	c := exec.CommandContext(h.t.Context(), "openssl", args...)
 	c.Stdin = strings.NewReader(stdin)
 	out, err := c.Output()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // Below a directory that others can write, none is private: who can write the one can put another in the other's place.
@@ -142,6 +143,7 @@ func TestActivatedWithoutAKeystore(t *testing.T) {
 // activate has systemd's own activator listen, as the user, and become groatd with the first connection.
 func (r *resident) activate() *process {
 	r.t.Helper()
+	tier.Needs(r.t, "systemd-socket-activate")
 	r.dir(filepath.Dir(r.socket()), 0o700, r.uid)
 	args := []string{"--fdname=agent", "--listen=" + r.socket()}
 	for _, v := range r.environ() {

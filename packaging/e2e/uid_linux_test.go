@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // stranger is a uid that owns nothing on the machine. Some refusals can only be seen by it: nothing is refused to root.
@@ -27,8 +29,9 @@ type resident struct {
 // newResident makes a world that belongs to uid. It needs root where that is another user.
 func newResident(t *testing.T, uid int) *resident {
 	t.Helper()
-	if os.Getuid() != 0 && os.Getuid() != uid {
-		t.Fatal("to be another user this test needs root: run make test as root")
+	tier.Long(t, "the quick tier has the scripts (testdata/*.txtar), and no other end-to-end test")
+	if os.Getuid() != uid {
+		tier.NeedsRoot(t)
 	}
 	dir, err := os.MkdirTemp("", "groat-home-") // t.TempDir's parents are closed to other users
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/groat-dev/groat/packaging/testing/parts"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 const root = "../.."
@@ -37,6 +38,7 @@ func TestReadmeSaysWhatWasMeasured(t *testing.T) {
 
 // The comparison itself, with small numbers: every program gives an answer to each experiment, whatever it is.
 func TestPeersAnswer(t *testing.T) {
+	tier.Needs(t, "oidc-agent-cli", "openssh-client", "git")
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	r, err := runPeers(ctx, root, parts.Binaries(t), true)
@@ -145,6 +147,7 @@ func TestWhatTestsSay(t *testing.T) {
 }
 
 func TestMachine(t *testing.T) {
+	tier.Needs(t, "git")
 	m, err := thisMachine(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)

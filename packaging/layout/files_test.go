@@ -98,3 +98,23 @@ func check(t *testing.T, name string, text []byte) {
 		t.Errorf("%s replaces the keychain: tests use a real one", name)
 	}
 }
+
+// A script that skips itself does so in the quick tier alone.
+func TestScriptsSkipInTheQuickTierOnly(t *testing.T) {
+	scripts, err := filepath.Glob(filepath.Join(root, "packaging", "e2e", "testdata", "*.txtar"))
+	if err != nil || len(scripts) == 0 {
+		t.Fatal("no scripts were found:", err)
+	}
+	for _, name := range scripts {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			words := strings.Fields(line)
+			if slices.Contains(words[:min(len(words), 3)], "skip") && words[0] != "[quick]" && words[0] != "#" {
+				t.Errorf("%s: %s", filepath.Base(name), line)
+			}
+		}
+	}
+}

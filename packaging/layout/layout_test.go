@@ -62,6 +62,7 @@ var rooms = map[string][]string{
 	"packaging/fuzz":            {},
 	"packaging/launchd":         {},
 	"packaging/layout":          {},
+	"packaging/proof":           {},
 	"packaging/systemd":         {},
 	"packaging/testing/parts":   {"packaging/testing/tier"},
 	"packaging/testing/tier":    {},

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // libraryConfig is what golang.org/x/oauth2, which nobody here wrote, needs to know of the server at the root.
@@ -62,6 +64,7 @@ func TestLibrarySignsIn(t *testing.T) {
 
 // The library polls by its own clock; the person takes a second or two.
 func TestLibraryConnectsDevice(t *testing.T) {
+	tier.Long(t, "the library polls each second")
 	for _, dialect := range []string{Generic, Auth0} {
 		s := newPersonServer(t, Options{Dialect: dialect, Device: Device{Interval: time.Second}})
 		s.SetConsent(ConsentForm)

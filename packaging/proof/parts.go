@@ -1,0 +1,96 @@
+package main
+
+import "regexp"
+
+// part is something that "make proof" runs.
+type part struct {
+	name string
+	what string // one sentence for the page
+
+	// packages are the Go packages that it runs, or builds and runs. It depends on every file that they are made of, their
+	// tests' included, and on the files at the paths, which Go does not know of.
+	packages, paths []string
+
+	env, command           []string // the whole of it
+	shortEnv, shortCommand []string // enough to see that it works; where it is empty the command is the same
+
+	// result finds what to write down in what the command prints: the last match, of the group.
+	result *regexp.Regexp
+}
+
+var (
+	faults   = regexp.MustCompile(`faults: (.+)`)
+	fuzzed   = regexp.MustCompile(`(?m)^fuzz: (.+)$`)
+	passed   = regexp.MustCompile(`(?m)^(ok .+)$`)
+	measured = regexp.MustCompile(`(?m)^(Measured by .+)$`)
+)
+
+// The packages of the programs, which the end-to-end tests build.
+var programs = []string{"./cmd/groat", "./cmd/groatd"}
+
+// everything is for a part that may depend on any file.
+var everything = []string{"./..."}
+
+// parts are in the order in which they run: the short ones first.
+var parts = []part{
+	{
+		name:     "rotation",
+		what:     "Every cell of daemon/broker/ROTATION.md, with every pause and every server, under the race detector.",
+		packages: []string{"./daemon/broker"},
+		env:      []string{"GROAT_FAULTS=all"},
+		shortEnv: []string{"GROAT_FAULTS="},
+		command: []string{"go", "test", "-race", "-count=1", "-timeout=2h", "-v", "-run=^TestRotationMatrix$",
+			"./daemon/broker"},
+		result: faults,
+	},
+	{
+		name:     "servers",
+		what:     "Every grant with every way of client authentication against a certified authorization server, ten times.",
+		packages: append([]string{"./packaging/e2e"}, programs...),
+		paths:    []string{"packaging/testing/oidc-provider"},
+		command: []string{"go", "test", "-race", "-count=10", "-timeout=2h", "-run=^(TestCertifiedServer.*|TestStolenSession)$",
+			"./packaging/e2e"},
+		shortCommand: []string{"go", "test", "-count=1", "-run=^TestCertifiedServerKeys$", "./packaging/e2e"},
+		result:       passed,
+	},
+	{
+		name:         "kills",
+		what:         "groatd is killed (SIGKILL) a thousand times while it renews; no session is lost.",
+		packages:     append([]string{"./packaging/e2e"}, programs...),
+		env:          []string{"GROAT_KILLS=1000"},
+		shortEnv:     []string{"GROAT_KILLS=5"},
+		command:      []string{"go", "test", "-count=1", "-timeout=2h", "-v", "-run=^TestKilledWhileRenewing$", "./packaging/e2e"},
+		shortCommand: nil,
+		result:       faults,
+	},
+	{
+		name:         "fuzz",
+		what:         "Every fuzz target for ten minutes.",
+		packages:     everything,
+		command:      []string{"go", "run", "./packaging/fuzz", "-time=10m"},
+		shortCommand: []string{"go", "run", "./packaging/fuzz", "-time=200x"},
+		result:       fuzzed,
+	},
+	{
+		name:     "load",
+		what:     "Every test five times under the race detector, on processors that other work keeps busy.",
+		packages: everything,
+		command: []string{"sh", "-c", `
+			for i in 1 2 3 4; do (while :; do :; done) & busy="$busy $!"; done
+			trap 'kill $busy' EXIT
+			go test -race -count=5 -timeout=4h ./... && echo "ok all packages, five times beside four busy loops"`},
+		shortCommand: []string{"sh", "-c", `
+			(while :; do :; done) & busy=$!
+			trap 'kill $busy' EXIT
+			go test -count=1 ./daemon/clock && echo "ok one package beside one busy loop"`},
+		result: passed,
+	},
+	{
+		name:         "figures",
+		what:         "Every figure of packaging/figures/FIGURES.md, measured anew, the other agents' included.",
+		packages:     everything,
+		command:      []string{"make", "--no-print-directory", "figures"},
+		shortCommand: []string{"grep", "^Measured by ", "packaging/figures/FIGURES.md"},
+		result:       measured,
+	},
+}
