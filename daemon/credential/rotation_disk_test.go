@@ -8,7 +8,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/groat-dev/groat/keystore/sealed"
+	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
 // errKilled is what a process gets that is dead and does not know it yet: nothing that it still does has any effect.
@@ -17,7 +17,7 @@ var errKilled = errors.New("killed")
 // disk is the operating system's disk as one process sees it, with a fault that begins at one moment and stays. What a disk
 // that is full has promised to a file it gives; what was not synced is gone after a power cut.
 type disk struct {
-	sealed.Disk
+	ownfile.Disk
 	trial *trial
 
 	mu       sync.Mutex
@@ -32,7 +32,7 @@ type disk struct {
 
 func newDisk(t *trial) *disk {
 	d := &disk{
-		Disk: sealed.System, trial: t, reserved: map[uint64]int64{}, durable: map[uint64][]byte{}, names: map[string]uint64{},
+		Disk: ownfile.System, trial: t, reserved: map[uint64]int64{}, durable: map[uint64][]byte{}, names: map[string]uint64{},
 	}
 	d.syncNames(t.dir)
 	for path, inode := range d.names { // whatever an earlier process has left is on the disk by now
@@ -103,7 +103,7 @@ func (d *disk) isDead() bool {
 	return d.dead
 }
 
-func (d *disk) Open(path string, flags int) (sealed.File, error) {
+func (d *disk) Open(path string, flags int) (ownfile.File, error) {
 	if d.isDead() {
 		return nil, errKilled
 	}
@@ -159,7 +159,7 @@ func (d *disk) SyncDirectory(path string) error {
 
 // diskFile is an open file of a disk.
 type diskFile struct {
-	sealed.File
+	ownfile.File
 	disk  *disk
 	inode uint64
 }

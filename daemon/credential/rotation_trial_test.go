@@ -20,6 +20,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/ownfile"
 	"github.com/groat-dev/groat/keystore/sealed"
 )
 
@@ -240,7 +241,7 @@ func (t *trial) start() *process {
 }
 
 // files are those of the keystore, as groatd arranges them.
-func (t *trial) files(disk sealed.Disk) sealed.Files {
+func (t *trial) files(disk ownfile.Disk) sealed.Files {
 	f := sealed.Files{Path: t.sealed(), Seen: t.seen, Disk: disk}
 	if !t.fault.bare() {
 		f.Spare = t.spare

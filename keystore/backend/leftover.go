@@ -9,6 +9,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/keychain"
+	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
 // tidy removes the files of a move that did not end, without asking the keychain anything: the copies of one that did not get
@@ -32,7 +33,7 @@ func (k *Keystore) remove(s store) error {
 	if s.Use == Memory {
 		return nil
 	}
-	return gone(k.options.files(s.file()).Remove())
+	return ownfile.Gone(k.options.files(s.file()).Remove())
 }
 
 // isCopy reports whether what the keychain has of a profile is what is in use too. The error is that one of the two cannot be

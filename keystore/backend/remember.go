@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 const (
@@ -83,22 +83,11 @@ func (c *choice) check() error {
 // load returns the zero choice where nothing is remembered. Its errors name the file.
 func load(dir string) (choice, error) {
 	path := filepath.Join(dir, fileName)
-	// Nonblocking: a FIFO in its place must not hold us up.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	b, err := ownfile.Read(path, ownpath.OwnState, maxFile)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
 		return choice{}, nil
-	case errors.Is(err, syscall.ELOOP):
-		return choice{}, refuse(path, "it is a symbolic link")
 	case err != nil:
-		return choice{}, fmt.Errorf("%w: %w", keystore.ErrConflict, err)
-	}
-	defer f.Close()
-	if err := check(f); err != nil {
-		return choice{}, err
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxFile))
-	if err != nil {
 		return choice{}, fmt.Errorf("%w: %w", keystore.ErrConflict, err)
 	}
 	var c choice
@@ -122,23 +111,6 @@ func load(dir string) (choice, error) {
 
 func refuse(path, why string) error { return fmt.Errorf("%w: %s: %s", keystore.ErrConflict, path, why) }
 
-func check(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("%w: %w", keystore.ErrConflict, err)
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case !info.Mode().IsRegular():
-		return refuse(f.Name(), "it is no regular file")
-	case !ok || int(st.Uid) != os.Geteuid():
-		return refuse(f.Name(), "it belongs to another user")
-	case info.Mode().Perm()&0o022 != 0:
-		return refuse(f.Name(), "others may write to it")
-	}
-	return nil
-}
-
 func valid(use, key string) bool {
 	if use == Sealed {
 		return slices.Contains([]string{KeyKeychain, KeyCredential, KeyFile, KeyPassphrase}, key)
@@ -146,8 +118,7 @@ func valid(use, key string) bool {
 	return (use == Keychain || use == Memory) && key == ""
 }
 
-// save replaces the file as a whole: after a crash it is the old one or the new one. What the crash left beside it makes room
-// for the next, which nobody else writes: the directory is locked, and whoever saves has the turn.
+// save replaces the file. The caller has the turn, and this process the lock of the directory.
 func save(dir string, c choice) error {
 	c.V = 1
 	if c.File != "" || c.Next != nil || c.Left != nil {
@@ -157,25 +128,6 @@ func save(dir string, c choice) error {
 	if err != nil {
 		return err
 	}
-	next := filepath.Join(dir, fileName+".new")
-	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(dir, fileName))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	path := filepath.Join(dir, fileName)
+	return ownfile.Replace(path, ownfile.Beside(path), append(b, '\n'))
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/keychain"
+	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
 // Use chooses. For "sealed", key says where its key comes from; empty means the systemd credential if there is one, else
@@ -175,14 +175,7 @@ func (b *backend) discard() error {
 	if b.sealed == nil {
 		return b.close()
 	}
-	return errors.Join(b.close(), gone(b.sealed.files.Remove()))
-}
-
-func gone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return errors.Join(b.close(), ownfile.Gone(b.sealed.files.Remove()))
 }
 
 // Unlock opens what is locked: the keychain asks the person itself, a sealed file wants its passphrase, which stays the

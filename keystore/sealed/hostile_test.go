@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
 // The key is there and the file is not, or is empty: a fresh store, for nothing was ever acknowledged.
@@ -85,16 +86,16 @@ func TestNoDescriptors(t *testing.T) {
 
 // liar keeps something else than it was given, and acknowledges it.
 type liar struct {
-	Disk
+	ownfile.Disk
 	lie func([]byte) []byte
 }
 
 type liarFile struct {
-	File
+	ownfile.File
 	disk *liar
 }
 
-func (l *liar) Open(path string, flags int) (File, error) {
+func (l *liar) Open(path string, flags int) (ownfile.File, error) {
 	f, err := l.Disk.Open(path, flags)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // KeySource brings the 32-byte data key, which the caller then owns.
@@ -104,12 +106,12 @@ func (k KeyFile) Key(_ context.Context, create bool) (keystore.Secret, error) {
 	if create {
 		return k.create()
 	}
-	f, err := openFile(System, k.Path, os.O_RDONLY)
+	f, err := ownpath.OpenFile(k.Path, os.O_RDONLY, ownpath.OwnSecret)
 	if err != nil {
 		return keystore.Secret{}, fmt.Errorf("%w: the key file: %w", keystore.ErrUnavailable, err)
 	}
 	defer f.Close()
-	return readKey(io.NewSectionReader(f, 0, maxKeyFile), k.Path)
+	return readKey(f, k.Path)
 }
 
 func (k KeyFile) create() (keystore.Secret, error) {
@@ -151,20 +153,20 @@ func readKey(r io.Reader, path string) (keystore.Secret, error) {
 // replaceFile makes a durable 0600 file, in the place of what may be there. That is kept as .old until the store is removed:
 // the file that it opens may have been moved away, and come back.
 func replaceFile(path string, data []byte) error {
-	if err := checkDirectory(System, filepath.Dir(path)); err != nil {
+	if err := checkDirectory(path); err != nil {
 		return err
 	}
-	f, err := writeNew(System, path, data)
+	d, err := ownfile.Create(ownfile.System, path, ownfile.Beside(path), data)
 	if err != nil {
-		return err
+		return unavailable(err)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
-		if err := System.Rename(path, path+".old"); err != nil {
-			return unavailable(errors.Join(err, f.Close(), System.Remove(f.Name())))
+		if err := os.Rename(path, path+".old"); err != nil {
+			return unavailable(errors.Join(err, d.Discard()))
 		}
 	}
-	if err := errors.Join(f.Close(), System.Rename(f.Name(), path)); err != nil {
-		return unavailable(errors.Join(err, System.Remove(f.Name())))
+	if err := d.Rename(); err != nil {
+		return unavailable(err)
 	}
-	return unavailable(System.SyncDirectory(filepath.Dir(path)))
+	return unavailable(errors.Join(d.Close(), d.SyncName()))
 }

@@ -5,13 +5,15 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"golang.org/x/crypto/argon2"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // kdf is what makes a key of a passphrase, stored beside the sealed file: Argon2id, RFC 9106.
@@ -72,6 +74,9 @@ func (p Passphrase) Key(_ context.Context, create bool) (keystore.Secret, error)
 	return keystore.NewSecret(argon2.IDKey(pass, params.Salt, params.Time, params.Memory, params.Threads, keySize)), nil
 }
 
+// maxParams is the greatest size of the parameters' file, in bytes.
+const maxParams = 4 << 10
+
 // Weak reports whether the parameters in the file are weaker than those of a new store.
 func (p Passphrase) Weak() bool {
 	params, err := p.params(false)
@@ -87,14 +92,12 @@ func (p Passphrase) params(create bool) (kdf, error) {
 		}
 		return params, replaceFile(p.Params, append(b, '\n'))
 	}
-	f, err := openFile(System, p.Params, os.O_RDONLY)
-	if err != nil {
+	b, err := ownfile.Read(p.Params, ownpath.OwnSecret, maxParams)
+	switch {
+	case errors.Is(err, ownfile.ErrTooLarge):
+		return kdf{}, fmt.Errorf("%w: the passphrase's parameters: %w", keystore.ErrCorrupt, err)
+	case err != nil:
 		return kdf{}, fmt.Errorf("%w: the passphrase's parameters: %w", keystore.ErrUnavailable, err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.NewSectionReader(f, 0, 4<<10))
-	if err != nil {
-		return kdf{}, fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
 	}
 	var params kdf
 	d := json.NewDecoder(bytes.NewReader(b))

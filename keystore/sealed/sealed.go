@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
 // ErrWrongKey: the file is whole, but sealed with another key or passphrase. It wraps [keystore.ErrLocked].
@@ -38,14 +39,14 @@ type Files struct {
 	// Seen is a directory that backups leave out: the highest generations are kept there, so that a copy of Path that came
 	// back from a backup is known for one. It gets a CACHEDIR.TAG.
 	Seen string
-	// Disk is what makes every file operation of the store; nil is [System].
-	Disk Disk
+	// Disk is what makes every file operation of the store; nil is [ownfile.System].
+	Disk ownfile.Disk
 }
 
 // Store is an open sealed file, locked against every other process. Safe for concurrent use; readers do not wait for a
 // writer's disk, but a read of a disk that hangs is not cut short.
 type Store struct {
-	disk   Disk
+	disk   ownfile.Disk
 	path   string
 	keys   *keys
 	spare  *spare
@@ -55,7 +56,7 @@ type Store struct {
 	suspect bool
 
 	mu    sync.RWMutex // guards these two; what they point to changes only with the writer's token too
-	file  File
+	file  ownfile.File
 	index *index
 }
 
@@ -65,7 +66,7 @@ var _ keystore.Rotator = (*Store)(nil)
 func Open(path string, key keystore.Secret) (*Store, error) { return Files{Path: path}.Open(key) }
 
 // OpenOn is Open with every file operation on disk, from the first to the last one of the store.
-func OpenOn(disk Disk, path string, key keystore.Secret) (*Store, error) {
+func OpenOn(disk ownfile.Disk, path string, key keystore.Secret) (*Store, error) {
 	return Files{Path: path, Disk: disk}.Open(key)
 }
 
@@ -76,7 +77,7 @@ func (f Files) Open(key keystore.Secret) (*Store, error) {
 		return nil, err
 	}
 	if f.Disk == nil {
-		f.Disk = System
+		f.Disk = ownfile.System
 	}
 	file, err := openLocked(f.Disk, f.Path)
 	if err != nil {
@@ -106,10 +107,10 @@ func (f Files) Open(key keystore.Secret) (*Store, error) {
 // repeated; the error wraps [fs.ErrNotExist] where only the sealed file itself was not there.
 func (f Files) Remove() error {
 	if f.Disk == nil {
-		f.Disk = System
+		f.Disk = ownfile.System
 	}
 	err := f.Disk.Remove(f.Path)
-	if gone(err) != nil {
+	if ownfile.Gone(err) != nil {
 		return err
 	}
 	spare, seen, key, params := beside(f.Spare, "spare", f.Path), beside(f.Seen, "seen", f.Path), f.KeyFile().Path, f.Passphrase(keystore.Secret{}).Params
@@ -118,15 +119,15 @@ func (f Files) Remove() error {
 		if path == "" {
 			continue
 		}
-		names := []string{path, path + ".new"}
+		names := []string{path, ownfile.Beside(path)}
 		if path == key || path == params {
 			names = append(names, path+".old") // what a new store has put aside
 		}
 		for _, name := range names {
-			rest = errors.Join(rest, gone(f.Disk.Remove(name)))
+			rest = errors.Join(rest, ownfile.Gone(f.Disk.Remove(name)))
 		}
 	}
-	if rest = errors.Join(rest, gone(f.Disk.SyncDirectory(filepath.Dir(f.Path)))); rest != nil {
+	if rest = errors.Join(rest, ownfile.Gone(f.Disk.SyncDirectory(filepath.Dir(f.Path)))); rest != nil {
 		return rest
 	}
 	return err
@@ -167,14 +168,14 @@ func (s *Store) Get(_ context.Context, profile string) (keystore.Item, error) {
 	}
 }
 
-func (s *Store) replaced(file File) bool {
+func (s *Store) replaced(file ownfile.File) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.file != file
 }
 
 // read returns the record that speaks for a profile, and where it stands. The caller owns its secret.
-func (s *Store) read(file File, profile string, candidates []frame) (record, frame, error) {
+func (s *Store) read(file ownfile.File, profile string, candidates []frame) (record, frame, error) {
 	if len(candidates) == 0 {
 		return record{}, frame{}, keystore.ErrNotFound
 	}
@@ -264,11 +265,11 @@ func (s *Store) Probe(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		f, err := writeNew(s.disk, s.path, append(s.keys.header(), frame...))
+		d, err := ownfile.Create(s.disk, s.path, ownfile.Beside(s.path), append(s.keys.header(), frame...))
 		if err != nil {
-			return err
+			return unavailable(err)
 		}
-		return errors.Join(f.Close(), s.disk.Remove(f.Name()))
+		return d.Discard()
 	})
 }
 

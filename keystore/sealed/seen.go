@@ -8,18 +8,21 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // seen is a file of the highest generation that there was of each profile, outside of what a backup brings back. It is made
 // of slots that are written in place, without fsync: it is behind after a power failure, never ahead, and whoever removes
 // it loses nothing but a warning. What cannot be read is not there; nothing about it is ever an error.
 type seen struct {
-	disk Disk
+	disk ownfile.Disk
 	path string // empty: there is no place for one
 	keys *keys
 
 	mu    sync.Mutex
-	file  File // nil where there is none
+	file  ownfile.File // nil where there is none
 	slots map[tag]slot
 	free  []int64 // offsets of slots that say nothing
 	end   int64
@@ -50,10 +53,10 @@ func (s *seen) seal(t tag, generation uint64) []byte {
 // open reads the file, or makes it, and takes in what x knows better.
 func (s *seen) open(x *index) {
 	s.slots = make(map[tag]slot)
-	if s.path == "" || checkDirectory(s.disk, filepath.Dir(s.path)) != nil {
+	if s.path == "" || checkDirectory(s.path) != nil {
 		return
 	}
-	f, err := openFile(s.disk, s.path, os.O_RDWR|os.O_CREATE)
+	f, err := ownfile.Open(s.disk, s.path, os.O_RDWR|os.O_CREATE, ownpath.OwnSecret)
 	if err != nil {
 		return
 	}
@@ -81,7 +84,8 @@ func (s *seen) open(x *index) {
 
 // tagDirectory tells backup programs to leave the directory out.
 func (s *seen) tagDirectory() {
-	f, err := openFile(s.disk, filepath.Join(filepath.Dir(s.path), "CACHEDIR.TAG"), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	path := filepath.Join(filepath.Dir(s.path), "CACHEDIR.TAG")
+	f, err := ownfile.Open(s.disk, path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, ownpath.OwnState)
 	if err != nil {
 		return // most likely it is there
 	}

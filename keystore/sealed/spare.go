@@ -6,12 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // spare is a second file, on another file system, for items that the sealed file's disk did not take. It has the sealed
@@ -20,7 +21,7 @@ import (
 // The generation of what goes here is above any that the sealed file may have got in spite of an error; what is stored
 // there later is above this. So whichever of the two is found newer is newer, and of equal ones the sealed file's counts.
 type spare struct {
-	disk Disk
+	disk ownfile.Disk
 	path string // empty: there is no place for one
 	keys *keys
 
@@ -52,7 +53,7 @@ func (s *spare) load() {
 	if s.path == "" {
 		return
 	}
-	f, err := openFile(s.disk, s.path, os.O_RDONLY)
+	f, err := ownfile.Open(s.disk, s.path, os.O_RDONLY, ownpath.OwnSecret)
 	if err != nil {
 		return
 	}
@@ -126,30 +127,16 @@ func (s *spare) drop(stored func(tag) uint64) error {
 // write makes the file what the frames are.
 func (s *spare) write() error {
 	if len(s.frames) == 0 {
-		return gone(s.disk.Remove(s.path))
+		return ownfile.Gone(s.disk.Remove(s.path))
 	}
 	data := s.keys.header()
 	for _, a := range s.frames {
 		data = append(data, a.bytes...)
 	}
-	if err := checkDirectory(s.disk, filepath.Dir(s.path)); err != nil {
+	if err := checkDirectory(s.path); err != nil {
 		return err
 	}
-	f, err := writeNew(s.disk, s.path, data)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(f.Close(), s.disk.Rename(f.Name(), s.path)); err != nil {
-		return errors.Join(err, s.disk.Remove(f.Name()))
-	}
-	return s.disk.SyncDirectory(filepath.Dir(s.path))
-}
-
-func gone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return ownfile.ReplaceOn(s.disk, s.path, ownfile.Beside(s.path), data)
 }
 
 // setAside keeps a copy of an item that could not be stored because of err, and tells of it in the error it returns.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
 // testDisk is the operating system's disk, where a test answers for it in the calls that no test machine lets fail. Since
@@ -34,43 +35,36 @@ func (d *testDisk) ask(op, path string) error {
 	return fail(op, path)
 }
 
-func (d *testDisk) Open(path string, flags int) (File, error) {
+func (d *testDisk) Open(path string, flags int) (ownfile.File, error) {
 	if err := d.ask("open", path); err != nil {
 		return nil, err
 	}
-	f, err := System.Open(path, flags)
+	f, err := ownfile.System.Open(path, flags)
 	if err != nil {
 		return nil, err
 	}
 	return &testFile{f, d}, nil
 }
 
-func (d *testDisk) Stat(path string) (fs.FileInfo, error) {
-	if err := d.ask("stat", path); err != nil {
-		return nil, err
-	}
-	return System.Stat(path)
-}
-
 func (d *testDisk) Lstat(path string) (fs.FileInfo, error) {
 	if err := d.ask("lstat", path); err != nil {
 		return nil, err
 	}
-	return System.Lstat(path)
+	return ownfile.System.Lstat(path)
 }
 
 func (d *testDisk) Rename(from, to string) error {
 	if err := d.ask("rename", to); err != nil {
 		return err
 	}
-	return System.Rename(from, to)
+	return ownfile.System.Rename(from, to)
 }
 
 func (d *testDisk) Remove(path string) error {
 	if err := d.ask("remove", path); err != nil {
 		return err
 	}
-	return System.Remove(path)
+	return ownfile.System.Remove(path)
 }
 
 func (d *testDisk) SyncDirectory(path string) error {
@@ -78,7 +72,7 @@ func (d *testDisk) SyncDirectory(path string) error {
 }
 
 type testFile struct {
-	File
+	ownfile.File
 	disk *testDisk
 }
 

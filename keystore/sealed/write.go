@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // compactAt is the size from which a file that is mostly garbage is rewritten.
@@ -110,7 +111,7 @@ func (f *fullError) Unwrap() error { return f.error }
 func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // append writes one frame, with room kept free behind it, and if it shall be durable, proves that it is in the file.
-func (s *Store) append(file File, b []byte, end, room int64, durable bool) error {
+func (s *Store) append(file ownfile.File, b []byte, end, room int64, durable bool) error {
 	if err := s.inPlace(file); err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (s *Store) append(file File, b []byte, end, room int64, durable bool) error
 }
 
 // reserve keeps room free from offset on, where the system can do that.
-func reserve(file File, offset, room int64) error {
+func reserve(file ownfile.File, offset, room int64) error {
 	if room == 0 {
 		return nil
 	}
@@ -145,8 +146,8 @@ func reserve(file File, offset, room int64) error {
 }
 
 // confirm reads one frame, through a descriptor of its own, from the file that the path names, and opens it.
-func (s *Store) confirm(file File, b []byte, offset int64) error {
-	check, err := openFile(s.disk, s.path, os.O_RDONLY)
+func (s *Store) confirm(file ownfile.File, b []byte, offset int64) error {
+	check, err := ownfile.Open(s.disk, s.path, os.O_RDONLY, ownpath.OwnSecret)
 	switch {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		check = file // what is synced is not given up because clients took all descriptors
@@ -169,7 +170,7 @@ func (s *Store) confirm(file File, b []byte, offset int64) error {
 }
 
 // inPlace says whether the path still names our file.
-func (s *Store) inPlace(file File) error {
+func (s *Store) inPlace(file ownfile.File) error {
 	ours, err := file.Stat()
 	if err != nil {
 		return err
@@ -205,28 +206,27 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 	if err != nil {
 		return err
 	}
-	file, err := writeNew(s.disk, s.path, data)
+	draft, err := ownfile.Create(s.disk, s.path, ownfile.Beside(s.path), data)
 	if err != nil {
-		return err
+		return unavailable(err)
 	}
-	temporary := file.Name()
-	err = reserve(file, int64(len(data)), room)
+	err = reserve(draft, int64(len(data)), room)
 	if err == nil {
-		err = lock(file)
-	}
-	if err == nil {
-		err = s.disk.Rename(temporary, s.path)
+		err = lock(draft)
 	}
 	if err != nil {
-		return unavailable(errors.Join(err, file.Close(), s.disk.Remove(temporary)))
+		return unavailable(errors.Join(err, draft.Discard()))
+	}
+	if err := draft.Rename(); err != nil {
+		return unavailable(err)
 	}
 	s.mu.Lock()
-	s.file, s.index = file, fresh
+	s.file, s.index = draft.File, fresh
 	s.mu.Unlock()
 	old.Close()
-	err = s.disk.SyncDirectory(filepath.Dir(s.path))
+	err = draft.SyncName()
 	if err == nil && len(extra) > 0 {
-		err = s.confirm(file, extra, int64(len(data)-len(extra)))
+		err = s.confirm(draft.File, extra, int64(len(data)-len(extra)))
 	}
 	if s.suspect = err != nil; s.suspect {
 		return unavailable(err)
@@ -236,7 +236,7 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 }
 
 // collect returns the new file's bytes.
-func (s *Store) collect(old File, x *index, extra []byte) ([]byte, error) {
+func (s *Store) collect(old ownfile.File, x *index, extra []byte) ([]byte, error) {
 	data := s.keys.header()
 	copyOf := func(f frame) error {
 		if f.aside != nil {
@@ -270,33 +270,7 @@ func (s *Store) collect(old File, x *index, extra []byte) ([]byte, error) {
 	return append(data, extra...), nil
 }
 
-// writeNew writes data to a new file beside path, durable and read back; the caller closes and renames or removes it.
-func writeNew(disk Disk, path string, data []byte) (_ File, err error) {
-	name := path + ".new"
-	defer func() { err = unavailable(err) }()
-	// What a crash left; only the name goes, and only we have the lock.
-	if err := gone(disk.Remove(name)); err != nil {
-		return nil, err
-	}
-	f, err := openFile(disk, name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
-	if err != nil {
-		return nil, err
-	}
-	if _, err = f.WriteAt(data, 0); err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		var back []byte
-		if back, err = readAll(f); err == nil && !bytes.Equal(back, data) {
-			err = fmt.Errorf("%s does not return what was written", name)
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close(), disk.Remove(name))
-	}
-	return f, nil
-}
-
+// unavailable wraps a failure of the disk.
 func unavailable(err error) error {
 	if err == nil {
 		return nil

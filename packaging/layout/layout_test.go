@@ -27,8 +27,9 @@ var rooms = map[string][]string{
 
 	"keystore":          {},
 	"keystore/keychain": {"keystore", "protocol/visible"},
-	"keystore/sealed":   {"keystore"},
-	"keystore/backend":  {"keystore", "keystore/keychain", "keystore/sealed"},
+	"keystore/ownfile":  {"protocol/ownpath"},
+	"keystore/sealed":   {"keystore", "keystore/ownfile", "protocol/ownpath"},
+	"keystore/backend":  {"keystore", "keystore/keychain", "keystore/ownfile", "keystore/sealed", "protocol/ownpath"},
 
 	"daemon/grant/privatekey": {"keystore", "protocol/visible"},
 	"daemon/clock":            {},

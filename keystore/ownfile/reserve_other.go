@@ -1,8 +1,8 @@
 //go:build !linux
 
-package sealed
+package ownfile
 
 import "errors"
 
-// Reserve is Linux's alone.
+// Reserve implements [File]: only Linux can allocate without changing the length.
 func (systemFile) Reserve(_, _ int64) error { return errors.ErrUnsupported }

@@ -1,4 +1,4 @@
-package sealed
+package ownfile
 
 import (
 	"errors"
@@ -7,13 +7,12 @@ import (
 	"syscall"
 )
 
-// Disk is every file operation that a [Store] makes, so that a test can let any of them fail, hang, or be the last one that
-// has an effect. Paths are absolute or relative as the store was given them. Safe for concurrent use.
+// Disk is the file operations of this package and of a sealed store. A test's disk lets any of them fail, hang, or be the last
+// one that has an effect. Its methods are safe for concurrent use.
 type Disk interface {
 	// Open is open(2) with these flags, mode 0600 and O_CLOEXEC.
 	Open(path string, flags int) (File, error)
-	// Stat and Lstat return what [os.SameFile] takes, and a [syscall.Stat_t] in Sys.
-	Stat(path string) (fs.FileInfo, error)
+	// Lstat returns what [os.SameFile] takes, and a [syscall.Stat_t] in Sys.
 	Lstat(path string) (fs.FileInfo, error)
 	Rename(from, to string) error
 	Remove(path string) error
@@ -21,7 +20,7 @@ type Disk interface {
 	SyncDirectory(path string) error
 }
 
-// File is an open file of a [Disk].
+// File is an open file of a [Disk]. Its methods are safe for concurrent use where those of [os.File] are.
 type File interface {
 	Name() string
 	Stat() (fs.FileInfo, error)
@@ -30,10 +29,10 @@ type File interface {
 	Truncate(size int64) error
 	// Sync is fsync(2), or what the system has that is as strong.
 	Sync() error
-	// Lock is flock(2), exclusive and without waiting; EWOULDBLOCK says that another has it. Closing the file releases it.
+	// Lock is flock(2), exclusive and without waiting; EWOULDBLOCK means that another process has the lock. Closing the file releases it.
 	Lock() error
-	// Reserve allocates the file's next size bytes from offset on without changing its length. [errors.ErrUnsupported]
-	// where that cannot be done.
+	// Reserve allocates size bytes of disk from offset on without changing the file's length. The error is
+	// [errors.ErrUnsupported] where the system cannot do that.
 	Reserve(offset, size int64) error
 	Close() error
 }
@@ -51,7 +50,6 @@ func (system) Open(path string, flags int) (File, error) {
 	return systemFile{f}, nil
 }
 
-func (system) Stat(path string) (fs.FileInfo, error)  { return os.Stat(path) }
 func (system) Lstat(path string) (fs.FileInfo, error) { return os.Lstat(path) }
 func (system) Rename(from, to string) error           { return os.Rename(from, to) }
 func (system) Remove(path string) error               { return os.Remove(path) }

@@ -1,0 +1,235 @@
+package ownfile_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
+)
+
+// The rule, a row a file: which of the four rules of package ownpath let it be opened. What is refused is not changed.
+func TestRule(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("to give a file away this test needs root: run make test as root")
+	}
+	file := func(mode fs.FileMode) func(string) error {
+		return func(path string) error {
+			return errors.Join(os.WriteFile(path, []byte("x"), 0o600), os.Chmod(path, mode))
+		}
+	}
+	const secret, state, givenSecret, givenConfig = ownpath.OwnSecret, ownpath.OwnState, ownpath.GivenSecret, ownpath.GivenConfig
+	for name, c := range map[string]struct {
+		make  func(path string) error
+		allow []ownpath.Rule
+		says  string
+	}{
+		"mode 0600": {file(0o600), []ownpath.Rule{secret, state, givenSecret, givenConfig}, ""},
+		"mode 0400": {file(0o400), []ownpath.Rule{secret, state, givenSecret, givenConfig}, ""},
+		"mode 0700": {file(0o700), []ownpath.Rule{state, givenSecret, givenConfig}, "has mode 0700, want 0600"},
+		"mode 0640": {file(0o640), []ownpath.Rule{state, givenConfig}, "mode 0640"},
+		"mode 0644": {file(0o644), []ownpath.Rule{state, givenConfig}, "mode 0644"},
+		"mode 0620": {file(0o620), nil, "mode 0620"},
+		"mode 0602": {file(0o602), nil, "mode 0602"},
+		"another user's": {func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 4242, 4242))
+		}, nil, "belongs to another user (uid 4242)"},
+		"a link": {func(path string) error {
+			return errors.Join(os.WriteFile(path+".target", []byte("x"), 0o600), os.Symlink(path+".target", path))
+		}, []ownpath.Rule{givenSecret, givenConfig}, "is a symbolic link"},
+		"a FIFO":      {func(path string) error { return syscall.Mkfifo(path, 0o600) }, nil, "is not a regular file"},
+		"a directory": {func(path string) error { return os.Mkdir(path, 0o700) }, nil, "is not a regular file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "f")
+			if err := c.make(path); err != nil {
+				t.Fatal(err)
+			}
+			allowed := map[ownpath.Rule]bool{}
+			for _, rule := range c.allow {
+				allowed[rule] = true
+			}
+			for _, rule := range []ownpath.Rule{secret, state, givenSecret, givenConfig} {
+				_, err := ownfile.Read(path, rule, 8)
+				if allowed[rule] {
+					if err != nil {
+						t.Errorf("rule %d: %v", rule, err)
+					}
+					continue
+				}
+				e, ok := errors.AsType[*ownpath.Error](err)
+				if !ok || e.Path != path || e.Hint == "" {
+					t.Errorf("rule %d: %v, want a refusal with a hint", rule, err)
+				}
+				if rule == secret && !strings.Contains(fmt.Sprint(err), c.says) {
+					t.Errorf("rule %d: %v, want %q", rule, err, c.says)
+				}
+			}
+		})
+	}
+}
+
+func TestReadLimit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, []byte("12345678"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := ownfile.Read(path, ownpath.OwnSecret, 8); err != nil || string(b) != "12345678" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if _, err := ownfile.Read(path, ownpath.OwnSecret, 7); !errors.Is(err, ownfile.ErrTooLarge) {
+		t.Errorf("%v, want ErrTooLarge", err)
+	}
+	f, err := ownfile.Open(ownfile.System, path, os.O_RDONLY, ownpath.OwnSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := ownfile.ReadAll(f, 7); !errors.Is(err, ownfile.ErrTooLarge) {
+		t.Errorf("%v, want ErrTooLarge", err)
+	}
+	if _, err := ownfile.Read(path+".missing", ownpath.OwnSecret, 7); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v, want fs.ErrNotExist", err)
+	}
+}
+
+// disk fails in the call with the number n, counted from 1, and lists the calls that change something.
+type disk struct {
+	ownfile.Disk
+	n     int
+	calls []string
+}
+
+var errDisk = errors.New("the disk fails")
+
+func (d *disk) next(call string) error {
+	d.calls = append(d.calls, call)
+	if len(d.calls) == d.n {
+		return errDisk
+	}
+	return nil
+}
+
+func (d *disk) Open(path string, flags int) (ownfile.File, error) {
+	if err := d.next("open " + filepath.Base(path)); err != nil {
+		return nil, err
+	}
+	f, err := d.Disk.Open(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	return &diskFile{f, d}, nil
+}
+
+func (d *disk) Rename(from, to string) error {
+	if err := d.next("rename to " + filepath.Base(to)); err != nil {
+		return err
+	}
+	return d.Disk.Rename(from, to)
+}
+
+func (d *disk) SyncDirectory(path string) error { return d.next("sync the directory") }
+
+type diskFile struct {
+	ownfile.File
+	disk *disk
+}
+
+func (f *diskFile) WriteAt(b []byte, offset int64) (int, error) {
+	if err := f.disk.next("write"); err != nil {
+		return 0, err
+	}
+	return f.File.WriteAt(b, offset)
+}
+
+func (f *diskFile) Sync() error { return f.disk.next("sync") }
+
+func (f *diskFile) ReadAt(b []byte, offset int64) (int, error) {
+	if err := f.disk.next("read back"); err != nil {
+		return 0, err
+	}
+	return f.File.ReadAt(b, offset)
+}
+
+// Replacing has one order. Whichever step fails, the old content or the new one is there as a whole, no draft stays, and
+// success is not reported before the directory is synced.
+func TestReplaceStepByStep(t *testing.T) {
+	steps := []string{"open f.new", "write", "sync", "read back", "rename to f", "sync the directory"}
+	for n := range len(steps) + 1 {
+		path := filepath.Join(t.TempDir(), "f")
+		err := errors.Join(os.WriteFile(path, []byte("old"), 0o644), os.WriteFile(path+".new", []byte("left by a crash"), 0o600))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &disk{Disk: ownfile.System, n: n}
+		err = ownfile.ReplaceOn(d, path, ownfile.Beside(path), []byte("new content"))
+		want, calls := "old", steps[:n]
+		switch n {
+		case 0:
+			want, calls = "new content", steps
+		case len(steps):
+			want = "new content"
+		}
+		if (err == nil) != (n == 0) || n > 0 && !errors.Is(err, errDisk) {
+			t.Errorf("step %d: %v", n, err)
+		}
+		if fmt.Sprint(d.calls) != fmt.Sprint(calls) {
+			t.Errorf("step %d: the calls were %q, want %q", n, d.calls, calls)
+		}
+		if b, err := os.ReadFile(path); string(b) != want || err != nil {
+			t.Errorf("step %d: %q, %v", n, b, err)
+		}
+		if _, err := os.Lstat(path + ".new"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("step %d: a draft is left: %v", n, err)
+		}
+		if info, err := os.Lstat(path); n == 0 && (err != nil || info.Mode() != 0o600) {
+			t.Errorf("the new file: %v, %v", info, err)
+		}
+	}
+}
+
+// garbled is a disk that returns something else than was written.
+type garbled struct{ ownfile.Disk }
+
+func (d garbled) Open(path string, flags int) (ownfile.File, error) {
+	f, err := d.Disk.Open(path, flags)
+	return garbledFile{f}, err
+}
+
+type garbledFile struct{ ownfile.File }
+
+func (f garbledFile) WriteAt(b []byte, offset int64) (int, error) {
+	return f.File.WriteAt([]byte(strings.ToUpper(string(b))), offset)
+}
+
+func TestReplaceReadsBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	err := ownfile.ReplaceOn(garbled{ownfile.System}, path, ownfile.Unique(path), []byte("new"))
+	if err == nil || !strings.Contains(err.Error(), "does not return what was written") {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); len(entries) > 0 || err != nil {
+		t.Errorf("%v, %v are left", entries, err)
+	}
+}
+
+// What is written in a directory that is not this process's alone does not disturb another's draft.
+func TestUnique(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	a, b := ownfile.Unique(path), ownfile.Unique(path)
+	if a == b || filepath.Dir(a) != filepath.Dir(path) {
+		t.Errorf("%s, %s", a, b)
+	}
+	if err := ownfile.Replace(path, a, []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(path); string(b) != "1" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+}

@@ -1,0 +1,58 @@
+package ownpath
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A private directory is this user's, closed to others, and no link to one.
+func TestCheckPrivateDir(t *testing.T) {
+	for name, c := range map[string]struct {
+		plant func(path string) error
+		says  string // nothing where it passes
+	}{
+		"mode 0700":      {func(path string) error { return os.Mkdir(path, 0o700) }, ""},
+		"mode 0750":      {func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o750)) }, "is open to others (mode 0750)"},
+		"another user's": {func(path string) error { dir(t, path, 0o700, other); return nil }, "belongs to another user (uid 4242)"},
+		"a link":         {func(path string) error { return os.Symlink("/", path) }, "is no directory"},
+		"a file":         {func(path string) error { return os.WriteFile(path, nil, 0o600) }, "is no directory"},
+		"missing":        {func(string) error { return nil }, "no such file"},
+	} {
+		path := filepath.Join(t.TempDir(), "d")
+		if err := c.plant(path); err != nil {
+			t.Fatal(err)
+		}
+		switch err := CheckPrivateDir(path); {
+		case c.says == "" && err != nil, c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+	}
+}
+
+// Only a configuration may be root's where the user is another one.
+func TestRootsFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(filepath.Dir(path), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid := os.Geteuid()
+	if err := syscall.Setresuid(-1, 987654, -1); err != nil {
+		t.Fatal("to be another user this test needs root: ", err)
+	}
+	defer syscall.Setresuid(-1, uid, -1)
+	for rule, want := range map[Rule]bool{
+		OwnSecret: false, OwnState: false, GivenSecret: false, GivenConfig: true,
+	} {
+		if err := CheckFile(path, info, rule); (err == nil) != want {
+			t.Errorf("rule %d: %v", rule, err)
+		}
+	}
+}
