@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon"
+	"github.com/groat-dev/groat/daemon/handover"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/backend"
 	"github.com/groat-dev/groat/protocol"
@@ -22,37 +23,55 @@ type closer interface {
 	Close() error
 }
 
-// openStore takes the state directory, which makes this the only groatd, and opens the keystore in it.
-//
-// Where either is refused, and a service manager starts a groatd for whoever connects, ending would only mean to be started
-// again, until the manager gives up: then it is what every request for a credential is answered with.
-func openStore(s site, log *zap.Logger) (closer, error) {
-	store, err := lockedStore(s)
-	r, refused := errors.AsType[*refusal](err)
-	if !refused || r.code != exitConfig || !activated() {
-		return store, err
-	}
-	log.Error("no credential can be used", zap.Error(err))
-	return noStore{err.Error(), r.hint + ", then: systemctl --user restart groatd"}, nil
+// state is what a groatd has of its state directory.
+type state struct {
+	keystore closer
+	// lock is nil where the directory was refused, or is another groatd's.
+	lock *stateLock
+	// tokens are those of the groatd that has handed over.
+	tokens []handover.Token
+	// waits is set where another groatd holds the lock.
+	waits bool
 }
 
-func lockedStore(s site) (closer, error) {
-	state := s.State
-	if err := privateDir(state, "the state directory"); err != nil {
+// openState takes the lock of the state directory, which makes this the only groatd, and opens the keystore in it.
+//
+// Where either is refused and a service manager has passed the socket, ending would only mean to be started again for each
+// client, until the manager gives up: then every request for a credential is answered with the refusal.
+func openState(s site, log *zap.Logger) (*state, error) {
+	st, err := lockedState(s)
+	r, refused := errors.AsType[*refusal](err)
+	if !refused || !activated() {
+		return st, err
+	}
+	log.Error("no credential can be used", zap.Error(err))
+	if r.code == exitCantCreate {
+		return &state{keystore: noStore{protocol.KeystoreUnavailable, err.Error(), r.hint}, waits: true}, nil
+	}
+	return &state{keystore: noStore{protocol.Config, err.Error(), r.hint + ", then: systemctl --user restart groatd"}}, nil
+}
+
+func lockedState(s site) (*state, error) {
+	if err := privateDir(s.State, "the state directory"); err != nil {
 		return nil, err
 	}
-	lock, err := lockState(s)
+	st := new(state)
+	var err error
+	st.lock, err = lockState(s)
+	if r, ok := errors.AsType[*refusal](err); ok && r.code == exitCantCreate && managed() {
+		st.lock, st.tokens, err = takeOver(s)
+	}
 	if err != nil {
 		return nil, err
 	}
-	store, err := backend.Open(backend.Options{
-		StateDir: state, Spare: spareDir(), Seen: seenDir(), Env: os.Getenv("GROAT_KEYSTORE"),
+	st.keystore, err = backend.Open(backend.Options{
+		StateDir: s.State, Spare: spareDir(), Seen: seenDir(), Env: os.Getenv("GROAT_KEYSTORE"),
 	})
 	if err != nil {
-		lock.Close()
-		return nil, badChoice(err, state)
+		st.lock.Close()
+		return nil, badChoice(err, s.State)
 	}
-	return &locked{store, lock}, nil
+	return st, nil
 }
 
 func badChoice(err error, state string) error {
@@ -94,18 +113,13 @@ func optionalDir(exists string, below ...string) string {
 	return dir
 }
 
-// locked is a keystore together with the lock on its directory.
-type locked struct {
-	*backend.Keystore
-	lock *stateLock
+// noStore stands for a keystore that was refused: it holds and takes nothing, and says why.
+type noStore struct {
+	kind      protocol.Kind
+	why, hint string
 }
 
-func (l *locked) Close() error { return errors.Join(l.Keystore.Close(), l.lock.Close()) }
-
-// noStore stands for a keystore that was refused: it holds nothing, takes nothing, and says why.
-type noStore struct{ why, hint string }
-
-func (n noStore) err() error { return protocol.NewError(protocol.Config, n.why, n.hint) }
+func (n noStore) err() error { return protocol.NewError(n.kind, n.why, n.hint) }
 
 func (n noStore) Get(context.Context, string) (keystore.Item, error) { return keystore.Item{}, n.err() }
 

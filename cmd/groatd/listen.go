@@ -25,9 +25,10 @@ import (
 const socketName = "agent"
 
 // listener is the daemon's socket. One that a service manager passed is the manager's: neither bound nor unlinked here. One that
-// was bound here may be bound anew where it has gone (keep.go), and its users do not notice.
+// was bound here may be bound anew where it has gone (socketwatch.go), and its users do not notice.
 type listener struct {
 	path  string
+	what  string // "the socket", for people
 	usual bool   // path is the usual place's, and an alias there gives way
 	alias string // where a link to path is wanted, or ""
 	// says is called with the path that is listened at when that changes, and with none before nobody is answered any more;
@@ -44,6 +45,8 @@ type listener struct {
 	bound  fs.FileInfo // of the socket that this process bound, else nil
 	closed bool
 	said   string // of the socket that has gone
+	// taken is what stands at path where another process serves it; it is written by keep's goroutine only.
+	taken fs.FileInfo
 	// saidAlias is the same of the alias.
 	saidAlias string
 }
@@ -139,7 +142,7 @@ func bind(path string) (*listener, error) {
 		l.Close()
 		return nil, &refusal{exitConfig, fmt.Errorf("the socket %s is gone: %w", path, cause(err)), "groatd"}
 	}
-	return &listener{socket: l, path: path, bound: info}, nil
+	return &listener{socket: l, path: path, what: "the socket", bound: info}, nil
 }
 
 // socketDirs returns the directories that must be the user's alone for a socket at path, the outer one first.
@@ -245,6 +248,7 @@ func (l *listener) release() {
 		os.Remove(filepath.Join(filepath.Dir(dir), "start."+strings.TrimPrefix(filepath.Base(dir), "d.")+".lock"))
 		os.Remove(dir) // where nothing else is in it
 	}
+	l.alias, l.bound = "", nil // what stands there from now on is another groatd's
 }
 
 // linkAlias makes the alias where it is wanted and missing. That somebody else has it is no fault.

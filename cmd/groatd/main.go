@@ -30,6 +30,7 @@ var release = "dev"
 // Exit codes (sysexits.h).
 const (
 	exitCantCreate = 73 // another groatd runs
+	exitTempFail   = 75 // another groatd ran and has ended: started again, this one takes its place
 	exitConfig     = 78 // the configuration or a path is refused
 )
 
@@ -115,25 +116,32 @@ func serve(f flags, site site, dir config.Dir) error {
 	log := newLogger()
 	defer log.Sync()
 	raiseDescriptors(log)
-	store, err := openStore(site, log)
+	st, err := openState(site, log)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	state := ""
-	held, ours := store.(*locked)
-	if ours {
-		state = site.State
+	// At the end, in this order: the sockets go, the keystore is closed, a successor gets the lock and the tokens, the lock is
+	// closed. Another groatd may open the keystore once it has the lock.
+	directory := ""
+	var o *offer
+	if st.lock != nil {
+		directory = site.State
+		defer st.lock.Close()
+		defer func() { o.give(st.lock) }()
 	}
-	// Whoever can connect is answered: the socket comes when all that could be refused is read.
+	defer st.keystore.Close()
+	// The socket comes last: a client that can connect is answered, so all that could be refused is read before.
 	network := new(grant.Network)
 	d, err := daemon.New(daemon.Options{
-		Config: dir, Keystore: store, HTTP: grant.NewHTTPClientOf(network), Network: network,
-		Now: clock.Now, Log: log, Release: release, Socket: site.socket(), StateDir: state,
+		Config: dir, Keystore: st.keystore, HTTP: grant.NewHTTPClientOf(network), Network: network,
+		Now: clock.Now, Log: log, Release: release, Socket: site.socket(), StateDir: directory,
 		Place: site.PlaceStatus, Activated: activated(),
 	})
 	if err != nil {
 		return err
+	}
+	if adopted := d.Adopt(st.tokens); adopted > 0 {
+		log.Info("took over from another groatd", zap.Int("tokens", adopted))
 	}
 	l, err := listen(site)
 	if err != nil {
@@ -142,21 +150,34 @@ func serve(f flags, site site, dir config.Dir) error {
 	defer l.release()
 	d.ListensAt(l.path)
 	l.linkAlias(log)
-	if ours {
-		held.lock.says(l.path)
-		if l.site != nil && !site.Usual {
-			l.state = state
+	if st.lock != nil && l.site != nil && !site.Usual {
+		l.state = directory
+	}
+	offerPath := ""
+	if st.lock != nil && l.site != nil && !managed() {
+		if o = newOffer(l, site.ID, d, log); o != nil {
+			defer o.release()
+			offerPath = o.path
 		}
 	}
 	l.says = func(path string) {
 		if path != "" {
 			d.ListensAt(path)
 		}
-		if ours {
-			held.lock.says(path)
+		switch {
+		case st.lock == nil:
+		case path == "":
+			st.lock.record("", "")
+		default:
+			st.lock.record(path, offerPath)
 		}
 	}
-	return attend(ctx, d, l, log)
+	l.says(l.path)
+	lockIsFree, err := attend(ctx, d, l, o, func(ctx context.Context) bool { return st.waits && awaitLock(ctx, site) }, log)
+	if lockIsFree {
+		return &refusal{exitTempFail, errors.New("the other groatd has ended, or hands over now"), "systemctl --user start groatd"}
+	}
+	return err
 }
 
 // fewDescriptors is a limit under which a crowd of clients, or a login's listener, may find no room.
@@ -181,8 +202,9 @@ func raiseDescriptors(log *zap.Logger) {
 	}
 }
 
-// attend serves, and keeps the service manager and the signals attended to meanwhile.
-func attend(ctx context.Context, d *daemon.Daemon, l *listener, log *zap.Logger) error {
+// attend serves, and looks after the service manager, the signals, the sockets and the offer meanwhile. It reports true where it
+// ended since awaitLock has: see there.
+func attend(ctx context.Context, d *daemon.Daemon, l *listener, o *offer, awaitLock func(context.Context) bool, log *zap.Logger) (free bool, err error) {
 	ctx, over := context.WithCancel(ctx)
 	defer over()
 	hangups, quits := make(chan os.Signal, 1), make(chan os.Signal, 1)
@@ -194,7 +216,16 @@ func attend(ctx context.Context, d *daemon.Daemon, l *listener, log *zap.Logger)
 	m := newManager(log)
 	looks := make(chan struct{}, 1)
 	socket := l.path // keep may change it
-	go l.keep(ctx, log, looks, over)
+	go l.keep(ctx, o, log, looks, over)
+	if o != nil {
+		go o.serve(over, looks)
+	}
+	freed := make(chan struct{})
+	go func() {
+		if awaitLock(ctx) {
+			close(freed)
+		}
+	}()
 	// In a goroutine of its own: it may take long, and the watchdog does not wait. One that comes meanwhile is the next.
 	go func() {
 		for range hangups {
@@ -215,11 +246,14 @@ func attend(ctx context.Context, d *daemon.Daemon, l *listener, log *zap.Logger)
 			log.Info("still here", zap.Int("profiles", d.Profiles()))
 		case <-m.ticks():
 			m.alive(d)
+		case <-freed:
+			free, freed = true, nil
+			over()
 		case <-ctx.Done():
 			m.stopping()
-			return <-done
+			return free, <-done
 		case err := <-done:
-			return err
+			return free, err
 		}
 	}
 }

@@ -143,7 +143,7 @@ func TestH23Record(t *testing.T) {
 		}
 	}
 	says("")
-	lock.says("/s")
+	lock.record("/s", "/o")
 	says("/s")
 	_, err = lockState(s)
 	if r, ok := errors.AsType[*refusal](err); !ok || r.code != exitCantCreate || !strings.Contains(err.Error(), "another groatd runs (pid ") {
@@ -165,7 +165,7 @@ func TestH23Record(t *testing.T) {
 		} else {
 			c.Close()
 		}
-		lock.says("")
+		lock.record("", "")
 	}
 	l.release()
 	says("")

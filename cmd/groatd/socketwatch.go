@@ -13,22 +13,35 @@ import (
 	"go.uber.org/zap"
 )
 
-// between is how long nobody may notice that the socket has gone. A SIGHUP has it looked for at once.
-const between = 30 * time.Second
+const (
+	// between is the longest time until groatd notices by itself that its socket has gone. A SIGHUP has it looked for at once.
+	between = 30 * time.Second
+	// whileTaken is the same where another process serves the path: a service manager that leaves it leaves it without a socket.
+	whileTaken = 200 * time.Millisecond
+)
 
-// keep looks after the socket until ctx ends: now and then, and when somebody asks. It calls over when there is no place any
-// more in which a socket could be.
-func (l *listener) keep(ctx context.Context, log *zap.Logger, asked <-chan struct{}, over func()) {
-	tick := time.NewTicker(between)
+// keep looks after the sockets until ctx ends: now and then, and when it is asked to. It calls over when there is no directory
+// any more in which a socket could be.
+func (l *listener) keep(ctx context.Context, o *offer, log *zap.Logger, asked <-chan struct{}, over func()) {
+	tick, soon := time.NewTicker(between), time.NewTicker(whileTaken)
 	defer tick.Stop()
+	defer soon.Stop()
 	for {
+		var left <-chan time.Time
+		if l.taken != nil {
+			left = soon.C
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-left:
+			if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.taken) {
+				continue
+			}
 		case <-tick.C:
 		case <-asked:
 		}
-		if l.look(log) {
+		if o != nil && o.look(log) || l.look(log) {
 			over()
 			return
 		}
@@ -69,10 +82,14 @@ func (l *listener) look(log *zap.Logger) (over bool) {
 			next, err = elsewhere, nil
 		}
 	}
+	l.taken = nil
+	if r, ok := errors.AsType[*refusal](err); ok && r.code == exitCantCreate {
+		l.taken, _ = os.Lstat(l.path)
+	}
 	if err != nil {
 		if why := err.Error(); why != l.said {
 			l.said = why
-			log.Error("the socket has gone and is not made anew: whoever is not connected finds nobody", zap.String("socket", l.path), zap.Error(err))
+			log.Error(l.what+" has gone and is not made anew: no further client can connect", zap.String("socket", l.path), zap.Error(err))
 		}
 		return false
 	}
@@ -85,7 +102,7 @@ func (l *listener) look(log *zap.Logger) (over bool) {
 		}
 	}
 	l.linkAlias(log)
-	log.Warn("the socket had gone and was made anew", zap.String("socket", l.path))
+	log.Warn(l.what+" had gone and was made anew", zap.String("socket", l.path))
 	return false
 }
 

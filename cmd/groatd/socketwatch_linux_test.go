@@ -34,7 +34,7 @@ func TestE9NoticedByItself(t *testing.T) {
 		defer l.release()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go l.keep(ctx, zaptest.NewLogger(t), nil, func() { t.Error("the session is said to be over") })
+		go l.keep(ctx, nil, zaptest.NewLogger(t), nil, func() { t.Error("the session is said to be over") })
 		for range 3 {
 			first := l.there()
 			time.Sleep(between + time.Second)

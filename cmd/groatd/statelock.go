@@ -37,10 +37,15 @@ func lockState(s site) (*stateLock, error) {
 		f.Close()
 		return nil, &refusal{exitConfig, fmt.Errorf("the file system of %s does not lock files (%w)", s.State, err), frame.LocalState() + " groat login PROFILE"}
 	}
+	return newStateLock(s, f), nil
+}
+
+// newStateLock writes the record into a file whose lock this process has taken.
+func newStateLock(s site, f *os.File) *stateLock {
 	l := &stateLock{file: f, holder: frame.Holder{PID: os.Getpid(), Place: s.Place}}
 	l.holder.Host, l.holder.Boot = frame.ThisHost()
-	l.says("")
-	return l, nil
+	l.record("", "")
+	return l
 }
 
 // openLock opens the lock of a state directory, which must be a file of this user's.
@@ -76,12 +81,12 @@ func heldState(s site) error {
 	return &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d)", h.PID), "groat status"}
 }
 
-// says writes where this groatd listens; empty while it does not. A disk that takes no more is no reason not to serve: then
-// only who looks for the socket elsewhere does not find it.
-func (l *stateLock) says(socket string) {
+// record writes where this groatd listens, and where it hands over; both are empty while it does not. A disk that takes no more
+// does not keep it from serving: then only clients that look for the socket at another path do not find it.
+func (l *stateLock) record(socket, offer string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.holder.Socket = socket
+	l.holder.Socket, l.holder.Handover = socket, offer
 	text, err := json.Marshal(l.holder)
 	if err != nil {
 		return

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -11,6 +12,15 @@ import (
 	"github.com/groat-dev/groat/daemon"
 	"github.com/groat-dev/groat/protocol/visible"
 )
+
+// launchdLabel is the agent's in packaging/launchd; launchd gives it to what it starts.
+const launchdLabel = "io.groat.groatd"
+
+// managed reports whether a service manager has started this process: systemd, which passes a socket or wants to be told when
+// the service is ready, or launchd.
+func managed() bool {
+	return activated() || os.Getenv("NOTIFY_SOCKET") != "" || os.Getenv("XPC_SERVICE_NAME") == launchdLabel
+}
 
 // manager talks to the service manager by sd_notify(3). Without one it says nothing to nobody.
 type manager struct {

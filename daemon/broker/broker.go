@@ -52,8 +52,9 @@ type Broker struct {
 	changing sync.Mutex                       // serialises whoever replaces slots
 	watch    sync.Once
 	closed   chan struct{}
-	mu       sync.Mutex         // guards closing and budgets
+	mu       sync.Mutex         // guards closing, budgets and last
 	closing  bool               // nothing is begun once Close waits
+	last     map[string]*slot   // the profiles that Close found
 	budgets  map[string]*budget // :: origin → budget
 	running  sync.WaitGroup     // slots' owners and the resume watch
 }
@@ -259,6 +260,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	if !b.closing {
 		b.closing = true
 		close(b.closed)
+		b.last = *b.slots.Load()
 	}
 	b.mu.Unlock()
 	b.take(slices.Collect(maps.Keys(*b.slots.Load())))

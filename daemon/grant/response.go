@@ -54,7 +54,7 @@ func accessToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
 		return keystore.Secret{}, "holds no access token"
 	case len(b) > maxToken:
 		return keystore.Secret{}, "holds an access token that is too long"
-	case !isB64token(b):
+	case !IsB64Token(b):
 		return keystore.Secret{}, "holds an access token with characters that RFC 6750 does not allow"
 	}
 	return keystore.NewSecret(b), ""
@@ -78,8 +78,8 @@ func refreshToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
 	return keystore.NewSecret(b), ""
 }
 
-// isB64token reads RFC 6750 §2.1: 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".
-func isB64token(b []byte) bool {
+// IsB64Token reports whether b is an access token by RFC 6750 §2.1: 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".
+func IsB64Token(b []byte) bool {
 	n := len(b)
 	for n > 0 && b[n-1] == '=' {
 		n--

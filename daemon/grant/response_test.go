@@ -189,7 +189,7 @@ func FuzzParseTokenNeverGivesAnUnsafeToken(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !isB64token([]byte(got.Access.Reveal())) || got.Lifetime <= 0 || got.Lifetime > lifetimeMost {
+		if !IsB64Token([]byte(got.Access.Reveal())) || got.Lifetime <= 0 || got.Lifetime > lifetimeMost {
 			t.Errorf("%q, %v", got.Access.Reveal(), got.Lifetime)
 		}
 	})

@@ -38,6 +38,7 @@ var rooms = map[string][]string{
 	"daemon/grant":            {"keystore", "daemon/clock", "daemon/grant/preset", "daemon/peer", "protocol/strictjson", "protocol/visible", "daemon/grant/privatekey"},
 	"daemon/grant/preset":     {},
 	"daemon/config":           {"daemon/grant", "daemon/grant/preset", "protocol/ownpath", "protocol/visible"},
+	"daemon/handover":         {"daemon/broker", "daemon/clock", "daemon/grant", "daemon/peer", "keystore"},
 	"daemon/importer":         {"keystore", "protocol/strictjson", "daemon/grant/preset"},
 	"daemon/broker":           {"daemon/grant", "daemon/clock", "keystore"},
 	"daemon/credential":       {"daemon/broker", "daemon/grant", "keystore"},

@@ -24,6 +24,8 @@ type Holder struct {
 	Place Place  `json:"place"`
 	// Socket is empty until the daemon listens, and again when it has begun to end.
 	Socket string `json:"socket,omitempty"`
+	// Handover is where the daemon hands over to one that a service manager has started; empty where it does not.
+	Handover string `json:"handover,omitempty"`
 }
 
 // MaxHolder bounds the record.

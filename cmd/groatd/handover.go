@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/groat-dev/groat/daemon"
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/handover"
+	"github.com/groat-dev/groat/protocol/frame"
+)
+
+// A groatd that a client or a person started hands over to the one that a service manager starts (package handover). The
+// first listens for it at a socket of its own beside its clients' one, the offer; the lock's record names that socket.
+
+// offerName is the name of the offer's socket. It is shorter than the other's, so that its path fits where the other's does.
+const offerName = "handover"
+
+// maxAsking bounds how many successors are answered at a time.
+const maxAsking = 4
+
+// offer is the holder's side. A nil offer hands over to no process.
+type offer struct {
+	*listener
+	place string
+	d     *daemon.Daemon
+	log   *zap.Logger
+	// stop ends the daemon, as a signal does.
+	stop func()
+
+	mu        sync.Mutex
+	successor *handover.Holder // that was told yes
+	conn      *net.UnixConn    // its connection
+}
+
+// newOffer listens beside the socket l. Where that is not possible the daemon works without, and a service manager's groatd
+// tells what to do.
+func newOffer(l *listener, place string, d *daemon.Daemon, log *zap.Logger) *offer {
+	socket, err := bind(filepath.Join(filepath.Dir(l.path), offerName))
+	if err != nil {
+		log.Warn("a service manager's groatd cannot take over from this one", zap.Error(err))
+		return nil
+	}
+	socket.what = "the socket of the hand-over"
+	return &offer{listener: socket, place: place, d: d, log: log}
+}
+
+// serve answers successors until the offer is closed. It calls stop once one has been told yes, and has the sockets looked after
+// by looks once one has been told no: it may have this groatd's path.
+func (o *offer) serve(stop func(), looks chan<- struct{}) {
+	o.stop = stop
+	asking := make(chan struct{}, maxAsking)
+	for {
+		c, err := o.AcceptUnix()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				o.log.Warn("no further groatd can take over from this one", zap.Error(err))
+			}
+			return
+		}
+		asking <- struct{}{}
+		go func() {
+			defer func() { <-asking }()
+			if err := o.answer(c); err != nil {
+				c.Close()
+				o.log.Warn("another groatd wants to take over from this one, which goes on", zap.Error(err))
+				select {
+				case looks <- struct{}{}:
+				default: // it looks already
+				}
+			}
+		}()
+	}
+}
+
+// answer answers one successor. It closes the connection, unless the successor was told yes or there is an error.
+func (o *offer) answer(c *net.UnixConn) error {
+	h, err := handover.Receive(c, o.place)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	if why := o.d.KeepsFromHandover(ctx); why != nil {
+		return h.Refuse(why)
+	}
+	if h.OnlyAsks() {
+		defer c.Close()
+		return h.Accept()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.successor != nil {
+		return h.Refuse(&handover.Refusal{Message: "it hands over to another one already", Hint: "groat status"})
+	}
+	if err := h.Accept(); err != nil {
+		return err
+	}
+	o.successor, o.conn = h, c
+	o.log.Info("a service manager's groatd takes over")
+	o.stop()
+	return nil
+}
+
+// storeTime is how long a holder may try to store what its keystore could not take before: a successor waits for its answer.
+const storeTime = 2 * time.Second
+
+// give hands over to the successor that was told yes, if there is one. The daemon has ended, and its keystore is closed.
+func (o *offer) give(lock *stateLock) {
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.successor == nil {
+		return
+	}
+	defer o.conn.Close()
+	tokens := o.d.Tokens()
+	if err := o.successor.Give(lock.file, tokens, clock.Now()); err != nil {
+		o.log.Warn("the tokens were not handed over", zap.Error(err))
+		return
+	}
+	o.log.Info("handed over", zap.Int("tokens", len(tokens)))
+}
+
+// takeOver asks the groatd that holds the lock of the site's state directory to hand over, and returns its lock and its tokens.
+func takeOver(s site) (*stateLock, []handover.Token, error) {
+	h, err := askHolder(s, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer h.Close()
+	file, tokens, err := h.Take()
+	if file == nil {
+		return nil, nil, &refusal{exitCantCreate, fmt.Errorf("the groatd that runs was to hand over, and did not: %w", err), "groat status"}
+	}
+	l, err := adoptLock(s, file)
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return l, tokens, nil
+}
+
+// startTime is how long a holder that does not listen yet is waited for.
+const startTime = time.Second
+
+// askHolder asks the holder of the site's lock whether it hands over. With only set it wants to know the answer and no more.
+func askHolder(s site, only bool) (*handover.Successor, error) {
+	h, err := frame.ReadHolder(s.State)
+	for end := time.Now().Add(startTime); err == nil && h.Here() && h.Socket == "" && time.Now().Before(end); {
+		time.Sleep(startTime / 50)
+		h, err = frame.ReadHolder(s.State)
+	}
+	if err != nil || !h.Here() || h.Place != s.Place {
+		return nil, heldState(s)
+	}
+	end := fmt.Sprintf("kill %d", h.PID)
+	if h.Handover == "" {
+		return nil, &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d), which cannot hand over to this one", h.PID), end}
+	}
+	successor, err := handover.Ask(h.Handover, h.PID, s.ID, only, clock.Now)
+	if why, ok := errors.AsType[*handover.Refusal](err); ok {
+		return nil, &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d) and does not hand over to this one: %s", h.PID, why.Message), why.Hint}
+	}
+	if err != nil {
+		return nil, &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d), and cannot be asked to hand over: %w", h.PID, err), end}
+	}
+	return successor, nil
+}
+
+// askAgain is how often a holder that has refused is asked again.
+const askAgain = 2 * time.Second
+
+// awaitLock returns true once the lock of the site's state directory is free, or its holder would hand over; false when ctx
+// ends before.
+func awaitLock(ctx context.Context, s site) bool {
+	free := make(chan struct{})
+	go func() {
+		if lock, err := openLock(s.State, 0); err == nil {
+			defer lock.Close()
+			for err = unix.EINTR; errors.Is(err, unix.EINTR); { // it ends with the process, not with ctx
+				err = unix.Flock(int(lock.Fd()), unix.LOCK_EX)
+			}
+			if err == nil {
+				close(free)
+			}
+		}
+	}()
+	tick := time.NewTicker(askAgain)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-free:
+			return true
+		case <-tick.C:
+			if h, err := askHolder(s, true); err == nil {
+				h.Close()
+				return true
+			}
+		}
+	}
+}
+
+// adoptLock returns the lock of the site's state directory, which another process has passed as the open file.
+func adoptLock(s site, file *os.File) (*stateLock, error) {
+	there, err := openLock(s.State, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer there.Close()
+	now, err := there.Stat()
+	if err == nil {
+		var passed os.FileInfo
+		if passed, err = file.Stat(); err == nil && !os.SameFile(now, passed) {
+			err = errors.New("it is another file")
+		}
+	}
+	if err == nil {
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
+		return nil, &refusal{exitCantCreate, fmt.Errorf("the lock that was handed over cannot be used: %w", err), "groat status"}
+	}
+	return newStateLock(s, file), nil
+}

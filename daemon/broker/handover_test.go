@@ -1,0 +1,98 @@
+package broker
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/clock"
+)
+
+// A closed broker's tokens are held by another one, which hands them out, renews them when the first one would have, and sends
+// no request before.
+func TestM1TokensAreAdopted(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		token := mustGet(t, b, Unset)
+		if _, err := b.Token(t.Context(), Query{Profile: "p", Scope: "b a", MinTTL: Unset}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(b.Tokens()); n != 0 {
+			t.Errorf("%d tokens of a broker that is not closed", n)
+		}
+		if err := b.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all := b.Tokens()
+		if len(all) != 2 {
+			t.Fatalf("%d tokens, want 2", len(all))
+		}
+		asked := w.count()
+
+		next := New(w.now)
+		defer next.Close(t.Context())
+		next.Put(map[string]Source{"p": w})
+		for _, held := range all {
+			if !next.Adopt(held) {
+				t.Error("a token is not held")
+			}
+			if next.Adopt(held) {
+				t.Error("a token takes the place of another one")
+			}
+			if held.Profile = "other"; next.Adopt(held) {
+				t.Error("a token of no profile is held")
+			}
+		}
+		if got := mustGet(t, next, Unset); got != token {
+			t.Errorf("%s, want %s", got, token)
+		}
+		if _, err := next.Token(t.Context(), Query{Profile: "p", Scope: "a b", MinTTL: Unset}); err != nil {
+			t.Error(err)
+		}
+		if n := w.count(); n != asked {
+			t.Errorf("%d requests", n-asked)
+		}
+		var renew time.Duration
+		for _, held := range all {
+			if held.Scope == "" {
+				renew = held.Renew
+			}
+		}
+		time.Sleep(renew - w.now().Boot - time.Second)
+		synctest.Wait()
+		if got := mustGet(t, next, Unset); got != token {
+			t.Error("renewed before its time")
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := mustGet(t, next, Unset); got == token {
+			t.Error("not renewed at its time")
+		}
+	})
+}
+
+// What has ended, or is an API key, is neither passed on nor held.
+func TestM1NoDeadTokenIsAdopted(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		mustGet(t, b, Unset)
+		if err := b.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		held := b.Tokens()[0]
+		next := New(w.now)
+		defer next.Close(t.Context())
+		next.Put(map[string]Source{"p": w})
+		key := held
+		if key.Token.Static = true; next.Adopt(key) {
+			t.Error("an API key is held")
+		}
+		dead := held
+		dead.Token.Sent = clock.Instant{Boot: w.now().Boot - held.Token.Lifetime}
+		if next.Adopt(dead) {
+			t.Error("a token that has ended is held")
+		}
+		time.Sleep(held.Token.Lifetime)
+		if n := len(b.Tokens()); n != 0 {
+			t.Errorf("%d tokens that have ended are passed on", n)
+		}
+	})
+}

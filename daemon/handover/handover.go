@@ -1,0 +1,379 @@
+// Package handover passes what a groatd holds in memory to the groatd that takes its place: its access tokens and its lock.
+//
+// A groatd that a client started holds the lock of the state directory. When a service manager starts its own groatd for the
+// same place, that one (the successor) connects to a private socket of the first (the holder) and asks for both. The holder
+// answers no further client, finishes the requests that are under way, closes its keystore, and sends the open file of the
+// lock and its tokens. The lock is never free in between, because both processes have the same open file for a moment.
+//
+// The invariants: each end serves its own user only; the successor speaks to no process but the one that the lock names; no
+// refresh token, client secret, private key or passphrase is sent, and nothing is written to a disk; every wait has a
+// deadline. What is not here: when a holder may step down, which the daemon decides, and whose socket it is, which is main's.
+package handover
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/peer"
+	"github.com/groat-dev/groat/keystore"
+)
+
+// version counts changes that an older groatd could not read.
+const version = 1
+
+// Deadlines.
+const (
+	// answerTime bounds each short message.
+	answerTime = 3 * time.Second
+	// DrainTime is how long a holder may take from its yes until it sends the lock: a request to a provider is finished.
+	DrainTime = 25 * time.Second
+	// transferTime bounds the sending of all tokens.
+	transferTime = 10 * time.Second
+)
+
+// Bounds of what is read.
+const (
+	maxMessage = 64 << 10 // of JSON
+	maxAccess  = 16 << 10 // of one access token
+	maxTokens  = 1 << 19
+	// longest bounds every duration of a token, so that no sum of two overflows.
+	longest = 100 * 365 * 24 * time.Hour
+)
+
+// Token is one access token on its way to the successor.
+type Token struct {
+	broker.HeldToken
+	// Configuration is the digest of the profile's configuration: the token is of no use to a profile with another one.
+	Configuration string
+}
+
+// Refusal is why a holder goes on.
+type Refusal struct {
+	Message string `json:"message"`
+	Hint    string `json:"hint"` // the next command
+}
+
+func (r *Refusal) Error() string { return r.Message }
+
+// request is what a successor says.
+type request struct {
+	Version int    `json:"version"`
+	Place   string `json:"place"`
+	// Ask is set where the successor only wants to know the answer.
+	Ask bool `json:"ask,omitempty"`
+}
+
+// answer is what a holder says to it.
+type answer struct {
+	Refused *Refusal `json:"refused,omitempty"`
+}
+
+// record is a [Token] but for the access token itself, which follows it. Times are relative to the moment of sending, since
+// two processes need not have the same boot clock; they are in nanoseconds.
+type record struct {
+	Profile         string        `json:"profile"`
+	Configuration   string        `json:"configuration"`
+	Scope           string        `json:"scope,omitempty"`
+	Audience        string        `json:"audience,omitempty"`
+	Granted         string        `json:"granted,omitempty"`
+	TypeAssumed     bool          `json:"type_assumed,omitempty"`
+	LifetimeAssumed bool          `json:"lifetime_assumed,omitempty"`
+	Age             time.Duration `json:"age"`
+	Lifetime        time.Duration `json:"lifetime"`
+	RenewIn         time.Duration `json:"renew_in"`
+	Unused          time.Duration `json:"unused"`
+	MaxMinTTL       time.Duration `json:"max_min_ttl"`
+	Sealed          *grant.Sealed `json:"sealed"`
+}
+
+// ErrBroken: the other end does not keep to this protocol.
+var ErrBroken = errors.New("the other groatd does not speak this hand-over")
+
+// authorize refuses a peer of another user, and one that is not the process with the id pid where that is not 0.
+func authorize(c *net.UnixConn, pid int) error {
+	p, err := new(peer.Watch).Of(c)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := p.Authorize(); err != nil {
+		return err
+	}
+	if pid != 0 && p.PID != pid {
+		return fmt.Errorf("%w: process %d has the socket of process %d", ErrBroken, p.PID, pid)
+	}
+	return nil
+}
+
+// Holder is the holder's end of one hand-over.
+type Holder struct {
+	c   *net.UnixConn
+	ask bool
+}
+
+// Receive reads what a successor asks on a connection, which stays the caller's. It refuses another user's process, another
+// version and another place than the one with the id place.
+func Receive(c *net.UnixConn, place string) (*Holder, error) {
+	if err := authorize(c, 0); err != nil {
+		return nil, err
+	}
+	c.SetDeadline(time.Now().Add(answerTime))
+	var r request
+	if err := readMessage(c, &r); err != nil {
+		return nil, err
+	}
+	h := &Holder{c: c, ask: r.Ask}
+	switch {
+	case r.Version != version:
+		return nil, h.Refuse(&Refusal{fmt.Sprintf("it hands over by version %d of the hand-over only", version), fmt.Sprintf("kill %d", os.Getpid())})
+	case r.Place != place:
+		return nil, h.Refuse(&Refusal{"it serves another place", "groat status"})
+	}
+	return h, nil
+}
+
+// OnlyAsks reports whether the successor only wants to know the answer.
+func (h *Holder) OnlyAsks() bool { return h.ask }
+
+// Refuse answers no. It returns the refusal.
+func (h *Holder) Refuse(why *Refusal) error {
+	h.c.SetDeadline(time.Now().Add(answerTime))
+	if err := writeMessage(h.c, answer{Refused: why}); err != nil {
+		return err
+	}
+	return why
+}
+
+// Accept answers yes. Unless the successor only asks, the holder now ends everything else that it does and calls [Holder.Give].
+func (h *Holder) Accept() error {
+	h.c.SetDeadline(time.Now().Add(answerTime))
+	return writeMessage(h.c, answer{})
+}
+
+// Give sends the lock and the tokens, and returns when the successor has them. The lock's file stays the caller's, who closes
+// it without unlocking it.
+func (h *Holder) Give(lock *os.File, tokens []Token, now clock.Instant) error {
+	h.c.SetDeadline(time.Now().Add(transferTime))
+	if _, _, err := h.c.WriteMsgUnix([]byte{1}, unix.UnixRights(int(lock.Fd())), nil); err != nil {
+		return err
+	}
+	w := bufio.NewWriter(h.c)
+	for _, t := range tokens {
+		if err := writeToken(w, t, now); err != nil {
+			return err
+		}
+	}
+	if err := writeBytes(w, nil); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(h.c, make([]byte, 1))
+	return err
+}
+
+func writeToken(w io.Writer, t Token, now clock.Instant) error {
+	text, err := json.Marshal(record{
+		Profile: t.Profile, Configuration: t.Configuration, Scope: t.Scope, Audience: t.Audience,
+		Granted: t.Token.Scope, TypeAssumed: t.Token.TypeAssumed, LifetimeAssumed: t.Token.LifetimeAssumed,
+		Age: now.Sub(t.Token.Sent), Lifetime: t.Token.Lifetime, RenewIn: t.Renew - now.Boot, Unused: now.Boot - t.Used,
+		MaxMinTTL: t.MaxMinTTL, Sealed: t.Token.Sealed,
+	})
+	if err != nil {
+		return err
+	}
+	if err := writeBytes(w, text); err != nil {
+		return err
+	}
+	access := t.Token.Access.AppendTo(nil)
+	defer clear(access)
+	return writeBytes(w, access)
+}
+
+// Successor is the successor's end of one hand-over.
+type Successor struct {
+	c     *net.UnixConn
+	now   clock.Func
+	asked clock.Instant
+}
+
+// Ask connects to the socket of the holder, the process with the id pid, and asks it to hand over the place with the id place;
+// where only is set it wants to know the answer and no more. A holder that goes on answers with a [*Refusal].
+func Ask(socket string, pid int, place string, only bool, now clock.Func) (*Successor, error) {
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	s := &Successor{c: c, now: now, asked: now()}
+	if err := s.ask(pid, request{version, place, only}); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Successor) ask(pid int, r request) error {
+	if err := authorize(s.c, pid); err != nil {
+		return err
+	}
+	s.c.SetDeadline(time.Now().Add(answerTime))
+	if err := writeMessage(s.c, r); err != nil {
+		return err
+	}
+	var a answer
+	if err := readMessage(s.c, &a); err != nil {
+		return err
+	}
+	if a.Refused != nil {
+		return a.Refused
+	}
+	return nil
+}
+
+// Close ends the hand-over. A holder that has sent the lock ends all the same.
+func (s *Successor) Close() error { return s.c.Close() }
+
+// Take waits for the lock and the tokens. The lock's file is the caller's, also where the error is about the tokens: then it
+// has none of them.
+func (s *Successor) Take() (lock *os.File, tokens []Token, err error) {
+	s.c.SetDeadline(time.Now().Add(DrainTime))
+	if lock, err = s.takeLock(); err != nil {
+		return nil, nil, err
+	}
+	s.c.SetDeadline(time.Now().Add(transferTime))
+	r := bufio.NewReader(s.c)
+	for len(tokens) <= maxTokens {
+		t, err := s.readToken(r)
+		if errors.Is(err, io.EOF) {
+			s.c.Write([]byte{1}) // the holder ends also without
+			return lock, tokens, nil
+		}
+		if err != nil {
+			return lock, nil, err
+		}
+		tokens = append(tokens, t)
+	}
+	return lock, nil, ErrBroken
+}
+
+func (s *Successor) takeLock() (*os.File, error) {
+	oob := make([]byte, unix.CmsgSpace(4))
+	n, oobn, flags, _, err := s.c.ReadMsgUnix(make([]byte, 1), oob)
+	switch {
+	case err != nil:
+		return nil, err
+	case n == 0:
+		return nil, io.ErrUnexpectedEOF
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(messages) != 1 || flags&unix.MSG_CTRUNC != 0 {
+		return nil, ErrBroken
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return nil, ErrBroken
+	}
+	unix.CloseOnExec(fds[0])
+	return os.NewFile(uintptr(fds[0]), "lock"), nil
+}
+
+// readToken returns io.EOF after the last token.
+func (s *Successor) readToken(r io.Reader) (Token, error) {
+	text, err := readBytes(r, maxMessage)
+	if err != nil {
+		return Token{}, err
+	}
+	if len(text) == 0 {
+		return Token{}, io.EOF
+	}
+	access, err := readBytes(r, maxAccess)
+	if err != nil {
+		return Token{}, err
+	}
+	var e record
+	if json.Unmarshal(text, &e) != nil || !grant.IsB64Token(access) {
+		return Token{}, ErrBroken
+	}
+	for _, d := range []time.Duration{e.Age, e.Lifetime, e.RenewIn, e.Unused, e.MaxMinTTL} {
+		if d > longest || d < -longest {
+			return Token{}, ErrBroken
+		}
+	}
+	// When it was sent is not known, but that was after asking: by so much the token may be taken for too old, never for too
+	// young.
+	now := s.now()
+	sent := s.asked.Boot - max(e.Age, 0)
+	return Token{Configuration: e.Configuration, HeldToken: broker.HeldToken{
+		Profile: e.Profile, Scope: e.Scope, Audience: e.Audience,
+		Renew: now.Boot + e.RenewIn, Used: now.Boot - max(e.Unused, 0), MaxMinTTL: max(e.MaxMinTTL, 0),
+		Token: grant.Token{
+			Access: keystore.NewSecret(access), Type: "Bearer", TypeAssumed: e.TypeAssumed, Scope: e.Granted,
+			Sent: clock.Instant{Wall: now.Wall.Add(sent - now.Boot), Boot: sent}, Lifetime: e.Lifetime, LifetimeAssumed: e.LifetimeAssumed,
+			Sealed: e.Sealed,
+		},
+	}}, nil
+}
+
+// A message, and a token's secret, is its length in four bytes, big-endian, and its bytes.
+
+func writeMessage(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return writeBytes(w, text)
+}
+
+func writeBytes(w io.Writer, b []byte) error {
+	if _, err := w.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b)))); err != nil {
+		return err
+	}
+	_, err := w.Write(b)
+	return err
+}
+
+func readMessage(r io.Reader, v any) error {
+	text, err := readBytes(r, maxMessage)
+	if err != nil {
+		return err
+	}
+	if json.Unmarshal(text, v) != nil {
+		return ErrBroken
+	}
+	return nil
+}
+
+func readBytes(r io.Reader, most uint32) ([]byte, error) {
+	var length [4]byte
+	if _, err := io.ReadFull(r, length[:]); err != nil {
+		return nil, noEOF(err)
+	}
+	n := binary.BigEndian.Uint32(length[:])
+	if n > most {
+		return nil, ErrBroken
+	}
+	b := make([]byte, n)
+	_, err := io.ReadFull(r, b)
+	return b, noEOF(err)
+}
+
+// noEOF tells an end in the middle from the end of the tokens.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,284 @@
+package handover_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/handover"
+	"github.com/groat-dev/groat/keystore"
+)
+
+const place = "0123456789abcdef"
+
+// holder listens as a holder does and lets each connection be handled.
+func holder(t *testing.T, handle func(c *net.UnixConn)) (socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() { l.Close(); <-done })
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.AcceptUnix()
+			if err != nil {
+				return
+			}
+			handle(c)
+			c.Close()
+		}
+	}()
+	return socket
+}
+
+// lockFile returns a file whose lock is taken.
+func lockFile(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "lock"))
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// free reports whether another process could take the lock.
+func free(t *testing.T, path string) bool {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+}
+
+func sample(now clock.Instant) handover.Token {
+	return handover.Token{Configuration: "digest", HeldToken: broker.HeldToken{
+		Profile: "work", Scope: "a b", Audience: "api", MaxMinTTL: 10 * time.Minute,
+		Renew: now.Boot + time.Minute, Used: now.Boot - time.Second,
+		Token: grant.Token{
+			Access: keystore.SecretString("not.a-real_token"), Type: "Bearer", Scope: "a", Sent: clock.Instant{Wall: now.Wall, Boot: now.Boot - time.Minute},
+			Lifetime: time.Hour, LifetimeAssumed: true, TypeAssumed: true,
+			Sealed: &grant.Sealed{
+				TokenEndpoint: "https://auth.example/token", APIs: []string{"https://api.example:443"}, Header: &grant.Header{Name: "X-Key"},
+			},
+		},
+	}}
+}
+
+// The lock is held at every moment, and a token is what it was, but for an age that is a little too great.
+func TestM1LockAndTokens(t *testing.T) {
+	lock := lockFile(t)
+	now := clock.Now()
+	want := []handover.Token{sample(now), sample(now)}
+	want[1].Profile = "other"
+	given := make(chan struct{})
+	socket := holder(t, func(c *net.UnixConn) {
+		defer close(given)
+		h, err := handover.Receive(c, place)
+		if err != nil || h.OnlyAsks() {
+			t.Error(err)
+			return
+		}
+		if err := errors.Join(h.Accept(), h.Give(lock, want, clock.Now()), lock.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	passed, got, err := s.Take()
+	if err != nil || len(got) != 2 {
+		t.Fatalf("%d tokens, %v", len(got), err)
+	}
+	if free(t, lock.Name()) {
+		t.Error("the lock is free")
+	}
+	if flags, err := unix.FcntlInt(passed.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("a child would inherit the lock: %v", err)
+	}
+	passed.Close()
+	<-given
+	if !free(t, lock.Name()) {
+		t.Error("the lock is held by no process's doing")
+	}
+	g, w := got[0], want[0]
+	older := w.Token.Sent.Boot - g.Token.Sent.Boot
+	if older < 0 || older > 10*time.Second {
+		t.Errorf("it is %v older", older)
+	}
+	if d := g.Renew - w.Renew; d < 0 || d > 10*time.Second {
+		t.Errorf("it is renewed %v later", d)
+	}
+	if g.Profile != w.Profile || g.Configuration != w.Configuration || g.Scope != w.Scope || g.Audience != w.Audience || g.MaxMinTTL != w.MaxMinTTL ||
+		!g.Token.Access.Equal(w.Token.Access) || g.Token.Type != "Bearer" || g.Token.Scope != "a" || g.Token.Lifetime != time.Hour ||
+		!g.Token.LifetimeAssumed || !g.Token.TypeAssumed || g.Token.Static || !g.Token.Sealed.AllowsAPI("https://api.example:443") ||
+		g.Token.Sealed.TokenEndpoint != w.Token.Sealed.TokenEndpoint || *g.Token.Sealed.Header != *w.Token.Sealed.Header {
+		t.Errorf("%+v\nwant %+v", g, w)
+	}
+	if got[1].Profile != "other" {
+		t.Errorf("%+v", got[1])
+	}
+}
+
+// A holder answers no other place and no other version, and reads no more than it must.
+func TestM6WhoAsks(t *testing.T) {
+	frame := func(text string) string { return string(binary.BigEndian.AppendUint32(nil, uint32(len(text)))) + text }
+	for name, c := range map[string]struct {
+		said    string
+		refusal string // else an error that nobody is told
+	}{
+		"another place":   {frame(`{"version":1,"place":"fedcba9876543210"}`), "it serves another place"},
+		"another version": {frame(`{"version":2,"place":"` + place + `"}`), "version 1"},
+		"no JSON":         {frame("oops"), ""},
+		"nothing":         {"", ""},
+		"cut short":       {frame(`{"version":1}`)[:9], ""},
+		"a great length":  {"\xff\xff\xff\xff", ""},
+		"another program": {"GET / HTTP/1.1\r\n\r\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := make(chan error, 1)
+			socket := holder(t, func(c *net.UnixConn) {
+				_, err := handover.Receive(c, place)
+				got <- err
+			})
+			conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := conn.Write([]byte(c.said)); err != nil {
+				t.Fatal(err)
+			}
+			conn.CloseWrite()
+			err = <-got
+			why, refused := errors.AsType[*handover.Refusal](err)
+			if err == nil || refused != (c.refusal != "") || refused && (!strings.Contains(why.Message, c.refusal) || why.Hint == "") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// A holder that refuses says why, and one that is only asked goes on.
+func TestM2TheAnswer(t *testing.T) {
+	no := &handover.Refusal{Message: "busy", Hint: "wait"}
+	var refuse bool
+	socket := holder(t, func(c *net.UnixConn) {
+		h, err := handover.Receive(c, place)
+		switch {
+		case err != nil || !h.OnlyAsks():
+			t.Error(err)
+		case refuse:
+			if err := h.Refuse(no); err != error(no) {
+				t.Error(err)
+			}
+		default:
+			if err := h.Accept(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	s, err := handover.Ask(socket, os.Getpid(), place, true, clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	refuse = true
+	_, err = handover.Ask(socket, os.Getpid(), place, true, clock.Now)
+	if why, ok := errors.AsType[*handover.Refusal](err); !ok || *why != *no {
+		t.Errorf("%v", err)
+	}
+}
+
+// A successor takes nothing from another process than the one that the lock names, and nothing that is no token.
+func TestM7WhoAnswers(t *testing.T) {
+	socket := holder(t, func(*net.UnixConn) {})
+	if _, err := handover.Ask(socket, os.Getpid()+1, place, false, clock.Now); !errors.Is(err, handover.ErrBroken) {
+		t.Errorf("another process: %v", err)
+	}
+	frame := func(text string) string { return string(binary.BigEndian.AppendUint32(nil, uint32(len(text)))) + text }
+	const end = "\x00\x00\x00\x00"
+	good := `{"profile":"work","lifetime":60000000000}`
+	for name, test := range map[string]struct {
+		says   string // after the byte that the lock comes with
+		noLock bool
+		tokens int // -1: an error
+	}{
+		"a token":                   {says: frame(good) + frame("abc=") + end, tokens: 1},
+		"no token":                  {says: end},
+		"no lock":                   {says: end, noLock: true, tokens: -1},
+		"nothing":                   {tokens: -1},
+		"no JSON":                   {says: frame("oops") + frame("abc") + end, tokens: -1},
+		"a quotation mark":          {says: frame(good) + frame(`a"b`) + end, tokens: -1},
+		"an empty token":            {says: frame(good) + frame("") + end, tokens: -1},
+		"a long token":              {says: frame(good) + frame(strings.Repeat("a", 16<<10+1)) + end, tokens: -1},
+		"an end too early":          {says: frame(good) + frame("abc"), tokens: -1},
+		"a time that overflows":     {says: frame(`{"age":9223372036854775807}`) + frame("abc") + end, tokens: -1},
+		"a time before all times":   {says: frame(`{"renew_in":-9223372036854775808}`) + frame("abc") + end, tokens: -1},
+		"a length without an end":   {says: "\xff\xff\xff\xff", tokens: -1},
+		"a token from the future":   {says: frame(`{"age":-3600000000000,"lifetime":60000000000}`) + frame("abc") + end, tokens: 1},
+		"a life that never ends":    {says: frame(`{"lifetime":9223372036854775807}`) + frame("abc") + end, tokens: -1},
+		"a use that is yet to come": {says: frame(`{"unused":-3600000000000}`) + frame("abc") + end, tokens: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lock := lockFile(t)
+			defer lock.Close()
+			socket := holder(t, func(c *net.UnixConn) {
+				h, err := handover.Receive(c, place)
+				if err == nil {
+					err = h.Accept()
+				}
+				var rights []byte
+				if !test.noLock {
+					rights = unix.UnixRights(int(lock.Fd()))
+				}
+				if err == nil {
+					_, _, err = c.WriteMsgUnix([]byte{1}, rights, nil)
+				}
+				if err == nil {
+					_, err = c.Write([]byte(test.says))
+				}
+				if err != nil && !errors.Is(err, unix.EPIPE) { // the successor may have had enough
+					t.Error(err)
+				}
+			})
+			s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			passed, tokens, err := s.Take()
+			if (err != nil) != (test.tokens < 0) || len(tokens) != max(test.tokens, 0) || (passed == nil) != test.noLock {
+				t.Errorf("%d tokens, the lock %v, %v", len(tokens), passed != nil, err)
+			}
+			if passed != nil {
+				passed.Close()
+			}
+			for _, token := range tokens {
+				if now := clock.Now(); token.Token.Remaining(now) > time.Minute || token.Used > now.Boot {
+					t.Errorf("%v are left, used at %v", token.Token.Remaining(now), token.Used)
+				}
+			}
+		})
+	}
+}
