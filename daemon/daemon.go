@@ -28,6 +28,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/refusals"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -266,11 +267,11 @@ func (d *Daemon) resolve(p config.Profile) (*profile, error) {
 	}
 	r := &profile{Profile: p, endpoint: grant.NewEndpoint(server, d.HTTP, d.Now)}
 	for _, raw := range resources {
-		origin, err := config.Origin(raw)
+		api, err := origin.WithPort(raw)
 		if err != nil {
 			return nil, err
 		}
-		r.origins = append(r.origins, origin)
+		r.origins = append(r.origins, api)
 	}
 	return r, nil
 }

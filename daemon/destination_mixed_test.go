@@ -29,8 +29,8 @@ func TestF30ADocumentMixesInTheServerOfBefore(t *testing.T) {
 			}
 			t.Run(endpoint+" "+auth, func(t *testing.T) {
 				h := newHouse(t, sandbox.Options{})
-				honest, evil := newOrigin(t, "honest"), newOrigin(t, "evil")
-				describe := func(o *origin) {
+				honest, evil := newDescribedServer(t, "honest"), newDescribedServer(t, "evil")
+				describe := func(o *describedServer) {
 					maps.Copy(o.document, map[string]any{
 						"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device",
 						"authorization_endpoint": o.URL + "/authorize", "pushed_authorization_request_endpoint": o.URL + "/par",
@@ -77,7 +77,7 @@ func TestF30ADocumentMixesInTheServerOfBefore(t *testing.T) {
 func TestF31AnEditedSessionIsMendedByItsLogin(t *testing.T) {
 	tier.Long(t, "sign-ins by device take a second each")
 	h := newHouse(t, sandbox.Options{})
-	honest, evil := newOrigin(t, "honest"), newOrigin(t, "evil")
+	honest, evil := newDescribedServer(t, "honest"), newDescribedServer(t, "evil")
 	maps.Copy(honest.document, map[string]any{
 		"token_endpoint": honest.URL + "/token", "device_authorization_endpoint": honest.URL + "/device",
 		"revocation_endpoint": honest.URL + "/revoke", "userinfo_endpoint": honest.URL + "/me",
@@ -128,7 +128,7 @@ func (h *house) text(t *testing.T, profile string) string {
 // a terminal would not show them all are not asked for.
 func TestJ65ANameThatHidesTheHost(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	o := newOrigin(t, "named")
+	o := newDescribedServer(t, "named")
 	for _, name := range []string{strings.Repeat("c", 1000), "c, for honest.example", "c\nfor honest.example:\x1b[8m", "c\u202e"} {
 		for _, p := range []protocol.LoginParams{
 			{Profile: "lab", TokenURL: o.URL + "/token", ClientID: name},

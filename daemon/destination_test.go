@@ -21,8 +21,8 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// origin is a server that describes itself as a test says, grants whatever is asked, and keeps what it was sent.
-type origin struct {
+// describedServer is a server that describes itself as a test says, grants whatever is asked, and keeps what it was sent.
+type describedServer struct {
 	*httptest.Server
 	name     string
 	document map[string]any
@@ -31,15 +31,15 @@ type origin struct {
 	seen []string // "PATH AUTHORIZATION form", but for what carries nothing
 }
 
-func newOrigin(t *testing.T, name string) *origin {
-	o := &origin{name: name, document: map[string]any{}}
+func newDescribedServer(t *testing.T, name string) *describedServer {
+	o := &describedServer{name: name, document: map[string]any{}}
 	o.Server = httptest.NewServer(o)
 	t.Cleanup(o.Close)
 	o.document["issuer"] = o.URL
 	return o
 }
 
-func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (o *describedServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if strings.HasPrefix(r.URL.Path, "/.well-known/") {
 		json.NewEncoder(w).Encode(o.document)
@@ -67,10 +67,10 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(answer)
 }
 
-func (o *origin) host() string { return strings.TrimPrefix(o.URL, "http://") }
+func (o *describedServer) host() string { return strings.TrimPrefix(o.URL, "http://") }
 
 // received returns what came that carried something, and forgets it.
-func (o *origin) received() []string {
+func (o *describedServer) received() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	seen := o.seen
@@ -183,7 +183,7 @@ func TestF10ADocumentNamesAForeignHost(t *testing.T) {
 		t.Run(c.grant+", "+c.member+", "+c.auth, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t, sandbox.Options{})
-			named, foreign := newOrigin(t, "named"), newOrigin(t, "foreign")
+			named, foreign := newDescribedServer(t, "named"), newDescribedServer(t, "foreign")
 			maps.Copy(named.document, map[string]any{
 				"token_endpoint": named.URL + "/token", "device_authorization_endpoint": named.URL + "/device",
 				"authorization_endpoint": named.URL + "/authorize", "pushed_authorization_request_endpoint": named.URL + "/par",
@@ -230,7 +230,7 @@ func TestF11WhatASignInCanDoWithout(t *testing.T) {
 	t.Parallel()
 	for _, confirm := range []string{"", "no", "yes"} {
 		h := newHouse(t, sandbox.Options{})
-		named, foreign := newOrigin(t, "named"), newOrigin(t, "foreign")
+		named, foreign := newDescribedServer(t, "named"), newDescribedServer(t, "foreign")
 		maps.Copy(named.document, map[string]any{
 			"token_endpoint": named.URL + "/token", "device_authorization_endpoint": named.URL + "/device",
 			"revocation_endpoint": foreign.URL + "/revoke", "userinfo_endpoint": foreign.URL + "/me",
@@ -265,7 +265,7 @@ func TestF11WhatASignInCanDoWithout(t *testing.T) {
 // An alias for clients that show a certificate is an address as every other.
 func TestF12AnAliasOnAForeignHost(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	named, foreign := newOrigin(t, "named"), newOrigin(t, "foreign")
+	named, foreign := newDescribedServer(t, "named"), newDescribedServer(t, "foreign")
 	maps.Copy(named.document, map[string]any{
 		"token_endpoint": named.URL + "/token", "mtls_endpoint_aliases": map[string]any{"token_endpoint": foreign.URL + "/token"},
 		"token_endpoint_auth_methods_supported": []string{"tls_client_auth"},
@@ -280,7 +280,7 @@ func TestF12AnAliasOnAForeignHost(t *testing.T) {
 }
 
 // signMachine signs a profile of a client with a secret in.
-func signMachine(t *testing.T, h *house, o *origin, apis ...string) {
+func signMachine(t *testing.T, h *house, o *describedServer, apis ...string) {
 	t.Helper()
 	_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", TokenURL: o.URL + "/token", ClientID: "my-client", ClientAuth: "client_secret_post", Resources: apis}, "")
 	if err != nil {
@@ -294,7 +294,7 @@ func signMachine(t *testing.T, h *house, o *origin, apis ...string) {
 func TestJ1AnEditedServerIsAskedAbout(t *testing.T) {
 	for _, p := range []protocol.LoginParams{{Profile: "lab"}, {Profile: "lab", ClientID: "my-client"}} {
 		h := newHouse(t, sandbox.Options{})
-		honest, evil := newOrigin(t, "honest"), newOrigin(t, "evil")
+		honest, evil := newDescribedServer(t, "honest"), newDescribedServer(t, "evil")
 		signMachine(t, h, honest)
 		h.edit(t, "lab", func(text string) string { return strings.ReplaceAll(text, honest.URL, evil.URL) })
 		wantError(t, h.client(t).Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "lab"}, nil), protocol.Config)
@@ -333,7 +333,7 @@ func TestJ7AnEditedProviderIsAskedAbout(t *testing.T) {
 		},
 	} {
 		h := newHouse(t, sandbox.Options{})
-		honest, evil := newOrigin(t, "honest"), newOrigin(t, "evil")
+		honest, evil := newDescribedServer(t, "honest"), newDescribedServer(t, "evil")
 		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Provider: "spatiafi", AuthServer: honest.URL, ClientID: "c"}, "")
 		if err != nil {
 			t.Fatal(err)
@@ -354,7 +354,7 @@ func TestJ7AnEditedProviderIsAskedAbout(t *testing.T) {
 // Every prompt for something that is not echoed says where it goes, by host.
 func TestJ2EveryPromptNamesTheHost(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	o := newOrigin(t, "named")
+	o := newDescribedServer(t, "named")
 	for name, c := range map[string]struct {
 		p    protocol.LoginParams
 		host string
@@ -407,7 +407,7 @@ func TestJ8EveryPromptIsMadeOfAHost(t *testing.T) {
 // A server that only the configuration names, for a profile that nothing is stored for, needs no question.
 func TestJ3NothingStoredIsNotAskedAbout(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	o := newOrigin(t, "named")
+	o := newDescribedServer(t, "named")
 	if err := os.MkdirAll(h.config, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -425,7 +425,7 @@ func TestJ3NothingStoredIsNotAskedAbout(t *testing.T) {
 // and the other would be sent the secret too.
 func TestJ5TheOtherHostOfAConfiguration(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	honest, evil := newOrigin(t, "honest"), newOrigin(t, "evil")
+	honest, evil := newDescribedServer(t, "honest"), newDescribedServer(t, "evil")
 	maps.Copy(evil.document, map[string]any{
 		"token_endpoint": honest.URL + "/token", "device_authorization_endpoint": evil.URL + "/device",
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
@@ -450,7 +450,7 @@ func TestJ5TheOtherHostOfAConfiguration(t *testing.T) {
 // A document's names are so long that a terminal would not show all of them: nobody is asked.
 func TestJ6NamesThatHideOthers(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	named, foreign := newOrigin(t, "named"), newOrigin(t, "foreign")
+	named, foreign := newDescribedServer(t, "named"), newDescribedServer(t, "foreign")
 	long := func(letter string) string { return "https://" + strings.Repeat(letter, 230) + ".example" }
 	maps.Copy(named.document, map[string]any{
 		"token_endpoint": foreign.URL + "/token", "device_authorization_endpoint": long("a"), "revocation_endpoint": long("b"),
@@ -470,7 +470,7 @@ func (h *house) forTarget(t *testing.T, target string) error {
 // word does, without the secret being typed again.
 func TestF13AnEditedAPI(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	o := newOrigin(t, "named")
+	o := newDescribedServer(t, "named")
 	signMachine(t, h, o, "https://api.example")
 	if err := h.forTarget(t, "https://api.example/v1"); err != nil {
 		t.Fatal(err)
@@ -506,7 +506,7 @@ func TestF13AnEditedAPI(t *testing.T) {
 func TestF14ASessionIsResealed(t *testing.T) {
 	tier.Long(t, "sign-ins by device take a second each")
 	h := newHouse(t, sandbox.Options{})
-	o := newOrigin(t, "named")
+	o := newDescribedServer(t, "named")
 	maps.Copy(o.document, map[string]any{"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device"})
 	p := protocol.LoginParams{Profile: "lab", Issuer: o.URL, ClientID: "c", ClientAuth: "none", Grant: "device_code"}
 	if _, _, err := h.sign(t, p, ""); err != nil {
@@ -557,7 +557,7 @@ func TestF15AKeyIsResealed(t *testing.T) {
 // is not ended at a foreign host.
 func TestF16ACredentialFromBefore(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	o, foreign := newOrigin(t, "named"), newOrigin(t, "foreign")
+	o, foreign := newDescribedServer(t, "named"), newDescribedServer(t, "foreign")
 	signMachine(t, h, o, "https://api.example")
 	item := stored(t, h.Keystore, "lab")
 	item.APIs, item.Grant = nil, "device_code"
@@ -584,9 +584,9 @@ func TestF16ACredentialFromBefore(t *testing.T) {
 func TestF17WhoamiRacesWithAnEdit(t *testing.T) {
 	tier.Long(t, "it provokes a race for seconds")
 	h := newHouse(t, sandbox.Options{})
-	a, b := newOrigin(t, "a"), newOrigin(t, "b")
+	a, b := newDescribedServer(t, "a"), newDescribedServer(t, "b")
 	signMachine(t, h, a)
-	text := func(o *origin) string {
+	text := func(o *describedServer) string {
 		return "issuer = '" + o.URL + "'\ntoken_endpoint = '" + o.URL + "/token'\nuserinfo_endpoint = '" + o.URL + "/me'\nclient_auth = 'client_secret_post'\n"
 	}
 	h.edit(t, "lab", func(string) string { return text(a) })
@@ -640,7 +640,7 @@ func TestJ4AHintIsOneCommand(t *testing.T) {
 // refused again.
 func TestF18UserinfoOnAnotherHost(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	o, second, third := newOrigin(t, "named"), newOrigin(t, "second"), newOrigin(t, "third")
+	o, second, third := newDescribedServer(t, "named"), newDescribedServer(t, "second"), newDescribedServer(t, "third")
 	signMachine(t, h, o)
 	whoami := func() error {
 		return h.client(t).Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "lab"}, nil)
@@ -665,7 +665,7 @@ func TestF18UserinfoOnAnotherHost(t *testing.T) {
 // Who may be sent access tokens is not sent a client secret, a device code or a refresh token, whatever names it later.
 func TestF40AgreedForTokensIsNotForSecrets(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	o, second := newOrigin(t, "named"), newOrigin(t, "second")
+	o, second := newDescribedServer(t, "named"), newDescribedServer(t, "second")
 	maps.Copy(o.document, map[string]any{
 		"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device", "userinfo_endpoint": second.URL + "/me",
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
@@ -696,7 +696,7 @@ func TestF40AgreedForTokensIsNotForSecrets(t *testing.T) {
 func TestF41AddingKeepsWhatWasAgreed(t *testing.T) {
 	tier.Long(t, "sign-ins by device take a second each")
 	h := newHouse(t, sandbox.Options{})
-	o, second := newOrigin(t, "named"), newOrigin(t, "second")
+	o, second := newDescribedServer(t, "named"), newDescribedServer(t, "second")
 	maps.Copy(o.document, map[string]any{
 		"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device", "userinfo_endpoint": second.URL + "/me",
 		"revocation_endpoint": second.URL + "/revoke",
@@ -721,7 +721,7 @@ func TestF41AddingKeepsWhatWasAgreed(t *testing.T) {
 // An API that one server's tokens were agreed to be sent to is not sent another server's.
 func TestF42AnAPIOfAnotherServer(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	a, b := newOrigin(t, "first"), newOrigin(t, "second")
+	a, b := newDescribedServer(t, "first"), newDescribedServer(t, "second")
 	sign := func(at string, more protocol.LoginParams) {
 		t.Helper()
 		more.Profile, more.TokenURL, more.ClientID, more.ClientAuth = "lab", at+"/token", "c", "client_secret_post"

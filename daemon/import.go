@@ -16,6 +16,7 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/importer"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -34,7 +35,7 @@ func importForeign(c *conn, params []byte) (any, error) {
 		return nil, err
 	}
 	for _, t := range p.Trust {
-		if _, err := grant.CheckOrigin(t, "what to trust"); err != nil {
+		if _, err := origin.Parse(t, "what to trust"); err != nil {
 			return nil, protocol.InvalidParams("%s", err)
 		}
 	}
@@ -234,8 +235,8 @@ func (d *Daemon) take(ctx context.Context, f *importer.Found, trusted []string) 
 }
 
 // named reports whether an origin is among those that a person has named.
-func named(trusted []string, origin string) bool {
-	return origin != "" && slices.ContainsFunc(trusted, func(t string) bool { return importer.Origin(t) == origin })
+func named(trusted []string, at string) bool {
+	return at != "" && slices.ContainsFunc(trusted, func(t string) bool { return origin.Of(t) == at })
 }
 
 // untrusted refuses to send a credential where its provider does not say.

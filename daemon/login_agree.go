@@ -8,6 +8,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
@@ -56,7 +57,7 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 	known := func(u use) bool {
 		return slices.Contains(agreed, u.origin) || l.sameServer(server) && agreedTo(l.was, u)
 	}
-	whose := use{origin: grant.Origin(p.UserinfoEndpoint), much: grant.AccessOnly}
+	whose := use{origin: origin.OfEndpoint(p.UserinfoEndpoint), much: grant.AccessOnly}
 	if discovered != nil && !l.kind.Session() && !known(whose) {
 		p.UserinfoEndpoint, server.Userinfo = "", "" // a machine is nobody: not worth a question
 	}
@@ -74,7 +75,7 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 			at   *string
 			much grant.Carries
 		}{{&p.UserinfoEndpoint, grant.AccessOnly}, {&p.RevocationEndpoint, grant.Anything}} {
-			if slices.ContainsFunc(foreign, func(u use) bool { return u.origin == grant.Origin(*optional.at) && u.much == optional.much }) {
+			if slices.ContainsFunc(foreign, func(u use) bool { return u.origin == origin.OfEndpoint(*optional.at) && u.much == optional.much }) {
 				*optional.at = ""
 			}
 		}
@@ -96,7 +97,7 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 			l.clientTo = union(l.clientTo, host(u.origin))
 		}
 	}
-	switch issuer := grant.Origin(server.Issuer); {
+	switch issuer := origin.OfEndpoint(server.Issuer); {
 	case issuer == home, len(server.PresetOrigins) > 0:
 	case discovered != nil:
 		l.tell(fmt.Sprintf("%s says that its tokens come from %s: that is where the credential will be used.", server.Issuer, home))
@@ -126,7 +127,7 @@ func agreedTo(item *keystore.Item, u use) bool {
 // trustIsUsed refuses a --trust that no address of the sign-in is on: it would stand in the credential for what comes later.
 func (l *login) trustIsUsed(uses []use) error {
 	for i, raw := range l.params.Trust {
-		o, err := grant.CheckOrigin(raw, "what to trust")
+		o, err := origin.Parse(raw, "what to trust")
 		if err != nil || l.alone || slices.ContainsFunc(uses, func(u use) bool { return u.origin == o }) {
 			continue
 		}
@@ -142,15 +143,15 @@ func (l *login) trustIsUsed(uses []use) error {
 // homeOf is the origin that a credential is for.
 func homeOf(tokenEndpoint, issuer string) string {
 	if tokenEndpoint != "" {
-		return grant.Origin(tokenEndpoint)
+		return origin.OfEndpoint(tokenEndpoint)
 	}
-	return grant.Origin(issuer)
+	return origin.OfEndpoint(issuer)
 }
 
 // sameServer reports whether the stored credential is for a server: only then was what it is sealed with agreed to for this one. Two
 // servers that a person has named one after the other are not to be sent what is the other's.
 func (l *login) sameServer(s grant.Server) bool {
-	return l.was != nil && grant.Origin(l.was.Issuer) == grant.Origin(s.Issuer) &&
+	return l.was != nil && origin.OfEndpoint(l.was.Issuer) == origin.OfEndpoint(s.Issuer) &&
 		homeOf(l.was.TokenEndpoint, l.was.Issuer) == homeOf(s.TokenEndpoint, s.Issuer)
 }
 
@@ -162,7 +163,7 @@ func sealedHost(item keystore.Item) string { return host(homeOf(item.TokenEndpoi
 func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []string, err error) {
 	q := l.params
 	for _, raw := range q.Trust {
-		o, err := grant.CheckOrigin(raw, "what to trust")
+		o, err := origin.Parse(raw, "what to trust")
 		if err != nil {
 			return nil, protocol.InvalidParams("%s", err)
 		}
@@ -175,7 +176,7 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 	preset = preset && (q.Provider != "" || l.was == nil)
 	if was := l.d.profiles.Load().byName[q.Profile]; l.was == nil && was != nil && q.Issuer == "" && q.TokenURL == "" && q.Provider == "" {
 		for _, at := range []string{was.Issuer, was.TokenEndpoint, was.AuthServer} {
-			if grant.Origin(at) == home { // every other host is asked about
+			if origin.OfEndpoint(at) == home { // every other host is asked about
 				named = append(named, at)
 			}
 		}
@@ -184,7 +185,7 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 		named = append(named, l.was.TokenEndpoint, l.was.Issuer)
 	}
 	for _, at := range named {
-		if o := grant.Origin(at); o != "" {
+		if o := origin.OfEndpoint(at); o != "" {
 			agreed = append(agreed, o)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
@@ -35,10 +36,10 @@ func (l *login) callable(p *config.Profile) error {
 		return protocol.InvalidParams("%s", err)
 	}
 	for i, raw := range l.params.Resources {
-		if _, err := grant.CheckOrigin(raw, ""); err != nil { // a path would not narrow who is sent the token
+		if _, err := origin.Parse(raw, ""); err != nil { // a path would not narrow who is sent the token
 			with := l.asked
 			with.Resources = slices.Clone(with.Resources)
-			with.Resources[i] = config.Plain(named[i])
+			with.Resources[i] = origin.WithoutPort(named[i])
 			e := protocol.InvalidParams("--api %s cannot be used here: an origin has no path, and its whole server is sent the token", visible.Word(raw))
 			e.Data = &protocol.ErrorData{Hint: command(with)}
 			return e
@@ -70,7 +71,7 @@ func (l *login) callable(p *config.Profile) error {
 		case l.was == nil || slices.Contains(sealed, o):
 			l.apis = union(l.apis, o)
 		default:
-			unsealed = append(unsealed, config.Plain(o))
+			unsealed = append(unsealed, origin.WithoutPort(o))
 		}
 	}
 	if err := keystore.CheckOrigins(l.apis); err != nil {
@@ -86,7 +87,7 @@ func (l *login) callable(p *config.Profile) error {
 
 func originsOf(list []string) (origins []string, err error) {
 	for _, raw := range list {
-		o, err := config.Origin(raw)
+		o, err := origin.WithPort(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +153,7 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 func (l *login) added() (all, added []string) {
 	for _, o := range l.apis {
 		if !slices.Contains(l.hadAPIs, o) && !slices.Contains(l.preset, o) {
-			added = append(added, config.Plain(o))
+			added = append(added, origin.WithoutPort(o))
 		}
 	}
 	if len(added) == 0 && len(l.params.Resources) == 0 {
@@ -160,7 +161,7 @@ func (l *login) added() (all, added []string) {
 	}
 	for _, o := range l.listed {
 		if slices.Contains(l.apis, o) || slices.Contains(l.profile.endpoint.Server().PresetAPIs, o) {
-			all = append(all, config.Plain(o))
+			all = append(all, origin.WithoutPort(o))
 		}
 	}
 	return all, added

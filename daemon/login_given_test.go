@@ -457,7 +457,7 @@ func TestJ60AHintKeepsWhatWasGiven(t *testing.T) {
 		}
 	}
 	h := newHouse(t, sandbox.Options{})
-	o := newOrigin(t, "named")
+	o := newDescribedServer(t, "named")
 	signMachine(t, h, o)
 	_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", ClientAuth: "client_secret_basic", Scope: "s"}, "")
 	if e := wantError(t, err, ""); e.Hint() != "groat login lab --client-auth client_secret_basic --scope s --client-id ID" {
@@ -468,7 +468,7 @@ func TestJ60AHintKeepsWhatWasGiven(t *testing.T) {
 // A path, a query or a fragment of --api would be dropped: it is refused before anything is sent, and the hint's command works.
 func TestJ64AnAPIWithMoreThanAnOrigin(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
-	o := newOrigin(t, "named")
+	o := newDescribedServer(t, "named")
 	signMachine(t, h, o)
 	for _, rest := range []string{"/v1", "/v1/", "?x=1", "#f"} {
 		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://first.example", "https://api.example" + rest}}, "")

@@ -9,6 +9,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -186,7 +187,7 @@ func (l *login) discover(p config.Profile, issuer string) (config.Profile, *gran
 
 // byTokenURL takes a token endpoint at its word.
 func (l *login) byTokenURL(p config.Profile) (config.Profile, *grant.Server, error) {
-	if err := grant.CheckURL(l.params.TokenURL, "the token URL"); err != nil {
+	if err := origin.CheckURL(l.params.TokenURL, "the token URL"); err != nil {
 		return p, nil, protocol.InvalidParams("%s", err)
 	}
 	u, err := url.Parse(l.params.TokenURL)

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/privatekey"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
@@ -220,7 +220,7 @@ func (l *login) clientHosts() string {
 func (l *login) keyHosts() string {
 	hosts := []string{host(l.server().Issuer)}
 	for _, o := range slices.Concat(l.apis, l.server().PresetAPIs) {
-		hosts = union(hosts, host(config.Plain(o)))
+		hosts = union(hosts, host(origin.WithoutPort(o)))
 	}
 	if at := l.profile.endpoint.Server().Userinfo; at != "" {
 		hosts = union(hosts, host(at))

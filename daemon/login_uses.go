@@ -1,6 +1,9 @@
 package daemon
 
-import "github.com/groat-dev/groat/daemon/grant"
+import (
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/origin"
+)
 
 // use is one endpoint that a sign-in, or the profile it makes, sends something of a credential to.
 type use struct {
@@ -36,7 +39,7 @@ func (l *login) uses(s grant.Server) (all []use) {
 	add := func(at string, needed bool, what ...string) {
 		for _, w := range what {
 			if at != "" && w != "" {
-				all = append(all, use{grant.Origin(at), w, needed, w == client, muchOf(w)})
+				all = append(all, use{origin.OfEndpoint(at), w, needed, w == client, muchOf(w)})
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -79,7 +80,7 @@ func appCredentials(item keystore.Item, named string) (preset.Provider, bool) {
 		if p.AppCredentials == nil {
 			continue
 		}
-		for _, at := range []preset.Provider{p, p.At(grant.Origin(item.TokenEndpoint))} {
+		for _, at := range []preset.Provider{p, p.At(origin.OfEndpoint(item.TokenEndpoint))} {
 			if at.Issuer == item.Issuer && at.URL(at.TokenPath) == item.TokenEndpoint {
 				return p, true
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -85,7 +86,7 @@ func (d *Daemon) queryBy(pick finder, p protocol.TokenParams) (query, *profile, 
 		return q, nil, err
 	}
 	if p.Target != "" {
-		if q.target, err = config.Origin(p.Target); err != nil {
+		if q.target, err = origin.WithPort(p.Target); err != nil {
 			return q, nil, protocol.InvalidParams("target: %s", err)
 		}
 	}
@@ -98,7 +99,7 @@ func (q *query) admit(t grant.Token) error {
 	if q.target == "" || t.Sealed.AllowsAPI(q.target) {
 		return nil
 	}
-	api := config.Plain(q.target)
+	api := origin.WithoutPort(q.target)
 	return protocol.NewError(protocol.Config, fmt.Sprintf("profile %s lists %s in its file, but its credential was not sealed for it", q.Profile, api),
 		"groat login "+q.Profile+" --api "+api)
 }
@@ -138,17 +139,17 @@ func (d *Daemon) pick(name, target string) (*profile, error) {
 }
 
 func (ps *profiles) forTarget(target string) (*profile, error) {
-	origin, err := config.Origin(target)
+	api, err := origin.WithPort(target)
 	if err != nil {
 		return nil, protocol.InvalidParams("target: %s", err)
 	}
-	switch found := ps.byOrigin[origin]; len(found) {
+	switch found := ps.byOrigin[api]; len(found) {
 	case 0:
-		return nil, protocol.NewError(protocol.UnknownProfile, "no profile lists "+origin+" as a resource", "groat list")
+		return nil, protocol.NewError(protocol.UnknownProfile, "no profile lists "+api+" as a resource", "groat list")
 	case 1:
 		return found[0], nil
 	}
-	return nil, protocol.NewError(protocol.UnknownProfile, "more than one profile lists "+origin+" as a resource", "groat list")
+	return nil, protocol.NewError(protocol.UnknownProfile, "more than one profile lists "+api+" as a resource", "groat list")
 }
 
 // token answers "token" where it takes waiting.

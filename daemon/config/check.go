@@ -10,6 +10,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 const nameHint = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at most"
@@ -36,7 +37,7 @@ func (p Profile) check(text []byte) error {
 		if url == "" {
 			continue
 		}
-		if err := grant.CheckURL(url, key); err != nil {
+		if err := origin.CheckURL(url, key); err != nil {
 			return fail(key, "https:// everywhere, http:// only on this machine", "%s", err)
 		}
 	}
@@ -50,7 +51,7 @@ func (p Profile) check(text []byte) error {
 		return fail("header", "a header is named like X-Api-Key", "%q cannot be a header's name", p.Header)
 	}
 	for _, r := range p.Resources {
-		if _, err := Origin(r); err != nil {
+		if _, err := origin.WithPort(r); err != nil {
 			return fail("resources", "an origin is https://host or https://host:port", "%s", err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // place returns a configuration directory with these files.
@@ -183,9 +185,9 @@ func TestOrigins(t *testing.T) {
 		"https:example.com":            "",
 		"":                             "",
 	} {
-		got, err := Origin(raw)
+		got, err := origin.WithPort(raw)
 		if got != want || (err == nil) != (want != "") {
-			t.Errorf("Origin(%q) = %q, %v", raw, got, err)
+			t.Errorf("WithPort(%q) = %q, %v", raw, got, err)
 		}
 	}
 }

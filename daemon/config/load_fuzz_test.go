@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // FuzzLoad: whatever a person writes, reading it ends with profiles that can be used or with one line that says where the
@@ -40,7 +42,7 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("%s cannot be used: %v", name, err)
 			}
 			for _, o := range origins {
-				if _, err := Origin(o); err != nil {
+				if _, err := origin.WithPort(o); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // Server resolves the profile to its authorization server and the origins that may be sent its tokens.
@@ -57,7 +58,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	}
 	if p.AuthServer == "" {
 		for _, r := range provider.Resources {
-			own, err := Origin(r)
+			own, err := origin.WithPort(r)
 			if err != nil {
 				return s, nil, err
 			}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -106,7 +107,7 @@ func (e *Endpoint) push(ctx context.Context, item keystore.Item, params form) (f
 		return nil, malformed(a, flaw).at(c.url)
 	}
 	uri, _ := body.text("request_uri")
-	if uri == "" || len(uri) > maxURL || !printableASCII([]byte(uri)) {
+	if uri == "" || len(uri) > origin.MaxURL || !printableASCII([]byte(uri)) {
 		return nil, malformed(a, "holds no request_uri").at(c.url)
 	}
 	return form{}.add("request_uri", uri), nil

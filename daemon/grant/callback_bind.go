@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/peer"
 )
 
@@ -29,14 +30,14 @@ func Listen(registered string, budget Budget) (*Receiver, error) {
 	if registered == "" {
 		registered = "http://127.0.0.1" + callbackPath
 	}
-	if err := CheckURL(registered, "the redirect URI"); err != nil {
+	if err := origin.CheckURL(registered, "the redirect URI"); err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(registered)
 	if err != nil {
 		return nil, err
 	}
-	if u.Scheme != "http" || !loopback(u.Hostname()) || u.RawQuery != "" || u.ForceQuery {
+	if u.Scheme != "http" || !origin.IsLoopback(u.Hostname()) || u.RawQuery != "" || u.ForceQuery {
 		return nil, errors.New("the redirect URI must be http on 127.0.0.1, [::1] or localhost, without a query")
 	}
 	if budget == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/groat-dev/groat/daemon/grant/privatekey"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -116,7 +117,7 @@ func (s Server) assertion(clientID, called string, at time.Time) claims {
 // audience is never the token endpoint's where another origin is called: who is called there could use the assertion at
 // the token endpoint.
 func (s Server) audience(called string) string {
-	if origin(called) != origin(s.TokenEndpoint) {
+	if origin.Of(called) != origin.Of(s.TokenEndpoint) {
 		return called
 	}
 	switch s.AssertionAudience {

@@ -1,7 +1,6 @@
 package grant
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
@@ -51,27 +50,6 @@ func (e *Endpoint) own(kind Kind) *Sealed { return e.Seal(e.server.NewItem("", k
 
 // AllowsAPI reports whether an API's origin, in the form of [Sealed.APIs], may be sent the tokens. A nil s allows none.
 func (s *Sealed) AllowsAPI(origin string) bool { return s != nil && slices.Contains(s.APIs, origin) }
-
-// Origin returns scheme://host[:port] of an address that [CheckURL] accepts, in lower case and without the scheme's own
-// port, or "". It is the form of [keystore.Item.Origins].
-func Origin(address string) string {
-	if CheckURL(address, "") != nil {
-		return ""
-	}
-	return origin(address)
-}
-
-// CheckOrigin returns the origin that a person named, or why it is none: a scheme and a host without a path.
-func CheckOrigin(raw, what string) (string, error) {
-	raw = strings.TrimSuffix(raw, "/")
-	if err := checkOrigin(raw, what); err != nil {
-		return "", err
-	}
-	if o := origin(raw); o != "" {
-		return o, nil
-	}
-	return "", errors.New(what + " is not an origin")
-}
 
 // hostOf is what an origin is called in a sentence.
 func hostOf(origin string) string {

@@ -294,28 +294,3 @@ func TestF7WhatAPresetNames(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
-
-// Two spellings of one origin are one, and nothing else is.
-func TestF8OneOrigin(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		same bool
-	}{
-		{"https://a.example/token", "https://A.example:443/revoke", true},
-		{"http://127.0.0.1:80/x", "http://127.0.0.1/", true},
-		{"https://a.example", "https://a.example:80", false},
-		{"https://a.example", "https://a.example.", false},
-		{"https://a.example", "https://a.example:4430", false},
-		{"http://127.0.0.1", "http://localhost", false},
-		{"https://a.example", "https://a.example.evil.example", false},
-	} {
-		if a, b := grant.Origin(c.a), grant.Origin(c.b); a == "" || (a == b) != c.same {
-			t.Errorf("%s is %s, %s is %s", c.a, a, c.b, b)
-		}
-	}
-	for _, none := range []string{"", "a.example", "https://", "https://a.example@b.example", "http://a.example", "https://%C3%A4.example"} {
-		if got := grant.Origin(none); got != "" {
-			t.Errorf("%s has the origin %s", none, got)
-		}
-	}
-}

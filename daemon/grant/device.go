@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
@@ -84,11 +85,11 @@ func readDevice(a Answer) (d *DeviceLogin, flaw string) {
 	if d.VerificationURI == "" {
 		d.VerificationURI, _ = body.text("verification_url") // Google's, from before the RFC
 	}
-	if err := CheckURL(d.VerificationURI, "the page to sign in at"); err != nil {
+	if err := origin.CheckURL(d.VerificationURI, "the page to sign in at"); err != nil {
 		return nil, "cannot be shown: " + err.Error()
 	}
 	complete, _ := body.text("verification_uri_complete")
-	if CheckURL(complete, "") == nil && origin(complete) == origin(d.VerificationURI) {
+	if origin.CheckURL(complete, "") == nil && origin.Of(complete) == origin.Of(d.VerificationURI) {
 		d.VerificationURIComplete = complete
 	}
 	d.Lifetime = deviceLife

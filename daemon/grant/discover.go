@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // Discovered is what a server says of itself.
@@ -29,9 +30,9 @@ type Discovered struct {
 //
 // The document's issuer must be the given one (RFC 8414 §3.3), but for a slash at the end: both spellings lead to the
 // same document, people mistype them, and the document's own is what is used from then on. No redirect is followed. The
-// error is an [*Error], or [CheckURL]'s.
+// error is an [*Error], or [origin.CheckURL]'s.
 func Discover(ctx context.Context, client *http.Client, issuer string, method Method) (Discovered, error) {
-	if err := CheckURL(issuer, "the issuer"); err != nil {
+	if err := origin.CheckURL(issuer, "the issuer"); err != nil {
 		return Discovered{}, err
 	}
 	if strings.Contains(issuer, "?") {
@@ -92,7 +93,7 @@ func readMetadata(ctx context.Context, client *http.Client, document, issuer str
 	if flaw := found.readEndpoints(body, issuer); flaw != "" {
 		return Discovered{}, misdescribed(a, flaw)
 	}
-	if o := origin(found.TokenEndpoint); o != origin(found.Issuer) {
+	if o := origin.Of(found.TokenEndpoint); o != origin.Of(found.Issuer) {
 		found.OtherOrigin = o
 	}
 	return found, nil
@@ -164,10 +165,10 @@ func misdescribed(a Answer, reason string) *Error {
 // checkBeside checks an address that a document names: a server that is reached by https must not send us to http, not even
 // on this machine.
 func checkBeside(issuer, endpoint, what string) (flaw string) {
-	if err := CheckURL(endpoint, what); err != nil {
+	if err := origin.CheckURL(endpoint, what); err != nil {
 		return err.Error()
 	}
-	if strings.HasPrefix(origin(issuer), "https:") && !strings.HasPrefix(origin(endpoint), "https:") {
+	if strings.HasPrefix(origin.Of(issuer), "https:") && !strings.HasPrefix(origin.Of(endpoint), "https:") {
 		return what + " must begin with https://"
 	}
 	return ""

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // FuzzDiscover: a document may say what it likes. What is taken from it is the issuer that was asked, and addresses that a
@@ -55,7 +57,7 @@ func FuzzDeviceReply(f *testing.F) {
 		if !oneLine(d.UserCode) || len(d.UserCode) > maxUserCode || d.Lifetime <= 0 || d.Lifetime > deviceLifeMost || d.interval <= 0 || d.interval > deviceLifeMost {
 			t.Errorf("%+v", d)
 		}
-		if CheckURL(d.VerificationURI, "") != nil || d.VerificationURIComplete != "" && origin(d.VerificationURIComplete) != origin(d.VerificationURI) {
+		if origin.CheckURL(d.VerificationURI, "") != nil || d.VerificationURIComplete != "" && origin.Of(d.VerificationURIComplete) != origin.Of(d.VerificationURI) {
 			t.Errorf("it would open %q or %q", d.VerificationURI, d.VerificationURIComplete)
 		}
 	})

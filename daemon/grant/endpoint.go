@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // Endpoint is one authorization server as one profile uses it, with what is learned about it: the state of its clock.
@@ -65,9 +66,9 @@ func (s *Sealed) agreed(origin string, what Carries) bool {
 // home is the origin that everything sealed may go to: the token endpoint's, or the issuer's where there are only static keys.
 func (s *Sealed) home() string {
 	if s.TokenEndpoint != "" {
-		return origin(s.TokenEndpoint)
+		return origin.Of(s.TokenEndpoint)
 	}
-	return origin(s.Issuer)
+	return origin.Of(s.Issuer)
 }
 
 // ForeignError says that a server, a document or a configuration names an endpoint on a host that the credential is not
@@ -100,7 +101,7 @@ func (e *Endpoint) allowed(to *Sealed, address string, what Carries) error {
 		// An assertion never shows the secret; an edit must not turn it into something that does.
 		return fmt.Errorf("%w: its client authentication is %s, not %s", ErrEndpointChanged, shown(to.ClientAuth), shown(string(s.ClientAuth)))
 	}
-	o := origin(address)
+	o := origin.Of(address)
 	if o != "" && (o == to.home() || to.agreed(o, what) || slices.Contains(s.PresetOrigins, o)) {
 		return nil
 	}

@@ -3,6 +3,7 @@ package grant
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -258,4 +259,13 @@ func malformed(a Answer, flaw string) *Error {
 		Class: Malformed, Status: a.Status, Reason: "gave an answer that " + flaw,
 		Description: clean(body.description(), a.Carried, maxDescription),
 	}
+}
+
+// host returns the host and port of a URL, or "".
+func host(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }

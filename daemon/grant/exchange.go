@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -93,7 +94,7 @@ func exchange(ctx context.Context, client *http.Client, now clock.Func, c call) 
 }
 
 func newRequest(ctx context.Context, c call) (*http.Request, error) {
-	if err := CheckURL(c.url, "its address"); err != nil {
+	if err := origin.CheckURL(c.url, "its address"); err != nil {
 		return nil, &Error{Class: Misconfigured, Reason: "is not asked: " + err.Error()}
 	}
 	var body io.Reader

@@ -1,14 +1,13 @@
 package grant
 
 import (
-	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // FromPreset resolves a provider to a server as it is for the provider's default grant; see [FromPresetFor].
@@ -20,7 +19,7 @@ func FromPreset(p preset.Provider, authServer string) (Server, error) {
 // authServer, if not empty, is another host with the same paths (staging, a sandbox) and must be an origin: scheme, host
 // and port. A kind that the provider does not offer is an error that wraps [ErrNotOffered].
 func FromPresetFor(p preset.Provider, authServer string, kind Kind) (Server, error) {
-	if err := checkOrigin(authServer, "the authorization server"); authServer != "" && err != nil {
+	if err := origin.Check(authServer, "the authorization server"); authServer != "" && err != nil {
 		return Server{}, err
 	}
 	if kind == "" && len(p.Grants) > 0 {
@@ -68,24 +67,10 @@ func FromPresetFor(p preset.Provider, authServer string, kind Kind) (Server, err
 	}
 	if authServer == "" {
 		for _, a := range s.addresses()[1:] { // the issuer is a name
-			if o := origin(a.url); o != "" && !slices.Contains(s.PresetOrigins, o) {
+			if o := origin.Of(a.url); o != "" && !slices.Contains(s.PresetOrigins, o) {
 				s.PresetOrigins = append(s.PresetOrigins, o)
 			}
 		}
 	}
 	return s, s.Check()
-}
-
-func checkOrigin(raw, what string) error {
-	if err := CheckURL(raw, what); err != nil {
-		return err
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		return err
-	}
-	if strings.Trim(u.Path, "/") != "" || len(u.Path) > 1 || strings.Contains(raw, "?") {
-		return errors.New(what + " must be an origin such as https://auth.example.com, without a path")
-	}
-	return nil
 }

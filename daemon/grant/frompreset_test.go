@@ -9,6 +9,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 func TestFromPreset(t *testing.T) {
@@ -53,7 +54,7 @@ func TestEveryPresetIsUsable(t *testing.T) {
 			t.Errorf("%s: magic: %v", name, err)
 		}
 		for _, r := range p.Resources {
-			if err := grant.CheckURL(r, "resource"); err != nil {
+			if err := origin.CheckURL(r, "resource"); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

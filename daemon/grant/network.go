@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/net/http/httpproxy"
+
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // Network is how servers are reached: through which proxy, and by which authorities their certificates are judged. It may
@@ -70,11 +72,11 @@ func (n *Network) Set(s NetworkSettings) error {
 	return nil
 }
 
-// proxyFor returns the proxy for a request, or nil: never one for what [CheckURL] accepts over http, nor for a name that
+// proxyFor returns the proxy for a request, or nil: never one for what [origin.CheckURL] accepts over http, nor for a name that
 // means this machine however it is spelled, which the library's own rule does not know.
 func (n *Network) proxyFor(r *http.Request) (*url.URL, error) {
 	s := n.current.Load()
-	if s == nil || s.proxy == nil || r.URL.Scheme != "https" || loopback(r.URL.Hostname()) || localName(r.URL.Hostname()) {
+	if s == nil || s.proxy == nil || r.URL.Scheme != "https" || origin.IsLoopback(r.URL.Hostname()) || localName(r.URL.Hostname()) {
 		return nil, nil
 	}
 	return s.proxy(r.URL)
@@ -98,8 +100,8 @@ var ErrProxySecret = errors.New("holds a user name or password")
 // ParseProxy reads a proxy's URL; without a scheme it is http://, as everywhere in an environment. The error's text is a
 // predicate and repeats nothing of raw.
 func ParseProxy(raw string) (*url.URL, error) {
-	if len(raw) > maxURL {
-		return nil, fmt.Errorf("is longer than %d bytes", maxURL)
+	if len(raw) > origin.MaxURL {
+		return nil, fmt.Errorf("is longer than %d bytes", origin.MaxURL)
 	}
 	for _, c := range []byte(raw) {
 		if c <= ' ' || c >= 0x7f {
@@ -118,7 +120,7 @@ func ParseProxy(raw string) (*url.URL, error) {
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.ForceQuery, strings.Contains(raw, "#"):
 		return nil, errors.New("must end after the host and its port")
 	}
-	if checkPort(u, "") != nil {
+	if !origin.ValidPort(u) {
 		return nil, errors.New("has no valid port")
 	}
 	u.Path = ""

@@ -20,6 +20,7 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -225,7 +226,7 @@ func TestH58ThisMachineIsDialledAsItIs(t *testing.T) {
 	}
 	// And nothing else than the two addresses is this machine over http.
 	for _, host := range []string{"localhost.", "auth.localhost", "localhost.example.com", "notlocalhost"} {
-		if grant.CheckURL("http://"+host+"/token", "it") == nil {
+		if origin.CheckURL("http://"+host+"/token", "it") == nil {
 			t.Errorf("http://%s is accepted", host)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -178,10 +179,10 @@ func (s Server) onlyKeys() bool {
 	return len(s.Grants) > 0 && !slices.ContainsFunc(s.Grants, func(k Kind) bool { return !k.StaticKey() })
 }
 
-// Check says why the server cannot be used: an address that [CheckURL] refuses, or something that is not supported.
+// Check says why the server cannot be used: an address that [origin.CheckURL] refuses, or something that is not supported.
 func (s Server) Check() error {
 	for _, u := range s.addresses() {
-		if err := CheckURL(u.url, u.what); err != nil {
+		if err := origin.CheckURL(u.url, u.what); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // This file decides by which clock a client's assertion is dated (RFC 7523 §3: exp, iat and nbf). There are two witnesses
@@ -171,7 +172,7 @@ type serverClocks struct {
 func (s *serverClocks) at(url string, f func(*serverClock)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o := origin(url)
+	o := origin.Of(url)
 	if s.all == nil {
 		s.all = map[string]*serverClock{}
 	}

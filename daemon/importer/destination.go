@@ -5,26 +5,27 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 )
 
 // Destination returns the origin of the server that the target's credential goes to, and whether that is an unusual one: not
 // the provider's own. A file of another program can name any server.
-func (t Target) Destination() (origin string, unusual bool) {
+func (t Target) Destination() (at string, unusual bool) {
 	p, known := preset.Lookup(t.Provider)
 	switch {
 	case known && t.AuthServer != "":
-		origin = Origin(t.AuthServer)
-		return origin, origin != Origin(p.AuthServer)
+		at = origin.Of(t.AuthServer)
+		return at, at != origin.Of(p.AuthServer)
 	case known:
-		if path := p.URL(p.TokenPath); path != "" {
-			return Origin(path), false
+		if endpoint := p.URL(p.TokenPath); endpoint != "" {
+			return origin.Of(endpoint), false
 		}
-		return Origin(p.AuthServer), false
+		return origin.Of(p.AuthServer), false
 	case t.TokenEndpoint != "":
-		return Origin(t.TokenEndpoint), true
+		return origin.Of(t.TokenEndpoint), true
 	}
-	return Origin(t.Issuer), true
+	return origin.Of(t.Issuer), true
 }
 
 // Where is all that decides where a credential goes and how it is used, for an ID.
@@ -61,7 +62,7 @@ func (f *Found) Contradiction() string {
 // shownServer is an address without what could be a secret in it.
 func shownServer(raw string) string {
 	if u, err := url.Parse(raw); err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return Origin(raw)
+		return origin.Of(raw)
 	}
 	return raw
 }
@@ -78,14 +79,14 @@ type saying struct {
 func (s saying) fits(t Target, destination string) bool {
 	_, known := preset.Lookup(t.Provider)
 	if s.aud {
-		return Origin(s.server) == destination || known && Origin(s.server) == Origin(t.issuer())
+		return origin.Of(s.server) == destination || known && origin.Of(s.server) == origin.Of(t.issuer())
 	}
-	if at := t.issuer(); at != "" && Origin(at) != destination {
-		return known && sameURL(s.server, at) || Origin(s.server) == destination
+	if at := t.issuer(); at != "" && origin.Of(at) != destination {
+		return known && sameURL(s.server, at) || origin.Of(s.server) == destination
 	} else if at != "" {
 		return sameURL(s.server, at)
 	}
-	return Origin(s.server) == destination
+	return origin.Of(s.server) == destination
 }
 
 // jwts are the members that may hold one :: name → what it is in words.
@@ -117,7 +118,7 @@ func heard(token keystore.Secret, what string) []saying {
 		audiences, _ := said.list("aud")
 		var says []saying
 		for _, at := range audiences {
-			if Origin(at) != "" {
+			if origin.Of(at) != "" {
 				says = append(says, saying{what, at, true})
 			}
 		}
@@ -127,21 +128,8 @@ func heard(token keystore.Secret, what string) []saying {
 	if issuer == "accounts.google.com" { // OpenID Connect Core §2: Google's older form
 		issuer = "https://" + issuer
 	}
-	if Origin(issuer) == "" || printable(issuer) != nil {
+	if origin.Of(issuer) == "" || printable(issuer) != nil {
 		return nil // no address, so that it names no server
 	}
 	return []saying{{what, issuer, false}}
-}
-
-// Origin is the scheme, host and port of a URL, without the port that its scheme has anyway; empty where it is none.
-func Origin(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.Scheme == "" || u.Host == "" {
-		return ""
-	}
-	host := strings.ToLower(u.Host)
-	if port := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]; port != "" {
-		host = strings.TrimSuffix(host, port)
-	}
-	return u.Scheme + "://" + host
 }

@@ -1,4 +1,4 @@
-package config
+package origin
 
 import (
 	"net/netip"
@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// FuzzOrigin: what decides which server gets a token reads a URL as net/url does and as RFC 3986's own expression does, or
+// FuzzWithPort: what decides which server gets a token reads a URL as net/url does and as RFC 3986's own expression does, or
 // not at all; and an origin is its own origin.
-func FuzzOrigin(f *testing.F) {
+func FuzzWithPort(f *testing.F) {
 	for _, raw := range []string{
 		"https://example.com", "HTTPS://EXAMPLE.COM:443/path?q#f", "http://127.0.0.1:8080", "https://[::1]", "http://localhost",
 		"https://example.com.", "https://user@example.com", `https://evil.example\@example.com`, "https://example.com:0", "https://example.com:",
@@ -18,12 +18,12 @@ func FuzzOrigin(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		got, err := Origin(raw)
+		got, err := WithPort(raw)
 		if err != nil {
 			return
 		}
 		scheme, host, port := parts(t, got)
-		if again, err := Origin(got); err != nil || again != got {
+		if again, err := WithPort(got); err != nil || again != got {
 			t.Errorf("%q is the origin of %q, but %q, %v of itself", got, raw, again, err)
 		}
 		if plain := appendixB(raw); !strings.EqualFold(plain, got) && !strings.EqualFold(plain, strings.TrimSuffix(got, ":"+standard[scheme])) {

@@ -1,4 +1,4 @@
-package config
+package origin
 
 import "testing"
 
@@ -48,7 +48,7 @@ func TestWhatOnlyLooksLikeTheOrigin(t *testing.T) {
 		{"B32 an encoded host", "https://ex%61mple.com/", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got, err := Origin(tt.raw); (err == nil && got == listed) != tt.same {
+			if got, err := WithPort(tt.raw); (err == nil && got == listed) != tt.same {
 				t.Errorf("%q has the origin %q, %v", tt.raw, got, err)
 			}
 		})

@@ -1,4 +1,4 @@
-package grant
+package origin
 
 import (
 	"strings"
@@ -50,7 +50,7 @@ func TestCheckURL(t *testing.T) {
 		{"https://auth.example.com:99999/", "port"},
 		{"https://auth.example.com:x/", "not a URL"},
 		{"https://[::1/", "not a URL"},
-		{"https://auth.example.com/" + strings.Repeat("x", maxURL), "longer"},
+		{"https://auth.example.com/" + strings.Repeat("x", MaxURL), "longer"},
 	} {
 		err := CheckURL(c.in, "token_url")
 		switch {
@@ -64,14 +64,53 @@ func TestCheckURL(t *testing.T) {
 	}
 }
 
-func TestOrigin(t *testing.T) {
+func TestOf(t *testing.T) {
 	for in, want := range map[string]string{
 		"https://Auth.Example.com/token?x":  "https://auth.example.com",
 		"http://127.0.0.1:8080/a/b":         "http://127.0.0.1:8080",
 		"HTTPS://auth.example.com:8443/a#b": "https://auth.example.com:8443",
+		"https://auth.example.com:443":      "https://auth.example.com",
+		"http://auth.example.com:80/":       "http://auth.example.com", // no address for a credential, but an origin
+		"auth.example.com":                  "",
+		"//auth.example.com/":               "",
+		"https:///token":                    "",
+		"https://auth.example.com:x/":       "",
 	} {
-		if got := origin(in); got != want {
+		if got := Of(in); got != want {
 			t.Errorf("%s: %s", in, got)
+		}
+	}
+}
+
+// Two spellings of one origin have the same short form and the same long form, and two origins have neither.
+func TestF8OneOrigin(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"https://a.example/token", "https://A.example:443/revoke", true},
+		{"http://127.0.0.1:80/x", "http://127.0.0.1/", true},
+		{"https://a.example", "https://a.example:80", false},
+		{"https://a.example", "https://a.example.", false},
+		{"https://a.example", "https://a.example:4430", false},
+		{"http://127.0.0.1", "http://localhost", false},
+		{"https://a.example", "https://a.example.evil.example", false},
+	} {
+		if a, b := OfEndpoint(c.a), OfEndpoint(c.b); a == "" || (a == b) != c.same {
+			t.Errorf("%s is %s, %s is %s", c.a, a, c.b, b)
+		}
+		a, errA := WithPort(c.a)
+		b, errB := WithPort(c.b)
+		if (errA == nil && errB == nil && a == b) != c.same {
+			t.Errorf("%s is %s, %v; %s is %s, %v", c.a, a, errA, c.b, b, errB)
+		}
+		if errA == nil && WithoutPort(a) != OfEndpoint(c.a) {
+			t.Errorf("the short form of %s is %s, of %s it is %s", a, WithoutPort(a), c.a, OfEndpoint(c.a))
+		}
+	}
+	for _, none := range []string{"", "a.example", "https://", "https://a.example@b.example", "http://a.example", "https://%C3%A4.example"} {
+		if got := OfEndpoint(none); got != "" {
+			t.Errorf("%s has the origin %s", none, got)
 		}
 	}
 }
