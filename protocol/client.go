@@ -17,14 +17,15 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
+// The errors of a [Client] that are no [*Error], for [errors.Is].
 var (
-	// ErrForeignServer: the socket is served by another user's process, so nothing was sent to it.
-	ErrForeignServer = errors.New("the socket belongs to another user")
-	// ErrAnswer: what came back is not what this protocol's daemon says.
-	ErrAnswer = errors.New("the daemon's answer cannot be read")
-	// ErrClosed: the daemon closed the connection before it answered.
-	ErrClosed = errors.New("the daemon closed the connection without an answer")
-	// ErrLineTooLong: the request, or the answer, is longer than [MaxLine].
+	// ErrForeignServer means that another user's process listens at the socket. Nothing was sent to it.
+	ErrForeignServer = frame.ErrForeignServer
+	// ErrAnswer means that what came back is not a reply of this protocol.
+	ErrAnswer = frame.ErrAnswer
+	// ErrClosed means that groatd closed the connection before it replied. The request may have been carried out.
+	ErrClosed = frame.ErrClosed
+	// ErrLineTooLong means that the request, or the reply, is longer than [MaxLine].
 	ErrLineTooLong = frame.ErrLineTooLong
 )
 

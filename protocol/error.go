@@ -7,26 +7,26 @@ import (
 )
 
 // Kind is the stable word for what went wrong: programs test it, people read Message and Hint.
-type Kind string
+type Kind = frame.Kind
 
 // The kinds; each has one JSON-RPC code of its own, from -32001 on.
 const (
-	LoginRequired       Kind = "login_required"       // no credential, or the server refuses it
-	Temporary           Kind = "temporary"            // try again after RetryAfter
-	Denied              Kind = "denied"               // policy says no
-	Locked              Kind = "locked"               // a person must unlock first
-	UnknownProfile      Kind = "unknown_profile"      // no such profile, or none for this target
-	Config              Kind = "config"               // the configuration, or what the server thinks of it
-	KeystoreUnavailable Kind = "keystore_unavailable" // the keychain does not answer, or none is chosen
-	Internal            Kind = "internal"             // a bug
+	LoginRequired       = frame.LoginRequired       // no credential, or the server refuses it
+	Temporary           = frame.Temporary           // try again after RetryAfter
+	Denied              = frame.Denied              // policy says no
+	Locked              = frame.Locked              // a person must unlock first
+	UnknownProfile      = frame.UnknownProfile      // no such profile, or none for this target
+	Config              = frame.Config              // the configuration, or what the server thinks of it
+	KeystoreUnavailable = frame.KeystoreUnavailable // the keychain does not answer, or none is chosen
+	Internal            = frame.Internal            // a bug
 )
 
 // JSON-RPC 2.0's own codes, §5.1.
 const (
-	CodeParse          = -32700
-	CodeInvalidRequest = -32600
-	CodeMethodNotFound = -32601
-	CodeInvalidParams  = -32602
+	CodeParse          = frame.CodeParse
+	CodeInvalidRequest = frame.CodeInvalidRequest
+	CodeMethodNotFound = frame.CodeMethodNotFound
+	CodeInvalidParams  = frame.CodeInvalidParams
 )
 
 var codes = map[Kind]int{

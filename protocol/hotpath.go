@@ -3,10 +3,8 @@ package protocol
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 
+	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
@@ -16,7 +14,7 @@ import (
 // marshalParams is [json.Marshal] for a request's parameters.
 func marshalParams(params any) ([]byte, error) {
 	if p, ok := params.(TokenParams); ok {
-		return p.appendTo(nil), nil
+		return frame.TokenParams(p).AppendJSON(nil), nil
 	}
 	return json.Marshal(params)
 }
@@ -24,41 +22,9 @@ func marshalParams(params any) ([]byte, error) {
 // unmarshalResult is [json.Unmarshal] for a result that strict.Check has passed.
 func unmarshalResult(raw []byte, into any) error {
 	if t, ok := into.(*TokenResult); ok {
-		return t.decode(raw)
+		return (*frame.Token)(t).DecodeJSON(raw)
 	}
 	return json.Unmarshal(raw, into)
-}
-
-func (p TokenParams) appendTo(dst []byte) []byte {
-	dst = append(dst, '{')
-	first := len(dst)
-	name := func(n string) {
-		if len(dst) > first {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, '"')
-		dst = append(dst, n...)
-		dst = append(dst, '"', ':')
-	}
-	words := func(n, value string) {
-		if value != "" {
-			name(n)
-			dst = strictjson.AppendString(dst, strings.ToValidUTF8(value, "\ufffd"))
-		}
-	}
-	number := func(n string, value *int64) {
-		if value != nil {
-			name(n)
-			dst = strconv.AppendInt(dst, *value, 10)
-		}
-	}
-	words("profile", p.Profile)
-	words("target", p.Target)
-	number("min_ttl", p.MinTTL)
-	words("scope", p.Scope)
-	words("audience", p.Audience)
-	number("wait", p.Wait)
-	return append(dst, '}')
 }
 
 var errNoObject = errors.New("it is no object")
@@ -90,55 +56,6 @@ func (m *message) decode(line []byte) error {
 			if err := json.Unmarshal(raw, m.Error); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
-}
-
-func (t *TokenResult) decode(raw []byte) error {
-	if !strictjson.IsObject(raw) {
-		return errNoObject
-	}
-	for name, raw := range strictjson.Members(raw) {
-		var words *string
-		var number *int64
-		var truth *bool
-		switch string(name) {
-		case "access_token":
-			words = &t.AccessToken
-		case "token_type":
-			words = &t.TokenType
-		case "expires_at":
-			number = &t.ExpiresAt
-		case "expires_in":
-			number = &t.ExpiresIn
-		case "scope":
-			words = &t.Scope
-		case "profile":
-			words = &t.Profile
-		case "header":
-			words = &t.Header
-		case "static":
-			truth = &t.Static
-		default:
-			continue
-		}
-		if raw[0] == 'n' {
-			continue // null
-		}
-		ok := false
-		switch {
-		case words != nil:
-			*words, ok = strictjson.Text(raw)
-		case number != nil:
-			n, err := strconv.ParseInt(string(raw), 10, 64)
-			*number, ok = n, err == nil
-		default:
-			*truth = raw[0] == 't'
-			ok = *truth || raw[0] == 'f'
-		}
-		if !ok {
-			return fmt.Errorf("%s is of another type", name)
 		}
 	}
 	return nil

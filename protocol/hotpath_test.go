@@ -80,7 +80,7 @@ func agrees(t *testing.T, line []byte) {
 		t.Fatalf("%q is read as %+v", line, m)
 	}
 	var r, wantResult TokenResult
-	if m.Result == nil || !exact(m.Result) || r.decode(m.Result) != nil {
+	if m.Result == nil || !exact(m.Result) || unmarshalResult(m.Result, &r) != nil {
 		return
 	}
 	if err := json.Unmarshal(m.Result, &wantResult); err != nil || r != wantResult {
@@ -106,15 +106,15 @@ func TestAnswersAreReadAsJSON(t *testing.T) {
 		agrees(t, []byte(line))
 	}
 	var r TokenResult
-	if err := r.decode([]byte(`{"access_token":"a\u0062","expires_in":839,"profile":"w"}`)); err != nil || r.AccessToken != "ab" || r.ExpiresIn != 839 || r.Profile != "w" {
+	if err := unmarshalResult([]byte(`{"access_token":"a\u0062","expires_in":839,"profile":"w"}`), &r); err != nil || r.AccessToken != "ab" || r.ExpiresIn != 839 || r.Profile != "w" {
 		t.Errorf("%+v, %v", r, err)
 	}
 	var key TokenResult
-	if err := key.decode([]byte(`{"access_token":"k","static":true}`)); err != nil || !key.Static || key.AccessToken != "k" {
+	if err := unmarshalResult([]byte(`{"access_token":"k","static":true}`), &key); err != nil || !key.Static || key.AccessToken != "k" {
 		t.Errorf("%+v, %v", key, err)
 	}
 	for _, bad := range []string{`[]`, `"x"`, `{"expires_at":"5"}`, `{"expires_in":1e3}`, `{"access_token":{}}`, `{"profile":true}`, `{"static":"true"}`, `{"static":1}`} {
-		if err := new(TokenResult).decode([]byte(bad)); err == nil {
+		if err := unmarshalResult([]byte(bad), new(TokenResult)); err == nil {
 			t.Errorf("%s is read", bad)
 		}
 	}

@@ -182,5 +182,5 @@ func failedRestores(all []protocol.RestoreItem) error {
 	if failed == 0 {
 		return nil
 	}
-	return errRestores(failed, len(all), answered(first))
+	return errRestores(failed, len(all), answered(flat(first)))
 }

@@ -3,11 +3,12 @@ package main
 import (
 	"net/url"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/groat-dev/groat/cmd/groat/autostart"
 )
 
 // browse opens a page in the person's browser. It reports false where there is none that a person would see: none wanted, no
@@ -20,11 +21,11 @@ func (a *app) browse(page string) (exited <-chan *os.ProcessState, ok bool) {
 	if runtime.GOOS == "darwin" {
 		name = "open"
 	}
-	program := onPath(a.getenv("PATH"), name)
+	program := autostart.OnPath(a.getenv("PATH"), name)
 	if program == "" {
 		return nil, false
 	}
-	exited, err := spawn(program, []string{page}, os.Environ())
+	exited, err := autostart.Spawn(program, []string{page}, os.Environ())
 	return exited, err == nil
 }
 
@@ -78,20 +79,4 @@ func (a *app) hasDisplay() bool {
 		return true
 	}
 	return !remote && a.getenv("WSL_DISTRO_NAME") != "" // the browser is Windows'
-}
-
-// onPath returns a program's path, or "". The current directory does not decide what runs.
-func onPath(path, name string) string {
-	for _, dir := range filepath.SplitList(path) {
-		program := filepath.Join(dir, name)
-		if filepath.IsAbs(dir) && executable(program) {
-			return program
-		}
-	}
-	return ""
-}
-
-func executable(program string) bool {
-	info, err := os.Stat(program)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }

@@ -3,59 +3,98 @@ package main
 import (
 	"context"
 	"errors"
-	"syscall"
+	"net"
+	"os"
 	"time"
 
+	"github.com/groat-dev/groat/cmd/groat/autostart"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 const (
 	// answerTime is how long groatd may take for an answer that no authorization server has to give.
 	answerTime = 10 * time.Second
-	// providerTime is the same where groatd asks an authorization server or a keystore before it answers.
+	// providerTime is the same if groatd asks an authorization server or a keystore before it answers.
 	providerTime = 60 * time.Second
+	// connectTime bounds the way to a connection: to look for groatd, to start one, and to hear that it is this place's.
+	connectTime = 30 * time.Second
 )
 
-// connect returns a connection to groatd, which it starts where none runs and it may.
-func (a *app) connect(ctx context.Context) (*protocol.Client, error) {
+// findRoute returns the route that the environment leads to.
+func findRoute() (*frame.Route, error) { return frame.FindRoute(os.Getenv) }
+
+// connect returns a connection to the groatd of the route, which it starts if none runs and it may. [frame.Route.Reach]
+// explains repeatable.
+func (a *app) connect(ctx context.Context, r *frame.Route, repeatable bool) (*frame.Conn, error) {
+	deadline := time.Now().Add(connectTime)
+	c, err := r.Reach(deadline, repeatable)
+	if c == nil && err == nil {
+		c, err = autostart.Start(ctx, r, a.getenv, deadline)
+	}
+	return c, err
+}
+
+// tokenRequest asks for a token on a connection.
+type tokenRequest func(*frame.Conn) (frame.Token, error)
+
+// token has groatd answer a request for a token within limit, to which the start of a groatd may add its own time.
+func (a *app) token(ctx context.Context, limit time.Duration, ask tokenRequest) (t frame.Token, err error) {
+	err = a.twice(ctx, func() error {
+		t, err = a.tokenOnce(ctx, limit, ask)
+		return err
+	})
+	return t, err
+}
+
+func (a *app) tokenOnce(ctx context.Context, limit time.Duration, ask tokenRequest) (frame.Token, error) {
 	r, err := a.route()
 	if err != nil {
-		return nil, errSocketPath(err)
+		return frame.Token{}, errSocketPath(err)
 	}
-	c, err := a.reach(ctx, r)
-	if c != nil || err != nil {
-		return c, err
+	for {
+		c, err := a.connect(ctx, r, true)
+		if err != nil {
+			return frame.Token{}, err
+		}
+		deadline := time.Now().Add(limit)
+		if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
+			deadline = end
+		}
+		c.SetDeadline(deadline)
+		t, err := ask(c)
+		c.Close()
+		if frame.OtherPlace(err) == nil || !r.PlainIsAnothers() {
+			return t, namePlaces(r, frame.OtherPlace(err), err)
+		}
 	}
-	return a.start(ctx, r)
 }
 
-// nobodyListens reports whether a dial failed because there is no daemon, and not because it is stuck or not ours.
-func nobodyListens(err error) bool {
-	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// call makes one request on a connection of its own within limit, to which the start of a daemon may add its own.
+// call makes one request on a connection of its own within limit, to which the start of a groatd may add its own time.
 func (a *app) call(ctx context.Context, limit time.Duration, method string, params, result any) error {
 	f := func(ctx context.Context, c *protocol.Client) error { return c.Call(ctx, method, params, result) }
-	a.hot = method == protocol.MethodToken
-	defer func() { a.hot = false }()
 	if method == protocol.MethodLogout { // the second would find nothing to forget
 		return a.talk(ctx, limit, f)
 	}
 	return a.ask(ctx, limit, f)
 }
 
-// ask is talk for what may be asked twice. Where groatd ended before it answered (it was killed, or needed the room), the one
-// that runs then is asked: after a pause, for one that is dying may still take connections, and twice at most.
+// ask is talk for what may be asked twice.
 func (a *app) ask(ctx context.Context, limit time.Duration, f func(context.Context, *protocol.Client) error) error {
-	err := a.talk(ctx, limit, f)
+	return a.twice(ctx, func() error { return a.talk(ctx, limit, f) })
+}
+
+// twice repeats what may be asked more than once. If groatd ended before it answered (it was killed, or needed the room), the
+// one that runs then is asked: after a pause, for one that is ending may still take connections, and two times at most.
+func (a *app) twice(ctx context.Context, f func() error) error {
+	err := f()
 	for _, pause := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond} {
-		if !errors.Is(err, protocol.ErrClosed) {
+		if !errors.Is(err, frame.ErrClosed) {
 			break
 		}
 		select {
 		case <-time.After(pause):
-			err = a.talk(ctx, limit, f)
+			err = f()
 		case <-ctx.Done():
 		}
 	}
@@ -64,7 +103,7 @@ func (a *app) ask(ctx context.Context, limit time.Duration, f func(context.Conte
 
 // talk connects and runs f, whose context ends after limit.
 func (a *app) talk(ctx context.Context, limit time.Duration, f func(context.Context, *protocol.Client) error) error {
-	c, err := a.connect(ctx)
+	c, r, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -72,22 +111,50 @@ func (a *app) talk(ctx context.Context, limit time.Duration, f func(context.Cont
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err = f(bounded, c)
-	if a.hot && !a.elsewhere && otherPlace(err) != nil {
-		a.elsewhere = true // whoever listens at the plain socket is another place's
-		return a.talk(ctx, limit, f)
-	}
-	return a.namePlaces(err)
+	return namePlaces(r, otherPlace(err), err)
 }
 
-// namePlaces names both places where a groatd refused because the caller's is another.
-func (a *app) namePlaces(err error) error {
-	theirs := otherPlace(err)
-	if theirs == nil {
+// open returns a connection for any number of requests, and the route that led to it.
+func (a *app) open(ctx context.Context) (*protocol.Client, *frame.Route, error) {
+	r, err := a.route()
+	if err != nil {
+		return nil, nil, errSocketPath(err)
+	}
+	conn, err := a.connect(ctx, r, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := client(conn, r)
+	return c, r, err
+}
+
+// client goes on with a connection as one of package protocol's.
+func client(conn *frame.Conn, r *frame.Route) (*protocol.Client, error) {
+	f := conn.Detach()
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	client := protocol.NewClient(c)
+	if r.Place != nil {
+		client.At(*r.Place)
+	}
+	return client, nil
+}
+
+// otherPlace returns the place of the groatd that refused a request because the caller's is another, or nil.
+func otherPlace(err error) *frame.Place {
+	if e, ok := errors.AsType[*protocol.Error](err); ok && e.Data != nil {
+		return e.Data.Place
+	}
+	return nil
+}
+
+// namePlaces names both places if a groatd refused because the caller's is another.
+func namePlaces(r *frame.Route, theirs *frame.Place, err error) error {
+	if theirs == nil || r.Place == nil {
 		return err
 	}
-	r, err2 := a.route()
-	if err2 != nil || r.place == nil {
-		return err
-	}
-	return errOtherPlace(r.own(), *theirs, *r.place, err)
+	return errOtherPlace(r.OwnSocket(), *theirs, *r.Place, err)
 }

@@ -51,24 +51,24 @@ func (a *app) get(ctx context.Context, o *getOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	method := protocol.MethodToken
-	params := protocol.RejectParams{TokenParams: protocol.TokenParams{
+	params := frame.TokenParams{
 		Profile:  a.profile(args),
 		MinTTL:   o.minTTL.n,
 		Scope:    o.scope,
 		Audience: o.audience,
 		Wait:     o.wait.n,
-	}}
-	var request any = params.TokenParams
+	}
+	ask := func(c *frame.Conn) (frame.Token, error) { return c.Token(params) }
 	if o.refused {
-		if params.AccessToken, err = a.readRefused(ctx); err != nil {
+		refused, err := a.readRefused(ctx)
+		if err != nil {
 			return err
 		}
-		method, request = protocol.MethodReject, params
+		ask = func(c *frame.Conn) (frame.Token, error) { return c.Reject(params, refused) }
 	}
-	var token protocol.TokenResult
 	// groatd answers within the time it was given; the rest is for the machine to be busy.
-	if err := a.call(ctx, o.wait.or(protocol.DefaultWait)+answerTime, method, request, &token); err != nil {
+	token, err := a.token(ctx, o.wait.or(protocol.DefaultWait)+answerTime, ask)
+	if err != nil {
 		return err
 	}
 	return a.printToken(format, token)

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/groat-dev/groat/cmd/groat/helper"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // gitHelperName is the name that git calls the program by for "credential.helper = groat".
@@ -34,7 +35,13 @@ func (a *app) gitHelper(ctx context.Context, args []string) error {
 // helperDaemon is groatd as a helper sees it: connected to, or started, with the first question.
 type helperDaemon struct{ app *app }
 
-// Call implements [helper.Daemon].
-func (d helperDaemon) Call(ctx context.Context, method string, params, result any) error {
-	return d.app.call(ctx, helper.GitTime, method, params, result)
+// Token implements [helper.Daemon].
+func (d helperDaemon) Token(ctx context.Context, params frame.TokenParams) (frame.Token, error) {
+	return d.app.token(ctx, helper.GitTime, func(c *frame.Conn) (frame.Token, error) { return c.Token(params) })
+}
+
+// Reject implements [helper.Daemon].
+func (d helperDaemon) Reject(ctx context.Context, params frame.TokenParams, accessToken string) error {
+	_, err := d.app.token(ctx, helper.GitTime, func(c *frame.Conn) (frame.Token, error) { return c.Reject(params, accessToken) })
+	return err
 }

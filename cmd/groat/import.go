@@ -207,7 +207,7 @@ func failedImports(found []protocol.ImportFound) error {
 	if failed == 0 {
 		return nil
 	}
-	return errImports(failed, failed+imported, answered(first))
+	return errImports(failed, failed+imported, answered(flat(first)))
 }
 
 // lookout is where to look: everywhere, at one file, or at what was piped in. It asks anew each time, and keeps what

@@ -83,7 +83,7 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 			return errWorkingDirectory(err)
 		}
 	}
-	c, err := a.connect(ctx)
+	c, _, err := a.open(ctx)
 	if err != nil {
 		return err
 	}

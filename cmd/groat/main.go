@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 func main() {
@@ -24,7 +24,6 @@ func main() {
 		getenv: os.Getenv,
 		tty:    openTTY,
 		route:  findRoute,
-		dial:   protocol.Dial,
 	}
 	os.Exit(a.main(filepath.Base(os.Args[0]), os.Args[1:]))
 }
@@ -36,13 +35,7 @@ type app struct {
 	getenv         func(string) string
 	// tty opens the terminal of the person, whatever stdin and stdout are connected to.
 	tty   func() (*os.File, error)
-	route func() (route, error)
-	dial  func(ctx context.Context, socket string) (*protocol.Client, error)
-
-	// hot: what is asked for may be asked twice and holds no secret, so that nothing is asked before.
-	hot bool
-	// elsewhere: the plain socket was found to be another place's.
-	elsewhere bool
+	route func() (*frame.Route, error)
 }
 
 // main runs the command that the arguments name, or the helper that the program is called as, and returns the exit code.

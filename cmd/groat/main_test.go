@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
@@ -192,8 +191,7 @@ func runEnv(t *testing.T, socket, stdin string, env map[string]string, args ...s
 		stderr: &errs,
 		getenv: func(name string) string { return env[name] },
 		tty:    func() (*os.File, error) { return nil, os.ErrNotExist },
-		route:  func() (route, error) { return route{sockets: frame.Sockets{Explicit: socket}}, nil },
-		dial:   protocol.Dial,
+		route:  func() (*frame.Route, error) { return &frame.Route{Sockets: frame.Sockets{Explicit: socket}}, nil },
 	}
 	code := a.main("groat", args)
 	return outcome{code, out.String(), errs.String()}

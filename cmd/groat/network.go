@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/groat-dev/groat/cmd/groat/autostart"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -74,33 +74,26 @@ func completeNetworkKeys(_ *cobra.Command, args []string, _ string) ([]string, c
 // explain is describe, and says beside a connection's error where groatd's way to servers is not this shell's.
 func (a *app) explain(err error) *failure {
 	f := describe(err)
-	e, ok := errors.AsType[*protocol.Error](err)
-	if !ok || e.Data == nil || e.Data.Network == nil {
+	e := refusal(err)
+	if e == nil || e.Network == nil {
 		return f
 	}
-	n := e.Data.Network
+	n := e.Network
 	proxyVariable, proxy := a.variable("https_proxy", "HTTPS_PROXY")
 	fileVariable, file := a.variable("SSL_CERT_FILE")
-	var theirs, theirFile string
-	if n.Proxy != nil {
-		theirs = n.Proxy.Value
-	}
-	if n.CAFile != nil {
-		theirFile = n.CAFile.Value
-	}
 	here, secret := withoutUserinfo(proxy)
-	otherProxy, otherFile := proxy != "" && here != theirs, file != "" && file != theirFile
+	otherProxy, otherFile := proxy != "" && here != n.Proxy, file != "" && file != n.CAFile
 	switch untrusted := strings.HasPrefix(f.hint, hintCAFile); {
 	case otherFile && (untrusted || !otherProxy):
-		f.msg += textOtherEnvironment(fileVariable, theirFile, n)
+		f.msg += textOtherEnvironment(fileVariable, n.CAFile, n)
 		f.hint = hintCAFile + `"$` + fileVariable + `"`
 	case otherProxy:
-		f.msg += textOtherEnvironment(proxyVariable, theirs, n)
+		f.msg += textOtherEnvironment(proxyVariable, n.Proxy, n)
 		switch {
 		case untrusted: // a file is what is missing, whichever way
 		case !secret:
 			f.hint = hintProxy + "$" + proxyVariable
-		case unitInstalled(a.getenv):
+		case autostart.HasUnit(a.getenv):
 			f.hint = hintImportEnvironment(proxyVariable)
 		default:
 			f.hint = hintStartAnew(n.PID)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/visible"
 )
@@ -38,7 +37,7 @@ type keyJSON struct {
 //
 // No format quotes anything, so the alphabet of RFC 6750's b64token is checked here once more: a newline in a token would
 // be a header, an option or a command to whatever reads our output.
-func (a *app) printToken(format string, t protocol.TokenResult) error {
+func (a *app) printToken(format string, t frame.Token) error {
 	if t.Static {
 		return a.printKey(format, t)
 	}
@@ -69,7 +68,7 @@ func (a *app) printToken(format string, t protocol.TokenResult) error {
 }
 
 // printKey writes an API key, which is any printable ASCII: only where that can do no harm.
-func (a *app) printKey(format string, t protocol.TokenResult) error {
+func (a *app) printKey(format string, t frame.Token) error {
 	switch {
 	case format != "header" && format != "json":
 		return errStaticKey(t.Profile, format)

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 
+	"github.com/groat-dev/groat/cmd/groat/autostart"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // Exit codes. Those above 63 are sysexits.h's, 4 is for "a person must sign in".
@@ -21,15 +24,15 @@ const (
 )
 
 // kindExit is the exit code of each kind of error that groatd answers with.
-var kindExit = map[protocol.Kind]int{
-	protocol.LoginRequired:       exitLoginRequired,
-	protocol.Temporary:           exitTemporary,
-	protocol.KeystoreUnavailable: exitTemporary,
-	protocol.Denied:              exitDenied,
-	protocol.Locked:              exitDenied,
-	protocol.UnknownProfile:      exitConfig,
-	protocol.Config:              exitConfig,
-	protocol.Internal:            exitInternal,
+var kindExit = map[frame.Kind]int{
+	frame.LoginRequired:       exitLoginRequired,
+	frame.Temporary:           exitTemporary,
+	frame.KeystoreUnavailable: exitTemporary,
+	frame.Denied:              exitDenied,
+	frame.Locked:              exitDenied,
+	frame.UnknownProfile:      exitConfig,
+	frame.Config:              exitConfig,
+	frame.Internal:            exitInternal,
 }
 
 // failure is an error that has its sentence and its exit code. An empty sentence means that there is nothing to say.
@@ -47,29 +50,66 @@ func describe(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
-	if e, ok := errors.AsType[*protocol.Error](err); ok {
+	if e := refusal(err); e != nil {
 		return answered(e)
 	}
+	if e, ok := errors.AsType[*autostart.Error](err); ok {
+		return failStart(e)
+	}
+	if e, ok := errors.AsType[*frame.DialError](err); ok {
+		return failDial(e)
+	}
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return failNoAnswer(err)
-	case errors.Is(err, protocol.ErrClosed):
+	case errors.Is(err, frame.ErrClosed):
 		return failHungUp(err)
 	}
 	return failUnexpected(err)
 }
 
+// refusal returns the error that groatd answered with, or nil.
+func refusal(err error) *frame.Error {
+	if e, ok := errors.AsType[*frame.Error](err); ok {
+		return e
+	}
+	e, ok := errors.AsType[*protocol.Error](err)
+	if !ok {
+		return nil
+	}
+	return flat(e)
+}
+
+// flat returns an error of package protocol's as one of package frame's.
+func flat(e *protocol.Error) *frame.Error {
+	f := &frame.Error{Code: e.Code, Message: e.Message, Kind: e.Kind(), Hint: e.Hint()}
+	if e.Data == nil {
+		return f
+	}
+	f.RetryAfter, f.MaxMinTTL, f.Place = e.Data.RetryAfter, e.Data.MaxMinTTL, e.Data.Place
+	if n := e.Data.Network; n != nil {
+		f.Network = &frame.Network{PID: int64(n.PID), StartedAt: n.StartedAt}
+		if n.Proxy != nil {
+			f.Network.Proxy = n.Proxy.Value
+		}
+		if n.CAFile != nil {
+			f.Network.CAFile = n.CAFile.Value
+		}
+	}
+	return f
+}
+
 // answered describes an error of groatd's.
-func answered(e *protocol.Error) *failure {
-	f := &failure{msg: e.Message, hint: e.Hint(), cause: e}
+func answered(e *frame.Error) *failure {
+	f := &failure{msg: e.Message, hint: e.Hint, cause: e}
 	switch e.Code {
-	case protocol.CodeInvalidParams:
+	case frame.CodeInvalidParams:
 		f.code = exitUsage
-	case protocol.CodeMethodNotFound:
+	case frame.CodeMethodNotFound:
 		return failOldDaemon(e)
 	default:
 		var ok bool
-		if f.code, ok = kindExit[e.Kind()]; !ok {
+		if f.code, ok = kindExit[e.Kind]; !ok {
 			f.code = exitInternal
 		}
 	}

@@ -15,7 +15,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/groat-dev/groat/cmd/groat/autostart"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 func TestAnswersOfTheDaemon(t *testing.T) {
@@ -63,15 +66,35 @@ func TestDescribe(t *testing.T) {
 		says string
 	}{
 		{context.DeadlineExceeded, 69, "does not answer"},
+		{os.ErrDeadlineExceeded, 69, "does not answer"},
 		{fmt.Errorf("%w: %w", protocol.ErrClosed, syscall.ECONNRESET), 69, "before it answered"},
-		{errDial("/s", protocol.ErrForeignServer), 77, "another user"},
-		{errDial("/s", syscall.EACCES), 69, "permission denied"},
+		{&frame.DialError{Socket: "/s", Err: frame.ErrForeignServer}, 77, "another user"},
+		{&frame.DialError{Socket: "/s", Err: syscall.EACCES}, 69, "permission denied"},
 		{errSignal(syscall.SIGINT), 130, ""},
 		{errors.New("else"), 1, "else"},
 	} {
 		if f := describe(tt.err); f.code != tt.code || !strings.Contains(f.msg, tt.says) || tt.says == "" && f.msg != "" {
 			t.Errorf("%v: %d %q", tt.err, f.code, f.msg)
 		}
+	}
+}
+
+// Every reason for which groatd cannot be started has a sentence, a hint and an exit code.
+func TestEveryStartErrorHasASentence(t *testing.T) {
+	for r := autostart.Forbidden; r <= autostart.LockHeld; r++ {
+		e := &autostart.Error{Reason: r, Place: &frame.Place{Home: "/h", Configuration: "/c", State: "/s"}, Socket: "/run/s", Program: "/bin/groatd",
+			Typed: "groatd", Status: "exit status 1", Dir: "/run", Lock: "/s/lock", Holder: frame.Holder{PID: 1, Host: "x"}, Err: syscall.EACCES}
+		if r == autostart.ForeignHome {
+			e.Err = &ownpath.Error{Path: "HOME=/h", Message: "belongs to root (uid 0)", Hint: "HOME=/x groat status"}
+		}
+		f := describe(fmt.Errorf("as a cause: %w", e))
+		if f.msg == "" || f.hint == "" || f.code != exitUnavailable && f.code != exitConfig {
+			t.Errorf("reason %d: %+v", r, f)
+		}
+	}
+	f := describe(&autostart.Error{Reason: autostart.UnitInstalled})
+	if f.code != exitUnavailable || f.hint != "systemctl --user start groatd.socket, or where it ended: journalctl --user -u groatd" {
+		t.Errorf("%+v", f)
 	}
 }
 

@@ -126,8 +126,12 @@ func (a *app) lookQuickly(ctx context.Context, f func(context.Context, *protocol
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	c, err := a.reach(ctx, r)
-	if c == nil || err != nil {
+	conn, err := r.Reach(time.Now().Add(time.Second), false)
+	if conn == nil || err != nil {
+		return
+	}
+	c, err := client(conn, r)
+	if err != nil {
 		return
 	}
 	defer c.Close()

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/groat-dev/groat/cmd/groat/autostart"
 )
 
 // desk is a place with a screen: a stand-in for xdg-open writes down how it was called.
@@ -297,13 +299,13 @@ func TestPasswordIsTypedElsewhere(t *testing.T) {
 
 func TestOnPath(t *testing.T) {
 	d := newDesk(t, 0)
-	if got := onPath("relative:/nonexistent::"+d.dir, "xdg-open"); got != filepath.Join(d.dir, "xdg-open") {
+	if got := autostart.OnPath("relative:/nonexistent::"+d.dir, "xdg-open"); got != filepath.Join(d.dir, "xdg-open") {
 		t.Errorf("found %q", got)
 	}
 	if err := os.Chmod(filepath.Join(d.dir, "xdg-open"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got := onPath(d.dir, "xdg-open"); got != "" {
+	if got := autostart.OnPath(d.dir, "xdg-open"); got != "" {
 		t.Errorf("found %q, which nobody may run", got)
 	}
 }

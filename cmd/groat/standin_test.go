@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -55,9 +54,9 @@ func standIn() {
 	if err != nil {
 		os.Exit(1)
 	}
-	os.MkdirAll(filepath.Dir(r.own()), 0o700)
-	os.Remove(r.own())
-	l, err := net.Listen("unix", r.own())
+	os.MkdirAll(filepath.Dir(r.OwnSocket()), 0o700)
+	os.Remove(r.OwnSocket())
+	l, err := net.Listen("unix", r.OwnSocket())
 	if err != nil {
 		os.Exit(1)
 	}
@@ -142,30 +141,4 @@ func (h *home) started() []started {
 		}
 	}
 	return all
-}
-
-// What the shell of the first caller gives to the groatd that serves every later one: this and nothing else.
-func TestH8DaemonEnv(t *testing.T) {
-	taken := []string{
-		"HOME=/h", "XDG_CONFIG_HOME=/c", "XDG_STATE_HOME=/s", "GROAT_CONFIG=/g", "GROAT_STATE_DIR=/d",
-		"XDG_RUNTIME_DIR=/r", "TMPDIR=/t", "GROAT_SOCKET=/s", "XDG_CACHE_HOME=/k",
-		"DBUS_SESSION_BUS_ADDRESS=b", "GROAT_KEYSTORE=memory",
-		"HTTPS_PROXY=p", "NO_PROXY=n", "https_proxy=p", "no_proxy=n",
-		"LANG=C", "TZ=UTC", "LC_ALL=C", "LC_MESSAGES=C",
-	}
-	left := []string{
-		"SSL_CERT_FILE=f", "SSL_CERT_DIR=d", "NIX_SSL_CERT_FILE=f", "HTTP_PROXY=p", "http_proxy=p", "ALL_PROXY=p", "all_proxy=p",
-		"PATH=/evil", "USER=u", "LOGNAME=l", "SHELL=s", "PWD=/", "XDG_DATA_HOME=/x", "XDG_CONFIG_DIRS=/x", "XDG_SESSION_ID=1",
-		"GODEBUG=x", "GOTRACEBACK=crash", "GOMAXPROCS=1", "SSLKEYLOGFILE=k", "LD_PRELOAD=l", "LD_LIBRARY_PATH=l", "DYLD_INSERT_LIBRARIES=l",
-		"AWS_SECRET_ACCESS_KEY=s", "GROAT_PROFILE=p", "GROAT_NO_AUTOSTART=", "GROAT_PASSPHRASE=p",
-		"LISTEN_FDS=1", "LISTEN_PID=1", "NOTIFY_SOCKET=n", "WATCHDOG_USEC=1", "CREDENTIALS_DIRECTORY=c", "JOURNAL_STREAM=j",
-		"HOMER=x", "home=/h", "LC=x", "odd", "=",
-	}
-	if got := daemonEnv(slices.Concat(left, taken, left)); !slices.Equal(got, taken) {
-		t.Errorf("got %v", got)
-	}
-	// A new variable is a decision, made beside the list and here.
-	if len(daemonVars) != len(taken)-2 {
-		t.Errorf("the list has %d names, this test %d", len(daemonVars), len(taken)-2)
-	}
 }

@@ -112,14 +112,6 @@ func errSocketPath(cause error) *failure {
 	return f
 }
 
-func errDial(socket string, cause error) *failure {
-	if errors.Is(cause, protocol.ErrForeignServer) {
-		return &failure{code: exitDenied, msg: fmt.Sprintf("%v: nothing was sent to %s", cause, socket),
-			hint: "ls -l " + socket, cause: cause}
-	}
-	return &failure{code: exitUnavailable, msg: "groatd cannot be reached: " + cause.Error(), hint: "ls -l " + socket, cause: cause}
-}
-
 func failNoAnswer(cause error) *failure {
 	return &failure{code: exitUnavailable, msg: "groatd does not answer", hint: "groat status", cause: cause}
 }
@@ -137,74 +129,30 @@ func failOldDaemon(cause error) *failure {
 		hint: "restart groatd", cause: cause}
 }
 
-// The start of groatd.
-
-func errNoAutostart(socket string) *failure {
-	return &failure{code: exitUnavailable, msg: "groatd does not run at " + socket + ", and GROAT_NO_AUTOSTART forbids starting it",
-		hint: "groatd"}
-}
-
-func errUnitInstalled() *failure {
-	return &failure{code: exitUnavailable, msg: "groatd does not run; systemd starts it on this machine",
-		hint: "systemctl --user start groatd.socket, or where it ended: journalctl --user -u groatd"}
-}
-
-func errNoDaemonProgram() *failure {
-	return &failure{code: exitUnavailable, msg: "groatd does not run, and it is neither beside groat nor on PATH", hint: "install groatd beside groat"}
-}
-
-func errSpawn(program, typed string, cause error) *failure {
-	return &failure{code: exitUnavailable, msg: fmt.Sprintf("cannot start %s: %v", program, cause), hint: typed + " --check", cause: cause}
-}
-
-func errDaemonRefused(typed string) *failure {
-	return &failure{code: exitConfig, msg: "groatd refuses its configuration or one of its directories", hint: typed + " --check"}
-}
-
-func errDaemonEnded(status, typed string) *failure {
-	return &failure{code: exitUnavailable, msg: "groatd ended at its start: " + status, hint: typed + " --check"}
-}
-
-func errNotReady(program string) *failure {
-	return &failure{code: exitUnavailable, msg: "groatd was not ready in time", hint: "run " + program + " in another terminal and see what it says"}
-}
-
-func errSocketDir(dir string, why error) *failure {
-	return &failure{code: exitConfig, msg: fmt.Sprintf("the socket's directory %s cannot be used: %v", dir, why),
-		hint: "make it a directory of yours with mode 0700, or set GROAT_SOCKET", cause: why}
-}
-
-var (
-	errDirOwner = errors.New("it belongs to another user")
-	errDirMode  = errors.New("other users may enter it")
-
-	lockNotYours = "its %s is not a file of yours"
-)
-
 // Hints for answers of groatd's that bring none.
 
-func defaultHint(e *protocol.Error) string {
-	if e.Data != nil && e.Data.MaxMinTTL > 0 {
-		return fmt.Sprintf("the greatest possible value is --min-ttl %d", e.Data.MaxMinTTL)
+func defaultHint(e *frame.Error) string {
+	if e.MaxMinTTL > 0 {
+		return fmt.Sprintf("the greatest possible value is --min-ttl %d", e.MaxMinTTL)
 	}
-	if e.Code == protocol.CodeInvalidParams {
+	if e.Code == frame.CodeInvalidParams {
 		return "groat --help"
 	}
-	switch e.Kind() {
-	case protocol.LoginRequired:
+	switch e.Kind {
+	case frame.LoginRequired:
 		return "groat login PROFILE"
-	case protocol.Temporary:
-		if e.Data.RetryAfter > 0 {
-			return "try again in " + span(e.Data.RetryAfter)
+	case frame.Temporary:
+		if e.RetryAfter > 0 {
+			return "try again in " + span(e.RetryAfter)
 		}
 		return "try again"
-	case protocol.Locked:
+	case frame.Locked:
 		return "groat unlock"
-	case protocol.UnknownProfile:
+	case frame.UnknownProfile:
 		return "groat list"
-	case protocol.Config:
+	case frame.Config:
 		return "groatd --check"
-	case protocol.KeystoreUnavailable:
+	case frame.KeystoreUnavailable:
 		return "groat keystore"
 	}
 	return "groat status"

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 var (
@@ -42,10 +43,10 @@ func hintImportEnvironment(variable string) string {
 	return "systemctl --user import-environment " + variable + " && systemctl --user restart groatd.service"
 }
 
-func hintStartAnew(pid int) string { return fmt.Sprintf("kill %d && groat status", pid) }
+func hintStartAnew(pid int64) string { return fmt.Sprintf("kill %d && groat status", pid) }
 
 // textOtherEnvironment says that a variable of this shell does not count.
-func textOtherEnvironment(variable, theirs string, n *protocol.NetworkResult) string {
+func textOtherEnvironment(variable, theirs string, n *frame.Network) string {
 	uses := "does not use it"
 	if theirs != "" {
 		uses = "uses " + theirs + " instead"

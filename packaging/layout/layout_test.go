@@ -47,9 +47,10 @@ var rooms = map[string][]string{
 	"daemon/wire":             {"daemon/broker", "daemon/config", "daemon/grant", "keystore", "protocol", "protocol/visible", "daemon/grant/privatekey"},
 	"daemon":                  {"protocol", "protocol/frame", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible", "keystore", "daemon/..."},
 
-	"cmd/groatd":       {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/frame", "protocol/ownpath", "protocol/visible"},
-	"cmd/groat":        {"protocol", "protocol/frame", "protocol/ownpath", "protocol/visible", "cmd/groat/helper"},
-	"cmd/groat/helper": {"protocol", "protocol/frame"},
+	"cmd/groatd":          {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/frame", "protocol/ownpath", "protocol/visible"},
+	"cmd/groat":           {"protocol", "protocol/frame", "protocol/ownpath", "protocol/visible", "cmd/groat/autostart", "cmd/groat/helper"},
+	"cmd/groat/autostart": {"protocol/frame", "protocol/ownpath"},
+	"cmd/groat/helper":    {"protocol/frame"},
 
 	// The sandbox shares no code with what is tested against it.
 	"daemon/grant/sandbox":       {},

@@ -68,6 +68,8 @@ var noSecret = map[string]string{
 	"cmd/groat.tokenJSON.TokenType":                     "a word",
 	"cmd/groat.keyJSON.APIKey":                          "printed, since it was asked for",
 	"protocol.TokenResult.AccessToken":                  "the answer to the one request for it, decoded by the client that prints it",
+	"protocol/frame.Token.AccessToken":                  "as in protocol.TokenResult",
+	"protocol/frame.Token.TokenType":                    "a word",
 	"protocol.TokenResult.TokenType":                    "a word",
 	"protocol.RejectParams.AccessToken":                 "one that an API has refused",
 	"protocol.Prompt.Code":                              "what a person types at a device's page; shown to them",

@@ -1,13 +1,14 @@
 package frame
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // LockFile is the name of the lock in the state directory. Whoever holds its flock(2) is the daemon of the directory and
@@ -53,10 +54,31 @@ func ReadHolder(state string) (Holder, error) {
 		return Holder{}, err
 	}
 	var h Holder
-	if json.Unmarshal(text, &h) != nil || h.PID <= 0 || h.Host == "" {
+	if strictjson.Check(text) != nil || h.decode(text) != nil || h.PID <= 0 || h.Host == "" {
 		return Holder{}, ErrNoHolder
 	}
 	return h, nil
+}
+
+func (h *Holder) decode(raw []byte) error {
+	var pid int64
+	err := decodeObject(raw, func(name string) any {
+		switch name {
+		case "pid":
+			return &pid
+		case "host":
+			return &h.Host
+		case "boot":
+			return &h.Boot
+		case "place":
+			return h.Place.decode
+		case "socket":
+			return &h.Socket
+		}
+		return nil
+	})
+	h.PID = int(pid)
+	return err
 }
 
 // ThisHost returns the name and the boot id of this machine, as a [Holder] has them.

@@ -14,13 +14,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// Daemon makes one request to groatd, as [protocol.Client.Call] does.
+// Daemon makes requests to groatd. A refusal of groatd's is a [*frame.Error].
 type Daemon interface {
-	Call(ctx context.Context, method string, params, result any) error
+	Token(ctx context.Context, params frame.TokenParams) (frame.Token, error)
+	Reject(ctx context.Context, params frame.TokenParams, accessToken string) error
 }
 
 const (
@@ -64,9 +64,8 @@ func gitGet(ctx context.Context, d Daemon, in io.Reader, out io.Writer) error {
 		return nil
 	}
 	wait := int64(gitWait)
-	var t protocol.TokenResult
-	err = d.Call(ctx, protocol.MethodToken, protocol.TokenParams{Target: target, Wait: &wait}, &t)
-	if e, ok := errors.AsType[*protocol.Error](err); ok && e.Kind() == protocol.UnknownProfile {
+	t, err := d.Token(ctx, frame.TokenParams{Target: target, Wait: &wait})
+	if e, ok := errors.AsType[*frame.Error](err); ok && e.Kind == frame.UnknownProfile {
 		return nil
 	}
 	if err != nil {
@@ -88,7 +87,7 @@ var (
 )
 
 // answer words a token for the git that asked.
-func (r gitRequest) answer(t protocol.TokenResult) []byte {
+func (r gitRequest) answer(t frame.Token) []byte {
 	var b []byte
 	if r.authtype {
 		// git 2.46 and later: the token goes out as Bearer, and "ephemeral" keeps it out of other helpers' files.
@@ -128,9 +127,8 @@ func gitErase(ctx context.Context, d Daemon, in io.Reader) error {
 	}
 	// Git does not wait for the next token: groatd may get it while git tells the person.
 	var wait int64
-	params := protocol.RejectParams{TokenParams: protocol.TokenParams{Target: target, Wait: &wait}, AccessToken: token}
-	err = d.Call(ctx, protocol.MethodReject, params, &protocol.TokenResult{})
-	if _, ok := errors.AsType[*protocol.Error](err); ok {
+	err = d.Reject(ctx, frame.TokenParams{Target: target, Wait: &wait}, token)
+	if _, ok := errors.AsType[*frame.Error](err); ok {
 		return nil // it is not ours, or there is no other one yet: the next "get" says so
 	}
 	return err

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // FuzzGitTarget: the URL that groatd is asked about names what git said, by net/url's reading too, whatever the operation; and
@@ -37,9 +37,9 @@ func FuzzGitTarget(f *testing.F) {
 		}
 		var target string
 		switch p := d.params.(type) {
-		case protocol.TokenParams:
+		case frame.TokenParams:
 			target = p.Target
-		case protocol.RejectParams:
+		case rejected:
 			if target = p.Target; p.AccessToken != token {
 				t.Errorf("%q was complained about, not %q", p.AccessToken, token)
 			}

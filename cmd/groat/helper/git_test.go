@@ -11,35 +11,42 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // daemon answers as groatd would that knows one server.
 type daemon struct {
 	target string // what it knows; "" knows everything
-	token  protocol.TokenResult
+	token  frame.Token
 	err    error
 	method string
 	params any
 }
 
-func (d *daemon) Call(_ context.Context, method string, params, result any) error {
-	d.method, d.params = method, params
-	p, ok := params.(protocol.TokenParams)
-	if !ok {
-		p = params.(protocol.RejectParams).TokenParams
-	}
-	if d.err != nil {
-		return d.err
-	}
-	if d.target != "" && p.Target != d.target {
-		return protocol.NewError(protocol.UnknownProfile, "no profile lists it", "groat list")
-	}
-	*result.(*protocol.TokenResult) = d.token
-	return nil
+// rejected is what the daemon is told by Reject.
+type rejected struct {
+	frame.TokenParams
+	AccessToken string
 }
 
-var bearer = protocol.TokenResult{AccessToken: "tok-1", TokenType: "Bearer", ExpiresAt: 1790000000, Profile: "work"}
+func (d *daemon) Token(_ context.Context, params frame.TokenParams) (frame.Token, error) {
+	d.method, d.params = "token", params
+	return d.token, d.refuses(params)
+}
+
+func (d *daemon) Reject(_ context.Context, params frame.TokenParams, accessToken string) error {
+	d.method, d.params = "reject", rejected{params, accessToken}
+	return d.refuses(params)
+}
+
+func (d *daemon) refuses(params frame.TokenParams) error {
+	if d.err == nil && d.target != "" && params.Target != d.target {
+		return &frame.Error{Kind: frame.UnknownProfile, Message: "no profile lists it", Hint: "groat list"}
+	}
+	return d.err
+}
+
+var bearer = frame.Token{AccessToken: "tok-1", TokenType: "Bearer", ExpiresAt: 1790000000, Profile: "work"}
 
 func TestGitGet(t *testing.T) {
 	const basic = "username=oauth2\npassword=tok-1\npassword_expiry_utc=1790000000\n"
@@ -100,8 +107,8 @@ func TestGitGetSaysNothing(t *testing.T) {
 		request bool
 	}{
 		{"server of no profile", &daemon{target: "https://known/", token: bearer}, request, false, true},
-		{"not signed in", &daemon{err: protocol.NewError(protocol.LoginRequired, "m", "h")}, request, true, true},
-		{"denied", &daemon{err: protocol.NewError(protocol.Denied, "m", "h")}, request, true, true},
+		{"not signed in", &daemon{err: &frame.Error{Kind: frame.LoginRequired}}, request, true, true},
+		{"denied", &daemon{err: &frame.Error{Kind: frame.Denied}}, request, true, true},
 		{"no daemon", &daemon{err: errors.New("no daemon")}, request, true, true},
 		{"bad token", &daemon{token: bad}, request, true, true},
 		{"no bearer token", &daemon{token: other}, request, true, true},
@@ -133,23 +140,23 @@ func TestGitErase(t *testing.T) {
 	}{
 		{
 			"password", "protocol=https\nhost=h\nusername=oauth2\npassword=tok-0\n",
-			protocol.RejectParams{TokenParams: protocol.TokenParams{Target: "https://h/", Wait: &none}, AccessToken: "tok-0"},
+			rejected{TokenParams: frame.TokenParams{Target: "https://h/", Wait: &none}, AccessToken: "tok-0"},
 		},
 		{
 			"credential", "capability[]=authtype\nauthtype=Bearer\ncredential=tok-0\nephemeral=1\nprotocol=https\nhost=h\nwwwauth[]=Bearer\nwwwauth[]=x\n",
-			protocol.RejectParams{TokenParams: protocol.TokenParams{Target: "https://h/", Wait: &none}, AccessToken: "tok-0"},
+			rejected{TokenParams: frame.TokenParams{Target: "https://h/", Wait: &none}, AccessToken: "tok-0"},
 		},
 		{"no token of ours", "protocol=https\nhost=h\npassword=pass word\n", nil},
 		{"no token", "protocol=https\nhost=h\n", nil},
 		{"no host", "protocol=https\npassword=tok-0\n", nil},
 	} {
-		for _, err := range []error{nil, protocol.NewError(protocol.UnknownProfile, "m", "h"), protocol.NewError(protocol.Temporary, "m", "h")} {
+		for _, err := range []error{nil, &frame.Error{Kind: frame.UnknownProfile}, &frame.Error{Kind: frame.Temporary}} {
 			d := &daemon{token: bearer, err: err}
 			var out bytes.Buffer
 			if err := Git(t.Context(), d, []string{"erase"}, strings.NewReader(tt.in), &out); err != nil || out.Len() > 0 {
 				t.Errorf("%s: %v, %q", tt.name, err, &out)
 			}
-			if !cmp.Equal(d.params, tt.want) || tt.want != nil && d.method != protocol.MethodReject {
+			if !cmp.Equal(d.params, tt.want) || tt.want != nil && d.method != "reject" {
 				t.Errorf("%s: %s %+v", tt.name, d.method, d.params)
 			}
 		}
@@ -207,7 +214,7 @@ func FuzzGitGet(f *testing.F) {
 		if out.Len() == 0 {
 			return
 		}
-		target := d.params.(protocol.TokenParams).Target
+		target := d.params.(frame.TokenParams).Target
 		scheme, rest, _ := strings.Cut(target, "://")
 		host, path, ok := strings.Cut(rest, "/")
 		if !ok || scheme != "https" && scheme != "http" || strings.ContainsAny(host, "@?#\\ ") || strings.ContainsAny(path, "?#\\ \n") {

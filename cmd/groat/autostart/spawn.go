@@ -1,4 +1,4 @@
-package main
+package autostart
 
 import (
 	"os"
@@ -10,8 +10,8 @@ import (
 
 const daemonName = "groatd"
 
-// findDaemon returns the groatd beside our own executable, else the first one on PATH.
-func findDaemon(path string) (string, error) {
+// findDaemon returns the groatd beside this process's executable, or else the first one on PATH, or "".
+func findDaemon(path string) string {
 	var dirs []string
 	if self, err := os.Executable(); err == nil {
 		// Behind a link (git-credential-groat) stands the directory that both were installed in.
@@ -22,18 +22,32 @@ func findDaemon(path string) (string, error) {
 	}
 	for _, dir := range dirs {
 		if program := filepath.Join(dir, daemonName); executable(program) {
-			return program, nil
+			return program
 		}
 	}
-	if program := onPath(path, daemonName); program != "" {
-		return program, nil
-	}
-	return "", errNoDaemonProgram()
+	return OnPath(path, daemonName)
 }
 
-// spawn starts a program as a process that has nothing of ours: no terminal, no directory, no descriptor. A pipe that groatd
-// kept open would make $(groat get) wait for it for ever. The channel delivers how it ended.
-func spawn(program string, args, env []string) (<-chan *os.ProcessState, error) {
+// OnPath returns the first executable file of a name in the directories of path, or "". The current directory is not looked
+// into, whatever path says.
+func OnPath(path, name string) string {
+	for _, dir := range filepath.SplitList(path) {
+		program := filepath.Join(dir, name)
+		if filepath.IsAbs(dir) && executable(program) {
+			return program
+		}
+	}
+	return ""
+}
+
+func executable(program string) bool {
+	info, err := os.Stat(program)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// Spawn starts a program as a process that has nothing of this one: no terminal, no working directory, no descriptor. A pipe
+// that groatd kept open would make $(groat get) wait for it for ever. The channel delivers how the process ended.
+func Spawn(program string, args, env []string) (<-chan *os.ProcessState, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -58,8 +72,8 @@ func spawn(program string, args, env []string) (<-chan *os.ProcessState, error) 
 	return exited, nil
 }
 
-// daemonVars are the variables that groatd gets from the shell of whoever called first. It outlives that shell and serves
-// every later one, so a variable is in the list only if it says where this place is, or if what it says is shown or checked:
+// daemonVars are the variables that groatd gets from the shell of its first caller. It outlives that shell and serves every
+// later one, so a variable is in the list only if it says where this place is, or if what it says is shown or checked:
 //
 //   - HOME, XDG_CONFIG_HOME, XDG_STATE_HOME, GROAT_CONFIG and GROAT_STATE_DIR are the place itself: a caller with others has
 //     another groatd.
@@ -97,8 +111,8 @@ func daemonEnv(environ []string) []string {
 	return env
 }
 
-// unitInstalled reports whether systemd knows a groatd.socket for this user.
-func unitInstalled(getenv func(string) string) bool {
+// HasUnit reports whether systemd knows a groatd.socket for this user.
+func HasUnit(getenv func(string) string) bool {
 	home := getenv("HOME")
 	dirs := []string{
 		xdg(getenv("XDG_CONFIG_HOME"), home, ".config"), xdg(getenv("XDG_DATA_HOME"), home, ".local/share"),
@@ -117,6 +131,7 @@ func unitInstalled(getenv func(string) string) bool {
 	return false
 }
 
+// xdg returns the value of a variable of the XDG base directories, or what stands instead of it.
 func xdg(value, home, fallback string) string {
 	if filepath.IsAbs(value) {
 		return value

@@ -1,4 +1,4 @@
-package main
+package autostart
 
 import (
 	"errors"
@@ -11,53 +11,54 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// startLock returns where the lock for the start of a route's groatd stands: in the socket's directory, and one for each
-// place where that directory has the sockets of many.
-func (r route) startLock() (dir, name string) {
-	if r.sockets.Explicit != "" {
-		return filepath.Dir(r.sockets.Explicit), "start.lock"
+// lockName returns where the lock for the start of a route's groatd is: in the socket's directory, and one for each place if
+// that directory has the sockets of many.
+func lockName(r *frame.Route) (dir, name string) {
+	if r.Sockets.Explicit != "" {
+		return filepath.Dir(r.Sockets.Explicit), "start.lock"
 	}
-	return r.sockets.Dir, "start." + r.place.ID() + ".lock"
+	return r.Sockets.Dir, "start." + r.Place.ID() + ".lock"
 }
 
-// openStartLock opens the lock that starters of groatd take in turn. Its directory is made where it is missing, and refused
-// where anybody else could put a socket of theirs in our way.
-func openStartLock(dir, name string) (*os.File, error) {
+// openLock opens the lock that the processes which start a groatd take in turn. Its directory is made if it is missing, and
+// refused if another user could put a socket into it. The error is why the directory cannot be used.
+func openLock(dir, name string) (*os.File, error) {
 	if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
 		if err := ownpath.MakeDir(dir); err != nil {
-			return nil, errSocketDir(dir, err)
+			return nil, err
 		}
 	}
 	d, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, errSocketDir(dir, err)
+		return nil, err
 	}
 	defer unix.Close(d)
 	var st unix.Stat_t
 	switch err := unix.Fstat(d, &st); {
 	case err != nil:
-		return nil, errSocketDir(dir, err)
+		return nil, err
 	case int(st.Uid) != os.Geteuid():
-		return nil, errSocketDir(dir, errDirOwner)
+		return nil, errDirOwner
 	case st.Mode&0o077 != 0:
-		return nil, errSocketDir(dir, errDirMode)
+		return nil, errDirMode
 	}
 	fd, err := unix.Openat(d, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0o600)
 	if err != nil {
-		return nil, errSocketDir(dir, err)
+		return nil, err
 	}
 	lock := os.NewFile(uintptr(fd), filepath.Join(dir, name))
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() {
 		lock.Close()
-		return nil, errSocketDir(dir, fmt.Errorf(lockNotYours, name))
+		return nil, fmt.Errorf(lockNotYours, name)
 	}
 	return lock, nil
 }
 
-// tryLock reports whether the lock is ours now. It ends with the file.
+// tryLock reports whether this process has the lock now. Closing the file ends it.
 func tryLock(f *os.File) (bool, error) {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -76,7 +77,7 @@ func tryLock(f *os.File) (bool, error) {
 // firstForeign is the first descriptor that is not stdin, stdout or stderr.
 const firstForeign = 3
 
-// markEach marks the descriptors that the process may have as not to be inherited.
+// markEach marks every descriptor that the process may have as one that no program inherits.
 func markEach() {
 	limit := uint64(1 << 16)
 	var r unix.Rlimit

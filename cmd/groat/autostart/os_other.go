@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package autostart
 
 // keepDescriptors makes sure that a program we start inherits none of what our own caller left open.
 func keepDescriptors() { markEach() }

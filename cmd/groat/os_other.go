@@ -12,3 +12,9 @@ func closeMemory() {
 		unix.Setrlimit(unix.RLIMIT_CORE, &limit)
 	}
 }
+
+// The requests of ioctl(2) by which a terminal's settings are read and written.
+const (
+	ioctlGetTermios = unix.TIOCGETA
+	ioctlSetTermios = unix.TIOCSETA
+)

@@ -1,0 +1,17 @@
+package frame
+
+import "syscall"
+
+// newSocket returns a stream socket that no program inherits.
+func newSocket() (int, error) {
+	return syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+}
+
+// serverUID returns the user that called listen(2) at the other end (unix(7), SO_PEERCRED).
+func serverUID(fd int) (int, error) {
+	cred, err := syscall.GetsockoptUcred(fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	if err != nil {
+		return -1, err
+	}
+	return int(cred.Uid), nil
+}

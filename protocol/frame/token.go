@@ -1,0 +1,211 @@
+package frame
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/groat-dev/groat/protocol/strictjson"
+)
+
+// TokenParams are the parameters of "token"; [protocol.TokenParams] explains them.
+type TokenParams struct {
+	Profile  string
+	Target   string
+	MinTTL   *int64
+	Scope    string
+	Audience string
+	Wait     *int64
+}
+
+// Token is the result of "token" and "reject"; [protocol.TokenResult] explains it. It is a secret of the caller's.
+type Token struct {
+	AccessToken string
+	TokenType   string
+	ExpiresAt   int64
+	ExpiresIn   int64
+	Scope       string
+	Profile     string
+	Header      string
+	Static      bool
+}
+
+// Token asks for an access token. A refusal of groatd's is an [*Error].
+func (c *Conn) Token(params TokenParams) (Token, error) {
+	return c.token("token", params.AppendJSON(nil))
+}
+
+// Reject says that an API refused an access token, and asks for a better one.
+func (c *Conn) Reject(params TokenParams, accessToken string) (Token, error) {
+	p := params.AppendJSON(nil)
+	p = p[:len(p)-1]
+	if len(p) > len("{") {
+		p = append(p, ',')
+	}
+	p = append(p, `"access_token":`...)
+	p = strictjson.AppendString(p, strings.ToValidUTF8(accessToken, "\ufffd"))
+	return c.token("reject", append(p, '}'))
+}
+
+func (c *Conn) token(method string, params []byte) (Token, error) {
+	var t Token
+	raw, err := c.ask(method, params)
+	if err != nil {
+		return t, err
+	}
+	if err := t.DecodeJSON(raw); err != nil {
+		return Token{}, fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	return t, nil
+}
+
+// Hello makes sure that a groatd answers here, and that it is the one of the place given to [Conn.At].
+func (c *Conn) Hello() error {
+	_, err := c.ask("hello", nil)
+	return err
+}
+
+// ask makes one request and returns its result, which holds until the next one.
+func (c *Conn) ask(method string, params []byte) ([]byte, error) {
+	c.id++
+	id := strconv.FormatInt(c.id, 10)
+	line := AppendRequest(make([]byte, 0, len(params)+len(method)+len(c.place)+64), id, method, c.place, params)
+	defer clear(line)
+	if len(line) > MaxLine {
+		return nil, ErrLineTooLong
+	}
+	if err := c.write(line); err != nil {
+		return nil, closed(err)
+	}
+	for {
+		line, err := c.r.ReadLine()
+		if err == ErrLineTooSlow && c.deadline.Before(c.line) {
+			err = os.ErrDeadlineExceeded
+		}
+		if err != nil {
+			return nil, closed(err)
+		}
+		if err := strictjson.Check(line); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+		}
+		result, refused, err := reply(line, id)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+		case refused != nil:
+			return nil, refused
+		case result != nil:
+			return result, nil
+		}
+	}
+}
+
+// AppendRequest appends the line of a request. The method and the place's id need no quoting; params is an object, or nil.
+func AppendRequest(dst []byte, id, method, place string, params []byte) []byte {
+	dst = append(dst, `{"jsonrpc":"2.0","id":`...)
+	dst = append(dst, id...)
+	dst = append(dst, `,"method":"`...)
+	dst = append(dst, method...)
+	dst = append(dst, '"')
+	if place != "" {
+		dst = append(dst, `,"place":"`...)
+		dst = append(dst, place...)
+		dst = append(dst, '"')
+	}
+	if params != nil {
+		dst = append(dst, `,"params":`...)
+		dst = append(dst, params...)
+	}
+	return append(dst, '}', '\n')
+}
+
+// reply reads a line that [strictjson.Check] has passed. All results are nil for a notification.
+func reply(line []byte, id string) (result []byte, refused *Error, err error) {
+	var got, method []byte
+	err = decodeObject(line, func(name string) any {
+		switch name {
+		case "id":
+			return &got
+		case "method":
+			return &method
+		case "result":
+			return &result
+		case "error":
+			refused = new(Error)
+			return refused.decode
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case method != nil:
+		return nil, nil, nil // a notification of a later version: not for us
+	case string(got) != id && (got != nil || refused == nil):
+		return nil, nil, errOtherRequest
+	case refused != nil:
+		return nil, refused, nil
+	case result == nil:
+		return nil, nil, errNoResult
+	}
+	return result, nil, nil
+}
+
+// AppendJSON appends the parameters as a JSON object. Text that is not UTF-8 is made so.
+func (p TokenParams) AppendJSON(dst []byte) []byte {
+	dst = append(dst, '{')
+	first := len(dst)
+	name := func(n string) {
+		if len(dst) > first {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, '"')
+		dst = append(dst, n...)
+		dst = append(dst, '"', ':')
+	}
+	text := func(n, value string) {
+		if value != "" {
+			name(n)
+			dst = strictjson.AppendString(dst, strings.ToValidUTF8(value, "\ufffd"))
+		}
+	}
+	number := func(n string, value *int64) {
+		if value != nil {
+			name(n)
+			dst = strconv.AppendInt(dst, *value, 10)
+		}
+	}
+	text("profile", p.Profile)
+	text("target", p.Target)
+	number("min_ttl", p.MinTTL)
+	text("scope", p.Scope)
+	text("audience", p.Audience)
+	number("wait", p.Wait)
+	return append(dst, '}')
+}
+
+// DecodeJSON reads a result that [strictjson.Check] has passed, as part of its line.
+func (t *Token) DecodeJSON(raw []byte) error {
+	return decodeObject(raw, func(name string) any {
+		switch name {
+		case "access_token":
+			return &t.AccessToken
+		case "token_type":
+			return &t.TokenType
+		case "expires_at":
+			return &t.ExpiresAt
+		case "expires_in":
+			return &t.ExpiresIn
+		case "scope":
+			return &t.Scope
+		case "profile":
+			return &t.Profile
+		case "header":
+			return &t.Header
+		case "static":
+			return &t.Static
+		}
+		return nil
+	})
+}
