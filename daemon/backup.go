@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/backup"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -30,8 +31,8 @@ func makeBackup(c *conn, params []byte) (any, error) {
 		return nil, err
 	}
 	defer passphrase.Wipe()
-	if broken := c.d.profiles.Load().broken; broken != nil {
-		return nil, broken
+	if err := c.d.profiles.Snapshot().Err(); err != nil {
+		return nil, err
 	}
 	keep := c.d.Config.Paths() // where it would be read as a profile
 	if c.d.StateDir != "" {
@@ -89,13 +90,12 @@ func passphraseFor(path string, params []byte) (keystore.Secret, error) {
 func (d *Daemon) permanent(ctx context.Context) (*backup.Backup, []protocol.BackupItem, error) {
 	b := &backup.Backup{Created: d.Now().Wall.Unix()}
 	var items []protocol.BackupItem
-	profiles := d.profiles.Load()
-	for _, name := range profiles.names {
-		p := profiles.byName[name]
+	for p := range d.profiles.Snapshot().All() {
+		name := p.Name
 		leave := func(reason string) {
 			b.LeftOut = append(b.LeftOut, backup.LeftOut{Profile: name, Reason: reason, Hint: "groat login " + name})
 		}
-		if p.ephemeral {
+		if p.Ephemeral {
 			leave("it ends with groatd")
 			continue
 		}
@@ -128,14 +128,14 @@ func (d *Daemon) permanent(ctx context.Context) (*backup.Backup, []protocol.Back
 }
 
 // describeItem says whose credential it is, and every host that it is sent to.
-func describeItem(p *profile, item keystore.Item) protocol.BackupItem {
+func describeItem(p *profile.Profile, item keystore.Item) protocol.BackupItem {
 	var hosts []string
 	for _, o := range slices.Concat([]string{item.TokenEndpoint}, item.Origins, item.TokenOrigins, item.PageOrigins) {
 		if o != "" {
 			hosts = union(hosts, host(o))
 		}
 	}
-	for _, o := range slices.Concat(p.origins, item.APIs) { // an API key is sent to what it is a key of
+	for _, o := range slices.Concat(p.Origins, item.APIs) { // an API key is sent to what it is a key of
 		if item.TokenEndpoint == "" {
 			hosts = union(hosts, host(o))
 		}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/peer"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -120,9 +121,9 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 	if r.Method != protocol.MethodToken {
 		return false
 	}
-	q, err := c.d.queryOfBytes(c.d.pick, r.Params)
-	if unknown(err) {
-		return false // the files are looked at
+	q, err := c.d.queryOfBytes(c.d.profiles.Snapshot().Pick, r.Params)
+	if _, unknown := errors.AsType[*profile.UnknownError](err); unknown {
+		return false // the handler reads the files again
 	}
 	if err != nil {
 		c.refuse(r.ID, c.d.wire(err, ""))

@@ -8,15 +8,8 @@ package daemon
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"maps"
 	"net/http"
-	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +21,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/grant"
-	"github.com/groat-dev/groat/daemon/origin"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/refusals"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -79,17 +72,12 @@ type Daemon struct {
 	ports    heldPorts // of logins that have ended
 	started  time.Time
 
-	loading     sync.Mutex // serialises whoever changes profiles
-	profiles    atomic.Pointer[profiles]
-	network     atomic.Pointer[protocol.NetworkResult] // what is in use
-	looked      looked
-	authorities []*x509.Certificate    // what is trusted beside the system's; guarded by loading
-	ephemeral   map[string]*profile    // profiles that are in no file; guarded by loading
-	listens     atomic.Pointer[string] // see ListensAt
-	kept        keystore.Holder        // the credentials of the others, in the keystore
-	memory      keystore.Holder        // theirs
-	opened      chan struct{}          // holds a token when the keystore can be used again
-	doubtful    atomic.Bool            // a keystore that cannot be read may know of sessions in doubt
+	profiles *profile.Table
+	listens  atomic.Pointer[string] // see ListensAt
+	kept     keystore.Holder        // the credentials of the others, in the keystore
+	memory   keystore.Holder        // theirs
+	opened   chan struct{}          // holds a token when the keystore can be used again
+	doubtful atomic.Bool            // a keystore that cannot be read may know of sessions in doubt
 
 	mu      sync.Mutex
 	logins  map[string]*login // :: profile name → the login under way
@@ -114,59 +102,26 @@ func (d *Daemon) serves(place []byte) bool {
 	return id == "" || len(place) == len(id)+2 && string(place[1:len(place)-1]) == id
 }
 
-// profile is one configured profile with its server resolved. Immutable.
-type profile struct {
-	config.Profile
-	endpoint *grant.Endpoint
-	origins  []string
-	// ephemeral: it ends with the daemon.
-	ephemeral bool
-}
-
-// fingerprint is the digest of all that decides what a profile asks, where, and how. It is empty where nothing is remembered of
-// the profile beyond the daemon: where there is none, or it ends with the daemon.
-func (p *profile) fingerprint() string {
-	if p == nil || p.ephemeral {
-		return ""
-	}
-	plain := p.Profile
-	plain.File, plain.Line = "", 0
-	text, err := json.Marshal([]any{plain, p.endpoint.Server()})
-	if err != nil {
-		return "" // no entry has that
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
-}
-
-// profiles is all of them. Immutable.
-type profiles struct {
-	byName map[string]*profile
-	names  []string // sorted
-	// byOrigin :: origin → the profiles that list it as a resource; nearly always one
-	byOrigin map[string][]*profile
-	// broken is why there are none; see [Options.Activated].
-	broken *config.Error
-}
-
 // New loads the configuration. The error is a [*config.Error] or about the system.
 func New(o Options) (*Daemon, error) {
 	d := &Daemon{
 		Options: o, broker: broker.New(o.Now), refusals: refusals.Open(o.StateDir, o.Log),
 		guesses: newGuesses(), budget: budget{most: descriptors()}, started: time.Now(),
-		logins: map[string]*login{}, ephemeral: map[string]*profile{},
-		kept: keystore.Holder{Store: o.Keystore}, memory: keystore.Holder{Store: &keystore.Memory{}},
+		logins: map[string]*login{},
+		kept:   keystore.Holder{Store: o.Keystore}, memory: keystore.Holder{Store: &keystore.Memory{}},
 		opened: make(chan struct{}, 1), halt: func() {},
 	}
-	d.profiles.Store(&profiles{})
+	d.profiles = profile.New(profile.Options{
+		Config: o.Config, HTTP: o.HTTP, Network: o.Network, Now: o.Now, Log: o.Log, Activated: o.Activated,
+		Changed: d.profilesChanged, NetworkChanged: d.broker.NetworkChanged,
+	})
 	d.broker.Recorder = func(name string, all []broker.Standing) {
-		d.refusals.Note(name, d.profiles.Load().byName[name].fingerprint, all)
+		d.refusals.Note(name, d.profiles.Named(name).Fingerprint, all)
 	}
 	err := d.Reload()
 	if broken, ok := errors.AsType[*config.Error](err); ok && o.Activated {
 		o.Log.Error("the configuration cannot be used", zap.Error(broken))
-		d.profiles.Store(&profiles{broken: broken})
-		err = d.useNetwork(config.Network{})
+		err = d.profiles.Refuse(broken)
 	}
 	if err == nil {
 		var ctx context.Context
@@ -178,106 +133,37 @@ func New(o Options) (*Daemon, error) {
 
 // Reload reads the configuration again. Where it cannot be used the old one stays. Profiles that have not changed keep
 // their tokens.
-func (d *Daemon) Reload() error {
-	d.loading.Lock()
-	defer d.loading.Unlock()
-	return d.reload()
-}
+func (d *Daemon) Reload() error { return d.profiles.Reload() }
 
-// reload is Reload for whoever holds loading. A profile that a login has just proven is taken as it is, with what its
-// endpoint has learned, if that is what the configuration says now.
-func (d *Daemon) reload(proven ...*profile) error {
-	stamp := d.Config.Stamp() // before it is read: what changes meanwhile is seen
-	c, err := d.Config.Load()
-	if err != nil {
-		return err
-	}
-	old := d.profiles.Load()
-	next := &profiles{byName: map[string]*profile{}, byOrigin: map[string][]*profile{}}
-	for name, p := range d.ephemeral {
-		if _, hidden := c.Profiles[name]; !hidden {
-			next.add(p)
-		}
-	}
-	for name, p := range c.Profiles {
-		if was := old.byName[name]; was != nil && !was.ephemeral && same(was.Profile, p) {
-			next.add(was)
-			continue
-		}
-		if i := slices.IndexFunc(proven, func(q *profile) bool { return q.Name == name && same(q.Profile, p) }); i >= 0 {
-			proven[i].File, proven[i].Line = p.File, p.Line // nobody else has it yet
-			next.add(proven[i])
-			continue
-		}
-		resolved, err := d.resolve(p)
-		if err != nil {
-			return &config.Error{File: p.File, Line: p.Line, Message: err.Error(), Hint: "groatd --check"}
-		}
-		next.add(resolved)
-	}
-	if err := d.useNetwork(c.Network); err != nil {
-		return err
-	}
-	next.names = slices.Sorted(maps.Keys(next.byName))
-	d.profiles.Store(next)
-	d.looked.stamp, d.looked.err = stamp, nil
+// profilesChanged gives the broker the credentials of profiles that are new or configured in another way, and takes from it those
+// of profiles that are removed.
+func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	changed := map[string]broker.Source{}
-	for name, p := range next.byName {
-		if old.byName[name] != p {
-			changed[name] = d.source(p)
+	for p := range now.All() {
+		if old.Named(p.Name) != p {
+			changed[p.Name] = d.source(p)
 		}
 	}
-	var gone []string
-	for name := range old.byName {
-		if next.byName[name] == nil {
-			gone = append(gone, name)
+	var removed []string
+	for p := range old.All() {
+		if now.Named(p.Name) == nil {
+			removed = append(removed, p.Name)
 		}
 	}
 	d.broker.Put(changed)
 	for name := range changed {
-		if old.byName[name] == nil {
-			d.broker.Restore(name, d.refusals.Of(name, next.byName[name].fingerprint))
+		if old.Named(name) == nil {
+			d.broker.Restore(name, d.refusals.Of(name, now.Named(name).Fingerprint))
 		}
 	}
-	d.refusals.Keep(func(name string) bool { return next.byName[name] != nil })
+	d.refusals.Keep(func(name string) bool { return now.Named(name) != nil })
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	d.broker.Remove(ctx, gone...)
-	return nil
+	d.broker.Remove(ctx, removed...)
 }
 
-// same reports whether two configurations of a profile differ only in where they stand.
-func same(a, b config.Profile) bool {
-	a.File, a.Line, b.File, b.Line = "", 0, "", 0
-	return reflect.DeepEqual(a, b)
-}
-
-func (ps *profiles) add(p *profile) {
-	ps.byName[p.Name] = p
-	for _, o := range p.origins {
-		ps.byOrigin[o] = append(ps.byOrigin[o], p)
-	}
-}
-
-// resolve turns a configured profile into one that can be used.
-func (d *Daemon) resolve(p config.Profile) (*profile, error) {
-	server, resources, err := p.Server()
-	if err != nil {
-		return nil, err
-	}
-	r := &profile{Profile: p, endpoint: grant.NewEndpoint(server, d.HTTP, d.Now)}
-	for _, raw := range resources {
-		api, err := origin.WithPort(raw)
-		if err != nil {
-			return nil, err
-		}
-		r.origins = append(r.origins, api)
-	}
-	return r, nil
-}
-
-func (d *Daemon) source(p *profile) broker.Source {
-	c := &credential.Source{Profile: p.Name, Store: d.store(p), Endpoint: p.endpoint}
+func (d *Daemon) source(p *profile.Profile) broker.Source {
+	c := &credential.Source{Profile: p.Name, Store: d.store(p), Endpoint: p.Endpoint}
 	if !p.Kind().Session() { // a session's tokens are what was signed in for; servers refuse to hear it again
 		c.Scope, c.Audience = p.Scope, p.Audience
 	}
@@ -285,15 +171,15 @@ func (d *Daemon) source(p *profile) broker.Source {
 }
 
 // store is where a profile's credential is kept.
-func (d *Daemon) store(p *profile) *keystore.Holder {
-	if p.ephemeral {
+func (d *Daemon) store(p *profile.Profile) *keystore.Holder {
+	if p.Ephemeral {
 		return &d.memory
 	}
 	return &d.kept
 }
 
 // Profiles returns how many profiles there are.
-func (d *Daemon) Profiles() int { return len(d.profiles.Load().names) }
+func (d *Daemon) Profiles() int { return d.profiles.Snapshot().Len() }
 
 // Close lets what is under way with providers come to its end, as long as ctx allows: requests for tokens, and of logins
 // what must not be cut off.

@@ -17,6 +17,7 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/peer"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -56,18 +57,27 @@ func newIsolated(t testing.TB, network http.RoundTripper) *Daemon {
 // arm gives the daemon its one profile (again), whose client secret is the canary.
 func (d *Daemon) arm(t testing.TB) {
 	t.Helper()
-	p, err := d.resolve(config.Profile{Name: "work", Provider: "spatiafi"})
+	for p := range d.profiles.Snapshot().All() {
+		if p.Name != "work" {
+			if err := d.profiles.Remove(p.Name, func(*profile.Profile) {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p, err := d.profiles.Resolve(config.Profile{Name: "work", Provider: "spatiafi"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	item := p.endpoint.Server().NewItem("client", p.Kind())
+	if was := d.profiles.Named("work"); was != nil && !was.Ephemeral && profile.Same(was.Profile, p.Profile) {
+		p = was // it need not be written again
+	} else if _, _, err := d.profiles.Save(p); err != nil {
+		t.Fatal(err)
+	}
+	item := p.Endpoint.Server().NewItem("client", p.Kind())
 	item.ClientSecret = keystore.SecretString(canary)
 	if err := d.Keystore.Set(context.Background(), "work", item); err != nil {
 		t.Fatal(err)
 	}
-	ps := &profiles{byName: map[string]*profile{}, names: []string{"work"}, byOrigin: map[string][]*profile{}}
-	ps.add(p)
-	d.profiles.Store(ps)
 	d.broker.Put(map[string]broker.Source{"work": d.source(p)})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/handover"
@@ -23,14 +22,7 @@ func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
 	if logins > 0 {
 		return &handover.Refusal{Message: "a sign-in is under way there", Hint: end}
 	}
-	var ephemeral []string
-	d.loading.Lock()
-	for name := range d.ephemeral {
-		ephemeral = append(ephemeral, name)
-	}
-	d.loading.Unlock()
-	if len(ephemeral) > 0 {
-		slices.Sort(ephemeral)
+	if ephemeral := d.profiles.Ephemeral(); len(ephemeral) > 0 {
 		return &handover.Refusal{Message: "it keeps profiles in memory only: " + strings.Join(ephemeral, ", "), Hint: end}
 	}
 	if d.Profiles() > 0 && d.Keystore.Status(ctx).Use == "memory" {
@@ -47,11 +39,11 @@ func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
 
 // Tokens returns the access tokens that the daemon held, for its successor. It returns none before [Daemon.Serve] has returned.
 func (d *Daemon) Tokens() []handover.Token {
-	profiles := d.profiles.Load().byName
+	profiles := d.profiles.Snapshot()
 	var all []handover.Token
 	for _, t := range d.broker.Tokens() {
-		if p := profiles[t.Profile]; p != nil && !p.ephemeral {
-			all = append(all, handover.Token{HeldToken: t, Configuration: p.fingerprint()})
+		if p := profiles.Named(t.Profile); p != nil && !p.Ephemeral {
+			all = append(all, handover.Token{HeldToken: t, Configuration: p.Fingerprint()})
 		}
 	}
 	return all
@@ -60,16 +52,16 @@ func (d *Daemon) Tokens() []handover.Token {
 // Adopt holds the access tokens that another daemon held, but for those of profiles that are configured otherwise by now, and
 // returns how many it holds. It is called before [Daemon.Serve].
 func (d *Daemon) Adopt(tokens []handover.Token) int {
-	profiles := d.profiles.Load().byName
+	profiles := d.profiles.Snapshot()
 	adopted := 0
 	digests := map[string]string{} // :: profile → of its configuration
 	for _, t := range tokens {
-		p := profiles[t.Profile]
+		p := profiles.Named(t.Profile)
 		if p == nil {
 			continue
 		}
 		if digests[p.Name] == "" {
-			digests[p.Name] = p.fingerprint()
+			digests[p.Name] = p.Fingerprint()
 		}
 		if t.Configuration == "" || t.Configuration != digests[p.Name] {
 			continue

@@ -90,7 +90,7 @@ func (g *gate) here(p *protocol.LoginParams) { p.AuthServer = g.URL }
 
 // cool makes the daemon forget a profile's tokens.
 func (h *house) cool(name string) {
-	h.broker.Put(map[string]broker.Source{name: h.source(h.profiles.Load().byName[name])})
+	h.broker.Put(map[string]broker.Source{name: h.source(h.profiles.Named(name))})
 }
 
 const tokenRequest = `{"jsonrpc":"2.0","id":1,"method":"token"}` + "\n"
@@ -397,10 +397,10 @@ func (l *lively) call(t *testing.T) {
 // hang makes the profile's token endpoint one that never answers.
 func (h *house) hang(t *testing.T, name string, l net.Listener) {
 	t.Helper()
-	old := h.profiles.Load().byName[name]
+	old := h.profiles.Named(name)
 	changed := old.Profile
 	changed.AuthServer = "http://" + l.Addr().String()
-	p, err := h.resolve(changed)
+	p, err := h.profiles.Resolve(changed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -408,7 +408,7 @@ func (h *house) hang(t *testing.T, name string, l net.Listener) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := p.endpoint.Server()
+	s := p.Endpoint.Server()
 	item.Issuer, item.TokenEndpoint = s.Issuer, s.TokenEndpoint
 	if err := h.Keystore.Set(t.Context(), name, item); err != nil {
 		t.Fatal(err)

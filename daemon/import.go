@@ -122,7 +122,7 @@ func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params
 	}
 	env := importer.Env{
 		Home: home, Getenv: func(name string) string { return variables[name] },
-		Taken: func(name string) bool { return d.profiles.Load().byName[name] != nil },
+		Taken: func(name string) bool { return d.profiles.Named(name) != nil },
 	}
 	content, err := jsonrpc.SecretParam(params, "content")
 	if err != nil {
@@ -228,7 +228,7 @@ func (d *Daemon) take(ctx context.Context, f *importer.Found, trusted []string) 
 		return err
 	}
 	defer over()
-	if d.profiles.Load().byName[f.Name] != nil {
+	if d.profiles.Named(f.Name) != nil {
 		return protocol.NewError(protocol.Temporary, fmt.Sprintf("profile %q has come while this was looked for", f.Name), "groat import")
 	}
 	return l.found(f.Item)
@@ -275,7 +275,7 @@ func (l *login) found(secrets keystore.Item) error {
 	if err := l.configure(); err != nil {
 		return err
 	}
-	if err := l.savable(); err != nil {
+	if err := l.d.profiles.CheckSave(l.profile); err != nil {
 		return err
 	}
 	if err := l.store().Probe(l.ctx); err != nil { // before it is looked into: it may be what chooses the keystore
@@ -291,7 +291,7 @@ func (l *login) found(secrets keystore.Item) error {
 				l.what(held), l.params.Profile), "groat login "+l.params.Profile)
 		}
 	}
-	here := l.profile.endpoint.Server().NewItem(secrets.ClientID, l.kind)
+	here := l.profile.Endpoint.Server().NewItem(secrets.ClientID, l.kind)
 	item := secrets.Clone()
 	defer func() { item.Wipe() }()
 	item.Issuer, item.TokenEndpoint, item.ClientAuth = here.Issuer, here.TokenEndpoint, here.ClientAuth
@@ -299,7 +299,7 @@ func (l *login) found(secrets keystore.Item) error {
 	l.seal(&item)
 	// From here on it is finished even if the person leaves: a session may be rotated by its proof.
 	ctx := context.WithoutCancel(l.ctx)
-	t, rotated, err := l.profile.endpoint.Renew(ctx, item, grant.Request{})
+	t, rotated, err := l.profile.Endpoint.Renew(ctx, item, grant.Request{})
 	if !rotated.IsZero() {
 		item.RefreshToken.Wipe()
 		item.RefreshToken = rotated

@@ -105,23 +105,23 @@ func (d *Daemon) keystoreChange(kp protocol.KeystoreParams, passphrase, successo
 func (d *Daemon) atRest(move func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), moveTime)
 	defer cancel()
-	profiles := d.profiles.Load()
-	for _, name := range profiles.names {
-		if p := profiles.byName[name]; p.ephemeral || !p.Kind().Session() {
+	profiles := d.profiles.Snapshot()
+	for p := range profiles.All() {
+		if p.Ephemeral || !p.Kind().Session() {
 			continue
 		}
 		short, done := context.WithTimeout(ctx, drain)
-		resume, err := d.broker.Pause(short, name)
+		resume, err := d.broker.Pause(short, p.Name)
 		done()
 		if err != nil {
-			return protocol.NewError(protocol.Temporary, fmt.Sprintf("the session of profile %q is being renewed just now", name), "groat status "+name)
+			return protocol.NewError(protocol.Temporary, fmt.Sprintf("the session of profile %q is being renewed just now", p.Name), "groat status "+p.Name)
 		}
 		defer resume()
 	}
 	d.kept.RetryAll(ctx, true)
-	for _, name := range profiles.names {
-		if err := d.kept.Held(name); err != nil {
-			return fmt.Errorf("the newest credential of profile %q is in groatd's memory only, so nothing was moved: %w", name, err)
+	for p := range profiles.All() {
+		if err := d.kept.Held(p.Name); err != nil {
+			return fmt.Errorf("the newest credential of profile %q is in groatd's memory only, so nothing was moved: %w", p.Name, err)
 		}
 	}
 	if d.kept.Unstored() {

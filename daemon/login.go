@@ -15,6 +15,7 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -44,22 +45,22 @@ type login struct {
 	cancel context.CancelFunc
 
 	kind     grant.Kind
-	profile  *profile        // what the profile will be
-	endpoint *grant.Endpoint // its server, with what only a sign-in needs
-	was      *keystore.Item  // what is stored now, without its secrets; nil: nothing
-	origins  []string        // what the credential is sealed with beside its token endpoint's origin
-	tokenTo  []string        // those of access tokens
-	pages    []string        // those of the sign-in's request
-	clientTo []string        // the hosts that its client proves itself to
-	apis     []string        // the API origins that it is sealed with
-	hadAPIs  []string        // those that it was sealed with before, for the same server
-	listed   []string        // the API origins that the profile lists
-	preset   []string        // those of the provider's preset
-	resealed bool            // the stored credential was given more of them
-	before   *keystore.Item  // the stored credential, where its client goes on authenticating with what is in it
-	saved    bool            // the profile's configuration was written
-	changed  bool            // there was another one
-	created  bool            // a client was created at the provider
+	profile  *profile.Profile // what the profile will be
+	endpoint *grant.Endpoint  // its server, with what only a sign-in needs
+	was      *keystore.Item   // what is stored now, without its secrets; nil: nothing
+	origins  []string         // what the credential is sealed with beside its token endpoint's origin
+	tokenTo  []string         // those of access tokens
+	pages    []string         // those of the sign-in's request
+	clientTo []string         // the hosts that its client proves itself to
+	apis     []string         // the API origins that it is sealed with
+	hadAPIs  []string         // those that it was sealed with before, for the same server
+	listed   []string         // the API origins that the profile lists
+	preset   []string         // those of the provider's preset
+	resealed bool             // the stored credential was given more of them
+	before   *keystore.Item   // the stored credential, where its client goes on authenticating with what is in it
+	saved    bool             // the profile's configuration was written
+	changed  bool             // there was another one
+	created  bool             // a client was created at the provider
 	// elsewhere: the credential that the name has is an ephemeral profile's, so this sign-in cannot just prove it.
 	elsewhere bool
 	alone     bool            // nobody joins it: it is an import, so what its parameters name is a file's word and no person's
@@ -85,8 +86,8 @@ func startLogin(c *conn, params []byte) (any, error) {
 	if !config.ValidName(p.Profile) {
 		return nil, protocol.InvalidParams("a profile's name is made of a-z, 0-9, '.', '_' and '-', 64 at most")
 	}
-	if broken := c.d.profiles.Load().broken; broken != nil {
-		return nil, broken
+	if err := c.d.profiles.Snapshot().Err(); err != nil {
+		return nil, err
 	}
 	if !c.takesPart() {
 		return nil, tooMany(maxLoginsOfOne, "of this connection", p.Profile)
@@ -201,7 +202,7 @@ func (l *login) live() {
 // asked for as it was.
 func (l *login) hinted(e *protocol.Error) *protocol.Error {
 	name := l.params.Profile
-	if l.d.profiles.Load().byName[name] == nil && e.Data != nil && (e.Hint() == "groat login "+name || e.Hint() == "groat status "+name) {
+	if l.d.profiles.Named(name) == nil && e.Data != nil && (e.Hint() == "groat login "+name || e.Hint() == "groat status "+name) {
 		e.Data.Hint = command(l.asked)
 	}
 	return e

@@ -19,7 +19,7 @@ func (l *login) known() error {
 	stores := []*keystore.Holder{&l.d.kept, &l.d.memory}
 	if l.params.Ephemeral {
 		stores = stores[1:]
-	} else if was := l.d.profiles.Load().byName[l.params.Profile]; was == nil || !was.ephemeral {
+	} else if was := l.d.profiles.Named(l.params.Profile); was == nil || !was.Ephemeral {
 		stores = stores[:1]
 	}
 	for _, store := range stores {
@@ -174,7 +174,7 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 		named = slices.Clone(l.trusted)
 	}
 	preset = preset && (q.Provider != "" || l.was == nil)
-	if was := l.d.profiles.Load().byName[q.Profile]; l.was == nil && was != nil && q.Issuer == "" && q.TokenURL == "" && q.Provider == "" {
+	if was := l.d.profiles.Named(q.Profile); l.was == nil && was != nil && q.Issuer == "" && q.TokenURL == "" && q.Provider == "" {
 		for _, at := range []string{was.Issuer, was.TokenEndpoint, was.AuthServer} {
 			if origin.OfEndpoint(at) == home { // every other host is asked about
 				named = append(named, at)

@@ -25,7 +25,7 @@ func (l *login) callable(p *config.Profile) error {
 		own = provider.Resources
 	}
 	before := p.Resources
-	if was := l.d.profiles.Load().byName[p.Name]; before == nil && was != nil && was.Provider == p.Provider && was.Issuer == p.Issuer {
+	if was := l.d.profiles.Named(p.Name); before == nil && was != nil && was.Provider == p.Provider && was.Issuer == p.Issuer {
 		before = was.Resources // a server that is named anew is the same one
 	}
 	if p.Resources = before; before == nil {
@@ -145,7 +145,7 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 	if added = union(added, without(now.PageOrigins, had.PageOrigins)...); len(added) > 0 {
 		l.tell(fmt.Sprintf("From now on the credential of profile %s may be used at %s too.", l.params.Profile, strings.Join(added, ", ")))
 	}
-	t.Sealed = l.profile.endpoint.Seal(now)
+	t.Sealed = l.profile.Endpoint.Seal(now)
 	return resume, nil
 }
 
@@ -160,7 +160,7 @@ func (l *login) added() (all, added []string) {
 		return nil, nil
 	}
 	for _, o := range l.listed {
-		if slices.Contains(l.apis, o) || slices.Contains(l.profile.endpoint.Server().PresetAPIs, o) {
+		if slices.Contains(l.apis, o) || slices.Contains(l.profile.Endpoint.Server().PresetAPIs, o) {
 			all = append(all, origin.WithoutPort(o))
 		}
 	}

@@ -122,7 +122,7 @@ func (l *login) setAside(ctx context.Context, why *protocol.Error, item keystore
 	for n := 2; n < 100 && with.Profile == ""; n++ {
 		name := fmt.Sprintf("%s-%d", l.params.Profile[:min(len(l.params.Profile), 56)], n)
 		_, err := l.store().Get(ctx, name)
-		if l.d.profiles.Load().byName[name] == nil && errors.Is(err, keystore.ErrNotFound) {
+		if l.d.profiles.Named(name) == nil && errors.Is(err, keystore.ErrNotFound) {
 			with.Profile = name
 		}
 	}

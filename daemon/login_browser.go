@@ -31,7 +31,7 @@ func (l *login) session(item keystore.Item, s grant.Session, err error) (keystor
 func (l *login) client() (keystore.Item, error) {
 	item := l.newItem(l.params.ClientID)
 	// The profile's configuration knows less of a discovered server than the sign-in does; the item is the profile's.
-	item.RevocationEndpoint = l.profile.endpoint.Server().RevocationEndpoint
+	item.RevocationEndpoint = l.profile.Endpoint.Server().RevocationEndpoint
 	return item, l.prepare(&item)
 }
 

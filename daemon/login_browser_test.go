@@ -65,7 +65,7 @@ func TestDeviceLoginThatComesToNothing(t *testing.T) {
 				if e := wantError(t, r.err, protocol.LoginRequired); e.Hint() != command(h.ofDevice("p")) || time.Since(begin) < test.after {
 					t.Errorf("%v, %q after %s", e, e.Hint(), time.Since(begin))
 				}
-				if h.profiles.Load().byName["p"] != nil || stored(t, store, "p").ClientID != "" {
+				if h.profiles.Named("p") != nil || stored(t, store, "p").ClientID != "" {
 					t.Error("it left something behind")
 				}
 			})

@@ -30,7 +30,7 @@ func TestAnEphemeralProfileEndsWithTheDaemon(t *testing.T) {
 		if err := h.Reload(); err != nil {
 			t.Fatal(err)
 		}
-		if h.profiles.Load().byName["p"] == nil {
+		if h.profiles.Named("p") == nil {
 			t.Error("it ended with a reload")
 		}
 		if after := files(t, h.config); after != before || stored(t, store, "p").ClientID != "" {

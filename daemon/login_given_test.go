@@ -382,9 +382,9 @@ func (h *house) give(t *testing.T, store *picky, kind grant.Kind, way givenWay, 
 		}
 		item := way.item(h, key)
 		if item.APIKey.IsZero() { // as a sign-in would have it
-			item.Issuer, item.TokenEndpoint = h.profiles.Load().byName["p"].endpoint.Server().Issuer, h.profiles.Load().byName["p"].endpoint.Server().TokenEndpoint
+			item.Issuer, item.TokenEndpoint = h.profiles.Named("p").Endpoint.Server().Issuer, h.profiles.Named("p").Endpoint.Server().TokenEndpoint
 		} else {
-			s := h.profiles.Load().byName["p"].endpoint.Server()
+			s := h.profiles.Named("p").Endpoint.Server()
 			item.Issuer, item.TokenEndpoint, item.ClientAuth = s.Issuer, s.TokenEndpoint, string(s.ClientAuth)
 		}
 		if err := store.memory.Set(t.Context(), "p", item); err != nil {

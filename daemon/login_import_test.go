@@ -93,7 +93,7 @@ func TestImportOfARefusedMachineAccount(t *testing.T) {
 		if f.Imported || f.Error == nil || f.Error.Hint() == "" {
 			t.Errorf("%+v", f)
 		}
-		if h.profiles.Load().byName[f.Profile] != nil || stored(t, store, f.Profile).ClientID != "" || h.holds(f.Profile) {
+		if h.profiles.Named(f.Profile) != nil || stored(t, store, f.Profile).ClientID != "" || h.holds(f.Profile) {
 			t.Error("something of it was kept")
 		}
 		if now, err := os.ReadFile(file); err != nil || string(now) != text {

@@ -134,7 +134,7 @@ func TestALoginEndsWithItsLastViewer(t *testing.T) {
 		h.mu.Lock()
 		under := len(h.logins)
 		h.mu.Unlock()
-		if under != 0 || h.profiles.Load().byName["p"] != nil || stored(t, store, "p").ClientID != "" {
+		if under != 0 || h.profiles.Named("p") != nil || stored(t, store, "p").ClientID != "" {
 			t.Error("it left something behind")
 		}
 		if r := h.signIn(t, h.ofDevice("p")); r.Outcome != protocol.SignedIn {

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/daemon/origin"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -31,15 +31,15 @@ func (l *login) configure() error {
 	if err := l.callable(&p); err != nil {
 		return err
 	}
-	if was := l.d.profiles.Load().byName[p.Name]; was != nil && same(was.Profile, p) && was.ephemeral == l.params.Ephemeral {
+	if was := l.d.profiles.Named(p.Name); was != nil && profile.Same(was.Profile, p) && was.Ephemeral == l.params.Ephemeral {
 		l.profile = was
-	} else if l.profile, err = l.d.resolve(p); err != nil {
+	} else if l.profile, err = l.d.profiles.Resolve(p); err != nil {
 		return protocol.InvalidParams("%s", err)
 	}
-	if l.params.Ephemeral && !l.profile.ephemeral {
-		l.profile.ephemeral = true
+	if l.params.Ephemeral && !l.profile.Ephemeral {
+		l.profile.Ephemeral = true
 	}
-	l.endpoint = l.profile.endpoint
+	l.endpoint = l.profile.Endpoint
 	if server != nil {
 		l.endpoint = l.endpoint.With(*server)
 	}
@@ -64,7 +64,7 @@ func (l *login) describe() (p config.Profile, server *grant.Server, err error) {
 			named++
 		}
 	}
-	was := l.d.profiles.Load().byName[q.Profile]
+	was := l.d.profiles.Named(q.Profile)
 	switch {
 	case q.AuthServer != "" && q.Provider == "" && (named > 0 || was == nil || was.Provider == ""):
 		return p, nil, protocol.InvalidParams("--auth-server goes with --provider: it is another host with that provider's paths")
@@ -206,53 +206,11 @@ func (l *login) byTokenURL(p config.Profile) (config.Profile, *grant.Server, err
 	return p, nil, nil
 }
 
-// savable makes sure, before a person types anything, that the outcome could be kept.
-func (l *login) savable() error {
-	was := l.d.profiles.Load().byName[l.params.Profile]
-	switch {
-	case was == l.profile:
-		return nil
-	case l.profile.ephemeral && was != nil && !was.ephemeral:
-		return &config.Error{File: was.File, Line: was.Line, Hint: "groat login ANOTHER-NAME --ephemeral …",
-			Message: fmt.Sprintf("profile %q is described here, so it cannot be kept in memory only (--ephemeral)", was.Name)}
-	case l.profile.ephemeral:
-		return nil
-	case was != nil && !was.ephemeral && !l.d.Config.Wrote(was.Profile):
-		return &config.Error{File: was.File, Line: was.Line, Hint: "change it there, then: groat login " + was.Name,
-			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", was.Name)}
-	}
-	return l.d.Config.Savable(l.profile.Profile)
-}
-
 // save writes the profile's configuration, if it has changed, and loads it.
 func (l *login) save() error {
-	d, name := l.d, l.params.Profile
-	d.loading.Lock()
-	defer d.loading.Unlock()
-	was := d.profiles.Load().byName[name]
-	if was == l.profile {
-		return nil
+	saved, changed, err := l.d.profiles.Save(l.profile)
+	if saved && err == nil {
+		l.saved, l.changed = true, changed
 	}
-	if l.profile.ephemeral {
-		d.ephemeral[name] = l.profile
-		l.saved, l.changed = true, was != nil
-		return d.reload()
-	}
-	if err := d.reload(); err != nil { // somebody may have edited it while a person typed
-		return err
-	}
-	if err := l.savable(); err != nil {
-		return err
-	}
-	undo, err := d.Config.Save(l.profile.Profile)
-	if err != nil {
-		return err
-	}
-	if err := d.reload(l.profile); err != nil {
-		undo() // where this fails too, err is still what to tell
-		return err
-	}
-	delete(d.ephemeral, name)
-	l.saved, l.changed = true, was != nil
-	return nil
+	return err
 }

@@ -57,11 +57,11 @@ func (l *login) proveAlone() (grant.Token, error) {
 // sameEndpoint reports whether the profile, as it is configured now, uses the credential where the sign-in does: of an edited
 // one the owner would be refused it.
 func (l *login) sameEndpoint() bool {
-	was := l.d.profiles.Load().byName[l.params.Profile]
+	was := l.d.profiles.Named(l.params.Profile)
 	if was == nil {
 		return false
 	}
-	a, b := was.endpoint.Server(), l.profile.endpoint.Server()
+	a, b := was.Endpoint.Server(), l.profile.Endpoint.Server()
 	return a.Issuer == b.Issuer && a.TokenEndpoint == b.TokenEndpoint && a.ClientAuth == b.ClientAuth
 }
 
@@ -81,6 +81,6 @@ func (l *login) unproven(err error, clientID string) error {
 
 // firstToken is the proof of a credential that is no session. A refusal is final at once: a person waits.
 func (l *login) firstToken(ctx context.Context, item keystore.Item) (grant.Token, error) {
-	t, _, err := l.profile.endpoint.Renew(ctx, item, l.d.source(l.profile).Request("", ""))
+	t, _, err := l.profile.Endpoint.Renew(ctx, item, l.d.source(l.profile).Request("", ""))
 	return t, err
 }

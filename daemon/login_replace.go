@@ -16,7 +16,7 @@ import (
 // cannot be read any more. elsewhere is set where it is not in the store that this sign-in is for: an ephemeral profile's.
 func (l *login) held() (*keystore.Item, error) {
 	stores := []*keystore.Holder{l.store()}
-	if was := l.d.profiles.Load().byName[l.params.Profile]; was != nil && l.d.store(was) != stores[0] {
+	if was := l.d.profiles.Named(l.params.Profile); was != nil && l.d.store(was) != stores[0] {
 		stores = append(stores, l.d.store(was))
 	}
 	for i, store := range stores {
@@ -47,7 +47,7 @@ func (l *login) mayReplace(old *keystore.Item) error {
 	if old == nil || !l.permanent(old) {
 		return nil
 	}
-	server := l.profile.endpoint.Server()
+	server := l.profile.Endpoint.Server()
 	client, err := l.nextClient()
 	if err != nil {
 		return err
@@ -74,14 +74,14 @@ func (l *login) mayReplace(old *keystore.Item) error {
 
 // anotherProvider reports whether the profile exists and is another provider's, whatever addresses both have.
 func (l *login) anotherProvider() bool {
-	was := l.d.profiles.Load().byName[l.params.Profile]
+	was := l.d.profiles.Named(l.params.Profile)
 	return was != nil && was.Provider != l.profile.Provider
 }
 
 // askReplace asks whether a credential may be given up.
 func (l *login) askReplace(old keystore.Item) error {
 	loses := fmt.Sprintf("this sign-in at %s would give up what profile %s holds, and groat could not bring it back: %s",
-		sealedHost(l.profile.endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.what(&old))
+		sealedHost(l.profile.Endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.what(&old))
 	if l.params.Username != "" && old.Username != l.params.Username && l.hasPassword() {
 		loses += fmt.Sprintf("; nothing says that it belongs to --username %s", visible.Name(l.params.Username))
 	}
@@ -123,7 +123,7 @@ func (l *login) beside() protocol.LoginParams {
 func (l *login) otherName() string {
 	for n := 2; ; n++ {
 		name := fmt.Sprintf("%s-%d", l.params.Profile[:min(len(l.params.Profile), 56)], n)
-		if l.d.profiles.Load().byName[name] == nil {
+		if l.d.profiles.Named(name) == nil {
 			return name
 		}
 	}
@@ -139,7 +139,7 @@ func (l *login) what(item *keystore.Item) string {
 		return fmt.Sprintf("the private key of client %s at %s", visible.Name(item.ClientID), at)
 	}
 	named := ""
-	if was := l.d.profiles.Load().byName[l.params.Profile]; was != nil {
+	if was := l.d.profiles.Named(l.params.Profile); was != nil {
 		named = was.Provider
 	}
 	if p, ok := appCredentials(*item, named); ok {

@@ -222,7 +222,7 @@ func (l *login) keyHosts() string {
 	for _, o := range slices.Concat(l.apis, l.server().PresetAPIs) {
 		hosts = union(hosts, host(origin.WithoutPort(o)))
 	}
-	if at := l.profile.endpoint.Server().Userinfo; at != "" {
+	if at := l.profile.Endpoint.Server().Userinfo; at != "" {
 		hosts = union(hosts, host(at))
 	}
 	return strings.Join(hosts, ", ")

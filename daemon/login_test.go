@@ -31,7 +31,7 @@ func TestASecondLoginChangesWhatItNames(t *testing.T) {
 		if err != nil || token.Scope != "read" {
 			t.Errorf("%q, %v", token.Scope, err)
 		}
-		if p := h.profiles.Load().byName["p"]; p.Scope != "read" || p.Issuer != h.server.URL() || p.ClientAuth != "client_secret_post" {
+		if p := h.profiles.Named("p"); p.Scope != "read" || p.Issuer != h.server.URL() || p.ClientAuth != "client_secret_post" {
 			t.Errorf("%+v", p.Profile)
 		}
 	})
@@ -59,7 +59,7 @@ func TestNoLoginBreaksTheConfiguration(t *testing.T) {
 				if _, broken := h.Config.Load(); broken != nil {
 					t.Fatalf("login: %v; the configuration afterwards: %v", err, broken)
 				}
-				if known := h.profiles.Load().byName["p"] != nil; known != (err == nil) {
+				if known := h.profiles.Named("p") != nil; known != (err == nil) {
 					t.Errorf("login: %v; a profile is there: %v", err, known)
 				}
 			})

@@ -24,7 +24,7 @@ func (l *login) run() (protocol.LoginResult, error) {
 	if err := l.given(); err != nil {
 		return protocol.LoginResult{}, err
 	}
-	if err := l.savable(); err != nil {
+	if err := l.d.profiles.CheckSave(l.profile); err != nil {
 		return protocol.LoginResult{}, err
 	}
 	held, err := l.held()
@@ -160,7 +160,7 @@ func (l *login) anotherSession() bool {
 		return false
 	}
 	var before config.Profile
-	if was := l.d.profiles.Load().byName[l.params.Profile]; was != nil {
+	if was := l.d.profiles.Named(l.params.Profile); was != nil {
 		before = was.Profile
 	}
 	for _, f := range []struct{ named, old, new string }{
@@ -236,7 +236,7 @@ func (l *login) stored(item *keystore.Item) *keystore.Item {
 		return nil
 	}
 	// What the profile will be is compared, not what the sign-in uses: of a discovered server it knows less.
-	want := l.profile.endpoint.Server().NewItem("", l.kind)
+	want := l.profile.Endpoint.Server().NewItem("", l.kind)
 	if item.TokenEndpoint != want.TokenEndpoint || item.Issuer != want.Issuer || item.ClientAuth != want.ClientAuth || item.Grant != want.Grant {
 		return nil
 	}
@@ -270,7 +270,7 @@ func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protoc
 		return protocol.LoginResult{}, err
 	}
 	if outcome == protocol.SignedIn {
-		t.Sealed = l.profile.endpoint.Seal(item)
+		t.Sealed = l.profile.Endpoint.Seal(item)
 	}
 	if l.saved || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed { // else the owner has just obtained t itself
 		l.d.broker.Install(l.profile.Name, l.d.source(l.profile), t)
@@ -281,7 +281,7 @@ func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protoc
 		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory", Changed: l.changed,
 	}
 	r.Resources, r.Added = l.added()
-	if !l.profile.ephemeral {
+	if !l.profile.Ephemeral {
 		r.Keystore = l.d.keystoreStatus().Use
 	}
 	if left := t.Remaining(now); !t.Static {

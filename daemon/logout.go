@@ -10,6 +10,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/daemon/origin"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -24,7 +25,7 @@ func logout(c *conn, params []byte) (any, error) {
 	if q.Profile == "" {
 		return nil, protocol.InvalidParams("name the profile to forget")
 	}
-	p, err := c.d.find(q.Profile, "")
+	p, err := c.d.find(q.Profile)
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +50,8 @@ func logout(c *conn, params []byte) (any, error) {
 }
 
 // remains says what stays at the provider after a logout.
-func (d *Daemon) remains(p *profile) (protocol.LogoutResult, error) {
-	server := p.endpoint.Server()
+func (d *Daemon) remains(p *profile.Profile) (protocol.LogoutResult, error) {
+	server := p.Endpoint.Server()
 	r := protocol.LogoutResult{Profile: p.Name, Issuer: server.Issuer}
 	item, err := d.stored(p)
 	if err != nil || item == nil {
@@ -90,7 +91,7 @@ func appCredentials(item keystore.Item, named string) (preset.Provider, bool) {
 }
 
 // stored returns a profile's credential, or nil where there is none that can be read.
-func (d *Daemon) stored(p *profile) (*keystore.Item, error) {
+func (d *Daemon) stored(p *profile.Profile) (*keystore.Item, error) {
 	item, err := d.store(p).Get(context.Background(), p.Name)
 	switch {
 	case err == nil:
@@ -104,7 +105,7 @@ func (d *Daemon) stored(p *profile) (*keystore.Item, error) {
 // forget ends the session at the provider, deletes the credential, then the configuration: where one fails the rest is
 // left as it is, and the tokens that are held go on being handed out. revoked reports whether the provider ended a session;
 // why is why it was not asked to, if there is something to say.
-func (d *Daemon) forget(p *profile, keepRemote bool) (revoked bool, why string, err error) {
+func (d *Daemon) forget(p *profile.Profile, keepRemote bool) (revoked bool, why string, err error) {
 	if err := d.Reload(); err != nil { // what could not be read could not be written
 		return false, "", err
 	}
@@ -123,28 +124,21 @@ func (d *Daemon) forget(p *profile, keepRemote bool) (revoked bool, why string, 
 	if err := d.store(p).Delete(context.Background(), p.Name); err != nil && !errors.Is(err, keystore.ErrUndecided) {
 		return revoked, why, err
 	}
-	d.loading.Lock()
-	defer d.loading.Unlock()
-	delete(d.ephemeral, p.Name)
-	if _, err := d.Config.Remove(p.Name); err != nil {
-		return revoked, why, err
-	}
-	err = d.reload()
-	if still := d.profiles.Load().byName[p.Name]; still != nil { // described in the person's own file
+	err = d.profiles.Remove(p.Name, func(still *profile.Profile) { // it starts anew
 		d.broker.Put(map[string]broker.Source{p.Name: d.source(still)})
-	}
+	})
 	return revoked, why, err
 }
 
 // revoke ends a profile's session at its provider, if there is one and the provider can do that. Where the credential is not
 // sealed for the endpoint that would be asked, nothing is sent and why says so.
-func (d *Daemon) revoke(p *profile) (revoked bool, why string, err error) {
+func (d *Daemon) revoke(p *profile.Profile) (revoked bool, why string, err error) {
 	item, err := d.stored(p)
 	if err != nil || item == nil || item.RefreshToken.IsZero() {
 		return false, "", err
 	}
 	defer item.Wipe()
-	err = p.endpoint.Revoke(context.Background(), *item)
+	err = p.Endpoint.Revoke(context.Background(), *item)
 	switch {
 	case errors.Is(err, grant.ErrNotOffered):
 		return false, "", nil

@@ -13,6 +13,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
@@ -45,9 +46,9 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	}
 	var r protocol.ProfilesResult
 	var err error
-	r.Profiles, r.Next, err = page(c.d.profiles.Load(), pp.After, func(p *profile) protocol.ProfileInfo {
+	r.Profiles, r.Next, err = page(c.d.profiles.Snapshot(), pp.After, func(p *profile.Profile) protocol.ProfileInfo {
 		return protocol.ProfileInfo{
-			Profile: p.Name, Provider: p.Provider, Issuer: p.endpoint.Server().Issuer, Resources: append([]string{}, p.origins...),
+			Profile: p.Name, Provider: p.Provider, Issuer: p.Endpoint.Server().Issuer, Resources: append([]string{}, p.Origins...),
 		}
 	})
 	return r, err
@@ -84,7 +85,7 @@ func status(c *conn, params []byte) (any, error) {
 		if sp.After != "" {
 			return nil, protocol.InvalidParams("name a profile or where to go on, not both")
 		}
-		p, err := c.d.find(sp.Profile, "")
+		p, err := c.d.find(sp.Profile)
 		if err != nil {
 			return nil, err
 		}
@@ -97,30 +98,26 @@ func status(c *conn, params []byte) (any, error) {
 		r.Network = c.d.networkInStatus()
 	}
 	var err error
-	r.Profiles, r.Next, err = page(c.d.profiles.Load(), sp.After, c.d.profileStatus)
+	r.Profiles, r.Next, err = page(c.d.profiles.Snapshot(), sp.After, c.d.profileStatus)
 	return r, err
 }
 
 // pageBytes is how much of a line the profiles of one page fill; the rest is for what stands around them.
 const pageBytes = protocol.MaxLine - 8<<10
 
-// page returns what describe says of the profiles behind after, as many as a line holds, and the name behind which the next
-// page begins, or "".
-func page[T any](ps *profiles, after string, describe func(*profile) T) (list []T, next string, err error) {
-	if ps.broken != nil {
-		return nil, "", ps.broken
+// page returns what describe says of the profiles after a name, as many as a line holds, and the name after which the next page
+// begins, or "".
+func page[T any](all *profile.Set, after string, describe func(*profile.Profile) T) (list []T, next string, err error) {
+	if err := all.Err(); err != nil {
+		return nil, "", err
 	}
 	if after != "" && !config.ValidName(after) {
 		return nil, "", protocol.InvalidParams("after must be the next of the page before")
 	}
-	i, found := slices.BinarySearch(ps.names, after)
-	if found {
-		i++
-	}
 	list = []T{}
-	size := 0
-	for ; i < len(ps.names); i++ {
-		entry := describe(ps.byName[ps.names[i]])
+	size, last := 0, ""
+	for p := range all.After(after) {
+		entry := describe(p)
 		b, err := json.Marshal(entry)
 		if err != nil {
 			return nil, "", err
@@ -128,18 +125,19 @@ func page[T any](ps *profiles, after string, describe func(*profile) T) (list []
 		size += len(b) + len(",")
 		switch {
 		case len(b) > pageBytes:
-			return nil, "", protocol.NewError(protocol.Config, fmt.Sprintf("profile %q is too long for a listing", ps.names[i]), "shorten it in the configuration")
+			return nil, "", protocol.NewError(protocol.Config,
+				fmt.Sprintf("profile %q is too long for a listing", p.Name), "shorten it in the configuration")
 		case size > pageBytes:
-			return list, ps.names[i-1], nil
+			return list, last, nil
 		}
-		list = append(list, entry)
+		list, last = append(list, entry), p.Name
 	}
 	return list, "", nil
 }
 
 // profileStatus is one profile's line of "status".
-func (d *Daemon) profileStatus(p *profile) protocol.ProfileStatus {
-	server := p.endpoint.Server()
+func (d *Daemon) profileStatus(p *profile.Profile) protocol.ProfileStatus {
+	server := p.Endpoint.Server()
 	st := protocol.ProfileStatus{
 		Profile: p.Name, Provider: p.Provider, Issuer: server.Issuer, ClientAuth: string(server.ClientAuth), State: "idle",
 	}
@@ -148,7 +146,7 @@ func (d *Daemon) profileStatus(p *profile) protocol.ProfileStatus {
 		return st
 	}
 	st.Requests, st.Tokens = b.Requests, b.Tokens
-	st.ClockOffset = seconds(p.endpoint.ClockOffset())
+	st.ClockOffset = seconds(p.Endpoint.ClockOffset())
 	if b.Held {
 		st.State = "fresh"
 		st.ExpiresIn, st.Lifetime = seconds(b.Remaining), seconds(b.Lifetime)
@@ -198,7 +196,7 @@ func whoami(c *conn, params []byte) (any, error) {
 	if err != nil {
 		return nil, c.d.wire(err, p.Name)
 	}
-	claims, err := p.endpoint.Userinfo(ctx, t)
+	claims, err := p.Endpoint.Userinfo(ctx, t)
 	if err != nil {
 		e := c.d.wire(err, p.Name)
 		if e.Kind() == protocol.LoginRequired && p.Kind().Session() { // a good token that was not asked for with openid (OpenID Connect Core §5.3)

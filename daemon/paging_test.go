@@ -6,27 +6,22 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/protocol"
 )
 
-// crowd configures n profiles, named p00000 and so on, without the time that as many files take.
+// crowd configures n profiles, named p00000 and so on, in one file.
 func (h *house) crowd(t *testing.T, n int) {
 	t.Helper()
-	ps := &profiles{byName: map[string]*profile{}, byOrigin: map[string][]*profile{}}
+	var text strings.Builder
 	for i := range n {
-		p, err := h.resolve(config.Profile{
-			Name: fmt.Sprintf("p%05d", i), Provider: "spatiafi",
-			Resources: []string{fmt.Sprintf("https://api-%05d.example", i), fmt.Sprintf("https://second-%05d.example", i)},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ps.names = append(ps.names, p.Name)
-		ps.add(p)
+		fmt.Fprintf(&text, "[profiles.p%05d]\nprovider = \"spatiafi\"\n", i)
+		fmt.Fprintf(&text, "resources = [\"https://api-%05d.example\", \"https://second-%05d.example\"]\n", i, i)
 	}
-	h.profiles.Store(ps)
+	h.write(t, "config.toml", text.String())
+	if err := h.Reload(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Ten thousand profiles do not fit one line: the listings come in pages, each within the bound, and nothing is missing.

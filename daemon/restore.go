@@ -14,6 +14,7 @@ import (
 	"github.com/groat-dev/groat/daemon/backup"
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -132,24 +133,24 @@ func (d *Daemon) inspect(ctx context.Context, e *backup.Entry) (row protocol.Res
 	}
 	l = d.newLogin(protocol.LoginParams{Profile: e.Profile})
 	l.ctx, l.cancel = ctx, func() {}
-	was := d.profiles.Load().byName[e.Profile]
-	if was != nil && same(was.Profile, p) && !was.ephemeral {
+	was := d.profiles.Named(e.Profile)
+	if was != nil && profile.Same(was.Profile, p) && !was.Ephemeral {
 		l.profile = was
-	} else if l.profile, err = d.resolve(p); err != nil {
+	} else if l.profile, err = d.profiles.Resolve(p); err != nil {
 		return refuse(err)
 	}
-	l.endpoint, l.kind = l.profile.endpoint, p.Kind()
+	l.endpoint, l.kind = l.profile.Endpoint, p.Kind()
 	row.BackupItem = describeItem(l.profile, e.Item)
 	if was != nil {
 		row.Here = protocol.HereProfile
 	}
-	want := l.profile.endpoint.Server().NewItem("", l.kind)
+	want := l.profile.Endpoint.Server().NewItem("", l.kind)
 	if i := e.Item; i.Issuer != want.Issuer || i.TokenEndpoint != want.TokenEndpoint || i.ClientAuth != want.ClientAuth || i.Grant != want.Grant ||
 		l.kind.Session() || !i.RefreshToken.IsZero() {
 		return refuse(protocol.NewError(protocol.Config, fmt.Sprintf(
 			"the credential is sealed for %s, and profile %q would send it to %s", where(i), e.Profile, where(want)), "groat login "+e.Profile))
 	}
-	if err := l.savable(); err != nil {
+	if err := l.d.profiles.CheckSave(l.profile); err != nil {
 		return refuse(err)
 	}
 	now, err := d.kept.Get(ctx, e.Profile)
@@ -216,7 +217,7 @@ func (d *Daemon) restore(l *login, e *backup.Entry, replace bool) error {
 	if err := l.save(); err != nil {
 		return err
 	}
-	if now := d.profiles.Load().byName[e.Profile]; now != nil {
+	if now := d.profiles.Named(e.Profile); now != nil {
 		d.broker.Put(map[string]broker.Source{e.Profile: d.source(now)})
 	}
 	d.Log.Info("a credential was restored", zap.String("profile", e.Profile), zap.String("client_id", e.Item.ClientID))

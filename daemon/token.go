@@ -10,7 +10,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/origin"
-	"github.com/groat-dev/groat/daemon/wire"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -39,10 +39,10 @@ type issued struct {
 }
 
 // query understands the parameters of "token".
-func (d *Daemon) query(params []byte) (query, error) { return d.queryOfBytes(d.find, params) }
+func (d *Daemon) query(params []byte) (query, error) { return d.queryOfBytes(d.profiles.Find, params) }
 
-// finder is [Daemon.find], or [Daemon.pick], which does not wait.
-type finder func(name, target string) (*profile, error)
+// finder is [profile.Table.Find], or [profile.Set.Pick], which does not wait.
+type finder func(name, origin string) (*profile.Profile, error)
 
 func (d *Daemon) queryOfBytes(pick finder, params []byte) (query, error) {
 	var p protocol.TokenParams
@@ -54,11 +54,11 @@ func (d *Daemon) queryOfBytes(pick finder, params []byte) (query, error) {
 }
 
 // queryOf returns the profile too, as it is configured now; a token may have been issued by what it was before.
-func (d *Daemon) queryOf(p protocol.TokenParams) (query, *profile, error) {
-	return d.queryBy(d.find, p)
+func (d *Daemon) queryOf(p protocol.TokenParams) (query, *profile.Profile, error) {
+	return d.queryBy(d.profiles.Find, p)
 }
 
-func (d *Daemon) queryBy(pick finder, p protocol.TokenParams) (query, *profile, error) {
+func (d *Daemon) queryBy(pick finder, p protocol.TokenParams) (query, *profile.Profile, error) {
 	q := query{Query: broker.Query{Scope: p.Scope, Audience: p.Audience, MinTTL: broker.Unset}, wait: protocol.DefaultWait}
 	if p.MinTTL != nil {
 		if *p.MinTTL < 0 || *p.MinTTL > int64(protocol.MaxMinTTL/time.Second) {
@@ -81,17 +81,25 @@ func (d *Daemon) queryBy(pick finder, p protocol.TokenParams) (query, *profile, 
 	if len(p.Target) > maxTarget {
 		return q, nil, protocol.InvalidParams("target must be a URL of 4096 bytes at most")
 	}
-	prof, err := pick(p.Profile, p.Target)
-	if err != nil {
+	if p.Profile != "" && p.Target != "" {
+		return q, nil, protocol.InvalidParams("name a profile or a target, not both")
+	}
+	if err := checkName(p.Profile); err != nil {
 		return q, nil, err
 	}
 	if p.Target != "" {
-		if q.target, err = origin.WithPort(p.Target); err != nil {
+		api, err := origin.WithPort(p.Target)
+		if err != nil {
 			return q, nil, protocol.InvalidParams("target: %s", err)
 		}
+		q.target = api
 	}
-	q.Profile = prof.Name
-	return q, prof, nil
+	found, err := pick(p.Profile, q.target)
+	if err != nil {
+		return q, nil, err
+	}
+	q.Profile = found.Name
+	return q, found, nil
 }
 
 // admit refuses a token whose credential was not sealed for the target: that a file lists it now is nobody's word.
@@ -114,42 +122,19 @@ func printable(s string, also byte) bool {
 	return true
 }
 
-// pick finds the profile that a request is about: by name, by the origin of a URL, or the only one there is.
-func (d *Daemon) pick(name, target string) (*profile, error) {
-	ps := d.profiles.Load()
-	switch {
-	case ps.broken != nil:
-		return nil, ps.broken
-	case name != "" && target != "":
-		return nil, protocol.InvalidParams("name a profile or a target, not both")
-	case target != "":
-		return ps.forTarget(target)
-	case name != "":
-		if !config.ValidName(name) {
-			return nil, protocol.InvalidParams("a profile's name is made of a-z, 0-9, '.', '_' and '-', 64 at most")
-		}
-		if p := ps.byName[name]; p != nil {
-			return p, nil
-		}
-		return nil, wire.UnknownProfile(name)
-	case len(ps.names) == 1:
-		return ps.byName[ps.names[0]], nil
+// find returns the profile of a name, or of none where there is only one. It may read the configuration again.
+func (d *Daemon) find(name string) (*profile.Profile, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
 	}
-	return nil, wire.NoSingleProfile(len(ps.names))
+	return d.profiles.Find(name, "")
 }
 
-func (ps *profiles) forTarget(target string) (*profile, error) {
-	api, err := origin.WithPort(target)
-	if err != nil {
-		return nil, protocol.InvalidParams("target: %s", err)
+func checkName(name string) error {
+	if name != "" && !config.ValidName(name) {
+		return protocol.InvalidParams("a profile's name is made of a-z, 0-9, '.', '_' and '-', 64 at most")
 	}
-	switch found := ps.byOrigin[api]; len(found) {
-	case 0:
-		return nil, protocol.NewError(protocol.UnknownProfile, "no profile lists "+api+" as a resource", "groat list")
-	case 1:
-		return found[0], nil
-	}
-	return nil, protocol.NewError(protocol.UnknownProfile, "more than one profile lists "+api+" as a resource", "groat list")
+	return nil
 }
 
 // token answers "token" where it takes waiting.

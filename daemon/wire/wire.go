@@ -14,6 +14,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/privatekey"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
@@ -32,19 +33,6 @@ type Context struct {
 	Network protocol.NetworkResult
 	// PID is the daemon's process ID.
 	PID int
-}
-
-// UnknownProfile is the error for a name that no profile has.
-func UnknownProfile(name string) *protocol.Error {
-	return protocol.NewError(protocol.UnknownProfile, fmt.Sprintf("there is no profile %q", name), "groat list, or groat login "+name+" --provider …")
-}
-
-// NoSingleProfile is the error for a request that names no profile where there are n, and n is not 1.
-func NoSingleProfile(n int) *protocol.Error {
-	if n == 0 {
-		return protocol.NewError(protocol.UnknownProfile, "there is no profile yet", "groat login NAME --provider …")
-	}
-	return protocol.NewError(protocol.UnknownProfile, fmt.Sprintf("there are %d profiles: name one", n), "groat list")
 }
 
 // Error returns the error that leaves for err. A [*protocol.Error] in its chain is the answer already; of any other it chooses
@@ -80,15 +68,18 @@ func answer(err error, c Context) (e *protocol.Error, expected bool) {
 }
 
 func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
-	profile := c.Profile
+	name := c.Profile
 	if errors.Is(err, broker.ErrRotationLost) { // the server's refusal is in the chain too, and says less
-		return protocol.NewError(protocol.LoginRequired, whyLost(err)+": sign in again", "groat login "+profile), true
+		return protocol.NewError(protocol.LoginRequired, whyLost(err)+": sign in again", "groat login "+name), true
 	}
 	if _, ok := errors.AsType[*broker.Outage](err); ok { // its last answer is in the chain too
-		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+profile), true
+		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+name), true
 	}
 	if refusal, ok := errors.AsType[*grant.Error](err); ok {
-		return fromServer(refusal, profile), true
+		return fromServer(refusal, name), true
+	}
+	if unknown, ok := errors.AsType[*profile.UnknownError](err); ok {
+		return unknownProfile(unknown), true
 	}
 	if bad, ok := errors.AsType[*config.Error](err); ok {
 		return protocol.NewError(protocol.Config, bad.Error(), bad.Hint), true
@@ -96,25 +87,25 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	if k, ok := errors.AsType[*privatekey.FileError](err); ok {
 		return protocol.NewError(protocol.Config, k.Error(), k.Hint), true
 	}
-	login := "groat login " + profile
+	login := "groat login " + name
 	if foreign, ok := errors.AsType[*grant.ForeignError](err); ok {
-		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s; nothing was sent", profile, err), login+" --trust "+visible.Word(foreign.Named)), true
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s; nothing was sent", name, err), login+" --trust "+visible.Word(foreign.Named)), true
 	}
 	switch {
 	case errors.Is(err, broker.ErrUnknown):
-		return UnknownProfile(profile), true
+		return unknownProfile(&profile.UnknownError{Name: name}), true
 	case errors.Is(err, grant.ErrEndpointChanged):
-		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q was changed: %s; nothing was sent", profile, err), login), true
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q was changed: %s; nothing was sent", name, err), login), true
 	case errors.Is(err, grant.ErrNotOffered):
 		return protocol.NewError(protocol.Config, err.Error(), "groat list"), true
 	case errors.Is(err, broker.ErrEnded):
-		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the session of profile %q has ended", profile), login), true
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the session of profile %q has ended", name), login), true
 	case errors.Is(err, keystore.ErrNotFound):
-		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("profile %q is not signed in", profile), login), true
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("profile %q is not signed in", name), login), true
 	case errors.Is(err, keystore.ErrNewer): // no login may take its place
-		return protocol.NewError(protocol.Config, fmt.Sprintf("the credential of profile %q cannot be read: %s", profile, err), "groat version"), true
+		return protocol.NewError(protocol.Config, fmt.Sprintf("the credential of profile %q cannot be read: %s", name, err), "groat version"), true
 	case errors.Is(err, keystore.ErrCorrupt):
-		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the credential of profile %q cannot be read: %s", profile, err), login), true
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the credential of profile %q cannot be read: %s", name, err), login), true
 	case errors.Is(err, keystore.ErrLocked):
 		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock"), true
 	case errors.Is(err, keystore.ErrConflict):
@@ -128,9 +119,21 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), "groat keystore"), true
 	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
 		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften), errors.Is(err, broker.ErrQuota):
-		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+profile), true
+		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+name), true
 	}
 	return protocol.NewError(protocol.Internal, err.Error(), "groat status"), false
+}
+
+// unknownProfile says which profile, or which choice between profiles, is missing.
+func unknownProfile(e *profile.UnknownError) *protocol.Error {
+	hint := "groat list"
+	switch {
+	case e.Name != "":
+		hint += ", or groat login " + e.Name + " --provider …"
+	case e.Origin == "" && e.Matches == 0:
+		hint = "groat login NAME --provider …"
+	}
+	return protocol.NewError(protocol.UnknownProfile, e.Error(), hint)
 }
 
 // whyLost says why a session's refresh token is not the one that its server has made of it.

@@ -10,6 +10,7 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -44,6 +45,10 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{keystore.ErrUndecided, protocol.KeystoreUnavailable, "groat keystore use sealed --key-file"},
 		{keystore.ErrUnavailable, protocol.KeystoreUnavailable, "groat keystore"},
 		{keystore.ErrTooBig, protocol.KeystoreUnavailable, "groat keystore"},
+		{&profile.UnknownError{Name: "home"}, protocol.UnknownProfile, "groat list, or groat login home --provider …"},
+		{&profile.UnknownError{}, protocol.UnknownProfile, "groat login NAME --provider …"},
+		{&profile.UnknownError{Matches: 2}, protocol.UnknownProfile, "groat list"},
+		{&profile.UnknownError{Origin: "https://a.example:443"}, protocol.UnknownProfile, "groat list"},
 		{broker.ErrUnknown, protocol.UnknownProfile, "groat login work"},
 		{&broker.Outage{Origin: "https://auth.example.org", Err: refusal(grant.InvalidClient)}, protocol.Temporary, "groat status work"},
 		{keystore.ErrConflict, protocol.Config, "groat keystore"},

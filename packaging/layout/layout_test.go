@@ -44,7 +44,8 @@ var rooms = map[string][]string{
 	"daemon/broker":           {"daemon/grant", "daemon/clock", "keystore"},
 	"daemon/credential":       {"daemon/broker", "daemon/grant", "keystore"},
 	"daemon/refusals":         {"daemon/broker", "daemon/config", "daemon/grant", "keystore", "keystore/ownfile", "protocol/strictjson"},
-	"daemon/wire":             {"daemon/broker", "daemon/config", "daemon/grant", "keystore", "protocol", "protocol/visible", "daemon/grant/privatekey"},
+	"daemon/profile":          {"daemon/clock", "daemon/config", "daemon/grant", "daemon/origin"},
+	"daemon/wire":             {"daemon/broker", "daemon/config", "daemon/grant", "daemon/profile", "keystore", "protocol", "protocol/visible", "daemon/grant/privatekey"},
 	"daemon":                  {"protocol", "protocol/frame", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible", "keystore", "daemon/..."},
 
 	"cmd/groatd":          {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/frame", "protocol/ownpath", "protocol/visible"},

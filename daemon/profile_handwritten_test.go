@@ -15,11 +15,12 @@ import (
 // A profile that a person has written by hand is known when it is asked for, by every method and by the address that it lists. A
 // mistake in the files is named instead of a profile that there is not, and what was in use goes on.
 func TestH80AProfileWrittenByHand(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
-	if _, err := h.login(t, "work", nil); err != nil {
-		t.Fatal(err)
-	}
-	c := h.client(t)
+	inBubble(t, sandbox.Options{}, aProfileWrittenByHand)
+}
+
+func aProfileWrittenByHand(t *testing.T, h *house, _ *picky) {
+	h.signIn(t, h.ofMachine("work"))
+	c := h.visit(t)
 	write := func(name, text string) {
 		t.Helper()
 		file := filepath.Join(h.config, "profiles.d", name+".toml")
@@ -63,39 +64,6 @@ func TestH80AProfileWrittenByHand(t *testing.T) {
 		t.Error("what was in use:", err)
 	}
 	write("bad", "provider = \"spatiafi\"\n")
-	h.loading.Lock()
-	h.looked.at = h.looked.at.Add(-lookAgainTime) // a second later
-	h.loading.Unlock()
+	time.Sleep(time.Second) // files that cannot be used are not read more often
 	ask(protocol.MethodToken, protocol.TokenParams{Profile: "bad"}, protocol.LoginRequired, "")
-}
-
-// Where the files are as they were, nobody who asks for a profile that there is not has them read.
-func TestH81NothingIsReadInVain(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
-	dir := filepath.Join(h.config, "profiles.d")
-	old := time.Now().Add(-time.Hour)
-	file := filepath.Join(dir, "a.toml")
-	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(file, []byte("provider = \"spatiafi\"\n"), 0o600), os.Chtimes(dir, old, old)); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.lookAgain(); err != nil {
-		t.Fatal(err)
-	}
-	before := h.profiles.Load()
-	if before.byName["a"] == nil {
-		t.Fatal("a is not known")
-	}
-	for range 3 {
-		if err := h.lookAgain(); err != nil || h.profiles.Load() != before {
-			t.Errorf("it was read again: %v", err)
-		}
-	}
-	// Files that cannot be used are not read for everybody who asks.
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, "b.toml"), []byte("x"), 0o600), os.Chtimes(dir, old.Add(time.Second), old.Add(time.Second))); err != nil {
-		t.Fatal(err)
-	}
-	first := h.lookAgain()
-	if again := h.lookAgain(); first == nil || again != first {
-		t.Errorf("%v, then %v", first, again)
-	}
 }

@@ -1,0 +1,152 @@
+// Package profile is the table of the profiles that are configured, each resolved against its provider's preset.
+//
+// A profile is immutable and so is a [Set] of them; the [Table] replaces the whole set. The invariants: a configuration that cannot
+// be used changes nothing; a profile whose configuration has not changed stays the same *Profile, with what its endpoint has
+// learned. It is not about credentials, tokens or requests: what a change of the set means for those is [Options].Changed's.
+package profile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+)
+
+// Profile is one configured profile with its server resolved. It is immutable once it is in a [Set].
+type Profile struct {
+	config.Profile
+	Endpoint *grant.Endpoint
+	// Origins are the resource origins, as [origin.WithPort] writes them.
+	Origins []string
+	// Ephemeral: the profile is in no file and ends with the daemon.
+	Ephemeral bool
+}
+
+// Fingerprint is the SHA-256 digest, in hexadecimal, of all that decides what a profile asks its server, where, and how. It is
+// empty for nil and for an ephemeral profile, of which nothing outlives the daemon.
+func (p *Profile) Fingerprint() string {
+	if p == nil || p.Ephemeral {
+		return ""
+	}
+	plain := p.Profile
+	plain.File, plain.Line = "", 0
+	text, err := json.Marshal([]any{plain, p.Endpoint.Server()})
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// Same reports whether two configurations of a profile differ at most in the file and line where they stand.
+func Same(a, b config.Profile) bool {
+	a.File, a.Line, b.File, b.Line = "", 0, "", 0
+	return reflect.DeepEqual(a, b)
+}
+
+// Set is all profiles at one moment. It is immutable; the zero Set is empty.
+type Set struct {
+	byName   map[string]*Profile
+	byOrigin map[string][]*Profile // :: origin → the profiles that list it as a resource; nearly always one
+	names    []string              // sorted
+	broken   *config.Error
+}
+
+// NewSet returns the set of some profiles, each of another name.
+func NewSet(all ...*Profile) *Set {
+	s := &Set{byName: map[string]*Profile{}, byOrigin: map[string][]*Profile{}}
+	for _, p := range all {
+		s.byName[p.Name] = p
+		for _, o := range p.Origins {
+			s.byOrigin[o] = append(s.byOrigin[o], p)
+		}
+	}
+	s.names = slices.Sorted(maps.Keys(s.byName))
+	return s
+}
+
+// Named returns the profile of a name, or nil.
+func (s *Set) Named(name string) *Profile { return s.byName[name] }
+
+// Len returns how many profiles there are.
+func (s *Set) Len() int { return len(s.names) }
+
+// All returns the profiles, sorted by name.
+func (s *Set) All() iter.Seq[*Profile] { return s.After("") }
+
+// After returns the profiles whose names come after a name, sorted by name.
+func (s *Set) After(name string) iter.Seq[*Profile] {
+	i, found := slices.BinarySearch(s.names, name)
+	if found {
+		i++
+	}
+	return func(yield func(*Profile) bool) {
+		for _, name := range s.names[i:] {
+			if !yield(s.byName[name]) {
+				return
+			}
+		}
+	}
+}
+
+// Err returns why the configuration cannot be used and there is no profile, a [*config.Error], or nil. See [Table.Refuse].
+func (s *Set) Err() error {
+	if s.broken == nil {
+		return nil
+	}
+	return s.broken
+}
+
+// Pick returns the profile that a request means: the one of that name, else the one that lists the origin as a resource, else the
+// only one. Name and origin may be empty. The error is [Set.Err] or an [*UnknownError].
+func (s *Set) Pick(name, origin string) (*Profile, error) {
+	var found []*Profile
+	switch {
+	case s.broken != nil:
+		return nil, s.broken
+	case name != "":
+		if p := s.byName[name]; p != nil {
+			return p, nil
+		}
+		return nil, &UnknownError{Name: name}
+	case origin != "":
+		found = s.byOrigin[origin]
+	case len(s.names) == 1:
+		return s.byName[s.names[0]], nil
+	default:
+		return nil, &UnknownError{Matches: len(s.names)}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	return nil, &UnknownError{Origin: origin, Matches: len(found)}
+}
+
+// UnknownError says that a request means no profile, or more than one.
+type UnknownError struct {
+	Name   string // the name that was asked for
+	Origin string // else the origin that was asked for
+	// Matches is how many profiles are meant; it is never 1, and 0 where a name was asked for.
+	Matches int
+}
+
+func (e *UnknownError) Error() string {
+	switch {
+	case e.Name != "":
+		return fmt.Sprintf("there is no profile %q", e.Name)
+	case e.Origin != "" && e.Matches == 0:
+		return "no profile lists " + e.Origin + " as a resource"
+	case e.Origin != "":
+		return "more than one profile lists " + e.Origin + " as a resource"
+	case e.Matches == 0:
+		return "there is no profile yet"
+	}
+	return fmt.Sprintf("there are %d profiles: name one", e.Matches)
+}

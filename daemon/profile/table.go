@@ -1,0 +1,250 @@
+package profile
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/origin"
+)
+
+// Options is what a Table is made of. All members are required but Network and Activated.
+type Options struct {
+	Config config.Dir
+	HTTP   *http.Client // by which servers are reached
+	// Network is what HTTP was made of; nil where it was made otherwise, which only tests do.
+	Network *grant.Network
+	Now     clock.Func
+	Log     *zap.Logger
+	// Activated: a service manager starts the daemon, and gives it its environment.
+	Activated bool
+	// Changed is told of each new set. It is called with the table locked, so it must not call Reload, Find, Save, Remove or
+	// SetNetwork; the new set is in use already.
+	Changed func(old, now *Set)
+	// NetworkChanged is told when servers are reached in another way, also with the table locked.
+	NetworkChanged func()
+}
+
+// Table is the profiles that are configured, and those that are in no file. Its methods are safe for concurrent use.
+type Table struct {
+	Options
+	current atomic.Pointer[Set]
+	network atomic.Pointer[Network] // nil before the first load
+
+	loading     sync.Mutex          // held while the set is replaced; it guards what follows
+	ephemeral   map[string]*Profile // those that are in no file
+	authorities []*x509.Certificate // that are trusted beside the system's
+	stamp       string              // of the files that the set was made of; empty: not known
+	failure     error               // why the files could not be used when that was last tried, or nil
+	tried       time.Time           // when that was
+}
+
+// New returns a table without profiles; [Table.Reload] loads them.
+func New(o Options) *Table {
+	t := &Table{Options: o, ephemeral: map[string]*Profile{}}
+	t.current.Store(&Set{})
+	return t
+}
+
+// Snapshot returns all profiles as they are now.
+func (t *Table) Snapshot() *Set { return t.current.Load() }
+
+// Named returns the profile of a name as it is now, or nil.
+func (t *Table) Named(name string) *Profile { return t.Snapshot().Named(name) }
+
+// Ephemeral returns the names of the profiles that are in no file, sorted; a file may hide one by another of its name.
+func (t *Table) Ephemeral() []string {
+	t.loading.Lock()
+	defer t.loading.Unlock()
+	return slices.Sorted(maps.Keys(t.ephemeral))
+}
+
+// Reload reads the configuration again. Where it cannot be used the old one stays. Profiles that have not changed stay the same.
+// The error is a [*config.Error] or about the system.
+func (t *Table) Reload() error {
+	t.loading.Lock()
+	defer t.loading.Unlock()
+	return t.reload(nil)
+}
+
+// Refuse makes a configuration that cannot be used the answer to every [Set.Pick] until a Reload succeeds, and lets servers be
+// reached by what the environment says.
+func (t *Table) Refuse(broken *config.Error) error {
+	t.loading.Lock()
+	defer t.loading.Unlock()
+	t.current.Store(&Set{broken: broken})
+	return t.useNetwork(config.Network{})
+}
+
+// reload is Reload for a caller that holds loading. proven, if not nil, is a profile that a login has just proven: it is taken as
+// it is, with what its endpoint has learned, if that is what the configuration says now.
+func (t *Table) reload(proven *Profile) error {
+	stamp := t.Config.Stamp() // before the files are read: a change meanwhile is seen
+	c, err := t.Config.Load()
+	if err != nil {
+		return err
+	}
+	old := t.Snapshot()
+	var all []*Profile
+	for name, p := range t.ephemeral {
+		if _, hidden := c.Profiles[name]; !hidden {
+			all = append(all, p)
+		}
+	}
+	for name, p := range c.Profiles {
+		if was := old.Named(name); was != nil && !was.Ephemeral && Same(was.Profile, p) {
+			all = append(all, was)
+			continue
+		}
+		if proven != nil && proven.Name == name && Same(proven.Profile, p) {
+			proven.File, proven.Line = p.File, p.Line // it is in no set yet
+			all = append(all, proven)
+			continue
+		}
+		resolved, err := t.Resolve(p)
+		if err != nil {
+			return &config.Error{File: p.File, Line: p.Line, Message: err.Error(), Hint: "groatd --check"}
+		}
+		all = append(all, resolved)
+	}
+	if err := t.useNetwork(c.Network); err != nil {
+		return err
+	}
+	now := NewSet(all...)
+	t.current.Store(now)
+	t.stamp, t.failure = stamp, nil
+	t.Changed(old, now)
+	return nil
+}
+
+// Resolve turns a configured profile into one that can be used. It is in no set; until it is, it is the caller's to change.
+func (t *Table) Resolve(p config.Profile) (*Profile, error) {
+	server, resources, err := p.Server()
+	if err != nil {
+		return nil, err
+	}
+	r := &Profile{Profile: p, Endpoint: grant.NewEndpoint(server, t.HTTP, t.Now)}
+	for _, raw := range resources {
+		api, err := origin.WithPort(raw)
+		if err != nil {
+			return nil, err
+		}
+		r.Origins = append(r.Origins, api)
+	}
+	return r, nil
+}
+
+// Find is [Set.Pick], and reads the configuration again where a profile is unknown and the files have changed: a person who writes
+// a profile by hand and asks for it means the file as it is now. Nothing else reads the files by itself but a login. Find may wait
+// for another caller that replaces the set.
+func (t *Table) Find(name, origin string) (*Profile, error) {
+	p, err := t.Snapshot().Pick(name, origin)
+	if _, unknown := errors.AsType[*UnknownError](err); !unknown {
+		return p, err
+	}
+	if err := t.reloadChanged(); err != nil {
+		return nil, err
+	}
+	return t.Snapshot().Pick(name, origin)
+}
+
+// retryTime is the least time between two readings of a configuration that cannot be used.
+const retryTime = time.Second
+
+// reloadChanged reads the configuration again if profiles were added to its files or removed since that was last done. The error
+// is what is wrong with the files; then the set stays as it was.
+func (t *Table) reloadChanged() error {
+	t.loading.Lock()
+	defer t.loading.Unlock()
+	stamp := t.Config.Stamp()
+	switch {
+	case stamp != "" && stamp == t.stamp:
+		return nil
+	case t.failure != nil && time.Since(t.tried) < retryTime:
+		return t.failure
+	}
+	err := t.reload(nil)
+	if _, ok := errors.AsType[*config.Error](err); err != nil && !ok {
+		return err
+	}
+	t.failure, t.tried = err, time.Now()
+	t.Log.Info("the configuration was read again for a profile that is not in it", zap.Error(err))
+	return err
+}
+
+// CheckSave returns why p could not be saved, or nil: the profile of its name is described in a file that groat never writes, or
+// nothing can be written. The error is a [*config.Error] or about the system.
+func (t *Table) CheckSave(p *Profile) error {
+	was := t.Named(p.Name)
+	switch {
+	case was == p:
+		return nil
+	case p.Ephemeral && was != nil && !was.Ephemeral:
+		return &config.Error{File: was.File, Line: was.Line, Hint: "groat login ANOTHER-NAME --ephemeral …",
+			Message: fmt.Sprintf("profile %q is described here, so it cannot be kept in memory only (--ephemeral)", was.Name)}
+	case p.Ephemeral:
+		return nil
+	case was != nil && !was.Ephemeral && !t.Config.Wrote(was.Profile):
+		return &config.Error{File: was.File, Line: was.Line, Hint: "change it there, then: groat login " + was.Name,
+			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", was.Name)}
+	}
+	return t.Config.Savable(p.Profile)
+}
+
+// Save makes p the profile of its name: it writes the file, unless p is ephemeral, and takes it over. saved is false where p was
+// that profile already; replaced reports whether there was another one. If there is an error, the file is as it was before.
+func (t *Table) Save(p *Profile) (saved, replaced bool, err error) {
+	t.loading.Lock()
+	defer t.loading.Unlock()
+	was := t.Named(p.Name)
+	if was == p {
+		return false, false, nil
+	}
+	if p.Ephemeral {
+		t.ephemeral[p.Name] = p
+		return true, was != nil, t.reload(nil)
+	}
+	if err := t.reload(nil); err != nil { // the files may have been edited while a person typed
+		return false, false, err
+	}
+	if err := t.CheckSave(p); err != nil {
+		return false, false, err
+	}
+	undo, err := t.Config.Save(p.Profile)
+	if err != nil {
+		return false, false, err
+	}
+	if err := t.reload(p); err != nil {
+		undo() // if this fails too, err is still what to tell
+		return false, false, err
+	}
+	delete(t.ephemeral, p.Name)
+	return true, was != nil, nil
+}
+
+// Remove removes a profile's file, or the profile that is in no file. Where a file that groat never writes describes the profile,
+// it stays, and still is called with it while the table is locked.
+func (t *Table) Remove(name string, still func(*Profile)) error {
+	t.loading.Lock()
+	defer t.loading.Unlock()
+	delete(t.ephemeral, name)
+	if _, err := t.Config.Remove(name); err != nil {
+		return err
+	}
+	err := t.reload(nil)
+	if p := t.Named(name); p != nil {
+		still(p)
+	}
+	return err
+}

@@ -1,0 +1,276 @@
+package profile_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/profile"
+)
+
+// table is a Table over a configuration directory of its own.
+type table struct {
+	*profile.Table
+	dir     string
+	changes int // how often the set was replaced
+	reached int // how often servers were to be reached in another way
+}
+
+func newTable(t *testing.T) *table {
+	t.Helper()
+	for _, v := range slices.Concat([]string{"SSL_CERT_FILE", "SSL_CERT_DIR"}, grant.ProxyVariables, grant.NoProxyVariables) {
+		t.Setenv(v, "") // tests are about what they set themselves
+	}
+	tab := &table{dir: filepath.Join(t.TempDir(), "config")}
+	dir, err := config.Find(tab.dir + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(tab.dir, "profiles.d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	network := new(grant.Network)
+	tab.Table = profile.New(profile.Options{
+		Config: dir, HTTP: &http.Client{}, Network: network, Now: clock.Now, Log: zaptest.NewLogger(t),
+		Changed: func(_, now *profile.Set) { tab.changes++ }, NetworkChanged: func() { tab.reached++ },
+	})
+	tab.reload(t)
+	return tab
+}
+
+func (tab *table) reload(t *testing.T) {
+	t.Helper()
+	if err := tab.Reload(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// write writes a file of the configuration as if that had been at a moment, by which a change is noticed.
+func (tab *table) write(t *testing.T, name, text string, at time.Time) {
+	t.Helper()
+	file := filepath.Join(tab.dir, name)
+	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.Chtimes(file, at, at), os.Chtimes(filepath.Dir(file), at, at)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const spatiafi = "provider = \"spatiafi\"\n"
+
+func TestPick(t *testing.T) {
+	tab := newTable(t)
+	now := time.Now()
+	pick := func(name, origin string) string {
+		t.Helper()
+		p, err := tab.Snapshot().Pick(name, origin)
+		if err != nil {
+			if _, ok := errors.AsType[*profile.UnknownError](err); !ok {
+				t.Errorf("%v", err)
+			}
+			return err.Error()
+		}
+		return p.Name
+	}
+	if got := pick("", ""); got != "there is no profile yet" {
+		t.Error(got)
+	}
+	tab.write(t, "profiles.d/a.toml", spatiafi+"resources = [\"https://a.example\", \"https://both.example\"]\n", now)
+	tab.reload(t)
+	if got := pick("", ""); got != "a" {
+		t.Errorf("the only profile: %s", got)
+	}
+	tab.write(t, "profiles.d/b.toml", spatiafi+"resources = [\"https://both.example\"]\n", now)
+	tab.reload(t)
+	for _, c := range []struct{ name, origin, want string }{
+		{"a", "", "a"},
+		{"b", "https://a.example:443", "b"},
+		{"c", "", `there is no profile "c"`},
+		{"", "https://a.example:443", "a"},
+		{"", "https://c.example:443", "no profile lists https://c.example:443 as a resource"},
+		{"", "https://both.example:443", "more than one profile lists https://both.example:443 as a resource"},
+		{"", "", "there are 2 profiles: name one"},
+	} {
+		if got := pick(c.name, c.origin); got != c.want {
+			t.Errorf("%q, %q: %s, want %s", c.name, c.origin, got, c.want)
+		}
+	}
+	var after []string
+	for p := range tab.Snapshot().After("a") {
+		after = append(after, p.Name)
+	}
+	if !slices.Equal(after, []string{"b"}) || tab.Snapshot().Len() != 2 {
+		t.Errorf("%q", after)
+	}
+}
+
+// A profile whose configuration has not changed stays the same, with what its endpoint has learned; a file that cannot be used
+// changes nothing.
+func TestReload(t *testing.T) {
+	tab := newTable(t)
+	now := time.Now()
+	tab.write(t, "profiles.d/a.toml", spatiafi, now)
+	tab.reload(t)
+	a := tab.Named("a")
+	tab.write(t, "profiles.d/b.toml", "# one line further down\n"+spatiafi, now)
+	tab.reload(t)
+	if tab.Named("a") != a || tab.Named("b") == nil {
+		t.Error("a is another one, or b is missing")
+	}
+	if fingerprint := a.Fingerprint(); len(fingerprint) != 64 || fingerprint == tab.Named("b").Fingerprint() {
+		t.Errorf("%q", fingerprint)
+	}
+	tab.write(t, "profiles.d/a.toml", spatiafi+"scope = \"read\"\n", now)
+	before := tab.Snapshot()
+	tab.write(t, "profiles.d/b.toml", "nonsense = 1\n", now)
+	if err := tab.Reload(); err == nil || tab.Snapshot() != before {
+		t.Errorf("a file that cannot be used: %v", err)
+	}
+	tab.write(t, "profiles.d/b.toml", spatiafi, now)
+	tab.reload(t)
+	if p := tab.Named("a"); p == a || p.Scope != "read" || p.Fingerprint() == a.Fingerprint() {
+		t.Errorf("%+v", p.Profile)
+	}
+}
+
+// Until a configuration can be used, what is wrong with it is the answer.
+func TestRefuse(t *testing.T) {
+	tab := newTable(t)
+	broken := &config.Error{File: "f", Line: 1, Message: "bad"}
+	if err := tab.Refuse(broken); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tab.Find("a", ""); !errors.Is(err, error(broken)) || tab.Snapshot().Err() != error(broken) {
+		t.Errorf("%v", err)
+	}
+	tab.reload(t)
+	if err := tab.Snapshot().Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where the files are as they were, a request for a profile that there is not reads none of them.
+func TestH81NothingIsReadInVain(t *testing.T) {
+	tab := newTable(t)
+	old := time.Now().Add(-time.Hour)
+	tab.write(t, "profiles.d/a.toml", spatiafi, old)
+	if p, err := tab.Find("a", ""); err != nil || p.Name != "a" {
+		t.Fatalf("a profile that was written by hand: %v", err)
+	}
+	before := tab.changes
+	for range 3 {
+		_, err := tab.Find("none", "")
+		if _, unknown := errors.AsType[*profile.UnknownError](err); !unknown || tab.changes != before {
+			t.Errorf("the files were read again: %v", err)
+		}
+	}
+	// Files that cannot be used are read once a second at most.
+	tab.write(t, "profiles.d/b.toml", "x", old.Add(time.Second))
+	_, first := tab.Find("b", "")
+	if _, again := tab.Find("b", ""); first == nil || again != first {
+		t.Errorf("%v, then %v", first, again)
+	}
+}
+
+// A saved profile stands in its file and is in use; removing it undoes both.
+func TestSaveAndRemove(t *testing.T) {
+	tab := newTable(t)
+	p, err := tab.Resolve(config.Profile{Name: "a", Provider: "spatiafi"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tab.CheckSave(p); err != nil {
+		t.Fatal(err)
+	}
+	if saved, replaced, err := tab.Save(p); !saved || replaced || err != nil || tab.Named("a") != p {
+		t.Fatalf("%v, %v, %v", saved, replaced, err)
+	}
+	if saved, _, err := tab.Save(p); saved || err != nil {
+		t.Errorf("saved again: %v, %v", saved, err)
+	}
+	next, err := tab.Resolve(config.Profile{Name: "a", Provider: "spatiafi", Scope: "read"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if saved, replaced, err := tab.Save(next); !saved || !replaced || err != nil || tab.Named("a") != next {
+		t.Fatalf("%v, %v, %v", saved, replaced, err)
+	}
+	still := func(*profile.Profile) { t.Error("it is in no file any more") }
+	if err := tab.Remove("a", still); err != nil || tab.Named("a") != nil {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(filepath.Join(tab.dir, "profiles.d", "a.toml")); !os.IsNotExist(err) {
+		t.Errorf("the file: %v", err)
+	}
+}
+
+// An ephemeral profile is in no file, has no fingerprint, and cannot hide one that is in a file.
+func TestEphemeral(t *testing.T) {
+	tab := newTable(t)
+	p, err := tab.Resolve(config.Profile{Name: "a", Provider: "spatiafi"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Ephemeral = true
+	if saved, _, err := tab.Save(p); !saved || err != nil || tab.Named("a") != p || p.Fingerprint() != "" {
+		t.Fatalf("%v, %v", saved, err)
+	}
+	tab.reload(t)
+	if tab.Named("a") != p {
+		t.Error("a reload lost it")
+	}
+	if err := tab.Remove("a", nil); err != nil || tab.Named("a") != nil {
+		t.Errorf("%v", err)
+	}
+	tab.write(t, "config.toml", "[profiles.a]\n"+spatiafi, time.Now())
+	tab.reload(t)
+	if err := tab.CheckSave(p); err == nil || !strings.Contains(err.Error(), "--ephemeral") {
+		t.Errorf("%v", err)
+	}
+	stays := false
+	if err := tab.Remove("a", func(*profile.Profile) { stays = true }); err != nil || !stays {
+		t.Errorf("%v; a profile of config.toml stays: %v", err, stays)
+	}
+	other, err := tab.Resolve(config.Profile{Name: "a", Provider: "spatiafi", Scope: "read"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := tab.Save(other); err == nil || !strings.Contains(err.Error(), "never writes") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A setting is in use at once and says where it stands; one that cannot be used changes nothing.
+func TestSetNetwork(t *testing.T) {
+	tab := newTable(t)
+	if !tab.Network().Equal(profile.Network{}) {
+		t.Fatalf("%+v", tab.Network())
+	}
+	if err := tab.SetNetwork("proxy", "http://127.0.0.1:1"); err != nil {
+		t.Fatal(err)
+	}
+	n := tab.Network()
+	if n.Proxy == nil || n.Proxy.Value != "http://127.0.0.1:1" || !strings.Contains(n.Proxy.From, "network.toml:") || tab.reached != 1 {
+		t.Errorf("%+v, reached in another way %d times", n.Proxy, tab.reached)
+	}
+	if err := tab.SetNetwork("proxy", "http://alice:dummy-password@127.0.0.1:1"); err == nil || strings.Contains(err.Error(), "dummy-password") {
+		t.Errorf("a proxy with a password: %v", err)
+	}
+	if err := tab.SetNetwork("ca_file", filepath.Join(tab.dir, "none.pem")); err == nil {
+		t.Error("a file that is not there was taken")
+	}
+	if !tab.Network().Equal(n) {
+		t.Errorf("%+v", tab.Network())
+	}
+	if err := tab.SetNetwork("proxy", ""); err != nil || tab.Network().Proxy != nil {
+		t.Errorf("%v, %+v", err, tab.Network())
+	}
+}
