@@ -67,6 +67,7 @@ var rooms = map[string][]string{
 	"packaging/fuzz":            {},
 	"packaging/launchd":         {},
 	"packaging/layout":          {},
+	"packaging/pages":           {},
 	"packaging/proof":           {},
 	"packaging/systemd":         {},
 	"packaging/testing/parts":   {"packaging/testing/tier"},
