@@ -1,5 +1,6 @@
-// Package attack is the ways in which a client of a daemon on a Unix socket can be bad: too slow, too long, too many, gone
-// too early. They know nothing of groat, so that the same ones can be turned on any other agent, and figures compared.
+// Package attack is the ways in which a client of a daemon on a Unix socket can be bad: too slow, too long, too many,
+// gone too early. They know nothing of groat, so that the same ones can be turned on any other agent, and figures
+// compared.
 //
 // The invariant: whatever the server does, every call comes back, by its context's end at the latest, and holds nothing
 // open but what it returns. What it is not: a load generator; it asks whether anybody else is still served meanwhile.
@@ -44,8 +45,8 @@ type Question struct {
 	Text []byte
 	// End: the input ends behind the question, as protocols want it that have no other sign.
 	End bool
-	// Whole reports whether the answer so far is all of it; its error says that it is a bad one. Nil: whatever comes until
-	// the server closes the connection, but not nothing.
+	// Whole reports whether the answer so far is all of it; its error says that it is a bad one. Nil: whatever comes
+	// until the server closes the connection, but not nothing.
 	Whole func(answer []byte) (bool, error)
 }
 

@@ -78,7 +78,8 @@ func TestHalfOpenTellsServersApart(t *testing.T) {
 			if _, err := line.Median(briefly(t, patience), dial, 9); err != nil {
 				t.Error(err)
 			}
-		} else if _, err := line.Ask(briefly(t, 100*time.Millisecond), dial); !errors.Is(err, context.DeadlineExceeded) {
+		} else if _, err := line.Ask(briefly(t, 100*time.Millisecond), dial); !errors.Is(
+			err, context.DeadlineExceeded) {
 			t.Errorf("a server that reads one client to its end has answered another: %v", err)
 		}
 		c.Close()
@@ -104,10 +105,12 @@ func TestAttacksComeBack(t *testing.T) {
 		t.Error(err)
 	}
 	deaf := server(t, func(c *net.UnixConn) { t.Cleanup(func() { c.Close() }) })
-	if _, err := Flood(briefly(t, 50*time.Millisecond), deaf, line.Text, 64<<20); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Flood(briefly(t, 50*time.Millisecond), deaf, line.Text, 64<<20); !errors.Is(err,
+		context.DeadlineExceeded) {
 		t.Errorf("nobody reads: %v", err)
 	}
-	if _, err := HalfClosed(briefly(t, 50*time.Millisecond), deaf, line.Text); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := HalfClosed(briefly(t, 50*time.Millisecond), deaf, line.Text); !errors.Is(err,
+		context.DeadlineExceeded) {
 		t.Errorf("nobody answers: %v", err)
 	}
 }

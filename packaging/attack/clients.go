@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// HalfOpen sends the beginning of a request and keeps the connection, which is the caller's to close. A server that reads
-// one client to its end before the next serves nobody else until then.
+// HalfOpen sends the beginning of a request and keeps the connection, which is the caller's to close. A server that
+// reads one client to its end before the next serves nobody else until then.
 func HalfOpen(dial Dial, begun []byte) (*net.UnixConn, error) {
 	c, err := dial()
 	if err != nil {
@@ -63,9 +63,9 @@ func HangUp(ctx context.Context, dial Dial, q Question, n int) (done int, err er
 	return done, nil
 }
 
-// Flood writes text again and again on one connection and reads nothing, until that is limit bytes, or the server closes
-// the connection (see [HungUp]), or ctx ends. A text without the protocol's end of a request is a request without end; one
-// with it is a client that never takes an answer.
+// Flood writes text again and again on one connection and reads nothing, until that is limit bytes, or the server
+// closes the connection (see [HungUp]), or ctx ends. A text without the protocol's end of a request is a request
+// without end; one with it is a client that never takes an answer.
 func Flood(ctx context.Context, dial Dial, text []byte, limit int64) (sent int64, err error) {
 	c, err := dial()
 	if err != nil {
@@ -86,8 +86,8 @@ func Flood(ctx context.Context, dial Dial, text []byte, limit int64) (sent int64
 // Crowd is connections that are kept open. Not safe for concurrent use.
 type Crowd struct{ conns []*net.UnixConn }
 
-// Idle opens n connections and says nothing on them. Where the server, or this process, has room for fewer, the crowd is
-// what there was room for, and the error says why there are no more. It may take as long as ctx allows.
+// Idle opens n connections and says nothing on them. Where the server, or this process, has room for fewer, the crowd
+// is what there was room for, and the error says why there are no more. It may take as long as ctx allows.
 func Idle(ctx context.Context, dial Dial, n int) (*Crowd, error) {
 	w := &Crowd{}
 	for range n {
@@ -131,8 +131,8 @@ func ended(c *net.UnixConn) bool {
 	return end
 }
 
-// Drip writes one byte of text on each connection, then waits for pause, and so on: a request that is never quite there.
-// It returns when the server has closed all of them, and how many bytes the most patient connection could write.
+// Drip writes one byte of text on each connection, then waits for pause, and so on: a request that is never quite
+// there. It returns when the server has closed all of them, and how many bytes the most patient connection could write.
 func (w *Crowd) Drip(ctx context.Context, text []byte, pause time.Duration) (bytes int, err error) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()

@@ -14,16 +14,16 @@ import (
 	"github.com/groat-dev/groat/packaging/attack"
 )
 
-// attacks are the ways to be a bad client of a groatd with a signed-in profile, each with what it must come to. While one is
-// under way, somebody else is served.
-var attacks = map[string]func(t *testing.T, ctx context.Context, u *under){
-	"A2 an endless line of 512 MiB": func(t *testing.T, ctx context.Context, u *under) {
+// attacks are the ways to be a bad client of a groatd with a signed-in profile, each with what it must come to. While
+// one is under way, somebody else is served.
+var attacks = map[string]func(t *testing.T, ctx context.Context, u *attackedEnv){
+	"A2 an endless line of 512 MiB": func(t *testing.T, ctx context.Context, u *attackedEnv) {
 		sent, err := attack.Flood(ctx, u.dial, bytes.Repeat([]byte("x"), 64<<10), 512<<20)
 		if !attack.HungUp(err) || sent > 4<<20 {
 			t.Errorf("%d bytes were taken: %v", sent, err)
 		}
 	},
-	"A3 1,000 slow lorises": func(t *testing.T, ctx context.Context, u *under) {
+	"A3 1,000 slow lorises": func(t *testing.T, ctx context.Context, u *attackedEnv) {
 		crowd, err := attack.Idle(ctx, u.dial, 1000)
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +36,7 @@ var attacks = map[string]func(t *testing.T, ctx context.Context, u *under){
 		}
 		t.Logf("the last of 1,000 was closed after %.1f s", time.Since(begin).Seconds())
 	},
-	"A4 silence": func(t *testing.T, ctx context.Context, u *under) {
+	"A4 silence": func(t *testing.T, ctx context.Context, u *attackedEnv) {
 		crowd, err := attack.Idle(ctx, u.dial, 1000)
 		if err != nil {
 			t.Fatal(err)
@@ -47,7 +47,7 @@ var attacks = map[string]func(t *testing.T, ctx context.Context, u *under){
 			t.Errorf("%d of 1,000 idle connections are open, and there was room", n)
 		}
 	},
-	"A5 half a request and no more": func(t *testing.T, ctx context.Context, u *under) {
+	"A5 half a request and no more": func(t *testing.T, ctx context.Context, u *attackedEnv) {
 		c, err := attack.HalfOpen(u.dial, []byte(`{"jsonrpc":`))
 		if err != nil {
 			t.Fatal(err)
@@ -57,21 +57,22 @@ var attacks = map[string]func(t *testing.T, ctx context.Context, u *under){
 			u.ask(work)
 		}
 	},
-	"A5 half a request, half closed": func(t *testing.T, ctx context.Context, u *under) {
+	"A5 half a request, half closed": func(t *testing.T, ctx context.Context, u *attackedEnv) {
 		for range 100 {
-			if answer, err := attack.HalfClosed(ctx, u.dial, []byte(`{"jsonrpc":`)); err != nil || !bytes.Contains(answer, []byte("-32700")) {
+			if answer, err := attack.HalfClosed(ctx, u.dial, []byte(`{"jsonrpc":`)); err != nil ||
+				!bytes.Contains(answer, []byte("-32700")) {
 				t.Fatalf("%q, %v", answer, err)
 			}
 		}
 	},
-	"A6 200 that hang up": func(t *testing.T, ctx context.Context, u *under) {
+	"A6 200 that hang up": func(t *testing.T, ctx context.Context, u *attackedEnv) {
 		for _, q := range []attack.Question{hello, work} {
 			if n, err := attack.HangUp(ctx, u.dial, q, 200); n != 200 || err != nil {
 				t.Errorf("after %d: %v", n, err)
 			}
 		}
 	},
-	"A7 one that never reads": func(t *testing.T, ctx context.Context, u *under) {
+	"A7 one that never reads": func(t *testing.T, ctx context.Context, u *attackedEnv) {
 		begin := time.Now()
 		sent, err := attack.Flood(ctx, u.dial, bytes.Repeat(work.Text, 100), 1<<30)
 		if !attack.HungUp(err) {
@@ -79,7 +80,7 @@ var attacks = map[string]func(t *testing.T, ctx context.Context, u *under){
 		}
 		t.Logf("closed after %.1f s", time.Since(begin).Seconds())
 	},
-	"A31 10,000 descriptors passed": func(t *testing.T, ctx context.Context, u *under) {
+	"A31 10,000 descriptors passed": func(t *testing.T, ctx context.Context, u *attackedEnv) {
 		if err := attack.PassDescriptors(ctx, u.dial, hello, 10_000); err != nil {
 			t.Error(err)
 		}
@@ -93,7 +94,7 @@ func TestAttacks(t *testing.T) {
 	for name, f := range attacks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			u := newUnder(t, "")
+			u := newAttackedEnv(t, "")
 			server := u.signIn("work")
 			for range 50 {
 				u.ask(work)
@@ -127,7 +128,7 @@ func TestAttacks(t *testing.T) {
 // 200 ask for a token that has to be obtained, and hang up. It is obtained all the same, once.
 func TestA6TheRefreshCompletes(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	server := u.signIn("work")
 	u.restart() // nothing is held now
 	server.Script(sandbox.SpatiafiTokenPath, sandbox.Fault{Delay: 300 * time.Millisecond})
@@ -148,7 +149,7 @@ func TestA6TheRefreshCompletes(t *testing.T) {
 // 10,000 requests of one process, when nothing is held: the server is asked once.
 func TestA27TenThousandRequests(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	server := u.signIn("work")
 	u.restart()
 	const connections, each = 8, 1250
@@ -168,8 +169,8 @@ func TestA27TenThousandRequests(t *testing.T) {
 	}
 }
 
-// pipeline asks n times on one connection, the questions in turn, without waiting for the answers before it asks the next, and
-// makes sure that each is answered well.
+// pipeline asks n times on one connection, the questions in turn, without waiting for the answers before it asks the
+// next, and makes sure that each is answered well.
 func pipeline(dial attack.Dial, questions []attack.Question, n int) error {
 	c, err := dial()
 	if err != nil {
@@ -193,7 +194,8 @@ func pipeline(dial attack.Dial, questions []attack.Question, n int) error {
 			return fmt.Errorf("after %d answers: %w", answers, err)
 		}
 		answers++
-		if !slices.ContainsFunc(questions, func(q attack.Question) bool { _, err := q.Whole(line); return err == nil }) {
+		if !slices.ContainsFunc(questions,
+			func(q attack.Question) bool { _, err := q.Whole(line); return err == nil }) {
 			bad++
 		}
 	}
@@ -206,14 +208,16 @@ func pipeline(dial attack.Dial, questions []attack.Question, n int) error {
 // A dead peer, a wrong one, and thousands of requests of every kind: in the end there is no more than in the beginning.
 func TestE21NothingLeaks(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	server := u.signIn("work")
 	mixed := []attack.Question{
 		hello, work, line(`{"jsonrpc":"2.0","id":1,"method":"status"}`, `"profiles"`),
-		line(`{"jsonrpc":"2.0","id":1,"method":"profiles"}`, `"work"`), line(`{"jsonrpc":"2.0","id":1,"method":"mint"}`, "-32601"),
+		line(`{"jsonrpc":"2.0","id":1,"method":"profiles"}`, `"work"`),
+		line(`{"jsonrpc":"2.0","id":1,"method":"mint"}`, "-32601"),
 		line(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"nobody"}}`, "unknown_profile"),
 		line(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"../x"}}`, "-32602"),
-		line(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"target":"https://nowhere.example/"}}`, "unknown_profile"),
+		line(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"target":"https://nowhere.example/"}}`,
+			"unknown_profile"),
 		line(`{"jsonrpc":"2.0","id":1,"method":"keystore"}`, `"sealed"`), work,
 	}
 	round := func(n int) {
@@ -248,20 +252,20 @@ func TestE21NothingLeaks(t *testing.T) {
 // groatd is killed while it obtains a token. The caller starts another, is answered, and notices nothing.
 func TestE20KilledWhileItObtains(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	server := u.signIn("work")
 	u.restart()
 	u.vars = []string{"GROAT_NO_AUTOSTART="}
 	server.Script(sandbox.SpatiafiTokenPath, sandbox.Fault{Cut: sandbox.Hang})
-	got := make(chan said, 1)
+	got := make(chan result, 1)
 	go func() { got <- u.run("", "groat", "get", "work") }()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := server.WaitFor(ctx, sandbox.SpatiafiTokenPath, 2); err != nil {
 		t.Fatal(err)
 	}
-	killed := u.world.daemon
-	u.world.daemon = nil
+	killed := u.env.daemon
+	u.env.daemon = nil
 	killed.cmd.Process.Kill()
 	if s := <-got; s.code != 0 || strings.TrimSpace(s.stdout) == "" {
 		t.Errorf("%+v", s)

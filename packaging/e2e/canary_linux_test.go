@@ -24,8 +24,8 @@ import (
 	"unicode/utf16"
 )
 
-// canaries are secrets that must come out nowhere: not in a file, a log, an output, an argument or an environment. It is
-// safe for concurrent use. The zero value watches for nothing yet.
+// canaries are secrets that must come out nowhere: not in a file, a log, an output, an argument or an environment. It
+// is safe for concurrent use. The zero value watches for nothing yet.
 type canaries struct {
 	mu      sync.Mutex
 	secrets map[string]bool
@@ -75,9 +75,11 @@ func formsOf(secret string) map[string]string {
 		"quoted": strings.Trim(strconv.Quote(secret), `"`), "HTML": html.EscapeString(secret),
 		"a query": url.QueryEscape(secret), "a path": url.PathEscape(secret),
 		"a query, %aa": lowerEscapes(url.QueryEscape(secret)), "a path, %aa": lowerEscapes(url.PathEscape(secret)),
-		"hex": hex.EncodeToString(b), "HEX": strings.ToUpper(hex.EncodeToString(b)), "hex, spaced": fmt.Sprintf("% x", b),
-		"Go bytes": strings.Trim(fmt.Sprintf("%#v", b), "[]byte{}"), "numbers": decimal, "numbers, commas": strings.ReplaceAll(decimal, " ", ","),
-		"UTF-16LE": utf16Of(secret, binary.LittleEndian), "UTF-16BE": utf16Of(secret, binary.BigEndian),
+		"hex": hex.EncodeToString(b), "HEX": strings.ToUpper(hex.EncodeToString(b)),
+		"hex, spaced": fmt.Sprintf("% x", b),
+		"Go bytes":    strings.Trim(fmt.Sprintf("%#v", b), "[]byte{}"), "numbers": decimal,
+		"numbers, commas": strings.ReplaceAll(decimal, " ", ","),
+		"UTF-16LE":        utf16Of(secret, binary.LittleEndian), "UTF-16BE": utf16Of(secret, binary.BigEndian),
 	}
 	// Base64 of a text that has the secret somewhere inside: three alignments, without the characters at the ends that
 	// depend on what stands beside it.
@@ -185,8 +187,8 @@ func (c *canaries) findInFiles(dirs ...string) error {
 // notText are the files of /proc/PID that are no description of the process, or that change it.
 var notText = []string{"mem", "pagemap", "clear_refs", "kpagecount", "autogroup"}
 
-// findInProcess looks at what the system shows of a process: every file of its directory in /proc and of its threads', and
-// what its descriptors are. What may not be looked at shows nothing.
+// findInProcess looks at what the system shows of a process: every file of its directory in /proc and of its threads',
+// and what its descriptors are. What may not be looked at shows nothing.
 func (c *canaries) findInProcess(pid int) error {
 	dir := fmt.Sprintf("/proc/%d", pid)
 	if _, err := os.Stat(dir + "/stat"); err != nil {
@@ -229,10 +231,12 @@ func beginning(name string) (string, error) {
 	return string(text), err
 }
 
-// unreadable reports whether an error is the system's way to say that there is nothing to see: not ours, not now, not any more.
+// unreadable reports whether an error is the system's way to say that there is nothing to see: not ours, not now, not
+// any more.
 func unreadable(err error) bool {
 	for _, e := range []error{
-		fs.ErrPermission, fs.ErrNotExist, syscall.ESRCH, syscall.EINVAL, syscall.EIO, syscall.EAGAIN, syscall.ENODATA, syscall.EOPNOTSUPP,
+		fs.ErrPermission, fs.ErrNotExist, syscall.ESRCH, syscall.EINVAL, syscall.EIO, syscall.EAGAIN, syscall.ENODATA,
+		syscall.EOPNOTSUPP,
 	} {
 		if errors.Is(err, e) {
 			return true
@@ -255,9 +259,11 @@ func TestCanariesAreFound(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		fmt.Sprintf("%q", secret), fmt.Sprintf("%x", secret), fmt.Sprint([]byte(secret)), url.QueryEscape("x=" + secret), url.PathEscape(secret),
+		fmt.Sprintf("%q", secret), fmt.Sprintf("%x", secret), fmt.Sprint([]byte(secret)),
+		url.QueryEscape("x=" + secret), url.PathEscape(secret),
 		base64.StdEncoding.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte("user:" + secret)),
-		base64.RawURLEncoding.EncodeToString([]byte("ab" + secret + "cd")), base64.StdEncoding.EncodeToString([]byte("x" + secret)),
+		base64.RawURLEncoding.EncodeToString([]byte("ab" + secret + "cd")),
+		base64.StdEncoding.EncodeToString([]byte("x" + secret)),
 	} {
 		if c.find("so it was "+text+".") == "" {
 			t.Errorf("not found in %s", text)

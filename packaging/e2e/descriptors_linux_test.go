@@ -2,7 +2,10 @@ package e2e_test
 
 import (
 	"context"
+	"os"
+	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,10 +28,11 @@ func needDescriptors(t *testing.T, n uint64) {
 	}
 }
 
-// 10,000 idle connections cost little and slow nobody down; the first and the last of them are served when they wake up.
+// 10,000 idle connections cost little and slow nobody down; the first and the last of them are served when they wake
+// up.
 func TestA26TenThousandIdle(t *testing.T) {
 	needDescriptors(t, many+many/8)
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	server := u.signIn("work")
 	first := u.connect()
 	without, alone := u.median(work), u.measure()
@@ -76,11 +80,11 @@ func TestA26TenThousandIdle(t *testing.T) {
 	}
 }
 
-// A groatd that may have 128 descriptors, and a thousand connections after another: what it must do itself (dial a server,
-// write a credential) it can, and whoever asks is answered.
+// A groatd that may have 128 descriptors, and a thousand connections after another: what it must do itself (dial a
+// server, write a credential) it can, and whoever asks is answered.
 func TestA28FewDescriptors(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "ulimit -n 128")
+	u := newAttackedEnv(t, "ulimit -n 128")
 	server := u.signIn("work")
 	held := make(chan int)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -113,7 +117,8 @@ func TestA28FewDescriptors(t *testing.T) {
 	most := 0
 	for i := range 3 {
 		name := []string{"one", "two", "three"}[i]
-		u.groat(u.password+"\n", "login", name, "--provider", "spatiafi", "--username", person, "--auth-server", server.URL(), "--secret-stdin")
+		u.groat(u.password+"\n", "login", name, "--provider", "spatiafi", "--username", person, "--auth-server",
+			server.URL(), "--secret-stdin")
 		u.groat("", "get", name)
 		u.ask(work)
 		most = max(most, u.measure().descriptors)
@@ -130,16 +135,17 @@ func TestA28FewDescriptors(t *testing.T) {
 		t.Errorf("%d clients were created, want one for each login", n)
 	}
 	u.daemon.says(t, "the configuration was reloaded", func() { u.daemon.signal(t, syscall.SIGHUP) })
-	if text, _ := u.daemon.log.snapshot(); !strings.Contains(text, "more connections than descriptors") || strings.Contains(text, "could not be accepted") {
+	if text, _ := u.daemon.log.snapshot(); !strings.Contains(text, "more connections than descriptors") ||
+		strings.Contains(text, "could not be accepted") {
 		t.Errorf("the log should tell of the crowd, and not that descriptors ran out: %s", text)
 	}
 }
 
-// A system that has no descriptor left for groatd. It goes on, without a spin, and serves whoever came meanwhile as soon as
-// there is one.
+// A system that has no descriptor left for groatd. It goes on, without a spin, and serves whoever came meanwhile as
+// soon as there is one.
 func TestA29NoDescriptorLeft(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	u.ask(hello)
 	var was unix.Rlimit
 	if err := unix.Prlimit(u.daemon.pid(), unix.RLIMIT_NOFILE, nil, &was); err != nil {
@@ -159,7 +165,8 @@ func TestA29NoDescriptorLeft(t *testing.T) {
 		answered <- err
 	}()
 	refused := func(times int) {
-		if err := u.daemon.waitLog(regexp.MustCompile(`(?s)` + strings.Repeat("could not be accepted.*", times))); err != nil {
+		if err := u.daemon.waitLog(regexp.MustCompile(`(?s)` + strings.Repeat("could not be accepted.*",
+			times))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -185,4 +192,44 @@ func TestA29NoDescriptorLeft(t *testing.T) {
 		t.Error("whoever waited:", err)
 	}
 	u.ask(hello)
+}
+
+var openFiles = regexp.MustCompile(`(?m)^Max open files +(\d+) +(\d+)`)
+
+// A shell's soft limit on descriptors is not the daemon's: it may use as many as the hard limit allows, also where it
+// starts itself anew.
+func TestH71TheSoftLimitOnDescriptorsIsRaised(t *testing.T) {
+	for name, variable := range map[string]string{"started": "LANG=C", "started anew": "GODEBUG=http2debug=2"} {
+		t.Run(name, func(t *testing.T) {
+			w, err := newEnv(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.close()
+			var was unix.Rlimit
+			if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+				t.Fatal(err)
+			}
+			hard := min(was.Max, 4000)
+			limits := "ulimit -Sn 64; ulimit -Hn " + strconv.FormatUint(hard, 10) + "; exec env " + variable + " groatd"
+			cmd := exec.Command("sh", "-c", limits)
+			cmd.Env = w.variables()
+			p, err := launch(cmd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.stop(syscall.SIGTERM)
+			if err := p.waitLog(ready); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile("/proc/" + strconv.Itoa(p.pid()) + "/limits")
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := openFiles.FindSubmatch(text)
+			if want := strconv.FormatUint(hard, 10); m == nil || string(m[1]) != want || string(m[2]) != want {
+				t.Errorf("want %s of %s: %s", want, want, text)
+			}
+		})
+	}
 }

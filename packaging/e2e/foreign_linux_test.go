@@ -21,21 +21,23 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// TestCertifiedServer signs in, by discovery, to an authorization server whose rules nobody here wrote, with each way of
-// client authentication, and gets tokens from it.
+// TestCertifiedServer signs in, by discovery, to an authorization server whose rules nobody here wrote, with each way
+// of client authentication, and gets tokens from it.
 func TestCertifiedServer(t *testing.T) {
 	t.Parallel()
 	as := parts.OIDCProvider(t)
 	as.Configure(t, parts.OIDCConfig{Format: "opaque"}) // those it can be asked about
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	r.add("the certified server's client secret", as.ClientSecret)
 	r.start()
 	r.groat("", "keystore", "use", "sealed", "--key-file")
 	methods := []string{sandbox.ClientSecretBasic, sandbox.ClientSecretPost, sandbox.ClientSecretJWT}
 	for _, m := range methods {
-		r.refused(r.run(r.wrong+"\n", "groat", "login", m, "--issuer", as.Issuer, "--client-auth", m, "--client-id", m, "--secret-stdin"),
+		r.refused(r.run(r.wrong+"\n", "groat", "login", m, "--issuer", as.Issuer, "--client-auth", m, "--client-id", m,
+			"--secret-stdin"),
 			4, "does not accept the client id or secret (HTTP 401, invalid_client)", "groat login "+m+" --issuer "+as.Issuer+" --client-auth "+m+" --client-id "+m)
-		r.groat(as.ClientSecret+"\n", "login", m, "--issuer", as.Issuer, "--client-auth", m, "--client-id", m, "--secret-stdin")
+		r.groat(as.ClientSecret+"\n", "login", m, "--issuer", as.Issuer, "--client-auth", m, "--client-id", m,
+			"--secret-stdin")
 	}
 	// Each start costs each profile one more request: none would be answered if an assertion were used twice.
 	const starts = 4
@@ -87,7 +89,8 @@ func replay(t *testing.T, as *parts.OIDC) {
 func active(t *testing.T, as *parts.OIDC, token string) bool {
 	t.Helper()
 	var answer struct{ Active bool }
-	form := url.Values{"token": {strings.TrimSpace(token)}, "client_id": {sandbox.ClientSecretPost}, "client_secret": {as.ClientSecret}}
+	form := url.Values{"token": {strings.TrimSpace(token)}, "client_id": {sandbox.ClientSecretPost},
+		"client_secret": {as.ClientSecret}}
 	body, _ := postForm(t, as.IntrospectionEndpoint, form)
 	if err := json.Unmarshal(body, &answer); err != nil {
 		t.Fatal(err)
@@ -112,8 +115,8 @@ func postForm(t *testing.T, to string, form url.Values) (body []byte, status int
 // python is Debian's: the one that its authlib is installed for.
 const python = "/usr/bin/python3"
 
-// script returns a command that runs a program of testdata's, in the resident's environment.
-func (r *resident) script(name string, args ...string) *exec.Cmd {
+// script returns a command that runs a program of testdata's, in the environment of r.
+func (r *userEnv) script(name string, args ...string) *exec.Cmd {
 	r.t.Helper()
 	tier.Needs(r.t, "python3", "authlib")
 	path, err := filepath.Abs(filepath.Join("testdata", name))
@@ -126,10 +129,11 @@ func (r *resident) script(name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// TestAuthlibBesideUs lets authlib's ClientSecretJWT session and groatd get tokens from one server, which keeps every jti.
+// TestAuthlibBesideUs lets authlib's ClientSecretJWT session and groatd get tokens from one server, which keeps every
+// jti.
 func TestAuthlibBesideUs(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	r.start()
 	server := r.signIn("work")
 	c := r.script("authlib_jwt.py", server.URL()+sandbox.SpatiafiTokenPath, server.URL()+"/api/info")
@@ -155,7 +159,7 @@ func TestAuthlibBesideUs(t *testing.T) {
 // renewed it.
 func TestAuthlibFedFromGroat(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	r.start()
 	server := r.signIn("work")
 	c := r.script("authlib_fed.py", server.URL()+"/api/info?item_id=demo")

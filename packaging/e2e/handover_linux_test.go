@@ -10,7 +10,7 @@ import (
 )
 
 // successor has systemd's own activator take the path of the socket, as a socket unit does.
-func (r *resident) successor() *process {
+func (r *userEnv) successor() *process {
 	r.t.Helper()
 	return r.activate()
 }
@@ -19,7 +19,7 @@ func (r *resident) successor() *process {
 // another, one process is left.
 func TestM1TheServiceManagersTakesOver(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, stranger)
+	r := newUserEnv(t, stranger)
 	first := r.start()
 	server := r.signIn("work")
 	tokens := map[string]string{"": r.groat("", "get", "work")}

@@ -11,16 +11,17 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
-// There is no session bus, and nothing says where one would be. None is started; and when one comes up where it belongs, it
-// is found by itself.
+// There is no session bus, and nothing says where one would be. None is started; and when one comes up where it
+// belongs, it is found by itself.
 func TestD2NoBus(t *testing.T) {
 	t.Parallel()
 	service := parts.StartSecretService(t)
-	k := newKeeper(t, service.Address)
+	k := newKeychainEnv(t, service.Address)
 	k.login("work")
 	programs, mark := t.TempDir(), filepath.Join(t.TempDir(), "launched")
 	for _, name := range []string{"dbus-launch", "dbus-daemon", "dbus-run-session", "gnome-keyring-daemon"} {
-		if err := os.WriteFile(filepath.Join(programs, name), []byte("#!/bin/sh\necho $0 >>"+mark+"\n"), 0o755); err != nil {
+		if err := os.WriteFile(filepath.Join(programs, name), []byte("#!/bin/sh\necho $0 >>"+mark+"\n"),
+			0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,13 +46,13 @@ func TestD2NoBus(t *testing.T) {
 	}
 }
 
-// A keychain asks a person before a program overwrites what another connection has written, as KeePassXC does. The request
-// does not wait for the person, the dialog is opened once and not again by itself, what was obtained is used meanwhile; and
-// whoever agrees late is believed.
+// A keychain asks a person before a program overwrites what another connection has written, as KeePassXC does. The
+// request does not wait for the person, the dialog is opened once and not again by itself, what was obtained is used
+// meanwhile; and whoever agrees late is believed.
 func TestTheDialogOfAnOverwrite(t *testing.T) {
 	t.Parallel()
 	service := parts.StartStandIn(t)
-	k := newKeeper(t, service.Address)
+	k := newKeychainEnv(t, service.Address)
 	k.server.AddClient(sandbox.Client{ID: "other-client", Secret: k.secret})
 	k.login("work")
 	k.restart() // and so, by another connection
@@ -64,7 +65,8 @@ func TestTheDialogOfAnOverwrite(t *testing.T) {
 	other := k.loginArgs("work")
 	other[slices.Index(other, labClient)] = "other-client"
 	other = append(other, "--replace")
-	k.refused(k.run(k.secret+"\n", "groat", other...), 75, "if the keychain shows a dialog, answer it", "groat login work")
+	k.refused(k.run(k.secret+"\n", "groat", other...), 75, "if the keychain shows a dialog, answer it",
+		"groat login work")
 	for range 5 {
 		k.served("work")
 	}
@@ -88,12 +90,12 @@ func TestTheDialogOfAnOverwrite(t *testing.T) {
 func TestD1APersonUnlocks(t *testing.T) {
 	t.Parallel()
 	service := parts.StartStandIn(t)
-	k := newKeeper(t, service.Address)
+	k := newKeychainEnv(t, service.Address)
 	k.login("work")
 	service.Behave(parts.Behaviour{Locked: true, Unlock: parts.Unanswered})
 	k.restart()
 	k.refused(k.run("", "groat", "get", "work"), 77, "the keystore is locked", "groat unlock")
-	unlocked := make(chan said, 1)
+	unlocked := make(chan result, 1)
 	go func() { unlocked <- k.run("", "groat", "unlock") }()
 	until(t, "a dialog", func() (int, bool) { return 0, service.Standing() == 1 })
 	if s := k.promptly("get", "work"); s.code != 77 {

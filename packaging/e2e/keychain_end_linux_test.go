@@ -21,7 +21,8 @@ type refusal struct {
 }
 
 // ofDisk is a trouble of gnome-keyring's disk.
-func ofDisk(begin, end func(*parts.SecretService, testing.TB)) func(*testing.T) (string, func(), func(), *parts.StandIn) {
+func ofDisk(begin, end func(*parts.SecretService, testing.TB)) func(*testing.T) (string, func(), func(),
+	*parts.StandIn) {
 	return func(t *testing.T) (string, func(), func(), *parts.StandIn) {
 		s := parts.StartSecretServiceOnDisk(t)
 		return s.Address, func() { begin(s, t) }, func() { end(s, t) }, nil
@@ -55,29 +56,31 @@ var refusals = []refusal{
 	{"D1 locked", ofGnome((*parts.SecretService).Lock, (*parts.SecretService).Unlock), 77, false},
 	{"D4 stopped with SIGSTOP", ofGnome((*parts.SecretService).Pause, (*parts.SecretService).Resume), 75, false},
 	{"killed", ofGnome((*parts.SecretService).Kill, (*parts.SecretService).Restart), 75, false},
-	{"D3 the bus dies and comes back", ofGnome((*parts.SecretService).KillBus, (*parts.SecretService).RestartBus), 75, false},
+	{"D3 the bus dies and comes back", ofGnome((*parts.SecretService).KillBus, (*parts.SecretService).RestartBus), 75,
+		false},
 	{"D5 its dialog is dismissed", ofStandIn(parts.Behaviour{Create: parts.Dismissed}), 75, true},
 	{"its dialog is not answered", ofStandIn(parts.Behaviour{Create: parts.Unanswered}), 75, true},
 	{"D20 it keeps nothing", ofStandIn(parts.Behaviour{Forget: true}), 75, true},
 	{"D20 it keeps something else", ofStandIn(parts.Behaviour{Alter: true}), 75, true},
 }
 
-// A person has signed in, and at the very end the keychain refuses what came of it. It is in groatd's memory then, is used,
-// and is said to be there only; and it is stored as soon as the keychain takes it.
+// A person has signed in, and at the very end the keychain refuses what came of it. It is in groatd's memory then, is
+// used, and is said to be there only; and it is stored as soon as the keychain takes it.
 func TestTheKeychainRefusesAtTheEnd(t *testing.T) {
 	t.Parallel()
 	atOnce(t, refusals, func(x refusal) string { return x.name }, func(t *testing.T, x refusal) {
 		bus, begin, end, standIn := x.start(t)
-		k := newKeeper(t, bus)
+		k := newKeychainEnv(t, bus)
 		k.login("first")
 
 		k.server.Script("/token", sandbox.Fault{Delay: 3 * time.Second}) // in which it happens
 		asked := k.tokens()
-		over := make(chan said, 1)
+		over := make(chan result, 1)
 		go func() { over <- k.run(k.secret+"\n", "groat", k.loginArgs("work")...) }()
 		until(t, "the login's request", func() (int, bool) { return 0, k.tokens() > asked })
 		begin()
-		k.refused(<-over, x.code, "profile work is signed in, but its credential could not be stored: the keystore", "groat login work")
+		k.refused(<-over, x.code, "profile work is signed in, but its credential could not be stored: the keystore",
+			"groat login work")
 
 		asked = k.tokens()
 		k.served("work")
@@ -85,7 +88,8 @@ func TestTheKeychainRefusesAtTheEnd(t *testing.T) {
 		k.wantDegraded("work", "the newest credential is in groatd's memory only: the keystore")
 		if x.declined {
 			questions := standIn.Asked()
-			k.refused(k.run("", "groat", "login", "work"), x.code, "is signed in, but its credential could not be stored", "groat login work")
+			k.refused(k.run("", "groat", "login", "work"), x.code,
+				"is signed in, but its credential could not be stored", "groat login work")
 			asked = k.tokens() // the login has proved it
 			if standIn.Asked() > questions+1 {
 				t.Errorf("the person was asked %d times for one login", standIn.Asked()-questions)
@@ -97,7 +101,7 @@ func TestTheKeychainRefusesAtTheEnd(t *testing.T) {
 		end()
 		if x.declined {
 			standIn.Reply(t, true) // whoever sees the dialog now
-			until(t, "a login that stores it", func() (said, bool) {
+			until(t, "a login that stores it", func() (result, bool) {
 				s := k.run("", "groat", "login", "work")
 				return s, s.code == 0
 			})

@@ -13,9 +13,9 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
-// itemKeeper is a keeper whose keychain other programs write to, too.
+// itemKeeper is a keychainEnv whose keychain other programs write to, too.
 type itemKeeper struct {
-	*keeper
+	*keychainEnv
 	service *parts.SecretService
 }
 
@@ -61,20 +61,22 @@ func always(value string) func(string) string { return func(string) string { ret
 func TestJ41AnItemOfALaterGroat(t *testing.T) {
 	t.Parallel()
 	service := parts.StartSecretService(t)
-	k := &itemKeeper{newKeeper(t, service.Address), service}
+	k := &itemKeeper{newKeychainEnv(t, service.Address), service}
 	k.login("work")
 	later := strings.Replace(k.lookup("work"), `"v":1`, `"v":99`, 1)
 	k.restart()
 	k.clear("work")
 	k.store("work", later)
 	k.refused(k.run("", "groat", "get", "work"), 78, "upgrade groat", "groat version")
-	k.refused(k.run(k.secret+"\n", "groat", append(k.loginArgs("work"), "--replace")...), 78, "upgrade groat", "groat version")
+	k.refused(k.run(k.secret+"\n", "groat", append(k.loginArgs("work"), "--replace")...), 78, "upgrade groat",
+		"groat version")
 	if k.lookup("work") != later {
 		t.Error("the item was changed")
 	}
 }
 
-// A profile's item is not what it was. That is said, in so many words; what is there is left alone until somebody signs in.
+// A profile's item is not what it was. That is said, in so many words; what is there is left alone until somebody signs
+// in.
 func TestD6AnItemIsNotWhatItWas(t *testing.T) {
 	t.Parallel()
 	atOnce(t, []damage{
@@ -89,7 +91,7 @@ func TestD6AnItemIsNotWhatItWas(t *testing.T) {
 		{"no text", becomes(always("\x01\xff\xfe")), "cannot be read"},
 	}, func(d damage) string { return d.name }, func(t *testing.T, d damage) {
 		service := parts.StartSecretService(t)
-		k := &itemKeeper{newKeeper(t, service.Address), service}
+		k := &itemKeeper{newKeychainEnv(t, service.Address), service}
 		k.login("work")
 		value := k.lookup("work")
 		k.restart()
@@ -115,8 +117,8 @@ func TestD6AnItemIsNotWhatItWas(t *testing.T) {
 	})
 }
 
-// The key of the sealed file is not what it was. No other takes its place, the file stays as it is, and all is well as soon
-// as the key is back: by itself.
+// The key of the sealed file is not what it was. No other takes its place, the file stays as it is, and all is well as
+// soon as the key is back: by itself.
 func TestD6TheDataKeyIsNotWhatItWas(t *testing.T) {
 	t.Parallel()
 	other := make([]byte, 32)
@@ -124,14 +126,15 @@ func TestD6TheDataKeyIsNotWhatItWas(t *testing.T) {
 	short := base64.StdEncoding.EncodeToString(other[:31])
 	atOnce(t, []damage{
 		{"missing", func(k *itemKeeper, username, _ string) { k.clear(username) }, "is not where it was (keychain)"},
-		{"duplicated", func(k *itemKeeper, username, _ string) { k.store(username, short, "by", "another program") }, "2 items"},
+		{"duplicated", func(k *itemKeeper, username, _ string) { k.store(username, short, "by", "another program") },
+			"2 items"},
 		{"wrong length", becomes(always(short)), "is not 32 bytes of Base64"},
 		{"not Base64", becomes(always("%" + short)), "is not 32 bytes of Base64"},
 		{"replaced", becomes(always(base64.StdEncoding.EncodeToString(other))), "was sealed with another key"},
 	}, func(d damage) string { return d.name }, func(t *testing.T, d damage) {
 		const username = "sealed:key"
 		service := parts.StartSecretService(t)
-		k := &itemKeeper{newKeeper(t, service.Address), service}
+		k := &itemKeeper{newKeychainEnv(t, service.Address), service}
 		k.server.AddClient(sandbox.Client{ID: "app", Method: sandbox.None})
 		k.login("machine")
 		k.session("work")
@@ -153,7 +156,7 @@ func TestD6TheDataKeyIsNotWhatItWas(t *testing.T) {
 		if got := k.report().Keystore; got.State != "unavailable" || !strings.Contains(got.Message, d.theErr) {
 			t.Errorf("status says of the keystore: %+v", got)
 		}
-		k.refused(k.sit("", k.sessionArgs("more")...).result(), 75, d.theErr, "groat keystore")
+		k.refused(k.startLogin("", k.sessionArgs("more")...).result(), 75, d.theErr, "groat keystore")
 		if k.lookup(username) != damaged {
 			t.Error("a key was made or changed")
 		}
@@ -169,13 +172,14 @@ func TestD6TheDataKeyIsNotWhatItWas(t *testing.T) {
 }
 
 func (k *itemKeeper) sessionArgs(profile string) []string {
-	return []string{profile, "--issuer", k.server.URL(), "--grant", "device_code", "--client-auth", "none", "--client-id", "app", "--scope", "offline_access"}
+	return []string{profile, "--issuer", k.server.URL(), "--grant", "device_code", "--client-auth", "none",
+		"--client-id", "app", "--scope", "offline_access"}
 }
 
 // session has a person sign in to a profile.
 func (k *itemKeeper) session(profile string) {
 	k.t.Helper()
-	s := k.sit("", k.sessionArgs(profile)...)
+	s := k.startLogin("", k.sessionArgs(profile)...)
 	if err := k.server.ApproveDevice(s.code()); err != nil {
 		k.t.Fatal(err)
 	}

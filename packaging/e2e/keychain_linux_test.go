@@ -13,19 +13,19 @@ import (
 	"github.com/groat-dev/groat/keystore/keychain"
 )
 
-// Here groatd has a keychain, and the keychain does everything that a keychain may do. Where gnome-keyring can be made to do
-// it, it is that; where it cannot, a stand-in is.
+// Here groatd has a keychain, and the keychain does everything that a keychain may do. Where gnome-keyring can be made
+// to do it, it is that; where it cannot, a stand-in is.
 
-// keeper is a resident whose credentials are in a keychain, and a server that gives tokens for them.
-type keeper struct {
-	*resident
+// keychainEnv is a userEnv whose credentials are in a keychain, and a server that gives tokens for them.
+type keychainEnv struct {
+	*userEnv
 	server *server
 }
 
-// newKeeper is one whose groatd runs.
-func newKeeper(t *testing.T, bus string) *keeper {
+// newKeychainEnv is one whose groatd runs.
+func newKeychainEnv(t *testing.T, bus string) *keychainEnv {
 	t.Helper()
-	k := &keeper{resident: newResident(t, os.Getuid())}
+	k := &keychainEnv{userEnv: newUserEnv(t, os.Getuid())}
 	k.vars = []string{"DBUS_SESSION_BUS_ADDRESS=" + bus}
 	var err error
 	if k.server, err = k.addServer("as"); err != nil {
@@ -51,12 +51,13 @@ func atOnce[T any](t *testing.T, rows []T, name func(T) string, f func(*testing.
 }
 
 // loginArgs is the login of a machine, whose secret is the only thing that is typed.
-func (k *keeper) loginArgs(profile string) []string {
-	return []string{"login", profile, "--token-url", k.server.URL() + "/token", "--client-auth", "client_secret_post", "--client-id", labClient, "--secret-stdin"}
+func (k *keychainEnv) loginArgs(profile string) []string {
+	return []string{"login", profile, "--token-url", k.server.URL() + "/token", "--client-auth", "client_secret_post",
+		"--client-id", labClient, "--secret-stdin"}
 }
 
 // planted is a file with a key of another program's, to be imported.
-func (k *keeper) planted() string {
+func (k *keychainEnv) planted() string {
 	k.t.Helper()
 	file := filepath.Join(k.home, ".planet.json")
 	if err := os.WriteFile(file, []byte(`{"PL_API_KEY":"PLAK-dummy"}`), 0o600); err != nil {
@@ -66,25 +67,25 @@ func (k *keeper) planted() string {
 }
 
 // login is one that succeeds. On a machine that is very busy a keychain that is well may need more than its limit.
-func (k *keeper) login(profile string) {
+func (k *keychainEnv) login(profile string) {
 	k.t.Helper()
-	until(k.t, "a login", func() (said, bool) {
+	until(k.t, "a login", func() (result, bool) {
 		s := k.run(k.secret+"\n", "groat", k.loginArgs(profile)...)
 		return s, s.code == 0
 	})
 }
 
 // token is a profile's, which must come: as with login, perhaps not at once.
-func (k *keeper) token(profile string) string {
+func (k *keychainEnv) token(profile string) string {
 	k.t.Helper()
-	return until(k.t, "a token of "+profile, func() (said, bool) {
+	return until(k.t, "a token of "+profile, func() (result, bool) {
 		s := k.run("", "groat", "get", profile)
 		return s, s.code == 0
 	}).stdout
 }
 
 // served is a profile's token that is held, whatever the keychain does: it comes at once.
-func (k *keeper) served(profile string) string {
+func (k *keychainEnv) served(profile string) string {
 	k.t.Helper()
 	s := k.promptly("get", profile)
 	if s.code != 0 {
@@ -94,11 +95,11 @@ func (k *keeper) served(profile string) string {
 }
 
 // tokens is how many tokens the server was asked for.
-func (k *keeper) tokens() int { return k.server.Count("/token") }
+func (k *keychainEnv) tokens() int { return k.server.Count("/token") }
 
 // promptly runs groat, which must not wait for the keychain: waiting would take keychain.Limit each time. On a machine
 // that is very busy it may take that long without waiting, so the fastest of three runs counts.
-func (k *keeper) promptly(args ...string) (s said) {
+func (k *keychainEnv) promptly(args ...string) (s result) {
 	k.t.Helper()
 	fastest := keychain.Limit
 	for try := 0; try < 3 && fastest >= keychain.Limit; try++ {
@@ -123,7 +124,7 @@ type reported struct {
 	Degraded                      bool
 }
 
-func (k *keeper) report() report {
+func (k *keychainEnv) report() report {
 	k.t.Helper()
 	s := k.run("", "groat", "status", "--json")
 	var r report
@@ -134,18 +135,19 @@ func (k *keeper) report() report {
 }
 
 // wantDegraded makes sure that a person sees what is wrong with a profile.
-func (k *keeper) wantDegraded(profile, message string) {
+func (k *keychainEnv) wantDegraded(profile, message string) {
 	k.t.Helper()
 	for _, p := range k.report().Profiles {
 		if p.Profile == profile && p.Degraded && strings.Contains(p.Message, message) && p.Hint != "" {
 			return
 		}
 	}
-	k.t.Errorf("status does not say of %s that it is degraded, with %q and a hint: %+v", profile, message, k.report().Profiles)
+	k.t.Errorf("status does not say of %s that it is degraded, with %q and a hint: %+v", profile, message,
+		k.report().Profiles)
 }
 
 // heals waits until status says that nothing is degraded any more. It asks for no token, and nothing else of groatd.
-func (k *keeper) heals() {
+func (k *keychainEnv) heals() {
 	k.t.Helper()
 	until(k.t, "a status in which all is well", func() (report, bool) {
 		r := k.report()

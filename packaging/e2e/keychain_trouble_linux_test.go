@@ -21,7 +21,8 @@ type trouble struct {
 }
 
 // ofGnome is a trouble that gnome-keyring can be in.
-func ofGnome(begin, end func(*parts.SecretService, testing.TB)) func(*testing.T) (string, func(), func(), *parts.StandIn) {
+func ofGnome(begin, end func(*parts.SecretService, testing.TB)) func(*testing.T) (string, func(), func(),
+	*parts.StandIn) {
 	return func(t *testing.T) (string, func(), func(), *parts.StandIn) {
 		s := parts.StartSecretService(t)
 		return s.Address, func() { begin(s, t) }, func() { end(s, t) }, nil
@@ -37,27 +38,34 @@ func ofStandIn(b parts.Behaviour) func(*testing.T) (string, func(), func(), *par
 }
 
 var troubles = []trouble{
-	{"D1 it is locked", ofGnome((*parts.SecretService).Lock, (*parts.SecretService).Unlock), "locked", 77, "the keystore is locked", "groat unlock"},
+	{"D1 it is locked", ofGnome((*parts.SecretService).Lock, (*parts.SecretService).Unlock), "locked", 77,
+		"the keystore is locked", "groat unlock"},
 	{"D3 its bus dies and comes back", ofGnome((*parts.SecretService).KillBus, (*parts.SecretService).RestartBus),
 		"unavailable", 75, "the keystore is not available", "groat keystore"},
 	{"D4 it is stopped with SIGSTOP", ofGnome((*parts.SecretService).Pause, (*parts.SecretService).Resume),
 		"unavailable", 75, "the keystore is not available", "groat keystore"},
-	{"it is killed", ofGnome((*parts.SecretService).Kill, (*parts.SecretService).Restart), "unavailable", 75, "the keystore is not available", "groat keystore"},
-	{"every answer comes 10 s late", ofStandIn(parts.Behaviour{Delay: 10 * time.Second}), "unavailable", 75, "the keystore is not available", "groat keystore"},
-	{"its dialogs are not answered", ofStandIn(parts.Behaviour{Locked: true, Unlock: parts.Unanswered}), "locked", 77, "the keystore is locked", "groat unlock"},
-	{"it wants to be asked before it gives an item", ofStandIn(parts.Behaviour{ItemsLocked: true, Unlock: parts.Unanswered}),
+	{"it is killed", ofGnome((*parts.SecretService).Kill, (*parts.SecretService).Restart), "unavailable", 75,
+		"the keystore is not available", "groat keystore"},
+	{"every answer comes 10 s late", ofStandIn(parts.Behaviour{Delay: 10 * time.Second}), "unavailable", 75,
+		"the keystore is not available", "groat keystore"},
+	{"its dialogs are not answered", ofStandIn(parts.Behaviour{Locked: true, Unlock: parts.Unanswered}), "locked", 77,
+		"the keystore is locked", "groat unlock"},
+	{"it wants to be asked before it gives an item",
+		ofStandIn(parts.Behaviour{ItemsLocked: true, Unlock: parts.Unanswered}),
 		"locked", 77, "it asks before it lets groat read its own items", "groat unlock"},
-	{"every answer is an error", ofStandIn(parts.Behaviour{Unreadable: true}), "unavailable", 75, "the keystore is not available", "groat keystore"},
+	{"every answer is an error", ofStandIn(parts.Behaviour{Unreadable: true}), "unavailable", 75,
+		"the keystore is not available", "groat keystore"},
 }
 
-// The keychain cannot be read: while groatd runs, and when it starts. No request waits for it longer than its limit, what is
-// held is served at once, the state can be seen, nobody is asked anything, and a person's login is refused before anything
-// is typed. When the cause has gone, all is well again by itself: nobody unlocks, restarts or asks anything of groat.
+// The keychain cannot be read: while groatd runs, and when it starts. No request waits for it longer than its limit,
+// what is held is served at once, the state can be seen, nobody is asked anything, and a person's login is refused
+// before anything is typed. When the cause has gone, all is well again by itself: nobody unlocks, restarts or asks
+// anything of groat.
 func TestTheKeychainCannotBeRead(t *testing.T) {
 	t.Parallel()
 	atOnce(t, troubles, func(x trouble) string { return x.name }, func(t *testing.T, x trouble) {
 		bus, begin, end, standIn := x.start(t)
-		k := newKeeper(t, bus)
+		k := newKeychainEnv(t, bus)
 		k.login("held")
 		k.login("cold")
 		k.restart()
@@ -83,7 +91,8 @@ func TestTheKeychainCannotBeRead(t *testing.T) {
 		asked := k.tokens()
 		end()
 		k.heals()
-		until(t, "the token that was asked for in vain", func() (int, bool) { n := k.tokens() - asked; return n, n > 0 })
+		until(t, "the token that was asked for in vain",
+			func() (int, bool) { n := k.tokens() - asked; return n, n > 0 })
 		k.restart()
 		if n := k.tokens() - asked; n != 1 {
 			t.Errorf("the server was asked %d times, want once: nobody has asked for the other profile", n)
@@ -95,7 +104,7 @@ func TestTheKeychainCannotBeRead(t *testing.T) {
 }
 
 // suffers asks everything of a groatd whose keychain cannot be read.
-func (k *keeper) suffers(x trouble) {
+func (k *keychainEnv) suffers(x trouble) {
 	k.t.Helper()
 	var all sync.WaitGroup
 	for range 8 { // of which one at most asks the keychain
@@ -108,7 +117,8 @@ func (k *keeper) suffers(x trouble) {
 	}
 	asked := k.tokens()
 	k.refused(k.run(k.secret+"\n", "groat", k.loginArgs("new")...), x.code, x.error, x.hint)
-	if s := k.run("", "groat", "import", "--from", k.planted(), "--yes"); s.code == 0 || !strings.Contains(s.stdout+s.stderr, x.error) {
+	if s := k.run("", "groat", "import", "--from", k.planted(), "--yes"); s.code == 0 ||
+		!strings.Contains(s.stdout+s.stderr, x.error) {
 		k.t.Errorf("groat import ended with %d: %s%s", s.code, s.stdout, s.stderr)
 	}
 	if k.tokens() != asked {

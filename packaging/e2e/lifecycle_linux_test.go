@@ -40,7 +40,7 @@ type connected struct {
 	t *testing.T
 }
 
-func (u *under) connect() *connected {
+func (u *attackedEnv) connect() *connected {
 	u.t.Helper()
 	c, err := u.dial()
 	if err != nil {
@@ -65,7 +65,7 @@ func (c *connected) ask() {
 // A configuration that cannot be used changes nothing, and says so.
 func TestE5InvalidConfigurationOnReload(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	server := u.signIn("work")
 	u.ask(work)
 	file := filepath.Join(u.home, ".config", "groat", "profiles.d", "work.toml")
@@ -74,7 +74,8 @@ func TestE5InvalidConfigurationOnReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, bad := range map[string]string{
-		"no TOML": "oops\n", "an unknown provider": "provider = \"nobody\"\n", "an unknown key": string(good) + "\nx = 1\n", "a NUL": "\x00",
+		"no TOML": "oops\n", "an unknown provider": "provider = \"nobody\"\n",
+		"an unknown key": string(good) + "\nx = 1\n", "a NUL": "\x00",
 	} {
 		if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
@@ -97,7 +98,7 @@ func TestE5InvalidConfigurationOnReload(t *testing.T) {
 // A log that nobody reads any more, and signals that end other programs.
 func TestE6Signals(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	u.signIn("work")
 	for name, s := range map[string]syscall.Signal{"E6 SIGQUIT": syscall.SIGQUIT, "E6 SIGUSR1": syscall.SIGUSR1} {
 		t.Run(name, func(t *testing.T) {
@@ -113,19 +114,19 @@ func TestE6Signals(t *testing.T) {
 		u.ask(work)
 	})
 	t.Run("E6 a log whose reader has left", func(t *testing.T) {
-		u := &under{resident: newResident(t, os.Getuid())}
+		u := &attackedEnv{userEnv: newUserEnv(t, os.Getuid())}
 		u.dial = attack.To(u.socket())
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &process{cmd: exec.Command(filepath.Join(bin, "groatd")), log: newLogbook(), ended: make(chan struct{})}
-		p.cmd.Env, p.cmd.Dir, p.cmd.Stderr = u.environ(), "/", w
-		if err := p.cmd.Start(); err != nil {
+		cmd := exec.Command(filepath.Join(bin, "groatd"))
+		cmd.Env, cmd.Dir, cmd.Stderr = u.environ(), "/", w
+		p, err := launch(cmd)
+		if err != nil {
 			t.Fatal(err)
 		}
-		u.daemon, u.world.daemon = p, p
-		go func() { p.cmd.Wait(); close(p.ended) }()
+		u.daemon, u.env.daemon = p, p
 		w.Close()
 		r.SetReadDeadline(time.Now().Add(patience))
 		if n, err := r.Read(make([]byte, 4096)); n == 0 {
@@ -143,7 +144,7 @@ func TestE6Signals(t *testing.T) {
 // A socket that a killed groatd has left is taken over, and what it stored is there.
 func TestE8StaleSocketAfterKill(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	u.signIn("work")
 	for range 3 {
 		if _, err := u.daemon.stop(syscall.SIGKILL); err != nil {
@@ -158,7 +159,7 @@ func TestE8StaleSocketAfterKill(t *testing.T) {
 }
 
 // made wants a socket that nobody else may use.
-func (u *under) made() {
+func (u *attackedEnv) made() {
 	u.t.Helper()
 	info, err := os.Lstat(u.socket())
 	if err != nil || info.Mode() != os.ModeSocket|0o600 {
@@ -174,7 +175,7 @@ const (
 // Somebody removes the socket. It is made anew; who was connected notices nothing, and the end leaves nothing behind.
 func TestE9SocketDeleted(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	u.made()
 	there := u.connect()
 	there.ask()
@@ -195,8 +196,8 @@ func TestE9SocketDeleted(t *testing.T) {
 	}
 }
 
-// The socket's directory is moved away, or another is in its place. A place that would be refused at the start is refused,
-// and looked at again.
+// The socket's directory is moved away, or another is in its place. A place that would be refused at the start is
+// refused, and looked at again.
 func TestE10DirectoryReplaced(t *testing.T) {
 	for name, c := range map[string]struct {
 		put  func(t *testing.T, dir string)
@@ -205,7 +206,8 @@ func TestE10DirectoryReplaced(t *testing.T) {
 	}{
 		"E10 moved away":       {put: func(*testing.T, string) {}, says: madeAnew},
 		"E10 another in place": {put: func(t *testing.T, dir string) { mkdir(t, dir, 0o700) }, says: madeAnew},
-		"E10 open to others":   {put: func(t *testing.T, dir string) { mkdir(t, dir, 0o777) }, says: notMade, heal: func(t *testing.T, dir string) { chmod(t, dir, 0o700) }},
+		"E10 open to others": {put: func(t *testing.T, dir string) { mkdir(t, dir, 0o777) }, says: notMade,
+			heal: func(t *testing.T, dir string) { chmod(t, dir, 0o700) }},
 		"E10 a link": {
 			put: func(t *testing.T, dir string) {
 				mkdir(t, dir+".other", 0o700)
@@ -232,7 +234,7 @@ func TestE10DirectoryReplaced(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			u := newUnder(t, "")
+			u := newAttackedEnv(t, "")
 			there := u.connect()
 			there.ask()
 			dir := filepath.Dir(u.socket())
@@ -285,7 +287,7 @@ func remove(t *testing.T, path string) {
 // A groatd that ends late leaves its successor's socket alone, and one that looks after its own does, too.
 func TestE11LateExit(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	first := u.daemon
 	if err := os.Remove(u.socket()); err != nil {
 		t.Fatal(err)
@@ -314,7 +316,7 @@ func TestE11LateExit(t *testing.T) {
 // The session ends, and the runtime directory with it: nobody can come any more, and groatd ends without a complaint.
 func TestE24RuntimeDirectoryGone(t *testing.T) {
 	t.Parallel()
-	u := newUnder(t, "")
+	u := newAttackedEnv(t, "")
 	u.signIn("work")
 	if err := os.RemoveAll(u.runtime); err != nil {
 		t.Fatal(err)
@@ -326,7 +328,7 @@ func TestE24RuntimeDirectoryGone(t *testing.T) {
 	if text, _ := u.daemon.log.snapshot(); !strings.Contains(text, "the session is over") {
 		t.Errorf("it does not say why: %s", text)
 	}
-	u.world.daemon = nil
+	u.env.daemon = nil
 	if _, err := os.Lstat(u.runtime); !os.IsNotExist(err) {
 		t.Errorf("it has made the directory again: %v", err)
 	}

@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// The tests of this package are groat's from end to end: the real groatd and the real groat, over a real socket, against
-// authorization servers on loopback. Most are scripts (testdata/*.txtar), one behaviour each; script_test.go says what
-// their commands do. What needs another user, a hundred processes or a foreign program is in Go beside it.
+// The tests of this package are groat's from end to end: the real groatd and the real groat, over a real socket,
+// against authorization servers on loopback. Most are scripts (testdata/*.txtar), one behaviour each; script_test.go
+// says what their commands do. What needs another user, a hundred processes or a foreign program is in Go beside it.
 
 // bin is the directory of groat, groatd and git-credential-groat. Every user of the machine can read it.
 var bin string
@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	os.Exit(runTests(m))
 }
 
-// widen lets more tests run beside each other than there are processors, where nobody has said how many: what they do most is
-// wait, for a keychain's limits, the end of a token, a browser.
+// widen lets more tests run beside each other than there are processors, where nobody has said how many: what they do
+// most is wait, for a keychain's limits, the end of a token, a browser.
 func widen() {
 	const name = "test.parallel"
 	flag.Parse()

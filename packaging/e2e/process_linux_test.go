@@ -29,10 +29,29 @@ type process struct {
 
 // startProcess starts groatd and returns when it is ready, or with what it said where it was not.
 func startProcess(dir string, env []string, attr *syscall.SysProcAttr, args ...string) (*process, error) {
-	p := &process{cmd: exec.Command(filepath.Join(bin, "groatd"), args...), log: newLogbook(), ended: make(chan struct{})}
-	p.cmd.Env, p.cmd.Dir, p.cmd.SysProcAttr = env, dir, attr
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	if err := p.cmd.Start(); err != nil {
+	cmd := exec.Command(filepath.Join(bin, "groatd"), args...)
+	cmd.Env, cmd.Dir, cmd.SysProcAttr = env, dir, attr
+	p, err := launch(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.waitLog(ready); err != nil {
+		p.stop(syscall.SIGKILL)
+		return nil, err
+	}
+	return p, nil
+}
+
+// ready is what groatd logs when it serves.
+var ready = regexp.MustCompile(`\bready\b`)
+
+// launch starts a command that is groatd or becomes it. What it prints goes to the log, or where cmd sends it.
+func launch(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd, log: newLogbook(), ended: make(chan struct{})}
+	if cmd.Stdout == nil && cmd.Stderr == nil {
+		cmd.Stdout, cmd.Stderr = p.log, p.log
+	}
+	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	go func() {
@@ -40,10 +59,6 @@ func startProcess(dir string, env []string, attr *syscall.SysProcAttr, args ...s
 		close(p.ended)
 		p.log.wake()
 	}()
-	if err := p.waitLog(regexp.MustCompile(`\bready\b`)); err != nil {
-		p.stop(syscall.SIGKILL)
-		return nil, err
-	}
 	return p, nil
 }
 
@@ -89,7 +104,8 @@ func (p *process) wait() (*os.ProcessState, error) {
 	}
 }
 
-// stopServing ends the groatd that serves a socket, whoever started it, and waits for its end. Where none does it returns 0.
+// stopServing ends the groatd that serves a socket, whoever started it, and waits for its end. Where none does it
+// returns 0.
 func stopServing(socket string) (pid int, err error) {
 	pid = serving(socket)
 	if pid == 0 {

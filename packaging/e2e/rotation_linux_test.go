@@ -22,21 +22,23 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// member is a resident with a session, profile "work", at a server that replaces refresh tokens.
-type member struct {
-	*resident
+// rotatingEnv is a userEnv with a session, profile "work", at a server that replaces refresh tokens.
+type rotatingEnv struct {
+	*userEnv
 	server *server
 }
 
-// scopes are what a member may ask for one by one: each is a token of its own, and a request with the session's refresh token.
+// scopes are what the session may ask for one by one: each is a token of its own, and a request with the session's
+// refresh token.
 var scopes = strings.Fields("s0 s1 s2 s3 s4 s5 s6 s7 s8 s9")
 
-// newMember signs in; mode is how the server treats refresh tokens, as settings of the sandbox.
-func newMember(t *testing.T, mode ...string) *member {
+// newRotatingEnv signs in; mode is how the server treats refresh tokens, as settings of the sandbox.
+func newRotatingEnv(t *testing.T, mode ...string) *rotatingEnv {
 	t.Helper()
-	m := &member{resident: newResident(t, os.Getuid())}
+	m := &rotatingEnv{userEnv: newUserEnv(t, os.Getuid())}
 	var err error
-	m.server, err = m.addServer("AUTH", append([]string{"refresh_always=true", "rotate=true", "device_interval=1s"}, mode...)...)
+	m.server, err = m.addServer("AUTH", append([]string{"refresh_always=true", "rotate=true", "device_interval=1s"},
+		mode...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,9 +49,10 @@ func newMember(t *testing.T, mode ...string) *member {
 	return m
 }
 
-func (m *member) signIn() {
+func (m *rotatingEnv) signIn() {
 	m.t.Helper()
-	s := m.sit("", "work", "--issuer", m.server.Issuer(), "--client-auth", "none", "--client-id", ownClient, "--grant", "device_code",
+	s := m.startLogin("", "work", "--issuer", m.server.Issuer(), "--client-auth", "none", "--client-id", ownClient,
+		"--grant", "device_code",
 		"--scope", strings.Join(scopes, " "))
 	if err := m.server.ApproveDevice(s.code()); err != nil {
 		m.t.Fatal(err)
@@ -58,7 +61,7 @@ func (m *member) signIn() {
 }
 
 // killed ends groatd without a word.
-func (m *member) killed() {
+func (m *rotatingEnv) killed() {
 	m.t.Helper()
 	p := m.daemon
 	m.daemon = nil
@@ -68,7 +71,7 @@ func (m *member) killed() {
 }
 
 // renewals are the requests with a refresh token that the server has seen.
-func (m *member) renewals() (all []sandbox.Entry) {
+func (m *rotatingEnv) renewals() (all []sandbox.Entry) {
 	for _, e := range m.server.Log() {
 		if e.Refresh != "" {
 			all = append(all, e)
@@ -78,7 +81,7 @@ func (m *member) renewals() (all []sandbox.Entry) {
 }
 
 // token asks for one, as a program would.
-func (m *member) token(ctx context.Context, scope string) (string, error) {
+func (m *rotatingEnv) token(ctx context.Context, scope string) (string, error) {
 	conn, err := net.Dial("unix", m.socket())
 	if err != nil {
 		return "", err
@@ -90,9 +93,9 @@ func (m *member) token(ctx context.Context, scope string) (string, error) {
 	return r.AccessToken, err
 }
 
-// killings is what is known while groatd is killed again and again.
-type killings struct {
-	*member
+// killCampaign is what is known while groatd is killed again and again.
+type killCampaign struct {
+	*rotatingEnv
 	random *rand.Rand
 
 	mu    sync.Mutex
@@ -101,10 +104,10 @@ type killings struct {
 	lost  int             // sessions
 }
 
-// TestKilledWhileRenewing kills the installed binary at random moments of renewals in quick succession. The server replaces
-// the refresh token with each of them, and takes the one before for 30 s. No session is lost; each token that was handed out is
-// good; and no refresh token is presented again by a later process once a token that it was used for was handed out, for then
-// its successor is on the disk.
+// TestKilledWhileRenewing kills the installed binary at random moments of renewals in quick succession. The server
+// replaces the refresh token with each of them, and takes the one before for 30 s. No session is lost; each token that
+// was handed out is good; and no refresh token is presented again by a later process once a token that it was used for
+// was handed out, for then its successor is on the disk.
 func TestKilledWhileRenewing(t *testing.T) {
 	t.Parallel()
 	t.Run("E1 kill -9", killedWhileRenewing)
@@ -119,7 +122,8 @@ func killedWhileRenewing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &killings{member: newMember(t, "overlap=30s"), random: rand.New(rand.NewPCG(seed, 1)), acked: map[string]bool{}}
+	k := &killCampaign{rotatingEnv: newRotatingEnv(t, "overlap=30s"), random: rand.New(rand.NewPCG(seed, 1)),
+		acked: map[string]bool{}}
 	defer func() {
 		t.Logf("faults: kill -9 of groatd while it renews: %d kills, %d of them during a renewal, %d sessions lost, seed %d", kills, k.midst, k.lost, seed)
 	}()
@@ -136,7 +140,7 @@ func killedWhileRenewing(t *testing.T) {
 }
 
 // renewUntilKilled is one life of groatd.
-func (k *killings) renewUntilKilled(n int) {
+func (k *killCampaign) renewUntilKilled(n int) {
 	k.t.Helper()
 	before := len(k.renewals())
 	after, delay := k.random.IntN(5), time.Duration(k.random.Int64N(int64(5*time.Millisecond)))
@@ -171,7 +175,7 @@ func (k *killings) renewUntilKilled(n int) {
 }
 
 // endedWith takes in why a caller was not served.
-func (k *killings) endedWith(n int, err error) {
+func (k *killCampaign) endedWith(n int, err error) {
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		if e.Kind() == protocol.LoginRequired {
 			k.mu.Lock()
@@ -183,7 +187,7 @@ func (k *killings) endedWith(n int, err error) {
 }
 
 // account holds what was handed out in one life against what the server has seen in it.
-func (k *killings) account(n, before int, handedOut map[string]string) {
+func (k *killCampaign) account(n, before int, handedOut map[string]string) {
 	k.t.Helper()
 	seen := k.renewals()[before:]
 	unanswered := false
@@ -217,16 +221,18 @@ func (k *killings) account(n, before int, handedOut map[string]string) {
 	}
 }
 
-// groatd is told to stop while the server has replaced the refresh token and its answer is on its way: once, or again and
-// again. It answers whoever waits, takes the answer in, stores it, and ends well. The server would take no second request.
+// groatd is told to stop while the server has replaced the refresh token and its answer is on its way: once, or again
+// and again. It answers whoever waits, takes the answer in, stores it, and ends well. The server would take no second
+// request.
 func TestStoppedWhileRenewing(t *testing.T) {
 	t.Run("E3 once", func(t *testing.T) { stoppedWhileRenewing(t, syscall.SIGTERM) })
-	t.Run("E4 again and again", func(t *testing.T) { stoppedWhileRenewing(t, syscall.SIGTERM, syscall.SIGTERM, syscall.SIGINT) })
+	t.Run("E4 again and again",
+		func(t *testing.T) { stoppedWhileRenewing(t, syscall.SIGTERM, syscall.SIGTERM, syscall.SIGINT) })
 }
 
 func stoppedWhileRenewing(t *testing.T, signals ...syscall.Signal) {
 	t.Parallel()
-	m := newMember(t)
+	m := newRotatingEnv(t)
 	m.server.Script(m.server.TokenPath(), sandbox.Fault{Delay: 4 * time.Second}) // in which all of this happens
 	requests := m.server.Count(m.server.TokenPath())
 	answered := make(chan error, 1)
@@ -262,24 +268,25 @@ func stoppedWhileRenewing(t *testing.T, signals ...syscall.Signal) {
 }
 
 // lost wants a renewal to fail with a sentence and its remedy, which helps.
-func (m *member) lost(says string) {
+func (m *rotatingEnv) lost(says string) {
 	m.t.Helper()
 	m.refused(m.run("", "groat", "get", "work", "--scope", "s3"), 4, says, "groat login work")
 }
 
-func (m *member) sealedFile() string {
+func (m *rotatingEnv) sealedFile() string {
 	return filepath.Join(m.home, ".local", "state", "groat", "sealed")
 }
 
 // forget makes groatd forget what the server has refused, as a person does who tries again.
-func (m *member) forget() {
+func (m *rotatingEnv) forget() {
 	m.t.Helper()
-	if err := os.Remove(filepath.Join(filepath.Dir(m.sealedFile()), "refusals.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(filepath.Join(filepath.Dir(m.sealedFile()), "refusals.json")); err != nil &&
+		!errors.Is(err, os.ErrNotExist) {
 		m.t.Fatal(err)
 	}
 }
 
-func (m *member) read(path string) []byte {
+func (m *rotatingEnv) read(path string) []byte {
 	m.t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -288,22 +295,22 @@ func (m *member) read(path string) []byte {
 	return b
 }
 
-func (m *member) write(path string, b []byte) {
+func (m *rotatingEnv) write(path string, b []byte) {
 	m.t.Helper()
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		m.t.Fatal(err)
 	}
 }
 
-func (m *member) stopped() {
+func (m *rotatingEnv) stopped() {
 	m.t.Helper()
 	if err := m.stopDaemon(); err != nil {
 		m.t.Fatal(err)
 	}
 }
 
-// A backup brings an older sealed file back: its refresh token is used up, and what a person reads is why. Where the server
-// does not mind, neither does groat.
+// A backup brings an older sealed file back: its refresh token is used up, and what a person reads is why. Where the
+// server does not mind, neither does groat.
 func TestOlderBackup(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode  []string
@@ -318,7 +325,7 @@ func TestOlderBackup(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMember(t, c.mode...)
+			m := newRotatingEnv(t, c.mode...)
 			m.stopped()
 			backup := m.read(m.sealedFile())
 			m.start()
@@ -349,13 +356,13 @@ func TestAnotherMachinesFiles(t *testing.T) {
 	t.Run("D12 without their key", foreignFile)
 }
 
-// A second machine got a copy of this one's files, and uses the session. This one finds out when it asks, and says what is to
-// be done.
+// A second machine got a copy of this one's files, and uses the session. This one finds out when it asks, and says what
+// is to be done.
 func sharedSession(t *testing.T) {
 	t.Parallel()
-	m := newMember(t, "keep_family=true")
+	m := newRotatingEnv(t, "keep_family=true")
 	m.stopped()
-	other := &member{resident: newResident(t, os.Getuid()), server: m.server}
+	other := &rotatingEnv{userEnv: newUserEnv(t, os.Getuid()), server: m.server}
 	for _, dir := range []string{".local/state", ".config"} {
 		if err := os.MkdirAll(filepath.Join(other.home, filepath.Dir(dir)), 0o700); err != nil {
 			t.Fatal(err)
@@ -377,7 +384,7 @@ func sharedSession(t *testing.T) {
 // A file that another key has sealed is not touched, and what is to be done is said.
 func foreignFile(t *testing.T) {
 	t.Parallel()
-	m, other := newMember(t), newMember(t)
+	m, other := newRotatingEnv(t), newRotatingEnv(t)
 	m.stopped()
 	foreign := other.read(other.sealedFile())
 	m.write(m.sealedFile(), foreign)
@@ -395,7 +402,7 @@ func foreignFile(t *testing.T) {
 }
 
 // private closes what was copied to other users.
-func (m *member) private() {
+func (m *rotatingEnv) private() {
 	m.t.Helper()
 	err := filepath.WalkDir(m.home, func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -414,7 +421,7 @@ func (m *member) private() {
 // A sealed file that was cut, or in which a bit has flipped, costs at most a new sign-in, and a person reads that.
 func TestDamagedFile(t *testing.T) {
 	t.Parallel()
-	m := newMember(t, "keep_family=true")
+	m := newRotatingEnv(t, "keep_family=true")
 	m.groat("", "get", "work", "--scope", "s1")
 	m.stopped()
 	whole := m.read(m.sealedFile())
@@ -445,7 +452,7 @@ func TestDamagedFile(t *testing.T) {
 		{"D10", "a bit in the header", flip(3), ""},
 	} {
 		t.Run(c.id+" "+c.what, func(t *testing.T) {
-			m := &member{resident: m.in(t), server: m.server}
+			m := &rotatingEnv{userEnv: m.in(t), server: m.server}
 			m.forget()
 			m.write(m.sealedFile(), c.spoil(slices.Clone(whole)))
 			m.start()

@@ -13,9 +13,10 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// TestScripts runs testdata/*.txtar. Each has a home, a runtime directory and servers of its own; $BASIC, $CLIENTS, $TOKEN
-// and $ME are the paths of SpatiaFi's server, the files password, secret and wrong hold the person's password, the secret
-// of lab-client, and neither. When a script ends, no file, log, output, argument or environment may hold one of them.
+// TestScripts runs testdata/*.txtar. Each has a home, a runtime directory and servers of its own; $BASIC, $CLIENTS,
+// $TOKEN and $ME are the paths of SpatiaFi's server, the files password, secret and wrong hold the person's password,
+// the secret of lab-client, and neither. When a script ends, no file, log, output, argument or environment may hold one
+// of them.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -62,7 +63,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 }
 
 func setup(e *testscript.Env) error {
-	w, err := newWorld(e.WorkDir)
+	w, err := newEnv(e.WorkDir)
 	if err != nil {
 		return err
 	}
@@ -71,13 +72,14 @@ func setup(e *testscript.Env) error {
 			e.T().(testing.TB).Error(err) // as testscript promises
 		}
 	})
-	e.Values["world"] = w
+	e.Values["env"] = w
 	for name, text := range map[string]string{"password": w.password, "secret": w.secret, "wrong": w.wrong} {
 		if err := os.WriteFile(filepath.Join(e.WorkDir, name), []byte(text+"\n"), 0o600); err != nil {
 			return err
 		}
 	}
-	e.Vars = append(w.env(), "WORK="+e.WorkDir, "RUN="+w.runtime, "SOCKET="+w.link(), "PERSON="+person, "CLIENT="+labClient,
+	e.Vars = append(w.variables(), "WORK="+e.WorkDir, "RUN="+w.runtime, "SOCKET="+w.link(), "PERSON="+person,
+		"CLIENT="+labClient,
 		"BASIC="+sandbox.SpatiafiBasicPath, "CLIENTS="+sandbox.SpatiafiClientsPath,
 		"TOKEN="+sandbox.SpatiafiTokenPath, "ME="+sandbox.SpatiafiMePath)
 	return nil

@@ -15,114 +15,151 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
 
-// try is one call of a command.
-type try struct {
+// invocation is one call of a command.
+type invocation struct {
 	args  []string // after the command's own name
 	typed string
 	fails bool
 	vars  []string
 }
 
-func works(args ...string) try { return try{args: args} }
-func fails(args ...string) try { return try{args: args, fails: true} }
+func works(args ...string) invocation { return invocation{args: args} }
+func fails(args ...string) invocation { return invocation{args: args, fails: true} }
 
-func (c try) typing(text string) try  { c.typed = text + "\n"; return c }
-func (c try) with(vars ...string) try { c.vars = vars; return c }
-func (v *vault) at(args ...string) []string {
-	return append(args, "--auth-server", v.witness.URL(), "--secret-stdin")
+func (c invocation) typing(text string) invocation  { c.typed = text + "\n"; return c }
+func (c invocation) with(vars ...string) invocation { c.vars = vars; return c }
+func (v *watchedEnv) at(args ...string) []string {
+	return append(args, "--auth-server", v.server.URL(), "--secret-stdin")
 }
 
-// rows are calls of every command that groat has, on ways that go well and ways that do not. Each row runs in this order.
-func (v *vault) rows() map[string][]try {
-	own := []string{"--issuer", v.witness.Issuer(), "--client-id", labClient, "--secret-stdin"}
-	form := []string{"--token-url", v.witness.URL() + v.witness.TokenPath(), "--client-auth", "client_secret_post", "--client-id", labClient, "--secret-stdin"}
-	keyed := []string{"--issuer", v.witness.Issuer(), "--client-id", "keyed", "--key", v.key, "--secret-stdin"}
-	exchange := []string{"--issuer", v.witness.Issuer(), "--client-id", ownClient, "--client-auth", "none", "--grant", "token_exchange", "--secret-stdin"}
-	return map[string][]try{
+// rows are calls of every command that groat has, on ways that go well and ways that do not. Each row runs in this
+// order.
+func (v *watchedEnv) rows() map[string][]invocation {
+	own := []string{"--issuer", v.server.Issuer(), "--client-id", labClient, "--secret-stdin"}
+	form := []string{"--token-url", v.server.URL() + v.server.TokenPath(), "--client-auth", "client_secret_post",
+		"--client-id", labClient, "--secret-stdin"}
+	keyed := []string{"--issuer", v.server.Issuer(), "--client-id", "keyed", "--key", v.key, "--secret-stdin"}
+	exchange := []string{"--issuer", v.server.Issuer(), "--client-id", ownClient, "--client-auth", "none", "--grant",
+		"token_exchange", "--secret-stdin"}
+	return map[string][]invocation{
 		"groat": {fails("nonsense"), fails("--nonsense"), works("--help")},
 		"groat login": {
 			works(), works("--json"), fails("a/b"), fails("none"), fails("none", "--provider", "nobody"),
-			{args: append([]string{"machine"}, own...), typed: v.secret}, {args: append([]string{"post"}, form...), typed: v.secret},
-			{args: append([]string{"wrong"}, own...), typed: v.wrong, fails: true}, {args: append([]string{"wrong"}, own...), fails: true},
+			{args: append([]string{"machine"}, own...), typed: v.secret},
+			{args: append([]string{"post"}, form...), typed: v.secret},
+			{args: append([]string{"wrong"}, own...), typed: v.wrong, fails: true},
+			{args: append([]string{"wrong"}, own...), fails: true},
 			{args: v.at("apps", "--provider", "spatiafi", "--username", person), typed: v.password},
 			{args: v.at("apps2", "--provider", "climateengine", "--username", person, "--json"), typed: v.password},
 			{args: v.at("wrong", "--provider", "spatiafi", "--username", person), typed: v.wrong, fails: true},
 			{args: append([]string{"keyed", "--client-auth", "private_key_jwt"}, keyed...), typed: v.passphrase},
-			{args: append([]string{"wrong", "--client-auth", "private_key_jwt"}, keyed...), typed: v.wrong, fails: true},
-			{args: append([]string{"account", "--client-auth", "none", "--grant", "jwt_bearer", "--subject", person}, keyed...), typed: v.passphrase},
-			{args: append([]string{"exchanged"}, exchange...), typed: strings.TrimSpace(v.succeeds("", "get", "session"))},
+			{args: append([]string{"wrong", "--client-auth", "private_key_jwt"}, keyed...), typed: v.wrong,
+				fails: true},
+			{args: append([]string{"account", "--client-auth", "none", "--grant", "jwt_bearer", "--subject", person},
+				keyed...), typed: v.passphrase},
+			{args: append([]string{"exchanged"}, exchange...),
+				typed: strings.TrimSpace(v.succeeds("", "get", "session"))},
 			{args: append([]string{"wrong"}, exchange...), typed: v.subject, fails: true},
 			{args: v.at("static", "--provider", "climateengine-key"), typed: v.apiKey},
 			{args: v.at("wrong", "--provider", "climateengine-key"), typed: v.apiKey + "\x01", fails: true},
-			{args: v.at("legacy", "--provider", "planet-legacy", "--username", "bob@example.com"), typed: v.password, fails: true},
+			{args: v.at("legacy", "--provider", "planet-legacy", "--username", "bob@example.com"), typed: v.password,
+				fails: true},
 			{args: v.at("legacy", "--provider", "planet-legacy", "--username", person), typed: v.password},
-			{args: []string{"kept", "--ephemeral", "--issuer", v.witness.Issuer(), "--client-id", labClient, "--secret-stdin"}, typed: v.secret},
+			{args: []string{"kept", "--ephemeral", "--issuer", v.server.Issuer(), "--client-id", labClient,
+				"--secret-stdin"}, typed: v.secret},
 			{args: append([]string{"big"}, own...), typed: v.secret + strings.Repeat("x", 20<<10), fails: true},
 			{args: append([]string{"binary"}, own...), typed: v.secret + "\xff", fails: true},
 			works("session"), works("machine"), works("keyed"),
 			works("machine", "--secret-stdin").typing(v.secret), fails("machine", "--secret-stdin").typing(v.wrong),
 			fails("session", "--secret-stdin").typing(v.secret), fails("keyed", "--secret-stdin").typing(v.passphrase),
-			fails("apps", "--client-id", labClient, "--secret-stdin").typing(v.secret), fails("apps", "--username", "bob@example.com", "--secret-stdin").typing(v.password),
+			fails("apps", "--client-id", labClient, "--secret-stdin").typing(v.secret),
+			fails("apps", "--username", "bob@example.com", "--secret-stdin").typing(v.password),
 			works("apps", "--secret-stdin", "--client-id", labClient, "--replace").typing(v.secret),
 		},
 		"groat get": {
-			works("session"), works("session", "--output", "header"), works("session", "--output", "env"), works("session", "--json"),
-			works("machine", "--scope", "a"), works("static", "--output", "header"), works("static", "--json"), fails("static"),
-			works("apps"), works("apps2"), works("keyed"), works("account"), works("exchanged"), works("kept"), works("legacy", "--json"), works("robot", "--json"),
-			fails(), fails("none"), fails("a/b"), fails("session", "--output", "x"), fails("session", "--min-ttl", "9h"), fails("session", "--wait", "x"),
-			fails("machine", "--refused").typing(v.secret), works("machine", "--refused").typing("not.a.token.of.yours"), works().with("GROAT_PROFILE=machine"),
+			works("session"), works("session", "--output", "header"), works("session", "--output", "env"),
+			works("session", "--json"),
+			works("machine", "--scope", "a"), works("static", "--output", "header"), works("static", "--json"),
+			fails("static"),
+			works("apps"), works("apps2"), works("keyed"), works("account"), works("exchanged"), works("kept"),
+			works("legacy", "--json"), works("robot", "--json"),
+			fails(), fails("none"), fails("a/b"), fails("session", "--output", "x"),
+			fails("session", "--min-ttl", "9h"), fails("session", "--wait", "x"),
+			fails("machine", "--refused").typing(v.secret),
+			works("machine", "--refused").typing("not.a.token.of.yours"), works().with("GROAT_PROFILE=machine"),
 		},
-		"groat whoami":   {works("session"), works("session", "--json"), works("apps"), fails("static"), fails("none"), fails("machine")},
+		"groat whoami": {works("session"), works("session", "--json"), works("apps"), fails("static"), fails("none"),
+			fails("machine")},
 		"groat list":     {works(), works("--json"), fails("x")},
 		"groat status":   {works(), works("--json"), works("session"), works("session", "--json"), fails("none")},
 		"groat reload":   {works(), works("--json"), fails("x")},
 		"groat version":  {works(), works("--json"), fails("x")},
 		"groat keystore": {works(), works("--json"), fails("nonsense")},
 		"groat keystore use": {
-			fails("nonsense"), fails("memory", "--passphrase-stdin").typing(v.passphrase), fails("sealed", "--passphrase-stdin", "--key-file").typing(v.passphrase),
-			fails("sealed", "--key-file"), fails("keychain"), fails("sealed", "--passphrase-stdin").typing(v.wrong), fails("sealed", "--passphrase"),
+			fails("nonsense"), fails("memory", "--passphrase-stdin").typing(v.passphrase),
+			fails("sealed", "--passphrase-stdin", "--key-file").typing(v.passphrase),
+			fails("sealed", "--key-file"), fails("keychain"), fails("sealed", "--passphrase-stdin").typing(v.wrong),
+			fails("sealed", "--passphrase"),
 			works("sealed", "--passphrase-stdin", "--json").typing(v.passphrase),
 		},
 		"groat network": {works(), works("--json"), fails("x")},
 		"groat network set": {
-			works("proxy", "http://127.0.0.1:1"), works("no_proxy", ".example.org", "--json"), fails("ca_file", "none.pem"), fails("x", "y"), fails("proxy"),
-			fails("proxy", "http://alice:"+url.QueryEscape(v.password)+"@proxy.example"), fails("proxy", v.secret), fails("no_proxy", v.wrong+"\x01"),
+			works("proxy", "http://127.0.0.1:1"), works("no_proxy", ".example.org", "--json"),
+			fails("ca_file", "none.pem"), fails("x", "y"), fails("proxy"),
+			fails("proxy", "http://alice:"+url.QueryEscape(v.password)+"@proxy.example"), fails("proxy", v.secret),
+			fails("no_proxy", v.wrong+"\x01"),
 		},
 		"groat network unset": {works("proxy"), works("no_proxy", "--json"), fails("x"), fails()},
 		"groat keystore move": { // there and back: what follows needs the passphrase
-			fails("nonsense"), fails("memory"), fails("keychain"), fails("sealed", "--passphrase-stdin", "--key-file").typing(v.passphrase), fails("sealed", "--passphrase"),
+			fails("nonsense"), fails("memory"), fails("keychain"), fails("sealed", "--passphrase-stdin",
+				"--key-file").typing(v.passphrase), fails("sealed", "--passphrase"),
 			works("sealed", "--key-file"), works("sealed", "--passphrase-stdin", "--json").typing(v.passphrase),
 		},
 		"groat keystore passphrase": {
-			fails(), fails("--passphrase-stdin").typing(v.passphrase), fails("--passphrase-stdin").typing(v.wrong + "\n" + v.subject),
-			works("--passphrase-stdin").typing(v.passphrase + "\n" + v.subject), works("--passphrase-stdin", "--json").typing(v.subject + "\n" + v.passphrase),
+			fails(), fails("--passphrase-stdin").typing(v.passphrase),
+			fails("--passphrase-stdin").typing(v.wrong + "\n" + v.subject),
+			works("--passphrase-stdin").typing(v.passphrase + "\n" + v.subject),
+			works("--passphrase-stdin", "--json").typing(v.subject + "\n" + v.passphrase),
 		},
 		"groat backup": {
-			fails(v.file("backup")), fails(v.file("none/backup"), "--passphrase-stdin").typing(v.passphrase), works(v.file("backup"), "--passphrase-stdin").typing(v.passphrase),
-			fails(v.file("backup"), "--passphrase-stdin").typing(v.passphrase), works(v.file("backup"), "--force", "--json", "--passphrase-stdin").typing(v.passphrase),
+			fails(v.file("backup")), fails(v.file("none/backup"), "--passphrase-stdin").typing(v.passphrase),
+			works(v.file("backup"), "--passphrase-stdin").typing(v.passphrase),
+			fails(v.file("backup"), "--passphrase-stdin").typing(v.passphrase),
+			works(v.file("backup"), "--force", "--json", "--passphrase-stdin").typing(v.passphrase),
 			works(v.file("another"), "--passphrase-stdin").typing(v.subject),
 		},
 		"groat restore": {
-			fails(v.file("backup")), fails(v.file("none"), "--passphrase-stdin").typing(v.passphrase), fails(v.file("backup"), "--passphrase-stdin").typing(v.wrong),
-			fails(v.key, "--passphrase-stdin").typing(v.passphrase), fails(v.file("backup"), "--replace", "nobody", "--passphrase-stdin").typing(v.passphrase),
+			fails(v.file("backup")), fails(v.file("none"), "--passphrase-stdin").typing(v.passphrase),
+			fails(v.file("backup"), "--passphrase-stdin").typing(v.wrong),
+			fails(v.key, "--passphrase-stdin").typing(v.passphrase),
+			fails(v.file("backup"), "--replace", "nobody", "--passphrase-stdin").typing(v.passphrase),
 			works(v.file("backup"), "--yes", "--json", "--passphrase-stdin").typing(v.passphrase),
 			works(v.file("another"), "--yes", "--replace", "machine", "--passphrase-stdin").typing(v.subject),
 		},
-		"groat unlock": {fails("--passphrase-stdin").typing(v.wrong), works("--passphrase-stdin", "--json").typing(v.passphrase), fails("x"), fails()},
+		"groat unlock": {fails("--passphrase-stdin").typing(v.wrong),
+			works("--passphrase-stdin", "--json").typing(v.passphrase), fails("x"), fails()},
 		"groat import": {
 			works("--dry-run"), works("--dry-run", "--json"), fails("--json"), fails("--from", v.mine+"/none", "--yes"),
-			works("--yes", "--json").with("CLIMATE_ENGINE_API_KEY=" + v.apiKey), works("--yes", "--dry-run").with("PL_API_KEY="+v.apiKey, "CLIENT_SECRET="+v.secret),
-			fails("--from", v.imported("robot", v.secret), "--yes"), fails("--from", v.imported("robot", v.secret), "--yes", "--trust", "https://login.planet.com"),
-			works("--from", v.imported("robot", v.secret), "--yes", "--trust", v.witness.URL()),
-			fails("--from", v.imported("wrong", v.wrong), "--yes", "--json", "--trust", v.witness.URL()),
-			works("--from", v.key, "--yes"), works("--from", v.garbage(), "--yes"), works("--from", "-", "--yes").typing(`{"client_secret": "` + v.apiKey + `"`),
-			works("--from", "-", "--yes").typing(v.passphrase), works("--from", "-", "--yes").typing("refresh_token = '" + v.subject + "'\n[" + v.apiKey),
+			works("--yes", "--json").with("CLIMATE_ENGINE_API_KEY=" + v.apiKey),
+			works("--yes", "--dry-run").with("PL_API_KEY="+v.apiKey, "CLIENT_SECRET="+v.secret),
+			fails("--from", v.imported("robot", v.secret), "--yes"),
+			fails("--from", v.imported("robot", v.secret), "--yes", "--trust", "https://login.planet.com"),
+			works("--from", v.imported("robot", v.secret), "--yes", "--trust", v.server.URL()),
+			fails("--from", v.imported("wrong", v.wrong), "--yes", "--json", "--trust", v.server.URL()),
+			works("--from", v.key, "--yes"), works("--from", v.garbage(), "--yes"),
+			works("--from", "-", "--yes").typing(`{"client_secret": "` + v.apiKey + `"`),
+			works("--from", "-", "--yes").typing(v.passphrase),
+			works("--from", "-", "--yes").typing("refresh_token = '" + v.subject + "'\n[" + v.apiKey),
 		},
-		"groat helper":     {works(), works("nonsense")},
-		"groat helper git": {works("get").typing("protocol=https\nhost=api.spatiafi.com\n"), works("store").typing("protocol=https\nhost=h\npassword=" + v.password), works("nonsense"), works("get").typing("password=" + v.secret)},
+		"groat helper": {works(), works("nonsense")},
+		"groat helper git": {works("get").typing("protocol=https\nhost=api.spatiafi.com\n"),
+			works("store").typing("protocol=https\nhost=h\npassword=" + v.password), works("nonsense"),
+			works("get").typing("password=" + v.secret)},
 		"groat logout": {
-			fails("none"), fails("a/b"), fails("apps"), works("apps", "--yes"), works("keyed", "--yes"), works("kept", "--yes"),
-			works("session"), works("second", "--keep-remote", "--json"), works("legacy", "--yes"), works("device", "--json"),
+			fails("none"), fails("a/b"), fails("apps"), works("apps", "--yes"), works("keyed", "--yes"),
+			works("kept", "--yes"),
+			works("session"), works("second", "--keep-remote", "--json"), works("legacy", "--yes"),
+			works("device", "--json"),
 		},
 		"groat help":       {works(), works("login"), works("keystore", "use")},
 		"groat completion": {works()}, "groat completion bash": {works()}, "groat completion zsh": {works()},
@@ -132,14 +169,15 @@ func (v *vault) rows() map[string][]try {
 }
 
 // file is one in the home directory, which is searched in the end.
-func (v *vault) file(name string) string { return filepath.Join(v.home, name) }
+func (v *watchedEnv) file(name string) string { return filepath.Join(v.home, name) }
 
 // imported writes a file of Planet's tools, with a machine account at our server.
-func (v *vault) imported(name, secret string) (file string) {
+func (v *watchedEnv) imported(name, secret string) (file string) {
 	v.t.Helper()
 	text, err := json.Marshal(map[string]any{
-		"client_type": "oidc_client_credentials_secret", "auth_server": v.witness.URL() + sandbox.KeycloakIssuerPath,
-		"client_id": labClient, "client_secret": secret, "scopes": []string{}, "audiences": []string{"https://api.planet.com/"},
+		"client_type": "oidc_client_credentials_secret", "auth_server": v.server.URL() + sandbox.KeycloakIssuerPath,
+		"client_id": labClient, "client_secret": secret, "scopes": []string{},
+		"audiences": []string{"https://api.planet.com/"},
 	})
 	file = filepath.Join(v.mine, ".planet", name, "auth_client.json")
 	if err == nil {
@@ -155,10 +193,11 @@ func (v *vault) imported(name, secret string) (file string) {
 }
 
 // garbage writes a file that no program has made, with secrets in it.
-func (v *vault) garbage() (file string) {
+func (v *watchedEnv) garbage() (file string) {
 	v.t.Helper()
 	file = filepath.Join(v.mine, "auth_client.json")
-	if err := os.WriteFile(file, []byte(`{"client_secret": "`+v.secret+`", "refresh_token": [`+v.apiKey), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(`{"client_secret": "`+v.secret+`", "refresh_token": [`+v.apiKey),
+		0o600); err != nil {
 		v.t.Fatal(err)
 	}
 	return file
@@ -167,7 +206,7 @@ func (v *vault) garbage() (file string) {
 var commandLine = regexp.MustCompile(`(?m)^  ([a-z]+) +\S`)
 
 // commandTree asks groat itself which commands there are.
-func (v *vault) commandTree(path ...string) []string {
+func (v *watchedEnv) commandTree(path ...string) []string {
 	v.t.Helper()
 	all := []string{strings.Join(append([]string{"groat"}, path...), " ")}
 	_, list, _ := strings.Cut(v.succeeds("", append(slices.Clone(path), "--help")...), "Available Commands:\n")
@@ -181,13 +220,14 @@ func (v *vault) commandTree(path ...string) []string {
 // inTheSource counts the commands that are made there, hidden ones too.
 func inTheSource(t *testing.T) (n int) {
 	t.Helper()
-	files, err := fs.Glob(os.DirFS("../groat"), "*.go")
+	files, err := fs.Glob(os.DirFS("../../cmd/groat"), "*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	made := regexp.MustCompile(`:?= command\("|&cobra\.Command\{`)
 	for _, name := range files {
-		if text, err := os.ReadFile(filepath.Join("../groat", name)); err == nil && !strings.HasSuffix(name, "_test.go") {
+		if text, err := os.ReadFile(filepath.Join("../../cmd/groat", name)); err == nil &&
+			!strings.HasSuffix(name, "_test.go") {
 			n += len(made.FindAll(text, -1))
 		}
 	}
@@ -198,7 +238,7 @@ func inTheSource(t *testing.T) (n int) {
 var order = []string{"groat login", "groat import", "groat get"}
 
 // testEveryCommand runs all rows. A command without a row fails the test.
-func testEveryCommand(t *testing.T, v *vault) {
+func testEveryCommand(t *testing.T, v *watchedEnv) {
 	v = v.in(t)
 	rows := v.rows()
 	tree := append(v.commandTree(), v.commandTree("completion")...)
@@ -207,7 +247,8 @@ func testEveryCommand(t *testing.T, v *vault) {
 			t.Errorf("%s has no row here, so nobody knows what it prints", command)
 		}
 	}
-	ours := slices.DeleteFunc(slices.Clone(tree), func(c string) bool { return strings.HasPrefix(c, "groat completion") || c == "groat help" })
+	ours := slices.DeleteFunc(slices.Clone(tree),
+		func(c string) bool { return strings.HasPrefix(c, "groat completion") || c == "groat help" })
 	if n := inTheSource(t); n != len(ours) {
 		t.Errorf("the source makes %d commands, and help shows %d: %q", n, len(ours), ours)
 	}
@@ -221,10 +262,11 @@ func testEveryCommand(t *testing.T, v *vault) {
 		calls, failed = calls+c, failed+f
 	}
 	c, f := v.calls("groat logout", rows["groat logout"])
-	t.Logf("figure: commands of groat driven with known secrets = %d, in %d calls, %d of which fail", len(tree), calls+c, failed+f)
+	t.Logf("figure: commands of groat driven with known secrets = %d, in %d calls, %d of which fail", len(tree),
+		calls+c, failed+f)
 }
 
-func (v *vault) calls(command string, row []try) (calls, failed int) {
+func (v *watchedEnv) calls(command string, row []invocation) (calls, failed int) {
 	for _, c := range row {
 		args := append(strings.Fields(command)[1:], c.args...)
 		s := v.runWith(c.vars, c.typed, args...)

@@ -17,12 +17,12 @@ import (
 // ownLine is a line of groatd's log.
 var ownLine = regexp.MustCompile(`^\S+\t(info|warn|error)\t`)
 
-// Whatever variables somebody has set to see more, groatd says nothing more: those that the Go runtime obeys are gone, and
-// no other is asked for a level. Over TLS, for what there is to see in it.
+// Whatever variables somebody has set to see more, groatd says nothing more: those that the Go runtime obeys are gone,
+// and no other is asked for a level. Over TLS, for what there is to see in it.
 func TestDebuggingIsOff(t *testing.T) {
 	t.Parallel()
 	// To be sure that the question is a fair one: these two are obeyed by programs that do nothing about it.
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	r.vars = []string{"GODEBUG=inittrace=1", "LD_PRELOAD=/nonexistent/lib.so"}
 	if s := r.run("", "groat", "version"); !strings.Contains(s.stderr, "init runtime") {
 		t.Errorf("GODEBUG has no effect on a Go program: %s", s.stderr)
@@ -59,8 +59,10 @@ func TestDebuggingIsOff(t *testing.T) {
 		{name: "races and coverage", vars: []string{"GORACE=log_path=" + traces + "/race", "GOCOVERDIR=" + traces}},
 		{name: "a library", vars: []string{"LD_PRELOAD=/nonexistent/lib.so", "LD_DEBUG=all"}, kept: true},
 		{name: "levels of others", kept: true, vars: []string{
-			"GROAT_DEBUG=1", "GROAT_LOG=debug", "GROAT_LOG_LEVEL=debug", "GROATD_DEBUG=1", "DEBUG=*", "LOG_LEVEL=debug", "LOGLEVEL=debug", "LOG=debug",
-			"ZAP_LEVEL=debug", "VERBOSE=1", "SYSTEMD_LOG_LEVEL=debug", "G_MESSAGES_DEBUG=all", "DBUS_VERBOSE=1", "GRPC_GO_LOG_SEVERITY_LEVEL=info",
+			"GROAT_DEBUG=1", "GROAT_LOG=debug", "GROAT_LOG_LEVEL=debug", "GROATD_DEBUG=1", "DEBUG=*", "LOG_LEVEL=debug",
+			"LOGLEVEL=debug", "LOG=debug",
+			"ZAP_LEVEL=debug", "VERBOSE=1", "SYSTEMD_LOG_LEVEL=debug", "G_MESSAGES_DEBUG=all", "DBUS_VERBOSE=1",
+			"GRPC_GO_LOG_SEVERITY_LEVEL=info",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -69,7 +71,8 @@ func TestDebuggingIsOff(t *testing.T) {
 			p := r.start()
 			if i == 0 {
 				r.groat("", "keystore", "use", "sealed", "--key-file")
-				r.groat(r.secret+"\n", "login", "lab", "--token-url", address+server.TokenPath(), "--client-auth", "client_secret_post", "--client-id", labClient, "--secret-stdin")
+				r.groat(r.secret+"\n", "login", "lab", "--token-url", address+server.TokenPath(), "--client-auth",
+					"client_secret_post", "--client-id", labClient, "--secret-stdin")
 			}
 			r.groat("", "get", "lab")
 			environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid()))
@@ -82,9 +85,11 @@ func TestDebuggingIsOff(t *testing.T) {
 				}
 			}
 			r.daemon = nil
-			state, err := p.stop(map[bool]syscall.Signal{true: syscall.SIGABRT, false: syscall.SIGTERM}[test.name == "crash"])
+			state, err := p.stop(map[bool]syscall.Signal{true: syscall.SIGABRT,
+				false: syscall.SIGTERM}[test.name == "crash"])
 			text, _ := p.log.snapshot()
-			if test.name == "crash" { // ours prints where it was and ends; with the variable it would have asked for a core
+			// ours prints where it was and ends; with the variable it would have asked for a core
+			if test.name == "crash" {
 				text, _, _ = strings.Cut(text, "SIGABRT: abort\n")
 				if err != nil || state.ExitCode() != 2 {
 					t.Errorf("groatd ended with %v, %v", state, err)
@@ -94,7 +99,8 @@ func TestDebuggingIsOff(t *testing.T) {
 			}
 			for line := range strings.Lines(text) {
 				// What the runtime prints before main is about packages, in a process that has read nothing.
-				if before := strings.HasPrefix(line, "init ") && test.name == "start"; !ownLine.MatchString(line) && !before {
+				if before := strings.HasPrefix(line, "init ") && test.name == "start"; !ownLine.MatchString(line) &&
+					!before {
 					t.Errorf("groatd printed %q", line)
 				}
 			}
@@ -106,15 +112,18 @@ func TestDebuggingIsOff(t *testing.T) {
 }
 
 // passedOn are the variables that groat gives the groatd that it starts, by the beginnings of their names.
-var passedOn = regexp.MustCompile(`^(HOME|USER|LOGNAME|PATH|LANG|TZ|TMPDIR|LC_\w+|XDG_\w+|DBUS_SESSION_BUS_ADDRESS|GROAT_(SOCKET|CONFIG|STATE_DIR|KEYSTORE)|(?i:http|https|all|no)_(?i:proxy)|SSL_CERT_(FILE|DIR))=`)
+var passedOn = regexp.MustCompile(
+	`^(HOME|USER|LOGNAME|PATH|LANG|TZ|TMPDIR|LC_\w+|XDG_\w+|DBUS_SESSION_BUS_ADDRESS|GROAT_(SOCKET|CONFIG|STATE_DIR|KEYSTORE)|(?i:http|https|all|no)_(?i:proxy)|SSL_CERT_(FILE|DIR))=`)
 
 // The groatd that groat starts gets nothing of what stands in the environment of whoever called.
 func TestNothingIsPassedOn(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	planted := []string{
-		"MY_TOKEN=" + r.secret, "CLIENT_SECRET=" + r.secret, "AWS_SECRET_ACCESS_KEY=" + r.password, "GROAT_PROFILE=" + r.password, "XDGX=" + r.secret,
-		"GROAT_PASSWORD=" + r.password, "GODEBUG=gctrace=1", "GOTRACEBACK=crash", "LD_PRELOAD=" + r.secret, "SSLKEYLOGFILE=/nonexistent", "PWD=/" + r.secret,
+		"MY_TOKEN=" + r.secret, "CLIENT_SECRET=" + r.secret, "AWS_SECRET_ACCESS_KEY=" + r.password,
+		"GROAT_PROFILE=" + r.password, "XDGX=" + r.secret,
+		"GROAT_PASSWORD=" + r.password, "GODEBUG=gctrace=1", "GOTRACEBACK=crash", "LD_PRELOAD=" + r.secret,
+		"SSLKEYLOGFILE=/nonexistent", "PWD=/" + r.secret,
 	}
 	r.vars = append(slices.Clone(planted), "GROAT_NO_AUTOSTART=")
 	c := exec.CommandContext(t.Context(), filepath.Join(bin, "groat"), "list")

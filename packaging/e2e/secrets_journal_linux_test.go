@@ -11,8 +11,8 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
-// groatd as a service of a real user manager: what goes well, what is refused, what a server sends back, a status, a crash. Then
-// the journal, which keeps for months what a service prints, is searched.
+// groatd as a service of a real user manager: what goes well, what is refused, what a server sends back, a status, a
+// crash. Then the journal, which keeps for months what a service prints, is searched.
 func TestSecretsStayOutOfTheJournal(t *testing.T) {
 	t.Parallel()
 	m := parts.StartUserManager(t)
@@ -20,7 +20,7 @@ func TestSecretsStayOutOfTheJournal(t *testing.T) {
 	secret, wrong, planted := "canary +/&=%:\""+random(), "canary.wrong."+random(), "canary.planted."+random()
 	secrets.add("the client secret", secret)
 	secrets.add("a wrong secret", wrong)
-	mirror := newMirror(t, &secrets, &tokens)
+	mirror := newEchoServer(t, &secrets, &tokens)
 	server := sandbox.New(sandbox.Options{Clients: []sandbox.Client{{ID: labClient, Secret: secret}}})
 	if err := server.Start(""); err != nil {
 		t.Fatal(err)
@@ -47,7 +47,8 @@ func TestSecretsStayOutOfTheJournal(t *testing.T) {
 		}
 		return string(out)
 	}
-	login := []string{"login", "lab", "--token-url", server.URL() + server.TokenPath(), "--client-auth", "client_secret_post", "--client-id", labClient, "--secret-stdin"}
+	login := []string{"login", "lab", "--token-url", server.URL() + server.TokenPath(), "--client-auth",
+		"client_secret_post", "--client-id", labClient, "--secret-stdin"}
 	pid := func() string {
 		return m.Run(t, "systemctl", "--user", "show", "--value", "-p", "MainPID", "groatd.service")
 	}
@@ -60,11 +61,13 @@ func TestSecretsStayOutOfTheJournal(t *testing.T) {
 	groat(true, wrong, append(login, "--scope", "x")...)
 	for n := range reflections {
 		mark := fmt.Sprintf("echo-%02d", n)
-		groat(true, secret, "login", "m", "--token-url", mirror.URL+"/token", "--client-auth", "client_secret_post", "--client-id", mark, "--secret-stdin")
+		groat(true, secret, "login", "m", "--token-url", mirror.URL+"/token", "--client-auth", "client_secret_post",
+			"--client-id", mark, "--secret-stdin")
 	}
 	first := pid()
 	m.Run(t, "kill", "-QUIT", first)
-	until(t, "the journal has the status", func() (string, bool) { j := m.Journal(t); return j, strings.Contains(j, "still here") })
+	until(t, "the journal has the status",
+		func() (string, bool) { j := m.Journal(t); return j, strings.Contains(j, "still here") })
 	m.Run(t, "kill", "-ABRT", first)
 	until(t, "the manager has started another", func() (string, bool) { p := pid(); return p, p != first && p != "0" })
 	signIn()
@@ -73,7 +76,8 @@ func TestSecretsStayOutOfTheJournal(t *testing.T) {
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	journal := until(t, "the journal has what was planted", func() (string, bool) { j := m.Journal(t); return j, strings.Contains(j, planted) })
+	journal := until(t, "the journal has what was planted",
+		func() (string, bool) { j := m.Journal(t); return j, strings.Contains(j, planted) })
 	for _, c := range []*canaries{&secrets, &tokens} {
 		if what := c.find(journal); what != "" {
 			t.Errorf("the journal holds %s:\n%s", what, journal)
@@ -91,7 +95,8 @@ func TestSecretsStayOutOfTheJournal(t *testing.T) {
 	if strings.Contains(journal, "gc 1 @") || strings.Contains(journal, "dumped core") {
 		t.Errorf("the journal says too much:\n%s", journal)
 	}
-	t.Logf("figure: secrets in the journal of a service that was used, refused and crashed = 0, in %d lines", strings.Count(journal, "\n"))
+	t.Logf("figure: secrets in the journal of a service that was used, refused and crashed = 0, in %d lines",
+		strings.Count(journal, "\n"))
 }
 
 // install writes a unit of the manager's user.

@@ -16,11 +16,11 @@ import (
 	"github.com/groat-dev/groat/keystore/sealed"
 )
 
-// TestSecretsStayIn is one canary run: every command, every method, every way to sign in and to be refused, with secrets that
-// the test knows. Then it looks everywhere.
+// TestSecretsStayIn is one canary run: every command, every method, every way to sign in and to be refused, with
+// secrets that the test knows. Then it looks everywhere.
 func TestSecretsStayIn(t *testing.T) {
 	t.Parallel()
-	v := newVault(t)
+	v := newWatchedEnv(t)
 	v.watchDataKey()
 	v.peopleSignIn()
 	t.Run("every command", func(t *testing.T) { testEveryCommand(t, v) })
@@ -37,9 +37,10 @@ func TestSecretsStayIn(t *testing.T) {
 }
 
 // watchDataKey watches for the key of the sealed file, which nobody ever types.
-func (v *vault) watchDataKey() {
+func (v *watchedEnv) watchDataKey() {
 	v.t.Helper()
-	source := sealed.Passphrase{Params: filepath.Join(v.home, ".local", "state", "groat", "sealed.kdf"), Passphrase: keystore.SecretString(v.passphrase)}
+	source := sealed.Passphrase{Params: filepath.Join(v.home, ".local", "state", "groat", "sealed.kdf"),
+		Passphrase: keystore.SecretString(v.passphrase)}
 	key, err := source.Key(v.t.Context(), false)
 	if err != nil {
 		v.t.Fatal(err)
@@ -48,36 +49,40 @@ func (v *vault) watchDataKey() {
 }
 
 // peopleSignIn signs in to what takes a person: in a browser, with a code, at a terminal.
-func (v *vault) peopleSignIn() {
+func (v *watchedEnv) peopleSignIn() {
 	v.t.Helper()
-	own := []string{"--issuer", v.witness.Issuer(), "--client-auth", "none", "--client-id", ownClient, "--scope", "openid email", "--grant"}
-	if code := v.throughTheBrowser(v.visit, append(append([]string{"login", "session"}, own...), "authorization_code", "--no-browser")...); code != 0 {
+	own := []string{"--issuer", v.server.Issuer(), "--client-auth", "none", "--client-id", ownClient, "--scope",
+		"openid email", "--grant"}
+	if code := v.throughTheBrowser(v.visit, append(append([]string{"login", "session"}, own...), "authorization_code",
+		"--no-browser")...); code != 0 {
 		v.t.Fatalf("a sign-in by browser ended with %d", code)
 	}
-	s := v.sit("", "confidential", "--issuer", v.witness.Issuer(), "--client-auth", "client_secret_basic", "--client-id", ownSecret, "--grant", "authorization_code")
+	s := v.startLogin("", "confidential", "--issuer", v.server.Issuer(), "--client-auth", "client_secret_basic",
+		"--client-id", ownSecret, "--grant", "authorization_code")
 	s.asks("Client secret of " + ownSecret)
 	s.types(v.secret)
 	v.look(s)
 	v.visit(s.address())
 	s.succeeds()
-	if code := v.throughTheBrowser(v.visit, append(append([]string{"login", "second"}, own...), "authorization_code", "--no-browser")...); code != 0 {
+	if code := v.throughTheBrowser(v.visit, append(append([]string{"login", "second"}, own...), "authorization_code",
+		"--no-browser")...); code != 0 {
 		v.t.Fatalf("a sign-in by browser ended with %d", code)
 	}
-	v.witness.SetConsent(sandbox.ConsentForm)
-	d := v.sit("", append(append([]string{"device"}, own...), "device_code")...)
-	if err := v.witness.ApproveDevice(d.code()); err != nil {
+	v.server.SetConsent(sandbox.ConsentForm)
+	d := v.startLogin("", append(append([]string{"device"}, own...), "device_code")...)
+	if err := v.server.ApproveDevice(d.code()); err != nil {
 		v.t.Fatal(err)
 	}
 	v.look(d)
 	d.succeeds()
-	for _, each := range []*sitting{s, d} {
+	for _, each := range []*loginRun{s, d} {
 		screen, _ := each.screen.snapshot()
 		v.search("the terminal", screen, false)
 	}
 }
 
 // look searches what the system shows of a groat login that waits.
-func (v *vault) look(s *sitting) {
+func (v *watchedEnv) look(s *loginRun) {
 	v.t.Helper()
 	if err := errors.Join(v.findInProcess(s.cmd.Process.Pid), v.tokens.findInProcess(s.cmd.Process.Pid)); err != nil {
 		v.hit("%v", err)
@@ -85,7 +90,7 @@ func (v *vault) look(s *sitting) {
 }
 
 // testEverywhere looks into what was left behind, and makes sure that it would see something there.
-func testEverywhere(t *testing.T, v *vault) {
+func testEverywhere(t *testing.T, v *watchedEnv) {
 	v = v.in(t)
 	p := v.daemon
 	t.Run("E6 signals that end nothing", func(t *testing.T) {
@@ -118,7 +123,8 @@ func testEverywhere(t *testing.T, v *vault) {
 	}
 	searched := v.testReplies()
 	v.wouldBeSeen()
-	t.Logf("figure: secrets searched for = %d, and %d access tokens and API keys, each in %d forms", len(v.secrets), len(v.tokens.secrets), len(formsOf(v.secret)))
+	t.Logf("figure: secrets searched for = %d, and %d access tokens and API keys, each in %d forms", len(v.secrets),
+		len(v.tokens.secrets), len(formsOf(v.secret)))
 	t.Logf("figure: places searched for them = %d: outputs, %d conversations over the socket, logs, files, all of /proc/PID", v.texts+v.tokens.texts, searched)
 	t.Logf("figure: secrets found where none may be = %d", v.hits.Load())
 }
@@ -126,11 +132,12 @@ func testEverywhere(t *testing.T, v *vault) {
 var asksForToken = regexp.MustCompile(`"method":"(token|reject)"`)
 
 // testReplies searches what groatd said over its socket.
-func (v *vault) testReplies() (conversations int) {
+func (v *watchedEnv) testReplies() (conversations int) {
 	v.t.Helper()
 	heard, said := v.tap.snapshot()
 	typed, tokens := canaries{}, 0
-	for what, secret := range map[string]string{"the password": v.password, "the client secret": v.secret, "the passphrase": v.passphrase, "the API key": v.apiKey} {
+	for what, secret := range map[string]string{"the password": v.password, "the client secret": v.secret,
+		"the passphrase": v.passphrase, "the API key": v.apiKey} {
 		typed.add(what, secret)
 	}
 	for i := range said {
@@ -147,7 +154,7 @@ func (v *vault) testReplies() (conversations int) {
 }
 
 // wouldBeSeen plants a secret in each kind of place, to be sure that the search is one.
-func (v *vault) wouldBeSeen() {
+func (v *watchedEnv) wouldBeSeen() {
 	v.t.Helper()
 	if err := v.findInFiles(v.mine); err == nil {
 		v.t.Error("the person's own files hold secrets, and none was found")

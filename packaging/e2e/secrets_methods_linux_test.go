@@ -21,8 +21,10 @@ var secretMembers = []string{"value", "passphrase", "new_passphrase", "content",
 func members() []string {
 	names := slices.Clone(secretMembers)
 	for _, params := range []any{
-		protocol.TokenParams{}, protocol.RejectParams{}, protocol.LoginParams{}, protocol.LoginInputParams{}, protocol.LogoutParams{},
-		protocol.StatusParams{}, protocol.ProfilesParams{}, protocol.WhoamiParams{}, protocol.KeystoreParams{}, protocol.ImportParams{},
+		protocol.TokenParams{}, protocol.RejectParams{}, protocol.LoginParams{}, protocol.LoginInputParams{},
+		protocol.LogoutParams{},
+		protocol.StatusParams{}, protocol.ProfilesParams{}, protocol.WhoamiParams{}, protocol.KeystoreParams{},
+		protocol.ImportParams{},
 		protocol.NetworkParams{}, protocol.BackupParams{}, protocol.RestoreParams{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(params)) {
@@ -35,13 +37,14 @@ func members() []string {
 	return slices.Compact(names)
 }
 
-// testEveryMethod asks every method that hello lists, in the wrong way: members of wrong types, misspelled, twice, too long,
-// with a secret in each. A secret in a member that is for secrets is in no reply; one in another member went where it does not
-// belong, and may be named to whoever sent it, but to nobody else.
-func testEveryMethod(t *testing.T, v *vault) {
+// testEveryMethod asks every method that hello lists, in the wrong way: members of wrong types, misspelled, twice, too
+// long, with a secret in each. A secret in a member that is for secrets is in no reply; one in another member went
+// where it does not belong, and may be named to whoever sent it, but to nobody else.
+func testEveryMethod(t *testing.T, v *watchedEnv) {
 	v = v.in(t)
 	var hello struct{ Result protocol.HelloResult }
-	if err := json.Unmarshal([]byte(v.say(`{"jsonrpc":"2.0","id":1,"method":"hello"}`+"\n")), &hello); err != nil || len(hello.Result.Methods) < 10 {
+	if err := json.Unmarshal([]byte(v.say(`{"jsonrpc":"2.0","id":1,"method":"hello"}`+"\n")), &hello); err != nil ||
+		len(hello.Result.Methods) < 10 {
 		t.Fatalf("hello lists %d methods: %v", len(hello.Result.Methods), err)
 	}
 	v.typo = "canary.typo." + random()
@@ -67,7 +70,7 @@ func testEveryMethod(t *testing.T, v *vault) {
 }
 
 // badParams returns parameters that are none.
-func (v *vault) badParams() []string {
+func (v *watchedEnv) badParams() []string {
 	typo, _ := json.Marshal(v.typo)
 	all := []string{"null", "[]", "7", string(typo), "[" + string(typo) + "]", "{}"}
 	for _, name := range members() {
@@ -91,21 +94,26 @@ func (v *vault) badParams() []string {
 }
 
 // noRequests returns lines that are no request.
-func (v *vault) noRequests() []string {
+func (v *watchedEnv) noRequests() []string {
 	secret, _ := json.Marshal(v.passphrase)
 	inner := strings.Trim(string(secret), `"`)
 	frame := `{"jsonrpc":"2.0","id":1,"method":"unlock","params":{"passphrase":"` + inner
 	return []string{
-		v.passphrase + "\n", string(secret) + "\n", "[" + frame + `"}}]` + "\n", frame + "\n", frame, frame + "\xff\"}}\n", frame + "\x00\"}}\n",
-		frame + strings.Repeat(inner, 3000) + "\"}}\n", strings.Repeat(inner, 3000), frame + `","PASSPHRASE":"` + inner + `"}}` + "\n",
-		`{"jsonrpc":"2.0","id":1,"method":` + string(secret) + "}\n", `{"jsonrpc":"2.0","id":1,"method":"unlock","params":{` + string(secret) + ":1}}\n",
-		`{"jsonrpc":"1.0","id":1,"method":"unlock","params":{"passphrase":` + string(secret) + "}}\n", frame + "\\u12\"}}\n", frame + "\\ud800\"}}\n",
-		`{"jsonrpc":"2.0","method":"unlock","params":{"passphrase":` + string(secret) + "}}\n", `{"jsonrpc":"2.0","id":{},"method":"unlock","params":{"passphrase":` + string(secret) + "}}\n",
+		v.passphrase + "\n", string(secret) + "\n", "[" + frame + `"}}]` + "\n", frame + "\n", frame,
+		frame + "\xff\"}}\n", frame + "\x00\"}}\n",
+		frame + strings.Repeat(inner, 3000) + "\"}}\n", strings.Repeat(inner, 3000),
+		frame + `","PASSPHRASE":"` + inner + `"}}` + "\n",
+		`{"jsonrpc":"2.0","id":1,"method":` + string(secret) + "}\n",
+		`{"jsonrpc":"2.0","id":1,"method":"unlock","params":{` + string(secret) + ":1}}\n",
+		`{"jsonrpc":"1.0","id":1,"method":"unlock","params":{"passphrase":` + string(secret) + "}}\n",
+		frame + "\\u12\"}}\n", frame + "\\ud800\"}}\n",
+		`{"jsonrpc":"2.0","method":"unlock","params":{"passphrase":` + string(secret) + "}}\n",
+		`{"jsonrpc":"2.0","id":{},"method":"unlock","params":{"passphrase":` + string(secret) + "}}\n",
 	}
 }
 
 // say sends one line over a connection of its own, ends the input, and returns the first line that comes back.
-func (v *vault) say(line string) string {
+func (v *watchedEnv) say(line string) string {
 	v.t.Helper()
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: v.tap.path, Net: "unix"})
 	if err != nil {

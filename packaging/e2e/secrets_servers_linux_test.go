@@ -16,10 +16,10 @@ import (
 	"testing"
 )
 
-// mirror is a server that sends back what it was sent, in whatever place an error could be taken from. Which of its
-// [reflections] a request gets is in the name of the client or person: "echo-07". The steps that a sign-in has before the one
-// that is sent back go well for "late-07" (one step) and "last-07" (two).
-type mirror struct {
+// echoServer is a server that sends back what it was sent, in whatever place an error could be taken from. Which of its
+// [reflections] a request gets is in the name of the client or person: "echo-07". The steps that a sign-in has before
+// the one that is sent back go well for "late-07" (one step) and "last-07" (two).
+type echoServer struct {
 	*httptest.Server
 	watch  *canaries
 	tokens *canaries // access tokens that it gave
@@ -28,8 +28,8 @@ type mirror struct {
 	asked map[string]int // :: path and reflection → requests
 }
 
-func newMirror(t *testing.T, watch, tokens *canaries) *mirror {
-	m := &mirror{watch: watch, tokens: tokens, asked: map[string]int{}}
+func newEchoServer(t *testing.T, watch, tokens *canaries) *echoServer {
+	m := &echoServer{watch: watch, tokens: tokens, asked: map[string]int{}}
 	m.Server = httptest.NewServer(m)
 	t.Cleanup(m.Close)
 	return m
@@ -44,7 +44,8 @@ type reflection struct {
 // reflections are errors, pages, redirects, tokens that are none, and answers that break off.
 var reflections = []reflection{
 	{"an OAuth error's description", sendJSON(401, func(_, one string) any {
-		return map[string]string{"error": "invalid_client", "error_description": one, "error_uri": "https://e.example/" + one}
+		return map[string]string{"error": "invalid_client", "error_description": one,
+			"error_uri": "https://e.example/" + one}
 	})},
 	{"an OAuth error's description, all of it", sendJSON(400, func(all, _ string) any {
 		return map[string]string{"error": "invalid_grant", "error_description": all}
@@ -54,7 +55,8 @@ var reflections = []reflection{
 	{"a list of details", sendJSON(422, func(all, one string) any {
 		return map[string]any{"detail": []any{map[string]any{"msg": one, "input": all, "loc": []string{one}}}}
 	})},
-	{"a message", sendJSON(403, func(_, one string) any { return map[string]string{"message": one, "errorCode": one} })},
+	{"a message", sendJSON(403,
+		func(_, one string) any { return map[string]string{"message": one, "errorCode": one} })},
 	{"a page, 500", sendText(500, "text/html", "<html><h1>%s</h1></html>")},
 	{"a page, 200", sendText(200, "text/html", "<html><h1>%s</h1></html>")},
 	{"text, 502", sendText(502, "text/plain", "%s")},
@@ -65,7 +67,8 @@ var reflections = []reflection{
 	{"a redirect, 307", sendHeaders(307)},
 	{"a redirect, 308", sendHeaders(308)},
 	{"a token that is none", sendJSON(200, func(all, _ string) any {
-		return map[string]any{"access_token": "\n" + all, "token_type": "bearer", "client_id": all, "client_secret": "\n" + all, "device_code": 1}
+		return map[string]any{"access_token": "\n" + all, "token_type": "bearer", "client_id": all,
+			"client_secret": "\n" + all, "device_code": 1}
 	})},
 	{"a token's type", sendJSON(200, func(_, one string) any {
 		return map[string]any{"access_token": "nothing", "token_type": one, "expires_in": one, "token": one, "sub": 1}
@@ -77,7 +80,8 @@ var reflections = []reflection{
 		sendText(200, "application/json", "%s")(w, all, one)
 	}},
 	{"a length that is not reached", func(w http.ResponseWriter, all, one string) {
-		sendRaw("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999\r\n\r\n{\"error\":\"%s")(w, all, one)
+		sendRaw("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999\r\n\r\n{\"error\":\"%s")(w,
+			all, one)
 	}},
 	{"a status line", sendRaw("HTTP/1.1 %s\r\n\r\n")},
 	{"a header that is none", sendRaw("HTTP/1.1 200 OK\r\n%s\r\n\r\n")},
@@ -105,7 +109,8 @@ func sendText(status int, media, format string) func(http.ResponseWriter, string
 func sendHeaders(status int) func(http.ResponseWriter, string, string) {
 	return func(w http.ResponseWriter, all, one string) {
 		w.Header().Set("Location", "/elsewhere?"+url.QueryEscape(all))
-		for _, name := range []string{"Retry-After", "WWW-Authenticate", "Date", "Set-Cookie", "Content-Type", "X-Ratelimit-Reset"} {
+		for _, name := range []string{"Retry-After", "WWW-Authenticate", "Date", "Set-Cookie", "Content-Type",
+			"X-Ratelimit-Reset"} {
 			w.Header().Set(name, one)
 		}
 		sendText(status, one, "%s")(w, all, one)
@@ -126,7 +131,7 @@ func sendRaw(format string) func(http.ResponseWriter, string, string) {
 
 var marks = regexp.MustCompile(`\b(echo|late|last)-(\d\d)\b`)
 
-func (m *mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *echoServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	sent := sentIn(r, body)
 	form, _ := url.ParseQuery(string(body))
@@ -156,7 +161,7 @@ func (m *mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // worth orders what was sent by how much it matters that it does not come back.
-func (m *mirror) worth(s string) int {
+func (m *echoServer) worth(s string) int {
 	if m.watch.find(s) != "" {
 		return 1<<20 - len(s) // the secret itself, not what is around it
 	}
@@ -164,7 +169,7 @@ func (m *mirror) worth(s string) int {
 }
 
 // goesWell answers a step that is not the one to be sent back.
-func (m *mirror) goesWell(w http.ResponseWriter, path, stage, mark, grant string) bool {
+func (m *echoServer) goesWell(w http.ResponseWriter, path, stage, mark, grant string) bool {
 	token := m.secret(m.tokens, "an access token", mark)
 	answer := map[string]any{"access_token": token, "token_type": "bearer", "expires_in": 900}
 	switch {
@@ -172,14 +177,16 @@ func (m *mirror) goesWell(w http.ResponseWriter, path, stage, mark, grant string
 		return false
 	case path == "/device":
 		answer = map[string]any{
-			"device_code": m.secret(m.watch, "a device code", mark), "user_code": "BCDF-GHJK", "verification_uri": m.URL + "/activate",
-			"expires_in": 3, "interval": 1, // what tells it to wait is sent back until the code is no good any more
+			"device_code": m.secret(m.watch, "a device code", mark), "user_code": "BCDF-GHJK",
+			"verification_uri": m.URL + "/activate",
+			"expires_in":       3, "interval": 1, // what tells it to wait is sent back until the code is no good any more
 		}
 	case grant == "authorization_code":
 		answer["refresh_token"] = m.secret(m.watch, "a refresh token", mark)
 	case strings.HasSuffix(path, "/basic"), grant == "password":
 	case stage == "last" && strings.HasPrefix(path, "/api/v1/clients"):
-		answer = map[string]any{"client_id": mark, "client_secret": m.secret(m.watch, "a created client's secret", mark)}
+		answer = map[string]any{"client_id": mark, "client_secret": m.secret(m.watch, "a created client's secret",
+			mark)}
 	default:
 		return false
 	}
@@ -189,18 +196,20 @@ func (m *mirror) goesWell(w http.ResponseWriter, path, stage, mark, grant string
 }
 
 // secret makes one that says which reflection it wants, and has somebody watch for it.
-func (m *mirror) secret(watch *canaries, what, mark string) string {
+func (m *echoServer) secret(watch *canaries, what, mark string) string {
 	s := mark + "." + random()
 	watch.add(what, s)
 	return s
 }
 
-func (m *mirror) describe(w http.ResponseWriter) {
+func (m *echoServer) describe(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(map[string]any{
 		"issuer": m.URL, "token_endpoint": m.URL + "/token", "device_authorization_endpoint": m.URL + "/device",
-		"authorization_endpoint": m.URL + "/authorize", "userinfo_endpoint": m.URL + "/userinfo", "revocation_endpoint": m.URL + "/revoke",
-		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"},
+		"authorization_endpoint": m.URL + "/authorize", "userinfo_endpoint": m.URL + "/userinfo",
+		"revocation_endpoint": m.URL + "/revoke",
+		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post",
+			"client_secret_jwt", "private_key_jwt", "none"},
 		"grant_types_supported": []string{
 			"authorization_code", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code",
 			"urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:token-exchange",
@@ -209,14 +218,14 @@ func (m *mirror) describe(w http.ResponseWriter) {
 	})
 }
 
-func (m *mirror) count(what string) {
+func (m *echoServer) count(what string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked[what]++
 }
 
 // requests returns how often a reflection was sent for a path.
-func (m *mirror) requests(path, mark string) int {
+func (m *echoServer) requests(path, mark string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.asked[path+" "+mark]
@@ -224,7 +233,8 @@ func (m *mirror) requests(path, mark string) int {
 
 // secretParameters are the parameters of a request that are secrets.
 var secretParameters = []string{
-	"client_secret", "refresh_token", "password", "code", "code_verifier", "device_code", "client_assertion", "assertion",
+	"client_secret", "refresh_token", "password", "code", "code_verifier", "device_code", "client_assertion",
+	"assertion",
 }
 
 // sentIn returns what a request carries: as it came, and every value decoded.

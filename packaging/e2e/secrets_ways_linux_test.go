@@ -13,13 +13,13 @@ import (
 	"testing"
 )
 
-// mirrored is a sign-in at a [mirror]: what is typed, and what the arguments are for the name that says what comes back. The
-// path is that of the request which is sent back.
+// mirrored is a sign-in at a [mirror]: what is typed, and what the arguments are for the name that says what comes
+// back. The path is that of the request which is sent back.
 type mirrored struct {
 	name, stage string
-	typed       func(*vault) string
+	typed       func(*watchedEnv) string
 	path        string
-	args        func(v *vault, mark string) []string
+	args        func(v *watchedEnv, mark string) []string
 	browser     bool
 	after       []mirroredCommand // with the profile, once it is signed in
 }
@@ -35,59 +35,65 @@ const appTokens = "/api/v1/auth/jwt/token"
 // mirroredWays are all ways to sign in, and every request on each way.
 var mirroredWays = []mirrored{
 	byTheClient("client_secret_basic"), byTheClient("client_secret_post"), byTheClient("client_secret_jwt"),
-	{"by discovery", "echo", (*vault).typedSecret, "/token", func(v *vault, mark string) []string {
-		return []string{"--issuer", v.mirror.URL, "--client-id", mark}
+	{"by discovery", "echo", (*watchedEnv).typedSecret, "/token", func(v *watchedEnv, mark string) []string {
+		return []string{"--issuer", v.echo.URL, "--client-id", mark}
 	}, false, nil},
-	{"with a private key", "echo", (*vault).typedPassphrase, "/token", func(v *vault, mark string) []string {
-		return []string{"--issuer", v.mirror.URL, "--client-id", mark, "--client-auth", "private_key_jwt", "--key", v.key}
+	{"with a private key", "echo", (*watchedEnv).typedPassphrase, "/token", func(v *watchedEnv, mark string) []string {
+		return []string{"--issuer", v.echo.URL, "--client-id", mark, "--client-auth", "private_key_jwt", "--key", v.key}
 	}, false, nil},
-	{"by an assertion", "echo", (*vault).typedPassphrase, "/token", func(v *vault, mark string) []string {
-		return []string{"--issuer", v.mirror.URL, "--client-id", mark, "--client-auth", "none", "--grant", "jwt_bearer", "--key", v.key}
+	{"by an assertion", "echo", (*watchedEnv).typedPassphrase, "/token", func(v *watchedEnv, mark string) []string {
+		return []string{"--issuer", v.echo.URL, "--client-id", mark, "--client-auth", "none", "--grant", "jwt_bearer",
+			"--key", v.key}
 	}, false, nil},
-	{"by a token exchange", "echo", func(v *vault) string { return v.subject }, "/token", func(v *vault, mark string) []string {
-		return []string{"--issuer", v.mirror.URL, "--client-id", mark, "--client-auth", "none", "--grant", "token_exchange"}
-	}, false, nil},
-	byApps("spatiafi", "echo", appTokens+"/basic"), byApps("spatiafi", "late", "/api/v1/clients/"), byApps("spatiafi", "last", appTokens),
+	{"by a token exchange", "echo", func(v *watchedEnv) string { return v.subject }, "/token",
+		func(v *watchedEnv, mark string) []string {
+			return []string{"--issuer", v.echo.URL, "--client-id", mark, "--client-auth", "none", "--grant",
+				"token_exchange"}
+		}, false, nil},
+	byApps("spatiafi", "echo", appTokens+"/basic"), byApps("spatiafi", "late", "/api/v1/clients/"),
+	byApps("spatiafi", "last", appTokens),
 	byApps("climateengine", "echo", appTokens),
-	{"for an API key", "echo", (*vault).typedPassword, "/v0/auth/login", func(v *vault, mark string) []string {
-		return []string{"--provider", "planet-legacy", "--auth-server", v.mirror.URL, "--username", mark}
-	}, false, nil},
+	{"for an API key", "echo", (*watchedEnv).typedPassword, "/v0/auth/login",
+		func(v *watchedEnv, mark string) []string {
+			return []string{"--provider", "planet-legacy", "--auth-server", v.echo.URL, "--username", mark}
+		}, false, nil},
 	byDevice("echo", "/device"), byDevice("late", "/token"),
 	byTheBrowser("echo"), byTheBrowser("late", mirroredCommand{"/userinfo", []string{"whoami"}},
 		mirroredCommand{"/token", []string{"get", "--scope", "less"}}, mirroredCommand{"/revoke", []string{"logout"}}),
 }
 
 func byTheClient(method string) mirrored {
-	return mirrored{method, "echo", (*vault).typedSecret, "/token", func(v *vault, mark string) []string {
-		return []string{"--token-url", v.mirror.URL + "/token", "--client-auth", method, "--client-id", mark}
+	return mirrored{method, "echo", (*watchedEnv).typedSecret, "/token", func(v *watchedEnv, mark string) []string {
+		return []string{"--token-url", v.echo.URL + "/token", "--client-auth", method, "--client-id", mark}
 	}, false, nil}
 }
 
 func byApps(provider, stage, path string) mirrored {
-	return mirrored{provider, stage, (*vault).typedPassword, path, func(v *vault, mark string) []string {
-		return []string{"--provider", provider, "--auth-server", v.mirror.URL, "--username", mark}
+	return mirrored{provider, stage, (*watchedEnv).typedPassword, path, func(v *watchedEnv, mark string) []string {
+		return []string{"--provider", provider, "--auth-server", v.echo.URL, "--username", mark}
 	}, false, nil}
 }
 
 func byDevice(stage, path string) mirrored {
-	return mirrored{"for a device", stage, nil, path, func(v *vault, mark string) []string {
-		return []string{"--issuer", v.mirror.URL, "--client-id", mark, "--client-auth", "none", "--grant", "device_code"}
+	return mirrored{"for a device", stage, nil, path, func(v *watchedEnv, mark string) []string {
+		return []string{"--issuer", v.echo.URL, "--client-id", mark, "--client-auth", "none", "--grant", "device_code"}
 	}, false, nil}
 }
 
 func byTheBrowser(stage string, after ...mirroredCommand) mirrored {
-	return mirrored{"in a browser", stage, nil, "/token", func(v *vault, mark string) []string {
-		return []string{"--issuer", v.mirror.URL, "--client-id", mark, "--client-auth", "none", "--grant", "authorization_code", "--no-browser"}
+	return mirrored{"in a browser", stage, nil, "/token", func(v *watchedEnv, mark string) []string {
+		return []string{"--issuer", v.echo.URL, "--client-id", mark, "--client-auth", "none", "--grant",
+			"authorization_code", "--no-browser"}
 	}, true, after}
 }
 
-func (v *vault) typedSecret() string     { return v.secret }
-func (v *vault) typedPassword() string   { return v.password }
-func (v *vault) typedPassphrase() string { return v.passphrase }
+func (v *watchedEnv) typedSecret() string     { return v.secret }
+func (v *watchedEnv) typedPassword() string   { return v.password }
+func (v *watchedEnv) typedPassphrase() string { return v.passphrase }
 
-// Servers send back what they are sent, in every place of an answer. None of it is in what groat prints, in what groatd logs
-// or stores, or in a reply over the socket.
-func testServersThatSendBack(t *testing.T, v *vault) {
+// Servers send back what they are sent, in every place of an answer. None of it is in what groat prints, in what groatd
+// logs or stores, or in a reply over the socket.
+func testServersThatSendBack(t *testing.T, v *watchedEnv) {
 	v = v.in(t)
 	room := make(chan struct{}, 6)
 	var all sync.WaitGroup
@@ -103,11 +109,12 @@ func testServersThatSendBack(t *testing.T, v *vault) {
 		}
 	}
 	all.Wait()
-	t.Logf("figure: answers of servers that send back what they were sent = %d, of %d kinds, on %d ways to sign in", v.mirror.total(), len(reflections), len(mirroredWays))
+	t.Logf("figure: answers of servers that send back what they were sent = %d, of %d kinds, on %d ways to sign in",
+		v.echo.total(), len(reflections), len(mirroredWays))
 }
 
 // mirrored signs in one way and gets one reflection.
-func (v *vault) mirrored(way mirrored, profile, mark, reflection string) {
+func (v *watchedEnv) mirrored(way mirrored, profile, mark, reflection string) {
 	args := append([]string{"login", profile}, way.args(v, mark)...)
 	what := fmt.Sprintf("%s, %s, %s", way.name, way.stage, reflection)
 	wants := way.after == nil // to be refused
@@ -124,13 +131,13 @@ func (v *vault) mirrored(way mirrored, profile, mark, reflection string) {
 		v.t.Errorf("%s: groat login ended with %d", what, code)
 		return
 	}
-	if wants && v.mirror.requests(way.path, mark) == 0 {
+	if wants && v.echo.requests(way.path, mark) == 0 {
 		v.t.Errorf("%s: %s was never asked, so nothing was sent back", what, way.path)
 	}
 	for _, c := range way.after {
-		before := v.mirror.requests(c.path, mark)
+		before := v.echo.requests(c.path, mark)
 		v.run("", slices.Insert(slices.Clone(c.args), 1, profile)...)
-		if v.mirror.requests(c.path, mark) == before {
+		if v.echo.requests(c.path, mark) == before {
 			v.t.Errorf("%s: groat %s asked %s for nothing", what, c.args[0], c.path)
 		}
 	}
@@ -139,7 +146,7 @@ func (v *vault) mirrored(way mirrored, profile, mark, reflection string) {
 var shownAddress = regexp.MustCompile(`(?m)^  (http://\S+)$`)
 
 // throughTheBrowser runs groat login, and is the browser.
-func (v *vault) throughTheBrowser(browse func(address string), args ...string) (code int) {
+func (v *watchedEnv) throughTheBrowser(browse func(address string), args ...string) (code int) {
 	v.t.Helper()
 	c := exec.CommandContext(v.t.Context(), filepath.Join(bin, "groat"), args...)
 	out := newLogbook()
@@ -165,7 +172,7 @@ func (v *vault) throughTheBrowser(browse func(address string), args ...string) (
 }
 
 // visit opens an address, as somebody who has allowed everything before.
-func (v *vault) visit(address string) {
+func (v *watchedEnv) visit(address string) {
 	resp, err := http.Get(address)
 	if err != nil {
 		v.t.Error(err)
@@ -175,7 +182,7 @@ func (v *vault) visit(address string) {
 }
 
 // comeBack visits the redirect URI with a code of our own.
-func (v *vault) comeBack(address string) {
+func (v *watchedEnv) comeBack(address string) {
 	u, err := url.Parse(address)
 	if err != nil {
 		v.t.Error(err)
@@ -188,7 +195,7 @@ func (v *vault) comeBack(address string) {
 }
 
 // total returns how many requests were sent back.
-func (m *mirror) total() (n int) {
+func (m *echoServer) total() (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for what, times := range m.asked {

@@ -19,8 +19,8 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
 
-// server is a sandbox that can be taken down and put up again under the same address, and from which the tests learn the
-// secrets that must come out nowhere.
+// server is a sandbox that can be taken down and put up again under the same address, and from which the tests learn
+// the secrets that must come out nowhere.
 type server struct {
 	*sandbox.Server
 	addr    string
@@ -56,7 +56,8 @@ func (s *server) up() error {
 		return nil
 	}
 	l, err := net.Listen("tcp", s.addr)
-	// A process that another goroutine has just started holds the old socket for a moment longer than it is in our hands.
+	// A process that another goroutine has just started holds the old socket for a moment longer than it is in our
+	// hands.
 	for end := time.Now().Add(patience); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 		l, err = net.Listen("tcp", s.addr)

@@ -13,17 +13,17 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// house is a resident, a certified authorization server, and a browser.
-type house struct {
-	*resident
+// certifiedEnv is a userEnv, a certified authorization server, and a browser.
+type certifiedEnv struct {
+	*userEnv
 	as      *parts.OIDC
 	browser *parts.Browser
 }
 
-// newHouse is one whose groatd runs, with sessions in a sealed file.
-func newHouse(t *testing.T, as *parts.OIDC, vars ...string) *house {
+// newCertifiedEnv is one whose groatd runs, with sessions in a sealed file.
+func newCertifiedEnv(t *testing.T, as *parts.OIDC, vars ...string) *certifiedEnv {
 	t.Helper()
-	h := &house{newResident(t, os.Getuid()), as, parts.StartBrowser(t)}
+	h := &certifiedEnv{newUserEnv(t, os.Getuid()), as, parts.StartBrowser(t)}
 	h.add("the certified server's client secret", as.ClientSecret)
 	h.vars = vars
 	h.start()
@@ -31,28 +31,30 @@ func newHouse(t *testing.T, as *parts.OIDC, vars ...string) *house {
 	return h
 }
 
-func (h *house) in(t *testing.T) *house { return &house{h.resident.in(t), h.as, h.browser} }
+func (h *certifiedEnv) in(t *testing.T) *certifiedEnv {
+	return &certifiedEnv{h.userEnv.in(t), h.as, h.browser}
+}
 
-// how is a way in which a client of the certified server authenticates, for the command line.
-type how struct {
+// clientAuth is a way in which a client of the certified server authenticates, for the command line.
+type clientAuth struct {
 	client string
 	method string
 	secret string   // for stdin
 	flags  []string // beside the client's id
 }
 
-func (w how) public() bool { return w.method == "none" }
+func (w clientAuth) public() bool { return w.method == "none" }
 
 // ways are all of them but the one that needs https.
-func (h *house) ways() []how {
+func (h *certifiedEnv) ways() []clientAuth {
 	h.t.Helper()
 	secret := h.as.ClientSecret + "\n"
-	ways := []how{
+	ways := []clientAuth{
 		{client: "none", method: "none"},
 		{"HS512", "client_secret_jwt", secret, []string{"--secret-stdin", "--key-alg", "HS512"}},
 	}
 	for _, method := range []string{"client_secret_basic", "client_secret_post", "client_secret_jwt"} {
-		ways = append(ways, how{method, method, secret, []string{"--secret-stdin"}})
+		ways = append(ways, clientAuth{method, method, secret, []string{"--secret-stdin"}})
 	}
 	for _, k := range []struct {
 		alg    string
@@ -61,14 +63,15 @@ func (h *house) ways() []how {
 		stdin  string
 	}{
 		{"RS256", []string{"RSA", "-pkeyopt", "rsa_keygen_bits:2048"}, []string{"rsa", "-traditional"}, ""}, // PKCS#1
-		{"PS256", []string{"RSA", "-pkeyopt", "rsa_keygen_bits:2048"}, []string{"pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", "stdin"}, h.password},
+		{"PS256", []string{"RSA", "-pkeyopt", "rsa_keygen_bits:2048"},
+			[]string{"pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", "stdin"}, h.password},
 		{"ES256", []string{"EC", "-pkeyopt", "ec_paramgen_curve:P-256"}, []string{"ec"}, ""}, // SEC 1
 		{"EdDSA", []string{"ED25519"}, []string{"pkey"}, ""},                                 // PKCS#8
 	} {
 		file := filepath.Join(h.home, k.alg+".pem")
 		plain := h.openssl("", append([]string{"genpkey", "-algorithm"}, k.genkey...)...)
 		h.as.Register(h.t, k.alg, k.alg, []byte(h.openssl(plain, "pkey", "-pubout")))
-		w := how{client: k.alg, method: "private_key_jwt", flags: []string{"--key", file}}
+		w := clientAuth{client: k.alg, method: "private_key_jwt", flags: []string{"--key", file}}
 		if k.stdin != "" {
 			w.secret, w.flags = k.stdin+"\n", append(w.flags, "--secret-stdin", "--key-alg", k.alg)
 			h.secretFile("password", k.stdin)
@@ -83,7 +86,7 @@ func (h *house) ways() []how {
 }
 
 // secretFile puts a secret where the test's own programs read it, outside of the home.
-func (h *house) secretFile(name, text string) {
+func (h *certifiedEnv) secretFile(name, text string) {
 	h.t.Helper()
 	if err := os.WriteFile(filepath.Join(h.home, "..", name), []byte(text), 0o600); err != nil {
 		h.t.Fatal(err)
@@ -91,7 +94,7 @@ func (h *house) secretFile(name, text string) {
 }
 
 // openssl makes keys that nobody here wrote.
-func (h *house) openssl(stdin string, args ...string) string {
+func (h *certifiedEnv) openssl(stdin string, args ...string) string {
 	h.t.Helper()
 	tier.Needs(h.t, "openssl")
 	c := exec.CommandContext(h.t.Context(), "openssl", args...)
@@ -104,10 +107,11 @@ func (h *house) openssl(stdin string, args ...string) string {
 }
 
 // login has a person sign in to a profile: in a browser on this machine, or with a code on another device.
-func (h *house) login(profile, grant string, w how, more ...string) {
+func (h *certifiedEnv) login(profile, grant string, w clientAuth, more ...string) {
 	h.t.Helper()
-	args := append([]string{profile, "--issuer", h.as.Issuer, "--grant", grant, "--client-auth", w.method, "--client-id", w.client}, w.flags...)
-	s := h.sit(w.secret, append(args, more...)...)
+	args := append([]string{profile, "--issuer", h.as.Issuer, "--grant", grant, "--client-auth", w.method,
+		"--client-id", w.client}, w.flags...)
+	s := h.startLogin(w.secret, append(args, more...)...)
 	var page, want string
 	if grant == "device_code" {
 		page, want = byHand(h.t, h.as, h.as.Issuer+"/device?user_code="+s.code()), "The device is connected"
@@ -122,7 +126,7 @@ func (h *house) login(profile, grant string, w how, more ...string) {
 }
 
 // watch makes sure that the refresh tokens of a client, of which there must be one, come out nowhere.
-func (h *house) watch(client string) {
+func (h *certifiedEnv) watch(client string) {
 	h.t.Helper()
 	var found []string
 	for _, s := range h.as.Sessions(h.t) {
@@ -137,9 +141,12 @@ func (h *house) watch(client string) {
 }
 
 // seen returns the requests that a client has made for a path.
-func (h *house) seen(client, path string) []parts.OIDCRequest {
+func (h *certifiedEnv) seen(client, path string) []parts.OIDCRequest {
 	h.t.Helper()
-	return slices.DeleteFunc(h.as.Requests(h.t), func(q parts.OIDCRequest) bool { return q.Client != client || q.Path != path })
+	return slices.DeleteFunc(h.as.Requests(h.t), func(q parts.OIDCRequest) bool {
+		return q.Client != client ||
+			q.Path != path
+	})
 }
 
 // A person signs in to a certified server by each grant and each client authentication that it has; the session goes on
@@ -148,7 +155,7 @@ func TestCertifiedServerPersons(t *testing.T) {
 	t.Parallel()
 	as := parts.OIDCProvider(t)
 	as.Configure(t, parts.OIDCConfig{DeviceInterval: 1})
-	h := newHouse(t, as)
+	h := newCertifiedEnv(t, as)
 	ways := h.ways()
 	t.Run("sign in", func(t *testing.T) {
 		for _, grant := range []string{"authorization_code", "device_code"} {
@@ -169,10 +176,10 @@ func TestCertifiedServerPersons(t *testing.T) {
 }
 
 // name is a profile's.
-func name(w how, grant string) string { return strings.ToLower(w.client) + "." + grant }
+func name(w clientAuth, grant string) string { return strings.ToLower(w.client) + "." + grant }
 
 // signInTwice signs in and uses it. The second login proves what is stored, and asks nobody.
-func (h *house) signInTwice(grant string, w how) {
+func (h *certifiedEnv) signInTwice(grant string, w clientAuth) {
 	h.t.Parallel()
 	profile := name(w, grant)
 	h.login(profile, grant, w, "--scope", "openid email")
@@ -188,7 +195,7 @@ func (h *house) signInTwice(grant string, w how) {
 }
 
 // goesOnAndEnds gets a token after a restart, which costs one refresh, and signs out.
-func (h *house) goesOnAndEnds(profile string, w how) {
+func (h *certifiedEnv) goesOnAndEnds(profile string, w clientAuth) {
 	h.t.Helper()
 	before := len(h.refreshes(w.client))
 	token := h.groat("", "get", profile)
@@ -201,16 +208,18 @@ func (h *house) goesOnAndEnds(profile string, w how) {
 	h.watch(w.client)
 	revocations := len(h.seen(w.client, "/token/revocation"))
 	h.groat("", "logout", profile)
-	if ends := h.seen(w.client, "/token/revocation"); len(ends) != revocations+1 || ends[revocations].Status != http.StatusOK {
+	if ends := h.seen(w.client, "/token/revocation"); len(ends) != revocations+1 ||
+		ends[revocations].Status != http.StatusOK {
 		h.t.Errorf("%s: the server was not asked to end the session: %v", profile, ends)
 	}
 	h.refused(h.run("", "groat", "get", profile), 78, `there is no profile "`+profile+`"`, "")
 }
 
 // refreshes are the refreshes of a client, each of which must have used another refresh token.
-func (h *house) refreshes(client string) []parts.OIDCRequest {
+func (h *certifiedEnv) refreshes(client string) []parts.OIDCRequest {
 	h.t.Helper()
-	found := slices.DeleteFunc(h.seen(client, "/token"), func(q parts.OIDCRequest) bool { return q.GrantType != "refresh_token" })
+	found := slices.DeleteFunc(h.seen(client, "/token"),
+		func(q parts.OIDCRequest) bool { return q.GrantType != "refresh_token" })
 	used := map[string]bool{}
 	for _, q := range found {
 		if used[q.Refresh] || q.Refresh == "" || q.Status != http.StatusOK {

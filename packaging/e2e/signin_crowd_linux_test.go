@@ -11,8 +11,8 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
 
-// A hundred programs ask for a token of somebody who is signed out. Each is told the command, the server is asked once, and no
-// browser is opened: that takes a person's own command.
+// A hundred programs ask for a token of somebody who is signed out. Each is told the command, the server is asked once,
+// and no browser is opened: that takes a person's own command.
 func TestHundredCallersSignedOut(t *testing.T) {
 	t.Parallel()
 	h := newPerson(t)
@@ -34,7 +34,8 @@ func TestHundredCallersSignedOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, out := range outputs {
-		if !strings.Contains(out, "has ended the session") || !strings.HasSuffix(out, "groat: hint: groat login work\n") {
+		if !strings.Contains(out, "has ended the session") ||
+			!strings.HasSuffix(out, "groat: hint: groat login work\n") {
 			t.Fatalf("one was told %q", out)
 		}
 	}
@@ -46,16 +47,16 @@ func TestHundredCallersSignedOut(t *testing.T) {
 	}
 }
 
-// While a person takes their time, everybody else is served, the same profile too. A second groat login joins the first, and
-// goes on alone when that is given up.
+// While a person takes their time, everybody else is served, the same profile too. A second groat login joins the
+// first, and goes on alone when that is given up.
 func TestLoginBlocksNobody(t *testing.T) {
 	t.Parallel()
 	h := newPerson(t)
 	h.signedIn()
 	h.s.SetConsent(sandbox.ConsentForm)
-	first := h.sit("", h.toDevice("new")...)
+	first := h.startLogin("", h.toDevice("new")...)
 	code := first.code()
-	again := h.sit("", h.toDevice("work")...) // a sign-in of a profile that has a session
+	again := h.startLogin("", h.toDevice("work")...) // a sign-in of a profile that has a session
 	again.code()
 
 	token := h.groat("", "get", "work")
@@ -63,7 +64,8 @@ func TestLoginBlocksNobody(t *testing.T) {
 	if s.code != 0 || s.stdout == token {
 		t.Errorf("a renewal during the logins ended with %d: %s", s.code, s.stderr)
 	}
-	second := h.sit("", "new", "--issuer", h.s.Issuer(), "--client-auth", "none", "--client-id", ownClient, "--grant", "device_code")
+	second := h.startLogin("", "new", "--issuer", h.s.Issuer(), "--client-auth", "none", "--client-id", ownClient,
+		"--grant", "device_code")
 	if joined := second.code(); joined != code {
 		t.Errorf("the second login shows the code %s, the first %s", joined, code)
 	}
@@ -83,14 +85,15 @@ func TestLoginBlocksNobody(t *testing.T) {
 	// Nobody is left in front of the other: it is over, and the next one starts anew.
 	again.interrupt()
 	again.result()
-	third := h.sit("", h.toDevice("work")...)
+	third := h.startLogin("", h.toDevice("work")...)
 	if third.code() == again.code() {
 		t.Error("a login that was given up goes on")
 	}
 	h.nothingLost()
 }
 
-// The browser is on another machine: its person pastes what it ended at. What is no answer to this sign-in costs nothing.
+// The browser is on another machine: its person pastes what it ended at. What is no answer to this sign-in costs
+// nothing.
 func TestPastedAnswers(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -100,7 +103,8 @@ func TestPastedAnswers(t *testing.T) {
 		part func(address string) string // what is pasted
 	}{
 		{"no browser wanted", nil, []string{"--no-browser"}, func(a string) string { return a }},
-		{"over ssh", []string{"SSH_CONNECTION=192.0.2.1 1 192.0.2.2 22", "DISPLAY="}, nil, func(a string) string { return a[strings.Index(a, "?"):] }},
+		{"over ssh", []string{"SSH_CONNECTION=192.0.2.1 1 192.0.2.2 22", "DISPLAY="}, nil,
+			func(a string) string { return a[strings.Index(a, "?"):] }},
 		{"in a build", []string{"CI=true"}, nil, func(a string) string {
 			_, code, _ := strings.Cut(a, "code=")
 			code, _, _ = strings.Cut(code, "&")
@@ -111,7 +115,7 @@ func TestPastedAnswers(t *testing.T) {
 			t.Parallel()
 			h := newPerson(t)
 			h.vars = test.vars
-			s := h.sit("", append(h.toBrowser(), test.flag...)...)
+			s := h.startLogin("", append(h.toBrowser(), test.flag...)...)
 			address := s.address()
 			s.asks("paste the address")
 			s.types("http://127.0.0.1:1/callback?code=x&state=y")

@@ -19,9 +19,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sitting is a groat login with a person in front of it, at a terminal: it opens a browser, or shows a code, and waits.
-type sitting struct {
-	r        *resident
+// loginRun is a groat login with a person in front of it, at a terminal: it opens a browser, or shows a code, and
+// waits.
+type loginRun struct {
+	r        *userEnv
 	cmd      *exec.Cmd
 	out      bytes.Buffer // to be read once it has ended
 	err      *logbook
@@ -31,15 +32,15 @@ type sitting struct {
 	ended    chan struct{}
 }
 
-// in is the same resident in a subtest.
-func (r *resident) in(t *testing.T) *resident {
+// in is the same environment in a subtest.
+func (r *userEnv) in(t *testing.T) *userEnv {
 	sub := *r
 	sub.t = t
 	return &sub
 }
 
 // sit starts groat login at a terminal of a desktop, whose browser is a script that says what it was given.
-func (r *resident) sit(stdin string, args ...string) *sitting {
+func (r *userEnv) startLogin(stdin string, args ...string) *loginRun {
 	r.t.Helper()
 	dir, err := os.MkdirTemp(r.home, "desktop-")
 	if err != nil {
@@ -47,10 +48,11 @@ func (r *resident) sit(stdin string, args ...string) *sitting {
 	}
 	fifo := filepath.Join(dir, "opened")
 	script := "#!/bin/sh\nprintf '%s\\n' \"$1\" >" + fifo + "\n"
-	if err := errors.Join(unix.Mkfifo(fifo, 0o600), os.WriteFile(filepath.Join(dir, "xdg-open"), []byte(script), 0o755)); err != nil {
+	if err := errors.Join(unix.Mkfifo(fifo, 0o600), os.WriteFile(filepath.Join(dir, "xdg-open"), []byte(script),
+		0o755)); err != nil {
 		r.t.Fatal(err)
 	}
-	s := &sitting{r: r, err: newLogbook(), screen: newLogbook(), ended: make(chan struct{})}
+	s := &loginRun{r: r, err: newLogbook(), screen: newLogbook(), ended: make(chan struct{})}
 	if s.fifo, err = os.OpenFile(fifo, os.O_RDWR, 0); err != nil { // for writing too: nobody waits in opening it
 		r.t.Fatal(err)
 	}
@@ -60,9 +62,10 @@ func (r *resident) sit(stdin string, args ...string) *sitting {
 	}
 	defer terminal.Close()
 	s.cmd = exec.Command(filepath.Join(bin, "groat"), append([]string{"login"}, args...)...)
-	s.cmd.Dir, s.cmd.Env = "/", append(r.env(), "PATH="+dir+":"+bin+":/usr/bin:/bin", "DISPLAY=:0")
+	s.cmd.Dir, s.cmd.Env = "/", append(r.variables(), "PATH="+dir+":"+bin+":/usr/bin:/bin", "DISPLAY=:0")
 	s.cmd.Env = append(s.cmd.Env, r.vars...)
-	s.cmd.ExtraFiles, s.cmd.SysProcAttr = []*os.File{terminal}, &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
+	s.cmd.ExtraFiles, s.cmd.SysProcAttr = []*os.File{terminal}, &syscall.SysProcAttr{Setsid: true, Setctty: true,
+		Ctty: 3}
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = strings.NewReader(stdin), &s.out, s.err
 	if err := s.cmd.Start(); err != nil {
 		r.t.Fatal(err)
@@ -106,7 +109,7 @@ func openTerminal() (person, program *os.File, err error) {
 }
 
 // types is what the person types, and the return key.
-func (s *sitting) types(line string) {
+func (s *loginRun) types(line string) {
 	s.r.t.Helper()
 	if _, err := s.terminal.WriteString(line + "\n"); err != nil {
 		s.r.t.Fatal(err)
@@ -114,7 +117,7 @@ func (s *sitting) types(line string) {
 }
 
 // opened waits for what it opens in the browser.
-func (s *sitting) opened() string {
+func (s *loginRun) opened() string {
 	s.r.t.Helper()
 	s.fifo.SetReadDeadline(time.Now().Add(patience))
 	line, err := bufio.NewReader(s.fifo).ReadString('\n')
@@ -126,12 +129,12 @@ func (s *sitting) opened() string {
 }
 
 // shown waits for something that it shows, and returns the pattern's last group.
-func (s *sitting) shown(pattern string) string { s.r.t.Helper(); return s.await(s.err, pattern) }
+func (s *loginRun) shown(pattern string) string { s.r.t.Helper(); return s.await(s.err, pattern) }
 
 // asks waits for a question on the terminal.
-func (s *sitting) asks(pattern string) { s.r.t.Helper(); s.await(s.screen, pattern) }
+func (s *loginRun) asks(pattern string) { s.r.t.Helper(); s.await(s.screen, pattern) }
 
-func (s *sitting) await(where *logbook, pattern string) string {
+func (s *loginRun) await(where *logbook, pattern string) string {
 	s.r.t.Helper()
 	re := regexp.MustCompile(pattern)
 	ctx, cancel := context.WithTimeout(s.r.t.Context(), patience)
@@ -155,16 +158,16 @@ func (s *sitting) await(where *logbook, pattern string) string {
 }
 
 // address waits for the one that is shown.
-func (s *sitting) address() string { s.r.t.Helper(); return s.shown(`(?m)^  (https?://\S+)$`) }
+func (s *loginRun) address() string { s.r.t.Helper(); return s.shown(`(?m)^  (https?://\S+)$`) }
 
 // code waits for the code of a device sign-in.
-func (s *sitting) code() string {
+func (s *loginRun) code() string {
 	s.r.t.Helper()
 	return s.shown(`\b([B-DF-HJ-NP-TV-XZ]{4}-[B-DF-HJ-NP-TV-XZ]{4})\b`)
 }
 
 // result waits for the end.
-func (s *sitting) result() said {
+func (s *loginRun) result() result {
 	s.r.t.Helper()
 	select {
 	case <-s.ended:
@@ -173,7 +176,7 @@ func (s *sitting) result() said {
 		s.r.t.Fatalf("groat login does not end; it shows:\n%s", text)
 	}
 	text, _ := s.err.snapshot()
-	result := said{s.out.String(), text, s.cmd.ProcessState.ExitCode()}
+	result := result{s.out.String(), text, s.cmd.ProcessState.ExitCode()}
 	if what := s.r.find(result.stdout + result.stderr); what != "" {
 		s.r.t.Errorf("groat login printed %s", what)
 	}
@@ -181,7 +184,7 @@ func (s *sitting) result() said {
 }
 
 // succeeds wants it to end well, and returns what it says.
-func (s *sitting) succeeds() string {
+func (s *loginRun) succeeds() string {
 	s.r.t.Helper()
 	got := s.result()
 	if got.code != 0 || !strings.HasPrefix(got.stdout, "signed in: profile ") {
@@ -191,7 +194,7 @@ func (s *sitting) succeeds() string {
 }
 
 // interrupt is Ctrl-C.
-func (s *sitting) interrupt() { s.cmd.Process.Signal(syscall.SIGINT) }
+func (s *loginRun) interrupt() { s.cmd.Process.Signal(syscall.SIGINT) }
 
 // until asks again and again, of a process or server that is not ours to be told by, until there is an answer.
 func until[T any](t *testing.T, what string, ask func() (T, bool)) T {

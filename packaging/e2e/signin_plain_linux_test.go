@@ -19,8 +19,8 @@ var (
 	loginInput  = regexp.MustCompile(`<input id="login"`)
 )
 
-// byHand does what a browser would, with less of a machine: it sends each form that a page of the certified server has, as
-// alice, until one has none. It returns that page.
+// byHand does what a browser would, with less of a machine: it sends each form that a page of the certified server has,
+// as alice, until one has none. It returns that page.
 func byHand(t *testing.T, as *parts.OIDC, address string) string {
 	t.Helper()
 	jar, err := cookiejar.New(nil)

@@ -12,13 +12,14 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
 
-// Each provider's preset signs in, serves the header that its APIs want, says who it is, goes on after a restart, and signs out.
+// Each provider's preset signs in, serves the header that its APIs want, says who it is, goes on after a restart, and
+// signs out.
 func TestPresets(t *testing.T) {
 	t.Parallel()
 	for _, p := range presetLogins {
 		t.Run(p.provider+" "+p.name, func(t *testing.T) {
 			t.Parallel()
-			h := newPresetHouse(t, p)
+			h := newPresetEnv(t, p)
 			h.signsIn(p)
 			h.uses(p)
 			h.restart()
@@ -29,9 +30,9 @@ func TestPresets(t *testing.T) {
 	}
 }
 
-func newPresetHouse(t *testing.T, p presetLogin) *presetHouse {
+func newPresetEnv(t *testing.T, p presetLogin) *presetEnv {
 	t.Helper()
-	h := &presetHouse{resident: newResident(t, os.Getuid())}
+	h := &presetEnv{userEnv: newUserEnv(t, os.Getuid())}
 	o := p.server
 	o.Users = []sandbox.User{{Name: person, Password: h.password}}
 	o.Clients = append(slices.Clone(o.Clients), sandbox.Client{ID: labClient, Secret: h.secret})
@@ -48,7 +49,7 @@ func newPresetHouse(t *testing.T, p presetLogin) *presetHouse {
 	return h
 }
 
-func (h *presetHouse) signsIn(p presetLogin) {
+func (h *presetEnv) signsIn(p presetLogin) {
 	h.t.Helper()
 	args := []string{"it", "--provider", p.provider, "--auth-server", h.s.URL()}
 	if p.provider == "" {
@@ -62,7 +63,7 @@ func (h *presetHouse) signsIn(p presetLogin) {
 	if p.typed != nil {
 		stdin = p.typed(h) + "\n"
 	}
-	s := h.sit(stdin, args...)
+	s := h.startLogin(stdin, args...)
 	if p.person != nil {
 		p.person(h, s)
 	}
@@ -70,7 +71,7 @@ func (h *presetHouse) signsIn(p presetLogin) {
 }
 
 // uses gets what is sent to an API. A key leaves as a header only.
-func (h *presetHouse) uses(p presetLogin) {
+func (h *presetEnv) uses(p presetLogin) {
 	h.t.Helper()
 	header := h.groat("", "get", "it", "--output", "header")
 	if !regexp.MustCompile(p.header).MatchString(header) {
@@ -78,7 +79,8 @@ func (h *presetHouse) uses(p presetLogin) {
 	}
 	if p.api != "" {
 		name, value, _ := strings.Cut(strings.TrimSpace(header), ": ")
-		if status, text := visit(h.t, http.MethodGet, h.s.URL()+p.api, http.Header{name: {value}}); status != http.StatusOK {
+		if status, text := visit(h.t, http.MethodGet, h.s.URL()+p.api,
+			http.Header{name: {value}}); status != http.StatusOK {
 			h.t.Errorf("the API answers %d %s", status, text)
 		}
 	}
@@ -98,13 +100,14 @@ func (h *presetHouse) uses(p presetLogin) {
 }
 
 // asked compares what the token endpoint was asked: once for the sign-in, and once after the restart.
-func (h *presetHouse) asked(p presetLogin) {
+func (h *presetEnv) asked(p presetLogin) {
 	h.t.Helper()
 	var by []string
 	for _, e := range h.s.Log() {
 		if e.Path == p.path && e.Status == http.StatusOK {
 			by = append(by, e.Auth)
-			if known, _ := preset.Lookup(p.provider); e.GrantType == "client_credentials" && e.Audience != known.Audience {
+			if known, _ := preset.Lookup(p.provider); e.GrantType == "client_credentials" &&
+				e.Audience != known.Audience {
 				h.t.Errorf("a token was asked for %q, want %q", e.Audience, known.Audience)
 			}
 		}
@@ -126,7 +129,7 @@ func (h *presetHouse) asked(p presetLogin) {
 	}
 }
 
-func (h *presetHouse) signsOut(p presetLogin) {
+func (h *presetEnv) signsOut(p presetLogin) {
 	h.t.Helper()
 	before := len(h.s.Log())
 	said := h.groat("", "logout", "it")

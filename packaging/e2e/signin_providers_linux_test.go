@@ -28,61 +28,71 @@ type presetLogin struct {
 	provider string
 	server   sandbox.Options // beside the person
 	flags    []string
-	typed    func(*presetHouse) string                 // on stdin
-	person   func(*presetHouse, *sitting)              // what a person does; nil: nothing
-	how      string                                    // the client authentication of the first token
-	later    string                                    // that of the next one, after a restart; empty: nobody is asked
-	path     string                                    // of the token endpoint
-	header   string                                    // a pattern of what get --output header prints
-	api      string                                    // a path that must take it; empty: the sandbox has no such API
-	whoami   string                                    // in what whoami says; empty: nobody says
-	ends     string                                    // the path that a logout asks; empty: none
-	prepare  func(*presetHouse) []sandbox.Client       // what only the running test knows
-	more     func(*presetHouse, *presetLogin) []string // flags, too
+	typed    func(*presetEnv) string                 // on stdin
+	person   func(*presetEnv, *loginRun)             // what a person does; nil: nothing
+	how      string                                  // the client authentication of the first token
+	later    string                                  // that of the next one, after a restart; empty: nobody is asked
+	path     string                                  // of the token endpoint
+	header   string                                  // a pattern of what get --output header prints
+	api      string                                  // a path that must take it; empty: the sandbox has no such API
+	whoami   string                                  // in what whoami says; empty: nobody says
+	ends     string                                  // the path that a logout asks; empty: none
+	prepare  func(*presetEnv) []sandbox.Client       // what only the running test knows
+	more     func(*presetEnv, *presetLogin) []string // flags, too
 }
 
-// presetHouse is a resident and the sandbox of one provider.
-type presetHouse struct {
-	*resident
+// presetEnv is a userEnv and the sandbox of one provider.
+type presetEnv struct {
+	*userEnv
 	s *server
 }
 
 const bearerJWT = `^Authorization: Bearer eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\n$`
 
-// presetLogins are all of them but those with App Credentials, which have scripts of their own (login-spatiafi.txtar and its
-// neighbours).
+// presetLogins are all of them but those with App Credentials, which have scripts of their own (login-spatiafi.txtar
+// and its neighbours).
 var presetLogins = []presetLogin{
 	{
-		name: "device", provider: "earthscope", api: "/beta/stations", server: auth0Of("earthscope"), person: approves, how: "none", later: "none",
+		name: "device", provider: "earthscope", api: "/beta/stations", server: auth0Of("earthscope"), person: approves,
+		how: "none", later: "none",
 		path: "/oauth/token", header: bearerJWT, whoami: person, ends: "/oauth/revoke",
 	},
 	{
-		name: "machine", provider: "earthscope", api: "/beta/stations", server: sandbox.Options{Dialect: sandbox.Auth0}, typed: theSecret,
-		flags: []string{"--client-id", labClient, "--secret-stdin"}, how: sandbox.ClientSecretPost, later: sandbox.ClientSecretPost,
-		path: "/oauth/token", header: bearerJWT,
+		name: "machine", provider: "earthscope", api: "/beta/stations", server: sandbox.Options{Dialect: sandbox.Auth0},
+		typed: theSecret,
+		flags: []string{"--client-id", labClient, "--secret-stdin"}, how: sandbox.ClientSecretPost,
+		later: sandbox.ClientSecretPost,
+		path:  "/oauth/token", header: bearerJWT,
 	},
 	{
-		name: "browser, with a client and a callback address of one's own", provider: "earthscope", api: "/beta/stations", server: ownAtAuth0(),
+		name: "browser, with a client and a callback address of one's own", provider: "earthscope",
+		api: "/beta/stations", server: ownAtAuth0(),
 		flags: []string{"--grant", "authorization_code", "--client-id", ownClient}, more: ownRedirect, person: browses,
 		how: "none", later: "none", path: "/oauth/token", header: bearerJWT, whoami: person, ends: "/oauth/revoke",
 	},
 	{
-		name: "device, no browser wanted", provider: "earthscope-0.2", api: "/beta/stations", server: auth0Of("earthscope-0.2"), person: approves,
-		flags: []string{"--no-browser"}, how: "none", later: "none", path: "/oauth/token", header: bearerJWT, whoami: person, ends: "/oauth/revoke",
+		name: "device, no browser wanted", provider: "earthscope-0.2", api: "/beta/stations",
+		server: auth0Of("earthscope-0.2"), person: approves,
+		flags: []string{"--no-browser"}, how: "none", later: "none", path: "/oauth/token", header: bearerJWT,
+		whoami: person, ends: "/oauth/revoke",
 	},
 	{
-		name: "device", provider: "planet-user", api: "/data/v1/item-types", server: auth0Of("planet-user"), person: approves,
-		flags: []string{"--scope", "planet openid email"}, how: "none", later: "none",
+		name: "device", provider: "planet-user", api: "/data/v1/item-types", server: auth0Of("planet-user"),
+		person: approves,
+		flags:  []string{"--scope", "planet openid email"}, how: "none", later: "none",
 		path: "/oauth/token", header: bearerJWT, whoami: person, ends: "/oauth/revoke",
 	},
 	{
-		name: "browser, with a client and a callback address of one's own", provider: "planet-user", api: "/data/v1/item-types", server: ownAtAuth0(),
+		name: "browser, with a client and a callback address of one's own", provider: "planet-user",
+		api: "/data/v1/item-types", server: ownAtAuth0(),
 		flags: []string{"--grant", "authorization_code", "--client-id", ownClient}, more: ownRedirect, person: browses,
 		how: "none", later: "none", path: "/oauth/token", header: bearerJWT, ends: "/oauth/revoke",
 	},
 	{
-		name: "machine", provider: "planet-m2m", api: "/data/v1/item-types", typed: theSecret, flags: []string{"--client-id", labClient, "--secret-stdin"},
-		how: sandbox.ClientSecretPost, later: sandbox.ClientSecretPost, path: sandbox.KeycloakTokenPath, header: bearerJWT,
+		name: "machine", provider: "planet-m2m", api: "/data/v1/item-types", typed: theSecret,
+		flags: []string{"--client-id", labClient, "--secret-stdin"},
+		how:   sandbox.ClientSecretPost, later: sandbox.ClientSecretPost, path: sandbox.KeycloakTokenPath,
+		header: bearerJWT,
 	},
 	{
 		name: "machine with a key", provider: "planet-m2m", api: "/data/v1/item-types", prepare: keyed, more: itsKey,
@@ -91,14 +101,17 @@ var presetLogins = []presetLogin{
 	},
 	{
 		name: "password", provider: "planet-legacy", api: "/data/v1/item-types", typed: thePassword,
-		flags: []string{"--username", person, "--secret-stdin"}, path: sandbox.PlanetLoginPath, header: `^Authorization: api-key PLAK[\w-]+\n$`,
+		flags: []string{"--username", person, "--secret-stdin"}, path: sandbox.PlanetLoginPath,
+		header: `^Authorization: api-key PLAK[\w-]+\n$`,
 	},
 	{
-		name: "key", provider: "planet-legacy", api: "/data/v1/item-types", typed: theKey, flags: []string{"--grant", "api_key", "--secret-stdin"},
+		name: "key", provider: "planet-legacy", api: "/data/v1/item-types", typed: theKey,
+		flags:  []string{"--grant", "api_key", "--secret-stdin"},
 		header: `^Authorization: api-key PLAK-canary-\w+\n$`,
 	},
 	{
-		name: "key", provider: "planet-key", api: "/data/v1/item-types", typed: theKey, flags: []string{"--secret-stdin"},
+		name: "key", provider: "planet-key", api: "/data/v1/item-types", typed: theKey,
+		flags:  []string{"--secret-stdin"},
 		header: `^Authorization: api-key PLAK-canary-\w+\n$`,
 	},
 	{
@@ -106,8 +119,10 @@ var presetLogins = []presetLogin{
 		flags: []string{"--secret-stdin"}, header: `^Authorization: PLAK-canary-\w+\n$`,
 	},
 	{
-		name: "key, with a header of one's own", provider: "climateengine-key", api: "/v1/x", server: keysOf("X-Api-Key", "Key"), typed: theKey,
-		flags: []string{"--secret-stdin", "--header", "X-Api-Key", "--prefix", "Key"}, header: `^X-Api-Key: Key PLAK-canary-\w+\n$`,
+		name: "key, with a header of one's own", provider: "climateengine-key", api: "/v1/x",
+		server: keysOf("X-Api-Key", "Key"), typed: theKey,
+		flags:  []string{"--secret-stdin", "--header", "X-Api-Key", "--prefix", "Key"},
+		header: `^X-Api-Key: Key PLAK-canary-\w+\n$`,
 	},
 	{
 		name: "installed application", provider: "google", typed: theSecret, person: browses,
@@ -118,8 +133,10 @@ var presetLogins = []presetLogin{
 		header: `^Authorization: Bearer ya29\.sandbox-[\w-]+\n$`, whoami: person, ends: "/revoke",
 	},
 	{
-		name: "service account", provider: "google", server: sandbox.Options{Dialect: sandbox.Google}, prepare: keyed, more: serviceAccount,
-		flags: []string{"--grant", "jwt_bearer"}, how: "none", later: "none", path: "/token", header: `^Authorization: Bearer ya29\.sandbox-[\w-]+\n$`,
+		name: "service account", provider: "google", server: sandbox.Options{Dialect: sandbox.Google}, prepare: keyed,
+		more:  serviceAccount,
+		flags: []string{"--grant", "jwt_bearer"}, how: "none", later: "none", path: "/token",
+		header: `^Authorization: Bearer ya29\.sandbox-[\w-]+\n$`,
 	},
 	{
 		name: "any server: a key that vouches", prepare: keyed, more: itsKey, api: "/v1/x",
@@ -129,15 +146,17 @@ var presetLogins = []presetLogin{
 	{
 		name: "any server: device", person: approves, api: "/v1/x",
 		server: sandbox.Options{
-			Device: sandbox.Device{Interval: time.Second, OmitComplete: true}, Clients: []sandbox.Client{{ID: ownClient, Method: sandbox.None}},
+			Device:  sandbox.Device{Interval: time.Second, OmitComplete: true},
+			Clients: []sandbox.Client{{ID: ownClient, Method: sandbox.None}},
 		},
-		flags: []string{"--no-browser", "--client-id", ownClient, "--client-auth", "none", "--scope", "openid email offline_access"},
-		how:   "none", later: "none", path: "/token", header: bearerJWT, whoami: person, ends: "/revoke",
+		flags: []string{"--no-browser", "--client-id", ownClient, "--client-auth", "none", "--scope",
+			"openid email offline_access"},
+		how: "none", later: "none", path: "/token", header: bearerJWT, whoami: person, ends: "/revoke",
 	},
 }
 
 // desktop is Google's word for a client that comes back to this machine.
-func desktop(h *presetHouse) []sandbox.Client {
+func desktop(h *presetEnv) []sandbox.Client {
 	return []sandbox.Client{{ID: "desktop", Secret: h.secret, RedirectURIs: []string{"http://127.0.0.1"}}}
 }
 
@@ -152,11 +171,12 @@ func auth0Of(provider string) sandbox.Options {
 
 // ownAtAuth0 compares a callback address byte by byte, as Auth0 does.
 func ownAtAuth0() sandbox.Options {
-	return sandbox.Options{Dialect: sandbox.Auth0, Consent: sandbox.ConsentAllow, Refresh: sandbox.Refresh{Rotate: true}}
+	return sandbox.Options{Dialect: sandbox.Auth0, Consent: sandbox.ConsentAllow,
+		Refresh: sandbox.Refresh{Rotate: true}}
 }
 
 // ownRedirect registers a client whose callback address has a port.
-func ownRedirect(h *presetHouse, _ *presetLogin) []string {
+func ownRedirect(h *presetEnv, _ *presetLogin) []string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		h.t.Fatal(err)
@@ -167,8 +187,8 @@ func ownRedirect(h *presetHouse, _ *presetLogin) []string {
 	return []string{"--redirect", uri}
 }
 
-func theSecret(h *presetHouse) string   { return h.secret }
-func thePassword(h *presetHouse) string { return h.password }
+func theSecret(h *presetEnv) string   { return h.secret }
+func thePassword(h *presetEnv) string { return h.password }
 
 const aKey = "PLAK-canary-0123456789abcdef" // is nobody's
 
@@ -178,21 +198,21 @@ func keysOf(header, prefix string) sandbox.Options {
 }
 
 // theKey is one that a person has; at Planet it is a person's.
-func theKey(h *presetHouse) string {
+func theKey(h *presetEnv) string {
 	h.s.AddUser(sandbox.User{Name: "bob@example.com", APIKey: aKey})
 	return aKey
 }
 
 // approves types the code at the provider's page.
-func approves(h *presetHouse, s *sitting) {
+func approves(h *presetEnv, s *loginRun) {
 	if err := h.s.ApproveDevice(s.code()); err != nil {
 		h.t.Error(err)
 	}
 }
 
-// browses opens the address that is shown (groat opens http at 127.0.0.1 by itself, and nothing else); the person is signed
-// in there, and has allowed everything before.
-func browses(h *presetHouse, s *sitting) {
+// browses opens the address that is shown (groat opens http at 127.0.0.1 by itself, and nothing else); the person is
+// signed in there, and has allowed everything before.
+func browses(h *presetEnv, s *loginRun) {
 	if text := fetch(h.t, s.address()); !strings.Contains(text, "You can close this tab") {
 		h.t.Errorf("the browser ended at %s", text)
 	}
@@ -228,7 +248,7 @@ func visit(t *testing.T, method, address string, header http.Header) (status int
 }
 
 // keyed registers the client of a key that the test makes.
-func keyed(h *presetHouse) []sandbox.Client {
+func keyed(h *presetEnv) []sandbox.Client {
 	key := newKey(h.t)
 	file := filepath.Join(h.home, "key.pem")
 	if err := os.WriteFile(file, pemOf(h.t, key), 0o600); err != nil {
@@ -237,12 +257,12 @@ func keyed(h *presetHouse) []sandbox.Client {
 	return []sandbox.Client{{ID: "keyed", Key: &key.PublicKey, Alg: "RS256"}}
 }
 
-func itsKey(h *presetHouse, _ *presetLogin) []string {
+func itsKey(h *presetEnv, _ *presetLogin) []string {
 	return []string{"--key", filepath.Join(h.home, "key.pem")}
 }
 
 // serviceAccount writes the key into a file as Google hands it out.
-func serviceAccount(h *presetHouse, _ *presetLogin) []string {
+func serviceAccount(h *presetEnv, _ *presetLogin) []string {
 	key, err := os.ReadFile(filepath.Join(h.home, "key.pem"))
 	if err != nil {
 		h.t.Fatal(err)

@@ -13,34 +13,39 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
 
-// newPerson is a resident with a server that knows a public client of theirs, and asks nobody anything.
-func newPerson(t *testing.T) *presetHouse {
+// newPerson is a userEnv with a server that knows a public client and asks no person for consent.
+func newPerson(t *testing.T) *presetEnv {
 	t.Helper()
-	return newPresetHouse(t, presetLogin{server: sandbox.Options{
-		Consent: sandbox.ConsentAllow, Refresh: sandbox.Refresh{Always: true, Rotate: true}, Device: sandbox.Device{Interval: time.Second},
-		Clients: []sandbox.Client{{ID: ownClient, Method: sandbox.None, RedirectURIs: []string{"http://127.0.0.1/callback"}}},
+	return newPresetEnv(t, presetLogin{server: sandbox.Options{
+		Consent: sandbox.ConsentAllow, Refresh: sandbox.Refresh{Always: true, Rotate: true},
+		Device: sandbox.Device{Interval: time.Second},
+		Clients: []sandbox.Client{{ID: ownClient, Method: sandbox.None,
+			RedirectURIs: []string{"http://127.0.0.1/callback"}}},
 	}})
 }
 
-// toBrowser and toDevice are the flags of a sign-in in two ways; a client that is named is signed in anew, whatever there is.
-func (h *presetHouse) toBrowser() []string {
-	return []string{"work", "--issuer", h.s.Issuer(), "--client-auth", "none", "--client-id", ownClient, "--grant", "authorization_code", "--scope", "openid email"}
+// toBrowser and toDevice are the flags of a sign-in in two ways; a client that is named is signed in anew, whatever
+// there is.
+func (h *presetEnv) toBrowser() []string {
+	return []string{"work", "--issuer", h.s.Issuer(), "--client-auth", "none", "--client-id", ownClient, "--grant",
+		"authorization_code", "--scope", "openid email"}
 }
 
-func (h *presetHouse) toDevice(profile string) []string {
-	return []string{profile, "--issuer", h.s.Issuer(), "--client-auth", "none", "--client-id", ownClient, "--grant", "device_code"}
+func (h *presetEnv) toDevice(profile string) []string {
+	return []string{profile, "--issuer", h.s.Issuer(), "--client-auth", "none", "--client-id", ownClient, "--grant",
+		"device_code"}
 }
 
 // signedIn signs in to "work", in a browser.
-func (h *presetHouse) signedIn() {
+func (h *presetEnv) signedIn() {
 	h.t.Helper()
-	s := h.sit("", h.toBrowser()...)
+	s := h.startLogin("", h.toBrowser()...)
 	browses(h, s)
 	s.succeeds()
 }
 
 // nothingLost wants the session that there was to go on, from what is stored.
-func (h *presetHouse) nothingLost() {
+func (h *presetEnv) nothingLost() {
 	h.t.Helper()
 	h.groat("", "get", "work")
 	h.restart()
@@ -48,7 +53,7 @@ func (h *presetHouse) nothingLost() {
 }
 
 // callback returns where the browser is awaited, and the state.
-func (s *sitting) callback() (back, state string) {
+func (s *loginRun) callback() (back, state string) {
 	s.r.t.Helper()
 	u, err := url.Parse(s.address())
 	if err != nil {
@@ -57,12 +62,12 @@ func (s *sitting) callback() (back, state string) {
 	return u.Query().Get("redirect_uri"), u.Query().Get("state")
 }
 
-// While groat waits for the browser, everything else that comes is told so and changes nothing: a favicon, another path,
-// another's state, another method, a name that points here, a prefetch, a scan. The right answer is taken once.
+// While groat waits for the browser, everything else that comes is told so and changes nothing: a favicon, another
+// path, another's state, another method, a name that points here, a prefetch, a scan. The right answer is taken once.
 func TestCallbackTakesOneAnswer(t *testing.T) {
 	t.Parallel()
 	h := newPerson(t)
-	s := h.sit("", h.toBrowser()...)
+	s := h.startLogin("", h.toBrowser()...)
 	back, state := s.callback()
 	origin := strings.TrimSuffix(back, "/callback")
 	for _, stray := range []struct {
@@ -75,15 +80,21 @@ func TestCallbackTakesOneAnswer(t *testing.T) {
 		{"another path", "GET", origin + "/other?code=stray&state=" + state, nil, 404, "There is nothing here"},
 		{"a path below", "GET", back + "/?code=stray&state=" + state, nil, 404, "There is nothing here"},
 		{"no answer", "GET", back, nil, 400, "This is not the sign-in that groat waits for"},
-		{"another's state", "GET", back + "?code=stray&state=another", nil, 400, "This is not the sign-in that groat waits for"},
+		{"another's state", "GET", back + "?code=stray&state=another", nil, 400,
+			"This is not the sign-in that groat waits for"},
 		{"no state", "GET", back + "?code=stray", nil, 400, "This is not the sign-in that groat waits for"},
-		{"another's refusal", "GET", back + "?error=access_denied&state=another", nil, 400, "This is not the sign-in that groat waits for"},
-		{"a state twice", "GET", back + "?code=stray&state=" + state + "&state=" + state, nil, 400, "This is not the sign-in that groat waits for"},
+		{"another's refusal", "GET", back + "?error=access_denied&state=another", nil, 400,
+			"This is not the sign-in that groat waits for"},
+		{"a state twice", "GET", back + "?code=stray&state=" + state + "&state=" + state, nil, 400,
+			"This is not the sign-in that groat waits for"},
 		{"a form", "POST", back + "?code=stray&state=" + state, nil, 405, "There is nothing here"},
-		{"a name that points here", "GET", back + "?code=stray&state=" + state, http.Header{"Host": {"evil.example"}}, 421, "There is nothing here"},
-		{"a prefetch", "GET", back + "?code=stray&state=" + state, http.Header{"Sec-Purpose": {"prefetch"}}, 503, "There is nothing here"},
+		{"a name that points here", "GET", back + "?code=stray&state=" + state, http.Header{"Host": {"evil.example"}},
+			421, "There is nothing here"},
+		{"a prefetch", "GET", back + "?code=stray&state=" + state, http.Header{"Sec-Purpose": {"prefetch"}}, 503,
+			"There is nothing here"},
 	} {
-		if status, text := visit(t, stray.method, stray.url, stray.header); status != stray.status || !strings.Contains(text, stray.says) {
+		if status, text := visit(t, stray.method, stray.url, stray.header); status != stray.status ||
+			!strings.Contains(text, stray.says) {
 			t.Errorf("%s is answered %d %s", stray.what, status, text)
 		}
 	}
@@ -108,31 +119,32 @@ func TestSignInRefused(t *testing.T) {
 		name   string
 		device bool
 		set    [2]string // of the sandbox
-		person func(*presetHouse, *sitting)
+		person func(*presetEnv, *loginRun)
 		theErr string
 	}{
-		{"another issuer", false, [2]string{}, func(h *presetHouse, s *sitting) {
+		{"another issuer", false, [2]string{}, func(h *presetEnv, s *loginRun) {
 			back, state := s.callback()
 			text := fetch(h.t, back+"?code=stolen&state="+state+"&iss=https://evil.example")
 			if !strings.Contains(text, "The sign-in did not work") {
 				h.t.Errorf("the browser ended at %s", text)
 			}
 		}, "is not who answered: the redirect names as its issuer \"https://evil.example\""},
-		{"no issuer", false, [2]string{}, func(h *presetHouse, s *sitting) {
+		{"no issuer", false, [2]string{}, func(h *presetEnv, s *loginRun) {
 			back, state := s.callback()
 			fetch(h.t, back+"?code=stolen&state="+state)
 		}, "is not who answered"},
-		{"denied in the browser", false, [2]string{"consent", "deny"}, func(h *presetHouse, s *sitting) {
+		{"denied in the browser", false, [2]string{"consent", "deny"}, func(h *presetEnv, s *loginRun) {
 			if text := fetch(h.t, s.address()); !strings.Contains(text, "The sign-in did not work") {
 				h.t.Errorf("the browser ended at %s", text)
 			}
 		}, "says that the sign-in was declined (access_denied)"},
-		{"denied for a device", true, [2]string{"consent", "form"}, func(h *presetHouse, s *sitting) {
+		{"denied for a device", true, [2]string{"consent", "form"}, func(h *presetEnv, s *loginRun) {
 			if err := h.s.DenyDevice(s.code()); err != nil {
 				h.t.Error(err)
 			}
 		}, "says that the sign-in was declined"},
-		{"the device's code has expired", true, [2]string{"device_lifetime", "2s"}, nil, "the code has expired before anybody signed in with it"},
+		{"the device's code has expired", true, [2]string{"device_lifetime", "2s"}, nil,
+			"the code has expired before anybody signed in with it"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -150,7 +162,7 @@ func TestSignInRefused(t *testing.T) {
 			if test.device {
 				args = h.toDevice("work")
 			}
-			s := h.sit("", args...)
+			s := h.startLogin("", args...)
 			if test.person != nil {
 				test.person(h, s)
 			}
@@ -168,7 +180,8 @@ func TestBlockedPerson(t *testing.T) {
 	h.s.BlockUser(person, true)
 	h.groat("", "get", "work") // is good until it expires
 	h.restart()
-	h.refused(h.run("", "groat", "get", "work"), 4, "has ended the session (HTTP 400, invalid_grant)", "groat login work")
+	h.refused(h.run("", "groat", "get", "work"), 4, "has ended the session (HTTP 400, invalid_grant)",
+		"groat login work")
 	h.s.BlockUser(person, false)
 	if got := h.groat("", "login", "work"); !strings.Contains(got, "its session works") {
 		t.Errorf("it says %q", got)
@@ -176,8 +189,8 @@ func TestBlockedPerson(t *testing.T) {
 	h.nothingLost()
 }
 
-// The description of the server names a token endpoint of another origin: a person is told before anything goes there. An edit
-// of the profile's file that does the same gets nothing sent at all.
+// The description of the server names a token endpoint of another origin: a person is told before anything goes there.
+// An edit of the profile's file that does the same gets nothing sent at all.
 func TestTokenEndpointMoves(t *testing.T) {
 	t.Parallel()
 	h := newPerson(t)
@@ -189,14 +202,15 @@ func TestTokenEndpointMoves(t *testing.T) {
 	h.servers["other"] = other
 	moved := sandbox.Fault{Set: map[string]any{"token_endpoint": other.URL() + "/token"}}
 	h.s.Script("/.well-known/oauth-authorization-server", moved)
-	question := regexp.QuoteMeta(strings.TrimPrefix(other.URL(), "http://")) + ` would receive the sign-in's code and refresh tokens\..* Go on\? \[y/N\]`
-	s := h.sit("", h.toBrowser()...)
+	question := regexp.QuoteMeta(strings.TrimPrefix(other.URL(), "http://")) +
+		` would receive the sign-in's code and refresh tokens\..* Go on\? \[y/N\]`
+	s := h.startLogin("", h.toBrowser()...)
 	s.asks(question)
 	s.types("n")
 	h.refused(s.result(), 78, "nothing was asked or sent",
 		"groat login work --issuer "+h.s.Issuer()+" --grant authorization_code --client-auth none --client-id "+ownClient+" --scope 'openid email' --trust "+other.URL())
 	h.s.Script("/.well-known/oauth-authorization-server", moved)
-	s = h.sit("", h.toBrowser()...)
+	s = h.startLogin("", h.toBrowser()...)
 	s.asks(question)
 	s.types("y")
 	s.shown(`(?s)tokens come from ` + other.URL() + `.*redirect_uri`)
@@ -236,15 +250,16 @@ func TestTokenEndpointMoves(t *testing.T) {
 // A private key is read from a file that is nobody else's, with the right password.
 func TestKeyFileRefused(t *testing.T) {
 	t.Parallel()
-	h := newPresetHouse(t, presetLogin{prepare: keyed})
+	h := newPresetEnv(t, presetLogin{prepare: keyed})
 	key := filepath.Join(h.home, "key.pem")
 	login := func(file string, more ...string) []string {
-		return append([]string{"login", "work", "--issuer", h.s.Issuer(), "--client-auth", "private_key_jwt", "--client-id", "keyed", "--key", file}, more...)
+		return append([]string{"login", "work", "--issuer", h.s.Issuer(), "--client-auth", "private_key_jwt",
+			"--client-id", "keyed", "--key", file}, more...)
 	}
 	h.groat("", login(key)...)
 
 	locked, hint := filepath.Join(h.home, "locked.pem"), "groat login work --key FILE"
-	house := &house{resident: h.resident}
+	house := &certifiedEnv{userEnv: h.userEnv}
 	password := filepath.Join(h.home, "..", "password")
 	if err := os.WriteFile(password, []byte(h.password), 0o600); err != nil {
 		t.Fatal(err)
@@ -266,21 +281,25 @@ func TestKeyFileRefused(t *testing.T) {
 	h.nothingLost()
 }
 
-// Another server's token is exchanged for one of this server's (RFC 8693), and kept nowhere. There is nothing to renew it by.
+// Another server's token is exchanged for one of this server's (RFC 8693), and kept nowhere. There is nothing to renew
+// it by.
 func TestTokenExchangeEnds(t *testing.T) {
 	t.Parallel()
 	h := newPerson(t)
 	h.signedIn()
 	subject := h.groat("", "get", "work")
-	said := h.run(subject, "groat", "login", "exchanged", "--issuer", h.s.Issuer(), "--grant", "token_exchange", "--client-auth", "none",
+	said := h.run(subject, "groat", "login", "exchanged", "--issuer", h.s.Issuer(), "--grant", "token_exchange",
+		"--client-auth", "none",
 		"--client-id", ownClient, "--secret-stdin")
-	if said.code != 0 || !strings.Contains(said.stderr, "gave no refresh token: this sign-in ends with its access token") {
+	if said.code != 0 || !strings.Contains(said.stderr,
+		"gave no refresh token: this sign-in ends with its access token") {
 		t.Errorf("the exchange ended with %d: %s", said.code, said.stderr)
 	}
 	if got := h.groat("", "get", "exchanged"); got == subject {
 		t.Error("the token is the one that was exchanged")
 	}
-	h.refused(h.run("no token", "groat", "login", "other", "--issuer", h.s.Issuer(), "--grant", "token_exchange", "--client-auth", "none",
+	h.refused(h.run("no token", "groat", "login", "other", "--issuer", h.s.Issuer(), "--grant", "token_exchange",
+		"--client-auth", "none",
 		"--client-id", ownClient, "--secret-stdin"), 78, "subject_token is not valid", "")
 	h.restart()
 	h.refused(h.run("", "groat", "get", "exchanged"), 4, `"exchanged"`, "groat login exchanged")

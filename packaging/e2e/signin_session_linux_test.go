@@ -11,10 +11,10 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
-// viaHTTPS are the ways of a server that speaks https, where a client shows a certificate (RFC 8705), and which takes nothing
-// but pushed authorization requests (RFC 9126).
-func (h *house) viaHTTPS() []how {
-	return []how{
+// viaHTTPS are the ways of a server that speaks https, where a client shows a certificate (RFC 8705), and which takes
+// nothing but pushed authorization requests (RFC 9126).
+func (h *certifiedEnv) viaHTTPS() []clientAuth {
+	return []clientAuth{
 		{client: "none", method: "none"},
 		{"client_secret_basic", "client_secret_basic", h.as.ClientSecret + "\n", []string{"--secret-stdin"}},
 		{"client_secret_post", "client_secret_post", h.as.ClientSecret + "\n", []string{"--secret-stdin"}},
@@ -27,7 +27,7 @@ func (h *house) viaHTTPS() []how {
 func TestCertifiedServerHTTPS(t *testing.T) {
 	t.Parallel()
 	as := parts.OIDCProviderTLS(t)
-	h := newHouse(t, as, "SSL_CERT_FILE="+as.CA)
+	h := newCertifiedEnv(t, as, "SSL_CERT_FILE="+as.CA)
 	ways := h.viaHTTPS()
 	t.Run("sign in", func(t *testing.T) {
 		for _, w := range ways {
@@ -48,19 +48,21 @@ func TestCertifiedServerHTTPS(t *testing.T) {
 	h.groat("", "get", "machine")
 
 	// The certificate is stored with its key: the files are of no further use. Without one nobody is let in.
-	h.refused(h.run("", "groat", "login", "other", "--issuer", as.Issuer, "--client-auth", "tls_client_auth", "--client-id", "tls_client_auth"),
+	h.refused(h.run("", "groat", "login", "other", "--issuer", as.Issuer, "--client-auth", "tls_client_auth",
+		"--client-id", "tls_client_auth"),
 		2, "name the private key's file with --key", "--key FILE")
 }
 
 // machine is the login of a client without a person.
-func (h *house) machine(profile string, w how) []string {
-	return append([]string{"login", profile, "--issuer", h.as.Issuer, "--client-auth", w.method, "--client-id", w.client}, w.flags...)
+func (h *certifiedEnv) machine(profile string, w clientAuth) []string {
+	return append([]string{"login", profile, "--issuer", h.as.Issuer, "--client-auth", w.method, "--client-id",
+		w.client}, w.flags...)
 }
 
 // Clients that sign with a key are machines, too.
 func TestCertifiedServerKeys(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, parts.OIDCProvider(t))
+	h := newCertifiedEnv(t, parts.OIDCProvider(t))
 	for _, w := range h.ways() {
 		if w.public() {
 			continue
@@ -69,7 +71,8 @@ func TestCertifiedServerKeys(t *testing.T) {
 		h.groat(w.secret, append(h.machine(profile, w), "--scope", "api:read")...)
 		h.restart()
 		h.groat("", "get", profile)
-		if asked := h.seen(w.client, "/token"); len(asked) != 2 || asked[1].GrantType != "client_credentials" || asked[1].Scope != "api:read" {
+		if asked := h.seen(w.client, "/token"); len(asked) != 2 || asked[1].GrantType != "client_credentials" ||
+			asked[1].Scope != "api:read" {
 			t.Errorf("%s: the server was asked %+v", w.client, asked)
 		}
 	}
@@ -81,9 +84,9 @@ func TestCertifiedServerKeys(t *testing.T) {
 // Tokens are renewed before they age, each by the newest refresh token, once, also where groatd dies in between.
 func TestSessionIsRenewed(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, parts.OIDCProvider(t))
+	h := newCertifiedEnv(t, parts.OIDCProvider(t))
 	h.as.Configure(t, parts.OIDCConfig{AccessTTL: 10}) // and is renewed after 6 s to 7.5 s
-	w := how{client: "none", method: "none"}
+	w := clientAuth{client: "none", method: "none"}
 	h.login("work", "authorization_code", w, "--scope", "api:read")
 	token := h.groat("", "get", "work")
 	renewed := func(n int) func() (int, bool) {
@@ -111,16 +114,17 @@ func TestSessionIsRenewed(t *testing.T) {
 	}
 }
 
-// A thief uses a copy of the refresh token. The server sees it used twice and ends the session for both. groat serves what it
-// has while that is good, says then that a person has to sign in, and asks no more.
+// A thief uses a copy of the refresh token. The server sees it used twice and ends the session for both. groat serves
+// what it has while that is good, says then that a person has to sign in, and asks no more.
 func TestStolenSession(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, parts.OIDCProvider(t))
+	h := newCertifiedEnv(t, parts.OIDCProvider(t))
 	h.as.Configure(t, parts.OIDCConfig{AccessTTL: 16, Format: "opaque"})
-	w := how{client: "none", method: "none"}
+	w := clientAuth{client: "none", method: "none"}
 	h.login("work", "authorization_code", w, "--scope", "api:read")
 	token := h.groat("", "get", "work")
-	stolen := url.Values{"grant_type": {"refresh_token"}, "client_id": {"none"}, "refresh_token": {h.as.Sessions(t)[0].RefreshToken}}
+	stolen := url.Values{"grant_type": {"refresh_token"}, "client_id": {"none"},
+		"refresh_token": {h.as.Sessions(t)[0].RefreshToken}}
 	if _, status := postForm(t, h.as.TokenEndpoint, stolen); status != http.StatusOK {
 		t.Fatalf("the thief got HTTP %d", status)
 	}
@@ -138,7 +142,7 @@ func TestStolenSession(t *testing.T) {
 		t.Error("the token that is good is not served any more")
 	}
 	asked := len(h.seen("none", "/token"))
-	ended := until(t, "the end of the last token", func() (said, bool) {
+	ended := until(t, "the end of the last token", func() (result, bool) {
 		s := h.run("", "groat", "get", "work")
 		return s, s.code != 0
 	})
@@ -150,7 +154,7 @@ func TestStolenSession(t *testing.T) {
 	}
 
 	// The hint is all that it takes.
-	s := h.sit("", "work")
+	s := h.startLogin("", "work")
 	h.browser.Visit(t, parts.BrowserVisit{URL: s.opened()})
 	s.succeeds()
 	h.groat("", "get", "work")
@@ -159,8 +163,8 @@ func TestStolenSession(t *testing.T) {
 // Signing out with --keep-remote leaves the session at the server alone, for the programs that share it.
 func TestKeepRemote(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, parts.OIDCProvider(t))
-	w := how{client: "none", method: "none"}
+	h := newCertifiedEnv(t, parts.OIDCProvider(t))
+	w := clientAuth{client: "none", method: "none"}
 	h.login("work", "authorization_code", w, "--scope", "api:read")
 	h.login("brief", "authorization_code", w, "--scope", "api:read", "--ephemeral")
 	h.groat("", "get", "brief")
@@ -174,18 +178,20 @@ func TestKeepRemote(t *testing.T) {
 
 	// Where the server cannot be told, nothing is forgotten.
 	h.login("work", "authorization_code", w, "--scope", "api:read")
-	h.as.Configure(t, parts.OIDCConfig{Faults: []parts.OIDCFault{{Path: "/token/revocation", Count: 1, Status: http.StatusServiceUnavailable}}})
-	h.refused(h.run("", "groat", "logout", "work"), 75, "could not be ended at the provider, so nothing was forgotten", "groat logout work --keep-remote")
+	h.as.Configure(t, parts.OIDCConfig{Faults: []parts.OIDCFault{{Path: "/token/revocation", Count: 1,
+		Status: http.StatusServiceUnavailable}}})
+	h.refused(h.run("", "groat", "logout", "work"), 75, "could not be ended at the provider, so nothing was forgotten",
+		"groat logout work --keep-remote")
 	h.groat("", "get", "work")
 	h.groat("", "logout", "work")
 }
 
-// A caller's own scope makes a token of its own, by the same session: one request each, whoever asks, and each by the newest
-// refresh token. What the person has not allowed is refused, and costs nothing.
+// A caller's own scope makes a token of its own, by the same session: one request each, whoever asks, and each by the
+// newest refresh token. What the person has not allowed is refused, and costs nothing.
 func TestNarrowerTokens(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, parts.OIDCProvider(t))
-	h.login("work", "device_code", how{client: "none", method: "none"}, "--scope", "api:read api:write")
+	h := newCertifiedEnv(t, parts.OIDCProvider(t))
+	h.login("work", "device_code", clientAuth{client: "none", method: "none"}, "--scope", "api:read api:write")
 	whole := h.groat("", "get", "work")
 	narrow := h.groat("", "get", "work", "--scope", "api:read")
 	if narrow == whole {
@@ -211,10 +217,10 @@ func TestSessionInSecretService(t *testing.T) {
 	t.Parallel()
 	as := parts.OIDCProvider(t)
 	service := parts.StartSecretService(t)
-	h := &house{newResident(t, os.Getuid()), as, parts.StartBrowser(t)}
+	h := &certifiedEnv{newUserEnv(t, os.Getuid()), as, parts.StartBrowser(t)}
 	h.vars = []string{"DBUS_SESSION_BUS_ADDRESS=" + service.Address}
 	h.start()
-	w := how{"client_secret_basic", "client_secret_basic", as.ClientSecret + "\n", []string{"--secret-stdin"}}
+	w := clientAuth{"client_secret_basic", "client_secret_basic", as.ClientSecret + "\n", []string{"--secret-stdin"}}
 	h.add("the certified server's client secret", as.ClientSecret)
 	h.login("work", "authorization_code", w, "--scope", "openid email")
 	if got := h.groat("", "keystore", "--json"); !strings.Contains(got, `"use":"keychain"`) {
@@ -233,7 +239,7 @@ func TestSessionInSecretService(t *testing.T) {
 	h.restart()
 	h.refused(h.run("", "groat", "get", "work"), 77, "locked", "groat unlock")
 	service.Unlock(t)
-	until(t, "a token after the keychain was unlocked", func() (said, bool) {
+	until(t, "a token after the keychain was unlocked", func() (result, bool) {
 		s := h.run("", "groat", "get", "work")
 		return s, s.code == 0
 	})

@@ -1,18 +1,21 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/attack"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -22,8 +25,10 @@ func TestDirectoriesBelowOpenOnes(t *testing.T) {
 		variable func(below string) string
 		theErr   string // with the directory's path
 	}{
-		"state":         {func(below string) string { return "GROAT_STATE_DIR=" + below + "/groat" }, "the state directory %[1]s/mine/groat is no safe place: %[1]s "},
-		"socket":        {func(below string) string { return "GROAT_SOCKET=" + below + "/groat/s" }, "the socket's directory %[1]s/mine/groat is no safe place: %[1]s "},
+		"state": {func(below string) string { return "GROAT_STATE_DIR=" + below + "/groat" },
+			"the state directory %[1]s/mine/groat is no safe place: %[1]s "},
+		"socket": {func(below string) string { return "GROAT_SOCKET=" + below + "/groat/s" },
+			"the socket's directory %[1]s/mine/groat is no safe place: %[1]s "},
 		"configuration": {func(below string) string { return "GROAT_CONFIG=" + below + "/" }, "%[1]s: "},
 	} {
 		for how, d := range map[string]struct {
@@ -41,7 +46,7 @@ func TestDirectoriesBelowOpenOnes(t *testing.T) {
 		} {
 			t.Run(name+", "+how, func(t *testing.T) {
 				t.Parallel()
-				r := newResident(t, stranger)
+				r := newUserEnv(t, stranger)
 				parent := filepath.Join(r.runtime, "p")
 				r.dir(parent, 0o700, stranger)
 				r.dir(filepath.Join(parent, "mine"), 0o700, stranger)
@@ -63,7 +68,7 @@ func TestDirectoriesBelowOpenOnes(t *testing.T) {
 // groatd that refuses its configuration has touched no socket: nobody can connect to one that is about to end.
 func TestConfigurationIsReadBeforeTheSocketIsMade(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, stranger)
+	r := newUserEnv(t, stranger)
 	r.dir(filepath.Dir(r.socket()), 0o700, stranger)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: r.socket(), Net: "unix"})
 	if err != nil {
@@ -94,17 +99,18 @@ func TestConfigurationIsReadBeforeTheSocketIsMade(t *testing.T) {
 // would start it for every caller, until it gives up.
 func TestActivatedWithoutAKeystore(t *testing.T) {
 	for name, c := range map[string]struct {
-		spoil          func(r *resident)
+		spoil          func(r *userEnv)
 		theErr, repair string
 	}{
-		"a choice that cannot stand": {func(r *resident) { r.vars = []string{"GROAT_KEYSTORE=magic"} }, `GROAT_KEYSTORE is "magic"`, "unset GROAT_KEYSTORE"},
-		"a state directory that is open": {func(r *resident) {
+		"a choice that cannot stand": {func(r *userEnv) { r.vars = []string{"GROAT_KEYSTORE=magic"} },
+			`GROAT_KEYSTORE is "magic"`, "unset GROAT_KEYSTORE"},
+		"a state directory that is open": {func(r *userEnv) {
 			r.dir(filepath.Join(r.home, ".local", "state", "groat"), 0o755, r.uid)
 		}, "is open to others (mode 0755)", "chmod 700 "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newResident(t, stranger)
+			r := newUserEnv(t, stranger)
 			c.spoil(r)
 			server, err := r.addServer("AUTH")
 			if err != nil {
@@ -119,7 +125,8 @@ func TestActivatedWithoutAKeystore(t *testing.T) {
 			p := r.activate()
 			hint := c.repair + ".*systemctl --user restart groatd"
 			for _, args := range [][]string{
-				{"get", "work"}, {"login", "work", "--username", person, "--secret-stdin"}, {"keystore", "use", "memory"}, {"unlock"},
+				{"get", "work"}, {"login", "work", "--username", person, "--secret-stdin"},
+				{"keystore", "use", "memory"}, {"unlock"},
 			} {
 				s := r.run(r.password+"\n", "groat", args...)
 				r.refused(s, 78, c.theErr, c.repair)
@@ -141,7 +148,7 @@ func TestActivatedWithoutAKeystore(t *testing.T) {
 }
 
 // activate has systemd's own activator listen, as the user, and become groatd with the first connection.
-func (r *resident) activate() *process {
+func (r *userEnv) activate() *process {
 	r.t.Helper()
 	tier.Needs(r.t, "systemd-socket-activate")
 	r.dir(filepath.Dir(r.socket()), 0o700, r.uid)
@@ -149,19 +156,12 @@ func (r *resident) activate() *process {
 	for _, v := range r.environ() {
 		args = append(args, "--setenv="+v)
 	}
-	p := &process{
-		cmd: exec.Command("systemd-socket-activate", append(args, filepath.Join(bin, "groatd"))...), log: newLogbook(), ended: make(chan struct{}),
-	}
-	p.cmd.Env, p.cmd.Dir, p.cmd.SysProcAttr = r.environ(), "/", r.as()
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	if err := p.cmd.Start(); err != nil {
+	cmd := exec.Command("systemd-socket-activate", append(args, filepath.Join(bin, "groatd"))...)
+	cmd.Env, cmd.Dir, cmd.SysProcAttr = r.environ(), "/", r.as()
+	p, err := launch(cmd)
+	if err != nil {
 		r.t.Fatalf("%v; if systemd-socket-activate is missing, run packaging/testing/install.sh", err)
 	}
-	go func() {
-		p.cmd.Wait()
-		close(p.ended)
-		p.log.wake()
-	}()
 	r.logs = append(r.logs, p.log)
 	r.t.Cleanup(func() { p.stop(syscall.SIGKILL) })
 	if err := p.waitLog(regexp.MustCompile("Listening on")); err != nil {
@@ -173,8 +173,9 @@ func (r *resident) activate() *process {
 // A reload waits for a request that is under way; the watchdog hears from groatd all the same.
 func TestReloadHoldsNoWatchdogUp(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, stranger)
-	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(r.runtime, "notify"), Net: "unixgram"})
+	r := newUserEnv(t, stranger)
+	notify, err := net.ListenUnixgram("unixgram",
+		&net.UnixAddr{Name: filepath.Join(r.runtime, "notify"), Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +192,8 @@ func TestReloadHoldsNoWatchdogUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer waiting.Wait()
-	for end := time.Now().Add(patience); server.Count(sandbox.SpatiafiTokenPath) == asked; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); server.Count(sandbox.SpatiafiTokenPath) == asked; time.Sleep(
+		5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("no request is under way")
 		}
@@ -219,5 +221,65 @@ func TestReloadHoldsNoWatchdogUp(t *testing.T) {
 	server.down() // and the request ends
 	if err := p.waitLog(regexp.MustCompile("was reloaded")); err != nil {
 		t.Error(err)
+	}
+}
+
+// trials is how often what goes wrong only now and then is tried.
+const trials = 100
+
+// Four are started at once where a killed one has left its socket. One stays and serves; the others say that it runs.
+func TestE7DoubleStart(t *testing.T) {
+	t.Parallel()
+	u := newAttackedEnv(t, "")
+	if _, err := u.daemon.stop(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	u.env.daemon = nil
+	for trial := range trials {
+		if _, err := os.Lstat(u.socket()); err != nil {
+			t.Fatal("there is no stale socket:", err)
+		}
+		u.oneOfFour(trial)
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d trials of 4 starters", trials)
+}
+
+func (u *attackedEnv) oneOfFour(trial int) {
+	u.t.Helper()
+	var cmds []*exec.Cmd
+	for range 4 {
+		c := exec.Command(filepath.Join(bin, "groatd"))
+		log := newLogbook()
+		c.Env, c.Dir, c.Stderr = u.environ(), "/", log
+		cmds, u.logs = append(cmds, c), append(u.logs, log)
+	}
+	starters, err := attack.Together(cmds...)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	defer starters.Stop()
+	codes, running := starters.Losers(patience)
+	if !slices.Equal(codes, []int{73, 73, 73}) || len(running) != 1 {
+		u.t.Errorf("trial %d: %d run, the others ended with %v", trial, len(running), codes)
+		return
+	}
+	winner := cmds[running[0]].Process.Pid
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		ctx, cancel := context.WithTimeout(u.t.Context(), patience)
+		_, err := hello.Ask(ctx, u.dial)
+		cancel()
+		if err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			u.t.Errorf("trial %d: the one that runs is not reached: %v", trial, err)
+			return
+		}
+	}
+	if pid := serving(u.socket()); pid != winner {
+		u.t.Errorf("trial %d: process %d serves, and %d runs", trial, pid, winner)
 	}
 }

@@ -19,7 +19,7 @@ type gotten struct {
 	ExpiresAt   int64  `json:"expires_at"`
 }
 
-func (r *resident) gotten(profile string) (t gotten) {
+func (r *userEnv) gotten(profile string) (t gotten) {
 	r.t.Helper()
 	if err := json.Unmarshal([]byte(r.groat("", "get", profile, "--output", "json")), &t); err != nil {
 		r.t.Fatal(err)
@@ -27,11 +27,11 @@ func (r *resident) gotten(profile string) (t gotten) {
 	return t
 }
 
-// The boot clock is another at each start, as after a reboot, or in a container with a time namespace: thirty days on, then
-// thirty days back. What was stored is as good as it was, and a token's end is told by the wall clock.
+// The boot clock is another at each start, as after a reboot, or in a container with a time namespace: thirty days on,
+// then thirty days back. What was stored is as good as it was, and a token's end is told by the wall clock.
 func TestE15TheBootClockAfterARestart(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, stranger)
+	r := newUserEnv(t, stranger)
 	inNamespace := func(offset time.Duration) {
 		t.Helper()
 		if err := r.stopDaemon(); err != nil {
@@ -49,7 +49,8 @@ func TestE15TheBootClockAfterARestart(t *testing.T) {
 		inNamespace(offset)
 		before := time.Now().Unix()
 		got, again := r.gotten("work"), r.gotten("work")
-		if got.AccessToken != again.AccessToken || got.ExpiresIn < 800 || got.ExpiresIn > 840 || got.ExpiresAt < before+got.ExpiresIn ||
+		if got.AccessToken != again.AccessToken || got.ExpiresIn < 800 || got.ExpiresIn > 840 ||
+			got.ExpiresAt < before+got.ExpiresIn ||
 			got.ExpiresAt > time.Now().Unix()+got.ExpiresIn+1 {
 			t.Errorf("with the boot clock %s on: %d s left until %d", offset, got.ExpiresIn, got.ExpiresAt)
 		}
@@ -62,14 +63,15 @@ func TestE15TheBootClockAfterARestart(t *testing.T) {
 // groatd stands still for longer than its token lives. The first answer after that is no dead one.
 func TestE12StoppedForLongerThanATokenLives(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, stranger)
+	r := newUserEnv(t, stranger)
 	p := r.start()
 	s, err := r.addServer("work", "lifetime=4s")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.groat("", "keystore", "use", "memory")
-	r.groat(r.secret+"\n", "login", "work", "--issuer", s.Issuer(), "--client-id", labClient, "--client-auth", "client_secret_post", "--secret-stdin")
+	r.groat(r.secret+"\n", "login", "work", "--issuer", s.Issuer(), "--client-id", labClient, "--client-auth",
+		"client_secret_post", "--secret-stdin")
 	old := r.gotten("work")
 	p.cmd.Process.Signal(syscall.SIGSTOP)
 	asked := exec.Command(filepath.Join(bin, "groat"), "get", "work", "--output", "json")

@@ -25,7 +25,8 @@ var declared = regexp.MustCompile(`(?m)^func (Fuzz\w*)\(\w+ \*testing\.F\)`)
 // find returns every package of the module with its targets. A target in a file that is not built on this system is an
 // error: nobody would notice that it is never run.
 func find(ctx context.Context, dir string) ([]pkg, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-json=ImportPath,Dir,TestGoFiles,XTestGoFiles,IgnoredGoFiles,Module", "./...")
+	cmd := exec.CommandContext(ctx, "go", "list", "-json=ImportPath,Dir,TestGoFiles,XTestGoFiles,IgnoredGoFiles,Module",
+		"./...")
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

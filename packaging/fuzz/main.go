@@ -1,6 +1,6 @@
-// Fuzz runs every fuzz target of the module, one after the other: a target is found where it is written, so that none can be
-// forgotten. The first input that breaks one ends the run; Go has then written it below that package's testdata/fuzz, where
-// every later "go test" tries it again.
+// Fuzz runs every fuzz target of the module, one after the other: a target is found where it is written, so that none
+// can be forgotten. The first input that breaks one ends the run; Go has then written it below that package's
+// testdata/fuzz, where every later "go test" tries it again.
 //
 // The last line that it prints is for programs too: "fuzz: 30 targets, 60000 executions, 0 failures".
 package main
@@ -24,8 +24,10 @@ import (
 )
 
 func main() {
-	budget := flag.String("time", "2000x", "how long for each target: a `duration`, or a number of executions with an x behind it")
-	fresh := flag.Bool("fresh", false, "begin with the committed inputs alone, not with what earlier runs on this machine have found")
+	budget := flag.String("time", "2000x",
+		"how long for each target: a `duration`, or a number of executions with an x behind it")
+	fresh := flag.Bool("fresh", false,
+		"begin with the committed inputs alone, not with what earlier runs on this machine have found")
 	dir := flag.String("dir", ".", "a `directory` of the module")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -36,8 +38,8 @@ func main() {
 	}
 }
 
-// run fuzzes every target for the budget and reports to out. What it finds interesting is kept for the next run, unless fresh
-// is set, or the budget is a number of executions, which would otherwise mean less each time.
+// run fuzzes every target for the budget and reports to out. What it finds interesting is kept for the next run, unless
+// fresh is set, or the budget is a number of executions, which would otherwise mean less each time.
 func run(ctx context.Context, dir, budget string, fresh bool, out io.Writer) error {
 	pkgs, err := find(ctx, dir)
 	if err != nil {
@@ -125,12 +127,13 @@ func (p pkg) fuzz(ctx context.Context, binary, target, budget, corpus string) (i
 	return n, nil
 }
 
-// onlyTime reports whether nothing is wrong but that the time was up, which Go sometimes takes for a failure of the target that
-// was under way. A target that fails leaves an input, one that hangs a dump.
+// onlyTime reports whether nothing is wrong but that the time was up, which Go sometimes takes for a failure of the
+// target that was under way. A target that fails leaves an input, one that hangs a dump.
 func onlyTime(out []byte) bool {
 	_, said, failed := bytes.Cut(out, []byte("--- FAIL: "))
 	_, said, _ = bytes.Cut(said, []byte("\n"))
-	return failed && string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(said), []byte("FAIL")))) == "context deadline exceeded"
+	return failed && string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(said),
+		[]byte("FAIL")))) == "context deadline exceeded"
 }
 
 var progress = regexp.MustCompile(`execs: (\d+)`)

@@ -27,7 +27,8 @@ func TestEveryTargetIsRun(t *testing.T) {
 		"go.mod": "module example.org/m\n\ngo 1.26\n",
 		"a_test.go": head + "func FuzzOne(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) {})\n}\n\n" +
 			"func FuzzTwo(f *testing.F) { f.Fuzz(func(t *testing.T, b []byte) {}) }\n",
-		"b_test.go": strings.Replace(head, "package p", "package p_test", 1) + "func FuzzThree(f *testing.F) { f.Fuzz(func(t *testing.T, s string) {}) }\n",
+		"b_test.go": strings.Replace(head, "package p", "package p_test", 1) +
+			"func FuzzThree(f *testing.F) { f.Fuzz(func(t *testing.T, s string) {}) }\n",
 	})
 	var out bytes.Buffer
 	if err := run(t.Context(), dir, "50x", false, &out); err != nil {
@@ -39,7 +40,8 @@ func TestEveryTargetIsRun(t *testing.T) {
 		}
 	}
 	out.Reset()
-	if err := run(t.Context(), dir, "300ms", true, &out); err != nil || !strings.Contains(out.String(), "fuzz: 3 targets") {
+	if err := run(t.Context(), dir, "300ms", true, &out); err != nil ||
+		!strings.Contains(out.String(), "fuzz: 3 targets") {
 		t.Errorf("for a while: %v\n%s", err, &out)
 	}
 }
@@ -54,7 +56,8 @@ func TestWhatBreaksATargetEndsTheRun(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "broken") || strings.Contains(out.String(), "0 failures") {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	if found, err := filepath.Glob(filepath.Join(dir, "testdata", "fuzz", "FuzzOne", "*")); err != nil || len(found) != 1 {
+	if found, err := filepath.Glob(filepath.Join(dir, "testdata", "fuzz", "FuzzOne", "*")); err != nil ||
+		len(found) != 1 {
 		t.Errorf("the input is not kept: %q, %v", found, err)
 	}
 }
@@ -68,7 +71,9 @@ func TestATargetThatIsNotBuiltIsAnError(t *testing.T) {
 	if _, err := find(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "FuzzOne") {
 		t.Errorf("%v", err)
 	}
-	if err := run(t.Context(), module(t, map[string]string{"go.mod": "module example.org/m\n\ngo 1.26\n", "a.go": "package p\n"}), "1x", false, &bytes.Buffer{}); err == nil {
+	if err := run(t.Context(),
+		module(t, map[string]string{"go.mod": "module example.org/m\n\ngo 1.26\n", "a.go": "package p\n"}), "1x", false,
+		&bytes.Buffer{}); err == nil {
 		t.Error("nothing to run, and no error")
 	}
 }
@@ -84,8 +89,9 @@ func TestWhatReadsFromOutsideIsFuzzed(t *testing.T) {
 		all[p.path] = len(p.targets)
 	}
 	for path, least := range map[string]int{
-		"daemon": 1, "daemon/config": 2, "daemon/importer": 2, "daemon/grant": 8, "cmd/groat/helper": 2, "keystore": 1, "keystore/sealed": 2,
-		"protocol": 1, "protocol/frame": 1, "protocol/jsonrpc": 2, "protocol/strictjson": 2,
+		"daemon": 1, "daemon/config": 2, "daemon/importer": 2, "daemon/grant": 8, "cmd/groat/helper": 2, "keystore": 1,
+		"keystore/sealed": 2,
+		"protocol":        1, "protocol/frame": 1, "protocol/jsonrpc": 2, "protocol/strictjson": 2,
 	} {
 		if all[path] < least {
 			t.Errorf("%s has %d targets, want %d at least", path, all[path], least)

@@ -11,8 +11,8 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// TestPlist reads the agent with an independent parser and compares all of it: launchd ignores what it does not know, so
-// a key must be right in its letters and in its type.
+// TestPlist reads the agent with an independent parser and compares all of it: launchd ignores what it does not know,
+// so a key must be right in its letters and in its type.
 func TestPlist(t *testing.T) {
 	tier.Needs(t, "python3")
 	const read = `import json, plistlib, sys; json.dump(plistlib.load(open(sys.argv[1], "rb"), fmt=plistlib.FMT_XML), sys.stdout)`

@@ -8,23 +8,29 @@ import (
 	"testing"
 )
 
-// dialling is what reaches something outside of the process, or decides how, and the files that may name it. Anything that
-// connects elsewhere goes by none of the rules that stand in these files.
+// dialling is what reaches something outside of the process, or decides how, and the files that may name it. Anything
+// that connects elsewhere goes by none of the rules that stand in these files.
 var dialling = map[string][]string{
 	// The bus that is dialled is the bus that was looked at.
-	"dbus.SessionBus": nil, "dbus.SessionBusPrivate": nil, "dbus.SessionBusPrivateHandler": nil, "dbus.SessionBusPrivateNoAutoStartup": nil,
-	"dbus.ConnectSessionBus": nil, "dbus.SystemBus": nil, "dbus.SystemBusPrivate": nil, "dbus.ConnectSystemBus": nil,
-	"dbus.Dial": nil, "dbus.Connect": nil, "dbus.NewConn": nil, "dbus.DialUnix": nil, "dbus.ConnectUnix": {"keystore/keychain/bus.go"},
+	"dbus.SessionBus": nil, "dbus.SessionBusPrivate": nil, "dbus.SessionBusPrivateHandler": nil,
+	"dbus.SessionBusPrivateNoAutoStartup": nil,
+	"dbus.ConnectSessionBus":              nil, "dbus.SystemBus": nil, "dbus.SystemBusPrivate": nil, "dbus.ConnectSystemBus": nil,
+	"dbus.Dial": nil, "dbus.Connect": nil, "dbus.NewConn": nil, "dbus.DialUnix": nil,
+	"dbus.ConnectUnix":    {"keystore/keychain/bus.go"},
 	"ss.NewSecretService": nil,
-	"keyring.Get":         {"keystore/keychain/keychain_darwin.go"}, "keyring.Set": {"keystore/keychain/keychain_darwin.go"},
-	"keyring.Delete": {"keystore/keychain/keychain_darwin.go"}, "keyring.DeleteAll": nil,
+	"keyring.Get":         {"keystore/keychain/keychain_darwin.go"},
+	"keyring.Set":         {"keystore/keychain/keychain_darwin.go"},
+	"keyring.Delete":      {"keystore/keychain/keychain_darwin.go"}, "keyring.DeleteAll": nil,
 
 	// Servers are reached by one client, whose proxy and authorities are shown and can be set.
-	"http.DefaultClient": nil, "http.DefaultTransport": nil, "http.Get": nil, "http.Post": nil, "http.PostForm": nil, "http.Head": nil,
-	"http.ProxyFromEnvironment": nil, "http.ProxyURL": {"daemon/grant/transport.go"}, "http.Transport": {"daemon/grant/transport.go"},
-	"tls.Dial": nil, "tls.DialWithDialer": nil, "tls.Client": {"daemon/grant/transport.go"}, "tls.Dialer": nil,
-	"net.Dial": nil, "net.DialTimeout": nil, "net.DialTCP": nil, "net.LookupHost": nil, "net.LookupIP": nil, "net.ResolveTCPAddr": nil,
-	"net.Dialer": {"daemon/grant/transport.go", "keystore/keychain/bus.go"},
+	"http.DefaultClient": nil, "http.DefaultTransport": nil, "http.Get": nil, "http.Post": nil, "http.PostForm": nil,
+	"http.Head":                 nil,
+	"http.ProxyFromEnvironment": nil, "http.ProxyURL": {"daemon/grant/transport.go"},
+	"http.Transport": {"daemon/grant/transport.go"},
+	"tls.Dial":       nil, "tls.DialWithDialer": nil, "tls.Client": {"daemon/grant/transport.go"}, "tls.Dialer": nil,
+	"net.Dial": nil, "net.DialTimeout": nil, "net.DialTCP": nil, "net.LookupHost": nil, "net.LookupIP": nil,
+	"net.ResolveTCPAddr": nil,
+	"net.Dialer":         {"daemon/grant/transport.go", "keystore/keychain/bus.go"},
 }
 
 // certificates are the fields by which a client shows one, and where they are set: for a server and not for its proxy.

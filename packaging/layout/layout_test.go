@@ -15,8 +15,8 @@ import (
 
 const module = "github.com/groat-dev/groat/"
 
-// rooms says, for each package, what of ours its non-test files may import; "/..." stands for everything below. A package
-// that is not listed does not exist yet: a new room is a decision, made here.
+// rooms says, for each package, what of ours its non-test files may import; "/..." stands for everything below. A
+// package that is not listed does not exist yet: a new room is a decision, made here.
 var rooms = map[string][]string{
 	"protocol/strictjson": {},
 	"protocol/visible":    {},
@@ -134,8 +134,8 @@ func mayImport(allowed []string, target string) bool {
 	return wildcard
 }
 
-// forbidden is what the client may never link, and why. It starts in about a millisecond and holds nothing; each of these
-// would end one or the other.
+// forbidden is what the client may never link, and why. It starts in about a millisecond and holds nothing; each of
+// these would end one or the other.
 var forbidden = map[string]string{
 	"net/http":      "the daemon speaks to servers; and its initialisation alone doubles the client's start",
 	"crypto/tls":    "the daemon speaks to servers",

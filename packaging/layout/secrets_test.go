@@ -60,7 +60,8 @@ func errOr(err, otherwise error) error {
 }
 
 // soundsSecret is the name of a thing that may be a credential.
-var soundsSecret = regexp.MustCompile(`(?i)secret|passw|passphrase|refresh|token|key|credential|verifier|assertion|authorization|code$|bearer`)
+var soundsSecret = regexp.MustCompile(
+	`(?i)secret|passw|passphrase|refresh|token|key|credential|verifier|assertion|authorization|code$|bearer`)
 
 // noSecret are the fields of such names that are text and may be, and why.
 var noSecret = map[string]string{
@@ -109,8 +110,8 @@ var noSecret = map[string]string{
 	"daemon/grant/preset.Provider.TokenPath":            "a path",
 }
 
-// TestNoCredentialIsAString looks for fields that sound like a credential and are strings or bytes, which print, log and
-// marshal like any other: a credential is a keystore.Secret, or a protocol.LoginSecret on its way.
+// TestNoCredentialIsAString looks for fields that sound like a credential and are strings or bytes, which print, log
+// and marshal like any other: a credential is a keystore.Secret, or a protocol.LoginSecret on its way.
 func TestNoCredentialIsAString(t *testing.T) {
 	seen := map[string]bool{}
 	source(t, func(file string, at token.Position, n ast.Node) {
@@ -133,7 +134,8 @@ func TestNoCredentialIsAString(t *testing.T) {
 				id := filepath.ToSlash(filepath.Dir(file)) + "." + spec.Name.Name + "." + name.Name
 				seen[id] = true
 				if noSecret[id] == "" {
-					t.Errorf("%s:%d: %s is text: make it a Secret, or say in this test why it is none", file, at.Line, id)
+					t.Errorf("%s:%d: %s is text: make it a Secret, or say in this test why it is none", file, at.Line,
+						id)
 				}
 			}
 		}
@@ -162,7 +164,8 @@ func isText(e ast.Expr) bool {
 	return false
 }
 
-// mayPanic are the calls of panic, by file, and why what they print is no secret: a panic that nobody recovers prints its value.
+// mayPanic are the calls of panic, by file, and why what they print is no secret: a panic that nobody recovers prints
+// its value.
 var mayPanic = map[string]string{
 	"cmd/groatd/log.go":             "a constant configuration of the log",
 	"daemon/grant/preset/preset.go": "files that are compiled in",
@@ -183,7 +186,8 @@ func TestPanics(t *testing.T) {
 		case *ast.Ident:
 			name = f.Name
 		case *ast.SelectorExpr:
-			if pkg, ok := f.X.(*ast.Ident); ok && (pkg.Name == "log" || f.Sel.Name == "Panic" || f.Sel.Name == "Fatal" || f.Sel.Name == "DPanic") {
+			if pkg, ok := f.X.(*ast.Ident); ok &&
+				(pkg.Name == "log" || f.Sel.Name == "Panic" || f.Sel.Name == "Fatal" || f.Sel.Name == "DPanic") {
 				name = pkg.Name + "." + f.Sel.Name
 			}
 		}
@@ -202,13 +206,15 @@ func TestPanics(t *testing.T) {
 	}
 }
 
-// variables are the names of all environment variables that the programs ask for by themselves. None sets a level of anything
-// that is printed: there is no debug log.
+// variables are the names of all environment variables that the programs ask for by themselves. None sets a level of
+// anything that is printed: there is no debug log.
 var variables = []string{
 	"GROAT_CONFIG", "GROAT_KEYSTORE", "GROAT_NO_AUTOSTART", "GROAT_PROFILE", "GROAT_SOCKET", "GROAT_STATE_DIR",
 	"HOME", "PATH", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME",
-	"CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "XPC_SERVICE_NAME", // a service manager's
-	"CI", "DISPLAY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", // is a person there
+	// a service manager's
+	"CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "XPC_SERVICE_NAME",
+	// is a person there
+	"CI", "DISPLAY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME",
 }
 
 // TestVariables holds every constant name against the list.

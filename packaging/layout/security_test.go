@@ -30,7 +30,8 @@ func TestSecurityPage(t *testing.T) {
 			continue
 		}
 		promises++
-		for _, m := range regexp.MustCompile("`((?:cmd|daemon|keystore|protocol|packaging)/[^`]*)`").FindAllStringSubmatch(cells[1], -1) {
+		for _, m := range regexp.MustCompile(
+			"`((?:cmd|daemon|keystore|protocol|packaging)/[^`]*)`").FindAllStringSubmatch(cells[1], -1) {
 			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
 				t.Errorf("%s is not there: %s", m[1], cells[0])
 			}

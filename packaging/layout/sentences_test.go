@@ -17,9 +17,9 @@ import (
 // begins is how the programs' own lines begin.
 var begins = regexp.MustCompile(`(?m)^(%s)? *((groatd?|error|hint):( |$))+`)
 
-// TestH75NoSentenceLooksLikeALine: a sentence in which "groat:", "groatd:" or "hint:" stands is shown in quotation marks and
-// without that colon, since a foreign part of it could have brought it. No sentence of the programs' own is written so, but for
-// the lines that begin with it.
+// TestH75NoSentenceLooksLikeALine: a sentence in which "groat:", "groatd:" or "hint:" stands is shown in quotation
+// marks and without that colon, since a foreign part of it could have brought it. No sentence of the programs' own is
+// written so, but for the lines that begin with it.
 func TestH75NoSentenceLooksLikeALine(t *testing.T) {
 	seen := 0
 	for _, room := range []string{"cmd/groat", "cmd/groatd", "daemon", "keystore", "protocol"} {

@@ -40,8 +40,9 @@ type listed struct {
 	GoFiles, CgoFiles, SFiles, EmbedFiles []string
 }
 
-// files returns the files that the part depends on, sorted, relative to root: those that its packages and what they import
-// of this module are built from; of the packages themselves also the tests and testdata; and everything below its paths.
+// files returns the files that the part depends on, sorted, relative to root: those that its packages and what they
+// import of this module are built from; of the packages themselves also the tests and testdata; and everything below
+// its paths.
 func (of part) files(ctx context.Context, root string) ([]string, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {

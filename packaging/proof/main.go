@@ -1,5 +1,5 @@
-// Proof runs what takes too long for every change: whole matrices, a thousand kills, hours of fuzzing. Each part leaves a
-// page beside this program that says when it ran, at which commit, what came of it, and which files it depends on.
+// Proof runs what takes too long for every change: whole matrices, a thousand kills, hours of fuzzing. Each part leaves
+// a page beside this program that says when it ran, at which commit, what came of it, and which files it depends on.
 //
 //	proof [-part NAME] [-short -pages DIR]    runs all parts, or one
 //	proof -check                              says which pages are stale
@@ -24,7 +24,8 @@ func main() {
 	p := program{out: os.Stdout, parts: parts, commit: commit, now: time.Now}
 	check := flag.Bool("check", false, "say which pages are stale, and run nothing")
 	only := flag.String("part", "", "run this `part` alone")
-	flag.BoolVar(&p.short, "short", false, "run a shortened version of each part, to try this program: its pages prove nothing, so it needs -pages")
+	flag.BoolVar(&p.short, "short", false,
+		"run a shortened version of each part, to try this program: its pages prove nothing, so it needs -pages")
 	flag.StringVar(&p.root, "dir", ".", "the repository's `directory`")
 	flag.StringVar(&p.pages, "pages", "", "the `directory` of the pages (default packaging/proof)")
 	flag.Parse()

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // example is a module with a package that is proved, one that it imports, and one that has nothing to do with it.
@@ -66,8 +68,8 @@ func (p *program) said(t *testing.T, f func(context.Context) error) (string, err
 
 func (p *program) all(ctx context.Context) error { return p.run(ctx, "") }
 
-// A page says what ran, when, at which commit and what came of it; with what it depends on untouched, check has nothing to
-// say.
+// A page says what ran, when, at which commit and what came of it; with what it depends on untouched, check has nothing
+// to say.
 func TestAPageIsWritten(t *testing.T) {
 	p := example(t)
 	if _, err := p.said(t, p.all); err != nil {
@@ -96,8 +98,10 @@ func TestAPageIsWritten(t *testing.T) {
 
 // A page is stale as soon as one file that the part depends on differs, and not before.
 func TestStalePages(t *testing.T) {
+	tier.Long(t, "it asks go list thirty times")
 	for name, stale := range map[string]bool{
-		"a/a.go": true, "a/a_test.go": true, "a/testdata/x/in": true, "b/b.go": true, "d/server.js": true, "go.mod": true,
+		"a/a.go": true, "a/a_test.go": true, "a/testdata/x/in": true, "b/b.go": true, "d/server.js": true,
+		"go.mod":      true,
 		"b/b_test.go": false, "c/c.go": false, "d/node_modules/js": false, "pages/other.md": false,
 	} {
 		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
@@ -152,7 +156,8 @@ func TestPagesThatAreNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(whole)) {
-		needed := strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "- ") && !strings.HasPrefix(line, "- depends")
+		needed := strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "- ") &&
+			!strings.HasPrefix(line, "- depends")
 		change(t, p.pages, "sums.md", strings.Replace(string(whole), line, "", 1))
 		if _, err := p.said(t, p.check); needed && err == nil {
 			t.Errorf("without %q it counts as a page", line)

@@ -32,7 +32,8 @@ func (p *program) write(of part, g page) error {
 	if g.ran.IsZero() {
 		fmt.Fprintf(&b, "- ran: %s\n", notYet)
 	} else {
-		fmt.Fprintf(&b, "- ran: %s, at commit %s, for %s\n", g.ran.UTC().Format(time.DateOnly), g.commit, g.took.Round(time.Second))
+		fmt.Fprintf(&b, "- ran: %s, at commit %s, for %s\n", g.ran.UTC().Format(time.DateOnly), g.commit,
+			g.took.Round(time.Second))
 		fmt.Fprintf(&b, "- result: %s\n", g.result)
 	}
 	fmt.Fprintf(&b, "- depends on: %s\n", of.dependsOn())

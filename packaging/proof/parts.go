@@ -7,8 +7,8 @@ type part struct {
 	name string
 	what string // one sentence for the page
 
-	// packages are the Go packages that it runs, or builds and runs. It depends on every file that they are made of, their
-	// tests' included, and on the files at the paths, which Go does not know of.
+	// packages are the Go packages that it runs, or builds and runs. It depends on every file that they are made of,
+	// their tests' included, and on the files at the paths, which Go does not know of.
 	packages, paths []string
 
 	env, command           []string // the whole of it
@@ -35,7 +35,7 @@ var everything = []string{"./..."}
 var parts = []part{
 	{
 		name:     "rotation",
-		what:     "Every cell of daemon/broker/ROTATION.md, with every pause and every server, under the race detector.",
+		what:     "Every cell of daemon/broker/ROTATION.md, with every pause, under the race detector.",
 		packages: []string{"./daemon/broker"},
 		env:      []string{"GROAT_FAULTS=all"},
 		shortEnv: []string{"GROAT_FAULTS="},
@@ -45,21 +45,23 @@ var parts = []part{
 	},
 	{
 		name:     "servers",
-		what:     "Every grant with every way of client authentication against a certified authorization server, ten times.",
+		what:     "Every grant with every client authentication at a certified authorization server, ten times.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
 		paths:    []string{"packaging/testing/oidc-provider"},
-		command: []string{"go", "test", "-race", "-count=10", "-timeout=2h", "-run=^(TestCertifiedServer.*|TestStolenSession)$",
+		command: []string{"go", "test", "-race", "-count=10", "-timeout=2h",
+			"-run=^(TestCertifiedServer.*|TestStolenSession)$",
 			"./packaging/e2e"},
 		shortCommand: []string{"go", "test", "-count=1", "-run=^TestCertifiedServerKeys$", "./packaging/e2e"},
 		result:       passed,
 	},
 	{
-		name:         "kills",
-		what:         "groatd is killed (SIGKILL) a thousand times while it renews; no session is lost.",
-		packages:     append([]string{"./packaging/e2e"}, programs...),
-		env:          []string{"GROAT_KILLS=1000"},
-		shortEnv:     []string{"GROAT_KILLS=5"},
-		command:      []string{"go", "test", "-count=1", "-timeout=2h", "-v", "-run=^TestKilledWhileRenewing$", "./packaging/e2e"},
+		name:     "kills",
+		what:     "groatd is killed (SIGKILL) a thousand times while it renews; no session is lost.",
+		packages: append([]string{"./packaging/e2e"}, programs...),
+		env:      []string{"GROAT_KILLS=1000"},
+		shortEnv: []string{"GROAT_KILLS=5"},
+		command: []string{"go", "test", "-count=1", "-timeout=2h", "-v", "-run=^TestKilledWhileRenewing$",
+			"./packaging/e2e"},
 		shortCommand: nil,
 		result:       faults,
 	},

@@ -97,15 +97,15 @@ func (p *program) check(ctx context.Context) error {
 		if err != nil {
 			failed = append(failed, err)
 		} else if hash != g.hash {
-			fmt.Fprintf(p.out, "proof: %s is stale: what it depends on has changed since %s (commit %s): make proof PART=%s\n",
+			fmt.Fprintf(p.out, "proof: %s is stale, changed since %s (commit %s): make proof PART=%s\n",
 				of.name, g.ran.Format(time.DateOnly), g.commit, of.name)
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// commit returns the commit that is checked out. A file that differs from it, other than a page or what figures writes, is
-// an error: the page would name a commit that was not what ran.
+// commit returns the commit that is checked out. A file that differs from it, other than a page or what figures writes,
+// is an error: the page would name a commit that was not what ran.
 func commit(ctx context.Context, root string) (string, error) {
 	git := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(ctx, "git", args...)

@@ -28,8 +28,8 @@ type agent struct {
 	groat string
 }
 
-// startAgent installs the units with two changes, which a drop-in makes as a person would: where groatd is, and a watchdog
-// that does not take half a minute.
+// startAgent installs the units with two changes, which a drop-in makes as a person would: where groatd is, and a
+// watchdog that does not take half a minute.
 func startAgent(t *testing.T) *agent {
 	t.Helper()
 	a := &agent{UserManager: parts.StartUserManager(t)}
@@ -108,7 +108,8 @@ func TestAgentUnderItsUnits(t *testing.T) {
 		const profiles = parts.TesterHome + "/.config/groat/profiles.d"
 		a.Run(t, "rm", profiles+"/unit.toml")
 		a.systemctl(t, "reload", "groatd.service")
-		a.await(t, "a status of no profiles", func() bool { return strings.Contains(a.property(t, "StatusText"), "0 profiles") })
+		a.await(t, "a status of no profiles",
+			func() bool { return strings.Contains(a.property(t, "StatusText"), "0 profiles") })
 	})
 	t.Run("another user is refused", func(t *testing.T) { a.refuseOthers(t, socket) })
 	t.Run("a daemon that hangs is replaced", func(t *testing.T) {
@@ -136,24 +137,27 @@ func TestAgentUnderItsUnits(t *testing.T) {
 		a.systemctl(t, "stop", "groatd.service")
 		a.Run(t, "sh", "-c", "echo 'not toml' >~/.config/groat/config.toml")
 		out, err := a.Command(t, a.groat, "status").CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "config.toml:1: ") || !strings.Contains(string(out), "groatd --check") {
+		if err == nil || !strings.Contains(string(out), "config.toml:1: ") ||
+			!strings.Contains(string(out), "groatd --check") {
 			t.Errorf("groat status: %v\n%s", err, out)
 		}
 		a.want(t, "ActiveState", "active")
 		a.Run(t, "sh", "-c", "rm ~/.config/groat/config.toml")
 		a.systemctl(t, "reload", "groatd.service")
-		a.await(t, "a status of no profiles", func() bool { return strings.Contains(a.property(t, "StatusText"), "0 profiles") })
+		a.await(t, "a status of no profiles",
+			func() bool { return strings.Contains(a.property(t, "StatusText"), "0 profiles") })
 		a.Run(t, a.groat, "status")
 	})
-	t.Run("E22 one that ends at each start is given up, and callers are told where to look", func(t *testing.T) { a.crashLoop(t) })
+	t.Run("E22 one that ends at each start is given up, and callers are told where to look",
+		func(t *testing.T) { a.crashLoop(t) })
 	t.Run("a stopped socket leaves nothing", func(t *testing.T) {
 		a.systemctl(t, "stop", "groatd.socket", "groatd.service")
 		a.Run(t, "test", "!", "-e", socket)
 	})
 }
 
-// crashLoop puts a groatd in place that ends at once. The manager starts it a few times and no more; whoever calls gets an
-// answer, and when groatd is mended one command brings it back.
+// crashLoop puts a groatd in place that ends at once. The manager starts it a few times and no more; whoever calls gets
+// an answer, and when groatd is mended one command brings it back.
 func (a *agent) crashLoop(t *testing.T) {
 	a.systemctl(t, "stop", "groatd.service")
 	const dropIn = "groatd.service.d/zz-broken.conf"
@@ -271,6 +275,7 @@ func TestSocketActivate(t *testing.T) {
 	out, err := status.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), fmt.Sprintf(`"pid":%d`, activator.Process.Pid)) &&
 		!strings.Contains(string(out), fmt.Sprintf(`"pid": %d`, activator.Process.Pid)) {
-		t.Errorf("groat status: %v; want the answer of the activated groatd, pid %d\n%s", err, activator.Process.Pid, out)
+		t.Errorf("groat status: %v; want the answer of the activated groatd, pid %d\n%s", err, activator.Process.Pid,
+			out)
 	}
 }

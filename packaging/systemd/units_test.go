@@ -45,7 +45,8 @@ func verify(t *testing.T, change func(service string) string) string {
 	dir := t.TempDir()
 	service := write(t, filepath.Join(dir, "groatd.service"), change(unit(t, "groatd.service", "/bin/true")))
 	socket := write(t, filepath.Join(dir, "groatd.socket"), unit(t, "groatd.socket", ""))
-	cmd := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--user", "--man=no", "--recursive-errors=no", socket, service)
+	cmd := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--user", "--man=no", "--recursive-errors=no",
+		socket, service)
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir) // it refuses to work without one
 	out, err := cmd.CombinedOutput()
 	if err != nil && len(out) == 0 {
@@ -70,8 +71,8 @@ func TestUnitsAreValid(t *testing.T) {
 	}
 }
 
-// TestConfinement runs a probe in the place of groatd, under the same directives, as an ordinary user: what a directive is
-// worth shows only when something tries what it forbids, and is not forbidden anyway.
+// TestConfinement runs a probe in the place of groatd, under the same directives, as an ordinary user: what a directive
+// is worth shows only when something tries what it forbids, and is not forbidden anyway.
 func TestConfinement(t *testing.T) {
 	m := parts.StartUserManager(t)
 	service := strings.NewReplacer(
@@ -80,7 +81,8 @@ func TestConfinement(t *testing.T) {
 		"Restart=on-failure", "Restart=no",
 		"ExecStart="+installed, "ExecStart=/usr/bin/python3 "+write(t, filepath.Join(m.Dir, "probe.py"), probe),
 	).Replace(unit(t, "groatd.service", installed))
-	confining := regexp.MustCompile(`(?m)^(LimitCORE|UnsetEnvironment|UMask|NoNewPrivileges|LockPersonality|Memory|Restrict[A-Z]|SystemCall).*\n`)
+	confining := regexp.MustCompile(
+		`(?m)^(LimitCORE|UnsetEnvironment|UMask|NoNewPrivileges|LockPersonality|Memory|Restrict[A-Z]|SystemCall).*\n`)
 	report := func(name, service string) string {
 		m.Install(t, write(t, filepath.Join(m.Dir, name), service), name)
 		m.Run(t, "systemctl", "--user", "daemon-reload")
@@ -89,7 +91,8 @@ func TestConfinement(t *testing.T) {
 	}
 	m.Run(t, "systemctl", "--user", "set-environment", "GODEBUG=http2debug=2", "GOTRACEBACK=crash")
 
-	free, confined := report("free.service", confining.ReplaceAllString(service, "")), report("confined.service", service)
+	free, confined := report("free.service", confining.ReplaceAllString(service, "")), report("confined.service",
+		service)
 	for what, want := range map[string][2]string{ // without the directives (* is the machine's business), with them
 		"a packet socket":                {"EPERM", "EAFNOSUPPORT"},
 		"a netlink socket":               {"allowed", "EAFNOSUPPORT"},

@@ -1,6 +1,6 @@
-// Coldstart times "groat get" as tools call it, a new process each time, against /bin/true and against a Go program that
-// does nothing, interleaved in the same run so that whatever else the machine does falls on all three alike. The daemon is
-// the real one, with a token in its memory; the authorization server is the sandbox.
+// Coldstart times "groat get" as tools call it, a new process each time, against /bin/true and against a Go program
+// that does nothing, interleaved in the same run so that whatever else the machine does falls on all three alike. The
+// daemon is the real one, with a token in its memory; the authorization server is the sandbox.
 package main
 
 import (
@@ -143,7 +143,8 @@ func report(programs []*program) error {
 		}
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "\n%d runs each, %s/%s, %d CPUs, %s\n", len(programs[0].times), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+	fmt.Fprintf(w, "\n%d runs each, %s/%s, %d CPUs, %s\n", len(programs[0].times), runtime.GOOS, runtime.GOARCH,
+		runtime.NumCPU(), runtime.Version())
 	return w.Flush()
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// Browser is a real one, headless Chromium, with a person in front of it. It is safe for concurrent use; each visit begins
-// in a browser that knows nobody.
+// Browser is a real one, headless Chromium, with a person in front of it. It is safe for concurrent use; each visit
+// begins in a browser that knows nobody.
 type Browser struct {
 	address string
 	client  *http.Client

@@ -13,10 +13,10 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// OIDC is a certified authorization server, npm's oidc-provider, on a loopback port. Its clients are called after how they
-// authenticate: client_secret_basic, client_secret_post, client_secret_jwt (HS256) and HS512, with one secret among them, and
-// none, a public one. Each has every grant that it can have. Assertions are good once, refresh tokens too, and the second
-// use of one ends the session.
+// OIDC is a certified authorization server, npm's oidc-provider, on a loopback port. Its clients are called after how
+// they authenticate: client_secret_basic, client_secret_post, client_secret_jwt (HS256) and HS512, with one secret
+// among them, and none, a public one. Each has every grant that it can have. Assertions are good once, refresh tokens
+// too, and the second use of one ends the session.
 type OIDC struct {
 	// Issuer serves discovery (RFC 8414 through OpenID Connect's path).
 	Issuer string
@@ -24,11 +24,12 @@ type OIDC struct {
 	TokenEndpoint string
 	// IntrospectionEndpoint is RFC 7662's.
 	IntrospectionEndpoint string
-	// ClientSecret is new at each start. It contains characters that Basic authentication has to encode (RFC 6749 §2.3.1).
+	// ClientSecret is new at each start. It contains characters that Basic authentication has to encode (RFC 6749
+	// §2.3.1).
 	ClientSecret string
 
-	// CA, Certificate and Key are PEM files of the https form, else empty: the authority that the server's certificate is
-	// from, and what its client tls_client_auth authenticates with (RFC 8705).
+	// CA, Certificate and Key are PEM files of the https form, else empty: the authority that the server's certificate
+	// is from, and what its client tls_client_auth authenticates with (RFC 8705).
 	CA, Certificate, Key string
 
 	client *http.Client
@@ -40,8 +41,8 @@ type OIDCConfig struct {
 	AccessTTL int `json:"accessTTL,omitempty"`
 	// Format is "jwt" (RS256, at the start) or "opaque".
 	Format string `json:"format,omitempty"`
-	// DeviceTTL is the lifetime of device codes in seconds, 600 at the start; DeviceInterval is what their answers give as
-	// the interval, which they leave out at the start.
+	// DeviceTTL is the lifetime of device codes in seconds, 600 at the start; DeviceInterval is what their answers give
+	// as the interval, which they leave out at the start.
 	DeviceTTL      int `json:"deviceTTL,omitempty"`
 	DeviceInterval int `json:"deviceInterval,omitempty"`
 	// Blocked makes all persons unknown, or ends that.
@@ -101,7 +102,8 @@ func startOIDC(t testing.TB, o *OIDC, env ...string) *OIDC {
 	return o
 }
 
-// node runs one of the scripts, by the node that the lock pins, whatever the machine has; of its platforms one is installed.
+// node runs one of the scripts, by the node that the lock pins, whatever the machine has; of its platforms one is
+// installed.
 func node(script string) *exec.Cmd {
 	program := path("oidc-provider", "node_modules", "node-linux-*", "bin", "node")
 	if found, err := filepath.Glob(program); err == nil && len(found) == 1 {
@@ -122,8 +124,8 @@ func (o *OIDC) Client() *http.Client {
 	return &c
 }
 
-// Register adds a client that authenticates by private_key_jwt with this algorithm (RS256, PS256, ES256 or EdDSA); key is its
-// public key, PEM.
+// Register adds a client that authenticates by private_key_jwt with this algorithm (RS256, PS256, ES256 or EdDSA); key
+// is its public key, PEM.
 func (o *OIDC) Register(t testing.TB, id, alg string, key []byte) {
 	t.Helper()
 	o.control(t, "client", map[string]string{"id": id, "alg": alg, "key": string(key)}, nil)

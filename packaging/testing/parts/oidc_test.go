@@ -67,7 +67,8 @@ func assertion(t *testing.T, as *parts.OIDC, id, secret string) url.Values {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return form("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", signed)
+	return form("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion",
+		signed)
 }
 
 func TestOIDCProviderAuthenticatesClients(t *testing.T) {
@@ -82,11 +83,14 @@ func TestOIDCProviderAuthenticatesClients(t *testing.T) {
 		{"basic", "client_secret_basic", as.ClientSecret, form(), 200, ""},
 		{"basic, wrong secret", "client_secret_basic", "wrong", form(), 401, "invalid_client"},
 		{"post", "", "", form("client_id", "client_secret_post", "client_secret", as.ClientSecret), 200, ""},
-		{"post, wrong secret", "", "", form("client_id", "client_secret_post", "client_secret", "wrong"), 401, "invalid_client"},
-		{"basic, where an assertion is registered", "client_secret_jwt", as.ClientSecret, form(), 401, "invalid_client"},
+		{"post, wrong secret", "", "", form("client_id", "client_secret_post", "client_secret", "wrong"), 401,
+			"invalid_client"},
+		{"basic, where an assertion is registered", "client_secret_jwt", as.ClientSecret, form(), 401,
+			"invalid_client"},
 		{"assertion", "", "", assertion(t, as, "once", as.ClientSecret), 200, ""},
 		{"assertion, used again", "", "", assertion(t, as, "once", as.ClientSecret), 401, "invalid_client"},
-		{"assertion, wrong secret", "", "", assertion(t, as, "twice", strings.Repeat("wrong", 10)), 401, "invalid_client"},
+		{"assertion, wrong secret", "", "", assertion(t, as, "twice", strings.Repeat("wrong", 10)), 401,
+			"invalid_client"},
 		{"scope", "client_secret_basic", as.ClientSecret, form("scope", "api:read"), 200, ""},
 		{"scope of others", "client_secret_basic", as.ClientSecret, form("scope", "api:admin"), 400, "invalid_scope"},
 	} {
@@ -123,7 +127,8 @@ func TestOIDCProviderTokens(t *testing.T) {
 	if strings.Contains(got.AccessToken, ".") || got.ExpiresIn != 2 {
 		t.Errorf("got a token that lives %d s; want an opaque one that lives 2 s", got.ExpiresIn)
 	}
-	if !post(t, as.IntrospectionEndpoint, "client_secret_basic", as.ClientSecret, url.Values{"token": {got.AccessToken}}).Active {
+	if !post(t, as.IntrospectionEndpoint, "client_secret_basic", as.ClientSecret,
+		url.Values{"token": {got.AccessToken}}).Active {
 		t.Error("the server does not know its own token")
 	}
 }

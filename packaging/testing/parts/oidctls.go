@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// OIDCProviderTLS starts the server with https and an authority of its own. It has one more client, tls_client_auth, and
-// takes authorization requests only if they are pushed (RFC 9126).
+// OIDCProviderTLS starts the server with https and an authority of its own. It has one more client, tls_client_auth,
+// and takes authorization requests only if they are pushed (RFC 9126).
 func OIDCProviderTLS(t testing.TB) *OIDC {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,8 +32,10 @@ func OIDCProviderTLS(t testing.TB) *OIDC {
 	roots := x509.NewCertPool()
 	roots.AddCert(authority.certificate)
 	o := &OIDC{
-		CA: filepath.Join(dir, "ca.pem"), Certificate: filepath.Join(dir, "client.pem"), Key: filepath.Join(dir, "client.key"),
-		client: &http.Client{Timeout: startTimeout, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}},
+		CA: filepath.Join(dir, "ca.pem"), Certificate: filepath.Join(dir, "client.pem"),
+		Key: filepath.Join(dir, "client.key"),
+		client: &http.Client{Timeout: startTimeout,
+			Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}},
 	}
 	t.Cleanup(o.client.CloseIdleConnections)
 	return startOIDC(t, o, "TLS_DIR="+dir)
@@ -49,7 +51,8 @@ type authority struct {
 func newAuthority(t testing.TB, file string) *authority {
 	t.Helper()
 	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "an authority of a test"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "an authority of a test"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign,
 	}
 	a := &authority{key: newKey(t)}
 	a.certificate = a.sign(t, template, template, &a.key.PublicKey, file)
@@ -68,7 +71,8 @@ func (a *authority) issue(t testing.TB, template *x509.Certificate, base string)
 	writePEM(t, base+".key", "PRIVATE KEY", der)
 }
 
-func (a *authority) sign(t testing.TB, template, parent *x509.Certificate, public *ecdsa.PublicKey, file string) *x509.Certificate {
+func (a *authority) sign(t testing.TB, template, parent *x509.Certificate, public *ecdsa.PublicKey,
+	file string) *x509.Certificate {
 	t.Helper()
 	template.SerialNumber = big.NewInt(time.Now().UnixNano())
 	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)

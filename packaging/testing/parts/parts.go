@@ -1,9 +1,10 @@
-// Package parts starts real programs for groat's tests: a certified authorization server, a browser, a Secret Service, a
-// systemd user manager, and groat's own binaries.
+// Package parts starts real programs for groat's tests: a certified authorization server, a browser, a Secret Service,
+// a systemd user manager, and groat's own binaries.
 //
-// Each function returns when the part has said that it is ready, and the test's cleanup ends it; a part that this package
-// starts also ends by itself when the test process dies. A part that is missing fails the test, with one sentence that
-// names the script that installs it: nothing here skips. It is for tests only, and imports nothing of groat's.
+// Each function returns when the part has said that it is ready, and the test's cleanup ends it; a part that this
+// package starts also ends by itself when the test process dies. A part that is missing fails the test, with one
+// sentence that names the script that installs it: nothing here skips. It is for tests only, and imports nothing of
+// groat's.
 package parts
 
 import (
@@ -37,8 +38,8 @@ func path(elem ...string) string {
 	return filepath.Join(append([]string{filepath.Dir(file), ".."}, elem...)...)
 }
 
-// start runs cmd until the test is over, and returns what follows "READY " in the line that it prints once it is up. The
-// end of its standard input asks it to end.
+// start runs cmd until the test is over, and returns what follows "READY " in the line that it prints once it is up.
+// The end of its standard input asks it to end.
 func start(t testing.TB, what string, cmd *exec.Cmd) string {
 	t.Helper()
 	out := &output{ready: make(chan string, 1)}
@@ -96,8 +97,8 @@ func command(t testing.TB, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// publicDir returns a new directory that every user of the machine can enter, unlike t.TempDir's, and whose path is short
-// enough for a Unix socket in it (108 bytes).
+// publicDir returns a new directory that every user of the machine can enter, unlike t.TempDir's, and whose path is
+// short enough for a Unix socket in it (108 bytes).
 func publicDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "groat-test-")

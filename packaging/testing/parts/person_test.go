@@ -12,8 +12,8 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
-// TestOIDCProviderPersons has a person sign in by a client that nobody here wrote, with a browser, and shows the server's
-// rules for what follows: a refresh token is good once, and whoever uses it again ends the session for all.
+// TestOIDCProviderPersons has a person sign in by a client that nobody here wrote, with a browser, and shows the
+// server's rules for what follows: a refresh token is good once, and whoever uses it again ends the session for all.
 func TestOIDCProviderPersons(t *testing.T) {
 	t.Parallel()
 	as := parts.OIDCProvider(t)
@@ -27,10 +27,12 @@ func TestOIDCProviderPersons(t *testing.T) {
 	defer back.Close()
 	config := oauth2.Config{
 		ClientID: "none", RedirectURL: back.URL + "/callback", Scopes: []string{"openid", "offline_access"},
-		Endpoint: oauth2.Endpoint{AuthURL: as.Issuer + "/auth", TokenURL: as.TokenEndpoint, AuthStyle: oauth2.AuthStyleInParams},
+		Endpoint: oauth2.Endpoint{AuthURL: as.Issuer + "/auth", TokenURL: as.TokenEndpoint,
+			AuthStyle: oauth2.AuthStyleInParams},
 	}
 	verifier := oauth2.GenerateVerifier()
-	browser.Visit(t, parts.BrowserVisit{URL: config.AuthCodeURL("s", oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("prompt", "consent"))})
+	browser.Visit(t, parts.BrowserVisit{URL: config.AuthCodeURL("s", oauth2.S256ChallengeOption(verifier),
+		oauth2.SetAuthURLParam("prompt", "consent"))})
 	first, err := config.Exchange(t.Context(), <-codes, oauth2.VerifierOption(verifier))
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +47,8 @@ func TestOIDCProviderPersons(t *testing.T) {
 	if left := as.Sessions(t); len(left) != 1 || left[0].RefreshToken != second.RefreshToken {
 		t.Errorf("there are %d sessions that could be refreshed, want the one", len(left))
 	}
-	for what, old := range map[string]string{"used": first.RefreshToken, "of a session that was ended": second.RefreshToken} {
+	for what, old := range map[string]string{"used": first.RefreshToken,
+		"of a session that was ended": second.RefreshToken} {
 		if _, err := refresh(t.Context(), old); err == nil || !strings.Contains(err.Error(), "invalid_grant") {
 			t.Errorf("a refresh token %s: %v, want invalid_grant", what, err)
 		}

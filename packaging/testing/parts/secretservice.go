@@ -22,8 +22,8 @@ type SecretService struct {
 // StartSecretService starts one for as long as the test runs; its collection exists and is unlocked.
 func StartSecretService(t testing.TB) *SecretService { t.Helper(); return startBus(t, "start") }
 
-// StartSecretServiceOnDisk starts one whose files are on a file system of their own, of 64 KiB, for Fill and ReadOnly. It
-// needs root.
+// StartSecretServiceOnDisk starts one whose files are on a file system of their own, of 64 KiB, for Fill and ReadOnly.
+// It needs root.
 func StartSecretServiceOnDisk(t testing.TB) *SecretService {
 	t.Helper()
 	return startBus(t, "start", "DISK=64k")

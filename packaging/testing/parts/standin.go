@@ -40,8 +40,8 @@ type Behaviour struct {
 	Forget, Alter bool
 }
 
-// StandIn is a Secret Service that does what gnome-keyring cannot be made to do, on a bus of its own. Its methods are safe
-// for concurrent use.
+// StandIn is a Secret Service that does what gnome-keyring cannot be made to do, on a bus of its own. Its methods are
+// safe for concurrent use.
 type StandIn struct {
 	// Address is for DBUS_SESSION_BUS_ADDRESS.
 	Address string
@@ -73,13 +73,15 @@ type dialog struct {
 // StartStandIn starts one for as long as the test runs.
 func StartStandIn(t testing.TB) *StandIn {
 	t.Helper()
-	s := &StandIn{Address: StartBus(t).Address, items: map[dbus.ObjectPath]*standInItem{}, dialogs: map[dbus.ObjectPath]dialog{}}
+	s := &StandIn{Address: StartBus(t).Address, items: map[dbus.ObjectPath]*standInItem{},
+		dialogs: map[dbus.ObjectPath]dialog{}}
 	s.Return(t)
 	t.Cleanup(func() { s.Leave(t) })
 	return s
 }
 
-// Leave ends its connection to the bus, with every dialog: it has crashed. Return is its next start, with what it had stored.
+// Leave ends its connection to the bus, with every dialog: it has crashed. Return is its next start, with what it had
+// stored.
 func (s *StandIn) Leave(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()

@@ -37,7 +37,8 @@ func (s *StandIn) serve(t testing.TB, conn *dbus.Conn) {
 			t.Fatal(err)
 		}
 	}
-	if reply, err := conn.RequestName(standInName, dbus.NameFlagDoNotQueue); err != nil || reply != dbus.RequestNameReplyPrimaryOwner {
+	if reply, err := conn.RequestName(standInName, dbus.NameFlagDoNotQueue); err != nil ||
+		reply != dbus.RequestNameReplyPrimaryOwner {
 		t.Fatalf("the name of the Secret Service: %v, %v", reply, err)
 	}
 }
@@ -181,7 +182,8 @@ func (o collection) SearchItems(attributes map[string]string) ([]dbus.ObjectPath
 	return append([]dbus.ObjectPath{}, o.s.find(attributes)...), nil
 }
 
-func (o collection) CreateItem(sender dbus.Sender, ps map[string]dbus.Variant, secret standInSecret, replace bool) (dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
+func (o collection) CreateItem(sender dbus.Sender, ps map[string]dbus.Variant, secret standInSecret,
+	replace bool) (dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
 	b, end := o.s.begin()
 	defer end()
 	o.s.mu.Lock()

@@ -15,8 +15,8 @@ const (
 	TesterHome = "/home/tester"
 )
 
-// UserManager is a real systemd user manager with its own journal and user bus, in namespaces of its own. The network is
-// the machine's; /home and /run are empty at the start.
+// UserManager is a real systemd user manager with its own journal and user bus, in namespaces of its own. The network
+// is the machine's; /home and /run are empty at the start.
 type UserManager struct {
 	// Dir can be read from inside under the same path; put there what the manager's user needs.
 	Dir string

@@ -15,7 +15,8 @@ import (
 // Quick reports whether only the quick tests run, for a TestMain that prepares what the others need.
 func Quick() bool { return testing.Short() }
 
-// Needs leaves a test out of the quick tier because it uses the parts named, which packaging/testing/install.sh installs.
+// Needs leaves a test out of the quick tier because it uses the parts named, which packaging/testing/install.sh
+// installs.
 func Needs(t testing.TB, parts ...string) {
 	t.Helper()
 	if testing.Short() {
@@ -31,7 +32,8 @@ func Long(t testing.TB, what string) {
 	}
 }
 
-// NeedsRoot is for a test that acts as another user. Without root it is left out of the quick tier, and fails in the other.
+// NeedsRoot is for a test that acts as another user. Without root it is left out of the quick tier, and fails in the
+// other.
 func NeedsRoot(t testing.TB) {
 	t.Helper()
 	switch {

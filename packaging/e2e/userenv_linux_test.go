@@ -18,16 +18,16 @@ import (
 // stranger is a uid that owns nothing on the machine. Some refusals can only be seen by it: nothing is refused to root.
 const stranger = 4242
 
-// resident is a world whose groat and groatd run as a user of their own choice.
-type resident struct {
-	*world
+// userEnv is an env whose groat and groatd run as a user of their own choice.
+type userEnv struct {
+	*env
 	t    *testing.T
 	uid  int
-	vars []string // beside the world's
+	vars []string // beside those of env
 }
 
-// newResident makes a world that belongs to uid. It needs root where that is another user.
-func newResident(t *testing.T, uid int) *resident {
+// newUserEnv makes an environment that belongs to uid. It needs root where that is another user.
+func newUserEnv(t *testing.T, uid int) *userEnv {
 	t.Helper()
 	tier.Long(t, "the quick tier has the scripts (testdata/*.txtar), and no other end-to-end test")
 	if os.Getuid() != uid {
@@ -37,11 +37,11 @@ func newResident(t *testing.T, uid int) *resident {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := newWorld(dir)
+	w, err := newEnv(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &resident{world: w, t: t, uid: uid}
+	r := &userEnv{env: w, t: t, uid: uid}
 	t.Cleanup(func() {
 		if err := errors.Join(w.close(), os.RemoveAll(dir)); err != nil {
 			t.Error(err)
@@ -54,7 +54,7 @@ func newResident(t *testing.T, uid int) *resident {
 }
 
 // own gives a path to a user.
-func (r *resident) own(path string, uid int) {
+func (r *userEnv) own(path string, uid int) {
 	r.t.Helper()
 	if err := os.Chown(path, uid, uid); err != nil {
 		r.t.Fatal(err)
@@ -62,10 +62,10 @@ func (r *resident) own(path string, uid int) {
 }
 
 // dir makes a directory of the mode that belongs to uid, below the home or the runtime directory.
-func (r *resident) dir(path string, mode os.FileMode, uid int) {
+func (r *userEnv) dir(path string, mode os.FileMode, uid int) {
 	r.t.Helper()
 	if !strings.HasPrefix(path, r.home+"/") && !strings.HasPrefix(path, r.runtime+"/") {
-		r.t.Fatalf("%s is not this world's", path)
+		r.t.Fatalf("%s is not in this environment", path)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		r.t.Fatal(err)
@@ -82,16 +82,16 @@ func (r *resident) dir(path string, mode os.FileMode, uid int) {
 	r.own(path, uid)
 }
 
-func (r *resident) environ() []string { return append(r.env(), r.vars...) }
+func (r *userEnv) environ() []string { return append(r.variables(), r.vars...) }
 
-func (r *resident) as() *syscall.SysProcAttr {
+func (r *userEnv) as() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(r.uid), Gid: uint32(r.uid)}}
 }
 
-// start starts groatd and returns it; the world stops it.
-func (r *resident) start() *process { r.t.Helper(); return r.startIn("/") }
+// start starts groatd and returns it; the environment stops it when the test ends.
+func (r *userEnv) start() *process { r.t.Helper(); return r.startIn("/") }
 
-func (r *resident) startIn(dir string) *process {
+func (r *userEnv) startIn(dir string) *process {
 	r.t.Helper()
 	p, err := startProcess(dir, r.environ(), r.as())
 	if err != nil {
@@ -101,7 +101,7 @@ func (r *resident) startIn(dir string) *process {
 	return p
 }
 
-func (r *resident) restart() {
+func (r *userEnv) restart() {
 	r.t.Helper()
 	if err := r.stopDaemon(); err != nil {
 		r.t.Fatal(err)
@@ -112,14 +112,14 @@ func (r *resident) restart() {
 // longestRun is when a program that should have ended is killed.
 const longestRun = 3 * time.Minute
 
-// said is what a program printed, and how it ended.
-type said struct {
+// result is what a program printed, and how it ended.
+type result struct {
 	stdout, stderr string
 	code           int
 }
 
 // run runs a program. No secret may be in what it prints.
-func (r *resident) run(stdin, program string, args ...string) said {
+func (r *userEnv) run(stdin, program string, args ...string) result {
 	r.t.Helper()
 	if !filepath.IsAbs(program) {
 		program = filepath.Join(bin, program)
@@ -137,7 +137,7 @@ func (r *resident) run(stdin, program string, args ...string) said {
 	} else if ok && exit.ExitCode() < 0 {
 		r.t.Fatalf("%s: %v", strings.Join(c.Args, " "), err)
 	}
-	s := said{out.String(), complaint.String(), c.ProcessState.ExitCode()}
+	s := result{out.String(), complaint.String(), c.ProcessState.ExitCode()}
 	if what := r.find(s.stdout + s.stderr); what != "" {
 		r.t.Errorf("%s printed %s", strings.Join(c.Args, " "), what)
 	}
@@ -145,7 +145,7 @@ func (r *resident) run(stdin, program string, args ...string) said {
 }
 
 // groat runs the client, which must succeed, and returns what it prints.
-func (r *resident) groat(stdin string, args ...string) string {
+func (r *userEnv) groat(stdin string, args ...string) string {
 	r.t.Helper()
 	s := r.run(stdin, "groat", args...)
 	if s.code != 0 {
@@ -155,23 +155,25 @@ func (r *resident) groat(stdin string, args ...string) string {
 }
 
 // refused wants a program to fail with a code, an error and a hint.
-func (r *resident) refused(s said, code int, theError, theHint string) {
+func (r *userEnv) refused(s result, code int, theError, theHint string) {
 	r.t.Helper()
 	m := twoLines.FindStringSubmatch(s.stderr)
-	if s.code != code || s.stdout != "" || m == nil || !strings.Contains(m[1], theError) || !strings.Contains(m[2], theHint) {
+	if s.code != code || s.stdout != "" || m == nil || !strings.Contains(m[1], theError) ||
+		!strings.Contains(m[2], theHint) {
 		r.t.Errorf("it ended with %d and printed %q\n%swant %d, nothing, an error with %q and a hint with %q",
 			s.code, s.stdout, s.stderr, code, theError, theHint)
 	}
 }
 
 // signIn makes a profile at a new sandbox, with its credential in a sealed file.
-func (r *resident) signIn(profile string) *server {
+func (r *userEnv) signIn(profile string) *server {
 	r.t.Helper()
 	s, err := r.addServer(profile)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.groat("", "keystore", "use", "sealed", "--key-file")
-	r.groat(r.password+"\n", "login", profile, "--provider", "spatiafi", "--username", person, "--auth-server", s.URL(), "--secret-stdin")
+	r.groat(r.password+"\n", "login", profile, "--provider", "spatiafi", "--username", person, "--auth-server", s.URL(),
+		"--secret-stdin")
 	return s
 }

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,18 +18,18 @@ import (
 	"github.com/groat-dev/groat/packaging/attack"
 )
 
-// under is a groatd of this test's own user, so that the test itself can be its bad and its good client.
-type under struct {
-	*resident
+// attackedEnv is a groatd of this test's own user, so that the test itself can be its bad and its good client.
+type attackedEnv struct {
+	*userEnv
 	daemon *process
 	dial   attack.Dial
 }
 
-// newUnder starts it; limits is what its shell sets before it becomes groatd ("ulimit -n 128"), or nothing.
-func newUnder(t *testing.T, limits string) *under {
+// newAttackedEnv starts it; limits is what its shell sets before it becomes groatd ("ulimit -n 128"), or nothing.
+func newAttackedEnv(t *testing.T, limits string) *attackedEnv {
 	t.Helper()
-	r := newResident(t, os.Getuid())
-	u := &under{resident: r, dial: attack.To(r.socket())}
+	r := newUserEnv(t, os.Getuid())
+	u := &attackedEnv{userEnv: r, dial: attack.To(r.socket())}
 	if limits == "" {
 		u.daemon = r.start()
 		return u
@@ -43,21 +42,15 @@ func newUnder(t *testing.T, limits string) *under {
 	return u
 }
 
-// become starts groatd by way of another program. The resident's world stops it.
-func become(cmd *exec.Cmd, r *resident) (*process, error) {
-	p := &process{cmd: cmd, log: newLogbook(), ended: make(chan struct{})}
+// become starts groatd by way of another program. The environment stops it.
+func become(cmd *exec.Cmd, r *userEnv) (*process, error) {
 	cmd.Env, cmd.Dir, cmd.SysProcAttr = r.environ(), "/", r.as()
-	cmd.Stdout, cmd.Stderr = p.log, p.log
-	if err := cmd.Start(); err != nil {
+	p, err := launch(cmd)
+	if err != nil {
 		return nil, err
 	}
-	r.world.daemon, r.logs = p, append(r.logs, p.log)
-	go func() {
-		cmd.Wait()
-		close(p.ended)
-		p.log.wake()
-	}()
-	return p, p.waitLog(regexp.MustCompile(`\bready\b`))
+	r.env.daemon, r.logs = p, append(r.logs, p.log)
+	return p, p.waitLog(ready)
 }
 
 // hello is a question that takes no waiting, and work one for the token of a profile of that name.
@@ -77,7 +70,7 @@ func line(text, want string) attack.Question {
 }
 
 // ask asks, and ends the test where there is no good answer.
-func (u *under) ask(q attack.Question) {
+func (u *attackedEnv) ask(q attack.Question) {
 	u.t.Helper()
 	ctx, cancel := context.WithTimeout(u.t.Context(), patience)
 	defer cancel()
@@ -87,7 +80,7 @@ func (u *under) ask(q attack.Question) {
 }
 
 // median asks many times, each time on a new connection.
-func (u *under) median(q attack.Question) time.Duration {
+func (u *attackedEnv) median(q attack.Question) time.Duration {
 	u.t.Helper()
 	ctx, cancel := context.WithTimeout(u.t.Context(), patience)
 	defer cancel()
@@ -99,7 +92,7 @@ func (u *under) median(q attack.Question) time.Duration {
 }
 
 // lively asks again and again until stop is called, counts the answers, and fails the test where one is missing.
-func (u *under) lively(q attack.Question) (answered *atomic.Int64, stop func()) {
+func (u *attackedEnv) lively(q attack.Question) (answered *atomic.Int64, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	answered = new(atomic.Int64)
@@ -125,7 +118,7 @@ type measures struct {
 	descriptors int
 }
 
-func (u *under) measure() measures {
+func (u *attackedEnv) measure() measures {
 	u.t.Helper()
 	rss, err := attack.RSS(u.daemon.pid())
 	fds, err2 := attack.Descriptors(u.daemon.pid())
@@ -136,7 +129,7 @@ func (u *under) measure() measures {
 }
 
 // settle waits until the daemon has no more descriptors than it had, and returns what it takes then.
-func (u *under) settle(before measures) measures {
+func (u *attackedEnv) settle(before measures) measures {
 	u.t.Helper()
 	now := u.measure()
 	for end := time.Now().Add(patience); now.descriptors > before.descriptors; now = u.measure() {

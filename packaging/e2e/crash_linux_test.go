@@ -17,15 +17,16 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// A bug costs the request, the connection, the login or the renewal that hit it, and says where it is. What was at hand when it
-// happened, a secret too, is in no answer and no log.
+// A bug costs the request, the connection, the login or the renewal that hit it, and says where it is. What was at hand
+// when it happened, a secret too, is in no answer and no log.
 func TestBugs(t *testing.T) {
 	tier.Long(t, "it builds a groatd with bugs")
 	t.Parallel()
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	p := r.startVariant(buggy(t), "/")
 	server := r.signIn("work")
-	lab := []string{"login", "lab", "--token-url", server.URL() + server.TokenPath(), "--client-auth", sandbox.ClientSecretPost, "--client-id", labClient, "--secret-stdin"}
+	lab := []string{"login", "lab", "--token-url", server.URL() + server.TokenPath(), "--client-auth",
+		sandbox.ClientSecretPost, "--client-id", labClient, "--secret-stdin"}
 	r.groat(r.secret+"\n", lab...)
 	secret, err := json.Marshal(r.secret)
 	if err != nil {
@@ -34,27 +35,29 @@ func TestBugs(t *testing.T) {
 	const said = "groatd has a bug: string in "
 	for _, test := range []struct {
 		name    string
-		provoke func(t *testing.T, r *resident)
+		provoke func(t *testing.T, r *userEnv)
 	}{
-		{"in a request", func(t *testing.T, r *resident) {
-			answers := r.say(`{"jsonrpc":"2.0","id":1,"method":"bug","params":{"x":`+string(secret)+`}}`, `{"jsonrpc":"2.0","id":2,"method":"status"}`)
-			if len(answers) != 2 || !strings.Contains(answers[0]+answers[1], said) || !strings.Contains(answers[0]+answers[1], `"kind":"internal"`) {
+		{"in a request", func(t *testing.T, r *userEnv) {
+			answers := r.say(`{"jsonrpc":"2.0","id":1,"method":"bug","params":{"x":`+string(secret)+`}}`,
+				`{"jsonrpc":"2.0","id":2,"method":"status"}`)
+			if len(answers) != 2 || !strings.Contains(answers[0]+answers[1], said) ||
+				!strings.Contains(answers[0]+answers[1], `"kind":"internal"`) {
 				t.Errorf("the answers are %s", answers)
 			}
 		}},
-		{"in the reading of requests", func(t *testing.T, r *resident) {
+		{"in the reading of requests", func(t *testing.T, r *userEnv) {
 			answers := r.say(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"bug-in-reading","audience":` + string(secret) + `}}`)
 			if len(answers) != 0 {
 				t.Errorf("the answers are %s", answers)
 			}
 		}},
-		{"in a login", func(t *testing.T, r *resident) {
+		{"in a login", func(t *testing.T, r *userEnv) {
 			r.refused(r.run(r.secret+"\n", "groat", "login", "more", "--subject", "bug-in-login"), 1, said, "")
 		}},
-		{"in a login's request to the server", func(t *testing.T, r *resident) {
+		{"in a login's request to the server", func(t *testing.T, r *userEnv) {
 			r.refused(r.run(r.secret+"\n", "groat", append(lab, "--scope", "bug-in-asking")...), 1, said, "")
 		}},
-		{"in a renewal", func(t *testing.T, r *resident) {
+		{"in a renewal", func(t *testing.T, r *userEnv) {
 			r.refused(r.run("", "groat", "get", "lab", "--scope", "bug-in-asking again"), 1, said, "")
 		}},
 	} {
@@ -66,7 +69,8 @@ func TestBugs(t *testing.T) {
 				t.Error("groatd did not go on")
 			}
 			r.groat("", "get", "lab")
-			if err := p.waitLog(regexp.MustCompile(`(?s)\A` + regexp.QuoteMeta(before) + ".*" + regexp.QuoteMeta(said))); err != nil {
+			if err := p.waitLog(regexp.MustCompile(`(?s)\A` + regexp.QuoteMeta(before) + ".*" +
+				regexp.QuoteMeta(said))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -75,7 +79,8 @@ func TestBugs(t *testing.T) {
 		t.Errorf("a stack was printed:\n%s", text)
 	}
 	r.crashes(p, func() {
-		r.say(`{"jsonrpc":"2.0","id":1,"method":"crash","params":{"x":` + string(secret) + `,"padding":"` + strings.Repeat("x", 64) + `"}}`)
+		r.say(`{"jsonrpc":"2.0","id":1,"method":"crash","params":{"x":` + string(secret) + `,"padding":"` +
+			strings.Repeat("x", 64) + `"}}`)
 	},
 		"panic: assignment to entry in nil map")
 }
@@ -83,10 +88,11 @@ func TestBugs(t *testing.T) {
 // Whatever groatd dies of, what it prints of its stacks and registers holds no secret.
 func TestCrashesTellNothing(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	r.start()
 	r.signIn("work")
-	for _, s := range []syscall.Signal{syscall.SIGABRT, syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGSYS} {
+	for _, s := range []syscall.Signal{syscall.SIGABRT, syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL,
+		syscall.SIGTRAP, syscall.SIGSYS} {
 		if r.daemon == nil {
 			r.start()
 		}
@@ -97,7 +103,7 @@ func TestCrashesTellNothing(t *testing.T) {
 }
 
 // crashes has groatd die, which must print where it was and nothing else.
-func (r *resident) crashes(p *process, kill func(), says string) {
+func (r *userEnv) crashes(p *process, kill func(), says string) {
 	r.t.Helper()
 	r.daemon = nil
 	kill()
@@ -129,7 +135,7 @@ func (c *canaries) inWords(text string) string {
 }
 
 // say sends lines over one connection and returns what is answered until its end.
-func (r *resident) say(lines ...string) (answers []string) {
+func (r *userEnv) say(lines ...string) (answers []string) {
 	r.t.Helper()
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: r.socket(), Net: "unix"})
 	if err != nil {

@@ -22,8 +22,8 @@ const (
 	labClient = "lab-client"
 )
 
-// world is what a test has to itself: a home, servers, a groatd, and the secrets in it.
-type world struct {
+// env is what a test has to itself: a home, servers, a groatd, and the secrets in it.
+type env struct {
 	home    string // everything that groat and groatd write is below it or below run
 	runtime string // the runtime directory: short, for the socket's sake
 	servers map[string]*server
@@ -35,47 +35,49 @@ type world struct {
 	password, secret, wrong string
 }
 
-// newWorld makes a home below dir.
-func newWorld(dir string) (*world, error) {
-	w := &world{home: filepath.Join(dir, "home"), servers: map[string]*server{}}
+// newEnv makes a home below dir.
+func newEnv(dir string) (*env, error) {
+	e := &env{home: filepath.Join(dir, "home"), servers: map[string]*server{}}
 	for _, s := range []struct {
 		what string
 		into *string
-	}{{"the password", &w.password}, {"the client secret", &w.secret}, {"the wrong secret", &w.wrong}} {
+	}{{"the password", &e.password}, {"the client secret", &e.secret}, {"the wrong secret", &e.wrong}} {
 		// Characters that are written differently in a form, in a URL and in JSON.
 		*s.into = "canary +/&=%:\"" + rand.Text()
-		w.add(s.what, *s.into)
+		e.add(s.what, *s.into)
 	}
-	if err := os.MkdirAll(w.home, 0o700); err != nil {
+	if err := os.MkdirAll(e.home, 0o700); err != nil {
 		return nil, err
 	}
 	var err error
-	w.runtime, err = os.MkdirTemp("", "groat-run-") // mode 0700
-	return w, err
+	e.runtime, err = os.MkdirTemp("", "groat-run-") // mode 0700
+	return e, err
 }
 
-// socket is the socket of this world's place, and link the path that programs know which know no places.
-func (w *world) socket() string {
-	return filepath.Join(w.runtime, "groat", "d."+frame.UsualPlace(w.home).ID(), "agent.sock")
+// socket is the socket of this home's place; link is the plain path, for programs that know no places.
+func (e *env) socket() string {
+	return filepath.Join(e.runtime, "groat", "d."+frame.UsualPlace(e.home).ID(), "agent.sock")
 }
 
-func (w *world) link() string { return filepath.Join(w.runtime, "groat", "agent.sock") }
+func (e *env) link() string { return filepath.Join(e.runtime, "groat", "agent.sock") }
 
-// env is the environment of everything in this world. Nothing of the person's who runs the tests is in it.
-func (w *world) env() []string {
+// variables are the environment variables of every program here. None comes from the person who runs the tests.
+func (e *env) variables() []string {
 	return []string{
-		"HOME=" + w.home, "PATH=" + bin + ":/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TMPDIR=" + w.runtime,
-		"XDG_RUNTIME_DIR=" + w.runtime, "XDG_CONFIG_HOME=" + w.home + "/.config", "XDG_STATE_HOME=" + w.home + "/.local/state",
+		"HOME=" + e.home, "PATH=" + bin + ":/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TMPDIR=" + e.runtime,
+		"XDG_RUNTIME_DIR=" + e.runtime, "XDG_CONFIG_HOME=" + e.home + "/.config",
+		"XDG_STATE_HOME=" + e.home + "/.local/state",
 		// There is no bus, so no keychain: not even this machine's own.
-		"DBUS_SESSION_BUS_ADDRESS=unix:path=" + w.runtime + "/no-bus",
+		"DBUS_SESSION_BUS_ADDRESS=unix:path=" + e.runtime + "/no-bus",
 		"GROAT_NO_AUTOSTART=1",
 	}
 }
 
 // addServer starts a sandbox by its options: lifetime=, latency=, skew=, auth=, scopes=, path=.
-func (w *world) addServer(name string, options ...string) (*server, error) {
+func (e *env) addServer(name string, options ...string) (*server, error) {
 	o := sandbox.Options{
-		Users: []sandbox.User{{Name: person, Password: w.password}}, Clients: []sandbox.Client{{ID: labClient, Secret: w.secret}},
+		Users:   []sandbox.User{{Name: person, Password: e.password}},
+		Clients: []sandbox.Client{{ID: labClient, Secret: e.secret}},
 	}
 	later := url.Values{}
 	for _, option := range options {
@@ -90,11 +92,11 @@ func (w *world) addServer(name string, options ...string) (*server, error) {
 			later.Set(key, value)
 		}
 	}
-	s, err := startServer(o, func(secret string) { w.add("a created client's secret", secret) })
+	s, err := startServer(o, func(secret string) { e.add("a created client's secret", secret) })
 	if err != nil {
 		return nil, err
 	}
-	w.servers[name] = s
+	e.servers[name] = s
 	if len(later) > 0 {
 		return s, s.control("set", later)
 	}
@@ -114,25 +116,25 @@ func (s *server) control(knob string, form url.Values) error {
 	return nil
 }
 
-// startDaemon starts the world's groatd.
-func (w *world) startDaemon(env []string, args ...string) error {
+// startDaemon starts groatd.
+func (e *env) startDaemon(env []string, args ...string) error {
 	p, err := startProcess("/", env, nil, args...)
 	if err != nil {
 		return err
 	}
-	w.daemon = p
-	w.logs = append(w.logs, p.log)
+	e.daemon = p
+	e.logs = append(e.logs, p.log)
 	return nil
 }
 
 // stopDaemon asks groatd to stop and wants it to do so without a complaint.
-func (w *world) stopDaemon() error {
-	p := w.daemon
+func (e *env) stopDaemon() error {
+	p := e.daemon
 	if p == nil {
 		return nil
 	}
-	w.daemon = nil
-	leak := w.findInProcess(p.pid())
+	e.daemon = nil
+	leak := e.findInProcess(p.pid())
 	state, err := p.stop(syscall.SIGTERM)
 	if err == nil && !state.Success() {
 		text, _ := p.log.snapshot()
@@ -142,22 +144,22 @@ func (w *world) stopDaemon() error {
 }
 
 // close ends everything, and says where a secret has come out.
-func (w *world) close() error {
-	for _, s := range w.servers {
+func (e *env) close() error {
+	for _, s := range e.servers {
 		s.close() // first, so that groatd does not wait for an answer that never comes
 	}
-	errs := []error{w.stopDaemon()}
-	if pid := serving(w.socket()); pid != 0 { // groat started it
-		leak := w.findInProcess(pid)
-		_, err := stopServing(w.socket())
+	errs := []error{e.stopDaemon()}
+	if pid := serving(e.socket()); pid != 0 { // groat started it
+		leak := e.findInProcess(pid)
+		_, err := stopServing(e.socket())
 		errs = append(errs, leak, err)
 	}
-	for _, l := range w.logs {
+	for _, l := range e.logs {
 		text, _ := l.snapshot()
-		if what := w.find(text); what != "" {
+		if what := e.find(text); what != "" {
 			errs = append(errs, fmt.Errorf("groatd's log holds %s", what))
 		}
 	}
-	errs = append(errs, w.findInFiles(w.home, w.runtime), os.RemoveAll(w.runtime))
+	errs = append(errs, e.findInFiles(e.home, e.runtime), os.RemoveAll(e.runtime))
 	return errors.Join(errs...)
 }

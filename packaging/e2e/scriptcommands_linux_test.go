@@ -1,15 +1,20 @@
 package e2e_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -19,7 +24,7 @@ import (
 // run runs a program and returns its exit code. Whatever it prints is held against the secrets.
 func run(ts *testscript.TestScript, program string, args ...string) int {
 	err := ts.Exec(program, args...)
-	if what := worldOf(ts).find(ts.ReadFile("stdout") + ts.ReadFile("stderr")); what != "" {
+	if what := envOf(ts).find(ts.ReadFile("stdout") + ts.ReadFile("stderr")); what != "" {
 		ts.Fatalf("%s printed %s", program, what)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -77,7 +82,7 @@ func theError(error, _ string) string { return error }
 func theHint(_, hint string) string   { return hint }
 
 func daemonCommand(ts *testscript.TestScript, _ bool, args []string) {
-	w := worldOf(ts)
+	w := envOf(ts)
 	if len(args) == 0 {
 		args = []string{"start"}
 	}
@@ -110,7 +115,7 @@ func daemonCommand(ts *testscript.TestScript, _ bool, args []string) {
 // environ is what a script's programs run with.
 func environ(ts *testscript.TestScript) []string {
 	var env []string
-	for _, v := range worldOf(ts).env() {
+	for _, v := range envOf(ts).variables() {
 		name, _ := splitOption(v)
 		env = append(env, name+"="+ts.Getenv(name))
 	}
@@ -123,12 +128,13 @@ func environ(ts *testscript.TestScript) []string {
 }
 
 func daemonSays(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(worldOf(ts).daemon.waitLog(regexp.MustCompile(args[0])))
+	ts.Check(envOf(ts).daemon.waitLog(regexp.MustCompile(args[0])))
 }
 
-// signedIn is the state that most scripts begin with. The keystore is a sealed file, as on a machine without a keychain.
+// signedIn is the state that most scripts begin with. The keystore is a sealed file, as on a machine without a
+// keychain.
 func signedIn(ts *testscript.TestScript, _ bool, args []string) {
-	w := worldOf(ts)
+	w := envOf(ts)
 	if w.servers[args[0]] == nil {
 		startSandbox(ts, false, args[:1])
 	}
@@ -145,10 +151,10 @@ func signedIn(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// stillWorks makes every server well again, starts groatd anew, so that it has what is stored and nothing else, and wants
-// a token.
+// stillWorks makes every server well again, starts groatd anew, so that it has what is stored and nothing else, and
+// wants a token.
 func stillWorks(ts *testscript.TestScript, _ bool, args []string) {
-	w := worldOf(ts)
+	w := envOf(ts)
 	for _, s := range w.servers {
 		s.down() // whoever still waits for an answer is let go
 		s.ClearFaults()
@@ -206,4 +212,61 @@ func token(ts *testscript.TestScript, _ bool, args []string) {
 	if same := string(kept) == ts.ReadFile("stdout"); same != (args[0] == "same") {
 		ts.Fatalf("it is the same token: %v", same)
 	}
+}
+
+// crowd runs N processes that are let go at once. All must succeed and print the same, which is then on stdout.
+func crowd(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	args = args[1:]
+	input := os.DevNull
+	if args[0] == "-stdin" {
+		input, args = ts.MkAbs(args[1]), args[2:]
+	}
+	outputs, err := runCrowd(n, environ(ts), input, args...)
+	ts.Check(err)
+	for _, out := range outputs {
+		if out != outputs[0] {
+			ts.Fatalf("they printed different things:\n%s%s", outputs[0], out)
+		}
+	}
+	io.WriteString(ts.Stdout(), outputs[0])
+}
+
+// runCrowd starts n processes, which all wait at a gate, opens it, and returns what each printed.
+func runCrowd(n int, env []string, input string, command ...string) ([]string, error) {
+	gate, opener, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer gate.Close()
+	defer opener.Close()
+	// Each is a shell that reads from the gate until it ends, and then becomes the program.
+	script := `read -r _ <&3; exec 3<&-; input=$1; shift; exec "$@" <"$input"`
+	procs := make([]*exec.Cmd, n)
+	outs, complaints := make([]bytes.Buffer, n), make([]bytes.Buffer, n)
+	for i := range procs {
+		c := exec.Command("/bin/sh", append([]string{"-c", script, "sh", input}, command...)...)
+		c.Env, c.Dir, c.ExtraFiles = env, filepath.Dir(bin), []*os.File{gate}
+		c.Stdout, c.Stderr = &outs[i], &complaints[i]
+		if err := c.Start(); err != nil {
+			return nil, err
+		}
+		procs[i] = c
+	}
+	opener.Close()
+	errs, texts := make([]error, n), make([]string, n)
+	var wg sync.WaitGroup
+	for i, c := range procs {
+		wg.Go(func() {
+			hung := time.AfterFunc(patience, func() { c.Process.Kill() })
+			defer hung.Stop()
+			if err := c.Wait(); err != nil {
+				errs[i] = fmt.Errorf("number %d: %w: %s", i, err, complaints[i].String())
+			}
+			texts[i] = outs[i].String()
+		})
+	}
+	wg.Wait()
+	return texts, errors.Join(errs...)
 }

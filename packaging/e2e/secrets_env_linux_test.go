@@ -24,15 +24,15 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
 
-// vault is a resident of whom every secret is known: those that the person has, those that servers make, those that groatd
-// makes. Between groat and groatd stands a [tap], before the servers a [witness] or a [mirror].
-type vault struct {
-	*resident
-	tokens  *canaries // access tokens and API keys, which may appear where they were asked for and nowhere else
-	typos   *canaries // what stood where no secret belongs; whoever sent it may be told so
-	tap     *tap
-	witness *witness
-	mirror  *mirror
+// watchedEnv is a userEnv of which every secret is known: those that the person has, those that servers make, those
+// that groatd makes. Between groat and groatd stands a [tap], before the servers a [watchedServer] or an [echoServer].
+type watchedEnv struct {
+	*userEnv
+	tokens *canaries // access tokens and API keys, which may appear where they were asked for and nowhere else
+	typos  *canaries // what stood where no secret belongs; whoever sent it may be told so
+	tap    *tap
+	server *watchedServer
+	echo   *echoServer
 
 	// What the person has: files, and what is in them or typed.
 	mine, key, passphrase, subject, apiKey string
@@ -43,10 +43,11 @@ type vault struct {
 
 func random() string { return rand.Text() }
 
-// newVault starts groatd with a sealed file that a passphrase opens.
-func newVault(t *testing.T) *vault {
+// newWatchedEnv starts groatd with a sealed file that a passphrase opens.
+func newWatchedEnv(t *testing.T) *watchedEnv {
 	t.Helper()
-	v := &vault{resident: newResident(t, os.Getuid()), tokens: &canaries{}, typos: &canaries{}, hits: &atomic.Int64{}}
+	v := &watchedEnv{userEnv: newUserEnv(t, os.Getuid()), tokens: &canaries{}, typos: &canaries{},
+		hits: &atomic.Int64{}}
 	v.mine = filepath.Join(filepath.Dir(v.home), "mine") // beside what is searched
 	if err := os.Mkdir(v.mine, 0o700); err != nil {
 		t.Fatal(err)
@@ -56,32 +57,32 @@ func newVault(t *testing.T) *vault {
 	v.add("a token to exchange", v.subject)
 	v.tokens.add("an API key", v.apiKey)
 	v.key = filepath.Join(v.mine, "key.pem")
-	v.witness = newWitness(v)
-	v.mirror = newMirror(t, &v.canaries, v.tokens)
+	v.server = newWatchedServer(v)
+	v.echo = newEchoServer(t, &v.canaries, v.tokens)
 	v.tap = newTap(t, filepath.Join(v.runtime, "tap"), v.socket())
 	v.start()
 	v.run(v.passphrase+"\n", "keystore", "use", "sealed", "--passphrase-stdin")
 	return v
 }
 
-// in is the same vault in a subtest.
-func (v *vault) in(t *testing.T) *vault {
+// in is the same environment in a subtest.
+func (v *watchedEnv) in(t *testing.T) *watchedEnv {
 	sub := *v
-	sub.resident = v.resident.in(t)
+	sub.userEnv = v.userEnv.in(t)
 	return &sub
 }
 
 // start starts groatd, which groat then reaches through the tap.
-func (v *vault) start() *process {
+func (v *watchedEnv) start() *process {
 	v.t.Helper()
 	v.vars = nil
-	p := v.resident.start()
+	p := v.userEnv.start()
 	v.vars = []string{"GROAT_SOCKET=" + v.tap.path}
 	return p
 }
 
 // restart stops groatd, starts it again and opens the keystore.
-func (v *vault) restart() {
+func (v *watchedEnv) restart() {
 	v.t.Helper()
 	if err := v.stopDaemon(); err != nil {
 		v.t.Fatal(err)
@@ -91,25 +92,26 @@ func (v *vault) restart() {
 }
 
 // run runs groat and searches what it prints. It may be called by many goroutines.
-func (v *vault) run(stdin string, args ...string) said { return v.runWith(nil, stdin, args...) }
+func (v *watchedEnv) run(stdin string, args ...string) result { return v.runWith(nil, stdin, args...) }
 
-func (v *vault) runWith(vars []string, stdin string, args ...string) said {
+func (v *watchedEnv) runWith(vars []string, stdin string, args ...string) result {
 	v.t.Helper()
 	c := exec.CommandContext(v.t.Context(), filepath.Join(bin, "groat"), args...)
 	c.Env, c.Dir, c.SysProcAttr, c.Stdin = append(v.environ(), vars...), "/", v.as(), strings.NewReader(stdin)
 	var out, complaint bytes.Buffer
 	c.Stdout, c.Stderr = &out, &complaint
-	if _, ended := errors.AsType[*exec.ExitError](c.Run()); c.ProcessState == nil || !ended && c.ProcessState.ExitCode() != 0 {
+	if _, ended := errors.AsType[*exec.ExitError](c.Run()); c.ProcessState == nil || !ended &&
+		c.ProcessState.ExitCode() != 0 {
 		v.t.Errorf("groat %s was not run", strings.Join(args, " "))
-		return said{code: -1}
+		return result{code: -1}
 	}
-	s := said{out.String(), complaint.String(), c.ProcessState.ExitCode()}
+	s := result{out.String(), complaint.String(), c.ProcessState.ExitCode()}
 	v.search("groat "+strings.Join(args, " "), s.stdout+s.stderr, args[0] == "get" || args[0] == "helper")
 	return s
 }
 
 // succeeds runs groat, which must not fail.
-func (v *vault) succeeds(stdin string, args ...string) string {
+func (v *watchedEnv) succeeds(stdin string, args ...string) string {
 	v.t.Helper()
 	s := v.run(stdin, args...)
 	if s.code != 0 {
@@ -119,7 +121,7 @@ func (v *vault) succeeds(stdin string, args ...string) string {
 }
 
 // search complains of every secret in a text, and of every access token where none was asked for.
-func (v *vault) search(where, text string, tokensToo bool) {
+func (v *watchedEnv) search(where, text string, tokensToo bool) {
 	v.t.Helper()
 	if what := v.find(text); what != "" {
 		v.hit("%s holds %s:\n%s", where, what, text)
@@ -129,18 +131,19 @@ func (v *vault) search(where, text string, tokensToo bool) {
 	}
 }
 
-func (v *vault) hit(format string, args ...any) {
+func (v *watchedEnv) hit(format string, args ...any) {
 	v.t.Helper()
 	v.hits.Add(1)
 	v.t.Errorf(format, args...)
 }
 
 // watchKey watches for a private key: its bytes, the lines of its file, and the numbers that make it one.
-func (v *vault) watchKey(text []byte, numbers ...[]byte) {
+func (v *watchedEnv) watchKey(text []byte, numbers ...[]byte) {
 	block, _ := pem.Decode(text)
 	v.add("a private key", string(block.Bytes))
 	for i, line := range strings.Split(string(text), "\n") {
-		if i > 2 && len(line) >= 2*shortest && !strings.HasPrefix(line, "---") { // the first lines of all keys are the same
+		// the first lines of all keys are the same
+		if i > 2 && len(line) >= 2*shortest && !strings.HasPrefix(line, "---") {
 			v.add("a line of a private key's file", line)
 		}
 	}
@@ -149,16 +152,16 @@ func (v *vault) watchKey(text []byte, numbers ...[]byte) {
 	}
 }
 
-// witness stands before a sandbox and has somebody watch for every secret that passes, either way.
-type witness struct {
+// watchedServer stands before a sandbox and has somebody watch for every secret that passes, either way.
+type watchedServer struct {
 	*sandbox.Server
-	v *vault
+	v *watchedEnv
 }
 
 // ownSecret is the client of a person's own that has a secret.
 const ownSecret = "my-own-confidential-app"
 
-func newWitness(v *vault) *witness {
+func newWatchedServer(v *watchedEnv) *watchedServer {
 	key := newKey(v.t)
 	text := pemOf(v.t, key)
 	v.watchKey(text, key.D.Bytes(), key.Primes[0].Bytes(), key.Primes[1].Bytes())
@@ -170,8 +173,9 @@ func newWitness(v *vault) *witness {
 	if err := os.WriteFile(password, []byte(v.passphrase), 0o600); err != nil {
 		v.t.Fatal(err)
 	}
-	(&house{resident: v.resident}).openssl("", "pkcs8", "-topk8", "-in", plain, "-out", v.key, "-v2", "aes-256-cbc", "-passout", "file:"+password)
-	w := &witness{v: v, Server: sandbox.New(sandbox.Options{
+	(&certifiedEnv{userEnv: v.userEnv}).openssl("", "pkcs8", "-topk8", "-in", plain, "-out", v.key, "-v2",
+		"aes-256-cbc", "-passout", "file:"+password)
+	w := &watchedServer{v: v, Server: sandbox.New(sandbox.Options{
 		Users: []sandbox.User{{Name: person, Password: v.password}, {Name: "bob@example.com", APIKey: v.apiKey}},
 		Clients: []sandbox.Client{
 			{ID: labClient, Secret: v.secret}, {ID: "keyed", Key: &key.PublicKey, Alg: "RS256"},
@@ -187,7 +191,7 @@ func newWitness(v *vault) *witness {
 	return w
 }
 
-func (w *witness) ServeHTTP(to http.ResponseWriter, r *http.Request) {
+func (w *watchedServer) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	form, _ := url.ParseQuery(string(body))
@@ -219,7 +223,7 @@ func (w *witness) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (w *witness) learn(what, secret string) {
+func (w *watchedServer) learn(what, secret string) {
 	if len(secret) >= 2*shortest {
 		w.v.add(what, secret)
 	}
@@ -231,11 +235,11 @@ type tap struct {
 	listener *net.UnixListener
 
 	mu    sync.Mutex
-	talks []*talk
+	talks []*conversation
 }
 
-// talk is one connection.
-type talk struct {
+// conversation is one connection.
+type conversation struct {
 	mu          sync.Mutex
 	heard, said []byte // by groatd
 }
@@ -270,7 +274,7 @@ func (p *tap) connect(client *net.UnixConn) {
 		return
 	}
 	defer server.Close()
-	k := &talk{}
+	k := &conversation{}
 	p.mu.Lock()
 	p.talks = append(p.talks, k)
 	p.mu.Unlock()
@@ -281,7 +285,7 @@ func (p *tap) connect(client *net.UnixConn) {
 }
 
 // copy passes on what one says until it ends, and its end.
-func (k *talk) copy(to, from *net.UnixConn, kept *[]byte) {
+func (k *conversation) copy(to, from *net.UnixConn, kept *[]byte) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
@@ -295,7 +299,7 @@ func (k *talk) copy(to, from *net.UnixConn, kept *[]byte) {
 	}
 }
 
-// snapshot returns the talks so far.
+// snapshot returns the conversations so far.
 func (p *tap) snapshot() (heard, said [][]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 // patch puts a line in front of a function's own.
 type patch struct{ file, function, line string }
 
-// variant is a groatd with a few lines that ours does not have, compiled in by the tests: what should not happen has to be made
-// to happen, and no release has a switch for that.
+// variant is a groatd with a few lines that ours does not have, compiled in by the tests: what should not happen has to
+// be made to happen, and no release has a switch for that.
 type variant struct {
 	patches []patch
 	files   map[string]string // :: path of a file that ours does not have → its text
@@ -89,8 +89,8 @@ func (x variant) build(name string) (program string, err error) {
 	return program, errors.Join(os.Chmod(filepath.Dir(program), 0o755), os.Chmod(program, 0o755))
 }
 
-// dies makes a groatd that dies of SIGABRT by the system's hand, as of a fault that no handler catches; ours prints where it was
-// and ends by itself.
+// dies makes a groatd that dies of SIGABRT by the system's hand, as of a fault that no handler catches; ours prints
+// where it was and ends by itself.
 const dies = `package main
 
 import (
@@ -114,7 +114,8 @@ func bug(where string, b []byte) {
 }
 `
 
-// crashes are two methods: one whose handler panics, and one that crashes the process as a bug in a goroutine of its own would.
+// crashes are two methods: one whose handler panics, and one that crashes the process as a bug in a goroutine of its
+// own would.
 const crashes = `
 func init() {
 	handlers["bug"] = func(_ *conn, params []byte) (any, error) { panic(string(params)) }
@@ -166,21 +167,16 @@ func must(t *testing.T, f func() (string, error)) string {
 	return s
 }
 
-// startVariant starts a program as the resident's groatd, in a directory, with no limit on its core.
-func (r *resident) startVariant(program, dir string) *process {
+// startVariant starts a program as the groatd of r, in a directory, with no limit on its core.
+func (r *userEnv) startVariant(program, dir string) *process {
 	r.t.Helper()
-	p := &process{cmd: exec.Command("/bin/sh", "-c", `ulimit -c unlimited; exec "$0"`, program), log: newLogbook(), ended: make(chan struct{})}
-	p.cmd.Env, p.cmd.Dir, p.cmd.SysProcAttr = r.environ(), dir, r.as()
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	if err := p.cmd.Start(); err != nil {
+	cmd := exec.Command("/bin/sh", "-c", `ulimit -c unlimited; exec "$0"`, program)
+	cmd.Env, cmd.Dir, cmd.SysProcAttr = r.environ(), dir, r.as()
+	p, err := launch(cmd)
+	if err != nil {
 		r.t.Fatal(err)
 	}
-	go func() {
-		p.cmd.Wait()
-		close(p.ended)
-		p.log.wake()
-	}()
-	if err := p.waitLog(regexp.MustCompile(`\bready\b`)); err != nil {
+	if err := p.waitLog(ready); err != nil {
 		p.stop(syscall.SIGKILL)
 		r.t.Fatal(err)
 	}

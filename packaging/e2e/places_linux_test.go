@@ -19,8 +19,8 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// place is the resident's place.
-func (r *resident) place() frame.Place {
+// place is where the groatd of r lives.
+func (r *userEnv) place() frame.Place {
 	r.t.Helper()
 	vars := map[string]string{}
 	for _, v := range r.environ() {
@@ -35,7 +35,7 @@ func (r *resident) place() frame.Place {
 }
 
 // status asks for the status, which may start a groatd. That one is stopped at the end.
-func (r *resident) status() protocol.StatusResult {
+func (r *userEnv) status() protocol.StatusResult {
 	r.t.Helper()
 	var s protocol.StatusResult
 	if err := json.Unmarshal([]byte(r.groat("", "status", "--json")), &s); err != nil {
@@ -50,7 +50,7 @@ func (r *resident) status() protocol.StatusResult {
 }
 
 // fallsBack wants groat to start a groatd whose socket is in dir, and the next groat to find it.
-func (r *resident) fallsBack(dir string) protocol.StatusResult {
+func (r *userEnv) fallsBack(dir string) protocol.StatusResult {
 	r.t.Helper()
 	vars := r.vars
 	r.vars = append([]string{"GROAT_NO_AUTOSTART="}, vars...)
@@ -91,31 +91,34 @@ func owners(t *testing.T, dirs ...string) string {
 // Two homes in one runtime directory are two places: each has its groatd, with its profiles.
 func TestH12TwoHomesInOneRuntimeDirectory(t *testing.T) {
 	t.Parallel()
-	first, second := newResident(t, stranger), newResident(t, stranger)
+	first, second := newUserEnv(t, stranger), newUserEnv(t, stranger)
 	os.RemoveAll(second.runtime)
 	second.runtime = first.runtime
-	for name, r := range map[string]*resident{"one": first, "two": second} {
+	for name, r := range map[string]*userEnv{"one": first, "two": second} {
 		profiles := filepath.Join(r.home, ".config", "groat", "profiles.d")
 		r.dir(profiles, 0o700, r.uid)
-		if err := os.WriteFile(filepath.Join(profiles, name+".toml"), []byte("provider = \"spatiafi\"\n"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(profiles, name+".toml"), []byte("provider = \"spatiafi\"\n"),
+			0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	a := first.fallsBack(filepath.Dir(first.link()))
-	// The plain path leads to the first; whoever is of the second place is refused there, also with a request that is not
-	// preceded by any other.
+	// The plain path leads to the first; whoever is of the second place is refused there, also with a request that is
+	// not preceded by any other.
 	second.refused(second.run("", "groat", "get", "one"), 69, "groatd does not run at ", "groatd")
 	second.vars = []string{"GROAT_NO_AUTOSTART="}
 	second.refused(second.run("", "groat", "get", "one"), 78, `there is no profile "one"`, "groat list")
 	second.vars = nil
 	b := second.fallsBack(filepath.Dir(first.link()))
-	if a.PID == b.PID || len(a.Profiles) != 1 || a.Profiles[0].Profile != "one" || len(b.Profiles) != 1 || b.Profiles[0].Profile != "two" {
+	if a.PID == b.PID || len(a.Profiles) != 1 || a.Profiles[0].Profile != "one" || len(b.Profiles) != 1 ||
+		b.Profiles[0].Profile != "two" {
 		t.Errorf("%+v and %+v", a, b)
 	}
 	if *a.Place != (protocol.PlaceStatus{ID: first.place().ID(), Place: first.place()}) {
 		t.Errorf("%+v", a.Place)
 	}
-	want := "\nplace: HOME=" + second.home + ", configuration " + second.home + "/.config/groat, state " + second.home + "/.local/state/groat\n"
+	want := "\nplace: HOME=" + second.home + ", configuration " + second.home + "/.config/groat, state " + second.home +
+		"/.local/state/groat\n"
 	if s := second.groat("", "status"); !strings.Contains(s, want) {
 		t.Errorf("it does not say %q: %s", want, s)
 	}
@@ -137,11 +140,12 @@ func TestH12TwoHomesInOneRuntimeDirectory(t *testing.T) {
 // Whoever names a socket and another place than its groatd's is refused, with both places, and nothing is done.
 func TestH13AnotherPlace(t *testing.T) {
 	t.Parallel()
-	r, guest := newResident(t, stranger), newResident(t, stranger)
+	r, guest := newUserEnv(t, stranger), newUserEnv(t, stranger)
 	r.start()
 	guest.vars = []string{"GROAT_SOCKET=" + r.socket()}
 	for _, args := range [][]string{{"list"}, {"get", "work"}, {"logout", "work", "--yes"}} {
-		guest.refused(guest.run("", "groat", args...), 78, "is another place's (HOME="+r.home+", ", "env -u GROAT_SOCKET groat status")
+		guest.refused(guest.run("", "groat", args...), 78, "is another place's (HOME="+r.home+", ",
+			"env -u GROAT_SOCKET groat status")
 	}
 	s := guest.run("", "groat", "list")
 	if !strings.Contains(s.stderr, "this is HOME="+guest.home) {
@@ -152,7 +156,7 @@ func TestH13AnotherPlace(t *testing.T) {
 // Two runtime directories on one home (a job's, cron's) have one groatd: the one that holds the state's lock.
 func TestH14OneHomeInTwoRuntimeDirectories(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, stranger)
+	r := newUserEnv(t, stranger)
 	s := r.fallsBack(filepath.Dir(r.link()))
 	job := filepath.Join(r.home, "job")
 	r.dir(job, 0o700, r.uid)
@@ -178,12 +182,12 @@ func TestH14OneHomeInTwoRuntimeDirectories(t *testing.T) {
 // groatd was killed: what its lock says misleads nobody, whatever runtime directory the next caller has.
 func TestH15KilledWithARecord(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, stranger)
+	r := newUserEnv(t, stranger)
 	p := r.start()
 	if _, err := p.stop(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	r.world.daemon = nil
+	r.env.daemon = nil
 	job := filepath.Join(r.home, "job")
 	r.dir(job, 0o700, r.uid)
 	r.vars = []string{"XDG_RUNTIME_DIR=" + job, "TMPDIR=" + job}
@@ -192,34 +196,34 @@ func TestH15KilledWithARecord(t *testing.T) {
 
 // What both sides pass over: a directory of somebody else's, one that others may write, a path that is too long.
 func TestH16BothSidesFindTheFallback(t *testing.T) {
-	for name, c := range map[string]func(r *resident, tmp string) (vars []string, want string){
-		"somebody else's XDG_RUNTIME_DIR": func(r *resident, tmp string) ([]string, string) {
+	for name, c := range map[string]func(r *userEnv, tmp string) (vars []string, want string){
+		"somebody else's XDG_RUNTIME_DIR": func(r *userEnv, tmp string) ([]string, string) {
 			r.own(r.runtime, 0)
 			return nil, filepath.Join(tmp, "groat-4242")
 		},
-		"an open XDG_RUNTIME_DIR": func(r *resident, tmp string) ([]string, string) {
+		"an open XDG_RUNTIME_DIR": func(r *userEnv, tmp string) ([]string, string) {
 			if err := os.Chmod(r.runtime, 0o777); err != nil {
 				r.t.Fatal(err)
 			}
 			return nil, filepath.Join(tmp, "groat-4242")
 		},
-		"an XDG_RUNTIME_DIR that is too long": func(r *resident, tmp string) ([]string, string) {
+		"an XDG_RUNTIME_DIR that is too long": func(r *userEnv, tmp string) ([]string, string) {
 			long := filepath.Join(r.runtime, strings.Repeat("x", 60))
 			r.dir(long, 0o700, r.uid)
 			return []string{"XDG_RUNTIME_DIR=" + long}, filepath.Join(tmp, "groat-4242")
 		},
-		"an XDG_RUNTIME_DIR that is a link of somebody else's": func(r *resident, tmp string) ([]string, string) {
+		"an XDG_RUNTIME_DIR that is a link of somebody else's": func(r *userEnv, tmp string) ([]string, string) {
 			link := filepath.Join(tmp, "link")
 			if err := os.Symlink(r.runtime, link); err != nil {
 				r.t.Fatal(err)
 			}
 			return []string{"XDG_RUNTIME_DIR=" + link}, filepath.Join(tmp, "groat-4242")
 		},
-		"somebody else's groat in it": func(r *resident, tmp string) ([]string, string) {
+		"somebody else's groat in it": func(r *userEnv, tmp string) ([]string, string) {
 			r.dir(filepath.Join(r.runtime, "groat"), 0o777, stranger+1)
 			return nil, filepath.Join(tmp, "groat-4242")
 		},
-		"the directory in /tmp is squatted": func(r *resident, tmp string) ([]string, string) {
+		"the directory in /tmp is squatted": func(r *userEnv, tmp string) ([]string, string) {
 			squat := filepath.Join(tmp, "groat-4242")
 			if err := os.Mkdir(squat, 0o700); err != nil {
 				r.t.Fatal(err)
@@ -227,14 +231,14 @@ func TestH16BothSidesFindTheFallback(t *testing.T) {
 			r.own(squat, stranger+1)
 			return []string{"XDG_RUNTIME_DIR="}, filepath.Join(r.home, ".local", "state", "groat")
 		},
-		"/tmp is somebody else's": func(r *resident, tmp string) ([]string, string) {
+		"/tmp is somebody else's": func(r *userEnv, tmp string) ([]string, string) {
 			r.own(tmp, stranger+1)
 			return []string{"XDG_RUNTIME_DIR="}, filepath.Join(r.home, ".local", "state", "groat")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newResident(t, stranger)
+			r := newUserEnv(t, stranger)
 			tmp, err := os.MkdirTemp("", "groat-tmp-")
 			if err != nil {
 				t.Fatal(err)
@@ -255,7 +259,8 @@ func TestH16BothSidesFindTheFallback(t *testing.T) {
 	}
 }
 
-// Root with a person's variables, as after "sudo -E" or "su" without "-", makes nothing of root's where the person works.
+// Root with a person's variables, as after "sudo -E" or "su" without "-", makes nothing of root's where the person
+// works.
 func TestH17RootWithAPersonsVariables(t *testing.T) {
 	for name, vars := range map[string][]string{
 		"the runtime directory": {"HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR"}, // are root's own
@@ -264,12 +269,13 @@ func TestH17RootWithAPersonsVariables(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			person, root := newResident(t, stranger), newResident(t, 0)
+			person, root := newUserEnv(t, stranger), newUserEnv(t, 0)
 			env := map[string]string{
-				"HOME": root.home, "XDG_CONFIG_HOME": root.home + "/.config", "XDG_STATE_HOME": root.home + "/.local/state",
+				"HOME": root.home, "XDG_CONFIG_HOME": root.home + "/.config",
+				"XDG_STATE_HOME":  root.home + "/.local/state",
 				"XDG_RUNTIME_DIR": root.runtime, "TMPDIR": root.runtime,
 			}
-			for _, v := range person.env() {
+			for _, v := range person.variables() {
 				name, value, _ := strings.Cut(v, "=")
 				if _, ok := env[name]; ok && !contains(vars, name) {
 					env[name] = value
@@ -283,8 +289,10 @@ func TestH17RootWithAPersonsVariables(t *testing.T) {
 			if contains(vars, "HOME") {
 				root.status()
 			} else {
-				root.refused(root.run("", "groat", "status"), 78, "HOME="+person.home+" belongs to uid 4242, and you are root (uid 0)", "HOME=")
-				root.refused(root.run("", "groatd"), 78, "HOME="+person.home+" belongs to uid 4242, and you are root (uid 0)", "HOME=")
+				root.refused(root.run("", "groat", "status"), 78,
+					"HOME="+person.home+" belongs to uid 4242, and you are root (uid 0)", "HOME=")
+				root.refused(root.run("", "groatd"), 78,
+					"HOME="+person.home+" belongs to uid 4242, and you are root (uid 0)", "HOME=")
 			}
 			if after := owners(t, person.home, person.runtime); after != before {
 				t.Errorf("it was\n%sand is\n%s", before, after)
@@ -307,11 +315,11 @@ func contains(list []string, s string) bool {
 // A hundred first calls in each of two places start one groatd in each.
 func TestH18OneGroatdForEachPlace(t *testing.T) {
 	t.Parallel()
-	first, second := newResident(t, os.Getuid()), newResident(t, os.Getuid())
+	first, second := newUserEnv(t, os.Getuid()), newUserEnv(t, os.Getuid())
 	os.RemoveAll(second.runtime)
 	second.runtime = first.runtime
 	all := make(chan []string, 2)
-	for _, r := range []*resident{first, second} {
+	for _, r := range []*userEnv{first, second} {
 		r.vars = []string{"GROAT_NO_AUTOSTART="}
 		go func() {
 			out, err := runCrowd(50, r.environ(), os.DevNull, filepath.Join(bin, "groat"), "status", "--json")
@@ -341,7 +349,7 @@ func TestH18OneGroatdForEachPlace(t *testing.T) {
 // A program that knows no places speaks to the plain path; nothing but a link of groatd's own is ever replaced there.
 func TestH19PlainPath(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	r.start()
 	target, err := os.Readlink(r.link())
 	if err != nil || target != "d."+r.place().ID()+"/agent.sock" {
@@ -355,10 +363,11 @@ func TestH19PlainPath(t *testing.T) {
 	c.SetDeadline(time.Now().Add(patience))
 	lines := bufio.NewScanner(c)
 	for request, want := range map[string]string{
-		`{"jsonrpc":"2.0","id":1,"method":"hello"}`:                                         `"server":"groatd"`,
-		`{"jsonrpc":"2.0","id":1,"method":"hello","place":"` + r.place().ID() + `"}`:        `"server":"groatd"`,
-		`{"jsonrpc":"2.0","id":1,"method":"hello","place":"0123456789abcdef"}`:              `"code":-32006`,
-		`{"jsonrpc":"2.0","id":1,"method":"token","place":"0123456789abcdef"}`:              `"place":{"home":"` + r.home + `"`,
+		`{"jsonrpc":"2.0","id":1,"method":"hello"}`:                                  `"server":"groatd"`,
+		`{"jsonrpc":"2.0","id":1,"method":"hello","place":"` + r.place().ID() + `"}`: `"server":"groatd"`,
+		`{"jsonrpc":"2.0","id":1,"method":"hello","place":"0123456789abcdef"}`:       `"code":-32006`,
+		`{"jsonrpc":"2.0","id":1,"method":"token","place":"0123456789abcdef"}`: `"place":{"home":"` +
+			r.home + `"`,
 		`{"jsonrpc":"2.0","id":1,"method":"hello","place":7}`:                               `"code":-32600`,
 		`{"jsonrpc":"2.0","id":1,"method":"hello","Place":"0123456789abcdef"}`:              `"code":-32600`,
 		`{"jsonrpc":"2.0","id":1,"method":"logout","place":"","params":{"profile":"work"}}`: `"code":-32006`,
@@ -391,7 +400,7 @@ func TestH19PlainPath(t *testing.T) {
 // A file system that does not lock, and a lock that cannot be taken, are two things. The second one's holder is named.
 func TestH20LockOfAnotherHost(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	state := r.place().State
 	r.dir(state, 0o700, r.uid)
 	lock := filepath.Join(state, "lock")
@@ -415,9 +424,11 @@ func TestH20LockOfAnotherHost(t *testing.T) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "held\n" {
 		t.Fatal(line, err)
 	}
-	r.refused(r.run("", "groatd"), 73, `another groatd runs on host "node17" (pid 7, socket "/run/x")`, frame.LocalState()+" groat login ")
+	r.refused(r.run("", "groatd"), 73, `another groatd runs on host "node17" (pid 7, socket "/run/x")`,
+		frame.LocalState()+" groat login ")
 	r.vars = []string{"GROAT_NO_AUTOSTART="}
-	r.refused(r.run("", "groat", "status"), 69, "groatd of host node17 (pid 7, socket /run/x) holds the state directory", frame.LocalState()+" groat login ")
+	r.refused(r.run("", "groat", "status"), 69,
+		"groatd of host node17 (pid 7, socket /run/x) holds the state directory", frame.LocalState()+" groat login ")
 	// The way out works.
 	local := filepath.Join(r.home, "local")
 	r.vars = append(r.vars, "GROAT_STATE_DIR="+local)
@@ -429,12 +440,13 @@ func TestH20LockOfAnotherHost(t *testing.T) {
 // Whatever variable leads root into a person's directories, nothing is made there.
 func TestH25NothingIsMadeInAPersonsDirectory(t *testing.T) {
 	for _, name := range []string{
-		"XDG_RUNTIME_DIR", "TMPDIR", "XDG_CONFIG_HOME", "GROAT_CONFIG", "XDG_STATE_HOME", "GROAT_STATE_DIR", "XDG_CACHE_HOME", "GROAT_SOCKET",
+		"XDG_RUNTIME_DIR", "TMPDIR", "XDG_CONFIG_HOME", "GROAT_CONFIG", "XDG_STATE_HOME", "GROAT_STATE_DIR",
+		"XDG_CACHE_HOME", "GROAT_SOCKET",
 	} {
 		for where, path := range map[string]string{"itself": "", "below": "/below", "far below": "/a/b/c"} {
 			t.Run(name+", "+where, func(t *testing.T) {
 				t.Parallel()
-				person, root := newResident(t, stranger), newResident(t, 0)
+				person, root := newUserEnv(t, stranger), newUserEnv(t, 0)
 				dir := filepath.Join(person.home, "d")
 				person.dir(dir, 0o700, stranger)
 				value := dir + path
@@ -448,13 +460,17 @@ func TestH25NothingIsMadeInAPersonsDirectory(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// The runtime directory comes last: it is short enough for a socket's path where the others lead nowhere.
-				root.vars = []string{"GROAT_NO_AUTOSTART=", "GROAT_KEYSTORE=memory", "XDG_CACHE_HOME=" + root.home + "/.cache", name + "=" + value}
+				// The runtime directory comes last: it is short enough for a socket's path where the others lead
+				// nowhere.
+				root.vars = []string{"GROAT_NO_AUTOSTART=", "GROAT_KEYSTORE=memory",
+					"XDG_CACHE_HOME=" + root.home + "/.cache", name + "=" + value}
 				before := owners(t, person.home)
 				for _, args := range [][]string{
-					{"status"}, {"login", "work", "--provider", "spatiafi", "--username", "alice@example.com", "--auth-server", server.URL(), "--secret-stdin"},
+					{"status"}, {"login", "work", "--provider", "spatiafi", "--username", "alice@example.com",
+						"--auth-server", server.URL(), "--secret-stdin"},
 				} {
-					if s := root.run(root.password+"\n", "groat", args...); s.code != 0 && !twoLines.MatchString(s.stderr) {
+					if s := root.run(root.password+"\n", "groat", args...); s.code != 0 &&
+						!twoLines.MatchString(s.stderr) {
 						t.Errorf("groat %s: %d, %s", args[0], s.code, s.stderr)
 					}
 				}
@@ -473,10 +489,11 @@ func TestH25NothingIsMadeInAPersonsDirectory(t *testing.T) {
 	}
 }
 
-// First calls in two runtime directories of one home, all at once, end at one groatd: whoever came second reads its lock.
+// First calls in two runtime directories of one home, all at once, end at one groatd: whoever came second reads its
+// lock.
 func TestH27FirstCallsInTwoRuntimeDirectories(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	job := filepath.Join(r.home, "job")
 	r.dir(job, 0o700, r.uid)
 	all := make(chan []string, 2)
@@ -506,11 +523,11 @@ func TestH27FirstCallsInTwoRuntimeDirectories(t *testing.T) {
 	}
 }
 
-// A home that a link leads to is one place by both names, and another configuration on one state is told so, with a command
-// that works when it is typed.
+// A home that a link leads to is one place by both names, and another configuration on one state is told so, with a
+// command that works when it is typed.
 func TestH28OneStateByOtherNames(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	r.dir(filepath.Join(r.home, ".config", "groat"), 0o700, r.uid)
 	pid := r.start().pid()
 	link := filepath.Join(r.runtime, "home")
@@ -524,9 +541,11 @@ func TestH28OneStateByOtherNames(t *testing.T) {
 	}
 	r.vars = []string{"GROAT_NO_AUTOSTART=", "GROAT_CONFIG=/dev/null"}
 	refused := r.run("", "groat", "list")
-	r.refused(refused, 78, "holds the state directory for another place (HOME="+r.home+", ", "HOME="+r.home+" GROAT_CONFIG=")
+	r.refused(refused, 78, "holds the state directory for another place (HOME="+r.home+", ",
+		"HOME="+r.home+" GROAT_CONFIG=")
 	hint := twoLines.FindStringSubmatch(refused.stderr)[2]
-	if s := r.run("", "/bin/sh", "-c", hint); s.code != 0 || !strings.Contains(s.stdout, fmt.Sprintf("process %d,", pid)) {
+	if s := r.run("", "/bin/sh", "-c", hint); s.code != 0 ||
+		!strings.Contains(s.stdout, fmt.Sprintf("process %d,", pid)) {
 		t.Errorf("%s: %d, %s", hint, s.code, s.stderr)
 	}
 }
@@ -534,7 +553,7 @@ func TestH28OneStateByOtherNames(t *testing.T) {
 // A home that a link leads to is one place by both names also before there is a configuration in it.
 func TestH76OneHomeByOtherNamesWithoutAConfiguration(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	pid := r.start().pid()
 	if _, err := os.Lstat(filepath.Join(r.home, ".config")); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal("there is a configuration:", err)
@@ -550,10 +569,11 @@ func TestH76OneHomeByOtherNamesWithoutAConfiguration(t *testing.T) {
 	}
 }
 
-// Another user takes the directory of a socket whose groatd runs: that one goes where clients look next, and is found there.
+// Another user takes the directory of a socket whose groatd runs: that one goes where clients look next, and is found
+// there.
 func TestH77SquattedWhileItRuns(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, stranger)
+	r := newUserEnv(t, stranger)
 	d := r.start()
 	pid, dir := d.pid(), filepath.Join(r.runtime, "groat")
 	if err := os.RemoveAll(dir); err != nil {
@@ -567,7 +587,8 @@ func TestH77SquattedWhileItRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	var s protocol.StatusResult // the hint has been typed
-	if err := json.Unmarshal([]byte(r.groat("", "status", "--json")), &s); err != nil || s.PID != pid || strings.HasPrefix(s.Socket, dir+"/") {
+	if err := json.Unmarshal([]byte(r.groat("", "status", "--json")), &s); err != nil || s.PID != pid ||
+		strings.HasPrefix(s.Socket, dir+"/") {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
@@ -577,33 +598,34 @@ func TestH77SquattedWhileItRuns(t *testing.T) {
 
 // What groatd refuses at its start, groatd --check names, and makes nothing: it is the hint of groat.
 func TestH78CheckNamesWhatIsRefused(t *testing.T) {
-	for name, plant := range map[string]func(r *resident) (env, says string){
-		"an open directory above the state": func(r *resident) (string, string) {
+	for name, plant := range map[string]func(r *userEnv) (env, says string){
+		"an open directory above the state": func(r *userEnv) (string, string) {
 			r.dir(filepath.Join(r.runtime, "open"), 0o777, r.uid)
 			if err := os.Chmod(filepath.Join(r.runtime, "open"), 0o777); err != nil {
 				r.t.Fatal(err)
 			}
-			return "GROAT_STATE_DIR=" + filepath.Join(r.runtime, "open", "a", "state"), filepath.Join(r.runtime, "open") + " may be written by others"
+			return "GROAT_STATE_DIR=" + filepath.Join(r.runtime, "open", "a", "state"),
+				filepath.Join(r.runtime, "open") + " may be written by others"
 		},
-		"a file above the state": func(r *resident) (string, string) {
+		"a file above the state": func(r *userEnv) (string, string) {
 			file := filepath.Join(r.runtime, "file")
 			if err := os.WriteFile(file, nil, 0o600); err != nil {
 				r.t.Fatal(err)
 			}
 			return "GROAT_STATE_DIR=" + filepath.Join(file, "state"), "not a directory"
 		},
-		"an open state": func(r *resident) (string, string) {
+		"an open state": func(r *userEnv) (string, string) {
 			state := filepath.Join(r.runtime, "state")
 			r.dir(state, 0o755, r.uid)
 			return "GROAT_STATE_DIR=" + state, "the state directory " + state + " is open to others (mode 0755)"
 		},
-		"a directory in the lock's place": func(r *resident) (string, string) {
+		"a directory in the lock's place": func(r *userEnv) (string, string) {
 			state := filepath.Join(r.runtime, "state")
 			r.dir(state, 0o700, r.uid)
 			r.dir(filepath.Join(state, "lock"), 0o700, r.uid)
 			return "GROAT_STATE_DIR=" + state, "the lock " + state + "/lock cannot be opened: is a directory"
 		},
-		"a pipe in the lock's place": func(r *resident) (string, string) {
+		"a pipe in the lock's place": func(r *userEnv) (string, string) {
 			state := filepath.Join(r.runtime, "state")
 			r.dir(state, 0o700, r.uid)
 			if err := syscall.Mkfifo(filepath.Join(state, "lock"), 0o600); err != nil {
@@ -612,7 +634,7 @@ func TestH78CheckNamesWhatIsRefused(t *testing.T) {
 			r.own(filepath.Join(state, "lock"), r.uid)
 			return "GROAT_STATE_DIR=" + state, "the lock " + state + "/lock is no file of this user's"
 		},
-		"somebody else's lock": func(r *resident) (string, string) {
+		"somebody else's lock": func(r *userEnv) (string, string) {
 			state, lock := filepath.Join(r.runtime, "state"), filepath.Join(r.runtime, "state", "lock")
 			r.dir(state, 0o700, r.uid)
 			if err := errors.Join(os.WriteFile(lock, nil, 0o600), os.Chmod(lock, 0o666)); err != nil {
@@ -620,8 +642,11 @@ func TestH78CheckNamesWhatIsRefused(t *testing.T) {
 			}
 			return "GROAT_STATE_DIR=" + state, "the lock " + lock + " is no file of this user's"
 		},
-		"no such keystore": func(r *resident) (string, string) { return "GROAT_KEYSTORE=gold", `GROAT_KEYSTORE is "gold"` },
-		"a file in the socket's place": func(r *resident) (string, string) {
+		"no such keystore": func(r *userEnv) (string, string) {
+			return "GROAT_KEYSTORE=gold",
+				`GROAT_KEYSTORE is "gold"`
+		},
+		"a file in the socket's place": func(r *userEnv) (string, string) {
 			file := filepath.Join(r.runtime, "agent.sock")
 			if err := os.WriteFile(file, nil, 0o600); err != nil {
 				r.t.Fatal(err)
@@ -629,15 +654,16 @@ func TestH78CheckNamesWhatIsRefused(t *testing.T) {
 			r.own(file, r.uid)
 			return "GROAT_SOCKET=" + file, "no socket of this user's"
 		},
-		"an open directory of the socket": func(r *resident) (string, string) {
+		"an open directory of the socket": func(r *userEnv) (string, string) {
 			dir := filepath.Join(r.runtime, "d")
 			r.dir(dir, 0o755, r.uid)
-			return "GROAT_SOCKET=" + filepath.Join(dir, "s"), "the socket's directory " + dir + " is open to others (mode 0755)"
+			return "GROAT_SOCKET=" + filepath.Join(dir, "s"),
+				"the socket's directory " + dir + " is open to others (mode 0755)"
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newResident(t, stranger)
+			r := newUserEnv(t, stranger)
 			env, says := plant(r)
 			r.vars = []string{env}
 			before := owners(t, r.runtime) + owners(t, r.home)
@@ -655,7 +681,7 @@ func TestH78CheckNamesWhatIsRefused(t *testing.T) {
 // The groatd of a place that has gone ends, as a test suite's home does. Nobody has told it to.
 func TestH85APlaceThatHasGone(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, os.Getuid())
+	r := newUserEnv(t, os.Getuid())
 	d := r.start()
 	if err := os.RemoveAll(filepath.Join(r.home, ".local")); err != nil {
 		t.Fatal(err)

@@ -13,17 +13,17 @@ import (
 
 // The commands of the scripts that are about servers.
 
-func worldOf(ts *testscript.TestScript) *world { return ts.Value("world").(*world) }
+func envOf(ts *testscript.TestScript) *env { return ts.Value("env").(*env) }
 
 func serverOf(ts *testscript.TestScript, args []string) *server {
-	if len(args) == 0 || worldOf(ts).servers[args[0]] == nil {
+	if len(args) == 0 || envOf(ts).servers[args[0]] == nil {
 		ts.Fatalf("name a sandbox that was started: %q", args)
 	}
-	return worldOf(ts).servers[args[0]]
+	return envOf(ts).servers[args[0]]
 }
 
 func startSandbox(ts *testscript.TestScript, _ bool, args []string) {
-	s, err := worldOf(ts).addServer(args[0], args[1:]...)
+	s, err := envOf(ts).addServer(args[0], args[1:]...)
 	ts.Check(err)
 	ts.Setenv(args[0], s.URL())
 }
@@ -104,8 +104,9 @@ func asked(ts *testscript.TestScript, _ bool, args []string) {
 	for _, a := range args[2:] {
 		name, want := splitOption(a)
 		got, ok := map[string]string{
-			"method": e.Method, "grant": e.GrantType, "auth": e.Auth, "client": e.ClientID, "scope": e.Scope, "audience": e.Audience,
-			"status": strconv.Itoa(e.Status),
+			"method": e.Method, "grant": e.GrantType, "auth": e.Auth, "client": e.ClientID, "scope": e.Scope,
+			"audience": e.Audience,
+			"status":   strconv.Itoa(e.Status),
 		}[name]
 		if !ok || got != want {
 			ts.Fatalf("the last request for %s had %s %q, want %q", args[1], name, got, want)

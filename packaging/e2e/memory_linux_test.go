@@ -25,8 +25,9 @@ var doors = []string{
 	"PTRACE_ATTACH", "PTRACE_SEIZE", "process_vm_readv", "pidfd_getfd",
 }
 
-// probe tries all doors, as the resident, and returns those that open. Without a pid it is a process of the probe's own.
-func (r *resident) probe(args ...string) []string {
+// probe tries all doors, as the user of r, and returns those that open. Without a pid it is a process of the probe's
+// own.
+func (r *userEnv) probe(args ...string) []string {
 	r.t.Helper()
 	tier.Needs(r.t, "python3")
 	script, err := os.ReadFile(filepath.Join("testdata", "probe.py"))
@@ -41,8 +42,9 @@ func (r *resident) probe(args ...string) []string {
 	return lines[:len(lines)-1]
 }
 
-// closed wants all doors of a process closed, and what is behind them to be root's. The test itself is root, which may look.
-func (r *resident) closed(what string, pid int) {
+// closed wants all doors of a process closed, and what is behind them to be root's. The test itself is root, which may
+// look.
+func (r *userEnv) closed(what string, pid int) {
 	r.t.Helper()
 	address := int64(0)
 	for a := range mappings(r.t, pid) {
@@ -57,7 +59,7 @@ func (r *resident) closed(what string, pid int) {
 	}
 }
 
-func (r *resident) memoryOwner(pid int) uint32 {
+func (r *userEnv) memoryOwner(pid int) uint32 {
 	r.t.Helper()
 	info, err := os.Stat(fmt.Sprintf("/proc/%d/mem", pid))
 	if err != nil {
@@ -66,11 +68,11 @@ func (r *resident) memoryOwner(pid int) uint32 {
 	return info.Sys().(*syscall.Stat_t).Uid
 }
 
-// A process of the same user can read nothing of groatd's memory, whichever door it tries, nor of groat's while that holds
-// what a person has typed.
+// A process of the same user can read nothing of groatd's memory, whichever door it tries, nor of groat's while that
+// holds what a person has typed.
 func TestMemoryIsClosed(t *testing.T) {
 	t.Parallel()
-	r := newResident(t, stranger)
+	r := newUserEnv(t, stranger)
 	// To be sure that the question is a fair one: of an ordinary process all doors open.
 	if open := r.probe(); len(open) != len(doors) {
 		t.Fatalf("of an ordinary process these doors open: %s; want %s", open, doors)
@@ -79,7 +81,8 @@ func TestMemoryIsClosed(t *testing.T) {
 	server := r.signIn("work")
 	r.closed("groatd", p.pid())
 
-	c := exec.CommandContext(t.Context(), filepath.Join(bin, "groat"), "login", "lab", "--issuer", server.Issuer(), "--client-id", labClient, "--secret-stdin")
+	c := exec.CommandContext(t.Context(), filepath.Join(bin, "groat"), "login", "lab", "--issuer", server.Issuer(),
+		"--client-id", labClient, "--secret-stdin")
 	c.Env, c.Dir, c.SysProcAttr = r.environ(), "/", r.as()
 	in, err := c.StdinPipe()
 	if err == nil {
@@ -89,7 +92,11 @@ func TestMemoryIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	io.WriteString(in, r.secret) // and no end: it waits for more
-	until(t, "groat has read what was typed", func() (int, bool) { n := copies(t, c.Process.Pid, r.secret)[0]; return n, n > 0 })
+	until(t, "groat has read what was typed", func() (int, bool) {
+		n := copies(t, c.Process.Pid, r.secret)[0]
+		return n,
+			n > 0
+	})
 	r.closed("groat", c.Process.Pid)
 	in.Close()
 	if err := c.Wait(); err != nil {
@@ -97,13 +104,13 @@ func TestMemoryIsClosed(t *testing.T) {
 	}
 }
 
-// groatd leaves no core, neither in a file nor in a pipe, whatever limit there is. A groatd that does not close its memory
-// leaves one, with the secrets in it.
+// groatd leaves no core, neither in a file nor in a pipe, whatever limit there is. A groatd that does not close its
+// memory leaves one, with the secrets in it.
 func TestNoCore(t *testing.T) {
 	tier.Long(t, "it builds two groatds and writes their memory down")
 	t.Parallel()
 	ours, theirs := buggy(t), opened(t)
-	r := newResident(t, stranger)
+	r := newUserEnv(t, stranger)
 	cores := filepath.Join(r.home, "..", "cores")
 	if err := os.Mkdir(cores, 0o700); err != nil {
 		t.Fatal(err)
@@ -122,7 +129,8 @@ func TestNoCore(t *testing.T) {
 			t.Errorf("%s: its memory belongs to uid %d, want %d", program, got, want)
 		}
 		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
-		if limited := regexp.MustCompile(`(?m)^Max core file size +0 +0 `).Match(limits); err != nil || limited != (program == ours) {
+		if limited := regexp.MustCompile(`(?m)^Max core file size +0 +0 `).Match(limits); err != nil ||
+			limited != (program == ours) {
 			t.Errorf("%s: its limit on cores: %v\n%s", program, err, limits)
 		}
 		r.daemon = nil
@@ -137,7 +145,8 @@ func TestNoCore(t *testing.T) {
 		if program == ours && status.CoreDump() || program == theirs && set && !status.CoreDump() {
 			t.Errorf("%s: the system says that it wrote a core: %v", program, status.CoreDump())
 		}
-		if left := strings.Join(names(t, cores), " "); program == ours && regexp.MustCompile(fmt.Sprintf(`\.%d\b`, pid)).MatchString(left) {
+		if left := strings.Join(names(t, cores), " "); program == ours &&
+			regexp.MustCompile(fmt.Sprintf(`\.%d\b`, pid)).MatchString(left) {
 			t.Errorf("groatd left %s", left)
 		}
 		if set && status.CoreDump() {
@@ -201,10 +210,10 @@ func names(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// corePattern has the system write cores into a directory: by itself, or through a pipe to a program, which no limit on cores
-// stops. The setting is the whole machine's: it is changed for seconds, by one test at a time, and a process of its own puts
-// it back whatever becomes of this one. Where the machine (or a container) does not let it be set, that is said, and what the
-// system would do is seen only by who owns the memory.
+// corePattern has the system write cores into a directory: by itself, or through a pipe to a program, which no limit on
+// cores stops. The setting is the whole machine's: it is changed for seconds, by one test at a time, and a process of
+// its own puts it back whatever becomes of this one. Where the machine (or a container) does not let it be set, that is
+// said, and what the system would do is seen only by who owns the memory.
 func corePattern(t *testing.T, how, dir string) (restore func(), set bool) {
 	t.Helper()
 	const setting = "/proc/sys/kernel/core_pattern"
@@ -230,7 +239,8 @@ func corePattern(t *testing.T, how, dir string) (restore func(), set bool) {
 		}
 		pattern = "|" + filepath.Clean(handler) + " " + filepath.Clean(dir) + " %P"
 	}
-	guard := exec.Command("/bin/sh", "-c", `read x; printf %s "$1" >"$2"`, "sh", strings.TrimSuffix(string(was), "\n"), setting)
+	guard := exec.Command("/bin/sh", "-c", `read x; printf %s "$1" >"$2"`, "sh", strings.TrimSuffix(string(was), "\n"),
+		setting)
 	guard.ExtraFiles = []*os.File{f} // the lock is held until it is done
 	guard.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	in, err := guard.StdinPipe()
@@ -270,7 +280,8 @@ func mappings(t *testing.T, pid int) func(yield func(start, end int64) bool) {
 		for line := range strings.Lines(string(maps)) {
 			var start, end int64
 			var rights string
-			if n, _ := fmt.Sscanf(line, "%x-%x %s", &start, &end, &rights); n == 3 && strings.HasPrefix(rights, "rw") && !yield(start, end) {
+			if n, _ := fmt.Sscanf(line, "%x-%x %s", &start, &end, &rights); n == 3 && strings.HasPrefix(rights, "rw") &&
+				!yield(start, end) {
 				return
 			}
 		}
