@@ -29,7 +29,7 @@ import (
 
 // Keystore is the store that the person has chosen, or may still choose.
 type Keystore interface {
-	keystore.Rotator
+	keystore.Store
 	// Status returns within 3 s, whatever the keychain does.
 	Status(ctx context.Context) keystore.Status
 	// Use chooses. The passphrase stays the caller's, who wipes it when Use has returned.
@@ -74,8 +74,8 @@ type Daemon struct {
 
 	profiles *profile.Table
 	listens  atomic.Pointer[string] // see ListensAt
-	kept     keystore.Holder        // the credentials of the others, in the keystore
-	memory   keystore.Holder        // theirs
+	kept     keystore.PendingStore  // the credentials of the others, in the keystore
+	memory   keystore.PendingStore  // theirs
 	opened   chan struct{}          // holds a token when the keystore can be used again
 	doubtful atomic.Bool            // a keystore that cannot be read may know of sessions in doubt
 
@@ -108,7 +108,7 @@ func New(o Options) (*Daemon, error) {
 		Options: o, broker: broker.New(o.Now), refusals: refusals.Open(o.StateDir, o.Log),
 		guesses: newGuesses(), budget: budget{most: descriptors()}, started: time.Now(),
 		logins: map[string]*login{},
-		kept:   keystore.Holder{Store: o.Keystore}, memory: keystore.Holder{Store: &keystore.Memory{}},
+		kept:   keystore.PendingStore{Store: o.Keystore}, memory: keystore.PendingStore{Store: &keystore.Memory{}},
 		opened: make(chan struct{}, 1), halt: func() {},
 	}
 	d.profiles = profile.New(profile.Options{
@@ -171,7 +171,7 @@ func (d *Daemon) source(p *profile.Profile) broker.Source {
 }
 
 // store is where a profile's credential is kept.
-func (d *Daemon) store(p *profile.Profile) *keystore.Holder {
+func (d *Daemon) store(p *profile.Profile) *keystore.PendingStore {
 	if p.Ephemeral {
 		return &d.memory
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // memory is the memory store with nothing to choose.
-type memory struct{ keystore.Rotator }
+type memory struct{ keystore.Store }
 
 func (memory) Status(context.Context) keystore.Status {
 	return keystore.Status{Use: "memory", State: "ok"}

@@ -28,10 +28,10 @@ func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
 	if d.Profiles() > 0 && d.Keystore.Status(ctx).Use == "memory" {
 		return &handover.Refusal{Message: "it keeps credentials in memory only", Hint: end}
 	}
-	if d.kept.Unstored() {
+	if d.kept.HasPending() {
 		d.kept.RetryAll(ctx, false)
 	}
-	if d.kept.Unstored() {
+	if d.kept.HasPending() {
 		return &handover.Refusal{Message: "it holds a credential that the keystore could not take yet", Hint: end}
 	}
 	return nil

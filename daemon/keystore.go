@@ -120,11 +120,11 @@ func (d *Daemon) atRest(move func(context.Context) error) error {
 	}
 	d.kept.RetryAll(ctx, true)
 	for p := range profiles.All() {
-		if err := d.kept.Held(p.Name); err != nil {
+		if err := d.kept.PendingError(p.Name); err != nil {
 			return fmt.Errorf("the newest credential of profile %q is in groatd's memory only, so nothing was moved: %w", p.Name, err)
 		}
 	}
-	if d.kept.Unstored() {
+	if d.kept.HasPending() {
 		return fmt.Errorf("%w: a credential is in groatd's memory only, so nothing was moved", keystore.ErrUnavailable)
 	}
 	err := move(ctx)

@@ -30,7 +30,7 @@ func (d *Daemon) watchKeystore(ctx context.Context) {
 func (d *Daemon) lookAfterKeystore() {
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	if d.kept.Unstored() {
+	if d.kept.HasPending() {
 		d.kept.RetryAll(ctx, false)
 	}
 	if (d.broker.KeystoreAwaited() || d.doubtful.Load()) && d.Keystore.Status(ctx).State == "ok" {

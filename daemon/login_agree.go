@@ -16,7 +16,7 @@ import (
 
 // known reads which server the profile's stored credential is sealed for. Its secrets are wiped.
 func (l *login) known() error {
-	stores := []*keystore.Holder{&l.d.kept, &l.d.memory}
+	stores := []*keystore.PendingStore{&l.d.kept, &l.d.memory}
 	if l.params.Ephemeral {
 		stores = stores[1:]
 	} else if was := l.d.profiles.Named(l.params.Profile); was == nil || !was.Ephemeral {

@@ -138,7 +138,7 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 	}
 	had := now
 	now, _ = l.widened(now)
-	l.store().Keep(ctx, l.params.Profile, now) // what could not be stored is held, and run says so
+	l.store().SetOrHold(ctx, l.params.Profile, now) // what could not be stored is held, and run says so
 	item.Wipe()
 	*item, l.resealed = now, true
 	added := union(without(now.Origins, had.Origins), without(now.TokenOrigins, had.TokenOrigins)...)

@@ -132,7 +132,7 @@ func (l *login) setAside(ctx context.Context, why *protocol.Error, item keystore
 		return why
 	}
 	why.Message = made + "; the new one is kept under the name " + with.Profile
-	if err := l.store().Keep(ctx, with.Profile, item); err != nil {
+	if err := l.store().SetOrHold(ctx, with.Profile, item); err != nil {
 		why.Message += ", until groatd stops"
 	}
 	if why.Kind() != protocol.Temporary { // what stands in the way is a person's to mend

@@ -15,7 +15,7 @@ import (
 // held returns the credential that the profile's name has now, for whatever server and grant, or nil: none, or one that
 // cannot be read any more. elsewhere is set where it is not in the store that this sign-in is for: an ephemeral profile's.
 func (l *login) held() (*keystore.Item, error) {
-	stores := []*keystore.Holder{l.store()}
+	stores := []*keystore.PendingStore{l.store()}
 	if was := l.d.profiles.Named(l.params.Profile); was != nil && l.d.store(was) != stores[0] {
 		stores = append(stores, l.d.store(was))
 	}

@@ -106,7 +106,7 @@ func (l *login) notKept(err error) error {
 
 // quiet keeps the profile's owner from using the credential until resume is called. A request under way that takes longer
 // than anybody should wait is no reason to lose what a person has just obtained: its answer is void when it comes, by
-// [keystore.Holder.Rotate] and the broker's own count of credentials.
+// [keystore.PendingStore.Rotate] and the broker's own count of credentials.
 func (l *login) quiet(ctx context.Context) (resume func()) {
 	ctx, cancel := context.WithTimeout(ctx, drain)
 	defer cancel()
@@ -142,7 +142,7 @@ func (l *login) signIn() (keystore.Item, grant.Token, error) {
 func (l *login) server() grant.Server { return l.endpoint.Server() }
 
 // store is where the profile's credential is kept.
-func (l *login) store() *keystore.Holder { return l.d.store(l.profile) }
+func (l *login) store() *keystore.PendingStore { return l.d.store(l.profile) }
 
 // mayProve reports whether a stored credential answers what was asked: nothing was named that it is not made of.
 func (l *login) mayProve(stored *keystore.Item) bool {
@@ -260,7 +260,7 @@ func (l *login) put(ctx context.Context, item keystore.Item) error {
 // the credential before does not outlive it.
 func (l *login) keep(ctx context.Context, item keystore.Item) error {
 	l.d.refusals.Forget(ctx, l.params.Profile)
-	return l.store().Keep(ctx, l.params.Profile, item)
+	return l.store().SetOrHold(ctx, l.params.Profile, item)
 }
 
 // adopt makes the configuration what was proven, hands the first token out from now on, and says what it came to. What

@@ -40,7 +40,7 @@ func (l *lockable) Get(ctx context.Context, profile string) (keystore.Item, erro
 	return l.picky.Get(ctx, profile)
 }
 
-func (l *lockable) Unsettled(ctx context.Context) ([]string, error) {
+func (l *lockable) InDoubt(ctx context.Context) ([]string, error) {
 	if l.stuck.Load() {
 		<-ctx.Done()
 		return nil, keystore.ErrUnavailable
@@ -48,7 +48,7 @@ func (l *lockable) Unsettled(ctx context.Context) ([]string, error) {
 	if l.locked.Load() {
 		return nil, keystore.ErrLocked
 	}
-	return l.picky.Unsettled(ctx)
+	return l.picky.InDoubt(ctx)
 }
 
 // interrupted runs a test in a bubble, in which an earlier daemon has sent the refresh token of profile "p" to a server that
@@ -65,7 +65,7 @@ func interrupted(t *testing.T, test func(t *testing.T, h *house, store *lockable
 		_, err := h.token(t, "p")
 		wantError(t, err, protocol.Temporary)
 		h.stop(t)
-		if names, err := store.Unsettled(t.Context()); err != nil || len(names) != 1 {
+		if names, err := store.InDoubt(t.Context()); err != nil || len(names) != 1 {
 			t.Fatalf("%v, %v: nothing was interrupted", names, err)
 		}
 		test(t, h, store)

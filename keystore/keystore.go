@@ -95,17 +95,45 @@ func Absent(err error) bool {
 	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecided) || errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewer)
 }
 
-// Store keeps one item a profile. Every method returns within its context's deadline, or within the store's own one if
-// that is shorter. Implementations are safe for concurrent use.
+// Why a session's refresh token may be used up although it is the newest that is known. They explain a server's refusal of
+// the token; the token is sent once all the same.
+var (
+	// ErrUnanswered: it was sent before, and the answer, which may have carried its successor, never arrived.
+	ErrUnanswered = errors.New("the answer to an earlier request with this session's refresh token never arrived")
+	// ErrRolledBack: the store is an older copy of what this machine has seen; a newer token existed.
+	ErrRolledBack = errors.New("the stored credentials are an older copy: this machine has seen newer ones")
+	// ErrNewestDamaged: the newest record cannot be read, and the one before it took its place.
+	ErrNewestDamaged = errors.New("the newest copy of this session's refresh token is damaged")
+)
+
+// Store keeps one item a profile, and remembers across a crash which sessions' refresh tokens were sent: the next process then
+// asks the server again at once, while its grace for a token that was used twice may still last, and can explain a refusal.
+//
+// A renewal of a session takes these steps: Get; MarkSent; the request; then Set with the new refresh token, or MarkAnswered
+// where the server sent none. Each step names a profile only, so that a store which several machines share can stand behind
+// them: its MarkSent writes the intent on condition that the item is still the one that its Get returned.
+//
+// Every method returns within its context's deadline, or the store's own one if that is shorter. Implementations are safe for
+// concurrent use, except that two writes of one profile must not overlap ([PendingStore] sees to that).
 type Store interface {
-	// Get returns the item or an error that wraps one of the sentinels above.
+	// Get returns the item, whose secrets the caller owns, or an error that wraps one of the sentinels above.
 	Get(ctx context.Context, profile string) (Item, error)
-	// Set replaces the item and returns nil only after it was read back and found equal.
+	// Set replaces the item and returns nil only after it was read back and found equal. The item stays the caller's.
 	Set(ctx context.Context, profile string, item Item) error
 	// Delete forgets the item; a missing one is no error.
 	Delete(ctx context.Context, profile string) error
 	// Probe proves that an item could be written, read and deleted now. It touches no profile's item.
 	Probe(ctx context.Context) error
+
+	// MarkSent notes, before a profile's refresh token is sent, that it will be. From then on the token counts as maybe used
+	// up, until MarkAnswered or the next Set or Delete of the profile. doubt is why it may have been used up before this call:
+	// ErrUnanswered, ErrRolledBack, ErrNewestDamaged, or nil. err means that the note was not written, and so most likely the
+	// answer could not be stored either; it is ErrNotFound where nothing is stored for the profile.
+	MarkSent(ctx context.Context, profile string) (doubt, err error)
+	// MarkAnswered notes that the server's answer has come and does not replace the refresh token that was sent.
+	MarkAnswered(ctx context.Context, profile string) error
+	// InDoubt lists, in order, the profiles with a MarkSent and no MarkAnswered, Set or Delete since.
+	InDoubt(ctx context.Context) ([]string, error)
 }
 
 // Status is a store's state for people.

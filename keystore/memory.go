@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// Memory is a [Rotator] in this process's memory: what it holds is gone when the process ends, and that is its promise.
+// Memory is a [Store] in this process's memory: what it holds is gone when the process ends, and that is its promise.
 // The zero value is ready to use.
 type Memory struct {
 	mu    sync.Mutex
 	items map[string]Item // :: profile → item, its secrets owned by the store
-	sent  map[string]bool // :: profile → presented, and not settled since
+	sent  map[string]bool // :: profile → sent, and not answered since
 }
 
-var _ Rotator = (*Memory)(nil)
+var _ Store = (*Memory)(nil)
 
 // Get returns a copy, which the caller may wipe.
 func (m *Memory) Get(_ context.Context, profile string) (Item, error) {
@@ -60,8 +60,8 @@ func (m *Memory) Delete(_ context.Context, profile string) error {
 // Probe always passes.
 func (m *Memory) Probe(context.Context) error { return nil }
 
-// Present never fails where there is an item.
-func (m *Memory) Present(_ context.Context, profile string) (doubt, err error) {
+// MarkSent never fails where there is an item.
+func (m *Memory) MarkSent(_ context.Context, profile string) (doubt, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.items[profile]; !ok {
@@ -77,16 +77,16 @@ func (m *Memory) Present(_ context.Context, profile string) (doubt, err error) {
 	return nil, nil
 }
 
-// Settle never fails.
-func (m *Memory) Settle(_ context.Context, profile string) error {
+// MarkAnswered never fails.
+func (m *Memory) MarkAnswered(_ context.Context, profile string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.sent, profile)
 	return nil
 }
 
-// Unsettled never fails.
-func (m *Memory) Unsettled(context.Context) ([]string, error) {
+// InDoubt never fails.
+func (m *Memory) InDoubt(context.Context) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Sorted(maps.Keys(m.sent)), nil

@@ -129,11 +129,11 @@ func (n noStore) Delete(context.Context, string) error { return n.err() }
 
 func (n noStore) Probe(context.Context) error { return n.err() }
 
-func (n noStore) Present(context.Context, string) (doubt, err error) { return nil, n.err() }
+func (n noStore) MarkSent(context.Context, string) (doubt, err error) { return nil, n.err() }
 
-func (n noStore) Settle(context.Context, string) error { return n.err() }
+func (n noStore) MarkAnswered(context.Context, string) error { return n.err() }
 
-func (n noStore) Unsettled(context.Context) ([]string, error) { return nil, n.err() }
+func (n noStore) InDoubt(context.Context) ([]string, error) { return nil, n.err() }
 
 func (n noStore) Use(context.Context, string, string, keystore.Secret) error { return n.err() }
 

@@ -101,7 +101,7 @@ func newPlace(t *testing.T, c answerCase) *place {
 	}
 	p.endpoint = grant.NewEndpoint(found.Server, client, p.now)
 	p.signIn(t, c)
-	holder := &keystore.Holder{Store: p.store}
+	holder := &keystore.PendingStore{Store: p.store}
 	p.b = broker.New(p.now)
 	p.b.Put(map[string]broker.Source{"p": &credential.Source{Profile: "p", Store: holder, Endpoint: p.endpoint, Scope: c.scope}})
 	if p.first, err = p.get(t, broker.Unset); err != nil {

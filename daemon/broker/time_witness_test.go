@@ -320,7 +320,7 @@ func (p *provider) signIn(ctx context.Context) (*broker.Broker, *grant.Endpoint)
 		p.t.Fatal(err)
 	}
 	b := broker.New(p.now)
-	b.Put(map[string]broker.Source{"p": &credential.Source{Profile: "p", Store: &keystore.Holder{Store: store}, Endpoint: endpoint}})
+	b.Put(map[string]broker.Source{"p": &credential.Source{Profile: "p", Store: &keystore.PendingStore{Store: store}, Endpoint: endpoint}})
 	return b, endpoint
 }
 

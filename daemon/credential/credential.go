@@ -18,7 +18,7 @@ import (
 // wiped after it.
 type Source struct {
 	Profile  string
-	Store    *keystore.Holder
+	Store    *keystore.PendingStore
 	Endpoint *grant.Endpoint
 	// Scope and Audience are the profile's defaults; empty where the server's own are meant.
 	Scope    string
@@ -62,7 +62,7 @@ func (c *Source) read(ctx context.Context) (keystore.Item, error) {
 }
 
 // Degraded returns why the newest credential is in memory only, or nil.
-func (c *Source) Degraded() error { return c.Store.Held(c.Profile) }
+func (c *Source) Degraded() error { return c.Store.PendingError(c.Profile) }
 
 // URL implements [broker.Source].
 func (c *Source) URL() string { return c.Endpoint.Server().TokenEndpoint }

@@ -20,7 +20,7 @@ const storeLimit = 3 * time.Second
 // for it is good, and the store holds the successor in memory ([Source.Degraded]).
 func (c *Source) rotate(ctx context.Context, item keystore.Item, r grant.Request, need broker.Need) (grant.Token, error) {
 	ctx = context.WithoutCancel(ctx)
-	if err := c.Store.Held(c.Profile); err != nil && need == broker.Ahead {
+	if err := c.Store.PendingError(c.Profile); err != nil && need == broker.Ahead {
 		return grant.Token{}, &broker.PutOff{Err: err}
 	}
 	doubt, err := c.present(ctx)
@@ -41,7 +41,7 @@ func (c *Source) rotate(ctx context.Context, item keystore.Item, r grant.Request
 func (c *Source) present(ctx context.Context) (doubt, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
-	return c.Store.Present(ctx, c.Profile)
+	return c.Store.MarkSent(ctx, c.Profile)
 }
 
 func (c *Source) replace(ctx context.Context, presented keystore.Secret, item keystore.Item) {
@@ -58,7 +58,7 @@ func (c *Source) conclude(ctx context.Context, doubt, err error) error {
 	if known {
 		ctx, cancel := context.WithTimeout(ctx, storeLimit)
 		defer cancel()
-		c.Store.Settle(ctx, c.Profile) // at worst the next process asks once more
+		c.Store.MarkAnswered(ctx, c.Profile) // at worst the next process asks once more
 	}
 	if doubt != nil && refused && refusal.Code == "invalid_grant" {
 		return fmt.Errorf("%w: %w: %w", broker.ErrRotationLost, doubt, err)

@@ -228,7 +228,7 @@ func (t *trial) start() *process {
 	client := grant.NewHTTPClient()
 	client.Transport = p
 	p.Source = &Source{
-		Profile: "p", Store: &keystore.Holder{Store: p.store}, Endpoint: grant.NewEndpoint(t.described(), client, t.now),
+		Profile: "p", Store: &keystore.PendingStore{Store: p.store}, Endpoint: grant.NewEndpoint(t.described(), client, t.now),
 	}
 	p.b = broker.New(t.now)
 	p.b.Draw = func() float64 { return 0.5 }
@@ -253,7 +253,7 @@ func (t *trial) sealed() string { return filepath.Join(t.dir, "sealed") }
 
 // recover is what a daemon does at its start.
 func (p *process) recover() error {
-	names, err := p.Store.Unsettled(p.trial.t.Context())
+	names, err := p.Store.InDoubt(p.trial.t.Context())
 	p.b.Recover(names...)
 	return err
 }

@@ -53,7 +53,7 @@ type Options struct {
 	Credentials string
 }
 
-// Keystore is a [keystore.Rotator] by delegation. Safe for concurrent use: one profile's caller waits for another's only
+// Keystore is a [keystore.Store] by delegation. Safe for concurrent use: one profile's caller waits for another's only
 // while a choice is being made or a new profile's name is written down, and both within a deadline. Writes to one profile
 // come one after another; a read waits for nobody's write.
 type Keystore struct {
@@ -61,7 +61,6 @@ type Keystore struct {
 	turn    chan struct{}           // holds a token while somebody decides, moves, or writes the choice down
 	idle    chan struct{}           // holds a token when the last change has ended
 	current atomic.Pointer[backend] // nil while nothing is chosen
-	writers gates
 
 	remembered atomic.Pointer[choice] // never nil; replaced only with the turn, and what it points to is never changed
 	storing    atomic.Int32           // changes that are under way; raised only with the turn
@@ -71,12 +70,12 @@ type Keystore struct {
 	health  error     // of the keychain
 }
 
-var _ keystore.Rotator = (*Keystore)(nil)
+var _ keystore.Store = (*Keystore)(nil)
 
 // backend is a store that was chosen.
 type backend struct {
 	store
-	keystore.Rotator
+	keystore.Store
 	sealed *lazySealed // nil for Memory
 	mixed  *mixed      // nil but for Keychain
 }
@@ -141,12 +140,12 @@ func (k *Keystore) backend(at store) *backend {
 	switch at.Use {
 	case Keychain:
 		m := &mixed{names: k, sealed: newSealed(k.options, KeyKeychain, at.file(), listed(inSealed), storing)}
-		return &backend{store: at, Rotator: m, sealed: m.sealed, mixed: m}
+		return &backend{store: at, Store: m, sealed: m.sealed, mixed: m}
 	case Sealed:
 		s := newSealed(k.options, at.Key, at.file(), listed(inStore), storing)
-		return &backend{store: at, Rotator: s, sealed: s}
+		return &backend{store: at, Store: s, sealed: s}
 	}
-	return &backend{store: at, Rotator: &keystore.Memory{}}
+	return &backend{store: at, Store: &keystore.Memory{}}
 }
 
 // Get delegates; while nothing is chosen nothing is stored either, and that is ErrNotFound.
@@ -171,11 +170,6 @@ func (k *Keystore) Set(ctx context.Context, profile string, item keystore.Item) 
 	if _, err := k.decide(ctx); err != nil {
 		return err
 	}
-	leave, err := k.writers.enter(ctx, profile)
-	if err != nil {
-		return err
-	}
-	defer leave()
 	b, err := k.begin(ctx, profile, item)
 	if err != nil {
 		return err
@@ -213,11 +207,6 @@ func (k *Keystore) Delete(ctx context.Context, profile string) error {
 	if k.current.Load() == nil {
 		return nil
 	}
-	leave, err := k.writers.enter(ctx, profile)
-	if err != nil {
-		return err
-	}
-	defer leave()
 	b, err := k.change(ctx)
 	if err != nil {
 		return err
@@ -239,8 +228,8 @@ func (k *Keystore) Probe(ctx context.Context) error {
 	return k.current.Load().Probe(ctx)
 }
 
-// Present delegates. A profile whose credential is in the keychain is no session, and nothing is noted.
-func (k *Keystore) Present(ctx context.Context, profile string) (doubt, err error) {
+// MarkSent delegates. A profile whose credential is in the keychain is no session, and nothing is noted.
+func (k *Keystore) MarkSent(ctx context.Context, profile string) (doubt, err error) {
 	b, err := k.change(ctx)
 	if err != nil {
 		return nil, err
@@ -249,23 +238,23 @@ func (k *Keystore) Present(ctx context.Context, profile string) (doubt, err erro
 		return nil, keystore.ErrNotFound
 	}
 	defer k.ended()
-	return b.Present(ctx, profile)
+	return b.MarkSent(ctx, profile)
 }
 
-// Settle delegates.
-func (k *Keystore) Settle(ctx context.Context, profile string) error {
+// MarkAnswered delegates.
+func (k *Keystore) MarkAnswered(ctx context.Context, profile string) error {
 	b, err := k.change(ctx)
 	if b == nil || err != nil {
 		return err
 	}
 	defer k.ended()
-	return b.Settle(ctx, profile)
+	return b.MarkAnswered(ctx, profile)
 }
 
-// Unsettled delegates. It may have to open the sealed file, and fails while that is locked.
-func (k *Keystore) Unsettled(ctx context.Context) ([]string, error) {
+// InDoubt delegates. It may have to open the sealed file, and fails while that is locked.
+func (k *Keystore) InDoubt(ctx context.Context) ([]string, error) {
 	if b := k.current.Load(); b != nil {
-		return b.Unsettled(ctx)
+		return b.InDoubt(ctx)
 	}
 	return nil, nil
 }

@@ -69,7 +69,7 @@ func runChild(op []string) string {
 		}
 	case "rotate": // until somebody kills us; a line is what we would answer for
 		for g := generation(ctx, k, op[1]); err == nil; g++ {
-			if _, err = k.Present(ctx, op[1]); err != nil && g > 0 {
+			if _, err = k.MarkSent(ctx, op[1]); err != nil && g > 0 {
 				break
 			}
 			if err = k.Set(ctx, op[1], session(op[1], g+1)); err == nil {
@@ -99,7 +99,7 @@ func session(profile string, g int) keystore.Item {
 }
 
 // generation is the number of the session that k has, 0 for none, -1 for anything else.
-func generation(ctx context.Context, k *backend.Keystore, profile string) (g int) {
+func generation(ctx context.Context, k keystore.Store, profile string) (g int) {
 	i, err := k.Get(ctx, profile)
 	if errors.Is(err, keystore.ErrNotFound) {
 		return 0
@@ -197,7 +197,7 @@ func wantStatus(t *testing.T, k *backend.Keystore, want string) {
 	}
 }
 
-func wantItem(t *testing.T, k *backend.Keystore, profile string) {
+func wantItem(t *testing.T, k keystore.Store, profile string) {
 	t.Helper()
 	if i, err := k.Get(t.Context(), profile); err != nil || !i.Equal(item(profile)) {
 		t.Errorf("%s: not what was stored: %v", profile, err)

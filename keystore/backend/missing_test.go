@@ -40,9 +40,9 @@ func TestK30AFileThatComesBack(t *testing.T) {
 				if err == nil {
 					t.Error("a credential was read")
 				}
-				k.Present(ctx, "work")
-				k.Settle(ctx, "work")
-				k.Unsettled(ctx)
+				k.MarkSent(ctx, "work")
+				k.MarkAnswered(ctx, "work")
+				k.InDoubt(ctx)
 				for what, err := range map[string]error{
 					"unlock": k.Unlock(ctx, pass("new")), "move": k.Move(ctx, backend.Sealed, other(key), pass("new")),
 					"move here": k.Move(ctx, backend.Sealed, key, pass("new")),

@@ -151,23 +151,23 @@ func (m *mixed) Probe(ctx context.Context) error {
 	return m.sealed.Probe(ctx)
 }
 
-// Present is for sessions, which are in the sealed file; of what is in the keychain nothing is used up by being sent.
-func (m *mixed) Present(ctx context.Context, profile string) (doubt, err error) {
+// MarkSent is for sessions, which are in the sealed file; of what is in the keychain nothing is used up by being sent.
+func (m *mixed) MarkSent(ctx context.Context, profile string) (doubt, err error) {
 	if m.where(profile)&inSealed == 0 || m.sealed.absent() {
 		return nil, nil
 	}
-	doubt, err = m.sealed.Present(ctx, profile)
+	doubt, err = m.sealed.MarkSent(ctx, profile)
 	if errors.Is(err, keystore.ErrNotFound) && m.where(profile)&inStore != 0 {
 		return nil, nil
 	}
 	return doubt, err
 }
 
-func (m *mixed) Settle(ctx context.Context, profile string) error {
+func (m *mixed) MarkAnswered(ctx context.Context, profile string) error {
 	if m.where(profile)&inSealed == 0 || m.sealed.absent() {
 		return nil
 	}
-	return m.sealed.Settle(ctx, profile)
+	return m.sealed.MarkAnswered(ctx, profile)
 }
 
-func (m *mixed) Unsettled(ctx context.Context) ([]string, error) { return m.sealed.Unsettled(ctx) }
+func (m *mixed) InDoubt(ctx context.Context) ([]string, error) { return m.sealed.InDoubt(ctx) }

@@ -45,7 +45,7 @@ func wantUsers(t *testing.T, when string, want ...string) {
 	}
 }
 
-func wantSession(t *testing.T, k *backend.Keystore, when string, g int) {
+func wantSession(t *testing.T, k keystore.Store, when string, g int) {
 	t.Helper()
 	if got := generation(t.Context(), k, "work"); got != g {
 		_, err := k.Get(t.Context(), "work")

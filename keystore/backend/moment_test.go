@@ -67,12 +67,12 @@ func TestGetWhileItMoves(t *testing.T) {
 // Two moves in opposite directions would each delete what the other has written: one waits.
 func TestOneMoveAtATime(t *testing.T) {
 	withKeychain(t)
-	k := open(t, stateDir(t), "")
+	k := &keystore.PendingStore{Store: open(t, stateDir(t), "")}
 	ctx := t.Context()
 	if err := errors.Join(k.Set(ctx, "other", session("other", 1)), k.Set(ctx, "work", item("work"))); err != nil {
 		t.Fatal(err)
 	}
-	// The first moment is before the gate is passed, the last ones are those of deleting the old copy.
+	// The first moment is before the lock is held, the last ones are those of deleting the old copy.
 	asked := 0
 	err := k.Set(every{ctx, func() {
 		asked++
@@ -104,7 +104,7 @@ func (e every) Deadline() (time.Time, bool) {
 
 func TestConcurrentMoves(t *testing.T) {
 	withKeychain(t)
-	k := open(t, stateDir(t), "")
+	k := &keystore.PendingStore{Store: open(t, stateDir(t), "")}
 	ctx := t.Context()
 	if err := k.Set(ctx, "work", item("work")); err != nil {
 		t.Fatal(err)

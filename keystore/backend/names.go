@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
@@ -107,41 +106,4 @@ func (k *Keystore) unlist(ctx context.Context, profile string, p place) {
 		}
 	}
 	k.remember(next)
-}
-
-// gates let one writer a profile in. The zero value is ready to use.
-type gates struct {
-	mu   sync.Mutex
-	busy map[string]chan struct{} // :: profile → closed when its writer leaves
-}
-
-func (g *gates) enter(ctx context.Context, profile string) (leave func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, turnLimit)
-	defer cancel()
-	for {
-		g.mu.Lock()
-		before, busy := g.busy[profile]
-		if !busy {
-			mine := make(chan struct{})
-			if g.busy == nil {
-				g.busy = make(map[string]chan struct{})
-			}
-			g.busy[profile] = mine
-			g.mu.Unlock()
-			return func() { g.leave(profile, mine) }, nil
-		}
-		g.mu.Unlock()
-		select {
-		case <-before:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: an earlier write to this profile has not ended", keystore.ErrUnavailable)
-		}
-	}
-}
-
-func (g *gates) leave(profile string, mine chan struct{}) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.busy, profile)
-	close(mine)
 }

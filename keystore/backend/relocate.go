@@ -217,7 +217,7 @@ func (k *Keystore) collect(ctx context.Context, b *backend) (all []copied, err e
 		}
 		names = append(names, more...)
 	}
-	if unsettled, err = b.Unsettled(ctx); err != nil {
+	if unsettled, err = b.InDoubt(ctx); err != nil {
 		return nil, err
 	}
 	slices.Sort(names)
@@ -237,6 +237,13 @@ func (k *Keystore) collect(ctx context.Context, b *backend) (all []copied, err e
 	return all, nil
 }
 
+// copyTarget is what a move needs of the store that it copies to. The keychain has no more: nothing in it is used up by being
+// sent.
+type copyTarget interface {
+	Get(ctx context.Context, profile string) (keystore.Item, error)
+	Set(ctx context.Context, profile string, item keystore.Item) error
+}
+
 // take stores items in a store that is not in use yet, reads each back, and returns the lists of where they are.
 func (b *backend) take(ctx context.Context, all []copied, passphrase keystore.Secret) (lists choice, err error) {
 	if err := b.unlock(ctx, passphrase); err != nil {
@@ -247,7 +254,7 @@ func (b *backend) take(ctx context.Context, all []copied, passphrase keystore.Se
 	}
 	step("made")
 	for _, c := range all {
-		var at keystore.Store = b.Rotator
+		var at copyTarget = b.Store
 		list := &lists.Profiles
 		if b.mixed != nil {
 			at = &b.mixed.keychain
@@ -266,8 +273,8 @@ func (b *backend) take(ctx context.Context, all []copied, passphrase keystore.Se
 			}
 			back.Wipe()
 		}
-		if r, rotates := at.(keystore.Rotator); err == nil && rotates && c.presents {
-			_, err = r.Present(ctx, c.profile)
+		if s, ok := at.(keystore.Store); ok && err == nil && c.presents {
+			_, err = s.MarkSent(ctx, c.profile)
 		}
 		if err != nil {
 			return lists, fmt.Errorf("the credential of profile %q cannot be stored in %q, so nothing was moved: %w", c.profile, b.Use, err)
@@ -280,7 +287,7 @@ func (b *backend) take(ctx context.Context, all []copied, passphrase keystore.Se
 
 // free makes sure that nothing is in a copy's place but an earlier copy of the same: a keychain may be shared with another
 // groatd of this person, which has a profile of this name too.
-func free(ctx context.Context, at keystore.Store, c copied) error {
+func free(ctx context.Context, at copyTarget, c copied) error {
 	there, err := at.Get(ctx, c.profile)
 	defer there.Wipe()
 	switch {

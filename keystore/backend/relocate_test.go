@@ -33,7 +33,7 @@ func fill(t *testing.T, dir string, in kind) *backend.Keystore {
 		k.Set(t.Context(), "key", key), k.Set(t.Context(), "work", session("work", 7))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Present(t.Context(), "work"); err != nil {
+	if _, err := k.MarkSent(t.Context(), "work"); err != nil {
 		t.Fatal(err)
 	}
 	return k
@@ -48,7 +48,7 @@ func full(t *testing.T, when string, k *backend.Keystore) {
 	if err != nil || key.PrivateKey.Reveal() != "not a real key" {
 		t.Errorf("%s: the private key: %v", when, err)
 	}
-	names, err := k.Unsettled(t.Context())
+	names, err := k.InDoubt(t.Context())
 	if err != nil || !slices.Equal(names, []string{"work"}) {
 		t.Errorf("%s: unsettled are %q, %v", when, names, err)
 	}
@@ -290,7 +290,7 @@ func TestL15ARenewalWaitsForAMove(t *testing.T) {
 			short, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 			defer cancel()
 			wantError(t, "meanwhile", k.Set(short, "work", session("work", 8)), keystore.ErrUnavailable)
-			_, err := k.Present(short, "work")
+			_, err := k.MarkSent(short, "work")
 			wantError(t, "meanwhile", err, keystore.ErrUnavailable)
 			wantError(t, "meanwhile", k.Delete(short, "work"), keystore.ErrUnavailable)
 			go func() { rotated <- k.Set(context.Background(), "work", session("work", 8)) }()

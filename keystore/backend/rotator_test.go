@@ -14,14 +14,14 @@ import (
 
 func wantUnsettled(t *testing.T, k *backend.Keystore, when string, want ...string) {
 	t.Helper()
-	if got, err := k.Unsettled(t.Context()); err != nil || !cmp.Equal(got, want) {
+	if got, err := k.InDoubt(t.Context()); err != nil || !cmp.Equal(got, want) {
 		t.Errorf("%s: unsettled %q, %v; want %q", when, got, err, want)
 	}
 }
 
 func wantDoubt(t *testing.T, k *backend.Keystore, when string, want error) {
 	t.Helper()
-	if doubt, err := k.Present(t.Context(), "work"); err != nil || !errors.Is(doubt, want) {
+	if doubt, err := k.MarkSent(t.Context(), "work"); err != nil || !errors.Is(doubt, want) {
 		t.Errorf("%s: doubt %v, %v; want %v", when, doubt, err, want)
 	}
 }
@@ -34,15 +34,15 @@ func TestPresent(t *testing.T) {
 			dir := stateDir(t)
 			k := open(t, dir, "")
 			ctx := t.Context()
-			if _, err := k.Present(ctx, "work"); !errors.Is(err, keystore.ErrNotFound) {
+			if _, err := k.MarkSent(ctx, "work"); !errors.Is(err, keystore.ErrNotFound) {
 				t.Errorf("nothing is chosen: %v", err)
 			}
 			wantUnsettled(t, k, "nothing is chosen")
-			if err := errors.Join(k.Settle(ctx, "work"), k.Use(ctx, use[0], use[1], none)); err != nil {
+			if err := errors.Join(k.MarkAnswered(ctx, "work"), k.Use(ctx, use[0], use[1], none)); err != nil {
 				t.Fatal(err)
 			}
 			wantUnsettled(t, k, "nothing is stored")
-			if err := errors.Join(k.Settle(ctx, "work"), k.Set(ctx, "work", session("work", 1))); err != nil {
+			if err := errors.Join(k.MarkAnswered(ctx, "work"), k.Set(ctx, "work", session("work", 1))); err != nil {
 				t.Fatal(err)
 			}
 			wantDoubt(t, k, "first", nil)
@@ -53,7 +53,7 @@ func TestPresent(t *testing.T) {
 				wantUnsettled(t, k, "in a new process", "work")
 			}
 			wantDoubt(t, k, "again", keystore.ErrUnanswered)
-			if err := k.Settle(ctx, "work"); err != nil {
+			if err := k.MarkAnswered(ctx, "work"); err != nil {
 				t.Error(err)
 			}
 			wantUnsettled(t, k, "settled")
@@ -97,7 +97,7 @@ func TestUnsettledWhileLocked(t *testing.T) {
 	wantDoubt(t, k, "first", nil)
 	k.Close()
 	k = open(t, dir, "")
-	if _, err := k.Unsettled(t.Context()); !errors.Is(err, keystore.ErrLocked) {
+	if _, err := k.InDoubt(t.Context()); !errors.Is(err, keystore.ErrLocked) {
 		t.Errorf("locked: %v", err)
 	}
 	if err := k.Unlock(t.Context(), pass); err != nil {

@@ -161,7 +161,7 @@ func (s *lazySealed) Probe(ctx context.Context) error {
 	return store.Probe(ctx)
 }
 
-func (s *lazySealed) Present(ctx context.Context, profile string) (doubt, err error) {
+func (s *lazySealed) MarkSent(ctx context.Context, profile string) (doubt, err error) {
 	if s.absent() {
 		return nil, keystore.ErrNotFound
 	}
@@ -169,10 +169,10 @@ func (s *lazySealed) Present(ctx context.Context, profile string) (doubt, err er
 	if err != nil {
 		return nil, err
 	}
-	return store.Present(ctx, profile)
+	return store.MarkSent(ctx, profile)
 }
 
-func (s *lazySealed) Settle(ctx context.Context, profile string) error {
+func (s *lazySealed) MarkAnswered(ctx context.Context, profile string) error {
 	if s.absent() {
 		return nil
 	}
@@ -180,10 +180,10 @@ func (s *lazySealed) Settle(ctx context.Context, profile string) error {
 	if err != nil {
 		return err
 	}
-	return store.Settle(ctx, profile)
+	return store.MarkAnswered(ctx, profile)
 }
 
-func (s *lazySealed) Unsettled(ctx context.Context) ([]string, error) {
+func (s *lazySealed) InDoubt(ctx context.Context) ([]string, error) {
 	if s.absent() {
 		return nil, nil
 	}
@@ -191,7 +191,7 @@ func (s *lazySealed) Unsettled(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return store.Unsettled(ctx)
+	return store.InDoubt(ctx)
 }
 
 func (s *lazySealed) profiles(ctx context.Context) ([]string, error) {

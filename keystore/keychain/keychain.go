@@ -35,8 +35,6 @@ const (
 // connection. The zero value is ready to use.
 type Store struct{}
 
-var _ keystore.Store = (*Store)(nil)
-
 // Get returns a profile's item, whose secret the caller owns.
 func (*Store) Get(ctx context.Context, profile string) (keystore.Item, error) {
 	return call(ctx, func(s step) (keystore.Item, error) {

@@ -96,7 +96,7 @@ func fullDisk(dir string) error {
 		return err
 	}
 	// A token is presented while there is room; then the disk fills up: what was reserved for the answer is still there.
-	if doubt, err := s.Present(ctx, "climate"); doubt != nil || err != nil {
+	if doubt, err := s.MarkSent(ctx, "climate"); doubt != nil || err != nil {
 		return fmt.Errorf("presented: %v, %w", doubt, err)
 	}
 	filler := filepath.Join(dir, "filler")
@@ -108,7 +108,7 @@ func fullDisk(dir string) error {
 	if err := errors.Join(s.Set(ctx, "climate", answer), expect(s, "climate", answer)); err != nil {
 		return fmt.Errorf("the answer to what was presented: %w", err)
 	}
-	if _, err := s.Present(ctx, "climate"); !errors.Is(err, syscall.ENOSPC) {
+	if _, err := s.MarkSent(ctx, "climate"); !errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("presented on a full disk: %v", err)
 	}
 	// The last page of the file still has room; a large item has not.
@@ -133,7 +133,7 @@ func fullDisk(dir string) error {
 	if err := os.Remove(filler); err != nil {
 		return err
 	}
-	if doubt, err := s.Present(ctx, "climate"); doubt != nil || err != nil {
+	if doubt, err := s.MarkSent(ctx, "climate"); doubt != nil || err != nil {
 		return fmt.Errorf("presented when there is room again: %v, %w", doubt, err)
 	}
 	return errors.Join(s.Set(ctx, "work", large), expect(s, "work", large), expect(s, "climate", answer))
@@ -158,7 +158,7 @@ func readOnlyDisk(dir string) error {
 		return fmt.Errorf("a read-only file system cannot even be read: %w", err)
 	}
 	for range 2 {
-		if _, err := s.Present(ctx, "work"); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, syscall.EROFS) {
+		if _, err := s.MarkSent(ctx, "work"); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, syscall.EROFS) {
 			return fmt.Errorf("presented on a read-only file system: %v", err)
 		}
 		if err := s.Set(ctx, "work", version("work", 2)); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, syscall.EROFS) {
@@ -172,7 +172,7 @@ func readOnlyDisk(dir string) error {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, ""); err != nil {
 		return err
 	}
-	if doubt, err := s.Present(ctx, "work"); doubt != nil || err != nil {
+	if doubt, err := s.MarkSent(ctx, "work"); doubt != nil || err != nil {
 		return fmt.Errorf("presented when it can be written again: %v, %w", doubt, err)
 	}
 	return errors.Join(s.Set(ctx, "work", version("work", 2)), expect(s, "work", version("work", 2)))

@@ -220,7 +220,7 @@ func TestTwoGenerationsDamaged(t *testing.T) {
 		}
 	}
 	check(store)
-	if doubt, err := store.Present(t.Context(), "work"); !errors.Is(doubt, keystore.ErrNewestDamaged) || err != nil {
+	if doubt, err := store.MarkSent(t.Context(), "work"); !errors.Is(doubt, keystore.ErrNewestDamaged) || err != nil {
 		t.Errorf("%v, %v; want to hear of the damage", doubt, err)
 	}
 	if store.Damaged() != 2 {

@@ -51,7 +51,7 @@ func (f *forger) frame() []byte {
 // what a store says of the profiles.
 func said(t *testing.T, s *Store, profiles []string) (all []string) {
 	t.Helper()
-	open, _ := s.Unsettled(t.Context())
+	open, _ := s.InDoubt(t.Context())
 	for _, p := range profiles {
 		i, err := s.Get(t.Context(), p)
 		if errors.Is(err, keystore.ErrCorrupt) && len(i.ClientID) == 0 {
@@ -95,7 +95,7 @@ func forgedOn(t *testing.T, seed uint64) {
 		p := profiles[f.IntN(4)]
 		store(t, s, p, fmt.Sprint(n))
 		if f.IntN(3) == 0 {
-			if _, err := s.Present(t.Context(), p); err != nil {
+			if _, err := s.MarkSent(t.Context(), p); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -153,7 +153,7 @@ func forgedOn(t *testing.T, seed uint64) {
 			store(t, s, p, fmt.Sprint("new ", n))
 			has(t, s, p, fmt.Sprint("new ", n))
 		}
-		if err := s.Settle(t.Context(), p); err != nil {
+		if err := s.MarkAnswered(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()

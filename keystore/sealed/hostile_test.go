@@ -162,7 +162,7 @@ func TestTakenPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, presented := s.Present(t.Context(), "work")
+			_, presented := s.MarkSent(t.Context(), "work")
 			for what, err := range map[string]error{"presented": presented, "set": s.Set(t.Context(), "work", credential("2"))} {
 				if !errors.Is(err, keystore.ErrUnavailable) {
 					t.Errorf("%s: %v, want ErrUnavailable", what, err)
@@ -238,7 +238,7 @@ func TestTenThousandProfiles(t *testing.T) {
 		if n := int64(after.HeapAlloc) - int64(before.HeapAlloc); n > 30<<20 {
 			t.Errorf("%d MiB of memory for %d profiles", n>>20, profiles)
 		}
-		names, err := s.Unsettled(t.Context())
+		names, err := s.InDoubt(t.Context())
 		if len(s.Profiles()) != profiles || len(names) != profiles/100 || err != nil || s.Damaged() != 0 {
 			t.Errorf("%d profiles, %d unsettled, %d damaged, %v", len(s.Profiles()), len(names), s.Damaged(), err)
 		}

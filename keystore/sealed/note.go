@@ -17,10 +17,10 @@ const (
 	maxReserved  = 1 << 20
 )
 
-// Present implements [keystore.Rotator]. Before the note is written, the room that an answer of the same size and 4 KiB more
+// MarkSent implements [keystore.Store]. Before the note is written, the room that an answer of the same size and 4 KiB more
 // would take is reserved on the disk, where the system can: a full disk says so now, while the token is still good. It
 // waits for the one writer, but not for the disk.
-func (s *Store) Present(ctx context.Context, profile string) (doubt, err error) {
+func (s *Store) MarkSent(ctx context.Context, profile string) (doubt, err error) {
 	doubts := make(chan error, 1)
 	err = s.write(ctx, func() error {
 		doubt, err := s.present(profile)
@@ -69,8 +69,8 @@ func (s *Store) room(largest frame, more int64) int64 {
 	return min(maxReserved, (int64(len(s.index.open))+more)*(largest.size()+answerMargin))
 }
 
-// Settle implements [keystore.Rotator]. It writes nothing where nothing is open.
-func (s *Store) Settle(ctx context.Context, profile string) error {
+// MarkAnswered implements [keystore.Store]. It writes nothing where nothing is open.
+func (s *Store) MarkAnswered(ctx context.Context, profile string) error {
 	t := s.keys.tag(profile)
 	if !s.noted(t) {
 		return nil
@@ -95,8 +95,8 @@ func (s *Store) noted(t tag) bool {
 	return open
 }
 
-// Unsettled implements [keystore.Rotator]. It reads nothing but memory.
-func (s *Store) Unsettled(context.Context) ([]string, error) {
+// InDoubt implements [keystore.Store]. It reads nothing but memory.
+func (s *Store) InDoubt(context.Context) ([]string, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var names []string

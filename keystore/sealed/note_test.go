@@ -16,14 +16,14 @@ import (
 
 func present(t *testing.T, s *Store, profile string, want error) {
 	t.Helper()
-	if doubt, err := s.Present(t.Context(), profile); err != nil || !errors.Is(doubt, want) {
+	if doubt, err := s.MarkSent(t.Context(), profile); err != nil || !errors.Is(doubt, want) {
 		t.Errorf("%s presented: doubt %v, %v; want %v", profile, doubt, err, want)
 	}
 }
 
 func unsettled(t *testing.T, s *Store, want ...string) {
 	t.Helper()
-	if names, err := s.Unsettled(t.Context()); err != nil || !cmp.Equal(names, want) {
+	if names, err := s.InDoubt(t.Context()); err != nil || !cmp.Equal(names, want) {
 		t.Errorf("unsettled: %q, %v; want %q", names, err, want)
 	}
 }
@@ -40,7 +40,7 @@ func size(t *testing.T, s *Store) int {
 // What was presented is known to the next process until it is settled, set or deleted.
 func TestNotes(t *testing.T) {
 	s, _ := faulty(t)
-	if _, err := s.Present(t.Context(), "nobody"); !errors.Is(err, keystore.ErrNotFound) {
+	if _, err := s.MarkSent(t.Context(), "nobody"); !errors.Is(err, keystore.ErrNotFound) {
 		t.Errorf("nothing is stored: %v", err)
 	}
 	present(t, s, "work", nil)
@@ -54,7 +54,7 @@ func TestNotes(t *testing.T) {
 	}
 	has(t, s, "work", "1")
 
-	if err := errors.Join(s.Settle(t.Context(), "work"), s.Settle(t.Context(), "nobody")); err != nil {
+	if err := errors.Join(s.MarkAnswered(t.Context(), "work"), s.MarkAnswered(t.Context(), "nobody")); err != nil {
 		t.Fatal(err)
 	}
 	s = reopen(t, s)
@@ -87,7 +87,7 @@ func TestNotesDoNotSync(t *testing.T) {
 		return nil
 	})
 	present(t, s, "work", nil)
-	if err := s.Settle(t.Context(), "work"); err != nil {
+	if err := s.MarkAnswered(t.Context(), "work"); err != nil {
 		t.Fatal(err)
 	}
 	disk.set(nil)
@@ -107,7 +107,7 @@ func TestThousandRenewals(t *testing.T) {
 	})
 	for range 1000 {
 		present(t, s, "work", nil)
-		if err := s.Settle(t.Context(), "work"); err != nil {
+		if err := s.MarkAnswered(t.Context(), "work"); err != nil {
 			t.Fatal(err)
 		}
 		largest = max(largest, size(t, s))
@@ -126,7 +126,7 @@ func TestPresentOnFullDisk(t *testing.T) {
 		t.Run("D14 "+full.Error(), func(t *testing.T) {
 			s, disk := faulty(t)
 			disk.set(failing("reserve", full))
-			if doubt, err := s.Present(t.Context(), "work"); doubt != nil || !errors.Is(err, full) || !errors.Is(err, keystore.ErrUnavailable) {
+			if doubt, err := s.MarkSent(t.Context(), "work"); doubt != nil || !errors.Is(err, full) || !errors.Is(err, keystore.ErrUnavailable) {
 				t.Errorf("%v, %v; want ErrUnavailable and %v", doubt, err, full)
 			}
 			unsettled(t, s)
@@ -138,7 +138,7 @@ func TestPresentOnFullDisk(t *testing.T) {
 			disk.set(nil)
 			present(t, s, "work", nil)
 			disk.set(failing("reserve", full))
-			if _, err := s.Present(t.Context(), "work"); !errors.Is(err, full) {
+			if _, err := s.MarkSent(t.Context(), "work"); !errors.Is(err, full) {
 				t.Errorf("noted before, but full now: %v", err)
 			}
 		})

@@ -60,7 +60,7 @@ type Store struct {
 	index *index
 }
 
-var _ keystore.Rotator = (*Store)(nil)
+var _ keystore.Store = (*Store)(nil)
 
 // Open opens the file, or creates an empty one, and takes its lock. The key has 32 bytes and stays the caller's.
 func Open(path string, key keystore.Secret) (*Store, error) { return Files{Path: path}.Open(key) }

@@ -53,7 +53,7 @@ func TestRollback(t *testing.T) {
 		present(t, s, "work", keystore.ErrRolledBack)
 		s = reopen(t, s)
 		present(t, s, "work", keystore.ErrRolledBack)
-		if err := s.Settle(t.Context(), "work"); err != nil { // accepted after all
+		if err := s.MarkAnswered(t.Context(), "work"); err != nil { // accepted after all
 			t.Fatal(err)
 		}
 		s = reopen(t, s)

@@ -41,7 +41,7 @@ func TestSpare(t *testing.T) {
 			has(t, s, "work", "3")
 			has(t, s, "other", "1")
 			unsettled(t, s)
-			if _, err := s.Present(t.Context(), "work"); !errors.Is(err, test.fail) {
+			if _, err := s.MarkSent(t.Context(), "work"); !errors.Is(err, test.fail) {
 				t.Errorf("presented while its answer could not be stored: %v", err)
 			}
 			s = reopen(t, s)

@@ -22,7 +22,7 @@ func steps(t *testing.T, start func(*testing.T) (*Store, *testDisk)) (calls []st
 		calls = append(calls, op+" "+strings.TrimLeft(filepath.Base(path), "0123456789"))
 		return nil
 	})
-	if doubt, err := s.Present(t.Context(), "work"); doubt != nil || err != nil {
+	if doubt, err := s.MarkSent(t.Context(), "work"); doubt != nil || err != nil {
 		t.Fatal(doubt, err)
 	}
 	store(t, s, "work", "2")
@@ -79,7 +79,7 @@ func rotateInto(t *testing.T, start func(*testing.T) (*Store, *testDisk), n int,
 		}
 		return nil
 	})
-	_, presented := s.Present(t.Context(), "work")
+	_, presented := s.MarkSent(t.Context(), "work")
 	stored := s.Set(t.Context(), "work", credential("2"))
 	if presented != nil && !errors.Is(presented, keystore.ErrUnavailable) || stored != nil && !errors.Is(stored, keystore.ErrUnavailable) {
 		t.Errorf("presented: %v; stored: %v; want nil or ErrUnavailable", presented, stored)

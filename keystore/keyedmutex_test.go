@@ -1,4 +1,4 @@
-package backend
+package keystore
 
 import (
 	"context"
@@ -7,41 +7,43 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/groat-dev/groat/keystore"
 )
 
-func TestGates(t *testing.T) {
+// One writer a profile is let in at a time; the others wait for it as long as their contexts and lockLimit allow.
+func TestWritesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g gates
-		leave, err := g.enter(t.Context(), "work")
+		var s PendingStore
+		unlock, err := s.lock(t.Context(), "work")
 		if err != nil {
 			t.Fatal(err)
 		}
-		other, err := g.enter(t.Context(), "other")
+		other, err := s.lock(t.Context(), "other")
 		if err != nil {
 			t.Fatalf("another profile's writer waits: %v", err)
 		}
 		other()
 		start := time.Now()
-		if _, err := g.enter(t.Context(), "work"); !errors.Is(err, keystore.ErrUnavailable) || time.Since(start) != turnLimit {
+		if _, err := s.lock(t.Context(), "work"); !errors.Is(err, ErrUnavailable) || time.Since(start) != lockLimit {
 			t.Errorf("behind a writer that does not end: %v after %v", err, time.Since(start))
+		}
+		if unlock, _ := s.writers.tryLock("work"); unlock != nil {
+			t.Error("a locked profile is let in")
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := g.enter(gone, "work"); !errors.Is(err, keystore.ErrUnavailable) {
+		if _, err := s.lock(gone, "work"); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("nobody waits any more: %v", err)
 		}
 		inside, turns := 0, 0
 		var writers sync.WaitGroup
 		for range 10 {
 			writers.Go(func() {
-				leave, err := g.enter(t.Context(), "work")
+				unlock, err := s.lock(t.Context(), "work")
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				defer leave()
+				defer unlock()
 				if inside++; inside != 1 {
 					t.Errorf("%d writers at a time", inside)
 				}
@@ -51,10 +53,10 @@ func TestGates(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		leave()
+		unlock()
 		writers.Wait()
-		if turns != 10 || len(g.busy) != 0 {
-			t.Errorf("%d of 10 writers had their turn, %d are left", turns, len(g.busy))
+		if turns != 10 || len(s.writers.held) != 0 {
+			t.Errorf("%d of 10 writers had their turn, %d are left", turns, len(s.writers.held))
 		}
 	})
 }

@@ -23,17 +23,17 @@ func (f *full) Set(ctx context.Context, profile string, item Item) error {
 func TestAHolderLosesNothing(t *testing.T) {
 	ctx := t.Context()
 	below := &full{}
-	h := &Holder{Store: below}
+	h := &PendingStore{Store: below}
 	first := Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: "c", Grant: "device_code", RefreshToken: SecretString("rt-1")}
 	second := first
 	second.RefreshToken = SecretString("rt-2")
-	if err := h.Keep(ctx, "p", first); err != nil || h.Held("p") != nil {
-		t.Fatalf("%v, %v", err, h.Held("p"))
+	if err := h.SetOrHold(ctx, "p", first); err != nil || h.PendingError("p") != nil {
+		t.Fatalf("%v, %v", err, h.PendingError("p"))
 	}
 
 	below.full = true
-	if err := h.Keep(ctx, "p", second); !errors.Is(err, ErrUnavailable) || !errors.Is(h.Held("p"), ErrUnavailable) {
-		t.Fatalf("%v, %v", err, h.Held("p"))
+	if err := h.SetOrHold(ctx, "p", second); !errors.Is(err, ErrUnavailable) || !errors.Is(h.PendingError("p"), ErrUnavailable) {
+		t.Fatalf("%v, %v", err, h.PendingError("p"))
 	}
 	for range 2 {
 		got, err := h.Get(ctx, "p")
@@ -47,23 +47,23 @@ func TestAHolderLosesNothing(t *testing.T) {
 	}
 
 	below.full = false
-	if got, err := h.Get(ctx, "p"); err != nil || !got.Equal(second) || h.Held("p") != nil {
-		t.Errorf("after it healed: %v, %v", err, h.Held("p"))
+	if got, err := h.Get(ctx, "p"); err != nil || !got.Equal(second) || h.PendingError("p") != nil {
+		t.Errorf("after it healed: %v, %v", err, h.PendingError("p"))
 	}
 	if got, err := below.Get(ctx, "p"); err != nil || !got.Equal(second) {
 		t.Errorf("the store after it healed: %v", err)
 	}
 
 	below.full = true
-	h.Keep(ctx, "p", first)
+	h.SetOrHold(ctx, "p", first)
 	below.full = false
-	if err := h.Set(ctx, "p", second); err != nil || h.Held("p") != nil {
-		t.Errorf("Set does not end the holding: %v", h.Held("p"))
+	if err := h.Set(ctx, "p", second); err != nil || h.PendingError("p") != nil {
+		t.Errorf("Set does not end the holding: %v", h.PendingError("p"))
 	}
 	below.full = true
-	h.Keep(ctx, "p", first)
-	if err := h.Delete(ctx, "p"); err != nil || h.Held("p") != nil {
-		t.Errorf("Delete does not end the holding: %v", h.Held("p"))
+	h.SetOrHold(ctx, "p", first)
+	if err := h.Delete(ctx, "p"); err != nil || h.PendingError("p") != nil {
+		t.Errorf("Delete does not end the holding: %v", h.PendingError("p"))
 	}
 	if _, err := h.Get(ctx, "p"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("after Delete: %v", err)
@@ -90,7 +90,7 @@ func TestALateRotationOverwritesNothingNewer(t *testing.T) {
 	session := func(token string) Item {
 		return Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: "c", Grant: "device_code", RefreshToken: SecretString(token)}
 	}
-	stored := func(h *Holder) string {
+	stored := func(h *PendingStore) string {
 		item, err := h.Get(ctx, "p")
 		if errors.Is(err, ErrNotFound) {
 			return "nothing"
@@ -100,7 +100,7 @@ func TestALateRotationOverwritesNothingNewer(t *testing.T) {
 		}
 		return item.RefreshToken.Reveal()
 	}
-	h := &Holder{Store: &Memory{}}
+	h := &PendingStore{Store: &Memory{}}
 	h.Set(ctx, "p", session("alice-1"))
 	if err := h.Rotate(ctx, "p", SecretString("alice-1"), session("alice-2")); err != nil || stored(h) != "alice-2" {
 		t.Errorf("a rotation: %v, %s", err, stored(h))
@@ -116,11 +116,11 @@ func TestALateRotationOverwritesNothingNewer(t *testing.T) {
 
 	g := &gate{entered: make(chan struct{}), open: make(chan struct{})}
 	entered := g.entered
-	h = &Holder{Store: g}
+	h = &PendingStore{Store: g}
 	done := make(chan error, 1)
-	go func() { done <- h.Keep(ctx, "p", session("v1")) }() // an old one, on its way to a slow store
+	go func() { done <- h.SetOrHold(ctx, "p", session("v1")) }() // an old one, on its way to a slow store
 	<-entered
-	go func() { done <- h.Keep(ctx, "p", session("v2")) }()
+	go func() { done <- h.SetOrHold(ctx, "p", session("v2")) }()
 	close(g.open)
 	if err := errors.Join(<-done, <-done); err != nil || stored(h) != "v2" {
 		t.Errorf("writes out of turn: %v, %s", err, stored(h))
@@ -131,20 +131,20 @@ func TestALateRotationOverwritesNothingNewer(t *testing.T) {
 func TestAHolderPresentsWhatIsStored(t *testing.T) {
 	ctx := t.Context()
 	below := &full{}
-	h := &Holder{Store: below}
+	h := &PendingStore{Store: below}
 	session := Item{ClientID: "c", Grant: "device_code", RefreshToken: SecretString("rt-1")}
 	want := func(doubt, noted error, open int) {
 		t.Helper()
-		got, err := h.Present(ctx, "p")
+		got, err := h.MarkSent(ctx, "p")
 		if !errors.Is(got, doubt) || !errors.Is(err, noted) {
 			t.Errorf("presented: %v, %v; want %v, %v", got, err, doubt, noted)
 		}
-		if names, err := h.Unsettled(ctx); len(names) != open || err != nil {
+		if names, err := h.InDoubt(ctx); len(names) != open || err != nil {
 			t.Errorf("unsettled: %v, %v; want %d", names, err, open)
 		}
 	}
 	want(nil, ErrNotFound, 0)
-	h.Keep(ctx, "p", session)
+	h.SetOrHold(ctx, "p", session)
 	want(nil, nil, 1)
 	want(ErrUnanswered, nil, 1)
 	below.full = true
@@ -153,7 +153,7 @@ func TestAHolderPresentsWhatIsStored(t *testing.T) {
 	want(nil, ErrUnavailable, 1)
 	below.full = false
 	want(nil, nil, 1)
-	if err := h.Settle(ctx, "p"); err != nil {
+	if err := h.MarkAnswered(ctx, "p"); err != nil {
 		t.Error(err)
 	}
 	want(nil, nil, 1)
@@ -182,10 +182,10 @@ func (s *stuck) Set(ctx context.Context, profile string, item Item) error {
 // What is held can be read while somebody tries to store it.
 func TestAHolderReadsWhileItWrites(t *testing.T) {
 	below := &stuck{entered: make(chan struct{}), wake: make(chan struct{})}
-	h := &Holder{Store: below}
+	h := &PendingStore{Store: below}
 	entered := below.entered
 	close(below.wake)
-	if err := h.Keep(t.Context(), "p", itemOf("1")); !errors.Is(err, ErrUnavailable) {
+	if err := h.SetOrHold(t.Context(), "p", itemOf("1")); !errors.Is(err, ErrUnavailable) {
 		t.Fatal(err)
 	}
 	<-entered
@@ -213,5 +213,61 @@ func TestAHolderReadsWhileItWrites(t *testing.T) {
 	close(below.wake)
 	if err := <-over; !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
+	}
+}
+
+// each is a store that refuses by profile.
+type each struct {
+	Memory
+	refuse map[string]error
+	asked  map[string]int
+}
+
+func (e *each) Set(ctx context.Context, profile string, item Item) error {
+	e.asked[profile]++
+	if err := e.refuse[profile]; err != nil {
+		return err
+	}
+	return e.Memory.Set(ctx, profile, item)
+}
+
+func itemOf(client string) Item {
+	return Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: client, ClientSecret: SecretString("dummy")}
+}
+
+func TestAHolderRetries(t *testing.T) {
+	below := &each{asked: map[string]int{}, refuse: map[string]error{"big": ErrTooBig, "asked": ErrDeclined, "full": ErrUnavailable}}
+	h := &PendingStore{Store: below}
+	for profile := range below.refuse {
+		h.SetOrHold(t.Context(), profile, itemOf(profile))
+	}
+	delete(below.refuse, "full")
+	h.RetryAll(t.Context(), false)
+	if h.PendingError("full") != nil || !errors.Is(h.PendingError("big"), ErrTooBig) || below.asked["asked"] != 1 || !h.HasPending() {
+		t.Errorf("%v, %v, asked %v", h.PendingError("full"), h.PendingError("big"), below.asked)
+	}
+	delete(below.refuse, "big")
+	delete(below.refuse, "asked")
+	h.RetryAll(t.Context(), false)
+	if got, err := h.Get(t.Context(), "asked"); err != nil || got.ClientID != "asked" || below.asked["asked"] != 1 {
+		t.Errorf("what was declined is held: %v, asked %d times", err, below.asked["asked"])
+	}
+	below.Memory.Set(t.Context(), "late", itemOf("late"))
+	below.refuse["late"] = ErrDeclined
+	h.SetOrHold(t.Context(), "late", itemOf("late"))
+	if h.RetryAll(t.Context(), false); h.PendingError("late") != nil || h.PendingError("asked") == nil || below.asked["late"] != 1 {
+		t.Errorf("who agreed late is not believed: %v, %v", h.PendingError("late"), h.PendingError("asked"))
+	}
+	delete(below.refuse, "late")
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if h.RetryAll(over, true); h.PendingError("asked") == nil {
+		t.Error("it went on after its time")
+	}
+	if h.RetryAll(t.Context(), true); h.PendingError("asked") != nil {
+		t.Error("a person's retry did not ask")
+	}
+	if err := h.Retry(t.Context(), "asked"); err != nil || below.asked["asked"] != 2 {
+		t.Errorf("nothing is held: %v, asked %d times", err, below.asked["asked"])
 	}
 }
