@@ -49,7 +49,7 @@ var rooms = map[string][]string{
 	"daemon":                  {"protocol", "protocol/frame", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible", "keystore", "daemon/..."},
 
 	"cmd/groatd":          {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/frame", "protocol/ownpath", "protocol/visible"},
-	"cmd/groat":           {"protocol", "protocol/frame", "protocol/ownpath", "protocol/visible", "cmd/groat/autostart", "cmd/groat/helper"},
+	"cmd/groat":           {"protocol", "protocol/frame", "protocol/ownpath", "protocol/visible", "cmd/groat/autostart", "cmd/groat/helper", "packaging/systemd"},
 	"cmd/groat/autostart": {"protocol/frame", "protocol/ownpath"},
 	"cmd/groat/helper":    {"protocol/frame"},
 

@@ -49,7 +49,7 @@ func Start(ctx context.Context, r *frame.Route, getenv func(string) string, dead
 	if unitServes(r, getenv) {
 		return nil, s.fail(Error{Reason: UnitInstalled})
 	}
-	if s.program = findDaemon(getenv("PATH")); s.program == "" {
+	if s.program = FindDaemon(getenv("PATH")); s.program == "" {
 		return nil, s.fail(Error{Reason: NoProgram})
 	}
 	dir, name := lockName(r)
@@ -67,12 +67,12 @@ func Start(ctx context.Context, r *frame.Route, getenv func(string) string, dead
 // unitServes reports whether systemd has a unit for the route. A unit serves the usual place: it is no way to another one, or
 // to a socket somewhere else.
 func unitServes(r *frame.Route, getenv func(string) string) bool {
-	return r.Sockets.Explicit == "" && HasUnit(getenv) && usual(*r.Place)
+	return r.Sockets.Explicit == "" && HasUnit(getenv) && Usual(*r.Place)
 }
 
-// usual reports whether a place is the one of the user database. Users of a network are not in /etc/passwd; for them it is the
+// Usual reports whether a place is the one of the user database. Users of a network are not in /etc/passwd; for them it is the
 // one that follows from HOME alone.
-func usual(place frame.Place) bool {
+func Usual(place frame.Place) bool {
 	home := place.Home
 	if u, ok := ownpath.LocalUser(os.Geteuid()); ok {
 		home = u.Home
@@ -85,7 +85,7 @@ func shown(r *frame.Route) string {
 	switch {
 	case r.Sockets.Explicit != "":
 		return r.Sockets.Explicit
-	case r.Sockets.Alias, usual(*r.Place):
+	case r.Sockets.Alias, Usual(*r.Place):
 		return r.Sockets.Plain
 	}
 	return r.Sockets.Own

@@ -10,8 +10,8 @@ import (
 
 const daemonName = "groatd"
 
-// findDaemon returns the groatd beside this process's executable, or else the first one on PATH, or "".
-func findDaemon(path string) string {
+// FindDaemon returns the groatd beside this process's executable, or else the first one on PATH, or "".
+func FindDaemon(path string) string {
 	var dirs []string
 	if self, err := os.Executable(); err == nil {
 		// Behind a link (git-credential-groat) stands the directory that both were installed in.
