@@ -115,7 +115,7 @@ func New(o Options) (*Daemon, error) {
 		Config: o.Config, HTTP: o.HTTP, Network: o.Network, Now: o.Now, Log: o.Log, Activated: o.Activated,
 		Changed: d.profilesChanged, NetworkChanged: d.broker.NetworkChanged,
 	})
-	d.broker.Recorder = func(name string, all []broker.Standing) {
+	d.broker.Recorder = func(name string, all []broker.Block) {
 		d.refusals.Note(name, d.profiles.Named(name).Fingerprint, all)
 	}
 	err := d.Reload()

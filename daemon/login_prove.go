@@ -20,7 +20,7 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	case !l.kind.Session():
 		t, err = l.firstToken(l.ctx, item)
 	case owned && l.sameEndpoint():
-		t, err = l.d.broker.Prove(l.ctx, l.params.Profile) // by its owner: a refresh token must not be used twice
+		t, err = l.d.broker.Verify(l.ctx, l.params.Profile) // by its owner: a refresh token must not be used twice
 	default: // a session that the configuration has lost: what it is replaced by is stored in the same order
 		t, err = l.proveAlone()
 	}

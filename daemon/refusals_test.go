@@ -135,7 +135,7 @@ func TestAProofThatFailsForgetsNothing(t *testing.T) {
 		i := refusedIncident(t)
 		i.restart(t)
 		before := i.requests()
-		_, err := i.broker.Prove(t.Context(), "p")
+		_, err := i.broker.Verify(t.Context(), "p")
 		if err == nil || i.requests() != before+1 {
 			t.Errorf("%v after %d requests", err, i.requests()-before)
 		}

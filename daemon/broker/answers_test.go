@@ -145,7 +145,7 @@ func (p *place) parked(t *testing.T, e *grant.Error) {
 		t.Errorf("%d requests of a parked credential", n)
 	}
 	p.well()
-	if _, err := p.b.Prove(t.Context(), "p"); err != nil {
+	if _, err := p.b.Verify(t.Context(), "p"); err != nil {
 		t.Errorf("a person asks, and the server is well: %v", err)
 	}
 }

@@ -41,7 +41,7 @@ const (
 	gentleFor       = time.Minute
 )
 
-// breaker is what is known of a server that fails all its profiles. It is not safe for concurrent use; see [budget].
+// breaker is what is known of a server that fails all its profiles. It is not safe for concurrent use; see [limiter].
 type breaker struct {
 	origin   string        // as an Outage has it
 	url      bool          // it is one URL's
@@ -56,9 +56,9 @@ type breaker struct {
 	gentle   time.Duration // boot time until which requests are let go slowly
 }
 
-// heard takes in how a request ended. A refusal shows that the server is there; what failed on this machine says nothing
+// record takes in how a request ended. A refusal shows that the server is there; what failed on this machine says nothing
 // about it.
-func (k *breaker) heard(err error, now clock.Instant, draw float64) {
+func (k *breaker) record(err error, now clock.Instant, draw float64) {
 	e, ok := errors.AsType[*grant.Error](err)
 	switch {
 	case err == nil || ok && e.Answered():

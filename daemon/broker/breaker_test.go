@@ -39,7 +39,7 @@ func TestWhatBeginsAndEndsAnOutage(t *testing.T) {
 		k := breaker{origin: "https://auth.example.org"}
 		now := clock.Instant{Wall: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Boot: time.Hour}
 		for _, err := range c.heard {
-			k.heard(err, now, 0.5)
+			k.record(err, now, 0.5)
 			now.Boot += c.every
 		}
 		if k.open != c.want || (k.outage() != nil) != c.want {
@@ -51,7 +51,7 @@ func TestWhatBeginsAndEndsAnOutage(t *testing.T) {
 		if text := k.outage().Error(); !strings.Contains(text, "https://auth.example.org has failed every request since 2026-01-02 03:04:05") {
 			t.Errorf("%s: %s", c.name, text)
 		}
-		k.heard(refused, now, 0.5)
+		k.record(refused, now, 0.5)
 		if k.open || k.gentle != now.Boot+gentleFor {
 			t.Errorf("%s: a refusal does not end it", c.name)
 		}
@@ -183,13 +183,13 @@ func TestAPersonGoesThroughAsTheProbe(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		down(t, w, b, unreachable)
 		before, began := w.count(), time.Now()
-		_, err := b.Prove(t.Context(), "p")
+		_, err := b.Verify(t.Context(), "p")
 		wantUnavailable(t, err)
 		if n := w.count() - before; n != 1 || time.Since(began) > 2*w.latency {
 			t.Errorf("%d requests after %s", n, time.Since(began))
 		}
 		w.refuse(nil)
-		if _, err := b.Prove(t.Context(), "p"); err != nil {
+		if _, err := b.Verify(t.Context(), "p"); err != nil {
 			t.Errorf("the server is back: %v", err)
 		}
 		mustGet(t, b, Unset)
@@ -226,7 +226,7 @@ func TestALostAnswerIsRetriedInAnOutageToo(t *testing.T) {
 		other.start = w.start
 		other.refuse(always(&grant.Error{Class: grant.Ambiguous, RotationLost: true}))
 		b.Put(map[string]Source{"p": other})
-		go b.Prove(t.Context(), "p")
+		go b.Verify(t.Context(), "p")
 		time.Sleep(10 * time.Second)
 		if other.count() != 2 {
 			t.Fatalf("%d requests, want one and its retry", other.count())

@@ -37,6 +37,8 @@ type Source interface {
 	Origin() string
 	// Requests counts requests sent to the token endpoint.
 	Requests() int64
+	// Degraded returns why the newest credential is in memory only, nil where it is stored.
+	Degraded() error
 }
 
 // Broker is all profiles. Its methods are safe for concurrent use.
@@ -52,16 +54,16 @@ type Broker struct {
 	changing sync.Mutex                       // serialises whoever replaces slots
 	watch    sync.Once
 	closed   chan struct{}
-	mu       sync.Mutex         // guards closing, budgets and last
-	closing  bool               // nothing is begun once Close waits
-	last     map[string]*slot   // the profiles that Close found
-	budgets  map[string]*budget // :: origin → budget
-	running  sync.WaitGroup     // slots' owners and the resume watch
+	mu       sync.Mutex          // guards closing, limiters and last
+	closing  bool                // nothing is begun once Close waits
+	last     map[string]*slot    // the profiles that Close found
+	limiters map[string]*limiter // :: origin → limiter
+	running  sync.WaitGroup      // the slots' owners and the suspend watch
 }
 
 // New returns a Broker without profiles; call Close when done.
 func New(now clock.Func) *Broker {
-	b := &Broker{now: now, Draw: rand.Float64, budgets: map[string]*budget{}, closed: make(chan struct{})}
+	b := &Broker{now: now, Draw: rand.Float64, limiters: map[string]*limiter{}, closed: make(chan struct{})}
 	b.slots.Store(&map[string]*slot{})
 	return b
 }
@@ -77,7 +79,7 @@ type Query struct {
 	// Refused is the access token that an API refused, or empty.
 	Refused keystore.Secret
 
-	proof bool
+	verify bool
 }
 
 func (q *Query) key() key { return key{scope: canonical(q.Scope), audience: q.Audience} }
@@ -89,8 +91,8 @@ func (b *Broker) Token(ctx context.Context, q Query) (grant.Token, error) {
 	if !ok {
 		return grant.Token{}, ErrUnknown
 	}
-	if h := s.hit(&q); h != nil {
-		return h.token, nil
+	if c := s.hit(&q); c != nil {
+		return c.token, nil
 	}
 	return s.ask(ctx, q)
 }
@@ -98,8 +100,8 @@ func (b *Broker) Token(ctx context.Context, q Query) (grant.Token, error) {
 // Cached returns a token only where that takes no waiting.
 func (b *Broker) Cached(q Query) (grant.Token, bool) {
 	if s, ok := b.slot(q.Profile); ok {
-		if h := s.hit(&q); h != nil {
-			return h.token, true
+		if c := s.hit(&q); c != nil {
+			return c.token, true
 		}
 	}
 	return grant.Token{}, false
@@ -111,31 +113,31 @@ func (b *Broker) slot(name string) (*slot, bool) {
 }
 
 // hit is the way of nearly every call: no lock, no allocation, no other goroutine, no copy that can be spared.
-func (s *slot) hit(q *Query) *held {
-	if q.proof || !q.Refused.IsZero() {
+func (s *slot) hit(q *Query) *cachedToken {
+	if q.verify || !q.Refused.IsZero() {
 		return nil
 	}
-	v := s.lookup(q.key())
-	if v == nil {
+	t := s.lookup(q.key())
+	if t == nil {
 		return nil
 	}
 	now := s.b.now()
-	h := v.hit(q.MinTTL, now)
-	if h == nil {
+	c := t.hit(q.MinTTL, now)
+	if c == nil {
 		return nil
 	}
-	warm := v.warm(h.renew)
-	v.touch(now)
-	if !warm {
+	was := warm(time.Duration(t.used.Load()), c.renew)
+	t.touch(now)
+	if !was {
 		s.wake() // the owner had stopped renewing an unused token
 	}
-	return h
+	return c
 }
 
 // ask puts a question to the owner, who never lets one wait long: also that of a caller who has no time left. What it sets in
 // motion is for the next.
 func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
-	a := ask{key: q.key(), minTTL: q.MinTTL, refused: q.Refused, proof: q.proof, reply: make(chan answer, 1), done: ctx.Done()}
+	a := ask{key: q.key(), minTTL: q.MinTTL, refused: q.Refused, verify: q.verify, reply: make(chan answer, 1), done: ctx.Done()}
 	if s.do(context.WithoutCancel(ctx), func() { s.handle(a) }) != nil {
 		return grant.Token{}, &Unavailable{Err: ErrStopped, RetryAfter: time.Second}
 	}
@@ -150,16 +152,16 @@ func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
 	default:
 	}
 	r := answer{err: &Unavailable{Err: ErrWaited, RetryAfter: time.Second}}
-	if v := s.lookup(a.key); v != nil {
-		r = v.instead(a, s.b.now(), r.err)
+	if t := s.lookup(a.key); t != nil {
+		r = t.instead(a, s.b.now(), r.err)
 	}
 	return r.token, r.err
 }
 
-// Prove obtains a new token with a profile's credential, whatever is held and whatever stood in the way: a person wants to
+// Verify obtains a new token with a profile's credential, whatever is held and whatever stood in the way: a person wants to
 // know whether the credential works. It goes through the profile's owner, for a refresh token must not be used twice.
-func (b *Broker) Prove(ctx context.Context, name string) (grant.Token, error) {
-	return b.Token(ctx, Query{Profile: name, MinTTL: Unset, proof: true})
+func (b *Broker) Verify(ctx context.Context, name string) (grant.Token, error) {
+	return b.Token(ctx, Query{Profile: name, MinTTL: Unset, verify: true})
 }
 
 // Put adds profiles, or replaces their sources. A replaced profile forgets its tokens and what stood in their way.
@@ -192,39 +194,8 @@ func (b *Broker) change(f func(map[string]*slot)) {
 func (b *Broker) Install(name string, source Source, t grant.Token) {
 	b.Put(map[string]Source{name: source})
 	if s, ok := b.slot(name); ok {
-		s.do(context.Background(), func() {
-			now := s.b.now()
-			v := s.variant(key{}, now)
-			v.touch(now)
-			s.forgive(v)
-			if !t.Static {
-				s.b.budget(source.Origin()).heard(source.URL(), name, nil)
-			}
-			s.publish(v, t, now)
-			s.record(now)
-			s.answer(v, nil)
-		})
+		s.do(context.Background(), func() { s.install(t) })
 	}
-}
-
-// replace takes a new credential or configuration; everything learned with the old one is void.
-func (s *slot) replace(source Source) {
-	s.withdraw()
-	s.epoch++
-	s.source.Store(&source)
-	s.trouble, s.rejectedAt = trouble{}, never
-	next := &variants{}
-	for k, v := range s.variants.Load().all {
-		if len(v.waiting) > 0 {
-			kept := newVariant(k, source.Request(k.scope, k.audience))
-			kept.waiting = v.waiting
-			kept.used.Store(v.used.Load())
-			next.add(kept)
-		}
-	}
-	s.variants.Store(next)
-	s.state.Store(&condition{})
-	s.record(s.b.now())
 }
 
 // Remove forgets profiles and their tokens. A request under way is let finish; Remove waits for it as long as ctx allows.
@@ -285,12 +256,12 @@ func (b *Broker) begin(f func()) bool {
 	return true
 }
 
-// rested tells the budgets that the machine has slept.
+// rested tells the limiters that the machine has slept.
 func (b *Broker) rested() {
 	b.mu.Lock()
-	budgets := slices.Collect(maps.Values(b.budgets))
+	limiters := slices.Collect(maps.Values(b.limiters))
 	b.mu.Unlock()
-	for _, f := range budgets {
+	for _, f := range limiters {
 		f.rested()
 	}
 }

@@ -82,6 +82,8 @@ func (w *world) Origin() string { return "https://auth.example.org" }
 
 func (w *world) Requests() int64 { return int64(w.count()) }
 
+func (w *world) Degraded() error { return nil }
+
 func (w *world) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -475,7 +477,7 @@ func TestSuspendIsNoticed(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		w.boot.Add(int64(11 * time.Minute)) // past the renewal point, still valid, nobody asks
-		time.Sleep(2*resumeNap + resumeSpread)
+		time.Sleep(2*suspendPoll + resumeSpread)
 		synctest.Wait()
 		if w.count() != 3 {
 			t.Errorf("%d requests: not renewed after the resume", w.count())
@@ -488,7 +490,7 @@ func TestASetClockChangesNothing(t *testing.T) {
 		in(t, func(t *testing.T, w *world, b *Broker) {
 			mustGet(t, b, Unset)
 			w.wall.Store(int64(step))
-			time.Sleep(2 * resumeNap)
+			time.Sleep(2 * suspendPoll)
 			if got := mustGet(t, b, Unset); got != "token-1" {
 				t.Errorf("step %s: got %s", step, got)
 			}
@@ -521,12 +523,12 @@ func TestScopesAndAudiencesHaveTokensOfTheirOwn(t *testing.T) {
 		if w.count() != 11 {
 			t.Errorf("%d requests: one scope set in three spellings", w.count())
 		}
-		for i := range 2 * maxVariants * 3 / 4 {
+		for i := range 2 * maxTokens * 3 / 4 {
 			if _, err := b.Token(t.Context(), Query{Profile: "p", Audience: fmt.Sprintf("a%d", i), MinTTL: Unset}); err != nil {
 				t.Error(err)
 			}
 		}
-		if st, _ := b.Status("p"); st.Tokens != maxVariants {
+		if st, _ := b.Status("p"); st.Tokens != maxTokens {
 			t.Errorf("%d tokens held", st.Tokens)
 		}
 	})
@@ -618,22 +620,22 @@ func TestAPersonMayAskForAProof(t *testing.T) {
 		w.refuse(always(refusal(grant.Refused, "invalid_grant")))
 		_, err := get(t, b, Unset)
 		wantUnavailable(t, err)
-		_, err = b.Prove(t.Context(), "p")
+		_, err = b.Verify(t.Context(), "p")
 		if wantUnavailable(t, err); w.count() != 2 {
 			t.Errorf("a proof of a parked credential made %d requests", w.count()-1)
 		}
 		w.refuse(nil)
-		token, err := b.Prove(t.Context(), "p")
+		token, err := b.Verify(t.Context(), "p")
 		if err != nil || token.Access.Reveal() != mustGet(t, b, Unset) {
 			t.Errorf("got %v, %v", token, err)
 		}
-		again, err := b.Prove(t.Context(), "p")
+		again, err := b.Verify(t.Context(), "p")
 		if err != nil || again.Access.Equal(token.Access) {
-			t.Errorf("a held token was taken for a proof: %v", err)
+			t.Errorf("a held token was taken for a verify: %v", err)
 		}
 		w.refuse(always(refusal(grant.Transient, "")))
 		time.Sleep(time.Second)
-		_, err = b.Prove(t.Context(), "p")
+		_, err = b.Verify(t.Context(), "p")
 		wantUnavailable(t, err)
 		if got := mustGet(t, b, Unset); got != again.Access.Reveal() {
 			t.Errorf("a failed proof took the valid token away: %s", got)

@@ -24,7 +24,7 @@ func TestWhoHasGoneIsNotRemembered(t *testing.T) {
 		if err := s.do(t.Context(), func() { waiting = len(s.lookup(key{}).waiting) }); err != nil {
 			t.Fatal(err)
 		}
-		if waiting == 0 || waiting > 2*unmissed {
+		if waiting == 0 || waiting > 2*pruneAbove {
 			t.Errorf("%d callers wait, of whom none is there", waiting)
 		}
 		if mustGet(t, b, Unset); w.count() != 1 {

@@ -37,14 +37,14 @@ func (b *Broker) Tokens() []HeldToken {
 		default:
 			continue
 		}
-		for k, v := range s.variants.Load().all {
-			h := v.held.Load()
-			if h == nil || h.token.Static || !v.valid(now) {
+		for k, t := range s.tokens.Load().all {
+			c := t.cached.Load()
+			if c == nil || c.token.Static || !t.valid(now) {
 				continue
 			}
 			all = append(all, HeldToken{
-				Profile: name, Scope: k.scope, Audience: k.audience, Token: h.token,
-				Renew: h.renew, Used: time.Duration(v.used.Load()), MaxMinTTL: v.fresh,
+				Profile: name, Scope: k.scope, Audience: k.audience, Token: c.token,
+				Renew: c.renew, Used: time.Duration(t.used.Load()), MaxMinTTL: t.maxMinTTL,
 			})
 		}
 	}
@@ -53,21 +53,22 @@ func (b *Broker) Tokens() []HeldToken {
 
 // Adopt holds a token that another process held for a profile of the same configuration. It reports false, and holds
 // nothing, where the profile is not there, where it holds a token of this kind already, or where the token has ended.
-func (b *Broker) Adopt(t HeldToken) bool {
-	s, ok := b.slot(t.Profile)
-	if !ok || t.Token.Static {
+func (b *Broker) Adopt(held HeldToken) bool {
+	s, ok := b.slot(held.Profile)
+	if !ok || held.Token.Static {
 		return false
 	}
 	adopted := false
 	s.do(context.Background(), func() {
 		now := b.now()
-		v := s.variant(key{canonical(t.Scope), t.Audience}, now)
-		if v == nil || v.held.Load() != nil || t.Token.Remaining(now) < accepted(unset, t.Token.Lifetime) {
+		c := &cachedToken{token: held.Token, renew: held.Renew}
+		t := s.tokenSlot(key{canonical(held.Scope), held.Audience}, now)
+		if t == nil || t.cached.Load() != nil || !c.keeps(unset, now) {
 			return
 		}
-		v.sent, v.life, v.fresh = t.Token.Sent.Boot, t.Token.Lifetime, t.MaxMinTTL
-		v.used.Store(int64(t.Used))
-		v.held.Store(&held{token: t.Token, renew: t.Renew})
+		t.sent, t.life, t.maxMinTTL = held.Token.Sent.Boot, held.Token.Lifetime, held.MaxMinTTL
+		t.used.Store(int64(held.Used))
+		t.cached.Store(c)
 		adopted = true
 	})
 	return adopted

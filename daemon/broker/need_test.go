@@ -97,11 +97,11 @@ func TestWhoIsWorthASession(t *testing.T) {
 		{"nothing asked", 10 * time.Second, Query{MinTTL: Unset}, "first-p", 0},
 		{"a promise that is kept", 700 * time.Second, Query{MinTTL: 2 * time.Minute}, "first-p", 0},
 		{"a promise that is not", 700 * time.Second, Query{MinTTL: 3 * time.Minute}, "token-1", 1},
-		{"a proof", 700 * time.Second, Query{MinTTL: Unset, proof: true}, "", 0},
+		{"a proof", 700 * time.Second, Query{MinTTL: Unset, verify: true}, "", 0},
 		{"a refused token", 10 * time.Second, Query{MinTTL: Unset, Refused: keystore.SecretString("first-p")}, "token-1", 1},
 		{"another scope, of which there is none", 10 * time.Second, Query{MinTTL: Unset, Scope: "read"}, "token-1", 1},
 		{"the end", life - waitBelow(life) + time.Second, Query{MinTTL: Unset}, "token-1", 1},
-		{"a proof at the end", life - waitBelow(life), Query{MinTTL: Unset, proof: true}, "token-1", 1},
+		{"a proof at the end", life - waitBelow(life), Query{MinTTL: Unset, verify: true}, "token-1", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inFull(t, func(t *testing.T, r *reluctant, b *Broker) {

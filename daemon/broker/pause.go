@@ -5,13 +5,11 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"github.com/groat-dev/groat/daemon/clock"
 )
 
 // Pause keeps a profile from using its credential, so that somebody else may use, replace or revoke it: from its return
 // until resume is called no request to the provider is under way and none begins. Tokens that are held go on being handed
-// out, also one that only does where no better is to be had; who needs another one, a [Broker.Prove] too, waits for resume.
+// out, also one that only does where no better is to be had; who needs another one, a [Broker.Verify] too, waits for resume.
 // Put and Install may be called meanwhile, and do not end the pause.
 //
 // Pause waits for a request under way, until what it brought is stored, as long as ctx allows; if that is too short it
@@ -23,8 +21,8 @@ func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err err
 	if !ok {
 		return func() {}, nil
 	}
-	quiet := make(chan struct{})
-	if err := s.do(ctx, func() { s.pause(quiet) }); err != nil {
+	idle := make(chan struct{})
+	if err := s.do(ctx, func() { s.pause(idle) }); err != nil {
 		if errors.Is(err, ErrStopped) { // the owner has returned, after its last request
 			return func() {}, nil
 		}
@@ -34,7 +32,7 @@ func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err err
 		s.do(context.Background(), func() { s.paused-- })
 	})
 	select {
-	case <-quiet:
+	case <-idle:
 	case <-s.gone:
 	case <-ctx.Done():
 		resume()
@@ -43,40 +41,27 @@ func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err err
 	return resume, nil
 }
 
-// pause lets no attempt begin and closes quiet when none is under way.
-func (s *slot) pause(quiet chan struct{}) {
+// pause lets no attempt begin and closes idle when none is under way.
+func (s *slot) pause(idle chan struct{}) {
 	s.paused++
 	s.withdraw()
-	s.quiet = append(s.quiet, quiet)
+	s.idleWaiters = append(s.idleWaiters, idle)
 	now := s.b.now()
-	for _, v := range s.variants.Load().all {
+	for _, v := range s.tokens.Load().all {
 		if v != s.running {
 			s.serve(v, now)
 		}
 	}
-	s.hush()
+	s.signalIdle()
 }
 
-// hush tells those who paused that no attempt is under way, if that is so.
-func (s *slot) hush() {
+// signalIdle tells those who paused that no attempt is under way, if that is so.
+func (s *slot) signalIdle() {
 	if s.running != nil {
 		return
 	}
-	for _, quiet := range s.quiet {
-		close(quiet)
+	for _, idle := range s.idleWaiters {
+		close(idle)
 	}
-	s.quiet = nil
-}
-
-// serve answers those who wait for v and can be served with what there is.
-func (s *slot) serve(v *variant, now clock.Instant) {
-	var rest []ask
-	for _, a := range v.waiting {
-		if r := v.instead(a, now, ErrWaited); r.err == nil {
-			a.reply <- r
-		} else {
-			rest = append(rest, a)
-		}
-	}
-	v.waiting = rest
+	s.idleWaiters = nil
 }

@@ -2,105 +2,67 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
-	"github.com/groat-dev/groat/keystore"
 )
 
-// slot is one profile's credential and the tokens obtained with it. One goroutine owns it and is the only writer;
-// readers load immutable values. The owner never waits for the network: an attempt runs in a goroutine of its own, at
-// most one at a time, and reports back.
+// slot is one profile's credential and the tokens obtained with it. One goroutine, the owner, is the only writer; readers load
+// immutable values. The owner never waits for the network: a request runs in a goroutine of its own, at most one at a time,
+// and reports back.
 type slot struct {
 	name  string
 	b     *Broker
 	calls chan func()
 	poke  chan struct{}
-	ended chan attempt
+	ended chan result
 	stop  chan struct{} // closed by Remove and Close
 	gone  chan struct{} // closed when the owner has returned
 
-	started  sync.Once
-	variants atomic.Pointer[variants]
-	state    atomic.Pointer[condition]
-	source   atomic.Pointer[Source]
-	spread   atomic.Int64 // boot time before which no background renewal leaves, ns; set after a suspend
+	started sync.Once
+	tokens  atomic.Pointer[tokenSlots]
+	shown   atomic.Pointer[Block] // what Status says stands in the way
+	source  atomic.Pointer[Source]
+	spread  atomic.Int64 // boot time before which no renewal leaves that no caller waits for, ns; set after a suspend
 
-	// The owner's own.
-	trouble
-	ceiling    ceiling
-	recorded   bool     // the recorder knows of something that stands in the way
-	epoch      int      // counts credentials: an attempt with an older one is discarded
-	running    *variant // what the one attempt is for, nil where there is none
-	turn       *turn    // the attempt's
-	before     spacing
-	rejectedAt time.Duration // boot time of the last renewal that an API's refusal caused
-	stopping   bool
-	paused     int             // counts the pauses that hold: no attempt begins
-	quiet      []chan struct{} // closed as soon as no attempt is under way
-}
-
-// condition is what Status shows of a slot that no token shows.
-type condition struct {
-	err   error
-	retry time.Duration // boot time of the next attempt, 0 where none is planned
-}
-
-// ask is one caller's question to the owner.
-type ask struct {
-	key     key
-	minTTL  time.Duration
-	refused keystore.Secret // the access token an API refused, or empty
-	proof   bool            // nothing but a token of an attempt that is still to come will do
-	reply   chan answer     // buffered: the owner never waits for a caller
-	done    <-chan struct{} // closed when the caller waits no longer
-}
-
-// left reports whether nobody hears the answer.
-func (a ask) left() bool {
-	select {
-	case <-a.done:
-		return true
-	default:
-		return false
-	}
-}
-
-type answer struct {
-	token grant.Token
-	err   error
-}
-
-// attempt is the end of one request to the provider.
-type attempt struct {
-	v     *variant
-	epoch int
-	token grant.Token
-	err   error
+	// What follows belongs to the owner.
+	block Block // about all tokens of the profile
+	failureState
+	quota       quota
+	recorded    bool          // the recorder knows of a Block
+	epoch       int           // counts credentials: the result of a request with an older one is discarded
+	running     *tokenSlot    // what the one request is for, nil where there is none
+	ticket      *ticket       // the request's
+	before      history       // of running, as it was before the request
+	rejectedAt  time.Duration // boot time of the last renewal that an API's refusal caused
+	stopping    bool
+	paused      int             // counts the pauses that hold: no request begins
+	idleWaiters []chan struct{} // closed as soon as no request is under way
 }
 
 func newSlot(b *Broker, name string, source Source) *slot {
 	s := &slot{
 		name: name, b: b,
-		calls: make(chan func()), poke: make(chan struct{}, 1), ended: make(chan attempt),
+		calls: make(chan func()), poke: make(chan struct{}, 1), ended: make(chan result),
 		stop: make(chan struct{}), gone: make(chan struct{}), rejectedAt: never,
 	}
 	s.source.Store(&source)
-	s.variants.Store(&variants{})
-	s.state.Store(&condition{})
+	s.tokens.Store(&tokenSlots{})
+	s.show(Block{})
 	return s
 }
 
-// lookup finds a variant without asking the owner.
-func (s *slot) lookup(k key) *variant { return s.variants.Load().find(k) }
+// lookup finds a token slot without asking the owner.
+func (s *slot) lookup(k key) *tokenSlot { return s.tokens.Load().find(k) }
 
 // start lets the owner run; an unused profile costs no goroutine.
 func (s *slot) start() {
 	s.started.Do(func() {
-		s.b.watch.Do(func() { s.b.begin(s.b.resumes) })
+		s.b.watch.Do(func() { s.b.begin(s.b.watchSuspend) })
 		if !s.b.begin(s.own) {
 			close(s.gone)
 		}
@@ -118,26 +80,19 @@ func (s *slot) own() {
 		select {
 		case f := <-s.calls:
 			f()
-		case e := <-s.ended:
-			s.finish(e)
+		case r := <-s.ended:
+			s.finish(r)
 		case <-s.poke:
 		case <-timer.C:
 		case <-stop:
 			stop, s.stopping = nil, true
 			s.withdraw()
-			s.dismiss()
+			s.failAll()
 		}
 		if s.stopping && s.running == nil {
 			return
 		}
 		s.advance()
-	}
-}
-
-// dismiss answers everybody: what they wait for will not come.
-func (s *slot) dismiss() {
-	for _, v := range s.variants.Load().all {
-		s.answer(v, &Unavailable{Err: ErrStopped, RetryAfter: time.Second})
 	}
 }
 
@@ -156,7 +111,7 @@ func (s *slot) do(ctx context.Context, f func()) error {
 	}
 }
 
-// wake makes the owner look at its plan again. It never blocks.
+// wake makes the owner ask [next] again. It never blocks.
 func (s *slot) wake() {
 	select {
 	case s.poke <- struct{}{}:
@@ -164,74 +119,114 @@ func (s *slot) wake() {
 	}
 }
 
-// advance starts whatever is due, one attempt at a time, callers first.
+// busy reports whether no request may begin, whatever is wanted.
+func (s *slot) busy() bool { return s.running != nil || s.paused > 0 || s.stopping }
+
+// next asks [next] about one token and the callers who wait for it.
+func (s *slot) next(t *tokenSlot, now clock.Instant) (when time.Duration, why Block) {
+	return next(s.state(t.key, t.state(t.waiting), now), now)
+}
+
+// state is that of one token.
+func (s *slot) state(k key, t tokenState, now clock.Instant) state {
+	return state{
+		busy: s.busy(), block: s.block, quota: now.Boot + s.quotaWait(k, verifying(t.waiting), now),
+		spread: time.Duration(s.spread.Load()), tokenState: t,
+	}
+}
+
+// advance begins a request if one may leave now: one that callers wait for before the others.
 func (s *slot) advance() {
 	now := s.b.now()
-	if !s.stopping && s.paused == 0 && s.running == nil {
-		s.begin(now)
+	if !s.busy() {
+		if t := s.due(now); t != nil {
+			s.renew(t, now)
+		}
 	}
-	s.relieve(now)
+	s.failFast(now)
 }
 
-func (s *slot) begin(now clock.Instant) {
-	var background *variant
-	for _, v := range s.variants.Load().all {
-		if s.deferred(v, now).stands(now) || v.holdup.stands(now) {
-			continue
+// due returns the token for which a request may leave now, or nil. Callers who wait for one that only the quota keeps from
+// leaving are told so.
+func (s *slot) due(now clock.Instant) (background *tokenSlot) {
+	for _, t := range s.tokens.Load().all {
+		when, why := s.next(t, now)
+		switch {
+		case errors.Is(why.Err, ErrOften):
+			s.show(why)
+			s.answer(t, why.unavailable(now))
+		case when > now.Boot:
+		case len(t.waiting) > 0:
+			return t
+		default:
+			background = t
 		}
-		waits := len(v.waiting) > 0 && v.earliest(now) <= now.Boot
-		at, ok := s.due(v)
-		due := ok && at <= now.Boot
-		if !waits && !due {
-			continue
-		}
-		if wait := s.tooOften(v.key, v.personal(), now); wait > 0 {
-			s.show(holdup{err: ErrOften, until: now.Boot + wait})
-			s.answer(v, &Unavailable{Err: ErrOften, RetryAfter: wait})
-			continue
-		}
-		if waits {
-			s.attempt(v, now)
-			return
-		}
-		background = v
 	}
-	if background != nil {
-		s.attempt(background, now)
-	}
+	return background
 }
 
-// due is when v is renewed though nobody waits, if it is.
-func (s *slot) due(v *variant) (time.Duration, bool) {
-	at, ok := v.due()
-	if v.again { // the retry of a lost answer is worth something only soon, and there are few
-		return at, ok
-	}
-	return max(at, time.Duration(s.spread.Load())), ok
-}
-
-// nap is how long the owner may sleep by a timer that does not count suspend; the broker's resume watch wakes it where
-// that went wrong.
+// nap is how long the owner may sleep, by a timer that does not count suspend: [Broker.watchSuspend] wakes it where that went
+// wrong. The end of what keeps it busy wakes the owner too.
 func (s *slot) nap() time.Duration {
-	now := s.b.now()
-	next := now.Boot + time.Hour
-	for _, v := range s.variants.Load().all {
-		if v.holdup.parked {
-			continue // no time lets it begin
-		}
-		until := max(s.deferred(v, now).until, v.holdup.until, now.Boot+s.tooOften(v.key, v.personal(), now))
-		if at, ok := s.due(v); ok {
-			next = min(next, max(at, until))
-		}
-		if len(v.waiting) > 0 {
-			next = min(next, max(v.earliest(now), until))
-		}
-	}
 	if s.running != nil && s.awaited() {
-		return probeWait // in an outage that is enough
+		return probeWait // soon enough to tell callers of an outage
 	}
-	if s.running != nil || s.paused > 0 || s.holdup.parked {
-		return time.Hour // its end wakes the owner
+	now := s.b.now()
+	until := now.Boot + time.Hour
+	if !s.busy() {
+		for _, t := range s.tokens.Load().all {
+			when, _ := s.next(t, now)
+			until = min(until, when)
+		}
 	}
-	return max(next-now.Boot, time.Millisecond)
+	return max(until-now.Boot, time.Millisecond)
+}
+
+// tokenSlot returns the token slot of a key, new if need be, and nil where there are too many.
+func (s *slot) tokenSlot(k key, now clock.Instant) *tokenSlot {
+	if t := s.lookup(k); t != nil {
+		return t
+	}
+	t := newTokenSlot(k, (*s.source.Load()).Request(k.scope, k.audience))
+	t.touch(now)
+	next := s.tokens.Load().with(t, s.running)
+	if next == nil {
+		return nil
+	}
+	s.tokens.Store(next)
+	return t
+}
+
+// replace takes a new credential or configuration; everything learned with the old one is void.
+func (s *slot) replace(source Source) {
+	s.withdraw()
+	s.epoch++
+	s.source.Store(&source)
+	s.block, s.failureState, s.rejectedAt = Block{}, failureState{}, never
+	next := &tokenSlots{}
+	for k, t := range s.tokens.Load().all {
+		if len(t.waiting) > 0 {
+			kept := newTokenSlot(k, source.Request(k.scope, k.audience))
+			kept.waiting = t.waiting
+			kept.used.Store(t.used.Load())
+			next.add(kept)
+		}
+	}
+	s.tokens.Store(next)
+	s.show(Block{})
+	s.record(s.b.now())
+}
+
+// install makes a token the current one that was obtained outside of the broker.
+func (s *slot) install(token grant.Token) {
+	now := s.b.now()
+	t := s.tokenSlot(key{}, now)
+	t.touch(now)
+	s.forgive(t)
+	if source := *s.source.Load(); !token.Static {
+		s.b.limiter(source.Origin()).record(source.URL(), s.name, nil)
+	}
+	s.publish(t, token, now)
+	s.record(now)
+	s.answer(t, nil)
 }

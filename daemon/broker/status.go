@@ -35,28 +35,26 @@ func (b *Broker) Status(name string) (Status, bool) {
 		return Status{}, false
 	}
 	now := b.now()
-	c := s.state.Load()
-	if passing := errors.Is(c.err, ErrOften) || errors.Is(c.err, ErrQuota); passing && c.retry <= now.Boot {
-		c = &condition{}
+	block := *s.shown.Load()
+	if passing := errors.Is(block.Err, ErrOften) || errors.Is(block.Err, ErrQuota); passing && !block.stands(now) {
+		block = Block{}
 	}
-	st := Status{Err: c.err, Requests: (*s.source.Load()).Requests()}
-	if d, ok := (*s.source.Load()).(interface{ Degraded() error }); ok {
-		st.Degraded = d.Degraded()
+	source := *s.source.Load()
+	st := Status{Err: block.Err, Requests: source.Requests(), Degraded: source.Degraded()}
+	if !block.Disabled && block.stands(now) {
+		st.RetryIn = block.Until.Boot - now.Boot
 	}
-	if c.retry > now.Boot {
-		st.RetryIn = c.retry - now.Boot
-	}
-	for k, v := range s.variants.Load().all {
-		h := v.held.Load()
-		if h == nil || h.token.Remaining(now) <= 0 {
+	for k, t := range s.tokens.Load().all {
+		c := t.cached.Load()
+		if c == nil || c.token.Remaining(now) <= 0 {
 			continue
 		}
 		st.Tokens++
 		if k == (key{}) {
-			st.Held, st.Remaining, st.Lifetime = true, h.token.Remaining(now), h.token.Lifetime
-			st.LifetimeAssumed, st.TypeAssumed = h.token.LifetimeAssumed, h.token.TypeAssumed
-			if h.token.Lifetime >= backgroundFrom && v.warm(h.renew) {
-				st.RenewIn = max(h.renew-now.Boot, 0)
+			st.Held, st.Remaining, st.Lifetime = true, c.token.Remaining(now), c.token.Lifetime
+			st.LifetimeAssumed, st.TypeAssumed = c.token.LifetimeAssumed, c.token.TypeAssumed
+			if c.planned(time.Duration(t.used.Load())) {
+				st.RenewIn = max(c.renew-now.Boot, 0)
 			}
 		}
 	}

@@ -39,7 +39,7 @@ type watched struct {
 
 func (s *watched) Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error) {
 	own, _ := s.b.slot("p")
-	if h := own.lookup(key{}).held.Load(); h != nil && s.now().Boot < h.renew {
+	if h := own.lookup(key{}).cached.Load(); h != nil && s.now().Boot < h.renew {
 		s.early = append(s.early, h.renew-s.now().Boot)
 	}
 	return s.world.Obtain(ctx, r, need)

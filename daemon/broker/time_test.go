@@ -73,7 +73,7 @@ func TestE13ADeadAnswerInTheBackground(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		w.boot.Add(int64(time.Hour))
-		time.Sleep(2*resumeNap + resumeSpread)
+		time.Sleep(2*suspendPoll + resumeSpread)
 		if _, ok := b.Cached(Query{Profile: "p", MinTTL: Unset}); !ok || w.count() != 3 {
 			t.Errorf("held: %v, after %d requests", ok, w.count())
 		}
@@ -219,7 +219,7 @@ func TestE15TheClocksDisagree(t *testing.T) {
 				if waited := w.now().Boot - now; waited > w.latency {
 					t.Fatalf("jumps of %s: waited %s", jump, waited)
 				}
-				time.Sleep(resumeNap)
+				time.Sleep(suspendPoll)
 			}
 			for i := 1; i < w.count(); i++ {
 				if used := w.call(i) - w.call(i-1); used < life*6/10 {

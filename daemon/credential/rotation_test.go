@@ -72,7 +72,7 @@ func TestWhyASessionIsLost(t *testing.T) {
 				for _, proof := range []bool{false, true} {
 					_, err := p.get(t)
 					if proof {
-						_, err = p.b.Prove(t.Context(), "p")
+						_, err = p.b.Verify(t.Context(), "p")
 					}
 					if _, ok := errors.AsType[*broker.Unavailable](err); !ok {
 						t.Fatalf("got %v, want an Unavailable", err)

@@ -46,8 +46,8 @@ type File struct {
 // remembered is what is known of one profile.
 type remembered struct {
 	// Configuration is the digest of what the profile was when the server said it: another one may fare better.
-	Configuration string     `json:"configuration"`
-	Standing      []standing `json:"standing"`
+	Configuration string         `json:"configuration"`
+	Blocks        []broker.Block `json:"standing"`
 }
 
 // contents is the file as it is written.
@@ -122,11 +122,6 @@ func parse(text []byte) (map[string]remembered, error) {
 		if !config.ValidName(name) || len(m.Configuration) != hex.EncodedLen(sha256.Size) {
 			return nil, errors.New("it names what cannot be a profile")
 		}
-		for _, st := range m.Standing {
-			if err := st.check(); err != nil {
-				return nil, err
-			}
-		}
 	}
 	if all.Profiles == nil {
 		all.Profiles = map[string]remembered{}
@@ -136,7 +131,7 @@ func parse(text []byte) (map[string]remembered, error) {
 
 // Of returns what is remembered of a profile whose configuration has this fingerprint. What was remembered under another one is
 // forgotten, and all of it where the fingerprint is empty. fingerprint is called only where anything is remembered.
-func (r *File) Of(name string, fingerprint func() string) (all []broker.Standing) {
+func (r *File) Of(name string, fingerprint func() string) []broker.Block {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, ok := r.entries[name]
@@ -148,15 +143,12 @@ func (r *File) Of(name string, fingerprint func() string) (all []broker.Standing
 		r.write()
 		return nil
 	}
-	for _, st := range m.Standing {
-		all = append(all, st.restored())
-	}
-	return all
+	return m.Blocks
 }
 
 // Note remembers what stands in a profile's way now, or that nothing does; nothing is remembered where the fingerprint is empty.
 // It does not wait for the disk.
-func (r *File) Note(name string, fingerprint func() string, all []broker.Standing) {
+func (r *File) Note(name string, fingerprint func() string, all []broker.Block) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	configuration := ""
@@ -170,9 +162,9 @@ func (r *File) Note(name string, fingerprint func() string, all []broker.Standin
 		delete(r.entries, name)
 	} else {
 		m := remembered{Configuration: configuration}
-		for _, st := range all {
-			if st := standingOf(st); st.check() == nil { // else it could not be read again, and with it all the others
-				m.Standing = append(m.Standing, st)
+		for _, b := range all {
+			if _, err := b.MarshalJSON(); err == nil { // one that could not be read again would cost all the others
+				m.Blocks = append(m.Blocks, b)
 			}
 		}
 		r.entries[name] = m

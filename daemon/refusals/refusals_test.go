@@ -1,7 +1,6 @@
 package refusals
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,39 +14,69 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 )
 
-func TestRefusalsAsTheyAreWritten(t *testing.T) {
-	for _, b := range []broker.Standing{
-		{Whole: true, Parked: true, Err: &grant.Error{Class: grant.Refused, Where: "auth.example.org", Reason: "has ended the session", Code: "invalid_grant", Description: "user is blocked", Status: 403}},
-		{Scope: "a b", Audience: "https://api", Parked: true, Err: &grant.Error{Class: grant.Misconfigured, Where: "x", Reason: "y", Status: 400}},
-		{Whole: true, Failures: 7, Wait: 5 * time.Minute, Until: time.Unix(1785600000, 0), Err: &grant.Error{Class: grant.InvalidClient, Where: "x", Reason: "y"}},
+func TestBlocksAreReadAsTheyWereWritten(t *testing.T) {
+	refusal := &grant.Error{
+		Class: grant.Refused, Where: "auth.example.org", Reason: "has ended the session", Code: "invalid_grant", Description: "user is blocked", Status: 403,
+	}
+	until := clock.Instant{Wall: time.Unix(1785600000, 0)}
+	for _, b := range []broker.Block{
+		{Whole: true, Disabled: true, Failures: 1, Err: refusal},
+		{Scope: "a b", Audience: "https://api", Disabled: true, Err: &grant.Error{Class: grant.Misconfigured, Where: "x", Reason: "y", Status: 400}},
+		{Whole: true, Failures: 7, Wait: 5 * time.Minute, Until: until, Err: &grant.Error{Class: grant.InvalidClient, Where: "x", Reason: "y"}},
 	} {
-		st := standingOf(b)
-		if err := st.check(); err != nil {
-			t.Errorf("%+v: %v", st, err)
-		}
-		text, _ := json.Marshal(contents{version, map[string]remembered{"p": {strings.Repeat("0", 64), []standing{st}}}})
-		all, err := parse(text)
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		got := all["p"].Standing[0].restored()
+		got := afterRestart(t, b)
 		if got.Err.Error() != b.Err.Error() {
 			t.Errorf("%q became %q", b.Err, got.Err)
 		}
+		if b.Disabled {
+			got.Until = clock.Instant{}
+		}
 		got.Err, b.Err = nil, nil
-		if diff := cmp.Diff(b, got); diff != "" && !b.Parked {
+		if diff := cmp.Diff(b, got); diff != "" {
 			t.Error(diff)
 		}
 	}
-	lost := broker.Standing{Whole: true, Parked: true, Err: errors.Join(broker.ErrRotationLost, &grant.Error{Class: grant.Refused, Where: "x", Reason: "y"})}
-	if got := standingOf(lost).restored(); !errors.Is(got.Err, broker.ErrRotationLost) {
+	lost := broker.Block{Whole: true, Disabled: true, Err: errors.Join(broker.ErrRotationLost, refusal)}
+	if got := afterRestart(t, lost); !errors.Is(got.Err, broker.ErrRotationLost) {
 		t.Errorf("the explanation is lost: %v", got.Err)
 	}
+}
+
+// What no server has said is not remembered, and what cannot be read again does not cost the others.
+func TestWhatIsNotRemembered(t *testing.T) {
+	dir := t.TempDir()
+	good := broker.Block{Whole: true, Disabled: true, Err: &grant.Error{Class: grant.Refused, Where: "x", Reason: "y"}}
+	f := Open(dir, zap.NewNop())
+	f.Note("p", fingerprint, []broker.Block{
+		{Whole: true, Disabled: true, Err: keystore.ErrLocked}, good,
+		{Disabled: true, Scope: "h\xe4t", Err: &grant.Error{Class: grant.Refused, Where: "x", Reason: "y"}},
+	})
+	f.Close(t.Context())
+	if all := Open(dir, zap.NewNop()).Of("p", fingerprint); len(all) != 1 || all[0].Err.Error() != good.Err.Error() {
+		t.Errorf("%+v", all)
+	}
+}
+
+func fingerprint() string { return strings.Repeat("0", 64) }
+
+// afterRestart is what a Block that is noted by one daemon is for the next.
+func afterRestart(t *testing.T, b broker.Block) broker.Block {
+	t.Helper()
+	dir := t.TempDir()
+	f := Open(dir, zap.NewNop())
+	f.Note("p", fingerprint, []broker.Block{b})
+	f.Close(t.Context())
+	all := Open(dir, zap.NewNop()).Of("p", fingerprint)
+	if len(all) != 1 {
+		t.Fatalf("%d are left of %+v", len(all), b)
+	}
+	return all[0]
 }
 
 // Why a session was lost is said after a restart in the same words as before.
@@ -62,7 +91,7 @@ func TestALostSessionIsExplainedAfterARestart(t *testing.T) {
 		{keystore.ErrRolledBack, keystore.ErrUnanswered, broker.ErrInterrupted},
 	} {
 		err := fmt.Errorf("%w: %w: %w", broker.ErrRotationLost, errors.Join(why...), refused)
-		restored := standingOf(broker.Standing{Whole: true, Parked: true, Err: err}).restored().Err
+		restored := afterRestart(t, broker.Block{Whole: true, Disabled: true, Err: err}).Err
 		if before, after := says(err), says(restored); after != before {
 			t.Errorf("%v: %q after a restart, not %q", why, after, before)
 		}
@@ -87,7 +116,7 @@ func TestRefusalsThatCannotBeRead(t *testing.T) {
 		"an unknown class":   strings.Replace(goodRefusals, `"refused"`, `"ok"`, 1),
 		"an escape sequence": strings.Replace(goodRefusals, `has ended`, `has \u001b[31m ended`, 1),
 		"not ASCII":          strings.Replace(goodRefusals, `has ended`, `hät ended`, 1),
-		"a long text":        strings.Replace(goodRefusals, `has ended`, strings.Repeat("x", maxSaid+1), 1),
+		"a long text":        strings.Replace(goodRefusals, `has ended`, strings.Repeat("x", 4<<10+1), 1),
 		"a wait of years":    strings.Replace(goodRefusals, `"parked":true`, `"wait":99999999`, 1),
 		"a negative wait":    strings.Replace(goodRefusals, `"parked":true`, `"wait":-1`, 1),
 		"an unknown because": strings.Replace(goodRefusals, `"parked":true`, `"because":"x"`, 1),
@@ -132,8 +161,8 @@ func FuzzRefusals(f *testing.F) {
 			return
 		}
 		for _, m := range all {
-			for _, st := range m.Standing {
-				if b := st.restored(); b.Err == nil || b.Wait < 0 || b.Wait > 2*time.Hour {
+			for _, b := range m.Blocks {
+				if b.Err == nil || b.Wait < 0 || b.Wait > 2*time.Hour {
 					t.Errorf("%+v", b)
 				}
 			}

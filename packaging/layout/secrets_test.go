@@ -91,7 +91,7 @@ var noSecret = map[string]string{
 	"keystore/backend.Options.Credentials":              "a directory",
 	"keystore/backend.store.Key":                        "a word for where the key is",
 	"keystore/backend.lazySealed.key":                   "a word for where the key is",
-	"daemon/refusals.standing.Code":                     "an error's, from a list",
+	"daemon/broker.blockJSON.Code":                      "an error's, from a list",
 	"daemon/config.Profile.TokenEndpoint":               "an address",
 	"daemon/importer.Target.TokenEndpoint":              "an address",
 	"daemon/grant.DeviceLogin.UserCode":                 "what a person types at a device's page; shown to them",

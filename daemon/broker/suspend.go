@@ -8,27 +8,27 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// resumeNap is how often the broker looks whether the machine has slept, which timers do not count, and whether its clock was
+// suspendPoll is how often the broker looks whether the machine has slept, which timers do not count, and whether its clock was
 // set.
-const resumeNap = 15 * time.Second
+const suspendPoll = 15 * time.Second
 
 // clockStep is by how much a clock must have been set to be worth looking at what was wrong before.
 const clockStep = 30 * time.Second
 
-// resumes wakes every slot after a suspend. Whoever asks is served at once; what nobody asks for is spread.
-func (b *Broker) resumes() {
+// watchSuspend wakes every slot after a suspend. Whoever asks is served at once; what nobody asks for is spread.
+func (b *Broker) watchSuspend() {
 	for {
 		before := b.now()
 		select {
 		case <-b.closed:
 			return
-		case <-time.After(resumeNap):
+		case <-time.After(suspendPoll):
 		}
 		now := b.now()
 		if set(before, now).Abs() > clockStep {
 			b.clockSet()
 		}
-		if now.Sub(before) < resumeNap+2*time.Second {
+		if now.Sub(before) < suspendPoll+2*time.Second {
 			continue
 		}
 		b.rested()
@@ -51,7 +51,7 @@ func set(before, now clock.Instant) time.Duration {
 // refused while the clocks were apart: by the new clock it may be valid.
 func (b *Broker) clockSet() {
 	b.rested()
-	b.lift(func(err error) bool {
+	b.unblock(func(err error) bool {
 		e, ok := errors.AsType[*grant.Error](err)
 		return ok && (e.Class == grant.TransientSlow && !e.Reached() || errors.Is(e, grant.ErrClock))
 	})

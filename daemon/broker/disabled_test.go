@@ -68,7 +68,7 @@ func TestWhatIsParkedLetsTheOwnerSleep(t *testing.T) {
 // The same where an earlier process left the session in doubt, and its default token parked.
 func TestAParkedProfileInDoubtLetsTheOwnerSleep(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
-		b.Restore("p", []Standing{{Err: refusal(grant.Misconfigured, "invalid_scope"), Parked: true}})
+		b.Restore("p", []Block{{Err: refusal(grant.Misconfigured, "invalid_scope"), Disabled: true}})
 		b.Recover("p")
 		if nap := napOf(t, b); nap < time.Minute {
 			t.Errorf("the owner sleeps for %v", nap)

@@ -18,7 +18,7 @@ func hold(t *testing.T, w *world, b *Broker, sources map[string]Source) {
 	for name := range sources {
 		s, _ := b.slot(name)
 		s.do(t.Context(), func() {
-			v := s.variant(key{}, w.now())
+			v := s.tokenSlot(key{}, w.now())
 			v.touch(w.now())
 			s.publish(v, grant.Token{Access: keystore.SecretString("first-" + name), Type: "Bearer", Sent: w.now(), Lifetime: life}, w.now())
 		})
@@ -36,7 +36,7 @@ func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
 		hold(t, w, b, named(profiles, c))
 		w.boot.Add(int64(8 * time.Hour))
 		woke := w.now().Boot
-		time.Sleep(resumeNap + resumeSpread) // by now thousands are in the queue
+		time.Sleep(suspendPoll + resumeSpread) // by now thousands are in the queue
 		before := w.count()
 		var callers sync.WaitGroup
 		for i := range waiting {
@@ -69,7 +69,7 @@ func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
 			t.Errorf("%d requests in one second, %d at once", peak, most)
 		}
 		took := w.call(profiles-1) - woke
-		if took > profiles/perSecond*time.Second+2*(resumeNap+resumeSpread) {
+		if took > profiles/perSecond*time.Second+2*(suspendPoll+resumeSpread) {
 			t.Errorf("it took %s: the budget was not used up", took)
 		}
 		t.Attr("resume.profiles", fmt.Sprint(profiles))

@@ -67,7 +67,7 @@ func TestAResumeIsNoStorm(t *testing.T) {
 		const profiles = 2000
 		fresh(w, b, named(profiles, w))
 		w.boot.Add(int64(10 * time.Minute)) // past most renewal points; every token still good for four minutes
-		time.Sleep(resumeNap + resumeSpread)
+		time.Sleep(suspendPoll + resumeSpread)
 		began := time.Now()
 		for i := range 20 { // callers overtake the hundreds that wait
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -95,7 +95,7 @@ func TestBackgroundRenewalsAreSpreadAfterAResume(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		fresh(w, b, named(100, w))
 		w.boot.Add(int64(11 * time.Minute))
-		time.Sleep(2*resumeNap + resumeSpread)
+		time.Sleep(2*suspendPoll + resumeSpread)
 		synctest.Wait()
 		if n := w.count(); n != 100 {
 			t.Fatalf("%d of 100 profiles were renewed", n)
@@ -205,7 +205,7 @@ func TestAQueuedRequestIsGivenUpByAPause(t *testing.T) {
 	full(t, func(t *testing.T, w *world, b *Broker) {
 		got := make(chan error)
 		go func() {
-			_, err := b.Prove(t.Context(), "p")
+			_, err := b.Verify(t.Context(), "p")
 			got <- err
 		}()
 		synctest.Wait()
@@ -247,7 +247,7 @@ func TestAQueuedRequestIsNotMadeWithACredentialThatWasReplaced(t *testing.T) {
 
 func TestRemoveDoesNotWaitForAQueuedRequest(t *testing.T) {
 	full(t, func(t *testing.T, w *world, b *Broker) {
-		go b.Prove(t.Context(), "p")
+		go b.Verify(t.Context(), "p")
 		synctest.Wait()
 		began := time.Now()
 		b.Remove(t.Context(), "p")
@@ -259,10 +259,10 @@ func TestRemoveDoesNotWaitForAQueuedRequest(t *testing.T) {
 
 func TestTurnsComeToCallersFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newBudget("https://auth.example.org", newWorld().now, rand.Float64)
+		f := newLimiter("https://auth.example.org", newWorld().now, rand.Float64)
 		came, release := make(chan int, atOnce), make(chan bool)
-		enter := func(n int, caller bool) *turn {
-			return f.enter(&turn{run: func() { came <- n; <-release }}, caller)
+		enter := func(n int, caller bool) *ticket {
+			return f.enter(&ticket{run: func() { came <- n; <-release }}, caller)
 		}
 		for range atOnce {
 			enter(0, false)
@@ -273,7 +273,7 @@ func TestTurnsComeToCallersFirst(t *testing.T) {
 		time.Sleep(time.Second)
 		first, second, third := enter(1, false), enter(2, false), enter(3, false)
 		enter(4, true)
-		third.hurry(false) // a caller has joined it
+		third.prioritize(false) // a caller has joined it
 		if !first.withdraw() || first.withdraw() {
 			t.Error("a turn can be given up once")
 		}
@@ -285,7 +285,7 @@ func TestTurnsComeToCallersFirst(t *testing.T) {
 		if !slices.Equal(order, []int{4, 3, 2}) {
 			t.Errorf("the turns came as %v", order)
 		}
-		second.hurry(false) // nothing happens
+		second.prioritize(false) // nothing happens
 		if second.withdraw() {
 			t.Error("a turn that had come was given up")
 		}

@@ -33,14 +33,14 @@ func TestBugHoldsNoValue(t *testing.T) {
 			if strings.Contains(text, canary[:8]) {
 				t.Errorf("the value is in %s", text)
 			}
-			if b.Kind != kind || !strings.HasPrefix(b.Where, "broker_test.TestBugHoldsNoValue.func") || !strings.Contains(b.Where, "bug_test.go:") {
+			if b.Kind != kind || !strings.HasPrefix(b.Where, "broker_test.TestBugHoldsNoValue.func") || !strings.Contains(b.Where, "panic_test.go:") {
 				t.Errorf("it says %q", b)
 			}
 		})
 	}
 }
 
-func caught(f func()) (b *broker.Bug) {
+func caught(f func()) (b *broker.Panic) {
 	defer func() {
 		if v := recover(); v != nil {
 			b = broker.Recovered(v)

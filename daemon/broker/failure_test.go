@@ -7,41 +7,58 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 )
 
+// TestWhatAFailureMeans has a row for each meaning of a failure. The draw is 0: every wait is the shortest one.
 func TestWhatAFailureMeans(t *testing.T) {
+	now := clock.Instant{Wall: time.Unix(1785600000, 0), Boot: time.Hour}
 	said := func(class grant.Class, code string) error { return &grant.Error{Class: class, Code: code} }
+	wait := func(d time.Duration, failures int) Block {
+		return Block{Whole: true, Until: after(now, d), Failures: failures}
+	}
+	disabled := Block{Whole: true, Disabled: true, Failures: 1}
+	disabledToken := Block{Disabled: true}
+	suspected, retried := failureState{suspected: true}, failureState{retried: true}
 	lost := &grant.Error{Class: grant.Malformed, RotationLost: true}
 	for _, c := range []struct {
-		name string
-		f    failure
-		want verdict // with draw 0
+		name      string
+		f         failure
+		want      Block // without its error
+		retryLost bool
 	}{
-		{"a refusal of the grant", failure{err: said(grant.Refused, "invalid_grant")}, verdict{parked: true}},
-		{"a refusal of the person", failure{err: said(grant.Refused, "access_denied"), standard: true}, verdict{parked: true}},
-		{"a refusal of an audience", failure{err: said(grant.Refused, "access_denied")}, verdict{parked: true, variantOnly: true}},
-		{"a client that may not have this", failure{err: said(grant.Misconfigured, "unauthorized_client")}, verdict{parked: true, variantOnly: true}},
-		{"a client that may nothing", failure{err: said(grant.Misconfigured, "unauthorized_client"), standard: true}, verdict{parked: true}},
-		{"a bad parameter of a caller's", failure{err: said(grant.Misconfigured, "invalid_request")}, verdict{parked: true, variantOnly: true}},
-		{"a bad parameter of the profile's", failure{err: said(grant.Misconfigured, "invalid_request"), standard: true}, verdict{parked: true}},
-		{"a bad scope of the profile's", failure{err: said(grant.Misconfigured, "invalid_scope"), standard: true}, verdict{parked: true, variantOnly: true}},
-		{"an unknown client", failure{err: said(grant.InvalidClient, "unauthorized_client")}, verdict{wait: confirmAfter}},
-		{"an unknown client again", failure{err: said(grant.InvalidClient, "invalid_client"), trouble: trouble{suspected: true}}, verdict{parked: true}},
-		{"a lost answer", failure{err: said(grant.Ambiguous, "")}, verdict{wait: 2 * time.Second, again: true}},
-		{"a lost rotation", failure{err: lost}, verdict{wait: 2 * time.Second, again: true}},
-		{"a second lost answer", failure{err: said(grant.Ambiguous, ""), trouble: trouble{failures: 1, retried: true}, limit: capWithout}, verdict{wait: 2 * time.Second}},
-		{"a fifth lost answer", failure{err: said(grant.Ambiguous, ""), trouble: trouble{failures: 4, retried: true}, limit: 80 * time.Second}, verdict{wait: 10 * time.Second}},
-		{"an outage", failure{err: said(grant.Transient, ""), trouble: trouble{failures: 4}, limit: capWithout}, verdict{wait: 2 * time.Second}},
-		{"a proxy's page", failure{err: said(grant.TransientSlow, "")}, verdict{wait: time.Second}},
-		{"the refused token again", failure{err: ErrSameToken, life: life}, verdict{wait: time.Minute, variantOnly: true}},
-		{"the refused short token again", failure{err: ErrSameToken, life: 20 * time.Second}, verdict{wait: 20 * time.Second, variantOnly: true}},
-		{"a locked keychain", failure{err: keystore.ErrLocked, trouble: trouble{failures: 3}}, verdict{wait: time.Second}},
-		{"a missing credential", failure{err: keystore.ErrNotFound, trouble: trouble{failures: 9}}, verdict{wait: localBackoff}},
+		{"a refusal of the grant", failure{err: said(grant.Refused, "invalid_grant")}, disabled, false},
+		{"a refusal of the person", failure{err: said(grant.Refused, "access_denied"), standard: true}, disabled, false},
+		{"a refusal of an audience", failure{err: said(grant.Refused, "access_denied")}, disabledToken, false},
+		{"a client that may not have this", failure{err: said(grant.Misconfigured, "unauthorized_client")}, disabledToken, false},
+		{"a client that may nothing", failure{err: said(grant.Misconfigured, "unauthorized_client"), standard: true}, disabled, false},
+		{"a bad parameter of a caller's", failure{err: said(grant.Misconfigured, "invalid_request")}, disabledToken, false},
+		{"a bad parameter of the profile's", failure{err: said(grant.Misconfigured, "invalid_request"), standard: true}, disabled, false},
+		{"a bad scope of the profile's", failure{err: said(grant.Misconfigured, "invalid_scope"), standard: true}, disabledToken, false},
+		{"an unknown client", failure{err: said(grant.InvalidClient, "unauthorized_client")}, wait(confirmAfter, 1), false},
+		{"an unknown client again", failure{err: said(grant.InvalidClient, "invalid_client"), failureState: suspected}, disabled, false},
+		{"a lost answer", failure{err: said(grant.Ambiguous, "")}, wait(2*time.Second, 1), true},
+		{"a lost rotation", failure{err: lost}, wait(2*time.Second, 1), true},
+		{
+			"a second lost answer", failure{err: said(grant.Ambiguous, ""), failureState: retried, failures: 1, limit: capWithout},
+			wait(2*time.Second, 2), false,
+		},
+		{
+			"a fifth lost answer", failure{err: said(grant.Ambiguous, ""), failureState: retried, failures: 4, limit: 80 * time.Second},
+			wait(10*time.Second, 5), false,
+		},
+		{"an outage", failure{err: said(grant.Transient, ""), failures: 4, limit: capWithout}, wait(2*time.Second, 5), false},
+		{"a proxy's page", failure{err: said(grant.TransientSlow, "")}, wait(time.Second, 1), false},
+		{"the refused token again", failure{err: ErrSameToken, life: life}, Block{Until: after(now, time.Minute)}, false},
+		{"the refused short token again", failure{err: ErrSameToken, life: 20 * time.Second}, Block{Until: after(now, 20*time.Second)}, false},
+		{"a locked keychain", failure{err: keystore.ErrLocked, failures: 3}, wait(time.Second, 4), false},
+		{"a missing credential", failure{err: keystore.ErrNotFound, failures: 9}, wait(localBackoff, 10), false},
 	} {
-		if got := judge(c.f); got != c.want {
-			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
+		got, retryLost := judge(c.f, now)
+		if c.want.Err = c.f.err; got != c.want || retryLost != c.retryLost {
+			t.Errorf("%s: got %+v, %v, want %+v, %v", c.name, got, retryLost, c.want, c.retryLost)
 		}
 	}
 }
@@ -74,7 +91,7 @@ func TestALostAnswerIsRetriedQuicklyOnce(t *testing.T) {
 		first := mustGet(t, b, Unset)
 		w.refuse(always(&grant.Error{Class: grant.Ambiguous})) // after a success the next one has its quick retry again
 		before := w.count()
-		if _, err := b.Prove(t.Context(), "p"); err == nil {
+		if _, err := b.Verify(t.Context(), "p"); err == nil {
 			t.Fatal("proven by a lost answer")
 		}
 		time.Sleep(6 * time.Second)
@@ -137,8 +154,8 @@ func TestARefusedTokenThatComesAgainIsNotAskedForEachSecond(t *testing.T) {
 func TestMoreTokensThanAreKeptAreRefusedWhileAllAreWaitedFor(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		w.latency = 300 * time.Millisecond
-		got := make(chan error, 2*maxVariants)
-		for i := range 2 * maxVariants {
+		got := make(chan error, 2*maxTokens)
+		for i := range 2 * maxTokens {
 			go func() {
 				_, err := b.Token(t.Context(), Query{Profile: "p", Audience: fmt.Sprintf("a%d", i), MinTTL: Unset})
 				got <- err
@@ -155,7 +172,7 @@ func TestMoreTokensThanAreKeptAreRefusedWhileAllAreWaitedFor(t *testing.T) {
 				}
 			}
 		}
-		if refused != maxVariants {
+		if refused != maxTokens {
 			t.Errorf("%d of %d were refused", refused, cap(got))
 		}
 		if _, err := b.Token(t.Context(), Query{Profile: "p", Audience: "later", MinTTL: Unset}); err != nil {
@@ -169,7 +186,7 @@ func TestASuspendIsNoticedBeforeAnybodyAsksTheOwner(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		fresh(w, b, map[string]Source{"p": w})
 		w.boot.Add(int64(11 * time.Minute))
-		time.Sleep(2*resumeNap + resumeSpread)
+		time.Sleep(2*suspendPoll + resumeSpread)
 		synctest.Wait()
 		if w.count() != 1 {
 			t.Errorf("%d requests", w.count())

@@ -16,11 +16,11 @@ const (
 	perSecond = 10 // requests begun in any one second
 )
 
-// budget spaces the requests to one origin. Attempts take turns: those that callers wait for before the others, and each
+// limiter spaces the requests to one origin. Attempts take turns: those that callers wait for before the others, and each
 // kind in the order of its coming; in an outage one comes now and then, and what is urgent at once. Nobody blocks on
 // it: a turn that comes runs in a goroutine of its own, and one that has not come yet costs none. It is safe for concurrent
 // use; the queues are bounded by the number of profiles, each of which has one turn at most.
-type budget struct {
+type limiter struct {
 	now  clock.Func
 	draw func() float64
 
@@ -30,24 +30,24 @@ type budget struct {
 	begun      [perSecond]time.Duration // boot times of the last requests, a ring
 	oldest     int                      // where the oldest of them stands
 	running    int
-	callers    []*turn
-	background []*turn
+	callers    []*ticket
+	background []*ticket
 	timer      *time.Timer // set where only time lets the next turn come
 }
 
 // turn is one attempt's place in the queues of a budget.
-type turn struct {
-	budget *budget
-	url    string // of the token endpoint
-	run    func()
-	// broken is called while an outage keeps the turn from coming, at its beginning and after each probe. It must not block.
-	broken func()
-	urgent bool          // an outage does not keep it: a person wants to know, or a refresh token's grace runs out
-	came   time.Duration // boot time at which it came, never before
+type ticket struct {
+	limiter *limiter
+	url     string // of the token endpoint
+	run     func()
+	// delayed is called while an outage keeps the turn from coming, at its beginning and after each probe. It must not block.
+	delayed func()
+	urgent  bool          // an outage does not keep it: a person wants to know, or a refresh token's grace runs out
+	began   time.Duration // boot time at which it began, never before
 }
 
-func newBudget(origin string, now clock.Func, draw func() float64) *budget {
-	b := &budget{now: now, draw: draw, breaker: breaker{origin: origin, probed: never}, urls: map[string]*breaker{}}
+func newLimiter(origin string, now clock.Func, draw func() float64) *limiter {
+	b := &limiter{now: now, draw: draw, breaker: breaker{origin: origin, probed: never}, urls: map[string]*breaker{}}
 	for i := range b.begun {
 		b.begun[i] = never
 	}
@@ -55,10 +55,10 @@ func newBudget(origin string, now clock.Func, draw func() float64) *budget {
 }
 
 // enter lets t.run be called when its turn comes: at once where the budget allows.
-func (b *budget) enter(t *turn, caller bool) *turn {
+func (b *limiter) enter(t *ticket, caller bool) *ticket {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t.budget, t.came = b, never
+	t.limiter, t.began = b, never
 	if caller {
 		b.callers = append(b.callers, t)
 	} else {
@@ -68,9 +68,9 @@ func (b *budget) enter(t *turn, caller bool) *turn {
 	return t
 }
 
-// hurry puts a turn that has not come yet among those that callers wait for, and makes it urgent where a person does.
-func (t *turn) hurry(person bool) {
-	b := t.budget
+// prioritize puts a turn that has not come yet among those that callers wait for, and makes it urgent where a person does.
+func (t *ticket) prioritize(person bool) {
+	b := t.limiter
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t.urgent = t.urgent || person
@@ -81,14 +81,14 @@ func (t *turn) hurry(person bool) {
 }
 
 // withdraw gives a turn up and reports whether it had not come yet.
-func (t *turn) withdraw() bool {
-	b := t.budget
+func (t *ticket) withdraw() bool {
+	b := t.limiter
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return leave(&b.background, t) || leave(&b.callers, t)
 }
 
-func leave(queue *[]*turn, t *turn) bool {
+func leave(queue *[]*ticket, t *ticket) bool {
 	i := slices.Index(*queue, t)
 	if i >= 0 {
 		*queue = slices.Delete(*queue, i, i+1)
@@ -97,20 +97,20 @@ func leave(queue *[]*turn, t *turn) bool {
 }
 
 // outage returns why waiting for the turn helps nobody, and in how long it may be different; nil where it does help.
-func (t *turn) outage() (*Outage, time.Duration) {
-	b := t.budget
+func (t *ticket) outage() (*Outage, time.Duration) {
+	b := t.limiter
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now().Boot
 	k := b.stands(t.url)
-	if k == nil || now < max(t.came, k.probed)+probeWait { // also where another profile's is the probe
+	if k == nil || now < max(t.began, k.probed)+probeWait { // also where another profile's is the probe
 		return nil, 0
 	}
 	return k.outage(), max(k.probe-now, time.Second)
 }
 
 // stands returns the breaker that is open for a URL, or nil. b.mu is held.
-func (b *budget) stands(url string) *breaker {
+func (b *limiter) stands(url string) *breaker {
 	if k := b.urls[url]; !b.open && k != nil && k.open {
 		return k
 	}
@@ -120,8 +120,8 @@ func (b *budget) stands(url string) *breaker {
 	return nil
 }
 
-// putOff is how long an outage keeps a turn from coming.
-func (b *budget) putOff(t *turn, now time.Duration) time.Duration {
+// delay is how long an outage keeps a turn from coming.
+func (b *limiter) delay(t *ticket, now time.Duration) time.Duration {
 	k := b.stands(t.url)
 	if k == nil || t.urgent {
 		return 0
@@ -130,10 +130,10 @@ func (b *budget) putOff(t *turn, now time.Duration) time.Duration {
 }
 
 // advance lets every turn come that may. b.mu is held.
-func (b *budget) advance() {
+func (b *limiter) advance() {
 	for b.running < atOnce {
 		now := b.now().Boot
-		queue, i, wait := b.next(now)
+		queue, i, wait := b.first(now)
 		if queue == nil {
 			return
 		}
@@ -143,7 +143,7 @@ func (b *budget) advance() {
 		}
 		t := (*queue)[i]
 		*queue = slices.Delete(*queue, i, i+1)
-		t.came = now
+		t.began = now
 		b.begun[b.oldest] = now
 		b.oldest = (b.oldest + 1) % perSecond
 		b.running++
@@ -158,12 +158,12 @@ func (b *budget) advance() {
 	}
 }
 
-// next finds the turn that comes next, the first that no outage puts off, else the one that is put off for the shortest time;
+// first finds the turn that comes next, the first that no outage puts off, else the one that is put off for the shortest time;
 // queue is nil where no turn waits.
-func (b *budget) next(now time.Duration) (queue *[]*turn, i int, wait time.Duration) {
-	for _, q := range []*[]*turn{&b.callers, &b.background} {
+func (b *limiter) first(now time.Duration) (queue *[]*ticket, i int, wait time.Duration) {
+	for _, q := range []*[]*ticket{&b.callers, &b.background} {
 		for n, t := range *q {
-			off := b.putOff(t, now)
+			off := b.delay(t, now)
 			if queue == nil || off < wait {
 				queue, i, wait = q, n, off
 			}
@@ -176,7 +176,7 @@ func (b *budget) next(now time.Duration) (queue *[]*turn, i int, wait time.Durat
 }
 
 // spaced is how long it takes until another request may begin.
-func (b *budget) spaced(now time.Duration) time.Duration {
+func (b *limiter) spaced(now time.Duration) time.Duration {
 	most := perSecond
 	if now < b.gentle {
 		most = gentlePerSecond
@@ -184,8 +184,8 @@ func (b *budget) spaced(now time.Duration) time.Duration {
 	return b.begun[(b.oldest+perSecond-most)%perSecond] + time.Second - now
 }
 
-// later looks again after a while. The timer does not count suspend; [budget.rested] does.
-func (b *budget) later(wait time.Duration) {
+// later looks again after a while. The timer does not count suspend; [limiter.rested] does.
+func (b *limiter) later(wait time.Duration) {
 	if b.timer != nil {
 		b.timer.Reset(wait)
 		return
@@ -197,48 +197,48 @@ func (b *budget) later(wait time.Duration) {
 	})
 }
 
-func (b *budget) end() {
+func (b *limiter) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.running--
 	b.advance()
 }
 
-// heard takes in how a profile's request to a URL ended. Turns that an outage puts off are told.
+// record takes in how a profile's request to a URL ended. Turns that an outage puts off are told.
 //
 // What brings no whole answer counts for the origin. A failure that is an answer counts for its URL alone, and is an outage only
 // where two profiles have had it: another path of the origin, and another profile, may be well.
-func (b *budget) heard(url, profile string, err error) {
+func (b *limiter) record(url, profile string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now, draw := b.now(), b.draw()
 	e, ok := errors.AsType[*grant.Error](err)
 	switch {
 	case ok && e.Status != 0 && e.Class != grant.Ambiguous && !e.Answered():
-		b.breaker.heard(nil, now, draw) // something is there
+		b.breaker.record(nil, now, draw) // something is there
 		b.urlFails(url, profile, err, now, draw)
 	case err == nil || ok && e.Answered():
-		b.breaker.heard(err, now, draw)
+		b.breaker.record(err, now, draw)
 		if k := b.urls[url]; k != nil && k.open {
 			b.gentle = now.Boot + gentleFor
 		}
 		delete(b.urls, url)
 	default:
-		b.breaker.heard(err, now, draw)
+		b.breaker.record(err, now, draw)
 	}
 	if k := b.stands(url); k != nil {
 		k.probed = never
 	}
 	for _, t := range slices.Concat(b.callers, b.background) {
 		if b.stands(t.url) != nil {
-			t.broken()
+			t.delayed()
 		}
 	}
 	b.advance() // an outage may have ended for some of them
 }
 
 // urlFails takes in a failure that was an answer.
-func (b *budget) urlFails(url, profile string, err error, now clock.Instant, draw float64) {
+func (b *limiter) urlFails(url, profile string, err error, now clock.Instant, draw float64) {
 	k := b.urls[url]
 	if k == nil {
 		k = &breaker{origin: url, url: true, alone: profile, probed: never}
@@ -246,11 +246,11 @@ func (b *budget) urlFails(url, profile string, err error, now clock.Instant, dra
 	}
 	k.several = k.several || k.alone != profile
 	k.gentle = b.gentle
-	k.heard(err, now, draw)
+	k.record(err, now, draw)
 }
 
-// fails returns the outage that a URL's failure is part of, if it is part of one, and in how long the server is asked again.
-func (b *budget) fails(url string, err error) (*Outage, time.Duration) {
+// outage returns the outage that a URL's failure is part of, if it is part of one, and in how long the server is asked again.
+func (b *limiter) outage(url string, err error) (*Outage, time.Duration) {
 	if _, ok := errors.AsType[*grant.Error](err); !ok {
 		return nil, 0
 	}
@@ -264,7 +264,7 @@ func (b *budget) fails(url string, err error) (*Outage, time.Duration) {
 }
 
 // rested is for a machine that has slept.
-func (b *budget) rested() {
+func (b *limiter) rested() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now().Boot
@@ -278,14 +278,14 @@ func (b *budget) rested() {
 	b.advance()
 }
 
-// budget returns that of an origin. One is kept for each origin that any profile has had.
-func (b *Broker) budget(origin string) *budget {
+// limiter returns that of an origin. One is kept for each origin that any profile has had.
+func (b *Broker) limiter(origin string) *limiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	f := b.budgets[origin]
+	f := b.limiters[origin]
 	if f == nil {
-		f = newBudget(origin, b.now, func() float64 { return b.Draw() })
-		b.budgets[origin] = f
+		f = newLimiter(origin, b.now, func() float64 { return b.Draw() })
+		b.limiters[origin] = f
 	}
 	return f
 }

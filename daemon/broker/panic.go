@@ -10,21 +10,21 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// Bug is a panic as an error: where it happened and what kind of value it was. It never holds the value, which may be
+// Panic is a panic of groatd's own as an error: where it happened and what kind of value it was. It never holds the value, which may be
 // anything that was at hand, a secret too.
-type Bug struct {
+type Panic struct {
 	Kind  string // the value's Go type, such as runtime.boundsError
 	Where string // the innermost functions, the first one panicked
 }
 
-func (b *Bug) Error() string { return "groatd has a bug: " + b.Kind + " in " + b.Where }
+func (p *Panic) Error() string { return "groatd has a bug: " + p.Kind + " in " + p.Where }
 
-// Recovered is the Bug of what recover has just returned. It is called by the deferred function itself.
+// Recovered is the Panic of what recover has just returned. It is called by the deferred function itself.
 //
 // What runs on foreign input and stands alone (a request, a connection, a login, a request to a provider) turns its panic
 // into an error, so that a bug costs one answer and not everybody's tokens. What owns a state that others rely on is left to
 // crash: its state could not be trusted any more, and all of it is in the keystore.
-func Recovered(v any) *Bug {
+func Recovered(v any) *Panic {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	var where []string
@@ -40,7 +40,7 @@ func Recovered(v any) *Bug {
 			break
 		}
 	}
-	return &Bug{Kind: fmt.Sprintf("%T", v), Where: strings.Join(where, ", from ")}
+	return &Panic{Kind: fmt.Sprintf("%T", v), Where: strings.Join(where, ", from ")}
 }
 
 // obtain is the source's answer, also where it panics. It is detached from every caller.

@@ -25,10 +25,10 @@ func TestWhateverCallersDo(t *testing.T) {
 		spared bool // nothing of it touches the profile's own token
 		call   func(t *testing.T, w *world, b *Broker, n int)
 	}{
-		{"one scope after the other", maxVariants, true, func(t *testing.T, w *world, b *Broker, n int) {
+		{"one scope after the other", maxTokens, true, func(t *testing.T, w *world, b *Broker, n int) {
 			b.Token(t.Context(), Query{Profile: "p", Scope: fmt.Sprintf("s%d", n), MinTTL: Unset})
 		}},
-		{"forty audiences in turn", maxVariants, true, func(t *testing.T, w *world, b *Broker, n int) {
+		{"forty audiences in turn", maxTokens, true, func(t *testing.T, w *world, b *Broker, n int) {
 			b.Token(t.Context(), Query{Profile: "p", Audience: fmt.Sprintf("a%d", n%40), MinTTL: Unset})
 		}},
 		{"every token refused", 1, false, func(t *testing.T, w *world, b *Broker, n int) {
@@ -40,7 +40,7 @@ func TestWhateverCallersDo(t *testing.T) {
 		{"the longest token there is", 1, false, func(t *testing.T, w *world, b *Broker, n int) {
 			get(t, b, 838*time.Second)
 		}},
-		{"all of it", maxVariants, true, func(t *testing.T, w *world, b *Broker, n int) {
+		{"all of it", maxTokens, true, func(t *testing.T, w *world, b *Broker, n int) {
 			q := Query{Profile: "p", Scope: fmt.Sprintf("s%d", n%50), MinTTL: time.Duration(n%838) * time.Second}
 			if token, err := b.Token(t.Context(), q); err == nil && n%3 == 0 {
 				q.Refused = keystore.SecretString(token.Access.Reveal())
@@ -94,7 +94,7 @@ func TestNormalUseNeverMeetsTheCeiling(t *testing.T) {
 	for _, c := range []struct {
 		tokens int
 		life   time.Duration
-	}{{1, life}, {maxVariants, life}, {8, 30 * time.Second}, {1, 4 * time.Second}, {maxVariants, 24 * time.Hour}} {
+	}{{1, life}, {maxTokens, life}, {8, 30 * time.Second}, {1, 4 * time.Second}, {maxTokens, 24 * time.Hour}} {
 		in(t, func(t *testing.T, w *world, b *Broker) {
 			w.life, w.latency = c.life, time.Millisecond
 			for range 60 {
@@ -124,7 +124,7 @@ func TestTheCeilingIsSaid(t *testing.T) {
 			t.Fatalf("got %v, retry after %s", err, u.RetryAfter)
 		}
 		st, _ := b.Status("p")
-		if !errors.Is(st.Err, ErrOften) || st.RetryIn <= 0 || st.Tokens != maxVariants {
+		if !errors.Is(st.Err, ErrOften) || st.RetryIn <= 0 || st.Tokens != maxTokens {
 			t.Errorf("the status says %v, %s, and has %d tokens", st.Err, st.RetryIn, st.Tokens)
 		}
 		mustGet(t, b, Unset) // the default has a reserve
@@ -152,7 +152,7 @@ func TestAServerThatFailsTriesThePatience(t *testing.T) {
 					t.Errorf("%d requests in four hours", n)
 				}
 				w.refuse(nil)
-				time.Sleep(patienceEvery + probeEvery*6/5)
+				time.Sleep(failureInterval + probeEvery*6/5)
 				mustGet(t, b, Unset)
 			})
 		})
@@ -165,12 +165,12 @@ func TestAPersonMayAskAgainButNotForEver(t *testing.T) {
 		w.refuse(always(refused))
 		began, said := time.Now(), 0
 		for time.Since(began) < time.Hour {
-			if _, err := b.Prove(t.Context(), "p"); errors.Is(err, ErrOften) {
+			if _, err := b.Verify(t.Context(), "p"); errors.Is(err, ErrOften) {
 				said++
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		if n, most := w.count(), proofs+int(time.Hour/proofEvery); n > most || n < most-1 || said == 0 {
+		if n, most := w.count(), verifications+int(time.Hour/verifyInterval); n > most || n < most-1 || said == 0 {
 			t.Errorf("%d requests by a loop of logins in an hour, want %d", n, most)
 		}
 	})

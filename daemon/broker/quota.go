@@ -19,19 +19,19 @@ const (
 	perHour = 12
 	perLife = 4
 
-	// patience is how many requests in a row may reach the server and fail before the profile waits for patienceEvery each
+	// failureBurst is how many requests in a row may reach the server and fail before the profile waits for failureInterval each
 	// time: the first is ten minutes of an outage, both together are at most 50 requests in four hours.
-	patience      = 20
-	patienceEvery = 9 * time.Minute
+	failureBurst    = 20
+	failureInterval = 9 * time.Minute
 
-	// A person's proofs: this many at once, then one in this time.
-	proofs     = 6
-	proofEvery = 10 * time.Second
+	// A person's verifications: this many at once, then one in this time.
+	verifications  = 6
+	verifyInterval = 10 * time.Second
 )
 
 // ceiling is what a profile has left of its allowances. The zero ceiling has all of them.
-type ceiling struct {
-	all, failures, proofs bucket
+type quota struct {
+	all, failures, verifications bucket
 }
 
 // bucket is an allowance of which some is used. The zero bucket is full.
@@ -58,7 +58,7 @@ func (b *bucket) wait(now, every time.Duration, most float64) time.Duration {
 // every is the time in which the profile's allowance grows by one request.
 func (s *slot) every() time.Duration {
 	rate := perHour / float64(time.Hour)
-	for _, v := range s.variants.Load().all {
+	for _, v := range s.tokens.Load().all {
 		if v.life > 0 {
 			rate += perLife / float64(v.life)
 		}
@@ -66,39 +66,39 @@ func (s *slot) every() time.Duration {
 	return time.Duration(1 / rate)
 }
 
-// tooOften is how long the ceiling keeps a request from being made; a person's only the one for persons.
-func (s *slot) tooOften(k key, proof bool, now clock.Instant) time.Duration {
+// quotaWait is how long the ceiling keeps a request from being made; a person's only the one for persons.
+func (s *slot) quotaWait(k key, verify bool, now clock.Instant) time.Duration {
 	switch {
-	case proof:
-		return s.ceiling.proofs.wait(now.Boot, proofEvery, proofs)
+	case verify:
+		return s.quota.verifications.wait(now.Boot, verifyInterval, verifications)
 	case k == key{}:
-		return s.ceiling.all.wait(now.Boot, s.every(), allowance)
+		return s.quota.all.wait(now.Boot, s.every(), allowance)
 	}
-	return s.ceiling.all.wait(now.Boot, s.every(), allowance-reserve)
+	return s.quota.all.wait(now.Boot, s.every(), allowance-reserve)
 }
 
 // charge is for an attempt that begins.
-func (s *slot) charge(v *variant, now clock.Instant) {
-	s.ceiling.all.drain(now.Boot, s.every())
-	s.ceiling.all.used = min(s.ceiling.all.used+1, allowance)
-	if v.personal() {
-		s.ceiling.proofs.drain(now.Boot, proofEvery)
-		s.ceiling.proofs.used++
+func (s *slot) charge(v *tokenSlot, now clock.Instant) {
+	s.quota.all.drain(now.Boot, s.every())
+	s.quota.all.used = min(s.quota.all.used+1, allowance)
+	if verifying(v.waiting) {
+		s.quota.verifications.drain(now.Boot, verifyInterval)
+		s.quota.verifications.used++
 	}
 }
 
 // refund is for one that has not reached the server.
-func (s *slot) refund() { s.ceiling.all.used = max(0, s.ceiling.all.used-1) }
+func (s *slot) refund() { s.quota.all.used = max(0, s.quota.all.used-1) }
 
-// impatience takes in a failure of the profile and returns how long it wants the next request to wait at least.
-func (s *slot) impatience(err error, now clock.Instant) time.Duration {
+// failureDelay takes in a failure of the profile and returns how long it wants the next request to wait at least.
+func (s *slot) failureDelay(err error, now clock.Instant) time.Duration {
 	e, ok := errors.AsType[*grant.Error](err)
-	_, bug := errors.AsType[*Bug](err) // it may have happened after the request
+	_, bug := errors.AsType[*Panic](err) // it may have happened after the request
 	if ok && !e.Reached() || !ok && !bug {
 		s.refund()
 		return 0
 	}
-	s.ceiling.failures.drain(now.Boot, patienceEvery)
-	s.ceiling.failures.used++
-	return s.ceiling.failures.wait(now.Boot, patienceEvery, patience)
+	s.quota.failures.drain(now.Boot, failureInterval)
+	s.quota.failures.used++
+	return s.quota.failures.wait(now.Boot, failureInterval, failureBurst)
 }

@@ -1,0 +1,144 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/grant"
+)
+
+// Block is why no request leaves for a profile, or for its tokens of one scope and audience, and until when. The zero Block
+// blocks nothing. Its JSON form, which may outlive the process, is in block_json.go.
+type Block struct {
+	// Err is what callers get. In the chain of one that a server caused is a [*grant.Error], and [ErrRotationLost] where that
+	// explains it. It is nil in the zero Block only.
+	Err error
+	// Disabled is set where only another credential or configuration, or a person, ends the block; Until and Wait mean nothing
+	// then.
+	Disabled bool
+	// Until is the time from which a request may leave. Its boot time is of this process; its wall time is what counts for a
+	// Block that an earlier process has recorded.
+	Until clock.Instant
+	// Wait is how long a recorded Block had left when it was recorded. It bounds what a wall clock that was set since may make
+	// of Until.
+	Wait time.Duration
+	// AheadOnly is set where only renewals are blocked that can wait; see [Ahead].
+	AheadOnly bool
+	// Whole is set where the Block concerns the profile; otherwise it concerns the tokens of Scope and Audience.
+	Whole           bool
+	Scope, Audience string
+	// Failures counts the profile's failures in a row.
+	Failures int
+}
+
+// after is the instant that comes in wait.
+func after(now clock.Instant, wait time.Duration) clock.Instant {
+	return clock.Instant{Wall: now.Wall.Add(wait), Boot: now.Boot + wait}
+}
+
+// stands reports whether no request may leave now.
+func (b Block) stands(now clock.Instant) bool { return b.Disabled || b.Until.Boot > now.Boot }
+
+// unavailable is what a caller gets whom a Block keeps from a token.
+func (b Block) unavailable(now clock.Instant) *Unavailable {
+	if b.Disabled {
+		return &Unavailable{Err: b.Err}
+	}
+	return &Unavailable{Err: b.Err, RetryAfter: b.Until.Boot - now.Boot}
+}
+
+// minRecordedWait is the least wait that is recorded. A shorter one is a backoff of groatd's own, and a person who starts
+// another process wants another attempt.
+const minRecordedWait = time.Minute
+
+// Recorder is told all Blocks of a profile that are worth outliving the process, each time one of them may have changed. It must
+// not block, nor call the Broker. For one profile it is called by one goroutine at a time.
+type Recorder func(profile string, all []Block)
+
+// record tells the recorder what blocks the profile now.
+func (s *slot) record(now clock.Instant) {
+	if s.b.Recorder == nil {
+		return
+	}
+	var all []Block
+	if s.block.recordable(now) {
+		all = append(all, s.block.recorded(now))
+	}
+	for _, t := range s.tokens.Load().all {
+		if t.block.recordable(now) {
+			all = append(all, t.block.recorded(now))
+		}
+	}
+	if len(all) == 0 && !s.recorded {
+		return
+	}
+	s.recorded = len(all) > 0
+	s.b.Recorder(s.name, all)
+}
+
+// recordable reports whether a Block is worth outliving the process: a server caused it by an answer, and it neither is a quick
+// retry nor ends soon.
+func (b Block) recordable(now clock.Instant) bool {
+	e, ok := errors.AsType[*grant.Error](b.Err)
+	if !ok || b.Disabled {
+		return ok
+	}
+	return e.Reached() && e.Action() != grant.RetryOnceSoon && b.Until.Boot >= now.Boot+minRecordedWait
+}
+
+// recorded is the Block with its wait and its end as of now.
+func (b Block) recorded(now clock.Instant) Block {
+	if !b.Disabled {
+		b.Wait = b.Until.Boot - now.Boot
+		b.Until = after(now, b.Wait)
+	}
+	return b
+}
+
+// Restore lets Blocks stand that an earlier process has recorded of a profile. None lasts longer than it had left then, whatever
+// was done to the wall clock.
+func (b *Broker) Restore(profile string, all []Block) {
+	s, ok := b.slot(profile)
+	if !ok || len(all) == 0 {
+		return // an unused profile costs no goroutine
+	}
+	s.do(context.Background(), func() {
+		now := s.b.now()
+		for _, block := range all {
+			s.restore(block, now)
+		}
+	})
+}
+
+func (s *slot) restore(b Block, now clock.Instant) {
+	b.Until = after(now, min(b.Until.Wall.Sub(now.Wall), b.Wait))
+	if !b.stands(now) {
+		return
+	}
+	s.recorded = true
+	k := key{scope: b.Scope, audience: b.Audience}
+	if b.Whole {
+		s.block = b
+		s.quota.failures = bucket{used: min(float64(b.Failures), failureBurst), at: now.Boot}
+		e, ok := errors.AsType[*grant.Error](b.Err)
+		s.suspected = ok && e.Class == grant.InvalidClient
+	} else if t := s.tokenSlot(k, now); t != nil {
+		t.block = b
+	} else {
+		return
+	}
+	if b.Whole || k == (key{}) {
+		s.show(b)
+	}
+}
+
+// show makes a Block what Status says of the profile.
+func (s *slot) show(b Block) { s.shown.Store(&b) }
+
+var (
+	_ json.Marshaler   = Block{}
+	_ json.Unmarshaler = (*Block)(nil)
+)
