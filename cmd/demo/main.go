@@ -1,8 +1,9 @@
-// Demo shows groat's main job from end to end in half a minute: it starts an authorization server of its own that behaves
-// like SpatiaFi's, the real groatd, and drives the real groat.
+// Demo shows in half a minute what groat does. It starts an authorization server that behaves like SpatiaFi's and the
+// real groatd, and drives the real groat.
 //
-// It needs no account, no keychain and no network but loopback, says what it does at each step, ends by itself, and leaves
-// nothing behind: everything lives in one temporary directory. Nothing in groatd or groat knows that it is a demo.
+// It needs no account, no keychain and no network but loopback. It says what it does at each step, ends by itself,
+// and leaves nothing behind: all its files are in one temporary directory. groatd and groat do not know that it is a
+// demo.
 package main
 
 import (

@@ -22,11 +22,11 @@ const (
 	password = "correct horse battery staple"
 )
 
-// lifetime is how long the sandbox's tokens live: as SpatiaFi's, but for 12 s and not for 900 s, so that a renewal can be
-// watched. groatd's rules are fractions of it and stay the same.
+// lifetime is how long the sandbox's tokens live. SpatiaFi's live 900 s; with 12 s a renewal can be watched. groatd's
+// rules are fractions of the lifetime, so they are the same.
 const lifetime = 12 * time.Second
 
-// stage is what the demo plays on: a server, a daemon, and a home directory of their own.
+// stage is where the demo plays: a server, a daemon, and a home directory of their own.
 type stage struct {
 	bin    string
 	home   string
@@ -62,7 +62,7 @@ func (s *stage) close() error {
 	return errors.Join(err, os.RemoveAll(s.home))
 }
 
-// command is one of ours with the stage's home and nothing else of the person's who runs the demo.
+// command returns a command of groat or groatd with the stage's home. Of the caller's environment it has PATH alone.
 func (s *stage) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, filepath.Join(s.bin, name), args...)
 	c.Dir = s.home
@@ -73,7 +73,7 @@ func (s *stage) command(ctx context.Context, name string, args ...string) *exec.
 	return c
 }
 
-// startDaemon starts groatd and returns when it says that it is ready.
+// startDaemon starts groatd and returns when its log says that it is ready.
 func (s *stage) startDaemon(ctx context.Context) error {
 	s.daemon = s.command(context.Background(), "groatd")
 	log, err := s.daemon.StderrPipe()
@@ -124,7 +124,7 @@ func (s *stage) stopDaemon() error {
 	return d.Wait()
 }
 
-// groat runs the client, with input if there is any, and returns what it prints.
+// groat runs the client with the input, and returns what it prints.
 func (s *stage) groat(ctx context.Context, input string, args ...string) (string, error) {
 	c := s.command(ctx, "groat", args...)
 	c.Stdin = strings.NewReader(input)
@@ -148,7 +148,7 @@ func (s *stage) show(ctx context.Context, input string, args ...string) error {
 
 func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 
-// short is a token as it is shown on a screen that others may see.
+// short returns the beginning and the end of a token, which opens nothing.
 func short(token string) string {
 	return token[:min(len(token), 16)] + "…" + token[max(0, len(token)-6):]
 }

@@ -14,18 +14,22 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
 
-// steps is the play.
+// steps are what the demo shows, in order.
 var steps = []struct {
 	title string
 	play  func(context.Context, *stage) error
 }{
-	{"groat keeps access tokens fresh. Here it does so against a server on this machine that behaves like SpatiaFi's.", begin},
-	{"Sign in once. The password makes App Credentials; the client secret goes to the keystore, the password is forgotten.", signIn},
+	{"groat keeps access tokens fresh. Here it does so against a server on this machine that behaves like SpatiaFi's.",
+		begin},
+	{"Sign in once. The password makes App Credentials; their secret goes to the keystore, the password is forgotten.",
+		signIn},
 	{"From now on every tool gets a token, at once.", get},
 	{"The token opens the API.", callAPI},
-	{fmt.Sprintf("It is renewed before it ends. (These tokens live %s, not 15 minutes; the rules are the same.)", lifetime), watchRenewal},
-	{"Groatd says how things stand.", func(ctx context.Context, s *stage) error { return s.show(ctx, "", "status") }},
-	{"Fifty processes want a token that nobody has: groatd was restarted and holds none. The server takes a second to answer.", fifty},
+	{fmt.Sprintf("It is renewed before it ends. (Tokens live %s here, not 15 minutes; the rules are the same.)", lifetime),
+		watchRenewal},
+	{"groatd says how things stand.", func(ctx context.Context, s *stage) error { return s.show(ctx, "", "status") }},
+	{"Fifty processes want a token when groatd was restarted and holds none. The server takes a second to answer.",
+		fifty},
 	{"Sign out. SpatiaFi keeps every client for ever, and groat says so.", func(ctx context.Context, s *stage) error {
 		return s.show(ctx, "", "logout", "work", "--yes")
 	}},
@@ -43,8 +47,8 @@ func begin(ctx context.Context, s *stage) error {
 
 func signIn(ctx context.Context, s *stage) error {
 	say("   # The password comes from stdin here; a person is asked for it.")
-	return s.show(ctx, password+"\n", "login", "work", "--provider", "spatiafi", "--username", username, "--secret-stdin",
-		"--auth-server", s.server.URL(), "--api", s.server.URL())
+	return s.show(ctx, password+"\n", "login", "work", "--provider", "spatiafi", "--username", username,
+		"--secret-stdin", "--auth-server", s.server.URL(), "--api", s.server.URL())
 }
 
 func get(ctx context.Context, s *stage) error {
@@ -58,7 +62,7 @@ func get(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// callAPI does what the curl line that it shows does: this machine may have no curl.
+// callAPI makes the request of the curl line that it shows, since the machine may have no curl.
 func callAPI(ctx context.Context, s *stage) error {
 	url := s.server.URL() + "/api/info?item_id=demo"
 	say("   $ groat get work --output header | curl -H @- '%s'", url)
@@ -88,7 +92,7 @@ func callAPI(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// held is what "groat get --json" says.
+// held is what "groat get --json" prints.
 type held struct {
 	AccessToken string `json:"access_token"`
 	ExpiresIn   int    `json:"expires_in"`
@@ -131,7 +135,7 @@ func watchRenewal(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// fifty lets fifty processes go at once on a daemon that holds no token.
+// fifty starts fifty processes at once that ask a daemon without a token for one.
 func fifty(ctx context.Context, s *stage) error {
 	if err := s.stopDaemon(); err != nil {
 		return err
@@ -165,7 +169,8 @@ func fifty(ctx context.Context, s *stage) error {
 		different[t] = true
 	}
 	cost := s.server.Count(sandbox.SpatiafiTokenPath) - before
-	say("   %d processes, %d token, %s. Requests that this cost the server: %d.", n, len(different), time.Since(began).Round(10*time.Millisecond), cost)
+	took := time.Since(began).Round(10 * time.Millisecond)
+	say("   %d processes, %d token, %s. Requests that this cost the server: %d.", n, len(different), took, cost)
 	if cost != 1 || len(different) != 1 {
 		return errors.New("it should have cost one request and brought one token")
 	}

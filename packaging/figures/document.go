@@ -51,11 +51,12 @@ func (f figures) brief() []string {
 	lines := []string{
 		fmt.Sprintf("`groat get` takes %s, %s times as long as a Go program that does nothing.",
 			millis(f.speed.groat), f.speed.over),
-		fmt.Sprintf("A hundred programs want a token at once: the provider gets %s request.", f.peers.cell("together", 0)),
+		fmt.Sprintf("A hundred programs want a token at once: the provider gets %s request.",
+			f.peers.cell("together", 0)),
 	}
 	if rows := f.suite.incident(); len(rows) > 0 {
-		lines = append(lines, fmt.Sprintf("832 workers ask for four hours for a user who is blocked: %s token request, "+
-			"and %s in the incident behind it.", rows[0][1], incidentRequests))
+		lines = append(lines, fmt.Sprintf("832 workers ask for four hours for a user who is blocked: "+
+			"%s token request, and %s in the incident behind it.", rows[0][1], incidentRequests))
 	}
 	for _, line := range f.faults {
 		if strings.HasPrefix(line, "kill -9") {
@@ -77,9 +78,11 @@ func (f figures) own() [][3]string {
 	rows := [][3]string{
 		{"`groat get`, a new process each time", millis(s.groat),
 			fmt.Sprintf("%s x a Go program that does nothing (%s)", s.over, millis(s.empty))},
-		{"a token over an open connection", fmt.Sprintf("%.1f x", s.ratio), "an echo of the same bytes over a Unix socket"},
+		{"a token over an open connection", fmt.Sprintf("%.1f x", s.ratio),
+			"an echo of the same bytes over a Unix socket"},
 		{"requests for a token that a hundred clients want at once", f.peers.cell("together", 0), "at the provider"},
-		{"bad inputs and faults of a numbered list that the tests go through", fmt.Sprint(f.suite.total()), f.suite.byKind()},
+		{"bad inputs and faults of a numbered list that the tests go through",
+			fmt.Sprint(f.suite.total()), f.suite.byKind()},
 		{"fuzzing in this run", f.fuzz, "0 failures"},
 	}
 	rows = append(rows, f.suite.incident()...)
@@ -140,7 +143,8 @@ func (s suite) incident() (rows [][3]string) {
 	for test, a := range s.attrs {
 		if strings.HasSuffix(test, "TestTheIncident/a_blocked_user") {
 			rows = append(rows, [3]string{
-				"832 workers, a user whom the server blocks, four hours: token requests", grouped(a["incident.requests"]),
+				"832 workers, a user whom the server blocks, four hours: token requests",
+				grouped(a["incident.requests"]),
 				fmt.Sprintf("%s in the incident that this replays; here %s calls were answered, each within %s",
 					incidentRequests, grouped(a["incident.calls"]), spaced(a["incident.longest-wait"])),
 			})

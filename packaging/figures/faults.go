@@ -35,7 +35,7 @@ var (
 	rowLine  = regexp.MustCompile(`^\| ([A-Z])([0-9]{1,2}) \| .+ \| .+ \|$`)
 )
 
-// readFaults reads the catalogue: a section a letter, a row a number.
+// readFaults reads the catalogue: each section has a letter, each row of it a number.
 func readFaults(page string) (all kinds) {
 	for line := range strings.Lines(page) {
 		line = strings.TrimSpace(line)
@@ -55,5 +55,7 @@ func readFaults(page string) (all kinds) {
 
 // has reports whether the catalogue has a row.
 func (k kinds) has(i id) bool {
-	return slices.ContainsFunc(k, func(k kind) bool { return k.letter == i.letter && slices.Contains(k.numbers, i.number) })
+	return slices.ContainsFunc(k, func(k kind) bool {
+		return k.letter == i.letter && slices.Contains(k.numbers, i.number)
+	})
 }

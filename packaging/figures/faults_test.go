@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// testsByRow reads every file of the module's tests: the rows that are named in it, and the numbers in tests' own names.
+// testsByRow reads every file of the module's tests: the rows that are named in it, and the numbers in tests' own
+// names.
 func testsByRow(t *testing.T) (named map[id]bool, tests map[string]id) {
 	t.Helper()
 	own := regexp.MustCompile(`\bfunc (Test(?:[A-Z][0-9]{1,2})+)[A-Z]`)
@@ -58,7 +59,8 @@ func TestEveryFaultHasATest(t *testing.T) {
 		for _, n := range k.numbers {
 			row := k.letter + strconv.Itoa(n)
 			if listed := slices.Contains(without, row); named[id{k.letter, n}] == listed {
-				t.Errorf("%s: a test has its number: %v; it is listed as a row without a test: %v", row, !listed, listed)
+				t.Errorf("%s: a test has its number: %v; it is listed as a row without a test: %v",
+					row, !listed, listed)
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func TestReadmeSaysWhatWasMeasured(t *testing.T) {
 	}
 }
 
-// The comparison itself, with small numbers: every program gives an answer to each experiment, whatever it is.
+// The comparison with small numbers: every program has a result in each experiment that concerns it.
 func TestPeersAnswer(t *testing.T) {
 	tier.Needs(t, "oidc-agent-cli", "openssh-client", "git")
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -72,18 +72,19 @@ func TestNumbersAreCounted(t *testing.T) {
 {"Action":"pass","Package":"p","Test":"TestE7DoubleStart"}
 {"Action":"pass","Package":"p","Test":"TestD7D8KeyFits"}
 {"Action":"pass","Package":"p","Test":"FuzzX/B5-a-seed"}
-{"Action":"output","Package":"p","Test":"TestX","Output":"    x_test.go:1: figure: requests of the incident = 37; 351,735 then\n"}
+{"Action":"output","Package":"p","Test":"TestX","Output":"    x_test.go:1: figure: requests = 37; 351,735 then\n"}
 {"Action":"attr","Package":"p","Test":"TestTheIncident/a_blocked_user","Key":"incident.requests","Value":"1"}
 {"Action":"pass","Package":"p"}
 `
 	s, failed, err := readSuite(strings.NewReader(events))
-	if err != nil || len(failed) != 0 || s.total() != 5 || s.passed != 6 || s.said["requests of the incident"] != "37; 351,735 then" {
+	if err != nil || len(failed) != 0 || s.total() != 5 || s.passed != 6 || s.said["requests"] != "37; 351,735 then" {
 		t.Errorf("%+v, %q, %v", s, failed, err)
 	}
 	if rows := s.incident(); len(rows) != 1 || rows[0][1] != "1" {
 		t.Errorf("%q", rows)
 	}
-	if got := s.byKind(); got != "2 of 53 about what token endpoints answer, 2 of 20 about the keystore, 1 of 25 about the process and time" {
+	if got := s.byKind(); got != "2 of 53 about what token endpoints answer, 2 of 20 about the keystore, "+
+		"1 of 25 about the process and time" {
 		t.Error(got)
 	}
 	_, failed, err = readSuite(strings.NewReader(`{"Action":"fail","Package":"p","Test":"TestX/D9"}`))
@@ -97,7 +98,7 @@ func TestNumbersAreCounted(t *testing.T) {
 }
 
 func TestBenchmarksAreRead(t *testing.T) {
-	const out = `BenchmarkRoundTrip-2   	 9356	 44940 ns/op	 9724 echo-ns	 1.294 ratio	 12579 token-ns	 160 B/op	 2 allocs/op
+	const out = `BenchmarkRoundTrip-2 9356	 44940 ns/op	 9724 echo-ns	 1.294 ratio	 12579 token-ns	 2 allocs/op
 BenchmarkClient/dial_for_each_request-2   	 2486	 125827 ns/op	 12016 B/op	 64 allocs/op
 BenchmarkCacheHit-2   	 1267578	 92.4 ns/op	 0 B/op	 0 allocs/op
 BenchmarkNow   	 1267578	 48.4 ns/op	 0 B/op	 0 allocs/op
@@ -111,11 +112,16 @@ BenchmarkNow   	 1267578	 48.4 ns/op	 0 B/op	 0 allocs/op
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := speed{groat: "3.129ms", empty: "1.655ms", over: "1.89", ratio: 1.294, dial: 125827, inside: 92, clock: 48, allocs: "0"}
+	want := speed{
+		groat: "3.129ms", empty: "1.655ms", over: "1.89", ratio: 1.294, dial: 125827,
+		inside: 92, clock: 48, allocs: "0",
+	}
 	if s != want {
 		t.Errorf("%+v, want %+v", s, want)
 	}
-	for _, broken := range []string{"", strings.Replace(out, "ratio", "rate", 1), strings.Replace(out, "CacheHit", "Other", 1)} {
+	for _, broken := range []string{
+		"", strings.Replace(out, "ratio", "rate", 1), strings.Replace(out, "CacheHit", "Other", 1),
+	} {
 		if _, err := readSpeed(broken, cold); err == nil {
 			t.Errorf("a number is missing, and no error: %q", broken)
 		}
@@ -126,7 +132,8 @@ BenchmarkNow   	 1267578	 48.4 ns/op	 0 B/op	 0 allocs/op
 }
 
 func TestFaultsAreRead(t *testing.T) {
-	if got := fault("kill -9 while it renews: 1000 kills, 0 sessions lost, seed 1795329468028574121"); got != "kill -9 while it renews: 1,000 kills, 0 sessions lost" {
+	got := fault("kill -9 while it renews: 1000 kills, 0 sessions lost, seed 1795329468028574121")
+	if got != "kill -9 while it renews: 1,000 kills, 0 sessions lost" {
 		t.Error(got)
 	}
 }
@@ -134,7 +141,8 @@ func TestFaultsAreRead(t *testing.T) {
 func TestWhatTestsSay(t *testing.T) {
 	for value, want := range map[string][3]string{
 		"0": {"n", "0", ""}, "135ms": {"n", "135 ms", ""}, "1m5s": {"n", "1m5s", ""},
-		"21000, and 14 keys, each in 30 forms": {"n", "21,000", "14 keys, each in 30 forms"}, "17: outputs, logs": {"n", "17", "outputs, logs"},
+		"21000, and 14 keys, each in 30 forms": {"n", "21,000", "14 keys, each in 30 forms"},
+		"17: outputs, logs":                    {"n", "17", "outputs, logs"},
 	} {
 		if got := said("n", value); got != want {
 			t.Errorf("%q: %q, want %q", value, got, want)
@@ -142,13 +150,15 @@ func TestWhatTestsSay(t *testing.T) {
 	}
 	f := figures{
 		suite: suite{said: map[string]string{
-			"secrets found where none may be": "0", "secrets searched for": "1347; others", "places searched for them": "25742: logs",
-			"other": "5",
+			"secrets found where none may be": "0", "secrets searched for": "1347; others",
+			"places searched for them": "25742: logs", "other": "5",
 		}},
 		faults: []string{"at the steps: 20 runs, seed 1", "kill -9 of groatd: 1000 kills, seed 2"},
 	}
 	text := f.document()
-	for _, want := range []string{"- kill -9 of groatd: 1,000 kills.\n", "- 1,347 secrets were searched for in 25,742 places: 0 were found.\n"} {
+	for _, want := range []string{
+		"- kill -9 of groatd: 1,000 kills.\n", "- 1,347 secrets were searched for in 25,742 places: 0 were found.\n",
+	} {
 		if !strings.Contains(string(section(text)), want) {
 			t.Errorf("the README would not say %q:\n%s", want, section(text))
 		}
@@ -170,7 +180,8 @@ func TestMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := m.String(); m.cores < 1 || m.commit == "" || strings.Contains(text, host) || strings.Contains(text, "unknown") {
+	text := m.String()
+	if m.cores < 1 || m.commit == "" || strings.Contains(text, host) || strings.Contains(text, "unknown") {
 		t.Errorf("%s", text)
 	}
 }

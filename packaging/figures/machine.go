@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// machine is where and when it was measured, without a name.
+// machine says where and when the figures were measured, without the machine's name.
 type machine struct {
 	date, commit, kernel, system, memory string
 	cores                                int
@@ -26,7 +26,8 @@ func thisMachine(ctx context.Context, root string) (machine, error) {
 		return m, err
 	}
 	// The figures themselves are not what was measured.
-	changed, err := output(ctx, root, "git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!README.md", ":!"+file)
+	changed, err := output(ctx, root, "git", "status", "--porcelain", "--untracked-files=no",
+		"--", ".", ":!README.md", ":!"+file)
 	if err != nil {
 		return m, err
 	}
@@ -37,16 +38,17 @@ func thisMachine(ctx context.Context, root string) (machine, error) {
 	if err != nil {
 		return m, err
 	}
-	m.kernel, _, _ = strings.Cut(kernel, "-") // what is behind it names whoever built it
+	m.kernel, _, _ = strings.Cut(kernel, "-") // the rest names the machine that built the kernel
 	m.system, m.memory = release(), memory()
 	return m, nil
 }
 
 func (m machine) String() string {
-	return fmt.Sprintf("%s, commit %s, %d cores, %s of memory, %s, %s, %s", m.date, m.commit, m.cores, m.memory, m.system, m.kernel, runtime.Version())
+	return fmt.Sprintf("%s, commit %s, %d cores, %s of memory, %s, %s, %s",
+		m.date, m.commit, m.cores, m.memory, m.system, m.kernel, runtime.Version())
 }
 
-// release is os-release(5)'s own name for the system.
+// release returns the system's name from os-release(5).
 func release() string {
 	f, err := os.Open("/etc/os-release")
 	if err != nil {
@@ -61,7 +63,7 @@ func release() string {
 	return runtime.GOOS
 }
 
-// memory is what the machine has, in words.
+// memory returns the size of the machine's memory, for people.
 func memory() string {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {

@@ -1,9 +1,9 @@
-// Figures measures, on this machine, every number that the README names, and writes them to packaging/figures/FIGURES.md and
-// into the README's section between the same two marks. The other agents' numbers beside groat's are had in the same run, by
-// the same program (package peers), from the versions that are installed.
+// Figures measures groat on this machine and writes packaging/figures/FIGURES.md. Five lines of that page, between
+// two marks, also go into the README between the same marks. Package peers measures other agents in the same run, in
+// the versions that are installed.
 //
-// The invariant: what is written was seen in this run; a part that fails ends the run, and nothing is written. What it is
-// not: a test. Whether a number is good is for people to say, and whether the program is right for "make test".
+// The invariant: every number that is written was measured in this run. If a part fails, nothing is written. Figures
+// is not a test: people judge whether a number is good, and "make test" whether the programs are right.
 package main
 
 import (
@@ -80,7 +80,7 @@ func run(ctx context.Context, o options) error {
 // file is where the figures stand.
 const file = "packaging/figures/FIGURES.md"
 
-// The marks around what the README has too.
+// The marks around the lines that the README has too.
 const (
 	opening = "<!-- figures: written by make figures -->\n"
 	closing = "<!-- /figures -->\n"

@@ -57,8 +57,8 @@ type report struct {
 	}
 }
 
-// ordinary is a user that every Debian has and nobody is: what is measured should be what an ordinary user has. Not nobody, whom
-// a user namespace uses for everybody that it does not know.
+// ordinary is a user that every Debian system has and that runs nothing. The programs are measured as this user,
+// since root has other limits. It is not "nobody", which stands for every unknown user in a user namespace.
 const ordinary = "games"
 
 // crowded is how many descriptors the comparison needs.
@@ -114,7 +114,7 @@ func runPeers(ctx context.Context, root, bin string, short bool) (r report, err 
 	return r, json.Unmarshal(out, &r)
 }
 
-// give makes a directory the ordinary user's.
+// give makes the ordinary user the owner of a directory.
 func give(dir string) error {
 	u, err := user.Lookup(ordinary)
 	if err != nil {
@@ -125,7 +125,7 @@ func give(dir string) error {
 	return errors.Join(err1, err2, os.Chown(dir, uid, gid))
 }
 
-// copyFile copies a program to where everybody may run it.
+// copyFile copies a program and lets every user run the copy.
 func copyFile(to, from string) error {
 	in, err := os.Open(from)
 	if err != nil {
@@ -140,7 +140,7 @@ func copyFile(to, from string) error {
 	return errors.Join(err, out.Chmod(0o755), out.Close())
 }
 
-// thousands is a number as people write it.
+// thousands writes a number with commas.
 func thousands(n int) string {
 	if n < 1000 {
 		return strconv.Itoa(n)

@@ -14,7 +14,7 @@ import (
 
 // speed is what the benchmarks say.
 type speed struct {
-	groat, empty, over string // of a process, and how often the second goes into the first
+	groat, empty, over string // of a process each, and the first divided by the second
 	ratio              float64
 	dial, inside       time.Duration
 	allocs             string
@@ -54,8 +54,8 @@ func (b bench) time(unit string) (time.Duration, error) {
 }
 
 func measureSpeed(ctx context.Context, root, bin string) (speed, error) {
-	out, err := output(ctx, root, "go", "test", "-run", "^$", "-bench", "^Benchmark(RoundTrip|Client|CacheHit|Now)$", "-benchmem",
-		"./daemon", "./daemon/broker", "./daemon/clock")
+	out, err := output(ctx, root, "go", "test", "-run", "^$", "-bench", "^Benchmark(RoundTrip|Client|CacheHit|Now)$",
+		"-benchmem", "./daemon", "./daemon/broker", "./daemon/clock")
 	if err != nil {
 		return speed{}, err
 	}

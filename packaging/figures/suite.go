@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-// suite is what the tests say.
+// suite is what the tests report.
 type suite struct {
 	passed int
 	// ids :: letter → numbers that a passing test has in its name
@@ -64,7 +64,8 @@ func numberedPackages(root string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git" || strings.HasSuffix(path, filepath.FromSlash("packaging/figures"))) {
+		own := strings.HasSuffix(path, filepath.FromSlash("packaging/figures"))
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git" || own) {
 			return fs.SkipDir
 		}
 		inTest := strings.HasSuffix(path, "_test.go") || strings.Contains(path, "testdata")
@@ -94,7 +95,7 @@ func numberedPackages(root string) ([]string, error) {
 	return slices.Sorted(maps.Keys(found)), err
 }
 
-// saysFigures reports whether a test says figures.
+// saysFigures reports whether the text of a test logs figures.
 func saysFigures(text string) bool {
 	return strings.Contains(text, "figure: ") || strings.Contains(text, "t.Attr(")
 }
@@ -115,8 +116,9 @@ func idsIn(text string) (ids []id) {
 // maxOutput bounds what of a test that fails is shown.
 const maxOutput = 4 << 10
 
-// readSuite reads what "go test -json" prints. A seed of a fuzz target counts as a test that passed, but not for its number:
-// what a target asserts is less than what the catalogue wants. Each test that failed comes with what it wrote.
+// readSuite reads what "go test -json" prints. A seed of a fuzz target counts as a test that passed, but not for its
+// number, because a fuzz target asserts less than the catalogue's row wants. failed has the output of each failed
+// test.
 func readSuite(r io.Reader) (s suite, failed []string, err error) {
 	s = suite{ids: map[string]map[int]bool{}, said: map[string]string{}, attrs: map[string]map[string]string{}}
 	wrote := map[string]string{} // :: test → its output, until it passes
@@ -166,7 +168,7 @@ func (s suite) total() (n int) {
 	return n
 }
 
-// byKind says how many there are of each letter.
+// byKind returns how many numbers of each letter there are, for people.
 func (s suite) byKind() string {
 	var words []string
 	for _, k := range faults {

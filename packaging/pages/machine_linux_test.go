@@ -45,15 +45,17 @@ func newServers(t *testing.T) servers {
 	you := []sandbox.User{{Name: "you@example.com", Password: password}}
 	people := func(url, provider string) *sandbox.Server {
 		return sandbox.New(sandbox.Options{
-			URL: url, Dialect: sandbox.Auth0, Consent: sandbox.ConsentAllow, Device: sandbox.Device{Interval: time.Second},
-			Users: you, Clients: []sandbox.Client{{ID: publicClient(t, provider), Method: sandbox.None}},
+			URL: url, Dialect: sandbox.Auth0, Users: you, Consent: sandbox.ConsentAllow,
+			Device:  sandbox.Device{Interval: time.Second},
+			Clients: []sandbox.Client{{ID: publicClient(t, provider), Method: sandbox.None}},
 		})
 	}
 	s := servers{
 		spatiafi: sandbox.New(sandbox.Options{URL: "https://auth.spatiafi.com", Users: you}),
-		climate: sandbox.New(sandbox.Options{URL: "https://auth.climateengine.com", Users: you, Clients: []sandbox.Client{
-			{ID: "11111111-2222-4333-8444-555555555555", Secret: password},
-		}}),
+		climate: sandbox.New(sandbox.Options{
+			URL: "https://auth.climateengine.com", Users: you,
+			Clients: []sandbox.Client{{ID: "11111111-2222-4333-8444-555555555555", Secret: password}},
+		}),
 		earthscope: people("https://login.earthscope.org", "earthscope"),
 		planet:     people("https://login.planet.com", "planet-user"),
 		lab: sandbox.New(sandbox.Options{
@@ -93,8 +95,8 @@ func publicClient(t *testing.T, provider string) string {
 	return p.For(p.Grants[0]).ClientID
 }
 
-// gitServer is a server with one repository, for requests whose password is an access token of issuer. It speaks the part
-// of git's HTTP protocol that lists branches (gitprotocol-http(5), "Smart Clients").
+// gitServer is a server with one repository, for requests whose password is an access token of issuer. It speaks the
+// part of git's HTTP protocol that lists branches (gitprotocol-http(5), "Smart Clients").
 func gitServer(issuer http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, token, _ := r.BasicAuth()
@@ -120,7 +122,8 @@ func gitServer(issuer http.Handler) http.Handler {
 	})
 }
 
-// machine is a person's computer: a home directory, a checkout of the repository in which the person works, and a network.
+// machine is a person's computer: a home directory, a checkout of the repository in which the person works, and a
+// network.
 type machine struct {
 	t    *testing.T
 	net  *network
@@ -130,8 +133,8 @@ type machine struct {
 	env  []string
 }
 
-// newMachine makes a computer whose variables are vars beside the usual ones. It ends every groatd that was started by
-// itself when the test is over, and wants one.
+// newMachine makes a computer whose variables are vars beside the usual ones. It ends every groatd that was started
+// by itself when the test is over, and wants one.
 func newMachine(t *testing.T, n *network, vars ...string) *machine {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "groat-pages-") // short, for the sockets in it

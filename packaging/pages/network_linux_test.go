@@ -29,8 +29,8 @@ import (
 // certificates is the file in which the programs of a Debian system find the authorities that they trust.
 const certificates = "/etc/ssl/certs/ca-certificates.crt"
 
-// network is a mount and network namespace in which names of the Internet lead to handlers of this test, over TLS with
-// certificates that the programs there trust. Nothing in it reaches the real network.
+// network is a mount and network namespace in which names of the Internet lead to handlers of this test, over TLS
+// with certificates that the programs there trust. Nothing in it reaches the real network.
 type network struct {
 	t    *testing.T
 	jobs chan func() // run by the one thread that is inside
@@ -43,7 +43,8 @@ func newNetwork(t *testing.T, hosts map[string]http.Handler) *network {
 	inside := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		inside <- errors.Join(unix.Unshare(unix.CLONE_NEWNS|unix.CLONE_NEWNET), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+		err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_NEWNET)
+		inside <- errors.Join(err, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 		for job := range n.jobs {
 			job()
 		}

@@ -1,5 +1,5 @@
-// Package pages reads the fenced blocks of the pages that people follow, README.md and CONTRIBUTING.md, so that tests run
-// each of them as it is printed.
+// Package pages reads the fenced blocks of the pages that people follow, README.md and CONTRIBUTING.md, so that tests
+// run each of them as it is printed.
 //
 // The walk of this package's tests runs every block of the README, in order. A test elsewhere takes a block over by
 // calling [Find] with constant arguments: the walk then leaves that block to it. It is for tests only.
@@ -59,8 +59,8 @@ func parse(page, text string) []Block {
 	return blocks
 }
 
-// Find returns the one block of a page that begins with the given text, and fails the test if there is none or more than
-// one. The caller runs the block.
+// Find returns the one block of a page that begins with the given text, and fails the test if there is none or more
+// than one. The caller runs the block.
 func Find(t testing.TB, page, begins string) Block {
 	t.Helper()
 	var found []Block
@@ -75,8 +75,8 @@ func Find(t testing.TB, page, begins string) Block {
 	return found[0]
 }
 
-// Checkout copies the repository's files into dir, as a person who cloned it has them: without .git, programs that were
-// built and packages that were installed.
+// Checkout copies the repository's files into dir, as a person who cloned it has them: without .git, programs that
+// were built and packages that were installed.
 func Checkout(t testing.TB, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(Root(), func(path string, d os.DirEntry, err error) error {

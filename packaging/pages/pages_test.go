@@ -77,8 +77,8 @@ func claimed(all []claim, b Block) string {
 	return ""
 }
 
-// TestEveryBlockIsRun fails for a block that neither TestReadme nor TestContributing nor a test that calls Find runs, and
-// for a call of Find whose block the page does not have.
+// TestEveryBlockIsRun fails for a block that neither TestReadme nor TestContributing nor a test that calls Find runs,
+// and for a call of Find whose block the page does not have.
 func TestEveryBlockIsRun(t *testing.T) {
 	all := claims(t)
 	blocks := map[string][]Block{}
@@ -107,7 +107,8 @@ func TestEveryBlockIsRun(t *testing.T) {
 	}
 }
 
-// TestContributing runs the commands of CONTRIBUTING.md with "make --dry-run": they run all tests, this one among them.
+// TestContributing runs the commands of CONTRIBUTING.md with "make --dry-run": they run all tests, this one among
+// them.
 func TestContributing(t *testing.T) {
 	all := claims(t)
 	for _, b := range Blocks(t, "CONTRIBUTING.md") {

@@ -37,9 +37,9 @@ var wants = map[string][]string{
 	"groat keystore  ":        {"keychain", "keystore: sealed (key: passphrase), ok"},
 }
 
-// TestReadme does what the README says, block by block, each as it is printed: on a terminal, with a person who answers what
-// is asked, in a network in which the providers' names lead to sandboxes. What is to be installed comes first; then the order
-// is the page's. A block that another test runs by Find is left to it.
+// TestReadme does what the README says, block by block, each as it is printed: on a terminal, with a person who
+// answers what is asked, in a network in which the providers' names lead to sandboxes. What is to be installed comes
+// first; then the order is the page's. A block that another test runs by Find is left to it.
 func TestReadme(t *testing.T) {
 	tier.Needs(t, "curl", "git", "gnome-keyring", "root")
 	blocks, all := Blocks(t, "README.md"), claims(t)
@@ -81,7 +81,8 @@ func TestReadme(t *testing.T) {
 			run(server, b)
 			// What the block says of each start of the server.
 			server.endDaemon()
-			run(server, Block{Page: b.Page, Line: b.Line, Text: b.Text[strings.Index(b.Text, "groat unlock"):] + "groat get quake\n"})
+			_, unlock, _ := strings.Cut(b.Text, "groat unlock")
+			run(server, Block{Page: b.Page, Line: b.Line, Text: "groat unlock" + unlock + "groat get quake\n"})
 		default:
 			run(desktop, b)
 		}
@@ -104,7 +105,8 @@ func TestReadme(t *testing.T) {
 // inlineCommand matches a command within a sentence.
 var inlineCommand = regexp.MustCompile("`(groatd? [^`]*)`")
 
-// inlineCommands asks groat for the help of each command that the README names within a sentence. Those of groatd it runs.
+// inlineCommands asks groat for the help of each command that the README names within a sentence. Those of groatd it
+// runs.
 func (m *machine) inlineCommands() {
 	m.t.Helper()
 	text, err := os.ReadFile(filepath.Join(Root(), "README.md"))
@@ -149,8 +151,8 @@ func (m *machine) copyPrograms(from *machine) {
 // tokenLife is short, so that three of them can be lived through, and long enough for groatd to renew by itself.
 const tokenLife = 10 * time.Second
 
-// TestReadmePython runs the README's block of Python as it is printed, and goes on with its session as a person at the
-// interpreter would, until the tokens of three lifetimes have been used and the first ones are refused.
+// TestReadmePython runs the README's block of Python as it is printed, and goes on with its session as a person at
+// the interpreter would, until the tokens of three lifetimes have been used and the first ones are refused.
 func TestReadmePython(t *testing.T) {
 	tier.Needs(t, "python3-requests", "gnome-keyring", "root")
 	block := Find(t, "README.md", "import subprocess, requests")
@@ -203,7 +205,8 @@ func TestReadmePython(t *testing.T) {
 		}
 		return n
 	}
-	// After each renewal the session is used. It may have the token before the newest, so four renewals are waited for.
+	// After each renewal the session is used. It may have the token before the newest, so four renewals are waited
+	// for.
 	for have := issued(s.spatiafi.Log()); have < 5; {
 		err := s.spatiafi.Wait(ctx, func(entries []sandbox.Entry) bool { return issued(entries) > have })
 		if err != nil {

@@ -19,15 +19,16 @@ import (
 const (
 	// slowly is how long a slow provider takes.
 	slowly = 6 * time.Second
-	// life is that of the tokens here, in seconds; who wants enough of it gets that of a fresh one, and of one that has aged not.
+	// life is the lifetime of the tokens here, in seconds. A token that is enough seconds good is a fresh one: after
+	// the time aged it is not good for so long any more.
 	life   = 20
 	enough = 17
 	aged   = 4 * time.Second
-	// beyond is more than any token has.
+	// beyond is longer than any token lives, in seconds.
 	beyond = 2000
 )
 
-// age lets the tokens that the program holds become so old that they are not good for enough any more.
+// age waits until the tokens that the program holds are good for less than enough.
 func age(ctx context.Context) error {
 	select {
 	case <-time.After(aged):
@@ -75,13 +76,13 @@ func (p *provider) await(ctx context.Context, n int) error {
 	return nil
 }
 
-// unavailable is what RFC 6749 has for it, under the status that proxies have.
+// unavailable answers as a server in an outage: HTTP 503 with an error code of RFC 6749.
 func unavailable(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusServiceUnavailable)
 	io.WriteString(w, `{"error":"temporarily_unavailable"}`)
 }
 
-// nothing is a success without a token.
+// nothing answers a success without a token.
 func nothing(w http.ResponseWriter) { io.WriteString(w, `{"token_type":"Bearer"}`) }
 
 func page(w http.ResponseWriter) {
@@ -89,8 +90,8 @@ func page(w http.ResponseWriter) {
 	io.WriteString(w, "<html>Sign in to the airport</html>")
 }
 
-// failedRenewal wants more than the token at hand still has, so that the provider is asked, which fails; then it wants what
-// that token has.
+// failedRenewal asks for a longer life than the token at hand has, so that the provider is asked, which fails. Then
+// it asks for the life that the token has.
 func failedRenewal(ctx context.Context, r *running, reply func(http.ResponseWriter)) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -106,8 +107,8 @@ func failedRenewal(ctx context.Context, r *running, reply func(http.ResponseWrit
 	return "gets the token", nil
 }
 
-// renewal makes the provider what change says, and asks for more than the token at hand still has. Whether that is granted is
-// nothing to it; that the provider was asked is.
+// renewal changes the provider, and asks q, which wants a longer life than the token at hand has. A refusal is no
+// error; a provider that was not asked is.
 func renewal(ctx context.Context, r *running, q attack.Question, change func()) error {
 	if err := age(ctx); err != nil {
 		return err
@@ -123,7 +124,7 @@ func renewal(ctx context.Context, r *running, q attack.Question, change func()) 
 	return nil
 }
 
-// greedy wants, again and again, what no token can give.
+// greedy asks 120 times for a longer life than any token has.
 func greedy(ctx context.Context, r *running) (string, error) {
 	before := r.provider.requests()
 	ctx, cancel := context.WithTimeout(ctx, 3*patience)
@@ -136,7 +137,7 @@ func greedy(ctx context.Context, r *running) (string, error) {
 	return fmt.Sprint(r.provider.requests() - before), nil
 }
 
-// together makes a hundred clients want a token in the same moment, when the one at hand has ended.
+// together lets a hundred clients ask at once for a token, when the one at hand is too old for them.
 func together(ctx context.Context, r *running) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
@@ -161,7 +162,7 @@ func together(ctx context.Context, r *running) (string, error) {
 	return fmt.Sprint(requests), nil
 }
 
-// lineFeed looks whether what would break every line-based format is passed on.
+// lineFeed looks whether a token with a line feed in it, which breaks every line-based format, is handed out.
 func lineFeed(ctx context.Context, r *running) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -169,12 +170,16 @@ func lineFeed(ctx context.Context, r *running) (string, error) {
 	q := r.ask("a", enough)
 	whole := q.Whole
 	q.Whole = func(answer []byte) (bool, error) {
-		if passed = passed || bytes.Contains(answer, []byte(`token\nhost=evil`)) || bytes.Contains(answer, []byte("token\nhost=evil")); passed {
+		for _, text := range []string{`token\nhost=evil`, "token\nhost=evil"} {
+			passed = passed || bytes.Contains(answer, []byte(text))
+		}
+		if passed {
 			return true, nil
 		}
 		return whole(answer)
 	}
-	if err := renewal(ctx, r, q, func() { r.token = func(int) string { return "token\nhost=evil.example.com" } }); err != nil {
+	evil := func(int) string { return "token\nhost=evil.example.com" }
+	if err := renewal(ctx, r, q, func() { r.token = evil }); err != nil {
 		return "", err
 	}
 	if passed {

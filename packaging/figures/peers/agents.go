@@ -17,7 +17,7 @@ import (
 	"github.com/groat-dev/groat/packaging/attack"
 )
 
-// The secrets of the programs; nobody's.
+// The secrets that the programs hold. No server knows them.
 const (
 	clientSecret = "secret-of-nobody-for-groat-0123456789"
 	password     = "secret-of-nobody-for-git-0123456789"
@@ -26,12 +26,14 @@ const (
 
 var endless = bytes.Repeat([]byte("x"), 32<<10)
 
-// environ is a small one, with a home of its own.
+// environ returns a small environment with a home of its own.
 func environ(home string, more ...string) []string {
-	return append([]string{"HOME=" + home, "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TMPDIR=" + home}, more...)
+	return append([]string{
+		"HOME=" + home, "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "TMPDIR=" + home,
+	}, more...)
 }
 
-// first keeps the first line of what a program says of its version.
+// first returns a function that returns the first line of what a program prints.
 func first(name string, args ...string) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		out, err := output(ctx, environ("/"), "", name, args...)
@@ -43,7 +45,8 @@ func first(name string, args ...string) func(context.Context) (string, error) {
 func (s *stage) groat() *agent {
 	groat := filepath.Join(s.bin, "groat")
 	env := func(home string) []string {
-		return environ(home, "GROAT_NO_AUTOSTART=1", "GROAT_SOCKET="+home+"/s", "GROAT_CONFIG="+home+"/config/config.toml", "GROAT_STATE_DIR="+home+"/state")
+		return environ(home, "GROAT_NO_AUTOSTART=1", "GROAT_SOCKET="+home+"/s",
+			"GROAT_CONFIG="+home+"/config/config.toml", "GROAT_STATE_DIR="+home+"/state")
 	}
 	ask := func(account string, least int) attack.Question {
 		min := ""
@@ -51,9 +54,11 @@ func (s *stage) groat() *agent {
 			min = fmt.Sprintf(`,"min_ttl":%d`, least)
 		}
 		return attack.Question{
-			Text: []byte(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"` + account + `"` + min + "}}\n"),
+			Text: fmt.Appendf(nil, `{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"%s"%s}}`+"\n",
+				account, min),
 			Whole: func(answer []byte) (bool, error) {
-				if whole := bytes.HasSuffix(answer, []byte("\n")); !whole || bytes.Contains(answer, []byte(`"access_token"`)) {
+				whole := bytes.HasSuffix(answer, []byte("\n"))
+				if !whole || bytes.Contains(answer, []byte(`"access_token"`)) {
 					return whole, nil
 				}
 				return true, fmt.Errorf("%w: %s", errRefused, answer)
@@ -61,8 +66,8 @@ func (s *stage) groat() *agent {
 		}
 	}
 	return &agent{
-		name: "groat", version: first(groat, "version"), accounts: true, ask: ask, question: ask("a", 0), secret: clientSecret,
-		begun: []byte(`{"jsonrpc":"2.0","id":1,"meth`), endless: endless,
+		name: "groat", version: first(groat, "version"), accounts: true, ask: ask, question: ask("a", 0),
+		secret: clientSecret, begun: []byte(`{"jsonrpc":"2.0","id":1,"meth`), endless: endless,
 		command: func(home string) *exec.Cmd {
 			cmd := exec.Command(filepath.Join(s.bin, "groatd"))
 			cmd.Env = env(home)
@@ -73,8 +78,9 @@ func (s *stage) groat() *agent {
 				return err
 			}
 			for _, account := range accounts {
-				if _, err := output(ctx, env(r.home), clientSecret+"\n", groat, "login", account, "--token-url", r.issuer(account)+"token",
-					"--client-auth", "client_secret_post", "--client-id", "figures", "--secret-stdin"); err != nil {
+				if _, err := output(ctx, env(r.home), clientSecret+"\n", groat, "login", account,
+					"--token-url", r.issuer(account)+"token", "--client-auth", "client_secret_post",
+					"--client-id", "figures", "--secret-stdin"); err != nil {
 					return err
 				}
 			}
@@ -83,7 +89,7 @@ func (s *stage) groat() *agent {
 	}
 }
 
-// errRefused: the program answered, and not with what was asked for.
+// errRefused means that the program answered, and not with what was asked for.
 var errRefused = errors.New("refused")
 
 func (*stage) ssh() *agent {
@@ -109,10 +115,11 @@ func (*stage) ssh() *agent {
 		},
 		stock: func(ctx context.Context, r *running, _ ...string) error {
 			key := filepath.Join(r.home, "key")
-			if _, err := output(ctx, environ(r.home), "", "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key); err != nil {
+			_, err := output(ctx, environ(r.home), "", "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+			if err != nil {
 				return err
 			}
-			_, err := output(ctx, environ(r.home, "SSH_AUTH_SOCK="+r.socket()), "", "ssh-add", "-q", key)
+			_, err = output(ctx, environ(r.home, "SSH_AUTH_SOCK="+r.socket()), "", "ssh-add", "-q", key)
 			return err
 		},
 	}
@@ -126,7 +133,8 @@ func (*stage) gitCache() *agent {
 		question: attack.Question{Text: []byte("action=get\n" + about + "\n"), End: true},
 		command: func(home string) *exec.Cmd {
 			cmd := exec.Command("git", "credential-cache--daemon", home+"/s")
-			if path, err := exec.Command("git", "--exec-path").Output(); err == nil { // the daemon itself, not git that waits for it
+			// The daemon itself, not a git that waits for it.
+			if path, err := exec.Command("git", "--exec-path").Output(); err == nil {
 				cmd.Path = filepath.Join(strings.TrimSpace(string(path)), "git-credential-cache--daemon")
 				cmd.Args = []string{"git-credential-cache--daemon", home + "/s"}
 			}
@@ -146,7 +154,8 @@ func (*stage) oidc() *agent {
 	}
 	ask := func(account string, least int) attack.Question {
 		return attack.Question{
-			Text: fmt.Appendf(nil, `{"request":"access_token","account":%q,"min_valid_period":%d,"application_hint":"figures"}`, account, least),
+			Text: fmt.Appendf(nil,
+				`{"request":"access_token","account":%q,"min_valid_period":%d,"application_hint":"figures"}`, account, least),
 			Whole: func(answer []byte) (bool, error) {
 				var a struct{ Status, Error string }
 				if json.Unmarshal(answer, &a) != nil {
@@ -160,8 +169,8 @@ func (*stage) oidc() *agent {
 		}
 	}
 	return &agent{
-		name: "oidc-agent", version: first("oidc-agent", "--version"), accounts: true, ask: ask, question: ask("a", 0), secret: refreshToken,
-		begun: []byte(`{"request":"acc`), endless: endless,
+		name: "oidc-agent", version: first("oidc-agent", "--version"), accounts: true, ask: ask, question: ask("a", 0),
+		secret: refreshToken, begun: []byte(`{"request":"acc`), endless: endless,
 		command: func(home string) *exec.Cmd {
 			os.Mkdir(home+"/cfg", 0o700) // there already for a second start
 			cmd := exec.Command("/usr/bin/oidc-agent", "-d", "-a", home+"/s", "--no-webserver", "--no-scheme")
@@ -170,9 +179,10 @@ func (*stage) oidc() *agent {
 		},
 		stock: func(ctx context.Context, r *running, accounts ...string) error {
 			for _, account := range accounts {
-				if _, err := output(ctx, env(r.home), "", "oidc-gen", "-m", "--client-id=figures", "--client-secret=none", "--iss="+r.issuer(account),
-					"--redirect-uri=http://localhost:4242", "--scope=openid offline_access", "--rt="+refreshToken, "--pw-cmd=echo password",
-					"--confirm-yes", "--prompt=none", account); err != nil {
+				_, err := output(ctx, env(r.home), "", "oidc-gen", "-m", "--client-id=figures", "--client-secret=none",
+					"--iss="+r.issuer(account), "--redirect-uri=http://localhost:4242", "--scope=openid offline_access",
+					"--rt="+refreshToken, "--pw-cmd=echo password", "--confirm-yes", "--prompt=none", account)
+				if err != nil {
 					return err
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"syscall"
 	"time"
@@ -27,28 +28,46 @@ type experiment struct {
 }
 
 var experiments = []experiment{
-	{id: "half-open", what: "one client sends half a request and waits: another is answered", quick: true, run: halfOpen},
-	{id: "hang-up", what: "clients hang up before their answer, 200 times", quick: true, run: hangUp},
-	{id: "endless", what: "a request without end, 64 MiB of it", quick: true, run: endlessRequest},
-	{id: "idle", what: "1,500 idle connections, 1,024 descriptors: another client is answered", run: func(ctx context.Context, r *running) (string, error) {
-		return crowd(ctx, r, 1500, 100)
-	}},
-	{id: "crowd", what: "10,000 idle connections, 16,384 descriptors: another client is answered", files: 16384, run: func(ctx context.Context, r *running) (string, error) {
-		return crowd(ctx, r, 10000, 1000)
-	}},
-	{id: "second", what: "a second one is started on the same socket", quick: true, run: secondStart},
-	{id: "crash", what: "it is killed (SIGKILL) and started again", quick: true, run: crash},
-	{id: "memory", what: "another program of the same user reads its memory", quick: true, run: readMemory},
-	{id: "slow", what: "one provider takes 6 s: a token of another, which is at hand, is had after", accounts: true, run: slowProvider},
-	{id: "unavailable", what: "a renewal gets HTTP 503 while the token at hand is good: the next client", accounts: true,
-		run: func(ctx context.Context, r *running) (string, error) { return failedRenewal(ctx, r, unavailable) }},
-	{id: "page", what: "a renewal gets a page under HTTP 200 while the token at hand is good: the next client", accounts: true, quick: true,
-		run: func(ctx context.Context, r *running) (string, error) { return failedRenewal(ctx, r, page) }},
-	{id: "nothing", what: "a renewal gets HTTP 200 without a token while the token at hand is good: the next client", accounts: true,
-		run: func(ctx context.Context, r *running) (string, error) { return failedRenewal(ctx, r, nothing) }},
-	{id: "greedy", what: "120 clients want a token that is good for longer than any: requests at the provider", accounts: true, run: greedy},
-	{id: "together", what: "100 clients at once want a token when there is none: requests at the provider", accounts: true, run: together},
-	{id: "newline", what: "the provider puts a line feed into a token: a client", accounts: true, run: lineFeed},
+	{id: "half-open", quick: true, run: halfOpen,
+		what: "one client sends half a request and waits: another is answered"},
+	{id: "hang-up", quick: true, run: hangUp,
+		what: "clients hang up before their answer, 200 times"},
+	{id: "endless", quick: true, run: endlessRequest,
+		what: "a request without end, 64 MiB of it"},
+	{id: "idle", run: crowdOf(1500, 100),
+		what: "1,500 idle connections, 1,024 descriptors: another client is answered"},
+	{id: "crowd", files: 16384, run: crowdOf(10000, 1000),
+		what: "10,000 idle connections, 16,384 descriptors: another client is answered"},
+	{id: "second", quick: true, run: secondStart,
+		what: "a second one is started on the same socket"},
+	{id: "crash", quick: true, run: crash,
+		what: "it is killed (SIGKILL) and started again"},
+	{id: "memory", quick: true, run: readMemory,
+		what: "another program of the same user reads its memory"},
+	{id: "slow", accounts: true, run: slowProvider,
+		what: "one provider takes 6 s: a token of another, which is at hand, is had after"},
+	{id: "unavailable", accounts: true, run: renewalThatGets(unavailable),
+		what: "a renewal gets HTTP 503 while the token at hand is good: the next client"},
+	{id: "page", accounts: true, quick: true, run: renewalThatGets(page),
+		what: "a renewal gets a page under HTTP 200 while the token at hand is good: the next client"},
+	{id: "nothing", accounts: true, run: renewalThatGets(nothing),
+		what: "a renewal gets HTTP 200 without a token while the token at hand is good: the next client"},
+	{id: "greedy", accounts: true, run: greedy,
+		what: "120 clients want a token that is good for longer than any: requests at the provider"},
+	{id: "together", accounts: true, run: together,
+		what: "100 clients at once want a token when there is none: requests at the provider"},
+	{id: "newline", accounts: true, run: lineFeed,
+		what: "the provider puts a line feed into a token: a client"},
+}
+
+// crowdOf is crowd with numbers.
+func crowdOf(n, step int) func(context.Context, *running) (string, error) {
+	return func(ctx context.Context, r *running) (string, error) { return crowd(ctx, r, n, step) }
+}
+
+// renewalThatGets is failedRenewal with a reply.
+func renewalThatGets(reply func(http.ResponseWriter)) func(context.Context, *running) (string, error) {
+	return func(ctx context.Context, r *running) (string, error) { return failedRenewal(ctx, r, reply) }
 }
 
 // halfOpen is an honest client beside one that never ends its request.
@@ -67,7 +86,8 @@ func halfOpen(ctx context.Context, r *running) (string, error) {
 	case err == nil:
 		return fmt.Sprintf("**not in %s**, not before the first has gone", short(r.s.silence)), nil
 	case !r.alive():
-		return fmt.Sprintf("**not in %s**; when the first has gone, **it dies** (%s)", short(r.s.silence), signalOf(r)), nil
+		return fmt.Sprintf("**not in %s**; when the first has gone, **it dies** (%s)",
+			short(r.s.silence), signalOf(r)), nil
 	}
 	return fmt.Sprintf("**not in %s**, nor when the first has gone", short(r.s.silence)), nil
 }
@@ -83,7 +103,7 @@ func hangUp(ctx context.Context, r *running) (string, error) {
 		return fmt.Sprintf("no connection after %d: %v", n, reason(err)), nil
 	}
 	if _, err := r.answers(ctx); err != nil {
-		return "it lives and answers nobody", nil
+		return "it lives and answers no client", nil
 	}
 	return "all well", nil
 }
@@ -139,7 +159,7 @@ func watch(pid int) (most func() int64) {
 	}
 }
 
-// crowd opens idle connections by steps and asks after each, until nobody answers.
+// crowd opens idle connections by steps and asks after each, until there is no answer.
 func crowd(ctx context.Context, r *running, n, step int) (string, error) {
 	var idlers []*attack.Crowd
 	defer func() {
@@ -173,7 +193,8 @@ func crowd(ctx context.Context, r *running, n, step int) (string, error) {
 				kept += i.Open()
 			}
 			rss, err := attack.RSS(r.pid())
-			return fmt.Sprintf("answered in %s; %s are kept, memory %.0f MB", short(took), thousands(kept), float64(rss)/1e6), err
+			return fmt.Sprintf("answered in %s; %s are kept, memory %.0f MB",
+				short(took), thousands(kept), float64(rss)/1e6), err
 		}
 	}
 }

@@ -1,10 +1,11 @@
 //go:build linux
 
-// Peers turns the same bad clients on groatd and on the other agents that are installed, and says what each did. It is
-// one half of "make figures", which runs it as an ordinary user and prints the table.
+// Peers turns the same bad clients on groatd and on the other agents that are installed, and says what each did. It
+// is one half of "make figures", which runs it as an ordinary user and prints the table.
 //
-// The invariant: a cell holds what this run saw and nothing that anybody knew before; a program that cannot be started
-// fails the run. What it is not: a judgement. What differs between the programs beside this stands with the table.
+// The invariant: a cell holds what this run saw, and nothing that was known before; a program that cannot be
+// started fails the run. What it is not: a judgement. What differs between the programs beside this stands with the
+// table.
 package main
 
 import (
@@ -80,7 +81,7 @@ func compare(ctx context.Context, bin, only string, short bool) (*Report, error)
 				continue
 			}
 			tries.Go(func() { row.Cells[i], errs[i] = s.try(ctx, a, e) })
-			if !short { // one after the other, so that they do not share the machine; where no number is looked at, all at once
+			if !short { // one after the other, so that no measurement shares the machine with another
 				tries.Wait()
 			}
 		}

@@ -35,7 +35,7 @@ func readMemory(_ context.Context, r *running) (string, error) {
 	return fmt.Sprintf("**it can**; the secret is there %d times as it is", n), nil
 }
 
-// opened is readMemory where nobody knows what the secret looks like.
+// opened is readMemory for an agent whose secret has no known form in memory.
 func opened(pid int) (string, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
 	switch {
@@ -47,7 +47,7 @@ func opened(pid int) (string, error) {
 	return "**it can**", f.Close()
 }
 
-// copies counts what stands in a process's writable memory.
+// copies counts how often the secret stands in a process's writable memory.
 func copies(mem io.ReaderAt, pid int, secret []byte) (int, error) {
 	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// provider is an authorization server with as many issuers as anybody names, which does what an experiment wants of it. It
-// looks at no credential.
+// provider is an authorization server that answers for every issuer, whatever its name, and does what an experiment
+// wants. It looks at no credential.
 type provider struct {
 	listener net.Listener
 	server   *http.Server
@@ -60,8 +60,9 @@ func (p *provider) serve(w http.ResponseWriter, r *http.Request) {
 	if what != "token" {
 		iss := p.issuer(account)
 		json.NewEncoder(w).Encode(map[string]any{
-			"issuer": iss, "authorization_endpoint": iss + "auth", "token_endpoint": iss + "token", "response_types_supported": []string{"code"},
-			"scopes_supported": []string{"openid", "offline_access"}, "grant_types_supported": []string{"refresh_token", "authorization_code"},
+			"issuer": iss, "authorization_endpoint": iss + "auth", "token_endpoint": iss + "token",
+			"response_types_supported": []string{"code"}, "scopes_supported": []string{"openid", "offline_access"},
+			"grant_types_supported": []string{"refresh_token", "authorization_code"},
 		})
 		return
 	}

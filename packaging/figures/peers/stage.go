@@ -20,7 +20,7 @@ import (
 	"github.com/groat-dev/groat/packaging/attack"
 )
 
-// patience bounds what nobody doubts: a program starts, ends, or answers an honest client.
+// patience bounds what is sure to happen: a program starts, ends, or answers an honest client.
 const patience = 20 * time.Second
 
 // stage is where the programs run.
@@ -62,7 +62,7 @@ type agent struct {
 	question attack.Question
 	// begun is the beginning of a request, endless the middle of one.
 	begun, endless []byte
-	// secret stands in its memory if it keeps it as it is; empty where nobody knows how it does.
+	// secret is what stands in its memory if it keeps the secret as it is; empty where it is not known how.
 	secret string
 	// accounts: it gets tokens from a provider.
 	accounts bool
@@ -116,7 +116,7 @@ func (s *stage) try(ctx context.Context, a *agent, e experiment) (string, error)
 	return cell, err
 }
 
-// start starts an agent in a home and returns when its socket can be dialled. files is how many descriptors it may have.
+// start starts an agent in a home and returns when its socket can be dialled. The agent may have so many files open.
 func (s *stage) start(ctx context.Context, a *agent, home string, files int) (*running, error) {
 	r := &running{agent: a, s: s, home: home, ended: make(chan struct{})}
 	r.cmd = a.command(home)
@@ -203,7 +203,7 @@ func (r *running) answers(ctx context.Context) (time.Duration, error) {
 	return r.question.Ask(ctx, r.dial)
 }
 
-// server is the process that would answer a client now, or 0.
+// server returns the process that would answer a client now, or 0.
 func (r *running) server() int {
 	c, err := r.dial()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// short is a time with as many digits as it deserves.
+// short writes a duration with two or three digits.
 func short(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
@@ -18,7 +18,7 @@ func short(d time.Duration) string {
 	return fmt.Sprintf("%.3g s", d.Seconds())
 }
 
-// size is a number of bytes.
+// size writes a number of bytes.
 func size(n int64) string {
 	if n < 1<<20 {
 		return fmt.Sprintf("%d KiB", n>>10)
@@ -26,7 +26,7 @@ func size(n int64) string {
 	return fmt.Sprintf("%d MiB", n>>20)
 }
 
-// thousands is a number as people write it.
+// thousands writes a number with commas.
 func thousands(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)
