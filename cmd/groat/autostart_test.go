@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"os"
 	"os/exec"
@@ -131,17 +132,50 @@ func together(t *testing.T, n int, command func() *exec.Cmd) []outcome {
 	return got
 }
 
-// buildPrograms builds real binaries into a directory of the test's own.
+// buildPrograms builds real binaries into a directory of the test's own. Their groat waits for a groatd that starts as
+// long as tests wait for anything: with its own three seconds a hundred of them on a busy machine would say, rightly, that
+// groatd was not ready in time.
 func buildPrograms(t *testing.T, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
+	overlay := patientAutostart(t)
 	for _, name := range names {
-		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "github.com/groat-dev/groat/cmd/"+name).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-o", dir, "github.com/groat-dev/groat/cmd/"+name).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s does not build: %s", name, out)
 		}
 	}
 	return dir
+}
+
+// patientAutostart returns a file for go build's -overlay, with which groat's startTime is the tests' patience.
+func patientAutostart(t *testing.T) string {
+	t.Helper()
+	source, err := filepath.Abs(filepath.Join("autostart", "autostart.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const startTime = "\tstartTime = 3 * time.Second\n"
+	if !strings.Contains(string(text), startTime) {
+		t.Fatalf("%s does not say %q", source, startTime)
+	}
+	dir := t.TempDir()
+	patient := strings.Replace(string(text), startTime, "\tstartTime = 2 * time.Minute\n", 1)
+	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{source: filepath.Join(dir, "autostart.go")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	for path, text := range map[string][]byte{filepath.Join(dir, "autostart.go"): []byte(patient), overlay: replace} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return overlay
 }
 
 func TestAutostartFails(t *testing.T) {

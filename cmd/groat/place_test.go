@@ -78,10 +78,17 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 			c.change(&record)
 			holds(t, h.state, record)
 			env := append([]string{"HOME=" + h.dir, "XDG_RUNTIME_DIR=" + runtime, "GROAT_STATE_DIR=" + h.state}, c.env...)
-			begun := time.Now()
-			got := h.run(env, "get")
-			if took := time.Since(begun); took >= 3*time.Second {
-				t.Errorf("it took %v", took)
+			// Waiting for a groatd to start would take 3 s each time. On a machine that is very busy groat may take
+			// that long without waiting, so the fastest of three runs counts.
+			var got outcome
+			tries, fastest := 0, 3*time.Second
+			for ; tries < 3 && fastest >= 3*time.Second; tries++ {
+				begun := time.Now()
+				got = h.run(env, "get")
+				fastest = min(fastest, time.Since(begun))
+			}
+			if fastest >= 3*time.Second {
+				t.Errorf("it waited")
 			}
 			for _, says := range c.says {
 				if !strings.Contains(got.stderr, says) {
@@ -94,7 +101,7 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 			if name == "another configuration" && !strings.Contains(got.stderr, " GROAT_CONFIG='/c d' GROAT_STATE_DIR="+h.state+" groat status") {
 				t.Errorf("hint: %s", got.stderr)
 			}
-			if n := len(h.started()); n == 0 || n > 3 {
+			if n := len(h.started()); n == 0 || n > 3*tries {
 				t.Errorf("%d daemons were started", n)
 			}
 		})

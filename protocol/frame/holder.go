@@ -74,6 +74,8 @@ func (h *Holder) decode(raw []byte) error {
 			return h.Place.decode
 		case "socket":
 			return &h.Socket
+		case "handover":
+			return &h.Handover
 		}
 		return nil
 	})
