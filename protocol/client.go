@@ -2,23 +2,20 @@ package protocol
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/groat-dev/groat/protocol/frame"
-	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // The errors of a [Client] that are no [*Error], for [errors.Is].
 var (
+	// ErrNotRunning means that no groatd serves this user's place. "groat status" starts one, or says why it cannot.
+	ErrNotRunning = frame.ErrNotRunning
 	// ErrForeignServer means that another user's process listens at the socket. Nothing was sent to it.
 	ErrForeignServer = frame.ErrForeignServer
 	// ErrAnswer means that what came back is not a reply of this protocol.
@@ -29,79 +26,182 @@ var (
 	ErrLineTooLong = frame.ErrLineTooLong
 )
 
-// Client is one connection to the daemon. Its methods may be called concurrently; they take turns. After an error that is
-// no [*Error] the connection is closed and every later call fails with the same error.
-type Client struct {
-	mu   sync.Mutex
-	conn net.Conn
-	r    *frame.Reader
-	id   int64
-	// place is the id of the caller's place, or empty: then whoever listens is asked.
-	place string
-	err   error // why the connection is of no further use
-}
-
-// A full backlog is the one failure of connect(2) that passes by itself.
 const (
-	dialPatience = 3 * time.Second
-	dialPause    = 10 * time.Millisecond
+	// dialTime bounds connect(2), and helloTime how long groatd may take to say that it is this place's.
+	dialTime, helloTime = 3 * time.Second, 10 * time.Second
+	// answerTime is how long groatd may take for an answer that no authorization server has to give.
+	answerTime = 10 * time.Second
 )
 
-// Dial connects to the socket at path and makes sure, before anything is sent, that this user's own process listens
-// there (a socket in a shared directory may be somebody else's trap). It takes 3 s at most.
-func Dial(ctx context.Context, path string) (*Client, error) {
-	conn, err := dial(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	uid, err := serverUID(conn)
-	if err == nil && uid != os.Geteuid() {
-		err = fmt.Errorf("%w (uid %d)", ErrForeignServer, uid)
-	}
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return NewClient(conn), nil
+// Client asks groatd over one connection.
+//
+// All methods may be called concurrently: requests are sent as they come, at most [MaxInFlight] at once, and a slow one holds no
+// other one up. Keep one Client for the life of a program.
+//
+// A refusal of groatd's is an [*Error], whose Kind says what can be done; after it the Client is as good as before. Other errors
+// are about the connection: see the variables of this package, and those of package net. A Client that [Connect] or [Dial] made
+// connects again at the next call, and repeats by itself what an ended connection left unanswered and may be asked twice. One
+// that [NewClient] made returns the same error from then on.
+//
+// A context that ends gives up waiting, with the context's error; groatd goes on, and the connection stays in use.
+type Client struct {
+	dial  func(context.Context) (net.Conn, error) // nil if the connection cannot be made again
+	turn  chan struct{}                           // held by the caller that connects
+	place string                                  // the id of the caller's place, or empty
+	login sync.Mutex                              // a connection has one login at a time
+
+	mu     sync.Mutex
+	link   *link
+	closed bool
 }
 
-func dial(ctx context.Context, path string) (*net.UnixConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialPatience)
-	defer cancel()
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		// DialUnix and not Dial: the latter links the resolver into a client that is started thousands of times.
-		conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
-		if !errors.Is(err, syscall.EAGAIN) {
+// Connect returns a client of the groatd that serves this process's user and environment; PROTOCOL.md, "Transport", says where
+// that is. The groatd of another user or of another place is not talked to. Connect starts none: the error is then
+// [ErrNotRunning]. It takes 16 s at most, and less if ctx ends.
+func Connect(ctx context.Context) (*Client, error) {
+	route, err := frame.FindRoute(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	c := newClient()
+	if route.Place != nil {
+		c.place = route.Place.ID()
+	}
+	c.dial = func(ctx context.Context) (net.Conn, error) {
+		return blocking(ctx, dialTime+helloTime, func(deadline time.Time) (*frame.Conn, error) {
+			route, err := frame.FindRoute(os.Getenv) // its directories may have changed
+			if err != nil {
+				return nil, err
+			}
+			conn, err := route.Reach(deadline, false)
+			if conn == nil && err == nil {
+				conn = route.ReachHolder(deadline)
+			}
+			if conn == nil && err == nil {
+				err = fmt.Errorf("%w at %s", ErrNotRunning, route.OwnSocket())
+			}
 			return conn, err
+		})
+	}
+	return c, c.connect(ctx)
+}
+
+// Dial returns a client of whatever groatd of this user listens at a socket, in 3 s at most. It makes sure, before anything is
+// sent, that a process of this user does: a socket in a shared directory may be a trap.
+func Dial(ctx context.Context, socket string) (*Client, error) {
+	c := newClient()
+	c.dial = func(ctx context.Context) (net.Conn, error) {
+		return blocking(ctx, dialTime, func(deadline time.Time) (*frame.Conn, error) { return frame.Dial(socket, deadline) })
+	}
+	return c, c.connect(ctx)
+}
+
+// NewClient returns a client that speaks over conn, which it owns. Who is at the other end is for the caller to know.
+func NewClient(conn net.Conn) *Client {
+	c := newClient()
+	c.link = newLink(conn)
+	return c
+}
+
+func newClient() *Client { return &Client{turn: make(chan struct{}, 1)} }
+
+// blocking runs f, which makes blocking system calls, and does not wait for it once ctx has ended.
+func blocking(ctx context.Context, limit time.Duration, f func(deadline time.Time) (*frame.Conn, error)) (net.Conn, error) {
+	deadline := time.Now().Add(limit)
+	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
+		deadline = end
+	}
+	type result struct {
+		conn *frame.Conn
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		conn, err := f(deadline)
+		done <- result{conn, err}
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return nil, r.err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(dialPause):
-		}
+		file := r.conn.Detach()
+		defer file.Close()
+		return net.FileConn(file)
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.err == nil {
+				r.conn.Close()
+			}
+		}()
+		return nil, ctx.Err()
 	}
 }
 
-// NewClient speaks over conn, which it owns.
-func NewClient(conn net.Conn) *Client { return &Client{conn: conn, r: frame.NewReader(conn)} }
-
-// At has every further request name the caller's place, so that the daemon of another one refuses it. It is called before
-// the first request.
+// At has every further request name the caller's place, so that the groatd of another one refuses it. [Connect] does so by
+// itself. It must be called before the first request.
 func (c *Client) At(place frame.Place) { c.place = place.ID() }
 
-// Close ends the conversation; requests under way at the daemon go on.
-func (c *Client) Close() error { return c.conn.Close() }
-
-// Call sends one request and decodes its result into result, where that is not nil; nil params are left out. An error of
-// the daemon's is a [*Error]. It waits as long as ctx allows, which should have a deadline.
-func (c *Client) Call(ctx context.Context, method string, params, result any) error {
-	return c.call(ctx, &call{method: method, params: params, result: result})
+// Close ends the connection and every call that is waiting. Requests that groatd has begun go on there. Later calls fail with
+// [net.ErrClosed].
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	l := c.link
+	c.mu.Unlock()
+	if l != nil {
+		l.fail(net.ErrClosed)
+	}
+	return nil
 }
 
-// CallSecret is Call with one more member of params, which holds a secret and is wiped once it is written.
+// connect makes sure that there is a connection, or returns why there is none.
+func (c *Client) connect(ctx context.Context) error {
+	_, _, err := c.current(ctx)
+	return err
+}
+
+// current returns the connection in use; fresh says that it was made by this call.
+func (c *Client) current(ctx context.Context) (l *link, fresh bool, err error) {
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+	defer func() { <-c.turn }()
+	c.mu.Lock()
+	l, over := c.link, c.closed
+	c.mu.Unlock()
+	switch {
+	case over:
+		return nil, false, net.ErrClosed
+	case l != nil && l.reason() == nil:
+		return l, false, nil
+	case c.dial == nil:
+		return nil, false, l.reason()
+	}
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	l = newLink(conn)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		l.fail(net.ErrClosed)
+		return nil, false, net.ErrClosed
+	}
+	c.link = l
+	return l, true, nil
+}
+
+// Call sends one request and decodes its result into result, if that is not nil; nil params are left out. It is for the methods
+// of PROTOCOL.md that have no Go method here. It waits as long as ctx allows, which should have a deadline.
+func (c *Client) Call(ctx context.Context, method string, params, result any) error {
+	return c.call(ctx, &exchange{method: method, params: params, result: result})
+}
+
+// CallSecret is Call with one more member of params, which holds a secret and is wiped.
 func (c *Client) CallSecret(ctx context.Context, method string, params any, member string, secret LoginSecret, result any) error {
 	return c.CallSecrets(ctx, method, params, []Member{{member, secret}}, result)
 }
@@ -112,162 +212,113 @@ type Member struct {
 	Value LoginSecret
 }
 
-// CallSecrets is CallSecret for more than one member. All are wiped, also where nothing was sent.
+// CallSecrets is CallSecret for more than one member. All are wiped, also if nothing was sent.
 func (c *Client) CallSecrets(ctx context.Context, method string, params any, secrets []Member, result any) error {
 	defer func() {
 		for _, s := range secrets {
 			s.Value.Wipe()
 		}
 	}()
-	return c.call(ctx, &call{method: method, params: params, secrets: secrets, result: result})
+	return c.call(ctx, &exchange{method: method, params: params, secrets: secrets, result: result})
 }
 
-// call is one request and where its answer goes.
-type call struct {
-	method  string
-	params  any
-	secrets []Member
-	result  any
-	login   *dialogue // nil but in a login
-
-	id string
+// repeatable are the methods that may be asked again if the connection ended before the answer.
+var repeatable = map[string]bool{
+	MethodHello: true, MethodToken: true, MethodReject: true, MethodStatus: true, MethodProfiles: true, MethodProviders: true, MethodWhoami: true,
 }
 
-// message is anything the daemon sends.
-type message struct {
-	ID     json.RawMessage `json:"id"`
-	Method string          `json:"method"`
-	Params json.RawMessage `json:"params"`
-	Result json.RawMessage `json:"result"`
-	Error  *Error          `json:"error"`
-}
-
-func (c *Client) call(ctx context.Context, q *call) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err != nil {
-		return c.err
-	}
-	// A context that ends unblocks whatever read or write is under way; the reader owns the deadlines.
-	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
-	defer stop()
-	err := c.exchange(ctx, q)
-	if q.login != nil {
-		err = q.login.end(err)
-	}
-	if _, ok := errors.AsType[*Error](err); ok || err == nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		err = ctx.Err()
-	}
-	c.err = err
-	c.conn.Close()
-	return err
-}
-
-func (c *Client) exchange(ctx context.Context, q *call) error {
-	var err error
-	if q.id, err = c.send(q.method, q.params, q.secrets...); err != nil {
-		return closed(err)
-	}
+func (c *Client) call(ctx context.Context, x *exchange) error {
 	for {
-		m, err := c.receive()
+		l, fresh, err := c.current(ctx)
 		if err != nil {
 			return err
 		}
-		if done, err := c.take(ctx, q, m); done || err != nil {
+		err = l.do(ctx, c.place, x)
+		if err == nil || fresh || c.dial == nil || !repeatable[x.method] || !errors.Is(err, ErrClosed) {
 			return err
 		}
 	}
 }
 
-// take deals with one message and reports whether it was the answer.
-func (c *Client) take(ctx context.Context, q *call, m message) (done bool, err error) {
-	switch id := string(m.ID); {
-	case m.Method == NotePrompt && q.login != nil:
-		return false, q.login.prompted(ctx, m.Params)
-	case m.Method != "":
-		return false, nil // a notification of a later version: not for us
-	case q.login != nil && q.login.sent(id): // good or bad, the login's own answer will say more
-		return false, nil
-	case id != q.id && (id != "null" || m.Error == nil):
-		return true, fmt.Errorf("%w: it is for another request", ErrAnswer)
-	case m.Error != nil:
-		return true, m.Error
-	case m.Result == nil:
-		return true, fmt.Errorf("%w: neither a result nor an error", ErrAnswer)
-	}
-	if q.result == nil {
-		return true, nil
-	}
-	if err := unmarshalResult(m.Result, q.result); err != nil {
-		return true, fmt.Errorf("%w: %w", ErrAnswer, err)
-	}
-	return true, nil
+// Token returns an access token. It comes from groatd's memory if it can; otherwise groatd asks the authorization server, once
+// for however many callers, and the call takes params.Wait at most ([DefaultWait] without it) and 10 s more on a busy machine.
+// The token is a secret of the caller's.
+func (c *Client) Token(ctx context.Context, params TokenParams) (TokenResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, params.wait()+answerTime)
+	defer cancel()
+	var t TokenResult
+	err := c.Call(ctx, MethodToken, params, &t)
+	return t, err
 }
 
-// send writes one request line and returns its id as it stands in the reply.
-func (c *Client) send(method string, params any, secrets ...Member) (string, error) {
-	c.id++
-	id := strconv.FormatInt(c.id, 10)
-	var p []byte
-	if params != nil {
-		var err error
-		if p, err = marshalParams(params); err != nil {
-			return "", err
-		}
-	}
-	for _, m := range secrets {
-		var err error
-		if p, err = withSecret(p, m.Name, m.Value); err != nil {
-			return "", err
-		}
-		defer clear(p)
-	}
-	line := make([]byte, 0, len(p)+len(method)+128) // no growing, which would leave a copy
-	line = append(line, `{"jsonrpc":"2.0","id":`...)
-	line = append(line, id...)
-	line = append(line, `,"method":"`...)
-	line = append(line, method...)
-	line = append(line, '"')
-	if c.place != "" {
-		line = append(line, `,"place":"`...)
-		line = append(line, c.place...)
-		line = append(line, '"')
-	}
-	if p != nil {
-		line = append(line, `,"params":`...)
-		line = append(line, p...)
-	}
-	line = append(line, '}', '\n')
-	defer clear(line)
-	if len(line) > MaxLine {
-		return "", ErrLineTooLong
-	}
-	_, err := c.conn.Write(line)
-	return id, err
+// Reject says that an API refused an access token that [Client.Token] returned for these params (with HTTP 401), and returns a
+// better one. groatd renews a token at most once a minute, however many callers report it; so the same answer may come twice, but
+// the refused token never. Call it once for a response, not in a loop.
+func (c *Client) Reject(ctx context.Context, params TokenParams, accessToken string) (TokenResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, params.wait()+answerTime)
+	defer cancel()
+	var t TokenResult
+	err := c.Call(ctx, MethodReject, RejectParams{TokenParams: params, AccessToken: accessToken}, &t)
+	return t, err
 }
 
-func (c *Client) receive() (message, error) {
-	var m message
-	line, err := c.r.ReadLine()
+// Status returns groatd's state with one profile, or with all of them if the name is empty, however many pages that takes. It
+// costs no request to any server, and takes 10 s at most for a page.
+func (c *Client) Status(ctx context.Context, profile string) (StatusResult, error) {
+	var all StatusResult
+	err := c.pages(ctx, MethodStatus, func(after string) (any, any) {
+		page := new(StatusResult)
+		return StatusParams{Profile: profile, After: after}, page
+	}, func(page any) string {
+		p := page.(*StatusResult)
+		if all.Profiles == nil {
+			all = *p
+			all.Next = ""
+		} else {
+			all.Profiles = append(all.Profiles, p.Profiles...)
+		}
+		return p.Next
+	})
 	if err != nil {
-		return m, closed(err)
+		return StatusResult{}, err
 	}
-	if err := strictjson.Check(line); err != nil {
-		return m, fmt.Errorf("%w: %w", ErrAnswer, err)
-	}
-	if err := m.decode(line); err != nil {
-		return m, fmt.Errorf("%w: %w", ErrAnswer, err)
-	}
-	return m, nil
+	return all, nil
 }
 
-// closed names the ways in which a connection ends, and leaves other errors alone.
-func closed(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
-		return fmt.Errorf("%w: %w", ErrClosed, err)
+// Profiles returns what is configured, however many pages that takes. It takes 10 s at most for a page.
+func (c *Client) Profiles(ctx context.Context) (ProfilesResult, error) {
+	all := ProfilesResult{Profiles: []ProfileInfo{}} // none is a list too
+	err := c.pages(ctx, MethodProfiles, func(after string) (any, any) {
+		return ProfilesParams{After: after}, new(ProfilesResult)
+	}, func(page any) string {
+		p := page.(*ProfilesResult)
+		all.Profiles = append(all.Profiles, p.Profiles...)
+		return p.Next
+	})
+	if err != nil {
+		return ProfilesResult{}, err
 	}
-	return err
+	return all, nil
+}
+
+// pages asks for one page after the other. ask returns the parameters and a place for the result, add takes a page and returns
+// its Next.
+func (c *Client) pages(ctx context.Context, method string, ask func(after string) (params, page any), add func(page any) (next string)) error {
+	for after := ""; ; {
+		params, page := ask(after)
+		bounded, cancel := context.WithTimeout(ctx, answerTime)
+		err := c.Call(bounded, method, params, page)
+		cancel()
+		if err != nil {
+			return err
+		}
+		next := add(page)
+		if next == "" {
+			return nil
+		}
+		if next <= after {
+			return fmt.Errorf("%w: its pages go round in circles", ErrAnswer)
+		}
+		after = next
+	}
 }

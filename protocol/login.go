@@ -3,7 +3,9 @@ package protocol
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"sync"
 )
 
@@ -129,14 +131,39 @@ type AnswerFunc = func(context.Context, Prompt) (LoginSecret, error)
 // Login runs one login. answer is called for each prompt. For a [PromptBrowser] it is called once more for each notice that
 // follows an answer: that was not it, then, and the login goes on waiting.
 func (c *Client) Login(ctx context.Context, params LoginParams, answer AnswerFunc) (LoginResult, error) {
+	c.login.Lock()
+	defer c.login.Unlock()
+	l, fresh, err := c.current(ctx)
+	if err != nil {
+		return LoginResult{}, err
+	}
+	if c.dial != nil && !fresh { // a login that is given up ends its connection, and with it what others wait for
+		conn, err := c.dial(ctx)
+		if err != nil {
+			return LoginResult{}, err
+		}
+		l = newLink(conn)
+		defer l.fail(net.ErrClosed)
+	}
 	var result LoginResult
-	err := c.call(ctx, &call{method: MethodLogin, params: params, result: &result, login: &dialogue{c: c, answer: answer}})
+	d := &dialogue{link: l, place: c.place, answer: answer}
+	err = d.end(l.do(ctx, c.place, &exchange{method: MethodLogin, params: params, result: &result, login: d}))
+	if _, ok := errors.AsType[*Error](err); err != nil && !ok {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		l.fail(errGivenUp)
+	}
 	return result, err
 }
 
+// errGivenUp is what the other calls on a connection get after a login that was given up.
+var errGivenUp = fmt.Errorf("%w: a login on it was given up", ErrClosed)
+
 // dialogue is the prompts of one login and what was answered. Without a remark, a field belongs to the goroutine that reads.
 type dialogue struct {
-	c      *Client
+	link   *link
+	place  string
 	answer AnswerFunc
 
 	question Prompt             // the one that is open; its Kind is empty where there is none
@@ -144,9 +171,8 @@ type dialogue struct {
 	asking   sync.WaitGroup     // the goroutine that asks it
 
 	mu       sync.Mutex
-	answered bool            // what was asked last
-	inputs   map[string]bool // :: id of a login_input that was sent and not answered yet → true
-	failed   error           // why the person gave up
+	answered bool  // what was asked last
+	failed   error // why the person gave up
 }
 
 // prompted deals with one prompt.
@@ -187,7 +213,7 @@ func (d *dialogue) pose(ctx context.Context, p Prompt) {
 			d.mu.Lock()
 			d.failed = err
 			d.mu.Unlock()
-			d.c.conn.Close() // which ends the reading, and the login
+			d.link.fail(err) // which ends the login
 		}
 	})
 }
@@ -209,28 +235,18 @@ func (d *dialogue) ask(ctx context.Context, p Prompt) error {
 		return err
 	}
 	d.mu.Lock()
-	defer d.mu.Unlock() // until the id is known, so that the reply is too
-	id, err := d.c.send(MethodLoginInput, LoginInputParams{p.LoginID, p.Question}, Member{"value", secret})
-	if d.inputs == nil {
-		d.inputs = map[string]bool{}
-	}
-	d.inputs[id], d.answered = true, true
-	return closed(err)
+	d.answered = true
+	d.mu.Unlock()
+	// The reply is nobody's: the login's own says more.
+	return d.link.send(ctx, d.place, &exchange{
+		method: MethodLoginInput, params: LoginInputParams{p.LoginID, p.Question}, secrets: []Member{{"value", secret}},
+	})
 }
 
 func (d *dialogue) wasAnswered() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.answered
-}
-
-// sent reports whether an answer is that to an input.
-func (d *dialogue) sent(id string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	was := d.inputs[id]
-	delete(d.inputs, id)
-	return was
 }
 
 // end ends what is still asked, and returns why the login ended.

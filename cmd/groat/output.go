@@ -49,7 +49,7 @@ func (a *app) printToken(format string, t frame.Token) error {
 	case "token":
 		out = append(out, t.AccessToken...)
 	case "header":
-		if !validHeader(t.Header, t.AccessToken) {
+		if !frame.ValidHeader(t.Header, t.AccessToken) {
 			return errBadToken()
 		}
 		out = append(out, t.Header...)
@@ -72,33 +72,12 @@ func (a *app) printKey(format string, t frame.Token) error {
 	switch {
 	case format != "header" && format != "json":
 		return errStaticKey(t.Profile, format)
-	case !validHeader(t.Header, t.AccessToken):
+	case !frame.ValidHeader(t.Header, t.AccessToken):
 		return errBadToken()
 	case format == "json":
 		return a.printJSON(keyJSON{APIKey: t.AccessToken, Header: t.Header, Static: true, Profile: t.Profile})
 	}
 	return a.write([]byte(t.Header + "\n"))
-}
-
-// validHeader reports whether line is one header field (RFC 9110 §5.1, §5.5) that ends with the credential.
-func validHeader(line, credential string) bool {
-	name, value, ok := strings.Cut(line, ": ")
-	if !ok || name == "" || credential == "" || !strings.HasSuffix(value, credential) {
-		return false
-	}
-	for i := range len(name) {
-		switch c := name[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
-		default:
-			return false
-		}
-	}
-	for i := range len(value) {
-		if value[i] < ' ' || value[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 func isBearer(tokenType string) bool { return strings.EqualFold(tokenType, "Bearer") }

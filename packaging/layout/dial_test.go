@@ -23,7 +23,8 @@ var dialling = map[string][]string{
 	"keyring.Delete":      {"keystore/keychain/keychain_darwin.go"}, "keyring.DeleteAll": nil,
 
 	// Servers are reached by one client, whose proxy and authorities are shown and can be set.
-	"http.DefaultClient": nil, "http.DefaultTransport": nil, "http.Get": nil, "http.Post": nil, "http.PostForm": nil,
+	"http.DefaultTransport": {"protocol/transport/transport.go"}, // which is for other programs
+	"http.DefaultClient":    nil, "http.Get": nil, "http.Post": nil, "http.PostForm": nil,
 	"http.Head":                 nil,
 	"http.ProxyFromEnvironment": nil, "http.ProxyURL": {"daemon/grant/transport.go"},
 	"http.Transport": {"daemon/grant/transport.go"},

@@ -23,6 +23,7 @@ var rooms = map[string][]string{
 	"protocol/ownpath":    {"protocol/visible"},
 	"protocol/frame":      {"protocol/strictjson", "protocol/ownpath", "protocol/visible"},
 	"protocol":            {"protocol/frame", "protocol/strictjson"},
+	"protocol/transport":  {"protocol"},
 	"protocol/jsonrpc":    {"protocol", "protocol/frame", "protocol/strictjson"},
 
 	"keystore":          {},

@@ -10,6 +10,9 @@ import (
 )
 
 var (
+	// ErrNotRunning means that no process listens at the socket, so that a groatd may be started. A groatd that does not answer
+	// runs, and so does one whose socket this user may not use.
+	ErrNotRunning = errors.New("groatd does not run")
 	// ErrForeignServer means that another user's process listens at the socket. Nothing was sent to it.
 	ErrForeignServer = errors.New("the socket belongs to another user")
 	// ErrAnswer means that the reply is not one of this protocol's. The connection is of no further use.
@@ -34,10 +37,9 @@ func (e *DialError) Error() string {
 
 func (e *DialError) Unwrap() error { return e.Err }
 
-// NotRunning reports whether err says that no process listens at the socket, so that a groatd may be started. It is false for
-// a groatd that does not answer and for a socket that this user may not use.
-func NotRunning(err error) bool {
-	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
+// Is makes an error of connect(2) that says so an [ErrNotRunning].
+func (e *DialError) Is(target error) bool {
+	return target == ErrNotRunning && (errors.Is(e.Err, syscall.ENOENT) || errors.Is(e.Err, syscall.ECONNREFUSED))
 }
 
 // connectTime is how long connect(2) may wait for room in a full backlog.

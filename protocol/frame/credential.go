@@ -16,3 +16,24 @@ func ValidToken(s string) bool {
 	}
 	return s != ""
 }
+
+// ValidHeader reports whether line is one header field (RFC 9110 §5.1, §5.5) that ends with the credential.
+func ValidHeader(line, credential string) bool {
+	name, value, ok := strings.Cut(line, ": ")
+	if !ok || name == "" || credential == "" || !strings.HasSuffix(value, credential) {
+		return false
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
+		default:
+			return false
+		}
+	}
+	for i := range len(value) {
+		if value[i] < ' ' || value[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

@@ -103,7 +103,7 @@ func (r *Route) try(socket string, deadline time.Time) (*Conn, error) {
 			c.At(*r.Place)
 		}
 		return c, nil
-	case NotRunning(err):
+	case errors.Is(err, ErrNotRunning):
 		return nil, nil
 	}
 	return nil, err

@@ -19,7 +19,7 @@ func TestTokenParamsAreWrittenAsJSON(t *testing.T) {
 		{MinTTL: &big, Audience: "\xff not UTF-8"},
 		{Wait: &zero},
 	} {
-		b, err := marshalParams(p)
+		b, err := encodeParams(p, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,8 +45,8 @@ func agrees(t *testing.T, line []byte) {
 	if strictjson.Check(line) != nil {
 		return
 	}
-	var m message
-	if m.decode(line) != nil {
+	m, err := decodeMessage(line)
+	if err != nil {
 		return // stricter than encoding/json is fine
 	}
 	var want struct {
@@ -76,15 +76,18 @@ func agrees(t *testing.T, line []byte) {
 	if string(want.Result) == "null" {
 		want.Result = nil
 	}
-	if string(m.ID) != string(want.ID) || m.Method != want.Method || string(m.Result) != string(want.Result) || !reflect.DeepEqual(m.Error, want.Error) {
+	if string(want.ID) == "null" {
+		want.ID = nil
+	}
+	if string(m.id) != string(want.ID) || m.method != want.Method || string(m.result) != string(want.Result) || !reflect.DeepEqual(m.err, want.Error) {
 		t.Fatalf("%q is read as %+v", line, m)
 	}
 	var r, wantResult TokenResult
-	if m.Result == nil || !exact(m.Result) || unmarshalResult(m.Result, &r) != nil {
+	if m.result == nil || !exact(m.result) || unmarshalResult(m.result, &r) != nil {
 		return
 	}
-	if err := json.Unmarshal(m.Result, &wantResult); err != nil || r != wantResult {
-		t.Fatalf("%q is read as %+v: %v", m.Result, r, err)
+	if err := json.Unmarshal(m.result, &wantResult); err != nil || r != wantResult {
+		t.Fatalf("%q is read as %+v: %v", m.result, r, err)
 	}
 }
 
@@ -119,7 +122,7 @@ func TestAnswersAreReadAsJSON(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{`[]`, `{"method":5}`, `{"error":"text"}`} {
-		if err := new(message).decode([]byte(bad)); err == nil {
+		if _, err := decodeMessage([]byte(bad)); err == nil {
 			t.Errorf("%s is read", bad)
 		}
 	}
