@@ -48,7 +48,7 @@ func newBubbleHouse(t *testing.T, o sandbox.Options, store Keystore) *house {
 	o.Clients = append(o.Clients, apps...)
 	o.Refresh = sandbox.Refresh{Always: true, Rotate: true}
 	server := sandbox.New(o)
-	client := grant.NewHTTPClient()
+	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).DialContext = server.StartPipe()
 	h := &house{config: filepath.Join(t.TempDir(), "config"), server: server}
 	h.move(t, store, client)
@@ -64,7 +64,7 @@ func newBubbleHouse(t *testing.T, o sandbox.Options, store Keystore) *house {
 // move starts a daemon for the house's configuration: also another one, where the first was closed.
 func (h *house) move(t *testing.T, store Keystore, client *http.Client) {
 	t.Helper()
-	where, err := config.Find(h.config + "/")
+	where, err := config.At(h.config + "/")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func newHouseWith(t testing.TB, o sandbox.Options, store Keystore) *house {
 	t.Cleanup(func() { server.Close() })
 	dir := t.TempDir()
 	h := &house{socket: filepath.Join(dir, "agent.sock"), config: filepath.Join(dir, "config"), server: server}
-	where, err := config.Find(h.config + "/")
+	where, err := config.At(h.config + "/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func newHouseWith(t testing.TB, o sandbox.Options, store Keystore) *house {
 	place := frame.Place{Home: "/home/alice", Configuration: "/home/alice/.config/groat", State: "/home/alice/.local/state/groat"}
 	h.Daemon, err = New(Options{
 		Place:  protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true},
-		Config: where, Keystore: store, HTTP: grant.NewHTTPClientOf(network), Network: network, Now: clock.Now,
+		Config: where, Keystore: store, HTTP: grant.NewHTTPClient(network), Network: network, Now: clock.Now,
 		Log: zaptest.NewLogger(t), Release: "test", Socket: h.socket,
 	})
 	if err != nil {

@@ -35,7 +35,7 @@ const canary = "canary-3f9a"
 // newIsolated is a daemon whose network is what the test makes of it.
 func newIsolated(t testing.TB, network http.RoundTripper) *Daemon {
 	t.Helper()
-	dir, err := config.Find(t.TempDir() + "/")
+	dir, err := config.At(t.TempDir() + "/")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func allThere(take []string, rows []protocol.ImportFound) error {
 }
 
 // lookAround finds what there is, in the person's environment and not in the daemon's.
-func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params []byte) ([]importer.Found, error) {
+func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params []byte) ([]importer.Candidate, error) {
 	variables, err := environment(params)
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params
 		return nil, err
 	}
 	defer clear(content)
-	var found []importer.Found
+	var found []importer.Candidate
 	switch {
 	case p.From != "" && len(content) > 0:
 		return nil, protocol.InvalidParams("name a file or send its content, not both")
@@ -166,7 +166,7 @@ func environment(params []byte) (map[string]string, error) {
 }
 
 // describeFound is what a person is shown.
-func describeFound(f *importer.Found) protocol.ImportFound {
+func describeFound(f *importer.Candidate) protocol.ImportFound {
 	row := protocol.ImportFound{
 		System: f.System, What: f.What, Profile: f.Name, Provider: f.Target.Provider, Either: f.Target.Either, Grant: f.Target.Grant,
 		ClientID: f.Item.ClientID, Reason: f.Reason, Hint: f.Hint, Confirm: f.Confirm, Fresh: f.Fresh,
@@ -196,7 +196,7 @@ func describeFound(f *importer.Found) protocol.ImportFound {
 // take makes a profile of what was found: a login whose credential is there already. It is proven before it is stored. An
 // address that stands in a file is nothing that a person has named: trusted are those whom it may be sent to beside the
 // provider's own server.
-func (d *Daemon) take(ctx context.Context, f *importer.Found, trusted []string) error {
+func (d *Daemon) take(ctx context.Context, f *importer.Candidate, trusted []string) error {
 	t := f.Target
 	if why := f.Contradiction(); why != "" {
 		return protocol.NewError(protocol.Config, why+": nothing was sent", "groat import --dry-run")

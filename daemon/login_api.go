@@ -145,7 +145,7 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 	if added = union(added, without(now.PageOrigins, had.PageOrigins)...); len(added) > 0 {
 		l.tell(fmt.Sprintf("From now on the credential of profile %s may be used at %s too.", l.params.Profile, strings.Join(added, ", ")))
 	}
-	t.Sealed = l.profile.Endpoint.Seal(now)
+	t.Destinations = l.profile.Endpoint.DestinationsOf(now)
 	return resume, nil
 }
 

@@ -270,7 +270,7 @@ func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protoc
 		return protocol.LoginResult{}, err
 	}
 	if outcome == protocol.SignedIn {
-		t.Sealed = l.profile.Endpoint.Seal(item)
+		t.Destinations = l.profile.Endpoint.DestinationsOf(item)
 	}
 	if l.saved || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed { // else the owner has just obtained t itself
 		l.d.broker.Install(l.profile.Name, l.d.source(l.profile), t)

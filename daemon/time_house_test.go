@@ -131,11 +131,11 @@ func (h *timed) start(t *testing.T) {
 		h.stop(t)
 	}
 	h.often = nil
-	where, err := config.Find(h.config + "/")
+	where, err := config.At(h.config + "/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := grant.NewHTTPClient()
+	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).DialContext = h.connect
 	if h.tls != nil {
 		client.Transport.(*http.Transport).TLSClientConfig = h.tls

@@ -24,14 +24,14 @@ import (
 
 // bubble runs f inside a synctest bubble with the client's end of a connection that the daemon serves there.
 func bubble(t *testing.T, f func(t *testing.T, client net.Conn)) {
-	dir, err := config.Find(t.TempDir() + "/")
+	dir, err := config.At(t.TempDir() + "/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := ourselves(t)
 	synctest.Test(t, func(t *testing.T) {
 		d, err := New(Options{
-			Config: dir, Keystore: memory{&keystore.Memory{}}, HTTP: grant.NewHTTPClient(), Now: clock.Now,
+			Config: dir, Keystore: memory{&keystore.Memory{}}, HTTP: grant.NewHTTPClient(new(grant.Network)), Now: clock.Now,
 			Log: zaptest.NewLogger(t), Release: "test",
 		})
 		if err != nil {

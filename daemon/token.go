@@ -104,7 +104,7 @@ func (d *Daemon) queryBy(pick finder, p protocol.TokenParams) (query, *profile.P
 
 // admit refuses a token whose credential was not sealed for the target: that a file lists it now is nobody's word.
 func (q *query) admit(t grant.Token) error {
-	if q.target == "" || t.Sealed.AllowsAPI(q.target) {
+	if q.target == "" || t.Destinations.AllowsAPI(q.target) {
 		return nil
 	}
 	api := origin.WithoutPort(q.target)
@@ -210,7 +210,7 @@ func appendToken(out, id []byte, t grant.Token, profile string, now clock.Instan
 	out = append(out, `,"profile":`...)
 	out = strictjson.AppendString(out, profile)
 	out = append(out, `,"header":`...)
-	if t.Sealed == nil || t.Sealed.Header == nil {
+	if t.Destinations == nil || t.Destinations.Header == nil {
 		out = append(out, `"Authorization: Bearer `...)
 		out = t.Access.AppendTo(out)
 		out = append(out, '"')

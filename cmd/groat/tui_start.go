@@ -61,7 +61,7 @@ func failStart(e *autostart.Error) *failure {
 	case autostart.LockHeld:
 		// Another release's groatd, or no groatd at all.
 		f.msg = "another process holds the lock " + clean(e.Lock) + " and does not say where it listens"
-		f.hint = "fuser -v " + quote(e.Lock)
+		f.hint = "fuser -v " + visible.Word(e.Lock)
 		if e.PID > 0 {
 			f.msg = fmt.Sprintf("process %d holds the lock %s and does not say where it listens", e.PID, clean(e.Lock))
 			f.hint = fmt.Sprintf("ps -fp %d", e.PID)
@@ -111,7 +111,7 @@ func hintPlace(theirs, ours frame.Place, getenv func(string) string) string {
 		}
 	}
 	return fmt.Sprintf("HOME=%s GROAT_CONFIG=%s GROAT_STATE_DIR=%s groat status",
-		quote(clean(theirs.Home)), quote(clean(theirs.Configuration)), quote(clean(theirs.State)))
+		visible.Word(theirs.Home), visible.Word(theirs.Configuration), visible.Word(theirs.State))
 }
 
 // localState is a command that gives this host a state of its own, for a profile of the place's where it has one.

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -92,7 +93,11 @@ func run(f flags) error {
 	if err != nil {
 		return err
 	}
-	dir, err := config.Find(f.config)
+	path := cmp.Or(f.config, os.Getenv("GROAT_CONFIG"))
+	if path == "" {
+		path = site.Place.Configuration + "/"
+	}
+	dir, err := config.At(path)
 	if err != nil {
 		return &refusal{exitConfig, err, "groatd --config /path/to/config.toml"}
 	}
@@ -133,7 +138,7 @@ func serve(f flags, site site, dir config.Dir) error {
 	// The socket comes last: a client that can connect is answered, so all that could be refused is read before.
 	network := new(grant.Network)
 	d, err := daemon.New(daemon.Options{
-		Config: dir, Keystore: st.keystore, HTTP: grant.NewHTTPClientOf(network), Network: network,
+		Config: dir, Keystore: st.keystore, HTTP: grant.NewHTTPClient(network), Network: network,
 		Now: clock.Now, Log: log, Release: release, Socket: site.socket(), StateDir: directory,
 		Place: site.PlaceStatus, Activated: activated(),
 	})

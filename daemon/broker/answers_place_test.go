@@ -81,7 +81,7 @@ func newPlace(t *testing.T, c answerCase) *place {
 	}
 	p.box = sandbox.New(o)
 	p.inner = p.box.StartPipe()
-	client := grant.NewHTTPClient()
+	client := grant.NewHTTPClient(new(grant.Network))
 	transport := client.Transport.(*http.Transport)
 	transport.DialContext = p.connect
 	if c.tls != nil {

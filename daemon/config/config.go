@@ -11,11 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -68,9 +66,6 @@ type Config struct {
 	Network Network
 }
 
-// Names returns the profiles' names, sorted.
-func (c *Config) Names() []string { return slices.Sorted(maps.Keys(c.Profiles)) }
-
 // Error is a configuration that cannot be used: what, where, and what to do about it.
 type Error struct {
 	File    string
@@ -97,32 +92,21 @@ type Dir struct {
 	file string
 }
 
-// Find returns the configuration's place: $GROAT_CONFIG (the file, or a directory that holds config.toml), else
-// $XDG_CONFIG_HOME/groat, else ~/.config/groat. It does not look whether anything is there. /dev/null is a configuration
-// that is empty and stays so.
-func Find(override string) (Dir, error) {
-	if override == "" {
-		base := os.Getenv("XDG_CONFIG_HOME")
-		if !filepath.IsAbs(base) {
-			home, err := os.UserHomeDir()
-			if err != nil {
-				return Dir{}, fmt.Errorf("no home directory for the configuration: %w", err)
-			}
-			base = filepath.Join(home, ".config")
-		}
-		override = filepath.Join(base, "groat") + string(filepath.Separator)
+// At returns the configuration at an absolute path: a file, or a directory that holds config.toml. A path that ends with a
+// separator is a directory, whether it exists or not. /dev/null is a configuration that is empty and stays so. At does not
+// require that anything is there. Which path a caller's environment means is for PlaceOf in protocol/frame to say.
+func At(path string) (Dir, error) {
+	if !filepath.IsAbs(path) {
+		return Dir{}, fmt.Errorf("the configuration path %q is not absolute", path)
 	}
-	if !filepath.IsAbs(override) {
-		return Dir{}, fmt.Errorf("the configuration path %q is not absolute", override)
+	if path == os.DevNull {
+		return Dir{file: path}, nil
 	}
-	if override == os.DevNull {
-		return Dir{file: override}, nil
+	info, err := os.Stat(path)
+	if strings.HasSuffix(path, string(filepath.Separator)) || err == nil && info.IsDir() {
+		return Dir{path: filepath.Clean(path), file: filepath.Join(path, "config.toml")}, nil
 	}
-	info, err := os.Stat(override)
-	if strings.HasSuffix(override, string(filepath.Separator)) || err == nil && info.IsDir() {
-		return Dir{path: filepath.Clean(override), file: filepath.Join(override, "config.toml")}, nil
-	}
-	return Dir{path: filepath.Dir(override), file: override}, nil
+	return Dir{path: filepath.Dir(path), file: path}, nil
 }
 
 // Load reads everything. Missing files are no error; anything else wrong is an [*Error] about the first of them.
@@ -134,7 +118,7 @@ func (d Dir) loadBut(except string) (*Config, error) {
 	if d.off() {
 		return c, nil
 	}
-	if err := CheckWay(d.profiles()); err != nil {
+	if err := checkPath(d.profiles()); err != nil {
 		return nil, err
 	}
 	if err := d.loadMain(c); err != nil {

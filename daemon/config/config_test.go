@@ -2,15 +2,15 @@ package config
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
-	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // place returns a configuration directory with these files.
@@ -26,7 +26,7 @@ func place(t *testing.T, files map[string]string) Dir {
 			t.Fatal(err)
 		}
 	}
-	d, err := Find(root + "/")
+	d, err := At(root + "/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestBothPlacesAreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"lab", "work"}, c.Names()); diff != "" {
+	if diff := cmp.Diff([]string{"lab", "work"}, slices.Sorted(maps.Keys(c.Profiles))); diff != "" {
 		t.Error(diff)
 	}
 	if p := c.Profiles["lab"]; p.Line != 1 || !strings.HasSuffix(p.File, "config.toml") || d.Wrote(p) {
@@ -160,52 +160,22 @@ func TestFilesThatOthersCouldWriteAreRefused(t *testing.T) {
 	}
 }
 
-func TestOrigins(t *testing.T) {
-	for raw, want := range map[string]string{
-		"https://Example.COM":          "https://example.com:443",
-		"https://example.com:443/a?b":  "https://example.com:443",
-		"HTTPS://example.com/":         "https://example.com:443",
-		"https://example.com:8443":     "https://example.com:8443",
-		"http://127.0.0.1:8080/x":      "http://127.0.0.1:8080",
-		"http://[::1]/x":               "http://[::1]:80",
-		"http://example.com":           "",
-		"ftp://example.com":            "",
-		"https://":                     "",
-		"https://example.com.":         "",
-		"https://example.com:":         "",
-		"https://example.com:99999":    "",
-		"https://user@example.com":     "",
-		"https://a:b@example.com":      "",
-		"https://exаmple.com":          "", // a Cyrillic letter
-		"https://example.com\\@evil":   "",
-		"https://example.com%00.evil/": "",
-		"https://exam ple.com":         "",
-		"https://example.com\n":        "",
-		"example.com":                  "",
-		"https:example.com":            "",
-		"":                             "",
-	} {
-		got, err := origin.WithPort(raw)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("WithPort(%q) = %q, %v", raw, got, err)
-		}
-	}
-}
-
-func TestWhereTheConfigurationIs(t *testing.T) {
+func TestAt(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv("XDG_CONFIG_HOME", "/somewhere")
-	for override, want := range map[string]Dir{
-		"":                {path: "/somewhere/groat", file: "/somewhere/groat/config.toml"},
+	for path, want := range map[string]Dir{
+		"/a/b/groat/":     {path: "/a/b/groat", file: "/a/b/groat/config.toml"},
+		os.DevNull:        {file: os.DevNull},
 		dir:               {path: dir, file: dir + "/config.toml"},
 		"/a/b/groat.toml": {path: "/a/b", file: "/a/b/groat.toml"},
 	} {
-		got, err := Find(override)
+		got, err := At(path)
 		if err != nil || got != want {
-			t.Errorf("Find(%q) = %+v, %v", override, got, err)
+			t.Errorf("At(%q) = %+v, %v", path, got, err)
 		}
 	}
-	if _, err := Find("relative.toml"); err == nil {
-		t.Error("a relative path was taken")
+	for _, path := range []string{"", "relative.toml"} {
+		if _, err := At(path); err == nil {
+			t.Errorf("At(%q) took a path that is not absolute", path)
+		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Network is how servers are reached, as configured: in network.toml, which `groat network set` writes, or in the table
@@ -110,7 +111,7 @@ func (n *Network) add(t networkTable, file string, text []byte, begin int) error
 		}
 		s := Setting{*value, file, keyLine(text, begin, name)}
 		if other := *n.key(name); other.File != "" {
-			return &Error{File: other.File, Line: other.Line, Hint: "sed -i.old '/^" + name + " *=/d' " + shellWord(s.File),
+			return &Error{File: other.File, Line: other.Line, Hint: "sed -i.old '/^" + name + " *=/d' " + visible.Word(s.File),
 				Message: fmt.Sprintf("%s stands here and in %s:%d", name, s.File, s.Line)}
 		}
 		authorities, err := checkNetwork(name, s)
@@ -131,7 +132,7 @@ func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err 
 	fail := func(hint, format string, args ...any) error {
 		if hint == "" { // to give another value
 			if hint = "groat network set " + name + " " + networkPlaceholders[name]; s.Line > 0 {
-				hint = "${EDITOR:-vi} " + shellWord(s.File)
+				hint = "${EDITOR:-vi} " + visible.Word(s.File)
 			}
 		}
 		return &Error{File: s.File, Line: s.Line, Message: name + " " + fmt.Sprintf(format, args...), Hint: hint}
@@ -196,11 +197,11 @@ func readAuthorities(s Setting, fail func(hint, format string, args ...any) erro
 	if !filepath.IsAbs(path) || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return nil, fail("", "must be an absolute path")
 	}
-	if err = CheckWay(path); err == nil {
+	if err = checkPath(path); err == nil {
 		var text []byte
 		text, err = read(path)
 		if text == nil && err == nil {
-			return nil, fail(dropHint(s, "ls -l "+shellWord(path)), "names %s, and nothing is there", path)
+			return nil, fail(dropHint(s, "ls -l "+visible.Word(path)), "names %s, and nothing is there", path)
 		}
 		if err == nil {
 			return parseAuthorities(text, s, fail)
@@ -218,12 +219,12 @@ func dropHint(s Setting, hint string) string {
 	if s.Line == 0 || filepath.Base(s.File) != networkName {
 		return hint
 	}
-	return "sed -i.old '/^ca_file *=/d' " + shellWord(s.File) + ", or " + hint
+	return "sed -i.old '/^ca_file *=/d' " + visible.Word(s.File) + ", or " + hint
 }
 
 func parseAuthorities(text []byte, s Setting, fail func(hint, format string, args ...any) error) (all []*x509.Certificate, err error) {
 	path := s.Value
-	hint := dropHint(s, "openssl x509 -noout -subject -in "+shellWord(path))
+	hint := dropHint(s, "openssl x509 -noout -subject -in "+visible.Word(path))
 	for rest := text; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
@@ -289,17 +290,6 @@ func (d Dir) SetNetwork(key, value string) (undo func() error, err error) {
 		return nil, &Error{File: file, Message: "was not written: it would be read differently", Hint: "groat network"}
 	}
 	return d.replaceNetwork(was, text.Bytes())
-}
-
-// shellWord returns a path as a shell reads it back, for a hint that can be typed.
-func shellWord(path string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:,@%=", r)
-	}
-	if strings.IndexFunc(path, func(r rune) bool { return !plain(r) }) < 0 {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // mainNetwork returns what config.toml says of the network.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/http/httpproxy"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // authority returns a certificate in PEM.
@@ -157,7 +159,7 @@ func TestH64WhatIsSetIsLoaded(t *testing.T) {
 	if err := undo(); err != nil || len(texts(t, empty)) != 0 {
 		t.Errorf("%v, %v", err, texts(t, empty))
 	}
-	off, err := Find(os.DevNull)
+	off, err := At(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,12 +190,12 @@ func TestH65ASettingThatWentBadCanBeRemoved(t *testing.T) {
 // A hint can be typed as it is, whatever the file is called.
 func TestH74HintsCanBeTyped(t *testing.T) {
 	for name, word := range map[string]string{"ca.pem": "ca.pem", "my ca.pem": "'my ca.pem'", "it's $x": `'it'\''s $x'`} {
-		if got := shellWord(name); got != word {
+		if got := visible.Word(name); got != word {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
 	dir := filepath.Join(t.TempDir(), "a b's")
-	d, err := Find(dir + "/")
+	d, err := At(dir + "/")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func read(file string) ([]byte, error) {
 	target, err := os.Readlink(file)
 	link := err == nil
 	if link {
-		if err := CheckWay(file); err != nil {
+		if err := checkPath(file); err != nil {
 			return nil, err
 		}
 	}
@@ -74,9 +74,9 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// CheckWay refuses a path on whose way another user could put something else in its place ([ownpath.Check]). The error is an
+// checkPath refuses a path on whose way another user could put something else in its place ([ownpath.Check]). The error is an
 // [*Error] about the directory.
-func CheckWay(path string) error { return asOurs(ownpath.Check(path)) }
+func checkPath(path string) error { return asOurs(ownpath.Check(path)) }
 
 // asOurs returns an [*ownpath.Error] as an [*Error].
 func asOurs(err error) error {

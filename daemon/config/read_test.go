@@ -68,7 +68,7 @@ func TestCheckWay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := plant(t, c.tree)
-			err := CheckWay(root + "/" + c.path)
+			err := checkPath(root + "/" + c.path)
 			if c.says == "" {
 				if err != nil {
 					t.Error(err)
@@ -156,7 +156,7 @@ func TestFilesAreBounded(t *testing.T) {
 // A stamp differs once a profile was added or removed, and is no stamp while that cannot be told.
 func TestH79Stamp(t *testing.T) {
 	home := t.TempDir()
-	d, err := Find(home + "/")
+	d, err := At(home + "/")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	if !ok {
 		return grant.Server{}, nil, fmt.Errorf("unknown provider %q", p.Provider)
 	}
-	s, err := grant.FromPresetFor(provider, p.AuthServer, grant.Kind(p.Grant))
+	s, err := grant.FromPreset(provider, p.AuthServer, grant.Kind(p.Grant))
 	if err != nil {
 		return s, nil, err
 	}

@@ -166,7 +166,7 @@ func TestWritingFailsWithAPlaceAndAHint(t *testing.T) {
 		refused(t, save(place(t, nil), Profile{Name: "../x"}), "profiles.d", "cannot be a profile's name")
 	})
 	t.Run("nothing can be made", func(t *testing.T) {
-		d, err := Find("/proc/groat/")
+		d, err := At("/proc/groat/")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestWritingFailsWithAPlaceAndAHint(t *testing.T) {
 }
 
 func TestSwitchedOff(t *testing.T) {
-	d, err := Find(os.DevNull)
+	d, err := At(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}

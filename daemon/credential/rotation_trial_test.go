@@ -225,7 +225,7 @@ func (t *trial) start() *process {
 	if p.store, err = t.files(p.disk).Open(trialKey); err != nil {
 		t.t.Fatal(err)
 	}
-	client := grant.NewHTTPClient()
+	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport = p
 	p.Source = &Source{
 		Profile: "p", Store: &keystore.PendingStore{Store: p.store}, Endpoint: grant.NewEndpoint(t.described(), client, t.now),

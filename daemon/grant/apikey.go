@@ -26,14 +26,14 @@ func CheckAPIKey(key keystore.Secret) error {
 
 // APIKey returns an item's key in the form of a token. Nothing is sent. It does not expire by itself; see [Token.Static].
 func (e *Endpoint) APIKey(item keystore.Item) (Token, error) {
-	to := e.Seal(item)
+	to := e.DestinationsOf(item)
 	if err := e.allowed(to, to.home(), Anything); err != nil {
 		return Token{}, err
 	}
 	if err := CheckAPIKey(item.APIKey); err != nil {
 		return Token{}, err
 	}
-	return Token{Access: item.APIKey.Clone(), Sent: e.now(), Lifetime: lifetimeMost, Static: true, Sealed: to}, nil
+	return Token{Access: item.APIKey.Clone(), Sent: e.now(), Lifetime: lifetimeMost, Static: true, Destinations: to}, nil
 }
 
 // KeyLogin turns a person's email and password into their API key (Planet's login from before OAuth): a JSON object is

@@ -62,7 +62,7 @@ func (e *Endpoint) CreateClient(ctx context.Context, token Token) (keystore.Item
 		method: http.MethodPost, url: e.server.Apps.ClientsEndpoint,
 		authorization: "Bearer " + token.Access.Reveal(), carried: []keystore.Secret{token.Access},
 	}
-	a, _, err := e.send(ctx, token.Sealed, c)
+	a, _, err := e.send(ctx, token.Destinations, c)
 	if err != nil {
 		return keystore.Item{}, err
 	}

@@ -46,7 +46,7 @@ func (e *Endpoint) StartAuthCode(ctx context.Context, item keystore.Item, req Re
 		return nil, ErrNotOffered
 	}
 	// The page sends a code that goes to the token endpoint: neither may be somebody else's.
-	if err := e.allowed(e.Seal(item), s.AuthorizeEndpoint, SignInRequest); err != nil {
+	if err := e.allowed(e.DestinationsOf(item), s.AuthorizeEndpoint, SignInRequest); err != nil {
 		return nil, err
 	}
 	req = s.Default(req, true)

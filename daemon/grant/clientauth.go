@@ -28,13 +28,9 @@ const assertionLife = 2 * time.Minute
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 §2.2
 
-// authenticate adds the client's credentials to a request; at is the server's time.
-func (s Server) authenticate(c *call, item keystore.Item, at time.Time) error {
-	return s.present(s.ClientAuth, c, item, at)
-}
-
-// present is authenticate by a given method.
-func (s Server) present(by Method, c *call, item keystore.Item, at time.Time) error {
+// authenticate adds the client's credentials to a request, by a method of client authentication. An assertion is dated at,
+// the server's time.
+func (s Server) authenticate(by Method, c *call, item keystore.Item, at time.Time) error {
 	switch by {
 	case None:
 		c.body = c.body.add("client_id", item.ClientID)

@@ -67,7 +67,7 @@ func TestAuthenticate(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var got call
 			c.server.TokenEndpoint = endpoint
-			err := c.server.authenticate(&got, keystore.Item{ClientID: c.id, ClientSecret: keystore.SecretString(c.secret)}, time.Unix(1700000000, 0))
+			err := c.server.authenticate(c.server.ClientAuth, &got, keystore.Item{ClientID: c.id, ClientSecret: keystore.SecretString(c.secret)}, time.Unix(1700000000, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +95,7 @@ func TestAuthenticateByAssertion(t *testing.T) {
 	var first, second call
 	for _, c := range []*call{&first, &second} {
 		c.body = form{}.add("grant_type", "client_credentials")
-		if err := s.authenticate(c, item, at); err != nil {
+		if err := s.authenticate(s.ClientAuth, c, item, at); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,7 +126,7 @@ func TestAuthenticateByAssertion(t *testing.T) {
 func TestAuthenticateRefuses(t *testing.T) {
 	item := keystore.Item{ClientID: "a:b", ClientSecret: keystore.SecretString(dummySecret)}
 	for _, s := range []Server{{ClientAuth: "magic"}, {ClientAuth: PrivateKeyJWT}, {ClientAuth: TLSClientAuth}, {}, {ClientAuth: ClientSecretBasic, PlainBasic: true}} {
-		if err := s.authenticate(&call{}, item, time.Now()); err == nil || strings.Contains(err.Error(), dummySecret) {
+		if err := s.authenticate(s.ClientAuth, &call{}, item, time.Now()); err == nil || strings.Contains(err.Error(), dummySecret) {
 			t.Errorf("%s: %v", s.ClientAuth, err)
 		}
 	}

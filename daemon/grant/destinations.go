@@ -7,9 +7,9 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Sealed is where a credential, and every token that was had with it, may be sent. It is stored in the credential's
+// Destinations is where a credential, and every token that was had with it, may be sent. It is stored in the credential's
 // [keystore.Item], so that an edited configuration cannot change it. It is immutable and may be shared.
-type Sealed struct {
+type Destinations struct {
 	// Issuer, TokenEndpoint and ClientAuth are the item's: the server that issued what is sealed.
 	Issuer, TokenEndpoint, ClientAuth string
 	// Origins, TokenOrigins and PageOrigins are those beside the token endpoint's that the person agreed to; see
@@ -21,9 +21,9 @@ type Sealed struct {
 	Header *Header
 }
 
-// Seal returns where an item, and tokens that this endpoint obtains with it, may be sent.
-func (e *Endpoint) Seal(item keystore.Item) *Sealed {
-	s := &Sealed{
+// DestinationsOf returns where an item, and tokens that this endpoint obtains with it, may be sent.
+func (e *Endpoint) DestinationsOf(item keystore.Item) *Destinations {
+	s := &Destinations{
 		Issuer: same(item.Issuer, e.server.Issuer), TokenEndpoint: same(item.TokenEndpoint, e.server.TokenEndpoint),
 		ClientAuth: same(item.ClientAuth, string(e.server.ClientAuth)), Header: e.server.Header,
 		Origins: item.Origins, TokenOrigins: item.TokenOrigins, PageOrigins: item.PageOrigins, APIs: item.APIs,
@@ -46,10 +46,12 @@ func same(a, b string) string {
 }
 
 // own is the destination of what a person has just typed for this very server and what no item is sealed with yet.
-func (e *Endpoint) own(kind Kind) *Sealed { return e.Seal(e.server.NewItem("", kind)) }
+func (e *Endpoint) own(kind Kind) *Destinations { return e.DestinationsOf(e.server.NewItem("", kind)) }
 
-// AllowsAPI reports whether an API's origin, in the form of [Sealed.APIs], may be sent the tokens. A nil s allows none.
-func (s *Sealed) AllowsAPI(origin string) bool { return s != nil && slices.Contains(s.APIs, origin) }
+// AllowsAPI reports whether an API's origin, in the form of [Destinations.APIs], may be sent the tokens. A nil s allows none.
+func (s *Destinations) AllowsAPI(origin string) bool {
+	return s != nil && slices.Contains(s.APIs, origin)
+}
 
 // hostOf is what an origin is called in a sentence.
 func hostOf(origin string) string {

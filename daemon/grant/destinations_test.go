@@ -101,11 +101,11 @@ var endpoints = map[string]struct {
 		return e.Revoke(t.Context(), item)
 	}},
 	"userinfo": {func(s *grant.Server, host string) { s.Userinfo = host + "/me" }, func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
-		_, err := e.Userinfo(t.Context(), grant.Token{Access: keystore.SecretString("dummy"), Sealed: e.Seal(item)})
+		_, err := e.Userinfo(t.Context(), grant.Token{Access: keystore.SecretString("dummy"), Destinations: e.DestinationsOf(item)})
 		return err
 	}},
 	"App Credentials": {onApps, func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
-		_, err := e.CreateClient(t.Context(), grant.Token{Access: keystore.SecretString("dummy"), Sealed: e.Seal(item)})
+		_, err := e.CreateClient(t.Context(), grant.Token{Access: keystore.SecretString("dummy"), Destinations: e.DestinationsOf(item)})
 		return err
 	}},
 }
@@ -267,7 +267,7 @@ func TestF6NoTokenGoesToAnotherServersUserinfo(t *testing.T) {
 		if _, err := endpoint(b).Userinfo(t.Context(), token); !errors.Is(err, grant.ErrEndpointChanged) || len(foreign.received()) != 0 {
 			t.Errorf("%s: %v, %d requests", name, err, len(foreign.received()))
 		}
-		token.Sealed = nil
+		token.Destinations = nil
 		if _, err := endpoint(b).Userinfo(t.Context(), token); !errors.Is(err, grant.ErrEndpointChanged) || len(foreign.received()) != 0 {
 			t.Errorf("%s, of nobody: %v, %d requests", name, err, len(foreign.received()))
 		}
@@ -277,7 +277,7 @@ func TestF6NoTokenGoesToAnotherServersUserinfo(t *testing.T) {
 // What groat's own preset names on other hosts needs no agreement; on another server with the same paths it is no preset.
 func TestF7WhatAPresetNames(t *testing.T) {
 	google, _ := preset.Lookup("google")
-	server, err := grant.FromPreset(google, "")
+	server, err := grant.FromPreset(google, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestF7WhatAPresetNames(t *testing.T) {
 	if a, err := endpoint(server).StartAuthCode(t.Context(), item, grant.Request{}, "http://127.0.0.1:2/callback"); err != nil || !strings.HasPrefix(a.URL, "https://accounts.google.com/") {
 		t.Errorf("%v", err)
 	}
-	elsewhere, err := grant.FromPreset(google, "https://staging.example")
+	elsewhere, err := grant.FromPreset(google, "https://staging.example", "")
 	if err != nil || elsewhere.PresetOrigins != nil {
 		t.Errorf("%v, %v", elsewhere.PresetOrigins, err)
 	}

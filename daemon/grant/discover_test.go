@@ -88,7 +88,7 @@ func TestDiscover(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			address := documents(t, c.docs)
-			got, err := grant.Discover(t.Context(), grant.NewHTTPClient(), address+c.issuer, c.method)
+			got, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), address+c.issuer, c.method)
 			if c.want.Issuer == "" {
 				if err == nil || !strings.Contains(err.Error(), c.text) {
 					t.Errorf("got %+v, %v", got, err)
@@ -116,7 +116,7 @@ func TestDiscover(t *testing.T) {
 
 func TestDiscoverRefusesTheIssuer(t *testing.T) {
 	for _, issuer := range []string{"", "auth.example.com", "http://auth.example.com", "https://auth.example.com/?x", "https://auth.example.com/#x", "https://u:p@auth.example.com"} {
-		if got, err := grant.Discover(t.Context(), grant.NewHTTPClient(), issuer, ""); err == nil {
+		if got, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), issuer, ""); err == nil {
 			t.Errorf("%s: %+v", issuer, got)
 		}
 	}
@@ -124,7 +124,7 @@ func TestDiscoverRefusesTheIssuer(t *testing.T) {
 
 // One attempt where nobody answers: the other document is on the same host.
 func TestDiscoverUnreachable(t *testing.T) {
-	_, err := grant.Discover(t.Context(), grant.NewHTTPClient(), "http://127.0.0.1:1", "")
+	_, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), "http://127.0.0.1:1", "")
 	wantClass(t, err, grant.Transient)
 }
 
@@ -132,7 +132,7 @@ func TestDiscoverIsAsGoodAsTheServer(t *testing.T) {
 	box, _ := provider(t, "spatiafi")
 	box.Script(rfc8414, sandbox.Busy(503, "7"))
 	box.Script(oidc, sandbox.HTML(502))
-	_, err := grant.Discover(t.Context(), grant.NewHTTPClient(), box.Issuer(), "")
+	_, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), box.Issuer(), "")
 	if e := wantClass(t, err, grant.Transient); e.RetryAfter.Seconds() != 7 {
 		t.Errorf("%v", e)
 	}
@@ -149,7 +149,7 @@ func TestDiscoverThenToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer box.Close()
-			found, err := grant.Discover(t.Context(), grant.NewHTTPClient(), box.Issuer(), method)
+			found, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), box.Issuer(), method)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,7 +211,7 @@ func TestDiscoverEverything(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			address := documents(t, map[string]string{rfc8414: "{" + all + c.more + "}"})
-			got, err := grant.Discover(t.Context(), grant.NewHTTPClient(), address, c.method)
+			got, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), address, c.method)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,12 +231,12 @@ func TestDiscoverEverything(t *testing.T) {
 		"endpoints that are no strings":   strings.ReplaceAll(all, `"URL/d"`, `{}`),
 	} {
 		address := documents(t, map[string]string{rfc8414: "{" + doc + "}"})
-		if got, err := grant.Discover(t.Context(), grant.NewHTTPClient(), address, grant.None); err != nil || got.DeviceEndpoint != "" || len(got.Grants) != 2 {
+		if got, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), address, grant.None); err != nil || got.DeviceEndpoint != "" || len(got.Grants) != 2 {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 	address := documents(t, map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","require_pushed_authorization_requests":true}`})
-	if _, err := grant.Discover(t.Context(), grant.NewHTTPClient(), address, grant.None); err == nil || !strings.Contains(err.Error(), "pushed") {
+	if _, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), address, grant.None); err == nil || !strings.Contains(err.Error(), "pushed") {
 		t.Errorf("PAR nowhere: %v", err)
 	}
 }

@@ -58,13 +58,13 @@ const (
 )
 
 // agreed reports whether the person agreed that an origin receives as much.
-func (s *Sealed) agreed(origin string, what Carries) bool {
+func (s *Destinations) agreed(origin string, what Carries) bool {
 	return slices.Contains(s.Origins, origin) || what == AccessOnly && slices.Contains(s.TokenOrigins, origin) ||
 		what == SignInRequest && slices.Contains(s.PageOrigins, origin)
 }
 
 // home is the origin that everything sealed may go to: the token endpoint's, or the issuer's where there are only static keys.
-func (s *Sealed) home() string {
+func (s *Destinations) home() string {
 	if s.TokenEndpoint != "" {
 		return origin.Of(s.TokenEndpoint)
 	}
@@ -88,7 +88,7 @@ func (e *ForeignError) Is(target error) bool { return target == ErrEndpointChang
 // allowed is the one rule for every address that a server, a document, a preset or a configuration names: what carries
 // anything of a credential goes to the origin that the credential is sealed for, to one that the person agreed to, or to one
 // that groat's own preset names. The error wraps [ErrEndpointChanged].
-func (e *Endpoint) allowed(to *Sealed, address string, what Carries) error {
+func (e *Endpoint) allowed(to *Destinations, address string, what Carries) error {
 	s := e.server
 	switch {
 	case to == nil:
@@ -110,7 +110,7 @@ func (e *Endpoint) allowed(to *Sealed, address string, what Carries) error {
 
 // send is the gate: the only way in which a request with anything of a credential leaves. to is where the credential, or the
 // token, may go.
-func (e *Endpoint) send(ctx context.Context, to *Sealed, c call) (Answer, clock.Instant, error) {
+func (e *Endpoint) send(ctx context.Context, to *Destinations, c call) (Answer, clock.Instant, error) {
 	if err := e.allowed(to, c.url, c.carries); err != nil {
 		return Answer{}, clock.Instant{}, err
 	}

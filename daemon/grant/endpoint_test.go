@@ -47,7 +47,7 @@ func fromPreset(t *testing.T, name, url string) grant.Server {
 	if !ok {
 		t.Fatalf("no preset %s", name)
 	}
-	server, err := grant.FromPreset(p, url)
+	server, err := grant.FromPreset(p, url, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,14 +60,14 @@ func at(url string, method grant.Method) grant.Server {
 }
 
 func endpoint(s grant.Server) *grant.Endpoint {
-	return grant.NewEndpoint(s, grant.NewHTTPClient(), clock.Now)
+	return grant.NewEndpoint(s, grant.NewHTTPClient(new(grant.Network)), clock.Now)
 }
 
 // issued is a token that this server issued, sealed for it and for other origins.
 func issued(s grant.Server, access string, origins ...string) grant.Token {
 	item := itemOf(s)
 	item.Origins = origins
-	return grant.Token{Access: keystore.SecretString(access), Sealed: endpoint(s).Seal(item)}
+	return grant.Token{Access: keystore.SecretString(access), Destinations: endpoint(s).DestinationsOf(item)}
 }
 
 func itemOf(s grant.Server) keystore.Item {
@@ -113,7 +113,7 @@ type bubble struct {
 
 func inBubble(t *testing.T) *bubble {
 	b := &bubble{server: sandbox.New(options()), start: time.Now()}
-	client := grant.NewHTTPClient()
+	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).DialContext = b.server.StartPipe()
 	b.endpoint = grant.NewEndpoint(fromPreset(t, "spatiafi", b.server.URL()), client, b.now)
 	t.Cleanup(b.server.Close)

@@ -37,7 +37,7 @@ func TestEveryPresetIsUsable(t *testing.T) {
 	for _, name := range preset.Names() {
 		p, _ := preset.Lookup(name)
 		for _, kind := range append([]string{""}, p.Grants...) {
-			server, err := grant.FromPresetFor(p, "", grant.Kind(kind))
+			server, err := grant.FromPreset(p, "", grant.Kind(kind))
 			if err != nil || server.Check() != nil {
 				t.Errorf("%s %s: %v", name, kind, err)
 			}
@@ -50,7 +50,7 @@ func TestEveryPresetIsUsable(t *testing.T) {
 				t.Errorf("%s offers %s, but does not say where", name, kind)
 			}
 		}
-		if _, err := grant.FromPresetFor(p, "", "magic"); !errors.Is(err, grant.ErrNotOffered) {
+		if _, err := grant.FromPreset(p, "", "magic"); !errors.Is(err, grant.ErrNotOffered) {
 			t.Errorf("%s: magic: %v", name, err)
 		}
 		for _, r := range p.Resources {
@@ -64,19 +64,19 @@ func TestEveryPresetIsUsable(t *testing.T) {
 func TestFromPresetRefuses(t *testing.T) {
 	p, _ := preset.Lookup("spatiafi")
 	for _, in := range []string{"http://auth.example.com", "https://auth.example.com/path", "https://auth.example.com/?x", "https://auth.example.com//", "auth.example.com", "https://u:p@auth.example.com"} {
-		if s, err := grant.FromPreset(p, in); err == nil {
+		if s, err := grant.FromPreset(p, in, ""); err == nil {
 			t.Errorf("%s: %+v", in, s)
 		}
 	}
 	p.ClientAuth = "magic"
-	if _, err := grant.FromPreset(p, ""); err == nil {
+	if _, err := grant.FromPreset(p, "", ""); err == nil {
 		t.Error("an unknown method")
 	}
 	p, _ = preset.Lookup("spatiafi")
 	apps := *p.AppCredentials
 	apps.FirstToken = "magic"
 	p.AppCredentials = &apps
-	if _, err := grant.FromPreset(p, ""); err == nil {
+	if _, err := grant.FromPreset(p, "", ""); err == nil {
 		t.Error("an unknown first token")
 	}
 }

@@ -41,9 +41,9 @@ type Token struct {
 	Hold time.Duration
 	// Static is set for an API key, which does not expire: Lifetime says only when to read it anew.
 	Static bool
-	// Sealed is where the token may be sent: the endpoint that issued it, and what its credential was sealed with. Nil is
+	// Destinations is where the token may be sent: the endpoint that issued it, and what its credential was sealed with. Nil is
 	// nowhere.
-	Sealed *Sealed
+	Destinations *Destinations
 }
 
 // Remaining returns how long the token is still good at now.

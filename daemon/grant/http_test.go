@@ -62,7 +62,7 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 				"create":   func() error { _, err := e.CreateClient(t.Context(), token); return err },
 				"userinfo": func() error { _, err := e.Userinfo(t.Context(), token); return err },
 				"discovery": func() error {
-					_, err := grant.Discover(t.Context(), grant.NewHTTPClient(), server.Issuer, "")
+					_, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), server.Issuer, "")
 					return err
 				},
 			} {
@@ -249,7 +249,7 @@ func TestTLS(t *testing.T) {
 	}
 
 	trusting := func() *http.Client {
-		c := grant.NewHTTPClient()
+		c := grant.NewHTTPClient(new(grant.Network))
 		c.Transport.(*http.Transport).TLSClientConfig.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 		return c
 	}
@@ -291,7 +291,7 @@ func TestProxyRefuses(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusProxyAuthRequired)
 	})
-	client := grant.NewHTTPClient()
+	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(address) }
 	server := at("https://auth.example.com", grant.ClientSecretPost)
 	_, err := grant.NewEndpoint(server, client, (&bubble{}).now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})

@@ -18,7 +18,7 @@ const bearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 // Subject, or for itself. The client does not authenticate beside it unless the server wants that. req is completed by the
 // server's defaults; the error is as [Endpoint.ClientCredentials]'s.
 func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Request) (Token, error) {
-	to := e.Seal(item)
+	to := e.DestinationsOf(item)
 	if err := e.allowed(to, e.server.TokenEndpoint, Anything); err != nil {
 		return Token{}, err
 	}
@@ -32,7 +32,7 @@ func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Reques
 	}
 }
 
-func (e *Endpoint) bearer(ctx context.Context, to *Sealed, item keystore.Item, req Request) (Token, reading, error) {
+func (e *Endpoint) bearer(ctx context.Context, to *Destinations, item keystore.Item, req Request) (Token, reading, error) {
 	used := e.clockFor(e.server.TokenEndpoint)
 	s := e.server
 	claims := s.assertion(item.ClientID, s.TokenEndpoint, used.time)

@@ -100,7 +100,7 @@ func TestTLSClientAuth(t *testing.T) {
 	}
 	defer box.Close()
 	box.AddClient(sandbox.Client{ID: "shows", TLSSubject: "CN=dummy", Method: sandbox.TLSClientAuth})
-	client := grant.NewHTTPClient()
+	client := grant.NewHTTPClient(new(grant.Network))
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(box.CA())
 	client.Transport.(*http.Transport).TLSClientConfig.RootCAs = roots
@@ -120,7 +120,7 @@ func TestTLSClientAuth(t *testing.T) {
 	_, err = e.ClientCredentials(t.Context(), item, grant.Request{})
 	wantClass(t, err, grant.InvalidClient)
 
-	plain := grant.NewEndpoint(found.Server, grant.NewHTTPClient(), clock.Now)
+	plain := grant.NewEndpoint(found.Server, grant.NewHTTPClient(new(grant.Network)), clock.Now)
 	_, err = plain.ClientCredentials(t.Context(), item, grant.Request{})
 	wantClass(t, err, grant.TransientSlow)
 	if c := client.Transport.(*http.Transport).TLSClientConfig; c.GetClientCertificate != nil || c.MinVersion != tls.VersionTLS12 {
@@ -159,7 +159,7 @@ func TestWrongClockElsewhere(t *testing.T) {
 		o := people(sandbox.Generic)
 		o.Clients = append(o.Clients, sandbox.Client{ID: "signs", Key: public, RedirectURIs: []string{redirectURI}})
 		b := &bubble{server: sandbox.New(o), start: time.Now(), wrong: time.Hour}
-		client := grant.NewHTTPClient()
+		client := grant.NewHTTPClient(new(grant.Network))
 		client.Transport.(*http.Transport).DialContext = b.server.StartPipe()
 		t.Cleanup(b.server.Close)
 		found, err := grant.Discover(t.Context(), client, b.server.Issuer(), grant.PrivateKeyJWT)

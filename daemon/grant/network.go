@@ -162,12 +162,3 @@ var (
 	ProxyVariables   = []string{"https_proxy", "HTTPS_PROXY"}
 	NoProxyVariables = []string{"no_proxy", "NO_PROXY"}
 )
-
-// fromEnvironment is the network of a process that has no configuration.
-func fromEnvironment() *Network {
-	n := new(Network)
-	_, proxy := Environment(ProxyVariables...)
-	_, noProxy := Environment(NoProxyVariables...)
-	n.Set(NetworkSettings{Proxy: proxy, NoProxy: noProxy})
-	return n
-}

@@ -68,7 +68,7 @@ func TestH55AnHTTPSProxyThatAsksForACertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := grant.NewHTTPClient()
+	client := grant.NewHTTPClient(new(grant.Network))
 	transport := client.Transport.(*http.Transport)
 	transport.TLSClientConfig.RootCAs = roots
 	transport.Proxy = func(*http.Request) (*url.URL, error) { return address, nil }
@@ -145,7 +145,7 @@ func TestH56FailuresOfAProxyNameTheProxy(t *testing.T) {
 			if err := network.Set(grant.NetworkSettings{Proxy: strings.Replace(c.proxy, "://", "://alice:dummy-password@", 1)}); err != nil {
 				t.Fatal(err)
 			}
-			client := grant.NewHTTPClientOf(network)
+			client := grant.NewHTTPClient(network)
 			if c.dial != nil {
 				client.Transport.(*http.Transport).DialContext = c.dial
 			}
@@ -168,7 +168,7 @@ func TestH56FailuresOfAProxyNameTheProxy(t *testing.T) {
 
 // What fails without a proxy says whether one may be missing.
 func TestH57AServerThatIsNotReached(t *testing.T) {
-	client := grant.NewHTTPClientOf(new(grant.Network))
+	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).DialContext = unknownName
 	server := at("https://auth.example.com", grant.ClientSecretPost)
 	_, err := grant.NewEndpoint(server, client, clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
@@ -207,7 +207,7 @@ func TestH58ThisMachineIsDialledAsItIs(t *testing.T) {
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		for _, host := range []string{"localhost", "LOCALHOST", "LocalHost"} {
 			server := at("http://"+host+":"+port, grant.ClientSecretPost)
-			if _, err := grant.NewEndpoint(server, grant.NewHTTPClientOf(network), clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{}); err != nil {
+			if _, err := grant.NewEndpoint(server, grant.NewHTTPClient(network), clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{}); err != nil {
 				t.Errorf("%s on %s: %v", host, listen, err)
 			}
 		}
@@ -215,7 +215,7 @@ func TestH58ThisMachineIsDialledAsItIs(t *testing.T) {
 		// that it was reached.
 		for _, host := range []string{"localhost", "LOCALHOST", "localhost.", "auth.localhost", "Auth.LocalHost."} {
 			server := at("https://"+host+":"+port, grant.ClientSecretPost)
-			_, err := grant.NewEndpoint(server, grant.NewHTTPClientOf(network), clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
+			_, err := grant.NewEndpoint(server, grant.NewHTTPClient(network), clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 			if err == nil || !strings.Contains(err.Error(), "does not speak TLS") {
 				t.Errorf("%s on %s: %v", host, listen, err)
 			}
@@ -247,7 +247,7 @@ func TestH59ANetworkThatChangesMeanwhile(t *testing.T) {
 	proxy, proxied := handler(t, func(w http.ResponseWriter, _ *http.Request) { forward(w, server.Listener.Addr().String()) })
 	network := new(grant.Network)
 	to := at("https://example.com", grant.ClientSecretPost) // whose certificate httptest's server has
-	e := grant.NewEndpoint(to, grant.NewHTTPClientOf(network), clock.Now)
+	e := grant.NewEndpoint(to, grant.NewHTTPClient(network), clock.Now)
 	ask := func() error {
 		_, err := e.ClientCredentials(t.Context(), itemOf(to), grant.Request{})
 		return err

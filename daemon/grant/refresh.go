@@ -65,7 +65,7 @@ func (e *Endpoint) Revoke(ctx context.Context, item keystore.Item) error {
 	if at := item.RevocationEndpoint; at != "" && at != e.server.RevocationEndpoint {
 		return fmt.Errorf("%w: its revocation endpoint is %s, not %s", ErrEndpointChanged, shown(at), shown(e.server.RevocationEndpoint))
 	}
-	to := e.Seal(item)
+	to := e.DestinationsOf(item)
 	if err := e.allowed(to, e.server.RevocationEndpoint, Anything); err != nil { // before anything is signed
 		return err
 	}

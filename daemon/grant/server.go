@@ -117,10 +117,10 @@ func (s Server) HeaderFor(t Token) (name, value string) { return s.Header.of(t) 
 // Header returns the name and value of the header that carries the token to an API, as the endpoint that issued it says. The
 // value is a secret.
 func (t Token) Header() (name, value string) {
-	if t.Sealed == nil {
+	if t.Destinations == nil {
 		return (*Header)(nil).of(t)
 	}
-	return t.Sealed.Header.of(t)
+	return t.Destinations.Header.of(t)
 }
 
 func (h *Header) of(t Token) (name, value string) {

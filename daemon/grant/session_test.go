@@ -49,7 +49,7 @@ func presetFor(t *testing.T, name, url string, kind grant.Kind) grant.Server {
 	if !ok {
 		t.Fatalf("no preset %s", name)
 	}
-	s, err := grant.FromPresetFor(p, url, kind)
+	s, err := grant.FromPreset(p, url, kind)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func generic(t *testing.T, method grant.Method, change func(*sandbox.Options)) (
 		change(&o)
 	}
 	box := startBox(t, o)
-	found, err := grant.Discover(t.Context(), grant.NewHTTPClient(), box.Issuer(), method)
+	found, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), box.Issuer(), method)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func presetInBubble(t *testing.T, name string, kind grant.Kind, change func(*san
 		change(&o)
 	}
 	b := &bubble{server: sandbox.New(o), start: time.Now()}
-	client := grant.NewHTTPClient()
+	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).DialContext = b.server.StartPipe()
 	b.endpoint = grant.NewEndpoint(presetFor(t, name, b.server.URL(), kind), client, b.now)
 	t.Cleanup(b.server.Close)

@@ -48,7 +48,7 @@ func (e *Endpoint) ask(ctx context.Context, q question) (Session, error) {
 // askOnce sends one request; used is the clock that dated an assertion in it.
 func (e *Endpoint) askOnce(ctx context.Context, q question) (s Session, used reading, err error) {
 	c := call{method: http.MethodPost, url: e.server.TokenEndpoint, body: append(form{}, q.first...), carried: q.carried}
-	to := e.Seal(q.item)
+	to := e.DestinationsOf(q.item)
 	if err := e.allowed(to, c.url, Anything); err != nil { // before anything is signed
 		return Session{}, reading{}, err
 	}
@@ -63,7 +63,7 @@ func (e *Endpoint) askOnce(ctx context.Context, q question) (s Session, used rea
 // identify adds the client's credentials to a request; it returns the clock that dates an assertion.
 func (e *Endpoint) identify(c *call, by Method, item keystore.Item) (reading, error) {
 	used := e.clockFor(c.url)
-	err := e.server.present(by, c, item, used.time)
+	err := e.server.authenticate(by, c, item, used.time)
 	if item.ClientID == "" {
 		err = errors.New("there is no client id")
 	}
@@ -74,7 +74,7 @@ func (e *Endpoint) identify(c *call, by Method, item keystore.Item) (reading, er
 }
 
 // token sends a request for a token and reads the answer; a refresh token in it is forgotten.
-func (e *Endpoint) token(ctx context.Context, to *Sealed, c call, proof Presented, asked []string) (Token, error) {
+func (e *Endpoint) token(ctx context.Context, to *Destinations, c call, proof Presented, asked []string) (Token, error) {
 	s, err := e.session(ctx, to, c, proof, asked)
 	s.Refresh.Wipe()
 	return s.Token, err
@@ -82,7 +82,7 @@ func (e *Endpoint) token(ctx context.Context, to *Sealed, c call, proof Presente
 
 // session is token with the refresh token. That one is returned even beside an error, if it could be read: it may be the
 // only one that still works.
-func (e *Endpoint) session(ctx context.Context, to *Sealed, c call, proof Presented, asked []string) (Session, error) {
+func (e *Endpoint) session(ctx context.Context, to *Destinations, c call, proof Presented, asked []string) (Session, error) {
 	a, sent, err := e.send(ctx, to, c)
 	if err != nil {
 		return Session{}, err
@@ -109,7 +109,7 @@ func (e *Endpoint) session(ctx context.Context, to *Sealed, c call, proof Presen
 		failed.spent = true
 		return s, failed.at(c.url)
 	}
-	token.Sealed = to
+	token.Destinations = to
 	s.Token = token
 	e.issued(c.url, token)
 	if text, ok := body.text("id_token"); ok {
@@ -121,7 +121,7 @@ func (e *Endpoint) session(ctx context.Context, to *Sealed, c call, proof Presen
 // askBeside sends a request with the client's credentials to another endpoint than the token endpoint, once, and once more
 // by another clock where an assertion was refused and there is one. The answer is one that [Classify] calls OK where err is nil.
 func (e *Endpoint) askBeside(ctx context.Context, c call, item keystore.Item, by Method) (Answer, error) {
-	to := e.Seal(item)
+	to := e.DestinationsOf(item)
 	if by == None {
 		c.carries = SignInRequest // the client's id is no secret
 	}

@@ -11,16 +11,13 @@ import (
 	"strings"
 )
 
-// NewHTTPClient is [NewHTTPClientOf] with the proxy of the environment.
-func NewHTTPClient() *http.Client { return NewHTTPClientOf(fromEnvironment()) }
-
-// NewHTTPClientOf returns the client for everything that carries a credential. It differs from [http.DefaultClient] in
+// NewHTTPClient returns the client for everything that carries a credential. It differs from [http.DefaultClient] in
 // what that does behind one's back: it follows no redirect (on 307 and 308 the body, secret included, would be posted to
 // wherever the answer points), reuses no connection and so repeats no request, keeps no cookies, unpacks no gzip, and
 // speaks only HTTP/1.1, which has no retry of its own. It looks up no name that means this machine. Proxy and authorities
 // are the network's at the time of each request. Its Transport is an [*http.Transport], for tests that bring their own
 // dialer, proxy or TLS configuration.
-func NewHTTPClientOf(network *Network) *http.Client {
+func NewHTTPClient(network *Network) *http.Client {
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
 	transport := &http.Transport{

@@ -29,7 +29,7 @@ func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, e
 	if token.Static {
 		c.carries = Anything // an API key does not end
 	}
-	a, _, err := e.send(ctx, token.Sealed, c)
+	a, _, err := e.send(ctx, token.Destinations, c)
 	if err != nil {
 		return nil, err
 	}

@@ -83,19 +83,19 @@ type answer struct {
 // record is a [Token] but for the access token itself, which follows it. Times are relative to the moment of sending, since
 // two processes need not have the same boot clock; they are in nanoseconds.
 type record struct {
-	Profile         string        `json:"profile"`
-	Configuration   string        `json:"configuration"`
-	Scope           string        `json:"scope,omitempty"`
-	Audience        string        `json:"audience,omitempty"`
-	Granted         string        `json:"granted,omitempty"`
-	TypeAssumed     bool          `json:"type_assumed,omitempty"`
-	LifetimeAssumed bool          `json:"lifetime_assumed,omitempty"`
-	Age             time.Duration `json:"age"`
-	Lifetime        time.Duration `json:"lifetime"`
-	RenewIn         time.Duration `json:"renew_in"`
-	Unused          time.Duration `json:"unused"`
-	MaxMinTTL       time.Duration `json:"max_min_ttl"`
-	Sealed          *grant.Sealed `json:"sealed"`
+	Profile         string              `json:"profile"`
+	Configuration   string              `json:"configuration"`
+	Scope           string              `json:"scope,omitempty"`
+	Audience        string              `json:"audience,omitempty"`
+	Granted         string              `json:"granted,omitempty"`
+	TypeAssumed     bool                `json:"type_assumed,omitempty"`
+	LifetimeAssumed bool                `json:"lifetime_assumed,omitempty"`
+	Age             time.Duration       `json:"age"`
+	Lifetime        time.Duration       `json:"lifetime"`
+	RenewIn         time.Duration       `json:"renew_in"`
+	Unused          time.Duration       `json:"unused"`
+	MaxMinTTL       time.Duration       `json:"max_min_ttl"`
+	Sealed          *grant.Destinations `json:"sealed"`
 }
 
 // ErrBroken: the other end does not keep to this protocol.
@@ -190,7 +190,7 @@ func writeToken(w io.Writer, t Token, now clock.Instant) error {
 		Profile: t.Profile, Configuration: t.Configuration, Scope: t.Scope, Audience: t.Audience,
 		Granted: t.Token.Scope, TypeAssumed: t.Token.TypeAssumed, LifetimeAssumed: t.Token.LifetimeAssumed,
 		Age: now.Sub(t.Token.Sent), Lifetime: t.Token.Lifetime, RenewIn: t.Renew - now.Boot, Unused: now.Boot - t.Used,
-		MaxMinTTL: t.MaxMinTTL, Sealed: t.Token.Sealed,
+		MaxMinTTL: t.MaxMinTTL, Sealed: t.Token.Destinations,
 	})
 	if err != nil {
 		return err
@@ -322,7 +322,7 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 		Token: grant.Token{
 			Access: keystore.NewSecret(access), Type: "Bearer", TypeAssumed: e.TypeAssumed, Scope: e.Granted,
 			Sent: clock.Instant{Wall: now.Wall.Add(sent - now.Boot), Boot: sent}, Lifetime: e.Lifetime, LifetimeAssumed: e.LifetimeAssumed,
-			Sealed: e.Sealed,
+			Destinations: e.Sealed,
 		},
 	}}, nil
 }

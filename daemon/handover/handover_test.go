@@ -76,7 +76,7 @@ func sample(now clock.Instant) handover.Token {
 		Token: grant.Token{
 			Access: keystore.SecretString("not.a-real_token"), Type: "Bearer", Scope: "a", Sent: clock.Instant{Wall: now.Wall, Boot: now.Boot - time.Minute},
 			Lifetime: time.Hour, LifetimeAssumed: true, TypeAssumed: true,
-			Sealed: &grant.Sealed{
+			Destinations: &grant.Destinations{
 				TokenEndpoint: "https://auth.example/token", APIs: []string{"https://api.example:443"}, Header: &grant.Header{Name: "X-Key"},
 			},
 		},
@@ -131,8 +131,8 @@ func TestM1LockAndTokens(t *testing.T) {
 	}
 	if g.Profile != w.Profile || g.Configuration != w.Configuration || g.Scope != w.Scope || g.Audience != w.Audience || g.MaxMinTTL != w.MaxMinTTL ||
 		!g.Token.Access.Equal(w.Token.Access) || g.Token.Type != "Bearer" || g.Token.Scope != "a" || g.Token.Lifetime != time.Hour ||
-		!g.Token.LifetimeAssumed || !g.Token.TypeAssumed || g.Token.Static || !g.Token.Sealed.AllowsAPI("https://api.example:443") ||
-		g.Token.Sealed.TokenEndpoint != w.Token.Sealed.TokenEndpoint || *g.Token.Sealed.Header != *w.Token.Sealed.Header {
+		!g.Token.LifetimeAssumed || !g.Token.TypeAssumed || g.Token.Static || !g.Token.Destinations.AllowsAPI("https://api.example:443") ||
+		g.Token.Destinations.TokenEndpoint != w.Token.Destinations.TokenEndpoint || *g.Token.Destinations.Header != *w.Token.Destinations.Header {
 		t.Errorf("%+v\nwant %+v", g, w)
 	}
 	if got[1].Profile != "other" {

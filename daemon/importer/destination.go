@@ -48,7 +48,7 @@ func (t Target) issuer() string {
 
 // Contradiction says why the credential is not for the target, in the words of a JWT that was beside it: another issuer, or
 // an assertion for another server. Empty: nothing contradicts.
-func (f *Found) Contradiction() string {
+func (f *Candidate) Contradiction() string {
 	destination, _ := f.Target.Destination()
 	for _, s := range f.says {
 		if s.fits(f.Target, destination) {

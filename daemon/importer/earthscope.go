@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // readersEarthscope are the programs of the SDK's first version and later.
@@ -125,7 +127,7 @@ func (s *search) earthscopeActive(profiles []string) string {
 		name = "(not a name)"
 	}
 	s.refuse("EarthScope", "profile", profileName("earthscope-"+name, "earthscope"), Copy{}, flawed("",
-		"ES_PROFILE names the profile %s, which is not there; EarthScope's programs refuse it too", quote(name)))
+		"ES_PROFILE names the profile %s, which is not there; EarthScope's programs refuse it too", visible.Word(name)))
 	return ""
 }
 
@@ -139,7 +141,7 @@ func (s *search) earthscopeFile(path string, explicit bool) (profiles map[string
 	f.at.Readers = readersEarthscope
 	var config earthscopeConfig
 	if err == nil && toml.Unmarshal(f.text, &config) != nil { // whose own words quote the file
-		err = flawed("${EDITOR:-vi} "+quote(path), "it is no TOML, or [default] and [profile.NAME] are no tables")
+		err = flawed("${EDITOR:-vi} "+visible.Word(path), "it is no TOML, or [default] and [profile.NAME] are no tables")
 	}
 	if err != nil {
 		s.refuse("EarthScope", "settings", "earthscope", f.at, err)

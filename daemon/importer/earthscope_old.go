@@ -60,7 +60,7 @@ func (s *search) earthscopeOldTokens(d document, err error) {
 			tokens.values[t] = strconv.FormatInt(at.Unix(), 10)
 		}
 	}
-	f := Found{System: "EarthScope", Name: name, Lost: settings.other, Warnings: d.doubts}
+	f := Candidate{System: "EarthScope", Name: name, Lost: settings.other, Warnings: d.doubts}
 	if err := f.earthscopeTarget([]*layer{settings}, "earthscope-0.2"); err != nil {
 		s.refuse("EarthScope", "session", name, d.at, err)
 		return
@@ -84,14 +84,14 @@ func (s *search) earthscopeOldMachine(tokens string) {
 	at.Readers = []string{"es (0.x)"}
 	secret, ok := asSecret(s.env.Getenv(secretName))
 	id := s.env.Getenv(idName)
-	why := s.pair(idName, secretName, ok && (id == "" || visible([]byte(id))))
+	why := s.pair(idName, secretName, ok && (id == "" || isPrintableASCII([]byte(id))))
 	switch {
 	case why != nil:
 		secret.Wipe()
 		s.refuse("EarthScope", what, "earthscope-m2m", at, why)
 	case !secret.IsZero():
 		settings := s.earthscopeOldSettings()
-		f := Found{System: "EarthScope", What: what, Name: "earthscope-m2m", Copies: []Copy{at}, Lost: settings.other}
+		f := Candidate{System: "EarthScope", What: what, Name: "earthscope-m2m", Copies: []Copy{at}, Lost: settings.other}
 		if there {
 			f.Copies = append(f.Copies, d.at)
 		}

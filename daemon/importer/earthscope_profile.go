@@ -64,7 +64,7 @@ func (s *search) earthscopeProfile(name string, stack []*layer) {
 	if holder < 0 {
 		return // settings without a credential are of no use here
 	}
-	row := Found{System: "EarthScope", Name: earthscopeName(name)}
+	row := Candidate{System: "EarthScope", Name: earthscopeName(name)}
 	for _, l := range stack {
 		row.Lost, row.Warnings = union(row.Lost, l.other), union(row.Warnings, l.doubts)
 	}
@@ -80,7 +80,7 @@ func (s *search) earthscopeProfile(name string, stack []*layer) {
 }
 
 // earthscopeTarget fills in what the settings say about server, audience and scope.
-func (f *Found) earthscopeTarget(stack []*layer, provider string) error {
+func (f *Candidate) earthscopeTarget(stack []*layer, provider string) error {
 	f.Target = Target{Provider: provider}
 	p, _ := preset.Lookup(provider)
 	if domain, _ := value(stack, "domain"); domain != "" {
@@ -116,7 +116,7 @@ func earthscopeServer(domain string) (string, error) {
 }
 
 // scopeFor returns the scope where it is not what a provider's tokens are asked for anyway.
-func (f *Found) scopeFor(grant string) {
+func (f *Candidate) scopeFor(grant string) {
 	p, _ := preset.Lookup(f.Target.Provider)
 	if f.Target.Grant = grant; f.Target.Scope != "" {
 		_, f.Target.Scope = override(p.For(grant), nil, strings.Fields(f.Target.Scope))
@@ -127,7 +127,7 @@ func (f *Found) scopeFor(grant string) {
 }
 
 // earthscopeMachine takes a client secret, which makes the SDK sign in as a machine.
-func (s *search) earthscopeMachine(f Found, stack []*layer) {
+func (s *search) earthscopeMachine(f Candidate, stack []*layer) {
 	f.What = "machine account"
 	f.Warnings, f.Lost = slices.Clone(f.Warnings), slices.Clone(f.Lost)
 	f.scopeFor(byClient)
@@ -135,7 +135,7 @@ func (s *search) earthscopeMachine(f Found, stack []*layer) {
 	id, _ := value(stack, "client_id")
 	text, from := value(stack, "client_secret")
 	secret, ok := asSecret(text)
-	if !ok || id == "" || !visible([]byte(id)) {
+	if !ok || id == "" || !isPrintableASCII([]byte(id)) {
 		secret.Wipe()
 		s.refuse(f.System, f.What, f.Name, from.copyOf(holdsMachine), flawed("",
 			"client_secret needs client_id beside it, both in printable ASCII"))
@@ -167,7 +167,7 @@ func place(at Copy) string {
 
 // earthscopeSessions makes one row for each refresh token. Two different ones are a question for a person: the SDK uses the
 // one of the environment or of config.toml, though the one it has saved itself is the newer.
-func (s *search) earthscopeSessions(f Found, stack []*layer, machine bool) {
+func (s *search) earthscopeSessions(f Candidate, stack []*layer, machine bool) {
 	var from []*layer
 	tokens := map[string]bool{}
 	for _, l := range stack {
@@ -206,7 +206,7 @@ func (s *search) earthscopeSessions(f Found, stack []*layer, machine bool) {
 }
 
 // earthscopeSession makes a row of one layer's refresh token, or refuses it and returns nil.
-func (s *search) earthscopeSession(f Found, stack []*layer, l *layer) *Found {
+func (s *search) earthscopeSession(f Candidate, stack []*layer, l *layer) *Candidate {
 	f.What = "session"
 	f.Warnings, f.Lost = slices.Clone(f.Warnings), slices.Clone(f.Lost)
 	f.Copies = []Copy{l.copyOf(holdsSession)}
@@ -214,7 +214,7 @@ func (s *search) earthscopeSession(f Found, stack []*layer, l *layer) *Found {
 	defer access.wipe()
 	refresh, token, ok := access.tokens(&f)
 	defer token.Wipe()
-	if id, _ := value(stack, "client_id"); !ok || id != "" && !visible([]byte(id)) {
+	if id, _ := value(stack, "client_id"); !ok || id != "" && !isPrintableASCII([]byte(id)) {
 		refresh.Wipe()
 		s.refuse(f.System, f.What, f.Name, f.Copies[0], flawed("", "its tokens or client_id hold something else than printable ASCII"))
 		return nil
@@ -230,7 +230,7 @@ func (s *search) earthscopeSession(f Found, stack []*layer, l *layer) *Found {
 }
 
 // audience corrects the generation: the old programs' tokens name another audience, and the new programs use them too.
-func (f *Found) audience(said object) {
+func (f *Candidate) audience(said object) {
 	names, _ := said.list("aud")
 	for _, provider := range []string{"earthscope", "earthscope-0.2"} {
 		if p, _ := preset.Lookup(provider); slices.Contains(names, p.Audience) {
@@ -243,7 +243,7 @@ func (f *Found) audience(said object) {
 }
 
 // earthscopeClient is the public client of a session.
-func (f *Found) earthscopeClient(stack []*layer, said object) string {
+func (f *Candidate) earthscopeClient(stack []*layer, said object) string {
 	id, _ := value(stack, "client_id")
 	switch said := said.issuedTo(); {
 	case id != "" && said != "" && id != said:

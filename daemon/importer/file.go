@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 const (
@@ -67,7 +68,7 @@ func readFile(path string, limit int64, explicit bool) (file, error) {
 	if err != nil {
 		return file{}, cannotRead(path, err)
 	}
-	got := file{at: Copy{Path: path, Mode: info.Mode().Perm(), UID: owner(info), Plain: true, Remove: "rm -- " + quote(path)}}
+	got := file{at: Copy{Path: path, Mode: info.Mode().Perm(), UID: owner(info), Plain: true, Remove: "rm -- " + visible.Word(path)}}
 	if err := got.acceptable(info, limit, explicit); err != nil {
 		return got, err
 	}
@@ -75,14 +76,14 @@ func readFile(path string, limit int64, explicit bool) (file, error) {
 	n, err := io.ReadFull(io.LimitReader(f, int64(cap(text))), text[:cap(text)])
 	if got.text = text[:n]; !errors.Is(err, io.ErrUnexpectedEOF) {
 		clear(got.text)
-		return file{at: got.at}, flawed("ls -l "+quote(path), "the file changed while it was read")
+		return file{at: got.at}, flawed("ls -l "+visible.Word(path), "the file changed while it was read")
 	}
 	return got, nil
 }
 
 // acceptable judges what is open.
 func (f *file) acceptable(info fs.FileInfo, limit int64, explicit bool) error {
-	look := "ls -l " + quote(f.at.Path)
+	look := "ls -l " + visible.Word(f.at.Path)
 	switch {
 	case !info.Mode().IsRegular():
 		return flawed(look, "it is not a regular file")
@@ -122,10 +123,10 @@ func follow(path string) (string, error) {
 			continue
 		}
 		if links++; links > maxLinks {
-			return "", flawed("ls -l "+quote(path), "there are too many symbolic links on the way")
+			return "", flawed("ls -l "+visible.Word(path), "there are too many symbolic links on the way")
 		}
 		if !trusted(info) {
-			return "", flawed("ls -ld "+quote(next), "the way there goes through a symbolic link of another user (uid %d)", owner(info))
+			return "", flawed("ls -ld "+visible.Word(next), "the way there goes through a symbolic link of another user (uid %d)", owner(info))
 		}
 		target, err := os.Readlink(next)
 		if err != nil {
@@ -144,13 +145,13 @@ func cannotRead(path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("%s: %w", path, fs.ErrNotExist)
 	case errors.Is(err, syscall.ELOOP): // a link took the file's place after follow
-		return flawed("ls -l "+quote(path), "the file changed while it was read")
+		return flawed("ls -l "+visible.Word(path), "the file changed while it was read")
 	}
 	cause := err
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		cause = p.Err
 	}
-	return flawed("ls -ld "+quote(path), "it cannot be read: %v", cause)
+	return flawed("ls -ld "+visible.Word(path), "it cannot be read: %v", cause)
 }
 
 // trusted reports whether a file is this user's own or the system's.
@@ -164,17 +165,6 @@ func owner(info fs.FileInfo) int {
 		return int(stat.Uid)
 	}
 	return -1
-}
-
-// quote writes one word for sh.
-func quote(word string) string {
-	safe := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+=:@%,", r)
-	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !safe(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // printable refuses what a terminal would obey.
@@ -215,15 +205,15 @@ func (s *search) readKey(path string) (keystore.Secret, Copy, error) {
 	f, err := readFile(path, maxKey, false)
 	defer clear(f.text)
 	if err != nil {
-		return keystore.Secret{}, f.at, flawed("ls -l "+quote(path), "its key file cannot be used: %v", err)
+		return keystore.Secret{}, f.at, flawed("ls -l "+visible.Word(path), "its key file cannot be used: %v", err)
 	}
 	if f.at.Mode&0o077 != 0 {
-		return keystore.Secret{}, f.at, flawed("chmod 600 -- "+quote(path), "its key file is open to others (mode %04o)", f.at.Mode)
+		return keystore.Secret{}, f.at, flawed("chmod 600 -- "+visible.Word(path), "its key file is open to others (mode %04o)", f.at.Mode)
 	}
 	key := keystore.NewSecret(append([]byte(nil), f.text...))
 	if err := checkPEM(key); err != nil {
 		key.Wipe()
-		return keystore.Secret{}, f.at, flawed("ls -l "+quote(path), "its key file cannot be used: %v", err)
+		return keystore.Secret{}, f.at, flawed("ls -l "+visible.Word(path), "its key file cannot be used: %v", err)
 	}
 	f.at.Holds, f.at.Note = []string{"private key"}, "other programs may use the same key"
 	return key, f.at, nil

@@ -74,7 +74,7 @@ func (w *world) env() importer.Env {
 }
 
 // find runs Find and holds every row to what is true for all of them; nothing in the home may have changed.
-func (w *world) find() []importer.Found {
+func (w *world) find() []importer.Candidate {
 	w.t.Helper()
 	before := w.snapshot()
 	found, err := importer.Find(w.t.Context(), w.env())
@@ -114,7 +114,7 @@ func (w *world) snapshot() map[string]string {
 }
 
 // sound checks what holds for every row: a valid name of its own, a target that the presets know, no secret in words.
-func sound(t *testing.T, found []importer.Found) {
+func sound(t *testing.T, found []importer.Candidate) {
 	t.Helper()
 	names := map[string]bool{}
 	for _, f := range found {
@@ -147,7 +147,7 @@ func sound(t *testing.T, found []importer.Found) {
 }
 
 // reachable makes sure that the target is a preset that offers the grant, or a server described in full.
-func reachable(t *testing.T, f importer.Found) {
+func reachable(t *testing.T, f importer.Candidate) {
 	t.Helper()
 	if f.Target.Provider == "" {
 		if f.Target.Issuer == "" || f.Target.Grant == "" || f.Target.ClientAuth == "" {
@@ -173,7 +173,7 @@ func validName(name string) bool {
 }
 
 // line is a row in one line: what is in it, or why it is refused.
-func line(f importer.Found) string {
+func line(f importer.Candidate) string {
 	if !f.Importable() {
 		return fmt.Sprintf("%s: %s %s refused: %s", f.Name, f.System, f.What, f.Reason)
 	}
@@ -205,7 +205,7 @@ func line(f importer.Found) string {
 }
 
 // check compares rows with lines.
-func check(t *testing.T, found []importer.Found, want ...string) {
+func check(t *testing.T, found []importer.Candidate, want ...string) {
 	t.Helper()
 	var got []string
 	for _, f := range found {

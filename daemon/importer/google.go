@@ -57,7 +57,7 @@ func (s *search) serviceAccount(d document) error {
 	if err := elsewhere(d); err != nil {
 		return err
 	}
-	if email == "" || !visible([]byte(email)) {
+	if email == "" || !isPrintableASCII([]byte(email)) {
 		return flawed("", "it has no client_email")
 	}
 	key := d.pem("private_key")
@@ -67,7 +67,7 @@ func (s *search) serviceAccount(d document) error {
 	}
 	d.at.Holds = []string{"private key"}
 	name, _, _ := strings.Cut(email, "@")
-	f := s.add(Found{System: "Google", What: "service account", Name: profileName(name, "google"), Copies: []Copy{d.at}, Warnings: d.doubts})
+	f := s.add(Candidate{System: "Google", What: "service account", Name: profileName(name, "google"), Copies: []Copy{d.at}, Warnings: d.doubts})
 	f.says = d.hear()
 	f.Target = Target{Provider: "google", Grant: "jwt_bearer"}
 	f.Item.ClientID, f.Item.Grant, f.Item.PrivateKey = email, "jwt_bearer", key
@@ -83,7 +83,7 @@ func (s *search) authorizedUser(d document) error {
 	id := d.text("client_id")
 	secret, okSecret := d.secret("client_secret")
 	refresh, okRefresh := d.secret("refresh_token")
-	if id == "" || !visible([]byte(id)) || !okSecret || !okRefresh || secret.IsZero() || refresh.IsZero() {
+	if id == "" || !isPrintableASCII([]byte(id)) || !okSecret || !okRefresh || secret.IsZero() || refresh.IsZero() {
 		secret.Wipe()
 		refresh.Wipe()
 		return flawed("", "client_id, client_secret and refresh_token must all be there, as text that is not empty")
@@ -99,8 +99,8 @@ func (s *search) authorizedUser(d document) error {
 	return nil
 }
 
-func googleSession(id string, at Copy) Found {
-	f := Found{System: "Google", What: "session", Name: "google", Copies: []Copy{at}, Warnings: []string{sharedClient}}
+func googleSession(id string, at Copy) Candidate {
+	f := Candidate{System: "Google", What: "session", Name: "google", Copies: []Copy{at}, Warnings: []string{sharedClient}}
 	f.Target = Target{Provider: "google", Grant: "authorization_code"}
 	f.Item.ClientID, f.Item.Grant = id, "authorization_code"
 	return f
@@ -117,7 +117,7 @@ func (s *search) googleVariables() {
 	at.Readers = []string{"GDAL"}
 	secret, okSecret := asSecret(s.env.Getenv(secretName))
 	refresh, okRefresh := asSecret(s.env.Getenv(refreshName))
-	if id == "" || !visible([]byte(id)) || secret.IsZero() || !okSecret || !okRefresh {
+	if id == "" || !isPrintableASCII([]byte(id)) || secret.IsZero() || !okSecret || !okRefresh {
 		secret.Wipe()
 		refresh.Wipe()
 		s.refuse("Google", "session", "google", at, flawed("", "%s needs %s and %s beside it, in printable ASCII", refreshName, idName, secretName))
@@ -144,7 +144,7 @@ func (s *search) googleLeftOver() {
 }
 
 // lose notes settings that are there and have no place in a profile.
-func (f *Found) lose(d document, names ...string) {
+func (f *Candidate) lose(d document, names ...string) {
 	for _, name := range names {
 		if d.has(name) {
 			f.Lost = union(f.Lost, []string{name})

@@ -21,8 +21,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Found is one credential, or one place that looked like one. The secrets belong to the caller, who calls [Found.Wipe].
-type Found struct {
+// Candidate is one credential, or one place that looked like one. The secrets belong to the caller, who calls [Candidate.Wipe].
+type Candidate struct {
 	// System is whose it is, for people: "SpatiaFi", "Planet", "EarthScope", "Google", "Climate Engine".
 	System string
 	// What is the kind of credential, for people: "App Credentials", "machine account", "session", "API key", …
@@ -93,10 +93,10 @@ type Copy struct {
 }
 
 // Importable reports whether there is something to import.
-func (f *Found) Importable() bool { return f.Reason == "" }
+func (f *Candidate) Importable() bool { return f.Reason == "" }
 
 // Wipe overwrites the secrets.
-func (f *Found) Wipe() { f.Item.Wipe() }
+func (f *Candidate) Wipe() { f.Item.Wipe() }
 
 // Env is where to look. Only Home and Getenv are needed.
 type Env struct {
@@ -125,7 +125,7 @@ func (e Env) config() string {
 type search struct {
 	ctx   context.Context
 	env   Env
-	found []*Found
+	found []*Candidate
 }
 
 func begin(ctx context.Context, env Env) (*search, error) {
@@ -142,8 +142,8 @@ func begin(ctx context.Context, env Env) (*search, error) {
 }
 
 // Find looks in every known place and returns what is there, importable or not, in a stable order. The error is the
-// context's or about env; whatever is wrong with a file is the [Found.Reason] of its row.
-func Find(ctx context.Context, env Env) ([]Found, error) {
+// context's or about env; whatever is wrong with a file is the [Candidate.Reason] of its row.
+func Find(ctx context.Context, env Env) ([]Candidate, error) {
 	s, err := begin(ctx, env)
 	if err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func Find(ctx context.Context, env Env) ([]Found, error) {
 }
 
 // add appends a row and returns it for more to be said about it.
-func (s *search) add(f Found) *Found {
+func (s *search) add(f Candidate) *Candidate {
 	f.says = append(f.says, heard(f.Item.RefreshToken, jwts["refresh_token"])...)
 	s.found = append(s.found, &f)
 	return &f
@@ -177,8 +177,8 @@ var instead = map[string]string{
 }
 
 // refuse appends a row that cannot be imported.
-func (s *search) refuse(system, what, name string, at Copy, why error) *Found {
-	f := Found{System: system, What: what, Name: name, Reason: why.Error(), Hint: instead[system]}
+func (s *search) refuse(system, what, name string, at Copy, why error) *Candidate {
+	f := Candidate{System: system, What: what, Name: name, Reason: why.Error(), Hint: instead[system]}
 	if at.Path != "" || at.Variables != nil {
 		f.Copies = []Copy{at}
 	}
@@ -195,8 +195,8 @@ func (s *search) wipe() {
 }
 
 // result merges what is the same credential, and names each row.
-func (s *search) result() []Found {
-	var rows []*Found
+func (s *search) result() []Candidate {
+	var rows []*Candidate
 	for _, f := range s.found {
 		f.Copies = slices.DeleteFunc(f.Copies, func(c Copy) bool { return c.Path == "" && c.Variables == nil }) // what Parse was given
 		if i := slices.IndexFunc(rows, f.same); i >= 0 {
@@ -212,7 +212,7 @@ func (s *search) result() []Found {
 		}
 	}
 	s.name(rows)
-	all := make([]Found, len(rows))
+	all := make([]Candidate, len(rows))
 	for i, f := range rows {
 		all[i] = *f
 	}
@@ -221,7 +221,7 @@ func (s *search) result() []Found {
 
 // same reports whether two rows are one credential. A refresh token is one session whatever stands beside it; a client
 // may be used in two ways.
-func (f *Found) same(g *Found) bool {
+func (f *Candidate) same(g *Candidate) bool {
 	if !f.Importable() || !g.Importable() || !f.Item.Equal(g.Item) {
 		return false
 	}
@@ -242,7 +242,7 @@ func (t Target) plain() [9]string {
 }
 
 // merge adds another place of the same credential.
-func (f *Found) merge(g *Found) {
+func (f *Candidate) merge(g *Candidate) {
 	for _, c := range g.Copies {
 		known := func(k Copy) bool { return k.Path == c.Path && slices.Equal(k.Variables, c.Variables) }
 		if !slices.ContainsFunc(f.Copies, known) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/grant/preset"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // maxName is the longest profile name.
@@ -29,7 +30,7 @@ func profileName(wanted, fallback string) string {
 }
 
 // name gives each row a name of its own: what can be imported chooses first, what is known to groat already is left alone.
-func (s *search) name(rows []*Found) {
+func (s *search) name(rows []*Candidate) {
 	used := map[string]bool{}
 	for _, importable := range []bool{true, false} {
 		for _, f := range rows {
@@ -57,7 +58,7 @@ func signIn(t Target, clientID string) string {
 	words := []string{"groat login", namePlace}
 	option := func(name, value string) {
 		if value != "" && printable(value) == nil {
-			words = append(words, name, quote(value))
+			words = append(words, name, visible.Word(value))
 		}
 	}
 	option("--provider", t.Provider)

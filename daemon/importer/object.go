@@ -82,7 +82,7 @@ func (o object) secret(name string) (secret keystore.Secret, ok bool) {
 		return keystore.Secret{}, true
 	}
 	text, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
-	if err != nil || !visible(text) {
+	if err != nil || !isPrintableASCII(text) {
 		clear(text)
 		return keystore.Secret{}, false
 	}
@@ -112,7 +112,7 @@ func (o object) time(name string) time.Time {
 	return time.Unix(int64(seconds), 0)
 }
 
-func visible(text []byte) bool {
+func isPrintableASCII(text []byte) bool {
 	return len(text) > 0 && !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c > '~' })
 }
 
@@ -121,7 +121,7 @@ func asSecret(text string) (secret keystore.Secret, ok bool) {
 	if text == "" {
 		return keystore.Secret{}, true
 	}
-	if !visible([]byte(text)) {
+	if !isPrintableASCII([]byte(text)) {
 		return keystore.Secret{}, false
 	}
 	return keystore.SecretString(text), true
@@ -162,7 +162,7 @@ func claims(token keystore.Secret) object {
 // issuedTo returns the client that a token was made for (RFC 9068 §2.2, and azp where an older server says it so).
 func (o object) issuedTo() string {
 	for _, name := range []string{"azp", "client_id"} {
-		if id := o.text(name); visible([]byte(id)) {
+		if id := o.text(name); isPrintableASCII([]byte(id)) {
 			return id
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // readersPlanet are the programs that share ~/.planet.
@@ -50,7 +52,7 @@ func (s *search) planet() {
 	s.planetPreferred(prefs)
 	if broken {
 		for _, f := range s.found[next:] {
-			f.Confirm = "Planet's programs are told to use the profile " + quote(selected) + ", which cannot be used; they silently take this other identity instead"
+			f.Confirm = "Planet's programs are told to use the profile " + visible.Word(selected) + ", which cannot be used; they silently take this other identity instead"
 		}
 	}
 	s.planetLeftOvers()
@@ -72,7 +74,7 @@ func (s *search) entries(dir, system string) []string {
 		names = append(names, e.Name())
 	}
 	if len(all) > maxEntries {
-		s.refuse(system, "profiles", "more", Copy{Path: dir}, flawed("ls "+quote(dir), "there are more than %d entries, not all of which were looked at", maxEntries))
+		s.refuse(system, "profiles", "more", Copy{Path: dir}, flawed("ls "+visible.Word(dir), "there are more than %d entries, not all of which were looked at", maxEntries))
 	}
 	slices.Sort(names)
 	return names
@@ -183,7 +185,7 @@ func (s *search) planetSelected(prefs document) string {
 
 // planetChoice reports whether the selected profile cannot be used, and says so in a row. Planet's library then goes on to
 // whatever else it finds; an import that did so would sign a person in as somebody else.
-func (s *search) planetChoice(selected string, profiles []*Found) (broken bool) {
+func (s *search) planetChoice(selected string, profiles []*Candidate) (broken bool) {
 	if _, builtin := planetBuiltins[strings.ToLower(selected)]; builtin {
 		return false // at worst signed out, which is no mistake
 	}
@@ -195,8 +197,8 @@ func (s *search) planetChoice(selected string, profiles []*Found) (broken bool) 
 			}
 		}
 	}
-	s.refuse("Planet", "profile", planetName(selected), Copy{}, flawed("ls "+quote(filepath.Join(s.env.Home, ".planet")),
-		"PL_AUTH_PROFILE names the profile %s, which is not there", quote(selected)))
+	s.refuse("Planet", "profile", planetName(selected), Copy{}, flawed("ls "+visible.Word(filepath.Join(s.env.Home, ".planet")),
+		"PL_AUTH_PROFILE names the profile %s, which is not there", visible.Word(selected)))
 	return true
 }
 
@@ -218,9 +220,9 @@ func (s *search) planetLeftOvers() {
 			continue
 		}
 		path := filepath.Join(s.env.Home, e.Name())
-		at := Copy{Path: path, Mode: info.Mode().Perm(), UID: owner(info), Plain: true, Remove: "rm -- " + quote(path)}
+		at := Copy{Path: path, Mode: info.Mode().Perm(), UID: owner(info), Plain: true, Remove: "rm -- " + visible.Word(path)}
 		if e.IsDir() {
-			at.Remove = "rm -r -- " + quote(path)
+			at.Remove = "rm -r -- " + visible.Word(path)
 		}
 		at.Holds = []string{"whatever Planet's programs had before a reset"}
 		s.refuse("Planet", "left-over", "planet", at, flawed("", "`plauth reset` put it aside, and no program reads it any more"))

@@ -9,11 +9,12 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // planetKey takes a static key: {api_key, bearer_token_prefix} of either file, or {key, jwt} of the login from before OAuth.
 func (s *search) planetKey(p *planetProfile, kind string) error {
-	f := Found{System: "Planet", What: apiKey, Name: planetName(p.name), Target: Target{Grant: keyGrant}}
+	f := Candidate{System: "Planet", What: apiKey, Name: planetName(p.name), Target: Target{Grant: keyGrant}}
 	for _, d := range []document{p.token, p.client} {
 		key, prefix, err := d.planetKey()
 		if err != nil {
@@ -67,7 +68,7 @@ func (d document) planetKey() (key keystore.Secret, prefix string, err error) {
 }
 
 func word(text string) bool {
-	return text == "" || visible([]byte(text)) && !strings.Contains(text, " ")
+	return text == "" || isPrintableASCII([]byte(text)) && !strings.Contains(text, " ")
 }
 
 // planetHeader returns the provider, and the header where it is not the provider's own.
@@ -148,7 +149,7 @@ func (d document) only(at Copy, holds string, names ...string) Copy {
 }
 
 // edit opens a file. No line of sh changes one setting safely while the program that owns the file may write it.
-func edit(path string) string { return "${EDITOR:-vi} " + quote(path) }
+func edit(path string) string { return "${EDITOR:-vi} " + visible.Word(path) }
 
 // planetVariables takes the credentials of the environment.
 func (s *search) planetVariables() {
@@ -175,7 +176,7 @@ func (s *search) planetVariables() {
 }
 
 // planetAdjust applies the variables that stand beside a machine account's.
-func (s *search) planetAdjust(f *Found) {
+func (s *search) planetAdjust(f *Candidate) {
 	if !f.Importable() {
 		return
 	}
@@ -196,12 +197,12 @@ func (s *search) planetMachine(get getter, space, suffix string, at Copy, doubts
 	switch {
 	case id == "" && secret.IsZero() && okSecret:
 		return
-	case !okID || !okSecret || id == "" || secret.IsZero() || !visible([]byte(id)):
+	case !okID || !okSecret || id == "" || secret.IsZero() || !isPrintableASCII([]byte(id)):
 		secret.Wipe()
 		s.refuse("Planet", what, name, at, flawed("", "%s and %s must both be set, to printable ASCII: Planet's programs ignore one without the other", space+idName, space+secretName))
 		return
 	}
-	f := s.add(Found{System: "Planet", What: what, Name: name, Copies: []Copy{at}, Warnings: doubts})
+	f := s.add(Candidate{System: "Planet", What: what, Name: name, Copies: []Copy{at}, Warnings: doubts})
 	f.Target = Target{Provider: "planet-m2m", Grant: byClient}
 	f.Item.ClientID, f.Item.ClientSecret = id, secret
 }
@@ -213,7 +214,7 @@ func (s *search) planetStatic(get getter, shown, name, suffix string, at Copy, d
 	case !ok:
 		s.refuse("Planet", apiKey, profile, at, flawed("", "%s holds something else than printable ASCII", shown))
 	case !key.IsZero():
-		f := s.add(Found{System: "Planet", What: apiKey, Name: profile, Copies: []Copy{at}, Warnings: doubts})
+		f := s.add(Candidate{System: "Planet", What: apiKey, Name: profile, Copies: []Copy{at}, Warnings: doubts})
 		f.Target = Target{Provider: "planet-key", Grant: keyGrant}
 		f.Item.APIKey, f.Item.Grant = key, keyGrant
 	}

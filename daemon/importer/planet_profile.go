@@ -31,10 +31,10 @@ func (s *search) planetImport(p *planetProfile) error {
 		return err
 	}
 	id := p.client.text("client_id")
-	if id == "" || !visible([]byte(id)) {
+	if id == "" || !isPrintableASCII([]byte(id)) {
 		return flawed("", "auth_client.json has no client_id")
 	}
-	f := Found{System: "Planet", What: "session", Name: planetName(p.name), Target: target}
+	f := Candidate{System: "Planet", What: "session", Name: planetName(p.name), Target: target}
 	f.Item.ClientID = id
 	if err := s.planetSecrets(p, &f); err != nil {
 		f.Wipe()
@@ -62,7 +62,7 @@ func (p *planetProfile) unattended() bool {
 	return planetTypes[p.client.text("client_type")].grant == byClient || p.client.has("api_key")
 }
 
-func (s *search) planetAdd(p *planetProfile, f Found) {
+func (s *search) planetAdd(p *planetProfile, f Candidate) {
 	f.Copies = append(f.Copies, p.twins...)
 	f.Warnings, f.Lost = union(f.Warnings, p.warnings), union(f.Lost, p.lost)
 	f.says = append(p.client.hear(), p.token.hear()...)
@@ -70,7 +70,7 @@ func (s *search) planetAdd(p *planetProfile, f Found) {
 }
 
 // planetSecrets takes what proves the client: a secret or a private key, by what its type says.
-func (s *search) planetSecrets(p *planetProfile, f *Found) error {
+func (s *search) planetSecrets(p *planetProfile, f *Candidate) error {
 	o, kind := p.client, p.client.text("client_type")
 	at := o.at
 	switch {
@@ -113,7 +113,7 @@ func (s *search) planetSecrets(p *planetProfile, f *Found) error {
 }
 
 // session takes the refresh token beside an auth_client.json whose client needs a person to sign in.
-func (p *planetProfile) session(f *Found) error {
+func (p *planetProfile) session(f *Candidate) error {
 	fresh := signIn(f.Target, f.Item.ClientID)
 	if p.token.object == nil {
 		return flawed(fresh, "nobody is signed in: there is no token.json")
@@ -137,7 +137,7 @@ func (p *planetProfile) session(f *Found) error {
 }
 
 // share says that another program has the same session.
-func (f *Found) share(fresh string) {
+func (f *Candidate) share(fresh string) {
 	f.Shared, f.Fresh = true, fresh
 	f.Warnings = append(f.Warnings, "the refresh token stays with the other program too: if the server replaces it at each use, "+
 		"whichever of the two renews second ends the session for both, and so does a logout or revocation there; a sign-in of groat's own avoids that")
@@ -155,7 +155,7 @@ func noSession(d document, name string) string {
 }
 
 // tokens takes what RFC 6749 §5.1 calls so, and the times beside it. The access token is only read, and wiped by the caller.
-func (o object) tokens(f *Found) (refresh, access keystore.Secret, ok bool) {
+func (o object) tokens(f *Candidate) (refresh, access keystore.Secret, ok bool) {
 	refresh, okRefresh := o.secret("refresh_token")
 	access, okAccess := o.secret("access_token")
 	said := claims(access)
@@ -179,7 +179,7 @@ func (s *search) planetTokens(p *planetProfile) error {
 	if o.has("key") || o.has("api_key") {
 		return s.planetKey(p, "")
 	}
-	var f Found
+	var f Candidate
 	refresh, access, ok := o.tokens(&f)
 	defer access.Wipe()
 	said := claims(access)

@@ -17,8 +17,8 @@ var readersUnknown = []string{"the program or notebook that it was saved for"}
 
 // Read returns what is in one file, wherever it is and whatever its name: its keys say what it is. The path is absolute. A
 // file of a Planet profile stands for the profile. The error is the context's, or wraps [fs.ErrNotExist], or is about env or
-// path; whatever else is wrong is the [Found.Reason] of the only row.
-func Read(ctx context.Context, env Env, path string) ([]Found, error) {
+// path; whatever else is wrong is the [Candidate.Reason] of the only row.
+func Read(ctx context.Context, env Env, path string) ([]Candidate, error) {
 	s, err := begin(ctx, env)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func Read(ctx context.Context, env Env, path string) ([]Found, error) {
 }
 
 // Parse is [Read] for what came on standard input, at most 1 MiB. data stays the caller's, who wipes it.
-func Parse(ctx context.Context, env Env, data []byte) ([]Found, error) {
+func Parse(ctx context.Context, env Env, data []byte) ([]Candidate, error) {
 	s, err := begin(ctx, env)
 	if err != nil {
 		return nil, err

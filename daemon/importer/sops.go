@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 const (
@@ -28,7 +30,7 @@ var sopsVariables = []string{
 }
 
 // byHand is how a person lets sops read a file that we cannot.
-func byHand(path string) string { return "sops -d " + quote(path) + " | groat import --from -" }
+func byHand(path string) string { return "sops -d " + visible.Word(path) + " | groat import --from -" }
 
 // encrypted reports whether a document was written by sops: it puts a description of its own beside the values.
 func (o object) encrypted() bool { return o.object("sops").has("mac") }

@@ -51,7 +51,7 @@ func (s *search) appDocument(d document, err error) {
 	switch {
 	case id == "" && secret.IsZero() && d.isComplaint():
 		err = flawed("", "an error message of the server was saved in the place of App Credentials; no credential was ever in it")
-	case id == "" || !visible([]byte(id)) || secret.IsZero() || !ok:
+	case id == "" || !isPrintableASCII([]byte(id)) || secret.IsZero() || !ok:
 		err = flawed("", "client_id and client_secret must both be there, as text that is not empty")
 	}
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *search) appDocument(d document, err error) {
 		s.refuse("SpatiaFi", appCredentials, "spatiafi", d.at, err)
 		return
 	}
-	f := s.add(Found{System: "SpatiaFi", What: appCredentials, Name: "spatiafi", Copies: []Copy{d.at}, Warnings: d.doubts})
+	f := s.add(Candidate{System: "SpatiaFi", What: appCredentials, Name: "spatiafi", Copies: []Copy{d.at}, Warnings: d.doubts})
 	f.says = d.hear()
 	f.Target = Target{Provider: "spatiafi", Grant: "client_credentials"}
 	f.Item.ClientID, f.Item.ClientSecret = id, secret
@@ -84,14 +84,14 @@ func (s *search) appVariables(idName, secretName string, generic bool) {
 	}
 	at := variables("client secret", idName, secretName)
 	secret, ok := asSecret(text)
-	if why := s.pair(idName, secretName, ok && (id == "" || visible([]byte(id)))); why != nil || secret.IsZero() {
+	if why := s.pair(idName, secretName, ok && (id == "" || isPrintableASCII([]byte(id)))); why != nil || secret.IsZero() {
 		secret.Wipe()
 		if why != nil {
 			s.refuse("SpatiaFi", appCredentials, "spatiafi", at, why)
 		}
 		return
 	}
-	f := s.add(Found{System: "SpatiaFi", What: appCredentials, Name: "spatiafi"})
+	f := s.add(Candidate{System: "SpatiaFi", What: appCredentials, Name: "spatiafi"})
 	f.Target = Target{Provider: "spatiafi", Grant: "client_credentials"}
 	f.Item.ClientID, f.Item.ClientSecret = id, secret
 	if at.Readers = []string{readersSpatiafi}; generic {
@@ -128,7 +128,7 @@ func (s *search) climateEngine() {
 		case !ok:
 			s.refuse("Climate Engine", apiKey, "climateengine", at, flawed("", "%s holds something else than printable ASCII", name))
 		case !key.IsZero():
-			f := s.add(Found{System: "Climate Engine", What: apiKey, Name: "climateengine", Copies: []Copy{at}})
+			f := s.add(Candidate{System: "Climate Engine", What: apiKey, Name: "climateengine", Copies: []Copy{at}})
 			f.Target = Target{Provider: "climateengine-key", Grant: keyGrant}
 			f.Item.APIKey, f.Item.Grant = key, keyGrant
 		}

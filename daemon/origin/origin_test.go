@@ -114,3 +114,35 @@ func TestF8OneOrigin(t *testing.T) {
 		}
 	}
 }
+
+func TestWithPort(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://Example.COM":          "https://example.com:443",
+		"https://example.com:443/a?b":  "https://example.com:443",
+		"HTTPS://example.com/":         "https://example.com:443",
+		"https://example.com:8443":     "https://example.com:8443",
+		"http://127.0.0.1:8080/x":      "http://127.0.0.1:8080",
+		"http://[::1]/x":               "http://[::1]:80",
+		"http://example.com":           "",
+		"ftp://example.com":            "",
+		"https://":                     "",
+		"https://example.com.":         "",
+		"https://example.com:":         "",
+		"https://example.com:99999":    "",
+		"https://user@example.com":     "",
+		"https://a:b@example.com":      "",
+		"https://exаmple.com":          "", // a Cyrillic letter
+		"https://example.com\\@evil":   "",
+		"https://example.com%00.evil/": "",
+		"https://exam ple.com":         "",
+		"https://example.com\n":        "",
+		"example.com":                  "",
+		"https:example.com":            "",
+		"":                             "",
+	} {
+		got, err := WithPort(raw)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("WithPort(%q) = %q, %v", raw, got, err)
+		}
+	}
+}

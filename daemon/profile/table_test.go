@@ -32,7 +32,7 @@ func newTable(t *testing.T) *table {
 		t.Setenv(v, "") // tests are about what they set themselves
 	}
 	tab := &table{dir: filepath.Join(t.TempDir(), "config")}
-	dir, err := config.Find(tab.dir + "/")
+	dir, err := config.At(tab.dir + "/")
 	if err != nil {
 		t.Fatal(err)
 	}

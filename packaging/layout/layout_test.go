@@ -41,7 +41,7 @@ var rooms = map[string][]string{
 	"daemon/grant/preset":     {},
 	"daemon/config":           {"daemon/grant", "daemon/grant/preset", "protocol/ownpath", "protocol/visible", "daemon/origin"},
 	"daemon/handover":         {"daemon/broker", "daemon/clock", "daemon/grant", "daemon/peer", "keystore"},
-	"daemon/importer":         {"keystore", "protocol/strictjson", "daemon/grant/preset", "daemon/origin"},
+	"daemon/importer":         {"keystore", "protocol/strictjson", "daemon/grant/preset", "daemon/origin", "protocol/visible"},
 	"daemon/broker":           {"daemon/grant", "daemon/clock", "keystore"},
 	"daemon/credential":       {"daemon/broker", "daemon/grant", "keystore"},
 	"daemon/refusals":         {"daemon/broker", "daemon/config", "daemon/grant", "keystore", "keystore/ownfile", "protocol/strictjson"},
