@@ -65,7 +65,7 @@ func lockedState(s site) (*state, error) {
 		return nil, err
 	}
 	st.keystore, err = backend.Open(backend.Options{
-		StateDir: s.State, Spare: spareDir(), Seen: seenDir(), Env: os.Getenv("GROAT_KEYSTORE"),
+		StateDir: s.State, FallbackDir: spareDir(), RollbackDir: seenDir(), Env: os.Getenv("GROAT_KEYSTORE"),
 	})
 	if err != nil {
 		st.lock.Close()

@@ -222,7 +222,7 @@ func (t *trial) start() *process {
 	t.t.Helper()
 	p := &process{trial: t, disk: newDisk(t)}
 	var err error
-	if p.store, err = t.files(p.disk).Open(trialKey); err != nil {
+	if p.store, err = t.open(p.disk); err != nil {
 		t.t.Fatal(err)
 	}
 	client := grant.NewHTTPClient(new(grant.Network))
@@ -242,12 +242,23 @@ func (t *trial) start() *process {
 
 // files are those of the keystore, as groatd arranges them.
 func (t *trial) files(disk ownfile.Disk) sealed.Files {
-	f := sealed.Files{Path: t.sealed(), Seen: t.seen, Disk: disk}
+	f := sealed.Files{Path: t.sealed(), RollbackDir: t.seen, Disk: disk}
 	if !t.fault.bare() {
-		f.Spare = t.spare
+		f.FallbackDir = t.spare
 	}
 	return f
 }
+
+// open opens the keystore's files, or makes them.
+func (t *trial) open(disk ownfile.Disk) (*sealed.Store, error) {
+	s := sealed.New(sealed.Options{Files: t.files(disk), Key: fixedKey{}})
+	return s, s.Unlock(t.t.Context(), fixedKey{})
+}
+
+// fixedKey brings trialKey.
+type fixedKey struct{}
+
+func (fixedKey) Key(context.Context, bool) (keystore.Secret, error) { return trialKey.Clone(), nil }
 
 func (t *trial) sealed() string { return filepath.Join(t.dir, "sealed") }
 
@@ -364,7 +375,7 @@ func (t *trial) signIn() grant.Token {
 	server := t.described()
 	item := server.NewItem("app", grant.ByDeviceCode)
 	item.RefreshToken = keystore.SecretString(answer.Refresh)
-	store, err := t.files(nil).Open(trialKey)
+	store, err := t.open(nil)
 	if err == nil {
 		err = errors.Join(store.Set(t.t.Context(), "p", item), t.fill(store), store.Close())
 	}

@@ -1,332 +1,133 @@
-// Package backend is the keystore that this person uses: the keychain, the sealed file or this process's memory. The
-// keychain has a sealed file beside it for what it is not made for: sessions, private keys and whatever is too long.
-//
-// The invariant: the choice is made once, when something is first stored, and remembered in the state directory; nothing
-// but [Keystore.Use], [Keystore.Move] and [Keystore.Passphrase] changes it, least of all a keychain that is locked or does not
-// answer.
 package backend
 
 import (
-	"context"
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/groat-dev/groat/keystore"
-	"github.com/groat-dev/groat/keystore/sealed"
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// What there is to choose from; Auto means that nothing is chosen.
 const (
-	Auto     = "auto"
-	Keychain = "keychain"
-	Sealed   = "sealed"
-	Memory   = "memory"
+	fileName = "keystore.json"
+	maxFile  = 4 << 20 // ten thousand names of the greatest length, and some
 )
 
-// Where a sealed store's key comes from.
-const (
-	KeyKeychain   = "keychain"   // an item in the keychain
-	KeyCredential = "credential" // a systemd credential, groat.key
-	KeyFile       = "file"       // a 0600 file in the state directory
-	KeyPassphrase = "passphrase" // what a person types after each start
-)
-
-// Options say where the choice is remembered and what the environment wants.
-type Options struct {
-	// StateDir is the daemon's own directory, which exists and which it has locked.
-	StateDir string
-	// Env is $GROAT_KEYSTORE: empty, "auto", or what must be used. Only "memory" is not remembered, for what was stored
-	// under it is gone with the process.
-	Env string
-	// Spare is a directory that exists, on a file system that does not fill up or fail together with StateDir's: what that
-	// one does not take is kept there until it does. Empty: then it is in memory only.
-	Spare string
-	// Seen is a directory that exists and that backups leave out, to know a restored sealed file by. Empty: it is not known.
-	Seen string
-	// Credentials is systemd's directory of credentials; empty means $CREDENTIALS_DIRECTORY.
-	Credentials string
+// store is one that is, was or shall be used.
+type store struct {
+	Use  string `json:"use"`
+	Key  string `json:"key,omitempty"`  // for sealed
+	File string `json:"file,omitempty"` // the sealed file's name where it is not "sealed"
 }
 
-// Keystore is a [keystore.Store] by delegation. Safe for concurrent use: one profile's caller waits for another's only
-// while a choice is being made or a new profile's name is written down, and both within a deadline. Writes to one profile
-// come one after another; a read waits for nobody's write.
-type Keystore struct {
-	options Options
-	turn    chan struct{}           // holds a token while somebody decides, moves, or writes the choice down
-	idle    chan struct{}           // holds a token when the last change has ended
-	current atomic.Pointer[backend] // nil while nothing is chosen
-
-	remembered atomic.Pointer[choice] // never nil; replaced only with the turn, and what it points to is never changed
-	storing    atomic.Int32           // changes that are under way; raised only with the turn
-
-	mu      sync.Mutex
-	checked time.Time // when health was found
-	health  error     // of the keychain
+// file is the sealed file's name.
+func (s store) file() string {
+	if s.File == "" {
+		return files[0]
+	}
+	return s.File
 }
 
-var _ keystore.Store = (*Keystore)(nil)
+// files are the names that the sealed file may have: a move makes the new one beside the old.
+var files = []string{"sealed", "sealed-2"}
 
-// backend is a store that was chosen.
-type backend struct {
+// choice is the file keystore.json.
+type choice struct {
+	V int `json:"v"` // 2 where there is a File, Next or Left: an older groat would not look there
 	store
-	keystore.Store
-	sealed *lazySealed // nil for Memory
-	mixed  *mixed      // nil but for Keychain
+	// Profiles are those that may have an item: a keychain cannot be asked which ones do. A name too many does no harm.
+	Profiles []string `json:"profiles,omitempty"`
+	// Sealed are those that may have an item in the sealed file beside the keychain. It speaks for who is on both lists.
+	Sealed []string `json:"sealed,omitempty"`
+	// Next is where a move copies to; until it is done the copies count for nothing.
+	Next *store `json:"next,omitempty"`
+	// Left is what was used before, and is to be erased.
+	Left *left `json:"left,omitempty"`
 }
 
-// Check refuses what Open would refuse, and changes nothing.
-func Check(o Options) error {
-	_, err := recall(o)
-	return err
+// left is a store that is not used anymore.
+type left struct {
+	store
+	Profiles []string `json:"profiles,omitempty"` // whose items in the keychain may still be there
 }
 
-// recall returns what is remembered, if that and GROAT_KEYSTORE agree.
-func recall(o Options) (choice, error) {
-	if o.Env == "" {
-		o.Env = Auto
+// check refuses what save does not write; what a move leaves must never be what is used.
+func (c *choice) check() error {
+	var others []store
+	if c.Next != nil {
+		others = append(others, *c.Next)
 	}
-	if !slices.Contains([]string{Auto, Keychain, Sealed, Memory}, o.Env) {
-		return choice{}, fmt.Errorf("%w: GROAT_KEYSTORE is %q, want keychain, sealed, memory or auto", keystore.ErrConflict, o.Env)
+	if c.Left != nil {
+		others = append(others, c.Left.store)
 	}
-	remembered, err := load(o.StateDir)
-	if err == nil && remembered.Use != "" && o.Env != Auto && o.Env != remembered.Use {
-		err = fmt.Errorf("%w: GROAT_KEYSTORE is %q, but the credentials are in %q (%s)",
-			keystore.ErrConflict, o.Env, remembered.Use, filepath.Join(o.StateDir, fileName))
+	for _, s := range append(others, c.store) {
+		if !valid(s.Use, s.Key) || !slices.Contains(files, s.file()) {
+			return errors.New("it names no keystore that there is")
+		}
 	}
-	return remembered, err
+	for _, s := range others {
+		if s.Use == c.Use && s.Use != Sealed || s.Use != Memory && c.Use != Memory && s.file() == c.file() {
+			return errors.New("it contradicts itself")
+		}
+	}
+	return nil
 }
 
-// Open reads what is remembered. Its errors name what a person has to correct: a file, or GROAT_KEYSTORE.
-func Open(o Options) (*Keystore, error) {
-	if o.Credentials == "" {
-		o.Credentials = os.Getenv("CREDENTIALS_DIRECTORY")
-	}
-	remembered, err := recall(o)
-	if err != nil {
-		return nil, err
-	}
-	if o.Env == "" {
-		o.Env = Auto
-	}
-	k := &Keystore{options: o, turn: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
-	k.remembered.Store(&remembered)
-	k.tidy()
+// load returns the zero choice where nothing is remembered. Its errors name the file.
+func load(dir string) (choice, error) {
+	path := filepath.Join(dir, fileName)
+	b, err := ownfile.Read(path, ownpath.OwnState, maxFile)
 	switch {
-	case remembered.Use == "" && o.Env == Memory:
-		k.current.Store(k.backend(store{Use: Memory}))
-	case remembered.Use == "":
-	default:
-		k.current.Store(k.backend(remembered.store))
+	case errors.Is(err, fs.ErrNotExist):
+		return choice{}, nil
+	case err != nil:
+		return choice{}, fmt.Errorf("%w: %w", keystore.ErrConflict, err)
 	}
-	return k, nil
+	var c choice
+	d := json.NewDecoder(bytes.NewReader(b))
+	if err := d.Decode(&c); err != nil || d.Decode(new(any)) != io.EOF {
+		return choice{}, refuse(path, "it is not the JSON that groat writes")
+	}
+	if c.V > 2 {
+		return choice{}, refuse(path, "it was written by a newer groat; upgrade groat")
+	}
+	if c.V < 1 {
+		return choice{}, refuse(path, "it names no keystore that there is")
+	}
+	if err := c.check(); err != nil {
+		return choice{}, refuse(path, err.Error())
+	}
+	slices.Sort(c.Profiles)
+	slices.Sort(c.Sealed)
+	return c, nil
 }
 
-func (k *Keystore) backend(at store) *backend {
-	listed := func(p place) func() []string {
-		return func() []string {
-			if c := k.remembered.Load(); c.store == at {
-				return *c.list(p)
-			}
-			return nil // the names are another store's
-		}
+func refuse(path, why string) error { return fmt.Errorf("%w: %s: %s", keystore.ErrConflict, path, why) }
+
+func valid(use, key string) bool {
+	if use == Sealed {
+		return slices.Contains([]string{KeyKeychain, KeyCredential, KeyFile, KeyPassphrase}, key)
 	}
-	storing := func() bool { return k.storing.Load() > 0 }
-	switch at.Use {
-	case Keychain:
-		m := &mixed{names: k, sealed: newSealed(k.options, KeyKeychain, at.file(), listed(inSealed), storing)}
-		return &backend{store: at, Store: m, sealed: m.sealed, mixed: m}
-	case Sealed:
-		s := newSealed(k.options, at.Key, at.file(), listed(inStore), storing)
-		return &backend{store: at, Store: s, sealed: s}
-	}
-	return &backend{store: at, Store: &keystore.Memory{}}
+	return (use == Keychain || use == Memory) && key == ""
 }
 
-// Get delegates; while nothing is chosen nothing is stored either, and that is ErrNotFound.
-func (k *Keystore) Get(ctx context.Context, profile string) (keystore.Item, error) {
-	for {
-		b := k.current.Load()
-		if b == nil {
-			return keystore.Item{}, keystore.ErrNotFound
-		}
-		item, err := b.Get(ctx, profile)
-		if errors.Is(err, keystore.ErrNotFound) {
-			err = k.lost(b, profile)
-		}
-		if err == nil || k.current.Load() == b { // else it was moved meanwhile
-			return item, err
-		}
+// save replaces the file. The caller has the turn, and this process the lock of the directory.
+func save(dir string, c choice) error {
+	c.V = 1
+	if c.File != "" || c.Next != nil || c.Left != nil {
+		c.V = 2
 	}
-}
-
-// Set makes the choice if none is made, and delegates; ErrUndecided where no keystore works by itself.
-func (k *Keystore) Set(ctx context.Context, profile string, item keystore.Item) error {
-	if _, err := k.decide(ctx); err != nil {
-		return err
-	}
-	b, err := k.begin(ctx, profile, item)
+	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return err
 	}
-	defer k.ended()
-	return b.Set(ctx, profile, item)
-}
-
-// change returns the store that is in use, and keeps it in use until ended is called; nil while nothing is chosen.
-func (k *Keystore) change(ctx context.Context) (*backend, error) {
-	if k.current.Load() == nil {
-		return nil, nil
-	}
-	release, err := k.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	k.storing.Add(1)
-	return k.current.Load(), nil
-}
-
-// ended is the end of a change.
-func (k *Keystore) ended() {
-	if k.storing.Add(-1) == 0 {
-		select {
-		case k.idle <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// Delete delegates.
-func (k *Keystore) Delete(ctx context.Context, profile string) error {
-	if k.current.Load() == nil {
-		return nil
-	}
-	b, err := k.change(ctx)
-	if err != nil {
-		return err
-	}
-	defer k.ended()
-	if err := b.Delete(ctx, profile); err != nil {
-		return err
-	}
-	k.unlist(ctx, profile, inStore|inSealed)
-	return nil
-}
-
-// Probe makes the choice if none is made: what follows a probe is a login.
-func (k *Keystore) Probe(ctx context.Context) error {
-	probed, err := k.decide(ctx)
-	if err != nil || probed {
-		return err
-	}
-	return k.current.Load().Probe(ctx)
-}
-
-// MarkSent delegates. A profile whose credential is in the keychain is no session, and nothing is noted.
-func (k *Keystore) MarkSent(ctx context.Context, profile string) (doubt, err error) {
-	b, err := k.change(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if b == nil {
-		return nil, keystore.ErrNotFound
-	}
-	defer k.ended()
-	return b.MarkSent(ctx, profile)
-}
-
-// MarkAnswered delegates.
-func (k *Keystore) MarkAnswered(ctx context.Context, profile string) error {
-	b, err := k.change(ctx)
-	if b == nil || err != nil {
-		return err
-	}
-	defer k.ended()
-	return b.MarkAnswered(ctx, profile)
-}
-
-// InDoubt delegates. It may have to open the sealed file, and fails while that is locked.
-func (k *Keystore) InDoubt(ctx context.Context) ([]string, error) {
-	if b := k.current.Load(); b != nil {
-		return b.InDoubt(ctx)
-	}
-	return nil, nil
-}
-
-// Close releases the sealed file.
-func (k *Keystore) Close() error {
-	if b := k.current.Load(); b != nil {
-		return b.close()
-	}
-	return nil
-}
-
-// decide makes the choice; probed says that it did, and that the store has just passed a probe.
-func (k *Keystore) decide(ctx context.Context) (probed bool, err error) {
-	if k.current.Load() != nil {
-		return false, nil
-	}
-	release, err := k.acquire(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer release()
-	if k.current.Load() != nil {
-		return false, nil
-	}
-	b, err := k.pick(ctx)
-	if err != nil {
-		return false, err
-	}
-	next := *k.remembered.Load()
-	next.store = b.store
-	if err := k.remember(next); err != nil {
-		return false, errors.Join(err, b.close())
-	}
-	k.current.Store(b)
-	return true, nil
-}
-
-// pick returns a store that has passed a probe.
-func (k *Keystore) pick(ctx context.Context) (*backend, error) {
-	if k.options.Env == Sealed {
-		return k.probed(ctx, k.backend(store{Use: Sealed, Key: k.defaultKey()}))
-	}
-	b, err := k.probed(ctx, k.backend(store{Use: Keychain}))
-	if err == nil || k.options.Env == Keychain {
-		return b, err
-	}
-	if k.defaultKey() == KeyCredential {
-		return k.probed(ctx, k.backend(store{Use: Sealed, Key: KeyCredential}))
-	}
-	// The cause is for people: a keychain that is locked now is not what programs shall branch on here.
-	return nil, fmt.Errorf("%w, and the keychain cannot be used: %v", keystore.ErrUndecided, err)
-}
-
-func (k *Keystore) probed(ctx context.Context, b *backend) (*backend, error) {
-	if err := b.Probe(ctx); err != nil {
-		return nil, errors.Join(err, b.close())
-	}
-	return b, nil
-}
-
-// defaultKey is where a sealed store's key comes from unless somebody says otherwise.
-func (k *Keystore) defaultKey() string {
-	if k.options.Credentials != "" && sealed.Exists(filepath.Join(k.options.Credentials, sealed.CredentialFile)) {
-		return KeyCredential
-	}
-	return KeyKeychain
-}
-
-func (b *backend) close() error {
-	if b.sealed == nil {
-		return nil
-	}
-	return b.sealed.close()
+	path := filepath.Join(dir, fileName)
+	return ownfile.Replace(path, ownfile.Beside(path), append(b, '\n'))
 }

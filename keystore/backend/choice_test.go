@@ -1,255 +1,125 @@
 package backend_test
 
 import (
-	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/backend"
-	"github.com/groat-dev/groat/keystore/keychain"
 )
 
-func TestAutoTakesTheKeychain(t *testing.T) {
-	do := withKeychain(t)
-	withCredential(t) // which auto does not want where the keychain works
-	dir := stateDir(t)
-	k := open(t, dir, "")
-	ctx := t.Context()
-	wantStatus(t, k, "auto undecided")
-	_, err := k.Get(ctx, "work")
-	wantError(t, "nothing is stored", err, keystore.ErrNotFound)
-	if err := k.Delete(ctx, "work"); err != nil {
-		t.Errorf("nothing to delete: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "keystore.json")); err == nil {
-		t.Error("a choice was made by reading")
-	}
-	if err := errors.Join(k.Probe(ctx), k.Set(ctx, "work", item("work"))); err != nil {
-		t.Fatal(err)
-	}
-	wantStatus(t, k, "keychain ok")
-	if got := child(t, dir, "get work"); got != "ok" {
-		t.Errorf("in a new process: %s", got)
-	}
-	// It never changes by itself, though a credential is there and would do.
-	do("lock")
-	second := open(t, dir, "auto")
-	wantStatus(t, second, "keychain locked")
-	_, err = second.Get(ctx, "work")
-	wantError(t, "locked", err, keystore.ErrLocked)
-	wantError(t, "locked", second.Set(ctx, "new", item("new")), keystore.ErrLocked)
-	wantError(t, "locked", second.Probe(ctx), keystore.ErrLocked)
-	do("kill-keyring")
-	_, err = second.Get(ctx, "work")
-	wantError(t, "killed", err, keystore.ErrUnavailable)
-	wantStatus(t, open(t, dir, ""), "keychain unavailable")
-	do("start-keyring")
-	wantItem(t, second, "work")
-	wantStatus(t, open(t, dir, ""), "keychain ok")
-}
-
-func TestAutoTakesTheCredential(t *testing.T) {
-	withoutKeychain(t)
-	withCredential(t)
-	dir := stateDir(t)
-	k := open(t, dir, "")
-	if err := k.Set(t.Context(), "work", item("work")); err != nil {
-		t.Fatal(err)
-	}
-	wantStatus(t, k, "sealed credential ok")
-	wantItem(t, k, "work")
-	k.Close()
-	if got := child(t, dir, "get work"); got != "ok" {
-		t.Errorf("in a new process: %s", got)
-	}
-	// Without its credential the file stays shut, and no other key is made.
-	if got := child(t, dir, "get work", "CREDENTIALS_DIRECTORY="); !strings.HasPrefix(got, keystore.ErrUnavailable.Error()) {
-		t.Errorf("without the credential: %s", got)
-	}
-}
-
-func TestAutoUndecided(t *testing.T) {
-	withoutKeychain(t)
-	dir := stateDir(t)
-	k := open(t, dir, "")
-	for what, err := range map[string]error{"set": k.Set(t.Context(), "work", item("work")), "probe": k.Probe(t.Context())} {
-		wantError(t, what, err, keystore.ErrUndecided, "keychain")
-		if errors.Is(err, keystore.ErrUnavailable) {
-			t.Errorf("%s: two kinds at once: %v", what, err)
-		}
-	}
-	wantStatus(t, k, "auto undecided")
-	wantError(t, "unlock", k.Unlock(t.Context(), none), keystore.ErrUndecided)
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-		t.Errorf("left behind: %v %v", entries, err)
-	}
-	// The three commands that the person is told work here.
-	for _, use := range [][2]string{{backend.Sealed, backend.KeyPassphrase}, {backend.Sealed, backend.KeyFile}, {backend.Memory, ""}} {
-		k := open(t, stateDir(t), "")
-		if err := k.Use(t.Context(), use[0], use[1], keystore.SecretString("correct horse")); err != nil {
-			t.Fatalf("use %v: %v", use, err)
-		}
-		if err := k.Set(t.Context(), "work", item("work")); err != nil {
-			t.Errorf("use %v: %v", use, err)
-		}
-		wantItem(t, k, "work")
-		wantStatus(t, k, strings.Join(strings.Fields(use[0]+" "+use[1]+" ok"), " "))
-	}
-}
-
-func TestEnvironment(t *testing.T) {
-	withoutKeychain(t)
-	if _, err := backend.Open(backend.Options{StateDir: stateDir(t), Env: "kwallet"}); !errors.Is(err, keystore.ErrConflict) {
-		t.Errorf("an unknown store: %v", err)
-	}
-	// keychain: no other one will do.
-	wantError(t, "keychain", open(t, stateDir(t), "keychain").Probe(t.Context()), keystore.ErrUnavailable)
-	// memory: works at once, and the next process knows nothing of it.
-	dir := stateDir(t)
-	k := open(t, dir, "memory")
-	if err := errors.Join(k.Probe(t.Context()), k.Set(t.Context(), "work", item("work"))); err != nil {
-		t.Fatal(err)
-	}
-	wantItem(t, k, "work")
-	wantStatus(t, k, "memory ok")
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-		t.Errorf("memory was written down: %v %v", entries, err)
-	}
-	// sealed: with the credential that there is, and remembered, so that a process without the variable finds it.
-	withCredential(t)
-	k = open(t, dir, "sealed")
-	if err := k.Set(t.Context(), "work", item("work")); err != nil {
-		t.Fatal(err)
-	}
-	wantStatus(t, k, "sealed credential ok")
-	k.Close()
-	for env, want := range map[string]string{"GROAT_KEYSTORE=": "ok", "GROAT_KEYSTORE=auto": "ok", "GROAT_KEYSTORE=sealed": "ok"} {
-		if got := child(t, dir, "get work", env); got != want {
-			t.Errorf("%s: %s", env, got)
-		}
-	}
-	// What disagrees with the choice names both and moves nothing.
-	for _, env := range []string{"keychain", "memory"} {
-		_, err := backend.Open(backend.Options{StateDir: dir, Env: env})
-		wantError(t, env, err, keystore.ErrConflict, `"`+env+`"`, `"sealed"`, "keystore.json")
-	}
-	if got := child(t, dir, "get work"); got != "ok" {
-		t.Errorf("after the refusals: %s", got)
-	}
-	wantError(t, "use against the environment", open(t, stateDir(t), "memory").Use(t.Context(), backend.Sealed, backend.KeyFile, none),
-		keystore.ErrConflict, "GROAT_KEYSTORE", "memory", "sealed")
-}
-
-func TestKeychainHangs(t *testing.T) {
-	do := withKeychain(t)
-	k := open(t, stateDir(t), "")
-	if err := k.Set(t.Context(), "work", item("work")); err != nil {
-		t.Fatal(err)
-	}
-	do("pause")
-	start := time.Now()
-	var wg sync.WaitGroup
-	for range 5 {
-		wg.Go(func() {
-			if s := k.Status(t.Context()); s.State != "unavailable" || s.Use != backend.Keychain {
-				t.Errorf("status of a hung keychain: %+v", s)
+func TestBrokenFile(t *testing.T) {
+	write := func(content string, mode os.FileMode) func(string) error {
+		return func(p string) error {
+			if err := os.WriteFile(p, []byte(content), mode); err != nil {
+				return err
 			}
-			_, err := k.Get(t.Context(), "work")
-			wantError(t, "get", err, keystore.ErrUnavailable)
-		})
+			return os.Chmod(p, mode)
+		}
 	}
-	wg.Wait()
-	wantError(t, "set", k.Set(t.Context(), "new", item("new")), keystore.ErrUnavailable)
-	wantError(t, "probe", k.Probe(t.Context()), keystore.ErrUnavailable)
-	// One after the other they would take twelve limits.
-	if d := time.Since(start); d > 6*keychain.Limit {
-		t.Errorf("twelve calls to a hung keychain took %v", d)
+	const good = `{"v":1,"use":"keychain"}`
+	for name, make := range map[string]func(path string) error{
+		"empty":          write("", 0o600),
+		"half":           write(`{"v":1,"use":"keych`, 0o600),
+		"two":            write(good+good, 0o600),
+		"array":          write("[]", 0o600),
+		"null":           write("null", 0o600),
+		"no version":     write(`{"use":"keychain"}`, 0o600),
+		"newer":          write(`{"v":3,"use":"keychain"}`, 0o600),
+		"another file":   write(`{"v":2,"use":"sealed","key":"file","file":"../x"}`, 0o600),
+		"leaves itself":  write(`{"v":2,"use":"sealed","key":"file","left":{"use":"sealed","key":"passphrase"}}`, 0o600),
+		"goes to itself": write(`{"v":2,"use":"keychain","next":{"use":"keychain","file":"sealed-2"}}`, 0o600),
+		"unknown store":  write(`{"v":1,"use":"kwallet"}`, 0o600),
+		"auto":           write(`{"v":1,"use":"auto"}`, 0o600),
+		"unknown key":    write(`{"v":1,"use":"sealed","key":"usb"}`, 0o600),
+		"key missing":    write(`{"v":1,"use":"sealed"}`, 0o600),
+		"key misplaced":  write(`{"v":1,"use":"memory","key":"file"}`, 0o600),
+		"wrong type":     write(`{"v":1,"use":["keychain"]}`, 0o600),
+		"writable":       write(good, 0o666),
+		"group-writable": write(good, 0o620),
+		"directory":      func(p string) error { return os.Mkdir(p, 0o700) },
+		"symlink":        func(p string) error { return os.Symlink("/dev/null", p) },
+		"FIFO":           func(p string) error { return syscall.Mkfifo(p, 0o600) },
+	} {
+		dir := stateDir(t)
+		p := filepath.Join(dir, "keystore.json")
+		if err := make(p); err != nil {
+			t.Fatal(err)
+		}
+		_, err := backend.Open(backend.Options{StateDir: dir})
+		wantError(t, name, err, keystore.ErrConflict, p)
 	}
-	do("resume")
-	eventually(t, func() error { _, err := k.Get(t.Context(), "work"); return err })
-	wantItem(t, k, "work")
 }
 
-func TestSealedWithKeychainKey(t *testing.T) {
-	do := withKeychain(t)
+func TestFileOfAnotherOwner(t *testing.T) {
+	dir := stateDir(t)
+	p := filepath.Join(dir, "keystore.json")
+	if err := os.WriteFile(p, []byte(`{"v":1,"use":"memory"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		t.Log("without root no file can be given away")
+		return
+	}
+	if err := os.Chown(p, 4242, 4242); err != nil {
+		t.Fatal(err)
+	}
+	_, err := backend.Open(backend.Options{StateDir: dir})
+	wantError(t, "another owner", err, keystore.ErrConflict, p, "another user")
+}
+
+// The file is written whole, for its owner alone, and says nothing secret.
+func TestFile(t *testing.T) {
+	withoutKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
-	if err := k.Use(t.Context(), backend.Sealed, "", none); err != nil {
+	if err := k.Use(t.Context(), backend.Sealed, backend.KeyFile, none); err != nil {
 		t.Fatal(err)
 	}
 	if err := k.Set(t.Context(), "work", item("work")); err != nil {
 		t.Fatal(err)
 	}
-	wantStatus(t, k, "sealed keychain ok")
-	do("lock")
-	wantItem(t, k, "work") // its key was fetched before
-	k.Close()
-	k = open(t, dir, "")
-	wantStatus(t, k, "sealed keychain locked")
-	_, err := k.Get(t.Context(), "work")
-	wantError(t, "locked", err, keystore.ErrLocked)
-	do("unlock")
-	wantItem(t, k, "work")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+		if info, err := e.Info(); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: %v %v, want 0600", e.Name(), info.Mode(), err)
+		}
+	}
+	if got := strings.Join(names, " "); got != "keystore.json sealed sealed.key" {
+		t.Errorf("the state directory holds %s", got)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "keystore.json"))
+	if err != nil || strings.Contains(string(b), "not a real secret") || strings.Contains(string(b), "client of") {
+		t.Errorf("%v: %s", err, b)
+	}
 }
 
-func TestPassphrase(t *testing.T) {
-	withoutKeychain(t)
-	dir := stateDir(t)
-	k := open(t, dir, "")
-	pass := keystore.SecretString("correct horse")
-	wantError(t, "no passphrase", k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, none), keystore.ErrLocked)
-	wantStatus(t, k, "auto undecided")
-	if err := errors.Join(k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, pass), k.Set(t.Context(), "work", item("work"))); err != nil {
-		t.Fatal(err)
-	}
-	k.Close()
-	k = open(t, dir, "")
-	wantStatus(t, k, "sealed passphrase locked")
-	_, err := k.Get(t.Context(), "work")
-	wantError(t, "before unlock", err, keystore.ErrLocked, "passphrase")
-	wantError(t, "wrong passphrase", k.Unlock(t.Context(), keystore.SecretString("wrong")), keystore.ErrLocked, "does not fit")
-	wantError(t, "another choice while it is locked", k.Use(t.Context(), backend.Memory, "", none), keystore.ErrConflict, "unlock", filepath.Join(dir, "sealed"))
-	if err := k.Unlock(t.Context(), pass); err != nil {
-		t.Fatal(err)
-	}
-	wantItem(t, k, "work")
-	wantStatus(t, k, "sealed passphrase ok")
-	// Nobody is let believe in a passphrase that will not open it after the next start.
-	other := keystore.SecretString("another horse")
-	wantError(t, "wrong passphrase, though it is open", k.Unlock(t.Context(), other), keystore.ErrLocked, "does not fit")
-	wantError(t, "chosen again with another", k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, other), keystore.ErrLocked, "does not fit")
-	wantItem(t, k, "work")
-	// Choosing what is chosen is an unlock.
-	k.Close()
-	k = open(t, dir, "")
-	if err := k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, pass); err != nil {
-		t.Fatal(err)
-	}
-	wantItem(t, k, "work")
-}
-
-func TestConcurrentFirstLogins(t *testing.T) {
+// A state directory that cannot be written: an error before anything is stored anywhere.
+func TestUnwritableState(t *testing.T) {
 	withKeychain(t)
 	dir := stateDir(t)
-	k := open(t, dir, "")
-	var wg sync.WaitGroup
-	names := []string{"a", "b", "c", "d", "e", "f"}
-	for _, name := range names {
-		wg.Go(func() {
-			if err := errors.Join(k.Probe(t.Context()), k.Set(t.Context(), name, item(name))); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			k.Status(t.Context())
-		})
+	if os.Geteuid() == 0 {
+		// Modes do not stop root; a directory where the file must go does.
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+	} else if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
 	}
-	wg.Wait()
-	k = open(t, dir, "")
-	for _, name := range names {
-		wantItem(t, k, name)
+	k := open(t, dir, "")
+	wantError(t, "set", k.Set(t.Context(), "work", item("work")), keystore.ErrUnavailable, "written down")
+	wantError(t, "use", k.Use(t.Context(), backend.Memory, "", none), keystore.ErrUnavailable, "written down")
+	wantStatus(t, k, "auto undecided")
+	if out, err := exec.Command("secret-tool", "search", "--all", "service", "groat").CombinedOutput(); err != nil || strings.Contains(string(out), "secret = ") {
+		t.Errorf("something is in the keychain: %v", err)
 	}
 }

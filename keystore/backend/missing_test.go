@@ -119,7 +119,7 @@ func TestK31TheKeyOfAFileThatWasReplaced(t *testing.T) {
 func TestK34ARecordThatIsGone(t *testing.T) {
 	withoutKeychain(t)
 	ctx := t.Context()
-	o := backend.Options{StateDir: stateDir(t), Seen: stateDir(t)}
+	o := backend.Options{StateDir: stateDir(t), RollbackDir: stateDir(t)}
 	p := filepath.Join(o.StateDir, "sealed")
 	var k *backend.Keystore
 	reopen := func() {

@@ -447,14 +447,16 @@ func weakly(t *testing.T, dir, params string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := files.Open(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := sealed.New(sealed.Options{Files: files, Key: fixedKey{key}})
 	if err := errors.Join(s.Set(t.Context(), "client", item("client")), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
+
+// fixedKey brings a key that was made before.
+type fixedKey struct{ key keystore.Secret }
+
+func (k fixedKey) Key(context.Context, bool) (keystore.Secret, error) { return k.key.Clone(), nil }
 
 // What somebody left, or planted, where the new file would be is neither taken nor removed.
 func TestK17APlantedFileIsNoPlaceToMoveTo(t *testing.T) {

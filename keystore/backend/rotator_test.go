@@ -110,7 +110,7 @@ func TestUnsettledWhileLocked(t *testing.T) {
 // not take outlives the process. Both go with the store.
 func TestSpareAndSeen(t *testing.T) {
 	withoutKeychain(t)
-	o := backend.Options{StateDir: stateDir(t), Spare: stateDir(t), Seen: stateDir(t)}
+	o := backend.Options{StateDir: stateDir(t), FallbackDir: stateDir(t), RollbackDir: stateDir(t)}
 	file := filepath.Join(o.StateDir, "sealed")
 	var k *backend.Keystore
 	reopen := func() {
@@ -147,7 +147,7 @@ func TestSpareAndSeen(t *testing.T) {
 	if err := errors.Join(os.Rename(file, file+".away"), os.WriteFile(file, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, "set", k.Set(t.Context(), "work", session("work", 3)), keystore.ErrUnavailable, o.Spare)
+	wantError(t, "set", k.Set(t.Context(), "work", session("work", 3)), keystore.ErrUnavailable, o.FallbackDir)
 	wantSession(t, k, "not stored", 1)
 	if err := os.Rename(file+".away", file); err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestSpareAndSeen(t *testing.T) {
 	if err := errors.Join(k.Delete(t.Context(), "work"), k.Use(t.Context(), backend.Memory, "", none)); err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{o.StateDir, o.Spare, o.Seen} {
+	for _, dir := range []string{o.StateDir, o.FallbackDir, o.RollbackDir} {
 		if left, err := filepath.Glob(filepath.Join(dir, "s*")); err != nil || len(left) > 0 && dir != o.StateDir || exists(file) {
 			t.Errorf("left behind: %v, %v", left, err)
 		}

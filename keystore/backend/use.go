@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/keychain"
-	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
 // Use chooses. For "sealed", key says where its key comes from; empty means the systemd credential if there is one, else
@@ -21,7 +19,7 @@ func (k *Keystore) Use(ctx context.Context, use, key string, passphrase keystore
 	}
 	// Before the turn is taken: a person may be asked, and others shall not wait for the answer.
 	if old := k.current.Load(); old != nil && old.Use == use && old.Key == key {
-		if err := old.unlock(ctx, passphrase); err != nil {
+		if err := k.unlock(ctx, old, passphrase); err != nil {
 			return err
 		}
 	} else if err := k.leavable(ctx, store{Use: use, Key: key}); err != nil {
@@ -77,13 +75,13 @@ func (k *Keystore) allowed(use, key string) (string, error) {
 func (k *Keystore) replace(ctx context.Context, old, b *backend, passphrase keystore.Secret) error {
 	// One path, two keys: the old file goes first. If the new one then cannot be made, the old choice begins with none.
 	if old != nil && old.sealed != nil && b.sealed != nil {
-		if err := old.discard(); err != nil {
+		if err := k.discard(old); err != nil {
 			return err
 		}
 		old = k.backend(old.store)
 		k.current.Store(old)
 	}
-	err := b.unlock(ctx, passphrase)
+	err := k.unlock(ctx, b, passphrase)
 	if err == nil {
 		err = b.Probe(ctx)
 	}
@@ -131,15 +129,15 @@ func (k *Keystore) vacate(ctx context.Context, b *backend, to store) error {
 	names, get := k.remembered.Load().names(), b.Get
 	switch {
 	case b.sealed == nil:
-	case b.sealed.gone() && b.mixed == nil:
+	case b.sealed.Removed() && b.hybrid == nil:
 		return nil // never made, or removed to give up what it held
-	case b.sealed.gone():
-		get = b.mixed.keychain.Get
+	case b.sealed.Removed():
+		get = b.hybrid.keychain.Get
 	default:
-		more, err := b.sealed.profiles(ctx)
+		more, err := b.sealed.Profiles(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: whether %s holds credentials cannot be seen (%v): unlock it, or remove that file to give up what it holds",
-				keystore.ErrConflict, b.sealed.files.Path, err)
+				keystore.ErrConflict, k.sealedPath(b), err)
 		}
 		names = append(names, more...)
 	}
@@ -170,13 +168,9 @@ func (s store) move() string {
 	return "groat keystore move " + s.Use
 }
 
-// discard closes a store that holds nothing; a sealed file is bound to a key that a later choice may not have, and goes with it.
-func (b *backend) discard() error {
-	if b.sealed == nil {
-		return b.close()
-	}
-	return errors.Join(b.close(), ownfile.Gone(b.sealed.files.Remove()))
-}
+// discard closes a store that holds nothing and removes its files: a sealed file is bound to a key that a later choice may not
+// have.
+func (k *Keystore) discard(b *backend) error { return errors.Join(b.close(), k.remove(b.store)) }
 
 // Unlock opens what is locked: the keychain asks the person itself, a sealed file wants its passphrase, which stays the
 // caller's.
@@ -189,7 +183,7 @@ func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error
 	if err := b.missing(); err != nil {
 		return err
 	}
-	if err := b.unlock(ctx, passphrase); err != nil {
+	if err := k.unlock(ctx, b, passphrase); err != nil {
 		return err
 	}
 	if c := k.remembered.Load(); c.Next != nil || c.Left != nil {
@@ -198,7 +192,7 @@ func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error
 			release()
 		}
 	}
-	if b.Key == KeyPassphrase && b.sealed.files.Passphrase(passphrase).Weak() {
+	if b.Key == KeyPassphrase && k.options.files(b.file()).Passphrase(passphrase).Weak() {
 		// Parameters that somebody else chose, before groat stopped taking them. Where this fails it is tried at the next unlock.
 		k.relocate(ctx, b.store, passphrase)
 	}
@@ -208,93 +202,21 @@ func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error
 // missing says that a file with a key of its own is not there, and held something: to open a new one instead would look as if
 // it had been found.
 func (b *backend) missing() error {
-	if b.sealed == nil || b.mixed != nil {
+	if b.sealed == nil || b.hybrid != nil {
 		return nil
 	}
-	return b.sealed.missing()
+	return b.sealed.Missing()
 }
 
 // unlock opens the store; a sealed file that is not there is made.
-func (b *backend) unlock(ctx context.Context, passphrase keystore.Secret) error {
-	if b.mixed != nil || (b.sealed != nil && b.Key == KeyKeychain) {
+func (k *Keystore) unlock(ctx context.Context, b *backend, passphrase keystore.Secret) error {
+	if b.hybrid != nil || (b.sealed != nil && b.Key == KeyKeychain) {
 		if err := new(keychain.Store).Unlock(ctx); err != nil {
 			return err
 		}
 	}
-	if b.sealed == nil || (b.mixed != nil && b.sealed.absent()) {
+	if b.sealed == nil || (b.hybrid != nil && b.sealed.Absent()) {
 		return nil
 	}
-	store, err := b.sealed.openOrMake(ctx, passphrase)
-	if err != nil || b.Key != KeyPassphrase || passphrase.IsZero() {
-		return err
-	}
-	// It may have been open before. Whoever believes in another passphrase shall hear of it now, and not after the next start.
-	return store.Fits(ctx, b.sealed.source(passphrase))
-}
-
-// healthFor is how long a look at the keychain answers for the next one: a watched status shall not keep the bus busy.
-const healthFor = 2 * time.Second
-
-// Status says what is chosen and whether it can be used now. It writes nothing, and with a keychain that hangs takes at most
-// [keychain.Limit].
-func (k *Keystore) Status(ctx context.Context) keystore.Status {
-	b := k.current.Load()
-	if b == nil {
-		return keystore.Status{Use: Auto, State: "undecided", Message: "the first login chooses"}
-	}
-	s := keystore.Status{Use: b.Use, Key: b.Key, State: "ok"}
-	ctx, cancel := context.WithTimeout(ctx, keychain.Limit)
-	defer cancel()
-	var err error
-	switch {
-	case b.mixed != nil:
-		err = k.mixedHealth(ctx, b.mixed)
-	case b.sealed != nil:
-		if _, err = b.sealed.open(ctx, keystore.Secret{}); errors.Is(err, keystore.ErrNotFound) {
-			err = nil // it is made with the first credential
-		}
-	}
-	if left := k.remembered.Load().Left; left != nil {
-		s.Message = fmt.Sprintf("what was moved is still in %q too, and is erased by: %s", left.Use, b.move())
-	}
-	if err != nil {
-		s.State, s.Message = "unavailable", err.Error()
-		if errors.Is(err, keystore.ErrLocked) {
-			s.State = "locked"
-		}
-	}
-	return s
-}
-
-// mixedHealth is the keychain's, and where that is well, the sealed file's beside it.
-func (k *Keystore) mixedHealth(ctx context.Context, m *mixed) error {
-	err := k.keychainHealth(ctx)
-	switch {
-	case err != nil && m.sealed.opened.Load() != nil:
-		return fmt.Errorf("%w; the sealed file beside the keychain is open, and what it holds can be used", err)
-	case err != nil || m.sealed.absent():
-		return err
-	}
-	_, err = m.sealed.open(ctx, keystore.Secret{})
-	return err
-}
-
-func (k *Keystore) keychainHealth(ctx context.Context) error {
-	k.mu.Lock()
-	at, last := k.checked, k.health
-	k.mu.Unlock()
-	if !at.IsZero() && time.Since(at) < healthFor {
-		return last
-	}
-	err := new(keychain.Store).Ready(ctx)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.checked, k.health = time.Now(), err
-	return err
-}
-
-func (k *Keystore) forgetHealth() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.checked = time.Time{}
+	return b.sealed.Unlock(ctx, k.options.keySource(b.store, passphrase))
 }

@@ -18,7 +18,7 @@ import (
 func faulty(t *testing.T) (*Store, *testDisk) {
 	t.Helper()
 	disk := new(testDisk)
-	s, err := OpenOn(disk, filepath.Join(t.TempDir(), "sealed"), diskKey)
+	s, err := (Files{Path: filepath.Join(t.TempDir(), "sealed"), Disk: disk}).Open(diskKey)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,8 +77,8 @@ func forgedOn(t *testing.T, seed uint64) {
 	dir := t.TempDir()
 	files := Files{Path: filepath.Join(dir, "sealed")}
 	if seed%2 == 0 {
-		files.Seen, files.Spare = filepath.Join(dir, "seen"), filepath.Join(dir, "spare")
-		if err := errors.Join(os.Mkdir(files.Seen, 0o700), os.Mkdir(files.Spare, 0o700)); err != nil {
+		files.RollbackDir, files.FallbackDir = filepath.Join(dir, "seen"), filepath.Join(dir, "spare")
+		if err := errors.Join(os.Mkdir(files.RollbackDir, 0o700), os.Mkdir(files.FallbackDir, 0o700)); err != nil {
 			t.Fatal(err)
 		}
 	}

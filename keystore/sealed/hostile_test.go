@@ -47,7 +47,7 @@ func TestPoorFileSystem(t *testing.T) {
 	for _, err := range []syscall.Errno{syscall.ENOLCK, syscall.EOPNOTSUPP, syscall.ENOSYS} {
 		t.Run(fmt.Sprint("D18 no locks, ", err), func(t *testing.T) {
 			disk := &testDisk{fail: failing("lock", err)}
-			if _, got := OpenOn(disk, filepath.Join(t.TempDir(), "sealed"), diskKey); !errors.Is(got, keystore.ErrUnavailable) || !errors.Is(got, err) {
+			if _, got := (Files{Path: filepath.Join(t.TempDir(), "sealed"), Disk: disk}).Open(diskKey); !errors.Is(got, keystore.ErrUnavailable) || !errors.Is(got, err) {
 				t.Errorf("%v, want ErrUnavailable and %v", got, err)
 			}
 		})
@@ -125,7 +125,7 @@ func TestLyingDisk(t *testing.T) {
 			s, disk := faulty(t)
 			s.Close()
 			l := &liar{Disk: disk}
-			s, err := OpenOn(l, s.path, diskKey)
+			s, err := Files{Path: s.path, Disk: l}.Open(diskKey)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,7 +227,7 @@ func TestTenThousandProfiles(t *testing.T) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		start := time.Now()
-		s, err := Files{Path: path, Seen: seen}.Open(diskKey)
+		s, err := Files{Path: path, RollbackDir: seen}.Open(diskKey)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,8 +239,8 @@ func TestTenThousandProfiles(t *testing.T) {
 			t.Errorf("%d MiB of memory for %d profiles", n>>20, profiles)
 		}
 		names, err := s.InDoubt(t.Context())
-		if len(s.Profiles()) != profiles || len(names) != profiles/100 || err != nil || s.Damaged() != 0 {
-			t.Errorf("%d profiles, %d unsettled, %d damaged, %v", len(s.Profiles()), len(names), s.Damaged(), err)
+		if len(listed(t, s)) != profiles || len(names) != profiles/100 || err != nil || s.Damaged() != 0 {
+			t.Errorf("%d profiles, %d unsettled, %d damaged, %v", len(listed(t, s)), len(names), s.Damaged(), err)
 		}
 		node := inode(t, path)
 		present(t, s, "profile-7", nil)
@@ -257,7 +257,7 @@ func TestTenThousandProfiles(t *testing.T) {
 func BenchmarkOpen(b *testing.B) {
 	path, seen := bulk(b, 10_000), b.TempDir()
 	for b.Loop() {
-		s, err := Files{Path: path, Seen: seen}.Open(diskKey)
+		s, err := Files{Path: path, RollbackDir: seen}.Open(diskKey)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -29,54 +29,12 @@ func Exists(path string) bool {
 	return !errors.Is(err, os.ErrNotExist) && (err != nil || !info.Mode().IsRegular() || info.Size() > 0)
 }
 
-// OpenWith opens the store with the key that source brings.
-func (f Files) OpenWith(ctx context.Context, source KeySource) (*Store, error) {
-	create := !Exists(f.Path)
-	key, err := source.Key(ctx, create)
-	if err != nil {
-		return nil, err
-	}
-	defer key.Wipe()
-	s, err := f.Open(key)
-	if err != nil {
-		return nil, err
-	}
-	if !create && s.index.end == 0 {
-		// Nothing in it says that this is its key.
-		err = fmt.Errorf("%s: %w: its header is cut off", f.Path, keystore.ErrCorrupt)
-	} else if create {
-		err = s.Probe(ctx) // from now on it is bound to its key
-	}
-	if err != nil {
-		empty := create && s.index.end == 0
-		if err = errors.Join(err, s.Close()); empty {
-			s.disk.Remove(f.Path)
-		}
-		return nil, err
-	}
-	return s, nil
-}
-
 // KeyFile and Passphrase are the sources whose files stand beside the store's, and go with them.
 func (f Files) KeyFile() KeyFile { return KeyFile{f.Path + ".key"} }
 
 // Passphrase does not copy the passphrase.
 func (f Files) Passphrase(passphrase keystore.Secret) Passphrase {
 	return Passphrase{f.Path + ".kdf", passphrase}
-}
-
-// Fits returns [ErrWrongKey] where a source has another key than the one that the open file is sealed with.
-func (s *Store) Fits(ctx context.Context, source KeySource) error {
-	key, err := source.Key(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer key.Wipe()
-	other, err := newKeys(key)
-	if err == nil && other.id != s.keys.id {
-		err = fmt.Errorf("%s: %w", s.path, ErrWrongKey)
-	}
-	return err
 }
 
 // CredentialFile is the name of the systemd credential that holds the data key (systemd.exec(5), LoadCredential=).

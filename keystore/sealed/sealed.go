@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
@@ -33,25 +34,53 @@ const writeLimit = 10 * time.Second
 // Files say where a store's files are. Only Path is required.
 type Files struct {
 	Path string
-	// Spare is a directory on another file system, of which nothing is expected but that it outlives the process: what
+	// FallbackDir is a directory on another file system, of which nothing is expected but that it outlives the process: what
 	// the disk of Path does not take is kept there until it does.
-	Spare string
-	// Seen is a directory that backups leave out: the highest generations are kept there, so that a copy of Path that came
-	// back from a backup is known for one. It gets a CACHEDIR.TAG.
-	Seen string
-	// Disk is what makes every file operation of the store; nil is [ownfile.System].
+	FallbackDir string
+	// RollbackDir is a directory that backups leave out. It gets a CACHEDIR.TAG. The highest generation of each profile is kept
+	// there, so that a copy of Path that came back from a backup is detected.
+	RollbackDir string
+	// Disk makes every operation on the store's files; nil is [ownfile.System].
 	Disk ownfile.Disk
 }
 
-// Store is an open sealed file, locked against every other process. Safe for concurrent use; readers do not wait for a
-// writer's disk, but a read of a disk that hangs is not cut short.
+func (f Files) fallbackFile() string { return inDir(f.FallbackDir, "spare", f.Path) }
+
+func (f Files) rollbackFile() string { return inDir(f.RollbackDir, "seen", f.Path) }
+
+// Options say what a store keeps, and how it gets its key.
+type Options struct {
+	Files
+	// Key brings the key without a person. A [Passphrase] without its passphrase stands for one that must be typed.
+	Key KeySource
+	// KeyName is what people call the place that Key comes from: "keychain", "credential", "file" or "passphrase".
+	KeyName string
+	// Expected lists the profiles whose items the file should have. nil: that is not known.
+	Expected func() []string
+	// Changing reports whether a write is under way, whose profile is listed by Expected before the file is made. nil: never.
+	Changing func() bool
+}
+
+// Store is a sealed file. It opens its file when it is first needed: the key may be in a keychain that is still locked, or in
+// a person's head, and neither shall keep a daemon from starting. Only Set, Probe and [Store.Unlock] make a file that is not
+// there: its key is made anew, and whoever only looks must not make a new key while the file is moved away for a moment.
+//
+// An open file is locked against every other process. A Store is safe for concurrent use; readers do not wait for a writer's
+// disk, but a read of a disk that hangs is not cut short.
 type Store struct {
-	disk   ownfile.Disk
-	path   string
-	keys   *keys
-	spare  *spare
-	seen   *seen
-	writer chan struct{} // holds a token while somebody writes; guards suspect
+	options Options
+	disk    ownfile.Disk
+	path    string
+
+	opening chan struct{} // holds a token while someone opens or closes the file; guards closed
+	making  atomic.Bool   // a file that was not there is being opened, and is empty at first
+	closed  bool          // for good
+	isOpen  atomic.Bool   // what follows is set; it is set once
+
+	keys     *keys
+	fallback *fallback
+	guard    *rollbackGuard
+	writer   chan struct{} // holds a token while someone writes; guards suspect
 	// suspect: a write failed, the file ends in damage, or something is not in it yet; it is not appended to but rewritten.
 	suspect bool
 
@@ -62,45 +91,18 @@ type Store struct {
 
 var _ keystore.Store = (*Store)(nil)
 
-// Open opens the file, or creates an empty one, and takes its lock. The key has 32 bytes and stays the caller's.
-func Open(path string, key keystore.Secret) (*Store, error) { return Files{Path: path}.Open(key) }
-
-// OpenOn is Open with every file operation on disk, from the first to the last one of the store.
-func OpenOn(disk ownfile.Disk, path string, key keystore.Secret) (*Store, error) {
-	return Files{Path: path, Disk: disk}.Open(key)
-}
-
-// Open is [Open] with all of the store's files. What an earlier process had to set aside is taken in.
-func (f Files) Open(key keystore.Secret) (*Store, error) {
-	k, err := newKeys(key)
-	if err != nil {
-		return nil, err
+// New returns a store. It neither looks at the files nor asks for the key.
+func New(o Options) *Store {
+	if o.Disk == nil {
+		o.Disk = ownfile.System
 	}
-	if f.Disk == nil {
-		f.Disk = ownfile.System
+	if o.Expected == nil {
+		o.Expected = func() []string { return nil }
 	}
-	file, err := openLocked(f.Disk, f.Path)
-	if err != nil {
-		return nil, err
+	if o.Changing == nil {
+		o.Changing = func() bool { return false }
 	}
-	data, err := readAll(file)
-	if err == nil {
-		var x *index
-		if x, err = scan(k, data); err == nil {
-			s := &Store{
-				disk: f.Disk, path: f.Path, keys: k, writer: make(chan struct{}, 1),
-				spare:   &spare{disk: f.Disk, path: beside(f.Spare, "spare", f.Path), keys: k},
-				seen:    &seen{disk: f.Disk, path: beside(f.Seen, "seen", f.Path), keys: k},
-				suspect: x.end == 0 || x.end != x.size, file: file, index: x,
-			}
-			s.spare.load()
-			s.takeIn()
-			s.seen.open(s.index)
-			return s, nil
-		}
-	}
-	file.Close()
-	return nil, fmt.Errorf("%s: %w", f.Path, err)
+	return &Store{options: o, disk: o.Disk, path: o.Path, opening: make(chan struct{}, 1), writer: make(chan struct{}, 1)}
 }
 
 // Remove removes the files of a store that is closed and not wanted anymore, the key's after all that it opens. It may be
@@ -113,9 +115,9 @@ func (f Files) Remove() error {
 	if ownfile.Gone(err) != nil {
 		return err
 	}
-	spare, seen, key, params := beside(f.Spare, "spare", f.Path), beside(f.Seen, "seen", f.Path), f.KeyFile().Path, f.Passphrase(keystore.Secret{}).Params
+	key, params := f.KeyFile().Path, f.Passphrase(keystore.Secret{}).Params
 	var rest error
-	for _, path := range []string{spare, seen, f.Path, key, params} {
+	for _, path := range []string{f.fallbackFile(), f.rollbackFile(), f.Path, key, params} {
 		if path == "" {
 			continue
 		}
@@ -133,20 +135,15 @@ func (f Files) Remove() error {
 	return err
 }
 
-// Close releases the file and its lock. A write that is going on fails or ends first.
-func (s *Store) Close() error {
-	select {
-	case s.writer <- struct{}{}:
-		defer func() { <-s.writer }()
-	case <-time.After(writeLimit):
+// Get returns the item of the newest generation, or the one directly before if that is damaged. The caller owns its secret.
+func (s *Store) Get(ctx context.Context, profile string) (keystore.Item, error) {
+	if err := s.ready(ctx); err != nil {
+		return keystore.Item{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return errors.Join(s.file.Close(), s.seen.close())
+	return s.get(profile)
 }
 
-// Get returns the item of the newest generation, or the one directly before if that is damaged. The caller owns its secret.
-func (s *Store) Get(_ context.Context, profile string) (keystore.Item, error) {
+func (s *Store) get(profile string) (keystore.Item, error) {
 	for {
 		s.mu.RLock()
 		t := s.keys.tag(profile)
@@ -211,6 +208,10 @@ func (s *Store) Set(ctx context.Context, profile string, item keystore.Item) err
 	if err != nil {
 		return err
 	}
+	if err := s.openOrMake(ctx, s.options.Key); err != nil {
+		b.Wipe()
+		return err
+	}
 	err = s.write(ctx, func() error {
 		defer b.Wipe()
 		return s.put(record{kindSet, profile, b})
@@ -223,8 +224,11 @@ func (s *Store) Set(ctx context.Context, profile string, item keystore.Item) err
 
 // Delete appends a record that the item is gone, and rewrites the file without what was stored before.
 func (s *Store) Delete(ctx context.Context, profile string) error {
+	if err := s.ready(ctx); err != nil {
+		return unlessAbsent(err)
+	}
 	t := s.keys.tag(profile)
-	err := s.spare.drop(func(other tag) uint64 {
+	err := s.fallback.drop(func(other tag) uint64 {
 		if other == t {
 			return 1<<64 - 1
 		}
@@ -235,7 +239,7 @@ func (s *Store) Delete(ctx context.Context, profile string) error {
 	}
 	return s.write(ctx, func() error {
 		// Asked by the one writer: a write that has failed for whoever waited may have been under way until now.
-		old, err := s.Get(ctx, profile)
+		old, err := s.get(profile)
 		if errors.Is(err, keystore.ErrNotFound) {
 			return nil
 		}
@@ -254,6 +258,13 @@ func (s *Store) Delete(ctx context.Context, profile string) error {
 // Probe writes a sealed record to a file of its own beside the store's, reads it and removes it. A file that nothing was
 // stored in yet is bound to its key.
 func (s *Store) Probe(ctx context.Context) error {
+	if err := s.openOrMake(ctx, s.options.Key); err != nil {
+		return err
+	}
+	return s.probe(ctx)
+}
+
+func (s *Store) probe(ctx context.Context) error {
 	return s.write(ctx, func() error {
 		s.mu.RLock()
 		fresh := s.index.end == 0
@@ -274,8 +285,11 @@ func (s *Store) Probe(ctx context.Context) error {
 }
 
 // Profiles lists the profiles that have a record which is not a delete, in order; damaged ones that have no readable
-// record are left out.
-func (s *Store) Profiles() []string {
+// record are left out. The error is that of [Store.Open].
+func (s *Store) Profiles(ctx context.Context) ([]string, error) {
+	if err := s.Open(ctx); err != nil {
+		return nil, err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	names := maps.Clone(s.index.names)
@@ -284,21 +298,25 @@ func (s *Store) Profiles() []string {
 			delete(names, t)
 		}
 	}
-	return slices.Sorted(maps.Values(names))
+	return slices.Sorted(maps.Values(names)), nil
 }
 
 // Lost reports whether this machine has seen an item of a profile of which the file has no record: it was cut, an older copy
-// stands in its place, or the item was deleted.
+// stands in its place, or the item was deleted. It is false while the file is not open.
 func (s *Store) Lost(profile string) bool {
+	if !s.isOpen.Load() {
+		return false
+	}
 	t := s.keys.tag(profile)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return len(s.index.frames[t]) == 0 && s.seen.generation(t) > 0
+	return len(s.index.frames[t]) == 0 && s.guard.generation(t) > 0
 }
 
-// Damaged counts the records and stretches of the file that could not be read when it was opened or last rewritten.
-func (s *Store) Damaged() int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.index.lost
+// unlessAbsent returns err unless there is no file: what is to be forgotten is not there then.
+func unlessAbsent(err error) error {
+	if err == errAbsent {
+		return nil
+	}
+	return err
 }

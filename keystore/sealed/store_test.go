@@ -42,7 +42,7 @@ func TestLife(t *testing.T) {
 	if won(t, s, "work") != 2 || won(t, s, "climate") != 1 {
 		t.Error("what was stored does not come back")
 	}
-	if diff := cmp.Diff([]string{"climate", "work"}, s.Profiles()); diff != "" {
+	if diff := cmp.Diff([]string{"climate", "work"}, listed(t, s)); diff != "" {
 		t.Error(diff)
 	}
 	raw := read(t, p)
@@ -67,7 +67,7 @@ func TestLife(t *testing.T) {
 	}
 	s.Close()
 	s = open(t, p)
-	if diff := cmp.Diff([]string{"climate"}, s.Profiles()); diff != "" || won(t, s, "work") != 0 {
+	if diff := cmp.Diff([]string{"climate"}, listed(t, s)); diff != "" || won(t, s, "work") != 0 {
 		t.Error("deleted, but back after a restart", diff)
 	}
 	if entries, err := os.ReadDir(filepath.Dir(p)); err != nil || len(entries) != 1 {
@@ -258,7 +258,16 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if diff := cmp.Diff([]string{"p1", "p3", "p5"}, s.Profiles()); diff != "" {
+	if diff := cmp.Diff([]string{"p1", "p3", "p5"}, listed(t, s)); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func listed(t *testing.T, s *sealed.Store) []string {
+	t.Helper()
+	names, err := s.Profiles(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }

@@ -125,7 +125,7 @@ var diskKey = keystore.SecretString("0123456789abcdef0123456789abcdef")
 func reopen(t *testing.T, s *Store) *Store {
 	t.Helper()
 	s.Close()
-	s, err := Files{Path: s.path, Spare: dirOf(s.spare.path), Seen: dirOf(s.seen.path), Disk: s.disk}.Open(diskKey)
+	s, err := Files{Path: s.path, FallbackDir: dirOf(s.fallback.path), RollbackDir: dirOf(s.guard.path), Disk: s.disk}.Open(diskKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func dirOf(path string) string {
 func faultyFiles(t *testing.T) (*Store, *testDisk) {
 	t.Helper()
 	s, disk := faulty(t)
-	s.spare.path, s.seen.path = beside(t.TempDir(), "spare", s.path), beside(t.TempDir(), "seen", s.path)
+	s.fallback.path, s.guard.path = inDir(t.TempDir(), "spare", s.path), inDir(t.TempDir(), "seen", s.path)
 	return reopen(t, s), disk
 }
 
@@ -157,4 +157,13 @@ func failingBelow(dir string, err error) func(string, string) error {
 		}
 		return nil
 	}
+}
+
+func listed(t *testing.T, s *Store) []string {
+	t.Helper()
+	names, err := s.Profiles(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }

@@ -46,8 +46,8 @@ func (s *Store) put(r record) error {
 	if err := s.commit(generation, r, 0); err != nil {
 		return err
 	}
-	s.seen.raise(t, generation)
-	s.spare.drop(s.index.stored) // if that fails, its generation says that it is older
+	s.guard.raise(t, generation)
+	s.fallback.drop(s.index.stored) // if that fails, its generation says that it is older
 	return nil
 }
 
@@ -56,7 +56,7 @@ func (s *Store) put(r record) error {
 func (s *Store) next(t tag) uint64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return min(max(s.index.newest(t), s.spare.generation(t), s.seen.generation(t)), maxGeneration-1) + 1
+	return min(max(s.index.newest(t), s.fallback.generation(t), s.guard.generation(t)), maxGeneration-1) + 1
 }
 
 // maxGeneration is not reached by counting. An earlier groat took generations from heads that did not open, and a forged one
@@ -231,7 +231,7 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 	if s.suspect = err != nil; s.suspect {
 		return unavailable(err)
 	}
-	s.spare.drop(fresh.stored)
+	s.fallback.drop(fresh.stored)
 	return nil
 }
 

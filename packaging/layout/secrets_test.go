@@ -90,7 +90,7 @@ var noSecret = map[string]string{
 	"keystore.Status.Key":                               "a word for where the key is",
 	"keystore/backend.Options.Credentials":              "a directory",
 	"keystore/backend.store.Key":                        "a word for where the key is",
-	"keystore/backend.lazySealed.key":                   "a word for where the key is",
+	"keystore/sealed.Options.KeyName":                   "a word for where the key is",
 	"daemon/broker.blockJSON.Code":                      "an error's, from a list",
 	"daemon/config.Profile.TokenEndpoint":               "an address",
 	"daemon/importer.Target.TokenEndpoint":              "an address",

@@ -20,7 +20,7 @@ import (
 //
 // The generation of what goes here is above any that the sealed file may have got in spite of an error; what is stored
 // there later is above this. So whichever of the two is found newer is newer, and of equal ones the sealed file's counts.
-type spare struct {
+type fallback struct {
 	disk ownfile.Disk
 	path string // empty: there is no place for one
 	keys *keys
@@ -35,8 +35,8 @@ type aside struct {
 	bytes []byte
 }
 
-// beside names a file in another directory that belongs to the sealed file at path; empty where there is no directory.
-func beside(dir, kind, path string) string {
+// inDir names a file in another directory that belongs to the sealed file at path; empty where there is no directory.
+func inDir(dir, kind, path string) string {
 	if dir == "" {
 		return ""
 	}
@@ -48,7 +48,7 @@ func beside(dir, kind, path string) string {
 }
 
 // load reads what a process before this one left. What cannot be read, or is another key's, is nothing.
-func (s *spare) load() {
+func (s *fallback) load() {
 	s.frames = make(map[tag]aside)
 	if s.path == "" {
 		return
@@ -74,7 +74,7 @@ func (s *spare) load() {
 }
 
 // generation is that of what is here of a profile, or 0.
-func (s *spare) generation(t tag) uint64 {
+func (s *fallback) generation(t tag) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.frames[t].generation
@@ -83,7 +83,7 @@ func (s *spare) generation(t tag) uint64 {
 var errNoSpare = errors.New("there is no other file system for a copy")
 
 // put keeps one frame of a profile, in the place of what was there of it.
-func (s *spare) put(t tag, frame []byte) error {
+func (s *fallback) put(t tag, frame []byte) error {
 	if s.path == "" {
 		return errNoSpare
 	}
@@ -102,7 +102,7 @@ func (s *spare) put(t tag, frame []byte) error {
 }
 
 // drop forgets what the sealed file has too, or has newer: stored says up to which generation.
-func (s *spare) drop(stored func(tag) uint64) error {
+func (s *fallback) drop(stored func(tag) uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dropped := make(map[tag]aside)
@@ -125,7 +125,7 @@ func (s *spare) drop(stored func(tag) uint64) error {
 }
 
 // write makes the file what the frames are.
-func (s *spare) write() error {
+func (s *fallback) write() error {
 	if len(s.frames) == 0 {
 		return ownfile.Gone(s.disk.Remove(s.path))
 	}
@@ -154,10 +154,10 @@ func (s *Store) setAside(profile string, item keystore.Item, err error) error {
 	}
 	generation := next + 1
 	frame, sealErr := s.keys.seal(generation, record{kindSet, profile, b})
-	if sealErr != nil || s.spare.put(t, frame) != nil {
+	if sealErr != nil || s.fallback.put(t, frame) != nil {
 		return err
 	}
-	return fmt.Errorf("%w; until then a copy in %s outlives this process, though not a restart of the machine", err, s.spare.path)
+	return fmt.Errorf("%w; until then a copy in %s outlives this process, though not a restart of the machine", err, s.fallback.path)
 }
 
 // takeIn adds what a process before this one had to set aside to what the file says, and stores it there if that can be
@@ -165,10 +165,10 @@ func (s *Store) setAside(profile string, item keystore.Item, err error) error {
 func (s *Store) takeIn() {
 	if s.index.end == 0 {
 		// Nothing was ever stored, or the file was removed to give up what it held.
-		s.spare.drop(func(tag) uint64 { return 1<<64 - 1 })
+		s.fallback.drop(func(tag) uint64 { return 1<<64 - 1 })
 		return
 	}
-	for t, a := range s.spare.frames {
+	for t, a := range s.fallback.frames {
 		r, err := s.keys.open(a.head, a.bytes)
 		r.item.Wipe()
 		if err != nil || a.generation <= s.index.newest(t) {
@@ -177,8 +177,8 @@ func (s *Store) takeIn() {
 		s.index.insert(r.profile, frame{head: a.head, kind: r.kind, aside: a.bytes})
 		s.suspect = true // the next write of any kind is a rewrite, which has it
 	}
-	if s.suspect && len(s.spare.frames) > 0 {
+	if s.suspect && len(s.fallback.frames) > 0 {
 		s.rewrite(nil, 0) // if it fails, what it was for is in the index all the same
 	}
-	s.spare.drop(s.index.stored)
+	s.fallback.drop(s.index.stored)
 }

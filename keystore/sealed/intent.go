@@ -21,6 +21,9 @@ const (
 // would take is reserved on the disk, where the system can: a full disk says so now, while the token is still good. It
 // waits for the one writer, but not for the disk.
 func (s *Store) MarkSent(ctx context.Context, profile string) (doubt, err error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
 	doubts := make(chan error, 1)
 	err = s.write(ctx, func() error {
 		doubt, err := s.present(profile)
@@ -49,7 +52,7 @@ func (s *Store) present(profile string) (doubt, err error) {
 	switch {
 	case served.offset != candidates[0].offset, damaged:
 		doubt = keystore.ErrNewestDamaged
-	case served.generation < s.seen.generation(t):
+	case served.generation < s.guard.generation(t):
 		doubt = keystore.ErrRolledBack
 	case noted:
 		doubt = keystore.ErrUnanswered
@@ -71,6 +74,9 @@ func (s *Store) room(largest frame, more int64) int64 {
 
 // MarkAnswered implements [keystore.Store]. It writes nothing where nothing is open.
 func (s *Store) MarkAnswered(ctx context.Context, profile string) error {
+	if err := s.ready(ctx); err != nil {
+		return unlessAbsent(err)
+	}
 	t := s.keys.tag(profile)
 	if !s.noted(t) {
 		return nil
@@ -82,7 +88,7 @@ func (s *Store) MarkAnswered(ctx context.Context, profile string) error {
 		generation := s.index.notes[t].generation
 		err := s.commit(generation, record{kind: kindSettled, profile: profile}, 0)
 		if err == nil {
-			s.seen.set(t, generation) // the server has accepted it, whatever this machine has seen
+			s.guard.set(t, generation) // the server has accepted it, whatever this machine has seen
 		}
 		return err
 	})
@@ -96,7 +102,10 @@ func (s *Store) noted(t tag) bool {
 }
 
 // InDoubt implements [keystore.Store]. It reads nothing but memory.
-func (s *Store) InDoubt(context.Context) ([]string, error) {
+func (s *Store) InDoubt(ctx context.Context) ([]string, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, unlessAbsent(err)
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var names []string

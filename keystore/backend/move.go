@@ -40,7 +40,7 @@ func (k *Keystore) Move(ctx context.Context, use, key string, passphrase keystor
 	if old.Use != use || old.Key != key {
 		return k.relocate(ctx, store{Use: use, Key: key}, passphrase)
 	}
-	if err := old.unlock(ctx, passphrase); err != nil {
+	if err := k.unlock(ctx, old, passphrase); err != nil {
 		return err
 	}
 	release, err := k.acquire(ctx)
@@ -66,7 +66,7 @@ func (k *Keystore) Passphrase(ctx context.Context, old, passphrase keystore.Secr
 	if err := b.missing(); err != nil {
 		return err
 	}
-	if err := b.unlock(ctx, old); err != nil {
+	if err := k.unlock(ctx, b, old); err != nil {
 		return err
 	}
 	return k.relocate(ctx, b.store, passphrase)
@@ -91,7 +91,7 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 			return err
 		}
 	}
-	if b := k.current.Load(); b.mixed != nil || b.Key == KeyKeychain {
+	if b := k.current.Load(); b.hybrid != nil || b.Key == KeyKeychain {
 		if err := new(keychain.Store).Unlock(ctx); err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 	}
 	step("next")
 	b := k.backend(to)
-	lists, err := b.take(ctx, all, passphrase)
+	lists, err := k.take(ctx, b, all, passphrase)
 	if err == nil {
 		next.store, next.Profiles, next.Sealed = to, lists.Profiles, lists.Sealed
 		next.Next, next.Left = nil, &left{store: old.store}
@@ -207,11 +207,11 @@ func (k *Keystore) alone(ctx context.Context) (release func(), err error) {
 func (k *Keystore) collect(ctx context.Context, b *backend) (all []copied, err error) {
 	names := k.remembered.Load().names()
 	var unsettled []string
-	if b.sealed != nil && b.mixed == nil && b.sealed.gone() {
+	if b.sealed != nil && b.hybrid == nil && b.sealed.Removed() {
 		return nil, nil // never made
 	}
-	if b.sealed != nil && !b.sealed.absent() {
-		more, err := b.sealed.profiles(ctx)
+	if b.sealed != nil && !b.sealed.Absent() {
+		more, err := b.sealed.Profiles(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -245,8 +245,8 @@ type copyTarget interface {
 }
 
 // take stores items in a store that is not in use yet, reads each back, and returns the lists of where they are.
-func (b *backend) take(ctx context.Context, all []copied, passphrase keystore.Secret) (lists choice, err error) {
-	if err := b.unlock(ctx, passphrase); err != nil {
+func (k *Keystore) take(ctx context.Context, b *backend, all []copied, passphrase keystore.Secret) (lists choice, err error) {
+	if err := k.unlock(ctx, b, passphrase); err != nil {
 		return lists, err
 	}
 	if err := b.Probe(ctx); err != nil {
@@ -256,9 +256,9 @@ func (b *backend) take(ctx context.Context, all []copied, passphrase keystore.Se
 	for _, c := range all {
 		var at copyTarget = b.Store
 		list := &lists.Profiles
-		if b.mixed != nil {
-			at = &b.mixed.keychain
-			if placeOf(c.item) == inSealed {
+		if b.hybrid != nil {
+			at = &b.hybrid.keychain
+			if locationOf(c.item) == inSealed {
 				at, list = b.sealed, &lists.Sealed
 			}
 		}

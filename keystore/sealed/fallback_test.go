@@ -31,7 +31,7 @@ func TestSpare(t *testing.T) {
 			disk.set(failingBelow(filepath.Dir(s.path), test.fail))
 			for _, id := range []string{"2", "3"} { // the second takes the place of the first
 				err := s.Set(t.Context(), "work", credential(id))
-				if !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, test.fail) || !strings.Contains(err.Error(), s.spare.path) {
+				if !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, test.fail) || !strings.Contains(err.Error(), s.fallback.path) {
 					t.Fatalf("%v; want ErrUnavailable, %v and where the copy is", err, test.fail)
 				}
 			}
@@ -48,8 +48,8 @@ func TestSpare(t *testing.T) {
 			has(t, s, "work", "3")
 
 			disk.set(nil)
-			if err := s.Set(t.Context(), "other", credential("2")); err != nil || exists(s.spare.path) {
-				t.Errorf("healed: %v; the copy is there: %v", err, exists(s.spare.path))
+			if err := s.Set(t.Context(), "other", credential("2")); err != nil || exists(s.fallback.path) {
+				t.Errorf("healed: %v; the copy is there: %v", err, exists(s.fallback.path))
 			}
 			s = reopen(t, s)
 			has(t, s, "work", "3")
@@ -68,12 +68,12 @@ func TestSpareIsTakenIn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if info, err := os.Stat(s.spare.path); err != nil || info.Mode() != 0o600 {
+	if info, err := os.Stat(s.fallback.path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("the copy's mode: %v, %v", info, err)
 	}
 	disk.set(nil)
 	s = reopen(t, s)
-	if exists(s.spare.path) || s.suspect {
+	if exists(s.fallback.path) || s.suspect {
 		t.Error("the copy is still there")
 	}
 	for range 2 {
@@ -92,23 +92,23 @@ func TestOldSpare(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk.set(nil)
-	old, err := os.ReadFile(s.spare.path)
+	old, err := os.ReadFile(s.fallback.path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	back := func() {
 		t.Helper()
-		if err := os.WriteFile(s.spare.path, old, 0o600); err != nil {
+		if err := os.WriteFile(s.fallback.path, old, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		s = reopen(t, s)
 	}
-	if err := s.Set(t.Context(), "work", credential("3")); err != nil || exists(s.spare.path) {
-		t.Fatalf("%v; the copy is there: %v", err, exists(s.spare.path))
+	if err := s.Set(t.Context(), "work", credential("3")); err != nil || exists(s.fallback.path) {
+		t.Fatalf("%v; the copy is there: %v", err, exists(s.fallback.path))
 	}
 	back()
 	has(t, s, "work", "3")
-	if exists(s.spare.path) {
+	if exists(s.fallback.path) {
 		t.Error("a copy of no use is still there")
 	}
 
@@ -117,13 +117,13 @@ func TestOldSpare(t *testing.T) {
 	if err := s.Set(t.Context(), "new", credential("1")); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
 	}
-	disk.set(failingBelow(filepath.Dir(s.spare.path), syscall.EIO))
+	disk.set(failingBelow(filepath.Dir(s.fallback.path), syscall.EIO))
 	if err := s.Delete(t.Context(), "new"); !errors.Is(err, keystore.ErrUnavailable) {
 		t.Errorf("deleted, but the copy is there: %v", err)
 	}
 	disk.set(nil)
-	if err := s.Delete(t.Context(), "new"); err != nil || exists(s.spare.path) {
-		t.Errorf("%v; the copy is there: %v", err, exists(s.spare.path))
+	if err := s.Delete(t.Context(), "new"); err != nil || exists(s.fallback.path) {
+		t.Errorf("%v; the copy is there: %v", err, exists(s.fallback.path))
 	}
 
 	// Whoever removes the file to give up what it held gives up the copy too.
@@ -132,8 +132,8 @@ func TestOldSpare(t *testing.T) {
 		t.Fatal(err)
 	}
 	back()
-	if _, err := s.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrNotFound) || exists(s.spare.path) {
-		t.Errorf("given up: %v; the copy is there: %v", err, exists(s.spare.path))
+	if _, err := s.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrNotFound) || exists(s.fallback.path) {
+		t.Errorf("given up: %v; the copy is there: %v", err, exists(s.fallback.path))
 	}
 }
 
@@ -144,13 +144,13 @@ func TestDamagedSpare(t *testing.T) {
 	if err := s.Set(t.Context(), "work", credential("2")); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
 	}
-	whole, err := os.ReadFile(s.spare.path)
+	whole, err := os.ReadFile(s.fallback.path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	try := func(t *testing.T, what string, data []byte) {
 		t.Helper()
-		if err := os.WriteFile(s.spare.path, data, 0o600); err != nil {
+		if err := os.WriteFile(s.fallback.path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		s = reopen(t, s)
@@ -193,10 +193,10 @@ func TestSpareForDiskThatHangs(t *testing.T) {
 	go func() { failed <- s.Set(ctx, "work", credential("2")) }()
 	<-entered
 	cancel()
-	if err := <-failed; !strings.Contains(fmt.Sprint(err), s.spare.path) {
+	if err := <-failed; !strings.Contains(fmt.Sprint(err), s.fallback.path) {
 		t.Errorf("a write that hangs: %v", err)
 	}
-	if err := s.Set(ctx, "work", credential("3")); !strings.Contains(fmt.Sprint(err), s.spare.path) {
+	if err := s.Set(ctx, "work", credential("3")); !strings.Contains(fmt.Sprint(err), s.fallback.path) {
 		t.Errorf("a write behind it: %v", err)
 	}
 	close(wake) // the first is carried out after all
@@ -213,12 +213,12 @@ func TestSpareForDiskThatHangs(t *testing.T) {
 // A spare place that cannot be used makes nothing worse.
 func TestNoSpare(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, s *Store){
-		"none":      func(_ *testing.T, s *Store) { s.spare.path = "" },
-		"gone":      func(t *testing.T, s *Store) { s.spare.path = filepath.Join(t.TempDir(), "none", "spare") },
-		"not ours":  func(t *testing.T, s *Store) { os.Chmod(filepath.Dir(s.spare.path), 0o777) },
-		"a symlink": func(t *testing.T, s *Store) { os.Symlink(s.path, s.spare.path) },
+		"none":      func(_ *testing.T, s *Store) { s.fallback.path = "" },
+		"gone":      func(t *testing.T, s *Store) { s.fallback.path = filepath.Join(t.TempDir(), "none", "spare") },
+		"not ours":  func(t *testing.T, s *Store) { os.Chmod(filepath.Dir(s.fallback.path), 0o777) },
+		"a symlink": func(t *testing.T, s *Store) { os.Symlink(s.path, s.fallback.path) },
 		"a directory": func(t *testing.T, s *Store) {
-			if err := os.MkdirAll(filepath.Join(s.spare.path, "x"), 0o700); err != nil {
+			if err := os.MkdirAll(filepath.Join(s.fallback.path, "x"), 0o700); err != nil {
 				t.Error(err)
 			}
 		},

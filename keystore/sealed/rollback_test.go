@@ -123,7 +123,7 @@ func TestNewestDamaged(t *testing.T) {
 // What is known of generations is in a directory that backups leave out; it costs no fsync, and no profile's name is in it.
 func TestSeenFile(t *testing.T) {
 	s, disk := faultyFiles(t)
-	dir := filepath.Dir(s.seen.path)
+	dir := filepath.Dir(s.guard.path)
 	disk.set(func(op, path string) error {
 		if strings.HasPrefix(op, "sync") && strings.HasPrefix(path, dir) {
 			t.Error("synced")
@@ -136,11 +136,11 @@ func TestSeenFile(t *testing.T) {
 	if text := string(contents(t, filepath.Join(dir, "CACHEDIR.TAG"))); !strings.HasPrefix(text, "Signature: 8a477f597d28d172789f06886806bc55\n") {
 		t.Errorf("CACHEDIR.TAG is %q", text)
 	}
-	info, err := os.Stat(s.seen.path)
-	if err != nil || info.Mode() != 0o600 || info.Size() != 12*slotSize {
-		t.Errorf("%v, %v; want 0600 and 12 slots", info, err)
+	info, err := os.Stat(s.guard.path)
+	if err != nil || info.Mode() != 0o600 || info.Size() != 12*entrySize {
+		t.Errorf("%v, %v; want 0600 and 12 entries", info, err)
 	}
-	if data := contents(t, s.seen.path); strings.Contains(string(data), "work") {
+	if data := contents(t, s.guard.path); strings.Contains(string(data), "work") {
 		t.Error("a profile's name is in it")
 	}
 }
@@ -148,24 +148,24 @@ func TestSeenFile(t *testing.T) {
 // Whatever is wrong with that file, the store works, and nothing is said that is not so.
 func TestSeenSpoiled(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, s *Store, disk *testDisk){
-		"none":        func(_ *testing.T, s *Store, _ *testDisk) { s.seen.path = "" },
-		"removed":     func(t *testing.T, s *Store, _ *testDisk) { os.Remove(s.seen.path) },
-		"empty":       func(t *testing.T, s *Store, _ *testDisk) { os.Truncate(s.seen.path, 0) },
-		"torn":        func(t *testing.T, s *Store, _ *testDisk) { os.Truncate(s.seen.path, slotSize+5) },
-		"zeros":       func(t *testing.T, s *Store, _ *testDisk) { os.WriteFile(s.seen.path, make([]byte, 500), 0o600) },
-		"endless":     func(t *testing.T, s *Store, _ *testDisk) { os.Truncate(s.seen.path, 1<<40) },
-		"mode 0644":   func(t *testing.T, s *Store, _ *testDisk) { os.Chmod(s.seen.path, 0o644) },
-		"not ours":    func(t *testing.T, s *Store, _ *testDisk) { os.Chmod(filepath.Dir(s.seen.path), 0o777) },
-		"no place":    func(t *testing.T, s *Store, _ *testDisk) { os.RemoveAll(filepath.Dir(s.seen.path)) },
-		"a directory": func(t *testing.T, s *Store, _ *testDisk) { os.Remove(s.seen.path); os.Mkdir(s.seen.path, 0o700) },
+		"none":        func(_ *testing.T, s *Store, _ *testDisk) { s.guard.path = "" },
+		"removed":     func(t *testing.T, s *Store, _ *testDisk) { os.Remove(s.guard.path) },
+		"empty":       func(t *testing.T, s *Store, _ *testDisk) { os.Truncate(s.guard.path, 0) },
+		"torn":        func(t *testing.T, s *Store, _ *testDisk) { os.Truncate(s.guard.path, entrySize+5) },
+		"zeros":       func(t *testing.T, s *Store, _ *testDisk) { os.WriteFile(s.guard.path, make([]byte, 500), 0o600) },
+		"endless":     func(t *testing.T, s *Store, _ *testDisk) { os.Truncate(s.guard.path, 1<<40) },
+		"mode 0644":   func(t *testing.T, s *Store, _ *testDisk) { os.Chmod(s.guard.path, 0o644) },
+		"not ours":    func(t *testing.T, s *Store, _ *testDisk) { os.Chmod(filepath.Dir(s.guard.path), 0o777) },
+		"no place":    func(t *testing.T, s *Store, _ *testDisk) { os.RemoveAll(filepath.Dir(s.guard.path)) },
+		"a directory": func(t *testing.T, s *Store, _ *testDisk) { os.Remove(s.guard.path); os.Mkdir(s.guard.path, 0o700) },
 		"disk full": func(_ *testing.T, s *Store, disk *testDisk) {
-			disk.set(failingBelow(filepath.Dir(s.seen.path), syscall.ENOSPC))
+			disk.set(failingBelow(filepath.Dir(s.guard.path), syscall.ENOSPC))
 		},
 		"another key's": func(t *testing.T, s *Store, _ *testDisk) {
 			for n := range 3 {
-				data := contents(t, s.seen.path)
+				data := contents(t, s.guard.path)
 				data[n*5] ^= 1
-				if err := os.WriteFile(s.seen.path, data, 0o600); err != nil {
+				if err := os.WriteFile(s.guard.path, data, 0o600); err != nil {
 					t.Error(err)
 				}
 			}
@@ -192,8 +192,8 @@ func TestSeenSpoiled(t *testing.T) {
 func TestRemove(t *testing.T) {
 	s, _ := faultyFiles(t)
 	s.Close()
-	files := Files{Path: s.path, Spare: dirOf(s.spare.path), Seen: dirOf(s.seen.path)}
-	if err := files.Remove(); err != nil || exists(s.path) || exists(s.seen.path) {
+	files := Files{Path: s.path, FallbackDir: dirOf(s.fallback.path), RollbackDir: dirOf(s.guard.path)}
+	if err := files.Remove(); err != nil || exists(s.path) || exists(s.guard.path) {
 		t.Error(err)
 	}
 	if err := files.Remove(); !errors.Is(err, os.ErrNotExist) {

@@ -9,16 +9,16 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// place says where a profile's item may be: both, while it moves.
-type place uint8
+// location says where a profile's item may be: both, while it moves.
+type location uint8
 
 const (
-	inStore  place = 1 << iota // in the store that is chosen; where that is the keychain, in the keychain itself
-	inSealed                   // in the sealed file beside the keychain
+	inStore  location = 1 << iota // in the store that is chosen; where that is the keychain, in the keychain itself
+	inSealed                      // in the sealed file beside the keychain
 )
 
 // list is the names of those who may be at p, which is one place.
-func (c *choice) list(p place) *[]string {
+func (c *choice) list(p location) *[]string {
 	if p == inSealed {
 		return &c.Sealed
 	}
@@ -26,8 +26,8 @@ func (c *choice) list(p place) *[]string {
 }
 
 // places says on which lists a profile is.
-func (c *choice) places(profile string) (at place) {
-	for _, p := range []place{inStore, inSealed} {
+func (c *choice) locations(profile string) (at location) {
+	for _, p := range []location{inStore, inSealed} {
 		if _, found := slices.BinarySearch(*c.list(p), profile); found {
 			at |= p
 		}
@@ -72,11 +72,11 @@ func (k *Keystore) begin(ctx context.Context, profile string, item keystore.Item
 	}
 	defer release()
 	b, p := k.current.Load(), inStore
-	if b.mixed != nil {
-		p = placeOf(item)
+	if b.hybrid != nil {
+		p = locationOf(item)
 	}
 	next := *k.remembered.Load()
-	if next.places(profile)&p == 0 {
+	if next.locations(profile)&p == 0 {
 		names := next.list(p)
 		at, _ := slices.BinarySearch(*names, profile)
 		*names = slices.Insert(slices.Clone(*names), at, profile)
@@ -89,8 +89,8 @@ func (k *Keystore) begin(ctx context.Context, profile string, item keystore.Item
 }
 
 // unlist forgets that the profile's item was at p. It may fail: a name too many is found out when it matters.
-func (k *Keystore) unlist(ctx context.Context, profile string, p place) {
-	if k.remembered.Load().places(profile)&p == 0 {
+func (k *Keystore) unlist(ctx context.Context, profile string, p location) {
+	if k.remembered.Load().locations(profile)&p == 0 {
 		return
 	}
 	release, err := k.acquire(ctx)
@@ -99,7 +99,7 @@ func (k *Keystore) unlist(ctx context.Context, profile string, p place) {
 	}
 	defer release()
 	next := *k.remembered.Load()
-	for _, one := range []place{inStore, inSealed} {
+	for _, one := range []location{inStore, inSealed} {
 		if p&one != 0 {
 			names := next.list(one)
 			*names = slices.DeleteFunc(slices.Clone(*names), func(n string) bool { return n == profile })

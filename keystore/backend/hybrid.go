@@ -9,6 +9,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/keychain"
+	"github.com/groat-dev/groat/keystore/sealed"
 )
 
 // mixed is the keychain for what is small and stays as it is, with a sealed file beside it for what rotates or is long. The
@@ -19,10 +20,10 @@ import (
 // it has nothing does the keychain's. So a move into the file is done once the file's record is durable, a move out of it
 // once the record of its deletion is; and whatever ends the process in between, the old item or the new one is there, never
 // none. Writes to one profile come one at a time ([Keystore] sees to it).
-type mixed struct {
+type hybrid struct {
 	names    *Keystore
 	keychain keychain.Store
-	sealed   *lazySealed
+	sealed   *sealed.Store
 	// tired is until when (Unix ns) the keychain is not asked again to drop what was moved out of it.
 	tired atomic.Int64
 }
@@ -30,8 +31,8 @@ type mixed struct {
 // sweepPause keeps a keychain that does not delete from delaying every rotation.
 const sweepPause = time.Minute
 
-// placeOf is where an item goes: by its content, not by its size of today alone.
-func placeOf(item keystore.Item) place {
+// locationOf is where an item goes: by its content, not by its size of today alone.
+func locationOf(item keystore.Item) location {
 	if !item.RefreshToken.IsZero() || !item.PrivateKey.IsZero() {
 		return inSealed
 	}
@@ -44,130 +45,130 @@ func placeOf(item keystore.Item) place {
 }
 
 // where is the lists' word; a name on none, as after their file was lost, may be anywhere.
-func (m *mixed) where(profile string) place {
-	if p := m.names.remembered.Load().places(profile); p != 0 {
+func (h *hybrid) where(profile string) location {
+	if p := h.names.remembered.Load().locations(profile); p != 0 {
 		return p
 	}
 	return inStore | inSealed
 }
 
 // Get looks where the profile's item is.
-func (m *mixed) Get(ctx context.Context, profile string) (keystore.Item, error) {
+func (h *hybrid) Get(ctx context.Context, profile string) (keystore.Item, error) {
 	for {
-		at := m.where(profile)
-		item, err := m.look(ctx, profile, at)
+		at := h.where(profile)
+		item, err := h.look(ctx, profile, at)
 		// Not there, for it moved while we looked: then it is where the lists say now.
-		if !errors.Is(err, keystore.ErrNotFound) || m.where(profile) == at {
+		if !errors.Is(err, keystore.ErrNotFound) || h.where(profile) == at {
 			return item, err
 		}
 	}
 }
 
-func (m *mixed) look(ctx context.Context, profile string, at place) (item keystore.Item, err error) {
+func (h *hybrid) look(ctx context.Context, profile string, at location) (item keystore.Item, err error) {
 	if at&inSealed != 0 {
-		if item, err = m.fromSealed(ctx, profile); !errors.Is(err, keystore.ErrNotFound) {
+		if item, err = h.fromSealed(ctx, profile); !errors.Is(err, keystore.ErrNotFound) {
 			return item, err
 		}
 	}
 	if at&inStore != 0 {
-		item, err = m.keychain.Get(ctx, profile)
+		item, err = h.keychain.Get(ctx, profile)
 	}
 	if at == inStore|inSealed && errors.Is(err, keystore.ErrNotFound) {
-		return m.fromSealed(ctx, profile) // where it may have gone between the two
+		return h.fromSealed(ctx, profile) // where it may have gone between the two
 	}
 	return item, err
 }
 
 // fromSealed makes neither a file nor a key by looking.
-func (m *mixed) fromSealed(ctx context.Context, profile string) (keystore.Item, error) {
-	if m.sealed.absent() {
+func (h *hybrid) fromSealed(ctx context.Context, profile string) (keystore.Item, error) {
+	if h.sealed.Absent() {
 		return keystore.Item{}, keystore.ErrNotFound
 	}
-	return m.sealed.Get(ctx, profile)
+	return h.sealed.Get(ctx, profile)
 }
 
 // Set writes where the item belongs, and then deletes what is at the other place. Both writes are read back by their stores.
-func (m *mixed) Set(ctx context.Context, profile string, item keystore.Item) error {
-	if placeOf(item) == inSealed {
-		if err := m.sealed.Set(ctx, profile, item); err != nil {
+func (h *hybrid) Set(ctx context.Context, profile string, item keystore.Item) error {
+	if locationOf(item) == inSealed {
+		if err := h.sealed.Set(ctx, profile, item); err != nil {
 			return err
 		}
-		m.sweep(ctx, profile)
+		h.sweep(ctx, profile)
 		return nil
 	}
-	if err := m.keychain.Set(ctx, profile, item); err != nil {
+	if err := h.keychain.Set(ctx, profile, item); err != nil {
 		return err
 	}
-	if m.names.remembered.Load().places(profile)&inSealed == 0 {
+	if h.names.remembered.Load().locations(profile)&inSealed == 0 {
 		return nil
 	}
-	if err := m.unseal(ctx, profile); err != nil {
+	if err := h.unseal(ctx, profile); err != nil {
 		return fmt.Errorf("the old credential stays in force: %w", err)
 	}
-	m.names.unlist(ctx, profile, inSealed)
+	h.names.unlist(ctx, profile, inSealed)
 	return nil
 }
 
 // sweep deletes what a move into the sealed file left in the keychain. The item is stored whether or not that succeeds: what
 // cannot be deleted stays on the list, counts for nothing and is tried again with a later Set.
-func (m *mixed) sweep(ctx context.Context, profile string) {
-	if m.names.remembered.Load().places(profile)&inStore == 0 || time.Now().UnixNano() < m.tired.Load() {
+func (h *hybrid) sweep(ctx context.Context, profile string) {
+	if h.names.remembered.Load().locations(profile)&inStore == 0 || time.Now().UnixNano() < h.tired.Load() {
 		return
 	}
-	if m.keychain.Delete(ctx, profile) != nil {
-		m.tired.Store(time.Now().Add(sweepPause).UnixNano())
+	if h.keychain.Delete(ctx, profile) != nil {
+		h.tired.Store(time.Now().Add(sweepPause).UnixNano())
 		return
 	}
-	m.names.unlist(ctx, profile, inStore)
+	h.names.unlist(ctx, profile, inStore)
 }
 
-func (m *mixed) unseal(ctx context.Context, profile string) error {
-	if m.sealed.absent() {
+func (h *hybrid) unseal(ctx context.Context, profile string) error {
+	if h.sealed.Absent() {
 		return nil
 	}
-	return m.sealed.Delete(ctx, profile)
+	return h.sealed.Delete(ctx, profile)
 }
 
 // Delete asks only the places where something may be: the keychain first, since without its record in the sealed file what
 // was left in the keychain would count again.
-func (m *mixed) Delete(ctx context.Context, profile string) error {
-	at := m.where(profile)
+func (h *hybrid) Delete(ctx context.Context, profile string) error {
+	at := h.where(profile)
 	if at&inStore != 0 {
-		if err := m.keychain.Delete(ctx, profile); err != nil {
+		if err := h.keychain.Delete(ctx, profile); err != nil {
 			return err
 		}
 	}
 	if at&inSealed != 0 {
-		return m.unseal(ctx, profile)
+		return h.unseal(ctx, profile)
 	}
 	return nil
 }
 
 // Probe tries the keychain, and the sealed file if there is one: it is made, with its key, only for an item that needs it.
-func (m *mixed) Probe(ctx context.Context) error {
-	if err := m.keychain.Probe(ctx); err != nil || m.sealed.absent() {
+func (h *hybrid) Probe(ctx context.Context) error {
+	if err := h.keychain.Probe(ctx); err != nil || h.sealed.Absent() {
 		return err
 	}
-	return m.sealed.Probe(ctx)
+	return h.sealed.Probe(ctx)
 }
 
 // MarkSent is for sessions, which are in the sealed file; of what is in the keychain nothing is used up by being sent.
-func (m *mixed) MarkSent(ctx context.Context, profile string) (doubt, err error) {
-	if m.where(profile)&inSealed == 0 || m.sealed.absent() {
+func (h *hybrid) MarkSent(ctx context.Context, profile string) (doubt, err error) {
+	if h.where(profile)&inSealed == 0 || h.sealed.Absent() {
 		return nil, nil
 	}
-	doubt, err = m.sealed.MarkSent(ctx, profile)
-	if errors.Is(err, keystore.ErrNotFound) && m.where(profile)&inStore != 0 {
+	doubt, err = h.sealed.MarkSent(ctx, profile)
+	if errors.Is(err, keystore.ErrNotFound) && h.where(profile)&inStore != 0 {
 		return nil, nil
 	}
 	return doubt, err
 }
 
-func (m *mixed) MarkAnswered(ctx context.Context, profile string) error {
-	if m.where(profile)&inSealed == 0 || m.sealed.absent() {
+func (h *hybrid) MarkAnswered(ctx context.Context, profile string) error {
+	if h.where(profile)&inSealed == 0 || h.sealed.Absent() {
 		return nil
 	}
-	return m.sealed.MarkAnswered(ctx, profile)
+	return h.sealed.MarkAnswered(ctx, profile)
 }
 
-func (m *mixed) InDoubt(ctx context.Context) ([]string, error) { return m.sealed.InDoubt(ctx) }
+func (h *hybrid) InDoubt(ctx context.Context) ([]string, error) { return h.sealed.InDoubt(ctx) }

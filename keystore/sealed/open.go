@@ -1,0 +1,323 @@
+package sealed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
+)
+
+// maxFile bounds what is read into memory; ten thousand profiles take a fifth of it.
+const maxFile = 64 << 20
+
+// openLimit is how long a caller waits for another one that opens the file.
+const openLimit = 10 * time.Second
+
+// errAbsent means that there is no file, and that none is missed. It is an ErrNotFound.
+var errAbsent = fmt.Errorf("%w: there is no sealed file", keystore.ErrNotFound)
+
+// Open opens the file with [Options.Key], and makes none. The error is an [keystore.ErrNotFound] where there is no file and
+// none is expected, and else says what a person can do.
+func (s *Store) Open(ctx context.Context) error {
+	if !s.Absent() {
+		return s.openOrMake(ctx, s.options.Key)
+	}
+	if err := s.Missing(); err != nil {
+		return err
+	}
+	return errAbsent
+}
+
+// Unlock opens the file with the key of source, or makes it. Where it is open already, and source is a passphrase, it is
+// [ErrWrongKey] if that passphrase does not fit: a person who believes in another one learns of it now, and not after the next
+// start.
+func (s *Store) Unlock(ctx context.Context, source KeySource) error {
+	before := s.isOpen.Load()
+	if err := s.openOrMake(ctx, source); err != nil || !before || untyped(source) {
+		return err
+	}
+	if _, passphrase := source.(Passphrase); passphrase {
+		return s.fits(ctx, source)
+	}
+	return nil
+}
+
+// fits returns ErrWrongKey where source has another key than the one that the open file is sealed with.
+func (s *Store) fits(ctx context.Context, source KeySource) error {
+	key, err := source.Key(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	other, err := newKeys(key)
+	if err == nil && other.id != s.keys.id {
+		err = fmt.Errorf("%s: %w", s.path, ErrWrongKey)
+	}
+	return err
+}
+
+// untyped reports whether a person has yet to type the passphrase.
+func untyped(source KeySource) bool {
+	p, ok := source.(Passphrase)
+	return ok && p.Passphrase.IsZero()
+}
+
+// ready opens the file for a call that only looks. It is errAbsent where there is nothing to look into.
+func (s *Store) ready(ctx context.Context) error {
+	if s.Absent() {
+		return errAbsent
+	}
+	return s.Open(ctx)
+}
+
+// openOrMake opens the file with the key of source; where there is none it is made.
+func (s *Store) openOrMake(ctx context.Context, source KeySource) error {
+	if s.isOpen.Load() {
+		return nil
+	}
+	if err := s.emptied(); err != nil {
+		return err
+	}
+	if untyped(source) {
+		if err := s.Missing(); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: the sealed file waits for its passphrase", keystore.ErrLocked)
+	}
+	ctx, cancel := context.WithTimeout(ctx, openLimit)
+	defer cancel()
+	select {
+	case s.opening <- struct{}{}:
+		defer func() { <-s.opening }()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: the sealed file is still being opened", keystore.ErrUnavailable)
+	}
+	if s.isOpen.Load() {
+		return nil
+	}
+	if s.closed {
+		return fmt.Errorf("%w: the sealed file is closed", keystore.ErrUnavailable)
+	}
+	if err := s.emptied(); err != nil { // looked at again, now that no other caller is making it
+		return err
+	}
+	s.making.Store(s.Absent())
+	defer s.making.Store(false)
+	return s.explain(s.openWith(ctx, source))
+}
+
+// openWith opens the file with the key that source brings. The caller has the token of opening.
+func (s *Store) openWith(ctx context.Context, source KeySource) error {
+	create := !Exists(s.path)
+	key, err := source.Key(ctx, create)
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	if err := s.openKey(key); err != nil {
+		return err
+	}
+	if !create && s.index.end == 0 {
+		// Nothing in it says that this is its key.
+		err = fmt.Errorf("%s: %w: its header is cut off", s.path, keystore.ErrCorrupt)
+	} else if create {
+		err = s.probe(ctx) // from now on it is bound to its key
+	}
+	if err != nil {
+		empty := create && s.index.end == 0
+		if err = errors.Join(err, s.release()); empty {
+			s.disk.Remove(s.path)
+		}
+		return err
+	}
+	s.isOpen.Store(true)
+	return nil
+}
+
+// openKey opens the file, or creates an empty one, takes its lock, and takes in what an earlier process had to set aside. The
+// key has 32 bytes and stays the caller's.
+func (s *Store) openKey(key keystore.Secret) error {
+	k, err := newKeys(key)
+	if err != nil {
+		return err
+	}
+	file, err := openLocked(s.disk, s.path)
+	if err != nil {
+		return err
+	}
+	data, err := readAll(file)
+	var x *index
+	if err == nil {
+		x, err = scan(k, data)
+	}
+	if err != nil {
+		file.Close()
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	s.keys, s.suspect = k, x.end == 0 || x.end != x.size
+	s.fallback = &fallback{disk: s.disk, path: s.options.fallbackFile(), keys: k}
+	s.guard = &rollbackGuard{disk: s.disk, path: s.options.rollbackFile(), keys: k}
+	s.mu.Lock()
+	s.file, s.index = file, x
+	s.mu.Unlock()
+	s.fallback.load()
+	s.takeIn()
+	s.guard.open(s.index)
+	return nil
+}
+
+// Close releases the file and its lock for good: a caller that comes late must not open, and so make, the file again. A write
+// that is going on fails or ends first.
+func (s *Store) Close() error {
+	s.opening <- struct{}{} // held while a file is opened, which ends
+	defer func() { <-s.opening }()
+	s.closed = true
+	if !s.isOpen.Swap(false) {
+		return nil
+	}
+	return s.release()
+}
+
+func (s *Store) release() error {
+	select {
+	case s.writer <- struct{}{}:
+		defer func() { <-s.writer }()
+	case <-time.After(writeLimit):
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.file.Close(), s.guard.close())
+}
+
+// explain says of the key or the file what would else sound like one profile's item: a login would not help, nor would the
+// keychain's password help against another key.
+func (s *Store) explain(err error) error {
+	remedy := "bring it back, or remove that file to give up what it holds"
+	for _, path := range []string{s.options.KeyFile().Path, s.options.Passphrase(keystore.Secret{}).Params} {
+		if errors.Is(err, ErrWrongKey) && Exists(path+".old") {
+			remedy = fmt.Sprintf("bring it back (what was in the place of %s before is %s.old), or remove that file to give up what it holds",
+				filepath.Base(path), filepath.Base(path))
+		}
+	}
+	name := s.options.KeyName
+	_, passphrase := s.options.Key.(Passphrase)
+	switch {
+	case errors.Is(err, keystore.ErrNotFound):
+		return fmt.Errorf("%w: the key of the sealed file %s is not where it was (%s): %s", keystore.ErrUnavailable, s.path, name, remedy)
+	case errors.Is(err, ErrWrongKey) && !passphrase:
+		return fmt.Errorf("%w: the sealed file %s was sealed with another key than there is now (%s): %s",
+			keystore.ErrUnavailable, s.path, name, remedy)
+	case errors.Is(err, keystore.ErrCorrupt):
+		return fmt.Errorf("%w: the sealed file %s or its key: %v", keystore.ErrUnavailable, s.path, err)
+	}
+	return err
+}
+
+// IsOpen reports whether the file is open.
+func (s *Store) IsOpen() bool { return s.isOpen.Load() }
+
+// Absent reports whether there is nothing to look into: no file is open and none is there. A file that was removed while it is
+// open here is still there for this process.
+func (s *Store) Absent() bool { return !s.isOpen.Load() && s.Removed() }
+
+// Removed reports whether the file was removed, or never made. An emptied file is damaged, and not removed.
+func (s *Store) Removed() bool { return !Exists(s.path) && s.emptied() == nil }
+
+// Missing returns an error where the file is not there, and held something. Its words are for people.
+func (s *Store) Missing() error {
+	expected := s.expected()
+	if expected == "" || s.options.Changing() || s.making.Load() || !s.Absent() {
+		return nil
+	}
+	return fmt.Errorf("%w: the sealed file %s is not there, and held the credentials of %s: bring it back, or give up what it held and %s",
+		keystore.ErrUnavailable, s.path, expected, s.startOver())
+}
+
+// emptied returns an error where the file has lost what it held: it is not a new one then, which any passphrase would fit.
+func (s *Store) emptied() error {
+	expected := s.expected()
+	info, err := os.Lstat(s.path)
+	if expected == "" || s.making.Load() || err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: the sealed file %s is damaged: it is empty, and held the credentials of %s: bring it back from a backup, "+
+		"or give up what it held (rm %s) and %s", keystore.ErrUnavailable, s.path, expected, s.path, s.startOver())
+}
+
+// startOver is how a person goes on with a new file.
+func (s *Store) startOver() string {
+	if _, passphrase := s.options.Key.(Passphrase); passphrase {
+		return "choose a passphrase for a new one: groat keystore use sealed --passphrase"
+	}
+	return "sign in again"
+}
+
+// expected names the profiles whose items should be in the file, the first three of them; empty where there are none.
+func (s *Store) expected() string {
+	names, more := s.options.Expected(), ""
+	if n := len(names); n > 3 {
+		names, more = names[:3], fmt.Sprintf(" and %d more", n-3)
+	}
+	return strings.Join(names, ", ") + more
+}
+
+// openLocked opens or creates the file, as its owner alone may, and takes the lock that goes with it until it is closed.
+func openLocked(disk ownfile.Disk, path string) (ownfile.File, error) {
+	if err := checkDirectory(path); err != nil {
+		return nil, err
+	}
+	for range 100 {
+		f, err := ownfile.Open(disk, path, os.O_RDWR|os.O_CREATE, ownpath.OwnSecret)
+		if errors.Is(err, syscall.EROFS) {
+			f, err = ownfile.Open(disk, path, os.O_RDONLY, ownpath.OwnSecret) // can be read all the same; a write will say why not
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)
+		}
+		if err := lock(f); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		// Its holder may have put a rewritten file in place between our open and our lock.
+		ours, err1 := f.Stat()
+		named, err2 := disk.Lstat(path)
+		if err1 == nil && err2 == nil && os.SameFile(ours, named) {
+			return f, nil
+		}
+		f.Close()
+	}
+	return nil, fmt.Errorf("%s: %w", path, ErrInUse)
+}
+
+// checkDirectory refuses a file in whose place another user could put something else.
+func checkDirectory(path string) error {
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err == nil {
+		err = ownpath.Check(dir)
+	}
+	return unavailable(err)
+}
+
+func lock(f ownfile.File) error {
+	switch err := f.Lock(); {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return ErrInUse
+	case err != nil:
+		return fmt.Errorf("%w: locking %s: %w", keystore.ErrUnavailable, f.Name(), err)
+	}
+	return nil
+}
+
+// readAll returns the content of an open file.
+func readAll(f ownfile.File) ([]byte, error) {
+	data, err := ownfile.ReadAll(f, maxFile)
+	return data, unavailable(err)
+}
