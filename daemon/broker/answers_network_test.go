@@ -281,7 +281,8 @@ func (a *authority) issue(t *testing.T, template *x509.Certificate) (*ecdsa.Priv
 	return key, certificate
 }
 
-// server is what a TLS server with a certificate of the authority shows, for a host and a time around the bubble's beginning.
+// server is what a TLS server with a certificate of the authority shows, for a host and a time around the bubble's
+// beginning.
 func (a *authority) server(t *testing.T, host string, from, to time.Duration) *tls.Config {
 	t.Helper()
 	key, leaf := a.issue(t, &x509.Certificate{

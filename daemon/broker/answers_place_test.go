@@ -22,8 +22,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// place is a profile whose session works, at a server that can be made to misbehave, all of it in a bubble's time. What is
-// between them are real bytes: HTTP over pipes, over TLS or over TCP.
+// place is a profile whose session works, at a server that can be made to misbehave, all of it in a bubble's time. What
+// is between them are real bytes: HTTP over pipes, over TLS or over TCP.
 type place struct {
 	box      *sandbox.Server
 	endpoint *grant.Endpoint
@@ -160,7 +160,8 @@ func (p *place) connect(ctx context.Context, network, addr string) (net.Conn, er
 	return here, nil
 }
 
-// eager is a connection whose writes wait for nobody, as a kernel's do: a client that breaks a handshake off reads no further.
+// eager is a connection whose writes wait for nobody, as a kernel's do: a client that breaks a handshake off reads no
+// further.
 type eager struct {
 	net.Conn
 	out    chan []byte

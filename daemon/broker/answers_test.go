@@ -52,10 +52,10 @@ var (
 // vague is a life that nobody can know beforehand.
 const vague = 1
 
-// The catalogue of what token endpoints answer, C1 to C52, from the bytes on the wire to what a program and a keystore see of
-// it. In every row: the class, the action and the wait; nothing is parked but by the server's own word, and that is not
-// erased; the keystore's item stays as it is; a token that is still valid is served until its end; and when the server is
-// well again, so is the profile.
+// The catalogue of what token endpoints answer, C1 to C52, from the bytes on the wire to what a program and a keystore
+// see of it. In every row: the class, the action and the wait; nothing is parked but by the server's own word, and that
+// is not erased; the keystore's item stays as it is; a token that is still valid is served until its end; and when the
+// server is well again, so is the profile.
 func TestAnswers(t *testing.T) {
 	for _, list := range [][]answerCase{pages(), sizes(), lives(), members(), rotations(), refusals(), delays(t), networks(t), framings(t), times()} {
 		for _, c := range list {
@@ -128,8 +128,8 @@ func (p *place) fails(t *testing.T, c answerCase) {
 	}
 }
 
-// parked makes sure that nothing is asked for an hour, though programs do, and that the credential is still there when a
-// person asks.
+// parked makes sure that nothing is asked for an hour, though programs do, and that the credential is still there when
+// a person asks.
 func (p *place) parked(t *testing.T, e *grant.Error) {
 	t.Helper()
 	dials := p.dials()

@@ -10,20 +10,20 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// Block is why no request leaves for a profile, or for its tokens of one scope and audience, and until when. The zero Block
-// blocks nothing. Its JSON form, which may outlive the process, is in block_json.go.
+// Block is why no request leaves for a profile, or for its tokens of one scope and audience, and until when. The zero
+// Block blocks nothing. Its JSON form, which may outlive the process, is in block_json.go.
 type Block struct {
-	// Err is what callers get. In the chain of one that a server caused is a [*grant.Error], and [ErrRotationLost] where that
-	// explains it. It is nil in the zero Block only.
+	// Err is what callers get. In the chain of one that a server caused is a [*grant.Error], and [ErrRotationLost]
+	// where that explains it. It is nil in the zero Block only.
 	Err error
-	// Disabled is set where only another credential or configuration, or a person, ends the block; Until and Wait mean nothing
-	// then.
+	// Disabled is set where only another credential or configuration, or a person, ends the block; Until and Wait mean
+	// nothing then.
 	Disabled bool
-	// Until is the time from which a request may leave. Its boot time is of this process; its wall time is what counts for a
-	// Block that an earlier process has recorded.
+	// Until is the time from which a request may leave. Its boot time is of this process; its wall time is what counts
+	// for a Block that an earlier process has recorded.
 	Until clock.Instant
-	// Wait is how long a recorded Block had left when it was recorded. It bounds what a wall clock that was set since may make
-	// of Until.
+	// Wait is how long a recorded Block had left when it was recorded. It bounds what a wall clock that was set since
+	// may make of Until.
 	Wait time.Duration
 	// AheadOnly is set where only renewals are blocked that can wait; see [Ahead].
 	AheadOnly bool
@@ -50,12 +50,12 @@ func (b Block) unavailable(now clock.Instant) *Unavailable {
 	return &Unavailable{Err: b.Err, RetryAfter: b.Until.Boot - now.Boot}
 }
 
-// minRecordedWait is the least wait that is recorded. A shorter one is a backoff of groatd's own, and a person who starts
-// another process wants another attempt.
+// minRecordedWait is the least wait that is recorded. A shorter one is a backoff of groatd's own, and a person who
+// starts another process wants another attempt.
 const minRecordedWait = time.Minute
 
-// Recorder is told all Blocks of a profile that are worth outliving the process, each time one of them may have changed. It must
-// not block, nor call the Broker. For one profile it is called by one goroutine at a time.
+// Recorder is told all Blocks of a profile that are worth outliving the process, each time one of them may have
+// changed. It must not block, nor call the Broker. For one profile it is called by one goroutine at a time.
 type Recorder func(profile string, all []Block)
 
 // record tells the recorder what blocks the profile now.
@@ -79,8 +79,8 @@ func (s *slot) record(now clock.Instant) {
 	s.b.Recorder(s.name, all)
 }
 
-// recordable reports whether a Block is worth outliving the process: a server caused it by an answer, and it neither is a quick
-// retry nor ends soon.
+// recordable reports whether a Block is worth outliving the process: a server caused it by an answer, and it neither is
+// a quick retry nor ends soon.
 func (b Block) recordable(now clock.Instant) bool {
 	e, ok := errors.AsType[*grant.Error](b.Err)
 	if !ok || b.Disabled {
@@ -98,8 +98,8 @@ func (b Block) recorded(now clock.Instant) Block {
 	return b
 }
 
-// Restore lets Blocks stand that an earlier process has recorded of a profile. None lasts longer than it had left then, whatever
-// was done to the wall clock.
+// Restore lets Blocks stand that an earlier process has recorded of a profile. None lasts longer than it had left then,
+// whatever was done to the wall clock.
 func (b *Broker) Restore(profile string, all []Block) {
 	s, ok := b.slot(profile)
 	if !ok || len(all) == 0 {

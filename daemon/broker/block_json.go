@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
@@ -13,8 +14,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// blockJSON is a [Block] as it is written to a file: an error cannot be. Of a server's answer it has what may be shown: cut, in
-// ASCII, and without what was sent. The names of the members are those that every groatd has written.
+// blockJSON is a [Block] as it is written to a file: an error cannot be. Of a server's answer it has what may be shown:
+// cut, in ASCII, and without what was sent. The names of the members are those that every groatd has written.
 type blockJSON struct {
 	Whole    bool   `json:"whole,omitempty"`
 	Scope    string `json:"scope,omitempty"`
@@ -52,10 +53,12 @@ const becauseClock = "clock"
 
 // blockingClasses are the classes of a Block's error.
 var blockingClasses = []grant.Class{
-	grant.Transient, grant.TransientSlow, grant.Malformed, grant.Ambiguous, grant.InvalidClient, grant.Refused, grant.Misconfigured, grant.Pending,
+	grant.Transient, grant.TransientSlow, grant.Malformed, grant.Ambiguous,
+	grant.InvalidClient, grant.Refused, grant.Misconfigured, grant.Pending,
 }
 
-// MarshalJSON implements [json.Marshaler]. It fails for a Block that no server caused, and for one that could not be read again.
+// MarshalJSON implements [json.Marshaler]. It fails for a Block that no server caused, and for one that could not be
+// read again.
 func (b Block) MarshalJSON() ([]byte, error) {
 	j := blockJSON{Whole: b.Whole, Scope: b.Scope, Audience: b.Audience, Disabled: b.Disabled, Failures: b.Failures}
 	if e, ok := errors.AsType[*grant.Error](b.Err); ok {
@@ -107,7 +110,7 @@ const (
 // check refuses what MarshalJSON does not write.
 func (j *blockJSON) check() error {
 	for _, text := range []string{j.Scope, j.Audience, j.Where, j.Reason, j.Code, j.Description} {
-		if len(text) > maxBlockText || slices.ContainsFunc([]byte(text), func(c byte) bool { return c < ' ' || c > '~' }) {
+		if len(text) > maxBlockText || strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' }) {
 			return errors.New("a text in it cannot be shown")
 		}
 	}
@@ -141,7 +144,9 @@ func (j *blockJSON) explanation() error {
 // err is the Block's error, as callers got it.
 func (j *blockJSON) err() error {
 	class, _ := j.class()
-	e := &grant.Error{Class: class, Where: j.Where, Reason: j.Reason, Code: j.Code, Description: j.Description, Status: j.Status}
+	e := &grant.Error{
+		Class: class, Where: j.Where, Reason: j.Reason, Code: j.Code, Description: j.Description, Status: j.Status,
+	}
 	if j.Because == becauseClock {
 		e.Err = grant.ErrClock
 	}

@@ -19,10 +19,10 @@ import (
 func TestWhatBeginsAndEndsAnOutage(t *testing.T) {
 	down := refusal(grant.Transient, "")
 	for _, c := range []struct {
-		name  string
-		heard []error
-		every time.Duration
-		want  bool
+		name    string
+		results []error
+		every   time.Duration
+		want    bool
 	}{
 		{"five in ten seconds", []error{down, down, down, down, down}, 2500 * time.Millisecond, true},
 		{"five in nine", []error{down, down, down, down, down}, 2250 * time.Millisecond, false},
@@ -30,7 +30,7 @@ func TestWhatBeginsAndEndsAnOutage(t *testing.T) {
 		{"of several kinds", []error{down, refusal(grant.Malformed, ""), refusal(grant.Ambiguous, ""), refusal(grant.TransientSlow, ""), down}, 3 * time.Second, true},
 		{"a success in between", []error{down, down, down, nil, down, down}, time.Minute, false},
 		{"a refusal in between", []error{down, down, down, refused, down, down}, time.Minute, false},
-		{"a code that nobody knows in between", []error{down, down, down, &grant.Error{Class: grant.TransientSlow, Status: 400, Code: "full_moon"}, down}, time.Minute, false},
+		{"an unknown code in between", []error{down, down, down, &grant.Error{Class: grant.TransientSlow, Status: 400, Code: "full_moon"}, down}, time.Minute, false},
 		{"refusals only", []error{refused, refused, refused, refused, refused, refused}, time.Minute, false},
 		{"a locked keychain in between", []error{down, down, keystore.ErrLocked, down, down, down}, time.Minute, true},
 		{"a locked keychain only", []error{keystore.ErrLocked, keystore.ErrLocked, keystore.ErrLocked, keystore.ErrLocked, keystore.ErrLocked}, time.Minute, false},
@@ -38,12 +38,12 @@ func TestWhatBeginsAndEndsAnOutage(t *testing.T) {
 	} {
 		k := breaker{origin: "https://auth.example.org"}
 		now := clock.Instant{Wall: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Boot: time.Hour}
-		for _, err := range c.heard {
+		for _, err := range c.results {
 			k.record(err, now, 0.5)
 			now.Boot += c.every
 		}
-		if k.open != c.want || (k.outage() != nil) != c.want {
-			t.Errorf("%s: an outage: %v", c.name, k.open)
+		if k.isOpen != c.want || (k.outage() != nil) != c.want {
+			t.Errorf("%s: an outage: %v", c.name, k.isOpen)
 		}
 		if !c.want {
 			continue
@@ -52,13 +52,13 @@ func TestWhatBeginsAndEndsAnOutage(t *testing.T) {
 			t.Errorf("%s: %s", c.name, text)
 		}
 		k.record(refused, now, 0.5)
-		if k.open || k.gentle != now.Boot+gentleFor {
+		if k.isOpen || k.gentle != now.Boot+gentleFor {
 			t.Errorf("%s: a refusal does not end it", c.name)
 		}
 	}
 }
 
-// refused is a server's own word.
+// refused is a refusal by the server itself.
 var refused = &grant.Error{Class: grant.Refused, Status: 400, Code: "invalid_grant"}
 
 var unreachable = &grant.Error{Class: grant.Transient, Where: "auth.example.org", Reason: "cannot be reached: connection refused", Err: syscall.ECONNREFUSED}
@@ -296,8 +296,8 @@ func (e endpoint) Obtain(ctx context.Context, r grant.Request, need Need) (grant
 	return e.world.Obtain(ctx, r, need)
 }
 
-// A path that answers every profile with a failure is asked once in half a minute; another path of the same origin, and a
-// single profile's own failures, are no outage. What the outage says is about that path.
+// A path that answers every profile with a failure is asked once in half a minute; another path of the same origin, and
+// a single profile's own failures, are no outage. What the outage says is about that path.
 func TestC53OnePathOfAnOriginFails(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		at := func(where string) endpoint {

@@ -1,10 +1,13 @@
-// Package broker holds access tokens, renews them before they age and hands them out.
+// Package broker caches access tokens, renews them before they age and hands them out.
 //
-// Each profile has a slot: its credential and the tokens obtained with it, owned by one goroutine that is the only writer
-// and never waits for the network. Readers load an immutable snapshot. The invariants: one request to the provider at a
-// time and profile, whatever the number of callers, and a bounded number to one server, whatever the number of profiles; a
-// token that is still valid is handed out in every failure and taken away by none; no token is handed out that has expired
-// by the boot clock. What is not here: how a token is obtained (package grant), and who may have one (package daemon).
+// Each profile has a slot: its credential and the tokens obtained with it. One goroutine owns it, is the only writer
+// and never waits for the network; readers load immutable values. When a request leaves is decided in one place, by the
+// pure function next; why none leaves is a [Block]. The steps of a renewal stand at the top of renew.go.
+//
+// The invariants: one request to the provider at a time for each profile, whatever the number of callers, and a bounded
+// number to one server, whatever the number of profiles; a token that is still valid is handed out in every failure and
+// taken away by none; no token is handed out that has expired by the boot clock. What is not here: how a credential is
+// read and stored (package credential), how a token is obtained (package grant), and who may have one (package daemon).
 package broker
 
 import (
@@ -21,37 +24,37 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Unset is the MinTTL of a [Query] that asks for no promise.
+// Unset is the MinTTL of a [Query] without an explicit min_ttl.
 const Unset = unset
 
 // Source obtains the tokens of one profile. It is called by one goroutine at a time and must bound its own time.
 type Source interface {
-	// Request completes what a caller asked with the profile's defaults.
+	// Request completes what a caller asked for with the profile's defaults.
 	Request(scope, audience string) grant.Request
-	// Obtain returns a new token, or a [*grant.Error], a keystore error or a configuration's. need is what it is for; see
-	// [Ahead].
+	// Obtain returns a new token, or a [*grant.Error], a keystore error, an error of the configuration, or a [*PutOff].
+	// ctx is not cancelled when callers leave.
 	Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error)
-	// URL is the token endpoint's.
+	// URL is the URL of the token endpoint.
 	URL() string
-	// Origin is the token endpoint's: what all profiles together ask one origin for is bounded.
+	// Origin is the origin of the token endpoint: the requests of all profiles to one origin are bounded.
 	Origin() string
-	// Requests counts requests sent to the token endpoint.
+	// Requests counts requests sent to the token endpoint. Requests and Degraded may be called at any time.
 	Requests() int64
 	// Degraded returns why the newest credential is in memory only, nil where it is stored.
 	Degraded() error
 }
 
-// Broker is all profiles. Its methods are safe for concurrent use.
+// Broker has the slots of all profiles. Its methods are safe for concurrent use.
 type Broker struct {
 	// Recorder may be set before the first Put.
 	Recorder Recorder
-	// Draw returns a number in [0, 1) by which waits are spread; it may be replaced before the first Put. It must be safe for
-	// concurrent use.
+	// Draw returns a number in [0, 1) by which waits are spread; it may be replaced before the first Put. It must be
+	// safe for concurrent use.
 	Draw func() float64
 
 	now      clock.Func
 	slots    atomic.Pointer[map[string]*slot] // :: profile name → slot; replaced, never changed
-	changing sync.Mutex                       // serialises whoever replaces slots
+	changing sync.Mutex                       // held while slots is replaced
 	watch    sync.Once
 	closed   chan struct{}
 	mu       sync.Mutex          // guards closing, limiters and last
@@ -61,7 +64,7 @@ type Broker struct {
 	running  sync.WaitGroup      // the slots' owners and the suspend watch
 }
 
-// New returns a Broker without profiles; call Close when done.
+// New returns a Broker without profiles. The caller closes it.
 func New(now clock.Func) *Broker {
 	b := &Broker{now: now, Draw: rand.Float64, limiters: map[string]*limiter{}, closed: make(chan struct{})}
 	b.slots.Store(&map[string]*slot{})
@@ -71,21 +74,21 @@ func New(now clock.Func) *Broker {
 // Query asks for one token.
 type Query struct {
 	Profile string
-	// Scope is separated by spaces, in any order; empty means the profile's default, as does an empty Audience.
+	// Scope is words separated by spaces, in any order. An empty Scope or Audience means the profile's default.
 	Scope    string
 	Audience string
-	// MinTTL is a promise asked for, or [Unset].
+	// MinTTL is how long the token must be good for at least, or [Unset].
 	MinTTL time.Duration
 	// Refused is the access token that an API refused, or empty.
 	Refused keystore.Secret
 
-	verify bool
+	verify bool // see [Broker.Verify]
 }
 
 func (q *Query) key() key { return key{scope: canonical(q.Scope), audience: q.Audience} }
 
-// Token returns a token that keeps q.MinTTL, or [ErrUnknown], a [*TooLong] or an [*Unavailable]. Where one must be
-// obtained it waits as long as ctx allows; what was begun goes on when ctx ends.
+// Token returns a token that keeps q.MinTTL, or [ErrUnknown], a [*TooLong] or an [*Unavailable]. It waits for a request
+// as long as ctx allows; a request that has begun goes on when ctx ends.
 func (b *Broker) Token(ctx context.Context, q Query) (grant.Token, error) {
 	s, ok := b.slot(q.Profile)
 	if !ok {
@@ -97,7 +100,7 @@ func (b *Broker) Token(ctx context.Context, q Query) (grant.Token, error) {
 	return s.ask(ctx, q)
 }
 
-// Cached returns a token only where that takes no waiting.
+// Cached is Token that never waits: it reports false where a request would be needed.
 func (b *Broker) Cached(q Query) (grant.Token, bool) {
 	if s, ok := b.slot(q.Profile); ok {
 		if c := s.hit(&q); c != nil {
@@ -112,7 +115,7 @@ func (b *Broker) slot(name string) (*slot, bool) {
 	return s, ok
 }
 
-// hit is the way of nearly every call: no lock, no allocation, no other goroutine, no copy that can be spared.
+// hit is the path of nearly every call: no lock, no allocation, no other goroutine and no copy of a token.
 func (s *slot) hit(q *Query) *cachedToken {
 	if q.verify || !q.Refused.IsZero() {
 		return nil
@@ -134,10 +137,13 @@ func (s *slot) hit(q *Query) *cachedToken {
 	return c
 }
 
-// ask puts a question to the owner, who never lets one wait long: also that of a caller who has no time left. What it sets in
-// motion is for the next.
+// ask puts a question to the owner, which takes it at once. The question of a caller who has no time left is put too:
+// the request that follows from it serves the next.
 func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
-	a := ask{key: q.key(), minTTL: q.MinTTL, refused: q.Refused, verify: q.verify, reply: make(chan answer, 1), done: ctx.Done()}
+	a := ask{
+		key: q.key(), minTTL: q.MinTTL, refused: q.Refused, verify: q.verify,
+		reply: make(chan answer, 1), done: ctx.Done(),
+	}
 	if s.do(context.WithoutCancel(ctx), func() { s.handle(a) }) != nil {
 		return grant.Token{}, &Unavailable{Err: ErrStopped, RetryAfter: time.Second}
 	}
@@ -158,13 +164,14 @@ func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
 	return r.token, r.err
 }
 
-// Verify obtains a new token with a profile's credential, whatever is held and whatever stood in the way: a person wants to
-// know whether the credential works. It goes through the profile's owner, for a refresh token must not be used twice.
+// Verify obtains a new token with a profile's credential, whatever is cached and whatever blocks the profile, so that a
+// person knows whether the credential works. The request is the profile's one request: a refresh token is never used
+// twice.
 func (b *Broker) Verify(ctx context.Context, name string) (grant.Token, error) {
 	return b.Token(ctx, Query{Profile: name, MinTTL: Unset, verify: true})
 }
 
-// Put adds profiles, or replaces their sources. A replaced profile forgets its tokens and what stood in their way.
+// Put adds profiles, or replaces their sources. A replaced profile forgets its tokens and Blocks.
 func (b *Broker) Put(sources map[string]Source) {
 	replaced := map[*slot]Source{}
 	b.change(func(slots map[string]*slot) {
@@ -190,7 +197,7 @@ func (b *Broker) change(f func(map[string]*slot)) {
 	b.slots.Store(&next)
 }
 
-// Install is Put with a first token, which a login has just proven the credential with.
+// Install is Put with a first token, with which a login has just verified the credential.
 func (b *Broker) Install(name string, source Source, t grant.Token) {
 	b.Put(map[string]Source{name: source})
 	if s, ok := b.slot(name); ok {
@@ -198,7 +205,7 @@ func (b *Broker) Install(name string, source Source, t grant.Token) {
 	}
 }
 
-// Remove forgets profiles and their tokens. A request under way is let finish; Remove waits for it as long as ctx allows.
+// Remove forgets profiles and their tokens. It waits, as long as ctx allows, for requests under way to end.
 func (b *Broker) Remove(ctx context.Context, names ...string) {
 	for _, s := range b.take(names) {
 		s.start() // one that never ran ends at once
@@ -210,7 +217,7 @@ func (b *Broker) Remove(ctx context.Context, names ...string) {
 	}
 }
 
-// take takes profiles out and tells their owners to stop.
+// take removes profiles from the set and tells their owners to stop.
 func (b *Broker) take(names []string) (taken []*slot) {
 	b.change(func(slots map[string]*slot) {
 		for _, name := range names {
@@ -224,8 +231,8 @@ func (b *Broker) take(names []string) (taken []*slot) {
 	return taken
 }
 
-// Close stops every slot and waits, as long as ctx allows, for requests under way: a provider's answer that is already
-// on its way is not thrown away.
+// Close stops every slot and waits, as long as ctx allows, for requests under way: an answer that is already on its way
+// is not lost.
 func (b *Broker) Close(ctx context.Context) error {
 	b.mu.Lock()
 	if !b.closing {
@@ -254,14 +261,4 @@ func (b *Broker) begin(f func()) bool {
 	}
 	b.running.Go(f)
 	return true
-}
-
-// rested tells the limiters that the machine has slept.
-func (b *Broker) rested() {
-	b.mu.Lock()
-	limiters := slices.Collect(maps.Values(b.limiters))
-	b.mu.Unlock()
-	for _, f := range limiters {
-		f.rested()
-	}
 }

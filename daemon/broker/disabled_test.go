@@ -40,8 +40,8 @@ func napOf(t *testing.T, b *Broker) (nap time.Duration) {
 	return nap
 }
 
-// What a server has parked is not owed to anybody when the keystore opens: nobody looks a thousand times a second whether it
-// may be asked for.
+// What a server has parked is not owed to anybody when the keystore opens: nobody looks a thousand times a second
+// whether it may be asked for.
 func TestWhatIsParkedLetsTheOwnerSleep(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		w.refuse(onlyDefault(w, nil))

@@ -18,20 +18,20 @@ var (
 	ErrEnded = errors.New("the session has ended")
 	// ErrStopped: the broker or the profile was closed while the caller waited.
 	ErrStopped = errors.New("the daemon is stopping")
-	// ErrWaited: the caller's own time was over before an answer came.
+	// ErrWaited: the caller's own time ended before there was an answer.
 	ErrWaited = errors.New("the authorization server has not answered yet")
 	// ErrRejected: an API refused the token, and the next one may not be asked for yet.
 	ErrRejected = errors.New("the API refused this token moments ago and it was already replaced once")
 	// ErrSameToken: the server answered with the very token that an API had refused.
 	ErrSameToken = errors.New("the authorization server gave out the refused token again")
-	// ErrManyTokens: so many scopes and audiences of the profile are being waited for that no other can be.
+	// ErrManyTokens: callers wait for as many scopes and audiences of the profile as it can have tokens.
 	ErrManyTokens = errors.New("too many different tokens of this profile are being waited for")
-	// ErrOften: the profile's callers have made it ask the server more often than the life of its tokens explains.
+	// ErrOften: the profile has used up its quota, see quota.go.
 	ErrOften = errors.New("the callers of this profile wanted new tokens more often than its tokens' lives explain")
 	// ErrQuota: by its own count the server grants no further token yet.
 	ErrQuota = errors.New("the authorization server's quota is used up")
-	// ErrRotationLost: the server refuses a refresh token that it may have replaced by one that is not here. In the same chain
-	// are why, one of package keystore's reasons for doubt, and the server's refusal, a [*grant.Error].
+	// ErrRotationLost: the server refuses a refresh token that it may have replaced by one that is not here. In the
+	// same chain are the reason, one of package keystore's for doubt, and the server's refusal, a [*grant.Error].
 	ErrRotationLost = errors.New("the server replaced the session's refresh token by one that is not here")
 	// ErrInterrupted: groatd ended between that request and its answer; beside [ErrRotationLost] and why.
 	ErrInterrupted = errors.New("groatd ended before it had stored the answer")
@@ -58,8 +58,8 @@ func (t *TooLong) Error() string {
 	return fmt.Sprintf("a fresh access token is good for %d seconds at most", int64(t.Max/time.Second))
 }
 
-// NeedsLogin reports whether err says that only a new sign-in helps: the server has refused the credential for good, the session
-// has ended or its newest refresh token is lost, or nothing is stored that this groat could read.
+// NeedsLogin reports whether err says that only a new sign-in helps: the server has refused the credential for good,
+// the session has ended or its newest refresh token is lost, or nothing is stored that this groat could read.
 func NeedsLogin(err error) bool {
 	if errors.Is(err, ErrRotationLost) {
 		return true
@@ -74,12 +74,13 @@ func NeedsLogin(err error) bool {
 		errors.Is(err, keystore.ErrCorrupt) && !errors.Is(err, keystore.ErrNewer)
 }
 
-// failureState is what failures leave behind until a request succeeds, and what the next failure is judged by. It is no [Block]: it
-// keeps no request from leaving.
+// failureState is what failures leave behind until a request succeeds, and what the next failure is judged by. It is no
+// [Block]: it keeps no request from leaving.
 type failureState struct {
 	suspected bool // the server refused the client once
 	retried   bool // an answer was lost, and the one quick retry of it has been granted
-	// recovering is until when, in boot time, the default token is asked for although no caller waits; see [Broker.Recover].
+	// recovering is until when, in boot time, the default token is asked for although no caller waits; see
+	// [Broker.Recover].
 	recovering time.Duration
 }
 
@@ -94,10 +95,10 @@ type failure struct {
 	draw     float64
 }
 
-// judge returns the Block that follows a failure, and whether the next request is made although no caller waits for it. It is
-// pure. What is to be done about a server's answer is decided by [grant.Error.Action]; here it gets its times, by what went
-// before. The Block concerns the whole profile, or what was asked for where the failure is about that and not about the
-// credential.
+// judge returns the Block that follows a failure, and whether the next request is made although no caller waits for it.
+// It is pure. What is to be done about a server's answer is decided by [grant.Error.Action]; here it gets its times, by
+// what went before. The Block concerns the whole profile, or what was asked for where the failure is about that and not
+// about the credential.
 func judge(f failure, now clock.Instant) (b Block, retryLost bool) {
 	nth := f.failures + 1
 	in := func(wait time.Duration) Block {
@@ -117,7 +118,7 @@ func judge(f failure, now clock.Instant) (b Block, retryLost bool) {
 	case !ok:
 		return in(localWait(f.err, nth, f.draw)), false
 	}
-	wish := refusal.RetryAfter
+	retryAfter := refusal.RetryAfter
 	switch refusal.Action() {
 	case grant.Park:
 		return disabled(true), false
@@ -129,22 +130,22 @@ func judge(f failure, now clock.Instant) (b Block, retryLost bool) {
 		if f.suspected {
 			return disabled(true), false
 		}
-		return in(max(confirmAfter, wish)), false
+		return in(max(confirmAfter, retryAfter)), false
 	case grant.RetryOnceSoon:
 		if !f.retried {
-			return in(max(quickRetry(f.draw), wish)), true
+			return in(max(quickRetry(f.draw), retryAfter)), true
 		}
-		return in(backoff(nth+slowly, f.limit, wish, f.draw)), false
+		return in(backoff(nth+slowly, f.limit, retryAfter, f.draw)), false
 	case grant.RetrySlowly:
-		return in(backoff(nth+slowly, capWithout, wish, f.draw)), false
+		return in(backoff(nth+slowly, capWithout, retryAfter, f.draw)), false
 	case grant.RetrySeldom:
-		return in(backoff(nth+slowly, capSeldom, wish, f.draw)), false
+		return in(backoff(nth+slowly, capSeldom, retryAfter, f.draw)), false
 	}
-	return in(backoff(nth, f.limit, wish, f.draw)), false
+	return in(backoff(nth, f.limit, retryAfter, f.draw)), false
 }
 
-// localWait is the wait after a failure that never left this machine. It is short: what a person does about such a failure
-// (unlocking a keychain) should help at once.
+// localWait is the wait after a failure that never left this machine. It is short: what a person does about such a
+// failure (unlocking a keychain) should help at once.
 func localWait(err error, failures int, draw float64) time.Duration {
 	if ofKeystore(err) {
 		return backoff(failures, capWhileValid, 0, draw)
@@ -162,7 +163,8 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 		limit: s.backoffCap(t, err, now), draw: s.b.Draw(),
 	}
 	b, retryLost := judge(f, now)
-	t.sent, t.lastEarlyRenewal = s.before.sent, s.before.lastEarlyRenewal // it renewed nothing: the Block says when the next may leave
+	// It renewed nothing: the Block alone says when the next may leave.
+	t.sent, t.lastEarlyRenewal = s.before.sent, s.before.lastEarlyRenewal
 	t.retryLost = retryLost || s.recovers(t, now) && !b.Disabled
 	if !b.Whole {
 		b.Scope, b.Audience = t.key.scope, t.key.audience
@@ -178,7 +180,7 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 		wait := max(b.Until.Boot-now.Boot, delay)
 		source := *s.source.Load()
 		if outage, probe := s.b.limiter(source.Origin()).outage(source.URL(), err); outage != nil {
-			b.Err, wait = outage, max(probe, delay, retryAfter(err))
+			b.Err, wait = outage, max(probe, delay, wantedWait(err))
 		}
 		b.Until = after(now, wait)
 	}
@@ -189,8 +191,8 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 	}
 }
 
-// backoffCap is the longest backoff after a failure. A failure that reached no server has cost it nothing, and a network that is
-// back should be found soon.
+// backoffCap is the longest backoff after a failure. A failure that reached no server has cost it nothing, and a
+// network that is back should be found soon.
 func (s *slot) backoffCap(t *tokenSlot, err error, now clock.Instant) time.Duration {
 	e, ok := errors.AsType[*grant.Error](err)
 	switch {
@@ -219,8 +221,8 @@ func (s *slot) remember(err error) error {
 	return err
 }
 
-// retryAfter is how long the server that failed wants groatd to wait, 0 where it has not said.
-func retryAfter(err error) time.Duration {
+// wantedWait is how long the server that failed wants groatd to wait, 0 where it has not said.
+func wantedWait(err error) time.Duration {
 	if e, ok := errors.AsType[*grant.Error](err); ok {
 		return e.RetryAfter
 	}

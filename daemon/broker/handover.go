@@ -21,9 +21,10 @@ type HeldToken struct {
 	MaxMinTTL time.Duration
 }
 
-// Tokens returns the tokens that a closed broker holds and that may still be handed out, sorted by profile. It returns none
-// before [Broker.Close]: until then a request that is under way may bring another one. API keys are left out, since reading
-// them again asks no server for anything, and so are the tokens of a profile whose last request has not ended.
+// Tokens returns the tokens that a closed broker holds and that may still be handed out, sorted by profile. It returns
+// none before [Broker.Close]: until then a request that is under way may bring another one. API keys are left out,
+// since reading them again asks no server for anything, and so are the tokens of a profile whose last request has not
+// ended.
 func (b *Broker) Tokens() []HeldToken {
 	b.mu.Lock()
 	slots := b.last

@@ -8,8 +8,8 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 )
 
-// A closed broker's tokens are held by another one, which hands them out, renews them when the first one would have, and sends
-// no request before.
+// A closed broker's tokens are held by another one, which hands them out, renews them when the first one would have,
+// and sends no request before.
 func TestM1TokensAreAdopted(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		token := mustGet(t, b, Unset)

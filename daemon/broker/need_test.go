@@ -85,7 +85,8 @@ func TestAPutOffRenewalIsMadeWhenTheDiskHasRoom(t *testing.T) {
 	})
 }
 
-// Whoever cannot be served by what is held is the reason to go ahead; whoever can is served by it; a proof is worth no session.
+// Whoever cannot be served by what is held is the reason to go ahead; whoever can is served by it; a proof is worth no
+// session.
 func TestWhoIsWorthASession(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -8,8 +8,8 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// A person sets the proxy that was missing, in the middle of an outage. The next caller need not wait; what has nothing to do
-// with connections is left as it is.
+// A person sets the proxy that was missing, in the middle of an outage. The next caller need not wait; what has nothing
+// to do with connections is left as it is.
 func TestH73AChangedNetworkIsTriedAtOnce(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		far := &grant.Error{Class: grant.Transient, Where: "auth.example.org", Reason: "cannot be reached", Trouble: grant.Unreachable}

@@ -40,13 +40,13 @@ type history struct {
 	sent             time.Duration // boot time at which the last renewal left
 	lastEarlyRenewal time.Duration // boot time of the last renewal that an explicit min_ttl brought forward
 	retryLost        bool          // the last answer was lost: the next request leaves although no caller waits
-	pendingDemand    bool          // a caller asked while the keystore or the network kept the token from being obtained
+	pendingDemand    bool          // callers were not served when a keystore or a connection failed, and it is back
 }
 
-// next is the one place that decides when a request leaves. It returns the boot time from which one may leave, [forever]
-// where time alone changes nothing, and the Block that keeps it from leaving now. With the zero Block no caller need be
-// refused: the request leaves now, or is not wanted yet, or follows the one that is under way. It may leave now exactly if
-// when is not after now.
+// next is the one place that decides when a request leaves. It returns the boot time from which one may leave,
+// [forever] where time alone changes nothing, and the Block that keeps it from leaving now. With the zero Block no
+// caller need be refused: the request leaves now, or is not wanted yet, or follows the one that is under way. It may
+// leave now exactly if when is not after now.
 func next(s state, now clock.Instant) (when time.Duration, why Block) {
 	wanted := min(s.wantedByCallers(now), s.wantedByPlan(s.spread))
 	if wanted == forever {
@@ -75,9 +75,9 @@ func next(s state, now clock.Instant) (when time.Duration, why Block) {
 	return max(when, s.quota), why
 }
 
-// wantedByCallers is the boot time from which a renewal may leave for the callers who wait. A caller whose explicit min_ttl is
-// not met may bring one renewal forward in each interval, so that the greatest possible min_ttl can be had right after a
-// token was obtained. A person who verifies the credential waits a second at most.
+// wantedByCallers is the boot time from which a renewal may leave for the callers who wait. A caller whose explicit
+// min_ttl is not met may bring one renewal forward in each interval, so that the greatest possible min_ttl can be had
+// right after a token was obtained. A person who verifies the credential waits a second at most.
 func (t *tokenState) wantedByCallers(now clock.Instant) time.Duration {
 	switch {
 	case len(t.waiting) == 0:
@@ -98,8 +98,8 @@ func (t *tokenState) wantedByCallers(now clock.Instant) time.Duration {
 	return at
 }
 
-// wantedByPlan is the boot time of the next renewal that no caller waits for, not before spread. The retry of a lost answer is
-// not spread: it is worth something only soon, and there are few.
+// wantedByPlan is the boot time of the next renewal that no caller waits for, not before spread. The retry of a lost
+// answer is not spread: it is worth something only soon, and there are few.
 func (t *tokenState) wantedByPlan(spread time.Duration) time.Duration {
 	switch {
 	case t.retryLost:
@@ -116,11 +116,11 @@ func (t *tokenState) wantedByPlan(spread time.Duration) time.Duration {
 type Need int
 
 const (
-	// Ahead: the cached token will do for a while. A refresh token whose successor could not be stored is not spent for the
-	// next one.
+	// Ahead: the cached token will do for a while. A refresh token whose successor could not be stored is not spent for
+	// the next one.
 	Ahead Need = iota
-	// Now: there is no token, it is about to end, a caller was not served by it, or a refresh token may already be used up
-	// while its server still forgives that. A successor that cannot be stored is kept in memory.
+	// Now: there is no token, it is about to end, a caller was not served by it, or a refresh token may already be used
+	// up while its server still forgives that. A successor that cannot be stored is kept in memory.
 	Now
 )
 
@@ -137,8 +137,8 @@ func (t *tokenState) need(now clock.Instant) Need {
 	return Ahead
 }
 
-// ends is the boot time from which the cached token is not enough for a caller without an explicit min_ttl: from then on
-// callers wait for a renewal.
+// ends is the boot time from which the cached token is not enough for a caller without an explicit min_ttl: from then
+// on callers wait for a renewal.
 func (t *tokenState) ends() time.Duration {
 	if t.cached == nil {
 		return never
@@ -147,8 +147,8 @@ func (t *tokenState) ends() time.Duration {
 	return t.cached.token.Sent.Boot + life - max(waitBelow(life), lastServed(life))
 }
 
-// presses reports whether the cached token is of no use to a caller. A person who verifies the credential does not press: no
-// refresh token is spent for that whose successor could not be stored.
+// presses reports whether the cached token is of no use to a caller. A person who verifies the credential does not
+// press: no refresh token is spent for that whose successor could not be stored.
 func (t *tokenState) presses(a ask, now clock.Instant) bool {
 	return t.ends() <= now.Boot || !t.cached.keeps(a.minTTL, now)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// TestNext has a row for each case in which a request leaves, or does not. Times are relative to now; a token lives 800 s, so
-// that 80 s of it are kept for callers and renewals are 30 s apart.
+// TestNext has a row for each case in which a request leaves, or does not. Times are relative to now; a token lives 800
+// s, so that 80 s of it are kept for callers and renewals are 30 s apart.
 func TestNext(t *testing.T) {
 	const (
 		boot = time.Hour // of now

@@ -10,8 +10,8 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// Panic is a panic of groatd's own as an error: where it happened and what kind of value it was. It never holds the value, which may be
-// anything that was at hand, a secret too.
+// Panic is a panic as an error: where it happened and of which type its value was. It never holds the value, which may
+// be a secret.
 type Panic struct {
 	Kind  string // the value's Go type, such as runtime.boundsError
 	Where string // the innermost functions, the first one panicked
@@ -19,11 +19,11 @@ type Panic struct {
 
 func (p *Panic) Error() string { return "groatd has a bug: " + p.Kind + " in " + p.Where }
 
-// Recovered is the Panic of what recover has just returned. It is called by the deferred function itself.
+// Recovered returns the Panic of a value that recover has just returned. The deferred function itself calls it.
 //
-// What runs on foreign input and stands alone (a request, a connection, a login, a request to a provider) turns its panic
-// into an error, so that a bug costs one answer and not everybody's tokens. What owns a state that others rely on is left to
-// crash: its state could not be trusted any more, and all of it is in the keystore.
+// A goroutine that works on foreign input for one caller (a request, a connection, a login, a request to a provider)
+// turns its panic into an error, so that a bug costs one answer and not all tokens. A goroutine that owns state which
+// others rely on crashes groatd: its state could not be trusted any more, and what must survive is in the keystore.
 func Recovered(v any) *Panic {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
@@ -34,7 +34,8 @@ func Recovered(v any) *Panic {
 		case frame.Function == "runtime.gopanic":
 			panicking = true
 		case panicking && !strings.HasPrefix(frame.Function, "runtime."):
-			where = append(where, fmt.Sprintf("%s (%s:%d)", path.Base(frame.Function), path.Base(frame.File), frame.Line))
+			function, file := path.Base(frame.Function), path.Base(frame.File)
+			where = append(where, fmt.Sprintf("%s (%s:%d)", function, file, frame.Line))
 		}
 		if !more {
 			break
@@ -43,7 +44,7 @@ func Recovered(v any) *Panic {
 	return &Panic{Kind: fmt.Sprintf("%T", v), Where: strings.Join(where, ", from ")}
 }
 
-// obtain is the source's answer, also where it panics. It is detached from every caller.
+// obtain calls the source, and turns its panic into an error. It is detached from every caller.
 func obtain(source Source, r grant.Request, need Need) (token grant.Token, err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Pause keeps a profile from using its credential, so that somebody else may use, replace or revoke it: from its return
-// until resume is called no request to the provider is under way and none begins. Tokens that are held go on being handed
-// out, also one that only does where no better is to be had; who needs another one, a [Broker.Verify] too, waits for resume.
-// Put and Install may be called meanwhile, and do not end the pause.
+// Pause keeps a profile from using its credential, so that the caller may use, replace or revoke it: from its return
+// until resume is called no request to the provider is under way and none begins. Cached tokens go on being handed out,
+// also one that is good enough only where no better is to be had; a caller who needs another one waits for resume, and
+// so does [Broker.Verify]. Put and Install may be called during the pause and do not end it.
 //
-// Pause waits for a request under way, until what it brought is stored, as long as ctx allows; if that is too short it
-// returns an [*Unavailable] with [ErrWaited] and nothing is paused. A request that only waits for the server's budget is put
-// off. resume is never nil and may be called more than once; pauses may overlap, and the last resume counts. A profile that
-// does not exist, or has ended, has nothing to pause: that is no error.
+// Pause waits as long as ctx allows for a request under way, until its result is stored. If that is too short it
+// returns an [*Unavailable] with [ErrWaited], and nothing is paused. A request that has not left yet is withdrawn.
+// resume is never nil and may be called more than once; pauses may overlap, and the last resume ends them. A profile
+// that does not exist, or has ended, has nothing to pause: that is no error.
 func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err error) {
 	s, ok := b.slot(name)
 	if !ok {
@@ -41,21 +41,21 @@ func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err err
 	return resume, nil
 }
 
-// pause lets no attempt begin and closes idle when none is under way.
+// pause lets no request begin and closes idle when none is under way.
 func (s *slot) pause(idle chan struct{}) {
 	s.paused++
 	s.withdraw()
 	s.idleWaiters = append(s.idleWaiters, idle)
 	now := s.b.now()
-	for _, v := range s.tokens.Load().all {
-		if v != s.running {
-			s.serve(v, now)
+	for _, t := range s.tokens.Load().all {
+		if t != s.running {
+			s.serve(t, now)
 		}
 	}
 	s.signalIdle()
 }
 
-// signalIdle tells those who paused that no attempt is under way, if that is so.
+// signalIdle closes the idle channels if no request is under way.
 func (s *slot) signalIdle() {
 	if s.running != nil {
 		return

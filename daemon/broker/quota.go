@@ -8,89 +8,92 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// What one profile asks its server at most, whatever its callers do: ask for one scope after the other, refuse every token,
-// want longer and longer ones. It is an allowance that each request takes from and that time fills, the faster the shorter
-// the tokens in use live. Normal use never meets it: a token is renewed at 0.60 of its life at the earliest.
+// What one profile asks its server for at most, whatever its callers do: ask for one scope after the other, refuse
+// every token, want longer and longer ones. It is an allowance from which each request takes one and which time fills,
+// the faster the shorter the tokens in use live. Normal use never exhausts it: a token is renewed at 0.60 of its life
+// at the earliest.
 const (
-	allowance = 72 // all variants from cold, twice, and then some
-	// reserve is what of it is for the profile's default token: nobody can keep that one from being renewed by asking for others.
+	allowance = 72 // all tokens from cold, twice, and then some
+	// reserve is the part of it that only the default token may use: callers who ask for others cannot keep it from
+	// being renewed.
 	reserve = 8
 	// The allowance fills with this many requests an hour, and this many more in each token's life.
 	perHour = 12
 	perLife = 4
 
-	// failureBurst is how many requests in a row may reach the server and fail before the profile waits for failureInterval each
-	// time: the first is ten minutes of an outage, both together are at most 50 requests in four hours.
+	// failureBurst requests in a row may reach the server and fail before the profile waits for failureInterval each
+	// time: the burst lasts for ten minutes of an outage, and both together allow at most 50 requests in four hours.
 	failureBurst    = 20
 	failureInterval = 9 * time.Minute
 
-	// A person's verifications: this many at once, then one in this time.
+	// A person may verify the credential this often at once, then once in this time.
 	verifications  = 6
 	verifyInterval = 10 * time.Second
 )
 
-// ceiling is what a profile has left of its allowances. The zero ceiling has all of them.
+// quota is what a profile has used of its allowances. The zero quota has used nothing.
 type quota struct {
 	all, failures, verifications bucket
 }
 
-// bucket is an allowance of which some is used. The zero bucket is full.
+// bucket is an allowance of which some is used. The zero bucket is unused.
 type bucket struct {
 	used float64
-	at   time.Duration // boot time as of which used is right
+	at   time.Duration // boot time to which used refers
 }
 
-// drain lets an allowance fill until now, by one in every.
-func (b *bucket) drain(now, every time.Duration) {
-	b.used = max(0, b.used-float64(now-b.at)/float64(every))
+// refill gives back what time has given back until now: one in each interval.
+func (b *bucket) refill(now, interval time.Duration) {
+	b.used = max(0, b.used-float64(now-b.at)/float64(interval))
 	b.at = now
 }
 
-// wait is how long it takes until one more may be used of most.
-func (b *bucket) wait(now, every time.Duration, most float64) time.Duration {
-	b.drain(now, every)
-	if over := b.used + 1 - most; over > 0 {
-		return time.Duration(over * float64(every))
+// wait is how long it takes until one more of an allowance of size may be used.
+func (b *bucket) wait(now, interval time.Duration, size float64) time.Duration {
+	b.refill(now, interval)
+	if over := b.used + 1 - size; over > 0 {
+		return time.Duration(over * float64(interval))
 	}
 	return 0
 }
 
-// every is the time in which the profile's allowance grows by one request.
-func (s *slot) every() time.Duration {
+// refillInterval is the time in which the profile's allowance grows by one request.
+func (s *slot) refillInterval() time.Duration {
 	rate := perHour / float64(time.Hour)
-	for _, v := range s.tokens.Load().all {
-		if v.life > 0 {
-			rate += perLife / float64(v.life)
+	for _, t := range s.tokens.Load().all {
+		if t.life > 0 {
+			rate += perLife / float64(t.life)
 		}
 	}
 	return time.Duration(1 / rate)
 }
 
-// quotaWait is how long the ceiling keeps a request from being made; a person's only the one for persons.
+// quotaWait is how long the quota keeps a request from leaving. A person who verifies the credential has an allowance
+// of their own.
 func (s *slot) quotaWait(k key, verify bool, now clock.Instant) time.Duration {
 	switch {
 	case verify:
 		return s.quota.verifications.wait(now.Boot, verifyInterval, verifications)
 	case k == key{}:
-		return s.quota.all.wait(now.Boot, s.every(), allowance)
+		return s.quota.all.wait(now.Boot, s.refillInterval(), allowance)
 	}
-	return s.quota.all.wait(now.Boot, s.every(), allowance-reserve)
+	return s.quota.all.wait(now.Boot, s.refillInterval(), allowance-reserve)
 }
 
-// charge is for an attempt that begins.
-func (s *slot) charge(v *tokenSlot, now clock.Instant) {
-	s.quota.all.drain(now.Boot, s.every())
+// charge takes a request that begins from the allowances.
+func (s *slot) charge(t *tokenSlot, now clock.Instant) {
+	s.quota.all.refill(now.Boot, s.refillInterval())
 	s.quota.all.used = min(s.quota.all.used+1, allowance)
-	if verifying(v.waiting) {
-		s.quota.verifications.drain(now.Boot, verifyInterval)
+	if verifying(t.waiting) {
+		s.quota.verifications.refill(now.Boot, verifyInterval)
 		s.quota.verifications.used++
 	}
 }
 
-// refund is for one that has not reached the server.
+// refund gives back a request that has not reached the server.
 func (s *slot) refund() { s.quota.all.used = max(0, s.quota.all.used-1) }
 
-// failureDelay takes in a failure of the profile and returns how long it wants the next request to wait at least.
+// failureDelay records a failure of the profile and returns the minimum delay before its next request.
 func (s *slot) failureDelay(err error, now clock.Instant) time.Duration {
 	e, ok := errors.AsType[*grant.Error](err)
 	_, bug := errors.AsType[*Panic](err) // it may have happened after the request
@@ -98,7 +101,7 @@ func (s *slot) failureDelay(err error, now clock.Instant) time.Duration {
 		s.refund()
 		return 0
 	}
-	s.quota.failures.drain(now.Boot, failureInterval)
+	s.quota.failures.refill(now.Boot, failureInterval)
 	s.quota.failures.used++
 	return s.quota.failures.wait(now.Boot, failureInterval, failureBurst)
 }

@@ -10,85 +10,87 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// What the token endpoints of one origin are asked at most, by however many profiles.
+// What groatd asks the token endpoints of one origin for at most, for all profiles together.
 const (
-	atOnce    = 8  // requests under way
-	perSecond = 10 // requests begun in any one second
+	maxAtOnce    = 8  // requests under way
+	maxPerSecond = 10 // requests begun in any one second
 )
 
-// limiter spaces the requests to one origin. Attempts take turns: those that callers wait for before the others, and each
-// kind in the order of its coming; in an outage one comes now and then, and what is urgent at once. Nobody blocks on
-// it: a turn that comes runs in a goroutine of its own, and one that has not come yet costs none. It is safe for concurrent
-// use; the queues are bounded by the number of profiles, each of which has one turn at most.
+// limiter spaces the requests to one origin. A request holds a ticket until its turn comes: requests that callers wait
+// for come before the others, and each kind in the order in which it entered. During an outage only a probe leaves now
+// and then, and what is urgent at once. No goroutine blocks on a limiter: a request whose turn comes runs in a
+// goroutine of its own. The queues are bounded by the number of profiles, each of which has one ticket at most. It is
+// safe for concurrent use.
 type limiter struct {
 	now  clock.Func
 	draw func() float64
 
 	mu         sync.Mutex
-	breaker                             // of what reaches no server there
-	urls       map[string]*breaker      // :: URL → of what is answered, by a token endpoint whose last answer was a failure
-	begun      [perSecond]time.Duration // boot times of the last requests, a ring
-	oldest     int                      // where the oldest of them stands
+	origin     breaker                     // of failures that brought no whole answer from the origin
+	urls       map[string]*breaker         // :: URL → of failures that are answers; only URLs whose last answer was one
+	begun      [maxPerSecond]time.Duration // boot times of the last requests, a ring
+	oldest     int                         // the index of the oldest of them
 	running    int
 	callers    []*ticket
 	background []*ticket
-	timer      *time.Timer // set where only time lets the next turn come
+	timer      *time.Timer // looks again where only time lets the next request leave
 }
 
-// turn is one attempt's place in the queues of a budget.
+// ticket is the place of one request in the queues of a limiter.
 type ticket struct {
 	limiter *limiter
 	url     string // of the token endpoint
 	run     func()
-	// delayed is called while an outage keeps the turn from coming, at its beginning and after each probe. It must not block.
+	// delayed is called while an outage keeps the request from leaving: at the outage's beginning and after each probe.
+	// It must not block.
 	delayed func()
-	urgent  bool          // an outage does not keep it: a person wants to know, or a refresh token's grace runs out
-	began   time.Duration // boot time at which it began, never before
+	urgent  bool          // no outage delays it: a person waits for it, or a refresh token's grace runs out
+	began   time.Duration // boot time at which run was called; never before that
 }
 
 func newLimiter(origin string, now clock.Func, draw func() float64) *limiter {
-	b := &limiter{now: now, draw: draw, breaker: breaker{origin: origin, probed: never}, urls: map[string]*breaker{}}
-	for i := range b.begun {
-		b.begun[i] = never
+	l := &limiter{now: now, draw: draw, origin: breaker{origin: origin, probed: never}, urls: map[string]*breaker{}}
+	for i := range l.begun {
+		l.begun[i] = never
 	}
-	return b
+	return l
 }
 
-// enter lets t.run be called when its turn comes: at once where the budget allows.
-func (b *limiter) enter(t *ticket, caller bool) *ticket {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	t.limiter, t.began = b, never
+// enter queues a ticket, whose run is called when its turn comes: at once where the limits allow.
+func (l *limiter) enter(t *ticket, caller bool) *ticket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t.limiter, t.began = l, never
 	if caller {
-		b.callers = append(b.callers, t)
+		l.callers = append(l.callers, t)
 	} else {
-		b.background = append(b.background, t)
+		l.background = append(l.background, t)
 	}
-	b.advance()
+	l.advance()
 	return t
 }
 
-// prioritize puts a turn that has not come yet among those that callers wait for, and makes it urgent where a person does.
+// prioritize puts a ticket whose turn has not come among those that callers wait for, and makes it urgent for a person.
 func (t *ticket) prioritize(person bool) {
-	b := t.limiter
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	l := t.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	t.urgent = t.urgent || person
-	if leave(&b.background, t) {
-		b.callers = append(b.callers, t)
+	if remove(&l.background, t) {
+		l.callers = append(l.callers, t)
 	}
-	b.advance()
+	l.advance()
 }
 
-// withdraw gives a turn up and reports whether it had not come yet.
+// withdraw gives a ticket up. It reports false where its turn has come already: then the request is under way or over.
 func (t *ticket) withdraw() bool {
-	b := t.limiter
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return leave(&b.background, t) || leave(&b.callers, t)
+	l := t.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return remove(&l.background, t) || remove(&l.callers, t)
 }
 
-func leave(queue *[]*ticket, t *ticket) bool {
+func remove(queue *[]*ticket, t *ticket) bool {
 	i := slices.Index(*queue, t)
 	if i >= 0 {
 		*queue = slices.Delete(*queue, i, i+1)
@@ -96,76 +98,77 @@ func leave(queue *[]*ticket, t *ticket) bool {
 	return i >= 0
 }
 
-// outage returns why waiting for the turn helps nobody, and in how long it may be different; nil where it does help.
+// outage returns why callers should not wait for the ticket, and in how long that may be different; nil where they
+// should. The probe may be another profile's: callers wait for its answer as long as for one of their own.
 func (t *ticket) outage() (*Outage, time.Duration) {
-	b := t.limiter
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.now().Boot
-	k := b.stands(t.url)
-	if k == nil || now < max(t.began, k.probed)+probeWait { // also where another profile's is the probe
+	l := t.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now().Boot
+	k := l.open(t.url)
+	if k == nil || now < max(t.began, k.probed)+probeWait {
 		return nil, 0
 	}
 	return k.outage(), max(k.probe-now, time.Second)
 }
 
-// stands returns the breaker that is open for a URL, or nil. b.mu is held.
-func (b *limiter) stands(url string) *breaker {
-	if k := b.urls[url]; !b.open && k != nil && k.open {
+// open returns the breaker that is open for a URL, or nil. l.mu is held.
+func (l *limiter) open(url string) *breaker {
+	switch k := l.urls[url]; {
+	case l.origin.isOpen:
+		return &l.origin
+	case k != nil && k.isOpen:
 		return k
-	}
-	if b.open {
-		return &b.breaker
 	}
 	return nil
 }
 
-// delay is how long an outage keeps a turn from coming.
-func (b *limiter) delay(t *ticket, now time.Duration) time.Duration {
-	k := b.stands(t.url)
+// delay is how long an outage keeps a ticket's request from leaving. l.mu is held.
+func (l *limiter) delay(t *ticket, now time.Duration) time.Duration {
+	k := l.open(t.url)
 	if k == nil || t.urgent {
 		return 0
 	}
 	return max(k.probe-now, 0)
 }
 
-// advance lets every turn come that may. b.mu is held.
-func (b *limiter) advance() {
-	for b.running < atOnce {
-		now := b.now().Boot
-		queue, i, wait := b.first(now)
+// advance lets every request leave that may. l.mu is held.
+func (l *limiter) advance() {
+	for l.running < maxAtOnce {
+		now := l.now().Boot
+		queue, i, wait := l.first(now)
 		if queue == nil {
 			return
 		}
-		if wait = max(wait, b.spaced(now)); wait > 0 {
-			b.later(wait)
+		if wait = max(wait, l.spacing(now)); wait > 0 {
+			l.advanceIn(wait)
 			return
 		}
 		t := (*queue)[i]
 		*queue = slices.Delete(*queue, i, i+1)
 		t.began = now
-		b.begun[b.oldest] = now
-		b.oldest = (b.oldest + 1) % perSecond
-		b.running++
-		if k := b.stands(t.url); k != nil {
+		l.begun[l.oldest] = now
+		l.oldest = (l.oldest + 1) % maxPerSecond
+		l.running++
+		if k := l.open(t.url); k != nil {
 			k.probed = now
-			k.probes(now, b.draw())
+			k.planProbe(now, l.draw())
 		}
 		go func() {
 			t.run()
-			b.end()
+			l.end()
 		}()
 	}
 }
 
-// first finds the turn that comes next, the first that no outage puts off, else the one that is put off for the shortest time;
-// queue is nil where no turn waits.
-func (b *limiter) first(now time.Duration) (queue *[]*ticket, i int, wait time.Duration) {
-	for _, q := range []*[]*ticket{&b.callers, &b.background} {
+// first finds the ticket whose turn is next: the first that no outage delays, or else the one that is delayed for the
+// shortest time. queue is nil where there is none. l.mu is held.
+func (l *limiter) first(now time.Duration) (queue *[]*ticket, i int, wait time.Duration) {
+	for _, q := range []*[]*ticket{&l.callers, &l.background} {
 		for n, t := range *q {
-			off := b.delay(t, now)
-			if queue == nil || off < wait {
-				queue, i, wait = q, n, off
+			delay := l.delay(t, now)
+			if queue == nil || delay < wait {
+				queue, i, wait = q, n, delay
 			}
 			if wait == 0 {
 				return queue, i, 0
@@ -175,117 +178,118 @@ func (b *limiter) first(now time.Duration) (queue *[]*ticket, i int, wait time.D
 	return queue, i, wait
 }
 
-// spaced is how long it takes until another request may begin.
-func (b *limiter) spaced(now time.Duration) time.Duration {
-	most := perSecond
-	if now < b.gentle {
+// spacing is how long it takes until another request may begin. l.mu is held.
+func (l *limiter) spacing(now time.Duration) time.Duration {
+	most := maxPerSecond
+	if now < l.origin.gentle {
 		most = gentlePerSecond
 	}
-	return b.begun[(b.oldest+perSecond-most)%perSecond] + time.Second - now
+	return l.begun[(l.oldest+maxPerSecond-most)%maxPerSecond] + time.Second - now
 }
 
-// later looks again after a while. The timer does not count suspend; [limiter.rested] does.
-func (b *limiter) later(wait time.Duration) {
-	if b.timer != nil {
-		b.timer.Reset(wait)
+// advanceIn calls advance after a wait, by a timer that does not count suspend: [limiter.forgetOutages] does. l.mu is
+// held.
+func (l *limiter) advanceIn(wait time.Duration) {
+	if l.timer != nil {
+		l.timer.Reset(wait)
 		return
 	}
-	b.timer = time.AfterFunc(wait, func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.advance()
+	l.timer = time.AfterFunc(wait, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.advance()
 	})
 }
 
-func (b *limiter) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.running--
-	b.advance()
+func (l *limiter) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running--
+	l.advance()
 }
 
-// record takes in how a profile's request to a URL ended. Turns that an outage puts off are told.
+// record takes in how a profile's request to a URL ended, and tells the requests that an outage delays.
 //
-// What brings no whole answer counts for the origin. A failure that is an answer counts for its URL alone, and is an outage only
-// where two profiles have had it: another path of the origin, and another profile, may be well.
-func (b *limiter) record(url, profile string, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now, draw := b.now(), b.draw()
+// A failure that brought no whole answer counts for the origin. One that is an answer counts for its URL only, and is
+// an outage only where two profiles have had it: another path of the origin, or another profile, may be well.
+func (l *limiter) record(url, profile string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, draw := l.now(), l.draw()
 	e, ok := errors.AsType[*grant.Error](err)
 	switch {
 	case ok && e.Status != 0 && e.Class != grant.Ambiguous && !e.Answered():
-		b.breaker.record(nil, now, draw) // something is there
-		b.urlFails(url, profile, err, now, draw)
+		l.origin.record(nil, now, draw) // a server is there
+		l.recordURL(url, profile, err, now, draw)
 	case err == nil || ok && e.Answered():
-		b.breaker.record(err, now, draw)
-		if k := b.urls[url]; k != nil && k.open {
-			b.gentle = now.Boot + gentleFor
+		l.origin.record(err, now, draw)
+		if k := l.urls[url]; k != nil && k.isOpen {
+			l.origin.gentle = now.Boot + gentleFor
 		}
-		delete(b.urls, url)
+		delete(l.urls, url)
 	default:
-		b.breaker.record(err, now, draw)
+		l.origin.record(err, now, draw)
 	}
-	if k := b.stands(url); k != nil {
+	if k := l.open(url); k != nil {
 		k.probed = never
 	}
-	for _, t := range slices.Concat(b.callers, b.background) {
-		if b.stands(t.url) != nil {
+	for _, t := range slices.Concat(l.callers, l.background) {
+		if l.open(t.url) != nil {
 			t.delayed()
 		}
 	}
-	b.advance() // an outage may have ended for some of them
+	l.advance() // an outage may have ended for some of them
 }
 
-// urlFails takes in a failure that was an answer.
-func (b *limiter) urlFails(url, profile string, err error, now clock.Instant, draw float64) {
-	k := b.urls[url]
+// recordURL takes in a failure that is an answer. l.mu is held.
+func (l *limiter) recordURL(url, profile string, err error, now clock.Instant, draw float64) {
+	k := l.urls[url]
 	if k == nil {
-		k = &breaker{origin: url, url: true, alone: profile, probed: never}
-		b.urls[url] = k
+		k = &breaker{origin: url, ofURL: true, first: profile, probed: never}
+		l.urls[url] = k
 	}
-	k.several = k.several || k.alone != profile
-	k.gentle = b.gentle
+	k.several = k.several || k.first != profile
+	k.gentle = l.origin.gentle
 	k.record(err, now, draw)
 }
 
-// outage returns the outage that a URL's failure is part of, if it is part of one, and in how long the server is asked again.
-func (b *limiter) outage(url string, err error) (*Outage, time.Duration) {
+// outage returns the outage that a failure of a URL is part of, or nil, and in how long the server is asked again.
+func (l *limiter) outage(url string, err error) (*Outage, time.Duration) {
 	if _, ok := errors.AsType[*grant.Error](err); !ok {
 		return nil, 0
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	k := b.stands(url)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.open(url)
 	if k == nil {
 		return nil, 0
 	}
-	return k.outage(), max(k.probe-b.now().Boot, time.Second)
+	return k.outage(), max(k.probe-l.now().Boot, time.Second)
 }
 
-// rested is for a machine that has slept.
-func (b *limiter) rested() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.now().Boot
-	b.breaker.rested(now)
-	for url, k := range b.urls {
-		if k.open {
-			b.gentle = now + gentleFor
+// forgetOutages forgets what is known of the servers: the machine has slept, or reaches them in another way now.
+func (l *limiter) forgetOutages() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now().Boot
+	l.origin.reset(now)
+	for url, k := range l.urls {
+		if k.isOpen {
+			l.origin.gentle = now + gentleFor
 		}
-		delete(b.urls, url)
+		delete(l.urls, url)
 	}
-	b.advance()
+	l.advance()
 }
 
-// limiter returns that of an origin. One is kept for each origin that any profile has had.
+// limiter returns the one of an origin. Each origin that any profile has had keeps its own.
 func (b *Broker) limiter(origin string) *limiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	f := b.limiters[origin]
-	if f == nil {
-		f = newLimiter(origin, b.now, func() float64 { return b.Draw() })
-		b.limiters[origin] = f
+	l := b.limiters[origin]
+	if l == nil {
+		l = newLimiter(origin, b.now, func() float64 { return b.Draw() })
+		b.limiters[origin] = l
 	}
-	return f
+	return l
 }

@@ -80,12 +80,12 @@ func TestAResumeIsNoStorm(t *testing.T) {
 		if waited := time.Since(began); waited > 30*time.Second {
 			t.Errorf("20 callers, one after the other, waited %s", waited)
 		}
-		time.Sleep(profiles / perSecond * time.Second)
+		time.Sleep(profiles / maxPerSecond * time.Second)
 		synctest.Wait()
 		if n := w.count(); n < profiles*95/100 {
 			t.Errorf("%d of %d profiles were renewed", n, profiles)
 		}
-		if n := w.inOneSecond(0); n > perSecond {
+		if n := w.inOneSecond(0); n > maxPerSecond {
 			t.Errorf("%d requests in one second", n)
 		}
 	})
@@ -124,17 +124,17 @@ func TestTheEndpointsBudget(t *testing.T) {
 		}
 		w.latency = 4 * time.Second
 		ask()
-		if n := c.most.Load(); n != atOnce {
-			t.Errorf("%d requests at once, want %d", n, atOnce)
+		if n := c.most.Load(); n != maxAtOnce {
+			t.Errorf("%d requests at once, want %d", n, maxAtOnce)
 		}
 		w.latency = 0
 		b.Put(sources) // forget the tokens
 		before, began := w.count(), time.Now()
 		ask()
-		if n := w.inOneSecond(before); n != perSecond {
-			t.Errorf("%d requests in one second, want %d", n, perSecond)
+		if n := w.inOneSecond(before); n != maxPerSecond {
+			t.Errorf("%d requests in one second, want %d", n, maxPerSecond)
 		}
-		if took := time.Since(began); took > 100/perSecond*time.Second {
+		if took := time.Since(began); took > 100/maxPerSecond*time.Second {
 			t.Errorf("100 requests took %s: the budget was not used up", took)
 		}
 		if n := w.count() - before; n != 100 {
@@ -152,7 +152,7 @@ func TestScopesInTurnCannotFloodTheProvider(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if n := w.inOneSecond(0); n > perSecond {
+		if n := w.inOneSecond(0); n > maxPerSecond {
 			t.Errorf("%d requests in one second", n)
 		}
 	})
@@ -161,7 +161,7 @@ func TestScopesInTurnCannotFloodTheProvider(t *testing.T) {
 func TestAnotherServerHasABudgetOfItsOwn(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		w.latency = time.Hour
-		for name := range named(2*atOnce, w) {
+		for name := range named(2*maxAtOnce, w) {
 			b.Put(map[string]Source{name: w})
 			go b.Token(t.Context(), Query{Profile: name, MinTTL: Unset})
 		}
@@ -192,8 +192,8 @@ func full(t *testing.T, test func(t *testing.T, w *world, b *Broker)) {
 		fresh(w, b, map[string]Source{"p": w})
 		slow := newWorld()
 		slow.start, slow.latency = w.start, time.Minute
-		b.Put(named(atOnce, slow))
-		for name := range named(atOnce, slow) {
+		b.Put(named(maxAtOnce, slow))
+		for name := range named(maxAtOnce, slow) {
 			go b.Token(t.Context(), Query{Profile: name, MinTTL: Unset})
 		}
 		synctest.Wait()
@@ -260,14 +260,14 @@ func TestRemoveDoesNotWaitForAQueuedRequest(t *testing.T) {
 func TestTurnsComeToCallersFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newLimiter("https://auth.example.org", newWorld().now, rand.Float64)
-		came, release := make(chan int, atOnce), make(chan bool)
+		came, release := make(chan int, maxAtOnce), make(chan bool)
 		enter := func(n int, caller bool) *ticket {
 			return f.enter(&ticket{run: func() { came <- n; <-release }}, caller)
 		}
-		for range atOnce {
+		for range maxAtOnce {
 			enter(0, false)
 		}
-		for range atOnce {
+		for range maxAtOnce {
 			<-came
 		}
 		time.Sleep(time.Second)

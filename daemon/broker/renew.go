@@ -9,14 +9,15 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// The way of a renewal, step by step, with the place where each stands:
+// The way of a renewal, step by step, and where each step stands:
 //
-//  1. [next] says that a request may leave (next.go), and [slot.renew] takes a place in the limiter of the server's origin
-//     (ratelimit.go), which lets it go when the server's turn comes.
-//  2. The [Source] reads the credential, notes in the store that its refresh token will be sent, sends it once, and stores the
-//     one that replaces it (Obtain in daemon/credential/renew.go). Whatever store stands behind it, these steps are the same.
-//  3. [slot.finish] takes in the result: [slot.publish] makes the token the current one and answers the callers, or
-//     [slot.fail] turns the failure into a [Block] (failure.go), which is what next is asked about from then on.
+//  1. Ask. [next] says that a request may leave (next.go). [slot.renew] enters the limiter of the server's origin
+//     (ratelimit.go), which calls the [Source] when the request's turn comes.
+//  2. Note, send, store. The Source reads the credential, notes in the store that its refresh token will be sent,
+//     sends it once, and stores the one that replaces it (Obtain in daemon/credential/renew.go). These steps are
+//     the same for every store.
+//  3. Publish. [slot.finish] takes in the result: [slot.publish] makes the token the current one, and the callers are
+//     answered; or [slot.fail] turns a failure into a [Block] (failure.go), which next takes into account.
 
 // result is the end of one request to the provider.
 type result struct {
@@ -26,8 +27,8 @@ type result struct {
 	err   error
 }
 
-// renew sends one request for t as soon as the limiter of the server's origin allows. The request is detached from every
-// caller: once sent it is never cancelled, and the source bounds its time.
+// renew sends one request for t as soon as the limiter of the server's origin allows. The request is detached from
+// every caller: once sent it is never cancelled, and the source bounds its time.
 func (s *slot) renew(t *tokenSlot, now clock.Instant) {
 	st := t.state(t.waiting)
 	need := st.need(now)
@@ -119,8 +120,8 @@ func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
 	}
 }
 
-// PutOff is why a [Source] has sent nothing: the successor of the refresh token could not have been stored, and the token was
-// needed [Ahead] only.
+// PutOff is why a [Source] has sent nothing: the successor of the refresh token could not have been stored, and the
+// token was needed [Ahead] only.
 type PutOff struct{ Err error }
 
 func (p *PutOff) Error() string { return p.Err.Error() }
@@ -128,9 +129,9 @@ func (p *PutOff) Error() string { return p.Err.Error() }
 // Unwrap returns why it could not have been stored.
 func (p *PutOff) Unwrap() error { return p.Err }
 
-// putOff takes in that the source has put a renewal off. That has cost nothing; it is tried again soon, at the latest when the
-// cached token comes to its end. Callers whom that token does not serve go on waiting: they are the reason for another request
-// at once.
+// putOff takes in that the source has put a renewal off. That has cost nothing; it is tried again soon, at the latest
+// when the cached token comes to its end. Callers whom that token does not serve go on waiting: they are the reason for
+// another request at once.
 func (s *slot) putOff(t *tokenSlot, p *PutOff, now clock.Instant) {
 	s.unsent(t)
 	failures := s.block.Failures + 1
@@ -148,9 +149,10 @@ func (s *slot) putOff(t *tokenSlot, p *PutOff, now clock.Instant) {
 	}
 }
 
-// Recover renews profiles at once, before anything else and although no caller waits: an earlier process has sent their refresh
-// token and did not store the answer, and a server that forgives that does so for seconds. A failure is tried again like any
-// other, for at most an hour. A profile that has a token is left alone, and so is one that does not exist.
+// Recover renews profiles at once, before anything else and although no caller waits: an earlier process has sent their
+// refresh token and did not store the answer, and a server that forgives that does so for seconds. A failure is tried
+// again like any other, for at most an hour. A profile that has a token is left alone, and so is one that does not
+// exist.
 func (b *Broker) Recover(names ...string) {
 	for _, name := range names {
 		if s, ok := b.slot(name); ok {

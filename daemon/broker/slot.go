@@ -11,9 +11,9 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// slot is one profile's credential and the tokens obtained with it. One goroutine, the owner, is the only writer; readers load
-// immutable values. The owner never waits for the network: a request runs in a goroutine of its own, at most one at a time,
-// and reports back.
+// slot is one profile's credential and the tokens obtained with it. One goroutine, the owner, is the only writer;
+// readers load immutable values. The owner never waits for the network: a request runs in a goroutine of its own, at
+// most one at a time, and reports back.
 type slot struct {
 	name  string
 	b     *Broker
@@ -146,8 +146,8 @@ func (s *slot) advance() {
 	s.failFast(now)
 }
 
-// due returns the token for which a request may leave now, or nil. Callers who wait for one that only the quota keeps from
-// leaving are told so.
+// due returns the token for which a request may leave now, or nil. Callers who wait for one that only the quota keeps
+// from leaving are told so.
 func (s *slot) due(now clock.Instant) (background *tokenSlot) {
 	for _, t := range s.tokens.Load().all {
 		when, why := s.next(t, now)
@@ -165,8 +165,8 @@ func (s *slot) due(now clock.Instant) (background *tokenSlot) {
 	return background
 }
 
-// nap is how long the owner may sleep, by a timer that does not count suspend: [Broker.watchSuspend] wakes it where that went
-// wrong. The end of what keeps it busy wakes the owner too.
+// nap is how long the owner may sleep, by a timer that does not count suspend: [Broker.watchSuspend] wakes it where
+// that went wrong. The end of what keeps it busy wakes the owner too.
 func (s *slot) nap() time.Duration {
 	if s.running != nil && s.awaited() {
 		return probeWait // soon enough to tell callers of an outage

@@ -14,18 +14,18 @@ type Status struct {
 	RenewIn   time.Duration // 0 where no renewal is planned
 	// LifetimeAssumed and TypeAssumed: the server said neither; see [grant.Token].
 	LifetimeAssumed, TypeAssumed bool
-	// Err is what stands between the profile and its next token, nil where nothing does; RetryIn is 0 where only a person
+	// Err is why no request for a token leaves, nil where one may; RetryIn is when one may, 0 where only a person
 	// changes that.
 	Err     error
 	RetryIn time.Duration
 	// Requests counts requests to the token endpoint; Tokens those held.
 	Requests int64
 	Tokens   int
-	// Degraded is why what the profile needs after a restart is not stored, nil where it is.
+	// Degraded is why the newest credential is in memory only, nil where it is stored.
 	Degraded error
 }
 
-// AwaitsKeystore reports whether it is the keystore that stands between the profile and its next token.
+// AwaitsKeystore reports whether it is the keystore that keeps the profile from its next token.
 func (s Status) AwaitsKeystore() bool { return ofKeystore(s.Err) }
 
 // Status returns a profile's state, and false where there is no such profile.

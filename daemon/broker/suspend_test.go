@@ -26,8 +26,9 @@ func hold(t *testing.T, w *world, b *Broker, sources map[string]Source) {
 	synctest.Wait() // for the resume watch too
 }
 
-// E17: ten thousand profiles come due together, for the machine has slept for eight hours and every token is dead. The server
-// sees its budget and not one request more; whoever waits comes first; nobody fails, and in the end all have a token.
+// E17: ten thousand profiles come due together, for the machine has slept for eight hours and every token is dead. The
+// server sees its budget and not one request more; whoever waits comes first; nobody fails, and in the end all have a
+// token.
 func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		const profiles, waiting = 10_000, 100
@@ -50,10 +51,10 @@ func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
 			})
 		}
 		callers.Wait()
-		if n := w.count() - before; n > waiting+perSecond+atOnce {
+		if n := w.count() - before; n > waiting+maxPerSecond+maxAtOnce {
 			t.Errorf("%d requests until %d callers were served: others came before them", n, waiting)
 		}
-		time.Sleep(profiles / perSecond * time.Second)
+		time.Sleep(profiles / maxPerSecond * time.Second)
 		synctest.Wait()
 		if n := w.count(); n != profiles {
 			t.Errorf("%d requests for %d profiles", n, profiles)
@@ -65,11 +66,11 @@ func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
 			}
 		}
 		peak, most := w.inOneSecond(0), c.most.Load()
-		if peak > perSecond || most > atOnce {
+		if peak > maxPerSecond || most > maxAtOnce {
 			t.Errorf("%d requests in one second, %d at once", peak, most)
 		}
 		took := w.call(profiles-1) - woke
-		if took > profiles/perSecond*time.Second+2*(suspendPoll+resumeSpread) {
+		if took > profiles/maxPerSecond*time.Second+2*(suspendPoll+resumeSpread) {
 			t.Errorf("it took %s: the budget was not used up", took)
 		}
 		t.Attr("resume.profiles", fmt.Sprint(profiles))

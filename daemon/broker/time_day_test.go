@@ -110,8 +110,8 @@ func TestADayOf60SecondTokensUnderAHundredClients(t *testing.T) {
 	})
 }
 
-// With a machine that sleeps now and then and whose clock is set: no token is younger than it should be, none is renewed
-// before the point that was drawn for it.
+// With a machine that sleeps now and then and whose clock is set: no token is younger than it should be, none is
+// renewed before the point that was drawn for it.
 func TestADayOf60SecondTokensWithSuspendsAndSetClocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

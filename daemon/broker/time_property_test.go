@@ -14,9 +14,9 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// A random life of one profile: time passes, the machine sleeps, its clock is set, the server answers and fails in every way,
-// callers ask for all sorts of promises, for other scopes and with little time, APIs refuse tokens. Whatever comes, the
-// invariants hold.
+// A random life of one profile: time passes, the machine sleeps, its clock is set, the server answers and fails in
+// every way, callers ask for all sorts of promises, for other scopes and with little time, APIs refuse tokens. Whatever
+// comes, the invariants hold.
 func TestARandomLifeKeepsTheInvariants(t *testing.T) {
 	for seed := range uint64(80) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -23,8 +23,8 @@ func asking(t *testing.T, b *Broker, minTTL time.Duration) <-chan answer {
 	return came
 }
 
-// The answer comes after a suspend. What it brings is as old as the request, whoever waits gets what was asked for, and what
-// a fresh token is good for has not changed.
+// The answer comes after a suspend. What it brings is as old as the request, whoever waits gets what was asked for, and
+// what a fresh token is good for has not changed.
 func TestE13SuspendBetweenSendAndResponse(t *testing.T) {
 	for name, c := range map[string]struct {
 		slept    time.Duration
@@ -80,8 +80,8 @@ func TestE13ADeadAnswerInTheBackground(t *testing.T) {
 	})
 }
 
-// The connection broke in the suspend, so the server may have acted: the one quick retry comes soon after the resume, and is
-// not spread with the renewals.
+// The connection broke in the suspend, so the server may have acted: the one quick retry comes soon after the resume,
+// and is not spread with the renewals.
 func TestE13TheQuickRetryIsNotSpread(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		b.Draw = func() float64 { return 0.999999 }

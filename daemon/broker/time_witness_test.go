@@ -70,7 +70,8 @@ var healthyClients = []client{
 	{name: "a device login", method: grant.None, device: true, in: true},
 }
 
-// provider is an authorization server whose own sense of time is right, and one machine that asks it. One witness is wrong.
+// provider is an authorization server whose own sense of time is right, and one machine that asks it. One witness is
+// wrong.
 type provider struct {
 	t      *testing.T
 	client client
@@ -176,8 +177,8 @@ func (p *provider) answer(path string, form url.Values, here time.Time) (int, fi
 	return http.StatusOK, p.issue()
 }
 
-// dated looks at an assertion's times, as a server without leeway but for what clocks differ by; here is when it was signed, by
-// this machine's clock.
+// dated looks at an assertion's times, as a server without leeway but for what clocks differ by; here is when it was
+// signed, by this machine's clock.
 func (p *provider) dated(assertion string, here time.Time) (why string) {
 	var claims struct{ Iat, Exp int64 }
 	parts := strings.Split(assertion, ".")
@@ -286,7 +287,8 @@ var witnessKey = sync.OnceValue(func() keystore.Secret {
 	return keystore.NewSecret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 })
 
-// signIn makes a broker with the profile "p", signed in. A login that fails because of a clock is one that a person repeats.
+// signIn makes a broker with the profile "p", signed in. A login that fails because of a clock is one that a person
+// repeats.
 func (p *provider) signIn(ctx context.Context) (*broker.Broker, *grant.Endpoint) {
 	server := grant.Server{
 		Issuer: origin, TokenEndpoint: origin + "/token", DeviceEndpoint: origin + "/device", ClientAuth: p.client.method,
@@ -347,8 +349,8 @@ func (p *provider) ask(ctx context.Context, b *broker.Broker) bool {
 	return false
 }
 
-// One wrong witness of the time, whichever it is, by however much, constant or jumping, costs no healthy profile its login and
-// serves no dead token. Only an assertion, and this machine's clock, can keep a token from coming at all.
+// One wrong witness of the time, whichever it is, by however much, constant or jumping, costs no healthy profile its
+// login and serves no dead token. Only an assertion, and this machine's clock, can keep a token from coming at all.
 func TestG3NoSingleWrongClockCostsALogin(t *testing.T) {
 	for _, c := range healthyClients {
 		t.Run(c.name, func(t *testing.T) {
@@ -439,8 +441,8 @@ func oneWrongClock(t *testing.T, c client, liar witness, seed uint64) {
 	}
 }
 
-// A server that promises more than its opaque tokens live: nobody can know. The first API that refuses one ends it, for all
-// callers, and costs one request.
+// A server that promises more than its opaque tokens live: nobody can know. The first API that refuses one ends it, for
+// all callers, and costs one request.
 func TestG5AWrongExpiresInEndsWithTheFirstRefusal(t *testing.T) {
 	for _, promised := range []time.Duration{time.Hour, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -470,8 +472,9 @@ func TestG5AWrongExpiresInEndsWithTheFirstRefusal(t *testing.T) {
 	}
 }
 
-// A server that refuses an assertion and sends no Date: only this machine's clock is left to ask, and it may be the one that is
-// wrong. The profile is given up as with a wrong secret, the error names the clock, and the clock's being set ends it.
+// A server that refuses an assertion and sends no Date: only this machine's clock is left to ask, and it may be the one
+// that is wrong. The profile is given up as with a wrong secret, the error names the clock, and the clock's being set
+// ends it.
 func TestG2WithoutDateTheClocksBeingSetEndsARefusal(t *testing.T) {
 	for _, c := range healthyClients[6:8] {
 		synctest.Test(t, func(t *testing.T) {
@@ -501,8 +504,8 @@ func TestG2WithoutDateTheClocksBeingSetEndsARefusal(t *testing.T) {
 	}
 }
 
-// A server that refuses every assertion, behind any Date, is asked no more often than any other that refuses: callers ask for
-// four hours, each ten seconds.
+// A server that refuses every assertion, behind any Date, is asked no more often than any other that refuses: callers
+// ask for four hours, each ten seconds.
 func TestG7ARefusedAssertionIsNoFlood(t *testing.T) {
 	for _, c := range healthyClients[6:8] {
 		for _, w := range []struct {

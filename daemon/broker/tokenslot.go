@@ -31,8 +31,8 @@ func canonical(scope string) string {
 	return strings.Join(slices.Compact(words), " ")
 }
 
-// tokenSlot is the place of one token: of one scope and audience. Readers use the atomics; the rest belongs to the profile's
-// owner.
+// tokenSlot is the place of one token: of one scope and audience. Readers use the atomics; the rest belongs to the
+// profile's owner.
 type tokenSlot struct {
 	key     key
 	request grant.Request
@@ -56,7 +56,8 @@ func newTokenSlot(k key, r grant.Request) *tokenSlot {
 // state is what the token slot contributes to the decision when a request leaves, for the callers in waiting.
 func (t *tokenSlot) state(waiting []ask) tokenState {
 	return tokenState{
-		block: t.block, cached: t.cached.Load(), life: t.life, used: time.Duration(t.used.Load()), waiting: waiting, history: t.history,
+		block: t.block, cached: t.cached.Load(), life: t.life, used: time.Duration(t.used.Load()),
+		waiting: waiting, history: t.history,
 	}
 }
 
@@ -71,7 +72,8 @@ func (t *tokenSlot) hit(minTTL time.Duration, now clock.Instant) *cachedToken {
 	return c
 }
 
-// instead is a caller's answer where no better token is to be had: the cached one, if it keeps what was asked, otherwise err.
+// instead is a caller's answer where no better token is to be had: the cached one, if it keeps what was asked,
+// otherwise err.
 func (t *tokenSlot) instead(a ask, now clock.Instant, err error) answer {
 	if c := t.cached.Load(); !a.verify && c.keeps(a.minTTL, now) {
 		return answer{token: c.token}
@@ -120,8 +122,8 @@ func (ts *tokenSlots) find(k key) *tokenSlot {
 	return ts.all[k]
 }
 
-// with returns the set with t added, and without the least recently used idle one where it would be too big; nil where none is
-// idle. The default is always taken: nothing else may keep it out.
+// with returns the set with t added, and without the least recently used idle one where it would be too big; nil where
+// none is idle. The default is always taken: nothing else may keep it out.
 func (ts *tokenSlots) with(t, running *tokenSlot) *tokenSlots {
 	next := &tokenSlots{all: maps.Clone(ts.all), standard: ts.standard}
 	if len(next.all) >= maxTokens {
@@ -135,7 +137,8 @@ func (ts *tokenSlots) with(t, running *tokenSlot) *tokenSlots {
 	return next
 }
 
-// oldest returns the least recently used token slot that no caller waits for, and that is neither the default nor running.
+// oldest returns the least recently used token slot that no caller waits for, and that is neither the default nor
+// running.
 func (ts *tokenSlots) oldest(running *tokenSlot) (oldest *tokenSlot) {
 	for k, t := range ts.all {
 		if t == running || k == (key{}) || len(t.waiting) > 0 {

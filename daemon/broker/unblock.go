@@ -10,7 +10,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// KeystoreAwaited reports whether a keystore holds any profile up.
+// KeystoreAwaited reports whether a keystore blocks any profile.
 func (b *Broker) KeystoreAwaited() bool {
 	for _, s := range *b.slots.Load() {
 		if s.awaitsKeystore() {
@@ -20,21 +20,22 @@ func (b *Broker) KeystoreAwaited() bool {
 	return false
 }
 
-// KeystoreOpened lets the profiles that a keystore held up try again at once, for it can be used again.
+// KeystoreOpened lets the profiles try again at once that a keystore blocks: it can be used again.
 func (b *Broker) KeystoreOpened() { b.unblock(ofKeystore) }
 
-// NetworkChanged lets the profiles try again at once that a connection held up: servers are reached in another way now.
+// NetworkChanged lets the profiles try again at once that a failed connection blocks: servers are reached in another
+// way now.
 func (b *Broker) NetworkChanged() {
-	b.rested()
+	b.forgetOutages()
 	b.unblock(func(err error) bool {
 		e, ok := errors.AsType[*grant.Error](err)
 		return ok && e.Trouble != ""
 	})
 }
 
-// unblock takes away what stands in a profile's way for the time being, where it is of a kind that is over. What was asked for
-// in vain is obtained though nobody asks again, so that whoever does need not wait. A parked profile stays parked, unless
-// a clock may have been to blame.
+// unblock ends the Blocks of profiles whose error is over. A token that callers asked for in vain is obtained although
+// none asks again, so that the next need not wait. A disabled profile stays disabled, unless a wrong clock may have
+// been the reason.
 func (b *Broker) unblock(over func(error) bool) {
 	for _, s := range *b.slots.Load() {
 		if !over(s.shown.Load().Err) {
@@ -60,7 +61,7 @@ func ofKeystore(err error) bool {
 	return errors.Is(err, keystore.ErrLocked) || errors.Is(err, keystore.ErrUnavailable)
 }
 
-// missed reports whether t was asked for lately and has nothing to give, though nothing of its own stands in the way.
+// missed reports whether t was asked for within the last hour, has no token to hand out, and is not disabled itself.
 func (t *tokenSlot) missed(now clock.Instant) bool {
 	return !t.block.Disabled && !t.valid(now) && warm(time.Duration(t.used.Load()), now.Boot)
 }

@@ -73,7 +73,8 @@ func (s *slot) handle(a ask) {
 	}
 }
 
-// refuseNew returns why a token that was never asked for cannot be had now, or nil: a cached one need not make room for it.
+// refuseNew returns why a token that was never asked for cannot be had now, or nil: a cached one need not make room for
+// it.
 func (s *slot) refuseNew(a ask, now clock.Instant) error {
 	if a.verify {
 		return nil
@@ -112,8 +113,8 @@ func (s *slot) forgive(t *tokenSlot) {
 	s.failureState = failureState{recovering: s.recovering}
 }
 
-// reject makes sure that a token that an API refused is not handed out again. If it is the current one a renewal follows, at most
-// one in [betweenRejections].
+// reject makes sure that a token that an API refused is not handed out again. If it is the current one a renewal
+// follows, at most one in [betweenRejections].
 func (s *slot) reject(t *tokenSlot, token keystore.Secret, now clock.Instant) {
 	c := t.cached.Load()
 	if c == nil || !c.token.Access.Equal(token) {
@@ -125,7 +126,9 @@ func (s *slot) reject(t *tokenSlot, token keystore.Secret, now clock.Instant) {
 		return // no renewal follows
 	}
 	if next := s.rejectedAt + betweenRejections(t.life); now.Boot < next {
-		t.block = Block{Scope: t.key.scope, Audience: t.key.audience, Err: ErrRejected, Until: after(now, next-now.Boot)}
+		t.block = Block{
+			Scope: t.key.scope, Audience: t.key.audience, Err: ErrRejected, Until: after(now, next-now.Boot),
+		}
 		return
 	}
 	s.rejectedAt = now.Boot
@@ -134,8 +137,8 @@ func (s *slot) reject(t *tokenSlot, token keystore.Secret, now clock.Instant) {
 // pruneAbove is the number of waiting callers up to which those who have left are not looked for.
 const pruneAbove = 64
 
-// await lets a caller wait, also one that has left: what it sets in motion is for the next. The others who have left are removed
-// each time the number of callers has doubled.
+// await lets a caller wait, also one that has left: what it sets in motion is for the next. The others who have left
+// are removed each time the number of callers has doubled.
 func (t *tokenSlot) await(a ask) {
 	if len(t.waiting) >= max(t.pruneFrom, pruneAbove) {
 		t.waiting = slices.DeleteFunc(t.waiting, ask.left)
@@ -167,9 +170,9 @@ func (t *tokenSlot) release(answerOf func(a *ask) (answer, bool)) {
 	t.waiting = rest
 }
 
-// answer answers the callers who wait for t: with the token if it keeps what they asked, otherwise with err. Without err a token
-// has just come; a caller who asked for more than it has left goes on waiting if that is only because the machine slept
-// while it came.
+// answer answers the callers who wait for t: with the token if it keeps what they asked, otherwise with err. Without
+// err a token has just come; a caller who asked for more than it has left goes on waiting if that is only because the
+// machine slept while it came.
 func (s *slot) answer(t *tokenSlot, err error) {
 	now := s.b.now()
 	renewed, late := err == nil, false
@@ -199,9 +202,9 @@ func (s *slot) failAll() {
 	}
 }
 
-// failFast answers, during an outage that keeps the request from leaving or from being answered, the callers who wait: with the
-// cached token if it is still valid, otherwise with the outage. A person who verifies the credential goes on waiting, for that
-// request leaves in spite of the outage.
+// failFast answers, during an outage that keeps the request from leaving or from being answered, the callers who wait:
+// with the cached token if it is still valid, otherwise with the outage. A person who verifies the credential goes on
+// waiting, for that request leaves in spite of the outage.
 func (s *slot) failFast(now clock.Instant) {
 	if s.ticket == nil {
 		return
