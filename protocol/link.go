@@ -271,7 +271,7 @@ func (l *link) addressee(m message) (*exchange, error) {
 		return nil, errors.New("it is an error about no request: " + m.err.Message)
 	case !ok:
 		return nil, errors.New("it is for another request")
-	case m.err == nil && m.result == nil:
+	case m.err == nil && (m.result == nil || !strictjson.IsObject(m.result)):
 		return nil, errors.New("neither a result nor an error")
 	}
 	delete(l.pending, id)

@@ -86,10 +86,7 @@ func (c *Conn) ask(method string, params []byte) ([]byte, error) {
 		if err != nil {
 			return nil, closed(err)
 		}
-		if err := strictjson.Check(line); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
-		}
-		result, refused, err := reply(line, id)
+		result, refused, err := readReply(line, id)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
@@ -120,8 +117,11 @@ func AppendRequest(dst []byte, id, method, place string, params []byte) []byte {
 	return append(dst, '}', '\n')
 }
 
-// reply reads a line that [strictjson.Check] has passed. All results are nil for a notification.
-func reply(line []byte, id string) (result []byte, refused *Error, err error) {
+// readReply reads a line of groatd's. All results are nil for a notification.
+func readReply(line []byte, id string) (result []byte, refused *Error, err error) {
+	if err := strictjson.Check(line); err != nil {
+		return nil, nil, err
+	}
 	var got, method []byte
 	err = decodeObject(line, func(name string) any {
 		switch name {
@@ -146,7 +146,7 @@ func reply(line []byte, id string) (result []byte, refused *Error, err error) {
 		return nil, nil, errOtherRequest
 	case refused != nil:
 		return nil, refused, nil
-	case result == nil:
+	case result == nil || !strictjson.IsObject(result):
 		return nil, nil, errNoResult
 	}
 	return result, nil, nil

@@ -1,0 +1,77 @@
+package frame
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// links are the packages that this one may link, with the reason. A client that lives for two milliseconds pays for the
+// initialisation of each, so there is no network poller here (net), no encoding/json, no regexp, no context and no crypto.
+var links = map[string]string{
+	"bufio":           "ownpath reads /etc/passwd line by line",
+	"bytes":           "a line's end",
+	"cmp":             "of slices",
+	"encoding/binary": "the digest's big-endian words",
+	"errors":          "",
+	"fmt":             "errors that wrap others; package os needs its reflection anyway",
+	"io":              "",
+	"io/fs":           "of os",
+	"iter":            "the members of an object",
+	"math":            "of strconv and reflect",
+	"math/bits":       "the digest's rotations",
+	"os":              "owners and modes of directories",
+	"path":            "of io/fs",
+	"path/filepath":   "places and sockets",
+	"reflect":         "of fmt and encoding/binary",
+	"runtime":         "which system this is",
+	"slices":          "of strictjson",
+	"strconv":         "",
+	"strings":         "",
+	"sync":            "of os",
+	"sync/atomic":     "of os",
+	"syscall":         "the socket",
+	"time":            "the deadline",
+	"unicode":         "which characters of a path can be seen",
+	"unicode/utf16":   "escapes in strings of JSON",
+	"unicode/utf8":    "",
+	"unsafe":          "of the runtime",
+
+	"github.com/groat-dev/groat/protocol/frame":      "",
+	"github.com/groat-dev/groat/protocol/ownpath":    "whose a directory is",
+	"github.com/groat-dev/groat/protocol/strictjson": "the grammar",
+	"github.com/groat-dev/groat/protocol/visible":    "paths in errors",
+
+	// On macOS only.
+	"golang.org/x/sys/unix": "the peer's uid, which package syscall does not know there",
+	"sort":                  "of golang.org/x/sys/unix",
+}
+
+func TestWhatIsLinked(t *testing.T) {
+	seen := map[string]bool{}
+	for goos, more := range map[string][]string{"linux": nil, "darwin": {"golang.org/x/sys/unix", "sort"}} {
+		cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", ".")
+		cmd.Env = append(os.Environ(), "GOOS="+goos, "CGO_ENABLED=0")
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path := range strings.FieldsSeq(string(out)) {
+			if strings.HasPrefix(path, "internal/") || strings.HasPrefix(path, "vendor/") || slices.Contains(strings.Split(path, "/"), "internal") {
+				continue // of the packages that stand in the list
+			}
+			seen[path] = true
+			if _, ok := links[path]; !ok || (path == "golang.org/x/sys/unix" || path == "sort") && !slices.Contains(more, path) {
+				t.Errorf("%s is linked on %s: do without it, or say in this test why not", path, goos)
+			}
+		}
+	}
+	for path := range links {
+		if !seen[path] {
+			t.Errorf("%s is in the list and not linked", path)
+		}
+	}
+}
