@@ -15,7 +15,7 @@ import (
 )
 
 func TestAutoTakesTheKeychain(t *testing.T) {
-	do := withKeychain(t)
+	keyring := withKeychain(t)
 	withCredential(t) // which auto does not want where the keychain works
 	dir := stateDir(t)
 	k := open(t, dir, "")
@@ -37,18 +37,18 @@ func TestAutoTakesTheKeychain(t *testing.T) {
 		t.Errorf("in a new process: %s", got)
 	}
 	// It never changes by itself, though a credential is there and would do.
-	do("lock")
+	keyring.Lock(t)
 	second := open(t, dir, "auto")
 	wantStatus(t, second, "keychain locked")
 	_, err = second.Get(ctx, "work")
 	wantError(t, "locked", err, keystore.ErrLocked)
 	wantError(t, "locked", second.Set(ctx, "new", item("new")), keystore.ErrLocked)
 	wantError(t, "locked", second.Probe(ctx), keystore.ErrLocked)
-	do("kill-keyring")
+	keyring.Kill(t)
 	_, err = second.Get(ctx, "work")
 	wantError(t, "killed", err, keystore.ErrUnavailable)
 	wantStatus(t, open(t, dir, ""), "keychain unavailable")
-	do("start-keyring")
+	keyring.Restart(t)
 	wantItem(t, second, "work")
 	wantStatus(t, open(t, dir, ""), "keychain ok")
 }
@@ -146,12 +146,12 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestKeychainHangs(t *testing.T) {
-	do := withKeychain(t)
+	keyring := withKeychain(t)
 	k := open(t, stateDir(t), "")
 	if err := k.Set(t.Context(), "work", item("work")); err != nil {
 		t.Fatal(err)
 	}
-	do("pause")
+	keyring.Pause(t)
 	start := time.Now()
 	var wg sync.WaitGroup
 	for range 5 {
@@ -170,13 +170,13 @@ func TestKeychainHangs(t *testing.T) {
 	if d := time.Since(start); d > 6*keychain.Limit {
 		t.Errorf("twelve calls to a hung keychain took %v", d)
 	}
-	do("resume")
+	keyring.Resume(t)
 	eventually(t, func() error { _, err := k.Get(t.Context(), "work"); return err })
 	wantItem(t, k, "work")
 }
 
 func TestSealedWithKeychainKey(t *testing.T) {
-	do := withKeychain(t)
+	keyring := withKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
 	if err := k.Use(t.Context(), backend.Sealed, "", none); err != nil {
@@ -186,14 +186,14 @@ func TestSealedWithKeychainKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantStatus(t, k, "sealed keychain ok")
-	do("lock")
+	keyring.Lock(t)
 	wantItem(t, k, "work") // its key was fetched before
 	k.Close()
 	k = open(t, dir, "")
 	wantStatus(t, k, "sealed keychain locked")
 	_, err := k.Get(t.Context(), "work")
 	wantError(t, "locked", err, keystore.ErrLocked)
-	do("unlock")
+	keyring.Unlock(t)
 	wantItem(t, k, "work")
 }
 

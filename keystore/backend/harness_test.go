@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,7 +14,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/backend"
-	"github.com/groat-dev/groat/packaging/testing/tier"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 // patience bounds every wait for another process. It is reached only when something is broken.
@@ -113,10 +112,7 @@ func generation(ctx context.Context, k keystore.Store, profile string) (g int) {
 // child runs op in a new process on the same state directory, with this process's environment and more.
 func child(t *testing.T, state, op string, env ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(append(os.Environ(), childVariable+"="+op, "STATE="+state, "GORACE=atexit_sleep_ms=0"), env...)
+	cmd := parts.Self(t, append(env, childVariable+"="+op, "STATE="+state)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("child %s: %v: %s", op, err, out)
@@ -145,27 +141,12 @@ func stateDir(t *testing.T) string {
 	return dir
 }
 
-// withKeychain points this process at a real gnome-keyring on a bus of its own.
-func withKeychain(t *testing.T) (do func(command string)) {
+// withKeychain starts a real gnome-keyring and points this process at it.
+func withKeychain(t *testing.T) *parts.SecretService {
 	t.Helper()
-	tier.Needs(t, "dbus-daemon", "gnome-keyring")
-	dir := t.TempDir()
-	run := func(args ...string) {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, "../../packaging/testing/secret-service.sh", args...)
-		var out strings.Builder
-		cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &out, time.Second
-		if err := cmd.Run(); err != nil {
-			t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out.String())
-		}
-	}
-	do = func(command string) { t.Helper(); run(command, dir) }
-	t.Cleanup(func() { do("stop") })
-	run("start", dir, strconv.Itoa(os.Getpid()))
-	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(dir, "bus.sock"))
-	return do
+	s := parts.StartSecretService(t)
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", s.Address)
+	return s
 }
 
 // withoutKeychain points this process at a bus that is not there.

@@ -81,7 +81,7 @@ func keyringState(t *testing.T) (info os.FileInfo, content []byte) {
 }
 
 func TestSessionIsSealed(t *testing.T) {
-	do := withKeychain(t)
+	keyring := withKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
 	ctx := t.Context()
@@ -109,14 +109,14 @@ func TestSessionIsSealed(t *testing.T) {
 	if !os.SameFile(before, after) || !before.ModTime().Equal(after.ModTime()) || !bytes.Equal(content, now) {
 		t.Error("a hundred rotations wrote to the keychain")
 	}
-	do("pause") // nor do they read from it
+	keyring.Pause(t) // nor do they read from it
 	for g := 102; g <= 121; g++ {
 		if err := k.Set(ctx, "work", session("work", g)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wantSession(t, k, "with a keychain that does not answer", 121)
-	do("resume")
+	keyring.Resume(t)
 	k.Close()
 	if got := child(t, dir, "generation work") + child(t, dir, "get small"); got != "121ok" {
 		t.Errorf("in a new process: %s", got)
@@ -129,14 +129,14 @@ func TestSessionIsSealed(t *testing.T) {
 }
 
 func TestLockedWithSession(t *testing.T) {
-	do := withKeychain(t)
+	keyring := withKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
 	ctx := t.Context()
 	if err := errors.Join(k.Set(ctx, "small", item("small")), k.Set(ctx, "work", session("work", 1)), k.Close()); err != nil {
 		t.Fatal(err)
 	}
-	do("lock")
+	keyring.Lock(t)
 	k = open(t, dir, "")
 	_, err := k.Get(ctx, "work")
 	wantError(t, "get", err, keystore.ErrLocked)
@@ -145,11 +145,11 @@ func TestLockedWithSession(t *testing.T) {
 	wantError(t, "delete", k.Delete(ctx, "work"), keystore.ErrLocked)
 	wantError(t, "probe", k.Probe(ctx), keystore.ErrLocked)
 	wantStatus(t, k, "keychain locked")
-	do("unlock")
+	keyring.Unlock(t)
 	wantSession(t, k, "unlocked", 1)
 	wantItem(t, k, "small")
 	// The key is kept: what the keychain does from here on is nothing to a session.
-	do("lock")
+	keyring.Lock(t)
 	if err := k.Set(ctx, "work", session("work", 2)); err != nil {
 		t.Errorf("a rotation under a locked keychain: %v", err)
 	}
@@ -162,27 +162,27 @@ func TestLockedWithSession(t *testing.T) {
 	k.Close()
 	k = open(t, dir, "")
 	wantStatus(t, k, "keychain locked")
-	do("kill-keyring")
+	keyring.Kill(t)
 	_, err = k.Get(ctx, "small")
 	wantError(t, "killed", err, keystore.ErrUnavailable)
-	do("start-keyring")
+	keyring.Restart(t)
 	wantSession(t, k, "after the logout", 0)
 	wantItem(t, k, "small")
 }
 
 func TestStatusOfBoth(t *testing.T) {
-	do := withKeychain(t)
+	keyring := withKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
 	if err := k.Set(t.Context(), "work", session("work", 1)); err != nil {
 		t.Fatal(err)
 	}
-	do("lock")
+	keyring.Lock(t)
 	if s := k.Status(t.Context()); s.Use != backend.Keychain || s.State != "locked" || !strings.Contains(s.Message, "sealed file") {
 		t.Errorf("the keychain is locked, the sealed file open: %+v", s)
 	}
 	k.Close()
-	do("unlock")
+	keyring.Unlock(t)
 	if err := os.Chmod(filepath.Join(dir, "sealed"), 0o644); err != nil {
 		t.Fatal(err)
 	}

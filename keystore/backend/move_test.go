@@ -2,13 +2,11 @@ package backend_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/backend"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 // lists are the two lists of keystore.json, the keychain's first.
@@ -80,14 +79,14 @@ func TestMove(t *testing.T) {
 
 // A keychain that cannot delete keeps nobody from having a session; what stays in it counts for nothing and goes later.
 func TestMoveLeavesCopy(t *testing.T) {
-	do := withKeychain(t)
+	keyring := withKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
 	ctx := t.Context()
 	if err := errors.Join(k.Set(ctx, "other", session("other", 1)), k.Set(ctx, "work", item("work"))); err != nil {
 		t.Fatal(err)
 	}
-	do("lock")
+	keyring.Lock(t)
 	if err := k.Set(ctx, "work", session("work", 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +94,7 @@ func TestMoveLeavesCopy(t *testing.T) {
 	wantLists(t, "with the old copy left", dir, "work", "other work")
 	wantError(t, "forgetting it all the same", k.Delete(ctx, "work"), keystore.ErrLocked)
 	wantSession(t, k, "not forgotten", 1)
-	do("unlock")
+	keyring.Unlock(t)
 	wantUsers(t, "with the old copy left", "sealed:key", "work")
 	k.Close()
 	k = open(t, dir, "")
@@ -110,7 +109,7 @@ func TestMoveLeavesCopy(t *testing.T) {
 
 // A move that fails, at whichever end, leaves the old credential in force.
 func TestMoveFails(t *testing.T) {
-	do := withKeychain(t)
+	keyring := withKeychain(t)
 	dir := stateDir(t)
 	file, away := filepath.Join(dir, "sealed"), filepath.Join(dir, "away")
 	k := open(t, dir, "")
@@ -118,9 +117,9 @@ func TestMoveFails(t *testing.T) {
 	if err := k.Set(ctx, "work", session("work", 1)); err != nil {
 		t.Fatal(err)
 	}
-	do("lock")
+	keyring.Lock(t)
 	wantError(t, "to a locked keychain", k.Set(ctx, "work", item("work")), keystore.ErrLocked)
-	do("unlock")
+	keyring.Unlock(t)
 	wantSession(t, k, "to a locked keychain", 1)
 	// The new item is in the keychain, but the old one cannot be taken out of the file.
 	if err := errors.Join(os.Rename(file, away), os.WriteFile(file, []byte("somebody's"), 0o600)); err != nil {
@@ -182,7 +181,7 @@ func TestListsOfAnEndedProcess(t *testing.T) {
 }
 
 func TestUseWithSession(t *testing.T) {
-	do := withKeychain(t)
+	keyring := withKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
 	ctx := t.Context()
@@ -200,11 +199,11 @@ func TestUseWithSession(t *testing.T) {
 	k = open(t, dir, "")
 	refused("after a restart", `"work"`, "would be left behind")
 	k.Close()
-	do("lock")
+	keyring.Lock(t)
 	k = open(t, dir, "")
 	wantError(t, "locked", k.Use(ctx, backend.Memory, "", none), keystore.ErrConflict, "unlock", filepath.Join(dir, "sealed"))
 	wantStatus(t, k, "keychain locked")
-	do("unlock")
+	keyring.Unlock(t)
 	wantSession(t, k, "after the refusals", 1)
 	if err := k.Delete(ctx, "work"); err != nil {
 		t.Fatal(err)
@@ -257,10 +256,7 @@ func TestKilledInRotation(t *testing.T) {
 // rotateAndKill lets a process rotate, kills it some time after its acknowledgement number n, and returns the last one.
 func rotateAndKill(t *testing.T, dir string, n int) (last int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"=rotate work", "STATE="+dir)
+	cmd := parts.Self(t, childVariable+"=rotate work", "STATE="+dir)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/backend"
 	"github.com/groat-dev/groat/keystore/sealed"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -78,10 +78,7 @@ func tidied(t *testing.T, when, dir string, in kind) {
 // stepped runs op in a process that ends itself behind its step number n, and returns the step's name; empty where it came to its end.
 func stepped(t *testing.T, dir, op string, n int, rest string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", childVariable, op, n, rest), "STATE="+dir)
+	cmd := parts.Self(t, fmt.Sprintf("%s=%s %d %s", childVariable, op, n, rest), "STATE="+dir)
 	out, err := cmd.Output()
 	text := strings.TrimSpace(string(out))
 	if err == nil && text != "ok" {
@@ -215,13 +212,13 @@ func TestK12APassphraseThatIsNotTheOldOne(t *testing.T) {
 
 // What cannot be copied ends a move before anything is erased, and is named.
 func TestL13WhatCannotBeMoved(t *testing.T) {
-	do := withKeychain(t)
+	keyring := withKeychain(t)
 	dir := stateDir(t)
 	k := fill(t, dir, kind{backend.Keychain, ""})
-	do("lock")
+	keyring.Lock(t)
 	wantError(t, "locked", k.Move(t.Context(), backend.Sealed, backend.KeyFile, none), keystore.ErrLocked)
 	wantStatus(t, k, "keychain locked")
-	do("unlock")
+	keyring.Unlock(t)
 	full(t, "locked", k)
 	big := item("big")
 	big.Certificate = strings.Repeat("x", 60<<10)

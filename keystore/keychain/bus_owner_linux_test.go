@@ -157,14 +157,14 @@ func TestH51AListOfBusesWithAForeignOne(t *testing.T) {
 	dir, own := openDir(t), startService(t)
 	foreign := "unix:path=" + filepath.Join(dir, "bus")
 	received := foreignBus(t, filepath.Join(dir, "bus"))
-	for _, list := range []string{foreign + ";" + own.address(), "unix:path=/nonexistent/bus;" + foreign} {
+	for _, list := range []string{foreign + ";" + own.Address, "unix:path=/nonexistent/bus;" + foreign} {
 		point(t, list)
 		wantForeign(t, foreign)
 	}
 	if got := received(); got != "" {
 		t.Errorf("it was sent %q", got)
 	}
-	point(t, "unix:path=/nonexistent/bus;"+own.address()+";")
+	point(t, "unix:path=/nonexistent/bus;"+own.Address+";")
 	for name, err := range everyCall(t) {
 		if err != nil && !(name == "get" && errors.Is(err, keystore.ErrNotFound)) { // it comes before set
 			t.Errorf("%s on the bus that is ours: %v", name, err)
@@ -177,7 +177,7 @@ func TestH52ABusThatBecomesForeign(t *testing.T) {
 	dir := openDir(t)
 	own := startService(t)
 	socket := filepath.Join(dir, "bus")
-	link := func() error { return os.Symlink(filepath.Join(own.dir, "bus.sock"), socket) }
+	link := func() error { return os.Symlink(strings.TrimPrefix(own.Address, "unix:path="), socket) }
 	if err := link(); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestH52ABusThatBecomesForeign(t *testing.T) {
 	if got, err := s.Get(t.Context(), "work"); err != nil || !got.Equal(item("work")) {
 		t.Errorf("on the old connection: %v", err)
 	}
-	own.do("kill-bus")
+	own.KillBus(t)
 	wantForeignSoon(t, "unix:path="+socket)
 	if got := received(); got != "" {
 		t.Errorf("it was sent %q", got)

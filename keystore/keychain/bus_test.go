@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -75,9 +76,7 @@ func TestRuntimeBus(t *testing.T) {
 	svc := startService(t)
 	env, mark := withoutBus(t)
 	link := filepath.Join(filepath.Dir(mark), "bus")
-	if err := os.Link(filepath.Join(svc.dir, "bus.sock"), link); err != nil {
-		t.Fatal(err)
-	}
+	svc.Link(t, link)
 	if got := child(t, env, "probe"); got != "ok" {
 		t.Errorf("with only $XDG_RUNTIME_DIR/bus: %s", got)
 	}
@@ -103,11 +102,9 @@ func TestRuntimeBus(t *testing.T) {
 
 func TestBusWithoutKeyring(t *testing.T) {
 	tier.Needs(t, "dbus-daemon")
-	svc := &service{t, t.TempDir()}
-	t.Cleanup(func() { svc.do("stop") })
-	svc.do("start-bus")
+	svc := parts.StartBus(t)
 	for _, op := range []string{"get", "set", "probe", "unlock"} {
-		if got := child(t, svc.env(), op); got != "unavailable" {
+		if got := child(t, env(svc), op); got != "unavailable" {
 			t.Errorf("%s on a bus without a keyring: %s", op, got)
 		}
 	}

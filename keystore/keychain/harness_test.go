@@ -5,16 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/keychain"
-	"github.com/groat-dev/groat/packaging/testing/tier"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 // patience bounds every wait for another process. It is reached only when something is broken.
@@ -76,9 +73,7 @@ func runChild(op string) {
 // child runs op in a new process with the environment env and nothing else, and returns what it printed.
 func child(t *testing.T, env []string, op string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd := parts.Self(t)
 	cmd.Env = append([]string{childVariable + "=" + op, "HOME=" + t.TempDir(), "GORACE=atexit_sleep_ms=0"}, env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -94,41 +89,13 @@ func item(profile string) keystore.Item {
 	}
 }
 
-// service is a real gnome-keyring on a bus of its own.
-type service struct {
-	t   *testing.T
-	dir string
-}
-
-// startService starts one and points this process's library at it.
-func startService(t *testing.T, env ...string) *service {
+// startService starts a real gnome-keyring and points this process's library at it.
+func startService(t *testing.T, env ...string) *parts.SecretService {
 	t.Helper()
-	tier.Needs(t, "dbus-daemon", "gnome-keyring")
-	s := &service{t, t.TempDir()}
-	t.Cleanup(func() { s.do("stop") })
-	s.run(env, "start", s.dir, strconv.Itoa(os.Getpid()))
-	t.Setenv("DBUS_SESSION_BUS_ADDRESS", s.address())
+	s := parts.StartSecretService(t, env...)
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", s.Address)
 	return s
 }
 
-func (s *service) address() string { return "unix:path=" + filepath.Join(s.dir, "bus.sock") }
-
 // env is the environment of a child that talks to the service.
-func (s *service) env() []string { return []string{"DBUS_SESSION_BUS_ADDRESS=" + s.address()} }
-
-func (s *service) do(command string) { s.run(nil, command, s.dir) }
-
-func (s *service) run(env []string, args ...string) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "../../packaging/testing/secret-service.sh", args...)
-	cmd.Env = append(os.Environ(), env...)
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	// What the script leaves running has its own output files; should one not, a test must not wait for it.
-	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil {
-		s.t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out.String())
-	}
-}
+func env(s *parts.SecretService) []string { return []string{"DBUS_SESSION_BUS_ADDRESS=" + s.Address} }

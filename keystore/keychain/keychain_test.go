@@ -26,7 +26,7 @@ func TestStoreAndReadInNewProcess(t *testing.T) {
 	if err := errors.Join(s.Ready(ctx), s.Probe(ctx), s.Delete(ctx, "work"), s.Set(ctx, "work", item("old")), s.Set(ctx, "work", item("work"))); err != nil {
 		t.Fatal(err)
 	}
-	if got := child(t, svc.env(), "get"); got != "ok" {
+	if got := child(t, env(svc), "get"); got != "ok" {
 		t.Errorf("a new process reads %q", got)
 	}
 	// An independent client finds exactly one item, and in it what the format promises.
@@ -37,7 +37,7 @@ func TestStoreAndReadInNewProcess(t *testing.T) {
 	if n := bytes.Count(out, []byte("secret = ")); n != 1 || !bytes.Contains(out, []byte(`"token_endpoint":"https://auth.example/token"`)) {
 		t.Errorf("the keychain holds %d items of groat, want the profile's alone", n)
 	}
-	if got := child(t, svc.env(), "delete"); got != "ok" {
+	if got := child(t, env(svc), "delete"); got != "ok" {
 		t.Errorf("a new process deletes: %q", got)
 	}
 	if _, err := s.Get(ctx, "work"); !errors.Is(err, keystore.ErrNotFound) {
@@ -57,7 +57,7 @@ func TestLocked(t *testing.T) {
 	if err := s.Set(t.Context(), "work", item("work")); err != nil {
 		t.Fatal(err)
 	}
-	svc.do("lock")
+	svc.Lock(t)
 	for name, err := range map[string]error{
 		"get": second(s.Get(t.Context(), "work")), "set": s.Set(t.Context(), "work", item("x")), "delete": s.Delete(t.Context(), "work"),
 		"probe": s.Probe(t.Context()), "ready": s.Ready(t.Context()), "key": second(s.Key(t.Context(), true)),
@@ -67,7 +67,7 @@ func TestLocked(t *testing.T) {
 		}
 	}
 	for _, op := range []string{"get", "set"} {
-		if got := child(t, svc.env(), op); got != "locked" {
+		if got := child(t, env(svc), op); got != "locked" {
 			t.Errorf("%s in a new process on a locked collection: %s", op, got)
 		}
 	}
@@ -89,7 +89,7 @@ func TestLocked(t *testing.T) {
 	if _, err := s.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrLocked) {
 		t.Errorf("while a prompt is open: %v, want ErrLocked", err)
 	}
-	svc.do("unlock")
+	svc.Unlock(t)
 	if err := <-unlocked; err != nil {
 		t.Errorf("unlocked by the person: %v", err)
 	}
@@ -104,7 +104,7 @@ func TestDaemonKilledAndBack(t *testing.T) {
 	if err := s.Set(t.Context(), "work", item("work")); err != nil {
 		t.Fatal(err)
 	}
-	svc.do("kill-keyring")
+	svc.Kill(t)
 	for name, err := range map[string]error{
 		"get": second(s.Get(t.Context(), "work")), "set": s.Set(t.Context(), "work", item("x")), "probe": s.Probe(t.Context()),
 	} {
@@ -115,7 +115,7 @@ func TestDaemonKilledAndBack(t *testing.T) {
 			t.Errorf("%s: the cause is more than a line: %q", name, err)
 		}
 	}
-	svc.do("start-keyring")
+	svc.Restart(t)
 	if i, err := s.Get(t.Context(), "work"); err != nil || !i.Equal(item("work")) {
 		t.Errorf("after the keyring came back: %v", err)
 	}
@@ -130,7 +130,7 @@ func TestDaemonStopped(t *testing.T) {
 	if err := s.Set(t.Context(), "work", item("work")); err != nil {
 		t.Fatal(err)
 	}
-	svc.do("pause")
+	svc.Pause(t)
 	// Ten profiles ask at the same time: all are answered, and not one after the other, which would take ten limits.
 	start := time.Now()
 	var wg sync.WaitGroup
@@ -166,7 +166,7 @@ func TestDaemonStopped(t *testing.T) {
 	if n := runtime.NumGoroutine() - goroutines; n > 10 {
 		t.Errorf("a hundred calls behind one that hangs left %d goroutines", n)
 	}
-	svc.do("resume")
+	svc.Resume(t)
 	eventually(t, func() error { return s.Ready(t.Context()) })
 	if i, err := s.Get(t.Context(), "work"); err != nil || !i.Equal(item("work")) {
 		t.Errorf("healed, but the item is not what was stored: %v", err)
@@ -180,7 +180,7 @@ func TestAbandonedSetChangesNothing(t *testing.T) {
 	if err := s.Set(t.Context(), "work", item("work")); err != nil {
 		t.Fatal(err)
 	}
-	svc.do("pause")
+	svc.Pause(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := s.Set(ctx, "work", item("late")); !errors.Is(err, keystore.ErrUnavailable) {
@@ -191,7 +191,7 @@ func TestAbandonedSetChangesNothing(t *testing.T) {
 	if err := s.Set(canceled, "work", item("late")); !errors.Is(err, context.Canceled) {
 		t.Fatalf("a call that nobody waits for: %v", err)
 	}
-	svc.do("resume")
+	svc.Resume(t)
 	eventually(t, func() error {
 		i, err := s.Get(t.Context(), "work")
 		if err == nil && !i.Equal(item("work")) {
@@ -259,7 +259,7 @@ func TestKey(t *testing.T) {
 			t.Errorf("create=%v: another key: %v", create, err)
 		}
 	}
-	svc.do("kill-keyring")
+	svc.Kill(t)
 	if _, err := s.Key(t.Context(), true); !errors.Is(err, keystore.ErrUnavailable) {
 		t.Errorf("no keyring: %v", err)
 	}

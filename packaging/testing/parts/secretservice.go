@@ -19,8 +19,20 @@ type SecretService struct {
 	dir string
 }
 
-// StartSecretService starts one for as long as the test runs; its collection exists and is unlocked.
-func StartSecretService(t testing.TB) *SecretService { t.Helper(); return startBus(t, "start") }
+// StartSecretService starts one for as long as the test runs; its collection exists and is unlocked. PROMPTER=program in
+// env is the program that asks a person for the password, in place of none.
+func StartSecretService(t testing.TB, env ...string) *SecretService {
+	t.Helper()
+	return startBus(t, "start", env...)
+}
+
+// Link makes path another name of the bus's socket.
+func (s *SecretService) Link(t testing.TB, path string) {
+	t.Helper()
+	if err := os.Link(filepath.Join(s.dir, "bus.sock"), path); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // StartSecretServiceOnDisk starts one whose files are on a file system of their own, of 64 KiB, for Fill and ReadOnly.
 // It needs root.
