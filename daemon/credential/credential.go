@@ -1,10 +1,10 @@
-// Package credential is the credential of a profile in use: it reads it from the keystore, obtains a token with it, and keeps
-// the order of writes that ROTATION.md states when a server replaces the refresh token. When a request leaves is decided by
-// package broker; what is sent, by package grant.
+// Package credential is the credential of a profile in use. It reads it from the store, obtains a token with it, and keeps the
+// order of writes of ROTATION.md when a server replaces the refresh token: a note before it is sent, and its successor durable
+// before the access token is published. The steps stand in renew.go. When a request leaves is decided by package broker, and
+// what is sent by package grant.
 package credential
 
 import (
-	"context"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,62 +14,43 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Source is the [broker.Source] of a profile whose credential is an item of a keystore. The item is read for each request and
-// wiped after it.
+// Source is the [broker.Source] of a profile whose credential is an item of a store.
 type Source struct {
 	Profile  string
-	Store    *keystore.PendingStore
+	Store    Store
 	Endpoint *grant.Endpoint
-	// Scope and Audience are the profile's defaults; empty where the server's own are meant.
+	// Scope and Audience are the profile's defaults. Where they are empty the server's own apply.
 	Scope    string
 	Audience string
 }
 
-// Request implements [broker.Source].
-func (c *Source) Request(scope, audience string) grant.Request {
+var (
+	_ broker.Source = (*Source)(nil)
+	_ Store         = (*keystore.PendingStore)(nil)
+)
+
+// Request implements [broker.Source]. Its scopes are sorted, each once.
+func (s *Source) Request(scope, audience string) grant.Request {
 	if scope == "" {
-		scope = c.Scope
+		scope = s.Scope
 	}
 	if audience == "" {
-		audience = c.Audience
+		audience = s.Audience
 	}
 	words := strings.Fields(scope)
 	slices.Sort(words)
 	return grant.Request{Scope: slices.Compact(words), Audience: audience}
 }
 
-// Obtain implements [broker.Source].
-func (c *Source) Obtain(ctx context.Context, r grant.Request, need broker.Need) (grant.Token, error) {
-	item, err := c.read(ctx)
-	if err != nil {
-		return grant.Token{}, err
-	}
-	defer item.Wipe()
-	switch {
-	case !grant.Kind(item.Grant).Session():
-		t, _, err := c.Endpoint.Renew(ctx, item, r)
-		return t, err
-	case item.RefreshToken.IsZero():
-		return grant.Token{}, broker.ErrEnded
-	}
-	return c.rotate(ctx, item, r, need)
-}
-
-func (c *Source) read(ctx context.Context) (keystore.Item, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeLimit)
-	defer cancel()
-	return c.Store.Get(ctx, c.Profile)
-}
-
-// Degraded returns why the newest credential is in memory only, or nil.
-func (c *Source) Degraded() error { return c.Store.PendingError(c.Profile) }
+// Degraded implements [broker.Source].
+func (s *Source) Degraded() error { return s.Store.PendingError(s.Profile) }
 
 // URL implements [broker.Source].
-func (c *Source) URL() string { return c.Endpoint.Server().TokenEndpoint }
+func (s *Source) URL() string { return s.Endpoint.Server().TokenEndpoint }
 
-// Origin is the server whose budget a request is charged to.
-func (c *Source) Origin() string {
-	u, err := url.Parse(c.Endpoint.Server().TokenEndpoint)
+// Origin implements [broker.Source].
+func (s *Source) Origin() string {
+	u, err := url.Parse(s.URL())
 	if err != nil {
 		return ""
 	}
@@ -77,4 +58,4 @@ func (c *Source) Origin() string {
 }
 
 // Requests implements [broker.Source].
-func (c *Source) Requests() int64 { return c.Endpoint.Requests() }
+func (s *Source) Requests() int64 { return s.Endpoint.Requests() }

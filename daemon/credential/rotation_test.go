@@ -172,7 +172,7 @@ func TestAnAnswerSettlesTheDoubt(t *testing.T) {
 					time.Sleep(10 * time.Second)
 				}
 				synctest.Wait()
-				names, err := p.Store.InDoubt(t.Context())
+				names, err := p.pending.InDoubt(t.Context())
 				if err != nil || (len(names) > 0) != c.unsettled {
 					t.Errorf("in doubt: %v, %v", names, err)
 				}

@@ -212,10 +212,11 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 // process is groatd as far as a rotation goes: a broker, a keystore's file, and the network.
 type process struct {
 	*Source
-	trial *trial
-	disk  *disk
-	store *sealed.Store
-	b     *broker.Broker
+	trial   *trial
+	disk    *disk
+	store   *sealed.Store
+	pending *keystore.PendingStore // over store
+	b       *broker.Broker
 }
 
 func (t *trial) start() *process {
@@ -227,8 +228,9 @@ func (t *trial) start() *process {
 	}
 	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport = p
+	p.pending = &keystore.PendingStore{Store: p.store}
 	p.Source = &Source{
-		Profile: "p", Store: &keystore.PendingStore{Store: p.store}, Endpoint: grant.NewEndpoint(t.described(), client, t.now),
+		Profile: "p", Store: p.pending, Endpoint: grant.NewEndpoint(t.described(), client, t.now),
 	}
 	p.b = broker.New(t.now)
 	p.b.Draw = func() float64 { return 0.5 }
@@ -264,7 +266,7 @@ func (t *trial) sealed() string { return filepath.Join(t.dir, "sealed") }
 
 // recover is what a daemon does at its start.
 func (p *process) recover() error {
-	names, err := p.Store.InDoubt(p.trial.t.Context())
+	names, err := p.pending.InDoubt(p.trial.t.Context())
 	p.b.Recover(names...)
 	return err
 }

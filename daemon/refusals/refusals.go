@@ -11,19 +11,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
@@ -82,19 +82,7 @@ func Open(dir string, log *zap.Logger) *File {
 }
 
 func read(file string) (map[string]remembered, error) {
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if owner := info.Sys().(*syscall.Stat_t).Uid; !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 || int(owner) != os.Geteuid() {
-		return nil, errors.New("it is not a file that only its owner may read and write")
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	text, err := ownfile.Read(file, ownpath.OwnSecret, maxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -103,9 +91,6 @@ func read(file string) (map[string]remembered, error) {
 
 // parse takes all of a text or nothing.
 func parse(text []byte) (map[string]remembered, error) {
-	if len(text) > maxSize {
-		return nil, errors.New("it is too large")
-	}
 	if err := strictjson.Check(text); err != nil {
 		return nil, err
 	}
@@ -223,7 +208,7 @@ func (r *File) save() error {
 	text, err := json.Marshal(contents{Version: version, Profiles: r.entries})
 	r.mu.Unlock()
 	if err == nil {
-		err = replaceFile(r.file, text)
+		err = ownfile.Replace(r.file, ownfile.Beside(r.file), text)
 	}
 	r.mu.Lock()
 	news := err != nil && !r.failed
@@ -277,31 +262,4 @@ func (r *File) Forget(ctx context.Context, name string) {
 	case <-done:
 	case <-ctx.Done():
 	}
-}
-
-// replaceFile writes a file of mode 0600 beside the old one and renames it into place. What a crash leaves of an earlier try
-// makes room: the state directory is this process's alone.
-func replaceFile(file string, text []byte) (err error) {
-	next := file + ".new"
-	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }

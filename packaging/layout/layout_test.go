@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 	"daemon/importer":         {"keystore", "protocol/strictjson", "daemon/grant/preset", "daemon/origin", "protocol/visible"},
 	"daemon/broker":           {"daemon/grant", "daemon/clock", "keystore"},
 	"daemon/credential":       {"daemon/broker", "daemon/grant", "keystore"},
-	"daemon/refusals":         {"daemon/broker", "daemon/config", "daemon/grant", "keystore", "keystore/ownfile", "protocol/strictjson"},
+	"daemon/refusals":         {"daemon/broker", "daemon/config", "keystore/ownfile", "protocol/ownpath", "protocol/strictjson"},
 	"daemon/profile":          {"daemon/clock", "daemon/config", "daemon/grant", "daemon/origin"},
 	"daemon/wire":             {"daemon/broker", "daemon/config", "daemon/grant", "daemon/profile", "keystore", "protocol", "protocol/visible", "daemon/grant/privatekey"},
 	"daemon":                  {"protocol", "protocol/frame", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible", "keystore", "daemon/..."},
