@@ -181,7 +181,7 @@ func TestI12OneBudgetOfDescriptors(t *testing.T) {
 			break
 		}
 	}
-	if most := (896/4 - grant.CallbackJudged) / 12; got != most {
+	if most := (896/4 - grant.CallbackPending) / 12; got != most {
 		t.Errorf("%d logins, want %d", got, most)
 	}
 	s.most = d.budget.held() - 1

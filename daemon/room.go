@@ -48,14 +48,14 @@ type budget struct {
 }
 
 // leastShare is what browser logins may take where a quarter is less: one login's, with the queue that all of them share.
-const leastShare = grant.CallbackJudged + 16
+const leastShare = grant.CallbackPending + 16
 
 // Take takes n descriptors for a browser login. The error is a [*protocol.Error].
 func (p *budget) Take(n int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.callbacks == 0 {
-		n += grant.CallbackJudged // while there is any, they share that
+		n += grant.CallbackPending // while there is any, they share that
 	}
 	share := max(p.most/4, leastShare)
 	if p.callbacks+n > share {
@@ -74,7 +74,7 @@ func (p *budget) Take(n int) error {
 func (p *budget) Give(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.callbacks -= n; p.callbacks == grant.CallbackJudged {
+	if p.callbacks -= n; p.callbacks == grant.CallbackPending {
 		p.callbacks = 0
 	}
 }

@@ -93,7 +93,7 @@ func Write(path string, data []byte, force bool, keep ...string) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := place(name, path, force); err != nil {
+	if err := rename(name, path, force); err != nil {
 		return err
 	}
 	d, err := os.Open(dir)
@@ -103,8 +103,8 @@ func Write(path string, data []byte, force bool, keep ...string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// place gives a file its name.
-func place(name, path string, force bool) error {
+// rename gives a file its name.
+func rename(name, path string, force bool) error {
 	if force {
 		return os.Rename(name, path)
 	}

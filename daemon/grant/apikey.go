@@ -27,7 +27,7 @@ func CheckAPIKey(key keystore.Secret) error {
 // APIKey returns an item's key in the form of a token. Nothing is sent. It does not expire by itself; see [Token.Static].
 func (e *Endpoint) APIKey(item keystore.Item) (Token, error) {
 	to := e.DestinationsOf(item)
-	if err := e.allowed(to, to.home(), Anything); err != nil {
+	if err := e.checkDestination(to, to.home(), Anything); err != nil {
 		return Token{}, err
 	}
 	if err := CheckAPIKey(item.APIKey); err != nil {
@@ -43,7 +43,7 @@ func (e *Endpoint) KeyLogin(ctx context.Context, email string, password keystore
 	if e.server.KeyLogin == "" {
 		return keystore.Item{}, ErrNotOffered
 	}
-	c := call{method: http.MethodPost, url: e.server.KeyLogin, json: true}
+	c := httpRequest{method: http.MethodPost, url: e.server.KeyLogin, json: true}
 	body, err := json.Marshal(struct {
 		Email    string `json:"email"`
 		Password string `json:"password"`
@@ -53,12 +53,12 @@ func (e *Endpoint) KeyLogin(ctx context.Context, email string, password keystore
 	}
 	c.body = body
 	defer clear(body)
-	a, _, err := e.send(ctx, e.own(ByKeyLogin), c)
+	a, _, err := e.send(ctx, e.ownDestinations(ByKeyLogin), c)
 	if err != nil {
 		return keystore.Item{}, err
 	}
 	defer clear(a.Body)
-	if verdict := keyVerdict(a); verdict.Class != OK {
+	if verdict := classifyKeyLogin(a); verdict.Class != OK {
 		return keystore.Item{}, verdict.at(c.url)
 	}
 	answer, flaw := a.object()
@@ -78,9 +78,9 @@ func (e *Endpoint) KeyLogin(ctx context.Context, email string, password keystore
 	return item, nil
 }
 
-// keyVerdict is [Classify] for an endpoint whose refusal is a bare 401: without a body, or with a line of text. A page is
+// classifyKeyLogin is [Classify] for an endpoint whose refusal is a bare 401: without a body, or with a line of text. A page is
 // somebody else's.
-func keyVerdict(a Answer) Error {
+func classifyKeyLogin(a Answer) Error {
 	e := Classify(a, Password)
 	media, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
 	if a.Err == nil && a.Status == http.StatusUnauthorized && media != "text/html" && e.Class == TransientSlow {

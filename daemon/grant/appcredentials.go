@@ -19,7 +19,7 @@ func (e *Endpoint) FirstToken(ctx context.Context, username string, password key
 	if apps == nil {
 		return Token{}, ErrNotOffered
 	}
-	c := call{method: http.MethodPost, url: apps.FirstTokenEndpoint}
+	c := httpRequest{method: http.MethodPost, url: apps.FirstTokenEndpoint}
 	secret := password.Reveal()
 	switch apps.FirstToken {
 	case PasswordGrant: // RFC 6749 §4.3 without client authentication
@@ -33,7 +33,7 @@ func (e *Endpoint) FirstToken(ctx context.Context, username string, password key
 		c.method, c.authorization = http.MethodGet, "Basic "+credentials
 		c.carried = []keystore.Secret{password, keystore.SecretString(credentials)}
 	}
-	return e.token(ctx, e.own(ByAppCredentials), c, Password, nil)
+	return e.readTokenOnly(ctx, e.ownDestinations(ByAppCredentials), c, Password, nil)
 }
 
 // AmbiguousCreateError: the request that creates App Credentials left, but no usable answer came. A client that nobody
@@ -58,7 +58,7 @@ func (e *Endpoint) CreateClient(ctx context.Context, token Token) (keystore.Item
 	if e.server.Apps == nil {
 		return keystore.Item{}, ErrNotOffered
 	}
-	c := call{
+	c := httpRequest{
 		method: http.MethodPost, url: e.server.Apps.ClientsEndpoint,
 		authorization: "Bearer " + token.Access.Reveal(), carried: []keystore.Secret{token.Access},
 	}

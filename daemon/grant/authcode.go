@@ -46,7 +46,7 @@ func (e *Endpoint) StartAuthCode(ctx context.Context, item keystore.Item, req Re
 		return nil, ErrNotOffered
 	}
 	// The page sends a code that goes to the token endpoint: neither may be somebody else's.
-	if err := e.allowed(e.DestinationsOf(item), s.AuthorizeEndpoint, SignInRequest); err != nil {
+	if err := e.checkDestination(e.DestinationsOf(item), s.AuthorizeEndpoint, SignInRequest); err != nil {
 		return nil, err
 	}
 	req = s.Default(req, true)
@@ -93,11 +93,11 @@ func challenge(verifier keystore.Secret) string {
 
 // push sends an authorization request to the server (RFC 9126 §2) and returns the parameters that stand for it.
 func (e *Endpoint) push(ctx context.Context, item keystore.Item, params form) (form, error) {
-	c := call{method: http.MethodPost, url: e.server.PAREndpoint, body: params}
+	c := httpRequest{method: http.MethodPost, url: e.server.PAREndpoint, body: params}
 	if m := e.server.ClientAuth; m != None && m != ClientSecretPost && m != TLSClientAuth {
 		c.body = append(form{}, params...).add("client_id", item.ClientID) // §2.1: it is a parameter of the request itself
 	}
-	a, err := e.askBeside(ctx, c, item, e.server.ClientAuth)
+	a, err := e.requestBeside(ctx, c, item, e.server.ClientAuth)
 	defer clear(a.Body)
 	if err != nil {
 		return nil, err
@@ -126,55 +126,55 @@ func (a *Authorization) ParseRedirect(pasted string) (code keystore.Secret, err 
 	pasted = strings.TrimSpace(pasted)
 	switch {
 	case len(pasted) > 2*maxCode:
-		return keystore.Secret{}, notThis("it is too long")
+		return keystore.Secret{}, notThisRedirect("it is too long")
 	case strings.Contains(pasted, "://"):
 		address, query, _ := strings.Cut(pasted, "?")
 		bare := strings.Count(a.RedirectURI, "/") == 2 // without a path, for which a browser shows a slash
 		if address != a.RedirectURI && (!bare || address != a.RedirectURI+"/") {
-			return keystore.Secret{}, notThis("the address does not begin with " + a.RedirectURI)
+			return keystore.Secret{}, notThisRedirect("the address does not begin with " + a.RedirectURI)
 		}
-		return a.readQuery(query)
+		return a.codeFromQuery(query)
 	case strings.ContainsAny(pasted, "?&="):
-		return a.readQuery(pasted[strings.IndexByte(pasted, '?')+1:])
+		return a.codeFromQuery(pasted[strings.IndexByte(pasted, '?')+1:])
 	case !isCode(pasted):
-		return keystore.Secret{}, notThis("it is neither an address nor a code")
+		return keystore.Secret{}, notThisRedirect("it is neither an address nor a code")
 	}
 	return keystore.SecretString(pasted), nil
 }
 
-func (a *Authorization) readQuery(query string) (keystore.Secret, error) {
+func (a *Authorization) codeFromQuery(query string) (keystore.Secret, error) {
 	query, _, _ = strings.Cut(query, "#") // some servers add an empty fragment
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return keystore.Secret{}, notThis("it cannot be read")
+		return keystore.Secret{}, notThisRedirect("it cannot be read")
 	}
-	return a.read(values)
+	return a.codeFrom(values)
 }
 
 func isCode(s string) bool {
 	return s != "" && len(s) <= maxCode && printableASCII([]byte(s)) && !strings.Contains(s, " ")
 }
 
-func notThis(why string) error { return &notThisLogin{why} }
+func notThisRedirect(why string) error { return &notThisLogin{why} }
 
 type notThisLogin struct{ why string }
 
 func (e *notThisLogin) Error() string        { return ErrNotThisLogin.Error() + ": " + e.why }
 func (e *notThisLogin) Is(target error) bool { return target == ErrNotThisLogin }
 
-// read takes the code from a redirect's parameters. Nothing but the state decides whether it is ours: who does not know it can
+// codeFrom takes the code from a redirect's parameters. Nothing but the state decides whether it is ours: who does not know it can
 // neither end the sign-in nor bring a code of their own into it (RFC 9700 §4.7).
-func (a *Authorization) read(q url.Values) (keystore.Secret, error) {
+func (a *Authorization) codeFrom(q url.Values) (keystore.Secret, error) {
 	for _, values := range q {
 		if len(values) > 1 { // RFC 6749 §3.1
-			return keystore.Secret{}, notThis("a parameter is there twice")
+			return keystore.Secret{}, notThisRedirect("a parameter is there twice")
 		}
 	}
 	switch state := q.Get("state"); {
 	case state == "" && !q.Has("code") && !q.Has("error"):
-		return keystore.Secret{}, notThis("it holds no answer")
+		return keystore.Secret{}, notThisRedirect("it holds no answer")
 	case !equal(state, a.state):
-		return keystore.Secret{}, notThis("its state is another one")
+		return keystore.Secret{}, notThisRedirect("its state is another one")
 	}
 	if iss := q.Get("iss"); iss != a.issuer && (q.Has("iss") || a.wantIss) { // RFC 9207 §2.4
 		return keystore.Secret{}, &Error{Class: Refused, Where: a.where, Reason: "is not who answered: the redirect names as its issuer " + quoted(iss)}
@@ -194,7 +194,7 @@ func (a *Authorization) declined(code, description string) *Error {
 	if !known || class == InvalidClient || class == Pending {
 		class = Refused
 	}
-	e := &Error{Class: class, Where: a.where, Code: clean(code, nil, maxErrorCode), Description: clean(description, nil, maxDescription)}
+	e := &Error{Class: class, Where: a.where, Code: sanitize(code, nil, maxErrorCode), Description: sanitize(description, nil, maxDescription)}
 	if e.Reason = refusal(code, Code); class != Refused {
 		e.Reason = reason(*e, Code, "")
 	}
@@ -207,12 +207,12 @@ func (a *Authorization) declined(code, description string) *Error {
 // Exchange turns the code into a session (RFC 6749 §4.1.3). A code is good once, so it is one request. The error is as
 // [Endpoint.ClientCredentials]'s.
 func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authorization, code keystore.Secret) (Session, error) {
-	var c call
+	var c httpRequest
 	first := form{}.add("grant_type", "authorization_code").add("redirect_uri", a.RedirectURI).
 		add("code", c.reveal(code)).add("code_verifier", c.reveal(a.verifier))
-	s, err := e.ask(ctx, question{
+	s, err := e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: Code, first: first, carried: c.carried, scope: a.scope,
-		again: aboutTheClient, once: true,
+		maybeClock: aboutTheClient, unrepeatable: true,
 	})
 	if err != nil {
 		return s, err

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	callbackPath = "/callback"
-	callbackWait = 15 * time.Minute // for a person who signs in with a second factor
-	callbackLast = 200 * time.Millisecond
+	callbackPath   = "/callback"
+	callbackWait   = 15 * time.Minute // for a person who signs in with a second factor
+	callbackLinger = 200 * time.Millisecond
 )
 
 // Receiver waits on a loopback address for the browser to come back (RFC 8252 §7.3). Only a GET of the exact path, with the right
@@ -30,8 +30,8 @@ const (
 // program there.
 type Receiver struct {
 	redirect *url.URL
-	door     *door
-	give     func() // gives back what the budget was charged with
+	door     *gatedListener
+	release  func() // gives back what the budget was charged with
 	closing  sync.Once
 
 	mu       sync.Mutex
@@ -41,14 +41,14 @@ type Receiver struct {
 }
 
 func newReceiver(listeners []net.Listener, redirect *url.URL, give func()) *Receiver {
-	return &Receiver{redirect: redirect, door: newDoor(listeners), give: give, served: make(chan struct{})}
+	return &Receiver{redirect: redirect, door: newGatedListener(listeners), release: give, served: make(chan struct{})}
 }
 
 // RedirectURI is the address with the port that was bound: what goes into the request.
 func (r *Receiver) RedirectURI() string { return r.redirect.String() }
 
-// is reports whether a Host header names this address; browsers leave out port 80.
-func (r *Receiver) is(host string) bool {
+// hasHost reports whether a Host header names this address; browsers leave out port 80.
+func (r *Receiver) hasHost(host string) bool {
 	return strings.EqualFold(host, r.redirect.Host) || r.redirect.Port() == "80" && strings.EqualFold(host+":80", r.redirect.Host)
 }
 
@@ -61,7 +61,7 @@ func (r *Receiver) Close() error {
 		r.mu.Unlock()
 		if server != nil {
 			// A browser's spare connections say nothing, and get no more than this moment.
-			last, cancel := context.WithTimeout(context.Background(), callbackLast)
+			last, cancel := context.WithTimeout(context.Background(), callbackLinger)
 			defer cancel()
 			if server.Shutdown(last) != nil {
 				server.Close()
@@ -69,7 +69,7 @@ func (r *Receiver) Close() error {
 			<-r.served
 		}
 		r.door.Close()
-		r.give()
+		r.release()
 	})
 	return nil
 }
@@ -91,13 +91,13 @@ func (r *Receiver) Unanswered() bool {
 func (r *Receiver) serve(c *callback) {
 	server := &http.Server{
 		Handler: c, ReadHeaderTimeout: callbackTime, ReadTimeout: callbackTime, WriteTimeout: callbackTime,
-		MaxHeaderBytes: callbackMost, ErrorLog: log.New(io.Discard, "", 0), // its lines quote what was sent
+		MaxHeaderBytes: callbackHeader, ErrorLog: log.New(io.Discard, "", 0), // its lines quote what was sent
 	}
 	server.SetKeepAlivesEnabled(false)
 	r.mu.Lock()
 	r.server, r.callback = server, c
 	r.mu.Unlock()
-	r.door.open()
+	r.door.start()
 	go func() {
 		defer close(r.served)
 		server.Serve(r.door)
@@ -116,7 +116,7 @@ func (r *Receiver) Await(ctx context.Context, a *Authorization) (keystore.Secret
 	case <-c.done:
 		return c.code, c.err
 	case <-ctx.Done():
-		if c.end() { // it came at the same moment
+		if c.expire() { // it came at the same moment
 			<-c.done
 			return c.code, c.err
 		}
@@ -141,8 +141,8 @@ type callback struct {
 	err      error
 }
 
-// end makes every answer from now on one that comes too late, and reports whether there was one before.
-func (c *callback) end() (answered bool) {
+// expire makes every answer from now on one that comes too late, and reports whether there was one before.
+func (c *callback) expire() (answered bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
@@ -151,7 +151,7 @@ func (c *callback) end() (answered bool) {
 
 func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case !c.receiver.is(r.Host): // a name that somebody made point here (DNS rebinding)
+	case !c.receiver.hasHost(r.Host): // a name that somebody made point here (DNS rebinding)
 		showPage(w, http.StatusMisdirectedRequest, pageNotHere)
 	case r.URL.EscapedPath() != c.path():
 		showPage(w, http.StatusNotFound, pageNotHere)
@@ -176,7 +176,7 @@ func (c *callback) answer(w http.ResponseWriter, r *http.Request) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	var code keystore.Secret
 	if err == nil {
-		code, err = c.a.read(query)
+		code, err = c.a.codeFrom(query)
 	} else {
 		err = ErrNotThisLogin
 	}

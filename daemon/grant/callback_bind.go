@@ -123,7 +123,7 @@ type bindError struct {
 }
 
 func (e *bindError) Error() string {
-	why := words(e.err)
+	why := causeText(e.err)
 	if at, err := netip.ParseAddrPort(e.at); err == nil && errors.Is(e.err, syscall.EADDRINUSE) {
 		if uid, ok := peer.Listening(at); ok {
 			who := fmt.Sprintf("a program of user %d", uid)
@@ -147,7 +147,7 @@ type listenError struct {
 }
 
 func (e *listenError) Error() string {
-	why := words(e.err)
+	why := causeText(e.err)
 	if b, ok := errors.AsType[*bindError](e.err); ok {
 		why = b.Error()
 	}

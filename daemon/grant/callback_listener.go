@@ -11,49 +11,49 @@ import (
 
 // What one receiver takes at most, whoever connects how often.
 const (
-	callbackConns = 8 // connections that are served at once; the others wait in the system's queue
-	callbackTime  = 5 * time.Second
-	callbackMost  = 8 << 10 // bytes of a request's header, which holds the code; net/http reads 4 KiB more before it gives up
+	callbackConns  = 8 // connections that are served at once; the others wait in the system's queue
+	callbackTime   = 5 * time.Second
+	callbackHeader = 8 << 10 // bytes of a request's header, which holds the code; net/http reads 4 KiB more before it gives up
 	// callbackGrace is how long a connection is served before one that waits may take its place: a browser that has
 	// connected has sent its request by then. So who opens connections and says nothing keeps no browser out.
 	callbackGrace = 20 * time.Millisecond
-	// CallbackJudged is how many accepted connections of all receivers together wait to be identified or served.
-	CallbackJudged = 32
+	// CallbackPending is how many accepted connections of all receivers together wait to be identified or served.
+	CallbackPending = 32
 )
 
 // One table of connections and one queue before it, since both are the whole machine's.
 var (
-	table  peer.TCP
-	judged = make(chan struct{}, CallbackJudged)
+	table       peer.TCP
+	identifying = make(chan struct{}, CallbackPending)
 )
 
-// door is the listener of a receiver's HTTP server: it lets in, from all the receiver's listeners, who may be this user's
+// gatedListener is the listener of a receiver's HTTP server: it lets in, from all the receiver's listeners, who may be this user's
 // browser, and few at once. Another user's connection is closed before a byte of it is read. A browser behind ssh -L comes as
 // the user's own sshd, one on the other side of a forwarded port as the user's or root's forwarder. Where the system does not
 // tell whose a connection is, it is let in, and the state in the redirect decides, as it does for everybody.
-type door struct {
+type gatedListener struct {
 	listeners []net.Listener
 	ready     chan net.Conn
 	closed    chan struct{}
 	accepting sync.WaitGroup
 
 	mu     sync.Mutex
-	inside []*visit      // longest first
-	ended  chan struct{} // holds an element once a visit has ended
+	inside []*admittedConn // longest first
+	ended  chan struct{}   // holds an element once a visit has ended
 }
 
-func newDoor(listeners []net.Listener) *door {
-	return &door{listeners: listeners, ready: make(chan net.Conn), closed: make(chan struct{}), ended: make(chan struct{}, 1)}
+func newGatedListener(listeners []net.Listener) *gatedListener {
+	return &gatedListener{listeners: listeners, ready: make(chan net.Conn), closed: make(chan struct{}), ended: make(chan struct{}, 1)}
 }
 
-// open begins to accept.
-func (d *door) open() {
+// start begins to accept.
+func (d *gatedListener) start() {
 	for _, l := range d.listeners {
 		d.accepting.Go(func() { d.accept(l) })
 	}
 }
 
-func (d *door) accept(l net.Listener) {
+func (d *gatedListener) accept(l net.Listener) {
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	wait := shortest
 	for {
@@ -62,10 +62,10 @@ func (d *door) accept(l net.Listener) {
 		case err == nil:
 			wait = shortest
 			select {
-			case judged <- struct{}{}:
+			case identifying <- struct{}{}:
 				d.accepting.Go(func() {
-					defer func() { <-judged }()
-					d.judge(c)
+					defer func() { <-identifying }()
+					d.admit(c)
 				})
 			case <-d.closed:
 				c.Close()
@@ -83,14 +83,14 @@ func (d *door) accept(l net.Listener) {
 	}
 }
 
-// judge hands a connection to the server or closes it.
-func (d *door) judge(c net.Conn) {
+// admit hands a connection to the server or closes it.
+func (d *gatedListener) admit(c net.Conn) {
 	switch table.Owner(c) {
-	case peer.Foreign, peer.Nobody:
+	case peer.Foreign, peer.Closed:
 		c.Close()
 		return
 	}
-	v := d.enter(c)
+	v := d.takeRoom(c)
 	if v == nil {
 		c.Close()
 		return
@@ -102,13 +102,13 @@ func (d *door) judge(c net.Conn) {
 	}
 }
 
-// enter returns the visit of a connection when there is room for one, or nil when the door is closed. Where there is none
+// takeRoom returns the visit of a connection when there is room for one, or nil when the door is closed. Where there is none
 // the longest visit makes room, once it has lasted callbackGrace.
-func (d *door) enter(c net.Conn) *visit {
+func (d *gatedListener) takeRoom(c net.Conn) *admittedConn {
 	for {
 		d.mu.Lock()
 		if len(d.inside) < callbackConns {
-			v := &visit{Conn: c, door: d, since: time.Now()}
+			v := &admittedConn{Conn: c, door: d, since: time.Now()}
 			v.bell = time.AfterFunc(callbackTime, func() { v.Close() })
 			d.inside = append(d.inside, v)
 			d.mu.Unlock()
@@ -131,7 +131,7 @@ func (d *door) enter(c net.Conn) *visit {
 }
 
 // Accept returns the next connection that was let in.
-func (d *door) Accept() (net.Conn, error) {
+func (d *gatedListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-d.ready:
 		return c, nil
@@ -141,7 +141,7 @@ func (d *door) Accept() (net.Conn, error) {
 }
 
 // Close stops accepting. It returns when nothing that was accepted is held any more but what the server has.
-func (d *door) Close() error {
+func (d *gatedListener) Close() error {
 	d.mu.Lock()
 	select {
 	case <-d.closed:
@@ -157,12 +157,12 @@ func (d *door) Close() error {
 }
 
 // Addr is the first listener's.
-func (d *door) Addr() net.Addr { return d.listeners[0].Addr() }
+func (d *gatedListener) Addr() net.Addr { return d.listeners[0].Addr() }
 
-// visit is one connection that was let in. It is closed after callbackTime at the latest.
-type visit struct {
+// admittedConn is one connection that was let in. It is closed after callbackTime at the latest.
+type admittedConn struct {
 	net.Conn
-	door  *door
+	door  *gatedListener
 	since time.Time
 	bell  *time.Timer
 	once  sync.Once
@@ -170,7 +170,7 @@ type visit struct {
 }
 
 // Close closes the connection and makes room.
-func (v *visit) Close() error {
+func (v *admittedConn) Close() error {
 	v.once.Do(func() {
 		d := v.door
 		d.mu.Lock()
@@ -192,7 +192,7 @@ func (v *visit) Close() error {
 }
 
 // CloseWrite lets net/http end its answer before the connection.
-func (v *visit) CloseWrite() error {
+func (v *admittedConn) CloseWrite() error {
 	if c, ok := v.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
 	}

@@ -114,7 +114,7 @@ func TestI6SilentConnectionsMakeRoom(t *testing.T) {
 // More of a header than a browser sends is refused, and the sign-in goes on waiting.
 func TestI7TooLargeAHeader(t *testing.T) {
 	inDoor(t, func(t *testing.T, l pipes) {
-		for _, size := range []int{callbackMost + 5<<10, 1 << 20} {
+		for _, size := range []int{callbackHeader + 5<<10, 1 << 20} {
 			c := l.comes()
 			go io.WriteString(c, "GET /callback?state=s&code=c HTTP/1.1\r\nHost: 127.0.0.1:4711\r\nX: "+strings.Repeat("a", size)+"\r\n\r\n")
 			answer, _ := io.ReadAll(c)

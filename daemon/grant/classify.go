@@ -31,13 +31,13 @@ const (
 // is its [Error.Action].
 func Classify(a Answer, proof Presented) Error {
 	if a.Err != nil && (a.Status == 0 || !retryable(a.Status)) {
-		return lost(a)
+		return classifyFailure(a)
 	}
 	body, flaw := a.object()
 	e := Error{Status: a.Status, Proxy: a.Proxy}
 	code, said := body.errorCode()
-	e.Code = clean(code, a.Carried, maxErrorCode)
-	e.Description = clean(body.description(), a.Carried, maxDescription)
+	e.Code = sanitize(code, a.Carried, maxErrorCode)
+	e.Description = sanitize(body.description(), a.Carried, maxDescription)
 	if class, ok := codes[code]; said && ok {
 		e.Class = class
 		if code == "unauthorized_client" && a.Status == http.StatusUnauthorized {

@@ -30,7 +30,7 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" /
 
 // authenticate adds the client's credentials to a request, by a method of client authentication. An assertion is dated at,
 // the server's time.
-func (s Server) authenticate(by Method, c *call, item keystore.Item, at time.Time) error {
+func (s Server) authenticate(by Method, c *httpRequest, item keystore.Item, at time.Time) error {
 	switch by {
 	case None:
 		c.body = c.body.add("client_id", item.ClientID)

@@ -65,7 +65,7 @@ func TestAuthenticate(t *testing.T) {
 		{"post", Server{ClientAuth: ClientSecretPost}, "my client", "a+b&c", "", "client_id=my+client&client_secret=a%2Bb%26c"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var got call
+			var got httpRequest
 			c.server.TokenEndpoint = endpoint
 			err := c.server.authenticate(c.server.ClientAuth, &got, keystore.Item{ClientID: c.id, ClientSecret: keystore.SecretString(c.secret)}, time.Unix(1700000000, 0))
 			if err != nil {
@@ -92,8 +92,8 @@ func TestAuthenticateByAssertion(t *testing.T) {
 	s := Server{ClientAuth: ClientSecretJWT, TokenEndpoint: "https://auth.example.com/token"}
 	at := time.Unix(1700000000, 0)
 	item := keystore.Item{ClientID: dummyID, ClientSecret: keystore.SecretString(dummySecret)}
-	var first, second call
-	for _, c := range []*call{&first, &second} {
+	var first, second httpRequest
+	for _, c := range []*httpRequest{&first, &second} {
 		c.body = form{}.add("grant_type", "client_credentials")
 		if err := s.authenticate(s.ClientAuth, c, item, at); err != nil {
 			t.Fatal(err)
@@ -126,7 +126,7 @@ func TestAuthenticateByAssertion(t *testing.T) {
 func TestAuthenticateRefuses(t *testing.T) {
 	item := keystore.Item{ClientID: "a:b", ClientSecret: keystore.SecretString(dummySecret)}
 	for _, s := range []Server{{ClientAuth: "magic"}, {ClientAuth: PrivateKeyJWT}, {ClientAuth: TLSClientAuth}, {}, {ClientAuth: ClientSecretBasic, PlainBasic: true}} {
-		if err := s.authenticate(s.ClientAuth, &call{}, item, time.Now()); err == nil || strings.Contains(err.Error(), dummySecret) {
+		if err := s.authenticate(s.ClientAuth, &httpRequest{}, item, time.Now()); err == nil || strings.Contains(err.Error(), dummySecret) {
 			t.Errorf("%s: %v", s.ClientAuth, err)
 		}
 	}

@@ -15,10 +15,10 @@ import (
 // server than this one.
 func (e *Endpoint) ClientCredentials(ctx context.Context, item keystore.Item, req Request) (Token, error) {
 	req = e.server.Default(req, false)
-	s, err := e.ask(ctx, question{
+	s, err := e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: ClientCredential,
 		first: form{}.add("grant_type", "client_credentials"), last: req.form(), scope: req.Scope,
-		again: aboutTheAssertion,
+		maybeClock: aboutTheAssertion,
 	})
 	s.Refresh.Wipe() // RFC 6749 §4.4.3: there should be none
 	return s.Token, err

@@ -24,8 +24,8 @@ type Destinations struct {
 // DestinationsOf returns where an item, and tokens that this endpoint obtains with it, may be sent.
 func (e *Endpoint) DestinationsOf(item keystore.Item) *Destinations {
 	s := &Destinations{
-		Issuer: same(item.Issuer, e.server.Issuer), TokenEndpoint: same(item.TokenEndpoint, e.server.TokenEndpoint),
-		ClientAuth: same(item.ClientAuth, string(e.server.ClientAuth)), Header: e.server.Header,
+		Issuer: intern(item.Issuer, e.server.Issuer), TokenEndpoint: intern(item.TokenEndpoint, e.server.TokenEndpoint),
+		ClientAuth: intern(item.ClientAuth, string(e.server.ClientAuth)), Header: e.server.Header,
 		Origins: item.Origins, TokenOrigins: item.TokenOrigins, PageOrigins: item.PageOrigins, APIs: item.APIs,
 	}
 	switch own := e.server.PresetAPIs; {
@@ -37,16 +37,18 @@ func (e *Endpoint) DestinationsOf(item keystore.Item) *Destinations {
 	return s
 }
 
-// same returns b where it equals a: ten thousand tokens then share one text.
-func same(a, b string) string {
+// intern returns b where it equals a: ten thousand tokens then share one text.
+func intern(a, b string) string {
 	if a == b {
 		return b
 	}
 	return a
 }
 
-// own is the destination of what a person has just typed for this very server and what no item is sealed with yet.
-func (e *Endpoint) own(kind Kind) *Destinations { return e.DestinationsOf(e.server.NewItem("", kind)) }
+// ownDestinations is the destination of what a person has just typed for this very server and what no item is sealed with yet.
+func (e *Endpoint) ownDestinations(kind Kind) *Destinations {
+	return e.DestinationsOf(e.server.NewItem("", kind))
+}
 
 // AllowsAPI reports whether an API's origin, in the form of [Destinations.APIs], may be sent the tokens. A nil s allows none.
 func (s *Destinations) AllowsAPI(origin string) bool {

@@ -53,8 +53,8 @@ func (e *Endpoint) StartDevice(ctx context.Context, item keystore.Item, req Requ
 		return nil, ErrNotOffered
 	}
 	req = e.server.Default(req, true)
-	c := call{method: http.MethodPost, url: e.server.DeviceEndpoint, body: req.form()}
-	a, err := e.askBeside(ctx, c, item, e.server.ClientAuth)
+	c := httpRequest{method: http.MethodPost, url: e.server.DeviceEndpoint, body: req.form()}
+	a, err := e.requestBeside(ctx, c, item, e.server.ClientAuth)
 	defer clear(a.Body)
 	if err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (e *Endpoint) AwaitDevice(ctx context.Context, item keystore.Item, d *Devic
 	expiry := d.answered.Boot + d.Lifetime
 	next, pace, lost := d.answered.Boot+d.interval, pace{interval: d.interval}, false
 	for {
-		if err := e.pause(ctx, min(next, expiry)); err != nil {
+		if err := e.waitUntil(ctx, min(next, expiry)); err != nil {
 			return Session{}, err
 		}
 		if e.now().Boot >= expiry {
@@ -219,16 +219,16 @@ func expired(d *DeviceLogin) *Error {
 
 // poll asks once whether the person has signed in.
 func (e *Endpoint) poll(ctx context.Context, item keystore.Item, d *DeviceLogin) (Session, error) {
-	var c call
+	var c httpRequest
 	first := form{}.add("grant_type", deviceGrant).add("device_code", c.reveal(d.code))
-	return e.ask(ctx, question{
+	return e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: Code, first: first, carried: c.carried, scope: d.scope,
-		again: aboutTheClient, once: true,
+		maybeClock: aboutTheClient, unrepeatable: true,
 	})
 }
 
-// pause returns when the boot clock has come to until, or ctx's error.
-func (e *Endpoint) pause(ctx context.Context, until time.Duration) error {
+// waitUntil returns when the boot clock has come to until, or ctx's error.
+func (e *Endpoint) waitUntil(ctx context.Context, until time.Duration) error {
 	for {
 		left := until - e.now().Boot
 		if left <= 0 {

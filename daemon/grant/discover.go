@@ -69,7 +69,7 @@ func wellKnown(issuer string) []string {
 }
 
 func readMetadata(ctx context.Context, client *http.Client, document, issuer string, method Method) (Discovered, *Error) {
-	a, _, _ := exchange(ctx, client, clock.Now, call{method: http.MethodGet, url: document})
+	a, _, _ := exchange(ctx, client, clock.Now, httpRequest{method: http.MethodGet, url: document})
 	if verdict := Classify(a, Nothing); verdict.Class != OK {
 		if verdict.Class == TransientSlow && verdict.Status != 0 {
 			verdict.Reason = "has no description of itself where an authorization server keeps it"

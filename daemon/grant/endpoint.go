@@ -37,13 +37,6 @@ func (e *Endpoint) Server() Server { return e.server }
 // Requests counts the requests for tokens that left this machine.
 func (e *Endpoint) Requests() int64 { return e.requests.Load() }
 
-// exchange sends c and takes in what the answer says of the server's clock. Only [Endpoint.send] calls it.
-func (e *Endpoint) exchange(ctx context.Context, c call) (Answer, clock.Instant) {
-	a, sent, received := exchange(ctx, e.client, e.now, c)
-	e.dated(c.url, a.date(), received)
-	return a, sent
-}
-
 // Carries is how much of a credential a request carries. What a person agrees to for one is agreed to for what is less, and
 // never for what is more.
 type Carries int
@@ -85,10 +78,10 @@ func (e *ForeignError) Error() string {
 // Is makes it an ErrEndpointChanged.
 func (e *ForeignError) Is(target error) bool { return target == ErrEndpointChanged }
 
-// allowed is the one rule for every address that a server, a document, a preset or a configuration names: what carries
+// checkDestination is the one rule for every address that a server, a document, a preset or a configuration names: what carries
 // anything of a credential goes to the origin that the credential is sealed for, to one that the person agreed to, or to one
 // that groat's own preset names. The error wraps [ErrEndpointChanged].
-func (e *Endpoint) allowed(to *Destinations, address string, what Carries) error {
+func (e *Endpoint) checkDestination(to *Destinations, address string, what Carries) error {
 	s := e.server
 	switch {
 	case to == nil:
@@ -110,10 +103,11 @@ func (e *Endpoint) allowed(to *Destinations, address string, what Carries) error
 
 // send is the gate: the only way in which a request with anything of a credential leaves. to is where the credential, or the
 // token, may go.
-func (e *Endpoint) send(ctx context.Context, to *Destinations, c call) (Answer, clock.Instant, error) {
-	if err := e.allowed(to, c.url, c.carries); err != nil {
+func (e *Endpoint) send(ctx context.Context, to *Destinations, c httpRequest) (Answer, clock.Instant, error) {
+	if err := e.checkDestination(to, c.url, c.carries); err != nil {
 		return Answer{}, clock.Instant{}, err
 	}
-	a, sent := e.exchange(ctx, c)
+	a, sent, received := exchange(ctx, e.client, e.now, c)
+	e.dated(c.url, a.date(), received)
 	return a, sent, nil
 }

@@ -172,11 +172,11 @@ func (e *Error) Action() Action {
 	case Pending:
 		return Poll
 	}
-	return e.verdict()
+	return e.definitiveAction()
 }
 
-// verdict is the action for what is definitive: [Refused] and [Misconfigured].
-func (e *Error) verdict() Action {
+// definitiveAction is the action for what is definitive: [Refused] and [Misconfigured].
+func (e *Error) definitiveAction() Action {
 	switch e.Code {
 	case "invalid_scope", "invalid_target": // RFC 6749 §5.2, RFC 8707 §2
 		return ParkRequest
@@ -257,7 +257,7 @@ func malformed(a Answer, flaw string) *Error {
 	body, _ := a.object()
 	return &Error{
 		Class: Malformed, Status: a.Status, Reason: "gave an answer that " + flaw,
-		Description: clean(body.description(), a.Carried, maxDescription),
+		Description: sanitize(body.description(), a.Carried, maxDescription),
 	}
 }
 

@@ -28,8 +28,8 @@ const (
 	maxBody       = 1 << 20
 )
 
-// call is one request that is about to be sent.
-type call struct {
+// httpRequest is one request that is about to be sent.
+type httpRequest struct {
 	method, url   string
 	body          form                         // nil sends none
 	json          bool                         // body is a JSON object instead
@@ -42,7 +42,7 @@ type call struct {
 }
 
 // reveal returns a secret that the request is about to carry, and remembers it in both forms in which it may come back.
-func (c *call) reveal(s keystore.Secret) string {
+func (c *httpRequest) reveal(s keystore.Secret) string {
 	text := s.Reveal()
 	c.carried = append(c.carried, s, keystore.SecretString(url.QueryEscape(text)))
 	return text
@@ -69,7 +69,7 @@ type Answer struct {
 
 // exchange sends one request once. The first instant is from before anything was sent, the second from when the answer was
 // complete. It takes at most [totalTimeout].
-func exchange(ctx context.Context, client *http.Client, now clock.Func, c call) (a Answer, sent, received clock.Instant) {
+func exchange(ctx context.Context, client *http.Client, now clock.Func, c httpRequest) (a Answer, sent, received clock.Instant) {
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
 	// A connection is had: from here on the request may leave at any moment. httptrace's WroteHeaders comes later, from
@@ -93,7 +93,7 @@ func exchange(ctx context.Context, client *http.Client, now clock.Func, c call) 
 	return a, sent, received
 }
 
-func newRequest(ctx context.Context, c call) (*http.Request, error) {
+func newRequest(ctx context.Context, c httpRequest) (*http.Request, error) {
 	if err := origin.CheckURL(c.url, "its address"); err != nil {
 		return nil, &Error{Class: Misconfigured, Reason: "is not asked: " + err.Error()}
 	}

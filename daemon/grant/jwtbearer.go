@@ -19,13 +19,13 @@ const bearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 // server's defaults; the error is as [Endpoint.ClientCredentials]'s.
 func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Request) (Token, error) {
 	to := e.DestinationsOf(item)
-	if err := e.allowed(to, e.server.TokenEndpoint, Anything); err != nil {
+	if err := e.checkDestination(to, e.server.TokenEndpoint, Anything); err != nil {
 		return Token{}, err
 	}
 	req = e.server.Default(req, false)
 	for again := true; ; again = false {
 		t, used, err := e.bearer(ctx, to, item, req)
-		err, other := e.judge(e.server.TokenEndpoint, used, aboutTheAssertion, err)
+		err, other := e.noteAssertion(e.server.TokenEndpoint, used, aboutTheAssertion, err)
 		if !other || !again {
 			return t, err
 		}
@@ -52,15 +52,15 @@ func (e *Endpoint) bearer(ctx context.Context, to *Destinations, item keystore.I
 	if err != nil {
 		return Token{}, used, &Error{Class: Misconfigured, Where: host(s.TokenEndpoint), Reason: "cannot be sent the credential: " + err.Error(), Err: err}
 	}
-	c := call{method: "POST", url: s.TokenEndpoint}
+	c := httpRequest{method: "POST", url: s.TokenEndpoint}
 	c.body = form{}.add("grant_type", bearerGrant).add("assertion", c.reveal(keystore.SecretString(assertion)))
 	if s.ClientAuth != None {
-		if _, err := e.identify(&c, s.ClientAuth, item); err != nil {
+		if _, err := e.addClientCredentials(&c, s.ClientAuth, item); err != nil {
 			return Token{}, used, err
 		}
 	}
 	c.body = c.body.append(beside.form())
-	t, err := e.token(ctx, to, c, Assertion, req.Scope)
+	t, err := e.readTokenOnly(ctx, to, c, Assertion, req.Scope)
 	return t, used, err
 }
 

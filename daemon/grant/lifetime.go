@@ -56,16 +56,16 @@ func lifetime(body object, access string, sent, date time.Time) (life time.Durat
 	}
 	if known {
 		if agree := date.Sub(sent.Round(0)).Abs() <= wrongClock; agree {
-			life = min(life, least(ends, date.Add(time.Second)))
+			life = min(life, leastLeft(ends, date.Add(time.Second)))
 		}
 		return life, false, ""
 	}
 	if len(ends) == 0 {
 		return lifetimeAssumed, true, ""
 	}
-	life = least(ends, sent)
+	life = leastLeft(ends, sent)
 	if !date.IsZero() {
-		life = min(life, least(ends, date.Add(time.Second))) // Date is cut to a second; the server's time is at most this
+		life = min(life, leastLeft(ends, date.Add(time.Second))) // Date is cut to a second; the server's time is at most this
 	}
 	if life == never {
 		return 0, false, "holds a token that has expired"
@@ -76,8 +76,8 @@ func lifetime(body object, access string, sent, date time.Time) (life time.Durat
 // never is more than any life.
 const never time.Duration = math.MaxInt64
 
-// least returns the least time above zero that is left until one of ends; never where all have passed.
-func least(ends []float64, now time.Time) time.Duration {
+// leastLeft returns the leastLeft time above zero that is left until one of ends; never where all have passed.
+func leastLeft(ends []float64, now time.Time) time.Duration {
 	life := never
 	for _, end := range ends {
 		if left := duration(end - unix(now)); left > 0 {

@@ -61,7 +61,7 @@ func (n *Network) Set(s NetworkSettings) error {
 	if len(s.Authorities) > 0 {
 		roots, err := x509.SystemCertPool()
 		if err != nil {
-			return fmt.Errorf("the system's certificate authorities cannot be read: %s", words(err))
+			return fmt.Errorf("the system's certificate authorities cannot be read: %s", causeText(err))
 		}
 		for _, c := range s.Authorities {
 			roots.AddCert(c)

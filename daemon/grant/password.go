@@ -15,10 +15,10 @@ func (e *Endpoint) Password(ctx context.Context, item keystore.Item, username st
 		return Session{}, ErrNotOffered
 	}
 	req = e.server.Default(req, true)
-	var c call
-	return e.ask(ctx, question{
+	var c httpRequest
+	return e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: Password,
 		first:   form{}.add("grant_type", "password").add("username", username).add("password", c.reveal(password)),
-		carried: c.carried, last: req.form(), scope: req.Scope, again: aboutTheClient,
+		carried: c.carried, last: req.form(), scope: req.Scope, maybeClock: aboutTheClient,
 	})
 }

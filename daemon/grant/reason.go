@@ -75,9 +75,9 @@ func refusal(code string, proof Presented) string {
 	return "refuses to give a token"
 }
 
-// lost is for an exchange without a usable answer. Only words of our own describe it: net/http quotes what the server
+// classifyFailure is for an exchange without a usable answer. Only words of our own describe it: net/http quotes what the server
 // sent in some of its errors, and a server may send back what it got.
-func lost(a Answer) Error {
+func classifyFailure(a Answer) Error {
 	if own, ok := errors.AsType[*Error](a.Err); ok {
 		return *own // nothing was tried
 	}
@@ -103,7 +103,7 @@ func through(proxy string) string {
 	if proxy == "" {
 		return ""
 	}
-	return " through proxy " + clean(proxy, nil, maxDescription)
+	return " through proxy " + sanitize(proxy, nil, maxDescription)
 }
 
 // byProxy reports whether an error is about the connection to a proxy, and not about what is behind it. These are net/http's
@@ -229,8 +229,8 @@ func cause(err error) error {
 	return nil
 }
 
-// words is cause in words.
-func words(err error) string {
+// causeText is cause in causeText.
+func causeText(err error) string {
 	if known := cause(err); known != nil {
 		return known.Error()
 	}

@@ -22,12 +22,12 @@ func (e *Endpoint) Refresh(ctx context.Context, item keystore.Item, req Request)
 	if item.RefreshToken.IsZero() {
 		return Token{}, keystore.Secret{}, ErrNotOffered
 	}
-	var c call
+	var c httpRequest
 	first := form{}.add("grant_type", "refresh_token").add("refresh_token", c.reveal(item.RefreshToken))
-	s, err := e.ask(ctx, question{
-		item: item, by: e.server.later(), proof: RefreshToken,
+	s, err := e.requestToken(ctx, tokenRequest{
+		item: item, by: e.server.refreshAuth(), proof: RefreshToken,
 		first: first, last: req.form(), carried: c.carried, scope: req.Scope,
-		again: aboutTheClient, once: true,
+		maybeClock: aboutTheClient, unrepeatable: true,
 	})
 	if failed, ok := errors.AsType[*Error](err); ok {
 		success := failed.Status >= 200 && failed.Status < 300
@@ -66,15 +66,15 @@ func (e *Endpoint) Revoke(ctx context.Context, item keystore.Item) error {
 		return fmt.Errorf("%w: its revocation endpoint is %s, not %s", ErrEndpointChanged, shown(at), shown(e.server.RevocationEndpoint))
 	}
 	to := e.DestinationsOf(item)
-	if err := e.allowed(to, e.server.RevocationEndpoint, Anything); err != nil { // before anything is signed
+	if err := e.checkDestination(to, e.server.RevocationEndpoint, Anything); err != nil { // before anything is signed
 		return err
 	}
-	c := call{method: http.MethodPost, url: e.server.RevocationEndpoint}
+	c := httpRequest{method: http.MethodPost, url: e.server.RevocationEndpoint}
 	c.body = form{}.add("token", c.reveal(item.RefreshToken))
 	if !e.server.RevokeJSON {
 		c.body = c.body.add("token_type_hint", "refresh_token")
 	}
-	if _, err := e.identify(&c, e.server.later(), item); err != nil {
+	if _, err := e.addClientCredentials(&c, e.server.refreshAuth(), item); err != nil {
 		return err
 	}
 	if c.json = e.server.RevokeJSON; c.json {

@@ -37,8 +37,8 @@ func parseToken(a Answer, sent clock.Instant, asked []string, wider bool) (Token
 		return Token{}, &Error{Class: Misconfigured, Status: a.Status, Reason: "granted a wider scope than was asked for"}
 	}
 	return Token{
-		Access: access, Type: "Bearer", TypeAssumed: missing(body["token_type"]), Scope: clean(scope, nil, maxScope),
-		Sent: sent, Lifetime: life, LifetimeAssumed: assumed, Hold: exhausted(a),
+		Access: access, Type: "Bearer", TypeAssumed: missing(body["token_type"]), Scope: sanitize(scope, nil, maxScope),
+		Sent: sent, Lifetime: life, LifetimeAssumed: assumed, Hold: quotaWait(a),
 	}, nil
 }
 

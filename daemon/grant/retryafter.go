@@ -17,8 +17,8 @@ const (
 // server's own and no default. For a date see [Answer.until]. Where a quota is used up, the wish is at
 // least until it is filled again.
 func retryAfter(a Answer) (wish time.Duration, own bool) {
-	wish, own = asked(a)
-	if full := exhausted(a); full > 0 {
+	wish, own = readRetryAfter(a)
+	if full := quotaWait(a); full > 0 {
 		return max(wish, full), true
 	}
 	if !own && a.Status == http.StatusTooManyRequests {
@@ -27,8 +27,8 @@ func retryAfter(a Answer) (wish time.Duration, own bool) {
 	return wish, own
 }
 
-// asked reads Retry-After.
-func asked(a Answer) (wish time.Duration, own bool) {
+// readRetryAfter reads Retry-After.
+func readRetryAfter(a Answer) (wish time.Duration, own bool) {
 	text := strings.TrimSpace(a.Header.Get("Retry-After"))
 	if text == "" {
 		return 0, false
@@ -59,12 +59,12 @@ func (a Answer) until(at time.Time) time.Duration {
 	return there
 }
 
-// exhausted returns how long the server grants nothing more, by the headers in which it counts requests, and 0 where it does
+// quotaWait returns how long the server grants nothing more, by the headers in which it counts requests, and 0 where it does
 // not say that: Auth0's quota of a machine's client, and the limit that many servers put in front of everybody.
-func exhausted(a Answer) time.Duration {
+func quotaWait(a Answer) time.Duration {
 	var wait time.Duration
 	for bucket := range strings.SplitSeq(a.Header.Get("Auth0-Client-Quota-Limit"), ",") { // b=per_hour;q=10;r=0;t=3540
-		left, resets := member(bucket, "r"), member(bucket, "t")
+		left, resets := quotaField(bucket, "r"), quotaField(bucket, "t")
 		if n, ok := digits(left); ok && n == 0 {
 			t, _ := digits(resets)
 			wait = max(wait, t)
@@ -90,8 +90,8 @@ func exhausted(a Answer) time.Duration {
 // absolute is what no duration is greater than, and no date before.
 const absolute = 1e9 * time.Second
 
-// member returns the value of one name in "name=value;name=value".
-func member(list, name string) string {
+// quotaField returns the value of one name in "name=value;name=value".
+func quotaField(list, name string) string {
 	for part := range strings.SplitSeq(list, ";") {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(part), name+"="); ok {
 			return value

@@ -12,13 +12,13 @@ const (
 	maxDescription = 200
 )
 
-// clean makes what a server said fit to show: without anything of the request's secrets, printable ASCII, one line.
-func clean(s string, secrets []keystore.Secret, limit int) string {
-	if len(s) > maxClean {
-		s = s[:maxClean]
+// sanitize makes what a server said fit to show: without anything of the request's secrets, printable ASCII, one line.
+func sanitize(s string, secrets []keystore.Secret, limit int) string {
+	if len(s) > maxSanitized {
+		s = s[:maxSanitized]
 	}
 	for _, secret := range secrets {
-		s = without(s, secret.Reveal())
+		s = redact(s, secret.Reveal())
 	}
 	var b strings.Builder
 	space := false
@@ -43,15 +43,15 @@ func clean(s string, secrets []keystore.Secret, limit int) string {
 }
 
 const (
-	// maxClean bounds the work; more than this is never shown.
-	maxClean = 1 << 10
+	// maxSanitized bounds the work; more than this is never shown.
+	maxSanitized = 1 << 10
 	// gram is the shortest piece of a secret that is taken out: servers echo what they were sent cut off.
 	gram    = 8
 	removed = "[removed]"
 )
 
-// without replaces every piece of secret in s that is at least gram bytes long, or all of a shorter secret.
-func without(s, secret string) string {
+// redact replaces every piece of secret in s that is at least gram bytes long, or all of a shorter secret.
+func redact(s, secret string) string {
 	if len(secret) < gram {
 		if len(secret) < 3 {
 			return s
@@ -79,7 +79,7 @@ func shown(s string) string {
 	if s == "" {
 		return "none"
 	}
-	return visible.Name(clean(s, nil, maxDescription))
+	return visible.Name(sanitize(s, nil, maxDescription))
 }
 
 // quoted is for what a server or a redirect said: always in quotation marks.
@@ -87,7 +87,7 @@ func quoted(s string) string {
 	if s == "" {
 		return "none"
 	}
-	return visible.Quote(clean(s, nil, maxDescription))
+	return visible.Quote(sanitize(s, nil, maxDescription))
 }
 
 // printable replaces what could steer a terminal or hide: control characters, bidi marks, invisible ones.

@@ -112,18 +112,18 @@ type Server struct {
 type Header struct{ Name, Prefix string }
 
 // HeaderFor returns the name and value of the header that carries a token to an API. The value is a secret.
-func (s Server) HeaderFor(t Token) (name, value string) { return s.Header.of(t) }
+func (s Server) HeaderFor(t Token) (name, value string) { return s.Header.format(t) }
 
 // Header returns the name and value of the header that carries the token to an API, as the endpoint that issued it says. The
 // value is a secret.
 func (t Token) Header() (name, value string) {
 	if t.Destinations == nil {
-		return (*Header)(nil).of(t)
+		return (*Header)(nil).format(t)
 	}
-	return t.Destinations.Header.of(t)
+	return t.Destinations.Header.format(t)
 }
 
-func (h *Header) of(t Token) (name, value string) {
+func (h *Header) format(t Token) (name, value string) {
 	switch {
 	case h == nil:
 		return "Authorization", "Bearer " + t.Access.Reveal()
@@ -164,8 +164,8 @@ func (s Server) Default(req Request, session bool) Request {
 	return req
 }
 
-// later returns how the client authenticates once it is signed in.
-func (s Server) later() Method {
+// refreshAuth returns how the client authenticates once it is signed in.
+func (s Server) refreshAuth() Method {
 	if s.RefreshAuth != "" {
 		return s.RefreshAuth
 	}

@@ -195,7 +195,7 @@ func (e *Endpoint) dated(url string, date time.Time, received clock.Instant) {
 // Date beside it, and not with this machine's clock, their clock is confirmed. An assertion that was accepted says more, and
 // is taken in later.
 func (e *Endpoint) issued(url string, t Token) {
-	if !e.server.ClientAuth.signs() && !e.server.later().signs() {
+	if !e.server.ClientAuth.signs() && !e.server.refreshAuth().signs() {
 		return
 	}
 	claims, _ := jwtClaims(t.Access.Reveal())
@@ -228,10 +228,10 @@ func (e *Endpoint) ClockOffset() (ahead time.Duration) {
 	return ahead
 }
 
-// judge takes in how a request ended whose assertion was dated by used. about says of an error that the assertion may be
+// noteAssertion takes in how a request ended whose assertion was dated by used. about says of an error that the assertion may be
 // to blame. It returns the error that it is: one that wraps [ErrClock] where the refusal may be about the clock, with again
 // set where the next assertion will be dated by another clock.
-func (e *Endpoint) judge(url string, used reading, about func(error) bool, err error) (judged error, again bool) {
+func (e *Endpoint) noteAssertion(url string, used reading, about func(error) bool, err error) (judged error, again bool) {
 	failed, ok := errors.AsType[*Error](err)
 	accepted := err == nil || ok && (failed.Class == Pending || failed.Code == "slow_down")
 	if !accepted && !about(err) {

@@ -40,16 +40,16 @@ func (e *Endpoint) TokenExchange(ctx context.Context, item keystore.Item, p Pres
 		return Session{}, errors.New("a token exchange can ask for an access token or a JWT only")
 	}
 	req = e.server.Default(req, false)
-	var c call
+	var c httpRequest
 	first := form{}.add("grant_type", exchangeGrant).add("subject_token", c.reveal(p.Subject)).
 		add("subject_token_type", orAccessToken(p.SubjectType)).add("requested_token_type", p.Requested).add("resource", p.Resource)
 	if !p.Actor.IsZero() {
 		first = first.add("actor_token", c.reveal(p.Actor)).add("actor_token_type", orAccessToken(p.ActorType))
 	}
 	// §2.2.1: a token_type of "N_A" is no access token; it is refused with every other that is not Bearer.
-	return e.ask(ctx, question{
+	return e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: Assertion,
-		first: first, carried: c.carried, last: req.form(), scope: req.Scope, again: aboutTheClient,
+		first: first, carried: c.carried, last: req.form(), scope: req.Scope, maybeClock: aboutTheClient,
 	})
 }
 

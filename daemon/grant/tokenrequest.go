@@ -9,8 +9,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// question is one request at the token endpoint, before the client's own credentials are added to it.
-type question struct {
+// tokenRequest is one request at the token endpoint, before the client's own credentials are added to it.
+type tokenRequest struct {
 	item  keystore.Item
 	by    Method
 	proof Presented
@@ -19,10 +19,10 @@ type question struct {
 	carried     []keystore.Secret
 	// scope is what was asked for, so that more can be told.
 	scope []string
-	// again says of an error that the client's assertion may be to blame.
-	again func(error) bool
-	// once: what q carries is never sent twice in one go (a refresh token, a code).
-	once bool
+	// maybeClock says of an error that the client's assertion may be to blame.
+	maybeClock func(error) bool
+	// unrepeatable: what q carries is never sent twice in one go (a refresh token, a code).
+	unrepeatable bool
 }
 
 // form returns the parameters that a request's members become.
@@ -30,38 +30,38 @@ func (r Request) form() form {
 	return form{}.add("scope", strings.Join(r.Scope, " ")).add("audience", r.Audience)
 }
 
-// ask sends q. Where an assertion was what the server refused, and its clock is not this machine's, q is sent once more by the
+// requestToken sends q. Where an assertion was what the server refused, and its clock is not this machine's, q is sent once more by the
 // other clock, unless it must not be repeated.
-func (e *Endpoint) ask(ctx context.Context, q question) (Session, error) {
-	for again := !q.once; ; again = false {
-		s, used, err := e.askOnce(ctx, q)
+func (e *Endpoint) requestToken(ctx context.Context, q tokenRequest) (Session, error) {
+	for again := !q.unrepeatable; ; again = false {
+		s, used, err := e.requestTokenOnce(ctx, q)
 		if !q.by.signs() {
 			return s, err
 		}
-		err, other := e.judge(e.server.TokenEndpoint, used, q.again, err)
+		err, other := e.noteAssertion(e.server.TokenEndpoint, used, q.maybeClock, err)
 		if !other || !again {
 			return s, err
 		}
 	}
 }
 
-// askOnce sends one request; used is the clock that dated an assertion in it.
-func (e *Endpoint) askOnce(ctx context.Context, q question) (s Session, used reading, err error) {
-	c := call{method: http.MethodPost, url: e.server.TokenEndpoint, body: append(form{}, q.first...), carried: q.carried}
+// requestTokenOnce sends one request; used is the clock that dated an assertion in it.
+func (e *Endpoint) requestTokenOnce(ctx context.Context, q tokenRequest) (s Session, used reading, err error) {
+	c := httpRequest{method: http.MethodPost, url: e.server.TokenEndpoint, body: append(form{}, q.first...), carried: q.carried}
 	to := e.DestinationsOf(q.item)
-	if err := e.allowed(to, c.url, Anything); err != nil { // before anything is signed
+	if err := e.checkDestination(to, c.url, Anything); err != nil { // before anything is signed
 		return Session{}, reading{}, err
 	}
-	if used, err = e.identify(&c, q.by, q.item); err != nil {
+	if used, err = e.addClientCredentials(&c, q.by, q.item); err != nil {
 		return Session{}, used, err
 	}
 	c.body = c.body.append(q.last)
-	s, err = e.session(ctx, to, c, q.proof, q.scope)
+	s, err = e.readSession(ctx, to, c, q.proof, q.scope)
 	return s, used, err
 }
 
-// identify adds the client's credentials to a request; it returns the clock that dates an assertion.
-func (e *Endpoint) identify(c *call, by Method, item keystore.Item) (reading, error) {
+// addClientCredentials adds the client's credentials to a request; it returns the clock that dates an assertion.
+func (e *Endpoint) addClientCredentials(c *httpRequest, by Method, item keystore.Item) (reading, error) {
 	used := e.clockFor(c.url)
 	err := e.server.authenticate(by, c, item, used.time)
 	if item.ClientID == "" {
@@ -73,16 +73,16 @@ func (e *Endpoint) identify(c *call, by Method, item keystore.Item) (reading, er
 	return used, nil
 }
 
-// token sends a request for a token and reads the answer; a refresh token in it is forgotten.
-func (e *Endpoint) token(ctx context.Context, to *Destinations, c call, proof Presented, asked []string) (Token, error) {
-	s, err := e.session(ctx, to, c, proof, asked)
+// readTokenOnly sends a request for a readTokenOnly and reads the answer; a refresh readTokenOnly in it is forgotten.
+func (e *Endpoint) readTokenOnly(ctx context.Context, to *Destinations, c httpRequest, proof Presented, asked []string) (Token, error) {
+	s, err := e.readSession(ctx, to, c, proof, asked)
 	s.Refresh.Wipe()
 	return s.Token, err
 }
 
-// session is token with the refresh token. That one is returned even beside an error, if it could be read: it may be the
+// readSession is token with the refresh token. That one is returned even beside an error, if it could be read: it may be the
 // only one that still works.
-func (e *Endpoint) session(ctx context.Context, to *Destinations, c call, proof Presented, asked []string) (Session, error) {
+func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequest, proof Presented, asked []string) (Session, error) {
 	a, sent, err := e.send(ctx, to, c)
 	if err != nil {
 		return Session{}, err
@@ -118,21 +118,21 @@ func (e *Endpoint) session(ctx context.Context, to *Destinations, c call, proof 
 	return s, err
 }
 
-// askBeside sends a request with the client's credentials to another endpoint than the token endpoint, once, and once more
+// requestBeside sends a request with the client's credentials to another endpoint than the token endpoint, once, and once more
 // by another clock where an assertion was refused and there is one. The answer is one that [Classify] calls OK where err is nil.
-func (e *Endpoint) askBeside(ctx context.Context, c call, item keystore.Item, by Method) (Answer, error) {
+func (e *Endpoint) requestBeside(ctx context.Context, c httpRequest, item keystore.Item, by Method) (Answer, error) {
 	to := e.DestinationsOf(item)
 	if by == None {
 		c.carries = SignInRequest // the client's id is no secret
 	}
-	if err := e.allowed(to, c.url, c.carries); err != nil { // before anything is signed
+	if err := e.checkDestination(to, c.url, c.carries); err != nil { // before anything is signed
 		return Answer{}, err
 	}
 	plain := c
 	for again := by.signs(); ; again = false {
 		c = plain
 		c.body = append(form{}, plain.body...)
-		used, err := e.identify(&c, by, item)
+		used, err := e.addClientCredentials(&c, by, item)
 		if err != nil {
 			return Answer{}, err
 		}
@@ -145,7 +145,7 @@ func (e *Endpoint) askBeside(ctx context.Context, c call, item keystore.Item, by
 		}
 		other := false
 		if by.signs() {
-			err, other = e.judge(c.url, used, aboutTheClient, err)
+			err, other = e.noteAssertion(c.url, used, aboutTheClient, err)
 		}
 		if !again || !other {
 			return a, err

@@ -24,7 +24,7 @@ func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, e
 	if e.server.Userinfo == "" {
 		return nil, ErrNotOffered
 	}
-	c := call{method: http.MethodGet, url: e.server.Userinfo, carries: AccessOnly, carried: []keystore.Secret{token.Access}}
+	c := httpRequest{method: http.MethodGet, url: e.server.Userinfo, carries: AccessOnly, carried: []keystore.Secret{token.Access}}
 	c.header.name, c.header.value = token.Header()
 	if token.Static {
 		c.carries = Anything // an API key does not end
@@ -51,11 +51,11 @@ func plain(body object, token keystore.Secret) map[string]any {
 		if len(claims) == maxClaims {
 			break
 		}
-		key := cut(printable(without(name, secret)), maxClaimsName)
+		key := cut(printable(redact(name, secret)), maxClaimsName)
 		switch raw := body[name]; {
 		case raw[0] == '"':
 			text, _ := body.text(name)
-			claims[key] = cut(printable(without(cut(text, maxClean), secret)), maxClaim)
+			claims[key] = cut(printable(redact(cut(text, maxSanitized), secret)), maxClaim)
 		case raw[0] == 't' || raw[0] == 'f':
 			claims[key] = raw[0] == 't'
 		case raw[0] == '-' || isDigits(string(raw[:1])):

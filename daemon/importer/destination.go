@@ -50,7 +50,7 @@ func (t Target) issuer() string {
 // an assertion for another server. Empty: nothing contradicts.
 func (f *Candidate) Contradiction() string {
 	destination, _ := f.Target.Destination()
-	for _, s := range f.says {
+	for _, s := range f.servers {
 		if s.fits(f.Target, destination) {
 			continue
 		}
@@ -67,8 +67,8 @@ func shownServer(raw string) string {
 	return raw
 }
 
-// saying is the server that a JWT names.
-type saying struct {
+// namedServer is the server that a JWT names.
+type namedServer struct {
 	what   string // "access token"
 	server string // its iss, or the aud of an assertion
 	aud    bool
@@ -76,7 +76,7 @@ type saying struct {
 
 // fits reports whether the server is the target's. An assertion's audience may be any address of it (RFC 7523 §3). That an
 // issuer has its token endpoint on another host is believed of a preset and not of the file that names both.
-func (s saying) fits(t Target, destination string) bool {
+func (s namedServer) fits(t Target, destination string) bool {
 	_, known := preset.Lookup(t.Provider)
 	if s.aud {
 		return origin.Of(s.server) == destination || known && origin.Of(s.server) == origin.Of(t.issuer())
@@ -95,31 +95,31 @@ var jwts = map[string]string{
 	"assertion": "assertion", "jwt": "token", "token": "token",
 }
 
-// hear returns which servers the JWTs among an object's members name.
-func (o object) hear() (says []saying) {
+// namedServers returns which servers the JWTs among an object's members name.
+func (o object) namedServers() (says []namedServer) {
 	for name, what := range jwts {
 		token, _ := o.secret(name)
-		says = append(says, heard(token, what)...)
+		says = append(says, namedServersOf(token, what)...)
 		token.Wipe()
 	}
 	for _, name := range []string{"tokens", "credentials"} {
 		if inner := o.object(name); inner != nil {
-			says = append(says, inner.hear()...)
+			says = append(says, inner.namedServers()...)
 		}
 	}
 	return says
 }
 
-// heard is what one token says, if it is a JWT that names a server.
-func heard(token keystore.Secret, what string) []saying {
+// namedServersOf is what one token says, if it is a JWT that names a server.
+func namedServersOf(token keystore.Secret, what string) []namedServer {
 	said := claims(token)
 	defer said.wipe()
 	if strings.HasSuffix(what, "assertion") {
 		audiences, _ := said.list("aud")
-		var says []saying
+		var says []namedServer
 		for _, at := range audiences {
 			if origin.Of(at) != "" {
-				says = append(says, saying{what, at, true})
+				says = append(says, namedServer{what, at, true})
 			}
 		}
 		return says
@@ -128,8 +128,8 @@ func heard(token keystore.Secret, what string) []saying {
 	if issuer == "accounts.google.com" { // OpenID Connect Core §2: Google's older form
 		issuer = "https://" + issuer
 	}
-	if origin.Of(issuer) == "" || printable(issuer) != nil {
+	if origin.Of(issuer) == "" || checkPrintable(issuer) != nil {
 		return nil // no address, so that it names no server
 	}
-	return []saying{{what, issuer, false}}
+	return []namedServer{{what, issuer, false}}
 }

@@ -36,8 +36,8 @@ type layer struct {
 	// remove is how one setting of a file is removed, where not the whole file goes.
 	remove string
 	// saved: the SDK writes this one itself, so it is the newest.
-	saved bool
-	says  []saying // what its file's JWTs say of their server
+	saved   bool
+	servers []namedServer // what its file's JWTs say of their server
 }
 
 // maxNesting bounds the tables in a settings file; the SDK's own has three.
@@ -64,7 +64,7 @@ func (l *layer) flatten(prefix string, table map[string]any, depth int) {
 				continue
 			}
 		}
-		if printable(name) == nil {
+		if checkPrintable(name) == nil {
 			l.other = append(l.other, name)
 		}
 	}
@@ -123,7 +123,7 @@ func (s *search) earthscopeActive(profiles []string) string {
 		}
 		return name
 	}
-	if printable(name) != nil {
+	if checkPrintable(name) != nil {
 		name = "(not a name)"
 	}
 	s.refuse("EarthScope", "profile", profileName("earthscope-"+name, "earthscope"), Copy{}, flawed("",
@@ -154,7 +154,7 @@ func (s *search) earthscopeFile(path string, explicit bool) (profiles map[string
 	}
 	profiles = map[string]*layer{}
 	for name, table := range config.Profile {
-		if printable(name) == nil {
+		if checkPrintable(name) == nil {
 			profiles[name] = layerOf(table)
 		}
 	}
@@ -195,7 +195,7 @@ func (s *search) earthscopeTokens(path, name string, known, explicit bool) *laye
 
 // tokenLayer is a file of tokens in the terms of settings.
 func (d document) tokenLayer() *layer {
-	l := &layer{at: d.at, values: map[string]string{}, doubts: d.doubts, saved: true, says: d.hear()}
+	l := &layer{at: d.at, values: map[string]string{}, doubts: d.doubts, saved: true, servers: d.namedServers()}
 	for _, name := range []string{"access_token", "refresh_token"} {
 		if text := d.text(name); text != "" {
 			l.values[name] = text

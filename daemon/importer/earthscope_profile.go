@@ -93,7 +93,7 @@ func (f *Candidate) earthscopeTarget(stack []*layer, provider string) error {
 			f.Warnings = union(f.Warnings, []string{"it signs in at " + server + ", not at EarthScope's usual server"})
 		}
 	}
-	if audience, _ := value(stack, "audience"); audience != p.Audience && printable(audience) == nil {
+	if audience, _ := value(stack, "audience"); audience != p.Audience && checkPrintable(audience) == nil {
 		f.Target.Audience = audience
 	}
 	f.Target.Scope, _ = value(stack, "scope")
@@ -121,7 +121,7 @@ func (f *Candidate) scopeFor(grant string) {
 	if f.Target.Grant = grant; f.Target.Scope != "" {
 		_, f.Target.Scope = override(p.For(grant), nil, strings.Fields(f.Target.Scope))
 	}
-	if printable(f.Target.Scope) != nil {
+	if checkPrintable(f.Target.Scope) != nil {
 		f.Target.Scope = ""
 	}
 }
@@ -146,8 +146,8 @@ func (s *search) earthscopeMachine(f Candidate, stack []*layer) {
 		switch {
 		case l.values["client_secret"] == text:
 			f.Copies = append(f.Copies, l.copyOf(holdsMachine))
-			f.says = append(f.says, l.says...)
-			f.says = append(f.says, heard(asToken(l.values["access_token"]), jwts["access_token"])...)
+			f.servers = append(f.servers, l.servers...)
+			f.servers = append(f.servers, namedServersOf(asToken(l.values["access_token"]), jwts["access_token"])...)
 		case l.values["client_secret"] != "":
 			f.Warnings = append(f.Warnings, "another client secret stands in "+place(l.at)+"; this one is used in its place")
 		case l.saved && l.values["refresh_token"] == "" && l.values["access_token"] != "":
@@ -220,7 +220,7 @@ func (s *search) earthscopeSession(f Candidate, stack []*layer, l *layer) *Candi
 		return nil
 	}
 	said := claims(token)
-	f.says = slices.Concat(access.hear(), heard(asToken(l.values["id_token"]), jwts["id_token"]), l.says)
+	f.servers = slices.Concat(access.namedServers(), namedServersOf(asToken(l.values["id_token"]), jwts["id_token"]), l.servers)
 	f.audience(said)
 	f.scopeFor(byDevice)
 	f.Target.Scope = "" // a session's scope is the one that was signed in for

@@ -51,10 +51,10 @@ type file struct {
 // Between following the links and opening the file somebody with write access to a directory on the way can exchange them.
 // That is somebody whom the owner of the home directory trusts; the checks on the open file hold all the same.
 func readFile(path string, limit int64, explicit bool) (file, error) {
-	if len(path) > maxPath || printable(path) != nil {
+	if len(path) > maxPath || checkPrintable(path) != nil {
 		return file{}, flawed("", "the path is too long or holds control characters")
 	}
-	resolved, err := follow(path)
+	resolved, err := resolveLinks(path)
 	if err != nil {
 		return file{}, err
 	}
@@ -103,9 +103,9 @@ func (f *file) acceptable(info fs.FileInfo, limit int64, explicit bool) error {
 	return nil
 }
 
-// follow resolves the symbolic links of an absolute path and refuses those of other users: in a directory that others may
+// resolveLinks resolves the symbolic links of an absolute path and refuses those of other users: in a directory that others may
 // write, such a link is how somebody else's file is put in the place of one's own.
-func follow(path string) (string, error) {
+func resolveLinks(path string) (string, error) {
 	resolved, rest, links := "/", strings.Split(path, "/"), 0
 	for len(rest) > 0 {
 		part := rest[0]
@@ -167,8 +167,8 @@ func owner(info fs.FileInfo) int {
 	return -1
 }
 
-// printable refuses what a terminal would obey.
-func printable(text string) error {
+// checkPrintable refuses what a terminal would obey.
+func checkPrintable(text string) error {
 	for _, r := range text {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\ufffd' || r == '\u2028' || r == '\u2029' {
 			return errors.New("control characters")

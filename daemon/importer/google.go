@@ -68,7 +68,7 @@ func (s *search) serviceAccount(d document) error {
 	d.at.Holds = []string{"private key"}
 	name, _, _ := strings.Cut(email, "@")
 	f := s.add(Candidate{System: "Google", What: "service account", Name: profileName(name, "google"), Copies: []Copy{d.at}, Warnings: d.doubts})
-	f.says = d.hear()
+	f.servers = d.namedServers()
 	f.Target = Target{Provider: "google", Grant: "jwt_bearer"}
 	f.Item.ClientID, f.Item.Grant, f.Item.PrivateKey = email, "jwt_bearer", key
 	f.Item.KeyID = d.text("private_key_id")
@@ -91,7 +91,7 @@ func (s *search) authorizedUser(d document) error {
 	d.at.Holds = []string{"refresh token", "client secret"}
 	scopes, _ := d.list("scopes")
 	f := s.add(googleSession(id, d.at))
-	f.says = append(f.says, append(d.hear(), heard(refresh, jwts["refresh_token"])...)...)
+	f.servers = append(f.servers, append(d.namedServers(), namedServersOf(refresh, jwts["refresh_token"])...)...)
 	f.Item.ClientSecret, f.Item.RefreshToken = secret, refresh
 	f.Target.Scope = strings.Join(scopes, " ")
 	f.Warnings = append(f.Warnings, d.doubts...)

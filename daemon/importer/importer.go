@@ -51,7 +51,7 @@ type Candidate struct {
 	// which of two copies is newer, no more.
 	Issued, Expires time.Time
 
-	says []saying // what JWTs beside the credential say of its server
+	servers []namedServer // what JWTs beside the credential say of its server
 }
 
 // Target is a server in the terms of a profile's configuration. An empty field is the provider's own value.
@@ -128,7 +128,7 @@ type search struct {
 	found []*Candidate
 }
 
-func begin(ctx context.Context, env Env) (*search, error) {
+func newSearch(ctx context.Context, env Env) (*search, error) {
 	if !filepath.IsAbs(env.Home) {
 		return nil, errors.New("no home directory to look in")
 	}
@@ -144,7 +144,7 @@ func begin(ctx context.Context, env Env) (*search, error) {
 // Find looks in every known place and returns what is there, importable or not, in a stable order. The error is the
 // context's or about env; whatever is wrong with a file is the [Candidate.Reason] of its row.
 func Find(ctx context.Context, env Env) ([]Candidate, error) {
-	s, err := begin(ctx, env)
+	s, err := newSearch(ctx, env)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func Find(ctx context.Context, env Env) ([]Candidate, error) {
 
 // add appends a row and returns it for more to be said about it.
 func (s *search) add(f Candidate) *Candidate {
-	f.says = append(f.says, heard(f.Item.RefreshToken, jwts["refresh_token"])...)
+	f.servers = append(f.servers, namedServersOf(f.Item.RefreshToken, jwts["refresh_token"])...)
 	s.found = append(s.found, &f)
 	return &f
 }
@@ -254,7 +254,7 @@ func (f *Candidate) merge(g *Candidate) {
 	if g.Confirm == "" { // one place without doubt is enough
 		f.Confirm = ""
 	}
-	f.says = append(f.says, g.says...)
+	f.servers = append(f.servers, g.servers...)
 	if f.Issued.Before(g.Issued) {
 		f.Issued, f.Expires = g.Issued, g.Expires
 	}

@@ -57,7 +57,7 @@ const namePlace = "\x00"
 func signIn(t Target, clientID string) string {
 	words := []string{"groat login", namePlace}
 	option := func(name, value string) {
-		if value != "" && printable(value) == nil {
+		if value != "" && checkPrintable(value) == nil {
 			words = append(words, name, visible.Word(value))
 		}
 	}

@@ -68,7 +68,7 @@ func (s *search) entries(dir, system string) []string {
 	all, _ := f.ReadDir(maxEntries + 1)
 	var names []string
 	for _, e := range all {
-		if !e.IsDir() && e.Type()&fs.ModeSymlink == 0 || printable(e.Name()) != nil {
+		if !e.IsDir() && e.Type()&fs.ModeSymlink == 0 || checkPrintable(e.Name()) != nil {
 			continue
 		}
 		names = append(names, e.Name())
@@ -83,8 +83,8 @@ func (s *search) entries(dir, system string) []string {
 // planetDirectory takes one profile. Its errors become a row.
 func (s *search) planetDirectory(dir string, explicit bool) {
 	p := planetProfile{dir: dir, name: filepath.Base(dir)}
-	p.client, p.clientErr = s.pick(&p, "auth_client", explicit)
-	p.token, p.tokenErr = s.pick(&p, "token", explicit)
+	p.client, p.clientErr = s.readSealedOrPlain(&p, "auth_client", explicit)
+	p.token, p.tokenErr = s.readSealedOrPlain(&p, "token", explicit)
 	defer p.client.wipe()
 	defer p.token.wipe()
 	noClient, noToken := errors.Is(p.clientErr, fs.ErrNotExist), errors.Is(p.tokenErr, fs.ErrNotExist)
@@ -114,8 +114,8 @@ func (s *search) planetDirectory(dir string, explicit bool) {
 
 func (p *planetProfile) warn(text string) { p.warnings = union(p.warnings, []string{text}) }
 
-// pick reads NAME.sops.json, or NAME.json where there is no such file, as Planet's library does.
-func (s *search) pick(p *planetProfile, name string, explicit bool) (document, error) {
+// readSealedOrPlain reads NAME.sops.json, or NAME.json where there is no such file, as Planet's library does.
+func (s *search) readSealedOrPlain(p *planetProfile, name string, explicit bool) (document, error) {
 	sealed, plain := filepath.Join(p.dir, name+".sops.json"), filepath.Join(p.dir, name+".json")
 	d, err := s.readDocument(sealed, explicit)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -177,7 +177,7 @@ func (s *search) planetSelected(prefs document) string {
 	if name == "" {
 		name = prefs.text("PL_AUTH_PROFILE")
 	}
-	if strings.ContainsRune(name, '/') || printable(name) != nil || len(name) > 255 {
+	if strings.ContainsRune(name, '/') || checkPrintable(name) != nil || len(name) > 255 {
 		return "(not a name)"
 	}
 	return name

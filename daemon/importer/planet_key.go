@@ -108,7 +108,7 @@ func (s *search) planetPreferred(prefs document) {
 	var spaces []string
 	for name := range prefs.object {
 		for _, known := range []string{keyName, idName, secretName} {
-			if space, ok := strings.CutSuffix(name, known); ok && (space == "" || strings.HasSuffix(space, "_")) && printable(space) == nil {
+			if space, ok := strings.CutSuffix(name, known); ok && (space == "" || strings.HasSuffix(space, "_")) && checkPrintable(space) == nil {
 				spaces = union(spaces, []string{space})
 			}
 		}

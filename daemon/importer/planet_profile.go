@@ -36,7 +36,7 @@ func (s *search) planetImport(p *planetProfile) error {
 	}
 	f := Candidate{System: "Planet", What: "session", Name: planetName(p.name), Target: target}
 	f.Item.ClientID = id
-	if err := s.planetSecrets(p, &f); err != nil {
+	if err := s.planetClientProof(p, &f); err != nil {
 		f.Wipe()
 		return err
 	}
@@ -65,12 +65,12 @@ func (p *planetProfile) unattended() bool {
 func (s *search) planetAdd(p *planetProfile, f Candidate) {
 	f.Copies = append(f.Copies, p.twins...)
 	f.Warnings, f.Lost = union(f.Warnings, p.warnings), union(f.Lost, p.lost)
-	f.says = append(p.client.hear(), p.token.hear()...)
+	f.servers = append(p.client.namedServers(), p.token.namedServers()...)
 	s.add(f)
 }
 
-// planetSecrets takes what proves the client: a secret or a private key, by what its type says.
-func (s *search) planetSecrets(p *planetProfile, f *Candidate) error {
+// planetClientProof takes what proves the client: a secret or a private key, by what its type says.
+func (s *search) planetClientProof(p *planetProfile, f *Candidate) error {
 	o, kind := p.client, p.client.text("client_type")
 	at := o.at
 	switch {
@@ -299,7 +299,7 @@ func (p *planetProfile) planetTarget(o document) (Target, error) {
 		}
 		p.warn("it signs in at " + at + ", which is none of Planet's usual servers")
 	}
-	if printable(t.Audience+t.Scope) != nil {
+	if checkPrintable(t.Audience+t.Scope) != nil {
 		return t, flawed("", "its audiences or scopes hold control characters")
 	}
 	t.Redirect = p.redirect(o)
@@ -376,7 +376,7 @@ func checkServer(raw string) error {
 	switch {
 	case raw == "":
 		return flawed("", "it names no auth_server")
-	case err != nil || printable(raw) != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	case err != nil || checkPrintable(raw) != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return flawed("", "its auth_server is no address of a server")
 	case u.Scheme == "https", u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()):
 		return nil

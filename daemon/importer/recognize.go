@@ -19,11 +19,11 @@ var readersUnknown = []string{"the program or notebook that it was saved for"}
 // file of a Planet profile stands for the profile. The error is the context's, or wraps [fs.ErrNotExist], or is about env or
 // path; whatever else is wrong is the [Candidate.Reason] of the only row.
 func Read(ctx context.Context, env Env, path string) ([]Candidate, error) {
-	s, err := begin(ctx, env)
+	s, err := newSearch(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	if !filepath.IsAbs(path) || printable(path) != nil {
+	if !filepath.IsAbs(path) || checkPrintable(path) != nil {
 		return nil, errors.New("the path is not absolute, or holds control characters")
 	}
 	switch base := filepath.Base(path); {
@@ -50,7 +50,7 @@ func Read(ctx context.Context, env Env, path string) ([]Candidate, error) {
 
 // Parse is [Read] for what came on standard input, at most 1 MiB. data stays the caller's, who wipes it.
 func Parse(ctx context.Context, env Env, data []byte) ([]Candidate, error) {
-	s, err := begin(ctx, env)
+	s, err := newSearch(ctx, env)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func (s *search) appDocument(d document, err error) {
 		return
 	}
 	f := s.add(Candidate{System: "SpatiaFi", What: appCredentials, Name: "spatiafi", Copies: []Copy{d.at}, Warnings: d.doubts})
-	f.says = d.hear()
+	f.servers = d.namedServers()
 	f.Target = Target{Provider: "spatiafi", Grant: "client_credentials"}
 	f.Item.ClientID, f.Item.ClientSecret = id, secret
 }

@@ -12,14 +12,14 @@ import (
 type Owner int
 
 const (
-	// Untold: the system does not say. The other end may be in another network namespace, or the system has no such table.
-	Untold Owner = iota
+	// Unknown: the system does not say. The other end may be in another network namespace, or the system has no such table.
+	Unknown Owner = iota
 	// Ours: this process's user, or root, who can read this process's memory anyway; forwarders of ports run as either.
 	Ours
 	// Foreign: another user. A user whom this user namespace does not map counts as one.
 	Foreign
-	// Nobody: the other end has been closed, and no process has it any more.
-	Nobody
+	// Closed: the other end has been closed, and no process has it any more.
+	Closed
 )
 
 // TCP finds out who has the other ends of TCP connections. The system's table of all connections is read for that, which
@@ -27,13 +27,13 @@ const (
 // a tenth of one processor, whoever connects how often. The zero value is ready and safe for concurrent use.
 type TCP struct {
 	mu      sync.Mutex
-	asked   []*question // since the last reading began
-	reading bool        // a goroutine answers
-	next    time.Time   // when the table may be read again
+	pending []*lookup // since the last reading began
+	reading bool      // a goroutine answers
+	next    time.Time // when the table may be read again
 }
 
-// question is one connection whose other end is looked for.
-type question struct {
+// lookup is one connection whose other end is looked for.
+type lookup struct {
 	ends
 	owner Owner
 	done  chan struct{}
@@ -51,25 +51,25 @@ const (
 func (t *TCP) Owner(c net.Conn) Owner {
 	e, ok := endsOf(c)
 	if !ok {
-		return Untold
+		return Unknown
 	}
-	q := &question{ends: e, done: make(chan struct{})}
+	q := &lookup{ends: e, done: make(chan struct{})}
 	t.mu.Lock()
-	t.asked = append(t.asked, q)
+	t.pending = append(t.pending, q)
 	if !t.reading {
 		t.reading = true
-		go t.answer()
+		go t.answerPending()
 	}
 	t.mu.Unlock()
 	<-q.done
 	return q.owner
 }
 
-// answer reads the table until no question is left.
-func (t *TCP) answer() {
+// answerPending reads the table until no question is left.
+func (t *TCP) answerPending() {
 	for {
 		t.mu.Lock()
-		if len(t.asked) == 0 {
+		if len(t.pending) == 0 {
 			t.reading = false
 			t.mu.Unlock()
 			return
@@ -78,8 +78,8 @@ func (t *TCP) answer() {
 		t.mu.Unlock()
 		time.Sleep(rest)
 		t.mu.Lock()
-		asked := t.asked
-		t.asked = nil
+		asked := t.pending
+		t.pending = nil
 		t.mu.Unlock()
 		begin := time.Now()
 		lookUp(asked)
@@ -94,11 +94,11 @@ func (t *TCP) answer() {
 }
 
 // lookUp answers all of asked, by one reading of the table where the system does not tell of single sockets.
-func lookUp(asked []*question) {
-	if asked = single(asked); len(asked) == 0 {
+func lookUp(asked []*lookup) {
+	if asked = askKernel(asked); len(asked) == 0 {
 		return
 	}
-	wanted := map[ends]*question{}
+	wanted := map[ends]*lookup{}
 	for _, q := range asked {
 		wanted[q.ends] = q
 	}
@@ -136,7 +136,7 @@ type socket struct {
 func (s socket) owner() Owner {
 	switch {
 	case !s.held:
-		return Nobody
+		return Closed
 	case s.uid == os.Geteuid() || s.uid == 0:
 		return Ours
 	}

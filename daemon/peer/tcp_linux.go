@@ -91,8 +91,8 @@ const diagPatience = 1
 // tells is set once the kernel has told of a socket. Before, that it knows none may mean that it has no such module.
 var tells atomic.Bool
 
-// single answers the questions that the kernel answers one by one, and returns the others.
-func single(asked []*question) (left []*question) {
+// askKernel answers the questions that the kernel answers one by one, and returns the others.
+func askKernel(asked []*lookup) (left []*lookup) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return asked
@@ -102,7 +102,7 @@ func single(asked []*question) (left []*question) {
 		return asked
 	}
 	for i, q := range asked {
-		s, ok, err := ask(fd, uint32(i), q.ends)
+		s, ok, err := findSocket(fd, uint32(i), q.ends)
 		if err != nil {
 			return append(left, asked[i:]...)
 		}
@@ -113,17 +113,17 @@ func single(asked []*question) (left []*question) {
 		case !tells.Load():
 			left = append(left, q)
 		default: // the other end is in another network namespace, or the connection has been reset
-			_, ours, err := ask(fd, uint32(i), ends{local: q.remote, remote: q.local})
+			_, ours, err := findSocket(fd, uint32(i), ends{local: q.remote, remote: q.local})
 			if err == nil && !ours {
-				q.owner = Nobody
+				q.owner = Closed
 			}
 		}
 	}
 	return left
 }
 
-// ask returns the socket that has the ends. It reports false where there is none; the error is that the kernel does not answer.
-func ask(fd int, seq uint32, e ends) (s socket, ok bool, err error) {
+// findSocket returns the socket that has the ends. It reports false where there is none; the error is that the kernel does not answer.
+func findSocket(fd int, seq uint32, e ends) (s socket, ok bool, err error) {
 	order := binary.NativeEndian
 	b := make([]byte, headerSize+requestSize)
 	order.PutUint32(b[0:], uint32(len(b)))

@@ -86,7 +86,7 @@ func TestI4WhoConnectedByTCP(t *testing.T) {
 			all.Go(func() { got[i] = table.Owner(c) })
 		}
 		all.Wait()
-		want := []Owner{Ours, Foreign, Nobody, Untold}
+		want := []Owner{Ours, Foreign, Closed, Unknown}
 		if other != nobody {
 			want[1] = Ours
 		}
@@ -119,16 +119,16 @@ func TestI31SingleSocketsAsInTheTable(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		var asked []*question
+		var asked []*lookup
 		for _, uid := range []uint32{0, other} {
 			e, ok := endsOf(connected(t, l, c.dial, uid))
 			if !ok {
 				t.Fatal("no ends")
 			}
-			asked = append(asked, &question{ends: e, owner: -1})
+			asked = append(asked, &lookup{ends: e, owner: -1})
 		}
-		none := &question{ends: ends{local: netip.MustParseAddrPort("127.0.0.1:1"), remote: netip.MustParseAddrPort("127.0.0.1:2")}}
-		if left := single(append(asked, none)); len(left) != 0 || none.owner != Nobody {
+		none := &lookup{ends: ends{local: netip.MustParseAddrPort("127.0.0.1:1"), remote: netip.MustParseAddrPort("127.0.0.1:2")}}
+		if left := askKernel(append(asked, none)); len(left) != 0 || none.owner != Closed {
 			t.Fatalf("%s: the kernel does not tell of %d sockets; the owner of none is %d", c.listen, len(left), none.owner)
 		}
 		for i, want := range []Owner{Ours, Foreign} {

@@ -140,7 +140,7 @@ var variants = struct{ buggy, opened func() (string, error) }{
 			patches: []patch{
 				{"daemon/conn.go", "(c *conn) quick", `bug("reading", r.Params)`},
 				{"daemon/login_way.go", "(l *login) run", `bug("login", []byte(l.params.Subject))`},
-				{"daemon/grant/tokenrequest.go", "(e *Endpoint) session", `bug("asking", c.body)`},
+				{"daemon/grant/tokenrequest.go", "(e *Endpoint) readSession", `bug("asking", c.body)`},
 			},
 		}.build("buggy")
 	}),

@@ -96,7 +96,7 @@ var noSecret = map[string]string{
 	"daemon/importer.Target.TokenEndpoint":              "an address",
 	"daemon/grant.DeviceLogin.UserCode":                 "what a person types at a device's page; shown to them",
 	"daemon/grant.Error.Code":                           "an error's, from a list",
-	"daemon/grant.call.authorization":                   "net/http wants text; a call lives for one request, and nobody prints one",
+	"daemon/grant.httpRequest.authorization":            "net/http wants text; the value lives for one request and is never printed",
 	"daemon/grant.Server.TokenEndpoint":                 "an address",
 	"daemon/grant.Destinations.TokenEndpoint":           "an address",
 	"daemon/grant.Server.AssertionAlgs":                 "algorithms",
