@@ -20,7 +20,7 @@ type part struct {
 
 var (
 	faults   = regexp.MustCompile(`faults: (.+)`)
-	fuzzed   = regexp.MustCompile(`(?m)^fuzz: (.+)$`)
+	fuzzed   = regexp.MustCompile(`(?m)^fuzz: (.+ 0 failures)$`)
 	passed   = regexp.MustCompile(`(?m)^(ok .+)$`)
 	measured = regexp.MustCompile(`(?m)^(Measured by .+)$`)
 )
@@ -35,12 +35,12 @@ var everything = []string{"./..."}
 var parts = []part{
 	{
 		name:     "rotation",
-		what:     "Every cell of daemon/broker/ROTATION.md, with every pause, under the race detector.",
-		packages: []string{"./daemon/broker"},
+		what:     "Every cell of daemon/credential/ROTATION.md, with every pause, under the race detector.",
+		packages: []string{"./daemon/credential"},
 		env:      []string{"GROAT_FAULTS=all"},
 		shortEnv: []string{"GROAT_FAULTS="},
 		command: []string{"go", "test", "-race", "-count=1", "-timeout=2h", "-v", "-run=^TestRotationMatrix$",
-			"./daemon/broker"},
+			"./daemon/credential"},
 		result: faults,
 	},
 	{
@@ -66,10 +66,11 @@ var parts = []part{
 		result:       faults,
 	},
 	{
-		name:         "fuzz",
-		what:         "Every fuzz target for ten minutes.",
-		packages:     everything,
-		command:      []string{"go", "run", "./packaging/fuzz", "-time=10m"},
+		name:     "fuzz",
+		what:     "Every fuzz target for ten minutes, or for FUZZTIME.",
+		packages: everything,
+		command: []string{"sh", "-c",
+			`said=$(go run ./packaging/fuzz -time="${FUZZTIME:=10m}") && echo "$said" | sed "s/^fuzz: /fuzz: $FUZZTIME each, /"`},
 		shortCommand: []string{"go", "run", "./packaging/fuzz", "-time=200x"},
 		result:       fuzzed,
 	},
