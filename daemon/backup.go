@@ -6,21 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
-	"go.uber.org/zap"
-
 	"github.com/groat-dev/groat/daemon/backup"
-	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
 	"github.com/groat-dev/groat/protocol/visible"
+	"go.uber.org/zap"
 )
 
-// makeBackup answers "backup": a file with every credential that does not rotate. A session is no use on two machines: the
-// first to renew it ends it for the other.
+// makeBackup answers "backup": it writes a file with every credential that does not rotate.
 func makeBackup(c *conn, params []byte) (any, error) {
 	var p protocol.BackupParams
 	if err := jsonrpc.DecodeParams(params, &p); err != nil {
@@ -40,7 +38,7 @@ func makeBackup(c *conn, params []byte) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, moveTime)
 	defer cancel()
-	b, items, err := c.d.permanent(ctx)
+	b, items, err := c.d.logins.Permanent(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -86,67 +84,61 @@ func passphraseFor(path string, params []byte) (keystore.Secret, error) {
 	return passphrase, err
 }
 
-// permanent collects what a backup carries, and what each is for people.
-func (d *Daemon) permanent(ctx context.Context) (*backup.Backup, []protocol.BackupItem, error) {
-	b := &backup.Backup{Created: d.Now().Wall.Unix()}
-	var items []protocol.BackupItem
-	for p := range d.profiles.Snapshot().All() {
-		name := p.Name
-		leave := func(reason string) {
-			b.LeftOut = append(b.LeftOut, backup.LeftOut{Profile: name, Reason: reason, Hint: "groat login " + name})
+// restoreBackup answers "restore". Looking and taking are two requests that read the file twice: between them nothing of it is kept.
+func restoreBackup(c *conn, params []byte) (any, error) {
+	var p protocol.RestoreParams
+	if err := jsonrpc.DecodeParams(params, &p); err != nil {
+		return nil, err
+	}
+	passphrase, err := passphraseFor(p.Path, params)
+	if err != nil {
+		return nil, err
+	}
+	defer passphrase.Wipe()
+	for _, name := range p.Replace {
+		if !slices.Contains(p.Take, name) {
+			return nil, protocol.InvalidParams("replace names %q, which take does not", name)
 		}
-		if p.Ephemeral {
-			leave("it ends with groatd")
+	}
+	if _, err := os.Lstat(p.Path); err != nil { // before a passphrase is tried
+		return nil, wireFile("restore", p.Path, err)
+	}
+	var b *backup.Backup
+	var unread error
+	err = c.unlocking(passphrase, func(context.Context) error { // one at a time: it takes memory
+		var data []byte
+		if data, unread = backup.Read(p.Path); unread != nil {
+			return unread
+		}
+		b, err = backup.Open(data, passphrase)
+		return err
+	})
+	if unread != nil {
+		return nil, wireFile("restore", p.Path, unread)
+	}
+	if err != nil {
+		return nil, c.d.wireBackup(p.Path, err)
+	}
+	defer b.Wipe()
+	for _, name := range p.Take {
+		if !slices.ContainsFunc(b.Entries, func(e backup.Entry) bool { return e.Profile == name }) {
+			return nil, protocol.InvalidParams("the backup has no profile %q", name)
+		}
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, moveTime)
+	defer cancel()
+	r := protocol.RestoreResult{Created: b.Created}
+	room := pageBytes
+	r.LeftOut = leftOut(b.LeftOut, &room)
+	// What can be restored at once comes first, for a line may not hold all.
+	for _, row := range c.d.logins.Restore(ctx, b, p.Take, p.Replace) {
+		if !fits(row, &room) {
+			r.More++
 			continue
 		}
-		item, err := d.kept.Get(ctx, name)
-		switch {
-		case errors.Is(err, keystore.ErrNotFound):
-			leave("it is not signed in")
-		case errors.Is(err, keystore.ErrNewer):
-			leave("a later groat has written its credential")
-		case errors.Is(err, keystore.ErrCorrupt):
-			leave("its credential is damaged")
-		case err != nil:
-			b.Wipe()
-			return nil, nil, d.wire(err, name)
-		case p.Kind().Session() || !item.RefreshToken.IsZero():
-			item.Wipe()
-			leave("its session is this machine's: it is renewed by being used")
-		default:
-			text, err := p.Profile.Text()
-			if err != nil {
-				item.Wipe()
-				b.Wipe()
-				return nil, nil, d.wire(err, name)
-			}
-			b.Entries = append(b.Entries, backup.Entry{Profile: name, Config: text, Item: item})
-			items = append(items, describeItem(p, item))
-		}
+		r.Profiles = append(r.Profiles, row)
 	}
-	return b, items, nil
-}
-
-// describeItem says whose credential it is, and every host that it is sent to.
-func describeItem(p *profile.Profile, item keystore.Item) protocol.BackupItem {
-	var hosts []string
-	for _, o := range slices.Concat([]string{item.TokenEndpoint}, item.Origins, item.TokenOrigins, item.PageOrigins) {
-		if o != "" {
-			hosts = union(hosts, host(o))
-		}
-	}
-	for _, o := range slices.Concat(p.Origins, item.APIs) { // an API key is sent to what it is a key of
-		if item.TokenEndpoint == "" {
-			hosts = union(hosts, host(o))
-		}
-	}
-	if len(hosts) == 0 {
-		hosts = []string{host(item.Issuer)}
-	}
-	return protocol.BackupItem{
-		Profile: p.Name, Provider: p.Provider, Issuer: item.Issuer, Grant: string(p.Kind()), ClientID: item.ClientID,
-		Server: strings.Join(hosts, " "), APIs: item.APIs,
-	}
+	return r, nil
 }
 
 // leftOut is the list for people, as much of it as there is room for.
@@ -179,4 +171,17 @@ func wireFile(command, path string, err error) *protocol.Error {
 		hint = "ls -ld " + visible.Word(path)
 	}
 	return protocol.NewError(protocol.Config, err.Error(), hint)
+}
+
+// wireBackup is what leaves of an error of opening a backup.
+func (d *Daemon) wireBackup(path string, err error) *protocol.Error {
+	switch {
+	case errors.Is(err, keystore.ErrLocked):
+		return protocol.NewError(protocol.Locked, visible.Name(path)+": the passphrase does not fit this backup", "groat restore "+visible.Word(path))
+	case errors.Is(err, keystore.ErrCorrupt):
+		return protocol.NewError(protocol.Config, fmt.Sprintf("%s is no backup of groat's, or is damaged, and nothing was restored: %s", visible.Name(path),
+			strings.TrimPrefix(err.Error(), keystore.ErrCorrupt.Error()+": ")),
+			"groat restore ANOTHER-COPY")
+	}
+	return d.wire(err, "")
 }

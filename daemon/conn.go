@@ -34,9 +34,8 @@ type conn struct {
 	out     []byte
 	until   time.Time // the write deadline that net has
 
-	mu     sync.Mutex
-	logins map[string]*login // :: login id → login
-	parts  int               // requests that take part in a login
+	mu    sync.Mutex
+	parts int // requests that take part in a login
 
 	// ctx ends when no more input can come: nobody is left to type, so logins end with it.
 	ctx    context.Context

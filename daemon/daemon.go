@@ -19,8 +19,8 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/config"
-	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/login"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/refusals"
 	"github.com/groat-dev/groat/keystore"
@@ -68,22 +68,18 @@ type Daemon struct {
 	broker   *broker.Broker
 	refusals *refusals.File
 	guesses  *guesses
-	budget   budget    // of descriptors
-	ports    heldPorts // of logins that have ended
+	budget   budget // of descriptors
 	started  time.Time
 
 	profiles *profile.Table
 	listens  atomic.Pointer[string] // see ListensAt
-	kept     keystore.PendingStore  // the credentials of the others, in the keystore
-	memory   keystore.PendingStore  // theirs
-	opened   chan struct{}          // holds a token when the keystore can be used again
-	doubtful atomic.Bool            // a keystore that cannot be read may know of sessions in doubt
+	stores   login.Stores
+	logins   *login.Logins
+	opened   chan struct{} // holds a token when the keystore can be used again
+	doubtful atomic.Bool   // a keystore that cannot be read may know of sessions in doubt
 
-	mu      sync.Mutex
-	logins  map[string]*login // :: profile name → the login under way
-	closing bool              // no further login begins
-	living  sync.WaitGroup    // logins and what heals
-	halt    func()            // ends what heals
+	living sync.WaitGroup // what heals
+	halt   func()         // ends what heals
 }
 
 // ListensAt says where callers find the daemon, for people to read: it stands instead of [Options].Socket.
@@ -107,8 +103,7 @@ func New(o Options) (*Daemon, error) {
 	d := &Daemon{
 		Options: o, broker: broker.New(o.Now), refusals: refusals.Open(o.StateDir, o.Log),
 		guesses: newGuesses(), budget: budget{most: descriptors()}, started: time.Now(),
-		logins: map[string]*login{},
-		kept:   keystore.PendingStore{Store: o.Keystore}, memory: keystore.PendingStore{Store: &keystore.Memory{}},
+		stores: login.Stores{Kept: keystore.PendingStore{Store: o.Keystore}, Memory: keystore.PendingStore{Store: &keystore.Memory{}}},
 		opened: make(chan struct{}, 1), halt: func() {},
 	}
 	d.profiles = profile.New(profile.Options{
@@ -118,6 +113,11 @@ func New(o Options) (*Daemon, error) {
 	d.broker.Recorder = func(name string, all []broker.Block) {
 		d.refusals.Note(name, d.profiles.Named(name).Fingerprint, all)
 	}
+	d.logins = login.New(login.Options{
+		Profiles: d.profiles, Broker: d.broker, Stores: &d.stores, Refusals: d.refusals,
+		Keystore: func() string { return d.keystoreStatus().Use },
+		Wire:     d.wire, HTTP: o.HTTP, Budget: &d.budget, Now: o.Now, Log: o.Log,
+	})
 	err := d.Reload()
 	if broken, ok := errors.AsType[*config.Error](err); ok && o.Activated {
 		o.Log.Error("the configuration cannot be used", zap.Error(broken))
@@ -141,7 +141,7 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	changed := map[string]broker.Source{}
 	for p := range now.All() {
 		if old.Named(p.Name) != p {
-			changed[p.Name] = d.source(p)
+			changed[p.Name] = d.stores.Source(p)
 		}
 	}
 	var removed []string
@@ -162,47 +162,25 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	d.broker.Remove(ctx, removed...)
 }
 
-func (d *Daemon) source(p *profile.Profile) broker.Source {
-	c := &credential.Source{Profile: p.Name, Store: d.store(p), Endpoint: p.Endpoint}
-	if !p.Kind().Session() { // a session's tokens are what was signed in for; servers refuse to hear it again
-		c.Scope, c.Audience = p.Scope, p.Audience
-	}
-	return c
-}
-
-// store is where a profile's credential is kept.
-func (d *Daemon) store(p *profile.Profile) *keystore.PendingStore {
-	if p.Ephemeral {
-		return &d.memory
-	}
-	return &d.kept
-}
-
 // Profiles returns how many profiles there are.
 func (d *Daemon) Profiles() int { return d.profiles.Snapshot().Len() }
 
 // Close lets what is under way with providers come to its end, as long as ctx allows: requests for tokens, and of logins
 // what must not be cut off.
 func (d *Daemon) Close(ctx context.Context) error {
-	d.mu.Lock()
-	d.closing = true
-	for _, l := range d.logins {
-		l.cancel()
-	}
-	d.mu.Unlock()
 	d.halt()
-	over := make(chan struct{})
-	go func() { d.living.Wait(); close(over) }()
+	d.logins.Close(ctx)
+	healed := make(chan struct{})
+	go func() { d.living.Wait(); close(healed) }()
 	select {
-	case <-over:
+	case <-healed:
 	case <-ctx.Done():
 	}
-	d.ports.close()
 	defer d.refusals.Close(ctx)
 	err := d.broker.Close(ctx)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTry)
 	defer cancel()
-	d.kept.RetryAll(last, false) // what is in memory only ends now
+	d.stores.Kept.RetryAll(last, false) // what is in memory only ends now
 	return err
 }
 
@@ -213,9 +191,7 @@ const lastTry = 3 * time.Second
 func (d *Daemon) Responds(within time.Duration) bool {
 	done := make(chan struct{})
 	go func() {
-		d.mu.Lock()
-		//lint:ignore SA2001 taking it is the question
-		d.mu.Unlock()
+		d.logins.Running()
 		close(done)
 	}()
 	select {

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/daemon/login"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
@@ -377,7 +378,7 @@ func TestJ2EveryPromptNamesTheHost(t *testing.T) {
 
 // The prompts that the test above does not come by: each is made of a host.
 func TestJ8EveryPromptIsMadeOfAHost(t *testing.T) {
-	files, err := filepath.Glob("login*.go")
+	files, err := filepath.Glob("login/*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -630,7 +631,7 @@ func TestJ4AHintIsOneCommand(t *testing.T) {
 		}
 	}
 	none := ""
-	got := command(protocol.LoginParams{Profile: "p", Issuer: "https://$(id).example", Scope: "a b", Prefix: &none, NoBrowser: true, Trust: []string{"https://t.example"}})
+	got := login.Command(protocol.LoginParams{Profile: "p", Issuer: "https://$(id).example", Scope: "a b", Prefix: &none, NoBrowser: true, Trust: []string{"https://t.example"}})
 	if want := "groat login p --issuer 'https://$(id).example' --no-browser --prefix '' --scope 'a b' --trust https://t.example"; got != want {
 		t.Error(got)
 	}

@@ -78,7 +78,7 @@ func (d *Daemon) arm(t testing.TB) {
 	if err := d.Keystore.Set(context.Background(), "work", item); err != nil {
 		t.Fatal(err)
 	}
-	d.broker.Put(map[string]broker.Source{"work": d.source(p)})
+	d.broker.Put(map[string]broker.Source{"work": d.stores.Source(p)})
 }
 
 // FuzzDispatch: whatever comes in, every request is answered exactly once and nothing else is, every line that goes out is

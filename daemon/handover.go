@@ -16,10 +16,7 @@ import (
 // held are served meanwhile.
 func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
 	end := fmt.Sprintf("kill %d", os.Getpid())
-	d.mu.Lock()
-	logins := len(d.logins)
-	d.mu.Unlock()
-	if logins > 0 {
+	if d.logins.Running() > 0 {
 		return &handover.Refusal{Message: "a sign-in is under way there", Hint: end}
 	}
 	if ephemeral := d.profiles.Ephemeral(); len(ephemeral) > 0 {
@@ -28,10 +25,10 @@ func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
 	if d.Profiles() > 0 && d.Keystore.Status(ctx).Use == "memory" {
 		return &handover.Refusal{Message: "it keeps credentials in memory only", Hint: end}
 	}
-	if d.kept.HasPending() {
-		d.kept.RetryAll(ctx, false)
+	if d.stores.Kept.HasPending() {
+		d.stores.Kept.RetryAll(ctx, false)
 	}
-	if d.kept.HasPending() {
+	if d.stores.Kept.HasPending() {
 		return &handover.Refusal{Message: "it holds a credential that the keystore could not take yet", Hint: end}
 	}
 	return nil

@@ -90,7 +90,7 @@ func (g *gate) here(p *protocol.LoginParams) { p.AuthServer = g.URL }
 
 // cool makes the daemon forget a profile's tokens.
 func (h *house) cool(name string) {
-	h.broker.Put(map[string]broker.Source{name: h.source(h.profiles.Named(name))})
+	h.broker.Put(map[string]broker.Source{name: h.stores.Source(h.profiles.Named(name))})
 }
 
 const tokenRequest = `{"jsonrpc":"2.0","id":1,"method":"token"}` + "\n"
@@ -413,7 +413,7 @@ func (h *house) hang(t *testing.T, name string, l net.Listener) {
 	if err := h.Keystore.Set(t.Context(), name, item); err != nil {
 		t.Fatal(err)
 	}
-	h.broker.Put(map[string]broker.Source{name: h.source(p)})
+	h.broker.Put(map[string]broker.Source{name: h.stores.Source(p)})
 }
 
 // hangingServer accepts and says nothing, until it is closed.

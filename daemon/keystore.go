@@ -48,12 +48,12 @@ func useKeystore(c *conn, params []byte) (any, error) {
 		if err := c.unlocking(passphrase, change); err != nil {
 			e := c.d.wireKeystore(err)
 			switch {
-			case e.Kind() == protocol.Locked && kp.Change != "":
+			case errors.Is(err, keystore.ErrLocked) && kp.Change != "":
 				e.Message, e.Data.Hint = "the old passphrase does not fit, and nothing was changed", "groat keystore passphrase"
-			case e.Kind() == protocol.Locked && kp.Use == "sealed" && kp.Key == "passphrase":
+			case errors.Is(err, keystore.ErrLocked) && kp.Use == "sealed" && kp.Key == "passphrase":
 				e.Message = "the sealed keystore is protected by another passphrase, and nothing was changed"
 				e.Data.Hint = "groat unlock, or to change it: groat keystore passphrase"
-			case e.Kind() == protocol.KeystoreUnavailable && kp.Move == "sealed" && kp.Key == "": // its key would be in the keychain
+			case unusable(err) && kp.Move == "sealed" && kp.Key == "": // its key would be in the keychain
 				e.Data.Hint = "groat keystore move sealed --passphrase"
 			}
 			return nil, e
@@ -118,18 +118,23 @@ func (d *Daemon) atRest(move func(context.Context) error) error {
 		}
 		defer resume()
 	}
-	d.kept.RetryAll(ctx, true)
+	d.stores.Kept.RetryAll(ctx, true)
 	for p := range profiles.All() {
-		if err := d.kept.PendingError(p.Name); err != nil {
+		if err := d.stores.Kept.PendingError(p.Name); err != nil {
 			return fmt.Errorf("the newest credential of profile %q is in groatd's memory only, so nothing was moved: %w", p.Name, err)
 		}
 	}
-	if d.kept.HasPending() {
+	if d.stores.Kept.HasPending() {
 		return fmt.Errorf("%w: a credential is in groatd's memory only, so nothing was moved", keystore.ErrUnavailable)
 	}
 	err := move(ctx)
 	d.Log.Info("the keystore was moved", zap.Bool("done", err == nil))
 	return err
+}
+
+// unusable reports whether err says that a keystore cannot be used, or cannot hold a credential.
+func unusable(err error) bool {
+	return errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrTooBig) || errors.Is(err, keystore.ErrUndecided)
 }
 
 // wireKeystore is wire for a change of the keystore, where a conflict has a command of its own.

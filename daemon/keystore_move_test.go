@@ -79,7 +79,7 @@ func TestL22WhatIsNotStoredStopsAMove(t *testing.T) {
 		store.unwritable.Store(true)
 		item := stored(t, &store.picky, "p")
 		item.ClientSecret = keystore.SecretString(clientSecret)
-		if err := h.kept.SetOrHold(t.Context(), "p", item); err == nil {
+		if err := h.stores.Kept.SetOrHold(t.Context(), "p", item); err == nil {
 			t.Fatal("it was stored")
 		}
 		move := func() error {

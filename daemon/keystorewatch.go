@@ -30,8 +30,8 @@ func (d *Daemon) watchKeystore(ctx context.Context) {
 func (d *Daemon) lookAfterKeystore() {
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	if d.kept.HasPending() {
-		d.kept.RetryAll(ctx, false)
+	if d.stores.Kept.HasPending() {
+		d.stores.Kept.RetryAll(ctx, false)
 	}
 	if (d.broker.KeystoreAwaited() || d.doubtful.Load()) && d.Keystore.Status(ctx).State == "ok" {
 		d.keystoreOpened()
@@ -42,6 +42,6 @@ func (d *Daemon) lookAfterKeystore() {
 func (d *Daemon) personOpened() {
 	ctx, cancel := context.WithTimeout(context.Background(), protocol.DefaultWait)
 	defer cancel()
-	d.kept.RetryAll(ctx, true)
+	d.stores.Kept.RetryAll(ctx, true)
 	d.keystoreOpened()
 }

@@ -12,14 +12,15 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/daemon/login"
 	"github.com/groat-dev/groat/protocol"
 )
 
 // What a device login shows is what a person needs to go on, on another device.
 func TestDeviceLogin(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
-		login := h.watch(t, h.ofDevice("p"))
-		p := <-login.asked
+		signing := h.watch(t, h.ofDevice("p"))
+		p := <-signing.asked
 		page, err := url.Parse(p.URL)
 		if err != nil || "http://"+page.Host != h.server.URL() || p.Code == "" || p.ExpiresIn != 900 || !strings.Contains(p.QR, "█") ||
 			p.Text != "Sign in at "+page.Host+" with this code, on any device" || p.Question != 0 {
@@ -28,7 +29,7 @@ func TestDeviceLogin(t *testing.T) {
 		if err := h.server.ApproveDevice(p.Code); err != nil {
 			t.Fatal(err)
 		}
-		r := <-login.over
+		r := <-signing.over
 		if r.err != nil || r.result.Grant != "device_code" || r.result.ClientID != "app" || r.result.Created || r.result.ExpiresIn == 0 {
 			t.Errorf("%+v", r)
 		}
@@ -56,13 +57,13 @@ func TestDeviceLoginThatComesToNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, sandbox.Options{Device: sandbox.Device{Lifetime: 30 * time.Minute}}, func(t *testing.T, h *house, store *picky) {
-				login := h.watch(t, h.ofDevice("p"))
+				signing := h.watch(t, h.ofDevice("p"))
 				begin := time.Now()
-				if err := test.come(h, (<-login.asked).Code); err != nil {
+				if err := test.come(h, (<-signing.asked).Code); err != nil {
 					t.Fatal(err)
 				}
-				r := <-login.over
-				if e := wantError(t, r.err, protocol.LoginRequired); e.Hint() != command(h.ofDevice("p")) || time.Since(begin) < test.after {
+				r := <-signing.over
+				if e := wantError(t, r.err, protocol.LoginRequired); e.Hint() != login.Command(h.ofDevice("p")) || time.Since(begin) < test.after {
 					t.Errorf("%v, %q after %s", e, e.Hint(), time.Since(begin))
 				}
 				if h.profiles.Named("p") != nil || stored(t, store, "p").ClientID != "" {
@@ -212,7 +213,7 @@ func TestBrowserLoginDenied(t *testing.T) {
 		_, err := browse(context.WithoutCancel(ctx), p.URL)
 		return protocol.LoginSecret{}, err
 	})
-	if e := wantError(t, err, protocol.LoginRequired); e.Hint() != command(h.byBrowser("p")) {
+	if e := wantError(t, err, protocol.LoginRequired); e.Hint() != login.Command(h.byBrowser("p")) {
 		t.Errorf("%v, %q", e, e.Hint())
 	}
 	if n := h.server.Count(h.server.TokenPath()); n != 0 {

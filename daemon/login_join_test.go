@@ -2,9 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
 	"reflect"
 	"testing"
 	"testing/synctest"
@@ -131,9 +128,7 @@ func TestALoginEndsWithItsLastViewer(t *testing.T) {
 		if polls() != before {
 			t.Error("nobody is left, and the login goes on")
 		}
-		h.mu.Lock()
-		under := len(h.logins)
-		h.mu.Unlock()
+		under := h.logins.Running()
 		if under != 0 || h.profiles.Named("p") != nil || stored(t, store, "p").ClientID != "" {
 			t.Error("it left something behind")
 		}
@@ -169,106 +164,6 @@ func TestALoginOfTenMinutes(t *testing.T) {
 		}
 		if _, err := h.token(t, "p"); err != nil {
 			t.Error(err)
-		}
-	})
-}
-
-// A person who never answers holds a login open for as long as any code of a server's is good, and no longer.
-func TestALoginThatNobodyAnswers(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
-		begin := time.Now()
-		login := h.watch(t, h.ofMachine("p"))
-		<-login.asked
-		r := <-login.over
-		if e := wantError(t, r.err, protocol.Temporary); e.Hint() != command(h.ofMachine("p")) || time.Since(begin) != loginTime {
-			t.Errorf("%v, %q after %s", e, e.Hint(), time.Since(begin))
-		}
-	})
-}
-
-// An answer names its question: one that comes after the login has gone on to the next is refused, and is not taken for the
-// answer to that.
-func TestAnAnswerToAnEarlierQuestion(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
-		l := h.newLogin(h.ofMachine("p"))
-		l.ctx, l.cancel = context.WithCancel(t.Context())
-		defer l.cancel()
-		c := &conn{d: h.Daemon, logins: map[string]*login{l.id: l}}
-		answer := func(question, value string) error {
-			_, err := loginInput(c, []byte(`{"login_id":"`+l.id+`","question":`+question+`,"value":"`+value+`"}`))
-			return err
-		}
-		typed := make(chan string, 2)
-		go func() {
-			for _, text := range []string{"one", "two"} {
-				secret, err := l.ask(text)
-				if err != nil {
-					t.Error(err)
-				}
-				typed <- secret.Reveal()
-			}
-		}()
-		synctest.Wait()
-		if err := answer("1", "first"); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait() // the second question is asked
-		e := wantError(t, answer("1", "too late"), "")
-		if e.Code != protocol.CodeInvalidParams {
-			t.Errorf("%+v", e)
-		}
-		if err := answer("2", "second"); err != nil {
-			t.Fatal(err)
-		}
-		if one, two := <-typed, <-typed; one != "first" || two != "second" {
-			t.Errorf("the questions were answered with %q and %q", one, two)
-		}
-		e = wantError(t, answer("2", "again"), "") // nobody asks
-		if e.Code != protocol.CodeInvalidParams {
-			t.Errorf("%+v", e)
-		}
-	})
-}
-
-// Two people answer the same question, or one twice: the second answer is refused and is no answer to the next question.
-func TestJ62ALateAnswerIsNotTheNextQuestions(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
-		l := h.newLogin(protocol.LoginParams{Profile: "p", Confirm: true})
-		l.ctx, l.cancel = context.WithCancel(t.Context())
-		defer l.cancel()
-		_, there := net.Pipe()
-		defer there.Close()
-		c := h.newConn(there, ourselves(t))
-		c.logins[l.id] = l
-		refusal := errors.New("no")
-		var first, second error
-		go func() {
-			first = l.confirm("One?", refusal)
-			time.Sleep(protocol.WriteTimeout / 2) // the server is asked something
-			second = l.confirm("Two?", refusal)
-		}()
-		synctest.Wait()
-		answer := func(question int, value string) error {
-			_, err := loginInput(c, fmt.Appendf(nil, `{"login_id":%q,"question":%d,"value":%q}`, l.id, question, value))
-			return err
-		}
-		failed := make(chan error, 4)
-		for _, question := range []int{1, 0, 1, 0} {
-			go func() { failed <- answer(question, "yes") }()
-		}
-		refused := 0
-		for range cap(failed) {
-			if err := <-failed; err != nil {
-				refused++
-				wantError(t, err, "")
-			}
-		}
-		if err := answer(2, "no"); err != nil {
-			t.Error(err)
-		}
-		synctest.Wait()
-		if refused != 3 || first != nil || second != refusal {
-			t.Errorf("%d refused, the first answer %v, the second %v", refused, first, second)
 		}
 	})
 }

@@ -199,8 +199,9 @@ func whoami(c *conn, params []byte) (any, error) {
 	claims, err := p.Endpoint.Userinfo(ctx, t)
 	if err != nil {
 		e := c.d.wire(err, p.Name)
-		if e.Kind() == protocol.LoginRequired && p.Kind().Session() { // a good token that was not asked for with openid (OpenID Connect Core §5.3)
-			e = protocol.NewError(protocol.Config, "this sign-in does not include who you are: "+e.Message, "groat login "+p.Name+" --scope 'openid …'")
+		if broker.NeedsLogin(err) && p.Kind().Session() { // a good token without the scope openid (OpenID Connect Core §5.3)
+			e = protocol.NewError(protocol.Config, "this sign-in does not include who you are: "+e.Message,
+				"groat login "+p.Name+" --scope 'openid …'")
 		}
 		return nil, e
 	}

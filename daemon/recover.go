@@ -14,7 +14,7 @@ import (
 // for a password.
 func (d *Daemon) heal(ctx context.Context) {
 	for {
-		names, err := d.kept.InDoubt(ctx)
+		names, err := d.stores.Kept.InDoubt(ctx)
 		if len(names) > 0 {
 			d.Log.Info("sessions whose last renewal was not finished are renewed", zap.Strings("profiles", names))
 			d.broker.Recover(names...)

@@ -4,7 +4,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/broker"
-	"github.com/groat-dev/groat/protocol"
 )
 
 // guarded is a handler's answer, also where the handler panics.
@@ -15,16 +14,6 @@ func guarded(h func(*conn, []byte) (any, error), c *conn, params []byte) (result
 		}
 	}()
 	return h(c, params)
-}
-
-// guarded is run, also where it panics.
-func (l *login) guarded() (result protocol.LoginResult, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			result, err = protocol.LoginResult{}, broker.Recovered(v)
-		}
-	}()
-	return l.run()
 }
 
 // rescue ends a connection whose reading has panicked, and nothing else. It is deferred.

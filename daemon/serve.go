@@ -137,7 +137,7 @@ func (s *server) remove(c *conn) {
 func (d *Daemon) newConn(nc net.Conn, p *peer.Peer) *conn {
 	c := &conn{
 		d: d, net: nc, peer: p, r: frame.NewReader(nc),
-		room: make(chan struct{}, protocol.MaxInFlight), logins: map[string]*login{},
+		room: make(chan struct{}, protocol.MaxInFlight),
 	}
 	c.touch()
 	c.open, c.shut = context.WithCancel(context.Background())

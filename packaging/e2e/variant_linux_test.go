@@ -136,10 +136,11 @@ var variants = struct{ buggy, opened func() (string, error) }{
 				"cmd/groatd/zz_die.go":   dies,
 				"daemon/grant/zz_bug.go": "package grant\n\nimport \"strings\"" + panics,
 				"daemon/zz_bug.go":       "package daemon\n\nimport \"strings\"" + panics + crashes,
+				"daemon/login/zz_bug.go": "package login\n\nimport \"strings\"" + panics,
 			},
 			patches: []patch{
 				{"daemon/conn.go", "(c *conn) quick", `bug("reading", r.Params)`},
-				{"daemon/login_way.go", "(l *login) run", `bug("login", []byte(l.params.Subject))`},
+				{"daemon/login/flow.go", "(l *Login) run", `bug("login", []byte(l.params.Subject))`},
 				{"daemon/grant/tokenrequest.go", "(e *Endpoint) readSession", `bug("asking", c.body)`},
 			},
 		}.build("buggy")

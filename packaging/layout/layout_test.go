@@ -47,7 +47,11 @@ var rooms = map[string][]string{
 	"daemon/refusals":         {"daemon/broker", "daemon/config", "keystore/ownfile", "protocol/ownpath", "protocol/strictjson"},
 	"daemon/profile":          {"daemon/clock", "daemon/config", "daemon/grant", "daemon/origin"},
 	"daemon/wire":             {"daemon/broker", "daemon/config", "daemon/grant", "daemon/profile", "keystore", "protocol", "protocol/visible", "daemon/grant/privatekey"},
-	"daemon":                  {"protocol", "protocol/frame", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible", "keystore", "daemon/..."},
+	"daemon/login": {
+		"daemon/backup", "daemon/broker", "daemon/clock", "daemon/config", "daemon/credential", "daemon/grant", "daemon/grant/preset",
+		"daemon/grant/privatekey", "daemon/importer", "daemon/origin", "daemon/profile", "keystore", "protocol", "protocol/visible",
+	},
+	"daemon": {"protocol", "protocol/frame", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible", "keystore", "daemon/..."},
 
 	"cmd/groatd":          {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/frame", "protocol/ownpath", "protocol/visible"},
 	"cmd/groat":           {"protocol", "protocol/frame", "protocol/ownpath", "protocol/visible", "cmd/groat/autostart", "cmd/groat/helper", "packaging/systemd"},

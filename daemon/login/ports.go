@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"errors"
@@ -76,11 +76,11 @@ func (p *heldPorts) close() {
 }
 
 // listen begins to wait for the browser of a login. What is held for logins that have ended makes room.
-func (l *login) listen() (*grant.Receiver, error) {
+func (l *Login) listen() (*grant.Receiver, error) {
 	redirect := l.server().Redirect
-	r, err := grant.Listen(redirect, &l.d.budget)
-	if err != nil && l.d.ports.freeAll() > 0 {
-		r, err = grant.Listen(redirect, &l.d.budget)
+	r, err := grant.Listen(redirect, l.logins.Budget)
+	if err != nil && l.logins.ports.freeAll() > 0 {
+		r, err = grant.Listen(redirect, l.logins.Budget)
 	}
 	if err == nil {
 		return r, nil
@@ -92,15 +92,15 @@ func (l *login) listen() (*grant.Receiver, error) {
 	if l.server().DeviceEndpoint != "" {
 		with.Grant, with.Redirect = string(grant.ByDeviceCode), ""
 	}
-	return nil, protocol.NewError(protocol.Temporary, err.Error(), command(with))
+	return nil, protocol.NewError(protocol.Temporary, err.Error(), Command(with))
 }
 
 // release is called when the login has ended in every way.
-func (l *login) release() {
+func (l *Login) release() {
 	switch {
 	case l.receiver == nil:
 	case l.receiver.Unanswered() && l.err != nil:
-		l.d.ports.hold(l.receiver)
+		l.logins.ports.hold(l.receiver)
 	default:
 		l.receiver.Close()
 	}

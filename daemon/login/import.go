@@ -1,10 +1,9 @@
-package daemon
+package login
 
 import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,46 +12,43 @@ import (
 	"strings"
 	"time"
 
-	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/importer"
 	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
-	"github.com/groat-dev/groat/protocol/jsonrpc"
-	"github.com/groat-dev/groat/protocol/strictjson"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // importTime bounds an import: what is taken is proven, one exchange each.
 const importTime = 2 * time.Minute
 
-// importForeign answers "import". Looking and taking are two requests that look twice: between them nothing is kept of the
-// secrets of other programs.
-func importForeign(c *conn, params []byte) (any, error) {
-	var p protocol.ImportParams
-	if err := jsonrpc.DecodeParams(params, &p); err != nil {
-		return nil, err
-	}
+// Import finds the credentials that other programs keep, and makes profiles of those that p.Take names. content is what p.From would
+// name, where the client sends it, and variables are those of the person's environment; both stay the caller's. Looking and taking
+// are two requests that look twice: between them nothing is kept of the secrets of other programs.
+func (s *Logins) Import(ctx context.Context, p protocol.ImportParams, content []byte, variables map[string]string) (
+	protocol.ImportResult, error,
+) {
+	r := protocol.ImportResult{Variables: importer.Variables()}
 	for _, t := range p.Trust {
 		if _, err := origin.Parse(t, "what to trust"); err != nil {
-			return nil, protocol.InvalidParams("%s", err)
+			return r, protocol.InvalidParams("%s", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, importTime)
+	ctx, cancel := context.WithTimeout(ctx, importTime)
 	defer cancel()
-	found, err := c.d.lookAround(ctx, p, params)
+	found, err := s.lookAround(ctx, p, content, variables)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
-	r := protocol.ImportResult{Found: make([]protocol.ImportFound, 0, len(found)), Variables: importer.Variables()}
+	r.Found = make([]protocol.ImportFound, 0, len(found))
 	rows := make([]protocol.ImportFound, len(found))
 	for i := range found {
 		defer found[i].Wipe()
 		rows[i] = describeFound(&found[i])
 	}
 	if err := allThere(p.Take, rows); err != nil {
-		return nil, err
+		return r, err
 	}
 	for i := range found {
 		f, row := &found[i], rows[i]
@@ -61,11 +57,8 @@ func importForeign(c *conn, params []byte) (any, error) {
 				f.Target.Provider, row.Provider = provider, provider
 				row.Destination, row.Unusual = f.Target.Destination()
 			}
-			if err := c.d.take(ctx, f, p.Trust); err != nil {
-				row.Error = c.d.wire(err, f.Name)
-				if more, ok := strings.CutPrefix(row.Error.Hint(), "groat import --trust "); ok {
-					row.Error.Data.Hint = importCommand(p) + " --trust " + more
-				}
+			if err := s.take(ctx, f, p); err != nil {
+				row.Error = s.Wire(err, f.Name)
 			} else {
 				row.Imported = true
 			}
@@ -110,25 +103,16 @@ func allThere(take []string, rows []protocol.ImportFound) error {
 	return nil
 }
 
-// lookAround finds what there is, in the person's environment and not in the daemon's.
-func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params []byte) ([]importer.Candidate, error) {
-	variables, err := environment(params)
-	if err != nil {
-		return nil, err
-	}
+// lookAround finds what there is, by the variables of the person's environment and not of the daemon's.
+func (s *Logins) lookAround(ctx context.Context, p protocol.ImportParams, content []byte, variables map[string]string) ([]importer.Candidate, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil, err
 	}
 	env := importer.Env{
 		Home: home, Getenv: func(name string) string { return variables[name] },
-		Taken: func(name string) bool { return d.profiles.Named(name) != nil },
+		Taken: func(name string) bool { return s.Profiles.Named(name) != nil },
 	}
-	content, err := jsonrpc.SecretParam(params, "content")
-	if err != nil {
-		return nil, err
-	}
-	defer clear(content)
 	var found []importer.Candidate
 	switch {
 	case p.From != "" && len(content) > 0:
@@ -147,22 +131,6 @@ func (d *Daemon) lookAround(ctx context.Context, p protocol.ImportParams, params
 		return nil, protocol.InvalidParams("%s", err)
 	}
 	return found, err
-}
-
-// environment reads the variables that the client sent.
-func environment(params []byte) (map[string]string, error) {
-	sent, err := secretParam(params, "environment")
-	if err != nil || sent.IsZero() {
-		return nil, err
-	}
-	defer sent.Wipe()
-	text := sent.AppendTo(nil)
-	defer clear(text)
-	variables := map[string]string{}
-	if strictjson.Check(text) != nil || json.Unmarshal(text, &variables) != nil {
-		return nil, protocol.InvalidParams("environment must be the text of a JSON object of strings")
-	}
-	return variables, nil
 }
 
 // describeFound is what a person is shown.
@@ -193,17 +161,17 @@ func describeFound(f *importer.Candidate) protocol.ImportFound {
 	return row
 }
 
-// take makes a profile of what was found: a login whose credential is there already. It is proven before it is stored. An
-// address that stands in a file is nothing that a person has named: trusted are those whom it may be sent to beside the
-// provider's own server.
-func (d *Daemon) take(ctx context.Context, f *importer.Candidate, trusted []string) error {
+// take makes a profile of what was found: a login whose credential is there already. It is proven before it is stored. An address
+// that stands in a file is nothing that a person has named: a credential is sent to the provider's own server and to what asked.Trust
+// names, and nowhere else.
+func (s *Logins) take(ctx context.Context, f *importer.Candidate, asked protocol.ImportParams) error {
 	t := f.Target
 	if why := f.Contradiction(); why != "" {
 		return protocol.NewError(protocol.Config, why+": nothing was sent", "groat import --dry-run")
 	}
-	origin, unusual := t.Destination()
-	if unusual && !named(trusted, origin) {
-		return untrusted(origin, "the file of "+f.System+"'s program")
+	at, unusual := t.Destination()
+	if unusual && !named(asked.Trust, at) {
+		return untrusted(at, importCommand(asked), "the file of "+f.System+"'s program")
 	}
 	p := protocol.LoginParams{
 		Profile: f.Name, Provider: t.Provider, AuthServer: t.AuthServer, Grant: t.Grant, ClientAuth: t.ClientAuth,
@@ -219,16 +187,16 @@ func (d *Daemon) take(ctx context.Context, f *importer.Candidate, trusted []stri
 	if t.Header != nil {
 		p.Header, p.Prefix = t.Header.Name, &t.Header.Prefix
 	}
-	l := d.newLogin(p)
-	l.alone, l.trusted = true, append(slices.Clone(trusted), origin)
+	l := s.newLogin(p)
+	l.importing, l.trusted = importCommand(asked), append(slices.Clone(asked.Trust), at)
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	defer l.cancel()
-	over, err := d.begin(l)
+	over, err := s.begin(l)
 	if err != nil {
 		return err
 	}
 	defer over()
-	if d.profiles.Named(f.Name) != nil {
+	if s.Profiles.Named(f.Name) != nil {
 		return protocol.NewError(protocol.Temporary, fmt.Sprintf("profile %q has come while this was looked for", f.Name), "groat import")
 	}
 	return l.found(f.Item)
@@ -240,42 +208,18 @@ func named(trusted []string, at string) bool {
 }
 
 // untrusted refuses to send a credential where its provider does not say.
-func untrusted(origin, by string) error {
-	e := protocol.InvalidParams("it would be sent to %s, which nobody but %s names: nothing was sent", origin, by)
-	e.Data = &protocol.ErrorData{Hint: "groat import --trust " + visible.Word(origin)}
+func untrusted(at, command, by string) error {
+	e := protocol.InvalidParams("it would be sent to %s, which nobody but %s names: nothing was sent", at, by)
+	e.Data = &protocol.ErrorData{Hint: command + " --trust " + visible.Word(at)}
 	return e
 }
 
-// begin makes l the login of its profile until over is called, one that nobody joins: the proof of what was found may use it
-// up, and whoever proves it at the same time has the server end the session.
-func (d *Daemon) begin(l *login) (over func(), err error) {
-	name := l.params.Profile
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case d.closing:
-		return nil, d.wire(broker.ErrStopped, name)
-	case d.logins[name] != nil:
-		return nil, underWay(name)
-	case len(d.logins) >= maxLogins:
-		return nil, tooMany(maxLogins, "of groatd", name)
-	}
-	d.logins[name] = l
-	d.living.Add(1)
-	return func() {
-		d.mu.Lock()
-		delete(d.logins, name)
-		d.mu.Unlock()
-		d.living.Done()
-	}, nil
-}
-
 // found is the way of an import.
-func (l *login) found(secrets keystore.Item) error {
+func (l *Login) found(secrets keystore.Item) error {
 	if err := l.configure(); err != nil {
 		return err
 	}
-	if err := l.d.profiles.CheckSave(l.profile); err != nil {
+	if err := l.logins.Profiles.CheckSave(l.profile); err != nil {
 		return err
 	}
 	if err := l.store().Probe(l.ctx); err != nil { // before it is looked into: it may be what chooses the keystore

@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"net/url"
@@ -14,8 +14,8 @@ import (
 )
 
 // configure finds out what the profile will be, how it signs in, and where, by the configuration as it is on the disk now.
-func (l *login) configure() error {
-	if err := l.d.Reload(); err != nil {
+func (l *Login) configure() error {
+	if err := l.logins.Profiles.Reload(); err != nil {
 		return err
 	}
 	if err := l.known(); err != nil {
@@ -31,9 +31,9 @@ func (l *login) configure() error {
 	if err := l.callable(&p); err != nil {
 		return err
 	}
-	if was := l.d.profiles.Named(p.Name); was != nil && profile.Same(was.Profile, p) && was.Ephemeral == l.params.Ephemeral {
+	if was := l.logins.Profiles.Named(p.Name); was != nil && profile.Same(was.Profile, p) && was.Ephemeral == l.params.Ephemeral {
 		l.profile = was
-	} else if l.profile, err = l.d.profiles.Resolve(p); err != nil {
+	} else if l.profile, err = l.logins.Profiles.Resolve(p); err != nil {
 		return protocol.InvalidParams("%s", err)
 	}
 	if l.params.Ephemeral && !l.profile.Ephemeral {
@@ -48,7 +48,7 @@ func (l *login) configure() error {
 
 // describe turns the parameters into the profile's configuration and the kind of sign-in; server is what a discovered one
 // says of itself, else nil. A profile that exists keeps what was not said anew.
-func (l *login) describe() (p config.Profile, server *grant.Server, err error) {
+func (l *Login) describe() (p config.Profile, server *grant.Server, err error) {
 	q := l.params
 	p = config.Profile{
 		Name: q.Profile, Provider: q.Provider, AuthServer: q.AuthServer, Grant: q.Grant, ClientAuth: q.ClientAuth,
@@ -64,7 +64,7 @@ func (l *login) describe() (p config.Profile, server *grant.Server, err error) {
 			named++
 		}
 	}
-	was := l.d.profiles.Named(q.Profile)
+	was := l.logins.Profiles.Named(q.Profile)
 	switch {
 	case q.AuthServer != "" && q.Provider == "" && (named > 0 || was == nil || was.Provider == ""):
 		return p, nil, protocol.InvalidParams("--auth-server goes with --provider: it is another host with that provider's paths")
@@ -106,7 +106,7 @@ func merged(was, now config.Profile) config.Profile {
 }
 
 // ofProvider chooses among the grants that a provider offers.
-func (l *login) ofProvider(p config.Profile) (config.Profile, *grant.Server, error) {
+func (l *Login) ofProvider(p config.Profile) (config.Profile, *grant.Server, error) {
 	provider, ok := preset.Lookup(p.Provider)
 	if !ok {
 		e := protocol.InvalidParams("there is no provider %q; there are %s", p.Provider, strings.Join(preset.Names(), ", "))
@@ -128,7 +128,7 @@ func (l *login) ofProvider(p config.Profile) (config.Profile, *grant.Server, err
 }
 
 // choose picks the way to sign in from those offered, by what was named.
-func (l *login) choose(p config.Profile, offered []string) grant.Kind {
+func (l *Login) choose(p config.Profile, offered []string) grant.Kind {
 	first := func(kinds ...grant.Kind) grant.Kind {
 		for _, o := range offered {
 			if slices.Contains(kinds, grant.Kind(o)) {
@@ -157,8 +157,8 @@ func (l *login) choose(p config.Profile, offered []string) grant.Kind {
 }
 
 // discover asks a server what it is. A client with a secret signs in by itself; a public one is a person's.
-func (l *login) discover(p config.Profile, issuer string) (config.Profile, *grant.Server, error) {
-	found, err := grant.Discover(l.ctx, l.d.HTTP, issuer, grant.Method(p.ClientAuth))
+func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *grant.Server, error) {
+	found, err := grant.Discover(l.ctx, l.logins.HTTP, issuer, grant.Method(p.ClientAuth))
 	if err != nil {
 		return p, nil, err
 	}
@@ -186,7 +186,7 @@ func (l *login) discover(p config.Profile, issuer string) (config.Profile, *gran
 }
 
 // byTokenURL takes a token endpoint at its word.
-func (l *login) byTokenURL(p config.Profile) (config.Profile, *grant.Server, error) {
+func (l *Login) byTokenURL(p config.Profile) (config.Profile, *grant.Server, error) {
 	if err := origin.CheckURL(l.params.TokenURL, "the token URL"); err != nil {
 		return p, nil, protocol.InvalidParams("%s", err)
 	}
@@ -207,8 +207,8 @@ func (l *login) byTokenURL(p config.Profile) (config.Profile, *grant.Server, err
 }
 
 // save writes the profile's configuration, if it has changed, and loads it.
-func (l *login) save() error {
-	saved, changed, err := l.d.profiles.Save(l.profile)
+func (l *Login) save() error {
+	saved, changed, err := l.logins.Profiles.Save(l.profile)
 	if saved && err == nil {
 		l.saved, l.changed = true, changed
 	}

@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"cmp"
@@ -19,13 +19,13 @@ import (
 // callable adds the API origins that were named to those that the profile lists, and finds out which of them its credential
 // is sealed for: those that were named now or sealed before, those of the provider's preset, and where nothing is stored all
 // that the configuration lists.
-func (l *login) callable(p *config.Profile) error {
+func (l *Login) callable(p *config.Profile) error {
 	var own []string
 	if provider, ok := preset.Lookup(p.Provider); ok {
 		own = provider.Resources
 	}
 	before := p.Resources
-	if was := l.d.profiles.Named(p.Name); before == nil && was != nil && was.Provider == p.Provider && was.Issuer == p.Issuer {
+	if was := l.logins.Profiles.Named(p.Name); before == nil && was != nil && was.Provider == p.Provider && was.Issuer == p.Issuer {
 		before = was.Resources // a server that is named anew is the same one
 	}
 	if p.Resources = before; before == nil {
@@ -41,7 +41,7 @@ func (l *login) callable(p *config.Profile) error {
 			with.Resources = slices.Clone(with.Resources)
 			with.Resources[i] = origin.WithoutPort(named[i])
 			e := protocol.InvalidParams("--api %s cannot be used here: an origin has no path, and its whole server is sent the token", visible.Word(raw))
-			e.Data = &protocol.ErrorData{Hint: command(with)}
+			e.Data = &protocol.ErrorData{Hint: Command(with)}
 			return e
 		}
 	}
@@ -97,7 +97,7 @@ func originsOf(list []string) (origins []string, err error) {
 }
 
 // widened is an item with what a person has agreed to just now, and whether that is more than it was sealed with.
-func (l *login) widened(item keystore.Item) (next keystore.Item, more bool) {
+func (l *Login) widened(item keystore.Item) (next keystore.Item, more bool) {
 	next = item
 	next.Origins, next.TokenOrigins = union(item.Origins, l.origins...), union(item.TokenOrigins, l.tokenTo...)
 	next.PageOrigins, next.APIs = union(item.PageOrigins, l.pages...), union(item.APIs, l.apis...)
@@ -111,7 +111,7 @@ func without(list, other []string) []string {
 
 // reseal adds to a stored credential what a person has agreed to just now, without a new sign-in. t, which has just been had
 // with it, is told too. Until resume is called the profile's owner uses the credential for nothing.
-func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err error) {
+func (l *Login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err error) {
 	next, more := l.widened(*item)
 	if !more {
 		return func() {}, nil
@@ -120,17 +120,17 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 		return nil, protocol.InvalidParams("%s", err)
 	}
 	ctx := context.WithoutCancel(l.ctx)
-	pausing, cancel := context.WithTimeout(ctx, drain)
+	pausing, cancel := context.WithTimeout(ctx, pauseTime)
 	defer cancel()
-	resume, err = l.d.broker.Pause(pausing, l.params.Profile)
+	resume, err = l.logins.Broker.Pause(pausing, l.params.Profile)
 	if err != nil { // a renewal that is still under way would write back what it has read
 		resume()
-		return nil, protocol.NewError(protocol.Temporary, "a renewal is under way; nothing was added", command(l.asked))
+		return nil, protocol.NewError(protocol.Temporary, "a renewal is under way; nothing was added", Command(l.asked))
 	}
 	now, err := l.store().Get(ctx, l.params.Profile)
 	if err == nil && (now.TokenEndpoint != item.TokenEndpoint || now.Issuer != item.Issuer) {
 		now.Wipe()
-		err = protocol.NewError(protocol.Temporary, "the credential was replaced meanwhile; nothing was added", command(l.asked))
+		err = protocol.NewError(protocol.Temporary, "the credential was replaced meanwhile; nothing was added", Command(l.asked))
 	}
 	if err != nil {
 		resume()
@@ -150,7 +150,7 @@ func (l *login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 }
 
 // added says which API origins there are, and which of them the credential was not sealed for before.
-func (l *login) added() (all, added []string) {
+func (l *Login) added() (all, added []string) {
 	for _, o := range l.apis {
 		if !slices.Contains(l.hadAPIs, o) && !slices.Contains(l.preset, o) {
 			added = append(added, origin.WithoutPort(o))

@@ -1,20 +1,26 @@
-package daemon
+package login
 
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
 
+// pauseTime is how long a request of the profile's owner that is under way may keep a login waiting.
+const pauseTime = 20 * time.Second
+
 // run is the way of every login: what the profile will be, whether it could be kept, whether there is a credential
 // already, and if not, how to come by one.
-func (l *login) run() (protocol.LoginResult, error) {
+func (l *Login) run() (protocol.LoginResult, error) {
 	if err := l.configure(); err != nil {
 		return protocol.LoginResult{}, err
 	}
@@ -24,7 +30,7 @@ func (l *login) run() (protocol.LoginResult, error) {
 	if err := l.given(); err != nil {
 		return protocol.LoginResult{}, err
 	}
-	if err := l.d.profiles.CheckSave(l.profile); err != nil {
+	if err := l.logins.Profiles.CheckSave(l.profile); err != nil {
 		return protocol.LoginResult{}, err
 	}
 	held, err := l.held()
@@ -44,8 +50,8 @@ func (l *login) run() (protocol.LoginResult, error) {
 			}
 			return result, nil
 		}
-		if !l.kind.Session() || l.d.wire(err, l.params.Profile).Kind() != protocol.LoginRequired {
-			return result, err
+		if !l.kind.Session() || !broker.NeedsLogin(err) {
+			return protocol.LoginResult{}, err
 		}
 		l.tell(fmt.Sprintf("The session of profile %s has ended: sign in again.", l.params.Profile))
 	}
@@ -97,8 +103,8 @@ func (l *login) run() (protocol.LoginResult, error) {
 }
 
 // notKept says that a sign-in has succeeded and that what came of it is in memory only.
-func (l *login) notKept(err error) error {
-	e := l.d.wire(err, l.params.Profile)
+func (l *Login) notKept(err error) error {
+	e := l.logins.Wire(err, l.params.Profile)
 	e.Message = fmt.Sprintf("profile %s is signed in, but its credential could not be stored: %s; groatd holds it until it stops", l.params.Profile, e.Message)
 	e.Data.Hint = "groat login " + l.params.Profile + " (stores it, and asks for nothing)"
 	return e
@@ -107,18 +113,18 @@ func (l *login) notKept(err error) error {
 // quiet keeps the profile's owner from using the credential until resume is called. A request under way that takes longer
 // than anybody should wait is no reason to lose what a person has just obtained: its answer is void when it comes, by
 // [keystore.PendingStore.Rotate] and the broker's own count of credentials.
-func (l *login) quiet(ctx context.Context) (resume func()) {
-	ctx, cancel := context.WithTimeout(ctx, drain)
+func (l *Login) quiet(ctx context.Context) (resume func()) {
+	ctx, cancel := context.WithTimeout(ctx, pauseTime)
 	defer cancel()
-	resume, err := l.d.broker.Pause(ctx, l.params.Profile)
+	resume, err := l.logins.Broker.Pause(ctx, l.params.Profile)
 	if err != nil {
-		l.d.Log.Warn("a renewal with the old credential is still under way", zap.String("profile", l.params.Profile))
+		l.logins.Log.Warn("a renewal with the old credential is still under way", zap.String("profile", l.params.Profile))
 	}
 	return resume
 }
 
 // signIn comes by a credential that has been proven by a first token.
-func (l *login) signIn() (keystore.Item, grant.Token, error) {
+func (l *Login) signIn() (keystore.Item, grant.Token, error) {
 	switch l.kind {
 	case grant.ByDeviceCode:
 		return l.session(l.byDevice())
@@ -139,13 +145,13 @@ func (l *login) signIn() (keystore.Item, grant.Token, error) {
 }
 
 // server is the login's, with what only a sign-in needs.
-func (l *login) server() grant.Server { return l.endpoint.Server() }
+func (l *Login) server() grant.Server { return l.endpoint.Server() }
 
 // store is where the profile's credential is kept.
-func (l *login) store() *keystore.PendingStore { return l.d.store(l.profile) }
+func (l *Login) store() *keystore.PendingStore { return l.logins.Stores.Of(l.profile) }
 
 // mayProve reports whether a stored credential answers what was asked: nothing was named that it is not made of.
-func (l *login) mayProve(stored *keystore.Item) bool {
+func (l *Login) mayProve(stored *keystore.Item) bool {
 	q := l.params
 	adds := len(q.Resources)+len(q.Trust) > 0 // to a key that is there
 	return !q.NewClient && !q.Secret && !q.Replace && q.ClientID == "" && q.Key == "" && q.Certificate == "" &&
@@ -155,12 +161,12 @@ func (l *login) mayProve(stored *keystore.Item) bool {
 
 // anotherSession reports whether what a session is signed in with is named anew: a refresh token has the scope and audience
 // that a person agreed to (RFC 6749 §6), so that another needs another sign-in.
-func (l *login) anotherSession() bool {
+func (l *Login) anotherSession() bool {
 	if !l.kind.Session() {
 		return false
 	}
 	var before config.Profile
-	if was := l.d.profiles.Named(l.params.Profile); was != nil {
+	if was := l.logins.Profiles.Named(l.params.Profile); was != nil {
 		before = was.Profile
 	}
 	for _, f := range []struct{ named, old, new string }{
@@ -176,7 +182,7 @@ func (l *login) anotherSession() bool {
 
 // settle decides what is used of a stored credential. Where nothing new is named for the client, what it authenticates with
 // stays as it is. A secret without a user name is the stored client's, not a person's password.
-func (l *login) settle(stored *keystore.Item) {
+func (l *Login) settle(stored *keystore.Item) {
 	if stored == nil {
 		return
 	}
@@ -190,7 +196,7 @@ func (l *login) settle(stored *keystore.Item) {
 }
 
 // wants makes sure that what the grant needs was named, or is known from before.
-func (l *login) wants(stored *keystore.Item) error {
+func (l *Login) wants(stored *keystore.Item) error {
 	if l.params.ClientID == "" && stored != nil && l.kind != grant.ByAppCredentials && !l.namesServiceAccount() {
 		l.params.ClientID = stored.ClientID
 	}
@@ -231,7 +237,7 @@ func (l *login) wants(stored *keystore.Item) error {
 }
 
 // stored returns the credential that is held if it is for this server, grant and client authentication, else nil.
-func (l *login) stored(item *keystore.Item) *keystore.Item {
+func (l *Login) stored(item *keystore.Item) *keystore.Item {
 	if item == nil || l.elsewhere || l.anotherProvider() {
 		return nil
 	}
@@ -245,7 +251,7 @@ func (l *login) stored(item *keystore.Item) *keystore.Item {
 
 // put stores the item where it is not already there; keychains ask a person before an overwrite, and some lose it. Where it
 // cannot be stored it is held, and put returns why.
-func (l *login) put(ctx context.Context, item keystore.Item) error {
+func (l *Login) put(ctx context.Context, item keystore.Item) error {
 	if old, err := l.store().Get(ctx, l.params.Profile); err == nil {
 		same := old.Equal(item)
 		old.Wipe()
@@ -258,14 +264,14 @@ func (l *login) put(ctx context.Context, item keystore.Item) error {
 
 // keep stores what a person has just obtained, or holds it and returns why it could not be stored. What a server has said of
 // the credential before does not outlive it.
-func (l *login) keep(ctx context.Context, item keystore.Item) error {
-	l.d.refusals.Forget(ctx, l.params.Profile)
+func (l *Login) keep(ctx context.Context, item keystore.Item) error {
+	l.logins.Refusals.Forget(ctx, l.params.Profile)
 	return l.store().SetOrHold(ctx, l.params.Profile, item)
 }
 
 // adopt makes the configuration what was proven, hands the first token out from now on, and says what it came to. What
 // was there before is replaced only now.
-func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protocol.LoginResult, error) {
+func (l *Login) adopt(item keystore.Item, t grant.Token, outcome string) (protocol.LoginResult, error) {
 	if err := l.save(); err != nil {
 		return protocol.LoginResult{}, err
 	}
@@ -273,19 +279,45 @@ func (l *login) adopt(item keystore.Item, t grant.Token, outcome string) (protoc
 		t.Destinations = l.profile.Endpoint.DestinationsOf(item)
 	}
 	if l.saved || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed { // else the owner has just obtained t itself
-		l.d.broker.Install(l.profile.Name, l.d.source(l.profile), t)
+		l.logins.Broker.Install(l.profile.Name, l.logins.Stores.Source(l.profile), t)
 	}
-	now := l.d.Now()
+	now := l.logins.Now()
 	r := protocol.LoginResult{
 		Profile: l.params.Profile, Outcome: outcome, Grant: string(l.kind), ClientID: item.ClientID, Created: l.created,
 		Provider: l.profile.Provider, Issuer: l.server().Issuer, Keystore: "memory", Changed: l.changed,
 	}
 	r.Resources, r.Added = l.added()
 	if !l.profile.Ephemeral {
-		r.Keystore = l.d.keystoreStatus().Use
+		r.Keystore = l.logins.Keystore()
 	}
 	if left := t.Remaining(now); !t.Static {
-		r.ExpiresAt, r.ExpiresIn = now.Wall.Add(left).Unix(), seconds(left)
+		r.ExpiresAt, r.ExpiresIn = now.Wall.Add(left).Unix(), int64(left/time.Second)
 	}
 	return r, nil
+}
+
+// session is a grant that brings a session: the item and its first token.
+func (l *Login) session(item keystore.Item, s grant.Session, err error) (keystore.Item, grant.Token, error) {
+	if err != nil {
+		item.Wipe()
+		return keystore.Item{}, grant.Token{}, l.refused(err)
+	}
+	item.RefreshToken = s.Refresh
+	if s.Refresh.IsZero() {
+		l.tell(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.", l.server().Issuer))
+	}
+	return item, s.Token, nil
+}
+
+// client is the client that a person signs in through: a public one, or one with a secret, which is asked for.
+func (l *Login) client() (keystore.Item, error) {
+	item := l.newItem(l.params.ClientID)
+	// The profile's configuration knows less of a discovered server than the sign-in does; the item is the profile's.
+	item.RevocationEndpoint = l.profile.Endpoint.Server().RevocationEndpoint
+	return item, l.prepare(&item)
+}
+
+// request is what the profile's tokens are asked with.
+func (l *Login) request() grant.Request {
+	return grant.Request{Scope: strings.Fields(l.profile.Scope), Audience: l.profile.Audience}
 }

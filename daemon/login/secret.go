@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/daemon/origin"
@@ -16,7 +17,7 @@ import (
 )
 
 // byClient signs in with a client that a person has: proven first, then stored.
-func (l *login) byClient() (keystore.Item, grant.Token, error) {
+func (l *Login) byClient() (keystore.Item, grant.Token, error) {
 	item, err := l.client()
 	if err == nil {
 		var t grant.Token
@@ -29,14 +30,14 @@ func (l *login) byClient() (keystore.Item, grant.Token, error) {
 }
 
 // refused is a refusal of what a person has just typed: typing it again is what helps.
-func (l *login) refused(err error) error {
+func (l *Login) refused(err error) error {
 	if ended := l.ctx.Err(); ended != nil && errors.Is(err, ended) {
 		return l.givenUp()
 	}
-	e := l.d.wire(err, l.params.Profile)
-	if e.Kind() != protocol.LoginRequired {
-		return e
+	if !broker.NeedsLogin(err) {
+		return err
 	}
+	e := l.logins.Wire(err, l.params.Profile)
 	switch {
 	case l.params.Username != "":
 		e.Data.Hint = l.again("--username " + visible.Word(l.params.Username))
@@ -47,7 +48,7 @@ func (l *login) refused(err error) error {
 }
 
 // prepare gives an item what its client authenticates with: a secret that is asked for, a key or certificate from a file.
-func (l *login) prepare(item *keystore.Item) (err error) {
+func (l *Login) prepare(item *keystore.Item) (err error) {
 	if b := l.before; b != nil && b.ClientID == item.ClientID {
 		kept := b.Clone()
 		item.ClientSecret, item.PrivateKey, item.PrivateKeyPassword = kept.ClientSecret, kept.PrivateKey, kept.PrivateKeyPassword
@@ -74,7 +75,7 @@ func (l *login) prepare(item *keystore.Item) (err error) {
 }
 
 // amend changes what is named anew of a credential that is kept.
-func (l *login) amend(item *keystore.Item) error {
+func (l *Login) amend(item *keystore.Item) error {
 	q := l.params
 	item.KeyID, item.Subject = cmp.Or(q.KeyID, item.KeyID), cmp.Or(q.Subject, item.Subject)
 	if q.Certificate != "" {
@@ -100,7 +101,7 @@ func (l *login) amend(item *keystore.Item) error {
 
 // prepareAssertion settles what a client's assertions are signed with. It is stored with the key: once signed in, nobody
 // looks at what the server lists.
-func (l *login) prepareAssertion(item *keystore.Item) (err error) {
+func (l *Login) prepareAssertion(item *keystore.Item) (err error) {
 	item.KeyAlg, item.KeyID = l.params.KeyAlg, l.params.KeyID
 	if l.server().ClientAuth == grant.PrivateKeyJWT {
 		if err := l.readKey(item); err != nil {
@@ -114,7 +115,7 @@ func (l *login) prepareAssertion(item *keystore.Item) (err error) {
 }
 
 // readKey reads the private key, and asks for its password where it has one.
-func (l *login) readKey(item *keystore.Item) (err error) {
+func (l *Login) readKey(item *keystore.Item) (err error) {
 	if l.params.Key == "" {
 		return l.missing("name the private key's file with --key", "--key FILE")
 	}
@@ -135,7 +136,7 @@ func (l *login) readKey(item *keystore.Item) (err error) {
 }
 
 // byKeyFile is RFC 7523 §2.1: a service account's key file, or a private key and the client it belongs to.
-func (l *login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
+func (l *Login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 	switch {
 	case l.before != nil:
 		item = l.before.Clone()
@@ -168,7 +169,7 @@ func (l *login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 }
 
 // byPassword is RFC 6749 §4.3, where a preset asks for it.
-func (l *login) byPassword() (item keystore.Item, s grant.Session, err error) {
+func (l *Login) byPassword() (item keystore.Item, s grant.Session, err error) {
 	if item, err = l.client(); err != nil {
 		return item, s, err
 	}
@@ -182,7 +183,7 @@ func (l *login) byPassword() (item keystore.Item, s grant.Session, err error) {
 	return item, s, err
 }
 
-func (l *login) askPassword() (keystore.Secret, error) {
+func (l *Login) askPassword() (keystore.Secret, error) {
 	s := l.server()
 	to := s.TokenEndpoint
 	switch {
@@ -195,7 +196,7 @@ func (l *login) askPassword() (keystore.Secret, error) {
 }
 
 // byExchange is RFC 8693: another server's token, which is not kept.
-func (l *login) byExchange() (item keystore.Item, s grant.Session, err error) {
+func (l *Login) byExchange() (item keystore.Item, s grant.Session, err error) {
 	if item, err = l.client(); err != nil {
 		return item, s, err
 	}
@@ -209,7 +210,7 @@ func (l *login) byExchange() (item keystore.Item, s grant.Session, err error) {
 }
 
 // clientHosts names the hosts that the client's secret, or what it signs, is sent to.
-func (l *login) clientHosts() string {
+func (l *Login) clientHosts() string {
 	if len(l.clientTo) == 0 {
 		return host(l.server().TokenEndpoint)
 	}
@@ -217,7 +218,7 @@ func (l *login) clientHosts() string {
 }
 
 // keyHosts names the hosts that an API key is sent to.
-func (l *login) keyHosts() string {
+func (l *Login) keyHosts() string {
 	hosts := []string{host(l.server().Issuer)}
 	for _, o := range slices.Concat(l.apis, l.server().PresetAPIs) {
 		hosts = union(hosts, host(origin.WithoutPort(o)))
@@ -229,7 +230,7 @@ func (l *login) keyHosts() string {
 }
 
 // byAPIKey keeps a key as it is; there is nothing to prove it with.
-func (l *login) byAPIKey() (item keystore.Item, t grant.Token, err error) {
+func (l *Login) byAPIKey() (item keystore.Item, t grant.Token, err error) {
 	item = l.newItem("")
 	if item.APIKey, err = l.ask("API key, for " + l.keyHosts()); err != nil {
 		return item, t, err
@@ -242,7 +243,7 @@ func (l *login) byAPIKey() (item keystore.Item, t grant.Token, err error) {
 }
 
 // byKeyLogin turns a password into an API key.
-func (l *login) byKeyLogin() (item keystore.Item, t grant.Token, err error) {
+func (l *Login) byKeyLogin() (item keystore.Item, t grant.Token, err error) {
 	password, err := l.askPassword()
 	if err != nil {
 		return item, t, err

@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"context"
@@ -12,15 +12,15 @@ import (
 )
 
 // prove shows that the stored credential works, and creates nothing.
-func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
+func (l *Login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	defer func() { item.Wipe() }()
 	var t grant.Token
 	var err error
-	switch _, owned := l.d.broker.Status(l.params.Profile); {
+	switch _, owned := l.logins.Broker.Status(l.params.Profile); {
 	case !l.kind.Session():
 		t, err = l.firstToken(l.ctx, item)
 	case owned && l.sameEndpoint():
-		t, err = l.d.broker.Verify(l.ctx, l.params.Profile) // by its owner: a refresh token must not be used twice
+		t, err = l.logins.Broker.Verify(l.ctx, l.params.Profile) // by its owner: a refresh token must not be used twice
 	default: // a session that the configuration has lost: what it is replaced by is stored in the same order
 		t, err = l.proveAlone()
 	}
@@ -42,22 +42,22 @@ func (l *login) prove(item keystore.Item) (protocol.LoginResult, error) {
 }
 
 // proveAlone uses a session that has no owner, or one that must not: it is paused meanwhile, for a refresh token is good once.
-func (l *login) proveAlone() (grant.Token, error) {
-	ctx, cancel := context.WithTimeout(l.ctx, drain)
+func (l *Login) proveAlone() (grant.Token, error) {
+	ctx, cancel := context.WithTimeout(l.ctx, pauseTime)
 	defer cancel()
-	resume, err := l.d.broker.Pause(ctx, l.params.Profile)
+	resume, err := l.logins.Broker.Pause(ctx, l.params.Profile)
 	defer resume()
 	if err != nil {
 		return grant.Token{}, err
 	}
-	source := l.d.source(l.profile)
+	source := l.logins.Stores.Source(l.profile)
 	return source.Obtain(l.ctx, source.Request("", ""), broker.Now)
 }
 
 // sameEndpoint reports whether the profile, as it is configured now, uses the credential where the sign-in does: of an edited
 // one the owner would be refused it.
-func (l *login) sameEndpoint() bool {
-	was := l.d.profiles.Named(l.params.Profile)
+func (l *Login) sameEndpoint() bool {
+	was := l.logins.Profiles.Named(l.params.Profile)
 	if was == nil {
 		return false
 	}
@@ -66,11 +66,11 @@ func (l *login) sameEndpoint() bool {
 }
 
 // unproven explains a refusal of a stored credential.
-func (l *login) unproven(err error, clientID string) error {
-	e := l.d.wire(err, l.params.Profile)
-	if e.Kind() != protocol.LoginRequired || l.kind.Session() {
-		return e
+func (l *Login) unproven(err error, clientID string) error {
+	if !broker.NeedsLogin(err) || l.kind.Session() {
+		return err
 	}
+	e := l.logins.Wire(err, l.params.Profile)
 	e.Message = fmt.Sprintf("the stored client %s does not work any more: %s", visible.Name(clientID), e.Message)
 	e.Data.Hint = "groat login " + l.params.Profile + " --client-id ID"
 	if l.kind == grant.ByAppCredentials {
@@ -80,7 +80,7 @@ func (l *login) unproven(err error, clientID string) error {
 }
 
 // firstToken is the proof of a credential that is no session. A refusal is final at once: a person waits.
-func (l *login) firstToken(ctx context.Context, item keystore.Item) (grant.Token, error) {
-	t, _, err := l.profile.Endpoint.Renew(ctx, item, l.d.source(l.profile).Request("", ""))
+func (l *Login) firstToken(ctx context.Context, item keystore.Item) (grant.Token, error) {
+	t, _, err := l.profile.Endpoint.Renew(ctx, item, l.logins.Stores.Source(l.profile).Request("", ""))
 	return t, err
 }

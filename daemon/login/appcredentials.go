@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/keystore"
@@ -16,7 +17,7 @@ import (
 
 // createClient turns a person's password into App Credentials: temporary token, keystore probe, one POST, store, proof.
 // old is the credential that the profile has now, or nil; it is replaced only after the new one has been proven.
-func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
+func (l *Login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	provider, _ := preset.Lookup(l.profile.Provider)
 	for _, note := range provider.Notes {
 		l.tell(note)
@@ -36,7 +37,7 @@ func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, l.notCreated(err, provider.Title)
 	}
 	l.created = true
-	l.d.Log.Info("App Credentials were created", zap.String("profile", l.params.Profile), zap.String("client_id", item.ClientID))
+	l.logins.Log.Info("App Credentials were created", zap.String("profile", l.params.Profile), zap.String("client_id", item.ClientID))
 	item.Username = l.params.Username
 	defer item.Wipe()
 	l.seal(&item)
@@ -44,7 +45,7 @@ func (l *login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 }
 
 // temporaryToken asks for the password, uses it once and forgets it.
-func (l *login) temporaryToken() (grant.Token, error) {
+func (l *Login) temporaryToken() (grant.Token, error) {
 	password, err := l.askPassword()
 	if err != nil {
 		return grant.Token{}, err
@@ -52,19 +53,20 @@ func (l *login) temporaryToken() (grant.Token, error) {
 	defer password.Wipe()
 	t, err := l.endpoint.FirstToken(l.ctx, l.params.Username, password)
 	if err != nil {
-		e := l.d.wire(err, l.params.Profile)
-		if e.Kind() == protocol.LoginRequired {
-			e.Data.Hint = l.again("--username " + visible.Word(l.params.Username))
+		if !broker.NeedsLogin(err) {
+			return t, err
 		}
+		e := l.logins.Wire(err, l.params.Profile)
+		e.Data.Hint = l.again("--username " + visible.Word(l.params.Username))
 		return t, e
 	}
 	return t, nil
 }
 
 // notCreated explains a failed creation. An ambiguous one is no "try again": every try may leave one more client behind.
-func (l *login) notCreated(err error, title string) error {
+func (l *Login) notCreated(err error, title string) error {
 	if _, ok := errors.AsType[*grant.AmbiguousCreateError](err); !ok {
-		return l.d.wire(err, l.params.Profile)
+		return err
 	}
 	return protocol.NewError(protocol.Internal,
 		fmt.Sprintf("%s; %s may or may not have created a client whose secret nobody knows; nothing was stored, and the request was not repeated", err, title),
@@ -73,7 +75,7 @@ func (l *login) notCreated(err error, title string) error {
 
 // keepCreated stores and proves a new client. The first of a profile is stored before the proof, since nothing is there to
 // lose; one that replaces another is proven before. What cannot be stored is held in memory.
-func (l *login) keepCreated(ctx context.Context, item keystore.Item, old *keystore.Item) (protocol.LoginResult, error) {
+func (l *Login) keepCreated(ctx context.Context, item keystore.Item, old *keystore.Item) (protocol.LoginResult, error) {
 	if old == nil {
 		unstored := l.keep(ctx, item)
 		if err := l.save(); err != nil {
@@ -90,7 +92,7 @@ func (l *login) keepCreated(ctx context.Context, item keystore.Item, old *keysto
 	defer l.quiet(ctx)()
 	if old != nil {
 		if err := l.save(); err != nil {
-			return protocol.LoginResult{}, l.setAside(ctx, l.d.wire(err, l.params.Profile), item)
+			return protocol.LoginResult{}, l.setAside(ctx, err, item)
 		}
 	}
 	if err := l.keep(ctx, item); err != nil {
@@ -101,11 +103,11 @@ func (l *login) keepCreated(ctx context.Context, item keystore.Item, old *keysto
 
 // notProven explains that a new client could not be used yet. The one that it should replace stays the profile's; the new one
 // is given up where the server refuses it, and kept beside where nobody can tell.
-func (l *login) notProven(ctx context.Context, err error, item keystore.Item, old *keystore.Item) error {
-	e := l.d.wire(err, l.params.Profile)
-	if old != nil && e.Kind() == protocol.Temporary {
-		return l.setAside(ctx, e, item)
+func (l *Login) notProven(ctx context.Context, err error, item keystore.Item, old *keystore.Item) error {
+	if old != nil && undecided(err) {
+		return l.setAside(ctx, err, item)
 	}
+	e := l.logins.Wire(err, l.params.Profile)
 	e.Message = fmt.Sprintf("the client %s was created, but it could not be used yet: %s", visible.Name(item.ClientID), e.Message)
 	if old == nil {
 		return e
@@ -116,13 +118,14 @@ func (l *login) notProven(ctx context.Context, err error, item keystore.Item, ol
 }
 
 // setAside keeps a new client under a name that nothing has, where it cannot take the place of the profile's: neither of the two
-// could be had again. why is what stands in the way.
-func (l *login) setAside(ctx context.Context, why *protocol.Error, item keystore.Item) error {
+// could be had again. err is what stands in the way.
+func (l *Login) setAside(ctx context.Context, err error, item keystore.Item) error {
+	why := l.logins.Wire(err, l.params.Profile)
 	with := protocol.LoginParams{Provider: l.profile.Provider, AuthServer: l.profile.AuthServer}
 	for n := 2; n < 100 && with.Profile == ""; n++ {
 		name := fmt.Sprintf("%s-%d", l.params.Profile[:min(len(l.params.Profile), 56)], n)
 		_, err := l.store().Get(ctx, name)
-		if l.d.profiles.Named(name) == nil && errors.Is(err, keystore.ErrNotFound) {
+		if l.logins.Profiles.Named(name) == nil && errors.Is(err, keystore.ErrNotFound) {
 			with.Profile = name
 		}
 	}
@@ -132,20 +135,26 @@ func (l *login) setAside(ctx context.Context, why *protocol.Error, item keystore
 		return why
 	}
 	why.Message = made + "; the new one is kept under the name " + with.Profile
-	if err := l.store().SetOrHold(ctx, with.Profile, item); err != nil {
+	if unstored := l.store().SetOrHold(ctx, with.Profile, item); unstored != nil {
 		why.Message += ", until groatd stops"
 	}
-	if why.Kind() != protocol.Temporary { // what stands in the way is a person's to mend
-		why.Data.Hint += ", then: " + command(with)
+	if !undecided(err) { // what stands in the way is a person's to mend
+		why.Data.Hint += ", then: " + Command(with)
 		return why
 	}
-	why.Data.Hint = command(with)
+	why.Data.Hint = Command(with)
 	return why
 }
 
-func (l *login) notStored(err error, clientID string) error {
-	e := l.d.wire(err, l.params.Profile)
+func (l *Login) notStored(err error, clientID string) error {
+	e := l.logins.Wire(err, l.params.Profile)
 	e.Message = fmt.Sprintf("the client %s was created, but it could not be stored: %s; groatd (pid in `groat status`) holds it until it stops", visible.Name(clientID), e.Message)
 	e.Data.Hint = "groat login " + l.params.Profile + " (stores it, and creates nothing)"
 	return e
+}
+
+// undecided reports whether err leaves open whether the server takes a credential: asking again later may tell.
+func undecided(err error) bool {
+	e, ok := errors.AsType[*grant.Error](err)
+	return ok && e.Class != grant.Refused && e.Class != grant.InvalidClient && e.Class != grant.Misconfigured
 }

@@ -1,8 +1,9 @@
-package daemon
+package login
 
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -15,11 +16,11 @@ import (
 )
 
 // known reads which server the profile's stored credential is sealed for. Its secrets are wiped.
-func (l *login) known() error {
-	stores := []*keystore.PendingStore{&l.d.kept, &l.d.memory}
+func (l *Login) known() error {
+	stores := []*keystore.PendingStore{&l.logins.Stores.Kept, &l.logins.Stores.Memory}
 	if l.params.Ephemeral {
 		stores = stores[1:]
-	} else if was := l.d.profiles.Named(l.params.Profile); was == nil || !was.Ephemeral {
+	} else if was := l.logins.Profiles.Named(l.params.Profile); was == nil || !was.Ephemeral {
 		stores = stores[:1]
 	}
 	for _, store := range stores {
@@ -40,7 +41,7 @@ func (l *login) known() error {
 // agree makes sure that a person knows every host that the sign-in, or the profile, sends something of a credential to: one
 // that was named on this command line, that the stored credential is sealed for, or that is shown and agreed to now. What
 // is agreed to is sealed with the credential. An endpoint that a discovered server could do without is left out instead.
-func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
+func (l *Login) agree(p *config.Profile, discovered *grant.Server) error {
 	server, _, err := p.Server()
 	if discovered != nil {
 		server, err = *discovered, nil
@@ -108,7 +109,7 @@ func (l *login) agree(p *config.Profile, discovered *grant.Server) error {
 }
 
 // sealedFor is the list that an origin stands on for what it receives.
-func (l *login) sealedFor(much grant.Carries) *[]string {
+func (l *Login) sealedFor(much grant.Carries) *[]string {
 	switch much {
 	case grant.AccessOnly:
 		return &l.tokenTo
@@ -125,16 +126,16 @@ func agreedTo(item *keystore.Item, u use) bool {
 }
 
 // trustIsUsed refuses a --trust that no address of the sign-in is on: it would stand in the credential for what comes later.
-func (l *login) trustIsUsed(uses []use) error {
+func (l *Login) trustIsUsed(uses []use) error {
 	for i, raw := range l.params.Trust {
 		o, err := origin.Parse(raw, "what to trust")
-		if err != nil || l.alone || slices.ContainsFunc(uses, func(u use) bool { return u.origin == o }) {
+		if err != nil || l.importing != "" || slices.ContainsFunc(uses, func(u use) bool { return u.origin == o }) {
 			continue
 		}
 		without := l.asked
 		without.Trust = slices.Delete(slices.Clone(without.Trust), i, i+1)
 		e := protocol.InvalidParams("--trust %s cannot be used here: no address of this sign-in is on it", visible.Name(raw))
-		e.Data = &protocol.ErrorData{Hint: command(without)}
+		e.Data = &protocol.ErrorData{Hint: Command(without)}
 		return e
 	}
 	return nil
@@ -150,7 +151,7 @@ func homeOf(tokenEndpoint, issuer string) string {
 
 // sameServer reports whether the stored credential is for a server: only then was what it is sealed with agreed to for this one. Two
 // servers that a person has named one after the other are not to be sent what is the other's.
-func (l *login) sameServer(s grant.Server) bool {
+func (l *Login) sameServer(s grant.Server) bool {
 	return l.was != nil && origin.OfEndpoint(l.was.Issuer) == origin.OfEndpoint(s.Issuer) &&
 		homeOf(l.was.TokenEndpoint, l.was.Issuer) == homeOf(s.TokenEndpoint, s.Issuer)
 }
@@ -160,7 +161,7 @@ func sealedHost(item keystore.Item) string { return host(homeOf(item.TokenEndpoi
 
 // agreed returns the origins that need no question. What only a configuration names counts where nothing is stored. preset
 // reports that all of the server is groat's own data.
-func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []string, err error) {
+func (l *Login) agreed(server grant.Server, home string, preset bool) (agreed []string, err error) {
 	q := l.params
 	for _, raw := range q.Trust {
 		o, err := origin.Parse(raw, "what to trust")
@@ -170,11 +171,11 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 		agreed = append(agreed, o)
 	}
 	named := []string{q.Issuer, q.TokenURL, q.AuthServer}
-	if l.alone { // they are a file's word
+	if l.importing != "" { // they are a file's word
 		named = slices.Clone(l.trusted)
 	}
 	preset = preset && (q.Provider != "" || l.was == nil)
-	if was := l.d.profiles.Named(q.Profile); l.was == nil && was != nil && q.Issuer == "" && q.TokenURL == "" && q.Provider == "" {
+	if was := l.logins.Profiles.Named(q.Profile); l.was == nil && was != nil && q.Issuer == "" && q.TokenURL == "" && q.Provider == "" {
 		for _, at := range []string{was.Issuer, was.TokenEndpoint, was.AuthServer} {
 			if origin.OfEndpoint(at) == home { // every other host is asked about
 				named = append(named, at)
@@ -202,7 +203,7 @@ func (l *login) agreed(server grant.Server, home string, preset bool) (agreed []
 const maxQuestion = 500
 
 // askAbout asks about the hosts that the person has not named yet. left reports that the sign-in goes on without them.
-func (l *login) askAbout(server grant.Server, home string, uses, foreign []use) (left bool, err error) {
+func (l *Login) askAbout(server grant.Server, home string, uses, foreign []use) (left bool, err error) {
 	if len(foreign) == 0 {
 		return false, nil
 	}
@@ -238,9 +239,9 @@ func (l *login) askAbout(server grant.Server, home string, uses, foreign []use) 
 		fmt.Fprintf(&b, " %s would receive %s.", host(o), strings.Join(what, ", "))
 	}
 	trust.Trust = append(trust.Trust, hosts...)
-	hint := command(trust)
-	if l.alone {
-		hint = "groat import"
+	hint := Command(trust)
+	if l.importing != "" {
+		hint = l.importing
 		for _, o := range hosts {
 			hint += " --trust " + visible.Word(o)
 		}
@@ -261,12 +262,12 @@ func (l *login) askAbout(server grant.Server, home string, uses, foreign []use) 
 }
 
 // seal completes a new item with what the person agreed to.
-func (l *login) seal(item *keystore.Item) {
+func (l *Login) seal(item *keystore.Item) {
 	item.Origins, item.TokenOrigins, item.PageOrigins, item.APIs = l.origins, l.tokenTo, l.pages, l.apis
 }
 
 // newItem is what the sign-in's credential begins with.
-func (l *login) newItem(clientID string) keystore.Item {
+func (l *Login) newItem(clientID string) keystore.Item {
 	item := l.server().NewItem(clientID, l.kind)
 	l.seal(&item)
 	return item
@@ -281,4 +282,12 @@ func union(list []string, more ...string) []string {
 		}
 	}
 	return list
+}
+
+func host(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	return u.Host
 }

@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"github.com/groat-dev/groat/daemon/grant"
@@ -34,7 +34,7 @@ func muchOf(what string) grant.Carries {
 }
 
 // uses returns where something of a credential goes.
-func (l *login) uses(s grant.Server) (all []use) {
+func (l *Login) uses(s grant.Server) (all []use) {
 	var client string
 	add := func(at string, needed bool, what ...string) {
 		for _, w := range what {

@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ type parameter struct {
 	field string // of protocol.LoginParams
 	flag  string // of groat login, without the dashes
 	// idle says why this sign-in has no use for the parameter; empty: it is used. Nil: every sign-in uses it.
-	idle func(l *login) string
+	idle func(l *Login) string
 }
 
 // parameters are all fields but the profile's name and what the client can show, in the order in which a command gives them.
@@ -29,24 +29,24 @@ var parameters = []parameter{
 	{field: "TokenURL", flag: "token-url"},
 	{field: "AuthServer", flag: "auth-server"},
 	{field: "Grant", flag: "grant"},
-	{"ClientAuth", "client-auth", (*login).noClientAuth},
-	{"ClientID", "client-id", (*login).noClientID},
-	{"Username", "username", (*login).noUsername},
-	{"Key", "key", (*login).noKey},
-	{"Certificate", "certificate", (*login).noCertificate},
-	{"KeyAlg", "key-alg", (*login).noSignature},
-	{"KeyID", "key-id", (*login).noSignature},
-	{"Subject", "subject", (*login).noSubject},
-	{"Redirect", "redirect", (*login).noRedirect},
-	{"NoBrowser", "no-browser", (*login).noPage},
+	{"ClientAuth", "client-auth", (*Login).noClientAuth},
+	{"ClientID", "client-id", (*Login).noClientID},
+	{"Username", "username", (*Login).noUsername},
+	{"Key", "key", (*Login).noKey},
+	{"Certificate", "certificate", (*Login).noCertificate},
+	{"KeyAlg", "key-alg", (*Login).noSignature},
+	{"KeyID", "key-id", (*Login).noSignature},
+	{"Subject", "subject", (*Login).noSubject},
+	{"Redirect", "redirect", (*Login).noRedirect},
+	{"NoBrowser", "no-browser", (*Login).noPage},
 	{field: "Header", flag: "header"},
 	{field: "Prefix", flag: "prefix"},
 	{field: "Ephemeral", flag: "ephemeral"}, // refused by savable where the profile is in a file
-	{"Scope", "scope", (*login).noToken},
-	{"Audience", "audience", (*login).noToken},
+	{"Scope", "scope", (*Login).noToken},
+	{"Audience", "audience", (*Login).noToken},
 	{field: "Resources", flag: "api"},
-	{"NewClient", "new-client", (*login).noNewClient},
-	{"Secret", "secret-stdin", (*login).noSecret},
+	{"NewClient", "new-client", (*Login).noNewClient},
+	{"Secret", "secret-stdin", (*Login).noSecret},
 	{field: "Replace", flag: "replace"}, // a permission: it is used where there is something to replace
 	{field: "Trust", flag: "trust"},     // a permission too: it is used where an address is on that origin
 }
@@ -72,8 +72,8 @@ func (a parameter) typed(p protocol.LoginParams) (words []string) {
 	return []string{flag, visible.Word(v.String())}
 }
 
-// command is the line that asks for p.
-func command(p protocol.LoginParams) string {
+// Command returns the command line that asks for a login, each word quoted for a POSIX shell where that is needed.
+func Command(p protocol.LoginParams) string {
 	words := []string{"groat", "login", p.Profile}
 	for _, a := range parameters {
 		words = append(words, a.typed(p)...)
@@ -81,7 +81,7 @@ func command(p protocol.LoginParams) string {
 	return strings.Join(words, " ")
 }
 
-func (l *login) missing(message, flags string) error {
+func (l *Login) missing(message, flags string) error {
 	e := protocol.InvalidParams("%s", message)
 	e.Data = &protocol.ErrorData{Hint: l.again(flags)}
 	return e
@@ -89,7 +89,7 @@ func (l *login) missing(message, flags string) error {
 
 // again is the command for the next try: the one that was given, with flags in the place of those of the same name. The secret is
 // typed: what stdin had is used up.
-func (l *login) again(flags string) string {
+func (l *Login) again(flags string) string {
 	with := l.asked
 	with.Secret = false
 	for _, a := range parameters {
@@ -97,11 +97,11 @@ func (l *login) again(flags string) string {
 			reflect.ValueOf(&with).Elem().FieldByName(a.field).SetZero()
 		}
 	}
-	return strings.TrimSpace(command(with) + " " + flags)
+	return strings.TrimSpace(Command(with) + " " + flags)
 }
 
 // given refuses the first parameter that this sign-in has no use for. Nothing has been typed or sent then.
-func (l *login) given() error {
+func (l *Login) given() error {
 	for _, a := range parameters {
 		if a.idle == nil || a.typed(l.asked) == nil {
 			continue
@@ -117,11 +117,11 @@ func (l *login) given() error {
 func unusable(p protocol.LoginParams, a parameter, why string) error {
 	reflect.ValueOf(&p).Elem().FieldByName(a.field).SetZero()
 	e := protocol.InvalidParams("--%s cannot be used here: %s", a.flag, why)
-	e.Data = &protocol.ErrorData{Hint: command(p)}
+	e.Data = &protocol.ErrorData{Hint: Command(p)}
 	return e
 }
 
-func (l *login) noClientAuth() string {
+func (l *Login) noClientAuth() string {
 	switch auth := grant.Method(l.asked.ClientAuth); {
 	case l.kind.StaticKey():
 		return fmt.Sprintf("an %s sign-in has no client", l.kind)
@@ -131,7 +131,7 @@ func (l *login) noClientAuth() string {
 	return ""
 }
 
-func (l *login) noClientID() string {
+func (l *Login) noClientID() string {
 	switch {
 	case l.kind.StaticKey():
 		return fmt.Sprintf("an %s sign-in has no client", l.kind)
@@ -142,11 +142,11 @@ func (l *login) noClientID() string {
 }
 
 // hasPassword reports whether groat sends a person's user name and password.
-func (l *login) hasPassword() bool {
+func (l *Login) hasPassword() bool {
 	return l.kind == grant.ByPassword || l.kind == grant.ByAppCredentials || l.kind == grant.ByKeyLogin
 }
 
-func (l *login) noUsername() string {
+func (l *Login) noUsername() string {
 	if l.hasPassword() {
 		return ""
 	}
@@ -154,7 +154,7 @@ func (l *login) noUsername() string {
 }
 
 // hasKey reports whether the sign-in uses a private key.
-func (l *login) hasKey() bool {
+func (l *Login) hasKey() bool {
 	if l.kind.StaticKey() || l.kind == grant.ByAppCredentials {
 		return false
 	}
@@ -162,21 +162,21 @@ func (l *login) hasKey() bool {
 	return l.kind == grant.ByJWTBearer || auth == grant.PrivateKeyJWT || auth == grant.TLSClientAuth
 }
 
-func (l *login) noKey() string {
+func (l *Login) noKey() string {
 	if l.hasKey() {
 		return ""
 	}
 	return fmt.Sprintf("a %s sign-in with client authentication %s uses no key", l.kind, l.authName())
 }
 
-func (l *login) noCertificate() string {
+func (l *Login) noCertificate() string {
 	if l.hasKey() && l.server().ClientAuth == grant.TLSClientAuth {
 		return ""
 	}
 	return fmt.Sprintf("only the client authentication %s uses a certificate, and this is %s", grant.TLSClientAuth, l.authName())
 }
 
-func (l *login) noSignature() string {
+func (l *Login) noSignature() string {
 	auth := l.server().ClientAuth
 	switch {
 	case l.kind == grant.ByJWTBearer, l.hasKey() && auth == grant.PrivateKeyJWT:
@@ -187,35 +187,35 @@ func (l *login) noSignature() string {
 	return fmt.Sprintf("a %s sign-in with client authentication %s signs no assertion with a key of yours", l.kind, l.authName())
 }
 
-func (l *login) noSubject() string {
+func (l *Login) noSubject() string {
 	if l.kind == grant.ByJWTBearer {
 		return ""
 	}
 	return fmt.Sprintf("only a %s sign-in speaks for somebody, and this is %s", grant.ByJWTBearer, l.kind)
 }
 
-func (l *login) noRedirect() string {
+func (l *Login) noRedirect() string {
 	if l.kind == grant.ByAuthorizationCode {
 		return ""
 	}
 	return fmt.Sprintf("only a browser that signs in by %s is redirected, and this is %s", grant.ByAuthorizationCode, l.kind)
 }
 
-func (l *login) noPage() string {
+func (l *Login) noPage() string {
 	if l.kind.Interactive() {
 		return ""
 	}
 	return fmt.Sprintf("a %s sign-in opens no browser", l.kind)
 }
 
-func (l *login) noToken() string {
+func (l *Login) noToken() string {
 	if l.kind.StaticKey() {
 		return "an API key is sent as it is, and no token is asked for"
 	}
 	return ""
 }
 
-func (l *login) noNewClient() string {
+func (l *Login) noNewClient() string {
 	if l.kind == grant.ByAppCredentials {
 		return ""
 	}
@@ -223,7 +223,7 @@ func (l *login) noNewClient() string {
 }
 
 // noSecret says why the sign-in would never ask for the secret that is at hand.
-func (l *login) noSecret() string {
+func (l *Login) noSecret() string {
 	auth := l.server().ClientAuth
 	switch {
 	case l.hasPassword(), l.kind == grant.ByTokenExchange, l.kind == grant.ByAPIKey:
@@ -247,7 +247,7 @@ func (l *login) noSecret() string {
 	return ""
 }
 
-func (l *login) authName() string {
+func (l *Login) authName() string {
 	if auth := l.server().ClientAuth; auth != "" {
 		return string(auth)
 	}
@@ -255,7 +255,7 @@ func (l *login) authName() string {
 }
 
 // possible refuses a sign-in that can never work at this server, before anything is typed.
-func (l *login) possible() error {
+func (l *Login) possible() error {
 	s := l.server()
 	secret := s.ClientAuth == grant.ClientSecretBasic || s.ClientAuth == grant.ClientSecretPost || s.ClientAuth == grant.ClientSecretJWT
 	missing := ""
@@ -293,7 +293,7 @@ func (l *login) possible() error {
 }
 
 // notPublic refuses client credentials for a client that proves nothing, or not by a secret where one is created.
-func (l *login) notPublic() error {
+func (l *Login) notPublic() error {
 	with := l.asked
 	with.ClientAuth = string(grant.ClientSecretBasic)
 	e := protocol.InvalidParams("--client-auth %s cannot be used here: client credentials are for confidential clients only, "+
@@ -302,6 +302,6 @@ func (l *login) notPublic() error {
 		e.Message = fmt.Sprintf("--client-auth %s cannot be used here: App Credentials are an id and a secret", l.authName())
 		with.ClientAuth = ""
 	}
-	e.Data = &protocol.ErrorData{Hint: command(with)}
+	e.Data = &protocol.ErrorData{Hint: Command(with)}
 	return e
 }

@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
-	"github.com/groat-dev/groat/protocol/jsonrpc"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -40,7 +39,7 @@ func inPrompt(name string) string {
 
 // ask shows a prompt and waits for what is typed. The caller wipes it. A prompt that names more hosts than a terminal shows is
 // not shown.
-func (l *login) ask(text string) (keystore.Secret, error) {
+func (l *Login) ask(text string) (keystore.Secret, error) {
 	if len(text) > maxQuestion {
 		return keystore.Secret{}, protocol.NewError(protocol.Config,
 			fmt.Sprintf("profile %s names more hosts, or longer ones, than a prompt can show; nothing was asked or sent", l.params.Profile),
@@ -54,7 +53,7 @@ func (l *login) ask(text string) (keystore.Secret, error) {
 }
 
 // confirm asks whether to go on. Where the person says no, or the client cannot ask, it returns refusal.
-func (l *login) confirm(text string, refusal error) error {
+func (l *Login) confirm(text string, refusal error) error {
 	if !l.params.Confirm {
 		return refusal
 	}
@@ -66,7 +65,7 @@ func (l *login) confirm(text string, refusal error) error {
 }
 
 // pose shows a question and waits for its answer.
-func (l *login) pose(p protocol.Prompt) (keystore.Secret, error) {
+func (l *Login) pose(p protocol.Prompt) (keystore.Secret, error) {
 	question := l.show(p)
 	for {
 		select {
@@ -84,28 +83,8 @@ func (l *login) pose(p protocol.Prompt) (keystore.Secret, error) {
 	}
 }
 
-// loginInput answers "login_input".
-func loginInput(c *conn, params []byte) (any, error) {
-	var p protocol.LoginInputParams
-	if err := jsonrpc.DecodeParams(params, &p); err != nil {
-		return nil, err
-	}
-	secret, err := secretParam(params, "value")
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	l := c.logins[p.LoginID]
-	c.mu.Unlock()
-	if l != nil && l.takes(reply{secret, p.Question, make(chan bool, 1)}) {
-		return struct{}{}, nil
-	}
-	secret.Wipe()
-	return nil, protocol.InvalidParams("no login of this connection waits for an answer")
-}
-
 // takes passes an answer on and reports whether it was to the question that is open. It waits a little for one to be asked.
-func (l *login) takes(t reply) bool {
+func (l *Login) takes(t reply) bool {
 	limit := time.NewTimer(protocol.WriteTimeout)
 	defer limit.Stop()
 	select {
@@ -115,4 +94,33 @@ func (l *login) takes(t reply) bool {
 	case <-limit.C:
 	}
 	return false
+}
+
+// Answer passes what a viewer's person has typed on to the login of that id, and reports whether it was taken as the answer to the
+// open question. question is the number of the question that it is to, 0 where the client does not say. Where it was not taken, value
+// is wiped; else the login wipes it. Answer waits up to [protocol.WriteTimeout] for a question to be asked.
+func (s *Logins) Answer(v Viewer, id string, question int64, value keystore.Secret) bool {
+	if l := s.viewed(v, id); l != nil && l.takes(reply{value, question, make(chan bool, 1)}) {
+		return true
+	}
+	value.Wipe()
+	return false
+}
+
+// viewed returns the login of an id that a viewer takes part in, or nil.
+func (s *Logins) viewed(v Viewer, id string) *Login {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.running {
+		if l.id == id && l.seenBy(v) {
+			return l
+		}
+	}
+	return nil
+}
+
+func (l *Login) seenBy(v Viewer) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.viewers[v]
 }

@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"bytes"
@@ -14,10 +14,10 @@ import (
 
 // held returns the credential that the profile's name has now, for whatever server and grant, or nil: none, or one that
 // cannot be read any more. elsewhere is set where it is not in the store that this sign-in is for: an ephemeral profile's.
-func (l *login) held() (*keystore.Item, error) {
+func (l *Login) held() (*keystore.Item, error) {
 	stores := []*keystore.PendingStore{l.store()}
-	if was := l.d.profiles.Named(l.params.Profile); was != nil && l.d.store(was) != stores[0] {
-		stores = append(stores, l.d.store(was))
+	if was := l.logins.Profiles.Named(l.params.Profile); was != nil && l.logins.Stores.Of(was) != stores[0] {
+		stores = append(stores, l.logins.Stores.Of(was))
 	}
 	for i, store := range stores {
 		item, err := store.Get(l.ctx, l.params.Profile)
@@ -33,7 +33,7 @@ func (l *login) held() (*keystore.Item, error) {
 }
 
 // permanent reports whether a credential is lost for good once it is forgotten.
-func (l *login) permanent(item *keystore.Item) bool {
+func (l *Login) permanent(item *keystore.Item) bool {
 	return !item.ClientSecret.IsZero() || !item.PrivateKey.IsZero() || !item.APIKey.IsZero()
 }
 
@@ -43,7 +43,7 @@ func (l *login) permanent(item *keystore.Item) bool {
 //
 // A new client of the same provider is what --new-client says, so it is no second question: the id that is given up is
 // told. The flag has no other meaning on a profile that has a client, and would never be given without --replace.
-func (l *login) mayReplace(old *keystore.Item) error {
+func (l *Login) mayReplace(old *keystore.Item) error {
 	if old == nil || !l.permanent(old) {
 		return nil
 	}
@@ -73,13 +73,13 @@ func (l *login) mayReplace(old *keystore.Item) error {
 }
 
 // anotherProvider reports whether the profile exists and is another provider's, whatever addresses both have.
-func (l *login) anotherProvider() bool {
-	was := l.d.profiles.Named(l.params.Profile)
+func (l *Login) anotherProvider() bool {
+	was := l.logins.Profiles.Named(l.params.Profile)
 	return was != nil && was.Provider != l.profile.Provider
 }
 
 // askReplace asks whether a credential may be given up.
-func (l *login) askReplace(old keystore.Item) error {
+func (l *Login) askReplace(old keystore.Item) error {
 	loses := fmt.Sprintf("this sign-in at %s would give up what profile %s holds, and groat could not bring it back: %s",
 		sealedHost(l.profile.Endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.what(&old))
 	if l.params.Username != "" && old.Username != l.params.Username && l.hasPassword() {
@@ -88,7 +88,7 @@ func (l *login) askReplace(old keystore.Item) error {
 	with := l.asked
 	with.Replace = true
 	refusal := protocol.InvalidParams("%s", loses)
-	refusal.Data = &protocol.ErrorData{Hint: command(with) + ", or to keep both: " + command(l.beside())}
+	refusal.Data = &protocol.ErrorData{Hint: Command(with) + ", or to keep both: " + Command(l.beside())}
 	if len(loses) > maxQuestion { // a terminal would cut off what is lost
 		return refusal
 	}
@@ -96,7 +96,7 @@ func (l *login) askReplace(old keystore.Item) error {
 }
 
 // beside asks for the same sign-in under another name. A new profile names its server, also where this one's configuration does.
-func (l *login) beside() protocol.LoginParams {
+func (l *Login) beside() protocol.LoginParams {
 	p := l.asked
 	p.Profile = l.otherName()
 	if p.Provider == "" && p.Issuer == "" && p.TokenURL == "" {
@@ -120,17 +120,17 @@ func (l *login) beside() protocol.LoginParams {
 }
 
 // otherName is a name that no profile has.
-func (l *login) otherName() string {
+func (l *Login) otherName() string {
 	for n := 2; ; n++ {
 		name := fmt.Sprintf("%s-%d", l.params.Profile[:min(len(l.params.Profile), 56)], n)
-		if l.d.profiles.Named(name) == nil {
+		if l.logins.Profiles.Named(name) == nil {
 			return name
 		}
 	}
 }
 
 // what is a stored credential in words.
-func (l *login) what(item *keystore.Item) string {
+func (l *Login) what(item *keystore.Item) string {
 	at := sealedHost(*item)
 	switch {
 	case !item.APIKey.IsZero():
@@ -139,7 +139,7 @@ func (l *login) what(item *keystore.Item) string {
 		return fmt.Sprintf("the private key of client %s at %s", visible.Name(item.ClientID), at)
 	}
 	named := ""
-	if was := l.d.profiles.Named(l.params.Profile); was != nil {
+	if was := l.logins.Profiles.Named(l.params.Profile); was != nil {
 		named = was.Provider
 	}
 	if p, ok := appCredentials(*item, named); ok {
@@ -152,7 +152,7 @@ func (l *login) what(item *keystore.Item) string {
 func upper(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }
 
 // nextClient is the client that this sign-in will store, where it is known before anything is typed or sent.
-func (l *login) nextClient() (string, error) {
+func (l *Login) nextClient() (string, error) {
 	if l.kind != grant.ByJWTBearer || l.params.ClientID != "" {
 		return l.params.ClientID, nil
 	}
@@ -169,12 +169,12 @@ func (l *login) nextClient() (string, error) {
 	return item.ClientID, nil
 }
 
-func (l *login) notKeyFile(err error) error {
+func (l *Login) notKeyFile(err error) error {
 	return protocol.NewError(protocol.Config, fmt.Sprintf("%s: %s", l.params.Key, err), "groat login "+l.params.Profile+" --key FILE")
 }
 
 // namesServiceAccount reports whether the key file is a JSON object, which says itself which client it is of.
-func (l *login) namesServiceAccount() bool {
+func (l *Login) namesServiceAccount() bool {
 	if l.kind != grant.ByJWTBearer || l.params.Key == "" {
 		return false
 	}

@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"context"
@@ -13,47 +13,38 @@ import (
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
-	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
-// logout answers "logout". A profile of config.toml stays configured and loses its credential; one that a login wrote goes.
-func logout(c *conn, params []byte) (any, error) {
-	var q protocol.LogoutParams
-	if err := jsonrpc.DecodeParams(params, &q); err != nil {
-		return nil, err
-	}
-	if q.Profile == "" {
-		return nil, protocol.InvalidParams("name the profile to forget")
-	}
-	p, err := c.d.find(q.Profile)
+// Logout forgets a profile's credential: it ends the session at the provider unless keepRemote is set, deletes the credential, and
+// removes the profile's file if groat wrote it. What would be lost for good is forgotten only where yes is set; else the result says
+// what stays at the provider, and nothing has changed. The error is a [*protocol.Error].
+func (s *Logins) Logout(p *profile.Profile, yes, keepRemote bool) (protocol.LogoutResult, error) {
+	r, err := s.remains(p)
 	if err != nil {
-		return nil, err
+		return r, s.Wire(err, p.Name)
 	}
-	r, err := c.d.remains(p)
-	if err != nil {
-		return nil, c.d.wire(err, p.Name)
-	}
-	if r.Permanent && !q.Yes {
+	if r.Permanent && !yes {
 		return r, nil
 	}
-	if r.Revoked, r.NotEnded, err = c.d.forget(p, q.KeepRemote); err != nil {
-		e := c.d.wire(err, p.Name)
+	if r.Revoked, r.NotEnded, err = s.forget(p, keepRemote); err != nil {
+		e := s.Wire(err, p.Name)
 		if _, remote := errors.AsType[*grant.Error](err); remote {
 			e.Message = "the session could not be ended at the provider, so nothing was forgotten: " + e.Message
 			e.Data.Hint = "groat logout " + p.Name + " --keep-remote"
 		}
-		return nil, e
+		return r, e
 	}
 	r.Forgotten = true
-	c.d.Log.Info("a profile was forgotten", zap.String("profile", p.Name), zap.String("client_id", r.ClientID), zap.Bool("revoked", r.Revoked))
+	s.Log.Info("a profile was forgotten",
+		zap.String("profile", p.Name), zap.String("client_id", r.ClientID), zap.Bool("revoked", r.Revoked))
 	return r, nil
 }
 
 // remains says what stays at the provider after a logout.
-func (d *Daemon) remains(p *profile.Profile) (protocol.LogoutResult, error) {
+func (s *Logins) remains(p *profile.Profile) (protocol.LogoutResult, error) {
 	server := p.Endpoint.Server()
 	r := protocol.LogoutResult{Profile: p.Name, Issuer: server.Issuer}
-	item, err := d.stored(p)
+	item, err := s.stored(p)
 	if err != nil || item == nil {
 		return r, err
 	}
@@ -91,8 +82,8 @@ func appCredentials(item keystore.Item, named string) (preset.Provider, bool) {
 }
 
 // stored returns a profile's credential, or nil where there is none that can be read.
-func (d *Daemon) stored(p *profile.Profile) (*keystore.Item, error) {
-	item, err := d.store(p).Get(context.Background(), p.Name)
+func (s *Logins) stored(p *profile.Profile) (*keystore.Item, error) {
+	item, err := s.Stores.Of(p).Get(context.Background(), p.Name)
 	switch {
 	case err == nil:
 		return &item, nil
@@ -105,35 +96,35 @@ func (d *Daemon) stored(p *profile.Profile) (*keystore.Item, error) {
 // forget ends the session at the provider, deletes the credential, then the configuration: where one fails the rest is
 // left as it is, and the tokens that are held go on being handed out. revoked reports whether the provider ended a session;
 // why is why it was not asked to, if there is something to say.
-func (d *Daemon) forget(p *profile.Profile, keepRemote bool) (revoked bool, why string, err error) {
-	if err := d.Reload(); err != nil { // what could not be read could not be written
+func (s *Logins) forget(p *profile.Profile, keepRemote bool) (revoked bool, why string, err error) {
+	if err := s.Profiles.Reload(); err != nil { // what could not be read could not be written
 		return false, "", err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	ctx, cancel := context.WithTimeout(context.Background(), pauseTime)
 	defer cancel()
-	resume, err := d.broker.Pause(ctx, p.Name) // so that no renewal replaces the refresh token while it is being revoked
+	resume, err := s.Broker.Pause(ctx, p.Name) // so that no renewal replaces the refresh token while it is being revoked
 	if err != nil {
 		return false, "", err
 	}
 	defer resume()
 	if !keepRemote {
-		if revoked, why, err = d.revoke(p); err != nil {
+		if revoked, why, err = s.revoke(p); err != nil {
 			return false, "", err
 		}
 	}
-	if err := d.store(p).Delete(context.Background(), p.Name); err != nil && !errors.Is(err, keystore.ErrUndecided) {
+	if err := s.Stores.Of(p).Delete(context.Background(), p.Name); err != nil && !errors.Is(err, keystore.ErrUndecided) {
 		return revoked, why, err
 	}
-	err = d.profiles.Remove(p.Name, func(still *profile.Profile) { // it starts anew
-		d.broker.Put(map[string]broker.Source{p.Name: d.source(still)})
+	err = s.Profiles.Remove(p.Name, func(still *profile.Profile) { // it starts anew
+		s.Broker.Put(map[string]broker.Source{p.Name: s.Stores.Source(still)})
 	})
 	return revoked, why, err
 }
 
 // revoke ends a profile's session at its provider, if there is one and the provider can do that. Where the credential is not
 // sealed for the endpoint that would be asked, nothing is sent and why says so.
-func (d *Daemon) revoke(p *profile.Profile) (revoked bool, why string, err error) {
-	item, err := d.stored(p)
+func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error) {
+	item, err := s.stored(p)
 	if err != nil || item == nil || item.RefreshToken.IsZero() {
 		return false, "", err
 	}

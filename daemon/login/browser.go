@@ -1,0 +1,64 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// byBrowser is RFC 6749 §4.1 with PKCE: the browser comes back to this machine, or a person brings what it ended at.
+func (l *Login) byBrowser() (item keystore.Item, s grant.Session, err error) {
+	if item, err = l.client(); err != nil {
+		return item, s, err
+	}
+	receiver, err := l.listen()
+	if err != nil {
+		return item, s, err
+	}
+	l.receiver = receiver // held until the login has ended
+	a, err := l.endpoint.StartAuthCode(l.ctx, item, l.request(), receiver.RedirectURI())
+	if err != nil {
+		return item, s, err
+	}
+	question := l.show(protocol.Prompt{Kind: protocol.PromptBrowser, Text: "Sign in at " + host(a.URL), URL: a.URL})
+	code, err := l.code(receiver, a, question)
+	if err != nil {
+		return item, s, err
+	}
+	defer code.Wipe()
+	s, err = l.endpoint.Exchange(context.WithoutCancel(l.ctx), item, a, code) // a code is good for one exchange
+	return item, s, err
+}
+
+// code waits for whichever comes first: the browser, or a person who pastes.
+func (l *Login) code(receiver *grant.Receiver, a *grant.Authorization, question int64) (keystore.Secret, error) {
+	type arrival struct {
+		code keystore.Secret
+		err  error
+	}
+	came := make(chan arrival, 1)
+	go func() {
+		code, err := receiver.Await(l.ctx, a)
+		came <- arrival{code, err}
+	}()
+	for {
+		select {
+		case c := <-came:
+			return c.code, c.err
+		case pasted := <-l.answer:
+			if !pasted.to(question, protocol.PromptBrowser) {
+				continue
+			}
+			code, err := a.ParseRedirect(pasted.secret.Reveal())
+			pasted.secret.Wipe()
+			if !errors.Is(err, grant.ErrNotThisLogin) {
+				return code, err
+			}
+			l.tell(fmt.Sprintf("That was %s. Paste the whole address that the browser ended at.", err))
+		}
+	}
+}
