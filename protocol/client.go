@@ -35,13 +35,13 @@ const (
 
 // Client asks groatd over one connection.
 //
-// All methods may be called concurrently: requests are sent as they come, at most [MaxInFlight] at once, and a slow one holds no
-// other one up. Keep one Client for the life of a program.
+// All methods may be called concurrently: requests are sent as they come, at most [MaxInFlight] at once, and a slow one
+// holds no other one up. Keep one Client for the life of a program.
 //
-// A refusal of groatd's is an [*Error], whose Kind says what can be done; after it the Client is as good as before. Other errors
-// are about the connection: see the variables of this package, and those of package net. A Client that [Connect] or [Dial] made
-// connects again at the next call, and repeats by itself what an ended connection left unanswered and may be asked twice. One
-// that [NewClient] made returns the same error from then on.
+// A refusal of groatd's is an [*Error], whose Kind says what can be done; after it the Client is as good as before.
+// Other errors are about the connection: see the variables of this package, and those of package net. A Client that
+// [Connect] or [Dial] made connects again at the next call, and repeats by itself what an ended connection left
+// unanswered and may be asked twice. One that [NewClient] made returns the same error from then on.
 //
 // A context that ends gives up waiting, with the context's error; groatd goes on, and the connection stays in use.
 type Client struct {
@@ -55,9 +55,9 @@ type Client struct {
 	closed bool
 }
 
-// Connect returns a client of the groatd that serves this process's user and environment; PROTOCOL.md, "Transport", says where
-// that is. The groatd of another user or of another place is not talked to. Connect starts none: the error is then
-// [ErrNotRunning]. It takes 16 s at most, and less if ctx ends.
+// Connect returns a client of the groatd that serves this process's user and environment; PROTOCOL.md, "Transport",
+// says where that is. The groatd of another user or of another place is not talked to. Connect starts none: the error
+// is then [ErrNotRunning]. It takes 16 s at most, and less if ctx ends.
 func Connect(ctx context.Context) (*Client, error) {
 	route, err := frame.FindRoute(os.Getenv)
 	if err != nil {
@@ -86,12 +86,14 @@ func Connect(ctx context.Context) (*Client, error) {
 	return c, c.connect(ctx)
 }
 
-// Dial returns a client of whatever groatd of this user listens at a socket, in 3 s at most. It makes sure, before anything is
-// sent, that a process of this user does: a socket in a shared directory may be a trap.
+// Dial returns a client of whatever groatd of this user listens at a socket, in 3 s at most. It makes sure, before
+// anything is sent, that a process of this user does: a socket in a shared directory may be a trap.
 func Dial(ctx context.Context, socket string) (*Client, error) {
 	c := newClient()
 	c.dial = func(ctx context.Context) (net.Conn, error) {
-		return blocking(ctx, dialTime, func(deadline time.Time) (*frame.Conn, error) { return frame.Dial(socket, deadline) })
+		return blocking(ctx, dialTime, func(deadline time.Time) (*frame.Conn, error) {
+			return frame.Dial(socket, deadline)
+		})
 	}
 	return c, c.connect(ctx)
 }
@@ -106,7 +108,9 @@ func NewClient(conn net.Conn) *Client {
 func newClient() *Client { return &Client{turn: make(chan struct{}, 1)} }
 
 // blocking runs f, which makes blocking system calls, and does not wait for it once ctx has ended.
-func blocking(ctx context.Context, limit time.Duration, f func(deadline time.Time) (*frame.Conn, error)) (net.Conn, error) {
+func blocking(
+	ctx context.Context, limit time.Duration, f func(deadline time.Time) (*frame.Conn, error),
+) (net.Conn, error) {
 	deadline := time.Now().Add(limit)
 	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
 		deadline = end
@@ -138,12 +142,12 @@ func blocking(ctx context.Context, limit time.Duration, f func(deadline time.Tim
 	}
 }
 
-// At has every further request name the caller's place, so that the groatd of another one refuses it. [Connect] does so by
-// itself. It must be called before the first request.
+// At has every further request name the caller's place, so that the groatd of another one refuses it. [Connect] does so
+// by itself. It must be called before the first request.
 func (c *Client) At(place frame.Place) { c.place = place.ID() }
 
-// Close ends the connection and every call that is waiting. Requests that groatd has begun go on there. Later calls fail with
-// [net.ErrClosed].
+// Close ends the connection and every call that is waiting. Requests that groatd has begun go on there. Later calls
+// fail with [net.ErrClosed].
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -195,14 +199,15 @@ func (c *Client) current(ctx context.Context) (l *link, fresh bool, err error) {
 	return l, true, nil
 }
 
-// Call sends one request and decodes its result into result, if that is not nil; nil params are left out. It is for the methods
-// of PROTOCOL.md that have no Go method here. It waits as long as ctx allows, which should have a deadline.
+// Call sends one request and decodes its result into result, if that is not nil; nil params are left out. It is for the
+// methods of PROTOCOL.md that have no Go method here. It waits as long as ctx allows, which should have a deadline.
 func (c *Client) Call(ctx context.Context, method string, params, result any) error {
 	return c.call(ctx, &exchange{method: method, params: params, result: result})
 }
 
 // CallSecret is Call with one more member of params, which holds a secret and is wiped.
-func (c *Client) CallSecret(ctx context.Context, method string, params any, member string, secret LoginSecret, result any) error {
+func (c *Client) CallSecret(ctx context.Context, method string, params any, member string, secret LoginSecret,
+	result any) error {
 	return c.CallSecrets(ctx, method, params, []Member{{member, secret}}, result)
 }
 
@@ -240,9 +245,9 @@ func (c *Client) call(ctx context.Context, x *exchange) error {
 	}
 }
 
-// Token returns an access token. It comes from groatd's memory if it can; otherwise groatd asks the authorization server, once
-// for however many callers, and the call takes params.Wait at most ([DefaultWait] without it) and 10 s more on a busy machine.
-// The token is a secret of the caller's.
+// Token returns an access token. It comes from groatd's memory if it can; otherwise groatd asks the authorization
+// server, once for however many callers, and the call takes params.Wait at most ([DefaultWait] without it) and 10 s
+// more on a busy machine. The token is a secret of the caller's.
 func (c *Client) Token(ctx context.Context, params TokenParams) (TokenResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, params.wait()+answerTime)
 	defer cancel()
@@ -251,9 +256,9 @@ func (c *Client) Token(ctx context.Context, params TokenParams) (TokenResult, er
 	return t, err
 }
 
-// Reject says that an API refused an access token that [Client.Token] returned for these params (with HTTP 401), and returns a
-// better one. groatd renews a token at most once a minute, however many callers report it; so the same answer may come twice, but
-// the refused token never. Call it once for a response, not in a loop.
+// Reject says that an API refused an access token that [Client.Token] returned for these params (with HTTP 401), and
+// returns a better one. groatd renews a token at most once a minute, however many callers report it; so the same answer
+// may come twice, but the refused token never. Call it once for a response, not in a loop.
 func (c *Client) Reject(ctx context.Context, params TokenParams, accessToken string) (TokenResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, params.wait()+answerTime)
 	defer cancel()
@@ -262,8 +267,8 @@ func (c *Client) Reject(ctx context.Context, params TokenParams, accessToken str
 	return t, err
 }
 
-// Status returns groatd's state with one profile, or with all of them if the name is empty, however many pages that takes. It
-// costs no request to any server, and takes 10 s at most for a page.
+// Status returns groatd's state with one profile, or with all of them if the name is empty, however many pages that
+// takes. It costs no request to any server, and takes 10 s at most for a page.
 func (c *Client) Status(ctx context.Context, profile string) (StatusResult, error) {
 	var all StatusResult
 	err := c.pages(ctx, MethodStatus, func(after string) (any, any) {
@@ -301,9 +306,11 @@ func (c *Client) Profiles(ctx context.Context) (ProfilesResult, error) {
 	return all, nil
 }
 
-// pages asks for one page after the other. ask returns the parameters and a place for the result, add takes a page and returns
-// its Next.
-func (c *Client) pages(ctx context.Context, method string, ask func(after string) (params, page any), add func(page any) (next string)) error {
+// pages asks for one page after the other. ask returns the parameters and a place for the result, add takes a page and
+// returns its Next.
+func (c *Client) pages(
+	ctx context.Context, method string, ask func(after string) (params, page any), add func(page any) (next string),
+) error {
 	for after := ""; ; {
 		params, page := ask(after)
 		bounded, cancel := context.WithTimeout(ctx, answerTime)

@@ -23,8 +23,8 @@ import (
 
 const patience = 2 * time.Minute
 
-// scripted returns a client whose requests are answered by script, called with each request line; what it returns is sent,
-// and an error ends the connection.
+// scripted returns a client whose requests are answered by script, called with each request line; what it returns is
+// sent, and an error ends the connection.
 func scripted(t *testing.T, script func(request string) (string, error)) *Client {
 	t.Helper()
 	here, there := net.Pipe()
@@ -136,7 +136,8 @@ func (v replyVector) play(t *testing.T) {
 		if !isError {
 			t.Fatal(err)
 		}
-		data := ErrorData{Kind: want.Error.Kind, Hint: want.Error.Hint, RetryAfter: want.Error.RetryAfter, MaxMinTTL: want.Error.MaxMinTTL}
+		data := ErrorData{Kind: want.Error.Kind, Hint: want.Error.Hint, RetryAfter: want.Error.RetryAfter,
+			MaxMinTTL: want.Error.MaxMinTTL}
 		if e.Data == nil {
 			e.Data = &ErrorData{}
 		}
@@ -181,7 +182,8 @@ func TestAnswerThatStops(t *testing.T) {
 		}()
 		c := NewClient(here)
 		begin := time.Now()
-		if err := c.Call(t.Context(), MethodHello, nil, nil); !errors.Is(err, frame.ErrLineTooSlow) || time.Since(begin) != LineTimeout {
+		if err := c.Call(t.Context(), MethodHello, nil, nil); !errors.Is(err, frame.ErrLineTooSlow) ||
+			time.Since(begin) != LineTimeout {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 		there.Close()
@@ -210,7 +212,8 @@ func TestContextEndsACall(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
 				defer cancel()
 				begin := time.Now()
-				if err := c.Call(ctx, MethodHello, nil, nil); err != context.DeadlineExceeded || time.Since(begin) != 7*time.Second {
+				if err := c.Call(ctx, MethodHello, nil, nil); err != context.DeadlineExceeded ||
+					time.Since(begin) != 7*time.Second {
 					t.Errorf("%v after %v", err, time.Since(begin))
 				}
 				// A request that was written whole leaves the connection as it was; half a one ends it.
@@ -218,7 +221,8 @@ func TestContextEndsACall(t *testing.T) {
 				defer cancel()
 				begin = time.Now()
 				err := c.Call(again, MethodHello, nil, nil)
-				if half := name == "not read"; half && !errors.Is(err, ErrClosed) || !half && (err != context.DeadlineExceeded || time.Since(begin) != 2*time.Second) {
+				if half := name == "not read"; half && !errors.Is(err, ErrClosed) || !half &&
+					(err != context.DeadlineExceeded || time.Since(begin) != 2*time.Second) {
 					t.Errorf("then %v after %v", err, time.Since(begin))
 				}
 				c.Close()
@@ -263,8 +267,10 @@ func TestRequestsAsTheyLeave(t *testing.T) {
 	}{
 		{MethodHello, nil, `{"jsonrpc":"2.0","id":1,"method":"hello"}`},
 		{MethodToken, TokenParams{}, `{"jsonrpc":"2.0","id":1,"method":"token","params":{}}`},
-		{MethodToken, TokenParams{Profile: "work", MinTTL: &ttl}, `{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"work","min_ttl":0}}`},
-		{MethodReject, RejectParams{TokenParams{Profile: "work"}, "t"}, `{"jsonrpc":"2.0","id":1,"method":"reject","params":{"profile":"work","access_token":"t"}}`},
+		{MethodToken, TokenParams{Profile: "work", MinTTL: &ttl},
+			`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"work","min_ttl":0}}`},
+		{MethodReject, RejectParams{TokenParams{Profile: "work"}, "t"},
+			`{"jsonrpc":"2.0","id":1,"method":"reject","params":{"profile":"work","access_token":"t"}}`},
 	} {
 		var got string
 		c := scripted(t, func(request string) (string, error) { got = request; return "", io.EOF })
@@ -277,7 +283,8 @@ func TestRequestsAsTheyLeave(t *testing.T) {
 
 func TestTooLongARequestIsNotSent(t *testing.T) {
 	c := scripted(t, func(string) (string, error) { t.Error("something was sent"); return "", io.EOF })
-	if err := c.Call(t.Context(), MethodToken, TokenParams{Scope: strings.Repeat("s", MaxLine)}, nil); !errors.Is(err, ErrLineTooLong) {
+	if err := c.Call(t.Context(), MethodToken, TokenParams{Scope: strings.Repeat("s", MaxLine)}, nil); !errors.Is(err,
+		ErrLineTooLong) {
 		t.Error(err)
 	}
 }
@@ -287,7 +294,8 @@ func TestLoginPrompts(t *testing.T) {
 	c := scripted(t, func(request string) (string, error) {
 		sent = append(sent, request)
 		prompt := func(kind PromptKind) string {
-			return `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L","kind":"` + string(kind) + `","text":"T","later":1}}` + "\n"
+			return `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L","kind":"` + string(kind) +
+				`","text":"T","later":1}}` + "\n"
 		}
 		switch len(sent) {
 		case 1:
@@ -299,12 +307,13 @@ func TestLoginPrompts(t *testing.T) {
 	})
 	var texts []string
 	var given []LoginSecret
-	r, err := c.Login(t.Context(), LoginParams{Profile: "work"}, func(_ context.Context, p Prompt) (LoginSecret, error) {
-		texts = append(texts, string(p.Kind)+" "+p.Text+" "+p.LoginID)
-		s := NewLoginSecret([]byte("p\"\\\n\x01ä" + strconv.Itoa(len(texts))))
-		given = append(given, s)
-		return s, nil
-	})
+	r, err := c.Login(t.Context(), LoginParams{Profile: "work"},
+		func(_ context.Context, p Prompt) (LoginSecret, error) {
+			texts = append(texts, string(p.Kind)+" "+p.Text+" "+p.LoginID)
+			s := NewLoginSecret([]byte("p\"\\\n\x01ä" + strconv.Itoa(len(texts))))
+			given = append(given, s)
+			return s, nil
+		})
 	if err != nil || r.Outcome != SignedIn {
 		t.Fatal(r, err)
 	}
@@ -341,9 +350,12 @@ func TestLoginGoesOnWhileItAsks(t *testing.T) {
 	}{
 		{"it comes back", []string{prompt(PromptBrowser) + prompt(PromptNotice) + done}, waits, nil},
 		{"somebody else types it", []string{prompt(PromptSecret) + prompt(PromptNotice) + done}, waits, nil},
-		{"something else is shown", []string{prompt(PromptSecret) + prompt(PromptDevice) + prompt(PromptBrowser) + done}, waits, nil},
-		{"there is nothing to paste", []string{prompt(PromptBrowser) + prompt(PromptNotice) + prompt("later") + done}, nothing, nil},
-		{"the person leaves", []string{prompt(PromptBrowser)}, func(context.Context, Prompt) (LoginSecret, error) { return LoginSecret{}, stop }, stop},
+		{"something else is shown", []string{prompt(PromptSecret) + prompt(PromptDevice) + prompt(PromptBrowser) +
+			done}, waits, nil},
+		{"there is nothing to paste", []string{prompt(PromptBrowser) + prompt(PromptNotice) + prompt("later") + done},
+			nothing, nil},
+		{"the person leaves", []string{prompt(PromptBrowser)},
+			func(context.Context, Prompt) (LoginSecret, error) { return LoginSecret{}, stop }, stop},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			sent := 0
@@ -360,7 +372,8 @@ func TestLoginGoesOnWhileItAsks(t *testing.T) {
 }
 
 func prompt(kind PromptKind) string {
-	return `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L","kind":"` + string(kind) + `","text":"T","url":"https://as.example"}}` + "\n"
+	return `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L","kind":"` + string(kind) +
+		`","text":"T","url":"https://as.example"}}` + "\n"
 }
 
 // What was pasted first is not it; a notice says so, and another paste may follow.
@@ -374,16 +387,18 @@ func TestLoginPastesTwice(t *testing.T) {
 		case 2:
 			return prompt(PromptNotice) + `{"jsonrpc":"2.0","id":2,"result":{}}` + "\n", nil
 		}
-		return `{"jsonrpc":"2.0","id":3,"result":{}}` + "\n" + `{"jsonrpc":"2.0","id":1,"result":{"outcome":"signed_in"}}` + "\n", nil
+		return `{"jsonrpc":"2.0","id":3,"result":{}}` + "\n" +
+			`{"jsonrpc":"2.0","id":1,"result":{"outcome":"signed_in"}}` + "\n", nil
 	})
 	pastes := 0
-	r, err := c.Login(t.Context(), LoginParams{Profile: "work"}, func(_ context.Context, p Prompt) (LoginSecret, error) {
-		if p.Kind != PromptBrowser {
-			return LoginSecret{}, nil
-		}
-		pastes++
-		return NewLoginSecret([]byte("paste " + strconv.Itoa(pastes))), nil
-	})
+	r, err := c.Login(t.Context(), LoginParams{Profile: "work"},
+		func(_ context.Context, p Prompt) (LoginSecret, error) {
+			if p.Kind != PromptBrowser {
+				return LoginSecret{}, nil
+			}
+			pastes++
+			return NewLoginSecret([]byte("paste " + strconv.Itoa(pastes))), nil
+		})
 	if err != nil || r.Outcome != SignedIn || len(sent) != 3 {
 		t.Fatalf("%+v, %v, %q", r, err, sent)
 	}
@@ -444,7 +459,8 @@ func TestCallSecrets(t *testing.T) {
 
 func TestPages(t *testing.T) {
 	pages := map[string]string{
-		"":  `{"release":"r","keystore":{"use":"memory","state":"ok"},"profiles":[{"profile":"a"},{"profile":"b"}],"next":"b"}`,
+		"": `{"release":"r","keystore":{"use":"memory","state":"ok"},"profiles":[{"profile":"a"},{"profile":"b"}],` +
+			`"next":"b"}`,
 		"b": `{"release":"r","profiles":[{"profile":"c"}],"next":"c"}`,
 		"c": `{"release":"r","profiles":[{"profile":"d"}]}`,
 		"x": `{"profiles":[],"next":"x"}`,
@@ -466,7 +482,8 @@ func TestPages(t *testing.T) {
 		return `{"jsonrpc":"2.0","id":` + idOf(t, request) + `,"result":` + page + "}\n", nil
 	})
 	st, err := c.Status(t.Context(), "")
-	if err != nil || len(st.Profiles) != 4 || st.Profiles[3].Profile != "d" || st.Keystore.Use != "memory" || st.Next != "" {
+	if err != nil || len(st.Profiles) != 4 || st.Profiles[3].Profile != "d" || st.Keystore.Use != "memory" ||
+		st.Next != "" {
 		t.Errorf("%+v, %v", st, err)
 	}
 	ps, err := c.Profiles(t.Context())

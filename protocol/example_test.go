@@ -13,8 +13,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// connect returns a client of a groatd that stands in for the real one, and what closes it. A program calls [protocol.Connect]
-// instead. The stand-in has a profile "work", whose token is "token-1" until that is rejected.
+// connect returns a client of a groatd that stands in for the real one, and what closes it. A program calls
+// [protocol.Connect] instead. The stand-in has a profile "work", whose token is "token-1" until that is rejected.
 func connect() (*protocol.Client, func()) {
 	here, there := net.Pipe()
 	go func() {
@@ -32,9 +32,11 @@ func connect() (*protocol.Client, func()) {
 			if q.Params.AccessToken == token {
 				token = "token-2"
 			}
-			answer := `"result":{"access_token":"TOKEN","token_type":"Bearer","expires_in":838,"profile":"work","header":"Authorization: Bearer TOKEN"}`
+			answer := `"result":{"access_token":"TOKEN","token_type":"Bearer","expires_in":838,"profile":"work",` +
+				`"header":"Authorization: Bearer TOKEN"}`
 			if q.Params.Profile != "work" {
-				answer = `"error":{"code":-32005,"message":"there is no such profile","data":{"kind":"unknown_profile","hint":"groat list"}}`
+				answer = `"error":{"code":-32005,"message":"there is no such profile",` +
+					`"data":{"kind":"unknown_profile","hint":"groat list"}}`
 			}
 			fmt.Fprintf(there, `{"jsonrpc":"2.0","id":%s,%s}`+"\n", q.ID, strings.ReplaceAll(answer, "TOKEN", token))
 		}
@@ -65,8 +67,8 @@ func ExampleClient_Token() {
 	// there is no such profile; try: groat list
 }
 
-// A token that an API refuses before its time (it was revoked) is replaced by a better one, once. Package transport does this
-// for every request of an http.Client.
+// A token that an API refuses before its time (it was revoked) is replaced by a better one, once. Package transport
+// does this for every request of an http.Client.
 func ExampleClient_Reject() {
 	client, end := connect()
 	defer end()

@@ -17,11 +17,12 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// link is one connection to groatd with any number of requests on it. One goroutine reads, and ends with the connection.
+// link is one connection to groatd with any number of requests on it. One goroutine reads, and ends with the
+// connection.
 type link struct {
 	conn net.Conn
-	// slots bounds the requests that groatd works on at once, those too whose callers do not wait any more. writing is held by
-	// the caller that writes.
+	// slots bounds the requests that groatd works on at once, those too whose callers do not wait any more. writing is
+	// held by the caller that writes.
 	slots, writing chan struct{}
 
 	mu      sync.Mutex
@@ -151,8 +152,8 @@ func (x *exchange) answer(m message) error {
 	return nil
 }
 
-// send writes the line of a request, and has its answer go to x.messages. If only a part of the line is written the connection
-// ends.
+// send writes the line of a request, and has its answer go to x.messages. If only a part of the line is written the
+// connection ends.
 func (l *link) send(ctx context.Context, place string, x *exchange) error {
 	params, err := encodeParams(x.params, x.secrets)
 	if err != nil {
@@ -339,7 +340,8 @@ func encodeParams(params any, secrets []Member) (p []byte, err error) {
 	return p, nil
 }
 
-// unmarshalResult is [json.Unmarshal]; the result that programs ask for all day is decoded by hand, in a third of the time.
+// unmarshalResult is [json.Unmarshal]; the result that programs ask for all day is decoded by hand, in a third of the
+// time.
 func unmarshalResult(raw []byte, into any) error {
 	if t, ok := into.(*TokenResult); ok {
 		return (*frame.Token)(t).DecodeJSON(raw)
@@ -349,7 +351,8 @@ func unmarshalResult(raw []byte, into any) error {
 
 // closed names the ways in which a connection ends, and leaves other errors alone.
 func closed(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrClosedPipe) {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, io.ErrClosedPipe) {
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	return err

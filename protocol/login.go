@@ -24,8 +24,8 @@ type LoginParams struct {
 	// Key and Certificate are paths of PEM files (or a service account's JSON), which the daemon reads.
 	Key         string `json:"key,omitempty"`
 	Certificate string `json:"certificate,omitempty"`
-	// KeyAlg and KeyID are an assertion's alg and kid (RFC 7515 §4.1), where the server wants others than the key's own and
-	// none.
+	// KeyAlg and KeyID are an assertion's alg and kid (RFC 7515 §4.1), where the server wants others than the key's own
+	// and none.
 	KeyAlg string `json:"key_alg,omitempty"`
 	KeyID  string `json:"key_id,omitempty"`
 	// Subject is whom an assertion speaks for (RFC 7523 §3).
@@ -46,8 +46,8 @@ type LoginParams struct {
 	// Trust are origins that may be sent what the sign-in and the profile need, although the server is on another.
 	Trust     []string `json:"trust,omitempty"`
 	NewClient bool     `json:"new_client,omitempty"`
-	// Secret: the client has a secret at hand (a password, client secret, API key, token or a key's password). The sign-in asks
-	// for one and does not just prove what is stored; one that asks for none is refused.
+	// Secret: the client has a secret at hand (a password, client secret, API key, token or a key's password). The
+	// sign-in asks for one and does not just prove what is stored; one that asks for none is refused.
 	Secret bool `json:"secret,omitempty"`
 	// Replace gives up the credential that the profile has, also one that cannot be had again.
 	Replace bool `json:"replace,omitempty"`
@@ -65,8 +65,8 @@ const (
 	PromptSecret PromptKind = "secret"
 	// PromptConfirm asks whether to go on; it wants a login_input, where "yes" is a yes and everything else a no.
 	PromptConfirm PromptKind = "confirm"
-	// PromptBrowser shows a URL to open. What the browser comes back with may be sent as login_input by a person whose browser
-	// is on another machine: the address that it ended at, or the code.
+	// PromptBrowser shows a URL to open. What the browser comes back with may be sent as login_input by a person whose
+	// browser is on another machine: the address that it ended at, or the code.
 	PromptBrowser PromptKind = "browser"
 	// PromptDevice shows a URL and a code to type there, on any device; it wants no answer.
 	PromptDevice PromptKind = "device"
@@ -97,7 +97,8 @@ type LoginInputParams struct {
 // LoginResult says what a login came to.
 type LoginResult struct {
 	Profile string `json:"profile"`
-	// Outcome is "signed_in" (a credential was stored) or "already_signed_in" (the stored one was proven, nothing changed).
+	// Outcome is "signed_in" (a credential was stored) or "already_signed_in" (the stored one was proven, nothing
+	// changed).
 	Outcome  string `json:"outcome"`
 	Grant    string `json:"grant"`
 	ClientID string `json:"client_id"`
@@ -120,16 +121,17 @@ const (
 )
 
 // AnswerFunc shows a prompt to a person. What it returns for a [PromptSecret] or a [PromptConfirm] is sent, and what it
-// returns for a [PromptBrowser] where it is not empty; for other kinds it is ignored. All of it is wiped. An error gives
-// the login up.
+// returns for a [PromptBrowser] where it is not empty; for other kinds it is ignored. All of it is wiped. An error
+// gives the login up.
 //
-// Those kinds are questions. While one is open the login goes on: the browser may come back by itself, and somebody else
-// who takes part may answer. Then its context ends, and it must return; what it returns so late is not sent. A question
-// is called in a goroutine of its own, so the notices that come meanwhile are shown beside it; there is one at a time.
+// Those kinds are questions. While one is open the login goes on: the browser may come back by itself, and somebody
+// else who takes part may answer. Then its context ends, and it must return; what it returns so late is not sent. A
+// question is called in a goroutine of its own, so the notices that come meanwhile are shown beside it; there is one at
+// a time.
 type AnswerFunc = func(context.Context, Prompt) (LoginSecret, error)
 
-// Login runs one login. answer is called for each prompt. For a [PromptBrowser] it is called once more for each notice that
-// follows an answer: that was not it, then, and the login goes on waiting.
+// Login runs one login. answer is called for each prompt. For a [PromptBrowser] it is called once more for each notice
+// that follows an answer: that was not it, then, and the login goes on waiting.
 func (c *Client) Login(ctx context.Context, params LoginParams, answer AnswerFunc) (LoginResult, error) {
 	c.login.Lock()
 	defer c.login.Unlock()
@@ -160,7 +162,8 @@ func (c *Client) Login(ctx context.Context, params LoginParams, answer AnswerFun
 // errGivenUp is what the other calls on a connection get after a login that was given up.
 var errGivenUp = fmt.Errorf("%w: a login on it was given up", ErrClosed)
 
-// dialogue is the prompts of one login and what was answered. Without a remark, a field belongs to the goroutine that reads.
+// dialogue is the prompts of one login and what was answered. Without a remark, a field belongs to the goroutine that
+// reads.
 type dialogue struct {
 	link   *link
 	place  string

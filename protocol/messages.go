@@ -59,15 +59,15 @@ type ProfileStatus struct {
 	ExpiresAt int64 `json:"expires_at,omitempty"`
 	ExpiresIn int64 `json:"expires_in,omitempty"`
 	Lifetime  int64 `json:"lifetime,omitempty"`
-	// Assumed lists what the server did not say of the default token and groatd took for granted: "lifetime" (five minutes),
-	// "token_type" (Bearer).
+	// Assumed lists what the server did not say of the default token and groatd took for granted: "lifetime" (five
+	// minutes), "token_type" (Bearer).
 	Assumed []string `json:"assumed,omitempty"`
 	// RenewIn is seconds to the planned renewal; 0 where none is planned.
 	RenewIn int64 `json:"renew_in,omitempty"`
 	// RetryIn is seconds until the next attempt after a failure; 0 where none is pending.
 	RetryIn int64 `json:"retry_in,omitempty"`
-	// ClockOffset is by how many seconds the token endpoint's clock is ahead of this machine's (negative: behind), where client
-	// assertions are dated by it; 0 where they are dated by this machine's.
+	// ClockOffset is by how many seconds the token endpoint's clock is ahead of this machine's (negative: behind),
+	// where client assertions are dated by it; 0 where they are dated by this machine's.
 	ClockOffset int64 `json:"clock_offset,omitempty"`
 	// Requests counts requests to the token endpoint since the daemon started.
 	Requests int64 `json:"requests"`
@@ -94,8 +94,8 @@ type LogoutResult struct {
 	Forgotten bool   `json:"forgotten"`
 	// Revoked is set where the provider has ended the session.
 	Revoked bool `json:"revoked,omitempty"`
-	// NotEnded says why the provider was not asked to end the session, where its address is not one that the credential is
-	// sealed for.
+	// NotEnded says why the provider was not asked to end the session, where its address is not one that the credential
+	// is sealed for.
 	NotEnded string `json:"not_ended,omitempty"`
 	// ClientID is the client that still exists at the provider; empty where nothing remains or nothing was stored.
 	ClientID string `json:"client_id,omitempty"`
@@ -130,8 +130,8 @@ type WhoamiResult struct {
 	Claims  map[string]any `json:"claims"`
 }
 
-// KeystoreParams asks about the keystore, or changes it: with Use it is chosen, with Move every credential is carried to
-// another one, with Change a secret of its own is replaced. At most one of the three may be given.
+// KeystoreParams asks about the keystore, or changes it: with Use it is chosen, with Move every credential is carried
+// to another one, with Change a secret of its own is replaced. At most one of the three may be given.
 type KeystoreParams struct {
 	Use    string `json:"use,omitempty"`    // "keychain", "sealed" or "memory"
 	Move   string `json:"move,omitempty"`   // "keychain" or "sealed"
@@ -185,24 +185,25 @@ type NetworkResult struct {
 	Proxy *NetworkSetting `json:"proxy,omitempty"`
 	// NoProxy is what is reached without it: a list as in NO_PROXY.
 	NoProxy *NetworkSetting `json:"no_proxy,omitempty"`
-	// CAFile is a file of certificate authorities: trusted beside the system's where it is configured, instead of them where
-	// it is the environment's.
+	// CAFile is a file of certificate authorities: trusted beside the system's where it is configured, instead of them
+	// where it is the environment's.
 	CAFile *NetworkSetting `json:"ca_file,omitempty"`
-	// PID and StartedAt, in Unix seconds, are groatd's: the age of the environment that it has. Zero in "status", which has
-	// both.
+	// PID and StartedAt, in Unix seconds, are groatd's: the age of the environment that it has. Zero in "status", which
+	// has both.
 	PID       int   `json:"pid,omitempty"`
 	StartedAt int64 `json:"started_at,omitempty"`
 }
 
-// NetworkSetting is a value, and where it comes from: "FILE:LINE", or "environment: VARIABLE" for groatd's own environment.
+// NetworkSetting is a value, and where it comes from: "FILE:LINE", or "environment: VARIABLE" for groatd's own
+// environment.
 type NetworkSetting struct {
 	Value string `json:"value"`
 	From  string `json:"from"`
 }
 
-// ImportParams asks what other programs keep on this machine, or takes some of it over. Two members hold secrets and are
-// written by hand: "environment", a JSON object (as text) of the variables that [ImportResult] names, as they are where the person types;
-// and "content", what is to be read instead of looking around.
+// ImportParams asks what other programs keep on this machine, or takes some of it over. Two members hold secrets and
+// are written by hand: "environment", a JSON object (as text) of the variables that [ImportResult] names, as they are
+// where the person types; and "content", what is to be read instead of looking around.
 type ImportParams struct {
 	// From is the absolute path of a file to read instead of looking around.
 	From string `json:"from,omitempty"`
@@ -231,8 +232,8 @@ type ImportFound struct {
 	Either   []string `json:"either,omitempty"`
 	Grant    string   `json:"grant,omitempty"`
 	ClientID string   `json:"client_id,omitempty"`
-	// Destination is the origin of the server that the credential is sent to. Unusual: it is not the provider's own, but one that
-	// the other program's settings name, and must be among [ImportParams.Trust].
+	// Destination is the origin of the server that the credential is sent to. Unusual: it is not the provider's own,
+	// but one that the other program's settings name, and must be among [ImportParams.Trust].
 	Destination string `json:"destination,omitempty"`
 	Unusual     bool   `json:"unusual,omitempty"`
 	// Copies are where it stays after an import, the one it was read from first.
@@ -329,8 +330,8 @@ const (
 // RestoreItem is one credential of a backup.
 type RestoreItem struct {
 	BackupItem
-	// Here is what there is of this name: nothing; [HereProfile], the same profile without a credential; [HereSame], the same
-	// credential; [HereOther], another credential or another server, which only Replace replaces.
+	// Here is what there is of this name: nothing; [HereProfile], the same profile without a credential; [HereSame],
+	// the same credential; [HereOther], another credential or another server, which only Replace replaces.
 	Here     string `json:"here,omitempty"`
 	Restored bool   `json:"restored,omitempty"` // or was there already
 	Error    *Error `json:"error,omitempty"`    // why it was not, or cannot be

@@ -1,8 +1,9 @@
-// Package protocol is what groat and groatd say to each other: JSON-RPC 2.0, one JSON object a line, over a Unix socket.
+// Package protocol is what groat and groatd say to each other: JSON-RPC 2.0, one JSON object a line, over a Unix
+// socket.
 //
-// PROTOCOL.md beside this file is the specification; this package is its Go form: messages, bounds, error kinds, framing
-// and a client over any [net.Conn]. The invariant: no message of any method carries a client secret, a refresh token, a
-// private key or a passphrase towards the client. What is not here: what the daemon does with a request.
+// PROTOCOL.md beside this file is the specification; this package is its Go form: messages, bounds, error kinds,
+// framing and a client over any [net.Conn]. The invariant: no message of any method carries a client secret, a refresh
+// token, a private key or a passphrase towards the client. What is not here: what the daemon does with a request.
 package protocol
 
 import (

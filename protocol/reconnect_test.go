@@ -52,8 +52,8 @@ func daemonAt(t *testing.T, socket string, answers int) (connections *atomic.Int
 	return connections
 }
 
-// A client goes on over a new connection where groatd has ended the one before, as it does when it is started anew, and asks
-// again what was not answered.
+// A client goes on over a new connection where groatd has ended the one before, as it does when it is started anew, and
+// asks again what was not answered.
 func TestTheClientConnectsAgain(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	connections := daemonAt(t, socket, 1)
@@ -144,7 +144,8 @@ func TestConnect(t *testing.T) {
 				t.Setenv("GROAT_SOCKET", socket)
 			case "the lock":
 				host, boot := frame.ThisHost()
-				record, err := json.Marshal(frame.Holder{PID: os.Getpid(), Host: host, Boot: boot, Place: *route.Place, Socket: socket})
+				record, err := json.Marshal(frame.Holder{PID: os.Getpid(), Host: host, Boot: boot, Place: *route.Place,
+					Socket: socket})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -178,7 +179,8 @@ func TestRequestsDoNotWaitForOneAnother(t *testing.T) {
 					if strings.Contains(request, `"slow"`) {
 						time.Sleep(time.Second)
 					}
-					io.WriteString(there, `{"jsonrpc":"2.0","id":`+idOf(t, request)+`,"result":{"access_token":"t"}}`+"\n")
+					io.WriteString(there, `{"jsonrpc":"2.0","id":`+idOf(t,
+						request)+`,"result":{"access_token":"t"}}`+"\n")
 				}()
 			}
 		}()
@@ -203,8 +205,8 @@ func TestRequestsDoNotWaitForOneAnother(t *testing.T) {
 		if took := time.Since(begun); took != 0 {
 			t.Errorf("they took %v", took)
 		}
-		// groatd works on no more than its bound at once: what is beyond it waits until one is answered, those included that
-		// nobody waits for.
+		// groatd works on no more than its bound at once: what is beyond it waits until one is answered, those included
+		// that nobody waits for.
 		slow.Go(func() { c.Token(t.Context(), TokenParams{Profile: "slow"}) })
 		synctest.Wait()
 		if _, err := c.Token(t.Context(), TokenParams{Profile: "quick"}); err != nil || time.Since(begun) == 0 {
@@ -227,7 +229,8 @@ func TestTokenHasALimit(t *testing.T) {
 			want time.Duration
 		}{{nil, DefaultWait}, {new(int64(0)), 0}, {new(int64(7)), 7 * time.Second}, {new(int64(1) << 40), MaxWait}} {
 			begun := time.Now()
-			if _, err := c.Token(t.Context(), TokenParams{Wait: test.wait}); err != context.DeadlineExceeded || time.Since(begun) != test.want+answerTime {
+			if _, err := c.Token(t.Context(), TokenParams{Wait: test.wait}); err != context.DeadlineExceeded ||
+				time.Since(begun) != test.want+answerTime {
 				t.Errorf("%v after %v", err, time.Since(begun))
 			}
 		}
@@ -263,7 +266,8 @@ func TestALoginHasAConnectionOfItsOwn(t *testing.T) {
 						continue
 					}
 					<-release
-					fmt.Fprintf(c, `{"jsonrpc":"2.0","id":%s,"result":{"access_token":"t"}}`+"\n", idOf(t, lines.Text()))
+					fmt.Fprintf(c, `{"jsonrpc":"2.0","id":%s,"result":{"access_token":"t"}}`+"\n",
+						idOf(t, lines.Text()))
 				}
 			})
 		}
@@ -281,9 +285,10 @@ func TestALoginHasAConnectionOfItsOwn(t *testing.T) {
 	})
 	stop := errors.New("the person left")
 	for range 2 {
-		if _, err := c.Login(t.Context(), LoginParams{Profile: "work"}, func(context.Context, Prompt) (LoginSecret, error) {
-			return LoginSecret{}, stop
-		}); !errors.Is(err, stop) {
+		if _, err := c.Login(t.Context(), LoginParams{Profile: "work"},
+			func(context.Context, Prompt) (LoginSecret, error) {
+				return LoginSecret{}, stop
+			}); !errors.Is(err, stop) {
 			t.Error(err)
 		}
 	}

@@ -30,8 +30,8 @@ func NewLoginSecret(b []byte) LoginSecret {
 	return LoginSecret{&h}
 }
 
-// Wipe overwrites the bytes, for every copy of this LoginSecret. Sending does it; call it where a secret is not sent after
-// all.
+// Wipe overwrites the bytes, for every copy of this LoginSecret. Sending does it; call it where a secret is not sent
+// after all.
 func (s LoginSecret) Wipe() {
 	if s.p != nil {
 		clear(**s.p)
@@ -67,8 +67,8 @@ func (s LoginSecret) MarshalBinary() ([]byte, error) { return nil, errSecret }
 // GobEncode refuses.
 func (s LoginSecret) GobEncode() ([]byte, error) { return nil, errSecret }
 
-// withSecret adds a member to the JSON object p, or to an empty one where p is empty, in one buffer that never grows, so that
-// no copy is left behind.
+// withSecret adds a member to the JSON object p, or to an empty one where p is empty, in one buffer that never grows,
+// so that no copy is left behind.
 func withSecret(p []byte, member string, secret LoginSecret) ([]byte, error) {
 	if len(p) == 0 {
 		p = []byte("{}")

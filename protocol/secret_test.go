@@ -22,11 +22,13 @@ func TestSecretCannotBeFormatted(t *testing.T) {
 		list    []LoginSecret
 	}
 	s := NewLoginSecret([]byte(canary))
-	values := []any{s, &s, inside{s, s, []LoginSecret{s}}, &inside{s, s, []LoginSecret{s}}, map[string]LoginSecret{"k": s}, []any{s}}
+	values := []any{s, &s, inside{s, s, []LoginSecret{s}}, &inside{s, s, []LoginSecret{s}},
+		map[string]LoginSecret{"k": s}, []any{s}}
 	for _, verb := range strings.Split("v +v #v s q x X d o b c U e E f F g G t p T w k", " ") {
 		for _, v := range values {
 			text := fmt.Sprintf("%"+verb, v)
-			if strings.Contains(text, canary) || strings.Contains(text, fmt.Sprintf("%x", canary)) || strings.Contains(text, "99 97 110") {
+			if strings.Contains(text, canary) || strings.Contains(text, fmt.Sprintf("%x", canary)) ||
+				strings.Contains(text, "99 97 110") {
 				t.Errorf("%%%s of %T shows it: %s", verb, v, text)
 			}
 		}

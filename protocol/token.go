@@ -54,8 +54,8 @@ func (p TokenParams) wait() time.Duration {
 	return time.Duration(min(max(*p.Wait, 0), int64(MaxWait/time.Second))) * time.Second
 }
 
-// Field returns Header as the name and the value of a header field. The error says that it is none (RFC 9110 §5.1, §5.5), or
-// that it does not end with the credential; it does not quote it.
+// Field returns Header as the name and the value of a header field. The error says that it is none (RFC 9110 §5.1,
+// §5.5), or that it does not end with the credential; it does not quote it.
 func (t TokenResult) Field() (name, value string, err error) {
 	if !frame.ValidHeader(t.Header, t.AccessToken) {
 		return "", "", errors.New("groatd handed out something that is no header field")

@@ -79,7 +79,8 @@ func agrees(t *testing.T, line []byte) {
 	if string(want.ID) == "null" {
 		want.ID = nil
 	}
-	if string(m.id) != string(want.ID) || m.method != want.Method || string(m.result) != string(want.Result) || !reflect.DeepEqual(m.err, want.Error) {
+	if string(m.id) != string(want.ID) || m.method != want.Method || string(m.result) != string(want.Result) ||
+		!reflect.DeepEqual(m.err, want.Error) {
 		t.Fatalf("%q is read as %+v", line, m)
 	}
 	var r, wantResult TokenResult
@@ -92,7 +93,8 @@ func agrees(t *testing.T, line []byte) {
 }
 
 var answers = []string{
-	`{"jsonrpc":"2.0","id":1,"result":{"access_token":"a","token_type":"Bearer","expires_at":5,"expires_in":4,"scope":"é\n\"","profile":"p","header":"h"}}`,
+	`{"jsonrpc":"2.0","id":1,"result":{"access_token":"a","token_type":"Bearer","expires_at":5,"expires_in":4,` +
+		`"scope":"é\n\"","profile":"p","header":"h"}}`,
 	` { "result" : { "expires_at" : -1 , "scope" : null } , "id" : "x" } `,
 	`{"id":null,"error":{"code":-32001,"message":"m","data":{"kind":"temporary","retry_after":3}}}`,
 	`{"method":"prompt","params":{"login_id":"L"},"error":null,"result":null}`,
@@ -109,14 +111,17 @@ func TestAnswersAreReadAsJSON(t *testing.T) {
 		agrees(t, []byte(line))
 	}
 	var r TokenResult
-	if err := unmarshalResult([]byte(`{"access_token":"a\u0062","expires_in":839,"profile":"w"}`), &r); err != nil || r.AccessToken != "ab" || r.ExpiresIn != 839 || r.Profile != "w" {
+	if err := unmarshalResult([]byte(`{"access_token":"a\u0062","expires_in":839,"profile":"w"}`), &r); err != nil ||
+		r.AccessToken != "ab" || r.ExpiresIn != 839 || r.Profile != "w" {
 		t.Errorf("%+v, %v", r, err)
 	}
 	var key TokenResult
-	if err := unmarshalResult([]byte(`{"access_token":"k","static":true}`), &key); err != nil || !key.Static || key.AccessToken != "k" {
+	if err := unmarshalResult([]byte(`{"access_token":"k","static":true}`), &key); err != nil || !key.Static ||
+		key.AccessToken != "k" {
 		t.Errorf("%+v, %v", key, err)
 	}
-	for _, bad := range []string{`[]`, `"x"`, `{"expires_at":"5"}`, `{"expires_in":1e3}`, `{"access_token":{}}`, `{"profile":true}`, `{"static":"true"}`, `{"static":1}`} {
+	for _, bad := range []string{`[]`, `"x"`, `{"expires_at":"5"}`, `{"expires_in":1e3}`, `{"access_token":{}}`,
+		`{"profile":true}`, `{"static":"true"}`, `{"static":1}`} {
 		if err := unmarshalResult([]byte(bad), new(TokenResult)); err == nil {
 			t.Errorf("%s is read", bad)
 		}

@@ -7,7 +7,8 @@ import (
 
 // staticResult is the answer for a profile with an API key, as PROTOCOL.md has it.
 func staticResult(key, header string) string {
-	return `"result":{"access_token":"` + key + `","token_type":"","static":true,"profile":"planet","header":"` + header + `"}`
+	return `"result":{"access_token":"` + key + `","token_type":"","static":true,"profile":"planet","header":"` +
+		header + `"}`
 }
 
 func TestGetAPIKey(t *testing.T) {
@@ -17,11 +18,15 @@ func TestGetAPIKey(t *testing.T) {
 		want outcome
 	}{
 		{[]string{"-o", "header"}, outcome{0, "Authorization: api-key PL$ky 1\n", ""}},
-		{[]string{"--json"}, outcome{0, `{"api_key":"PL$ky 1","header":"Authorization: api-key PL$ky 1","static":true,"profile":"planet"}` + "\n", ""}},
-		{nil, outcome{exitUsage, "", "groat: error: profile planet has an API key, which is no access token: it is not printed as token\n" +
-			"groat: hint: groat get planet --output header\n"}},
-		{[]string{"-o", "env"}, outcome{exitUsage, "", "groat: error: profile planet has an API key, which is no access token: it is not printed as env\n" +
-			"groat: hint: groat get planet --output header\n"}},
+		{[]string{"--json"}, outcome{0,
+			`{"api_key":"PL$ky 1","header":"Authorization: api-key PL$ky 1","static":true,"profile":"planet"}` +
+				"\n", ""}},
+		{nil, outcome{exitUsage, "",
+			"groat: error: profile planet has an API key, which is no access token: it is not printed as token\n" +
+				"groat: hint: groat get planet --output header\n"}},
+		{[]string{"-o", "env"}, outcome{exitUsage, "",
+			"groat: error: profile planet has an API key, which is no access token: it is not printed as env\n" +
+				"groat: hint: groat get planet --output header\n"}},
 	} {
 		if got := run(t, f.socket, "", append([]string{"get", "planet"}, tt.args...)...); got != tt.want {
 			t.Errorf("%v: %+v", tt.args, got)
@@ -60,7 +65,8 @@ func TestGetHeader(t *testing.T) {
 func TestGitIsNotGivenAnAPIKey(t *testing.T) {
 	f := newFake(t, func(request) string { return staticResult("key", "Authorization: api-key key") })
 	got := run(t, f.socket, "protocol=https\nhost=h\n", "helper", "git", "get")
-	if got.code != 0 || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 || strings.Contains(got.stderr, "api-key") {
+	if got.code != 0 || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 ||
+		strings.Contains(got.stderr, "api-key") {
 		t.Errorf("%+v", got)
 	}
 }

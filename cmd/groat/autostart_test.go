@@ -24,7 +24,8 @@ func TestAutostartInCommandSubstitution(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	// Descriptors 7, 8 and 9 stand for whatever a build tool leaves open.
-	const script = `exec 7</etc/passwd 8>&1 9>&2; token=$("$0" get 6>&1) && echo "[$token]"; again=$("$0" get) && echo "[$again]"`
+	const script = `exec 7</etc/passwd 8>&1 9>&2; token=$("$0" get 6>&1) && echo "[$token]"; again=$("$0" get) && ` +
+		`echo "[$again]"`
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", script, bin+"/groat")
 	cmd.Env = h.env(noRaceNap, "GODEBUG=madvdontneed=1", "AWS_SECRET_ACCESS_KEY=shh", "GROAT_PROFILE=p", "LC_ALL=C")
 	cmd.Dir = h.dir
@@ -44,7 +45,8 @@ func TestAutostartInCommandSubstitution(t *testing.T) {
 		t.Errorf("its stdio is %v", s.Files)
 	}
 	for _, f := range s.Files[3:] {
-		if !strings.HasPrefix(f, "anon_inode:") && !strings.HasPrefix(f, "/sys/") && !strings.HasPrefix(f, "/proc/") { // the Go runtime's own
+		// the Go runtime's own
+		if !strings.HasPrefix(f, "anon_inode:") && !strings.HasPrefix(f, "/sys/") && !strings.HasPrefix(f, "/proc/") {
 			t.Errorf("it inherited %s", f)
 		}
 	}
@@ -114,7 +116,8 @@ func together(t *testing.T, n int, command func() *exec.Cmd) []outcome {
 		done.Go(func() {
 			inner := command()
 			// The shell waits for the pipe to close, and becomes the program then.
-			cmd := exec.CommandContext(t.Context(), "/bin/sh", append([]string{"-c", `read x; exec "$0" "$@"`, inner.Path}, inner.Args[1:]...)...)
+			cmd := exec.CommandContext(t.Context(), "/bin/sh",
+				append([]string{"-c", `read x; exec "$0" "$@"`, inner.Path}, inner.Args[1:]...)...)
 			var out, errs strings.Builder
 			cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = inner.Env, gate, &out, &errs
 			err := cmd.Start()
@@ -133,14 +136,15 @@ func together(t *testing.T, n int, command func() *exec.Cmd) []outcome {
 }
 
 // buildPrograms builds real binaries into a directory of the test's own. Their groat waits for a groatd that starts as
-// long as tests wait for anything: with its own three seconds a hundred of them on a busy machine would say, rightly, that
-// groatd was not ready in time.
+// long as tests wait for anything: with its own three seconds a hundred of them on a busy machine would say, rightly,
+// that groatd was not ready in time.
 func buildPrograms(t *testing.T, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	overlay := patientAutostart(t)
 	for _, name := range names {
-		out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-o", dir, "github.com/groat-dev/groat/cmd/"+name).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-o", dir,
+			"github.com/groat-dev/groat/cmd/"+name).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s does not build: %s", name, out)
 		}
@@ -165,7 +169,8 @@ func patientAutostart(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	patient := strings.Replace(string(text), startTime, "\tstartTime = 2 * time.Minute\n", 1)
-	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{source: filepath.Join(dir, "autostart.go")}})
+	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{source: filepath.Join(dir,
+		"autostart.go")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,10 +189,14 @@ func TestAutostartFails(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		{"78", exitConfig, "groat: error: groatd refuses its configuration or one of its directories\ngroat: hint: " + bin + "/groatd --check\n"},
-		{"1", exitUnavailable, "groat: error: groatd ended at its start: exit status 1\ngroat: hint: " + bin + "/groatd --check\n"},
-		{"73", exitUnavailable, "groat: error: another process holds the lock STATE/lock and does not say where it listens\ngroat: hint: fuser -v STATE/lock\n"},
-		{"deaf", exitUnavailable, "groat: error: groatd was not ready in time\ngroat: hint: run " + bin + "/groatd in another terminal and see what it says\n"},
+		{"78", exitConfig, "groat: error: groatd refuses its configuration or one of its directories\ngroat: hint: " +
+			bin + "/groatd --check\n"},
+		{"1", exitUnavailable, "groat: error: groatd ended at its start: exit status 1\ngroat: hint: " + bin +
+			"/groatd --check\n"},
+		{"73", exitUnavailable, "groat: error: another process holds the lock STATE/lock and does not say where it " +
+			"listens\ngroat: hint: fuser -v STATE/lock\n"},
+		{"deaf", exitUnavailable, "groat: error: groatd was not ready in time\ngroat: hint: run " + bin +
+			"/groatd in another terminal and see what it says\n"},
 	} {
 		t.Run(tt.mode, func(t *testing.T) {
 			t.Parallel()
@@ -236,7 +245,8 @@ func TestAutostartFindsAnotherDaemon(t *testing.T) {
 
 func TestAutostartIsForbidden(t *testing.T) {
 	h := newHome(t, "")
-	want := outcome{exitUnavailable, "", "groat: error: groatd does not run at " + h.socket + ", and GROAT_NO_AUTOSTART forbids starting it\ngroat: hint: groatd\n"}
+	want := outcome{exitUnavailable, "", "groat: error: groatd does not run at " + h.socket +
+		", and GROAT_NO_AUTOSTART forbids starting it\ngroat: hint: groatd\n"}
 	if got := h.run(h.env("GROAT_NO_AUTOSTART=1"), "get"); got != want {
 		t.Errorf("%+v", got)
 	}
@@ -293,7 +303,8 @@ func TestAutostartRefusesDirectories(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := h.run(h.env(), "get")
-		if got.code != exitConfig || got.stdout != "" || !strings.Contains(got.stderr, tt.says) || !twoLines(got.stderr) {
+		if got.code != exitConfig || got.stdout != "" || !strings.Contains(got.stderr, tt.says) ||
+			!twoLines(got.stderr) {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
 		if n := len(h.started()); n != 0 {
@@ -360,7 +371,8 @@ func TestFindDaemon(t *testing.T) {
 		t.Errorf("on PATH: %+v", got)
 	}
 	for _, path := range []string{"", ".", "./", "/nonexistent"} {
-		if got := run(path, bin); got.code != exitUnavailable || !strings.Contains(got.stderr, "neither beside groat nor on PATH") {
+		if got := run(path, bin); got.code != exitUnavailable ||
+			!strings.Contains(got.stderr, "neither beside groat nor on PATH") {
 			t.Errorf("PATH=%q in its own directory: %+v", path, got)
 		}
 	}

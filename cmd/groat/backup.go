@@ -13,13 +13,14 @@ import (
 func (a *app) backupCommand() *cobra.Command {
 	var params protocol.BackupParams
 	var stdin, json bool
-	cmd := command("backup FILE [flags]", helpBackup, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-		var err error
-		if params.Path, err = filepath.Abs(args[0]); err != nil { // groatd is in another directory
-			return errWorkingDirectory(err)
-		}
-		return a.backup(cmd.Context(), params, stdin, json)
-	})
+	cmd := command("backup FILE [flags]", helpBackup, cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			var err error
+			if params.Path, err = filepath.Abs(args[0]); err != nil { // groatd is in another directory
+				return errWorkingDirectory(err)
+			}
+			return a.backup(cmd.Context(), params, stdin, json)
+		})
 	cmd.Flags().BoolVar(&params.Force, "force", false, flagForce)
 	cmd.Flags().BoolVar(&stdin, "passphrase-stdin", false, flagPassphraseStdin)
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
@@ -33,7 +34,7 @@ func (a *app) backup(ctx context.Context, params protocol.BackupParams, stdin, j
 		return err
 	}
 	var result protocol.BackupResult
-	err = a.talk(ctx, keystoreTime, func(ctx context.Context, c *protocol.Client) error {
+	err = a.withClient(ctx, keystoreTime, func(ctx context.Context, c *protocol.Client) error {
 		return c.CallSecret(ctx, protocol.MethodBackup, params, "passphrase", secret, &result)
 	})
 	if err != nil {
@@ -61,13 +62,14 @@ type restoreOptions struct {
 
 func (a *app) restoreCommand() *cobra.Command {
 	var o restoreOptions
-	cmd := command("restore FILE [flags]", helpRestore, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-		path, err := filepath.Abs(args[0])
-		if err != nil {
-			return errWorkingDirectory(err)
-		}
-		return a.restore(cmd.Context(), path, &o)
-	})
+	cmd := command("restore FILE [flags]", helpRestore, cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			path, err := filepath.Abs(args[0])
+			if err != nil {
+				return errWorkingDirectory(err)
+			}
+			return a.restore(cmd.Context(), path, &o)
+		})
 	fs := cmd.Flags()
 	fs.StringArrayVar(&o.replace, "replace", nil, flagReplaceHere)
 	fs.BoolVarP(&o.yes, "yes", "y", false, flagYesRestore)
@@ -125,15 +127,17 @@ func (a *app) restore(ctx context.Context, path string, o *restoreOptions) error
 	return failedRestores(result.Profiles)
 }
 
-func (a *app) askRestore(ctx context.Context, params protocol.RestoreParams, secret protocol.LoginSecret) (result protocol.RestoreResult, err error) {
-	err = a.talk(ctx, keystoreTime, func(ctx context.Context, c *protocol.Client) error {
+func (a *app) askRestore(ctx context.Context, params protocol.RestoreParams,
+	secret protocol.LoginSecret) (result protocol.RestoreResult, err error) {
+	err = a.withClient(ctx, keystoreTime, func(ctx context.Context, c *protocol.Client) error {
 		return c.CallSecret(ctx, protocol.MethodRestore, params, "passphrase", secret, &result)
 	})
 	return result, err
 }
 
 // chooseRestore asks once for all that replaces nothing, and for each that does.
-func (a *app) chooseRestore(ctx context.Context, o *restoreOptions, found []protocol.RestoreItem) (take, replace []string, err error) {
+func (a *app) chooseRestore(ctx context.Context, o *restoreOptions, found []protocol.RestoreItem) (take,
+	replace []string, err error) {
 	for _, i := range found {
 		if i.Error == nil && (i.Here == "" || i.Here == protocol.HereProfile) {
 			take = append(take, i.Profile)

@@ -7,9 +7,11 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// Who writes or restores a backup reads whose requests its tokens go with, and no word of the file's can pass for groat's own.
+// Who writes or restores a backup reads whose requests its tokens go with, and no word of the file's can pass for
+// groat's own.
 func TestL43TheAPIOriginsOfABackupAreShown(t *testing.T) {
-	item := protocol.BackupItem{Profile: "lab", Server: "auth.example", APIs: []string{"https://api.example:443", "https://b\x1b[2J\ngroat: hint: rm"}}
+	item := protocol.BackupItem{Profile: "lab", Server: "auth.example",
+		APIs: []string{"https://api.example:443", "https://b\x1b[2J\ngroat: hint: rm"}}
 	for what, text := range map[string][]byte{
 		"backup":  textBackup(&protocol.BackupResult{Path: "/b", Profiles: []protocol.BackupItem{item}}),
 		"restore": textRestorable(&protocol.RestoreResult{Profiles: []protocol.RestoreItem{{BackupItem: item}}}),

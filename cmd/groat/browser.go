@@ -11,8 +11,8 @@ import (
 	"github.com/groat-dev/groat/cmd/groat/autostart"
 )
 
-// browse opens a page in the person's browser. It reports false where there is none that a person would see: none wanted, no
-// person, no display, no program. exited delivers how the program that opens it ended.
+// browse opens a page in the person's browser. It reports false where there is none that a person would see: none
+// wanted, no person, no display, no program. exited delivers how the program that opens it ended.
 func (a *app) browse(page string) (exited <-chan *os.ProcessState, ok bool) {
 	if !openable(page) || !a.hasPerson() || !a.hasDisplay() {
 		return nil, false
@@ -29,8 +29,8 @@ func (a *app) browse(page string) (exited <-chan *os.ProcessState, ok bool) {
 	return exited, err == nil
 }
 
-// openable reports whether an address is one that a sign-in may lead to: https, or http on this machine. What opens it might
-// take anything else for a file, a program's own scheme or an option.
+// openable reports whether an address is one that a sign-in may lead to: https, or http on this machine. What opens it
+// might take anything else for a file, a program's own scheme or an option.
 func openable(page string) bool {
 	for i := range len(page) {
 		if page[i] <= ' ' || page[i] >= 0x7f {

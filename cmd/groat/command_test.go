@@ -62,10 +62,12 @@ func TestShow(t *testing.T) {
 	results := map[string]string{
 		"profiles": `{"profiles":[{"profile":"climate","provider":"climateengine","issuer":"https://auth.example.com","resources":["https://a.example.com","https://b.example.com"]},
 			{"profile":"work","issuer":"https://login.example.org\u001b","resources":[]}]}`,
-		"whoami":   `{"profile":"work","claims":{"email":"ann@example.com","id":1000000,"ratio":0.5,"verified":true,"name":"A\u202en"}}`,
+		"whoami": `{"profile":"work","claims":{"email":"ann@example.com","id":1000000,"ratio":0.5,"verified":true,` +
+			`"name":"A\u202en"}}`,
 		"keystore": `{"use":"sealed","key":"passphrase","state":"locked","message":"say the passphrase"}`,
 		"reload":   `{"profiles":2}`,
-		"status":   `{"release":"1","pid":2,"started_at":3,"socket":"/s","keystore":{"use":"memory","state":"ok"},"profiles":[]}`,
+		"status": `{"release":"1","pid":2,"started_at":3,"socket":"/s","keystore":{"use":"memory","state":"ok"},` +
+			`"profiles":[]}`,
 	}
 	f := newFake(t, func(r request) string { return `"result":` + strings.ReplaceAll(results[r.Method], "\n", " ") })
 	for _, tt := range []struct {
@@ -81,7 +83,8 @@ func TestShow(t *testing.T) {
 		{"keystore.txt", []string{"keystore"}, "keystore", map[string]any{}},
 		{"keystore.json", []string{"keystore", "--json"}, "keystore", map[string]any{}},
 		{"keystore.txt", []string{"keystore", "use", "memory"}, "keystore", map[string]any{"use": "memory"}},
-		{"keystore.txt", []string{"keystore", "use", "sealed", "--key-file"}, "keystore", map[string]any{"use": "sealed", "key": "file"}},
+		{"keystore.txt", []string{"keystore", "use", "sealed", "--key-file"}, "keystore",
+			map[string]any{"use": "sealed", "key": "file"}},
 		{"reload.txt", []string{"reload"}, "reload", map[string]any{}},
 		{"status.json", []string{"status", "work", "--json"}, "status", map[string]any{"profile": "work"}},
 	} {
@@ -91,7 +94,8 @@ func TestShow(t *testing.T) {
 		}
 		golden(t, tt.golden, got.stdout)
 		all := f.requests()
-		if last := all[len(all)-1]; last.Method != tt.method || last.JSONRPC != "2.0" || !cmp.Equal(last.Params, tt.params) {
+		if last := all[len(all)-1]; last.Method != tt.method || last.JSONRPC != "2.0" ||
+			!cmp.Equal(last.Params, tt.params) {
 			t.Errorf("%v asked %+v", tt.args, last)
 		}
 	}
@@ -120,14 +124,16 @@ func TestPassphraseGoesToTheDaemonOnly(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{
-		{"unlock"}, {"keystore", "use", "sealed", "--passphrase"}, {"keystore", "use", "keychain", "--passphrase-stdin"},
+		{"unlock"}, {"keystore", "use", "sealed", "--passphrase"}, {"keystore", "use", "keychain",
+			"--passphrase-stdin"},
 		{"keystore", "use", "memory", "--key-file"}, {"keystore", "use", "sealed", "--key-file", "--passphrase-stdin"},
 	} {
 		if got := run(t, f.socket, "x\n", args...); got.code != exitUsage || !twoLines(got.stderr) {
 			t.Errorf("%v: %+v", args, got)
 		}
 	}
-	if got := run(t, f.socket, "\n", "unlock", "--passphrase-stdin"); got.code != exitUsage || !strings.Contains(got.stderr, "it is empty") {
+	if got := run(t, f.socket, "\n", "unlock", "--passphrase-stdin"); got.code != exitUsage ||
+		!strings.Contains(got.stderr, "it is empty") {
 		t.Errorf("%+v", got)
 	}
 	secrets := 0
@@ -166,7 +172,8 @@ func TestUnlockKeychain(t *testing.T) {
 }
 
 func TestLogout(t *testing.T) {
-	permanent := `"result":{"profile":"work","forgotten":false,"client_id":"abc\u0007","issuer":"https://i","permanent":true}`
+	permanent := `"result":{"profile":"work","forgotten":false,"client_id":"abc\u0007","issuer":"https://i",` +
+		`"permanent":true}`
 	gone := `"result":{"profile":"work","forgotten":true,"client_id":"abc","issuer":"https://i","permanent":true}`
 	f := newFake(t, func(r request) string {
 		if r.Params["yes"] == true {
@@ -175,12 +182,14 @@ func TestLogout(t *testing.T) {
 		return permanent
 	})
 	got := run(t, f.socket, "y\n", "logout", "work")
-	if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, "App Credentials \"abc\ufffd\" of profile work") ||
+	if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr,
+		"App Credentials \"abc\ufffd\" of profile work") ||
 		!strings.HasSuffix(got.stderr, "groat: hint: use --yes\n") {
 		t.Errorf("without a terminal: %+v", got)
 	}
 	got = run(t, f.socket, "", "logout", "work", "--yes")
-	if got != (outcome{0, "signed out: profile work is forgotten on this machine\nnote: client abc still exists at https://i\n", ""}) {
+	if got != (outcome{0, "signed out: profile work is forgotten on this machine\nnote: client abc still exists at " +
+		"https://i\n", ""}) {
 		t.Errorf("with --yes: %+v", got)
 	}
 	got = run(t, f.socket, "", "logout", "work", "-y", "--json")
@@ -188,8 +197,10 @@ func TestLogout(t *testing.T) {
 		t.Errorf("with --json: %+v", got)
 	}
 	for _, tt := range []struct{ result, flag, want string }{
-		{`"forgotten":true,"revoked":true,"issuer":"https://i"`, "", "signed out: the session at https://i has ended, and profile work is forgotten on this machine\n"},
-		{`"forgotten":true,"issuer":"https://i"`, "--keep-remote", "signed out: profile work is forgotten on this machine\nnote: nothing was ended at https://i\n"},
+		{`"forgotten":true,"revoked":true,"issuer":"https://i"`, "",
+			"signed out: the session at https://i has ended, and profile work is forgotten on this machine\n"},
+		{`"forgotten":true,"issuer":"https://i"`, "--keep-remote",
+			"signed out: profile work is forgotten on this machine\nnote: nothing was ended at https://i\n"},
 	} {
 		f = newFake(t, func(r request) string {
 			if (tt.flag != "") != (r.Params["keep_remote"] == true) {
@@ -202,7 +213,8 @@ func TestLogout(t *testing.T) {
 		}
 	}
 	f = newFake(t, func(request) string { return `"result":{"profile":"work","forgotten":true}` })
-	if got = run(t, f.socket, "", "logout", "work"); got != (outcome{0, "signed out: profile work is forgotten on this machine\n", ""}) {
+	if got = run(t, f.socket, "", "logout", "work"); got != (outcome{0,
+		"signed out: profile work is forgotten on this machine\n", ""}) {
 		t.Errorf("nothing remains: %+v", got)
 	}
 	if n := len(f.requests()); n != 1 {

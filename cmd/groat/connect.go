@@ -17,7 +17,8 @@ const (
 	answerTime = 10 * time.Second
 	// providerTime is the same if groatd asks an authorization server or a keystore before it answers.
 	providerTime = 60 * time.Second
-	// connectTime bounds the way to a connection: to look for groatd, to start one, and to hear that it is this place's.
+	// connectTime bounds the way to a connection: to look for groatd, to start one, and to hear that it is this
+	// place's.
 	connectTime = 30 * time.Second
 )
 
@@ -38,16 +39,17 @@ func (a *app) connect(ctx context.Context, r *frame.Route, repeatable bool) (*fr
 // tokenRequest asks for a token on a connection.
 type tokenRequest func(*frame.Conn) (frame.Token, error)
 
-// token has groatd answer a request for a token within limit, to which the start of a groatd may add its own time.
-func (a *app) token(ctx context.Context, limit time.Duration, ask tokenRequest) (t frame.Token, err error) {
-	err = a.twice(ctx, func() error {
-		t, err = a.tokenOnce(ctx, limit, ask)
+// fetchToken has groatd answer a request for a fetchToken within limit, to which the start of a groatd may add its own
+// time.
+func (a *app) fetchToken(ctx context.Context, limit time.Duration, ask tokenRequest) (t frame.Token, err error) {
+	err = a.retryClosed(ctx, func() error {
+		t, err = a.fetchTokenOnce(ctx, limit, ask)
 		return err
 	})
 	return t, err
 }
 
-func (a *app) tokenOnce(ctx context.Context, limit time.Duration, ask tokenRequest) (frame.Token, error) {
+func (a *app) fetchTokenOnce(ctx context.Context, limit time.Duration, ask tokenRequest) (frame.Token, error) {
 	r, err := a.route()
 	if err != nil {
 		return frame.Token{}, errSocketPath(err)
@@ -74,19 +76,21 @@ func (a *app) tokenOnce(ctx context.Context, limit time.Duration, ask tokenReque
 func (a *app) call(ctx context.Context, limit time.Duration, method string, params, result any) error {
 	f := func(ctx context.Context, c *protocol.Client) error { return c.Call(ctx, method, params, result) }
 	if method == protocol.MethodLogout { // the second would find nothing to forget
-		return a.talk(ctx, limit, f)
+		return a.withClient(ctx, limit, f)
 	}
-	return a.ask(ctx, limit, f)
+	return a.withClientRetried(ctx, limit, f)
 }
 
-// ask is talk for what may be asked twice.
-func (a *app) ask(ctx context.Context, limit time.Duration, f func(context.Context, *protocol.Client) error) error {
-	return a.twice(ctx, func() error { return a.talk(ctx, limit, f) })
+// withClientRetried is withClient for what may be asked twice.
+func (a *app) withClientRetried(ctx context.Context, limit time.Duration,
+	f func(context.Context, *protocol.Client) error) error {
+	return a.retryClosed(ctx, func() error { return a.withClient(ctx, limit, f) })
 }
 
-// twice repeats what may be asked more than once. If groatd ended before it answered (it was killed, or needed the room), the
-// one that runs then is asked: after a pause, for one that is ending may still take connections, and two times at most.
-func (a *app) twice(ctx context.Context, f func() error) error {
+// retryClosed repeats what may be asked more than once. If groatd ended before it answered (it was killed, or needed
+// the room), the one that runs then is asked: after a pause, for one that is ending may still take connections, and two
+// times at most.
+func (a *app) retryClosed(ctx context.Context, f func() error) error {
 	err := f()
 	for _, pause := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond} {
 		if !errors.Is(err, frame.ErrClosed) {
@@ -101,9 +105,10 @@ func (a *app) twice(ctx context.Context, f func() error) error {
 	return err
 }
 
-// talk connects and runs f, whose context ends after limit.
-func (a *app) talk(ctx context.Context, limit time.Duration, f func(context.Context, *protocol.Client) error) error {
-	c, r, err := a.open(ctx)
+// withClient connects and runs f, whose context ends after limit.
+func (a *app) withClient(ctx context.Context, limit time.Duration,
+	f func(context.Context, *protocol.Client) error) error {
+	c, r, err := a.openClient(ctx)
 	if err != nil {
 		return err
 	}
@@ -114,8 +119,8 @@ func (a *app) talk(ctx context.Context, limit time.Duration, f func(context.Cont
 	return namePlaces(r, otherPlace(err), err)
 }
 
-// open returns a connection for any number of requests, and the route that led to it.
-func (a *app) open(ctx context.Context) (*protocol.Client, *frame.Route, error) {
+// openClient returns a connection for any number of requests, and the route that led to it.
+func (a *app) openClient(ctx context.Context) (*protocol.Client, *frame.Route, error) {
 	r, err := a.route()
 	if err != nil {
 		return nil, nil, errSocketPath(err)
@@ -124,12 +129,12 @@ func (a *app) open(ctx context.Context) (*protocol.Client, *frame.Route, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := client(conn, r)
+	c, err := clientOf(conn, r)
 	return c, r, err
 }
 
-// client goes on with a connection as one of package protocol's.
-func client(conn *frame.Conn, r *frame.Route) (*protocol.Client, error) {
+// clientOf goes on with a connection as one of package protocol's.
+func clientOf(conn *frame.Conn, r *frame.Route) (*protocol.Client, error) {
 	f := conn.Detach()
 	defer f.Close()
 	c, err := net.FileConn(f)

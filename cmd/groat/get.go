@@ -36,9 +36,10 @@ func (o *getOptions) define(fs *pflag.FlagSet) {
 
 func (a *app) getCommand() *cobra.Command {
 	var o getOptions
-	cmd := command("get [PROFILE] [flags]", helpGet, cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
-		return a.get(cmd.Context(), &o, args)
-	})
+	cmd := command("get [PROFILE] [flags]", helpGet, cobra.MaximumNArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			return a.get(cmd.Context(), &o, args)
+		})
 	cmd.ValidArgsFunction = a.completeProfiles
 	o.define(cmd.Flags())
 	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp))
@@ -67,7 +68,7 @@ func (a *app) get(ctx context.Context, o *getOptions, args []string) error {
 		ask = func(c *frame.Conn) (frame.Token, error) { return c.Reject(params, refused) }
 	}
 	// groatd answers within the time it was given; the rest is for the machine to be busy.
-	token, err := a.token(ctx, o.wait.or(protocol.DefaultWait)+answerTime, ask)
+	token, err := a.fetchToken(ctx, o.wait.or(protocol.DefaultWait)+answerTime, ask)
 	if err != nil {
 		return err
 	}
@@ -92,7 +93,8 @@ func (o *getOptions) format() (string, error) {
 	return "", errUsage(msgOutput(o.output), "groat get")
 }
 
-// profile returns the profile that the arguments or the environment name; empty leaves the choice of the only one to groatd.
+// profile returns the profile that the arguments or the environment name; empty leaves the choice of the only one to
+// groatd.
 func (a *app) profile(args []string) string {
 	if len(args) > 0 {
 		return args[0]

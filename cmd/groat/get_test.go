@@ -23,8 +23,12 @@ func TestGetPrints(t *testing.T) {
 		{[]string{"--output", "token"}, token + "\n"},
 		{[]string{"-o", "header"}, "Authorization: Bearer " + token + "\n"},
 		{[]string{"--output=env"}, "GROAT_ACCESS_TOKEN=" + token + "\nGROAT_EXPIRES_AT=1790000000\n"},
-		{[]string{"--json"}, `{"access_token":"` + token + `","token_type":"Bearer","expires_at":1790000000,"expires_in":839,"scope":"read write","profile":"work"}` + "\n"},
-		{[]string{"--output", "json", "--json"}, `{"access_token":"` + token + `","token_type":"Bearer","expires_at":1790000000,"expires_in":839,"scope":"read write","profile":"work"}` + "\n"},
+		{[]string{"--json"}, `{"access_token":"` + token +
+			`","token_type":"Bearer","expires_at":1790000000,"expires_in":839,"scope":"read write","profile":"work"}` +
+			"\n"},
+		{[]string{"--output", "json", "--json"}, `{"access_token":"` + token +
+			`","token_type":"Bearer","expires_at":1790000000,"expires_in":839,"scope":"read write","profile":"work"}` +
+			"\n"},
 	} {
 		got := run(t, f.socket, "", append([]string{"get"}, tt.args...)...)
 		if diff := cmp.Diff(outcome{0, tt.want, ""}, got, cmp.AllowUnexported(outcome{})); diff != "" {
@@ -50,11 +54,13 @@ func TestGetAsks(t *testing.T) {
 		{method: "token", want: map[string]any{}},
 		{args: []string{"work"}, method: "token", want: map[string]any{"profile": "work"}},
 		{env: map[string]string{"GROAT_PROFILE": "home"}, method: "token", want: map[string]any{"profile": "home"}},
-		{args: []string{"work"}, env: map[string]string{"GROAT_PROFILE": "home"}, method: "token", want: map[string]any{"profile": "work"}},
+		{args: []string{"work"}, env: map[string]string{"GROAT_PROFILE": "home"}, method: "token",
+			want: map[string]any{"profile": "work"}},
 		{args: []string{"--min-ttl", "5m"}, method: "token", want: map[string]any{"min_ttl": 300.0}},
 		{args: []string{"--min-ttl=300"}, method: "token", want: map[string]any{"min_ttl": 300.0}},
 		{args: []string{"--min-ttl=0"}, method: "token", want: map[string]any{"min_ttl": 0.0}},
-		{args: []string{"--min-ttl=1500ms", "--wait", "0"}, method: "token", want: map[string]any{"min_ttl": 2.0, "wait": 0.0}},
+		{args: []string{"--min-ttl=1500ms", "--wait", "0"}, method: "token",
+			want: map[string]any{"min_ttl": 2.0, "wait": 0.0}},
 		{
 			args: []string{"--scope", "a b", "work", "--audience", "https://x"}, method: "token",
 			want: map[string]any{"profile": "work", "scope": "a b", "audience": "https://x"},
@@ -96,7 +102,8 @@ func TestGetUsage(t *testing.T) {
 		{args: []string{"--refused"}, stdin: strings.Repeat("a", maxInput+1), want: "16 KiB"},
 	} {
 		got := run(t, f.socket, tt.stdin, append([]string{"get"}, tt.args...)...)
-		if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, tt.want) || !twoLines(got.stderr) {
+		if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, tt.want) ||
+			!twoLines(got.stderr) {
 			t.Errorf("get %v: %+v", tt.args, got)
 		}
 	}
@@ -138,15 +145,18 @@ func TestGetRefusesBadToken(t *testing.T) {
 
 func TestGetJSONIsSafeOnTerminals(t *testing.T) {
 	f := newFake(t, func(request) string {
-		return `"result":{"access_token":"abc","token_type":"bearer","scope":"a\u009b31m\u202e\u007f😀\udb40\udc01\u001b","profile":"é<>"}`
+		return `"result":{"access_token":"abc","token_type":"bearer",` +
+			`"scope":"a\u009b31m\u202e\u007f😀\udb40\udc01\u001b","profile":"é<>"}`
 	})
 	got := run(t, f.socket, "", "get", "--json")
-	want := `{"access_token":"abc","token_type":"Bearer","expires_at":0,"expires_in":0,"scope":"a\u009b31m\u202e\u007f😀\udb40\udc01\u001b","profile":"é<>"}` + "\n"
+	want := `{"access_token":"abc","token_type":"Bearer","expires_at":0,"expires_in":0,` +
+		`"scope":"a\u009b31m\u202e\u007f😀\udb40\udc01\u001b","profile":"é<>"}` + "\n"
 	if got.stdout != want {
 		t.Errorf("got  %q\nwant %q", got.stdout, want)
 	}
 	var back tokenJSON
-	if err := json.Unmarshal([]byte(got.stdout), &back); err != nil || back.Scope != "a\u009b31m\u202e\u007f😀\U000e0001\u001b" {
+	if err := json.Unmarshal([]byte(got.stdout), &back); err != nil ||
+		back.Scope != "a\u009b31m\u202e\u007f😀\U000e0001\u001b" {
 		t.Errorf("%q: %v", back.Scope, err)
 	}
 }
@@ -155,7 +165,9 @@ func TestGetIntoNothing(t *testing.T) {
 	f := newFake(t, func(request) string { return tokenResult })
 	env := []string{"GROAT_SOCKET=" + f.socket, "GROAT_NO_AUTOSTART=1", "PATH=" + os.Getenv("PATH")}
 	for _, tt := range []struct{ name, script, want string }{
-		{"full disk", `"$0" get >/dev/full; echo "code $?" >&2`, "groat: error: cannot write the answer: write /dev/stdout: no space left on device\ngroat: hint: send the output somewhere else\ncode 1\n"},
+		{"full disk", `"$0" get >/dev/full; echo "code $?" >&2`,
+			"groat: error: cannot write the answer: write /dev/stdout: no space left on device\ngroat: hint: send " +
+				"the output somewhere else\ncode 1\n"},
 		{"closed stdout", `"$0" get >&-; echo "code $?" >&2`, "code 0\n"},
 		{"everything else closed", `out=$("$0" get <&- 2>&-); echo "code $? $out" >&2`, "code 0 abc.DEF-123_~+/==\n"},
 	} {

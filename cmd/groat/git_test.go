@@ -54,7 +54,8 @@ func lsRemote(t *testing.T, socket, url string) (string, error) {
 	tier.Needs(t, "git")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "git", "-c", "credential.helper=", "-c", "credential.helper="+filepath.Join(bin, gitHelperName), "ls-remote", url)
+	cmd := exec.CommandContext(ctx, "git", "-c", "credential.helper=", "-c",
+		"credential.helper="+filepath.Join(bin, gitHelperName), "ls-remote", url)
 	cmd.Env = []string{
 		"HOME=" + t.TempDir(), "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "PATH=/usr/local/bin:/usr/bin:/bin", "no_proxy=127.0.0.1",
 		"GROAT_SOCKET=" + socket, "GROAT_NO_AUTOSTART=1", noRaceNap,
@@ -69,7 +70,8 @@ func tokensFor(t *testing.T, target *string) *fake {
 		if url, _ := r.Params["target"].(string); url == *target {
 			return strings.Replace(tokenResult, `"access_token":"abc.DEF-123_~+/=="`, `"access_token":"git-token"`, 1)
 		}
-		return `"error":{"code":-32005,"message":"no profile lists it","data":{"kind":"unknown_profile","hint":"groat list"}}`
+		return `"error":{"code":-32005,"message":"no profile lists it","data":{"kind":"unknown_profile",` +
+			`"hint":"groat list"}}`
 	})
 }
 
@@ -106,14 +108,16 @@ func TestGitErases(t *testing.T) {
 		t.Errorf("git is content: %s", out)
 	}
 	all := f.requests()
-	if last := all[len(all)-1]; last.Method != "reject" || last.Params["access_token"] != "git-token" || last.Params["target"] != target {
+	if last := all[len(all)-1]; last.Method != "reject" || last.Params["access_token"] != "git-token" ||
+		last.Params["target"] != target {
 		t.Errorf("the last request is %+v", last)
 	}
 }
 
 func TestGitHelperSaysOneLine(t *testing.T) {
 	f := newFake(t, func(request) string {
-		return `"error":{"code":-32001,"message":"profile work\nis not signed in","data":{"kind":"login_required","hint":"groat login work"}}`
+		return `"error":{"code":-32001,"message":"profile work\nis not signed in","data":{"kind":"login_required",` +
+			`"hint":"groat login work"}}`
 	})
 	const in = "protocol=https\nhost=h\n"
 	want := outcome{0, "", "groat: profile work is not signed in (groat login work)\n"}
@@ -123,7 +127,8 @@ func TestGitHelperSaysOneLine(t *testing.T) {
 	if got := run(t, f.socket, in, "helper", "git", "--flag", "later"); got != (outcome{}) {
 		t.Errorf("%+v", got)
 	}
-	if got := run(t, "/nonexistent/s", in, "helper", "git", "get"); got.code != 0 || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 {
+	if got := run(t, "/nonexistent/s", in, "helper", "git", "get"); got.code != 0 || got.stdout != "" ||
+		strings.Count(got.stderr, "\n") != 1 {
 		t.Errorf("without a daemon: %+v", got)
 	}
 }

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// newDying is a daemon that ends the first connections after their request, as one does that is killed, and then answers.
+// newDying is a daemon that ends the first connections after their request, as one does that is killed, and then
+// answers.
 func newDying(t *testing.T, deaths int32, result string) (socket string, asked *atomic.Int32) {
 	t.Helper()
 	socket = filepath.Join(shortDir(t), "s")
@@ -48,8 +49,9 @@ func newDying(t *testing.T, deaths int32, result string) (socket string, asked *
 // A daemon that ends before it has answered is asked again, where asking twice does no harm.
 func TestE20AskedAgain(t *testing.T) {
 	const (
-		status = `"result":{"release":"x","pid":1,"started_at":1,"socket":"/s","keystore":{"use":"memory","state":"ok"},"profiles":[]}`
-		gone   = `"result":{"profile":"work","forgotten":true}`
+		status = `"result":{"release":"x","pid":1,"started_at":1,"socket":"/s","keystore":{"use":"memory",` +
+			`"state":"ok"},"profiles":[]}`
+		gone = `"result":{"profile":"work","forgotten":true}`
 	)
 	for _, c := range []struct {
 		name, stdin, result string
@@ -65,7 +67,8 @@ func TestE20AskedAgain(t *testing.T) {
 		{"E20 list", "", `"result":{"profiles":[]}`, 1, 2, 0, []string{"list"}},
 		{"E20 git", "protocol=https\nhost=h\n\n", tokenResult, 1, 2, 0, []string{"helper", "git", "get"}},
 		{"E20 logout is not said twice", "", gone, 1, 1, 69, []string{"logout", "work", "--yes"}},
-		{"E20 nor is a passphrase", "horse\n", status, 1, 1, 69, []string{"keystore", "use", "sealed", "--passphrase-stdin"}},
+		{"E20 nor is a passphrase", "horse\n", status, 1, 1, 69,
+			[]string{"keystore", "use", "sealed", "--passphrase-stdin"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			socket, asked := newDying(t, c.deaths, c.result)

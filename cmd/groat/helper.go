@@ -14,9 +14,10 @@ const gitHelperName = "git-credential-groat"
 
 func (a *app) helperCommand() *cobra.Command {
 	cmd := command("helper TOOL ...", helpHelper, cobra.NoArgs, nil)
-	git := command("git get|store|erase", helpHelperGit, cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error {
-		return a.gitHelper(cmd.Context(), args)
-	})
+	git := command("git get|store|erase", helpHelperGit, cobra.ArbitraryArgs,
+		func(cmd *cobra.Command, args []string) error {
+			return a.gitHelper(cmd.Context(), args)
+		})
 	git.DisableFlagParsing = true // git may put arguments of its own configuration before the operation
 	cmd.AddCommand(git)
 	return cmd
@@ -37,11 +38,14 @@ type helperDaemon struct{ app *app }
 
 // Token implements [helper.Daemon].
 func (d helperDaemon) Token(ctx context.Context, params frame.TokenParams) (frame.Token, error) {
-	return d.app.token(ctx, helper.GitTime, func(c *frame.Conn) (frame.Token, error) { return c.Token(params) })
+	return d.app.fetchToken(ctx, helper.GitTime, func(c *frame.Conn) (frame.Token, error) { return c.Token(params) })
 }
 
 // Reject implements [helper.Daemon].
 func (d helperDaemon) Reject(ctx context.Context, params frame.TokenParams, accessToken string) error {
-	_, err := d.app.token(ctx, helper.GitTime, func(c *frame.Conn) (frame.Token, error) { return c.Reject(params, accessToken) })
+	_, err := d.app.fetchToken(ctx, helper.GitTime, func(c *frame.Conn) (frame.Token,
+		error) {
+		return c.Reject(params, accessToken)
+	})
 	return err
 }

@@ -47,12 +47,12 @@ func (a *app) importCommand() *cobra.Command {
 func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 	ctx, stop := interruptible(ctx) // between two questions, too, Ctrl-C means all of it
 	defer stop()
-	l := &lookout{app: a}
+	l := &importSource{app: a}
 	defer l.wipe()
-	if err := l.aim(ctx, o.from); err != nil {
+	if err := l.load(ctx, o.from); err != nil {
 		return err
 	}
-	found, err := l.look(ctx)
+	found, err := l.find(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -66,7 +66,8 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 	if len(o.trust) > 0 && !slices.ContainsFunc(found.Found, func(f protocol.ImportFound) bool { return f.Unusual }) {
 		return errUsage(msgNothingToTrust, "groat import")
 	}
-	if o.provider != "" && !slices.ContainsFunc(found.Found, func(f protocol.ImportFound) bool { return f.Reason == "" && len(f.Either) > 0 }) {
+	if o.provider != "" && !slices.ContainsFunc(found.Found,
+		func(f protocol.ImportFound) bool { return f.Reason == "" && len(f.Either) > 0 }) {
 		return errUsage(msgNothingToChoose, "groat import")
 	}
 	take, agreed, untrusted, err := a.choose(ctx, o, found.Found)
@@ -101,8 +102,9 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 // agreement is a person's yes to one credential and the unusual server that it is sent to.
 type agreement struct{ id, origin string }
 
-// choose asks which of what was found to take over. What goes to an unusual server is asked about whatever was said of all;
-// where nobody can be asked it is left out, and untrusted is such a server. agreed are those to take that go to such a server.
+// choose asks which of what was found to take over. What goes to an unusual server is asked about whatever was said of
+// all; where nobody can be asked it is left out, and untrusted is such a server. agreed are those to take that go to
+// such a server.
 func (a *app) choose(ctx context.Context, o *importOptions, found []protocol.ImportFound) (
 	take []string, agreed []agreement, untrusted string, err error,
 ) {
@@ -210,17 +212,17 @@ func failedImports(found []protocol.ImportFound) error {
 	return errImports(failed, failed+imported, answered(flat(first)))
 }
 
-// lookout is where to look: everywhere, at one file, or at what was piped in. It asks anew each time, and keeps what
-// was piped in until the end.
-type lookout struct {
+// importSource is where to look: everywhere, at one file, or at what was piped in. It asks anew each time, and keeps
+// what was piped in until the end.
+type importSource struct {
 	app     *app
 	from    string
 	content []byte
 	names   []string // of the variables that groatd would like to see
 }
 
-// aim reads or names the source.
-func (l *lookout) aim(ctx context.Context, from string) (err error) {
+// load reads or names the source.
+func (l *importSource) load(ctx context.Context, from string) (err error) {
 	switch from {
 	case "":
 	case "-":
@@ -235,10 +237,10 @@ func (l *lookout) aim(ctx context.Context, from string) (err error) {
 	return nil
 }
 
-func (l *lookout) wipe() { clear(l.content) }
+func (l *importSource) wipe() { clear(l.content) }
 
-// look returns what there is. The first request is for the names of the variables.
-func (l *lookout) look(ctx context.Context) (protocol.ImportResult, error) {
+// find returns what there is. The first request is for the names of the variables.
+func (l *importSource) find(ctx context.Context) (protocol.ImportResult, error) {
 	found, err := l.take(ctx, nil, nil)
 	if err != nil || len(found.Variables) == 0 {
 		return found, err
@@ -248,13 +250,14 @@ func (l *lookout) look(ctx context.Context) (protocol.ImportResult, error) {
 }
 
 // take has groatd take over what the ids say, or only look.
-func (l *lookout) take(ctx context.Context, ids, trust []string) (protocol.ImportResult, error) {
+func (l *importSource) take(ctx context.Context, ids, trust []string) (protocol.ImportResult, error) {
 	var result protocol.ImportResult
 	params := protocol.ImportParams{From: l.from, Take: ids, Trust: trust}
-	err := l.app.talk(ctx, importTime, func(ctx context.Context, c *protocol.Client) error {
+	err := l.app.withClient(ctx, importTime, func(ctx context.Context, c *protocol.Client) error {
 		var secrets []protocol.Member
 		if l.content != nil {
-			secrets = append(secrets, protocol.Member{Name: "content", Value: protocol.NewLoginSecret(slices.Clone(l.content))})
+			secrets = append(secrets, protocol.Member{Name: "content",
+				Value: protocol.NewLoginSecret(slices.Clone(l.content))})
 		}
 		if text := l.environment(); text != nil {
 			secrets = append(secrets, protocol.Member{Name: "environment", Value: protocol.NewLoginSecret(text)})
@@ -271,7 +274,7 @@ func (l *lookout) take(ctx context.Context, ids, trust []string) (protocol.Impor
 }
 
 // environment returns the variables that groatd asked for and that are set, as a JSON object.
-func (l *lookout) environment() []byte {
+func (l *importSource) environment() []byte {
 	set := map[string]string{}
 	for _, name := range l.names {
 		if value := l.app.getenv(name); value != "" {

@@ -37,14 +37,16 @@ func importDaemon(t *testing.T, refuse bool) *fake {
 			for _, f := range found {
 				if name, _, _ := strings.Cut(id.(string), "="); f["id"] == name {
 					if f["id"] == "a1" && refuse {
-						f["error"] = map[string]any{"code": -32001, "message": "it is refused", "data": map[string]any{"kind": "login_required", "hint": "h"}}
+						f["error"] = map[string]any{"code": -32001, "message": "it is refused",
+							"data": map[string]any{"kind": "login_required", "hint": "h"}}
 						continue
 					}
 					f["imported"] = true
 				}
 			}
 		}
-		b, err := json.Marshal(map[string]any{"found": found, "variables": []string{"PL_API_KEY", "ES_PROFILE", "UNSET"}})
+		b, err := json.Marshal(map[string]any{"found": found,
+			"variables": []string{"PL_API_KEY", "ES_PROFILE", "UNSET"}})
 		if err != nil {
 			t.Error(err)
 		}
@@ -72,7 +74,8 @@ func TestImportShows(t *testing.T) {
 	if diff := cmp.Diff([]map[string]any{{}, {"environment": variables}}, asked); diff != "" {
 		t.Error(diff)
 	}
-	if got := runEnv(t, f.socket, "", importEnv, "import", "--dry-run", "--json"); got.code != 0 || !json.Valid([]byte(got.stdout)) || strings.Contains(got.stdout, "\x1b") {
+	if got := runEnv(t, f.socket, "", importEnv, "import", "--dry-run", "--json"); got.code != 0 ||
+		!json.Valid([]byte(got.stdout)) || strings.Contains(got.stdout, "\x1b") {
 		t.Errorf("%+v", got)
 	}
 }
@@ -81,16 +84,20 @@ func TestImportShows(t *testing.T) {
 func TestImportYes(t *testing.T) {
 	f := importDaemon(t, false)
 	got := runEnv(t, f.socket, "", importEnv, "import", "--yes", "--provider", "spatiafi")
-	if got.code != 0 || got.stderr != "groat: left out, since you must be asked about it: EarthScope session, client es\n" {
+	if got.code != 0 || got.stderr != "groat: left out, since you must be asked about it: EarthScope session, client "+
+		"es\n" {
 		t.Errorf("%+v", got)
 	}
 	golden(t, "import-yes.txt", got.stdout)
 	all := f.requests()
-	if diff := cmp.Diff([]any{"a1", "c3=spatiafi", "d4"}, all[len(all)-1].Params["take"]); diff != "" || all[len(all)-1].Params["environment"] == nil {
+	if diff := cmp.Diff([]any{"a1", "c3=spatiafi", "d4"}, all[len(all)-1].Params["take"]); diff != "" ||
+		all[len(all)-1].Params["environment"] == nil {
 		t.Errorf("%+v", all[len(all)-1])
 	}
 	got = runEnv(t, f.socket, "", nil, "import", "--yes")
-	if !strings.Contains(got.stderr, "groat: left out, since no provider was chosen: Climate Engine App Credentials, client u (--provider climateengine or spatiafi)\n") {
+	if !strings.Contains(got.stderr,
+		"groat: left out, since no provider was chosen: Climate Engine App Credentials, client u (--provider "+
+			"climateengine or spatiafi)\n") {
 		t.Errorf("%+v", got)
 	}
 	all = f.requests()
@@ -104,11 +111,13 @@ func TestImportIsRefused(t *testing.T) {
 	got := run(t, f.socket, "", "import", "--yes")
 	want := "groat: error: 1 of 2 could not be imported; nothing of them was kept\ngroat: hint: h\n"
 	if got.code != exitLoginRequired || !strings.HasSuffix(got.stderr, want) ||
-		!strings.Contains(got.stdout, "not imported: Planet machine account, client \"c-1\ufffd[2J\": it is refused\n") ||
+		!strings.Contains(got.stdout,
+			"not imported: Planet machine account, client \"c-1\ufffd[2J\": it is refused\n") ||
 		!strings.HasSuffix(got.stdout, "next: groat get planet --output header\n") {
 		t.Errorf("%+v", got)
 	}
-	if got := run(t, f.socket, "", "import", "--yes", "--json"); got.code != exitLoginRequired || !json.Valid([]byte(got.stdout)) {
+	if got := run(t, f.socket, "", "import", "--yes", "--json"); got.code != exitLoginRequired ||
+		!json.Valid([]byte(got.stdout)) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -151,7 +160,8 @@ func TestImportFrom(t *testing.T) {
 		{"", []string{"--json"}, "--json goes with --dry-run or --yes"},
 	} {
 		got := run(t, f.socket, tt.stdin, append([]string{"import"}, tt.args...)...)
-		if got.code != exitUsage || !twoLines(got.stderr) || !strings.Contains(got.stderr, tt.says) || got.stdout != "" {
+		if got.code != exitUsage || !twoLines(got.stderr) || !strings.Contains(got.stderr, tt.says) ||
+			got.stdout != "" {
 			t.Errorf("%v: %+v", tt.args, got)
 		}
 	}
@@ -159,7 +169,8 @@ func TestImportFrom(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 	got := run(t, f.socket, "", "import") // shows, and cannot ask
-	if got.code != exitUsage || !strings.HasSuffix(got.stderr, "groat: hint: use --yes\n") || !strings.HasPrefix(got.stdout, "found: ") {
+	if got.code != exitUsage || !strings.HasSuffix(got.stderr, "groat: hint: use --yes\n") ||
+		!strings.HasPrefix(got.stdout, "found: ") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -17,7 +17,8 @@ func (a *app) keystoreCommand() *cobra.Command {
 	var json bool
 	cmd := command("keystore [flags]", helpKeystore, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		var result protocol.KeystoreResult
-		return show(a, cmd.Context(), providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &result, json, textKeystore)
+		return show(a, cmd.Context(), providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &result, json,
+			textKeystore)
 	})
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
 	cmd.AddCommand(a.keystoreUseCommand(), a.keystoreMoveCommand(), a.keystorePassphraseCommand())
@@ -33,7 +34,8 @@ type keystoreOptions struct {
 func (a *app) keystoreUseCommand() *cobra.Command {
 	var o keystoreOptions
 	kinds := []string{"keychain", "sealed", "memory"}
-	cmd := command("use keychain|sealed|memory [flags]", helpKeystoreUse, cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+	cmd := command("use keychain|sealed|memory [flags]", helpKeystoreUse,
+		cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		func(cmd *cobra.Command, args []string) error {
 			return a.changeKeystore(cmd.Context(), protocol.KeystoreParams{Use: args[0]}, &o)
 		})
@@ -44,7 +46,8 @@ func (a *app) keystoreUseCommand() *cobra.Command {
 
 func (a *app) keystoreMoveCommand() *cobra.Command {
 	var o keystoreOptions
-	cmd := command("move keychain|sealed [flags]", helpKeystoreMove, cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+	cmd := command("move keychain|sealed [flags]", helpKeystoreMove,
+		cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		func(cmd *cobra.Command, args []string) error {
 			return a.changeKeystore(cmd.Context(), protocol.KeystoreParams{Move: args[0]}, &o)
 		})
@@ -111,9 +114,10 @@ func (a *app) newPassphrase(ctx context.Context, stdin bool) (protocol.LoginSecr
 
 func (a *app) keystorePassphraseCommand() *cobra.Command {
 	var stdin, json bool
-	cmd := command("passphrase [flags]", helpKeystorePassphrase, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
-		return a.changePassphrase(cmd.Context(), stdin, json)
-	})
+	cmd := command("passphrase [flags]", helpKeystorePassphrase, cobra.NoArgs,
+		func(cmd *cobra.Command, _ []string) error {
+			return a.changePassphrase(cmd.Context(), stdin, json)
+		})
 	cmd.Flags().BoolVar(&stdin, "passphrase-stdin", false, flagTwoPassphrases)
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
 	return cmd
@@ -128,7 +132,8 @@ func (a *app) changePassphrase(ctx context.Context, stdin, json bool) error {
 		return err
 	}
 	secrets := []protocol.Member{{Name: "passphrase", Value: old}, {Name: "new_passphrase", Value: fresh}}
-	return a.showSecrets(ctx, protocol.MethodKeystore, protocol.KeystoreParams{Change: "passphrase"}, secrets, &protocol.KeystoreResult{}, json)
+	return a.showSecrets(ctx, protocol.MethodKeystore, protocol.KeystoreParams{Change: "passphrase"}, secrets,
+		&protocol.KeystoreResult{}, json)
 }
 
 func (a *app) twoPassphrases(ctx context.Context, stdin bool) (old, fresh protocol.LoginSecret, err error) {
@@ -163,7 +168,8 @@ func (a *app) unlockCommand() *cobra.Command {
 	return cmd
 }
 
-// unlock opens the keystore: with a passphrase where it has one, and else by asking groatd, for which the desktop asks the person.
+// unlock opens the keystore: with a passphrase where it has one, and else by asking groatd, for which the desktop asks
+// the person.
 func (a *app) unlock(ctx context.Context, stdin, json bool) error {
 	var state protocol.KeystoreResult
 	if err := a.call(ctx, providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &state); err != nil {
@@ -182,18 +188,20 @@ func (a *app) unlock(ctx context.Context, stdin, json bool) error {
 }
 
 // showSecret makes a request that carries a passphrase and shows the keystore's state after it.
-func (a *app) showSecret(ctx context.Context, method string, params any, secret protocol.LoginSecret, result *protocol.KeystoreResult, json bool) error {
+func (a *app) showSecret(ctx context.Context, method string, params any, secret protocol.LoginSecret,
+	result *protocol.KeystoreResult, json bool) error {
 	return a.showSecrets(ctx, method, params, []protocol.Member{{Name: "passphrase", Value: secret}}, result, json)
 }
 
 // showSecrets is showSecret for more than one.
-func (a *app) showSecrets(ctx context.Context, method string, params any, secrets []protocol.Member, result *protocol.KeystoreResult, json bool) error {
+func (a *app) showSecrets(ctx context.Context, method string, params any, secrets []protocol.Member,
+	result *protocol.KeystoreResult, json bool) error {
 	defer func() {
 		for _, s := range secrets {
 			s.Value.Wipe()
 		}
 	}()
-	err := a.talk(ctx, keystoreTime, func(ctx context.Context, c *protocol.Client) error {
+	err := a.withClient(ctx, keystoreTime, func(ctx context.Context, c *protocol.Client) error {
 		return c.CallSecrets(ctx, method, params, secrets, result)
 	})
 	if err != nil {

@@ -23,20 +23,21 @@ type loginOptions struct {
 
 func (a *app) loginCommand() *cobra.Command {
 	var o loginOptions
-	cmd := command("login [PROFILE] [flags]", helpLogin, cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return a.providers(cmd, o.json)
-		}
-		o.params.Profile = args[0]
-		if cmd.Flags().Changed("prefix") {
-			o.params.Prefix = &o.prefix // none is one too
-		}
-		if len(o.resources) > 0 {
-			a.say(textResource)
-			o.params.Resources = append(o.params.Resources, o.resources...)
-		}
-		return a.login(cmd.Context(), &o)
-	})
+	cmd := command("login [PROFILE] [flags]", helpLogin, cobra.MaximumNArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return a.providers(cmd, o.json)
+			}
+			o.params.Profile = args[0]
+			if cmd.Flags().Changed("prefix") {
+				o.params.Prefix = &o.prefix // none is one too
+			}
+			if len(o.resources) > 0 {
+				a.say(textResource)
+				o.params.Resources = append(o.params.Resources, o.resources...)
+			}
+			return a.login(cmd.Context(), &o)
+		})
 	cmd.ValidArgsFunction = a.completeProfiles
 	fs, p := cmd.Flags(), &o.params
 	fs.SortFlags = false
@@ -83,7 +84,7 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 			return errWorkingDirectory(err)
 		}
 	}
-	c, _, err := a.open(ctx)
+	c, _, err := a.openClient(ctx)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	defer cancel(nil)
 	o.params.Confirm, o.params.Secret = a.interactive(), o.secretStdin
 	secrets := a.secretSource(o.secretStdin, "secret-stdin")
-	v := &viewer{app: a, secrets: secrets, noBrowser: o.params.NoBrowser}
+	v := &loginUI{app: a, secrets: secrets, noBrowser: o.params.NoBrowser}
 	v.patience = time.AfterFunc(providerTime, func() { cancel(context.DeadlineExceeded) })
 	defer v.patience.Stop()
 	result, err := c.Login(ctx, o.params, v.answer)
@@ -115,7 +116,8 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	return err
 }
 
-// again makes the command that groatd hints at the one that was typed: where the secret comes from is not groatd's to know.
+// again makes the command that groatd hints at the one that was typed: where the secret comes from is not groatd's to
+// know.
 func (o *loginOptions) again(err error) error {
 	const flag = " --secret-stdin"
 	e, ok := errors.AsType[*protocol.Error](err)

@@ -11,9 +11,12 @@ import (
 )
 
 const (
-	secretPrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"secret","text":"Password of ann\u001b[2J"}}`
-	noticePrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"notice","text":"creating\nApp Credentials"}}`
-	loggedIn     = `"result":{"profile":"work","outcome":"signed_in","client_id":"c-1","created":true,"provider":"spatiafi","issuer":"https://i",` +
+	secretPrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"secret","text":"Password of ` +
+		`ann\u001b[2J"}}`
+	noticePrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"notice",` +
+		`"text":"creating\nApp Credentials"}}`
+	loggedIn = `"result":{"profile":"work","outcome":"signed_in","client_id":"c-1","created":true,` +
+		`"provider":"spatiafi","issuer":"https://i",` +
 		`"keystore":"memory","expires_at":1790000839,"expires_in":839}`
 )
 
@@ -37,7 +40,9 @@ func loginDaemon(t *testing.T) *fake {
 			say(`{"jsonrpc":"2.0","id":` + id + `,` + loggedIn + `}`)
 			return
 		}
-		say(`{"jsonrpc":"2.0","id":` + id + `,"error":{"code":-32001,"message":"the password is wrong","data":{"kind":"login_required","hint":"groat login work"}}}`)
+		say(`{"jsonrpc":"2.0","id":` + id +
+			`,"error":{"code":-32001,"message":"the password is wrong","data":{"kind":"login_required","hint":"groat ` +
+			`login work"}}}`)
 	})
 }
 
@@ -54,14 +59,16 @@ func TestLoginFromStdin(t *testing.T) {
 	}
 	f := loginDaemon(t)
 	got := run(t, f.socket, "hunter3\n", "login", "work", "--secret-stdin")
-	if got.code != exitLoginRequired || !strings.HasSuffix(got.stderr, "groat: error: the password is wrong\ngroat: hint: groat login work\n") {
+	if got.code != exitLoginRequired || !strings.HasSuffix(got.stderr,
+		"groat: error: the password is wrong\ngroat: hint: groat login work\n") {
 		t.Errorf("%+v", got)
 	}
 	if strings.Contains(got.stdout+got.stderr, "hunter") {
 		t.Errorf("the secret is shown: %+v", got)
 	}
 	got = run(t, f.socket, "hunter2\n", "login", "work", "--secret-stdin", "--json")
-	if !strings.HasPrefix(got.stdout, `{"profile":"work","outcome":"signed_in","grant":"","client_id":"c-1","created":true,`) {
+	if !strings.HasPrefix(got.stdout,
+		`{"profile":"work","outcome":"signed_in","grant":"","client_id":"c-1","created":true,`) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -79,7 +86,8 @@ func TestLoginWithoutSecret(t *testing.T) {
 	} {
 		f := loginDaemon(t)
 		got := run(t, f.socket, tt.stdin, append([]string{"login", "work"}, tt.args...)...)
-		if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, tt.says) || !twoLines(got.stderr) {
+		if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, tt.says) ||
+			!twoLines(got.stderr) {
 			t.Errorf("%.20q: %+v", tt.stdin, got)
 		}
 		for _, r := range f.requests() {
@@ -106,10 +114,12 @@ func TestLoginAsksTwice(t *testing.T) {
 
 func TestLoginAsks(t *testing.T) {
 	f := newFake(t, func(request) string {
-		return `"result":{"profile":"work","outcome":"already_signed_in","client_id":"c","issuer":"https://i","expires_in":60}`
+		return `"result":{"profile":"work","outcome":"already_signed_in","client_id":"c","issuer":"https://i",` +
+			`"expires_in":60}`
 	})
 	t.Chdir("/")
-	got := run(t, f.socket, "", "login", "work", "--provider", "spatiafi", "--issuer", "https://i", "--token-url", "https://t", "--auth-server", "https://a",
+	got := run(t, f.socket, "", "login", "work", "--provider", "spatiafi", "--issuer", "https://i", "--token-url",
+		"https://t", "--auth-server", "https://a",
 		"--client-auth", "client_secret_jwt", "--client-id", "c", "--username", "u", "--scope", "a b", "--audience", "au",
 		"--resource", "https://r2,x", "--api", "https://r1", "--trust", "https://t1", "--new-client",
 		"--grant", "device_code", "--no-browser", "--key", "k/../key.pem", "--certificate", "/c.pem", "--subject", "s", "--key-alg", "PS256", "--key-id", "kid",
@@ -140,7 +150,8 @@ func TestSignedInForPeople(t *testing.T) {
 	var all strings.Builder
 	for _, grant := range grants() {
 		for _, outcome := range []string{protocol.SignedIn, protocol.AlreadySignedIn} {
-			r := protocol.LoginResult{Profile: "work", Outcome: outcome, Grant: grant, ClientID: "c-1", Issuer: "https://i.example\u202e", ExpiresIn: 839}
+			r := protocol.LoginResult{Profile: "work", Outcome: outcome, Grant: grant, ClientID: "c-1",
+				Issuer: "https://i.example\u202e", ExpiresIn: 839}
 			all.WriteString(grant + ", " + outcome + ":\n" + string(textSignedIn(r, false)))
 		}
 	}
@@ -166,7 +177,8 @@ func TestLoginListsProviders(t *testing.T) {
 		}
 		golden(t, tt.golden, got.stdout)
 	}
-	if got := run(t, f.socket, "", "__complete", "login", "--provider", ""); !strings.HasPrefix(got.stdout, "earthscope\tEarthScope\ngoogle\tGoogle\n") {
+	if got := run(t, f.socket, "", "__complete", "login", "--provider", ""); !strings.HasPrefix(got.stdout,
+		"earthscope\tEarthScope\ngoogle\tGoogle\n") {
 		t.Errorf("%+v", got)
 	}
 	for _, r := range f.requests() {
@@ -179,7 +191,8 @@ func TestLoginListsProviders(t *testing.T) {
 // Without a terminal the address and the code are on stderr, nothing is opened, and the login waits.
 func TestLoginWithoutTerminal(t *testing.T) {
 	for _, tt := range []struct{ prompt, shows string }{
-		{devicePrompt, "groat: Sign in at as.example with this code, on any device\n\n  https://as.example/activate\n\n  code: BCDF-GHJK\n\n" +
+		{devicePrompt, "groat: Sign in at as.example with this code, on any device\n\n  " +
+			"https://as.example/activate\n\n  code: BCDF-GHJK\n\n" +
 			"groat: the code is good for 15m0s; this waits for you\n"},
 		{browserPrompt, "groat: Sign in at as.example\ngroat: open this address in a browser; this waits for you\n\n  " + authorizeURL + "\n\n"},
 	} {
@@ -206,11 +219,15 @@ const (
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaz"
-	browserPrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"browser","text":"Sign in at as.example","url":"` + authorizeURL + `"}}`
-	devicePrompt  = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"device","text":"Sign in at as.example with this code, on any device",` +
+	browserPrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"browser","text":"Sign in ` +
+		`at as.example","url":"` + authorizeURL + `"}}`
+	devicePrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"device","text":"Sign in at ` +
+		`as.example with this code, on any device",` +
 		`"url":"https://as.example/activate","code":"BCDF-GHJK","qr":"█▀█\n▄ █\n","expires_in":900}}`
-	sessionResult = `"result":{"profile":"work","outcome":"signed_in","grant":"device_code","client_id":"c-1","issuer":"https://as.example","expires_in":839}`
-	sessionIn     = "signed in: profile work at https://as.example; access token good for 13m59s\nnext: groat get work\n"
+	sessionResult = `"result":{"profile":"work","outcome":"signed_in","grant":"device_code","client_id":"c-1",` +
+		`"issuer":"https://as.example","expires_in":839}`
+	sessionIn = "signed in: profile work at https://as.example; access token good for 13m59s\nnext: groat get " +
+		"work\n"
 )
 
 func TestOpenable(t *testing.T) {
@@ -253,7 +270,8 @@ func TestF19WhatWasAddedIsSaid(t *testing.T) {
 		Profile: "lab", Outcome: protocol.AlreadySignedIn, ClientID: "c", Issuer: "https://i",
 		Resources: []string{"https://a", "https://b\x1b[2J"}, Added: []string{"https://b\x1b[2J"},
 	}
-	want := "already signed in: profile lab as client c at https://i; its App Credentials work, nothing else was changed\n" +
+	want := "already signed in: profile lab as client c at https://i; its App Credentials work, nothing else was " +
+		"changed\n" +
 		"API origins of lab: https://a, https://b\ufffd[2J (added)\nnext: groat get lab\n"
 	if got := string(textSignedIn(r, false)); got != want {
 		t.Errorf("%q", got)
@@ -267,11 +285,13 @@ func TestF19WhatWasAddedIsSaid(t *testing.T) {
 // A hint that says whom to trust is the command that was typed, also where the secret came by stdin.
 func TestJ9AHintKeepsSecretStdin(t *testing.T) {
 	f := newFake(t, func(request) string {
-		return `"error":{"code":-32006,"message":"m","data":{"kind":"config","hint":"groat login work --trust https://t"}}`
+		return `"error":{"code":-32006,"message":"m","data":{"kind":"config","hint":"groat login work --trust ` +
+			`https://t"}}`
 	})
 	for _, flags := range [][]string{{}, {"--secret-stdin"}} {
 		got := run(t, f.socket, "", append([]string{"login", "work"}, flags...)...)
-		if want := strings.Join(append([]string{"groat: hint: groat login work --trust https://t"}, flags...), " ") + "\n"; !strings.HasSuffix(got.stderr, want) {
+		if want := strings.Join(append([]string{"groat: hint: groat login work --trust https://t"}, flags...), " ") +
+			"\n"; !strings.HasSuffix(got.stderr, want) {
 			t.Errorf("%q, want %q", got.stderr, want)
 		}
 	}

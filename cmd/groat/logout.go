@@ -11,10 +11,11 @@ import (
 func (a *app) logoutCommand() *cobra.Command {
 	var params protocol.LogoutParams
 	var json bool
-	cmd := command("logout PROFILE [flags]", helpLogout, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-		params.Profile = args[0]
-		return a.logout(cmd.Context(), params, json)
-	})
+	cmd := command("logout PROFILE [flags]", helpLogout, cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			params.Profile = args[0]
+			return a.logout(cmd.Context(), params, json)
+		})
 	cmd.ValidArgsFunction = a.completeProfiles
 	cmd.Flags().BoolVarP(&params.Yes, "yes", "y", false, flagYes)
 	cmd.Flags().BoolVar(&params.KeepRemote, "keep-remote", false, flagKeepRemote)
@@ -22,7 +23,8 @@ func (a *app) logoutCommand() *cobra.Command {
 	return cmd
 }
 
-// logout ends a session and forgets its profile. Where a client stays behind at the provider for ever, the person is told before.
+// logout ends a session and forgets its profile. Where a client stays behind at the provider for ever, the person is
+// told before.
 func (a *app) logout(ctx context.Context, params protocol.LogoutParams, json bool) error {
 	var result protocol.LogoutResult
 	if err := a.call(ctx, providerTime, protocol.MethodLogout, params, &result); err != nil {

@@ -1,4 +1,5 @@
-// Command groat is the thin client: it asks groatd for an access token and prints it, and it shows the prompts of a login.
+// Command groat is the thin client: it asks groatd for an access token and prints it, and it shows the prompts of a
+// login.
 //
 // The invariant: it holds no credential. What a person types at a login goes to groatd in one write and is wiped; an
 // access token is printed and forgotten. What is not here: everything that speaks to an authorization server or a
@@ -38,7 +39,8 @@ type app struct {
 	route func() (*frame.Route, error)
 }
 
-// main runs the command that the arguments name, or the helper that the program is called as, and returns the exit code.
+// main runs the command that the arguments name, or the helper that the program is called as, and returns the exit
+// code.
 func (a *app) main(name string, args []string) int {
 	if name == gitHelperName {
 		return a.report(a.gitHelper(context.Background(), args))

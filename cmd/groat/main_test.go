@@ -40,8 +40,8 @@ func TestMain(m *testing.M) {
 }
 
 func install(m *testing.M) int {
-	// Whoever runs the tests under nohup ignores hang-ups, and so would their children: a signal that is caught here is at
-	// its default there.
+	// Whoever runs the tests under nohup ignores hang-ups, and so would their children: a signal that is caught here is
+	// at its default there.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	self, err := os.Executable()
 	if err == nil {
@@ -98,8 +98,8 @@ type request struct {
 	Params  map[string]any  `json:"params"`
 }
 
-// fake is a daemon that is written from PROTOCOL.md by hand, so that the client is tested against the specification and not
-// against the other half of its own library.
+// fake is a daemon that is written from PROTOCOL.md by hand, so that the client is tested against the specification and
+// not against the other half of its own library.
 type fake struct {
 	socket string
 	mu     sync.Mutex
@@ -208,5 +208,6 @@ func process(ctx context.Context, name string, env []string, args ...string) *ex
 // noRaceNap spares each process under the race detector the second it would wait before it ends.
 const noRaceNap = "GORACE=atexit_sleep_ms=0"
 
-const tokenResult = `"result":{"access_token":"abc.DEF-123_~+/==","token_type":"Bearer","expires_at":1790000000,"expires_in":839,` +
+const tokenResult = `"result":{"access_token":"abc.DEF-123_~+/==","token_type":"Bearer","expires_at":1790000000,` +
+	`"expires_in":839,` +
 	`"scope":"read write","profile":"work","header":"Authorization: Bearer abc.DEF-123_~+/==","later":true}`

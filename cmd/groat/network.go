@@ -22,28 +22,30 @@ func (a *app) networkCommand() *cobra.Command {
 	cmd := command("network [flags]", helpNetwork, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		return ask(cmd, protocol.NetworkParams{})
 	})
-	set := command("set proxy|no_proxy|ca_file VALUE", helpNetworkSet, cobra.ExactArgs(2), func(cmd *cobra.Command, args []string) error {
-		key, value := args[0], args[1]
-		if err := checkNetworkKey(key, "groat network set"); err != nil {
-			return err
-		}
-		if value == "" {
-			return errUsage(msgNoValue(key), "groat network set")
-		}
-		if key == "ca_file" {
-			var err error
-			if value, err = filepath.Abs(value); err != nil { // groatd is in another directory
-				return errWorkingDirectory(err)
+	set := command("set proxy|no_proxy|ca_file VALUE", helpNetworkSet, cobra.ExactArgs(2),
+		func(cmd *cobra.Command, args []string) error {
+			key, value := args[0], args[1]
+			if err := checkNetworkKey(key, "groat network set"); err != nil {
+				return err
 			}
-		}
-		return ask(cmd, protocol.NetworkParams{Setting: key, Value: value})
-	})
-	unset := command("unset proxy|no_proxy|ca_file", helpNetworkUnset, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-		if err := checkNetworkKey(args[0], "groat network unset"); err != nil {
-			return err
-		}
-		return ask(cmd, protocol.NetworkParams{Setting: args[0]})
-	})
+			if value == "" {
+				return errUsage(msgNoValue(key), "groat network set")
+			}
+			if key == "ca_file" {
+				var err error
+				if value, err = filepath.Abs(value); err != nil { // groatd is in another directory
+					return errWorkingDirectory(err)
+				}
+			}
+			return ask(cmd, protocol.NetworkParams{Setting: key, Value: value})
+		})
+	unset := command("unset proxy|no_proxy|ca_file", helpNetworkUnset, cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			if err := checkNetworkKey(args[0], "groat network unset"); err != nil {
+				return err
+			}
+			return ask(cmd, protocol.NetworkParams{Setting: args[0]})
+		})
 	for _, c := range []*cobra.Command{cmd, set, unset} {
 		c.Flags().BoolVar(&json, "json", false, flagJSON)
 	}

@@ -14,8 +14,8 @@ import (
 // outputs are the formats of "groat get".
 var outputs = []string{"token", "header", "json", "env"}
 
-// tokenJSON is what RFC 6749 §5.1 calls a token response, with the integer expires_at that authlib, requests-oauthlib and
-// httpx's adapters expect of a stored token. There is no refresh_token: renewing is groatd's.
+// tokenJSON is what RFC 6749 §5.1 calls a token response, with the integer expires_at that authlib, requests-oauthlib
+// and httpx's adapters expect of a stored token. There is no refresh_token: renewing is groatd's.
 type tokenJSON struct {
 	AccessToken string `json:"access_token"`
 	TokenType   string `json:"token_type"`
@@ -35,8 +35,8 @@ type keyJSON struct {
 
 // printToken writes the token in the format asked for, in one write.
 //
-// No format quotes anything, so the alphabet of RFC 6750's b64token is checked here once more: a newline in a token would
-// be a header, an option or a command to whatever reads our output.
+// No format quotes anything, so the alphabet of RFC 6750's b64token is checked here once more: a newline in a token
+// would be a header, an option or a command to whatever reads our output.
 func (a *app) printToken(format string, t frame.Token) error {
 	if t.Static {
 		return a.printKey(format, t)

@@ -33,8 +33,8 @@ func holds(t *testing.T, state string, h frame.Holder) {
 	}
 }
 
-// A groatd that finds the state held by another one ends with 73. Who holds it, where, and the way out are said at once: nobody
-// waits three seconds for a socket that never comes.
+// A groatd that finds the state held by another one ends with 73. Who holds it, where, and the way out are said at
+// once: nobody waits three seconds for a socket that never comes.
 func TestH9WhoHoldsTheState(t *testing.T) {
 	host, boot := frame.ThisHost()
 	for name, c := range map[string]struct {
@@ -47,10 +47,12 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 		"another host": {func(h *frame.Holder) { h.Host = "node17" }, nil, exitUnavailable,
 			[]string{"groatd of host node17 (pid 1, socket /run/x/agent.sock) holds the state directory"},
 			frame.LocalState() + " groat login work"},
-		"a host of the same name": {func(h *frame.Holder) { h.Boot = "other" }, []string{"GROAT_PROFILE=lab"}, exitUnavailable,
+		"a host of the same name": {func(h *frame.Holder) { h.Boot = "other" }, []string{"GROAT_PROFILE=lab"},
+			exitUnavailable,
 			[]string{"holds the state directory"}, frame.LocalState() + " groat login lab"},
 		"a socket that is not there": {func(*frame.Holder) {}, nil, exitUnavailable,
-			[]string{"groatd of host " + host + " (pid 1, socket /run/x/agent.sock) runs, and its socket cannot be reached from here"}, "kill -HUP 1 && groat status"},
+			[]string{"groatd of host " + host +
+				" (pid 1, socket /run/x/agent.sock) runs, and its socket cannot be reached from here"}, "kill -HUP 1 && groat status"},
 		"processes that are not seen": {func(h *frame.Holder) { h.PID = 1 << 30 }, nil, exitUnavailable,
 			[]string{"cannot be reached from here"}, frame.LocalState() + " groat login work"},
 		"another place": {func(h *frame.Holder) { h.Place.Home = "/home/alice" }, nil, exitConfig,
@@ -77,7 +79,8 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 			record := frame.Holder{PID: 1, Host: host, Boot: boot, Place: place, Socket: "/run/x/agent.sock"}
 			c.change(&record)
 			holds(t, h.state, record)
-			env := append([]string{"HOME=" + h.dir, "XDG_RUNTIME_DIR=" + runtime, "GROAT_STATE_DIR=" + h.state}, c.env...)
+			env := append([]string{"HOME=" + h.dir, "XDG_RUNTIME_DIR=" + runtime, "GROAT_STATE_DIR=" + h.state},
+				c.env...)
 			// Waiting for a groatd to start would take 3 s each time. On a machine that is very busy groat may take
 			// that long without waiting, so the fastest of three runs counts.
 			var got outcome
@@ -98,7 +101,8 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 			if got.code != c.code || !twoLines(got.stderr) || !strings.HasSuffix(got.stderr, c.hint+"\n") {
 				t.Errorf("%+v, want the hint %s", got, c.hint)
 			}
-			if name == "another configuration" && !strings.Contains(got.stderr, " GROAT_CONFIG='/c d' GROAT_STATE_DIR="+h.state+" groat status") {
+			if name == "another configuration" && !strings.Contains(got.stderr,
+				" GROAT_CONFIG='/c d' GROAT_STATE_DIR="+h.state+" groat status") {
 				t.Errorf("hint: %s", got.stderr)
 			}
 			if n := len(h.started()); n == 0 || n > 3*tries {

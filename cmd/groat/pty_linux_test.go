@@ -212,7 +212,8 @@ func TestPromptWithSlowPerson(t *testing.T) {
 	f := newTalker(t, func(r request, say func(string), hear func() request) {
 		say(secretPrompt)
 		hear()
-		say(`{"jsonrpc":"2.0","id":` + string(r.ID) + `,"error":{"code":-32002,"message":"too late","data":{"kind":"temporary"}}}`)
+		say(`{"jsonrpc":"2.0","id":` + string(r.ID) +
+			`,"error":{"code":-32002,"message":"too late","data":{"kind":"temporary"}}}`)
 	})
 	x := startOnTerminal(t, []string{"GROAT_SOCKET=" + f.socket}, "login", "work")
 	x.expect("[2J: ")
@@ -265,7 +266,8 @@ func TestLogoutAtTerminal(t *testing.T) {
 			if r.Params["yes"] == true {
 				return `"result":{"profile":"work","forgotten":true}`
 			}
-			return `"result":{"profile":"work","forgotten":false,"client_id":"c-1","issuer":"https://i","permanent":true}`
+			return `"result":{"profile":"work","forgotten":false,"client_id":"c-1","issuer":"https://i",` +
+				`"permanent":true}`
 		})
 		x := startOnTerminal(t, []string{"GROAT_SOCKET=" + f.socket}, "logout", "work")
 		x.expect(questionLogout)

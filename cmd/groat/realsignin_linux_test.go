@@ -61,26 +61,32 @@ func TestRealSignIn(t *testing.T) {
 		t.Errorf("the browser ended at %s", page.Status)
 	}
 
-	if got := r.run("", "get", "desk", "--output", "header"); got.code != 0 || !strings.HasPrefix(got.stdout, "Authorization: Bearer ") {
+	if got := r.run("", "get", "desk", "--output", "header"); got.code != 0 ||
+		!strings.HasPrefix(got.stdout, "Authorization: Bearer ") {
 		t.Errorf("%+v", got)
 	}
-	if got := r.run("", "login", "desk"); got.code != 0 || !strings.HasPrefix(got.stdout, "already signed in: profile desk at ") {
+	if got := r.run("", "login", "desk"); got.code != 0 || !strings.HasPrefix(got.stdout,
+		"already signed in: profile desk at ") {
 		t.Errorf("again: %+v", got)
 	}
-	want := fmt.Sprintf("signed out: the session at %s has ended, and profile desk is forgotten on this machine\n", server.Issuer())
+	want := fmt.Sprintf("signed out: the session at %s has ended, and profile desk is forgotten on this machine\n",
+		server.Issuer())
 	if got := r.run("", "logout", "desk"); got != (outcome{0, want, ""}) {
 		t.Errorf("%+v", got)
 	}
-	want = fmt.Sprintf("signed out: profile phone is forgotten on this machine\nnote: nothing was ended at %s\n", server.Issuer())
+	want = fmt.Sprintf("signed out: profile phone is forgotten on this machine\nnote: nothing was ended at %s\n",
+		server.Issuer())
 	if got := r.run("", "logout", "phone", "--keep-remote"); got != (outcome{0, want, ""}) {
 		t.Errorf("%+v", got)
 	}
 
 	r.run("a dummy key\n", "login", "key", "--provider", "planet-key", "--secret-stdin")
-	if got := r.run("", "get", "key", "--output", "header"); got != (outcome{0, "Authorization: api-key a dummy key\n", ""}) {
+	if got := r.run("", "get", "key", "--output", "header"); got != (outcome{0, "Authorization: api-key a dummy key\n",
+		""}) {
 		t.Errorf("%+v", got)
 	}
-	if got := r.run("", "login"); got.code != 0 || !strings.Contains(got.stdout, "\nplanet-user ") || !strings.HasSuffix(got.stdout, textHowToLogin) {
+	if got := r.run("", "login"); got.code != 0 || !strings.Contains(got.stdout, "\nplanet-user ") ||
+		!strings.HasSuffix(got.stdout, textHowToLogin) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -93,7 +99,8 @@ func TestRealInterrupt(t *testing.T) {
 	}
 	t.Cleanup(server.Close)
 	r := newRealHome(t)
-	args := []string{"login", "phone", "--grant", "device_code", "--issuer", server.Issuer(), "--client-id", "desk", "--client-auth", "none"}
+	args := []string{"login", "phone", "--grant", "device_code", "--issuer", server.Issuer(), "--client-id", "desk",
+		"--client-auth", "none"}
 	for n := range 2 {
 		x := r.terminal(args...)
 		x.expect("this waits for you\n")
@@ -117,15 +124,18 @@ func TestRealImport(t *testing.T) {
 	if got.code != 0 || !strings.HasPrefix(got.stdout, "cannot be imported: ") || !strings.Contains(got.stdout, file) {
 		t.Errorf("%+v", got)
 	}
-	if got := r.run("", "import", "--from", "none.json"); got.code != exitConfig || !strings.Contains(got.stderr, "/none.json does not exist") {
+	if got := r.run("", "import", "--from", "none.json"); got.code != exitConfig ||
+		!strings.Contains(got.stderr, "/none.json does not exist") {
 		t.Errorf("%+v", got)
 	}
-	if got := r.run("", "import", "--dry-run"); got != (outcome{0, "found nothing to import\nnext: groat login\n", ""}) {
+	if got := r.run("", "import", "--dry-run"); got != (outcome{0, "found nothing to import\nnext: groat login\n",
+		""}) {
 		t.Errorf("%+v", got)
 	}
 	r.vars = append(r.vars, "PL_API_KEY=PLAKdummy0123456789", "SPATIAFI_CLIENT_ID=") // the person's, and not groatd's
 	got = r.run("", "import", "--yes")
-	if got.code != 0 || !strings.Contains(got.stdout, "imported: Planet API key, as profile planet") || !strings.Contains(got.stdout, "unset PL_API_KEY") {
+	if got.code != 0 || !strings.Contains(got.stdout, "imported: Planet API key, as profile planet") ||
+		!strings.Contains(got.stdout, "unset PL_API_KEY") {
 		t.Errorf("%+v", got)
 	}
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
@@ -133,7 +143,8 @@ func TestRealImport(t *testing.T) {
 	if !ok {
 		t.Fatalf("it ends with %q", lines[len(lines)-1])
 	}
-	if got := r.run("", strings.Fields(next)...); got != (outcome{0, "Authorization: api-key PLAKdummy0123456789\n", ""}) {
+	if got := r.run("", strings.Fields(next)...); got != (outcome{0, "Authorization: api-key PLAKdummy0123456789\n",
+		""}) {
 		t.Errorf("%s: %+v", next, got)
 	}
 }
@@ -158,7 +169,8 @@ func newRealHome(t *testing.T) *realHome {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stopAll(t, starts) })
-	r.vars = r.env(r.dir+"/run/agent.sock", "HOME="+r.dir, "GROAT_KEYSTORE=memory", "GROAT_STATE_DIR="+r.dir+"/state", "XDG_CONFIG_HOME="+r.dir+"/config")
+	r.vars = r.env(r.dir+"/run/agent.sock", "HOME="+r.dir, "GROAT_KEYSTORE=memory", "GROAT_STATE_DIR="+r.dir+"/state",
+		"XDG_CONFIG_HOME="+r.dir+"/config")
 	return r
 }
 

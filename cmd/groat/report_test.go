@@ -28,26 +28,37 @@ func TestAnswersOfTheDaemon(t *testing.T) {
 		stderr string
 	}{
 		{
-			`{"code":-32001,"message":"profile \"work\" is not signed in","data":{"kind":"login_required","hint":"groat login work"}}`,
+			`{"code":-32001,"message":"profile \"work\" is not signed in","data":{"kind":"login_required",` +
+				`"hint":"groat login work"}}`,
 			4, "groat: error: profile \"work\" is not signed in\ngroat: hint: groat login work\n",
 		},
-		{`{"code":-32001,"message":"m","data":{"kind":"login_required"}}`, 4, "groat: error: m\ngroat: hint: groat login PROFILE\n"},
-		{`{"code":-32002,"message":"m","data":{"kind":"temporary","retry_after":90}}`, 75, "groat: error: m\ngroat: hint: try again in 1m30s\n"},
+		{`{"code":-32001,"message":"m","data":{"kind":"login_required"}}`, 4,
+			"groat: error: m\ngroat: hint: groat login PROFILE\n"},
+		{`{"code":-32002,"message":"m","data":{"kind":"temporary","retry_after":90}}`, 75,
+			"groat: error: m\ngroat: hint: try again in 1m30s\n"},
 		{`{"code":-32003,"message":"m","data":{"kind":"denied"}}`, 77, "groat: error: m\ngroat: hint: groat status\n"},
 		{`{"code":-32004,"message":"m","data":{"kind":"locked"}}`, 77, "groat: error: m\ngroat: hint: groat unlock\n"},
-		{`{"code":-32005,"message":"m","data":{"kind":"unknown_profile"}}`, 78, "groat: error: m\ngroat: hint: groat list\n"},
-		{`{"code":-32006,"message":"m","data":{"kind":"config"}}`, 78, "groat: error: m\ngroat: hint: groatd --check\n"},
-		{`{"code":-32007,"message":"m","data":{"kind":"keystore_unavailable"}}`, 75, "groat: error: m\ngroat: hint: groat keystore\n"},
+		{`{"code":-32005,"message":"m","data":{"kind":"unknown_profile"}}`, 78,
+			"groat: error: m\ngroat: hint: groat list\n"},
+		{`{"code":-32006,"message":"m","data":{"kind":"config"}}`, 78,
+			"groat: error: m\ngroat: hint: groatd --check\n"},
+		{`{"code":-32007,"message":"m","data":{"kind":"keystore_unavailable"}}`, 75,
+			"groat: error: m\ngroat: hint: groat keystore\n"},
 		{`{"code":-32008,"message":"m","data":{"kind":"internal"}}`, 1, "groat: error: m\ngroat: hint: groat status\n"},
-		{`{"code":-32099,"message":"m","data":{"kind":"of_the_future","hint":"h"}}`, 1, "groat: error: m\ngroat: hint: h\n"},
+		{`{"code":-32099,"message":"m","data":{"kind":"of_the_future","hint":"h"}}`, 1,
+			"groat: error: m\ngroat: hint: h\n"},
 		{`{"code":-32602,"message":"m"}`, 2, "groat: error: m\ngroat: hint: groat --help\n"},
-		{`{"code":-32602,"message":"m","data":{"max_min_ttl":840}}`, 2, "groat: error: m\ngroat: hint: the greatest possible value is --min-ttl 840\n"},
-		{`{"code":-32601,"message":"m"}`, 1, "groat: error: the groatd that runs is of another version and does not know this command\ngroat: hint: restart groatd\n"},
+		{`{"code":-32602,"message":"m","data":{"max_min_ttl":840}}`, 2,
+			"groat: error: m\ngroat: hint: the greatest possible value is --min-ttl 840\n"},
+		{`{"code":-32601,"message":"m"}`, 1,
+			"groat: error: the groatd that runs is of another version and does not know this command\ngroat: hint: " +
+				"restart groatd\n"},
 		{
 			`{"code":-32002,"message":"a\nb\u001b[2J\u202ec\u0007","data":{"kind":"temporary","hint":"x\r\ny"}}`,
 			75, "groat: error: a b\ufffd[2J\ufffdc\ufffd\ngroat: hint: x  y\n",
 		},
-		{`{"code":-32008,"message":"` + strings.Repeat("é", 5000) + `"}`, 1, "groat: error: " + strings.Repeat("é", maxShown) + "…\ngroat: hint: groat status\n"},
+		{`{"code":-32008,"message":"` + strings.Repeat("é", 5000) + `"}`, 1, "groat: error: " +
+			strings.Repeat("é", maxShown) + "…\ngroat: hint: groat status\n"},
 	} {
 		f := newFake(t, func(request) string { return `"error":` + tt.answer })
 		for _, args := range [][]string{{"get"}, {"whoami", "work"}} {
@@ -73,7 +84,8 @@ func TestDescribe(t *testing.T) {
 		{errSignal(syscall.SIGINT), 130, ""},
 		{errors.New("else"), 1, "else"},
 	} {
-		if f := describe(tt.err); f.code != tt.code || !strings.Contains(f.msg, tt.says) || tt.says == "" && f.msg != "" {
+		if f := describe(tt.err); f.code != tt.code || !strings.Contains(f.msg, tt.says) || tt.says == "" &&
+			f.msg != "" {
 			t.Errorf("%v: %d %q", tt.err, f.code, f.msg)
 		}
 	}
@@ -82,8 +94,10 @@ func TestDescribe(t *testing.T) {
 // Every reason for which groatd cannot be started has a sentence, a hint and an exit code.
 func TestEveryStartErrorHasASentence(t *testing.T) {
 	for r := autostart.Forbidden; r <= autostart.LockHeld; r++ {
-		e := &autostart.Error{Reason: r, Place: &frame.Place{Home: "/h", Configuration: "/c", State: "/s"}, Socket: "/run/s", Program: "/bin/groatd",
-			Typed: "groatd", Status: "exit status 1", Dir: "/run", Lock: "/s/lock", Holder: frame.Holder{PID: 1, Host: "x"}, Err: syscall.EACCES}
+		e := &autostart.Error{Reason: r, Place: &frame.Place{Home: "/h", Configuration: "/c", State: "/s"},
+			Socket: "/run/s", Program: "/bin/groatd",
+			Typed: "groatd", Status: "exit status 1", Dir: "/run", Lock: "/s/lock", Holder: frame.Holder{PID: 1,
+				Host: "x"}, Err: syscall.EACCES}
 		if r == autostart.ForeignHome {
 			e.Err = &ownpath.Error{Path: "HOME=/h", Message: "belongs to root (uid 0)", Hint: "HOME=/x groat status"}
 		}
@@ -93,7 +107,8 @@ func TestEveryStartErrorHasASentence(t *testing.T) {
 		}
 	}
 	f := describe(&autostart.Error{Reason: autostart.UnitInstalled})
-	if f.code != exitUnavailable || f.hint != "systemctl --user start groatd.socket, or where it ended: journalctl --user -u groatd" {
+	if f.code != exitUnavailable ||
+		f.hint != "systemctl --user start groatd.socket, or where it ended: journalctl --user -u groatd" {
 		t.Errorf("%+v", f)
 	}
 }
@@ -160,16 +175,22 @@ func TestUsage(t *testing.T) {
 	}{
 		{[]string{"stauts"}, "groat: error: there is no command \"stauts\"\ngroat: hint: groat status\n"},
 		{[]string{"frobnicate"}, "groat: error: there is no command \"frobnicate\"\ngroat: hint: groat --help\n"},
-		{[]string{"login", "--provider", "spatiafi"}, "groat: error: name the profile to sign in\ngroat: hint: groat login --help\n"},
-		{[]string{"login", "a", "b"}, "groat: error: accepts at most 1 arg(s), received 2\ngroat: hint: groat login --help\n"},
-		{[]string{"login", "a", "--client-secret", "x"}, "groat: error: unknown flag: --client-secret\ngroat: hint: groat login --help\n"},
-		{[]string{"keystore", "use", "vault"}, "groat: error: invalid argument \"vault\" for \"groat keystore use\"\ngroat: hint: groat keystore use --help\n"},
+		{[]string{"login", "--provider", "spatiafi"},
+			"groat: error: name the profile to sign in\ngroat: hint: groat login --help\n"},
+		{[]string{"login", "a", "b"},
+			"groat: error: accepts at most 1 arg(s), received 2\ngroat: hint: groat login --help\n"},
+		{[]string{"login", "a", "--client-secret", "x"},
+			"groat: error: unknown flag: --client-secret\ngroat: hint: groat login --help\n"},
+		{[]string{"keystore", "use", "vault"},
+			"groat: error: invalid argument \"vault\" for \"groat keystore use\"\ngroat: hint: groat keystore use " +
+				"--help\n"},
 	} {
 		if got := run(t, "/nonexistent/s", "", tt.args...); got != (outcome{exitUsage, "", tt.stderr}) {
 			t.Errorf("%v: %+v", tt.args, got)
 		}
 	}
-	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"get", "--help"}, {"login", "-h"}, {"helper", "git", "--help"}, {"completion", "bash"}} {
+	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"get", "--help"}, {"login", "-h"},
+		{"helper", "git", "--help"}, {"completion", "bash"}} {
 		if got := run(t, "/nonexistent/s", "", args...); got.code != 0 || got.stderr != "" {
 			t.Errorf("%v: %+v", args, got)
 		}
@@ -199,7 +220,8 @@ func TestSentencesStandTogether(t *testing.T) {
 			if !strings.HasPrefix(name, "tui") && len(strings.Fields(text)) > 3 {
 				t.Errorf("%s holds the sentence %q", name, text)
 			}
-			for word := range strings.FieldsFuncSeq(strings.ToLower(text), func(r rune) bool { return r < 'a' || r > 'z' }) {
+			for word := range strings.FieldsFuncSeq(strings.ToLower(text),
+				func(r rune) bool { return r < 'a' || r > 'z' }) {
 				switch word {
 				case "slot", "mint", "minted", "park", "parked", "broker":
 					t.Errorf("%s says %q in %q", name, word, text)

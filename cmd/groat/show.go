@@ -15,10 +15,11 @@ func (a *app) listCommand() *cobra.Command {
 	var json bool
 	cmd := command("list [flags]", helpList, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		var result protocol.ProfilesResult
-		err := a.ask(cmd.Context(), answerTime, func(ctx context.Context, c *protocol.Client) (err error) {
-			result, err = c.Profiles(ctx)
-			return err
-		})
+		err := a.withClientRetried(cmd.Context(), answerTime,
+			func(ctx context.Context, c *protocol.Client) (err error) {
+				result, err = c.Profiles(ctx)
+				return err
+			})
 		if err != nil {
 			return err
 		}
@@ -30,21 +31,23 @@ func (a *app) listCommand() *cobra.Command {
 
 func (a *app) statusCommand() *cobra.Command {
 	var json bool
-	cmd := command("status [PROFILE] [flags]", helpStatus, cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
-		var profile string
-		if len(args) > 0 {
-			profile = args[0]
-		}
-		var result protocol.StatusResult
-		err := a.ask(cmd.Context(), answerTime, func(ctx context.Context, c *protocol.Client) (err error) {
-			result, err = c.Status(ctx, profile)
-			return err
+	cmd := command("status [PROFILE] [flags]", helpStatus, cobra.MaximumNArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			var profile string
+			if len(args) > 0 {
+				profile = args[0]
+			}
+			var result protocol.StatusResult
+			err := a.withClientRetried(cmd.Context(), answerTime,
+				func(ctx context.Context, c *protocol.Client) (err error) {
+					result, err = c.Status(ctx, profile)
+					return err
+				})
+			if err != nil {
+				return err
+			}
+			return present(a, &result, json, func(r *protocol.StatusResult) []byte { return textStatus(r, time.Now()) })
 		})
-		if err != nil {
-			return err
-		}
-		return present(a, &result, json, func(r *protocol.StatusResult) []byte { return textStatus(r, time.Now()) })
-	})
 	cmd.ValidArgsFunction = a.completeProfiles
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
 	return cmd
@@ -52,11 +55,12 @@ func (a *app) statusCommand() *cobra.Command {
 
 func (a *app) whoamiCommand() *cobra.Command {
 	var json bool
-	cmd := command("whoami [PROFILE] [flags]", helpWhoami, cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
-		var result protocol.WhoamiResult
-		params := protocol.WhoamiParams{Profile: a.profile(args)}
-		return show(a, cmd.Context(), providerTime, protocol.MethodWhoami, params, &result, json, textWhoami)
-	})
+	cmd := command("whoami [PROFILE] [flags]", helpWhoami, cobra.MaximumNArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			var result protocol.WhoamiResult
+			params := protocol.WhoamiParams{Profile: a.profile(args)}
+			return show(a, cmd.Context(), providerTime, protocol.MethodWhoami, params, &result, json, textWhoami)
+		})
 	cmd.ValidArgsFunction = a.completeProfiles
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
 	return cmd
@@ -73,7 +77,8 @@ func (a *app) reloadCommand() *cobra.Command {
 }
 
 // show makes a request and prints its result, as JSON or as text.
-func show[R any](a *app, ctx context.Context, limit time.Duration, method string, params any, result *R, json bool, text func(*R) []byte) error {
+func show[R any](a *app, ctx context.Context, limit time.Duration, method string, params any, result *R, json bool,
+	text func(*R) []byte) error {
 	if err := a.call(ctx, limit, method, params, result); err != nil {
 		return err
 	}
@@ -130,7 +135,7 @@ func (a *app) lookQuickly(ctx context.Context, f func(context.Context, *protocol
 	if conn == nil || err != nil {
 		return
 	}
-	c, err := client(conn, r)
+	c, err := clientOf(conn, r)
 	if err != nil {
 		return
 	}

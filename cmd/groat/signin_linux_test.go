@@ -34,7 +34,8 @@ exit %[2]d
 }
 
 func (d *desk) env(socket string, more ...string) []string {
-	return append([]string{"GROAT_SOCKET=" + socket, "PATH=" + d.dir + ":/usr/bin:/bin", "DISPLAY=:0", "LANG=C.UTF-8", "TERM=xterm"}, more...)
+	return append([]string{"GROAT_SOCKET=" + socket, "PATH=" + d.dir + ":/usr/bin:/bin", "DISPLAY=:0", "LANG=C.UTF-8",
+		"TERM=xterm"}, more...)
 }
 
 // opened returns what was written down, once there is something.
@@ -63,7 +64,8 @@ func (d *desk) all() []string {
 
 const (
 	inputTaken = `{"jsonrpc":"2.0","id":2,"result":{}}`
-	wrongPaste = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"notice","text":"That was not it. Paste the whole address."}}`
+	wrongPaste = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"notice","text":"That was not ` +
+		`it. Paste the whole address."}}`
 )
 
 // signedInBy is the end of a login whose request was r.
@@ -87,7 +89,8 @@ func TestBrowserIsOpened(t *testing.T) {
 	close(back)
 	x.expect("next: groat get work\n")
 	x.end(0)
-	want := "groat: Sign in at as.example\ngroat: your browser opens this address; this waits for you\n\n  " + authorizeURL + "\n\n" + questionPaste +
+	want := "groat: Sign in at as.example\ngroat: your browser opens this address; this waits for you\n\n  " +
+		authorizeURL + "\n\n" + questionPaste +
 		"groat: creating App Credentials\n" + sessionIn
 	if x.shown() != want {
 		t.Errorf("got  %q\nwant %q", x.shown(), want)
@@ -232,7 +235,8 @@ func TestDeviceAtTerminal(t *testing.T) {
 			x := startOnWidth(t, tt.columns, newDesk(t, 0).env(f.socket, tt.env), "login", "work")
 			x.expect("next: groat get work\n")
 			x.end(0)
-			want := "groat: Sign in at as.example with this code, on any device\n\n  https://as.example/activate\n\n  code: BCDF-GHJK\n\n" +
+			want := "groat: Sign in at as.example with this code, on any device\n\n  https://as.example/activate\n\n " +
+				" code: BCDF-GHJK\n\n" +
 				"groat: the code is good for 15m0s; this waits for you\n"
 			if tt.draws {
 				want += drawn
@@ -253,7 +257,8 @@ func TestLoginIsLeft(t *testing.T) {
 	}{
 		{"device, Ctrl-C", devicePrompt, "this waits for you\n", func(x *terminal) { x.write("\x03") }, 130},
 		{"browser, Ctrl-C", browserPrompt, questionPaste, func(x *terminal) { x.write("half a\x03") }, 130},
-		{"browser, SIGTERM", browserPrompt, questionPaste, func(x *terminal) { x.cmd.Process.Signal(syscall.SIGTERM) }, 143},
+		{"browser, SIGTERM", browserPrompt, questionPaste, func(x *terminal) { x.cmd.Process.Signal(syscall.SIGTERM) },
+			143},
 		{"password, Ctrl-C", secretPrompt, "[2J: ", func(x *terminal) { x.hidden(); x.write("\x03") }, 130},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

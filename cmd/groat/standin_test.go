@@ -23,8 +23,8 @@ type started struct {
 	Files        []string // what descriptors 0, 1, 2 … are open on
 }
 
-// standIn is a groatd for the tests of how groat starts one. The file "mode" in its state directory says how it behaves; each
-// start becomes a line of the file "starts".
+// standIn is a groatd for the tests of how groat starts one. The file "mode" in its state directory says how it
+// behaves; each start becomes a line of the file "starts".
 func standIn() {
 	state := os.Getenv("GROAT_STATE_DIR")
 	// Before anything else opens a descriptor that stays.
@@ -115,7 +115,8 @@ func newHome(t *testing.T, mode string) *home {
 
 // env is the environment of a process of this home.
 func (h *home) env(more ...string) []string {
-	return append([]string{"HOME=" + h.dir, "GROAT_SOCKET=" + h.socket, "GROAT_STATE_DIR=" + h.state, "PATH=/usr/bin:/bin"}, more...)
+	return append([]string{"HOME=" + h.dir, "GROAT_SOCKET=" + h.socket, "GROAT_STATE_DIR=" + h.state,
+		"PATH=/usr/bin:/bin"}, more...)
 }
 
 // run runs one of the installed programs to its end.

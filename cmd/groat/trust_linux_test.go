@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// On a terminal a person is asked about an unusual server, also with --yes; its origin goes with the request for that one
-// credential, which the others are not in.
+// On a terminal a person is asked about an unusual server, also with --yes; its origin goes with the request for that
+// one credential, which the others are not in.
 func TestL57APersonIsAskedAboutAnUnusualServer(t *testing.T) {
 	const question = "which is not Planet's usual server. Send it there, as profile robot? [y/N] "
 	usual := map[string]any{"take": []any{"b2"}}

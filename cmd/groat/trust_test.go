@@ -42,12 +42,16 @@ func last(f *fake) map[string]any {
 	return all[len(all)-1].Params
 }
 
-// What would go to an unusual server is left out by --yes where nobody can be asked, and that is an error whose hint works.
+// What would go to an unusual server is left out by --yes where nobody can be asked, and that is an error whose hint
+// works.
 func TestL55YesSendsNothingToAnUnusualServer(t *testing.T) {
 	f := oddDaemon(t)
 	got := run(t, f.socket, "", "import", "--yes")
-	if got.code != exitUsage || !strings.HasSuffix(got.stderr, "groat: hint: groat import --yes --trust https://login.example.com\n") ||
-		!strings.Contains(got.stderr, "groat: left out, since it would be sent to https://login.example.com, which is not Planet's usual server: Planet machine account, client c") {
+	if got.code != exitUsage || !strings.HasSuffix(got.stderr,
+		"groat: hint: groat import --yes --trust https://login.example.com\n") ||
+		!strings.Contains(got.stderr,
+			"groat: left out, since it would be sent to https://login.example.com, which is not Planet's usual "+
+				"server: Planet machine account, client c") {
 		t.Errorf("%+v", got)
 	}
 	if !strings.Contains(got.stdout, "  for the server https://login.example.com, which is NOT Planet's usual one\n") ||
@@ -61,10 +65,12 @@ func TestL55YesSendsNothingToAnUnusualServer(t *testing.T) {
 	if got.code != 0 {
 		t.Errorf("%+v", got)
 	}
-	if diff := cmp.Diff(map[string]any{"take": []any{"a1", "b2"}, "trust": []any{"https://login.example.com"}}, last(f)); diff != "" {
+	if diff := cmp.Diff(map[string]any{"take": []any{"a1", "b2"}, "trust": []any{"https://login.example.com"}},
+		last(f)); diff != "" {
 		t.Error(diff)
 	}
-	for _, other := range []string{"https://login.example.org", "http://login.example.com", "https://login.example.com:8443"} {
+	for _, other := range []string{"https://login.example.org", "http://login.example.com",
+		"https://login.example.com:8443"} {
 		got = run(t, f.socket, "", "import", "--yes", "--trust", other)
 		if got.code != exitUsage || !cmp.Equal(last(f)["take"], any([]any{"b2"})) {
 			t.Errorf("--trust %s: %+v, %v", other, got, last(f))
@@ -80,10 +86,13 @@ func TestL56WhatWasGivenAndNotUsed(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	f = newFake(t, func(request) string {
-		return `"result":{"profile":"work","outcome":"already_signed_in","client_id":"c","issuer":"https://i","expires_in":60}`
+		return `"result":{"profile":"work","outcome":"already_signed_in","client_id":"c","issuer":"https://i",` +
+			`"expires_in":60}`
 	})
 	got = run(t, f.socket, "hunter2\n", "login", "work", "--secret-stdin", "--replace")
-	if got.code != exitUsage || !strings.HasSuffix(got.stderr, "groat: error: what is on stdin was not asked for, so it was neither used nor stored\ngroat: hint: groat login work\n") {
+	if got.code != exitUsage || !strings.HasSuffix(got.stderr,
+		"groat: error: what is on stdin was not asked for, so it was neither used nor stored\ngroat: hint: groat "+
+			"login work\n") {
 		t.Errorf("%+v", got)
 	}
 	if strings.Contains(got.stdout+got.stderr, "hunter") {

@@ -18,9 +18,10 @@ var errNoTTY = errors.New("no terminal")
 
 func openTTY() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
 
-// askLine asks on the terminal for one line, which is not echoed where it is hidden. Whatever ends the question, a signal or
-// the end of ctx too, the terminal is given back as it was, and what is typed next is not lost to anybody. The caller owns the
-// bytes, which hold no newline. The error is errNoTTY, [io.EOF], the cause of ctx's end, or a [*failure].
+// askLine asks on the terminal for one line, which is not echoed where it is hidden. Whatever ends the question, a
+// signal or the end of ctx too, the terminal is given back as it was, and what is typed next is not lost to anybody.
+// The caller owns the bytes, which hold no newline. The error is errNoTTY, [io.EOF], the cause of ctx's end, or a
+// [*failure].
 func (a *app) askLine(ctx context.Context, question string, hidden bool) ([]byte, error) {
 	tty, err := a.tty()
 	if err != nil {
@@ -53,8 +54,8 @@ func isSignal(err error) bool {
 	return ok && f.code > exitSignal
 }
 
-// interruptible returns a context that ends with the signals that end a program; its cause is then errSignal's. A signal that
-// is ignored (nohup, a background job) stays so.
+// interruptible returns a context that ends with the signals that end a program; its cause is then errSignal's. A
+// signal that is ignored (nohup, a background job) stays so.
 func interruptible(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 1)
@@ -94,8 +95,8 @@ func silence(fd int) (restore func(), err error) {
 
 // readLine reads up to the next newline or the end of input, or until ctx ends.
 //
-// It waits by select, because a read that is left behind in a terminal takes the next line from whoever it is meant for, and
-// because poll does not know terminals on macOS.
+// It waits by select, because a read that is left behind in a terminal takes the next line from whoever it is meant
+// for, and because poll does not know terminals on macOS.
 func readLine(ctx context.Context, fd int) ([]byte, error) {
 	ended, end, err := os.Pipe()
 	if err != nil {

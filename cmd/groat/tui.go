@@ -15,8 +15,9 @@ import (
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// This file and its neighbours of the same first name own every sentence that groat says to a person, in the person's words: App Credentials, access token,
-// profile. An error is one line without a capital or a full stop; a hint is what to type next.
+// This file and its neighbours of the same first name own every sentence that groat says to a person, in the person's
+// words: App Credentials, access token, profile. An error is one line without a capital or a full stop; a hint is what
+// to type next.
 
 // Causes of an unreadable input, completed by errStdin.
 const (
@@ -50,12 +51,14 @@ func msgJSONAndOutput(format string) string {
 	return fmt.Sprintf("--json and --output %s exclude each other", format)
 }
 
-const msgSealedFlags = "--passphrase and --key-file are two ways to protect the sealed keystore, and only that one: use one of them"
+const msgSealedFlags = "--passphrase and --key-file are two ways to protect the sealed keystore, and only that one: " +
+	"use one of them"
 
 func inputTooLong(limit int) error { return fmt.Errorf("it is longer than %d KiB", limit>>10) }
 
 func errStdin(cause error) *failure {
-	return &failure{code: exitUsage, msg: "cannot use what is on stdin: " + cause.Error(), hint: "give it as one line on stdin", cause: cause}
+	return &failure{code: exitUsage, msg: "cannot use what is on stdin: " + cause.Error(),
+		hint: "give it as one line on stdin", cause: cause}
 }
 
 func errSecretUnused(profile string) *failure {
@@ -69,7 +72,8 @@ func errRefusedInput() *failure {
 }
 
 func errNoTerminal(flag string) *failure {
-	return &failure{code: exitUsage, msg: "this needs an answer, and there is no terminal to ask on", hint: "use --" + flag}
+	return &failure{code: exitUsage, msg: "this needs an answer, and there is no terminal to ask on",
+		hint: "use --" + flag}
 }
 
 func errNothingTyped() *failure {
@@ -88,16 +92,20 @@ func errNotConfirmed() *failure {
 func errSignal(s syscall.Signal) *failure { return &failure{code: exitSignal + int(s)} }
 
 func errBadToken() *failure {
-	return &failure{code: exitInternal, msg: "groatd handed out something that is no bearer token, so it was not printed", hint: "groat status"}
+	return &failure{code: exitInternal,
+		msg: "groatd handed out something that is no bearer token, so it was not printed", hint: "groat status"}
 }
 
 func errStaticKey(profile, format string) *failure {
-	return &failure{code: exitUsage, msg: fmt.Sprintf("profile %s has an API key, which is no access token: it is not printed as %s", profile, format),
+	return &failure{code: exitUsage,
+		msg: fmt.Sprintf("profile %s has an API key, which is no access token: it is not printed as %s",
+			profile, format),
 		hint: "groat get " + profile + " --output header"}
 }
 
 func errWrite(cause error) *failure {
-	return &failure{code: exitInternal, msg: "cannot write the answer: " + cause.Error(), hint: "send the output somewhere else", cause: cause}
+	return &failure{code: exitInternal, msg: "cannot write the answer: " + cause.Error(),
+		hint: "send the output somewhere else", cause: cause}
 }
 
 func errWorkingDirectory(cause error) *failure {
@@ -117,7 +125,8 @@ func failNoAnswer(cause error) *failure {
 }
 
 func failHungUp(cause error) *failure {
-	return &failure{code: exitUnavailable, msg: "groatd ended the connection before it answered", hint: "try again", cause: cause}
+	return &failure{code: exitUnavailable, msg: "groatd ended the connection before it answered", hint: "try again",
+		cause: cause}
 }
 
 func failUnexpected(cause error) *failure {
@@ -125,7 +134,8 @@ func failUnexpected(cause error) *failure {
 }
 
 func failOldDaemon(cause error) *failure {
-	return &failure{code: exitInternal, msg: "the groatd that runs is of another version and does not know this command",
+	return &failure{code: exitInternal,
+		msg:  "the groatd that runs is of another version and does not know this command",
 		hint: "restart groatd", cause: cause}
 }
 
@@ -225,7 +235,8 @@ func clockWords(p protocol.ProfileStatus) string {
 	if offset < 0 {
 		than, offset = "ahead of", -offset
 	}
-	return fmt.Sprintf("this machine's clock is %s %s the server's; client assertions are dated by the server's clock: check it with date -u",
+	return fmt.Sprintf("this machine's clock is %s %s the server's; client assertions are dated by the server's "+
+		"clock: check it with date -u",
 		span(offset), than)
 }
 

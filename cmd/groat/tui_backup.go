@@ -31,7 +31,8 @@ func textLeftAsItIs(i protocol.RestoreItem) string {
 }
 
 func errTwoPassphrases() *failure {
-	return &failure{code: exitUsage, msg: "stdin must hold two lines, the old passphrase and the new one", hint: "groat keystore passphrase"}
+	return &failure{code: exitUsage, msg: "stdin must hold two lines, the old passphrase and the new one",
+		hint: "groat keystore passphrase"}
 }
 
 func errNotInBackup(name string) *failure {
@@ -39,7 +40,8 @@ func errNotInBackup(name string) *failure {
 }
 
 func errRestores(failed, all int, first *failure) *failure {
-	return &failure{code: first.code, msg: fmt.Sprintf("%d of %d were not restored: %s", failed, all, clean(first.msg)), hint: first.hint, cause: first}
+	return &failure{code: first.code, msg: fmt.Sprintf("%d of %d were not restored: %s", failed, all, clean(first.msg)),
+		hint: first.hint, cause: first}
 }
 
 // credentialRows are the columns that tell one credential from another.
@@ -83,7 +85,8 @@ func textBackup(r *protocol.BackupResult) []byte {
 // textAPIsOf says which requests a credential's tokens go with; a backup may be somebody else's.
 func textAPIsOf(b *bytes.Buffer, i protocol.BackupItem) {
 	if len(i.APIs) > 0 {
-		fmt.Fprintf(b, "API origins of %s, which get its tokens: %s\n", clean(i.Profile), clean(strings.Join(i.APIs, ", ")))
+		fmt.Fprintf(b, "API origins of %s, which get its tokens: %s\n", clean(i.Profile),
+			clean(strings.Join(i.APIs, ", ")))
 	}
 }
 

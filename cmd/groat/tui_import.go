@@ -33,7 +33,8 @@ func errUntrusted(origin string, o *importOptions) *failure {
 	for _, t := range append(slices.Clone(o.trust), origin) {
 		hint += " --trust " + visible.Word(t)
 	}
-	return &failure{code: exitUsage, msg: "not imported: what would be sent to " + clean(origin) + ", which is not its provider's usual server", hint: clean(hint)}
+	return &failure{code: exitUsage, msg: "not imported: what would be sent to " + clean(origin) +
+		", which is not its provider's usual server", hint: clean(hint)}
 }
 
 // questionTrust asks about one that goes where only a file says.
@@ -43,17 +44,20 @@ func questionTrust(f protocol.ImportFound) string {
 }
 
 func textUntrusted(f protocol.ImportFound) string {
-	return fmt.Sprintf("groat: left out, since it would be sent to %s, which is not %s's usual server: %s (--trust %s)\n",
+	return fmt.Sprintf("groat: left out, since it would be sent to %s, which is not %s's usual server: %s (--trust "+
+		"%s)\n",
 		clean(f.Destination), clean(f.System), thing(f), clean(f.Destination))
 }
 
 func errImports(failed, taken int, first *failure) *failure {
-	return &failure{code: first.code, msg: fmt.Sprintf("%d of %d could not be imported; nothing of them was kept", failed, taken), hint: first.hint, cause: first}
+	return &failure{code: first.code, msg: fmt.Sprintf("%d of %d could not be imported; nothing of them was kept",
+		failed, taken), hint: first.hint, cause: first}
 }
 
 func questionImport(f protocol.ImportFound) string {
 	if f.Confirm != "" {
-		return fmt.Sprintf("%s: %s. Import it as profile %s? [y/N] ", thing(f), strings.TrimRight(sentence(f.Confirm), "."), sentence(f.Profile))
+		return fmt.Sprintf("%s: %s. Import it as profile %s? [y/N] ", thing(f),
+			strings.TrimRight(sentence(f.Confirm), "."), sentence(f.Profile))
 	}
 	return fmt.Sprintf("Import %s as profile %s? [y/N, a for all] ", thing(f), sentence(f.Profile))
 }
@@ -73,7 +77,8 @@ func textLeftOut(f protocol.ImportFound) string {
 }
 
 func textNoProvider(f protocol.ImportFound) string {
-	return fmt.Sprintf("groat: left out, since no provider was chosen: %s (--provider %s)\n", thing(f), sentence(strings.Join(f.Either, " or ")))
+	return fmt.Sprintf("groat: left out, since no provider was chosen: %s (--provider %s)\n", thing(f),
+		sentence(strings.Join(f.Either, " or ")))
 }
 
 // thing is a credential in words: "SpatiaFi App Credentials, client c-1".

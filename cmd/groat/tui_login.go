@@ -88,11 +88,13 @@ func flagFor(need string) string {
 // Prompts.
 
 const (
-	questionPaste = "groat: if your browser is on another machine, paste the address that it ended at (or the code in it) here:\n"
+	questionPaste = "groat: if your browser is on another machine, paste the address that it ended at (or the code " +
+		"in it) here:\n"
 	textNotOpened = "groat: no browser could be opened: open the address yourself\n"
 )
 
-const textResource = "groat: --resource is now --api: it adds an API's origin (RFC 8707 calls something else a resource)\n"
+const textResource = "groat: --resource is now --api: it adds an API's origin (RFC 8707 calls something else a " +
+	"resource)\n"
 
 func textNotice(text string) string { return "groat: " + sentence(text) + "\n" }
 
@@ -142,7 +144,8 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 		if already {
 			fmt.Fprintf(&b, "already signed in: profile %s at %s; its session works, %s\n", profile, issuer, changed(r))
 		} else {
-			fmt.Fprintf(&b, "signed in: profile %s at %s; access token good for %s\n", profile, issuer, span(r.ExpiresIn))
+			fmt.Fprintf(&b, "signed in: profile %s at %s; access token good for %s\n", profile, issuer,
+				span(r.ExpiresIn))
 		}
 	default:
 		what := "its App Credentials work"
@@ -150,9 +153,11 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 			what = "its key works"
 		}
 		if already {
-			fmt.Fprintf(&b, "already signed in: profile %s as client %s at %s; %s, %s\n", profile, client, issuer, what, changed(r))
+			fmt.Fprintf(&b, "already signed in: profile %s as client %s at %s; %s, %s\n", profile, client, issuer, what,
+				changed(r))
 		} else {
-			fmt.Fprintf(&b, "signed in: profile %s as client %s at %s; access token good for %s\n", profile, client, issuer, span(r.ExpiresIn))
+			fmt.Fprintf(&b, "signed in: profile %s as client %s at %s; access token good for %s\n", profile, client,
+				issuer, span(r.ExpiresIn))
 		}
 	}
 	if r.Created {
@@ -192,7 +197,8 @@ func textAPIs(r protocol.LoginResult) string {
 }
 
 func textLogoutWarning(r protocol.LogoutResult) string {
-	return fmt.Sprintf("groat: the App Credentials %s of profile %s will still exist at %s, where they cannot be deleted;\n"+
+	return fmt.Sprintf("groat: the App Credentials %s of profile %s will still exist at %s, where they cannot be "+
+		"deleted;\n"+
 		"groat: their secret was shown only once, so forgetting them here cannot be undone\n",
 		orDash(nameOf(r.ClientID)), clean(r.Profile), sentence(r.Issuer))
 }
@@ -201,7 +207,8 @@ func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
 	var b bytes.Buffer
 	profile, issuer := clean(r.Profile), sentence(r.Issuer)
 	if r.Revoked {
-		fmt.Fprintf(&b, "signed out: the session at %s has ended, and profile %s is forgotten on this machine\n", issuer, profile)
+		fmt.Fprintf(&b, "signed out: the session at %s has ended, and profile %s is forgotten on this machine\n",
+			issuer, profile)
 	} else {
 		fmt.Fprintf(&b, "signed out: profile %s is forgotten on this machine\n", profile)
 	}

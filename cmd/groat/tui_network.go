@@ -63,7 +63,8 @@ func textNetwork(r *protocol.NetworkResult) []byte {
 		return []string{key, s.Value, s.From}
 	}
 	return table([]string{"SETTING", "VALUE", "FROM"}, [][]string{
-		row("proxy", r.Proxy, "none"), row("no_proxy", r.NoProxy, "none"), row("ca_file", r.CAFile, "the system's authorities"),
+		row("proxy", r.Proxy, "none"), row("no_proxy", r.NoProxy, "none"), row("ca_file", r.CAFile,
+			"the system's authorities"),
 	})
 }
 

@@ -13,14 +13,15 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// The sentences about a groatd that cannot be reached or started.
+// The sentences about a groatd that cannot be reached or started, or is another place's.
 
 func failDial(e *frame.DialError) *failure {
 	if errors.Is(e, frame.ErrForeignServer) {
 		return &failure{code: exitDenied, msg: fmt.Sprintf("%v: nothing was sent to %s", e, e.Socket),
 			hint: "ls -l " + e.Socket, cause: e}
 	}
-	return &failure{code: exitUnavailable, msg: "groatd cannot be reached: " + e.Error(), hint: "ls -l " + e.Socket, cause: e}
+	return &failure{code: exitUnavailable, msg: "groatd cannot be reached: " + e.Error(), hint: "ls -l " + e.Socket,
+		cause: e}
 }
 
 // failStart words why no groatd could be started.
@@ -98,7 +99,8 @@ func failHeld(f *failure, e *autostart.Error) {
 		f.hint = "env -u GROAT_SOCKET groat status"
 	case autostart.HeldByPlace:
 		f.code = exitConfig
-		f.msg = fmt.Sprintf("%s holds the state directory for another place (%s); this is %s", who, clean(h.Place.String()), *e.Place)
+		f.msg = fmt.Sprintf("%s holds the state directory for another place (%s); this is %s",
+			who, clean(h.Place.String()), *e.Place)
 		f.hint = hintPlace(h.Place, *e.Place, os.Getenv)
 	}
 }
@@ -133,5 +135,12 @@ func localState(place *frame.Place) string {
 // validName reports whether a profile may have this name: a file's name is not always one that a shell can be given.
 func validName(name string) bool {
 	const first = "abcdefghijklmnopqrstuvwxyz0123456789"
-	return name != "" && len(name) <= 64 && strings.ContainsRune(first, rune(name[0])) && strings.Trim(name, first+"._-") == ""
+	return name != "" && len(name) <= 64 && strings.ContainsRune(first, rune(name[0])) &&
+		strings.Trim(name, first+"._-") == ""
+}
+
+func errOtherPlace(socket string, theirs, ours frame.Place, cause error) *failure {
+	return &failure{code: exitConfig,
+		msg:  fmt.Sprintf("groatd at %s is another place's (%s); this is %s", socket, clean(theirs.String()), ours),
+		hint: "env -u GROAT_SOCKET groat status", cause: cause}
 }

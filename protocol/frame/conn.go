@@ -10,8 +10,8 @@ import (
 )
 
 var (
-	// ErrNotRunning means that no process listens at the socket, so that a groatd may be started. A groatd that does not answer
-	// runs, and so does one whose socket this user may not use.
+	// ErrNotRunning means that no process listens at the socket, so that a groatd may be started. A groatd that does
+	// not answer runs, and so does one whose socket this user may not use.
 	ErrNotRunning = errors.New("groatd does not run")
 	// ErrForeignServer means that another user's process listens at the socket. Nothing was sent to it.
 	ErrForeignServer = errors.New("the socket belongs to another user")
@@ -48,9 +48,9 @@ const connectTime = 3 * time.Second
 // firstReply is the size of the buffer for replies: a token's fits, so that it takes one read(2).
 const firstReply = 4 << 10
 
-// Conn is one connection to groatd. It makes blocking system calls without Go's network poller, whose set-up costs a process
-// as much as the whole request. Every call ends at the deadline with [os.ErrDeadlineExceeded]. After an error that is no
-// [*Error] the connection can only be closed. It is not safe for concurrent use.
+// Conn is one connection to groatd. It makes blocking system calls without Go's network poller, whose set-up costs a
+// process as much as the whole request. Every call ends at the deadline with [os.ErrDeadlineExceeded]. After an error
+// that is no [*Error] the connection can only be closed. It is not safe for concurrent use.
 type Conn struct {
 	fd       int
 	socket   string
@@ -61,8 +61,8 @@ type Conn struct {
 	r        *Reader
 }
 
-// Dial connects to the socket and makes sure, before anything is sent, that a process of this user listens there. The deadline
-// is for the connection and all requests on it; connecting takes 3 s at most. The error is a [*DialError].
+// Dial connects to the socket and makes sure, before anything is sent, that a process of this user listens there. The
+// deadline is for the connection and all requests on it; connecting takes 3 s at most. The error is a [*DialError].
 func Dial(socket string, deadline time.Time) (*Conn, error) {
 	fd, err := newSocket()
 	if err != nil {
@@ -98,8 +98,8 @@ func (c *Conn) connect() error {
 	}
 }
 
-// CheckServer makes sure that the process which called listen(2) at the other end of a connected socket has this process's
-// effective user id. If it has another one the error wraps [ErrForeignServer].
+// CheckServer makes sure that the process which called listen(2) at the other end of a connected socket has this
+// process's effective user id. If it has another one the error wraps [ErrForeignServer].
 func CheckServer(fd int) error {
 	uid, err := serverUID(fd)
 	if err != nil {
@@ -120,8 +120,8 @@ func (c *Conn) SetDeadline(t time.Time) { c.deadline = t }
 // Close closes the connection. A request that groatd has begun goes on there.
 func (c *Conn) Close() error { return syscall.Close(c.fd) }
 
-// Detach returns the connection as a file, which the caller owns; the Conn must not be used any more. Its name is the socket's
-// path. It is for a caller that goes on with [net.FileConn].
+// Detach returns the connection as a file, which the caller owns; the Conn must not be used any more. Its name is the
+// socket's path. It is for a caller that goes on with [net.FileConn].
 func (c *Conn) Detach() *os.File {
 	for _, option := range []int{syscall.SO_RCVTIMEO, syscall.SO_SNDTIMEO} {
 		syscall.SetsockoptTimeval(c.fd, syscall.SOL_SOCKET, option, &syscall.Timeval{})
@@ -182,7 +182,8 @@ func (c *Conn) limit(option int, deadline time.Time) error {
 	return os.NewSyscallError("setsockopt", syscall.SetsockoptTimeval(c.fd, syscall.SOL_SOCKET, option, &tv))
 }
 
-// again reports whether a call was interrupted by a signal, or by the time that [Conn.limit] gave it: then the deadline decides.
+// again reports whether a call was interrupted by a signal, or by the time that [Conn.limit] gave it: then the deadline
+// decides.
 func again(err error) bool {
 	return err == syscall.EINTR || err == syscall.EAGAIN
 }

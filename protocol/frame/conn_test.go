@@ -55,7 +55,8 @@ func dial(t *testing.T, socket string, limit time.Duration) *Conn {
 	return c
 }
 
-const tokenReply = `{"jsonrpc":"2.0","id":1,"result":{"access_token":"t","token_type":"Bearer","expires_at":5,"expires_in":4,"profile":"work","header":"Authorization: Bearer t"}}` + "\n"
+const tokenReply = `{"jsonrpc":"2.0","id":1,"result":{"access_token":"t","token_type":"Bearer","expires_at":5,` +
+	`"expires_in":4,"profile":"work","header":"Authorization: Bearer t"}}` + "\n"
 
 func TestToken(t *testing.T) {
 	var got string
@@ -64,13 +65,16 @@ func TestToken(t *testing.T) {
 		io.WriteString(c, tokenReply)
 	})
 	c := dial(t, socket, patience)
-	c.At(Place{Home: "/home/alice", Configuration: "/home/alice/.config/groat", State: "/home/alice/.local/state/groat"})
+	c.At(Place{Home: "/home/alice", Configuration: "/home/alice/.config/groat",
+		State: "/home/alice/.local/state/groat"})
 	token, err := c.Token(TokenParams{Profile: "work", MinTTL: new(int64(60))})
-	want := Token{AccessToken: "t", TokenType: "Bearer", ExpiresAt: 5, ExpiresIn: 4, Profile: "work", Header: "Authorization: Bearer t"}
+	want := Token{AccessToken: "t", TokenType: "Bearer", ExpiresAt: 5, ExpiresIn: 4, Profile: "work",
+		Header: "Authorization: Bearer t"}
 	if err != nil || token != want {
 		t.Errorf("%+v, %v", token, err)
 	}
-	if want := `{"jsonrpc":"2.0","id":1,"method":"token","place":"3267fabbe410c563","params":{"profile":"work","min_ttl":60}}` + "\n"; got != want {
+	if want := `{"jsonrpc":"2.0","id":1,"method":"token","place":"3267fabbe410c563","params":{"profile":"work",` +
+		`"min_ttl":60}}` + "\n"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
@@ -160,8 +164,10 @@ func TestReplyVectors(t *testing.T) {
 				}
 			case v.Expect.Error != nil:
 				want := raw.Expect.Error
-				if !isRefusal || refused.Code != want.Code || string(refused.Kind) != want.Kind || refused.Hint != want.Hint ||
-					refused.RetryAfter != want.RetryAfter || refused.MaxMinTTL != want.MaxMinTTL || refused.Message == "" {
+				if !isRefusal || refused.Code != want.Code || string(refused.Kind) != want.Kind ||
+					refused.Hint != want.Hint ||
+					refused.RetryAfter != want.RetryAfter || refused.MaxMinTTL != want.MaxMinTTL ||
+					refused.Message == "" {
 					t.Errorf("%+v, want %+v", err, want)
 				}
 			default:
@@ -180,8 +186,10 @@ func TestReplyVectors(t *testing.T) {
 func TestARefusalIsReadWhole(t *testing.T) {
 	c := dial(t, serve(t, func(c net.Conn) {
 		bufio.NewReader(c).ReadString('\n')
-		io.WriteString(c, `{"jsonrpc":"2.0","id":1,"error":{"code":-32006,"message":"m","data":{"kind":"config","hint":"h","retry_after":3,"max_min_ttl":4,`+
-			`"network":{"proxy":{"value":"http://p","from":"f:1"},"no_proxy":{"value":"x","from":"y"},"ca_file":{"value":"/ca","from":"f:2"},"pid":7,"started_at":9},`+
+		io.WriteString(c, `{"jsonrpc":"2.0","id":1,"error":{"code":-32006,"message":"m","data":{"kind":"config",`+
+			`"hint":"h","retry_after":3,"max_min_ttl":4,`+
+			`"network":{"proxy":{"value":"http://p","from":"f:1"},"no_proxy":{"value":"x","from":"y"},`+
+			`"ca_file":{"value":"/ca","from":"f:2"},"pid":7,"started_at":9},`+
 			`"place":{"home":"/h","configuration":"/c","state":"/s"}}}}`+"\n")
 	}), patience)
 	err := c.Hello()
@@ -201,7 +209,8 @@ func TestARefusalIsReadWhole(t *testing.T) {
 	}
 }
 
-// The deadline is for all of a request, however the reply comes: not at all, byte by byte, or as notifications without end.
+// The deadline is for all of a request, however the reply comes: not at all, byte by byte, or as notifications without
+// end.
 func TestDeadline(t *testing.T) {
 	const limit = 150 * time.Millisecond
 	for name, answer := range map[string]func(net.Conn) error{
@@ -283,7 +292,8 @@ func TestTheGreatestLength(t *testing.T) {
 			}
 		}), patience)
 		token, err := c.Token(TokenParams{Scope: strings.Repeat("s", MaxLine-frame)})
-		if more == 0 && (err != nil || len(token.AccessToken) != MaxLine-len(reply)) || more == 1 && !errors.Is(err, ErrLineTooLong) {
+		if more == 0 && (err != nil || len(token.AccessToken) != MaxLine-len(reply)) || more == 1 &&
+			!errors.Is(err, ErrLineTooLong) {
 			t.Errorf("%d more: %d bytes, %v", more, len(token.AccessToken), err)
 		}
 	}
@@ -336,7 +346,8 @@ func TestDialErrors(t *testing.T) {
 	}
 	for path, is := range map[string]error{filepath.Join(dir, "none"): syscall.ENOENT, stale: syscall.ECONNREFUSED} {
 		_, err := Dial(path, time.Now().Add(patience))
-		if e, ok := errors.AsType[*DialError](err); !ok || e.Socket != path || !errors.Is(err, is) || !errors.Is(err, ErrNotRunning) {
+		if e, ok := errors.AsType[*DialError](err); !ok || e.Socket != path || !errors.Is(err, is) ||
+			!errors.Is(err, ErrNotRunning) {
 			t.Errorf("%v", err)
 		}
 	}
@@ -379,7 +390,8 @@ func TestDetach(t *testing.T) {
 // FuzzReply: a reply that is read means what encoding/json makes of it; nothing panics.
 func FuzzReply(f *testing.F) {
 	f.Add([]byte(tokenReply))
-	f.Add([]byte(`{"id":null,"error":{"code":-32001,"message":"m","data":{"kind":"temporary","retry_after":3,"network":{"proxy":{"value":"p"}}}}}`))
+	f.Add([]byte(`{"id":null,"error":{"code":-32001,"message":"m","data":{"kind":"temporary","retry_after":3,` +
+		`"network":{"proxy":{"value":"p"}}}}}`))
 	f.Add([]byte(`{"method":"prompt","params":{}}`))
 	f.Add([]byte(`{"id":1,"result":null,"error":null}`))
 	f.Fuzz(func(t *testing.T, line []byte) {

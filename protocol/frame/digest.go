@@ -5,8 +5,9 @@ import (
 	"math/bits"
 )
 
-// SHA-256 by hand (FIPS 180-4 §6.2). An id that is no secret needs it, in a process that lives two milliseconds: crypto/sha256
-// brings the initialisation of the whole FIPS module into every `groat get`. A test holds it against crypto/sha256.
+// SHA-256 by hand (FIPS 180-4 §6.2). An id that is no secret needs it, in a process that lives two milliseconds:
+// crypto/sha256 brings the initialisation of the whole FIPS module into every `groat get`. A test holds it against
+// crypto/sha256.
 
 // roundConstants are the first 32 bits of the fractional parts of the cube roots of the first 64 primes (§4.2.2).
 var roundConstants = [64]uint32{

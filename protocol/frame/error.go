@@ -37,8 +37,8 @@ type Error struct {
 	Kind Kind // empty for JSON-RPC's own errors
 	// Message is a sentence for people, and Hint the command to type next, or empty.
 	Message, Hint string
-	// RetryAfter is seconds, or 0 if groatd does not say. MaxMinTTL is the greatest min_ttl, in seconds, that can be met, if a
-	// greater one was asked for.
+	// RetryAfter is seconds, or 0 if groatd does not say. MaxMinTTL is the greatest min_ttl, in seconds, that can be
+	// met, if a greater one was asked for.
 	RetryAfter, MaxMinTTL int64
 	// Network is how groatd makes connections, if it did not reach a server.
 	Network *Network
@@ -140,9 +140,9 @@ var (
 	errNoResult     = errors.New("neither a result nor an error")
 )
 
-// decodeObject reads an object that [strictjson.Check] has passed. For each member field returns where its value goes: a *string,
-// *int64 or *bool, a *[]byte for the value as it stands, a func([]byte) error, or nil for a member that is ignored. A member
-// that is null counts as missing.
+// decodeObject reads an object that [strictjson.Check] has passed. For each member field returns where its value goes:
+// a *string, *int64 or *bool, a *[]byte for the value as it stands, a func([]byte) error, or nil for a member that is
+// ignored. A member that is null counts as missing.
 func decodeObject(raw []byte, field func(name string) any) error {
 	if !strictjson.IsObject(raw) {
 		return errNoObject

@@ -9,7 +9,8 @@ import (
 )
 
 // links are the packages that this one may link, with the reason. A client that lives for two milliseconds pays for the
-// initialisation of each, so there is no network poller here (net), no encoding/json, no regexp, no context and no crypto.
+// initialisation of each, so there is no network poller here (net), no encoding/json, no regexp, no context and no
+// crypto.
 var links = map[string]string{
 	"bufio":           "ownpath reads /etc/passwd line by line",
 	"bytes":           "a line's end",
@@ -60,11 +61,13 @@ func TestWhatIsLinked(t *testing.T) {
 			t.Fatal(err)
 		}
 		for path := range strings.FieldsSeq(string(out)) {
-			if strings.HasPrefix(path, "internal/") || strings.HasPrefix(path, "vendor/") || slices.Contains(strings.Split(path, "/"), "internal") {
+			if strings.HasPrefix(path, "internal/") || strings.HasPrefix(path, "vendor/") ||
+				slices.Contains(strings.Split(path, "/"), "internal") {
 				continue // of the packages that stand in the list
 			}
 			seen[path] = true
-			if _, ok := links[path]; !ok || (path == "golang.org/x/sys/unix" || path == "sort") && !slices.Contains(more, path) {
+			if _, ok := links[path]; !ok || (path == "golang.org/x/sys/unix" || path == "sort") &&
+				!slices.Contains(more, path) {
 				t.Errorf("%s is linked on %s: do without it, or say in this test why not", path, goos)
 			}
 		}

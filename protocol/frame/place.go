@@ -26,8 +26,8 @@ type Place struct {
 // ErrNoHome: neither HOME nor /etc/passwd names a home for this user.
 var ErrNoHome = errors.New("HOME is not an absolute path, and /etc/passwd does not have this user")
 
-// PlaceOf returns the place that an environment leads to. HOME is /etc/passwd's where it is missing or not absolute. A config
-// that is not empty stands instead of $GROAT_CONFIG. It does not look whether anything is there.
+// PlaceOf returns the place that an environment leads to. HOME is /etc/passwd's where it is missing or not absolute. A
+// config that is not empty stands instead of $GROAT_CONFIG. It does not look whether anything is there.
 func PlaceOf(getenv func(string) string, config string) (Place, error) {
 	p := Place{Home: getenv("HOME")}
 	if !filepath.IsAbs(p.Home) {
@@ -70,7 +70,8 @@ func PlaceOf(getenv func(string) string, config string) (Place, error) {
 // UsualPlace is the place of a home where nothing else is said.
 func UsualPlace(home string) Place {
 	home = filepath.Clean(home)
-	p := Place{Home: home, Configuration: filepath.Join(home, ".config", "groat"), State: filepath.Join(home, ".local", "state", "groat")}
+	p := Place{Home: home, Configuration: filepath.Join(home, ".config", "groat"),
+		State: filepath.Join(home, ".local", "state", "groat")}
 	if runtime.GOOS == "darwin" {
 		p.State = filepath.Join(home, "Library", "Application Support", "groat")
 	}
@@ -84,7 +85,8 @@ func (p Place) ID() string {
 
 // String names the three paths for people. A path that could be taken for groat's own words is quoted.
 func (p Place) String() string {
-	return fmt.Sprintf("HOME=%s, configuration %s, state %s", visible.Text(p.Home), visible.Text(p.Configuration), visible.Text(p.State))
+	return fmt.Sprintf("HOME=%s, configuration %s, state %s", visible.Text(p.Home), visible.Text(p.Configuration),
+		visible.Text(p.State))
 }
 
 // InHome returns which of the paths stands in the home, or "": then it does not matter whose the home is.
@@ -101,8 +103,8 @@ func (p Place) InHome() string {
 	return ""
 }
 
-// CheckHome refuses a home of another user in which something of the place stands: as root with a person's HOME. The error is
-// an [*ownpath.Error].
+// CheckHome refuses a home of another user in which something of the place stands: as root with a person's HOME. The
+// error is an [*ownpath.Error].
 func (p Place) CheckHome() error {
 	if p.InHome() == "" {
 		return nil
@@ -110,5 +112,6 @@ func (p Place) CheckHome() error {
 	return ownpath.CheckHome(p.Home)
 }
 
-// LocalState is an assignment that gives this user a state directory on a disk of this machine: /var/tmp survives a restart.
+// LocalState is an assignment that gives this user a state directory on a disk of this machine: /var/tmp survives a
+// restart.
 func LocalState() string { return fmt.Sprintf("GROAT_STATE_DIR=/var/tmp/groat-state-%d", os.Geteuid()) }

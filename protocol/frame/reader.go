@@ -23,8 +23,8 @@ var (
 	ErrLineTooSlow = errors.New("the line was not finished within 5 seconds")
 )
 
-// A buffer begins small, because most requests are 80 bytes long and ten thousand idle connections should cost little, and
-// goes back to that from more than keepBuffer.
+// A buffer begins small, because most requests are 80 bytes long and ten thousand idle connections should cost little,
+// and goes back to that from more than keepBuffer.
 const (
 	firstBuffer = 512
 	keepBuffer  = 4 << 10
@@ -53,9 +53,9 @@ func NewReader(conn Source) *Reader {
 	return &Reader{conn: conn, buf: make([]byte, firstBuffer)}
 }
 
-// ReadLine returns the next line without its newline. The bytes are the caller's to change until the next call. What comes
-// before the end of input is a line, too, without a newline. After an error every call returns it, and what was read is
-// wiped.
+// ReadLine returns the next line without its newline. The bytes are the caller's to change until the next call. What
+// comes before the end of input is a line, too, without a newline. After an error every call returns it, and what was
+// read is wiped.
 func (r *Reader) ReadLine() ([]byte, error) {
 	line, err := r.line()
 	if err != nil {
@@ -114,8 +114,8 @@ func (r *Reader) fill() error {
 	return nil
 }
 
-// setDeadline gives a line that has begun its time, or takes it away. Where that fails the connection is closed, and Read
-// says so better.
+// setDeadline gives a line that has begun its time, or takes it away. Where that fails the connection is closed, and
+// Read says so better.
 func (r *Reader) setDeadline(begun bool) {
 	switch {
 	case begun && !r.timed:

@@ -51,7 +51,8 @@ func TestReaderBounds(t *testing.T) {
 		{"one byte more and no newline", longest + "x", nil, ErrLineTooLong},
 		{"short ones before the longest", "a\nbc\n" + longest + "\nd\n", []string{"a", "bc", longest, "d"}, io.EOF},
 		{"a short one before one byte more", "a\n" + longest + "x\n", []string{"a"}, ErrLineTooLong},
-		{"a half-filled buffer before one byte more", strings.Repeat("y", MaxLine/3) + "\n" + longest + "x\n", []string{strings.Repeat("y", MaxLine/3)}, ErrLineTooLong},
+		{"a half-filled buffer before one byte more", strings.Repeat("y", MaxLine/3) + "\n" + longest + "x\n",
+			[]string{strings.Repeat("y", MaxLine/3)}, ErrLineTooLong},
 	} {
 		for _, size := range []int{1 << 20, 60000, 4096, 511} {
 			var chunks [][]byte

@@ -42,11 +42,12 @@ func (r *Route) OwnSocket() string {
 	return r.Sockets.Own
 }
 
-// Reach connects to the groatd of this place at its own socket, or at the plain one. Both results are nil if none listens there.
+// Reach connects to the groatd of this place at its own socket, or at the plain one. Both results are nil if none
+// listens there.
 //
-// The plain socket may be another place's. A groatd there refuses a request without doing anything, and its [*Error] has its
-// Place. Where the first request may be made twice and holds no secret, repeatable is true and it finds that out; the caller
-// then calls [Route.PlainIsAnothers] and Reach again. Otherwise Reach asks before.
+// The plain socket may be another place's. A groatd there refuses a request without doing anything, and its [*Error]
+// has its Place. Where the first request may be made twice and holds no secret, repeatable is true and it finds that
+// out; the caller then calls [Route.PlainIsAnothers] and Reach again. Otherwise Reach asks before.
 func (r *Route) Reach(deadline time.Time, repeatable bool) (*Conn, error) {
 	if r.Sockets.Explicit != "" {
 		return r.try(r.Sockets.Explicit, deadline)
@@ -119,11 +120,11 @@ func (c *Conn) helloWithin(limit time.Duration) error {
 	return c.Hello()
 }
 
-// Where nobody listens at the sockets of a place, the lock in its state directory may say where its groatd does listen: two
-// runtime directories with one home (a batch job's, cron's) have one groatd.
+// Where nobody listens at the sockets of a place, the lock in its state directory may say where its groatd does listen:
+// two runtime directories with one home (a batch job's, cron's) have one groatd.
 
-// Holder returns what the lock of the place's state directory says; ok is false if it says nothing, or if the directory is not
-// this user's alone.
+// Holder returns what the lock of the place's state directory says; ok is false if it says nothing, or if the directory
+// is not this user's alone.
 func (r *Route) Holder() (h Holder, ok bool) {
 	if r.Place == nil {
 		return Holder{}, false
@@ -139,8 +140,8 @@ func (r *Route) Holder() (h Holder, ok bool) {
 	return h, err == nil
 }
 
-// ReachHolder connects to the groatd that holds the lock of the place. It returns nil if there is none, if $GROAT_SOCKET names
-// the socket, and if the record is one that a groatd left which was killed.
+// ReachHolder connects to the groatd that holds the lock of the place. It returns nil if there is none, if
+// $GROAT_SOCKET names the socket, and if the record is one that a groatd left which was killed.
 func (r *Route) ReachHolder(deadline time.Time) *Conn {
 	if r.Sockets.Explicit != "" {
 		return nil

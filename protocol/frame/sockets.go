@@ -24,8 +24,8 @@ const ownDir = "d."
 type Sockets struct {
 	// Explicit is $GROAT_SOCKET. Where it is set the other members are empty.
 	Explicit string
-	// Dir is the directory of all sockets of this user, Own the place's own socket in it, and Plain the socket of the usual
-	// place, or an alias of the first other place's.
+	// Dir is the directory of all sockets of this user, Own the place's own socket in it, and Plain the socket of the
+	// usual place, or an alias of the first other place's.
 	Dir, Own, Plain string
 	// Alias: the directory is none that this system gives a user, so a place that is not the usual one may have Plain.
 	Alias bool
@@ -48,7 +48,8 @@ func socketsIn(v ownpath.View, getenv func(string) string, place Place) (Sockets
 			return c.sockets(place), nil
 		}
 	}
-	return Sockets{}, fmt.Errorf("every path for a socket is longer than %d bytes or in a directory that others may change, the last one %s",
+	return Sockets{}, fmt.Errorf("every path for a socket is longer than %d bytes or in a directory that others may "+
+		"change, the last one %s",
 		maxSocketPath, place.State)
 }
 
@@ -81,7 +82,8 @@ func candidates(uid int, getenv func(string) string, place Place) []candidate {
 	usual := "/run/user/" + id
 	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && filepath.Clean(dir) != usual {
 		dir = filepath.Clean(dir)
-		all = append(all, candidate{parent: dir, dir: filepath.Join(dir, "groat"), private: true, alias: true, session: true})
+		all = append(all, candidate{parent: dir, dir: filepath.Join(dir, "groat"), private: true, alias: true,
+			session: true})
 	}
 	all = append(all, candidate{parent: usual, dir: usual + "/groat", private: true, session: true})
 	if tmp := getenv("TMPDIR"); tmp == "" || filepath.IsAbs(tmp) {
@@ -105,8 +107,8 @@ func (c candidate) fits() bool {
 	return len(c.dir)+len("/"+ownDir+"0123456789abcdef/"+socketFile) <= maxSocketPath
 }
 
-// safe reports whether the way to the directory is safe, and the directory the user's, or one that may be made. One of the
-// user's that is open to others is not passed over: the person is told.
+// safe reports whether the way to the directory is safe, and the directory the user's, or one that may be made. One of
+// the user's that is open to others is not passed over: the person is told.
 func (c candidate) safe(v ownpath.View) bool {
 	if c.parent == c.dir { // the state directory, which may have to be made
 		return v.Check(c.dir) == nil
@@ -115,7 +117,8 @@ func (c candidate) safe(v ownpath.View) bool {
 	if err != nil || v.Check(c.parent) != nil {
 		return false
 	}
-	shared := parent.Mode.Perm()&0o002 != 0 || parent.Mode&fs.ModeSticky != 0 && parent.Mode.Perm()&0o020 != 0 // Check allows /tmp
+	// Check allows /tmp
+	shared := parent.Mode.Perm()&0o002 != 0 || parent.Mode&fs.ModeSticky != 0 && parent.Mode.Perm()&0o020 != 0
 	if c.private && (parent.UID != v.UID || !parent.Mode.IsDir() || shared) {
 		return false
 	}
@@ -126,8 +129,8 @@ func (c candidate) safe(v ownpath.View) bool {
 	return err == nil && dir.UID == v.UID
 }
 
-// SocketPath returns where a program of this user finds the daemon of its place, or of the usual one: $GROAT_SOCKET, the
-// place's own socket where one is there, else the plain one. It does not look whether anybody listens.
+// SocketPath returns where a program of this user finds the daemon of its place, or of the usual one: $GROAT_SOCKET,
+// the place's own socket where one is there, else the plain one. It does not look whether anybody listens.
 func SocketPath() (string, error) {
 	place, err := PlaceOf(os.Getenv, "")
 	if err != nil && os.Getenv("GROAT_SOCKET") == "" {

@@ -107,7 +107,8 @@ func TestH2PlaceRefused(t *testing.T) {
 		"configuration": {"HOME": "/h", "GROAT_CONFIG": "c"},
 		"state":         {"HOME": "/h", "GROAT_STATE_DIR": "s"},
 	} {
-		if p, err := PlaceOf(func(name string) string { return env[name] }, ""); err == nil || !strings.Contains(err.Error(), name) {
+		if p, err := PlaceOf(func(name string) string { return env[name] }, ""); err == nil ||
+			!strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, %v", name, p, err)
 		}
 	}
@@ -125,7 +126,8 @@ func TestH3HomeOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := UsualPlace(home).CheckHome()
-	if err == nil || !strings.Contains(err.Error(), "HOME="+home) || !strings.Contains(err.Error(), "belongs to uid 4242, and you are root (uid 0)") {
+	if err == nil || !strings.Contains(err.Error(), "HOME="+home) ||
+		!strings.Contains(err.Error(), "belongs to uid 4242, and you are root (uid 0)") {
 		t.Error(err)
 	}
 	if err := (Place{Home: home, Configuration: "/c", State: "/s"}).CheckHome(); err != nil {

@@ -18,7 +18,8 @@ func TestSocketPath(t *testing.T) {
 			t.Setenv("GROAT_SOCKET", test.override)
 			t.Setenv("XDG_RUNTIME_DIR", test.runtime)
 			got, err := SocketPath()
-			if got != test.want || (err != nil) != (test.fails != "") || err != nil && !strings.Contains(err.Error(), test.fails) {
+			if got != test.want || (err != nil) != (test.fails != "") || err != nil &&
+				!strings.Contains(err.Error(), test.fails) {
 				t.Errorf("%q, %v", got, err)
 			}
 		})

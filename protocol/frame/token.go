@@ -98,7 +98,8 @@ func (c *Conn) ask(method string, params []byte) ([]byte, error) {
 	}
 }
 
-// AppendRequest appends the line of a request. The method and the place's id need no quoting; params is an object, or nil.
+// AppendRequest appends the line of a request. The method and the place's id need no quoting; params is an object, or
+// nil.
 func AppendRequest(dst []byte, id, method, place string, params []byte) []byte {
 	dst = append(dst, `{"jsonrpc":"2.0","id":`...)
 	dst = append(dst, id...)

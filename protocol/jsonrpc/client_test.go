@@ -18,7 +18,8 @@ func TestTheClientsRequestsAreRead(t *testing.T) {
 		{protocol.MethodHello, nil},
 		{protocol.MethodToken, protocol.TokenParams{}},
 		{protocol.MethodToken, protocol.TokenParams{Profile: "work", MinTTL: &ttl}},
-		{protocol.MethodReject, protocol.RejectParams{TokenParams: protocol.TokenParams{Profile: "work"}, AccessToken: "t"}},
+		{protocol.MethodReject, protocol.RejectParams{TokenParams: protocol.TokenParams{Profile: "work"},
+			AccessToken: "t"}},
 		{protocol.MethodStatus, protocol.StatusParams{Profile: "work"}},
 	} {
 		here, there := net.Pipe()

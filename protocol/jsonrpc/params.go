@@ -12,9 +12,9 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// DecodeParams reads a request's parameters into a struct. Members it does not know are ignored, null counts as missing,
-// and a member that differs from a known name only in case is refused. The error is a [*protocol.Error] that names the member
-// and never quotes its value. into should be new: what params does not mention stays as it was.
+// DecodeParams reads a request's parameters into a struct. Members it does not know are ignored, null counts as
+// missing, and a member that differs from a known name only in case is refused. The error is a [*protocol.Error] that
+// names the member and never quotes its value. into should be new: what params does not mention stays as it was.
 func DecodeParams(params []byte, into any) error {
 	if params == nil {
 		return nil
@@ -85,7 +85,8 @@ func decodeToken(params []byte, p *protocol.TokenParams) error {
 	return nil
 }
 
-// SecretParam takes one string member out of params as bytes that the caller owns and can wipe; nil where it is missing.
+// SecretParam takes one string member out of params as bytes that the caller owns and can wipe; nil where it is
+// missing.
 func SecretParam(params []byte, name string) ([]byte, error) {
 	for n, raw := range strictjson.Members(params) {
 		if v := variantOf(n, []string{name}); v != "" {

@@ -10,8 +10,9 @@ import (
 
 // OtherPlace returns the error for a caller whose place has another id than the daemon's.
 func OtherPlace(daemon frame.Place, caller string) *protocol.Error {
-	e := protocol.NewError(protocol.Config, "this groatd is another place's: it serves "+daemon.String()+" (place "+daemon.ID()+
-		"), and the request comes from place "+caller, "unset GROAT_SOCKET, then: groat status")
+	e := protocol.NewError(protocol.Config,
+		"this groatd is another place's: it serves "+daemon.String()+" (place "+daemon.ID()+
+			"), and the request comes from place "+caller, "unset GROAT_SOCKET, then: groat status")
 	e.Data.Place = &daemon
 	return e
 }

@@ -23,9 +23,9 @@ type Request struct {
 
 var requestNames = []string{"jsonrpc", "id", "method", "params", "place"}
 
-// ParseRequest reads one line. Its error is a [*protocol.Error] to be sent as the reply, with the request's ID where that could be
-// read. fatal says that nothing sensible can follow on this connection: the line was not JSON. It is safe for concurrent
-// use.
+// ParseRequest reads one line. Its error is a [*protocol.Error] to be sent as the reply, with the request's ID where
+// that could be read. fatal says that nothing sensible can follow on this connection: the line was not JSON. It is safe
+// for concurrent use.
 func ParseRequest(line []byte) (r Request, fatal bool, err error) {
 	if err := strictjson.Check(line); err != nil {
 		if errors.Is(err, strictjson.ErrRefused) {

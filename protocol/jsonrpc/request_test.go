@@ -142,7 +142,8 @@ func seeds(f *testing.F, name string) {
 	}
 }
 
-// FuzzParseRequest: a request that is accepted means the same to encoding/json, and every refusal is one that can be sent.
+// FuzzParseRequest: a request that is accepted means the same to encoding/json, and every refusal is one that can be
+// sent.
 func FuzzParseRequest(f *testing.F) {
 	seeds(f, "requests.jsonl")
 	f.Fuzz(func(t *testing.T, line []byte) {
@@ -179,8 +180,10 @@ func FuzzParseRequest(f *testing.F) {
 			return
 		}
 		compareDecoders(t, r.Params)
-		for _, into := range []any{&protocol.RejectParams{}, &protocol.LoginParams{}, &protocol.LogoutParams{}, &protocol.StatusParams{}, &protocol.KeystoreParams{}} {
-			if err := DecodeParams(r.Params, into); err != nil && reflect.TypeOf(err) != reflect.TypeFor[*protocol.Error]() {
+		for _, into := range []any{&protocol.RejectParams{}, &protocol.LoginParams{}, &protocol.LogoutParams{},
+			&protocol.StatusParams{}, &protocol.KeystoreParams{}} {
+			if err := DecodeParams(r.Params, into); err != nil &&
+				reflect.TypeOf(err) != reflect.TypeFor[*protocol.Error]() {
 				t.Fatalf("%T", err)
 			}
 		}

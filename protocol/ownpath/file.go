@@ -36,10 +36,11 @@ func (r Rule) flags() int {
 	return syscall.O_NONBLOCK | syscall.O_CLOEXEC
 }
 
-// OpenFile opens a file, or with [os.O_CREATE] makes one of mode 0600, and closes it again where the rule does not allow it:
-// the error is an [*Error] then, else what [os.OpenFile] returns.
+// OpenFile opens a file, or with [os.O_CREATE] makes one of mode 0600, and closes it again where the rule does not
+// allow it: the error is an [*Error] then, else what [os.OpenFile] returns.
 func OpenFile(path string, flags int, rule Rule) (*os.File, error) {
-	return OpenWith(func(path string, flags int) (*os.File, error) { return os.OpenFile(path, flags, 0o600) }, path, flags, rule)
+	return OpenWith(func(path string, flags int) (*os.File, error) { return os.OpenFile(path, flags, 0o600) }, path,
+		flags, rule)
 }
 
 // OpenWith is [OpenFile] with another function in the place of [os.OpenFile].
@@ -80,15 +81,17 @@ func CheckFile(path string, info fs.FileInfo, rule Rule) error {
 	case rule == OwnSecret && mode&^0o600 != 0:
 		return &Error{path, fmt.Sprintf("has mode %04o, want 0600: others may have read it", mode), list(path)}
 	case rule == GivenSecret && mode&0o077 != 0:
-		return &Error{path, fmt.Sprintf("can be read or written by others (mode %04o)", mode), "chmod 600 " + visible.Word(path)}
+		return &Error{path, fmt.Sprintf("can be read or written by others (mode %04o)", mode), "chmod 600 " +
+			visible.Word(path)}
 	case mode&0o022 != 0:
-		return &Error{path, fmt.Sprintf("may be written by others (mode %04o)", mode), "chmod go-w " + visible.Word(path)}
+		return &Error{path, fmt.Sprintf("may be written by others (mode %04o)", mode), "chmod go-w " +
+			visible.Word(path)}
 	}
 	return nil
 }
 
-// CheckPrivateDir refuses what is no directory of this user's of mode 0700 or less; a link is none. It does not look at what is
-// above it: [Check] does. The error is an [*Error] about path, or what [os.Lstat] returns.
+// CheckPrivateDir refuses what is no directory of this user's of mode 0700 or less; a link is none. It does not look at
+// what is above it: [Check] does. The error is an [*Error] about path, or what [os.Lstat] returns.
 func CheckPrivateDir(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {

@@ -15,12 +15,14 @@ func TestCheckPrivateDir(t *testing.T) {
 		plant func(path string) error
 		says  string // nothing where it passes
 	}{
-		"mode 0700":      {func(path string) error { return os.Mkdir(path, 0o700) }, ""},
-		"mode 0750":      {func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o750)) }, "is open to others (mode 0750)"},
-		"another user's": {func(path string) error { dir(t, path, 0o700, other); return nil }, "belongs to another user (uid 4242)"},
-		"a link":         {func(path string) error { return os.Symlink("/", path) }, "is no directory"},
-		"a file":         {func(path string) error { return os.WriteFile(path, nil, 0o600) }, "is no directory"},
-		"missing":        {func(string) error { return nil }, "no such file"},
+		"mode 0700": {func(path string) error { return os.Mkdir(path, 0o700) }, ""},
+		"mode 0750": {func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o750)) },
+			"is open to others (mode 0750)"},
+		"another user's": {func(path string) error { dir(t, path, 0o700, other); return nil },
+			"belongs to another user (uid 4242)"},
+		"a link":  {func(path string) error { return os.Symlink("/", path) }, "is no directory"},
+		"a file":  {func(path string) error { return os.WriteFile(path, nil, 0o600) }, "is no directory"},
+		"missing": {func(string) error { return nil }, "no such file"},
 	} {
 		path := filepath.Join(t.TempDir(), "d")
 		if err := c.plant(path); err != nil {

@@ -59,8 +59,9 @@ func lstat(path string) (Entry, error) {
 }
 
 // Check refuses a path on whose way another user could put something else in its place: every directory from / to the
-// path itself, also those that symbolic links lead over, must belong to this user or to root and may be written by nobody
-// else, but for root's sticky ones (/tmp). What is not there yet is no error. The error is an [*Error] about the directory.
+// path itself, also those that symbolic links lead over, must belong to this user or to root and may be written by
+// nobody else, but for root's sticky ones (/tmp). What is not there yet is no error. The error is an [*Error] about the
+// directory.
 //
 // Root is whoever owns /: in a user namespace, where root has no number of its own, that is another uid.
 func Check(path string) error { return System().Check(path) }
@@ -146,7 +147,8 @@ func (w walk) directory(path string, e Entry) error {
 // follow returns where a link that stands in at leads on.
 func (w walk) follow(at, link, rest string, e Entry) (string, string, error) {
 	if !w.trusts(e) {
-		return "", "", &Error{link, fmt.Sprintf("is a link of another user (uid %d)", e.UID), "ls -l " + visible.Word(link)}
+		return "", "", &Error{link, fmt.Sprintf("is a link of another user (uid %d)", e.UID), "ls -l " +
+			visible.Word(link)}
 	}
 	target, err := w.Readlink(link)
 	if err != nil {
@@ -169,7 +171,8 @@ func (v View) MayMakeIn(path string) error {
 		return nil
 	}
 	at := v.deepest(path)
-	return &Error{at, fmt.Sprintf("belongs to another user (uid %d), so nothing is made in it", e.UID), "ls -ld " + visible.Word(at)}
+	return &Error{at, fmt.Sprintf("belongs to another user (uid %d), so nothing is made in it", e.UID), "ls -ld " +
+		visible.Word(at)}
 }
 
 // deepest returns the part of path that exists, as it is written.
@@ -184,8 +187,9 @@ func (v View) deepest(path string) string {
 	return at
 }
 
-// MakeDir makes a directory of mode 0700, and those above it that are missing, after it has checked all that there are: where
-// one of them is another user's, nothing is made at all. One that exists is left as it is. The error is an [*Error].
+// MakeDir makes a directory of mode 0700, and those above it that are missing, after it has checked all that there are:
+// where one of them is another user's, nothing is made at all. One that exists is left as it is. The error is an
+// [*Error].
 func MakeDir(path string) error {
 	v, path := System(), filepath.Clean(path)
 	var missing []string
@@ -207,14 +211,15 @@ func MakeDir(path string) error {
 	}
 	for i := len(missing) - 1; i >= 0; i-- {
 		if err := os.Mkdir(missing[i], 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return &Error{missing[i], "cannot be made: " + cause(err), "ls -ld " + visible.Word(filepath.Dir(missing[i]))}
+			return &Error{missing[i], "cannot be made: " + cause(err), "ls -ld " +
+				visible.Word(filepath.Dir(missing[i]))}
 		}
 	}
 	return v.Check(path) // in a sticky directory somebody else may have been faster
 }
 
-// CheckHome refuses a HOME that exists and belongs to another user. One that is not there, or cannot be examined, passes. It
-// follows links. The error is an [*Error].
+// CheckHome refuses a HOME that exists and belongs to another user. One that is not there, or cannot be examined,
+// passes. It follows links. The error is an [*Error].
 func CheckHome(home string) error {
 	info, err := os.Stat(home)
 	if err != nil {

@@ -22,18 +22,20 @@ func dir(t *testing.T, path string, mode fs.FileMode, uid int) {
 	}
 }
 
-// No directory is made before the owner of every one above it is known to be right, whoever runs: root, too, makes nothing in
-// another user's.
+// No directory is made before the owner of every one above it is known to be right, whoever runs: root, too, makes
+// nothing in another user's.
 func TestH4NothingIsMadeInAnothersDirectory(t *testing.T) {
 	for name, c := range map[string]struct {
 		plant func(root string)
 		says  string // nothing where it is made
 	}{
-		"in one's own":     {func(root string) { dir(t, root+"/a", 0o700, 0) }, ""},
-		"in a sticky one":  {func(root string) { dir(t, root+"/a", 0o777|fs.ModeSticky, 0) }, ""},
-		"another user's":   {func(root string) { dir(t, root+"/a", 0o700, other) }, "belongs to another user (uid 4242)"},
-		"another's sticky": {func(root string) { dir(t, root+"/a", 0o777|fs.ModeSticky, other) }, "belongs to another user"},
-		"an open one":      {func(root string) { dir(t, root+"/a", 0o777, 0) }, "may be written by others"},
+		"in one's own":    {func(root string) { dir(t, root+"/a", 0o700, 0) }, ""},
+		"in a sticky one": {func(root string) { dir(t, root+"/a", 0o777|fs.ModeSticky, 0) }, ""},
+		"another user's": {func(root string) { dir(t, root+"/a", 0o700, other) },
+			"belongs to another user (uid 4242)"},
+		"another's sticky": {func(root string) { dir(t, root+"/a", 0o777|fs.ModeSticky, other) },
+			"belongs to another user"},
+		"an open one": {func(root string) { dir(t, root+"/a", 0o777, 0) }, "may be written by others"},
 		"below another user's": {func(root string) {
 			dir(t, root+"/a", 0o755, other)
 			dir(t, root+"/a/b", 0o700, 0)
@@ -97,7 +99,8 @@ func TestH5MayMakeIn(t *testing.T) {
 		}
 		return Entry{}, fs.ErrNotExist
 	}}
-	for path, want := range map[string]bool{"/h/a/b": true, "/tmp/a": true, "/usr/a": false, "/o/a": false, "/new": false} {
+	for path, want := range map[string]bool{"/h/a/b": true, "/tmp/a": true, "/usr/a": false, "/o/a": false,
+		"/new": false} {
 		if err := v.MayMakeIn(path); (err == nil) != want {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -109,7 +112,8 @@ func TestH6FasterThanUs(t *testing.T) {
 	root := t.TempDir()
 	dir(t, root+"/tmp", 0o777|fs.ModeSticky, 0)
 	dir(t, root+"/tmp/groat-0", 0o755, other)
-	if err := MakeDir(root + "/tmp/groat-0"); err == nil || !strings.Contains(err.Error(), "belongs to another user (uid 4242)") {
+	if err := MakeDir(root + "/tmp/groat-0"); err == nil || !strings.Contains(err.Error(),
+		"belongs to another user (uid 4242)") {
 		t.Error(err)
 	}
 	if info, err := os.Stat(root + "/tmp/groat-0"); err != nil || info.Sys().(*syscall.Stat_t).Uid != other {
@@ -139,7 +143,8 @@ func TestH29WhoseHome(t *testing.T) {
 		t.Fatal("uid 1 is not in /etc/passwd")
 	}
 	e, ok := errors.AsType[*Error](CheckHome(home))
-	if !ok || e.Path != "HOME="+home || e.Message != "belongs to "+owner.Name+" (uid 1), and you are root (uid 0)" || e.Hint != "sudo -u "+owner.Name+" groat status" {
+	if !ok || e.Path != "HOME="+home || e.Message != "belongs to "+owner.Name+" (uid 1), and you are root (uid 0)" ||
+		e.Hint != "sudo -u "+owner.Name+" groat status" {
 		t.Errorf("%+v", e)
 	}
 }
@@ -158,7 +163,8 @@ func TestH84NoHome(t *testing.T) {
 	}
 	defer syscall.Setresuid(-1, uid, -1)
 	e, ok := errors.AsType[*Error](CheckHome("/"))
-	if want := "HOME=/var/tmp/home-987654 groat status"; !ok || e.Hint != want || !strings.Contains(e.Message, "you are uid 987654") {
+	if want := "HOME=/var/tmp/home-987654 groat status"; !ok || e.Hint != want ||
+		!strings.Contains(e.Message, "you are uid 987654") {
 		t.Errorf("%+v, want the hint %s", e, want)
 	}
 }

@@ -63,8 +63,8 @@ func othersWith(gid, uid string) bool {
 	return false
 }
 
-// privateGroup reports whether a file's group is the one that only this user is in: many systems give everybody one of the
-// same number or name, and with it directories that the group may write.
+// privateGroup reports whether a file's group is the one that only this user is in: many systems give everybody one of
+// the same number or name, and with it directories that the group may write.
 func (v View) privateGroup(e Entry) bool {
 	if v.UID == 0 || e.GID != v.GID {
 		return false

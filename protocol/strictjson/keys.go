@@ -12,7 +12,8 @@ type key struct {
 	start, end int // between the quotes
 }
 
-// manyKeys is from when an object's names go into a map: below, comparing each with each is faster and allocates nothing.
+// manyKeys is from when an object's names go into a map: below, comparing each with each is faster and allocates
+// nothing.
 const manyKeys = 16
 
 func (s *scanner) object(depth int) bool {

@@ -5,8 +5,8 @@ import (
 	"iter"
 )
 
-// Members yields the members of a JSON object that [Check] has passed: each name, unescaped, and the value as it stands in
-// b. The slices are parts of b, but for a name that holds an escape. It yields nothing if b is not an object.
+// Members yields the members of a JSON object that [Check] has passed: each name, unescaped, and the value as it stands
+// in b. The slices are parts of b, but for a name that holds an escape. It yields nothing if b is not an object.
 func Members(b []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		i := skipSpace(b, 0)

@@ -1,9 +1,9 @@
 // Package strictjson refuses, before anything is decoded, the JSON that two honest parsers could read differently.
 //
-// RFC 8259 leaves open what a repeated name means, and encoding/json takes the last one, matches names without regard to
-// case, replaces bad UTF-8 silently and nests ten thousand deep. Whoever checks a message with [Check] first may decode
-// it with anything and gets what every other reader gets. The invariant: what Check accepts, [encoding/json.Valid]
-// accepts too, and decoding it loses nothing. It is not a decoder: it builds no values.
+// RFC 8259 leaves open what a repeated name means, and encoding/json takes the last one, matches names without regard
+// to case, replaces bad UTF-8 silently and nests ten thousand deep. Whoever checks a message with [Check] first may
+// decode it with anything and gets what every other reader gets. The invariant: what Check accepts,
+// [encoding/json.Valid] accepts too, and decoding it loses nothing. It is not a decoder: it builds no values.
 package strictjson
 
 import (
@@ -42,8 +42,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Kind }
 
 // Check reads b, which must hold exactly one JSON value with optional white space around it, and returns nil or an
-// [*Error]. ErrSyntax wins over ErrRefused wherever the fault stands, but for nesting beyond [MaxDepth], which is refused
-// without reading on. Objects of ordinary size cost no allocation. It is safe for concurrent use.
+// [*Error]. ErrSyntax wins over ErrRefused wherever the fault stands, but for nesting beyond [MaxDepth], which is
+// refused without reading on. Objects of ordinary size cost no allocation. It is safe for concurrent use.
 func Check(b []byte) error {
 	if !utf8.Valid(b) {
 		return &Error{ErrSyntax, "not UTF-8", badUTF8(b)}

@@ -99,9 +99,11 @@ func TestCheck(t *testing.T) {
 		{"case, Kelvin sign", "{\"k\":1,\"\u212a\":2}", strictjson.ErrRefused},
 		{"case, long s", `{"s":1,"\u017f":2}`, strictjson.ErrRefused},
 		{"case, beyond ASCII", `{"é":1,"É":2}`, strictjson.ErrRefused},
-		{"duplicate among many", many(1000, func(i int) string { return fmt.Sprint("k", i%999) }), strictjson.ErrRefused},
+		{"duplicate among many", many(1000, func(i int) string { return fmt.Sprint("k", i%999) }),
+			strictjson.ErrRefused},
 		{"duplicate at the seam", many(17, func(i int) string { return fmt.Sprint("k", i%16) }), strictjson.ErrRefused},
-		{"case among many", many(40, func(i int) string { return []string{"k", "K"}[i/39] + fmt.Sprint(i%39) }), strictjson.ErrRefused},
+		{"case among many", many(40, func(i int) string { return []string{"k", "K"}[i/39] + fmt.Sprint(i%39) }),
+			strictjson.ErrRefused},
 		{"lone high surrogate", `"\ud83d"`, strictjson.ErrRefused},
 		{"lone low surrogate", `"\ude00"`, strictjson.ErrRefused},
 		{"two high surrogates", `"\ud83d\ud83d"`, strictjson.ErrRefused},
@@ -199,7 +201,8 @@ func TestAppendUnquotedStaysInPlace(t *testing.T) {
 }
 
 func FuzzCheckAcceptsWhatEveryParserReadsAlike(f *testing.F) {
-	for _, s := range []string{typical, `{"a":1,"A":2}`, `"\ud83d\ude00"`, "{\"k\":1,\"\u212a\":2}", `[1e400,-0.5]`, `{"a":[{}]}`, "\xff", `{"\u0061":1,"a":2}`,
+	for _, s := range []string{typical, `{"a":1,"A":2}`, `"\ud83d\ude00"`, "{\"k\":1,\"\u212a\":2}", `[1e400,-0.5]`,
+		`{"a":[{}]}`, "\xff", `{"\u0061":1,"a":2}`,
 		many(20, func(i int) string { return fmt.Sprint(i) })} {
 		f.Add([]byte(s))
 	}

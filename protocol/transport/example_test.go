@@ -9,8 +9,8 @@ import (
 	"github.com/groat-dev/groat/protocol/transport"
 )
 
-// A program keeps one client of groatd and one http.Client. Every request gets the current token, and one that the API refuses
-// with 401 is repeated once with a better token.
+// A program keeps one client of groatd and one http.Client. Every request gets the current token, and one that the API
+// refuses with 401 is repeated once with a better token.
 func Example() {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer token-2" {

@@ -59,7 +59,8 @@ func (g *groatd) answer(line []byte) string {
 		return `{"jsonrpc":"2.0","id":` + string(q.ID) + `,"` + member + `":` + value + `}`
 	}
 	if q.Method == protocol.MethodProfiles {
-		list, _ := json.Marshal(protocol.ProfilesResult{Profiles: []protocol.ProfileInfo{{Profile: "work", Resources: g.origins}}})
+		list, _ := json.Marshal(protocol.ProfilesResult{Profiles: []protocol.ProfileInfo{{Profile: "work",
+			Resources: g.origins}}})
 		return reply("result", string(list))
 	}
 	if q.Params.Target != "" {
@@ -84,7 +85,8 @@ func (g *groatd) answer(line []byte) string {
 		header = "Authorization: Bearer "
 	}
 	token := fmt.Sprintf("token-%d", g.current)
-	t, _ := json.Marshal(protocol.TokenResult{AccessToken: token, TokenType: "Bearer", Profile: "work", Header: header + token, Static: g.static})
+	t, _ := json.Marshal(protocol.TokenResult{AccessToken: token, TokenType: "Bearer", Profile: "work", Header: header +
+		token, Static: g.static})
 	return reply("result", string(t))
 }
 

@@ -1,8 +1,8 @@
 // Package transport puts the access tokens of groatd on HTTP requests.
 //
-// A [Transport] is an [http.RoundTripper] for the [http.Client] of a program. The invariants: a token goes only to an origin
-// that its profile lists as a resource, whatever redirects say; a request is sent twice at most; nothing is logged, and no error
-// holds a token.
+// A [Transport] is an [http.RoundTripper] for the [http.Client] of a program. The invariants: a token goes only to an
+// origin that its profile lists as a resource, whatever redirects say; a request is sent twice at most; nothing is
+// logged, and no error holds a token.
 package transport
 
 import (
@@ -19,29 +19,29 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// ErrOrigin means that no token may be sent to the origin of a request: the profile does not list it as a resource. The request
-// was not sent. "groat login PROFILE --resource ORIGIN" adds it.
+// ErrOrigin means that no token may be sent to the origin of a request: the profile does not list it as a resource. The
+// request was not sent. "groat login PROFILE --resource ORIGIN" adds it.
 var ErrOrigin = errors.New("the profile does not list the origin of the request")
 
-// Transport is an [http.RoundTripper] that sends each request with the header of a profile: "Authorization: Bearer …", or what
-// the provider's own scheme is.
+// Transport is an [http.RoundTripper] that sends each request with the header of a profile: "Authorization: Bearer …",
+// or what the provider's own scheme is.
 //
-// It asks groatd before every request, which costs one local round trip, or two with a Profile, and keeps nothing itself. If the
-// API answers with 401 it tells groatd so ([protocol.Client.Reject]), and repeats the request once with the better
-// token, if there is one and if the body can be had again: [http.Request.GetBody] is set for the usual ones by
-// [http.NewRequest]. Otherwise the API's own answer is returned.
+// It asks groatd before every request, which costs one local round trip, or two with a Profile, and keeps nothing
+// itself. If the API answers with 401 it tells groatd so ([protocol.Client.Reject]), and repeats the request once with
+// the better token, if there is one and if the body can be had again: [http.Request.GetBody] is set for the usual ones
+// by [http.NewRequest]. Otherwise the API's own answer is returned.
 //
-// A request whose origin (scheme, host and port) the profile does not list is refused with [ErrOrigin]. One that follows a
-// redirect to such an origin is sent without the header, as one to a signed address of a store needs. A request that brings a
-// header of the same name is sent as it is.
+// A request whose origin (scheme, host and port) the profile does not list is refused with [ErrOrigin]. One that
+// follows a redirect to such an origin is sent without the header, as one to a signed address of a store needs. A
+// request that brings a header of the same name is sent as it is.
 //
-// Errors of groatd's are [*protocol.Error]; package net/http wraps them. The context of a request bounds all that is done for
-// it. A Transport may be used by any number of goroutines; its fields must not be changed then.
+// Errors of groatd's are [*protocol.Error]; package net/http wraps them. The context of a request bounds all that is
+// done for it. A Transport may be used by any number of goroutines; its fields must not be changed then.
 type Transport struct {
 	// Client asks groatd. The transport does not close it.
 	Client *protocol.Client
-	// Profile is whose token is sent. If it is empty, groatd chooses the one profile that lists the origin, and makes sure that
-	// its credential is sealed for that origin.
+	// Profile is whose token is sent. If it is empty, groatd chooses the one profile that lists the origin, and makes
+	// sure that its credential is sealed for that origin.
 	Profile string
 	// MinTTL is how many seconds a token must be good for; nil asks for no promise.
 	MinTTL *int64
@@ -86,7 +86,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // again reports the token that was refused with 401, and repeats the request if it can; it returns the last answer.
-func (t *Transport) again(req *http.Request, refused *http.Response, params protocol.TokenParams, token protocol.TokenResult) *http.Response {
+func (t *Transport) again(req *http.Request, refused *http.Response, params protocol.TokenParams,
+	token protocol.TokenResult) *http.Response {
 	body, ok := repeat(req)
 	if !ok {
 		params.Wait = new(int64) // the next request wants the better token, and this one does not wait for it
@@ -117,7 +118,8 @@ func (t *Transport) again(req *http.Request, refused *http.Response, params prot
 // maxDrain is how much of an answer that is thrown away is read.
 const maxDrain = 4 << 10
 
-// params returns what to ask groatd for a request, or an error that wraps [ErrOrigin] if its profile does not list the origin.
+// params returns what to ask groatd for a request, or an error that wraps [ErrOrigin] if its profile does not list the
+// origin.
 func (t *Transport) params(req *http.Request) (protocol.TokenParams, error) {
 	params := protocol.TokenParams{Profile: t.Profile, MinTTL: t.MinTTL}
 	origin, ok := originOf(req.URL)
@@ -147,8 +149,8 @@ func (t *Transport) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// originOf returns a URL's origin with its port, as groatd lists them; ok is false if no token may go there, whoever lists it:
-// it is neither https nor http on this machine.
+// originOf returns a URL's origin with its port, as groatd lists them; ok is false if no token may go there, whoever
+// lists it: it is neither https nor http on this machine.
 func originOf(u *url.URL) (origin string, ok bool) {
 	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
 	addr, err := netip.ParseAddr(host)
@@ -173,7 +175,8 @@ func with(req *http.Request, name, value string) *http.Request {
 	return c
 }
 
-// repeat returns the body for sending a request once more, which is nil if it has none; ok is false if it cannot be had again.
+// repeat returns the body for sending a request once more, which is nil if it has none; ok is false if it cannot be had
+// again.
 func repeat(req *http.Request) (body io.ReadCloser, ok bool) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req.Body, true

@@ -132,7 +132,8 @@ func TestAStreamIsNotRepeated(t *testing.T) {
 func TestARedirectLeavesTheTokenBehind(t *testing.T) {
 	for _, profile := range []string{"", "work"} {
 		foreign := newAPI(t, "any")
-		far := strings.Replace(foreign.URL, "127.0.0.1", "localhost", 1) // another host too, where net/http drops Authorization
+		// another host too, where net/http drops Authorization
+		far := strings.Replace(foreign.URL, "127.0.0.1", "localhost", 1)
 		for _, to := range []string{foreign.URL, far} {
 			foreign.seen = nil
 			first := httptest.NewServer(http.RedirectHandler(to, http.StatusTemporaryRedirect))
@@ -140,10 +141,11 @@ func TestARedirectLeavesTheTokenBehind(t *testing.T) {
 			for _, header := range []string{"", "X-Api-Key: "} {
 				g := &groatd{current: 1, origins: []string{first.URL}, header: header}
 				var sent []string
-				client := &http.Client{Transport: &transport.Transport{Client: start(t, g), Profile: profile, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
-					sent = append(sent, r.URL.Host+" "+r.Header.Get("Authorization")+r.Header.Get("X-Api-Key"))
-					return http.DefaultTransport.RoundTrip(r)
-				})}}
+				client := &http.Client{Transport: &transport.Transport{Client: start(t, g), Profile: profile,
+					Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+						sent = append(sent, r.URL.Host+" "+r.Header.Get("Authorization")+r.Header.Get("X-Api-Key"))
+						return http.DefaultTransport.RoundTrip(r)
+					})}}
 				resp, err := client.Get(first.URL)
 				if got := read(t, resp, err); got != "401 refused" {
 					t.Error(got)
@@ -196,10 +198,11 @@ func TestOriginsAreCompared(t *testing.T) {
 	} {
 		g := &groatd{current: 1, origins: []string{listed}}
 		sent := ""
-		client := &http.Client{Transport: &transport.Transport{Client: start(t, g), Profile: "work", Base: roundTripper(func(r *http.Request) (*http.Response, error) {
-			sent = r.Header.Get("Authorization")
-			return &http.Response{StatusCode: 204, Status: "204 No Content", Body: http.NoBody, Request: r}, nil
-		})}}
+		client := &http.Client{Transport: &transport.Transport{Client: start(t, g), Profile: "work",
+			Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+				sent = r.Header.Get("Authorization")
+				return &http.Response{StatusCode: 204, Status: "204 No Content", Body: http.NoBody, Request: r}, nil
+			})}}
 		if _, err := client.Get(at); err != nil || sent != "Bearer token-1" {
 			t.Errorf("%s: %q, %v", at, sent, err)
 		}

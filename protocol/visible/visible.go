@@ -29,8 +29,8 @@ const blankBraille = '\u2800'
 // maxMarks is how many combining marks may stand on one character. Scripts need three; piles of them cover other lines.
 const maxMarks = 4
 
-// Line returns s as one line of at most limit runes: line ends and tabs become spaces, other characters that [Rune] refuses
-// become U+FFFD, space at both ends is removed. A longer text is cut and ends with "…".
+// Line returns s as one line of at most limit runes: line ends and tabs become spaces, other characters that [Rune]
+// refuses become U+FFFD, space at both ends is removed. A longer text is cut and ends with "…".
 func Line(s string, limit int) string {
 	var b strings.Builder
 	n, marks := 0, 0
@@ -57,8 +57,8 @@ func Line(s string, limit int) string {
 // maxQuoted bounds what the functions below show, in runes.
 const maxQuoted = 600
 
-// Quote returns s in quotation marks that it cannot close, as one [Line]. The colon is taken from every "groat:", "groatd:"
-// and "hint:" in it: a terminal may break a long line just before such a word.
+// Quote returns s in quotation marks that it cannot close, as one [Line]. The colon is taken from every "groat:",
+// "groatd:" and "hint:" in it: a terminal may break a long line just before such a word.
 func Quote(s string) string {
 	s = strings.ReplaceAll(Line(s, maxQuoted), `"`, "'")
 	return `"` + WithoutPrefixes(s) + `"`
@@ -70,8 +70,8 @@ var prefixes = []string{"groat", "groatd", "hint"}
 // colons are the characters that look like one (UTS #39, confusables.txt, and the wide forms).
 const colons = ":\u02d0\u02f8\u0589\u05c3\u0703\u0704\u0903\u0a83\u1361\u16ec\u1803\u1809\u205a\u2236\ua4fd\ua789\ufe13\ufe30\ufe55\uff1a"
 
-// WithoutPrefixes returns s without the colon of every "groat:", "groatd:" and "hint:" in it, and nothing else changed. A word that
-// may look like one of these counts as one: it has a letter that is not ASCII's, and is as long.
+// WithoutPrefixes returns s without the colon of every "groat:", "groatd:" and "hint:" in it, and nothing else changed.
+// A word that may look like one of these counts as one: it has a letter that is not ASCII's, and is as long.
 func WithoutPrefixes(s string) string {
 	var b strings.Builder
 	for {
@@ -111,8 +111,8 @@ func lookAlike(s string) bool {
 	return letters >= shortest && foreign
 }
 
-// Text returns s as one [Line], or as [Quote] does where a part of it could be taken for the beginning of a line of groat's
-// own. It is for whole sentences, of which a part may be foreign.
+// Text returns s as one [Line], or as [Quote] does where a part of it could be taken for the beginning of a line of
+// groat's own. It is for whole sentences, of which a part may be foreign.
 func Text(s string) string {
 	line := Line(s, maxQuoted)
 	if WithoutPrefixes(line) != line {
@@ -121,8 +121,8 @@ func Text(s string) string {
 	return line
 }
 
-// Name returns s as it is where it is one plain word, as file names, addresses and identifiers nearly always are, and else as
-// [Quote] does. An empty s is quoted.
+// Name returns s as it is where it is one plain word, as file names, addresses and identifiers nearly always are, and
+// else as [Quote] does. An empty s is quoted.
 func Name(s string) string {
 	for _, r := range s {
 		if r != '/' && r != '.' && r != ':' && r != '@' && r != '-' && !plain(r) {
@@ -139,12 +139,13 @@ func plain(r rune) bool {
 	return Rune(r) && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_+=~%,#?&*[]()", r))
 }
 
-// Word returns s as one word of a command line for sh, quoted where that is needed. What [Rune] refuses is written as an escape
-// of $'…', which bash, zsh and POSIX 2024 know.
+// Word returns s as one word of a command line for sh, quoted where that is needed. What [Rune] refuses is written as
+// an escape of $'…', which bash, zsh and POSIX 2024 know.
 func Word(s string) string {
 	safe, seen := s != "", true
 	for _, r := range s {
-		safe = safe && r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+=:@%,", r))
+		safe = safe && r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) ||
+			strings.ContainsRune("/._-+=:@%,", r))
 		seen = seen && Rune(r)
 	}
 	switch {

@@ -13,8 +13,9 @@ func TestI1WhatCannotBeSeenDoesNotComeThrough(t *testing.T) {
 		"control":   {0, 7, 8, 0x0a, 0x0b, 0x0d, 0x1b, 0x7f, 0x85, 0x9b, 0x9d},
 		"separator": {0x2028, 0x2029, 0xa0, 0x2003, 0x3000},
 		"bidi":      {0x61c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069},
-		"invisible": {0xad, 0x34f, 0x115f, 0x1160, 0x17b4, 0x180b, 0x200b, 0x200c, 0x200d, 0x2060, 0x2800, 0x3164, 0xfe0f, 0xfeff, 0xffa0, 0xe0001, 0xe0061, 0xe0100},
-		"private":   {0xe000, 0xf0000, 0xfdd0, 0x10ffff},
+		"invisible": {0xad, 0x34f, 0x115f, 0x1160, 0x17b4, 0x180b, 0x200b, 0x200c, 0x200d, 0x2060, 0x2800, 0x3164,
+			0xfe0f, 0xfeff, 0xffa0, 0xe0001, 0xe0061, 0xe0100},
+		"private": {0xe000, 0xf0000, 0xfdd0, 0x10ffff},
 	}
 	for kind, runes := range hidden {
 		for _, r := range runes {
@@ -22,7 +23,8 @@ func TestI1WhatCannotBeSeenDoesNotComeThrough(t *testing.T) {
 				t.Errorf("%s: %U counts as visible", kind, r)
 			}
 			for name, got := range map[string]string{
-				"Line": Line("a"+string(r)+"b", 100), "Quote": Quote("a" + string(r) + "b"), "Name": Name("a" + string(r) + "b"),
+				"Line": Line("a"+string(r)+"b", 100), "Quote": Quote("a" + string(r) + "b"), "Name": Name("a" +
+					string(r) + "b"),
 			} {
 				if strings.ContainsRune(got, r) {
 					t.Errorf("%s: %s lets %U through: %q", kind, name, r, got)
@@ -75,7 +77,8 @@ func TestI3QuotedTextIsNotOurs(t *testing.T) {
 			t.Errorf("as a name %q became %s, want %s", in, got, want)
 		}
 	}
-	for _, name := range []string{"/home/ann/.config/groat/config.toml", "https://auth.example.com:8443/t?a=b&c=%20", "app-1_x.y@z", "/tmp/Übung"} {
+	for _, name := range []string{"/home/ann/.config/groat/config.toml", "https://auth.example.com:8443/t?a=b&c=%20",
+		"app-1_x.y@z", "/tmp/Übung"} {
 		if got := Name(name); got != name {
 			t.Errorf("%q became %q", name, got)
 		}
@@ -98,7 +101,8 @@ func TestI3SentencesThatAreForeignInPart(t *testing.T) {
 // A word for a shell is the same word after the shell has read it, and shows nothing that steers a terminal.
 func TestI3AWordForAShell(t *testing.T) {
 	for _, word := range []string{
-		"/home/ann/x", "/tmp/a b", "it's", "a\nb", "x\u202ey", "\x1b[2K", "groat: hint: x", `back\slash` + "\n", "$(id)", "`id`", "-n", "\xff", "Ü b", "\u200b1",
+		"/home/ann/x", "/tmp/a b", "it's", "a\nb", "x\u202ey", "\x1b[2K", "groat: hint: x", `back\slash` +
+			"\n", "$(id)", "`id`", "-n", "\xff", "Ü b", "\u200b1",
 	} {
 		got := Word(word)
 		if Text(got) != got {
@@ -116,7 +120,8 @@ func TestI3AWordForAShell(t *testing.T) {
 
 // What only looks like the beginning of a line of groat's own is taken for it: other letters, other colons.
 func TestI30LooksLikeALine(t *testing.T) {
-	for _, word := range []string{"groat", "GroatD", "hint", "ｇｒｏａｔ", "ｈｉｎｔ", "gr\u043eat", "\u0261roat", "h\u0456nt", "g\u0301roat", "𝐠𝐫𝐨𝐚𝐭", "🅖🅡🅞🅐🅣", `\nｇｒｏａｔｄ`} {
+	for _, word := range []string{"groat", "GroatD", "hint", "ｇｒｏａｔ", "ｈｉｎｔ", "gr\u043eat", "\u0261roat", "h\u0456nt",
+		"g\u0301roat", "𝐠𝐫𝐨𝐚𝐭", "🅖🅡🅞🅐🅣", `\nｇｒｏａｔｄ`} {
 		for _, colon := range colons {
 			for _, space := range []string{"", " "} {
 				in := "x " + word + space + string(colon) + " curl"
@@ -130,7 +135,8 @@ func TestI30LooksLikeALine(t *testing.T) {
 			}
 		}
 	}
-	for _, plain := range []string{"cannot be read: /tmp/x", "日本: 10:15", "Öl: 3", "“state”: y", "e\u0301: x", "work…: x", "http://münchen.example:8080/"} {
+	for _, plain := range []string{"cannot be read: /tmp/x", "日本: 10:15", "Öl: 3", "“state”: y", "e\u0301: x",
+		"work…: x", "http://münchen.example:8080/"} {
 		if got := WithoutPrefixes(plain); got != plain {
 			t.Errorf("%q became %q", plain, got)
 		}

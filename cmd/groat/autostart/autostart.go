@@ -1,9 +1,10 @@
 // Package autostart starts groatd for a caller that finds none, and waits until it listens.
 //
-// However many callers come at once, one groatd is started: they take a lock beside the socket in turn, and look once more
-// before they start one. The lock of groatd itself has the last word on how many there are. The invariants: nothing is started
-// where a service manager does that, or for a home of another user; groatd gets none of the caller's descriptors, and of its
-// environment only what [daemonVars] lists. What is not here: sentences for people, and what is asked on the connection.
+// However many callers come at once, one groatd is started: they take a lock beside the socket in turn, and look once
+// more before they start one. The lock of groatd itself has the last word on how many there are. The invariants:
+// nothing is started where a service manager does that, or for a home of another user; groatd gets none of the caller's
+// descriptors, and of its environment only what [daemonVars] lists. What is not here: sentences for people, and what is
+// asked on the connection.
 package autostart
 
 import (
@@ -29,9 +30,10 @@ const (
 	daemonRefuses     = 78
 )
 
-// Start connects to the groatd of a route after it has started one, or has waited for the one that another caller starts, and
-// has found it to be this place's. getenv is the caller's environment; deadline is the connection's, and may not end sooner than
-// the start takes, which is 6 s at most. The error is an [*Error], or one of [frame.Route.Reach].
+// Start connects to the groatd of a route after it has started one, or has waited for the one that another caller
+// starts, and has found it to be this place's. getenv is the caller's environment; deadline is the connection's, and
+// may not end sooner than the start takes, which is 6 s at most. The error is an [*Error], or one of
+// [frame.Route.Reach].
 func Start(ctx context.Context, r *frame.Route, getenv func(string) string, deadline time.Time) (*frame.Conn, error) {
 	s := &starter{route: r, getenv: getenv, deadline: deadline}
 	r.PlainMayBeOurs()
@@ -64,14 +66,14 @@ func Start(ctx context.Context, r *frame.Route, getenv func(string) string, dead
 	return s.awaitReady(ctx)
 }
 
-// unitServes reports whether systemd has a unit for the route. A unit serves the usual place: it is no way to another one, or
-// to a socket somewhere else.
+// unitServes reports whether systemd has a unit for the route. A unit serves the usual place: it is no way to another
+// one, or to a socket somewhere else.
 func unitServes(r *frame.Route, getenv func(string) string) bool {
 	return r.Sockets.Explicit == "" && HasUnit(getenv) && Usual(*r.Place)
 }
 
-// Usual reports whether a place is the one of the user database. Users of a network are not in /etc/passwd; for them it is the
-// one that follows from HOME alone.
+// Usual reports whether a place is the one of the user database. Users of a network are not in /etc/passwd; for them it
+// is the one that follows from HOME alone.
 func Usual(place frame.Place) bool {
 	home := place.Home
 	if u, ok := ownpath.LocalUser(os.Geteuid()); ok {

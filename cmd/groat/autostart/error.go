@@ -30,7 +30,8 @@ const (
 	LockHeld               // a process holds the lock and does not say where it listens; Lock, PID
 )
 
-// Error says why groatd was not started, or did not become ready. Its text is for logs of tests: groat words each reason itself.
+// Error says why groatd was not started, or did not become ready. Its text is for logs of tests: groat words each
+// reason itself.
 type Error struct {
 	Reason Reason
 	// Place is the caller's, or nil if only $GROAT_SOCKET is known.

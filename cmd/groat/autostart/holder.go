@@ -18,8 +18,8 @@ const (
 	maxRestarts = 2
 )
 
-// lookAtHolder decides what to do after the groatd that was started has found another one at work. All results are empty while
-// that one is about to listen or to end; restart says that it has ended and that one may be started.
+// lookAtHolder decides what to do after the groatd that was started has found another one at work. All results are
+// empty while that one is about to listen or to end; restart says that it has ended and that one may be started.
 func (s *starter) lookAtHolder() (c *frame.Conn, restart bool, err error) {
 	r := s.route
 	h, ok := r.Holder()

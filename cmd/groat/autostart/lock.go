@@ -15,8 +15,8 @@ import (
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// lockName returns where the lock for the start of a route's groatd is: in the socket's directory, and one for each place if
-// that directory has the sockets of many.
+// lockName returns where the lock for the start of a route's groatd is: in the socket's directory, and one for each
+// place if that directory has the sockets of many.
 func lockName(r *frame.Route) (dir, name string) {
 	if r.Sockets.Explicit != "" {
 		return filepath.Dir(r.Sockets.Explicit), "start.lock"
@@ -24,8 +24,8 @@ func lockName(r *frame.Route) (dir, name string) {
 	return r.Sockets.Dir, "start." + r.Place.ID() + ".lock"
 }
 
-// openLock opens the lock that the processes which start a groatd take in turn. Its directory is made if it is missing, and
-// refused if another user could put a socket into it. The error is why the directory cannot be used.
+// openLock opens the lock that the processes which start a groatd take in turn. Its directory is made if it is missing,
+// and refused if another user could put a socket into it. The error is why the directory cannot be used.
 func openLock(dir, name string) (*os.File, error) {
 	if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
 		if err := ownpath.MakeDir(dir); err != nil {

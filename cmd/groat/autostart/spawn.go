@@ -28,8 +28,8 @@ func FindDaemon(path string) string {
 	return OnPath(path, daemonName)
 }
 
-// OnPath returns the first executable file of a name in the directories of path, or "". The current directory is not looked
-// into, whatever path says.
+// OnPath returns the first executable file of a name in the directories of path, or "". The current directory is not
+// looked into, whatever path says.
 func OnPath(path, name string) string {
 	for _, dir := range filepath.SplitList(path) {
 		program := filepath.Join(dir, name)
@@ -45,8 +45,8 @@ func executable(program string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// Spawn starts a program as a process that has nothing of this one: no terminal, no working directory, no descriptor. A pipe
-// that groatd kept open would make $(groat get) wait for it for ever. The channel delivers how the process ended.
+// Spawn starts a program as a process that has nothing of this one: no terminal, no working directory, no descriptor. A
+// pipe that groatd kept open would make $(groat get) wait for it for ever. The channel delivers how the process ended.
 func Spawn(program string, args, env []string) (<-chan *os.ProcessState, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -72,8 +72,9 @@ func Spawn(program string, args, env []string) (<-chan *os.ProcessState, error) 
 	return exited, nil
 }
 
-// daemonVars are the variables that groatd gets from the shell of its first caller. It outlives that shell and serves every
-// later one, so a variable is in the list only if it says where this place is, or if what it says is shown or checked:
+// daemonVars are the variables that groatd gets from the shell of its first caller. It outlives that shell and serves
+// every later one, so a variable is in the list only if it says where this place is, or if what it says is shown or
+// checked:
 //
 //   - HOME, XDG_CONFIG_HOME, XDG_STATE_HOME, GROAT_CONFIG and GROAT_STATE_DIR are the place itself: a caller with others has
 //     another groatd.
@@ -87,8 +88,9 @@ func Spawn(program string, args, env []string) (<-chan *os.ProcessState, error) 
 //   - LANG, LC_* and TZ change how something is written, never where it goes.
 //
 // Not in the list, and why: SSL_CERT_FILE and SSL_CERT_DIR decide whom groatd believes (groat network set ca_file);
-// HTTP_PROXY and ALL_PROXY, for no credential passes plain HTTP but to this machine itself; PATH, because groatd finds no
-// program by it; USER and LOGNAME, because the uid says who it is; LD_*, GODEBUG and SSLKEYLOGFILE change the program itself.
+// HTTP_PROXY and ALL_PROXY, for no credential passes plain HTTP but to this machine itself; PATH, because groatd finds
+// no program by it; USER and LOGNAME, because the uid says who it is; LD_*, GODEBUG and SSLKEYLOGFILE change the
+// program itself.
 var daemonVars = []string{
 	"HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "GROAT_CONFIG", "GROAT_STATE_DIR",
 	"XDG_RUNTIME_DIR", "TMPDIR", "GROAT_SOCKET", "XDG_CACHE_HOME",
@@ -104,7 +106,8 @@ const localePrefix = "LC_"
 func daemonEnv(environ []string) []string {
 	var env []string
 	for _, v := range environ {
-		if name, _, _ := strings.Cut(v, "="); slices.Contains(daemonVars, name) || strings.HasPrefix(name, localePrefix) {
+		if name, _, _ := strings.Cut(v, "="); slices.Contains(daemonVars, name) ||
+			strings.HasPrefix(name, localePrefix) {
 			env = append(env, v)
 		}
 	}

@@ -1,8 +1,8 @@
 // Package helper answers other programs in their own credential-helper protocols, one file a protocol.
 //
 // The invariants: an answer is complete or it is empty; it holds no token whose alphabet could break out of the format;
-// it is given only for a server that a profile lists, which is groatd's decision and never this package's. Stdin is read
-// only where the protocol says that there is something to read. What is not here: sentences for people.
+// it is given only for a server that a profile lists, which is groatd's decision and never this package's. Stdin is
+// read only where the protocol says that there is something to read. What is not here: sentences for people.
 package helper
 
 import (
@@ -33,8 +33,8 @@ const (
 	gitUsername = "oauth2"
 )
 
-// Git runs one operation of git's credential helper protocol (gitcredentials(7), git-credential(1)); the operation is the
-// last of args. An operation that it does not know is nobody's error, since git may add some.
+// Git runs one operation of git's credential helper protocol (gitcredentials(7), git-credential(1)); the operation is
+// the last of args. An operation that it does not know is nobody's error, since git may add some.
 //
 // Whatever goes wrong, nothing is written to out, so that git asks the next helper or the person. The error is for
 // the person only: nil where the server is simply none of ours. Git ignores exit codes.
@@ -111,7 +111,8 @@ func (r gitRequest) answer(t frame.Token) []byte {
 	return append(b, '\n')
 }
 
-// gitErase passes on that a server refused a token. Without it git-lfs would ask, and be given the same token, for ever.
+// gitErase passes on that a server refused a token. Without it git-lfs would ask, and be given the same token, for
+// ever.
 func gitErase(ctx context.Context, d Daemon, in io.Reader) error {
 	req, err := readGit(ctx, in)
 	if err != nil {
@@ -173,7 +174,8 @@ func escapePath(path string) string {
 	var b strings.Builder
 	for i := range len(path) {
 		switch c := path[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~/:@!$&'()*+,;=", c) >= 0:
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c &&
+			c <= '9', strings.IndexByte("-._~/:@!$&'()*+,;=", c) >= 0:
 			b.WriteByte(c)
 		default:
 			b.Write([]byte{'%', hex[c>>4], hex[c&15]})

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What git can be made to say by a repository or a URL that somebody else wrote. The numbers are those of the catalogue of bad
-// inputs; what groatd makes of the address that is asked about is in package config's tests.
+// What git can be made to say by a repository or a URL that somebody else wrote. The numbers are those of the catalogue
+// of bad inputs; what groatd makes of the address that is asked about is in package config's tests.
 func TestGitIsMadeToSay(t *testing.T) {
 	const request = "protocol=https\nhost=example.com\n"
 	for _, tt := range []struct {
@@ -40,7 +40,8 @@ func TestGitIsMadeToSay(t *testing.T) {
 		{"B18 another script", "protocol=https\nhost=exаmple.com\n", ""},
 		{"B18 full width", "protocol=https\nhost=ｅxample.com\n", ""},
 		{"B19 a name before the host", "protocol=https\nhost=user@example.com\n", ""},
-		{"B19 the host in the name", "protocol=https\nhost=evil.example\nusername=example.com\n", "https://evil.example/"},
+		{"B19 the host in the name", "protocol=https\nhost=evil.example\nusername=example.com\n",
+			"https://evil.example/"},
 		{"B19 a backslash", "protocol=https\nhost=evil.example\\\nusername=x\n", ""},
 		{"B20 a short loopback over http", "protocol=http\nhost=127.1\n", ""},
 		{"B20 a hexadecimal one", "protocol=http\nhost=0x7f000001\n", ""},

@@ -9,8 +9,8 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// FuzzGitTarget: the URL that groatd is asked about names what git said, by net/url's reading too, whatever the operation; and
-// nothing that git says is asked about as anything but https, or http on this very machine.
+// FuzzGitTarget: the URL that groatd is asked about names what git said, by net/url's reading too, whatever the
+// operation; and nothing that git says is asked about as anything but https, or http on this very machine.
 func FuzzGitTarget(f *testing.F) {
 	f.Add("https", "example.com:8443", "group/repo.git", "user", "tok-0", true)
 	f.Add("http", "[::1]:8080", "", "", "", false)
@@ -24,7 +24,8 @@ func FuzzGitTarget(f *testing.F) {
 			action = "erase"
 		}
 		var in bytes.Buffer
-		for _, kv := range [][2]string{{"protocol", scheme}, {"host", host}, {"path", path}, {"username", username}, {"password", token}} {
+		for _, kv := range [][2]string{{"protocol", scheme}, {"host", host}, {"path", path}, {"username", username},
+			{"password", token}} {
 			in.WriteString(kv[0] + "=" + kv[1] + "\n")
 		}
 		var out bytes.Buffer
@@ -48,7 +49,8 @@ func FuzzGitTarget(f *testing.F) {
 		if err != nil { // groatd, which reads it with net/url, refuses it
 			return
 		}
-		if u.Scheme != scheme || u.Host != host || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "/"+path {
+		if u.Scheme != scheme || u.Host != host || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+			u.Path != "/"+path {
 			t.Errorf("%s, %q, %q are asked about as %q: %+v", scheme, host, path, target, u)
 		}
 		if scheme != "https" && (scheme != "http" || !isLoopback(host)) {

@@ -60,11 +60,14 @@ func TestGitGet(t *testing.T) {
 			"https://h:8443/git/r.git", modern,
 		},
 		{"capability of something else", "capability[]=state\nprotocol=https\nhost=h\n", "https://h/", basic},
-		{"capability taken back", "capability[]=authtype\ncapability[]=\nprotocol=https\nhost=h\n", "https://h/", basic},
-		{"user name in the URL", "protocol=https\nhost=h\nusername=alice\n", "https://h/", strings.Replace(basic, "oauth2", "alice", 1)},
+		{"capability taken back", "capability[]=authtype\ncapability[]=\nprotocol=https\nhost=h\n", "https://h/",
+			basic},
+		{"user name in the URL", "protocol=https\nhost=h\nusername=alice\n", "https://h/",
+			strings.Replace(basic, "oauth2", "alice", 1)},
 		{"empty user name", "protocol=https\nhost=h\nusername=\n", "https://h/", basic},
 		{"unknown members", "protocol=https\nhost=h\nfuture=x=y\nfuture[]=1\nfuture[]=2\n", "https://h/", basic},
-		{"path that needs escaping", "protocol=https\nhost=h\npath=a b?c#d%é\n", "https://h/a%20b%3Fc%23d%25%C3%A9", basic},
+		{"path that needs escaping", "protocol=https\nhost=h\npath=a b?c#d%é\n", "https://h/a%20b%3Fc%23d%25%C3%A9",
+			basic},
 		{"loopback", "protocol=http\nhost=127.0.0.1:8080\n", "http://127.0.0.1:8080/", basic},
 		{"loopback 6", "protocol=http\nhost=[::1]:8080\n", "http://[::1]:8080/", basic},
 		{"loopback name", "protocol=http\nhost=localhost:80\n", "http://localhost:80/", basic},
@@ -84,7 +87,8 @@ func TestGitGet(t *testing.T) {
 	} {
 		d := &daemon{target: tt.target, token: bearer}
 		var out bytes.Buffer
-		if err := Git(t.Context(), d, []string{"--of", "the-config", "get"}, strings.NewReader(tt.in), &out); err != nil || out.String() != tt.out {
+		if err := Git(t.Context(), d, []string{"--of", "the-config", "get"}, strings.NewReader(tt.in),
+			&out); err != nil || out.String() != tt.out {
 			t.Errorf("%s: %v, %q", tt.name, err, out.String())
 		}
 		if asked := d.method != ""; asked != (tt.target != "") {
@@ -121,7 +125,8 @@ func TestGitGetSaysNothing(t *testing.T) {
 		{"tab", &daemon{token: bearer}, request + "path=a\tb\n", true, false},
 		{"no equals sign", &daemon{token: bearer}, request + "quit\n", true, false},
 		{"no key", &daemon{token: bearer}, request + "=x\n", true, false},
-		{"too long", &daemon{token: bearer}, request + "path=" + strings.Repeat("x", maxGitRequest) + "\n", true, false},
+		{"too long", &daemon{token: bearer}, request + "path=" + strings.Repeat("x", maxGitRequest) + "\n", true,
+			false},
 		{"too many lines", &daemon{token: bearer}, request + strings.Repeat("a[]=1\n", maxGitRequest/5), true, false},
 	} {
 		var out bytes.Buffer
@@ -150,10 +155,12 @@ func TestGitErase(t *testing.T) {
 		{"no token", "protocol=https\nhost=h\n", nil},
 		{"no host", "protocol=https\npassword=tok-0\n", nil},
 	} {
-		for _, err := range []error{nil, &frame.Error{Kind: frame.UnknownProfile}, &frame.Error{Kind: frame.Temporary}} {
+		for _, err := range []error{nil, &frame.Error{Kind: frame.UnknownProfile},
+			&frame.Error{Kind: frame.Temporary}} {
 			d := &daemon{token: bearer, err: err}
 			var out bytes.Buffer
-			if err := Git(t.Context(), d, []string{"erase"}, strings.NewReader(tt.in), &out); err != nil || out.Len() > 0 {
+			if err := Git(t.Context(), d, []string{"erase"}, strings.NewReader(tt.in), &out); err != nil ||
+				out.Len() > 0 {
 				t.Errorf("%s: %v, %q", tt.name, err, &out)
 			}
 			if !cmp.Equal(d.params, tt.want) || tt.want != nil && d.method != "reject" {
@@ -168,7 +175,8 @@ func TestGitOtherOperations(t *testing.T) {
 	for _, args := range [][]string{nil, {"capability"}, {"get", "later"}, {""}, {"GET"}} {
 		var out bytes.Buffer
 		d := &daemon{token: bearer}
-		if err := Git(t.Context(), d, args, iotest.ErrReader(errors.New("stdin was read")), &out); err != nil || out.Len() > 0 || d.method != "" {
+		if err := Git(t.Context(), d, args, iotest.ErrReader(errors.New("stdin was read")), &out); err != nil ||
+			out.Len() > 0 || d.method != "" {
 			t.Errorf("%q: %v, %q, %s", args, err, &out, d.method)
 		}
 	}
@@ -193,12 +201,14 @@ func TestGitStdinStaysOpen(t *testing.T) {
 	if err := Git(ctx, &daemon{token: bearer}, []string{"get"}, r, io.Discard); !errors.Is(err, errGitSlow) {
 		t.Errorf("after the deadline: %v", err)
 	}
-	if err := Git(t.Context(), &daemon{}, []string{"get"}, iotest.ErrReader(io.ErrClosedPipe), io.Discard); !errors.Is(err, io.ErrClosedPipe) {
+	if err := Git(t.Context(), &daemon{}, []string{"get"}, iotest.ErrReader(io.ErrClosedPipe),
+		io.Discard); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("broken stdin: %v", err)
 	}
 }
 
-// Whatever git is made to say, the URL names the host that git said and no other, and the answer has only lines of ours.
+// Whatever git is made to say, the URL names the host that git said and no other, and the answer has only lines of
+// ours.
 func FuzzGitGet(f *testing.F) {
 	f.Add([]byte("protocol=https\nhost=h\n"))
 	f.Add([]byte("capability[]=authtype\nprotocol=https\nhost=h:1\npath=a/b\nusername=u\n"))
@@ -217,7 +227,8 @@ func FuzzGitGet(f *testing.F) {
 		target := d.params.(frame.TokenParams).Target
 		scheme, rest, _ := strings.Cut(target, "://")
 		host, path, ok := strings.Cut(rest, "/")
-		if !ok || scheme != "https" && scheme != "http" || strings.ContainsAny(host, "@?#\\ ") || strings.ContainsAny(path, "?#\\ \n") {
+		if !ok || scheme != "https" && scheme != "http" || strings.ContainsAny(host, "@?#\\ ") ||
+			strings.ContainsAny(path, "?#\\ \n") {
 			t.Fatalf("the target is %q", target)
 		}
 		if !bytes.Contains(in, []byte("host="+host)) || !bytes.Contains(in, []byte("protocol="+scheme)) {

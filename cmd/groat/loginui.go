@@ -15,8 +15,8 @@ import (
 // personTime is how long a person may take; groatd ends a login sooner, after 35 minutes.
 const personTime = 36 * time.Minute
 
-// viewer shows the prompts of one login to the person. Notices may come while a question is open.
-type viewer struct {
+// loginUI shows the prompts of one login to the person. Notices may come while a question is open.
+type loginUI struct {
 	app       *app
 	secrets   *secretSource
 	noBrowser bool
@@ -28,7 +28,7 @@ type viewer struct {
 }
 
 // answer is a [protocol.AnswerFunc].
-func (v *viewer) answer(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
+func (v *loginUI) answer(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
 	switch p.Kind {
 	case protocol.PromptSecret:
 		v.wait(true)
@@ -56,7 +56,7 @@ func (v *viewer) answer(ctx context.Context, p protocol.Prompt) (protocol.LoginS
 }
 
 // wait says who is waited for: the person, or groatd, which has a minute for each of its own steps.
-func (v *viewer) wait(person bool) {
+func (v *loginUI) wait(person bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.person = person
@@ -67,14 +67,14 @@ func (v *viewer) wait(person bool) {
 	}
 }
 
-func (v *viewer) print(text string) {
+func (v *loginUI) print(text string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.app.say(text)
 }
 
 // confirm asks on the terminal, whatever stdin is.
-func (v *viewer) confirm(ctx context.Context, text string) (protocol.LoginSecret, error) {
+func (v *loginUI) confirm(ctx context.Context, text string) (protocol.LoginSecret, error) {
 	yes, err := v.app.confirm(ctx, textConfirm(text), "")
 	if err != nil || !yes {
 		return protocol.NewLoginSecret([]byte("no")), err
@@ -82,9 +82,9 @@ func (v *viewer) confirm(ctx context.Context, text string) (protocol.LoginSecret
 	return protocol.NewLoginSecret([]byte("yes")), nil
 }
 
-// browse shows the address of a sign-in, opens it where that makes sense, and returns what the person pastes. The question may
-// come again; the browser is opened once.
-func (v *viewer) browse(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
+// browse shows the address of a sign-in, opens it where that makes sense, and returns what the person pastes. The
+// question may come again; the browser is opened once.
+func (v *loginUI) browse(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
 	v.mu.Lock()
 	again := v.page != ""
 	v.page = p.URL
@@ -105,7 +105,7 @@ func (v *viewer) browse(ctx context.Context, p protocol.Prompt) (protocol.LoginS
 }
 
 // watch says so where the browser could not be opened after all.
-func (v *viewer) watch(ctx context.Context, exited <-chan *os.ProcessState) {
+func (v *loginUI) watch(ctx context.Context, exited <-chan *os.ProcessState) {
 	select {
 	case state := <-exited:
 		if !state.Success() {
@@ -116,7 +116,7 @@ func (v *viewer) watch(ctx context.Context, exited <-chan *os.ProcessState) {
 }
 
 // pasted returns what a person pastes, or nothing where there is no terminal to paste on.
-func (v *viewer) pasted(ctx context.Context, question string) (protocol.LoginSecret, error) {
+func (v *loginUI) pasted(ctx context.Context, question string) (protocol.LoginSecret, error) {
 	tty, err := v.app.tty()
 	if err != nil {
 		return protocol.LoginSecret{}, nil
@@ -137,9 +137,9 @@ func (v *viewer) pasted(ctx context.Context, question string) (protocol.LoginSec
 	return protocol.LoginSecret{}, nil
 }
 
-// qr returns a drawing for the terminal, or nothing where it would not be one: no terminal, too narrow, not a font that has
-// the blocks, or not a drawing.
-func (v *viewer) qr(drawing string) string {
+// qr returns a drawing for the terminal, or nothing where it would not be one: no terminal, too narrow, not a font that
+// has the blocks, or not a drawing.
+func (v *loginUI) qr(drawing string) string {
 	out, ok := v.app.stderr.(*os.File)
 	if !ok || !term.IsTerminal(int(out.Fd())) || !v.app.utf8() || v.app.getenv("TERM") == "dumb" {
 		return ""

@@ -15,7 +15,8 @@ const maxShown = 600
 // clean makes foreign text one line that a terminal shows and does not obey, and that ends somewhere.
 func clean(s string) string { return visible.Line(s, maxShown) }
 
-// sentence is clean for a sentence that may be foreign in part: nothing of it can be taken for another line of groat's own.
+// sentence is clean for a sentence that may be foreign in part: nothing of it can be taken for another line of groat's
+// own.
 func sentence(s string) string { return visible.Text(s) }
 
 // nameOf is for one foreign name within a sentence: an odd one is quoted.
