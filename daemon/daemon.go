@@ -111,7 +111,7 @@ func New(o Options) (*Daemon, error) {
 		Changed: d.profilesChanged, NetworkChanged: d.broker.NetworkChanged,
 	})
 	d.broker.Recorder = func(name string, all []broker.Block) {
-		d.refusals.Note(name, d.profiles.Named(name).Fingerprint, all)
+		d.refusals.Record(name, d.profiles.Named(name).Fingerprint, all)
 	}
 	d.logins = login.New(login.Options{
 		Profiles: d.profiles, Broker: d.broker, Stores: &d.stores, Refusals: d.refusals,
@@ -153,10 +153,10 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	d.broker.Put(changed)
 	for name := range changed {
 		if old.Named(name) == nil {
-			d.broker.Restore(name, d.refusals.Of(name, now.Named(name).Fingerprint))
+			d.broker.Restore(name, d.refusals.Blocks(name, now.Named(name).Fingerprint))
 		}
 	}
-	d.refusals.Keep(func(name string) bool { return now.Named(name) != nil })
+	d.refusals.Retain(func(name string) bool { return now.Named(name) != nil })
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	d.broker.Remove(ctx, removed...)

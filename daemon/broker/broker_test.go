@@ -163,68 +163,6 @@ func TestE18AHundredCallersOnAColdTokenCostOneRequest(t *testing.T) {
 	})
 }
 
-func TestADayOf15MinuteTokensUnderAHundredClients(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
-		var wg sync.WaitGroup
-		for i := range 100 {
-			wg.Go(func() {
-				time.Sleep(time.Duration(i) * 600 * time.Millisecond)
-				for range 24 * 60 {
-					token, err := get(t, b, Unset)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					if left := token.Remaining(w.now()); left < waitBelow(life) {
-						t.Errorf("only %s left", left)
-						return
-					}
-					time.Sleep(time.Minute)
-				}
-			})
-		}
-		wg.Wait()
-		// One request a renewal: 86,400 s at 0.60-0.75 of 839 s each.
-		if n := w.count(); n < 86400/629 || n > 86400/503+1 {
-			t.Errorf("%d requests in a day", n)
-		}
-	})
-}
-
-func TestRenewalsAreDrawnBetween60And75Percent(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
-		var draw atomic.Bool // false: the earliest point, true: the latest
-		b.Draw = func() float64 {
-			if draw.Load() {
-				return 0.999999
-			}
-			return 0
-		}
-		mustGet(t, b, Unset)
-		time.Sleep(503 * time.Second) // 0.6 L = 503.4 s
-		synctest.Wait()
-		if w.count() != 1 {
-			t.Fatalf("renewed before 0.6 L: %v", w.count())
-		}
-		draw.Store(true)
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if w.count() != 2 {
-			t.Fatalf("not renewed at 0.6 L: %v", w.count())
-		}
-		time.Sleep(628 * time.Second)
-		synctest.Wait()
-		if w.count() != 2 {
-			t.Fatalf("renewed before 0.75 L: %v", w.count())
-		}
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if w.count() != 3 {
-			t.Fatalf("not renewed at 0.75 L: %v", w.count())
-		}
-	})
-}
-
 func TestAFailedRenewalNeverTakesAValidTokenAway(t *testing.T) {
 	for _, class := range []grant.Class{
 		grant.Transient, grant.TransientSlow, grant.Malformed, grant.Ambiguous, grant.InvalidClient, grant.Refused, grant.Misconfigured,

@@ -4,8 +4,45 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
+
+func TestRenewalsAreDrawnBetween60And75Percent(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		var draw atomic.Bool // false: the earliest point, true: the latest
+		b.Draw = func() float64 {
+			if draw.Load() {
+				return 0.999999
+			}
+			return 0
+		}
+		mustGet(t, b, Unset)
+		time.Sleep(503 * time.Second) // 0.6 L = 503.4 s
+		synctest.Wait()
+		if w.count() != 1 {
+			t.Fatalf("renewed before 0.6 L: %v", w.count())
+		}
+		draw.Store(true)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if w.count() != 2 {
+			t.Fatalf("not renewed at 0.6 L: %v", w.count())
+		}
+		time.Sleep(628 * time.Second)
+		synctest.Wait()
+		if w.count() != 2 {
+			t.Fatalf("renewed before 0.75 L: %v", w.count())
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if w.count() != 3 {
+			t.Fatalf("not renewed at 0.75 L: %v", w.count())
+		}
+	})
+}
 
 // TestResidualWindow computes the estimate that ROTATION.md gives.
 func TestResidualWindow(t *testing.T) {

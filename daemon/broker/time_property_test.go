@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 )
@@ -278,4 +279,13 @@ func (l *random) end() {
 		l.t.Error(err)
 	}
 	time.Sleep(time.Minute)
+}
+
+// expired reports whether a token has expired by the record of the provider that gave it.
+func (w *world) expired(token grant.Token, now clock.Instant) bool {
+	n := 0
+	for _, c := range token.Access.Reveal()[len("token-"):] {
+		n = 10*n + int(c-'0')
+	}
+	return now.Boot >= w.call(n-1)+w.life
 }

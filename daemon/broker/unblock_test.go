@@ -3,7 +3,9 @@ package broker
 import (
 	"errors"
 	"testing"
+	"time"
 
+	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -22,5 +24,45 @@ func TestAnOpenedKeystoreIsTriedAtOnce(t *testing.T) {
 		}
 		b.KeystoreOpened()
 		mustGet(t, b, Unset)
+	})
+}
+
+// A person sets the proxy that was missing, in the middle of an outage. The next caller need not wait; what has nothing
+// to do with connections is left as it is.
+func TestH73AChangedNetworkIsTriedAtOnce(t *testing.T) {
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		far := &grant.Error{Class: grant.Transient, Where: "auth.example.org", Reason: "cannot be reached", Trouble: grant.Unreachable}
+		w.refuse(always(far))
+		outage := false
+		for range 200 {
+			_, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset})
+			if err == nil {
+				t.Fatal("a token all the same")
+			}
+			if _, outage = errors.AsType[*Outage](err); outage {
+				break
+			}
+			time.Sleep(time.Second) // the bubble's
+		}
+		if !outage {
+			t.Fatal("no outage: this test shows less than it says")
+		}
+		w.refuse(nil)
+		if _, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset}); err == nil {
+			t.Fatal("the failure is not remembered: this test shows nothing")
+		}
+		b.NetworkChanged()
+		mustGet(t, b, Unset)
+	})
+	in(t, func(t *testing.T, w *world, b *Broker) {
+		w.refuse(always(&grant.Error{Class: grant.Refused, Where: "auth.example.org", Reason: "refuses to give a token"}))
+		if _, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset}); err == nil {
+			t.Fatal("a token all the same")
+		}
+		w.refuse(nil)
+		b.NetworkChanged()
+		if _, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset}); err == nil {
+			t.Error("a refusal was forgotten")
+		}
 	})
 }

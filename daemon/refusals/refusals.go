@@ -27,25 +27,25 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// File is what is remembered, of all profiles, in a file that is replaced as a whole. A file that cannot be read counts as
-// an empty one: that costs one request a profile, never a credential. The methods are safe for concurrent use.
+// File is what is remembered of all profiles. The file is replaced as a whole. One that cannot be read counts as empty: that
+// costs one request for each profile, never a credential. The methods are safe for concurrent use.
 type File struct {
-	file string // empty: nothing outlives the daemon
+	path string // empty: nothing outlives the daemon
 	log  *zap.Logger
 
 	disk    sync.Mutex // held while the file is replaced
 	mu      sync.Mutex
-	entries map[string]remembered // :: profile → what stands in its way
-	changed bool                  // the file does not say it yet
-	writing chan struct{}         // closed when everything is written; nil where nobody writes
-	failed  bool                  // the last write did; said once
-	closed  func()
-	closing <-chan struct{}
+	entries map[string]remembered // :: profile → what blocks it
+	changed bool                  // since the file was last written
+	writing chan struct{}         // closed when everything is written; nil while nothing is being written
+	failed  bool                  // the last write failed, which is logged once
+	closing <-chan struct{}       // closed by close
+	close   func()
 }
 
 // remembered is what is known of one profile.
 type remembered struct {
-	// Configuration is the digest of what the profile was when the server said it: another one may fare better.
+	// Configuration is the fingerprint of the profile's configuration then. With another one a request may succeed.
 	Configuration string         `json:"configuration"`
 	Blocks        []broker.Block `json:"standing"`
 }
@@ -58,38 +58,38 @@ type contents struct {
 
 const (
 	version = 1
-	maxSize = 32 << 20
-	// writesApart is the least time between two writes: a resume that fails for all profiles is written down now and then.
-	writesApart = time.Second
+	maxSize = 32 << 20 // of the file, in bytes
+	// writeInterval is the least time between two writes, also while all profiles fail after a suspend.
+	writeInterval = time.Second
 )
 
 // Open reads what an earlier daemon has left in a directory. With an empty dir nothing outlives the daemon.
 func Open(dir string, log *zap.Logger) *File {
-	closing, closed := context.WithCancel(context.Background())
-	r := &File{log: log, entries: map[string]remembered{}, closing: closing.Done(), closed: closed}
+	closing, cancel := context.WithCancel(context.Background())
+	r := &File{log: log, entries: map[string]remembered{}, closing: closing.Done(), close: cancel}
 	if dir == "" {
 		return r
 	}
-	r.file = filepath.Join(dir, "refusals.json")
-	entries, err := read(r.file)
+	r.path = filepath.Join(dir, "refusals.json")
+	entries, err := read(r.path)
 	switch {
 	case err == nil:
 		r.entries = entries
 	case !errors.Is(err, fs.ErrNotExist):
-		log.Warn("what servers have refused before is not known any more", zap.String("file", r.file), zap.Error(err))
+		log.Warn("what servers have refused before is not known any more", zap.String("file", r.path), zap.Error(err))
 	}
 	return r
 }
 
-func read(file string) (map[string]remembered, error) {
-	text, err := ownfile.Read(file, ownpath.OwnSecret, maxSize)
+func read(path string) (map[string]remembered, error) {
+	text, err := ownfile.Read(path, ownpath.OwnSecret, maxSize)
 	if err != nil {
 		return nil, err
 	}
 	return parse(text)
 }
 
-// parse takes all of a text or nothing.
+// parse returns all that a text says, or an error if any of it is not what groatd writes.
 func parse(text []byte) (map[string]remembered, error) {
 	if err := strictjson.Check(text); err != nil {
 		return nil, err
@@ -114,9 +114,10 @@ func parse(text []byte) (map[string]remembered, error) {
 	return all.Profiles, nil
 }
 
-// Of returns what is remembered of a profile whose configuration has this fingerprint. What was remembered under another one is
-// forgotten, and all of it where the fingerprint is empty. fingerprint is called only where anything is remembered.
-func (r *File) Of(name string, fingerprint func() string) []broker.Block {
+// Blocks returns what is remembered of a profile whose configuration has this fingerprint. What is remembered of another
+// configuration is forgotten. fingerprint is called only where something is remembered; it may return "" for a profile of
+// which nothing is to be.
+func (r *File) Blocks(name string, fingerprint func() string) []broker.Block {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, ok := r.entries[name]
@@ -131,9 +132,9 @@ func (r *File) Of(name string, fingerprint func() string) []broker.Block {
 	return m.Blocks
 }
 
-// Note remembers what stands in a profile's way now, or that nothing does; nothing is remembered where the fingerprint is empty.
-// It does not wait for the disk.
-func (r *File) Note(name string, fingerprint func() string, all []broker.Block) {
+// Record remembers what blocks a profile now in the place of what did before. Nothing is remembered where the fingerprint is
+// empty. It does not wait for the disk.
+func (r *File) Record(name string, fingerprint func() string, all []broker.Block) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	configuration := ""
@@ -148,7 +149,7 @@ func (r *File) Note(name string, fingerprint func() string, all []broker.Block) 
 	} else {
 		m := remembered{Configuration: configuration}
 		for _, b := range all {
-			if _, err := b.MarshalJSON(); err == nil { // one that could not be read again would cost all the others
+			if _, err := b.MarshalJSON(); err == nil { // one that could not be read again would void the file
 				m.Blocks = append(m.Blocks, b)
 			}
 		}
@@ -157,8 +158,8 @@ func (r *File) Note(name string, fingerprint func() string, all []broker.Block) 
 	r.write()
 }
 
-// Keep forgets every profile for which known is false.
-func (r *File) Keep(known func(name string) bool) {
+// Retain forgets every profile for which known is false.
+func (r *File) Retain(known func(name string) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := len(r.entries)
@@ -168,24 +169,24 @@ func (r *File) Keep(known func(name string) bool) {
 	}
 }
 
-// write begins to write, if nobody does. r.mu is held.
+// write writes the file in the background, if that is not being done. r.mu is held.
 func (r *File) write() {
 	r.changed = true
-	if r.file == "" || r.writing != nil {
+	if r.path == "" || r.writing != nil {
 		return
 	}
 	r.writing = make(chan struct{})
 	go func() {
 		for r.writeOnce() {
 			select {
-			case <-time.After(writesApart):
+			case <-time.After(writeInterval):
 			case <-r.closing:
 			}
 		}
 	}()
 }
 
-// writeOnce writes what has changed, and reports whether something had.
+// writeOnce writes the file if anything has changed, and reports whether it had.
 func (r *File) writeOnce() bool {
 	r.mu.Lock()
 	if !r.changed {
@@ -199,7 +200,7 @@ func (r *File) writeOnce() bool {
 	return true
 }
 
-// save makes the file what is known now.
+// save replaces the file by what is known now.
 func (r *File) save() error {
 	r.disk.Lock()
 	defer r.disk.Unlock()
@@ -208,21 +209,21 @@ func (r *File) save() error {
 	text, err := json.Marshal(contents{Version: version, Profiles: r.entries})
 	r.mu.Unlock()
 	if err == nil {
-		err = ownfile.Replace(r.file, ownfile.Beside(r.file), text)
+		err = ownfile.Replace(r.path, ownfile.Beside(r.path), text)
 	}
 	r.mu.Lock()
 	news := err != nil && !r.failed
 	r.failed = err != nil
 	r.mu.Unlock()
 	if news {
-		r.log.Warn("a refusal is not remembered across restarts", zap.String("file", r.file), zap.Error(err))
+		r.log.Warn("a refusal is not remembered across restarts", zap.String("file", r.path), zap.Error(err))
 	}
 	return err
 }
 
-// Close waits until everything is written that was noted, as long as ctx allows.
+// Close waits, as long as ctx allows, until everything is written.
 func (r *File) Close(ctx context.Context) {
-	r.closed()
+	r.close()
 	r.mu.Lock()
 	writing := r.writing
 	r.mu.Unlock()
@@ -235,18 +236,19 @@ func (r *File) Close(ctx context.Context) {
 	}
 }
 
-// forgetLimit is how long a disk may keep a credential from being stored that is no longer what was refused.
+// forgetLimit is how long a new credential waits until the refusals of the old one are removed.
 const forgetLimit = 3 * time.Second
 
-// Forget is for a credential that is about to be stored. What was said of the one before is not in the file any more when it
-// returns, so that no crash and no full disk lets it speak for the new one: where the file cannot be written it goes.
+// Forget durably removes what is remembered of a profile, before a new credential is stored for it: no crash and no full disk
+// leaves refusals of the old one that would count for the new one. If the file cannot be replaced it is deleted. Forget
+// waits for a slow disk for at most 3 s, or as long as ctx allows.
 func (r *File) Forget(ctx context.Context, name string) {
 	r.mu.Lock()
 	_, known := r.entries[name]
 	delete(r.entries, name)
 	stale := known || r.changed || r.failed || r.writing != nil
 	r.mu.Unlock()
-	if r.file == "" || !stale {
+	if r.path == "" || !stale {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, forgetLimit)
@@ -255,7 +257,7 @@ func (r *File) Forget(ctx context.Context, name string) {
 	go func() {
 		defer close(done)
 		if r.save() != nil {
-			os.Remove(r.file)
+			os.Remove(r.path)
 		}
 	}()
 	select {

@@ -53,12 +53,12 @@ func TestWhatIsNotRemembered(t *testing.T) {
 	dir := t.TempDir()
 	good := broker.Block{Whole: true, Disabled: true, Err: &grant.Error{Class: grant.Refused, Where: "x", Reason: "y"}}
 	f := Open(dir, zap.NewNop())
-	f.Note("p", fingerprint, []broker.Block{
+	f.Record("p", fingerprint, []broker.Block{
 		{Whole: true, Disabled: true, Err: keystore.ErrLocked}, good,
 		{Disabled: true, Scope: "h\xe4t", Err: &grant.Error{Class: grant.Refused, Where: "x", Reason: "y"}},
 	})
 	f.Close(t.Context())
-	if all := Open(dir, zap.NewNop()).Of("p", fingerprint); len(all) != 1 || all[0].Err.Error() != good.Err.Error() {
+	if all := Open(dir, zap.NewNop()).Blocks("p", fingerprint); len(all) != 1 || all[0].Err.Error() != good.Err.Error() {
 		t.Errorf("%+v", all)
 	}
 }
@@ -70,9 +70,9 @@ func afterRestart(t *testing.T, b broker.Block) broker.Block {
 	t.Helper()
 	dir := t.TempDir()
 	f := Open(dir, zap.NewNop())
-	f.Note("p", fingerprint, []broker.Block{b})
+	f.Record("p", fingerprint, []broker.Block{b})
 	f.Close(t.Context())
-	all := Open(dir, zap.NewNop()).Of("p", fingerprint)
+	all := Open(dir, zap.NewNop()).Blocks("p", fingerprint)
 	if len(all) != 1 {
 		t.Fatalf("%d are left of %+v", len(all), b)
 	}
@@ -178,17 +178,17 @@ func TestAFileThatCannotBeWrittenIsForgottenAsAWhole(t *testing.T) {
 		r.entries["p"] = remembered{}
 		r.entries["q"] = remembered{}
 		// A directory cannot be replaced by a file; it stands for a disk that is full.
-		r.file = filepath.Join(dir, "is-a-directory")
-		if err := os.Mkdir(r.file, 0o700); err != nil {
+		r.path = filepath.Join(dir, "is-a-directory")
+		if err := os.Mkdir(r.path, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		r.Forget(t.Context(), "p")
-		if _, err := os.Lstat(r.file); err == nil {
+		if _, err := os.Lstat(r.path); err == nil {
 			t.Error("what could not be replaced is still there")
 		}
-		r.Note("q", nil, nil) // and from then on it is as before
+		r.Record("q", nil, nil) // and from then on it is as before
 		r.Close(t.Context())
-		if all, err := read(r.file); err != nil || len(all) != 0 {
+		if all, err := read(r.path); err != nil || len(all) != 0 {
 			t.Errorf("%v, %v", all, err)
 		}
 	})
