@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -30,18 +29,12 @@ func privateDir(dir, what string) error {
 			return refuse(e.Hint, "is no safe place: %w", e)
 		}
 	}
-	info, err := os.Lstat(dir)
+	err := ownpath.CheckPrivateDir(dir)
+	if e, ok := errors.AsType[*ownpath.Error](err); ok {
+		return refuse(e.Hint, "%s", e.Message)
+	}
 	if err != nil {
 		return refuse("ls -ld "+visible.Word(filepath.Dir(dir)), "cannot be used: %w", cause(err))
-	}
-	if !info.IsDir() {
-		return refuse("ls -ld "+visible.Word(dir), "is no directory (a link is refused too)")
-	}
-	if uid := info.Sys().(*syscall.Stat_t).Uid; int(uid) != os.Geteuid() {
-		return refuse("ls -ld "+visible.Word(dir), "belongs to another user (uid %d)", uid)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return refuse("chmod 700 "+visible.Word(dir), "is open to others (mode %04o)", mode)
 	}
 	if unix.Access(dir, unix.W_OK) != nil {
 		return refuse("ls -ld "+visible.Word(dir), "cannot be written")

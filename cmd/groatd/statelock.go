@@ -7,11 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -52,18 +52,14 @@ func newStateLock(s site, f *os.File) *stateLock {
 func openLock(state string, flags int) (*os.File, error) {
 	path := filepath.Join(state, frame.LockFile)
 	hint := "ls -l " + visible.Word(path)
-	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|flags, 0o600)
+	f, err := ownpath.OpenFile(path, os.O_RDWR|flags, ownpath.OwnState)
+	if _, refused := errors.AsType[*ownpath.Error](err); refused {
+		return nil, &refusal{exitConfig, fmt.Errorf("the lock %s is no file of this user's", path), hint}
+	}
 	if err != nil {
 		return nil, &refusal{exitConfig, fmt.Errorf("the lock %s cannot be opened: %w", path, cause(err)), hint}
 	}
-	info, err := f.Stat()
-	if err == nil {
-		if st, ok := info.Sys().(*syscall.Stat_t); ok && info.Mode().IsRegular() && int(st.Uid) == os.Geteuid() {
-			return f, nil
-		}
-	}
-	f.Close()
-	return nil, &refusal{exitConfig, fmt.Errorf("the lock %s is no file of this user's", path), hint}
+	return f, nil
 }
 
 // heldState is the refusal of a state directory that another groatd holds.

@@ -114,7 +114,7 @@ func TestL3TheFile(t *testing.T) {
 	if err := os.WriteFile(tmp, []byte("two"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := rename(tmp, path, false); !errors.Is(err, ErrExists) {
+	if err := reserve(tmp, path); !errors.Is(err, ErrExists) {
 		t.Errorf("%v, want ErrExists", err)
 	}
 	if err := Write(filepath.Join(linked, "b"), []byte("two"), false); !errors.Is(err, ErrExists) {

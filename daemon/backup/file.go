@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
 // Errors of a path, for which the caller has the next command.
@@ -74,57 +75,36 @@ func Write(path string, data []byte, force bool, keep ...string) error {
 		return err
 	}
 	dir := filepath.Dir(path)
-	name := filepath.Join(dir, ".groat-backup-"+rand.Text())
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	// The directory is the person's: another process may write in it.
+	draft, err := ownfile.Create(ownfile.System, path, filepath.Join(dir, ".groat-backup-"+rand.Text()), data)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(name)
-	_, err = f.Write(data)
-	if err == nil {
-		err = errors.Join(f.Chmod(0o600), f.Sync())
-	}
-	if err == nil {
-		back := make([]byte, len(data))
-		if _, err = f.ReadAt(back, 0); err == nil && !bytes.Equal(back, data) {
-			err = fmt.Errorf("%s does not return what was written", name)
+	defer os.Remove(draft.Name())
+	if !force {
+		if err := reserve(draft.Name(), path); err != nil {
+			return errors.Join(err, draft.Close())
 		}
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := draft.Rename(); err != nil {
 		return err
 	}
-	if err := rename(name, path, force); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(draft.Close(), draft.SyncName())
 }
 
-// rename gives a file its name.
-func rename(name, path string, force bool) error {
-	if force {
-		return os.Rename(name, path)
+// reserve gives a file's name to a draft, or to an empty file of ours that the draft then replaces, unless another file has it.
+func reserve(draft, path string) error {
+	err := os.Link(draft, path) // which, unlike a rename, replaces nothing
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		var f *os.File // a file system without links
+		if f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600); err == nil {
+			f.Close()
+		}
 	}
-	err := os.Link(name, path) // which, unlike a rename, replaces nothing
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s %w", path, ErrExists)
 	}
-	if err == nil {
-		return nil
-	}
-	// A file system without links: what takes the name first is an empty file of ours.
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s %w", path, ErrExists)
-	}
-	if err != nil {
-		return err
-	}
-	f.Close()
-	return os.Rename(name, path)
+	return err
 }
 
 // Read returns the bytes of a regular file, MaxFile at most. It does not wait for what is none.

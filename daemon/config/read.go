@@ -3,13 +3,13 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/groat-dev/groat/keystore/ownfile"
 	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
@@ -30,35 +30,20 @@ func read(file string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0) // a pipe shall not be waited for
+	text, err := ownfile.Read(file, ownpath.GivenConfig, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if link {
 			return refuse("ls -l", "is a link to %s, and nothing is there", visible.Name(target))
 		}
 		return nil, nil
 	}
-	if err != nil {
-		return refuse("ls -l", "cannot be read: %s", cause(err))
-	}
-	defer f.Close()
-	// What was opened is what is looked at: a name can come to mean something else in between.
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return refuse("ls -l", "cannot be read: %s", cause(err))
-	case !info.Mode().IsRegular():
-		return refuse("ls -l", "is not a regular file")
-	case info.Mode().Perm()&0o022 != 0:
-		return refuse("chmod go-w", "may be written by others (mode %04o)", info.Mode().Perm())
-	case owner(info) != os.Geteuid() && owner(info) != 0:
-		return refuse("ls -l", "belongs to another user")
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	switch {
-	case err != nil:
-		return refuse("ls -l", "cannot be read: %s", cause(err))
-	case len(text) > maxFile:
+	switch _, refused := errors.AsType[*ownpath.Error](err); {
+	case refused:
+		return nil, asOurs(err)
+	case errors.Is(err, ownfile.ErrTooLarge):
 		return refuse("ls -l", "is larger than 8 MiB")
+	case err != nil:
+		return refuse("ls -l", "cannot be read: %s", cause(err))
 	}
 	return text, nil // of an empty file it is not nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/groat-dev/groat/keystore/ownfile"
 	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
@@ -155,26 +156,17 @@ func unwritable(dir string, err error) *Error {
 	return &Error{File: dir, Message: "cannot be written: " + cause(err), Hint: "ls -ld " + visible.Word(dir)}
 }
 
-// replace writes a file beside the old one and renames it into place.
+// replace replaces a file. Other processes may write in its directory.
 func replace(file string, text []byte) error {
+	err := ownfile.Replace(file, ownfile.Unique(file), text)
 	dir := filepath.Dir(file)
-	f, err := os.CreateTemp(dir, ".new-*") // mode 0600
-	if err != nil {
+	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Op == "open" {
 		return unwritable(dir, err)
 	}
-	if _, err = f.Write(text); err == nil {
-		err = f.Sync()
+	if err != nil {
+		return &Error{File: file, Message: "cannot be written: " + cause(err), Hint: "df " + visible.Word(dir)}
 	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		if err = os.Rename(f.Name(), file); err == nil {
-			return nil
-		}
-	}
-	os.Remove(f.Name())
-	return &Error{File: file, Message: "cannot be written: " + cause(err), Hint: "df " + visible.Word(dir)}
+	return nil
 }
 
 // Text is a profile as [Dir.Save] writes it, for another machine. It holds nothing secret.

@@ -75,7 +75,7 @@ func Beside(path string) string { return path + ".new" }
 
 // Unique is the name of a new version in a directory in which other processes write too. What a crash leaves stays there.
 func Unique(path string) string {
-	return filepath.Join(filepath.Dir(path), ".groat-new-"+rand.Text())
+	return filepath.Join(filepath.Dir(path), ".new-"+rand.Text())
 }
 
 // Draft is a new version of a file: whole, durable and read back, and under a name of its own. It is for one goroutine, which

@@ -6,8 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
@@ -37,18 +37,14 @@ var ErrNoHolder = errors.New("the lock does not say who holds it")
 
 // ReadHolder returns the record in a state directory. The directory must have been found to be this user's.
 func ReadHolder(state string) (Holder, error) {
-	f, err := os.OpenFile(filepath.Join(state, LockFile), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := ownpath.OpenFile(filepath.Join(state, LockFile), os.O_RDONLY, ownpath.OwnState)
+	if _, refused := errors.AsType[*ownpath.Error](err); refused {
+		return Holder{}, ErrNoHolder
+	}
 	if err != nil {
 		return Holder{}, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return Holder{}, err
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() || !info.Mode().IsRegular() {
-		return Holder{}, ErrNoHolder
-	}
 	text, err := io.ReadAll(io.LimitReader(f, MaxHolder))
 	if err != nil {
 		return Holder{}, err

@@ -4,8 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // helloTime is how long a groatd may take to say that it is the one of this place.
@@ -129,14 +130,10 @@ func (r *Route) Holder() (h Holder, ok bool) {
 	if r.Place == nil {
 		return Holder{}, false
 	}
-	info, err := os.Lstat(r.Place.State)
-	if err != nil || !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
+	if ownpath.CheckPrivateDir(r.Place.State) != nil {
 		return Holder{}, false
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() {
-		return Holder{}, false
-	}
-	h, err = ReadHolder(r.Place.State)
+	h, err := ReadHolder(r.Place.State)
 	return h, err == nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -36,7 +37,10 @@ func ReadFile(path string) (keystore.Secret, error) {
 	if !filepath.IsAbs(path) { // the daemon's working directory is not the caller's
 		return refuse("is not an absolute path", "", nil)
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // opening a FIFO must not block
+	f, err := ownpath.OpenFile(path, os.O_RDONLY, ownpath.GivenSecret)
+	if e, ok := errors.AsType[*ownpath.Error](err); ok {
+		return refuse(e.Message, e.Hint, nil)
+	}
 	if err != nil {
 		return refuse("cannot be opened: "+cause(err), "ls -l "+visible.Word(path), err)
 	}
@@ -45,15 +49,7 @@ func ReadFile(path string) (keystore.Secret, error) {
 	if err != nil {
 		return refuse("cannot be looked at", "ls -l "+visible.Word(path), err)
 	}
-	switch st, ok := info.Sys().(*syscall.Stat_t); {
-	case !info.Mode().IsRegular():
-		return refuse("is not a regular file", "ls -l "+visible.Word(path), nil)
-	case !ok || int(st.Uid) != os.Geteuid():
-		return refuse("belongs to another user", "ls -l "+visible.Word(path), nil)
-	case info.Mode().Perm()&0o077 != 0:
-		reason := fmt.Sprintf("can be read or written by others (mode %04o)", info.Mode().Perm())
-		return refuse(reason, "chmod 600 "+visible.Word(path), nil)
-	case info.Size() > MaxSize:
+	if info.Size() > MaxSize {
 		return refuse(fmt.Sprintf("is larger than %d bytes", MaxSize), "", nil)
 	}
 	b := make([]byte, info.Size())
