@@ -12,3 +12,18 @@ func TestValidToken(t *testing.T) {
 		}
 	}
 }
+
+func TestValidHeader(t *testing.T) {
+	for line, want := range map[string]bool{
+		"Authorization: Bearer t": true, "X-Api-Key: t": true, "Authorization: api-key t": true, "A!#$%&'*+-.^_`|~9: t": true,
+		"Authorization: Bearer u": false, "Authorization:Bearer t": false, ": t": false, "t": false, "": false, "A B: t": false, "A: \nX: t": false,
+		"A: \x7f t": false, "A\x00: t": false, "A: é t": false,
+	} {
+		if ValidHeader(line, "t") != want {
+			t.Errorf("%q: %v", line, !want)
+		}
+	}
+	if ValidHeader("A: ", "") {
+		t.Error("a header without a credential")
+	}
+}

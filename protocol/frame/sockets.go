@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -127,26 +126,6 @@ func (c candidate) safe(v ownpath.View) bool {
 		return v.MayMakeIn(c.dir) == nil
 	}
 	return err == nil && dir.UID == v.UID
-}
-
-// SocketPath returns where a program of this user finds the daemon of its place, or of the usual one: $GROAT_SOCKET,
-// the place's own socket where one is there, else the plain one. It does not look whether anybody listens.
-func SocketPath() (string, error) {
-	place, err := PlaceOf(os.Getenv, "")
-	if err != nil && os.Getenv("GROAT_SOCKET") == "" {
-		return "", err
-	}
-	s, err := SocketsOf(os.Getenv, place)
-	switch {
-	case err != nil:
-		return "", err
-	case s.Explicit != "":
-		return s.Explicit, nil
-	}
-	if _, err := os.Lstat(s.Own); err == nil {
-		return s.Own, nil
-	}
-	return s.Plain, nil
 }
 
 // RuntimeDir returns the directory of this user's that lives as long as the person is signed in to this machine:

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSocketPath(t *testing.T) {
+func TestSocketsOfAnEnvironment(t *testing.T) {
 	for _, test := range []struct {
 		name, override, runtime, want, fails string
 	}{
@@ -15,9 +15,12 @@ func TestSocketPath(t *testing.T) {
 		{name: "the longest", override: "/" + strings.Repeat("x", 102), want: "/" + strings.Repeat("x", 102)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Setenv("GROAT_SOCKET", test.override)
-			t.Setenv("XDG_RUNTIME_DIR", test.runtime)
-			got, err := SocketPath()
+			env := map[string]string{"HOME": "/h", "GROAT_SOCKET": test.override, "XDG_RUNTIME_DIR": test.runtime}
+			r, err := FindRoute(func(name string) string { return env[name] })
+			got := ""
+			if err == nil {
+				got = r.OwnSocket()
+			}
 			if got != test.want || (err != nil) != (test.fails != "") || err != nil &&
 				!strings.Contains(err.Error(), test.fails) {
 				t.Errorf("%q, %v", got, err)

@@ -1,4 +1,4 @@
-package protocol
+package frame
 
 import (
 	"bufio"
@@ -12,13 +12,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 const trapVariable = "GROAT_TEST_TRAP"
 
-// As another user, this binary is the trap: it listens, and says what it is sent.
+// As another user, this binary is the trap: it listens, and prints what it is sent.
 func init() {
 	path := os.Getenv(trapVariable)
 	if path == "" {
@@ -43,7 +44,7 @@ func init() {
 	os.Exit(0)
 }
 
-// Whoever took the daemon's place under another user's id is sent nothing.
+// A process of another user that listens in the daemon's place is sent nothing.
 func TestA36ForeignServer(t *testing.T) {
 	tier.NeedsRoot(t)
 	dir := t.TempDir()
@@ -74,7 +75,7 @@ func TestA36ForeignServer(t *testing.T) {
 	if line, _ := said.ReadString('\n'); line != "ready\n" {
 		t.Fatal(line)
 	}
-	c, err := Dial(t.Context(), socket)
+	c, err := Dial(socket, time.Now().Add(patience))
 	if !errors.Is(err, ErrForeignServer) || !strings.Contains(err.Error(), "uid 12345") {
 		t.Errorf("%v, %v", c, err)
 	}
