@@ -121,11 +121,54 @@ func TestContributing(t *testing.T) {
 				t.Errorf("%s:%d: this is no call of make, and no test runs it: %s", b.Page, b.Line, line)
 				continue
 			}
-			cmd := exec.CommandContext(t.Context(), "make", "--dry-run", words[1])
+			cmd := exec.CommandContext(t.Context(), "make", append([]string{"--dry-run"}, words[1:]...)...)
 			cmd.Dir = Root()
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%s:%d: %v\n%s", b.Page, b.Line, err, out)
 			}
+		}
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`)
+
+// TestLinks: every link of a page that leads into the repository leads to a file.
+func TestLinks(t *testing.T) {
+	for _, page := range []string{
+		"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "ARCHITECTURE.md", "protocol/PROTOCOL.md",
+		"daemon/grant/preset/PROVIDERS.md", "packaging/figures/FIGURES.md",
+	} {
+		text, err := os.ReadFile(filepath.Join(Root(), page))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(Root(), filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: a link leads nowhere: %v", page, err)
+			}
+		}
+	}
+}
+
+// TestProviders: PROVIDERS.md has a row for each preset.
+func TestProviders(t *testing.T) {
+	dir := filepath.Join(Root(), "daemon/grant/preset")
+	presets, err := filepath.Glob(filepath.Join(dir, "*.toml"))
+	if err != nil || len(presets) == 0 {
+		t.Fatalf("%d presets, %v", len(presets), err)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "PROVIDERS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^\| [^|]* \|`).FindAllString(string(page), -1)
+	for _, preset := range presets {
+		name := strings.TrimSuffix(filepath.Base(preset), ".toml")
+		if !strings.Contains(strings.Join(rows, "\n"), "`"+name+"`") {
+			t.Errorf("PROVIDERS.md has no row for %s", name)
 		}
 	}
 }
