@@ -150,9 +150,15 @@ func TestActivatedWithoutAKeystore(t *testing.T) {
 // activate has systemd's own activator listen, as the user, and become groatd with the first connection.
 func (r *userEnv) activate() *process {
 	r.t.Helper()
-	tier.Needs(r.t, "systemd-socket-activate")
 	r.dir(filepath.Dir(r.socket()), 0o700, r.uid)
-	args := []string{"--fdname=agent", "--listen=" + r.socket()}
+	return r.activateAt(r.socket())
+}
+
+// activateAt is activate with the socket at another path.
+func (r *userEnv) activateAt(socket string) *process {
+	r.t.Helper()
+	tier.Needs(r.t, "systemd-socket-activate")
+	args := []string{"--fdname=agent", "--listen=" + socket}
 	for _, v := range r.environ() {
 		args = append(args, "--setenv="+v)
 	}
