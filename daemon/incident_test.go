@@ -17,6 +17,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -52,6 +53,7 @@ type incident struct {
 }
 
 func TestTheIncident(t *testing.T) {
+	tier.Long(t, "it lives through ten incidents")
 	busy := func(status int, header ...string) func(i *incident) {
 		return func(i *incident) {
 			f := sandbox.Fault{Status: status, Body: `{"error":"too_many_requests","error_description":"Global limit has been reached"}`, Times: -1, Header: http.Header{}}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 const gotToken = "abc.DEF-123_~+/==\n"
@@ -83,6 +85,7 @@ func TestAutostartReplacesStaleSocket(t *testing.T) {
 
 // One start for a hundred callers that come together while groatd takes its time.
 func TestHundredCallersStartOneStandIn(t *testing.T) {
+	tier.Long(t, "it builds groat and starts it a hundred times")
 	h := newHome(t, "slow")
 	dir := buildPrograms(t, "groat")
 	if err := os.Symlink(filepath.Join(bin, "groat"), filepath.Join(dir, "groatd")); err != nil {

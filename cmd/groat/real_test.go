@@ -11,11 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
 // A hundred first calls at once, with both programs as they are shipped, start one groatd and are all answered by it.
 func TestHundredCallersStartOneDaemon(t *testing.T) {
+	tier.Long(t, "it builds groat and starts it a hundred times")
 	dir := buildPrograms(t, "groat", "groatd")
 	home := shortDir(t)
 	starts := filepath.Join(home, "starts")
@@ -24,9 +27,7 @@ func TestHundredCallersStartOneDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := fmt.Sprintf("#!/bin/sh\necho $$ >>%s\nexec %s/groatd.real\n", starts, dir)
-	if err := os.WriteFile(filepath.Join(dir, "groatd"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	parts.WriteProgram(t, filepath.Join(dir, "groatd"), script)
 	env := []string{
 		"HOME=" + home, "PATH=/usr/bin:/bin", "GROAT_KEYSTORE=memory", "GROAT_SOCKET=" + home + "/run/agent.sock",
 		"GROAT_STATE_DIR=" + home + "/state", "XDG_CONFIG_HOME=" + home + "/config",

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 // TestRealSignIn signs a person in with both programs as they are shipped: by a device's code, and by a browser, at the
@@ -165,9 +166,7 @@ func newRealHome(t *testing.T) *realHome {
 	}
 	starts := filepath.Join(r.dir, "starts")
 	script := fmt.Sprintf("#!/bin/sh\necho $$ >>%s\nexec %s/groatd.real\n", starts, r.bin)
-	if err := os.WriteFile(filepath.Join(r.bin, "groatd"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	parts.WriteProgram(t, filepath.Join(r.bin, "groatd"), script)
 	t.Cleanup(func() { stopAll(t, starts) })
 	r.vars = r.env(r.dir+"/run/agent.sock", "HOME="+r.dir, "GROAT_KEYSTORE=memory", "GROAT_STATE_DIR="+r.dir+"/state",
 		"XDG_CONFIG_HOME="+r.dir+"/config")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/cmd/groat/autostart"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 // desk is a place with a screen: a stand-in for xdg-open writes down how it was called.
@@ -27,9 +28,7 @@ stdio=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2)
 mv %[1]s/opened.$$ %[1]s/opened-$$
 exit %[2]d
 `, d.dir, exit)
-	if err := os.WriteFile(filepath.Join(d.dir, "xdg-open"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	parts.WriteProgram(t, filepath.Join(d.dir, "xdg-open"), script)
 	return d
 }
 

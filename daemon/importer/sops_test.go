@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/importer"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 // standIn is a stand-in for sops, which Debian does not have: it knows `sops -d FILE` and nothing else. It shows that the
@@ -27,9 +28,7 @@ const sopsFile = `{"client_type":"ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]","c
 func (w *world) program(name, text string) {
 	w.t.Helper()
 	dir := w.t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
-		w.t.Fatal(err)
-	}
+	parts.WriteProgram(w.t, filepath.Join(dir, name), text)
 	w.vars["PATH"] = dir + ":/usr/bin:/bin"
 }
 

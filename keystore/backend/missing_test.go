@@ -9,11 +9,13 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/backend"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // A sealed file that is moved away, or has something else in its place, is opened again when it comes back: until then nothing
 // makes a new key for it, whatever is asked.
 func TestK30AFileThatComesBack(t *testing.T) {
+	tier.Long(t, "it derives keys from passphrases")
 	for _, key := range []string{backend.KeyFile, backend.KeyPassphrase} {
 		for name, put := range map[string]func(path string) error{
 			"nothing":   func(string) error { return nil },
@@ -81,6 +83,7 @@ func other(key string) string {
 // Where a person goes on with a new file, the key of the one before is still there for the case that that one comes back; a store
 // that is left leaves neither.
 func TestK31TheKeyOfAFileThatWasReplaced(t *testing.T) {
+	tier.Long(t, "it derives keys from passphrases")
 	for _, key := range []string{backend.KeyFile, backend.KeyPassphrase} {
 		withoutKeychain(t)
 		dir := stateDir(t)

@@ -189,6 +189,7 @@ func TestK11AChangeOfPassphraseEndedAtEveryStep(t *testing.T) {
 }
 
 func TestK12APassphraseThatIsNotTheOldOne(t *testing.T) {
+	tier.Long(t, "it derives keys from passphrases")
 	withoutKeychain(t)
 	dir := stateDir(t)
 	k := fill(t, dir, kind{backend.Sealed, backend.KeyPassphrase})

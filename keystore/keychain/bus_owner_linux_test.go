@@ -18,6 +18,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/keychain"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -246,9 +247,7 @@ func TestH53ARealBusOfAnotherUser(t *testing.T) {
 func TestH54AddressesThatAreNoSocket(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "started")
 	program := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\necho started >"+mark+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	parts.WriteProgram(t, program, "#!/bin/sh\necho started >"+mark+"\n")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

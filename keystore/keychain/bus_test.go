@@ -19,9 +19,7 @@ func withoutBus(t *testing.T) (env []string, mark string) {
 	dir := t.TempDir()
 	mark = filepath.Join(dir, "launched")
 	for _, name := range []string{"dbus-launch", "dbus-daemon", "gnome-keyring-daemon"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho $0 >>"+mark+"\n"), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		parts.WriteProgram(t, filepath.Join(dir, name), "#!/bin/sh\necho $0 >>"+mark+"\n")
 	}
 	if _, err := os.Stat("/run/user/0/bus"); err == nil && os.Geteuid() == 0 {
 		t.Fatal("this machine has a bus at /run/user/0/bus, which the tests without a bus would find")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/keychain"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 func TestStoreAndReadInNewProcess(t *testing.T) {
@@ -49,9 +50,7 @@ func TestLocked(t *testing.T) {
 	// A prompter that a bus would start: it must not be.
 	mark := t.TempDir() + "/prompted"
 	prompter := t.TempDir() + "/prompter"
-	if err := os.WriteFile(prompter, []byte("#!/bin/sh\n: >"+mark+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	parts.WriteProgram(t, prompter, "#!/bin/sh\n: >"+mark+"\n")
 	svc := startService(t, "PROMPTER="+prompter)
 	var s keychain.Store
 	if err := s.Set(t.Context(), "work", item("work")); err != nil {

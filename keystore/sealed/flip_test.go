@@ -9,6 +9,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/sealed"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 var profiles = []string{"climate", "spatiafi", "work"}
@@ -143,6 +144,7 @@ func TestEveryTruncation(t *testing.T) {
 }
 
 func TestEveryFlippedBit(t *testing.T) {
+	tier.Long(t, "it tries each place of a file")
 	t.Run("D10 every one", func(t *testing.T) {
 		s := newSpecimen(t)
 		f, err := os.OpenFile(s.path, os.O_RDWR, 0)
@@ -170,6 +172,7 @@ func TestEveryFlippedBit(t *testing.T) {
 
 // After any damage the next write heals the file, and costs nobody anything.
 func TestWriteAfterDamage(t *testing.T) {
+	tier.Long(t, "it tries each place of a file")
 	s := newSpecimen(t)
 	for offset := range s.data {
 		damage := map[string][]byte{"cut": s.data[:offset]}

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // forger writes what can be written without the key: heads with a right checksum, tags that stand in the file, junk.
@@ -165,6 +166,7 @@ func forgedOn(t *testing.T, seed uint64) {
 
 // Whatever is put into a file without the key, each profile yields what it did, and is written as before.
 func TestK1NothingForgedCounts(t *testing.T) {
+	tier.Long(t, "it tries each place of a file")
 	for seed := range uint64(150) {
 		if t.Failed() {
 			t.Fatalf("seed %d", seed-1)
@@ -262,6 +264,7 @@ func (c *counting) Open(dst, nonce, text, additional []byte) ([]byte, error) {
 
 // Heads that say of each other's bytes that they are theirs cost no more than the file is long, and hide no record.
 func TestK32OverlappingHeads(t *testing.T) {
+	tier.Long(t, "it tries each place of a file")
 	for name, step := range map[string]int{"one behind another": headSize, "a byte between": headSize + 1, "many in each": 2048} {
 		for _, tags := range []int{1, 1 << 20} {
 			s, _ := faultyFiles(t)

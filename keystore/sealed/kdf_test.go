@@ -9,6 +9,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/sealed"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // planted are parameters with which a guess costs a twentieth, and whose salt somebody else has chosen.
@@ -22,6 +23,7 @@ func withPassphrase(t *testing.T, p, pass string) (*sealed.Store, error) {
 
 // What stands beside a file that is new, or empty, is never taken for its parameters, weak or not, nor for its key.
 func TestK5ANewStoreTakesNothingThatItFinds(t *testing.T) {
+	tier.Long(t, "it tries each place of a file")
 	strong := bytes.Replace([]byte(planted), []byte(`"time":1,"memory_kib":8192`), []byte(`"time":3,"memory_kib":65536`), 1)
 	for name, content := range map[string][]byte{"weak": []byte(planted), "strong": strong, "nonsense": []byte("x")} {
 		for _, empty := range []bool{false, true} {
@@ -68,6 +70,7 @@ func TestK5ANewStoreTakesNothingThatItFinds(t *testing.T) {
 
 // With parameters that are not the file's no passphrase opens it, and nothing is written, whatever is done to the file.
 func TestK6SwappedParameters(t *testing.T) {
+	tier.Long(t, "it tries each place of a file")
 	p := path(t)
 	s, err := withPassphrase(t, p, "correct horse")
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -234,9 +235,7 @@ func corePattern(t *testing.T, how, dir string) (restore func(), set bool) {
 	if how == "pipe" {
 		handler := filepath.Join(filepath.Dir(dir), "handler")
 		text := "#!/bin/sh\nhead -c 300000000 >\"$1/part.$2\" && mv \"$1/part.$2\" \"$1/core.$2\"\n"
-		if err := os.WriteFile(handler, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		parts.WriteProgram(t, handler, text)
 		pattern = "|" + filepath.Clean(handler) + " " + filepath.Clean(dir) + " %P"
 	}
 	guard := exec.Command("/bin/sh", "-c", `read x; printf %s "$1" >"$2"`, "sh", strings.TrimSuffix(string(was), "\n"),

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 // A hundred programs ask for a token of somebody who is signed out. Each is told the command, the server is asked once,
@@ -25,9 +26,7 @@ func TestHundredCallersSignedOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	opened := filepath.Join(desktop, "opened")
-	if err := os.WriteFile(filepath.Join(desktop, "xdg-open"), []byte("#!/bin/sh\n>"+opened+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	parts.WriteProgram(t, filepath.Join(desktop, "xdg-open"), "#!/bin/sh\n>"+opened+"\n")
 	env := append(h.environ(), "PATH="+desktop+":"+bin+":/usr/bin:/bin", "DISPLAY=:0")
 	outputs, err := runCrowd(100, env, os.DevNull, "/bin/sh", "-c", "groat get work 2>&1; test $? = 4")
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // module writes a module of one package.
@@ -23,6 +25,7 @@ func module(t *testing.T, files map[string]string) string {
 const head = "package p\n\nimport \"testing\"\n\n"
 
 func TestEveryTargetIsRun(t *testing.T) {
+	tier.Long(t, "it builds and runs fuzz targets")
 	dir := module(t, map[string]string{
 		"go.mod": "module example.org/m\n\ngo 1.26\n",
 		"a_test.go": head + "func FuzzOne(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) {})\n}\n\n" +
@@ -47,6 +50,7 @@ func TestEveryTargetIsRun(t *testing.T) {
 }
 
 func TestWhatBreaksATargetEndsTheRun(t *testing.T) {
+	tier.Long(t, "it builds and runs fuzz targets")
 	dir := module(t, map[string]string{
 		"go.mod":    "module example.org/m\n\ngo 1.26\n",
 		"a_test.go": head + "func FuzzOne(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) {\n\t\tif n != 1 {\n\t\t\tt.Error(\"broken\")\n\t\t}\n\t})\n}\n",
@@ -89,7 +93,7 @@ func TestWhatReadsFromOutsideIsFuzzed(t *testing.T) {
 		all[p.path] = len(p.targets)
 	}
 	for path, least := range map[string]int{
-		"daemon": 1, "daemon/config": 2, "daemon/importer": 2, "daemon/grant": 8, "cmd/groat/helper": 2, "keystore": 1,
+		"daemon": 1, "daemon/config": 1, "daemon/origin": 1, "daemon/importer": 2, "daemon/grant": 8, "cmd/groat/helper": 2, "keystore": 1,
 		"keystore/sealed": 2,
 		"protocol":        1, "protocol/frame": 2, "protocol/jsonrpc": 2, "protocol/strictjson": 2,
 	} {
