@@ -115,8 +115,8 @@ func (i Item) usable() error {
 	return nil
 }
 
-// EncodeItem returns the item as the JSON object {v, issuer, token_endpoint, client_auth, client_id, …, client_secret, …}.
-// The caller owns the result and wipes it. An item that is no credential is refused.
+// EncodeItem returns the item as the JSON object {v, issuer, token_endpoint, client_auth, client_id, …, client_secret,
+// …}. The caller owns the result and wipes it. An item that is no credential is refused.
 func EncodeItem(i Item) (Secret, error) {
 	if err := i.usable(); err != nil {
 		return Secret{}, err

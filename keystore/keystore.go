@@ -21,8 +21,8 @@ var (
 	ErrUnavailable = errors.New("the keystore is not available")
 	// ErrForeignBus: the session bus that the keychain is to be reached by is not this user's. It is an ErrUnavailable.
 	ErrForeignBus = fmt.Errorf("%w: the D-Bus session bus is another user's", ErrUnavailable)
-	// ErrDeclined: the store acknowledged a change that it did not make, or did not acknowledge it in time: it may have asked
-	// a person, who has not agreed, and to try again is to ask again. It is an ErrUnavailable.
+	// ErrDeclined: the store acknowledged a change that it did not make, or did not acknowledge it in time: it may have
+	// asked a person, who has not agreed, and to try again is to ask again. It is an ErrUnavailable.
 	ErrDeclined = fmt.Errorf("%w: it did not make a change", ErrUnavailable)
 	// ErrCorrupt: what is stored cannot be read back as an item.
 	ErrCorrupt = errors.New("the stored credential is damaged")
@@ -44,36 +44,41 @@ type Item struct {
 	TokenEndpoint string
 	// ClientAuth is the token_endpoint_auth_method (RFC 7591 §2) the secret was proven with.
 	ClientAuth string
-	// ClientID is public in OAuth's sense, but kept here as the user asked: nothing of a credential is in the configuration.
+	// ClientID is public in OAuth's sense, but kept here as the user asked: nothing of a credential is in the
+	// configuration.
 	ClientID     string
 	ClientSecret Secret
-	// Username is the account whose password brought the credential, where there was one; empty where that is not known.
+	// Username is the account whose password brought the credential, where there was one; empty where that is not
+	// known.
 	Username string
 
 	// Grant is how the profile was signed in ("device_code", "jwt_bearer", …); empty means client credentials.
 	Grant string
 	// RefreshToken is a session. Where the server rotates it, each is good for one request.
 	RefreshToken Secret
-	// RevocationEndpoint is where the session may be ended, if that is on the token endpoint's origin or one of Origins.
+	// RevocationEndpoint is where the session may be ended, if that is on the token endpoint's origin or one of
+	// Origins.
 	RevocationEndpoint string
-	// PrivateKey signs assertions or is the TLS client's own: PEM as it was given, with PrivateKeyPassword if it is encrypted.
+	// PrivateKey signs assertions or is the TLS client's own: PEM as it was given, with PrivateKeyPassword if it is
+	// encrypted.
 	PrivateKey         Secret
 	PrivateKeyPassword Secret
 	// KeyID and KeyAlg are an assertion's kid and alg (RFC 7515 §4.1); without KeyAlg the key's own is used.
 	KeyID, KeyAlg string
-	// Subject is whom an assertion speaks for where that is not the client itself (RFC 7523 §3).
+	// Subject is the assertion's sub where that is not the client itself (RFC 7523 §3).
 	Subject string
 	// Certificate is the TLS client's chain, in PEM (RFC 8705 §2.1). It is no secret.
 	Certificate string
 	// APIKey is a key that is sent as it is and not exchanged for anything.
 	APIKey Secret
 
-	// Origins are those beside the token endpoint's that the person agreed to: "https://host" or "https://host:port". They may
-	// be sent anything of the credential. TokenOrigins may be sent access tokens and nothing else (userinfo endpoints), and
-	// PageOrigins the request of a sign-in, which holds no secret.
+	// Origins are those beside the token endpoint's that the person agreed to: "https://host" or "https://host:port".
+	// They may be sent anything of the credential. TokenOrigins may be sent access tokens and nothing else (userinfo
+	// endpoints), and PageOrigins the request of a sign-in, which holds no secret.
 	Origins, TokenOrigins, PageOrigins []string
-	// APIs are the origins that may be sent the tokens that are had with this: "https://host:port", the port always there.
-	// Each list is bounded by [MaxOrigins] and never changed in place. An item that was stored before there were any has none.
+	// APIs are the origins that may be sent the tokens that are had with this: "https://host:port", the port always
+	// there. Each list is bounded by [MaxOrigins] and never changed in place. An item that was stored before there were
+	// any has none.
 	APIs []string
 }
 
@@ -89,14 +94,14 @@ func (i Item) Wipe() {
 	}
 }
 
-// Absent reports whether an error of Get means that there is nothing which a new sign-in would lose: nothing is stored, or it
-// cannot be read any more. What a later groat has written is whole, and not absent.
+// Absent reports whether an error of Get means that there is nothing which a new sign-in would lose: nothing is stored,
+// or it cannot be read any more. What a later groat has written is whole, and not absent.
 func Absent(err error) bool {
 	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecided) || errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewer)
 }
 
-// Why a session's refresh token may be used up although it is the newest that is known. They explain a server's refusal of
-// the token; the token is sent once all the same.
+// Why a session's refresh token may be used up although it is the newest that is known. They explain a server's refusal
+// of the token; the token is sent once all the same.
 var (
 	// ErrUnanswered: it was sent before, and the answer, which may have carried its successor, never arrived.
 	ErrUnanswered = errors.New("the answer to an earlier request with this session's refresh token never arrived")
@@ -106,15 +111,17 @@ var (
 	ErrNewestDamaged = errors.New("the newest copy of this session's refresh token is damaged")
 )
 
-// Store keeps one item a profile, and remembers across a crash which sessions' refresh tokens were sent: the next process then
-// asks the server again at once, while its grace for a token that was used twice may still last, and can explain a refusal.
+// Store keeps one item a profile, and remembers across a crash which sessions' refresh tokens were sent: the next
+// process then asks the server again at once, while its grace for a token that was used twice may still last, and can
+// explain a refusal.
 //
-// A renewal of a session takes these steps: Get; MarkSent; the request; then Set with the new refresh token, or MarkAnswered
-// where the server sent none. Each step names a profile only, so that a store which several machines share can stand behind
-// them: its MarkSent writes the intent on condition that the item is still the one that its Get returned.
+// A renewal of a session takes these steps: Get; MarkSent; the request; then Set with the new refresh token, or
+// MarkAnswered where the server sent none. Each step names a profile only, so that a store which several machines share
+// can stand behind them: its MarkSent writes the intent on condition that the item is still the one that its Get
+// returned.
 //
-// Every method returns within its context's deadline, or the store's own one if that is shorter. Implementations are safe for
-// concurrent use, except that two writes of one profile must not overlap ([PendingStore] sees to that).
+// Every method returns within its context's deadline, or the store's own one if that is shorter. Implementations are
+// safe for concurrent use, except that two writes of one profile must not overlap ([PendingStore] sees to that).
 type Store interface {
 	// Get returns the item, whose secrets the caller owns, or an error that wraps one of the sentinels above.
 	Get(ctx context.Context, profile string) (Item, error)
@@ -125,10 +132,11 @@ type Store interface {
 	// Probe proves that an item could be written, read and deleted now. It touches no profile's item.
 	Probe(ctx context.Context) error
 
-	// MarkSent notes, before a profile's refresh token is sent, that it will be. From then on the token counts as maybe used
-	// up, until MarkAnswered or the next Set or Delete of the profile. doubt is why it may have been used up before this call:
-	// ErrUnanswered, ErrRolledBack, ErrNewestDamaged, or nil. err means that the note was not written, and so most likely the
-	// answer could not be stored either; it is ErrNotFound where nothing is stored for the profile.
+	// MarkSent notes, before a profile's refresh token is sent, that it will be. From then on the token counts as maybe
+	// used up, until MarkAnswered or the next Set or Delete of the profile. doubt is why it may have been used up
+	// before this call: ErrUnanswered, ErrRolledBack, ErrNewestDamaged, or nil. err means that the note was not
+	// written, and so most likely the answer could not be stored either; it is ErrNotFound where nothing is stored for
+	// the profile.
 	MarkSent(ctx context.Context, profile string) (doubt, err error)
 	// MarkAnswered notes that the server's answer has come and does not replace the refresh token that was sent.
 	MarkAnswered(ctx context.Context, profile string) error

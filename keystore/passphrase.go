@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// shortPassphrase is the length, in characters, below which every passphrase is weak: twelve random letters are 56 bits.
+// shortPassphrase is the length, in characters, below which every passphrase is weak: twelve random letters are 56
+// bits.
 const shortPassphrase = 12
 
 // common are what most passwords that were ever published are made of.
@@ -14,8 +15,8 @@ var common = []string{
 	"dragon", "changeme", "default", "login", "master", "groat", "abcdefghijklmnopqrstuvwxyz", "01234567890", "9876543210",
 }
 
-// Weakness says, in a few words, why a passphrase is easy to guess, or is empty. It knows few reasons: that it says nothing does
-// not make a passphrase good.
+// Weakness says, in a few words, why a passphrase is easy to guess, or is empty. It knows few reasons: that it says
+// nothing does not make a passphrase good.
 func Weakness(passphrase Secret) string {
 	text := strings.ToLower(passphrase.Reveal()) // a copy that cannot be wiped, as its lower case is one
 	letters := []rune(text)

@@ -13,12 +13,12 @@ import (
 // lockLimit is how long a write waits for an earlier write of the same profile.
 const lockLimit = 10 * time.Second
 
-// PendingStore is a [Store] that does not lose what the store behind it could not take: a client secret that was shown once, a
-// refresh token whose predecessor is void. It holds such an item in memory, returns it, and tries to store it with each later
-// call for the profile, unless a person may have declined it.
+// PendingStore is a [Store] that does not lose what the store behind it could not take: a client secret that was shown
+// once, a refresh token whose predecessor is void. It holds such an item in memory, returns it, and tries to store it
+// with each later call for the profile, unless a person may have declined it.
 //
-// It has the one lock of a profile's writes: they take turns, and the store behind it never has two at a time. All writes of a
-// store go through one PendingStore. It is safe for concurrent use.
+// It has the one lock of a profile's writes: they take turns, and the store behind it never has two at a time. All
+// writes of a store go through one PendingStore. It is safe for concurrent use.
 type PendingStore struct {
 	Store // what cannot fail to be stored is the same there: Probe and InDoubt
 
@@ -46,7 +46,8 @@ func (s *PendingStore) lock(ctx context.Context, profile string) (unlock func(),
 	return unlock, nil
 }
 
-// lockToHold is lock for an item that must not be lost, whatever becomes of ctx. Each write that has the lock has a deadline.
+// lockToHold is lock for an item that must not be lost, whatever becomes of ctx. Each write that has the lock has a
+// deadline.
 func (s *PendingStore) lockToHold(ctx context.Context, profile string) (unlock func()) {
 	unlock, _ = s.writers.lock(context.WithoutCancel(ctx), profile)
 	return unlock
@@ -73,8 +74,8 @@ func (s *PendingStore) setOrHold(ctx context.Context, profile string, item Item)
 	return err
 }
 
-// Rotate is SetOrHold for a session whose refresh token was used up: item takes the place of the one that has the token sent.
-// Where another item or none is there, the person has signed in or out since the request, and nothing changes.
+// Rotate is SetOrHold for a session whose refresh token was used up: item takes the place of the one that has the token
+// sent. Where another item or none is there, the person has signed in or out since the request, and nothing changes.
 func (s *PendingStore) Rotate(ctx context.Context, profile string, sent Secret, item Item) error {
 	defer s.lockToHold(ctx, profile)()
 	now, err := s.newest(ctx, profile)
@@ -116,8 +117,8 @@ func (s *PendingStore) HasPending() bool {
 	return len(s.pending) > 0
 }
 
-// Get implements [Store]. An item that is held is newer than the stored one, and returned; unless a write of the profile is
-// under way, for which a read does not wait, it is tried to be stored first.
+// Get implements [Store]. An item that is held is newer than the stored one, and returned; unless a write of the
+// profile is under way, for which a read does not wait, it is tried to be stored first.
 func (s *PendingStore) Get(ctx context.Context, profile string) (Item, error) {
 	if s.PendingError(profile) == nil {
 		return s.Store.Get(ctx, profile)
@@ -163,8 +164,8 @@ func (s *PendingStore) drop(profile string) {
 	delete(s.pending, profile)
 }
 
-// MarkSent implements [Store]. An item that is held is tried to be stored first. If that fails, err says why, for the server's
-// answer could not be stored either, and nothing is noted.
+// MarkSent implements [Store]. An item that is held is tried to be stored first. If that fails, err says why, for the
+// server's answer could not be stored either, and nothing is noted.
 func (s *PendingStore) MarkSent(ctx context.Context, profile string) (doubt, err error) {
 	unlock, err := s.lock(ctx, profile)
 	if err != nil {
@@ -187,8 +188,8 @@ func (s *PendingStore) MarkAnswered(ctx context.Context, profile string) error {
 	return s.Store.MarkAnswered(ctx, profile)
 }
 
-// Retry tries to store what is held of a profile, and returns why that failed. It is for when a person waits: a person who
-// declined before is asked again.
+// Retry tries to store what is held of a profile, and returns why that failed. It is for when a person waits: a person
+// who declined before is asked again.
 func (s *PendingStore) Retry(ctx context.Context, profile string) error {
 	unlock, err := s.lock(ctx, profile)
 	if err != nil {
@@ -198,9 +199,9 @@ func (s *PendingStore) Retry(ctx context.Context, profile string) error {
 	return s.retry(ctx, profile)
 }
 
-// RetryAll tries to store everything that is held, one profile after another. What a person may have declined is written again
-// only where declined is set; else RetryAll only looks whether the keystore has it by now. It returns when it has tried
-// everything once, or when ctx ends.
+// RetryAll tries to store everything that is held, one profile after another. What a person may have declined is
+// written again only where declined is set; else RetryAll only looks whether the keystore has it by now. It returns
+// when it has tried everything once, or when ctx ends.
 func (s *PendingStore) RetryAll(ctx context.Context, declined bool) {
 	s.mu.Lock()
 	profiles := slices.Collect(maps.Keys(s.pending))
@@ -236,7 +237,8 @@ func (s *PendingStore) dropIfStored(ctx context.Context, profile string) {
 	}
 }
 
-// retryUnlessDeclined is retry, but leaves what was declined to [PendingStore.Retry]. The caller has the profile's lock.
+// retryUnlessDeclined is retry, but leaves what was declined to [PendingStore.Retry]. The caller has the profile's
+// lock.
 func (s *PendingStore) retryUnlessDeclined(ctx context.Context, profile string) error {
 	if err := s.PendingError(profile); errors.Is(err, ErrDeclined) {
 		return err

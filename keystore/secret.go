@@ -13,8 +13,8 @@ import (
 // error. The only ways out are [Secret.Reveal] and [Secret.AppendTo], so that a reader can find each of them. The zero
 // Secret is empty. A Secret is safe for concurrent use until [Secret.Wipe].
 type Secret struct {
-	// Behind two pointers: in an unexported field, where it may not call Format, package fmt walks by reflection, and for
-	// a verb that does not fit a pointer (%s, %d) it follows one pointer, but never the second.
+	// Behind two pointers: in an unexported field, where it may not call Format, package fmt walks by reflection, and
+	// for a verb that does not fit a pointer (%s, %d) it follows one pointer, but never the second.
 	p *handle
 }
 
@@ -65,8 +65,8 @@ func (s Secret) Equal(t Secret) bool {
 	return subtle.ConstantTimeCompare(s.bytes(), t.bytes()) == 1
 }
 
-// Wipe overwrites the bytes, for every copy of this Secret. Go may have copied them before (a grown slice, a string made
-// by Reveal): wiping shortens how long a secret stays in memory, it cannot promise that none is left.
+// Wipe overwrites the bytes, for every copy of this Secret. Go may have copied them before (a grown slice, a string
+// made by Reveal): wiping shortens how long a secret stays in memory, it cannot promise that none is left.
 func (s Secret) Wipe() {
 	if s.p != nil {
 		clear(**s.p)

@@ -23,8 +23,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// What else turns a value into text or bytes, in the standard library and in ours: none gets at a secret. What reads memory
-// around the language does (package unsafe, and go-cmp by it): that is for tests, whose secrets are nobody's.
+// What else turns a value into text or bytes, in the standard library and in ours: none gets at a secret. What reads
+// memory around the language does (package unsafe, and go-cmp by it): that is for tests, whose secrets are nobody's.
 func TestSecretEncoders(t *testing.T) {
 	write := func(f func(out *bytes.Buffer, v any) error) func(any) string {
 		return func(v any) string {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
 )
 
 const canary = "canary-7391-in-the-mine"
@@ -45,6 +47,10 @@ type unexported struct {
 
 type embedded struct{ keystore.Secret }
 
+type unexportedLogin struct{ l protocol.LoginSecret }
+
+type embeddedLogin struct{ protocol.LoginSecret }
+
 type failure struct{ s keystore.Secret }
 
 func (f failure) Error() string { return fmt.Sprint("failed with ", f.s) }
@@ -54,8 +60,12 @@ func holders() map[string]any {
 	s := keystore.SecretString(canary)
 	i := item()
 	i.ClientSecret = s
+	l := protocol.NewLoginSecret([]byte(canary))
 	return map[string]any{
-		"secret": s, "pointer": &s, "exported": exported{s}, "exported pointer": &exported{s},
+		"login secret": l, "login secret pointer": &l, "login secrets": []protocol.LoginSecret{l},
+		"login secret, unexported": unexportedLogin{l},
+		"login secret, embedded":   embeddedLogin{l},
+		"secret":                   s, "pointer": &s, "exported": exported{s}, "exported pointer": &exported{s},
 		"unexported": unexported{s, &s}, "unexported pointer": &unexported{s, &s}, "embedded": embedded{s},
 		"item": i, "item pointer": &i, "slice": []keystore.Secret{s}, "array": [1]keystore.Secret{s},
 		"map value": map[string]keystore.Secret{"k": s}, "map key": map[keystore.Secret]int{s: 1},
@@ -162,5 +172,42 @@ func TestSecretOwnership(t *testing.T) {
 	zero.Wipe()
 	if !zero.IsZero() || zero.Clone().Len() != 0 || keystore.NewSecret(nil).Len() != 0 || !zero.Equal(keystore.NewSecret([]byte{})) {
 		t.Error("the zero Secret is not empty")
+	}
+}
+
+// The client's type for a secret on its way keeps the same contract as the daemon's: each method that formats or
+// encodes one has a counterpart that answers the same, and wiping ends every copy.
+func TestLoginSecretKeepsTheContract(t *testing.T) {
+	bytesOf := func(n int) []byte { return bytes.Repeat([]byte("s"), n) }
+	of, on := reflect.ValueOf(keystore.NewSecret(bytesOf(8))), reflect.ValueOf(protocol.NewLoginSecret(bytesOf(8)))
+	methods := 0
+	for name := range of.Type().Methods() {
+		if m := name.Name; m != "Format" && m != "String" && m != "GoString" && m != "GobEncode" && !strings.HasPrefix(m, "Marshal") {
+			continue
+		}
+		methods++
+		theirs := on.MethodByName(name.Name)
+		if !theirs.IsValid() {
+			t.Errorf("LoginSecret has no %s", name.Name)
+			continue
+		}
+		if name.Name == "Format" {
+			continue // TestSecret prints both with every verb
+		}
+		a, b := of.MethodByName(name.Name).Call(nil), theirs.Call(nil)
+		for i := range a {
+			if fmt.Sprint(a[i]) != fmt.Sprint(b[i]) {
+				t.Errorf("%s returns %v of one and %v of the other", name.Name, a[i], b[i])
+			}
+		}
+	}
+	if methods < 7 {
+		t.Errorf("only %d methods were compared", methods)
+	}
+	raw := bytesOf(8)
+	l := protocol.NewLoginSecret(raw)
+	l.Wipe()
+	if !bytes.Equal(raw, make([]byte, 8)) {
+		t.Errorf("after Wipe the bytes are %q", raw)
 	}
 }

@@ -55,6 +55,9 @@ func (s LoginSecret) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 // String returns "[secret]".
 func (s LoginSecret) String() string { return redacted }
 
+// GoString returns "[secret]".
+func (s LoginSecret) GoString() string { return redacted }
+
 // MarshalJSON refuses.
 func (s LoginSecret) MarshalJSON() ([]byte, error) { return nil, errSecret }
 

@@ -1,9 +1,9 @@
 // Package backend is the keystore that this person uses: the keychain, the sealed file or this process's memory. The
 // keychain has a sealed file beside it for what it is not made for: sessions, private keys and whatever is too long.
 //
-// The invariant: the choice is made once, when something is first stored, and remembered in the state directory; nothing
-// but [Keystore.Use], [Keystore.Move] and [Keystore.Passphrase] changes it, least of all a keychain that is locked or does not
-// answer.
+// The invariant: the choice is made once, when something is first stored, and remembered in the state directory;
+// nothing but [Keystore.Use], [Keystore.Move] and [Keystore.Passphrase] changes it, least of all a keychain that is
+// locked or does not answer.
 package backend
 
 import (
@@ -45,21 +45,22 @@ type Options struct {
 	// Env is $GROAT_KEYSTORE: empty, "auto", or what must be used. Only "memory" is not remembered, for what was stored
 	// under it is gone with the process.
 	Env string
-	// FallbackDir is a directory that exists, on a file system that does not fill up or fail together with StateDir's: what that
-	// one does not take is kept there until it does. Empty: then it is in memory only.
+	// FallbackDir is a directory that exists, on a file system that does not fill up or fail together with StateDir's:
+	// what that one does not take is kept there until it does. Empty: then it is in memory only.
 	FallbackDir string
-	// RollbackDir is a directory that exists and that backups leave out, to know a restored sealed file by. Empty: it is not known.
+	// RollbackDir is a directory that exists and that backups leave out, to know a restored sealed file by. Empty: it
+	// is not known.
 	RollbackDir string
 	// Credentials is systemd's directory of credentials; empty means $CREDENTIALS_DIRECTORY.
 	Credentials string
 }
 
-// Keystore is a [keystore.Store] by delegation. Safe for concurrent use: one profile's caller waits for another's only
-// while a choice is being made or a new profile's name is written down, and both within a deadline. Writes to one profile
-// come one after another; a read waits for nobody's write.
+// Keystore is a [keystore.Store] by delegation. Safe for concurrent use: a call for one profile waits for another
+// profile's only while a choice is being made or a new profile's name is written down, and both have a deadline. Writes
+// of one profile must not overlap ([keystore.PendingStore]); a read waits for no write.
 type Keystore struct {
 	options Options
-	turn    chan struct{}           // holds a token while somebody decides, moves, or writes the choice down
+	turn    chan struct{}           // holds a token while a call decides, moves, or saves the choice
 	idle    chan struct{}           // holds a token when the last change has ended
 	current atomic.Pointer[backend] // nil while nothing is chosen
 
@@ -201,8 +202,8 @@ func (k *Keystore) Get(ctx context.Context, profile string) (keystore.Item, erro
 	}
 }
 
-// lost returns [keystore.ErrCorrupt] where a profile's item should be in the sealed file and nowhere else, was there, and is not
-// in it anymore; else ErrNotFound.
+// lost returns [keystore.ErrCorrupt] where a profile's item should be in the sealed file and nowhere else, was there,
+// and is not in it now; else ErrNotFound.
 func (k *Keystore) lost(b *backend, profile string) error {
 	at := inStore
 	if b.hybrid != nil {
@@ -366,7 +367,7 @@ func (k *Keystore) probed(ctx context.Context, b *backend) (*backend, error) {
 	return b, nil
 }
 
-// defaultKey is where a sealed store's key comes from unless somebody says otherwise.
+// defaultKey is where a sealed store's key comes from where the person names no other place.
 func (k *Keystore) defaultKey() string {
 	if k.options.Credentials != "" && sealed.Exists(filepath.Join(k.options.Credentials, sealed.CredentialFile)) {
 		return KeyCredential

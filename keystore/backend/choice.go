@@ -38,13 +38,14 @@ func (s store) file() string {
 // files are the names that the sealed file may have: a move makes the new one beside the old.
 var files = []string{"sealed", "sealed-2"}
 
-// choice is the file keystore.json.
+// choice is which store a person uses, as the file keystore.json records it.
 type choice struct {
 	V int `json:"v"` // 2 where there is a File, Next or Left: an older groat would not look there
 	store
 	// Profiles are those that may have an item: a keychain cannot be asked which ones do. A name too many does no harm.
 	Profiles []string `json:"profiles,omitempty"`
-	// Sealed are those that may have an item in the sealed file beside the keychain. It speaks for who is on both lists.
+	// Sealed are those that may have an item in the sealed file beside the keychain. It speaks for who is on both
+	// lists.
 	Sealed []string `json:"sealed,omitempty"`
 	// Next is where a move copies to; until it is done the copies count for nothing.
 	Next *store `json:"next,omitempty"`
@@ -52,7 +53,7 @@ type choice struct {
 	Left *left `json:"left,omitempty"`
 }
 
-// left is a store that is not used anymore.
+// left is a store that was used before, and is to be erased.
 type left struct {
 	store
 	Profiles []string `json:"profiles,omitempty"` // whose items in the keychain may still be there

@@ -12,8 +12,8 @@ import (
 	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
-// tidy removes the files of a move that did not end, without asking the keychain anything: the copies of one that did not get
-// as far as to be used, and what one that did has left. What it cannot do now is left to finish.
+// tidy removes the files of a move that did not end, without asking the keychain anything: the copies of one that did
+// not get as far as to be used, and what one that did has left. What it cannot do now is left to finish.
 func (k *Keystore) tidy() {
 	next := *k.remembered.Load()
 	if next.Next == nil && next.Left == nil {
@@ -36,8 +36,8 @@ func (k *Keystore) remove(s store) error {
 	return ownfile.Gone(k.options.files(s.file()).Remove())
 }
 
-// isCopy reports whether what the keychain has of a profile is what is in use too. The error is that one of the two cannot be
-// read.
+// isCopy reports whether what the keychain has of a profile is what is in use too. The error is that one of the two
+// cannot be read.
 func (k *Keystore) isCopy(ctx context.Context, profile string) (bool, error) {
 	item, err := k.current.Load().Get(ctx, profile)
 	if err == nil {

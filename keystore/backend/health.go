@@ -13,8 +13,8 @@ import (
 // healthFor is how long a look at the keychain answers for the next one: a watched status shall not keep the bus busy.
 const healthFor = 2 * time.Second
 
-// Status says what is chosen and whether it can be used now. It writes nothing, and with a keychain that hangs takes at most
-// [keychain.Limit].
+// Status says what is chosen and whether it can be used now. It writes nothing, and with a keychain that hangs takes at
+// most [keychain.Limit].
 func (k *Keystore) Status(ctx context.Context) keystore.Status {
 	b := k.current.Load()
 	if b == nil {

@@ -12,20 +12,20 @@ import (
 	"github.com/groat-dev/groat/keystore/sealed"
 )
 
-// mixed is the keychain for what is small and stays as it is, with a sealed file beside it for what rotates or is long. The
-// file's key is one item in the keychain, made with the first item that needs it, read once and kept.
+// hybrid is the keychain for what is small and stays as it is, with a sealed file beside it for what rotates or is
+// long. The file's key is one item in the keychain, made with the first item that needs it, read once and kept.
 //
-// An item is in one place, and which one is on the lists of the choice, so that nobody asks the keychain for what is not
-// there. While it moves its profile is on both lists, and then the sealed file decides: what it has counts, and only where
-// it has nothing does the keychain's. So a move into the file is done once the file's record is durable, a move out of it
-// once the record of its deletion is; and whatever ends the process in between, the old item or the new one is there, never
-// none. Writes to one profile come one at a time ([Keystore] sees to it).
+// An item is in one place. The lists of the choice say in which, so that the keychain is not asked for items that it
+// does not have. While it moves its profile is on both lists, and then the sealed file decides: what it has counts, and
+// only where it has nothing does the keychain's. So a move into the file is done once the file's record is durable, a
+// move out of it once the record of its deletion is; and whatever ends the process in between, the old item or the new
+// one is there, never none. Writes of one profile come one at a time ([keystore.PendingStore] sees to that).
 type hybrid struct {
 	names    *Keystore
 	keychain keychain.Store
 	sealed   *sealed.Store
-	// tired is until when (Unix ns) the keychain is not asked again to drop what was moved out of it.
-	tired atomic.Int64
+	// sweepAfter is the earliest time (Unix ns) to retry deleting stale keychain copies.
+	sweepAfter atomic.Int64
 }
 
 // sweepPause keeps a keychain that does not delete from delaying every rotation.
@@ -44,7 +44,8 @@ func locationOf(item keystore.Item) location {
 	return inStore
 }
 
-// where is the lists' word; a name on none, as after their file was lost, may be anywhere.
+// where returns where the lists say that the item may be: in both places where the profile is on no list, as after
+// their file was lost.
 func (h *hybrid) where(profile string) location {
 	if p := h.names.remembered.Load().locations(profile); p != 0 {
 		return p
@@ -79,7 +80,7 @@ func (h *hybrid) look(ctx context.Context, profile string, at location) (item ke
 	return item, err
 }
 
-// fromSealed makes neither a file nor a key by looking.
+// fromSealed reads the sealed file and makes neither a file nor a key.
 func (h *hybrid) fromSealed(ctx context.Context, profile string) (keystore.Item, error) {
 	if h.sealed.Absent() {
 		return keystore.Item{}, keystore.ErrNotFound
@@ -87,7 +88,8 @@ func (h *hybrid) fromSealed(ctx context.Context, profile string) (keystore.Item,
 	return h.sealed.Get(ctx, profile)
 }
 
-// Set writes where the item belongs, and then deletes what is at the other place. Both writes are read back by their stores.
+// Set writes where the item belongs, and then deletes what is at the other place. Both writes are read back by their
+// stores.
 func (h *hybrid) Set(ctx context.Context, profile string, item keystore.Item) error {
 	if locationOf(item) == inSealed {
 		if err := h.sealed.Set(ctx, profile, item); err != nil {
@@ -109,14 +111,14 @@ func (h *hybrid) Set(ctx context.Context, profile string, item keystore.Item) er
 	return nil
 }
 
-// sweep deletes what a move into the sealed file left in the keychain. The item is stored whether or not that succeeds: what
-// cannot be deleted stays on the list, counts for nothing and is tried again with a later Set.
+// sweep deletes what a move into the sealed file left in the keychain. The item is stored whether or not that succeeds:
+// what cannot be deleted stays on the list, counts for nothing and is tried again with a later Set.
 func (h *hybrid) sweep(ctx context.Context, profile string) {
-	if h.names.remembered.Load().locations(profile)&inStore == 0 || time.Now().UnixNano() < h.tired.Load() {
+	if h.names.remembered.Load().locations(profile)&inStore == 0 || time.Now().UnixNano() < h.sweepAfter.Load() {
 		return
 	}
 	if h.keychain.Delete(ctx, profile) != nil {
-		h.tired.Store(time.Now().Add(sweepPause).UnixNano())
+		h.sweepAfter.Store(time.Now().Add(sweepPause).UnixNano())
 		return
 	}
 	h.names.unlist(ctx, profile, inStore)
@@ -129,8 +131,8 @@ func (h *hybrid) unseal(ctx context.Context, profile string) error {
 	return h.sealed.Delete(ctx, profile)
 }
 
-// Delete asks only the places where something may be: the keychain first, since without its record in the sealed file what
-// was left in the keychain would count again.
+// Delete asks only the places where something may be: the keychain first, since without its record in the sealed file
+// what was left in the keychain would count again.
 func (h *hybrid) Delete(ctx context.Context, profile string) error {
 	at := h.where(profile)
 	if at&inStore != 0 {
@@ -144,7 +146,8 @@ func (h *hybrid) Delete(ctx context.Context, profile string) error {
 	return nil
 }
 
-// Probe tries the keychain, and the sealed file if there is one: it is made, with its key, only for an item that needs it.
+// Probe tries the keychain, and the sealed file if there is one: it is made, with its key, only for an item that needs
+// it.
 func (h *hybrid) Probe(ctx context.Context) error {
 	if err := h.keychain.Probe(ctx); err != nil || h.sealed.Absent() {
 		return err

@@ -17,7 +17,7 @@ const (
 	inSealed                      // in the sealed file beside the keychain
 )
 
-// list is the names of those who may be at p, which is one place.
+// list returns the names of the profiles that may have an item at p, which is one location.
 func (c *choice) list(p location) *[]string {
 	if p == inSealed {
 		return &c.Sealed
@@ -38,7 +38,7 @@ func (c *choice) locations(profile string) (at location) {
 // names are all of them, in a slice of their own.
 func (c *choice) names() []string { return slices.Concat(c.Profiles, c.Sealed) }
 
-// turnLimit is how long anybody waits for a decision that another caller is making.
+// turnLimit is how long a call waits for a decision that another call is making.
 const turnLimit = 10 * time.Second
 
 func (k *Keystore) acquire(ctx context.Context) (release func(), err error) {
@@ -63,8 +63,8 @@ func (k *Keystore) remember(next choice) error {
 	return nil
 }
 
-// begin writes down where the profile's item will be, before anything is stored there, and keeps the choice from changing
-// until storing is lowered.
+// begin writes down where the profile's item will be, before anything is stored there, and keeps the choice from
+// changing until storing is lowered.
 func (k *Keystore) begin(ctx context.Context, profile string, item keystore.Item) (*backend, error) {
 	release, err := k.acquire(ctx)
 	if err != nil {

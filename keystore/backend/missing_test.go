@@ -12,8 +12,8 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// A sealed file that is moved away, or has something else in its place, is opened again when it comes back: until then nothing
-// makes a new key for it, whatever is asked.
+// A sealed file that is moved away, or has something else in its place, is opened again when it comes back: until then
+// nothing makes a new key for it, whatever is asked.
 func TestK30AFileThatComesBack(t *testing.T) {
 	tier.Long(t, "it derives keys from passphrases")
 	for _, key := range []string{backend.KeyFile, backend.KeyPassphrase} {
@@ -80,8 +80,8 @@ func other(key string) string {
 	return backend.KeyFile
 }
 
-// Where a person goes on with a new file, the key of the one before is still there for the case that that one comes back; a store
-// that is left leaves neither.
+// Where a person goes on with a new file, the key of the one before is still there for the case that that one comes
+// back; a store that is left leaves neither.
 func TestK31TheKeyOfAFileThatWasReplaced(t *testing.T) {
 	tier.Long(t, "it derives keys from passphrases")
 	for _, key := range []string{backend.KeyFile, backend.KeyPassphrase} {
@@ -117,8 +117,8 @@ func TestK31TheKeyOfAFileThatWasReplaced(t *testing.T) {
 	}
 }
 
-// A file that was cut behind a record, or that an older copy of took the place of, has lost what it held: that is said, and is
-// not told of what nobody has stored or somebody has forgotten.
+// A file that was cut behind a record, or that an older copy of took the place of, has lost what it held: that is said,
+// and is not told of what nobody has stored or somebody has forgotten.
 func TestK34ARecordThatIsGone(t *testing.T) {
 	withoutKeychain(t)
 	ctx := t.Context()

@@ -36,7 +36,8 @@ func TestGetWhileItMoves(t *testing.T) {
 			t.Fatal(err)
 		}
 		if file := filepath.Join(dir, "keystore.json"); both {
-			// The lists of a process that ended in a move; then a directory in their file's place, and no name leaves a list.
+			// The lists of a process that ended in a move; then a directory in their file's place, and no name leaves a
+			// list.
 			content := `{"v":1,"use":"keychain","profiles":["work"],"sealed":["other","work"]}`
 			if err := errors.Join(k.Close(), os.WriteFile(file, []byte(content), 0o600)); err != nil {
 				t.Fatal(err)

@@ -16,10 +16,11 @@ import (
 // moveLimit bounds a move: a keychain takes up to 90 ms for an item.
 const moveLimit = 2 * time.Minute
 
-// Move carries every credential to another store, and then uses that one. The order is: write down where to, copy, read each
-// copy back, write down that the new store is the one that is used, erase the old one, write down that it is erased. Whatever
-// ends the process, what keystore.json says is used holds every credential, and Move again does the rest. What cannot be copied
-// ends it before anything is erased. Nothing is changed in the old store meanwhile: who wants to waits, as long as 10 s.
+// Move carries every credential to another store, and then uses that one. The order is: write down where to, copy, read
+// each copy back, write down that the new store is the one that is used, erase the old one, write down that it is
+// erased. Whatever ends the process, what keystore.json says is used holds every credential, and Move again does the
+// rest. What cannot be copied ends it before anything is erased. Nothing is changed in the old store meanwhile: who
+// wants to waits, as long as 10 s.
 //
 // use and key are as in [Keystore.Use], but for memory. The passphrase stays the caller's.
 func (k *Keystore) Move(ctx context.Context, use, key string, passphrase keystore.Secret) error {
@@ -51,8 +52,8 @@ func (k *Keystore) Move(ctx context.Context, use, key string, passphrase keystor
 	return k.finish(ctx)
 }
 
-// Passphrase replaces the sealed file's passphrase: its items are moved to a new file, as by [Keystore.Move]. Whatever ends the
-// process, the old passphrase opens the file or the new one does. Both stay the caller's.
+// Passphrase replaces the sealed file's passphrase: its items are moved to a new file, as by [Keystore.Move]. Whatever
+// ends the process, the old passphrase opens the file or the new one does. Both stay the caller's.
 func (k *Keystore) Passphrase(ctx context.Context, old, passphrase keystore.Secret) error {
 	b := k.current.Load()
 	switch {
@@ -166,8 +167,8 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 	return nil
 }
 
-// freeFile is the name of a sealed file that there is not. What nobody refers to is neither used, for it may be sealed with
-// somebody else's key, nor removed, for it may be all that somebody has.
+// freeFile returns the name of a sealed file that does not exist. A file that the choice does not name is not used, for
+// its key may be another one, and not removed, for it may be a person's only copy.
 func (k *Keystore) freeFile(old *backend) (string, error) {
 	var taken []string
 	for i, name := range files {
@@ -203,7 +204,8 @@ func (k *Keystore) alone(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// collect reads everything that a store holds. The error names what cannot be read; the items are the caller's either way.
+// collect reads everything that a store holds. The error names what cannot be read; the items are the caller's either
+// way.
 func (k *Keystore) collect(ctx context.Context, b *backend) (all []copied, err error) {
 	names := k.remembered.Load().names()
 	var unsettled []string
@@ -237,8 +239,8 @@ func (k *Keystore) collect(ctx context.Context, b *backend) (all []copied, err e
 	return all, nil
 }
 
-// copyTarget is what a move needs of the store that it copies to. The keychain has no more: nothing in it is used up by being
-// sent.
+// copyTarget is what a move needs of the store that it copies to. The keychain has no more: nothing in it is used up by
+// being sent.
 type copyTarget interface {
 	Get(ctx context.Context, profile string) (keystore.Item, error)
 	Set(ctx context.Context, profile string, item keystore.Item) error
@@ -285,8 +287,8 @@ func (k *Keystore) take(ctx context.Context, b *backend, all []copied, passphras
 	return lists, nil
 }
 
-// free makes sure that nothing is in a copy's place but an earlier copy of the same: a keychain may be shared with another
-// groatd of this person, which has a profile of this name too.
+// free makes sure that nothing is in a copy's place but an earlier copy of the same: a keychain may be shared with
+// another groatd of this person, which has a profile of this name too.
 func free(ctx context.Context, at copyTarget, c copied) error {
 	there, err := at.Get(ctx, c.profile)
 	defer there.Wipe()

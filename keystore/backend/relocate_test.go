@@ -75,7 +75,8 @@ func tidied(t *testing.T, when, dir string, in kind) {
 	}
 }
 
-// stepped runs op in a process that ends itself behind its step number n, and returns the step's name; empty where it came to its end.
+// stepped runs op in a process that ends itself behind its step number n, and returns the step's name; empty where it
+// came to its end.
 func stepped(t *testing.T, dir, op string, n int, rest string) string {
 	t.Helper()
 	cmd := parts.Self(t, fmt.Sprintf("%s=%s %d %s", childVariable, op, n, rest), "STATE="+dir)
@@ -93,8 +94,8 @@ func stepped(t *testing.T, dir, op string, n int, rest string) string {
 	return text
 }
 
-// Each way from one store to another, ended at each of its steps: everything is readable in the store that is remembered, and
-// the same again finishes it.
+// Each way from one store to another, ended at each of its steps: everything is readable in the store that is
+// remembered, and the same again finishes it.
 func TestL10AMoveEndedAtEveryStep(t *testing.T) {
 	withKeychain(t)
 	for _, way := range [][2]kind{
@@ -403,7 +404,8 @@ func TestK9AnEmptiedFile(t *testing.T) {
 	}
 }
 
-// A store whose parameters somebody else chose, weak ones, as an earlier groat took them: it opens, and has others after that.
+// A store whose parameters somebody else chose, weak ones, as an earlier groat took them: it opens, and has others
+// after that.
 func TestK16WeakParametersAreReplaced(t *testing.T) {
 	withoutKeychain(t)
 	dir := stateDir(t)

@@ -26,7 +26,8 @@ func wantDoubt(t *testing.T, k *backend.Keystore, when string, want error) {
 	}
 }
 
-// Whichever store is chosen, what was presented is known until it is settled or replaced, and in a file also to the next process.
+// Whichever store is chosen, what was presented is known until it is settled or replaced, and in a file also to the
+// next process.
 func TestPresent(t *testing.T) {
 	withKeychain(t)
 	for _, use := range [][2]string{{backend.Keychain, ""}, {backend.Sealed, backend.KeyFile}, {backend.Memory, ""}} {
@@ -106,8 +107,8 @@ func TestUnsettledWhileLocked(t *testing.T) {
 	wantUnsettled(t, k, "unlocked", "work")
 }
 
-// The choice's other files: a state directory that came back from a backup is known for one, and a rotation that its disk does
-// not take outlives the process. Both go with the store.
+// The choice's other files: a state directory that came back from a backup is known for one, and a rotation that its
+// disk does not take outlives the process. Both go with the store.
 func TestSpareAndSeen(t *testing.T) {
 	withoutKeychain(t)
 	o := backend.Options{StateDir: stateDir(t), FallbackDir: stateDir(t), RollbackDir: stateDir(t)}

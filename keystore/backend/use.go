@@ -9,9 +9,9 @@ import (
 	"github.com/groat-dev/groat/keystore/keychain"
 )
 
-// Use chooses. For "sealed", key says where its key comes from; empty means the systemd credential if there is one, else
-// the keychain. A store that holds credentials is not left: ErrConflict says what to do first, and nothing is changed.
-// The passphrase stays the caller's.
+// Use chooses. For "sealed", key says where its key comes from; empty means the systemd credential if there is one,
+// else the keychain. A store that holds credentials is not left: ErrConflict says what to do first, and nothing is
+// changed. The passphrase stays the caller's.
 func (k *Keystore) Use(ctx context.Context, use, key string, passphrase keystore.Secret) error {
 	key, err := k.allowed(use, key)
 	if err != nil {
@@ -168,8 +168,8 @@ func (s store) move() string {
 	return "groat keystore move " + s.Use
 }
 
-// discard closes a store that holds nothing and removes its files: a sealed file is bound to a key that a later choice may not
-// have.
+// discard closes a store that holds nothing and removes its files: a sealed file is bound to a key that a later choice
+// may not have.
 func (k *Keystore) discard(b *backend) error { return errors.Join(b.close(), k.remove(b.store)) }
 
 // Unlock opens what is locked: the keychain asks the person itself, a sealed file wants its passphrase, which stays the
@@ -193,14 +193,14 @@ func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error
 		}
 	}
 	if b.Key == KeyPassphrase && k.options.files(b.file()).Passphrase(passphrase).Weak() {
-		// Parameters that somebody else chose, before groat stopped taking them. Where this fails it is tried at the next unlock.
+		// The parameters are weaker than those of a new file. A failure is tried again at the next unlock.
 		k.relocate(ctx, b.store, passphrase)
 	}
 	return nil
 }
 
-// missing says that a file with a key of its own is not there, and held something: to open a new one instead would look as if
-// it had been found.
+// missing says that a file with a key of its own is not there, and held something: to open a new one instead would look
+// as if it had been found.
 func (b *backend) missing() error {
 	if b.sealed == nil || b.hybrid != nil {
 		return nil

@@ -17,8 +17,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// session is a connection to a session bus of this user's own. The library's functions dial by themselves and ask nobody
-// who answers; so none of them is used, and every secret crosses this connection.
+// session is a connection to a session bus of this user's own. The library's functions dial by themselves and do
+// not check who answers, so none of them is used. Every secret crosses this connection.
 type session struct {
 	// SecretService is made without the library's constructor, which dials: its methods OpenSession, Unlock and
 	// CreateCollection cannot be used. OpenSession is replaced below.
@@ -36,8 +36,9 @@ func (s *session) OpenSession() (dbus.BusObject, error) {
 	return s.Object(serviceName, path), nil
 }
 
-// dialBus connects to the first address of the list that answers, and sends nothing before it has made sure that a process
-// of this user listens there. Any other owner ends it: the next address is no remedy for a bus that was put in the way.
+// dialBus connects to the first address of the list that answers, and sends nothing before it has made sure that a
+// process of this user listens there. Any other owner ends it: the next address is no remedy for a bus that was put in
+// the way.
 func dialBus(s step) (*dbus.Conn, error) {
 	addresses, err := busAddresses(os.Getenv(busVariable))
 	if err != nil {
@@ -110,7 +111,7 @@ func shorten(address string) string {
 // dial connects, looks who listens at the other end of this very connection, and only then says who we are.
 func (a busAddress) dial(s step) (*dbus.Conn, error) {
 	var d net.Dialer
-	ctx, cancel := context.WithTimeout(s.ctx, Limit) // also of a step that goes on although nobody waits
+	ctx, cancel := context.WithTimeout(s.ctx, Limit) // also for a step that goes on after its caller has left
 	defer cancel()
 	raw, err := d.DialContext(ctx, "unix", a.socket)
 	if err != nil {
@@ -137,8 +138,8 @@ func (a busAddress) dial(s step) (*dbus.Conn, error) {
 
 // listener returns the uid of the process that listened on a socket's other end, as it was then (unix(7), SO_PEERCRED).
 //
-// Root's is refused as any other user's: root's bus is the system's, on which another uid may be the Secret Service; and a
-// user's own bus is listened on by its own service manager or dbus-daemon.
+// Root's is refused as any other user's: root's bus is the system's, on which another uid may be the Secret Service;
+// and a user's own bus is listened on by its own service manager or dbus-daemon.
 func listener(socket *net.UnixConn) (uid int, err error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {

@@ -7,7 +7,7 @@ func HangUp(ctx context.Context) bool {
 	if library.enter(ctx) != nil {
 		return false
 	}
-	defer func() { <-library.slot }()
+	defer func() { <-library.semaphore }()
 	if current == nil {
 		return false
 	}

@@ -17,8 +17,8 @@ import (
 const (
 	// Limit is the longest that any call here takes.
 	Limit = 3 * time.Second
-	// HungLimit is how long a call that nobody waits for any more may stay out: long enough for a person to answer the
-	// dialog that a keychain may show, and not for ever, for a dialog whose keychain has crashed is never answered.
+	// HungLimit is how long a call may go on after its caller has left: long enough for a person to answer the dialog
+	// that a keychain may show. A dialog whose keychain has crashed is never answered.
 	HungLimit = 30 * time.Second
 )
 
@@ -26,7 +26,7 @@ const (
 var hungLimit = HungLimit
 
 var (
-	// errHung is what everybody gets while a call that passed its limit is still out.
+	// errHung is the error of every call while one that passed its limit is still unanswered.
 	errHung = fmt.Errorf("%w: an earlier call to the keychain is still unanswered; if it shows a dialog, answer it", keystore.ErrUnavailable)
 	errLate = fmt.Errorf("%w: no answer in time", keystore.ErrUnavailable)
 	// errLateChange is ErrDeclined, since what is slow with a keychain that has just answered is a person.
@@ -34,17 +34,17 @@ var (
 )
 
 // gate lets one call at a time into the library, which cannot be cancelled: a call that hangs keeps the gate until it
-// returns, or is cut off at HungLimit, so that a dead keychain costs one goroutine and not one a request. As long as it is
-// out it is the probe: its answer is how everybody learns that the keychain is well again.
+// returns, or is cut off at HungLimit, so that a dead keychain costs one goroutine and not one a request. As long as it
+// is out it is the probe: its answer is how everybody learns that the keychain is well again.
 type gate struct {
-	slot chan struct{} // holds a token while a call is out
+	semaphore chan struct{} // holds a token while a call is out
 
 	mu   sync.Mutex
 	hung chan struct{} // closed while the call that is out has passed Limit
 }
 
 // library is the one gate, of the one connection to the keychain.
-var library = &gate{slot: make(chan struct{}, 1), hung: make(chan struct{})}
+var library = &gate{semaphore: make(chan struct{}, 1), hung: make(chan struct{})}
 
 func (g *gate) isHung() <-chan struct{} {
 	g.mu.Lock()
@@ -60,7 +60,7 @@ func (g *gate) enter(ctx context.Context) error {
 	default:
 	}
 	select {
-	case g.slot <- struct{}{}:
+	case g.semaphore <- struct{}{}:
 		return nil
 	case <-hung:
 		return errHung
@@ -69,8 +69,8 @@ func (g *gate) enter(ctx context.Context) error {
 	}
 }
 
-// watch marks the call that has just entered as hung once it is Limit old, and cuts it off once it is HungLimit old; leave
-// ends the watch and the call.
+// watch marks the call that has just entered as hung once it is Limit old, and cuts it off once it is HungLimit old;
+// leave ends the watch and the call.
 func (g *gate) watch(cut func()) (leave func()) {
 	over := false
 	hung := time.AfterFunc(Limit, func() {
@@ -92,11 +92,11 @@ func (g *gate) watch(cut func()) (leave func()) {
 		default:
 		}
 		g.mu.Unlock()
-		<-g.slot
+		<-g.semaphore
 	}
 }
 
-// step is a call's permission to go on: once nobody waits for the outcome, nothing more is changed.
+// step is a call's permission to go on: once its caller has left, nothing more is changed.
 type step struct {
 	ctx context.Context
 	*progress
@@ -117,7 +117,7 @@ func (s step) next() error {
 	return nil
 }
 
-// regardless goes on although nobody waits.
+// regardless returns a step that goes on after the caller has left.
 func (s step) regardless() step { return step{context.WithoutCancel(s.ctx), s.progress} }
 
 // change runs one library call that changes something.
@@ -190,7 +190,7 @@ func guarded[T any](ctx context.Context, f func(step) (T, error), used ...keysto
 	}
 }
 
-// tooLate says what it means that nobody waits any more. p is nil for a call that has not begun.
+// tooLate returns the error of a call whose caller has left or waited too long. p is nil for a call that has not begun.
 func tooLate(ctx context.Context, p *progress) error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):

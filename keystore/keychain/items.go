@@ -13,8 +13,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// The calls to the Secret Service, each without a deadline of its own: what is asked and not answered is out, whoever waits
-// for it.
+// The calls to the Secret Service. They have no deadline of their own: a call that is not answered stays out after its
+// caller has left.
 
 const (
 	serviceName  = "org.freedesktop.secrets"
@@ -22,19 +22,19 @@ const (
 	serviceCalls = "org.freedesktop.Secret.Service."
 	aliasPath    = "/org/freedesktop/secrets/aliases/"
 
-	// changesEach is how many changes are made on one connection: of each prompt object, also one that asks nobody, the
-	// library leaves a listener behind, and a goroutine for each later one.
+	// changesEach is how many changes are made on one connection: for each prompt object, also one without a dialog,
+	// the library leaves a listener behind, and a goroutine for each later one.
 	changesEach = 16
 )
 
-// changes counts those on the present connection, which is current. Both belong to whoever has the gate.
+// changes counts those on the present connection, which is current. Only the holder of the gate uses them.
 var (
 	changes int
 	current *session
 )
 
-// connect returns the connection to the bus, a new one where there is none that works. Closing it is what makes a call
-// return that nobody answers.
+// connect returns the connection to the bus, a new one where there is none that works. Closing it makes
+// an unanswered call return.
 func connect(s step) (*session, error) {
 	if current != nil && (changes >= changesEach || !current.Connected()) {
 		current.Conn.Close()
@@ -94,7 +94,8 @@ func search(s step, user string) (svc *session, open, shut []dbus.ObjectPath, er
 	return svc, slices.DeleteFunc(open, elsewhere), slices.DeleteFunc(shut, elsewhere), nil
 }
 
-// locked is ErrLocked where items are locked by themselves: some keychains want to be asked before a program reads them.
+// locked is ErrLocked where items are locked by themselves: some keychains want to be asked before a program reads
+// them.
 func locked(s step) error {
 	_, _, shut, err := search(s, "")
 	if err == nil && len(shut) > 0 {
@@ -114,8 +115,8 @@ func count(s step, user string) (int, error) {
 	return len(open), err
 }
 
-// single makes sure that what the library reads is what there is: of several items, which other programs can make, all must
-// say the same.
+// single makes sure that what the library reads is what there is: of several items, which other programs can make, all
+// must say the same.
 func single(s step, user string) error {
 	svc, open, shut, err := search(s, user)
 	switch {

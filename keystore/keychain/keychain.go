@@ -1,10 +1,10 @@
-// Package keychain keeps items in the operating system's keychain (the Secret Service on Linux, Keychain on macOS), service
-// "groat", one item a profile.
+// Package keychain keeps items in the operating system's keychain (the Secret Service on Linux, Keychain on macOS),
+// service "groat", one item a profile.
 //
 // The invariant: no call takes longer than [Limit], whatever the keychain does, no call asks a person anything (only
-// [Store.Unlock] may; some keychains ask before they change an item), and a write counts only after it was read back. What
-// it is not: protection from other programs of the same user, who can read what we can; and no place for what changes often
-// or is long.
+// [Store.Unlock] may; some keychains ask before they change an item), and a write counts only after it was read back.
+// What it is not: protection from other programs of the same user, who can read what we can; and no place for what
+// changes often or is long.
 package keychain
 
 import (
@@ -21,7 +21,7 @@ import (
 
 const (
 	service = "groat"
-	// A profile's name has no colon, so these users are nobody's profile.
+	// A profile's name has no colon, so no profile has these names.
 	keyUser     = "sealed:key"
 	probePrefix = "probe:"
 
@@ -47,9 +47,9 @@ func (*Store) Get(ctx context.Context, profile string) (keystore.Item, error) {
 	})
 }
 
-// Set writes an item and reads it back, unless it is there already. It is ErrDeclined where the keychain acknowledges the
-// write and has something else, as after a dialog that was dismissed, and where it does not acknowledge it in time; in that
-// case it may still carry it out.
+// Set writes an item and reads it back, unless it is there already. It is ErrDeclined where the keychain acknowledges
+// the write and has something else, as after a dialog that was dismissed, and where it does not acknowledge it in time;
+// in that case it may still carry it out.
 func (*Store) Set(ctx context.Context, profile string, item keystore.Item) error {
 	b, err := keystore.EncodeItem(item)
 	if err != nil {
@@ -75,7 +75,7 @@ func (*Store) Probe(ctx context.Context) error {
 		// A name of its own each time: some keychains ask before one connection overwrites what another has made.
 		user := probePrefix + rand.Text()
 		err := set(s, user, keystore.SecretString(rand.Text()))
-		// Also when nobody waits any more: what a probe wrote shall not stay.
+		// Also after the caller has left: what a probe wrote must not stay.
 		if late := remove(s.regardless(), user); err == nil {
 			err = late
 		}
@@ -102,8 +102,8 @@ func (*Store) Ready(ctx context.Context) error {
 // UnlockLimit is how long [Store.Unlock] waits for a person.
 const UnlockLimit = 30 * time.Second
 
-// Unlock makes the keychain ask the person for its password, and waits until it is unlocked: ErrLocked when the person closes
-// the dialog, after UnlockLimit, or at the end of ctx. Other calls get ErrLocked meanwhile, at once.
+// Unlock makes the keychain ask the person for its password, and waits until it is unlocked: ErrLocked when the person
+// closes the dialog, after UnlockLimit, or at the end of ctx. Other calls get ErrLocked meanwhile, at once.
 func (s *Store) Unlock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, UnlockLimit)
 	defer cancel()
@@ -128,8 +128,8 @@ func (s *Store) Unlock(ctx context.Context) error {
 	}
 }
 
-// Key returns the 32-byte data key of the sealed store, which the caller owns. With create a missing one is made; without,
-// it is ErrNotFound, for a file that exists can be opened by no other key.
+// Key returns the 32-byte data key of the sealed store, which the caller owns. With create a missing one is made;
+// without, it is ErrNotFound, for a file that exists can be opened by no other key.
 func (*Store) Key(ctx context.Context, create bool) (keystore.Secret, error) {
 	return call(ctx, func(s step) (keystore.Secret, error) {
 		text, err := get(s, keyUser)

@@ -14,9 +14,9 @@ import (
 
 const promptInterface = "org.freedesktop.Secret.Prompt"
 
-// prompt makes the Secret Service ask for what is locked, and does not wait for the answer: the library would, for ever, and
-// nobody could use the keychain as long as the dialog stands unanswered. dismissed is closed when the person closes it
-// before open ends.
+// prompt makes the Secret Service ask for what is locked, and does not wait for the answer, as the library would
+// without limit: the keychain could not be used as long as the dialog is not answered. dismissed is closed when the
+// person closes it before open ends.
 func prompt(s step, open context.Context) (dismissed <-chan struct{}, err error) {
 	svc, err := connect(s)
 	if err != nil {

@@ -15,11 +15,11 @@ import (
 
 const busVariable = "DBUS_SESSION_BUS_ADDRESS"
 
-// reachable makes sure that there is an address of a session bus, and starts none: dbus-launch would leave a second bus and a
-// second, locked keyring behind.
+// reachable makes sure that there is an address of a session bus, and starts none: dbus-launch would leave a second bus
+// and a second, locked keyring behind.
 //
-// Where only the runtime directory's bus exists, its address goes into our environment, and stays, for the calls that follow.
-// That is done at the first call and not at start, since the bus of a session may come up after us.
+// Where only the runtime directory's bus exists, its address goes into our environment, and stays, for the calls that
+// follow. That is done at the first call and not at start, since the bus of a session may come up after us.
 func reachable() error {
 	address := os.Getenv(busVariable)
 	if address == "" || strings.HasPrefix(address, "autolaunch:") && !strings.Contains(address, ";") {
@@ -63,7 +63,7 @@ func escapeAddress(path string) string {
 	return b.String()
 }
 
-// isLocked recognises what the library says when nobody unlocked the collection in the moment after ready.
+// isLocked recognises the library's error for a collection that was locked again after ready.
 func isLocked(err error) bool {
 	return strings.Contains(err.Error(), "failed to unlock correct collection") ||
 		strings.Contains(err.Error(), "org.freedesktop.Secret.Error.IsLocked")

@@ -61,7 +61,8 @@ func wantDeclined(t *testing.T, err error) {
 	}
 }
 
-// A keychain may ask a person before it changes something. What is not agreed to is not done, and is said not to be done.
+// A keychain may ask a person before it changes something. What is not agreed to is not done, and is said not to be
+// done.
 func TestChangesThatAreAskedFor(t *testing.T) {
 	svc := startStandIn(t)
 	var s keychain.Store
@@ -159,7 +160,8 @@ func reconnect(t *testing.T) {
 	}
 }
 
-// Nothing in the background may open a dialog, also not the one by which a keychain asks whether groat may read its items.
+// Nothing in the background may open a dialog, also not the one by which a keychain asks whether groat may read its
+// items.
 func TestItemsLockedByThemselves(t *testing.T) {
 	svc := startStandIn(t)
 	var s keychain.Store

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// Disk is the file operations of this package and of a sealed store. A test's disk lets any of them fail, hang, or be the last
-// one that has an effect. Its methods are safe for concurrent use.
+// Disk is the file operations of this package and of a sealed store. A test's disk lets any of them fail, hang, or be
+// the last one that has an effect. Its methods are safe for concurrent use.
 type Disk interface {
 	// Open is open(2) with these flags, mode 0600 and O_CLOEXEC.
 	Open(path string, flags int) (File, error)
@@ -29,7 +29,8 @@ type File interface {
 	Truncate(size int64) error
 	// Sync is fsync(2), or what the system has that is as strong.
 	Sync() error
-	// Lock is flock(2), exclusive and without waiting; EWOULDBLOCK means that another process has the lock. Closing the file releases it.
+	// Lock is flock(2), exclusive and without waiting; EWOULDBLOCK means that another process has the lock. Closing the
+	// file releases it.
 	Lock() error
 	// Reserve allocates size bytes of disk from offset on without changing the file's length. The error is
 	// [errors.ErrUnsupported] where the system cannot do that.

@@ -1,9 +1,10 @@
 // Package ownfile is the one way to open, check and replace a file that groat keeps for its user.
 //
-// Which files may be opened is package ownpath's rule: whose they are, of which type and mode, and who else could change the
-// directories on the way. Replacing has one order: a new file beside the old one, its content synced and read back, then its
-// name, then the directory synced. The invariant: after a crash at any point the name leads to the whole old content or
-// the whole new one, and a nil error means that the new one is durable. What is not here: what the files contain.
+// Which files may be opened is package ownpath's rule: whose they are, of which type and mode, and who else could
+// change the directories on the way. Replacing has one order: a new file beside the old one, its content synced and
+// read back, then its name, then the directory synced. The invariant: after a crash at any point the name leads to the
+// whole old content or the whole new one, and a nil error means that the new one is durable. What is not here: what the
+// files contain.
 package ownfile
 
 import (
@@ -20,13 +21,14 @@ import (
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// Open opens a file of a disk that the rule allows; with [os.O_CREATE] it makes one of mode 0600. The error of one that the
-// rule does not allow is an [*ownpath.Error]. The content of what it finds is never changed.
+// Open opens a file of a disk that the rule allows; with [os.O_CREATE] it makes one of mode 0600. The error of one that
+// the rule does not allow is an [*ownpath.Error]. The content of what it finds is never changed.
 func Open(disk Disk, path string, flags int, rule ownpath.Rule) (File, error) {
 	return ownpath.OpenWith(disk.Open, path, flags, rule)
 }
 
-// Read returns the content of a file that the rule allows, at most limit bytes. The error of a larger file wraps [ErrTooLarge].
+// Read returns the content of a file that the rule allows, at most limit bytes. The error of a larger file wraps
+// [ErrTooLarge].
 func Read(path string, rule ownpath.Rule, limit int64) ([]byte, error) {
 	f, err := ownpath.OpenFile(path, os.O_RDONLY, rule)
 	if err != nil {
@@ -69,17 +71,18 @@ func tooLarge(path string, limit int64) error {
 	return fmt.Errorf("%s %w: it has more than %d bytes", path, ErrTooLarge, limit)
 }
 
-// Beside is the usual name of a new version of a file. What a crash left under it makes room for the next version, so nobody
-// else may write in the directory: it is one that this process has locked, or a runtime directory of its own.
+// Beside is the usual name of a new version of a file. The next version removes what a crash left under it, so no other
+// process may write in the directory: it is one that this process has locked, or its own runtime directory.
 func Beside(path string) string { return path + ".new" }
 
-// Unique is the name of a new version in a directory in which other processes write too. What a crash leaves stays there.
+// Unique is the name of a new version in a directory in which other processes write too. What a crash leaves stays
+// there.
 func Unique(path string) string {
 	return filepath.Join(filepath.Dir(path), ".new-"+rand.Text())
 }
 
-// Draft is a new version of a file: whole, durable and read back, and under a name of its own. It is for one goroutine, which
-// gives it the file's name with Rename or Link, or discards it; Close alone leaves it where it is.
+// Draft is a new version of a file: whole, durable and read back, and under a name of its own. It is for one goroutine,
+// which gives it the file's name with Rename or Link, or discards it; Close alone leaves it where it is.
 type Draft struct {
 	File
 	disk Disk
@@ -112,8 +115,8 @@ func Create(disk Disk, path, temporary string, content []byte) (*Draft, error) {
 	return d, nil
 }
 
-// Rename gives the draft the file's name, in the place of what has it. The file stays open. A draft that cannot be renamed is
-// discarded. The name is durable after [Draft.SyncName].
+// Rename gives the draft the file's name, in the place of what has it. The file stays open. A draft that cannot be
+// renamed is discarded. The name is durable after [Draft.SyncName].
 func (d *Draft) Rename() error {
 	if err := d.disk.Rename(d.Name(), d.path); err != nil {
 		return errors.Join(err, d.Discard())

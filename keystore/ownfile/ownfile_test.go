@@ -157,8 +157,8 @@ func (f *diskFile) ReadAt(b []byte, offset int64) (int, error) {
 	return f.File.ReadAt(b, offset)
 }
 
-// Replacing has one order. Whichever step fails, the old content or the new one is there as a whole, no draft stays, and
-// success is not reported before the directory is synced.
+// Replacing has one order. Whichever step fails, the old content or the new one is there as a whole, no draft stays,
+// and success is not reported before the directory is synced.
 func TestReplaceStepByStep(t *testing.T) {
 	steps := []string{"open f.new", "write", "sync", "read back", "rename to f", "sync the directory"}
 	for n := range len(steps) + 1 {

@@ -14,9 +14,10 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// FuzzDamage: a file that this program wrote, cut, overwritten and rearranged in every way yields nothing for a profile that was
-// not stored for it. Where bytes were only overwritten, it yields exactly what FORMAT.md says, which is worked out here from
-// which bytes differ: the newest record that is whole; if there is none, but a head that is whole, that it is damaged.
+// FuzzDamage: a file that this program wrote, cut, overwritten and rearranged in every way yields nothing for a profile
+// that was not stored for it. Where bytes were only overwritten, it yields exactly what FORMAT.md says, which is worked
+// out here from which bytes differ: the newest record that is whole; if there is none, but a head that is whole, that
+// it is damaged.
 //
 // writes is one byte a write (its profile, and whether it deletes); damage is a list of (place, what).
 func FuzzDamage(f *testing.F) {
@@ -93,8 +94,8 @@ func written(t *testing.T, k *keys, writes []byte) (data []byte, history map[str
 	return data, history
 }
 
-// damaged carries out a list of three bytes each: a place, and what happens to the byte there. Two values stand for more: 0
-// cuts the file there, 1 repeats from there what came before.
+// damaged carries out a list of three bytes each: a place, and what happens to the byte there. Two values stand for
+// more: 0 cuts the file there, 1 repeats from there what came before.
 func damaged(data, damage []byte) []byte {
 	for ; len(damage) >= 3 && len(data) > 0; damage = damage[3:] {
 		at, how := int(binary.BigEndian.Uint16(damage))%len(data), damage[2]

@@ -95,7 +95,8 @@ func fullDisk(dir string) error {
 	if err := errors.Join(s.Set(ctx, "work", version("work", 1)), s.Set(ctx, "climate", version("climate", 1))); err != nil {
 		return err
 	}
-	// A token is presented while there is room; then the disk fills up: what was reserved for the answer is still there.
+	// A token is presented while there is room; then the disk fills up: what was reserved for the answer is still
+	// there.
 	if doubt, err := s.MarkSent(ctx, "climate"); doubt != nil || err != nil {
 		return fmt.Errorf("presented: %v, %w", doubt, err)
 	}

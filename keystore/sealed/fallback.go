@@ -15,11 +15,13 @@ import (
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// spare is a second file, on another file system, for items that the sealed file's disk did not take. It has the sealed
-// file's format and holds one record a profile. It is small, replaced as a whole, and gone when it has nothing to say.
+// fallback is a second file, on another file system, for items that the sealed file's disk did not take. It has the
+// sealed file's format and holds one record a profile. It is small, replaced as a whole, and gone when it has nothing
+// to say.
 //
 // The generation of what goes here is above any that the sealed file may have got in spite of an error; what is stored
-// there later is above this. So whichever of the two is found newer is newer, and of equal ones the sealed file's counts.
+// there later is above this. So whichever of the two is found newer is newer, and of equal ones the sealed file's
+// counts.
 type fallback struct {
 	disk ownfile.Disk
 	path string // empty: there is no place for one
@@ -146,7 +148,8 @@ func (s *Store) setAside(profile string, item keystore.Item, err error) error {
 		return err
 	}
 	defer b.Wipe()
-	// One more than the next: that one may be in the file although its write failed, or be on its way to a disk that hangs.
+	// One more than the next: that one may be in the file although its write failed, or be on its way to a disk that
+	// hangs.
 	t := s.keys.tag(profile)
 	next := s.next(t)
 	if next == maxGeneration {

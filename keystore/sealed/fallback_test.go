@@ -19,7 +19,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// What the disk does not take outlives the process that had it, whatever the disk says, and is stored when that can be done.
+// What the disk does not take outlives the process that had it, whatever the disk says, and is stored when that can be
+// done.
 func TestSpare(t *testing.T) {
 	for _, test := range []struct {
 		id   string

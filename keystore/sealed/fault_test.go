@@ -13,8 +13,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// faulty is a store of two profiles on a disk that can be told to fail. It was opened again, so that its file has the name
-// that a rewrite's has not.
+// faulty is a store of two profiles on a disk that can be told to fail. It was opened again, so that its file has the
+// name that a rewrite's has not.
 func faulty(t *testing.T) (*Store, *testDisk) {
 	t.Helper()
 	disk := new(testDisk)
@@ -165,8 +165,8 @@ func TestDeleteWithoutRewrite(t *testing.T) {
 	has(t, s, "other", "1")
 }
 
-// FuzzScan: whatever stands in a file, reading it ends, and yields nothing that was not sealed with the key: no item, and no
-// note about one.
+// FuzzScan: whatever stands in a file, reading it ends, and yields nothing that was not sealed with the key: no item,
+// and no note about one.
 func FuzzScan(f *testing.F) {
 	k, err := newKeys(diskKey)
 	if err != nil {
@@ -227,8 +227,8 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// A first write that hangs has failed for whoever waited. A logout then does not believe that nothing is there: what comes
-// after all is gone when it has returned.
+// A first write that hangs has failed for whoever waited. A logout then does not believe that nothing is there: what
+// comes after all is gone when it has returned.
 func TestDeleteWaitsForAWriteThatHangs(t *testing.T) {
 	s, disk := faulty(t)
 	entered, wake := make(chan struct{}), make(chan struct{})

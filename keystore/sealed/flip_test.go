@@ -16,8 +16,8 @@ var profiles = []string{"climate", "spatiafi", "work"}
 
 const generations = 3
 
-// specimen is a file of three profiles with three generations each, written by the store, and where each record ends: the
-// sizes that the operating system gave after each write, nothing that the reader said.
+// specimen is a file of three profiles with three generations each, written by the store, and where each record ends:
+// the sizes that the operating system gave after each write, nothing that the reader said.
 type specimen struct {
 	path string
 	data []byte
@@ -201,8 +201,8 @@ func TestWriteAfterDamage(t *testing.T) {
 	}
 }
 
-// Two damaged generations of one profile: what is left is the one before them, for nobody can tell a record that was damaged
-// from a head that was never a record's. Others do not notice.
+// Two damaged generations of one profile: what is left is the one before them, for nobody can tell a record that was
+// damaged from a head that was never a record's. Others do not notice.
 func TestTwoGenerationsDamaged(t *testing.T) {
 	s := newSpecimen(t)
 	data := append([]byte(nil), s.data...)

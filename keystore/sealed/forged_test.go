@@ -201,7 +201,8 @@ func TestK2AForgedGenerationStopsNoWrite(t *testing.T) {
 	}
 }
 
-// What an earlier groat stored above a forged head has the greatest generation, or nearly: it is read, replaced and forgotten.
+// What an earlier groat stored above a forged head has the greatest generation, or nearly: it is read, replaced and
+// forgotten.
 func TestK3TheGreatestGeneration(t *testing.T) {
 	for _, generation := range []uint64{maxGeneration - 2, maxGeneration - 1, maxGeneration} {
 		s, _ := faultyFiles(t)

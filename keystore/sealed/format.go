@@ -134,7 +134,7 @@ func parseHead(b []byte) (h head, ok bool) {
 	return h, h.generation > 0 && length > overhead && length <= maxBody
 }
 
-// record is what a frame says once it is opened; its item is the encoded one and owned by whoever opened it.
+// record is what a frame says once it is opened; its item is the encoded one and the caller of open owns it.
 type record struct {
 	kind    byte
 	profile string
@@ -172,8 +172,8 @@ func (k *keys) seal(generation uint64, r record) ([]byte, error) {
 	}
 }
 
-// overlaid reports whether a marker stands in a frame's body, as in no record that seal makes. Whoever forges heads has no more
-// of them tried than there is room for beside each other.
+// overlaid reports whether a marker stands in a frame's body, as in no record that seal makes. So forged heads
+// cost no more attempts to open than fit into the file side by side.
 func overlaid(frame []byte) bool { return bytes.Contains(frame[headSize:], []byte(marker)) }
 
 var errUnreadable = errors.New("the record does not open")

@@ -22,8 +22,8 @@ type frame struct {
 func (f frame) size() int64 { return int64(headSize + f.length) }
 func (f frame) end() int64  { return f.offset + f.size() }
 
-// index is what a file holds: per profile, in the order of generations. A record is in it only if it opened; anybody can write
-// a head.
+// index is what a file holds: per profile, in the order of generations. A record is in it only if it opened: a head
+// can be forged without the key.
 type index struct {
 	frames map[tag][]frame
 	damage map[tag]frame // :: tag in a head → the last frame with it that did not open; kept to be looked into, used for nothing
@@ -50,7 +50,7 @@ func scan(k *keys, data []byte) (*index, error) {
 		}
 		return x, nil
 	}
-	// A header is no proof either way: whoever can write the file can write that. A record that opens is.
+	// A header proves nothing, since it can be forged without the key. A record that opens does.
 	if opened := x.records(k, data); opened == 0 && !bytes.Equal(data[:headerSize], header) {
 		if err := foreignHeader(data[:headerSize]); err != nil {
 			return nil, err
@@ -147,13 +147,15 @@ func kept(frames []frame) []frame {
 	return frames[max(0, len(frames)-2):]
 }
 
-// maxDamage bounds what a rewrite copies of what does not open, in bytes: that it may be read again does not make room for it.
+// maxDamage bounds what a rewrite copies of what does not open, in bytes: that it may be read again does not make room
+// for it.
 const maxDamage = 1 << 20
 
-// maxDamaged bounds how many tags are told to be damaged: whoever can write the file can write a million.
+// maxDamaged bounds how many tags are kept as damaged: heads can be forged by the million.
 const maxDamaged = 1 << 14
 
-// dropDamage forgets the damage that tells nothing: an item that was stored again behind it, a note, and what is too much.
+// dropDamage forgets the damage that tells nothing: an item that was stored again behind it, a note, and what is too
+// much.
 func (x *index) dropDamage(k *keys) {
 	for t := range x.names {
 		if frames := x.frames[t]; x.damage[t].offset < frames[len(frames)-1].offset {
@@ -192,7 +194,7 @@ func (x *index) worth(t tag) (n int64) {
 	return n
 }
 
-// weigh takes in that a profile's records are not those anymore that were worth before.
+// weigh updates the index after a change of a profile's records, which were worth before bytes.
 func (x *index) weigh(t tag, before int64) {
 	if x.presented(t) {
 		x.open[t] = struct{}{}

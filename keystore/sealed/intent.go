@@ -7,9 +7,9 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// A note is written for one purpose: that the process after this one knows, whatever ended this one, that a token was sent. For
-// that it must be in the file, not on the disk: a machine that loses its power takes longer to come back than a server's
-// grace lasts.
+// An intent record has one purpose: however this process ends, the next one knows that a token was sent. For that it
+// must be in the file, not on the disk: a machine that loses its power takes longer to come back than a server's grace
+// lasts.
 
 // Room that is kept free for the answer to each request under way: a token may be longer than its predecessor.
 const (
@@ -17,9 +17,9 @@ const (
 	maxReserved  = 1 << 20
 )
 
-// MarkSent implements [keystore.Store]. Before the note is written, the room that an answer of the same size and 4 KiB more
-// would take is reserved on the disk, where the system can: a full disk says so now, while the token is still good. It
-// waits for the one writer, but not for the disk.
+// MarkSent implements [keystore.Store]. Before the record is written, the room that an answer of the same size and 4
+// KiB more would take is reserved on the disk, where the system can: a full disk says so now, while the token is still
+// good. It waits for the one writer, but not for the disk.
 func (s *Store) MarkSent(ctx context.Context, profile string) (doubt, err error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err
@@ -123,8 +123,8 @@ func (x *index) takeNote(t tag, f frame) {
 	}
 }
 
-// presented reports whether the newest item that opens is one that was presented and not settled. A newer item settles only
-// if it can be read: else the one that was presented is handed out again.
+// presented reports whether the newest item that opens is one that was presented and not settled. A newer item settles
+// only if it can be read: else the one that was presented is handed out again.
 func (x *index) presented(t tag) bool {
 	n := x.notes[t]
 	if n.kind != kindPresented {

@@ -119,8 +119,8 @@ func TestThousandRenewals(t *testing.T) {
 	has(t, s, "other", "1")
 }
 
-// A full disk says so before the token is sent, and there is no note of what was not sent. When it has room again, so has the
-// store, and what was reserved for the answer is there for it though the disk filled up meanwhile.
+// A full disk says so before the token is sent, and there is no note of what was not sent. When it has room again, so
+// has the store, and what was reserved for the answer is there for it though the disk filled up meanwhile.
 func TestPresentOnFullDisk(t *testing.T) {
 	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
 		t.Run("D14 "+full.Error(), func(t *testing.T) {

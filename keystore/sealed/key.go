@@ -17,13 +17,13 @@ import (
 
 // KeySource brings the 32-byte data key, which the caller then owns.
 type KeySource interface {
-	// Key returns the key. With create the store is new: where the key is made here a new one is made, whatever there was in
-	// its place. It is false wherever a sealed file exists, which no new key could open.
+	// Key returns the key. With create the store is new: where the key is made here a new one is made, whatever there
+	// was in its place. It is false wherever a sealed file exists, which no new key could open.
 	Key(ctx context.Context, create bool) (keystore.Secret, error)
 }
 
-// Exists reports whether something stands at path that a new key must not be made for. What is no regular file may stand in
-// the place of one that comes back.
+// Exists reports whether something stands at path that a new key must not be made for. What is no regular file may
+// stand in the place of one that comes back.
 func Exists(path string) bool {
 	info, err := os.Lstat(path)
 	return !errors.Is(err, os.ErrNotExist) && (err != nil || !info.Mode().IsRegular() || info.Size() > 0)
@@ -55,8 +55,8 @@ func (c Credential) Key(context.Context, bool) (keystore.Secret, error) {
 	return readKey(f, path)
 }
 
-// KeyFile is the data key in a file that only its owner can read: what protects the sealed file is then that file's mode,
-// and nothing protects a backup that holds both.
+// KeyFile is the data key in a file that only its owner can read: what protects the sealed file is then that file's
+// mode, and nothing protects a backup that holds both.
 type KeyFile struct{ Path string }
 
 // Key reads the file, or for a new store makes it anew.
@@ -108,8 +108,8 @@ func readKey(r io.Reader, path string) (keystore.Secret, error) {
 	return keystore.NewSecret(key), nil
 }
 
-// replaceFile makes a durable 0600 file, in the place of what may be there. That is kept as .old until the store is removed:
-// the file that it opens may have been moved away, and come back.
+// replaceFile makes a durable 0600 file, in the place of what may be there. That is kept as .old until the store is
+// removed: the file that it opens may have been moved away, and come back.
 func replaceFile(path string, data []byte) error {
 	if err := checkDirectory(path); err != nil {
 		return err

@@ -24,8 +24,8 @@ const openLimit = 10 * time.Second
 // errAbsent means that there is no file, and that none is missed. It is an ErrNotFound.
 var errAbsent = fmt.Errorf("%w: there is no sealed file", keystore.ErrNotFound)
 
-// Open opens the file with [Options.Key], and makes none. The error is an [keystore.ErrNotFound] where there is no file and
-// none is expected, and else says what a person can do.
+// Open opens the file with [Options.Key], and makes none. The error is an [keystore.ErrNotFound] where there is no file
+// and none is expected, and else says what a person can do.
 func (s *Store) Open(ctx context.Context) error {
 	if !s.Absent() {
 		return s.openOrMake(ctx, s.options.Key)
@@ -36,9 +36,9 @@ func (s *Store) Open(ctx context.Context) error {
 	return errAbsent
 }
 
-// Unlock opens the file with the key of source, or makes it. Where it is open already, and source is a passphrase, it is
-// [ErrWrongKey] if that passphrase does not fit: a person who believes in another one learns of it now, and not after the next
-// start.
+// Unlock opens the file with the key of source, or makes it. Where it is open already, and source is a passphrase, it
+// is [ErrWrongKey] if that passphrase does not fit: a person who believes in another one learns of it now, and not
+// after the next start.
 func (s *Store) Unlock(ctx context.Context, source KeySource) error {
 	before := s.isOpen.Load()
 	if err := s.openOrMake(ctx, source); err != nil || !before || untyped(source) {
@@ -142,8 +142,8 @@ func (s *Store) openWith(ctx context.Context, source KeySource) error {
 	return nil
 }
 
-// openKey opens the file, or creates an empty one, takes its lock, and takes in what an earlier process had to set aside. The
-// key has 32 bytes and stays the caller's.
+// openKey opens the file, or creates an empty one, takes its lock, and takes in what an earlier process had to set
+// aside. The key has 32 bytes and stays the caller's.
 func (s *Store) openKey(key keystore.Secret) error {
 	k, err := newKeys(key)
 	if err != nil {
@@ -174,8 +174,8 @@ func (s *Store) openKey(key keystore.Secret) error {
 	return nil
 }
 
-// Close releases the file and its lock for good: a caller that comes late must not open, and so make, the file again. A write
-// that is going on fails or ends first.
+// Close releases the file and its lock for good: a caller that comes late must not open, and so make, the file again. A
+// write that is going on fails or ends first.
 func (s *Store) Close() error {
 	s.opening <- struct{}{} // held while a file is opened, which ends
 	defer func() { <-s.opening }()
@@ -197,8 +197,8 @@ func (s *Store) release() error {
 	return errors.Join(s.file.Close(), s.guard.close())
 }
 
-// explain says of the key or the file what would else sound like one profile's item: a login would not help, nor would the
-// keychain's password help against another key.
+// explain says of the key or the file what would else sound like one profile's item: a login would not help, nor would
+// the keychain's password help against another key.
 func (s *Store) explain(err error) error {
 	remedy := "bring it back, or remove that file to give up what it holds"
 	for _, path := range []string{s.options.KeyFile().Path, s.options.Passphrase(keystore.Secret{}).Params} {
@@ -224,8 +224,8 @@ func (s *Store) explain(err error) error {
 // IsOpen reports whether the file is open.
 func (s *Store) IsOpen() bool { return s.isOpen.Load() }
 
-// Absent reports whether there is nothing to look into: no file is open and none is there. A file that was removed while it is
-// open here is still there for this process.
+// Absent reports whether there is nothing to look into: no file is open and none is there. A file that was removed
+// while it is open here is still there for this process.
 func (s *Store) Absent() bool { return !s.isOpen.Load() && s.Removed() }
 
 // Removed reports whether the file was removed, or never made. An emptied file is damaged, and not removed.
@@ -241,7 +241,8 @@ func (s *Store) Missing() error {
 		keystore.ErrUnavailable, s.path, expected, s.startOver())
 }
 
-// emptied returns an error where the file has lost what it held: it is not a new one then, which any passphrase would fit.
+// emptied returns an error where the file has lost what it held: it is not a new one then, which any passphrase would
+// fit.
 func (s *Store) emptied() error {
 	expected := s.expected()
 	info, err := os.Lstat(s.path)
@@ -269,7 +270,8 @@ func (s *Store) expected() string {
 	return strings.Join(names, ", ") + more
 }
 
-// openLocked opens or creates the file, as its owner alone may, and takes the lock that goes with it until it is closed.
+// openLocked opens or creates the file, as its owner alone may, and takes the lock that goes with it until it is
+// closed.
 func openLocked(disk ownfile.Disk, path string) (ownfile.File, error) {
 	if err := checkDirectory(path); err != nil {
 		return nil, err

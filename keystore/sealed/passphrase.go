@@ -51,10 +51,11 @@ func (p kdf) weaker() bool {
 	return p.Time < least.Time || p.Memory < least.Memory
 }
 
-// Passphrase makes the data key of a passphrase and the parameters in the file Params. The passphrase stays the caller's.
+// Passphrase makes the data key of a passphrase and the parameters in the file Params. The passphrase stays the
+// caller's.
 //
-// Every parameter goes into the key (RFC 9106 §3.2, H_0), and the sealed file's header and records are made with it: with
-// parameters that are not the file's no passphrase opens it. A new store never takes those that it finds.
+// Every parameter goes into the key (RFC 9106 §3.2, H_0), and the sealed file's header and records are made with it:
+// with parameters that are not the file's no passphrase opens it. A new store never takes those that it finds.
 type Passphrase struct {
 	Params     string
 	Passphrase keystore.Secret

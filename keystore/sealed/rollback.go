@@ -13,9 +13,10 @@ import (
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// seen is a file of the highest generation that there was of each profile, outside of what a backup brings back. It is made
-// of entries that are written in place, without fsync: it is behind after a power failure, never ahead, and whoever removes
-// it loses nothing but a warning. What cannot be read is not there; nothing about it is ever an error.
+// rollbackGuard is a file with the highest generation of each profile that this machine has seen, in a directory that
+// backups leave out: it detects that an older copy of the sealed file was put back. It is made of entries that are
+// written in place, without fsync: after a power failure it is behind, never ahead, and removing it loses nothing but a
+// warning. What cannot be read is not there; nothing about it is ever an error.
 type rollbackGuard struct {
 	disk ownfile.Disk
 	path string // empty: there is no place for one

@@ -120,7 +120,8 @@ func TestNewestDamaged(t *testing.T) {
 	present(t, s, "work", nil)
 }
 
-// What is known of generations is in a directory that backups leave out; it costs no fsync, and no profile's name is in it.
+// What is known of generations is in a directory that backups leave out; it costs no fsync, and no profile's name is in
+// it.
 func TestSeenFile(t *testing.T) {
 	s, disk := faultyFiles(t)
 	dir := filepath.Dir(s.guard.path)

@@ -1,9 +1,9 @@
 // Package sealed keeps items in one append-only file of AES-256-GCM records; FORMAT.md is its format.
 //
 // The invariants: a write counts only once it is on the disk and was read back; a file cut at any byte, or with any bit
-// flipped, never yields a wrong item and never costs another record than the one that was hit; and a file that this key does
-// not open is not touched. What it is not: protection from who has the key, or from who can put an older copy of all its files
-// in their places.
+// flipped, never yields a wrong item and never costs another record than the one that was hit; and a file that this key
+// does not open is not touched. What it is not: protection from who has the key, or from who can put an older copy of
+// all its files in their places.
 package sealed
 
 import (
@@ -34,11 +34,11 @@ const writeLimit = 10 * time.Second
 // Files say where a store's files are. Only Path is required.
 type Files struct {
 	Path string
-	// FallbackDir is a directory on another file system, of which nothing is expected but that it outlives the process: what
-	// the disk of Path does not take is kept there until it does.
+	// FallbackDir is a directory on another file system, of which nothing is expected but that it outlives the process:
+	// what the disk of Path does not take is kept there until it does.
 	FallbackDir string
-	// RollbackDir is a directory that backups leave out. It gets a CACHEDIR.TAG. The highest generation of each profile is kept
-	// there, so that a copy of Path that came back from a backup is detected.
+	// RollbackDir is a directory that backups leave out. It gets a CACHEDIR.TAG. The highest generation of each profile
+	// is kept there, so that a copy of Path that came back from a backup is detected.
 	RollbackDir string
 	// Disk makes every operation on the store's files; nil is [ownfile.System].
 	Disk ownfile.Disk
@@ -57,16 +57,18 @@ type Options struct {
 	KeyName string
 	// Expected lists the profiles whose items the file should have. nil: that is not known.
 	Expected func() []string
-	// Changing reports whether a write is under way, whose profile is listed by Expected before the file is made. nil: never.
+	// Changing reports whether a write is under way, whose profile is listed by Expected before the file is made. nil:
+	// never.
 	Changing func() bool
 }
 
-// Store is a sealed file. It opens its file when it is first needed: the key may be in a keychain that is still locked, or in
-// a person's head, and neither shall keep a daemon from starting. Only Set, Probe and [Store.Unlock] make a file that is not
-// there: its key is made anew, and whoever only looks must not make a new key while the file is moved away for a moment.
+// Store is a sealed file. It opens its file when it is first needed: the key may be in a keychain that is still locked,
+// or in a person's head, and neither shall keep a daemon from starting. Only Set, Probe and [Store.Unlock] make a file
+// that is not there: its key is made anew, and a call that only reads must not do that while the file is moved away for
+// a moment.
 //
-// An open file is locked against every other process. A Store is safe for concurrent use; readers do not wait for a writer's
-// disk, but a read of a disk that hangs is not cut short.
+// An open file is locked against every other process. A Store is safe for concurrent use; readers do not wait for a
+// writer's disk, but a read of a disk that hangs is not cut short.
 type Store struct {
 	options Options
 	disk    ownfile.Disk
@@ -81,7 +83,8 @@ type Store struct {
 	fallback *fallback
 	guard    *rollbackGuard
 	writer   chan struct{} // holds a token while someone writes; guards suspect
-	// suspect: a write failed, the file ends in damage, or something is not in it yet; it is not appended to but rewritten.
+	// suspect: a write failed, the file ends in damage, or something is not in it yet; it is not appended to but
+	// rewritten.
 	suspect bool
 
 	mu    sync.RWMutex // guards these two; what they point to changes only with the writer's token too
@@ -105,7 +108,7 @@ func New(o Options) *Store {
 	return &Store{options: o, disk: o.Disk, path: o.Path, opening: make(chan struct{}, 1), writer: make(chan struct{}, 1)}
 }
 
-// Remove removes the files of a store that is closed and not wanted anymore, the key's after all that it opens. It may be
+// Remove removes the files of a store that is closed and no longer used; the key's file goes last. It may be
 // repeated; the error wraps [fs.ErrNotExist] where only the sealed file itself was not there.
 func (f Files) Remove() error {
 	if f.Disk == nil {
@@ -135,7 +138,8 @@ func (f Files) Remove() error {
 	return err
 }
 
-// Get returns the item of the newest generation, or the one directly before if that is damaged. The caller owns its secret.
+// Get returns the item of the newest generation, or the one directly before if that is damaged. The caller owns its
+// secret.
 func (s *Store) Get(ctx context.Context, profile string) (keystore.Item, error) {
 	if err := s.ready(ctx); err != nil {
 		return keystore.Item{}, err
@@ -200,9 +204,9 @@ func (s *Store) unreadable() error {
 	return fmt.Errorf("%w: neither its newest record in %s nor the one before can be read", keystore.ErrCorrupt, s.path)
 }
 
-// Set appends the item's next generation. Where the disk does not take it, that is an error, and a copy is set aside: this
-// process goes on with what is stored, but the next one that opens the store takes the copy in, unless something newer was
-// stored by then.
+// Set appends the item's next generation. Where the disk does not take it, that is an error, and a copy is set aside:
+// this process goes on with what is stored, but the next one that opens the store takes the copy in, unless something
+// newer was stored by then.
 func (s *Store) Set(ctx context.Context, profile string, item keystore.Item) error {
 	b, err := keystore.EncodeItem(item)
 	if err != nil {
@@ -238,7 +242,7 @@ func (s *Store) Delete(ctx context.Context, profile string) error {
 		return unavailable(err) // it would come back
 	}
 	return s.write(ctx, func() error {
-		// Asked by the one writer: a write that has failed for whoever waited may have been under way until now.
+		// Read with the writer's token: a write whose caller has given up may have been under way until now.
 		old, err := s.get(profile)
 		if errors.Is(err, keystore.ErrNotFound) {
 			return nil
@@ -247,7 +251,8 @@ func (s *Store) Delete(ctx context.Context, profile string) error {
 		if err := s.put(record{kind: kindDelete, profile: profile}); err != nil {
 			return err
 		}
-		// The item is forgotten as soon as that record is durable; if its bytes cannot be dropped now, the next rewrite will.
+		// The item is forgotten as soon as that record is durable; if its bytes cannot be dropped now, the next rewrite
+		// will.
 		if s.rewrite(nil, 0) != nil {
 			s.suspect = true
 		}
@@ -255,8 +260,8 @@ func (s *Store) Delete(ctx context.Context, profile string) error {
 	})
 }
 
-// Probe writes a sealed record to a file of its own beside the store's, reads it and removes it. A file that nothing was
-// stored in yet is bound to its key.
+// Probe writes a sealed record to a file of its own beside the store's, reads it and removes it. A file that nothing
+// was stored in yet is bound to its key.
 func (s *Store) Probe(ctx context.Context) error {
 	if err := s.openOrMake(ctx, s.options.Key); err != nil {
 		return err
@@ -301,8 +306,8 @@ func (s *Store) Profiles(ctx context.Context) ([]string, error) {
 	return slices.Sorted(maps.Values(names)), nil
 }
 
-// Lost reports whether this machine has seen an item of a profile of which the file has no record: it was cut, an older copy
-// stands in its place, or the item was deleted. It is false while the file is not open.
+// Lost reports whether this machine has seen an item of a profile of which the file has no record: it was cut, an older
+// copy stands in its place, or the item was deleted. It is false while the file is not open.
 func (s *Store) Lost(profile string) bool {
 	if !s.isOpen.Load() {
 		return false

@@ -13,8 +13,8 @@ import (
 
 var errKilled = errors.New("killed")
 
-// steps are the calls, one by one, that a rotation makes of the disk: its note, its record, and where the file is not to be
-// trusted or mostly garbage, its rewrite.
+// steps are the calls, one by one, that a rotation makes of the disk: its note, its record, and where the file is not
+// to be trusted or mostly garbage, its rewrite.
 func steps(t *testing.T, start func(*testing.T) (*Store, *testDisk)) (calls []string) {
 	t.Helper()
 	s, disk := start(t)
@@ -31,8 +31,8 @@ func steps(t *testing.T, start func(*testing.T) (*Store, *testDisk)) (calls []st
 	return calls
 }
 
-// A fault at every step of a rotation: what was acknowledged is there, what was not is the item before or the new one, whole,
-// and nobody else's item is touched; in this process, in the next one, and when the disk is well again.
+// A fault at every step of a rotation: what was acknowledged is there, what was not is the item before or the new one,
+// whole, and nobody else's item is touched; in this process, in the next one, and when the disk is well again.
 func TestFaultAtEveryStep(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) (*Store, *testDisk){
 		"append":     faulty,

@@ -12,8 +12,8 @@ import (
 	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
-// testDisk is the operating system's disk, where a test answers for it in the calls that no test machine lets fail. Since
-// nobody cuts the power, it does not sync: that takes most of a write's time.
+// testDisk is the operating system's disk, where a test answers for it in the calls that no test machine lets fail.
+// Since nobody cuts the power, it does not sync: that takes most of a write's time.
 type testDisk struct {
 	mu   sync.Mutex
 	fail func(op, path string) error // asked before each call; nil is no failure
@@ -120,8 +120,8 @@ func (f *testFile) Reserve(offset, size int64) error {
 
 var diskKey = keystore.SecretString("0123456789abcdef0123456789abcdef")
 
-// reopen opens the store's files again, as the next process would. Closing writes nothing, so this process might as well
-// have been killed.
+// reopen opens the store's files again, as the next process would. Closing writes nothing, so this process might as
+// well have been killed.
 func reopen(t *testing.T, s *Store) *Store {
 	t.Helper()
 	s.Close()

@@ -21,8 +21,8 @@ const (
 	paramsSize = 4 + 4 + 1 + saltSize // time, memory, threads, salt
 )
 
-// Wrap seals content with a passphrase, for a file of its own that begins with the line magic. Both stay the caller's. It takes
-// about a tenth of a second and 64 MiB, on purpose.
+// Wrap seals content with a passphrase, for a file of its own that begins with the line magic. Both stay the caller's.
+// It takes about a tenth of a second and 64 MiB, on purpose.
 func Wrap(magic string, passphrase, content keystore.Secret) ([]byte, error) {
 	if passphrase.IsZero() {
 		return nil, fmt.Errorf("%w: it needs a passphrase", keystore.ErrLocked)
@@ -43,8 +43,9 @@ func Wrap(magic string, passphrase, content keystore.Secret) ([]byte, error) {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)), nil
 }
 
-// Unwrap opens what Wrap made. What was cut, changed or is something else is [keystore.ErrCorrupt], and parameters that are
-// weaker than those of Wrap are too. [keystore.ErrLocked]: the passphrase does not fit, or somebody has changed the file with care.
+// Unwrap opens what Wrap made. What was cut, changed or is something else is [keystore.ErrCorrupt], and parameters that
+// are weaker than those of Wrap are too. [keystore.ErrLocked]: the passphrase does not fit, or the file was changed
+// together with its checksum.
 func Unwrap(magic string, passphrase keystore.Secret, data []byte) (keystore.Secret, error) {
 	head := len(magic) + paramsSize
 	switch {

@@ -51,16 +51,16 @@ func (s *Store) put(r record) error {
 	return nil
 }
 
-// next is a generation above all that there are of a profile, wherever they are, and above what this machine has seen: a
-// copy from a backup and what becomes of it never have the generation of what was there in between.
+// next is a generation above all that there are of a profile, wherever they are, and above what this machine has seen:
+// a copy from a backup and what becomes of it never have the generation of what was there in between.
 func (s *Store) next(t tag) uint64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return min(max(s.index.newest(t), s.fallback.generation(t), s.guard.generation(t)), maxGeneration-1) + 1
 }
 
-// maxGeneration is not reached by counting. An earlier groat took generations from heads that did not open, and a forged one
-// could bring it there; then each record has this one, and the later one counts.
+// maxGeneration is not reached by counting. An earlier groat took generations from heads that did not open, and a
+// forged one could bring it there; then each record has this one, and the later one counts.
 const maxGeneration = 1<<64 - 1
 
 // commit writes one record, and room behind it is kept free: appended if the file can be trusted, else with a rewrite.
@@ -103,7 +103,8 @@ func (s *Store) commit(generation uint64, r record, room int64) error {
 	return nil
 }
 
-// fullError: the disk or the quota is full, and the file is what it was before. It may be appended to when there is room.
+// fullError: the disk or the quota is full, and the file is what it was before. It may be appended to when there is
+// room.
 type fullError struct{ error }
 
 func (f *fullError) Unwrap() error { return f.error }
@@ -185,13 +186,14 @@ func (s *Store) inPlace(file ownfile.File) error {
 	return nil
 }
 
-// rewrite puts a new file in place: what is worth keeping, and extra, which is one frame or nothing, and free room behind it.
-// On an error the old one stands as it was, unless the new one is in place and only its name may not be durable yet.
+// rewrite puts a new file in place: what is worth keeping, and extra, which is one frame or nothing, and free room
+// behind it. On an error the old one stands as it was, unless the new one is in place and only its name may not be
+// durable yet.
 func (s *Store) rewrite(extra []byte, room int64) error {
 	s.mu.RLock()
 	old, x := s.file, s.index
 	s.mu.RUnlock()
-	// Gone is fine, we have it open; another file in its place is somebody's, and not ours to replace.
+	// A file that was removed is still open here; a file that another program put in its place is not replaced.
 	if err := s.inPlace(old); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return unavailable(err)
 	}
