@@ -36,28 +36,67 @@ func as(text string) json.RawMessage { return json.RawMessage(text) }
 
 func pages() []answerCase {
 	return []answerCase{
-		{name: "C1 a captive portal's page", fault: sandbox.HTML(200), class: grant.Malformed, action: grant.RetryOnceSoon, wait: once, says: "captive portal"},
-		{name: "C1 a captive portal's page for a client", fault: sandbox.HTML(200), class: grant.Malformed, action: grant.Retry, wait: soon, says: "captive portal", machine: true},
-		{name: "C1 JSON that says it is a page", fault: raw(200, "text/html", `{"access_token":"x"}`), class: grant.Malformed, action: grant.Retry, wait: soon, says: "web page", machine: true},
-		{name: "C2 an error under 200", fault: sandbox.Refuse(200, "invalid_grant"), class: grant.Refused, action: grant.Park, wait: never, says: "has ended the session"},
-		{name: "C3 no access token", fault: set("access_token", as("")), class: grant.Malformed, action: grant.RetryOnceSoon, wait: once, says: "holds no access token"},
-		{name: "C3 an empty access token", fault: set("access_token", ""), class: grant.Malformed, action: grant.Retry, wait: soon, says: "holds no access token", machine: true},
-		{name: "C28 two access tokens", fault: raw(200, "application/json", `{"access_token":"x","access_token":"y"}`), class: grant.Malformed, action: grant.Retry, wait: soon, says: "ambiguous", machine: true},
-		{name: "C28 two errors", fault: raw(400, "application/json", `{"error":"invalid_grant","error":"x"}`), class: grant.TransientSlow, action: grant.RetrySlowly, wait: slow},
+		{
+			name: "C1 a captive portal's page", fault: sandbox.HTML(200), class: grant.Malformed,
+			action: grant.RetryOnceSoon, wait: once, says: "captive portal",
+		},
+		{
+			name: "C1 a captive portal's page for a client", fault: sandbox.HTML(200), class: grant.Malformed,
+			action: grant.Retry, wait: soon, says: "captive portal", machine: true,
+		},
+		{
+			name: "C1 JSON that says it is a page", fault: raw(200, "text/html", `{"access_token":"x"}`),
+			class: grant.Malformed, action: grant.Retry, wait: soon, says: "web page", machine: true,
+		},
+		{
+			name: "C2 an error under 200", fault: sandbox.Refuse(200, "invalid_grant"), class: grant.Refused,
+			action: grant.Park, wait: never, says: "has ended the session",
+		},
+		{
+			name: "C3 no access token", fault: set("access_token", as("")), class: grant.Malformed,
+			action: grant.RetryOnceSoon, wait: once, says: "holds no access token",
+		},
+		{
+			name: "C3 an empty access token", fault: set("access_token", ""), class: grant.Malformed,
+			action: grant.Retry, wait: soon, says: "holds no access token", machine: true,
+		},
+		{
+			name:  "C28 two access tokens",
+			fault: raw(200, "application/json", `{"access_token":"x","access_token":"y"}`), class: grant.Malformed,
+			action: grant.Retry, wait: soon, says: "ambiguous", machine: true,
+		},
+		{
+			name: "C28 two errors", fault: raw(400, "application/json", `{"error":"invalid_grant","error":"x"}`),
+			class: grant.TransientSlow, action: grant.RetrySlowly, wait: slow,
+		},
 	}
 }
 
 func sizes() []answerCase {
 	headers := strings.Repeat("X-Filler: "+strings.Repeat("x", 20)+"\r\n", 10_000)
-	large := answerCase{class: grant.Malformed, action: grant.Retry, wait: soon, says: "larger than 1 MiB", machine: true}
+	large := answerCase{
+		class: grant.Malformed, action: grant.Retry, wait: soon, says: "larger than 1 MiB", machine: true,
+	}
 	of := func(name string, f sandbox.Fault) answerCase { large.name, large.fault = name, f; return large }
 	return []answerCase{
-		{name: "C4 a gzip bomb", fault: sandbox.Fault{Gunzipped: 64 << 10}, class: grant.Malformed, action: grant.Retry, wait: soon, says: "compressed", machine: true},
-		{name: "C4 a gzip bomb under 503", fault: sandbox.Fault{Status: 503, Gunzipped: 64 << 10}, class: grant.Transient, action: grant.Retry, wait: soon, machine: true},
+		{
+			name: "C4 a gzip bomb", fault: sandbox.Fault{Gunzipped: 64 << 10}, class: grant.Malformed,
+			action: grant.Retry, wait: soon, says: "compressed", machine: true,
+		},
+		{
+			name: "C4 a gzip bomb under 503", fault: sandbox.Fault{Status: 503, Gunzipped: 64 << 10},
+			class: grant.Transient, action: grant.Retry, wait: soon, machine: true,
+		},
 		of("C5 2 MB", sandbox.Fault{Body: strings.Repeat(" ", 2<<20)}),
 		of("C5 without end", sandbox.Fault{Endless: true}),
-		{name: "C6 11 MB of header", fault: sandbox.Fault{HeaderBytes: 11 << 20}, class: grant.Ambiguous, action: grant.RetryOnceSoon, wait: once, says: "too large a header"},
-		{name: "C6 10,000 headers", fault: sandbox.Fault{Raw: "HTTP/1.1 200 OK\r\n" + headers + "\r\n"}, class: grant.Ambiguous, action: grant.RetryOnceSoon, wait: once, says: "too large a header"},
+		{
+			name: "C6 11 MB of header", fault: sandbox.Fault{HeaderBytes: 11 << 20}, class: grant.Ambiguous,
+			action: grant.RetryOnceSoon, wait: once, says: "too large a header",
+		},
+		{
+			name: "C6 10,000 headers", fault: sandbox.Fault{Raw: "HTTP/1.1 200 OK\r\n" + headers + "\r\n"},
+			class: grant.Ambiguous, action: grant.RetryOnceSoon, wait: once, says: "too large a header",
+		},
 	}
 }
 
@@ -103,12 +142,19 @@ func lives() (rows []answerCase) {
 		}
 		rows = append(rows, c)
 	}
-	return append(rows, answerCase{name: "C18 expires_at in the past", fault: set("expires_in", 900, "expires_at", 1), life: 900 * time.Second, machine: true})
+	return append(rows,
+		answerCase{
+			name: "C18 expires_at in the past", fault: set("expires_in", 900, "expires_at", 1), life: 900 * time.Second,
+			machine: true,
+		})
 }
 
 func members() []answerCase {
 	flawed := func(name, says string, members ...any) answerCase {
-		return answerCase{name: name, fault: set(members...), class: grant.Malformed, action: grant.Retry, wait: soon, says: says, machine: true}
+		return answerCase{
+			name: name, fault: set(members...), class: grant.Malformed, action: grant.Retry, wait: soon, says: says,
+			machine: true,
+		}
 	}
 	rows := []answerCase{
 		{name: "C19 no token_type", fault: set("token_type", as("")), life: lifetime, check: func(t *testing.T, p *place) {
@@ -122,7 +168,10 @@ func members() []answerCase {
 		flawed("C20 longer than 16 KiB", "too long", "access_token", strings.Repeat("a", 16<<10+1)),
 		{name: "C21 the same token again", rig: again, life: vague, check: noHurry},
 		{name: "C27 a narrower scope", fault: set("scope", "read"), life: lifetime, machine: true, scope: "read write"},
-		{name: "C27 another order", fault: set("scope", "write read"), life: lifetime, machine: true, scope: "read write"},
+		{
+			name: "C27 another order", fault: set("scope", "write read"), life: lifetime, machine: true,
+			scope: "read write",
+		},
 		{name: "C27 a wider scope", fault: set("scope", "read write admin"), machine: true, scope: "read write",
 			class: grant.Misconfigured, action: grant.RetrySeldom, wait: slow, says: "wider scope"},
 	}
@@ -138,7 +187,11 @@ func members() []answerCase {
 
 // again lets the server answer with the token that it gave before.
 func again(t *testing.T, p *place) {
-	p.box.Script(p.box.TokenPath(), sandbox.Fault{Times: -1, Set: map[string]any{"access_token": p.first.Access.Reveal(), "expires_in": int(p.left().Seconds())}})
+	p.box.Script(p.box.TokenPath(),
+		sandbox.Fault{
+			Times: -1,
+			Set:   map[string]any{"access_token": p.first.Access.Reveal(), "expires_in": int(p.left().Seconds())},
+		})
 }
 
 // noHurry makes sure that a server that gives the same token again is not asked more often for that.
@@ -158,7 +211,10 @@ func noHurry(t *testing.T, p *place) {
 func rotations() []answerCase {
 	untouched := func(t *testing.T, p *place) { p.untouched(t) }
 	lost := func(name string, members ...any) answerCase {
-		return answerCase{name: name, fault: set(members...), class: grant.Malformed, action: grant.RetryOnceSoon, wait: once, says: "refresh token"}
+		return answerCase{
+			name: name, fault: set(members...), class: grant.Malformed, action: grant.RetryOnceSoon, wait: once,
+			says: "refresh token",
+		}
 	}
 	return []answerCase{
 		{name: "C22 no refresh token", life: lifetime, check: untouched},
@@ -169,7 +225,8 @@ func rotations() []answerCase {
 			}
 		}},
 		{name: "C24 the same refresh token", life: lifetime, check: untouched, rig: func(t *testing.T, p *place) {
-			p.box.Script(p.box.TokenPath(), sandbox.Fault{Set: map[string]any{"refresh_token": p.item.RefreshToken.Reveal()}})
+			p.box.Script(p.box.TokenPath(),
+				sandbox.Fault{Set: map[string]any{"refresh_token": p.item.RefreshToken.Reveal()}})
 		}},
 		{name: "C25 an empty refresh token", fault: set("refresh_token", ""), life: lifetime, check: untouched},
 		lost("C26 a refresh token with LF", "refresh_token", "a\nb"),
@@ -192,7 +249,7 @@ func times() []answerCase {
 			before := p.endpoint.Requests()
 			p.later(t)
 			if p.endpoint.Requests() != before {
-				t.Error("the answer came at once: nobody has left before it")
+				t.Error("the answer came at once: no caller has left before it")
 			}
 			time.Sleep(4 * time.Second)
 			if token, ok := p.b.Cached(broker.Query{Profile: "p", MinTTL: 850 * time.Second}); !ok || token.Access.Equal(p.first.Access) {
@@ -217,7 +274,7 @@ func moved(t *testing.T, p *place) {
 	for _, path := range []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"} {
 		p.box.Script(path, sandbox.Fault{Times: -1, Set: map[string]any{"token_endpoint": elsewhere}})
 	}
-	// Whoever discovers it anew has another server, which the stored credential does not belong to: nothing is sent.
+	// A new discovery finds another server, to which the stored credential does not belong: nothing is sent.
 	server := p.endpoint.Server()
 	server.TokenEndpoint = elsewhere
 	other := grant.NewEndpoint(server, &http.Client{Transport: forbidden{t}}, p.now)

@@ -37,7 +37,7 @@ func failing(err error) dialer {
 	return func(context.Context, string, string) (net.Conn, error) { return nil, err }
 }
 
-// refusedDial is the error of a dial to where nobody listens.
+// refusedDial is the error of a dial to a port without a listener.
 func refusedDial(t *testing.T) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,7 +46,7 @@ func refusedDial(t *testing.T) error {
 	l.Close()
 	_, err = net.Dial("tcp", l.Addr().String())
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Fatalf("a dial to nobody: %v", err)
+		t.Fatalf("a dial to a port without a listener: %v", err)
 	}
 	return err
 }
@@ -128,7 +128,9 @@ const good = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 func delays(t *testing.T) []answerCase {
 	lost := func(name string) answerCase {
-		return answerCase{name: name, class: grant.Ambiguous, action: grant.RetryOnceSoon, wait: once, says: "took too long"}
+		return answerCase{
+			name: name, class: grant.Ambiguous, action: grant.RetryOnceSoon, wait: once, says: "took too long",
+		}
 	}
 	slowly, headers, silence := lost("C8 a byte a second"), lost("C9 a header that never ends"), lost("C10 silence")
 	slowly.rig = func(_ *testing.T, p *place) {
@@ -155,7 +157,9 @@ func delays(t *testing.T) []answerCase {
 
 func networks(t *testing.T) []answerCase {
 	unsent := func(name, says string, dial dialer) answerCase {
-		return answerCase{name: name, rig: dials(dial), class: grant.Transient, action: grant.Retry, wait: soon, says: says}
+		return answerCase{
+			name: name, rig: dials(dial), class: grant.Transient, action: grant.Retry, wait: soon, says: says,
+		}
 	}
 	ca, other, unknown := newCA(t), newCA(t), newCA(t)
 	roots := x509.NewCertPool()
@@ -188,7 +192,8 @@ func networks(t *testing.T) []answerCase {
 		unsent("C43 no route", "no route", failing(&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH})),
 		unsent("C43 a dial that takes too long", "took too long", blackhole),
 		changed,
-		untrusted("C44 an unknown authority", "authority that this machine does not trust", unknown, host, -day, 100*day),
+		untrusted("C44 an unknown authority", "authority that this machine does not trust", unknown, host, -day,
+			100*day),
 		untrusted("C44 another host's certificate", "another host", ca, "elsewhere.example.org", -day, 100*day),
 		untrusted("C44 expired this morning", "has expired", ca, host, -30*day, -2*time.Hour),
 		untrusted("C44 expired long ago", "check this machine's clock", ca, host, -30*day, -10*day),
@@ -206,10 +211,16 @@ func networks(t *testing.T) []answerCase {
 
 func framings(t *testing.T) []answerCase {
 	lost := func(name string, do func(c *net.TCPConn)) answerCase {
-		return answerCase{name: name, rig: dials(tcp(t, do)), class: grant.Ambiguous, action: grant.RetryOnceSoon, wait: once, says: "no whole answer"}
+		return answerCase{
+			name: name, rig: dials(tcp(t, do)), class: grant.Ambiguous, action: grant.RetryOnceSoon, wait: once,
+			says: "no whole answer",
+		}
 	}
 	bad := func(name, raw string) answerCase {
-		return answerCase{name: name, fault: sandbox.Fault{Raw: raw}, class: grant.Ambiguous, action: grant.RetryOnceSoon, wait: once, says: "no whole answer"}
+		return answerCase{
+			name: name, fault: sandbox.Fault{Raw: raw}, class: grant.Ambiguous, action: grant.RetryOnceSoon, wait: once,
+			says: "no whole answer",
+		}
 	}
 	body := `{"access_token":"abc","token_type":"Bearer","expires_in":900}`
 	ca := newCA(t)
@@ -220,7 +231,9 @@ func framings(t *testing.T) []answerCase {
 		rig:   dials(tcp(t, func(c *net.TCPConn) { c.Read(make([]byte, 1)); c.SetLinger(0) })), // in the TLS handshake
 		class: grant.Transient, action: grant.Retry, wait: soon, says: "the connection broke",
 	}
-	none := answerCase{class: grant.Malformed, action: grant.Retry, wait: soon, says: "no success and no error", machine: true}
+	none := answerCase{
+		class: grant.Malformed, action: grant.Retry, wait: soon, says: "no success and no error", machine: true,
+	}
 	of := func(name, raw string) answerCase { none.name, none.fault = name, sandbox.Fault{Raw: raw}; return none }
 	return []answerCase{
 		broken,
@@ -290,6 +303,8 @@ func (a *authority) server(t *testing.T, host string, from, to time.Duration) *t
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: bubbleTime.Add(from), NotAfter: bubbleTime.Add(to),
 	})
 	return &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: key}}, NextProtos: []string{"h2", "http/1.1"},
+		Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: key}}, NextProtos: []string{
+			"h2", "http/1.1",
+		},
 	}
 }

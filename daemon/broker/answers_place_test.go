@@ -72,9 +72,13 @@ func newPlace(t *testing.T, c answerCase) *place {
 	t.Helper()
 	p := &place{store: &counted{}, dialed: map[string]int{}, tls: c.tls, good: c.tls}
 	o := sandbox.Options{
-		URL: "http://127.0.0.1", TokenLifetime: lifetime, Dialect: c.dialect, Refresh: sandbox.Refresh{Always: true, Rotate: c.rotate},
-		Users:   []sandbox.User{{Name: person, Password: "dummy-password"}},
-		Clients: []sandbox.Client{{ID: "app", Method: sandbox.None}, {ID: machine, Secret: secret, Method: sandbox.ClientSecretPost}},
+		URL: "http://127.0.0.1", TokenLifetime: lifetime, Dialect: c.dialect, Refresh: sandbox.Refresh{
+			Always: true, Rotate: c.rotate,
+		},
+		Users: []sandbox.User{{Name: person, Password: "dummy-password"}},
+		Clients: []sandbox.Client{
+			{ID: "app", Method: sandbox.None}, {ID: machine, Secret: secret, Method: sandbox.ClientSecretPost},
+		},
 	}
 	if c.tls != nil {
 		o.URL = "https://" + host
@@ -103,7 +107,9 @@ func newPlace(t *testing.T, c answerCase) *place {
 	p.signIn(t, c)
 	holder := &keystore.PendingStore{Store: p.store}
 	p.b = broker.New(p.now)
-	p.b.Put(map[string]broker.Source{"p": &credential.Source{Profile: "p", Store: holder, Endpoint: p.endpoint, Scope: c.scope}})
+	p.b.Put(map[string]broker.Source{
+		"p": &credential.Source{Profile: "p", Store: holder, Endpoint: p.endpoint, Scope: c.scope},
+	})
 	if p.first, err = p.get(t, broker.Unset); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +117,7 @@ func newPlace(t *testing.T, c answerCase) *place {
 	t.Cleanup(func() {
 		p.b.Close(context.Background())
 		p.box.Close()
-		time.Sleep(time.Minute) // whoever still sleeps finds it closed
+		time.Sleep(time.Minute) // sleeping goroutines find it closed
 		synctest.Wait()
 	})
 	return p

@@ -49,7 +49,7 @@ var (
 	never     = [2]time.Duration{}
 )
 
-// vague is a life that nobody can know beforehand.
+// vague is a life that cannot be known beforehand.
 const vague = 1
 
 // The catalogue of what token endpoints answer, C1 to C52, from the bytes on the wire to what a program and a keystore

@@ -29,16 +29,25 @@ func TestBlockJSON(t *testing.T) {
 		text  string
 		is    []error // in the chain, when it is read again
 	}{
-		{Block{Whole: true, Disabled: true, Failures: 1, Err: refusal}, `{"whole":true,` + said + `,"parked":true,"failures":1}`, nil},
+		{
+			Block{Whole: true, Disabled: true, Failures: 1, Err: refusal},
+			`{"whole":true,` + said + `,"parked":true,"failures":1}`, nil,
+		},
 		{
 			Block{Scope: "a b", Audience: "https://api", Disabled: true, Err: refusal},
 			`{"scope":"a b","audience":"https://api",` + said + `,"parked":true}`, nil,
 		},
 		{
-			Block{Whole: true, Failures: 7, Wait: 5 * time.Minute, Until: clock.Instant{Wall: time.Unix(1785600000, 0)}, Err: refusal},
+			Block{
+				Whole: true, Failures: 7, Wait: 5 * time.Minute, Until: clock.Instant{Wall: time.Unix(1785600000, 0)},
+				Err: refusal,
+			},
 			`{"whole":true,` + said + `,"wait":300,"until":1785600000,"failures":7}`, nil,
 		},
-		{Block{Disabled: true, Err: lost()}, `{` + said + `,"because":"rotation_lost","parked":true}`, []error{ErrRotationLost}},
+		{
+			Block{Disabled: true, Err: lost()}, `{` + said + `,"because":"rotation_lost","parked":true}`,
+			[]error{ErrRotationLost},
+		},
 		{
 			Block{Disabled: true, Err: lost(keystore.ErrUnanswered)}, `{` + said + `,"because":"unanswered","parked":true}`,
 			[]error{ErrRotationLost, keystore.ErrUnanswered},
@@ -56,8 +65,13 @@ func TestBlockJSON(t *testing.T) {
 			[]error{ErrRotationLost, keystore.ErrRolledBack},
 		},
 		{
-			Block{Disabled: true, Err: &grant.Error{Class: grant.InvalidClient, Where: "x", Reason: "y", Err: grant.ErrClock}},
-			`{"class":"invalid_client","where":"x","reason":"y","because":"clock","parked":true}`, []error{grant.ErrClock},
+			Block{
+				Disabled: true,
+				Err:      &grant.Error{Class: grant.InvalidClient, Where: "x", Reason: "y", Err: grant.ErrClock},
+			},
+			`{"class":"invalid_client","where":"x","reason":"y","because":"clock","parked":true}`, []error{
+				grant.ErrClock,
+			},
 		},
 	} {
 		text, err := json.Marshal(c.block)
@@ -92,7 +106,9 @@ func TestBlockJSON(t *testing.T) {
 func TestABlockThatIsNone(t *testing.T) {
 	said := &grant.Error{Class: grant.Refused, Where: "x", Reason: "y"}
 	for _, b := range []Block{
-		{}, {Err: keystore.ErrLocked}, {Err: &grant.Error{Class: grant.OK, Where: "x", Reason: "y"}}, {Err: &grant.Error{Class: grant.Refused, Where: "x"}},
+		{}, {Err: keystore.ErrLocked}, {Err: &grant.Error{Class: grant.OK, Where: "x", Reason: "y"}}, {
+			Err: &grant.Error{Class: grant.Refused, Where: "x"},
+		},
 		{Err: said, Scope: "h\xe4t"}, {Err: said, Wait: maxBlockWait + time.Second}, {Err: said, Failures: -1},
 	} {
 		if text, err := json.Marshal(b); err == nil {
@@ -105,8 +121,10 @@ func TestABlockThatIsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"no object": `[]`, "an unknown member": strings.Replace(good, `"parked"`, `"secret"`, 1), "no class": strings.Replace(good, `"refused"`, `""`, 1),
-		"an unknown explanation": strings.Replace(good, `"parked":true`, `"because":"x"`, 1), "a status of 1000": strings.Replace(good, `"parked":true`, `"status":1000`, 1),
+		"no object": `[]`, "an unknown member": strings.Replace(good, `"parked"`, `"secret"`, 1), "no class": strings.Replace(good,
+			`"refused"`, `""`, 1),
+		"an unknown explanation": strings.Replace(good, `"parked":true`, `"because":"x"`, 1), "a status of 1000": strings.Replace(good,
+			`"parked":true`, `"status":1000`, 1),
 	} {
 		if err := json.Unmarshal([]byte(text), &b); err == nil {
 			t.Errorf("%s: read as %+v", name, b)

@@ -27,14 +27,36 @@ func TestWhatBeginsAndEndsAnOutage(t *testing.T) {
 		{"five in ten seconds", []error{down, down, down, down, down}, 2500 * time.Millisecond, true},
 		{"five in nine", []error{down, down, down, down, down}, 2250 * time.Millisecond, false},
 		{"four in an hour", []error{down, down, down, down}, 20 * time.Minute, false},
-		{"of several kinds", []error{down, refusal(grant.Malformed, ""), refusal(grant.Ambiguous, ""), refusal(grant.TransientSlow, ""), down}, 3 * time.Second, true},
+		{
+			"of several kinds",
+			[]error{
+				down, refusal(grant.Malformed, ""), refusal(grant.Ambiguous, ""), refusal(grant.TransientSlow, ""),
+				down,
+			},
+			3 * time.Second, true,
+		},
 		{"a success in between", []error{down, down, down, nil, down, down}, time.Minute, false},
 		{"a refusal in between", []error{down, down, down, refused, down, down}, time.Minute, false},
-		{"an unknown code in between", []error{down, down, down, &grant.Error{Class: grant.TransientSlow, Status: 400, Code: "full_moon"}, down}, time.Minute, false},
+		{
+			"an unknown code in between",
+			[]error{down, down, down, &grant.Error{Class: grant.TransientSlow, Status: 400, Code: "full_moon"}, down},
+			time.Minute, false,
+		},
 		{"refusals only", []error{refused, refused, refused, refused, refused, refused}, time.Minute, false},
 		{"a locked keychain in between", []error{down, down, keystore.ErrLocked, down, down, down}, time.Minute, true},
-		{"a locked keychain only", []error{keystore.ErrLocked, keystore.ErrLocked, keystore.ErrLocked, keystore.ErrLocked, keystore.ErrLocked}, time.Minute, false},
-		{"what was never sent", []error{refusal(grant.Misconfigured, ""), refusal(grant.Misconfigured, ""), refusal(grant.Misconfigured, ""), refusal(grant.Misconfigured, ""), refusal(grant.Misconfigured, "")}, time.Minute, false},
+		{
+			"a locked keychain only",
+			[]error{keystore.ErrLocked, keystore.ErrLocked, keystore.ErrLocked, keystore.ErrLocked, keystore.ErrLocked},
+			time.Minute, false,
+		},
+		{
+			"what was never sent",
+			[]error{
+				refusal(grant.Misconfigured, ""), refusal(grant.Misconfigured, ""), refusal(grant.Misconfigured, ""),
+				refusal(grant.Misconfigured, ""), refusal(grant.Misconfigured, ""),
+			},
+			time.Minute, false,
+		},
 	} {
 		k := breaker{origin: "https://auth.example.org"}
 		now := clock.Instant{Wall: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Boot: time.Hour}
@@ -61,9 +83,13 @@ func TestWhatBeginsAndEndsAnOutage(t *testing.T) {
 // refused is a refusal by the server itself.
 var refused = &grant.Error{Class: grant.Refused, Status: 400, Code: "invalid_grant"}
 
-var unreachable = &grant.Error{Class: grant.Transient, Where: "auth.example.org", Reason: "cannot be reached: connection refused", Err: syscall.ECONNREFUSED}
+var unreachable = &grant.Error{
+	Class: grant.Transient, Where: "auth.example.org", Reason: "cannot be reached: connection refused",
+	Err: syscall.ECONNREFUSED,
+}
 
-// callers ask for one profile's token after the other's until the test ends; how long each waited at most is returned.
+// callers ask for a token of each profile in turn until stop is called. longest is the longest wait of any of them, in
+// ns.
 func (w *world) callers(t *testing.T, b *Broker, profiles []string, every time.Duration) (longest *atomic.Int64, stop func()) {
 	longest = new(atomic.Int64)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -165,7 +191,7 @@ func TestAnOutageTakesNoValidTokenAway(t *testing.T) {
 	})
 }
 
-// down makes the world's server one that has been down for long enough.
+// down lets the server fail until an outage is open.
 func down(t *testing.T, w *world, b *Broker, err error) {
 	t.Helper()
 	w.refuse(always(err))
@@ -196,7 +222,8 @@ func TestAPersonGoesThroughAsTheProbe(t *testing.T) {
 	})
 }
 
-// A server that has stopped answering at all costs the callers of whoever asks it a second, not a request's fifteen.
+// A server that has stopped answering costs the callers of the profile that probes it a second, not a request's
+// fifteen.
 func TestNobodyWaitsForAProbeThatHangs(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		b.Put(named(5, w))
@@ -213,7 +240,7 @@ func TestNobodyWaitsForAProbeThatHangs(t *testing.T) {
 	})
 }
 
-// The one quick retry of a lost answer is worth more than the peace: a refresh token's grace does not last.
+// The one quick retry of a lost answer leaves in an outage too: a refresh token's grace does not last.
 func TestALostAnswerIsRetriedInAnOutageToo(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		w.refuse(always(unreachable))
@@ -237,7 +264,7 @@ func TestALostAnswerIsRetriedInAnOutageToo(t *testing.T) {
 	})
 }
 
-// E16: up after ten minutes.
+// E16: the server is up again after ten minutes.
 func TestE16ANetworkThatComesBackIsUsedSoon(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		w.refuse(always(unreachable))
@@ -278,7 +305,7 @@ func TestASuspendEndsAnOutage(t *testing.T) {
 	})
 }
 
-// endpoint is one path of a world's origin, with a word of its own.
+// endpoint is one path of the origin, which fails or answers independently of the others.
 type endpoint struct {
 	*world
 	at     string
@@ -291,7 +318,9 @@ func (e endpoint) URL() string { return e.Origin() + e.at }
 func (e endpoint) Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error) {
 	e.asked.Add(1)
 	if e.broken.Load() {
-		return grant.Token{}, &grant.Error{Class: grant.Transient, Where: "auth.example.org", Status: 503, Reason: "is not available"}
+		return grant.Token{}, &grant.Error{
+			Class: grant.Transient, Where: "auth.example.org", Status: 503, Reason: "is not available",
+		}
 	}
 	return e.world.Obtain(ctx, r, need)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// life is what SpatiaFi's 900 s token is good for by its own account.
+// life is how long SpatiaFi's 900 s token is good for by its own expires_in.
 const life = 839 * time.Second
 
 // world is a provider and a machine: the provider answers after latency, the machine may sleep (boot) or have its clock
@@ -32,7 +32,7 @@ type world struct {
 	asked []grant.Request
 	// answer may refuse the n-th request, counted from 1.
 	answer func(n int) error
-	// same makes the provider give out one token again and again.
+	// same makes the provider answer with the same token each time.
 	same bool
 }
 
@@ -104,7 +104,7 @@ func (w *world) refuse(answer func(n int) error) {
 
 func always(err error) func(int) error { return func(int) error { return err } }
 
-// in runs a test in a bubble with one profile "p".
+// in runs a test in a bubble with a broker of one profile, "p".
 func in(t *testing.T, test func(t *testing.T, w *world, b *Broker)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -145,7 +145,7 @@ func wantUnavailable(t *testing.T, err error) *Unavailable {
 	return u
 }
 
-// E18: however many ask, the server is asked once.
+// E18: the server is asked once, whatever the number of callers.
 func TestE18AHundredCallersOnAColdTokenCostOneRequest(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		var wg sync.WaitGroup
@@ -332,7 +332,7 @@ func TestDemandingCallersCannotFloodTheProvider(t *testing.T) {
 			get(t, b, 838*time.Second)
 			time.Sleep(time.Second)
 		}
-		// One every 30 s, and one brought forward in the same time.
+		// One each 30 s, and one that is brought forward in the same time.
 		if n := w.count(); n > 2*20+2 {
 			t.Errorf("%d requests in ten minutes", n)
 		}
@@ -414,7 +414,7 @@ func TestSuspendIsNoticed(t *testing.T) {
 		if got := mustGet(t, b, Unset); got != "token-2" {
 			t.Errorf("got %s", got)
 		}
-		w.boot.Add(int64(11 * time.Minute)) // past the renewal point, still valid, nobody asks
+		w.boot.Add(int64(11 * time.Minute)) // past the renewal point, still valid, no caller
 		time.Sleep(2*suspendPoll + resumeSpread)
 		synctest.Wait()
 		if w.count() != 3 {

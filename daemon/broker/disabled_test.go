@@ -10,7 +10,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// onlyDefault is a server that knows no scope, for as long as the keystore is open.
+// onlyDefault is a server that refuses every scope, and a keystore that fails with keystoreIs unless that is nil.
 func onlyDefault(w *world, keystoreIs error) func(int) error {
 	return func(n int) error {
 		switch {
@@ -40,9 +40,9 @@ func napOf(t *testing.T, b *Broker) (nap time.Duration) {
 	return nap
 }
 
-// What a server has parked is not owed to anybody when the keystore opens: nobody looks a thousand times a second
-// whether it may be asked for.
-func TestWhatIsParkedLetsTheOwnerSleep(t *testing.T) {
+// A disabled token is not requested when the keystore opens, and the owner does not wake a thousand times a second
+// because of it.
+func TestADisabledTokenLetsTheOwnerSleep(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		w.refuse(onlyDefault(w, nil))
 		wantUnavailable(t, askFor(t, b, Query{Scope: "nonsense"}))
@@ -60,13 +60,13 @@ func TestWhatIsParkedLetsTheOwnerSleep(t *testing.T) {
 		}
 		wantUnavailable(t, askFor(t, b, Query{Scope: "nonsense"}))
 		if w.count() != before {
-			t.Error("what was parked was asked for again")
+			t.Error("the disabled token was requested again")
 		}
 	})
 }
 
-// The same where an earlier process left the session in doubt, and its default token parked.
-func TestAParkedProfileInDoubtLetsTheOwnerSleep(t *testing.T) {
+// The same holds where an earlier process left the session in doubt and its default token disabled.
+func TestADisabledProfileInDoubtLetsTheOwnerSleep(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		b.Restore("p", []Block{{Err: refusal(grant.Misconfigured, "invalid_scope"), Disabled: true}})
 		b.Recover("p")
@@ -80,8 +80,8 @@ func TestAParkedProfileInDoubtLetsTheOwnerSleep(t *testing.T) {
 	})
 }
 
-// An API that refuses the last token of what is parked does not unpark it.
-func TestARejectionDoesNotUnpark(t *testing.T) {
+// A rejection of the last token does not end a disabled state.
+func TestARejectionDoesNotEnableAToken(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		token := func() keystore.Secret {
 			got, err := b.Token(t.Context(), Query{Profile: "p", Scope: "read", MinTTL: Unset})
@@ -96,17 +96,17 @@ func TestARejectionDoesNotUnpark(t *testing.T) {
 		}
 		w.refuse(always(refusal(grant.Misconfigured, "invalid_scope")))
 		time.Sleep(32 * time.Second) // its renewal is refused
-		held, parked := token(), w.count()
+		held, before := token(), w.count()
 		wantUnavailable(t, askFor(t, b, Query{Scope: "read", Refused: held}))
 		time.Sleep(time.Hour)
 		wantUnavailable(t, askFor(t, b, Query{Scope: "read"}))
-		if n := w.count() - parked; n != 0 {
-			t.Errorf("%d requests for what is parked", n)
+		if n := w.count() - before; n != 0 {
+			t.Errorf("%d requests for a disabled token", n)
 		}
 	})
 }
 
-// What one scope brings says nothing of a default token that is parked.
+// A token of one scope does not hide that the default token is disabled.
 func TestAnotherScopesTokenDoesNotHideARefusal(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		w.refuse(func(n int) error {

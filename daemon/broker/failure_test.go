@@ -30,29 +30,66 @@ func TestWhatAFailureMeans(t *testing.T) {
 		retryLost bool
 	}{
 		{"a refusal of the grant", failure{err: said(grant.Refused, "invalid_grant")}, disabled, false},
-		{"a refusal of the person", failure{err: said(grant.Refused, "access_denied"), standard: true}, disabled, false},
+		{
+			"a refusal of the person", failure{err: said(grant.Refused, "access_denied"), standard: true}, disabled,
+			false,
+		},
 		{"a refusal of an audience", failure{err: said(grant.Refused, "access_denied")}, disabledToken, false},
-		{"a client that may not have this", failure{err: said(grant.Misconfigured, "unauthorized_client")}, disabledToken, false},
-		{"a client that may nothing", failure{err: said(grant.Misconfigured, "unauthorized_client"), standard: true}, disabled, false},
-		{"a bad parameter of a caller's", failure{err: said(grant.Misconfigured, "invalid_request")}, disabledToken, false},
-		{"a bad parameter of the profile's", failure{err: said(grant.Misconfigured, "invalid_request"), standard: true}, disabled, false},
-		{"a bad scope of the profile's", failure{err: said(grant.Misconfigured, "invalid_scope"), standard: true}, disabledToken, false},
-		{"an unknown client", failure{err: said(grant.InvalidClient, "unauthorized_client")}, wait(confirmAfter, 1), false},
-		{"an unknown client again", failure{err: said(grant.InvalidClient, "invalid_client"), failureState: suspected}, disabled, false},
+		{
+			"a client that may not have this", failure{err: said(grant.Misconfigured, "unauthorized_client")},
+			disabledToken, false,
+		},
+		{
+			"a client that may nothing", failure{err: said(grant.Misconfigured, "unauthorized_client"), standard: true},
+			disabled, false,
+		},
+		{
+			"a bad parameter of a caller's", failure{err: said(grant.Misconfigured, "invalid_request")}, disabledToken,
+			false,
+		},
+		{
+			"a bad parameter of the profile's",
+			failure{err: said(grant.Misconfigured, "invalid_request"), standard: true}, disabled, false,
+		},
+		{
+			"a bad scope of the profile's", failure{err: said(grant.Misconfigured, "invalid_scope"), standard: true},
+			disabledToken, false,
+		},
+		{
+			"an unknown client", failure{err: said(grant.InvalidClient, "unauthorized_client")}, wait(confirmAfter, 1),
+			false,
+		},
+		{
+			"an unknown client again",
+			failure{err: said(grant.InvalidClient, "invalid_client"), failureState: suspected}, disabled, false,
+		},
 		{"a lost answer", failure{err: said(grant.Ambiguous, "")}, wait(2*time.Second, 1), true},
 		{"a lost rotation", failure{err: lost}, wait(2*time.Second, 1), true},
 		{
-			"a second lost answer", failure{err: said(grant.Ambiguous, ""), failureState: retried, failures: 1, limit: capWithout},
+			"a second lost answer", failure{
+				err: said(grant.Ambiguous, ""), failureState: retried, failures: 1, limit: capWithout,
+			},
 			wait(2*time.Second, 2), false,
 		},
 		{
-			"a fifth lost answer", failure{err: said(grant.Ambiguous, ""), failureState: retried, failures: 4, limit: 80 * time.Second},
+			"a fifth lost answer", failure{
+				err: said(grant.Ambiguous, ""), failureState: retried, failures: 4, limit: 80 * time.Second,
+			},
 			wait(10*time.Second, 5), false,
 		},
-		{"an outage", failure{err: said(grant.Transient, ""), failures: 4, limit: capWithout}, wait(2*time.Second, 5), false},
+		{
+			"an outage", failure{err: said(grant.Transient, ""), failures: 4, limit: capWithout},
+			wait(2*time.Second, 5), false,
+		},
 		{"a proxy's page", failure{err: said(grant.TransientSlow, "")}, wait(time.Second, 1), false},
-		{"the refused token again", failure{err: ErrSameToken, life: life}, Block{Until: after(now, time.Minute)}, false},
-		{"the refused short token again", failure{err: ErrSameToken, life: 20 * time.Second}, Block{Until: after(now, 20*time.Second)}, false},
+		{
+			"the refused token again", failure{err: ErrSameToken, life: life}, Block{Until: after(now, time.Minute)},
+			false,
+		},
+		{
+			"the refused short token again", failure{err: ErrSameToken, life: 20 * time.Second},
+			Block{Until: after(now, 20*time.Second)}, false,
+		},
 		{"a locked keychain", failure{err: keystore.ErrLocked, failures: 3}, wait(time.Second, 4), false},
 		{"a missing credential", failure{err: keystore.ErrNotFound, failures: 9}, wait(localBackoff, 10), false},
 	} {
@@ -68,7 +105,7 @@ func TestALostAnswerIsRetriedQuicklyOnce(t *testing.T) {
 		w.refuse(always(&grant.Error{Class: grant.Ambiguous}))
 		_, err := get(t, b, Unset)
 		wantUnavailable(t, err)
-		time.Sleep(time.Hour) // nobody asks
+		time.Sleep(time.Hour) // no caller
 		synctest.Wait()
 		if w.count() != 2 {
 			t.Fatalf("%d requests, want one and its retry", w.count())
@@ -92,7 +129,7 @@ func TestALostAnswerIsRetriedQuicklyOnce(t *testing.T) {
 		w.refuse(always(&grant.Error{Class: grant.Ambiguous})) // after a success the next one has its quick retry again
 		before := w.count()
 		if _, err := b.Verify(t.Context(), "p"); err == nil {
-			t.Fatal("proven by a lost answer")
+			t.Fatal("verified by a lost answer")
 		}
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
@@ -105,7 +142,7 @@ func TestALostAnswerIsRetriedQuicklyOnce(t *testing.T) {
 	})
 }
 
-// A server that refuses an audience in any of the ways that servers do leaves the profile's own token alone.
+// A refusal of an audience, in each of the ways of servers, does not concern the profile's default token.
 func TestAWrongAudienceHurtsOnlyItself(t *testing.T) {
 	for code, class := range map[string]grant.Class{
 		"access_denied": grant.Refused, "unauthorized_client": grant.Misconfigured, "invalid_request": grant.Misconfigured,
@@ -176,12 +213,12 @@ func TestMoreTokensThanAreKeptAreRefusedWhileAllAreWaitedFor(t *testing.T) {
 			t.Errorf("%d of %d were refused", refused, cap(got))
 		}
 		if _, err := b.Token(t.Context(), Query{Profile: "p", Audience: "later", MinTTL: Unset}); err != nil {
-			t.Errorf("when nobody waits any more: %v", err)
+			t.Errorf("when no caller waits any more: %v", err)
 		}
 	})
 }
 
-// A profile that only ever hits the token of its sign-in is renewed after a suspend like any other.
+// A profile whose callers were only ever served the token of its sign-in is renewed after a suspend like any other.
 func TestASuspendIsNoticedBeforeAnybodyAsksTheOwner(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		fresh(w, b, map[string]Source{"p": w})

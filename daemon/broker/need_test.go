@@ -12,7 +12,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// reluctant is a provider whose answers could not be stored while full is set.
+// reluctant is a provider whose answers cannot be stored while full is set.
 type reluctant struct {
 	*world
 	full  atomic.Bool
@@ -27,7 +27,7 @@ func (r *reluctant) Obtain(ctx context.Context, q grant.Request, need Need) (gra
 	return r.world.Obtain(ctx, q, need)
 }
 
-// inFull runs a test whose profile has a token, fresh, and a disk that is full from now on.
+// inFull runs a test whose profile has a fresh token and a disk that is full from its beginning on.
 func inFull(t *testing.T, test func(t *testing.T, r *reluctant, b *Broker)) {
 	t.Helper()
 	in(t, func(t *testing.T, w *world, b *Broker) {
@@ -38,7 +38,7 @@ func inFull(t *testing.T, test func(t *testing.T, r *reluctant, b *Broker)) {
 	})
 }
 
-// A refresh token is not spent ahead of time while its successor could not be stored; it is before anybody suffers.
+// A refresh token is not spent ahead of time while its successor could not be stored, but before callers lack a token.
 func TestARenewalThatCouldNotBeStoredIsPutOff(t *testing.T) {
 	t.Run("D14", putOffUntilTheEnd)
 }
@@ -72,7 +72,7 @@ func putOffUntilTheEnd(t *testing.T) {
 	})
 }
 
-// The disk has room again: the renewal that was put off is made within the longest wait, though nobody asks.
+// When the disk has room again the renewal that was put off leaves within the longest wait, although no caller waits.
 func TestAPutOffRenewalIsMadeWhenTheDiskHasRoom(t *testing.T) {
 	inFull(t, func(t *testing.T, r *reluctant, b *Broker) {
 		time.Sleep(life * 3 / 4)
@@ -85,8 +85,8 @@ func TestAPutOffRenewalIsMadeWhenTheDiskHasRoom(t *testing.T) {
 	})
 }
 
-// Whoever cannot be served by what is held is the reason to go ahead; whoever can is served by it; a proof is worth no
-// session.
+// A caller whom the cached token does not serve makes the renewal leave; one whom it serves gets it; and a verification
+// is not worth the risk of a session.
 func TestWhoIsWorthASession(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -98,11 +98,14 @@ func TestWhoIsWorthASession(t *testing.T) {
 		{"nothing asked", 10 * time.Second, Query{MinTTL: Unset}, "first-p", 0},
 		{"a promise that is kept", 700 * time.Second, Query{MinTTL: 2 * time.Minute}, "first-p", 0},
 		{"a promise that is not", 700 * time.Second, Query{MinTTL: 3 * time.Minute}, "token-1", 1},
-		{"a proof", 700 * time.Second, Query{MinTTL: Unset, verify: true}, "", 0},
-		{"a refused token", 10 * time.Second, Query{MinTTL: Unset, Refused: keystore.SecretString("first-p")}, "token-1", 1},
+		{"a verification", 700 * time.Second, Query{MinTTL: Unset, verify: true}, "", 0},
+		{
+			"a refused token", 10 * time.Second, Query{MinTTL: Unset, Refused: keystore.SecretString("first-p")},
+			"token-1", 1,
+		},
 		{"another scope, of which there is none", 10 * time.Second, Query{MinTTL: Unset, Scope: "read"}, "token-1", 1},
 		{"the end", life - waitBelow(life) + time.Second, Query{MinTTL: Unset}, "token-1", 1},
-		{"a proof at the end", life - waitBelow(life), Query{MinTTL: Unset, verify: true}, "token-1", 1},
+		{"a verification at the end", life - waitBelow(life), Query{MinTTL: Unset, verify: true}, "token-1", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inFull(t, func(t *testing.T, r *reluctant, b *Broker) {
@@ -124,7 +127,7 @@ func TestWhoIsWorthASession(t *testing.T) {
 	}
 }
 
-// A caller who comes while a renewal is being put off does not have to come back.
+// A caller who asks while a renewal is being put off does not have to ask again.
 func TestWhoComesWhileARenewalIsPutOff(t *testing.T) {
 	inFull(t, func(t *testing.T, r *reluctant, b *Broker) {
 		time.Sleep(700 * time.Second)

@@ -54,7 +54,7 @@ func TestAPauseThatCannotWaitPausesNothing(t *testing.T) {
 	})
 }
 
-func TestAPausedProfileServesWhatItHoldsAndAsksNobody(t *testing.T) {
+func TestAPausedProfileServesItsTokenAndSendsNothing(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		mustGet(t, b, Unset)
 		resume := mustPause(t, b)
@@ -96,7 +96,7 @@ func TestOverlappingPausesEndWithTheLast(t *testing.T) {
 	})
 }
 
-// What a sign-in does at its end: nothing that the old credential brings may come after the new one.
+// A sign-in pauses the profile at its end: no result of the old credential may come after the new one.
 func TestACredentialReplacedInAPauseIsUsedAfterIt(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		mustGet(t, b, Unset)
@@ -125,7 +125,7 @@ func TestACredentialReplacedInAPauseIsUsedAfterIt(t *testing.T) {
 
 func TestAPauseOfWhatIsNotThereIsNothing(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
-		resume, err := b.Pause(t.Context(), "nobody")
+		resume, err := b.Pause(t.Context(), "missing")
 		if err != nil {
 			t.Error(err)
 		}

@@ -12,7 +12,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// bound is what a profile may ask at most in a time, whatever its callers do, with n tokens of one life in use.
+// bound is the greatest number of requests of a profile in a time, whatever its callers do, with n tokens of one life
+// in use.
 func bound(n int, life, over time.Duration) int {
 	return allowance + int(over.Hours()*perHour) + int(float64(n*perLife)*float64(over)/float64(life)) + 1
 }
@@ -34,7 +35,8 @@ func TestWhateverCallersDo(t *testing.T) {
 		{"every token refused", 1, false, func(t *testing.T, w *world, b *Broker, n int) {
 			token, err := get(t, b, Unset)
 			if err == nil {
-				b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset, Refused: keystore.SecretString(token.Access.Reveal())})
+				b.Token(t.Context(),
+					Query{Profile: "p", MinTTL: Unset, Refused: keystore.SecretString(token.Access.Reveal())})
 			}
 		}},
 		{"the longest token there is", 1, false, func(t *testing.T, w *world, b *Broker, n int) {
@@ -89,7 +91,7 @@ func TestWhateverCallersDo(t *testing.T) {
 	}
 }
 
-// 32 tokens of ten seconds each, all of them in use: that is what somebody wants, and nothing stands in its way.
+// 32 tokens of ten seconds each, all in use, are a legitimate use and are not limited.
 func TestNormalUseNeverMeetsTheCeiling(t *testing.T) {
 	for _, c := range []struct {
 		tokens int
@@ -137,7 +139,9 @@ func TestTheCeilingIsSaid(t *testing.T) {
 
 func TestAServerThatFailsTriesThePatience(t *testing.T) {
 	for name, err := range map[string]*grant.Error{
-		"503": {Class: grant.Transient, Status: 503}, "429": {Class: grant.Transient, Status: 429, RetryAfter: time.Minute},
+		"503": {Class: grant.Transient, Status: 503}, "429": {
+			Class: grant.Transient, Status: 429, RetryAfter: time.Minute,
+		},
 		"firewall": {Class: grant.TransientSlow, Status: 403}, "silence": {Class: grant.Ambiguous},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +180,7 @@ func TestAPersonMayAskAgainButNotForEver(t *testing.T) {
 	})
 }
 
-// A quota that is used up is a floor for the next request, and no reason to take a token away.
+// A server's quota that is used up is a floor for the next request and no reason to take a token away.
 func TestAUsedUpQuotaIsWaitedFor(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		b.Put(map[string]Source{"p": rationed{w}})
@@ -202,7 +206,7 @@ func TestAUsedUpQuotaIsWaitedFor(t *testing.T) {
 	})
 }
 
-// rationed gives a token in half an hour.
+// rationed gives one token each half hour.
 type rationed struct{ *world }
 
 func (r rationed) Obtain(ctx context.Context, q grant.Request, need Need) (grant.Token, error) {

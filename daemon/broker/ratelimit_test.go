@@ -30,7 +30,7 @@ func (c *crowded) Obtain(ctx context.Context, r grant.Request, need Need) (grant
 	return c.world.Obtain(ctx, r, need)
 }
 
-// named returns n profiles of one source.
+// named returns n profiles that have the same source.
 func named(n int, source Source) map[string]Source {
 	all := map[string]Source{}
 	for i := range n {
@@ -54,10 +54,11 @@ func (w *world) inOneSecond(from int) int {
 	return most
 }
 
-// fresh installs a first token for each profile, as so many sign-ins would.
+// fresh installs a first token for each profile, as sign-ins do.
 func fresh(w *world, b *Broker, sources map[string]Source) {
 	for name, source := range sources {
-		b.Install(name, source, grant.Token{Access: keystore.SecretString("first-" + name), Type: "Bearer", Sent: w.now(), Lifetime: life})
+		b.Install(name, source,
+			grant.Token{Access: keystore.SecretString("first-" + name), Type: "Bearer", Sent: w.now(), Lifetime: life})
 	}
 	synctest.Wait() // for the resume watch too
 }
@@ -135,7 +136,7 @@ func TestTheEndpointsBudget(t *testing.T) {
 			t.Errorf("%d requests in one second, want %d", n, maxPerSecond)
 		}
 		if took := time.Since(began); took > 100/maxPerSecond*time.Second {
-			t.Errorf("100 requests took %s: the budget was not used up", took)
+			t.Errorf("100 requests took %s: the limit was not used up", took)
 		}
 		if n := w.count() - before; n != 100 {
 			t.Errorf("%d requests", n)
@@ -185,7 +186,7 @@ func (elsewhere) URL() string { return "https://elsewhere.example.org/token" }
 
 func (elsewhere) Origin() string { return "https://elsewhere.example.org" }
 
-// full is a broker whose budget is used up by requests that take a minute each.
+// full runs a test with a broker whose limiter is full of requests that take a minute each.
 func full(t *testing.T, test func(t *testing.T, w *world, b *Broker)) {
 	t.Helper()
 	in(t, func(t *testing.T, w *world, b *Broker) {

@@ -12,7 +12,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// hold is fresh for very many profiles: each sign-in alone would copy the set of them.
+// hold is fresh for very many profiles: each Install would copy the set of them.
 func hold(t *testing.T, w *world, b *Broker, sources map[string]Source) {
 	b.Put(sources)
 	for name := range sources {
@@ -20,20 +20,24 @@ func hold(t *testing.T, w *world, b *Broker, sources map[string]Source) {
 		s.do(t.Context(), func() {
 			v := s.tokenSlot(key{}, w.now())
 			v.touch(w.now())
-			s.publish(v, grant.Token{Access: keystore.SecretString("first-" + name), Type: "Bearer", Sent: w.now(), Lifetime: life}, w.now())
+			s.publish(v,
+				grant.Token{
+					Access: keystore.SecretString("first-" + name), Type: "Bearer", Sent: w.now(), Lifetime: life,
+				},
+				w.now())
 		})
 	}
 	synctest.Wait() // for the resume watch too
 }
 
-// E17: ten thousand profiles come due together, for the machine has slept for eight hours and every token is dead. The
-// server sees its budget and not one request more; whoever waits comes first; nobody fails, and in the end all have a
-// token.
+// E17: ten thousand profiles come due together after the machine has slept for eight hours and every token is dead. The
+// server sees what the limits allow and not one request more; profiles with callers come first; none fails, and in the
+// end all have a token.
 func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		const profiles, waiting = 10_000, 100
 		c := &crowded{world: w}
-		w.life = 2 * time.Hour // so that nobody comes twice
+		w.life = 2 * time.Hour // so that no profile is due twice
 		hold(t, w, b, named(profiles, c))
 		w.boot.Add(int64(8 * time.Hour))
 		woke := w.now().Boot

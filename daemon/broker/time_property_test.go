@@ -16,8 +16,8 @@ import (
 )
 
 // A random life of one profile: time passes, the machine sleeps, its clock is set, the server answers and fails in
-// every way, callers ask for all sorts of promises, for other scopes and with little time, APIs refuse tokens. Whatever
-// comes, the invariants hold.
+// every way, callers ask with all sorts of min_ttl, for other scopes and with little time, and APIs refuse tokens. The
+// invariants hold in all of it.
 func TestARandomLifeKeepsTheInvariants(t *testing.T) {
 	for seed := range uint64(80) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -25,7 +25,7 @@ func TestARandomLifeKeepsTheInvariants(t *testing.T) {
 				l := newLife(t, seed)
 				for range 150 {
 					l.step()
-					synctest.Wait() // whoever has an answer looks at it before anything else happens
+					synctest.Wait() // callers with an answer look at it before anything else happens
 				}
 				l.end()
 			})
@@ -40,7 +40,7 @@ type ended struct {
 	err             error
 }
 
-// random is a random life: the world, and what it has to keep.
+// random is a random life: the world, and what the invariants are judged by.
 type random struct {
 	*world
 	t   *testing.T
@@ -56,7 +56,7 @@ type random struct {
 	current  *renewable
 }
 
-// renewable is one credential: what the provider remembers of it.
+// renewable is one credential, with what the provider remembers of it.
 type renewable struct {
 	*random
 	history []ended
@@ -74,7 +74,7 @@ func newLife(t *testing.T, seed uint64) *random {
 	return l
 }
 
-// heal brings a new credential.
+// heal replaces the credential by a new one.
 func (l *random) heal() {
 	l.mu.Lock()
 	l.current = &renewable{random: l}
@@ -147,12 +147,13 @@ func (l *random) token(ctx context.Context, q Query) (grant.Token, error) {
 	token, err := l.b.Token(ctx, q)
 	l.judge(q, number, token, err)
 	if waited := time.Since(asked); q.MinTTL == Unset && waited > 5*l.latency+probeWait {
-		l.t.Errorf("a caller without a promise waited %s for %v, %v; an exchange takes %s", waited, token, err, l.latency)
+		l.t.Errorf("a caller without a promise waited %s for %v, %v; an exchange takes %s", waited, token, err,
+			l.latency)
 	}
 	return token, err
 }
 
-// judge holds one answer against what is promised.
+// judge checks one answer against the promises.
 func (l *random) judge(q Query, number int, token grant.Token, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -202,11 +203,13 @@ func (c *renewable) Obtain(ctx context.Context, r grant.Request, need Need) (gra
 	return token, err
 }
 
-// failure is one of the ways in which a server fails.
+// failure is one of the ways in which a server fails, drawn at random.
 func (c *renewable) failure() error {
 	switch c.outcomes.IntN(12) {
 	case 0:
-		return &grant.Error{Class: grant.Transient, Status: 503, RetryAfter: time.Duration(1+c.outcomes.IntN(600)) * time.Second}
+		return &grant.Error{
+			Class: grant.Transient, Status: 503, RetryAfter: time.Duration(1+c.outcomes.IntN(600)) * time.Second,
+		}
 	case 1, 2:
 		return &grant.Error{Class: grant.Transient, Status: 500}
 	case 3:
@@ -226,7 +229,7 @@ func (c *renewable) failure() error {
 	return refusal(grant.Transient, "") // it cannot be reached
 }
 
-// spaced holds the beginning of a request against those before it.
+// spaced checks the beginning of a request against the requests before it.
 func (c *renewable) spaced(e ended) {
 	if len(c.history) == 0 {
 		return
@@ -244,8 +247,8 @@ func (c *renewable) spaced(e ended) {
 			c.t.Errorf("a request %s after %v", e.began-last.finished, last.err)
 		}
 	}
-	// In the least time between two renewals there is one that is due, one that a promise brings forward, one after a
-	// rejection, and what failed.
+	// In the least time between two renewals there are one that is due, one that a min_ttl brings forward, one after a
+	// rejection, and the failed ones.
 	within := 1
 	for _, h := range c.history {
 		if h.err == nil && h.scope == e.scope && h.began > e.began-betweenRenewals(c.life) {
@@ -257,7 +260,7 @@ func (c *renewable) spaced(e ended) {
 	}
 }
 
-// end lets the server recover: who does what an error says has a token soon, unless somebody must sign in.
+// end lets the server recover: a caller who waits as an error says has a token soon, unless a sign-in is needed.
 func (l *random) end() {
 	l.mu.Lock()
 	l.failing = 0

@@ -11,7 +11,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// asking asks in the background; what comes of it is the channel's only element.
+// asking asks in the background; the answer is the channel's only element.
 func asking(t *testing.T, b *Broker, minTTL time.Duration) <-chan answer {
 	t.Helper()
 	came := make(chan answer, 1)
@@ -23,8 +23,8 @@ func asking(t *testing.T, b *Broker, minTTL time.Duration) <-chan answer {
 	return came
 }
 
-// The answer comes after a suspend. What it brings is as old as the request, whoever waits gets what was asked for, and
-// what a fresh token is good for has not changed.
+// The answer comes after a suspend. Its token is as old as the request; callers get what they asked for; and the
+// greatest min_ttl has not changed.
 func TestE13SuspendBetweenSendAndResponse(t *testing.T) {
 	for name, c := range map[string]struct {
 		slept    time.Duration
@@ -64,7 +64,7 @@ func TestE13SuspendBetweenSendAndResponse(t *testing.T) {
 	}
 }
 
-// Nobody waits any more, but the profile is in use: the next one is obtained in the background.
+// No caller waits any more, but the profile is in use: the next token is obtained in the background.
 func TestE13ADeadAnswerInTheBackground(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		w.latency = 2 * time.Second
@@ -80,7 +80,7 @@ func TestE13ADeadAnswerInTheBackground(t *testing.T) {
 	})
 }
 
-// The connection broke in the suspend, so the server may have acted: the one quick retry comes soon after the resume,
+// The connection broke in the suspend, so the server may have acted: the one quick retry leaves soon after the resume,
 // and is not spread with the renewals.
 func TestE13TheQuickRetryIsNotSpread(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
@@ -105,7 +105,7 @@ func TestE13TheQuickRetryIsNotSpread(t *testing.T) {
 	})
 }
 
-// A server whose tokens live no longer than its answers take: an error and a backoff, no promise of seconds below zero.
+// A server whose tokens live no longer than its answers take causes an error and a backoff, and no negative min_ttl.
 func TestATokenThatHadExpiredBeforeItCame(t *testing.T) {
 	for _, latency := range []time.Duration{2500 * time.Millisecond, 3 * time.Second, 9 * time.Second} {
 		in(t, func(t *testing.T, w *world, b *Broker) {
@@ -125,7 +125,7 @@ func TestATokenThatHadExpiredBeforeItCame(t *testing.T) {
 	}
 }
 
-// A caller without any time sets a renewal in motion all the same, and hears what the owner knows.
+// A caller without any time sets a renewal in motion all the same, and gets what the owner knows.
 func TestE19ACallerWithoutTime(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -150,7 +150,8 @@ func TestE19ACallerWithoutTime(t *testing.T) {
 	}
 }
 
-// Where nothing could be sent attempts stay close, so that a network that is back is found soon; also hours later.
+// While nothing can be sent the requests stay close together, also after hours, so that a network that is back is found
+// soon.
 func TestE16TheNetworkIsFoundSoon(t *testing.T) {
 	for _, down := range []time.Duration{10 * time.Minute, 10*time.Minute + 17*time.Second, 10 * time.Hour} {
 		in(t, func(t *testing.T, w *world, b *Broker) {
@@ -178,7 +179,7 @@ func TestE16TheNetworkIsFoundSoon(t *testing.T) {
 	}
 }
 
-// One request, and all hundred have its token.
+// One request serves all hundred callers.
 func TestE18AHundredCallersOnAnExpiredToken(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		mustGet(t, b, Unset)
@@ -202,7 +203,8 @@ func TestE18AHundredCallersOnAnExpiredToken(t *testing.T) {
 	})
 }
 
-// The boot clock runs ahead of the timers by any amount, often or once. Renewals come before the token's end.
+// The boot clock runs ahead of the timers by any amount, often or once: renewals leave before the token's end all the
+// same.
 func TestE15TheClocksDisagree(t *testing.T) {
 	for _, jump := range []time.Duration{
 		time.Millisecond, 500 * time.Millisecond, 1999 * time.Millisecond, 2 * time.Second, 20 * time.Second, 3 * time.Minute, 10 * time.Minute,

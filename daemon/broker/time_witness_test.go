@@ -66,7 +66,10 @@ var healthyClients = []client{
 	{name: "a JWT without iat", method: grant.ClientSecretBasic, claims: "exp", in: true},
 	{name: "a JWT without iat or expires_in", method: grant.ClientSecretBasic, claims: "exp"},
 	{name: "client_secret_jwt", method: grant.ClientSecretJWT, claims: "exp iat", in: true},
-	{name: "private_key_jwt with a refresh token", method: grant.PrivateKeyJWT, device: true, claims: "exp iat", in: true},
+	{
+		name: "private_key_jwt with a refresh token", method: grant.PrivateKeyJWT, device: true, claims: "exp iat",
+		in: true,
+	},
 	{name: "a device login", method: grant.None, device: true, in: true},
 }
 
@@ -244,7 +247,7 @@ func (p *provider) issue() fields {
 	return answer
 }
 
-// set makes a witness wrong, and nobody else.
+// set makes one witness wrong, and no other.
 func (p *provider) set(w witness, wrong time.Duration, jumps bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -322,7 +325,9 @@ func (p *provider) signIn(ctx context.Context) (*broker.Broker, *grant.Endpoint)
 		p.t.Fatal(err)
 	}
 	b := broker.New(p.now)
-	b.Put(map[string]broker.Source{"p": &credential.Source{Profile: "p", Store: &keystore.PendingStore{Store: store}, Endpoint: endpoint}})
+	b.Put(map[string]broker.Source{
+		"p": &credential.Source{Profile: "p", Store: &keystore.PendingStore{Store: store}, Endpoint: endpoint},
+	})
 	return b, endpoint
 }
 
@@ -383,7 +388,9 @@ func (c client) has(w witness) bool {
 
 func oneWrongClock(t *testing.T, c client, liar witness, seed uint64) {
 	rng := mathrand.New(mathrand.NewPCG(seed, uint64(liar)))
-	p := &provider{t: t, client: c, begin: time.Now(), ends: map[string]time.Time{}, rng: mathrand.New(mathrand.NewPCG(seed, 99))}
+	p := &provider{
+		t: t, client: c, begin: time.Now(), ends: map[string]time.Time{}, rng: mathrand.New(mathrand.NewPCG(seed, 99)),
+	}
 	signs := strings.HasSuffix(string(c.method), "_jwt")
 	wrong, jumps := randomShift(rng), seed%2 == 1
 	early := seed%4 < 2 // wrong from the sign-in on
@@ -399,7 +406,7 @@ func oneWrongClock(t *testing.T, c client, liar witness, seed uint64) {
 		if err := b.Close(ctx); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(time.Minute) // whoever still sleeps finds it closed
+		time.Sleep(time.Minute) // sleeping goroutines find it closed
 	}()
 	if !early {
 		if !p.ask(ctx, b) {
@@ -441,12 +448,14 @@ func oneWrongClock(t *testing.T, c client, liar witness, seed uint64) {
 	}
 }
 
-// A server that promises more than its opaque tokens live: nobody can know. The first API that refuses one ends it, for
-// all callers, and costs one request.
+// A server that promises more than its opaque tokens live: that cannot be known. The first API that refuses one ends
+// it, for all callers, and costs one request.
 func TestG5AWrongExpiresInEndsWithTheFirstRefusal(t *testing.T) {
 	for _, promised := range []time.Duration{time.Hour, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			p := &provider{t: t, client: healthyClients[0], begin: time.Now(), ends: map[string]time.Time{}, in: promised}
+			p := &provider{
+				t: t, client: healthyClients[0], begin: time.Now(), ends: map[string]time.Time{}, in: promised,
+			}
 			b, _ := p.signIn(t.Context())
 			defer b.Close(t.Context())
 			query := broker.Query{Profile: "p", MinTTL: broker.Unset}
@@ -514,7 +523,10 @@ func TestG7ARefusedAssertionIsNoFlood(t *testing.T) {
 			most  int
 		}{{0, false, 2}, {time.Hour, false, 4}, {-23 * time.Hour, false, 4}, {48 * time.Hour, false, 50}, {time.Hour, true, 50}} {
 			synctest.Test(t, func(t *testing.T) {
-				p := &provider{t: t, client: c, begin: time.Now(), ends: map[string]time.Time{}, rng: mathrand.New(mathrand.NewPCG(1, 7))}
+				p := &provider{
+					t: t, client: c, begin: time.Now(), ends: map[string]time.Time{},
+					rng: mathrand.New(mathrand.NewPCG(1, 7)),
+				}
 				b, _ := p.signIn(t.Context())
 				defer b.Close(t.Context())
 				p.set(dateHeader, w.wrong, w.jumps)

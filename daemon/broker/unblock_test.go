@@ -27,11 +27,13 @@ func TestAnOpenedKeystoreIsTriedAtOnce(t *testing.T) {
 	})
 }
 
-// A person sets the proxy that was missing, in the middle of an outage. The next caller need not wait; what has nothing
-// to do with connections is left as it is.
+// A person sets the missing proxy in the middle of an outage. The next caller need not wait; a Block that has nothing
+// to do with connections stays.
 func TestH73AChangedNetworkIsTriedAtOnce(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
-		far := &grant.Error{Class: grant.Transient, Where: "auth.example.org", Reason: "cannot be reached", Trouble: grant.Unreachable}
+		far := &grant.Error{
+			Class: grant.Transient, Where: "auth.example.org", Reason: "cannot be reached", Trouble: grant.Unreachable,
+		}
 		w.refuse(always(far))
 		outage := false
 		for range 200 {
@@ -55,7 +57,9 @@ func TestH73AChangedNetworkIsTriedAtOnce(t *testing.T) {
 		mustGet(t, b, Unset)
 	})
 	in(t, func(t *testing.T, w *world, b *Broker) {
-		w.refuse(always(&grant.Error{Class: grant.Refused, Where: "auth.example.org", Reason: "refuses to give a token"}))
+		w.refuse(always(&grant.Error{
+			Class: grant.Refused, Where: "auth.example.org", Reason: "refuses to give a token",
+		}))
 		if _, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset}); err == nil {
 			t.Fatal("a token all the same")
 		}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Callers who have no time ask again and again while one request takes long. Those who have gone take no place for
-// ever, and what they set in motion goes on.
+// Callers who have no time ask again and again while one request takes long. Those who have left are removed, and the
+// request that they caused goes on.
 func TestWhoHasGoneIsNotRemembered(t *testing.T) {
 	in(t, func(t *testing.T, w *world, b *Broker) {
 		w.latency = 10 * time.Second

@@ -1,7 +1,7 @@
-// Package credential is the credential of a profile in use. It reads it from the store, obtains a token with it, and keeps the
-// order of writes of ROTATION.md when a server replaces the refresh token: a note before it is sent, and its successor durable
-// before the access token is published. The steps stand in renew.go. When a request leaves is decided by package broker, and
-// what is sent by package grant.
+// Package credential is the credential of a profile in use. It reads it from the store, obtains a token with it, and
+// keeps the order of writes of ROTATION.md when a server replaces the refresh token: a note before it is sent, and its
+// successor durable before the access token is published. The steps stand in renew.go. When a request leaves is decided
+// by package broker, and what is sent by package grant.
 package credential
 
 import (

@@ -12,19 +12,19 @@ import (
 )
 
 // Store is what a renewal needs of the place where a profile's credential is kept, in the order of the calls.
-// [keystore.PendingStore] is one. A store that several machines share can be another: it remembers the generation of the item
-// that Get returned, and its MarkSent fails where the item has another generation by then, so that of all machines one sends.
-// The implementation is safe for concurrent use.
+// [keystore.PendingStore] is one. A store that several machines share can be another: it remembers the generation of
+// the item that Get returned, and its MarkSent fails where the item has another generation by then, so that of all
+// machines one sends. The implementation is safe for concurrent use.
 type Store interface {
 	// PendingError returns why the newest item is in memory only, or nil where it is stored.
 	PendingError(profile string) error
 	// Get returns the newest item, whose secrets the caller owns.
 	Get(ctx context.Context, profile string) (keystore.Item, error)
-	// MarkSent notes that the item's refresh token will be sent. doubt is why it may have been used up before, or nil. err says
-	// that the note was not written, so that the answer could most likely not be stored either.
+	// MarkSent notes that the item's refresh token will be sent. doubt is why it may have been used up before, or nil.
+	// err says that the note was not written, so that the answer could most likely not be stored either.
 	MarkSent(ctx context.Context, profile string) (doubt, err error)
-	// Rotate stores item in the place of the one that has the refresh token sent. If it cannot, it holds item in memory and
-	// returns why.
+	// Rotate stores item in the place of the one that has the refresh token sent. If it cannot, it holds item in memory
+	// and returns why.
 	Rotate(ctx context.Context, profile string, sent keystore.Secret, item keystore.Item) error
 	// MarkAnswered notes that the server has answered and that its answer does not replace the refresh token.
 	MarkAnswered(ctx context.Context, profile string) error
@@ -33,8 +33,8 @@ type Store interface {
 // storeLimit bounds each call of the store, for callers wait meanwhile.
 const storeLimit = 3 * time.Second
 
-// Obtain implements [broker.Source]: it obtains a token with the stored credential, which it reads for this one request and wipes
-// after it.
+// Obtain implements [broker.Source]: it obtains a token with the stored credential, which it reads for this one request
+// and wipes after it.
 func (s *Source) Obtain(ctx context.Context, r grant.Request, need broker.Need) (grant.Token, error) {
 	item, err := s.read(ctx)
 	if err != nil {
@@ -51,13 +51,14 @@ func (s *Source) Obtain(ctx context.Context, r grant.Request, need broker.Need) 
 	return s.refresh(ctx, item, r, need)
 }
 
-// refresh obtains a token with a session's refresh token, in the order of ROTATION.md. The token that it returns may be published:
-// what replaces the refresh token is durable by then, or, where the store could not take it, held in memory
+// refresh obtains a token with a session's refresh token, in the order of ROTATION.md. The token that it returns may be
+// published: what replaces the refresh token is durable by then, or, where the store could not take it, held in memory
 // ([Source.Degraded]), since the access token is good all the same.
 func (s *Source) refresh(ctx context.Context, item keystore.Item, r grant.Request, need broker.Need) (grant.Token, error) {
 	ctx = context.WithoutCancel(ctx)
 
-	// Note that the refresh token will be sent, or put the renewal off if it can wait until the store takes such notes again.
+	// Note that the refresh token will be sent, or put the renewal off if it can wait until the store takes such notes
+	// again.
 	doubt, err := s.markSent(ctx, need)
 	if err != nil {
 		return grant.Token{}, err
@@ -83,7 +84,8 @@ func (s *Source) read(ctx context.Context) (keystore.Item, error) {
 	return s.Store.Get(ctx, s.Profile)
 }
 
-// markSent writes the note. err is a [*broker.PutOff], of a renewal that can wait only: any other is sent without the note too.
+// markSent writes the note. err is a [*broker.PutOff], of a renewal that can wait only: any other is sent without the
+// note too.
 func (s *Source) markSent(ctx context.Context, need broker.Need) (doubt, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
@@ -103,8 +105,9 @@ func (s *Source) rotate(ctx context.Context, sent keystore.Secret, item keystore
 	s.Store.Rotate(ctx, s.Profile, sent, item) // an item that cannot be stored is held, and Degraded says so
 }
 
-// settle ends a request whose answer replaced no refresh token, and returns its error with what explains it. The note is struck
-// out where the answer says what became of the token that was sent; an older doubt, only where the server still accepts it.
+// settle ends a request whose answer replaced no refresh token, and returns its error with what explains it. The note
+// is struck out where the answer says what became of the token that was sent; an older doubt, only where the server
+// still accepts it.
 func (s *Source) settle(ctx context.Context, doubt, err error) error {
 	refusal, refused := errors.AsType[*grant.Error](err)
 	if err == nil || doubt == nil && !(refused && refusal.RotationLost) {

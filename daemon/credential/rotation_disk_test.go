@@ -11,11 +11,11 @@ import (
 	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
-// errKilled is what a process gets that is dead and does not know it yet: nothing that it still does has any effect.
+// errKilled is what a killed process gets from its disk and its network: nothing that it still does has an effect.
 var errKilled = errors.New("killed")
 
-// disk is the operating system's disk as one process sees it, with a fault that begins at one moment and stays. What a disk
-// that is full has promised to a file it gives; what was not synced is gone after a power cut.
+// disk is the operating system's disk as one process sees it, with a fault that begins at one moment and stays. A full
+// disk still gives a file the room that it has reserved; after a power cut only what was synced is left.
 type disk struct {
 	ownfile.Disk
 	trial *trial
@@ -67,7 +67,7 @@ func (d *disk) begin(f fault) {
 	}
 }
 
-// kill ends the process that uses the disk, and with a power cut what was not synced.
+// kill ends the process that uses the disk, and a power cut also undoes what was not synced.
 func (d *disk) kill(f fault) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -164,10 +164,10 @@ type diskFile struct {
 	inode uint64
 }
 
-// fresh: it is what a compaction is writing.
+// fresh reports whether it is the file that a compaction writes.
 func (f *diskFile) fresh() bool { return f.Name() == f.disk.trial.sealed()+".new" }
 
-// elsewhere: it is on a disk that is well.
+// elsewhere reports whether it is on the other disk, which has no fault.
 func (f *diskFile) elsewhere() bool { return filepath.Dir(f.Name()) != f.disk.trial.dir }
 
 func (f *diskFile) ReadAt(b []byte, offset int64) (int, error) {
@@ -202,7 +202,7 @@ func (f *diskFile) WriteAt(b []byte, offset int64) (int, error) {
 	return f.File.WriteAt(b, offset)
 }
 
-// room is how far the file goes on a disk that gives it no more. The disk's lock is held.
+// room is how large the file can get on a full disk, in bytes. The disk's lock is held.
 func (f *diskFile) room() int64 {
 	info, err := f.File.Stat()
 	if err != nil {
@@ -233,7 +233,7 @@ func (f *diskFile) Reserve(offset, size int64) error {
 	return nil
 }
 
-// Sync does not ask the real disk: what would be gone after a power cut is known here.
+// Sync does not sync the real disk; it remembers what would be left after a power cut.
 func (f *diskFile) Sync() error {
 	t := f.disk.trial
 	if f.elsewhere() {

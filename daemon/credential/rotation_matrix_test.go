@@ -32,7 +32,7 @@ var (
 	trialPauses = []time.Duration{2 * time.Second, 40 * time.Second, 10 * time.Minute}
 )
 
-// faultIDs are the numbers of the faults in the catalogue that the tests of this module go by.
+// faultIDs are the numbers of the faults in packaging/figures/FAULTS.md.
 var faultIDs = map[fault]string{
 	kill: "E1", powerCut: "E2", diskFull: "D14", badSync: "D15", bareFull: "D14", bareBadSync: "D15", lostAnswer: "C45",
 }
@@ -54,10 +54,11 @@ func trialSteps(f fault) []step {
 	return steps
 }
 
-// everyCell is the environment variable that makes [TestRotationMatrix] run each cell with each pause, and not with one of them.
+// everyCell is the environment variable that makes [TestRotationMatrix] run each cell with each pause, and not with one
+// of them.
 const everyCell = "GROAT_FAULTS"
 
-// TestRotationMatrix does what the tables of ROTATION.md say, and wants exactly that to happen.
+// TestRotationMatrix executes the tables of ROTATION.md: each cell is exactly what happens.
 func TestRotationMatrix(t *testing.T) {
 	document, err := os.ReadFile("ROTATION.md")
 	if err != nil {

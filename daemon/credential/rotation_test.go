@@ -14,8 +14,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// A server that ends a session is believed, and the refusal is explained by what this machine knows of the refresh token: also
-// after a restart, and where a person tries again.
+// When a server ends a session, the refusal is explained by what this machine knows of the refresh token: also after a
+// restart, and when a person tries again.
 func TestWhyASessionIsLost(t *testing.T) {
 	unreadable := sandbox.Fault{Set: map[string]any{"access_token": nil, "refresh_token": nil}}
 	for _, c := range []struct {
@@ -49,8 +49,10 @@ func TestWhyASessionIsLost(t *testing.T) {
 		},
 		{
 			name: "the server was down, and then ended the session", mode: strict,
-			faults: []sandbox.Fault{sandbox.Busy(503, ""), sandbox.Refuse(400, "invalid_grant"), sandbox.Refuse(400, "invalid_grant")},
-			not:    []error{broker.ErrRotationLost},
+			faults: []sandbox.Fault{
+				sandbox.Busy(503, ""), sandbox.Refuse(400, "invalid_grant"), sandbox.Refuse(400, "invalid_grant"),
+			},
+			not: []error{broker.ErrRotationLost},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -109,7 +111,7 @@ func TestWhyASessionIsLost(t *testing.T) {
 // strict is a server that takes each refresh token once.
 var strict = sandbox.Refresh{Always: true, Rotate: true, KeepFamily: true}
 
-// end ends a process as it should.
+// end ends a process in good order.
 func (p *process) end() {
 	p.trial.t.Helper()
 	if err := errors.Join(p.b.Close(p.trial.t.Context()), p.store.Close()); err != nil {
@@ -117,7 +119,7 @@ func (p *process) end() {
 	}
 }
 
-// presentAndEnd is a process that has sent its request, and ends before the answer is there.
+// presentAndEnd runs a process that sends its request and ends before the answer arrives.
 func (t *trial) presentAndEnd() {
 	t.t.Helper()
 	t.server.Script(t.server.TokenPath(), sandbox.Fault{Cut: sandbox.CutAfterHandling})
@@ -126,7 +128,7 @@ func (t *trial) presentAndEnd() {
 	p.kill()
 }
 
-// renewAndDamage is a process that renews, and a disk that then forgets a bit.
+// renewAndDamage runs a process that renews, and then flips a bit of the newest record.
 func (t *trial) renewAndDamage() {
 	t.t.Helper()
 	p := t.start()
@@ -182,7 +184,8 @@ func TestAnAnswerSettlesTheDoubt(t *testing.T) {
 	}
 }
 
-// What an earlier process left in doubt is renewed at once and in every outage, though nobody asks, but not for ever.
+// What an earlier process left in doubt is renewed at once and in every outage, although no caller waits, but not for
+// ever.
 func TestRecover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newTrial(t, sandbox.Refresh{Always: true, Rotate: true, Overlap: 30 * time.Second}, "", kill)
@@ -201,7 +204,7 @@ func TestRecover(t *testing.T) {
 		requests := p.Requests()
 		time.Sleep(24 * time.Hour)
 		if n := p.Requests(); n != requests {
-			t.Errorf("%d requests for nobody", n-requests)
+			t.Errorf("%d requests for no caller", n-requests)
 		}
 		p.end()
 	})
@@ -226,8 +229,8 @@ func TestRecover(t *testing.T) {
 	})
 }
 
-// A file that cannot be written keeps the newest refresh token from nobody: it is in memory, said to be, and is not spent ahead
-// of time before it is stored.
+// Where the file cannot be written the newest refresh token is held in memory, the status says so, and it is not spent
+// ahead of time before it is stored.
 func TestARotationThatIsInMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newTrial(t, strict, "", badSync)

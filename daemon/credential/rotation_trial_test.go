@@ -24,7 +24,7 @@ import (
 	"github.com/groat-dev/groat/keystore/sealed"
 )
 
-// fault is what happens at a step of the write order, and does not stop before the process is killed.
+// fault is what goes wrong at a step of the write order, and stays wrong until the process is killed.
 type fault string
 
 const (
@@ -40,11 +40,11 @@ const (
 // bare reports whether the machine is one that has neither fallocate(2) nor a second file system.
 func (f fault) bare() bool { return f == bareFull || f == bareBadSync }
 
-// deadly faults end the process at the step itself. With the others it goes on, and is killed a second after the renewal is
-// over.
+// deadly faults end the process at the step itself. With the others it goes on, and is killed a second after the
+// renewal is over.
 func (f fault) deadly() bool { return f == kill || f == powerCut }
 
-// cuts reports whether the fault breaks the connection at the steps in which there is one.
+// cuts reports whether the fault breaks the connection, at the steps in which there is one.
 func (f fault) cuts() bool { return f.deadly() || f == lostAnswer }
 
 // step is a point of the write order, as ROTATION.md calls it.
@@ -65,7 +65,7 @@ const (
 	published     step = "published"
 )
 
-// tears are the steps in which part of the record is written, and how much of its n bytes that is.
+// tears are the steps at which a part of the record is written, and how many of its n bytes that is.
 var tears = []struct {
 	step step
 	part func(n int) int
@@ -76,18 +76,18 @@ var tears = []struct {
 	{"the record is written in part: all but 1 byte", func(n int) int { return n - 1 }},
 }
 
-// The two writes that a compaction can come with: the note, and what the answer brought.
+// The two writes that can cause a compaction: of the note, and of the record with the new refresh token.
 const (
 	withNote   = "compaction with the note: "
 	withRecord = "compaction with the record: "
 )
 
-// compactions are the steps of each.
+// compactions are the steps of a compaction.
 var compactions = []string{
 	"the new file is written in part", "the new file is written, not synced", "synced, not in place", "in place, its name not synced",
 }
 
-// trial is one run: a session at a server, a process that renews it, a fault, and the process that comes after.
+// trial is one run: a session at a server, a process that renews it, a fault, and the next process.
 type trial struct {
 	t       *testing.T
 	dir     string // of the sealed file
@@ -110,7 +110,7 @@ type trial struct {
 
 var trialKey = keystore.SecretString("0123456789abcdef0123456789abcdef")
 
-// at is a step that is being taken.
+// at lets the fault begin if s is its step.
 func (t *trial) at(s step) {
 	if s == t.step {
 		t.begin()
@@ -209,7 +209,7 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// process is groatd as far as a rotation goes: a broker, a keystore's file, and the network.
+// process is the part of groatd that a rotation needs: a broker, a keystore's file, and the network.
 type process struct {
 	*Source
 	trial   *trial
@@ -257,14 +257,14 @@ func (t *trial) open(disk ownfile.Disk) (*sealed.Store, error) {
 	return s, s.Unlock(t.t.Context(), fixedKey{})
 }
 
-// fixedKey brings trialKey.
+// fixedKey returns trialKey.
 type fixedKey struct{}
 
 func (fixedKey) Key(context.Context, bool) (keystore.Secret, error) { return trialKey.Clone(), nil }
 
 func (t *trial) sealed() string { return filepath.Join(t.dir, "sealed") }
 
-// recover is what a daemon does at its start.
+// recover does what a daemon does at its start.
 func (p *process) recover() error {
 	names, err := p.pending.InDoubt(p.trial.t.Context())
 	p.b.Recover(names...)
@@ -316,7 +316,9 @@ func (t *trial) now() clock.Instant {
 }
 
 func (t *trial) described() grant.Server {
-	return grant.Server{Issuer: t.server.URL(), TokenEndpoint: t.server.URL() + t.server.TokenPath(), ClientAuth: grant.None}
+	return grant.Server{
+		Issuer: t.server.URL(), TokenEndpoint: t.server.URL() + t.server.TokenPath(), ClientAuth: grant.None,
+	}
 }
 
 // newTrial must be called inside a bubble.
@@ -360,8 +362,12 @@ func memoryDisk() string {
 func (t *trial) signIn() grant.Token {
 	t.t.Helper()
 	sent := t.now()
-	form := url.Values{"grant_type": {"password"}, "client_id": {"app"}, "username": {"alice@example.com"}, "password": {"dummy-password"}}
-	resp, err := (&http.Client{Transport: t.network}).Post(t.described().TokenEndpoint, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
+	form := url.Values{
+		"grant_type": {"password"}, "client_id": {"app"}, "username": {"alice@example.com"},
+		"password": {"dummy-password"},
+	}
+	resp, err := (&http.Client{Transport: t.network}).Post(t.described().TokenEndpoint,
+		"application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
 	if err != nil {
 		t.t.Fatal(err)
 	}
@@ -389,7 +395,8 @@ func (t *trial) signIn() grant.Token {
 	}
 }
 
-// fill makes the file such that it is compacted with the note, or with the record behind it, where the step asks for that.
+// fill makes the file such that it is compacted with the note, or with the record behind it, where the step asks for
+// that.
 func (t *trial) fill(store *sealed.Store) error {
 	const compactedAbove = 64 << 10
 	size := func() int64 {
@@ -400,7 +407,8 @@ func (t *trial) fill(store *sealed.Store) error {
 		return info.Size()
 	}
 	put := func(n int64) error {
-		return store.Set(t.t.Context(), "filler", keystore.Item{ClientID: strings.Repeat("x", int(n)), APIKey: keystore.SecretString("filler")})
+		return store.Set(t.t.Context(), "filler",
+			keystore.Item{ClientID: strings.Repeat("x", int(n)), APIKey: keystore.SecretString("filler")})
 	}
 	var target int64
 	switch {
@@ -490,7 +498,7 @@ func (t *trial) after() outcome {
 	if err := p.recover(); err != nil {
 		t.t.Fatal(err)
 	}
-	if t.fault != powerCut { // which may take the note too; then somebody asks at once
+	if t.fault != powerCut { // it may undo the note too; then a caller asks at once
 		time.Sleep(time.Minute)
 	}
 	result := t.ask(p)
@@ -505,7 +513,7 @@ func (t *trial) after() outcome {
 	return result
 }
 
-// ask is a person's program.
+// ask asks as a person's program does, and says what became of the session.
 func (t *trial) ask(p *process) outcome {
 	t.t.Helper()
 	_, err := p.get(t.t)
@@ -524,8 +532,8 @@ func (t *trial) ask(p *process) outcome {
 	return lost
 }
 
-// judge looks at what the server was asked: no refresh token after a newer one, and none more often than once by each process,
-// or once more where the first one lived on without an answer.
+// judge checks the requests to the server: no refresh token comes after a newer one, and each process sends one once,
+// or once more where the first process lived on without an answer.
 func (t *trial) judge() {
 	t.t.Helper()
 	if !t.rotates {

@@ -1,6 +1,6 @@
-// Package refusals remembers across restarts what servers have refused, so that a groatd that is started again and again asks
-// no more often than one that runs. What is remembered is in one file of the state directory, which holds no secret and
-// nothing that is made of one.
+// Package refusals remembers across restarts what servers have refused, so that a groatd that is started again and
+// again asks no more often than one that runs. What is remembered is in one file of the state directory, which holds no
+// secret and nothing that is made of one.
 package refusals
 
 import (
@@ -27,8 +27,8 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// File is what is remembered of all profiles. The file is replaced as a whole. One that cannot be read counts as empty: that
-// costs one request for each profile, never a credential. The methods are safe for concurrent use.
+// File is what is remembered of all profiles. The file is replaced as a whole. One that cannot be read counts as empty:
+// that costs one request for each profile, never a credential. The methods are safe for concurrent use.
 type File struct {
 	path string // empty: nothing outlives the daemon
 	log  *zap.Logger
@@ -114,9 +114,9 @@ func parse(text []byte) (map[string]remembered, error) {
 	return all.Profiles, nil
 }
 
-// Blocks returns what is remembered of a profile whose configuration has this fingerprint. What is remembered of another
-// configuration is forgotten. fingerprint is called only where something is remembered; it may return "" for a profile of
-// which nothing is to be.
+// Blocks returns what is remembered of a profile whose configuration has this fingerprint. What is remembered of
+// another configuration is forgotten. fingerprint is called only where something is remembered; it may return "" for a
+// profile of which nothing is to be.
 func (r *File) Blocks(name string, fingerprint func() string) []broker.Block {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,8 +132,8 @@ func (r *File) Blocks(name string, fingerprint func() string) []broker.Block {
 	return m.Blocks
 }
 
-// Record remembers what blocks a profile now in the place of what did before. Nothing is remembered where the fingerprint is
-// empty. It does not wait for the disk.
+// Record remembers what blocks a profile now in the place of what did before. Nothing is remembered where the
+// fingerprint is empty. It does not wait for the disk.
 func (r *File) Record(name string, fingerprint func() string, all []broker.Block) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -239,9 +239,9 @@ func (r *File) Close(ctx context.Context) {
 // forgetLimit is how long a new credential waits until the refusals of the old one are removed.
 const forgetLimit = 3 * time.Second
 
-// Forget durably removes what is remembered of a profile, before a new credential is stored for it: no crash and no full disk
-// leaves refusals of the old one that would count for the new one. If the file cannot be replaced it is deleted. Forget
-// waits for a slow disk for at most 3 s, or as long as ctx allows.
+// Forget durably removes what is remembered of a profile, before a new credential is stored for it: no crash and no
+// full disk leaves refusals of the old one that would count for the new one. If the file cannot be replaced it is
+// deleted. Forget waits for a slow disk for at most 3 s, or as long as ctx allows.
 func (r *File) Forget(ctx context.Context, name string) {
 	r.mu.Lock()
 	_, known := r.entries[name]

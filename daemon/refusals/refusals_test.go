@@ -27,8 +27,14 @@ func TestBlocksAreReadAsTheyWereWritten(t *testing.T) {
 	until := clock.Instant{Wall: time.Unix(1785600000, 0)}
 	for _, b := range []broker.Block{
 		{Whole: true, Disabled: true, Failures: 1, Err: refusal},
-		{Scope: "a b", Audience: "https://api", Disabled: true, Err: &grant.Error{Class: grant.Misconfigured, Where: "x", Reason: "y", Status: 400}},
-		{Whole: true, Failures: 7, Wait: 5 * time.Minute, Until: until, Err: &grant.Error{Class: grant.InvalidClient, Where: "x", Reason: "y"}},
+		{
+			Scope: "a b", Audience: "https://api", Disabled: true,
+			Err: &grant.Error{Class: grant.Misconfigured, Where: "x", Reason: "y", Status: 400},
+		},
+		{
+			Whole: true, Failures: 7, Wait: 5 * time.Minute, Until: until,
+			Err: &grant.Error{Class: grant.InvalidClient, Where: "x", Reason: "y"},
+		},
 	} {
 		got := afterRestart(t, b)
 		if got.Err.Error() != b.Err.Error() {
@@ -48,7 +54,7 @@ func TestBlocksAreReadAsTheyWereWritten(t *testing.T) {
 	}
 }
 
-// What no server has said is not remembered, and what cannot be read again does not cost the others.
+// A Block that no server caused is not remembered, and one that could not be read again does not void the others.
 func TestWhatIsNotRemembered(t *testing.T) {
 	dir := t.TempDir()
 	good := broker.Block{Whole: true, Disabled: true, Err: &grant.Error{Class: grant.Refused, Where: "x", Reason: "y"}}
@@ -65,7 +71,7 @@ func TestWhatIsNotRemembered(t *testing.T) {
 
 func fingerprint() string { return strings.Repeat("0", 64) }
 
-// afterRestart is what a Block that is noted by one daemon is for the next.
+// afterRestart is what a Block that one daemon has recorded is for the next.
 func afterRestart(t *testing.T, b broker.Block) broker.Block {
 	t.Helper()
 	dir := t.TempDir()
@@ -79,15 +85,19 @@ func afterRestart(t *testing.T, b broker.Block) broker.Block {
 	return all[0]
 }
 
-// Why a session was lost is said after a restart in the same words as before.
+// After a restart a lost session is explained in the same words as before.
 func TestALostSessionIsExplainedAfterARestart(t *testing.T) {
-	refused := &grant.Error{Class: grant.Refused, Code: "invalid_grant", Where: "auth.example.org", Reason: "has ended the session"}
+	refused := &grant.Error{
+		Class: grant.Refused, Code: "invalid_grant", Where: "auth.example.org", Reason: "has ended the session",
+	}
 	says := func(err error) string {
 		e, _ := wire.Error(&broker.Unavailable{Err: err}, wire.Context{Profile: "work"})
 		return e.Message
 	}
 	for _, why := range [][]error{
-		nil, {keystore.ErrUnanswered}, {keystore.ErrUnanswered, broker.ErrInterrupted}, {keystore.ErrNewestDamaged}, {keystore.ErrRolledBack},
+		nil, {keystore.ErrUnanswered}, {keystore.ErrUnanswered, broker.ErrInterrupted}, {keystore.ErrNewestDamaged}, {
+			keystore.ErrRolledBack,
+		},
 		{keystore.ErrRolledBack, keystore.ErrUnanswered, broker.ErrInterrupted},
 	} {
 		err := fmt.Errorf("%w: %w: %w", broker.ErrRotationLost, errors.Join(why...), refused)
@@ -101,7 +111,7 @@ func TestALostSessionIsExplainedAfterARestart(t *testing.T) {
 const goodRefusals = `{"version":1,"profiles":{"p":{"configuration":"0000000000000000000000000000000000000000000000000000000000000000",` +
 	`"standing":[{"whole":true,"class":"refused","where":"auth.example.org","reason":"has ended the session","parked":true}]}}}`
 
-// A file that is not exactly what groatd writes is as good as none.
+// A file that is not exactly what groatd writes counts as none.
 func TestRefusalsThatCannotBeRead(t *testing.T) {
 	if all, err := parse([]byte(goodRefusals)); err != nil || len(all) != 1 {
 		t.Fatalf("%v, %v", all, err)
@@ -131,7 +141,8 @@ func TestRefusalsThatCannotBeRead(t *testing.T) {
 	for name, prepare := range map[string]func() error{
 		"readable by others": func() error { return os.WriteFile(file, []byte(goodRefusals), 0o644) },
 		"a link": func() error {
-			return errors.Join(os.WriteFile(file+".there", []byte(goodRefusals), 0o600), os.Symlink(file+".there", file))
+			return errors.Join(os.WriteFile(file+".there", []byte(goodRefusals), 0o600),
+				os.Symlink(file+".there", file))
 		},
 		"a directory": func() error { return os.Mkdir(file, 0o700) },
 	} {
@@ -170,7 +181,7 @@ func FuzzRefusals(f *testing.F) {
 	})
 }
 
-// Where the file cannot be replaced it goes: what it says would else be believed at the next start.
+// A file that cannot be replaced is deleted: otherwise the next daemon would believe it.
 func TestAFileThatCannotBeWrittenIsForgottenAsAWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
