@@ -330,7 +330,7 @@ func TestLoginPrompts(t *testing.T) {
 	}
 }
 
-// While a question is open the login goes on: the browser may come back by itself, or somebody else answers.
+// While a question is open the login goes on: the browser may come back by itself, or another participant answers.
 func TestLoginGoesOnWhileItAsks(t *testing.T) {
 	const done = `{"jsonrpc":"2.0","id":1,"result":{"outcome":"signed_in"}}` + "\n"
 	waits := func(ctx context.Context, p Prompt) (LoginSecret, error) {
@@ -421,7 +421,7 @@ func TestLoginGivenUp(t *testing.T) {
 	}
 }
 
-// The question of somebody who leaves ends with them.
+// An interrupted login ends its question.
 func TestLoginInterrupted(t *testing.T) {
 	asked := make(chan struct{})
 	c := scripted(t, func(string) (string, error) { return prompt(PromptBrowser), nil })

@@ -54,7 +54,7 @@ func TestDial(t *testing.T) {
 	}
 }
 
-func TestDialWhereNobodyIs(t *testing.T) {
+func TestDialWhereNoProcessListens(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Dial(t.Context(), filepath.Join(dir, "none")); !errors.Is(err, syscall.ENOENT) {
 		t.Error(err)

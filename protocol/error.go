@@ -6,19 +6,29 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// Kind is the stable word for what went wrong: programs test it, people read Message and Hint.
+// Kind is the word for what went wrong: programs test it, people read Message and Hint. A client treats a kind that it
+// does not know as [Internal].
 type Kind = frame.Kind
 
-// The kinds; each has one JSON-RPC code of its own, from -32001 on.
+// The kinds. PROTOCOL.md, "Errors", has the code of each.
 const (
-	LoginRequired       = frame.LoginRequired       // no credential, or the server refuses it
-	Temporary           = frame.Temporary           // try again after RetryAfter
-	Denied              = frame.Denied              // policy says no
-	Locked              = frame.Locked              // a person must unlock first
-	UnknownProfile      = frame.UnknownProfile      // no such profile, or none for this target
-	Config              = frame.Config              // the configuration, or what the server thinks of it
-	KeystoreUnavailable = frame.KeystoreUnavailable // the keychain does not answer, or none is chosen
-	Internal            = frame.Internal            // a bug
+	// LoginRequired: there is no credential, or the authorization server refuses it. A person must sign in.
+	LoginRequired Kind = frame.LoginRequired
+	// Temporary: try again after RetryAfter.
+	Temporary Kind = frame.Temporary
+	// Denied: the person's rules forbid it. The specification has it, and a client must treat it as final; no groatd of
+	// this version has such rules.
+	Denied Kind = frame.Denied
+	// Locked: a person must unlock the keystore.
+	Locked Kind = frame.Locked
+	// UnknownProfile: there is no such profile, none for the target, or more than one to choose from.
+	UnknownProfile Kind = frame.UnknownProfile
+	// Config: the configuration cannot be used, or the authorization server does not take what it says.
+	Config Kind = frame.Config
+	// KeystoreUnavailable: the keystore does not answer, or none is chosen.
+	KeystoreUnavailable Kind = frame.KeystoreUnavailable
+	// Internal: a bug, or an outcome that cannot be known.
+	Internal Kind = frame.Internal
 )
 
 // JSON-RPC 2.0's own codes, §5.1.
@@ -34,34 +44,37 @@ var codes = map[Kind]int{
 	UnknownProfile: -32005, Config: -32006, KeystoreUnavailable: -32007, Internal: -32008,
 }
 
-// Error is the error object of a reply (JSON-RPC 2.0 §5.1), and a Go error.
+// Error is a refusal of groatd's: the error object of a reply (JSON-RPC 2.0 §5.1), and a Go error.
 type Error struct {
-	Code    int        `json:"code"`
-	Message string     `json:"message"`
-	Data    *ErrorData `json:"data,omitempty"`
+	// Code is one for each kind, or one of JSON-RPC's own.
+	Code int `json:"code"`
+	// Message is one sentence for people, without any secret.
+	Message string `json:"message"`
+	// Data may be nil; [Error.Kind] and [Error.Hint] may be called all the same.
+	Data *ErrorData `json:"data,omitempty"`
 }
 
-// ErrorData is what programs branch on.
+// ErrorData is what programs test and people do next. Each member may be missing.
 type ErrorData struct {
 	Kind Kind `json:"kind,omitempty"`
 	// Hint is the command to type next.
 	Hint string `json:"hint,omitempty"`
-	// RetryAfter is seconds; 0 means that it does not say.
+	// RetryAfter is after how many seconds it is worth asking again; 0 if that is not known.
 	RetryAfter int64 `json:"retry_after,omitempty"`
-	// MaxMinTTL is the greatest min_ttl a fresh token can meet, where a greater one was asked.
+	// MaxMinTTL is the greatest min_ttl, in seconds, that a fresh token keeps, if a greater one was asked for.
 	MaxMinTTL int64 `json:"max_min_ttl,omitempty"`
-	// Network is set where a server was not reached, or not safely: how connections are made.
+	// Network is how groatd makes connections, if it did not reach a server, or not safely.
 	Network *NetworkResult `json:"network,omitempty"`
-	// Place is the daemon's, where the caller's is another. Nothing was done then.
+	// Place is groatd's, if the caller's is another. Nothing was done then.
 	Place *frame.Place `json:"place,omitempty"`
 }
 
-// NewError returns the error of a kind.
+// NewError returns the error of a kind, with its code. It is for groatd, and for what stands in for it in tests.
 func NewError(kind Kind, message, hint string) *Error {
 	return &Error{Code: codes[kind], Message: message, Data: &ErrorData{Kind: kind, Hint: hint}}
 }
 
-// InvalidParams returns a -32602.
+// InvalidParams returns an error with [CodeInvalidParams]; the sentence is formatted as by [fmt.Sprintf].
 func InvalidParams(format string, args ...any) *Error {
 	return &Error{Code: CodeInvalidParams, Message: fmt.Sprintf(format, args...)}
 }

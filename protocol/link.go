@@ -42,7 +42,7 @@ type exchange struct {
 	result  any
 	login   *dialogue // nil but in a login
 
-	// messages has room for the answer, and in a login for some prompts; it is nil if nobody waits for the answer.
+	// messages has room for the answer, and in a login for some prompts; it is nil if no caller waits for the answer.
 	messages chan message
 }
 

@@ -120,18 +120,20 @@ const (
 	AlreadySignedIn = "already_signed_in"
 )
 
-// AnswerFunc shows a prompt to a person. What it returns for a [PromptSecret] or a [PromptConfirm] is sent, and what it
-// returns for a [PromptBrowser] where it is not empty; for other kinds it is ignored. All of it is wiped. An error
-// gives the login up.
+// AnswerFunc shows a prompt to a person. What it returns for a [PromptSecret] or a [PromptConfirm] is sent, and so is
+// what it returns for a [PromptBrowser], unless that is empty. For other kinds it is ignored. All of it is wiped. An
+// error gives the login up.
 //
-// Those kinds are questions. While one is open the login goes on: the browser may come back by itself, and somebody
-// else who takes part may answer. Then its context ends, and it must return; what it returns so late is not sent. A
-// question is called in a goroutine of its own, so the notices that come meanwhile are shown beside it; there is one at
+// Those three kinds are questions. While a question is open the login goes on: the browser may come back by itself, and
+// another participant may answer. Then the question's context ends, and the function must return; what it returns so
+// late is not sent. A question is asked in a goroutine of its own, so that notices are shown meanwhile; one is asked at
 // a time.
 type AnswerFunc = func(context.Context, Prompt) (LoginSecret, error)
 
-// Login runs one login. answer is called for each prompt. For a [PromptBrowser] it is called once more for each notice
-// that follows an answer: that was not it, then, and the login goes on waiting.
+// Login runs one login, and waits for a person as long as ctx allows; groatd gives a login up after half an hour.
+// answer is called for each prompt. For a [PromptBrowser] it is called once more after each notice that follows an
+// answer: the answer was not the right one, and the login goes on waiting. A login that is given up, by ctx or by
+// answer, is ended at groatd.
 func (c *Client) Login(ctx context.Context, params LoginParams, answer AnswerFunc) (LoginResult, error) {
 	c.login.Lock()
 	defer c.login.Unlock()
@@ -240,7 +242,7 @@ func (d *dialogue) ask(ctx context.Context, p Prompt) error {
 	d.mu.Lock()
 	d.answered = true
 	d.mu.Unlock()
-	// The reply is nobody's: the login's own says more.
+	// No caller waits for the reply: the login's own says more.
 	return d.link.send(ctx, d.place, &exchange{
 		method: MethodLoginInput, params: LoginInputParams{p.LoginID, p.Question}, secrets: []Member{{"value", secret}},
 	})

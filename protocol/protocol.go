@@ -1,9 +1,20 @@
-// Package protocol is what groat and groatd say to each other: JSON-RPC 2.0, one JSON object a line, over a Unix
-// socket.
+// Package protocol asks groatd for access tokens: it is the Go client, and the messages, of the protocol that groat and
+// groatd speak over a Unix socket. PROTOCOL.md beside this file is the specification.
 //
-// PROTOCOL.md beside this file is the specification; this package is its Go form: messages, bounds, error kinds,
-// framing and a client over any [net.Conn]. The invariant: no message of any method carries a client secret, a refresh
-// token, a private key or a passphrase towards the client. What is not here: what the daemon does with a request.
+// A program connects once, and asks before each request that it makes:
+//
+//	client, err := protocol.Connect(ctx)
+//	…
+//	token, err := client.Token(ctx, protocol.TokenParams{Profile: "work"})
+//	name, value, err := token.Field() // Authorization, Bearer …
+//	request.Header.Set(name, value)
+//
+// There is no need to keep a token: groatd renews it and answers from memory. Package transport, below this one, does
+// all of it for an http.Client. A refusal is an [*Error], whose Kind a program tests and whose Hint a person types.
+//
+// The invariant: no message carries a client secret, a refresh token, a private key or a passphrase towards the client.
+// What a server of the protocol needs to read and write its lines is package jsonrpc; a client without packages net and
+// encoding/json, for processes that live for one request, is package frame.
 package protocol
 
 import (
@@ -21,15 +32,15 @@ const (
 	MaxLine = frame.MaxLine
 	// MaxID is the longest id that is a string, in bytes between its quotes as it stands in the line.
 	MaxID = 128
-	// MaxInFlight is how many requests of one connection are worked on at once; then the daemon stops reading.
+	// MaxInFlight is how many requests of one connection are worked on at once; then groatd stops reading.
 	MaxInFlight = 32
 	// LineTimeout is how long a line may take from its first byte to its newline.
 	LineTimeout = frame.LineTimeout
-	// WriteTimeout is how long a reply may take to be accepted by the reader.
+	// WriteTimeout is how long a client may take to accept a reply; then groatd closes the connection.
 	WriteTimeout = 5 * time.Second
-	// DefaultWait is how long a token request waits for a token to be obtained where it does not say.
+	// DefaultWait is how long groatd may take to obtain a token, if [TokenParams.Wait] does not say.
 	DefaultWait = 20 * time.Second
-	// MaxWait bounds what it may say.
+	// MaxWait bounds what that may say.
 	MaxWait = 120 * time.Second
 	// MaxMinTTL bounds min_ttl: a year, longer than any access token.
 	MaxMinTTL = 366 * 24 * time.Hour
@@ -56,5 +67,5 @@ const (
 	MethodRestore    = "restore"
 )
 
-// NotePrompt is the one notification the daemon sends inside a login.
+// NotePrompt is the method of the one notification that groatd sends, during a login.
 const NotePrompt = "prompt"

@@ -206,7 +206,7 @@ func TestRequestsDoNotWaitForOneAnother(t *testing.T) {
 			t.Errorf("they took %v", took)
 		}
 		// groatd works on no more than its bound at once: what is beyond it waits until one is answered, those included
-		// that nobody waits for.
+		// that no caller waits for.
 		slow.Go(func() { c.Token(t.Context(), TokenParams{Profile: "slow"}) })
 		synctest.Wait()
 		if _, err := c.Token(t.Context(), TokenParams{Profile: "quick"}); err != nil || time.Since(begun) == 0 {

@@ -8,19 +8,21 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// TokenParams asks for an access token. Exactly one of Profile and Target names whose; with neither, the only profile
+// TokenParams says which access token is asked for. Profile or Target names whose; with neither, it is the only profile
 // there is.
 type TokenParams struct {
 	Profile string `json:"profile,omitempty"`
-	// Target is a URL; the profile that lists its origin as a resource answers.
+	// Target is the URL of the request that the token is for: https, or http on this machine. The one profile that
+	// lists its origin as a resource answers, if its credential is sealed for that origin.
 	Target string `json:"target,omitempty"`
-	// MinTTL is a promise asked for: seconds the token is still good for. Nil asks for none.
+	// MinTTL is a promise that is asked for: how many seconds the token is good for, [MaxMinTTL] at most. If it cannot
+	// be kept the answer is an error. Nil asks for none; new(int64(60)) is one minute.
 	MinTTL *int64 `json:"min_ttl,omitempty"`
-	// Scope is a list separated by spaces (RFC 6749 §3.3); empty means the profile's default.
+	// Scope is words separated by spaces (RFC 6749 §3.3); empty means the profile's.
 	Scope string `json:"scope,omitempty"`
-	// Audience is one audience; empty means the profile's default.
+	// Audience is one audience; empty means the profile's.
 	Audience string `json:"audience,omitempty"`
-	// Wait is how many seconds to wait for a token; nil means [DefaultWait], 0 means not at all.
+	// Wait is how many seconds groatd may take to obtain a token, [MaxWait] at most; nil means [DefaultWait].
 	Wait *int64 `json:"wait,omitempty"`
 }
 
@@ -30,19 +32,23 @@ type RejectParams struct {
 	AccessToken string `json:"access_token"`
 }
 
-// TokenResult answers "token" and "reject".
+// TokenResult is an access token or an API key, which is a secret of the caller's: it should not be logged or kept.
 type TokenResult struct {
+	// AccessToken needs no quoting in a header, a shell or a file (RFC 6750 §2.1), unless Static is set.
 	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
-	// ExpiresAt is Unix seconds by this machine's clock, computed anew for each reply.
+	// TokenType is the scheme of the header, "Bearer".
+	TokenType string `json:"token_type"`
+	// ExpiresAt is Unix seconds by this machine's clock, and ExpiresIn the whole seconds left when groatd answered.
 	ExpiresAt int64 `json:"expires_at"`
-	// ExpiresIn is the whole seconds left.
-	ExpiresIn int64  `json:"expires_in"`
-	Scope     string `json:"scope,omitempty"`
-	Profile   string `json:"profile"`
-	// Header is the ready-made request header field, e.g. "Authorization: Bearer …".
+	ExpiresIn int64 `json:"expires_in"`
+	// Scope is what the token may do, if the authorization server said.
+	Scope   string `json:"scope,omitempty"`
+	Profile string `json:"profile"`
+	// Header is the whole header field to send: "Authorization: Bearer …", or what the provider's own scheme is.
+	// [TokenResult.Field] takes it apart.
 	Header string `json:"header"`
-	// Static is set for an API key, which is no access token: it does not expire, and it leaves only as Header.
+	// Static is set for an API key, which is no access token: it has no type and does not expire, may hold any
+	// printable ASCII, and is to be sent as Header only.
 	Static bool `json:"static,omitempty"`
 }
 

@@ -51,7 +51,7 @@ func openable(page string) bool {
 	return false
 }
 
-// hasPerson reports whether somebody sits at a terminal of ours, and this is no build.
+// hasPerson reports whether a person sits at a terminal of this process, and this is no build.
 func (a *app) hasPerson() bool {
 	switch ci := strings.ToLower(a.getenv("CI")); ci {
 	case "", "0", "false":

@@ -103,7 +103,7 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 type agreement struct{ id, origin string }
 
 // choose asks which of what was found to take over. What goes to an unusual server is asked about whatever was said of
-// all; where nobody can be asked it is left out, and untrusted is such a server. agreed are those to take that go to
+// all; if no person can be asked it is left out, and untrusted is such a server. agreed are those to take that go to
 // such a server.
 func (a *app) choose(ctx context.Context, o *importOptions, found []protocol.ImportFound) (
 	take []string, agreed []agreement, untrusted string, err error,

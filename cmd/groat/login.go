@@ -110,7 +110,7 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	} else {
 		err = a.write(textSignedIn(result, o.params.Ephemeral))
 	}
-	if err == nil && o.secretStdin && !secrets.spent { // an older groatd, or somebody else has answered
+	if err == nil && o.secretStdin && !secrets.spent { // an older groatd, or another participant has answered
 		return errSecretUnused(o.params.Profile)
 	}
 	return err

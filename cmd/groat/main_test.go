@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 func install(m *testing.M) int {
-	// Whoever runs the tests under nohup ignores hang-ups, and so would their children: a signal that is caught here is
+	// Under nohup the tests ignore hang-ups, and so would their children: a signal that is caught here is
 	// at its default there.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	self, err := os.Executable()

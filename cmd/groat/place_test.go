@@ -34,7 +34,7 @@ func holds(t *testing.T, state string, h frame.Holder) {
 }
 
 // A groatd that finds the state held by another one ends with 73. Who holds it, where, and the way out are said at
-// once: nobody waits three seconds for a socket that never comes.
+// once: no caller waits three seconds for a socket that never comes.
 func TestH9WhoHoldsTheState(t *testing.T) {
 	host, boot := frame.ThisHost()
 	for name, c := range map[string]struct {
@@ -112,7 +112,7 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 	}
 }
 
-// What a killed groatd has left in its lock misleads nobody.
+// The record that a killed groatd has left in its lock is not believed.
 func TestH10StaleRecord(t *testing.T) {
 	host, boot := frame.ThisHost()
 	for name, record := range map[string]string{

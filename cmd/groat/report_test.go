@@ -151,7 +151,7 @@ func TestBrokenDaemon(t *testing.T) {
 		{"", 69},
 		{"{\"jsonrpc\"\n", 1},
 		{"[]\n", 1},
-		{"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n", 1}, // somebody else's answer
+		{"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n", 1}, // another request's answer
 		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"text\"}\n", 1},
 		{"{\"jsonrpc\":\"2.0\",\"id\":1}\n", 1},
 		{strings.Repeat("x", protocol.MaxLine+1), 1},

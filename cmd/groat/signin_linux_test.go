@@ -247,7 +247,7 @@ func TestDeviceAtTerminal(t *testing.T) {
 	}
 }
 
-// Whoever leaves a login leaves a terminal as it was, and the connection ends, which is how groatd knows.
+// A login that is left gives the terminal back as it was, and its connection ends, which is how groatd knows.
 func TestLoginIsLeft(t *testing.T) {
 	for _, tt := range []struct {
 		name, prompt, shows string
@@ -280,7 +280,7 @@ func TestLoginIsLeft(t *testing.T) {
 	}
 }
 
-// Somebody at another terminal types the password: the question here ends with the login.
+// A person at another terminal types the password: the question here ends with the login.
 func TestPasswordIsTypedElsewhere(t *testing.T) {
 	typed := make(chan struct{})
 	f := newTalker(t, func(r request, say func(string), _ func() request) {

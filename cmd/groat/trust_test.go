@@ -42,7 +42,7 @@ func last(f *fake) map[string]any {
 	return all[len(all)-1].Params
 }
 
-// What would go to an unusual server is left out by --yes where nobody can be asked, and that is an error whose hint
+// --yes leaves out what would go to an unusual server if no person can be asked, and that is an error whose hint
 // works.
 func TestL55YesSendsNothingToAnUnusualServer(t *testing.T) {
 	f := oddDaemon(t)
@@ -78,7 +78,7 @@ func TestL55YesSendsNothingToAnUnusualServer(t *testing.T) {
 	}
 }
 
-// A --trust that nothing needs is refused, and so is a secret on stdin that nobody asked for.
+// A --trust that nothing needs is refused, and so is a secret on stdin that is not asked for.
 func TestL56WhatWasGivenAndNotUsed(t *testing.T) {
 	f := newFake(t, func(request) string { return `"result":{"found":[],"variables":[]}` })
 	got := run(t, f.socket, "", "import", "--yes", "--trust", "https://login.example.com")

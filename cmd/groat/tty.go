@@ -19,7 +19,7 @@ var errNoTTY = errors.New("no terminal")
 func openTTY() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
 
 // askLine asks on the terminal for one line, which is not echoed where it is hidden. Whatever ends the question, a
-// signal or the end of ctx too, the terminal is given back as it was, and what is typed next is not lost to anybody.
+// signal or the end of ctx too, the terminal is given back as it was, and what is typed next is not lost.
 // The caller owns the bytes, which hold no newline. The error is errNoTTY, [io.EOF], the cause of ctx's end, or a
 // [*failure].
 func (a *app) askLine(ctx context.Context, question string, hidden bool) ([]byte, error) {
@@ -95,8 +95,8 @@ func silence(fd int) (restore func(), err error) {
 
 // readLine reads up to the next newline or the end of input, or until ctx ends.
 //
-// It waits by select, because a read that is left behind in a terminal takes the next line from whoever it is meant
-// for, and because poll does not know terminals on macOS.
+// It waits by select, because a read that is left behind in a terminal takes the next line from the program that it is
+// meant for, and because poll does not know terminals on macOS.
 func readLine(ctx context.Context, fd int) ([]byte, error) {
 	ended, end, err := os.Pipe()
 	if err != nil {

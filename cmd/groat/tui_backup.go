@@ -82,7 +82,7 @@ func textBackup(r *protocol.BackupResult) []byte {
 	return b.Bytes()
 }
 
-// textAPIsOf says which requests a credential's tokens go with; a backup may be somebody else's.
+// textAPIsOf says which requests a credential's tokens go with; a backup may be of another person.
 func textAPIsOf(b *bytes.Buffer, i protocol.BackupItem) {
 	if len(i.APIs) > 0 {
 		fmt.Fprintf(b, "API origins of %s, which get its tokens: %s\n", clean(i.Profile),

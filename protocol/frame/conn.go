@@ -1,3 +1,11 @@
+// Package frame is the least that a client of groatd needs: where the socket is, that a process of the same user
+// listens there, one request and one reply within a deadline. It is for processes that live for one request: package
+// net and its poller, and encoding/json, cost one more time than groatd takes to answer. Package protocol is for other
+// programs.
+//
+// The invariants: nothing is sent before the peer's user is known to be the own one; no call outlasts its deadline; no
+// line is longer than [MaxLine]. It also has what groatd and its clients must agree on: places, sockets, the record in
+// the lock, and the bounds of a line.
 package frame
 
 import (

@@ -11,8 +11,8 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// LockFile is the name of the lock in the state directory. Whoever holds its flock(2) is the daemon of the directory
-// and writes into it who it is.
+// LockFile is the name of the lock in the state directory. The process that holds its flock(2) is the daemon of the
+// directory and writes into it who it is.
 const LockFile = "lock"
 
 // Holder is what the daemon of a state directory writes into its lock: one JSON object, at most [MaxHolder] bytes. It

@@ -13,7 +13,7 @@ import (
 )
 
 // Place is what a caller works with: three absolute paths, cleaned lexically. Each place has a daemon of its own, which
-// serves nobody of another one. PROTOCOL.md, "Places".
+// serves no caller of another one. PROTOCOL.md, "Places".
 type Place struct {
 	// Home is $HOME.
 	Home string `json:"home"`

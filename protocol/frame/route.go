@@ -121,8 +121,8 @@ func (c *Conn) helloWithin(limit time.Duration) error {
 	return c.Hello()
 }
 
-// Where nobody listens at the sockets of a place, the lock in its state directory may say where its groatd does listen:
-// two runtime directories with one home (a batch job's, cron's) have one groatd.
+// If no process listens at the sockets of a place, the lock in its state directory may say where its groatd does
+// listen: two runtime directories with one home (a batch job's, cron's) have one groatd.
 
 // Holder returns what the lock of the place's state directory says; ok is false if it says nothing, or if the directory
 // is not this user's alone.

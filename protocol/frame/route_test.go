@@ -75,7 +75,8 @@ func (w *world) listen(socket string, place *Place) {
 						return
 					case q.Place != place.ID():
 						theirs, _ := json.Marshal(place)
-						fmt.Fprintf(c, `{"id":%s,"error":{"code":-32006,"message":"m","data":{"kind":"config","place":%s}}}`+"\n", q.ID, theirs)
+						fmt.Fprintf(c, `{"id":%s,"error":{"code":-32006,"message":"m","data":{"kind":"config",`+
+							`"place":%s}}}`+"\n", q.ID, theirs)
 					default:
 						fmt.Fprintf(c, `{"id":%s,"result":{"access_token":"t"}}`+"\n", q.ID)
 					}
@@ -162,7 +163,8 @@ func TestReach(t *testing.T) {
 					t.Errorf("the plain socket was asked who it is: %v", said)
 				}
 				if c != nil && repeatable && name == "another place's plain socket" {
-					if place := asks(t, c); place == nil || *place != other || !r.PlainIsAnothers() || r.PlainIsAnothers() {
+					if place := asks(t, c); place == nil || *place != other || !r.PlainIsAnothers() ||
+						r.PlainIsAnothers() {
 						t.Errorf("refused by %v", place)
 					}
 					c, err = r.Reach(soon(), repeatable)
@@ -272,7 +274,8 @@ func TestSamePlace(t *testing.T) {
 		p, q string
 		want bool
 	}{
-		{"/a/b", "/a/b", true}, {"/", "/nonexistent", false}, {dir + "/new/x", dir + "/link/new/x", true}, {dir + "/new/x", dir + "/link/new/y", false},
+		{"/a/b", "/a/b", true}, {"/", "/nonexistent", false}, {dir + "/new/x", dir + "/link/new/x", true}, {dir +
+			"/new/x", dir + "/link/new/y", false},
 		{dir + "/dangling", dir + "/none", false},
 	} {
 		p, q := Place{test.p, test.p, test.p}, Place{test.q, test.q, test.q}
@@ -297,7 +300,8 @@ func TestReadHolder(t *testing.T) {
 		if err := os.WriteFile(lock, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if h, err := ReadHolder(dir); (err == nil) != ok || ok && (h.PID != 1 || h.Host != "x") || !ok && !errors.Is(err, ErrNoHolder) {
+		if h, err := ReadHolder(dir); (err == nil) != ok || ok && (h.PID != 1 || h.Host != "x") || !ok &&
+			!errors.Is(err, ErrNoHolder) {
 			t.Errorf("%.40q: %+v, %v", text, h, err)
 		}
 	}

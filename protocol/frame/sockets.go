@@ -65,7 +65,7 @@ func checkSocket(path string) error {
 // candidate is a directory that sockets may be in.
 type candidate struct {
 	parent, dir    string
-	private        bool // the parent must be the user's, and written by nobody else
+	private        bool // the parent must be the user's, and no other user may write it
 	alias, session bool
 }
 

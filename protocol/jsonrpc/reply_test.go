@@ -17,11 +17,13 @@ func TestReplies(t *testing.T) {
 		t.Errorf("%s, %v", got, err)
 	}
 	refusal := AppendError(nil, nil, protocol.NewError(protocol.Locked, "m", "h"))
-	if want := `{"jsonrpc":"2.0","id":null,"error":{"code":-32004,"message":"m","data":{"kind":"locked","hint":"h"}}}` + "\n"; string(refusal) != want {
+	if want := `{"jsonrpc":"2.0","id":null,"error":{"code":-32004,"message":"m","data":{"kind":"locked","hint":"h"}}}` +
+		"\n"; string(refusal) != want {
 		t.Errorf("%s", refusal)
 	}
 	note, err := AppendNotification(nil, protocol.NotePrompt, protocol.LoginInputParams{LoginID: "L"})
-	if want := `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L"}}` + "\n"; string(note) != want || err != nil {
+	if want := `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L"}}` + "\n"; string(note) != want ||
+		err != nil {
 		t.Errorf("%s, %v", note, err)
 	}
 	if got, err := AppendNotification(nil, "x", func() {}); got != nil || err == nil {
@@ -36,7 +38,8 @@ func TestOtherPlace(t *testing.T) {
 		`"` + strings.Repeat("x", 65) + `"`: "of an unknown form",
 	} {
 		e := OtherPlace(ours, PlaceID([]byte(raw)))
-		if e.Kind() != protocol.Config || e.Data.Place == nil || *e.Data.Place != ours || !strings.HasSuffix(e.Message, says) ||
+		if e.Kind() != protocol.Config || e.Data.Place == nil || *e.Data.Place != ours ||
+			!strings.HasSuffix(e.Message, says) ||
 			!strings.Contains(e.Message, ours.ID()) {
 			t.Errorf("%+v", e)
 		}

@@ -1,3 +1,8 @@
+// Package jsonrpc is the server's side of the protocol's lines: it reads requests strictly, decodes their parameters,
+// and writes replies and notifications.
+//
+// The invariants: a request that is accepted means the same to every JSON parser; no error quotes a value of a request;
+// a secret parameter is decoded into bytes that the caller can wipe. What is not here: methods, and connections.
 package jsonrpc
 
 import (

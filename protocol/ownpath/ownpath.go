@@ -60,10 +60,10 @@ func lstat(path string) (Entry, error) {
 
 // Check refuses a path on whose way another user could put something else in its place: every directory from / to the
 // path itself, also those that symbolic links lead over, must belong to this user or to root and may be written by
-// nobody else, but for root's sticky ones (/tmp). What is not there yet is no error. The error is an [*Error] about the
+// no other user, but for root's sticky ones (/tmp). What is not there yet is no error. The error is an [*Error] about the
 // directory.
 //
-// Root is whoever owns /: in a user namespace, where root has no number of its own, that is another uid.
+// Root is the owner of /: in a user namespace, where root has no number of its own, that is another uid.
 func Check(path string) error { return System().Check(path) }
 
 // Check is [Check] in this view.
@@ -215,7 +215,7 @@ func MakeDir(path string) error {
 				visible.Word(filepath.Dir(missing[i]))}
 		}
 	}
-	return v.Check(path) // in a sticky directory somebody else may have been faster
+	return v.Check(path) // in a sticky directory another user may have been faster
 }
 
 // CheckHome refuses a HOME that exists and belongs to another user. One that is not there, or cannot be examined,

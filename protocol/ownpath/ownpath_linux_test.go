@@ -22,7 +22,7 @@ func dir(t *testing.T, path string, mode fs.FileMode, uid int) {
 	}
 }
 
-// No directory is made before the owner of every one above it is known to be right, whoever runs: root, too, makes
+// No directory is made before the owner of every one above it is known to be right, root, too, makes
 // nothing in another user's.
 func TestH4NothingIsMadeInAnothersDirectory(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -87,7 +87,7 @@ func tree(t *testing.T, root string) string {
 	return b.String()
 }
 
-// Somebody who does not own the directory above makes nothing either, where the system would let them.
+// A user who does not own the directory above makes nothing in it either, although the system would allow it.
 func TestH5MayMakeIn(t *testing.T) {
 	entries := map[string]Entry{
 		"/": {Mode: fs.ModeDir | 0o755}, "/tmp": {Mode: fs.ModeDir | fs.ModeSticky | 0o777}, "/usr": {Mode: fs.ModeDir | 0o755},
@@ -107,7 +107,7 @@ func TestH5MayMakeIn(t *testing.T) {
 	}
 }
 
-// A directory that somebody else has made in the meantime, where everybody may, is refused.
+// A directory that another user has made in the meantime, in one that all may write, is refused.
 func TestH6FasterThanUs(t *testing.T) {
 	root := t.TempDir()
 	dir(t, root+"/tmp", 0o777|fs.ModeSticky, 0)

@@ -72,7 +72,7 @@ func (v View) privateGroup(e Entry) bool {
 	u, known := LocalUser(v.UID)
 	group := strings.Split(findLine(groupFile, 2, strconv.Itoa(v.GID)), ":")
 	if len(group) > 3 && group[3] != "" && !(known && group[3] == u.Name) {
-		return false // somebody else was added to it
+		return false // another user was added to it
 	}
 	if !known && v.UID != v.GID || known && v.UID != v.GID && group[0] != u.Name {
 		return false

@@ -108,7 +108,7 @@ func (s *scanner) rareName(k key) (key, bool) {
 	return k, true
 }
 
-// FNV-1a, which is enough: whoever makes collisions makes at most manyKeys² comparisons.
+// FNV-1a, which is enough: collisions, however many, cost manyKeys² comparisons at most.
 const hashSeed = 14695981039346656037
 
 func hash(h uint64, c byte) uint64 { return (h ^ uint64(c)) * 1099511628211 }

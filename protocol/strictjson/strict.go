@@ -1,8 +1,8 @@
 // Package strictjson refuses, before anything is decoded, the JSON that two honest parsers could read differently.
 //
 // RFC 8259 leaves open what a repeated name means, and encoding/json takes the last one, matches names without regard
-// to case, replaces bad UTF-8 silently and nests ten thousand deep. Whoever checks a message with [Check] first may
-// decode it with anything and gets what every other reader gets. The invariant: what Check accepts,
+// to case, replaces bad UTF-8 silently and nests ten thousand deep. A caller that checks a message with [Check] first
+// may decode it with anything and gets what every other reader gets. The invariant: what Check accepts,
 // [encoding/json.Valid] accepts too, and decoding it loses nothing. It is not a decoder: it builds no values.
 package strictjson
 

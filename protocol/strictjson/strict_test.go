@@ -190,7 +190,7 @@ func TestAppendUnquoted(t *testing.T) {
 	}
 }
 
-// What the caller gave room for stays in that room: a secret is not copied to where nobody wipes it.
+// What the caller gave room for stays in that room: a secret is not copied to where it is not wiped.
 func TestAppendUnquotedStaysInPlace(t *testing.T) {
 	raw := []byte(`"\u00e9\ud83d\ude00 secret"`)
 	dst := make([]byte, 0, len(raw))

@@ -149,8 +149,8 @@ func (t *Transport) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// originOf returns a URL's origin with its port, as groatd lists them; ok is false if no token may go there, whoever
-// lists it: it is neither https nor http on this machine.
+// originOf returns a URL's origin with its port, as groatd lists them; ok is false if no token may go there, whichever
+// profile lists it: it is neither https nor http on this machine.
 func originOf(u *url.URL) (origin string, ok bool) {
 	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
 	addr, err := netip.ParseAddr(host)

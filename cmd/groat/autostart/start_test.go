@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// groatd behaves as the file "mode" in its state directory says: the code of its exit, "deaf", or else it listens. Each start is
-// a line of the file "starts".
+// groatd behaves as the file "mode" in its state directory says: the code of its exit, "deaf", or else it listens. Each
+// start is a line of the file "starts".
 func groatd() {
 	state := os.Getenv("GROAT_STATE_DIR")
 	f, err := os.OpenFile(filepath.Join(state, "starts"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
@@ -269,23 +269,26 @@ func TestTheLockIsHeld(t *testing.T) {
 	}
 }
 
-// The record in the lock of the state directory says why the groatd that was started has ended, or where another one listens.
+// The record in the lock of the state directory says why the groatd that was started has ended, or where another one
+// listens.
 func TestAnotherOneIsAtWork(t *testing.T) {
 	host, boot := frame.ThisHost()
 	for name, test := range map[string]struct {
 		change func(h *home, r *frame.Holder)
 		want   Reason
 	}{
-		"another host":       {func(_ *home, r *frame.Holder) { r.Host = "node17" }, HeldByHost},
-		"another place":      {func(_ *home, r *frame.Holder) { r.Place.Home = "/" }, HeldByPlace},
-		"it is unreachable":  {func(*home, *frame.Holder) {}, HeldUnreachable},
-		"it has ended":       {func(_ *home, r *frame.Holder) { r.PID = 1 << 30 }, HeldOutOfReach},
-		"another socket":     {func(h *home, _ *frame.Holder) { h.env["GROAT_SOCKET"] = filepath.Join(h.dir, "named") }, HeldElsewhere},
+		"another host":      {func(_ *home, r *frame.Holder) { r.Host = "node17" }, HeldByHost},
+		"another place":     {func(_ *home, r *frame.Holder) { r.Place.Home = "/" }, HeldByPlace},
+		"it is unreachable": {func(*home, *frame.Holder) {}, HeldUnreachable},
+		"it has ended":      {func(_ *home, r *frame.Holder) { r.PID = 1 << 30 }, HeldOutOfReach},
+		"another socket": {func(h *home, _ *frame.Holder) { h.env["GROAT_SOCKET"] = filepath.Join(h.dir, "named") },
+			HeldElsewhere},
 		"it does not listen": {func(_ *home, r *frame.Holder) { r.Socket = "" }, HeldSilent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHome(t, "73")
-			record := frame.Holder{PID: 1, Host: host, Boot: boot, Place: *h.route().Place, Socket: filepath.Join(h.dir, "none")}
+			record := frame.Holder{PID: 1, Host: host, Boot: boot, Place: *h.route().Place,
+				Socket: filepath.Join(h.dir, "none")}
 			test.change(h, &record)
 			if socket := h.env["GROAT_SOCKET"]; socket != "" {
 				t.Setenv("GROAT_SOCKET", socket)

@@ -24,7 +24,7 @@ type Daemon interface {
 }
 
 const (
-	// GitTime is what one call of git's may take: somebody waits for a clone or a fetch.
+	// GitTime is how long one call of git's may take: a person waits for a clone or a fetch.
 	GitTime = 10 * time.Second
 	// gitWait leaves groatd time to say what the trouble is.
 	gitWait = 8
@@ -34,7 +34,7 @@ const (
 )
 
 // Git runs one operation of git's credential helper protocol (gitcredentials(7), git-credential(1)); the operation is
-// the last of args. An operation that it does not know is nobody's error, since git may add some.
+// the last of args. An operation that it does not know is no error, since git may add some.
 //
 // Whatever goes wrong, nothing is written to out, so that git asks the next helper or the person. The error is for
 // the person only: nil where the server is simply none of ours. Git ignores exit codes.

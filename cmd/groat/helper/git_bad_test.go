@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What git can be made to say by a repository or a URL that somebody else wrote. The numbers are those of the catalogue
+// What git can be made to say by another person's repository or URL. The numbers are those of the catalogue
 // of bad inputs; what groatd makes of the address that is asked about is in package config's tests.
 func TestGitIsMadeToSay(t *testing.T) {
 	const request = "protocol=https\nhost=example.com\n"

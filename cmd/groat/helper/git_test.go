@@ -170,7 +170,7 @@ func TestGitErase(t *testing.T) {
 	}
 }
 
-// What a later git may ask is nobody's error, and nothing is read for it: the pipe may stay open.
+// An operation that a later git may add is no error, and nothing is read for it: the pipe may stay open.
 func TestGitOtherOperations(t *testing.T) {
 	for _, args := range [][]string{nil, {"capability"}, {"get", "later"}, {""}, {"GET"}} {
 		var out bytes.Buffer
