@@ -1,7 +1,7 @@
-// Package backup is the file that carries permanent credentials to another machine: what is in it, and how it is written and
-// read. Its invariant: it is sealed with a passphrase as a whole, and either it is as it was written or nothing of it is used.
-// What it is not: the choice of what goes into it, or of what is taken out, which is package daemon's. keystore/sealed/FORMAT.md
-// is its format.
+// Package backup writes and reads the file that carries permanent credentials to another machine. The invariant: the
+// file is sealed with a passphrase as a whole, and either all of it is as it was written or nothing of it is used.
+// Which credentials go into it, and are taken from it, is package daemon's choice. keystore/sealed/FORMAT.md describes
+// the format.
 package backup
 
 import (
@@ -20,7 +20,7 @@ const magic = "groat backup 1\r\n"
 // MaxFile bounds a backup in bytes: ten thousand profiles take less than a quarter of it.
 const MaxFile = 32 << 20
 
-// Backup is what is in the file. The caller owns the items' secrets and wipes them.
+// Backup is the content of the file. The caller owns the items' secrets and wipes them.
 type Backup struct {
 	Created int64 // Unix seconds
 	Entries []Entry
@@ -48,7 +48,7 @@ func (b *Backup) Wipe() {
 	}
 }
 
-// Seal returns the file's bytes. The passphrase stays the caller's.
+// Seal returns the file's bytes, sealed with the passphrase, which stays the caller's.
 func (b *Backup) Seal(passphrase keystore.Secret) ([]byte, error) {
 	left, err := json.Marshal(append([]LeftOut{}, b.LeftOut...))
 	if err != nil {
@@ -92,8 +92,8 @@ func (b *Backup) Seal(passphrase keystore.Secret) ([]byte, error) {
 	return sealed.Wrap(magic, passphrase, content)
 }
 
-// Open reads the file's bytes. A file that was changed is [keystore.ErrCorrupt], a passphrase that does not fit
-// [keystore.ErrLocked]; then nothing of it is returned. The passphrase stays the caller's.
+// Open returns the content of the file's bytes. A changed file is [keystore.ErrCorrupt], a wrong passphrase
+// [keystore.ErrLocked]; then nothing is returned. The passphrase stays the caller's.
 func Open(data []byte, passphrase keystore.Secret) (*Backup, error) {
 	if later := "groat backup "; bytes.HasPrefix(data, []byte(later)) && !bytes.HasPrefix(data, []byte(magic[:len(later)+2])) {
 		return nil, fmt.Errorf("%w: it was written by a newer groat; upgrade groat", keystore.ErrCorrupt)

@@ -70,7 +70,8 @@ func TestL1ABackupIsReadAgain(t *testing.T) {
 	}
 }
 
-// Whoever changes a backup, its checksum too, has it refused; parameters that cost less, or more than a machine has, are not used.
+// Whoever changes a backup, its checksum too, has it refused; parameters that cost less, or more than a machine has,
+// are not used.
 func TestL2AForgedBackup(t *testing.T) {
 	whole := seal(t, sample())
 	resum := func(change func(b []byte)) []byte {

@@ -13,15 +13,15 @@ import (
 	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
-// Errors of a path, for which the caller has the next command.
+// These are errors about a path, for which the caller has the next command.
 var (
-	// ErrExists: a file is there, and was not to be replaced.
+	// ErrExists means that the file exists and was not to be replaced.
 	ErrExists = errors.New("exists already")
-	// ErrPath: it cannot be the path of a backup.
+	// ErrPath means that the path cannot be a backup's.
 	ErrPath = errors.New("cannot be a backup's file")
 )
 
-// Check finds out whether [Write] may write there, and returns the path without links in its directories.
+// Check reports why [Write] could not write there, and returns the path with the links in its directories resolved.
 func Check(path string, force bool, keep ...string) (string, error) {
 	if !filepath.IsAbs(path) {
 		return "", fmt.Errorf("%s %w: it must be absolute", path, ErrPath)
@@ -67,8 +67,9 @@ func within(dir, other string) bool {
 	}
 }
 
-// Write makes a durable file of mode 0600. Before it has its name it is whole and was read back. What is there stays: with force
-// a regular file is replaced, but never what is no regular file, as a link, and nothing in the directories in keep.
+// Write makes a durable file of mode 0600, which is complete and was read back before it gets its name. An existing
+// file stays, unless force is set and it is a regular file. Write never replaces anything else, such as a link, and
+// writes nothing into the directories in keep.
 func Write(path string, data []byte, force bool, keep ...string) error {
 	path, err := Check(path, force, keep...)
 	if err != nil {
@@ -92,7 +93,8 @@ func Write(path string, data []byte, force bool, keep ...string) error {
 	return errors.Join(draft.Close(), draft.SyncName())
 }
 
-// reserve gives a file's name to a draft, or to an empty file of ours that the draft then replaces, unless another file has it.
+// reserve gives a file's name to a draft, or to an empty file of ours that the draft then replaces, unless another file
+// has it.
 func reserve(draft, path string) error {
 	err := os.Link(draft, path) // which, unlike a rename, replaces nothing
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -107,7 +109,7 @@ func reserve(draft, path string) error {
 	return err
 }
 
-// Read returns the bytes of a regular file, MaxFile at most. It does not wait for what is none.
+// Read returns the bytes of a regular file, at most MaxFile. It does not block on anything else, such as a FIFO.
 func Read(path string) ([]byte, error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("%s %w: it must be absolute", path, ErrPath)

@@ -15,7 +15,7 @@ import (
 
 const nameHint = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at most"
 
-// check refuses a profile that could not work, with the line of the key to blame.
+// check refuses a profile that could not work, and names the line of the wrong key.
 func (p Profile) check(text []byte) error {
 	fail := func(key, hint, format string, args ...any) error {
 		return &Error{File: p.File, Line: keyLine(text, p.Line, key), Message: fmt.Sprintf(format, args...), Hint: hint}
@@ -67,7 +67,7 @@ func (p Profile) check(text []byte) error {
 // headerName is RFC 9110 §5.1's, or empty.
 var headerName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]{0,64}$")
 
-// keys returns the names a profile may hold.
+// keys returns the names of a profile's keys.
 func keys() []string {
 	var names []string
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[Profile]()) {
@@ -91,7 +91,7 @@ func tableLines(text []byte) map[string]int {
 	return lines
 }
 
-// keyLine returns the first line from begin on that sets key, or begin.
+// keyLine returns the first line, from begin on, that sets key, or begin.
 func keyLine(text []byte, begin int, key string) int {
 	if key == "" {
 		return begin

@@ -1,9 +1,9 @@
-// Package config reads which profiles there are and where each may send its credential.
+// Package config reads the profiles and where each may send its credential.
 //
-// config.toml is the person's and never written; profiles.d/NAME.toml is what `groat login` writes, one profile a file,
-// and network.toml what `groat network set` writes, each replaced atomically. Decoding is strict: an unknown key is an error, and every error carries file and line. The
-// invariant: nothing in here is secret. What is not here: the credentials, which are the keystore's, and what a preset
-// expands to, which is package preset's.
+// config.toml is the person's and never written. `groat login` writes profiles.d/NAME.toml, one profile a file, and
+// `groat network set` writes network.toml; each is replaced atomically. Decoding is strict: an unknown key is an error,
+// and every error names file and line. The invariant: no value in here is secret. The credentials are package
+// keystore's, and the providers package preset's.
 package config
 
 import (
@@ -23,7 +23,7 @@ import (
 
 // Profile is one profile as configured. Either Provider names a preset, or Issuer and TokenEndpoint name the server.
 type Profile struct {
-	// Name is the table's or the file's.
+	// Name is the name of the table or of the file.
 	Name string `toml:"-"`
 	// Provider is a preset's name; AuthServer replaces its host (staging, tests).
 	Provider   string `toml:"provider,omitempty"`
@@ -35,30 +35,31 @@ type Profile struct {
 	UserinfoEndpoint string `toml:"userinfo_endpoint,omitempty"`
 	// RevocationEndpoint ends a session (RFC 7009); empty where the server has none.
 	RevocationEndpoint string `toml:"revocation_endpoint,omitempty"`
-	// Grant is how the profile signs in (package grant's kinds); empty means the preset's default, else client credentials.
+	// Grant is how the profile signs in (package grant's kinds); empty means the preset's default, else client
+	// credentials.
 	Grant string `toml:"grant,omitempty"`
 	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); empty means the preset's.
 	ClientAuth string `toml:"client_auth,omitempty"`
 	// Redirect is the loopback redirect URI that the client is registered with (RFC 8252 §7.3); empty means any port of
 	// 127.0.0.1.
 	Redirect string `toml:"redirect,omitempty"`
-	// Scope and Audience are what tokens are asked with where a caller does not say.
+	// Scope and Audience are requested where a caller names none.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`
-	// Resources are the origins that may be sent a token of this profile by a helper; they stand instead of a preset's own. One
-	// that the profile's credential is not sealed for is sent none.
+	// Resources are the origins of APIs that a helper may send a token of this profile to, instead of the preset's own.
+	// An origin that the profile's credential is not sealed for is sent none.
 	Resources []string `toml:"resources,omitempty"`
-	// Header and Prefix are how an API key is sent: "Header: Prefix key", or "Header: key" with an empty Prefix. They stand
-	// instead of a preset's.
+	// Header and Prefix are how an API key is sent, instead of the preset's: "Header: Prefix key", or "Header: key"
+	// with an empty Prefix.
 	Header string  `toml:"header,omitempty"`
 	Prefix *string `toml:"prefix,omitempty"`
 
-	// File and Line are where the profile stands.
+	// File and Line are where the profile is described.
 	File string `toml:"-"`
 	Line int    `toml:"-"`
 }
 
-// Config is all profiles. It is immutable once loaded.
+// Config is all profiles and the network. It is immutable once loaded.
 type Config struct {
 	// Profiles :: name → profile
 	Profiles map[string]Profile
@@ -66,7 +67,7 @@ type Config struct {
 	Network Network
 }
 
-// Error is a configuration that cannot be used: what, where, and what to do about it.
+// Error says why a configuration cannot be used, where it says so, and which command helps.
 type Error struct {
 	File    string
 	Line    int // 0 where it is about the file as a whole
@@ -83,7 +84,7 @@ func (e *Error) Error() string {
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
-// ValidName reports whether a profile may be called so.
+// ValidName reports whether name may be a profile's name.
 func ValidName(name string) bool { return validName.MatchString(name) }
 
 // Dir is the directory that holds config.toml and profiles.d.
@@ -92,9 +93,10 @@ type Dir struct {
 	file string
 }
 
-// At returns the configuration at an absolute path: a file, or a directory that holds config.toml. A path that ends with a
-// separator is a directory, whether it exists or not. /dev/null is a configuration that is empty and stays so. At does not
-// require that anything is there. Which path a caller's environment means is for PlaceOf in protocol/frame to say.
+// At returns the configuration at an absolute path: a file, or a directory that holds config.toml. A path that ends
+// with a separator is a directory, whether it exists or not. /dev/null is a configuration that is empty and stays so.
+// At does not require that anything is there. Which path a caller's environment means is for PlaceOf in protocol/frame
+// to say.
 func At(path string) (Dir, error) {
 	if !filepath.IsAbs(path) {
 		return Dir{}, fmt.Errorf("the configuration path %q is not absolute", path)
@@ -109,10 +111,11 @@ func At(path string) (Dir, error) {
 	return Dir{path: filepath.Dir(path), file: path}, nil
 }
 
-// Load reads everything. Missing files are no error; anything else wrong is an [*Error] about the first of them.
+// Load reads the whole configuration. A missing file is no error. Any other failure is an [*Error] about the first file
+// that has one.
 func (d Dir) Load() (*Config, error) { return d.loadBut("") }
 
-// loadBut is Load without one name's file of profiles.d.
+// loadBut is Load without one profile's file in profiles.d.
 func (d Dir) loadBut(except string) (*Config, error) {
 	c := &Config{Profiles: map[string]Profile{}}
 	if d.off() {
@@ -143,10 +146,10 @@ func (d Dir) loadBut(except string) (*Config, error) {
 	return c, nil
 }
 
-// off reports whether the person has switched the configuration off, with /dev/null in its place.
+// off reports whether the configuration is switched off: /dev/null stands in its place.
 func (d Dir) off() bool { return d.path == "" }
 
-// Paths are the directories whose files are read as configuration; none where it is switched off.
+// Paths returns the directories whose files are read as configuration; none where it is switched off.
 func (d Dir) Paths() []string {
 	if d.off() {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
-// FuzzLoad: whatever a person writes, reading it ends with profiles that can be used or with one line that says where the
-// mistake is; and what was read can be saved, and is read again as the same.
+// FuzzLoad: whatever a person writes, reading it ends with profiles that can be used or with one line that says where
+// the mistake is; and what was read can be saved, and is read again as the same.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte("[profiles.work]\nprovider = \"spatiafi\"\n"))
 	f.Add([]byte("[profiles.lab]\ntoken_endpoint = \"https://login.example.org/token\"\nclient_auth = \"none\"\nresources = [\"https://api.example.org\"]\n"))

@@ -21,8 +21,8 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// Network is how servers are reached, as configured: in network.toml, which `groat network set` writes, or in the table
-// [network] of config.toml. A key that is not set is for groatd's environment to say.
+// Network says how servers are reached: the settings of network.toml, which `groat network set` writes, or of the table
+// [network] in config.toml. For a key that is not set, groatd's environment decides.
 type Network struct {
 	Proxy   Setting // a URL without user information
 	NoProxy Setting // as NO_PROXY
@@ -31,21 +31,21 @@ type Network struct {
 	Authorities []*x509.Certificate
 }
 
-// Setting is a value and where it stands.
+// Setting is a value and the place of its line.
 type Setting struct {
 	Value string // empty: not set
 	File  string
 	Line  int
 }
 
-// networkTable is the file, and the table.
+// networkTable is the content of network.toml, and of the table [network].
 type networkTable struct {
 	Proxy   *string `toml:"proxy,omitempty"`
 	NoProxy *string `toml:"no_proxy,omitempty"`
 	CAFile  *string `toml:"ca_file,omitempty"`
 }
 
-// NetworkKeys are the keys of a network's configuration.
+// NetworkKeys returns the keys of the network's configuration.
 func NetworkKeys() []string { return []string{"proxy", "no_proxy", "ca_file"} }
 
 func (t *networkTable) key(name string) **string {
@@ -74,7 +74,7 @@ func (d Dir) networkFile() string { return filepath.Join(d.path, networkName) }
 
 const networkName = "network.toml"
 
-// loadNetwork adds network.toml to what config.toml says.
+// loadNetwork adds network.toml to the settings of config.toml.
 func (d Dir) loadNetwork(c *Config) error {
 	t, text, err := d.readNetwork()
 	if err != nil {
@@ -83,7 +83,7 @@ func (d Dir) loadNetwork(c *Config) error {
 	return c.Network.add(t, d.networkFile(), text, 1)
 }
 
-// readNetwork returns network.toml, and no text where there is none.
+// readNetwork returns network.toml; text is nil where there is no file.
 func (d Dir) readNetwork() (t networkTable, text []byte, err error) {
 	if text, err = read(d.networkFile()); text == nil || err != nil {
 		return t, nil, err
@@ -94,7 +94,7 @@ func (d Dir) readNetwork() (t networkTable, text []byte, err error) {
 	return t, text, nil
 }
 
-// networkHint names the keys that there are where decode has found another.
+// networkHint names the existing keys where decode found an unknown one.
 func networkHint(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && strings.HasPrefix(e.Message, "unknown key") {
 		e.Hint = "the keys are " + strings.Join(NetworkKeys(), ", ")
@@ -102,7 +102,7 @@ func networkHint(err error) error {
 	return err
 }
 
-// add takes over the keys of a table that stands in a file from a line on.
+// add takes over the keys of a table that begins at a line of a file.
 func (n *Network) add(t networkTable, file string, text []byte, begin int) error {
 	for _, name := range NetworkKeys() {
 		value := *t.key(name)
@@ -124,7 +124,7 @@ func (n *Network) add(t networkTable, file string, text []byte, begin int) error
 	return nil
 }
 
-// networkPlaceholders stand for a value in a hint.
+// networkPlaceholders stand for a value in a hint :: key → placeholder.
 var networkPlaceholders = map[string]string{"proxy": "http://HOST:PORT", "no_proxy": "HOST,.DOMAIN,NETWORK", "ca_file": "FILE"}
 
 // checkNetwork refuses a value that could not work, and returns the certificates of a ca_file.
@@ -162,8 +162,8 @@ func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err 
 	return nil, nil
 }
 
-// noProxyElement reports whether an element of a list as in NO_PROXY means something to the library: what does not
-// would be left out in silence, and the request go through the proxy.
+// noProxyElement reports whether the library understands an element of a NO_PROXY list. It ignores what it does not
+// understand, and the request would go through the proxy.
 func noProxyElement(s string) bool {
 	if s == "*" || net.ParseIP(s) != nil {
 		return true
@@ -188,7 +188,8 @@ func noProxyElement(s string) bool {
 	return len(host) <= 253 && domainName.MatchString(host)
 }
 
-// domainName is RFC 1123 §2.1's, with the underscore that names in use have. What looks like an IPv4 address is one.
+// domainName matches a name of RFC 1123 §2.1, with the underscore that names in use have. It does not match a number:
+// what looks like an IPv4 address is one.
 var domainName = regexp.MustCompile(`^([0-9A-Za-z_-]{1,63}\.)*[0-9A-Za-z_-]*[A-Za-z][0-9A-Za-z_-]*$`)
 
 // readAuthorities returns the certificates of a file that no other user could have written.
@@ -214,7 +215,8 @@ func readAuthorities(s Setting, fail func(hint, format string, args ...any) erro
 	return nil, fail(e.Hint, "cannot be used: %s %s", e.File, e.Message)
 }
 
-// dropHint is a command that removes a setting from network.toml, where groatd may not even start with it, else the hint.
+// dropHint returns a command that removes a setting from network.toml, or hint where the setting is elsewhere. groatd
+// may not even start with the setting.
 func dropHint(s Setting, hint string) string {
 	if s.Line == 0 || filepath.Base(s.File) != networkName {
 		return hint
@@ -245,8 +247,8 @@ func parseAuthorities(text []byte, s Setting, fail func(hint, format string, arg
 	return all, nil
 }
 
-// SetNetwork writes one key of network.toml, or with an empty value removes it, atomically. What Load would refuse for this key
-// is refused before, and nothing is changed. Every error is an [*Error]. undo makes the file what it was.
+// SetNetwork writes one key of network.toml atomically, or removes it if value is empty. It refuses a value that Load
+// would refuse, and then changes nothing. undo restores the previous file. Every error is an [*Error].
 func (d Dir) SetNetwork(key, value string) (undo func() error, err error) {
 	if d.off() {
 		return nil, &Error{File: d.file, Message: "stands in the configuration's place, and keeps no setting", Hint: "unset GROAT_CONFIG"}
@@ -292,7 +294,7 @@ func (d Dir) SetNetwork(key, value string) (undo func() error, err error) {
 	return d.replaceNetwork(was, text.Bytes())
 }
 
-// mainNetwork returns what config.toml says of the network.
+// mainNetwork returns the network settings of config.toml.
 func (d Dir) mainNetwork() (Network, error) {
 	c := &Config{Profiles: map[string]Profile{}}
 	err := d.loadMain(c)

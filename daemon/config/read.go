@@ -17,8 +17,8 @@ import (
 // maxFile bounds a configuration file; ten thousand profiles in one fit.
 const maxFile = 8 << 20
 
-// read returns a file's text, or nil where there is none. A file that another user could have written is refused, and so
-// is a link that leads nowhere: whoever made it meant something.
+// read returns a file's text, or nil where there is no file. It refuses a file that another user could have written,
+// and a link that leads nowhere, since a person made that link on purpose.
 func read(file string) ([]byte, error) {
 	refuse := func(hint, format string, args ...any) ([]byte, error) {
 		return nil, &Error{File: file, Message: fmt.Sprintf(format, args...), Hint: hint + " " + visible.Word(file)}
@@ -48,7 +48,7 @@ func read(file string) ([]byte, error) {
 	return text, nil // of an empty file it is not nil
 }
 
-// cause is the system's own word for a failure, without the paths that stand before it already.
+// cause returns the system's word for a failure, without the path, which the message names already.
 func cause(err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()
@@ -59,11 +59,11 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// checkPath refuses a path on whose way another user could put something else in its place ([ownpath.Check]). The error is an
+// checkPath refuses a path in which another user could replace a directory or a link ([ownpath.Check]). The error is an
 // [*Error] about the directory.
 func checkPath(path string) error { return asOurs(ownpath.Check(path)) }
 
-// asOurs returns an [*ownpath.Error] as an [*Error].
+// asOurs converts an [*ownpath.Error] to an [*Error].
 func asOurs(err error) error {
 	if e, ok := errors.AsType[*ownpath.Error](err); ok {
 		return &Error{File: e.Path, Message: e.Message, Hint: e.Hint}
@@ -79,12 +79,12 @@ func owner(info fs.FileInfo) int {
 	return -1
 }
 
-// youngest is how old a change must be to be told from the next one: file systems count in steps.
+// youngest is the least age of a change that can be told from the next one: file systems count time in steps.
 const youngest = 100 * time.Millisecond
 
-// Stamp stands for the profiles that the files name: config.toml and the entries of profiles.d. It differs once a profile was added
-// or removed there; what is in the files of profiles.d is not looked at. It is empty, which stands for nothing, where
-// that cannot be told: a change is too young, or cannot be seen.
+// Stamp returns a text that changes when a profile is added or removed in config.toml or profiles.d. Changes inside the
+// files of profiles.d do not change it. It is empty where a change could be missed: the last one is too recent, or a
+// file cannot be examined. An empty stamp must not be compared.
 func (d Dir) Stamp() string {
 	if d.off() {
 		return "off"

@@ -9,7 +9,7 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
-// Server resolves the profile to its authorization server and the origins that may be sent its tokens.
+// Server returns the profile's authorization server and the origins that may be sent its tokens.
 func (p Profile) Server() (grant.Server, []string, error) {
 	if p.Provider != "" {
 		return p.presetServer()
@@ -25,7 +25,7 @@ func (p Profile) Server() (grant.Server, []string, error) {
 	return s, p.Resources, s.Check()
 }
 
-// Kind returns how the profile signs in.
+// Kind returns the profile's grant.
 func (p Profile) Kind() grant.Kind {
 	if p.Grant != "" {
 		return grant.Kind(p.Grant)
@@ -68,7 +68,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	return s, resources, s.Check()
 }
 
-// header sets how a token or key is sent to the API, where the profile says so.
+// header sets how a token or key is sent to an API, where the profile says so.
 func (p Profile) header(s *grant.Server) {
 	if p.Header == "" && p.Prefix == nil {
 		return

@@ -16,9 +16,9 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// Save writes profiles.d/NAME.toml atomically: a reader sees the old file or the new one. What Load would refuse afterwards
-// is refused before, and nothing is changed. Every error is an [*Error]. undo, which is nil with an error, makes the file
-// what it was, or removes it where there was none; nobody else may write the profile in between.
+// Save writes profiles.d/NAME.toml atomically: a reader sees the old file or the new one. It refuses a profile that
+// Load would refuse afterwards, and then changes nothing. Every error is an [*Error]. undo, which is nil with an error,
+// restores the previous file, or removes the file where there was none; no other call may write the profile in between.
 func (d Dir) Save(p Profile) (undo func() error, err error) {
 	text, err := d.prepare(p)
 	if err != nil {
@@ -44,8 +44,8 @@ func (d Dir) Save(p Profile) (undo func() error, err error) {
 	}, nil
 }
 
-// Savable finds out, without changing a profile, whether [Dir.Save] would keep this one: whether Load would then read it, and
-// the directory can be written. Who asks before a person types anything spares them the answer afterwards.
+// Savable reports, without changing a profile, why [Dir.Save] would not keep this one: Load would refuse it, or its
+// directory cannot be written. A sign-in calls it before it asks a person for anything.
 func (d Dir) Savable(p Profile) error {
 	if _, err := d.prepare(p); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (d Dir) Savable(p Profile) error {
 	return d.Writable()
 }
 
-// prepare returns the text of the profile's file, with which Load would still read everything there is.
+// prepare returns the text of the profile's file, if Load would still read everything with it.
 func (d Dir) prepare(p Profile) ([]byte, error) {
 	if err := d.on(); err != nil {
 		return nil, err
@@ -100,11 +100,11 @@ func (d Dir) prepare(p Profile) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// Wrote reports whether a profile stands in a file that Save writes, and not in the person's own.
+// Wrote reports whether a profile is in a file that Save writes, and not in the person's config.toml.
 func (d Dir) Wrote(p Profile) bool { return p.File == d.profileFile(p.Name) }
 
-// Remove deletes profiles.d/NAME.toml and reports whether there was one. A profile of config.toml is the person's to remove.
-// The error is an [*Error].
+// Remove deletes profiles.d/NAME.toml and reports whether there was one. It does not remove a profile from the person's
+// config.toml. The error is an [*Error].
 func (d Dir) Remove(name string) (bool, error) {
 	if !ValidName(name) || d.off() {
 		return false, nil
@@ -120,7 +120,7 @@ func (d Dir) Remove(name string) (bool, error) {
 	return true, nil
 }
 
-// Writable makes sure, without changing anything, that Save would find its directory writable.
+// Writable returns an error unless Save could write its directory. It changes no profile.
 func (d Dir) Writable() error {
 	if err := d.on(); err != nil {
 		return err
@@ -139,7 +139,7 @@ func (d Dir) Writable() error {
 	return nil
 }
 
-// on refuses to write where there shall be no configuration.
+// on returns an error if the configuration is switched off.
 func (d Dir) on() error {
 	if d.off() {
 		return &Error{File: d.file, Message: "stands in the configuration's place, and keeps no profile", Hint: "unset GROAT_CONFIG, or groat login --ephemeral"}
@@ -147,7 +147,8 @@ func (d Dir) on() error {
 	return nil
 }
 
-// makeDirs makes the directories, of mode 0700, where there are none, and refuses those that others could change.
+// makeDirs makes the directories with mode 0700 where they are missing, and refuses those that other users could
+// change.
 func (d Dir) makeDirs() error {
 	return asOurs(ownpath.MakeDir(d.profiles()))
 }
@@ -169,15 +170,15 @@ func replace(file string, text []byte) error {
 	return nil
 }
 
-// Text is a profile as [Dir.Save] writes it, for another machine. It holds nothing secret.
+// Text returns a profile as [Dir.Save] writes it, for another machine. It holds no secret.
 func (p Profile) Text() (string, error) {
 	var text bytes.Buffer
 	err := toml.NewEncoder(&text).Encode(p)
 	return text.String(), err
 }
 
-// ParseProfile reads what [Profile.Text] returned, as strictly as a file. Every error is an [*Error] that names where, which
-// is for people to read.
+// ParseProfile parses what [Profile.Text] returned, as strictly as a file. where names its origin in errors, for a
+// person. Every error is an [*Error].
 func ParseProfile(where, name, text string) (Profile, error) {
 	p := Profile{}
 	if err := decode(where, []byte(text), &p); err != nil {

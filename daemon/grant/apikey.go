@@ -11,10 +11,10 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// ErrAPIKey: an API key could not be a header's value as it stands.
+// ErrAPIKey means that an API key could not be the value of a header.
 var ErrAPIKey = errors.New("an API key is 1 to 1024 characters of printable ASCII without a space at either end")
 
-// CheckAPIKey refuses what could not be sent as it is.
+// CheckAPIKey returns [ErrAPIKey] unless the key can be sent as it is.
 func CheckAPIKey(key keystore.Secret) error {
 	text := key.AppendTo(nil)
 	defer clear(text)
@@ -24,7 +24,8 @@ func CheckAPIKey(key keystore.Secret) error {
 	return nil
 }
 
-// APIKey returns an item's key in the form of a token. Nothing is sent. It does not expire by itself; see [Token.Static].
+// APIKey returns an item's API key in the form of a token, and sends nothing. The key does not expire; see
+// [Token.Static].
 func (e *Endpoint) APIKey(item keystore.Item) (Token, error) {
 	to := e.DestinationsOf(item)
 	if err := e.checkDestination(to, to.home(), Anything); err != nil {
@@ -36,9 +37,9 @@ func (e *Endpoint) APIKey(item keystore.Item) (Token, error) {
 	return Token{Access: item.APIKey.Clone(), Sent: e.now(), Lifetime: lifetimeMost, Static: true, Destinations: to}, nil
 }
 
-// KeyLogin turns a person's email and password into their API key (Planet's login from before OAuth): a JSON object is
-// answered with a JWT whose api_key claim is the credential. One request is sent, and the password in nothing else. The
-// error is an [*Error] or ErrNotOffered.
+// KeyLogin exchanges a person's email and password for their API key (Planet's login from before OAuth): the answer to
+// a JSON object is a JWT whose api_key claim is the key. It sends one request; the password is in nothing else and
+// stays the caller's to wipe. The error is an [*Error] or [ErrNotOffered].
 func (e *Endpoint) KeyLogin(ctx context.Context, email string, password keystore.Secret) (keystore.Item, error) {
 	if e.server.KeyLogin == "" {
 		return keystore.Item{}, ErrNotOffered
@@ -78,8 +79,8 @@ func (e *Endpoint) KeyLogin(ctx context.Context, email string, password keystore
 	return item, nil
 }
 
-// classifyKeyLogin is [Classify] for an endpoint whose refusal is a bare 401: without a body, or with a line of text. A page is
-// somebody else's.
+// classifyKeyLogin is [Classify] for an endpoint that refuses by a bare 401, without a body or with a line of text. A
+// web page comes from something in between.
 func classifyKeyLogin(a Answer) Error {
 	e := Classify(a, Password)
 	media, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))

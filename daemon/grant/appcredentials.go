@@ -11,9 +11,9 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// FirstToken turns a person's user name and password into a temporary token, which can create App Credentials and nothing
-// that lasts. One request is sent, and the password in nothing else; wiping it is the caller's. The error is an [*Error]
-// or wraps [ErrNotOffered].
+// FirstToken exchanges a person's user name and password for a temporary token that can create App Credentials. It
+// sends one request; the password is in nothing else and stays the caller's to wipe. The error is an [*Error] or wraps
+// [ErrNotOffered].
 func (e *Endpoint) FirstToken(ctx context.Context, username string, password keystore.Secret) (Token, error) {
 	apps := e.server.Apps
 	if apps == nil {
@@ -36,10 +36,11 @@ func (e *Endpoint) FirstToken(ctx context.Context, username string, password key
 	return e.readTokenOnly(ctx, e.ownDestinations(ByAppCredentials), c, Password, nil)
 }
 
-// AmbiguousCreateError: the request that creates App Credentials left, but no usable answer came. A client that nobody
-// knows the secret of may exist at the provider, for ever, and another attempt may add one more: a person decides.
+// AmbiguousCreateError means that the request to create App Credentials was sent, and that no usable answer came. A
+// client whose secret is lost may exist at the provider for ever, and another attempt may add one more: a person has to
+// decide.
 type AmbiguousCreateError struct {
-	// Cause says what happened; it may be of any class.
+	// Cause is the failure; it may be of any class.
 	Cause *Error
 }
 
@@ -51,9 +52,9 @@ func (e *AmbiguousCreateError) Error() string {
 func (e *AmbiguousCreateError) Unwrap() error { return e.Cause }
 
 // CreateClient creates App Credentials for the person whose temporary token it is: a client that the provider never
-// deletes. It sends one request and never repeats it. The error is an [*AmbiguousCreateError] where the client may exist
-// all the same, else an [*Error] or ErrNotOffered, and then none was created. The item is not stored: make sure that it
-// can be before calling, for the secret is shown this once.
+// deletes. It sends one request and never repeats it. The error is an [*AmbiguousCreateError] where the client may
+// exist nevertheless, else an [*Error] or [ErrNotOffered], and then no client was created. The item is not stored: the
+// caller makes sure beforehand that it can be, since the secret is shown only once.
 func (e *Endpoint) CreateClient(ctx context.Context, token Token) (keystore.Item, error) {
 	if e.server.Apps == nil {
 		return keystore.Item{}, ErrNotOffered
@@ -82,8 +83,8 @@ func (e *Endpoint) CreateClient(ctx context.Context, token Token) (keystore.Item
 	return item, nil
 }
 
-// maybeCreated reports whether the server may have acted on the request. A header with a 3xx or 4xx says that it did not,
-// even if the rest of that answer was lost; an OAuth error under a 2xx says so too.
+// maybeCreated reports whether the server may have created the client. A header with a 3xx or 4xx says that it did not,
+// even if the rest of the answer was lost; so does an OAuth error under a 2xx.
 func maybeCreated(a Answer, verdict Error) bool {
 	switch {
 	case a.Status >= 300 && a.Status < 500:
@@ -94,7 +95,7 @@ func maybeCreated(a Answer, verdict Error) bool {
 	return verdict.Class == Malformed
 }
 
-// item reads the client that was created. Both members must be there: an error document is never taken for one.
+// item reads the created client. Both members must be there, so that an error document is never taken for a client.
 func (e *Endpoint) item(a Answer) (item keystore.Item, flaw string) {
 	body, flaw := a.object()
 	if flaw != "" {
@@ -113,7 +114,7 @@ func (e *Endpoint) item(a Answer) (item keystore.Item, flaw string) {
 	}, ""
 }
 
-// readSecret returns the secret of a JSON string, or none.
+// readSecret returns the secret in a JSON string, or the zero Secret.
 func readSecret(raw json.RawMessage) keystore.Secret {
 	b, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
 	if err != nil || !isVSCHAR(b) {
@@ -137,18 +138,18 @@ func printableASCII(b []byte) bool {
 	return true
 }
 
-// AppCredentials is what SpatiaFi and Climate Engine call "App Credentials": a client that a signed-in person creates
+// AppCredentials describes SpatiaFi's and Climate Engine's "App Credentials": a client that a signed-in person creates
 // for a program. It is permanent: neither provider documents a way to list or delete one.
 type AppCredentials struct {
-	// FirstToken is how the password is turned into a temporary token.
+	// FirstToken is how the password is exchanged for a temporary token.
 	FirstToken FirstTokenMethod
-	// FirstTokenEndpoint is where.
+	// FirstTokenEndpoint is the endpoint that does that.
 	FirstTokenEndpoint string
 	// ClientsEndpoint takes the POST that creates a client; its trailing slash matters.
 	ClientsEndpoint string
 }
 
-// FirstTokenMethod is how a user name and password are presented.
+// FirstTokenMethod is how a user name and password are sent.
 type FirstTokenMethod string
 
 const (

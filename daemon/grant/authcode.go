@@ -18,11 +18,11 @@ import (
 )
 
 // Authorization is one authorization request (RFC 6749 §4.1.1, RFC 7636) on its way through a person's browser. It is
-// good for one sign-in and not to be kept.
+// for one sign-in and must not be stored.
 type Authorization struct {
-	// URL is what to open in the browser. It holds no secret, but whoever signs in there signs in here.
+	// URL is the address to open in the browser. It holds no secret, but a person who signs in there signs in here.
 	URL string
-	// RedirectURI is where the browser comes back to.
+	// RedirectURI is the address that the browser returns to.
 	RedirectURI string
 
 	issuer   string
@@ -37,15 +37,15 @@ type Authorization struct {
 
 const scopeOpenID = "openid"
 
-// StartAuthCode makes an authorization request that comes back to redirectURI. Nothing is sent, unless the server wants
-// the request pushed (RFC 9126). req is completed by the server's defaults. The error is as [Endpoint.ClientCredentials]'s,
-// or ErrNotOffered.
+// StartAuthCode makes an authorization request whose answer comes to redirectURI. It sends nothing, unless the server
+// requires pushed authorization requests (RFC 9126). req is completed by the server's defaults. The error is as
+// [Endpoint.ClientCredentials]'s, or [ErrNotOffered].
 func (e *Endpoint) StartAuthCode(ctx context.Context, item keystore.Item, req Request, redirectURI string) (*Authorization, error) {
 	s := e.server
 	if s.AuthorizeEndpoint == "" {
 		return nil, ErrNotOffered
 	}
-	// The page sends a code that goes to the token endpoint: neither may be somebody else's.
+	// The page issues a code for the token endpoint: both must belong to the server that the credential is for.
 	if err := e.checkDestination(e.DestinationsOf(item), s.AuthorizeEndpoint, SignInRequest); err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (e *Endpoint) StartAuthCode(ctx context.Context, item keystore.Item, req Re
 	return a, nil
 }
 
-// separator goes between an endpoint and its parameters; RFC 6749 §3.1 lets it have a query of its own.
+// separator returns what stands between an endpoint and its parameters; RFC 6749 §3.1 allows it a query of its own.
 func separator(endpoint string) string {
 	switch {
 	case !strings.Contains(endpoint, "?"):
@@ -85,17 +85,19 @@ func separator(endpoint string) string {
 	return "&"
 }
 
-// challenge is RFC 7636 §4.2's S256.
+// challenge returns the code challenge of a verifier by the method S256 (RFC 7636 §4.2).
 func challenge(verifier keystore.Secret) string {
 	sum := sha256.Sum256([]byte(verifier.Reveal()))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// push sends an authorization request to the server (RFC 9126 §2) and returns the parameters that stand for it.
+// push sends an authorization request to the server (RFC 9126 §2) and returns the parameters that stand for it in the
+// browser.
 func (e *Endpoint) push(ctx context.Context, item keystore.Item, params form) (form, error) {
 	c := httpRequest{method: http.MethodPost, url: e.server.PAREndpoint, body: params}
 	if m := e.server.ClientAuth; m != None && m != ClientSecretPost && m != TLSClientAuth {
-		c.body = append(form{}, params...).add("client_id", item.ClientID) // §2.1: it is a parameter of the request itself
+		// §2.1: it is a parameter of the request itself
+		c.body = append(form{}, params...).add("client_id", item.ClientID)
 	}
 	a, err := e.requestBeside(ctx, c, item, e.server.ClientAuth)
 	defer clear(a.Body)
@@ -113,15 +115,16 @@ func (e *Endpoint) push(ctx context.Context, item keystore.Item, params form) (f
 	return form{}.add("request_uri", uri), nil
 }
 
-// ErrNotThisLogin: a redirect is not the answer to this sign-in: another state, another address, or no answer at all. The
-// sign-in goes on waiting.
+// ErrNotThisLogin means that a redirect is not the answer to this sign-in: it has another state or another address, or
+// holds no answer. The sign-in goes on waiting.
 var ErrNotThisLogin = errors.New("this is not the answer to this sign-in")
 
 const maxCode = 8 << 10
 
-// ParseRedirect reads what a person pasted: the whole address that the browser came back to, or its query, or the code
-// alone. Of an address, the state must be right; a bare code has none, and what binds it to this sign-in is PKCE. The error wraps
-// [ErrNotThisLogin], or is an [*Error] that ends the sign-in. None repeats what was pasted.
+// ParseRedirect returns the code in what a person pasted: the whole address that the browser returned to, its query, or
+// the code alone. The state in an address must be right. A bare code has no state; PKCE binds it to this sign-in. The
+// error wraps [ErrNotThisLogin], or is an [*Error] that ends the sign-in. It quotes nothing of what was pasted. The
+// caller owns the code.
 func (a *Authorization) ParseRedirect(pasted string) (code keystore.Secret, err error) {
 	pasted = strings.TrimSpace(pasted)
 	switch {
@@ -162,8 +165,9 @@ type notThisLogin struct{ why string }
 func (e *notThisLogin) Error() string        { return ErrNotThisLogin.Error() + ": " + e.why }
 func (e *notThisLogin) Is(target error) bool { return target == ErrNotThisLogin }
 
-// codeFrom takes the code from a redirect's parameters. Nothing but the state decides whether it is ours: who does not know it can
-// neither end the sign-in nor bring a code of their own into it (RFC 9700 §4.7).
+// codeFrom returns the code in a redirect's parameters. Only the state decides whether the redirect is the answer to
+// this sign-in: a sender that does not know it can neither end the sign-in nor bring a code of its own into it (RFC
+// 9700 §4.7).
 func (a *Authorization) codeFrom(q url.Values) (keystore.Secret, error) {
 	for _, values := range q {
 		if len(values) > 1 { // RFC 6749 §3.1
@@ -188,7 +192,7 @@ func (a *Authorization) codeFrom(q url.Values) (keystore.Secret, error) {
 	return keystore.SecretString(q.Get("code")), nil
 }
 
-// declined is an error that came by way of the browser (RFC 6749 §4.1.2.1).
+// declined returns the error that a redirect brought (RFC 6749 §4.1.2.1).
 func (a *Authorization) declined(code, description string) *Error {
 	class, known := codes[code]
 	if !known || class == InvalidClient || class == Pending {
@@ -204,8 +208,8 @@ func (a *Authorization) declined(code, description string) *Error {
 	return e
 }
 
-// Exchange turns the code into a session (RFC 6749 §4.1.3). A code is good once, so it is one request. The error is as
-// [Endpoint.ClientCredentials]'s.
+// Exchange exchanges the code for a session (RFC 6749 §4.1.3). It sends one request, since a code can be used once. The
+// error is as [Endpoint.ClientCredentials]'s.
 func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authorization, code keystore.Secret) (Session, error) {
 	var c httpRequest
 	first := form{}.add("grant_type", "authorization_code").add("redirect_uri", a.RedirectURI).
@@ -224,9 +228,9 @@ func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authoriz
 	return s, nil
 }
 
-// checkIDToken holds an ID token against the sign-in that it is for: nonce, issuer and audience (OpenID Connect Core
-// §3.1.3.7). It came from the token endpoint over TLS, which stands for its signature (number 6 there), and nothing is ever taken
-// from it. Without one, PKCE is what binds the answer to the request.
+// checkIDToken says why an ID token is not for this sign-in: its nonce, issuer or audience differs (OpenID Connect Core
+// §3.1.3.7). TLS to the token endpoint takes the place of its signature (number 6 there), and no claim is used for
+// anything else. Where there is no ID token, PKCE binds the answer to the request.
 func (a *Authorization) checkIDToken(token string) (flaw string) {
 	if token == "" || a.nonce == "" {
 		return ""

@@ -22,16 +22,16 @@ const (
 	callbackLinger = 200 * time.Millisecond
 )
 
-// Receiver waits on a loopback address for the browser to come back (RFC 8252 §7.3). Only a GET of the exact path, with the right
-// Host and the right state is an answer, and only the first; everything else gets a page that says so and changes nothing:
-// a favicon, a prefetch, a scan of the port, a page in another tab that guesses.
+// Receiver waits on a loopback address for the browser to return from a sign-in (RFC 8252 §7.3). Only a GET of the
+// exact path with the right Host and the right state is an answer, and only the first one. Every other request (a
+// favicon, a prefetch, a port scan, a page in another tab that guesses) gets a page that says so, and changes nothing.
 //
-// The address is held, and whoever comes gets a page, until Close: a browser that comes late must not find another user's
-// program there.
+// The address stays bound, and requests get a page, until Close: a browser that returns late must not reach another
+// user's program there.
 type Receiver struct {
 	redirect *url.URL
 	door     *gatedListener
-	release  func() // gives back what the budget was charged with
+	release  func() // returns the descriptors to the budget
 	closing  sync.Once
 
 	mu       sync.Mutex
@@ -44,23 +44,23 @@ func newReceiver(listeners []net.Listener, redirect *url.URL, give func()) *Rece
 	return &Receiver{redirect: redirect, door: newGatedListener(listeners), release: give, served: make(chan struct{})}
 }
 
-// RedirectURI is the address with the port that was bound: what goes into the request.
+// RedirectURI returns the redirect URI with the port that was bound, as it stands in the authorization request.
 func (r *Receiver) RedirectURI() string { return r.redirect.String() }
 
-// hasHost reports whether a Host header names this address; browsers leave out port 80.
+// hasHost reports whether a Host header names this address. Browsers leave out port 80.
 func (r *Receiver) hasHost(host string) bool {
 	return strings.EqualFold(host, r.redirect.Host) || r.redirect.Port() == "80" && strings.EqualFold(host+":80", r.redirect.Host)
 }
 
-// Close frees the address. It lets a page that is on its way come to its end, for a moment. Await, if it still waits, returns
-// only when its context ends. Safe to call more than once.
+// Close frees the address. A page that is being written gets a moment to be completed. A call of Await that still waits
+// returns only when its context ends. Close may be called more than once.
 func (r *Receiver) Close() error {
 	r.closing.Do(func() {
 		r.mu.Lock()
 		server := r.server
 		r.mu.Unlock()
 		if server != nil {
-			// A browser's spare connections say nothing, and get no more than this moment.
+			// A browser's spare connections send nothing, and get no more time than this.
 			last, cancel := context.WithTimeout(context.Background(), callbackLinger)
 			defer cancel()
 			if server.Shutdown(last) != nil {
@@ -74,7 +74,7 @@ func (r *Receiver) Close() error {
 	return nil
 }
 
-// Unanswered reports whether somebody may be in the browser still: Await was called, and the browser has not come.
+// Unanswered reports whether a person may still be signing in: Await was called, and the browser has not returned.
 func (r *Receiver) Unanswered() bool {
 	r.mu.Lock()
 	c := r.callback
@@ -87,7 +87,7 @@ func (r *Receiver) Unanswered() bool {
 	return !c.answered
 }
 
-// serve answers every connection from now on.
+// serve answers connections from now on.
 func (r *Receiver) serve(c *callback) {
 	server := &http.Server{
 		Handler: c, ReadHeaderTimeout: callbackTime, ReadTimeout: callbackTime, WriteTimeout: callbackTime,
@@ -104,9 +104,9 @@ func (r *Receiver) serve(c *callback) {
 	}()
 }
 
-// Await returns the code that the browser brings for a, which must have been started with r's RedirectURI. It waits 15
-// minutes at most and is called once. When it has returned, whoever comes is told that the sign-in is over, until Close. The
-// error is ctx's, or an [*Error]: the server's refusal, or that nobody came.
+// Await returns the code that the browser brings for a, which must have been started with r's RedirectURI. It waits for
+// at most 15 minutes and is called once. After it has returned, requests until Close get a page that says that the
+// sign-in is over. The error is ctx's, or an [*Error]: the server's refusal, or that the browser did not return.
 func (r *Receiver) Await(ctx context.Context, a *Authorization) (keystore.Secret, error) {
 	ctx, cancel := context.WithTimeout(ctx, callbackWait)
 	defer cancel()
@@ -128,7 +128,7 @@ func (r *Receiver) Await(ctx context.Context, a *Authorization) (keystore.Secret
 	}
 }
 
-// callback is the handler; its answer is set once, before done is closed.
+// callback is the HTTP handler. Its answer is set once, before done is closed.
 type callback struct {
 	receiver *Receiver
 	a        *Authorization
@@ -136,12 +136,12 @@ type callback struct {
 
 	mu       sync.Mutex
 	answered bool
-	over     bool // nobody waits for the answer any more
+	over     bool // Await has returned
 	code     keystore.Secret
 	err      error
 }
 
-// expire makes every answer from now on one that comes too late, and reports whether there was one before.
+// expire makes every later answer one that comes too late. It reports whether an answer had come before.
 func (c *callback) expire() (answered bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,7 +151,7 @@ func (c *callback) expire() (answered bool) {
 
 func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case !c.receiver.hasHost(r.Host): // a name that somebody made point here (DNS rebinding)
+	case !c.receiver.hasHost(r.Host): // a name that was made to resolve to this address (DNS rebinding)
 		showPage(w, http.StatusMisdirectedRequest, pageNotHere)
 	case r.URL.EscapedPath() != c.path():
 		showPage(w, http.StatusNotFound, pageNotHere)
@@ -208,7 +208,7 @@ func (c *callback) answer(w http.ResponseWriter, r *http.Request) {
 	close(c.done)
 }
 
-// text is what one page says. Nothing that came with a request is ever in it.
+// text is the content of one page. It never holds a part of a request.
 type text struct{ title, body string }
 
 var (
@@ -220,7 +220,7 @@ var (
 	pageNotHere = text{"There is nothing here", "groat only waits here for a sign-in to come back."}
 )
 
-// showPage answers with a page that loads nothing, runs nothing, is framed by nobody, and tells nobody where it was.
+// showPage answers with a page that loads nothing, runs nothing, cannot be framed, and sends no referrer.
 func showPage(w http.ResponseWriter, status int, t text) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")

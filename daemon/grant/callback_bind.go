@@ -14,18 +14,18 @@ import (
 	"github.com/groat-dev/groat/daemon/peer"
 )
 
-// Budget is what a listener takes its descriptors from. It is safe for concurrent use.
+// Budget counts the file descriptors that receivers may hold. It is safe for concurrent use.
 type Budget interface {
-	// Take takes n descriptors, all or none. The error is for a person.
+	// Take takes n descriptors, all or none. The error's text is for a person.
 	Take(n int) error
 	// Give gives n descriptors back.
 	Give(n int)
 }
 
-// Listen binds the redirect URI that a client was registered with: http on 127.0.0.1, [::1] or localhost, with its port or,
-// without one, any that is free (RFC 8252 §7.3). Empty means 127.0.0.1 and /callback. localhost is bound on 127.0.0.1 and
-// ::1, since browsers try either first; where the machine has only one of them, that one is enough. All descriptors that
-// the receiver can ever hold are taken from budget, which may be nil for no bound, until [Receiver.Close].
+// Listen binds the redirect URI that a client was registered with: http on 127.0.0.1, [::1] or localhost, with its port
+// or, without one, any free port (RFC 8252 §7.3). Empty means 127.0.0.1 and /callback. localhost is bound on 127.0.0.1
+// and on ::1, since a browser tries either first; where the machine has only one of them, that one is enough. All
+// descriptors that the receiver can hold are taken from budget until [Receiver.Close]; a nil budget sets no bound.
 func Listen(registered string, budget Budget) (*Receiver, error) {
 	if registered == "" {
 		registered = "http://127.0.0.1" + callbackPath
@@ -69,7 +69,7 @@ func (unbounded) Give(int)       {}
 // portTries is how many free ports are tried where one must be free on two addresses.
 const portTries = 16
 
-// bind listens on all addresses with one port; an empty one means any that is free on all of them.
+// bind listens on all addresses with one port; an empty port means any that is free on all of them.
 func bind(addresses []string, port string) (listeners []net.Listener, bound string, err error) {
 	tries := 1
 	if port == "" {
@@ -110,12 +110,13 @@ func bindOnce(addresses []string, port string) (listeners []net.Listener, bound 
 	return listeners, bound, nil
 }
 
-// noSuchFamily reports whether the machine has no such address at all; then no other program can have it either.
+// noSuchFamily reports whether the machine has no address of this family. Then no other program can listen there
+// either.
 func noSuchFamily(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EPROTONOSUPPORT)
 }
 
-// bindError is an address that cannot be listened on.
+// bindError means that an address cannot be listened on.
 type bindError struct {
 	at   string
 	half bool // of localhost

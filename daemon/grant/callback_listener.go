@@ -9,28 +9,31 @@ import (
 	"github.com/groat-dev/groat/daemon/peer"
 )
 
-// What one receiver takes at most, whoever connects how often.
+// These bound what one receiver takes, however often a program connects.
 const (
-	callbackConns  = 8 // connections that are served at once; the others wait in the system's queue
-	callbackTime   = 5 * time.Second
-	callbackHeader = 8 << 10 // bytes of a request's header, which holds the code; net/http reads 4 KiB more before it gives up
-	// callbackGrace is how long a connection is served before one that waits may take its place: a browser that has
-	// connected has sent its request by then. So who opens connections and says nothing keeps no browser out.
+	callbackConns = 8 // connections that are served at once; the others wait in the system's queue
+	callbackTime  = 5 * time.Second
+	// bytes of a request's header, which holds the code; net/http reads 4 KiB more before it gives up
+	callbackHeader = 8 << 10
+	// callbackGrace is how long a connection is served before one that waits may take its place. A browser that has
+	// connected has sent its request by then, so a program that opens connections and sends nothing keeps no browser
+	// out.
 	callbackGrace = 20 * time.Millisecond
-	// CallbackPending is how many accepted connections of all receivers together wait to be identified or served.
+	// CallbackPending bounds the accepted connections of all receivers together that wait to be identified or served.
 	CallbackPending = 32
 )
 
-// One table of connections and one queue before it, since both are the whole machine's.
+// The table and the queue are shared by all receivers, since the system's connections are.
 var (
 	table       peer.TCP
 	identifying = make(chan struct{}, CallbackPending)
 )
 
-// gatedListener is the listener of a receiver's HTTP server: it lets in, from all the receiver's listeners, who may be this user's
-// browser, and few at once. Another user's connection is closed before a byte of it is read. A browser behind ssh -L comes as
-// the user's own sshd, one on the other side of a forwarded port as the user's or root's forwarder. Where the system does not
-// tell whose a connection is, it is let in, and the state in the redirect decides, as it does for everybody.
+// gatedListener is the listener of a receiver's HTTP server. It accepts, from all the receiver's listeners, the
+// connections that may be this user's browser, and few of them at once. A connection of another user is closed before a
+// byte of it is read. A browser behind ssh -L connects as the user's own sshd, one behind a forwarded port as the
+// user's or root's forwarder. Where the system does not tell whose a connection is, it is accepted, and the state in
+// the redirect decides, as it does for every connection.
 type gatedListener struct {
 	listeners []net.Listener
 	ready     chan net.Conn
@@ -46,7 +49,7 @@ func newGatedListener(listeners []net.Listener) *gatedListener {
 	return &gatedListener{listeners: listeners, ready: make(chan net.Conn), closed: make(chan struct{}), ended: make(chan struct{}, 1)}
 }
 
-// start begins to accept.
+// start starts to accept connections.
 func (d *gatedListener) start() {
 	for _, l := range d.listeners {
 		d.accepting.Go(func() { d.accept(l) })
@@ -83,7 +86,7 @@ func (d *gatedListener) accept(l net.Listener) {
 	}
 }
 
-// admit hands a connection to the server or closes it.
+// admit hands a connection to the HTTP server or closes it.
 func (d *gatedListener) admit(c net.Conn) {
 	switch table.Owner(c) {
 	case peer.Foreign, peer.Closed:
@@ -102,8 +105,8 @@ func (d *gatedListener) admit(c net.Conn) {
 	}
 }
 
-// takeRoom returns the visit of a connection when there is room for one, or nil when the door is closed. Where there is none
-// the longest visit makes room, once it has lasted callbackGrace.
+// takeRoom returns the connection as an admitted one when there is room for it, or nil when the listener is closed.
+// Where there is no room, the connection that was admitted first is closed once it has lasted callbackGrace.
 func (d *gatedListener) takeRoom(c net.Conn) *admittedConn {
 	for {
 		d.mu.Lock()
@@ -130,7 +133,7 @@ func (d *gatedListener) takeRoom(c net.Conn) *admittedConn {
 	}
 }
 
-// Accept returns the next connection that was let in.
+// Accept returns the next admitted connection.
 func (d *gatedListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-d.ready:
@@ -140,7 +143,7 @@ func (d *gatedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close stops accepting. It returns when nothing that was accepted is held any more but what the server has.
+// Close stops accepting. It returns when no accepted connection is held but those that the HTTP server has.
 func (d *gatedListener) Close() error {
 	d.mu.Lock()
 	select {
@@ -156,10 +159,10 @@ func (d *gatedListener) Close() error {
 	return nil
 }
 
-// Addr is the first listener's.
+// Addr returns the first listener's address.
 func (d *gatedListener) Addr() net.Addr { return d.listeners[0].Addr() }
 
-// admittedConn is one connection that was let in. It is closed after callbackTime at the latest.
+// admittedConn is one admitted connection. It is closed after callbackTime at the latest.
 type admittedConn struct {
 	net.Conn
 	door  *gatedListener
@@ -191,7 +194,7 @@ func (v *admittedConn) Close() error {
 	return v.err
 }
 
-// CloseWrite lets net/http end its answer before the connection.
+// CloseWrite ends the writing half. net/http calls it to complete an answer before it closes the connection.
 func (v *admittedConn) CloseWrite() error {
 	if c, ok := v.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()

@@ -4,7 +4,7 @@ import (
 	"net/http"
 )
 
-// Presented is what a request proved itself with; an answer that names no OAuth error means something else for each.
+// Presented is what a request proved its sender by. An answer without an OAuth error means something else for each.
 type Presented int
 
 const (
@@ -16,19 +16,19 @@ const (
 	AccessToken
 	// Nothing: a public document.
 	Nothing
-	// RefreshToken: a session.
+	// RefreshToken: a refresh token.
 	RefreshToken
 	// Code: an authorization code, or a device code.
 	Code
-	// Assertion: a signed statement about somebody, or another server's token.
+	// Assertion: a signed statement about an identity, or another server's token.
 	Assertion
 )
 
-// Classify decides what an answer means, from nothing but its arguments. An OAuth error decides first, wherever it stands
-// (Auth0 uses 403 and 429 for codes that RFC 6749 puts under 400; some servers put an error under 200), then the status.
-// A body counts only if it says that it is JSON and is; a page from a proxy or firewall never costs a credential. The
-// result's Class is [OK] where the body is the JSON object of a success, still to be read; what is to be done about any other
-// is its [Error.Action].
+// Classify decides what an answer means, from its arguments alone. An OAuth error decides first, under whatever status
+// (Auth0 uses 403 and 429 for codes that RFC 6749 puts under 400; some servers put an error under 200); then the status
+// decides. A body counts only if its media type is JSON and it can be parsed, so that the page of a proxy or firewall
+// never costs a credential. The result's Class is [OK] where the body is the JSON object of a success, whose members
+// are still to be read. [Error.Action] says how to go on.
 func Classify(a Answer, proof Presented) Error {
 	if a.Err != nil && (a.Status == 0 || !retryable(a.Status)) {
 		return classifyFailure(a)
@@ -54,7 +54,7 @@ func Classify(a Answer, proof Presented) Error {
 	return e
 }
 
-// codes are the OAuth errors that decide by themselves.
+// codes are the OAuth errors that decide regardless of the status.
 var codes = map[string]Class{
 	// RFC 6749 §5.2.
 	"invalid_client":         InvalidClient,
@@ -93,7 +93,7 @@ var codes = map[string]Class{
 	"invalid_token": Refused,
 }
 
-// retryable statuses mean the same whatever the body.
+// retryable reports whether a status asks for a retry whatever the body says.
 func retryable(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -107,7 +107,7 @@ func byStatus(a Answer, body object, proof Presented, flaw string, said bool) Cl
 	case retryable(a.Status):
 		return Transient
 	case said:
-		return TransientSlow // a code that nobody knows
+		return TransientSlow // an unknown code
 	case a.Status == http.StatusOK || a.Status == http.StatusCreated:
 		if flaw != "" {
 			return Malformed
@@ -121,8 +121,8 @@ func byStatus(a Answer, body object, proof Presented, flaw string, said bool) Cl
 	return withoutCode(a, body, proof)
 }
 
-// withoutCode is for a 4xx that names no OAuth error. FastAPI's {"detail": …} is such an answer, and the framework's way
-// of refusing; what has neither comes from something in between.
+// withoutCode classifies a 4xx that names no OAuth error. A JSON object with "detail" is how FastAPI's servers refuse;
+// an answer without either comes from a proxy or firewall.
 func withoutCode(a Answer, body object, proof Presented) Class {
 	detail, found := body.detail()
 	switch {

@@ -21,15 +21,15 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// assertionLife is how long a client assertion can be used. It is used once and at once: this covers the 15 s of an
-// exchange, the 30 s by which a clock may be wrong before it is corrected, and as much again. The providers' own library
-// says an hour, in which whoever gets hold of one could use it at a server that does not remember each jti.
+// assertionLife is the lifetime of a client assertion, which is used once and at once. It covers the 15 s of an
+// exchange, the 30 s by which a clock may be wrong before it is corrected, and as much again. The providers' own
+// library uses an hour; for that long, a stolen assertion works at a server that does not remember each jti.
 const assertionLife = 2 * time.Minute
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 §2.2
 
-// authenticate adds the client's credentials to a request, by a method of client authentication. An assertion is dated at,
-// the server's time.
+// authenticate adds the client's credentials to a request by a method of client authentication. at is the server's
+// time, which dates an assertion.
 func (s Server) authenticate(by Method, c *httpRequest, item keystore.Item, at time.Time) error {
 	switch by {
 	case None:
@@ -69,7 +69,8 @@ func (s Server) authenticate(by Method, c *httpRequest, item keystore.Item, at t
 	return nil
 }
 
-// basic encodes id and secret as RFC 6749 §2.3.1 wants them: form-encoded, then RFC 7617.
+// basic returns id and secret as HTTP Basic credentials: form-encoded as RFC 6749 §2.3.1 requires, unless PlainBasic is
+// set, then encoded by RFC 7617.
 func (s Server) basic(id, secret string) (string, error) {
 	if s.PlainBasic {
 		if strings.Contains(id, ":") {
@@ -84,7 +85,7 @@ func basicCredentials(user, password string) string {
 	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
 }
 
-// claims are those of an assertion (RFC 7523 §3) in the order of the providers' own library.
+// claims are the claims of an assertion (RFC 7523 §3), in the order of the providers' own library.
 type claims struct {
 	Issuer    string `json:"iss"`
 	Subject   string `json:"sub,omitempty"`
@@ -110,8 +111,8 @@ func (s Server) assertion(clientID, called string, at time.Time) claims {
 	return c
 }
 
-// audience is never the token endpoint's where another origin is called: who is called there could use the assertion at
-// the token endpoint.
+// audience returns an assertion's aud for the endpoint that a request is sent to. It is never the token endpoint where
+// that endpoint is on another origin: the server there could use the assertion at the token endpoint.
 func (s Server) audience(called string) string {
 	if origin.Of(called) != origin.Of(s.TokenEndpoint) {
 		return called
@@ -132,9 +133,9 @@ type signer struct {
 	key      any // what the method wants
 }
 
-// ChooseAlg returns what an item's client signs its assertions with at this server: item.KeyAlg where that is given and
-// can be, else the first that fits the key and that the server lists; empty, without a KeyAlg, for a client secret, which
-// signs by HS256.
+// ChooseAlg returns the algorithm that an item's client signs its assertions with at this server: item.KeyAlg where it
+// is given and possible, else the first that fits the key and that the server lists. It is empty for a client secret
+// without a KeyAlg, which signs by HS256.
 func (s Server) ChooseAlg(item keystore.Item) (string, error) {
 	if s.ClientAuth == ClientSecretJWT && item.KeyAlg == "" {
 		return "", nil
@@ -143,7 +144,7 @@ func (s Server) ChooseAlg(item keystore.Item) (string, error) {
 	return sign.alg, err
 }
 
-// signer returns what signs a client's assertions.
+// signer returns the signer of a client's assertions.
 func (s Server) signer(by Method, item keystore.Item) (signer, error) {
 	if by == PrivateKeyJWT {
 		return keySigner(item, s.AssertionAlgs)
@@ -159,7 +160,7 @@ func (s Server) signer(by Method, item keystore.Item) (signer, error) {
 	return signer{alg, item.KeyID, method, item.ClientSecret}, nil
 }
 
-// keySigner returns what signs with an item's private key.
+// keySigner returns a signer with an item's private key, by an algorithm of listed where possible.
 func keySigner(item keystore.Item, listed []string) (signer, error) {
 	key, err := privatekey.Parse(item.PrivateKey, item.PrivateKeyPassword)
 	if err != nil {
@@ -172,7 +173,8 @@ func keySigner(item keystore.Item, listed []string) (signer, error) {
 	return signer{alg, item.KeyID, jwt.GetSigningMethod(alg), key}, nil
 }
 
-// sign returns the compact form. The header is written here because [jwt.Token] keeps it in a map and would put alg first.
+// sign returns the compact form of claims (RFC 7515 §7.1). It writes the header itself: [jwt.Token] keeps the header in
+// a map and would put alg first.
 func (s signer) sign(c claims) (string, error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
@@ -190,7 +192,7 @@ func (s signer) sign(c claims) (string, error) {
 	input := enc.EncodeToString([]byte(header)) + "." + enc.EncodeToString(payload)
 	key := s.key
 	if secret, ok := key.(keystore.Secret); ok {
-		// The secret's text as it stands: it looks like base64, but is not decoded.
+		// The secret's text is the key as it stands. It looks like base64 and is not decoded.
 		text := secret.AppendTo(make([]byte, 0, secret.Len()))
 		defer clear(text)
 		key = text
@@ -202,7 +204,7 @@ func (s signer) sign(c claims) (string, error) {
 	return input + "." + enc.EncodeToString(signature), nil
 }
 
-// newID returns a fresh jti: 36 letters and digits, 214 bits.
+// newID returns a new jti: 36 letters and digits, 214 random bits.
 func newID() string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	id := make([]byte, 0, 36)
@@ -219,7 +221,8 @@ func newID() string {
 	}
 }
 
-// clientCertificate is what a client proves itself with in TLS (RFC 8705 §2.1).
+// clientCertificate returns the certificate, with its private key, that a client authenticates with in TLS (RFC 8705
+// §2.1).
 func clientCertificate(item keystore.Item) (*tls.Certificate, error) {
 	key, err := privatekey.Parse(item.PrivateKey, item.PrivateKeyPassword)
 	if err != nil {

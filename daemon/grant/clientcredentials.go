@@ -6,10 +6,10 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// ClientCredentials obtains a token by RFC 6749 §4.4 with one POST; a second one follows only when the server refuses an
-// assertion and its clock is not this machine's. It takes at most 15 s for each, whatever ctx allows. A request
-// that was sent has its effect at the server even when ctx ends, so ctx should not be that of a client which may leave. req is
-// completed by the server's defaults.
+// ClientCredentials obtains a token by RFC 6749 §4.4. It sends one POST, and a second one only where the server refuses
+// an assertion and its clock differs from this machine's. Each takes at most 15 s, whatever ctx allows. A request that
+// was sent has its effect at the server even if ctx ends, so ctx should not be that of a client that may disconnect.
+// req is completed by the server's defaults.
 //
 // The error is an [*Error], or wraps [ErrEndpointChanged]: then nothing was sent, because the item belongs to another
 // server than this one.

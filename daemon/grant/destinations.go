@@ -7,17 +7,16 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Destinations is where a credential, and every token that was had with it, may be sent. It is stored in the credential's
-// [keystore.Item], so that an edited configuration cannot change it. It is immutable and may be shared.
+// Destinations says where a credential, and every token that was obtained with it, may be sent. It is stored in the
+// credential's [keystore.Item], so that an edited configuration cannot change it. It is immutable and may be shared.
 type Destinations struct {
-	// Issuer, TokenEndpoint and ClientAuth are the item's: the server that issued what is sealed.
+	// Issuer, TokenEndpoint and ClientAuth are the item's: the server that the credential is for.
 	Issuer, TokenEndpoint, ClientAuth string
-	// Origins, TokenOrigins and PageOrigins are those beside the token endpoint's that the person agreed to; see
-	// [keystore.Item].
+	// Origins, TokenOrigins and PageOrigins are further origins that the person agreed to; see [keystore.Item].
 	Origins, TokenOrigins, PageOrigins []string
-	// APIs are the origins that may be sent the tokens, with their ports.
+	// APIs are the origins of APIs that may be sent the tokens, in the long form of package origin.
 	APIs []string
-	// Header is how an API is sent a token; nil: "Authorization: Bearer T".
+	// Header is how an API is sent a token; nil means "Authorization: Bearer T".
 	Header *Header
 }
 
@@ -37,7 +36,7 @@ func (e *Endpoint) DestinationsOf(item keystore.Item) *Destinations {
 	return s
 }
 
-// intern returns b where it equals a: ten thousand tokens then share one text.
+// intern returns b where it equals a, so that ten thousand tokens share one string.
 func intern(a, b string) string {
 	if a == b {
 		return b
@@ -45,17 +44,19 @@ func intern(a, b string) string {
 	return a
 }
 
-// ownDestinations is the destination of what a person has just typed for this very server and what no item is sealed with yet.
+// ownDestinations returns where a credential that a person has just typed for this server may be sent. No item is
+// stored yet.
 func (e *Endpoint) ownDestinations(kind Kind) *Destinations {
 	return e.DestinationsOf(e.server.NewItem("", kind))
 }
 
-// AllowsAPI reports whether an API's origin, in the form of [Destinations.APIs], may be sent the tokens. A nil s allows none.
+// AllowsAPI reports whether an API's origin, in the long form of package origin, may be sent the tokens. A nil s allows
+// none.
 func (s *Destinations) AllowsAPI(origin string) bool {
 	return s != nil && slices.Contains(s.APIs, origin)
 }
 
-// hostOf is what an origin is called in a sentence.
+// hostOf returns an origin as sentences name it: without the scheme.
 func hostOf(origin string) string {
 	if _, host, ok := strings.Cut(origin, "://"); ok {
 		return host

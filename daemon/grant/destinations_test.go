@@ -52,8 +52,8 @@ func (c *counting) received() []url.Values {
 	return c.forms
 }
 
-// endpoints are the kinds of address that a document, a preset or a configuration names: how a server comes to have one on
-// a host, and what sends something of a credential there.
+// endpoints are the kinds of address that a document, a preset or a configuration names: how a server comes to have one
+// on a host, and what sends something of a credential there.
 var endpoints = map[string]struct {
 	on   func(s *grant.Server, host string)
 	send func(t *testing.T, e *grant.Endpoint, item keystore.Item) error
@@ -274,7 +274,8 @@ func TestF6NoTokenGoesToAnotherServersUserinfo(t *testing.T) {
 	}
 }
 
-// What groat's own preset names on other hosts needs no agreement; on another server with the same paths it is no preset.
+// What groat's own preset names on other hosts needs no agreement; on another server with the same paths it is no
+// preset.
 func TestF7WhatAPresetNames(t *testing.T) {
 	google, _ := preset.Lookup("google")
 	server, err := grant.FromPreset(google, "", "")

@@ -27,17 +27,17 @@ const (
 	napMost        = 30 * time.Second // timers stand still during suspend
 )
 
-// DeviceLogin is a device authorization in progress (RFC 8628 §3.2): what a person must be shown, with the host, since
-// whoever sends somebody else's code to a person can sign in as them (§5.4).
+// DeviceLogin is a device authorization in progress (RFC 8628 §3.2). A person must be shown the code together with the
+// host: an attacker who sends a code of their own to a person can otherwise sign in as that person (§5.4).
 type DeviceLogin struct {
 	// UserCode is what the person types: letters, digits, '-', '.', '_' and spaces, at most 64 characters.
 	UserCode string
-	// VerificationURI is where: https, or http on a loopback address.
+	// VerificationURI is the page to type the code at: https, or http on a loopback address.
 	VerificationURI string
-	// VerificationURIComplete has the code in it; empty where the server gave none on the same origin. It is for a QR code
-	// or a browser.
+	// VerificationURIComplete is the page's address with the code in it, for a QR code or a browser; empty where the
+	// server gave none on the same origin.
 	VerificationURIComplete string
-	// Lifetime is how long the code is good for from now.
+	// Lifetime is how long the code is valid, counted from the answer.
 	Lifetime time.Duration
 
 	code     keystore.Secret
@@ -46,8 +46,8 @@ type DeviceLogin struct {
 	scope    []string
 }
 
-// StartDevice begins a device authorization. req is completed by the server's defaults. The error is as
-// [Endpoint.ClientCredentials]'s, or ErrNotOffered.
+// StartDevice requests a device authorization (RFC 8628 §3.1). req is completed by the server's defaults. The error is
+// as [Endpoint.ClientCredentials]'s, or [ErrNotOffered].
 func (e *Endpoint) StartDevice(ctx context.Context, item keystore.Item, req Request) (*DeviceLogin, error) {
 	if e.server.DeviceEndpoint == "" {
 		return nil, ErrNotOffered
@@ -67,7 +67,7 @@ func (e *Endpoint) StartDevice(ctx context.Context, item keystore.Item, req Requ
 	return d, nil
 }
 
-// readDevice reads RFC 8628 §3.2. Members that it does not know are ignored.
+// readDevice reads the answer of RFC 8628 §3.2. It ignores members that it does not know.
 func readDevice(a Answer) (d *DeviceLogin, flaw string) {
 	body, flaw := a.object()
 	if flaw != "" {
@@ -103,8 +103,8 @@ func readDevice(a Answer) (d *DeviceLogin, flaw string) {
 	return d, ""
 }
 
-// isUserCode reports whether s is made of what a person types and nothing that reads like a sentence or a command (RFC 8628
-// §6.1 proposes letters or digits with dashes).
+// isUserCode reports whether s holds only characters of a code, so that it cannot read like a sentence or a command
+// (RFC 8628 §6.1 proposes letters or digits with dashes).
 func isUserCode(s string) bool {
 	for _, c := range []byte(s) {
 		switch {
@@ -116,7 +116,7 @@ func isUserCode(s string) bool {
 	return true
 }
 
-// readInterval reads a number of seconds, which may have a fraction, and rounds it up.
+// readInterval reads a number of seconds, which may have a fraction, rounded up.
 func readInterval(raw json.RawMessage) time.Duration {
 	f, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64)
 	if err != nil || !(f >= 0) {
@@ -125,7 +125,7 @@ func readInterval(raw json.RawMessage) time.Duration {
 	return time.Duration(min(max(math.Ceil(f), 1), deviceLifeMost.Seconds())) * time.Second
 }
 
-// readToken returns a string of printable ASCII, bounded as tokens are, or none.
+// readToken returns a string of printable ASCII of at most [maxToken] bytes, or the zero Secret.
 func readToken(raw json.RawMessage) keystore.Secret {
 	b, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
 	if err != nil || len(b) == 0 || len(b) > maxToken || !printableASCII(b) {
@@ -135,10 +135,10 @@ func readToken(raw json.RawMessage) keystore.Secret {
 	return keystore.NewSecret(b)
 }
 
-// AwaitDevice polls until the person has signed in or declined, or the code has expired. Between two requests it waits for
-// the interval, counted from the previous answer; slow_down and any 429 lengthen it, Retry-After is obeyed, and while the
-// network is down it waits longer and goes on. It returns at once with ctx's error when ctx ends. Other errors are an
-// [*Error], which for an expired code has the Code "expired_token".
+// AwaitDevice polls until the person has signed in or declined, or the code has expired. It waits for the interval
+// between an answer and the next request; slow_down and any 429 lengthen the interval, Retry-After is obeyed, and while
+// the network is down it goes on with longer waits. It returns at once with ctx's error when ctx ends. Any other error
+// is an [*Error], whose Code for an expired code is "expired_token".
 func (e *Endpoint) AwaitDevice(ctx context.Context, item keystore.Item, d *DeviceLogin) (Session, error) {
 	expiry := d.answered.Boot + d.Lifetime
 	next, pace, lost := d.answered.Boot+d.interval, pace{interval: d.interval}, false
@@ -174,7 +174,7 @@ type pace struct {
 	failures int // in a row, without an answer of the server's own
 }
 
-// wait returns how long after an answer the next poll comes.
+// wait returns how long after an answer the next poll is sent.
 func (p *pace) wait(e *Error) time.Duration {
 	switch {
 	case e.Code == "slow_down" || e.Status == http.StatusTooManyRequests:
@@ -195,15 +195,15 @@ func (p *pace) wait(e *Error) time.Duration {
 	return wait
 }
 
-// keepPolling decides whether an answer to a poll is not yet the last one. Status codes say little: RFC 8628 wants 400 for
-// everything, Auth0 uses 403 and 429.
+// keepPolling reports whether polling goes on after an answer. The status says little: RFC 8628 prescribes 400 for
+// every error, Auth0 uses 403 and 429.
 func keepPolling(e *Error) bool {
 	switch e.Class {
 	case Pending, Transient, Ambiguous: // slow_down and a 429 are Transient
 		return true
-	case Malformed: // a page under 200; but a token that cannot be used has cost the code
+	case Malformed: // a page under 200; a token that cannot be used has used up the code
 		return !e.spent
-	case TransientSlow: // a page under 403, a certificate of somebody in between; not an error that nobody knows
+	case TransientSlow: // a page under 403, a certificate of a proxy in between; but not an unknown error code
 		if e.Err == ErrClock {
 			return e.otherClock
 		}
@@ -227,7 +227,7 @@ func (e *Endpoint) poll(ctx context.Context, item keystore.Item, d *DeviceLogin)
 	})
 }
 
-// waitUntil returns when the boot clock has come to until, or ctx's error.
+// waitUntil returns when the boot clock has reached until, or with ctx's error.
 func (e *Endpoint) waitUntil(ctx context.Context, until time.Duration) error {
 	for {
 		left := until - e.now().Boot

@@ -14,23 +14,24 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
-// Discovered is what a server says of itself.
+// Discovered is a server as its metadata describes it.
 type Discovered struct {
 	Server
-	// Document is where it said so.
+	// Document is the address of the metadata.
 	Document string
-	// OtherOrigin is the origin of the token endpoint where that is not the issuer's: RFC 8414 allows it, a person may want to
-	// see it before a secret goes there. Empty otherwise.
+	// OtherOrigin is the origin of the token endpoint where it differs from the issuer's, else empty. RFC 8414 allows
+	// it; a person should see it before a secret goes there.
 	OtherOrigin string
 }
 
-// Discover reads a server's metadata: first where RFC 8414 §3 puts it, then where OpenID Connect Discovery §4 does. method is
-// how the client authenticates; if empty, the first that the server supports of client_secret_basic (what a client has that
-// was registered without saying, RFC 7591 §2), client_secret_post and client_secret_jwt.
+// Discover reads a server's metadata, first where RFC 8414 §3 puts it, then where OpenID Connect Discovery §4 does.
+// method is how the client authenticates; if it is empty, it is the first that the server supports of
+// client_secret_basic (the method of a client registered without one, RFC 7591 §2), client_secret_post and
+// client_secret_jwt.
 //
-// The document's issuer must be the given one (RFC 8414 §3.3), but for a slash at the end: both spellings lead to the
-// same document, people mistype them, and the document's own is what is used from then on. No redirect is followed. The
-// error is an [*Error], or [origin.CheckURL]'s.
+// The document's issuer must be the given one (RFC 8414 §3.3), except for a slash at the end: both spellings lead to
+// the same document, and people mistype them. The document's own spelling is used from then on. No redirect is
+// followed. The error is an [*Error], or [origin.CheckURL]'s.
 func Discover(ctx context.Context, client *http.Client, issuer string, method Method) (Discovered, error) {
 	if err := origin.CheckURL(issuer, "the issuer"); err != nil {
 		return Discovered{}, err
@@ -55,7 +56,7 @@ func Discover(ctx context.Context, client *http.Client, issuer string, method Me
 	return Discovered{}, first
 }
 
-// wellKnown returns where an issuer's metadata may be.
+// wellKnown returns the addresses that an issuer's metadata may have.
 func wellKnown(issuer string) []string {
 	u, err := url.Parse(issuer)
 	if err != nil {
@@ -99,7 +100,7 @@ func readMetadata(ctx context.Context, client *http.Client, document, issuer str
 	return found, nil
 }
 
-// readEndpoints reads what a server has beside its token endpoint. One that cannot be called is as good as none.
+// readEndpoints reads the server's other endpoints and options. An endpoint with an unusable address counts as missing.
 func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 	members := body
 	if aliases := (object)(nil); s.ClientAuth == TLSClientAuth && json.Unmarshal(body["mtls_endpoint_aliases"], &aliases) == nil {
@@ -123,7 +124,8 @@ func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 	s.AssertionAlgs = body.list("token_endpoint_auth_signing_alg_values_supported")
 	if slices.Contains(body.list("scopes_supported"), offlineAccess) {
 		s.SessionScope = []string{offlineAccess}
-		s.AuthorizeParams = map[string]string{"prompt": "consent"} // without it the scope is ignored (OpenID Connect Core §11)
+		// without it the scope is ignored (OpenID Connect Core §11)
+		s.AuthorizeParams = map[string]string{"prompt": "consent"}
 	}
 	s.Grants = s.offered(body)
 	if s.RequirePAR && s.PAREndpoint == "" {
@@ -134,8 +136,8 @@ func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 
 const offlineAccess = "offline_access"
 
-// offered returns the ways to sign in that a document speaks of. Where it does not list any, its endpoints do; client
-// credentials are always worth a try. Passwords are not: that takes a preset.
+// offered returns the grants that a document offers. Where it lists none, its endpoints imply them, and client
+// credentials are always worth a try. Passwords are never implied: they need a preset.
 func (s *Server) offered(body object) []Kind {
 	listed := body.list("grant_types_supported")
 	var kinds []Kind
@@ -162,8 +164,8 @@ func misdescribed(a Answer, reason string) *Error {
 	return &Error{Class: Misconfigured, Status: a.Status, Reason: reason}
 }
 
-// checkBeside checks an address that a document names: a server that is reached by https must not send us to http, not even
-// on this machine.
+// checkBeside checks an address that a document names. A server that is reached by https must not lead to http, not
+// even on this machine.
 func checkBeside(issuer, endpoint, what string) (flaw string) {
 	if err := origin.CheckURL(endpoint, what); err != nil {
 		return err.Error()
@@ -174,7 +176,7 @@ func checkBeside(issuer, endpoint, what string) (flaw string) {
 	return ""
 }
 
-// chooseMethod holds the wanted method against token_endpoint_auth_methods_supported.
+// chooseMethod chooses a method of token_endpoint_auth_methods_supported: wanted where it is not empty.
 func chooseMethod(body object, wanted Method) (chosen Method, flaw string) {
 	const member = "token_endpoint_auth_methods_supported"
 	var supported []Method

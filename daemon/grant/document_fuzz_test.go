@@ -11,8 +11,8 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
-// FuzzDiscover: a document may say what it likes. What is taken from it is the issuer that was asked, and addresses that a
-// credential may be sent to.
+// FuzzDiscover: a document may say what it likes. What is taken from it is the issuer that was asked, and addresses
+// that a credential may be sent to.
 func FuzzDiscover(f *testing.F) {
 	f.Add([]byte(`{"issuer":"https://auth.example.org","token_endpoint":"https://auth.example.org/token"}`))
 	f.Add([]byte(`{"issuer":"https://auth.example.org/","token_endpoint":"https://tokens.example.net/t","token_endpoint_auth_methods_supported":["client_secret_jwt"],"grant_types_supported":[]}`))

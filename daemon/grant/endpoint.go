@@ -11,8 +11,8 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
-// Endpoint is one authorization server as one profile uses it, with what is learned about it: the state of its clock.
-// It is safe for concurrent use, and it does not hold back: how often to ask is the caller's business.
+// Endpoint is one authorization server as one profile uses it, with what was learned about the server's clock. It is
+// safe for concurrent use. It does not limit how often it sends: that is the caller's part.
 type Endpoint struct {
 	server   Server
 	client   *http.Client
@@ -21,42 +21,44 @@ type Endpoint struct {
 	requests atomic.Int64
 }
 
-// NewEndpoint returns an endpoint that sends nothing yet; client is one of [NewHTTPClient].
+// NewEndpoint returns an endpoint for a server. It sends nothing. The client is one of [NewHTTPClient].
 func NewEndpoint(server Server, client *http.Client, now clock.Func) *Endpoint {
 	return &Endpoint{server: server, client: client, now: now, clocks: &serverClocks{}}
 }
 
-// With returns an endpoint for what server says, which a sign-in may know more of than e. The two share what is known of clocks.
+// With returns an endpoint for another description of the same server, such as one that a sign-in has completed. It
+// shares with e what is known about clocks.
 func (e *Endpoint) With(server Server) *Endpoint {
 	return &Endpoint{server: server, client: e.client, now: e.now, clocks: e.clocks}
 }
 
-// Server returns what the endpoint was made for.
+// Server returns the server that the endpoint was made for.
 func (e *Endpoint) Server() Server { return e.server }
 
 // Requests counts the requests for tokens that left this machine.
 func (e *Endpoint) Requests() int64 { return e.requests.Load() }
 
-// Carries is how much of a credential a request carries. What a person agrees to for one is agreed to for what is less, and
-// never for what is more.
+// Carries says how much of a credential a request carries, from the most to the least. A person's agreement to one
+// value covers those after it, never those before it.
 type Carries int
 
 const (
 	// Anything: a secret, a password, a code, a refresh token, an assertion.
 	Anything Carries = iota
-	// AccessOnly: an access token, which ends.
+	// AccessOnly: an access token, which expires.
 	AccessOnly
-	// SignInRequest: what a sign-in begins with, which holds no secret.
+	// SignInRequest: the first request of a sign-in, which holds no secret.
 	SignInRequest
 )
 
-// agreed reports whether the person agreed that an origin receives as much.
+// agreed reports whether the person agreed that an origin receives requests that carry this much.
 func (s *Destinations) agreed(origin string, what Carries) bool {
 	return slices.Contains(s.Origins, origin) || what == AccessOnly && slices.Contains(s.TokenOrigins, origin) ||
 		what == SignInRequest && slices.Contains(s.PageOrigins, origin)
 }
 
-// home is the origin that everything sealed may go to: the token endpoint's, or the issuer's where there are only static keys.
+// home returns the origin that everything may be sent to: the token endpoint's, or the issuer's where the server has
+// static keys only.
 func (s *Destinations) home() string {
 	if s.TokenEndpoint != "" {
 		return origin.Of(s.TokenEndpoint)
@@ -64,10 +66,10 @@ func (s *Destinations) home() string {
 	return origin.Of(s.Issuer)
 }
 
-// ForeignError says that a server, a document or a configuration names an endpoint on a host that the credential is not
-// sealed for. Nothing was sent. It is an [ErrEndpointChanged].
+// ForeignError means that a server, a document or a configuration names an endpoint on a host that the credential is
+// not sealed for. Nothing was sent. errors.Is finds [ErrEndpointChanged].
 type ForeignError struct {
-	// Sealed is the host that the credential is sealed for, Named the origin that was named instead.
+	// Sealed is the host that the credential is sealed for; Named is the origin that was named instead.
 	Sealed, Named string
 }
 
@@ -75,12 +77,13 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("the credential is sealed for %s, and %s is another host", e.Sealed, hostOf(e.Named))
 }
 
-// Is makes it an ErrEndpointChanged.
+// Is reports that a ForeignError is an [ErrEndpointChanged].
 func (e *ForeignError) Is(target error) bool { return target == ErrEndpointChanged }
 
-// checkDestination is the one rule for every address that a server, a document, a preset or a configuration names: what carries
-// anything of a credential goes to the origin that the credential is sealed for, to one that the person agreed to, or to one
-// that groat's own preset names. The error wraps [ErrEndpointChanged].
+// checkDestination refuses to send a part of a credential to an address unless the address is on the origin that the
+// credential is sealed for, on an origin that the person agreed to, or on one that groat's own preset names. This is
+// the one rule for every address, whether a server, a document, a preset or a configuration names it. The error wraps
+// [ErrEndpointChanged].
 func (e *Endpoint) checkDestination(to *Destinations, address string, what Carries) error {
 	s := e.server
 	switch {
@@ -91,7 +94,7 @@ func (e *Endpoint) checkDestination(to *Destinations, address string, what Carri
 	case to.Issuer != s.Issuer:
 		return fmt.Errorf("%w: its issuer is %s, not %s", ErrEndpointChanged, shown(to.Issuer), shown(s.Issuer))
 	case to.ClientAuth != "" && to.ClientAuth != string(s.ClientAuth):
-		// An assertion never shows the secret; an edit must not turn it into something that does.
+		// An assertion does not reveal the secret; an edited configuration must not replace it by a method that does.
 		return fmt.Errorf("%w: its client authentication is %s, not %s", ErrEndpointChanged, shown(to.ClientAuth), shown(string(s.ClientAuth)))
 	}
 	o := origin.Of(address)
@@ -101,8 +104,9 @@ func (e *Endpoint) checkDestination(to *Destinations, address string, what Carri
 	return &ForeignError{Sealed: shown(hostOf(to.home())), Named: shown(o)}
 }
 
-// send is the gate: the only way in which a request with anything of a credential leaves. to is where the credential, or the
-// token, may go.
+// send is the gate: every request that carries a part of a credential leaves through it. to says where the credential
+// may be sent. The instant is from before anything was sent. It records the Date of the answer for
+// [Endpoint.noteAssertion].
 func (e *Endpoint) send(ctx context.Context, to *Destinations, c httpRequest) (Answer, clock.Instant, error) {
 	if err := e.checkDestination(to, c.url, c.carries); err != nil {
 		return Answer{}, clock.Instant{}, err

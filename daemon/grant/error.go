@@ -23,9 +23,9 @@ var (
 // said is cut to printable ASCII.
 type Error struct {
 	Class Class
-	// Where is the host and port that were asked.
+	// Where is the host and port that the request was for.
 	Where string
-	// Reason is our own words for what happened: a predicate whose subject is Where.
+	// Reason describes the failure in groat's own words, as a predicate whose subject is Where.
 	Reason string
 	// Code is the RFC 6749 §5.2 error, or empty.
 	Code string
@@ -33,12 +33,14 @@ type Error struct {
 	Description string
 	// Status is the HTTP status, or 0 where no answer came.
 	Status int
-	// RetryAfter is the server's wish, counted from the answer; 0 where it has none.
+	// RetryAfter is the least wait that the server asked for, counted from its answer; 0 where it named none.
 	RetryAfter time.Duration
-	// RotationLost: the request carried a refresh token, and the server may have replaced it by one that did not arrive or
-	// cannot be used. The old one is still worth one try, soon; if that is refused, this is why.
+	// RotationLost means that the request carried a refresh token which the server may have replaced by one that did
+	// not arrive or cannot be used. The old token is worth one try soon; if the server refuses that, this is the
+	// reason.
 	RotationLost bool
-	// Trouble is what kept the server from being reached, or safely; empty where it was, or was not even tried.
+	// Trouble says why the server was not reached, or not reached safely; empty where it was reached, or where nothing
+	// was sent.
 	Trouble Trouble
 	// Proxy is the host of the proxy that was used, or empty.
 	Proxy string
@@ -51,24 +53,25 @@ type Error struct {
 	spent  bool // the server has given a token, which cannot be used; a code that was presented is gone
 }
 
-// Trouble is what is wrong between this machine and a server.
+// Trouble is a kind of failure between this machine and a server.
 type Trouble string
 
-// The troubles.
+// The kinds of [Trouble].
 const (
-	// Unreachable: no connection, and no proxy was used: no such name, no route, no answer.
+	// Unreachable: no connection was made, and no proxy was used: the name was not found, there is no route, or no
+	// answer came.
 	Unreachable Trouble = "unreachable"
-	// UntrustedAuthority: the certificate, of the server or of an https proxy, is from an authority that is not trusted.
+	// UntrustedAuthority: an authority that is not trusted issued the certificate of the server or of an https proxy.
 	UntrustedAuthority Trouble = "untrusted_authority"
-	// ProxyFailed: the proxy refused, or could not be reached itself.
+	// ProxyFailed: the proxy refused the connection or could not be reached.
 	ProxyFailed Trouble = "proxy"
-	// Broken: anything else that kept an exchange from being complete.
+	// Broken: the exchange failed in another way before a whole answer came.
 	Broken Trouble = "broken"
 )
 
-// Error returns one sentence, such as
-// `auth.example.com does not accept the client id or secret (HTTP 401, invalid_client); the server says: "unknown client"`.
-// An error code that no specification knows, and the explanation, are the server's words: they stand in quotation marks.
+// Error returns one sentence, such as `auth.example.com does not accept the client id or secret (HTTP 401,
+// invalid_client); the server says: "unknown client"`. The server's own words stand in quotation marks: its
+// explanation, and an error code that no specification has.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Where == "" {
@@ -96,34 +99,38 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Action is what is to be done about a failed exchange: the right-hand column of the table whose left-hand one is [Class].
-// It says how, not when: the times are the broker's, which knows what went before. Two rules stand above every row: what
-// the server wishes ([Error.RetryAfter]) is a floor, and a token that is still valid goes on being served.
+// Action says how to go on after a failed exchange; [Error.Action] derives it from the answer's [Class]. It does not
+// say when: the times are the broker's, which knows the earlier failures. Two rules hold for every action: the server's
+// [Error.RetryAfter] is the least wait, and a token that is still valid goes on being served.
 type Action int
 
 const (
-	// Proceed: there is nothing to do about a success.
+	// Proceed: the exchange succeeded.
 	Proceed Action = iota
-	// Retry with backoff, from a second on: the same request may succeed at any moment.
+	// Retry with backoff that begins at a second: the same request may succeed at any moment.
 	Retry
-	// RetrySlowly: with a backoff that begins slowly, for something stands in between (a proxy, a firewall, a certificate).
+	// RetrySlowly retries with a backoff that begins slowly, because something between this machine and the server is
+	// in the way: a proxy, a firewall, a certificate.
 	RetrySlowly
-	// RetrySeldom: as RetrySlowly, up to a quarter of an hour: a wrong address, a redirect, a word that nobody knows. Most
-	// likely somebody must change something, but no specification says that it is final, so it heals by itself.
+	// RetrySeldom is RetrySlowly with waits of up to a quarter of an hour, for a wrong address, a redirect or an error
+	// code that is not known. A person most likely has to change something. No specification makes these answers final,
+	// so the retries go on.
 	RetrySeldom
-	// RetryOnceSoon: the server may have carried the request out. Once, after a few seconds, it is sent again, while servers
-	// that rotate refresh tokens still take the one before; if that is lost too, it is RetrySlowly.
+	// RetryOnceSoon sends the request once more after a few seconds, since the server may have carried it out: servers
+	// that rotate refresh tokens still accept the previous one for a short time. If the second answer is lost too, the
+	// action is RetrySlowly.
 	RetryOnceSoon
-	// ConfirmThenPark: believed when it is said twice, a minute apart; then Park.
+	// ConfirmThenPark parks the credential after the server has said the same twice, a minute apart.
 	ConfirmThenPark
-	// Park the credential: no request until it is stored anew or its configuration changes, or a person asks for one.
+	// Park stops all requests for the credential until it is stored anew, its configuration changes, or a person asks
+	// for a request.
 	Park
-	// ParkRequest: only the scope or audience that was asked for is refused; other tokens of the credential are not.
+	// ParkRequest parks only the scope or audience that was asked for; other tokens of the credential are not affected.
 	ParkRequest
-	// ParkDoubtful: servers say this of a credential, and of a scope or audience that they do not know. Where the profile's
-	// own default was asked for it is Park, else ParkRequest: the default's own request will tell.
+	// ParkDoubtful is for an answer that servers give both to a refused credential and to a scope or audience that they
+	// do not know. It is Park where the profile's default was asked for, else ParkRequest.
 	ParkDoubtful
-	// Poll again after the interval: a person has not answered yet (RFC 8628 §3.5). Only a sign-in gets this.
+	// Poll again after the interval: the person has not answered yet (RFC 8628 §3.5). Only a sign-in gets this.
 	Poll
 )
 
@@ -134,7 +141,7 @@ var actionNames = [...]string{
 
 func (a Action) String() string { return actionNames[a] }
 
-// Parks reports whether the action, when it is carried out, ends with no further request until something changes.
+// Parks reports whether the action ends with no further request until something changes.
 func (a Action) Parks() bool {
 	switch a {
 	case ConfirmThenPark, Park, ParkRequest, ParkDoubtful:
@@ -143,8 +150,9 @@ func (a Action) Parks() bool {
 	return false
 }
 
-// Action is pure: it depends on the class, the code, the status and on what became of a refresh token, and on nothing that
-// happened before. Only what RFC 6749 or an extension of it makes final parks anything.
+// Action returns how to go on after e. It is pure: it depends on the class, the code, the status and on what happened
+// to a refresh token, and not on earlier exchanges. Only answers that RFC 6749 or one of its extensions makes final
+// park anything.
 func (e *Error) Action() Action {
 	if e.RotationLost {
 		return RetryOnceSoon // whatever the answer was, its refresh token may be the only one that still works
@@ -189,7 +197,7 @@ func (e *Error) definitiveAction() Action {
 	return Park
 }
 
-// wrongPlace reports whether a status says that nothing, or something else, is at this address.
+// wrongPlace reports whether a status means that nothing, or something else, is at the address.
 func wrongPlace(status int) bool {
 	switch status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone, http.StatusMisdirectedRequest:
@@ -198,12 +206,12 @@ func wrongPlace(status int) bool {
 	return false
 }
 
-// Reached reports whether the request, or a part of it, may have reached the server: an exchange that has not costs the
-// server nothing.
+// Reached reports whether a part of the request may have reached the server. An exchange that did not costs the server
+// nothing.
 func (e *Error) Reached() bool { return e.Status != 0 || e.Class == Ambiguous || e.Class == Malformed }
 
-// Answered reports whether the server itself has spoken, however unfavourably: it is there and works. What a proxy, a
-// firewall or an outage says is no such word.
+// Answered reports whether the server itself answered, even if it refused. An answer of a proxy or a firewall does not
+// count.
 func (e *Error) Answered() bool {
 	switch e.Class {
 	case Refused, InvalidClient, Misconfigured, Pending, OK:
@@ -214,7 +222,7 @@ func (e *Error) Answered() bool {
 	return false
 }
 
-// Class is what an answer, or its absence, means for the credential.
+// Class is what an answer, or the lack of one, means for the credential.
 type Class int
 
 // The classes; [Classify] is the table that decides.
@@ -223,13 +231,14 @@ const (
 	OK Class = iota
 	// Transient: the same request may succeed soon (5xx, 429, a network failure before anything was sent).
 	Transient
-	// TransientSlow: it may succeed later, but something stands between (a proxy, a WAF, TLS, a wrong path).
+	// TransientSlow: the same request may succeed later, but something is in the way: a proxy, a firewall, TLS, a wrong
+	// path.
 	TransientSlow
-	// Malformed: an answer that is no token and no OAuth error; treated as Transient.
+	// Malformed: the answer is neither a token nor an OAuth error. It is treated as Transient.
 	Malformed
-	// Ambiguous: the request was sent and no answer came, so the server may have acted on it.
+	// Ambiguous: the request was sent and no whole answer came, so the server may have acted on it.
 	Ambiguous
-	// InvalidClient: the server does not accept the client's credentials; confirmed once before it is believed.
+	// InvalidClient: the server does not accept the client's credentials. It is believed after one confirmation.
 	InvalidClient
 	// Refused: a definitive refusal of the grant or of the person; only a new login helps.
 	Refused
@@ -245,7 +254,8 @@ var classNames = [...]string{
 
 func (c Class) String() string { return classNames[c] }
 
-// Definitive reports whether repeating the same request is pointless until the person or the configuration changes.
+// Definitive reports whether repeating the same request is useless until the person or the configuration changes
+// something.
 func (c Class) Definitive() bool { return c == Refused || c == Misconfigured }
 
 func (e *Error) at(url string) *Error {

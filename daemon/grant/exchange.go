@@ -36,44 +36,45 @@ type httpRequest struct {
 	authorization string                       // empty sends none
 	header        struct{ name, value string } // another header with a credential
 	certificate   *tls.Certificate             // the client's own; nil shows none
-	// carried is what must not come back in an error's description.
+	// carried are the secrets in the request, which are removed from a description in the answer.
 	carried []keystore.Secret
 	carries Carries // how much of a credential it is, for the gate
 }
 
-// reveal returns a secret that the request is about to carry, and remembers it in both forms in which it may come back.
+// reveal returns the text of a secret that the request carries. It adds the secret to carried, as it is and
+// form-encoded.
 func (c *httpRequest) reveal(s keystore.Secret) string {
 	text := s.Reveal()
 	c.carried = append(c.carried, s, keystore.SecretString(url.QueryEscape(text)))
 	return text
 }
 
-// Answer is what came back for one request, or why nothing did.
+// Answer is the server's answer to one request, or the reason why none came.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
-	// Flaw says in words why Body, which is then nil, cannot be used; empty where it can.
+	// Flaw says why Body cannot be used and is nil; empty where Body can be used.
 	Flaw string
-	// Err is the transport's error; Status tells whether the header had come before.
+	// Err is the transport's error. Status is set if the header came before it.
 	Err error
-	// Sent is set unless it is certain that the server has seen no byte of the request.
+	// Sent is false only if it is certain that no byte of the request reached the server.
 	Sent bool
-	// At is the wall time of the answer, for a Retry-After that is a date where the server does not say its own.
+	// At is the wall time of the answer. A Retry-After that is a date is judged by it where the answer has no Date.
 	At time.Time
 	// Proxy is the host of the proxy that the request went through, or empty.
 	Proxy string
-	// Carried are the secrets of the request, which a description is cleaned of.
+	// Carried are the secrets of the request, which are removed from a description.
 	Carried []keystore.Secret
 }
 
-// exchange sends one request once. The first instant is from before anything was sent, the second from when the answer was
-// complete. It takes at most [totalTimeout].
+// exchange sends one request once. sent is from before anything was sent, received from when the answer was complete.
+// It takes at most [totalTimeout].
 func exchange(ctx context.Context, client *http.Client, now clock.Func, c httpRequest) (a Answer, sent, received clock.Instant) {
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
-	// A connection is had: from here on the request may leave at any moment. httptrace's WroteHeaders comes later, from
-	// another goroutine, and when a deadline strikes in between the request may leave and not be reported.
+	// Once there is a connection the request may leave at any moment. WroteHeaders of httptrace is called later, by
+	// another goroutine: if a deadline strikes in between, the request may leave without a report.
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 
@@ -140,7 +141,7 @@ func roundTrip(client *http.Client, req *http.Request) (header http.Header, body
 	return resp.Header, body, resp.StatusCode, "", err
 }
 
-// date returns the server's own clock at the time of the answer, or the zero time.
+// date returns the time in the answer's Date header, or the zero time.
 func (a Answer) date() time.Time {
 	t, err := http.ParseTime(a.Header.Get("Date"))
 	if err != nil {
@@ -149,11 +150,11 @@ func (a Answer) date() time.Time {
 	return t
 }
 
-// form is an application/x-www-form-urlencoded body in the order in which its parameters were added, which is the
-// order that the providers' own clients use; [url.Values] would sort.
+// form is an application/x-www-form-urlencoded body. Its parameters keep the order in which they were added, which is
+// the order of the providers' own clients; [url.Values] would sort them.
 type form []byte
 
-// add appends a parameter. An empty value is not sent: at some servers an empty scope or audience is an error.
+// add appends a parameter. It leaves out one with an empty value: some servers refuse an empty scope or audience.
 func (f form) add(name, value string) form {
 	if value == "" {
 		return f
@@ -174,7 +175,7 @@ func (f form) append(g form) form {
 	return append(f, g...)
 }
 
-// object returns the parameters as a JSON object, for servers that want one.
+// object returns the parameters as a JSON object.
 func (f form) object() (form, error) {
 	values, err := url.ParseQuery(string(f))
 	if err != nil {

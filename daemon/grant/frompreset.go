@@ -10,9 +10,9 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
-// FromPreset resolves a provider to a server as it is for one way to sign in; an empty kind is the provider's default.
-// authServer, if not empty, is another host with the same paths (staging, a sandbox) and must be an origin: scheme, host
-// and port. A kind that the provider does not offer is an error that wraps [ErrNotOffered].
+// FromPreset returns the server of a provider for one grant; an empty kind is the provider's default. authServer, if
+// not empty, is another host with the same paths (staging, a sandbox) and must be an origin: scheme, host and port. A
+// kind that the provider does not offer is an error that wraps [ErrNotOffered].
 func FromPreset(p preset.Provider, authServer string, kind Kind) (Server, error) {
 	if err := origin.Check(authServer, "the authorization server"); authServer != "" && err != nil {
 		return Server{}, err

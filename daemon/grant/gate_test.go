@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Every request that carries a part of a credential passes the gate, [Endpoint.send]: one function sends, and this list has
-// its callers.
+// Every request that carries a part of a credential passes the gate, [Endpoint.send]: one function sends, and this list
+// has its callers.
 func TestF2NothingIsSentButThroughTheGate(t *testing.T) {
 	callers := map[string][]string{ // :: function → its allowed callers
 		"Do":        {"roundTrip", "Receiver.Close", "admittedConn.Close"}, // in the latter two it is [sync.Once]'s

@@ -1,9 +1,16 @@
-// Package grant obtains tokens: it is the only place that speaks to an authorization server.
+// Package grant obtains tokens. It is the only package that sends requests to an authorization server.
 //
-// One file per grant, one for client authentication, one ([Classify]) that decides what an answer means. The invariants:
-// a request with anything of a credential goes where the credential is sealed for ([Endpoint.send]) and nowhere else (no redirect
-// is followed, no request is repeated by the transport); an answer is bounded in size and time; an error never carries a body or a secret.
-// What is not here: when to renew, which is the broker's, and where credentials are kept, which is the keystore's.
+// There is one file per grant (clientcredentials.go, authcode.go, device.go, …), clientauth.go for client
+// authentication, and classify.go for what an answer means. A token request goes through requestToken
+// (tokenrequest.go), send (endpoint.go) and exchange (exchange.go), and its answer through [Classify] and parseToken
+// (response.go).
+//
+// The invariants: a request that carries a part of a credential goes only where the credential is sealed for
+// ([Endpoint] checks this in one place), no redirect is followed, and the transport repeats no request; an answer is
+// bounded in size and time; an error holds no body and no secret.
+//
+// The package does not decide when to renew, which is package broker's part, and does not store credentials, which is
+// package keystore's.
 package grant
 
 import (
@@ -13,8 +20,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Request is what a caller may ask of a token beyond the profile's default.
-// Empty members are not sent (an empty scope parameter is an error at some servers).
+// Request is what a caller may ask of a token beyond the profile's default. Empty members are not sent: an empty scope
+// parameter is an error at some servers.
 type Request struct {
 	// Scope is sorted and without duplicates.
 	Scope []string
@@ -25,35 +32,39 @@ type Request struct {
 // Token is one access token. It is immutable.
 type Token struct {
 	Access keystore.Secret
-	// Type is "Bearer", in this case whatever the server wrote; empty for an API key.
+	// Type is "Bearer" in this spelling, whatever the server's was; empty for an API key.
 	Type string
-	// TypeAssumed is set where the server did not say the type, against RFC 6749 §5.1.
+	// TypeAssumed is set where the answer lacked the token type that RFC 6749 §5.1 requires.
 	TypeAssumed bool
-	// Scope is what the server granted; what was asked where it does not say (RFC 6749 §5.1).
+	// Scope is the scope that the server granted, or the one that was asked for where the answer has none (RFC 6749
+	// §5.1).
 	Scope string
-	// Sent is when the request left: age is counted from here, not from the answer.
+	// Sent is when the request was sent. The token's age is counted from here, not from the answer.
 	Sent clock.Instant
 	// Lifetime is how long after Sent the token may be used: the shortest of what the server said.
 	Lifetime time.Duration
 	// LifetimeAssumed is set where the server said nothing and Lifetime is a guess.
 	LifetimeAssumed bool
-	// Hold is how long from the answer on the server grants no further token, by its own count; 0 where it does not say so.
+	// Hold is how long after the answer the server grants no further token, by its rate limit headers; 0 where it does
+	// not say.
 	Hold time.Duration
-	// Static is set for an API key, which does not expire: Lifetime says only when to read it anew.
+	// Static is set for an API key, which does not expire: Lifetime only says when to read the key anew.
 	Static bool
-	// Destinations is where the token may be sent: the endpoint that issued it, and what its credential was sealed with. Nil is
-	// nowhere.
+	// Destinations says where the token may be sent: the endpoint that issued it, and what its credential is sealed
+	// with. Nil means nowhere.
 	Destinations *Destinations
 }
 
-// Remaining returns how long the token is still good at now.
+// Remaining returns how long the token is still valid at an instant; not above zero once it has expired.
 func (t Token) Remaining(now clock.Instant) time.Duration { return t.Lifetime - now.Sub(t.Sent) }
 
-// Session is what a sign-in brings: a first token, and what the next ones can be had with.
+// Session is the result of a sign-in: a first token, and the refresh token to obtain the next ones with. The caller
+// owns both secrets.
 type Session struct {
 	Token Token
-	// Refresh is the refresh token (RFC 6749 §1.5); zero where the server gave none, and then the session ends with the token.
+	// Refresh is the refresh token (RFC 6749 §1.5), or zero where the server gave none: then the session ends with the
+	// token.
 	Refresh keystore.Secret
 
-	idToken keystore.Secret // read, checked and forgotten by whoever asked for it
+	idToken keystore.Secret // checked and wiped by [Endpoint.Exchange]
 }

@@ -14,9 +14,9 @@ import (
 
 const bearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
-// JWTBearer obtains a token for an assertion that the item's private key signs (RFC 7523 §2.1): the item's client speaks for its
-// Subject, or for itself. The client does not authenticate beside it unless the server wants that. req is completed by the
-// server's defaults; the error is as [Endpoint.ClientCredentials]'s.
+// JWTBearer obtains a token with an assertion that the item's private key signs (RFC 7523 §2.1): the item's client
+// speaks for its Subject, or for itself. The client does not authenticate in addition unless the server requires that.
+// req is completed by the server's defaults. The error is as [Endpoint.ClientCredentials]'s.
 func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Request) (Token, error) {
 	to := e.DestinationsOf(item)
 	if err := e.checkDestination(to, e.server.TokenEndpoint, Anything); err != nil {
@@ -64,12 +64,12 @@ func (e *Endpoint) bearer(ctx context.Context, to *Destinations, item keystore.I
 	return t, used, err
 }
 
-// ErrKeyFile: a file is not the key file that it was taken for.
+// ErrKeyFile means that a file is not the key file of a service account.
 var ErrKeyFile = errors.New("this is not the key file of a service account")
 
-// ServiceAccount reads a Google service account's key file (JSON) and returns the item for this server. The file must be for
-// this server's token endpoint: a file from somebody else must not decide where an assertion goes. The error wraps
-// [ErrKeyFile] or [privatekey.ErrUnusable] and quotes nothing of the key.
+// ServiceAccount reads the key file (JSON) of a Google service account and returns the item for this server. The file
+// must name this server's token endpoint, so that a file from an attacker cannot decide where an assertion goes. The
+// caller owns both secrets. The error wraps [ErrKeyFile] or one of package privatekey's and quotes nothing of the key.
 func (s Server) ServiceAccount(file keystore.Secret) (keystore.Item, error) {
 	text := file.AppendTo(nil)
 	defer clear(text)

@@ -13,9 +13,9 @@ const (
 	lifetimeMost    = 24 * time.Hour
 )
 
-// lifetime returns how long a token may be used, counted by boot time from sent. A duration needs no clock: expires_in (RFC
-// 6749 §5.1) is one, and exp - iat of a JWT (RFC 7519 §4.1) is another. expires_at and exp are times, so they need a clock:
-// the server's Date or this machine's, each of which may be wrong, as may the clock that they were made by.
+// lifetime returns how long a token may be used, counted by boot time from sent. A duration needs no clock: expires_in
+// (RFC 6749 §5.1) is one, exp - iat of a JWT (RFC 7519 §4.1) another. expires_at and exp are times and need a clock,
+// the server's Date or this machine's. Each of these may be wrong, as may the clock that set expires_at and exp.
 //
 //	expires_in  exp - iat  the life
 //	there       there      the lesser of the two *
@@ -29,9 +29,10 @@ const (
 //	* or less, where Date and this machine's clock agree on what is left until expires_at or exp, and that is above zero.
 //	  Where they do not agree, or say that it has passed, the duration stands: an API that refuses the token ends it.
 //
-// exp - iat is less by a second, since servers cut iat to one. An exp - iat that is not above zero, or more than a day, says nothing: one of the two is wrong, or it does not matter. Every
-// life is a day at most. Fractions of a second are rounded down. Strings count for what [seconds] reads, in a JWT never. Age says
-// nothing: an answer with a token is not kept by a cache (RFC 6749 §5.1).
+// exp - iat is reduced by a second, since servers round iat down to a second. An exp - iat that is not above zero, or
+// is more than a day, is ignored: one of the two claims is wrong, or the value is of no use. Every lifetime is at most
+// a day. Fractions of a second are rounded down. A string counts where [seconds] reads it, but never in a JWT. The Age
+// header is ignored: a cache does not keep an answer with a token (RFC 6749 §5.1).
 //
 // SpatiaFi's and Climate Engine's three disagree: exp is 900 s away, expires_at 840 s, expires_in is 839 s.
 func lifetime(body object, access string, sent, date time.Time) (life time.Duration, assumed bool, flaw string) {
@@ -65,7 +66,8 @@ func lifetime(body object, access string, sent, date time.Time) (life time.Durat
 	}
 	life = leastLeft(ends, sent)
 	if !date.IsZero() {
-		life = min(life, leastLeft(ends, date.Add(time.Second))) // Date is cut to a second; the server's time is at most this
+		// Date is cut to a second; the server's time is at most this
+		life = min(life, leastLeft(ends, date.Add(time.Second)))
 	}
 	if life == never {
 		return 0, false, "holds a token that has expired"
@@ -73,10 +75,10 @@ func lifetime(body object, access string, sent, date time.Time) (life time.Durat
 	return min(life, lifetimeMost), false, ""
 }
 
-// never is more than any life.
+// never is longer than any lifetime.
 const never time.Duration = math.MaxInt64
 
-// leastLeft returns the leastLeft time above zero that is left until one of ends; never where all have passed.
+// leastLeft returns the shortest time above zero until one of ends; never where all have passed.
 func leastLeft(ends []float64, now time.Time) time.Duration {
 	life := never
 	for _, end := range ends {
@@ -89,12 +91,12 @@ func leastLeft(ends []float64, now time.Time) time.Duration {
 
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-// duration converts without overflow: what is beyond a day does not matter.
+// duration converts seconds without overflow: at most a day.
 func duration(s float64) time.Duration {
 	return time.Duration(min(max(s, -1), lifetimeMost.Seconds()) * float64(time.Second))
 }
 
-// seconds reads a number, rounded down, or a string of at most ten digits. Everything else says nothing.
+// seconds reads a number, rounded down, or a string of at most ten digits. It reports false for any other value.
 func seconds(raw json.RawMessage) (float64, bool) {
 	if len(raw) > 0 && raw[0] == '"' {
 		s := strings.Trim(string(raw), `"`)
@@ -117,9 +119,9 @@ func number(raw json.RawMessage) (float64, bool) {
 	return f, true
 }
 
-// jwtTimes reads exp (RFC 7519 §4.1.4), rounded down, and exp - iat as [lifetime] counts it, if the token happens to be a JWT. To us a token is opaque
-// (RFC 6749 §1.4) and meant for somebody else, so its signature is neither ours to check nor of use: the token came over TLS
-// from the server that made it, and nothing else of it is looked at. span is 0 where it says nothing.
+// jwtTimes returns exp (RFC 7519 §4.1.4), rounded down, and exp - iat as [lifetime] counts it, if the token is a JWT.
+// An access token is opaque to the client (RFC 6749 §1.4), so its signature is not checked: the token came over TLS
+// from the server that issued it, and no other claim is used. span is 0 where it says nothing.
 func jwtTimes(access string) (exp, span float64, ok bool) {
 	claims, ok := jwtClaims(access)
 	if !ok {

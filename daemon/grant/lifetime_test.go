@@ -11,7 +11,8 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 )
 
-// issued is an answer of a token endpoint, with every witness of a token's life. Times are seconds from noon; nil: missing.
+// issued is an answer of a token endpoint, with every witness of a token's life. Times are seconds from noon; nil:
+// missing.
 type issued struct {
 	in, at, exp, iat any
 	date, local      time.Duration // by which these two clocks are wrong
@@ -116,8 +117,8 @@ func TestG1TheLifeOfAToken(t *testing.T) {
 	}
 }
 
-// With one clock wrong, whichever it is and by how much, a token is never taken to live longer than it does, and never for
-// dead. A server with a wrong clock of its own makes exp, iat and expires_at by it.
+// With one clock wrong, whichever it is and by how much, a token is never taken to live longer than it does, and never
+// for dead. A server with a wrong clock of its own makes exp, iat and expires_at by it.
 func TestG1NoSingleWrongClockChangesALife(t *testing.T) {
 	const life = 900
 	rng := rand.New(rand.NewPCG(7, 7))

@@ -66,7 +66,8 @@ func TestPrivateKeyJWT(t *testing.T) {
 				if _, err := e.ClientCredentials(t.Context(), item, grant.Request{}); err != nil {
 					t.Fatal(err)
 				}
-				item.RefreshToken = throughBrowser(t, e, item, grant.Request{}).Refresh // pushed, so at another endpoint too
+				// pushed, so at another endpoint too
+				item.RefreshToken = throughBrowser(t, e, item, grant.Request{}).Refresh
 				if _, _, err := e.Refresh(t.Context(), item, grant.Request{}); err != nil {
 					t.Error(err)
 				}
@@ -151,8 +152,8 @@ func TestWrongKey(t *testing.T) {
 	}
 }
 
-// A wrong clock costs one request more at each endpoint that an assertion goes to first, never a refresh: the next one goes by
-// the other clock.
+// A wrong clock costs one request more at each endpoint that an assertion goes to first, never a refresh: the next one
+// goes by the other clock.
 func TestWrongClockElsewhere(t *testing.T) {
 	public, key := keyOf(t, "ES256")
 	inGeneric := func(t *testing.T, send func(t *testing.T, b *bubble, item keystore.Item) error) (*bubble, error) {

@@ -16,32 +16,32 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
-// Network is how servers are reached: through which proxy, and by which authorities their certificates are judged. It may
-// be changed while requests are under way, which end as they began. It is safe for concurrent use. The zero value uses no
-// proxy and the system's authorities.
+// Network says how servers are reached: through which proxy, and which authorities their certificates are checked
+// against. It may be changed while requests are running; these end with the settings that they began with. It is safe
+// for concurrent use. The zero value uses no proxy and the system's authorities.
 type Network struct {
 	current atomic.Pointer[NetworkSettings]
 }
 
-// NetworkSettings is what a [Network] is set to; the zero value is no proxy and the system's authorities.
+// NetworkSettings are the settings of a [Network]. The zero value is no proxy and the system's authorities.
 type NetworkSettings struct {
 	// Proxy is a URL for [ParseProxy], or empty for none.
 	Proxy string
 	// NoProxy is a list as in NO_PROXY: host names, domains, addresses and networks, separated by commas; "*" is all.
 	NoProxy string
-	// Authorities are trusted beside the system's.
+	// Authorities are trusted in addition to the system's.
 	Authorities []*x509.Certificate
 
 	proxy func(*url.URL) (*url.URL, error)
 	roots *x509.CertPool // nil: the system's
 }
 
-// errProxySetting is what every request gets that would go through a proxy whose setting cannot be understood. It is not
-// sent without a proxy: whoever set one meant it.
+// errProxySetting is the error of every request for which an unusable proxy is set. The request is not sent without a
+// proxy.
 var errProxySetting = errors.New("the proxy that is set is not a proxy URL")
 
-// Set makes every request that begins from now on use s. An error, which is about the system's authorities, leaves everything
-// as it was. With a Proxy that cannot be understood no request leaves that would go through it.
+// Set applies s to every request that starts from now on. An error means that the system's authorities cannot be read;
+// then nothing changes. If Proxy cannot be parsed, no request leaves that would go through it.
 func (n *Network) Set(s NetworkSettings) error {
 	if s.Proxy != "" {
 		proxy, err := ParseProxy(s.Proxy)
@@ -72,8 +72,9 @@ func (n *Network) Set(s NetworkSettings) error {
 	return nil
 }
 
-// proxyFor returns the proxy for a request, or nil: never one for what [origin.CheckURL] accepts over http, nor for a name that
-// means this machine however it is spelled, which the library's own rule does not know.
+// proxyFor returns the proxy for a request, or nil for none. An http request, which [origin.CheckURL] accepts for this
+// machine only, and a request to a name of this machine in any spelling have no proxy; the library's own rule does not
+// know all spellings.
 func (n *Network) proxyFor(r *http.Request) (*url.URL, error) {
 	s := n.current.Load()
 	if s == nil || s.proxy == nil || r.URL.Scheme != "https" || origin.IsLoopback(r.URL.Hostname()) || localName(r.URL.Hostname()) {
@@ -82,7 +83,7 @@ func (n *Network) proxyFor(r *http.Request) (*url.URL, error) {
 	return s.proxy(r.URL)
 }
 
-// roots returns the authorities to judge by, or nil for the system's.
+// roots returns the authorities to check certificates against, or nil for the system's.
 func (n *Network) roots() *x509.CertPool {
 	if s := n.current.Load(); s != nil {
 		return s.roots
@@ -90,15 +91,15 @@ func (n *Network) roots() *x509.CertPool {
 	return nil
 }
 
-// ProxySchemes are the ways to speak with a proxy; net/http knows these. A socks5 proxy is asked to find the server's name
-// itself, as a socks5h one is.
+// ProxySchemes are the schemes of a proxy that net/http supports. With socks5, as with socks5h, the proxy resolves the
+// server's name.
 var ProxySchemes = []string{"http", "https", "socks5", "socks5h"}
 
-// ErrProxySecret: a proxy's URL holds a user name or a password.
+// ErrProxySecret means that a proxy's URL holds a user name or a password.
 var ErrProxySecret = errors.New("holds a user name or password")
 
-// ParseProxy reads a proxy's URL; without a scheme it is http://, as everywhere in an environment. The error's text is a
-// predicate and repeats nothing of raw.
+// ParseProxy parses a proxy's URL. A URL without a scheme means http://, as in environment variables. The error's text
+// is a predicate and quotes nothing of raw.
 func ParseProxy(raw string) (*url.URL, error) {
 	if len(raw) > origin.MaxURL {
 		return nil, fmt.Errorf("is longer than %d bytes", origin.MaxURL)
@@ -127,7 +128,7 @@ func ParseProxy(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// ProxyWithoutSecret is [ParseProxy] for a configuration, where no secret may stand: it refuses user information with
+// ProxyWithoutSecret is [ParseProxy] for a configuration, which holds no secret: it refuses user information with
 // [ErrProxySecret].
 func ProxyWithoutSecret(raw string) (*url.URL, error) {
 	u, err := ParseProxy(raw)
@@ -137,7 +138,7 @@ func ProxyWithoutSecret(raw string) (*url.URL, error) {
 	return u, err
 }
 
-// RedactProxy returns a proxy's URL as it may be shown: without user information, or a remark where it is no URL.
+// RedactProxy returns a proxy's URL without user information, or a remark where it cannot be parsed.
 func RedactProxy(raw string) string {
 	u, err := ParseProxy(raw)
 	if err != nil {
@@ -147,7 +148,7 @@ func RedactProxy(raw string) string {
 	return u.String()
 }
 
-// Environment returns the first of the variables that is set and not empty, and its name.
+// Environment returns the name and value of the first variable that is set and not empty.
 func Environment(names ...string) (name, value string) {
 	for _, name := range names {
 		if value := os.Getenv(name); value != "" {
@@ -157,7 +158,8 @@ func Environment(names ...string) (name, value string) {
 	return "", ""
 }
 
-// The variables that name a proxy, in the order in which net/http and curl look at them.
+// ProxyVariables and NoProxyVariables are the variables that name a proxy, in the order in which net/http and curl read
+// them.
 var (
 	ProxyVariables   = []string{"https_proxy", "HTTPS_PROXY"}
 	NoProxyVariables = []string{"no_proxy", "NO_PROXY"}

@@ -211,8 +211,8 @@ func TestH58ThisMachineIsDialledAsItIs(t *testing.T) {
 				t.Errorf("%s on %s: %v", host, listen, err)
 			}
 		}
-		// Over https every name that RFC 6761 §6.3 reserves is accepted. This server does not speak TLS: that is how one sees
-		// that it was reached.
+		// Over https every name that RFC 6761 §6.3 reserves is accepted. This server does not speak TLS: that is how
+		// one sees that it was reached.
 		for _, host := range []string{"localhost", "LOCALHOST", "localhost.", "auth.localhost", "Auth.LocalHost."} {
 			server := at("https://"+host+":"+port, grant.ClientSecretPost)
 			_, err := grant.NewEndpoint(server, grant.NewHTTPClient(network), clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})

@@ -12,7 +12,7 @@ import (
 // object is a JSON object whose names are compared exactly; a nil one has no members.
 type object map[string]json.RawMessage
 
-// object returns the body, or says in words why it is none.
+// object returns the body, or says why it is not a JSON object.
 func (a Answer) object() (body object, flaw string) {
 	if a.Flaw != "" {
 		return nil, a.Flaw
@@ -42,7 +42,7 @@ func (o object) text(name string) (s string, ok bool) {
 	return s, json.Unmarshal(raw, &s) == nil
 }
 
-// errorCode returns what stands for RFC 6749's "error", and whether the answer says that it is an error at all.
+// errorCode returns RFC 6749's "error" or a provider's form of it. said reports whether the answer is an error at all.
 func (o object) errorCode() (code string, said bool) {
 	if code, ok := o.text("error"); ok && code != "" {
 		return code, true
@@ -102,7 +102,7 @@ func (o object) description() string {
 	return ""
 }
 
-// jwtClaims returns the claims of what looks like a signed JWT, unverified.
+// jwtClaims returns the unverified claims of a token that has the form of a signed JWT.
 func jwtClaims(token string) (object, bool) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

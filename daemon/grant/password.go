@@ -6,10 +6,10 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Password signs in with a person's user name and password (RFC 6749 §4.3), only where the preset asks for it: the grant is
-// deprecated (RFC 9700 §2.4) because it teaches people to type their password into programs. One request is sent; wiping the
-// password is the caller's. req is completed by the server's defaults. The error is as [Endpoint.ClientCredentials]'s, or
-// ErrNotOffered.
+// Password signs in with a person's user name and password (RFC 6749 §4.3), only where the preset offers it: the grant
+// is deprecated (RFC 9700 §2.4) because it teaches people to type their password into programs. It sends one request;
+// the password stays the caller's to wipe. req is completed by the server's defaults. The error is as
+// [Endpoint.ClientCredentials]'s, or [ErrNotOffered].
 func (e *Endpoint) Password(ctx context.Context, item keystore.Item, username string, password keystore.Secret, req Request) (Session, error) {
 	if !e.server.offers(ByPassword) {
 		return Session{}, ErrNotOffered

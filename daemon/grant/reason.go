@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// reason puts a classified answer in words: a predicate whose subject is the host.
+// reason describes a classified answer as a predicate whose subject is the host.
 func reason(e Error, proof Presented, flaw string) string {
 	switch e.Class {
 	case OK:
@@ -48,7 +48,7 @@ func reason(e Error, proof Presented, flaw string) string {
 	return "could not answer"
 }
 
-// refusal names what a server refuses: by the code where that says more than what was presented.
+// refusal says what a server refuses: by the code where that says more, else by what the request presented.
 func refusal(code string, proof Presented) string {
 	switch code {
 	case "mfa_required", "interaction_required", "account_selection_required":
@@ -75,8 +75,8 @@ func refusal(code string, proof Presented) string {
 	return "refuses to give a token"
 }
 
-// classifyFailure is for an exchange without a usable answer. Only words of our own describe it: net/http quotes what the server
-// sent in some of its errors, and a server may send back what it got.
+// classifyFailure is [Classify] for an exchange without a usable answer. Its text has only words of our own: some
+// errors of net/http quote what the server sent, and a server may send back what it received.
 func classifyFailure(a Answer) Error {
 	if own, ok := errors.AsType[*Error](a.Err); ok {
 		return *own // nothing was tried
@@ -98,7 +98,7 @@ func classifyFailure(a Answer) Error {
 	return e
 }
 
-// through names the proxy that a request took, in the middle of a sentence.
+// through names the proxy of a request in the middle of a sentence.
 func through(proxy string) string {
 	if proxy == "" {
 		return ""
@@ -106,14 +106,14 @@ func through(proxy string) string {
 	return " through proxy " + sanitize(proxy, nil, maxDescription)
 }
 
-// byProxy reports whether an error is about the connection to a proxy, and not about what is behind it. These are net/http's
-// words for that.
+// byProxy reports whether an error is about the connection to a proxy and not about what is behind it, by net/http's
+// names of the operations.
 func byProxy(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && (op.Op == "proxyconnect" || strings.HasPrefix(op.Op, "socks "))
 }
 
-// trouble names what is wrong between here and the server.
+// trouble returns the [Trouble] of a failed exchange.
 func trouble(a Answer) Trouble {
 	_, refused := errors.AsType[*proxyError](a.Err)
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](a.Err)
@@ -128,7 +128,8 @@ func trouble(a Answer) Trouble {
 	return Broken
 }
 
-// unreachable reports whether an error is such that a proxy may be what is missing. Who refuses a connection is there.
+// unreachable reports whether a missing proxy may be the cause of an error. A host that refuses the connection is
+// reachable.
 func unreachable(err error) bool {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return true
@@ -139,8 +140,8 @@ func unreachable(err error) bool {
 	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ETIMEDOUT)
 }
 
-// describe names a transport's error at a time of this machine's clock; slow means that something must change before another
-// attempt can succeed.
+// describe describes a transport's error. now is this machine's clock; slow means that something must change before
+// another attempt can succeed.
 func describe(err error, now time.Time) (why string, slow bool) {
 	if p, ok := errors.AsType[*proxyError](err); ok {
 		return p.Error(), true
@@ -200,8 +201,8 @@ func describeTLS(err error, now time.Time) string {
 	return ""
 }
 
-// outOfDate says on which side of a certificate's dates this machine's clock is. A certificate that somebody forgot to renew
-// has expired by hours; where it is more than a day, the clock is as likely to be wrong.
+// outOfDate says whether a certificate has expired or is not valid yet. A certificate that was not renewed in time has
+// usually expired by hours; beyond a day this machine's clock is as likely to be wrong.
 func outOfDate(c *x509.Certificate, now time.Time) string {
 	if c == nil {
 		return "its certificate is expired or not yet valid"
@@ -216,7 +217,7 @@ func outOfDate(c *x509.Certificate, now time.Time) string {
 	return why
 }
 
-// cause keeps of a transport's error what errors.Is may be asked for and what quotes nothing.
+// cause returns the part of a transport's error that errors.Is can find and that quotes nothing the server sent.
 func cause(err error) error {
 	for _, known := range []error{context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded, io.ErrUnexpectedEOF, io.EOF} {
 		if errors.Is(err, known) {
@@ -229,7 +230,7 @@ func cause(err error) error {
 	return nil
 }
 
-// causeText is cause in causeText.
+// causeText returns the text of cause.
 func causeText(err error) string {
 	if known := cause(err); known != nil {
 		return known.Error()

@@ -9,15 +9,16 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Refresh obtains a token with an item's refresh token (RFC 6749 §6). Leave req empty for what was signed in for: some
-// servers refuse a scope or an audience that is repeated, and a scope can only be narrowed.
+// Refresh obtains a token with an item's refresh token (RFC 6749 §6). An empty req asks for what the person signed in
+// for: some servers refuse a repeated scope or audience, and a scope can only be narrowed.
 //
-// rotated is the refresh token that replaces the item's; zero where the old one stays, because the server sent none, an
-// empty one or the same. The caller owns it and makes it durable before the token is used. It may come beside an error (an
-// answer whose access token is unusable): it must be kept all the same.
+// rotated is the refresh token that replaces the item's, or zero where the old one stays valid because the server sent
+// none, an empty one or the same. The caller owns it, and stores it durably before the token is used. It may come
+// beside an error, when only the access token was unusable, and must be stored then too.
 //
-// One POST is sent and never repeated here, for the server may have acted on the one whose answer was lost (RFC 9700
-// §4.14.2). The error is an [*Error], whose RotationLost says so, or wraps [ErrEndpointChanged] or [ErrNotOffered].
+// Refresh sends one POST and never repeats it, since the server may have acted on a request whose answer was lost (RFC
+// 9700 §4.14.2). The error is an [*Error], whose RotationLost reports that case, or wraps [ErrEndpointChanged] or
+// [ErrNotOffered].
 func (e *Endpoint) Refresh(ctx context.Context, item keystore.Item, req Request) (t Token, rotated keystore.Secret, err error) {
 	if item.RefreshToken.IsZero() {
 		return Token{}, keystore.Secret{}, ErrNotOffered
@@ -40,7 +41,8 @@ func (e *Endpoint) Refresh(ctx context.Context, item keystore.Item, req Request)
 	return s.Token, s.Refresh, err
 }
 
-// Renew obtains a token with whatever an item holds; see [Endpoint.Refresh] for rotated and the error.
+// Renew obtains a token with the credential that an item holds, by its grant. See [Endpoint.Refresh] for rotated and
+// the error.
 func (e *Endpoint) Renew(ctx context.Context, item keystore.Item, req Request) (t Token, rotated keystore.Secret, err error) {
 	switch kind := Kind(item.Grant); {
 	case kind == "" || kind == ByClientCredentials:
@@ -56,8 +58,8 @@ func (e *Endpoint) Renew(ctx context.Context, item keystore.Item, req Request) (
 }
 
 // Revoke ends the session of an item's refresh token at the server (RFC 7009, or Auth0's JSON form of it). A token that
-// was invalid already is no error (§2.2). Access tokens that were handed out may work until they expire. One request is
-// sent. The error is an [*Error], or wraps [ErrEndpointChanged] (nothing was sent), or is ErrNotOffered.
+// was already invalid is no error (§2.2). Access tokens may work until they expire. Revoke sends one request. The error
+// is an [*Error], or wraps [ErrEndpointChanged] (nothing was sent), or is [ErrNotOffered].
 func (e *Endpoint) Revoke(ctx context.Context, item keystore.Item) error {
 	if e.server.RevocationEndpoint == "" || item.RefreshToken.IsZero() {
 		return ErrNotOffered
@@ -92,13 +94,15 @@ func (e *Endpoint) Revoke(ctx context.Context, item keystore.Item) error {
 		return nil
 	}
 	verdict := Classify(a, ClientCredential)
-	if verdict.Code == "invalid_token" || verdict.Code == "invalid_grant" { // what Google says of one that is dead already
+	// what Google says of one that is dead already
+	if verdict.Code == "invalid_token" || verdict.Code == "invalid_grant" {
 		return nil
 	}
 	return verdict.at(c.url)
 }
 
-// revoked reads RFC 7009 §2.2: the status says it all, the body may be empty, "OK" or anything but an error.
+// revoked reads the answer of RFC 7009 §2.2: the status decides, and the body may be empty, "OK" or anything but an
+// error.
 func revoked(a Answer) bool {
 	if a.Err != nil || a.Status != http.StatusOK && a.Status != http.StatusNoContent {
 		return false

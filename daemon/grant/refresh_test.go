@@ -52,7 +52,8 @@ func TestRefreshWithRotation(t *testing.T) {
 	}
 }
 
-// C45 of a rotating server: the answer is lost once it has acted. It is not asked again here, and the error says what that means.
+// C45 of a rotating server: the answer is lost once it has acted. It is not asked again here, and the error says what
+// that means.
 func TestRefreshAnswerLost(t *testing.T) {
 	box, e, item := signedIn(t, rotating)
 	path := strings.TrimPrefix(e.Server().TokenEndpoint, box.URL())

@@ -32,8 +32,9 @@ const (
 	fuzzSecret  = "client-secret-of-nobody-0123456789"
 )
 
-// FuzzTokenReply: whatever a token endpoint answers to a session's refresh token, what is taken from it is safe to print, to
-// store and to send; what is refused is said in one clean line; and nothing but a definitive code costs the session.
+// FuzzTokenReply: whatever a token endpoint answers to a session's refresh token, what is taken from it is safe to
+// print, to store and to send; what is refused is said in one clean line; and nothing but a definitive code costs the
+// session.
 func FuzzTokenReply(f *testing.F) {
 	f.Add(200, "application/json", "", []byte(`{"access_token":"abc","token_type":"bearer","expires_in":839,"refresh_token":"next"}`))
 	f.Add(400, "application/json", "", []byte(`{"error":"invalid_grant","error_description":"gone"}`))
@@ -98,8 +99,9 @@ func clean1(t *testing.T, e *Error) {
 	}
 }
 
-// final are the codes that may end a session or a client, whatever the status (RFC 6749 §5.2 and §4.1.2.1, RFC 6750 §3.1,
-// RFC 8628 §3.5, OpenID Connect Core §3.1.2.6, Auth0's own); written down here once more and not taken from what is tested.
+// final are the codes that may end a session or a client, whatever the status (RFC 6749 §5.2 and §4.1.2.1, RFC 6750
+// §3.1, RFC 8628 §3.5, OpenID Connect Core §3.1.2.6, Auth0's own); written down here once more and not taken from what
+// is tested.
 var final = []string{
 	"invalid_grant", "invalid_client", "unauthorized_client", "access_denied", "expired_token", "invalid_token",
 	"account_selection_required", "consent_required", "interaction_required", "login_required", "invalid_user_password", "mfa_required",
@@ -137,7 +139,8 @@ func FuzzClassify(f *testing.F) {
 		if !strings.Contains(media, "json") && (e.Code != "" || e.Class == OK) {
 			t.Errorf("a page was read: %+v", e)
 		}
-		// Where a session or a client speaks, only words end it; where a person's password does, the server's challenge too.
+		// Where a session or a client speaks, only words end it; where a person's password does, the server's challenge
+		// too.
 		if !strings.Contains(media, "json") && (Presented(proof) == RefreshToken || Presented(proof) == ClientCredential) && ends(e.Class) {
 			t.Errorf("a page costs a credential: %+v", e)
 		}

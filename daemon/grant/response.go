@@ -12,7 +12,8 @@ import (
 
 const maxToken = 16 << 10
 
-// parseToken reads a successful answer (RFC 6749 §5.1). asked is the scope that was asked for; wider accepts more.
+// parseToken reads a successful answer (RFC 6749 §5.1). asked is the scope that was asked for; wider permits more. The
+// error is an [*Error].
 func parseToken(a Answer, sent clock.Instant, asked []string, wider bool) (Token, error) {
 	body, flaw := a.object()
 	if flaw != "" {
@@ -46,7 +47,7 @@ const maxScope = 4 << 10
 
 func missing(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
 
-// accessToken accepts RFC 6750's b64token and nothing else, so that no format it is printed in needs quoting.
+// accessToken accepts only RFC 6750's b64token, so that no output format has to quote a token.
 func accessToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
 	b, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
 	switch {
@@ -60,8 +61,9 @@ func accessToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
 	return keystore.NewSecret(b), ""
 }
 
-// refreshToken reads RFC 6749 §5.1's optional member. None, null and an empty string mean that the old one stays. Anything
-// else that is not printable ASCII of a sane length makes the whole answer unusable: it was meant to be the next one.
+// refreshToken reads RFC 6749 §5.1's optional member. A missing one, null and an empty string mean that the old token
+// stays valid. Any other value that is not printable ASCII of at most [maxToken] bytes makes the whole answer unusable,
+// since it was meant to be the next token.
 func refreshToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
 	if missing(raw) {
 		return keystore.Secret{}, ""
@@ -78,7 +80,8 @@ func refreshToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
 	return keystore.NewSecret(b), ""
 }
 
-// IsB64Token reports whether b is an access token by RFC 6750 §2.1: 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".
+// IsB64Token reports whether b is an access token by RFC 6750 §2.1: 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" /
+// "/" ) *"=".
 func IsB64Token(b []byte) bool {
 	n := len(b)
 	for n > 0 && b[n-1] == '=' {
@@ -94,8 +97,8 @@ func IsB64Token(b []byte) bool {
 	return n > 0
 }
 
-// exceeds reports whether something was granted that was not asked for. Where nothing was asked, the server's default is
-// what was wanted.
+// exceeds reports whether a scope was granted that was not asked for. Where none was asked for, the server's default is
+// wanted.
 func exceeds(granted string, asked []string) bool {
 	if len(asked) == 0 {
 		return false

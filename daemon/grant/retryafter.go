@@ -13,9 +13,9 @@ const (
 	longerMost   = 2 * time.Minute // by which a wait may be longer by the server's Date than by this machine's clock
 )
 
-// retryAfter returns the server's wish (RFC 9110 §10.2.3) within bounds, or 0 where it has none, and whether it is the
-// server's own and no default. For a date see [Answer.until]. Where a quota is used up, the wish is at
-// least until it is filled again.
+// retryAfter returns the least wait that the server asks for (RFC 9110 §10.2.3), within bounds, or 0 where it asks for
+// none. own is false for a default that is not the server's own. Where a quota is used up, the wait lasts at least
+// until it is filled again.
 func retryAfter(a Answer) (wish time.Duration, own bool) {
 	wish, own = readRetryAfter(a)
 	if full := quotaWait(a); full > 0 {
@@ -27,7 +27,7 @@ func retryAfter(a Answer) (wish time.Duration, own bool) {
 	return wish, own
 }
 
-// readRetryAfter reads Retry-After.
+// readRetryAfter reads the header Retry-After.
 func readRetryAfter(a Answer) (wish time.Duration, own bool) {
 	text := strings.TrimSpace(a.Header.Get("Retry-After"))
 	if text == "" {
@@ -43,9 +43,10 @@ func readRetryAfter(a Answer) (wish time.Duration, own bool) {
 	return bounded(a.until(at)), true
 }
 
-// until is how long it is until a time that the server named. Its own Date says so, but a proxy may have written that: where by it
-// the wait would have passed already, or be longer by minutes than by this machine's clock, that one is believed. So neither clock
-// alone makes a wait of seconds one of an hour. The result is not above zero where the time has passed by both.
+// until returns how long it is until a time that the server named, by the answer's Date. A proxy may have written Date:
+// where the wait has passed by Date, or is minutes longer than by this machine's clock, this machine's clock is used.
+// So one wrong clock alone cannot make a wait of seconds one of an hour. The result is not above zero where the time
+// has passed by both.
 func (a Answer) until(at time.Time) time.Duration {
 	here := at.Sub(a.At)
 	date := a.date()
@@ -59,8 +60,8 @@ func (a Answer) until(at time.Time) time.Duration {
 	return there
 }
 
-// quotaWait returns how long the server grants nothing more, by the headers in which it counts requests, and 0 where it does
-// not say that: Auth0's quota of a machine's client, and the limit that many servers put in front of everybody.
+// quotaWait returns how long the server grants nothing more, by the headers that count requests, or 0 where they do not
+// say so. These are Auth0's quota of a machine's client, and the rate limit headers of many servers.
 func quotaWait(a Answer) time.Duration {
 	var wait time.Duration
 	for bucket := range strings.SplitSeq(a.Header.Get("Auth0-Client-Quota-Limit"), ",") { // b=per_hour;q=10;r=0;t=3540
@@ -87,7 +88,7 @@ func quotaWait(a Answer) time.Duration {
 	return bounded(wait)
 }
 
-// absolute is what no duration is greater than, and no date before.
+// absolute tells a duration from a Unix time: every duration is below it, and every date in use is above.
 const absolute = 1e9 * time.Second
 
 // quotaField returns the value of one name in "name=value;name=value".
@@ -102,7 +103,7 @@ func quotaField(list, name string) string {
 
 func bounded(wish time.Duration) time.Duration { return min(max(wish, retryLeast), retryMost) }
 
-// digits reads a whole number of seconds; one beyond every date is as good as the greatest.
+// digits reads a whole number of seconds. A number beyond every date is cut to the greatest.
 func digits(s string) (time.Duration, bool) {
 	if !isDigits(s) {
 		return 0, false

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A Retry-After that is a date is measured against the Date beside it, so that this machine's clock means nothing, and is an
-// hour at most, whatever both say.
+// A Retry-After that is a date is measured against the Date beside it, so that this machine's clock means nothing, and
+// is an hour at most, whatever both say.
 func TestG6RetryAfterByTheServersOwnClock(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 6))
 	for range 2000 {
@@ -31,8 +31,8 @@ func TestG6RetryAfterByTheServersOwnClock(t *testing.T) {
 	}
 }
 
-// A Date that is wrong alone, or this machine's clock that is, makes a wait longer by two minutes at most; a count of requests
-// that names when it begins anew is no other.
+// A Date that is wrong alone, or this machine's clock that is, makes a wait longer by two minutes at most; a count of
+// requests that names when it begins anew is no other.
 func TestG10AWaitUntilATimeOfTheServers(t *testing.T) {
 	const wait = 5 * time.Minute
 	for _, off := range []time.Duration{

@@ -12,7 +12,8 @@ const (
 	maxDescription = 200
 )
 
-// sanitize makes what a server said fit to show: without anything of the request's secrets, printable ASCII, one line.
+// sanitize returns a server's text as one line of at most limit bytes of printable ASCII, without any part of the
+// request's secrets.
 func sanitize(s string, secrets []keystore.Secret, limit int) string {
 	if len(s) > maxSanitized {
 		s = s[:maxSanitized]
@@ -43,9 +44,9 @@ func sanitize(s string, secrets []keystore.Secret, limit int) string {
 }
 
 const (
-	// maxSanitized bounds the work; more than this is never shown.
+	// maxSanitized bounds the work in bytes; no longer text is ever shown.
 	maxSanitized = 1 << 10
-	// gram is the shortest piece of a secret that is taken out: servers echo what they were sent cut off.
+	// gram is the length in bytes of the shortest piece of a secret that is removed: servers echo secrets cut off.
 	gram    = 8
 	removed = "[removed]"
 )
@@ -82,7 +83,7 @@ func shown(s string) string {
 	return visible.Name(sanitize(s, nil, maxDescription))
 }
 
-// quoted is for what a server or a redirect said: always in quotation marks.
+// quoted returns text that a server or a redirect brought, in quotation marks.
 func quoted(s string) string {
 	if s == "" {
 		return "none"
@@ -90,7 +91,8 @@ func quoted(s string) string {
 	return visible.Quote(sanitize(s, nil, maxDescription))
 }
 
-// printable replaces what could steer a terminal or hide: control characters, bidi marks, invisible ones.
+// printable replaces characters that could steer a terminal or stay unseen: control characters, bidi marks, invisible
+// ones.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if visible.Rune(r) {

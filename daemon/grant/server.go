@@ -28,16 +28,16 @@ func Methods() []Method {
 	return []Method{ClientSecretBasic, ClientSecretPost, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, None}
 }
 
-// signs reports whether the client proves itself by an assertion, which has times in it.
+// signs reports whether the client authenticates by an assertion, which is dated.
 func (m Method) signs() bool { return m == ClientSecretJWT || m == PrivateKeyJWT }
 
-// Audience is what an assertion's aud says (RFC 7523 §3); providers disagree.
+// Audience says what an assertion's aud is (RFC 7523 §3); providers disagree.
 type Audience string
 
 const (
-	// AudienceToken, the default: the token endpoint, whichever endpoint is called.
+	// AudienceToken, the default: the token endpoint, whichever endpoint the request is sent to.
 	AudienceToken Audience = ""
-	// AudienceCalled: the endpoint that is called (Planet).
+	// AudienceCalled: the endpoint that the request is sent to (Planet).
 	AudienceCalled Audience = "called"
 	// AudienceIssuer: the issuer identifier.
 	AudienceIssuer Audience = "issuer"
@@ -47,74 +47,81 @@ const (
 type Server struct {
 	// Issuer is the issuer identifier, compared byte by byte (RFC 8414 §3.3), or the server's origin where it has none.
 	Issuer string
-	// TokenEndpoint is the exact URL of the token endpoint: https, or http on a loopback address. It is empty where there are
-	// only static keys.
+	// TokenEndpoint is the exact URL of the token endpoint: https, or http on a loopback address. It is empty where
+	// there are only static keys.
 	TokenEndpoint string
 	// ClientAuth is how the client authenticates there.
 	ClientAuth Method
-	// RefreshAuth is how it does for refreshing and revoking, where that differs (Planet's machine clients); else empty.
+	// RefreshAuth is how the client authenticates for refreshing and revoking where that differs (Planet's machine
+	// clients), else empty.
 	RefreshAuth Method
-	// PlainBasic leaves id and secret unencoded in HTTP Basic, against RFC 6749 §2.3.1, where a provider's own clients do.
+	// PlainBasic leaves id and secret unencoded in HTTP Basic, against RFC 6749 §2.3.1, where a provider's own clients
+	// do.
 	PlainBasic bool
 	// AssertionAudience, AssertionLife (0: two minutes) and AssertionNotBefore (nbf, as iat) shape an assertion.
 	AssertionAudience  Audience
 	AssertionLife      time.Duration
 	AssertionNotBefore bool
-	// AssertionAlgs are those that the server lists; the first that fits the key is used. Empty where it lists none.
+	// AssertionAlgs are the algorithms that the server lists; the first that fits the key is used. Empty where it lists
+	// none.
 	AssertionAlgs []string
-	// ScopeInAssertion is Google's form of RFC 7523 §2.1: the scope is a claim, and sub is left out unless somebody is spoken for.
+	// ScopeInAssertion is Google's form of RFC 7523 §2.1: the scope is a claim, and sub is left out unless the client
+	// speaks for another identity.
 	ScopeInAssertion bool
-	// WiderScope accepts a token that may do more than was asked, where a server always adds its own default scopes.
+	// WiderScope accepts a token with more scope than was asked for, where a server always adds its own defaults.
 	WiderScope bool
 
 	// Grants are the ways to sign in, the default first; empty where nothing is known.
 	Grants []Kind
-	// ClientID is the public client that the provider's own programs use; empty where a person needs one of their own.
+	// ClientID is the public client of the provider's own programs; empty where a person needs their own.
 	ClientID string
-	// Scope and Audience are asked for where a caller does not say.
+	// Scope and Audience are requested where the caller names none.
 	Scope    []string
 	Audience string
-	// SessionScope is added where a session is wanted ("offline_access", OpenID Connect Core §11).
+	// SessionScope is added to the scope where a refresh token is wanted ("offline_access", OpenID Connect Core §11).
 	SessionScope []string
 
-	// DeviceEndpoint is RFC 8628's, AuthorizeEndpoint RFC 6749 §3.1's, PAREndpoint RFC 9126's, RevocationEndpoint RFC 7009's;
-	// each is empty where the server has none.
+	// DeviceEndpoint is RFC 8628's, AuthorizeEndpoint RFC 6749 §3.1's, PAREndpoint RFC 9126's, RevocationEndpoint RFC
+	// 7009's; each is empty where the server has none.
 	DeviceEndpoint     string
 	AuthorizeEndpoint  string
 	PAREndpoint        string
 	RevocationEndpoint string
-	// RequirePAR: the server takes authorization requests only through PAREndpoint.
+	// RequirePAR means that the server accepts authorization requests only through PAREndpoint.
 	RequirePAR bool
-	// IssInRedirect: the server's redirects name it, so that one without is refused (RFC 9207 §2.4).
+	// IssInRedirect means that the server's redirects name their issuer, so that one without it is refused (RFC 9207
+	// §2.4).
 	IssInRedirect bool
 	// AuthorizeParams are further parameters of an authorization request (Google's access_type).
 	AuthorizeParams map[string]string
-	// Redirect is the loopback redirect URI that the client was registered with; empty: 127.0.0.1, any port, /callback.
+	// Redirect is the loopback redirect URI that the client was registered with; empty means 127.0.0.1, any port,
+	// /callback.
 	Redirect string
 	// RevokeJSON is Auth0's form of revocation: a JSON object, without a hint.
 	RevokeJSON bool
 
-	// Userinfo is where GET with the access token tells who the person is; empty where the server has none.
+	// Userinfo is the endpoint that names the person behind an access token; empty where the server has none.
 	Userinfo string
-	// Apps is how a person's password becomes client credentials; nil where the server has no such thing.
+	// Apps says how a person's password becomes client credentials; nil where the server does not offer that.
 	Apps *AppCredentials
-	// KeyLogin takes a person's email and password and answers with an API key; empty where there is no such thing.
+	// KeyLogin is the endpoint that answers a person's email and password with an API key; empty where there is none.
 	KeyLogin string
-	// PresetOrigins are those of the endpoints that groat's own preset names for its provider, whom the person chose by name;
-	// PresetAPIs are the preset's API origins, with their ports. Both are empty on another host (auth_server).
+	// PresetOrigins are the origins of the endpoints in groat's own preset for the provider, which the person chose by
+	// name. PresetAPIs are the preset's API origins, in the long form of package origin. Both are empty where
+	// auth_server names another host.
 	PresetOrigins, PresetAPIs []string `json:"-"` // they follow from the provider's name
 	// Header is how a token or key is sent to the API; nil: "Authorization: Bearer T".
 	Header *Header
 }
 
-// Header is the header that an API reads its credential from: Name: Prefix, a space, the credential. Without a Prefix the
-// credential stands alone.
+// Header is the header that an API reads its credential from: Name: Prefix, a space, the credential. Without a Prefix
+// the credential stands alone.
 type Header struct{ Name, Prefix string }
 
 // HeaderFor returns the name and value of the header that carries a token to an API. The value is a secret.
 func (s Server) HeaderFor(t Token) (name, value string) { return s.Header.format(t) }
 
-// Header returns the name and value of the header that carries the token to an API, as the endpoint that issued it says. The
+// Header returns the name and value of the header that carries the token to an API, as [Destinations.Header] says. The
 // value is a secret.
 func (t Token) Header() (name, value string) {
 	if t.Destinations == nil {
@@ -133,7 +140,7 @@ func (h *Header) format(t Token) (name, value string) {
 	return h.Name, h.Prefix + " " + t.Access.Reveal()
 }
 
-// NewItem returns what every credential for this server begins with: the client, and where it may be sent.
+// NewItem returns the part that every credential for this server starts with: the client, and where it may be sent.
 func (s Server) NewItem(clientID string, kind Kind) keystore.Item {
 	i := keystore.Item{
 		Issuer: s.Issuer, TokenEndpoint: s.TokenEndpoint, ClientAuth: string(s.ClientAuth), ClientID: clientID,
@@ -145,8 +152,8 @@ func (s Server) NewItem(clientID string, kind Kind) keystore.Item {
 	return i
 }
 
-// Default completes a request with what this server's tokens are asked with by default. A session's scope is completed even
-// where a caller names one: without it a sign-in would end with its first token.
+// Default completes a request with the server's default scope and audience. session adds SessionScope even where the
+// caller names a scope: without it a sign-in would end with its first token.
 func (s Server) Default(req Request, session bool) Request {
 	scope := req.Scope
 	if len(scope) == 0 {
@@ -164,7 +171,7 @@ func (s Server) Default(req Request, session bool) Request {
 	return req
 }
 
-// refreshAuth returns how the client authenticates once it is signed in.
+// refreshAuth returns how the client authenticates for refreshing and revoking.
 func (s Server) refreshAuth() Method {
 	if s.RefreshAuth != "" {
 		return s.RefreshAuth
@@ -174,12 +181,13 @@ func (s Server) refreshAuth() Method {
 
 func (s Server) offers(k Kind) bool { return slices.Contains(s.Grants, k) }
 
-// onlyKeys reports whether nothing is ever asked of a token endpoint.
+// onlyKeys reports whether every grant is a static key, so that no request goes to a token endpoint.
 func (s Server) onlyKeys() bool {
 	return len(s.Grants) > 0 && !slices.ContainsFunc(s.Grants, func(k Kind) bool { return !k.StaticKey() })
 }
 
-// Check says why the server cannot be used: an address that [origin.CheckURL] refuses, or something that is not supported.
+// Check returns an error if the server cannot be used: [origin.CheckURL] refuses an address, or a value is not
+// supported.
 func (s Server) Check() error {
 	for _, u := range s.addresses() {
 		if err := origin.CheckURL(u.url, u.what); err != nil {
@@ -207,7 +215,8 @@ func (s Server) Check() error {
 	return s.Header.check()
 }
 
-// check makes sure that the header is one: a token as a name (RFC 9110 §5.1), printable ASCII before the credential.
+// check returns an error unless the header has a name of letters, digits and '-' (RFC 9110 §5.1) and a prefix of
+// printable ASCII.
 func (h *Header) check() error {
 	if h == nil {
 		return nil
@@ -253,7 +262,7 @@ func (s Server) addresses() []address {
 	return all
 }
 
-// Kind is a way to sign in. Its value is what a configuration and a stored item call it.
+// Kind is a way to sign in. Its value is its name in a configuration and in a stored item.
 type Kind string
 
 // The kinds, in the order in which they are offered where a provider has no order of its own.
@@ -264,17 +273,17 @@ const (
 	ByDeviceCode Kind = "device_code"
 	// ByClientCredentials is RFC 6749 §4.4: no person.
 	ByClientCredentials Kind = "client_credentials"
-	// ByJWTBearer is RFC 7523 §2.1: a key that speaks for somebody, such as a service account's.
+	// ByJWTBearer is RFC 7523 §2.1: a key that speaks for an identity, such as a service account's.
 	ByJWTBearer Kind = "jwt_bearer"
 	// ByTokenExchange is RFC 8693: another server's token.
 	ByTokenExchange Kind = "token_exchange"
-	// ByPassword is RFC 6749 §4.3; only where a preset asks for it.
+	// ByPassword is RFC 6749 §4.3, which only a preset can offer.
 	ByPassword Kind = "password"
 	// ByAppCredentials is a person's password that creates a client, which then signs in by [ByClientCredentials].
 	ByAppCredentials Kind = "app_credentials"
 	// ByAPIKey is a key that is sent as it is.
 	ByAPIKey Kind = "api_key"
-	// ByKeyLogin is a person's password that is answered with such a key.
+	// ByKeyLogin is a person's email and password, which the server answers with an API key.
 	ByKeyLogin Kind = "key_login"
 )
 
@@ -286,7 +295,7 @@ func Kinds() []Kind {
 	}
 }
 
-// Stored returns the kind under which a credential that was had by k is kept.
+// Stored returns the kind under which a credential obtained by k is stored.
 func (k Kind) Stored() Kind {
 	switch k {
 	case ByAppCredentials:
@@ -297,7 +306,7 @@ func (k Kind) Stored() Kind {
 	return k
 }
 
-// Session reports whether what is kept is a session: a refresh token that the next access tokens are had with.
+// Session reports whether the stored credential is a session: a refresh token that obtains the next access tokens.
 func (k Kind) Session() bool {
 	return k.Interactive() || k == ByPassword || k == ByTokenExchange
 }
@@ -305,5 +314,5 @@ func (k Kind) Session() bool {
 // Interactive reports whether a person must do something in a browser.
 func (k Kind) Interactive() bool { return k == ByAuthorizationCode || k == ByDeviceCode }
 
-// StaticKey reports whether nothing is ever asked of a token endpoint.
+// StaticKey reports whether no request ever goes to a token endpoint.
 func (k Kind) StaticKey() bool { return k == ByAPIKey || k == ByKeyLogin }

@@ -11,14 +11,14 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
-// This file decides by which clock a client's assertion is dated (RFC 7523 §3: exp, iat and nbf). There are two witnesses
-// of the time, this machine's clock and the Date of the called origin's answers, and each is wrong at times: a machine
-// without a battery starts in 1970, a proxy in front of a server writes a Date of its own, a hostile server writes what it
-// likes. So neither is believed alone:
+// This file decides which clock dates a client's assertion (RFC 7523 §3: exp, iat and nbf). Two clocks tell the time,
+// this machine's and the Date of the called origin's answers, and each can be wrong: a machine without a battery starts
+// in 1970, a proxy in front of a server writes its own Date, a hostile server writes any Date. So neither is believed
+// alone:
 //
 //	the assertion was dated by      and was    what follows
-//	this machine's clock            accepted   no correction is in force; where Date agreed, that clock is confirmed, and
-//	                                           goes on by boot time while somebody sets this machine's
+//	this machine's clock            accepted   no correction is in force; where Date agrees, that clock is confirmed, and
+//	                                           goes on by boot time if this machine's clock is set
 //	this machine's clock            refused    Date differs by 30 s to a day: the other clock is tried, once
 //	                                           Date differs by more: no verdict; the error names both clocks
 //	                                           Date agrees: the refusal stands
@@ -29,44 +29,47 @@ import (
 //	a clock other than this one's   refused    a correction ends; this machine's clock is tried, if it was not just now
 //	every clock there is            refused    the refusal stands: it is about the credential
 //
-// "Tried" is a second request where the first one may be repeated, else the next attempt. A correction holds for one origin,
-// is carried forward by boot time, is never more than a day from this machine's clock, and is lost when groatd ends.
+// "Tried" means a second request where the first one may be repeated, else the next attempt. A correction is valid for
+// one origin, is carried forward by boot time, is never more than a day from this machine's clock, and is lost when
+// groatd ends.
 
-// ErrClock: a server refused an assertion, and the reason may be the clock that dated it. It is in the chain of an [*Error]
-// whose Reason names the clocks: of the class [TransientSlow] where the server's Date is not this machine's, so that the
-// refusal says nothing certain about the credential; of its own class where there is no Date to tell.
+// ErrClock means that a server refused an assertion, possibly because of the clock that dated it. It is in the chain of
+// an [*Error] whose Reason names the clocks. The class is [TransientSlow] where the server's Date differs from this
+// machine's clock, since the refusal then says nothing certain about the credential; it is the refusal's own class
+// where there is no Date.
 var ErrClock = errors.New("the client's assertion may have another time than the server's")
 
 const (
-	// wrongClock is by how much a clock must be wrong to explain that an assertion was refused; servers allow for less.
+	// wrongClock is the least error of a clock that explains the refusal of an assertion; servers tolerate less.
 	wrongClock = 30 * time.Second
-	// correctionMost bounds a correction, and with it how long an assertion can be used that a hostile server asked for.
+	// correctionMost bounds a correction, and so the lifetime of an assertion that a hostile server provokes.
 	correctionMost = 24 * time.Hour
-	// triedAgain is how long after a refusal by every clock none but this machine's is tried again.
+	// triedAgain is how long after a refusal by every clock only this machine's clock is used.
 	triedAgain = 30 * time.Second
-	// maxTried bounds the clocks that are remembered as refused.
+	// maxTried bounds how many refused clocks are remembered.
 	maxTried = 8
 )
 
-// reading is a clock, read once. It is carried forward by boot time, so that setting this machine's clock does not move it.
+// reading is one reading of a clock. It is carried forward by boot time, so that setting this machine's clock does not
+// move it.
 type reading struct {
 	time time.Time
 	boot time.Duration
 }
 
-// localClock is this machine's clock at an instant.
+// localClock returns this machine's clock at an instant.
 func localClock(now clock.Instant) reading { return reading{now.Wall.Round(0), now.Boot} }
 
-// at is what the clock says at another boot time.
+// at returns what the clock says at another boot time.
 func (r reading) at(boot time.Duration) time.Time { return r.time.Add(boot - r.boot) }
 
-// ahead is by how much r is ahead of another clock.
+// ahead returns by how much r is ahead of another clock.
 func (r reading) ahead(of reading) time.Duration { return r.at(of.boot).Sub(of.time) }
 
-// agrees reports whether the two clocks would be the same to a server.
+// agrees reports whether a server would take the two clocks for the same.
 func (r reading) agrees(with reading) bool { return r.ahead(with).Abs() <= wrongClock }
 
-// serverClock is what is known of one origin's clock. It is not safe for concurrent use.
+// serverClock is what is known about one origin's clock. It is not safe for concurrent use.
 type serverClock struct {
 	date      reading // of the last answer; zero where it had no Date
 	confirmed reading // the correction in force; zero without one
@@ -77,7 +80,7 @@ type serverClock struct {
 	overAt    time.Duration // boot time of that
 }
 
-// reading is the clock that dates an assertion now.
+// reading returns the clock that dates an assertion now.
 func (c *serverClock) reading(now clock.Instant) reading {
 	local := localClock(now)
 	for _, r := range []reading{c.next, c.confirmed} {
@@ -88,7 +91,7 @@ func (c *serverClock) reading(now clock.Instant) reading {
 	return local
 }
 
-// offset is by how much a correction in force is ahead of this machine's clock; 0 without one.
+// offset returns by how much a correction in force is ahead of this machine's clock; 0 without a correction.
 func (c *serverClock) offset(now clock.Instant) time.Duration {
 	local := localClock(now)
 	if ahead := c.confirmed.ahead(local); !c.confirmed.time.IsZero() && ahead.Abs() <= correctionMost && !c.confirmed.agrees(local) {
@@ -97,8 +100,9 @@ func (c *serverClock) offset(now clock.Instant) time.Duration {
 	return 0
 }
 
-// accepts takes in that an assertion dated by used was accepted. It confirms that clock where Date agrees with it; where it is
-// not this machine's clock, it is a Date, and an assertion dated by this machine's was refused before.
+// accepts records that the server accepted an assertion dated by used. It confirms that clock where Date agrees with
+// it, or where it is not this machine's clock: then it is a Date, and an assertion dated by this machine's clock was
+// refused before.
 func (c *serverClock) accepts(used reading, now clock.Instant) {
 	c.next, c.refused, c.dates, c.over = reading{}, nil, 0, false
 	switch {
@@ -110,7 +114,7 @@ func (c *serverClock) accepts(used reading, now clock.Instant) {
 	}
 }
 
-// doubt is why a refusal of an assertion is no verdict on the credential.
+// doubt says why the refusal of an assertion is no verdict on the credential.
 type doubt int
 
 const (
@@ -119,7 +123,7 @@ const (
 	apart         // Date and this machine's clock are more than a day apart
 )
 
-// refuses takes in that an assertion dated by used was refused.
+// refuses records that the server refused an assertion dated by used.
 func (c *serverClock) refuses(used reading, now clock.Instant) doubt {
 	local := localClock(now)
 	if c.over && now.Boot-c.overAt > triedAgain {
@@ -162,13 +166,14 @@ func (c *serverClock) tried(r reading) bool {
 	return false
 }
 
-// serverClocks are the clocks of the origins that an [Endpoint] calls, and those made by [Endpoint.With]. It is safe for concurrent use.
+// serverClocks are the clocks of the origins that an [Endpoint], and those made by its [Endpoint.With], send requests
+// to. It is safe for concurrent use.
 type serverClocks struct {
 	mu  sync.Mutex
 	all map[string]*serverClock // :: origin → clock; as many as a [Server] has addresses
 }
 
-// at calls f with the clock of a URL's origin.
+// at calls f with the clock of a URL's origin, while it holds the lock.
 func (s *serverClocks) at(url string, f func(*serverClock)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,7 +187,7 @@ func (s *serverClocks) at(url string, f func(*serverClock)) {
 	f(s.all[o])
 }
 
-// dated takes in the Date of an answer that has just come; zero where it had none.
+// dated records the Date of an answer that has just come; zero where it had none.
 func (e *Endpoint) dated(url string, date time.Time, received clock.Instant) {
 	e.clocks.at(url, func(c *serverClock) {
 		if c.date = (reading{}); !date.IsZero() {
@@ -191,9 +196,9 @@ func (e *Endpoint) dated(url string, date time.Time, received clock.Instant) {
 	})
 }
 
-// issued takes in a token that has just come, for a client that signs assertions: where it is a JWT whose iat agrees with the
-// Date beside it, and not with this machine's clock, their clock is confirmed. An assertion that was accepted says more, and
-// is taken in later.
+// issued records a token that has just come, for a client that signs assertions. Where the token is a JWT whose iat
+// agrees with the answer's Date, and not with this machine's clock, their clock is confirmed. An accepted assertion is
+// better evidence and is recorded later.
 func (e *Endpoint) issued(url string, t Token) {
 	if !e.server.ClientAuth.signs() && !e.server.refreshAuth().signs() {
 		return
@@ -220,17 +225,17 @@ func (e *Endpoint) clockFor(url string) (r reading) {
 	return r
 }
 
-// ClockOffset returns by how much the token endpoint's clock is ahead of this machine's (negative: behind), where a
-// correction is in force for client assertions; else 0.
+// ClockOffset returns by how much the token endpoint's clock is ahead of this machine's (negative: behind) where a
+// correction is in force for client assertions, else 0.
 func (e *Endpoint) ClockOffset() (ahead time.Duration) {
 	now := e.now()
 	e.clocks.at(e.server.TokenEndpoint, func(c *serverClock) { ahead = c.offset(now) })
 	return ahead
 }
 
-// noteAssertion takes in how a request ended whose assertion was dated by used. about says of an error that the assertion may be
-// to blame. It returns the error that it is: one that wraps [ErrClock] where the refusal may be about the clock, with again
-// set where the next assertion will be dated by another clock.
+// noteAssertion records how a request ended whose assertion was dated by used. about reports whether an error may be
+// about the assertion's time. It returns err, or an error that wraps [ErrClock] where the refusal may be about the
+// clock; again is set where the next assertion will be dated by another clock.
 func (e *Endpoint) noteAssertion(url string, used reading, about func(error) bool, err error) (judged error, again bool) {
 	failed, ok := errors.AsType[*Error](err)
 	accepted := err == nil || ok && (failed.Class == Pending || failed.Code == "slow_down")
@@ -267,7 +272,7 @@ func (e *Endpoint) noteAssertion(url string, used reading, about func(error) boo
 	return &doubtful, why == another
 }
 
-// apartBy names both clocks.
+// apartBy names both clocks in a sentence.
 func apartBy(date, local reading) string {
 	const format = "2006-01-02 15:04:05 UTC"
 	here := "this machine's clock says " + local.time.UTC().Format(format)
@@ -277,8 +282,8 @@ func apartBy(date, local reading) string {
 	return fmt.Sprintf("its clock says %s and %s", date.at(local.boot).UTC().Format(format), here)
 }
 
-// aboutTheAssertion reports whether a refusal may have to do with the times of an assertion. RFC 7523 §3.2 says
-// invalid_client; libraries made for assertions as grants say invalid_grant, others whatever word they have.
+// aboutTheAssertion reports whether a refusal may be about the times of an assertion. RFC 7523 §3.2 prescribes
+// invalid_client; libraries made for assertions as grants say invalid_grant, and others use codes of their own.
 func aboutTheAssertion(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
@@ -293,9 +298,10 @@ func aboutTheAssertion(err error) bool {
 	return aboutTheClient(err) || e.Code != "" && !known && refused
 }
 
-// aboutTheClient is [aboutTheAssertion] for requests whose own subject may be what the other codes are about. A server looks
-// at the client first (RFC 6749 §3.2.1), so what the request carried has not been used up.
+// aboutTheClient is [aboutTheAssertion] for requests that carry something else which the other codes may be about. A
+// server checks the client first (RFC 6749 §3.2.1), so a refused client has not used up a code or a refresh token.
 func aboutTheClient(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && (e.Class == InvalidClient || e.Code == "unauthorized_client" && e.Class.Definitive()) // Keycloak's word
+	// Keycloak's word
+	return ok && (e.Class == InvalidClient || e.Code == "unauthorized_client" && e.Class.Definitive())
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// clocked is a server that judges assertions by a clock of its own, and this machine, whose time stands still but where a
-// test moves it.
+// clocked is a server that judges assertions by a clock of its own, and this machine, whose time stands still but where
+// a test moves it.
 type clocked struct {
 	local, server, date time.Duration                         // by which each clock differs from noon
 	boot                time.Duration                         // goes on by a second with each answer
@@ -274,7 +274,8 @@ func TestG4ARefreshTokenIsSentOnceForEachClock(t *testing.T) {
 	wantSent(t, "a wrong secret", c, 0, -120, 0, -120)
 }
 
-// A code is sent once, whatever the clocks say; so is a device code in each poll, and the next poll goes by the other clock.
+// A code is sent once, whatever the clocks say; so is a device code in each poll, and the next poll goes by the other
+// clock.
 func TestG4ACodeIsSentOnce(t *testing.T) {
 	const issuer = "https://auth.example.com"
 	c := newClocked(Server{
@@ -327,7 +328,8 @@ func TestG4AnotherOriginsDateSaysNothing(t *testing.T) {
 	}
 }
 
-// Whatever a hostile server says and refuses, no assertion is good for more than a day and its life, by this machine's clock.
+// Whatever a hostile server says and refuses, no assertion is good for more than a day and its life, by this machine's
+// clock.
 func TestG4AHostileServerGetsNoAssertionOfTomorrow(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 4))

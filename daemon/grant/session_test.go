@@ -103,7 +103,8 @@ func throughBrowser(t *testing.T, e *grant.Endpoint, item keystore.Item, req gra
 	return s
 }
 
-// Every preset's way to sign in, against the dialect that it is for: a first token, who the person is, another token, the end.
+// Every preset's way to sign in, against the dialect that it is for: a first token, who the person is, another token,
+// the end.
 func TestPresetsSignIn(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -7,7 +7,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// The token types of RFC 8693 §3 that are asked for or presented most.
+// The token types of RFC 8693 §3 that are requested or presented most often.
 const (
 	AccessTokenType = "urn:ietf:params:oauth:token-type:access_token"
 	IDTokenType     = "urn:ietf:params:oauth:token-type:id_token"
@@ -16,22 +16,23 @@ const (
 
 const exchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange"
 
-// Presentation is what a token exchange presents (RFC 8693 §2.1). Empty members are not sent.
+// Presentation is the tokens that a token exchange presents (RFC 8693 §2.1). Empty members are not sent.
 type Presentation struct {
-	// Subject is the token of whom the new one is about, SubjectType its type; empty: an access token.
+	// Subject is the token of the identity that the new token is about. SubjectType is its type; empty means an access
+	// token.
 	Subject     keystore.Secret
 	SubjectType string
-	// Actor is the token of whoever acts for them, if that is somebody else.
+	// Actor is the token of the party that acts for the subject, if it is another one.
 	Actor     keystore.Secret
 	ActorType string
-	// Requested is the type that is wanted; empty: an access token.
+	// Requested is the type of the new token; empty means an access token.
 	Requested string
-	// Resource is the URI of the API that it is for (RFC 8707).
+	// Resource is the URI of the API that the new token is for (RFC 8707).
 	Resource string
 }
 
-// TokenExchange obtains a token for another one (RFC 8693). req is completed by the server's defaults. The error is as
-// [Endpoint.ClientCredentials]'s, or ErrNotOffered where there is nothing to present.
+// TokenExchange obtains a token in exchange for another one (RFC 8693). req is completed by the server's defaults. The
+// error is as [Endpoint.ClientCredentials]'s, or [ErrNotOffered] where p has no subject.
 func (e *Endpoint) TokenExchange(ctx context.Context, item keystore.Item, p Presentation, req Request) (Session, error) {
 	if p.Subject.IsZero() {
 		return Session{}, ErrNotOffered

@@ -9,29 +9,29 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// tokenRequest is one request at the token endpoint, before the client's own credentials are added to it.
+// tokenRequest is one request to the token endpoint, before the client's credentials are added to it.
 type tokenRequest struct {
 	item  keystore.Item
 	by    Method
 	proof Presented
-	// first and last stand before and after the client's parameters, in the order of the providers' own clients.
+	// first and last are the parameters before and after the client's, in the order of the providers' own clients.
 	first, last form
 	carried     []keystore.Secret
-	// scope is what was asked for, so that more can be told.
+	// scope is the scope that was asked for; a wider one in the answer is refused.
 	scope []string
-	// maybeClock says of an error that the client's assertion may be to blame.
+	// maybeClock reports whether an error may be about the time of the client's assertion.
 	maybeClock func(error) bool
-	// unrepeatable: what q carries is never sent twice in one go (a refresh token, a code).
+	// unrepeatable means that the request carries a refresh token or a code, which must not be sent twice.
 	unrepeatable bool
 }
 
-// form returns the parameters that a request's members become.
+// form returns the request's members as parameters.
 func (r Request) form() form {
 	return form{}.add("scope", strings.Join(r.Scope, " ")).add("audience", r.Audience)
 }
 
-// requestToken sends q. Where an assertion was what the server refused, and its clock is not this machine's, q is sent once more by the
-// other clock, unless it must not be repeated.
+// requestToken sends q. Where the server refuses an assertion, and the server's clock differs from this machine's, it
+// sends q once more with an assertion that is dated by the other clock, unless q is unrepeatable.
 func (e *Endpoint) requestToken(ctx context.Context, q tokenRequest) (Session, error) {
 	for again := !q.unrepeatable; ; again = false {
 		s, used, err := e.requestTokenOnce(ctx, q)
@@ -45,7 +45,7 @@ func (e *Endpoint) requestToken(ctx context.Context, q tokenRequest) (Session, e
 	}
 }
 
-// requestTokenOnce sends one request; used is the clock that dated an assertion in it.
+// requestTokenOnce sends q as one request. used is the clock that dated an assertion in it.
 func (e *Endpoint) requestTokenOnce(ctx context.Context, q tokenRequest) (s Session, used reading, err error) {
 	c := httpRequest{method: http.MethodPost, url: e.server.TokenEndpoint, body: append(form{}, q.first...), carried: q.carried}
 	to := e.DestinationsOf(q.item)
@@ -60,7 +60,8 @@ func (e *Endpoint) requestTokenOnce(ctx context.Context, q tokenRequest) (s Sess
 	return s, used, err
 }
 
-// addClientCredentials adds the client's credentials to a request; it returns the clock that dates an assertion.
+// addClientCredentials adds the client's credentials to a request. It returns the clock that dates an assertion. The
+// error is an [*Error] of the class [Misconfigured].
 func (e *Endpoint) addClientCredentials(c *httpRequest, by Method, item keystore.Item) (reading, error) {
 	used := e.clockFor(c.url)
 	err := e.server.authenticate(by, c, item, used.time)
@@ -73,15 +74,15 @@ func (e *Endpoint) addClientCredentials(c *httpRequest, by Method, item keystore
 	return used, nil
 }
 
-// readTokenOnly sends a request for a readTokenOnly and reads the answer; a refresh readTokenOnly in it is forgotten.
+// readTokenOnly is readSession for grants that have no session: it discards a refresh token.
 func (e *Endpoint) readTokenOnly(ctx context.Context, to *Destinations, c httpRequest, proof Presented, asked []string) (Token, error) {
 	s, err := e.readSession(ctx, to, c, proof, asked)
 	s.Refresh.Wipe()
 	return s.Token, err
 }
 
-// readSession is token with the refresh token. That one is returned even beside an error, if it could be read: it may be the
-// only one that still works.
+// readSession sends a request for a token and reads the answer. A refresh token that could be read is returned beside
+// an error too: it may be the only one that still works.
 func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequest, proof Presented, asked []string) (Session, error) {
 	a, sent, err := e.send(ctx, to, c)
 	if err != nil {
@@ -118,8 +119,9 @@ func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequ
 	return s, err
 }
 
-// requestBeside sends a request with the client's credentials to another endpoint than the token endpoint, once, and once more
-// by another clock where an assertion was refused and there is one. The answer is one that [Classify] calls OK where err is nil.
+// requestBeside sends a request with the client's credentials to another endpoint than the token endpoint. Where an
+// assertion is refused, it sends it once more with the other clock, if there is one. Without an error, [Classify] calls
+// the answer OK.
 func (e *Endpoint) requestBeside(ctx context.Context, c httpRequest, item keystore.Item, by Method) (Answer, error) {
 	to := e.DestinationsOf(item)
 	if by == None {

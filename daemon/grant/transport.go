@@ -11,12 +11,11 @@ import (
 	"strings"
 )
 
-// NewHTTPClient returns the client for everything that carries a credential. It differs from [http.DefaultClient] in
-// what that does behind one's back: it follows no redirect (on 307 and 308 the body, secret included, would be posted to
-// wherever the answer points), reuses no connection and so repeats no request, keeps no cookies, unpacks no gzip, and
-// speaks only HTTP/1.1, which has no retry of its own. It looks up no name that means this machine. Proxy and authorities
-// are the network's at the time of each request. Its Transport is an [*http.Transport], for tests that bring their own
-// dialer, proxy or TLS configuration.
+// NewHTTPClient returns the client for every request that carries a credential. Unlike [http.DefaultClient] it follows
+// no redirect (on 307 and 308 the body, secret included, would be posted to the address in the answer), reuses no
+// connection and so repeats no request, keeps no cookies, unpacks no gzip, and speaks only HTTP/1.1, which has no retry
+// of its own. It looks up no name of this machine. Proxy and authorities are the network's at the time of each request.
+// Its Transport is an [*http.Transport], so that tests can set their own dialer, proxy or TLS configuration.
 func NewHTTPClient(network *Network) *http.Client {
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
@@ -40,14 +39,14 @@ func NewHTTPClient(network *Network) *http.Client {
 	}
 }
 
-// router sends a request to a server by the network of the moment. It is the only place where a client's certificate, a
-// proxy and the authorities come together.
+// router sends each request by the network's settings at that time. It is the only place where a client's certificate,
+// a proxy and the authorities are combined.
 type router struct {
 	base    *http.Transport // what does not change
 	network *Network
 }
 
-// passage is what an exchange and its router tell each other, in the request's context.
+// passage carries, in the request's context, the client's certificate to the router and the chosen proxy back.
 type passage struct {
 	certificate *tls.Certificate // the client's own; nil shows none
 	proxy       *url.URL         // the one that was used; nil where none was
@@ -55,8 +54,8 @@ type passage struct {
 
 type passageKey struct{}
 
-// RoundTrip makes a transport for this one request: connections are not kept anyway, and nothing of one request, such as
-// a certificate, can get into another.
+// RoundTrip makes a transport for one request. Connections are not reused anyway, and no part of one request, such as a
+// certificate, can get into another.
 func (r *router) RoundTrip(req *http.Request) (*http.Response, error) {
 	p, ok := req.Context().Value(passageKey{}).(*passage)
 	if !ok {
@@ -77,19 +76,20 @@ func (r *router) RoundTrip(req *http.Request) (*http.Response, error) {
 	if proxy != nil {
 		t.Proxy = http.ProxyURL(proxy)
 		if proxy.Scheme == "https" {
-			// net/http would use the configuration below for the proxy's handshake too. With this it is for what is
-			// behind the proxy only: a client's certificate is for the server.
+			// net/http would use the configuration below for the handshake with the proxy too. With this function it
+			// applies only to the server behind the proxy: the client's certificate is for the server.
 			t.DialTLSContext = dialProxy(t.DialContext, t.TLSClientConfig.Clone())
 		}
 	}
 	if certificate := p.certificate; certificate != nil {
-		// Not Certificates: from those net/http chooses by the authorities that a server lists, and may show none.
+		// The field Certificates is not used: net/http chooses from it by the authorities that a server lists, and may
+		// send none.
 		t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
 	}
 	return t.RoundTrip(req)
 }
 
-// dialProxy returns what connects to an https proxy, by a configuration that has no certificate of the client's.
+// dialProxy returns a function that connects to an https proxy with a configuration without the client's certificate.
 func dialProxy(dial func(context.Context, string, string) (net.Conn, error), config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
 	config.Certificates, config.GetClientCertificate = nil, nil
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -138,17 +138,18 @@ func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 	return nil
 }
 
-// oneFamily is how long one of this machine's own addresses may take before the next is tried.
+// oneFamily is how long a connection to one of this machine's addresses may take before the next address is tried.
 const oneFamily = dialTimeout / 2
 
-// localName reports whether a host name means this machine (RFC 6761 §6.3): localhost and all below it, in any spelling.
+// localName reports whether a host name means this machine (RFC 6761 §6.3): localhost and the names below it, in any
+// case.
 func localName(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// dial connects to host:port. A name that means this machine is never looked up, since whoever answers for names could send
-// it elsewhere: its two addresses are tried one after the other.
+// dial connects to host:port. It never looks up a name of this machine, since a name server could point it elsewhere:
+// it tries the two loopback addresses one after the other.
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout}
 	host, port, err := net.SplitHostPort(address)

@@ -16,10 +16,10 @@ const (
 	maxClaimsName = 64
 )
 
-// Userinfo asks who the person behind a token is (OpenID Connect Core §5.3, or users/me). It returns the answer's plain
-// members: strings without control characters and at most 512 bytes long, booleans, and numbers as [json.Number]; at most
-// 32 of them, the first by name. The error is an [*Error] or [ErrNotOffered], or wraps [ErrEndpointChanged]: the token is
-// another endpoint's, or not to be sent to this one's userinfo endpoint, and nothing was sent.
+// Userinfo returns who the person behind a token is (OpenID Connect Core §5.3, or users/me): the plain members of the
+// answer, which are strings without control characters of at most 512 bytes, booleans, and numbers as [json.Number]; at
+// most 32 members, the first by name. The error is an [*Error] or [ErrNotOffered], or wraps [ErrEndpointChanged]: the
+// token belongs to another endpoint or must not be sent to the userinfo endpoint, and nothing was sent.
 func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, error) {
 	if e.server.Userinfo == "" {
 		return nil, ErrNotOffered
@@ -43,7 +43,7 @@ func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, e
 	return plain(body, token.Access), nil
 }
 
-// plain returns the members that can be shown, without a trace of token.
+// plain returns the members that can be shown, without any part of the token.
 func plain(body object, token keystore.Secret) map[string]any {
 	claims := make(map[string]any)
 	secret := token.Reveal()

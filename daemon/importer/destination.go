@@ -9,8 +9,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Destination returns the origin of the server that the target's credential goes to, and whether that is an unusual one: not
-// the provider's own. A file of another program can name any server.
+// Destination returns the origin of the server that the target's credential is sent to, and whether it is not the
+// provider's own. A file of another program can name any server.
 func (t Target) Destination() (at string, unusual bool) {
 	p, known := preset.Lookup(t.Provider)
 	switch {
@@ -28,7 +28,7 @@ func (t Target) Destination() (at string, unusual bool) {
 	return origin.Of(t.Issuer), true
 }
 
-// Where is all that decides where a credential goes and how it is used, for an ID.
+// Where returns all values that decide where a credential goes and how it is used; an ID is made of them.
 func (t Target) Where() []string {
 	plain := t.plain()
 	where := append(plain[:], t.Either...)
@@ -46,8 +46,8 @@ func (t Target) issuer() string {
 	return t.Issuer
 }
 
-// Contradiction says why the credential is not for the target, in the words of a JWT that was beside it: another issuer, or
-// an assertion for another server. Empty: nothing contradicts.
+// Contradiction says why the credential is not for the target, by a JWT that was beside it: the JWT names another
+// issuer, or is an assertion for another server. It is empty where nothing contradicts.
 func (f *Candidate) Contradiction() string {
 	destination, _ := f.Target.Destination()
 	for _, s := range f.servers {
@@ -59,7 +59,7 @@ func (f *Candidate) Contradiction() string {
 	return ""
 }
 
-// shownServer is an address without what could be a secret in it.
+// shownServer returns an address without parts that could be secret.
 func shownServer(raw string) string {
 	if u, err := url.Parse(raw); err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return origin.Of(raw)
@@ -67,15 +67,16 @@ func shownServer(raw string) string {
 	return raw
 }
 
-// namedServer is the server that a JWT names.
+// namedServer is a server that a JWT names.
 type namedServer struct {
 	what   string // "access token"
 	server string // its iss, or the aud of an assertion
 	aud    bool
 }
 
-// fits reports whether the server is the target's. An assertion's audience may be any address of it (RFC 7523 §3). That an
-// issuer has its token endpoint on another host is believed of a preset and not of the file that names both.
+// fits reports whether the server is the target's. An assertion's audience may be any address of the server (RFC 7523
+// §3). Only a preset is believed to have its token endpoint on another host than its issuer, not a file that names
+// both.
 func (s namedServer) fits(t Target, destination string) bool {
 	_, known := preset.Lookup(t.Provider)
 	if s.aud {
@@ -89,13 +90,13 @@ func (s namedServer) fits(t Target, destination string) bool {
 	return origin.Of(s.server) == destination
 }
 
-// jwts are the members that may hold one :: name → what it is in words.
+// jwts are the members that may hold a JWT :: name → its description.
 var jwts = map[string]string{
 	"access_token": "access token", "refresh_token": "refresh token", "id_token": "ID token", "client_assertion": "client assertion",
 	"assertion": "assertion", "jwt": "token", "token": "token",
 }
 
-// namedServers returns which servers the JWTs among an object's members name.
+// namedServers returns the servers that the JWTs in an object name.
 func (o object) namedServers() (says []namedServer) {
 	for name, what := range jwts {
 		token, _ := o.secret(name)
@@ -110,7 +111,7 @@ func (o object) namedServers() (says []namedServer) {
 	return says
 }
 
-// namedServersOf is what one token says, if it is a JWT that names a server.
+// namedServersOf returns the servers that a token names, if it is a JWT.
 func namedServersOf(token keystore.Secret, what string) []namedServer {
 	said := claims(token)
 	defer said.wipe()

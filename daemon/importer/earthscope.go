@@ -15,10 +15,10 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// readersEarthscope are the programs of the SDK's first version and later.
+// readersEarthscope are the programs of the SDK's version 1 and later.
 var readersEarthscope = []string{"es", "EarthScope SDK for Python (1.x)"}
 
-// earthscopeVariables are the SDK's; a double underscore is its dot.
+// earthscopeVariables are the SDK's variables; a double underscore stands for a dot.
 var earthscopeVariables = []string{
 	"ES_PROFILE", "ES_BOOTSTRAP_SETTINGS", "ES_RESOURCES__API_URL",
 	"ES_OAUTH2__ACCESS_TOKEN", "ES_OAUTH2__REFRESH_TOKEN", "ES_OAUTH2__ID_TOKEN", "ES_OAUTH2__CLIENT_ID",
@@ -28,14 +28,14 @@ var earthscopeVariables = []string{
 // layer is one source of EarthScope's settings. The SDK takes each setting from the first layer that has it.
 type layer struct {
 	at Copy
-	// values :: setting below oauth2 → what it is, never empty; other names all further settings. TOML, and the environment,
-	// have strings only, so a secret in here is forgotten by the garbage collector.
+	// values :: setting below oauth2 → what it is, never empty; other names all further settings. TOML, and the
+	// environment, have strings only, so a secret in here is forgotten by the garbage collector.
 	values map[string]string
 	other  []string
 	doubts []string
-	// remove is how one setting of a file is removed, where not the whole file goes.
+	// remove is the command that removes one setting from a file with others.
 	remove string
-	// saved: the SDK writes this one itself, so it is the newest.
+	// saved means that the SDK writes this file itself, so it is the newest.
 	saved   bool
 	servers []namedServer // what its file's JWTs say of their server
 }
@@ -43,7 +43,7 @@ type layer struct {
 // maxNesting bounds the tables in a settings file; the SDK's own has three.
 const maxNesting = 8
 
-// flatten adds what is below one table, by dotted names.
+// flatten adds the values below one table by their dotted names.
 func (l *layer) flatten(prefix string, table map[string]any, depth int) {
 	for name, value := range table {
 		name = prefix + name
@@ -83,7 +83,7 @@ type earthscopeConfig struct {
 	Profile map[string]map[string]any `toml:"profile"`
 }
 
-// earthscope looks where EarthScope's programs of both generations keep what they have.
+// earthscope looks where EarthScope's programs of both generations keep credentials.
 func (s *search) earthscope() {
 	dir := filepath.Join(s.env.Home, ".earthscope")
 	config, layers := s.earthscopeFile(filepath.Join(dir, "config.toml"), false)
@@ -114,7 +114,7 @@ func (s *search) earthscope() {
 	s.earthscopeOld()
 }
 
-// earthscopeActive is the profile that the environment applies to.
+// earthscopeActive returns the profile that the environment applies to.
 func (s *search) earthscopeActive(profiles []string) string {
 	name := s.env.Getenv("ES_PROFILE")
 	if name == "" || slices.Contains(profiles, name) {
@@ -131,7 +131,7 @@ func (s *search) earthscopeActive(profiles []string) string {
 	return ""
 }
 
-// earthscopeFile reads a config.toml: the named profiles' own settings, and those for all.
+// earthscopeFile reads a config.toml: the settings of each named profile, and those for all.
 func (s *search) earthscopeFile(path string, explicit bool) (profiles map[string]*layer, all *layer) {
 	f, err := readFile(path, maxFile, explicit)
 	defer clear(f.text)
@@ -161,15 +161,15 @@ func (s *search) earthscopeFile(path string, explicit bool) (profiles map[string
 	return profiles, layerOf(config.Default)
 }
 
-// notSlug is what a profile's directory has a dash for.
+// notSlug matches the characters that a profile's directory has a dash for.
 var notSlug = regexp.MustCompile(`[^a-z0-9_]+`)
 
-// slug is the directory of a profile's tokens.
+// slug returns the name of the directory of a profile's tokens.
 func slug(name string) string {
 	return strings.Trim(notSlug.ReplaceAllString(strings.ToLower(name), "-"), "-")
 }
 
-// earthscopeTokens reads a tokens.json, which has no times but in its JWT. known: settings say that the profile exists.
+// earthscopeTokens reads a tokens.json, whose only times are in its JWT. known means that settings name the profile.
 func (s *search) earthscopeTokens(path, name string, known, explicit bool) *layer {
 	d, err := s.readDocument(path, explicit)
 	defer d.wipe()
@@ -193,7 +193,7 @@ func (s *search) earthscopeTokens(path, name string, known, explicit bool) *laye
 	return l
 }
 
-// tokenLayer is a file of tokens in the terms of settings.
+// tokenLayer returns a file of tokens in the terms of settings.
 func (d document) tokenLayer() *layer {
 	l := &layer{at: d.at, values: map[string]string{}, doubts: d.doubts, saved: true, servers: d.namedServers()}
 	for _, name := range []string{"access_token", "refresh_token"} {
@@ -204,7 +204,7 @@ func (d document) tokenLayer() *layer {
 	return l
 }
 
-// earthscopeEnvironment is what ES_OAUTH2__* says. An empty variable counts as unset.
+// earthscopeEnvironment returns the settings in ES_OAUTH2__*. An empty variable counts as unset.
 func (s *search) earthscopeEnvironment() *layer {
 	l := &layer{values: map[string]string{}}
 	for _, name := range s.set(earthscopeVariables...) {
@@ -219,7 +219,7 @@ func (s *search) earthscopeEnvironment() *layer {
 	return l
 }
 
-// earthscopeBootstrap is one JSON document of settings in a variable.
+// earthscopeBootstrap returns the settings in a variable that holds one JSON document.
 func (s *search) earthscopeBootstrap() *layer {
 	const name = "ES_BOOTSTRAP_SETTINGS"
 	text := []byte(s.env.Getenv(name))

@@ -7,16 +7,16 @@ import (
 	"strconv"
 )
 
-// readersEarthscopeOld are the programs before 1.0; the SDK of today reads their file where it has none of its own.
+// readersEarthscopeOld are the programs before 1.0; today's SDK reads their file where it has none of its own.
 var readersEarthscopeOld = []string{"es (0.x)", "EarthScope SDK for Python (0.x)", "EarthScope SDK for Python (1.x), where it has no tokens of its own"}
 
-// earthscopeOldVariables are those of the command-line program before 1.0.
+// earthscopeOldVariables are the variables of the command-line program before 1.0.
 var earthscopeOldVariables = []string{
 	"ES_CLI_AUTH0_AUDIENCE", "ES_CLI_AUTH0_DOMAIN", "ES_CLI_AUTH0_CLIENT_ID", "ES_CLI_SSO_TOKEN_SCOPE",
 	"ES_CLI_AUTO_REFRESH_THRESHOLD_SECONDS", "ES_CLI_M2M_CLIENT_ID", "ES_CLI_M2M_CLIENT_SECRET",
 }
 
-// earthscopeOld looks where the programs before 1.0 kept things.
+// earthscopeOld looks where the programs before 1.0 kept credentials.
 func (s *search) earthscopeOld() {
 	dir := s.env.Getenv("APP_DIRECTORY")
 	if !filepath.IsAbs(dir) {
@@ -29,7 +29,7 @@ func (s *search) earthscopeOld() {
 	s.earthscopeOldMachine(filepath.Join(dir, "m2m_tokens.json"))
 }
 
-// earthscopeOldSettings are the variables as a layer.
+// earthscopeOldSettings returns the variables as a layer.
 func (s *search) earthscopeOldSettings() *layer {
 	l := &layer{values: map[string]string{}, at: Copy{Variables: []string{"ES_CLI_"}}}
 	for variable, setting := range map[string]string{
@@ -43,7 +43,7 @@ func (s *search) earthscopeOldSettings() *layer {
 	return l
 }
 
-// earthscopeOldTokens takes an sso_tokens.json: tokens, and their times beside them.
+// earthscopeOldTokens reads an sso_tokens.json: tokens, with their times beside them.
 func (s *search) earthscopeOldTokens(d document, err error) {
 	defer d.wipe()
 	const name = "earthscope"
@@ -72,7 +72,7 @@ func (s *search) earthscopeOldTokens(d document, err error) {
 	}
 }
 
-// earthscopeOldMachine takes ES_CLI_M2M_*, and the file with what was last obtained with them.
+// earthscopeOldMachine reads ES_CLI_M2M_*, and the file with the tokens last obtained with them.
 func (s *search) earthscopeOldMachine(tokens string) {
 	const idName, secretName = "ES_CLI_M2M_CLIENT_ID", "ES_CLI_M2M_CLIENT_SECRET"
 	const what = "machine account"

@@ -10,7 +10,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// value returns a setting, and the layer that it is from.
+// value returns a setting and the layer that has it.
 func value(stack []*layer, setting string) (string, *layer) {
 	for _, l := range stack {
 		if v := l.values[setting]; v != "" {
@@ -56,7 +56,7 @@ var (
 	holdsAccess  = map[string]string{"access_token": "access token"}
 )
 
-// earthscopeProfile makes the rows of one profile, whose layers are in the SDK's order of precedence.
+// earthscopeProfile adds the candidates of one profile, whose layers are in the SDK's order of precedence.
 func (s *search) earthscopeProfile(name string, stack []*layer) {
 	holder := slices.IndexFunc(stack, func(l *layer) bool {
 		return l.values["client_secret"] != "" || l.values["refresh_token"] != "" || l.values["access_token"] != ""
@@ -79,7 +79,7 @@ func (s *search) earthscopeProfile(name string, stack []*layer) {
 	s.earthscopeSessions(row, stack, secret != "")
 }
 
-// earthscopeTarget fills in what the settings say about server, audience and scope.
+// earthscopeTarget sets server, audience and scope from the settings.
 func (f *Candidate) earthscopeTarget(stack []*layer, provider string) error {
 	f.Target = Target{Provider: provider}
 	p, _ := preset.Lookup(provider)
@@ -100,7 +100,7 @@ func (f *Candidate) earthscopeTarget(stack []*layer, provider string) error {
 	return nil
 }
 
-// earthscopeServer makes an origin of what is a bare host for one generation and a URL for the other.
+// earthscopeServer returns the origin of a domain, which is a bare host for one generation and a URL for the other.
 func earthscopeServer(domain string) (string, error) {
 	if !strings.Contains(domain, "://") {
 		domain = "https://" + domain
@@ -115,7 +115,7 @@ func earthscopeServer(domain string) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// scopeFor returns the scope where it is not what a provider's tokens are asked for anyway.
+// scopeFor sets the grant, and drops a scope that the provider's tokens are requested with anyway.
 func (f *Candidate) scopeFor(grant string) {
 	p, _ := preset.Lookup(f.Target.Provider)
 	if f.Target.Grant = grant; f.Target.Scope != "" {
@@ -126,7 +126,7 @@ func (f *Candidate) scopeFor(grant string) {
 	}
 }
 
-// earthscopeMachine takes a client secret, which makes the SDK sign in as a machine.
+// earthscopeMachine reads a client secret, with which the SDK signs in as a machine.
 func (s *search) earthscopeMachine(f Candidate, stack []*layer) {
 	f.What = "machine account"
 	f.Warnings, f.Lost = slices.Clone(f.Warnings), slices.Clone(f.Lost)
@@ -165,8 +165,8 @@ func place(at Copy) string {
 	return "the environment"
 }
 
-// earthscopeSessions makes one row for each refresh token. Two different ones are a question for a person: the SDK uses the
-// one of the environment or of config.toml, though the one it has saved itself is the newer.
+// earthscopeSessions adds one candidate for each refresh token. Where there are two, a person has to choose: the SDK
+// uses the one of the environment or of config.toml, although the one that it saved itself is newer.
 func (s *search) earthscopeSessions(f Candidate, stack []*layer, machine bool) {
 	var from []*layer
 	tokens := map[string]bool{}
@@ -205,7 +205,7 @@ func (s *search) earthscopeSessions(f Candidate, stack []*layer, machine bool) {
 	}
 }
 
-// earthscopeSession makes a row of one layer's refresh token, or refuses it and returns nil.
+// earthscopeSession adds a candidate for one layer's refresh token, or refuses it and returns nil.
 func (s *search) earthscopeSession(f Candidate, stack []*layer, l *layer) *Candidate {
 	f.What = "session"
 	f.Warnings, f.Lost = slices.Clone(f.Warnings), slices.Clone(f.Lost)
@@ -229,7 +229,8 @@ func (s *search) earthscopeSession(f Candidate, stack []*layer, l *layer) *Candi
 	return s.add(f)
 }
 
-// audience corrects the generation: the old programs' tokens name another audience, and the new programs use them too.
+// audience corrects the generation: tokens of the old programs name another audience, and the new programs use them
+// too.
 func (f *Candidate) audience(said object) {
 	names, _ := said.list("aud")
 	for _, provider := range []string{"earthscope", "earthscope-0.2"} {
@@ -242,7 +243,7 @@ func (f *Candidate) audience(said object) {
 	}
 }
 
-// earthscopeClient is the public client of a session.
+// earthscopeClient returns the public client of a session.
 func (f *Candidate) earthscopeClient(stack []*layer, said object) string {
 	id, _ := value(stack, "client_id")
 	switch said := said.issuedTo(); {
@@ -258,7 +259,7 @@ func (f *Candidate) earthscopeClient(stack []*layer, said object) string {
 	return p.For(byDevice).ClientID
 }
 
-// object is a layer's tokens in the form that a file has them in.
+// object returns a layer's tokens in the form of a file.
 func (l *layer) object() object {
 	o := object{}
 	for _, name := range []string{"access_token", "refresh_token", "expires_at", "issued_at"} {
@@ -271,7 +272,7 @@ func (l *layer) object() object {
 	return o
 }
 
-// asToken is a setting as a secret, or none.
+// asToken returns a setting as a secret, or the zero Secret.
 func asToken(text string) keystore.Secret {
 	token, _ := asSecret(text)
 	return token

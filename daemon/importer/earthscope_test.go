@@ -121,7 +121,8 @@ func TestEarthscope(t *testing.T) {
 	}
 }
 
-// TestEarthscopeShadow: the SDK prefers a refresh token of the environment or of config.toml to the newer one that it saved.
+// TestEarthscopeShadow: the SDK prefers a refresh token of the environment or of config.toml to the newer one that it
+// saved.
 func TestEarthscopeShadow(t *testing.T) {
 	const toml = "[default]\noauth2.refresh_token='dummy-in-config'\nhttp.timeout=5\n"
 	w := newWorld(t, map[string]string{".earthscope/config.toml": toml, ".earthscope/default/tokens.json": esTokens(t, refresh)}, nil)

@@ -26,7 +26,8 @@ const (
 	maxPath = 4096
 )
 
-// flaw is why something cannot be imported: a sentence for people and the command to type next. It quotes no content.
+// flaw says why something cannot be imported: a sentence for people, and the command to type next. It quotes no
+// content.
 type flaw struct{ reason, hint string }
 
 func (f *flaw) Error() string { return f.reason }
@@ -35,21 +36,21 @@ func flawed(hint, format string, args ...any) error {
 	return &flaw{fmt.Sprintf(format, args...), hint}
 }
 
-// file is one file's content and what is known about it.
+// file is one file's content and the facts about it.
 type file struct {
-	// text is wiped by whoever asked for the file.
+	// text is wiped by the caller of readFile.
 	text []byte
 	at   Copy
-	// doubts are warnings about who else may have written it.
+	// doubts are warnings that another user may have written the file.
 	doubts []string
 }
 
-// readFile reads a regular file of at most limit bytes. It belongs to this user or root, or, where a person named it
-// themselves (explicit), to anybody; a symbolic link on the way to it never belongs to another user. A file that is not there
-// is an error that wraps [fs.ErrNotExist], anything else a [*flaw].
+// readFile reads a regular file of at most limit bytes. The file must belong to this user or to root, unless a person
+// named it (explicit); no symbolic link in the path may belong to another user. For a missing file the error wraps
+// [fs.ErrNotExist]; any other error is a [*flaw].
 //
-// Between following the links and opening the file somebody with write access to a directory on the way can exchange them.
-// That is somebody whom the owner of the home directory trusts; the checks on the open file hold all the same.
+// Between resolving the links and opening the file, a user who can write a directory in the path can replace it. The
+// owner of the home directory trusts such a user, and the checks of the open file hold nevertheless.
 func readFile(path string, limit int64, explicit bool) (file, error) {
 	if len(path) > maxPath || checkPrintable(path) != nil {
 		return file{}, flawed("", "the path is too long or holds control characters")
@@ -81,7 +82,7 @@ func readFile(path string, limit int64, explicit bool) (file, error) {
 	return got, nil
 }
 
-// acceptable judges what is open.
+// acceptable refuses an open file that is no regular one, is empty or too large, or belongs to another user.
 func (f *file) acceptable(info fs.FileInfo, limit int64, explicit bool) error {
 	look := "ls -l " + visible.Word(f.at.Path)
 	switch {
@@ -103,8 +104,8 @@ func (f *file) acceptable(info fs.FileInfo, limit int64, explicit bool) error {
 	return nil
 }
 
-// resolveLinks resolves the symbolic links of an absolute path and refuses those of other users: in a directory that others may
-// write, such a link is how somebody else's file is put in the place of one's own.
+// resolveLinks resolves the symbolic links of an absolute path and refuses those of other users: in a directory that
+// others may write, such a link can put another user's file in the place of one's own.
 func resolveLinks(path string) (string, error) {
 	resolved, rest, links := "/", strings.Split(path, "/"), 0
 	for len(rest) > 0 {
@@ -154,7 +155,7 @@ func cannotRead(path string, err error) error {
 	return flawed("ls -ld "+visible.Word(path), "it cannot be read: %v", cause)
 }
 
-// trusted reports whether a file is this user's own or the system's.
+// trusted reports whether a file belongs to this user or to root.
 func trusted(info fs.FileInfo) bool {
 	uid := owner(info)
 	return uid == os.Geteuid() || uid == 0
@@ -167,7 +168,7 @@ func owner(info fs.FileInfo) int {
 	return -1
 }
 
-// checkPrintable refuses what a terminal would obey.
+// checkPrintable returns an error for text with characters that steer a terminal.
 func checkPrintable(text string) error {
 	for _, r := range text {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\ufffd' || r == '\u2028' || r == '\u2029' {
@@ -177,7 +178,7 @@ func checkPrintable(text string) error {
 	return nil
 }
 
-// checkPEM makes sure that there is a private key. Whether it can be used is for whoever signs with it.
+// checkPEM returns an error unless there is a private key in PEM. Whether the key can be used is checked by its signer.
 func checkPEM(key keystore.Secret) error {
 	text := key.AppendTo(nil)
 	defer clear(text)
@@ -193,8 +194,8 @@ func checkPEM(key keystore.Secret) error {
 	}
 }
 
-// readKey reads the private key that a setting of another program names. It was named by a file and not by a person, so it
-// is read only if nobody else can read or write it, and if it is a key.
+// readKey reads the private key file that a setting of another program names. A file named it, not a person, so it is
+// read only if no other user can read or write it, and if it holds a key.
 func (s *search) readKey(path string) (keystore.Secret, Copy, error) {
 	if rest, ok := strings.CutPrefix(path, "~/"); ok {
 		path = filepath.Join(s.env.Home, rest)

@@ -124,8 +124,8 @@ func link(t *testing.T, w *world, path, to string) {
 	symlink(t, w.path(to), path)
 }
 
-// TestAnotherUsersHome runs the search as a user who may not read what is there: a child, since a process that gave up root
-// does not get it back.
+// TestAnotherUsersHome runs the search as a user who may not read what is there: a child, since a process that gave up
+// root does not get it back.
 func TestAnotherUsersHome(t *testing.T) {
 	if path := os.Getenv("FOREIGN_TEST_HOME"); path != "" {
 		found, err := importer.Find(t.Context(), importer.Env{Home: path, GOOS: "linux"})

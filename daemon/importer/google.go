@@ -11,7 +11,7 @@ import (
 
 const sharedClient = "its client belongs to another program, which Google may hold responsible for what is done with it; a client id of your own is better"
 
-// google looks where py-spatiafi's gdal_auth keeps a Google sign-in: another identity than SpatiaFi's.
+// google looks for the Google sign-in of py-spatiafi's gdal_auth, which is another identity than SpatiaFi's.
 func (s *search) google() {
 	path := filepath.Join(s.env.config(), "spatiafi", "gcp_user_credentials.json")
 	if d, err := s.readDocument(path, false); !errors.Is(err, fs.ErrNotExist) {
@@ -22,7 +22,7 @@ func (s *search) google() {
 	s.googleLeftOver()
 }
 
-// googleDocument takes a file of Google's own libraries.
+// googleDocument reads a file of Google's own libraries.
 func (s *search) googleDocument(d document, err error) {
 	defer d.wipe()
 	if err == nil {
@@ -40,7 +40,8 @@ func (s *search) googleDocument(d document, err error) {
 	}
 }
 
-// elsewhere refuses a file that is not for Google's own token endpoint: whoever wrote it must not decide where its secret goes.
+// elsewhere refuses a file for another token endpoint than Google's: its author must not decide where its secret is
+// sent.
 func elsewhere(d document) error {
 	p, _ := preset.Lookup("google")
 	known := []string{"", p.URL(p.TokenPath), "https://accounts.google.com/o/oauth2/token", "https://www.googleapis.com/oauth2/v4/token"}
@@ -106,7 +107,7 @@ func googleSession(id string, at Copy) Candidate {
 	return f
 }
 
-// googleVariables takes what gdal_auth prints for GDAL.
+// googleVariables reads the variables that gdal_auth prints for GDAL.
 func (s *search) googleVariables() {
 	const idName, secretName, refreshName = "GS_OAUTH2_CLIENT_ID", "GS_OAUTH2_CLIENT_SECRET", "GS_OAUTH2_REFRESH_TOKEN"
 	if s.env.Getenv(refreshName) == "" {
@@ -127,7 +128,8 @@ func (s *search) googleVariables() {
 	f.Item.ClientSecret, f.Item.RefreshToken = secret, refresh
 }
 
-// googleLeftOver warns of the file that gdal_auth --file leaves behind for everybody to read; its help text names another place.
+// googleLeftOver warns of the file, readable by every user, that gdal_auth --file leaves behind; its help text names
+// another place.
 func (s *search) googleLeftOver() {
 	dir := s.env.Getenv("TMPDIR")
 	if !filepath.IsAbs(dir) {
@@ -143,7 +145,7 @@ func (s *search) googleLeftOver() {
 		"gdal_auth wrote it for a shell to read; what it was made from is in gcp_user_credentials.json"))
 }
 
-// lose notes settings that are there and have no place in a profile.
+// lose records settings that a profile cannot hold.
 func (f *Candidate) lose(d document, names ...string) {
 	for _, name := range names {
 		if d.has(name) {

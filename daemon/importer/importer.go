@@ -1,10 +1,10 @@
-// Package importer knows the credentials that other programs keep on this machine: where they are, how they are read and
-// what they mean here.
+// Package importer finds the credentials that other programs keep on this machine: where they are, how they are read,
+// and which profile here they correspond to.
 //
-// It reads and never writes, deletes or renames; the only program it starts is sops, to read what sops encrypted. The
-// invariant: no byte of a secret is in anything that is handed out but a [keystore.Secret], whatever is wrong with a file.
-// What it is not: it proves nothing, sends nothing and stores nothing. What it finds is an offer to a person, and becomes a
-// profile only after the provider has accepted it.
+// It reads and never writes, deletes or renames. The only program it starts is sops, to read files that sops encrypted.
+// The invariant: whatever is wrong with a file, every secret that it returns is a [keystore.Secret], and no error or
+// text holds a part of one. It verifies nothing, sends nothing and stores nothing: what it finds is offered to a
+// person, and becomes a profile only after the provider has accepted it.
 package importer
 
 import (
@@ -21,45 +21,51 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// Candidate is one credential, or one place that looked like one. The secrets belong to the caller, who calls [Candidate.Wipe].
+// Candidate is one credential, or one place that looked like one. The caller owns the secrets and calls
+// [Candidate.Wipe].
 type Candidate struct {
-	// System is whose it is, for people: "SpatiaFi", "Planet", "EarthScope", "Google", "Climate Engine".
+	// System is the provider, for people: "SpatiaFi", "Planet", "EarthScope", "Google", "Climate Engine".
 	System string
 	// What is the kind of credential, for people: "App Credentials", "machine account", "session", "API key", …
 	What string
-	// Name is a valid name for a profile that no other Found of the same call has, and that [Env.Taken] does not know.
+	// Name is a valid profile name that no other Candidate of the same call has, and that [Env.Taken] does not report.
 	Name string
 	// Target is the server and how its tokens are asked for.
 	Target Target
-	// Item holds the client's id, the secrets and what is needed to use them; Grant is as the keystore keeps it. Where it may
-	// be sent (Issuer, the endpoints, ClientAuth) is empty: that is the profile's to say, not the file's that a secret was in.
+	// Item holds the client's id, its secrets and how to use them; Grant is as the keystore has it. Issuer, endpoints
+	// and ClientAuth, which say where the item may be sent, are empty: the profile decides them, not the file that held
+	// the secret.
 	Item keystore.Item
-	// Copies are the places where the credential stays after it was imported, the one it was read from first.
+	// Copies are the places where the credential remains after an import, first the one that it was read from.
 	Copies []Copy
 
-	// Reason is why this cannot be imported, empty if it can: Item is then empty. Hint is the command to type next.
+	// Reason says why the credential cannot be imported, and Item is then empty; empty if it can. Hint is the command
+	// to type next.
 	Reason, Hint string
-	// Confirm is a question's first half where a person must be asked about this one whatever they said about all.
+	// Confirm is the first half of a question that a person must answer for this credential, whatever they answered for
+	// all.
 	Confirm string
-	// Shared: the refresh token may be replaced at each use, and another program has the same one.
+	// Shared means that the refresh token may be replaced at each use, and that another program has the same one.
 	Shared bool
-	// Fresh is the command for a sign-in of groat's own, where that is better than sharing a session or the only way.
+	// Fresh is the command for a separate sign-in, where that is better than sharing a session, or the only way.
 	Fresh string
-	// Warnings are sentences for people; Lost are the settings that groat does not carry over, by the names they had.
+	// Warnings are sentences for people. Lost are the settings, by their original names, that groat does not carry
+	// over.
 	Warnings, Lost []string
-	// Issued and Expires are those of the access token beside the credential, as it says itself; zero if unknown. They tell
-	// which of two copies is newer, no more.
+	// Issued and Expires are the times in the access token beside the credential, or zero. They only tell which of two
+	// copies is newer.
 	Issued, Expires time.Time
 
 	servers []namedServer // what JWTs beside the credential say of its server
 }
 
-// Target is a server in the terms of a profile's configuration. An empty field is the provider's own value.
+// Target is a server in the terms of a profile's configuration. An empty field means the provider's own value.
 type Target struct {
-	// Provider is a preset's name; else Issuer, perhaps with TokenEndpoint, describes the server and discovery does the rest.
+	// Provider is a preset's name. Without it, Issuer, and perhaps TokenEndpoint, names the server, and discovery finds
+	// the rest.
 	Provider string
-	// Either are the providers between which a person must choose, because the same file is written for each. Provider is
-	// the first of them.
+	// Either are the providers that the same file is written for, of which a person must choose one. Provider is the
+	// first.
 	Either                []string
 	Issuer, TokenEndpoint string
 	// AuthServer is another host with the provider's paths.
@@ -70,47 +76,48 @@ type Target struct {
 	Scope, Audience string
 	// Redirect is the loopback redirect URI that the client is registered with.
 	Redirect string
-	// Header carries an API key where it differs from the provider's.
+	// Header is how an API key is sent where that differs from the provider's way.
 	Header *preset.Header
 }
 
 // Copy is one place where a credential is kept.
 type Copy struct {
-	// Path is a file or a directory, or Variables are of the environment.
+	// Path is a file or a directory; or Variables are names of environment variables.
 	Path      string
 	Variables []string
 	// Mode and UID are the file's.
 	Mode fs.FileMode
 	UID  int
-	// Plain: whoever reads it has the credential. False for a file that sops encrypted.
+	// Plain means that reading it gives the credential. It is false for a file that sops encrypted.
 	Plain bool
-	// Holds says what is there: "client secret", "refresh token", …
+	// Holds lists the contents: "client secret", "refresh token", …
 	Holds []string
-	// Readers are the programs that still use this copy; empty if none does.
+	// Readers are the programs that still use this copy.
 	Readers []string
-	// Remove is a line for sh that removes it; nothing here ever runs it. Note says what to know before or after.
+	// Remove is a command line that removes the copy; groat never runs it. Note says what to know before or after.
 	Remove, Note string
 }
 
-// Importable reports whether there is something to import.
+// Importable reports whether the credential can be imported.
 func (f *Candidate) Importable() bool { return f.Reason == "" }
 
 // Wipe overwrites the secrets.
 func (f *Candidate) Wipe() { f.Item.Wipe() }
 
-// Env is where to look. Only Home and Getenv are needed.
+// Env says where to look. Only Home and Getenv are required.
 type Env struct {
 	// Home is absolute.
 	Home string
-	// Getenv is asked for the names in [Variables] and no others.
+	// Getenv is called with the names in [Variables] and no others.
 	Getenv func(string) string
 	// GOOS is "linux" or "darwin", by default the system's.
 	GOOS string
-	// Taken reports whether a profile's name is in use; nil: none is.
+	// Taken reports whether a profile has the name; nil means that none has.
 	Taken func(name string) bool
 }
 
-// config returns where programs keep their settings (XDG Base Directory Specification; Apple's File System Programming Guide).
+// config returns the directory of programs' settings (XDG Base Directory Specification; Apple's File System Programming
+// Guide).
 func (e Env) config() string {
 	if e.GOOS == "darwin" {
 		return filepath.Join(e.Home, "Library", "Application Support")
@@ -121,7 +128,7 @@ func (e Env) config() string {
 	return filepath.Join(e.Home, ".config")
 }
 
-// search is one call of Find, Read or Parse.
+// search is the state of one call of Find, Read or Parse.
 type search struct {
 	ctx   context.Context
 	env   Env
@@ -141,8 +148,8 @@ func newSearch(ctx context.Context, env Env) (*search, error) {
 	return &search{ctx: ctx, env: env}, nil
 }
 
-// Find looks in every known place and returns what is there, importable or not, in a stable order. The error is the
-// context's or about env; whatever is wrong with a file is the [Candidate.Reason] of its row.
+// Find looks in every known place and returns all candidates, importable or not, in a stable order. The error is the
+// context's or about env. A failure about one file is the [Candidate.Reason] of its candidate.
 func Find(ctx context.Context, env Env) ([]Candidate, error) {
 	s, err := newSearch(ctx, env)
 	if err != nil {
@@ -159,14 +166,14 @@ func Find(ctx context.Context, env Env) ([]Candidate, error) {
 	return s.result(), nil
 }
 
-// add appends a row and returns it for more to be said about it.
+// add appends a candidate and returns it for further changes.
 func (s *search) add(f Candidate) *Candidate {
 	f.servers = append(f.servers, namedServersOf(f.Item.RefreshToken, jwts["refresh_token"])...)
 	s.found = append(s.found, &f)
 	return &f
 }
 
-// instead is what a person can do where nothing can be imported :: system → command.
+// instead is the command that helps where nothing can be imported :: system → command.
 var instead = map[string]string{
 	"":               "groat login",
 	"SpatiaFi":       "groat login " + namePlace + " --provider spatiafi",
@@ -176,7 +183,7 @@ var instead = map[string]string{
 	"EarthScope":     "groat login " + namePlace + " --provider earthscope",
 }
 
-// refuse appends a row that cannot be imported.
+// refuse appends a candidate that cannot be imported.
 func (s *search) refuse(system, what, name string, at Copy, why error) *Candidate {
 	f := Candidate{System: system, What: what, Name: name, Reason: why.Error(), Hint: instead[system]}
 	if at.Path != "" || at.Variables != nil {
@@ -194,11 +201,12 @@ func (s *search) wipe() {
 	}
 }
 
-// result merges what is the same credential, and names each row.
+// result merges candidates that are the same credential, and names the others.
 func (s *search) result() []Candidate {
 	var rows []*Candidate
 	for _, f := range s.found {
-		f.Copies = slices.DeleteFunc(f.Copies, func(c Copy) bool { return c.Path == "" && c.Variables == nil }) // what Parse was given
+		// what Parse was given
+		f.Copies = slices.DeleteFunc(f.Copies, func(c Copy) bool { return c.Path == "" && c.Variables == nil })
 		if i := slices.IndexFunc(rows, f.same); i >= 0 {
 			rows[i].merge(f)
 			continue
@@ -219,8 +227,8 @@ func (s *search) result() []Candidate {
 	return all
 }
 
-// same reports whether two rows are one credential. A refresh token is one session whatever stands beside it; a client
-// may be used in two ways.
+// same reports whether two candidates are one credential. A refresh token is one session whatever stands beside it; one
+// client may be used in two ways.
 func (f *Candidate) same(g *Candidate) bool {
 	if !f.Importable() || !g.Importable() || !f.Item.Equal(g.Item) {
 		return false
@@ -236,7 +244,7 @@ func (t Target) equal(u Target) bool {
 	return sameHeader && either && t.plain() == u.plain()
 }
 
-// plain is the target without what cannot be compared by ==.
+// plain returns the fields of the target that can be compared by ==.
 func (t Target) plain() [9]string {
 	return [9]string{t.Provider, t.Issuer, t.TokenEndpoint, t.AuthServer, t.Grant, t.ClientAuth, t.Scope, t.Audience, t.Redirect}
 }
@@ -270,13 +278,13 @@ func union(a, b []string) []string {
 	return a
 }
 
-// apiKey is what a static key is for people; keyGrant is its kind of sign-in.
+// apiKey is the name of a static key for people; keyGrant is its grant.
 const (
 	apiKey   = "API key"
 	keyGrant = "api_key"
 )
 
-// ours are the variables that are looked at, by the program they are for.
+// ours are the variables that are read, by the program they are for.
 var ours = [][]string{
 	{"XDG_CONFIG_HOME", "TMPDIR", "APP_DIRECTORY"},
 	{"SPATIAFI_CLIENT_ID", "SPATIAFI_CLIENT_SECRET", "CLIENT_ID", "CLIENT_SECRET", "USER_ID"},
@@ -286,8 +294,8 @@ var ours = [][]string{
 	planetSettings, earthscopeVariables, earthscopeOldVariables, sopsVariables,
 }
 
-// Variables returns the names of all that [Find], [Read] and [Parse] may ask [Env.Getenv] for. A caller whose environment is
-// not the person's own has them sent: some hold secrets.
+// Variables returns the names of all variables that [Find], [Read] and [Parse] may read by [Env.Getenv]. A caller whose
+// environment is not the person's has their values sent: some hold secrets.
 func Variables() []string {
 	names := slices.Concat(ours...)
 	slices.Sort(names)
@@ -304,7 +312,7 @@ func variables(holds string, names ...string) Copy {
 
 func unset(names []string) string { return "unset " + strings.Join(names, " ") }
 
-// set returns those of some variables that are not empty.
+// set returns the names of those variables that are not empty.
 func (s *search) set(names ...string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return s.env.Getenv(name) == "" })
 }

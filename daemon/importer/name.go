@@ -11,7 +11,7 @@ import (
 // maxName is the longest profile name.
 const maxName = 64
 
-// profileName makes what people called something into a valid profile name; fallback is one.
+// profileName turns a name given by people into a valid profile name; fallback must be valid.
 func profileName(wanted, fallback string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
@@ -29,7 +29,7 @@ func profileName(wanted, fallback string) string {
 	return name
 }
 
-// name gives each row a name of its own: what can be imported chooses first, what is known to groat already is left alone.
+// name gives each candidate its own name. Importable ones choose first; names that groat has already are not used.
 func (s *search) name(rows []*Candidate) {
 	used := map[string]bool{}
 	for _, importable := range []bool{true, false} {
@@ -49,11 +49,11 @@ func (s *search) name(rows []*Candidate) {
 	}
 }
 
-// namePlace stands for the row's name in a command until it has one. It cannot come from a file: files' words are quoted
-// and have no control characters.
+// namePlace stands for the candidate's name in a command until the name is known. It cannot come from a file: words
+// from files are quoted and hold no control characters.
 const namePlace = "\x00"
 
-// signIn is the command for a sign-in of groat's own.
+// signIn returns the command for a separate sign-in.
 func signIn(t Target, clientID string) string {
 	words := []string{"groat login", namePlace}
 	option := func(name, value string) {

@@ -13,10 +13,10 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// object is a JSON object whose values are still text. Its owner wipes it.
+// object is a JSON object whose values are not decoded yet. Its owner wipes it.
 type object map[string]json.RawMessage
 
-// parseObject reads one JSON object that no two parsers read differently.
+// parseObject parses one JSON object that every parser reads alike.
 func parseObject(text []byte) (object, error) {
 	if err := strictjson.Check(text); err != nil {
 		return nil, flawed("", "%v", err) // which never quotes the input
@@ -45,7 +45,7 @@ func (o object) has(names ...string) bool {
 	return true
 }
 
-// text returns a member that is no secret: a string that is not empty.
+// text returns a member that is a string and no secret, or "".
 func (o object) text(name string) string {
 	var text string
 	if json.Unmarshal(o[name], &text) != nil {
@@ -54,7 +54,7 @@ func (o object) text(name string) string {
 	return text
 }
 
-// list returns a member that is a list of strings or one string, and whether it is well-formed; a missing one is.
+// list returns a member that is a string or a list of strings, and whether it is well-formed; a missing one is.
 func (o object) list(name string) (all []string, ok bool) {
 	if !o.has(name) {
 		return nil, true
@@ -74,8 +74,8 @@ func (o object) object(name string) object {
 	return inner
 }
 
-// secret returns a member that is a string of printable ASCII (RFC 6749 appendix A, VSCHAR), and whether it is well-formed;
-// a missing, null or empty one is, and is empty.
+// secret returns a member that is a string of printable ASCII (RFC 6749 appendix A, VSCHAR), and whether it is
+// well-formed; a missing, null or empty one is, and gives the zero Secret.
 func (o object) secret(name string) (secret keystore.Secret, ok bool) {
 	raw := o[name]
 	if !o.has(name) || string(raw) == `""` {
@@ -89,7 +89,7 @@ func (o object) secret(name string) (secret keystore.Secret, ok bool) {
 	return keystore.NewSecret(text), true
 }
 
-// pem is secret for what has lines.
+// pem is secret for text of several lines.
 func (o object) pem(name string) keystore.Secret {
 	raw := o[name]
 	text, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
@@ -116,7 +116,7 @@ func isPrintableASCII(text []byte) bool {
 	return len(text) > 0 && !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c > '~' })
 }
 
-// asSecret is for what a TOML file or a variable holds, which is a string already.
+// asSecret returns a string of a TOML file or a variable as a secret, and whether it is well-formed.
 func asSecret(text string) (secret keystore.Secret, ok bool) {
 	if text == "" {
 		return keystore.Secret{}, true
@@ -127,10 +127,10 @@ func asSecret(text string) (secret keystore.Secret, ok bool) {
 	return keystore.SecretString(text), true
 }
 
-// claims returns what a JWT says, or nil for a token that is none. Nothing is verified, and nothing needs to be: a claim
-// here chooses among known providers, names the public client, dates a copy or is itself the credential (Planet's API key),
-// and whatever comes of it must be accepted by the provider before it is stored. A lie gets a refusal there, no more. Padding
-// and both alphabets are read, since other programs' files have them.
+// claims returns the claims of a JWT, or nil for any other token. They are not verified, and need not be: a claim only
+// chooses among known providers, names the public client, dates a copy, or is itself the credential (Planet's API key),
+// and the provider must accept the result before it is stored. Padding and both alphabets are accepted, since other
+// programs' files have them.
 func claims(token keystore.Secret) object {
 	text := token.AppendTo(nil)
 	defer clear(text)
@@ -159,7 +159,7 @@ func claims(token keystore.Secret) object {
 	return o
 }
 
-// issuedTo returns the client that a token was made for (RFC 9068 §2.2, and azp where an older server says it so).
+// issuedTo returns the client that a token was issued to (RFC 9068 §2.2; azp at older servers).
 func (o object) issuedTo() string {
 	for _, name := range []string{"azp", "client_id"} {
 		if id := o.text(name); isPrintableASCII([]byte(id)) {

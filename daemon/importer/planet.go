@@ -15,21 +15,21 @@ import (
 // readersPlanet are the programs that share ~/.planet.
 var readersPlanet = []string{"planet", "plauth", "Planet SDK for Python"}
 
-// maxEntries bounds the directories that are looked through.
+// maxEntries bounds how many directory entries are looked at.
 const maxEntries = 4096
 
-// planetBuiltins are the profiles that Planet's SDK brings. Their names win over a directory's configuration, but the tokens
-// in that directory are used :: name → what groat calls it.
+// planetBuiltins are the profiles that Planet's SDK defines. Its definition overrides a directory's configuration, but
+// the tokens in that directory are used :: name → groat's name.
 var planetBuiltins = map[string]string{"planet-user": "planet-user", "planet-m2m": "planet-m2m", "legacy": "planet-legacy"}
 
 // planetProfile is one directory of ~/.planet.
 type planetProfile struct {
 	dir, name string
-	// client is auth_client.json, token is token.json; a nil object in either: not there, or not usable for the reason
-	// in its error.
+	// client is auth_client.json, token is token.json. A nil object in either means that it is missing, or unusable for
+	// the reason in its error.
 	client, token       document
 	clientErr, tokenErr error
-	// copies are plaintext twins that Planet's programs no longer read.
+	// twins are plaintext copies that Planet's programs no longer read.
 	twins    []Copy
 	warnings []string
 	lost     []string
@@ -58,7 +58,7 @@ func (s *search) planet() {
 	s.planetLeftOvers()
 }
 
-// entries lists the directories in one, in order. There may be none.
+// entries returns the names of the directories in one, in order. The directory may be missing.
 func (s *search) entries(dir, system string) []string {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *search) entries(dir, system string) []string {
 	return names
 }
 
-// planetDirectory takes one profile. Its errors become a row.
+// planetDirectory reads one profile. An error becomes a candidate with a Reason.
 func (s *search) planetDirectory(dir string, explicit bool) {
 	p := planetProfile{dir: dir, name: filepath.Base(dir)}
 	p.client, p.clientErr = s.readSealedOrPlain(&p, "auth_client", explicit)
@@ -135,7 +135,7 @@ func (s *search) readSealedOrPlain(p *planetProfile, name string, explicit bool)
 	return d, err
 }
 
-// planetRefuse makes a row of a profile that cannot be imported.
+// planetRefuse adds a candidate for a profile that cannot be imported.
 func (s *search) planetRefuse(p *planetProfile, why error) {
 	at := p.client.at
 	if at.Path == "" {
@@ -152,10 +152,10 @@ func (s *search) planetRefuse(p *planetProfile, why error) {
 	f.Warnings = p.warnings
 }
 
-// clientIDs are long; eight characters tell them apart.
+// clientID matches a client id, which is long; eight characters are enough to tell two apart.
 var clientID = regexp.MustCompile(`^([0-9a-f]{8})-[0-9a-f-]{27}$|^([0-9a-z]{8})[0-9a-z]{24}$`)
 
-// planetName suggests a name for a directory, which Planet's SDK often calls after a client id.
+// planetName returns a profile name for a directory, which Planet's SDK often names after a client id.
 func planetName(dir string) string {
 	name := strings.ToLower(dir)
 	if builtin := planetBuiltins[name]; builtin != "" {
@@ -171,7 +171,7 @@ func planetName(dir string) string {
 	return profileName(name, "planet")
 }
 
-// planetSelected is the profile that Planet's programs are told to use.
+// planetSelected returns the profile that Planet's programs are told to use.
 func (s *search) planetSelected(prefs document) string {
 	name := s.env.Getenv("PL_AUTH_PROFILE")
 	if name == "" {
@@ -183,8 +183,8 @@ func (s *search) planetSelected(prefs document) string {
 	return name
 }
 
-// planetChoice reports whether the selected profile cannot be used, and says so in a row. Planet's library then goes on to
-// whatever else it finds; an import that did so would sign a person in as somebody else.
+// planetChoice reports whether the selected profile cannot be used, and adds a candidate that says so. Planet's library
+// then goes on to any other credential; an import that did so would sign a person in as somebody else.
 func (s *search) planetChoice(selected string, profiles []*Candidate) (broken bool) {
 	if _, builtin := planetBuiltins[strings.ToLower(selected)]; builtin {
 		return false // at worst signed out, which is no mistake
@@ -202,10 +202,10 @@ func (s *search) planetChoice(selected string, profiles []*Candidate) (broken bo
 	return true
 }
 
-// resetName is what `plauth reset` renames things to.
+// resetName matches the names that `plauth reset` gives.
 var resetName = regexp.MustCompile(`^\.planet(\.json)?-\d{4}-\d{2}-\d{2}-\d{6}$`)
 
-// planetLeftOvers warns of what `plauth reset` has put aside; its tokens may still be good.
+// planetLeftOvers warns of files that `plauth reset` has put aside; their tokens may still be valid.
 func (s *search) planetLeftOvers() {
 	home, err := os.Open(s.env.Home)
 	if err != nil {

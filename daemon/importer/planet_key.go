@@ -12,7 +12,8 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// planetKey takes a static key: {api_key, bearer_token_prefix} of either file, or {key, jwt} of the login from before OAuth.
+// planetKey reads a static key: {api_key, bearer_token_prefix} of either file, or {key, jwt} of the login from before
+// OAuth.
 func (s *search) planetKey(p *planetProfile, kind string) error {
 	f := Candidate{System: "Planet", What: apiKey, Name: planetName(p.name), Target: Target{Grant: keyGrant}}
 	for _, d := range []document{p.token, p.client} {
@@ -44,7 +45,7 @@ func (s *search) planetKey(p *planetProfile, kind string) error {
 	return nil
 }
 
-// planetKey returns a document's key and how it is sent: an empty prefix is the old login's.
+// planetKey returns a document's key and the prefix that it is sent with; an empty prefix is the old login's.
 func (d document) planetKey() (key keystore.Secret, prefix string, err error) {
 	name := "api_key"
 	if d.has("key") {
@@ -71,7 +72,7 @@ func word(text string) bool {
 	return text == "" || isPrintableASCII([]byte(text)) && !strings.Contains(text, " ")
 }
 
-// planetHeader returns the provider, and the header where it is not the provider's own.
+// planetHeader returns the provider, and the header where it differs from the provider's own.
 func planetHeader(prefix string, old bool) (string, *preset.Header) {
 	if old {
 		return "planet-legacy", nil
@@ -83,7 +84,7 @@ func planetHeader(prefix string, old bool) (string, *preset.Header) {
 	return "planet-key", &preset.Header{Name: "Authorization", Prefix: prefix}
 }
 
-// planetPreferences reads ~/.planet.json; a file that is not there is empty, one that cannot be used is a row.
+// planetPreferences reads ~/.planet.json. A missing file is an empty document; an unusable one adds a candidate.
 func (s *search) planetPreferences() document {
 	d, err := s.readDocument(filepath.Join(s.env.Home, ".planet.json"), false)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -93,17 +94,17 @@ func (s *search) planetPreferences() document {
 	return d
 }
 
-// The credentials that may stand in the preferences, each perhaps behind an embedding program's name: NS_PL_API_KEY.
+// These credentials may stand in the preferences, each perhaps behind the name of an embedding program: NS_PL_API_KEY.
 const (
 	keyName    = "PL_API_KEY"
 	idName     = "PL_AUTH_CLIENT_ID"
 	secretName = "PL_AUTH_CLIENT_SECRET"
 )
 
-// planetSettings are variables that change what tokens Planet's programs ask for.
+// planetSettings are variables that change the tokens which Planet's programs request.
 var planetSettings = []string{"PL_AUTH_SCOPE", "PL_AUTH_AUDIENCE", "PL_AUTH_EXTRA", "PL_AUTH_ORGANIZATION", "PL_AUTH_PROJECT", "PL_AUTH_ISSUER"}
 
-// planetPreferred takes the credentials of ~/.planet.json.
+// planetPreferred reads the credentials in ~/.planet.json.
 func (s *search) planetPreferred(prefs document) {
 	var spaces []string
 	for name := range prefs.object {
@@ -136,7 +137,7 @@ func (s *search) planetPreferred(prefs document) {
 	}
 }
 
-// only describes a copy in a file that has other settings too: then an editor removes it.
+// only describes a copy in a file that may have other settings too: then an editor has to remove it.
 func (d document) only(at Copy, holds string, names ...string) Copy {
 	at.Holds = []string{holds}
 	for name := range d.object {
@@ -148,10 +149,11 @@ func (d document) only(at Copy, holds string, names ...string) Copy {
 	return at
 }
 
-// edit opens a file. No line of sh changes one setting safely while the program that owns the file may write it.
+// edit returns the command that opens a file in an editor. No shell command removes one setting safely while the
+// program that owns the file may write it.
 func edit(path string) string { return "${EDITOR:-vi} " + visible.Word(path) }
 
-// planetVariables takes the credentials of the environment.
+// planetVariables reads the credentials in the environment.
 func (s *search) planetVariables() {
 	get := func(name string) (keystore.Secret, string, bool) {
 		secret, ok := asSecret(s.env.Getenv(name))
@@ -175,7 +177,7 @@ func (s *search) planetVariables() {
 	}
 }
 
-// planetAdjust applies the variables that stand beside a machine account's.
+// planetAdjust applies the variables beside a machine account's.
 func (s *search) planetAdjust(f *Candidate) {
 	if !f.Importable() {
 		return

@@ -11,7 +11,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// planetImport makes a row of a profile. The error is a [*flaw].
+// planetImport adds a candidate for a profile. The error is a [*flaw].
 func (s *search) planetImport(p *planetProfile) error {
 	if p.tokenErr != nil && !errors.Is(p.tokenErr, fs.ErrNotExist) && !p.unattended() {
 		return p.tokenErr
@@ -57,7 +57,7 @@ func (s *search) planetImport(p *planetProfile) error {
 	return nil
 }
 
-// unattended reports whether the profile can do without its tokens.
+// unattended reports whether the profile needs no saved tokens.
 func (p *planetProfile) unattended() bool {
 	return planetTypes[p.client.text("client_type")].grant == byClient || p.client.has("api_key")
 }
@@ -69,7 +69,7 @@ func (s *search) planetAdd(p *planetProfile, f Candidate) {
 	s.add(f)
 }
 
-// planetClientProof takes what proves the client: a secret or a private key, by what its type says.
+// planetClientProof reads what the client authenticates with: a secret or a private key, depending on its type.
 func (s *search) planetClientProof(p *planetProfile, f *Candidate) error {
 	o, kind := p.client, p.client.text("client_type")
 	at := o.at
@@ -112,7 +112,7 @@ func (s *search) planetClientProof(p *planetProfile, f *Candidate) error {
 	return nil
 }
 
-// session takes the refresh token beside an auth_client.json whose client needs a person to sign in.
+// session reads the refresh token beside an auth_client.json whose client needs a person to sign in.
 func (p *planetProfile) session(f *Candidate) error {
 	fresh := signIn(f.Target, f.Item.ClientID)
 	if p.token.object == nil {
@@ -136,7 +136,7 @@ func (p *planetProfile) session(f *Candidate) error {
 	return nil
 }
 
-// share says that another program has the same session.
+// share records that another program has the same session.
 func (f *Candidate) share(fresh string) {
 	f.Shared, f.Fresh = true, fresh
 	f.Warnings = append(f.Warnings, "the refresh token stays with the other program too: if the server replaces it at each use, "+
@@ -154,7 +154,8 @@ func noSession(d document, name string) string {
 	return name + " holds no tokens"
 }
 
-// tokens takes what RFC 6749 §5.1 calls so, and the times beside it. The access token is only read, and wiped by the caller.
+// tokens returns the members of RFC 6749 §5.1, and sets the times beside them. The caller wipes the access token, which
+// is not imported.
 func (o object) tokens(f *Candidate) (refresh, access keystore.Secret, ok bool) {
 	refresh, okRefresh := o.secret("refresh_token")
 	access, okAccess := o.secret("access_token")
@@ -173,7 +174,8 @@ func (o object) tokens(f *Candidate) (refresh, access keystore.Secret, ok bool) 
 	return refresh, access, okRefresh && okAccess
 }
 
-// planetTokens takes a token.json without an auth_client.json: a built-in profile's, or one whose client is only in its JWT.
+// planetTokens reads a token.json without an auth_client.json: that of a built-in profile, or one whose client is named
+// in its JWT only.
 func (s *search) planetTokens(p *planetProfile) error {
 	o := p.token
 	if o.has("key") || o.has("api_key") {
@@ -213,7 +215,7 @@ func (s *search) planetTokens(p *planetProfile) error {
 	return nil
 }
 
-// Ways to sign in and to prove a client, as package grant and RFC 7591 §2 call them.
+// Grants and methods of client authentication, as package grant and RFC 7591 §2 name them.
 const (
 	byDevice  = "device_code"
 	byCode    = "authorization_code"
@@ -224,7 +226,7 @@ const (
 	authKey   = "private_key_jwt"
 )
 
-// planetTypes are Planet's client types :: client_type → what it is here.
+// planetTypes are Planet's client types :: client_type → grant and client authentication here.
 var planetTypes = map[string]struct{ grant, auth string }{
 	"oidc_auth_code":                 {byCode, authNone},
 	"oidc_auth_code_secret":          {byCode, authBasic},
@@ -256,7 +258,8 @@ func planetRefused(kind string) error {
 	return flawed("", "it signs in with a person's password, which groat does not keep")
 }
 
-// planetEndpoints are addresses that an auth_client.json may override, and a profile here cannot :: name → the provider's own.
+// planetEndpoints are addresses that an auth_client.json may override and a profile here cannot :: name → the
+// provider's own.
 var planetEndpoints = map[string]func(preset.Provider) string{
 	"authorization_endpoint":        func(p preset.Provider) string { return p.URL(p.AuthorizePath) },
 	"device_authorization_endpoint": func(p preset.Provider) string { return p.URL(p.DevicePath) },
@@ -266,7 +269,7 @@ var planetEndpoints = map[string]func(preset.Provider) string{
 	"jwks_endpoint":                 func(preset.Provider) string { return "" },
 }
 
-// planetTarget says which server an auth_client.json is about.
+// planetTarget returns the server that an auth_client.json describes.
 func (p *planetProfile) planetTarget(o document) (Target, error) {
 	kind := planetTypes[o.text("client_type")]
 	t := Target{Grant: kind.grant, ClientAuth: kind.auth}
@@ -287,7 +290,8 @@ func (p *planetProfile) planetTarget(o document) (Target, error) {
 		}
 		t.Audience, t.Scope = override(how, audiences, scopes)
 	} else {
-		// The member "issuer" is only compared by Planet's library; taken for an address it would lead a secret elsewhere.
+		// The member "issuer" is only compared by Planet's library; taken for an address it would lead a secret
+		// elsewhere.
 		t.Issuer, t.TokenEndpoint = server, o.text("token_endpoint")
 		if t.TokenEndpoint != "" && checkServer(t.TokenEndpoint) != nil {
 			return t, flawed("", "its token_endpoint is no address of a server, or does not begin with https://")
@@ -307,7 +311,7 @@ func (p *planetProfile) planetTarget(o document) (Target, error) {
 	return t, nil
 }
 
-// planetProvider returns the preset that an auth_client.json amounts to, or none.
+// planetProvider returns the preset that an auth_client.json corresponds to, or the zero Provider.
 func planetProvider(server, grant string, o document) preset.Provider {
 	for _, name := range []string{"planet-user", "planet-m2m"} {
 		p, _ := preset.Lookup(name)
@@ -320,7 +324,7 @@ func planetProvider(server, grant string, o document) preset.Provider {
 	return preset.Provider{}
 }
 
-// override returns audience and scope where they are not what the provider's tokens are asked for anyway.
+// override returns audience and scope where they differ from those that the provider's tokens are requested with.
 func override(how preset.How, audiences, scopes []string) (audience, scope string) {
 	if len(audiences) == 1 && audiences[0] != how.Audience {
 		audience = audiences[0]
@@ -335,7 +339,7 @@ func override(how preset.How, audiences, scopes []string) (audience, scope strin
 	return audience, scope
 }
 
-// redirect returns the address that the browser comes back to, if that is this machine.
+// redirect returns the address that the browser returns to, if it is on this machine.
 func (p *planetProfile) redirect(o document) string {
 	for _, name := range []string{"local_redirect_uri", "redirect_uri"} {
 		u, err := url.Parse(o.text(name))
@@ -346,7 +350,7 @@ func (p *planetProfile) redirect(o document) string {
 	return ""
 }
 
-// losses notes what an auth_client.json says and a profile cannot.
+// losses records the settings of an auth_client.json that a profile cannot hold.
 func (p *planetProfile) losses(o document, known preset.Provider) {
 	names := []string{
 		"organization", "project_id", "authorization_callback_acknowledgement", "authorization_callback_acknowledgement_file",
@@ -370,7 +374,7 @@ func (p *planetProfile) losses(o document, known preset.Provider) {
 	}
 }
 
-// checkServer refuses what cannot be the address of a server that is given a credential.
+// checkServer refuses an address that cannot be a server's which is sent a credential.
 func checkServer(raw string) error {
 	u, err := url.Parse(raw)
 	switch {
@@ -384,5 +388,5 @@ func checkServer(raw string) error {
 	return flawed("", "its auth_server does not begin with https://")
 }
 
-// sameURL compares addresses but for a slash at the end, as Planet's library does.
+// sameURL compares addresses except for a slash at the end, as Planet's library does.
 func sameURL(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }

@@ -115,7 +115,8 @@ func TestPlanetCollision(t *testing.T) {
 	check(t, w.find(), "planet-49lhvbyl"+userLine)
 	w.write(dir+"/token.json", token(strings.ToUpper(planet)))
 	check(t, w.find(), "planet-49lhvbyl: Planet profile refused: the tokens were issued to another client than the one in auth_client.json")
-	w = newWorld(t, map[string]string{dir + "/token.json": token(planet)}, nil) // the client id never comes from the directory
+	// the client id never comes from the directory
+	w = newWorld(t, map[string]string{dir + "/token.json": token(planet)}, nil)
 	check(t, w.find(), "planet-49lhvbyl"+userLine)
 	w.write(dir+"/token.json", planetToken)
 	check(t, w.find(), "planet-49lhvbyl: Planet profile refused: there is no auth_client.json, and the tokens do not say which client they were issued to")

@@ -12,12 +12,12 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/preset"
 )
 
-// readersUnknown are those of a file that a person pointed at.
+// readersUnknown are the readers of a file that a person named.
 var readersUnknown = []string{"the program or notebook that it was saved for"}
 
-// Read returns what is in one file, wherever it is and whatever its name: its keys say what it is. The path is absolute. A
-// file of a Planet profile stands for the profile. The error is the context's, or wraps [fs.ErrNotExist], or is about env or
-// path; whatever else is wrong is the [Candidate.Reason] of the only row.
+// Read returns the candidates in one file, wherever it is and whatever its name: its keys decide what it is. The path
+// must be absolute. A file of a Planet profile stands for the whole profile. The error is the context's, or wraps
+// [fs.ErrNotExist], or is about env or path. Any other failure is the [Candidate.Reason] of the only candidate.
 func Read(ctx context.Context, env Env, path string) ([]Candidate, error) {
 	s, err := newSearch(ctx, env)
 	if err != nil {
@@ -48,7 +48,7 @@ func Read(ctx context.Context, env Env, path string) ([]Candidate, error) {
 	return s.result(), nil
 }
 
-// Parse is [Read] for what came on standard input, at most 1 MiB. data stays the caller's, who wipes it.
+// Parse is [Read] for the text of standard input, at most 1 MiB. data stays the caller's, who wipes it.
 func Parse(ctx context.Context, env Env, data []byte) ([]Candidate, error) {
 	s, err := newSearch(ctx, env)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *search) planetSibling(path string) bool {
 	return false
 }
 
-// earthscopeOnly takes a config.toml by itself, without the environment and without the tokens that may lie beside it.
+// earthscopeOnly reads a config.toml alone, without the environment and without the tokens beside it.
 func (s *search) earthscopeOnly(path string) {
 	profiles, all := s.earthscopeFile(path, true)
 	if all == nil {
@@ -98,7 +98,7 @@ func (s *search) earthscopeOnly(path string) {
 	}
 }
 
-// recognize tells by its keys what a document is.
+// recognize decides by its keys what a document is.
 func (s *search) recognize(d document, err error) {
 	if err != nil {
 		s.refuse("", "file", "imported", d.at, err)
@@ -127,7 +127,7 @@ func (s *search) recognize(d document, err error) {
 	}
 }
 
-// apps takes an answer to POST /api/v1/clients/, which two providers give alike.
+// apps reads an answer to POST /api/v1/clients/, which two providers give in the same form.
 func (s *search) apps(d document) {
 	if filepath.Dir(d.at.Path) == filepath.Join(s.env.config(), "spatiafi") {
 		d.at.Readers = []string{readersSpatiafi}
@@ -150,7 +150,7 @@ func (o object) planetPreferences() bool {
 	return o.has("key")
 }
 
-// planetDocument takes one file of a Planet profile without the others.
+// planetDocument reads one file of a Planet profile without the others.
 func (s *search) planetDocument(p planetProfile) {
 	defer p.client.wipe()
 	defer p.token.wipe()
@@ -161,7 +161,7 @@ func (s *search) planetDocument(p planetProfile) {
 	}
 }
 
-// tokenDocument takes a file of tokens: its JWT says who issued them, or else the members beside them do.
+// tokenDocument reads a file of tokens. The issuer in its JWT decides whose they are, else the members beside it.
 func (s *search) tokenDocument(d document) {
 	access, _ := d.secret("access_token")
 	defer access.Wipe()
@@ -185,7 +185,7 @@ func (s *search) tokenDocument(d document) {
 	}
 }
 
-// earthscopeFresh takes a tokens.json of the SDK 1.x by itself.
+// earthscopeFresh reads a tokens.json of the SDK 1.x alone.
 func (s *search) earthscopeFresh(d document) {
 	defer d.wipe()
 	d.at.Readers = readersEarthscope

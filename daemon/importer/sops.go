@@ -15,27 +15,28 @@ import (
 )
 
 const (
-	// sopsDeadline covers a key service across the world and a person who is asked for a passphrase by an agent.
+	// sopsDeadline is long enough for a key service on another continent, and for an agent that asks a person for a
+	// passphrase.
 	sopsDeadline = 20 * time.Second
-	// sopsGrace is what is left to it, and to what it started, to let go of its output.
+	// sopsGrace is the time that sops and its children have to close their output after the deadline.
 	sopsGrace = time.Second
 )
 
-// sopsVariables tell sops where its keys are. Those that hold a key themselves are left out: no secret goes into a child's
-// environment by our hand.
+// sopsVariables tell sops where its keys are. Variables that hold a key are left out: groat puts no secret into a
+// child's environment.
 var sopsVariables = []string{
 	"HOME", "PATH", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "GNUPGHOME", "SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE",
 	"SOPS_GPG_EXEC", "AWS_PROFILE", "AWS_REGION", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",
 	"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "AZURE_CONFIG_DIR", "VAULT_ADDR", "HTTPS_PROXY", "NO_PROXY",
 }
 
-// byHand is how a person lets sops read a file that we cannot.
+// byHand returns the command with which a person can import a file that only their sops can read.
 func byHand(path string) string { return "sops -d " + visible.Word(path) + " | groat import --from -" }
 
-// encrypted reports whether a document was written by sops: it puts a description of its own beside the values.
+// encrypted reports whether sops wrote a document: it adds a description of its own to the values.
 func (o object) encrypted() bool { return o.object("sops").has("mac") }
 
-// decrypt returns the plain text of a file that sops wrote; the caller wipes it. The error is a [*flaw].
+// decrypt returns the plain text of a file that sops wrote. The caller wipes it. The error is a [*flaw].
 func (s *search) decrypt(path string) ([]byte, error) {
 	program := s.lookup("sops")
 	if program == "" {
@@ -51,7 +52,7 @@ func (s *search) decrypt(path string) ([]byte, error) {
 	}
 	cmd.Env = append(cmd.Env, "HOME="+s.env.Home)
 	cmd.Dir = "/"
-	// It may start gpg, a plugin or a shell; with a group of its own all of them end at the deadline.
+	// sops may start gpg, a plugin or a shell. In a process group of their own all of them end at the deadline.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = sopsGrace
@@ -75,7 +76,7 @@ func (s *search) decrypt(path string) ([]byte, error) {
 	return out.text, nil
 }
 
-// lookup finds a program on the person's PATH, never relative to a directory that happens to be the current one.
+// lookup finds a program on the person's PATH, only in absolute directories.
 func (s *search) lookup(program string) string {
 	for _, dir := range filepath.SplitList(s.env.Getenv("PATH")) {
 		path := filepath.Join(dir, program)
@@ -86,7 +87,7 @@ func (s *search) lookup(program string) string {
 	return ""
 }
 
-// bounded keeps what is written to it up to a limit and then fails, which ends the writer.
+// bounded is a writer that keeps up to a limit of bytes and then fails, which ends the program that writes.
 type bounded struct {
 	text []byte
 	left int
@@ -109,18 +110,18 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// document is a JSON file as its owner means it: decrypted where sops encrypted it.
+// document is the content of a JSON file, decrypted where sops encrypted it.
 type document struct {
 	object
 	at     Copy
 	doubts []string
 }
 
-// isSOPS reports whether Planet's library would let sops read the file.
+// isSOPS reports whether Planet's library would decrypt the file by sops.
 func isSOPS(path string) bool { return strings.HasSuffix(path, ".sops.json") }
 
-// readDocument reads a JSON file. A file that is not there is an error that wraps fs.ErrNotExist; any other is a [*flaw],
-// with at as far as it is known.
+// readDocument reads a JSON file. For a missing file the error wraps fs.ErrNotExist; any other error is a [*flaw]. The
+// document's at is set as far as it is known.
 func (s *search) readDocument(path string, explicit bool) (document, error) {
 	f, err := readFile(path, maxFile, explicit)
 	defer clear(f.text)

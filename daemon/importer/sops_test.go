@@ -14,8 +14,8 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
-// standIn is a stand-in for sops, which Debian does not have: it knows `sops -d FILE` and nothing else. It shows that the
-// program is started as it should be and that whatever it does is borne; it shows nothing about encryption.
+// standIn is a stand-in for sops, which Debian does not have: it knows `sops -d FILE` and nothing else. It shows that
+// the program is started as it should be and that whatever it does is borne; it shows nothing about encryption.
 const standIn = `#!/bin/sh
 [ $# = 2 ] && [ "$1" = -d ] || { echo "usage: $*" >&2; exit 64; }
 cat -- "$2.plain"

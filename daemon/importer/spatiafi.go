@@ -7,16 +7,16 @@ import (
 	"regexp"
 )
 
-// The programs that keep using what they saved.
+// These programs keep using the files that they saved.
 const (
 	readersSpatiafi = "spatiafi (Python package)"
 	readersGDAL     = "gdal_auth (of the Python package spatiafi)"
 )
 
-// appCredentials is what the holder of App Credentials is for people.
+// appCredentials is the name of App Credentials for people.
 const appCredentials = "App Credentials"
 
-// spatiafi looks where its Python package and its tutorials keep App Credentials.
+// spatiafi looks where SpatiaFi's Python package and its tutorials keep App Credentials.
 func (s *search) spatiafi() {
 	s.appVariables("SPATIAFI_CLIENT_ID", "SPATIAFI_CLIENT_SECRET", false)
 	s.appVariables("CLIENT_ID", "CLIENT_SECRET", true)
@@ -27,7 +27,8 @@ func (s *search) spatiafi() {
 	}{
 		{filepath.Join(dir, "app_credentials.json"), []string{readersSpatiafi}},
 		{filepath.Join(dir, "app_credentials"), []string{"notebooks made from SpatiaFi's tutorial"}},
-		{filepath.Join(s.env.Home, ".spatiafi", "app_credentials.json"), nil}, // only the package's documentation names it
+		// only the package's documentation names it
+		{filepath.Join(s.env.Home, ".spatiafi", "app_credentials.json"), nil},
 	} {
 		d, err := s.readDocument(place.path, false)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -38,7 +39,7 @@ func (s *search) spatiafi() {
 	}
 }
 
-// appDocument takes the answer to POST /api/v1/clients/, as it was saved. py-spatiafi saves it unchecked.
+// appDocument reads the answer to POST /api/v1/clients/ as it was saved. py-spatiafi saves it unchecked.
 func (s *search) appDocument(d document, err error) {
 	defer d.wipe()
 	if err != nil {
@@ -65,18 +66,19 @@ func (s *search) appDocument(d document, err error) {
 	f.Item.ClientID, f.Item.ClientSecret = id, secret
 }
 
-// isComplaint reports whether a document is what servers send instead of what was asked for.
+// isComplaint reports whether a document is a server's error message.
 func (o object) isComplaint() bool {
 	return o.has("detail") || o.has("error") || o.has("errorCode") || o.has("message")
 }
 
-// What App Credentials look like: a UUID, and 32 random bytes in base64url.
+// App Credentials have these forms: a UUID, and 32 random bytes in base64url.
 var (
 	looksLikeID     = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 	looksLikeSecret = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 )
 
-// appVariables takes a pair of variables. Names that any program may use (generic) count only if they look like App Credentials.
+// appVariables reads a pair of variables. Names that any program may use (generic) count only if their values have the
+// form of App Credentials.
 func (s *search) appVariables(idName, secretName string, generic bool) {
 	id, text := s.env.Getenv(idName), s.env.Getenv(secretName)
 	if generic && !(looksLikeID.MatchString(id) && looksLikeSecret.MatchString(text)) {
@@ -104,7 +106,7 @@ func (s *search) appVariables(idName, secretName string, generic bool) {
 	f.Copies = []Copy{at}
 }
 
-// pair says why two variables that need each other are none. An empty variable counts as unset.
+// pair says why two variables that need each other are no pair. An empty variable counts as unset.
 func (s *search) pair(first, second string, wellFormed bool) error {
 	switch a, b := s.env.Getenv(first), s.env.Getenv(second); {
 	case a == "" && b == "":
@@ -119,7 +121,8 @@ func (s *search) pair(first, second string, wellFormed bool) error {
 	return nil
 }
 
-// climateEngine looks for the key of today's API. App Credentials of Climate Engine never had a place of their own: see [Read].
+// climateEngine looks for the API key of today's API. Climate Engine's App Credentials never had a place of their own:
+// see [Read].
 func (s *search) climateEngine() {
 	for _, name := range []string{"CLIMATE_ENGINE_API_KEY", "CLIMATE_ENGINE_API_TOKEN"} {
 		key, ok := asSecret(s.env.Getenv(name))

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzWithPort: what decides which server gets a token reads a URL as net/url does and as RFC 3986's own expression does, or
-// not at all; and an origin is its own origin.
+// FuzzWithPort: what decides which server gets a token reads a URL as net/url does and as RFC 3986's own expression
+// does, or not at all; and an origin is its own origin.
 func FuzzWithPort(f *testing.F) {
 	for _, raw := range []string{
 		"https://example.com", "HTTPS://EXAMPLE.COM:443/path?q#f", "http://127.0.0.1:8080", "https://[::1]", "http://localhost",
@@ -64,7 +64,8 @@ func parts(t *testing.T, origin string) (scheme, host, port string) {
 	return scheme, host, port
 }
 
-// appendixB returns scheme and authority by the expression of RFC 3986 Appendix B, ^(([^:/?#]+):)?(//([^/?#]*))?, written out.
+// appendixB returns scheme and authority by the expression of RFC 3986 Appendix B, ^(([^:/?#]+):)?(//([^/?#]*))?,
+// written out.
 func appendixB(raw string) string {
 	i := strings.IndexAny(raw, ":/?#")
 	if i < 1 || !strings.HasPrefix(raw[i:], "://") {

@@ -2,8 +2,8 @@ package origin
 
 import "testing"
 
-// Which addresses are the origin that a profile lists, https://example.com, and which only look like it. The numbers are those
-// of the catalogue of bad inputs.
+// Which addresses are the origin that a profile lists, https://example.com, and which only look like it. The numbers
+// are those of the catalogue of bad inputs.
 func TestWhatOnlyLooksLikeTheOrigin(t *testing.T) {
 	const listed = "https://example.com:443"
 	for _, tt := range []struct {

@@ -1,10 +1,10 @@
-// Package origin is the one rule about addresses: which URL may be sent a credential ([CheckURL]), and when two URLs have
-// the same origin (RFC 6454 §4).
+// Package origin is the one rule about addresses: which URL may be sent a credential ([CheckURL]), and when two URLs
+// have the same origin (RFC 6454 §4).
 //
 // An origin is written in one of two forms. The short one, scheme://host[:port] without the scheme's own port, is what
-// people read and what a credential's item lists (an item's Origins in package keystore). The long one, scheme://host:port, is what API
-// requests are compared by ([WithPort], [WithoutPort]). In either form two origins are the same exactly if the strings are
-// equal. No function here resolves a name or connects to anything.
+// people read and what a credential's item lists (an item's Origins in package keystore). The long one,
+// scheme://host:port, is what API requests are compared by ([WithPort], [WithoutPort]). In either form two origins are
+// the same exactly if the strings are equal. No function here resolves a name or connects to anything.
 package origin
 
 import (
@@ -20,9 +20,9 @@ import (
 // MaxURL is the length in bytes that an address may have.
 const MaxURL = 2048
 
-// CheckURL returns an error unless raw can be the address of a server that is sent a credential: an absolute URL of at most
-// [MaxURL] bytes, https, or http on a loopback address, in ASCII, without user name, password and fragment. The error's text
-// begins with what, the name of the setting, and quotes nothing of raw.
+// CheckURL returns an error unless raw can be the address of a server that is sent a credential: an absolute URL of at
+// most [MaxURL] bytes, https, or http on a loopback address, in ASCII, without user name, password and fragment. The
+// error's text begins with what, the name of the setting, and quotes nothing of raw.
 func CheckURL(raw, what string) error {
 	if len(raw) > MaxURL {
 		return fmt.Errorf("%s is longer than %d bytes", what, MaxURL)
@@ -60,8 +60,8 @@ func CheckURL(raw, what string) error {
 	return nil
 }
 
-// hasHostCharacters reports whether a host, with its port, holds only the characters of names and addresses. A host is shown
-// to people, and net/url undoes escapes in it.
+// hasHostCharacters reports whether a host, with its port, holds only the characters of names and addresses. A host is
+// shown to people, and net/url undoes escapes in it.
 func hasHostCharacters(host string) bool {
 	for _, c := range []byte(host) {
 		switch {
@@ -114,8 +114,8 @@ func OfEndpoint(address string) string {
 	return Of(address)
 }
 
-// Parse returns, in the short form, the origin that a person typed: a URL that [CheckURL] accepts, with no path but "/" and no
-// query. The error's text begins with what.
+// Parse returns, in the short form, the origin that a person typed: a URL that [CheckURL] accepts, with no path but "/"
+// and no query. The error's text begins with what.
 func Parse(raw, what string) (string, error) {
 	raw = strings.TrimSuffix(raw, "/")
 	if err := Check(raw, what); err != nil {
@@ -127,8 +127,8 @@ func Parse(raw, what string) (string, error) {
 	return "", errors.New(what + " is not an origin")
 }
 
-// Check returns an error unless raw is a URL that [CheckURL] accepts, with no path but "/" and no query. The error's text
-// begins with what.
+// Check returns an error unless raw is a URL that [CheckURL] accepts, with no path but "/" and no query. The error's
+// text begins with what.
 func Check(raw, what string) error {
 	if err := CheckURL(raw, what); err != nil {
 		return err
@@ -143,9 +143,9 @@ func Check(raw, what string) error {
 	return nil
 }
 
-// WithPort returns the origin of a URL in the long form and in lower case. It refuses a URL that two programs could read as
-// different hosts: one with user information, an empty or non-ASCII host, a trailing dot, or a port that is not a plain
-// number. The error quotes raw.
+// WithPort returns the origin of a URL in the long form and in lower case. It refuses a URL that two programs could
+// read as different hosts: one with user information, an empty or non-ASCII host, a trailing dot, or a port that is not
+// a plain number. The error quotes raw.
 func WithPort(raw string) (string, error) {
 	for i := range len(raw) {
 		if c := raw[i]; c <= ' ' || c >= 0x7f || c == '\\' {
@@ -181,8 +181,9 @@ func WithoutPort(origin string) string {
 	return origin
 }
 
-// unambiguousHost reports whether a host is a name of letters, digits, '.', '-' and '_', or an IPv6 address in brackets.
-// net/url accepts more (RFC 3986 §3.2.2: sub-delims, a single bracket), which other programs may read as another host.
+// unambiguousHost reports whether a host is a name of letters, digits, '.', '-' and '_', or an IPv6 address in
+// brackets. net/url accepts more (RFC 3986 §3.2.2: sub-delims, a single bracket), which other programs may read as
+// another host.
 func unambiguousHost(authority, host string) bool {
 	if strings.HasPrefix(authority, "[") {
 		a, err := netip.ParseAddr(host)

@@ -1,7 +1,7 @@
-// Package peer says who is at the other end of a Unix socket connection, and whether they are still there.
+// Package peer identifies the process at the other end of a Unix socket or a TCP connection of this machine.
 //
-// The user id is the only thing that authorizes: the kernel took it when the peer connected. The process id is for
-// records and for noticing that the process has ended; another process of the same user can always pretend to be it.
+// Only the user id authorizes: the kernel recorded it when the peer connected. The process id is for records and for
+// noticing that the process has ended; another process of the same user can always act in its place.
 package peer
 
 import (
@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// ErrForeign: the peer belongs to another user.
+// ErrForeign means that the peer belongs to another user.
 var ErrForeign = errors.New("the peer belongs to another user")
 
 // Peer is the process that connected.
@@ -24,7 +24,7 @@ type Peer struct {
 	process *process
 }
 
-// Of identifies the peer of a connection, and follows its process as long as the result is not closed. Safe for concurrent
+// Of identifies the peer of a connection, and follows its process until the result is closed. It is safe for concurrent
 // use.
 func (w *Watch) Of(conn *net.UnixConn) (*Peer, error) {
 	raw, err := conn.SyscallConn()
@@ -42,8 +42,8 @@ func (w *Watch) Of(conn *net.UnixConn) (*Peer, error) {
 	return p, nil
 }
 
-// Authorize returns ErrForeign unless the peer is this process's own user. A user id that this user namespace does not
-// map arrives as 65534 and is another user.
+// Authorize returns [ErrForeign] unless the peer is this process's user. A user id that this user namespace does not
+// map is reported as 65534, which is another user.
 func (p *Peer) Authorize() error {
 	if p.UID != os.Geteuid() {
 		return fmt.Errorf("%w: uid %d", ErrForeign, p.UID)
@@ -51,8 +51,8 @@ func (p *Peer) Authorize() error {
 	return nil
 }
 
-// Left reports whether nobody has the other end of the connection any more, as far as that can be told. Who has only ended
-// what there was to say has not left.
+// Left reports whether no process holds the other end of the connection any more, as far as the system tells. A peer
+// that has only ended its half of the connection has not left.
 func (p *Peer) Left() bool {
 	left := false
 	p.raw.Control(func(fd uintptr) { left = hungUp(int(fd)) })

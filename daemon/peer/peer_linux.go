@@ -12,15 +12,15 @@ const soPeerPIDFD = 77
 // pidfsMagic is the file system of pidfds since Linux 6.9, where each process has an inode of its own.
 const pidfsMagic = 0x50494446
 
-// Watch follows the processes that are connected to one server. Connections of one process share the descriptor that
-// this takes, so that ten thousand cost hardly more than ten thousand. The zero value is ready.
+// Watch follows the processes that are connected to one server. Connections of one process share one descriptor, so
+// that ten thousand connections need few more than ten thousand descriptors. The zero value is ready.
 type Watch struct {
 	mu      sync.Mutex
 	shared  map[uint64]*process // :: inode → process
 	holding int
 }
 
-// process is a pidfd and who uses it.
+// process is a pidfd and the number of its users.
 type process struct {
 	watch *Watch
 	pidfd int
@@ -34,14 +34,14 @@ func (w *Watch) identify(fd int, p *Peer) error {
 		return err
 	}
 	p.UID, p.PID = int(cred.Uid), int(cred.Pid)
-	// A kernel or a descriptor table that has none to give only means that the end of the process is not noticed.
+	// A kernel without pidfds, or a full descriptor table, only means that the end of the process is not noticed.
 	if pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, soPeerPIDFD); err == nil {
 		p.process = w.follow(pidfd)
 	}
 	return nil
 }
 
-// follow takes a pidfd over.
+// follow takes ownership of a pidfd.
 func (w *Watch) follow(pidfd int) *process {
 	unix.CloseOnExec(pidfd)
 	inode := inodeOf(pidfd)
@@ -79,7 +79,7 @@ func (w *Watch) Holding() int {
 	return w.holding
 }
 
-// Alive reports whether the process that connected has not ended, as far as that can be told.
+// Alive reports whether the process that connected is still running, as far as the system tells.
 func (p *Peer) Alive() bool { return p.process == nil || !ready(p.process.pidfd, unix.POLLIN) }
 
 // Close ends following the process. Alive must not be called afterwards.

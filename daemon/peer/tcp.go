@@ -8,23 +8,25 @@ import (
 	"time"
 )
 
-// Owner is who has the other end of a TCP connection within this machine.
+// Owner says who holds the other end of a TCP connection within this machine.
 type Owner int
 
 const (
-	// Unknown: the system does not say. The other end may be in another network namespace, or the system has no such table.
+	// Unknown: the system does not say. The other end may be in another network namespace, or the system has no such
+	// table.
 	Unknown Owner = iota
-	// Ours: this process's user, or root, who can read this process's memory anyway; forwarders of ports run as either.
+	// Ours: this process's user, or root, which can read this process's memory anyway. Port forwarders run as either.
 	Ours
-	// Foreign: another user. A user whom this user namespace does not map counts as one.
+	// Foreign: another user, or a user whom this user namespace does not map.
 	Foreign
 	// Closed: the other end has been closed, and no process has it any more.
 	Closed
 )
 
-// TCP finds out who has the other ends of TCP connections. The system's table of all connections is read for that, which
-// takes time: whoever asks meanwhile is answered by the next reading together, and readings are so far apart that they take
-// a tenth of one processor, whoever connects how often. The zero value is ready and safe for concurrent use.
+// TCP finds the owners of the other ends of TCP connections in the system's table of all connections. Reading the table
+// takes time: calls that come during a reading are answered together by the next one, and the pauses between readings
+// keep their cost below a tenth of one processor, however many connections come. The zero value is ready. It is safe
+// for concurrent use.
 type TCP struct {
 	mu      sync.Mutex
 	pending []*lookup // since the last reading began
@@ -40,14 +42,14 @@ type lookup struct {
 }
 
 const (
-	// rests is how many times as long as a reading the pause after it is.
+	// rests is how many times longer than a reading the pause after it is.
 	rests = 9
 	// longestRest bounds the pause where a reading takes very long.
 	longestRest = time.Second
 )
 
-// Owner returns the owner of the connection's other end. It waits until the table may be read. How many ask at once is the
-// caller's to bound.
+// Owner returns the owner of the connection's other end. It waits until the table may be read. The caller bounds the
+// number of concurrent calls.
 func (t *TCP) Owner(c net.Conn) Owner {
 	e, ok := endsOf(c)
 	if !ok {
@@ -65,7 +67,7 @@ func (t *TCP) Owner(c net.Conn) Owner {
 	return q.owner
 }
 
-// answerPending reads the table until no question is left.
+// answerPending reads the table until no lookup is left.
 func (t *TCP) answerPending() {
 	for {
 		t.mu.Lock()
@@ -93,7 +95,7 @@ func (t *TCP) answerPending() {
 	}
 }
 
-// lookUp answers all of asked, by one reading of the table where the system does not tell of single sockets.
+// lookUp answers all lookups, by one reading of the table where the system does not answer for single sockets.
 func lookUp(asked []*lookup) {
 	if asked = askKernel(asked); len(asked) == 0 {
 		return
@@ -111,7 +113,8 @@ func lookUp(asked []*lookup) {
 	})
 }
 
-// Listening returns the user who listens on a TCP address of this machine, or false where the system does not say.
+// Listening returns the user who listens on a TCP address of this machine. It reports false where the system does not
+// say.
 func Listening(at netip.AddrPort) (uid int, ok bool) {
 	eachTCP(func(s socket) bool {
 		if s.listens && s.local.Port() == at.Port() && (s.local.Addr() == at.Addr() || s.local.Addr().IsUnspecified()) {
@@ -152,7 +155,7 @@ func endsOf(c net.Conn) (ends, bool) {
 	return ends{local: unmapped(remote.AddrPort()), remote: unmapped(local.AddrPort())}, true
 }
 
-// unmapped is an address without its zone, and IPv4 where it is IPv4 in IPv6.
+// unmapped returns an address without its zone, and an IPv4-mapped IPv6 address as IPv4.
 func unmapped(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }

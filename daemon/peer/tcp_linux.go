@@ -20,8 +20,8 @@ const maxTable = 64 << 20
 // stateListen is TCP_LISTEN of the kernel's include/net/tcp_states.h.
 const stateListen = "0A"
 
-// eachTCP calls f with the TCP sockets of this network namespace until it returns false (proc_net_tcp.txt of the kernel's
-// documentation).
+// eachTCP calls f with the TCP sockets of this network namespace until it returns false (proc_net_tcp.txt of the
+// kernel's documentation).
 func eachTCP(f func(socket) bool) {
 	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		if !eachLine(name, f) {
@@ -74,8 +74,8 @@ func parseAddress(text string) (at netip.AddrPort, ok bool) {
 	return unmapped(netip.AddrPortFrom(addr, uint16(n))), ok
 }
 
-// The kernel is asked for single sockets (sock_diag(7)) before the table of all is read: under a flood of connections the table
-// is long, and whoever waits for a reading of it keeps a browser from its turn.
+// The kernel is asked for single sockets (sock_diag(7)) before the whole table is read. During a flood of connections
+// the table is long, and waiting for it would delay a browser.
 
 // Of include/uapi/linux/inet_diag.h and sock_diag.h.
 const (
@@ -85,13 +85,13 @@ const (
 	headerSize   = unix.SizeofNlMsghdr
 )
 
-// diagPatience bounds the wait for an answer in seconds; the kernel answers while it is asked.
+// diagPatience bounds the wait for an answer, in seconds. The kernel answers during the request.
 const diagPatience = 1
 
-// tells is set once the kernel has told of a socket. Before, that it knows none may mean that it has no such module.
+// tells is set once the kernel has reported a socket. Before, its report of none may mean that it lacks the module.
 var tells atomic.Bool
 
-// askKernel answers the questions that the kernel answers one by one, and returns the others.
+// askKernel answers the lookups that the kernel answers one by one, and returns the others.
 func askKernel(asked []*lookup) (left []*lookup) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -122,7 +122,8 @@ func askKernel(asked []*lookup) (left []*lookup) {
 	return left
 }
 
-// findSocket returns the socket that has the ends. It reports false where there is none; the error is that the kernel does not answer.
+// findSocket returns the socket with these ends, and false where there is none. An error means that the kernel does not
+// answer.
 func findSocket(fd int, seq uint32, e ends) (s socket, ok bool, err error) {
 	order := binary.NativeEndian
 	b := make([]byte, headerSize+requestSize)

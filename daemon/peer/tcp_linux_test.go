@@ -104,8 +104,8 @@ func TestI4WhoConnectedByTCP(t *testing.T) {
 	}
 }
 
-// The kernel tells of a single socket what its table says, whoever has it, and a connection that it does not know at all has been
-// reset.
+// The kernel tells of a single socket what its table says, whoever has it, and a connection that it does not know at
+// all has been reset.
 func TestI31SingleSocketsAsInTheTable(t *testing.T) {
 	other := uint32(nobody)
 	if os.Geteuid() != 0 {

@@ -1,6 +1,6 @@
-// Package preset holds what is known about providers, as data: one embedded TOML file each, with the source beside each
-// value. The invariant: a provider is never a type or a branch in the code; what differs between two providers is a
-// value here. It sends nothing and checks no URL: package grant does both.
+// Package preset holds the known providers as data: one embedded TOML file each, with the source beside each value. The
+// invariant: a provider is never a type or a branch in the code; a difference between two providers is a value here.
+// The package sends nothing and checks no URL: package grant does both.
 package preset
 
 import (
@@ -14,13 +14,13 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Provider is one provider's data. It is a copy: changing it changes nothing for others, but for the slices and maps, which
-// are to be left alone.
+// Provider is one provider's data. It is a copy, except for its slices and maps, which must not be changed.
 type Provider struct {
-	// Name is the file's name: what people give to --provider.
+	// Name is the file's name, which people give to --provider.
 	Name  string `toml:"-"`
 	Title string `toml:"title"`
-	// Deprecated says, in a sentence, that the owner wants people to use something else; it works all the same.
+	// Deprecated says, in a sentence, what the provider's owner wants people to use instead; empty where nothing. A
+	// deprecated provider still works.
 	Deprecated string `toml:"deprecated"`
 
 	// AuthServer is the origin that every path below belongs to; a path may be a whole URL where it is on another host.
@@ -38,50 +38,51 @@ type Provider struct {
 
 	// Grants are the ways to sign in that the provider offers, the default first; package grant has the list.
 	Grants []string `toml:"grants"`
-	// How is what is true for every grant; Grant :: kind of grant → what differs for this one.
+	// How holds the values for every grant; Grant :: kind of grant → the values that differ for it.
 	How
 	Grant map[string]How `toml:"grant"`
 
-	// PlainBasic: HTTP Basic without the form-encoding of RFC 6749 §2.3.1.
+	// PlainBasic means HTTP Basic without the form-encoding of RFC 6749 §2.3.1.
 	PlainBasic bool `toml:"plain_basic"`
-	// AssertionAudience is "called" or "issuer", or empty for the token endpoint; AssertionLife is in seconds, 0 for groat's
-	// own; AssertionNotBefore adds nbf.
+	// AssertionAudience is "called" or "issuer", or empty for the token endpoint; AssertionLife is in seconds, 0 for
+	// groat's own; AssertionNotBefore adds nbf.
 	AssertionAudience  string `toml:"assertion_audience"`
 	AssertionLife      int    `toml:"assertion_life"`
 	AssertionNotBefore bool   `toml:"assertion_not_before"`
-	// ScopeInAssertion: an assertion grant's scope is one of its claims (Google).
+	// ScopeInAssertion means that the scope is a claim of an assertion grant (Google).
 	ScopeInAssertion bool `toml:"scope_in_assertion"`
-	// WiderScope: the server grants scopes that were not asked for, or calls them by other names.
+	// WiderScope means that the server grants scopes that were not asked for, or names them differently.
 	WiderScope bool `toml:"wider_scope"`
-	// RequirePAR: authorization requests must be pushed; IssInRedirect: redirects name the issuer (RFC 9207).
+	// RequirePAR means that authorization requests must be pushed; IssInRedirect that redirects name the issuer (RFC
+	// 9207).
 	RequirePAR    bool `toml:"require_par"`
 	IssInRedirect bool `toml:"iss_in_redirect"`
-	// RevokeJSON: revocation takes a JSON object (Auth0).
+	// RevokeJSON means that revocation takes a JSON object (Auth0).
 	RevokeJSON bool `toml:"revoke_json"`
 	// AuthorizeParams are added to an authorization request.
 	AuthorizeParams map[string]string `toml:"authorize_params"`
 
-	// Resources are the origins that are called with a token; never the token's aud.
+	// Resources are the origins that tokens are sent to; never the tokens' aud.
 	Resources []string `toml:"resources"`
 	// Header is nil where a token is sent as "Authorization: Bearer T".
 	Header *Header `toml:"header"`
-	// ClientsPermanent: whatever client is created stays for ever.
+	// ClientsPermanent means that a client, once created, cannot be deleted.
 	ClientsPermanent bool `toml:"clients_permanent"`
 	// Notes are sentences for people who sign in.
 	Notes []string `toml:"notes"`
-	// AppCredentials is nil where a password cannot be turned into a client.
+	// AppCredentials is nil where a password cannot create a client.
 	AppCredentials *AppCredentials `toml:"app_credentials"`
 }
 
-// How is what may differ between two grants of one provider.
+// How holds the values that may differ between two grants of one provider.
 type How struct {
-	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); RefreshAuth is the one for refreshing and revoking where that
-	// is another.
+	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); RefreshAuth is the one for refreshing and revoking
+	// where that is another.
 	ClientAuth  string `toml:"client_auth"`
 	RefreshAuth string `toml:"refresh_auth"`
 	// ClientID is the public client of the provider's own programs; empty where people need one of their own.
 	ClientID string `toml:"client_id"`
-	// Scopes and Audience are asked for where a person does not say; SessionScopes are added to get a refresh token.
+	// Scopes and Audience are requested where a person names none; SessionScopes are added to get a refresh token.
 	Scopes        []string `toml:"scopes"`
 	SessionScopes []string `toml:"session_scopes"`
 	Audience      string   `toml:"audience"`
@@ -89,13 +90,14 @@ type How struct {
 	Redirect string `toml:"redirect"`
 }
 
-// Header is how an API wants its credential: Name: Prefix, a space, the credential; without Prefix, the credential alone.
+// Header is the header that an API reads a credential from: Name: Prefix, a space, the credential. Without a Prefix the
+// credential stands alone.
 type Header struct {
 	Name   string `toml:"name"`
 	Prefix string `toml:"prefix"`
 }
 
-// For returns what is true for one grant: its own values where there are some, else those for all.
+// For returns the values for one grant: its own where there are any, else those for every grant.
 func (p Provider) For(grant string) How {
 	h, own := p.How, p.Grant[grant]
 	for _, m := range []struct{ to, from *string }{
@@ -115,7 +117,7 @@ func (p Provider) For(grant string) How {
 	return h
 }
 
-// AppCredentials is how a person's password becomes a client.
+// AppCredentials says how a person's password creates a client.
 type AppCredentials struct {
 	// FirstToken is "basic_get" or "password".
 	FirstToken     string `toml:"first_token"`
@@ -124,8 +126,8 @@ type AppCredentials struct {
 	ClientsPath string `toml:"clients_path"`
 }
 
-// At returns the provider on another host: the same paths, and the issuer's, below authServer. An empty authServer changes
-// nothing.
+// At returns the provider on another host: the same paths, and the issuer's, below authServer. An empty authServer
+// changes nothing.
 func (p Provider) At(authServer string) Provider {
 	if authServer == "" {
 		return p
@@ -142,7 +144,7 @@ func (p Provider) At(authServer string) Provider {
 	return p
 }
 
-// path returns what follows a URL's origin.
+// path returns the part of a URL after its origin.
 func path(url string) string {
 	_, rest, _ := strings.Cut(url, "://")
 	if i := strings.IndexByte(rest, '/'); i >= 0 {
@@ -178,7 +180,7 @@ func Names() []string {
 //go:embed *.toml
 var files embed.FS
 
-// all parses on first use. A file that cannot be parsed is a mistake of the build that a test finds.
+// all parses the files on first use. A test finds a file that cannot be parsed.
 var all = sync.OnceValue(func() map[string]Provider {
 	entries, err := files.ReadDir(".")
 	if err != nil {
@@ -198,7 +200,7 @@ var all = sync.OnceValue(func() map[string]Provider {
 	return providers
 })
 
-// parse refuses a key that it does not know.
+// parse reads one file. An unknown key is an error.
 func parse(name string, b []byte) (Provider, error) {
 	var p Provider
 	if err := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields().Decode(&p); err != nil {

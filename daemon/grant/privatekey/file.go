@@ -27,9 +27,9 @@ func (e *FileError) Error() string { return visible.Name(e.Path) + " " + e.Reaso
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// ReadFile returns the content of a file that holds a private key. The path must be absolute, and the file a regular one of
-// at most [MaxSize] bytes that belongs to this process's user. A file that other users can read or write is refused, so that
-// no key is relied on that others may know. The caller owns the secret. The error is a [*FileError].
+// ReadFile returns the content of a file that holds a private key. The path must be absolute, and the file a regular
+// one of at most [MaxSize] bytes that belongs to this process's user. A file that other users can read or write is
+// refused, so that no key is relied on that others may know. The caller owns the secret. The error is a [*FileError].
 func ReadFile(path string) (keystore.Secret, error) {
 	refuse := func(reason, hint string, err error) (keystore.Secret, error) {
 		return keystore.Secret{}, &FileError{Path: path, Reason: reason, Hint: hint, Err: err}

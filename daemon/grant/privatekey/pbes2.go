@@ -16,8 +16,8 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// This file decrypts PKCS#8's EncryptedPrivateKeyInfo (RFC 5958 §3) under PBES2 (RFC 8018 §6.2), which openssl writes. The
-// standard library does not decode it, and the libraries that do also accept ciphers that are broken.
+// This file decrypts PKCS#8's EncryptedPrivateKeyInfo (RFC 5958 §3) under PBES2 (RFC 8018 §6.2), which openssl writes.
+// The standard library does not decode it, and the libraries that do also accept ciphers that are broken.
 
 var (
 	oidPBES2  = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}
@@ -112,8 +112,8 @@ func decryptPKCS8(der, password []byte) ([]byte, error) {
 	return unpad(plain, block.BlockSize())
 }
 
-// deriveKey derives the cipher's key of length bytes from a password. It reports false for a function or a parameter that
-// is not supported.
+// deriveKey derives the cipher's key of length bytes from a password. It reports false for a function or a parameter
+// that is not supported.
 func deriveKey(kdf pkix.AlgorithmIdentifier, password []byte, length int) (key []byte, ok bool) {
 	switch {
 	case kdf.Algorithm.Equal(oidPBKDF2):
@@ -144,7 +144,8 @@ func deriveKey(kdf pkix.AlgorithmIdentifier, password []byte, length int) (key [
 	return nil, false
 }
 
-// unpad removes the padding of RFC 8018 §6.1.1. Padding that is not valid means a wrong password: then plain is overwritten.
+// unpad removes the padding of RFC 8018 §6.1.1. Padding that is not valid means a wrong password: then plain is
+// overwritten.
 func unpad(plain []byte, size int) ([]byte, error) {
 	n := int(plain[len(plain)-1])
 	if n < 1 || n > size {

@@ -1,8 +1,8 @@
 // Package privatekey reads the private keys that clients sign assertions and prove TLS connections with: RSA, P-256 and
 // Ed25519 keys in PEM, as PKCS#8, PKCS#1 or SEC 1, encrypted or not.
 //
-// Its errors are safe to show: they quote nothing of a key or a password. It keeps nothing: a key stays in the form that it
-// was given in, and is decrypted anew for each use.
+// Its errors are safe to show: they quote nothing of a key or a password. It keeps nothing: a key stays in the form
+// that it was given in, and is decrypted anew for each use.
 package privatekey
 
 import (
@@ -31,8 +31,8 @@ var (
 // MaxSize is the length in bytes that a key's text may have; [ReadFile] reads no larger file.
 const MaxSize = 64 << 10
 
-// DefaultAlg returns the algorithm (RFC 7518 §3.1) that a private key signs with by default. It is also the check that a
-// key can be used. The arguments and the error are as [Parse]'s.
+// DefaultAlg returns the algorithm (RFC 7518 §3.1) that a private key signs with by default. It is also the check that
+// a key can be used. The arguments and the error are as [Parse]'s.
 func DefaultAlg(key, password keystore.Secret) (alg string, err error) {
 	signer, err := Parse(key, password)
 	if err != nil {
@@ -53,8 +53,8 @@ func Algs(key crypto.Signer) []string {
 }
 
 // ChooseAlg returns the algorithm that a key signs with at a server: wanted where it is not empty, else the first of
-// [Algs] that the server lists, else the first of [Algs]. A wanted algorithm that the key cannot sign with is an error that
-// wraps [ErrUnusable].
+// [Algs] that the server lists, else the first of [Algs]. A wanted algorithm that the key cannot sign with is an error
+// that wraps [ErrUnusable].
 func ChooseAlg(key crypto.Signer, wanted string, listed []string) (string, error) {
 	can := Algs(key)
 	if wanted != "" {
@@ -71,8 +71,8 @@ func ChooseAlg(key crypto.Signer, wanted string, listed []string) (string, error
 	return can[0], nil
 }
 
-// Parse returns the first private key of a PEM text. The password is used only for an encrypted key; zero means that there
-// is none. Both stay the caller's. The error wraps [ErrUnusable] or [ErrPassword].
+// Parse returns the first private key of a PEM text. The password is used only for an encrypted key; zero means that
+// there is none. Both stay the caller's. The error wraps [ErrUnusable] or [ErrPassword].
 func Parse(key, password keystore.Secret) (crypto.Signer, error) {
 	if key.IsZero() || key.Len() > MaxSize {
 		return nil, fmt.Errorf("%w: it is empty or longer than %d bytes", ErrUnusable, MaxSize)
@@ -152,8 +152,8 @@ func decrypt(block *pem.Block, password keystore.Secret) ([]byte, error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" {
 		return decryptPKCS8(block.Bytes, secret)
 	}
-	// RFC 1423 encryption is deprecated because an attacker who may try often can probe its padding. Here a person's own
-	// file is opened, and ssh-keygen -m PEM and older versions of openssl still write this format.
+	// RFC 1423 encryption is deprecated because an attacker who may try often can probe its padding. Here a person's
+	// own file is opened, and ssh-keygen -m PEM and older versions of openssl still write this format.
 	//lint:ignore SA1019 see above
 	der, err := x509.DecryptPEMBlock(block, secret)
 	switch {

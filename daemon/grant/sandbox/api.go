@@ -19,8 +19,9 @@ func bearerToken(h http.Header) (string, error) {
 	return token, nil
 }
 
-// believe verifies the request's access token as a resource server that knows the issuers' key does (RFC 9068 §4), but for
-// issuer and audience: by its signature and expiry, and by the list of revoked tokens. why is empty where all is well.
+// believe verifies the request's access token as a resource server that knows the issuers' key does (RFC 9068 §4), but
+// for issuer and audience: by its signature and expiry, and by the list of revoked tokens. why is empty where all is
+// well.
 func (s *Server) believe(r *request) (j *jwt, why string) {
 	presented, err := bearerToken(r.header)
 	if err != nil {

@@ -33,7 +33,8 @@ func auth0Realm() *realm {
 	}
 }
 
-// auth0Refusal has the status codes that Auth0 has: 403 and 429 where RFC 8628 §3.5 says 400, 403 for a dead refresh token.
+// auth0Refusal has the status codes that Auth0 has: 403 and 429 where RFC 8628 §3.5 says 400, 403 for a dead refresh
+// token.
 func auth0Refusal(e *oauthError, grant string) answer {
 	shown := *e
 	status := http.StatusBadRequest

@@ -40,7 +40,8 @@ func exactly(t *testing.T, what string, r reply, status int, code string) {
 	}
 }
 
-// The way of an EarthScope or Planet user: six members, 403 and 429, a day, a refresh token that stays, a revocation in JSON.
+// The way of an EarthScope or Planet user: six members, 403 and 429, a day, a refresh token that stays, a revocation in
+// JSON.
 func TestAuth0Device(t *testing.T) {
 	now := t0
 	s := newPersonServer(t, Options{Dialect: Auth0, Clock: func() time.Time { return now }})

@@ -28,7 +28,8 @@ type authorization struct {
 
 func (a *authorization) gone(now time.Time) bool { return !now.Before(a.asked.Add(openFor)) }
 
-// authorizationEndpoint is RFC 6749 §3.1. Until client and redirect URI are known to be good nobody is redirected (§4.1.2.1).
+// authorizationEndpoint is RFC 6749 §3.1. Until client and redirect URI are known to be good nobody is redirected
+// (§4.1.2.1).
 func (s *Server) authorizationEndpoint(m *realm, r *request) answer {
 	params, e := authorizationParams(r)
 	if e != nil {
@@ -95,8 +96,8 @@ func (s *Server) whoAsks(m *realm, params url.Values, now time.Time) (*authoriza
 	}, nil
 }
 
-// sameRedirect is RFC 6749 §3.1.2.3: string comparison, but for the port of a loopback address (RFC 8252 §7.3; a name like
-// localhost is none, §8.3). Without a fragment (RFC 6749 §3.1.2).
+// sameRedirect is RFC 6749 §3.1.2.3: string comparison, but for the port of a loopback address (RFC 8252 §7.3; a name
+// like localhost is none, §8.3). Without a fragment (RFC 6749 §3.1.2).
 func sameRedirect(known, uri string, exactPort bool) bool {
 	if uri == "" || strings.Contains(uri, "#") {
 		return false
@@ -244,8 +245,8 @@ func (s *Server) tell(a *authorization, r *request, e *oauthError) answer {
 	return s.redirect(a, r, url.Values{"error": {e.code}, "error_description": {e.description}})
 }
 
-// redirect is RFC 6749 §4.1.2; the redirect URI keeps its own query (§3.1.2). After a POST it is a 303 and never a 307, which
-// would send the form's password on (RFC 9700 §4.12).
+// redirect is RFC 6749 §4.1.2; the redirect URI keeps its own query (§3.1.2). After a POST it is a 303 and never a 307,
+// which would send the form's password on (RFC 9700 §4.12).
 func (s *Server) redirect(a *authorization, r *request, params url.Values) answer {
 	if a.state != "" {
 		params.Set("state", a.state)

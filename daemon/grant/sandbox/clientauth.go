@@ -106,8 +106,8 @@ func (s *Server) clientOf(m *realm, r *request, form url.Values) (*client, *oaut
 	return c, nil
 }
 
-// authenticateJWT is RFC 7523 §2.2 and §3, with an HMAC of the client's secret or a signature by its key (OpenID Connect
-// Core §9).
+// authenticateJWT is RFC 7523 §2.2 and §3, with an HMAC of the client's secret or a signature by its key (OpenID
+// Connect Core §9).
 func (s *Server) authenticateJWT(r *request, form url.Values, rules authRules) (*client, *oauthError) {
 	if form.Get("client_assertion_type") != assertionType { // §2.2
 		return nil, invalidClient("client_assertion_type")

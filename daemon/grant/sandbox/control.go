@@ -139,8 +139,8 @@ func (s *Server) turn(knob string, form url.Values) error {
 	return nil
 }
 
-// faultFromForm reads a [Fault]: times, cut, delay, status, header ("Name: value", repeated), body, retry_at, set (a JSON
-// object), truncate, rate, endless, gunzipped, header_bytes, raw.
+// faultFromForm reads a [Fault]: times, cut, delay, status, header ("Name: value", repeated), body, retry_at, set (a
+// JSON object), truncate, rate, endless, gunzipped, header_bytes, raw.
 func faultFromForm(form url.Values) (Fault, error) {
 	f := Fault{
 		Cut: Cut(form.Get("cut")), Body: form.Get("body"), Raw: form.Get("raw"), Header: http.Header{},

@@ -10,8 +10,8 @@ const (
 	typeRefresh = "urn:ietf:params:oauth:token-type:refresh_token"
 )
 
-// exchangeGrant is RFC 8693 §2: an access or id token of this server for an access token, of the same subject and at most
-// the same scope.
+// exchangeGrant is RFC 8693 §2: an access or id token of this server for an access token, of the same subject and at
+// most the same scope.
 func (s *Server) exchangeGrant(ask *asking) (*issue, *oauthError) {
 	subject, kind := ask.form.Get("subject_token"), ask.form.Get("subject_token_type")
 	if subject == "" || kind == "" { // §2.1: REQUIRED

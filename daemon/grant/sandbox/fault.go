@@ -20,8 +20,8 @@ const (
 
 // Fault is what a path does instead of, or to, its normal answer.
 //
-// With Status, Body, Raw, Endless or Gunzipped the fault is the whole answer and the request is not carried out. Otherwise
-// the request is carried out and its answer is changed: by Set, Header, Delay, Truncate and Rate.
+// With Status, Body, Raw, Endless or Gunzipped the fault is the whole answer and the request is not carried out.
+// Otherwise the request is carried out and its answer is changed: by Set, Header, Delay, Truncate and Rate.
 type Fault struct {
 	// Times is how many requests get it; 0 means one, -1 all until ClearFaults.
 	Times int
@@ -32,7 +32,8 @@ type Fault struct {
 
 	// Status of the answer; 0 means 200 where the fault is the whole answer.
 	Status int
-	// Header is added to the answer, or replaces what it has, also Date; Content-Type is application/json where it does not say.
+	// Header is added to the answer, or replaces what it has, also Date; Content-Type is application/json where it does
+	// not say.
 	Header http.Header
 	// Body of the answer.
 	Body string

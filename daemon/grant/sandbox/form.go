@@ -104,7 +104,8 @@ func judge(r *request, form url.Values) (url.Values, *oauthError) {
 		if len(values) > 1 { // §3.2: parameters MUST NOT be included more than once
 			return nil, invalidRequest("a parameter is repeated")
 		}
-		// §3.2 lets a server treat an empty parameter as omitted; real ones refuse an empty scope (§3.3: 1*scope-token).
+		// §3.2 lets a server treat an empty parameter as omitted; real ones refuse an empty scope (§3.3:
+		// 1*scope-token).
 		if values[0] == "" {
 			return nil, invalidRequest("a parameter is empty")
 		}

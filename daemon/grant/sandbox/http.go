@@ -115,8 +115,8 @@ func (s *Server) wait(hr *http.Request, r *request, more time.Duration) bool {
 	return s.pause(hr.Context(), d+more)
 }
 
-// header says that the answer leaves now and fills in its header; Date is the server's clock, so that a skew shows, unless a
-// [Fault] has another one.
+// header says that the answer leaves now and fills in its header; Date is the server's clock, so that a skew shows,
+// unless a [Fault] has another one.
 func (s *Server) header(w http.ResponseWriter, a answer) {
 	if a.sent != nil {
 		a.sent()

@@ -2,8 +2,8 @@ package sandbox
 
 import "slices"
 
-// jwtGrant is RFC 7523 §2.1: a client's key signs for a person, or for the client itself. Google's service accounts are such
-// clients: their scope stands in the assertion.
+// jwtGrant is RFC 7523 §2.1: a client's key signs for a person, or for the client itself. Google's service accounts are
+// such clients: their scope stands in the assertion.
 func (s *Server) jwtGrant(ask *asking) (*issue, *oauthError) {
 	j, err := parseJWT(ask.form.Get("assertion"))
 	if err != nil {

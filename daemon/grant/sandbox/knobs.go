@@ -23,7 +23,8 @@ type User struct {
 	APIKey string
 }
 
-// Client is a registered OAuth client. Without Secret, Key, TLSSubject and Thumbprint it is a public one (RFC 6749 §2.1).
+// Client is a registered OAuth client. Without Secret, Key, TLSSubject and Thumbprint it is a public one (RFC 6749
+// §2.1).
 type Client struct {
 	ID     string
 	Secret string
@@ -41,12 +42,13 @@ type Client struct {
 
 	// Key verifies what the client signs: a *rsa.PublicKey, *ecdsa.PublicKey (P-256) or ed25519.PublicKey.
 	Key crypto.PublicKey
-	// Alg is the only algorithm it may sign with (token_endpoint_auth_signing_alg); empty means any that fits its secret or
-	// key.
+	// Alg is the only algorithm it may sign with (token_endpoint_auth_signing_alg); empty means any that fits its
+	// secret or key.
 	Alg string
 	// KeyID is the kid that its assertions must name; empty means that kid is not looked at.
 	KeyID string
-	// TLSSubject is the subject of its certificate for tls_client_auth (RFC 8705 §2.1.2), as pkix.Name.String writes it.
+	// TLSSubject is the subject of its certificate for tls_client_auth (RFC 8705 §2.1.2), as pkix.Name.String writes
+	// it.
 	TLSSubject string
 	// Thumbprint is the x5t#S256 of its certificate for self_signed_tls_client_auth (§2.2): [Thumbprint] computes it.
 	Thumbprint string
@@ -89,8 +91,8 @@ func (s *Server) AddUser(u User) {
 	}
 }
 
-// BlockUser makes sign-ins and refreshes of the person fail, and users/me and tokens for the person's own clients too, or
-// ends that.
+// BlockUser makes sign-ins and refreshes of the person fail, and users/me and tokens for the person's own clients too,
+// or ends that.
 func (s *Server) BlockUser(name string, blocked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

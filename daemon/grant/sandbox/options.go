@@ -12,8 +12,8 @@ const (
 
 // Options say what kind of server [New] makes. The zero Options are SpatiaFi's numbers and nobody who may sign in.
 type Options struct {
-	// URL is the server's origin as clients see it, which tokens and assertions name: "https://auth.example". Empty means
-	// the listener's own, once [Server.Start] or [Server.StartPipe] was called.
+	// URL is the server's origin as clients see it, which tokens and assertions name: "https://auth.example". Empty
+	// means the listener's own, once [Server.Start] or [Server.StartPipe] was called.
 	URL string
 	// API is the second member of SpatiaFi's aud claim: the API host by its formal name, which is not the host that is
 	// called. Empty means "https://api.sandbox.invalid".
@@ -35,8 +35,8 @@ type Options struct {
 	IssuerPath string
 	// Scopes are those the generic server knows; empty means any.
 	Scopes []string
-	// Audiences are further APIs that access tokens can be for, and that the API here answers for. Where there are any, the
-	// generic server refuses others.
+	// Audiences are further APIs that access tokens can be for, and that the API here answers for. Where there are any,
+	// the generic server refuses others.
 	Audiences []string
 
 	// Consent is what happens where a person is asked.
@@ -48,8 +48,8 @@ type Options struct {
 	RequirePAR bool
 	// PasswordGrant lets clients use a person's password (RFC 6749 §4.3) at the servers other than SpatiaFi's.
 	PasswordGrant bool
-	// RateLimit is how many requests a minute Auth0 answers, 0 for all; Quota how many tokens an hour a machine's client gets
-	// there, 0 for any number.
+	// RateLimit is how many requests a minute Auth0 answers, 0 for all; Quota how many tokens an hour a machine's
+	// client gets there, 0 for any number.
 	RateLimit, Quota int
 
 	// Users may sign in, Clients may ask for tokens, from the start.
@@ -70,7 +70,8 @@ type APIKey struct {
 	Value  string
 }
 
-// The client authentication methods of RFC 7591 §2, OpenID Connect Core §9 and RFC 8705 §2 that the sandbox understands.
+// The client authentication methods of RFC 7591 §2, OpenID Connect Core §9 and RFC 8705 §2 that the sandbox
+// understands.
 const (
 	None                = "none"
 	ClientSecretBasic   = "client_secret_basic"
@@ -107,16 +108,16 @@ const (
 
 // Refresh is how refresh tokens behave.
 type Refresh struct {
-	// Always gives one for every consent of a person; otherwise the scope offline_access asks for it (OpenID Connect Core
-	// §11), or at Google access_type=offline.
+	// Always gives one for every consent of a person; otherwise the scope offline_access asks for it (OpenID Connect
+	// Core §11), or at Google access_type=offline.
 	Always bool `json:"always"`
 	// Rotate gives a new one with each answer; the old one is used up, and its reuse ends the whole family (RFC 9700
 	// §4.14.2). Otherwise answers to a refresh bring none.
 	Rotate bool `json:"rotate"`
 	// Overlap is how long the immediately previous one still works after rotation; each such use gives another new one.
 	Overlap time.Duration `json:"overlap"`
-	// UntilUsed keeps the previous one working until the new one was used, for a client that got no answer (FAPI 2.0 Security
-	// Profile §5.3.2.1).
+	// UntilUsed keeps the previous one working until the new one was used, for a client that got no answer (FAPI 2.0
+	// Security Profile §5.3.2.1).
 	UntilUsed bool `json:"until_used"`
 	// KeepFamily refuses a used one and does nothing else: its successors go on working.
 	KeepFamily bool `json:"keep_family"`

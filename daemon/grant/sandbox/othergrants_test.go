@@ -156,7 +156,8 @@ func TestRevocation(t *testing.T) {
 	revoke("x", url.Values{"token": {""}}).refused(t, "no token", 400, "invalid_request")
 	there := s.URL() + KeycloakIssuerPath + "/protocol/openid-connect/revoke"
 	postForm(t, there, url.Values{"token": {rt}, "client_id": {native}}).refused(t, "at another server", 400, "invalid_request")
-	postForm(t, there, url.Values{"token": {first.text(t, "access_token")}, "client_id": {native}}) // unknown there: no error
+	// unknown there: no error
+	postForm(t, there, url.Values{"token": {first.text(t, "access_token")}, "client_id": {native}})
 	if first.api(t, s, apiPath) != 200 {
 		t.Fatal("a refused revocation revoked")
 	}

@@ -52,7 +52,8 @@ func loginPage(status int, a *authorization, handle, problem string) answer {
 	return page{Action: a.realm.interact, Request: handle, Hint: a.hint, Problem: problem}.answer(status, "login")
 }
 
-// interaction takes the forms of the login and consent pages: request, and login with password, or consent, or all at once.
+// interaction takes the forms of the login and consent pages: request, and login with password, or consent, or all at
+// once.
 func (s *Server) interaction(m *realm, r *request) answer {
 	form, e := readForm(r)
 	if e != nil {

@@ -115,7 +115,8 @@ func startProcess(t *testing.T, args ...string) (url string, end func() error) {
 	return strings.TrimSpace(line), end
 }
 
-// The program, curl and a shell: the README's story without any of our code on the client's side, and the control paths.
+// The program, curl and a shell: the README's story without any of our code on the client's side, and the control
+// paths.
 func TestProcess(t *testing.T) {
 	tool(t, "curl")
 	tool(t, "python3")

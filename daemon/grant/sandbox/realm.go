@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// realm is one authorization server of those behind the origin: where its endpoints are, and how its manners differ from
-// the RFCs' plain reading, which is what a nil or empty member means. It does not change once the server is made.
+// realm is one authorization server of those behind the origin: where its endpoints are, and how its manners differ
+// from the RFCs' plain reading, which is what a nil or empty member means. It does not change once the server is made.
 type realm struct {
 	name     string
 	issuer   string   // what follows the origin in the issuer identifier

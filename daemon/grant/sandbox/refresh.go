@@ -183,8 +183,8 @@ func (s *Server) presented(token string) {
 	}
 }
 
-// RefreshUses returns how often each refresh token was presented, by its [Digest]: also where it was refused, but not where
-// a fault kept the request from being carried out. Those are in the log.
+// RefreshUses returns how often each refresh token was presented, by its [Digest]: also where it was refused, but not
+// where a fault kept the request from being carried out. Those are in the log.
 func (s *Server) RefreshUses() map[string]int {
 	s.sess.mu.Lock()
 	defer s.sess.mu.Unlock()

@@ -81,7 +81,8 @@ func TestRefreshNarrows(t *testing.T) {
 	}
 	r = refresh(t, s, r.text(t, "refresh_token"), nil)
 	claims = segment(t, r.text(t, "access_token"), 1)
-	if r.member(t, "scope") != "read write offline_access" || claims["aud"] != "https://a.example" { // the grant is as wide as before
+	// the grant is as wide as before
+	if r.member(t, "scope") != "read write offline_access" || claims["aud"] != "https://a.example" {
 		t.Errorf("%s %v", r.body, claims)
 	}
 }

@@ -2,8 +2,8 @@ package sandbox
 
 import "net/http"
 
-// revocationEndpoint is RFC 7009 §2: a refresh token takes its family with it, an access token goes alone. A token that is
-// not known is no error (§2.2).
+// revocationEndpoint is RFC 7009 §2: a refresh token takes its family with it, an access token goes alone. A token that
+// is not known is no error (§2.2).
 func (s *Server) revocationEndpoint(m *realm, r *request) answer {
 	form, e := m.parameters(r)
 	if e != nil {

@@ -1,16 +1,16 @@
 // Package sandbox is an authorization server for tests and for the demo: it behaves like those of SpatiaFi and Climate
-// Engine, of EarthScope and Planet (Auth0, Keycloak, Planet's old login), of Google, and like a plain server that follows
-// the RFCs with every grant; and it can be told to misbehave.
+// Engine, of EarthScope and Planet (Auth0, Keycloak, Planet's old login), of Google, and like a plain server that
+// follows the RFCs with every grant; and it can be told to misbehave.
 //
 // Its invariant: it shares no code with the client side. Every check is written from the specification that is named
-// beside it, and it is stricter than most real servers where a specification lets a server be (duplicate parameters, two
-// ways of client authentication, a replayed assertion), so that a client that passes here has little to fear elsewhere.
-// It is not a server for anybody's secrets: it listens on loopback only and keeps everything in memory.
+// beside it, and it is stricter than most real servers where a specification lets a server be (duplicate parameters,
+// two ways of client authentication, a replayed assertion), so that a client that passes here has little to fear
+// elsewhere. It is not a server for anybody's secrets: it listens on loopback only and keeps everything in memory.
 //
-// One file per dialect (spatiafi.go, generic.go, auth0.go, keycloak.go, google.go, planet.go, earthscope.go) and one per
-// grant (code.go, refresh.go, device.go, exchange.go, jwtbearer.go, password.go). What the dialects share is in realm.go,
-// and below it in http.go (requests and answers), fault.go (misbehaviour), log.go (what was asked), jwt.go and
-// clientauth.go (RFC 7519, RFC 6749 §2.3).
+// One file per dialect (spatiafi.go, generic.go, auth0.go, keycloak.go, google.go, planet.go, earthscope.go) and one
+// per grant (code.go, refresh.go, device.go, exchange.go, jwtbearer.go, password.go). What the dialects share is in
+// realm.go, and below it in http.go (requests and answers), fault.go (misbehaviour), log.go (what was asked), jwt.go
+// and clientauth.go (RFC 7519, RFC 6749 §2.3).
 package sandbox
 
 import (
@@ -35,8 +35,9 @@ const (
 	maxHeader       = 32 << 10 // of a request
 )
 
-// Server is the authorization server and the protected API behind it. It is an [http.Handler], so that it also runs under
-// httptest (set Options.URL, or call SetURL). It is safe for concurrent use. Inside a synctest bubble, call New there.
+// Server is the authorization server and the protected API behind it. It is an [http.Handler], so that it also runs
+// under httptest (set Options.URL, or call SetURL). It is safe for concurrent use. Inside a synctest bubble, call New
+// there.
 type Server struct {
 	opts   Options
 	key    *rsa.PrivateKey

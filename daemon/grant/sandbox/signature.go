@@ -17,8 +17,8 @@ import (
 // hashes are the HMAC algorithms of RFC 7518 §3.2. There is no "none" here, and no way to get at one.
 var hashes = map[string]func() hash.Hash{"HS256": sha256.New, "HS384": sha512.New384, "HS512": sha512.New}
 
-// verifyHMAC checks the signature with the secret's text as the key, as it is.
-// RFC 7518 §3.2 wants a key as long as the hash; SpatiaFi's 43 characters are not enough for HS384, so it is not asked for.
+// verifyHMAC checks the signature with the secret's text as the key, as it is. RFC 7518 §3.2 wants a key as long as the
+// hash; SpatiaFi's 43 characters are not enough for HS384, so it is not asked for.
 func (j *jwt) verifyHMAC(secret string) bool {
 	newHash := hashes[j.alg()]
 	if newHash == nil || secret == "" {
@@ -35,8 +35,8 @@ func (j *jwt) verifyRSA(key *rsa.PublicKey) bool {
 	return j.alg() == "RS256" && rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], j.signature) == nil
 }
 
-// verifies checks a signature with the client's registered key. The key decides which algorithms there are, not the token:
-// an RSA key as an HMAC secret is the classic way around a signature (RFC 8725 §3.1).
+// verifies checks a signature with the client's registered key. The key decides which algorithms there are, not the
+// token: an RSA key as an HMAC secret is the classic way around a signature (RFC 8725 §3.1).
 func (c *client) verifies(j *jwt) bool {
 	var kid string
 	json.Unmarshal(j.header["kid"], &kid)

@@ -174,9 +174,9 @@ func (s *Server) person(r *request) (*User, answer) {
 	return u, answer{}
 }
 
-// spatiafiIssue gives a token with the quirks of the real one: no kid in its header, a list as aud, no sub, nbf or scope;
-// a lower-case token_type; and three lifetimes that disagree. At 900 s they are 900 (exp), 840 (expires_at) and 839
-// (expires_in); other lifetimes L scale the minute to L/15, rounded, at least 1 s: 10, 9 and 8 for a token of 10 s.
+// spatiafiIssue gives a token with the quirks of the real one: no kid in its header, a list as aud, no sub, nbf or
+// scope; a lower-case token_type; and three lifetimes that disagree. At 900 s they are 900 (exp), 840 (expires_at) and
+// 839 (expires_in); other lifetimes L scale the minute to L/15, rounded, at least 1 s: 10, 9 and 8 for a token of 10 s.
 func (s *Server) spatiafiIssue(r *request, userID string) answer {
 	life, url := s.life(defaultLifetime), s.URL()
 	iat := r.now.Unix()

@@ -30,8 +30,8 @@ func newAuthority() *authority {
 	return &authority{key, certificate}
 }
 
-// issueCertificate makes a key and its certificate, by the authority or by itself. It lives around the real time: TLS has no
-// other.
+// issueCertificate makes a key and its certificate, by the authority or by itself. It lives around the real time: TLS
+// has no other.
 func issueCertificate(by *authority, template *x509.Certificate) (*ecdsa.PrivateKey, *x509.Certificate) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -54,8 +54,8 @@ func issueCertificate(by *authority, template *x509.Certificate) (*ecdsa.Private
 	return key, certificate
 }
 
-// StartTLS is Start with https: the certificate is for 127.0.0.1, [::1] and localhost, from the authority that CA names. Any
-// client certificate is accepted by TLS and judged where a client authenticates.
+// StartTLS is Start with https: the certificate is for 127.0.0.1, [::1] and localhost, from the authority that CA
+// names. Any client certificate is accepted by TLS and judged where a client authenticates.
 func (s *Server) StartTLS(addr string) error {
 	key, certificate := issueCertificate(s.tls(), &x509.Certificate{
 		Subject: pkix.Name{CommonName: "sandbox"}, DNSNames: []string{"localhost"},

@@ -56,7 +56,8 @@ func clientFlags(o *sandbox.Options) {
 	})
 }
 
-// tlsClients registers clients that authenticate with a certificate, and writes each one's certificate and key to its file.
+// tlsClients registers clients that authenticate with a certificate, and writes each one's certificate and key to its
+// file.
 func tlsClients(s *sandbox.Server, files map[string]string) error {
 	for id, file := range files {
 		certificate, key := s.ClientCertificate(id, false)
