@@ -68,8 +68,8 @@ func (r *userEnv) underWay(s *server, f sandbox.Fault) *exec.Cmd {
 	return cmd
 }
 
-// A groatd that a client has started hands over to the service manager's: the same tokens are served, no server is asked for
-// others, one process is left.
+// A groatd that a client has started hands over to the service manager's: the same tokens are served, no server is
+// asked for others, one process is left.
 func TestM1TheServiceManagersTakesOver(t *testing.T) {
 	t.Parallel()
 	r := newUserEnv(t, stranger)
@@ -96,8 +96,8 @@ func TestM1TheServiceManagersTakesOver(t *testing.T) {
 	r.handedOver(first, second)
 }
 
-// A request that is under way is finished first. Its caller is told to try again, as when a groatd is stopped, and gets the token
-// of that request from the other groatd.
+// A request that is under way is finished first. Its caller is told to try again, as when a groatd is stopped, and gets
+// the token of that request from the other groatd.
 func TestM1ARequestIsUnderWay(t *testing.T) {
 	t.Parallel()
 	r := newUserEnv(t, stranger)
@@ -205,7 +205,8 @@ func TestM6StrangersAtTheHandover(t *testing.T) {
 		t.Fatalf("%v, %v", info, err)
 	}
 	const request = "\x00\x00\x00\x2a{\"version\":1,\"place\":\"0123456789abcdef\"}  "
-	for name, text := range map[string]string{"silence": "", "nonsense": "GET / HTTP/1.1\r\n\r\n", "a request of another user, root": request} {
+	for name, text := range map[string]string{"silence": "", "nonsense": "GET / HTTP/1.1\r\n\r\n",
+		"a request of another user, root": request} {
 		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
 		if err != nil {
 			t.Fatal(err)

@@ -14,10 +14,10 @@ import (
 	"testing"
 )
 
-// The tests of this package are groat's from end to end: the real groatd and the real groat, over a real socket, against
-// authorization servers on loopback. Most are scripts (testdata/*.txtar), one behaviour each; script_linux_test.go says
-// what their commands do. The quick tier has these alone. What needs another user, a hundred processes or another
-// project's program is in Go beside it.
+// The tests of this package are groat's from end to end: the real groatd and the real groat, over a real socket,
+// against authorization servers on loopback. Most are scripts (testdata/*.txtar), one behaviour each;
+// script_linux_test.go says what their commands do. The quick tier has these alone. What needs another user, a hundred
+// processes or another project's program is in Go beside it.
 //
 // A number in a test's name (TestE7DoubleStart) is a row of packaging/figures/FAULTS.md, which says what must happen; a
 // test there makes sure that each number has its row.

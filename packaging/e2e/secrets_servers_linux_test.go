@@ -179,7 +179,8 @@ func (m *echoServer) goesWell(w http.ResponseWriter, path, stage, mark, grant st
 		answer = map[string]any{
 			"device_code": m.secret(m.watch, "a device code", mark), "user_code": "BCDF-GHJK",
 			"verification_uri": m.URL + "/activate",
-			"expires_in":       3, "interval": 1, // what tells it to wait is sent back until the code is no good any more
+			// what tells it to wait is sent back until the code is no good any more
+			"expires_in": 3, "interval": 1,
 		}
 	case grant == "authorization_code":
 		answer["refresh_token"] = m.secret(m.watch, "a refresh token", mark)

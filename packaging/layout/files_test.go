@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // root is the repository.
@@ -118,6 +119,33 @@ func TestScriptsSkipInTheQuickTierOnly(t *testing.T) {
 			if slices.Contains(words[:min(len(words), 3)], "skip") && words[0] != "[quick]" && words[0] != "#" {
 				t.Errorf("%s: %s", filepath.Base(name), line)
 			}
+		}
+	}
+}
+
+// maxColumns is how wide a line may be; a tab counts as four columns.
+const maxColumns = 120
+
+// wideLines is how many lines of each tree are still wider, tests not counted. It may become smaller and not greater.
+var wideLines = map[string]int{"cmd": 113, "daemon": 751, "keystore": 197, "packaging": 0, "protocol": 13}
+
+func TestLinesAreShort(t *testing.T) {
+	wide := map[string]int{}
+	everyFile(t, func(name string, text []byte) {
+		tree, _, _ := strings.Cut(name, "/")
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimSuffix(strings.ReplaceAll(line, "\t", "    "), "\n")
+			if utf8.RuneCountInString(line) <= maxColumns || strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			if wide[tree]++; wideLines[tree] == 0 {
+				t.Errorf("%s: a line has more than %d columns: %s", name, maxColumns, strings.TrimSpace(line))
+			}
+		}
+	})
+	for tree, n := range wide {
+		if n > wideLines[tree] && wideLines[tree] > 0 {
+			t.Errorf("%s has %d lines of more than %d columns, and had %d", tree, n, maxColumns, wideLines[tree])
 		}
 	}
 }

@@ -70,7 +70,8 @@ var parts = []part{
 		what:     "Every fuzz target for ten minutes, or for FUZZTIME.",
 		packages: everything,
 		command: []string{"sh", "-c",
-			`said=$(go run ./packaging/fuzz -time="${FUZZTIME:=10m}") && echo "$said" | sed "s/^fuzz: /fuzz: $FUZZTIME each, /"`},
+			`said=$(go run ./packaging/fuzz -time="${FUZZTIME:=10m}") || exit
+			echo "$said" | sed "s/^fuzz: /fuzz: $FUZZTIME each, /"`},
 		shortCommand: []string{"go", "run", "./packaging/fuzz", "-time=200x"},
 		result:       fuzzed,
 	},

@@ -18,19 +18,24 @@ var service string
 //go:embed groatd.socket
 var socket string
 
-// Written begins every unit that groat writes. A unit of the same name that begins otherwise is a person's or another program's.
+// Written begins every unit that groat writes. A unit of the same name that begins otherwise is a person's or another
+// program's.
 const Written = "# Written by groat service install, and removed by groat service uninstall.\n"
 
 // packaged is where a package installs groatd, which the unit in this directory expects there.
 const packaged = "ExecStart=/usr/bin/groatd\n"
 
-// Service returns the text of groatd.service, written by groat, for a groatd at an absolute path. It reports false where the path has a character
-// that no unit can have in the name of a program.
+// Service returns the text of groatd.service, written by groat, for a groatd at an absolute path. It reports false
+// where the path has a character that no unit can have in the name of a program.
 func Service(groatd string) (string, bool) {
-	if strings.ContainsFunc(groatd, func(r rune) bool { return r < ' ' || r == 0x7f || r == '"' || r == '\'' || r == '\\' }) {
+	if strings.ContainsFunc(groatd, func(r rune) bool {
+		return r < ' ' || r == 0x7f || r == '"' || r == '\'' ||
+			r == '\\'
+	}) {
 		return "", false
 	}
-	// systemd.service(5): quotation marks keep spaces, %% is a percent sign, and $ has no meaning in the name of the program.
+	// systemd.service(5): quotation marks keep spaces, %% is a percent sign, and $ has no meaning in the name of the
+	// program.
 	quoted := `"` + strings.ReplaceAll(groatd, "%", "%%") + `"`
 	if !strings.ContainsAny(groatd, " %;") {
 		quoted = groatd

@@ -155,7 +155,8 @@ func (*stage) oidc() *agent {
 	ask := func(account string, least int) attack.Question {
 		return attack.Question{
 			Text: fmt.Appendf(nil,
-				`{"request":"access_token","account":%q,"min_valid_period":%d,"application_hint":"figures"}`, account, least),
+				`{"request":"access_token","account":%q,"min_valid_period":%d,"application_hint":"figures"}`,
+				account, least),
 			Whole: func(answer []byte) (bool, error) {
 				var a struct{ Status, Error string }
 				if json.Unmarshal(answer, &a) != nil {

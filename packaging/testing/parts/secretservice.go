@@ -19,8 +19,8 @@ type SecretService struct {
 	dir string
 }
 
-// StartSecretService starts one for as long as the test runs; its collection exists and is unlocked. PROMPTER=program in
-// env is the program that asks a person for the password, in place of none.
+// StartSecretService starts one for as long as the test runs; its collection exists and is unlocked. PROMPTER=program
+// in env is the program that asks a person for the password, in place of none.
 func StartSecretService(t testing.TB, env ...string) *SecretService {
 	t.Helper()
 	return startBus(t, "start", env...)
