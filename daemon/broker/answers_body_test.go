@@ -252,7 +252,8 @@ func times() []answerCase {
 				t.Error("the answer came at once: no caller has left before it")
 			}
 			time.Sleep(4 * time.Second)
-			if token, ok := p.b.Cached(broker.Query{Profile: "p", MinTTL: 850 * time.Second}); !ok || token.Access.Equal(p.first.Access) {
+			if token, ok := p.b.Cached(broker.Query{Profile: "p", MinTTL: 850 * time.Second}); !ok ||
+				token.Access.Equal(p.first.Access) {
 				t.Error("the answer was thrown away")
 			}
 		}},

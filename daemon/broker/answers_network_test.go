@@ -263,7 +263,8 @@ func newCA(t *testing.T) *authority {
 	t.Helper()
 	a := &authority{}
 	a.key, a.certificate = a.issue(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: "a CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "a CA"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage:  x509.KeyUsageCertSign,
 		NotBefore: bubbleTime.AddDate(-1, 0, 0), NotAfter: bubbleTime.AddDate(1, 0, 0),
 	})
 	return a
@@ -300,7 +301,8 @@ func (a *authority) server(t *testing.T, host string, from, to time.Duration) *t
 	t.Helper()
 	key, leaf := a.issue(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: host}, DNSNames: []string{host}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: bubbleTime.Add(from), NotAfter: bubbleTime.Add(to),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: bubbleTime.Add(from),
+		NotAfter: bubbleTime.Add(to),
 	})
 	return &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: key}}, NextProtos: []string{

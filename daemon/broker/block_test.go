@@ -49,19 +49,23 @@ func TestBlockJSON(t *testing.T) {
 			[]error{ErrRotationLost},
 		},
 		{
-			Block{Disabled: true, Err: lost(keystore.ErrUnanswered)}, `{` + said + `,"because":"unanswered","parked":true}`,
+			Block{Disabled: true, Err: lost(keystore.ErrUnanswered)},
+			`{` + said + `,"because":"unanswered","parked":true}`,
 			[]error{ErrRotationLost, keystore.ErrUnanswered},
 		},
 		{
-			Block{Disabled: true, Err: lost(keystore.ErrUnanswered, ErrInterrupted)}, `{` + said + `,"because":"interrupted","parked":true}`,
+			Block{Disabled: true, Err: lost(keystore.ErrUnanswered, ErrInterrupted)},
+			`{` + said + `,"because":"interrupted","parked":true}`,
 			[]error{ErrRotationLost, ErrInterrupted},
 		},
 		{
-			Block{Disabled: true, Err: lost(keystore.ErrNewestDamaged)}, `{` + said + `,"because":"newest_damaged","parked":true}`,
+			Block{Disabled: true, Err: lost(keystore.ErrNewestDamaged)},
+			`{` + said + `,"because":"newest_damaged","parked":true}`,
 			[]error{ErrRotationLost, keystore.ErrNewestDamaged},
 		},
 		{
-			Block{Disabled: true, Err: lost(keystore.ErrRolledBack, keystore.ErrUnanswered)}, `{` + said + `,"because":"rolled_back","parked":true}`,
+			Block{Disabled: true, Err: lost(keystore.ErrRolledBack, keystore.ErrUnanswered)},
+			`{` + said + `,"because":"rolled_back","parked":true}`,
 			[]error{ErrRotationLost, keystore.ErrRolledBack},
 		},
 		{
@@ -89,7 +93,8 @@ func TestBlockJSON(t *testing.T) {
 				t.Errorf("%s: %v does not say: %v", text, got.Err, want)
 			}
 		}
-		if e, ok := errors.AsType[*grant.Error](got.Err); !ok || len(c.is) == 0 && got.Err.Error() != c.block.Err.Error() {
+		if e, ok := errors.AsType[*grant.Error](got.Err); !ok || len(c.is) == 0 &&
+			got.Err.Error() != c.block.Err.Error() {
 			t.Errorf("%s: %v became %v, %v", text, c.block.Err, got.Err, e)
 		}
 		if c.block.Disabled {

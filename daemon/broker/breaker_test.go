@@ -90,7 +90,7 @@ var unreachable = &grant.Error{
 
 // callers ask for a token of each profile in turn until stop is called. longest is the longest wait of any of them, in
 // ns.
-func (w *world) callers(t *testing.T, b *Broker, profiles []string, every time.Duration) (longest *atomic.Int64, stop func()) {
+func (w *env) callers(t *testing.T, b *Broker, profiles []string, every time.Duration) (longest *atomic.Int64, stop func()) {
 	longest = new(atomic.Int64)
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
@@ -102,7 +102,8 @@ func (w *world) callers(t *testing.T, b *Broker, profiles []string, every time.D
 				waited := int64(time.Since(asked))
 				for was := longest.Load(); waited > was && !longest.CompareAndSwap(was, waited); was = longest.Load() {
 				}
-				if u, ok := errors.AsType[*Unavailable](err); err != nil && (!ok || u.RetryAfter <= 0) && ctx.Err() == nil {
+				if u, ok := errors.AsType[*Unavailable](err); err != nil && (!ok || u.RetryAfter <= 0) &&
+					ctx.Err() == nil {
 					t.Errorf("got %v", err)
 				}
 				time.Sleep(every)
@@ -113,7 +114,7 @@ func (w *world) callers(t *testing.T, b *Broker, profiles []string, every time.D
 }
 
 func TestInAnOutageOneRequestIsMadeInHalfAMinute(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		const profiles = 40
 		sources := named(profiles, w)
 		b.Put(sources)
@@ -143,7 +144,8 @@ func TestInAnOutageOneRequestIsMadeInHalfAMinute(t *testing.T) {
 		_, err := b.Token(t.Context(), Query{Profile: names[0], MinTTL: Unset})
 		u := wantUnavailable(t, err)
 		outage, ok := errors.AsType[*Outage](err)
-		if !ok || outage.Origin != w.Origin() || outage.Since.After(began) || u.RetryAfter <= 0 || u.RetryAfter > probeEvery*6/5 {
+		if !ok || outage.Origin != w.Origin() || outage.Since.After(began) || u.RetryAfter <= 0 ||
+			u.RetryAfter > probeEvery*6/5 {
 			t.Errorf("got %v, retry after %s", err, u.RetryAfter)
 		}
 		if !errors.Is(err, syscall.ECONNREFUSED) {
@@ -171,7 +173,7 @@ func TestInAnOutageOneRequestIsMadeInHalfAMinute(t *testing.T) {
 }
 
 func TestAnOutageTakesNoValidTokenAway(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		b.Put(named(20, w))
 		first := mustGet(t, b, Unset)
 		w.refuse(always(unreachable))
@@ -192,7 +194,7 @@ func TestAnOutageTakesNoValidTokenAway(t *testing.T) {
 }
 
 // down lets the server fail until an outage is open.
-func down(t *testing.T, w *world, b *Broker, err error) {
+func down(t *testing.T, w *env, b *Broker, err error) {
 	t.Helper()
 	w.refuse(always(err))
 	for range 60 {
@@ -206,7 +208,7 @@ func down(t *testing.T, w *world, b *Broker, err error) {
 }
 
 func TestAPersonGoesThroughAsTheProbe(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		down(t, w, b, unreachable)
 		before, began := w.count(), time.Now()
 		_, err := b.Verify(t.Context(), "p")
@@ -225,7 +227,7 @@ func TestAPersonGoesThroughAsTheProbe(t *testing.T) {
 // A server that has stopped answering costs the callers of the profile that probes it a second, not a request's
 // fifteen.
 func TestNobodyWaitsForAProbeThatHangs(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		b.Put(named(5, w))
 		w.latency = 10 * time.Second
 		w.refuse(always(&grant.Error{Class: grant.Ambiguous}))
@@ -242,14 +244,14 @@ func TestNobodyWaitsForAProbeThatHangs(t *testing.T) {
 
 // The one quick retry of a lost answer leaves in an outage too: a refresh token's grace does not last.
 func TestALostAnswerIsRetriedInAnOutageToo(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(always(unreachable))
 		for name := range named(10, w) {
 			b.Put(map[string]Source{name: w})
 			go b.Token(t.Context(), Query{Profile: name, MinTTL: Unset})
 		}
 		time.Sleep(time.Minute)
-		other := newWorld()
+		other := newEnv()
 		other.start = w.start
 		other.refuse(always(&grant.Error{Class: grant.Ambiguous, RotationLost: true}))
 		b.Put(map[string]Source{"p": other})
@@ -266,7 +268,7 @@ func TestALostAnswerIsRetriedInAnOutageToo(t *testing.T) {
 
 // E16: the server is up again after ten minutes.
 func TestE16ANetworkThatComesBackIsUsedSoon(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(always(unreachable))
 		for range 10 * 60 {
 			_, err := get(t, b, Unset)
@@ -288,7 +290,7 @@ func TestE16ANetworkThatComesBackIsUsedSoon(t *testing.T) {
 }
 
 func TestASuspendEndsAnOutage(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		b.Put(named(10, w))
 		for name := range named(10, w) {
 			go b.Token(t.Context(), Query{Profile: name, MinTTL: Unset})
@@ -307,7 +309,7 @@ func TestASuspendEndsAnOutage(t *testing.T) {
 
 // endpoint is one path of the origin, which fails or answers independently of the others.
 type endpoint struct {
-	*world
+	*env
 	at     string
 	broken *atomic.Bool
 	asked  *atomic.Int64
@@ -322,13 +324,13 @@ func (e endpoint) Obtain(ctx context.Context, r grant.Request, need Need) (grant
 			Class: grant.Transient, Where: "auth.example.org", Status: 503, Reason: "is not available",
 		}
 	}
-	return e.world.Obtain(ctx, r, need)
+	return e.env.Obtain(ctx, r, need)
 }
 
 // A path that answers every profile with a failure is asked once in half a minute; another path of the same origin, and
 // a single profile's own failures, are no outage. What the outage says is about that path.
 func TestC53OnePathOfAnOriginFails(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		at := func(where string) endpoint {
 			return endpoint{w, where, new(atomic.Bool), new(atomic.Int64)}
 		}
@@ -350,7 +352,8 @@ func TestC53OnePathOfAnOriginFails(t *testing.T) {
 		}
 		before := a.asked.Load()
 		asked := time.Now()
-		if _, err := b.Token(t.Context(), Query{Profile: "b", MinTTL: Unset}); err != nil || time.Since(asked) > time.Second {
+		if _, err := b.Token(t.Context(), Query{Profile: "b", MinTTL: Unset}); err != nil ||
+			time.Since(asked) > time.Second {
 			t.Errorf("the path that is well: %v after %s", err, time.Since(asked))
 		}
 		time.Sleep(10 * time.Minute)

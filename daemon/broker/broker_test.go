@@ -18,9 +18,9 @@ import (
 // life is how long SpatiaFi's 900 s token is good for by its own expires_in.
 const life = 839 * time.Second
 
-// world is a provider and a machine: the provider answers after latency, the machine may sleep (boot) or have its clock
+// env is a provider and a machine: the provider answers after latency, the machine may sleep (boot) or have its clock
 // set (wall).
-type world struct {
+type env struct {
 	start   time.Time
 	boot    atomic.Int64 // added to boot time and wall time by a suspend
 	wall    atomic.Int64 // added to wall time by a set clock
@@ -36,11 +36,11 @@ type world struct {
 	same bool
 }
 
-func newWorld() *world {
-	return &world{start: time.Now(), life: life, latency: 300 * time.Millisecond}
+func newEnv() *env {
+	return &env{start: time.Now(), life: life, latency: 300 * time.Millisecond}
 }
 
-func (w *world) now() clock.Instant {
+func (w *env) now() clock.Instant {
 	slept := time.Duration(w.boot.Load())
 	return clock.Instant{
 		Wall: time.Now().Add(slept + time.Duration(w.wall.Load())),
@@ -48,7 +48,7 @@ func (w *world) now() clock.Instant {
 	}
 }
 
-func (w *world) Request(scope, audience string) grant.Request {
+func (w *env) Request(scope, audience string) grant.Request {
 	r := grant.Request{Audience: audience}
 	if scope != "" {
 		r.Scope = []string{scope}
@@ -56,7 +56,7 @@ func (w *world) Request(scope, audience string) grant.Request {
 	return r
 }
 
-func (w *world) Obtain(ctx context.Context, r grant.Request, _ Need) (grant.Token, error) {
+func (w *env) Obtain(ctx context.Context, r grant.Request, _ Need) (grant.Token, error) {
 	sent := w.now()
 	w.mu.Lock()
 	w.calls = append(w.calls, sent.Boot)
@@ -76,27 +76,27 @@ func (w *world) Obtain(ctx context.Context, r grant.Request, _ Need) (grant.Toke
 	return grant.Token{Access: keystore.SecretString(text), Type: "Bearer", Sent: sent, Lifetime: w.life}, nil
 }
 
-func (w *world) URL() string { return w.Origin() + "/token" }
+func (w *env) URL() string { return w.Origin() + "/token" }
 
-func (w *world) Origin() string { return "https://auth.example.org" }
+func (w *env) Origin() string { return "https://auth.example.org" }
 
-func (w *world) Requests() int64 { return int64(w.count()) }
+func (w *env) Requests() int64 { return int64(w.count()) }
 
-func (w *world) Degraded() error { return nil }
+func (w *env) Degraded() error { return nil }
 
-func (w *world) count() int {
+func (w *env) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.calls)
 }
 
-func (w *world) call(i int) time.Duration {
+func (w *env) call(i int) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.calls[i]
 }
 
-func (w *world) refuse(answer func(n int) error) {
+func (w *env) refuse(answer func(n int) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.answer = answer
@@ -105,10 +105,10 @@ func (w *world) refuse(answer func(n int) error) {
 func always(err error) func(int) error { return func(int) error { return err } }
 
 // in runs a test in a bubble with a broker of one profile, "p".
-func in(t *testing.T, test func(t *testing.T, w *world, b *Broker)) {
+func in(t *testing.T, test func(t *testing.T, w *env, b *Broker)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
+		w := newEnv()
 		b := New(w.now)
 		b.Put(map[string]Source{"p": w})
 		test(t, w, b)
@@ -147,7 +147,7 @@ func wantUnavailable(t *testing.T, err error) *Unavailable {
 
 // E18: the server is asked once, whatever the number of callers.
 func TestE18AHundredCallersOnAColdTokenCostOneRequest(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() {
@@ -165,9 +165,10 @@ func TestE18AHundredCallersOnAColdTokenCostOneRequest(t *testing.T) {
 
 func TestAFailedRenewalNeverTakesAValidTokenAway(t *testing.T) {
 	for _, class := range []grant.Class{
-		grant.Transient, grant.TransientSlow, grant.Malformed, grant.Ambiguous, grant.InvalidClient, grant.Refused, grant.Misconfigured,
+		grant.Transient, grant.TransientSlow, grant.Malformed, grant.Ambiguous, grant.InvalidClient, grant.Refused,
+		grant.Misconfigured,
 	} {
-		in(t, func(t *testing.T, w *world, b *Broker) {
+		in(t, func(t *testing.T, w *env, b *Broker) {
 			mustGet(t, b, Unset)
 			w.refuse(always(refusal(class, "x")))
 			for w.now().Boot-w.call(0) < life-6*time.Second {
@@ -184,7 +185,7 @@ func TestAFailedRenewalNeverTakesAValidTokenAway(t *testing.T) {
 }
 
 func TestAnExplicitMinTTLIsAPromiseInAFailureToo(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		mustGet(t, b, Unset)
 		w.refuse(always(refusal(grant.Transient, "")))
 		time.Sleep(life - 100*time.Second)
@@ -199,7 +200,7 @@ func TestAnExplicitMinTTLIsAPromiseInAFailureToo(t *testing.T) {
 }
 
 func TestAnOutageIsRiddenOutWithBoundedAttempts(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		mustGet(t, b, Unset)
 		w.refuse(always(refusal(grant.Transient, "")))
 		time.Sleep(20 * time.Minute)
@@ -218,7 +219,7 @@ func TestAnOutageIsRiddenOutWithBoundedAttempts(t *testing.T) {
 }
 
 func TestCallersOfAFailingProviderShareOneAttempt(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(always(&grant.Error{Class: grant.Transient, RetryAfter: 120 * time.Second}))
 		for range 3 {
 			var wg sync.WaitGroup
@@ -243,7 +244,7 @@ func TestCallersOfAFailingProviderShareOneAttempt(t *testing.T) {
 }
 
 func TestARefusalIsRememberedUntilTheCredentialChanges(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(always(refusal(grant.Refused, "access_denied")))
 		for range 832 {
 			_, err := get(t, b, Unset)
@@ -262,7 +263,7 @@ func TestARefusalIsRememberedUntilTheCredentialChanges(t *testing.T) {
 }
 
 func TestInvalidClientIsConfirmedOnce(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(always(refusal(grant.InvalidClient, "invalid_client")))
 		for range 1000 {
 			_, err := get(t, b, Unset)
@@ -290,7 +291,7 @@ func TestInvalidClientIsConfirmedOnce(t *testing.T) {
 }
 
 func TestAMinTTLUpToWhatAFreshTokenHasIsHonoured(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		mustGet(t, b, Unset)
 		const greatest = 838 * time.Second // 839 s less the 300 ms the answer took, in whole seconds
 		_, err := get(t, b, greatest+time.Second)
@@ -312,7 +313,7 @@ func TestAMinTTLUpToWhatAFreshTokenHasIsHonoured(t *testing.T) {
 }
 
 func TestAMinTTLBeyondEveryTokenCostsAColdProfileOneRequest(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		for range 120 {
 			_, err := get(t, b, time.Hour)
 			if _, ok := errors.AsType[*TooLong](err); !ok {
@@ -326,7 +327,7 @@ func TestAMinTTLBeyondEveryTokenCostsAColdProfileOneRequest(t *testing.T) {
 }
 
 func TestDemandingCallersCannotFloodTheProvider(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		begin := w.now().Boot
 		for w.now().Boot-begin < 10*time.Minute {
 			get(t, b, 838*time.Second)
@@ -340,7 +341,7 @@ func TestDemandingCallersCannotFloodTheProvider(t *testing.T) {
 }
 
 func TestRejectedTokensAreReplacedOnce(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		bad := mustGet(t, b, Unset)
 		reject := func() (grant.Token, error) {
 			return b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset, Refused: keystore.SecretString(bad)})
@@ -380,7 +381,7 @@ func TestRejectedTokensAreReplacedOnce(t *testing.T) {
 }
 
 func TestARefusedTokenIsNotServedWhenTheProviderGivesItAgain(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.same = true
 		bad := mustGet(t, b, Unset)
 		_, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset, Refused: keystore.SecretString(bad)})
@@ -391,7 +392,7 @@ func TestARefusedTokenIsNotServedWhenTheProviderGivesItAgain(t *testing.T) {
 }
 
 func TestTheSameTokenAgainIsNoReasonToAskMoreOften(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.same = true
 		begin := w.now().Boot
 		for w.now().Boot-begin < time.Hour {
@@ -405,7 +406,7 @@ func TestTheSameTokenAgainIsNoReasonToAskMoreOften(t *testing.T) {
 }
 
 func TestSuspendIsNoticed(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		mustGet(t, b, Unset)
 		w.boot.Add(int64(8 * time.Hour)) // the timers of the process do not see it
 		if _, ok := b.Cached(Query{Profile: "p", MinTTL: Unset}); ok {
@@ -425,7 +426,7 @@ func TestSuspendIsNoticed(t *testing.T) {
 
 func TestASetClockChangesNothing(t *testing.T) {
 	for _, step := range []time.Duration{-2 * time.Hour, time.Hour, 10 * 365 * 24 * time.Hour} {
-		in(t, func(t *testing.T, w *world, b *Broker) {
+		in(t, func(t *testing.T, w *env, b *Broker) {
 			mustGet(t, b, Unset)
 			w.wall.Store(int64(step))
 			time.Sleep(2 * suspendPoll)
@@ -437,7 +438,7 @@ func TestASetClockChangesNothing(t *testing.T) {
 }
 
 func TestScopesAndAudiencesHaveTokensOfTheirOwn(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		var wg sync.WaitGroup
 		for i := range 10 {
 			for range 100 {
@@ -473,7 +474,7 @@ func TestScopesAndAudiencesHaveTokensOfTheirOwn(t *testing.T) {
 }
 
 func TestABadScopeHurtsOnlyItself(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(func(n int) error {
 			if w.asked[n-1].Scope != nil {
 				return refusal(grant.Misconfigured, "invalid_scope")
@@ -492,7 +493,7 @@ func TestABadScopeHurtsOnlyItself(t *testing.T) {
 }
 
 func TestACallerThatLeavesCancelsNothing(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.latency = 10 * time.Second
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -508,7 +509,7 @@ func TestACallerThatLeavesCancelsNothing(t *testing.T) {
 }
 
 func TestAnUnusedTokenIsLeftToExpireAndRevivedByUse(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		mustGet(t, b, Unset)
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
@@ -530,7 +531,7 @@ func TestShortLivedTokensFollowTheSameRules(t *testing.T) {
 		life       time.Duration
 		background bool
 	}{{4 * time.Second, false}, {8 * time.Second, true}, {29 * time.Second, true}} {
-		in(t, func(t *testing.T, w *world, b *Broker) {
+		in(t, func(t *testing.T, w *env, b *Broker) {
 			w.life, w.latency = c.life, 10*time.Millisecond
 			mustGet(t, b, Unset)
 			time.Sleep(c.life * 8 / 10)
@@ -554,7 +555,7 @@ func TestShortLivedTokensFollowTheSameRules(t *testing.T) {
 }
 
 func TestAPersonMayAskForAProof(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(always(refusal(grant.Refused, "invalid_grant")))
 		_, err := get(t, b, Unset)
 		wantUnavailable(t, err)
@@ -583,7 +584,7 @@ func TestAPersonMayAskForAProof(t *testing.T) {
 
 func TestCloseWaitsForAnAnswerOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
+		w := newEnv()
 		w.latency = 8 * time.Second
 		b := New(w.now)
 		b.Put(map[string]Source{"p": w})
@@ -608,12 +609,12 @@ func TestCloseWaitsForAnAnswerOnItsWay(t *testing.T) {
 }
 
 func TestAReplacedCredentialDiscardsTheOldOnesAnswer(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.latency = 5 * time.Second
 		got := make(chan string)
 		go func() { got <- mustGet(t, b, Unset) }()
 		synctest.Wait()
-		other := newWorld()
+		other := newEnv()
 		other.start = w.start
 		other.mu.Lock()
 		other.calls = make([]time.Duration, 41)
@@ -627,9 +628,9 @@ func TestAReplacedCredentialDiscardsTheOldOnesAnswer(t *testing.T) {
 }
 
 func BenchmarkCacheHit(b *testing.B) {
-	w := &world{start: time.Now(), life: time.Hour}
+	w := &env{start: time.Now(), life: time.Hour}
 	br := New(clock.Now)
-	src := &world{start: w.start, life: time.Hour}
+	src := &env{start: w.start, life: time.Hour}
 	br.Put(map[string]Source{"p": src})
 	token, err := src.Obtain(context.Background(), grant.Request{}, Now)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // onlyDefault is a server that refuses every scope, and a keystore that fails with keystoreIs unless that is nil.
-func onlyDefault(w *world, keystoreIs error) func(int) error {
+func onlyDefault(w *env, keystoreIs error) func(int) error {
 	return func(n int) error {
 		switch {
 		case keystoreIs != nil:
@@ -43,7 +43,7 @@ func napOf(t *testing.T, b *Broker) (nap time.Duration) {
 // A disabled token is not requested when the keystore opens, and the owner does not wake a thousand times a second
 // because of it.
 func TestADisabledTokenLetsTheOwnerSleep(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(onlyDefault(w, nil))
 		wantUnavailable(t, askFor(t, b, Query{Scope: "nonsense"}))
 		w.refuse(onlyDefault(w, keystore.ErrLocked))
@@ -67,7 +67,7 @@ func TestADisabledTokenLetsTheOwnerSleep(t *testing.T) {
 
 // The same holds where an earlier process left the session in doubt and its default token disabled.
 func TestADisabledProfileInDoubtLetsTheOwnerSleep(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		b.Restore("p", []Block{{Err: refusal(grant.Misconfigured, "invalid_scope"), Disabled: true}})
 		b.Recover("p")
 		if nap := napOf(t, b); nap < time.Minute {
@@ -82,7 +82,7 @@ func TestADisabledProfileInDoubtLetsTheOwnerSleep(t *testing.T) {
 
 // A rejection of the last token does not end a disabled state.
 func TestARejectionDoesNotEnableAToken(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		token := func() keystore.Secret {
 			got, err := b.Token(t.Context(), Query{Profile: "p", Scope: "read", MinTTL: Unset})
 			if err != nil {
@@ -108,7 +108,7 @@ func TestARejectionDoesNotEnableAToken(t *testing.T) {
 
 // A token of one scope does not hide that the default token is disabled.
 func TestAnotherScopesTokenDoesNotHideARefusal(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(func(n int) error {
 			if w.asked[n-1].Scope == nil {
 				return refusal(grant.Misconfigured, "invalid_scope")

@@ -101,7 +101,7 @@ func TestWhatAFailureMeans(t *testing.T) {
 }
 
 func TestALostAnswerIsRetriedQuicklyOnce(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(always(&grant.Error{Class: grant.Ambiguous}))
 		_, err := get(t, b, Unset)
 		wantUnavailable(t, err)
@@ -145,9 +145,10 @@ func TestALostAnswerIsRetriedQuicklyOnce(t *testing.T) {
 // A refusal of an audience, in each of the ways of servers, does not concern the profile's default token.
 func TestAWrongAudienceHurtsOnlyItself(t *testing.T) {
 	for code, class := range map[string]grant.Class{
-		"access_denied": grant.Refused, "unauthorized_client": grant.Misconfigured, "invalid_request": grant.Misconfigured,
+		"access_denied": grant.Refused, "unauthorized_client": grant.Misconfigured,
+		"invalid_request": grant.Misconfigured,
 	} {
-		in(t, func(t *testing.T, w *world, b *Broker) {
+		in(t, func(t *testing.T, w *env, b *Broker) {
 			w.refuse(func(n int) error {
 				if w.asked[n-1].Audience != "" {
 					return refusal(class, code)
@@ -169,7 +170,7 @@ func TestAWrongAudienceHurtsOnlyItself(t *testing.T) {
 }
 
 func TestARefusedTokenThatComesAgainIsNotAskedForEachSecond(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.same = true
 		bad := mustGet(t, b, Unset)
 		_, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset, Refused: keystore.SecretString(bad)})
@@ -189,7 +190,7 @@ func TestARefusedTokenThatComesAgainIsNotAskedForEachSecond(t *testing.T) {
 }
 
 func TestMoreTokensThanAreKeptAreRefusedWhileAllAreWaitedFor(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.latency = 300 * time.Millisecond
 		got := make(chan error, 2*maxTokens)
 		for i := range 2 * maxTokens {
@@ -220,7 +221,7 @@ func TestMoreTokensThanAreKeptAreRefusedWhileAllAreWaitedFor(t *testing.T) {
 
 // A profile whose callers were only ever served the token of its sign-in is renewed after a suspend like any other.
 func TestASuspendIsNoticedBeforeAnybodyAsksTheOwner(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		fresh(w, b, map[string]Source{"p": w})
 		w.boot.Add(int64(11 * time.Minute))
 		time.Sleep(2*suspendPoll + resumeSpread)

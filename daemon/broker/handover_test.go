@@ -11,7 +11,7 @@ import (
 // A closed broker's tokens are held by another one, which hands them out, renews them when the first one would have,
 // and sends no request before.
 func TestM1TokensAreAdopted(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		token := mustGet(t, b, Unset)
 		if _, err := b.Token(t.Context(), Query{Profile: "p", Scope: "b a", MinTTL: Unset}); err != nil {
 			t.Fatal(err)
@@ -72,7 +72,7 @@ func TestM1TokensAreAdopted(t *testing.T) {
 
 // What has ended, or is an API key, is neither passed on nor held.
 func TestM1NoDeadTokenIsAdopted(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		mustGet(t, b, Unset)
 		if err := b.Close(t.Context()); err != nil {
 			t.Fatal(err)

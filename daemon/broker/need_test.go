@@ -14,7 +14,7 @@ import (
 
 // reluctant is a provider whose answers cannot be stored while full is set.
 type reluctant struct {
-	*world
+	*env
 	full  atomic.Bool
 	tried atomic.Int64
 }
@@ -24,14 +24,14 @@ func (r *reluctant) Obtain(ctx context.Context, q grant.Request, need Need) (gra
 	if r.full.Load() && need == Ahead {
 		return grant.Token{}, &PutOff{Err: keystore.ErrUnavailable}
 	}
-	return r.world.Obtain(ctx, q, need)
+	return r.env.Obtain(ctx, q, need)
 }
 
 // inFull runs a test whose profile has a fresh token and a disk that is full from its beginning on.
 func inFull(t *testing.T, test func(t *testing.T, r *reluctant, b *Broker)) {
 	t.Helper()
-	in(t, func(t *testing.T, w *world, b *Broker) {
-		r := &reluctant{world: w}
+	in(t, func(t *testing.T, w *env, b *Broker) {
+		r := &reluctant{env: w}
 		fresh(w, b, map[string]Source{"p": r})
 		r.full.Store(true)
 		test(t, r, b)
@@ -59,7 +59,8 @@ func putOffUntilTheEnd(t *testing.T) {
 		if n := r.tried.Load(); n < 6 || n > 100 {
 			t.Errorf("it was tried %d times whether the disk is still full", n)
 		}
-		if st, _ := b.Status("p"); !errors.Is(st.Err, keystore.ErrUnavailable) || st.RetryIn <= 0 || st.RetryIn > capWhileValid {
+		if st, _ := b.Status("p"); !errors.Is(st.Err, keystore.ErrUnavailable) || st.RetryIn <= 0 ||
+			st.RetryIn > capWhileValid {
 			t.Errorf("the status says %v, again in %s", st.Err, st.RetryIn)
 		}
 		time.Sleep(5 * time.Second)

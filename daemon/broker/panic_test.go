@@ -33,7 +33,8 @@ func TestAPanicHoldsNoValue(t *testing.T) {
 			if strings.Contains(text, canary[:8]) {
 				t.Errorf("the value is in %s", text)
 			}
-			if b.Kind != kind || !strings.HasPrefix(b.Where, "broker_test.TestAPanicHoldsNoValue.func") || !strings.Contains(b.Where, "panic_test.go:") {
+			if b.Kind != kind || !strings.HasPrefix(b.Where, "broker_test.TestAPanicHoldsNoValue.func") ||
+				!strings.Contains(b.Where, "panic_test.go:") {
 				t.Errorf("it says %q", b)
 			}
 		})

@@ -18,7 +18,7 @@ func mustPause(t *testing.T, b *Broker) (resume func()) {
 }
 
 func TestAPauseWaitsForTheRequestUnderWay(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.latency = 5 * time.Second
 		got := make(chan string)
 		go func() { got <- mustGet(t, b, Unset) }()
@@ -36,7 +36,7 @@ func TestAPauseWaitsForTheRequestUnderWay(t *testing.T) {
 }
 
 func TestAPauseThatCannotWaitPausesNothing(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.latency = 5 * time.Second
 		go get(t, b, Unset)
 		synctest.Wait()
@@ -55,7 +55,7 @@ func TestAPauseThatCannotWaitPausesNothing(t *testing.T) {
 }
 
 func TestAPausedProfileServesItsTokenAndSendsNothing(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		mustGet(t, b, Unset)
 		resume := mustPause(t, b)
 		for range 2 { // a hit, and then a token that only does where no better is to be had
@@ -83,7 +83,7 @@ func TestAPausedProfileServesItsTokenAndSendsNothing(t *testing.T) {
 }
 
 func TestOverlappingPausesEndWithTheLast(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		first, second := mustPause(t, b), mustPause(t, b)
 		first()
 		first() // counts once
@@ -98,10 +98,10 @@ func TestOverlappingPausesEndWithTheLast(t *testing.T) {
 
 // A sign-in pauses the profile at its end: no result of the old credential may come after the new one.
 func TestACredentialReplacedInAPauseIsUsedAfterIt(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		mustGet(t, b, Unset)
 		resume := mustPause(t, b)
-		other := newWorld()
+		other := newEnv()
 		other.start = w.start
 		first, err := other.Obtain(t.Context(), other.Request("", ""), Now)
 		if err != nil {
@@ -124,7 +124,7 @@ func TestACredentialReplacedInAPauseIsUsedAfterIt(t *testing.T) {
 }
 
 func TestAPauseOfWhatIsNotThereIsNothing(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		resume, err := b.Pause(t.Context(), "missing")
 		if err != nil {
 			t.Error(err)

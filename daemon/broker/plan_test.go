@@ -11,7 +11,7 @@ import (
 )
 
 func TestRenewalsAreDrawnBetween60And75Percent(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		var draw atomic.Bool // false: the earliest point, true: the latest
 		b.Draw = func() float64 {
 			if draw.Load() {

@@ -24,32 +24,32 @@ func TestWhateverCallersDo(t *testing.T) {
 		name   string
 		tokens int  // in use
 		spared bool // nothing of it touches the profile's own token
-		call   func(t *testing.T, w *world, b *Broker, n int)
+		call   func(t *testing.T, w *env, b *Broker, n int)
 	}{
-		{"one scope after the other", maxTokens, true, func(t *testing.T, w *world, b *Broker, n int) {
+		{"one scope after the other", maxTokens, true, func(t *testing.T, w *env, b *Broker, n int) {
 			b.Token(t.Context(), Query{Profile: "p", Scope: fmt.Sprintf("s%d", n), MinTTL: Unset})
 		}},
-		{"forty audiences in turn", maxTokens, true, func(t *testing.T, w *world, b *Broker, n int) {
+		{"forty audiences in turn", maxTokens, true, func(t *testing.T, w *env, b *Broker, n int) {
 			b.Token(t.Context(), Query{Profile: "p", Audience: fmt.Sprintf("a%d", n%40), MinTTL: Unset})
 		}},
-		{"every token refused", 1, false, func(t *testing.T, w *world, b *Broker, n int) {
+		{"every token refused", 1, false, func(t *testing.T, w *env, b *Broker, n int) {
 			token, err := get(t, b, Unset)
 			if err == nil {
 				b.Token(t.Context(),
 					Query{Profile: "p", MinTTL: Unset, Refused: keystore.SecretString(token.Access.Reveal())})
 			}
 		}},
-		{"the longest token there is", 1, false, func(t *testing.T, w *world, b *Broker, n int) {
+		{"the longest token there is", 1, false, func(t *testing.T, w *env, b *Broker, n int) {
 			get(t, b, 838*time.Second)
 		}},
-		{"all of it", maxTokens, true, func(t *testing.T, w *world, b *Broker, n int) {
+		{"all of it", maxTokens, true, func(t *testing.T, w *env, b *Broker, n int) {
 			q := Query{Profile: "p", Scope: fmt.Sprintf("s%d", n%50), MinTTL: time.Duration(n%838) * time.Second}
 			if token, err := b.Token(t.Context(), q); err == nil && n%3 == 0 {
 				q.Refused = keystore.SecretString(token.Access.Reveal())
 				b.Token(t.Context(), q)
 			}
 		}},
-		{"a scope that is refused after the other", 1, true, func(t *testing.T, w *world, b *Broker, n int) {
+		{"a scope that is refused after the other", 1, true, func(t *testing.T, w *env, b *Broker, n int) {
 			w.refuse(func(n int) error {
 				if w.asked[n-1].Scope != nil {
 					return &grant.Error{Class: grant.Misconfigured, Status: 400, Code: "invalid_scope"}
@@ -58,7 +58,7 @@ func TestWhateverCallersDo(t *testing.T) {
 			})
 			b.Token(t.Context(), Query{Profile: "p", Scope: fmt.Sprintf("s%d", n), MinTTL: Unset})
 		}},
-		{"a server that fails every other time", 1, false, func(t *testing.T, w *world, b *Broker, n int) {
+		{"a server that fails every other time", 1, false, func(t *testing.T, w *env, b *Broker, n int) {
 			w.refuse(func(n int) error {
 				if n%2 == 0 {
 					return &grant.Error{Class: grant.Transient, Status: 503}
@@ -69,7 +69,7 @@ func TestWhateverCallersDo(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			in(t, func(t *testing.T, w *world, b *Broker) {
+			in(t, func(t *testing.T, w *env, b *Broker) {
 				w.latency = 0
 				first := w.now().Boot
 				for n := 0; w.now().Boot-first < over; n++ {
@@ -97,7 +97,7 @@ func TestNormalUseNeverMeetsTheCeiling(t *testing.T) {
 		tokens int
 		life   time.Duration
 	}{{1, life}, {maxTokens, life}, {8, 30 * time.Second}, {1, 4 * time.Second}, {maxTokens, 24 * time.Hour}} {
-		in(t, func(t *testing.T, w *world, b *Broker) {
+		in(t, func(t *testing.T, w *env, b *Broker) {
 			w.life, w.latency = c.life, time.Millisecond
 			for range 60 {
 				for i := range c.tokens {
@@ -116,7 +116,7 @@ func TestNormalUseNeverMeetsTheCeiling(t *testing.T) {
 }
 
 func TestTheCeilingIsSaid(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.latency = 0
 		var err error
 		for i := 0; err == nil && i < 2*allowance; i++ {
@@ -145,7 +145,7 @@ func TestAServerThatFailsTriesThePatience(t *testing.T) {
 		"firewall": {Class: grant.TransientSlow, Status: 403}, "silence": {Class: grant.Ambiguous},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in(t, func(t *testing.T, w *world, b *Broker) {
+			in(t, func(t *testing.T, w *env, b *Broker) {
 				w.refuse(always(err))
 				for range 4 * 60 * 6 {
 					_, err := get(t, b, Unset)
@@ -164,7 +164,7 @@ func TestAServerThatFailsTriesThePatience(t *testing.T) {
 }
 
 func TestAPersonMayAskAgainButNotForEver(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.latency = 0
 		w.refuse(always(refused))
 		began, said := time.Now(), 0
@@ -182,7 +182,7 @@ func TestAPersonMayAskAgainButNotForEver(t *testing.T) {
 
 // A server's quota that is used up is a floor for the next request and no reason to take a token away.
 func TestAUsedUpQuotaIsWaitedFor(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		b.Put(map[string]Source{"p": rationed{w}})
 		first := mustGet(t, b, Unset)
 		if st, _ := b.Status("p"); !st.Held || !errors.Is(st.Err, ErrQuota) || st.RetryIn <= 0 {
@@ -207,10 +207,10 @@ func TestAUsedUpQuotaIsWaitedFor(t *testing.T) {
 }
 
 // rationed gives one token each half hour.
-type rationed struct{ *world }
+type rationed struct{ *env }
 
 func (r rationed) Obtain(ctx context.Context, q grant.Request, need Need) (grant.Token, error) {
-	t, err := r.world.Obtain(ctx, q, need)
+	t, err := r.env.Obtain(ctx, q, need)
 	t.Hold = 30 * time.Minute
 	return t, err
 }

@@ -18,7 +18,7 @@ import (
 
 // crowded is a provider that counts the requests under way.
 type crowded struct {
-	*world
+	*env
 	busy, most atomic.Int64
 }
 
@@ -27,7 +27,7 @@ func (c *crowded) Obtain(ctx context.Context, r grant.Request, need Need) (grant
 	defer c.busy.Add(-1)
 	for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
 	}
-	return c.world.Obtain(ctx, r, need)
+	return c.env.Obtain(ctx, r, need)
 }
 
 // named returns n profiles that have the same source.
@@ -40,7 +40,7 @@ func named(n int, source Source) map[string]Source {
 }
 
 // inOneSecond is the greatest number of requests that began in any one second.
-func (w *world) inOneSecond(from int) int {
+func (w *env) inOneSecond(from int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	calls, most := slices.Clone(w.calls[from:]), 0
@@ -55,7 +55,7 @@ func (w *world) inOneSecond(from int) int {
 }
 
 // fresh installs a first token for each profile, as sign-ins do.
-func fresh(w *world, b *Broker, sources map[string]Source) {
+func fresh(w *env, b *Broker, sources map[string]Source) {
 	for name, source := range sources {
 		b.Install(name, source,
 			grant.Token{Access: keystore.SecretString("first-" + name), Type: "Bearer", Sent: w.now(), Lifetime: life})
@@ -64,7 +64,7 @@ func fresh(w *world, b *Broker, sources map[string]Source) {
 }
 
 func TestAResumeIsNoStorm(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		const profiles = 2000
 		fresh(w, b, named(profiles, w))
 		w.boot.Add(int64(10 * time.Minute)) // past most renewal points; every token still good for four minutes
@@ -93,7 +93,7 @@ func TestAResumeIsNoStorm(t *testing.T) {
 }
 
 func TestBackgroundRenewalsAreSpreadAfterAResume(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		fresh(w, b, named(100, w))
 		w.boot.Add(int64(11 * time.Minute))
 		time.Sleep(2*suspendPoll + resumeSpread)
@@ -108,8 +108,8 @@ func TestBackgroundRenewalsAreSpreadAfterAResume(t *testing.T) {
 }
 
 func TestTheEndpointsBudget(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
-		c := &crowded{world: w}
+	in(t, func(t *testing.T, w *env, b *Broker) {
+		c := &crowded{env: w}
 		sources := named(100, c)
 		b.Put(sources)
 		var wg sync.WaitGroup
@@ -145,7 +145,7 @@ func TestTheEndpointsBudget(t *testing.T) {
 }
 
 func TestScopesInTurnCannotFloodTheProvider(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.latency = 0
 		for i := range 400 { // more scopes than are kept
 			_, err := b.Token(t.Context(), Query{Profile: "p", Scope: fmt.Sprintf("s%d", i%40), MinTTL: Unset})
@@ -160,14 +160,14 @@ func TestScopesInTurnCannotFloodTheProvider(t *testing.T) {
 }
 
 func TestAnotherServerHasABudgetOfItsOwn(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.latency = time.Hour
 		for name := range named(2*maxAtOnce, w) {
 			b.Put(map[string]Source{name: w})
 			go b.Token(t.Context(), Query{Profile: name, MinTTL: Unset})
 		}
 		synctest.Wait()
-		other := elsewhere{newWorld()}
+		other := elsewhere{newEnv()}
 		other.start = w.start
 		b.Put(map[string]Source{"other": other})
 		began := time.Now()
@@ -180,18 +180,18 @@ func TestAnotherServerHasABudgetOfItsOwn(t *testing.T) {
 	})
 }
 
-type elsewhere struct{ *world }
+type elsewhere struct{ *env }
 
 func (elsewhere) URL() string { return "https://elsewhere.example.org/token" }
 
 func (elsewhere) Origin() string { return "https://elsewhere.example.org" }
 
 // full runs a test with a broker whose limiter is full of requests that take a minute each.
-func full(t *testing.T, test func(t *testing.T, w *world, b *Broker)) {
+func full(t *testing.T, test func(t *testing.T, w *env, b *Broker)) {
 	t.Helper()
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		fresh(w, b, map[string]Source{"p": w})
-		slow := newWorld()
+		slow := newEnv()
 		slow.start, slow.latency = w.start, time.Minute
 		b.Put(named(maxAtOnce, slow))
 		for name := range named(maxAtOnce, slow) {
@@ -203,7 +203,7 @@ func full(t *testing.T, test func(t *testing.T, w *world, b *Broker)) {
 }
 
 func TestAQueuedRequestIsGivenUpByAPause(t *testing.T) {
-	full(t, func(t *testing.T, w *world, b *Broker) {
+	full(t, func(t *testing.T, w *env, b *Broker) {
 		got := make(chan error)
 		go func() {
 			_, err := b.Verify(t.Context(), "p")
@@ -227,14 +227,14 @@ func TestAQueuedRequestIsGivenUpByAPause(t *testing.T) {
 }
 
 func TestAQueuedRequestIsNotMadeWithACredentialThatWasReplaced(t *testing.T) {
-	full(t, func(t *testing.T, w *world, b *Broker) {
+	full(t, func(t *testing.T, w *env, b *Broker) {
 		got := make(chan error)
 		go func() {
 			_, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset, Audience: "a"})
 			got <- err
 		}()
 		synctest.Wait()
-		other := newWorld()
+		other := newEnv()
 		other.start = w.start
 		b.Put(map[string]Source{"p": other})
 		if err := <-got; err != nil {
@@ -247,7 +247,7 @@ func TestAQueuedRequestIsNotMadeWithACredentialThatWasReplaced(t *testing.T) {
 }
 
 func TestRemoveDoesNotWaitForAQueuedRequest(t *testing.T) {
-	full(t, func(t *testing.T, w *world, b *Broker) {
+	full(t, func(t *testing.T, w *env, b *Broker) {
 		go b.Verify(t.Context(), "p")
 		synctest.Wait()
 		began := time.Now()
@@ -260,7 +260,7 @@ func TestRemoveDoesNotWaitForAQueuedRequest(t *testing.T) {
 
 func TestTurnsComeToCallersFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newLimiter("https://auth.example.org", newWorld().now, rand.Float64)
+		f := newLimiter("https://auth.example.org", newEnv().now, rand.Float64)
 		came, release := make(chan int, maxAtOnce), make(chan bool)
 		enter := func(n int, caller bool) *ticket {
 			return f.enter(&ticket{run: func() { came <- n; <-release }}, caller)

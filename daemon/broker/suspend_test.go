@@ -13,7 +13,7 @@ import (
 )
 
 // hold is fresh for very many profiles: each Install would copy the set of them.
-func hold(t *testing.T, w *world, b *Broker, sources map[string]Source) {
+func hold(t *testing.T, w *env, b *Broker, sources map[string]Source) {
 	b.Put(sources)
 	for name := range sources {
 		s, _ := b.slot(name)
@@ -34,9 +34,9 @@ func hold(t *testing.T, w *world, b *Broker, sources map[string]Source) {
 // server sees what the limits allow and not one request more; profiles with callers come first; none fails, and in the
 // end all have a token.
 func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		const profiles, waiting = 10_000, 100
-		c := &crowded{world: w}
+		c := &crowded{env: w}
 		w.life = 2 * time.Hour // so that no profile is due twice
 		hold(t, w, b, named(profiles, c))
 		w.boot.Add(int64(8 * time.Hour))

@@ -40,9 +40,9 @@ type ended struct {
 	err             error
 }
 
-// random is a random life: the world, and what the invariants are judged by.
+// random is a random life: its environment, and what the invariants are judged by.
 type random struct {
-	*world
+	*env
 	t   *testing.T
 	b   *Broker
 	rng *rand.Rand // the test's own
@@ -65,7 +65,8 @@ type renewable struct {
 
 func newLife(t *testing.T, seed uint64) *random {
 	l := &random{
-		world: newWorld(), t: t, rng: rand.New(rand.NewPCG(seed, 1)), outcomes: rand.New(rand.NewPCG(seed, 2)), rejected: map[string]int{},
+		env: newEnv(), t: t, rng: rand.New(rand.NewPCG(seed, 1)), outcomes: rand.New(rand.NewPCG(seed, 2)),
+		rejected: map[string]int{},
 	}
 	l.life = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, life, 24 * time.Hour}[l.rng.IntN(6)]
 	l.latency = time.Duration(l.rng.Int64N(int64(min(l.life/10, 10*time.Second))))
@@ -190,7 +191,7 @@ func (c *renewable) Obtain(ctx context.Context, r grant.Request, need Need) (gra
 	fails := c.outcomes.IntN(10) < c.failing
 	c.mu.Unlock()
 
-	token, err := c.world.Obtain(ctx, r, need)
+	token, err := c.env.Obtain(ctx, r, need)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -285,7 +286,7 @@ func (l *random) end() {
 }
 
 // expired reports whether a token has expired by the record of the provider that gave it.
-func (w *world) expired(token grant.Token, now clock.Instant) bool {
+func (w *env) expired(token grant.Token, now clock.Instant) bool {
 	n := 0
 	for _, c := range token.Access.Reveal()[len("token-"):] {
 		n = 10*n + int(c-'0')

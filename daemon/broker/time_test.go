@@ -40,7 +40,7 @@ func TestE13SuspendBetweenSendAndResponse(t *testing.T) {
 		"so short that it is no matter": {20 * time.Second, 13 * time.Minute, "token-1", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in(t, func(t *testing.T, w *world, b *Broker) {
+			in(t, func(t *testing.T, w *env, b *Broker) {
 				w.latency = 2 * time.Second
 				came := asking(t, b, c.minTTL)
 				time.Sleep(time.Second)
@@ -66,7 +66,7 @@ func TestE13SuspendBetweenSendAndResponse(t *testing.T) {
 
 // No caller waits any more, but the profile is in use: the next token is obtained in the background.
 func TestE13ADeadAnswerInTheBackground(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.latency = 2 * time.Second
 		mustGet(t, b, Unset)
 		for w.count() < 2 {
@@ -83,7 +83,7 @@ func TestE13ADeadAnswerInTheBackground(t *testing.T) {
 // The connection broke in the suspend, so the server may have acted: the one quick retry leaves soon after the resume,
 // and is not spread with the renewals.
 func TestE13TheQuickRetryIsNotSpread(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		b.Draw = func() float64 { return 0.999999 }
 		mustGet(t, b, Unset)
 		w.latency = 10 * time.Second
@@ -108,7 +108,7 @@ func TestE13TheQuickRetryIsNotSpread(t *testing.T) {
 // A server whose tokens live no longer than its answers take causes an error and a backoff, and no negative min_ttl.
 func TestATokenThatHadExpiredBeforeItCame(t *testing.T) {
 	for _, latency := range []time.Duration{2500 * time.Millisecond, 3 * time.Second, 9 * time.Second} {
-		in(t, func(t *testing.T, w *world, b *Broker) {
+		in(t, func(t *testing.T, w *env, b *Broker) {
 			w.life, w.latency = 3*time.Second, latency
 			begin := w.now().Boot
 			for w.now().Boot-begin < 10*time.Minute {
@@ -130,7 +130,7 @@ func TestE19ACallerWithoutTime(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 20 { // whatever select chooses
-		in(t, func(t *testing.T, w *world, b *Broker) {
+		in(t, func(t *testing.T, w *env, b *Broker) {
 			_, err := b.Token(over, Query{Profile: "p", MinTTL: Unset})
 			if u := wantUnavailable(t, err); !errors.Is(err, ErrWaited) || u.RetryAfter <= 0 {
 				t.Fatal(err)
@@ -154,7 +154,7 @@ func TestE19ACallerWithoutTime(t *testing.T) {
 // soon.
 func TestE16TheNetworkIsFoundSoon(t *testing.T) {
 	for _, down := range []time.Duration{10 * time.Minute, 10*time.Minute + 17*time.Second, 10 * time.Hour} {
-		in(t, func(t *testing.T, w *world, b *Broker) {
+		in(t, func(t *testing.T, w *env, b *Broker) {
 			b.Draw = func() float64 { return 0.999999 } // the longest waits
 			mustGet(t, b, Unset)
 			w.refuse(always(refusal(grant.Transient, ""))) // without a status: it was never sent
@@ -181,7 +181,7 @@ func TestE16TheNetworkIsFoundSoon(t *testing.T) {
 
 // One request serves all hundred callers.
 func TestE18AHundredCallersOnAnExpiredToken(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		mustGet(t, b, Unset)
 		w.boot.Add(int64(8 * time.Hour))
 		resumed := w.now().Boot
@@ -207,9 +207,10 @@ func TestE18AHundredCallersOnAnExpiredToken(t *testing.T) {
 // same.
 func TestE15TheClocksDisagree(t *testing.T) {
 	for _, jump := range []time.Duration{
-		time.Millisecond, 500 * time.Millisecond, 1999 * time.Millisecond, 2 * time.Second, 20 * time.Second, 3 * time.Minute, 10 * time.Minute,
+		time.Millisecond, 500 * time.Millisecond, 1999 * time.Millisecond, 2 * time.Second, 20 * time.Second,
+		3 * time.Minute, 10 * time.Minute,
 	} {
-		in(t, func(t *testing.T, w *world, b *Broker) {
+		in(t, func(t *testing.T, w *env, b *Broker) {
 			mustGet(t, b, Unset)
 			for range 200 {
 				w.boot.Add(int64(jump))

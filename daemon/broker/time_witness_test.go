@@ -170,7 +170,8 @@ func (p *provider) answer(path string, form url.Values, here time.Time) (int, fi
 	}
 	if path == "/device" {
 		return http.StatusOK, fields{
-			"device_code": "device-code", "user_code": "ABCD", "verification_uri": origin + "/activate", "expires_in": 600, "interval": 5,
+			"device_code": "device-code", "user_code": "ABCD", "verification_uri": origin + "/activate",
+			"expires_in": 600, "interval": 5,
 		}
 	}
 	if form.Get("grant_type") == "refresh_token" && form.Get("refresh_token") != p.refresh {
@@ -294,8 +295,9 @@ var witnessKey = sync.OnceValue(func() keystore.Secret {
 // repeats.
 func (p *provider) signIn(ctx context.Context) (*broker.Broker, *grant.Endpoint) {
 	server := grant.Server{
-		Issuer: origin, TokenEndpoint: origin + "/token", DeviceEndpoint: origin + "/device", ClientAuth: p.client.method,
-		Grants: []grant.Kind{grant.ByClientCredentials, grant.ByDeviceCode},
+		Issuer: origin, TokenEndpoint: origin + "/token", DeviceEndpoint: origin + "/device",
+		ClientAuth: p.client.method,
+		Grants:     []grant.Kind{grant.ByClientCredentials, grant.ByDeviceCode},
 	}
 	endpoint := grant.NewEndpoint(server, &http.Client{Transport: p}, p.now)
 	item := server.NewItem("client", grant.ByClientCredentials)
@@ -348,7 +350,8 @@ func (p *provider) ask(ctx context.Context, b *broker.Broker) bool {
 	}
 	u, ok := errors.AsType[*broker.Unavailable](err)
 	e, refusal := errors.AsType[*grant.Error](err)
-	if !ok || u.RetryAfter <= 0 || refusal && (e.Class == grant.InvalidClient || e.Class == grant.Refused || e.Class == grant.Misconfigured) {
+	if !ok || u.RetryAfter <= 0 || refusal &&
+		(e.Class == grant.InvalidClient || e.Class == grant.Refused || e.Class == grant.Misconfigured) {
 		p.t.Fatalf("%s: the login is lost: %v", p, err)
 	}
 	return false
@@ -501,7 +504,8 @@ func TestG2WithoutDateTheClocksBeingSetEndsARefusal(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 			}
 			u, ok := errors.AsType[*broker.Unavailable](err)
-			if !ok || u.RetryAfter != 0 || !errors.Is(err, grant.ErrClock) || !strings.Contains(err.Error(), "this machine's clock says ") {
+			if !ok || u.RetryAfter != 0 || !errors.Is(err, grant.ErrClock) ||
+				!strings.Contains(err.Error(), "this machine's clock says ") {
 				t.Errorf("%s: %v", c.name, err)
 			}
 			p.set(nobody, 0, false)

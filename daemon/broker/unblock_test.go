@@ -11,7 +11,7 @@ import (
 
 // A person unlocks the keystore after some callers have met a locked one. The next caller need not wait.
 func TestAnOpenedKeystoreIsTriedAtOnce(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(always(keystore.ErrLocked))
 		for range 5 {
 			if _, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset}); !errors.Is(err, keystore.ErrLocked) {
@@ -30,7 +30,7 @@ func TestAnOpenedKeystoreIsTriedAtOnce(t *testing.T) {
 // A person sets the missing proxy in the middle of an outage. The next caller need not wait; a Block that has nothing
 // to do with connections stays.
 func TestH73AChangedNetworkIsTriedAtOnce(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		far := &grant.Error{
 			Class: grant.Transient, Where: "auth.example.org", Reason: "cannot be reached", Trouble: grant.Unreachable,
 		}
@@ -56,7 +56,7 @@ func TestH73AChangedNetworkIsTriedAtOnce(t *testing.T) {
 		b.NetworkChanged()
 		mustGet(t, b, Unset)
 	})
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(always(&grant.Error{
 			Class: grant.Refused, Where: "auth.example.org", Reason: "refuses to give a token",
 		}))

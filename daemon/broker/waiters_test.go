@@ -10,7 +10,7 @@ import (
 // Callers who have no time ask again and again while one request takes long. Those who have left are removed, and the
 // request that they caused goes on.
 func TestWhoHasGoneIsNotRemembered(t *testing.T) {
-	in(t, func(t *testing.T, w *world, b *Broker) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.latency = 10 * time.Second
 		gone, leave := context.WithCancel(t.Context())
 		leave()

@@ -54,7 +54,9 @@ func (s *Source) Obtain(ctx context.Context, r grant.Request, need broker.Need) 
 // refresh obtains a token with a session's refresh token, in the order of ROTATION.md. The token that it returns may be
 // published: what replaces the refresh token is durable by then, or, where the store could not take it, held in memory
 // ([Source.Degraded]), since the access token is good all the same.
-func (s *Source) refresh(ctx context.Context, item keystore.Item, r grant.Request, need broker.Need) (grant.Token, error) {
+func (s *Source) refresh(
+	ctx context.Context, item keystore.Item, r grant.Request, need broker.Need,
+) (grant.Token, error) {
 	ctx = context.WithoutCancel(ctx)
 
 	// Note that the refresh token will be sent, or put the renewal off if it can wait until the store takes such notes

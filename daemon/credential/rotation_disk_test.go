@@ -18,7 +18,7 @@ var errKilled = errors.New("killed")
 // disk still gives a file the room that it has reserved; after a power cut only what was synced is left.
 type disk struct {
 	ownfile.Disk
-	trial *trial
+	harness *crashHarness
 
 	mu       sync.Mutex
 	dead     bool
@@ -30,9 +30,10 @@ type disk struct {
 	names    map[string]uint64 // :: path → inode, as they were last synced
 }
 
-func newDisk(t *trial) *disk {
+func newDisk(t *crashHarness) *disk {
 	d := &disk{
-		Disk: ownfile.System, trial: t, reserved: map[uint64]int64{}, durable: map[uint64][]byte{}, names: map[string]uint64{},
+		Disk: ownfile.System, harness: t, reserved: map[uint64]int64{}, durable: map[uint64][]byte{},
+		names: map[string]uint64{},
 	}
 	d.syncNames(t.dir)
 	for path, inode := range d.names { // whatever an earlier process has left is on the disk by now
@@ -53,7 +54,7 @@ func (d *disk) syncNames(dir string) {
 	}
 }
 
-// begin lets the trial's fault begin.
+// begin lets the harness's fault begin.
 func (d *disk) begin(f fault) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -78,7 +79,7 @@ func (d *disk) kill(f fault) error {
 	if f != powerCut {
 		return nil
 	}
-	for _, dir := range []string{d.trial.dir, d.trial.spare} {
+	for _, dir := range []string{d.harness.dir, d.harness.spare} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return err
@@ -123,8 +124,8 @@ func (d *disk) Open(path string, flags int) (ownfile.File, error) {
 }
 
 func (d *disk) Rename(from, to string) error {
-	if to == d.trial.sealed() {
-		d.trial.at(d.trial.compaction(compactions[2]))
+	if to == d.harness.sealed() {
+		d.harness.at(d.harness.compaction(compactions[2]))
 	}
 	if d.isDead() {
 		return errKilled
@@ -140,15 +141,15 @@ func (d *disk) Remove(path string) error {
 }
 
 func (d *disk) SyncDirectory(path string) error {
-	if path == d.trial.dir {
-		d.trial.at(d.trial.compaction(compactions[3]))
+	if path == d.harness.dir {
+		d.harness.at(d.harness.compaction(compactions[3]))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case d.dead:
 		return errKilled
-	case path != d.trial.dir:
+	case path != d.harness.dir:
 		return nil
 	case d.failing:
 		return syscall.EIO
@@ -165,10 +166,10 @@ type diskFile struct {
 }
 
 // fresh reports whether it is the file that a compaction writes.
-func (f *diskFile) fresh() bool { return f.Name() == f.disk.trial.sealed()+".new" }
+func (f *diskFile) fresh() bool { return f.Name() == f.disk.harness.sealed()+".new" }
 
 // elsewhere reports whether it is on the other disk, which has no fault.
-func (f *diskFile) elsewhere() bool { return filepath.Dir(f.Name()) != f.disk.trial.dir }
+func (f *diskFile) elsewhere() bool { return filepath.Dir(f.Name()) != f.disk.harness.dir }
 
 func (f *diskFile) ReadAt(b []byte, offset int64) (int, error) {
 	if f.disk.isDead() {
@@ -177,9 +178,9 @@ func (f *diskFile) ReadAt(b []byte, offset int64) (int, error) {
 	return f.File.ReadAt(b, offset)
 }
 
-// WriteAt writes b whole or as much of it as the trial's fault lets it.
+// WriteAt writes b whole or as much of it as the harness's fault lets it.
 func (f *diskFile) WriteAt(b []byte, offset int64) (int, error) {
-	t := f.disk.trial
+	t := f.disk.harness
 	if n := t.torn(f.fresh(), len(b)); n >= 0 && !f.elsewhere() {
 		f.File.WriteAt(b[:n], offset)
 		t.begin()
@@ -224,7 +225,7 @@ func (f *diskFile) Reserve(offset, size int64) error {
 	switch {
 	case f.disk.dead:
 		return errKilled
-	case f.disk.trial.fault.bare():
+	case f.disk.harness.fault.bare():
 		return errors.ErrUnsupported
 	case f.disk.full && !f.elsewhere() && f.room() < offset+size:
 		return syscall.ENOSPC
@@ -235,7 +236,7 @@ func (f *diskFile) Reserve(offset, size int64) error {
 
 // Sync does not sync the real disk; it remembers what would be left after a power cut.
 func (f *diskFile) Sync() error {
-	t := f.disk.trial
+	t := f.disk.harness
 	if f.elsewhere() {
 		return f.sync()
 	}

@@ -90,11 +90,11 @@ func TestRotationMatrix(t *testing.T) {
 	t.Logf("faults: at the steps of a rotation: %d runs, %d unexpected", runs.Load(), unexpected.Load())
 }
 
-// cell runs one trial.
+// cell runs one cell.
 func cell(t *testing.T, f fault, s step, server trialServer, pause time.Duration, want outcome) bool {
 	return t.Run(fmt.Sprintf("%s/%s/%s", s, server.name, pause), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			if got := newTrial(t, server.mode, s, f).run(pause); got != want {
+			if got := newCrashHarness(t, server.mode, s, f).run(pause); got != want {
 				t.Errorf("the session is %s; ROTATION.md says %s", got, want)
 			}
 		})

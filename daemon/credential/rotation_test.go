@@ -21,9 +21,9 @@ func TestWhyASessionIsLost(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		mode    sandbox.Refresh
-		faults  []sandbox.Fault // of the token endpoint
-		spoil   func(t *trial)  // before the process starts
-		explain []error         // all of which are in the chain
+		faults  []sandbox.Fault       // of the token endpoint
+		spoil   func(t *crashHarness) // before the process starts
+		explain []error               // all of which are in the chain
 		not     []error
 	}{
 		{
@@ -40,11 +40,11 @@ func TestWhyASessionIsLost(t *testing.T) {
 			explain: []error{broker.ErrRotationLost, keystore.ErrUnanswered}, not: []error{broker.ErrInterrupted},
 		},
 		{
-			name: "a process ended in between", mode: strict, spoil: (*trial).presentAndEnd,
+			name: "a process ended in between", mode: strict, spoil: (*crashHarness).presentAndEnd,
 			explain: []error{broker.ErrRotationLost, keystore.ErrUnanswered, broker.ErrInterrupted},
 		},
 		{
-			name: "the newest record is damaged", mode: strict, spoil: (*trial).renewAndDamage,
+			name: "the newest record is damaged", mode: strict, spoil: (*crashHarness).renewAndDamage,
 			explain: []error{broker.ErrRotationLost, keystore.ErrNewestDamaged}, not: []error{broker.ErrInterrupted},
 		},
 		{
@@ -57,7 +57,7 @@ func TestWhyASessionIsLost(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newTrial(t, c.mode, "", kill)
+				r := newCrashHarness(t, c.mode, "", kill)
 				r.signIn()
 				if c.spoil != nil {
 					c.spoil(r)
@@ -113,14 +113,14 @@ var strict = sandbox.Refresh{Always: true, Rotate: true, KeepFamily: true}
 
 // end ends a process in good order.
 func (p *process) end() {
-	p.trial.t.Helper()
-	if err := errors.Join(p.b.Close(p.trial.t.Context()), p.store.Close()); err != nil {
-		p.trial.t.Error(err)
+	p.harness.t.Helper()
+	if err := errors.Join(p.b.Close(p.harness.t.Context()), p.store.Close()); err != nil {
+		p.harness.t.Error(err)
 	}
 }
 
 // presentAndEnd runs a process that sends its request and ends before the answer arrives.
-func (t *trial) presentAndEnd() {
+func (t *crashHarness) presentAndEnd() {
 	t.t.Helper()
 	t.server.Script(t.server.TokenPath(), sandbox.Fault{Cut: sandbox.CutAfterHandling})
 	p := t.start()
@@ -129,7 +129,7 @@ func (t *trial) presentAndEnd() {
 }
 
 // renewAndDamage runs a process that renews, and then flips a bit of the newest record.
-func (t *trial) renewAndDamage() {
+func (t *crashHarness) renewAndDamage() {
 	t.t.Helper()
 	p := t.start()
 	p.mustGet(t.t)
@@ -162,7 +162,7 @@ func TestAnAnswerSettlesTheDoubt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newTrial(t, sandbox.Refresh{Always: true}, "", kill)
+				r := newCrashHarness(t, sandbox.Refresh{Always: true}, "", kill)
 				r.signIn()
 				r.server.Script(r.server.TokenPath(), c.faults...)
 				p := r.start()
@@ -188,7 +188,7 @@ func TestAnAnswerSettlesTheDoubt(t *testing.T) {
 // ever.
 func TestRecover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newTrial(t, sandbox.Refresh{Always: true, Rotate: true, Overlap: 30 * time.Second}, "", kill)
+		r := newCrashHarness(t, sandbox.Refresh{Always: true, Rotate: true, Overlap: 30 * time.Second}, "", kill)
 		r.signIn()
 		r.presentAndEnd()
 		r.server.Script(r.server.TokenPath(), sandbox.Busy(503, ""), sandbox.Busy(503, "")) // while it comes back, too
@@ -209,7 +209,7 @@ func TestRecover(t *testing.T) {
 		p.end()
 	})
 	synctest.Test(t, func(t *testing.T) {
-		r := newTrial(t, strict, "", kill)
+		r := newCrashHarness(t, strict, "", kill)
 		r.signIn()
 		r.presentAndEnd()
 		down := sandbox.Busy(503, "")
@@ -233,7 +233,7 @@ func TestRecover(t *testing.T) {
 // ahead of time before it is stored.
 func TestARotationThatIsInMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newTrial(t, strict, "", badSync)
+		r := newCrashHarness(t, strict, "", badSync)
 		r.signIn()
 		p := r.start()
 		p.disk.begin(badSync)

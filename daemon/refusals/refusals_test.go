@@ -22,7 +22,8 @@ import (
 
 func TestBlocksAreReadAsTheyWereWritten(t *testing.T) {
 	refusal := &grant.Error{
-		Class: grant.Refused, Where: "auth.example.org", Reason: "has ended the session", Code: "invalid_grant", Description: "user is blocked", Status: 403,
+		Class: grant.Refused, Where: "auth.example.org", Reason: "has ended the session", Code: "invalid_grant",
+		Description: "user is blocked", Status: 403,
 	}
 	until := clock.Instant{Wall: time.Unix(1785600000, 0)}
 	for _, b := range []broker.Block{
@@ -64,7 +65,8 @@ func TestWhatIsNotRemembered(t *testing.T) {
 		{Disabled: true, Scope: "h\xe4t", Err: &grant.Error{Class: grant.Refused, Where: "x", Reason: "y"}},
 	})
 	f.Close(t.Context())
-	if all := Open(dir, zap.NewNop()).Blocks("p", fingerprint); len(all) != 1 || all[0].Err.Error() != good.Err.Error() {
+	if all := Open(dir, zap.NewNop()).Blocks("p", fingerprint); len(all) != 1 ||
+		all[0].Err.Error() != good.Err.Error() {
 		t.Errorf("%+v", all)
 	}
 }
@@ -117,7 +119,8 @@ func TestRefusalsThatCannotBeRead(t *testing.T) {
 		t.Fatalf("%v, %v", all, err)
 	}
 	for name, text := range map[string]string{
-		"empty": "", "cut": goodRefusals[:len(goodRefusals)/2], "no object": "[]", "followed by more": goodRefusals + "{}",
+		"empty": "", "cut": goodRefusals[:len(goodRefusals)/2], "no object": "[]",
+		"followed by more":   goodRefusals + "{}",
 		"another version":    strings.Replace(goodRefusals, `"version":1`, `"version":2`, 1),
 		"a name twice":       strings.Replace(goodRefusals, `"version":1`, `"version":1,"version":1`, 1),
 		"an unknown member":  strings.Replace(goodRefusals, `"version":1`, `"version":1,"secret":"x"`, 1),

@@ -84,11 +84,12 @@ const (
 
 // compactions are the steps of a compaction.
 var compactions = []string{
-	"the new file is written in part", "the new file is written, not synced", "synced, not in place", "in place, its name not synced",
+	"the new file is written in part", "the new file is written, not synced", "synced, not in place",
+	"in place, its name not synced",
 }
 
-// trial is one run: a session at a server, a process that renews it, a fault, and the next process.
-type trial struct {
+// crashHarness is one run: a session at a server, a process that renews it, a fault, and the next process.
+type crashHarness struct {
 	t       *testing.T
 	dir     string // of the sealed file
 	spare   string // the directory on another file system, which forgets everything when the power is cut
@@ -111,13 +112,13 @@ type trial struct {
 var trialKey = keystore.SecretString("0123456789abcdef0123456789abcdef")
 
 // at lets the fault begin if s is its step.
-func (t *trial) at(s step) {
+func (t *crashHarness) at(s step) {
 	if s == t.step {
 		t.begin()
 	}
 }
 
-func (t *trial) begin() {
+func (t *crashHarness) begin() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.armed {
@@ -128,20 +129,20 @@ func (t *trial) begin() {
 	close(t.begun)
 }
 
-func (t *trial) isArmed() bool {
+func (t *crashHarness) isArmed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.armed
 }
 
-func (t *trial) sentAlready() bool {
+func (t *crashHarness) sentAlready() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.sent
 }
 
 // compaction is a step of the one that is under way.
-func (t *trial) compaction(what string) step {
+func (t *crashHarness) compaction(what string) step {
 	if t.sentAlready() {
 		return step(withRecord + what)
 	}
@@ -149,7 +150,7 @@ func (t *trial) compaction(what string) step {
 }
 
 // beforeSync is the step at which a file is about to be synced; fresh is a compaction's.
-func (t *trial) beforeSync(fresh bool) step {
+func (t *crashHarness) beforeSync(fresh bool) step {
 	switch {
 	case fresh:
 		return t.compaction(compactions[1])
@@ -159,8 +160,8 @@ func (t *trial) beforeSync(fresh bool) step {
 	return ""
 }
 
-// torn is how much of n bytes is written where the trial's step is in the middle of this write, else -1.
-func (t *trial) torn(fresh bool, n int) int {
+// torn is how much of n bytes is written where the harness's step is in the middle of this write, else -1.
+func (t *crashHarness) torn(fresh bool, n int) int {
 	switch sent := t.sentAlready(); {
 	case !t.isArmed():
 	case fresh && t.step == t.compaction(compactions[0]):
@@ -180,7 +181,7 @@ func (t *trial) torn(fresh bool, n int) int {
 
 // RoundTrip is the first process's network.
 func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
-	t := p.trial
+	t := p.harness
 	t.at(noteWritten)
 	if p.disk.isDead() {
 		return nil, errKilled
@@ -212,16 +213,16 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 // process is the part of groatd that a rotation needs: a broker, a keystore's file, and the network.
 type process struct {
 	*Source
-	trial   *trial
+	harness *crashHarness
 	disk    *disk
 	store   *sealed.Store
 	pending *keystore.PendingStore // over store
 	b       *broker.Broker
 }
 
-func (t *trial) start() *process {
+func (t *crashHarness) start() *process {
 	t.t.Helper()
-	p := &process{trial: t, disk: newDisk(t)}
+	p := &process{harness: t, disk: newDisk(t)}
 	var err error
 	if p.store, err = t.open(p.disk); err != nil {
 		t.t.Fatal(err)
@@ -243,7 +244,7 @@ func (t *trial) start() *process {
 }
 
 // files are those of the keystore, as groatd arranges them.
-func (t *trial) files(disk ownfile.Disk) sealed.Files {
+func (t *crashHarness) files(disk ownfile.Disk) sealed.Files {
 	f := sealed.Files{Path: t.sealed(), RollbackDir: t.seen, Disk: disk}
 	if !t.fault.bare() {
 		f.FallbackDir = t.spare
@@ -252,7 +253,7 @@ func (t *trial) files(disk ownfile.Disk) sealed.Files {
 }
 
 // open opens the keystore's files, or makes them.
-func (t *trial) open(disk ownfile.Disk) (*sealed.Store, error) {
+func (t *crashHarness) open(disk ownfile.Disk) (*sealed.Store, error) {
 	s := sealed.New(sealed.Options{Files: t.files(disk), Key: fixedKey{}})
 	return s, s.Unlock(t.t.Context(), fixedKey{})
 }
@@ -262,18 +263,18 @@ type fixedKey struct{}
 
 func (fixedKey) Key(context.Context, bool) (keystore.Secret, error) { return trialKey.Clone(), nil }
 
-func (t *trial) sealed() string { return filepath.Join(t.dir, "sealed") }
+func (t *crashHarness) sealed() string { return filepath.Join(t.dir, "sealed") }
 
 // recover does what a daemon does at its start.
 func (p *process) recover() error {
-	names, err := p.pending.InDoubt(p.trial.t.Context())
+	names, err := p.pending.InDoubt(p.harness.t.Context())
 	p.b.Recover(names...)
 	return err
 }
 
 // Obtain implements [broker.Source].
 func (p *process) Obtain(ctx context.Context, r grant.Request, need broker.Need) (grant.Token, error) {
-	t := p.trial
+	t := p.harness
 	t.at(beforeNote)
 	t.at(beforeUrgent)
 	token, err := p.Source.Obtain(ctx, r, need)
@@ -304,27 +305,27 @@ func (p *process) mustGet(t *testing.T) {
 
 // kill ends the process; what it still does has no effect.
 func (p *process) kill() {
-	p.trial.t.Helper()
-	if err := errors.Join(p.disk.kill(p.trial.fault), p.b.Close(p.trial.t.Context())); err != nil {
-		p.trial.t.Fatal(err)
+	p.harness.t.Helper()
+	if err := errors.Join(p.disk.kill(p.harness.fault), p.b.Close(p.harness.t.Context())); err != nil {
+		p.harness.t.Fatal(err)
 	}
 }
 
-func (t *trial) now() clock.Instant {
+func (t *crashHarness) now() clock.Instant {
 	now := time.Now()
 	return clock.Instant{Wall: now, Boot: time.Hour + now.Sub(t.began)}
 }
 
-func (t *trial) described() grant.Server {
+func (t *crashHarness) described() grant.Server {
 	return grant.Server{
 		Issuer: t.server.URL(), TokenEndpoint: t.server.URL() + t.server.TokenPath(), ClientAuth: grant.None,
 	}
 }
 
-// newTrial must be called inside a bubble.
-func newTrial(t *testing.T, mode sandbox.Refresh, s step, f fault) *trial {
+// newCrashHarness must be called inside a bubble.
+func newCrashHarness(t *testing.T, mode sandbox.Refresh, s step, f fault) *crashHarness {
 	t.Helper()
-	top, err := os.MkdirTemp(memoryDisk(), "groat-trial-")
+	top, err := os.MkdirTemp(memoryDisk(), "groat-harness-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,8 +339,9 @@ func newTrial(t *testing.T, mode sandbox.Refresh, s step, f fault) *trial {
 		Refresh: mode, PasswordGrant: true, Clients: []sandbox.Client{{ID: "app", Method: sandbox.None}},
 		Users: []sandbox.User{{Name: "alice@example.com", Password: "dummy-password"}},
 	})
-	r := &trial{
-		t: t, dir: dir, spare: spare, seen: seen, server: server, began: time.Now(), rotates: mode.Rotate, step: s, fault: f,
+	r := &crashHarness{
+		t: t, dir: dir, spare: spare, seen: seen, server: server, began: time.Now(), rotates: mode.Rotate, step: s,
+		fault: f,
 		begun: make(chan struct{}), ended: make(chan struct{}),
 		network: &http.Transport{DialContext: server.StartPipe(), DisableKeepAlives: true},
 	}
@@ -359,7 +361,7 @@ func memoryDisk() string {
 }
 
 // signIn stores a session and returns its first access token.
-func (t *trial) signIn() grant.Token {
+func (t *crashHarness) signIn() grant.Token {
 	t.t.Helper()
 	sent := t.now()
 	form := url.Values{
@@ -391,13 +393,14 @@ func (t *trial) signIn() grant.Token {
 		t.t.Fatal(err)
 	}
 	return grant.Token{
-		Access: keystore.SecretString(answer.Access), Type: "Bearer", Sent: sent, Lifetime: time.Duration(answer.Life) * time.Second,
+		Access: keystore.SecretString(answer.Access), Type: "Bearer", Sent: sent,
+		Lifetime: time.Duration(answer.Life) * time.Second,
 	}
 }
 
 // fill makes the file such that it is compacted with the note, or with the record behind it, where the step asks for
 // that.
-func (t *trial) fill(store *sealed.Store) error {
+func (t *crashHarness) fill(store *sealed.Store) error {
 	const compactedAbove = 64 << 10
 	size := func() int64 {
 		info, err := os.Stat(t.sealed())
@@ -448,7 +451,7 @@ const (
 )
 
 // run lets the first process come to the step, and says what the second one, which starts after pause, finds.
-func (t *trial) run(pause time.Duration) outcome {
+func (t *crashHarness) run(pause time.Duration) outcome {
 	t.t.Helper()
 	first := t.signIn()
 	p := t.start()
@@ -488,7 +491,7 @@ func (t *trial) run(pause time.Duration) outcome {
 }
 
 // after is the second process, and an hour of its life.
-func (t *trial) after() outcome {
+func (t *crashHarness) after() outcome {
 	t.t.Helper()
 	p := t.start()
 	defer func() {
@@ -514,7 +517,7 @@ func (t *trial) after() outcome {
 }
 
 // ask asks as a person's program does, and says what became of the session.
-func (t *trial) ask(p *process) outcome {
+func (t *crashHarness) ask(p *process) outcome {
 	t.t.Helper()
 	_, err := p.get(t.t)
 	if err == nil {
@@ -534,7 +537,7 @@ func (t *trial) ask(p *process) outcome {
 
 // judge checks the requests to the server: no refresh token comes after a newer one, and each process sends one once,
 // or once more where the first process lived on without an answer.
-func (t *trial) judge() {
+func (t *crashHarness) judge() {
 	t.t.Helper()
 	if !t.rotates {
 		return
