@@ -129,12 +129,13 @@ func (a *app) openClient(ctx context.Context) (*protocol.Client, *frame.Route, e
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := clientOf(conn, r)
+	c, err := clientOf(conn)
 	return c, r, err
 }
 
 // clientOf goes on with a connection as one of package protocol's.
-func clientOf(conn *frame.Conn, r *frame.Route) (*protocol.Client, error) {
+func clientOf(conn *frame.Conn) (*protocol.Client, error) {
+	place := conn.Place()
 	f := conn.Detach()
 	defer f.Close()
 	c, err := net.FileConn(f)
@@ -142,8 +143,8 @@ func clientOf(conn *frame.Conn, r *frame.Route) (*protocol.Client, error) {
 		return nil, err
 	}
 	client := protocol.NewClient(c)
-	if r.Place != nil {
-		client.At(*r.Place)
+	if place != nil {
+		client.At(*place)
 	}
 	return client, nil
 }

@@ -64,7 +64,8 @@ type Conn struct {
 	socket   string
 	deadline time.Time // for all that is done
 	line     time.Time // for the line that is being read; zero if none has begun
-	place    string
+	of       *Place // what At was given; nil: nothing
+	place    string // its ID
 	id       int64
 	r        *Reader
 }
@@ -120,7 +121,11 @@ func CheckServer(fd int) error {
 }
 
 // At has every further request name the caller's place, so that the groatd of another place refuses it.
-func (c *Conn) At(place Place) { c.place = place.ID() }
+func (c *Conn) At(place Place) { c.of, c.place = &place, place.ID() }
+
+// Place returns the place that requests name, or nil. If the lock of the state directory led to the groatd, it is the
+// one that the lock records: the same by another name, perhaps.
+func (c *Conn) Place() *Place { return c.of }
 
 // SetDeadline replaces the deadline that was given to [Dial].
 func (c *Conn) SetDeadline(t time.Time) { c.deadline = t }
