@@ -112,7 +112,7 @@ func TestEarthscope(t *testing.T) {
 		"settings alone": {files: map[string]string{config: "[default.http]\nx=1\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found := newWorld(t, test.files, test.vars).find()
+			found := newTestHome(t, test.files, test.vars).find()
 			check(t, found, test.want...)
 			if test.says != "" {
 				says(t, test.says, found[0].Warnings...)
@@ -125,7 +125,7 @@ func TestEarthscope(t *testing.T) {
 // saved.
 func TestEarthscopeShadow(t *testing.T) {
 	const toml = "[default]\noauth2.refresh_token='dummy-in-config'\nhttp.timeout=5\n"
-	w := newWorld(t, map[string]string{".earthscope/config.toml": toml, ".earthscope/default/tokens.json": esTokens(t, refresh)}, nil)
+	w := newTestHome(t, map[string]string{".earthscope/config.toml": toml, ".earthscope/default/tokens.json": esTokens(t, refresh)}, nil)
 	found := w.find()
 	check(t, found,
 		"earthscope"+sessionLine+" refresh=dummy-in-config (ask) (shared)", "earthscope-2"+sessionLine+" refresh="+refresh+" (ask) (shared)")
@@ -139,7 +139,7 @@ func TestEarthscopeShadow(t *testing.T) {
 	check(t, w.find(), "earthscope"+sessionLine+" refresh=dummy-in-env (ask) (shared)",
 		"earthscope-2"+sessionLine+" refresh=dummy-in-config (ask) (shared)", "earthscope-3"+sessionLine+" refresh="+refresh+" (ask) (shared)")
 	// The same token in all places is one session.
-	w = newWorld(t, map[string]string{
+	w = newTestHome(t, map[string]string{
 		".earthscope/default/tokens.json": esTokens(t, refresh), ".config/earthscope-cli/sso_tokens.json": esTokens(t, refresh),
 	}, map[string]string{"ES_OAUTH2__REFRESH_TOKEN": refresh})
 	found = w.find()
@@ -182,14 +182,14 @@ func TestEarthscopeOld(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, test.files, test.vars)
+			w := newTestHome(t, test.files, test.vars)
 			if test.goos != "" {
 				w.goos = test.goos
 			}
 			check(t, w.find(), test.want...)
 		})
 	}
-	f := newWorld(t, map[string]string{".config/earthscope-cli/sso_tokens.json": old}, nil).find()[0]
+	f := newTestHome(t, map[string]string{".config/earthscope-cli/sso_tokens.json": old}, nil).find()[0]
 	if !f.Issued.Equal(time.Unix(1700000000, 0)) || !f.Expires.Equal(time.Unix(1700086400, 0)) {
 		t.Errorf("issued %v, expires %v", f.Issued, f.Expires)
 	}

@@ -19,13 +19,13 @@ import (
 func TestFiles(t *testing.T) {
 	const at = ".config/spatiafi/app_credentials.json"
 	for name, test := range map[string]struct {
-		make  func(t *testing.T, w *world, path string)
+		make  func(t *testing.T, w *testHome, path string)
 		want  string // empty: imported; "-": not there
 		all   bool   // of the directory's files, not only this one
 		warns string
 	}{
-		"own link": {make: func(t *testing.T, w *world, path string) { link(t, w, path, "real.json") }},
-		"own link, relative": {make: func(t *testing.T, w *world, path string) {
+		"own link": {make: func(t *testing.T, w *testHome, path string) { link(t, w, path, "real.json") }},
+		"own link, relative": {make: func(t *testing.T, w *testHome, path string) {
 			link(t, w, path, "real.json")
 			remove(t, path)
 			if err := os.Symlink("../../real.json", path); err != nil {
@@ -33,11 +33,11 @@ func TestFiles(t *testing.T) {
 			}
 		}},
 		"another's link": {
-			make: func(t *testing.T, w *world, path string) { link(t, w, path, "real.json"); giveAway(t, path) },
+			make: func(t *testing.T, w *testHome, path string) { link(t, w, path, "real.json"); giveAway(t, path) },
 			want: "the way there goes through a symbolic link of another user (uid 4242)",
 		},
 		"another's link behind an own one": {
-			make: func(t *testing.T, w *world, path string) {
+			make: func(t *testing.T, w *testHome, path string) {
 				link(t, w, w.path("middle"), "real.json")
 				giveAway(t, w.path("middle"))
 				link(t, w, path, "middle")
@@ -45,7 +45,7 @@ func TestFiles(t *testing.T) {
 			want: "the way there goes through a symbolic link of another user (uid 4242)",
 		},
 		"another's link on the way": {
-			make: func(t *testing.T, w *world, path string) {
+			make: func(t *testing.T, w *testHome, path string) {
 				remove(t, filepath.Dir(path))
 				w.write("elsewhere/app_credentials.json", apps)
 				link(t, w, filepath.Dir(path), "elsewhere")
@@ -54,39 +54,42 @@ func TestFiles(t *testing.T) {
 			want: "the way there goes through a symbolic link of another user (uid 4242)", all: true,
 		},
 		"circle": {
-			make: func(t *testing.T, w *world, path string) {
+			make: func(t *testing.T, w *testHome, path string) {
 				if err := os.Symlink(path, path); err != nil {
 					t.Fatal(err)
 				}
 			},
 			want: "there are too many symbolic links on the way",
 		},
-		"dangling": {make: func(t *testing.T, w *world, path string) { link(t, w, path, "nowhere"); remove(t, w.path("nowhere")) }, want: "-"},
+		"dangling": {make: func(t *testing.T, w *testHome, path string) {
+			link(t, w, path, "nowhere")
+			remove(t, w.path("nowhere"))
+		}, want: "-"},
 		"another's": {
-			make: func(t *testing.T, w *world, path string) { w.write(at, apps); giveAway(t, path) }, want: "the file belongs to another user (uid 4242)",
+			make: func(t *testing.T, w *testHome, path string) { w.write(at, apps); giveAway(t, path) }, want: "the file belongs to another user (uid 4242)",
 		},
 		"writable by others": {
-			make: func(t *testing.T, w *world, path string) { w.write(at, apps); mode(0o666)(t, path) }, warns: "others may write the file (mode 0666)",
+			make: func(t *testing.T, w *testHome, path string) { w.write(at, apps); mode(0o666)(t, path) }, warns: "others may write the file (mode 0666)",
 		},
-		"directory": {make: func(t *testing.T, w *world, path string) { mkdir(t, path) }, want: "it is not a regular file"},
+		"directory": {make: func(t *testing.T, w *testHome, path string) { mkdir(t, path) }, want: "it is not a regular file"},
 		"FIFO": {
-			make: func(t *testing.T, w *world, path string) {
+			make: func(t *testing.T, w *testHome, path string) {
 				if err := syscall.Mkfifo(path, 0o600); err != nil {
 					t.Fatal(err)
 				}
 			},
 			want: "it is not a regular file",
 		},
-		"device":    {make: func(t *testing.T, w *world, path string) { symlink(t, "/dev/zero", path) }, want: "it is not a regular file"},
-		"largest":   {make: func(t *testing.T, w *world, path string) { w.write(at, apps+strings.Repeat(" ", 1<<20-len(apps))) }},
-		"too large": {make: func(t *testing.T, w *world, path string) { w.write(at, apps+strings.Repeat(" ", 1<<20-len(apps)+1)) }, want: "the file is larger than 1048576 bytes"},
-		"a file above": {make: func(t *testing.T, w *world, path string) {
+		"device":    {make: func(t *testing.T, w *testHome, path string) { symlink(t, "/dev/zero", path) }, want: "it is not a regular file"},
+		"largest":   {make: func(t *testing.T, w *testHome, path string) { w.write(at, apps+strings.Repeat(" ", 1<<20-len(apps))) }},
+		"too large": {make: func(t *testing.T, w *testHome, path string) { w.write(at, apps+strings.Repeat(" ", 1<<20-len(apps)+1)) }, want: "the file is larger than 1048576 bytes"},
+		"a file above": {make: func(t *testing.T, w *testHome, path string) {
 			remove(t, filepath.Dir(path))
 			w.write(".config/spatiafi", "x")
 		}, want: "-"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, map[string]string{".config/spatiafi/x": ""}, nil)
+			w := newTestHome(t, map[string]string{".config/spatiafi/x": ""}, nil)
 			remove(t, w.path(".config/spatiafi/x"))
 			test.make(t, w, w.path(at))
 			found := w.find()
@@ -116,7 +119,7 @@ func symlink(t *testing.T, to, path string) {
 }
 
 // link makes path a link to a name below the home, and the file there if there is none.
-func link(t *testing.T, w *world, path, to string) {
+func link(t *testing.T, w *testHome, path, to string) {
 	t.Helper()
 	if _, err := os.Lstat(w.path(to)); errors.Is(err, fs.ErrNotExist) {
 		w.write(to, apps)
@@ -136,7 +139,7 @@ func TestAnotherUsersHome(t *testing.T) {
 		return
 	}
 	tier.NeedsRoot(t)
-	w := newWorld(t, map[string]string{".config/spatiafi/app_credentials.json": apps}, nil)
+	w := newTestHome(t, map[string]string{".config/spatiafi/app_credentials.json": apps}, nil)
 	for dir := w.home; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
 		mode(0o755)(t, dir)
 	}
@@ -152,7 +155,7 @@ func TestAnotherUsersHome(t *testing.T) {
 // TestQuoting: a command to type is right for sh, whatever a directory is called.
 func TestQuoting(t *testing.T) {
 	name := "it's a $(dummy) \"profile\"; & more"
-	w := newWorld(t, map[string]string{".planet/" + name + "/auth_client.json": planetM2M}, nil)
+	w := newTestHome(t, map[string]string{".planet/" + name + "/auth_client.json": planetM2M}, nil)
 	found, err := importer.Find(t.Context(), w.env())
 	if err != nil || len(found) != 1 || len(found[0].Copies) != 1 {
 		t.Fatalf("%+v, %v", found, err)
@@ -163,7 +166,7 @@ func TestQuoting(t *testing.T) {
 	if _, err := os.Lstat(w.path(".planet/" + name + "/auth_client.json")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s removed nothing: %v", found[0].Copies[0].Remove, err)
 	}
-	w = newWorld(t, map[string]string{".planet/a\x1b[2Jb/auth_client.json": planetM2M}, nil)
+	w = newTestHome(t, map[string]string{".planet/a\x1b[2Jb/auth_client.json": planetM2M}, nil)
 	check(t, w.find()) // a terminal would obey it
 }
 
@@ -175,7 +178,7 @@ func TestHome(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := importer.Find(ctx, newWorld(t, nil, nil).env()); !errors.Is(err, context.Canceled) {
+	if _, err := importer.Find(ctx, newTestHome(t, nil, nil).env()); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled search: %v", err)
 	}
 }

@@ -27,8 +27,8 @@ const (
 	es      = "b9DtAFBd6QvMg761vI3YhYquNZbJX5G0"
 )
 
-// world is a scratch home and environment.
-type world struct {
+// testHome is a scratch home and environment.
+type testHome struct {
 	t     *testing.T
 	home  string
 	vars  map[string]string
@@ -36,10 +36,10 @@ type world struct {
 	taken []string
 }
 
-// newWorld writes files, by their paths below the home, each readable by its owner alone.
-func newWorld(t *testing.T, files map[string]string, vars map[string]string) *world {
+// newTestHome writes files, by their paths below the home, each readable by its owner alone.
+func newTestHome(t *testing.T, files map[string]string, vars map[string]string) *testHome {
 	t.Helper()
-	w := &world{t: t, home: t.TempDir(), vars: map[string]string{"TMPDIR": t.TempDir()}, goos: "linux"}
+	w := &testHome{t: t, home: t.TempDir(), vars: map[string]string{"TMPDIR": t.TempDir()}, goos: "linux"}
 	maps.Copy(w.vars, vars)
 	for name, text := range files {
 		w.write(name, text)
@@ -47,9 +47,9 @@ func newWorld(t *testing.T, files map[string]string, vars map[string]string) *wo
 	return w
 }
 
-func (w *world) path(name string) string { return filepath.Join(w.home, name) }
+func (w *testHome) path(name string) string { return filepath.Join(w.home, name) }
 
-func (w *world) write(name, text string) {
+func (w *testHome) write(name, text string) {
 	w.t.Helper()
 	path := w.path(name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -60,7 +60,7 @@ func (w *world) write(name, text string) {
 	}
 }
 
-func (w *world) env() importer.Env {
+func (w *testHome) env() importer.Env {
 	return importer.Env{
 		Home: w.home, GOOS: w.goos,
 		Taken: func(name string) bool { return slices.Contains(w.taken, name) },
@@ -74,7 +74,7 @@ func (w *world) env() importer.Env {
 }
 
 // find runs Find and holds every row to what is true for all of them; nothing in the home may have changed.
-func (w *world) find() []importer.Candidate {
+func (w *testHome) find() []importer.Candidate {
 	w.t.Helper()
 	before := w.snapshot()
 	found, err := importer.Find(w.t.Context(), w.env())
@@ -89,7 +89,7 @@ func (w *world) find() []importer.Candidate {
 }
 
 // snapshot is each file's name, mode and content.
-func (w *world) snapshot() map[string]string {
+func (w *testHome) snapshot() map[string]string {
 	all := map[string]string{}
 	err := filepath.WalkDir(w.home, func(path string, d os.DirEntry, err error) error {
 		if err != nil {

@@ -138,7 +138,7 @@ func (s *search) googleLeftOver() {
 	f, err := readFile(filepath.Join(dir, "gdal_auth.env"), maxFile, false)
 	clear(f.text)
 	if err != nil {
-		return // in a directory for everybody a file of somebody else's is none of ours
+		return // in a shared directory it may be another user's file
 	}
 	f.at.Holds = []string{"refresh token", "client secret"}
 	s.refuse("Google", "session", "google", f.at, flawed("",

@@ -38,11 +38,11 @@ func TestGoogle(t *testing.T) {
 		"another type":           {map[string]any{"type": "external_account"}, "google: Google account refused: its type is neither authorized_user nor service_account, so it is no file of Google's"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, map[string]string{".config/spatiafi/gcp_user_credentials.json": googleFile(t, test.members)}, nil)
+			w := newTestHome(t, map[string]string{".config/spatiafi/gcp_user_credentials.json": googleFile(t, test.members)}, nil)
 			check(t, w.find(), test.want)
 		})
 	}
-	w := newWorld(t, map[string]string{".config/spatiafi/gcp_user_credentials.json": googleFile(t, map[string]any{"quota_project_id": "q"})}, map[string]string{
+	w := newTestHome(t, map[string]string{".config/spatiafi/gcp_user_credentials.json": googleFile(t, map[string]any{"quota_project_id": "q"})}, map[string]string{
 		"GS_OAUTH2_CLIENT_ID": "c.apps.example", "GS_OAUTH2_CLIENT_SECRET": "dummy-secret", "GS_OAUTH2_REFRESH_TOKEN": refresh,
 	})
 	leftOver := filepath.Join(w.vars["TMPDIR"], "gdal_auth.env")
@@ -57,6 +57,6 @@ func TestGoogle(t *testing.T) {
 	}
 	giveAway(t, leftOver) // somebody else's file in a directory for all is none of ours
 	check(t, w.find(), userLine)
-	w = newWorld(t, nil, map[string]string{"GS_OAUTH2_REFRESH_TOKEN": refresh})
+	w = newTestHome(t, nil, map[string]string{"GS_OAUTH2_REFRESH_TOKEN": refresh})
 	check(t, w.find(), "google: Google session refused: GS_OAUTH2_REFRESH_TOKEN needs GS_OAUTH2_CLIENT_ID and GS_OAUTH2_CLIENT_SECRET beside it, in printable ASCII")
 }

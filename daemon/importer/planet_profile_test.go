@@ -59,7 +59,7 @@ func TestPlanetTypes(t *testing.T) {
 		"oidc_something_new":             {nil, "profile refused: its client_type is none that groat knows"},
 	} {
 		t.Run(kind, func(t *testing.T) {
-			w := newWorld(t, map[string]string{".planet/p/auth_client.json": profile(t, kind, test.members), ".planet/p/token.json": planetToken}, nil)
+			w := newTestHome(t, map[string]string{".planet/p/auth_client.json": profile(t, kind, test.members), ".planet/p/token.json": planetToken}, nil)
 			check(t, w.find(), "p: Planet "+test.want)
 		})
 	}
@@ -99,7 +99,7 @@ func TestPlanetServers(t *testing.T) {
 		"no client":      {map[string]any{"client_id": ""}, refused + "auth_client.json has no client_id", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, map[string]string{".planet/p/auth_client.json": profile(t, "oidc_device_code", test.members), ".planet/p/token.json": planetToken}, nil)
+			w := newTestHome(t, map[string]string{".planet/p/auth_client.json": profile(t, "oidc_device_code", test.members), ".planet/p/token.json": planetToken}, nil)
 			found := w.find()
 			check(t, found, "p: Planet "+test.want)
 			if got := strings.Join(found[0].Lost, " "); got != test.lost {
@@ -132,7 +132,7 @@ func TestPlanetKeyFile(t *testing.T) {
 		"none":      {path: "-", want: "profile refused: auth_client.json names no private key"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, map[string]string{"key.pem": dummyKey}, nil)
+			w := newTestHome(t, map[string]string{"key.pem": dummyKey}, nil)
 			path := test.path
 			switch path {
 			case "":

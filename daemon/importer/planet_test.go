@@ -96,7 +96,7 @@ func TestPlanetProfiles(t *testing.T) {
 		"no profile at all": {files: map[string]string{".planet/x/readme.txt": "hello", ".planet/file.json": "{}"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found := newWorld(t, test.files, nil).find()
+			found := newTestHome(t, test.files, nil).find()
 			check(t, found, test.want...)
 			for _, words := range test.warns {
 				says(t, words, found[0].Warnings...)
@@ -111,12 +111,12 @@ func TestPlanetCollision(t *testing.T) {
 		return `{"refresh_token":"` + refresh + `","access_token":"` + jwt(t, map[string]any{"azp": azp, "iss": "https://login.planet.com/"}) + `"}`
 	}
 	dir := ".planet/" + strings.ToLower(planet)
-	w := newWorld(t, map[string]string{dir + "/auth_client.json": planetUser, dir + "/token.json": token(planet)}, nil)
+	w := newTestHome(t, map[string]string{dir + "/auth_client.json": planetUser, dir + "/token.json": token(planet)}, nil)
 	check(t, w.find(), "planet-49lhvbyl"+userLine)
 	w.write(dir+"/token.json", token(strings.ToUpper(planet)))
 	check(t, w.find(), "planet-49lhvbyl: Planet profile refused: the tokens were issued to another client than the one in auth_client.json")
 	// the client id never comes from the directory
-	w = newWorld(t, map[string]string{dir + "/token.json": token(planet)}, nil)
+	w = newTestHome(t, map[string]string{dir + "/token.json": token(planet)}, nil)
 	check(t, w.find(), "planet-49lhvbyl"+userLine)
 	w.write(dir+"/token.json", planetToken)
 	check(t, w.find(), "planet-49lhvbyl: Planet profile refused: there is no auth_client.json, and the tokens do not say which client they were issued to")
@@ -147,7 +147,7 @@ func TestPlanetChoice(t *testing.T) {
 		"built-in": {vars: map[string]string{"PL_AUTH_PROFILE": "planet-user", "PL_API_KEY": "PLAK-dummy"}, want: []string{keyLine}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found := newWorld(t, test.files, test.vars).find()
+			found := newTestHome(t, test.files, test.vars).find()
 			// A refused row is named after what can be imported, and stands where it was found.
 			check(t, found, test.want...)
 		})
@@ -166,19 +166,19 @@ func TestPlanetPreferences(t *testing.T) {
 		`{"PL_API_KEY":"","PL_AUTH_PROFILE":"planet-user"}`: "",
 		`[`: "planet: Planet preferences refused: not JSON: a value is missing at byte 1",
 	} {
-		found := newWorld(t, map[string]string{".planet.json": text}, nil).find()
+		found := newTestHome(t, map[string]string{".planet.json": text}, nil).find()
 		if want == "" {
 			check(t, found)
 			continue
 		}
 		check(t, found, want)
 	}
-	w := newWorld(t, map[string]string{".planet.json": `{` + pair + `,"PL_AUTH_PROFILE":"planet-user"}`}, nil)
+	w := newTestHome(t, map[string]string{".planet.json": `{` + pair + `,"PL_AUTH_PROFILE":"planet-user"}`}, nil)
 	c := w.find()[0].Copies[0]
 	if c.Remove != "${EDITOR:-vi} "+w.path(".planet.json") || !strings.Contains(c.Note, "PL_AUTH_CLIENT_ID and PL_AUTH_CLIENT_SECRET") {
 		t.Errorf("a file with other settings: %+v", c)
 	}
-	w = newWorld(t, map[string]string{".planet.json": `{` + pair + `}`}, nil)
+	w = newTestHome(t, map[string]string{".planet.json": `{` + pair + `}`}, nil)
 	if c := w.find()[0].Copies[0]; c.Remove != "rm -- "+w.path(".planet.json") {
 		t.Errorf("a file with nothing else: %+v", c)
 	}
@@ -186,24 +186,24 @@ func TestPlanetPreferences(t *testing.T) {
 
 func TestPlanetVariables(t *testing.T) {
 	pair := map[string]string{"PL_AUTH_CLIENT_ID": "22222222-3333-4444-8555-666666666666", "PL_AUTH_CLIENT_SECRET": "dummy-not-real"}
-	found := newWorld(t, map[string]string{".planet/my-m2m/auth_client.json": planetM2M}, pair).find()
+	found := newTestHome(t, map[string]string{".planet/my-m2m/auth_client.json": planetM2M}, pair).find()
 	check(t, found, "my-m2m"+m2mLine)
 	if len(found[0].Copies) != 2 {
 		t.Errorf("a profile and the same in the environment: %+v", found[0].Copies)
 	}
 	pair["PL_AUTH_AUDIENCE"], pair["PL_AUTH_SCOPE"], pair["PL_AUTH_EXTRA"] = "https://x.example/", "b a", "k=v"
-	found = newWorld(t, nil, pair).find()
+	found = newTestHome(t, nil, pair).find()
 	check(t, found, "planet-m2m: Planet machine account -> planet-m2m client_credentials scope=a b audience=https://x.example/ id=22222222-3333-4444-8555-666666666666 secret=dummy-not-real")
 	says(t, "PL_AUTH_EXTRA", found[0].Lost...)
-	found = newWorld(t, nil, map[string]string{"PL_AUTH_CLIENT_SECRET": "dummy", "PL_API_KEY": ""}).find()
+	found = newTestHome(t, nil, map[string]string{"PL_AUTH_CLIENT_SECRET": "dummy", "PL_API_KEY": ""}).find()
 	check(t, found, "planet-m2m: Planet machine account refused: PL_AUTH_CLIENT_ID and PL_AUTH_CLIENT_SECRET must both be set, to printable ASCII: Planet's programs ignore one without the other")
-	found = newWorld(t, nil, map[string]string{"PL_AUTH_API_KEY": "PLAK-dummy"}).find()
+	found = newTestHome(t, nil, map[string]string{"PL_AUTH_API_KEY": "PLAK-dummy"}).find()
 	check(t, found, "planet-key: Planet API key -> planet-key api_key apikey=PLAK-dummy (ask)")
 	says(t, "its programs read PL_API_KEY", found[0].Confirm)
 }
 
 func TestPlanetLeftOvers(t *testing.T) {
-	w := newWorld(t, map[string]string{
+	w := newTestHome(t, map[string]string{
 		".planet-2025-01-02-030405/me/token.json": planetToken, ".planet.json-2025-01-02-030405": `{"key":"PLAK-dummy"}`, ".planet-old/token.json": planetToken,
 	}, nil)
 	found := w.find()

@@ -39,7 +39,7 @@ func TestRecognize(t *testing.T) {
 		"broken":                {`{"client_id":"dummy`, "imported:  file refused: not JSON: a string is not closed at byte 19"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, map[string]string{"x": test.text}, nil)
+			w := newTestHome(t, map[string]string{"x": test.text}, nil)
 			found, err := importer.Read(t.Context(), w.env(), w.path("x"))
 			if err != nil {
 				t.Fatal(err)
@@ -61,7 +61,7 @@ func TestRecognize(t *testing.T) {
 			}
 		})
 	}
-	w := newWorld(t, map[string]string{"app_credentials.json": apps}, nil)
+	w := newTestHome(t, map[string]string{"app_credentials.json": apps}, nil)
 	found, err := importer.Read(t.Context(), w.env(), w.path("app_credentials.json"))
 	if diff := cmp.Diff([]string{"spatiafi", "climateengine"}, found[0].Target.Either); err != nil || diff != "" {
 		t.Errorf("two providers answer alike: %v\n%s", err, diff)
@@ -70,7 +70,7 @@ func TestRecognize(t *testing.T) {
 
 func TestReadPlaces(t *testing.T) {
 	toml := "[default.oauth2]\nclient_id='a'\nclient_secret='dummy'\n[profile.b.oauth2]\nclient_id='b'\n"
-	w := newWorld(t, map[string]string{
+	w := newTestHome(t, map[string]string{
 		"p/auth_client.json": planetUser, "p/token.json": planetToken, "lone/token.json": planetToken, "x.toml": toml, "y.toml": "[default]\n",
 		"theirs.json": apps, "p2/auth_client.sops.json": sopsFile, "p2/auth_client.sops.json.plain": planetM2M,
 	}, nil)
@@ -111,7 +111,7 @@ func TestReadPlaces(t *testing.T) {
 }
 
 func TestParseBounds(t *testing.T) {
-	w := newWorld(t, nil, nil)
+	w := newTestHome(t, nil, nil)
 	for text, want := range map[string]string{
 		"":                                "not JSON: a value is missing at byte 0",
 		"dummy":                           "it is none of the files that groat knows: those are JSON objects",

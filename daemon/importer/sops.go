@@ -67,7 +67,7 @@ func (s *search) decrypt(path string) ([]byte, error) {
 		return nil, flawed(byHand(path), "sops did not decrypt it within %v", sopsDeadline)
 	case errors.Is(err, exec.ErrWaitDelay):
 		clear(out.text)
-		_ = cmd.Cancel() // somebody of the group holds the output, so the group is still its own
+		_ = cmd.Cancel() // a process of the group still holds the output, so the group's id is still in use
 		return nil, flawed(byHand(path), "sops ended, but something that it started did not")
 	case err != nil:
 		clear(out.text)

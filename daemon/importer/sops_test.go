@@ -25,7 +25,7 @@ cat -- "$2.plain"
 const sopsFile = `{"client_type":"ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]","client_secret":"ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]","sops":{"mac":"ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]","version":"3.9.0"}}`
 
 // program puts a script on the PATH of the world, with the system's own programs behind it.
-func (w *world) program(name, text string) {
+func (w *testHome) program(name, text string) {
 	w.t.Helper()
 	dir := w.t.TempDir()
 	parts.WriteProgram(w.t, filepath.Join(dir, name), text)
@@ -73,7 +73,7 @@ func TestSops(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, test.files, map[string]string{"PATH": "/nonexistent"})
+			w := newTestHome(t, test.files, map[string]string{"PATH": "/nonexistent"})
 			if test.script != "" {
 				w.program("sops", test.script)
 			}
@@ -95,7 +95,7 @@ func TestSops(t *testing.T) {
 // TestSopsEnvironment: sops learns where its keys are, and no secret of anybody.
 func TestSopsEnvironment(t *testing.T) {
 	const client = ".planet/p/auth_client.sops.json"
-	w := newWorld(t, map[string]string{client: sopsFile, client + ".plain": planetM2M}, map[string]string{
+	w := newTestHome(t, map[string]string{client: sopsFile, client + ".plain": planetM2M}, map[string]string{
 		"SOPS_AGE_KEY_FILE": "/keys", "SOPS_AGE_KEY": "dummy", "PL_API_KEY": "dummy", "AWS_SECRET_ACCESS_KEY": "dummy",
 	})
 	w.program("sops", standIn+"env > \"$HOME/sops.env\"\n")
@@ -115,7 +115,7 @@ func TestSopsEnvironment(t *testing.T) {
 // TestSopsHangs: a sops that asks somebody who is not there ends with the search, and so does what it started. Its own
 // deadline goes the same way.
 func TestSopsHangs(t *testing.T) {
-	w := newWorld(t, map[string]string{".planet/p/auth_client.sops.json": sopsFile}, nil)
+	w := newTestHome(t, map[string]string{".planet/p/auth_client.sops.json": sopsFile}, nil)
 	w.program("sops", "#!/bin/sh\nsleep 600 &\necho $! >\"$HOME/pid.new\"\nmv \"$HOME/pid.new\" \"$HOME/pid\"\nwait\n")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -57,7 +57,7 @@ func TestSpatiafi(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, test.files, test.vars)
+			w := newTestHome(t, test.files, test.vars)
 			if test.goos != "" {
 				w.goos = test.goos
 			}
@@ -88,7 +88,7 @@ func TestSpatiafiContent(t *testing.T) {
 		`{"client_id":"a","client_id":"b","client_secret":"dummy"}`: "JSON that is refused: two members of one object have the same name, or names that differ only in case at byte 28",
 		``: "the file is empty",
 	} {
-		w := newWorld(t, map[string]string{".config/spatiafi/app_credentials.json": text}, nil)
+		w := newTestHome(t, map[string]string{".config/spatiafi/app_credentials.json": text}, nil)
 		found := w.find()
 		check(t, found, "spatiafi: SpatiaFi App Credentials refused: "+want)
 		if len(found) == 1 && want == complaint {
@@ -98,7 +98,7 @@ func TestSpatiafiContent(t *testing.T) {
 }
 
 func TestCopies(t *testing.T) {
-	w := newWorld(t, map[string]string{".config/spatiafi/app_credentials.json": apps, ".config/spatiafi/app_credentials": apps},
+	w := newTestHome(t, map[string]string{".config/spatiafi/app_credentials.json": apps, ".config/spatiafi/app_credentials": apps},
 		map[string]string{"SPATIAFI_CLIENT_ID": uuid, "SPATIAFI_CLIENT_SECRET": secret})
 	if err := os.Chmod(w.path(".config/spatiafi/app_credentials.json"), 0o644); err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestCopies(t *testing.T) {
 
 // TestNames: what groat has already keeps its name.
 func TestNames(t *testing.T) {
-	w := newWorld(t, map[string]string{".config/spatiafi/app_credentials.json": apps}, nil)
+	w := newTestHome(t, map[string]string{".config/spatiafi/app_credentials.json": apps}, nil)
 	w.taken = []string{"spatiafi", "spatiafi-2"}
 	check(t, w.find(), "spatiafi-3"+appsLine)
 }
