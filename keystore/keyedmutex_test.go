@@ -60,3 +60,25 @@ func TestWritesTakeTurns(t *testing.T) {
 		}
 	})
 }
+
+// A write that waits in vain changes nothing and says so.
+func TestABusyProfile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s PendingStore
+		unlock, err := s.lock(t.Context(), "work")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unlock()
+		_, sent := s.MarkSent(t.Context(), "work")
+		for what, err := range map[string]error{
+			"Set": s.Set(t.Context(), "work", Item{}), "Delete": s.Delete(t.Context(), "work"), "MarkSent": sent,
+			"MarkAnswered": s.MarkAnswered(t.Context(), "work"), "Retry": s.Retry(t.Context(), "work"),
+		} {
+			if !errors.Is(err, ErrUnavailable) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		s.dropIfStored(t.Context(), "work") // returns, and uses no store
+	})
+}
