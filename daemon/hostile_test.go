@@ -240,14 +240,6 @@ var hostile = map[string]func(t *testing.T, h *house){
 			t.Error("still open")
 		}
 	},
-	"A4 silence": func(t *testing.T, h *house) {
-		c := dialRaw(t, h.socket)
-		defer c.Close()
-		c.SetReadDeadline(time.Now().Add(6 * time.Second))
-		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("an idle connection was closed: %v", err)
-		}
-	},
 	"A5 half a request, half closed": func(t *testing.T, h *house) {
 		c := dialRaw(t, h.socket)
 		defer c.Close()
