@@ -9,13 +9,13 @@ import (
 )
 
 // A runtime directory that this system has not made (a test's, a container's) mostly has one place, which is not the usual
-// one. For programs that know no places its groatd makes a link at the plain path. It is nobody's socket: a groatd of the
-// usual place puts its own there.
+// one. For programs that know no places its groatd makes a link at the plain path, the alias. A groatd of the usual place
+// replaces the alias by its own socket.
 
-// aliasTarget is what an alias, and nothing else, leads to.
+// aliasTarget matches the target of an alias, and no other link's.
 var aliasTarget = regexp.MustCompile(`^d\.[0-9a-f]{16}/agent\.sock$`)
 
-// ownDirectory is the name of a place's own directory.
+// ownDirectory matches the name of a place's own directory.
 var ownDirectory = regexp.MustCompile(`^d\.[0-9a-f]{16}$`)
 
 // isAlias reports whether a path is a link of this user's to a place's own socket.
@@ -29,19 +29,19 @@ func isAlias(path string) bool {
 	return err == nil && ok && int(st.Uid) == os.Geteuid() && aliasTarget.MatchString(target)
 }
 
-// clearAlias removes an alias that leads nowhere, or to a socket without a listener.
+// clearAlias removes an alias whose target is missing, or is a socket without a listener.
 func clearAlias(path string) error {
 	return removeUnserved(path, "the link")
 }
 
-// dropForeignAlias makes room for the usual place's socket: an alias belongs to no place.
+// dropForeignAlias removes an alias at the path of the usual place's socket.
 func dropForeignAlias(path string) {
 	if isAlias(path) {
-		os.Remove(path) // where it cannot be removed, the socket cannot be made, and that is said
+		os.Remove(path) // if this fails, so does binding the socket, which reports it
 	}
 }
 
-// makeAlias links alias to the socket where nothing stands, or an alias without a listener.
+// makeAlias links alias to the socket if there is no file, or an alias without a listener.
 func makeAlias(alias, socket string) error {
 	target, err := filepath.Rel(filepath.Dir(alias), socket)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/groat-dev/groat/keystore/backend"
 )
 
-// check refuses what the daemon would refuse at its start: the configuration, the directories, the choice of a keystore. It makes
-// and changes nothing, and does not look whether another groatd runs.
-func check(f flags, s site, dir config.Dir) error {
+// check returns the error with which the daemon would refuse to start: about the configuration, the directories or the choice of a
+// keystore. It changes nothing, and does not find out whether another groatd runs.
+func check(f flags, s location, dir config.Dir) error {
 	c, err := dir.Load()
 	if err != nil {
 		return err
@@ -24,7 +24,7 @@ func check(f flags, s site, dir config.Dir) error {
 	return nil
 }
 
-func checkSite(f flags, s site) error {
+func checkSite(f flags, s location) error {
 	if err := s.checkHome(); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func checkSite(f flags, s site) error {
 		return err
 	}
 	if err := backend.Check(backend.Options{StateDir: s.State, Env: os.Getenv("GROAT_KEYSTORE")}); err != nil {
-		return badChoice(err, s.State)
+		return errKeystore(err, s.State)
 	}
 	if activated() {
 		return nil // the socket is the service manager's

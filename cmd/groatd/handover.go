@@ -75,7 +75,7 @@ func (o *offer) serve(stop func(), looks chan<- struct{}) {
 				o.log.Warn("another groatd wants to take over from this one, which goes on", zap.Error(err))
 				select {
 				case looks <- struct{}{}:
-				default: // it looks already
+				default: // a check is due already
 				}
 			}
 		}()
@@ -133,8 +133,8 @@ func (o *offer) give(lock *stateLock) {
 	o.log.Info("handed over", zap.Int("tokens", len(tokens)))
 }
 
-// takeOver asks the groatd that holds the lock of the site's state directory to hand over, and returns its lock and its tokens.
-func takeOver(s site) (*stateLock, []handover.Token, error) {
+// takeOver asks the groatd that holds the lock of the place's state directory to hand over, and returns its lock and its tokens.
+func takeOver(s location) (*stateLock, []handover.Token, error) {
 	h, err := askHolder(s, false)
 	if err != nil {
 		return nil, nil, err
@@ -155,15 +155,16 @@ func takeOver(s site) (*stateLock, []handover.Token, error) {
 // startTime is how long a holder that does not listen yet is waited for.
 const startTime = time.Second
 
-// askHolder asks the holder of the site's lock whether it hands over. With only set it wants to know the answer and no more.
-func askHolder(s site, only bool) (*handover.Successor, error) {
+// askHolder asks the holder of the place's lock whether it hands over. With only set it wants to know the answer and no more.
+func askHolder(s location, only bool) (*handover.Successor, error) {
 	h, err := frame.ReadHolder(s.State)
-	for end := time.Now().Add(startTime); err == nil && h.Here() && h.Socket == "" && time.Now().Before(end); {
+	starts := func() bool { return err != nil || h.Here() && h.Socket == "" } // or writes its record just now
+	for end := time.Now().Add(startTime); starts() && time.Now().Before(end); {
 		time.Sleep(startTime / 50)
 		h, err = frame.ReadHolder(s.State)
 	}
 	if err != nil || !h.Here() || h.Place != s.Place {
-		return nil, heldState(s)
+		return nil, errHeld(s)
 	}
 	end := fmt.Sprintf("kill %d", h.PID)
 	if h.Handover == "" {
@@ -182,9 +183,9 @@ func askHolder(s site, only bool) (*handover.Successor, error) {
 // askAgain is how often a holder that has refused is asked again.
 const askAgain = 2 * time.Second
 
-// awaitLock returns true once the lock of the site's state directory is free, or its holder would hand over; false when ctx
+// awaitLock returns true once the lock of the place's state directory is free, or its holder would hand over; false when ctx
 // ends before.
-func awaitLock(ctx context.Context, s site) bool {
+func awaitLock(ctx context.Context, s location) bool {
 	free := make(chan struct{})
 	go func() {
 		if lock, err := openLock(s.State, 0); err == nil {
@@ -214,8 +215,8 @@ func awaitLock(ctx context.Context, s site) bool {
 	}
 }
 
-// adoptLock returns the lock of the site's state directory, which another process has passed as the open file.
-func adoptLock(s site, file *os.File) (*stateLock, error) {
+// adoptLock returns the lock of the place's state directory, which another process has passed as the open file.
+func adoptLock(s location, file *os.File) (*stateLock, error) {
 	there, err := openLock(s.State, 0)
 	if err != nil {
 		return nil, err

@@ -11,21 +11,21 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// harden makes this process tell nobody what it holds: not the user's other programs, not a core file, not a library that
-// prints. It is the first thing that main does. What a program of the same user opened of this process before cannot be
-// taken back; a binary that its user may execute but not read (mode 0711, root's) has no such window.
+// harden keeps what this process holds from the user's other programs, from core files and from libraries that print. main calls
+// it first. A descriptor of this process's memory that another program of the user opened before stays usable; a binary that
+// its user may execute but not read (root's, mode 0711) has no such window.
 func harden() {
 	withoutDebugging()
 	if err := closeMemory(); err != nil {
 		refuseToStart("its memory cannot be closed to other programs: "+err.Error(), "start it where prctl(2) and setrlimit(2) are allowed")
 	}
-	// Ours is zap. This one is what libraries complain to, and net/http's complaints quote what they received.
+	// groatd logs with zap. Libraries print to this logger, and net/http quotes there what it received.
 	log.SetOutput(io.Discard)
 }
 
 // debugging are variables that make the Go runtime, or what a build for tests adds to it, print or write down what happens
-// inside: GODEBUG=http2debug=2 prints requests with their bodies, GOTRACEBACK=crash asks for a core. They are read before
-// main, so the only way to be rid of them is to start anew.
+// inside: GODEBUG=http2debug=2 prints requests with their bodies, GOTRACEBACK=crash asks for a core. The runtime reads them
+// before main, so groatd executes itself again without them.
 var debugging = []string{"GODEBUG=", "GOTRACEBACK=", "GORACE=", "GOCOVERDIR=", "SSLKEYLOGFILE="}
 
 func withoutDebugging() {

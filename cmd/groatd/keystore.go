@@ -26,11 +26,11 @@ type closer interface {
 // state is what a groatd has of its state directory.
 type state struct {
 	keystore closer
-	// lock is nil where the directory was refused, or is another groatd's.
+	// lock is nil if the directory was refused or another groatd holds it.
 	lock *stateLock
-	// tokens are those of the groatd that has handed over.
+	// tokens are the access tokens of the groatd that has handed over.
 	tokens []handover.Token
-	// waits is set where another groatd holds the lock.
+	// waits is set if another groatd holds the lock.
 	waits bool
 }
 
@@ -38,7 +38,7 @@ type state struct {
 //
 // Where either is refused and a service manager has passed the socket, ending would only mean to be started again for each
 // client, until the manager gives up: then every request for a credential is answered with the refusal.
-func openState(s site, log *zap.Logger) (*state, error) {
+func openState(s location, log *zap.Logger) (*state, error) {
 	st, err := lockedState(s)
 	r, refused := errors.AsType[*refusal](err)
 	if !refused || !activated() {
@@ -46,12 +46,12 @@ func openState(s site, log *zap.Logger) (*state, error) {
 	}
 	log.Error("no credential can be used", zap.Error(err))
 	if r.code == exitCantCreate {
-		return &state{keystore: noStore{protocol.KeystoreUnavailable, err.Error(), r.hint}, waits: true}, nil
+		return &state{keystore: refusedStore{protocol.KeystoreUnavailable, err.Error(), r.hint}, waits: true}, nil
 	}
-	return &state{keystore: noStore{protocol.Config, err.Error(), r.hint + ", then: systemctl --user restart groatd"}}, nil
+	return &state{keystore: refusedStore{protocol.Config, err.Error(), r.hint + ", then: systemctl --user restart groatd"}}, nil
 }
 
-func lockedState(s site) (*state, error) {
+func lockedState(s location) (*state, error) {
 	if err := privateDir(s.State, "the state directory"); err != nil {
 		return nil, err
 	}
@@ -65,23 +65,23 @@ func lockedState(s site) (*state, error) {
 		return nil, err
 	}
 	st.keystore, err = backend.Open(backend.Options{
-		StateDir: s.State, FallbackDir: spareDir(), RollbackDir: seenDir(), Env: os.Getenv("GROAT_KEYSTORE"),
+		StateDir: s.State, FallbackDir: fallbackDir(), RollbackDir: rollbackDir(), Env: os.Getenv("GROAT_KEYSTORE"),
 	})
 	if err != nil {
 		st.lock.Close()
-		return nil, badChoice(err, s.State)
+		return nil, errKeystore(err, s.State)
 	}
 	return st, nil
 }
 
-func badChoice(err error, state string) error {
+func errKeystore(err error, state string) error {
 	return &refusal{exitConfig, err, "unset GROAT_KEYSTORE, or look into " + state}
 }
 
-// spareDir is where a rotated refresh token goes that the state directory's disk does not take. The runtime directory is in
-// memory, so it works when a disk does not, and outlives a crash, but not the session. macOS has nothing of the kind:
-// whatever a process may write to there shares the disk, and its fate, with the state directory.
-func spareDir() string {
+// fallbackDir returns the directory for a rotated refresh token that the disk of the state directory does not take, or "". The
+// runtime directory is in memory: it works when a disk does not, and outlives a crash of groatd, but not the session. On macOS
+// every directory that a user may write to is on the same disk as the state directory, so there is none.
+func fallbackDir() string {
 	if runtime.GOOS != "linux" {
 		return ""
 	}
@@ -92,8 +92,9 @@ func spareDir() string {
 	return optionalDir(run, "groat")
 }
 
-// seenDir is where a restored backup leaves things as they are: $XDG_CACHE_HOME, or ~/Library/Caches.
-func seenDir() string {
+// rollbackDir returns the directory for what a restored backup must not bring back, or "": $XDG_CACHE_HOME/groat, or
+// ~/Library/Caches/groat.
+func rollbackDir() string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return ""
@@ -101,7 +102,7 @@ func seenDir() string {
 	return optionalDir(filepath.Dir(cache), filepath.Base(cache), "groat")
 }
 
-// optionalDir makes a private directory in one that exists, or does without.
+// optionalDir makes a private directory in one that exists, and returns "" if that is not possible.
 func optionalDir(exists string, below ...string) string {
 	if info, err := os.Stat(exists); err != nil || !info.IsDir() {
 		return ""
@@ -113,38 +114,42 @@ func optionalDir(exists string, below ...string) string {
 	return dir
 }
 
-// noStore stands for a keystore that was refused: it holds and takes nothing, and says why.
-type noStore struct {
+// refusedStore stands for a keystore that was refused. Each of its methods returns the refusal.
+type refusedStore struct {
 	kind      protocol.Kind
 	why, hint string
 }
 
-func (n noStore) err() error { return protocol.NewError(n.kind, n.why, n.hint) }
+func (n refusedStore) err() error { return protocol.NewError(n.kind, n.why, n.hint) }
 
-func (n noStore) Get(context.Context, string) (keystore.Item, error) { return keystore.Item{}, n.err() }
+func (n refusedStore) Get(context.Context, string) (keystore.Item, error) {
+	return keystore.Item{}, n.err()
+}
 
-func (n noStore) Set(context.Context, string, keystore.Item) error { return n.err() }
+func (n refusedStore) Set(context.Context, string, keystore.Item) error { return n.err() }
 
-func (n noStore) Delete(context.Context, string) error { return n.err() }
+func (n refusedStore) Delete(context.Context, string) error { return n.err() }
 
-func (n noStore) Probe(context.Context) error { return n.err() }
+func (n refusedStore) Probe(context.Context) error { return n.err() }
 
-func (n noStore) MarkSent(context.Context, string) (doubt, err error) { return nil, n.err() }
+func (n refusedStore) MarkSent(context.Context, string) (doubt, err error) { return nil, n.err() }
 
-func (n noStore) MarkAnswered(context.Context, string) error { return n.err() }
+func (n refusedStore) MarkAnswered(context.Context, string) error { return n.err() }
 
-func (n noStore) InDoubt(context.Context) ([]string, error) { return nil, n.err() }
+func (n refusedStore) InDoubt(context.Context) ([]string, error) { return nil, n.err() }
 
-func (n noStore) Use(context.Context, string, string, keystore.Secret) error { return n.err() }
+func (n refusedStore) Use(context.Context, string, string, keystore.Secret) error { return n.err() }
 
-func (n noStore) Move(context.Context, string, string, keystore.Secret) error { return n.err() }
+func (n refusedStore) Move(context.Context, string, string, keystore.Secret) error { return n.err() }
 
-func (n noStore) Passphrase(context.Context, keystore.Secret, keystore.Secret) error { return n.err() }
+func (n refusedStore) Passphrase(context.Context, keystore.Secret, keystore.Secret) error {
+	return n.err()
+}
 
-func (n noStore) Unlock(context.Context, keystore.Secret) error { return n.err() }
+func (n refusedStore) Unlock(context.Context, keystore.Secret) error { return n.err() }
 
-func (n noStore) Status(context.Context) keystore.Status {
+func (n refusedStore) Status(context.Context) keystore.Status {
 	return keystore.Status{Use: backend.Auto, State: "unavailable", Message: n.why}
 }
 
-func (n noStore) Close() error { return nil }
+func (n refusedStore) Close() error { return nil }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What is kept beside the state directory is kept only where that is safe, and groatd does without where it is not.
+// The directories beside the state directory are used only if they are safe; groatd works without them.
 func TestOptionalDirectories(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(t *testing.T, base string)
@@ -30,7 +30,7 @@ func TestOptionalDirectories(t *testing.T) {
 			for _, place := range []struct {
 				variable string
 				dir      func() string
-			}{{"XDG_RUNTIME_DIR", spareDir}, {"XDG_CACHE_HOME", seenDir}} {
+			}{{"XDG_RUNTIME_DIR", fallbackDir}, {"XDG_CACHE_HOME", rollbackDir}} {
 				base := filepath.Join(t.TempDir(), "base")
 				mkdir(t, base, 0o700)
 				test.prepare(t, base)
@@ -51,7 +51,7 @@ func TestOptionalDirectories(t *testing.T) {
 	// No directory is made where there was none to make it in.
 	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(t.TempDir(), "none"))
 	t.Setenv("XDG_CACHE_HOME", filepath.Join(t.TempDir(), "none", "cache"))
-	if spare, seen := spareDir(), seenDir(); spare != "" || seen != "" {
+	if spare, seen := fallbackDir(), rollbackDir(); spare != "" || seen != "" {
 		t.Errorf("%q, %q", spare, seen)
 	}
 }

@@ -24,30 +24,29 @@ import (
 // socketName is the FileDescriptorName= of the socket unit.
 const socketName = "agent"
 
-// listener is the daemon's socket. One that a service manager passed is the manager's: neither bound nor unlinked here. One that
-// was bound here may be bound anew where it has gone (socketwatch.go), and its users do not notice.
+// listener is a socket of the daemon. One that a service manager passed belongs to the manager: groatd neither binds nor unlinks
+// it. One that was bound here is bound again if it was removed (socketwatch.go); callers of AcceptUnix do not notice.
 type listener struct {
 	path  string
 	what  string // "the socket", for people
 	usual bool   // path is the usual place's, and an alias there gives way
 	alias string // where a link to path is wanted, or ""
-	// says is called with the path that is listened at when that changes, and with none before nobody is answered any more;
-	// nil where nobody wants to know.
+	// says, if it is not nil, is called with the path when that changes, and with "" before the socket is closed.
 	says func(path string)
-	// site is where the path came from; nil where a service manager or a person named it.
-	site *site
-	// state is the state directory of a place that ends when it has gone: not the usual place. A test suite removes its homes
-	// and knows of no groatd.
+	// origin is where the path came from; nil if a service manager or a person named it.
+	origin *location
+	// state is a state directory whose removal ends the daemon, or "". It is set for every place but the usual one: a test suite
+	// removes its homes and does not know that a groatd runs.
 	state string
 
 	mu     sync.Mutex
 	socket *net.UnixListener
 	bound  fs.FileInfo // of the socket that this process bound, else nil
 	closed bool
-	said   string // of the socket that has gone
-	// taken is what stands at path where another process serves it; it is written by keep's goroutine only.
+	said   string // the last error about the socket that was removed
+	// taken is the file at path while another process serves it. Only the goroutine of watch uses it.
 	taken fs.FileInfo
-	// saidAlias is the same of the alias.
+	// saidAlias is the same for the alias.
 	saidAlias string
 }
 
@@ -64,7 +63,7 @@ func (l *listener) AcceptUnix() (*net.UnixConn, error) {
 	}
 }
 
-// replaced reports whether another socket has taken the place of one that is closed.
+// replaced reports whether l has another socket than this one, which was closed.
 func (l *listener) replaced(socket *net.UnixListener) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,7 +89,7 @@ func activated() bool {
 }
 
 // listen takes the socket that the service manager passed (sd_listen_fds(3): only if $LISTEN_PID is this process), else binds one.
-func listen(s site) (*listener, error) {
+func listen(s location) (*listener, error) {
 	path := s.socket()
 	passed, err := activation.ListenersWithNames()
 	if err != nil {
@@ -105,7 +104,7 @@ func listen(s site) (*listener, error) {
 		if err == nil {
 			l.usual, l.alias = usual, s.alias()
 			if s.sockets.Explicit == "" {
-				l.site = &s
+				l.origin = &s
 			}
 		}
 		return l, err
@@ -121,8 +120,8 @@ func listen(s site) (*listener, error) {
 	return nil, &refusal{exitConfig, fmt.Errorf("the service manager passed no stream socket named %q", socketName), "FileDescriptorName=" + socketName + " in groatd.socket"}
 }
 
-// bind makes the socket. The caller holds the state's lock, so that whatever stale socket is there belongs to nobody, unless
-// a groatd with another state directory uses it.
+// bind makes the socket. The caller holds the lock of the state directory, so a socket at path is stale unless a groatd with
+// another state directory listens on it.
 func bind(path string) (*listener, error) {
 	for _, dir := range socketDirs(path) {
 		if err := privateDir(dir, "the socket's directory"); err != nil {
@@ -154,8 +153,9 @@ func socketDirs(path string) []string {
 	return []string{dir}
 }
 
-// listenPrivately makes a socket of mode 0600. On Linux it is born with the mode that it has before it is bound; elsewhere it is
-// changed, and its directory lets nobody in meanwhile. A umask would be the whole process's, which may be making something.
+// listenPrivately makes a socket of mode 0600. On Linux it has that mode from the start, since a bound socket takes the mode of its
+// descriptor; elsewhere the mode is changed afterwards, and the mode of the directory keeps other users out until then. A umask
+// would apply to the whole process, which may be making other files.
 func listenPrivately(path string) (*net.UnixListener, error) {
 	c := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) { unix.Fchmod(int(fd), 0o600) })
@@ -171,7 +171,7 @@ func listenPrivately(path string) (*net.UnixListener, error) {
 	return l.(*net.UnixListener), nil
 }
 
-// clearStale removes a socket without a listener, or an alias of one. Anything that is no socket of this user's is left alone.
+// clearStale removes a socket without a listener, or an alias of one. Any other file is left alone, and is an error.
 func clearStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -193,7 +193,7 @@ func clearStale(path string) error {
 func removeUnserved(path, what string) error {
 	switch live, err := answers(path); {
 	case err != nil:
-		return &refusal{exitConfig, fmt.Errorf("whether somebody serves %s cannot be found out: %w", path, err), "ls -l " + visible.Word(path)}
+		return &refusal{exitConfig, fmt.Errorf("whether a process serves %s cannot be found out: %w", path, err), "ls -l " + visible.Word(path)}
 	case live:
 		return &refusal{exitCantCreate, fmt.Errorf("another process serves %s", path), "groat status"}
 	}
@@ -211,8 +211,8 @@ func inTheWay(path string) error {
 	return &refusal{exitConfig, fmt.Errorf("%s is in the way: it is no socket of this user's", path), "ls -l " + visible.Word(path)}
 }
 
-// answers reports whether somebody listens on a socket, also one who is too busy to accept. Only the system's word that
-// nobody does is a no; what is neither is an error.
+// answers reports whether a process listens on a socket, even if its queue is full. It reports false only if the system says that
+// no process does; any other failure is an error.
 func answers(path string) (bool, error) {
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
@@ -232,7 +232,8 @@ func answers(path string) (bool, error) {
 	return false, err
 }
 
-// release removes the socket if it is still the one that was bound here.
+// release closes the socket and removes its file, its alias and a place's own directory, unless another groatd has put its own
+// there. A second call does nothing.
 func (l *listener) release() {
 	l.Close()
 	l.mu.Lock()
@@ -248,10 +249,10 @@ func (l *listener) release() {
 		os.Remove(filepath.Join(filepath.Dir(dir), "start."+strings.TrimPrefix(filepath.Base(dir), "d.")+".lock"))
 		os.Remove(dir) // where nothing else is in it
 	}
-	l.alias, l.bound = "", nil // what stands there from now on is another groatd's
+	l.alias, l.bound = "", nil // a file that is there from now on is another groatd's
 }
 
-// linkAlias makes the alias where it is wanted and missing. That somebody else has it is no fault.
+// linkAlias makes the alias if it is wanted and missing. That another groatd has the path is not an error.
 func (l *listener) linkAlias(log *zap.Logger) {
 	if l.alias == "" {
 		return
@@ -267,7 +268,7 @@ func (l *listener) linkAlias(log *zap.Logger) {
 	}
 }
 
-// inPlace reports whether the socket that was bound here is what stands at its path. The caller holds mu.
+// inPlace reports whether the file at path is the socket that was bound here. The caller holds mu.
 func (l *listener) inPlace() bool {
 	now, err := os.Lstat(l.path)
 	return err == nil && os.SameFile(now, l.bound)

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bound makes a socket of a kind at path; nobody accepts on it.
+// bound makes a socket of a type (unix.SOCK_STREAM) at path, and does not listen on it.
 func bound(t *testing.T, path string, kind int) (fd int) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
@@ -26,7 +26,7 @@ func bound(t *testing.T, path string, kind int) (fd int) {
 	return fd
 }
 
-// Only a socket that nobody listens on is removed.
+// A socket is removed only if no process listens on it.
 func TestStaleSocket(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func(path string)

@@ -1,7 +1,7 @@
 // Groatd keeps access tokens fresh for one user and hands them out over a Unix socket; groat is its client.
 //
-// This package is the daemon's outside: flags, paths, the lock that makes it the only one, the listener, the logger, and
-// what a service manager wants to hear. Everything it does is in package daemon.
+// This package has the flags, the paths, the lock of the state directory, the listener, the logger, the messages to a service
+// manager and the hand-over to its groatd. What the daemon does for its clients is in package daemon.
 package main
 
 import (
@@ -55,7 +55,7 @@ func main() {
 	os.Exit(report(run(f)))
 }
 
-// refusal is an error with the exit code and the next command.
+// refusal is an error with groatd's exit code and the command to type next.
 type refusal struct {
 	code int
 	err  error
@@ -89,39 +89,39 @@ func run(f flags) error {
 		fmt.Printf("groatd %s (protocol %d)\n", release, protocol.Version)
 		return nil
 	}
-	site, err := findSite(f)
+	where, err := findLocation(f)
 	if err != nil {
 		return err
 	}
 	path := cmp.Or(f.config, os.Getenv("GROAT_CONFIG"))
 	if path == "" {
-		path = site.Place.Configuration + "/"
+		path = where.Place.Configuration + "/"
 	}
 	dir, err := config.At(path)
 	if err != nil {
 		return &refusal{exitConfig, err, "groatd --config /path/to/config.toml"}
 	}
 	if f.check {
-		return check(f, site, dir)
+		return check(f, where, dir)
 	}
-	return serve(f, site, dir)
+	return serve(f, where, dir)
 }
 
 // serve runs the daemon until a signal ends it.
-func serve(f flags, site site, dir config.Dir) error {
+func serve(f flags, where location, dir config.Dir) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 
-	if err := site.checkHome(); err != nil {
+	if err := where.checkHome(); err != nil {
 		return err
 	}
-	if err := site.findSockets(f.socket); err != nil {
+	if err := where.findSockets(f.socket); err != nil {
 		return err
 	}
 	log := newLogger()
 	defer log.Sync()
 	raiseDescriptors(log)
-	st, err := openState(site, log)
+	st, err := openState(where, log)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func serve(f flags, site site, dir config.Dir) error {
 	directory := ""
 	var o *offer
 	if st.lock != nil {
-		directory = site.State
+		directory = where.State
 		defer st.lock.Close()
 		defer func() { o.give(st.lock) }()
 	}
@@ -139,8 +139,8 @@ func serve(f flags, site site, dir config.Dir) error {
 	network := new(grant.Network)
 	d, err := daemon.New(daemon.Options{
 		Config: dir, Keystore: st.keystore, HTTP: grant.NewHTTPClient(network), Network: network,
-		Now: clock.Now, Log: log, Release: release, Socket: site.socket(), StateDir: directory,
-		Place: site.PlaceStatus, Activated: activated(),
+		Now: clock.Now, Log: log, Release: release, Socket: where.socket(), StateDir: directory,
+		Place: where.PlaceStatus, Activated: activated(),
 	})
 	if err != nil {
 		return err
@@ -148,19 +148,19 @@ func serve(f flags, site site, dir config.Dir) error {
 	if adopted := d.Adopt(st.tokens); adopted > 0 {
 		log.Info("took over from another groatd", zap.Int("tokens", adopted))
 	}
-	l, err := listen(site)
+	l, err := listen(where)
 	if err != nil {
 		return err
 	}
 	defer l.release()
 	d.ListensAt(l.path)
 	l.linkAlias(log)
-	if st.lock != nil && l.site != nil && !site.Usual {
+	if st.lock != nil && l.origin != nil && !where.Usual {
 		l.state = directory
 	}
 	offerPath := ""
-	if st.lock != nil && l.site != nil && !managed() {
-		if o = newOffer(l, site.ID, d, log); o != nil {
+	if st.lock != nil && l.origin != nil && !managed() {
+		if o = newOffer(l, where.ID, d, log); o != nil {
 			defer o.release()
 			offerPath = o.path
 		}
@@ -178,18 +178,18 @@ func serve(f flags, site site, dir config.Dir) error {
 		}
 	}
 	l.says(l.path)
-	lockIsFree, err := attend(ctx, d, l, o, func(ctx context.Context) bool { return st.waits && awaitLock(ctx, site) }, log)
+	lockIsFree, err := attend(ctx, d, l, o, func(ctx context.Context) bool { return st.waits && awaitLock(ctx, where) }, log)
 	if lockIsFree {
 		return &refusal{exitTempFail, errors.New("the other groatd has ended, or hands over now"), "systemctl --user start groatd"}
 	}
 	return err
 }
 
-// fewDescriptors is a limit under which a crowd of clients, or a login's listener, may find no room.
+// fewDescriptors is a limit below which clients or the listener of a login may get no descriptor.
 const fewDescriptors = 256
 
-// raiseDescriptors makes the soft limit on descriptors the hard one: a shell's limit is for its own programs. The Go runtime
-// has raised it already, to one below. However high the hard limit is, what a crowd may take is bounded (package daemon,
+// raiseDescriptors makes the soft limit on descriptors the hard one: a shell sets its limit for its own programs. The Go runtime
+// has raised it to one below already. However high the hard limit is, what a crowd may take is bounded (package daemon,
 // room.go). The one program that groatd starts, sops, inherits the limit, which it would raise by itself.
 func raiseDescriptors(log *zap.Logger) {
 	var limit unix.Rlimit
@@ -207,21 +207,21 @@ func raiseDescriptors(log *zap.Logger) {
 	}
 }
 
-// attend serves, and looks after the service manager, the signals, the sockets and the offer meanwhile. It reports true where it
-// ended since awaitLock has: see there.
+// attend serves until ctx ends, and handles signals, the service manager, the sockets and the offer meanwhile. It reports true if it
+// ended because awaitLock returned true.
 func attend(ctx context.Context, d *daemon.Daemon, l *listener, o *offer, awaitLock func(context.Context) bool, log *zap.Logger) (free bool, err error) {
 	ctx, over := context.WithCancel(ctx)
 	defer over()
 	hangups, quits := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	signal.Notify(quits, syscall.SIGQUIT, syscall.SIGUSR1) // the runtime would print every goroutine's stack, or end
+	signal.Notify(quits, syscall.SIGQUIT, syscall.SIGUSR1) // the runtime would print the stacks of all goroutines, or end the process
 	defer signal.Stop(quits)
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log that nobody reads any more is no reason to end
-	m := newManager(log)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log without a reader must not end the process
+	m := newNotifier(log)
 	looks := make(chan struct{}, 1)
-	socket := l.path // keep may change it
-	go l.keep(ctx, o, log, looks, over)
+	socket := l.path // watch may change it
+	go l.watch(ctx, o, log, looks, over)
 	if o != nil {
 		go o.serve(over, looks)
 	}
@@ -231,12 +231,13 @@ func attend(ctx context.Context, d *daemon.Daemon, l *listener, o *offer, awaitL
 			close(freed)
 		}
 	}()
-	// In a goroutine of its own: it may take long, and the watchdog does not wait. One that comes meanwhile is the next.
+	// A reload may take long and must not hold up the watchdog, so it has a goroutine of its own. A SIGHUP during a reload causes
+	// the next one.
 	go func() {
 		for range hangups {
 			select {
 			case looks <- struct{}{}:
-			default: // it looks already
+			default: // a check is due already
 			}
 			m.reload(d)
 		}

@@ -13,9 +13,9 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// privateDir makes a directory of mode 0700 where there is none, and refuses one that others could have prepared or could
-// change: another owner, another type, any right for others, a parent in which others could put another in its place. Below a
-// directory that is another user's it makes nothing.
+// privateDir makes a directory of mode 0700 if there is none. It refuses one that other users could have prepared or could change:
+// one with another owner or type, with any right for others, or with a parent in which others could replace it. It makes no
+// directory below one that belongs to another user. what names the directory in the error, a [*refusal].
 func privateDir(dir, what string) error {
 	refuse := func(hint, format string, args ...any) error {
 		return &refusal{exitConfig, fmt.Errorf("%s %s "+format, append([]any{what, dir}, args...)...), hint}
@@ -45,7 +45,7 @@ func privateDir(dir, what string) error {
 	return nil
 }
 
-// usableDir refuses what privateDir would refuse, and makes nothing.
+// usableDir returns the error that privateDir would return, and makes no directory.
 func usableDir(dir, what string) error {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return privateDir(dir, what)

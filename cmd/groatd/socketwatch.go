@@ -14,16 +14,17 @@ import (
 )
 
 const (
-	// between is the longest time until groatd notices by itself that its socket has gone. A SIGHUP has it looked for at once.
-	between = 30 * time.Second
-	// whileTaken is the same where another process serves the path: a service manager that leaves it leaves it without a socket.
-	whileTaken = 200 * time.Millisecond
+	// watchInterval is the time between two checks. A SIGHUP causes one at once.
+	watchInterval = 30 * time.Second
+	// takenInterval is the same while another process serves the path. A service manager that gives the path up removes its socket,
+	// and this groatd then takes the path back.
+	takenInterval = 200 * time.Millisecond
 )
 
-// keep looks after the sockets until ctx ends: now and then, and when it is asked to. It calls over when there is no directory
-// any more in which a socket could be.
-func (l *listener) keep(ctx context.Context, o *offer, log *zap.Logger, asked <-chan struct{}, over func()) {
-	tick, soon := time.NewTicker(between), time.NewTicker(whileTaken)
+// watch checks the sockets of l and o until ctx ends: at intervals, and for each value on asked. It calls over and returns when the
+// directory that a socket could be in has been removed.
+func (l *listener) watch(ctx context.Context, o *offer, log *zap.Logger, asked <-chan struct{}, over func()) {
+	tick, soon := time.NewTicker(watchInterval), time.NewTicker(takenInterval)
 	defer tick.Stop()
 	defer soon.Stop()
 	for {
@@ -41,17 +42,17 @@ func (l *listener) keep(ctx context.Context, o *offer, log *zap.Logger, asked <-
 		case <-tick.C:
 		case <-asked:
 		}
-		if o != nil && o.look(log) || l.look(log) {
+		if o != nil && o.check(log) || l.check(log) {
 			over()
 			return
 		}
 	}
 }
 
-// look binds the socket anew where something else stands at its path, or nothing (somebody has tidied up). Connections that
-// there are stay. A place that would have been refused at the start is refused now: then groatd says so, serves whom it
-// has, and looks again. It reports whether the session that the place belonged to is over.
-func (l *listener) look(log *zap.Logger) (over bool) {
+// check binds the socket again if its path has no socket or another one, as when a person or a program has removed it.
+// Connections that exist stay open. If a directory is refused that would be refused at the start, check logs that once, and
+// the next check tries again. It reports whether the session that the socket belonged to is over.
+func (l *listener) check(log *zap.Logger) (over bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.bound == nil {
@@ -59,7 +60,7 @@ func (l *listener) look(log *zap.Logger) (over bool) {
 	}
 	if l.state != "" {
 		if _, err := os.Lstat(l.state); errors.Is(err, fs.ErrNotExist) {
-			log.Info("the state directory has gone: so has the place", zap.String("directory", l.state))
+			log.Info("the state directory has been removed, and with it the place", zap.String("directory", l.state))
 			return true
 		}
 	}
@@ -106,13 +107,13 @@ func (l *listener) look(log *zap.Logger) (over bool) {
 	return false
 }
 
-// elsewhere binds where a client looks for the socket now: another user may have taken the directory that it was in. The result
-// is nil where that is no other path, or cannot be used either.
+// elsewhere binds at the path where a client looks for the socket now: another user may have taken the directory of the first.
+// The result is nil if that is the same path, or if it cannot be used either.
 func (l *listener) elsewhere() *listener {
-	if l.site == nil {
+	if l.origin == nil {
 		return nil
 	}
-	s := *l.site
+	s := *l.origin
 	if s.findSockets("") != nil || s.socket() == l.path {
 		return nil
 	}

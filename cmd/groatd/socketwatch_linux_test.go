@@ -11,14 +11,14 @@ import (
 	"go.uber.org/zap/zaptest"
 )
 
-// there is the socket that was bound last.
+// there returns the socket that was bound last.
 func (l *listener) there() os.FileInfo {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.bound
 }
 
-// Nobody has to say that the socket has gone: within half a minute it is noticed.
+// A socket that was removed is bound again within half a minute, without a signal.
 func TestE9NoticedByItself(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", "")
 	dir := t.TempDir()
@@ -34,10 +34,10 @@ func TestE9NoticedByItself(t *testing.T) {
 		defer l.release()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go l.keep(ctx, nil, zaptest.NewLogger(t), nil, func() { t.Error("the session is said to be over") })
+		go l.watch(ctx, nil, zaptest.NewLogger(t), nil, func() { t.Error("the session is said to be over") })
 		for range 3 {
 			first := l.there()
-			time.Sleep(between + time.Second)
+			time.Sleep(watchInterval + time.Second)
 			synctest.Wait()
 			if !os.SameFile(first, l.there()) {
 				t.Fatal("it was made anew although nothing had happened")
@@ -45,10 +45,10 @@ func TestE9NoticedByItself(t *testing.T) {
 			if err := os.RemoveAll(filepath.Dir(path)); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(between)
+			time.Sleep(watchInterval)
 			synctest.Wait()
 			if now, err := os.Lstat(path); err != nil || !os.SameFile(now, l.there()) {
-				t.Fatalf("%v after it was removed: %v", between, err)
+				t.Fatalf("%v after it was removed: %v", watchInterval, err)
 			}
 		}
 		cancel()
@@ -59,7 +59,7 @@ func TestE9NoticedByItself(t *testing.T) {
 	}
 }
 
-// What a service manager has passed is the manager's: nothing is made in its place.
+// A socket that a service manager has passed is not bound again.
 func TestE9NotWhereAManagerListens(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "agent.sock")
 	passed, err := listenPrivately(path)
@@ -71,7 +71,7 @@ func TestE9NotWhereAManagerListens(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if l.look(zaptest.NewLogger(t)) {
+	if l.check(zaptest.NewLogger(t)) {
 		t.Error("the session is said to be over")
 	}
 	l.release()

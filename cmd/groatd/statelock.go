@@ -15,16 +15,16 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// stateLock is the lock that makes this the only groatd of a state directory, until it is closed or the process ends. Its file
-// says who holds it (PROTOCOL.md, "The lock"). Its methods are safe for concurrent use.
+// stateLock is the lock of a state directory, which one groatd at a time holds, until it closes the lock or ends. The file of the
+// lock names the process that holds it (PROTOCOL.md, "The lock"). The methods are safe for concurrent use.
 type stateLock struct {
 	mu     sync.Mutex
 	file   *os.File
 	holder frame.Holder
 }
 
-// lockState takes the lock of the site's state directory.
-func lockState(s site) (*stateLock, error) {
+// lockState takes the lock of the place's state directory.
+func lockState(s location) (*stateLock, error) {
 	f, err := openLock(s.State, os.O_CREATE)
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func lockState(s site) (*stateLock, error) {
 	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		f.Close()
-		return nil, heldState(s)
+		return nil, errHeld(s)
 	case err != nil:
 		f.Close()
 		return nil, &refusal{exitConfig, fmt.Errorf("the file system of %s does not lock files (%w)", s.State, err), frame.LocalState() + " groat login PROFILE"}
@@ -41,7 +41,7 @@ func lockState(s site) (*stateLock, error) {
 }
 
 // newStateLock writes the record into a file whose lock this process has taken.
-func newStateLock(s site, f *os.File) *stateLock {
+func newStateLock(s location, f *os.File) *stateLock {
 	l := &stateLock{file: f, holder: frame.Holder{PID: os.Getpid(), Place: s.Place}}
 	l.holder.Host, l.holder.Boot = frame.ThisHost()
 	l.record("", "")
@@ -62,8 +62,8 @@ func openLock(state string, flags int) (*os.File, error) {
 	return f, nil
 }
 
-// heldState is the refusal of a state directory that another groatd holds.
-func heldState(s site) error {
+// errHeld returns the refusal of a state directory that another groatd holds.
+func errHeld(s location) error {
 	h, err := frame.ReadHolder(s.State)
 	switch {
 	case err != nil:

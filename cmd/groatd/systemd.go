@@ -22,22 +22,22 @@ func managed() bool {
 	return activated() || os.Getenv("NOTIFY_SOCKET") != "" || os.Getenv("XPC_SERVICE_NAME") == launchdLabel
 }
 
-// manager talks to the service manager by sd_notify(3). Without one it says nothing to nobody.
-type manager struct {
+// notifier tells the service manager about the daemon by sd_notify(3). Without a service manager it is a no-op.
+type notifier struct {
 	log  *zap.Logger
-	tick *time.Ticker // half the watchdog's time, nil where there is none
+	tick *time.Ticker // half the watchdog's interval, or nil without a watchdog
 }
 
-func newManager(log *zap.Logger) *manager {
-	m := &manager{log: log}
+func newNotifier(log *zap.Logger) *notifier {
+	m := &notifier{log: log}
 	if d, err := sd.SdWatchdogEnabled(false); err == nil && d > 0 {
 		m.tick = time.NewTicker(d / 2)
 	}
 	return m
 }
 
-// notify sends assignments, one a line (sd_notify(3)). Whatever stands in one cannot begin another.
-func (m *manager) notify(assignments ...string) {
+// notify sends assignments, one a line. A line end within an assignment is replaced, so that it cannot begin another one.
+func (m *notifier) notify(assignments ...string) {
 	for i, a := range assignments {
 		assignments[i] = visible.Text(a)
 	}
@@ -53,27 +53,27 @@ func statusLine(d *daemon.Daemon) string {
 	return "STATUS=serving 1 profile"
 }
 
-func (m *manager) ready(d *daemon.Daemon) { m.notify(sd.SdNotifyReady, statusLine(d)) }
+func (m *notifier) ready(d *daemon.Daemon) { m.notify(sd.SdNotifyReady, statusLine(d)) }
 
-func (m *manager) stopping() { m.notify(sd.SdNotifyStopping, "STATUS=letting requests end") }
+func (m *notifier) stopping() { m.notify(sd.SdNotifyStopping, "STATUS=letting requests end") }
 
-// ticks is when the watchdog wants to hear from us; never where there is none.
-func (m *manager) ticks() <-chan time.Time {
+// ticks delivers when the watchdog is due, or is nil without a watchdog.
+func (m *notifier) ticks() <-chan time.Time {
 	if m.tick == nil {
 		return nil
 	}
 	return m.tick.C
 }
 
-// alive feeds the watchdog, if the daemon can still take its own locks.
-func (m *manager) alive(d *daemon.Daemon) {
+// alive notifies the watchdog if the daemon can take its own locks within a second.
+func (m *notifier) alive(d *daemon.Daemon) {
 	if d.Responds(time.Second) {
 		m.notify(sd.SdNotifyWatchdog, statusLine(d))
 	}
 }
 
-// reload reads the configuration again; one that cannot be used changes nothing.
-func (m *manager) reload(d *daemon.Daemon) {
+// reload has the daemon read its configuration again. A configuration that cannot be used is logged and changes nothing.
+func (m *notifier) reload(d *daemon.Daemon) {
 	if err := d.Reload(); err != nil {
 		m.log.Error("the configuration was not reloaded", zap.Error(err))
 		m.notify("STATUS=the configuration was not reloaded: " + visible.Text(err.Error()))

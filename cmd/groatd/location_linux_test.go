@@ -24,8 +24,7 @@ func program(t *testing.T, text string) string {
 	return path
 }
 
-// The user database is asked for whom /etc/passwd does not have, by a program that gets nothing of the environment and a
-// second's time.
+// A user who is not in /etc/passwd is looked up by a program that gets no environment and one second.
 func TestH21UsualHome(t *testing.T) {
 	const nobody = 4294967000
 	t.Setenv("SECRET", "s")
@@ -57,7 +56,7 @@ func TestH21UsualHome(t *testing.T) {
 	}
 }
 
-// The usual place's groatd takes the plain path from a link, which is nobody's socket, and keeps it.
+// The groatd of the usual place replaces the alias at the plain path by its socket, and keeps the path.
 func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
@@ -70,7 +69,7 @@ func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
 	log := zaptest.NewLogger(t)
 	start := func(usual bool) *listener {
 		t.Helper()
-		s := site{protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: usual}, sockets}
+		s := location{protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: usual}, sockets}
 		l, err := listen(s)
 		if err != nil {
 			t.Fatal(err)
@@ -88,7 +87,7 @@ func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
 	if err != nil || info.Mode() != os.ModeSocket|0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
-	other.look(log) // it does not take it back
+	other.check(log) // it does not take it back
 	if now, err := os.Lstat(sockets.Plain); err != nil || !os.SameFile(now, info) {
 		t.Errorf("%v, %v", now, err)
 	}
@@ -96,16 +95,16 @@ func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
 	if err := os.Remove(sockets.Plain); err != nil {
 		t.Fatal(err)
 	}
-	other.look(log)
+	other.check(log)
 	if !isAlias(sockets.Plain) {
 		t.Error("there is no link")
 	}
-	usual.look(log)
+	usual.check(log)
 	if isAlias(sockets.Plain) {
 		t.Error("the link stays")
 	}
 	usual.release()
-	other.look(log)
+	other.check(log)
 	if !isAlias(sockets.Plain) {
 		t.Error("the link is not made again")
 	}
@@ -113,20 +112,20 @@ func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
 	if err := errors.Join(os.Remove(sockets.Plain), os.Symlink("elsewhere/agent.sock", sockets.Plain)); err != nil {
 		t.Fatal(err)
 	}
-	other.look(log)
+	other.check(log)
 	if target, err := os.Readlink(sockets.Plain); err != nil || target != "elsewhere/agent.sock" {
 		t.Errorf("%q, %v", target, err)
 	}
-	if _, err := listen(site{protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true}, sockets}); err == nil || !strings.Contains(err.Error(), "is in the way") {
+	if _, err := listen(location{protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true}, sockets}); err == nil || !strings.Contains(err.Error(), "is in the way") {
 		t.Error(err)
 	}
 }
 
-// The lock says where its groatd listens as long as it does, and no longer.
+// The record in the lock names the socket while groatd listens on it, and not afterwards.
 func TestH23Record(t *testing.T) {
 	state := t.TempDir()
 	place := frame.Place{Home: "/h", Configuration: "/c", State: state}
-	s := site{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}
+	s := location{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}
 	if err := os.WriteFile(filepath.Join(state, "lock"), []byte(strings.Repeat("x", 9000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +159,7 @@ func TestH23Record(t *testing.T) {
 	}
 	l.says = func(string) {
 		if c, err := net.Dial("unix", path); err != nil {
-			t.Error("nobody listens any more:", err)
+			t.Error("no process listens any more:", err)
 		} else {
 			c.Close()
 		}

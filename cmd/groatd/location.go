@@ -17,26 +17,26 @@ import (
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// getent is asked for a user whom /etc/passwd does not have. PATH, which a caller's shell may have set, has no say.
+// getent is run for a user who is not in /etc/passwd. It is not looked for on PATH, which a caller's shell may have set.
 const (
 	getent         = "/usr/bin/getent"
 	getentPatience = time.Second
 )
 
-// site is what this process works with, and where it listens.
-type site struct {
+// location is the place that this process serves, and the paths at which it can listen.
+type location struct {
 	protocol.PlaceStatus
 	sockets frame.Sockets
 }
 
-// findSite reads the environment and the flags, and makes nothing. HOME is set where it was missing.
-func findSite(f flags) (site, error) {
+// findLocation reads the environment and the flags. It makes no file, and sets HOME if that is missing.
+func findLocation(f flags) (location, error) {
 	place, err := frame.PlaceOf(os.Getenv, f.config)
 	if err != nil {
-		return site{}, &refusal{exitConfig, err, "set HOME, GROAT_CONFIG and GROAT_STATE_DIR to absolute paths, or unset the last two"}
+		return location{}, &refusal{exitConfig, err, "set HOME, GROAT_CONFIG and GROAT_STATE_DIR to absolute paths, or unset the last two"}
 	}
 	os.Setenv("HOME", place.Home)
-	s := site{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}
+	s := location{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}
 	if place == frame.UsualPlace(place.Home) {
 		home, ok := usualHome(os.Geteuid(), getent)
 		s.Usual = ok && place == frame.UsualPlace(home)
@@ -44,8 +44,8 @@ func findSite(f flags) (site, error) {
 	return s, nil
 }
 
-// findSockets decides where the site's socket is.
-func (s *site) findSockets(flag string) (err error) {
+// findSockets decides where the place's socket is.
+func (s *location) findSockets(flag string) (err error) {
 	if flag != "" {
 		os.Setenv("GROAT_SOCKET", flag)
 	}
@@ -56,7 +56,7 @@ func (s *site) findSockets(flag string) (err error) {
 }
 
 // checkHome refuses another user's home.
-func (s site) checkHome() error {
+func (s location) checkHome() error {
 	if e, ok := errors.AsType[*ownpath.Error](s.CheckHome()); ok {
 		return &refusal{exitConfig, fmt.Errorf("%s %s", e.Path, e.Message), e.Hint}
 	}
@@ -64,7 +64,7 @@ func (s site) checkHome() error {
 }
 
 // socket is the path to listen at.
-func (s site) socket() string {
+func (s location) socket() string {
 	switch {
 	case s.sockets.Explicit != "":
 		return s.sockets.Explicit
@@ -74,15 +74,15 @@ func (s site) socket() string {
 	return s.sockets.Own
 }
 
-// alias is the path at which a link to the socket is wanted, for programs that know no places, or "".
-func (s site) alias() string {
+// alias is the path of the link to the socket for programs that know no places, or "" if none is wanted.
+func (s location) alias() string {
 	if s.sockets.Alias && !s.Usual {
 		return s.sockets.Plain
 	}
 	return ""
 }
 
-// usualHome returns what the user database says of a user. program is a getent(1).
+// usualHome returns a user's home in the user database. program is the path of getent(1). It takes [getentPatience] at most.
 func usualHome(uid int, program string) (string, bool) {
 	if u, ok := ownpath.LocalUser(uid); ok {
 		return u.Home, true
