@@ -45,10 +45,9 @@ const (
 //
 // A context that ends gives up waiting, with the context's error; groatd goes on, and the connection stays in use.
 type Client struct {
-	dial  func(context.Context) (net.Conn, error) // nil if the connection cannot be made again
-	turn  chan struct{}                           // held by the caller that connects
-	place string                                  // the id of the caller's place, or empty
-	login sync.Mutex                              // a connection has one login at a time
+	dial  func(context.Context) (*link, error) // nil if the connection cannot be made again
+	turn  chan struct{}                        // held by the caller that connects
+	login sync.Mutex                           // a connection has one login at a time
 
 	mu     sync.Mutex
 	link   *link
@@ -59,17 +58,10 @@ type Client struct {
 // says where that is. The groatd of another user or of another place is not talked to. Connect starts none: the error
 // is then [ErrNotRunning]. It takes 16 s at most, and less if ctx ends.
 func Connect(ctx context.Context) (*Client, error) {
-	route, err := frame.FindRoute(os.Getenv)
-	if err != nil {
-		return nil, err
-	}
 	c := newClient()
-	if route.Place != nil {
-		c.place = route.Place.ID()
-	}
-	c.dial = func(ctx context.Context) (net.Conn, error) {
+	c.dial = func(ctx context.Context) (*link, error) {
 		return blocking(ctx, dialTime+helloTime, func(deadline time.Time) (*frame.Conn, error) {
-			route, err := frame.FindRoute(os.Getenv) // its directories may have changed
+			route, err := frame.FindRoute(os.Getenv)
 			if err != nil {
 				return nil, err
 			}
@@ -90,7 +82,7 @@ func Connect(ctx context.Context) (*Client, error) {
 // anything is sent, that a process of this user does: a socket in a shared directory may be a trap.
 func Dial(ctx context.Context, socket string) (*Client, error) {
 	c := newClient()
-	c.dial = func(ctx context.Context) (net.Conn, error) {
+	c.dial = func(ctx context.Context) (*link, error) {
 		return blocking(ctx, dialTime, func(deadline time.Time) (*frame.Conn, error) {
 			return frame.Dial(socket, deadline)
 		})
@@ -101,8 +93,31 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 // NewClient returns a client that speaks over conn, which it owns. Who is at the other end is for the caller to know.
 func NewClient(conn net.Conn) *Client {
 	c := newClient()
-	c.link = newLink(conn)
+	c.link = newLink(conn, "")
 	return c
+}
+
+// FromConn returns a client that goes on with a connection of package frame's, which it owns, and with its place. Like
+// that of [NewClient] it cannot connect again.
+func FromConn(conn *frame.Conn) (*Client, error) {
+	l, err := detach(conn)
+	if err != nil {
+		return nil, err
+	}
+	c := newClient()
+	c.link = l
+	return c, nil
+}
+
+// detach goes on with a connection of package frame's.
+func detach(conn *frame.Conn) (*link, error) {
+	place, file := conn.PlaceID(), conn.Detach()
+	defer file.Close()
+	c, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	return newLink(c, place), nil
 }
 
 func newClient() *Client { return &Client{turn: make(chan struct{}, 1)} }
@@ -110,7 +125,7 @@ func newClient() *Client { return &Client{turn: make(chan struct{}, 1)} }
 // blocking runs f, which makes blocking system calls, and does not wait for it once ctx has ended.
 func blocking(
 	ctx context.Context, limit time.Duration, f func(deadline time.Time) (*frame.Conn, error),
-) (net.Conn, error) {
+) (*link, error) {
 	deadline := time.Now().Add(limit)
 	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
 		deadline = end
@@ -129,9 +144,7 @@ func blocking(
 		if r.err != nil {
 			return nil, r.err
 		}
-		file := r.conn.Detach()
-		defer file.Close()
-		return net.FileConn(file)
+		return detach(r.conn)
 	case <-ctx.Done():
 		go func() {
 			if r := <-done; r.err == nil {
@@ -141,10 +154,6 @@ func blocking(
 		return nil, ctx.Err()
 	}
 }
-
-// At has every further request name the caller's place, so that the groatd of another one refuses it. [Connect] does so
-// by itself. It must be called before the first request.
-func (c *Client) At(place frame.Place) { c.place = place.ID() }
 
 // Close ends the connection and every call that is waiting. Requests that groatd has begun go on there. Later calls
 // fail with [net.ErrClosed].
@@ -184,11 +193,9 @@ func (c *Client) current(ctx context.Context) (l *link, fresh bool, err error) {
 	case c.dial == nil:
 		return nil, false, l.reason()
 	}
-	conn, err := c.dial(ctx)
-	if err != nil {
+	if l, err = c.dial(ctx); err != nil {
 		return nil, false, err
 	}
-	l = newLink(conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -238,7 +245,7 @@ func (c *Client) call(ctx context.Context, x *exchange) error {
 		if err != nil {
 			return err
 		}
-		err = l.do(ctx, c.place, x)
+		err = l.do(ctx, x)
 		if err == nil || fresh || c.dial == nil || !repeatable[x.method] || !errors.Is(err, ErrClosed) {
 			return err
 		}

@@ -20,7 +20,8 @@ import (
 // link is one connection to groatd with any number of requests on it. One goroutine reads, and ends with the
 // connection.
 type link struct {
-	conn net.Conn
+	conn  net.Conn
+	place string // the id that requests name, or empty
 	// slots bounds the requests that groatd works on at once, those too whose callers do not wait any more. writing is
 	// held by the caller that writes.
 	slots, writing chan struct{}
@@ -61,9 +62,9 @@ type message struct {
 // errHalfWritten is what the other calls on a connection get after one gave up in the middle of its line.
 var errHalfWritten = fmt.Errorf("%w: half a request was written", ErrClosed)
 
-func newLink(conn net.Conn) *link {
+func newLink(conn net.Conn, place string) *link {
 	l := &link{
-		conn: conn, slots: make(chan struct{}, MaxInFlight), writing: make(chan struct{}, 1),
+		conn: conn, place: place, slots: make(chan struct{}, MaxInFlight), writing: make(chan struct{}, 1),
 		pending: map[string]*exchange{}, ended: make(chan struct{}),
 	}
 	go l.read()
@@ -89,13 +90,13 @@ func (l *link) reason() error {
 }
 
 // do makes one request and waits for its answer, or for the end of ctx.
-func (l *link) do(ctx context.Context, place string, x *exchange) error {
+func (l *link) do(ctx context.Context, x *exchange) error {
 	room := 1
 	if x.login != nil {
 		room = promptQueue
 	}
 	x.messages = make(chan message, room)
-	if err := l.send(ctx, place, x); err != nil {
+	if err := l.send(ctx, x); err != nil {
 		return err
 	}
 	for {
@@ -154,7 +155,7 @@ func (x *exchange) answer(m message) error {
 
 // send writes the line of a request, and has its answer go to x.messages. If only a part of the line is written the
 // connection ends.
-func (l *link) send(ctx context.Context, place string, x *exchange) error {
+func (l *link) send(ctx context.Context, x *exchange) error {
 	params, err := encodeParams(x.params, x.secrets)
 	if err != nil {
 		return err
@@ -180,7 +181,7 @@ func (l *link) send(ctx context.Context, place string, x *exchange) error {
 	l.id++
 	id := strconv.FormatInt(l.id, 10)
 	l.mu.Unlock()
-	line := frame.AppendRequest(make([]byte, 0, len(params)+len(x.method)+128), id, x.method, place, params)
+	line := frame.AppendRequest(make([]byte, 0, len(params)+len(x.method)+128), id, x.method, l.place, params)
 	defer clear(line)
 	if len(line) > MaxLine {
 		<-l.slots

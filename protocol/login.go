@@ -142,16 +142,14 @@ func (c *Client) Login(ctx context.Context, params LoginParams, answer AnswerFun
 		return LoginResult{}, err
 	}
 	if c.dial != nil && !fresh { // a login that is given up ends its connection, and with it what others wait for
-		conn, err := c.dial(ctx)
-		if err != nil {
+		if l, err = c.dial(ctx); err != nil {
 			return LoginResult{}, err
 		}
-		l = newLink(conn)
 		defer l.fail(net.ErrClosed)
 	}
 	var result LoginResult
-	d := &dialogue{link: l, place: c.place, answer: answer}
-	err = d.end(l.do(ctx, c.place, &exchange{method: MethodLogin, params: params, result: &result, login: d}))
+	d := &dialogue{link: l, answer: answer}
+	err = d.end(l.do(ctx, &exchange{method: MethodLogin, params: params, result: &result, login: d}))
 	if _, ok := errors.AsType[*Error](err); err != nil && !ok {
 		if ctx.Err() != nil {
 			err = ctx.Err()
@@ -168,7 +166,6 @@ var errGivenUp = fmt.Errorf("%w: a login on it was given up", ErrClosed)
 // reads.
 type dialogue struct {
 	link   *link
-	place  string
 	answer AnswerFunc
 
 	question Prompt             // the one that is open; its Kind is empty where there is none
@@ -243,7 +240,7 @@ func (d *dialogue) ask(ctx context.Context, p Prompt) error {
 	d.answered = true
 	d.mu.Unlock()
 	// No caller waits for the reply: the login's own says more.
-	return d.link.send(ctx, d.place, &exchange{
+	return d.link.send(ctx, &exchange{
 		method: MethodLoginInput, params: LoginInputParams{p.LoginID, p.Question}, secrets: []Member{{"value", secret}},
 	})
 }

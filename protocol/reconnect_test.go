@@ -297,3 +297,41 @@ func TestALoginHasAConnectionOfItsOwn(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A connection of package frame's goes on with the place that it had, which need not be the one of the environment: a
+// link may lead to it by another name.
+func TestFromConn(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	lines := make(chan string, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		line, _ := bufio.NewReader(c).ReadString('\n')
+		lines <- line
+	}()
+	conn, err := frame.Dial(socket, time.Now().Add(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := frame.Place{Home: "/h", Configuration: "/c", State: "/s"}
+	conn.At(place)
+	c, err := FromConn(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Call(t.Context(), MethodHello, nil, nil); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	if want := `{"jsonrpc":"2.0","id":1,"method":"hello","place":"` + place.ID() + `"}` + "\n"; <-lines != want {
+		t.Errorf("it is not %s", want)
+	}
+}

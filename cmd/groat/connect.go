@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"time"
 
@@ -129,24 +128,8 @@ func (a *app) openClient(ctx context.Context) (*protocol.Client, *frame.Route, e
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := clientOf(conn)
+	c, err := protocol.FromConn(conn)
 	return c, r, err
-}
-
-// clientOf goes on with a connection as one of package protocol's.
-func clientOf(conn *frame.Conn) (*protocol.Client, error) {
-	place := conn.Place()
-	f := conn.Detach()
-	defer f.Close()
-	c, err := net.FileConn(f)
-	if err != nil {
-		return nil, err
-	}
-	client := protocol.NewClient(c)
-	if place != nil {
-		client.At(*place)
-	}
-	return client, nil
 }
 
 // otherPlace returns the place of the groatd that refused a request because the caller's is another, or nil.

@@ -135,7 +135,7 @@ func (a *app) lookQuickly(ctx context.Context, f func(context.Context, *protocol
 	if conn == nil || err != nil {
 		return
 	}
-	c, err := clientOf(conn)
+	c, err := protocol.FromConn(conn)
 	if err != nil {
 		return
 	}

@@ -121,14 +121,14 @@ func CheckServer(fd int) error {
 }
 
 // At has every further request name the caller's place, so that the groatd of another place refuses it.
-func (c *Conn) At(place Place) { c.of, c.place = &place, place.ID() }
-
-// Place returns the place that requests name, or nil. If the lock of the state directory led to the groatd, it is the
-// one that the lock records: the same by another name, perhaps.
-func (c *Conn) Place() *Place { return c.of }
+func (c *Conn) At(place Place) { c.place = place.ID() }
 
 // SetDeadline replaces the deadline that was given to [Dial].
 func (c *Conn) SetDeadline(t time.Time) { c.deadline = t }
+
+// PlaceID returns the id of the place that requests name, or "". If the lock of the state directory led to the groatd,
+// it is that of the place which the lock records: perhaps the caller's by another name.
+func (c *Conn) PlaceID() string { return c.place }
 
 // Close closes the connection. A request that groatd has begun goes on there.
 func (c *Conn) Close() error { return syscall.Close(c.fd) }
