@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -51,7 +50,7 @@ func (b Block) unavailable(now clock.Instant) *Unavailable {
 }
 
 // minRecordedWait is the least wait that is recorded. A shorter one is a backoff of groatd's own, and a person who
-// starts another process wants another attempt.
+// starts another process wants another request.
 const minRecordedWait = time.Minute
 
 // Recorder is told all Blocks of a profile that are worth outliving the process, each time one of them may have
@@ -137,8 +136,3 @@ func (s *slot) restore(b Block, now clock.Instant) {
 
 // show makes a Block what Status says of the profile.
 func (s *slot) show(b Block) { s.shown.Store(&b) }
-
-var (
-	_ json.Marshaler   = Block{}
-	_ json.Unmarshaler = (*Block)(nil)
-)

@@ -57,6 +57,11 @@ var blockingClasses = []grant.Class{
 	grant.InvalidClient, grant.Refused, grant.Misconfigured, grant.Pending,
 }
 
+var (
+	_ json.Marshaler   = Block{}
+	_ json.Unmarshaler = (*Block)(nil)
+)
+
 // MarshalJSON implements [json.Marshaler]. It fails for a Block that no server caused, and for one that could not be
 // read again.
 func (b Block) MarshalJSON() ([]byte, error) {

@@ -125,11 +125,13 @@ func TestABlockThatIsNone(t *testing.T) {
 	if err := json.Unmarshal([]byte(good), &b); err != nil {
 		t.Fatal(err)
 	}
+	replaced := func(old, new string) string { return strings.Replace(good, old, new, 1) }
 	for name, text := range map[string]string{
-		"no object": `[]`, "an unknown member": strings.Replace(good, `"parked"`, `"secret"`, 1), "no class": strings.Replace(good,
-			`"refused"`, `""`, 1),
-		"an unknown explanation": strings.Replace(good, `"parked":true`, `"because":"x"`, 1), "a status of 1000": strings.Replace(good,
-			`"parked":true`, `"status":1000`, 1),
+		"no object":              `[]`,
+		"an unknown member":      replaced(`"parked"`, `"secret"`),
+		"no class":               replaced(`"refused"`, `""`),
+		"an unknown explanation": replaced(`"parked":true`, `"because":"x"`),
+		"a status of 1000":       replaced(`"parked":true`, `"status":1000`),
 	} {
 		if err := json.Unmarshal([]byte(text), &b); err == nil {
 			t.Errorf("%s: read as %+v", name, b)

@@ -207,7 +207,7 @@ func TestAnOutageIsRiddenOutWithBoundedAttempts(t *testing.T) {
 		synctest.Wait()
 		during := w.count() - 1
 		if during < 8 || during > 60 {
-			t.Errorf("%d attempts in an outage", during)
+			t.Errorf("%d requests in an outage", during)
 		}
 		w.refuse(nil)
 		time.Sleep(capWithout + time.Second)
@@ -561,7 +561,7 @@ func TestAPersonMayAskForAProof(t *testing.T) {
 		wantUnavailable(t, err)
 		_, err = b.Verify(t.Context(), "p")
 		if wantUnavailable(t, err); w.count() != 2 {
-			t.Errorf("a proof of a parked credential made %d requests", w.count()-1)
+			t.Errorf("a verification of a disabled credential made %d requests", w.count()-1)
 		}
 		w.refuse(nil)
 		token, err := b.Verify(t.Context(), "p")
@@ -577,7 +577,7 @@ func TestAPersonMayAskForAProof(t *testing.T) {
 		_, err = b.Verify(t.Context(), "p")
 		wantUnavailable(t, err)
 		if got := mustGet(t, b, Unset); got != again.Access.Reveal() {
-			t.Errorf("a failed proof took the valid token away: %s", got)
+			t.Errorf("a failed verification took the valid token away: %s", got)
 		}
 	})
 }

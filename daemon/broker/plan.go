@@ -61,7 +61,7 @@ func renewalPoint(t grant.Token, draw float64) time.Duration {
 	return t.Sent.Boot + time.Duration(share*float64(t.Lifetime))
 }
 
-// Waiting times after failures, counted from the end of an attempt.
+// Waiting times after failures, counted from the end of a request.
 const (
 	firstBackoff = time.Second
 	// While there is a valid token, twelve requests and more fit between the renewal point and its end.
@@ -80,11 +80,11 @@ const (
 // backoff is how long to wait after the n-th failure in a row (n >= 1): full jitter under a cap that doubles. The
 // server's Retry-After, if any, is the least wait.
 func backoff(n int, limit, retryAfter time.Duration, draw float64) time.Duration {
-	ceiling := limit
+	most := limit
 	if n < 10 { // 2^9 s is beyond every cap
-		ceiling = min(limit, firstBackoff<<(n-1))
+		most = min(limit, firstBackoff<<(n-1))
 	}
-	wait := max(time.Duration(draw*float64(ceiling)), ceiling/8)
+	wait := max(time.Duration(draw*float64(most)), most/8)
 	if retryAfter > 0 {
 		return max(wait, retryAfter+time.Duration(draw*float64(retryAfter)/10))
 	}

@@ -75,7 +75,7 @@ func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
 		}
 		took := w.call(profiles-1) - woke
 		if took > profiles/maxPerSecond*time.Second+2*(suspendPoll+resumeSpread) {
-			t.Errorf("it took %s: the budget was not used up", took)
+			t.Errorf("it took %s: the limit was not used up", took)
 		}
 		t.Attr("resume.profiles", fmt.Sprint(profiles))
 		t.Attr("resume.requests", fmt.Sprint(w.count()))

@@ -82,6 +82,7 @@ type provider struct {
 
 	mu      sync.Mutex
 	rng     *mathrand.Rand
+	draws   *mathrand.Rand // of the broker; nil: it draws its own
 	liar    witness
 	wrong   time.Duration
 	jumps   bool
@@ -115,6 +116,13 @@ func (p *provider) lie(w witness) time.Duration {
 		p.wrong = randomShift(p.rng)
 	}
 	return p.wrong
+}
+
+// draw spreads the broker's waits by the seed, so that a run can be repeated.
+func (p *provider) draw() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.draws.Float64()
 }
 
 // randomShift is 90 s to ten years, in either direction, small ones being as likely as great ones.
@@ -327,6 +335,9 @@ func (p *provider) signIn(ctx context.Context) (*broker.Broker, *grant.Endpoint)
 		p.t.Fatal(err)
 	}
 	b := broker.New(p.now)
+	if p.draws != nil {
+		b.Draw = p.draw
+	}
 	b.Put(map[string]broker.Source{
 		"p": &credential.Source{Profile: "p", Store: &keystore.PendingStore{Store: store}, Endpoint: endpoint},
 	})
@@ -393,6 +404,7 @@ func oneWrongClock(t *testing.T, c client, liar witness, seed uint64) {
 	rng := mathrand.New(mathrand.NewPCG(seed, uint64(liar)))
 	p := &provider{
 		t: t, client: c, begin: time.Now(), ends: map[string]time.Time{}, rng: mathrand.New(mathrand.NewPCG(seed, 99)),
+		draws: mathrand.New(mathrand.NewPCG(seed, 98)),
 	}
 	signs := strings.HasSuffix(string(c.method), "_jwt")
 	wrong, jumps := randomShift(rng), seed%2 == 1

@@ -71,9 +71,9 @@ func TestWhyASessionIsLost(t *testing.T) {
 					p.get(t)
 					time.Sleep(time.Minute)
 				}
-				for _, proof := range []bool{false, true} {
+				for _, verify := range []bool{false, true} {
 					_, err := p.get(t)
-					if proof {
+					if verify {
 						_, err = p.b.Verify(t.Context(), "p")
 					}
 					if _, ok := errors.AsType[*broker.Unavailable](err); !ok {
