@@ -13,6 +13,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/peer"
 	"github.com/groat-dev/groat/daemon/profile"
+	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -136,13 +137,13 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 		c.refuse(r.ID, c.d.wire(err, q.Profile))
 		return true
 	}
-	c.send(r.ID, func(out []byte) []byte { return appendToken(out, r.ID, token, q.Profile, c.d.Now()) })
+	c.send(r.ID, func(out []byte) []byte { return wire.AppendToken(out, r.ID, token, q.Profile, c.d.Now()) })
 	return true
 }
 
 func (c *conn) reply(id []byte, result any) {
 	if t, ok := result.(issued); ok {
-		c.send(id, func(out []byte) []byte { return appendToken(out, id, t.token, t.profile, c.d.Now()) })
+		c.send(id, func(out []byte) []byte { return wire.AppendToken(out, id, t.token, t.profile, c.d.Now()) })
 		return
 	}
 	c.send(id, func(out []byte) []byte {

@@ -19,6 +19,7 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/descriptors"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/login"
 	"github.com/groat-dev/groat/daemon/profile"
@@ -68,7 +69,7 @@ type Daemon struct {
 	broker   *broker.Broker
 	refusals *refusals.File
 	guesses  *guesses
-	budget   budget // of descriptors
+	budget   descriptors.Budget
 	started  time.Time
 
 	profiles *profile.Table
@@ -102,10 +103,11 @@ func (d *Daemon) serves(place []byte) bool {
 func New(o Options) (*Daemon, error) {
 	d := &Daemon{
 		Options: o, broker: broker.New(o.Now), refusals: refusals.Open(o.StateDir, o.Log),
-		guesses: newGuesses(), budget: budget{most: descriptors()}, started: time.Now(),
+		guesses: newGuesses(), started: time.Now(),
 		stores: login.Stores{Kept: keystore.PendingStore{Store: o.Keystore}, Memory: keystore.PendingStore{Store: &keystore.Memory{}}},
 		opened: make(chan struct{}, 1), halt: func() {},
 	}
+	d.budget.Share(descriptors.Limit(), nil)
 	d.profiles = profile.New(profile.Options{
 		Config: o.Config, HTTP: o.HTTP, Network: o.Network, Now: o.Now, Log: o.Log, Activated: o.Activated,
 		Changed: d.profilesChanged, NetworkChanged: d.broker.NetworkChanged,

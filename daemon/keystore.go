@@ -3,10 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -101,35 +98,11 @@ func (d *Daemon) keystoreChange(kp protocol.KeystoreParams, passphrase, successo
 	}, successor, nil
 }
 
-// atRest runs move while no session is being renewed, and with everything in the keystore that should be in it.
+// atRest is [login.Logins.AtRest] for as long as a move may take, whatever the caller's time is.
 func (d *Daemon) atRest(move func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), moveTime)
 	defer cancel()
-	profiles := d.profiles.Snapshot()
-	for p := range profiles.All() {
-		if p.Ephemeral || !p.Kind().Session() {
-			continue
-		}
-		short, done := context.WithTimeout(ctx, drain)
-		resume, err := d.broker.Pause(short, p.Name)
-		done()
-		if err != nil {
-			return protocol.NewError(protocol.Temporary, fmt.Sprintf("the session of profile %q is being renewed just now", p.Name), "groat status "+p.Name)
-		}
-		defer resume()
-	}
-	d.stores.Kept.RetryAll(ctx, true)
-	for p := range profiles.All() {
-		if err := d.stores.Kept.PendingError(p.Name); err != nil {
-			return fmt.Errorf("the newest credential of profile %q is in groatd's memory only, so nothing was moved: %w", p.Name, err)
-		}
-	}
-	if d.stores.Kept.HasPending() {
-		return fmt.Errorf("%w: a credential is in groatd's memory only, so nothing was moved", keystore.ErrUnavailable)
-	}
-	err := move(ctx)
-	d.Log.Info("the keystore was moved", zap.Bool("done", err == nil))
-	return err
+	return d.logins.AtRest(ctx, move)
 }
 
 // unusable reports whether err says that a keystore cannot be used, or cannot hold a credential.

@@ -2,18 +2,15 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
-	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/daemon/profile"
+	"github.com/groat-dev/groat/daemon/status"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
@@ -25,7 +22,7 @@ func init() { // hello lists the map it stands in
 	handlers = map[string]func(*conn, []byte) (any, error){
 		protocol.MethodHello: hello, protocol.MethodToken: token, protocol.MethodReject: reject,
 		protocol.MethodLogin: startLogin, protocol.MethodLoginInput: loginInput, protocol.MethodLogout: logout,
-		protocol.MethodStatus: status, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
+		protocol.MethodStatus: profileStatus, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
 		protocol.MethodKeystore: useKeystore, protocol.MethodUnlock: unlock, protocol.MethodReload: reload,
 		protocol.MethodProviders: providers, protocol.MethodImport: importForeign, protocol.MethodNetwork: network,
 		protocol.MethodBackup: makeBackup, protocol.MethodRestore: restoreBackup,
@@ -46,7 +43,7 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	}
 	var r protocol.ProfilesResult
 	var err error
-	r.Profiles, r.Next, err = page(c.d.profiles.Snapshot(), pp.After, func(p *profile.Profile) protocol.ProfileInfo {
+	r.Profiles, r.Next, err = status.Page(c.d.profiles.Snapshot(), pp.After, func(p *profile.Profile) protocol.ProfileInfo {
 		return protocol.ProfileInfo{
 			Profile: p.Name, Provider: p.Provider, Issuer: p.Endpoint.Server().Issuer, Resources: append([]string{}, p.Origins...),
 		}
@@ -72,7 +69,7 @@ func providers(*conn, []byte) (any, error) {
 	return r, nil
 }
 
-func status(c *conn, params []byte) (any, error) {
+func profileStatus(c *conn, params []byte) (any, error) {
 	var sp protocol.StatusParams
 	if err := jsonrpc.DecodeParams(params, &sp); err != nil {
 		return nil, err
@@ -90,7 +87,7 @@ func status(c *conn, params []byte) (any, error) {
 			return nil, err
 		}
 		r.Network = c.d.networkInStatus()
-		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{c.d.profileStatus(p)}
+		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{c.d.reporter().Profile(p)}
 		return r, nil
 	}
 	if sp.After == "" {
@@ -98,88 +95,13 @@ func status(c *conn, params []byte) (any, error) {
 		r.Network = c.d.networkInStatus()
 	}
 	var err error
-	r.Profiles, r.Next, err = page(c.d.profiles.Snapshot(), sp.After, c.d.profileStatus)
+	r.Profiles, r.Next, err = status.Page(c.d.profiles.Snapshot(), sp.After, c.d.reporter().Profile)
 	return r, err
 }
 
-// pageBytes is how much of a line the profiles of one page fill; the rest is for what stands around them.
-const pageBytes = protocol.MaxLine - 8<<10
-
-// page returns what describe says of the profiles after a name, as many as a line holds, and the name after which the next page
-// begins, or "".
-func page[T any](all *profile.Set, after string, describe func(*profile.Profile) T) (list []T, next string, err error) {
-	if err := all.Err(); err != nil {
-		return nil, "", err
-	}
-	if after != "" && !config.ValidName(after) {
-		return nil, "", protocol.InvalidParams("after must be the next of the page before")
-	}
-	list = []T{}
-	size, last := 0, ""
-	for p := range all.After(after) {
-		entry := describe(p)
-		b, err := json.Marshal(entry)
-		if err != nil {
-			return nil, "", err
-		}
-		size += len(b) + len(",")
-		switch {
-		case len(b) > pageBytes:
-			return nil, "", protocol.NewError(protocol.Config,
-				fmt.Sprintf("profile %q is too long for a listing", p.Name), "shorten it in the configuration")
-		case size > pageBytes:
-			return list, last, nil
-		}
-		list, last = append(list, entry), p.Name
-	}
-	return list, "", nil
+func (d *Daemon) reporter() status.Reporter {
+	return status.Reporter{Broker: d.broker, Wire: d.wire, Now: d.Now}
 }
-
-// profileStatus is one profile's line of "status".
-func (d *Daemon) profileStatus(p *profile.Profile) protocol.ProfileStatus {
-	server := p.Endpoint.Server()
-	st := protocol.ProfileStatus{
-		Profile: p.Name, Provider: p.Provider, Issuer: server.Issuer, ClientAuth: string(server.ClientAuth), State: "idle",
-	}
-	b, ok := d.broker.Status(p.Name)
-	if !ok {
-		return st
-	}
-	st.Requests, st.Tokens = b.Requests, b.Tokens
-	st.ClockOffset = seconds(p.Endpoint.ClockOffset())
-	if b.Held {
-		st.State = "fresh"
-		st.ExpiresIn, st.Lifetime = seconds(b.Remaining), seconds(b.Lifetime)
-		st.ExpiresAt = d.Now().Wall.Add(b.Remaining).Unix()
-		st.RenewIn = seconds(b.RenewIn)
-		st.Assumed = assumed(b)
-	}
-	st.Degraded = b.Degraded != nil || b.AwaitsKeystore()
-	if b.Degraded != nil {
-		e := d.wire(b.Degraded, p.Name)
-		st.Message, st.Hint = "the newest credential is in groatd's memory only: "+e.Message, e.Hint()
-	}
-	if b.Err != nil {
-		e := d.wire(&broker.Unavailable{Err: b.Err, RetryAfter: b.RetryIn}, p.Name)
-		st.Message, st.Hint, st.RetryIn = e.Message, e.Hint(), seconds(b.RetryIn)
-		if !b.Held {
-			st.State = string(e.Kind())
-		}
-	}
-	return st
-}
-
-func assumed(b broker.Status) (what []string) {
-	if b.LifetimeAssumed {
-		what = append(what, "lifetime")
-	}
-	if b.TypeAssumed {
-		what = append(what, "token_type")
-	}
-	return what
-}
-
-func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 func whoami(c *conn, params []byte) (any, error) {
 	var wp protocol.WhoamiParams

@@ -79,8 +79,8 @@ func TestI10ThePortIsHeldUntilTheLoginHasEnded(t *testing.T) {
 	if err := <-over; err != nil {
 		t.Fatal(err)
 	}
-	if taken(t, redirect) || h.budget.held() != 0 {
-		t.Errorf("the port is held after the login, and %d descriptors", h.budget.held())
+	if taken(t, redirect) || h.budget.Held() != 0 {
+		t.Errorf("the port is held after the login, and %d descriptors", h.budget.Held())
 	}
 }
 
@@ -100,15 +100,15 @@ func TestI12OneBudgetOfDescriptors(t *testing.T) {
 	if most := (896/4 - grant.CallbackPending) / 12; got != most {
 		t.Errorf("%d logins, want %d", got, most)
 	}
-	s.most = d.budget.held() - 1
+	s.most = d.budget.Held() - 1
 	if !s.full() {
 		t.Error("the Unix socket's connections do not see what browser logins take")
 	}
 	for range got {
 		d.budget.Give(12)
 	}
-	if d.budget.held() != 0 || s.full() {
-		t.Errorf("%d are still taken", d.budget.held())
+	if d.budget.Held() != 0 || s.full() {
+		t.Errorf("%d are still taken", d.budget.Held())
 	}
 	// Clients' connections that cannot be closed leave no room for a login.
 	for range 896 {

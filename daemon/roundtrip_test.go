@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
@@ -144,7 +145,7 @@ func BenchmarkAnswer(b *testing.B) {
 		if err := q.admit(token); err != nil {
 			b.Fatal(err)
 		}
-		out = appendToken(out[:0], r.ID, token, q.Profile, h.Now())
+		out = wire.AppendToken(out[:0], r.ID, token, q.Profile, h.Now())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/groat-dev/groat/daemon/descriptors"
 	"github.com/groat-dev/groat/daemon/peer"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
@@ -25,7 +26,7 @@ type Listener interface {
 // to their end, and answers whoever still waits. The daemon cannot be used afterwards.
 func (d *Daemon) Serve(ctx context.Context, l Listener) error {
 	go d.watchKeystore(ctx)
-	return d.newServer(descriptors()).serve(ctx, l)
+	return d.newServer(descriptors.Limit()).serve(ctx, l)
 }
 
 // drain is how long requests to providers may take after the daemon was told to stop.
@@ -45,9 +46,7 @@ type server struct {
 
 func (d *Daemon) newServer(most int) *server {
 	s := &server{d: d, most: most, conns: map[*conn]struct{}{}, ended: make(chan struct{}, 1)}
-	d.budget.mu.Lock()
-	d.budget.most, d.budget.server = most, s
-	d.budget.mu.Unlock()
+	d.budget.Share(most, s)
 	return s
 }
 
@@ -88,7 +87,7 @@ func (s *server) accept(ctx context.Context, l Listener) error {
 			return err
 		}
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-			s.evict()
+			s.Evict()
 		}
 		s.d.Log.Warn("a connection could not be accepted", zap.Error(err))
 		select {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -78,11 +79,11 @@ func TestE12ATokenThatDiesOnItsWayOut(t *testing.T) {
 		if !ok {
 			t.Fatal("no token")
 		}
-		if line := string(appendToken(nil, []byte("1"), found, "p", h.now())); !strings.Contains(line, found.Access.Reveal()) {
+		if line := string(wire.AppendToken(nil, []byte("1"), found, "p", h.now())); !strings.Contains(line, found.Access.Reveal()) {
 			t.Errorf("%s", line)
 		}
 		h.suspend(8 * time.Hour)
-		line := string(appendToken(nil, []byte("1"), found, "p", h.now()))
+		line := string(wire.AppendToken(nil, []byte("1"), found, "p", h.now()))
 		if strings.Contains(line, found.Access.Reveal()) || !strings.Contains(line, `"kind":"temporary"`) || !strings.Contains(line, `"retry_after":1`) {
 			t.Errorf("%s", line)
 		}

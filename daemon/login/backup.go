@@ -2,7 +2,10 @@ package login
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -10,11 +13,60 @@ import (
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
+	"go.uber.org/zap"
 )
 
-// Permanent collects what a backup carries, every credential that does not rotate, and describes each for people. A session is of no
+// resultBytes is how much of a line the rows of a backup's or a restore's result fill; the rest is for what stands around them.
+const resultBytes = protocol.MaxLine - 8<<10
+
+// Backup writes a file with every credential that does not rotate, sealed with a passphrase, and describes what is in it. The file may
+// stand in none of the directories of keep. guess calls its argument when it is the turn of this passphrase, which stays the caller's.
+func (s *Logins) Backup(ctx context.Context, p protocol.BackupParams, passphrase keystore.Secret, keep []string,
+	guess func(func() error) error,
+) (protocol.BackupResult, error) {
+	r := protocol.BackupResult{Path: p.Path, Warning: keystore.Weakness(passphrase)}
+	if err := s.Profiles.Snapshot().Err(); err != nil {
+		return r, err
+	}
+	b, items, err := s.permanent(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer b.Wipe()
+	if len(b.Entries) == 0 {
+		return r, protocol.NewError(protocol.Config, "no profile has a permanent credential, so there is nothing to back up", "groat list")
+	}
+	if _, err := backup.Check(p.Path, p.Force, keep...); err != nil { // before it takes time
+		return r, wireFile("backup", p.Path, err)
+	}
+	var data []byte
+	err = guess(func() error {
+		data, err = b.Seal(passphrase)
+		return err
+	})
+	if err != nil {
+		return r, err
+	}
+	if err := backup.Write(p.Path, data, p.Force, keep...); err != nil {
+		return r, wireFile("backup", p.Path, err)
+	}
+	s.Log.Info("a backup was written", zap.Int("profiles", len(b.Entries)), zap.Int("left_out", len(b.LeftOut)))
+	room := resultBytes - len(p.Path)*6
+	r.LeftOut = leftOut(b.LeftOut, &room)
+	for _, item := range items {
+		if !fits(item, &room) {
+			r.More++
+			continue
+		}
+		r.Profiles = append(r.Profiles, item)
+	}
+	return r, nil
+}
+
+// permanent collects what a backup carries, every credential that does not rotate, and describes each for people. A session is of no
 // use on two machines: the first to renew it ends it for the other. The caller wipes the backup.
-func (s *Logins) Permanent(ctx context.Context) (*backup.Backup, []protocol.BackupItem, error) {
+func (s *Logins) permanent(ctx context.Context) (*backup.Backup, []protocol.BackupItem, error) {
 	b := &backup.Backup{Created: s.Now().Wall.Unix()}
 	var items []protocol.BackupItem
 	for p := range s.Profiles.Snapshot().All() {
@@ -74,4 +126,36 @@ func describeItem(p *profile.Profile, item keystore.Item) protocol.BackupItem {
 		Profile: p.Name, Provider: p.Provider, Issuer: item.Issuer, Grant: string(p.Kind()), ClientID: item.ClientID,
 		Server: strings.Join(hosts, " "), APIs: item.APIs,
 	}
+}
+
+// leftOut is the list for people, as much of it as there is room for.
+func leftOut(all []backup.LeftOut, room *int) (list []protocol.BackupLeftOut) {
+	for _, l := range all {
+		if row := protocol.BackupLeftOut(l); fits(row, room) {
+			list = append(list, row)
+		}
+	}
+	return list
+}
+
+// fits takes what v needs of the room in a line, if there is as much.
+func fits(v any, room *int) bool {
+	b, err := json.Marshal(v)
+	if err != nil || len(b)+1 > *room {
+		return false
+	}
+	*room -= len(b) + 1
+	return true
+}
+
+// wireFile is what leaves of an error of a backup's file; command is "backup" or "restore".
+func wireFile(command, path string, err error) *protocol.Error {
+	hint := "groat " + command + " FILE"
+	switch {
+	case errors.Is(err, backup.ErrExists):
+		return protocol.NewError(protocol.Config, err.Error()+", and nothing was written", fmt.Sprintf("groat backup %s --force", visible.Word(path)))
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		hint = "ls -ld " + visible.Word(path)
+	}
+	return protocol.NewError(protocol.Config, err.Error(), hint)
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -15,12 +17,58 @@ import (
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// Restore makes profiles of what a backup holds: of the profiles that take names, or of none where it is empty. Of what is here
+// RestoreFile reads a backup and, where p.Take names profiles, makes them of what it holds. Looking and taking are two requests that
+// read the file twice: between them nothing of it is kept. guess is as for [Logins.Backup].
+func (s *Logins) RestoreFile(ctx context.Context, p protocol.RestoreParams, passphrase keystore.Secret, guess func(func() error) error) (
+	protocol.RestoreResult, error,
+) {
+	var r protocol.RestoreResult
+	if _, err := os.Lstat(p.Path); err != nil { // before a passphrase is tried
+		return r, wireFile("restore", p.Path, err)
+	}
+	var b *backup.Backup
+	var unread error
+	err := guess(func() (err error) {
+		var data []byte
+		if data, unread = backup.Read(p.Path); unread != nil {
+			return unread
+		}
+		b, err = backup.Open(data, passphrase)
+		return err
+	})
+	if unread != nil {
+		return r, wireFile("restore", p.Path, unread)
+	}
+	if err != nil {
+		return r, wireBackup(p.Path, err)
+	}
+	defer b.Wipe()
+	for _, name := range p.Take {
+		if !slices.ContainsFunc(b.Entries, func(e backup.Entry) bool { return e.Profile == name }) {
+			return r, protocol.InvalidParams("the backup has no profile %q", name)
+		}
+	}
+	r.Created = b.Created
+	room := resultBytes
+	r.LeftOut = leftOut(b.LeftOut, &room)
+	for _, row := range s.restoreAll(ctx, b, p.Take, p.Replace) {
+		if !fits(row, &room) {
+			r.More++
+			continue
+		}
+		r.Profiles = append(r.Profiles, row)
+	}
+	return r, nil
+}
+
+// restoreAll makes profiles of what a backup holds: of the profiles that take names, or of none where it is empty. Of what is here
 // already with another credential or server, only that of the profiles that replace names is replaced. There is one row for each
-// profile that take names, or for each of the backup; what can be restored at once comes first.
-func (s *Logins) Restore(ctx context.Context, b *backup.Backup, take, replace []string) []protocol.RestoreItem {
+// profile that take names, or for each of the backup; what can be restored at once comes first,
+// for a line may not hold all.
+func (s *Logins) restoreAll(ctx context.Context, b *backup.Backup, take, replace []string) []protocol.RestoreItem {
 	var rows []protocol.RestoreItem
 	for i := range b.Entries {
 		e := &b.Entries[i]
@@ -155,4 +203,17 @@ func (s *Logins) restore(l *Login, e *backup.Entry, replace bool) error {
 	}
 	s.Log.Info("a credential was restored", zap.String("profile", e.Profile), zap.String("client_id", e.Item.ClientID))
 	return nil
+}
+
+// wireBackup is what leaves of an error of opening a backup.
+func wireBackup(path string, err error) error {
+	switch {
+	case errors.Is(err, keystore.ErrLocked):
+		return protocol.NewError(protocol.Locked, visible.Name(path)+": the passphrase does not fit this backup", "groat restore "+visible.Word(path))
+	case errors.Is(err, keystore.ErrCorrupt):
+		return protocol.NewError(protocol.Config, fmt.Sprintf("%s is no backup of groat's, or is damaged, and nothing was restored: %s", visible.Name(path),
+			strings.TrimPrefix(err.Error(), keystore.ErrCorrupt.Error()+": ")),
+			"groat restore ANOTHER-COPY")
+	}
+	return err
 }

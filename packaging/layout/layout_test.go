@@ -46,7 +46,9 @@ var rooms = map[string][]string{
 	"daemon/credential":       {"daemon/broker", "daemon/grant", "keystore"},
 	"daemon/refusals":         {"daemon/broker", "daemon/config", "keystore/ownfile", "protocol/ownpath", "protocol/strictjson"},
 	"daemon/profile":          {"daemon/clock", "daemon/config", "daemon/grant", "daemon/origin"},
-	"daemon/wire":             {"daemon/broker", "daemon/config", "daemon/grant", "daemon/profile", "keystore", "protocol", "protocol/visible", "daemon/grant/privatekey"},
+	"daemon/wire":             {"daemon/broker", "daemon/clock", "daemon/config", "daemon/grant", "daemon/profile", "keystore", "protocol", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible", "daemon/grant/privatekey"},
+	"daemon/descriptors":      {"daemon/grant", "protocol"},
+	"daemon/status":           {"daemon/broker", "daemon/clock", "daemon/config", "daemon/profile", "protocol"},
 	"daemon/login": {
 		"daemon/backup", "daemon/broker", "daemon/clock", "daemon/config", "daemon/credential", "daemon/grant", "daemon/grant/preset",
 		"daemon/grant/privatekey", "daemon/importer", "daemon/origin", "daemon/profile", "keystore", "protocol", "protocol/visible",

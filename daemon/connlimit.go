@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// evicted is how many idle connections make room at once, where there are very many: looking for them takes time.
+	evicted = 16
+	// rest is how long a connection must have been idle to be taken for idle: a client that has just connected, or has
+	// just been answered, is about to ask.
+	rest = 100 * time.Millisecond
+)
+
+// makeRoom returns when one more connection can be accepted. Where there are more than may be, those that have been idle for
+// longest are closed; where none is idle, whoever comes waits in the listener's queue until one has ended or rests.
+func (s *server) makeRoom(ctx context.Context) {
+	for s.full() && ctx.Err() == nil {
+		if s.Evict() > 0 {
+			continue
+		}
+		select {
+		case <-s.ended:
+		case <-time.After(rest):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// full reports whether connections of every kind, and what follows their processes, take more descriptors than they may.
+func (s *server) full() bool { return s.Taken()+s.d.budget.Held() > s.most }
+
+// Taken implements [descriptors.Connections].
+func (s *server) Taken() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns) + s.peers.Holding()
+}
+
+// Evict implements [descriptors.Connections].
+func (s *server) Evict() int {
+	type idle struct {
+		c     *conn
+		since time.Duration
+	}
+	var idles []idle
+	s.mu.Lock()
+	for c := range s.conns {
+		if since, ok := c.idleSince(); ok {
+			idles = append(idles, idle{c, since})
+		}
+	}
+	slices.SortFunc(idles, func(a, b idle) int { return int(a.since - b.since) })
+	idles = idles[:min(len(idles), evicted, 1+s.most/64)]
+	for _, i := range idles {
+		delete(s.conns, i.c) // its goroutine may take a moment to end
+	}
+	all := len(s.conns)
+	now := time.Now()
+	tell := now.Sub(s.told) > time.Minute
+	if tell {
+		s.told = now
+	}
+	s.mu.Unlock()
+	for _, i := range idles {
+		i.c.hangUp()
+	}
+	if tell {
+		s.d.Log.Warn("there are more connections than descriptors for them: idle ones are closed",
+			zap.Int("connections", all), zap.Int("descriptors for them", s.most), zap.Int("closed now", len(idles)))
+	}
+	return len(idles)
+}

@@ -1,0 +1,101 @@
+// Package status says how profiles are, for the methods "status" and "profiles" (PROTOCOL.md). It changes nothing.
+package status
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/profile"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// pageBytes is how much of a line the profiles of one page fill; the rest is for what stands around them.
+const pageBytes = protocol.MaxLine - 8<<10
+
+// Page returns what describe says of the profiles after a name, as many as a line holds, and the name after which the next page
+// begins, or "".
+func Page[T any](all *profile.Set, after string, describe func(*profile.Profile) T) (list []T, next string, err error) {
+	if err := all.Err(); err != nil {
+		return nil, "", err
+	}
+	if after != "" && !config.ValidName(after) {
+		return nil, "", protocol.InvalidParams("after must be the next of the page before")
+	}
+	list = []T{}
+	size, last := 0, ""
+	for p := range all.After(after) {
+		entry := describe(p)
+		b, err := json.Marshal(entry)
+		if err != nil {
+			return nil, "", err
+		}
+		size += len(b) + len(",")
+		switch {
+		case len(b) > pageBytes:
+			return nil, "", protocol.NewError(protocol.Config,
+				fmt.Sprintf("profile %q is too long for a listing", p.Name), "shorten it in the configuration")
+		case size > pageBytes:
+			return list, last, nil
+		}
+		list, last = append(list, entry), p.Name
+	}
+	return list, "", nil
+}
+
+// Reporter says how profiles are.
+type Reporter struct {
+	Broker *broker.Broker
+	// Wire returns the error that leaves for an error about a profile.
+	Wire func(err error, profile string) *protocol.Error
+	Now  clock.Func
+}
+
+// Profile returns one profile's line of "status".
+func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
+	server := p.Endpoint.Server()
+	st := protocol.ProfileStatus{
+		Profile: p.Name, Provider: p.Provider, Issuer: server.Issuer, ClientAuth: string(server.ClientAuth), State: "idle",
+	}
+	b, ok := r.Broker.Status(p.Name)
+	if !ok {
+		return st
+	}
+	st.Requests, st.Tokens = b.Requests, b.Tokens
+	st.ClockOffset = seconds(p.Endpoint.ClockOffset())
+	if b.Held {
+		st.State = "fresh"
+		st.ExpiresIn, st.Lifetime = seconds(b.Remaining), seconds(b.Lifetime)
+		st.ExpiresAt = r.Now().Wall.Add(b.Remaining).Unix()
+		st.RenewIn = seconds(b.RenewIn)
+		st.Assumed = assumed(b)
+	}
+	st.Degraded = b.Degraded != nil || b.AwaitsKeystore()
+	if b.Degraded != nil {
+		e := r.Wire(b.Degraded, p.Name)
+		st.Message, st.Hint = "the newest credential is in groatd's memory only: "+e.Message, e.Hint()
+	}
+	if b.Err != nil {
+		e := r.Wire(&broker.Unavailable{Err: b.Err, RetryAfter: b.RetryIn}, p.Name)
+		st.Message, st.Hint, st.RetryIn = e.Message, e.Hint(), seconds(b.RetryIn)
+		if !b.Held {
+			st.State = string(e.Kind())
+		}
+	}
+	return st
+}
+
+func assumed(b broker.Status) (what []string) {
+	if b.LifetimeAssumed {
+		what = append(what, "lifetime")
+	}
+	if b.TypeAssumed {
+		what = append(what, "token_type")
+	}
+	return what
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
