@@ -9,11 +9,11 @@ import (
 	"github.com/groat-dev/groat/daemon/handover"
 )
 
-// KeepsFromHandover returns why something would be lost if the daemon ended now and another process got its access tokens and
-// nothing else, or nil. What the keystore could not take before is tried to be stored first.
+// KeepsFromHandover returns why something would be lost if the daemon ended now and another process got its access
+// tokens and nothing else, or nil. What the keystore could not take before is tried to be stored first.
 //
-// What is not a loss: a sealed store that a person has unlocked is locked again, as after each start, and the tokens that are
-// held are served meanwhile.
+// What is not a loss: a sealed store that a person has unlocked is locked again, as after each start, and the tokens
+// that are held are served meanwhile.
 func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
 	end := fmt.Sprintf("kill %d", os.Getpid())
 	if d.logins.Running() > 0 {
@@ -34,7 +34,8 @@ func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
 	return nil
 }
 
-// Tokens returns the access tokens that the daemon held, for its successor. It returns none before [Daemon.Serve] has returned.
+// Tokens returns the access tokens that the daemon held, for its successor. It returns none before [Daemon.Serve] has
+// returned.
 func (d *Daemon) Tokens() []handover.Token {
 	profiles := d.profiles.Snapshot()
 	var all []handover.Token
@@ -46,8 +47,8 @@ func (d *Daemon) Tokens() []handover.Token {
 	return all
 }
 
-// Adopt holds the access tokens that another daemon held, but for those of profiles that are configured otherwise by now, and
-// returns how many it holds. It is called before [Daemon.Serve].
+// Adopt holds the access tokens that another daemon held, but for those of profiles that are configured otherwise by
+// now, and returns how many it holds. It is called before [Daemon.Serve].
 func (d *Daemon) Adopt(tokens []handover.Token) int {
 	profiles := d.profiles.Snapshot()
 	adopted := 0

@@ -117,8 +117,8 @@ func (a *app) uninstallService(dry bool) error {
 	return a.write(textServiceRemoved())
 }
 
-// serviceUnits returns where this user's service manager reads the units of groatd's service and socket, without their text. The
-// service is for the usual place only.
+// serviceUnits returns where this user's service manager reads the units of groatd's service and socket, without their
+// text. The service is for the usual place only.
 func (a *app) serviceUnits() (*frame.Route, []unit, error) {
 	r, err := a.route()
 	if err != nil {
@@ -177,8 +177,8 @@ func writeUnit(u unit) error {
 	return err
 }
 
-// nameOnPath returns the name by which a program is found on PATH, where that is the same file: behind it may stand a directory
-// of one version, which is gone after the next upgrade.
+// nameOnPath returns the name by which a program is found on PATH, where that is the same file: behind it may stand a
+// directory of one version, which is gone after the next upgrade.
 func nameOnPath(program, path string) string {
 	name := autostart.OnPath(path, filepath.Base(program))
 	there, err := os.Stat(name)

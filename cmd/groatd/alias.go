@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// A runtime directory that this system has not made (a test's, a container's) mostly has one place, which is not the usual
-// one. For programs that know no places its groatd makes a link at the plain path, the alias. A groatd of the usual place
-// replaces the alias by its own socket.
+// A runtime directory that this system has not made (a test's, a container's) mostly has one place, which is not the
+// usual one. For programs that know no places its groatd makes a link at the plain path, the alias. A groatd of the
+// usual place replaces the alias by its own socket.
 
 // aliasTarget matches the target of an alias, and no other link's.
 var aliasTarget = regexp.MustCompile(`^d\.[0-9a-f]{16}/agent\.sock$`)

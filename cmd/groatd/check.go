@@ -10,8 +10,8 @@ import (
 	"github.com/groat-dev/groat/keystore/backend"
 )
 
-// check returns the error with which the daemon would refuse to start: about the configuration, the directories or the choice of a
-// keystore. It changes nothing, and does not find out whether another groatd runs.
+// check returns the error with which the daemon would refuse to start: about the configuration, the directories or the
+// choice of a keystore. It changes nothing, and does not find out whether another groatd runs.
 func check(f flags, s location, dir config.Dir) error {
 	c, err := dir.Load()
 	if err != nil {

@@ -19,10 +19,12 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// A groatd that a client or a person started hands over to the one that a service manager starts (package handover). The
-// first listens for it at a socket of its own beside its clients' one, the offer; the lock's record names that socket.
+// A groatd that a client or a person started hands over to the one that a service manager starts (package handover).
+// The first listens for it at a socket of its own beside its clients' one, the offer; the lock's record names that
+// socket.
 
-// offerName is the name of the offer's socket. It is shorter than the other's, so that its path fits where the other's does.
+// offerName is the name of the offer's socket. It is shorter than the other's, so that its path fits where the other's
+// does.
 const offerName = "handover"
 
 // maxAsking bounds how many successors are answered at a time.
@@ -42,8 +44,8 @@ type offer struct {
 	conn      *net.UnixConn    // its connection
 }
 
-// newOffer listens beside the socket l. Where that is not possible the daemon works without, and a service manager's groatd
-// tells what to do.
+// newOffer listens beside the socket l. Where that is not possible the daemon works without, and a service manager's
+// groatd tells what to do.
 func newOffer(l *listener, place string, d *daemon.Daemon, log *zap.Logger) *offer {
 	socket, err := bind(filepath.Join(filepath.Dir(l.path), offerName))
 	if err != nil {
@@ -54,8 +56,8 @@ func newOffer(l *listener, place string, d *daemon.Daemon, log *zap.Logger) *off
 	return &offer{listener: socket, place: place, d: d, log: log}
 }
 
-// serve answers successors until the offer is closed. It calls stop once one has been told yes, and has the sockets looked after
-// by looks once one has been told no: it may have this groatd's path.
+// serve answers successors until the offer is closed. It calls stop once one has been told yes, and has the sockets
+// looked after by looks once one has been told no: it may have this groatd's path.
 func (o *offer) serve(stop func(), looks chan<- struct{}) {
 	o.stop = stop
 	asking := make(chan struct{}, maxAsking)
@@ -111,10 +113,12 @@ func (o *offer) answer(c *net.UnixConn) error {
 	return nil
 }
 
-// storeTime is how long a holder may try to store what its keystore could not take before: a successor waits for its answer.
+// storeTime is how long a holder may try to store what its keystore could not take before: a successor waits for its
+// answer.
 const storeTime = 2 * time.Second
 
-// give hands over to the successor that was told yes, if there is one. The daemon has ended, and its keystore is closed.
+// give hands over to the successor that was told yes, if there is one. The daemon has ended, and its keystore is
+// closed.
 func (o *offer) give(lock *stateLock) {
 	if o == nil {
 		return
@@ -133,7 +137,8 @@ func (o *offer) give(lock *stateLock) {
 	o.log.Info("handed over", zap.Int("tokens", len(tokens)))
 }
 
-// takeOver asks the groatd that holds the lock of the place's state directory to hand over, and returns its lock and its tokens.
+// takeOver asks the groatd that holds the lock of the place's state directory to hand over, and returns its lock and
+// its tokens.
 func takeOver(s location) (*stateLock, []handover.Token, error) {
 	h, err := askHolder(s, false)
 	if err != nil {
@@ -155,7 +160,8 @@ func takeOver(s location) (*stateLock, []handover.Token, error) {
 // startTime is how long a holder that does not listen yet is waited for.
 const startTime = time.Second
 
-// askHolder asks the holder of the place's lock whether it hands over. With only set it wants to know the answer and no more.
+// askHolder asks the holder of the place's lock whether it hands over. With only set it wants to know the answer and no
+// more.
 func askHolder(s location, only bool) (*handover.Successor, error) {
 	h, err := frame.ReadHolder(s.State)
 	starts := func() bool { return err != nil || h.Here() && h.Socket == "" } // or writes its record just now
@@ -183,8 +189,8 @@ func askHolder(s location, only bool) (*handover.Successor, error) {
 // askAgain is how often a holder that has refused is asked again.
 const askAgain = 2 * time.Second
 
-// awaitLock returns true once the lock of the place's state directory is free, or its holder would hand over; false when ctx
-// ends before.
+// awaitLock returns true once the lock of the place's state directory is free, or its holder would hand over; false
+// when ctx ends before.
 func awaitLock(ctx context.Context, s location) bool {
 	free := make(chan struct{})
 	go func() {

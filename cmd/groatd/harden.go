@@ -11,9 +11,9 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// harden keeps what this process holds from the user's other programs, from core files and from libraries that print. main calls
-// it first. A descriptor of this process's memory that another program of the user opened before stays usable; a binary that
-// its user may execute but not read (root's, mode 0711) has no such window.
+// harden keeps what this process holds from the user's other programs, from core files and from libraries that print.
+// main calls it first. A descriptor of this process's memory that another program of the user opened before stays
+// usable; a binary that its user may execute but not read (root's, mode 0711) has no such window.
 func harden() {
 	withoutDebugging()
 	if err := closeMemory(); err != nil {
@@ -23,9 +23,9 @@ func harden() {
 	log.SetOutput(io.Discard)
 }
 
-// debugging are variables that make the Go runtime, or what a build for tests adds to it, print or write down what happens
-// inside: GODEBUG=http2debug=2 prints requests with their bodies, GOTRACEBACK=crash asks for a core. The runtime reads them
-// before main, so groatd executes itself again without them.
+// debugging are variables that make the Go runtime, or what a build for tests adds to it, print or write down what
+// happens inside: GODEBUG=http2debug=2 prints requests with their bodies, GOTRACEBACK=crash asks for a core. The
+// runtime reads them before main, so groatd executes itself again without them.
 var debugging = []string{"GODEBUG=", "GOTRACEBACK=", "GORACE=", "GOCOVERDIR=", "SSLKEYLOGFILE="}
 
 func withoutDebugging() {

@@ -36,8 +36,8 @@ type state struct {
 
 // openState takes the lock of the state directory, which makes this the only groatd, and opens the keystore in it.
 //
-// Where either is refused and a service manager has passed the socket, ending would only mean to be started again for each
-// client, until the manager gives up: then every request for a credential is answered with the refusal.
+// Where either is refused and a service manager has passed the socket, ending would only mean to be started again for
+// each client, until the manager gives up: then every request for a credential is answered with the refusal.
 func openState(s location, log *zap.Logger) (*state, error) {
 	st, err := lockedState(s)
 	r, refused := errors.AsType[*refusal](err)
@@ -78,9 +78,10 @@ func errKeystore(err error, state string) error {
 	return &refusal{exitConfig, err, "unset GROAT_KEYSTORE, or look into " + state}
 }
 
-// fallbackDir returns the directory for a rotated refresh token that the disk of the state directory does not take, or "". The
-// runtime directory is in memory: it works when a disk does not, and outlives a crash of groatd, but not the session. On macOS
-// every directory that a user may write to is on the same disk as the state directory, so there is none.
+// fallbackDir returns the directory for a rotated refresh token that the disk of the state directory does not take, or
+// "". The runtime directory is in memory: it works when a disk does not, and outlives a crash of groatd, but not the
+// session. On macOS every directory that a user may write to is on the same disk as the state directory, so there is
+// none.
 func fallbackDir() string {
 	if runtime.GOOS != "linux" {
 		return ""

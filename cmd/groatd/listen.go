@@ -24,8 +24,9 @@ import (
 // socketName is the FileDescriptorName= of the socket unit.
 const socketName = "agent"
 
-// listener is a socket of the daemon. One that a service manager passed belongs to the manager: groatd neither binds nor unlinks
-// it. One that was bound here is bound again if it was removed (socketwatch.go); callers of AcceptUnix do not notice.
+// listener is a socket of the daemon. One that a service manager passed belongs to the manager: groatd neither binds
+// nor unlinks it. One that was bound here is bound again if it was removed (socketwatch.go); callers of AcceptUnix do
+// not notice.
 type listener struct {
 	path  string
 	what  string // "the socket", for people
@@ -35,8 +36,8 @@ type listener struct {
 	says func(path string)
 	// origin is where the path came from; nil if a service manager or a person named it.
 	origin *location
-	// state is a state directory whose removal ends the daemon, or "". It is set for every place but the usual one: a test suite
-	// removes its homes and does not know that a groatd runs.
+	// state is a state directory whose removal ends the daemon, or "". It is set for every place but the usual one: a
+	// test suite removes its homes and does not know that a groatd runs.
 	state string
 
 	mu     sync.Mutex
@@ -88,7 +89,8 @@ func activated() bool {
 	return err == nil && err2 == nil && pid == os.Getpid() && n > 0
 }
 
-// listen takes the socket that the service manager passed (sd_listen_fds(3): only if $LISTEN_PID is this process), else binds one.
+// listen takes the socket that the service manager passed (sd_listen_fds(3): only if $LISTEN_PID is this process), else
+// binds one.
 func listen(s location) (*listener, error) {
 	path := s.socket()
 	passed, err := activation.ListenersWithNames()
@@ -120,8 +122,8 @@ func listen(s location) (*listener, error) {
 	return nil, &refusal{exitConfig, fmt.Errorf("the service manager passed no stream socket named %q", socketName), "FileDescriptorName=" + socketName + " in groatd.socket"}
 }
 
-// bind makes the socket. The caller holds the lock of the state directory, so a socket at path is stale unless a groatd with
-// another state directory listens on it.
+// bind makes the socket. The caller holds the lock of the state directory, so a socket at path is stale unless a groatd
+// with another state directory listens on it.
 func bind(path string) (*listener, error) {
 	for _, dir := range socketDirs(path) {
 		if err := privateDir(dir, "the socket's directory"); err != nil {
@@ -153,9 +155,9 @@ func socketDirs(path string) []string {
 	return []string{dir}
 }
 
-// listenPrivately makes a socket of mode 0600. On Linux it has that mode from the start, since a bound socket takes the mode of its
-// descriptor; elsewhere the mode is changed afterwards, and the mode of the directory keeps other users out until then. A umask
-// would apply to the whole process, which may be making other files.
+// listenPrivately makes a socket of mode 0600. On Linux it has that mode from the start, since a bound socket takes the
+// mode of its descriptor; elsewhere the mode is changed afterwards, and the mode of the directory keeps other users out
+// until then. A umask would apply to the whole process, which may be making other files.
 func listenPrivately(path string) (*net.UnixListener, error) {
 	c := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) { unix.Fchmod(int(fd), 0o600) })
@@ -211,8 +213,8 @@ func inTheWay(path string) error {
 	return &refusal{exitConfig, fmt.Errorf("%s is in the way: it is no socket of this user's", path), "ls -l " + visible.Word(path)}
 }
 
-// answers reports whether a process listens on a socket, even if its queue is full. It reports false only if the system says that
-// no process does; any other failure is an error.
+// answers reports whether a process listens on a socket, even if its queue is full. It reports false only if the system
+// says that no process does; any other failure is an error.
 func answers(path string) (bool, error) {
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
@@ -232,8 +234,8 @@ func answers(path string) (bool, error) {
 	return false, err
 }
 
-// release closes the socket and removes its file, its alias and a place's own directory, unless another groatd has put its own
-// there. A second call does nothing.
+// release closes the socket and removes its file, its alias and a place's own directory, unless another groatd has put
+// its own there. A second call does nothing.
 func (l *listener) release() {
 	l.Close()
 	l.mu.Lock()

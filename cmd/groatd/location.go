@@ -17,7 +17,8 @@ import (
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// getent is run for a user who is not in /etc/passwd. It is not looked for on PATH, which a caller's shell may have set.
+// getent is run for a user who is not in /etc/passwd. It is not looked for on PATH, which a caller's shell may have
+// set.
 const (
 	getent         = "/usr/bin/getent"
 	getentPatience = time.Second
@@ -82,7 +83,8 @@ func (s location) alias() string {
 	return ""
 }
 
-// usualHome returns a user's home in the user database. program is the path of getent(1). It takes [getentPatience] at most.
+// usualHome returns a user's home in the user database. program is the path of getent(1). It takes [getentPatience] at
+// most.
 func usualHome(uid int, program string) (string, bool) {
 	if u, ok := ownpath.LocalUser(uid); ok {
 		return u.Home, true

@@ -14,8 +14,8 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// lineEncoder is zap's console encoding with two more guarantees: an entry is one line of visible characters, whatever is in its
-// message and fields, and no part of it reads like a line in which groat tells a person what to do.
+// lineEncoder is zap's console encoding with two more guarantees: an entry is one line of visible characters, whatever
+// is in its message and fields, and no part of it reads like a line in which groat tells a person what to do.
 type lineEncoder struct{ zapcore.Encoder }
 
 // Clone copies the encoder.

@@ -1,7 +1,7 @@
 // Groatd keeps access tokens fresh for one user and hands them out over a Unix socket; groat is its client.
 //
-// This package has the flags, the paths, the lock of the state directory, the listener, the logger, the messages to a service
-// manager and the hand-over to its groatd. What the daemon does for its clients is in package daemon.
+// This package has the flags, the paths, the lock of the state directory, the listener, the logger, the messages to a
+// service manager and the hand-over to its groatd. What the daemon does for its clients is in package daemon.
 package main
 
 import (
@@ -125,8 +125,8 @@ func serve(f flags, where location, dir config.Dir) error {
 	if err != nil {
 		return err
 	}
-	// At the end, in this order: the sockets go, the keystore is closed, a successor gets the lock and the tokens, the lock is
-	// closed. Another groatd may open the keystore once it has the lock.
+	// At the end, in this order: the sockets go, the keystore is closed, a successor gets the lock and the tokens, the
+	// lock is closed. Another groatd may open the keystore once it has the lock.
 	directory := ""
 	var o *offer
 	if st.lock != nil {
@@ -188,9 +188,10 @@ func serve(f flags, where location, dir config.Dir) error {
 // fewDescriptors is a limit below which clients or the listener of a login may get no descriptor.
 const fewDescriptors = 256
 
-// raiseDescriptors makes the soft limit on descriptors the hard one: a shell sets its limit for its own programs. The Go runtime
-// has raised it to one below already. However high the hard limit is, what a crowd may take is bounded (package daemon,
-// room.go). The one program that groatd starts, sops, inherits the limit, which it would raise by itself.
+// raiseDescriptors makes the soft limit on descriptors the hard one: a shell sets its limit for its own programs. The
+// Go runtime has raised it to one below already. However high the hard limit is, what a crowd may take is bounded
+// (package daemon, room.go). The one program that groatd starts, sops, inherits the limit, which it would raise by
+// itself.
 func raiseDescriptors(log *zap.Logger) {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
@@ -207,8 +208,8 @@ func raiseDescriptors(log *zap.Logger) {
 	}
 }
 
-// attend serves until ctx ends, and handles signals, the service manager, the sockets and the offer meanwhile. It reports true if it
-// ended because awaitLock returned true.
+// attend serves until ctx ends, and handles signals, the service manager, the sockets and the offer meanwhile. It
+// reports true if it ended because awaitLock returned true.
 func attend(ctx context.Context, d *daemon.Daemon, l *listener, o *offer, awaitLock func(context.Context) bool, log *zap.Logger) (free bool, err error) {
 	ctx, over := context.WithCancel(ctx)
 	defer over()
@@ -231,8 +232,8 @@ func attend(ctx context.Context, d *daemon.Daemon, l *listener, o *offer, awaitL
 			close(freed)
 		}
 	}()
-	// A reload may take long and must not hold up the watchdog, so it has a goroutine of its own. A SIGHUP during a reload causes
-	// the next one.
+	// A reload may take long and must not hold up the watchdog, so it has a goroutine of its own. A SIGHUP during a
+	// reload causes the next one.
 	go func() {
 		for range hangups {
 			select {

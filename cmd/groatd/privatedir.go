@@ -13,9 +13,10 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// privateDir makes a directory of mode 0700 if there is none. It refuses one that other users could have prepared or could change:
-// one with another owner or type, with any right for others, or with a parent in which others could replace it. It makes no
-// directory below one that belongs to another user. what names the directory in the error, a [*refusal].
+// privateDir makes a directory of mode 0700 if there is none. It refuses one that other users could have prepared or
+// could change: one with another owner or type, with any right for others, or with a parent in which others could
+// replace it. It makes no directory below one that belongs to another user. what names the directory in the error, a
+// [*refusal].
 func privateDir(dir, what string) error {
 	refuse := func(hint, format string, args ...any) error {
 		return &refusal{exitConfig, fmt.Errorf("%s %s "+format, append([]any{what, dir}, args...)...), hint}

@@ -16,13 +16,13 @@ import (
 const (
 	// watchInterval is the time between two checks. A SIGHUP causes one at once.
 	watchInterval = 30 * time.Second
-	// takenInterval is the same while another process serves the path. A service manager that gives the path up removes its socket,
-	// and this groatd then takes the path back.
+	// takenInterval is the same while another process serves the path. A service manager that gives the path up removes
+	// its socket, and this groatd then takes the path back.
 	takenInterval = 200 * time.Millisecond
 )
 
-// watch checks the sockets of l and o until ctx ends: at intervals, and for each value on asked. It calls over and returns when the
-// directory that a socket could be in has been removed.
+// watch checks the sockets of l and o until ctx ends: at intervals, and for each value on asked. It calls over and
+// returns when the directory that a socket could be in has been removed.
 func (l *listener) watch(ctx context.Context, o *offer, log *zap.Logger, asked <-chan struct{}, over func()) {
 	tick, soon := time.NewTicker(watchInterval), time.NewTicker(takenInterval)
 	defer tick.Stop()
@@ -50,8 +50,8 @@ func (l *listener) watch(ctx context.Context, o *offer, log *zap.Logger, asked <
 }
 
 // check binds the socket again if its path has no socket or another one, as when a person or a program has removed it.
-// Connections that exist stay open. If a directory is refused that would be refused at the start, check logs that once, and
-// the next check tries again. It reports whether the session that the socket belonged to is over.
+// Connections that exist stay open. If a directory is refused that would be refused at the start, check logs that once,
+// and the next check tries again. It reports whether the session that the socket belonged to is over.
 func (l *listener) check(log *zap.Logger) (over bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,8 +107,8 @@ func (l *listener) check(log *zap.Logger) (over bool) {
 	return false
 }
 
-// elsewhere binds at the path where a client looks for the socket now: another user may have taken the directory of the first.
-// The result is nil if that is the same path, or if it cannot be used either.
+// elsewhere binds at the path where a client looks for the socket now: another user may have taken the directory of the
+// first. The result is nil if that is the same path, or if it cannot be used either.
 func (l *listener) elsewhere() *listener {
 	if l.origin == nil {
 		return nil
@@ -128,7 +128,8 @@ func (l *listener) elsewhere() *listener {
 	return next
 }
 
-// runtimeDir returns the directory above path that lives only as long as the person is signed in to this machine, or "".
+// runtimeDir returns the directory above path that lives only as long as the person is signed in to this machine, or
+// "".
 func runtimeDir(path string) string {
 	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/run/user/" + strconv.Itoa(os.Getuid())} {
 		if filepath.IsAbs(dir) && strings.HasPrefix(path, filepath.Clean(dir)+"/") {

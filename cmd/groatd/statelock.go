@@ -15,8 +15,8 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// stateLock is the lock of a state directory, which one groatd at a time holds, until it closes the lock or ends. The file of the
-// lock names the process that holds it (PROTOCOL.md, "The lock"). The methods are safe for concurrent use.
+// stateLock is the lock of a state directory, which one groatd at a time holds, until it closes the lock or ends. The
+// file of the lock names the process that holds it (PROTOCOL.md, "The lock"). The methods are safe for concurrent use.
 type stateLock struct {
 	mu     sync.Mutex
 	file   *os.File
@@ -77,8 +77,8 @@ func errHeld(s location) error {
 	return &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d)", h.PID), "groat status"}
 }
 
-// record writes where this groatd listens, and where it hands over; both are empty while it does not. A disk that takes no more
-// does not keep it from serving: then only clients that look for the socket at another path do not find it.
+// record writes where this groatd listens, and where it hands over; both are empty while it does not. A disk that takes
+// no more does not keep it from serving: then only clients that look for the socket at another path do not find it.
 func (l *stateLock) record(socket, offer string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

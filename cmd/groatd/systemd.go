@@ -16,8 +16,8 @@ import (
 // launchdLabel is the agent's in packaging/launchd; launchd gives it to what it starts.
 const launchdLabel = "io.groat.groatd"
 
-// managed reports whether a service manager has started this process: systemd, which passes a socket or wants to be told when
-// the service is ready, or launchd.
+// managed reports whether a service manager has started this process: systemd, which passes a socket or wants to be
+// told when the service is ready, or launchd.
 func managed() bool {
 	return activated() || os.Getenv("NOTIFY_SOCKET") != "" || os.Getenv("XPC_SERVICE_NAME") == launchdLabel
 }
@@ -36,7 +36,8 @@ func newNotifier(log *zap.Logger) *notifier {
 	return m
 }
 
-// notify sends assignments, one a line. A line end within an assignment is replaced, so that it cannot begin another one.
+// notify sends assignments, one a line. A line end within an assignment is replaced, so that it cannot begin another
+// one.
 func (m *notifier) notify(assignments ...string) {
 	for i, a := range assignments {
 		assignments[i] = visible.Text(a)
@@ -72,7 +73,8 @@ func (m *notifier) alive(d *daemon.Daemon) {
 	}
 }
 
-// reload has the daemon read its configuration again. A configuration that cannot be used is logged and changes nothing.
+// reload has the daemon read its configuration again. A configuration that cannot be used is logged and changes
+// nothing.
 func (m *notifier) reload(d *daemon.Daemon) {
 	if err := d.Reload(); err != nil {
 		m.log.Error("the configuration was not reloaded", zap.Error(err))

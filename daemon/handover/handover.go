@@ -1,13 +1,16 @@
-// Package handover passes what a groatd holds in memory to the groatd that takes its place: its access tokens and its lock.
+// Package handover passes what a groatd holds in memory to the groatd that takes its place: its access tokens and its
+// lock.
 //
-// A groatd that a client started holds the lock of the state directory. When a service manager starts its own groatd for the
-// same place, that one (the successor) connects to a private socket of the first (the holder) and asks for both. The holder
-// answers no further client, finishes the requests that are under way, closes its keystore, and sends the open file of the
-// lock and its tokens. The lock is never free in between, because both processes have the same open file for a moment.
+// A groatd that a client started holds the lock of the state directory. When a service manager starts its own groatd
+// for the same place, that one (the successor) connects to a private socket of the first (the holder) and asks for
+// both. The holder answers no further client, finishes the requests that are under way, closes its keystore, and sends
+// the open file of the lock and its tokens. The lock is never free in between, because both processes have the same
+// open file for a moment.
 //
-// The invariants: each end serves its own user only; the successor speaks to no process but the one that the lock names; no
-// refresh token, client secret, private key or passphrase is sent, and nothing is written to a disk; every wait has a
-// deadline. What is not here: when a holder may step down, which the daemon decides, and whose socket it is, which is main's.
+// The invariants: each end serves its own user only; the successor speaks to no process but the one that the lock
+// names; no refresh token, client secret, private key or passphrase is sent, and nothing is written to a disk; every
+// wait has a deadline. What is not here: when a holder may step down, which the daemon decides, and whose socket it is,
+// which is main's.
 package handover
 
 import (
@@ -37,7 +40,8 @@ const version = 1
 const (
 	// answerTime bounds each short message.
 	answerTime = 3 * time.Second
-	// DrainTime is how long a holder may take from its yes until it sends the lock: a request to a provider is finished.
+	// DrainTime is how long a holder may take from its yes until it sends the lock: a request to a provider is
+	// finished.
 	DrainTime = 25 * time.Second
 	// transferTime bounds the sending of all tokens.
 	transferTime = 10 * time.Second
@@ -80,8 +84,8 @@ type answer struct {
 	Refused *Refusal `json:"refused,omitempty"`
 }
 
-// record is a [Token] but for the access token itself, which follows it. Times are relative to the moment of sending, since
-// two processes need not have the same boot clock; they are in nanoseconds.
+// record is a [Token] but for the access token itself, which follows it. Times are relative to the moment of sending,
+// since two processes need not have the same boot clock; they are in nanoseconds.
 type record struct {
 	Profile         string              `json:"profile"`
 	Configuration   string              `json:"configuration"`
@@ -123,8 +127,8 @@ type Holder struct {
 	ask bool
 }
 
-// Receive reads what a successor asks on a connection, which stays the caller's. It refuses another user's process, another
-// version and another place than the one with the id place.
+// Receive reads what a successor asks on a connection, which stays the caller's. It refuses another user's process,
+// another version and another place than the one with the id place.
 func Receive(c *net.UnixConn, place string) (*Holder, error) {
 	if err := authorize(c, 0); err != nil {
 		return nil, err
@@ -156,14 +160,15 @@ func (h *Holder) Refuse(why *Refusal) error {
 	return why
 }
 
-// Accept answers yes. Unless the successor only asks, the holder now ends everything else that it does and calls [Holder.Give].
+// Accept answers yes. Unless the successor only asks, the holder now ends everything else that it does and calls
+// [Holder.Give].
 func (h *Holder) Accept() error {
 	h.c.SetDeadline(time.Now().Add(answerTime))
 	return writeMessage(h.c, answer{})
 }
 
-// Give sends the lock and the tokens, and returns when the successor has them. The lock's file stays the caller's, who closes
-// it without unlocking it.
+// Give sends the lock and the tokens, and returns when the successor has them. The lock's file stays the caller's, who
+// closes it without unlocking it.
 func (h *Holder) Give(lock *os.File, tokens []Token, now clock.Instant) error {
 	h.c.SetDeadline(time.Now().Add(transferTime))
 	if _, _, err := h.c.WriteMsgUnix([]byte{1}, unix.UnixRights(int(lock.Fd())), nil); err != nil {
@@ -210,8 +215,8 @@ type Successor struct {
 	asked clock.Instant
 }
 
-// Ask connects to the socket of the holder, the process with the id pid, and asks it to hand over the place with the id place;
-// where only is set it wants to know the answer and no more. A holder that goes on answers with a [*Refusal].
+// Ask connects to the socket of the holder, the process with the id pid, and asks it to hand over the place with the id
+// place; where only is set it wants to know the answer and no more. A holder that goes on answers with a [*Refusal].
 func Ask(socket string, pid int, place string, only bool, now clock.Func) (*Successor, error) {
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
@@ -246,8 +251,8 @@ func (s *Successor) ask(pid int, r request) error {
 // Close ends the hand-over. A holder that has sent the lock ends all the same.
 func (s *Successor) Close() error { return s.c.Close() }
 
-// Take waits for the lock and the tokens. The lock's file is the caller's, also where the error is about the tokens: then it
-// has none of them.
+// Take waits for the lock and the tokens. The lock's file is the caller's, also where the error is about the tokens:
+// then it has none of them.
 func (s *Successor) Take() (lock *os.File, tokens []Token, err error) {
 	s.c.SetDeadline(time.Now().Add(DrainTime))
 	if lock, err = s.takeLock(); err != nil {
@@ -312,8 +317,8 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 			return Token{}, ErrBroken
 		}
 	}
-	// When it was sent is not known, but that was after asking: by so much the token may be taken for too old, never for too
-	// young.
+	// When it was sent is not known, but that was after asking: by so much the token may be taken for too old, never
+	// for too young.
 	now := s.now()
 	sent := s.asked.Boot - max(e.Age, 0)
 	return Token{Configuration: e.Configuration, HeldToken: broker.HeldToken{

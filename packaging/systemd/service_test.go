@@ -74,7 +74,8 @@ func (p *person) daemons(t *testing.T) []string {
 	return strings.Fields(string(out))
 }
 
-// The recipe works as it is printed, after groat has been used: the token is the same, no server is asked, and one groatd runs.
+// The recipe works as it is printed, after groat has been used: the token is the same, no server is asked, and one
+// groatd runs.
 func TestM8TheRecipeAsPrinted(t *testing.T) {
 	p := newPerson(t)
 	p.signIn(t, "sealed --key-file")
@@ -117,8 +118,8 @@ func TestM8TheRecipeAsPrinted(t *testing.T) {
 	p.want(t, "LoadState", "not-found")
 }
 
-// Where the first groatd holds what only its memory has, it goes on. groat says so, its hint undoes the service, and nothing is
-// lost; or the person ends it, and the service is there.
+// Where the first groatd holds what only its memory has, it goes on. groat says so, its hint undoes the service, and
+// nothing is lost; or the person ends it, and the service is there.
 func TestM2WhatOnlyMemoryHas(t *testing.T) {
 	p := newPerson(t)
 	p.signIn(t, "memory")
