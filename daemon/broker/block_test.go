@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
@@ -19,8 +20,8 @@ func TestBlockJSON(t *testing.T) {
 		Class: grant.Refused, Where: "auth.example.org", Reason: "has ended the session", Code: "invalid_grant",
 		Description: "user is blocked", Status: 403,
 	}
-	const said = `"class":"refused","where":"auth.example.org","reason":"has ended the session","code":"invalid_grant",` +
-		`"description":"user is blocked","status":403`
+	const said = `"class":"refused","where":"auth.example.org","reason":"has ended the session",` +
+		`"code":"invalid_grant","description":"user is blocked","status":403`
 	lost := func(why ...error) error {
 		return fmt.Errorf("%w: %w: %w", ErrRotationLost, errors.Join(why...), refusal)
 	}
@@ -137,4 +138,60 @@ func TestABlockThatIsNone(t *testing.T) {
 			t.Errorf("%s: read as %+v", name, b)
 		}
 	}
+}
+
+// What is recorded of a refusal and of a long wait blocks the next process for as long, and for no longer if its wall
+// clock is set back. A short backoff is not recorded, and a success is.
+func TestBlocksOutliveTheProcess(t *testing.T) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
+		var last []Block
+		recorded := func() []Block { synctest.Wait(); return last }
+		next := func() *Broker {
+			b := New(w.now)
+			b.Recorder = func(_ string, all []Block) { last = all }
+			b.Put(map[string]Source{"p": w})
+			return b
+		}
+		first := next()
+		w.refuse(always(&grant.Error{Class: grant.Transient, Where: "x", Reason: "y", Status: 503}))
+		get(t, first, Unset)
+		if len(recorded()) != 0 {
+			t.Errorf("a short backoff is recorded: %+v", recorded())
+		}
+		time.Sleep(time.Minute)
+		w.refuse(always(&grant.Error{
+			Class: grant.Transient, Where: "x", Reason: "y", Status: 429, RetryAfter: 10 * time.Minute,
+		}))
+		get(t, first, Unset)
+		if len(recorded()) != 1 || !recorded()[0].Whole || recorded()[0].Wait.Round(2*time.Minute) != 10*time.Minute {
+			t.Fatalf("recorded: %+v", recorded())
+		}
+		first.Close(t.Context())
+
+		w.wall.Store(int64(-time.Hour))
+		second, before := next(), w.count()
+		defer second.Close(t.Context())
+		second.Restore("p", recorded())
+		if _, err := get(t, second, Unset); w.count() != before || wantUnavailable(t, err).RetryAfter > 11*time.Minute {
+			t.Errorf("%v after %d requests", err, w.count()-before)
+		}
+		w.refuse(nil)
+		time.Sleep(11 * time.Minute)
+		mustGet(t, second, Unset)
+		if len(recorded()) != 0 {
+			t.Errorf("after a success: %+v", recorded())
+		}
+
+		third := next()
+		defer third.Close(t.Context())
+		third.Restore("p", []Block{{Disabled: true, Scope: "read", Err: refusal(grant.Misconfigured, "invalid_scope")}})
+		wantUnavailable(t, askFor(t, third, Query{Scope: "read"}))
+		if third.KeystoreAwaited() {
+			t.Error("a refusal waits for the keystore")
+		}
+		mustGet(t, third, Unset)
+		if len(recorded()) != 1 || recorded()[0].Scope != "read" {
+			t.Errorf("recorded beside a success: %+v", recorded())
+		}
+	})
 }
