@@ -146,3 +146,21 @@ func TestWithPort(t *testing.T) {
 		}
 	}
 }
+
+func TestParse(t *testing.T) {
+	for in, want := range map[string]string{
+		"https://Auth.Example.com":      "https://auth.example.com",
+		"https://auth.example.com:443/": "https://auth.example.com",
+		"http://127.0.0.1:8080":         "http://127.0.0.1:8080",
+		"https://auth.example.com/a":    "",
+		"https://auth.example.com/a/":   "",
+		"https://auth.example.com?x":    "",
+		"http://auth.example.com":       "",
+		"":                              "",
+	} {
+		got, err := Parse(in, "the server")
+		if got != want || (err == nil) != (want != "") || err != nil && !strings.HasPrefix(err.Error(), "the server ") {
+			t.Errorf("%s: %q, %v", in, got, err)
+		}
+	}
+}
