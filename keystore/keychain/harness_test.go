@@ -75,9 +75,11 @@ func child(t *testing.T, env []string, op string) string {
 	t.Helper()
 	cmd := parts.Self(t)
 	cmd.Env = append([]string{childVariable + "=" + op, "HOME=" + t.TempDir(), "GORACE=atexit_sleep_ms=0"}, env...)
-	out, err := cmd.CombinedOutput()
+	var complaints strings.Builder
+	cmd.Stderr = &complaints // also the coverage runtime's, which is no answer
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("child %s: %v: %s", op, err, out)
+		t.Fatalf("child %s: %v: %s%s", op, err, out, &complaints)
 	}
 	return strings.TrimSpace(string(out))
 }

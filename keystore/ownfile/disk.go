@@ -16,7 +16,7 @@ type Disk interface {
 	Lstat(path string) (fs.FileInfo, error)
 	Rename(from, to string) error
 	Remove(path string) error
-	// SyncDirectory makes the names in a directory durable.
+	// SyncDirectory makes the names in a directory durable, if its file system can do that (fsync(2), EINVAL).
 	SyncDirectory(path string) error
 }
 
@@ -60,7 +60,11 @@ func (system) SyncDirectory(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
 }
 
 type systemFile struct{ *os.File }

@@ -3,8 +3,8 @@
 // Which files may be opened is package ownpath's rule: whose they are, of which type and mode, and who else could
 // change the directories on the way. Replacing has one order: a new file beside the old one, its content synced and
 // read back, then its name, then the directory synced. The invariant: after a crash at any point the name leads to the
-// whole old content or the whole new one, and a nil error means that the new one is durable. What is not here: what the
-// files contain.
+// whole old content or the whole new one, and a nil error means that the new one is durable, if the file system can sync a
+// directory. What is not here: what the files contain.
 package ownfile
 
 import (
@@ -96,6 +96,9 @@ func Create(disk Disk, path, temporary string, content []byte) (*Draft, error) {
 		return nil, err
 	}
 	f, err := Open(disk, temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, ownpath.OwnSecret)
+	if _, refused := errors.AsType[*ownpath.Error](err); refused {
+		err = errors.Join(err, disk.Remove(temporary)) // made, but not as this user's: by a server that maps uids
+	}
 	if err != nil {
 		return nil, err
 	}

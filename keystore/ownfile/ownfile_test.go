@@ -3,6 +3,7 @@ package ownfile_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -232,4 +233,80 @@ func TestUnique(t *testing.T) {
 	if b, err := os.ReadFile(path); string(b) != "1" || err != nil {
 		t.Errorf("%q, %v", b, err)
 	}
+}
+
+// A file system that cannot sync a directory is no reason to refuse what is written there.
+func TestSyncDirectory(t *testing.T) {
+	for path, want := range map[string]error{t.TempDir(): nil, "/proc": nil, "/nowhere": fs.ErrNotExist} {
+		if err := ownfile.System.SyncDirectory(path); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", path, err, want)
+		}
+	}
+}
+
+// mapping is the disk of a server that makes files as another user, as NFS does for root.
+type mapping struct{ ownfile.Disk }
+
+func (d mapping) Open(path string, flags int) (ownfile.File, error) {
+	f, err := d.Disk.Open(path, flags)
+	return f, errors.Join(err, os.Chown(path, 65534, 65534))
+}
+
+// What is refused as soon as it is made does not stay.
+func TestCreateAsAnotherUser(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	err := ownfile.ReplaceOn(mapping{ownfile.System}, path, ownfile.Unique(path), []byte("new"))
+	if e, ok := errors.AsType[*ownpath.Error](err); !ok || !strings.Contains(e.Message, "uid 65534") {
+		t.Errorf("%v, want a refusal", err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); len(entries) > 0 || err != nil {
+		t.Errorf("%v, %v are left", entries, err)
+	}
+}
+
+// The operating system's file does what the interface promises: a lock that another open of it does not get, room that
+// does not change its length, content that a reader of a shorter one is told of.
+func TestSystemFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	open := func() ownfile.File {
+		f, err := ownfile.Open(ownfile.System, path, os.O_RDWR|os.O_CREATE, ownpath.OwnSecret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	a, b := open(), open()
+	defer b.Close()
+	if err := a.Lock(); err != nil {
+		t.Error(err)
+	}
+	if err := b.Lock(); !errors.Is(err, syscall.EWOULDBLOCK) {
+		t.Errorf("%v, want EWOULDBLOCK", err)
+	}
+	if err := errors.Join(a.Close(), b.Lock()); err != nil {
+		t.Errorf("closing it does not release the lock: %v", err)
+	}
+	if err := b.Reserve(0, 8192); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+	if info, err := b.Stat(); err != nil || info.Size() != 0 {
+		t.Errorf("after Reserve: %v, %v", info, err)
+	}
+	if _, err := b.WriteAt([]byte("12345678"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := ownfile.ReadAll(b, 8); string(content) != "12345678" || err != nil {
+		t.Errorf("%q, %v", content, err)
+	}
+	if _, err := ownfile.ReadAll(shrunk{b}, 8); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%v, want ErrUnexpectedEOF", err)
+	}
+}
+
+// shrunk is a file that was cut between its Stat and its ReadAt.
+type shrunk struct{ ownfile.File }
+
+func (f shrunk) ReadAt(b []byte, offset int64) (int, error) {
+	n, _ := f.File.ReadAt(b[:len(b)/2], offset)
+	return n, io.EOF
 }

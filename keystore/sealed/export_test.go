@@ -12,7 +12,7 @@ func Open(path string, key keystore.Secret) (*Store, error) { return Files{Path:
 // Open is [Open] with all of a store's files.
 func (f Files) Open(key keystore.Secret) (*Store, error) {
 	s := New(Options{Files: f})
-	if err := s.openKey(key); err != nil {
+	if err := s.openKey(key, true); err != nil {
 		return nil, err
 	}
 	s.isOpen.Store(true)
@@ -22,7 +22,7 @@ func (f Files) Open(key keystore.Secret) (*Store, error) {
 // OpenWith opens or makes a file with the key that source brings; its errors are not explained.
 func (f Files) OpenWith(ctx context.Context, source KeySource) (*Store, error) {
 	s := New(Options{Files: f, Key: source})
-	if err := s.openWith(ctx, source); err != nil {
+	if err := s.openWith(ctx, source, !Exists(f.Path)); err != nil {
 		return nil, err
 	}
 	return s, nil

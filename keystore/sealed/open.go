@@ -27,9 +27,12 @@ var errAbsent = fmt.Errorf("%w: there is no sealed file", keystore.ErrNotFound)
 // Open opens the file with [Options.Key], and makes none. The error is an [keystore.ErrNotFound] where there is no file
 // and none is expected, and else says what a person can do.
 func (s *Store) Open(ctx context.Context) error {
-	if !s.Absent() {
-		return s.openOrMake(ctx, s.options.Key)
-	}
+	_, err := s.open(ctx, s.options.Key, false)
+	return err
+}
+
+// absent returns why there is no file to open.
+func (s *Store) absent() error {
 	if err := s.Missing(); err != nil {
 		return err
 	}
@@ -40,8 +43,8 @@ func (s *Store) Open(ctx context.Context) error {
 // is [ErrWrongKey] if that passphrase does not fit: a person who believes in another one learns of it now, and not
 // after the next start.
 func (s *Store) Unlock(ctx context.Context, source KeySource) error {
-	before := s.isOpen.Load()
-	if err := s.openOrMake(ctx, source); err != nil || !before || untyped(source) {
+	opened, err := s.open(ctx, source, true)
+	if err != nil || opened || untyped(source) {
 		return err
 	}
 	if _, passphrase := source.(Passphrase); passphrase {
@@ -78,19 +81,23 @@ func (s *Store) ready(ctx context.Context) error {
 	return s.Open(ctx)
 }
 
-// openOrMake opens the file with the key of source; where there is none it is made.
-func (s *Store) openOrMake(ctx context.Context, source KeySource) error {
+// open opens the file with the key of source, and reports whether it was this call that did. A file that is not there is
+// made only where mayMake is set.
+func (s *Store) open(ctx context.Context, source KeySource, mayMake bool) (opened bool, err error) {
 	if s.isOpen.Load() {
-		return nil
+		return false, nil
+	}
+	if !mayMake && s.Absent() {
+		return false, s.absent()
 	}
 	if err := s.emptied(); err != nil {
-		return err
+		return false, err
 	}
 	if untyped(source) {
 		if err := s.Missing(); err != nil {
-			return err
+			return false, err
 		}
-		return fmt.Errorf("%w: the sealed file waits for its passphrase", keystore.ErrLocked)
+		return false, fmt.Errorf("%w: the sealed file waits for its passphrase", keystore.ErrLocked)
 	}
 	ctx, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
@@ -98,31 +105,43 @@ func (s *Store) openOrMake(ctx context.Context, source KeySource) error {
 	case s.opening <- struct{}{}:
 		defer func() { <-s.opening }()
 	case <-ctx.Done():
-		return fmt.Errorf("%w: the sealed file is still being opened", keystore.ErrUnavailable)
+		return false, fmt.Errorf("%w: the sealed file is still being opened", keystore.ErrUnavailable)
 	}
 	if s.isOpen.Load() {
-		return nil
+		return false, nil
 	}
 	if s.closed {
-		return fmt.Errorf("%w: the sealed file is closed", keystore.ErrUnavailable)
+		return false, fmt.Errorf("%w: the sealed file is closed", keystore.ErrUnavailable)
 	}
+	// The first write of an earlier attempt to make the file may hang. It uses that attempt's key, and may put the file
+	// in its place yet.
+	endWrite, err := s.beginWrite(ctx)
+	if err != nil {
+		return false, err
+	}
+	endWrite()
 	if err := s.emptied(); err != nil { // looked at again, now that no other caller is making it
-		return err
+		return false, err
 	}
-	s.making.Store(s.Absent())
+	create := !Exists(s.path)
+	if create && !mayMake {
+		return false, s.absent()
+	}
+	s.making.Store(create)
 	defer s.making.Store(false)
-	return s.explain(s.openWith(ctx, source))
+	err = s.explain(s.openWith(ctx, source, create))
+	return err == nil, err
 }
 
-// openWith opens the file with the key that source brings. The caller has the token of opening.
-func (s *Store) openWith(ctx context.Context, source KeySource) error {
-	create := !Exists(s.path)
+// openWith opens the file, or with create makes it, with the key that source brings. The caller has the token of
+// opening.
+func (s *Store) openWith(ctx context.Context, source KeySource, create bool) error {
 	key, err := source.Key(ctx, create)
 	if err != nil {
 		return err
 	}
 	defer key.Wipe()
-	if err := s.openKey(key); err != nil {
+	if err := s.openKey(key, create); err != nil {
 		return err
 	}
 	if !create && s.index.end == 0 {
@@ -132,7 +151,9 @@ func (s *Store) openWith(ctx context.Context, source KeySource) error {
 		err = s.probe(ctx) // from now on it is bound to its key
 	}
 	if err != nil {
+		s.mu.RLock()
 		empty := create && s.index.end == 0
+		s.mu.RUnlock()
 		if err = errors.Join(err, s.release()); empty {
 			s.disk.Remove(s.path)
 		}
@@ -142,14 +163,14 @@ func (s *Store) openWith(ctx context.Context, source KeySource) error {
 	return nil
 }
 
-// openKey opens the file, or creates an empty one, takes its lock, and takes in what an earlier process had to set
-// aside. The key has 32 bytes and stays the caller's.
-func (s *Store) openKey(key keystore.Secret) error {
+// openKey opens the file, or with create makes an empty one, takes its lock, and takes in what an earlier process had to
+// set aside. The key has 32 bytes and stays the caller's.
+func (s *Store) openKey(key keystore.Secret, create bool) error {
 	k, err := newKeys(key)
 	if err != nil {
 		return err
 	}
-	file, err := openLocked(s.disk, s.path)
+	file, err := openLocked(s.disk, s.path, create)
 	if err != nil {
 		return err
 	}
@@ -166,7 +187,7 @@ func (s *Store) openKey(key keystore.Secret) error {
 	s.fallback = &fallback{disk: s.disk, path: s.options.fallbackFile(), keys: k}
 	s.guard = &rollbackGuard{disk: s.disk, path: s.options.rollbackFile(), keys: k}
 	s.mu.Lock()
-	s.file, s.index = file, x
+	s.file, s.index, s.released = file, x, false
 	s.mu.Unlock()
 	s.fallback.load()
 	s.takeIn()
@@ -180,12 +201,11 @@ func (s *Store) Close() error {
 	s.opening <- struct{}{} // held while a file is opened, which ends
 	defer func() { <-s.opening }()
 	s.closed = true
-	if !s.isOpen.Swap(false) {
-		return nil
-	}
+	s.isOpen.Store(false)
 	return s.release()
 }
 
+// release closes the file. A write that still hangs closes the file that it puts in place.
 func (s *Store) release() error {
 	select {
 	case s.writer <- struct{}{}:
@@ -194,6 +214,10 @@ func (s *Store) release() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.file == nil || s.released {
+		return nil
+	}
+	s.released = true
 	return errors.Join(s.file.Close(), s.guard.close())
 }
 
@@ -270,16 +294,19 @@ func (s *Store) expected() string {
 	return strings.Join(names, ", ") + more
 }
 
-// openLocked opens or creates the file, as its owner alone may, and takes the lock that goes with it until it is
-// closed.
-func openLocked(disk ownfile.Disk, path string) (ownfile.File, error) {
+// openLocked opens the file, or with create makes it, and takes the lock that goes with it until it is closed.
+func openLocked(disk ownfile.Disk, path string, create bool) (ownfile.File, error) {
+	flags := os.O_RDWR
+	if create {
+		flags |= os.O_CREATE
+	}
 	if err := checkDirectory(path); err != nil {
 		return nil, err
 	}
 	for range 100 {
-		f, err := ownfile.Open(disk, path, os.O_RDWR|os.O_CREATE, ownpath.OwnSecret)
+		f, err := ownfile.Open(disk, path, flags, ownpath.OwnSecret)
 		if errors.Is(err, syscall.EROFS) {
-			f, err = ownfile.Open(disk, path, os.O_RDONLY, ownpath.OwnSecret) // can be read all the same; a write will say why not
+			f, err = ownfile.Open(disk, path, os.O_RDONLY, ownpath.OwnSecret) // a write will say why not
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", keystore.ErrUnavailable, err)

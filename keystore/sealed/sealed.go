@@ -87,9 +87,10 @@ type Store struct {
 	// rewritten.
 	suspect bool
 
-	mu    sync.RWMutex // guards these two; what they point to changes only with the writer's token too
-	file  ownfile.File
-	index *index
+	mu       sync.RWMutex // guards these three; what they point to changes only with the writer's token too
+	file     ownfile.File
+	index    *index
+	released bool // the file was closed; what a late write puts in its place is closed too
 }
 
 var _ keystore.Store = (*Store)(nil)
@@ -212,7 +213,7 @@ func (s *Store) Set(ctx context.Context, profile string, item keystore.Item) err
 	if err != nil {
 		return err
 	}
-	if err := s.openOrMake(ctx, s.options.Key); err != nil {
+	if _, err := s.open(ctx, s.options.Key, true); err != nil {
 		b.Wipe()
 		return err
 	}
@@ -263,7 +264,7 @@ func (s *Store) Delete(ctx context.Context, profile string) error {
 // Probe writes a sealed record to a file of its own beside the store's, reads it and removes it. A file that nothing
 // was stored in yet is bound to its key.
 func (s *Store) Probe(ctx context.Context) error {
-	if err := s.openOrMake(ctx, s.options.Key); err != nil {
+	if _, err := s.open(ctx, s.options.Key, true); err != nil {
 		return err
 	}
 	return s.probe(ctx)

@@ -21,14 +21,13 @@ const compactAt = 64 << 10
 func (s *Store) write(ctx context.Context, f func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
-	select {
-	case s.writer <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("%w: the disk is still busy with an earlier write", keystore.ErrUnavailable)
+	endWrite, err := s.beginWrite(ctx)
+	if err != nil {
+		return err
 	}
 	done := make(chan error, 1)
 	go func() {
-		defer func() { <-s.writer }()
+		defer endWrite()
 		done <- f()
 	}()
 	select {
@@ -36,6 +35,16 @@ func (s *Store) write(ctx context.Context, f func() error) error {
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("%w: the disk did not answer in time; the write may still be carried out", keystore.ErrUnavailable)
+	}
+}
+
+// beginWrite waits until no other write is under way, or until ctx ends.
+func (s *Store) beginWrite(ctx context.Context) (endWrite func(), err error) {
+	select {
+	case s.writer <- struct{}{}:
+		return func() { <-s.writer }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: the disk is still busy with an earlier write", keystore.ErrUnavailable)
 	}
 }
 
@@ -224,6 +233,9 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 	}
 	s.mu.Lock()
 	s.file, s.index = draft.File, fresh
+	if s.released {
+		draft.Close() // and with it the lock, which the next one who opens the file needs
+	}
 	s.mu.Unlock()
 	old.Close()
 	err = draft.SyncName()

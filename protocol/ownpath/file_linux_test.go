@@ -58,3 +58,60 @@ func TestRootsFile(t *testing.T) {
 		}
 	}
 }
+
+// Each rule lets open what its line of the table allows. TestRule of keystore/ownfile has the other files.
+func TestOpenFile(t *testing.T) {
+	rules := []Rule{OwnSecret, OwnState, GivenSecret, GivenConfig}
+	for name, c := range map[string]struct {
+		mode  os.FileMode
+		link  bool
+		allow map[Rule]bool
+	}{
+		"mode 0600":         {0o600, false, map[Rule]bool{OwnSecret: true, OwnState: true, GivenSecret: true, GivenConfig: true}},
+		"mode 0644":         {0o644, false, map[Rule]bool{OwnState: true, GivenConfig: true}},
+		"mode 0620":         {0o620, false, nil},
+		"a link":            {0o600, true, map[Rule]bool{GivenSecret: true, GivenConfig: true}},
+		"a link, mode 0640": {0o640, true, map[Rule]bool{GivenConfig: true}},
+	} {
+		path := filepath.Join(t.TempDir(), "f")
+		named := path
+		if c.link {
+			named += ".link"
+		}
+		err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, c.mode))
+		if c.link {
+			err = errors.Join(err, os.Symlink(path, named))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range rules {
+			f, err := OpenFile(named, os.O_RDONLY, rule)
+			if _, refused := errors.AsType[*Error](err); refused == c.allow[rule] || (err == nil) != c.allow[rule] {
+				t.Errorf("%s, rule %d: %v", name, rule, err)
+			}
+			f.Close()
+		}
+	}
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range rules {
+		// A FIFO without a writer does not keep the caller waiting.
+		if _, err := OpenFile(filepath.Join(dir, "fifo"), os.O_RDONLY, rule); err == nil {
+			t.Errorf("rule %d: a FIFO is opened", rule)
+		}
+		if _, err := OpenFile(filepath.Join(dir, "none"), os.O_RDONLY, rule); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("rule %d: %v, want ErrNotExist", rule, err)
+		}
+	}
+	f, err := OpenFile(filepath.Join(dir, "new"), os.O_RDWR|os.O_CREATE|os.O_EXCL, OwnSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Mode() != 0o600 {
+		t.Errorf("a new file: %v, %v", info, err)
+	}
+}

@@ -168,3 +168,57 @@ func TestH84NoHome(t *testing.T) {
 		t.Errorf("%+v, want the hint %s", e, want)
 	}
 }
+
+// Every directory on the way counts, also those that links lead over.
+func TestCheck(t *testing.T) {
+	const link = fs.ModeSymlink | 0o777
+	mine, roots, others := Entry{UID: 987653, GID: 987653}, Entry{}, Entry{UID: other, GID: other}
+	as := func(e Entry, mode fs.FileMode) Entry { e.Mode = mode; return e }
+	entries := map[string]Entry{
+		"/": as(roots, fs.ModeDir|0o755), "/tmp": as(roots, fs.ModeDir|fs.ModeSticky|0o777),
+		"/h": as(mine, fs.ModeDir|0o700), "/h/group": as(mine, fs.ModeDir|0o770), "/h/open": as(mine, fs.ModeDir|0o707),
+		"/h/shared": as(Entry{UID: mine.UID, GID: other}, fs.ModeDir|0o770), "/h/file": as(mine, 0o600),
+		"/h/sticky": as(mine, fs.ModeDir|fs.ModeSticky|0o777), "/srv": as(roots, fs.ModeDir|0o775),
+		"/o": as(others, fs.ModeDir|0o755), "/tmp/mine": as(mine, fs.ModeDir|0o700), "/tmp/theirs": as(others, link),
+		"/h/up": as(mine, link), "/h/abs": as(mine, link), "/h/loop": as(mine, link), "/h/lost": as(mine, link),
+		"/h/broken": as(mine, link), "/h/out": as(mine, link),
+	}
+	links := map[string]string{"/tmp/theirs": "/h", "/h/up": "../tmp/mine", "/h/abs": "/h/group", "/h/loop": "loop",
+		"/h/lost": "nothing", "/h/out": "/o"}
+	v := View{UID: mine.UID, GID: mine.GID, Lstat: func(path string) (Entry, error) {
+		if strings.HasPrefix(path, "/h/file/") {
+			return Entry{}, syscall.ENOTDIR
+		}
+		if e, ok := entries[path]; ok {
+			return e, nil
+		}
+		return Entry{}, fs.ErrNotExist
+	}, Readlink: func(path string) (string, error) {
+		if target, ok := links[path]; ok {
+			return target, nil
+		}
+		return "", &fs.PathError{Op: "readlink", Path: path, Err: syscall.EIO}
+	}}
+	for path, says := range map[string]string{
+		"/h": "", "/h/new/and/more": "", "/h/group": "", "/h/file": "", "/tmp/mine": "", "/h/up/new": "", "/h/abs/new": "",
+		"/h/lost": "", "/h/../h/group": "",
+		"/h/open": "/h/open may be written by others (mode 0707)", "/h/shared": "/h/shared may be written by others (mode 0770)",
+		"/h/sticky": "/h/sticky may be written by others", "/srv/new": "/srv may be written by others (mode 0775)",
+		"/o/new": "/o belongs to another user (uid 4242)", "/tmp/theirs/new": "/tmp/theirs is a link of another user (uid 4242)",
+		"/h/out/new": "/o belongs to another user", "/h/loop": "/h/loop cannot be examined: too many levels",
+		"/h/broken": "/h/broken cannot be examined: input/output error",
+	} {
+		err := v.Check(path)
+		e, ok := errors.AsType[*Error](err)
+		if says == "" && err != nil || says != "" && (!ok || !strings.HasPrefix(e.Error(), says) || e.Hint == "") {
+			t.Errorf("%s: %v, want %q", path, err, says)
+		}
+	}
+	delete(entries, "/")
+	if err := v.Check("/h"); err == nil || !strings.Contains(err.Error(), "/ cannot be examined") {
+		t.Errorf("without a root: %v", err)
+	}
+	if err := Check("/"); err != nil {
+		t.Error(err)
+	}
+}

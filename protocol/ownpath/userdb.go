@@ -2,6 +2,8 @@ package ownpath
 
 import (
 	"bufio"
+	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -34,48 +36,68 @@ func ParseUser(line string, uid int) (User, bool) {
 }
 
 // findLine returns the first line of a file with colons whose field n, from 0, is value.
-func findLine(file string, n int, value string) string {
-	f, err := os.Open(file)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if fields := strings.Split(lines.Text(), ":"); len(fields) > n && fields[n] == value {
-			return lines.Text()
+func findLine(file string, n int, value string) (line string) {
+	eachLine(file, func(text string, fields []string) (more bool) {
+		if len(fields) > n && fields[n] == value {
+			line = text
 		}
-	}
-	return ""
+		return line == ""
+	})
+	return line
 }
 
-// othersWith reports whether another user of passwd(5) has a group as the first one.
-func othersWith(gid, uid string) bool {
-	f, err := os.Open(passwdFile)
-	if err != nil {
-		return false
+// eachLine calls f with each line of a file and its fields, until f returns false. The error is that lines could not be
+// read; a file that is not there has none.
+func eachLine(file string, f func(line string, fields []string) (more bool)) error {
+	r, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if fields := strings.Split(lines.Text(), ":"); len(fields) > 3 && fields[3] == gid && fields[2] != uid {
-			return true
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		if !f(lines.Text(), strings.Split(lines.Text(), ":")) {
+			return nil
 		}
 	}
-	return false
+	return lines.Err()
 }
 
-// privateGroup reports whether a file's group is the one that only this user is in: many systems give everybody one of
-// the same number or name, and with it directories that the group may write.
+// maxLine bounds a line of the user database, in bytes: a group may have thousands of members.
+const maxLine = 1 << 20
+
+// privateGroup reports whether a file's group is the one that only this user is in. Many systems give each user a group
+// of the same number or name, and let it write the user's directories. A database that cannot be read proves nothing.
 func (v View) privateGroup(e Entry) bool {
 	if v.UID == 0 || e.GID != v.GID {
 		return false
 	}
-	u, known := LocalUser(v.UID)
-	group := strings.Split(findLine(groupFile, 2, strconv.Itoa(v.GID)), ":")
-	if len(group) > 3 && group[3] != "" && !(known && group[3] == u.Name) {
-		return false // another user was added to it
-	}
-	if !known && v.UID != v.GID || known && v.UID != v.GID && group[0] != u.Name {
+	return privateGroup(v.UID, v.GID, passwdFile, groupFile)
+}
+
+func privateGroup(uid, gid int, passwd, group string) bool {
+	owner, known := ParseUser(findLine(passwd, 2, strconv.Itoa(uid)), uid)
+	named, shared := uid == gid, false
+	// A number may have several names, each with members of its own.
+	err := eachLine(group, func(_ string, fields []string) (more bool) {
+		if len(fields) < 3 || fields[2] != strconv.Itoa(gid) {
+			return true
+		}
+		named = named || known && fields[0] == owner.Name
+		shared = len(fields) > 3 && fields[3] != "" && !(known && fields[3] == owner.Name)
+		return !shared
+	})
+	if err != nil || shared || !named {
 		return false
 	}
-	return !othersWith(strconv.Itoa(v.GID), strconv.Itoa(v.UID))
+	// passwd(5) has a user's first group, and group(5) does not list the user among its members.
+	err = eachLine(passwd, func(_ string, fields []string) (more bool) {
+		shared = len(fields) > 3 && fields[3] == strconv.Itoa(gid) && fields[2] != strconv.Itoa(uid)
+		return !shared
+	})
+	return err == nil && !shared
 }
