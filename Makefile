@@ -25,7 +25,8 @@ quick:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted"; exit 1; }
 	@go test -short ./...
 
-# Everything that a change can break, against real parts, which it installs first (Debian 12; see packaging/testing/install.sh).
+# Everything that a change can break, against real parts, which it installs first (Debian 12; see
+# packaging/testing/install.sh).
 test:
 	@packaging/testing/install.sh
 	@$(MAKE) --no-print-directory check
@@ -33,8 +34,8 @@ test:
 	@go run ./packaging/fuzz -time 2000x
 	@go run ./packaging/proof -check
 
-# What takes hours: whole matrices, a thousand kills, fuzzing, every test on a busy machine, the figures. Each part writes a
-# dated page, packaging/proof/PART.md; "make test" says which pages are stale. PART=rotation runs one part.
+# What takes hours: whole matrices, a thousand kills, fuzzing, every test on a busy machine, the figures. Each part
+# writes a dated page, packaging/proof/PART.md; "make test" says which pages are stale. PART=rotation runs one part.
 PART =
 proof:
 	@packaging/testing/install.sh

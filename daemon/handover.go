@@ -41,7 +41,7 @@ func (d *Daemon) Tokens() []handover.Token {
 	var all []handover.Token
 	for _, t := range d.broker.Tokens() {
 		if p := profiles.Named(t.Profile); p != nil && !p.Ephemeral {
-			all = append(all, handover.Token{HeldToken: t, Configuration: p.Fingerprint()})
+			all = append(all, handover.Token{Cached: t, Configuration: p.Fingerprint()})
 		}
 	}
 	return all
@@ -64,7 +64,7 @@ func (d *Daemon) Adopt(tokens []handover.Token) int {
 		if t.Configuration == "" || t.Configuration != digests[p.Name] {
 			continue
 		}
-		if d.broker.Adopt(t.HeldToken) {
+		if d.broker.Adopt(t.Cached) {
 			adopted++
 		}
 	}

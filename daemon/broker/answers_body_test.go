@@ -157,11 +157,12 @@ func members() []answerCase {
 		}
 	}
 	rows := []answerCase{
-		{name: "C19 no token_type", fault: set("token_type", as("")), life: lifetime, check: func(t *testing.T, p *place) {
-			if st, _ := p.b.Status("p"); !st.TypeAssumed {
-				t.Error("the status does not say that the type is a guess")
-			}
-		}},
+		{name: "C19 no token_type", fault: set("token_type", as("")), life: lifetime,
+			check: func(t *testing.T, p *place) {
+				if st, _ := p.b.Status("p"); !st.TypeAssumed {
+					t.Error("the status does not say that the type is a guess")
+				}
+			}},
 		{name: "C19 BEARER", fault: set("token_type", "BEARER"), life: lifetime},
 		flawed("C19 mac", "another type", "token_type", "mac"),
 		flawed("C19 DPoP, not asked for", "another type", "token_type", "DPoP"),
@@ -236,36 +237,39 @@ func rotations() []answerCase {
 
 func times() []answerCase {
 	return []answerCase{
-		{name: "C50 the clock is set while the answer is on its way", life: lifetime - 3*time.Second, fault: sandbox.Fault{Delay: 3 * time.Second}, rig: func(t *testing.T, p *place) {
-			begun := p.box.Count(p.box.TokenPath())
-			go func() {
-				for p.box.Count(p.box.TokenPath()) == begun && p.left() > 0 {
-					time.Sleep(100 * time.Millisecond)
+		{name: "C50 the clock is set while the answer is on its way", life: lifetime - 3*time.Second,
+			fault: sandbox.Fault{Delay: 3 * time.Second}, rig: func(t *testing.T, p *place) {
+				begun := p.box.Count(p.box.TokenPath())
+				go func() {
+					for p.box.Count(p.box.TokenPath()) == begun && p.left() > 0 {
+						time.Sleep(100 * time.Millisecond)
+					}
+					p.wrong.Store(int64(time.Hour))
+				}()
+			}, check: func(t *testing.T, p *place) { p.wrong.Store(-int64(time.Hour)) }},
+		{name: "C51 an answer after the callers have left", life: lifetime - 3*time.Second,
+			fault: sandbox.Fault{Delay: 3 * time.Second}, rig: func(t *testing.T, p *place) {
+				before := p.endpoint.Requests()
+				p.later(t)
+				if p.endpoint.Requests() != before {
+					t.Error("the answer came at once: no caller has left before it")
 				}
-				p.wrong.Store(int64(time.Hour))
-			}()
-		}, check: func(t *testing.T, p *place) { p.wrong.Store(-int64(time.Hour)) }},
-		{name: "C51 an answer after the callers have left", life: lifetime - 3*time.Second, fault: sandbox.Fault{Delay: 3 * time.Second}, rig: func(t *testing.T, p *place) {
-			before := p.endpoint.Requests()
-			p.later(t)
-			if p.endpoint.Requests() != before {
-				t.Error("the answer came at once: no caller has left before it")
-			}
-			time.Sleep(4 * time.Second)
-			if token, ok := p.b.Cached(broker.Query{Profile: "p", MinTTL: 850 * time.Second}); !ok ||
-				token.Access.Equal(p.first.Access) {
-				t.Error("the answer was thrown away")
-			}
-		}},
-		{name: "C52 metadata that names another token endpoint", life: lifetime, rig: moved, check: func(t *testing.T, p *place) {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			for addr := range p.dialed {
-				if !strings.HasPrefix(addr, "127.0.0.1:") {
-					t.Errorf("%s was called", addr)
+				time.Sleep(4 * time.Second)
+				if token, ok := p.b.Cached(broker.Query{Profile: "p", MinTTL: 850 * time.Second}); !ok ||
+					token.Access.Equal(p.first.Access) {
+					t.Error("the answer was thrown away")
 				}
-			}
-		}},
+			}},
+		{name: "C52 metadata that names another token endpoint", life: lifetime, rig: moved,
+			check: func(t *testing.T, p *place) {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				for addr := range p.dialed {
+					if !strings.HasPrefix(addr, "127.0.0.1:") {
+						t.Errorf("%s was called", addr)
+					}
+				}
+			}},
 	}
 }
 

@@ -176,15 +176,16 @@ func networks(t *testing.T) []answerCase {
 	}
 	changed := untrusted("C42 a certificate of another authority", "", other, host, -day, 100*day)
 	changed.life = lifetime
-	plain := answerCase{name: "C46 HTTP/1.1 only", tls: well, roots: roots, life: lifetime, check: func(t *testing.T, p *place) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for _, protocol := range p.spoke {
-			if protocol == "h2" {
-				t.Error("HTTP/2 was spoken")
+	plain := answerCase{name: "C46 HTTP/1.1 only", tls: well, roots: roots, life: lifetime,
+		check: func(t *testing.T, p *place) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			for _, protocol := range p.spoke {
+				if protocol == "h2" {
+					t.Error("HTTP/2 was spoken")
+				}
 			}
-		}
-	}}
+		}}
 	return []answerCase{
 		unsent("C43 NXDOMAIN", "no such host", failing(unresolved(t, 3))),
 		unsent("C43 SERVFAIL", "name service", failing(unresolved(t, 2))),
@@ -199,13 +200,15 @@ func networks(t *testing.T) []answerCase {
 		untrusted("C44 expired long ago", "check this machine's clock", ca, host, -30*day, -10*day),
 		untrusted("C44 not valid yet", "check this machine's clock", ca, host, 10*day, 100*day),
 		plain,
-		{name: "C46 GOAWAY", fault: sandbox.Fault{Raw: "\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"},
+		{name: "C46 GOAWAY", fault: sandbox.Fault{
+			Raw: "\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"},
 			class: grant.Ambiguous, action: grant.RetryOnceSoon, wait: once},
-		{name: "C47 no connection is used twice", life: lifetime, rig: func(*testing.T, *place) {}, check: func(t *testing.T, p *place) {
-			if n, dials := len(p.box.Log()), p.dials(); n != dials {
-				t.Errorf("%d requests on %d connections", n, dials)
-			}
-		}},
+		{name: "C47 no connection is used twice", life: lifetime, rig: func(*testing.T, *place) {},
+			check: func(t *testing.T, p *place) {
+				if n, dials := len(p.box.Log()), p.dials(); n != dials {
+					t.Errorf("%d requests on %d connections", n, dials)
+				}
+			}},
 	}
 }
 
@@ -241,11 +244,13 @@ func framings(t *testing.T) []answerCase {
 		lost("C45 reset after it", func(c *net.TCPConn) { reset(c, "") }),
 		lost("C45 reset in the header", func(c *net.TCPConn) { reset(c, good[:20]) }),
 		lost("C45 reset in the body", func(c *net.TCPConn) { reset(c, good+"Content-Length: 60\r\n\r\n"+body[:20]) }),
-		{name: "C45 the server has acted, and the answer is lost", class: grant.Ambiguous, action: grant.RetryOnceSoon, wait: once, rig: func(_ *testing.T, p *place) {
-			p.box.Script(p.box.TokenPath(), sandbox.Fault{Times: -1, Cut: sandbox.CutAfterHandling})
-		}},
-		{name: "C48 100 and 103 before the answer", life: lifetime, fault: sandbox.Fault{Raw: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" +
-			good + "Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body}},
+		{name: "C45 the server has acted, and the answer is lost", class: grant.Ambiguous, action: grant.RetryOnceSoon,
+			wait: once, rig: func(_ *testing.T, p *place) {
+				p.box.Script(p.box.TokenPath(), sandbox.Fault{Times: -1, Cut: sandbox.CutAfterHandling})
+			}},
+		{name: "C48 100 and 103 before the answer", life: lifetime,
+			fault: sandbox.Fault{Raw: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" +
+				good + "Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body}},
 		of("C48 204", "HTTP/1.1 204 No Content\r\n\r\n"),
 		of("C48 206", "HTTP/1.1 206 Partial Content\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"),
 		bad("C49 a chunk that is none", good+"Transfer-Encoding: chunked\r\n\r\nzz\r\n"+body),

@@ -146,7 +146,8 @@ func refusals() []answerCase {
 		rows = append(rows, c)
 	}
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		for where, url := range map[string]string{"another host": "https://evil.example/token", "http": "http://evil.example/token", "itself": ""} {
+		for where, url := range map[string]string{"another host": "https://evil.example/token",
+			"http": "http://evil.example/token", "itself": ""} {
 			rows = append(rows, redirect(status, where, url))
 		}
 	}

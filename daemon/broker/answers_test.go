@@ -57,7 +57,8 @@ const vague = 1
 // is not erased; the keystore's item stays as it is; a token that is still valid is served until its end; and when the
 // server is well again, so is the profile.
 func TestAnswers(t *testing.T) {
-	for _, list := range [][]answerCase{pages(), sizes(), lives(), members(), rotations(), refusals(), delays(t), networks(t), framings(t), times()} {
+	for _, list := range [][]answerCase{pages(), sizes(), lives(), members(), rotations(), refusals(), delays(t),
+		networks(t), framings(t), times()} {
 		for _, c := range list {
 			t.Run(c.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

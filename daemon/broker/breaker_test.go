@@ -70,7 +70,8 @@ func TestWhatBeginsAndEndsAnOutage(t *testing.T) {
 		if !c.want {
 			continue
 		}
-		if text := k.outage().Error(); !strings.Contains(text, "https://auth.example.org has failed every request since 2026-01-02 03:04:05") {
+		if text := k.outage().Error(); !strings.Contains(text,
+			"https://auth.example.org has failed every request since 2026-01-02 03:04:05") {
 			t.Errorf("%s: %s", c.name, text)
 		}
 		k.record(refused, now, 0.5)
@@ -90,7 +91,8 @@ var unreachable = &grant.Error{
 
 // callers ask for a token of each profile in turn until stop is called. longest is the longest wait of any of them, in
 // ns.
-func (w *env) callers(t *testing.T, b *Broker, profiles []string, every time.Duration) (longest *atomic.Int64, stop func()) {
+func (w *env) callers(t *testing.T, b *Broker, profiles []string, every time.Duration) (longest *atomic.Int64,
+	stop func()) {
 	longest = new(atomic.Int64)
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup

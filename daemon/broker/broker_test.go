@@ -463,12 +463,13 @@ func TestScopesAndAudiencesHaveTokensOfTheirOwn(t *testing.T) {
 			t.Errorf("%d requests: one scope set in three spellings", w.count())
 		}
 		for i := range 2 * maxTokens * 3 / 4 {
-			if _, err := b.Token(t.Context(), Query{Profile: "p", Audience: fmt.Sprintf("a%d", i), MinTTL: Unset}); err != nil {
+			if _, err := b.Token(t.Context(),
+				Query{Profile: "p", Audience: fmt.Sprintf("a%d", i), MinTTL: Unset}); err != nil {
 				t.Error(err)
 			}
 		}
 		if st, _ := b.Status("p"); st.Tokens != maxTokens {
-			t.Errorf("%d tokens held", st.Tokens)
+			t.Errorf("%d tokens cached", st.Tokens)
 		}
 	})
 }
@@ -570,7 +571,7 @@ func TestAPersonMayAskForAProof(t *testing.T) {
 		}
 		again, err := b.Verify(t.Context(), "p")
 		if err != nil || again.Access.Equal(token.Access) {
-			t.Errorf("a held token was taken for a verify: %v", err)
+			t.Errorf("a cached token was taken for a verify: %v", err)
 		}
 		w.refuse(always(refusal(grant.Transient, "")))
 		time.Sleep(time.Second)

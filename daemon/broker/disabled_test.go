@@ -91,7 +91,8 @@ func TestARejectionDoesNotEnableAToken(t *testing.T) {
 			return got.Access
 		}
 		w.life = 40 * time.Second
-		if err := askFor(t, b, Query{Scope: "read", Refused: token()}); err != nil { // the one rejection that is believed
+		// the one rejection that is believed
+		if err := askFor(t, b, Query{Scope: "read", Refused: token()}); err != nil {
 			t.Fatal(err)
 		}
 		w.refuse(always(refusal(grant.Misconfigured, "invalid_scope")))

@@ -9,8 +9,9 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// HeldToken is an access token as a broker holds it, for the broker of a process that takes this one's place.
-type HeldToken struct {
+// Cached is a cached access token with all that the broker of a process that takes this one's place needs to go on with
+// it.
+type Cached struct {
 	Profile string
 	// Scope and Audience are what the token was asked for with; empty means the profile's default.
 	Scope, Audience string
@@ -21,16 +22,16 @@ type HeldToken struct {
 	MaxMinTTL time.Duration
 }
 
-// Tokens returns the tokens that a closed broker holds and that may still be handed out, sorted by profile. It returns
-// none before [Broker.Close]: until then a request that is under way may bring another one. API keys are left out,
+// Tokens returns the tokens that a closed broker has cached and that may still be handed out, sorted by profile. It
+// returns none before [Broker.Close]: until then a request that is under way may bring another one. API keys are left out,
 // since reading them again asks no server for anything, and so are the tokens of a profile whose last request has not
 // ended.
-func (b *Broker) Tokens() []HeldToken {
+func (b *Broker) Tokens() []Cached {
 	b.mu.Lock()
 	slots := b.last
 	b.mu.Unlock()
 	now := b.now()
-	var all []HeldToken
+	var all []Cached
 	for _, name := range slices.Sorted(maps.Keys(slots)) {
 		s := slots[name]
 		select {
@@ -43,7 +44,7 @@ func (b *Broker) Tokens() []HeldToken {
 			if c == nil || c.token.Static || !t.valid(now) {
 				continue
 			}
-			all = append(all, HeldToken{
+			all = append(all, Cached{
 				Profile: name, Scope: k.scope, Audience: k.audience, Token: c.token,
 				Renew: c.renew, Used: time.Duration(t.used.Load()), MaxMinTTL: t.maxMinTTL,
 			})
@@ -52,23 +53,24 @@ func (b *Broker) Tokens() []HeldToken {
 	return all
 }
 
-// Adopt holds a token that another process held for a profile of the same configuration. It reports false, and holds
-// nothing, where the profile is not there, where it holds a token of this kind already, or where the token has ended.
-func (b *Broker) Adopt(held HeldToken) bool {
-	s, ok := b.slot(held.Profile)
-	if !ok || held.Token.Static {
+// Adopt caches a token that another process had cached for a profile of the same configuration. It reports false, and
+// changes nothing, where the profile is missing, where it has a token of the same scope and audience cached already, or
+// where the token has expired.
+func (b *Broker) Adopt(from Cached) bool {
+	s, ok := b.slot(from.Profile)
+	if !ok || from.Token.Static {
 		return false
 	}
 	adopted := false
 	s.do(context.Background(), func() {
 		now := b.now()
-		c := &cachedToken{token: held.Token, renew: held.Renew}
-		t := s.tokenSlot(key{canonical(held.Scope), held.Audience}, now)
+		c := &cachedToken{token: from.Token, renew: from.Renew}
+		t := s.tokenSlot(key{canonical(from.Scope), from.Audience}, now)
 		if t == nil || t.cached.Load() != nil || !c.keeps(unset, now) {
 			return
 		}
-		t.sent, t.life, t.maxMinTTL = held.Token.Sent.Boot, held.Token.Lifetime, held.MaxMinTTL
-		t.used.Store(int64(held.Used))
+		t.sent, t.life, t.maxMinTTL = from.Token.Sent.Boot, from.Token.Lifetime, from.MaxMinTTL
+		t.used.Store(int64(from.Used))
 		t.cached.Store(c)
 		adopted = true
 	})

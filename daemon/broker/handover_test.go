@@ -8,8 +8,8 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 )
 
-// A closed broker's tokens are held by another one, which hands them out, renews them when the first one would have,
-// and sends no request before.
+// Another broker adopts a closed broker's tokens: it hands them out, renews them when the first one would have, and
+// sends no request before that.
 func TestM1TokensAreAdopted(t *testing.T) {
 	in(t, func(t *testing.T, w *env, b *Broker) {
 		token := mustGet(t, b, Unset)
@@ -31,15 +31,15 @@ func TestM1TokensAreAdopted(t *testing.T) {
 		next := New(w.now)
 		defer next.Close(t.Context())
 		next.Put(map[string]Source{"p": w})
-		for _, held := range all {
-			if !next.Adopt(held) {
-				t.Error("a token is not held")
+		for _, cached := range all {
+			if !next.Adopt(cached) {
+				t.Error("a token is not adopted")
 			}
-			if next.Adopt(held) {
+			if next.Adopt(cached) {
 				t.Error("a token takes the place of another one")
 			}
-			if held.Profile = "other"; next.Adopt(held) {
-				t.Error("a token of no profile is held")
+			if cached.Profile = "other"; next.Adopt(cached) {
+				t.Error("a token of no profile is adopted")
 			}
 		}
 		if got := mustGet(t, next, Unset); got != token {
@@ -52,9 +52,9 @@ func TestM1TokensAreAdopted(t *testing.T) {
 			t.Errorf("%d requests", n-asked)
 		}
 		var renew time.Duration
-		for _, held := range all {
-			if held.Scope == "" {
-				renew = held.Renew
+		for _, cached := range all {
+			if cached.Scope == "" {
+				renew = cached.Renew
 			}
 		}
 		time.Sleep(renew - w.now().Boot - time.Second)
@@ -70,27 +70,27 @@ func TestM1TokensAreAdopted(t *testing.T) {
 	})
 }
 
-// What has ended, or is an API key, is neither passed on nor held.
+// A token that has expired, or is an API key, is neither passed on nor adopted.
 func TestM1NoDeadTokenIsAdopted(t *testing.T) {
 	in(t, func(t *testing.T, w *env, b *Broker) {
 		mustGet(t, b, Unset)
 		if err := b.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		held := b.Tokens()[0]
+		cached := b.Tokens()[0]
 		next := New(w.now)
 		defer next.Close(t.Context())
 		next.Put(map[string]Source{"p": w})
-		key := held
+		key := cached
 		if key.Token.Static = true; next.Adopt(key) {
-			t.Error("an API key is held")
+			t.Error("an API key is adopted")
 		}
-		dead := held
-		dead.Token.Sent = clock.Instant{Boot: w.now().Boot - held.Token.Lifetime}
+		dead := cached
+		dead.Token.Sent = clock.Instant{Boot: w.now().Boot - cached.Token.Lifetime}
 		if next.Adopt(dead) {
-			t.Error("a token that has ended is held")
+			t.Error("an expired token is adopted")
 		}
-		time.Sleep(held.Token.Lifetime)
+		time.Sleep(cached.Token.Lifetime)
 		if n := len(b.Tokens()); n != 0 {
 			t.Errorf("%d tokens that have ended are passed on", n)
 		}

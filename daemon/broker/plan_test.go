@@ -55,7 +55,8 @@ func TestResidualWindow(t *testing.T) {
 	years := 1 / p / 365
 	text := strings.Join(strings.Fields(string(document)), " ")
 	for _, want := range []string{
-		fmt.Sprintf("at %g of its life in the mean", mean), fmt.Sprintf("a probability of %.2ge", p*1e4) + "-4", fmt.Sprintf("in %d years",
+		fmt.Sprintf("at %g of its life in the mean", mean), fmt.Sprintf("a probability of %.2ge", p*1e4) + "-4",
+		fmt.Sprintf("in %d years",
 			int(years)),
 	} {
 		if !strings.Contains(text, want) {

@@ -68,7 +68,8 @@ func newLife(t *testing.T, seed uint64) *random {
 		env: newEnv(), t: t, rng: rand.New(rand.NewPCG(seed, 1)), outcomes: rand.New(rand.NewPCG(seed, 2)),
 		rejected: map[string]int{},
 	}
-	l.life = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, life, 24 * time.Hour}[l.rng.IntN(6)]
+	l.life = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, life,
+		24 * time.Hour}[l.rng.IntN(6)]
 	l.latency = time.Duration(l.rng.Int64N(int64(min(l.life/10, 10*time.Second))))
 	l.b = New(l.now)
 	l.heal()

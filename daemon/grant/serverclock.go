@@ -74,8 +74,9 @@ type serverClock struct {
 	date      reading // of the last answer; zero where it had no Date
 	confirmed reading // the correction in force; zero without one
 	next      reading // dates the next assertion, for it has not been refused yet; zero: no such clock
+	nextDate  bool    // next is a Date
 	refused   []reading
-	dates     int           // how many of them were a Date; another one than the last would be a Date that jumps
+	dated     bool          // a Date has been refused; another one than the last would be a Date that jumps
 	over      bool          // every clock has been refused
 	overAt    time.Duration // boot time of that
 }
@@ -104,7 +105,7 @@ func (c *serverClock) offset(now clock.Instant) time.Duration {
 // it, or where it is not this machine's clock: then it is a Date, and an assertion dated by this machine's clock was
 // refused before.
 func (c *serverClock) accepts(used reading, now clock.Instant) {
-	c.next, c.refused, c.dates, c.over = reading{}, nil, 0, false
+	c.next, c.refused, c.dated, c.over = reading{}, nil, false, false
 	switch {
 	case c.confirmed.agrees(used): // it lasts, also while this machine's clock says the same
 	case used.agrees(localClock(now)) && !c.date.agrees(used):
@@ -127,13 +128,13 @@ const (
 func (c *serverClock) refuses(used reading, now clock.Instant) doubt {
 	local := localClock(now)
 	if c.over && now.Boot-c.overAt > triedAgain {
-		c.refused, c.dates, c.over = nil, 0, false
+		c.refused, c.dated, c.over = nil, false, false
 	}
 	switch {
 	case c.confirmed.agrees(used):
 		c.confirmed = reading{}
 	case c.next.agrees(used):
-		c.dates++
+		c.dated = c.dated || c.nextDate
 	}
 	c.next = reading{}
 	if !c.tried(used) {
@@ -143,11 +144,11 @@ func (c *serverClock) refuses(used reading, now clock.Instant) doubt {
 	why := none
 	for _, other := range []reading{local, c.date} {
 		switch {
-		case other.time.IsZero() || c.tried(other) || other == c.date && c.dates > 0:
+		case other.time.IsZero() || c.tried(other) || other == c.date && c.dated:
 		case other.ahead(local).Abs() > correctionMost:
 			why = apart
 		default:
-			c.next = other
+			c.next, c.nextDate = other, other == c.date
 			return another
 		}
 	}

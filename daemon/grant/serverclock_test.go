@@ -193,6 +193,25 @@ func TestG4ACorrectionIsConfirmedAndEnds(t *testing.T) {
 	}
 }
 
+// This machine's clock is set from one wrong time to another while the server answers: what is sent again is dated by
+// the second, which is no Date. So Date has still to be tried, and the refusal says nothing about the credential.
+func TestG4TheLocalClockJumpsDuringARequest(t *testing.T) {
+	c := newClocked(Server{})
+	c.local = 3 * time.Hour
+	c.refuse = func(_ string, s claims) bool {
+		c.local = 5 * time.Hour
+		return time.Unix(s.Issued, 0).Sub(noon.Add(c.boot)).Abs() > wrongClock
+	}
+	if err := c.token(); classOf(err) != TransientSlow || !errors.Is(err, ErrClock) {
+		t.Errorf("refused by two local times: %v", err)
+	}
+	wantSent(t, "before and after the jump", c, 3*60, 5*60)
+	if err := c.token(); err != nil {
+		t.Error(err)
+	}
+	wantSent(t, "Date is tried", c, 0)
+}
+
 // Date and the iat of a JWT that was issued beside it confirm a clock together, and neither does alone.
 func TestG4DateAndIatConfirmAClockTogether(t *testing.T) {
 	for _, w := range []struct {

@@ -58,7 +58,7 @@ const (
 
 // Token is one access token on its way to the successor.
 type Token struct {
-	broker.HeldToken
+	broker.Cached
 	// Configuration is the digest of the profile's configuration: the token is of no use to a profile with another one.
 	Configuration string
 }
@@ -321,7 +321,7 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 	// for too young.
 	now := s.now()
 	sent := s.asked.Boot - max(e.Age, 0)
-	return Token{Configuration: e.Configuration, HeldToken: broker.HeldToken{
+	return Token{Configuration: e.Configuration, Cached: broker.Cached{
 		Profile: e.Profile, Scope: e.Scope, Audience: e.Audience,
 		Renew: now.Boot + e.RenewIn, Used: now.Boot - max(e.Unused, 0), MaxMinTTL: max(e.MaxMinTTL, 0),
 		Token: grant.Token{

@@ -70,7 +70,7 @@ func free(t *testing.T, path string) bool {
 }
 
 func sample(now clock.Instant) handover.Token {
-	return handover.Token{Configuration: "digest", HeldToken: broker.HeldToken{
+	return handover.Token{Configuration: "digest", Cached: broker.Cached{
 		Profile: "work", Scope: "a b", Audience: "api", MaxMinTTL: 10 * time.Minute,
 		Renew: now.Boot + time.Minute, Used: now.Boot - time.Second,
 		Token: grant.Token{

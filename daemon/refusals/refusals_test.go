@@ -110,8 +110,10 @@ func TestALostSessionIsExplainedAfterARestart(t *testing.T) {
 	}
 }
 
-const goodRefusals = `{"version":1,"profiles":{"p":{"configuration":"0000000000000000000000000000000000000000000000000000000000000000",` +
-	`"standing":[{"whole":true,"class":"refused","where":"auth.example.org","reason":"has ended the session","parked":true}]}}}`
+const goodRefusals = `{"version":1,"profiles":{"p":{` +
+	`"configuration":"0000000000000000000000000000000000000000000000000000000000000000",` +
+	`"standing":[{"whole":true,"class":"refused","where":"auth.example.org",` +
+	`"reason":"has ended the session","parked":true}]}}}`
 
 // A file that is not exactly what groatd writes counts as none.
 func TestRefusalsThatCannotBeRead(t *testing.T) {

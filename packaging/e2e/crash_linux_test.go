@@ -46,7 +46,8 @@ func TestBugs(t *testing.T) {
 			}
 		}},
 		{"in the reading of requests", func(t *testing.T, r *userEnv) {
-			answers := r.say(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"bug-in-reading","audience":` + string(secret) + `}}`)
+			answers := r.say(`{"jsonrpc":"2.0","id":1,"method":"token",` +
+				`"params":{"profile":"bug-in-reading","audience":` + string(secret) + `}}`)
 			if len(answers) != 0 {
 				t.Errorf("the answers are %s", answers)
 			}

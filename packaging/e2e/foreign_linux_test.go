@@ -35,7 +35,8 @@ func TestCertifiedServer(t *testing.T) {
 	for _, m := range methods {
 		r.refused(r.run(r.wrong+"\n", "groat", "login", m, "--issuer", as.Issuer, "--client-auth", m, "--client-id", m,
 			"--secret-stdin"),
-			4, "does not accept the client id or secret (HTTP 401, invalid_client)", "groat login "+m+" --issuer "+as.Issuer+" --client-auth "+m+" --client-id "+m)
+			4, "does not accept the client id or secret (HTTP 401, invalid_client)",
+			"groat login "+m+" --issuer "+as.Issuer+" --client-auth "+m+" --client-id "+m)
 		r.groat(as.ClientSecret+"\n", "login", m, "--issuer", as.Issuer, "--client-auth", m, "--client-id", m,
 			"--secret-stdin")
 	}

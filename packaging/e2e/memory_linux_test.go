@@ -167,7 +167,8 @@ func TestNoCore(t *testing.T) {
 		}
 		core = crash(theirs, set)
 		if set && !r.inTheClear(core) {
-			t.Errorf("the core of a groatd whose memory is open (%s) has no secret: one of ours would not have been noticed: %s", how, names(t, cores))
+			t.Errorf("the core of a groatd whose memory is open (%s) has no secret: "+
+				"one of ours would not have been noticed: %s", how, names(t, cores))
 		}
 		restore()
 		if err := os.RemoveAll(cores); err != nil {

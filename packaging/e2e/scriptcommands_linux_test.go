@@ -145,7 +145,8 @@ func signedIn(ts *testscript.TestScript, _ bool, args []string) {
 		groat(ts, false, []string{"keystore", "use", "sealed", "--key-file"})
 	}
 	url := ts.Getenv(args[0])
-	login := `exec groat login "$1" --provider spatiafi --username "$2" --auth-server "$3" --api "$3" --secret-stdin <password`
+	login := `exec groat login "$1" --provider spatiafi --username "$2" ` +
+		`--auth-server "$3" --api "$3" --secret-stdin <password`
 	if code := run(ts, "sh", "-c", login, "login", args[1], person, url); code != 0 {
 		ts.Fatalf("the login ended with %d", code)
 	}

@@ -52,7 +52,8 @@ func newWatchedEnv(t *testing.T) *watchedEnv {
 	if err := os.Mkdir(v.mine, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	v.passphrase, v.subject, v.apiKey = "canary.passphrase."+random(), "canary.subject."+random(), "canary.api-key."+random()
+	v.passphrase, v.subject = "canary.passphrase."+random(), "canary.subject."+random()
+	v.apiKey = "canary.api-key." + random()
 	v.add("a passphrase", v.passphrase)
 	v.add("a token to exchange", v.subject)
 	v.tokens.add("an API key", v.apiKey)

@@ -113,7 +113,8 @@ func TestDebuggingIsOff(t *testing.T) {
 
 // passedOn are the variables that groat gives the groatd that it starts, by the beginnings of their names.
 var passedOn = regexp.MustCompile(
-	`^(HOME|USER|LOGNAME|PATH|LANG|TZ|TMPDIR|LC_\w+|XDG_\w+|DBUS_SESSION_BUS_ADDRESS|GROAT_(SOCKET|CONFIG|STATE_DIR|KEYSTORE)|(?i:http|https|all|no)_(?i:proxy)|SSL_CERT_(FILE|DIR))=`)
+	`^(HOME|USER|LOGNAME|PATH|LANG|TZ|TMPDIR|LC_\w+|XDG_\w+|DBUS_SESSION_BUS_ADDRESS|` +
+		`GROAT_(SOCKET|CONFIG|STATE_DIR|KEYSTORE)|(?i:http|https|all|no)_(?i:proxy)|SSL_CERT_(FILE|DIR))=`)
 
 // The groatd that groat starts gets nothing of what stands in the environment of whoever called.
 func TestNothingIsPassedOn(t *testing.T) {

@@ -125,7 +125,8 @@ func testEverywhere(t *testing.T, v *watchedEnv) {
 	v.wouldBeSeen()
 	t.Logf("figure: secrets searched for = %d, and %d access tokens and API keys, each in %d forms", len(v.secrets),
 		len(v.tokens.secrets), len(formsOf(v.secret)))
-	t.Logf("figure: places searched for them = %d: outputs, %d conversations over the socket, logs, files, all of /proc/PID", v.texts+v.tokens.texts, searched)
+	t.Logf("figure: places searched for them = %d: "+
+		"outputs, %d conversations over the socket, logs, files, all of /proc/PID", v.texts+v.tokens.texts, searched)
 	t.Logf("figure: secrets found where none may be = %d", v.hits.Load())
 }
 
@@ -148,7 +149,8 @@ func (v *watchedEnv) testReplies() (conversations int) {
 		}
 	}
 	if n := len(typed.found(bytes.Join(heard, nil))); n < len(typed.secrets) || tokens == 0 {
-		v.t.Errorf("of %d secrets that were typed %d are in what was recorded, and %d tokens in replies: the recording is not what was said", len(typed.secrets), n, tokens)
+		v.t.Errorf("of %d secrets that were typed %d are in what was recorded, and %d tokens in replies: "+
+			"the recording is not what was said", len(typed.secrets), n, tokens)
 	}
 	return len(said)
 }

@@ -208,7 +208,8 @@ func TestTokenEndpointMoves(t *testing.T) {
 	s.asks(question)
 	s.types("n")
 	h.refused(s.result(), 78, "nothing was asked or sent",
-		"groat login work --issuer "+h.s.Issuer()+" --grant authorization_code --client-auth none --client-id "+ownClient+" --scope 'openid email' --trust "+other.URL())
+		"groat login work --issuer "+h.s.Issuer()+" --grant authorization_code --client-auth none --client-id "+
+			ownClient+" --scope 'openid email' --trust "+other.URL())
 	h.s.Script("/.well-known/oauth-authorization-server", moved)
 	s = h.startLogin("", h.toBrowser()...)
 	s.asks(question)

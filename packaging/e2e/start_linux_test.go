@@ -222,7 +222,8 @@ func TestReloadHoldsNoWatchdogUp(t *testing.T) {
 		}
 	}
 	if text, _ := p.log.snapshot(); strings.Contains(text, "was reloaded") {
-		t.Error("the watchdog heard nothing before the reload was over (or the reload waited for nothing, and this test shows nothing)")
+		t.Error("the watchdog heard nothing before the reload was over " +
+			"(or the reload waited for nothing, and this test shows nothing)")
 	}
 	server.down() // and the request ends
 	if err := p.waitLog(regexp.MustCompile("was reloaded")); err != nil {

@@ -100,7 +100,8 @@ import (
 
 func init() {
 	var standard [4]uint64 // the kernel's struct sigaction, all zero: SIG_DFL
-	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(syscall.SIGABRT), uintptr(unsafe.Pointer(&standard)), 0, 8, 0, 0)
+	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(syscall.SIGABRT), uintptr(unsafe.Pointer(&standard)),
+		0, 8, 0, 0)
 }
 `
 

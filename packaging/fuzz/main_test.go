@@ -28,7 +28,8 @@ func TestEveryTargetIsRun(t *testing.T) {
 	tier.Long(t, "it builds and runs fuzz targets")
 	dir := module(t, map[string]string{
 		"go.mod": "module example.org/m\n\ngo 1.26\n",
-		"a_test.go": head + "func FuzzOne(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) {})\n}\n\n" +
+		"a_test.go": head + "func FuzzOne(f *testing.F) {\n\tf.Add(1)\n" +
+			"\tf.Fuzz(func(t *testing.T, n int) {})\n}\n\n" +
 			"func FuzzTwo(f *testing.F) { f.Fuzz(func(t *testing.T, b []byte) {}) }\n",
 		"b_test.go": strings.Replace(head, "package p", "package p_test", 1) +
 			"func FuzzThree(f *testing.F) { f.Fuzz(func(t *testing.T, s string) {}) }\n",
@@ -52,8 +53,9 @@ func TestEveryTargetIsRun(t *testing.T) {
 func TestWhatBreaksATargetEndsTheRun(t *testing.T) {
 	tier.Long(t, "it builds and runs fuzz targets")
 	dir := module(t, map[string]string{
-		"go.mod":    "module example.org/m\n\ngo 1.26\n",
-		"a_test.go": head + "func FuzzOne(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) {\n\t\tif n != 1 {\n\t\t\tt.Error(\"broken\")\n\t\t}\n\t})\n}\n",
+		"go.mod": "module example.org/m\n\ngo 1.26\n",
+		"a_test.go": head + "func FuzzOne(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) {\n\t\tif n != 1 {\n" +
+			"\t\t\tt.Error(\"broken\")\n\t\t}\n\t})\n}\n",
 	})
 	var out bytes.Buffer
 	err := run(t.Context(), dir, "5000x", false, &out)
@@ -93,7 +95,8 @@ func TestWhatReadsFromOutsideIsFuzzed(t *testing.T) {
 		all[p.path] = len(p.targets)
 	}
 	for path, least := range map[string]int{
-		"daemon": 1, "daemon/config": 1, "daemon/origin": 1, "daemon/importer": 2, "daemon/grant": 8, "cmd/groat/helper": 2, "keystore": 1,
+		"daemon": 1, "daemon/config": 1, "daemon/origin": 1, "daemon/importer": 2, "daemon/grant": 8,
+		"cmd/groat/helper": 2, "keystore": 1,
 		"keystore/sealed": 2,
 		"protocol":        1, "protocol/frame": 2, "protocol/jsonrpc": 2, "protocol/strictjson": 2,
 	} {
@@ -104,7 +107,8 @@ func TestWhatReadsFromOutsideIsFuzzed(t *testing.T) {
 }
 
 func TestTheEndOfTheTimeIsNoFailure(t *testing.T) {
-	const up = "fuzz: elapsed: 2s, execs: 46363 (22673/sec)\n--- FAIL: FuzzX (2.05s)\n    context deadline exceeded\nFAIL\n"
+	const up = "fuzz: elapsed: 2s, execs: 46363 (22673/sec)\n" +
+		"--- FAIL: FuzzX (2.05s)\n    context deadline exceeded\nFAIL\n"
 	for out, want := range map[string]bool{
 		up: true, "PASS\n": false, "FAIL\n": false,
 		strings.Replace(up, "context deadline exceeded", "fuzzing process hung or terminated unexpectedly", 1): false,

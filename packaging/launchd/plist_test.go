@@ -15,10 +15,12 @@ import (
 // so a key must be right in its letters and in its type.
 func TestPlist(t *testing.T) {
 	tier.Needs(t, "python3")
-	const read = `import json, plistlib, sys; json.dump(plistlib.load(open(sys.argv[1], "rb"), fmt=plistlib.FMT_XML), sys.stdout)`
+	const read = `import json, plistlib, sys; ` +
+		`json.dump(plistlib.load(open(sys.argv[1], "rb"), fmt=plistlib.FMT_XML), sys.stdout)`
 	out, err := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", read, "io.groat.groatd.plist").Output()
 	if err != nil {
-		t.Fatalf("python3's plistlib cannot read the agent: %v; if python3 is missing, run packaging/testing/install.sh", err)
+		t.Fatalf("python3's plistlib cannot read the agent: %v; "+
+			"if python3 is missing, run packaging/testing/install.sh", err)
 	}
 	var got map[string]any
 	if err := json.Unmarshal(out, &got); err != nil {

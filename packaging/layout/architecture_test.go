@@ -144,9 +144,9 @@ func (d declared) exists(span string) string {
 	return ""
 }
 
-// TestArchitecturePage: every code span of ARCHITECTURE.md is a path, a path and a name declared there (dir/file.go:Name,
-// dir/file.go:Type.method), a name in a package (package.Name), a test, or a command; and it exists. Every room of the table
-// in this package stands on the page.
+// TestArchitecturePage: every code span of ARCHITECTURE.md is a path, a path and a name declared there
+// (dir/file.go:Name, dir/file.go:Type.method), a name in a package (package.Name), a test, or a command; and it exists.
+// Every room of the table in this package stands on the page.
 func TestArchitecturePage(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "ARCHITECTURE.md"))
 	if err != nil {
@@ -208,7 +208,8 @@ func TestArchitectureRefuses(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"protocol/nothing.go", "protocol/client.go:Nothing", "protocol.Nothing", "nothing.Client", "TestNothingAtAll", "some words",
+		"protocol/nothing.go", "protocol/client.go:Nothing", "protocol.Nothing", "nothing.Client", "TestNothingAtAll",
+		"some words",
 		"word",
 	} {
 		if d.exists(bad) == "" {

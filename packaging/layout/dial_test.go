@@ -14,8 +14,9 @@ var dialling = map[string][]string{
 	// The bus that is dialled is the bus that was looked at.
 	"dbus.SessionBus": nil, "dbus.SessionBusPrivate": nil, "dbus.SessionBusPrivateHandler": nil,
 	"dbus.SessionBusPrivateNoAutoStartup": nil,
-	"dbus.ConnectSessionBus":              nil, "dbus.SystemBus": nil, "dbus.SystemBusPrivate": nil, "dbus.ConnectSystemBus": nil,
-	"dbus.Dial": nil, "dbus.Connect": nil, "dbus.NewConn": nil, "dbus.DialUnix": nil,
+	"dbus.ConnectSessionBus":              nil, "dbus.SystemBus": nil, "dbus.SystemBusPrivate": nil,
+	"dbus.ConnectSystemBus": nil,
+	"dbus.Dial":             nil, "dbus.Connect": nil, "dbus.NewConn": nil, "dbus.DialUnix": nil,
 	"dbus.ConnectUnix":    {"keystore/keychain/bus.go"},
 	"ss.NewSecretService": nil,
 	"keyring.Get":         {"keystore/keychain/keychain_darwin.go"},

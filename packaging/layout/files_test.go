@@ -96,7 +96,8 @@ func check(t *testing.T, name string, text []byte) {
 		}
 	}
 	if skips.Match(text) && !strings.HasPrefix(name, tiers) {
-		t.Errorf("%s skips a test or asks for -short: a part that is missing is a failure, and %s says what the quick tier leaves out", name, tiers)
+		t.Errorf("%s skips a test or asks for -short: a part that is missing is a failure, "+
+			"and %s says what the quick tier leaves out", name, tiers)
 	}
 	if mockInit.Match(text) {
 		t.Errorf("%s replaces the keychain: tests use a real one", name)

@@ -68,7 +68,7 @@ var noSecret = map[string]string{
 	"cmd/groat.tokenJSON.AccessToken":                   "printed, since it was asked for",
 	"cmd/groat.tokenJSON.TokenType":                     "a word",
 	"cmd/groat.keyJSON.APIKey":                          "printed, since it was asked for",
-	"protocol.TokenResult.AccessToken":                  "the answer to the one request for it, decoded by the client that prints it",
+	"protocol.TokenResult.AccessToken":                  "the answer to the request for it; the client prints it",
 	"protocol/frame.Token.AccessToken":                  "as in protocol.TokenResult",
 	"protocol/frame.Token.TokenType":                    "a word",
 	"protocol.TokenResult.TokenType":                    "a word",
@@ -96,7 +96,7 @@ var noSecret = map[string]string{
 	"daemon/importer.Target.TokenEndpoint":              "an address",
 	"daemon/grant.DeviceLogin.UserCode":                 "what a person types at a device's page; shown to them",
 	"daemon/grant.Error.Code":                           "an error's, from a list",
-	"daemon/grant.httpRequest.authorization":            "net/http wants text; the value lives for one request and is never printed",
+	"daemon/grant.httpRequest.authorization":            "net/http wants text; it lives for one request and is never printed",
 	"daemon/grant.Server.TokenEndpoint":                 "an address",
 	"daemon/grant.Destinations.TokenEndpoint":           "an address",
 	"daemon/grant.Server.AssertionAlgs":                 "algorithms",
@@ -196,7 +196,8 @@ func TestPanics(t *testing.T) {
 		}
 		seen[file] = true
 		if mayPanic[file] == "" {
-			t.Errorf("%s:%d: %s prints its value where nobody recovers: return an error, or say in this test why the value is no secret", file, at.Line, name)
+			t.Errorf("%s:%d: %s prints its value where nothing recovers: "+
+				"return an error, or say in this test why the value is no secret", file, at.Line, name)
 		}
 	})
 	for file := range mayPanic {
@@ -232,7 +233,8 @@ func TestVariables(t *testing.T) {
 		case *ast.Ident:
 			name = f.Name
 		}
-		if !slices.Contains([]string{"Getenv", "getenv", "LookupEnv"}, name) || strings.HasPrefix(file, "daemon/importer/") { // whose names a person sees
+		if !slices.Contains([]string{"Getenv", "getenv", "LookupEnv"}, name) ||
+			strings.HasPrefix(file, "daemon/importer/") { // whose names a person sees
 			return
 		}
 		literal, ok := call.Args[0].(*ast.BasicLit)

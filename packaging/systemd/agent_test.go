@@ -38,7 +38,8 @@ func startAgent(t *testing.T) *agent {
 	for _, name := range []string{"groatd.socket", "groatd.service"} {
 		a.Install(t, write(t, filepath.Join(a.Dir, name), unit(t, name, installed)), name)
 	}
-	dropIn := fmt.Sprintf("[Service]\nExecStart=\nExecStart=%s/groatd\nWatchdogSec=1\nEnvironment=GROAT_KEYSTORE=memory\n", bin)
+	dropIn := fmt.Sprintf("[Service]\nExecStart=\nExecStart=%s/groatd\nWatchdogSec=1\n"+
+		"Environment=GROAT_KEYSTORE=memory\n", bin)
 	a.Install(t, write(t, filepath.Join(a.Dir, "test.conf"), dropIn), "groatd.service.d/test.conf")
 	a.systemctl(t, "daemon-reload")
 	a.systemctl(t, "enable", "--now", "groatd.socket")

@@ -61,7 +61,8 @@ func (p *person) try(t *testing.T, script string) (string, error) {
 func (p *person) signIn(t *testing.T, keystore string) {
 	t.Helper()
 	p.sh(t, "groat keystore use "+keystore)
-	p.sh(t, fmt.Sprintf("echo %s | groat login unit --token-url %s --client-auth client_secret_basic --client-id %s --secret-stdin",
+	p.sh(t, fmt.Sprintf("echo %s | groat login unit --token-url %s "+
+		"--client-auth client_secret_basic --client-id %s --secret-stdin",
 		secret, p.server.URL()+p.server.TokenPath(), clientID))
 }
 
@@ -109,7 +110,8 @@ func TestM8TheRecipeAsPrinted(t *testing.T) {
 
 	// And back.
 	t.Log(p.sh(t, "groat service uninstall"))
-	if out := p.sh(t, "ls -A ~/.config/systemd/user; groat service uninstall"); strings.Contains(out, "groatd") && strings.Contains(out, ".s") {
+	if out := p.sh(t, "ls -A ~/.config/systemd/user; groat service uninstall"); strings.Contains(out, "groatd") &&
+		strings.Contains(out, ".s") {
 		t.Errorf("left behind: %s", out)
 	}
 	if p.sh(t, "groat get") == "" || len(p.daemons(t)) != 1 {
@@ -125,10 +127,12 @@ func TestM2WhatOnlyMemoryHas(t *testing.T) {
 	p.signIn(t, "memory")
 	token, first := p.sh(t, "groat get"), p.daemons(t)
 	out, err := p.try(t, "groat service install")
-	if err == nil || !strings.Contains(out, "it keeps credentials in memory only") || !strings.HasSuffix(out, "hint: groat service uninstall") {
+	if err == nil || !strings.Contains(out, "it keeps credentials in memory only") ||
+		!strings.HasSuffix(out, "hint: groat service uninstall") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, err := p.try(t, "groat get"); err == nil || !strings.Contains(out, "in memory only") || !strings.HasSuffix(out, "hint: kill "+first[0]) {
+	if out, err := p.try(t, "groat get"); err == nil || !strings.Contains(out, "in memory only") ||
+		!strings.HasSuffix(out, "hint: kill "+first[0]) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	p.sh(t, "groat service uninstall")
@@ -155,9 +159,11 @@ func TestM5AnOlderGroatd(t *testing.T) {
 	p := newPerson(t)
 	p.signIn(t, "sealed --key-file")
 	first := p.daemons(t)
-	p.sh(t, fmt.Sprintf(`record=$(sed 's/,"handover":"[^"]*"//' %[1]s/lock); printf '%%s\n' "$record" >%[1]s/lock`, stateDir))
+	p.sh(t, fmt.Sprintf(`record=$(sed 's/,"handover":"[^"]*"//' %[1]s/lock); printf '%%s\n' "$record" >%[1]s/lock`,
+		stateDir))
 	out, err := p.try(t, "groat service install")
-	if err == nil || !strings.Contains(out, "another groatd runs (pid "+first[0]+"), which cannot hand over to this one") {
+	if err == nil || !strings.Contains(out,
+		"another groatd runs (pid "+first[0]+"), which cannot hand over to this one") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	out, err = p.try(t, "groat get")
@@ -177,14 +183,22 @@ func TestM9WhereNoServiceIsInstalled(t *testing.T) {
 	p := newPerson(t)
 	const units = parts.TesterHome + "/.config/systemd/user"
 	for name, c := range map[string]struct{ script, says string }{
-		"a unit of the person's":   {"mkdir -p " + units + "; echo '[Service]' >" + units + "/groatd.service; groat service install", "was not written by groat"},
-		"a masked unit":            {"mkdir -p " + units + "; ln -s /dev/null " + units + "/groatd.socket; groat service install", "was not written by groat"},
-		"another's, to be removed": {"mkdir -p " + units + "; echo '[Service]' >" + units + "/groatd.service; groat service uninstall", "was not written by groat"},
-		"another place":            {"GROAT_STATE_DIR=/home/tester/x groat service install", "the environment names others"},
-		"a socket elsewhere":       {"GROAT_SOCKET=/run/user/4242/s groat service install", "the environment names others"},
-		"no systemctl":             {"PATH=$HOME/.local/bin groat service install", "there is no systemd here"},
-		"no user manager":          {"XDG_RUNTIME_DIR=/nonexistent DBUS_SESSION_BUS_ADDRESS= groat service install", "systemctl --user show --property=Version failed"},
-		"a path for no unit":       {`mkdir "$HOME/a\"b"; cp ~/.local/bin/groat* "$HOME/a\"b"; PATH=/usr/bin:/bin; "$HOME/a\"b/groat" service install`, "no unit can name"},
+		"a unit of the person's": {"mkdir -p " + units + "; echo '[Service]' >" + units +
+			"/groatd.service; groat service install", "was not written by groat"},
+		"a masked unit": {"mkdir -p " + units + "; ln -s /dev/null " + units +
+			"/groatd.socket; groat service install", "was not written by groat"},
+		"another's, to be removed": {"mkdir -p " + units + "; echo '[Service]' >" + units +
+			"/groatd.service; groat service uninstall", "was not written by groat"},
+		"another place": {"GROAT_STATE_DIR=/home/tester/x groat service install",
+			"the environment names others"},
+		"a socket elsewhere": {"GROAT_SOCKET=/run/user/4242/s groat service install",
+			"the environment names others"},
+		"no systemctl": {"PATH=$HOME/.local/bin groat service install", "there is no systemd here"},
+		"no user manager": {"XDG_RUNTIME_DIR=/nonexistent DBUS_SESSION_BUS_ADDRESS= groat service install",
+			"systemctl --user show --property=Version failed"},
+		"a path for no unit": {
+			`mkdir "$HOME/a\"b"; cp ~/.local/bin/groat* "$HOME/a\"b"; PATH=/usr/bin:/bin; ` +
+				`"$HOME/a\"b/groat" service install`, "no unit can name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := p.sh(t, "ls -lR "+units+" 2>/dev/null || true")
@@ -200,13 +214,15 @@ func TestM9WhereNoServiceIsInstalled(t *testing.T) {
 		})
 	}
 	plan := p.sh(t, "groat service install --dry-run")
-	if !strings.Contains(plan, "ExecStart="+personBin+"/groatd\n") || !strings.Contains(plan, "would run systemctl --user enable --now groatd.socket") {
+	if !strings.Contains(plan, "ExecStart="+personBin+"/groatd\n") ||
+		!strings.Contains(plan, "would run systemctl --user enable --now groatd.socket") {
 		t.Error(plan)
 	}
 	p.sh(t, "test ! -e "+units)
 	// A path that has to be quoted.
 	p.sh(t, `mkdir "$HOME/100% own"; mv ~/.local/bin/groat* "$HOME/100% own"; "$HOME/100% own/groat" service install`)
-	if exec := p.property(t, "ExecStart"); !strings.Contains(exec, filepath.Join(parts.TesterHome, "100% own", "groatd")) {
+	if exec := p.property(t, "ExecStart"); !strings.Contains(exec,
+		filepath.Join(parts.TesterHome, "100% own", "groatd")) {
 		t.Errorf("it runs %s", exec)
 	}
 	p.want(t, "ActiveState", "active")
