@@ -22,8 +22,10 @@ var (
 	ErrAnswer = frame.ErrAnswer
 	// ErrClosed means that groatd closed the connection before it replied. The request may have been carried out.
 	ErrClosed = frame.ErrClosed
-	// ErrLineTooLong means that the request, or the reply, is longer than [MaxLine].
+	// ErrLineTooLong means that the request, or the reply, is longer than [MaxLine]. Such a request is not sent.
 	ErrLineTooLong = frame.ErrLineTooLong
+	// ErrLineTooSlow means that groatd began a line and did not finish it within [LineTimeout].
+	ErrLineTooSlow = frame.ErrLineTooSlow
 )
 
 const (
@@ -39,24 +41,27 @@ const (
 // holds no other one up. Keep one Client for the life of a program.
 //
 // A refusal of groatd's is an [*Error], whose Kind says what can be done; after it the Client is as good as before.
-// Other errors are about the connection: see the variables of this package, and those of package net. A Client that
-// [Connect] or [Dial] made connects again at the next call, and repeats by itself what an ended connection left
-// unanswered and may be asked twice. One that [NewClient] made returns the same error from then on.
+// Other errors are about the connection: a [*frame.DialError] if there is none, the variables of this package, and
+// those of package net. A Client that [Connect] or [Dial] made connects again at the next call, and repeats by itself
+// what an ended connection left unanswered and may be asked twice. One that [NewClient] or [FromConn] made returns the
+// same error from then on.
 //
-// A context that ends gives up waiting, with the context's error; groatd goes on, and the connection stays in use.
+// If the context of a call ends, the call returns the context's error. groatd goes on with the request, and the
+// connection stays in use.
 type Client struct {
 	dial  func(context.Context) (*link, error) // nil if the connection cannot be made again
 	turn  chan struct{}                        // held by the caller that connects
-	login sync.Mutex                           // a connection has one login at a time
+	login chan struct{}                        // held by the login that runs: a connection has one at a time
 
-	mu     sync.Mutex
-	link   *link
-	closed bool
+	mu        sync.Mutex
+	link      *link // of all requests
+	loginLink *link // of the login, if it has one of its own
+	closed    bool
 }
 
 // Connect returns a client of the groatd that serves this process's user and environment; PROTOCOL.md, "Transport",
-// says where that is. The groatd of another user or of another place is not talked to. Connect starts none: the error
-// is then [ErrNotRunning]. It takes 16 s at most, and less if ctx ends.
+// says where that is. It sends nothing to another user's groatd, and nothing but a "hello" to one of another place. It
+// starts no groatd: if none runs the error is [ErrNotRunning]. It takes 13 s at most, and less if ctx ends.
 func Connect(ctx context.Context) (*Client, error) {
 	c := newClient()
 	c.dial = func(ctx context.Context) (*link, error) {
@@ -78,8 +83,9 @@ func Connect(ctx context.Context) (*Client, error) {
 	return c, c.connect(ctx)
 }
 
-// Dial returns a client of whatever groatd of this user listens at a socket, in 3 s at most. It makes sure, before
-// anything is sent, that a process of this user does: a socket in a shared directory may be a trap.
+// Dial returns a client of the groatd that listens at a socket, for whichever place it runs. It takes 3 s at most, and
+// less if ctx ends. Before anything is sent it makes sure that a process of this user listens there: a socket in a
+// shared directory may be a trap. The error is then [ErrForeignServer].
 func Dial(ctx context.Context, socket string) (*Client, error) {
 	c := newClient()
 	c.dial = func(ctx context.Context) (*link, error) {
@@ -120,7 +126,7 @@ func detach(conn *frame.Conn) (*link, error) {
 	return newLink(c, place), nil
 }
 
-func newClient() *Client { return &Client{turn: make(chan struct{}, 1)} }
+func newClient() *Client { return &Client{turn: make(chan struct{}, 1), login: make(chan struct{}, 1)} }
 
 // blocking runs f, which makes blocking system calls, and does not wait for it once ctx has ended.
 func blocking(
@@ -142,7 +148,7 @@ func blocking(
 	select {
 	case r := <-done:
 		if r.err != nil {
-			return nil, r.err
+			return nil, refusal(r.err)
 		}
 		return detach(r.conn)
 	case <-ctx.Done():
@@ -160,10 +166,12 @@ func blocking(
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	l := c.link
+	all := []*link{c.link, c.loginLink}
 	c.mu.Unlock()
-	if l != nil {
-		l.fail(net.ErrClosed)
+	for _, l := range all {
+		if l != nil {
+			l.fail(net.ErrClosed)
+		}
 	}
 	return nil
 }
@@ -183,31 +191,41 @@ func (c *Client) current(ctx context.Context) (l *link, fresh bool, err error) {
 	}
 	defer func() { <-c.turn }()
 	c.mu.Lock()
-	l, over := c.link, c.closed
+	l, closed := c.link, c.closed
 	c.mu.Unlock()
 	switch {
-	case over:
+	case closed:
 		return nil, false, net.ErrClosed
 	case l != nil && l.reason() == nil:
 		return l, false, nil
 	case c.dial == nil:
 		return nil, false, l.reason()
 	}
-	if l, err = c.dial(ctx); err != nil {
-		return nil, false, err
-	}
+	l, err = c.dialInto(ctx, &c.link)
+	return l, err == nil, err
+}
+
+// dialInto makes a connection, and keeps it in a field of c for [Client.Close].
+func (c *Client) dialInto(ctx context.Context, field **link) (*link, error) {
+	l, err := c.dial(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		l.fail(net.ErrClosed)
-		return nil, false, net.ErrClosed
+		if err == nil {
+			l.fail(net.ErrClosed)
+		}
+		return nil, net.ErrClosed
 	}
-	c.link = l
-	return l, true, nil
+	if err != nil {
+		return nil, err
+	}
+	*field = l
+	return l, nil
 }
 
 // Call sends one request and decodes its result into result, if that is not nil; nil params are left out. It is for the
 // methods of PROTOCOL.md that have no Go method here. It waits as long as ctx allows, which should have a deadline.
+// result must not be used before Call has returned.
 func (c *Client) Call(ctx context.Context, method string, params, result any) error {
 	return c.call(ctx, &exchange{method: method, params: params, result: result})
 }
@@ -236,7 +254,8 @@ func (c *Client) CallSecrets(ctx context.Context, method string, params any, sec
 
 // repeatable are the methods that may be asked again if the connection ended before the answer.
 var repeatable = map[string]bool{
-	MethodHello: true, MethodToken: true, MethodReject: true, MethodStatus: true, MethodProfiles: true, MethodProviders: true, MethodWhoami: true,
+	MethodHello: true, MethodToken: true, MethodReject: true, MethodStatus: true, MethodProfiles: true,
+	MethodProviders: true, MethodWhoami: true,
 }
 
 func (c *Client) call(ctx context.Context, x *exchange) error {

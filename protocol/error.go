@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/groat-dev/groat/protocol/frame"
@@ -95,4 +96,15 @@ func (e *Error) Hint() string {
 		return ""
 	}
 	return e.Data.Hint
+}
+
+// refusal returns err, and a refusal that package frame has read as an [*Error]. It was the answer to "hello", which is
+// never about a token or a server.
+func refusal(err error) error {
+	e, ok := errors.AsType[*frame.Error](err)
+	if !ok {
+		return err
+	}
+	return &Error{Code: e.Code, Message: e.Message,
+		Data: &ErrorData{Kind: e.Kind, Hint: e.Hint, RetryAfter: e.RetryAfter, Place: e.Place}}
 }

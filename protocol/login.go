@@ -133,18 +133,20 @@ type AnswerFunc = func(context.Context, Prompt) (LoginSecret, error)
 // Login runs one login, and waits for a person as long as ctx allows; groatd gives a login up after half an hour.
 // answer is called for each prompt. For a [PromptBrowser] it is called once more after each notice that follows an
 // answer: the answer was not the right one, and the login goes on waiting. A login that is given up, by ctx or by
-// answer, is ended at groatd.
+// answer, is ended at groatd, and so is the connection of a client that cannot connect again. One login of a client
+// runs at a time; the next one waits for it.
 func (c *Client) Login(ctx context.Context, params LoginParams, answer AnswerFunc) (LoginResult, error) {
-	c.login.Lock()
-	defer c.login.Unlock()
-	l, fresh, err := c.current(ctx)
+	select {
+	case c.login <- struct{}{}:
+	case <-ctx.Done():
+		return LoginResult{}, ctx.Err()
+	}
+	defer func() { <-c.login }()
+	l, err := c.linkForLogin(ctx)
 	if err != nil {
 		return LoginResult{}, err
 	}
-	if c.dial != nil && !fresh { // a login that is given up ends its connection, and with it what others wait for
-		if l, err = c.dial(ctx); err != nil {
-			return LoginResult{}, err
-		}
+	if c.dial != nil {
 		defer l.fail(net.ErrClosed)
 	}
 	var result LoginResult
@@ -157,6 +159,16 @@ func (c *Client) Login(ctx context.Context, params LoginParams, answer AnswerFun
 		l.fail(errGivenUp)
 	}
 	return result, err
+}
+
+// linkForLogin returns the connection for a login. It is one of its own if this client can connect: a login that is
+// given up ends its connection, and with it what other callers wait for.
+func (c *Client) linkForLogin(ctx context.Context) (*link, error) {
+	if c.dial != nil {
+		return c.dialInto(ctx, &c.loginLink)
+	}
+	l, _, err := c.current(ctx)
+	return l, err
 }
 
 // errGivenUp is what the other calls on a connection get after a login that was given up.

@@ -40,7 +40,8 @@ func daemonAt(t *testing.T, socket string, answers int) (connections *atomic.Int
 				defer c.Close()
 				lines := bufio.NewScanner(c)
 				for i := 0; i != answers && lines.Scan(); i++ {
-					fmt.Fprintf(c, `{"jsonrpc":"2.0","id":%s,"result":{"access_token":"t%d","pid":%d,"profiles":[]}}`+"\n", idOf(t, lines.Text()), n, n)
+					fmt.Fprintf(c, `{"jsonrpc":"2.0","id":%s,"result":{"access_token":"t%d","pid":%d,"profiles":[]}}`+
+						"\n", idOf(t, lines.Text()), n, n)
 				}
 				if answers >= 0 {
 					lines.Scan() // a request that is not answered
@@ -104,6 +105,60 @@ func TestAfterClose(t *testing.T) {
 	}
 }
 
+// newPlace has the environment lead to a place of its own, whose directory it returns.
+func newPlace(t *testing.T) (dir string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "gr") // which leaves room for a socket's name
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	for _, variable := range []string{"HOME", "XDG_RUNTIME_DIR", "GROAT_STATE_DIR"} {
+		t.Setenv(variable, dir)
+	}
+	for _, variable := range []string{"GROAT_CONFIG", "XDG_CONFIG_HOME", "GROAT_SOCKET"} {
+		t.Setenv(variable, "")
+	}
+	return dir
+}
+
+// A refusal that Connect meets is the same type of error as that of any call.
+func TestConnectIsRefused(t *testing.T) {
+	newPlace(t)
+	route, err := frame.FindRoute(os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(route.Sockets.Plain), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", route.Sockets.Plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		bufio.NewReader(c).ReadString('\n')
+		io.WriteString(c, `{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"too many connections",`+
+			`"data":{"kind":"temporary","hint":"try again","retry_after":1}}}`+"\n")
+	}()
+	defer func() { l.Close(); <-done }()
+	_, err = Connect(t.Context())
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Code != -32002 || e.Message != "too many connections" {
+		t.Fatalf("%#v", err)
+	}
+	if want := (ErrorData{Kind: Temporary, Hint: "try again", RetryAfter: 1}); *e.Data != want {
+		t.Errorf("%+v, want %+v", *e.Data, want)
+	}
+}
+
 // Connect finds the groatd of the environment's place at each of the paths of PROTOCOL.md, and no other one.
 func TestConnect(t *testing.T) {
 	for name, socketOf := range map[string]func(frame.Sockets) string{
@@ -114,16 +169,7 @@ func TestConnect(t *testing.T) {
 		"none":             nil,
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, err := os.MkdirTemp("/tmp", "gr")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { os.RemoveAll(dir) })
-			for variable, value := range map[string]string{
-				"HOME": dir, "XDG_RUNTIME_DIR": dir, "GROAT_STATE_DIR": dir, "GROAT_CONFIG": "", "XDG_CONFIG_HOME": "", "GROAT_SOCKET": "",
-			} {
-				t.Setenv(variable, value)
-			}
+			dir := newPlace(t)
 			route, err := frame.FindRoute(os.Getenv)
 			if err != nil {
 				t.Fatal(err)
@@ -295,6 +341,61 @@ func TestALoginHasAConnectionOfItsOwn(t *testing.T) {
 	close(release)
 	if err := <-got; err != nil {
 		t.Error(err)
+	}
+}
+
+// Close ends a login, which has a connection of its own; a login that waits for it ends with its context.
+func TestCloseEndsALogin(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for lines := bufio.NewScanner(c); lines.Scan(); {
+					io.WriteString(c, prompt(PromptBrowser))
+				}
+			}()
+		}
+	}()
+	c, err := Dial(t.Context(), socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := c.Login(t.Context(), LoginParams{}, func(ctx context.Context, _ Prompt) (LoginSecret, error) {
+			close(asked)
+			<-ctx.Done()
+			return LoginSecret{}, ctx.Err()
+		})
+		ended <- err
+	}()
+	<-asked
+	second, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Login(second, LoginParams{}, nil); err != context.Canceled {
+		t.Errorf("the second login: %v", err)
+	}
+	c.Close()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the login goes on")
+	}
+	if _, err := c.Login(t.Context(), LoginParams{}, nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Close: %v", err)
 	}
 }
 

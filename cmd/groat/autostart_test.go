@@ -29,7 +29,8 @@ func TestAutostartInCommandSubstitution(t *testing.T) {
 	const script = `exec 7</etc/passwd 8>&1 9>&2; token=$("$0" get 6>&1) && echo "[$token]"; again=$("$0" get) && ` +
 		`echo "[$again]"`
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", script, bin+"/groat")
-	cmd.Env = h.env(noRaceNap, "GODEBUG=madvdontneed=1", "AWS_SECRET_ACCESS_KEY=shh", "GROAT_PROFILE=p", "LC_ALL=C")
+	cmd.Env = h.env(append(slices.Clone(runtimeEnv), "GODEBUG=madvdontneed=1", "AWS_SECRET_ACCESS_KEY=shh",
+		"GROAT_PROFILE=p", "LC_ALL=C")...)
 	cmd.Dir = h.dir
 	out, err := cmd.CombinedOutput()
 	if err != nil || string(out) != "[abc.DEF-123_~+/==]\n[abc.DEF-123_~+/==]\n" {
@@ -364,7 +365,7 @@ func TestFindDaemon(t *testing.T) {
 	run := func(path, dir string) outcome {
 		h := newHome(t, "")
 		cmd := exec.CommandContext(t.Context(), filepath.Join(lonely, "groat"), "get")
-		cmd.Env, cmd.Dir = append(h.env(), noRaceNap, "PATH="+path), dir
+		cmd.Env, cmd.Dir = append(h.env(runtimeEnv...), "PATH="+path), dir
 		var out, errs strings.Builder
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		cmd.Run()

@@ -38,8 +38,7 @@ func (a *app) connect(ctx context.Context, r *frame.Route, repeatable bool) (*fr
 // tokenRequest asks for a token on a connection.
 type tokenRequest func(*frame.Conn) (frame.Token, error)
 
-// fetchToken has groatd answer a request for a fetchToken within limit, to which the start of a groatd may add its own
-// time.
+// fetchToken has groatd answer a request for a token within limit, to which the start of a groatd may add its own time.
 func (a *app) fetchToken(ctx context.Context, limit time.Duration, ask tokenRequest) (t frame.Token, err error) {
 	err = a.retryClosed(ctx, func() error {
 		t, err = a.fetchTokenOnce(ctx, limit, ask)

@@ -172,7 +172,7 @@ func TestGetIntoNothing(t *testing.T) {
 		{"everything else closed", `out=$("$0" get <&- 2>&-); echo "code $? $out" >&2`, "code 0 abc.DEF-123_~+/==\n"},
 	} {
 		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", tt.script, bin+"/groat")
-		cmd.Env = env
+		cmd.Env = append(env, runtimeEnv...)
 		out, err := cmd.CombinedOutput()
 		if err != nil || string(out) != tt.want {
 			t.Errorf("%s: %v, %q", tt.name, err, out)

@@ -56,10 +56,10 @@ func lsRemote(t *testing.T, socket, url string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", "-c", "credential.helper=", "-c",
 		"credential.helper="+filepath.Join(bin, gitHelperName), "ls-remote", url)
-	cmd.Env = []string{
-		"HOME=" + t.TempDir(), "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "PATH=/usr/local/bin:/usr/bin:/bin", "no_proxy=127.0.0.1",
-		"GROAT_SOCKET=" + socket, "GROAT_NO_AUTOSTART=1", noRaceNap,
-	}
+	cmd.Env = append([]string{
+		"HOME=" + t.TempDir(), "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "PATH=/usr/local/bin:/usr/bin:/bin",
+		"no_proxy=127.0.0.1", "GROAT_SOCKET=" + socket, "GROAT_NO_AUTOSTART=1",
+	}, runtimeEnv...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -43,8 +43,7 @@ func (d helperDaemon) Token(ctx context.Context, params frame.TokenParams) (fram
 
 // Reject implements [helper.Daemon].
 func (d helperDaemon) Reject(ctx context.Context, params frame.TokenParams, accessToken string) error {
-	_, err := d.app.fetchToken(ctx, helper.GitTime, func(c *frame.Conn) (frame.Token,
-		error) {
+	_, err := d.app.fetchToken(ctx, helper.GitTime, func(c *frame.Conn) (frame.Token, error) {
 		return c.Reject(params, accessToken)
 	})
 	return err

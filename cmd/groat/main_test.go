@@ -60,6 +60,15 @@ func install(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(bin)
+	if testing.CoverMode() != "" {
+		counters, err := os.MkdirTemp("", "groat-test-counters")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "there is no directory for the counters of -cover:", err)
+			return 1
+		}
+		defer os.RemoveAll(counters)
+		runtimeEnv = append(runtimeEnv, "GOCOVERDIR="+counters)
+	}
 	return m.Run()
 }
 
@@ -200,13 +209,14 @@ func runEnv(t *testing.T, socket, stdin string, env map[string]string, args ...s
 // process prepares groat, or one of its other names, as a process of its own with exactly this environment.
 func process(ctx context.Context, name string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
-	cmd.Env = append(env, noRaceNap)
+	cmd.Env = append(env, runtimeEnv...)
 	cmd.Dir = "/"
 	return cmd
 }
 
-// noRaceNap spares each process under the race detector the second it would wait before it ends.
-const noRaceNap = "GORACE=atexit_sleep_ms=0"
+// runtimeEnv is what Go's runtime is told in each process of this test binary: under the race detector not to wait a
+// second before it ends, and under -cover where its counters go, without which it writes a warning to stderr.
+var runtimeEnv = []string{"GORACE=atexit_sleep_ms=0"}
 
 const tokenResult = `"result":{"access_token":"abc.DEF-123_~+/==","token_type":"Bearer","expires_at":1790000000,` +
 	`"expires_in":839,` +

@@ -26,6 +26,7 @@ type terminal struct {
 	mu     sync.Mutex
 	screen bytes.Buffer
 	change chan struct{}
+	closed chan struct{} // closed when all that was written to the terminal is on the screen
 }
 
 // startOnTerminal runs groat with its controlling terminal on a new pseudo-terminal, and stdin, stdout and stderr there
@@ -66,10 +67,10 @@ func startProgram(t *testing.T, program string, columns uint16, env []string, ar
 	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: columns}); err != nil {
 		t.Fatal(err)
 	}
-	x := &terminal{t: t, ptmx: ptmx, slave: slave, change: make(chan struct{}, 1)}
+	x := &terminal{t: t, ptmx: ptmx, slave: slave, change: make(chan struct{}, 1), closed: make(chan struct{})}
 	x.before = x.termios()
 	x.cmd = exec.CommandContext(t.Context(), program, args...)
-	x.cmd.Env = append(env, noRaceNap)
+	x.cmd.Env = append(env, runtimeEnv...)
 	x.cmd.Stdin, x.cmd.Stdout, x.cmd.Stderr = slave, slave, slave
 	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := x.cmd.Start(); err != nil {
@@ -84,6 +85,7 @@ func startProgram(t *testing.T, program string, columns uint16, env []string, ar
 }
 
 func (x *terminal) read() {
+	defer close(x.closed)
 	b := make([]byte, 4096)
 	for {
 		n, err := x.ptmx.Read(b)
@@ -146,7 +148,8 @@ func (x *terminal) termios() unix.Termios {
 	return *tio
 }
 
-// end waits for groat and compares its exit code and the state of the terminal.
+// end waits for groat and compares its exit code and the state of the terminal. Then the screen shows all that groat
+// wrote: the last of it may come after groat's exit, and the reader meets the terminal's end behind it.
 func (x *terminal) end(code int) {
 	x.t.Helper()
 	stuck := time.AfterFunc(30*time.Second, func() { x.cmd.Process.Signal(syscall.SIGABRT) }) // it shows where
@@ -155,11 +158,17 @@ func (x *terminal) end(code int) {
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		x.t.Fatal(err)
 	}
+	if after := x.termios(); after != x.before {
+		x.t.Errorf("the terminal was %+v and is %+v", x.before, after)
+	}
+	x.slave.Close()
+	select {
+	case <-x.closed:
+	case <-time.After(patience):
+		x.t.Fatalf("a process keeps the terminal open, which shows\n%s", x.shown())
+	}
 	if got := x.cmd.ProcessState.ExitCode(); got != code {
 		x.t.Errorf("exit code %d, want %d:\n%s", got, code, x.shown())
-	}
-	if x.termios() != x.before {
-		x.t.Errorf("the terminal was %+v and is %+v", x.before, x.termios())
 	}
 }
 

@@ -82,7 +82,7 @@ func Dial(socket string, deadline time.Time) (*Conn, error) {
 		c.Close()
 		return nil, &DialError{socket, err}
 	}
-	if err := CheckServer(fd); err != nil {
+	if err := checkServer(fd); err != nil {
 		c.Close()
 		return nil, &DialError{socket, err}
 	}
@@ -107,9 +107,9 @@ func (c *Conn) connect() error {
 	}
 }
 
-// CheckServer makes sure that the process which called listen(2) at the other end of a connected socket has this
+// checkServer makes sure that the process which called listen(2) at the other end of a connected socket has this
 // process's effective user id. If it has another one the error wraps [ErrForeignServer].
-func CheckServer(fd int) error {
+func checkServer(fd int) error {
 	uid, err := serverUID(fd)
 	if err != nil {
 		return err
@@ -130,16 +130,29 @@ func (c *Conn) SetDeadline(t time.Time) { c.deadline = t }
 // it is that of the place which the lock records: perhaps the caller's by another name.
 func (c *Conn) PlaceID() string { return c.place }
 
-// Close closes the connection. A request that groatd has begun goes on there.
-func (c *Conn) Close() error { return syscall.Close(c.fd) }
+// Close closes the connection. A request that groatd has begun goes on there. After Close or [Conn.Detach] it returns
+// [os.ErrClosed].
+func (c *Conn) Close() error {
+	if c.fd < 0 {
+		return os.ErrClosed
+	}
+	return syscall.Close(c.release())
+}
 
-// Detach returns the connection as a file, which the caller owns; the Conn must not be used any more. Its name is the
-// socket's path. It is for a caller that goes on with [net.FileConn].
+// Detach returns the connection as a file, which the caller owns. Its name is the socket's path. It is for a caller
+// that goes on with [net.FileConn]; the Conn is then closed.
 func (c *Conn) Detach() *os.File {
 	for _, option := range []int{syscall.SO_RCVTIMEO, syscall.SO_SNDTIMEO} {
 		syscall.SetsockoptTimeval(c.fd, syscall.SOL_SOCKET, option, &syscall.Timeval{})
 	}
-	return os.NewFile(uintptr(c.fd), c.socket)
+	return os.NewFile(uintptr(c.release()), c.socket)
+}
+
+// release returns the descriptor, and forgets it: its number may soon be another file's.
+func (c *Conn) release() int {
+	fd := c.fd
+	c.fd = -1
+	return fd
 }
 
 // Read implements [Source] with the earlier of the two deadlines.

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // patience is how long a call may take that should take no time.
@@ -101,6 +103,49 @@ func TestReject(t *testing.T) {
 	}
 }
 
+// replyVector is a line of testdata/replies.jsonl; PROTOCOL.md says what its members mean.
+type replyVector struct {
+	Name    string
+	Lines   []string
+	Base64  string
+	Parts   [][2]any
+	Newline *bool
+	Expect  struct {
+		Result map[string]any
+		Broken bool
+		Error  *replyError
+	}
+}
+
+type replyError struct {
+	Code       int
+	Kind       Kind
+	Hint       string
+	RetryAfter int64 `json:"retry_after"`
+	MaxMinTTL  int64 `json:"max_min_ttl"`
+}
+
+// bytes returns what the server sends.
+func (v replyVector) bytes(t *testing.T, id string) string {
+	t.Helper()
+	var text strings.Builder
+	for i, line := range v.Lines {
+		text.WriteString(strings.ReplaceAll(line, "$ID", id))
+		if i < len(v.Lines)-1 || v.Newline == nil || *v.Newline {
+			text.WriteByte('\n')
+		}
+	}
+	raw, err := base64.StdEncoding.DecodeString(v.Base64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text.Write(raw)
+	for _, part := range v.Parts {
+		text.WriteString(strings.Repeat(part[0].(string), int(part[1].(float64))))
+	}
+	return text.String()
+}
+
 // The vectors for clients: each reply is read as PROTOCOL.md says, or is an error that says why not.
 func TestReplyVectors(t *testing.T) {
 	file, err := os.ReadFile("../testdata/replies.jsonl")
@@ -109,77 +154,49 @@ func TestReplyVectors(t *testing.T) {
 	}
 	n := 0
 	for line := range bytes.Lines(file) {
-		var v struct {
-			Name    string
-			Lines   []string
-			Base64  string
-			Parts   [][2]any
-			Newline *bool
-			Expect  struct {
-				Result map[string]any
-				Broken bool
-				Error  *Error
-			}
-		}
-		var raw struct {
-			Expect struct {
-				Error struct {
-					Code       int
-					Kind, Hint string
-					RetryAfter int64 `json:"retry_after"`
-					MaxMinTTL  int64 `json:"max_min_ttl"`
-				}
-			}
-		}
-		if err := errors.Join(json.Unmarshal(line, &v), json.Unmarshal(line, &raw)); err != nil {
-			t.Fatal(err)
+		var v replyVector
+		d := json.NewDecoder(bytes.NewReader(line))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&v); err != nil {
+			t.Fatalf("%s: %v", line, err)
 		}
 		n++
-		t.Run(v.Name, func(t *testing.T) {
-			var text strings.Builder
-			for i, l := range v.Lines {
-				text.WriteString(strings.ReplaceAll(l, "$ID", "1"))
-				if i < len(v.Lines)-1 || v.Newline == nil || *v.Newline {
-					text.WriteByte('\n')
-				}
-			}
-			b, err := base64.StdEncoding.DecodeString(v.Base64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text.Write(b)
-			for _, p := range v.Parts {
-				text.WriteString(strings.Repeat(p[0].(string), int(p[1].(float64))))
-			}
-			c := dial(t, serve(t, func(c net.Conn) {
-				bufio.NewReader(c).ReadString('\n')
-				io.WriteString(c, text.String())
-			}), patience)
-			result, err := c.ask("hello", nil)
-			refused, isRefusal := errors.AsType[*Error](err)
-			switch {
-			case v.Expect.Broken:
-				if err == nil || isRefusal || errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("%s, %v", result, err)
-				}
-			case v.Expect.Error != nil:
-				want := raw.Expect.Error
-				if !isRefusal || refused.Code != want.Code || string(refused.Kind) != want.Kind ||
-					refused.Hint != want.Hint ||
-					refused.RetryAfter != want.RetryAfter || refused.MaxMinTTL != want.MaxMinTTL ||
-					refused.Message == "" {
-					t.Errorf("%+v, want %+v", err, want)
-				}
-			default:
-				var got map[string]any
-				if err != nil || json.Unmarshal(result, &got) != nil || len(got) != len(v.Expect.Result) {
-					t.Errorf("%s, %v, want %v", result, err, v.Expect.Result)
-				}
-			}
-		})
+		t.Run(v.Name, func(t *testing.T) { v.play(t) })
 	}
 	if n < 20 {
 		t.Errorf("only %d vectors", n)
+	}
+}
+
+func (v replyVector) play(t *testing.T) {
+	text := v.bytes(t, "1")
+	c := dial(t, serve(t, func(c net.Conn) {
+		bufio.NewReader(c).ReadString('\n')
+		io.WriteString(c, text)
+	}), patience)
+	result, err := c.ask("hello", nil)
+	refused, isRefusal := errors.AsType[*Error](err)
+	switch {
+	case v.Expect.Broken:
+		if err == nil || isRefusal || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s, %v", result, err)
+		}
+	case v.Expect.Error != nil:
+		if !isRefusal {
+			t.Fatalf("%s, %v", result, err)
+		}
+		got := replyError{refused.Code, refused.Kind, refused.Hint, refused.RetryAfter, refused.MaxMinTTL}
+		if diff := cmp.Diff(*v.Expect.Error, got); diff != "" || refused.Message == "" {
+			t.Errorf("%+v %s", refused, diff)
+		}
+	default:
+		var got map[string]any
+		if err := errors.Join(err, json.Unmarshal(result, &got)); err != nil {
+			t.Fatalf("%s, %v", result, err)
+		}
+		if diff := cmp.Diff(v.Expect.Result, got); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 
@@ -238,6 +255,9 @@ func TestDeadline(t *testing.T) {
 			}
 			if err := c.Hello(); err == nil {
 				t.Error("it goes on")
+			}
+			if err := c.Close(); err != os.ErrClosed {
+				t.Errorf("it is closed twice: %v", err)
 			}
 		})
 	}
@@ -375,6 +395,9 @@ func TestDetach(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := c.Detach()
+	if err := c.Close(); err != os.ErrClosed { // the descriptor is the file's now
+		t.Error(err)
+	}
 	conn, err := net.FileConn(f)
 	if err != nil {
 		t.Fatal(err)

@@ -89,8 +89,8 @@ func (p Place) String() string {
 		visible.Text(p.State))
 }
 
-// InHome returns which of the paths stands in the home, or "": then it does not matter whose the home is.
-func (p Place) InHome() string {
+// inHome returns which of the paths stands in the home, or "": then it does not matter whose the home is.
+func (p Place) inHome() string {
 	usual := UsualPlace(p.Home)
 	for _, path := range []string{p.Configuration, p.State} {
 		if p.Home == "/" && path != usual.Configuration && path != usual.State {
@@ -106,7 +106,7 @@ func (p Place) InHome() string {
 // CheckHome refuses a home of another user in which something of the place stands: as root with a person's HOME. The
 // error is an [*ownpath.Error].
 func (p Place) CheckHome() error {
-	if p.InHome() == "" {
+	if p.inHome() == "" {
 		return nil
 	}
 	return ownpath.CheckHome(p.Home)

@@ -149,7 +149,7 @@ func TestH83HomeIsTheRoot(t *testing.T) {
 		"both":          {Place{Home: "/", Configuration: "/tmp/c", State: "/tmp/s"}, ""},
 		"another home":  {Place{Home: "/h", Configuration: "/h/x", State: "/s"}, "/h/x"},
 	} {
-		if in := c.place.InHome(); in != c.in {
+		if in := c.place.inHome(); in != c.in {
 			t.Errorf("%s: %q, want %q", name, in, c.in)
 		}
 	}
