@@ -18,6 +18,7 @@ import (
 	"github.com/groat-dev/groat/packaging/systemd"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // unit is a file of a service manager.
@@ -159,6 +160,10 @@ func ownUnits(units []unit) (there []unit, err error) {
 // writeUnit replaces a unit as a whole.
 func writeUnit(u unit) error {
 	dir := filepath.Dir(u.path)
+	// The unit is a program that runs at each sign-in: no other user may be able to put another one in its place.
+	if err := ownpath.System().MayMakeIn(dir); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -220,6 +225,7 @@ func (a *app) systemctl(args ...string) error {
 	}
 	end := time.AfterFunc(systemctlTime, func() { p.Kill() })
 	defer end.Stop()
+	r.SetReadDeadline(time.Now().Add(systemctlTime)) // a program that systemctl has started may hold the other end
 	said, _ := io.ReadAll(io.LimitReader(r, 4<<10))
 	io.Copy(io.Discard, r)
 	state, err := p.Wait()

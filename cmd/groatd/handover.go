@@ -30,6 +30,9 @@ const offerName = "handover"
 // maxAsking bounds how many successors are answered at a time.
 const maxAsking = 4
 
+// acceptAgain is the pause after a connection that the system could not give.
+const acceptAgain = time.Second
+
 // offer is the holder's side. A nil offer hands over to no process.
 type offer struct {
 	*listener
@@ -63,11 +66,13 @@ func (o *offer) serve(stop func(), looks chan<- struct{}) {
 	asking := make(chan struct{}, maxAsking)
 	for {
 		c, err := o.AcceptUnix()
-		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				o.log.Warn("no further groatd can take over from this one", zap.Error(err))
-			}
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return
+		case err != nil: // as where there is no descriptor left
+			o.log.Warn("another groatd could not be answered", zap.Error(err))
+			time.Sleep(acceptAgain)
+			continue
 		}
 		asking <- struct{}{}
 		go func() {

@@ -143,6 +143,17 @@ func TestH23Record(t *testing.T) {
 	says("")
 	lock.record("/s", "/o")
 	says("/s")
+	t.Run("M13 a shorter record", func(t *testing.T) {
+		before, err := lock.file.Stat()
+		lock.record("", "")
+		after, err2 := lock.file.Stat()
+		if err := errors.Join(err, err2); err != nil || after.Size() != before.Size() {
+			t.Errorf("the file was cut: %v", err)
+		}
+		says("")
+		lock.record("/s", "/o")
+		says("/s")
+	})
 	_, err = lockState(s)
 	if r, ok := errors.AsType[*refusal](err); !ok || r.code != exitCantCreate || !strings.Contains(err.Error(), "another groatd runs (pid ") {
 		t.Error(err)

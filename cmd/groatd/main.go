@@ -190,7 +190,7 @@ const fewDescriptors = 256
 
 // raiseDescriptors makes the soft limit on descriptors the hard one: a shell sets its limit for its own programs. The
 // Go runtime has raised it to one below already. However high the hard limit is, what a crowd may take is bounded
-// (package daemon, room.go). The one program that groatd starts, sops, inherits the limit, which it would raise by
+// (package daemon/descriptors). The one program that groatd starts, sops, inherits the limit, which it would raise by
 // itself.
 func raiseDescriptors(log *zap.Logger) {
 	var limit unix.Rlimit

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -77,8 +78,10 @@ func errHeld(s location) error {
 	return &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d)", h.PID), "groat status"}
 }
 
-// record writes where this groatd listens, and where it hands over; both are empty while it does not. A disk that takes
-// no more does not keep it from serving: then only clients that look for the socket at another path do not find it.
+// record writes where this groatd listens, and where it hands over; both are empty while it does not. The record is
+// padded with spaces to the length of what stood there and written by one pwrite(2), so that no reader finds an empty
+// file or the end of an older record. A disk that takes no more does not keep groatd from serving: then only clients
+// that look for the socket at another path do not find it.
 func (l *stateLock) record(socket, offer string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,9 +90,14 @@ func (l *stateLock) record(socket, offer string) {
 	if err != nil {
 		return
 	}
-	if l.file.Truncate(0) == nil {
-		l.file.WriteAt(append(text, '\n'), 0)
+	length := len(text) + len("\n")
+	if was, err := l.file.Stat(); err == nil && was.Size() <= frame.MaxHolder {
+		length = max(length, int(was.Size()))
+	} else if l.file.Truncate(0) != nil {
+		return // what stands there is no record, and stays one that cannot be read
 	}
+	padding := strings.Repeat(" ", length-len(text)-len("\n"))
+	l.file.WriteAt(append(text, padding+"\n"...), 0)
 }
 
 // Close releases the lock.

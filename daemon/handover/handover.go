@@ -52,6 +52,7 @@ const (
 	maxMessage = 64 << 10 // of JSON
 	maxAccess  = 16 << 10 // of one access token
 	maxTokens  = 1 << 19
+	maxAll     = 256 << 20 // of all tokens with their records
 	// longest bounds every duration of a token, so that no sum of two overflows.
 	longest = 100 * 365 * 24 * time.Hour
 )
@@ -175,8 +176,9 @@ func (h *Holder) Give(lock *os.File, tokens []Token, now clock.Instant) error {
 		return err
 	}
 	w := bufio.NewWriter(h.c)
+	left := maxAll - headerSize
 	for _, t := range tokens {
-		if err := writeToken(w, t, now); err != nil {
+		if err := writeToken(w, t, now, &left); err != nil {
 			return err
 		}
 	}
@@ -190,7 +192,9 @@ func (h *Holder) Give(lock *os.File, tokens []Token, now clock.Instant) error {
 	return err
 }
 
-func writeToken(w io.Writer, t Token, now clock.Instant) error {
+// writeToken writes a token, and takes its size from left. One that the successor would not read is left out: without
+// it that one asks the server for another.
+func writeToken(w io.Writer, t Token, now clock.Instant, left *int) error {
 	text, err := json.Marshal(record{
 		Profile: t.Profile, Configuration: t.Configuration, Scope: t.Scope, Audience: t.Audience,
 		Granted: t.Token.Scope, TypeAssumed: t.Token.TypeAssumed, LifetimeAssumed: t.Token.LifetimeAssumed,
@@ -200,11 +204,16 @@ func writeToken(w io.Writer, t Token, now clock.Instant) error {
 	if err != nil {
 		return err
 	}
+	access := t.Token.Access.AppendTo(nil)
+	defer clear(access)
+	size := len(text) + len(access) + 2*headerSize
+	if len(text) > maxMessage || len(access) > maxAccess || size > *left {
+		return nil
+	}
+	*left -= size
 	if err := writeBytes(w, text); err != nil {
 		return err
 	}
-	access := t.Token.Access.AppendTo(nil)
-	defer clear(access)
 	return writeBytes(w, access)
 }
 
@@ -259,7 +268,7 @@ func (s *Successor) Take() (lock *os.File, tokens []Token, err error) {
 		return nil, nil, err
 	}
 	s.c.SetDeadline(time.Now().Add(transferTime))
-	r := bufio.NewReader(s.c)
+	r := bufio.NewReader(io.LimitReader(s.c, maxAll))
 	for len(tokens) <= maxTokens {
 		t, err := s.readToken(r)
 		if errors.Is(err, io.EOF) {
@@ -277,22 +286,35 @@ func (s *Successor) Take() (lock *os.File, tokens []Token, err error) {
 func (s *Successor) takeLock() (*os.File, error) {
 	oob := make([]byte, unix.CmsgSpace(4))
 	n, oobn, flags, _, err := s.c.ReadMsgUnix(make([]byte, 1), oob)
+	fds, ok := descriptors(oob[:oobn])
+	if err == nil && n == 1 && ok && len(fds) == 1 && flags&unix.MSG_CTRUNC == 0 {
+		return os.NewFile(uintptr(fds[0]), "lock"), nil
+	}
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
 	switch {
 	case err != nil:
 		return nil, err
 	case n == 0:
 		return nil, io.ErrUnexpectedEOF
 	}
-	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(messages) != 1 || flags&unix.MSG_CTRUNC != 0 {
-		return nil, ErrBroken
+	return nil, ErrBroken
+}
+
+// descriptors returns all descriptors that have come with a message; ok is false if that has anything else.
+func descriptors(oob []byte) (fds []int, ok bool) {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	ok = err == nil
+	for _, m := range messages {
+		more, err := unix.ParseUnixRights(&m)
+		ok = ok && err == nil
+		for _, fd := range more {
+			unix.CloseOnExec(fd)
+		}
+		fds = append(fds, more...)
 	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return nil, ErrBroken
-	}
-	unix.CloseOnExec(fds[0])
-	return os.NewFile(uintptr(fds[0]), "lock"), nil
+	return fds, ok
 }
 
 // readToken returns io.EOF after the last token.
@@ -334,6 +356,8 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 
 // A message, and a token's secret, is its length in four bytes, big-endian, and its bytes.
 
+const headerSize = 4 // of the length
+
 func writeMessage(w io.Writer, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -362,7 +386,7 @@ func readMessage(r io.Reader, v any) error {
 }
 
 func readBytes(r io.Reader, most uint32) ([]byte, error) {
-	var length [4]byte
+	var length [headerSize]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
 		return nil, noEOF(err)
 	}

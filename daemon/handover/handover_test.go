@@ -3,9 +3,12 @@ package handover_test
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -278,6 +281,70 @@ func TestM7WhoAnswers(t *testing.T) {
 				if now := clock.Now(); token.Token.Remaining(now) > time.Minute || token.Used > now.Boot {
 					t.Errorf("%v are left, used at %v", token.Token.Remaining(now), token.Used)
 				}
+			}
+		})
+	}
+}
+
+// What a holder has besides the lock is left out, and every descriptor that came without need is closed.
+func TestM11TooMuch(t *testing.T) {
+	t.Run("M11 tokens that are too long", func(t *testing.T) {
+		lock, now := lockFile(t), clock.Now()
+		defer lock.Close()
+		long, wide := sample(now), sample(now)
+		long.Token.Access = keystore.SecretString(strings.Repeat("a", 16<<10+1))
+		wide.Audience = strings.Repeat("a", 64<<10)
+		socket := holder(t, func(c *net.UnixConn) {
+			h, err := handover.Receive(c, place)
+			if err == nil {
+				err = errors.Join(h.Accept(), h.Give(lock, []handover.Token{long, sample(now), wide}, now))
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		passed, tokens, err := s.Take()
+		if err != nil || len(tokens) != 1 {
+			t.Fatalf("%d tokens, %v", len(tokens), err)
+		}
+		passed.Close()
+	})
+	for _, n := range []int{0, 2, 3, 200} {
+		t.Run(fmt.Sprintf("M11 %d descriptors", n), func(t *testing.T) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			socket := holder(t, func(c *net.UnixConn) {
+				h, err := handover.Receive(c, place)
+				if err == nil {
+					err = h.Accept()
+				}
+				if err == nil {
+					_, _, err = c.WriteMsgUnix([]byte{1}, unix.UnixRights(slices.Repeat([]int{int(w.Fd())}, n)...), nil)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				w.Close()
+			})
+			s, err := handover.Ask(socket, os.Getpid(), place, false, clock.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if lock, _, err := s.Take(); lock != nil || err == nil {
+				t.Errorf("%v, %v", lock, err)
+			}
+			r.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("the other end is still open: %v", err)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -224,6 +225,69 @@ func TestM6StrangersAtTheHandover(t *testing.T) {
 	second := r.activate()
 	if got := r.groat("", "get", "work"); got != token {
 		t.Error("another token after the hand-over")
+	}
+	r.handedOver(first, second)
+}
+
+// A first groatd that is stopped (SIGSTOP) keeps no caller waiting beyond what a successor waits for its answer. The
+// caller is told which process to end; the hand-over follows when it goes on.
+func TestM10TheFirstIsStopped(t *testing.T) {
+	t.Parallel()
+	r := newUserEnv(t, stranger)
+	first := r.start()
+	server := r.signIn("work")
+	token := r.groat("", "get", "work")
+	asked := server.Count(sandbox.SpatiafiTokenPath)
+	first.cmd.Process.Signal(syscall.SIGSTOP)
+	second := r.activate()
+	begun := time.Now()
+	got := r.run("", "groat", "get", "work")
+	if got.code != 75 || !strings.Contains(got.stderr, "cannot be asked to hand over") ||
+		!strings.Contains(got.stderr, "kill ") {
+		t.Errorf("%+v", got)
+	}
+	if took := time.Since(begun); took > 30*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	first.cmd.Process.Signal(syscall.SIGCONT)
+	second.wait() // for its manager to start it again
+	third := r.activate()
+	if got := r.groat("", "get", "work"); got != token {
+		t.Error("another token")
+	}
+	if n := server.Count(sandbox.SpatiafiTokenPath); n != asked {
+		t.Errorf("%d token requests after the hand-over", n-asked)
+	}
+	r.handedOver(first, third)
+}
+
+// A first groatd without a descriptor to answer with is asked again once it has one.
+func TestM12TheFirstHasNoDescriptor(t *testing.T) {
+	t.Parallel()
+	r := newUserEnv(t, stranger)
+	first := r.start()
+	r.signIn("work")
+	token := r.groat("", "get", "work")
+	limit := func(descriptors int) {
+		t.Helper()
+		if got := r.run("", "/usr/bin/prlimit", fmt.Sprintf("--pid=%d", first.pid()),
+			fmt.Sprintf("--nofile=%d:", descriptors)); got.code != 0 {
+			t.Fatalf("%+v", got)
+		}
+	}
+	limit(3) // what is open stays so
+	second := r.activate()
+	waiting := r.startGet()
+	if err := first.waitLog(regexp.MustCompile("another groatd could not be answered")); err != nil {
+		t.Fatal(err)
+	}
+	limit(256)
+	if err := waiting.Wait(); err != nil { // the successor has not waited so long: its manager starts it again
+		second.wait()
+		second = r.activate()
+	}
+	if got := r.groat("", "get", "work"); got != token {
+		t.Error("another token")
 	}
 	r.handedOver(first, second)
 }

@@ -199,6 +199,10 @@ func TestM9WhereNoServiceIsInstalled(t *testing.T) {
 		"a path for no unit": {
 			`mkdir "$HOME/a\"b"; cp ~/.local/bin/groat* "$HOME/a\"b"; PATH=/usr/bin:/bin; ` +
 				`"$HOME/a\"b/groat" service install`, "no unit can name"},
+		"M14 a directory others may write": {"mkdir -p " + units + "; chmod 777 " + units + "; groat service install",
+			"may be written by others"},
+		"M14 a path that is not UTF-8": {`d="$HOME/$(printf 'a\377')"; mkdir "$d"; cp ~/.local/bin/groat* "$d"; ` +
+			`PATH=/usr/bin:/bin; "$d/groat" service install`, "no unit can name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := p.sh(t, "ls -lR "+units+" 2>/dev/null || true")

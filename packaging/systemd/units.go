@@ -4,6 +4,7 @@ package systemd
 import (
 	_ "embed"
 	"strings"
+	"unicode/utf8"
 )
 
 // Names of the units.
@@ -22,16 +23,18 @@ var socket string
 // program's.
 const Written = "# Written by groat service install, and removed by groat service uninstall.\n"
 
+// dropIn follows [Written]: the next installation replaces the unit, and keeps what systemctl edit writes.
+const dropIn = "# Changes of your own go into a file beside it, which stays: systemctl --user edit "
+
 // packaged is where a package installs groatd, which the unit in this directory expects there.
 const packaged = "ExecStart=/usr/bin/groatd\n"
 
 // Service returns the text of groatd.service, written by groat, for a groatd at an absolute path. It reports false
-// where the path has a character that no unit can have in the name of a program.
+// where the path has a character that no unit can have in the name of a program, or is not UTF-8: systemd would ignore
+// the line.
 func Service(groatd string) (string, bool) {
-	if strings.ContainsFunc(groatd, func(r rune) bool {
-		return r < ' ' || r == 0x7f || r == '"' || r == '\'' ||
-			r == '\\'
-	}) {
+	forbidden := func(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`"'\`, r) }
+	if !utf8.ValidString(groatd) || strings.ContainsFunc(groatd, forbidden) {
 		return "", false
 	}
 	// systemd.service(5): quotation marks keep spaces, %% is a percent sign, and $ has no meaning in the name of the
@@ -40,8 +43,8 @@ func Service(groatd string) (string, bool) {
 	if !strings.ContainsAny(groatd, " %;") {
 		quoted = groatd
 	}
-	return Written + strings.Replace(service, packaged, "ExecStart="+quoted+"\n", 1), true
+	return Written + dropIn + ServiceName + "\n" + strings.Replace(service, packaged, "ExecStart="+quoted+"\n", 1), true
 }
 
 // Socket returns the text of groatd.socket, written by groat.
-func Socket() string { return Written + socket }
+func Socket() string { return Written + dropIn + SocketName + "\n" + socket }

@@ -266,6 +266,23 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
+// A groatd that reads nothing holds a long request up until the deadline and no longer.
+func TestAServerThatDoesNotRead(t *testing.T) {
+	const limit = 150 * time.Millisecond
+	end := make(chan struct{})
+	socket := serve(t, func(net.Conn) { <-end })
+	defer close(end)
+	begun := time.Now()
+	c := dial(t, socket, limit)
+	if err := syscall.SetsockoptInt(c.fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, 4096); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Token(TokenParams{Scope: strings.Repeat("s", MaxLine/2)})
+	if took := time.Since(begun); !errors.Is(err, os.ErrDeadlineExceeded) || took < limit || took > limit+patience/10 {
+		t.Errorf("%v after %v", err, took)
+	}
+}
+
 // A signal that comes while a call waits neither ends it nor gives it more time.
 func TestSignalsDoNotEndACall(t *testing.T) {
 	signals := make(chan os.Signal, 1)

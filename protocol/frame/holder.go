@@ -45,10 +45,13 @@ func ReadHolder(state string) (Holder, error) {
 		return Holder{}, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, MaxHolder))
-	if err != nil {
+	// One read(2), since the record may be written anew meanwhile.
+	text := make([]byte, MaxHolder)
+	n, err := f.ReadAt(text, 0)
+	if err != nil && err != io.EOF {
 		return Holder{}, err
 	}
+	text = text[:n]
 	var h Holder
 	if strictjson.Check(text) != nil || h.decode(text) != nil || h.PID <= 0 || h.Host == "" {
 		return Holder{}, ErrNoHolder

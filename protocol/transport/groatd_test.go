@@ -16,6 +16,7 @@ import (
 type groatd struct {
 	mu       sync.Mutex
 	origins  []string // that the profile lists
+	other    string   // an origin that the profile "other" lists
 	current  int      // of the token
 	asked    []string // method and whose token, of each request
 	header   string   // before the token; "Authorization: Bearer " if empty
@@ -63,8 +64,12 @@ func (g *groatd) answer(line []byte) string {
 			Resources: g.origins}}})
 		return reply("result", string(list))
 	}
+	profile := "work"
 	if q.Params.Target != "" {
-		listed := false
+		listed := q.Params.Target == g.other+"/"
+		if listed {
+			profile = "other"
+		}
 		for _, o := range g.origins {
 			listed = listed || q.Params.Target == o+"/"
 		}
@@ -85,8 +90,8 @@ func (g *groatd) answer(line []byte) string {
 		header = "Authorization: Bearer "
 	}
 	token := fmt.Sprintf("token-%d", g.current)
-	t, _ := json.Marshal(protocol.TokenResult{AccessToken: token, TokenType: "Bearer", Profile: "work", Header: header +
-		token, Static: g.static})
+	t, _ := json.Marshal(protocol.TokenResult{AccessToken: token, TokenType: "Bearer", Profile: profile,
+		Header: header + token, Static: g.static})
 	return reply("result", string(t))
 }
 

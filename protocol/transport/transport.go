@@ -23,6 +23,8 @@ import (
 // request was not sent. "groat login PROFILE --resource ORIGIN" adds it.
 var ErrOrigin = errors.New("the profile does not list the origin of the request")
 
+var errNoURL = errors.New("the request has no URL")
+
 // Transport is an [http.RoundTripper] that sends each request with the header of a profile: "Authorization: Bearer …",
 // or what the provider's own scheme is.
 //
@@ -32,8 +34,10 @@ var ErrOrigin = errors.New("the profile does not list the origin of the request"
 // by [http.NewRequest]. Otherwise the API's own answer is returned.
 //
 // A request whose origin (scheme, host and port) the profile does not list is refused with [ErrOrigin]. One that
-// follows a redirect to such an origin is sent without the header, as one to a signed address of a store needs. A
-// request that brings a header of the same name is sent as it is.
+// follows a redirect to such an origin is sent without the header, as one to a signed address of a store needs; so is
+// one that a redirect has led from an origin of one profile to an origin of another: an API cannot use the token of
+// another one by a redirect. A request that brings a header of the same name is sent as it is. The Request of an answer
+// is the caller's, without the header.
 //
 // Errors of groatd's are [*protocol.Error]; package net/http wraps them. The context of a request bounds all that is
 // done for it. A Transport may be used by any number of goroutines; its fields must not be changed then.
@@ -51,6 +55,10 @@ type Transport struct {
 
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL == nil {
+		closeBody(req)
+		return nil, errNoURL
+	}
 	params, err := t.params(req)
 	if errors.Is(err, ErrOrigin) && req.Response != nil { // it follows a redirect
 		return t.base().RoundTrip(req)
@@ -70,6 +78,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
+	if t.Profile == "" && !t.startedWith(token.Profile, req, params.Target) {
+		return t.base().RoundTrip(req)
+	}
 	name, value, err := token.Field()
 	if err != nil {
 		closeBody(req)
@@ -78,7 +89,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Header.Get(name) != "" {
 		return t.base().RoundTrip(req)
 	}
-	resp, err := t.base().RoundTrip(with(req, name, value))
+	resp, err := t.send(req, req.Body, name, value)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || token.Static {
 		return resp, err
 	}
@@ -103,20 +114,48 @@ func (t *Transport) again(req *http.Request, refused *http.Response, params prot
 		}
 		return refused
 	}
-	second := with(req, name, value)
-	second.Body = body
-	resp, err := t.base().RoundTrip(second)
+	resp, err := t.send(req, body, name, value)
 	if err != nil {
 		return refused
 	}
-	// The connection of the first answer can be used again once a short body of it was read.
-	io.CopyN(io.Discard, refused.Body, maxDrain)
-	refused.Body.Close()
+	refused.Body.Close() // unread: its server may never finish it
 	return resp
 }
 
-// maxDrain is how much of an answer that is thrown away is read.
-const maxDrain = 4 << 10
+// send sends a copy of a request, which a round tripper must not change, with another body and one more header field.
+func (t *Transport) send(req *http.Request, body io.ReadCloser, name, value string) (*http.Response, error) {
+	c := req.Clone(req.Context())
+	if c.Header == nil {
+		c.Header = http.Header{}
+	}
+	c.Header.Set(name, value)
+	c.Body = body
+	resp, err := t.base().RoundTrip(c)
+	if err == nil {
+		resp.Request = req // a program that logs it shows no token
+	}
+	return resp, err
+}
+
+// startedWith reports whether the first request of the redirects that have led to req, if there are any, was one to an
+// origin of the same profile. target is the origin of req.
+func (t *Transport) startedWith(profile string, req *http.Request, target string) bool {
+	if req.Response == nil {
+		return true
+	}
+	first := req
+	for first.Response != nil {
+		if first = first.Response.Request; first == nil || first.URL == nil {
+			return false
+		}
+	}
+	origin, ok := originOf(first.URL)
+	if !ok || origin+"/" == target {
+		return ok
+	}
+	token, err := t.Client.Token(req.Context(), protocol.TokenParams{Target: origin + "/"})
+	return err == nil && token.Profile == profile
+}
 
 // params returns what to ask groatd for a request, or an error that wraps [ErrOrigin] if its profile does not list the
 // origin.
@@ -166,13 +205,6 @@ func originOf(u *url.URL) (origin string, ok bool) {
 		port = "80"
 	}
 	return scheme + "://" + net.JoinHostPort(host, port), ok
-}
-
-// with returns a copy of a request, which a round tripper must not change, with one more header field.
-func with(req *http.Request, name, value string) *http.Request {
-	c := req.Clone(req.Context())
-	c.Header.Set(name, value)
-	return c
 }
 
 // repeat returns the body for sending a request once more, which is nil if it has none; ok is false if it cannot be had

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/transport"
@@ -277,5 +278,77 @@ func TestARefusalReachesTheProgram(t *testing.T) {
 	e, ok := errors.AsType[*protocol.Error](err)
 	if !ok || e.Kind() != protocol.LoginRequired || e.Hint() != "groat login work" || !body.closed || len(a.seen) > 0 {
 		t.Errorf("%v, closed: %v, sent %q", err, body.closed, a.seen)
+	}
+}
+
+// A redirect of one profile's API does not bring another profile's token to that one's.
+func TestARedirectToAnotherProfilesOrigin(t *testing.T) {
+	other := newAPI(t, "token-1")
+	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect} {
+		other.seen = nil
+		first := httptest.NewServer(http.RedirectHandler(other.URL+"/delete", status))
+		defer first.Close()
+		g := &groatd{current: 1, origins: []string{first.URL}, other: other.URL}
+		client := &http.Client{Transport: &transport.Transport{Client: start(t, g)}}
+		resp, err := client.Post(first.URL, "text/plain", strings.NewReader("the body"))
+		if got := read(t, resp, err); got != "401 refused" || !slices.Equal(other.seen, []string{""}) {
+			t.Errorf("%s, %q", got, other.seen)
+		}
+		resp, err = client.Get(other.URL) // which the program itself wants
+		if got := read(t, resp, err); got != "200 done" {
+			t.Error(got)
+		}
+		g.origins, g.other = append(g.origins, other.URL), ""
+		resp, err = client.Get(first.URL) // and one profile with both
+		if got := read(t, resp, err); got != "200 done" {
+			t.Error(got)
+		}
+	}
+}
+
+// An answer of 401 whose body never ends does not hold up the one that follows.
+func TestARefusalWithoutAnEnd(t *testing.T) {
+	a := newAPI(t, "token-2")
+	end := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer token-1" {
+			w.WriteHeader(http.StatusUnauthorized)
+			w.(http.Flusher).Flush()
+			select {
+			case <-end:
+			case <-r.Context().Done():
+			}
+			return
+		}
+		a.Config.Handler.ServeHTTP(w, r)
+	}))
+	defer slow.Close()
+	defer close(end)
+	g := &groatd{current: 1, origins: []string{slow.URL}}
+	client := &http.Client{Transport: &transport.Transport{Client: start(t, g), Profile: "work"}, Timeout: 10 * time.Second}
+	resp, err := client.Get(slow.URL)
+	if got := read(t, resp, err); got != "200 done" {
+		t.Error(got)
+	}
+}
+
+// The answer leads back to the caller's request, which has no token. A request needs no header of its own, and one
+// without a URL is an error.
+func TestTheCallersRequest(t *testing.T) {
+	a := newAPI(t, "token-2")
+	g := &groatd{current: 1, origins: []string{a.URL}}
+	rt := &transport.Transport{Client: start(t, g), Profile: "work"}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = nil
+	resp, err := rt.RoundTrip(req)
+	if got := read(t, resp, err); got != "200 done" || resp.Request != req || req.Header != nil {
+		t.Errorf("%s, %+v", got, resp.Request.Header)
+	}
+	req.URL = nil
+	if _, err := rt.RoundTrip(req); err == nil {
+		t.Error("it was sent")
 	}
 }
