@@ -63,7 +63,7 @@ func (h *house) tokenOf(t *testing.T, profile string) error {
 func (h *house) secretsOf(t *testing.T) (all []string) {
 	t.Helper()
 	for _, name := range []string{"apps", "machine", "session"} {
-		i, err := h.Keystore.Get(t.Context(), name)
+		i, err := h.Store.Get(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,8 +115,8 @@ func TestL30ABackupOnAnotherMachine(t *testing.T) {
 		t.Fatalf("%v: %+v", err, done)
 	}
 	for _, name := range []string{"apps", "machine"} {
-		a, _ := h.Keystore.Get(t.Context(), name)
-		b, err := other.Keystore.Get(t.Context(), name)
+		a, _ := h.Store.Get(t.Context(), name)
+		b, err := other.Store.Get(t.Context(), name)
 		if err != nil || !a.Equal(b) {
 			t.Errorf("%s: another credential: %v", name, err)
 		}
@@ -131,7 +131,7 @@ func TestL30ABackupOnAnotherMachine(t *testing.T) {
 		t.Errorf("afterwards: %v: %+v", err, look)
 	}
 	// A profile that has lost its credential is no reason to ask.
-	if err := other.Keystore.Delete(t.Context(), "machine"); err != nil {
+	if err := other.Store.Delete(t.Context(), "machine"); err != nil {
 		t.Fatal(err)
 	}
 	if look, err := other.restored(t, path, backupPassphrase, nil, nil); err != nil || look.Profiles[0].Profile != "machine" || look.Profiles[0].Here != protocol.HereProfile {
@@ -167,7 +167,7 @@ func TestL31ARestoreReplacesNothingUnasked(t *testing.T) {
 	if err != nil || r.Profiles[0].Restored || r.Profiles[0].Error == nil || !strings.Contains(r.Profiles[0].Error.Hint(), "--replace machine") {
 		t.Fatalf("%v: %+v", err, r)
 	}
-	if i, err := other.Keystore.Get(t.Context(), "machine"); err != nil || i.ClientSecret.Reveal() != "another-secret" {
+	if i, err := other.Store.Get(t.Context(), "machine"); err != nil || i.ClientSecret.Reveal() != "another-secret" {
 		t.Errorf("it was replaced: %v", err)
 	}
 	if _, err := other.restored(t, path, backupPassphrase, nil, []string{"machine"}); err == nil {
@@ -180,7 +180,7 @@ func TestL31ARestoreReplacesNothingUnasked(t *testing.T) {
 	if err != nil || !r.Profiles[0].Restored {
 		t.Fatalf("%v: %+v", err, r)
 	}
-	if i, err := other.Keystore.Get(t.Context(), "machine"); err != nil || i.ClientSecret.Reveal() != clientSecret {
+	if i, err := other.Store.Get(t.Context(), "machine"); err != nil || i.ClientSecret.Reveal() != clientSecret {
 		t.Errorf("it was not replaced: %v", err)
 	}
 	if err := h.tokenOf(t, "machine"); err != nil {
@@ -234,11 +234,11 @@ func TestL32ADamagedBackup(t *testing.T) {
 // A credential goes only to the server that it is sealed for: an entry that says otherwise is refused, the others are not.
 func TestL33ABackupWithAnotherServer(t *testing.T) {
 	h := filled(t)
-	item, err := h.Keystore.Get(t.Context(), "machine")
+	item, err := h.Store.Get(t.Context(), "machine")
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := h.Keystore.Get(t.Context(), "session")
+	session, err := h.Store.Get(t.Context(), "session")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,12 +357,12 @@ func TestL40ABackupIsNoConfiguration(t *testing.T) {
 // A backup may be somebody else's: who looks into it, or writes it, is told whose requests its tokens go with.
 func TestL41TheAPIOriginsOfABackup(t *testing.T) {
 	h := filled(t)
-	item, err := h.Keystore.Get(t.Context(), "machine")
+	item, err := h.Store.Get(t.Context(), "machine")
 	if err != nil {
 		t.Fatal(err)
 	}
 	item.APIs = []string{"https://api.example:443"}
-	if err := h.Keystore.Set(t.Context(), "machine", item); err != nil {
+	if err := h.Store.Set(t.Context(), "machine", item); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "b")

@@ -11,11 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap/zaptest"
-
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
-	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
@@ -42,7 +39,7 @@ func inBubble(t *testing.T, o sandbox.Options, f func(t *testing.T, h *house, st
 }
 
 // newBubbleHouse must be called inside a bubble. The house has no socket; its callers come by visit.
-func newBubbleHouse(t *testing.T, o sandbox.Options, store Keystore) *house {
+func newBubbleHouse(t *testing.T, o sandbox.Options, store testKeystore) *house {
 	t.Helper()
 	o.Users = append(o.Users, sandbox.User{Name: person, Password: password})
 	o.Clients = append(o.Clients, apps...)
@@ -62,23 +59,14 @@ func newBubbleHouse(t *testing.T, o sandbox.Options, store Keystore) *house {
 }
 
 // move starts a daemon for the house's configuration: also another one, where the first was closed.
-func (h *house) move(t *testing.T, store Keystore, client *http.Client) {
+func (h *house) move(t *testing.T, store testKeystore, client *http.Client) {
 	t.Helper()
-	where, err := config.At(h.config + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
 	begin := time.Now()
 	boot := func() clock.Instant {
 		now := time.Now()
 		return clock.Instant{Wall: now, Boot: time.Hour + now.Sub(begin)}
 	}
-	h.Daemon, err = New(Options{
-		Config: where, Keystore: store, HTTP: client, Now: boot, Log: zaptest.NewLogger(t), Release: "test",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h.Daemon = newDaemon(t, Options{Config: configIn(t, h.config), Keystore: store, HTTP: client, Now: boot})
 }
 
 // visit is a client that leaves when the test ends, or before.

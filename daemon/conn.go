@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/peer"
-	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
@@ -49,7 +49,7 @@ type conn struct {
 // serve reads requests until the input ends or makes no sense, and answers all that were complete.
 func (c *conn) serve() {
 	defer c.close()
-	defer c.rescue()
+	defer c.logPanic()
 	for {
 		line, err := c.r.ReadLine()
 		if err != nil {
@@ -62,6 +62,13 @@ func (c *conn) serve() {
 		if !goOn {
 			return
 		}
+	}
+}
+
+// logPanic logs a panic of the reading goroutine, which then closes its connection and no other. It is deferred.
+func (c *conn) logPanic() {
+	if v := recover(); v != nil {
+		c.d.Log.Error("a connection is closed", zap.Error(broker.Recovered(v)))
 	}
 }
 
@@ -105,8 +112,9 @@ func (c *conn) request(line []byte) bool {
 	}
 	id, params := bytes.Clone(r.ID), bytes.Clone(r.Params)
 	c.work.Go(func() {
-		defer func() { clear(params); c.touch(); <-c.room }()
-		result, err := guarded(h, c, params)
+		defer func() { clear(params); <-c.room }()
+		result, err := c.handle(h, params)
+		c.touch() // before the answer leaves: a client that has it must not look younger because this goroutine is slow
 		if err != nil {
 			c.refuse(id, c.d.wire(err, ""))
 			return
@@ -121,24 +129,36 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 	if r.Method != protocol.MethodToken {
 		return false
 	}
-	q, err := c.d.queryOfBytes(c.d.profiles.Snapshot().Pick, r.Params)
-	if _, unknown := errors.AsType[*profile.UnknownError](err); unknown {
-		return false // the handler reads the files again
-	}
+	q, err := wire.ParseToken(r.Params)
 	if err != nil {
 		c.refuse(r.ID, c.d.wire(err, ""))
 		return true
 	}
+	p, err := c.d.profiles.Snapshot().Pick(q.Profile, q.Target)
+	if err != nil {
+		return false // the handler may read the files again
+	}
+	q.Profile = p.Name
 	token, ok := c.d.broker.Cached(q.Query)
 	if !ok {
 		return false
 	}
-	if err := q.admit(token); err != nil {
+	if err := checkTarget(&q, token); err != nil {
 		c.refuse(r.ID, c.d.wire(err, q.Profile))
 		return true
 	}
 	c.send(r.ID, func(out []byte) []byte { return wire.AppendToken(out, r.ID, token, q.Profile, c.d.Now()) })
 	return true
+}
+
+// handle returns what a handler answers; a panic of the handler is an error.
+func (c *conn) handle(h handler, params []byte) (result any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			result, err = nil, broker.Recovered(v)
+		}
+	}()
+	return h(c, params)
 }
 
 func (c *conn) reply(id []byte, result any) {

@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -43,11 +45,12 @@ func crowded(t *testing.T) (socket string, network stuck, serve func()) {
 	}
 }
 
-// probed is a connection that has been answered once.
-func probed(t *testing.T, socket string) *raw {
+// refused is a connection that has asked once and is idle by the time this returns: what cannot be answered is refused
+// by the goroutine that reads, and no other one takes part.
+func refused(t *testing.T, socket string) *raw {
 	t.Helper()
 	c := dialRaw(t, socket)
-	c.say(t, probe)
+	c.say(t, `{"jsonrpc":"2.0","id":1,"method":"nothing"}`+"\n")
 	if line, ok := c.hear(t); !ok {
 		t.Fatalf("heard %q", line)
 	}
@@ -58,12 +61,12 @@ func probed(t *testing.T, socket string) *raw {
 func TestA28TheLongestIdleMakesRoom(t *testing.T) {
 	socket, network, serve := crowded(t)
 	serve()
-	busy := probed(t, socket)
+	busy := refused(t, socket)
 	busy.say(t, tokenRequest)
 	<-network.arrived
-	oldest := probed(t, socket)
-	others := []*raw{probed(t, socket), probed(t, socket)}
-	probed(t, socket) // the one too many
+	oldest := refused(t, socket)
+	others := []*raw{refused(t, socket), refused(t, socket)}
+	refused(t, socket) // the one too many
 	if line, open := oldest.hear(t); open {
 		t.Errorf("the longest idle connection heard %q", line)
 	}
@@ -77,6 +80,44 @@ func TestA28TheLongestIdleMakesRoom(t *testing.T) {
 	if line, _ := busy.hear(t); !strings.Contains(line, `"temporary"`) {
 		t.Errorf("the one that waited heard %q", line)
 	}
+}
+
+// slow is a connection whose writer goes on long after the peer has got the line.
+type slow struct {
+	net.Conn
+	goOn chan struct{}
+}
+
+func (s slow) Write(b []byte) (int, error) {
+	n, err := s.Conn.Write(b)
+	<-s.goOn
+	return n, err
+}
+
+// A connection is as old as its last request or answer, however late the goroutine that has answered goes on.
+func TestA28ASlowGoroutineMakesNoConnectionYounger(t *testing.T) {
+	ourselves := ourselves(t)
+	dir := configIn(t, t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		d := newDaemon(t, Options{Config: dir})
+		here, there := net.Pipe()
+		nc := slow{there, make(chan struct{})}
+		c := d.newConn(nc, ourselves)
+		go c.serve()
+		io.WriteString(here, probe)
+		if line, err := bufio.NewReader(here).ReadString('\n'); err != nil || !strings.Contains(line, "groatd") {
+			t.Fatalf("%q, %v", line, err)
+		}
+		answered := time.Since(d.started)
+		time.Sleep(time.Hour)
+		close(nc.goOn)
+		synctest.Wait()
+		if since, idle := c.idleSince(); !idle || since != answered {
+			t.Errorf("idle: %v, since %v, want since %v", idle, since, answered)
+		}
+		here.Close()
+		d.Close(t.Context())
+	})
 }
 
 // Where every connection waits for an answer, none is closed; whoever comes waits until there is room.

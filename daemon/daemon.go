@@ -9,7 +9,10 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,33 +24,22 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/descriptors"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/handover"
 	"github.com/groat-dev/groat/daemon/login"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/refusals"
+	"github.com/groat-dev/groat/daemon/throttle"
+	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
 
-// Keystore is the store that the person has chosen, or may still choose.
-type Keystore interface {
-	keystore.Store
-	// Status returns within 3 s, whatever the keychain does.
-	Status(ctx context.Context) keystore.Status
-	// Use chooses. The passphrase stays the caller's, who wipes it when Use has returned.
-	Use(ctx context.Context, use, key string, passphrase keystore.Secret) error
-	// Unlock opens a sealed store. The passphrase stays the caller's, as in Use.
-	Unlock(ctx context.Context, passphrase keystore.Secret) error
-	// Move carries every credential to another store, and Passphrase to the same one with another passphrase: all of them, or an
-	// error and nothing has changed, or is not erased yet. The passphrases stay the caller's.
-	Move(ctx context.Context, use, key string, passphrase keystore.Secret) error
-	Passphrase(ctx context.Context, old, passphrase keystore.Secret) error
-}
-
-// Options is what a Daemon is made of. All members are required but Network, StateDir and Place.
+// Options is what a Daemon is made of. All members are required but Network, StateDir, Place and Activated.
 type Options struct {
 	Config   config.Dir
-	Keystore Keystore
-	HTTP     *http.Client // of grant.NewHTTPClient
+	Store    keystore.Store // the credentials
+	Keystore Keystore       // what Store is
+	HTTP     *http.Client   // of grant.NewHTTPClient
 	// Network is what HTTP was made of; nil where it was made otherwise, which only tests do.
 	Network *grant.Network
 	Now     clock.Func
@@ -68,7 +60,7 @@ type Daemon struct {
 	Options
 	broker   *broker.Broker
 	refusals *refusals.File
-	guesses  *guesses
+	unlocks  *throttle.Unlock
 	budget   descriptors.Budget
 	started  time.Time
 
@@ -103,8 +95,8 @@ func (d *Daemon) serves(place []byte) bool {
 func New(o Options) (*Daemon, error) {
 	d := &Daemon{
 		Options: o, broker: broker.New(o.Now), refusals: refusals.Open(o.StateDir, o.Log),
-		guesses: newGuesses(), started: time.Now(),
-		stores: login.Stores{Kept: keystore.PendingStore{Store: o.Keystore}, Memory: keystore.PendingStore{Store: &keystore.Memory{}}},
+		unlocks: throttle.NewUnlock(), started: time.Now(),
+		stores: login.Stores{Kept: keystore.PendingStore{Store: o.Store}, Memory: keystore.PendingStore{Store: &keystore.Memory{}}},
 		opened: make(chan struct{}, 1), halt: func() {},
 	}
 	d.budget.Share(descriptors.Limit(), nil)
@@ -202,4 +194,49 @@ func (d *Daemon) Responds(within time.Duration) bool {
 	case <-time.After(within):
 		return false
 	}
+}
+
+// KeepsFromHandover returns why something would be lost if the daemon ended now and another process got its access
+// tokens and nothing else, or nil. What the keystore could not take before is tried to be stored first.
+//
+// What is not a loss: a sealed store that a person has unlocked is locked again, as after each start, and the tokens
+// that are held are served meanwhile.
+func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
+	end := fmt.Sprintf("kill %d", os.Getpid())
+	if d.logins.Running() > 0 {
+		return &handover.Refusal{Message: "a sign-in is under way there", Hint: end}
+	}
+	if ephemeral := d.profiles.Ephemeral(); len(ephemeral) > 0 {
+		return &handover.Refusal{Message: "it keeps profiles in memory only: " + strings.Join(ephemeral, ", "), Hint: end}
+	}
+	if d.Profiles() > 0 && d.Keystore.Status(ctx).Use == "memory" {
+		return &handover.Refusal{Message: "it keeps credentials in memory only", Hint: end}
+	}
+	if d.stores.Kept.HasPending() {
+		d.stores.Kept.RetryAll(ctx, false)
+	}
+	if d.stores.Kept.HasPending() {
+		return &handover.Refusal{Message: "it holds a credential that the keystore could not take yet", Hint: end}
+	}
+	return nil
+}
+
+// Tokens returns the access tokens that the daemon held, for its successor. It returns none before [Daemon.Serve] has
+// returned.
+func (d *Daemon) Tokens() []handover.Token { return handover.Tokens(d.broker, d.profiles.Snapshot()) }
+
+// Adopt is [handover.Adopt] for the daemon's profiles. It is called before [Daemon.Serve].
+func (d *Daemon) Adopt(tokens []handover.Token) int {
+	return handover.Adopt(d.broker, d.profiles.Snapshot(), tokens)
+}
+
+// wire is [wire.Error] for an error about a profile, or about none where the name is empty. An error that nobody expects is logged.
+func (d *Daemon) wire(err error, profile string) *protocol.Error {
+	e, expected := wire.Error(err, wire.Context{
+		Profile: profile, Configured: d.profiles.Named(profile) != nil, Network: d.networkResult(), PID: os.Getpid(),
+	})
+	if !expected {
+		d.Log.Error("an unexpected error: " + err.Error())
+	}
+	return e
 }

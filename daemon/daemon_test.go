@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,6 +18,12 @@ import (
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
 )
+
+// testKeystore is a store with what a person decides about it.
+type testKeystore interface {
+	keystore.Store
+	Keystore
+}
 
 // memory is the memory store with nothing to choose.
 type memory struct{ keystore.Store }
@@ -39,6 +46,47 @@ type house struct {
 	server *sandbox.Server
 }
 
+// newDaemon is the one place that makes a daemon in these tests. Of what the test does not say, the configuration is
+// empty, the store is in memory, the network reaches nothing, the clock is the system's and the log is the test's. The
+// caller ends it.
+func newDaemon(t testing.TB, o Options) *Daemon {
+	t.Helper()
+	if o.Config == (config.Dir{}) {
+		o.Config = configIn(t, t.TempDir())
+	}
+	if o.Keystore == nil {
+		o.Keystore = memory{&keystore.Memory{}}
+	}
+	if o.Store == nil {
+		o.Store = o.Keystore.(keystore.Store)
+	}
+	if o.HTTP == nil {
+		o.HTTP = &http.Client{Transport: nowhere{}}
+	}
+	if o.Now == nil {
+		o.Now = clock.Now
+	}
+	if o.Log == nil {
+		o.Log = zaptest.NewLogger(t)
+	}
+	o.Release = "test"
+	d, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// configIn is the configuration in a directory.
+func configIn(t testing.TB, dir string) config.Dir {
+	t.Helper()
+	c, err := config.At(dir + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 const (
 	person   = "alice@example.com"
 	password = "dummy-password"
@@ -50,7 +98,7 @@ func newHouse(t testing.TB, o sandbox.Options) *house {
 }
 
 // newHouseWith is newHouse with a keystore of the test's own.
-func newHouseWith(t testing.TB, o sandbox.Options, store Keystore) *house {
+func newHouseWith(t testing.TB, o sandbox.Options, store testKeystore) *house {
 	t.Helper()
 	o.Users = append(o.Users, sandbox.User{Name: person, Password: password})
 	server := sandbox.New(o)
@@ -60,20 +108,12 @@ func newHouseWith(t testing.TB, o sandbox.Options, store Keystore) *house {
 	t.Cleanup(func() { server.Close() })
 	dir := t.TempDir()
 	h := &house{socket: filepath.Join(dir, "agent.sock"), config: filepath.Join(dir, "config"), server: server}
-	where, err := config.At(h.config + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
 	network := new(grant.Network)
 	place := frame.Place{Home: "/home/alice", Configuration: "/home/alice/.config/groat", State: "/home/alice/.local/state/groat"}
-	h.Daemon, err = New(Options{
+	h.Daemon = newDaemon(t, Options{
 		Place:  protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true},
-		Config: where, Keystore: store, HTTP: grant.NewHTTPClient(network), Network: network, Now: clock.Now,
-		Log: zaptest.NewLogger(t), Release: "test", Socket: h.socket,
+		Config: configIn(t, h.config), Keystore: store, HTTP: grant.NewHTTPClient(network), Network: network, Socket: h.socket,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: h.socket, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)

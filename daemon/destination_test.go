@@ -525,7 +525,7 @@ func TestF14ASessionIsResealed(t *testing.T) {
 	if got := o.received(); len(got) != 1 || !strings.Contains(got[0], "grant_type=refresh_token") {
 		t.Errorf("sent %q", got)
 	}
-	item := stored(t, h.Keystore, "lab")
+	item := stored(t, h.Store, "lab")
 	if item.RefreshToken.Reveal() != "refresh-of-named" || !slices.Equal(item.APIs, []string{"https://api.example:443"}) || len(item.Origins) != 0 || !slices.Equal(item.TokenOrigins, []string{"https://me.example"}) {
 		t.Errorf("%+v", item)
 	}
@@ -560,10 +560,10 @@ func TestF16ACredentialFromBefore(t *testing.T) {
 	h := newHouse(t, sandbox.Options{})
 	o, foreign := newDescribedServer(t, "named"), newDescribedServer(t, "foreign")
 	signMachine(t, h, o, "https://api.example")
-	item := stored(t, h.Keystore, "lab")
+	item := stored(t, h.Store, "lab")
 	item.APIs, item.Grant = nil, "device_code"
 	item.RefreshToken, item.RevocationEndpoint = keystore.SecretString("dummy-refresh"), foreign.URL+"/revoke"
-	if err := h.Keystore.Set(t.Context(), "lab", item); err != nil {
+	if err := h.Store.Set(t.Context(), "lab", item); err != nil {
 		t.Fatal(err)
 	}
 	h.edit(t, "lab", func(text string) string {
@@ -675,7 +675,7 @@ func TestF40AgreedForTokensIsNotForSecrets(t *testing.T) {
 	if _, _, err := h.sign(t, p, ""); err != nil {
 		t.Fatal(err)
 	}
-	if item := stored(t, h.Keystore, "lab"); len(item.Origins) != 0 || !slices.Equal(item.TokenOrigins, []string{second.URL}) {
+	if item := stored(t, h.Store, "lab"); len(item.Origins) != 0 || !slices.Equal(item.TokenOrigins, []string{second.URL}) {
 		t.Fatalf("sealed for %q and %q", item.Origins, item.TokenOrigins)
 	}
 	second.received()
@@ -709,7 +709,7 @@ func TestF41AddingKeepsWhatWasAgreed(t *testing.T) {
 	if _, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example"}}, ""); err != nil || len(a.asked) != 0 {
 		t.Fatalf("asked %q: %v", a.asked, err)
 	}
-	item := stored(t, h.Keystore, "lab")
+	item := stored(t, h.Store, "lab")
 	if !slices.Equal(item.Origins, []string{second.URL}) || !slices.Equal(item.TokenOrigins, []string{second.URL}) {
 		t.Errorf("sealed for %q and %q", item.Origins, item.TokenOrigins)
 	}
@@ -732,7 +732,7 @@ func TestF42AnAPIOfAnotherServer(t *testing.T) {
 	}
 	sign(a.URL, protocol.LoginParams{Resources: []string{"https://api.example"}})
 	sign(b.URL, protocol.LoginParams{Replace: true})
-	if item := stored(t, h.Keystore, "lab"); item.TokenEndpoint != b.URL+"/token" || len(item.APIs) != 0 {
+	if item := stored(t, h.Store, "lab"); item.TokenEndpoint != b.URL+"/token" || len(item.APIs) != 0 {
 		t.Errorf("%s is sealed for %q", item.TokenEndpoint, item.APIs)
 	}
 }

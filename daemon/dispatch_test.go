@@ -14,7 +14,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/broker"
-	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/peer"
 	"github.com/groat-dev/groat/daemon/profile"
@@ -35,17 +34,7 @@ const canary = "canary-3f9a"
 // newIsolated is a daemon whose network is what the test makes of it.
 func newIsolated(t testing.TB, network http.RoundTripper) *Daemon {
 	t.Helper()
-	dir, err := config.At(t.TempDir() + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := New(Options{
-		Config: dir, Keystore: memory{&keystore.Memory{}}, HTTP: &http.Client{Transport: network}, Now: clock.Now,
-		Log: zap.NewNop(), Release: "test",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := newDaemon(t, Options{HTTP: &http.Client{Transport: network}, Log: zap.NewNop()})
 	t.Cleanup(func() { // a test that has failed may have left a request without an answer
 		ctx, cancel := context.WithTimeout(context.Background(), drain)
 		defer cancel()
@@ -75,7 +64,7 @@ func (d *Daemon) arm(t testing.TB) {
 	}
 	item := p.Endpoint.Server().NewItem("client", p.Kind())
 	item.ClientSecret = keystore.SecretString(canary)
-	if err := d.Keystore.Set(context.Background(), "work", item); err != nil {
+	if err := d.Store.Set(context.Background(), "work", item); err != nil {
 		t.Fatal(err)
 	}
 	d.broker.Put(map[string]broker.Source{"work": d.stores.Source(p)})

@@ -396,13 +396,13 @@ func (h *house) hang(t *testing.T, name string, l net.Listener) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	item, err := h.Keystore.Get(t.Context(), name)
+	item, err := h.Store.Get(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := p.Endpoint.Server()
 	item.Issuer, item.TokenEndpoint = s.Issuer, s.TokenEndpoint
-	if err := h.Keystore.Set(t.Context(), name, item); err != nil {
+	if err := h.Store.Set(t.Context(), name, item); err != nil {
 		t.Fatal(err)
 	}
 	h.broker.Put(map[string]broker.Source{name: h.stores.Source(p)})

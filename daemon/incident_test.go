@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/packaging/testing/tier"
@@ -44,7 +45,7 @@ type incident struct {
 	// asking has an element of each worker that asks, and is full while another daemon is started. It is no sync.RWMutex: whoever
 	// waits for one stops the time of a bubble, and with it the request that its holder waits for.
 	asking  chan struct{}
-	store   Keystore
+	store   testKeystore
 	client  *http.Client
 	state   string
 	calls   atomic.Int64
@@ -159,14 +160,9 @@ func (i *incident) restart(t *testing.T) {
 	if err := old.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	d, err := New(Options{
-		Config: old.Config, Keystore: i.store, HTTP: i.client, Now: old.Now, Log: zap.NewNop(), Release: "test", StateDir: i.state,
+	i.Daemon = newDaemon(t, Options{
+		Config: old.Config, Keystore: i.store, HTTP: i.client, Now: old.Now, Log: zap.NewNop(), StateDir: i.state,
 	})
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	i.Daemon = d
 }
 
 // rage is what the workers do for four hours, each of them asking again and again, while the daemon is started anew so many
@@ -195,15 +191,15 @@ func (i *incident) rage(t *testing.T, every time.Duration, restarts int) {
 func (i *incident) ask(t *testing.T) {
 	i.asking <- struct{}{}
 	defer func() { <-i.asking }()
-	q, p, err := i.queryOf(protocol.TokenParams{Profile: "p"})
+	p, err := i.find("p")
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	asked := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), q.wait)
+	ctx, cancel := context.WithTimeout(t.Context(), protocol.DefaultWait)
 	defer cancel()
-	_, err = i.broker.Token(ctx, q.Query)
+	_, err = i.broker.Token(ctx, broker.Query{Profile: p.Name, MinTTL: broker.Unset})
 	waited := int64(time.Since(asked))
 	i.calls.Add(1)
 	for was := i.longest.Load(); waited > was && !i.longest.CompareAndSwap(was, waited); was = i.longest.Load() {

@@ -11,6 +11,22 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
+// Keystore is what a person decides about the store that holds the credentials.
+type Keystore interface {
+	// Status returns within 3 s, whatever the keychain does.
+	Status(ctx context.Context) keystore.Status
+	// Use chooses a store. The passphrase stays the caller's, who wipes it when Use has returned.
+	Use(ctx context.Context, use, key string, passphrase keystore.Secret) error
+	// Unlock opens a sealed store. The passphrase stays the caller's.
+	Unlock(ctx context.Context, passphrase keystore.Secret) error
+	// Move moves every credential to another store. If there is an error, either nothing has changed, or the old copies
+	// are not erased yet. The passphrase stays the caller's.
+	Move(ctx context.Context, use, key string, passphrase keystore.Secret) error
+	// Passphrase encrypts a sealed store by another passphrase. Its error is as Move's. Both passphrases stay the
+	// caller's.
+	Passphrase(ctx context.Context, old, passphrase keystore.Secret) error
+}
+
 // moveTime bounds a move: it copies one credential after another, and a keychain takes its time for each.
 const moveTime = 2 * time.Minute
 
@@ -119,6 +135,22 @@ func (d *Daemon) wireKeystore(err error) *protocol.Error {
 	return e
 }
 
+// unlocking calls open, which may need a passphrase. Where there is one, this is an attempt that [throttle.Unlock] delays.
+func (c *conn) unlocking(passphrase keystore.Secret, open func(context.Context) error) error {
+	if passphrase.IsZero() {
+		ctx, cancel := context.WithTimeout(context.Background(), protocol.DefaultWait)
+		defer cancel()
+		return open(ctx)
+	}
+	delay, err := c.d.unlocks.Try(c.open, open)
+	select {
+	case <-time.After(delay):
+	case <-c.ctx.Done(): // this client makes no further attempt, and others are delayed by Try
+	}
+	return err
+}
+
+// unlock answers "unlock".
 func unlock(c *conn, params []byte) (any, error) {
 	passphrase, err := secretParam(params, "passphrase")
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/daemon/profile"
@@ -15,11 +16,14 @@ import (
 	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
-// handlers :: method → what answers it. A handler may wait; it runs in a goroutine of its own.
-var handlers map[string]func(*conn, []byte) (any, error)
+// handler answers a method, given its parameters. It may wait: it runs in a goroutine of its own.
+type handler func(c *conn, params []byte) (result any, err error)
+
+// handlers :: method → what answers it
+var handlers map[string]handler
 
 func init() { // hello lists the map it stands in
-	handlers = map[string]func(*conn, []byte) (any, error){
+	handlers = map[string]handler{
 		protocol.MethodHello: hello, protocol.MethodToken: token, protocol.MethodReject: reject,
 		protocol.MethodLogin: startLogin, protocol.MethodLoginInput: loginInput, protocol.MethodLogout: logout,
 		protocol.MethodStatus: profileStatus, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
@@ -108,13 +112,13 @@ func whoami(c *conn, params []byte) (any, error) {
 	if err := jsonrpc.DecodeParams(params, &wp); err != nil {
 		return nil, err
 	}
-	q, p, err := c.d.queryOf(protocol.TokenParams{Profile: wp.Profile})
+	p, err := c.d.find(wp.Profile)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(c.open, protocol.DefaultWait)
 	defer cancel()
-	t, err := c.d.broker.Token(ctx, q.Query)
+	t, err := c.d.broker.Token(ctx, broker.Query{Profile: p.Name, MinTTL: broker.Unset})
 	if err != nil {
 		return nil, c.d.wire(err, p.Name)
 	}
@@ -135,4 +139,42 @@ func reload(c *conn, _ []byte) (any, error) {
 		return nil, c.d.wire(err, "")
 	}
 	return protocol.ReloadResult{Profiles: c.d.Profiles()}, nil
+}
+
+// networkResult describes the network in use.
+func (d *Daemon) networkResult() protocol.NetworkResult {
+	now := d.profiles.Network()
+	return protocol.NetworkResult{
+		Proxy: (*protocol.NetworkSetting)(now.Proxy), NoProxy: (*protocol.NetworkSetting)(now.NoProxy),
+		CAFile: (*protocol.NetworkSetting)(now.CAFile), PID: os.Getpid(), StartedAt: d.started.Unix(),
+	}
+}
+
+// networkInStatus is the network as "status" shows it: nil where nothing is set.
+func (d *Daemon) networkInStatus() *protocol.NetworkResult {
+	if d.profiles.Network().Equal(profile.Network{}) {
+		return nil
+	}
+	r := d.networkResult()
+	r.PID, r.StartedAt = 0, 0 // "status" has them already
+	return &r
+}
+
+// network answers "network".
+func network(c *conn, params []byte) (any, error) {
+	var np protocol.NetworkParams
+	if err := jsonrpc.DecodeParams(params, &np); err != nil {
+		return nil, err
+	}
+	switch {
+	case np.Setting == "" && np.Value != "":
+		return nil, protocol.InvalidParams("a value needs the setting that it is for")
+	case np.Setting != "" && !slices.Contains(config.NetworkKeys(), np.Setting):
+		return nil, protocol.InvalidParams("setting must be one of proxy, no_proxy, ca_file")
+	case np.Setting != "":
+		if err := c.d.profiles.SetNetwork(np.Setting, np.Value); err != nil {
+			return nil, c.d.wire(err, "")
+		}
+	}
+	return c.d.networkResult(), nil
 }

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"bufio"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -66,4 +68,33 @@ func aProfileWrittenByHand(t *testing.T, h *house, _ *picky) {
 	write("bad", "provider = \"spatiafi\"\n")
 	time.Sleep(time.Second) // files that cannot be used are not read more often
 	ask(protocol.MethodToken, protocol.TokenParams{Profile: "bad"}, protocol.LoginRequired, "")
+}
+
+// Where a service manager starts the daemon, a configuration that cannot be used is the answer to every request for a
+// profile. A parameter out of its bounds is told first: it stays wrong when the configuration is mended.
+func TestAnInvalidParameterIsToldBeforeABrokenConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte("oops\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := newDaemon(t, Options{Config: configIn(t, dir), Activated: true})
+	defer d.Close(t.Context())
+	here, there := pair(t)
+	go d.newConn(there, ourselves(t)).serve()
+	c := &raw{here, bufio.NewReader(here)}
+	for _, method := range []string{"token", "reject", "whoami", "logout", "login", "status"} {
+		for params, code := range map[string]int{
+			`"profile":"work"`:     protocol.NewError(protocol.Config, "", "").Code,
+			`"profile":"../work"`:  protocol.CodeInvalidParams,
+			`"profile":["a list"]`: protocol.CodeInvalidParams,
+		} {
+			request := `{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":{"access_token":"dummy",` + params + `}}`
+			c.say(t, request+"\n")
+			line, _ := c.hear(t)
+			var a answer
+			if err := json.Unmarshal([]byte(line), &a); err != nil || a.Error == nil || a.Error.Code != code {
+				t.Errorf("%s: %s, want the code %d", request, line, code)
+			}
+		}
+	}
 }

@@ -134,15 +134,20 @@ func BenchmarkAnswer(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		q, err := h.query(r.Params)
+		q, err := wire.ParseToken(r.Params)
 		if err != nil {
 			b.Fatal(err)
 		}
+		p, err := h.profiles.Snapshot().Pick(q.Profile, q.Target)
+		if err != nil {
+			b.Fatal(err)
+		}
+		q.Profile = p.Name
 		token, ok := h.broker.Cached(q.Query)
 		if !ok {
 			b.Fatal("there is no token")
 		}
-		if err := q.admit(token); err != nil {
+		if err := checkTarget(&q, token); err != nil {
 			b.Fatal(err)
 		}
 		out = wire.AppendToken(out[:0], r.ID, token, q.Profile, h.Now())

@@ -3,8 +3,8 @@ package daemon
 import (
 	"encoding/json"
 
-	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/login"
+	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
 	"github.com/groat-dev/groat/protocol/strictjson"
@@ -19,8 +19,8 @@ func startLogin(c *conn, params []byte) (any, error) {
 	if err := jsonrpc.DecodeParams(params, &p); err != nil {
 		return nil, err
 	}
-	if !config.ValidName(p.Profile) {
-		return nil, protocol.InvalidParams("a profile's name is made of a-z, 0-9, '.', '_' and '-', 64 at most")
+	if err := wire.CheckName(p.Profile); err != nil {
+		return nil, err
 	}
 	if !c.takesPart() {
 		return nil, login.TooMany(maxLoginsOfOne, "of this connection", p.Profile)

@@ -17,10 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap/zaptest"
-
 	"github.com/groat-dev/groat/daemon/clock"
-	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
@@ -131,21 +128,12 @@ func (h *timed) start(t *testing.T) {
 		h.stop(t)
 	}
 	h.often = nil
-	where, err := config.At(h.config + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
 	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).DialContext = h.connect
 	if h.tls != nil {
 		client.Transport.(*http.Transport).TLSClientConfig = h.tls
 	}
-	h.Daemon, err = New(Options{
-		Config: where, Keystore: h.store, HTTP: client, Now: h.now, Log: zaptest.NewLogger(t), Release: "test",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h.Daemon = newDaemon(t, Options{Config: configIn(t, h.config), Keystore: h.store, HTTP: client, Now: h.now})
 	h.server.SetLatency(latency)
 }
 

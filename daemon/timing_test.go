@@ -12,31 +12,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap/zaptest"
-
-	"github.com/groat-dev/groat/daemon/clock"
-	"github.com/groat-dev/groat/daemon/config"
-	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/peer"
-	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
 
 // bubble runs f inside a synctest bubble with the client's end of a connection that the daemon serves there.
 func bubble(t *testing.T, f func(t *testing.T, client net.Conn)) {
-	dir, err := config.At(t.TempDir() + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := configIn(t, t.TempDir())
 	p := ourselves(t)
 	synctest.Test(t, func(t *testing.T) {
-		d, err := New(Options{
-			Config: dir, Keystore: memory{&keystore.Memory{}}, HTTP: grant.NewHTTPClient(new(grant.Network)), Now: clock.Now,
-			Log: zaptest.NewLogger(t), Release: "test",
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := newDaemon(t, Options{Config: dir})
 		here, there := net.Pipe()
 		c := d.newConn(there, p)
 		go c.serve()

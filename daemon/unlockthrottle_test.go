@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/daemon/throttle"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -93,18 +94,18 @@ func TestA40WrongPassphrases(t *testing.T) {
 			if d := time.Since(asked); d != 0 {
 				t.Errorf("others waited for %v", d)
 			}
-			if d := <-took; d != penalty(i+1) {
+			if d := <-took; d != min(throttle.FirstDelay<<min(i, 10), throttle.LastDelay) {
 				t.Errorf("wrong passphrase %d took %v", i+1, d)
 			}
 			wantError(t, <-refused, protocol.Locked)
 		}
-		if d := time.Since(begin); d < 990*lastPenalty {
+		if d := time.Since(begin); d < 990*throttle.LastDelay {
 			t.Errorf("a thousand took %v", d)
 		}
 		if d, err := h.guess(t, protocol.MethodUnlock, "right"); d != 0 || err != nil {
 			t.Errorf("the right one: %v, %v", d, err)
 		}
-		if d, _ := h.guess(t, protocol.MethodUnlock, "wrong"); d != firstPenalty {
+		if d, _ := h.guess(t, protocol.MethodUnlock, "wrong"); d != throttle.FirstDelay {
 			t.Errorf("the first wrong one after it took %v", d)
 		}
 	})
@@ -131,12 +132,12 @@ func TestA40WrongPassphrasesAtOnce(t *testing.T) {
 		}
 		all.Wait()
 		took := time.Since(begin)
-		if took > protocol.DefaultWait+lastPenalty {
+		if took > protocol.DefaultWait+throttle.LastDelay {
 			t.Errorf("the last was answered after %v", took)
 		}
-		time.Sleep(lastPenalty)
+		time.Sleep(throttle.LastDelay)
 		if n := s.tries(); n < 5 || n > 10 {
-			t.Errorf("%d were tried in %v", n, took+lastPenalty)
+			t.Errorf("%d were tried in %v", n, took+throttle.LastDelay)
 		}
 		if _, err := h.guess(t, protocol.MethodUnlock, "right"); err != nil {
 			t.Error(err)

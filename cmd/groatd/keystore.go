@@ -19,6 +19,7 @@ import (
 
 // closer is a keystore that must be closed before another groatd may open it.
 type closer interface {
+	keystore.Store
 	daemon.Keystore
 	Close() error
 }

@@ -138,7 +138,7 @@ func serve(f flags, where location, dir config.Dir) error {
 	// The socket comes last: a client that can connect is answered, so all that could be refused is read before.
 	network := new(grant.Network)
 	d, err := daemon.New(daemon.Options{
-		Config: dir, Keystore: st.keystore, HTTP: grant.NewHTTPClient(network), Network: network,
+		Config: dir, Store: st.keystore, Keystore: st.keystore, HTTP: grant.NewHTTPClient(network), Network: network,
 		Now: clock.Now, Log: log, Release: release, Socket: where.socket(), StateDir: directory,
 		Place: where.PlaceStatus, Activated: activated(),
 	})

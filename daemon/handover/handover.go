@@ -30,6 +30,7 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/peer"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -62,6 +63,41 @@ type Token struct {
 	broker.Cached
 	// Configuration is the digest of the profile's configuration: the token is of no use to a profile with another one.
 	Configuration string
+}
+
+// Tokens returns the access tokens that b held, but for those of ephemeral profiles, of which nothing outlives the
+// daemon. It returns none before b is closed.
+func Tokens(b *broker.Broker, profiles *profile.Set) []Token {
+	var all []Token
+	for _, t := range b.Tokens() {
+		if p := profiles.Named(t.Profile); p != nil && !p.Ephemeral {
+			all = append(all, Token{Cached: t, Configuration: p.Fingerprint()})
+		}
+	}
+	return all
+}
+
+// Adopt gives b the access tokens that another daemon held, but for those of profiles whose configuration is another one
+// by now. It returns how many b has taken.
+func Adopt(b *broker.Broker, profiles *profile.Set, tokens []Token) int {
+	adopted := 0
+	configurations := map[string]string{} // :: profile → digest of its configuration
+	for _, t := range tokens {
+		p := profiles.Named(t.Profile)
+		if p == nil {
+			continue
+		}
+		if configurations[p.Name] == "" {
+			configurations[p.Name] = p.Fingerprint()
+		}
+		if t.Configuration == "" || t.Configuration != configurations[p.Name] {
+			continue
+		}
+		if b.Adopt(t.Cached) {
+			adopted++
+		}
+	}
+	return adopted
 }
 
 // Refusal is why a holder goes on.

@@ -4,16 +4,121 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/origin"
+	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// AppendToken appends the reply that hands out a token of a profile. It is written by hand, so that no encoder keeps a copy of the
-// token and nothing is allocated. A token that has expired since it was found does not leave: the machine may have slept, or the peer
-// may not have read an earlier answer. The header is the one of the endpoint that issued the token, whatever the profile is by now.
+// Bounds of what a caller may ask of a token, in bytes.
+const (
+	maxScope    = 2 << 10
+	maxAudience = 1 << 10
+	maxTarget   = 4 << 10
+)
+
+// TokenRequest is the parameters of "token" or "reject", checked.
+type TokenRequest struct {
+	// Query is what to ask the broker. Its Profile is the name in the request: empty where Target is set or the request
+	// means the only profile.
+	broker.Query
+	// Wait is how long the caller waits for the token.
+	Wait time.Duration
+	// Target is the origin whose requests the token is for, as [origin.WithPort] writes it; empty where the request
+	// has none.
+	Target string
+}
+
+// ParseToken returns the parameters of "token". The error is a [*protocol.Error]: invalid params.
+func ParseToken(params []byte) (TokenRequest, error) {
+	var p protocol.TokenParams
+	if err := jsonrpc.DecodeParams(params, &p); err != nil {
+		return TokenRequest{}, err
+	}
+	return checkToken(&p)
+}
+
+// ParseReject returns the parameters of "reject", the refused token in Query.Refused. The error is as in [ParseToken].
+func ParseReject(params []byte) (TokenRequest, error) {
+	var p protocol.RejectParams
+	if err := jsonrpc.DecodeParams(params, &p); err != nil {
+		return TokenRequest{}, err
+	}
+	if p.AccessToken == "" || !printable(p.AccessToken, 0) {
+		return TokenRequest{}, protocol.InvalidParams("access_token must be the token that an API refused")
+	}
+	r, err := checkToken(&p.TokenParams)
+	r.Refused = keystore.SecretString(p.AccessToken)
+	return r, err
+}
+
+func checkToken(p *protocol.TokenParams) (TokenRequest, error) {
+	r := TokenRequest{
+		Query: broker.Query{Profile: p.Profile, Scope: p.Scope, Audience: p.Audience, MinTTL: broker.Unset},
+		Wait:  protocol.DefaultWait,
+	}
+	if p.MinTTL != nil {
+		if *p.MinTTL < 0 || *p.MinTTL > int64(protocol.MaxMinTTL/time.Second) {
+			return r, protocol.InvalidParams("min_ttl must be from 0 to %d seconds", int64(protocol.MaxMinTTL/time.Second))
+		}
+		r.MinTTL = time.Duration(*p.MinTTL) * time.Second
+	}
+	if p.Wait != nil {
+		if *p.Wait < 0 || *p.Wait > int64(protocol.MaxWait/time.Second) {
+			return r, protocol.InvalidParams("wait must be from 0 to %d seconds", int64(protocol.MaxWait/time.Second))
+		}
+		r.Wait = time.Duration(*p.Wait) * time.Second
+	}
+	switch {
+	case len(p.Scope) > maxScope || !printable(p.Scope, ' '):
+		return r, protocol.InvalidParams("scope must be words of printable ASCII, 2048 bytes at most (RFC 6749 §3.3)")
+	case len(p.Audience) > maxAudience || !printable(p.Audience, 0):
+		return r, protocol.InvalidParams("audience must be printable ASCII without spaces, 1024 bytes at most")
+	case len(p.Target) > maxTarget:
+		return r, protocol.InvalidParams("target must be a URL of 4096 bytes at most")
+	case p.Profile != "" && p.Target != "":
+		return r, protocol.InvalidParams("name a profile or a target, not both")
+	}
+	if p.Profile != "" {
+		return r, CheckName(p.Profile)
+	}
+	if p.Target != "" {
+		api, err := origin.WithPort(p.Target)
+		if err != nil {
+			return r, protocol.InvalidParams("target: %s", err)
+		}
+		r.Target = api
+	}
+	return r, nil
+}
+
+// CheckName returns nil for what may be a profile's name, which an empty one may not. The error is as in [ParseToken].
+func CheckName(name string) error {
+	if !config.ValidName(name) {
+		return protocol.InvalidParams("a profile's name is made of a-z, 0-9, '.', '_' and '-', 64 at most")
+	}
+	return nil
+}
+
+// printable reports whether s is made of RFC 6749's NQCHAR (visible ASCII but '"' and '\') and one more byte.
+func printable(s string, also byte) bool {
+	for i := range len(s) {
+		if c := s[i]; c != also && (c <= ' ' || c >= 0x7f || c == '"' || c == '\\') {
+			return false
+		}
+	}
+	return true
+}
+
+// AppendToken appends the reply that hands out a token of a profile. It is written by hand, so that no encoder keeps a
+// copy of the token and nothing is allocated. The reply is an error of the kind temporary where the token has expired
+// since it was found: the machine may have slept, or the peer may not have read an earlier answer. The header is the one
+// of the endpoint that issued the token, even if the profile has another endpoint by now.
 func AppendToken(out, id []byte, t grant.Token, profile string, now clock.Instant) []byte {
 	left := t.Remaining(now)
 	if left <= 0 && !t.Static {
@@ -44,7 +149,7 @@ func AppendToken(out, id []byte, t grant.Token, profile string, now clock.Instan
 	out = append(out, `,"profile":`...)
 	out = strictjson.AppendString(out, profile)
 	out = append(out, `,"header":`...)
-	if t.Destinations == nil || t.Destinations.Header == nil {
+	if !t.Static && (t.Destinations == nil || t.Destinations.Header == nil) {
 		out = append(out, `"Authorization: Bearer `...)
 		out = t.Access.AppendTo(out)
 		out = append(out, '"')
