@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"slices"
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -40,11 +39,6 @@ func restoreBackup(c *conn, params []byte) (any, error) {
 		return nil, err
 	}
 	defer passphrase.Wipe()
-	for _, name := range p.Replace {
-		if !slices.Contains(p.Take, name) {
-			return nil, protocol.InvalidParams("replace names %q, which take does not", name)
-		}
-	}
 	ctx, cancel := context.WithTimeout(c.ctx, moveTime)
 	defer cancel()
 	return c.d.logins.RestoreFile(ctx, p, passphrase, c.oneGuess(passphrase))

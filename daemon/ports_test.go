@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -13,6 +15,45 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/protocol"
 )
+
+// byBrowser are the parameters of a login in a browser.
+func (h *house) byBrowser(profile string) protocol.LoginParams {
+	params := h.ofDevice(profile)
+	params.Grant = string(grant.ByAuthorizationCode)
+	return params
+}
+
+// browse is a browser without pictures: it follows where the server leads. What it ends at is the callback's page.
+func browse(ctx context.Context, page string) (status int, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, err
+}
+
+// elsewhere is a browser on another machine: it cannot come back to this one. What it ends at is in its address bar.
+func elsewhere(ctx context.Context, page string) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 3 {
+		return "", errors.New("the server did not send the browser back: " + resp.Status)
+	}
+	return resp.Header.Get("Location"), nil
+}
 
 // newFixedHouse is a house whose client is registered with one port, which is free.
 func newFixedHouse(t *testing.T) (h *house, redirect string) {

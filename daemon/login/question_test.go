@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -15,8 +16,8 @@ import (
 // An answer is to the question that it names. One that comes twice, or late from another client, is refused and says nothing to
 // the next question; a consent always names what it is to.
 func TestJ50AnAnswerIsToItsQuestion(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *room) {
-		l := r.newLogin(protocol.LoginParams{Profile: "p", Confirm: true})
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		l := h.newLogin(protocol.LoginParams{Profile: "p", Confirm: true})
 		l.ctx, l.cancel = context.WithCancel(t.Context())
 		defer l.cancel()
 		yes := func(question int64) bool {
@@ -51,11 +52,11 @@ func TestJ50AnAnswerIsToItsQuestion(t *testing.T) {
 }
 
 // viewing makes a viewer take part in a login that no goroutine runs.
-func (r *room) viewing(l *Login) *viewer {
-	v := &viewer{r: r, prompts: make(chan protocol.Prompt, 16)}
-	r.mu.Lock()
-	r.running[l.params.Profile] = l
-	r.mu.Unlock()
+func (h *harness) viewing(l *Login) *viewer {
+	v := &viewer{h: h, prompts: make(chan protocol.Prompt, 16)}
+	h.mu.Lock()
+	h.running[l.params.Profile] = l
+	h.mu.Unlock()
 	l.view(v)
 	return v
 }
@@ -63,13 +64,13 @@ func (r *room) viewing(l *Login) *viewer {
 // An answer names its question: one that comes after the login has gone on to the next is refused, and is not taken for the
 // answer to that.
 func TestAnAnswerToAnEarlierQuestion(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *room) {
-		l := r.newLogin(r.ofMachine("p"))
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		l := h.newLogin(h.ofMachine("p"))
 		l.ctx, l.cancel = context.WithCancel(t.Context())
 		defer l.cancel()
-		v := r.viewing(l)
+		v := h.viewing(l)
 		answer := func(question int64, value string) bool {
-			return r.Answer(v, l.id, question, keystore.SecretString(value))
+			return h.Answer(v, l.id, question, keystore.SecretString(value))
 		}
 		typed := make(chan string, 2)
 		go func() {
@@ -98,7 +99,7 @@ func TestAnAnswerToAnEarlierQuestion(t *testing.T) {
 		if answer(2, "again") {
 			t.Error("an answer was taken while nothing is asked")
 		}
-		if r.Answer(&viewer{}, l.id, 0, keystore.SecretString("x")) {
+		if h.Answer(&viewer{}, l.id, 0, keystore.SecretString("x")) {
 			t.Error("an answer was taken from one who does not take part")
 		}
 	})
@@ -106,11 +107,11 @@ func TestAnAnswerToAnEarlierQuestion(t *testing.T) {
 
 // Two people answer the same question, or one twice: the second answer is refused and is no answer to the next question.
 func TestJ62ALateAnswerIsNotTheNextQuestions(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *room) {
-		l := r.newLogin(protocol.LoginParams{Profile: "p", Confirm: true})
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		l := h.newLogin(protocol.LoginParams{Profile: "p", Confirm: true})
 		l.ctx, l.cancel = context.WithCancel(t.Context())
 		defer l.cancel()
-		v := r.viewing(l)
+		v := h.viewing(l)
 		refusal := errors.New("no")
 		var first, second error
 		go func() {
@@ -120,7 +121,7 @@ func TestJ62ALateAnswerIsNotTheNextQuestions(t *testing.T) {
 		}()
 		synctest.Wait()
 		answer := func(question int64, value string) bool {
-			return r.Answer(v, l.id, question, keystore.SecretString(value))
+			return h.Answer(v, l.id, question, keystore.SecretString(value))
 		}
 		taken := make(chan bool, 4)
 		for _, question := range []int64{1, 0, 1, 0} {

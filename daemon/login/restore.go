@@ -26,6 +26,11 @@ func (s *Logins) RestoreFile(ctx context.Context, p protocol.RestoreParams, pass
 	protocol.RestoreResult, error,
 ) {
 	var r protocol.RestoreResult
+	for _, name := range p.Replace {
+		if !slices.Contains(p.Take, name) {
+			return r, protocol.InvalidParams("replace names %q, which take does not", name)
+		}
+	}
 	if _, err := os.Lstat(p.Path); err != nil { // before a passphrase is tried
 		return r, wireFile("restore", p.Path, err)
 	}

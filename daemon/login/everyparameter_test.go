@@ -1,8 +1,13 @@
-package daemon
+package login
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,8 +21,8 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/privatekey"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
-	"github.com/groat-dev/groat/daemon/login"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/described"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -25,46 +30,46 @@ import (
 // givenFields is what each field of protocol.LoginParams is set to, and what shows that it was used: words in the trace of the
 // login. A server's or grant's name may be an error of another kind, but never a success in which it does not show.
 var givenFields = map[string]struct {
-	set    func(h *house, p *protocol.LoginParams, key string)
+	set    func(h *harness, p *protocol.LoginParams, key string)
 	shows  string
 	server bool
 }{
-	"Provider": {set: func(h *house, p *protocol.LoginParams, _ string) {
+	"Provider": {set: func(h *harness, p *protocol.LoginParams, _ string) {
 		p.Provider, p.AuthServer = "climateengine", h.server.URL()
 	}, shows: "climateengine", server: true},
-	"Issuer": {set: func(h *house, p *protocol.LoginParams, _ string) {
+	"Issuer": {set: func(h *harness, p *protocol.LoginParams, _ string) {
 		p.Issuer = h.server.URL() + sandbox.KeycloakIssuerPath
 	},
 		shows: sandbox.KeycloakIssuerPath, server: true},
-	"TokenURL": {set: func(h *house, p *protocol.LoginParams, _ string) {
+	"TokenURL": {set: func(h *harness, p *protocol.LoginParams, _ string) {
 		p.TokenURL = h.server.URL() + sandbox.KeycloakTokenPath
 	},
 		shows: sandbox.KeycloakTokenPath, server: true},
-	"AuthServer":  {set: func(_ *house, p *protocol.LoginParams, _ string) { p.AuthServer = "http://localhost:7" }, shows: "localhost:7"},
-	"Grant":       {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Grant = "token_exchange" }, shows: "Token to exchange", server: true},
-	"ClientAuth":  {set: func(_ *house, p *protocol.LoginParams, _ string) { p.ClientAuth = "private_key_jwt" }, shows: "private_key_jwt", server: true},
-	"ClientID":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.ClientID = "given-client" }, shows: "given-client"},
-	"Username":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Username = "bob@example.com" }, shows: "bob@example.com"},
-	"Key":         {set: func(_ *house, p *protocol.LoginParams, key string) { p.Key = key }, shows: "key.pem"},
-	"Certificate": {set: func(_ *house, p *protocol.LoginParams, key string) { p.Certificate = key }, shows: "certificate=-"},
-	"KeyAlg":      {set: func(_ *house, p *protocol.LoginParams, _ string) { p.KeyAlg = "ES256" }, shows: "key_alg=ES256"},
-	"KeyID":       {set: func(_ *house, p *protocol.LoginParams, _ string) { p.KeyID = "given-kid" }, shows: "key_id=given-kid"},
-	"Subject":     {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Subject = person }, shows: "subject=" + person},
-	"Redirect":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Redirect = "http://127.0.0.1/given" }, shows: "%2Fgiven"},
-	"NoBrowser":   {set: func(_ *house, p *protocol.LoginParams, _ string) { p.NoBrowser = true }, shows: "prompt"},
-	"Header":      {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Header = "X-Given" }, shows: "X-Given"},
-	"Prefix": {set: func(_ *house, p *protocol.LoginParams, _ string) {
+	"AuthServer":  {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.AuthServer = "http://localhost:7" }, shows: "localhost:7"},
+	"Grant":       {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Grant = "token_exchange" }, shows: "Token to exchange", server: true},
+	"ClientAuth":  {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.ClientAuth = "private_key_jwt" }, shows: "private_key_jwt", server: true},
+	"ClientID":    {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.ClientID = "given-client" }, shows: "given-client"},
+	"Username":    {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Username = "bob@example.com" }, shows: "bob@example.com"},
+	"Key":         {set: func(_ *harness, p *protocol.LoginParams, key string) { p.Key = key }, shows: "key.pem"},
+	"Certificate": {set: func(_ *harness, p *protocol.LoginParams, key string) { p.Certificate = key }, shows: "certificate=-"},
+	"KeyAlg":      {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.KeyAlg = "ES256" }, shows: "key_alg=ES256"},
+	"KeyID":       {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.KeyID = "given-kid" }, shows: "key_id=given-kid"},
+	"Subject":     {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Subject = person }, shows: "subject=" + person},
+	"Redirect":    {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Redirect = "http://127.0.0.1/given" }, shows: "%2Fgiven"},
+	"NoBrowser":   {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.NoBrowser = true }, shows: "prompt"},
+	"Header":      {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Header = "X-Given" }, shows: "X-Given"},
+	"Prefix": {set: func(_ *harness, p *protocol.LoginParams, _ string) {
 		given := "given"
 		p.Prefix = &given
 	}, shows: "prefix = 'given'"},
-	"Ephemeral": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Ephemeral = true }, shows: "nothing written"},
-	"Scope":     {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Scope = "write" }, shows: "scope = 'write'|\"scope\":\"write\""},
-	"Audience":  {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Audience = "https://given.example" }, shows: "given.example"},
-	"Resources": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Resources = []string{"https://given.example"} }, shows: "given.example"},
-	"NewClient": {set: func(_ *house, p *protocol.LoginParams, _ string) { p.NewClient = true }, shows: sandbox.SpatiafiClientsPath},
-	"Secret":    {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Secret = true }, shows: `"kind":"secret"`},
-	"Replace":   {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Replace = true }},                            // a permission; see TestJ30
-	"Trust":     {set: func(_ *house, p *protocol.LoginParams, _ string) { p.Trust = []string{"https://given.example"} }}, // another; see TestF10
+	"Ephemeral": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Ephemeral = true }, shows: "nothing written"},
+	"Scope":     {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Scope = "write" }, shows: "scope = 'write'|\"scope\":\"write\""},
+	"Audience":  {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Audience = "https://given.example" }, shows: "given.example"},
+	"Resources": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Resources = []string{"https://given.example"} }, shows: "given.example"},
+	"NewClient": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.NewClient = true }, shows: sandbox.SpatiafiClientsPath},
+	"Secret":    {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Secret = true }, shows: `"kind":"secret"`},
+	"Replace":   {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Replace = true }},                            // a permission; see TestJ30
+	"Trust":     {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Trust = []string{"https://given.example"} }}, // another; see TestF10
 }
 
 // notGiven are the fields that a person does not type.
@@ -72,21 +77,21 @@ var notGiven = []string{"Profile", "Confirm"}
 
 // givenWay is one kind of sign-in: how it is asked for, what a profile that has it is made of, and which fields it refuses.
 type givenWay struct {
-	asked    func(h *house, key string) protocol.LoginParams
-	config   func(h *house) string
-	item     func(h *house, key keystore.Secret) keystore.Item
+	asked    func(h *harness, key string) protocol.LoginParams
+	config   func(h *harness) string
+	item     func(h *harness, key keystore.Secret) keystore.Item
 	refused  string // fields
 	existing string // changes to that on an existing profile: -Field is used, +Field refused
 }
 
-func (h *house) itemFor(id, auth, kind string) keystore.Item {
+func (h *harness) itemFor(id, auth, kind string) keystore.Item {
 	return keystore.Item{
 		Issuer: h.server.URL(), TokenEndpoint: h.server.URL() + h.server.TokenPath(), ClientAuth: auth, ClientID: id, Grant: kind,
 		RevocationEndpoint: h.server.URL() + "/revoke",
 	}
 }
 
-func (h *house) configFor(auth, kind string) string {
+func (h *harness) configFor(auth, kind string) string {
 	text := fmt.Sprintf("issuer = %q\ntoken_endpoint = %q\nclient_auth = %q\n", h.server.URL(), h.server.URL()+h.server.TokenPath(), auth)
 	if kind != "" {
 		text += fmt.Sprintf("grant = %q\n", kind)
@@ -94,17 +99,17 @@ func (h *house) configFor(auth, kind string) string {
 	return text
 }
 
-func (h *house) presetConfig(name string) string {
+func (h *harness) presetConfig(name string) string {
 	return fmt.Sprintf("provider = %q\nauth_server = %q\n", name, h.server.URL())
 }
 
 func givenSession(auth, kind, id string) givenWay {
 	return givenWay{
-		asked: func(h *house, _ string) protocol.LoginParams {
+		asked: func(h *harness, _ string) protocol.LoginParams {
 			return protocol.LoginParams{Issuer: h.server.URL(), ClientID: id, ClientAuth: auth, Grant: kind}
 		},
-		config: func(h *house) string { return h.configFor(auth, kind) },
-		item: func(h *house, _ keystore.Secret) keystore.Item {
+		config: func(h *harness) string { return h.configFor(auth, kind) },
+		item: func(h *harness, _ keystore.Secret) keystore.Item {
 			i := h.itemFor(id, auth, kind)
 			i.RefreshToken = keystore.SecretString("dummy-refresh-token")
 			if auth != "none" {
@@ -127,7 +132,7 @@ func givenWays() map[grant.Kind]givenWay {
 	exchange.refused = noKeyFields + "AuthServer Username Redirect NoBrowser NewClient"
 	machine := givenSession("client_secret_post", "", "machine")
 	machine.refused = exchange.refused
-	machine.item = func(h *house, _ keystore.Secret) keystore.Item {
+	machine.item = func(h *harness, _ keystore.Secret) keystore.Item {
 		i := h.itemFor("machine", "client_secret_post", "")
 		i.ClientSecret = keystore.SecretString(clientSecret)
 		return i
@@ -135,11 +140,11 @@ func givenWays() map[grant.Kind]givenWay {
 	return map[grant.Kind]givenWay{
 		grant.ByDeviceCode: device, grant.ByAuthorizationCode: browser, grant.ByTokenExchange: exchange, grant.ByClientCredentials: machine,
 		grant.ByJWTBearer: {
-			asked: func(h *house, key string) protocol.LoginParams {
+			asked: func(h *harness, key string) protocol.LoginParams {
 				return protocol.LoginParams{TokenURL: h.server.URL() + h.server.TokenPath(), ClientID: "keyed", Key: key, Grant: "jwt_bearer"}
 			},
-			config: func(h *house) string { return h.configFor("none", "jwt_bearer") },
-			item: func(h *house, key keystore.Secret) keystore.Item {
+			config: func(h *harness) string { return h.configFor("none", "jwt_bearer") },
+			item: func(h *harness, key keystore.Secret) keystore.Item {
 				i := h.itemFor("keyed", "none", "jwt_bearer")
 				i.PrivateKey = key.Clone()
 				return i
@@ -147,11 +152,11 @@ func givenWays() map[grant.Kind]givenWay {
 			refused: "AuthServer Username Certificate Redirect NoBrowser NewClient Secret",
 		},
 		grant.ByAppCredentials: {
-			asked: func(h *house, _ string) protocol.LoginParams {
+			asked: func(h *harness, _ string) protocol.LoginParams {
 				return protocol.LoginParams{Provider: "spatiafi", AuthServer: h.server.URL(), Username: person, Grant: "app_credentials"}
 			},
-			config: func(h *house) string { return h.presetConfig("spatiafi") },
-			item: func(h *house, _ keystore.Secret) keystore.Item {
+			config: func(h *harness) string { return h.presetConfig("spatiafi") },
+			item: func(h *harness, _ keystore.Secret) keystore.Item {
 				return keystore.Item{
 					Issuer: "https://auth.spatiafi.com", TokenEndpoint: h.server.URL() + sandbox.SpatiafiTokenPath, ClientAuth: "client_secret_jwt",
 					ClientID: "machine", ClientSecret: keystore.SecretString(clientSecret), Username: person,
@@ -161,26 +166,26 @@ func givenWays() map[grant.Kind]givenWay {
 			existing: "-ClientID +Username",
 		},
 		grant.ByAPIKey: {
-			asked: func(h *house, _ string) protocol.LoginParams {
+			asked: func(h *harness, _ string) protocol.LoginParams {
 				return protocol.LoginParams{Provider: "planet-key", AuthServer: h.server.URL(), Grant: "api_key"}
 			},
-			config:  func(h *house) string { return h.presetConfig("planet-key") },
-			item:    func(h *house, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
+			config:  func(h *harness) string { return h.presetConfig("planet-key") },
+			item:    func(h *harness, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
 			refused: noKeyFields + "ClientAuth ClientID Username Redirect NoBrowser Scope Audience NewClient",
 		},
 		grant.ByKeyLogin: {
-			asked: func(h *house, _ string) protocol.LoginParams {
+			asked: func(h *harness, _ string) protocol.LoginParams {
 				return protocol.LoginParams{Provider: "planet-legacy", AuthServer: h.server.URL(), Username: person, Grant: "key_login"}
 			},
-			config:   func(h *house) string { return h.presetConfig("planet-legacy") },
-			item:     func(h *house, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
+			config:   func(h *harness) string { return h.presetConfig("planet-legacy") },
+			item:     func(h *harness, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
 			refused:  noKeyFields + "ClientAuth ClientID Redirect NoBrowser Scope Audience NewClient",
 			existing: "+Username",
 		},
 	}
 }
 
-func (h *house) apiKeyItem() keystore.Item {
+func (h *harness) apiKeyItem() keystore.Item {
 	return keystore.Item{Issuer: "https://api.planet.com", Grant: "api_key", Username: person, APIKey: keystore.SecretString("dummy-api-key")}
 }
 
@@ -212,10 +217,10 @@ func TestJ20EveryParameterIsUsedOrRefused(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					in, o := inBubble, sandbox.Options{}
 					if kind == grant.ByAuthorizationCode { // the browser's way back is a real socket
-						in, o.Consent = onSockets, sandbox.ConsentAllow
+						in, o.Consent = onRealSockets, sandbox.ConsentAllow
 					}
-					in(t, o, func(t *testing.T, h *house, store *picky) {
-						g := h.give(t, store, kind, way, existing, f.Name)
+					in(t, o, func(t *testing.T, h *harness) {
+						g := h.give(t, kind, way, existing, f.Name)
 						switch {
 						case refused:
 							g.refused(t, f.Name)
@@ -265,7 +270,7 @@ func flagOf(field string) string {
 		word := "x"
 		v.Set(reflect.ValueOf(&word))
 	}
-	return strings.Fields(login.Command(p))[3]
+	return strings.Fields(Command(p))[3]
 }
 
 // refused makes sure that the error names the flag, and that nothing was asked or sent.
@@ -311,33 +316,32 @@ func (way givenWay) again(kind grant.Kind, field string, first protocol.LoginPar
 	return p
 }
 
-// onSockets is inBubble with a server on a real socket and real time.
-func onSockets(t *testing.T, o sandbox.Options, f func(t *testing.T, h *house, store *picky)) {
+// onRealSockets is inBubble with a server on a real socket and real time.
+func onRealSockets(t *testing.T, o sandbox.Options, f func(t *testing.T, h *harness)) {
 	t.Helper()
-	store := &picky{memory: memory{&keystore.Memory{}}}
-	o.Clients, o.Refresh = append(o.Clients, apps...), sandbox.Refresh{Always: true, Rotate: true}
-	for i := range o.Clients {
-		o.Clients[i].RedirectURIs = []string{"http://127.0.0.1/callback", "http://127.0.0.1/given"}
+	for _, c := range apps {
+		c.RedirectURIs = []string{"http://127.0.0.1/callback", "http://127.0.0.1/given"}
+		o.Clients = append(o.Clients, c)
 	}
-	f(t, newHouseWith(t, o, store), store)
+	f(t, onSockets(t, o))
 }
 
 // comeBack is a browser: it returns the address that it ended at.
-func (h *house) comeBack(ctx context.Context, page string) (protocol.LoginSecret, error) {
+func (h *harness) comeBack(ctx context.Context, page string) (keystore.Secret, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
 	if err != nil {
-		return protocol.LoginSecret{}, err
+		return keystore.Secret{}, err
 	}
 	resp, err := h.HTTP.Transport.RoundTrip(r)
 	if err != nil {
-		return protocol.LoginSecret{}, err
+		return keystore.Secret{}, err
 	}
 	defer resp.Body.Close()
-	return protocol.NewLoginSecret([]byte(resp.Header.Get("Location"))), nil
+	return keystore.SecretString(resp.Header.Get("Location")), nil
 }
 
 // give signs in with a field.
-func (h *house) give(t *testing.T, store *picky, kind grant.Kind, way givenWay, existing bool, field string) *given {
+func (h *harness) give(t *testing.T, kind grant.Kind, way givenWay, existing bool, field string) *given {
 	t.Helper()
 	file, public := keyPair(t)
 	h.server.AddClient(sandbox.Client{ID: "keyed", Key: public})
@@ -354,35 +358,35 @@ func (h *house) give(t *testing.T, store *picky, kind grant.Kind, way givenWay, 
 		if err != nil {
 			t.Fatal(err)
 		}
-		subject = token.AccessToken
+		subject = token.Access.Reveal()
 	}
 	g := &given{}
 	var trace strings.Builder
-	answer := func(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
+	answer := func(ctx context.Context, p protocol.Prompt) (keystore.Secret, error) {
 		text, _ := json.Marshal(p)
 		fmt.Fprintf(&trace, "prompt %s\n", text)
 		switch p.Kind {
 		case protocol.PromptDevice:
-			return protocol.LoginSecret{}, h.server.ApproveDevice(p.Code)
+			return keystore.Secret{}, h.server.ApproveDevice(p.Code)
 		case protocol.PromptBrowser:
 			return h.comeBack(ctx, p.URL)
 		case protocol.PromptConfirm:
-			return protocol.NewLoginSecret([]byte("yes")), nil
+			return keystore.SecretString("yes"), nil
 		case protocol.PromptSecret:
 			g.questions++
 			switch {
 			case strings.HasPrefix(p.Text, "Password"):
-				return protocol.NewLoginSecret([]byte(password)), nil
+				return keystore.SecretString(password), nil
 			case strings.HasPrefix(p.Text, "Token"):
-				return protocol.NewLoginSecret([]byte(subject)), nil
+				return keystore.SecretString(subject), nil
 			}
 		}
-		return protocol.NewLoginSecret([]byte(clientSecret)), nil
+		return keystore.SecretString(clientSecret), nil
 	}
 	switch {
 	case existing && kind.Session():
 		params.Profile = "p"
-		if _, err := h.visit(t).Login(t.Context(), params, answer); err != nil {
+		if _, err := h.login(t.Context(), params, answer); err != nil {
 			t.Fatal(err)
 		}
 		params = way.again(kind, field, params)
@@ -391,24 +395,22 @@ func (h *house) give(t *testing.T, store *picky, kind grant.Kind, way givenWay, 
 	case existing:
 		params = way.again(kind, field, params)
 		h.write(t, "profiles.d/p.toml", way.config(h))
-		if err := h.Reload(); err != nil {
-			t.Fatal(err)
-		}
+		h.reload(t)
 		item := way.item(h, key)
 		if item.APIKey.IsZero() { // as a sign-in would have it
-			item.Issuer, item.TokenEndpoint = h.profiles.Named("p").Endpoint.Server().Issuer, h.profiles.Named("p").Endpoint.Server().TokenEndpoint
+			item.Issuer, item.TokenEndpoint = h.Profiles.Named("p").Endpoint.Server().Issuer, h.Profiles.Named("p").Endpoint.Server().TokenEndpoint
 		} else {
-			s := h.profiles.Named("p").Endpoint.Server()
+			s := h.Profiles.Named("p").Endpoint.Server()
 			item.Issuer, item.TokenEndpoint, item.ClientAuth = s.Issuer, s.TokenEndpoint, string(s.ClientAuth)
 		}
-		if err := store.memory.Set(t.Context(), "p", item); err != nil {
+		if err := h.store.Memory.Set(t.Context(), "p", item); err != nil {
 			t.Fatal(err)
 		}
 	}
 	params.Profile = "p"
 	givenFields[field].set(h, &params, file)
 	before := len(h.server.Log())
-	_, g.err = h.visit(t).Login(t.Context(), params, answer)
+	_, g.err = h.login(t.Context(), params, answer)
 	if g.err == nil && field == "NoBrowser" {
 		trace.WriteString("prompt\n") // a session that was proven opens none
 	}
@@ -422,7 +424,7 @@ func (h *house) give(t *testing.T, store *picky, kind grant.Kind, way givenWay, 
 		trace.WriteString("nothing written\n")
 	}
 	fmt.Fprintf(&trace, "configuration %s\n", text)
-	i := stored(t, store, "p")
+	i := h.stored(t, "p")
 	fmt.Fprintf(&trace, "item client=%s username=%s key_id=%s key_alg=%s subject=%s certificate=%.1s\n",
 		i.ClientID, i.Username, i.KeyID, i.KeyAlg, i.Subject, i.Certificate)
 	if g.err == nil && field == "Key" && !i.PrivateKey.IsZero() && i.PrivateKey.Equal(key) {
@@ -434,8 +436,8 @@ func (h *house) give(t *testing.T, store *picky, kind grant.Kind, way givenWay, 
 
 // A hint for the next try is the command that was given with what it lacks: whatever else was given stays in it, once.
 func TestJ60AHintKeepsWhatWasGiven(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
-	o := newDescribedServer(t, "named")
+	h := onSockets(t, sandbox.Options{})
+	o := described.New(t, "named")
 	signMachine(t, h, o)
 	_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", ClientAuth: "client_secret_basic", Scope: "s"}, "")
 	if e := wantError(t, err, ""); e.Hint() != "groat login lab --client-auth client_secret_basic --scope s --client-id ID" {
@@ -445,8 +447,8 @@ func TestJ60AHintKeepsWhatWasGiven(t *testing.T) {
 
 // A path, a query or a fragment of --api would be dropped: it is refused before anything is sent, and the hint's command works.
 func TestJ64AnAPIWithMoreThanAnOrigin(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
-	o := newDescribedServer(t, "named")
+	h := onSockets(t, sandbox.Options{})
+	o := described.New(t, "named")
 	signMachine(t, h, o)
 	for _, rest := range []string{"/v1", "/v1/", "?x=1", "#f"} {
 		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://first.example", "https://api.example" + rest}}, "")
@@ -454,7 +456,7 @@ func TestJ64AnAPIWithMoreThanAnOrigin(t *testing.T) {
 			t.Errorf("%q: %v, hint %q", rest, e, e.Hint())
 		}
 	}
-	if got := o.received(); len(got) != 0 {
+	if got := o.Received(); len(got) != 0 {
 		t.Errorf("sent %q", got)
 	}
 	for _, rest := range []string{"/", "", ":443", ":443/"} {
@@ -463,4 +465,22 @@ func TestJ64AnAPIWithMoreThanAnOrigin(t *testing.T) {
 			t.Errorf("%q: %+v, %v", rest, r, err)
 		}
 	}
+}
+
+// keyPair writes an ECDSA key to a file.
+func keyPair(t *testing.T) (file string, public *ecdsa.PublicKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file, &key.PublicKey
 }

@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"encoding/json"
@@ -13,8 +13,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// planetMachine writes an auth_client.json of Planet's tools, for a machine account at the house's server.
-func (h *house) planetMachine(t *testing.T, secret string) (file, text string) {
+// planetMachine writes an auth_client.json of Planet's tools, for a machine account at the harness's server.
+func (h *harness) planetMachine(t *testing.T, secret string) (file, text string) {
 	t.Helper()
 	b, err := json.Marshal(map[string]any{
 		"client_type": "oidc_client_credentials_secret", "auth_server": h.server.URL() + sandbox.KeycloakIssuerPath,
@@ -33,18 +33,24 @@ func (h *house) planetMachine(t *testing.T, secret string) (file, text string) {
 	return file, string(b)
 }
 
-// importing looks at a file, and then takes what was found.
-func (h *house) importing(t *testing.T, file string) protocol.ImportFound {
+// importInto runs an import as the daemon does, without variables of the environment.
+func (h *harness) importInto(t *testing.T, r *protocol.ImportResult, p protocol.ImportParams) (err error) {
 	t.Helper()
-	c := h.visit(t)
+	*r, err = h.Import(t.Context(), p, nil, nil)
+	return err
+}
+
+// importing looks at a file, and then takes what was found.
+func (h *harness) importing(t *testing.T, file string) protocol.ImportFound {
+	t.Helper()
 	var r protocol.ImportResult
-	if err := c.Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file}, &r); err != nil {
+	if err := h.importInto(t, &r, protocol.ImportParams{From: file}); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Found) != 1 || r.Found[0].Imported || len(h.server.Log()) != 0 {
 		t.Fatalf("looking: %+v, %d requests", r, len(h.server.Log()))
 	}
-	if err := c.Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file, Take: []string{r.Found[0].ID}, Trust: []string{h.server.URL()}}, &r); err != nil {
+	if err := h.importInto(t, &r, protocol.ImportParams{From: file, Take: []string{r.Found[0].ID}, Trust: []string{h.server.URL()}}); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Found) != 1 {
@@ -55,7 +61,7 @@ func (h *house) importing(t *testing.T, file string) protocol.ImportFound {
 
 // A machine account of Planet's tools is proven, stored, and a profile from then on; the file stays as it was.
 func TestImportOfAPlanetMachineAccount(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		file, text := h.planetMachine(t, clientSecret)
 		f := h.importing(t, file)
 		if !f.Imported || f.Error != nil || f.System != "Planet" || f.What != "machine account" || f.ClientID != "machine" || len(f.Copies) != 1 || f.Copies[0].Remove == "" {
@@ -64,11 +70,11 @@ func TestImportOfAPlanetMachineAccount(t *testing.T) {
 		if n := h.server.Count(sandbox.KeycloakTokenPath); n != 1 {
 			t.Errorf("it was proven with %d token requests", n)
 		}
-		got := stored(t, store, f.Profile)
+		got := h.stored(t, f.Profile)
 		if got.ClientID != "machine" || got.ClientSecret.Reveal() != clientSecret || got.Issuer != h.server.URL()+sandbox.KeycloakIssuerPath {
 			t.Errorf("the keystore has %q at %s", got.ClientID, got.Issuer)
 		}
-		c, err := h.Config.Load()
+		c, err := h.Profiles.Config.Load()
 		if p := c.Profiles[f.Profile]; err != nil || p.TokenEndpoint != h.server.URL()+sandbox.KeycloakTokenPath || p.ClientAuth != "client_secret_post" || p.Audience != "https://api.planet.com/" {
 			t.Errorf("%+v, %v", p, err)
 		}
@@ -87,13 +93,13 @@ func TestImportOfAPlanetMachineAccount(t *testing.T) {
 
 // What the provider refuses is not taken, and leaves nothing behind.
 func TestImportOfARefusedMachineAccount(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		file, text := h.planetMachine(t, "dummy-wrong-secret")
 		f := h.importing(t, file)
 		if f.Imported || f.Error == nil || f.Error.Hint() == "" {
 			t.Errorf("%+v", f)
 		}
-		if h.profiles.Named(f.Profile) != nil || stored(t, store, f.Profile).ClientID != "" || h.holds(f.Profile) {
+		if h.Profiles.Named(f.Profile) != nil || h.stored(t, f.Profile).ClientID != "" || h.holds(f.Profile) {
 			t.Error("something of it was kept")
 		}
 		if now, err := os.ReadFile(file); err != nil || string(now) != text {
@@ -105,19 +111,18 @@ func TestImportOfARefusedMachineAccount(t *testing.T) {
 // Two at once: what is found is proven by one of them. A proof may use a refresh token up, and the second one of the same would
 // end the session.
 func TestTwoImportsAtOnceProveOnce(t *testing.T) {
-	inBubble(t, sandbox.Options{Latency: time.Second}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{Latency: time.Second}, func(t *testing.T, h *harness) {
 		file, _ := h.planetMachine(t, clientSecret)
 		var looked protocol.ImportResult
-		if err := h.visit(t).Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file}, &looked); err != nil {
+		if err := h.importInto(t, &looked, protocol.ImportParams{From: file}); err != nil {
 			t.Fatal(err)
 		}
 		var imported, refused atomic.Int64
 		var both sync.WaitGroup
 		for range 2 {
-			c := h.visit(t)
 			both.Go(func() {
 				var r protocol.ImportResult
-				if err := c.Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file, Take: []string{looked.Found[0].ID}, Trust: []string{h.server.URL()}}, &r); err != nil {
+				if err := h.importInto(t, &r, protocol.ImportParams{From: file, Take: []string{looked.Found[0].ID}, Trust: []string{h.server.URL()}}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -133,7 +138,7 @@ func TestTwoImportsAtOnceProveOnce(t *testing.T) {
 		if n := h.server.Count(sandbox.KeycloakTokenPath); n != 1 || imported.Load() != 1 || refused.Load() != 1 {
 			t.Errorf("%d proofs, %d imported, %d refused", n, imported.Load(), refused.Load())
 		}
-		if got := stored(t, store, looked.Found[0].Profile); got.ClientID != "machine" {
+		if got := h.stored(t, looked.Found[0].Profile); got.ClientID != "machine" {
 			t.Errorf("the keystore has %q", got.ClientID)
 		}
 	})

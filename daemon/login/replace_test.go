@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"context"
@@ -6,88 +6,61 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 )
 
-// saying answers every confirm prompt with one word, and every other question as its text wants it. It notes what was asked.
-func (h *house) saying(word string, asked *[]protocol.Prompt) protocol.AnswerFunc {
-	return func(_ context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
-		*asked = append(*asked, p)
-		answer := clientSecret
-		switch {
-		case p.Kind == protocol.PromptDevice:
-			return protocol.LoginSecret{}, h.server.ApproveDevice(p.Code)
-		case p.Kind == protocol.PromptConfirm:
-			answer = word
-		case strings.HasPrefix(p.Text, "Password"):
-			answer = password
-		}
-		return protocol.NewLoginSecret([]byte(answer)), nil
-	}
-}
-
-func questions(asked []protocol.Prompt, kind protocol.PromptKind) (texts []string) {
-	for _, p := range asked {
-		if p.Kind == kind {
-			texts = append(texts, p.Text)
-		}
-	}
-	return texts
-}
-
 // What is permanent is not lost in silence: a sign-in that would take the place of App Credentials, a client secret or an API
 // key asks first, and is refused where nobody can be asked. Nothing is typed or sent before; --replace says yes.
 func TestJ30WhatIsPermanentIsNotGivenUpInSilence(t *testing.T) {
-	spatiafi := func(h *house) protocol.LoginParams {
+	spatiafi := func(h *harness) protocol.LoginParams {
 		return protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
 	}
-	machine := func(h *house) protocol.LoginParams { return h.ofMachine("p") }
-	apiKey := func(h *house) protocol.LoginParams {
+	machine := func(h *harness) protocol.LoginParams { return h.ofMachine("p") }
+	apiKey := func(h *harness) protocol.LoginParams {
 		return protocol.LoginParams{Profile: "p", Provider: "planet-key", AuthServer: h.server.URL()}
 	}
 	for name, test := range map[string]struct {
-		has, then func(h *house) protocol.LoginParams
+		has, then func(h *harness) protocol.LoginParams
 	}{
-		"App Credentials, another provider": {spatiafi, func(h *house) protocol.LoginParams {
+		"App Credentials, another provider": {spatiafi, func(h *harness) protocol.LoginParams {
 			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(), Username: person}
 		}},
-		"App Credentials, another provider's new client": {spatiafi, func(h *house) protocol.LoginParams {
+		"App Credentials, another provider's new client": {spatiafi, func(h *harness) protocol.LoginParams {
 			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(), Username: person, NewClient: true}
 		}},
-		"App Credentials, another client": {spatiafi, func(h *house) protocol.LoginParams {
+		"App Credentials, another client": {spatiafi, func(h *harness) protocol.LoginParams {
 			return protocol.LoginParams{Profile: "p", ClientID: "machine"}
 		}},
-		"App Credentials, another person": {spatiafi, func(*house) protocol.LoginParams {
+		"App Credentials, another person": {spatiafi, func(*harness) protocol.LoginParams {
 			return protocol.LoginParams{Profile: "p", Username: "bob@example.com"}
 		}},
 		"App Credentials, another server": {spatiafi, machine},
-		"App Credentials, a session":      {spatiafi, func(h *house) protocol.LoginParams { return h.ofDevice("p") }},
+		"App Credentials, a session":      {spatiafi, func(h *harness) protocol.LoginParams { return h.ofDevice("p") }},
 		"App Credentials, an API key":     {spatiafi, apiKey},
-		"App Credentials, another way to prove the client": {spatiafi, func(*house) protocol.LoginParams {
+		"App Credentials, another way to prove the client": {spatiafi, func(*harness) protocol.LoginParams {
 			return protocol.LoginParams{Profile: "p", ClientAuth: "client_secret_post", Username: person}
 		}},
-		"a client, another client": {machine, func(h *house) protocol.LoginParams {
+		"a client, another client": {machine, func(h *harness) protocol.LoginParams {
 			other := h.ofMachine("p")
 			other.ClientID = "other-machine"
 			return other
 		}},
-		"a client, a session":          {machine, func(h *house) protocol.LoginParams { return h.ofDevice("p") }},
+		"a client, a session":          {machine, func(h *harness) protocol.LoginParams { return h.ofDevice("p") }},
 		"a client, App Credentials":    {machine, spatiafi},
 		"an API key, App Credentials":  {apiKey, spatiafi},
 		"an API key, another provider": {apiKey, machine},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 				h.server.AddUser(sandbox.User{Name: "bob@example.com", Password: password})
 				var asked []protocol.Prompt
-				if _, err := h.visit(t).Login(t.Context(), test.has(h), h.saying("", &asked)); err != nil {
+				if _, err := h.login(t.Context(), test.has(h), h.saying("", &asked)); err != nil {
 					t.Fatal(err)
 				}
-				before, sent := stored(t, store, "p"), len(h.server.Log())
+				before, sent := h.stored(t, "p"), len(h.server.Log())
 				kept := func(when string, err error) {
 					t.Helper()
 					e := wantError(t, err, "")
@@ -95,7 +68,7 @@ func TestJ30WhatIsPermanentIsNotGivenUpInSilence(t *testing.T) {
 						!strings.Contains(e.Hint(), "groat login p-2") {
 						t.Errorf("%s: %q, hint %q", when, e.Message, e.Hint())
 					}
-					if !stored(t, store, "p").Equal(before) {
+					if !h.stored(t, "p").Equal(before) {
 						t.Errorf("%s: the credential is another one", when)
 					}
 					for _, entry := range h.server.Log()[sent:] {
@@ -105,19 +78,19 @@ func TestJ30WhatIsPermanentIsNotGivenUpInSilence(t *testing.T) {
 					}
 				}
 				params := test.then(h)
-				_, err := h.visit(t).Login(t.Context(), params, unaskedButNotices(t))
+				_, err := h.login(t.Context(), params, unaskedButNotices(t))
 				kept("nobody to ask", err)
 				params.Confirm, asked = true, nil
-				_, err = h.visit(t).Login(t.Context(), params, h.saying("no", &asked))
+				_, err = h.login(t.Context(), params, h.saying("no", &asked))
 				kept("no", err)
 				if q := questions(asked, protocol.PromptConfirm); len(q) != 1 || !strings.Contains(q[0], before.ClientID) || len(questions(asked, protocol.PromptSecret)) != 0 {
 					t.Errorf("%+v", asked)
 				}
 				params.Confirm, params.Replace = false, true
-				if _, err = h.visit(t).Login(t.Context(), params, h.saying("", &asked)); err != nil {
+				if _, err = h.login(t.Context(), params, h.saying("", &asked)); err != nil {
 					t.Fatal(err)
 				}
-				if stored(t, store, "p").Equal(before) {
+				if h.stored(t, "p").Equal(before) {
 					t.Error("--replace replaced nothing")
 				}
 			})
@@ -127,10 +100,10 @@ func TestJ30WhatIsPermanentIsNotGivenUpInSilence(t *testing.T) {
 
 // The commands of a hint are such as a person may type: with the server where the profile is new, and quoted for a shell.
 func TestJ35TheHintsCommandsWork(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofMachine("p"))
 		given := protocol.LoginParams{Profile: "p", ClientID: "my other's", Scope: "a b"}
-		_, err := h.visit(t).Login(t.Context(), given, unasked(t))
+		_, err := h.login(t.Context(), given, unasked(t))
 		at := h.server.URL() + h.server.TokenPath()
 		want := `groat login p --client-id 'my other'\''s' --scope 'a b' --replace, or to keep both: ` +
 			"groat login p-2 --token-url " + at + ` --client-auth client_secret_post --client-id 'my other'\''s' --scope 'a b'`
@@ -139,37 +112,26 @@ func TestJ35TheHintsCommandsWork(t *testing.T) {
 		}
 		first := protocol.LoginParams{Profile: "q", TokenURL: at, ClientID: "no body", ClientAuth: "client_secret_post"}
 		h.server.Script(h.server.TokenPath(), sandbox.Fault{Status: 503})
-		_, err = h.visit(t).Login(t.Context(), first, h.willing(t))
+		_, err = h.login(t.Context(), first, h.willing(t))
 		if e := wantError(t, err, protocol.Temporary); e.Hint() != "groat login q --token-url "+at+" --client-auth client_secret_post --client-id 'no body'" {
 			t.Errorf("a profile that is not there: %q", e.Hint())
 		}
-		_, err = h.visit(t).Login(t.Context(), first, h.willing(t))
+		_, err = h.login(t.Context(), first, h.willing(t))
 		if e := wantError(t, err, protocol.LoginRequired); !strings.HasSuffix(e.Hint(), " --client-id 'no body'") {
 			t.Errorf("a refusal: %q", e.Hint())
 		}
 	})
 }
 
-// unaskedButNotices fails the test where anything but a notice is shown.
-func unaskedButNotices(t *testing.T) protocol.AnswerFunc {
-	ask := unasked(t)
-	return func(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
-		if p.Kind == protocol.PromptNotice {
-			return protocol.LoginSecret{}, nil
-		}
-		return ask(ctx, p)
-	}
-}
-
 // Where the person says yes and the new credential is refused, the old one is there as before.
 func TestJ31TheOldCredentialIsReplacedAfterTheProof(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		var asked []protocol.Prompt
 		first := protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
-		if _, err := h.visit(t).Login(t.Context(), first, h.saying("", &asked)); err != nil {
+		if _, err := h.login(t.Context(), first, h.saying("", &asked)); err != nil {
 			t.Fatal(err)
 		}
-		before := stored(t, store, "p")
+		before := h.stored(t, "p")
 		for name, then := range map[string]protocol.LoginParams{
 			"a client that the server does not know": {Profile: "p", ClientID: "nobody", Confirm: true},
 			"App Credentials that cannot be used": {
@@ -180,10 +142,10 @@ func TestJ31TheOldCredentialIsReplacedAfterTheProof(t *testing.T) {
 				h.server.Script(sandbox.SpatiafiTokenPath, sandbox.Fault{}, sandbox.Fault{Status: 500})
 			}
 			asked = nil
-			if r, err := h.visit(t).Login(t.Context(), then, h.saying("yes", &asked)); err == nil {
+			if r, err := h.login(t.Context(), then, h.saying("yes", &asked)); err == nil {
 				t.Errorf("%s: %+v", name, r)
 			}
-			if len(questions(asked, protocol.PromptConfirm)) != 1 || !stored(t, store, "p").Equal(before) {
+			if len(questions(asked, protocol.PromptConfirm)) != 1 || !h.stored(t, "p").Equal(before) {
 				t.Errorf("%s: %+v, or the credential is another one", name, asked)
 			}
 			h.cool("p")
@@ -197,11 +159,11 @@ func TestJ31TheOldCredentialIsReplacedAfterTheProof(t *testing.T) {
 // A session is had again by signing in, so nobody is asked about it; and a client's new secret, or the same person's sign-in,
 // gives up nothing.
 func TestJ32WhatCanBeHadAgainNeedsNoQuestion(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("session"))
 		other := h.ofDevice("session")
 		other.ClientID, other.Confirm = "other-app", true
-		if r, err := h.visit(t).Login(t.Context(), other, h.willing(t)); err != nil || r.ClientID != "other-app" {
+		if r, err := h.login(t.Context(), other, h.willing(t)); err != nil || r.ClientID != "other-app" {
 			t.Errorf("%+v, %v", r, err)
 		}
 		h.signIn(t, h.ofMachine("machine"))
@@ -210,16 +172,16 @@ func TestJ32WhatCanBeHadAgainNeedsNoQuestion(t *testing.T) {
 		}
 		var asked []protocol.Prompt
 		person := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
-		first, err := h.visit(t).Login(t.Context(), person, h.saying("", &asked))
+		first, err := h.login(t.Context(), person, h.saying("", &asked))
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := h.visit(t).Login(t.Context(), person, unasked(t))
+		again, err := h.login(t.Context(), person, unasked(t))
 		if err != nil || again.Outcome != protocol.AlreadySignedIn || again.ClientID != first.ClientID {
 			t.Errorf("%+v, %v", again, err)
 		}
 		person.NewClient, asked = true, nil
-		if r, err := h.visit(t).Login(t.Context(), person, h.saying("", &asked)); err != nil || r.ClientID == first.ClientID {
+		if r, err := h.login(t.Context(), person, h.saying("", &asked)); err != nil || r.ClientID == first.ClientID {
 			t.Errorf("%+v, %v", r, err)
 		}
 		if !strings.Contains(strings.Join(questions(asked, protocol.PromptNotice), "\n"), "This gives up the App Credentials "+first.ClientID) {
@@ -231,31 +193,31 @@ func TestJ32WhatCanBeHadAgainNeedsNoQuestion(t *testing.T) {
 // A secret at hand on an existing profile is the stored client's new one: used, proven, and then stored. One that nobody would
 // ask for is refused.
 func TestJ33ASecretAtHandIsUsedOrRefused(t *testing.T) {
-	for name, of := range map[string]func(h *house) protocol.LoginParams{
-		"a client": func(h *house) protocol.LoginParams { return h.ofMachine("p") },
-		"App Credentials": func(h *house) protocol.LoginParams {
+	for name, of := range map[string]func(h *harness) protocol.LoginParams{
+		"a client": func(h *harness) protocol.LoginParams { return h.ofMachine("p") },
+		"App Credentials": func(h *harness) protocol.LoginParams {
 			return protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 				var asked []protocol.Prompt
-				if _, err := h.visit(t).Login(t.Context(), of(h), h.saying("", &asked)); err != nil {
+				if _, err := h.login(t.Context(), of(h), h.saying("", &asked)); err != nil {
 					t.Fatal(err)
 				}
-				before := stored(t, store, "p")
+				before := h.stored(t, "p")
 				with := protocol.LoginParams{Profile: "p", Secret: true}
-				_, err := h.visit(t).Login(t.Context(), with, typing("dummy-wrong-secret"))
+				_, err := h.login(t.Context(), with, typing("dummy-wrong-secret"))
 				wantError(t, err, protocol.LoginRequired)
-				if !stored(t, store, "p").Equal(before) {
+				if !h.stored(t, "p").Equal(before) {
 					t.Error("a secret was stored that the server refuses")
 				}
 				h.server.AddClient(sandbox.Client{ID: before.ClientID, Secret: "dummy-next-secret"})
-				r, err := h.visit(t).Login(t.Context(), with, typing("dummy-next-secret"))
+				r, err := h.login(t.Context(), with, typing("dummy-next-secret"))
 				if err != nil || r.Outcome != protocol.SignedIn || r.ClientID != before.ClientID {
 					t.Fatalf("%+v, %v", r, err)
 				}
-				if got := stored(t, store, "p"); got.ClientSecret.Reveal() != "dummy-next-secret" || got.ClientID != before.ClientID {
+				if got := h.stored(t, "p"); got.ClientSecret.Reveal() != "dummy-next-secret" || got.ClientID != before.ClientID {
 					t.Error("what was proven is not what is stored")
 				}
 				h.cool("p")
@@ -269,7 +231,7 @@ func TestJ33ASecretAtHandIsUsedOrRefused(t *testing.T) {
 
 // What can never work is refused before anybody types anything, with the reason.
 func TestJ34WhatCannotWorkIsRefusedBeforeASecretIsAsked(t *testing.T) {
-	token := func(h *house) protocol.LoginParams {
+	token := func(h *harness) protocol.LoginParams {
 		return protocol.LoginParams{Profile: "p", TokenURL: h.server.URL() + h.server.TokenPath(), ClientID: "machine"}
 	}
 	for name, test := range map[string]struct {
@@ -298,10 +260,10 @@ func TestJ34WhatCannotWorkIsRefusedBeforeASecretIsAsked(t *testing.T) {
 		}, "--username"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 				params := token(h)
 				test.change(&params)
-				_, err := h.visit(t).Login(t.Context(), params, unaskedButNotices(t))
+				_, err := h.login(t.Context(), params, unaskedButNotices(t))
 				e := wantError(t, err, "")
 				if e.Code != protocol.CodeInvalidParams || !strings.Contains(e.Message, test.says) {
 					t.Errorf("%v, hint %q", e, e.Hint())
@@ -316,28 +278,26 @@ func TestJ34WhatCannotWorkIsRefusedBeforeASecretIsAsked(t *testing.T) {
 
 // A profile's file was edited since: what a logout forgets is what is stored, and that is still permanent at its own server.
 func TestJ40ALogoutNamesWhatIsStored(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		var asked []protocol.Prompt
 		first := protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
-		r, err := h.visit(t).Login(t.Context(), first, h.saying("", &asked))
+		r, err := h.login(t.Context(), first, h.saying("", &asked))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for name, edit := range map[string]string{
 			"another server":     "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"client_secret_post\"\n",
-			"the same addresses": "issuer = \"" + h.server.URL() + "\"\ntoken_endpoint = \"" + stored(t, store, "p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
-			"another issuer":     "issuer = \"http://localhost:9\"\ntoken_endpoint = \"" + stored(t, store, "p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
+			"the same addresses": "issuer = \"" + h.server.URL() + "\"\ntoken_endpoint = \"" + h.stored(t, "p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
+			"another issuer":     "issuer = \"http://localhost:9\"\ntoken_endpoint = \"" + h.stored(t, "p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
 			"a session":          "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"none\"\ngrant = \"device_code\"\n",
 		} {
 			h.write(t, "profiles.d/p.toml", edit)
-			if err := h.Reload(); err != nil {
+			h.reload(t)
+			out, err := h.logout(t, protocol.LogoutParams{Profile: "p"})
+			if err != nil {
 				t.Fatal(err)
 			}
-			var out protocol.LogoutResult
-			if err := h.visit(t).Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "p"}, &out); err != nil {
-				t.Fatal(err)
-			}
-			if out.Forgotten || !out.Permanent || out.ClientID != r.ClientID || stored(t, store, "p").ClientID != r.ClientID {
+			if out.Forgotten || !out.Permanent || out.ClientID != r.ClientID || h.stored(t, "p").ClientID != r.ClientID {
 				t.Errorf("%s: %+v", name, out)
 			}
 		}
@@ -354,13 +314,12 @@ func (n newer) Get(ctx context.Context, profile string) (keystore.Item, error) {
 
 // A credential that a later groat has written is whole, though this one cannot read it: no login takes its place.
 func TestJ41ACredentialOfALaterGroat(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newer{&picky{memory: memory{&keystore.Memory{}}}}
-		h := newBubbleHouse(t, sandbox.Options{}, store)
+	store := newer{&picky{}}
+	inBubbleWith(t, sandbox.Options{}, store, func(t *testing.T, h *harness) {
 		written := func() { t.Error("the keystore was written") }
 		store.write.Store(&written)
 		for _, params := range []protocol.LoginParams{h.ofMachine("p"), {Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person, Replace: true}} {
-			_, err := h.visit(t).Login(t.Context(), params, unaskedButNotices(t))
+			_, err := h.login(t.Context(), params, unaskedButNotices(t))
 			if e := wantError(t, err, protocol.Config); !strings.Contains(e.Message, "upgrade groat") || e.Hint() != "groat version" {
 				t.Errorf("%v, hint %q", e, e.Hint())
 			}
@@ -371,54 +330,52 @@ func TestJ41ACredentialOfALaterGroat(t *testing.T) {
 // A sign-in succeeds, and the configuration cannot be written: the credential of before is the profile's as it was, and a client
 // that was created on the way, which is permanent too, is kept beside it, under a name that the hint's command signs in.
 func TestJ61ASignInThatCannotBeSavedCostsNothing(t *testing.T) {
-	broken := func(h *house) { h.write(t, "config.toml", "[profiles.p]\nprovider = \"spatiafi\"\n") }
-	silent := func(h *house) {
+	broken := func(h *harness) { h.write(t, "config.toml", "[profiles.p]\nprovider = \"spatiafi\"\n") }
+	silent := func(h *harness) {
 		h.server.Script(sandbox.SpatiafiTokenPath, sandbox.Fault{}, sandbox.Fault{Status: 500})
 	}
 	for name, test := range map[string]struct {
-		then    func(h *house) protocol.LoginParams
-		hinder  func(h *house)
+		then    func(h *harness) protocol.LoginParams
+		hinder  func(h *harness)
 		created bool
 		kind    protocol.Kind
 	}{
-		"another client": {func(h *house) protocol.LoginParams { return h.ofMachine("p") }, broken, false, protocol.Config},
-		"another provider's client": {func(h *house) protocol.LoginParams {
+		"another client": {func(h *harness) protocol.LoginParams { return h.ofMachine("p") }, broken, false, protocol.Config},
+		"another provider's client": {func(h *harness) protocol.LoginParams {
 			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(), Username: person}
 		}, broken, true, protocol.Config},
-		"a client that nobody could try": {func(h *house) protocol.LoginParams {
+		"a client that nobody could try": {func(h *harness) protocol.LoginParams {
 			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(), Username: person}
 		}, silent, true, protocol.Temporary},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 				var asked []protocol.Prompt
 				first := protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
-				if _, err := h.visit(t).Login(t.Context(), first, h.saying("", &asked)); err != nil {
+				if _, err := h.login(t.Context(), first, h.saying("", &asked)); err != nil {
 					t.Fatal(err)
 				}
-				before := stored(t, store, "p")
+				before := h.stored(t, "p")
 				answer := h.saying("yes", &asked)
 				p := test.then(h)
 				p.Replace = true
-				_, err := h.visit(t).Login(t.Context(), p, func(ctx context.Context, q protocol.Prompt) (protocol.LoginSecret, error) {
+				_, err := h.login(t.Context(), p, func(ctx context.Context, q protocol.Prompt) (keystore.Secret, error) {
 					if q.Kind == protocol.PromptSecret {
 						test.hinder(h)
 					}
 					return answer(ctx, q)
 				})
 				e := wantError(t, err, test.kind)
-				if !stored(t, store, "p").Equal(before) {
+				if !h.stored(t, "p").Equal(before) {
 					t.Errorf("%v: the credential is another one", e)
 				}
 				os.Remove(filepath.Join(h.config, "config.toml"))
 				h.server.Script(sandbox.SpatiafiTokenPath)
-				if err := h.Reload(); err != nil {
-					t.Fatal(err)
-				}
+				h.reload(t)
 				if _, err := h.token(t, "p"); err != nil {
 					t.Errorf("the old client: %v", err)
 				}
-				beside := stored(t, store, "p-2")
+				beside := h.stored(t, "p-2")
 				if test.created != (beside.ClientID != "") || test.created && !strings.Contains(e.Message, beside.ClientID) {
 					t.Fatalf("%v: kept beside: %q", e, beside.ClientID)
 				}
@@ -430,7 +387,7 @@ func TestJ61ASignInThatCannotBeSavedCostsNothing(t *testing.T) {
 					t.Errorf("hint %q", e.Hint())
 				}
 				second := protocol.LoginParams{Profile: "p-2", Provider: "climateengine", AuthServer: h.server.URL()}
-				r, err := h.visit(t).Login(t.Context(), second, unaskedButNotices(t))
+				r, err := h.login(t.Context(), second, unaskedButNotices(t))
 				if err != nil || r.Outcome != protocol.AlreadySignedIn || r.ClientID != beside.ClientID {
 					t.Errorf("%+v, %v", r, err)
 				}

@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"encoding/base64"
@@ -14,10 +14,10 @@ import (
 )
 
 // look asks what there is in a file, or takes it.
-func (h *house) look(t *testing.T, file string, take, trust []string) (protocol.ImportResult, error) {
+func (h *harness) look(t *testing.T, file string, take, trust []string) (protocol.ImportResult, error) {
 	t.Helper()
 	var r protocol.ImportResult
-	err := h.visit(t).Call(t.Context(), protocol.MethodImport, protocol.ImportParams{From: file, Take: take, Trust: trust}, &r)
+	err := h.importInto(t, &r, protocol.ImportParams{From: file, Take: take, Trust: trust})
 	return r, err
 }
 
@@ -49,7 +49,7 @@ func unsigned(t *testing.T, claims map[string]any) string {
 
 // A server that only a file names is shown, and is sent nothing until a person has named exactly its origin.
 func TestL50AnUnusualDestinationNeedsAWord(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		file, _ := h.planetMachine(t, clientSecret)
 		looked, err := h.look(t, file, nil, nil)
 		if err != nil || len(looked.Found) != 1 {
@@ -80,7 +80,7 @@ func TestL50AnUnusualDestinationNeedsAWord(t *testing.T) {
 		if err != nil || !r.Found[0].Imported {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if got := stored(t, store, "robot"); got.ClientID != "machine" {
+		if got := h.stored(t, "robot"); got.ClientID != "machine" {
 			t.Errorf("the keystore has %q", got.ClientID)
 		}
 	})
@@ -88,7 +88,7 @@ func TestL50AnUnusualDestinationNeedsAWord(t *testing.T) {
 
 // What the named server's own document names is no server that the person has named.
 func TestL51TheServersDocumentNamesAnother(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		const elsewhere = "http://localhost:9"
 		h.server.Script(sandbox.KeycloakIssuerPath+"/.well-known/openid-configuration", sandbox.Fault{Status: 200, Body: `{"issuer":"` +
 			h.server.URL() + sandbox.KeycloakIssuerPath + `","token_endpoint":"` + elsewhere + `/token","token_endpoint_auth_methods_supported":["client_secret_post"]}`})
@@ -102,7 +102,7 @@ func TestL51TheServersDocumentNamesAnother(t *testing.T) {
 			!strings.HasSuffix(r.Found[0].Error.Hint(), " --trust "+elsewhere) {
 			t.Fatalf("%+v, %v", r, err)
 		}
-		if n := h.server.Count("/token") + h.server.Count(sandbox.KeycloakTokenPath); n != 0 || stored(t, store, "robot").ClientID != "" {
+		if n := h.server.Count("/token") + h.server.Count(sandbox.KeycloakTokenPath); n != 0 || h.stored(t, "robot").ClientID != "" {
 			t.Errorf("%d token requests, or something was kept", n)
 		}
 	})
@@ -117,7 +117,7 @@ func TestL52AFileThatChangesAfterItWasShown(t *testing.T) {
 		"the audience": {"https://api.planet.com/", "https://api.example.com/"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 				file, _ := h.planetMachine(t, clientSecret)
 				looked, err := h.look(t, file, nil, nil)
 				if err != nil || len(looked.Found[0].ID) != 32 {
@@ -128,7 +128,7 @@ func TestL52AFileThatChangesAfterItWasShown(t *testing.T) {
 				if e := wantError(t, err, protocol.Config); e.Hint() != "groat import" || !strings.Contains(e.Message, "nothing was sent") {
 					t.Errorf("%v, hint %q", e, e.Hint())
 				}
-				if n := len(h.server.Log()); n != 0 || stored(t, store, "robot").ClientID != "" {
+				if n := len(h.server.Log()); n != 0 || h.stored(t, "robot").ClientID != "" {
 					t.Errorf("%d requests, or something was kept", n)
 				}
 			})
@@ -139,23 +139,23 @@ func TestL52AFileThatChangesAfterItWasShown(t *testing.T) {
 // A credential whose own JWT names another server than it would be sent to is refused, and both are named.
 func TestL53ACredentialThatNamesAnotherServer(t *testing.T) {
 	const other = "https://login.example.com/realms/a"
-	issuer := func(h *house) string { return h.server.URL() + sandbox.KeycloakIssuerPath }
+	issuer := func(h *harness) string { return h.server.URL() + sandbox.KeycloakIssuerPath }
 	for name, test := range map[string]struct {
 		member string
-		claims func(h *house) map[string]any
+		claims func(h *harness) map[string]any
 		fits   bool
 	}{
-		"access token":                     {"access_token", func(*house) map[string]any { return map[string]any{"iss": other} }, false},
-		"ID token":                         {"id_token", func(*house) map[string]any { return map[string]any{"iss": other} }, false},
-		"refresh token":                    {"refresh_token", func(*house) map[string]any { return map[string]any{"iss": other} }, false},
-		"another realm of the same server": {"access_token", func(h *house) map[string]any { return map[string]any{"iss": h.server.URL() + "/auth/realms/b"} }, false},
-		"client assertion":                 {"client_assertion", func(*house) map[string]any { return map[string]any{"iss": "machine", "aud": other + "/token"} }, false},
-		"its own access token":             {"access_token", func(h *house) map[string]any { return map[string]any{"iss": issuer(h)} }, true},
-		"its own assertion":                {"client_assertion", func(h *house) map[string]any { return map[string]any{"iss": "machine", "aud": issuer(h) + "/token"} }, true},
-		"no address":                       {"access_token", func(*house) map[string]any { return map[string]any{"iss": "planet"} }, true},
+		"access token":                     {"access_token", func(*harness) map[string]any { return map[string]any{"iss": other} }, false},
+		"ID token":                         {"id_token", func(*harness) map[string]any { return map[string]any{"iss": other} }, false},
+		"refresh token":                    {"refresh_token", func(*harness) map[string]any { return map[string]any{"iss": other} }, false},
+		"another realm of the same server": {"access_token", func(h *harness) map[string]any { return map[string]any{"iss": h.server.URL() + "/auth/realms/b"} }, false},
+		"client assertion":                 {"client_assertion", func(*harness) map[string]any { return map[string]any{"iss": "machine", "aud": other + "/token"} }, false},
+		"its own access token":             {"access_token", func(h *harness) map[string]any { return map[string]any{"iss": issuer(h)} }, true},
+		"its own assertion":                {"client_assertion", func(h *harness) map[string]any { return map[string]any{"iss": "machine", "aud": issuer(h) + "/token"} }, true},
+		"no address":                       {"access_token", func(*harness) map[string]any { return map[string]any{"iss": "planet"} }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 				file, _ := h.planetMachine(t, clientSecret)
 				b, err := json.Marshal(map[string]string{test.member: unsigned(t, test.claims(h))})
 				if err != nil {
@@ -194,9 +194,9 @@ func TestL53ACredentialThatNamesAnotherServer(t *testing.T) {
 
 // A permanent credential that the keystore has under the name is not overwritten by an import.
 func TestL54AnImportTakesNobodysPlace(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		kept := h.apiKeyItem()
-		if err := store.memory.Set(t.Context(), "robot", kept); err != nil {
+		if err := h.store.Memory.Set(t.Context(), "robot", kept); err != nil {
 			t.Fatal(err)
 		}
 		file, _ := h.planetMachine(t, clientSecret)
@@ -205,7 +205,7 @@ func TestL54AnImportTakesNobodysPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		r, err := h.look(t, file, []string{looked.Found[0].ID}, []string{h.server.URL()})
-		if err != nil || r.Found[0].Error == nil || h.server.Count(sandbox.KeycloakTokenPath) != 0 || !stored(t, store, "robot").Equal(kept) {
+		if err != nil || r.Found[0].Error == nil || h.server.Count(sandbox.KeycloakTokenPath) != 0 || !h.stored(t, "robot").Equal(kept) {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
@@ -217,7 +217,7 @@ func TestL58AnIssuerThatHidesASecret(t *testing.T) {
 	for _, iss := range []string{
 		"https://ann:" + canary + "@login.example.com/", "https://login.example.com/?code=" + canary, "https://login.example.com/#" + canary,
 	} {
-		inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+		inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 			file, _ := h.planetMachine(t, clientSecret)
 			b, err := json.Marshal(map[string]string{"access_token": unsigned(t, map[string]any{"iss": iss})})
 			if err != nil {
@@ -246,7 +246,7 @@ func TestL70ATokenEndpointBesideItsIssuer(t *testing.T) {
 		"an assertion for another": {"https://honest.example", "client_assertion", "aud"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 				file, text := h.planetMachine(t, clientSecret)
 				text = strings.Replace(text, h.server.URL()+sandbox.KeycloakIssuerPath, test.issuer, 1)
 				text = strings.Replace(text, "{", `{"token_endpoint":"`+h.server.URL()+`/token",`, 1)

@@ -1,4 +1,4 @@
-package daemon
+package login
 
 import (
 	"testing"
@@ -9,23 +9,33 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// logout is a logout by a caller of its own.
-func (h *house) logout(t *testing.T, params protocol.LogoutParams) (r protocol.LogoutResult, err error) {
+// logout is a logout as the daemon runs it.
+func (h *harness) logout(t *testing.T, params protocol.LogoutParams) (r protocol.LogoutResult, err error) {
 	t.Helper()
-	err = h.visit(t).Call(t.Context(), protocol.MethodLogout, params, &r)
-	return r, err
+	p, err := h.Profiles.Find(params.Profile, "")
+	if err != nil {
+		return r, h.Wire(err, params.Profile)
+	}
+	return h.Logout(p, params.Yes, params.KeepRemote)
+}
+
+// logoutError is logout for its error alone.
+func (h *harness) logoutError(t *testing.T, params protocol.LogoutParams) error {
+	t.Helper()
+	_, err := h.logout(t, params)
+	return err
 }
 
 // gone makes sure that nothing is left of a profile here.
-func (h *house) gone(t *testing.T, store *picky, profile string) {
+func (h *harness) gone(t *testing.T, profile string) {
 	t.Helper()
-	if got := stored(t, store, profile); got.ClientID != "" {
+	if got := h.stored(t, profile); got.ClientID != "" {
 		t.Errorf("the keystore still has a credential of %q", got.ClientID)
 	}
 	if h.holds(profile) {
 		t.Error("a token is still handed out")
 	}
-	if c, err := h.Config.Load(); err != nil || len(c.Profiles) != 0 {
+	if c, err := h.Profiles.Config.Load(); err != nil || len(c.Profiles) != 0 {
 		t.Errorf("configured are %v, %v", c.Profiles, err)
 	}
 	_, err := h.token(t, profile)
@@ -33,18 +43,18 @@ func (h *house) gone(t *testing.T, store *picky, profile string) {
 }
 
 func TestLogoutEndsTheSession(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
-		before := stored(t, store, "p")
+		before := h.stored(t, "p")
 		r, err := h.logout(t, protocol.LogoutParams{Profile: "p"})
 		want := protocol.LogoutResult{Profile: "p", Forgotten: true, Revoked: true, Issuer: h.server.URL()}
 		if err != nil || r != want {
 			t.Errorf("%+v, %v, want %+v", r, err, want)
 		}
-		h.gone(t, store, "p")
+		h.gone(t, "p")
 		// Whoever has a copy of the refresh token has nothing.
 		h.signIn(t, h.ofDevice("p"))
-		if err := store.Set(t.Context(), "p", before); err != nil {
+		if err := h.store.Set(t.Context(), "p", before); err != nil {
 			t.Fatal(err)
 		}
 		h.cool("p")
@@ -54,7 +64,7 @@ func TestLogoutEndsTheSession(t *testing.T) {
 }
 
 func TestLogoutKeepsTheSessionWhereThatIsAskedFor(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
 		r, err := h.logout(t, protocol.LogoutParams{Profile: "p", KeepRemote: true})
 		if err != nil || !r.Forgotten || r.Revoked {
@@ -63,7 +73,7 @@ func TestLogoutKeepsTheSessionWhereThatIsAskedFor(t *testing.T) {
 		if n := h.server.Count(h.server.RevokePath()); n != 0 {
 			t.Errorf("%d requests to revoke", n)
 		}
-		h.gone(t, store, "p")
+		h.gone(t, "p")
 	})
 }
 
@@ -80,7 +90,7 @@ func TestALogoutThatTheProviderDoesNotTake(t *testing.T) {
 		"silent":      {sandbox.Fault{Cut: sandbox.Hang}, protocol.Temporary},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 				h.signIn(t, h.ofDevice("p"))
 				before, err := h.token(t, "p")
 				if err != nil {
@@ -91,10 +101,10 @@ func TestALogoutThatTheProviderDoesNotTake(t *testing.T) {
 				if e := wantError(t, err, test.kind); e.Hint() != "groat logout p --keep-remote" {
 					t.Errorf("%v, %q", e, e.Hint())
 				}
-				if got := stored(t, store, "p"); got.RefreshToken.IsZero() {
+				if got := h.stored(t, "p"); got.RefreshToken.IsZero() {
 					t.Error("the credential is forgotten")
 				}
-				if token, err := h.token(t, "p"); err != nil || token.AccessToken != before.AccessToken {
+				if token, err := h.token(t, "p"); err != nil || token.Access.Reveal() != before.Access.Reveal() {
 					t.Errorf("the token that was held is not handed out any more: %v", err)
 				}
 				h.cool("p")
@@ -104,7 +114,7 @@ func TestALogoutThatTheProviderDoesNotTake(t *testing.T) {
 				if r, err := h.logout(t, protocol.LogoutParams{Profile: "p"}); err != nil || !r.Revoked {
 					t.Errorf("the second logout: %+v, %v", r, err)
 				}
-				h.gone(t, store, "p")
+				h.gone(t, "p")
 			})
 		})
 	}
@@ -113,7 +123,7 @@ func TestALogoutThatTheProviderDoesNotTake(t *testing.T) {
 // A renewal is under way when a person signs out. Its answer comes later and brings nothing back, and the refresh token that it
 // brought is the one that is revoked.
 func TestALogoutDuringARenewal(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
 		h.cool("p")
 		h.late(h.server.TokenPath())
@@ -130,19 +140,18 @@ func TestALogoutDuringARenewal(t *testing.T) {
 			t.Error("whoever waited for the renewal:", err)
 		}
 		time.Sleep(time.Minute)
-		h.gone(t, store, "p")
+		h.gone(t, "p")
 	})
 }
 
 // A provider takes its time to end a session. Meanwhile the profile's token is handed out, and everybody else is answered.
 func TestASlowLogoutHoldsNobodyUp(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
 		h.signIn(t, h.ofMachine("machine"))
 		h.server.Script(h.server.RevokePath(), sandbox.Fault{Delay: 8 * time.Second})
 		over := make(chan error, 1)
-		c := h.visit(t)
-		go func() { over <- c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "p"}, nil) }()
+		go func() { over <- h.logoutError(t, protocol.LogoutParams{Profile: "p"}) }()
 		synctest.Wait()
 		begin := time.Now()
 		h.cool("machine")
@@ -151,9 +160,7 @@ func TestASlowLogoutHoldsNobodyUp(t *testing.T) {
 				t.Errorf("a token of %s: %v", profile, err)
 			}
 		}
-		if err := h.visit(t).Call(t.Context(), protocol.MethodReload, nil, nil); err != nil {
-			t.Error(err)
-		}
+		h.reload(t)
 		if _, err := h.logout(t, protocol.LogoutParams{Profile: "machine"}); err != nil {
 			t.Error(err)
 		}
@@ -163,14 +170,14 @@ func TestASlowLogoutHoldsNobodyUp(t *testing.T) {
 		if err := <-over; err != nil || time.Since(begin) != 8*time.Second {
 			t.Errorf("the logout took %s: %v", time.Since(begin), err)
 		}
-		h.gone(t, store, "p")
+		h.gone(t, "p")
 	})
 }
 
 // What cannot be read is not written either: beside a mistake elsewhere in the configuration a logout says where that is, and
 // changes nothing, also not at the provider.
 func TestALogoutBesideABrokenConfiguration(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
 		h.write(t, "config.toml", "oops")
 		_, err := h.logout(t, protocol.LogoutParams{Profile: "p"})
@@ -178,28 +185,28 @@ func TestALogoutBesideABrokenConfiguration(t *testing.T) {
 		if n := h.server.Count(h.server.RevokePath()); n != 0 {
 			t.Errorf("%d requests to revoke", n)
 		}
-		if got := stored(t, store, "p"); got.RefreshToken.IsZero() || !h.holds("p") {
+		if got := h.stored(t, "p"); got.RefreshToken.IsZero() || !h.holds("p") {
 			t.Error("something was forgotten")
 		}
 		h.write(t, "config.toml", "")
 		if r, err := h.logout(t, protocol.LogoutParams{Profile: "p"}); err != nil || !r.Revoked {
 			t.Errorf("%+v, %v", r, err)
 		}
-		h.gone(t, store, "p")
+		h.gone(t, "p")
 	})
 }
 
 // A profile that the person's own file describes stays, signed out.
 func TestALogoutOfAProfileOfThePersonsFile(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.write(t, "config.toml", "[profiles.work]\nprovider = \"spatiafi\"\nauth_server = \""+h.server.URL()+"\"\n")
-		if _, err := h.visit(t).Login(t.Context(), protocol.LoginParams{Profile: "work", Username: person}, typing(password)); err != nil {
+		if _, err := h.login(t.Context(), protocol.LoginParams{Profile: "work", Username: person}, typing(password)); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := h.logout(t, protocol.LogoutParams{Profile: "work", Yes: true}); err != nil || !r.Forgotten || !r.Permanent {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if h.holds("work") || stored(t, store, "work").ClientID != "" {
+		if h.holds("work") || h.stored(t, "work").ClientID != "" {
 			t.Error("something of the credential is left")
 		}
 		_, err := h.token(t, "work")

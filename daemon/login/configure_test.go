@@ -1,0 +1,97 @@
+package login
+
+import (
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// A person signs in anew while a renewal with the old session is under way. Its answer, with the old session's next refresh
+// token, comes after the new session was had, and overwrites nothing.
+// The renewal takes longer than anybody waits for it, in a keychain that a person must unlock: the new session is kept all
+// the same, and the renewal's late answer does not replace it.
+// The same with a new client, which the provider shows once.
+// The answer with the next refresh token was lost, and the server ends the session when the old one comes again: it is said
+// why, and what to type.
+// A proof renews the session, and so may somebody who asks for another scope meanwhile: what stays is the newest refresh
+// token, whoever had it.
+// A profile that groat wrote can be signed in to with something changed, and keeps the rest.
+func TestASecondLoginChangesWhatItNames(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		h.signIn(t, h.ofMachine("p"))
+		changed := h.ofMachine("p")
+		changed.Scope = "read"
+		if r := h.signIn(t, changed); r.Outcome != protocol.SignedIn {
+			t.Errorf("%+v", r)
+		}
+		token, err := h.token(t, "p")
+		if err != nil || token.Scope != "read" {
+			t.Errorf("%q, %v", token.Scope, err)
+		}
+		if p := h.Profiles.Named("p"); p.Scope != "read" || p.Issuer != h.server.URL() || p.ClientAuth != "client_secret_post" {
+			t.Errorf("%+v", p.Profile)
+		}
+	})
+}
+
+// What a person names is looked at before it is written: no login leaves a configuration behind that cannot be read.
+func TestNoLoginBreaksTheConfiguration(t *testing.T) {
+	prefix := "a\nb'\x00"
+	for name, change := range map[string]func(*protocol.LoginParams){
+		"header":            func(p *protocol.LoginParams) { p.Header = "X Y" },
+		"scope, delete":     func(p *protocol.LoginParams) { p.Scope = "a\x7fb" },
+		"scope, control":    func(p *protocol.LoginParams) { p.Scope = "a\x01b" },
+		"scope, quote":      func(p *protocol.LoginParams) { p.Scope = `a"b\` },
+		"prefix":            func(p *protocol.LoginParams) { p.Prefix = &prefix },
+		"audience, lines":   func(p *protocol.LoginParams) { p.Audience = "x\u2028\r\ny" },
+		"resource":          func(p *protocol.LoginParams) { p.Resources = []string{"no origin"} },
+		"resource, control": func(p *protocol.LoginParams) { p.Resources = []string{"https://a.example/\x00"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+				params := h.ofMachine("p")
+				params.Issuer, params.TokenURL = "", h.server.URL()+h.server.TokenPath()
+				change(&params)
+				_, err := h.login(t.Context(), params, h.willing(t))
+				if _, broken := h.Profiles.Config.Load(); broken != nil {
+					t.Fatalf("login: %v; the configuration afterwards: %v", err, broken)
+				}
+				if known := h.Profiles.Named("p") != nil; known != (err == nil) {
+					t.Errorf("login: %v; a profile is there: %v", err, known)
+				}
+			})
+		})
+	}
+}
+
+// A login goes by the configuration as it is on the disk, also where nobody has told the daemon to read it again.
+func TestALoginReadsTheConfiguration(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		h.write(t, "config.toml", "[profiles.work]\nprovider = \"spatiafi\"\nauth_server = \""+h.server.URL()+"\"\n")
+		params := protocol.LoginParams{Profile: "work", Username: person}
+		r, err := h.login(t.Context(), params, typing(password))
+		if err != nil || !r.Created {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if _, err := h.token(t, "work"); err != nil {
+			t.Error(err)
+		}
+		if _, err := h.Profiles.Config.Load(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A profile of the person's own file is not changed by a login, and that is said before anything is asked or created.
+func TestALoginThatWouldChangeThePersonsFile(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		h.write(t, "config.toml", "[profiles.work]\nprovider = \"spatiafi\"\nauth_server = \""+h.server.URL()+"\"\n")
+		params := protocol.LoginParams{Profile: "work", Username: person, Scope: "read"}
+		_, err := h.login(t.Context(), params, unasked(t))
+		wantError(t, err, protocol.Config)
+		if n := len(h.server.Log()); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
