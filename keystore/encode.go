@@ -11,7 +11,7 @@ import (
 )
 
 // formatVersion is the "v" of a stored item. A member that an older groat must not lose when it writes the item back
-// raises it; any other member may be added under the same v, and is ignored by who does not know it.
+// raises it; any other member may be added under the same v, and is ignored by a groat that does not know it.
 const formatVersion = 1
 
 // newerError is a stored item whose format came after this program.
@@ -89,7 +89,8 @@ func (i Item) Clone() Item {
 // CheckOrigins says why a list is too long for an item's [Item.Origins] or [Item.APIs].
 func CheckOrigins(list []string) error {
 	if len(list) > MaxOrigins || slices.ContainsFunc(list, func(o string) bool { return len(o) > maxOrigin }) {
-		return fmt.Errorf("a credential is for at most %d hosts and %d APIs, of at most %d bytes each", MaxOrigins, MaxOrigins, maxOrigin)
+		return fmt.Errorf("a credential is for at most %d hosts and %d APIs, of at most %d bytes each", MaxOrigins,
+			MaxOrigins, maxOrigin)
 	}
 	return nil
 }

@@ -17,7 +17,8 @@ func item() keystore.Item {
 }
 
 func TestItemRoundTrip(t *testing.T) {
-	for _, secret := range []string{"plain", `with "quotes" and \ and /`, "tab\tnewline\nnul\x00", "ünïcødé €", "<&>", strings.Repeat("\x01", 4000)} {
+	for _, secret := range []string{"plain", `with "quotes" and \ and /`, "tab\tnewline\nnul\x00", "ünïcødé €", "<&>",
+		strings.Repeat("\x01", 4000)} {
 		i := item()
 		i.ClientSecret = keystore.SecretString(secret)
 		b, err := keystore.EncodeItem(i)
@@ -60,27 +61,28 @@ func TestEncodeRefuses(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	const rest = `"issuer":"i","token_endpoint":"t","client_auth":"a"`
 	for name, in := range map[string]string{
-		"empty":                 ``,
-		"null":                  `null`,
-		"array":                 `[]`,
-		"two objects":           `{}{}`,
-		"no version":            `{` + rest + `,"client_id":"c","client_secret":"s"}`,
-		"version null":          `{"v":null,` + rest + `,"client_id":"c","client_secret":"s"}`,
-		"version string":        `{"v":"1",` + rest + `,"client_id":"c","client_secret":"s"}`,
-		"version 0":             `{"v":0,` + rest + `,"client_id":"c","client_secret":"s"}`,
-		"version 1.5":           `{"v":1.5,` + rest + `,"client_id":"c","client_secret":"s"}`,
-		"no client id":          `{"v":1,` + rest + `,"client_secret":"s"}`,
-		"client id empty":       `{"v":1,` + rest + `,"client_id":"","client_secret":"s"}`,
-		"client id number":      `{"v":1,` + rest + `,"client_id":1,"client_secret":"s"}`,
-		"client id null":        `{"v":1,` + rest + `,"client_id":null,"client_secret":"s"}`,
-		"no secret":             `{"v":1,` + rest + `,"client_id":"c"}`,
-		"secret empty":          `{"v":1,` + rest + `,"client_id":"c","client_secret":""}`,
-		"secret object":         `{"v":1,` + rest + `,"client_id":"c","client_secret":{}}`,
-		"secret null":           `{"v":1,` + rest + `,"client_id":"c","client_secret":null}`,
-		"other case":            `{"v":1,` + rest + `,"client_id":"c","Client_Secret":"s"}`,
-		"no token endpoint":     `{"v":1,"issuer":"i","client_auth":"a","client_id":"c","client_secret":"s"}`,
-		"token endpoint number": `{"v":1,"issuer":"i","token_endpoint":2,"client_auth":"a","client_id":"c","client_secret":"s"}`,
-		"secret not UTF-8":      `{"v":1,` + rest + `,"client_id":"c","client_secret":"` + "\xff" + `"}`,
+		"empty":             ``,
+		"null":              `null`,
+		"array":             `[]`,
+		"two objects":       `{}{}`,
+		"no version":        `{` + rest + `,"client_id":"c","client_secret":"s"}`,
+		"version null":      `{"v":null,` + rest + `,"client_id":"c","client_secret":"s"}`,
+		"version string":    `{"v":"1",` + rest + `,"client_id":"c","client_secret":"s"}`,
+		"version 0":         `{"v":0,` + rest + `,"client_id":"c","client_secret":"s"}`,
+		"version 1.5":       `{"v":1.5,` + rest + `,"client_id":"c","client_secret":"s"}`,
+		"no client id":      `{"v":1,` + rest + `,"client_secret":"s"}`,
+		"client id empty":   `{"v":1,` + rest + `,"client_id":"","client_secret":"s"}`,
+		"client id number":  `{"v":1,` + rest + `,"client_id":1,"client_secret":"s"}`,
+		"client id null":    `{"v":1,` + rest + `,"client_id":null,"client_secret":"s"}`,
+		"no secret":         `{"v":1,` + rest + `,"client_id":"c"}`,
+		"secret empty":      `{"v":1,` + rest + `,"client_id":"c","client_secret":""}`,
+		"secret object":     `{"v":1,` + rest + `,"client_id":"c","client_secret":{}}`,
+		"secret null":       `{"v":1,` + rest + `,"client_id":"c","client_secret":null}`,
+		"other case":        `{"v":1,` + rest + `,"client_id":"c","Client_Secret":"s"}`,
+		"no token endpoint": `{"v":1,"issuer":"i","client_auth":"a","client_id":"c","client_secret":"s"}`,
+		"token endpoint number": `{"v":1,"issuer":"i","token_endpoint":2,"client_auth":"a",` +
+			`"client_id":"c","client_secret":"s"}`,
+		"secret not UTF-8": `{"v":1,` + rest + `,"client_id":"c","client_secret":"` + "\xff" + `"}`,
 	} {
 		if _, err := keystore.DecodeItem(keystore.SecretString(in)); !errors.Is(err, keystore.ErrCorrupt) {
 			t.Errorf("%s: %v, want ErrCorrupt", name, err)
@@ -144,10 +146,13 @@ func full() keystore.Item {
 	i.Grant, i.RevocationEndpoint, i.KeyID, i.KeyAlg = "device_code", "https://auth.example/revoke", "k1", "ES256"
 	i.Username = "bob@example.com"
 	i.Subject, i.Certificate = "alice@example.com", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-	i.RefreshToken, i.PrivateKey = keystore.SecretString("not-a-real-refresh-token"), keystore.SecretString("line 1\nline 2\n")
+	i.RefreshToken, i.PrivateKey = keystore.SecretString("not-a-real-refresh-token"),
+		keystore.SecretString("line 1\nline 2\n")
 	i.PrivateKeyPassword, i.APIKey = keystore.SecretString(`pass"word`), keystore.SecretString("not-a-real-key")
-	i.Origins, i.APIs = []string{"https://revoke.example", "https://me.example:8443"}, []string{`https://"api".example:443`}
-	i.TokenOrigins, i.PageOrigins = []string{"https://who.example"}, []string{"https://page.example", "https://login.example"}
+	i.Origins, i.APIs = []string{"https://revoke.example", "https://me.example:8443"},
+		[]string{`https://"api".example:443`}
+	i.TokenOrigins, i.PageOrigins = []string{"https://who.example"},
+		[]string{"https://page.example", "https://login.example"}
 	return i
 }
 
@@ -163,7 +168,8 @@ func TestEveryMemberIsStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := keystore.DecodeItem(b)
-	if err != nil || !got.Equal(want) || got.RefreshToken.Reveal() != "not-a-real-refresh-token" || got.PrivateKey.Reveal() != "line 1\nline 2\n" {
+	if err != nil || !got.Equal(want) || got.RefreshToken.Reveal() != "not-a-real-refresh-token" ||
+		got.PrivateKey.Reveal() != "line 1\nline 2\n" {
 		t.Errorf("came back changed: %+v, %v", got, err)
 	}
 }
@@ -204,8 +210,9 @@ func TestOtherCredentials(t *testing.T) {
 		"origins a string":     `{` + rest + `,"client_secret":"s","origins":"https://a.example"}`,
 		"an origin null":       `{` + rest + `,"client_secret":"s","origins":[null]}`,
 		"an API a number":      `{` + rest + `,"client_secret":"s","apis":["https://a.example:443",1]}`,
-		"too many APIs":        `{` + rest + `,"client_secret":"s","apis":["a"` + strings.Repeat(`,"a"`, keystore.MaxOrigins) + `]}`,
-		"too long an origin":   `{` + rest + `,"client_secret":"s","origins":["` + strings.Repeat("a", 513) + `"]}`,
+		"too many APIs": `{` + rest + `,"client_secret":"s","apis":["a"` +
+			strings.Repeat(`,"a"`, keystore.MaxOrigins) + `]}`,
+		"too long an origin": `{` + rest + `,"client_secret":"s","origins":["` + strings.Repeat("a", 513) + `"]}`,
 	} {
 		if _, err := keystore.DecodeItem(keystore.SecretString(in)); !errors.Is(err, keystore.ErrCorrupt) {
 			t.Errorf("%s: %v, want ErrCorrupt", name, err)
@@ -220,7 +227,8 @@ func TestCloneAndWipe(t *testing.T) {
 	if !c.Equal(untouched) {
 		t.Error("wiping an item changed its clone")
 	}
-	if !i.ClientSecret.IsZero() || !i.RefreshToken.IsZero() || !i.PrivateKey.IsZero() || !i.PrivateKeyPassword.IsZero() || !i.APIKey.IsZero() {
+	if !i.ClientSecret.IsZero() || !i.RefreshToken.IsZero() || !i.PrivateKey.IsZero() ||
+		!i.PrivateKeyPassword.IsZero() || !i.APIKey.IsZero() {
 		t.Error("a secret is left")
 	}
 }

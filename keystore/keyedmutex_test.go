@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// One writer a profile is let in at a time; the others wait for it as long as their contexts and lockLimit allow.
+// A profile has one writer at a time. The others wait as long as their contexts and lockLimit allow.
 func TestWritesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s PendingStore
@@ -27,12 +27,12 @@ func TestWritesTakeTurns(t *testing.T) {
 			t.Errorf("behind a writer that does not end: %v after %v", err, time.Since(start))
 		}
 		if unlock, _ := s.writers.tryLock("work"); unlock != nil {
-			t.Error("a locked profile is let in")
+			t.Error("the lock of a locked profile is given")
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := s.lock(gone, "work"); !errors.Is(err, ErrUnavailable) {
-			t.Errorf("nobody waits any more: %v", err)
+			t.Errorf("with a context that has ended: %v", err)
 		}
 		inside, turns := 0, 0
 		var writers sync.WaitGroup
@@ -61,7 +61,7 @@ func TestWritesTakeTurns(t *testing.T) {
 	})
 }
 
-// A write that waits in vain changes nothing and says so.
+// A write that waits for the lock without success changes nothing, and its error says so.
 func TestABusyProfile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s PendingStore

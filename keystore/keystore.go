@@ -97,7 +97,8 @@ func (i Item) Wipe() {
 // Absent reports whether an error of Get means that there is nothing which a new sign-in would lose: nothing is stored,
 // or it cannot be read any more. What a later groat has written is whole, and not absent.
 func Absent(err error) bool {
-	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecided) || errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewer)
+	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecided) ||
+		errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewer)
 }
 
 // Why a session's refresh token may be used up although it is the newest that is known. They explain a server's refusal
@@ -134,7 +135,7 @@ type Store interface {
 
 	// MarkSent notes, before a profile's refresh token is sent, that it will be. From then on the token counts as maybe
 	// used up, until MarkAnswered or the next Set or Delete of the profile. doubt is why it may have been used up
-	// before this call: ErrUnanswered, ErrRolledBack, ErrNewestDamaged, or nil. err means that the note was not
+	// before this call: ErrUnanswered, ErrRolledBack, ErrNewestDamaged, or nil. err means that the record was not
 	// written, and so most likely the answer could not be stored either; it is ErrNotFound where nothing is stored for
 	// the profile.
 	MarkSent(ctx context.Context, profile string) (doubt, err error)
@@ -164,7 +165,8 @@ type LeftBehind struct {
 
 // Error names the profile.
 func (l *LeftBehind) Error() string {
-	s := fmt.Sprintf("%v: the credential of profile %q is in %q, and would be left behind", ErrConflict, l.Profile, l.In)
+	s := fmt.Sprintf("%v: the credential of profile %q is in %q, and would be left behind", ErrConflict, l.Profile,
+		l.In)
 	if l.Move == "" {
 		return s + "; a keystore that ends with groatd is no place to move it to"
 	}

@@ -11,8 +11,10 @@ const shortPassphrase = 12
 
 // common are what most passwords that were ever published are made of.
 var common = []string{
-	"password", "passwort", "passphrase", "secret", "qwerty", "qwertz", "azerty", "asdf", "letmein", "welcome", "admin", "iloveyou", "monkey",
-	"dragon", "changeme", "default", "login", "master", "groat", "abcdefghijklmnopqrstuvwxyz", "01234567890", "9876543210",
+	"password", "passwort", "passphrase", "secret", "qwerty", "qwertz", "azerty", "asdf", "letmein", "welcome", "admin",
+	"iloveyou", "monkey",
+	"dragon", "changeme", "default", "login", "master", "groat", "abcdefghijklmnopqrstuvwxyz", "01234567890",
+	"9876543210",
 }
 
 // Weakness says, in a few words, why a passphrase is easy to guess, or is empty. It knows few reasons: that it says
@@ -38,7 +40,8 @@ func Weakness(passphrase Secret) string {
 
 // usual reports whether less than eight characters are left when what is common is taken away.
 func usual(text string) bool {
-	rest := strings.NewReplacer("@", "a", "4", "a", "3", "e", "1", "i", "!", "i", "0", "o", "$", "s", "5", "s").Replace(text)
+	rest := strings.NewReplacer("@", "a", "4", "a", "3", "e", "1", "i", "!", "i", "0", "o", "$", "s", "5",
+		"s").Replace(text)
 	least := len(rest)
 	for _, variant := range []string{rest, text} {
 		for _, word := range common {

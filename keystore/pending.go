@@ -165,7 +165,7 @@ func (s *PendingStore) drop(profile string) {
 }
 
 // MarkSent implements [Store]. An item that is held is tried to be stored first. If that fails, err says why, for the
-// server's answer could not be stored either, and nothing is noted.
+// server's answer could not be stored either, and nothing is recorded.
 func (s *PendingStore) MarkSent(ctx context.Context, profile string) (doubt, err error) {
 	unlock, err := s.lock(ctx, profile)
 	if err != nil {
@@ -200,7 +200,7 @@ func (s *PendingStore) Retry(ctx context.Context, profile string) error {
 }
 
 // RetryAll tries to store everything that is held, one profile after another. What a person may have declined is
-// written again only where declined is set; else RetryAll only looks whether the keystore has it by now. It returns
+// written again only where declined is set; else RetryAll only checks whether the keystore has it by now. It returns
 // when it has tried everything once, or when ctx ends.
 func (s *PendingStore) RetryAll(ctx context.Context, declined bool) {
 	s.mu.Lock()

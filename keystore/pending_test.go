@@ -4,27 +4,29 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// full is a store that takes nothing while it is full.
-type full struct {
+// fullStore is a store that takes nothing while it is full.
+type fullStore struct {
 	Memory
 	full bool
 }
 
-func (f *full) Set(ctx context.Context, profile string, item Item) error {
+func (f *fullStore) Set(ctx context.Context, profile string, item Item) error {
 	if f.full {
 		return ErrUnavailable
 	}
 	return f.Memory.Set(ctx, profile, item)
 }
 
-func TestAHolderLosesNothing(t *testing.T) {
+func TestPendingStoreLosesNothing(t *testing.T) {
 	ctx := t.Context()
-	below := &full{}
+	below := &fullStore{}
 	h := &PendingStore{Store: below}
-	first := Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: "c", Grant: "device_code", RefreshToken: SecretString("rt-1")}
+	first := Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: "c",
+		Grant: "device_code", RefreshToken: SecretString("rt-1")}
 	second := first
 	second.RefreshToken = SecretString("rt-2")
 	if err := h.SetOrHold(ctx, "p", first); err != nil || h.PendingError("p") != nil {
@@ -32,7 +34,8 @@ func TestAHolderLosesNothing(t *testing.T) {
 	}
 
 	below.full = true
-	if err := h.SetOrHold(ctx, "p", second); !errors.Is(err, ErrUnavailable) || !errors.Is(h.PendingError("p"), ErrUnavailable) {
+	if err := h.SetOrHold(ctx, "p", second); !errors.Is(err, ErrUnavailable) ||
+		!errors.Is(h.PendingError("p"), ErrUnavailable) {
 		t.Fatalf("%v, %v", err, h.PendingError("p"))
 	}
 	for range 2 {
@@ -70,13 +73,13 @@ func TestAHolderLosesNothing(t *testing.T) {
 	}
 }
 
-// gate is a store whose next Set waits until it is let go.
-type gate struct {
+// gatedStore is a store whose next Set waits until open is closed.
+type gatedStore struct {
 	Memory
 	entered, open chan struct{}
 }
 
-func (g *gate) Set(ctx context.Context, profile string, item Item) error {
+func (g *gatedStore) Set(ctx context.Context, profile string, item Item) error {
 	if g.entered != nil {
 		close(g.entered)
 		g.entered = nil
@@ -88,7 +91,8 @@ func (g *gate) Set(ctx context.Context, profile string, item Item) error {
 func TestALateRotationOverwritesNothingNewer(t *testing.T) {
 	ctx := t.Context()
 	session := func(token string) Item {
-		return Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: "c", Grant: "device_code", RefreshToken: SecretString(token)}
+		return Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: "c",
+			Grant: "device_code", RefreshToken: SecretString(token)}
 	}
 	stored := func(h *PendingStore) string {
 		item, err := h.Get(ctx, "p")
@@ -114,7 +118,7 @@ func TestALateRotationOverwritesNothingNewer(t *testing.T) {
 		t.Errorf("after a sign-out: %v, %s", err, stored(h))
 	}
 
-	g := &gate{entered: make(chan struct{}), open: make(chan struct{})}
+	g := &gatedStore{entered: make(chan struct{}), open: make(chan struct{})}
 	entered := g.entered
 	h = &PendingStore{Store: g}
 	done := make(chan error, 1)
@@ -127,10 +131,10 @@ func TestALateRotationOverwritesNothingNewer(t *testing.T) {
 	}
 }
 
-// What is held is presented only once it is stored; until then the store is known not to take the answer either.
-func TestAHolderPresentsWhatIsStored(t *testing.T) {
+// A held item is marked as sent only once it is stored; until then the store would not take the answer either.
+func TestPendingStoreMarksOnlyStoredItems(t *testing.T) {
 	ctx := t.Context()
-	below := &full{}
+	below := &fullStore{}
 	h := &PendingStore{Store: below}
 	session := Item{ClientID: "c", Grant: "device_code", RefreshToken: SecretString("rt-1")}
 	want := func(doubt, noted error, open int) {
@@ -163,13 +167,13 @@ func TestAHolderPresentsWhatIsStored(t *testing.T) {
 	want(nil, ErrNotFound, 0)
 }
 
-// stuck is a store that takes long to refuse an item, once it is stuck.
-type stuck struct {
+// stuckStore is a store that takes long to refuse an item.
+type stuckStore struct {
 	Memory
 	entered, wake chan struct{}
 }
 
-func (s *stuck) Set(ctx context.Context, profile string, item Item) error {
+func (s *stuckStore) Set(ctx context.Context, profile string, item Item) error {
 	if s.entered == nil {
 		return s.Memory.Set(ctx, profile, item)
 	}
@@ -179,9 +183,9 @@ func (s *stuck) Set(ctx context.Context, profile string, item Item) error {
 	return ErrUnavailable
 }
 
-// What is held can be read while somebody tries to store it.
-func TestAHolderReadsWhileItWrites(t *testing.T) {
-	below := &stuck{entered: make(chan struct{}), wake: make(chan struct{})}
+// What is held can be read while another call tries to store it.
+func TestPendingStoreReadsWhileItWrites(t *testing.T) {
+	below := &stuckStore{entered: make(chan struct{}), wake: make(chan struct{})}
 	h := &PendingStore{Store: below}
 	entered := below.entered
 	close(below.wake)
@@ -216,14 +220,14 @@ func TestAHolderReadsWhileItWrites(t *testing.T) {
 	}
 }
 
-// each is a store that refuses by profile.
-type each struct {
+// refusingStore is a store that refuses by profile.
+type refusingStore struct {
 	Memory
 	refuse map[string]error
 	asked  map[string]int
 }
 
-func (e *each) Set(ctx context.Context, profile string, item Item) error {
+func (e *refusingStore) Set(ctx context.Context, profile string, item Item) error {
 	e.asked[profile]++
 	if err := e.refuse[profile]; err != nil {
 		return err
@@ -232,18 +236,21 @@ func (e *each) Set(ctx context.Context, profile string, item Item) error {
 }
 
 func itemOf(client string) Item {
-	return Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: client, ClientSecret: SecretString("dummy")}
+	return Item{Issuer: "https://a.example", TokenEndpoint: "https://a.example/token", ClientID: client,
+		ClientSecret: SecretString("dummy")}
 }
 
-func TestAHolderRetries(t *testing.T) {
-	below := &each{asked: map[string]int{}, refuse: map[string]error{"big": ErrTooBig, "asked": ErrDeclined, "full": ErrUnavailable}}
+func TestPendingStoreRetries(t *testing.T) {
+	below := &refusingStore{asked: map[string]int{},
+		refuse: map[string]error{"big": ErrTooBig, "asked": ErrDeclined, "full": ErrUnavailable}}
 	h := &PendingStore{Store: below}
 	for profile := range below.refuse {
 		h.SetOrHold(t.Context(), profile, itemOf(profile))
 	}
 	delete(below.refuse, "full")
 	h.RetryAll(t.Context(), false)
-	if h.PendingError("full") != nil || !errors.Is(h.PendingError("big"), ErrTooBig) || below.asked["asked"] != 1 || !h.HasPending() {
+	if h.PendingError("full") != nil || !errors.Is(h.PendingError("big"), ErrTooBig) || below.asked["asked"] != 1 ||
+		!h.HasPending() {
 		t.Errorf("%v, %v, asked %v", h.PendingError("full"), h.PendingError("big"), below.asked)
 	}
 	delete(below.refuse, "big")
@@ -255,7 +262,8 @@ func TestAHolderRetries(t *testing.T) {
 	below.Memory.Set(t.Context(), "late", itemOf("late"))
 	below.refuse["late"] = ErrDeclined
 	h.SetOrHold(t.Context(), "late", itemOf("late"))
-	if h.RetryAll(t.Context(), false); h.PendingError("late") != nil || h.PendingError("asked") == nil || below.asked["late"] != 1 {
+	if h.RetryAll(t.Context(), false); h.PendingError("late") != nil || h.PendingError("asked") == nil ||
+		below.asked["late"] != 1 {
 		t.Errorf("who agreed late is not believed: %v, %v", h.PendingError("late"), h.PendingError("asked"))
 	}
 	delete(below.refuse, "late")
@@ -270,4 +278,49 @@ func TestAHolderRetries(t *testing.T) {
 	if err := h.Retry(t.Context(), "asked"); err != nil || below.asked["asked"] != 2 {
 		t.Errorf("nothing is held: %v, asked %d times", err, below.asked["asked"])
 	}
+}
+
+// An item that must not be lost waits for a write that hangs longer than its own caller does. Then it is stored, or
+// where that takes the caller's context, held.
+func TestAnItemOutlivesItsCaller(t *testing.T) {
+	for name, put := range map[string]func(s *PendingStore, ctx context.Context) error{
+		"SetOrHold": func(s *PendingStore, ctx context.Context) error { return s.SetOrHold(ctx, "p", itemOf("2")) },
+		"Rotate": func(s *PendingStore, ctx context.Context) error {
+			return s.Rotate(ctx, "p", itemOf("1").RefreshToken, itemOf("2"))
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			below := &contextStore{}
+			s := &PendingStore{Store: below}
+			if err := s.Set(t.Context(), "p", itemOf("1")); err != nil {
+				t.Fatal(err)
+			}
+			unlock, err := s.lock(t.Context(), "p")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			result := make(chan error, 1)
+			go func() { result <- put(s, ctx) }()
+			time.Sleep(2 * lockLimit)
+			unlock()
+			if err := <-result; !errors.Is(err, context.DeadlineExceeded) || s.PendingError("p") == nil {
+				t.Errorf("%s: %v, held because of %v", name, err, s.PendingError("p"))
+			}
+			if got, err := s.Get(t.Context(), "p"); err != nil || !got.Equal(itemOf("2")) || s.HasPending() {
+				t.Errorf("%s: %+v, %v, pending %v", name, got, err, s.HasPending())
+			}
+		})
+	}
+}
+
+// contextStore is a store that stores nothing once its caller's context has ended.
+type contextStore struct{ Memory }
+
+func (s *contextStore) Set(ctx context.Context, profile string, item Item) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return s.Memory.Set(ctx, profile, item)
 }

@@ -24,7 +24,7 @@ import (
 )
 
 // What else turns a value into text or bytes, in the standard library and in ours: none gets at a secret. What reads
-// memory around the language does (package unsafe, and go-cmp by it): that is for tests, whose secrets are nobody's.
+// memory around the language does (package unsafe, and go-cmp by it): that is for tests, whose secrets are not real.
 func TestSecretEncoders(t *testing.T) {
 	write := func(f func(out *bytes.Buffer, v any) error) func(any) string {
 		return func(v any) string {
@@ -34,14 +34,28 @@ func TestSecretEncoders(t *testing.T) {
 		}
 	}
 	for how, encode := range map[string]func(any) string{
-		"toml":         write(func(out *bytes.Buffer, v any) error { return toml.NewEncoder(out).Encode(map[string]any{"k": v}) }),
-		"asn1":         func(v any) string { b, err := asn1.Marshal(v); return fmt.Sprintf("%s %v", b, err) },
-		"binary":       write(func(out *bytes.Buffer, v any) error { return binary.Write(out, binary.LittleEndian, v) }),
-		"JSON, indent": func(v any) string { b, err := json.MarshalIndent(v, "", " "); return fmt.Sprintf("%s %v", b, err) },
+		"toml": write(func(out *bytes.Buffer,
+			v any) error {
+			return toml.NewEncoder(out).Encode(map[string]any{"k": v})
+		}),
+		"asn1": func(v any) string { b, err := asn1.Marshal(v); return fmt.Sprintf("%s %v", b, err) },
+		"binary": write(func(out *bytes.Buffer,
+			v any) error {
+			return binary.Write(out, binary.LittleEndian, v)
+		}),
+		"JSON, indent": func(v any) string {
+			b,
+				err := json.MarshalIndent(v, "", " ")
+			return fmt.Sprintf("%s %v", b, err)
+		},
 		"XML, encoder": write(func(out *bytes.Buffer, v any) error { return xml.NewEncoder(out).Encode([]any{v}) }),
-		"gob, wrapped": write(func(out *bytes.Buffer, v any) error { return gob.NewEncoder(out).Encode(struct{ V any }{v}) }),
+		"gob, wrapped": write(func(out *bytes.Buffer,
+			v any) error {
+			return gob.NewEncoder(out).Encode(struct{ V any }{v})
+		}),
 		"text template": write(func(out *bytes.Buffer, v any) error {
-			return text.Must(text.New("").Parse("{{.}} {{printf \"%v %q\" . .}} {{html .}} {{js .}} {{urlquery .}} {{print .}}")).Execute(out, v)
+			return text.Must(text.New("").Parse(
+				"{{.}} {{printf \"%v %q\" . .}} {{html .}} {{js .}} {{urlquery .}} {{print .}}")).Execute(out, v)
 		}),
 		"HTML template": write(func(out *bytes.Buffer, v any) error {
 			return template.Must(template.New("").Parse("<a href='{{.}}' onclick='x({{.}})'>{{.}}</a>")).Execute(out, v)
@@ -51,12 +65,12 @@ func TestSecretEncoders(t *testing.T) {
 			log.New(out, "", 0).Printf("%v %+v %#v %s", v, v, v, v)
 			return nil
 		}),
-		"slog":       write(slogged),
-		"zap":        write(zapped),
+		"slog":       write(encodeSlog),
+		"zap":        write(encodeZap),
 		"interfaces": byInterfaces,
 	} {
-		for name, h := range holders() {
-			if form := leaks(withoutPanic(encode, h)); form != "" {
+		for name, h := range valuesWithSecret() {
+			if form := findLeak(withoutPanic(encode, h)); form != "" {
 				t.Errorf("%s of %s shows %q", how, name, form)
 			}
 		}
@@ -73,20 +87,24 @@ func withoutPanic(encode func(any) string, v any) (out string) {
 	return encode(v)
 }
 
-func slogged(out *bytes.Buffer, v any) error {
+func encodeSlog(out *bytes.Buffer, v any) error {
 	for _, h := range []slog.Handler{
-		slog.NewTextHandler(out, &slog.HandlerOptions{AddSource: true, Level: slog.LevelDebug}), slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}),
+		slog.NewTextHandler(out, &slog.HandlerOptions{AddSource: true, Level: slog.LevelDebug}),
+		slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}),
 	} {
 		l := slog.New(h).With("with", v).WithGroup("g")
-		l.LogAttrs(context.Background(), slog.LevelDebug, fmt.Sprint(v), slog.Any("any", v), slog.Group("group", "k", v), slog.Any("value", slog.AnyValue(v)))
+		l.LogAttrs(context.Background(), slog.LevelDebug, fmt.Sprint(v), slog.Any("any", v),
+			slog.Group("group", "k", v), slog.Any("value", slog.AnyValue(v)))
 		l.Error("m", "err", fmt.Errorf("%v: %w", v, fmt.Errorf("%#v", v)))
 	}
 	return nil
 }
 
-func zapped(out *bytes.Buffer, v any) error {
-	l := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewDevelopmentEncoderConfig()), zapcore.AddSync(out), zap.DebugLevel), zap.AddStacktrace(zap.DebugLevel))
-	fields := []zap.Field{zap.Any("any", v), zap.Reflect("reflect", v), zap.Any("list", []any{v}), zap.Dict("dict", zap.Any("k", v)), zap.NamedError("error", fmt.Errorf("%v", v))}
+func encodeZap(out *bytes.Buffer, v any) error {
+	l := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewDevelopmentEncoderConfig()), zapcore.AddSync(out),
+		zap.DebugLevel), zap.AddStacktrace(zap.DebugLevel))
+	fields := []zap.Field{zap.Any("any", v), zap.Reflect("reflect", v), zap.Any("list", []any{v}),
+		zap.Dict("dict", zap.Any("k", v)), zap.NamedError("error", fmt.Errorf("%v", v))}
 	if s, ok := v.(fmt.Stringer); ok {
 		fields = append(fields, zap.Stringer("stringer", s))
 	}

@@ -22,14 +22,15 @@ import (
 
 const canary = "canary-7391-in-the-mine"
 
-// leaks returns the form in which the canary, or any six bytes of it, stand in out.
-func leaks(out string) string {
+// findLeak returns the form in which the canary, or any six bytes of it, stand in out.
+func findLeak(out string) string {
 	low := strings.ToLower(out)
 	for i := range len(canary) - 6 {
 		part := canary[i : i+6]
 		decimal := strings.Trim(fmt.Sprint([]byte(part)), "[]")
 		hexBytes := strings.Trim(fmt.Sprintf("%#v", []byte(part)), "[]byte{}")
-		for _, form := range []string{part, hex.EncodeToString([]byte(part)), decimal, strings.ReplaceAll(decimal, " ", ","), hexBytes} {
+		for _, form := range []string{part, hex.EncodeToString([]byte(part)), decimal,
+			strings.ReplaceAll(decimal, " ", ","), hexBytes} {
 			if strings.Contains(low, strings.ToLower(form)) {
 				return form
 			}
@@ -55,8 +56,8 @@ type failure struct{ s keystore.Secret }
 
 func (f failure) Error() string { return fmt.Sprint("failed with ", f.s) }
 
-// holders are the ways in which a secret gets into a value that somebody prints.
-func holders() map[string]any {
+// valuesWithSecret returns values that hold a secret, as a program may print them.
+func valuesWithSecret() map[string]any {
 	s := keystore.SecretString(canary)
 	i := item()
 	i.ClientSecret = s
@@ -76,26 +77,29 @@ func holders() map[string]any {
 }
 
 func TestSecretFormat(t *testing.T) {
-	verbs := []string{"%v", "%+v", "%#v", "%T", "%s", "%q", "%+q", "%#q", "%x", "%X", "% x", "%#x", "%d", "%b", "%o", "%O",
-		"%c", "%U", "%#U", "%e", "%E", "%f", "%g", "%G", "%t", "%p", "%#p", "%w", "%z", "%-20v", "%020d", "%.3s", "%[1]v"}
-	for name, h := range holders() {
+	verbs := []string{"%v", "%+v", "%#v", "%T", "%s", "%q", "%+q", "%#q", "%x", "%X", "% x", "%#x", "%d", "%b", "%o",
+		"%O",
+		"%c", "%U", "%#U", "%e", "%E", "%f", "%g", "%G", "%t", "%p", "%#p", "%w", "%z", "%-20v", "%020d", "%.3s",
+		"%[1]v"}
+	for name, h := range valuesWithSecret() {
 		for _, verb := range verbs {
-			if form := leaks(fmt.Sprintf(verb, h)); form != "" {
+			if form := findLeak(fmt.Sprintf(verb, h)); form != "" {
 				t.Errorf("%s of %s prints %q", verb, name, form)
 			}
 		}
-		if form := leaks(fmt.Sprint(h) + fmt.Sprintln(h)); form != "" {
+		if form := findLeak(fmt.Sprint(h) + fmt.Sprintln(h)); form != "" {
 			t.Errorf("Print of %s prints %q", name, form)
 		}
 	}
-	if got := fmt.Sprintf("%s|%v|%#v|%x", keystore.SecretString(canary), keystore.SecretString("a"), keystore.Secret{}, keystore.Secret{}); got !=
+	if got := fmt.Sprintf("%s|%v|%#v|%x", keystore.SecretString(canary), keystore.SecretString("a"), keystore.Secret{},
+		keystore.Secret{}); got !=
 		"[secret]|[secret]|[secret]|[secret]" {
 		t.Errorf("a secret prints as %s", got)
 	}
 }
 
 func TestSecretMarshal(t *testing.T) {
-	for name, h := range holders() {
+	for name, h := range valuesWithSecret() {
 		var out bytes.Buffer
 		j, jerr := json.Marshal(h)
 		out.Write(j)
@@ -103,7 +107,7 @@ func TestSecretMarshal(t *testing.T) {
 		x, xerr := xml.Marshal(h)
 		out.Write(x)
 		fmt.Fprint(&out, jerr, gerr, xerr)
-		if form := leaks(out.String()); form != "" {
+		if form := findLeak(out.String()); form != "" {
 			t.Errorf("an encoder writes %q of %s", form, name)
 		}
 	}
@@ -112,14 +116,14 @@ func TestSecretMarshal(t *testing.T) {
 		"json": s.MarshalJSON, "text": s.MarshalText, "binary": s.MarshalBinary, "gob": s.GobEncode,
 		"encoding/json": func() ([]byte, error) { return json.Marshal(exported{s}) },
 	} {
-		if b, err := marshal(); err == nil || len(b) > 0 || leaks(err.Error()) != "" {
+		if b, err := marshal(); err == nil || len(b) > 0 || findLeak(err.Error()) != "" {
 			t.Errorf("%s marshals a secret: %d bytes, %v", name, len(b), err)
 		}
 	}
 }
 
 func TestSecretLog(t *testing.T) {
-	for name, h := range holders() {
+	for name, h := range valuesWithSecret() {
 		var out bytes.Buffer
 		config := zap.NewDevelopmentEncoderConfig()
 		level := zap.DebugLevel
@@ -137,7 +141,7 @@ func TestSecretLog(t *testing.T) {
 		if out.Len() == 0 {
 			t.Fatal("nothing was logged")
 		}
-		if form := leaks(out.String()); form != "" {
+		if form := findLeak(out.String()); form != "" {
 			t.Errorf("a log line about %s has %q", name, form)
 		}
 	}
@@ -153,7 +157,8 @@ func (o inlined) MarshalLogObject(e zapcore.ObjectEncoder) error {
 func TestSecretOwnership(t *testing.T) {
 	s := keystore.SecretString(canary)
 	c, alias := s.Clone(), s
-	if s.Len() != len(canary) || s.IsZero() || s.Reveal() != canary || string(s.AppendTo([]byte("x"))) != "x"+canary || !s.Equal(c) {
+	if s.Len() != len(canary) || s.IsZero() || s.Reveal() != canary || string(s.AppendTo([]byte("x"))) != "x"+canary ||
+		!s.Equal(c) {
 		t.Fatal("a secret does not hold what it was given")
 	}
 	s.Wipe()
@@ -170,7 +175,8 @@ func TestSecretOwnership(t *testing.T) {
 	}
 	var zero keystore.Secret
 	zero.Wipe()
-	if !zero.IsZero() || zero.Clone().Len() != 0 || keystore.NewSecret(nil).Len() != 0 || !zero.Equal(keystore.NewSecret([]byte{})) {
+	if !zero.IsZero() || zero.Clone().Len() != 0 || keystore.NewSecret(nil).Len() != 0 ||
+		!zero.Equal(keystore.NewSecret([]byte{})) {
 		t.Error("the zero Secret is not empty")
 	}
 }
@@ -182,7 +188,8 @@ func TestLoginSecretKeepsTheContract(t *testing.T) {
 	of, on := reflect.ValueOf(keystore.NewSecret(bytesOf(8))), reflect.ValueOf(protocol.NewLoginSecret(bytesOf(8)))
 	methods := 0
 	for name := range of.Type().Methods() {
-		if m := name.Name; m != "Format" && m != "String" && m != "GoString" && m != "GobEncode" && !strings.HasPrefix(m, "Marshal") {
+		if m := name.Name; m != "Format" && m != "String" && m != "GoString" && m != "GobEncode" &&
+			!strings.HasPrefix(m, "Marshal") {
 			continue
 		}
 		methods++

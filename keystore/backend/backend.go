@@ -59,13 +59,13 @@ type Options struct {
 // profile's only while a choice is being made or a new profile's name is written down, and both have a deadline. Writes
 // of one profile must not overlap ([keystore.PendingStore]); a read waits for no write.
 type Keystore struct {
-	options Options
-	turn    chan struct{}           // holds a token while a call decides, moves, or saves the choice
-	idle    chan struct{}           // holds a token when the last change has ended
-	current atomic.Pointer[backend] // nil while nothing is chosen
+	options    Options
+	choiceLock chan struct{}           // holds a token while a call decides, moves, or saves the choice
+	idle       chan struct{}           // holds a token when the last change has ended
+	current    atomic.Pointer[backend] // nil while nothing is chosen
 
-	remembered atomic.Pointer[choice] // never nil; replaced only with the turn, and what it points to is never changed
-	storing    atomic.Int32           // changes that are under way; raised only with the turn
+	remembered atomic.Pointer[choice] // never nil; replaced only under choiceLock; what it points to is never changed
+	storing    atomic.Int32           // changes that are under way; raised only under choiceLock
 
 	mu      sync.Mutex
 	checked time.Time // when health was found
@@ -84,17 +84,18 @@ type backend struct {
 
 // Check refuses what Open would refuse, and changes nothing.
 func Check(o Options) error {
-	_, err := recall(o)
+	_, err := loadAllowed(o)
 	return err
 }
 
-// recall returns what is remembered, if that and GROAT_KEYSTORE agree.
-func recall(o Options) (choice, error) {
+// loadAllowed returns what is remembered, if that and GROAT_KEYSTORE agree.
+func loadAllowed(o Options) (choice, error) {
 	if o.Env == "" {
 		o.Env = Auto
 	}
 	if !slices.Contains([]string{Auto, Keychain, Sealed, Memory}, o.Env) {
-		return choice{}, fmt.Errorf("%w: GROAT_KEYSTORE is %q, want keychain, sealed, memory or auto", keystore.ErrConflict, o.Env)
+		return choice{}, fmt.Errorf("%w: GROAT_KEYSTORE is %q, want keychain, sealed, memory or auto",
+			keystore.ErrConflict, o.Env)
 	}
 	remembered, err := load(o.StateDir)
 	if err == nil && remembered.Use != "" && o.Env != Auto && o.Env != remembered.Use {
@@ -109,16 +110,16 @@ func Open(o Options) (*Keystore, error) {
 	if o.Credentials == "" {
 		o.Credentials = os.Getenv("CREDENTIALS_DIRECTORY")
 	}
-	remembered, err := recall(o)
+	remembered, err := loadAllowed(o)
 	if err != nil {
 		return nil, err
 	}
 	if o.Env == "" {
 		o.Env = Auto
 	}
-	k := &Keystore{options: o, turn: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
+	k := &Keystore{options: o, choiceLock: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
 	k.remembered.Store(&remembered)
-	k.tidy()
+	k.removeLeftoverFiles()
 	switch {
 	case remembered.Use == "" && o.Env == Memory:
 		k.current.Store(k.backend(store{Use: Memory}))
@@ -194,7 +195,7 @@ func (k *Keystore) Get(ctx context.Context, profile string) (keystore.Item, erro
 		}
 		item, err := b.Get(ctx, profile)
 		if errors.Is(err, keystore.ErrNotFound) {
-			err = k.lost(b, profile)
+			err = k.lostOrNotFound(b, profile)
 		}
 		if err == nil || k.current.Load() == b { // else it was moved meanwhile
 			return item, err
@@ -202,17 +203,19 @@ func (k *Keystore) Get(ctx context.Context, profile string) (keystore.Item, erro
 	}
 }
 
-// lost returns [keystore.ErrCorrupt] where a profile's item should be in the sealed file and nowhere else, was there,
-// and is not in it now; else ErrNotFound.
-func (k *Keystore) lost(b *backend, profile string) error {
+// lostOrNotFound returns [keystore.ErrCorrupt] where a profile's item should be in the sealed file and nowhere else,
+// was there, and is not in it now; else ErrNotFound.
+func (k *Keystore) lostOrNotFound(b *backend, profile string) error {
 	at := inStore
 	if b.hybrid != nil {
 		at = inSealed
 	}
-	if b.sealed == nil || k.storing.Load() > 0 || k.remembered.Load().locations(profile) != at || !b.sealed.Lost(profile) {
+	if b.sealed == nil || k.storing.Load() > 0 || k.remembered.Load().locations(profile) != at ||
+		!b.sealed.Lost(profile) {
 		return keystore.ErrNotFound
 	}
-	return fmt.Errorf("%w: it was in %s, which was cut since, or an older copy is in its place: bring the newest copy back while groatd is stopped",
+	return fmt.Errorf("%w: it was in %s, which was cut since, or an older copy is in its place: "+
+		"bring the newest copy back while groatd is stopped",
 		keystore.ErrCorrupt, k.sealedPath(b))
 }
 
@@ -221,20 +224,20 @@ func (k *Keystore) Set(ctx context.Context, profile string, item keystore.Item) 
 	if _, err := k.decide(ctx); err != nil {
 		return err
 	}
-	b, err := k.begin(ctx, profile, item)
+	b, err := k.beginSet(ctx, profile, item)
 	if err != nil {
 		return err
 	}
-	defer k.ended()
+	defer k.endChange()
 	return b.Set(ctx, profile, item)
 }
 
-// change returns the store that is in use, and keeps it in use until ended is called; nil while nothing is chosen.
-func (k *Keystore) change(ctx context.Context) (*backend, error) {
+// beginChange returns the store that is in use, and keeps it in use until ended is called; nil while nothing is chosen.
+func (k *Keystore) beginChange(ctx context.Context) (*backend, error) {
 	if k.current.Load() == nil {
 		return nil, nil
 	}
-	release, err := k.acquire(ctx)
+	release, err := k.lockChoice(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -243,8 +246,8 @@ func (k *Keystore) change(ctx context.Context) (*backend, error) {
 	return k.current.Load(), nil
 }
 
-// ended is the end of a change.
-func (k *Keystore) ended() {
+// endChange is the end of a change.
+func (k *Keystore) endChange() {
 	if k.storing.Add(-1) == 0 {
 		select {
 		case k.idle <- struct{}{}:
@@ -258,11 +261,11 @@ func (k *Keystore) Delete(ctx context.Context, profile string) error {
 	if k.current.Load() == nil {
 		return nil
 	}
-	b, err := k.change(ctx)
+	b, err := k.beginChange(ctx)
 	if err != nil {
 		return err
 	}
-	defer k.ended()
+	defer k.endChange()
 	if err := b.Delete(ctx, profile); err != nil {
 		return err
 	}
@@ -279,26 +282,26 @@ func (k *Keystore) Probe(ctx context.Context) error {
 	return k.current.Load().Probe(ctx)
 }
 
-// MarkSent delegates. A profile whose credential is in the keychain is no session, and nothing is noted.
+// MarkSent delegates. A profile whose credential is in the keychain is no session, and nothing is recorded.
 func (k *Keystore) MarkSent(ctx context.Context, profile string) (doubt, err error) {
-	b, err := k.change(ctx)
+	b, err := k.beginChange(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if b == nil {
 		return nil, keystore.ErrNotFound
 	}
-	defer k.ended()
+	defer k.endChange()
 	return b.MarkSent(ctx, profile)
 }
 
 // MarkAnswered delegates.
 func (k *Keystore) MarkAnswered(ctx context.Context, profile string) error {
-	b, err := k.change(ctx)
+	b, err := k.beginChange(ctx)
 	if b == nil || err != nil {
 		return err
 	}
-	defer k.ended()
+	defer k.endChange()
 	return b.MarkAnswered(ctx, profile)
 }
 
@@ -323,7 +326,7 @@ func (k *Keystore) decide(ctx context.Context) (probed bool, err error) {
 	if k.current.Load() != nil {
 		return false, nil
 	}
-	release, err := k.acquire(ctx)
+	release, err := k.lockChoice(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -347,20 +350,20 @@ func (k *Keystore) decide(ctx context.Context) (probed bool, err error) {
 // pick returns a store that has passed a probe.
 func (k *Keystore) pick(ctx context.Context) (*backend, error) {
 	if k.options.Env == Sealed {
-		return k.probed(ctx, k.backend(store{Use: Sealed, Key: k.defaultKey()}))
+		return k.probeOrClose(ctx, k.backend(store{Use: Sealed, Key: k.defaultKey()}))
 	}
-	b, err := k.probed(ctx, k.backend(store{Use: Keychain}))
+	b, err := k.probeOrClose(ctx, k.backend(store{Use: Keychain}))
 	if err == nil || k.options.Env == Keychain {
 		return b, err
 	}
 	if k.defaultKey() == KeyCredential {
-		return k.probed(ctx, k.backend(store{Use: Sealed, Key: KeyCredential}))
+		return k.probeOrClose(ctx, k.backend(store{Use: Sealed, Key: KeyCredential}))
 	}
-	// The cause is for people: a keychain that is locked now is not what programs shall branch on here.
+	// The cause is for people: programs must not take it for a keychain that is locked now.
 	return nil, fmt.Errorf("%w, and the keychain cannot be used: %v", keystore.ErrUndecided, err)
 }
 
-func (k *Keystore) probed(ctx context.Context, b *backend) (*backend, error) {
+func (k *Keystore) probeOrClose(ctx context.Context, b *backend) (*backend, error) {
 	if err := b.Probe(ctx); err != nil {
 		return nil, errors.Join(err, b.close())
 	}

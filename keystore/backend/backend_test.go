@@ -68,7 +68,8 @@ func TestAutoTakesTheCredential(t *testing.T) {
 		t.Errorf("in a new process: %s", got)
 	}
 	// Without its credential the file stays shut, and no other key is made.
-	if got := child(t, dir, "get work", "CREDENTIALS_DIRECTORY="); !strings.HasPrefix(got, keystore.ErrUnavailable.Error()) {
+	if got := child(t, dir, "get work", "CREDENTIALS_DIRECTORY="); !strings.HasPrefix(got,
+		keystore.ErrUnavailable.Error()) {
 		t.Errorf("without the credential: %s", got)
 	}
 }
@@ -77,7 +78,8 @@ func TestAutoUndecided(t *testing.T) {
 	withoutKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
-	for what, err := range map[string]error{"set": k.Set(t.Context(), "work", item("work")), "probe": k.Probe(t.Context())} {
+	for what, err := range map[string]error{"set": k.Set(t.Context(), "work", item("work")),
+		"probe": k.Probe(t.Context())} {
 		wantError(t, what, err, keystore.ErrUndecided, "keychain")
 		if errors.Is(err, keystore.ErrUnavailable) {
 			t.Errorf("%s: two kinds at once: %v", what, err)
@@ -89,7 +91,8 @@ func TestAutoUndecided(t *testing.T) {
 		t.Errorf("left behind: %v %v", entries, err)
 	}
 	// The three commands that the person is told work here.
-	for _, use := range [][2]string{{backend.Sealed, backend.KeyPassphrase}, {backend.Sealed, backend.KeyFile}, {backend.Memory, ""}} {
+	for _, use := range [][2]string{{backend.Sealed, backend.KeyPassphrase}, {backend.Sealed, backend.KeyFile},
+		{backend.Memory, ""}} {
 		k := open(t, stateDir(t), "")
 		if err := k.Use(t.Context(), use[0], use[1], keystore.SecretString("correct horse")); err != nil {
 			t.Fatalf("use %v: %v", use, err)
@@ -104,7 +107,8 @@ func TestAutoUndecided(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	withoutKeychain(t)
-	if _, err := backend.Open(backend.Options{StateDir: stateDir(t), Env: "kwallet"}); !errors.Is(err, keystore.ErrConflict) {
+	if _, err := backend.Open(backend.Options{StateDir: stateDir(t), Env: "kwallet"}); !errors.Is(err,
+		keystore.ErrConflict) {
 		t.Errorf("an unknown store: %v", err)
 	}
 	// keychain: no other one will do.
@@ -128,7 +132,8 @@ func TestEnvironment(t *testing.T) {
 	}
 	wantStatus(t, k, "sealed credential ok")
 	k.Close()
-	for env, want := range map[string]string{"GROAT_KEYSTORE=": "ok", "GROAT_KEYSTORE=auto": "ok", "GROAT_KEYSTORE=sealed": "ok"} {
+	for env, want := range map[string]string{"GROAT_KEYSTORE=": "ok", "GROAT_KEYSTORE=auto": "ok",
+		"GROAT_KEYSTORE=sealed": "ok"} {
 		if got := child(t, dir, "get work", env); got != want {
 			t.Errorf("%s: %s", env, got)
 		}
@@ -141,7 +146,8 @@ func TestEnvironment(t *testing.T) {
 	if got := child(t, dir, "get work"); got != "ok" {
 		t.Errorf("after the refusals: %s", got)
 	}
-	wantError(t, "use against the environment", open(t, stateDir(t), "memory").Use(t.Context(), backend.Sealed, backend.KeyFile, none),
+	wantError(t, "use against the environment",
+		open(t, stateDir(t), "memory").Use(t.Context(), backend.Sealed, backend.KeyFile, none),
 		keystore.ErrConflict, "GROAT_KEYSTORE", "memory", "sealed")
 }
 
@@ -204,7 +210,8 @@ func TestPassphrase(t *testing.T) {
 	pass := keystore.SecretString("correct horse")
 	wantError(t, "no passphrase", k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, none), keystore.ErrLocked)
 	wantStatus(t, k, "auto undecided")
-	if err := errors.Join(k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, pass), k.Set(t.Context(), "work", item("work"))); err != nil {
+	if err := errors.Join(k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, pass),
+		k.Set(t.Context(), "work", item("work"))); err != nil {
 		t.Fatal(err)
 	}
 	k.Close()
@@ -212,19 +219,23 @@ func TestPassphrase(t *testing.T) {
 	wantStatus(t, k, "sealed passphrase locked")
 	_, err := k.Get(t.Context(), "work")
 	wantError(t, "before unlock", err, keystore.ErrLocked, "passphrase")
-	wantError(t, "wrong passphrase", k.Unlock(t.Context(), keystore.SecretString("wrong")), keystore.ErrLocked, "does not fit")
-	wantError(t, "another choice while it is locked", k.Use(t.Context(), backend.Memory, "", none), keystore.ErrConflict, "unlock", filepath.Join(dir, "sealed"))
+	wantError(t, "wrong passphrase", k.Unlock(t.Context(), keystore.SecretString("wrong")), keystore.ErrLocked,
+		"does not fit")
+	wantError(t, "another choice while it is locked", k.Use(t.Context(), backend.Memory, "", none),
+		keystore.ErrConflict, "unlock", filepath.Join(dir, "sealed"))
 	if err := k.Unlock(t.Context(), pass); err != nil {
 		t.Fatal(err)
 	}
 	wantItem(t, k, "work")
 	wantStatus(t, k, "sealed passphrase ok")
-	// Nobody is let believe in a passphrase that will not open it after the next start.
+	// A person learns at once that a passphrase will not open it after the next start.
 	other := keystore.SecretString("another horse")
-	wantError(t, "wrong passphrase, though it is open", k.Unlock(t.Context(), other), keystore.ErrLocked, "does not fit")
-	wantError(t, "chosen again with another", k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, other), keystore.ErrLocked, "does not fit")
+	wantError(t, "wrong passphrase, though it is open", k.Unlock(t.Context(), other), keystore.ErrLocked,
+		"does not fit")
+	wantError(t, "chosen again with another", k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, other),
+		keystore.ErrLocked, "does not fit")
 	wantItem(t, k, "work")
-	// Choosing what is chosen is an unlock.
+	// To choose the chosen store again unlocks it.
 	k.Close()
 	k = open(t, dir, "")
 	if err := k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, pass); err != nil {

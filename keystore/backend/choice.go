@@ -20,7 +20,7 @@ const (
 	maxFile  = 4 << 20 // ten thousand names of the greatest length, and some
 )
 
-// store is one that is, was or shall be used.
+// store is one that is used, was used, or is the target of a move.
 type store struct {
 	Use  string `json:"use"`
 	Key  string `json:"key,omitempty"`  // for sealed
@@ -44,7 +44,7 @@ type choice struct {
 	store
 	// Profiles are those that may have an item: a keychain cannot be asked which ones do. A name too many does no harm.
 	Profiles []string `json:"profiles,omitempty"`
-	// Sealed are those that may have an item in the sealed file beside the keychain. It speaks for who is on both
+	// Sealed are those that may have an item in the sealed file beside the keychain. It decides for a profile on both
 	// lists.
 	Sealed []string `json:"sealed,omitempty"`
 	// Next is where a move copies to; until it is done the copies count for nothing.
@@ -119,7 +119,7 @@ func valid(use, key string) bool {
 	return (use == Keychain || use == Memory) && key == ""
 }
 
-// save replaces the file. The caller has the turn, and this process the lock of the directory.
+// save replaces the file. The caller holds choiceLock, and this process the lock of the directory.
 func save(dir string, c choice) error {
 	c.V = 1
 	if c.File != "" || c.Next != nil || c.Left != nil {

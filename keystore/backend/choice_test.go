@@ -23,15 +23,16 @@ func TestBrokenFile(t *testing.T) {
 	}
 	const good = `{"v":1,"use":"keychain"}`
 	for name, make := range map[string]func(path string) error{
-		"empty":          write("", 0o600),
-		"half":           write(`{"v":1,"use":"keych`, 0o600),
-		"two":            write(good+good, 0o600),
-		"array":          write("[]", 0o600),
-		"null":           write("null", 0o600),
-		"no version":     write(`{"use":"keychain"}`, 0o600),
-		"newer":          write(`{"v":3,"use":"keychain"}`, 0o600),
-		"another file":   write(`{"v":2,"use":"sealed","key":"file","file":"../x"}`, 0o600),
-		"leaves itself":  write(`{"v":2,"use":"sealed","key":"file","left":{"use":"sealed","key":"passphrase"}}`, 0o600),
+		"empty":        write("", 0o600),
+		"half":         write(`{"v":1,"use":"keych`, 0o600),
+		"two":          write(good+good, 0o600),
+		"array":        write("[]", 0o600),
+		"null":         write("null", 0o600),
+		"no version":   write(`{"use":"keychain"}`, 0o600),
+		"newer":        write(`{"v":3,"use":"keychain"}`, 0o600),
+		"another file": write(`{"v":2,"use":"sealed","key":"file","file":"../x"}`, 0o600),
+		"leaves itself": write(`{"v":2,"use":"sealed","key":"file","left":{"use":"sealed","key":"passphrase"}}`,
+			0o600),
 		"goes to itself": write(`{"v":2,"use":"keychain","next":{"use":"keychain","file":"sealed-2"}}`, 0o600),
 		"unknown store":  write(`{"v":1,"use":"kwallet"}`, 0o600),
 		"auto":           write(`{"v":1,"use":"auto"}`, 0o600),
@@ -119,7 +120,8 @@ func TestUnwritableState(t *testing.T) {
 	wantError(t, "set", k.Set(t.Context(), "work", item("work")), keystore.ErrUnavailable, "written down")
 	wantError(t, "use", k.Use(t.Context(), backend.Memory, "", none), keystore.ErrUnavailable, "written down")
 	wantStatus(t, k, "auto undecided")
-	if out, err := exec.Command("secret-tool", "search", "--all", "service", "groat").CombinedOutput(); err != nil || strings.Contains(string(out), "secret = ") {
+	if out, err := exec.Command("secret-tool", "search", "--all", "service", "groat").CombinedOutput(); err != nil ||
+		strings.Contains(string(out), "secret = ") {
 		t.Errorf("something is in the keychain: %v", err)
 	}
 }

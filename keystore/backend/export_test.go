@@ -1,4 +1,4 @@
 package backend
 
-// OnStep has f called behind each step of a move.
-func OnStep(f func(string)) { step = f }
+// AfterStep has f called behind each step of a move.
+func AfterStep(f func(string)) { afterStep = f }

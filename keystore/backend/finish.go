@@ -12,28 +12,29 @@ import (
 	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
-// tidy removes the files of a move that did not end, without asking the keychain anything: the copies of one that did
-// not get as far as to be used, and what one that did has left. What it cannot do now is left to finish.
-func (k *Keystore) tidy() {
+// removeLeftoverFiles removes the files of a move that did not end, without asking the keychain anything: the copies of
+// one that did not get as far as to be used, and what one that did has left. What it cannot do now is left to
+// eraseLeftovers.
+func (k *Keystore) removeLeftoverFiles() {
 	next := *k.remembered.Load()
 	if next.Next == nil && next.Left == nil {
 		return
 	}
-	if next.Next != nil && k.remove(*next.Next) == nil && next.Next.Use != Keychain {
+	if next.Next != nil && k.removeFiles(*next.Next) == nil && next.Next.Use != Keychain {
 		next.Next = nil
 	}
-	if next.Left != nil && k.remove(next.Left.store) == nil && len(next.Left.Profiles) == 0 {
+	if next.Left != nil && k.removeFiles(next.Left.store) == nil && len(next.Left.Profiles) == 0 {
 		next.Left = nil
 	}
-	k.write(next)
+	k.saveChoice(next)
 }
 
-// remove removes a store's files.
-func (k *Keystore) remove(s store) error {
+// removeFiles removes a store's files.
+func (k *Keystore) removeFiles(s store) error {
 	if s.Use == Memory {
 		return nil
 	}
-	return ownfile.Gone(k.options.files(s.file()).Remove())
+	return ownfile.IgnoreNotExist(k.options.files(s.file()).Remove())
 }
 
 // isCopy reports whether what the keychain has of a profile is what is in use too. The error is that one of the two
@@ -54,18 +55,19 @@ func (k *Keystore) isCopy(ctx context.Context, profile string) (bool, error) {
 	return false, err
 }
 
-// finish does what tidy does, and erases what is in the keychain. The caller has the turn.
-func (k *Keystore) finish(ctx context.Context) error {
+// eraseLeftovers does what removeLeftoverFiles does, and erases what is in the keychain. The caller holds
+// choiceLock.
+func (k *Keystore) eraseLeftovers(ctx context.Context) error {
 	next := *k.remembered.Load()
 	if next.Next == nil && next.Left == nil {
 		return nil
 	}
 	erase := map[string]bool{}
 	if next.Next != nil {
-		if err := k.remove(*next.Next); err != nil {
+		if err := k.removeFiles(*next.Next); err != nil {
 			return err
 		}
-		step("removed the copies")
+		afterStep("removed the copies")
 		if next.Next.Use == Keychain {
 			for _, name := range next.names() {
 				copied, err := k.isCopy(ctx, name)
@@ -77,10 +79,10 @@ func (k *Keystore) finish(ctx context.Context) error {
 		}
 	}
 	if next.Left != nil {
-		if err := k.remove(next.Left.store); err != nil {
+		if err := k.removeFiles(next.Left.store); err != nil {
 			return err
 		}
-		step("removed the old files")
+		afterStep("removed the old files")
 		for _, name := range next.Left.Profiles {
 			erase[name] = true
 		}
@@ -93,8 +95,8 @@ func (k *Keystore) finish(ctx context.Context) error {
 		if err := chain.Delete(ctx, name); err != nil {
 			return fmt.Errorf("what a move left in the keychain cannot be erased (profile %q): %w", name, err)
 		}
-		step("erased " + name)
+		afterStep("erased " + name)
 	}
 	next.Next, next.Left = nil, nil
-	return k.write(next)
+	return k.saveChoice(next)
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
-// patience bounds every wait for another process. It is reached only when something is broken.
-const patience = 2 * time.Minute
+// waitLimit bounds every wait for another process. It is reached only when something is broken.
+const waitLimit = 2 * time.Minute
 
 // childVariable makes the test binary do one thing in a new process and print what came of it.
 const childVariable = "GROAT_TEST_CHOICE"
@@ -50,7 +50,7 @@ func runChild(op []string) string {
 		return strconv.Itoa(generation(ctx, k, op[1]))
 	case "move", "passphrase": // ends itself behind step number op[1]
 		n, _ := strconv.Atoi(op[1])
-		backend.OnStep(func(name string) {
+		backend.AfterStep(func(name string) {
 			if n--; n == 0 {
 				fmt.Println(name)
 				syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -66,7 +66,7 @@ func runChild(op []string) string {
 		} else {
 			err = k.Passphrase(ctx, pass("old"), pass("new"))
 		}
-	case "rotate": // until somebody kills us; a line is what we would answer for
+	case "rotate": // until the test kills this process; each line is a generation that is stored
 		for g := generation(ctx, k, op[1]); err == nil; g++ {
 			if _, err = k.MarkSent(ctx, op[1]); err != nil && g > 0 {
 				break
@@ -85,11 +85,12 @@ func runChild(op []string) string {
 func item(profile string) keystore.Item {
 	return keystore.Item{
 		Issuer: "https://auth.example", TokenEndpoint: "https://auth.example/token",
-		ClientAuth: "client_secret_jwt", ClientID: "client of " + profile, ClientSecret: keystore.SecretString("not a real secret: " + profile),
+		ClientAuth: "client_secret_jwt", ClientID: "client of " + profile,
+		ClientSecret: keystore.SecretString("not a real secret: " + profile),
 	}
 }
 
-// session is what a rotating provider's answer number g leaves.
+// session returns the item after answer number g of a provider that rotates tokens.
 func session(profile string, g int) keystore.Item {
 	i := item(profile)
 	i.Grant, i.ClientAuth, i.ClientSecret = "device_code", "none", none
@@ -103,7 +104,8 @@ func generation(ctx context.Context, k keystore.Store, profile string) (g int) {
 	if errors.Is(err, keystore.ErrNotFound) {
 		return 0
 	}
-	if _, scan := fmt.Sscanf(i.RefreshToken.Reveal(), "not a real session: "+profile+" %d", &g); err != nil || scan != nil {
+	if _, scan := fmt.Sscanf(i.RefreshToken.Reveal(), "not a real session: "+profile+" %d", &g); err != nil ||
+		scan != nil {
 		return -1
 	}
 	return g
@@ -120,7 +122,7 @@ func child(t *testing.T, state, op string, env ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// open opens the choice with what env says.
+// open opens a keystore with GROAT_KEYSTORE=env.
 func open(t *testing.T, state, env string) *backend.Keystore {
 	t.Helper()
 	k, err := backend.Open(backend.Options{StateDir: state, Env: env})
@@ -159,7 +161,8 @@ func withoutKeychain(t *testing.T) {
 func withCredential(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "groat.key"), []byte("0123456789abcdef0123456789abcdef"), 0o400); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "groat.key"), []byte("0123456789abcdef0123456789abcdef"),
+		0o400); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
@@ -201,10 +204,10 @@ func wantError(t *testing.T, what string, err, want error, says ...string) {
 // eventually polls another process's state until check passes.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitLimit)
 	for err := check(); err != nil; err = check() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %v", patience, err)
+			t.Fatalf("not within %v: %v", waitLimit, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

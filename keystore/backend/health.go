@@ -10,7 +10,8 @@ import (
 	"github.com/groat-dev/groat/keystore/keychain"
 )
 
-// healthFor is how long a look at the keychain answers for the next one: a watched status shall not keep the bus busy.
+// healthFor is how long the result of a check of the keychain is used again, so that a watched status does not
+// keep the bus busy.
 const healthFor = 2 * time.Second
 
 // Status says what is chosen and whether it can be used now. It writes nothing, and with a keychain that hangs takes at
@@ -33,7 +34,7 @@ func (k *Keystore) Status(ctx context.Context) keystore.Status {
 		}
 	}
 	if left := k.remembered.Load().Left; left != nil {
-		s.Message = fmt.Sprintf("what was moved is still in %q too, and is erased by: %s", left.Use, b.move())
+		s.Message = fmt.Sprintf("what was moved is still in %q too, and is erased by: %s", left.Use, b.moveCommand())
 	}
 	if err != nil {
 		s.State, s.Message = "unavailable", err.Error()

@@ -53,21 +53,21 @@ func (h *hybrid) where(profile string) location {
 	return inStore | inSealed
 }
 
-// Get looks where the profile's item is.
+// Get reads the item from where the lists say that it is.
 func (h *hybrid) Get(ctx context.Context, profile string) (keystore.Item, error) {
 	for {
 		at := h.where(profile)
-		item, err := h.look(ctx, profile, at)
-		// Not there, for it moved while we looked: then it is where the lists say now.
+		item, err := h.getAt(ctx, profile, at)
+		// It may have moved during the read; then it is where the lists say now.
 		if !errors.Is(err, keystore.ErrNotFound) || h.where(profile) == at {
 			return item, err
 		}
 	}
 }
 
-func (h *hybrid) look(ctx context.Context, profile string, at location) (item keystore.Item, err error) {
+func (h *hybrid) getAt(ctx context.Context, profile string, at location) (item keystore.Item, err error) {
 	if at&inSealed != 0 {
-		if item, err = h.fromSealed(ctx, profile); !errors.Is(err, keystore.ErrNotFound) {
+		if item, err = h.getSealed(ctx, profile); !errors.Is(err, keystore.ErrNotFound) {
 			return item, err
 		}
 	}
@@ -75,13 +75,13 @@ func (h *hybrid) look(ctx context.Context, profile string, at location) (item ke
 		item, err = h.keychain.Get(ctx, profile)
 	}
 	if at == inStore|inSealed && errors.Is(err, keystore.ErrNotFound) {
-		return h.fromSealed(ctx, profile) // where it may have gone between the two
+		return h.getSealed(ctx, profile) // where it may have gone between the two
 	}
 	return item, err
 }
 
-// fromSealed reads the sealed file and makes neither a file nor a key.
-func (h *hybrid) fromSealed(ctx context.Context, profile string) (keystore.Item, error) {
+// getSealed reads the sealed file and makes neither a file nor a key.
+func (h *hybrid) getSealed(ctx context.Context, profile string) (keystore.Item, error) {
 	if h.sealed.Absent() {
 		return keystore.Item{}, keystore.ErrNotFound
 	}
@@ -104,7 +104,7 @@ func (h *hybrid) Set(ctx context.Context, profile string, item keystore.Item) er
 	if h.names.remembered.Load().locations(profile)&inSealed == 0 {
 		return nil
 	}
-	if err := h.unseal(ctx, profile); err != nil {
+	if err := h.deleteSealed(ctx, profile); err != nil {
 		return fmt.Errorf("the old credential stays in force: %w", err)
 	}
 	h.names.unlist(ctx, profile, inSealed)
@@ -124,7 +124,7 @@ func (h *hybrid) sweep(ctx context.Context, profile string) {
 	h.names.unlist(ctx, profile, inStore)
 }
 
-func (h *hybrid) unseal(ctx context.Context, profile string) error {
+func (h *hybrid) deleteSealed(ctx context.Context, profile string) error {
 	if h.sealed.Absent() {
 		return nil
 	}
@@ -141,7 +141,7 @@ func (h *hybrid) Delete(ctx context.Context, profile string) error {
 		}
 	}
 	if at&inSealed != 0 {
-		return h.unseal(ctx, profile)
+		return h.deleteSealed(ctx, profile)
 	}
 	return nil
 }

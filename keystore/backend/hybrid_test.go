@@ -18,7 +18,7 @@ import (
 	"github.com/groat-dev/groat/keystore/backend"
 )
 
-// users are those that the keychain has an item of, by what a program that is not ours finds there.
+// users returns the names that the keychain has an item of, as another program finds them.
 func users(t *testing.T) []string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "secret-tool", "search", "--all", "service", "groat").CombinedOutput()
@@ -53,7 +53,7 @@ func wantSession(t *testing.T, k keystore.Store, when string, g int) {
 	}
 }
 
-// secretTool speaks to the keychain as somebody else.
+// secretTool uses the keychain as another program does.
 func secretTool(t *testing.T, input string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "secret-tool", args...)
@@ -133,7 +133,8 @@ func TestLockedWithSession(t *testing.T) {
 	dir := stateDir(t)
 	k := open(t, dir, "")
 	ctx := t.Context()
-	if err := errors.Join(k.Set(ctx, "small", item("small")), k.Set(ctx, "work", session("work", 1)), k.Close()); err != nil {
+	if err := errors.Join(k.Set(ctx, "small", item("small")), k.Set(ctx, "work", session("work", 1)),
+		k.Close()); err != nil {
 		t.Fatal(err)
 	}
 	keyring.Lock(t)
@@ -148,7 +149,7 @@ func TestLockedWithSession(t *testing.T) {
 	keyring.Unlock(t)
 	wantSession(t, k, "unlocked", 1)
 	wantItem(t, k, "small")
-	// The key is kept: what the keychain does from here on is nothing to a session.
+	// The key is kept: from here on a session does not need the keychain.
 	keyring.Lock(t)
 	if err := k.Set(ctx, "work", session("work", 2)); err != nil {
 		t.Errorf("a rotation under a locked keychain: %v", err)
@@ -178,7 +179,8 @@ func TestStatusOfBoth(t *testing.T) {
 		t.Fatal(err)
 	}
 	keyring.Lock(t)
-	if s := k.Status(t.Context()); s.Use != backend.Keychain || s.State != "locked" || !strings.Contains(s.Message, "sealed file") {
+	if s := k.Status(t.Context()); s.Use != backend.Keychain || s.State != "locked" ||
+		!strings.Contains(s.Message, "sealed file") {
 		t.Errorf("the keychain is locked, the sealed file open: %+v", s)
 	}
 	k.Close()
@@ -187,7 +189,8 @@ func TestStatusOfBoth(t *testing.T) {
 		t.Fatal(err)
 	}
 	k = open(t, dir, "")
-	if s := k.Status(t.Context()); s.State != "unavailable" || !strings.Contains(s.Message, filepath.Join(dir, "sealed")) {
+	if s := k.Status(t.Context()); s.State != "unavailable" ||
+		!strings.Contains(s.Message, filepath.Join(dir, "sealed")) {
 		t.Errorf("a sealed file that anybody can read: %+v", s)
 	}
 	if err := k.Set(t.Context(), "small", item("small")); err != nil {
@@ -202,7 +205,8 @@ func TestKeyIsNotMadeAnew(t *testing.T) {
 	dir := stateDir(t)
 	k := open(t, dir, "")
 	ctx := t.Context()
-	if err := errors.Join(k.Set(ctx, "small", item("small")), k.Set(ctx, "work", session("work", 1)), k.Close()); err != nil {
+	if err := errors.Join(k.Set(ctx, "small", item("small")), k.Set(ctx, "work", session("work", 1)),
+		k.Close()); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "sealed")
@@ -237,7 +241,7 @@ func TestKeyIsNotMadeAnew(t *testing.T) {
 	k = open(t, dir, "")
 	wantSession(t, k, "the key is back", 1)
 	k.Close()
-	// Given up: then a new file is made, and with it a key where there is none.
+	// The file is given up: then a new one is made, and with it a key where there is none.
 	secretTool(t, "", append([]string{"clear"}, of...)...)
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
@@ -265,7 +269,8 @@ func TestWhatIsTooBigForTheKeychain(t *testing.T) {
 	long := item("long")
 	long.Certificate = strings.Repeat("a certificate is no secret, but long\n", 100)
 	api := keystore.Item{Issuer: "https://api.example", APIKey: keystore.SecretString("not a real key")}
-	for name, want := range map[string]keystore.Item{"small-key": key(48), "big-key": key(2400), "huge-key": key(30 << 10), "long": long, "api": api} {
+	for name, want := range map[string]keystore.Item{"small-key": key(48), "big-key": key(2400),
+		"huge-key": key(30 << 10), "long": long, "api": api} {
 		if err := k.Set(t.Context(), name, want); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -25,7 +25,7 @@ func (c *choice) list(p location) *[]string {
 	return &c.Profiles
 }
 
-// places says on which lists a profile is.
+// locations returns on which lists a profile is.
 func (c *choice) locations(profile string) (at location) {
 	for _, p := range []location{inStore, inSealed} {
 		if _, found := slices.BinarySearch(*c.list(p), profile); found {
@@ -38,21 +38,21 @@ func (c *choice) locations(profile string) (at location) {
 // names are all of them, in a slice of their own.
 func (c *choice) names() []string { return slices.Concat(c.Profiles, c.Sealed) }
 
-// turnLimit is how long a call waits for a decision that another call is making.
-const turnLimit = 10 * time.Second
+// choiceLockLimit is how long a call waits for a decision that another call is making.
+const choiceLockLimit = 10 * time.Second
 
-func (k *Keystore) acquire(ctx context.Context) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, turnLimit)
+func (k *Keystore) lockChoice(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, choiceLockLimit)
 	defer cancel()
 	select {
-	case k.turn <- struct{}{}:
-		return func() { <-k.turn }, nil
+	case k.choiceLock <- struct{}{}:
+		return func() { <-k.choiceLock }, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: another caller is still choosing a keystore", keystore.ErrUnavailable)
 	}
 }
 
-// remember writes the choice down, unless it is one that ends with the process; the caller has the turn.
+// remember writes the choice down, unless it ends with the process. The caller holds choiceLock.
 func (k *Keystore) remember(next choice) error {
 	if b := k.current.Load(); next.Use != "" && (b == nil || b.Use != Memory) {
 		if err := save(k.options.StateDir, next); err != nil {
@@ -63,10 +63,10 @@ func (k *Keystore) remember(next choice) error {
 	return nil
 }
 
-// begin writes down where the profile's item will be, before anything is stored there, and keeps the choice from
+// beginSet writes down where the profile's item will be, before anything is stored there, and keeps the choice from
 // changing until storing is lowered.
-func (k *Keystore) begin(ctx context.Context, profile string, item keystore.Item) (*backend, error) {
-	release, err := k.acquire(ctx)
+func (k *Keystore) beginSet(ctx context.Context, profile string, item keystore.Item) (*backend, error) {
+	release, err := k.lockChoice(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +88,13 @@ func (k *Keystore) begin(ctx context.Context, profile string, item keystore.Item
 	return b, nil
 }
 
-// unlist forgets that the profile's item was at p. It may fail: a name too many is found out when it matters.
+// unlist forgets that the profile's item was at p. It may fail: a name too many does no harm, since a reader that needs
+// the item finds none.
 func (k *Keystore) unlist(ctx context.Context, profile string, p location) {
 	if k.remembered.Load().locations(profile)&p == 0 {
 		return
 	}
-	release, err := k.acquire(ctx)
+	release, err := k.lockChoice(ctx)
 	if err != nil {
 		return
 	}

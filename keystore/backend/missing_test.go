@@ -13,7 +13,7 @@ import (
 )
 
 // A sealed file that is moved away, or has something else in its place, is opened again when it comes back: until then
-// nothing makes a new key for it, whatever is asked.
+// no call makes a new key for it.
 func TestK30AFileThatComesBack(t *testing.T) {
 	tier.Long(t, "it derives keys from passphrases")
 	for _, key := range []string{backend.KeyFile, backend.KeyPassphrase} {
@@ -29,7 +29,7 @@ func TestK30AFileThatComesBack(t *testing.T) {
 				dir := stateDir(t)
 				ctx := t.Context()
 				p := filepath.Join(dir, "sealed")
-				fill(t, dir, kind{backend.Sealed, key}).Close()
+				fillStore(t, dir, kind{backend.Sealed, key}).Close()
 				if err := errors.Join(os.Rename(p, filepath.Join(dir, "away")), put(p)); err != nil {
 					t.Fatal(err)
 				}
@@ -67,7 +67,7 @@ func TestK30AFileThatComesBack(t *testing.T) {
 				if err := k.Unlock(ctx, pass("old")); err != nil {
 					t.Fatal(err)
 				}
-				full(t, name, k)
+				wantEverything(t, name, k)
 			})
 		}
 	}
@@ -88,23 +88,26 @@ func TestK31TheKeyOfAFileThatWasReplaced(t *testing.T) {
 		withoutKeychain(t)
 		dir := stateDir(t)
 		ctx := t.Context()
-		p, suffix := filepath.Join(dir, "sealed"), map[string]string{backend.KeyFile: ".key", backend.KeyPassphrase: ".kdf"}[key]
-		fill(t, dir, kind{backend.Sealed, key}).Close()
+		p, suffix := filepath.Join(dir, "sealed"),
+			map[string]string{backend.KeyFile: ".key", backend.KeyPassphrase: ".kdf"}[key]
+		fillStore(t, dir, kind{backend.Sealed, key}).Close()
 		if err := os.Rename(p, filepath.Join(dir, "away")); err != nil {
 			t.Fatal(err)
 		}
 		k := open(t, dir, "")
-		if err := errors.Join(k.Use(ctx, backend.Sealed, key, pass("new")), k.Set(ctx, "later", item("later")), k.Close()); err != nil {
+		if err := errors.Join(k.Use(ctx, backend.Sealed, key, pass("new")), k.Set(ctx, "later", item("later")),
+			k.Close()); err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(os.Rename(filepath.Join(dir, "away"), p), os.Rename(p+suffix+".old", p+suffix)); err != nil {
+		if err := errors.Join(os.Rename(filepath.Join(dir, "away"), p),
+			os.Rename(p+suffix+".old", p+suffix)); err != nil {
 			t.Fatal(err)
 		}
 		k = open(t, dir, "")
 		if err := k.Unlock(ctx, pass("old")); err != nil {
 			t.Fatal(err)
 		}
-		full(t, key, k)
+		wantEverything(t, key, k)
 		if err := os.WriteFile(p+suffix+".old", []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -117,8 +120,8 @@ func TestK31TheKeyOfAFileThatWasReplaced(t *testing.T) {
 	}
 }
 
-// A file that was cut behind a record, or that an older copy of took the place of, has lost what it held: that is said,
-// and is not told of what nobody has stored or somebody has forgotten.
+// A file that was cut behind a record, or that an older copy of took the place of, has lost what it held. The error
+// says so, but not for a profile that was never stored or was deleted.
 func TestK34ARecordThatIsGone(t *testing.T) {
 	withoutKeychain(t)
 	ctx := t.Context()

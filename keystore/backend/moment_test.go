@@ -12,20 +12,20 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// moment is a context that lets something happen when it is first asked for its deadline: the keychain asks, the open
-// sealed file does not. So it happens between a look into the file and a look into the keychain.
-type moment struct {
+// doneOnce is a context that calls do when it is first asked for its deadline: the keychain asks, the open
+// sealed file does not. So it happens between the read of the file and the read of the keychain.
+type doneOnce struct {
 	context.Context
 	once *sync.Once
 	do   func()
 }
 
-func (m moment) Deadline() (time.Time, bool) {
+func (m doneOnce) Deadline() (time.Time, bool) {
 	m.once.Do(m.do)
 	return m.Context.Deadline()
 }
 
-// A reader that finds nothing in either place, because the item went behind its back, looks again.
+// A reader that finds nothing in either place, because the item moved during the read, reads again.
 func TestGetWhileItMoves(t *testing.T) {
 	withKeychain(t)
 	for name, both := range map[string]bool{"on the keychain's list": false, "on both lists": true} {
@@ -51,7 +51,7 @@ func TestGetWhileItMoves(t *testing.T) {
 			}
 		}
 		moved := false
-		got, err := k.Get(moment{ctx, new(sync.Once), func() {
+		got, err := k.Get(doneOnce{ctx, new(sync.Once), func() {
 			moved = true
 			if err := k.Set(ctx, "work", session("work", 1)); err != nil {
 				t.Error(err)
@@ -73,9 +73,9 @@ func TestOneMoveAtATime(t *testing.T) {
 	if err := errors.Join(k.Set(ctx, "other", session("other", 1)), k.Set(ctx, "work", item("work"))); err != nil {
 		t.Fatal(err)
 	}
-	// The first moment is before the lock is held, the last ones are those of deleting the old copy.
+	// The first call of Deadline is before the lock is held, the last ones belong to the deletion of the old copy.
 	asked := 0
-	err := k.Set(every{ctx, func() {
+	err := k.Set(callOnDeadline{ctx, func() {
 		asked++
 		brief, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 		defer cancel()
@@ -83,7 +83,8 @@ func TestOneMoveAtATime(t *testing.T) {
 			t.Errorf("a reader while it moves: %v", err)
 		}
 		if asked > 1 {
-			wantError(t, "a second writer", k.Set(brief, "work", item("work")), keystore.ErrUnavailable, "earlier write")
+			wantError(t, "a second writer", k.Set(brief, "work", item("work")), keystore.ErrUnavailable,
+				"earlier write")
 		}
 	}}, "work", session("work", 1))
 	if err != nil || asked < 3 {
@@ -92,13 +93,13 @@ func TestOneMoveAtATime(t *testing.T) {
 	wantSession(t, k, "moved", 1)
 }
 
-// every is a moment that comes with each question.
-type every struct {
+// callOnDeadline is a context that calls do each time it is asked for its deadline.
+type callOnDeadline struct {
 	context.Context
 	do func()
 }
 
-func (e every) Deadline() (time.Time, bool) {
+func (e callOnDeadline) Deadline() (time.Time, bool) {
 	e.do()
 	return e.Context.Deadline()
 }
@@ -128,7 +129,8 @@ func TestConcurrentMoves(t *testing.T) {
 	for range 2 {
 		writers.Go(func() {
 			for range 5 {
-				if err := errors.Join(k.Set(ctx, "work", session("work", 1)), k.Set(ctx, "work", item("work"))); err != nil {
+				if err := errors.Join(k.Set(ctx, "work", session("work", 1)),
+					k.Set(ctx, "work", item("work"))); err != nil {
 					t.Error(err)
 				}
 			}

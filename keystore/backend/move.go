@@ -24,12 +24,13 @@ const moveLimit = 2 * time.Minute
 //
 // use and key are as in [Keystore.Use], but for memory. The passphrase stays the caller's.
 func (k *Keystore) Move(ctx context.Context, use, key string, passphrase keystore.Secret) error {
-	key, err := k.allowed(use, key)
+	key, err := k.resolveKey(use, key)
 	if err != nil {
 		return err
 	}
 	if use == Memory {
-		return fmt.Errorf("%w: a keystore that ends with groatd is no place to move credentials to", keystore.ErrConflict)
+		return fmt.Errorf("%w: a keystore that ends with groatd is no place to move credentials to",
+			keystore.ErrConflict)
 	}
 	old := k.current.Load()
 	if old == nil {
@@ -44,12 +45,12 @@ func (k *Keystore) Move(ctx context.Context, use, key string, passphrase keystor
 	if err := k.unlock(ctx, old, passphrase); err != nil {
 		return err
 	}
-	release, err := k.acquire(ctx)
+	release, err := k.lockChoice(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	return k.finish(ctx)
+	return k.eraseLeftovers(ctx)
 }
 
 // Passphrase replaces the sealed file's passphrase: its items are moved to a new file, as by [Keystore.Move]. Whatever
@@ -73,21 +74,21 @@ func (k *Keystore) Passphrase(ctx context.Context, old, passphrase keystore.Secr
 	return k.relocate(ctx, b.store, passphrase)
 }
 
-// step is called behind each step of a move, for a test that ends the process there.
-var step = func(string) {}
+// afterStep is called behind each step of a move, for a test that ends the process there.
+var afterStep = func(string) {}
 
 // copied is an item and what is known about it.
 type copied struct {
-	profile  string
-	item     keystore.Item
-	presents bool // its refresh token was sent, and the answer is not known
+	profile string
+	item    keystore.Item
+	inDoubt bool // its refresh token was sent, and the answer is not known
 }
 
 // relocate moves everything to the store to, in a file of its own.
 func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.Secret) error {
 	ctx, cancel := context.WithTimeout(ctx, moveLimit)
 	defer cancel()
-	if to.Use == Keychain || to.Key == KeyKeychain { // before the turn: a person may be asked
+	if to.Use == Keychain || to.Key == KeyKeychain { // before choiceLock is taken: a person may be asked
 		if err := new(keychain.Store).Unlock(ctx); err != nil {
 			return err
 		}
@@ -97,16 +98,16 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 			return err
 		}
 	}
-	release, err := k.alone(ctx)
+	release, err := k.lockIdle(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := k.finish(ctx); err != nil {
+	if err := k.eraseLeftovers(ctx); err != nil {
 		return err
 	}
 	old := k.current.Load()
-	all, err := k.collect(ctx, old)
+	all, err := k.readItems(ctx, old)
 	defer func() {
 		for _, c := range all {
 			c.item.Wipe()
@@ -120,12 +121,12 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 	}
 	next := *k.remembered.Load()
 	next.Next = &to
-	if err := k.write(next); err != nil {
+	if err := k.saveChoice(next); err != nil {
 		return err
 	}
-	step("next")
+	afterStep("next")
 	b := k.backend(to)
-	lists, err := k.take(ctx, b, all, passphrase)
+	lists, err := k.copyItems(ctx, b, all, passphrase)
 	if err == nil {
 		next.store, next.Profiles, next.Sealed = to, lists.Profiles, lists.Sealed
 		next.Next, next.Left = nil, &left{store: old.store}
@@ -135,8 +136,8 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 		if old.Use == Memory {
 			next.Left = nil
 		}
-		step("copied")
-		err = k.write(next)
+		afterStep("copied")
+		err = k.saveChoice(next)
 		switch now, reading := load(k.options.StateDir); {
 		case err == nil:
 		case reading != nil: // either store may be what the next process finds, and both have everything
@@ -148,12 +149,12 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 		}
 	}
 	if err != nil {
-		if left := errors.Join(b.close(), k.finish(ctx)); left != nil { // what was copied goes
+		if left := errors.Join(b.close(), k.eraseLeftovers(ctx)); left != nil { // what was copied goes
 			err = fmt.Errorf("%w; and %w", err, left)
 		}
 		return err
 	}
-	step("switched")
+	afterStep("switched")
 	k.current.Store(b)
 	old.close()
 	for _, c := range all {
@@ -161,8 +162,9 @@ func (k *Keystore) relocate(ctx context.Context, to store, passphrase keystore.S
 			old.Delete(ctx, c.profile)
 		}
 	}
-	if err := k.finish(ctx); err != nil {
-		return fmt.Errorf("the credentials are moved, but what is left of them in %q could not be erased: %w", old.Use, err)
+	if err := k.eraseLeftovers(ctx); err != nil {
+		return fmt.Errorf("the credentials are moved, but what is left of them in %q could not be erased: %w",
+			old.Use, err)
 	}
 	return nil
 }
@@ -183,19 +185,20 @@ func (k *Keystore) freeFile(old *backend) (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("%w: %s is not in use, and in the way: move it elsewhere", keystore.ErrConflict, strings.Join(taken, " and "))
+	return "", fmt.Errorf("%w: %s is not in use, and in the way: move it elsewhere", keystore.ErrConflict,
+		strings.Join(taken, " and "))
 }
 
-// alone waits for the turn, and until no change is under way.
-func (k *Keystore) alone(ctx context.Context) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, turnLimit)
+// lockIdle takes choiceLock at a moment when no change is under way.
+func (k *Keystore) lockIdle(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, choiceLockLimit)
 	defer cancel()
 	for {
-		release, err := k.acquire(ctx)
+		release, err := k.lockChoice(ctx)
 		if err != nil || k.storing.Load() == 0 {
 			return release, err
 		}
-		release() // a change may need the turn to end
+		release() // a change may need the lock to end
 		select {
 		case <-k.idle:
 		case <-ctx.Done():
@@ -204,9 +207,9 @@ func (k *Keystore) alone(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// collect reads everything that a store holds. The error names what cannot be read; the items are the caller's either
+// readItems reads everything that a store holds. The error names what cannot be read; the items are the caller's either
 // way.
-func (k *Keystore) collect(ctx context.Context, b *backend) (all []copied, err error) {
+func (k *Keystore) readItems(ctx context.Context, b *backend) (all []copied, err error) {
 	names := k.remembered.Load().names()
 	var unsettled []string
 	if b.sealed != nil && b.hybrid == nil && b.sealed.Removed() {
@@ -228,7 +231,8 @@ func (k *Keystore) collect(ctx context.Context, b *backend) (all []copied, err e
 		switch {
 		case errors.Is(err, keystore.ErrNotFound):
 		case errors.Is(err, keystore.ErrCorrupt) && !errors.Is(err, keystore.ErrNewer):
-			return all, fmt.Errorf("%w: the credential of profile %q cannot be read, so nothing was moved: groat logout %s forgets it, groat login %s replaces it",
+			return all, fmt.Errorf("%w: the credential of profile %q cannot be read, so nothing was moved: "+
+				"groat logout %s forgets it, groat login %s replaces it",
 				keystore.ErrConflict, name, name, name)
 		case err != nil:
 			return all, fmt.Errorf("the credential of profile %q cannot be read, so nothing was moved: %w", name, err)
@@ -246,15 +250,17 @@ type copyTarget interface {
 	Set(ctx context.Context, profile string, item keystore.Item) error
 }
 
-// take stores items in a store that is not in use yet, reads each back, and returns the lists of where they are.
-func (k *Keystore) take(ctx context.Context, b *backend, all []copied, passphrase keystore.Secret) (lists choice, err error) {
+// copyItems stores items in a store that is not in use yet, reads each back, and returns the lists of where they are.
+func (k *Keystore) copyItems(
+	ctx context.Context, b *backend, all []copied, passphrase keystore.Secret,
+) (lists choice, err error) {
 	if err := k.unlock(ctx, b, passphrase); err != nil {
 		return lists, err
 	}
 	if err := b.Probe(ctx); err != nil {
 		return lists, err
 	}
-	step("made")
+	afterStep("made")
 	for _, c := range all {
 		var at copyTarget = b.Store
 		list := &lists.Profiles
@@ -264,7 +270,7 @@ func (k *Keystore) take(ctx context.Context, b *backend, all []copied, passphras
 				at, list = b.sealed, &lists.Sealed
 			}
 		}
-		err := free(ctx, at, c)
+		err := checkUnoccupied(ctx, at, c)
 		if err == nil {
 			err = at.Set(ctx, c.profile, c.item)
 		}
@@ -275,21 +281,22 @@ func (k *Keystore) take(ctx context.Context, b *backend, all []copied, passphras
 			}
 			back.Wipe()
 		}
-		if s, ok := at.(keystore.Store); ok && err == nil && c.presents {
+		if s, ok := at.(keystore.Store); ok && err == nil && c.inDoubt {
 			_, err = s.MarkSent(ctx, c.profile)
 		}
 		if err != nil {
-			return lists, fmt.Errorf("the credential of profile %q cannot be stored in %q, so nothing was moved: %w", c.profile, b.Use, err)
+			return lists, fmt.Errorf("the credential of profile %q cannot be stored in %q, so nothing was moved: %w",
+				c.profile, b.Use, err)
 		}
 		*list = append(*list, c.profile)
-		step("copied " + c.profile)
+		afterStep("copied " + c.profile)
 	}
 	return lists, nil
 }
 
-// free makes sure that nothing is in a copy's place but an earlier copy of the same: a keychain may be shared with
-// another groatd of this person, which has a profile of this name too.
-func free(ctx context.Context, at copyTarget, c copied) error {
+// checkUnoccupied makes sure that nothing is in a copy's place but an earlier copy of the same: a keychain may be
+// shared with another groatd of this person, which has a profile of this name too.
+func checkUnoccupied(ctx context.Context, at copyTarget, c copied) error {
 	there, err := at.Get(ctx, c.profile)
 	defer there.Wipe()
 	switch {
@@ -298,12 +305,13 @@ func free(ctx context.Context, at copyTarget, c copied) error {
 	case err != nil && !errors.Is(err, keystore.ErrCorrupt):
 		return err
 	}
-	return fmt.Errorf("%w: another credential is there under this name (secret-tool clear service groat username %s removes it)",
+	return fmt.Errorf("%w: another credential is there under this name "+
+		"(secret-tool clear service groat username %s removes it)",
 		keystore.ErrConflict, c.profile)
 }
 
-// write writes the choice down, whatever it is; the caller has the turn.
-func (k *Keystore) write(next choice) error {
+// saveChoice writes the choice down, whatever it is. The caller holds choiceLock.
+func (k *Keystore) saveChoice(next choice) error {
 	if err := save(k.options.StateDir, next); err != nil {
 		return fmt.Errorf("%w: the choice of keystore cannot be written down: %w", keystore.ErrUnavailable, err)
 	}

@@ -77,7 +77,7 @@ func TestMove(t *testing.T) {
 	wantLists(t, "deleted", dir, "", "")
 }
 
-// A keychain that cannot delete keeps nobody from having a session; what stays in it counts for nothing and goes later.
+// A keychain that cannot delete does not prevent a session. What stays in it counts for nothing and is deleted later.
 func TestMoveLeavesCopy(t *testing.T) {
 	keyring := withKeychain(t)
 	dir := stateDir(t)
@@ -125,7 +125,8 @@ func TestMoveFails(t *testing.T) {
 	if err := errors.Join(os.Rename(file, away), os.WriteFile(file, []byte("somebody's"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, "out of a file that cannot be written", k.Set(ctx, "work", item("work")), keystore.ErrUnavailable, "old credential")
+	wantError(t, "out of a file that cannot be written", k.Set(ctx, "work", item("work")), keystore.ErrUnavailable,
+		"old credential")
 	wantSession(t, k, "out of a file that cannot be written", 1)
 	if err := errors.Join(os.Rename(away, file), k.Close()); err != nil {
 		t.Fatal(err)
@@ -149,12 +150,13 @@ func TestMoveFails(t *testing.T) {
 	wantUsers(t, "deleted from both", "sealed:key")
 }
 
-// What ends between two steps of a move leaves both names on the lists; names on none may be anywhere.
+// A process that ends between two steps of a move leaves both names on the lists; names on none may be anywhere.
 func TestListsOfAnEndedProcess(t *testing.T) {
 	withKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
-	if err := errors.Join(k.Set(t.Context(), "small", item("small")), k.Set(t.Context(), "work", session("work", 5)), k.Close()); err != nil {
+	if err := errors.Join(k.Set(t.Context(), "small", item("small")), k.Set(t.Context(), "work", session("work", 5)),
+		k.Close()); err != nil {
 		t.Fatal(err)
 	}
 	for name, content := range map[string]string{
@@ -190,7 +192,8 @@ func TestUseWithSession(t *testing.T) {
 	}
 	refused := func(when string, says ...string) {
 		t.Helper()
-		for _, use := range [][2]string{{backend.Memory, ""}, {backend.Sealed, backend.KeyFile}, {backend.Sealed, backend.KeyKeychain}} {
+		for _, use := range [][2]string{{backend.Memory, ""}, {backend.Sealed, backend.KeyFile},
+			{backend.Sealed, backend.KeyKeychain}} {
 			wantError(t, when+": "+use[0]+" "+use[1], k.Use(ctx, use[0], use[1], none), keystore.ErrConflict, says...)
 		}
 	}
@@ -201,14 +204,16 @@ func TestUseWithSession(t *testing.T) {
 	k.Close()
 	keyring.Lock(t)
 	k = open(t, dir, "")
-	wantError(t, "locked", k.Use(ctx, backend.Memory, "", none), keystore.ErrConflict, "unlock", filepath.Join(dir, "sealed"))
+	wantError(t, "locked", k.Use(ctx, backend.Memory, "", none), keystore.ErrConflict, "unlock",
+		filepath.Join(dir, "sealed"))
 	wantStatus(t, k, "keychain locked")
 	keyring.Unlock(t)
 	wantSession(t, k, "after the refusals", 1)
 	if err := k.Delete(ctx, "work"); err != nil {
 		t.Fatal(err)
 	}
-	for _, use := range [][2]string{{backend.Sealed, backend.KeyKeychain}, {backend.Keychain, ""}, {backend.Sealed, backend.KeyFile}, {backend.Keychain, ""}} {
+	for _, use := range [][2]string{{backend.Sealed, backend.KeyKeychain}, {backend.Keychain, ""},
+		{backend.Sealed, backend.KeyFile}, {backend.Keychain, ""}} {
 		if err := errors.Join(k.Use(ctx, use[0], use[1], none), k.Set(ctx, "work", session("work", 2))); err != nil {
 			t.Fatalf("%v: %v", use, err)
 		}
@@ -218,7 +223,8 @@ func TestUseWithSession(t *testing.T) {
 		}
 	}
 	// A file that was removed is given up; the keychain's own items are not.
-	if err := errors.Join(k.Set(ctx, "work", session("work", 3)), k.Set(ctx, "small", item("small")), os.Remove(filepath.Join(dir, "sealed"))); err != nil {
+	if err := errors.Join(k.Set(ctx, "work", session("work", 3)), k.Set(ctx, "small", item("small")),
+		os.Remove(filepath.Join(dir, "sealed"))); err != nil {
 		t.Fatal(err)
 	}
 	refused("without the file", `"small"`, "would be left behind")
@@ -246,7 +252,8 @@ func TestKilledInRotation(t *testing.T) {
 		acknowledged = rotateAndKill(t, dir, 1+rand.N(40))
 		most = max(most, acknowledged)
 	}
-	if got := child(t, dir, "generation work"); got != strconv.Itoa(acknowledged) && got != strconv.Itoa(acknowledged+1) {
+	if got := child(t, dir, "generation work"); got != strconv.Itoa(acknowledged) &&
+		got != strconv.Itoa(acknowledged+1) {
 		t.Errorf("at the end: session %s is there, %d was acknowledged", got, acknowledged)
 	}
 	wantUsers(t, "after the kills", "sealed:key")

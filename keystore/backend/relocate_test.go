@@ -23,8 +23,8 @@ type kind struct{ use, key string }
 
 func (k kind) String() string { return strings.TrimSpace(k.use + " " + k.key) }
 
-// fill chooses a store and puts a client, a session that was sent, and a private key into it.
-func fill(t *testing.T, dir string, in kind) *backend.Keystore {
+// fillStore chooses a store and puts a client, a session that was sent, and a private key into it.
+func fillStore(t *testing.T, dir string, in kind) *backend.Keystore {
 	t.Helper()
 	k := open(t, dir, "")
 	key := item("key")
@@ -39,8 +39,8 @@ func fill(t *testing.T, dir string, in kind) *backend.Keystore {
 	return k
 }
 
-// full makes sure that everything is there.
-func full(t *testing.T, when string, k *backend.Keystore) {
+// wantEverything makes sure that everything is there.
+func wantEverything(t *testing.T, when string, k *backend.Keystore) {
 	t.Helper()
 	wantItem(t, k, "client")
 	wantSession(t, k, when, 7)
@@ -54,8 +54,8 @@ func full(t *testing.T, when string, k *backend.Keystore) {
 	}
 }
 
-// tidied makes sure that nothing is left beside what is used.
-func tidied(t *testing.T, when, dir string, in kind) {
+// wantNoLeftovers makes sure that nothing is left beside what is used.
+func wantNoLeftovers(t *testing.T, when, dir string, in kind) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
@@ -75,9 +75,9 @@ func tidied(t *testing.T, when, dir string, in kind) {
 	}
 }
 
-// stepped runs op in a process that ends itself behind its step number n, and returns the step's name; empty where it
-// came to its end.
-func stepped(t *testing.T, dir, op string, n int, rest string) string {
+// runUntilStep runs op in a process that ends itself behind its step number n, and returns the step's name; empty where
+// it came to its end.
+func runUntilStep(t *testing.T, dir, op string, n int, rest string) string {
 	t.Helper()
 	cmd := parts.Self(t, fmt.Sprintf("%s=%s %d %s", childVariable, op, n, rest), "STATE="+dir)
 	out, err := cmd.Output()
@@ -99,14 +99,15 @@ func stepped(t *testing.T, dir, op string, n int, rest string) string {
 func TestL10AMoveEndedAtEveryStep(t *testing.T) {
 	withKeychain(t)
 	for _, way := range [][2]kind{
-		{{backend.Keychain, ""}, {backend.Sealed, backend.KeyFile}}, {{backend.Sealed, backend.KeyFile}, {backend.Keychain, ""}},
+		{{backend.Keychain, ""}, {backend.Sealed, backend.KeyFile}},
+		{{backend.Sealed, backend.KeyFile}, {backend.Keychain, ""}},
 		{{backend.Sealed, backend.KeyFile}, {backend.Sealed, backend.KeyPassphrase}},
 	} {
 		steps := 0
 		for n := 1; ; n++ {
 			dir := stateDir(t)
-			fill(t, dir, way[0]).Close()
-			at := stepped(t, dir, "move", n, way[1].use+" "+way[1].key)
+			fillStore(t, dir, way[0]).Close()
+			at := runUntilStep(t, dir, "move", n, way[1].use+" "+way[1].key)
 			when := fmt.Sprintf("%v to %v, step %d (%s)", way[0], way[1], n, at)
 			unlocked := func(k *backend.Keystore) {
 				if k.Unlock(t.Context(), pass("old")) != nil {
@@ -117,16 +118,16 @@ func TestL10AMoveEndedAtEveryStep(t *testing.T) {
 			}
 			k := open(t, dir, "")
 			unlocked(k)
-			full(t, when, k)
+			wantEverything(t, when, k)
 			if err := k.Move(t.Context(), way[1].use, way[1].key, pass("new")); err != nil {
 				t.Fatalf("%s: again: %v", when, err)
 			}
-			full(t, when+", again", k)
+			wantEverything(t, when+", again", k)
 			k.Close()
 			k = open(t, dir, "")
 			unlocked(k)
-			full(t, when+", and a new process", k)
-			tidied(t, when, dir, way[1])
+			wantEverything(t, when+", and a new process", k)
+			wantNoLeftovers(t, when, dir, way[1])
 			wantStatus(t, k, way[1].String()+" ok")
 			if way[1].use == backend.Keychain {
 				wantUsers(t, when, "client", "sealed:key")
@@ -158,8 +159,8 @@ func TestK11AChangeOfPassphraseEndedAtEveryStep(t *testing.T) {
 	olds, news := 0, 0
 	for n := 1; ; n++ {
 		dir := stateDir(t)
-		fill(t, dir, in).Close()
-		at := stepped(t, dir, "passphrase", n, "")
+		fillStore(t, dir, in).Close()
+		at := runUntilStep(t, dir, "passphrase", n, "")
 		k := open(t, dir, "")
 		old, new := k.Unlock(t.Context(), pass("old")), error(nil)
 		k.Close()
@@ -168,7 +169,8 @@ func TestK11AChangeOfPassphraseEndedAtEveryStep(t *testing.T) {
 		switch {
 		case old == nil && new != nil:
 			olds++
-			if err := errors.Join(k.Unlock(t.Context(), pass("old")), k.Passphrase(t.Context(), pass("old"), pass("new"))); err != nil {
+			if err := errors.Join(k.Unlock(t.Context(), pass("old")),
+				k.Passphrase(t.Context(), pass("old"), pass("new"))); err != nil {
 				t.Fatal(err)
 			}
 		case old != nil && new == nil:
@@ -176,8 +178,8 @@ func TestK11AChangeOfPassphraseEndedAtEveryStep(t *testing.T) {
 		default:
 			t.Fatalf("step %d (%s): the old one: %v, the new one: %v", n, at, old, new)
 		}
-		full(t, at, k)
-		tidied(t, at, dir, in)
+		wantEverything(t, at, k)
+		wantNoLeftovers(t, at, dir, in)
 		wantError(t, at, k.Unlock(t.Context(), pass("old")), keystore.ErrLocked)
 		k.Close()
 		if at == "" {
@@ -193,39 +195,42 @@ func TestK12APassphraseThatIsNotTheOldOne(t *testing.T) {
 	tier.Long(t, "it derives keys from passphrases")
 	withoutKeychain(t)
 	dir := stateDir(t)
-	k := fill(t, dir, kind{backend.Sealed, backend.KeyPassphrase})
+	k := fillStore(t, dir, kind{backend.Sealed, backend.KeyPassphrase})
 	wantError(t, "another", k.Passphrase(t.Context(), pass("wrong"), pass("new")), keystore.ErrLocked, "does not fit")
 	wantError(t, "none", k.Passphrase(t.Context(), none, pass("new")), keystore.ErrLocked)
 	wantError(t, "no new one", k.Passphrase(t.Context(), pass("old"), none), keystore.ErrLocked)
-	full(t, "refused", k)
+	wantEverything(t, "refused", k)
 	for n := range 3 { // there and back
-		if err := k.Passphrase(t.Context(), pass([]string{"old", "new"}[n%2]), pass([]string{"new", "old"}[n%2])); err != nil {
+		if err := k.Passphrase(t.Context(), pass([]string{"old", "new"}[n%2]),
+			pass([]string{"new", "old"}[n%2])); err != nil {
 			t.Fatal(err)
 		}
-		full(t, "changed", k)
-		tidied(t, "changed", dir, kind{backend.Sealed, backend.KeyPassphrase})
+		wantEverything(t, "changed", k)
+		wantNoLeftovers(t, "changed", dir, kind{backend.Sealed, backend.KeyPassphrase})
 	}
 	k = open(t, stateDir(t), "")
 	if err := k.Use(t.Context(), backend.Sealed, backend.KeyFile, none); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, "a key file", k.Passphrase(t.Context(), pass("old"), pass("new")), keystore.ErrConflict, "no passphrase")
+	wantError(t, "a key file", k.Passphrase(t.Context(), pass("old"), pass("new")), keystore.ErrConflict,
+		"no passphrase")
 }
 
 // What cannot be copied ends a move before anything is erased, and is named.
 func TestL13WhatCannotBeMoved(t *testing.T) {
 	keyring := withKeychain(t)
 	dir := stateDir(t)
-	k := fill(t, dir, kind{backend.Keychain, ""})
+	k := fillStore(t, dir, kind{backend.Keychain, ""})
 	keyring.Lock(t)
 	wantError(t, "locked", k.Move(t.Context(), backend.Sealed, backend.KeyFile, none), keystore.ErrLocked)
 	wantStatus(t, k, "keychain locked")
 	keyring.Unlock(t)
-	full(t, "locked", k)
+	wantEverything(t, "locked", k)
 	big := item("big")
 	big.Certificate = strings.Repeat("x", 60<<10)
 	mem := open(t, stateDir(t), "")
-	if err := errors.Join(mem.Use(t.Context(), backend.Memory, "", none), mem.Set(t.Context(), "small", item("small"))); err != nil {
+	if err := errors.Join(mem.Use(t.Context(), backend.Memory, "", none),
+		mem.Set(t.Context(), "small", item("small"))); err != nil {
 		t.Fatal(err)
 	}
 	big.Certificate += big.Certificate
@@ -233,7 +238,8 @@ func TestL13WhatCannotBeMoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, to := range []kind{{backend.Sealed, backend.KeyFile}, {backend.Keychain, ""}} {
-		wantError(t, to.String(), mem.Move(t.Context(), to.use, to.key, none), keystore.ErrTooBig, `"big"`, "nothing was moved")
+		wantError(t, to.String(), mem.Move(t.Context(), to.use, to.key, none), keystore.ErrTooBig, `"big"`,
+			"nothing was moved")
 		wantItem(t, mem, "small")
 		wantStatus(t, mem, "memory ok")
 	}
@@ -248,7 +254,7 @@ func TestL13WhatCannotBeMoved(t *testing.T) {
 	wantStatus(t, mem, "sealed file ok")
 	wantError(t, "to memory", k.Move(t.Context(), backend.Memory, "", none), keystore.ErrConflict)
 	wantError(t, "no passphrase", k.Move(t.Context(), backend.Sealed, backend.KeyPassphrase, none), keystore.ErrLocked)
-	full(t, "at last", k)
+	wantEverything(t, "at last", k)
 }
 
 // A damaged credential is named, with what to do.
@@ -256,7 +262,8 @@ func TestL14ADamagedCredentialIsNotMoved(t *testing.T) {
 	withoutKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
-	if err := errors.Join(k.Use(t.Context(), backend.Sealed, backend.KeyFile, none), k.Set(t.Context(), "work", item("work")), k.Close()); err != nil {
+	if err := errors.Join(k.Use(t.Context(), backend.Sealed, backend.KeyFile, none),
+		k.Set(t.Context(), "work", item("work")), k.Close()); err != nil {
 		t.Fatal(err)
 	}
 	p := filepath.Join(dir, "sealed")
@@ -269,7 +276,8 @@ func TestL14ADamagedCredentialIsNotMoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	k = open(t, dir, "")
-	wantError(t, "damaged", k.Move(t.Context(), backend.Sealed, backend.KeyPassphrase, pass("new")), keystore.ErrConflict, "groat login work", "groat logout work")
+	wantError(t, "damaged", k.Move(t.Context(), backend.Sealed, backend.KeyPassphrase, pass("new")),
+		keystore.ErrConflict, "groat login work", "groat logout work")
 	if err := k.Delete(t.Context(), "work"); err != nil {
 		t.Fatal(err)
 	}
@@ -282,9 +290,9 @@ func TestL14ADamagedCredentialIsNotMoved(t *testing.T) {
 func TestL15ARenewalWaitsForAMove(t *testing.T) {
 	withoutKeychain(t)
 	dir := stateDir(t)
-	k := fill(t, dir, kind{backend.Sealed, backend.KeyFile})
+	k := fillStore(t, dir, kind{backend.Sealed, backend.KeyFile})
 	rotated := make(chan error, 1)
-	backend.OnStep(func(name string) {
+	backend.AfterStep(func(name string) {
 		if name == "copied work" {
 			short, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 			defer cancel()
@@ -295,7 +303,7 @@ func TestL15ARenewalWaitsForAMove(t *testing.T) {
 			go func() { rotated <- k.Set(context.Background(), "work", session("work", 8)) }()
 		}
 	})
-	defer backend.OnStep(func(string) {})
+	defer backend.AfterStep(func(string) {})
 	if err := k.Move(t.Context(), backend.Sealed, backend.KeyPassphrase, pass("new")); err != nil {
 		t.Fatal(err)
 	}
@@ -341,7 +349,8 @@ func TestK8ALeftStoreLeavesNoKey(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "keystore.json"), []byte(`{"v":2,"use":"memory","left":{"use":"sealed","key":"file"}}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "keystore.json"),
+		[]byte(`{"v":2,"use":"memory","left":{"use":"sealed","key":"file"}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	open(t, dir, "")
@@ -350,13 +359,13 @@ func TestK8ALeftStoreLeavesNoKey(t *testing.T) {
 	}
 }
 
-// A sealed file that is empty and should not be is damaged, whatever opens it, and the way out works.
+// A sealed file that is empty and should not be is damaged, whatever opens it, and the remedy in its error works.
 func TestK9AnEmptiedFile(t *testing.T) {
 	for _, key := range []string{backend.KeyFile, backend.KeyPassphrase} {
 		withoutKeychain(t)
 		dir := stateDir(t)
 		p := filepath.Join(dir, "sealed")
-		fill(t, dir, kind{backend.Sealed, key}).Close()
+		fillStore(t, dir, kind{backend.Sealed, key}).Close()
 		whole, err := os.ReadFile(p)
 		if err != nil {
 			t.Fatal(err)
@@ -385,7 +394,7 @@ func TestK9AnEmptiedFile(t *testing.T) {
 		if err := k.Unlock(t.Context(), pass("old")); err != nil {
 			t.Fatal(err)
 		}
-		full(t, key, k)
+		wantEverything(t, key, k)
 		k.Close()
 		// Given up, a new one is made.
 		if err := errors.Join(os.Truncate(p, 0), os.Remove(p)); err != nil {
@@ -393,7 +402,8 @@ func TestK9AnEmptiedFile(t *testing.T) {
 		}
 		k = open(t, dir, "")
 		wantError(t, key, k.Unlock(t.Context(), pass("new")), keystore.ErrUnavailable, "is not there", "client")
-		if err := errors.Join(k.Use(t.Context(), backend.Sealed, key, pass("new")), k.Set(t.Context(), "client", item("client")), k.Close()); err != nil {
+		if err := errors.Join(k.Use(t.Context(), backend.Sealed, key, pass("new")),
+			k.Set(t.Context(), "client", item("client")), k.Close()); err != nil {
 			t.Fatal(err)
 		}
 		k = open(t, dir, "")
@@ -404,13 +414,13 @@ func TestK9AnEmptiedFile(t *testing.T) {
 	}
 }
 
-// A store whose parameters somebody else chose, weak ones, as an earlier groat took them: it opens, and has others
+// A store with weak parameters that another program chose, as an earlier groat accepted them: it opens, and has others
 // after that.
 func TestK16WeakParametersAreReplaced(t *testing.T) {
 	withoutKeychain(t)
 	dir := stateDir(t)
 	const planted = `{"v":1,"kdf":"argon2id","time":1,"memory_kib":8192,"threads":1,"salt":"AAAAAAAAAAAAAAAAAAAAAA=="}`
-	weakly(t, dir, planted)
+	makeWithWeakParameters(t, dir, planted)
 	k := open(t, dir, "")
 	wantError(t, "a wrong one", k.Unlock(t.Context(), pass("new")), keystore.ErrLocked)
 	if text, err := os.ReadFile(filepath.Join(dir, "sealed.kdf")); err != nil || string(text) != planted {
@@ -420,9 +430,10 @@ func TestK16WeakParametersAreReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantItem(t, k, "client")
-	tidied(t, "after an unlock", dir, kind{backend.Sealed, backend.KeyPassphrase})
+	wantNoLeftovers(t, "after an unlock", dir, kind{backend.Sealed, backend.KeyPassphrase})
 	params, err := os.ReadFile(filepath.Join(dir, "sealed-2.kdf"))
-	if err != nil || !strings.Contains(string(params), `"time":3,"memory_kib":65536`) || strings.Contains(string(params), "AAAAAAAAAA") {
+	if err != nil || !strings.Contains(string(params), `"time":3,"memory_kib":65536`) ||
+		strings.Contains(string(params), "AAAAAAAAAA") {
 		t.Errorf("the parameters are %v: %s", err, params)
 	}
 	k.Close()
@@ -433,13 +444,14 @@ func TestK16WeakParametersAreReplaced(t *testing.T) {
 	wantItem(t, k, "client")
 }
 
-// weakly makes a store as an earlier groat did where these parameters stood in its place.
-func weakly(t *testing.T, dir, params string) {
+// makeWithWeakParameters makes a store as an earlier groat did where these parameters stood in its place.
+func makeWithWeakParameters(t *testing.T, dir, params string) {
 	t.Helper()
 	files := sealed.Files{Path: filepath.Join(dir, "sealed")}
 	source := files.Passphrase(pass("old"))
 	err := errors.Join(os.WriteFile(source.Params, []byte(params), 0o600),
-		os.WriteFile(filepath.Join(dir, "keystore.json"), []byte(`{"v":1,"use":"sealed","key":"passphrase","profiles":["client"]}`), 0o600))
+		os.WriteFile(filepath.Join(dir, "keystore.json"),
+			[]byte(`{"v":1,"use":"sealed","key":"passphrase","profiles":["client"]}`), 0o600))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -458,13 +470,13 @@ type fixedKey struct{ key keystore.Secret }
 
 func (k fixedKey) Key(context.Context, bool) (keystore.Secret, error) { return k.key.Clone(), nil }
 
-// What somebody left, or planted, where the new file would be is neither taken nor removed.
+// A file that another program left, or planted, where the new one would be is neither used nor removed.
 func TestK17APlantedFileIsNoPlaceToMoveTo(t *testing.T) {
 	withoutKeychain(t)
 	dir := stateDir(t)
-	k := fill(t, dir, kind{backend.Sealed, backend.KeyFile})
+	k := fillStore(t, dir, kind{backend.Sealed, backend.KeyFile})
 	planted := stateDir(t)
-	fill(t, planted, kind{backend.Sealed, backend.KeyFile}).Close()
+	fillStore(t, planted, kind{backend.Sealed, backend.KeyFile}).Close()
 	for from, to := range map[string]string{"sealed": "sealed-2", "sealed.key": "sealed-2.key"} {
 		text, err := os.ReadFile(filepath.Join(planted, from))
 		if err == nil {
@@ -479,11 +491,12 @@ func TestK17APlantedFileIsNoPlaceToMoveTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, "planted", k.Move(t.Context(), backend.Sealed, backend.KeyPassphrase, pass("new")), keystore.ErrConflict, path)
+	wantError(t, "planted", k.Move(t.Context(), backend.Sealed, backend.KeyPassphrase, pass("new")),
+		keystore.ErrConflict, path)
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
 		t.Errorf("it was changed: %v", err)
 	}
-	full(t, "planted", k)
+	wantEverything(t, "planted", k)
 	if err := os.Remove(path); err != nil { // its key stays, and is not taken
 		t.Fatal(err)
 	}
@@ -497,7 +510,7 @@ func TestK17APlantedFileIsNoPlaceToMoveTo(t *testing.T) {
 	if err := k.Move(t.Context(), backend.Sealed, backend.KeyFile, none); err != nil {
 		t.Fatal(err)
 	}
-	full(t, "moved", k)
+	wantEverything(t, "moved", k)
 	for _, name := range []string{"sealed.key", "sealed-2.key"} {
 		if now, err := os.ReadFile(filepath.Join(dir, name)); err == nil && string(now) == string(key) {
 			t.Errorf("%s is the planted one", name)
@@ -514,13 +527,14 @@ func TestL18AMoveOverwritesNothingInTheKeychain(t *testing.T) {
 	if err := theirs.Set(t.Context(), "client", other); err != nil {
 		t.Fatal(err)
 	}
-	k := fill(t, stateDir(t), kind{backend.Sealed, backend.KeyFile})
+	k := fillStore(t, stateDir(t), kind{backend.Sealed, backend.KeyFile})
 	for range 2 {
-		wantError(t, "taken", k.Move(t.Context(), backend.Keychain, "", none), keystore.ErrConflict, `"client"`, "secret-tool clear service groat username client")
+		wantError(t, "taken", k.Move(t.Context(), backend.Keychain, "", none), keystore.ErrConflict, `"client"`,
+			"secret-tool clear service groat username client")
 		if i, err := theirs.Get(t.Context(), "client"); err != nil || i.ClientID != "theirs" {
 			t.Errorf("theirs is %q, %v", i.ClientID, err)
 		}
-		full(t, "refused", k)
+		wantEverything(t, "refused", k)
 		wantStatus(t, k, "sealed file ok")
 	}
 	if err := theirs.Delete(t.Context(), "client"); err != nil {
@@ -529,7 +543,7 @@ func TestL18AMoveOverwritesNothingInTheKeychain(t *testing.T) {
 	if err := k.Move(t.Context(), backend.Keychain, "", none); err != nil {
 		t.Fatal(err)
 	}
-	full(t, "moved", k)
+	wantEverything(t, "moved", k)
 }
 
 // A session's file beside the keychain that was emptied is damaged too; what is in the keychain can be used.
@@ -537,7 +551,7 @@ func TestK19AnEmptiedFileBesideTheKeychain(t *testing.T) {
 	withKeychain(t)
 	dir := stateDir(t)
 	p := filepath.Join(dir, "sealed")
-	fill(t, dir, kind{backend.Keychain, ""}).Close()
+	fillStore(t, dir, kind{backend.Keychain, ""}).Close()
 	if err := os.Truncate(p, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -556,8 +570,8 @@ func TestK19AnEmptiedFileBesideTheKeychain(t *testing.T) {
 func TestL19CopiesInTheKeychainAreNotForgotten(t *testing.T) {
 	withKeychain(t)
 	dir := stateDir(t)
-	fill(t, dir, kind{backend.Sealed, backend.KeyPassphrase}).Close()
-	if at := stepped(t, dir, "move", 3, "keychain"); at != "copied client" {
+	fillStore(t, dir, kind{backend.Sealed, backend.KeyPassphrase}).Close()
+	if at := runUntilStep(t, dir, "move", 3, "keychain"); at != "copied client" {
 		t.Fatalf("step 3 is %q", at)
 	}
 	wantUsers(t, "ended", "client")
@@ -568,6 +582,6 @@ func TestL19CopiesInTheKeychainAreNotForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantUsers(t, "unlocked")
-	full(t, "unlocked", k)
-	tidied(t, "unlocked", dir, kind{backend.Sealed, backend.KeyPassphrase})
+	wantEverything(t, "unlocked", k)
+	wantNoLeftovers(t, "unlocked", dir, kind{backend.Sealed, backend.KeyPassphrase})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/groat-dev/groat/keystore/backend"
 )
 
-func wantUnsettled(t *testing.T, k *backend.Keystore, when string, want ...string) {
+func wantInDoubt(t *testing.T, k *backend.Keystore, when string, want ...string) {
 	t.Helper()
 	if got, err := k.InDoubt(t.Context()); err != nil || !cmp.Equal(got, want) {
 		t.Errorf("%s: unsettled %q, %v; want %q", when, got, err, want)
@@ -26,7 +26,7 @@ func wantDoubt(t *testing.T, k *backend.Keystore, when string, want error) {
 	}
 }
 
-// Whichever store is chosen, what was presented is known until it is settled or replaced, and in a file also to the
+// Whichever store is chosen, that a token was sent is known until it is answered or replaced, and in a file also to the
 // next process.
 func TestPresent(t *testing.T) {
 	withKeychain(t)
@@ -38,31 +38,31 @@ func TestPresent(t *testing.T) {
 			if _, err := k.MarkSent(ctx, "work"); !errors.Is(err, keystore.ErrNotFound) {
 				t.Errorf("nothing is chosen: %v", err)
 			}
-			wantUnsettled(t, k, "nothing is chosen")
+			wantInDoubt(t, k, "nothing is chosen")
 			if err := errors.Join(k.MarkAnswered(ctx, "work"), k.Use(ctx, use[0], use[1], none)); err != nil {
 				t.Fatal(err)
 			}
-			wantUnsettled(t, k, "nothing is stored")
+			wantInDoubt(t, k, "nothing is stored")
 			if err := errors.Join(k.MarkAnswered(ctx, "work"), k.Set(ctx, "work", session("work", 1))); err != nil {
 				t.Fatal(err)
 			}
 			wantDoubt(t, k, "first", nil)
-			wantUnsettled(t, k, "presented", "work")
+			wantInDoubt(t, k, "presented", "work")
 			if use[0] != backend.Memory {
 				k.Close()
 				k = open(t, dir, "")
-				wantUnsettled(t, k, "in a new process", "work")
+				wantInDoubt(t, k, "in a new process", "work")
 			}
 			wantDoubt(t, k, "again", keystore.ErrUnanswered)
 			if err := k.MarkAnswered(ctx, "work"); err != nil {
 				t.Error(err)
 			}
-			wantUnsettled(t, k, "settled")
+			wantInDoubt(t, k, "settled")
 			wantDoubt(t, k, "settled", nil)
 			if err := k.Set(ctx, "work", session("work", 2)); err != nil {
 				t.Fatal(err)
 			}
-			wantUnsettled(t, k, "replaced")
+			wantInDoubt(t, k, "replaced")
 			if err := k.Delete(ctx, "work"); err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestPresent(t *testing.T) {
 	}
 }
 
-// Of what is in the keychain nothing is used up, and nothing is noted; nor is a sealed file made for a note.
+// Of what is in the keychain nothing is used up and nothing is recorded; nor is a sealed file made for a record.
 func TestPresentWhatIsNoSession(t *testing.T) {
 	withKeychain(t)
 	dir := stateDir(t)
@@ -80,19 +80,20 @@ func TestPresentWhatIsNoSession(t *testing.T) {
 	}
 	wantDoubt(t, k, "a client's secret", nil)
 	wantDoubt(t, k, "again", nil)
-	wantUnsettled(t, k, "a client's secret")
+	wantInDoubt(t, k, "a client's secret")
 	if _, err := os.Lstat(filepath.Join(dir, "sealed")); err == nil {
 		t.Error("a sealed file was made")
 	}
 }
 
-// A locked sealed file cannot say what was presented, and says that.
+// A locked sealed file cannot say which tokens were sent, and its error says that.
 func TestUnsettledWhileLocked(t *testing.T) {
 	withoutKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")
 	pass := keystore.SecretString("correct horse")
-	if err := errors.Join(k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, pass), k.Set(t.Context(), "work", session("work", 1))); err != nil {
+	if err := errors.Join(k.Use(t.Context(), backend.Sealed, backend.KeyPassphrase, pass),
+		k.Set(t.Context(), "work", session("work", 1))); err != nil {
 		t.Fatal(err)
 	}
 	wantDoubt(t, k, "first", nil)
@@ -104,7 +105,7 @@ func TestUnsettledWhileLocked(t *testing.T) {
 	if err := k.Unlock(t.Context(), pass); err != nil {
 		t.Fatal(err)
 	}
-	wantUnsettled(t, k, "unlocked", "work")
+	wantInDoubt(t, k, "unlocked", "work")
 }
 
 // The choice's other files: a state directory that came back from a backup is known for one, and a rotation that its
@@ -126,7 +127,8 @@ func TestSpareAndSeen(t *testing.T) {
 		t.Cleanup(func() { k.Close() })
 	}
 	reopen()
-	if err := errors.Join(k.Use(t.Context(), backend.Sealed, backend.KeyFile, none), k.Set(t.Context(), "work", session("work", 1))); err != nil {
+	if err := errors.Join(k.Use(t.Context(), backend.Sealed, backend.KeyFile, none),
+		k.Set(t.Context(), "work", session("work", 1))); err != nil {
 		t.Fatal(err)
 	}
 	backup, err := os.ReadFile(file)
@@ -161,7 +163,8 @@ func TestSpareAndSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{o.StateDir, o.FallbackDir, o.RollbackDir} {
-		if left, err := filepath.Glob(filepath.Join(dir, "s*")); err != nil || len(left) > 0 && dir != o.StateDir || exists(file) {
+		if left, err := filepath.Glob(filepath.Join(dir, "s*")); err != nil || len(left) > 0 && dir != o.StateDir ||
+			exists(file) {
 			t.Errorf("left behind: %v, %v", left, err)
 		}
 	}

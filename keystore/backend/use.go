@@ -13,52 +13,53 @@ import (
 // else the keychain. A store that holds credentials is not left: ErrConflict says what to do first, and nothing is
 // changed. The passphrase stays the caller's.
 func (k *Keystore) Use(ctx context.Context, use, key string, passphrase keystore.Secret) error {
-	key, err := k.allowed(use, key)
+	key, err := k.resolveKey(use, key)
 	if err != nil {
 		return err
 	}
-	// Before the turn is taken: a person may be asked, and others shall not wait for the answer.
+	// Before choiceLock is taken: a person may be asked, and other calls must not wait for the answer.
 	if old := k.current.Load(); old != nil && old.Use == use && old.Key == key {
 		if err := k.unlock(ctx, old, passphrase); err != nil {
 			return err
 		}
-	} else if err := k.leavable(ctx, store{Use: use, Key: key}); err != nil {
+	} else if err := k.lockAndCheckLeavable(ctx, store{Use: use, Key: key}); err != nil {
 		return err
 	} else if use == Keychain || key == KeyKeychain {
 		if err := new(keychain.Store).Unlock(ctx); err != nil {
 			return err
 		}
 	}
-	release, err := k.acquire(ctx)
+	release, err := k.lockChoice(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
 	old := k.current.Load()
 	if old != nil && old.Use == use && old.Key == key {
-		return k.keep(old)
+		return k.makeCurrent(old)
 	}
-	if err := k.finish(ctx); err != nil {
+	if err := k.eraseLeftovers(ctx); err != nil {
 		return err
 	}
-	if err := k.vacate(ctx, old, store{Use: use, Key: key}); err != nil {
+	if err := k.checkLeavable(ctx, old, store{Use: use, Key: key}); err != nil {
 		return err
 	}
 	return k.replace(ctx, old, k.backend(store{Use: use, Key: key}), passphrase)
 }
 
-// leavable finds out whether what is used could be left for another store, before a person is asked anything.
-func (k *Keystore) leavable(ctx context.Context, to store) error {
-	release, err := k.acquire(ctx)
+// lockAndCheckLeavable returns why the store in use cannot be left for another one. It is called before a person is
+// asked anything.
+func (k *Keystore) lockAndCheckLeavable(ctx context.Context, to store) error {
+	release, err := k.lockChoice(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	return k.vacate(ctx, k.current.Load(), to)
+	return k.checkLeavable(ctx, k.current.Load(), to)
 }
 
-// allowed returns the key that use has, the default where none was named, or why it cannot be used.
-func (k *Keystore) allowed(use, key string) (string, error) {
+// resolveKey returns the key that use has, the default where none was named, or why it cannot be used.
+func (k *Keystore) resolveKey(use, key string) (string, error) {
 	if use == Sealed && key == "" {
 		key = k.defaultKey()
 	}
@@ -66,7 +67,8 @@ func (k *Keystore) allowed(use, key string) (string, error) {
 		return "", fmt.Errorf("%w: there is no keystore %q with key %q", keystore.ErrConflict, use, key)
 	}
 	if env := k.options.Env; env != Auto && env != use {
-		return "", fmt.Errorf("%w: GROAT_KEYSTORE is %q in groatd's environment, which forbids %q", keystore.ErrConflict, env, use)
+		return "", fmt.Errorf("%w: GROAT_KEYSTORE is %q in groatd's environment, which forbids %q",
+			keystore.ErrConflict, env, use)
 	}
 	return key, nil
 }
@@ -75,7 +77,7 @@ func (k *Keystore) allowed(use, key string) (string, error) {
 func (k *Keystore) replace(ctx context.Context, old, b *backend, passphrase keystore.Secret) error {
 	// One path, two keys: the old file goes first. If the new one then cannot be made, the old choice begins with none.
 	if old != nil && old.sealed != nil && b.sealed != nil {
-		if err := k.discard(old); err != nil {
+		if err := k.closeAndRemove(old); err != nil {
 			return err
 		}
 		old = k.backend(old.store)
@@ -86,7 +88,7 @@ func (k *Keystore) replace(ctx context.Context, old, b *backend, passphrase keys
 		err = b.Probe(ctx)
 	}
 	if err == nil {
-		err = k.keep(b)
+		err = k.makeCurrent(b)
 	}
 	if err != nil {
 		return errors.Join(err, b.close())
@@ -94,12 +96,12 @@ func (k *Keystore) replace(ctx context.Context, old, b *backend, passphrase keys
 	if old != nil {
 		old.close()
 	}
-	k.tidy() // what cannot be removed now is removed at the next start
+	k.removeLeftoverFiles() // what cannot be removed now is removed at the next start
 	return nil
 }
 
-// keep remembers b as the choice of a person, which outlives the process even where what is stored does not.
-func (k *Keystore) keep(b *backend) error {
+// makeCurrent remembers b as the choice of a person, which outlives the process even where what is stored does not.
+func (k *Keystore) makeCurrent(b *backend) error {
 	next := *k.remembered.Load()
 	if next.store != b.store {
 		if old := k.current.Load(); old != b {
@@ -118,8 +120,8 @@ func (k *Keystore) keep(b *backend) error {
 	return nil
 }
 
-// vacate makes sure that nothing is lost by leaving b, which is nil while nothing is chosen, for another.
-func (k *Keystore) vacate(ctx context.Context, b *backend, to store) error {
+// checkLeavable makes sure that nothing is lost by leaving b, which is nil while nothing is chosen, for another.
+func (k *Keystore) checkLeavable(ctx context.Context, b *backend, to store) error {
 	if b == nil {
 		return nil
 	}
@@ -136,7 +138,8 @@ func (k *Keystore) vacate(ctx context.Context, b *backend, to store) error {
 	default:
 		more, err := b.sealed.Profiles(ctx)
 		if err != nil {
-			return fmt.Errorf("%w: whether %s holds credentials cannot be seen (%v): unlock it, or remove that file to give up what it holds",
+			return fmt.Errorf("%w: whether %s holds credentials cannot be seen (%v): "+
+				"unlock it, or remove that file to give up what it holds",
 				keystore.ErrConflict, k.sealedPath(b), err)
 		}
 		names = append(names, more...)
@@ -148,15 +151,16 @@ func (k *Keystore) vacate(ctx context.Context, b *backend, to store) error {
 		}
 		item.Wipe()
 		if err != nil && !errors.Is(err, keystore.ErrCorrupt) {
-			return fmt.Errorf("%w: whether the credential of profile %q is still in %q cannot be seen: %v", keystore.ErrConflict, name, b.Use, err)
+			return fmt.Errorf("%w: whether the credential of profile %q is still in %q cannot be seen: %v",
+				keystore.ErrConflict, name, b.Use, err)
 		}
-		return &keystore.LeftBehind{Profile: name, In: b.Use, Move: to.move()}
+		return &keystore.LeftBehind{Profile: name, In: b.Use, Move: to.moveCommand()}
 	}
 	return nil
 }
 
-// move is the command that carries credentials to a store; empty for memory, which is no place to carry any to.
-func (s store) move() string {
+// moveCommand is the command that carries credentials to a store; empty for memory, which is no place to carry any to.
+func (s store) moveCommand() string {
 	switch {
 	case s.Use == Memory:
 		return ""
@@ -168,9 +172,11 @@ func (s store) move() string {
 	return "groat keystore move " + s.Use
 }
 
-// discard closes a store that holds nothing and removes its files: a sealed file is bound to a key that a later choice
-// may not have.
-func (k *Keystore) discard(b *backend) error { return errors.Join(b.close(), k.remove(b.store)) }
+// closeAndRemove closes a store that holds nothing and removes its files: a sealed file is bound to a key that a later
+// choice may not have.
+func (k *Keystore) closeAndRemove(b *backend) error {
+	return errors.Join(b.close(), k.removeFiles(b.store))
+}
 
 // Unlock opens what is locked: the keychain asks the person itself, a sealed file wants its passphrase, which stays the
 // caller's.
@@ -187,8 +193,8 @@ func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error
 		return err
 	}
 	if c := k.remembered.Load(); c.Next != nil || c.Left != nil {
-		if release, err := k.acquire(ctx); err == nil {
-			k.finish(ctx) // where this fails Status says so
+		if release, err := k.lockChoice(ctx); err == nil {
+			k.eraseLeftovers(ctx) // where this fails Status says so
 			release()
 		}
 	}
@@ -199,8 +205,8 @@ func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error
 	return nil
 }
 
-// missing says that a file with a key of its own is not there, and held something: to open a new one instead would look
-// as if it had been found.
+// missing returns an error where a file with a key of its own is not there, and held something. A new file opened in
+// its place would look as if it had been found.
 func (b *backend) missing() error {
 	if b.sealed == nil || b.hybrid != nil {
 		return nil

@@ -16,22 +16,26 @@ func TestUse(t *testing.T) {
 	dir := stateDir(t)
 	k := open(t, dir, "")
 	ctx := t.Context()
-	for _, bad := range [][2]string{{"", ""}, {"auto", ""}, {"kwallet", ""}, {backend.Memory, backend.KeyFile}, {backend.Sealed, "usb"}} {
+	for _, bad := range [][2]string{{"", ""}, {"auto", ""}, {"kwallet", ""}, {backend.Memory, backend.KeyFile},
+		{backend.Sealed, "usb"}} {
 		wantError(t, strings.Join(bad[:], " "), k.Use(ctx, bad[0], bad[1], none), keystore.ErrConflict)
 	}
-	steps := [][2]string{{backend.Keychain, ""}, {backend.Sealed, backend.KeyFile}, {backend.Sealed, backend.KeyPassphrase}, {backend.Memory, ""}, {backend.Keychain, ""}}
+	steps := [][2]string{{backend.Keychain, ""}, {backend.Sealed, backend.KeyFile},
+		{backend.Sealed, backend.KeyPassphrase}, {backend.Memory, ""}, {backend.Keychain, ""}}
 	for n, step := range steps {
 		if err := k.Use(ctx, step[0], step[1], keystore.SecretString("correct horse")); err != nil {
 			t.Fatalf("use %v: %v", step, err)
 		}
-		if err := errors.Join(k.Set(ctx, "work", item("work")), k.Set(ctx, "home", item("home")), k.Delete(ctx, "home")); err != nil {
+		if err := errors.Join(k.Set(ctx, "work", item("work")), k.Set(ctx, "home", item("home")),
+			k.Delete(ctx, "home")); err != nil {
 			t.Fatalf("%v: %v", step, err)
 		}
 		// With a credential in it, no other store is chosen, and nothing is lost by trying.
 		for m, other := range steps {
 			if m != n && other != step {
-				wantError(t, strings.Join(append(step[:], other[:]...), " "), k.Use(ctx, other[0], other[1], keystore.SecretString("correct horse")),
-					keystore.ErrConflict, moves(other[0], other[1]), `"work"`, step[0])
+				wantError(t, strings.Join(append(step[:], other[:]...), " "),
+					k.Use(ctx, other[0], other[1], keystore.SecretString("correct horse")),
+					keystore.ErrConflict, moveHint(other[0], other[1]), `"work"`, step[0])
 			}
 		}
 		wantItem(t, k, "work")
@@ -91,8 +95,8 @@ func TestForgottenPassphrase(t *testing.T) {
 	wantError(t, "given up", err, keystore.ErrNotFound)
 }
 
-// moves is what the refusal of a store says of a move to it.
-func moves(use, key string) string {
+// moveHint returns the command in the refusal to leave a store for this one.
+func moveHint(use, key string) string {
 	switch {
 	case use == backend.Memory:
 		return "ends with groatd"

@@ -39,7 +39,7 @@ func (s *session) OpenSession() (dbus.BusObject, error) {
 // dialBus connects to the first address of the list that answers, and sends nothing before it has made sure that a
 // process of this user listens there. Any other owner ends it: the next address is no remedy for a bus that was put in
 // the way.
-func dialBus(s step) (*dbus.Conn, error) {
+func dialBus(s operation) (*dbus.Conn, error) {
 	addresses, err := busAddresses(os.Getenv(busVariable))
 	if err != nil {
 		return nil, err
@@ -108,8 +108,8 @@ func shorten(address string) string {
 	return address
 }
 
-// dial connects, looks who listens at the other end of this very connection, and only then says who we are.
-func (a busAddress) dial(s step) (*dbus.Conn, error) {
+// dial connects, finds out which user listens at the other end of this very connection, and authenticates only then.
+func (a busAddress) dial(s operation) (*dbus.Conn, error) {
 	var d net.Dialer
 	ctx, cancel := context.WithTimeout(s.ctx, Limit) // also for a step that goes on after its caller has left
 	defer cancel()
@@ -118,11 +118,12 @@ func (a busAddress) dial(s step) (*dbus.Conn, error) {
 		return nil, unavailable(err)
 	}
 	hangUp := func() { raw.Close() } // a bus that never answers: what follows has no deadline of its own
-	s.line.Store(&hangUp)
+	s.interrupt.Store(&hangUp)
 	socket := raw.(*net.UnixConn)
 	uid, err := listener(socket)
 	if err == nil && uid != os.Geteuid() {
-		err = fmt.Errorf("%w: %q belongs to uid %d, not to uid %d; nothing was sent", keystore.ErrForeignBus, a.text, uid, os.Geteuid())
+		err = fmt.Errorf("%w: %q belongs to uid %d, not to uid %d; nothing was sent", keystore.ErrForeignBus, a.text,
+			uid, os.Geteuid())
 	}
 	if err != nil {
 		raw.Close()
@@ -147,7 +148,10 @@ func listener(socket *net.UnixConn) (uid int, err error) {
 	}
 	var cred *unix.Ucred
 	var failed error
-	err = raw.Control(func(fd uintptr) { cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	err = raw.Control(func(fd uintptr) {
+		cred,
+			failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
 	if err = errors.Join(err, failed); err != nil {
 		return -1, unavailable(err)
 	}

@@ -40,10 +40,10 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-// last is what a bus hears last.
+// last is the last thing that is sent to a bus.
 const last = "the end of the test"
 
-// foreignBus listens as the stranger and returns what everybody has sent, once nobody sends any more.
+// foreignBus listens as the stranger and returns all that was sent to it, once no more is sent.
 func foreignBus(t *testing.T, name string) (received func() string) {
 	t.Helper()
 	type result struct {
@@ -126,8 +126,8 @@ func wantForeign(t *testing.T, address string) {
 	}
 }
 
-// point makes the next call dial an address.
-func point(t *testing.T, address string) {
+// setBusAddress makes the next call dial an address.
+func setBusAddress(t *testing.T, address string) {
 	t.Helper()
 	keychain.HangUp(t.Context())
 	t.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
@@ -139,12 +139,13 @@ func TestH50ABusOfAnotherUserIsSentNothing(t *testing.T) {
 	for name, c := range map[string]struct{ socket, address string }{
 		"path":     {filepath.Join(dir, "bus"), "unix:path=" + filepath.Join(dir, "bus")},
 		"abstract": {"@" + abstract, "unix:abstract=" + abstract},
-		"guid":     {filepath.Join(dir, "guid"), "unix:guid=0123456789abcdef0123456789abcdef,path=" + filepath.Join(dir, "guid")},
-		"escaped":  {filepath.Join(dir, "e e"), "unix:path=" + filepath.Join(dir, "e%20e")},
+		"guid": {filepath.Join(dir, "guid"),
+			"unix:guid=0123456789abcdef0123456789abcdef,path=" + filepath.Join(dir, "guid")},
+		"escaped": {filepath.Join(dir, "e e"), "unix:path=" + filepath.Join(dir, "e%20e")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			received := foreignBus(t, c.socket)
-			point(t, c.address)
+			setBusAddress(t, c.address)
 			wantForeign(t, c.address)
 			if got := received(); got != "" {
 				t.Errorf("it was sent %q", got)
@@ -153,19 +154,19 @@ func TestH50ABusOfAnotherUserIsSentNothing(t *testing.T) {
 	}
 }
 
-// Whichever address of a list is foreign, no other one is a way round.
+// Whichever address of a list is foreign, no other one is tried instead.
 func TestH51AListOfBusesWithAForeignOne(t *testing.T) {
 	dir, own := openDir(t), startService(t)
 	foreign := "unix:path=" + filepath.Join(dir, "bus")
 	received := foreignBus(t, filepath.Join(dir, "bus"))
 	for _, list := range []string{foreign + ";" + own.Address, "unix:path=/nonexistent/bus;" + foreign} {
-		point(t, list)
+		setBusAddress(t, list)
 		wantForeign(t, foreign)
 	}
 	if got := received(); got != "" {
 		t.Errorf("it was sent %q", got)
 	}
-	point(t, "unix:path=/nonexistent/bus;"+own.Address+";")
+	setBusAddress(t, "unix:path=/nonexistent/bus;"+own.Address+";")
 	for name, err := range everyCall(t) {
 		if err != nil && !(name == "get" && errors.Is(err, keystore.ErrNotFound)) { // it comes before set
 			t.Errorf("%s on the bus that is ours: %v", name, err)
@@ -173,7 +174,7 @@ func TestH51AListOfBusesWithAForeignOne(t *testing.T) {
 	}
 }
 
-// The connection that is used is the one that was looked at: a bus that is replaced in between is a new connection.
+// The connection that is used is the one that was checked: a bus that is replaced in between is a new connection.
 func TestH52ABusThatBecomesForeign(t *testing.T) {
 	dir := openDir(t)
 	own := startService(t)
@@ -182,7 +183,7 @@ func TestH52ABusThatBecomesForeign(t *testing.T) {
 	if err := link(); err != nil {
 		t.Fatal(err)
 	}
-	point(t, "unix:path="+socket)
+	setBusAddress(t, "unix:path="+socket)
 	var s keychain.Store
 	if err := s.Set(t.Context(), "work", item("work")); err != nil {
 		t.Fatal(err)
@@ -220,14 +221,19 @@ func TestH53ARealBusOfAnotherUser(t *testing.T) {
 	dir := openDir(t)
 	socket := filepath.Join(dir, "real")
 	conf := filepath.Join(dir, "bus.conf")
-	text := `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:path=` + socket + `</listen><auth>EXTERNAL</auth><auth>ANONYMOUS</auth><allow_anonymous/>
-<policy context="default"><allow user="*"/><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>`
+	text := `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>session</type><listen>unix:path=` + socket + `</listen>
+<auth>EXTERNAL</auth><auth>ANONYMOUS</auth><allow_anonymous/>
+<policy context="default"><allow user="*"/><allow send_destination="*"/><allow receive_sender="*"/>
+<allow own="*"/></policy></busconfig>`
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("dbus-daemon", "--config-file="+conf, "--nofork", "--nopidfile", "--nosyslog", "--print-address=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}, Pdeathsig: syscall.SIGKILL}
+	cmd := exec.Command("dbus-daemon", "--config-file="+conf, "--nofork", "--nopidfile", "--nosyslog",
+		"--print-address=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger},
+		Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -239,11 +245,11 @@ func TestH53ARealBusOfAnotherUser(t *testing.T) {
 	if _, err := out.Read(make([]byte, 256)); err != nil { // it says its address when it listens
 		t.Fatal(err)
 	}
-	point(t, "unix:path="+socket)
+	setBusAddress(t, "unix:path="+socket)
 	wantForeign(t, "unix:path="+socket)
 }
 
-// Secrets cross a bus in clear: only a Unix socket will do, and no address makes anybody start a program.
+// Secrets cross a bus in clear: only a Unix socket will do, and no address starts a program.
 func TestH54AddressesThatAreNoSocket(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "started")
 	program := filepath.Join(t.TempDir(), "program")
@@ -255,12 +261,15 @@ func TestH54AddressesThatAreNoSocket(t *testing.T) {
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
 	for _, address := range []string{
-		fmt.Sprintf("tcp:host=127.0.0.1,port=%d", port), fmt.Sprintf("nonce-tcp:host=127.0.0.1,port=%d,noncefile=%s", port, program),
-		"unixexec:path=" + program, "launchd:env=DBUS_LAUNCHD_SESSION_BUS_SOCKET", "autolaunch:;unixexec:path=" + program,
-		"unix:path=/nonexistent;autolaunch:", "unix:tmpdir=/tmp", "unix:runtime=yes", "unix:path=relative", "unix:path=",
+		fmt.Sprintf("tcp:host=127.0.0.1,port=%d", port),
+		fmt.Sprintf("nonce-tcp:host=127.0.0.1,port=%d,noncefile=%s", port, program),
+		"unixexec:path=" + program, "launchd:env=DBUS_LAUNCHD_SESSION_BUS_SOCKET",
+		"autolaunch:;unixexec:path=" + program,
+		"unix:path=/nonexistent;autolaunch:", "unix:tmpdir=/tmp", "unix:runtime=yes", "unix:path=relative",
+		"unix:path=",
 		"unix:path=/a,abstract=b", "unix:path=/a,path=/b", "unix:path=%zz", ";", "unix", ":", "UNIX:path=/x",
 	} {
-		point(t, address)
+		setBusAddress(t, address)
 		for name, err := range everyCall(t) {
 			if !errors.Is(err, keystore.ErrUnavailable) || !strings.Contains(err.Error(), "DBUS_SESSION_BUS_ADDRESS") {
 				t.Errorf("%s with %s: %v", name, address, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// withoutBus is an environment in which the D-Bus library would run dbus-launch; mark appears if anybody does.
+// withoutBus is an environment in which the D-Bus library would run dbus-launch; the file mark appears if it is run.
 func withoutBus(t *testing.T) (env []string, mark string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,8 +30,10 @@ func withoutBus(t *testing.T) (env []string, mark string) {
 func TestNoBus(t *testing.T) {
 	for name, address := range map[string]string{
 		"unset": "", "autolaunch": "DBUS_SESSION_BUS_ADDRESS=autolaunch:", "empty": "DBUS_SESSION_BUS_ADDRESS=",
-		"scoped": "DBUS_SESSION_BUS_ADDRESS=autolaunch:scope=*user", "gone": "DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent/bus",
-		"network": "DBUS_SESSION_BUS_ADDRESS=tcp:host=127.0.0.1,port=1", "list": "DBUS_SESSION_BUS_ADDRESS=unix:path=/x;tcp:host=localhost,port=1",
+		"scoped":   "DBUS_SESSION_BUS_ADDRESS=autolaunch:scope=*user",
+		"gone":     "DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent/bus",
+		"network":  "DBUS_SESSION_BUS_ADDRESS=tcp:host=127.0.0.1,port=1",
+		"list":     "DBUS_SESSION_BUS_ADDRESS=unix:path=/x;tcp:host=localhost,port=1",
 		"nonsense": "DBUS_SESSION_BUS_ADDRESS=nonsense",
 	} {
 		env, mark := withoutBus(t)

@@ -27,15 +27,17 @@ var hungLimit = HungLimit
 
 var (
 	// errHung is the error of every call while one that passed its limit is still unanswered.
-	errHung = fmt.Errorf("%w: an earlier call to the keychain is still unanswered; if it shows a dialog, answer it", keystore.ErrUnavailable)
+	errHung = fmt.Errorf("%w: an earlier call to the keychain is still unanswered; if it shows a dialog, answer it",
+		keystore.ErrUnavailable)
 	errLate = fmt.Errorf("%w: no answer in time", keystore.ErrUnavailable)
 	// errLateChange is ErrDeclined, since what is slow with a keychain that has just answered is a person.
-	errLateChange = fmt.Errorf("%w: no answer in time to a change; if the keychain shows a dialog, answer it", keystore.ErrDeclined)
+	errLateChange = fmt.Errorf("%w: no answer in time to a change; if the keychain shows a dialog, answer it",
+		keystore.ErrDeclined)
 )
 
 // gate lets one call at a time into the library, which cannot be cancelled: a call that hangs keeps the gate until it
-// returns, or is cut off at HungLimit, so that a dead keychain costs one goroutine and not one a request. As long as it
-// is out it is the probe: its answer is how everybody learns that the keychain is well again.
+// returns, or is cut off at HungLimit, so that a dead keychain costs one goroutine and not one a request. Until it
+// returns it serves as the probe: its answer shows that the keychain works again.
 type gate struct {
 	semaphore chan struct{} // holds a token while a call is out
 
@@ -96,51 +98,53 @@ func (g *gate) watch(cut func()) (leave func()) {
 	}
 }
 
-// step is a call's permission to go on: once its caller has left, nothing more is changed.
-type step struct {
+// operation is one call to the keychain. Once its caller has left, it changes nothing more.
+type operation struct {
 	ctx context.Context
 	*progress
 }
 
 // progress is what is known of a call from outside.
 type progress struct {
-	// line is what the call hangs by: calling it makes the call return.
-	line atomic.Pointer[func()]
+	// interrupt makes the call return.
+	interrupt atomic.Pointer[func()]
 	// changing: the keychain was asked to change something and has not answered.
 	changing atomic.Bool
 }
 
-func (s step) next() error {
+func (s operation) checkContext() error {
 	if s.ctx.Err() != nil {
 		return tooLate(s.ctx, s.progress)
 	}
 	return nil
 }
 
-// regardless returns a step that goes on after the caller has left.
-func (s step) regardless() step { return step{context.WithoutCancel(s.ctx), s.progress} }
+// withoutCancel returns an operation that goes on after the caller has left.
+func (s operation) withoutCancel() operation {
+	return operation{context.WithoutCancel(s.ctx), s.progress}
+}
 
-// change runs one library call that changes something.
-func (s step) change(f func() error) error {
-	changed()
+// runChange runs one library call that changes something.
+func (s operation) runChange(f func() error) error {
+	countChange()
 	s.changing.Store(true)
 	err := f()
 	s.changing.Store(false)
 	return classify(err)
 }
 
-// cut ends a call that has been out for too long, where there is something to cut.
-func (p *progress) cut() {
-	if line := p.line.Load(); line != nil {
+// abort ends a call that has gone on for too long, where there is a connection to close.
+func (p *progress) abort() {
+	if line := p.interrupt.Load(); line != nil {
 		(*line)()
 	}
 }
 
 // call runs f, which may use the library, unless the keychain is locked or absent. What f alone uses is wiped after it.
-func call[T any](ctx context.Context, f func(step) (T, error), used ...keystore.Secret) (T, error) {
-	return guarded(ctx, func(s step) (T, error) {
+func call[T any](ctx context.Context, f func(operation) (T, error), used ...keystore.Secret) (T, error) {
+	return guarded(ctx, func(s operation) (T, error) {
 		// The library asks a locked collection to unlock, which opens a prompt: nothing in the background may do that.
-		if err := ready(s); err != nil {
+		if err := checkUnlocked(s); err != nil {
 			var zero T
 			return zero, err
 		}
@@ -148,7 +152,7 @@ func call[T any](ctx context.Context, f func(step) (T, error), used ...keystore.
 	}, used...)
 }
 
-func guarded[T any](ctx context.Context, f func(step) (T, error), used ...keystore.Secret) (result T, err error) {
+func guarded[T any](ctx context.Context, f func(operation) (T, error), used ...keystore.Secret) (result T, err error) {
 	wipe := func() {
 		for _, s := range used {
 			s.Wipe()
@@ -156,7 +160,7 @@ func guarded[T any](ctx context.Context, f func(step) (T, error), used ...keysto
 	}
 	ctx, cancel := context.WithTimeout(ctx, Limit)
 	defer cancel()
-	if err = reachable(); err == nil {
+	if err = ensureBusAddress(); err == nil {
 		err = library.enter(ctx)
 	}
 	if err != nil {
@@ -168,8 +172,8 @@ func guarded[T any](ctx context.Context, f func(step) (T, error), used ...keysto
 		err    error
 	}
 	done := make(chan answer, 1)
-	s := step{ctx, new(progress)}
-	leave := library.watch(s.cut)
+	s := operation{ctx, new(progress)}
+	leave := library.watch(s.abort)
 	go func() {
 		defer leave()
 		defer wipe()
@@ -206,7 +210,8 @@ func classify(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrLocked), errors.Is(err, keystore.ErrNotFound):
+	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrLocked),
+		errors.Is(err, keystore.ErrNotFound):
 		return err
 	case errors.Is(err, keyring.ErrNotFound):
 		return keystore.ErrNotFound

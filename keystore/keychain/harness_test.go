@@ -14,8 +14,8 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
-// patience bounds every wait for another process. It is reached only when something is broken.
-const patience = 2 * time.Minute
+// waitLimit bounds every wait for another process. It is reached only when something is broken.
+const waitLimit = 2 * time.Minute
 
 // childVariable makes the test binary run one operation and print what came of it: a new process, with its own bus
 // connection and its own environment.
@@ -87,7 +87,8 @@ func child(t *testing.T, env []string, op string) string {
 func item(profile string) keystore.Item {
 	return keystore.Item{
 		Issuer: "https://auth.example", TokenEndpoint: "https://auth.example/token",
-		ClientAuth: "client_secret_jwt", ClientID: "client of " + profile, ClientSecret: keystore.SecretString("not a real secret: " + profile),
+		ClientAuth: "client_secret_jwt", ClientID: "client of " + profile,
+		ClientSecret: keystore.SecretString("not a real secret: " + profile),
 	}
 }
 

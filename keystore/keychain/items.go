@@ -27,7 +27,7 @@ const (
 	changesEach = 16
 )
 
-// changes counts those on the present connection, which is current. Only the holder of the gate uses them.
+// changes counts the changes on the connection current. Only the holder of the gate uses them.
 var (
 	changes int
 	current *session
@@ -35,7 +35,7 @@ var (
 
 // connect returns the connection to the bus, a new one where there is none that works. Closing it makes
 // an unanswered call return.
-func connect(s step) (*session, error) {
+func connect(s operation) (*session, error) {
 	if current != nil && (changes >= changesEach || !current.Connected()) {
 		current.Conn.Close()
 		current = nil
@@ -49,15 +49,15 @@ func connect(s step) (*session, error) {
 	}
 	svc := current
 	hangUp := func() { svc.Conn.Close() }
-	s.line.Store(&hangUp)
+	s.interrupt.Store(&hangUp)
 	return svc, nil
 }
 
-// changed follows every change.
-func changed() { changes++ }
+// countChange follows every change.
+func countChange() { changes++ }
 
-// ready asks whether the collection that the library would use is unlocked.
-func ready(s step) error {
+// checkUnlocked asks whether the collection that the library would use is unlocked.
+func checkUnlocked(s operation) error {
 	svc, err := connect(s)
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func ready(s step) error {
 }
 
 // search returns the items of groat's that the library could find; user "" means every one.
-func search(s step, user string) (svc *session, open, shut []dbus.ObjectPath, err error) {
+func search(s operation, user string) (svc *session, open, shut []dbus.ObjectPath, err error) {
 	if svc, err = connect(s); err != nil {
 		return nil, nil, nil, err
 	}
@@ -94,40 +94,40 @@ func search(s step, user string) (svc *session, open, shut []dbus.ObjectPath, er
 	return svc, slices.DeleteFunc(open, elsewhere), slices.DeleteFunc(shut, elsewhere), nil
 }
 
-// locked is ErrLocked where items are locked by themselves: some keychains want to be asked before a program reads
-// them.
-func locked(s step) error {
+// checkItemsUnlocked is ErrLocked where items are locked by themselves: some keychains want to be asked before a
+// program reads them.
+func checkItemsUnlocked(s operation) error {
 	_, _, shut, err := search(s, "")
 	if err == nil && len(shut) > 0 {
-		err = errShut
+		err = errItemsLocked
 	}
 	return err
 }
 
-var errShut = fmt.Errorf("%w: it asks before it lets groat read its own items", keystore.ErrLocked)
+var errItemsLocked = fmt.Errorf("%w: it asks before it lets groat read its own items", keystore.ErrLocked)
 
-// count returns how many items a name has.
-func count(s step, user string) (int, error) {
+// countItems returns how many items a name has.
+func countItems(s operation, user string) (int, error) {
 	_, open, shut, err := search(s, user)
 	if err == nil && len(shut) > 0 {
-		err = errShut
+		err = errItemsLocked
 	}
 	return len(open), err
 }
 
-// single makes sure that what the library reads is what there is: of several items, which other programs can make, all
-// must say the same.
-func single(s step, user string) error {
+// checkUnambiguous makes sure that what the library reads is what there is: of several items, which other programs can
+// make, all must say the same.
+func checkUnambiguous(s operation, user string) error {
 	svc, open, shut, err := search(s, user)
 	switch {
 	case err != nil:
 		return err
 	case len(shut) > 0:
-		return errShut
+		return errItemsLocked
 	case len(open) < 2:
 		return nil
 	}
-	values, err := read(s, svc, open)
+	values, err := readValues(s, svc, open)
 	if err != nil {
 		return err
 	}
@@ -138,13 +138,13 @@ func single(s step, user string) error {
 	return nil
 }
 
-// prune deletes what a name has beside the value that was written, if that is there.
-func prune(s step, user string, value keystore.Secret) error {
+// deleteOthers deletes what a name has beside the value that was written, if that is there.
+func deleteOthers(s operation, user string, value keystore.Secret) error {
 	svc, open, _, err := search(s, user)
 	if err != nil || len(open) < 2 {
 		return err
 	}
-	values, err := read(s, svc, open)
+	values, err := readValues(s, svc, open)
 	if err != nil {
 		return err
 	}
@@ -156,18 +156,18 @@ func prune(s step, user string, value keystore.Secret) error {
 		if v.Equal(value) {
 			continue
 		}
-		if err := s.next(); err != nil {
+		if err := s.checkContext(); err != nil {
 			return err
 		}
-		if err := s.change(func() error { return svc.Delete(open[i]) }); err != nil {
+		if err := s.runChange(func() error { return svc.Delete(open[i]) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// find returns the value of a name's first item, which the caller wipes.
-func find(s step, user string) (keystore.Secret, error) {
+// readFirst returns the value of a name's first item, which the caller wipes.
+func readFirst(s operation, user string) (keystore.Secret, error) {
 	svc, open, _, err := search(s, user)
 	if err != nil {
 		return keystore.Secret{}, err
@@ -175,15 +175,15 @@ func find(s step, user string) (keystore.Secret, error) {
 	if len(open) == 0 {
 		return keystore.Secret{}, keystore.ErrNotFound
 	}
-	values, err := read(s, svc, open[:1])
+	values, err := readValues(s, svc, open[:1])
 	if err != nil {
 		return keystore.Secret{}, err
 	}
 	return values[0], nil
 }
 
-// create makes a name's item, or replaces the value of the one that has these attributes.
-func create(s step, user string, value keystore.Secret) error {
+// writeItem makes a name's item, or replaces the value of the one that has these attributes.
+func writeItem(s operation, user string, value keystore.Secret) error {
 	svc, err := connect(s)
 	if err != nil {
 		return err
@@ -198,8 +198,8 @@ func create(s step, user string, value keystore.Secret) error {
 	return svc.CreateItem(svc.GetLoginCollection(), label, attributes, ss.NewSecret(session.Path(), value.Reveal()))
 }
 
-// discard deletes a name's first item.
-func discard(s step, user string) error {
+// deleteFirst deletes a name's first item.
+func deleteFirst(s operation, user string) error {
 	svc, open, _, err := search(s, user)
 	if err != nil {
 		return err
@@ -210,15 +210,15 @@ func discard(s step, user string) error {
 	return svc.Delete(open[0])
 }
 
-// read returns the values of items, which the caller wipes.
-func read(s step, svc *session, items []dbus.ObjectPath) (values []keystore.Secret, err error) {
+// readValues returns the values of items, which the caller wipes.
+func readValues(s operation, svc *session, items []dbus.ObjectPath) (values []keystore.Secret, err error) {
 	session, err := svc.OpenSession()
 	if err != nil {
 		return nil, classify(err)
 	}
 	defer svc.Close(session)
 	for _, item := range items {
-		if err = s.next(); err != nil {
+		if err = s.checkContext(); err != nil {
 			break
 		}
 		var found *ss.Secret

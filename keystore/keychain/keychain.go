@@ -3,7 +3,7 @@
 //
 // The invariant: no call takes longer than [Limit], whatever the keychain does, no call asks a person anything (only
 // [Store.Unlock] may; some keychains ask before they change an item), and a write counts only after it was read back.
-// What it is not: protection from other programs of the same user, who can read what we can; and no place for what
+// What it is not: protection from other programs of the same user, which can read what groat can; and no place for what
 // changes often or is long.
 package keychain
 
@@ -37,7 +37,7 @@ type Store struct{}
 
 // Get returns a profile's item, whose secret the caller owns.
 func (*Store) Get(ctx context.Context, profile string) (keystore.Item, error) {
-	return call(ctx, func(s step) (keystore.Item, error) {
+	return call(ctx, func(s operation) (keystore.Item, error) {
 		b, err := get(s, profile)
 		if err != nil {
 			return keystore.Item{}, err
@@ -59,24 +59,24 @@ func (*Store) Set(ctx context.Context, profile string, item keystore.Item) error
 		b.Wipe()
 		return fmt.Errorf("%w: it takes %d bytes of at most %d", keystore.ErrTooBig, n, MaxItem)
 	}
-	_, err = call(ctx, func(s step) (struct{}, error) { return struct{}{}, set(s, profile, b) }, b)
+	_, err = call(ctx, func(s operation) (struct{}, error) { return struct{}{}, set(s, profile, b) }, b)
 	return err
 }
 
-// Delete forgets an item and looks that it is gone.
+// Delete removes an item and makes sure that it is gone.
 func (*Store) Delete(ctx context.Context, profile string) error {
-	_, err := call(ctx, func(s step) (struct{}, error) { return struct{}{}, remove(s, profile) })
+	_, err := call(ctx, func(s operation) (struct{}, error) { return struct{}{}, remove(s, profile) })
 	return err
 }
 
 // Probe writes, reads and deletes an item of its own.
 func (*Store) Probe(ctx context.Context) error {
-	_, err := call(ctx, func(s step) (struct{}, error) {
+	_, err := call(ctx, func(s operation) (struct{}, error) {
 		// A name of its own each time: some keychains ask before one connection overwrites what another has made.
 		user := probePrefix + rand.Text()
 		err := set(s, user, keystore.SecretString(rand.Text()))
 		// Also after the caller has left: what a probe wrote must not stay.
-		if late := remove(s.regardless(), user); err == nil {
+		if late := remove(s.withoutCancel(), user); err == nil {
 			err = late
 		}
 		return struct{}{}, err
@@ -84,10 +84,10 @@ func (*Store) Probe(ctx context.Context) error {
 	return err
 }
 
-// Ready looks whether the keychain answers and is unlocked, and writes nothing.
+// Ready returns nil if the keychain answers and is unlocked. It writes nothing.
 func (*Store) Ready(ctx context.Context) error {
-	_, err := call(ctx, func(s step) (struct{}, error) {
-		if err := locked(s); err != nil {
+	_, err := call(ctx, func(s operation) (struct{}, error) {
+		if err := checkItemsUnlocked(s); err != nil {
 			return struct{}{}, err
 		}
 		_, err := get(s, probePrefix)
@@ -107,7 +107,7 @@ const UnlockLimit = 30 * time.Second
 func (s *Store) Unlock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, UnlockLimit)
 	defer cancel()
-	dismissed, err := guarded(ctx, func(s step) (<-chan struct{}, error) { return prompt(s, ctx) })
+	dismissed, err := guarded(ctx, func(s operation) (<-chan struct{}, error) { return prompt(s, ctx) })
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (s *Store) Unlock(ctx context.Context) error {
 // Key returns the 32-byte data key of the sealed store, which the caller owns. With create a missing one is made;
 // without, it is ErrNotFound, for a file that exists can be opened by no other key.
 func (*Store) Key(ctx context.Context, create bool) (keystore.Secret, error) {
-	return call(ctx, func(s step) (keystore.Secret, error) {
+	return call(ctx, func(s operation) (keystore.Secret, error) {
 		text, err := get(s, keyUser)
 		if create && errors.Is(err, keystore.ErrNotFound) {
 			key := make([]byte, keySize)
@@ -148,7 +148,8 @@ func (*Store) Key(ctx context.Context, create bool) (keystore.Secret, error) {
 		defer clear(raw)
 		key, err := base64.StdEncoding.Strict().AppendDecode(make([]byte, 0, len(raw)), raw)
 		if err != nil || len(key) != keySize {
-			return keystore.Secret{}, fmt.Errorf("%w: the data key in the keychain is not %d bytes of Base64", keystore.ErrCorrupt, keySize)
+			return keystore.Secret{}, fmt.Errorf("%w: the data key in the keychain is not %d bytes of Base64",
+				keystore.ErrCorrupt, keySize)
 		}
 		return keystore.NewSecret(key), nil
 	})
@@ -156,22 +157,22 @@ func (*Store) Key(ctx context.Context, create bool) (keystore.Secret, error) {
 
 // get, set and remove run inside a call, one library call at a time.
 
-func get(s step, user string) (keystore.Secret, error) {
-	if err := s.next(); err != nil {
+func get(s operation, user string) (keystore.Secret, error) {
+	if err := s.checkContext(); err != nil {
 		return keystore.Secret{}, err
 	}
 	// Of a locked item the library makes a dialog, and of several it takes whichever comes first.
-	if err := single(s, user); err != nil {
+	if err := checkUnambiguous(s, user); err != nil {
 		return keystore.Secret{}, err
 	}
-	value, err := find(s, user)
+	value, err := readFirst(s, user)
 	if err != nil {
 		return keystore.Secret{}, classify(err)
 	}
 	return value, nil
 }
 
-func set(s step, user string, value keystore.Secret) error {
+func set(s operation, user string, value keystore.Secret) error {
 	switch old, err := get(s, user); {
 	case err == nil:
 		same := old.Equal(value)
@@ -182,12 +183,12 @@ func set(s step, user string, value keystore.Secret) error {
 	case !errors.Is(err, keystore.ErrNotFound) && !errors.Is(err, keystore.ErrCorrupt):
 		return err
 	}
-	if err := s.next(); err != nil {
+	if err := s.checkContext(); err != nil {
 		return err
 	}
-	err := s.change(func() error { return create(s, user, value) })
+	err := s.runChange(func() error { return writeItem(s, user, value) })
 	if err == nil {
-		err = prune(s, user, value)
+		err = deleteOthers(s, user, value)
 	}
 	if err != nil {
 		return err
@@ -208,12 +209,12 @@ func set(s step, user string, value keystore.Secret) error {
 }
 
 // remove deletes every item of the name, one by one.
-func remove(s step, user string) error {
+func remove(s operation, user string) error {
 	for left := math.MaxInt; ; {
-		if err := s.next(); err != nil {
+		if err := s.checkContext(); err != nil {
 			return err
 		}
-		n, err := count(s, user)
+		n, err := countItems(s, user)
 		switch {
 		case err != nil || n == 0:
 			return err
@@ -221,7 +222,7 @@ func remove(s step, user string) error {
 			return fmt.Errorf("%w: the keychain still holds what was deleted", keystore.ErrDeclined)
 		}
 		left = n
-		err = s.change(func() error { return discard(s, user) })
+		err = s.runChange(func() error { return deleteFirst(s, user) })
 		if err != nil && !errors.Is(err, keystore.ErrNotFound) {
 			return err
 		}

@@ -12,21 +12,21 @@ import (
 
 // The library runs /usr/bin/security, which needs no bus and does its own asking. None of this has run on a Mac.
 
-func reachable() error { return nil }
+func ensureBusAddress() error { return nil }
 
-func ready(step) error { return nil }
+func checkUnlocked(operation) error { return nil }
 
-func prompt(step, context.Context) (<-chan struct{}, error) { return nil, nil }
+func prompt(operation, context.Context) (<-chan struct{}, error) { return nil, nil }
 
-func locked(step) error { return nil }
+func checkItemsUnlocked(operation) error { return nil }
 
 // A service and an account are an item's identity there: none is twice.
 
-func single(step, string) error { return nil }
+func checkUnambiguous(operation, string) error { return nil }
 
-func prune(step, string, keystore.Secret) error { return nil }
+func deleteOthers(operation, string, keystore.Secret) error { return nil }
 
-func count(_ step, user string) (int, error) {
+func countItems(_ operation, user string) (int, error) {
 	_, err := keyring.Get(service, user)
 	if errors.Is(err, keyring.ErrNotFound) {
 		return 0, nil
@@ -34,18 +34,18 @@ func count(_ step, user string) (int, error) {
 	return 1, classify(err)
 }
 
-func changed() {}
+func countChange() {}
 
-func find(_ step, user string) (keystore.Secret, error) {
+func readFirst(_ operation, user string) (keystore.Secret, error) {
 	text, err := keyring.Get(service, user)
 	return keystore.SecretString(text), err
 }
 
-func create(_ step, user string, value keystore.Secret) error {
+func writeItem(_ operation, user string, value keystore.Secret) error {
 	return keyring.Set(service, user, value.Reveal())
 }
 
-func discard(_ step, user string) error { return keyring.Delete(service, user) }
+func deleteFirst(_ operation, user string) error { return keyring.Delete(service, user) }
 
 // isLocked: security exits with the low byte of errSecInteractionNotAllowed (-25308) where it would have to ask.
 func isLocked(err error) bool {

@@ -24,7 +24,8 @@ func TestStoreAndReadInNewProcess(t *testing.T) {
 	if _, err := s.Get(ctx, "work"); !errors.Is(err, keystore.ErrNotFound) {
 		t.Fatalf("empty keychain: %v", err)
 	}
-	if err := errors.Join(s.Ready(ctx), s.Probe(ctx), s.Delete(ctx, "work"), s.Set(ctx, "work", item("old")), s.Set(ctx, "work", item("work"))); err != nil {
+	if err := errors.Join(s.Ready(ctx), s.Probe(ctx), s.Delete(ctx, "work"), s.Set(ctx, "work", item("old")),
+		s.Set(ctx, "work", item("work"))); err != nil {
 		t.Fatal(err)
 	}
 	if got := child(t, env(svc), "get"); got != "ok" {
@@ -35,7 +36,8 @@ func TestStoreAndReadInNewProcess(t *testing.T) {
 	if err != nil {
 		t.Fatalf("secret-tool: %v: %s", err, out)
 	}
-	if n := bytes.Count(out, []byte("secret = ")); n != 1 || !bytes.Contains(out, []byte(`"token_endpoint":"https://auth.example/token"`)) {
+	if n := bytes.Count(out, []byte("secret = ")); n != 1 ||
+		!bytes.Contains(out, []byte(`"token_endpoint":"https://auth.example/token"`)) {
 		t.Errorf("the keychain holds %d items of groat, want the profile's alone", n)
 	}
 	if got := child(t, env(svc), "delete"); got != "ok" {
@@ -58,8 +60,9 @@ func TestLocked(t *testing.T) {
 	}
 	svc.Lock(t)
 	for name, err := range map[string]error{
-		"get": second(s.Get(t.Context(), "work")), "set": s.Set(t.Context(), "work", item("x")), "delete": s.Delete(t.Context(), "work"),
-		"probe": s.Probe(t.Context()), "ready": s.Ready(t.Context()), "key": second(s.Key(t.Context(), true)),
+		"get": second(s.Get(t.Context(), "work")), "set": s.Set(t.Context(), "work", item("x")),
+		"delete": s.Delete(t.Context(), "work"),
+		"probe":  s.Probe(t.Context()), "ready": s.Ready(t.Context()), "key": second(s.Key(t.Context(), true)),
 	} {
 		if !errors.Is(err, keystore.ErrLocked) {
 			t.Errorf("%s on a locked collection: %v, want ErrLocked", name, err)
@@ -105,7 +108,8 @@ func TestDaemonKilledAndBack(t *testing.T) {
 	}
 	svc.Kill(t)
 	for name, err := range map[string]error{
-		"get": second(s.Get(t.Context(), "work")), "set": s.Set(t.Context(), "work", item("x")), "probe": s.Probe(t.Context()),
+		"get": second(s.Get(t.Context(), "work")), "set": s.Set(t.Context(), "work", item("x")),
+		"probe": s.Probe(t.Context()),
 	} {
 		if !errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrNotFound) {
 			t.Errorf("%s without a keyring: %v, want ErrUnavailable", name, err)
@@ -172,7 +176,7 @@ func TestDaemonStopped(t *testing.T) {
 	}
 }
 
-// A write that nobody waits for any more is not carried out after the keychain wakes up.
+// A write whose caller has left is not carried out after the keychain wakes up.
 func TestAbandonedSetChangesNothing(t *testing.T) {
 	svc := startService(t)
 	var s keychain.Store
@@ -234,7 +238,8 @@ func TestForeignContents(t *testing.T) {
 		}
 	}
 	store("work", "hunter2 is no JSON")
-	if _, err := s.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrCorrupt) || strings.Contains(err.Error(), "hunter2") {
+	if _, err := s.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrCorrupt) ||
+		strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("somebody else's text under our name: %v, want ErrCorrupt without the text", err)
 	}
 	store("sealed:key", "AAAA")
@@ -269,14 +274,14 @@ func second[T any](_ T, err error) error { return err }
 // eventually polls another process's state until check passes.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitLimit)
 	for {
 		err := check()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %v", patience, err)
+			t.Fatalf("not within %v: %v", waitLimit, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -17,13 +17,13 @@ const promptInterface = "org.freedesktop.Secret.Prompt"
 // prompt makes the Secret Service ask for what is locked, and does not wait for the answer, as the library would
 // without limit: the keychain could not be used as long as the dialog is not answered. dismissed is closed when the
 // person closes it before open ends.
-func prompt(s step, open context.Context) (dismissed <-chan struct{}, err error) {
+func prompt(s operation, open context.Context) (dismissed <-chan struct{}, err error) {
 	svc, err := connect(s)
 	if err != nil {
 		return nil, err
 	}
 	var shut []dbus.ObjectPath
-	switch err := ready(s); {
+	switch err := checkUnlocked(s); {
 	case errors.Is(err, keystore.ErrLocked):
 		shut = []dbus.ObjectPath{svc.GetLoginCollection().Path()}
 	case err != nil:
@@ -34,17 +34,18 @@ func prompt(s step, open context.Context) (dismissed <-chan struct{}, err error)
 		}
 	}
 	var dialog dbus.ObjectPath
-	if err := svc.Object(serviceName, servicePath).Call(serviceCalls+"Unlock", 0, shut).Store(&shut, &dialog); err != nil {
+	if err := svc.Object(serviceName, servicePath).Call(serviceCalls+"Unlock", 0, shut).Store(&shut,
+		&dialog); err != nil {
 		return nil, unavailable(err)
 	}
 	if dialog == "/" {
 		return nil, nil
 	}
-	return show(open, svc, dialog)
+	return showPrompt(open, svc, dialog)
 }
 
-// show opens a dialog.
-func show(open context.Context, svc *session, dialog dbus.ObjectPath) (dismissed <-chan struct{}, err error) {
+// showPrompt opens a dialog.
+func showPrompt(open context.Context, svc *session, dialog dbus.ObjectPath) (dismissed <-chan struct{}, err error) {
 	match := []dbus.MatchOption{dbus.WithMatchObjectPath(dialog), dbus.WithMatchInterface(promptInterface)}
 	if err := svc.AddMatchSignal(match...); err != nil {
 		return nil, unavailable(err)

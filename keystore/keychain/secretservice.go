@@ -15,12 +15,12 @@ import (
 
 const busVariable = "DBUS_SESSION_BUS_ADDRESS"
 
-// reachable makes sure that there is an address of a session bus, and starts none: dbus-launch would leave a second bus
-// and a second, locked keyring behind.
+// ensureBusAddress makes sure that there is an address of a session bus, and starts none: dbus-launch would leave a
+// second bus and a second, locked keyring behind.
 //
 // Where only the runtime directory's bus exists, its address goes into our environment, and stays, for the calls that
 // follow. That is done at the first call and not at start, since the bus of a session may come up after us.
-func reachable() error {
+func ensureBusAddress() error {
 	address := os.Getenv(busVariable)
 	if address == "" || strings.HasPrefix(address, "autolaunch:") && !strings.Contains(address, ";") {
 		socket := runtimeBus()

@@ -27,8 +27,8 @@ func startStandIn(t *testing.T) *parts.StandIn {
 	return s
 }
 
-// brief is a context that ends long before the store's own limit.
-func brief(t *testing.T) context.Context {
+// shortContext is a context that ends long before the store's own limit.
+func shortContext(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	t.Cleanup(cancel)
@@ -61,8 +61,8 @@ func wantDeclined(t *testing.T, err error) {
 	}
 }
 
-// A keychain may ask a person before it changes something. What is not agreed to is not done, and is said not to be
-// done.
+// A keychain may ask a person before it changes something. A change that the person declines is not made, and the
+// error says so.
 func TestChangesThatAreAskedFor(t *testing.T) {
 	svc := startStandIn(t)
 	var s keychain.Store
@@ -105,7 +105,7 @@ func TestChangesThatAreAskedFor(t *testing.T) {
 	})
 	t.Run("the dialog of an overwrite stands", func(t *testing.T) {
 		svc.Behave(parts.Behaviour{Overwrite: parts.Unanswered})
-		err := s.Set(brief(t), "work", other)
+		err := s.Set(shortContext(t), "work", other)
 		wantDeclined(t, err)
 		if err != nil && !strings.Contains(err.Error(), "if the keychain shows a dialog, answer it") {
 			t.Errorf("it says %q", err)
@@ -139,12 +139,15 @@ func TestChangesThatAreAskedFor(t *testing.T) {
 		}
 	})
 	t.Run("no room: quota", func(t *testing.T) {
-		// What gnome-keyring says of every error of its disk.
-		svc.Behave(parts.Behaviour{Refuse: dbus.NewError("org.freedesktop.DBus.Error.Failed", []any{"Couldn't create item: An error occurred on the device"})})
+		// The error of gnome-keyring for every fault of its disk.
+		svc.Behave(parts.Behaviour{Refuse: dbus.NewError("org.freedesktop.DBus.Error.Failed",
+			[]any{"Couldn't create item: An error occurred on the device"})})
 		for name, err := range map[string]error{
-			"set": s.Set(t.Context(), "work", item("work")), "probe": s.Probe(t.Context()), "delete": s.Delete(t.Context(), "work"),
+			"set": s.Set(t.Context(), "work", item("work")), "probe": s.Probe(t.Context()),
+			"delete": s.Delete(t.Context(), "work"),
 		} {
-			if !errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrDeclined) || !strings.Contains(err.Error(), "An error occurred on the device") {
+			if !errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrDeclined) ||
+				!strings.Contains(err.Error(), "An error occurred on the device") {
 				t.Errorf("%s: %v, want ErrUnavailable with the cause", name, err)
 			}
 		}
@@ -168,8 +171,9 @@ func TestItemsLockedByThemselves(t *testing.T) {
 	set(t, "work", item("work"))
 	svc.Behave(parts.Behaviour{ItemsLocked: true, Unlock: parts.Unanswered})
 	for name, err := range map[string]error{
-		"get": second(s.Get(t.Context(), "work")), "set": s.Set(t.Context(), "work", item("x")), "delete": s.Delete(t.Context(), "work"),
-		"ready": s.Ready(t.Context()),
+		"get": second(s.Get(t.Context(), "work")), "set": s.Set(t.Context(), "work", item("x")),
+		"delete": s.Delete(t.Context(), "work"),
+		"ready":  s.Ready(t.Context()),
 	} {
 		if !errors.Is(err, keystore.ErrLocked) {
 			t.Errorf("%s: %v, want ErrLocked", name, err)
@@ -201,7 +205,8 @@ func TestD5TheUnlockDialogIsDismissed(t *testing.T) {
 	before := runtime.NumGoroutine()
 	svc.Behave(parts.Behaviour{Locked: true, Unlock: parts.Dismissed})
 	begin := time.Now()
-	if err := s.Unlock(t.Context()); !errors.Is(err, keystore.ErrLocked) || !strings.Contains(err.Error(), "its dialog was closed") {
+	if err := s.Unlock(t.Context()); !errors.Is(err, keystore.ErrLocked) ||
+		!strings.Contains(err.Error(), "its dialog was closed") {
 		t.Errorf("the dialog was dismissed: %v, want ErrLocked that says so", err)
 	}
 	if d := time.Since(begin); d >= keychain.UnlockLimit {
@@ -230,7 +235,8 @@ func TestD6DuplicateItems(t *testing.T) {
 		t.Errorf("two items that say the same: %v", err)
 	}
 	svc.Plant("work", "hunter2")
-	if _, err := s.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrCorrupt) || !strings.Contains(err.Error(), "3 items") || strings.Contains(err.Error(), "hunter2") {
+	if _, err := s.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrCorrupt) ||
+		!strings.Contains(err.Error(), "3 items") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("two items that differ: %v, want ErrCorrupt with their number", err)
 	}
 	next := item("work")
@@ -280,14 +286,14 @@ func TestPromptsLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-// A dialog whose keychain has crashed is never answered. The call that waits for it is cut off, by itself.
+// A dialog whose keychain has crashed is never answered. The call that waits for it is ended after HungLimit.
 func TestDialogThatIsNeverAnswered(t *testing.T) {
 	svc := startStandIn(t)
 	t.Cleanup(keychain.SetHungLimit(time.Second))
 	var s keychain.Store
 	svc.Behave(parts.Behaviour{Create: parts.Unanswered})
 	before := runtime.NumGoroutine()
-	wantDeclined(t, s.Set(brief(t), "work", item("work")))
+	wantDeclined(t, s.Set(shortContext(t), "work", item("work")))
 	svc.Behave(parts.Behaviour{})
 	svc.Leave(t)
 	svc.Return(t)

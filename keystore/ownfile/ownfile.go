@@ -3,8 +3,8 @@
 // Which files may be opened is package ownpath's rule: whose they are, of which type and mode, and who else could
 // change the directories on the way. Replacing has one order: a new file beside the old one, its content synced and
 // read back, then its name, then the directory synced. The invariant: after a crash at any point the name leads to the
-// whole old content or the whole new one, and a nil error means that the new one is durable, if the file system can sync a
-// directory. What is not here: what the files contain.
+// whole old content or the whole new one, and a nil error means that the new one is durable, if the file system can
+// sync a directory. What is not here: what the files contain.
 package ownfile
 
 import (
@@ -92,7 +92,7 @@ type Draft struct {
 // Create makes a draft of the file path under the name temporary, which is in the same directory. The directory is not
 // checked: [ownpath.Check] does.
 func Create(disk Disk, path, temporary string, content []byte) (*Draft, error) {
-	if err := Gone(disk.Remove(temporary)); err != nil {
+	if err := IgnoreNotExist(disk.Remove(temporary)); err != nil {
 		return nil, err
 	}
 	f, err := Open(disk, temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, ownpath.OwnSecret)
@@ -150,8 +150,8 @@ func ReplaceOn(disk Disk, path, temporary string, content []byte) error {
 	return errors.Join(d.Close(), d.SyncName())
 }
 
-// Gone returns err unless it says that a file to be removed is not there.
-func Gone(err error) error {
+// IgnoreNotExist returns err unless it says that a file to be removed is not there.
+func IgnoreNotExist(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

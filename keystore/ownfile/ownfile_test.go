@@ -25,7 +25,8 @@ func TestRule(t *testing.T) {
 			return errors.Join(os.WriteFile(path, []byte("x"), 0o600), os.Chmod(path, mode))
 		}
 	}
-	const secret, state, givenSecret, givenConfig = ownpath.OwnSecret, ownpath.OwnState, ownpath.GivenSecret, ownpath.GivenConfig
+	const secret, state, givenSecret, givenConfig = ownpath.OwnSecret, ownpath.OwnState, ownpath.GivenSecret,
+		ownpath.GivenConfig
 	for name, c := range map[string]struct {
 		make  func(path string) error
 		allow []ownpath.Rule
@@ -164,7 +165,8 @@ func TestReplaceStepByStep(t *testing.T) {
 	steps := []string{"open f.new", "write", "sync", "read back", "rename to f", "sync the directory"}
 	for n := range len(steps) + 1 {
 		path := filepath.Join(t.TempDir(), "f")
-		err := errors.Join(os.WriteFile(path, []byte("old"), 0o644), os.WriteFile(path+".new", []byte("left by a crash"), 0o600))
+		err := errors.Join(os.WriteFile(path, []byte("old"), 0o644),
+			os.WriteFile(path+".new", []byte("left by a crash"), 0o600))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/groat-dev/groat/keystore/sealed"
 )
 
-// A rotation as the daemon does it, note and all, with an item of the size that sessions have, beside what a bare
-// append and fsync of as many bytes costs on the same disk.
+// A rotation as the daemon does it, with its intent record and an item of the size that sessions have, beside what a
+// bare append and fsync of as many bytes costs on the same disk.
 func BenchmarkRotation(b *testing.B) {
 	for _, others := range []int{0, 10_000} {
 		b.Run(fmt.Sprint("beside ", others), func(b *testing.B) {

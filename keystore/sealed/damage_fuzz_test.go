@@ -31,7 +31,7 @@ func FuzzDamage(f *testing.F) {
 	}
 	path := filepath.Join(f.TempDir(), "sealed")
 	f.Fuzz(func(t *testing.T, writes, damage []byte) {
-		whole, history := written(t, k, writes[:min(len(writes), 12)])
+		whole, history := writeHistory(t, k, writes[:min(len(writes), 12)])
 		data := damaged(slices.Clone(whole), damage)
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
@@ -45,18 +45,18 @@ func FuzzDamage(f *testing.F) {
 		}
 		defer s.Close()
 		for profile, h := range history {
-			allowed(t, s, profile, h)
+			wantStoredItem(t, s, profile, h)
 			if len(data) == len(whole) && !rearranged(damage) {
-				exact(t, s, profile, h, whole, data)
+				wantUndamagedItems(t, s, profile, h, whole, data)
 			}
 		}
 		// What was readable stays so, and a write after damage succeeds.
-		before := readable(t, s, history)
+		before := readItems(t, s, history)
 		if err := s.Set(t.Context(), "new", credential("later")); err != nil {
 			t.Fatal(err)
 		}
-		has(t, s, "new", "later")
-		if after := readable(t, s, history); !maps.Equal(before, after) {
+		wantItem(t, s, "new", "later")
+		if after := readItems(t, s, history); !maps.Equal(before, after) {
 			t.Errorf("a write changed others: %v, then %v", before, after)
 		}
 	})
@@ -68,8 +68,8 @@ type entry struct {
 	start, end int
 }
 
-// written returns a file and, for each profile, what was written, the newest last.
-func written(t *testing.T, k *keys, writes []byte) (data []byte, history map[string][]entry) {
+// writeHistory returns a file and, for each profile, what was written, the newest last.
+func writeHistory(t *testing.T, k *keys, writes []byte) (data []byte, history map[string][]entry) {
 	t.Helper()
 	data, history = k.header(), map[string][]entry{}
 	for i, w := range writes {
@@ -122,8 +122,8 @@ func rearranged(damage []byte) bool {
 	return false
 }
 
-// allowed makes sure that what a profile yields was once stored for it.
-func allowed(t *testing.T, s *Store, profile string, h []entry) {
+// wantStoredItem makes sure that what a profile yields was once stored for it.
+func wantStoredItem(t *testing.T, s *Store, profile string, h []entry) {
 	t.Helper()
 	item, err := s.Get(t.Context(), profile)
 	if err != nil {
@@ -138,8 +138,8 @@ func allowed(t *testing.T, s *Store, profile string, h []entry) {
 	}
 }
 
-// exact holds what a profile yields against what the bytes that differ leave of it.
-func exact(t *testing.T, s *Store, profile string, h []entry, whole, data []byte) {
+// wantUndamagedItems compares what a profile yields with what the changed bytes leave of it.
+func wantUndamagedItems(t *testing.T, s *Store, profile string, h []entry, whole, data []byte) {
 	t.Helper()
 	same := func(from, to int) bool { return bytes.Equal(whole[from:to], data[from:to]) }
 	want, wantErr := "", keystore.ErrNotFound
@@ -159,8 +159,8 @@ func exact(t *testing.T, s *Store, profile string, h []entry, whole, data []byte
 	}
 }
 
-// readable is what each profile yields.
-func readable(t *testing.T, s *Store, history map[string][]entry) map[string]string {
+// readItems returns what each profile yields.
+func readItems(t *testing.T, s *Store, history map[string][]entry) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for profile := range history {

@@ -19,7 +19,7 @@ import (
 
 func mkfifo(p string) error { return syscall.Mkfifo(p, 0o600) }
 
-// diskVariable makes the test binary play one part in a mount namespace of its own, or as another user.
+// diskVariable makes the test binary run one part of a test in a mount namespace of its own, or as another user.
 const diskVariable = "GROAT_TEST_SEALED"
 
 func TestMain(m *testing.M) {
@@ -28,17 +28,17 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	name, dir, _ := strings.Cut(part, ":")
-	if err := parts[name](dir); err != nil {
+	if err := childParts[name](dir); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 	fmt.Println("played")
 }
 
-var parts = map[string]func(dir string) error{"full": fullDisk, "readonly": readOnlyDisk, "stranger": stranger}
+var childParts = map[string]func(dir string) error{"full": fullDisk, "readonly": readOnlyDisk, "stranger": stranger}
 
-// play runs a part in a new process.
-func play(t *testing.T, name, dir string, attr *syscall.SysProcAttr) {
+// runInChild runs a part in a new process.
+func runInChild(t *testing.T, name, dir string, attr *syscall.SysProcAttr) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), diskVariable+"="+name+":"+dir)
@@ -60,8 +60,8 @@ func ownMounts() *syscall.SysProcAttr {
 }
 
 func TestDisk(t *testing.T) {
-	t.Run("D14 full", func(t *testing.T) { play(t, "full", t.TempDir(), ownMounts()) })
-	t.Run("D16 read-only", func(t *testing.T) { play(t, "readonly", t.TempDir(), ownMounts()) })
+	t.Run("D14 full", func(t *testing.T) { runInChild(t, "full", t.TempDir(), ownMounts()) })
+	t.Run("D16 read-only", func(t *testing.T) { runInChild(t, "readonly", t.TempDir(), ownMounts()) })
 }
 
 func mount(dir, options string, flags uintptr) error {
@@ -92,10 +92,11 @@ func fullDisk(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.Set(ctx, "work", version("work", 1)), s.Set(ctx, "climate", version("climate", 1))); err != nil {
+	if err := errors.Join(s.Set(ctx, "work", version("work", 1)),
+		s.Set(ctx, "climate", version("climate", 1))); err != nil {
 		return err
 	}
-	// A token is presented while there is room; then the disk fills up: what was reserved for the answer is still
+	// A token is sent while there is room; then the disk fills up: what was reserved for the answer is still
 	// there.
 	if doubt, err := s.MarkSent(ctx, "climate"); doubt != nil || err != nil {
 		return fmt.Errorf("presented: %v, %w", doubt, err)
@@ -159,10 +160,12 @@ func readOnlyDisk(dir string) error {
 		return fmt.Errorf("a read-only file system cannot even be read: %w", err)
 	}
 	for range 2 {
-		if _, err := s.MarkSent(ctx, "work"); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, syscall.EROFS) {
+		if _, err := s.MarkSent(ctx, "work"); !errors.Is(err, keystore.ErrUnavailable) ||
+			!errors.Is(err, syscall.EROFS) {
 			return fmt.Errorf("presented on a read-only file system: %v", err)
 		}
-		if err := s.Set(ctx, "work", version("work", 2)); !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, syscall.EROFS) {
+		if err := s.Set(ctx, "work", version("work", 2)); !errors.Is(err, keystore.ErrUnavailable) ||
+			!errors.Is(err, syscall.EROFS) {
 			return fmt.Errorf("a write to a read-only file system: %v", err)
 		}
 	}

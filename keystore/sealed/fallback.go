@@ -16,8 +16,7 @@ import (
 )
 
 // fallback is a second file, on another file system, for items that the sealed file's disk did not take. It has the
-// sealed file's format and holds one record a profile. It is small, replaced as a whole, and gone when it has nothing
-// to say.
+// sealed file's format and holds one record a profile. It is small, replaced as a whole, and removed when it is empty.
 //
 // The generation of what goes here is above any that the sealed file may have got in spite of an error; what is stored
 // there later is above this. So whichever of the two is found newer is newer, and of equal ones the sealed file's
@@ -28,11 +27,11 @@ type fallback struct {
 	keys *keys
 
 	mu     sync.Mutex
-	frames map[tag]aside
+	frames map[tag]fallbackFrame
 }
 
-// aside is a frame that is not in the sealed file.
-type aside struct {
+// fallbackFrame is a frame that is not in the sealed file.
+type fallbackFrame struct {
 	head
 	bytes []byte
 }
@@ -51,7 +50,7 @@ func inDir(dir, kind, path string) string {
 
 // load reads what a process before this one left. What cannot be read, or is another key's, is nothing.
 func (s *fallback) load() {
-	s.frames = make(map[tag]aside)
+	s.frames = make(map[tag]fallbackFrame)
 	if s.path == "" {
 		return
 	}
@@ -70,7 +69,7 @@ func (s *fallback) load() {
 	}
 	for t, frames := range x.frames {
 		if last := frames[len(frames)-1]; last.kind == kindSet {
-			s.frames[t] = aside{last.head, bytes.Clone(data[last.offset:last.end()])}
+			s.frames[t] = fallbackFrame{last.head, bytes.Clone(data[last.offset:last.end()])}
 		}
 	}
 }
@@ -82,18 +81,18 @@ func (s *fallback) generation(t tag) uint64 {
 	return s.frames[t].generation
 }
 
-var errNoSpare = errors.New("there is no other file system for a copy")
+var errNoFallback = errors.New("there is no other file system for a copy")
 
 // put keeps one frame of a profile, in the place of what was there of it.
 func (s *fallback) put(t tag, frame []byte) error {
 	if s.path == "" {
-		return errNoSpare
+		return errNoFallback
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h, _ := parseHead(frame)
 	before, had := s.frames[t]
-	s.frames[t] = aside{h, frame}
+	s.frames[t] = fallbackFrame{h, frame}
 	err := s.write()
 	if err != nil && had {
 		s.frames[t] = before
@@ -107,7 +106,7 @@ func (s *fallback) put(t tag, frame []byte) error {
 func (s *fallback) drop(stored func(tag) uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	dropped := make(map[tag]aside)
+	dropped := make(map[tag]fallbackFrame)
 	for t, a := range s.frames {
 		if a.generation <= stored(t) {
 			dropped[t] = a
@@ -129,7 +128,7 @@ func (s *fallback) drop(stored func(tag) uint64) error {
 // write makes the file what the frames are.
 func (s *fallback) write() error {
 	if len(s.frames) == 0 {
-		return ownfile.Gone(s.disk.Remove(s.path))
+		return ownfile.IgnoreNotExist(s.disk.Remove(s.path))
 	}
 	data := s.keys.header()
 	for _, a := range s.frames {
@@ -141,8 +140,9 @@ func (s *fallback) write() error {
 	return ownfile.ReplaceOn(s.disk, s.path, ownfile.Beside(s.path), data)
 }
 
-// setAside keeps a copy of an item that could not be stored because of err, and tells of it in the error it returns.
-func (s *Store) setAside(profile string, item keystore.Item, err error) error {
+// putInFallback keeps a copy of an item that could not be stored because of err, and says so in the error that it
+// returns.
+func (s *Store) putInFallback(profile string, item keystore.Item, err error) error {
 	b, encodeErr := keystore.EncodeItem(item)
 	if encodeErr != nil {
 		return err
@@ -160,12 +160,13 @@ func (s *Store) setAside(profile string, item keystore.Item, err error) error {
 	if sealErr != nil || s.fallback.put(t, frame) != nil {
 		return err
 	}
-	return fmt.Errorf("%w; until then a copy in %s outlives this process, though not a restart of the machine", err, s.fallback.path)
+	return fmt.Errorf("%w; until then a copy in %s outlives this process, though not a restart of the machine", err,
+		s.fallback.path)
 }
 
-// takeIn adds what a process before this one had to set aside to what the file says, and stores it there if that can be
-// done now. Until it can be, it is read from where it is.
-func (s *Store) takeIn() {
+// mergeFallback adds to the index what an earlier process left in the fallback file, and stores it in the sealed file
+// if that can be done now. Until it can be, it is read from where it is.
+func (s *Store) mergeFallback() {
 	if s.index.end == 0 {
 		// Nothing was ever stored, or the file was removed to give up what it held.
 		s.fallback.drop(func(tag) uint64 { return 1<<64 - 1 })
@@ -177,7 +178,7 @@ func (s *Store) takeIn() {
 		if err != nil || a.generation <= s.index.newest(t) {
 			continue
 		}
-		s.index.insert(r.profile, frame{head: a.head, kind: r.kind, aside: a.bytes})
+		s.index.insert(r.profile, frame{head: a.head, kind: r.kind, inFallback: a.bytes})
 		s.suspect = true // the next write of any kind is a rewrite, which has it
 	}
 	if s.suspect && len(s.fallback.frames) > 0 {

@@ -25,45 +25,47 @@ func TestSpare(t *testing.T) {
 	for _, test := range []struct {
 		id   string
 		fail error
-	}{{"D14 full", syscall.ENOSPC}, {"D14 quota", syscall.EDQUOT}, {"D14 failing", syscall.EIO}, {"D16 read-only", syscall.EROFS}} {
+	}{{"D14 full", syscall.ENOSPC}, {"D14 quota", syscall.EDQUOT}, {"D14 failing", syscall.EIO},
+		{"D16 read-only", syscall.EROFS}} {
 		t.Run(test.id, func(t *testing.T) {
-			s, disk := faultyFiles(t)
-			present(t, s, "work", nil)
-			disk.set(failingBelow(filepath.Dir(s.path), test.fail))
+			s, disk := filesOnTestDisk(t)
+			markSent(t, s, "work", nil)
+			disk.set(failBelow(filepath.Dir(s.path), test.fail))
 			for _, id := range []string{"2", "3"} { // the second takes the place of the first
 				err := s.Set(t.Context(), "work", credential(id))
-				if !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, test.fail) || !strings.Contains(err.Error(), s.fallback.path) {
+				if !errors.Is(err, keystore.ErrUnavailable) || !errors.Is(err, test.fail) ||
+					!strings.Contains(err.Error(), s.fallback.path) {
 					t.Fatalf("%v; want ErrUnavailable, %v and where the copy is", err, test.fail)
 				}
 			}
-			has(t, s, "work", "1") // what could not be stored is not what is stored
+			wantItem(t, s, "work", "1") // what could not be stored is not what is stored
 
 			s = reopen(t, s)
-			has(t, s, "work", "3")
-			has(t, s, "other", "1")
-			unsettled(t, s)
+			wantItem(t, s, "work", "3")
+			wantItem(t, s, "other", "1")
+			wantInDoubt(t, s)
 			if _, err := s.MarkSent(t.Context(), "work"); !errors.Is(err, test.fail) {
 				t.Errorf("presented while its answer could not be stored: %v", err)
 			}
 			s = reopen(t, s)
-			has(t, s, "work", "3")
+			wantItem(t, s, "work", "3")
 
 			disk.set(nil)
 			if err := s.Set(t.Context(), "other", credential("2")); err != nil || exists(s.fallback.path) {
 				t.Errorf("healed: %v; the copy is there: %v", err, exists(s.fallback.path))
 			}
 			s = reopen(t, s)
-			has(t, s, "work", "3")
-			has(t, s, "other", "2")
-			present(t, s, "work", nil)
+			wantItem(t, s, "work", "3")
+			wantItem(t, s, "other", "2")
+			markSent(t, s, "work", nil)
 		})
 	}
 }
 
-// A process that finds the disk well stores the copy at once.
+// A process that can write to the disk stores the copy at once.
 func TestSpareIsTakenIn(t *testing.T) {
-	s, disk := faultyFiles(t)
-	disk.set(failingBelow(filepath.Dir(s.path), syscall.ENOSPC))
+	s, disk := filesOnTestDisk(t)
+	disk.set(failBelow(filepath.Dir(s.path), syscall.ENOSPC))
 	for _, p := range []string{"work", "other", "new"} {
 		if err := s.Set(t.Context(), p, credential("2")); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatal(err)
@@ -79,7 +81,7 @@ func TestSpareIsTakenIn(t *testing.T) {
 	}
 	for range 2 {
 		for _, p := range []string{"work", "other", "new"} {
-			has(t, s, p, "2")
+			wantItem(t, s, p, "2")
 		}
 		s = reopen(t, s)
 	}
@@ -87,8 +89,8 @@ func TestSpareIsTakenIn(t *testing.T) {
 
 // A copy that is not newer than what is stored never counts, though it came back after it was dropped.
 func TestOldSpare(t *testing.T) {
-	s, disk := faultyFiles(t)
-	disk.set(failingBelow(filepath.Dir(s.path), syscall.ENOSPC))
+	s, disk := filesOnTestDisk(t)
+	disk.set(failBelow(filepath.Dir(s.path), syscall.ENOSPC))
 	if err := s.Set(t.Context(), "work", credential("2")); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
 	}
@@ -108,17 +110,17 @@ func TestOldSpare(t *testing.T) {
 		t.Fatalf("%v; the copy is there: %v", err, exists(s.fallback.path))
 	}
 	back()
-	has(t, s, "work", "3")
+	wantItem(t, s, "work", "3")
 	if exists(s.fallback.path) {
 		t.Error("a copy of no use is still there")
 	}
 
 	// What was deleted does not come back from a copy; if the copy cannot be removed, it is not deleted.
-	disk.set(failingBelow(filepath.Dir(s.path), syscall.ENOSPC))
+	disk.set(failBelow(filepath.Dir(s.path), syscall.ENOSPC))
 	if err := s.Set(t.Context(), "new", credential("1")); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
 	}
-	disk.set(failingBelow(filepath.Dir(s.fallback.path), syscall.EIO))
+	disk.set(failBelow(filepath.Dir(s.fallback.path), syscall.EIO))
 	if err := s.Delete(t.Context(), "new"); !errors.Is(err, keystore.ErrUnavailable) {
 		t.Errorf("deleted, but the copy is there: %v", err)
 	}
@@ -127,7 +129,7 @@ func TestOldSpare(t *testing.T) {
 		t.Errorf("%v; the copy is there: %v", err, exists(s.fallback.path))
 	}
 
-	// Whoever removes the file to give up what it held gives up the copy too.
+	// A person who removes the file to give up what it held gives up the copy too.
 	s.Close()
 	if err := os.Remove(s.path); err != nil {
 		t.Fatal(err)
@@ -140,8 +142,8 @@ func TestOldSpare(t *testing.T) {
 
 // A copy that is cut or has a bit flipped is the copy or nothing.
 func TestDamagedSpare(t *testing.T) {
-	s, disk := faultyFiles(t)
-	disk.set(failingBelow(filepath.Dir(s.path), syscall.ENOSPC))
+	s, disk := filesOnTestDisk(t)
+	disk.set(failBelow(filepath.Dir(s.path), syscall.ENOSPC))
 	if err := s.Set(t.Context(), "work", credential("2")); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
 	}
@@ -159,7 +161,7 @@ func TestDamagedSpare(t *testing.T) {
 		if err != nil || !i.Equal(credential("1")) && !i.Equal(credential("2")) {
 			t.Fatalf("%s: %q, %v", what, i.ClientID, err)
 		}
-		has(t, s, "other", "1")
+		wantItem(t, s, "other", "1")
 	}
 	t.Run("D9 cut", func(t *testing.T) {
 		for n := range whole {
@@ -174,12 +176,13 @@ func TestDamagedSpare(t *testing.T) {
 		}
 	})
 	try(t, "whole", whole)
-	has(t, s, "work", "2")
+	wantItem(t, s, "work", "2")
 }
 
-// A disk that hangs: what it may still take is set aside too, and whatever it does later, the newest counts.
+// A disk that hangs: what it may still write is in the fallback file too, and whatever it does later, the newest
+// counts.
 func TestSpareForDiskThatHangs(t *testing.T) {
-	s, disk := faultyFiles(t)
+	s, disk := filesOnTestDisk(t)
 	entered, wake := make(chan struct{}), make(chan struct{})
 	disk.set(func(op, path string) error {
 		if op == "sync" && filepath.Dir(path) == filepath.Dir(s.path) {
@@ -204,14 +207,14 @@ func TestSpareForDiskThatHangs(t *testing.T) {
 	if err := s.Probe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	has(t, s, "work", "2")
+	wantItem(t, s, "work", "2")
 	s = reopen(t, s)
-	has(t, s, "work", "3")
+	wantItem(t, s, "work", "3")
 	s = reopen(t, s)
-	has(t, s, "work", "3")
+	wantItem(t, s, "work", "3")
 }
 
-// A spare place that cannot be used makes nothing worse.
+// A fallback directory that cannot be used makes nothing worse.
 func TestNoSpare(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, s *Store){
 		"none":      func(_ *testing.T, s *Store) { s.fallback.path = "" },
@@ -225,20 +228,20 @@ func TestNoSpare(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, disk := faultyFiles(t)
+			s, disk := filesOnTestDisk(t)
 			spoil(t, s)
-			disk.set(failingBelow(filepath.Dir(s.path), syscall.ENOSPC))
+			disk.set(failBelow(filepath.Dir(s.path), syscall.ENOSPC))
 			if err := s.Set(t.Context(), "work", credential("2")); !errors.Is(err, syscall.ENOSPC) {
 				t.Errorf("%v, want ENOSPC", err)
 			}
-			has(t, s, "work", "1")
+			wantItem(t, s, "work", "1")
 			disk.set(nil)
 			s = reopen(t, s)
 			if err := s.Set(t.Context(), "work", credential("3")); err != nil {
 				t.Error(err)
 			}
-			has(t, s, "work", "3")
-			has(t, reopen(t, s), "work", "3")
+			wantItem(t, s, "work", "3")
+			wantItem(t, reopen(t, s), "work", "3")
 		})
 	}
 }

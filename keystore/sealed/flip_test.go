@@ -17,7 +17,7 @@ var profiles = []string{"climate", "spatiafi", "work"}
 const generations = 3
 
 // specimen is a file of three profiles with three generations each, written by the store, and where each record ends:
-// the sizes that the operating system gave after each write, nothing that the reader said.
+// the sizes that the operating system gave after each write, nothing that the reader reported.
 type specimen struct {
 	path string
 	data []byte
@@ -91,8 +91,8 @@ func open(t *testing.T, path string) *sealed.Store {
 	return s
 }
 
-// won returns which generation a store has of a profile, 0 for none.
-func won(t *testing.T, s *sealed.Store, profile string) int {
+// storedVersion returns which generation a store has of a profile, 0 for none.
+func storedVersion(t *testing.T, s *sealed.Store, profile string) int {
 	t.Helper()
 	item, err := s.Get(t.Context(), profile)
 	if errors.Is(err, keystore.ErrNotFound) {
@@ -110,8 +110,8 @@ func won(t *testing.T, s *sealed.Store, profile string) int {
 	return 0
 }
 
-// compare opens what stands at path and compares each profile's generation with want.
-func compare(t *testing.T, path, what string, want [3]int) {
+// wantVersions opens what stands at path and compares each profile's generation with want.
+func wantVersions(t *testing.T, path, what string, want [3]int) {
 	t.Helper()
 	s, err := sealed.Open(path, testKey)
 	if err != nil {
@@ -119,7 +119,7 @@ func compare(t *testing.T, path, what string, want [3]int) {
 	}
 	defer s.Close()
 	for i, p := range profiles {
-		if got := won(t, s, p); got != want[i] {
+		if got := storedVersion(t, s, p); got != want[i] {
 			t.Fatalf("%s: %s has generation %d, want %d", what, p, got, want[i])
 		}
 	}
@@ -138,7 +138,7 @@ func TestEveryTruncation(t *testing.T) {
 					want[n%3] = n/3 + 1
 				}
 			}
-			compare(t, s.path, fmt.Sprintf("cut at byte %d of %d", size, len(s.data)), want)
+			wantVersions(t, s.path, fmt.Sprintf("cut at byte %d of %d", size, len(s.data)), want)
 		}
 	})
 }
@@ -161,7 +161,7 @@ func TestEveryFlippedBit(t *testing.T) {
 				if _, err := f.WriteAt([]byte{b ^ 1<<bit}, int64(offset)); err != nil {
 					t.Fatal(err)
 				}
-				compare(t, s.path, fmt.Sprintf("bit %d of byte %d flipped", bit, offset), want)
+				wantVersions(t, s.path, fmt.Sprintf("bit %d of byte %d flipped", bit, offset), want)
 			}
 			if _, err := f.WriteAt([]byte{b}, int64(offset)); err != nil {
 				t.Fatal(err)
@@ -170,7 +170,7 @@ func TestEveryFlippedBit(t *testing.T) {
 	})
 }
 
-// After any damage the next write heals the file, and costs nobody anything.
+// After any damage the next write repairs the file, and loses no item.
 func TestWriteAfterDamage(t *testing.T) {
 	tier.Long(t, "it tries each place of a file")
 	s := newSpecimen(t)
@@ -189,20 +189,20 @@ func TestWriteAfterDamage(t *testing.T) {
 			store := open(t, s.path)
 			var want [3]int
 			for i, p := range profiles {
-				want[i] = won(t, store, p)
+				want[i] = storedVersion(t, store, p)
 			}
 			if err := store.Set(t.Context(), profiles[1], version(profiles[1], 4)); err != nil {
 				t.Fatalf("%s at %d: %v", name, offset, err)
 			}
 			want[1] = 4
 			store.Close()
-			compare(t, s.path, fmt.Sprintf("%s at %d, then a write", name, offset), want)
+			wantVersions(t, s.path, fmt.Sprintf("%s at %d, then a write", name, offset), want)
 		}
 	}
 }
 
-// Two damaged generations of one profile: what is left is the one before them, for nobody can tell a record that was
-// damaged from a head that was never a record's. Others do not notice.
+// Two damaged generations of one profile: what is left is the one before them, since there is no telling a record that
+// was damaged from a head that was never a record's. Other profiles are not affected.
 func TestTwoGenerationsDamaged(t *testing.T) {
 	s := newSpecimen(t)
 	data := append([]byte(nil), s.data...)
@@ -215,10 +215,10 @@ func TestTwoGenerationsDamaged(t *testing.T) {
 	store := open(t, s.path)
 	check := func(store *sealed.Store) {
 		t.Helper()
-		if won(t, store, "work") != 1 {
+		if storedVersion(t, store, "work") != 1 {
 			t.Error("the only record that is left does not count")
 		}
-		if won(t, store, "climate") != 3 {
+		if storedVersion(t, store, "climate") != 3 {
 			t.Error("another profile lost its newest record")
 		}
 	}
@@ -237,12 +237,12 @@ func TestTwoGenerationsDamaged(t *testing.T) {
 	store.Close()
 	store = open(t, s.path)
 	check(store)
-	if err := store.Set(t.Context(), "work", version("work", 4)); err != nil || won(t, store, "work") != 4 {
+	if err := store.Set(t.Context(), "work", version("work", 4)); err != nil || storedVersion(t, store, "work") != 4 {
 		t.Errorf("a new login after damage: %v", err)
 	}
 }
 
-// Every record of a profile damaged: that is said, also after a rewrite, and a new login ends it.
+// Every record of a profile is damaged: its error says so, also after a rewrite, until a new login replaces it.
 func TestAllDamaged(t *testing.T) {
 	s := newSpecimen(t)
 	data := append([]byte(nil), s.data...)
@@ -263,7 +263,7 @@ func TestAllDamaged(t *testing.T) {
 		store.Close()
 		store = open(t, s.path)
 	}
-	if err := store.Set(t.Context(), "work", version("work", 4)); err != nil || won(t, store, "work") != 4 {
+	if err := store.Set(t.Context(), "work", version("work", 4)); err != nil || storedVersion(t, store, "work") != 4 {
 		t.Errorf("a new login after damage: %v", err)
 	}
 }

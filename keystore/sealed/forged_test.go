@@ -28,7 +28,7 @@ type forger struct {
 func newForger(seed uint64, k *keys, profiles ...string) *forger {
 	f := &forger{Rand: rand.New(rand.NewPCG(seed, 1)), k: k}
 	for _, p := range profiles {
-		f.tags = append(f.tags, k.tag(p), k.noteTag(p))
+		f.tags = append(f.tags, k.tag(p), k.intentTag(p))
 	}
 	f.tags = append(f.tags, tag{1, 2, 3})
 	return f
@@ -49,8 +49,8 @@ func (f *forger) frame() []byte {
 	return append(h.append(nil), body...)
 }
 
-// what a store says of the profiles.
-func said(t *testing.T, s *Store, profiles []string) (all []string) {
+// answersFor returns what a store returns for each profile.
+func answersFor(t *testing.T, s *Store, profiles []string) (all []string) {
 	t.Helper()
 	open, _ := s.InDoubt(t.Context())
 	for _, p := range profiles {
@@ -66,8 +66,8 @@ func said(t *testing.T, s *Store, profiles []string) (all []string) {
 	return all
 }
 
-// forgedOn puts junk into a file between its records and before and behind them, and wants nothing of it to count.
-func forgedOn(t *testing.T, seed uint64) {
+// forgeRecords puts junk into a file between its records and before and behind them, and wants nothing of it to count.
+func forgeRecords(t *testing.T, seed uint64) {
 	t.Helper()
 	k, err := newKeys(diskKey)
 	if err != nil {
@@ -94,18 +94,18 @@ func forgedOn(t *testing.T, seed uint64) {
 	ends := []int{headerSize}
 	for n := range 4 + f.IntN(8) {
 		p := profiles[f.IntN(4)]
-		store(t, s, p, fmt.Sprint(n))
+		setItem(t, s, p, fmt.Sprint(n))
 		if f.IntN(3) == 0 {
 			if _, err := s.MarkSent(t.Context(), p); err != nil {
 				t.Fatal(err)
 			}
 		}
-		ends = append(ends, len(contents(t, files.Path)))
+		ends = append(ends, len(readFile(t, files.Path)))
 	}
 	if err := s.Delete(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
 	}
-	if data := contents(t, files.Path); len(data) != ends[len(ends)-1] { // it was rewritten
+	if data := readFile(t, files.Path); len(data) != ends[len(ends)-1] { // it was rewritten
 		x, err := scan(k, data)
 		if err != nil {
 			t.Fatal(err)
@@ -116,14 +116,14 @@ func forgedOn(t *testing.T, seed uint64) {
 				ends = append(ends, int(fr.end()))
 			}
 		}
-		for _, n := range x.notes {
+		for _, n := range x.intents {
 			ends = append(ends, int(n.end()))
 		}
 	}
-	want := said(t, s, profiles)
+	want := answersFor(t, s, profiles)
 	s.Close()
 
-	data := contents(t, files.Path)
+	data := readFile(t, files.Path)
 	slices.Sort(ends)
 	for _, at := range slices.Backward(slices.Compact(ends)) {
 		for range f.IntN(3) {
@@ -145,21 +145,21 @@ func forgedOn(t *testing.T, seed uint64) {
 		return // nothing is stored in it, and the header is another key's
 	}
 	s = open()
-	if got := said(t, s, profiles); !slices.Equal(got, want) {
+	if got := answersFor(t, s, profiles); !slices.Equal(got, want) {
 		t.Fatalf("seed %d: with what was forged\n%q, without\n%q", seed, got, want)
 	}
 	t.Logf("seed %d: %q", seed, want)
 	for n, p := range profiles {
 		for range 3 {
-			store(t, s, p, fmt.Sprint("new ", n))
-			has(t, s, p, fmt.Sprint("new ", n))
+			setItem(t, s, p, fmt.Sprint("new ", n))
+			wantItem(t, s, p, fmt.Sprint("new ", n))
 		}
 		if err := s.MarkAnswered(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
 		s = open()
-		has(t, s, p, fmt.Sprint("new ", n))
+		wantItem(t, s, p, fmt.Sprint("new ", n))
 	}
 	s.Close()
 }
@@ -171,33 +171,33 @@ func TestK1NothingForgedCounts(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("seed %d", seed-1)
 		}
-		forgedOn(t, seed)
+		forgeRecords(t, seed)
 	}
 }
 
 func FuzzForged(f *testing.F) {
 	f.Add(uint64(7))
-	f.Fuzz(func(t *testing.T, seed uint64) { forgedOn(t, seed) })
+	f.Fuzz(func(t *testing.T, seed uint64) { forgeRecords(t, seed) })
 }
 
 // A head that says the greatest generation there can be, behind the newest record.
 func TestK2AForgedGenerationStopsNoWrite(t *testing.T) {
 	for _, generation := range []uint64{2, 3, math.MaxUint64 - 1, math.MaxUint64} {
-		s, _ := faultyFiles(t)
+		s, _ := filesOnTestDisk(t)
 		junk := append(head{generation, s.keys.tag("work"), 60}.append(nil), bytes.Repeat([]byte{7}, 60)...)
-		s = restored(t, s, append(contents(t, s.path), junk...))
-		has(t, s, "work", "1")
-		store(t, s, "work", "2")
+		s = restoreFile(t, s, append(readFile(t, s.path), junk...))
+		wantItem(t, s, "work", "1")
+		setItem(t, s, "work", "2")
 		if g := s.index.newest(s.keys.tag("work")); g != 2 {
 			t.Errorf("after a forged %d the next generation is %d", generation, g)
 		}
 		s = reopen(t, s)
-		has(t, s, "work", "2")
+		wantItem(t, s, "work", "2")
 		if err := s.Delete(t.Context(), "work"); err != nil {
 			t.Fatal(err)
 		}
-		store(t, s, "work", "3")
-		has(t, reopen(t, s), "work", "3")
+		setItem(t, s, "work", "3")
+		wantItem(t, reopen(t, s), "work", "3")
 	}
 }
 
@@ -205,7 +205,7 @@ func TestK2AForgedGenerationStopsNoWrite(t *testing.T) {
 // forgotten.
 func TestK3TheGreatestGeneration(t *testing.T) {
 	for _, generation := range []uint64{maxGeneration - 2, maxGeneration - 1, maxGeneration} {
-		s, _ := faultyFiles(t)
+		s, _ := filesOnTestDisk(t)
 		item, err := keystore.EncodeItem(credential("1"))
 		if err != nil {
 			t.Fatal(err)
@@ -214,13 +214,13 @@ func TestK3TheGreatestGeneration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s = restored(t, s, append(s.keys.header(), frame...))
+		s = restoreFile(t, s, append(s.keys.header(), frame...))
 		for n := range 6 {
 			id := fmt.Sprint(n)
-			store(t, s, "work", id)
-			has(t, s, "work", id)
+			setItem(t, s, "work", id)
+			wantItem(t, s, "work", id)
 			s = reopen(t, s)
-			has(t, s, "work", id)
+			wantItem(t, s, "work", id)
 			if n == 3 {
 				s.suspect = true
 			}
@@ -236,18 +236,18 @@ func TestK3TheGreatestGeneration(t *testing.T) {
 
 // Junk that fills the file to its limit is dropped by the next write.
 func TestK4AFileFullOfJunk(t *testing.T) {
-	s, _ := faultyFiles(t)
+	s, _ := filesOnTestDisk(t)
 	junk := append(head{9, s.keys.tag("work"), maxBody}.append(nil), make([]byte, maxBody)...)
-	data := contents(t, s.path)
+	data := readFile(t, s.path)
 	for len(data)+len(junk) <= maxFile {
 		data = append(data, junk...)
 	}
-	s = restored(t, s, append(data, make([]byte, maxFile-len(data))...))
-	has(t, s, "work", "1")
-	store(t, s, "work", "2")
+	s = restoreFile(t, s, append(data, make([]byte, maxFile-len(data))...))
+	wantItem(t, s, "work", "1")
+	setItem(t, s, "work", "2")
 	s = reopen(t, s)
-	has(t, s, "work", "2")
-	if size := len(contents(t, s.path)); size > 2*maxDamage {
+	wantItem(t, s, "work", "2")
+	if size := len(readFile(t, s.path)); size > 2*maxDamage {
 		t.Errorf("%d bytes are left of it", size)
 	}
 }
@@ -263,13 +263,14 @@ func (c *counting) Open(dst, nonce, text, additional []byte) ([]byte, error) {
 	return c.AEAD.Open(dst, nonce, text, additional)
 }
 
-// Heads that say of each other's bytes that they are theirs cost no more than the file is long, and hide no record.
+// Heads that claim each other's bytes cost no more to read than the file is long, and hide no record.
 func TestK32OverlappingHeads(t *testing.T) {
 	tier.Long(t, "it tries each place of a file")
-	for name, step := range map[string]int{"one behind another": headSize, "a byte between": headSize + 1, "many in each": 2048} {
+	for name, step := range map[string]int{"one behind another": headSize, "a byte between": headSize + 1,
+		"many in each": 2048} {
 		for _, tags := range []int{1, 1 << 20} {
-			s, _ := faultyFiles(t)
-			data := contents(t, s.path)
+			s, _ := filesOnTestDisk(t)
+			data := readFile(t, s.path)
 			record := bytes.Clone(data[headerSize:])
 			for n := 0; len(data) < 8<<20; n++ {
 				h := head{uint64(n%3) + 1, s.keys.tag("work"), maxBody}
@@ -291,19 +292,19 @@ func TestK32OverlappingHeads(t *testing.T) {
 			if count.bytes > len(data) {
 				t.Errorf("%s, %d tags: %d bytes were tried of a file of %d", name, tags, count.bytes, len(data))
 			}
-			s = restored(t, s, data)
-			has(t, s, "work", "1")
-			store(t, s, "work", "2")
+			s = restoreFile(t, s, data)
+			wantItem(t, s, "work", "1")
+			setItem(t, s, "work", "2")
 			s = reopen(t, s)
-			has(t, s, "work", "2")
+			wantItem(t, s, "work", "2")
 			s.Close()
 		}
 	}
 }
 
-// What is written is never taken for heads that overlap, though a body is made of chance.
+// A written record is never taken for heads that overlap, although its body is random bytes.
 func TestK33NoRecordHoldsAMarker(t *testing.T) {
-	s, _ := faultyFiles(t)
+	s, _ := filesOnTestDisk(t)
 	item, err := keystore.EncodeItem(credential("1"))
 	if err != nil {
 		t.Fatal(err)
@@ -320,7 +321,7 @@ func TestK33NoRecordHoldsAMarker(t *testing.T) {
 	}
 }
 
-// marking seals with a marker in the body, some times.
+// marking is a cipher that leaves a marker in the body of the first records.
 type marking struct {
 	cipher.AEAD
 	left int

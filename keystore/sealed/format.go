@@ -30,10 +30,10 @@ const (
 )
 
 const (
-	kindSet       = 1
-	kindDelete    = 2
-	kindPresented = 3 // a note: the item of this generation was sent to its server
-	kindSettled   = 4 // a note: the answer came, and the item of this generation stands
+	kindSet      = 1
+	kindDelete   = 2
+	kindSent     = 3 // an intent record: the item of this generation was sent to its server
+	kindAnswered = 4 // an intent record: the answer came, and the item of this generation stays valid
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -88,8 +88,8 @@ func newKeys(key keystore.Secret) (*keys, error) {
 // tag is that of a profile's items.
 func (k *keys) tag(profile string) tag { return tagOf(k.tags, profile) }
 
-// noteTag is that of the notes about them: what is in the place of a note is never in the place of an item.
-func (k *keys) noteTag(profile string) tag { return tagOf(k.notes, profile) }
+// intentTag returns the tag of the intent records about them: an intent record can never stand for an item.
+func (k *keys) intentTag(profile string) tag { return tagOf(k.notes, profile) }
 
 func tagOf(key []byte, profile string) tag {
 	h := hmac.New(sha256.New, key)
@@ -141,12 +141,12 @@ type record struct {
 	item    keystore.Secret
 }
 
-func (r record) note() bool { return r.kind == kindPresented || r.kind == kindSettled }
+func (r record) isIntent() bool { return r.kind == kindSent || r.kind == kindAnswered }
 
 // tagFor is the tag that a record of this kind and profile must have.
 func (k *keys) tagFor(r record) tag {
-	if r.note() {
-		return k.noteTag(r.profile)
+	if r.isIntent() {
+		return k.intentTag(r.profile)
 	}
 	return k.tag(r.profile)
 }
@@ -193,7 +193,7 @@ func (k *keys) open(h head, frame []byte) (record, error) {
 	}
 	name, rest := content[2:2+int(content[1])], content[2+int(content[1]):]
 	r := record{kind: content[0], profile: string(name)}
-	if k.tagFor(r) != h.tag || r.kind < kindSet || r.kind > kindSettled || (r.kind != kindSet && len(rest) > 0) {
+	if k.tagFor(r) != h.tag || r.kind < kindSet || r.kind > kindAnswered || (r.kind != kindSet && len(rest) > 0) {
 		return record{}, errUnreadable
 	}
 	r.item = keystore.NewSecret(bytes.Clone(rest))

@@ -17,10 +17,12 @@ import (
 // The key is there and the file is not, or is empty: a fresh store, for nothing was ever acknowledged.
 func TestNothingThere(t *testing.T) {
 	for name, make := range map[string]func(path string) error{
-		"missing":         func(string) error { return nil },
-		"empty":           func(path string) error { return os.WriteFile(path, nil, 0o600) },
-		"part of a head":  func(path string) error { return os.WriteFile(path, []byte(magic[:7]), 0o600) },
-		"left by a crash": func(path string) error { return os.WriteFile(path+".new", []byte("left by a crash"), 0o600) },
+		"missing":        func(string) error { return nil },
+		"empty":          func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"part of a head": func(path string) error { return os.WriteFile(path, []byte(magic[:7]), 0o600) },
+		"left by a crash": func(path string) error {
+			return os.WriteFile(path+".new", []byte("left by a crash"), 0o600)
+		},
 	} {
 		t.Run("D11 "+name, func(t *testing.T) {
 			p := filepath.Join(t.TempDir(), "sealed")
@@ -35,9 +37,9 @@ func TestNothingThere(t *testing.T) {
 			if _, err := s.Get(t.Context(), "work"); !errors.Is(err, keystore.ErrNotFound) {
 				t.Errorf("get: %v", err)
 			}
-			unsettled(t, s)
-			store(t, s, "work", "1")
-			has(t, s, "work", "1")
+			wantInDoubt(t, s)
+			setItem(t, s, "work", "1")
+			wantItem(t, s, "work", "1")
 		})
 	}
 }
@@ -46,45 +48,46 @@ func TestNothingThere(t *testing.T) {
 func TestPoorFileSystem(t *testing.T) {
 	for _, err := range []syscall.Errno{syscall.ENOLCK, syscall.EOPNOTSUPP, syscall.ENOSYS} {
 		t.Run(fmt.Sprint("D18 no locks, ", err), func(t *testing.T) {
-			disk := &testDisk{fail: failing("lock", err)}
-			if _, got := (Files{Path: filepath.Join(t.TempDir(), "sealed"), Disk: disk}).Open(diskKey); !errors.Is(got, keystore.ErrUnavailable) || !errors.Is(got, err) {
+			disk := &testDisk{fail: failEvery("lock", err)}
+			if _, got := (Files{Path: filepath.Join(t.TempDir(), "sealed"), Disk: disk}).Open(diskKey); !errors.Is(got,
+				keystore.ErrUnavailable) || !errors.Is(got, err) {
 				t.Errorf("%v, want ErrUnavailable and %v", got, err)
 			}
 		})
 	}
 	for _, op := range []string{"rename", "sync directory", "lock"} {
 		t.Run("D18 no rewrite, "+op, func(t *testing.T) {
-			s, disk := suspected(t)
-			disk.set(failing(op, syscall.EINVAL))
+			s, disk := suspectStore(t)
+			disk.set(failEvery(op, syscall.EINVAL))
 			for range 2 {
 				if err := s.Set(t.Context(), "work", credential("2")); !errors.Is(err, syscall.EINVAL) {
 					t.Errorf("%v, want EINVAL", err)
 				}
-				either(t, s, false)
-				has(t, s, "other", "1")
+				newItemOrOld(t, s, false)
+				wantItem(t, s, "other", "1")
 			}
 			disk.set(nil)
-			store(t, s, "work", "3")
-			has(t, reopen(t, s), "work", "3")
+			setItem(t, s, "work", "3")
+			wantItem(t, reopen(t, s), "work", "3")
 		})
 	}
 }
 
-// No descriptor is left: what is on the disk counts all the same, and nobody is told that it does not.
+// No descriptor is left: what is on the disk counts all the same, and no caller is told that it does not.
 func TestNoDescriptors(t *testing.T) {
 	for _, err := range []error{syscall.EMFILE, syscall.ENFILE} {
 		t.Run(err.Error(), func(t *testing.T) {
-			s, disk := faulty(t)
-			disk.set(failing("open", err))
-			present(t, s, "work", nil)
-			store(t, s, "work", "2")
+			s, disk := storeOnTestDisk(t)
+			disk.set(failEvery("open", err))
+			markSent(t, s, "work", nil)
+			setItem(t, s, "work", "2")
 			disk.set(nil)
-			has(t, reopen(t, s), "work", "2")
+			wantItem(t, reopen(t, s), "work", "2")
 		})
 	}
 }
 
-// liar keeps something else than it was given, and acknowledges it.
+// liar is a disk that stores something else than it was given, and reports success.
 type liar struct {
 	ownfile.Disk
 	lie func([]byte) []byte
@@ -113,7 +116,7 @@ func (f *liarFile) WriteAt(b []byte, offset int64) (int, error) {
 	return f.File.WriteAt(b, offset)
 }
 
-// A disk that acknowledges what it does not keep is found out.
+// A disk that reports success for what it does not store is detected.
 func TestLyingDisk(t *testing.T) {
 	for name, lie := range map[string]func([]byte) []byte{
 		"a bit":   func(b []byte) []byte { b[len(b)/2] ^= 4; return b },
@@ -122,7 +125,7 @@ func TestLyingDisk(t *testing.T) {
 		"half":    func(b []byte) []byte { return b[:len(b)/2] },
 	} {
 		t.Run("D20 keeps "+name, func(t *testing.T) {
-			s, disk := faulty(t)
+			s, disk := storeOnTestDisk(t)
 			s.Close()
 			l := &liar{Disk: disk}
 			s, err := Files{Path: s.path, Disk: l}.Open(diskKey)
@@ -134,13 +137,13 @@ func TestLyingDisk(t *testing.T) {
 			if err := s.Set(t.Context(), "work", credential("2")); !errors.Is(err, keystore.ErrUnavailable) {
 				t.Errorf("acknowledged: %v", err)
 			}
-			has(t, s, "work", "1")
+			wantItem(t, s, "work", "1")
 			if err := s.Probe(t.Context()); !errors.Is(err, keystore.ErrUnavailable) {
 				t.Errorf("a probe: %v", err)
 			}
 			l.lie = nil
-			store(t, s, "work", "2")
-			has(t, reopen(t, s), "work", "2")
+			setItem(t, s, "work", "2")
+			wantItem(t, reopen(t, s), "work", "2")
 		})
 	}
 }
@@ -154,7 +157,7 @@ func TestTakenPlace(t *testing.T) {
 		"a FIFO":       func(path string) error { return syscall.Mkfifo(path, 0o600) },
 	} {
 		t.Run("D16 "+name, func(t *testing.T) {
-			s, _ := faultyFiles(t)
+			s, _ := filesOnTestDisk(t)
 			if err := errors.Join(os.Rename(s.path, s.path+".old"), take(s.path)); err != nil {
 				t.Fatal(err)
 			}
@@ -163,27 +166,30 @@ func TestTakenPlace(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, presented := s.MarkSent(t.Context(), "work")
-			for what, err := range map[string]error{"presented": presented, "set": s.Set(t.Context(), "work", credential("2"))} {
+			for what, err := range map[string]error{"presented": presented,
+				"set": s.Set(t.Context(), "work", credential("2"))} {
 				if !errors.Is(err, keystore.ErrUnavailable) {
 					t.Errorf("%s: %v, want ErrUnavailable", what, err)
 				}
 			}
-			has(t, s, "work", "1")
+			wantItem(t, s, "work", "1")
 			after, err := os.Lstat(s.path)
-			if err != nil || !os.SameFile(before, after) || before.Size() != after.Size() || before.Mode() != after.Mode() {
+			if err != nil || !os.SameFile(before, after) || before.Size() != after.Size() ||
+				before.Mode() != after.Mode() {
 				t.Errorf("changed: %v, %v", after, err)
 			}
 			if err := errors.Join(os.Remove(s.path), os.Rename(s.path+".old", s.path)); err != nil {
 				t.Fatal(err)
 			}
-			store(t, s, "other", "2")
-			has(t, reopen(t, s), "work", "2") // from the spare file
+			setItem(t, s, "other", "2")
+			wantItem(t, reopen(t, s), "work", "2") // from the fallback file
 		})
 	}
 }
 
-// bulk writes a sealed file of many profiles, each with two generations of a session's size, every hundredth presented.
-func bulk(t testing.TB, profiles int) (path string) {
+// writeLargeFile writes a sealed file of many profiles, each with two generations of a session's size, every hundredth
+// sent.
+func writeLargeFile(t testing.TB, profiles int) (path string) {
 	t.Helper()
 	k, err := newKeys(diskKey)
 	if err != nil {
@@ -201,7 +207,7 @@ func bulk(t testing.TB, profiles int) (path string) {
 		name := fmt.Sprint("profile-", n)
 		records := []record{{kindSet, name, b}, {kindSet, name, b}}
 		if n%100 == 0 {
-			records = append(records, record{kind: kindPresented, profile: name})
+			records = append(records, record{kind: kindSent, profile: name})
 		}
 		for g, r := range records {
 			frame, err := k.seal(uint64(min(g+1, 2)), r)
@@ -222,7 +228,7 @@ func bulk(t testing.TB, profiles int) (path string) {
 func TestTenThousandProfiles(t *testing.T) {
 	t.Run("D19 opened", func(t *testing.T) {
 		const profiles = 10_000
-		path, seen := bulk(t, profiles), t.TempDir()
+		path, seen := writeLargeFile(t, profiles), t.TempDir()
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
@@ -239,23 +245,23 @@ func TestTenThousandProfiles(t *testing.T) {
 			t.Errorf("%d MiB of memory for %d profiles", n>>20, profiles)
 		}
 		names, err := s.InDoubt(t.Context())
-		if len(listed(t, s)) != profiles || len(names) != profiles/100 || err != nil || s.Damaged() != 0 {
-			t.Errorf("%d profiles, %d unsettled, %d damaged, %v", len(listed(t, s)), len(names), s.Damaged(), err)
+		if len(profilesOf(t, s)) != profiles || len(names) != profiles/100 || err != nil || s.Damaged() != 0 {
+			t.Errorf("%d profiles, %d unsettled, %d damaged, %v", len(profilesOf(t, s)), len(names), s.Damaged(), err)
 		}
 		node := inode(t, path)
-		present(t, s, "profile-7", nil)
-		store(t, s, "profile-7", "2")
+		markSent(t, s, "profile-7", nil)
+		setItem(t, s, "profile-7", "2")
 		if inode(t, path) != node {
 			t.Error("one rotation has rewritten all the others'")
 		}
-		has(t, s, "profile-7", "2")
-		present(t, s, "profile-100", keystore.ErrUnanswered)
+		wantItem(t, s, "profile-7", "2")
+		markSent(t, s, "profile-100", keystore.ErrUnanswered)
 	})
 }
 
-// The start with ten thousand profiles, as the daemon's first look at the file is.
+// The start with ten thousand profiles, as at the daemon's first read of the file.
 func BenchmarkOpen(b *testing.B) {
-	path, seen := bulk(b, 10_000), b.TempDir()
+	path, seen := writeLargeFile(b, 10_000), b.TempDir()
 	for b.Loop() {
 		s, err := Files{Path: path, RollbackDir: seen}.Open(diskKey)
 		if err != nil {

@@ -14,9 +14,9 @@ import (
 // frame is where a record stands, or what looks like one.
 type frame struct {
 	head
-	offset int64
-	kind   byte
-	aside  []byte // the whole frame, where it is not in the file
+	offset     int64
+	kind       byte
+	inFallback []byte // the whole frame, where it is not in the file
 }
 
 func (f frame) size() int64 { return int64(headSize + f.length) }
@@ -26,21 +26,23 @@ func (f frame) end() int64  { return f.offset + f.size() }
 // can be forged without the key.
 type index struct {
 	frames map[tag][]frame
-	damage map[tag]frame // :: tag in a head → the last frame with it that did not open; kept to be looked into, used for nothing
+	// :: tag in a head → the last frame with it that did not open; kept for a person to examine, used for nothing
+	damage map[tag]frame
 	names  map[tag]string
-	notes  map[tag]frame    // :: tag of an item → the note of the highest generation about it, the later one among equals
-	open   map[tag]struct{} // those whose newest item was presented and neither settled nor replaced
-	end    int64            // behind the last whole record, where the next one goes
-	size   int64            // of the file; more than end if it ends in damage
-	live   int64            // bytes that a rewrite would copy
-	lost   int              // damaged records and stretches
+	// :: tag of an item → the intent record of the highest generation about it, the later one among equals
+	intents map[tag]frame
+	open    map[tag]struct{} // those whose newest item was sent and neither answered nor replaced
+	end     int64            // behind the last whole record, where the next one goes
+	size    int64            // of the file; more than end if it ends in damage
+	live    int64            // bytes that a rewrite would copy
+	lost    int              // damaged records and stretches
 }
 
 // scan reads a whole file. It changes nothing, and its error says that this file must not be written to either.
 func scan(k *keys, data []byte) (*index, error) {
 	x := &index{
 		frames: make(map[tag][]frame), damage: make(map[tag]frame), names: make(map[tag]string),
-		notes: make(map[tag]frame), open: make(map[tag]struct{}), size: int64(len(data)),
+		intents: make(map[tag]frame), open: make(map[tag]struct{}), size: int64(len(data)),
 	}
 	header := k.header()
 	if len(data) < headerSize {
@@ -60,7 +62,7 @@ func scan(k *keys, data []byte) (*index, error) {
 	x.dropDamage(k)
 	for t, frames := range x.frames {
 		slices.SortStableFunc(frames, func(a, b frame) int { return cmp.Compare(a.generation, b.generation) })
-		x.weigh(t, 0)
+		x.reweigh(t, 0)
 	}
 	return x, nil
 }
@@ -96,10 +98,10 @@ func (x *index) records(k *keys, data []byte) (opened int) {
 				if _, known := x.damage[h.tag]; known || len(x.damage) < maxDamaged {
 					x.damage[h.tag] = f
 				}
-			case r.note():
+			case r.isIntent():
 				f.kind = r.kind
 				opened++
-				x.takeNote(k.tag(r.profile), f)
+				x.addIntent(k.tag(r.profile), f)
 			default:
 				f.kind = r.kind
 				r.item.Wipe()
@@ -154,8 +156,8 @@ const maxDamage = 1 << 20
 // maxDamaged bounds how many tags are kept as damaged: heads can be forged by the million.
 const maxDamaged = 1 << 14
 
-// dropDamage forgets the damage that tells nothing: an item that was stored again behind it, a note, and what is too
-// much.
+// dropDamage forgets the damage that is of no use: an item that was stored again behind it, an intent record, and what
+// is too much.
 func (x *index) dropDamage(k *keys) {
 	for t := range x.names {
 		if frames := x.frames[t]; x.damage[t].offset < frames[len(frames)-1].offset {
@@ -163,7 +165,7 @@ func (x *index) dropDamage(k *keys) {
 		}
 	}
 	for _, name := range x.names {
-		delete(x.damage, k.noteTag(name))
+		delete(x.damage, k.intentTag(name))
 	}
 	room := int64(maxDamage)
 	for t, f := range x.damage {
@@ -183,25 +185,25 @@ func (x *index) repaired(t tag) {
 	}
 }
 
-// worth is how many bytes a rewrite would copy of a profile.
-func (x *index) worth(t tag) (n int64) {
+// keptSize is how many bytes a rewrite would copy of a profile.
+func (x *index) keptSize(t tag) (n int64) {
 	for _, f := range kept(x.frames[t]) {
 		n += f.size()
 	}
 	if _, open := x.open[t]; open {
-		n += x.notes[t].size()
+		n += x.intents[t].size()
 	}
 	return n
 }
 
-// weigh updates the index after a change of a profile's records, which were worth before bytes.
-func (x *index) weigh(t tag, before int64) {
-	if x.presented(t) {
+// reweigh updates the index after a change of a profile's records, which were worth before bytes.
+func (x *index) reweigh(t tag, before int64) {
+	if x.inDoubt(t) {
 		x.open[t] = struct{}{}
 	} else {
 		delete(x.open, t)
 	}
-	x.live += x.worth(t) - before
+	x.live += x.keptSize(t) - before
 }
 
 // garbage is how many bytes of the file a rewrite would drop.
@@ -218,16 +220,16 @@ func (x *index) newest(t tag) uint64 {
 // stored is newest without what is not in the file.
 func (x *index) stored(t tag) uint64 {
 	for _, f := range slices.Backward(x.frames[t]) {
-		if f.aside == nil {
+		if f.inFallback == nil {
 			return f.generation
 		}
 	}
 	return 0
 }
 
-// insert takes in a record that is not in the file; it stands behind those of its generation.
+// insert adds a record that is not in the file; it stands behind those of its generation.
 func (x *index) insert(profile string, f frame) {
-	before := x.worth(f.tag)
+	before := x.keptSize(f.tag)
 	frames := x.frames[f.tag]
 	at := len(frames)
 	for at > 0 && frames[at-1].generation > f.generation {
@@ -235,19 +237,19 @@ func (x *index) insert(profile string, f frame) {
 	}
 	x.frames[f.tag] = slices.Insert(frames, at, f)
 	x.names[f.tag] = profile
-	x.weigh(f.tag, before)
+	x.reweigh(f.tag, before)
 }
 
-// add takes in a record that is in the file now, behind all others; t is its profile's tag.
+// add adds a record that is in the file now, behind all others; t is its profile's tag.
 func (x *index) add(t tag, r record, f frame) {
-	before := x.worth(t)
-	if r.note() {
-		x.takeNote(t, f)
+	before := x.keptSize(t)
+	if r.isIntent() {
+		x.addIntent(t, f)
 	} else {
 		x.frames[t] = append(x.frames[t], f)
 		x.names[t] = r.profile
 		x.repaired(t)
 	}
-	x.weigh(t, before)
+	x.reweigh(t, before)
 	x.end, x.size = f.end(), f.end()
 }

@@ -21,12 +21,12 @@ const (
 // KiB more would take is reserved on the disk, where the system can: a full disk says so now, while the token is still
 // good. It waits for the one writer, but not for the disk.
 func (s *Store) MarkSent(ctx context.Context, profile string) (doubt, err error) {
-	if err := s.ready(ctx); err != nil {
+	if err := s.openExisting(ctx); err != nil {
 		return nil, err
 	}
 	doubts := make(chan error, 1)
 	err = s.write(ctx, func() error {
-		doubt, err := s.present(profile)
+		doubt, err := s.markSent(profile)
 		doubts <- doubt
 		return err
 	})
@@ -37,7 +37,7 @@ func (s *Store) MarkSent(ctx context.Context, profile string) (doubt, err error)
 	return doubt, err
 }
 
-func (s *Store) present(profile string) (doubt, err error) {
+func (s *Store) markSent(profile string) (doubt, err error) {
 	t := s.keys.tag(profile)
 	s.mu.RLock()
 	file, candidates := s.file, s.index.candidates(t)
@@ -58,11 +58,11 @@ func (s *Store) present(profile string) (doubt, err error) {
 		doubt = keystore.ErrUnanswered
 	}
 	if noted && !s.suspect {
-		if err := s.inPlace(file); err == nil && reserve(file, s.index.end, s.room(served, 0)) == nil {
+		if err := s.checkInPlace(file); err == nil && reserve(file, s.index.end, s.room(served, 0)) == nil {
 			return doubt, nil
 		}
 	}
-	return doubt, s.commit(served.generation, record{kind: kindPresented, profile: profile}, s.room(served, 1))
+	return doubt, s.commit(served.generation, record{kind: kindSent, profile: profile}, s.room(served, 1))
 }
 
 // room is what the answers to all requests under way may take, and more of them besides.
@@ -74,19 +74,19 @@ func (s *Store) room(largest frame, more int64) int64 {
 
 // MarkAnswered implements [keystore.Store]. It writes nothing where nothing is open.
 func (s *Store) MarkAnswered(ctx context.Context, profile string) error {
-	if err := s.ready(ctx); err != nil {
+	if err := s.openExisting(ctx); err != nil {
 		return unlessAbsent(err)
 	}
 	t := s.keys.tag(profile)
-	if !s.noted(t) {
+	if !s.hasOpenIntent(t) {
 		return nil
 	}
 	return s.write(ctx, func() error {
-		if !s.noted(t) { // a newer item came meanwhile
+		if !s.hasOpenIntent(t) { // a newer item came meanwhile
 			return nil
 		}
-		generation := s.index.notes[t].generation
-		err := s.commit(generation, record{kind: kindSettled, profile: profile}, 0)
+		generation := s.index.intents[t].generation
+		err := s.commit(generation, record{kind: kindAnswered, profile: profile}, 0)
 		if err == nil {
 			s.guard.set(t, generation) // the server has accepted it, whatever this machine has seen
 		}
@@ -94,7 +94,7 @@ func (s *Store) MarkAnswered(ctx context.Context, profile string) error {
 	})
 }
 
-func (s *Store) noted(t tag) bool {
+func (s *Store) hasOpenIntent(t tag) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	_, open := s.index.open[t]
@@ -103,7 +103,7 @@ func (s *Store) noted(t tag) bool {
 
 // InDoubt implements [keystore.Store]. It reads nothing but memory.
 func (s *Store) InDoubt(ctx context.Context) ([]string, error) {
-	if err := s.ready(ctx); err != nil {
+	if err := s.openExisting(ctx); err != nil {
 		return nil, unlessAbsent(err)
 	}
 	s.mu.RLock()
@@ -116,18 +116,18 @@ func (s *Store) InDoubt(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// takeNote takes in a note about the item with tag t.
-func (x *index) takeNote(t tag, f frame) {
-	if f.generation >= x.notes[t].generation {
-		x.notes[t] = f
+// addIntent adds an intent record about the item with tag t.
+func (x *index) addIntent(t tag, f frame) {
+	if f.generation >= x.intents[t].generation {
+		x.intents[t] = f
 	}
 }
 
-// presented reports whether the newest item that opens is one that was presented and not settled. A newer item settles
-// only if it can be read: else the one that was presented is handed out again.
-func (x *index) presented(t tag) bool {
-	n := x.notes[t]
-	if n.kind != kindPresented {
+// inDoubt reports whether the newest item that opens is one that was sent and not answered. A newer item ends the
+// doubt only if it can be read: else the one that was sent is returned again.
+func (x *index) inDoubt(t tag) bool {
+	n := x.intents[t]
+	if n.kind != kindSent {
 		return false
 	}
 	for _, f := range x.candidates(t) {

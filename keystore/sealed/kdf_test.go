@@ -12,8 +12,9 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// planted are parameters with which a guess costs a twentieth, and whose salt somebody else has chosen.
-const planted = `{"v":1,"kdf":"argon2id","time":1,"memory_kib":8192,"threads":1,"salt":"AAAAAAAAAAAAAAAAAAAAAA=="}` + "\n"
+// planted are parameters with which a guess costs a twentieth, and whose salt another program has chosen.
+const planted = `{"v":1,"kdf":"argon2id","time":1,"memory_kib":8192,"threads":1,"salt":"AAAAAAAAAAAAAAAAAAAAAA=="}` +
+	"\n"
 
 func withPassphrase(t *testing.T, p, pass string) (*sealed.Store, error) {
 	t.Helper()
@@ -24,7 +25,8 @@ func withPassphrase(t *testing.T, p, pass string) (*sealed.Store, error) {
 // What stands beside a file that is new, or empty, is never taken for its parameters, weak or not, nor for its key.
 func TestK5ANewStoreTakesNothingThatItFinds(t *testing.T) {
 	tier.Long(t, "it tries each place of a file")
-	strong := bytes.Replace([]byte(planted), []byte(`"time":1,"memory_kib":8192`), []byte(`"time":3,"memory_kib":65536`), 1)
+	strong := bytes.Replace([]byte(planted), []byte(`"time":1,"memory_kib":8192`),
+		[]byte(`"time":3,"memory_kib":65536`), 1)
 	for name, content := range map[string][]byte{"weak": []byte(planted), "strong": strong, "nonsense": []byte("x")} {
 		for _, empty := range []bool{false, true} {
 			p := path(t)
@@ -83,7 +85,8 @@ func TestK6SwappedParameters(t *testing.T) {
 	whole, params := read(t, p), read(t, p+".kdf")
 	for _, size := range []int{len(whole), len(whole) - 1, 36, 35, 20, 16, 5, 1} {
 		for _, kdf := range []string{planted, string(params)} {
-			if err := errors.Join(os.WriteFile(p, whole[:size], 0o600), os.WriteFile(p+".kdf", []byte(kdf), 0o600)); err != nil {
+			if err := errors.Join(os.WriteFile(p, whole[:size], 0o600),
+				os.WriteFile(p+".kdf", []byte(kdf), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 			s, err := withPassphrase(t, p, "correct horse")

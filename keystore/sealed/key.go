@@ -103,9 +103,25 @@ func readKey(r io.Reader, path string) (keystore.Secret, error) {
 	key, err := base64.StdEncoding.Strict().AppendDecode(make([]byte, 0, 48), b)
 	if err != nil || len(key) != keySize {
 		clear(key)
-		return keystore.Secret{}, fmt.Errorf("%w: %s holds no key: want %d bytes, or Base64 of them", keystore.ErrCorrupt, path, keySize)
+		return keystore.Secret{}, fmt.Errorf("%w: %s holds no key: want %d bytes, or Base64 of them",
+			keystore.ErrCorrupt, path, keySize)
 	}
 	return keystore.NewSecret(key), nil
+}
+
+// restoreKey puts back what a new key of source has replaced, after the file that it was for could not be made: with
+// the next attempt it would be lost, and with it a file that was only moved away.
+func restoreKey(source KeySource) {
+	var path string
+	switch source := source.(type) {
+	case KeyFile:
+		path = source.Path
+	case Passphrase:
+		path = source.Params
+	default:
+		return
+	}
+	os.Rename(path+".old", path) // if there is none, the new key stays, and is replaced by the next one
 }
 
 // replaceFile makes a durable 0600 file, in the place of what may be there. That is kept as .old until the store is
@@ -126,5 +142,9 @@ func replaceFile(path string, data []byte) error {
 	if err := d.Rename(); err != nil {
 		return unavailable(err)
 	}
-	return unavailable(errors.Join(d.Close(), d.SyncName()))
+	if err := errors.Join(d.Close(), d.SyncName()); err != nil {
+		os.Rename(path+".old", path)
+		return unavailable(err)
+	}
+	return nil
 }

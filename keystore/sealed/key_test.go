@@ -15,7 +15,8 @@ import (
 func TestPassphrase(t *testing.T) {
 	p := path(t)
 	with := func(pass string) (*sealed.Store, error) {
-		return sealed.Files{Path: p}.OpenWith(t.Context(), sealed.Passphrase{Params: p + ".kdf", Passphrase: keystore.SecretString(pass)})
+		return sealed.Files{Path: p}.OpenWith(t.Context(),
+			sealed.Passphrase{Params: p + ".kdf", Passphrase: keystore.SecretString(pass)})
 	}
 	if _, err := with(""); !errors.Is(err, keystore.ErrLocked) {
 		t.Fatalf("no passphrase: %v, want ErrLocked", err)
@@ -33,7 +34,7 @@ func TestPassphrase(t *testing.T) {
 		t.Errorf("a wrong passphrase: %v, want ErrWrongKey", err)
 	}
 	s, err = with("correct horse")
-	if err != nil || won(t, s, "work") != 1 {
+	if err != nil || storedVersion(t, s, "work") != 1 {
 		t.Fatalf("the right passphrase: %v", err)
 	}
 	s.Close()
@@ -56,9 +57,10 @@ func TestPassphraseBounds(t *testing.T) {
 	p := path(t)
 	const salt = `"MDEyMzQ1Njc4OWFiY2RlZg=="`
 	for name, params := range map[string]string{
-		"no JSON":        `argon2id`,
-		"another kdf":    `{"v":1,"kdf":"md5","time":3,"memory_kib":65536,"threads":4,"salt":` + salt + `}`,
-		"too much time":  `{"v":1,"kdf":"argon2id","time":4000000000,"memory_kib":65536,"threads":4,"salt":` + salt + `}`,
+		"no JSON":     `argon2id`,
+		"another kdf": `{"v":1,"kdf":"md5","time":3,"memory_kib":65536,"threads":4,"salt":` + salt + `}`,
+		"too much time": `{"v":1,"kdf":"argon2id","time":4000000000,"memory_kib":65536,"threads":4,"salt":` + salt +
+			`}`,
 		"too much space": `{"v":1,"kdf":"argon2id","time":3,"memory_kib":4000000000,"threads":4,"salt":` + salt + `}`,
 		"too little":     `{"v":1,"kdf":"argon2id","time":1,"memory_kib":8,"threads":4,"salt":` + salt + `}`,
 		"no time":        `{"v":1,"kdf":"argon2id","time":0,"memory_kib":65536,"threads":4,"salt":` + salt + `}`,
@@ -97,14 +99,15 @@ func TestKeyFile(t *testing.T) {
 		t.Fatalf("key file: %v %v", info, err)
 	}
 	s, err = sealed.Files{Path: p}.OpenWith(t.Context(), source)
-	if err != nil || won(t, s, "work") != 1 {
+	if err != nil || storedVersion(t, s, "work") != 1 {
 		t.Fatalf("with the key from the file: %v", err)
 	}
 	s.Close()
 	if err := os.Chmod(p+".key", 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (sealed.Files{Path: p}).OpenWith(t.Context(), source); err == nil || !strings.Contains(err.Error(), "0644") {
+	if _, err := (sealed.Files{Path: p}).OpenWith(t.Context(), source); err == nil ||
+		!strings.Contains(err.Error(), "0644") {
 		t.Errorf("a key file that others can read: %v", err)
 	}
 	if err := os.Remove(p + ".key"); err != nil {
@@ -126,8 +129,9 @@ func TestCredential(t *testing.T) {
 		ok      bool
 	}{
 		"raw": {raw, true}, "base64": {text, true}, "base64 and newline": {text + "\n", true},
-		"short": {raw[:31], false}, "long": {raw + "x", false}, "empty": {"", false}, "nonsense": {strings.Repeat("!", 44), false},
-		"endless": {strings.Repeat("A", 1<<20), false},
+		"short": {raw[:31], false}, "long": {raw + "x", false}, "empty": {"", false},
+		"nonsense": {strings.Repeat("!", 44), false},
+		"endless":  {strings.Repeat("A", 1<<20), false},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, sealed.CredentialFile), []byte(test.content), 0o400); err != nil {
@@ -141,7 +145,8 @@ func TestCredential(t *testing.T) {
 			t.Errorf("%s: %v, want ErrCorrupt", name, err)
 		}
 	}
-	if _, err := (sealed.Credential{Dir: t.TempDir()}).Key(t.Context(), true); !errors.Is(err, keystore.ErrUnavailable) {
+	if _, err := (sealed.Credential{Dir: t.TempDir()}).Key(t.Context(), true); !errors.Is(err,
+		keystore.ErrUnavailable) {
 		t.Errorf("no credential: %v", err)
 	}
 }

@@ -40,11 +40,11 @@ func (s *Store) absent() error {
 }
 
 // Unlock opens the file with the key of source, or makes it. Where it is open already, and source is a passphrase, it
-// is [ErrWrongKey] if that passphrase does not fit: a person who believes in another one learns of it now, and not
+// is [ErrWrongKey] if that passphrase does not fit: a person who believes in another one learns it now, and not
 // after the next start.
 func (s *Store) Unlock(ctx context.Context, source KeySource) error {
 	opened, err := s.open(ctx, source, true)
-	if err != nil || opened || untyped(source) {
+	if err != nil || opened || lacksPassphrase(source) {
 		return err
 	}
 	if _, passphrase := source.(Passphrase); passphrase {
@@ -67,22 +67,22 @@ func (s *Store) fits(ctx context.Context, source KeySource) error {
 	return err
 }
 
-// untyped reports whether a person has yet to type the passphrase.
-func untyped(source KeySource) bool {
+// lacksPassphrase reports whether a person has yet to type the passphrase.
+func lacksPassphrase(source KeySource) bool {
 	p, ok := source.(Passphrase)
 	return ok && p.Passphrase.IsZero()
 }
 
-// ready opens the file for a call that only looks. It is errAbsent where there is nothing to look into.
-func (s *Store) ready(ctx context.Context) error {
+// openExisting opens the file for a call that only reads. Its error is errAbsent where there is nothing to read.
+func (s *Store) openExisting(ctx context.Context) error {
 	if s.Absent() {
 		return errAbsent
 	}
 	return s.Open(ctx)
 }
 
-// open opens the file with the key of source, and reports whether it was this call that did. A file that is not there is
-// made only where mayMake is set.
+// open opens the file with the key of source, and reports whether it was this call that did. A file that is not there
+// is made only where mayMake is set.
 func (s *Store) open(ctx context.Context, source KeySource, mayMake bool) (opened bool, err error) {
 	if s.isOpen.Load() {
 		return false, nil
@@ -93,7 +93,7 @@ func (s *Store) open(ctx context.Context, source KeySource, mayMake bool) (opene
 	if err := s.emptied(); err != nil {
 		return false, err
 	}
-	if untyped(source) {
+	if lacksPassphrase(source) {
 		if err := s.Missing(); err != nil {
 			return false, err
 		}
@@ -120,7 +120,7 @@ func (s *Store) open(ctx context.Context, source KeySource, mayMake bool) (opene
 		return false, err
 	}
 	endWrite()
-	if err := s.emptied(); err != nil { // looked at again, now that no other caller is making it
+	if err := s.emptied(); err != nil { // checked again, now that no other caller is making it
 		return false, err
 	}
 	create := !Exists(s.path)
@@ -142,6 +142,9 @@ func (s *Store) openWith(ctx context.Context, source KeySource, create bool) err
 	}
 	defer key.Wipe()
 	if err := s.openKey(key, create); err != nil {
+		if create {
+			restoreKey(source)
+		}
 		return err
 	}
 	if !create && s.index.end == 0 {
@@ -156,6 +159,7 @@ func (s *Store) openWith(ctx context.Context, source KeySource, create bool) err
 		s.mu.RUnlock()
 		if err = errors.Join(err, s.release()); empty {
 			s.disk.Remove(s.path)
+			restoreKey(source)
 		}
 		return err
 	}
@@ -163,8 +167,8 @@ func (s *Store) openWith(ctx context.Context, source KeySource, create bool) err
 	return nil
 }
 
-// openKey opens the file, or with create makes an empty one, takes its lock, and takes in what an earlier process had to
-// set aside. The key has 32 bytes and stays the caller's.
+// openKey opens the file, or with create makes an empty one, takes its lock, and adds what an earlier process left
+// in the fallback file. The key has 32 bytes and stays the caller's.
 func (s *Store) openKey(key keystore.Secret, create bool) error {
 	k, err := newKeys(key)
 	if err != nil {
@@ -190,7 +194,7 @@ func (s *Store) openKey(key keystore.Secret, create bool) error {
 	s.file, s.index, s.released = file, x, false
 	s.mu.Unlock()
 	s.fallback.load()
-	s.takeIn()
+	s.mergeFallback()
 	s.guard.open(s.index)
 	return nil
 }
@@ -227,7 +231,8 @@ func (s *Store) explain(err error) error {
 	remedy := "bring it back, or remove that file to give up what it holds"
 	for _, path := range []string{s.options.KeyFile().Path, s.options.Passphrase(keystore.Secret{}).Params} {
 		if errors.Is(err, ErrWrongKey) && Exists(path+".old") {
-			remedy = fmt.Sprintf("bring it back (what was in the place of %s before is %s.old), or remove that file to give up what it holds",
+			remedy = fmt.Sprintf("bring it back (what was in the place of %s before is %s.old), "+
+				"or remove that file to give up what it holds",
 				filepath.Base(path), filepath.Base(path))
 		}
 	}
@@ -235,7 +240,8 @@ func (s *Store) explain(err error) error {
 	_, passphrase := s.options.Key.(Passphrase)
 	switch {
 	case errors.Is(err, keystore.ErrNotFound):
-		return fmt.Errorf("%w: the key of the sealed file %s is not where it was (%s): %s", keystore.ErrUnavailable, s.path, name, remedy)
+		return fmt.Errorf("%w: the key of the sealed file %s is not where it was (%s): %s", keystore.ErrUnavailable,
+			s.path, name, remedy)
 	case errors.Is(err, ErrWrongKey) && !passphrase:
 		return fmt.Errorf("%w: the sealed file %s was sealed with another key than there is now (%s): %s",
 			keystore.ErrUnavailable, s.path, name, remedy)
@@ -248,7 +254,7 @@ func (s *Store) explain(err error) error {
 // IsOpen reports whether the file is open.
 func (s *Store) IsOpen() bool { return s.isOpen.Load() }
 
-// Absent reports whether there is nothing to look into: no file is open and none is there. A file that was removed
+// Absent reports whether there is nothing to read: no file is open and none is there. A file that was removed
 // while it is open here is still there for this process.
 func (s *Store) Absent() bool { return !s.isOpen.Load() && s.Removed() }
 
@@ -261,7 +267,8 @@ func (s *Store) Missing() error {
 	if expected == "" || s.options.Changing() || s.making.Load() || !s.Absent() {
 		return nil
 	}
-	return fmt.Errorf("%w: the sealed file %s is not there, and held the credentials of %s: bring it back, or give up what it held and %s",
+	return fmt.Errorf("%w: the sealed file %s is not there, and held the credentials of %s: "+
+		"bring it back, or give up what it held and %s",
 		keystore.ErrUnavailable, s.path, expected, s.startOver())
 }
 
@@ -273,8 +280,9 @@ func (s *Store) emptied() error {
 	if expected == "" || s.making.Load() || err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: the sealed file %s is damaged: it is empty, and held the credentials of %s: bring it back from a backup, "+
-		"or give up what it held (rm %s) and %s", keystore.ErrUnavailable, s.path, expected, s.path, s.startOver())
+	return fmt.Errorf("%w: the sealed file %s is damaged: it is empty, and held the credentials of %s: "+
+		"bring it back from a backup, or give up what it held (rm %s) and %s",
+		keystore.ErrUnavailable, s.path, expected, s.path, s.startOver())
 }
 
 // startOver is how a person goes on with a new file.

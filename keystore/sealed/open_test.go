@@ -29,7 +29,7 @@ func wantErr(t *testing.T, what string, err, want error, says string) {
 	}
 }
 
-// A store that only looks makes neither a file nor a key; the first write does, and a closed store stays closed.
+// A store that is only read makes neither a file nor a key; the first write does, and a closed store stays closed.
 func TestOpensWhenNeeded(t *testing.T) {
 	ctx, files := t.Context(), sealed.Files{Path: path(t)}
 	o := sealed.Options{Files: files, Key: files.KeyFile(), KeyName: "file"}
@@ -43,8 +43,9 @@ func TestOpensWhenNeeded(t *testing.T) {
 	if err = errors.Join(err, s.Delete(ctx, "work"), s.MarkAnswered(ctx, "work")); err != nil || len(doubts) > 0 {
 		t.Errorf("%v, %v", doubts, err)
 	}
-	if entries, err := os.ReadDir(filepath.Dir(files.Path)); err != nil || len(entries) > 0 || s.IsOpen() || s.Lost("work") {
-		t.Fatalf("looking made %v, %v", entries, err)
+	if entries, err := os.ReadDir(filepath.Dir(files.Path)); err != nil || len(entries) > 0 || s.IsOpen() ||
+		s.Lost("work") {
+		t.Fatalf("reading made %v, %v", entries, err)
 	}
 	if err := errors.Join(s.Set(ctx, "work", version("work", 1)), s.Close(), s.Close()); err != nil {
 		t.Fatal(err)
@@ -53,7 +54,7 @@ func TestOpensWhenNeeded(t *testing.T) {
 	wantErr(t, "a closed store", err, keystore.ErrUnavailable, "is closed")
 	next := sealed.New(o)
 	defer next.Close()
-	if n := won(t, next, "work"); n != 1 {
+	if n := storedVersion(t, next, "work"); n != 1 {
 		t.Errorf("version %d comes back", n)
 	}
 }
@@ -64,8 +65,10 @@ func TestExpectedItems(t *testing.T) {
 	expected := expecting("a", "b", "c", "d", "e")
 	for _, key := range []sealed.KeySource{files.Passphrase(keystore.Secret{}), files.KeyFile()} {
 		s := sealed.New(sealed.Options{Files: files, Key: key, Expected: expected})
-		wantErr(t, "missing", s.Open(ctx), keystore.ErrUnavailable, "is not there, and held the credentials of a, b, c and 2 more")
-		changing := sealed.New(sealed.Options{Files: files, Key: key, Expected: expected, Changing: func() bool { return true }})
+		wantErr(t, "missing", s.Open(ctx), keystore.ErrUnavailable,
+			"is not there, and held the credentials of a, b, c and 2 more")
+		changing := sealed.New(sealed.Options{Files: files, Key: key, Expected: expected,
+			Changing: func() bool { return true }})
 		if err := changing.Missing(); err != nil {
 			t.Errorf("while a write makes it: %v", err)
 		}
@@ -81,7 +84,8 @@ func TestExpectedItems(t *testing.T) {
 		}
 	}
 	s := sealed.New(sealed.Options{Files: files, Key: files.Passphrase(keystore.Secret{}), Expected: expected})
-	wantErr(t, "a write", s.Set(ctx, "a", version("a", 1)), keystore.ErrUnavailable, "choose a passphrase for a new one")
+	wantErr(t, "a write", s.Set(ctx, "a", version("a", 1)), keystore.ErrUnavailable,
+		"choose a passphrase for a new one")
 }
 
 // A passphrase is waited for, and a wrong one is refused even while the file is open.
@@ -91,7 +95,8 @@ func TestUnlock(t *testing.T) {
 	defer s.Close()
 	wantErr(t, "a write", s.Set(ctx, "work", version("work", 1)), keystore.ErrLocked, "waits for its passphrase")
 	right, wrong := files.Passphrase(keystore.SecretString("right")), files.Passphrase(keystore.SecretString("wrong"))
-	if err := errors.Join(s.Unlock(ctx, right), s.Set(ctx, "work", version("work", 1)), s.Unlock(ctx, right)); err != nil {
+	if err := errors.Join(s.Unlock(ctx, right), s.Set(ctx, "work", version("work", 1)),
+		s.Unlock(ctx, right)); err != nil {
 		t.Fatal(err)
 	}
 	wantErr(t, "another passphrase", s.Unlock(ctx, wrong), sealed.ErrWrongKey, files.Path)

@@ -13,8 +13,8 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// made is a file with one item, which is closed, and the options to open it again.
-func made(t *testing.T) Options {
+// makeFile is a file with one item, which is closed, and the options to open it again.
+func makeFile(t *testing.T) Options {
 	t.Helper()
 	o := Options{Files: Files{Path: filepath.Join(t.TempDir(), "sealed"), Disk: new(testDisk)}, KeyName: "file"}
 	o.Key = o.KeyFile()
@@ -28,7 +28,7 @@ func made(t *testing.T) Options {
 // A call that only reads and waits for another one makes nothing if the file is moved away meanwhile: that would put a
 // new key in the place of the file's.
 func TestMovedAwayWhileAReadWaits(t *testing.T) {
-	o := made(t)
+	o := makeFile(t)
 	key, err := os.ReadFile(o.KeyFile().Path)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func (m mover) Key(ctx context.Context, create bool) (keystore.Secret, error) {
 // Also between the key and the file nothing is made in the place of a file that was there: it would be empty, and so
 // look like damage.
 func TestMovedAwayBehindItsKey(t *testing.T) {
-	o := made(t)
+	o := makeFile(t)
 	o.Key = mover{o.Key, o.Path}
 	if err := New(o).Open(t.Context()); !errors.Is(err, keystore.ErrUnavailable) {
 		t.Errorf("%v, want ErrUnavailable", err)
@@ -141,7 +141,7 @@ func TestFirstWriteHangs(t *testing.T) {
 		if err := s.Set(t.Context(), "work", credential("2")); err != nil {
 			t.Fatal(err)
 		}
-		has(t, s, "work", "2")
+		wantItem(t, s, "work", "2")
 		if Exists(o.KeyFile().Path + ".old") {
 			t.Error("a second key was made")
 		}
@@ -151,15 +151,15 @@ func TestFirstWriteHangs(t *testing.T) {
 	})
 	next := New(o)
 	defer next.Close()
-	has(t, next, "work", "2")
+	wantItem(t, next, "work", "2")
 }
 
 // A write that hangs when the store is closed does not keep the lock of the file that it puts in place at last.
 func TestClosedWhileAWriteHangs(t *testing.T) {
-	o := made(t)
+	o := makeFile(t)
 	disk := o.Disk.(*testDisk)
 	s := New(o)
-	has(t, s, "work", "1")
+	wantItem(t, s, "work", "1")
 	synctest.Test(t, func(t *testing.T) {
 		answers := make(chan struct{})
 		s.writer = make(chan struct{}, 1)
@@ -183,5 +183,32 @@ func TestClosedWhileAWriteHangs(t *testing.T) {
 	defer next.Close()
 	if err := next.Open(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// The file is moved away, and a new one cannot be made, however often that is tried: the key of the one that was moved
+// away is still there when it comes back.
+func TestKeyOfAMovedFileSurvivesFailedAttempts(t *testing.T) {
+	for _, op := range []string{"open", "lock", "sync", "rename"} {
+		o := makeFile(t)
+		if err := os.Rename(o.Path, o.Path+".away"); err != nil {
+			t.Fatal(err)
+		}
+		disk := o.Disk.(*testDisk)
+		disk.set(failEvery(op, syscall.EIO))
+		s := New(o)
+		for range 3 {
+			if err := s.Set(t.Context(), "new", credential("1")); !errors.Is(err, keystore.ErrUnavailable) {
+				t.Fatalf("%s: %v, want ErrUnavailable", op, err)
+			}
+		}
+		disk.set(nil)
+		if err := os.Rename(o.Path+".away", o.Path); err != nil {
+			t.Fatal(err)
+		}
+		wantItem(t, s, "work", "1")
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -37,7 +37,8 @@ func newKDF() kdf {
 func (p kdf) check() error {
 	switch {
 	case p.V > 1:
-		return fmt.Errorf("%w: it has format %d, which this groat does not know: upgrade groat", keystore.ErrCorrupt, p.V)
+		return fmt.Errorf("%w: it has format %d, which this groat does not know: upgrade groat", keystore.ErrCorrupt,
+			p.V)
 	case p.V != 1 || p.Name != "argon2id" || p.Time < 1 || p.Time > 16 || p.Memory < 8<<10 || p.Memory > 256<<10 ||
 		p.Threads < 1 || p.Threads > 16 || len(p.Salt) < 16 || len(p.Salt) > 64:
 		return fmt.Errorf("%w: its parameters are not those of argon2id, or out of bounds", keystore.ErrCorrupt)

@@ -25,7 +25,7 @@ type rollbackGuard struct {
 	mu      sync.Mutex
 	file    ownfile.File // nil where there is none
 	entries map[tag]guardEntry
-	free    []int64 // offsets of entries that say nothing
+	free    []int64 // offsets of unused entries
 	end     int64
 }
 
@@ -36,13 +36,14 @@ type guardEntry struct {
 }
 
 const (
-	macSize   = 16
-	entrySize = tagSize + 8 + macSize // tag, generation, and the first bytes of an HMAC-SHA256 of both
-	maxSeen   = 4 << 20               // bytes; 131,072 profiles
+	macSize      = 16
+	entrySize    = tagSize + 8 + macSize // tag, generation, and the first bytes of an HMAC-SHA256 of both
+	maxGuardSize = 4 << 20               // bytes; 131,072 profiles
 )
 
 // cacheTag is what the Cache Directory Tagging Specification asks for; backup programs leave such a directory out.
-const cacheTag = "Signature: 8a477f597d28d172789f06886806bc55\n# groat keeps here what a backup shall not bring back. It may be removed.\n"
+const cacheTag = "Signature: 8a477f597d28d172789f06886806bc55\n" +
+	"# groat keeps here what a backup shall not bring back. It may be removed.\n"
 
 func (s *rollbackGuard) seal(t tag, generation uint64) []byte {
 	b := binary.BigEndian.AppendUint64(append(make([]byte, 0, entrySize), t[:]...), generation)
@@ -51,7 +52,7 @@ func (s *rollbackGuard) seal(t tag, generation uint64) []byte {
 	return append(b, h.Sum(nil)[:macSize]...)
 }
 
-// open reads the file, or makes it, and takes in what x knows better.
+// open reads the file, or makes it, and raises it to the generations in x.
 func (s *rollbackGuard) open(x *index) {
 	s.entries = make(map[tag]guardEntry)
 	if s.path == "" || checkDirectory(s.path) != nil {
@@ -62,7 +63,7 @@ func (s *rollbackGuard) open(x *index) {
 		return
 	}
 	data, err := readAll(f)
-	if err != nil || len(data) > maxSeen {
+	if err != nil || len(data) > maxGuardSize {
 		f.Close()
 		return
 	}
@@ -101,14 +102,14 @@ func (s *rollbackGuard) generation(t tag) uint64 {
 	return s.entries[t].generation
 }
 
-// raise notes a generation, if it is higher than the one that is noted.
+// raise records a generation, if it is higher than the recorded one.
 func (s *rollbackGuard) raise(t tag, generation uint64) {
 	if s.generation(t) < generation {
 		s.set(t, generation)
 	}
 }
 
-// set notes a generation, higher or not.
+// set records a generation, higher or not.
 func (s *rollbackGuard) set(t tag, generation uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +120,7 @@ func (s *rollbackGuard) set(t tag, generation uint64) {
 	case ok:
 	case len(s.free) > 0:
 		at.offset, s.free = s.free[0], s.free[1:]
-	case s.end >= maxSeen:
+	case s.end >= maxGuardSize:
 		return
 	default:
 		at.offset = s.end

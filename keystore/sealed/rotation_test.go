@@ -12,7 +12,7 @@ import (
 
 // What is counted with each write is what a reader of the file would count.
 func TestGarbage(t *testing.T) {
-	s, _ := faulty(t)
+	s, _ := storeOnTestDisk(t)
 	for n := range 60 {
 		profile := fmt.Sprint("p", n%7)
 		err := s.Set(t.Context(), profile, credential(strings.Repeat("i", n)))
@@ -28,7 +28,8 @@ func TestGarbage(t *testing.T) {
 		}
 		x, err := scan(s.keys, data)
 		if err != nil || x.live != s.index.live || x.garbage() != s.index.garbage() || x.size != s.index.size {
-			t.Fatalf("after write %d: %d live bytes of %d, the file has %d of %d: %v", n, s.index.live, s.index.size, x.live, x.size, err)
+			t.Fatalf("after write %d: %d live bytes of %d, the file has %d of %d: %v", n, s.index.live, s.index.size,
+				x.live, x.size, err)
 		}
 	}
 }
@@ -60,17 +61,17 @@ func TestGenerationsAfterCompaction(t *testing.T) {
 		if err := os.WriteFile(p, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		has(t, s, "work", id(g-1))
+		wantItem(t, s, "work", id(g-1))
 		s.Close()
 		if s, err = Open(p, key); err != nil {
 			t.Fatal(err)
 		}
-		has(t, s, "work", id(g-1))
+		wantItem(t, s, "work", id(g-1))
 		// The next one is newer than what was lost, and is what counts.
 		if err := s.Set(t.Context(), "work", credential(id(g+1))); err != nil {
 			t.Fatal(err)
 		}
-		has(t, s, "work", id(g+1))
+		wantItem(t, s, "work", id(g+1))
 		if s.Damaged() != 1 {
 			t.Errorf("%d damaged records are told of, want 1", s.Damaged())
 		}

@@ -2,8 +2,8 @@
 //
 // The invariants: a write counts only once it is on the disk and was read back; a file cut at any byte, or with any bit
 // flipped, never yields a wrong item and never costs another record than the one that was hit; and a file that this key
-// does not open is not touched. What it is not: protection from who has the key, or from who can put an older copy of
-// all its files in their places.
+// does not open is not touched. What it is not: protection from a person who has the key, or who can put an older copy
+// of all its files in their places.
 package sealed
 
 import (
@@ -63,7 +63,7 @@ type Options struct {
 }
 
 // Store is a sealed file. It opens its file when it is first needed: the key may be in a keychain that is still locked,
-// or in a person's head, and neither shall keep a daemon from starting. Only Set, Probe and [Store.Unlock] make a file
+// or in a person's head, and neither must keep a daemon from starting. Only Set, Probe and [Store.Unlock] make a file
 // that is not there: its key is made anew, and a call that only reads must not do that while the file is moved away for
 // a moment.
 //
@@ -106,7 +106,8 @@ func New(o Options) *Store {
 	if o.Changing == nil {
 		o.Changing = func() bool { return false }
 	}
-	return &Store{options: o, disk: o.Disk, path: o.Path, opening: make(chan struct{}, 1), writer: make(chan struct{}, 1)}
+	return &Store{options: o, disk: o.Disk, path: o.Path, opening: make(chan struct{}, 1),
+		writer: make(chan struct{}, 1)}
 }
 
 // Remove removes the files of a store that is closed and no longer used; the key's file goes last. It may be
@@ -116,7 +117,7 @@ func (f Files) Remove() error {
 		f.Disk = ownfile.System
 	}
 	err := f.Disk.Remove(f.Path)
-	if ownfile.Gone(err) != nil {
+	if ownfile.IgnoreNotExist(err) != nil {
 		return err
 	}
 	key, params := f.KeyFile().Path, f.Passphrase(keystore.Secret{}).Params
@@ -127,13 +128,13 @@ func (f Files) Remove() error {
 		}
 		names := []string{path, ownfile.Beside(path)}
 		if path == key || path == params {
-			names = append(names, path+".old") // what a new store has put aside
+			names = append(names, path+".old") // the file that a new store has replaced
 		}
 		for _, name := range names {
-			rest = errors.Join(rest, ownfile.Gone(f.Disk.Remove(name)))
+			rest = errors.Join(rest, ownfile.IgnoreNotExist(f.Disk.Remove(name)))
 		}
 	}
-	if rest = errors.Join(rest, ownfile.Gone(f.Disk.SyncDirectory(filepath.Dir(f.Path)))); rest != nil {
+	if rest = errors.Join(rest, ownfile.IgnoreNotExist(f.Disk.SyncDirectory(filepath.Dir(f.Path)))); rest != nil {
 		return rest
 	}
 	return err
@@ -142,7 +143,7 @@ func (f Files) Remove() error {
 // Get returns the item of the newest generation, or the one directly before if that is damaged. The caller owns its
 // secret.
 func (s *Store) Get(ctx context.Context, profile string) (keystore.Item, error) {
-	if err := s.ready(ctx); err != nil {
+	if err := s.openExisting(ctx); err != nil {
 		return keystore.Item{}, err
 	}
 	return s.get(profile)
@@ -182,7 +183,7 @@ func (s *Store) read(file ownfile.File, profile string, candidates []frame) (rec
 		return record{}, frame{}, keystore.ErrNotFound
 	}
 	for _, f := range candidates {
-		b := f.aside
+		b := f.inFallback
 		if b == nil {
 			b = make([]byte, f.size())
 			if _, err := file.ReadAt(b, f.offset); err != nil {
@@ -205,9 +206,9 @@ func (s *Store) unreadable() error {
 	return fmt.Errorf("%w: neither its newest record in %s nor the one before can be read", keystore.ErrCorrupt, s.path)
 }
 
-// Set appends the item's next generation. Where the disk does not take it, that is an error, and a copy is set aside:
-// this process goes on with what is stored, but the next one that opens the store takes the copy in, unless something
-// newer was stored by then.
+// Set appends the item's next generation. Where the disk does not take it, that is an error, and a copy goes to the
+// fallback file: this process goes on with what is stored, but the next one that opens the store adopts the copy,
+// unless something newer was stored by then.
 func (s *Store) Set(ctx context.Context, profile string, item keystore.Item) error {
 	b, err := keystore.EncodeItem(item)
 	if err != nil {
@@ -219,17 +220,17 @@ func (s *Store) Set(ctx context.Context, profile string, item keystore.Item) err
 	}
 	err = s.write(ctx, func() error {
 		defer b.Wipe()
-		return s.put(record{kindSet, profile, b})
+		return s.putRecord(record{kindSet, profile, b})
 	})
 	if errors.Is(err, keystore.ErrUnavailable) {
-		err = s.setAside(profile, item, err)
+		err = s.putInFallback(profile, item, err)
 	}
 	return err
 }
 
 // Delete appends a record that the item is gone, and rewrites the file without what was stored before.
 func (s *Store) Delete(ctx context.Context, profile string) error {
-	if err := s.ready(ctx); err != nil {
+	if err := s.openExisting(ctx); err != nil {
 		return unlessAbsent(err)
 	}
 	t := s.keys.tag(profile)
@@ -249,7 +250,7 @@ func (s *Store) Delete(ctx context.Context, profile string) error {
 			return nil
 		}
 		old.Wipe()
-		if err := s.put(record{kind: kindDelete, profile: profile}); err != nil {
+		if err := s.putRecord(record{kind: kindDelete, profile: profile}); err != nil {
 			return err
 		}
 		// The item is forgotten as soon as that record is durable; if its bytes cannot be dropped now, the next rewrite

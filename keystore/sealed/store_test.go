@@ -39,7 +39,7 @@ func TestLife(t *testing.T) {
 		s.Set(ctx, "work", version("work", 2)), s.Set(ctx, "climate", version("climate", 1))); err != nil {
 		t.Fatal(err)
 	}
-	if won(t, s, "work") != 2 || won(t, s, "climate") != 1 {
+	if storedVersion(t, s, "work") != 2 || storedVersion(t, s, "climate") != 1 {
 		t.Error("what was stored does not come back")
 	}
 	if diff := cmp.Diff([]string{"climate", "work"}, listed(t, s)); diff != "" {
@@ -53,13 +53,13 @@ func TestLife(t *testing.T) {
 	}
 	s.Close()
 	s = open(t, p)
-	if won(t, s, "work") != 2 || won(t, s, "climate") != 1 {
+	if storedVersion(t, s, "work") != 2 || storedVersion(t, s, "climate") != 1 {
 		t.Error("what was stored is gone after a restart")
 	}
 	if err := s.Delete(ctx, "work"); err != nil {
 		t.Fatal(err)
 	}
-	if won(t, s, "work") != 0 || won(t, s, "climate") != 1 {
+	if storedVersion(t, s, "work") != 0 || storedVersion(t, s, "climate") != 1 {
 		t.Error("Delete deleted something else")
 	}
 	if n, m := len(read(t, p)), len(raw); n >= m {
@@ -67,7 +67,7 @@ func TestLife(t *testing.T) {
 	}
 	s.Close()
 	s = open(t, p)
-	if diff := cmp.Diff([]string{"climate"}, listed(t, s)); diff != "" || won(t, s, "work") != 0 {
+	if diff := cmp.Diff([]string{"climate"}, listed(t, s)); diff != "" || storedVersion(t, s, "work") != 0 {
 		t.Error("deleted, but back after a restart", diff)
 	}
 	if entries, err := os.ReadDir(filepath.Dir(p)); err != nil || len(entries) != 1 {
@@ -90,7 +90,7 @@ func TestDamageWhileOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := store.Get(t.Context(), "work")
-		if generation == generations && (err != nil || won(t, store, "work") != 2) {
+		if generation == generations && (err != nil || storedVersion(t, store, "work") != 2) {
 			t.Errorf("the newest is damaged: %v", err)
 		}
 		if generation < generations && !errors.Is(err, keystore.ErrCorrupt) {
@@ -126,7 +126,7 @@ func TestSplicedRecords(t *testing.T) {
 		if err := os.WriteFile(s.path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		compare(t, s.path, name, test.want)
+		wantVersions(t, s.path, name, test.want)
 	}
 	// One record's head before another's body.
 	headSize := 32
@@ -134,7 +134,7 @@ func TestSplicedRecords(t *testing.T) {
 	if err := os.WriteFile(s.path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	compare(t, s.path, "head and body of two records", [3]int{3, 3, 3})
+	wantVersions(t, s.path, "head and body of two records", [3]int{3, 3, 3})
 }
 
 func TestSecondOpener(t *testing.T) {
@@ -143,12 +143,14 @@ func TestSecondOpener(t *testing.T) {
 		s := open(t, p)
 		refused := func(when string) {
 			t.Helper()
-			if _, err := sealed.Open(p, testKey); !errors.Is(err, sealed.ErrInUse) || !errors.Is(err, keystore.ErrUnavailable) {
+			if _, err := sealed.Open(p, testKey); !errors.Is(err, sealed.ErrInUse) ||
+				!errors.Is(err, keystore.ErrUnavailable) {
 				t.Errorf("%s: %v, want ErrInUse", when, err)
 			}
 		}
 		refused("empty")
-		if err := errors.Join(s.Set(t.Context(), "work", version("work", 1)), s.Set(t.Context(), "work", version("work", 2))); err != nil {
+		if err := errors.Join(s.Set(t.Context(), "work", version("work", 1)),
+			s.Set(t.Context(), "work", version("work", 2))); err != nil {
 			t.Fatal(err)
 		}
 		refused("after a rewrite") // the lock went over to the new file
@@ -156,7 +158,7 @@ func TestSecondOpener(t *testing.T) {
 			t.Error("flock(1) got the lock that we hold")
 		}
 		s.Close()
-		if won(t, open(t, p), "work") != 2 {
+		if storedVersion(t, open(t, p), "work") != 2 {
 			t.Error("closed, but not to be opened")
 		}
 	})
@@ -174,7 +176,7 @@ func TestReplacedWhileOpen(t *testing.T) {
 	if err := s.Set(t.Context(), "climate", version("climate", 1)); err != nil {
 		t.Errorf("the file was removed: %v; want it written again", err)
 	}
-	if won(t, s, "work") != 1 || won(t, s, "climate") != 1 {
+	if storedVersion(t, s, "work") != 1 || storedVersion(t, s, "climate") != 1 {
 		t.Error("not everything is in the file that was written again")
 	}
 	if err := errors.Join(os.Remove(p), os.WriteFile(p, []byte("somebody's"), 0o600)); err != nil {
@@ -183,7 +185,7 @@ func TestReplacedWhileOpen(t *testing.T) {
 	if err := s.Set(t.Context(), "work", version("work", 2)); !errors.Is(err, keystore.ErrUnavailable) {
 		t.Errorf("another file in its place: %v, want ErrUnavailable", err)
 	}
-	if won(t, s, "work") != 1 || string(read(t, p)) != "somebody's" {
+	if storedVersion(t, s, "work") != 1 || string(read(t, p)) != "somebody's" {
 		t.Error("the other file was written to, or ours is unreadable")
 	}
 }
@@ -209,7 +211,8 @@ func TestCompaction(t *testing.T) {
 	if largest > 100<<10 {
 		t.Errorf("grew to %d bytes with two small profiles", largest)
 	}
-	if got, err := s.Get(t.Context(), "work"); err != nil || !got.Equal(big(99)) || won(t, s, "climate") != 1 {
+	if got, err := s.Get(t.Context(), "work"); err != nil || !got.Equal(big(99)) ||
+		storedVersion(t, s, "climate") != 1 {
 		t.Errorf("after compaction: %v", err)
 	}
 	s.Close()
@@ -230,7 +233,7 @@ func TestTooBig(t *testing.T) {
 			t.Errorf("a name of %d bytes was stored", len(name))
 		}
 	}
-	if won(t, s, "work") != 0 {
+	if storedVersion(t, s, "work") != 0 {
 		t.Error("something was stored")
 	}
 }
@@ -246,7 +249,7 @@ func TestConcurrent(t *testing.T) {
 				if err := s.Set(t.Context(), name, version(name, g+1)); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
-				if won(t, s, name) != g+1 {
+				if storedVersion(t, s, name) != g+1 {
 					t.Errorf("%s: read another generation than was just stored", name)
 				}
 			}

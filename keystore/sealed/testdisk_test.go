@@ -12,8 +12,8 @@ import (
 	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
-// testDisk is the operating system's disk, where a test answers for it in the calls that no test machine lets fail.
-// Since nobody cuts the power, it does not sync: that takes most of a write's time.
+// testDisk is the operating system's disk, on which a test lets calls fail that no test machine lets fail.
+// Since no test cuts the power, it does not sync: that takes most of a write's time.
 type testDisk struct {
 	mu   sync.Mutex
 	fail func(op, path string) error // asked before each call; nil is no failure
@@ -125,7 +125,8 @@ var diskKey = keystore.SecretString("0123456789abcdef0123456789abcdef")
 func reopen(t *testing.T, s *Store) *Store {
 	t.Helper()
 	s.Close()
-	s, err := Files{Path: s.path, FallbackDir: dirOf(s.fallback.path), RollbackDir: dirOf(s.guard.path), Disk: s.disk}.Open(diskKey)
+	s, err := Files{Path: s.path, FallbackDir: dirOf(s.fallback.path), RollbackDir: dirOf(s.guard.path),
+		Disk: s.disk}.Open(diskKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,18 +141,19 @@ func dirOf(path string) string {
 	return filepath.Dir(path)
 }
 
-// faultyFiles is faulty with all of the store's files, each in a directory of its own.
-func faultyFiles(t *testing.T) (*Store, *testDisk) {
+// filesOnTestDisk is faulty with all of the store's files, each in a directory of its own.
+func filesOnTestDisk(t *testing.T) (*Store, *testDisk) {
 	t.Helper()
-	s, disk := faulty(t)
+	s, disk := storeOnTestDisk(t)
 	s.fallback.path, s.guard.path = inDir(t.TempDir(), "spare", s.path), inDir(t.TempDir(), "seen", s.path)
 	return reopen(t, s), disk
 }
 
-// failingBelow answers the calls that change something below a directory.
-func failingBelow(dir string, err error) func(string, string) error {
+// failBelow answers the calls that change something below a directory.
+func failBelow(dir string, err error) func(string, string) error {
 	return func(op, path string) error {
-		changes := op != "stat" && op != "lstat" && op != "read" && op != "lock" && (op != "open" || strings.HasSuffix(path, ".new"))
+		changes := op != "stat" && op != "lstat" && op != "read" && op != "lock" &&
+			(op != "open" || strings.HasSuffix(path, ".new"))
 		if changes && strings.HasPrefix(path, dir) {
 			return err
 		}
@@ -159,7 +161,7 @@ func failingBelow(dir string, err error) func(string, string) error {
 	}
 }
 
-func listed(t *testing.T, s *Store) []string {
+func profilesOf(t *testing.T, s *Store) []string {
 	t.Helper()
 	names, err := s.Profiles(t.Context())
 	if err != nil {

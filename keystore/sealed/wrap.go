@@ -60,14 +60,16 @@ func Unwrap(magic string, passphrase keystore.Secret, data []byte) (keystore.Sec
 	}
 	at := data[len(magic):]
 	p := kdf{
-		V: 1, Name: "argon2id", Time: binary.BigEndian.Uint32(at), Memory: binary.BigEndian.Uint32(at[4:]), Threads: at[8],
-		Salt: at[9:paramsSize],
+		V: 1, Name: "argon2id", Time: binary.BigEndian.Uint32(at), Memory: binary.BigEndian.Uint32(at[4:]),
+		Threads: at[8],
+		Salt:    at[9:paramsSize],
 	}
 	if err := p.check(); err != nil {
 		return keystore.Secret{}, err
 	}
 	if p.weaker() {
-		return keystore.Secret{}, fmt.Errorf("%w: its parameters are weaker than those that groat writes", keystore.ErrCorrupt)
+		return keystore.Secret{}, fmt.Errorf("%w: its parameters are weaker than those that groat writes",
+			keystore.ErrCorrupt)
 	}
 	if passphrase.IsZero() {
 		return keystore.Secret{}, fmt.Errorf("%w: it needs a passphrase", keystore.ErrLocked)

@@ -34,7 +34,8 @@ func (s *Store) write(ctx context.Context, f func() error) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%w: the disk did not answer in time; the write may still be carried out", keystore.ErrUnavailable)
+		return fmt.Errorf("%w: the disk did not answer in time; the write may still be carried out",
+			keystore.ErrUnavailable)
 	}
 }
 
@@ -48,8 +49,8 @@ func (s *Store) beginWrite(ctx context.Context) (endWrite func(), err error) {
 	}
 }
 
-// put makes one item durable, or that there is none.
-func (s *Store) put(r record) error {
+// putRecord makes one item durable, or that there is none.
+func (s *Store) putRecord(r record) error {
 	t := s.keys.tag(r.profile)
 	generation := s.next(t)
 	if err := s.commit(generation, r, 0); err != nil {
@@ -60,8 +61,8 @@ func (s *Store) put(r record) error {
 	return nil
 }
 
-// next is a generation above all that there are of a profile, wherever they are, and above what this machine has seen:
-// a copy from a backup and what becomes of it never have the generation of what was there in between.
+// next returns a generation above all that there are of a profile, wherever they are, and above what this machine has
+// seen: a copy from a backup and what becomes of it never have the generation of what was there in between.
 func (s *Store) next(t tag) uint64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -83,13 +84,13 @@ func (s *Store) commit(generation uint64, r record, room int64) error {
 	}
 	full := x.size+int64(len(b)) > maxFile
 	mostlyGarbage := x.size > compactAt && x.garbage() > x.size/2
-	if s.suspect || full || mostlyGarbage && r.kind != kindSettled {
+	if s.suspect || full || mostlyGarbage && r.kind != kindAnswered {
 		// Where there is no room for a second file there may be some for a record.
 		if err := s.rewrite(b, room); err == nil || s.suspect || full {
 			return err
 		}
 	}
-	if err := s.append(file, b, x.end, room, !r.note()); err != nil {
+	if err := s.append(file, b, x.end, room, !r.isIntent()); err != nil {
 		if _, clean := errors.AsType[*fullError](err); clean {
 			return unavailable(err)
 		}
@@ -99,7 +100,7 @@ func (s *Store) commit(generation uint64, r record, room int64) error {
 		if again == nil {
 			return nil
 		}
-		file.Truncate(x.end) // best effort: who reads the file next shall not find what we report as not stored
+		file.Truncate(x.end) // best effort: the next reader must not find what is reported as not stored
 		if errors.Is(err, syscall.EBADF) {
 			return again // opened on a file system that was read-only then: this says whether it still is
 		}
@@ -118,22 +119,22 @@ type fullError struct{ error }
 
 func (f *fullError) Unwrap() error { return f.error }
 
-func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// append writes one frame, with room kept free behind it, and if it shall be durable, proves that it is in the file.
+// append writes one frame, with room kept free behind it, and with durable proves that it is in the file.
 func (s *Store) append(file ownfile.File, b []byte, end, room int64, durable bool) error {
-	if err := s.inPlace(file); err != nil {
+	if err := s.checkInPlace(file); err != nil {
 		return err
 	}
 	if room > 0 {
 		room += int64(len(b))
 	}
-	if err := reserve(file, end, room); full(err) {
+	if err := reserve(file, end, room); isFull(err) {
 		return &fullError{err}
 	} else if err != nil {
 		return err
 	}
-	if _, err := file.WriteAt(b, end); full(err) && file.Truncate(end) == nil {
+	if _, err := file.WriteAt(b, end); isFull(err) && file.Truncate(end) == nil {
 		return &fullError{err}
 	} else if err != nil || !durable {
 		return err
@@ -141,7 +142,7 @@ func (s *Store) append(file ownfile.File, b []byte, end, room int64, durable boo
 	if err := file.Sync(); err != nil {
 		return err
 	}
-	return s.confirm(file, b, end)
+	return s.readBack(file, b, end)
 }
 
 // reserve keeps room free from offset on, where the system can do that.
@@ -155,8 +156,8 @@ func reserve(file ownfile.File, offset, room int64) error {
 	return nil
 }
 
-// confirm reads one frame, through a descriptor of its own, from the file that the path names, and opens it.
-func (s *Store) confirm(file ownfile.File, b []byte, offset int64) error {
+// readBack reads one frame, through a descriptor of its own, from the file that the path names, and opens it.
+func (s *Store) readBack(file ownfile.File, b []byte, offset int64) error {
 	check, err := ownfile.Open(s.disk, s.path, os.O_RDONLY, ownpath.OwnSecret)
 	switch {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
@@ -179,8 +180,8 @@ func (s *Store) confirm(file ownfile.File, b []byte, offset int64) error {
 	return err
 }
 
-// inPlace says whether the path still names our file.
-func (s *Store) inPlace(file ownfile.File) error {
+// checkInPlace says whether the path still names our file.
+func (s *Store) checkInPlace(file ownfile.File) error {
 	ours, err := file.Stat()
 	if err != nil {
 		return err
@@ -203,10 +204,10 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 	old, x := s.file, s.index
 	s.mu.RUnlock()
 	// A file that was removed is still open here; a file that another program put in its place is not replaced.
-	if err := s.inPlace(old); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := s.checkInPlace(old); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return unavailable(err)
 	}
-	data, err := s.collect(old, x, extra)
+	data, err := s.rewritten(old, x, extra)
 	if err != nil {
 		return err
 	}
@@ -240,7 +241,7 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 	old.Close()
 	err = draft.SyncName()
 	if err == nil && len(extra) > 0 {
-		err = s.confirm(draft.File, extra, int64(len(data)-len(extra)))
+		err = s.readBack(draft.File, extra, int64(len(data)-len(extra)))
 	}
 	if s.suspect = err != nil; s.suspect {
 		return unavailable(err)
@@ -249,12 +250,12 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 	return nil
 }
 
-// collect returns the new file's bytes.
-func (s *Store) collect(old ownfile.File, x *index, extra []byte) ([]byte, error) {
+// rewritten returns the new file's bytes.
+func (s *Store) rewritten(old ownfile.File, x *index, extra []byte) ([]byte, error) {
 	data := s.keys.header()
 	copyOf := func(f frame) error {
-		if f.aside != nil {
-			data = append(data, f.aside...)
+		if f.inFallback != nil {
+			data = append(data, f.inFallback...)
 			return nil
 		}
 		start := len(data)
@@ -271,7 +272,7 @@ func (s *Store) collect(old ownfile.File, x *index, extra []byte) ([]byte, error
 			}
 		}
 		if _, open := x.open[t]; open {
-			if err := copyOf(x.notes[t]); err != nil {
+			if err := copyOf(x.intents[t]); err != nil {
 				return nil, err
 			}
 		}

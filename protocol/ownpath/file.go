@@ -52,7 +52,7 @@ func OpenWith[F interface {
 	var none F
 	f, err := open(path, flags|rule.flags())
 	if errors.Is(err, syscall.ELOOP) && rule.flags()&syscall.O_NOFOLLOW != 0 {
-		return none, &Error{path, "is a symbolic link", list(path)}
+		return none, &Error{path, "is a symbolic link", listCommand(path)}
 	}
 	if err != nil {
 		return none, err
@@ -75,11 +75,11 @@ func CheckFile(path string, info fs.FileInfo, rule Rule) error {
 	uid := owner(info)
 	switch {
 	case !info.Mode().IsRegular():
-		return &Error{path, "is not a regular file", list(path)}
+		return &Error{path, "is not a regular file", listCommand(path)}
 	case uid != os.Geteuid() && !(rule == GivenConfig && uid == 0):
-		return &Error{path, fmt.Sprintf("belongs to another user (uid %d)", uid), list(path)}
+		return &Error{path, fmt.Sprintf("belongs to another user (uid %d)", uid), listCommand(path)}
 	case rule == OwnSecret && mode&^0o600 != 0:
-		return &Error{path, fmt.Sprintf("has mode %04o, want 0600: others may have read it", mode), list(path)}
+		return &Error{path, fmt.Sprintf("has mode %04o, want 0600: others may have read it", mode), listCommand(path)}
 	case rule == GivenSecret && mode&0o077 != 0:
 		return &Error{path, fmt.Sprintf("can be read or written by others (mode %04o)", mode), "chmod 600 " +
 			visible.Word(path)}
@@ -90,8 +90,8 @@ func CheckFile(path string, info fs.FileInfo, rule Rule) error {
 	return nil
 }
 
-// CheckPrivateDir refuses what is no directory of this user's of mode 0700 or less; a link is none. It does not look at
-// what is above it: [Check] does. The error is an [*Error] about path, or what [os.Lstat] returns.
+// CheckPrivateDir refuses what is no directory of this user's of mode 0700 or less; a link is none. It does not
+// check what is above it: [Check] does. The error is an [*Error] about path, or what [os.Lstat] returns.
 func CheckPrivateDir(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -117,5 +117,5 @@ func owner(info fs.FileInfo) int {
 	return -1
 }
 
-// list is the command that shows what is wrong with a file.
-func list(path string) string { return "ls -l " + visible.Word(path) }
+// listCommand is the command that shows what is wrong with a file.
+func listCommand(path string) string { return "ls -l " + visible.Word(path) }

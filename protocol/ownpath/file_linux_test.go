@@ -18,7 +18,7 @@ func TestCheckPrivateDir(t *testing.T) {
 		"mode 0700": {func(path string) error { return os.Mkdir(path, 0o700) }, ""},
 		"mode 0750": {func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o750)) },
 			"is open to others (mode 0750)"},
-		"another user's": {func(path string) error { dir(t, path, 0o700, other); return nil },
+		"another user's": {func(path string) error { makeDirectory(t, path, 0o700, other); return nil },
 			"belongs to another user (uid 4242)"},
 		"a link":  {func(path string) error { return os.Symlink("/", path) }, "is no directory"},
 		"a file":  {func(path string) error { return os.WriteFile(path, nil, 0o600) }, "is no directory"},
@@ -67,7 +67,8 @@ func TestOpenFile(t *testing.T) {
 		link  bool
 		allow map[Rule]bool
 	}{
-		"mode 0600":         {0o600, false, map[Rule]bool{OwnSecret: true, OwnState: true, GivenSecret: true, GivenConfig: true}},
+		"mode 0600": {0o600, false,
+			map[Rule]bool{OwnSecret: true, OwnState: true, GivenSecret: true, GivenConfig: true}},
 		"mode 0644":         {0o644, false, map[Rule]bool{OwnState: true, GivenConfig: true}},
 		"mode 0620":         {0o620, false, nil},
 		"a link":            {0o600, true, map[Rule]bool{GivenSecret: true, GivenConfig: true}},

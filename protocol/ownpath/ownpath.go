@@ -60,8 +60,8 @@ func lstat(path string) (Entry, error) {
 
 // Check refuses a path on whose way another user could put something else in its place: every directory from / to the
 // path itself, also those that symbolic links lead over, must belong to this user or to root and may be written by
-// no other user, but for root's sticky ones (/tmp). What is not there yet is no error. The error is an [*Error] about the
-// directory.
+// no other user, but for root's sticky ones (/tmp). What is not there yet is no error. The error is an [*Error] about
+// the directory.
 //
 // Root is the owner of /: in a user namespace, where root has no number of its own, that is another uid.
 func Check(path string) error { return System().Check(path) }
@@ -81,7 +81,7 @@ func (v View) walk(path string) (Entry, error) {
 	w := walk{View: v, root: top.UID}
 	at, rest, e := "/", path, top
 	for links := 0; ; {
-		if err := w.directory(at, e); err != nil {
+		if err := w.checkDirectory(at, e); err != nil {
 			return e, err
 		}
 		var name string
@@ -114,7 +114,7 @@ func (v View) walk(path string) (Entry, error) {
 	}
 }
 
-// walk is one look at a way.
+// walk is the check of one path.
 type walk struct {
 	View
 	root int
@@ -126,12 +126,12 @@ func (w walk) sticky(e Entry) bool {
 	return e.Mode&fs.ModeSticky != 0 && (e.UID == 0 || e.UID == w.root)
 }
 
-// directory refuses one that others could change.
-func (w walk) directory(path string, e Entry) error {
+// checkDirectory refuses one that others could change.
+func (w walk) checkDirectory(path string, e Entry) error {
 	mode := e.Mode.Perm()
 	switch {
 	case !w.trusts(e):
-		return foreign(path, e)
+		return anotherUsers(path, e)
 	case w.sticky(e):
 		return nil // only the owner of an entry can replace it
 	case mode&0o002 != 0, mode&0o020 != 0 && !w.privateGroup(e):
@@ -230,7 +230,8 @@ func CheckHome(home string) error {
 	if !ok || int(st.Uid) == uid {
 		return nil
 	}
-	e := &Error{Path: "HOME=" + home, Message: "belongs to " + named(int(st.Uid)) + ", and you are " + named(uid)}
+	e := &Error{Path: "HOME=" + home,
+		Message: "belongs to " + describeUser(int(st.Uid)) + ", and you are " + describeUser(uid)}
 	owner, known := LocalUser(int(st.Uid))
 	us, _ := LocalUser(uid)
 	switch {
@@ -244,18 +245,18 @@ func CheckHome(home string) error {
 	return e
 }
 
-// SpareHome is a directory that this user can make on every system, for one whom nothing gives a home (a container's).
+// SpareHome is a directory that this user can make on every system, for a user who has no home (a container's).
 func SpareHome() string { return fmt.Sprintf("/var/tmp/home-%d", os.Geteuid()) }
 
-// named is a user for people.
-func named(uid int) string {
+// describeUser is a user for people.
+func describeUser(uid int) string {
 	if u, ok := LocalUser(uid); ok {
 		return fmt.Sprintf("%s (uid %d)", u.Name, uid)
 	}
 	return fmt.Sprintf("uid %d", uid)
 }
 
-func foreign(path string, e Entry) *Error {
+func anotherUsers(path string, e Entry) *Error {
 	return &Error{path, fmt.Sprintf("belongs to another user (uid %d)", e.UID), "ls -ld " + visible.Word(path)}
 }
 

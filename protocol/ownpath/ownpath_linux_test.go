@@ -14,7 +14,7 @@ import (
 
 const other = 4242
 
-func dir(t *testing.T, path string, mode fs.FileMode, uid int) {
+func makeDirectory(t *testing.T, path string, mode fs.FileMode, uid int) {
 	t.Helper()
 	tier.NeedsRoot(t)
 	if err := errors.Join(os.Mkdir(path, 0o700), os.Chown(path, uid, uid), os.Chmod(path, mode)); err != nil {
@@ -29,19 +29,19 @@ func TestH4NothingIsMadeInAnothersDirectory(t *testing.T) {
 		plant func(root string)
 		says  string // nothing where it is made
 	}{
-		"in one's own":    {func(root string) { dir(t, root+"/a", 0o700, 0) }, ""},
-		"in a sticky one": {func(root string) { dir(t, root+"/a", 0o777|fs.ModeSticky, 0) }, ""},
-		"another user's": {func(root string) { dir(t, root+"/a", 0o700, other) },
+		"in one's own":    {func(root string) { makeDirectory(t, root+"/a", 0o700, 0) }, ""},
+		"in a sticky one": {func(root string) { makeDirectory(t, root+"/a", 0o777|fs.ModeSticky, 0) }, ""},
+		"another user's": {func(root string) { makeDirectory(t, root+"/a", 0o700, other) },
 			"belongs to another user (uid 4242)"},
-		"another's sticky": {func(root string) { dir(t, root+"/a", 0o777|fs.ModeSticky, other) },
+		"another's sticky": {func(root string) { makeDirectory(t, root+"/a", 0o777|fs.ModeSticky, other) },
 			"belongs to another user"},
-		"an open one": {func(root string) { dir(t, root+"/a", 0o777, 0) }, "may be written by others"},
+		"an open one": {func(root string) { makeDirectory(t, root+"/a", 0o777, 0) }, "may be written by others"},
 		"below another user's": {func(root string) {
-			dir(t, root+"/a", 0o755, other)
-			dir(t, root+"/a/b", 0o700, 0)
+			makeDirectory(t, root+"/a", 0o755, other)
+			makeDirectory(t, root+"/a/b", 0o700, 0)
 		}, "belongs to another user"},
 		"a link to another user's": {func(root string) {
-			dir(t, root+"/b", 0o700, other)
+			makeDirectory(t, root+"/b", 0o700, other)
 			if err := os.Symlink(root+"/b", root+"/a"); err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +55,7 @@ func TestH4NothingIsMadeInAnothersDirectory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			c.plant(root)
-			before := tree(t, root)
+			before := listTree(t, root)
 			err := MakeDir(root + "/a/b/c/d")
 			if c.says == "" {
 				if info, err2 := os.Stat(root + "/a/b/c/d"); err != nil || err2 != nil || info.Mode().Perm() != 0o700 {
@@ -67,14 +67,14 @@ func TestH4NothingIsMadeInAnothersDirectory(t *testing.T) {
 			if !ok || !strings.Contains(e.Error(), c.says) || e.Hint == "" {
 				t.Errorf("%v, want %q and a hint", err, c.says)
 			}
-			if after := tree(t, root); after != before {
+			if after := listTree(t, root); after != before {
 				t.Errorf("it was\n%sand is\n%s", before, after)
 			}
 		})
 	}
 }
 
-func tree(t *testing.T, root string) string {
+func listTree(t *testing.T, root string) string {
 	t.Helper()
 	var b strings.Builder
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -90,8 +90,9 @@ func tree(t *testing.T, root string) string {
 // A user who does not own the directory above makes nothing in it either, although the system would allow it.
 func TestH5MayMakeIn(t *testing.T) {
 	entries := map[string]Entry{
-		"/": {Mode: fs.ModeDir | 0o755}, "/tmp": {Mode: fs.ModeDir | fs.ModeSticky | 0o777}, "/usr": {Mode: fs.ModeDir | 0o755},
-		"/h": {UID: 1000, GID: 1000, Mode: fs.ModeDir | 0o700}, "/o": {UID: other, Mode: fs.ModeDir | 0o755},
+		"/": {Mode: fs.ModeDir | 0o755}, "/tmp": {Mode: fs.ModeDir | fs.ModeSticky | 0o777},
+		"/usr": {Mode: fs.ModeDir | 0o755},
+		"/h":   {UID: 1000, GID: 1000, Mode: fs.ModeDir | 0o700}, "/o": {UID: other, Mode: fs.ModeDir | 0o755},
 	}
 	v := View{UID: 1000, GID: 1000, Lstat: func(path string) (Entry, error) {
 		if e, ok := entries[path]; ok {
@@ -110,8 +111,8 @@ func TestH5MayMakeIn(t *testing.T) {
 // A directory that another user has made in the meantime, in one that all may write, is refused.
 func TestH6FasterThanUs(t *testing.T) {
 	root := t.TempDir()
-	dir(t, root+"/tmp", 0o777|fs.ModeSticky, 0)
-	dir(t, root+"/tmp/groat-0", 0o755, other)
+	makeDirectory(t, root+"/tmp", 0o777|fs.ModeSticky, 0)
+	makeDirectory(t, root+"/tmp/groat-0", 0o755, other)
 	if err := MakeDir(root + "/tmp/groat-0"); err == nil || !strings.Contains(err.Error(),
 		"belongs to another user (uid 4242)") {
 		t.Error(err)
@@ -123,8 +124,10 @@ func TestH6FasterThanUs(t *testing.T) {
 
 func TestH7ParseUser(t *testing.T) {
 	for line, want := range map[string]string{
-		"alice:x:1000:1000:Alice,,,:/home/alice:/bin/sh\n": "/home/alice", "alice:x:1000:1000::/home/alice:": "/home/alice",
-		"alice:x:1001:1000::/home/alice:/bin/sh": "", "alice:x:1000:1000::home:/bin/sh": "", "alice:x:1000": "", "": "",
+		"alice:x:1000:1000:Alice,,,:/home/alice:/bin/sh\n": "/home/alice",
+		"alice:x:1000:1000::/home/alice:":                  "/home/alice",
+		"alice:x:1001:1000::/home/alice:/bin/sh":           "",
+		"alice:x:1000:1000::home:/bin/sh":                  "", "alice:x:1000": "", "": "",
 	} {
 		if u, ok := ParseUser(line, 1000); u.Home != want || ok != (want != "") {
 			t.Errorf("%q: %+v, %v", line, u, ok)
@@ -200,12 +203,15 @@ func TestCheck(t *testing.T) {
 		return "", &fs.PathError{Op: "readlink", Path: path, Err: syscall.EIO}
 	}}
 	for path, says := range map[string]string{
-		"/h": "", "/h/new/and/more": "", "/h/group": "", "/h/file": "", "/tmp/mine": "", "/h/up/new": "", "/h/abs/new": "",
-		"/h/lost": "", "/h/../h/group": "",
-		"/h/open": "/h/open may be written by others (mode 0707)", "/h/shared": "/h/shared may be written by others (mode 0770)",
+		"/h": "", "/h/new/and/more": "", "/h/group": "", "/h/file": "", "/tmp/mine": "", "/h/up/new": "",
+		"/h/abs/new": "",
+		"/h/lost":    "", "/h/../h/group": "",
+		"/h/open":   "/h/open may be written by others (mode 0707)",
+		"/h/shared": "/h/shared may be written by others (mode 0770)",
 		"/h/sticky": "/h/sticky may be written by others", "/srv/new": "/srv may be written by others (mode 0775)",
-		"/o/new": "/o belongs to another user (uid 4242)", "/tmp/theirs/new": "/tmp/theirs is a link of another user (uid 4242)",
-		"/h/out/new": "/o belongs to another user", "/h/loop": "/h/loop cannot be examined: too many levels",
+		"/o/new":          "/o belongs to another user (uid 4242)",
+		"/tmp/theirs/new": "/tmp/theirs is a link of another user (uid 4242)",
+		"/h/out/new":      "/o belongs to another user", "/h/loop": "/h/loop cannot be examined: too many levels",
 		"/h/broken": "/h/broken cannot be examined: input/output error",
 	} {
 		err := v.Check(path)
