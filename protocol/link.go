@@ -177,6 +177,10 @@ func (l *link) send(ctx context.Context, x *exchange) error {
 		}
 	}
 	defer func() { <-l.writing }()
+	if err := ctx.Err(); err != nil { // a select takes any case that is ready
+		<-l.slots
+		return err
+	}
 	l.mu.Lock()
 	l.id++
 	id := strconv.FormatInt(l.id, 10)

@@ -25,7 +25,8 @@ import (
 type unit struct{ path, text string }
 
 func (a *app) serviceCommand() *cobra.Command {
-	cmd := command("service install|uninstall", helpService, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() })
+	cmd := command("service install|uninstall", helpService, cobra.NoArgs,
+		func(cmd *cobra.Command, _ []string) error { return cmd.Help() })
 	var dry bool
 	install := command("install [flags]", helpServiceInstall, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		return a.installService(cmd.Context(), dry)
@@ -63,7 +64,8 @@ func (a *app) installService(ctx context.Context, dry bool) error {
 	if dry {
 		return a.write(textServicePlan(units, commands))
 	}
-	if err := a.systemctl("show", "--property=Version"); err != nil { // nothing is written where there is no user manager
+	// Nothing is written where there is no user manager.
+	if err := a.systemctl("show", "--property=Version"); err != nil {
 		return err
 	}
 	for _, u := range units {
@@ -132,7 +134,8 @@ func (a *app) serviceUnits() (*frame.Route, []unit, error) {
 		return r, nil, errServicePlace()
 	}
 	dir := filepath.Join(r.Place.Home, ".config", "systemd", "user")
-	return r, []unit{{path: filepath.Join(dir, systemd.ServiceName)}, {path: filepath.Join(dir, systemd.SocketName)}}, nil
+	units := []unit{{path: filepath.Join(dir, systemd.ServiceName)}, {path: filepath.Join(dir, systemd.SocketName)}}
+	return r, units, nil
 }
 
 // ownUnits returns those of the units that are there. One that groat did not write is an error.
@@ -215,7 +218,8 @@ func (a *app) systemctl(args ...string) error {
 	}
 	defer r.Close()
 	env := os.Environ()
-	if run := "/run/user/" + strconv.Itoa(os.Geteuid()); a.getenv("XDG_RUNTIME_DIR") == "" && isDir(run) { // as after su
+	run := "/run/user/" + strconv.Itoa(os.Geteuid())
+	if a.getenv("XDG_RUNTIME_DIR") == "" && isDir(run) { // as after su
 		env = append(env, "XDG_RUNTIME_DIR="+run)
 	}
 	p, err := os.StartProcess(program, args, &os.ProcAttr{Env: env, Files: []*os.File{null, w, w}})

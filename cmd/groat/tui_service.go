@@ -14,8 +14,9 @@ var (
 	helpService        = help{short: "Have your service manager start groatd"}
 	helpServiceInstall = help{
 		short: "Have your service manager start groatd",
-		long: `Write a socket and a service unit for your systemd user manager, and start the socket. From then on groatd starts with
-the first program that asks for a token, and again where it fails. The groatd that runs now hands its tokens over.`,
+		long: `Write a socket and a service unit for your systemd user manager, and start the socket. From then on groatd
+starts with the first program that asks for a token, and again where it fails. The groatd that runs now hands its
+tokens over.`,
 	}
 	helpServiceUninstall = help{
 		short: "Undo groat service install",
@@ -26,35 +27,43 @@ the first program that asks for a token, and again where it fails. The groatd th
 const flagDryRunService = "show what would be written and run, and change nothing"
 
 func errServicePlace() *failure {
-	return &failure{code: exitConfig, msg: "a service is for the usual home, configuration and state directory, and the environment names others",
-		hint: "env -u GROAT_SOCKET -u GROAT_CONFIG -u GROAT_STATE_DIR -u XDG_CONFIG_HOME -u XDG_STATE_HOME groat service install"}
+	return &failure{code: exitConfig,
+		msg: "a service is for the usual home, configuration and state directory, and the environment names others",
+		hint: "env -u GROAT_SOCKET -u GROAT_CONFIG -u GROAT_STATE_DIR -u XDG_CONFIG_HOME -u XDG_STATE_HOME " +
+			"groat service install"}
 }
 
 func errNoServiceManager() *failure {
-	return &failure{code: exitUnavailable, msg: "there is no systemd here; groat starts groatd by itself", hint: "groat status"}
+	return &failure{code: exitUnavailable, msg: "there is no systemd here; groat starts groatd by itself",
+		hint: "groat status"}
 }
 
 func errSystemctl(args []string, said string) *failure {
-	return &failure{code: exitUnavailable, msg: fmt.Sprintf("%s failed: %s", strings.Join(args, " "), visible.Line(strings.TrimSpace(said), 300)),
+	return &failure{code: exitUnavailable, msg: fmt.Sprintf("%s failed: %s", strings.Join(args, " "),
+		visible.Line(strings.TrimSpace(said), 300)),
 		hint: "systemctl --user status"}
 }
 
 func errForeignUnit(path string) *failure {
 	word := visible.Word(path)
-	return &failure{code: exitConfig, msg: visible.Name(path) + " was not written by groat service install, so nothing was changed",
+	return &failure{code: exitConfig,
+		msg:  visible.Name(path) + " was not written by groat service install, so nothing was changed",
 		hint: "mv " + word + " " + visible.Word(path+".before")}
 }
 
 func errUnitPath(program string) *failure {
-	return &failure{code: exitConfig, msg: "no unit can name " + visible.Name(program), hint: "install groat and groatd in another directory"}
+	return &failure{code: exitConfig, msg: "no unit can name " + visible.Name(program),
+		hint: "install groat and groatd in another directory"}
 }
 
 func errUnitWrite(path string, cause error) *failure {
-	return &failure{code: exitConfig, msg: "cannot change the unit: " + visible.Text(cause.Error()), hint: "ls -ld " + visible.Word(filepath.Dir(path)), cause: cause}
+	return &failure{code: exitConfig, msg: "cannot change the unit: " + visible.Text(cause.Error()),
+		hint: "ls -ld " + visible.Word(filepath.Dir(path)), cause: cause}
 }
 
 func errNotHandedOver(why string) *failure {
-	return &failure{code: exitTemporary, msg: "the service is installed and waits: " + why, hint: "groat service uninstall"}
+	return &failure{code: exitTemporary, msg: "the service is installed and waits: " + why,
+		hint: "groat service uninstall"}
 }
 
 // textServicePlan shows units and the commands that follow.
@@ -82,7 +91,8 @@ func textCommands(commands [][]string) (out []byte) {
 }
 
 func textServiceInstalled(program string, s *protocol.StatusResult) []byte {
-	out := fmt.Appendf(nil, "%s is a service of your user manager now (%s, pid %d).\n", visible.Name(program), systemd.SocketName, s.PID)
+	out := fmt.Appendf(nil, "%s is a service of your user manager now (%s, pid %d).\n", visible.Name(program),
+		systemd.SocketName, s.PID)
 	if s.Keystore.State == "locked" {
 		out = fmt.Appendln(out, "The keystore is locked: groat unlock")
 	}

@@ -152,7 +152,8 @@ func takeOver(s location) (*stateLock, []handover.Token, error) {
 	defer h.Close()
 	file, tokens, err := h.Take()
 	if file == nil {
-		return nil, nil, &refusal{exitCantCreate, fmt.Errorf("the groatd that runs was to hand over, and did not: %w", err), "groat status"}
+		return nil, nil, &refusal{exitCantCreate,
+			fmt.Errorf("the groatd that runs was to hand over, and did not: %w", err), "groat status"}
 	}
 	l, err := adoptLock(s, file)
 	if err != nil {
@@ -179,14 +180,18 @@ func askHolder(s location, only bool) (*handover.Successor, error) {
 	}
 	end := fmt.Sprintf("kill %d", h.PID)
 	if h.Handover == "" {
-		return nil, &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d), which cannot hand over to this one", h.PID), end}
+		return nil, &refusal{exitCantCreate,
+			fmt.Errorf("another groatd runs (pid %d), which cannot hand over to this one", h.PID), end}
 	}
 	successor, err := handover.Ask(h.Handover, h.PID, s.ID, only, clock.Now)
 	if why, ok := errors.AsType[*handover.Refusal](err); ok {
-		return nil, &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d) and does not hand over to this one: %s", h.PID, why.Message), why.Hint}
+		return nil, &refusal{exitCantCreate,
+			fmt.Errorf("another groatd runs (pid %d) and does not hand over to this one: %s", h.PID, why.Message),
+			why.Hint}
 	}
 	if err != nil {
-		return nil, &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d), and cannot be asked to hand over: %w", h.PID, err), end}
+		return nil, &refusal{exitCantCreate,
+			fmt.Errorf("another groatd runs (pid %d), and cannot be asked to hand over: %w", h.PID, err), end}
 	}
 	return successor, nil
 }
@@ -244,7 +249,8 @@ func adoptLock(s location, file *os.File) (*stateLock, error) {
 		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	}
 	if err != nil {
-		return nil, &refusal{exitCantCreate, fmt.Errorf("the lock that was handed over cannot be used: %w", err), "groat status"}
+		return nil, &refusal{exitCantCreate, fmt.Errorf("the lock that was handed over cannot be used: %w", err),
+			"groat status"}
 	}
 	return newStateLock(s, file), nil
 }

@@ -17,7 +17,8 @@ import (
 func harden() {
 	withoutDebugging()
 	if err := closeMemory(); err != nil {
-		refuseToStart("its memory cannot be closed to other programs: "+err.Error(), "start it where prctl(2) and setrlimit(2) are allowed")
+		refuseToStart("its memory cannot be closed to other programs: "+err.Error(),
+			"start it where prctl(2) and setrlimit(2) are allowed")
 	}
 	// groatd logs with zap. Libraries print to this logger, and net/http quotes there what it received.
 	log.SetOutput(io.Discard)
@@ -39,7 +40,8 @@ func withoutDebugging() {
 	if err == nil {
 		err = syscall.Exec(exe, os.Args, env)
 	}
-	refuseToStart("it cannot start anew without GODEBUG: "+err.Error(), "unset "+strings.ReplaceAll(strings.Join(debugging, " "), "=", ""))
+	refuseToStart("it cannot start anew without GODEBUG: "+err.Error(),
+		"unset "+strings.ReplaceAll(strings.Join(debugging, " "), "=", ""))
 }
 
 func refuseToStart(why, hint string) {

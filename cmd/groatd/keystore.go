@@ -49,7 +49,8 @@ func openState(s location, log *zap.Logger) (*state, error) {
 	if r.code == exitCantCreate {
 		return &state{keystore: refusedStore{protocol.KeystoreUnavailable, err.Error(), r.hint}, waits: true}, nil
 	}
-	return &state{keystore: refusedStore{protocol.Config, err.Error(), r.hint + ", then: systemctl --user restart groatd"}}, nil
+	return &state{keystore: refusedStore{protocol.Config, err.Error(),
+		r.hint + ", then: systemctl --user restart groatd"}}, nil
 }
 
 func lockedState(s location) (*state, error) {

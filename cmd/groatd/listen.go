@@ -95,7 +95,8 @@ func listen(s location) (*listener, error) {
 	path := s.socket()
 	passed, err := activation.ListenersWithNames()
 	if err != nil {
-		return nil, &refusal{exitConfig, fmt.Errorf("the service manager's sockets cannot be used: %w", err), "systemctl --user status groatd.socket"}
+		return nil, &refusal{exitConfig, fmt.Errorf("the service manager's sockets cannot be used: %w", err),
+			"systemctl --user status groatd.socket"}
 	}
 	if len(passed) == 0 {
 		usual := s.Usual && s.sockets.Explicit == ""
@@ -119,7 +120,8 @@ func listen(s location) (*listener, error) {
 			}
 		}
 	}
-	return nil, &refusal{exitConfig, fmt.Errorf("the service manager passed no stream socket named %q", socketName), "FileDescriptorName=" + socketName + " in groatd.socket"}
+	return nil, &refusal{exitConfig, fmt.Errorf("the service manager passed no stream socket named %q", socketName),
+		"FileDescriptorName=" + socketName + " in groatd.socket"}
 }
 
 // bind makes the socket. The caller holds the lock of the state directory, so a socket at path is stale unless a groatd
@@ -135,7 +137,8 @@ func bind(path string) (*listener, error) {
 	}
 	l, err := listenPrivately(path)
 	if err != nil {
-		return nil, &refusal{exitConfig, fmt.Errorf("the socket %s cannot be made: %w", path, err), "ls -ld " + visible.Word(filepath.Dir(path))}
+		return nil, &refusal{exitConfig, fmt.Errorf("the socket %s cannot be made: %w", path, err),
+			"ls -ld " + visible.Word(filepath.Dir(path))}
 	}
 	l.SetUnlinkOnClose(false) // Go would unlink a successor's socket
 	info, err := os.Lstat(path)
@@ -149,7 +152,8 @@ func bind(path string) (*listener, error) {
 // socketDirs returns the directories that must be the user's alone for a socket at path, the outer one first.
 func socketDirs(path string) []string {
 	dir := filepath.Dir(path)
-	if ownDirectory.MatchString(filepath.Base(dir)) { // the directory of all sockets is not to be entered by others either
+	if ownDirectory.MatchString(filepath.Base(dir)) {
+		// Others must not enter the directory of all sockets either.
 		return []string{filepath.Dir(dir), dir}
 	}
 	return []string{dir}
@@ -183,7 +187,8 @@ func clearStale(path string) error {
 		return clearAlias(path)
 	}
 	if err != nil {
-		return &refusal{exitConfig, fmt.Errorf("the socket %s cannot be examined: %w", path, cause(err)), "ls -l " + visible.Word(path)}
+		return &refusal{exitConfig, fmt.Errorf("the socket %s cannot be examined: %w", path, cause(err)),
+			"ls -l " + visible.Word(path)}
 	}
 	if !ownSocket(info) {
 		return inTheWay(path)
@@ -195,12 +200,14 @@ func clearStale(path string) error {
 func removeUnserved(path, what string) error {
 	switch live, err := answers(path); {
 	case err != nil:
-		return &refusal{exitConfig, fmt.Errorf("whether a process serves %s cannot be found out: %w", path, err), "ls -l " + visible.Word(path)}
+		return &refusal{exitConfig, fmt.Errorf("whether a process serves %s cannot be found out: %w", path, err),
+			"ls -l " + visible.Word(path)}
 	case live:
 		return &refusal{exitCantCreate, fmt.Errorf("another process serves %s", path), "groat status"}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &refusal{exitConfig, fmt.Errorf("%s %s cannot be removed: %w", what, path, cause(err)), "ls -ld " + visible.Word(filepath.Dir(path))}
+		return &refusal{exitConfig, fmt.Errorf("%s %s cannot be removed: %w", what, path, cause(err)),
+			"ls -ld " + visible.Word(filepath.Dir(path))}
 	}
 	return nil
 }
@@ -210,7 +217,8 @@ func ownSocket(info fs.FileInfo) bool {
 }
 
 func inTheWay(path string) error {
-	return &refusal{exitConfig, fmt.Errorf("%s is in the way: it is no socket of this user's", path), "ls -l " + visible.Word(path)}
+	return &refusal{exitConfig, fmt.Errorf("%s is in the way: it is no socket of this user's", path),
+		"ls -l " + visible.Word(path)}
 }
 
 // answers reports whether a process listens on a socket, even if its queue is full. It reports false only if the system

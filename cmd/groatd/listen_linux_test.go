@@ -55,7 +55,8 @@ func TestStaleSocket(t *testing.T) {
 				t.Cleanup(func() { c.Close() })
 			}
 		}, exitCantCreate, "another process serves"},
-		"E8 another kind of socket": {func(path string) { bound(t, path, unix.SOCK_DGRAM) }, exitConfig, "cannot be found out"},
+		"E8 another kind of socket": {func(path string) { bound(t, path, unix.SOCK_DGRAM) }, exitConfig,
+			"cannot be found out"},
 		"T1 a FIFO": {func(path string) {
 			if err := unix.Mkfifo(path, 0o600); err != nil {
 				t.Fatal(err)
@@ -106,7 +107,8 @@ func TestActivated(t *testing.T) {
 	for _, c := range []struct {
 		pid, fds string
 		want     bool
-	}{{me, "1", true}, {me, "2", true}, {me, "0", false}, {me, "", false}, {"1", "1", false}, {"", "1", false}, {me, "x", false}} {
+	}{{me, "1", true}, {me, "2", true}, {me, "0", false}, {me, "", false}, {me, "x", false},
+		{"1", "1", false}, {"", "1", false}} {
 		t.Setenv("LISTEN_PID", c.pid)
 		t.Setenv("LISTEN_FDS", c.fds)
 		if got := activated(); got != c.want {

@@ -34,7 +34,8 @@ type location struct {
 func findLocation(f flags) (location, error) {
 	place, err := frame.PlaceOf(os.Getenv, f.config)
 	if err != nil {
-		return location{}, &refusal{exitConfig, err, "set HOME, GROAT_CONFIG and GROAT_STATE_DIR to absolute paths, or unset the last two"}
+		return location{}, &refusal{exitConfig, err,
+			"set HOME, GROAT_CONFIG and GROAT_STATE_DIR to absolute paths, or unset the last two"}
 	}
 	os.Setenv("HOME", place.Home)
 	s := location{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}

@@ -26,12 +26,13 @@ func program(t *testing.T, text string) string {
 
 // A user who is not in /etc/passwd is looked up by a program that gets no environment and one second.
 func TestH21UsualHome(t *testing.T) {
-	const nobody = 4294967000
+	const unused = 4294967000
 	t.Setenv("SECRET", "s")
 	for name, c := range map[string]struct{ script, home string }{
-		"an answer":              {`[ "$1 $2" = "passwd 4294967000" ] && [ -z "$SECRET$HOME" ] && echo "ann:x:4294967000:1:Ann:/home/ann:/bin/sh"`, "/home/ann"},
-		"about somebody else":    {`echo "ann:x:1000:1:Ann:/home/ann:/bin/sh"`, ""},
-		"nobody":                 {"exit 2", ""},
+		"an answer": {`[ "$1 $2" = "passwd 4294967000" ] && [ -z "$SECRET$HOME" ] && ` +
+			`echo "ann:x:4294967000:1:Ann:/home/ann:/bin/sh"`, "/home/ann"},
+		"about another user":     {`echo "ann:x:1000:1:Ann:/home/ann:/bin/sh"`, ""},
+		"no such user":           {"exit 2", ""},
 		"no answer":              {"exec sleep 60", ""},
 		"a child that stays":     {"sleep 60 & echo", ""},
 		"an answer without end":  {"exec yes", ""},
@@ -40,7 +41,7 @@ func TestH21UsualHome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			begun := time.Now()
-			if home, ok := usualHome(nobody, program(t, c.script)); home != c.home || ok != (c.home != "") {
+			if home, ok := usualHome(unused, program(t, c.script)); home != c.home || ok != (c.home != "") {
 				t.Errorf("%q, %v", home, ok)
 			}
 			if took := time.Since(begun); took > 50*time.Second { // a program that is waited for sleeps for 60
@@ -48,7 +49,7 @@ func TestH21UsualHome(t *testing.T) {
 			}
 		})
 	}
-	if home, ok := usualHome(nobody, "/nonexistent/getent"); ok {
+	if home, ok := usualHome(unused, "/nonexistent/getent"); ok {
 		t.Errorf("without the program: %q", home)
 	}
 	if home, ok := usualHome(0, "/nonexistent/getent"); !ok || home != "/root" {
@@ -64,7 +65,8 @@ func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
 	}
 	place := frame.UsualPlace("/h")
 	sockets := frame.Sockets{
-		Dir: dir, Own: filepath.Join(dir, "d."+place.ID(), "agent.sock"), Plain: filepath.Join(dir, "agent.sock"), Alias: true,
+		Dir: dir, Own: filepath.Join(dir, "d."+place.ID(), "agent.sock"), Plain: filepath.Join(dir, "agent.sock"),
+		Alias: true,
 	}
 	log := zaptest.NewLogger(t)
 	start := func(usual bool) *listener {
@@ -116,7 +118,8 @@ func TestH22UsualPlaceTakesThePlainPath(t *testing.T) {
 	if target, err := os.Readlink(sockets.Plain); err != nil || target != "elsewhere/agent.sock" {
 		t.Errorf("%q, %v", target, err)
 	}
-	if _, err := listen(location{protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true}, sockets}); err == nil || !strings.Contains(err.Error(), "is in the way") {
+	_, err = listen(location{protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true}, sockets})
+	if err == nil || !strings.Contains(err.Error(), "is in the way") {
 		t.Error(err)
 	}
 }
@@ -155,11 +158,13 @@ func TestH23Record(t *testing.T) {
 		says("/s")
 	})
 	_, err = lockState(s)
-	if r, ok := errors.AsType[*refusal](err); !ok || r.code != exitCantCreate || !strings.Contains(err.Error(), "another groatd runs (pid ") {
+	if r, ok := errors.AsType[*refusal](err); !ok || r.code != exitCantCreate ||
+		!strings.Contains(err.Error(), "another groatd runs (pid ") {
 		t.Error(err)
 	}
 	s.Home = "/other"
-	if _, err = lockState(s); err == nil || !strings.Contains(err.Error(), "for another place: HOME=/h, configuration /c, state "+state) {
+	if _, err = lockState(s); err == nil ||
+		!strings.Contains(err.Error(), "for another place: HOME=/h, configuration /c, state "+state) {
 		t.Error(err)
 	}
 	// The socket is said to have gone before it goes.

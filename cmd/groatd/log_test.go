@@ -20,7 +20,8 @@ func TestI17ALogEntryIsOneLine(t *testing.T) {
 	with.AddString("with", foreign)
 	for name, e := range map[string]zapcore.Encoder{"plain": encoder, "with": with} {
 		b, err := e.EncodeEntry(zapcore.Entry{Level: zapcore.ErrorLevel, Time: time.Unix(0, 0), Message: foreign},
-			[]zapcore.Field{zap.String("s", foreign), zap.Error(errors.New(foreign)), zap.Strings("list", []string{foreign}), zap.String(foreign, "")})
+			[]zapcore.Field{zap.String("s", foreign), zap.Error(errors.New(foreign)),
+				zap.Strings("list", []string{foreign}), zap.String(foreign, "")})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,8 +43,10 @@ type flags struct {
 func main() {
 	harden()
 	var f flags
-	flag.StringVar(&f.socket, "socket", "", "listen on this `path` (default $GROAT_SOCKET, else in the runtime directory)")
-	flag.StringVar(&f.config, "config", os.Getenv("GROAT_CONFIG"), "configuration `file` (default $GROAT_CONFIG, else in $XDG_CONFIG_HOME/groat)")
+	flag.StringVar(&f.socket, "socket", "",
+		"listen on this `path` (default $GROAT_SOCKET, else in the runtime directory)")
+	flag.StringVar(&f.config, "config", os.Getenv("GROAT_CONFIG"),
+		"configuration `file` (default $GROAT_CONFIG, else in $XDG_CONFIG_HOME/groat)")
 	flag.BoolVar(&f.check, "check", false, "check the configuration and exit")
 	flag.BoolVar(&f.version, "version", false, "print the version and exit")
 	flag.Parse()
@@ -178,9 +180,11 @@ func serve(f flags, where location, dir config.Dir) error {
 		}
 	}
 	l.says(l.path)
-	lockIsFree, err := attend(ctx, d, l, o, func(ctx context.Context) bool { return st.waits && awaitLock(ctx, where) }, log)
+	await := func(ctx context.Context) bool { return st.waits && awaitLock(ctx, where) }
+	lockIsFree, err := attend(ctx, d, l, o, await, log)
 	if lockIsFree {
-		return &refusal{exitTempFail, errors.New("the other groatd has ended, or hands over now"), "systemctl --user start groatd"}
+		return &refusal{exitTempFail, errors.New("the other groatd has ended, or hands over now"),
+			"systemctl --user start groatd"}
 	}
 	return err
 }
@@ -199,7 +203,8 @@ func raiseDescriptors(log *zap.Logger) {
 	}
 	if was := limit; limit.Cur < limit.Max {
 		limit.Cur = limit.Max
-		if unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) != nil { // macOS has a lower limit of its own, which the runtime knows
+		// macOS has a lower limit of its own, which the runtime knows.
+		if unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
 			limit = was
 		}
 	}
@@ -210,13 +215,15 @@ func raiseDescriptors(log *zap.Logger) {
 
 // attend serves until ctx ends, and handles signals, the service manager, the sockets and the offer meanwhile. It
 // reports true if it ended because awaitLock returned true.
-func attend(ctx context.Context, d *daemon.Daemon, l *listener, o *offer, awaitLock func(context.Context) bool, log *zap.Logger) (free bool, err error) {
+func attend(ctx context.Context, d *daemon.Daemon, l *listener, o *offer, awaitLock func(context.Context) bool,
+	log *zap.Logger) (free bool, err error) {
 	ctx, over := context.WithCancel(ctx)
 	defer over()
 	hangups, quits := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	signal.Notify(quits, syscall.SIGQUIT, syscall.SIGUSR1) // the runtime would print the stacks of all goroutines, or end the process
+	// The runtime would print the stacks of all goroutines, or end the process.
+	signal.Notify(quits, syscall.SIGQUIT, syscall.SIGUSR1)
 	defer signal.Stop(quits)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log without a reader must not end the process
 	m := newNotifier(log)

@@ -61,7 +61,8 @@ func usableDir(dir, what string) error {
 		}
 	}
 	if err := unix.Access(above, unix.W_OK); err != nil {
-		return &refusal{exitConfig, fmt.Errorf("%s %s cannot be made: %s cannot be written: %w", what, dir, above, err), "ls -ld " + visible.Word(above)}
+		return &refusal{exitConfig, fmt.Errorf("%s %s cannot be made: %s cannot be written: %w", what, dir, above, err),
+			"ls -ld " + visible.Word(above)}
 	}
 	return nil
 }

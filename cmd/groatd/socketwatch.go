@@ -90,7 +90,8 @@ func (l *listener) check(log *zap.Logger) (over bool) {
 	if err != nil {
 		if why := err.Error(); why != l.said {
 			l.said = why
-			log.Error(l.what+" has gone and is not made anew: no further client can connect", zap.String("socket", l.path), zap.Error(err))
+			log.Error(l.what+" has gone and is not made anew: no further client can connect",
+				zap.String("socket", l.path), zap.Error(err))
 		}
 		return false
 	}

@@ -36,7 +36,8 @@ func lockState(s location) (*stateLock, error) {
 		return nil, errHeld(s)
 	case err != nil:
 		f.Close()
-		return nil, &refusal{exitConfig, fmt.Errorf("the file system of %s does not lock files (%w)", s.State, err), frame.LocalState() + " groat login PROFILE"}
+		return nil, &refusal{exitConfig, fmt.Errorf("the file system of %s does not lock files (%w)", s.State, err),
+			frame.LocalState() + " groat login PROFILE"}
 	}
 	return newStateLock(s, f), nil
 }
@@ -70,10 +71,12 @@ func errHeld(s location) error {
 	case err != nil:
 		return &refusal{exitCantCreate, errors.New("another groatd runs"), "groat status"}
 	case !h.Here():
-		return &refusal{exitCantCreate, fmt.Errorf("another groatd runs on host %q (pid %d, socket %q)", h.Host, h.PID, h.Socket),
+		return &refusal{exitCantCreate,
+			fmt.Errorf("another groatd runs on host %q (pid %d, socket %q)", h.Host, h.PID, h.Socket),
 			frame.LocalState() + " groat login PROFILE"}
 	case h.Place != s.Place:
-		return &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d) for another place: %s", h.PID, h.Place), "groat status"}
+		return &refusal{exitCantCreate,
+			fmt.Errorf("another groatd runs (pid %d) for another place: %s", h.PID, h.Place), "groat status"}
 	}
 	return &refusal{exitCantCreate, fmt.Errorf("another groatd runs (pid %d)", h.PID), "groat status"}
 }

@@ -178,7 +178,8 @@ func Receive(c *net.UnixConn, place string) (*Holder, error) {
 	h := &Holder{c: c, ask: r.Ask}
 	switch {
 	case r.Version != version:
-		return nil, h.Refuse(&Refusal{fmt.Sprintf("it hands over by version %d of the hand-over only", version), fmt.Sprintf("kill %d", os.Getpid())})
+		return nil, h.Refuse(&Refusal{fmt.Sprintf("it hands over by version %d of the hand-over only", version),
+			fmt.Sprintf("kill %d", os.Getpid())})
 	case r.Place != place:
 		return nil, h.Refuse(&Refusal{"it serves another place", "groat status"})
 	}
@@ -384,8 +385,9 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 		Renew: now.Boot + e.RenewIn, Used: now.Boot - max(e.Unused, 0), MaxMinTTL: max(e.MaxMinTTL, 0),
 		Token: grant.Token{
 			Access: keystore.NewSecret(access), Type: "Bearer", TypeAssumed: e.TypeAssumed, Scope: e.Granted,
-			Sent: clock.Instant{Wall: now.Wall.Add(sent - now.Boot), Boot: sent}, Lifetime: e.Lifetime, LifetimeAssumed: e.LifetimeAssumed,
-			Destinations: e.Sealed,
+			Sent: clock.Instant{Wall: now.Wall.Add(sent - now.Boot), Boot: sent}, Lifetime: e.Lifetime,
+			LifetimeAssumed: e.LifetimeAssumed,
+			Destinations:    e.Sealed,
 		},
 	}}, nil
 }

@@ -77,10 +77,12 @@ func sample(now clock.Instant) handover.Token {
 		Profile: "work", Scope: "a b", Audience: "api", MaxMinTTL: 10 * time.Minute,
 		Renew: now.Boot + time.Minute, Used: now.Boot - time.Second,
 		Token: grant.Token{
-			Access: keystore.SecretString("not.a-real_token"), Type: "Bearer", Scope: "a", Sent: clock.Instant{Wall: now.Wall, Boot: now.Boot - time.Minute},
+			Access: keystore.SecretString("not.a-real_token"), Type: "Bearer", Scope: "a",
+			Sent:     clock.Instant{Wall: now.Wall, Boot: now.Boot - time.Minute},
 			Lifetime: time.Hour, LifetimeAssumed: true, TypeAssumed: true,
 			Destinations: &grant.Destinations{
-				TokenEndpoint: "https://auth.example/token", APIs: []string{"https://api.example:443"}, Header: &grant.Header{Name: "X-Key"},
+				TokenEndpoint: "https://auth.example/token", APIs: []string{"https://api.example:443"},
+				Header: &grant.Header{Name: "X-Key"},
 			},
 		},
 	}}
@@ -132,10 +134,14 @@ func TestM1LockAndTokens(t *testing.T) {
 	if d := g.Renew - w.Renew; d < 0 || d > 10*time.Second {
 		t.Errorf("it is renewed %v later", d)
 	}
-	if g.Profile != w.Profile || g.Configuration != w.Configuration || g.Scope != w.Scope || g.Audience != w.Audience || g.MaxMinTTL != w.MaxMinTTL ||
-		!g.Token.Access.Equal(w.Token.Access) || g.Token.Type != "Bearer" || g.Token.Scope != "a" || g.Token.Lifetime != time.Hour ||
-		!g.Token.LifetimeAssumed || !g.Token.TypeAssumed || g.Token.Static || !g.Token.Destinations.AllowsAPI("https://api.example:443") ||
-		g.Token.Destinations.TokenEndpoint != w.Token.Destinations.TokenEndpoint || *g.Token.Destinations.Header != *w.Token.Destinations.Header {
+	if g.Profile != w.Profile || g.Configuration != w.Configuration || g.Scope != w.Scope || g.Audience != w.Audience ||
+		g.MaxMinTTL != w.MaxMinTTL ||
+		!g.Token.Access.Equal(w.Token.Access) || g.Token.Type != "Bearer" || g.Token.Scope != "a" ||
+		g.Token.Lifetime != time.Hour ||
+		!g.Token.LifetimeAssumed || !g.Token.TypeAssumed || g.Token.Static ||
+		!g.Token.Destinations.AllowsAPI("https://api.example:443") ||
+		g.Token.Destinations.TokenEndpoint != w.Token.Destinations.TokenEndpoint ||
+		*g.Token.Destinations.Header != *w.Token.Destinations.Header {
 		t.Errorf("%+v\nwant %+v", g, w)
 	}
 	if got[1].Profile != "other" {
@@ -148,7 +154,7 @@ func TestM6WhoAsks(t *testing.T) {
 	frame := func(text string) string { return string(binary.BigEndian.AppendUint32(nil, uint32(len(text)))) + text }
 	for name, c := range map[string]struct {
 		said    string
-		refusal string // else an error that nobody is told
+		refusal string // else an error that is not told
 	}{
 		"another place":   {frame(`{"version":1,"place":"fedcba9876543210"}`), "it serves another place"},
 		"another version": {frame(`{"version":2,"place":"` + place + `"}`), "version 1"},
@@ -175,7 +181,8 @@ func TestM6WhoAsks(t *testing.T) {
 			conn.CloseWrite()
 			err = <-got
 			why, refused := errors.AsType[*handover.Refusal](err)
-			if err == nil || refused != (c.refusal != "") || refused && (!strings.Contains(why.Message, c.refusal) || why.Hint == "") {
+			if err == nil || refused != (c.refusal != "") || refused &&
+				(!strings.Contains(why.Message, c.refusal) || why.Hint == "") {
 				t.Errorf("%v", err)
 			}
 		})
@@ -227,19 +234,21 @@ func TestM7WhoAnswers(t *testing.T) {
 		noLock bool
 		tokens int // -1: an error
 	}{
-		"a token":                   {says: frame(good) + frame("abc=") + end, tokens: 1},
-		"no token":                  {says: end},
-		"no lock":                   {says: end, noLock: true, tokens: -1},
-		"nothing":                   {tokens: -1},
-		"no JSON":                   {says: frame("oops") + frame("abc") + end, tokens: -1},
-		"a quotation mark":          {says: frame(good) + frame(`a"b`) + end, tokens: -1},
-		"an empty token":            {says: frame(good) + frame("") + end, tokens: -1},
-		"a long token":              {says: frame(good) + frame(strings.Repeat("a", 16<<10+1)) + end, tokens: -1},
-		"an end too early":          {says: frame(good) + frame("abc"), tokens: -1},
-		"a time that overflows":     {says: frame(`{"age":9223372036854775807}`) + frame("abc") + end, tokens: -1},
-		"a time before all times":   {says: frame(`{"renew_in":-9223372036854775808}`) + frame("abc") + end, tokens: -1},
-		"a length without an end":   {says: "\xff\xff\xff\xff", tokens: -1},
-		"a token from the future":   {says: frame(`{"age":-3600000000000,"lifetime":60000000000}`) + frame("abc") + end, tokens: 1},
+		"a token":               {says: frame(good) + frame("abc=") + end, tokens: 1},
+		"no token":              {says: end},
+		"no lock":               {says: end, noLock: true, tokens: -1},
+		"nothing":               {tokens: -1},
+		"no JSON":               {says: frame("oops") + frame("abc") + end, tokens: -1},
+		"a quotation mark":      {says: frame(good) + frame(`a"b`) + end, tokens: -1},
+		"an empty token":        {says: frame(good) + frame("") + end, tokens: -1},
+		"a long token":          {says: frame(good) + frame(strings.Repeat("a", 16<<10+1)) + end, tokens: -1},
+		"an end too early":      {says: frame(good) + frame("abc"), tokens: -1},
+		"a time that overflows": {says: frame(`{"age":9223372036854775807}`) + frame("abc") + end, tokens: -1},
+		"a time before all times": {says: frame(`{"renew_in":-9223372036854775808}`) + frame("abc") + end,
+			tokens: -1},
+		"a length without an end": {says: "\xff\xff\xff\xff", tokens: -1},
+		"a token from the future": {says: frame(`{"age":-3600000000000,"lifetime":60000000000}`) + frame("abc") + end,
+			tokens: 1},
 		"a life that never ends":    {says: frame(`{"lifetime":9223372036854775807}`) + frame("abc") + end, tokens: -1},
 		"a use that is yet to come": {says: frame(`{"unused":-3600000000000}`) + frame("abc") + end, tokens: 1},
 	} {
@@ -271,7 +280,8 @@ func TestM7WhoAnswers(t *testing.T) {
 			}
 			defer s.Close()
 			passed, tokens, err := s.Take()
-			if (err != nil) != (test.tokens < 0) || len(tokens) != max(test.tokens, 0) || (passed == nil) != test.noLock {
+			if (err != nil) != (test.tokens < 0) || len(tokens) != max(test.tokens, 0) ||
+				(passed == nil) != test.noLock {
 				t.Errorf("%d tokens, the lock %v, %v", len(tokens), passed != nil, err)
 			}
 			if passed != nil {

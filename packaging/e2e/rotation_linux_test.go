@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -473,4 +474,46 @@ func TestDamagedFile(t *testing.T) {
 	m.signIn()
 	m.restart()
 	m.groat("", "get", "work", "--scope", "s3")
+}
+
+// A hand-over while refresh tokens are replaced, at a server that takes each once: none is presented twice, and the
+// session lives.
+func TestM15HandedOverWhileRenewing(t *testing.T) {
+	t.Parallel()
+	m := newRotatingEnv(t, "latency=150ms")
+	for round := range 3 {
+		first := m.daemon
+		before := len(m.renewals())
+		var gets []*exec.Cmd
+		for i := range 3 {
+			gets = append(gets, m.startGet("--scope", scopes[3*round+i]))
+		}
+		for end := time.Now().Add(patience); len(m.renewals()) == before; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("nothing is renewed")
+			}
+		}
+		second := m.activate()
+		for i := range 3 {
+			m.groat("", "get", "work", "--scope", scopes[3*round+i])
+		}
+		for _, get := range gets {
+			if get.Wait(); get.ProcessState.ExitCode() != 0 && get.ProcessState.ExitCode() != 75 {
+				t.Errorf("a caller: %v", get.ProcessState)
+			}
+		}
+		m.handedOver(first, second)
+		if state, err := second.stop(syscall.SIGTERM); err != nil || !state.Success() {
+			t.Errorf("the second groatd: %v, %v", state, err)
+		}
+		os.Remove(m.socket()) // as its service manager does
+		m.start()
+	}
+	presented := map[string]bool{}
+	for _, e := range m.renewals() {
+		if presented[e.Refresh] || e.Status != http.StatusOK {
+			t.Errorf("a refresh token was presented again, or refused: %+v", e)
+		}
+		presented[e.Refresh] = true
+	}
 }

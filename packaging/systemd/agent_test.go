@@ -157,7 +157,7 @@ func TestAgentUnderItsUnits(t *testing.T) {
 	})
 }
 
-// crashLoop puts a groatd in place that ends at once. The manager starts it a few times and no more; whoever calls gets
+// crashLoop puts a groatd in place that ends at once. The manager starts it a few times and no more; a caller gets
 // an answer, and when groatd is mended one command brings it back.
 func (a *agent) crashLoop(t *testing.T) {
 	a.systemctl(t, "stop", "groatd.service")

@@ -294,7 +294,8 @@ func TestReadHolder(t *testing.T) {
 	}
 	for text, ok := range map[string]bool{
 		`{"pid":1,"host":"x","later":[1]}`: true, `{"pid":1,"host":"x","boot":null}`: true,
-		"": false, "4711\n": false, `{"pid":1,"ho`: false, `{"pid":0,"host":"x"}`: false, `{"pid":1}`: false, `{"pid":"1","host":"x"}`: false,
+		"": false, "4711\n": false, `{"pid":1,"ho`: false, `{"pid":0,"host":"x"}`: false, `{"pid":1}`: false,
+		`{"pid":"1","host":"x"}`:          false,
 		`{"pid":1,"host":"x","place":[]}`: false, strings.Repeat(" ", 2*MaxHolder): false,
 	} {
 		if err := os.WriteFile(lock, []byte(text), 0o600); err != nil {

@@ -25,8 +25,8 @@ var ErrOrigin = errors.New("the profile does not list the origin of the request"
 
 var errNoURL = errors.New("the request has no URL")
 
-// Transport is an [http.RoundTripper] that sends each request with the header of a profile: "Authorization: Bearer …",
-// or what the provider's own scheme is.
+// Transport is an [http.RoundTripper] that sends each request with the header of a profile:
+// "Authorization: Bearer TOKEN", or what the provider's own scheme is.
 //
 // It asks groatd before every request, which costs one local round trip, or two with a Profile, and keeps nothing
 // itself. If the API answers with 401 it tells groatd so ([protocol.Client.Reject]), and repeats the request once with

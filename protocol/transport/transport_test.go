@@ -90,7 +90,8 @@ func TestA401IsSurvived(t *testing.T) {
 // An API that refuses every token gets two requests, and its own answer is the result.
 func TestA401IsNotRepeatedTwice(t *testing.T) {
 	for name, g := range map[string]*groatd{
-		"a better token": {}, "the same token": {sameNext: true}, "a person must sign in": {refusal: `{"code":-32001,"message":"m","data":{"kind":"login_required"}}`},
+		"a better token": {}, "the same token": {sameNext: true},
+		"a person must sign in": {refusal: `{"code":-32001,"message":"m","data":{"kind":"login_required"}}`},
 	} {
 		a := newAPI(t, "never")
 		g.current, g.origins = 1, []string{a.URL}
@@ -194,7 +195,8 @@ func TestAForeignOriginIsRefused(t *testing.T) {
 func TestOriginsAreCompared(t *testing.T) {
 	for at, listed := range map[string]string{
 		"https://api.example/x": "https://api.example:443", "https://API.example:443/x": "https://api.example:443",
-		"https://api.example:8443/": "https://api.example:8443", "https://[::1]/": "https://[::1]:443", "http://[::1]:81/": "http://[::1]:81",
+		"https://api.example:8443/": "https://api.example:8443", "https://[::1]/": "https://[::1]:443",
+		"http://[::1]:81/":  "http://[::1]:81",
 		"http://localhost/": "http://localhost:80",
 	} {
 		g := &groatd{current: 1, origins: []string{listed}}
@@ -325,7 +327,8 @@ func TestARefusalWithoutAnEnd(t *testing.T) {
 	defer slow.Close()
 	defer close(end)
 	g := &groatd{current: 1, origins: []string{slow.URL}}
-	client := &http.Client{Transport: &transport.Transport{Client: start(t, g), Profile: "work"}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &transport.Transport{Client: start(t, g), Profile: "work"},
+		Timeout: 10 * time.Second}
 	resp, err := client.Get(slow.URL)
 	if got := read(t, resp, err); got != "200 done" {
 		t.Error(got)

@@ -55,11 +55,15 @@ func TestH8DaemonEnv(t *testing.T) {
 		"LANG=C", "TZ=UTC", "LC_ALL=C", "LC_MESSAGES=C",
 	}
 	left := []string{
-		"SSL_CERT_FILE=f", "SSL_CERT_DIR=d", "NIX_SSL_CERT_FILE=f", "HTTP_PROXY=p", "http_proxy=p", "ALL_PROXY=p", "all_proxy=p",
-		"PATH=/evil", "USER=u", "LOGNAME=l", "SHELL=s", "PWD=/", "XDG_DATA_HOME=/x", "XDG_CONFIG_DIRS=/x", "XDG_SESSION_ID=1",
-		"GODEBUG=x", "GOTRACEBACK=crash", "GOMAXPROCS=1", "SSLKEYLOGFILE=k", "LD_PRELOAD=l", "LD_LIBRARY_PATH=l", "DYLD_INSERT_LIBRARIES=l",
+		"SSL_CERT_FILE=f", "SSL_CERT_DIR=d", "NIX_SSL_CERT_FILE=f", "HTTP_PROXY=p", "http_proxy=p", "ALL_PROXY=p",
+		"all_proxy=p",
+		"PATH=/evil", "USER=u", "LOGNAME=l", "SHELL=s", "PWD=/", "XDG_DATA_HOME=/x", "XDG_CONFIG_DIRS=/x",
+		"XDG_SESSION_ID=1",
+		"GODEBUG=x", "GOTRACEBACK=crash", "GOMAXPROCS=1", "SSLKEYLOGFILE=k", "LD_PRELOAD=l", "LD_LIBRARY_PATH=l",
+		"DYLD_INSERT_LIBRARIES=l",
 		"AWS_SECRET_ACCESS_KEY=s", "GROAT_PROFILE=p", "GROAT_NO_AUTOSTART=", "GROAT_PASSPHRASE=p",
-		"LISTEN_FDS=1", "LISTEN_PID=1", "NOTIFY_SOCKET=n", "WATCHDOG_USEC=1", "CREDENTIALS_DIRECTORY=c", "JOURNAL_STREAM=j",
+		"LISTEN_FDS=1", "LISTEN_PID=1", "NOTIFY_SOCKET=n", "WATCHDOG_USEC=1", "CREDENTIALS_DIRECTORY=c",
+		"JOURNAL_STREAM=j",
 		"HOMER=x", "home=/h", "LC=x", "odd", "=",
 	}
 	if got := daemonEnv(slices.Concat(left, taken, left)); !slices.Equal(got, taken) {

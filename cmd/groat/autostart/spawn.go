@@ -76,15 +76,15 @@ func Spawn(program string, args, env []string) (<-chan *os.ProcessState, error) 
 // every later one, so a variable is in the list only if it says where this place is, or if what it says is shown or
 // checked:
 //
-//   - HOME, XDG_CONFIG_HOME, XDG_STATE_HOME, GROAT_CONFIG and GROAT_STATE_DIR are the place itself: a caller with others has
-//     another groatd.
+//   - HOME, XDG_CONFIG_HOME, XDG_STATE_HOME, GROAT_CONFIG and GROAT_STATE_DIR are the place itself: a caller with
+//     others has another groatd.
 //   - XDG_RUNTIME_DIR, TMPDIR and GROAT_SOCKET say where the socket is. Both sides check who owns those directories.
 //   - XDG_CACHE_HOME is where a restored backup is noticed; only a directory of the user's is used.
 //   - DBUS_SESSION_BUS_ADDRESS leads to the keychain. groatd checks who owns the bus.
-//   - GROAT_KEYSTORE chooses a keystore where none is chosen yet. One that disagrees with the choice is an error, and status
-//     names the choice.
-//   - HTTPS_PROXY and NO_PROXY: without them there is no way out of some networks. What passes a proxy is TLS, status shows it
-//     and every error of a connection names it.
+//   - GROAT_KEYSTORE chooses a keystore where none is chosen yet. One that disagrees with the choice is an error, and
+//     status names the choice.
+//   - HTTPS_PROXY and NO_PROXY: without them there is no way out of some networks. What passes a proxy is TLS, status
+//     shows it and every error of a connection names it.
 //   - LANG, LC_* and TZ change how something is written, never where it goes.
 //
 // Not in the list, and why: SSL_CERT_FILE and SSL_CERT_DIR decide whom groatd believes (groat network set ca_file);
