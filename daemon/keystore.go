@@ -114,11 +114,11 @@ func (d *Daemon) keystoreChange(kp protocol.KeystoreParams, passphrase, successo
 	}, successor, nil
 }
 
-// atRest is [login.Logins.AtRest] for as long as a move may take, whatever the caller's time is.
+// atRest is [login.Logins.MoveCredentials] for as long as a move may take, whatever the caller's time is.
 func (d *Daemon) atRest(move func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), moveTime)
 	defer cancel()
-	return d.logins.AtRest(ctx, move)
+	return d.logins.MoveCredentials(ctx, move)
 }
 
 // unusable reports whether err says that a keystore cannot be used, or cannot hold a credential.

@@ -15,8 +15,8 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// known reads which server the profile's stored credential is sealed for. Its secrets are wiped.
-func (l *Login) known() error {
+// readStored reads which server the profile's stored credential is sealed for. Its secrets are wiped.
+func (l *Login) readStored() error {
 	stores := []*keystore.PendingStore{&l.logins.Stores.Kept, &l.logins.Stores.Memory}
 	if l.params.Ephemeral {
 		stores = stores[1:]
@@ -32,16 +32,17 @@ func (l *Login) known() error {
 			return err // not knowing is no reason not to ask
 		}
 		item.Wipe()
-		l.was = &item
+		l.current = &item
 		return nil
 	}
 	return nil
 }
 
-// agree makes sure that a person knows every host that the sign-in, or the profile, sends something of a credential to: one
-// that was named on this command line, that the stored credential is sealed for, or that is shown and agreed to now. What
-// is agreed to is sealed with the credential. An endpoint that a discovered server could do without is left out instead.
-func (l *Login) agree(p *config.Profile, discovered *grant.Server) error {
+// agreeOnHosts makes sure that a person knows every host that the sign-in, or the profile, sends something of a
+// credential to: one that was named on this command line, that the stored credential is sealed for, or that is shown
+// and agreed to now. What is agreed to is sealed with the credential. An endpoint that a discovered server could do
+// without is left out instead.
+func (l *Login) agreeOnHosts(p *config.Profile, discovered *grant.Server) error {
 	server, _, err := p.Server()
 	if discovered != nil {
 		server, err = *discovered, nil
@@ -51,19 +52,19 @@ func (l *Login) agree(p *config.Profile, discovered *grant.Server) error {
 		return nil // resolving the profile says so
 	}
 	home := homeOf(server.TokenEndpoint, server.Issuer)
-	agreed, err := l.agreed(server, home, p.Provider != "" && p.AuthServer == "")
+	agreed, err := l.agreedOrigins(server, home, p.Provider != "" && p.AuthServer == "")
 	if err != nil {
 		return err
 	}
 	known := func(u use) bool {
-		return slices.Contains(agreed, u.origin) || l.sameServer(server) && agreedTo(l.was, u)
+		return slices.Contains(agreed, u.origin) || l.sameServer(server) && isSealedFor(l.current, u)
 	}
 	whose := use{origin: origin.OfEndpoint(p.UserinfoEndpoint), much: grant.AccessOnly}
 	if discovered != nil && !l.kind.Session() && !known(whose) {
 		p.UserinfoEndpoint, server.Userinfo = "", "" // a machine is nobody: not worth a question
 	}
-	uses := l.uses(server)
-	if err := l.trustIsUsed(uses); err != nil {
+	uses := l.usesOf(server)
+	if err := l.refuseUnusedTrust(uses); err != nil {
 		return err
 	}
 	foreign := slices.DeleteFunc(slices.Clone(uses), known)
@@ -76,57 +77,67 @@ func (l *Login) agree(p *config.Profile, discovered *grant.Server) error {
 			at   *string
 			much grant.Carries
 		}{{&p.UserinfoEndpoint, grant.AccessOnly}, {&p.RevocationEndpoint, grant.Anything}} {
-			if slices.ContainsFunc(foreign, func(u use) bool { return u.origin == origin.OfEndpoint(*optional.at) && u.much == optional.much }) {
+			if slices.ContainsFunc(foreign, func(u use) bool {
+				return u.origin == origin.OfEndpoint(*optional.at) &&
+					u.much == optional.much
+			}) {
 				*optional.at = ""
 			}
 		}
 	}
 	for _, u := range uses {
 		if (!left || known(u)) && u.origin != home && !slices.Contains(server.PresetOrigins, u.origin) {
-			to := l.sealedFor(u.much)
+			to := l.originsFor(u.much)
 			*to = union(*to, u.origin)
 		}
 	}
 	if l.sameServer(server) {
-		l.origins, l.tokenTo, l.pages = union(l.was.Origins, l.origins...), union(l.was.TokenOrigins, l.tokenTo...), union(l.was.PageOrigins, l.pages...)
+		l.origins, l.tokenOrigins, l.pageOrigins = union(l.current.Origins, l.origins...), union(l.current.TokenOrigins,
+			l.tokenOrigins...), union(l.current.PageOrigins, l.pageOrigins...)
 	}
-	if err := cmp.Or(keystore.CheckOrigins(l.origins), keystore.CheckOrigins(l.tokenTo), keystore.CheckOrigins(l.pages)); err != nil {
+	if err := cmp.Or(keystore.CheckOrigins(l.origins), keystore.CheckOrigins(l.tokenOrigins),
+		keystore.CheckOrigins(l.pageOrigins)); err != nil {
 		return protocol.InvalidParams("%s", err)
 	}
 	for _, u := range uses {
-		if u.client && (u.origin == home || slices.Contains(l.origins, u.origin) || slices.Contains(server.PresetOrigins, u.origin)) {
+		if u.client && (u.origin == home || slices.Contains(l.origins, u.origin) ||
+			slices.Contains(server.PresetOrigins, u.origin)) {
 			l.clientTo = union(l.clientTo, host(u.origin))
 		}
 	}
 	switch issuer := origin.OfEndpoint(server.Issuer); {
 	case issuer == home, len(server.PresetOrigins) > 0:
 	case discovered != nil:
-		l.tell(fmt.Sprintf("%s says that its tokens come from %s: that is where the credential will be used.", server.Issuer, home))
-	case l.was == nil || homeOf(l.was.TokenEndpoint, l.was.Issuer) != home:
-		l.tell(fmt.Sprintf("The credential of profile %s will be used at %s, which is not its issuer's host.", p.Name, home))
+		l.notice(fmt.Sprintf("%s says that its tokens come from %s: that is where the credential will be used.",
+			server.Issuer, home))
+	case l.current == nil || homeOf(l.current.TokenEndpoint, l.current.Issuer) != home:
+		l.notice(fmt.Sprintf("The credential of profile %s will be used at %s, which is not its issuer's host.", p.Name,
+			home))
 	}
 	return nil
 }
 
-// sealedFor is the list that an origin stands on for what it receives.
-func (l *Login) sealedFor(much grant.Carries) *[]string {
+// originsFor is the list that an origin stands on for what it receives.
+func (l *Login) originsFor(much grant.Carries) *[]string {
 	switch much {
 	case grant.AccessOnly:
-		return &l.tokenTo
+		return &l.tokenOrigins
 	case grant.SignInRequest:
-		return &l.pages
+		return &l.pageOrigins
 	}
 	return &l.origins
 }
 
-// agreedTo reports whether a credential is sealed for a use: for as much, not only for the origin.
-func agreedTo(item *keystore.Item, u use) bool {
-	return slices.Contains(item.Origins, u.origin) || u.much == grant.AccessOnly && slices.Contains(item.TokenOrigins, u.origin) ||
+// isSealedFor reports whether a credential is sealed for a use: for as much, not only for the origin.
+func isSealedFor(item *keystore.Item, u use) bool {
+	return slices.Contains(item.Origins, u.origin) || u.much == grant.AccessOnly &&
+		slices.Contains(item.TokenOrigins, u.origin) ||
 		u.much == grant.SignInRequest && slices.Contains(item.PageOrigins, u.origin)
 }
 
-// trustIsUsed refuses a --trust that no address of the sign-in is on: it would stand in the credential for what comes later.
-func (l *Login) trustIsUsed(uses []use) error {
+// refuseUnusedTrust refuses a --trust that no address of the sign-in is on: it would stand in the credential for what
+// comes later.
+func (l *Login) refuseUnusedTrust(uses []use) error {
 	for i, raw := range l.params.Trust {
 		o, err := origin.Parse(raw, "what to trust")
 		if err != nil || l.importing != "" || slices.ContainsFunc(uses, func(u use) bool { return u.origin == o }) {
@@ -134,7 +145,8 @@ func (l *Login) trustIsUsed(uses []use) error {
 		}
 		without := l.asked
 		without.Trust = slices.Delete(slices.Clone(without.Trust), i, i+1)
-		e := protocol.InvalidParams("--trust %s cannot be used here: no address of this sign-in is on it", visible.Name(raw))
+		e := protocol.InvalidParams("--trust %s cannot be used here: no address of this sign-in is on it",
+			visible.Name(raw))
 		e.Data = &protocol.ErrorData{Hint: Command(without)}
 		return e
 	}
@@ -149,19 +161,19 @@ func homeOf(tokenEndpoint, issuer string) string {
 	return origin.OfEndpoint(issuer)
 }
 
-// sameServer reports whether the stored credential is for a server: only then was what it is sealed with agreed to for this one. Two
-// servers that a person has named one after the other are not to be sent what is the other's.
+// sameServer reports whether the stored credential is for a server: only then was what it is sealed with agreed to for
+// this one. Two servers that a person has named one after the other are not to be sent what is the other's.
 func (l *Login) sameServer(s grant.Server) bool {
-	return l.was != nil && origin.OfEndpoint(l.was.Issuer) == origin.OfEndpoint(s.Issuer) &&
-		homeOf(l.was.TokenEndpoint, l.was.Issuer) == homeOf(s.TokenEndpoint, s.Issuer)
+	return l.current != nil && origin.OfEndpoint(l.current.Issuer) == origin.OfEndpoint(s.Issuer) &&
+		homeOf(l.current.TokenEndpoint, l.current.Issuer) == homeOf(s.TokenEndpoint, s.Issuer)
 }
 
 // sealedHost is the host that a credential is sealed for.
 func sealedHost(item keystore.Item) string { return host(homeOf(item.TokenEndpoint, item.Issuer)) }
 
-// agreed returns the origins that need no question. What only a configuration names counts where nothing is stored. preset
-// reports that all of the server is groat's own data.
-func (l *Login) agreed(server grant.Server, home string, preset bool) (agreed []string, err error) {
+// agreedOrigins returns the origins that need no question. What only a configuration names counts where nothing is
+// stored. preset reports that all of the server is groat's own data.
+func (l *Login) agreedOrigins(server grant.Server, home string, preset bool) (agreed []string, err error) {
 	q := l.params
 	for _, raw := range q.Trust {
 		o, err := origin.Parse(raw, "what to trust")
@@ -174,8 +186,9 @@ func (l *Login) agreed(server grant.Server, home string, preset bool) (agreed []
 	if l.importing != "" { // they are a file's word
 		named = slices.Clone(l.trusted)
 	}
-	preset = preset && (q.Provider != "" || l.was == nil)
-	if was := l.logins.Profiles.Named(q.Profile); l.was == nil && was != nil && q.Issuer == "" && q.TokenURL == "" && q.Provider == "" {
+	preset = preset && (q.Provider != "" || l.current == nil)
+	if was := l.logins.Profiles.Named(q.Profile); l.current == nil && was != nil && q.Issuer == "" &&
+		q.TokenURL == "" && q.Provider == "" {
 		for _, at := range []string{was.Issuer, was.TokenEndpoint, was.AuthServer} {
 			if origin.OfEndpoint(at) == home { // every other host is asked about
 				named = append(named, at)
@@ -183,7 +196,7 @@ func (l *Login) agreed(server grant.Server, home string, preset bool) (agreed []
 		}
 	}
 	if l.sameServer(server) {
-		named = append(named, l.was.TokenEndpoint, l.was.Issuer)
+		named = append(named, l.current.TokenEndpoint, l.current.Issuer)
 	}
 	for _, at := range named {
 		if o := origin.OfEndpoint(at); o != "" {
@@ -223,7 +236,7 @@ func (l *Login) askAbout(server grant.Server, home string, uses, foreign []use) 
 		}
 	}
 	var b strings.Builder
-	if stored := l.was; stored != nil && l.params.Issuer == "" {
+	if stored := l.current; stored != nil && l.params.Issuer == "" {
 		fmt.Fprintf(&b, "the credential of profile %s is sealed for %s, and what is configured now names another host.",
 			l.params.Profile, host(homeOf(stored.TokenEndpoint, stored.Issuer)))
 	} else {
@@ -247,9 +260,12 @@ func (l *Login) askAbout(server grant.Server, home string, uses, foreign []use) 
 		}
 	}
 	if b.Len() > maxQuestion { // a terminal would cut off the host that matters
-		return false, protocol.NewError(protocol.Config, host(server.Issuer)+" names hosts that are too many, or too long, to be shown; nothing was asked or sent", hint)
+		return false, protocol.NewError(protocol.Config,
+			host(server.Issuer)+" names hosts that are too many, or too long, to be shown; nothing was asked or sent",
+			hint)
 	}
-	refusal := protocol.NewError(protocol.Config, strings.TrimSuffix(b.String(), ".")+"; nothing was asked or sent", hint)
+	refusal := protocol.NewError(protocol.Config, strings.TrimSuffix(b.String(), ".")+"; nothing was asked or sent",
+		hint)
 	question := " Go on?"
 	if !needed {
 		question = " Use them? Without them the sign-in goes on."
@@ -257,19 +273,19 @@ func (l *Login) askAbout(server grant.Server, home string, uses, foreign []use) 
 	if err = l.confirm(b.String()+question, refusal); err == nil || needed || err != error(refusal) {
 		return false, err
 	}
-	l.tell(b.String() + " Nobody agreed to that, so it is left out. To use it: " + hint)
+	l.notice(b.String() + " Nobody agreed to that, so it is left out. To use it: " + hint)
 	return true, nil
 }
 
-// seal completes a new item with what the person agreed to.
-func (l *Login) seal(item *keystore.Item) {
-	item.Origins, item.TokenOrigins, item.PageOrigins, item.APIs = l.origins, l.tokenTo, l.pages, l.apis
+// setDestinations completes a new item with what the person agreed to.
+func (l *Login) setDestinations(item *keystore.Item) {
+	item.Origins, item.TokenOrigins, item.PageOrigins, item.APIs = l.origins, l.tokenOrigins, l.pageOrigins, l.apis
 }
 
 // newItem is what the sign-in's credential begins with.
 func (l *Login) newItem(clientID string) keystore.Item {
 	item := l.server().NewItem(clientID, l.kind)
-	l.seal(&item)
+	l.setDestinations(&item)
 	return item
 }
 

@@ -100,7 +100,8 @@ func (h *harness) edit(t *testing.T, profile string, change func(string) string)
 // signMachine signs a profile of a client with a secret in.
 func signMachine(t *testing.T, h *harness, o *described.Server, apis ...string) {
 	t.Helper()
-	_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", TokenURL: o.URL + "/token", ClientID: "my-client", ClientAuth: "client_secret_post", Resources: apis}, "")
+	_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", TokenURL: o.URL + "/token", ClientID: "my-client",
+		ClientAuth: "client_secret_post", Resources: apis}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,13 +136,15 @@ func TestF10ADocumentNamesAForeignHost(t *testing.T) {
 			named, foreign := described.New(t, "named"), described.New(t, "foreign")
 			maps.Copy(named.Document, map[string]any{
 				"token_endpoint": named.URL + "/token", "device_authorization_endpoint": named.URL + "/device",
-				"authorization_endpoint": named.URL + "/authorize", "pushed_authorization_request_endpoint": named.URL + "/par",
+				"authorization_endpoint": named.URL + "/authorize", "pushed_authorization_request_endpoint": named.URL +
+					"/par",
 				"require_pushed_authorization_requests": strings.HasPrefix(c.member, "pushed"),
 				"token_endpoint_auth_methods_supported": []string{c.auth},
 			})
 			at, _ := url.Parse(named.Document[c.member].(string))
 			named.Document[c.member] = foreign.URL + at.Path
-			p := protocol.LoginParams{Profile: "p", Issuer: named.URL, ClientID: "c", ClientAuth: c.auth, Grant: c.grant}
+			p := protocol.LoginParams{Profile: "p", Issuer: named.URL, ClientID: "c", ClientAuth: c.auth,
+				Grant: c.grant}
 
 			_, a, err := h.sign(t, p, "")
 			e := wantError(t, err, protocol.Config)
@@ -152,11 +155,13 @@ func TestF10ADocumentNamesAForeignHost(t *testing.T) {
 			}
 			_, b, err := h.sign(t, p, "no")
 			wantError(t, err, protocol.Config)
-			if len(b.asked) != 1 || !strings.Contains(b.asked[0], foreign.Host()) || !strings.Contains(b.asked[0], named.Host()) {
+			if len(b.asked) != 1 || !strings.Contains(b.asked[0], foreign.Host()) ||
+				!strings.Contains(b.asked[0], named.Host()) {
 				t.Errorf("asked %q", b.asked)
 			}
 			if n, f := named.Received(), foreign.Received(); len(n)+len(f)+len(a.secrets)+len(b.secrets) != 0 {
-				t.Fatalf("arrived at the named host: %q, at the foreign one: %q; typed for %q, %q", n, f, a.secrets, b.secrets)
+				t.Fatalf("arrived at the named host: %q, at the foreign one: %q; typed for %q, %q", n, f, a.secrets,
+					b.secrets)
 			}
 			if c.grant == "authorization_code" {
 				return // the rest takes a browser
@@ -165,7 +170,8 @@ func TestF10ADocumentNamesAForeignHost(t *testing.T) {
 			if r, _, err := h.sign(t, again, ""); err != nil || r.Outcome != protocol.SignedIn {
 				t.Fatalf("%s: %v", e.Hint(), err)
 			}
-			_, b, err = h.sign(t, protocol.LoginParams{Profile: "p", ClientID: "c", Issuer: named.URL, ClientAuth: c.auth, Grant: c.grant}, "no")
+			_, b, err = h.sign(t, protocol.LoginParams{Profile: "p", ClientID: "c", Issuer: named.URL,
+				ClientAuth: c.auth, Grant: c.grant}, "no")
 			if err != nil || len(b.asked) != 0 {
 				t.Errorf("the next time: %v, asked %q", err, b.asked)
 			}
@@ -178,11 +184,14 @@ func TestF12AnAliasOnAForeignHost(t *testing.T) {
 	h := onSockets(t, sandbox.Options{})
 	named, foreign := described.New(t, "named"), described.New(t, "foreign")
 	maps.Copy(named.Document, map[string]any{
-		"token_endpoint": named.URL + "/token", "mtls_endpoint_aliases": map[string]any{"token_endpoint": foreign.URL + "/token"},
+		"token_endpoint":                        named.URL + "/token",
+		"mtls_endpoint_aliases":                 map[string]any{"token_endpoint": foreign.URL + "/token"},
 		"token_endpoint_auth_methods_supported": []string{"tls_client_auth"},
 	})
-	_, _, err := h.sign(t, protocol.LoginParams{Profile: "p", Issuer: named.URL, ClientID: "c", ClientAuth: "tls_client_auth", Key: "/nowhere", Certificate: "/nowhere"}, "")
-	if e := wantError(t, err, protocol.Config); !strings.Contains(e.Message, foreign.Host()) || !strings.Contains(e.Message, "certificate") {
+	_, _, err := h.sign(t, protocol.LoginParams{Profile: "p", Issuer: named.URL, ClientID: "c",
+		ClientAuth: "tls_client_auth", Key: "/nowhere", Certificate: "/nowhere"}, "")
+	if e := wantError(t, err, protocol.Config); !strings.Contains(e.Message, foreign.Host()) ||
+		!strings.Contains(e.Message, "certificate") {
 		t.Error(e.Message)
 	}
 	if got := foreign.Received(); len(got) != 0 {
@@ -190,8 +199,8 @@ func TestF12AnAliasOnAForeignHost(t *testing.T) {
 	}
 }
 
-// A file is edited so that the profile's server is another. No secret is asked for, let alone sent, before a person has seen
-// both names; the prompt says where the secret goes.
+// A file is edited so that the profile's server is another. No secret is asked for, let alone sent, before a person has
+// seen both names; the prompt says where the secret goes.
 func TestJ1AnEditedServerIsAskedAbout(t *testing.T) {
 	for _, p := range []protocol.LoginParams{{Profile: "lab"}, {Profile: "lab", ClientID: "my-client"}} {
 		h := onSockets(t, sandbox.Options{})
@@ -201,19 +210,22 @@ func TestJ1AnEditedServerIsAskedAbout(t *testing.T) {
 		wantError(t, h.tokenError(t, "lab"), protocol.Config)
 		_, a, err := h.sign(t, p, "")
 		e := wantError(t, err, protocol.Config)
-		if !strings.Contains(e.Message, honest.Host()) || !strings.Contains(e.Message, evil.Host()) || len(a.secrets) != 0 {
+		if !strings.Contains(e.Message, honest.Host()) || !strings.Contains(e.Message, evil.Host()) ||
+			len(a.secrets) != 0 {
 			t.Errorf("%q, typed for %q", e.Message, a.secrets)
 		}
 		_, a, err = h.sign(t, p, "no")
 		wantError(t, err, protocol.Config)
-		if len(a.asked) != 1 || !strings.Contains(a.asked[0], honest.Host()) || !strings.Contains(a.asked[0], evil.Host()) || len(a.secrets) != 0 {
+		if len(a.asked) != 1 || !strings.Contains(a.asked[0], honest.Host()) ||
+			!strings.Contains(a.asked[0], evil.Host()) || len(a.secrets) != 0 {
 			t.Errorf("asked %q, typed for %q", a.asked, a.secrets)
 		}
 		if got := evil.Received(); len(got) != 0 {
 			t.Errorf("arrived: %q", got)
 		}
 		again := typed(t, e.Hint())
-		if _, a, err = h.sign(t, again, ""); err == nil || !strings.Contains(err.Error(), "would give up") || len(a.secrets) != 0 {
+		if _, a, err = h.sign(t, again, ""); err == nil || !strings.Contains(err.Error(), "would give up") ||
+			len(a.secrets) != 0 {
 			t.Errorf("what the old server accepts is given up without a word: %v", err)
 		}
 		again.Replace = true
@@ -228,21 +240,27 @@ func TestJ1AnEditedServerIsAskedAbout(t *testing.T) {
 func TestJ7AnEditedProviderIsAskedAbout(t *testing.T) {
 	for name, edit := range map[string]func(text, from, to string) string{
 		"auth_server": strings.ReplaceAll,
-		"provider":    func(_, _, to string) string { return "provider = 'climateengine'\nauth_server = '" + to + "'\n" },
+		"provider": func(_, _, to string) string {
+			return "provider = 'climateengine'\nauth_server = '" + to +
+				"'\n"
+		},
 		"its own host": func(text, from, to string) string {
 			return strings.Replace(text, "auth_server = '"+from+"'\n", "", 1)
 		},
 	} {
 		h := onSockets(t, sandbox.Options{})
 		honest, evil := described.New(t, "honest"), described.New(t, "evil")
-		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Provider: "spatiafi", AuthServer: honest.URL, ClientID: "c"}, "")
+		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Provider: "spatiafi", AuthServer: honest.URL,
+			ClientID: "c"}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		h.edit(t, "lab", func(text string) string { return edit(text, honest.URL, evil.URL) })
-		for _, p := range []protocol.LoginParams{{Profile: "lab"}, {Profile: "lab", ClientID: "c"}, {Profile: "lab", Username: person}} {
+		for _, p := range []protocol.LoginParams{{Profile: "lab"}, {Profile: "lab", ClientID: "c"},
+			{Profile: "lab", Username: person}} {
 			_, a, err := h.sign(t, p, "no")
-			if e := wantError(t, err, protocol.Config); len(a.asked) != 1 || !strings.Contains(a.asked[0], honest.Host()) || len(a.secrets) != 0 {
+			if e := wantError(t, err, protocol.Config); len(a.asked) != 1 ||
+				!strings.Contains(a.asked[0], honest.Host()) || len(a.secrets) != 0 {
 				t.Errorf("%s: %v, asked %q, typed for %q", name, e, a.asked, a.secrets)
 			}
 		}
@@ -260,12 +278,15 @@ func TestJ2EveryPromptNamesTheHost(t *testing.T) {
 		p    protocol.LoginParams
 		host string
 	}{
-		"client secret":   {protocol.LoginParams{TokenURL: o.URL + "/token", ClientID: "c"}, o.Host()},
-		"password":        {protocol.LoginParams{Provider: "spatiafi", AuthServer: o.URL, Username: person}, o.Host()},
-		"password of key": {protocol.LoginParams{Provider: "planet-legacy", AuthServer: o.URL, Username: person}, o.Host()},
-		"token":           {protocol.LoginParams{TokenURL: o.URL + "/token", ClientID: "c", ClientAuth: "none", Grant: "token_exchange"}, o.Host()},
-		"API key":         {protocol.LoginParams{Provider: "planet-key"}, "api.planet.com"},
-		"API key, named":  {protocol.LoginParams{Provider: "planet-key", Resources: []string{"https://more.example"}}, "more.example"},
+		"client secret": {protocol.LoginParams{TokenURL: o.URL + "/token", ClientID: "c"}, o.Host()},
+		"password":      {protocol.LoginParams{Provider: "spatiafi", AuthServer: o.URL, Username: person}, o.Host()},
+		"password of key": {protocol.LoginParams{Provider: "planet-legacy", AuthServer: o.URL, Username: person},
+			o.Host()},
+		"token": {protocol.LoginParams{TokenURL: o.URL + "/token", ClientID: "c", ClientAuth: "none",
+			Grant: "token_exchange"}, o.Host()},
+		"API key": {protocol.LoginParams{Provider: "planet-key"}, "api.planet.com"},
+		"API key, named": {protocol.LoginParams{Provider: "planet-key", Resources: []string{"https://more.example"}},
+			"more.example"},
 	} {
 		c.p.Profile = "p"
 		_, a, _ := h.sign(t, c.p, "")
@@ -312,18 +333,20 @@ func TestJ3NothingStoredIsNotAskedAbout(t *testing.T) {
 	if err := os.MkdirAll(h.config, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	text := "[profiles.lab]\nissuer = \"" + o.URL + "\"\ntoken_endpoint = \"" + o.URL + "/token\"\nclient_auth = \"client_secret_post\"\nresources = [\"https://api.example\"]\n"
+	text := "[profiles.lab]\nissuer = \"" + o.URL + "\"\ntoken_endpoint = \"" + o.URL +
+		"/token\"\nclient_auth = \"client_secret_post\"\nresources = [\"https://api.example\"]\n"
 	if err := os.WriteFile(filepath.Join(h.config, "config.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", ClientID: "c"}, "no")
-	if err != nil || len(a.asked) != 0 || len(a.secrets) != 1 || !strings.Contains(a.secrets[0], o.Host()) || !slices.Equal(r.Added, []string{"https://api.example"}) {
+	if err != nil || len(a.asked) != 0 || len(a.secrets) != 1 || !strings.Contains(a.secrets[0], o.Host()) ||
+		!slices.Equal(r.Added, []string{"https://api.example"}) {
 		t.Errorf("%v, asked %q, typed for %q, %+v", err, a.asked, a.secrets, r)
 	}
 }
 
-// A configuration that names the servers of two is asked about, also where nothing is stored: the prompt would name one host,
-// and the other would be sent the secret too.
+// A configuration that names the servers of two is asked about, also where nothing is stored: the prompt would name one
+// host, and the other would be sent the secret too.
 func TestJ5TheOtherHostOfAConfiguration(t *testing.T) {
 	h := onSockets(t, sandbox.Options{})
 	honest, evil := described.New(t, "honest"), described.New(t, "evil")
@@ -334,16 +357,19 @@ func TestJ5TheOtherHostOfAConfiguration(t *testing.T) {
 	if err := os.MkdirAll(h.config, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	text := "[profiles.lab]\nissuer = '" + evil.URL + "'\ntoken_endpoint = '" + honest.URL + "/token'\nclient_auth = 'client_secret_post'\ngrant = 'device_code'\n"
+	text := "[profiles.lab]\nissuer = '" + evil.URL + "'\ntoken_endpoint = '" + honest.URL +
+		"/token'\nclient_auth = 'client_secret_post'\ngrant = 'device_code'\n"
 	if err := os.WriteFile(filepath.Join(h.config, "config.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", ClientID: "c"}, "no")
-	if wantError(t, err, protocol.Config); len(a.asked) != 1 || !strings.Contains(a.asked[0], evil.Host()+" would receive") || len(a.secrets) != 0 {
+	if wantError(t, err, protocol.Config); len(a.asked) != 1 ||
+		!strings.Contains(a.asked[0], evil.Host()+" would receive") || len(a.secrets) != 0 {
 		t.Errorf("asked %q, typed for %q", a.asked, a.secrets)
 	}
 	_, a, err = h.sign(t, protocol.LoginParams{Profile: "lab", ClientID: "c"}, "yes")
-	if err != nil || len(a.secrets) != 1 || !strings.Contains(a.secrets[0], evil.Host()) || !strings.Contains(a.secrets[0], honest.Host()) {
+	if err != nil || len(a.secrets) != 1 || !strings.Contains(a.secrets[0], evil.Host()) ||
+		!strings.Contains(a.secrets[0], honest.Host()) {
 		t.Errorf("%v: typed for %q", err, a.secrets)
 	}
 }
@@ -354,10 +380,12 @@ func TestJ6NamesThatHideOthers(t *testing.T) {
 	named, foreign := described.New(t, "named"), described.New(t, "foreign")
 	long := func(letter string) string { return "https://" + strings.Repeat(letter, 230) + ".example" }
 	maps.Copy(named.Document, map[string]any{
-		"token_endpoint": foreign.URL + "/token", "device_authorization_endpoint": long("a"), "revocation_endpoint": long("b"),
+		"token_endpoint": foreign.URL + "/token", "device_authorization_endpoint": long("a"),
+		"revocation_endpoint":                   long("b"),
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
 	})
-	_, a, err := h.sign(t, protocol.LoginParams{Profile: "p", Issuer: named.URL, ClientID: "c", ClientAuth: "client_secret_post", Grant: "device_code"}, "yes")
+	_, a, err := h.sign(t, protocol.LoginParams{Profile: "p", Issuer: named.URL, ClientID: "c",
+		ClientAuth: "client_secret_post", Grant: "device_code"}, "yes")
 	if wantError(t, err, protocol.Config); len(a.asked) != 0 || len(a.secrets) != 0 || len(foreign.Received()) != 0 {
 		t.Errorf("%v, asked %q, typed for %q", err, a.asked, a.secrets)
 	}
@@ -366,14 +394,16 @@ func TestJ6NamesThatHideOthers(t *testing.T) {
 // The command that a refusal hints at is one command, whatever a server calls its hosts.
 func TestJ4AHintIsOneCommand(t *testing.T) {
 	for in, want := range map[string]string{
-		"https://a.example:1/x": "https://a.example:1/x", "": "''", "a b": "'a b'", "$(id)": "'$(id)'", "it's": `'it'\''s'`, "a;b": "'a;b'", "é": "'é'",
+		"https://a.example:1/x": "https://a.example:1/x", "": "''", "a b": "'a b'", "$(id)": "'$(id)'",
+		"it's": `'it'\''s'`, "a;b": "'a;b'", "é": "'é'",
 	} {
 		if got := visible.Word(in); got != want {
 			t.Errorf("%s is quoted as %s", in, got)
 		}
 	}
 	none := ""
-	got := Command(protocol.LoginParams{Profile: "p", Issuer: "https://$(id).example", Scope: "a b", Prefix: &none, NoBrowser: true, Trust: []string{"https://t.example"}})
+	got := Command(protocol.LoginParams{Profile: "p", Issuer: "https://$(id).example", Scope: "a b", Prefix: &none,
+		NoBrowser: true, Trust: []string{"https://t.example"}})
 	if want := "groat login p --issuer 'https://$(id).example' --no-browser --prefix '' --scope 'a b' --trust https://t.example"; got != want {
 		t.Error(got)
 	}
@@ -384,10 +414,12 @@ func TestF40AgreedForTokensIsNotForSecrets(t *testing.T) {
 	h := onSockets(t, sandbox.Options{})
 	o, second := described.New(t, "named"), described.New(t, "second")
 	maps.Copy(o.Document, map[string]any{
-		"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device", "userinfo_endpoint": second.URL + "/me",
+		"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device",
+		"userinfo_endpoint":                     second.URL + "/me",
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
 	})
-	p := protocol.LoginParams{Profile: "lab", Issuer: o.URL, ClientID: "c", Grant: "device_code", Trust: []string{second.URL}}
+	p := protocol.LoginParams{Profile: "lab", Issuer: o.URL, ClientID: "c", Grant: "device_code",
+		Trust: []string{second.URL}}
 	if _, _, err := h.sign(t, p, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +429,8 @@ func TestF40AgreedForTokensIsNotForSecrets(t *testing.T) {
 	second.Received()
 	o.Document["device_authorization_endpoint"] = second.URL + "/device"
 	_, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", Scope: "more"}, "")
-	if e := wantError(t, err, protocol.Config); !strings.Contains(e.Message, second.Host()+" would receive") || len(a.secrets) != 0 {
+	if e := wantError(t, err, protocol.Config); !strings.Contains(e.Message, second.Host()+" would receive") ||
+		len(a.secrets) != 0 {
 		t.Errorf("%q, typed for %q", e.Message, a.secrets)
 	}
 	h.edit(t, "lab", func(text string) string { return text + "revocation_endpoint = '" + second.URL + "/revoke'\n" })
@@ -415,14 +448,17 @@ func TestF41AddingKeepsWhatWasAgreed(t *testing.T) {
 	h := onSockets(t, sandbox.Options{})
 	o, second := described.New(t, "named"), described.New(t, "second")
 	maps.Copy(o.Document, map[string]any{
-		"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device", "userinfo_endpoint": second.URL + "/me",
+		"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device",
+		"userinfo_endpoint":   second.URL + "/me",
 		"revocation_endpoint": second.URL + "/revoke",
 	})
-	p := protocol.LoginParams{Profile: "lab", Issuer: o.URL, ClientID: "c", ClientAuth: "none", Grant: "device_code", Trust: []string{second.URL}}
+	p := protocol.LoginParams{Profile: "lab", Issuer: o.URL, ClientID: "c", ClientAuth: "none", Grant: "device_code",
+		Trust: []string{second.URL}}
 	if _, _, err := h.sign(t, p, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example"}}, ""); err != nil || len(a.asked) != 0 {
+	if _, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example"}},
+		""); err != nil || len(a.asked) != 0 {
 		t.Fatalf("asked %q: %v", a.asked, err)
 	}
 	item := h.stored(t, "lab")

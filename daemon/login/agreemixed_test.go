@@ -15,8 +15,8 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// A profile's credential is sealed for one server, and a person names another one for it, whose document names endpoints of
-// both. What was agreed to for the one is not agreed to for the other.
+// A profile's credential is sealed for one server, and a person names another one for it, whose document names
+// endpoints of both. What was agreed to for the one is not agreed to for the other.
 func TestF30ADocumentMixesInTheServerOfBefore(t *testing.T) {
 	tier.Long(t, "fifteen sign-ins by device take a second each")
 	for endpoint, path := range map[string]string{
@@ -34,14 +34,17 @@ func TestF30ADocumentMixesInTheServerOfBefore(t *testing.T) {
 				describe := func(o *described.Server) {
 					maps.Copy(o.Document, map[string]any{
 						"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device",
-						"authorization_endpoint": o.URL + "/authorize", "pushed_authorization_request_endpoint": o.URL + "/par",
-						"token_endpoint_auth_methods_supported": []string{"none", "client_secret_post", "client_secret_jwt"},
+						"authorization_endpoint":                o.URL + "/authorize",
+						"pushed_authorization_request_endpoint": o.URL + "/par",
+						"token_endpoint_auth_methods_supported": []string{"none", "client_secret_post",
+							"client_secret_jwt"},
 						"require_pushed_authorization_requests": path == "/par",
 					})
 				}
 				describe(honest)
 				describe(evil)
-				p := protocol.LoginParams{Profile: "lab", Issuer: honest.URL, ClientID: "c", ClientAuth: auth, Grant: "device_code"}
+				p := protocol.LoginParams{Profile: "lab", Issuer: honest.URL, ClientID: "c", ClientAuth: auth,
+					Grant: "device_code"}
 				if _, _, err := h.sign(t, p, ""); err != nil {
 					t.Fatal(err)
 				}
@@ -56,16 +59,19 @@ func TestF30ADocumentMixesInTheServerOfBefore(t *testing.T) {
 				wantError(t, err, protocol.Config)
 				_, b, err := h.sign(t, p, "no")
 				e := wantError(t, err, protocol.Config)
-				if len(b.asked) != 1 || !strings.Contains(b.asked[0], honest.Host()+" would receive") || len(a.secrets)+len(b.secrets) != 0 {
+				if len(b.asked) != 1 || !strings.Contains(b.asked[0], honest.Host()+" would receive") ||
+					len(a.secrets)+len(b.secrets) != 0 {
 					t.Errorf("asked %q, typed for %q", b.asked, slices.Concat(a.secrets, b.secrets))
 				}
-				if path != "" && path != "/device" && path != "/par" && !strings.Contains(b.asked[0], evil.Host()+" would receive") {
+				if path != "" && path != "/device" && path != "/par" &&
+					!strings.Contains(b.asked[0], evil.Host()+" would receive") {
 					t.Errorf("who would receive what is the other's is not said: %q", b.asked)
 				}
 				if got := slices.Concat(evil.Received(), honest.Received()); len(got) != 0 {
 					t.Errorf("arrived: %q", got)
 				}
-				if again := typed(t, strings.Replace(e.Hint(), " --replace", "", 1)); !slices.Equal(again.Trust, []string{honest.URL}) {
+				if again := typed(t, strings.Replace(e.Hint(), " --replace", "", 1)); !slices.Equal(again.Trust,
+					[]string{honest.URL}) {
 					t.Errorf("hint %q", e.Hint())
 				}
 			})
@@ -83,7 +89,8 @@ func TestF31AnEditedSessionIsMendedByItsLogin(t *testing.T) {
 		"token_endpoint": honest.URL + "/token", "device_authorization_endpoint": honest.URL + "/device",
 		"revocation_endpoint": honest.URL + "/revoke", "userinfo_endpoint": honest.URL + "/me",
 	})
-	p := protocol.LoginParams{Profile: "lab", Issuer: honest.URL, ClientID: "c", ClientAuth: "none", Grant: "device_code"}
+	p := protocol.LoginParams{Profile: "lab", Issuer: honest.URL, ClientID: "c", ClientAuth: "none",
+		Grant: "device_code"}
 	if _, _, err := h.sign(t, p, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -125,18 +132,20 @@ func (h *harness) text(t *testing.T, profile string) string {
 	return string(b)
 }
 
-// A name in a prompt is neither so long that the host is cut off behind it, nor made to look like a host; and so many hosts that
-// a terminal would not show them all are not asked for.
+// A name in a prompt is neither so long that the host is cut off behind it, nor made to look like a host; and so many
+// hosts that a terminal would not show them all are not asked for.
 func TestJ65ANameThatHidesTheHost(t *testing.T) {
 	h := onSockets(t, sandbox.Options{})
 	o := described.New(t, "named")
-	for _, name := range []string{strings.Repeat("c", 1000), "c, for honest.example", "c\nfor honest.example:\x1b[8m", "c\u202e"} {
+	for _, name := range []string{strings.Repeat("c", 1000), "c, for honest.example", "c\nfor honest.example:\x1b[8m",
+		"c\u202e"} {
 		for _, p := range []protocol.LoginParams{
 			{Profile: "lab", TokenURL: o.URL + "/token", ClientID: name},
 			{Profile: "lab", Provider: "climateengine", AuthServer: o.URL, Username: name},
 		} {
 			_, a, _ := h.sign(t, p, "")
-			if len(a.secrets) != 1 || len(a.secrets[0]) > 300 || !strings.HasSuffix(visible.Text(a.secrets[0]), ", for "+o.Host()) ||
+			if len(a.secrets) != 1 || len(a.secrets[0]) > 300 ||
+				!strings.HasSuffix(visible.Text(a.secrets[0]), ", for "+o.Host()) ||
 				strings.HasPrefix(a.secrets[0], "Client secret of c, for honest") {
 				t.Errorf("%q: %q", name, a.secrets)
 			}

@@ -16,16 +16,17 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// callable adds the API origins that were named to those that the profile lists, and finds out which of them its credential
-// is sealed for: those that were named now or sealed before, those of the provider's preset, and where nothing is stored all
-// that the configuration lists.
-func (l *Login) callable(p *config.Profile) error {
+// agreeOnAPIs adds the API origins that were named to those that the profile lists, and finds out which of them its
+// credential is sealed for: those that were named now or sealed before, those of the provider's preset, and where
+// nothing is stored all that the configuration lists.
+func (l *Login) agreeOnAPIs(p *config.Profile) error {
 	var own []string
 	if provider, ok := preset.Lookup(p.Provider); ok {
 		own = provider.Resources
 	}
 	before := p.Resources
-	if was := l.logins.Profiles.Named(p.Name); before == nil && was != nil && was.Provider == p.Provider && was.Issuer == p.Issuer {
+	if was := l.logins.Profiles.Named(p.Name); before == nil && was != nil && was.Provider == p.Provider &&
+		was.Issuer == p.Issuer {
 		before = was.Resources // a server that is named anew is the same one
 	}
 	if p.Resources = before; before == nil {
@@ -40,7 +41,9 @@ func (l *Login) callable(p *config.Profile) error {
 			with := l.asked
 			with.Resources = slices.Clone(with.Resources)
 			with.Resources[i] = origin.WithoutPort(named[i])
-			e := protocol.InvalidParams("--api %s cannot be used here: an origin has no path, and its whole server is sent the token", visible.Word(raw))
+			e := protocol.InvalidParams(
+				"--api %s cannot be used here: an origin has no path, and its whole server is sent the token",
+				visible.Word(raw))
 			e.Data = &protocol.ErrorData{Hint: Command(with)}
 			return e
 		}
@@ -61,14 +64,14 @@ func (l *Login) callable(p *config.Profile) error {
 	}
 	sealed := slices.Concat(named, mine)
 	if server, _, err := p.Server(); err == nil && l.sameServer(server) { // another server's tokens were not agreed to
-		l.hadAPIs = l.was.APIs
-		sealed = append(sealed, l.was.APIs...)
+		l.sealedAPIs = l.current.APIs
+		sealed = append(sealed, l.current.APIs...)
 	}
 	var unsealed []string
 	for _, o := range listed {
 		switch {
 		case p.AuthServer == "" && slices.Contains(mine, o): // needs no seal
-		case l.was == nil || slices.Contains(sealed, o):
+		case l.current == nil || slices.Contains(sealed, o):
 			l.apis = union(l.apis, o)
 		default:
 			unsealed = append(unsealed, origin.WithoutPort(o))
@@ -78,10 +81,10 @@ func (l *Login) callable(p *config.Profile) error {
 		return protocol.InvalidParams("%s", err)
 	}
 	if len(unsealed) > 0 {
-		l.tell(fmt.Sprintf("The file of profile %s lists %s, but its credential is not sealed for it, and no token goes there. To allow it: groat login %s --api %s",
+		l.notice(fmt.Sprintf("The file of profile %s lists %s, but its credential is not sealed for it, and no token goes there. To allow it: groat login %s --api %s",
 			p.Name, strings.Join(unsealed, ", "), p.Name, strings.Join(unsealed, " --api ")))
 	}
-	l.listed, l.preset = listed, mine
+	l.listedAPIs, l.presetAPIs = listed, mine
 	return nil
 }
 
@@ -96,11 +99,11 @@ func originsOf(list []string) (origins []string, err error) {
 	return origins, nil
 }
 
-// widened is an item with what a person has agreed to just now, and whether that is more than it was sealed with.
-func (l *Login) widened(item keystore.Item) (next keystore.Item, more bool) {
+// withAgreed is an item with what a person has agreed to just now, and whether that is more than it was sealed with.
+func (l *Login) withAgreed(item keystore.Item) (next keystore.Item, more bool) {
 	next = item
-	next.Origins, next.TokenOrigins = union(item.Origins, l.origins...), union(item.TokenOrigins, l.tokenTo...)
-	next.PageOrigins, next.APIs = union(item.PageOrigins, l.pages...), union(item.APIs, l.apis...)
+	next.Origins, next.TokenOrigins = union(item.Origins, l.origins...), union(item.TokenOrigins, l.tokenOrigins...)
+	next.PageOrigins, next.APIs = union(item.PageOrigins, l.pageOrigins...), union(item.APIs, l.apis...)
 	return next, !next.Equal(item)
 }
 
@@ -109,14 +112,15 @@ func without(list, other []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(o string) bool { return slices.Contains(other, o) })
 }
 
-// reseal adds to a stored credential what a person has agreed to just now, without a new sign-in. t, which has just been had
-// with it, is told too. Until resume is called the profile's owner uses the credential for nothing.
+// reseal adds to a stored credential what a person has agreed to just now, without a new sign-in. t, which has just
+// been had with it, is told too. Until resume is called the profile's owner uses the credential for nothing.
 func (l *Login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err error) {
-	next, more := l.widened(*item)
+	next, more := l.withAgreed(*item)
 	if !more {
 		return func() {}, nil
 	}
-	if err := cmp.Or(keystore.CheckOrigins(next.Origins), keystore.CheckOrigins(next.TokenOrigins), keystore.CheckOrigins(next.PageOrigins), keystore.CheckOrigins(next.APIs)); err != nil {
+	if err := cmp.Or(keystore.CheckOrigins(next.Origins), keystore.CheckOrigins(next.TokenOrigins),
+		keystore.CheckOrigins(next.PageOrigins), keystore.CheckOrigins(next.APIs)); err != nil {
 		return nil, protocol.InvalidParams("%s", err)
 	}
 	ctx := context.WithoutCancel(l.ctx)
@@ -130,36 +134,38 @@ func (l *Login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 	now, err := l.store().Get(ctx, l.params.Profile)
 	if err == nil && (now.TokenEndpoint != item.TokenEndpoint || now.Issuer != item.Issuer) {
 		now.Wipe()
-		err = protocol.NewError(protocol.Temporary, "the credential was replaced meanwhile; nothing was added", Command(l.asked))
+		err = protocol.NewError(protocol.Temporary, "the credential was replaced meanwhile; nothing was added",
+			Command(l.asked))
 	}
 	if err != nil {
 		resume()
 		return nil, err
 	}
 	had := now
-	now, _ = l.widened(now)
+	now, _ = l.withAgreed(now)
 	l.store().SetOrHold(ctx, l.params.Profile, now) // what could not be stored is held, and run says so
 	item.Wipe()
 	*item, l.resealed = now, true
 	added := union(without(now.Origins, had.Origins), without(now.TokenOrigins, had.TokenOrigins)...)
 	if added = union(added, without(now.PageOrigins, had.PageOrigins)...); len(added) > 0 {
-		l.tell(fmt.Sprintf("From now on the credential of profile %s may be used at %s too.", l.params.Profile, strings.Join(added, ", ")))
+		l.notice(fmt.Sprintf("From now on the credential of profile %s may be used at %s too.", l.params.Profile,
+			strings.Join(added, ", ")))
 	}
 	t.Destinations = l.profile.Endpoint.DestinationsOf(now)
 	return resume, nil
 }
 
-// added says which API origins there are, and which of them the credential was not sealed for before.
-func (l *Login) added() (all, added []string) {
+// addedAPIs says which API origins there are, and which of them the credential was not sealed for before.
+func (l *Login) addedAPIs() (all, added []string) {
 	for _, o := range l.apis {
-		if !slices.Contains(l.hadAPIs, o) && !slices.Contains(l.preset, o) {
+		if !slices.Contains(l.sealedAPIs, o) && !slices.Contains(l.presetAPIs, o) {
 			added = append(added, origin.WithoutPort(o))
 		}
 	}
 	if len(added) == 0 && len(l.params.Resources) == 0 {
 		return nil, nil
 	}
-	for _, o := range l.listed {
+	for _, o := range l.listedAPIs {
 		if slices.Contains(l.apis, o) || slices.Contains(l.profile.Endpoint.Server().PresetAPIs, o) {
 			all = append(all, origin.WithoutPort(o))
 		}

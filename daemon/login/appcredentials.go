@@ -20,28 +20,29 @@ import (
 func (l *Login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	provider, _ := preset.Lookup(l.profile.Provider)
 	for _, note := range provider.Notes {
-		l.tell(note)
+		l.notice(note)
 	}
 	temporary, err := l.temporaryToken()
 	if err != nil {
 		return protocol.LoginResult{}, err
 	}
-	// Once begun this is finished, whether or not the person stays: the provider shows the secret this once. A person may
-	// have taken ten minutes to type, so the keystore is tried again.
+	// Once begun this is finished, whether or not the person stays: the provider shows the secret this once. A person
+	// may have taken ten minutes to type, so the keystore is tried again.
 	ctx := context.WithoutCancel(l.ctx)
 	if err := l.store().Probe(ctx); err != nil {
 		return protocol.LoginResult{}, err
 	}
 	item, err := l.endpoint.CreateClient(ctx, temporary)
 	if err != nil {
-		return protocol.LoginResult{}, l.notCreated(err, provider.Title)
+		return protocol.LoginResult{}, l.notCreatedError(err, provider.Title)
 	}
 	l.created = true
-	l.logins.Log.Info("App Credentials were created", zap.String("profile", l.params.Profile), zap.String("client_id", item.ClientID))
+	l.logins.Log.Info("App Credentials were created", zap.String("profile", l.params.Profile),
+		zap.String("client_id", item.ClientID))
 	item.Username = l.params.Username
 	defer item.Wipe()
-	l.seal(&item)
-	return l.keepCreated(ctx, item, old)
+	l.setDestinations(&item)
+	return l.storeCreated(ctx, item, old)
 }
 
 // temporaryToken asks for the password, uses it once and forgets it.
@@ -57,69 +58,73 @@ func (l *Login) temporaryToken() (grant.Token, error) {
 			return t, err
 		}
 		e := l.logins.Wire(err, l.params.Profile)
-		e.Data.Hint = l.again("--username " + visible.Word(l.params.Username))
+		e.Data.Hint = l.tryAgain("--username " + visible.Word(l.params.Username))
 		return t, e
 	}
 	return t, nil
 }
 
-// notCreated explains a failed creation. An ambiguous one is no "try again": every try may leave one more client behind.
-func (l *Login) notCreated(err error, title string) error {
+// notCreatedError explains a failed creation. An ambiguous one is no "try again": every try may leave one more client
+// behind.
+func (l *Login) notCreatedError(err error, title string) error {
 	if _, ok := errors.AsType[*grant.AmbiguousCreateError](err); !ok {
 		return err
 	}
 	return protocol.NewError(protocol.Internal,
 		fmt.Sprintf("%s; %s may or may not have created a client whose secret nobody knows; nothing was stored, and the request was not repeated", err, title),
-		l.again("--username "+visible.Word(l.params.Username)+" (which creates a client, perhaps a second one)"))
+		l.tryAgain("--username "+visible.Word(l.params.Username)+" (which creates a client, perhaps a second one)"))
 }
 
-// keepCreated stores and proves a new client. The first of a profile is stored before the proof, since nothing is there to
-// lose; one that replaces another is proven before. What cannot be stored is held in memory.
-func (l *Login) keepCreated(ctx context.Context, item keystore.Item, old *keystore.Item) (protocol.LoginResult, error) {
+// storeCreated stores and proves a new client. The first of a profile is stored before the proof, since nothing is
+// there to lose; one that replaces another is proven before. What cannot be stored is held in memory.
+func (l *Login) storeCreated(ctx context.Context, item keystore.Item, old *keystore.Item) (protocol.LoginResult,
+	error) {
 	if old == nil {
-		unstored := l.keep(ctx, item)
+		unstored := l.storeOrHold(ctx, item)
 		if err := l.save(); err != nil {
 			return protocol.LoginResult{}, err
 		}
 		if unstored != nil {
-			return protocol.LoginResult{}, l.notStored(unstored, item.ClientID)
+			return protocol.LoginResult{}, l.createdNotStoredError(unstored, item.ClientID)
 		}
 	}
 	t, err := l.firstToken(ctx, item)
 	if err != nil {
-		return protocol.LoginResult{}, l.notProven(ctx, err, item, old)
+		return protocol.LoginResult{}, l.notProvenError(ctx, err, item, old)
 	}
-	defer l.quiet(ctx)()
+	defer l.pauseRenewals(ctx)()
 	if old != nil {
 		if err := l.save(); err != nil {
-			return protocol.LoginResult{}, l.setAside(ctx, err, item)
+			return protocol.LoginResult{}, l.storeBeside(ctx, err, item)
 		}
 	}
-	if err := l.keep(ctx, item); err != nil {
-		return protocol.LoginResult{}, l.notStored(err, item.ClientID)
+	if err := l.storeOrHold(ctx, item); err != nil {
+		return protocol.LoginResult{}, l.createdNotStoredError(err, item.ClientID)
 	}
-	return l.adopt(item, t, protocol.SignedIn)
+	return l.finish(item, t, protocol.SignedIn)
 }
 
-// notProven explains that a new client could not be used yet. The one that it should replace stays the profile's; the new one
-// is given up where the server refuses it, and kept beside where nobody can tell.
-func (l *Login) notProven(ctx context.Context, err error, item keystore.Item, old *keystore.Item) error {
-	if old != nil && undecided(err) {
-		return l.setAside(ctx, err, item)
+// notProvenError explains that a new client could not be used yet. The one that it should replace stays the profile's;
+// the new one is given up where the server refuses it, and kept beside where nobody can tell.
+func (l *Login) notProvenError(ctx context.Context, err error, item keystore.Item, old *keystore.Item) error {
+	if old != nil && isInconclusive(err) {
+		return l.storeBeside(ctx, err, item)
 	}
 	e := l.logins.Wire(err, l.params.Profile)
-	e.Message = fmt.Sprintf("the client %s was created, but it could not be used yet: %s", visible.Name(item.ClientID), e.Message)
+	e.Message = fmt.Sprintf("the client %s was created, but it could not be used yet: %s", visible.Name(item.ClientID),
+		e.Message)
 	if old == nil {
 		return e
 	}
 	e.Message += fmt.Sprintf("; profile %s keeps the client %s", l.params.Profile, visible.Name(old.ClientID))
-	e.Data.Hint = "groat login " + l.params.Profile + " --username " + visible.Word(l.params.Username) + " --new-client (creates another client)"
+	e.Data.Hint = "groat login " + l.params.Profile + " --username " + visible.Word(l.params.Username) +
+		" --new-client (creates another client)"
 	return e
 }
 
-// setAside keeps a new client under a name that nothing has, where it cannot take the place of the profile's: neither of the two
-// could be had again. err is what stands in the way.
-func (l *Login) setAside(ctx context.Context, err error, item keystore.Item) error {
+// storeBeside keeps a new client under a name that nothing has, where it cannot take the place of the profile's:
+// neither of the two could be had again. err is what stands in the way.
+func (l *Login) storeBeside(ctx context.Context, err error, item keystore.Item) error {
 	why := l.logins.Wire(err, l.params.Profile)
 	with := protocol.LoginParams{Provider: l.profile.Provider, AuthServer: l.profile.AuthServer}
 	for n := 2; n < 100 && with.Profile == ""; n++ {
@@ -129,7 +134,8 @@ func (l *Login) setAside(ctx context.Context, err error, item keystore.Item) err
 			with.Profile = name
 		}
 	}
-	made := fmt.Sprintf("the client %s was created, and profile %s keeps the one that it has: %s", visible.Name(item.ClientID), l.params.Profile, why.Message)
+	made := fmt.Sprintf("the client %s was created, and profile %s keeps the one that it has: %s",
+		visible.Name(item.ClientID), l.params.Profile, why.Message)
 	if with.Profile == "" {
 		why.Message = made + "; no name was free to keep the new one under"
 		return why
@@ -138,7 +144,7 @@ func (l *Login) setAside(ctx context.Context, err error, item keystore.Item) err
 	if unstored := l.store().SetOrHold(ctx, with.Profile, item); unstored != nil {
 		why.Message += ", until groatd stops"
 	}
-	if !undecided(err) { // what stands in the way is a person's to mend
+	if !isInconclusive(err) { // what stands in the way is a person's to mend
 		why.Data.Hint += ", then: " + Command(with)
 		return why
 	}
@@ -146,15 +152,15 @@ func (l *Login) setAside(ctx context.Context, err error, item keystore.Item) err
 	return why
 }
 
-func (l *Login) notStored(err error, clientID string) error {
+func (l *Login) createdNotStoredError(err error, clientID string) error {
 	e := l.logins.Wire(err, l.params.Profile)
 	e.Message = fmt.Sprintf("the client %s was created, but it could not be stored: %s; groatd (pid in `groat status`) holds it until it stops", visible.Name(clientID), e.Message)
 	e.Data.Hint = "groat login " + l.params.Profile + " (stores it, and creates nothing)"
 	return e
 }
 
-// undecided reports whether err leaves open whether the server takes a credential: asking again later may tell.
-func undecided(err error) bool {
+// isInconclusive reports whether err leaves open whether the server takes a credential: asking again later may tell.
+func isInconclusive(err error) bool {
 	e, ok := errors.AsType[*grant.Error](err)
 	return ok && e.Class != grant.Refused && e.Class != grant.InvalidClient && e.Class != grant.Misconfigured
 }

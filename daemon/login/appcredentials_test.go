@@ -13,7 +13,8 @@ import (
 func TestTheHintAfterAClientThatCouldNotBeStored(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.store.unwritable.Store(true)
-		params := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+		params := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(),
+			Username: person}
 		_, err := h.login(t.Context(), params, typing(password))
 		e := wantError(t, err, protocol.KeystoreUnavailable)
 		const hint = "groat login work (stores it, and creates nothing)"
@@ -36,7 +37,8 @@ func TestTheHintAfterAClientThatCouldNotBeStored(t *testing.T) {
 
 func TestANewClientDoesNotWaitForEver(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
-		params := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+		params := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(),
+			Username: person}
 		if _, err := h.login(t.Context(), params, typing(password)); err != nil {
 			t.Fatal(err)
 		}

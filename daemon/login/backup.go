@@ -17,11 +17,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// resultBytes is how much of a line the rows of a backup's or a restore's result fill; the rest is for what stands around them.
+// resultBytes is how much of a line the rows of a backup's or a restore's result fill; the rest is for what stands
+// around them.
 const resultBytes = protocol.MaxLine - 8<<10
 
-// Backup writes a file with every credential that does not rotate, sealed with a passphrase, and describes what is in it. The file may
-// stand in none of the directories of keep. guess calls its argument when it is the turn of this passphrase, which stays the caller's.
+// Backup writes a file with every credential that does not rotate, sealed with a passphrase, and describes what is in
+// it. The file may stand in none of the directories of keep. guess calls its argument when it is the turn of this
+// passphrase, which stays the caller's.
 func (s *Logins) Backup(ctx context.Context, p protocol.BackupParams, passphrase keystore.Secret, keep []string,
 	guess func(func() error) error,
 ) (protocol.BackupResult, error) {
@@ -29,16 +31,17 @@ func (s *Logins) Backup(ctx context.Context, p protocol.BackupParams, passphrase
 	if err := s.Profiles.Snapshot().Err(); err != nil {
 		return r, err
 	}
-	b, items, err := s.permanent(ctx)
+	b, items, err := s.collectPermanent(ctx)
 	if err != nil {
 		return r, err
 	}
 	defer b.Wipe()
 	if len(b.Entries) == 0 {
-		return r, protocol.NewError(protocol.Config, "no profile has a permanent credential, so there is nothing to back up", "groat list")
+		return r, protocol.NewError(protocol.Config,
+			"no profile has a permanent credential, so there is nothing to back up", "groat list")
 	}
 	if _, err := backup.Check(p.Path, p.Force, keep...); err != nil { // before it takes time
-		return r, wireFile("backup", p.Path, err)
+		return r, backupFileError("backup", p.Path, err)
 	}
 	var data []byte
 	err = guess(func() error {
@@ -49,7 +52,7 @@ func (s *Logins) Backup(ctx context.Context, p protocol.BackupParams, passphrase
 		return r, err
 	}
 	if err := backup.Write(p.Path, data, p.Force, keep...); err != nil {
-		return r, wireFile("backup", p.Path, err)
+		return r, backupFileError("backup", p.Path, err)
 	}
 	s.Log.Info("a backup was written", zap.Int("profiles", len(b.Entries)), zap.Int("left_out", len(b.LeftOut)))
 	room := resultBytes - len(p.Path)*6
@@ -64,9 +67,10 @@ func (s *Logins) Backup(ctx context.Context, p protocol.BackupParams, passphrase
 	return r, nil
 }
 
-// permanent collects what a backup carries, every credential that does not rotate, and describes each for people. A session is of no
-// use on two machines: the first to renew it ends it for the other. The caller wipes the backup.
-func (s *Logins) permanent(ctx context.Context) (*backup.Backup, []protocol.BackupItem, error) {
+// collectPermanent collects what a backup carries, every credential that does not rotate, and describes each for
+// people. A session is of no use on two machines: the first to renew it ends it for the other. The caller wipes the
+// backup.
+func (s *Logins) collectPermanent(ctx context.Context) (*backup.Backup, []protocol.BackupItem, error) {
 	b := &backup.Backup{Created: s.Now().Wall.Unix()}
 	var items []protocol.BackupItem
 	for p := range s.Profiles.Snapshot().All() {
@@ -148,12 +152,13 @@ func fits(v any, room *int) bool {
 	return true
 }
 
-// wireFile is what leaves of an error of a backup's file; command is "backup" or "restore".
-func wireFile(command, path string, err error) *protocol.Error {
+// backupFileError is what leaves of an error of a backup's file; command is "backup" or "restore".
+func backupFileError(command, path string, err error) *protocol.Error {
 	hint := "groat " + command + " FILE"
 	switch {
 	case errors.Is(err, backup.ErrExists):
-		return protocol.NewError(protocol.Config, err.Error()+", and nothing was written", fmt.Sprintf("groat backup %s --force", visible.Word(path)))
+		return protocol.NewError(protocol.Config, err.Error()+", and nothing was written",
+			fmt.Sprintf("groat backup %s --force", visible.Word(path)))
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		hint = "ls -ld " + visible.Word(path)
 	}

@@ -51,7 +51,8 @@ func (h *harness) backup(t *testing.T, path string, force bool) (protocol.Backup
 }
 
 // restored looks into a backup, and restores what take names.
-func (h *harness) restored(t *testing.T, path, passphrase string, take, replace []string) (protocol.RestoreResult, error) {
+func (h *harness) restored(t *testing.T, path, passphrase string, take, replace []string) (protocol.RestoreResult,
+	error) {
 	t.Helper()
 	params := protocol.RestoreParams{Path: path, Take: take, Replace: replace}
 	r, err := h.RestoreFile(t.Context(), params, keystore.SecretString(passphrase), guess)
@@ -78,7 +79,8 @@ func (h *harness) secretsOf(t *testing.T) (all []string) {
 	return all
 }
 
-// What is permanent comes to another machine and works there; a session stays, and is named with the command that signs in.
+// What is permanent comes to another machine and works there; a session stays, and is named with the command that signs
+// in.
 func TestL30ABackupOnAnotherMachine(t *testing.T) {
 	h := filled(t)
 	path := filepath.Join(t.TempDir(), "b")
@@ -87,7 +89,8 @@ func TestL30ABackupOnAnotherMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := strings.TrimPrefix(h.server.URL(), "http://")
-	if len(r.Profiles) != 2 || r.Profiles[0].Profile != "apps" || r.Profiles[1].Profile != "machine" || r.Profiles[1].Server != server || r.Profiles[1].ClientID != "machine" {
+	if len(r.Profiles) != 2 || r.Profiles[0].Profile != "apps" || r.Profiles[1].Profile != "machine" ||
+		r.Profiles[1].Server != server || r.Profiles[1].ClientID != "machine" {
 		t.Errorf("in it: %+v", r.Profiles)
 	}
 	if len(r.LeftOut) != 1 || r.LeftOut[0].Profile != "session" || r.LeftOut[0].Hint != "groat login session" {
@@ -126,24 +129,29 @@ func TestL30ABackupOnAnotherMachine(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if text, err := json.Marshal([]any{r, look, done}); err != nil || strings.Contains(string(text), clientSecret) || strings.Contains(string(text), backupPassphrase) {
+	if text, err := json.Marshal([]any{r, look, done}); err != nil || strings.Contains(string(text), clientSecret) ||
+		strings.Contains(string(text), backupPassphrase) {
 		t.Errorf("an answer holds a secret: %v", err)
 	}
-	if look, err := other.restored(t, path, backupPassphrase, nil, nil); err != nil || look.Profiles[0].Here != protocol.HereSame {
+	if look, err := other.restored(t, path, backupPassphrase, nil, nil); err != nil ||
+		look.Profiles[0].Here != protocol.HereSame {
 		t.Errorf("afterwards: %v: %+v", err, look)
 	}
 	// A profile that has lost its credential is no reason to ask.
 	if err := other.store.Delete(t.Context(), "machine"); err != nil {
 		t.Fatal(err)
 	}
-	if look, err := other.restored(t, path, backupPassphrase, nil, nil); err != nil || look.Profiles[0].Profile != "machine" || look.Profiles[0].Here != protocol.HereProfile {
+	if look, err := other.restored(t, path, backupPassphrase, nil, nil); err != nil ||
+		look.Profiles[0].Profile != "machine" || look.Profiles[0].Here != protocol.HereProfile {
 		t.Errorf("without its credential: %v: %+v", err, look)
 	}
-	if r, err := other.restored(t, path, backupPassphrase, []string{"machine"}, nil); err != nil || !r.Profiles[0].Restored {
+	if r, err := other.restored(t, path, backupPassphrase, []string{"machine"}, nil); err != nil ||
+		!r.Profiles[0].Restored {
 		t.Errorf("without its credential: %v: %+v", err, r)
 	}
 	// Again, it is there already, and that is well.
-	if again, err := other.restored(t, path, backupPassphrase, []string{"apps"}, nil); err != nil || len(again.Profiles) != 1 || !again.Profiles[0].Restored {
+	if again, err := other.restored(t, path, backupPassphrase, []string{"apps"}, nil); err != nil ||
+		len(again.Profiles) != 1 || !again.Profiles[0].Restored {
 		t.Errorf("again: %v: %+v", err, again)
 	}
 }
@@ -166,7 +174,8 @@ func TestL31ARestoreReplacesNothingUnasked(t *testing.T) {
 		t.Fatalf("%v: %+v", err, look)
 	}
 	r, err := other.restored(t, path, backupPassphrase, []string{"machine"}, nil)
-	if err != nil || r.Profiles[0].Restored || r.Profiles[0].Error == nil || !strings.Contains(r.Profiles[0].Error.Hint(), "--replace machine") {
+	if err != nil || r.Profiles[0].Restored || r.Profiles[0].Error == nil ||
+		!strings.Contains(r.Profiles[0].Error.Hint(), "--replace machine") {
 		t.Fatalf("%v: %+v", err, r)
 	}
 	if i, err := other.store.Get(t.Context(), "machine"); err != nil || i.ClientSecret.Reveal() != "another-secret" {
@@ -233,7 +242,8 @@ func TestL32ADamagedBackup(t *testing.T) {
 	refused("a wrong passphrase", whole, "not that one", protocol.Locked)
 }
 
-// A credential goes only to the server that it is sealed for: an entry that says otherwise is refused, the others are not.
+// A credential goes only to the server that it is sealed for: an entry that says otherwise is refused, the others are
+// not.
 func TestL33ABackupWithAnotherServer(t *testing.T) {
 	h := filled(t)
 	item, err := h.store.Get(t.Context(), "machine")
@@ -319,8 +329,8 @@ func TestL41TheAPIOriginsOfABackup(t *testing.T) {
 	}
 }
 
-// unprobed is a keystore that holds what another groatd of this person has put there, and of which nothing is known until a
-// probe has chosen it.
+// unprobed is a keystore that holds what another groatd of this person has put there, and of which nothing is known
+// until a probe has chosen it.
 type unprobed struct {
 	*keystore.Memory
 	chosen *atomic.Bool
@@ -359,7 +369,8 @@ func TestL42TheFirstSignInGivesUpNothingInSilence(t *testing.T) {
 		},
 	} {
 		there := keystore.Item{
-			Issuer: "https://other.example", TokenEndpoint: "https://other.example/token", ClientAuth: "client_secret_post", ClientID: "theirs",
+			Issuer: "https://other.example", TokenEndpoint: "https://other.example/token",
+			ClientAuth: "client_secret_post", ClientID: "theirs",
 			ClientSecret: keystore.SecretString("not a real secret of theirs"),
 		}
 		shared := &keystore.Memory{}

@@ -12,10 +12,10 @@ import (
 
 // byBrowser is RFC 6749 §4.1 with PKCE: the browser comes back to this machine, or a person brings what it ended at.
 func (l *Login) byBrowser() (item keystore.Item, s grant.Session, err error) {
-	if item, err = l.client(); err != nil {
+	if item, err = l.newClientItem(); err != nil {
 		return item, s, err
 	}
-	receiver, err := l.listen()
+	receiver, err := l.listenForBrowser()
 	if err != nil {
 		return item, s, err
 	}
@@ -24,8 +24,9 @@ func (l *Login) byBrowser() (item keystore.Item, s grant.Session, err error) {
 	if err != nil {
 		return item, s, err
 	}
-	question := l.show(protocol.Prompt{Kind: protocol.PromptBrowser, Text: "Sign in at " + host(a.URL), URL: a.URL})
-	code, err := l.code(receiver, a, question)
+	question := l.showPrompt(protocol.Prompt{Kind: protocol.PromptBrowser, Text: "Sign in at " + host(a.URL),
+		URL: a.URL})
+	code, err := l.awaitCode(receiver, a, question)
 	if err != nil {
 		return item, s, err
 	}
@@ -34,8 +35,8 @@ func (l *Login) byBrowser() (item keystore.Item, s grant.Session, err error) {
 	return item, s, err
 }
 
-// code waits for whichever comes first: the browser, or a person who pastes.
-func (l *Login) code(receiver *grant.Receiver, a *grant.Authorization, question int64) (keystore.Secret, error) {
+// awaitCode waits for whichever comes first: the browser, or a person who pastes.
+func (l *Login) awaitCode(receiver *grant.Receiver, a *grant.Authorization, question int64) (keystore.Secret, error) {
 	type arrival struct {
 		code keystore.Secret
 		err  error
@@ -58,7 +59,7 @@ func (l *Login) code(receiver *grant.Receiver, a *grant.Authorization, question 
 			if !errors.Is(err, grant.ErrNotThisLogin) {
 				return code, err
 			}
-			l.tell(fmt.Sprintf("That was %s. Paste the whole address that the browser ended at.", err))
+			l.notice(fmt.Sprintf("That was %s. Paste the whole address that the browser ended at.", err))
 		}
 	}
 }

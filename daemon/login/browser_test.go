@@ -17,8 +17,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// newBrowserHarness is a room on real sockets, whose server signs in everyone whose browser comes. redirect is a free port that the
-// client is registered with.
+// newBrowserHarness is a room on real sockets, whose server signs in everyone whose browser comes. redirect is a free
+// port that the client is registered with.
 func newBrowserHarness(t *testing.T) (h *harness, redirect string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -29,7 +29,8 @@ func newBrowserHarness(t *testing.T) (h *harness, redirect string) {
 	l.Close()
 	o := sandbox.Options{
 		Consent: sandbox.ConsentAllow,
-		Clients: []sandbox.Client{{ID: "app", Method: sandbox.None, RedirectURIs: []string{redirect, "http://127.0.0.1/callback"}}},
+		Clients: []sandbox.Client{{ID: "app", Method: sandbox.None,
+			RedirectURIs: []string{redirect, "http://127.0.0.1/callback"}}},
 	}
 	return onSockets(t, o), redirect
 }
@@ -71,8 +72,8 @@ func TestABrowsersLogin(t *testing.T) {
 	}
 }
 
-// givenUp begins a login in a browser and leaves when the page is shown. It returns where the browser would come back to, once the
-// login has ended.
+// givenUp begins a login in a browser and leaves when the page is shown. It returns where the browser would come back
+// to, once the login has ended.
 func (h *harness) givenUp(t *testing.T, params protocol.LoginParams) (back string) {
 	t.Helper()
 	v := h.watch(params)
@@ -86,7 +87,8 @@ func (h *harness) givenUp(t *testing.T, params protocol.LoginParams) (back strin
 	return back
 }
 
-// After a login that was given up its port is held, since the browser may still come; another login on the port gets it.
+// After a login that was given up its port is held, since the browser may still come; another login on the port gets
+// it.
 func TestI11TheBrowserComesLate(t *testing.T) {
 	h, redirect := newBrowserHarness(t)
 	params := h.ofBrowser("p")
@@ -143,8 +145,8 @@ func TestI14ManyWrongPastes(t *testing.T) {
 	l := h.running["p"]
 	h.mu.Unlock()
 	l.mu.Lock()
-	if len(l.shown) > 1+maxNotices {
-		t.Errorf("%d prompts are kept", len(l.shown))
+	if len(l.prompts) > 1+maxNotices {
+		t.Errorf("%d prompts are kept", len(l.prompts))
 	}
 	l.mu.Unlock()
 	if !v.answer(p, right) {
@@ -199,8 +201,10 @@ func (h *harness) works(t *testing.T, profile string) {
 // The browser comes back to this machine by itself.
 func TestBrowserLogin(t *testing.T) {
 	h, _ := newBrowserHarness(t)
-	r, err := h.login(t.Context(), h.ofBrowser("p"), func(ctx context.Context, p protocol.Prompt) (keystore.Secret, error) {
-		if p.Kind != protocol.PromptBrowser || p.Text != "Sign in at "+strings.TrimPrefix(h.server.URL(), "http://") || p.Question != 1 {
+	r, err := h.login(t.Context(), h.ofBrowser("p"), func(ctx context.Context, p protocol.Prompt) (keystore.Secret,
+		error) {
+		if p.Kind != protocol.PromptBrowser || p.Text != "Sign in at "+strings.TrimPrefix(h.server.URL(), "http://") ||
+			p.Question != 1 {
 			t.Errorf("%+v", p)
 		}
 		status, err := browse(context.WithoutCancel(ctx), p.URL) // the login goes on before the page has been read
@@ -215,8 +219,8 @@ func TestBrowserLogin(t *testing.T) {
 	h.works(t, "p")
 }
 
-// A person whose browser is on another machine pastes what it ended at. What is not the answer to this sign-in is said to be
-// none, and asked for again; the code of somebody else, with another state, is never exchanged.
+// A person whose browser is on another machine pastes what it ended at. What is not the answer to this sign-in is said
+// to be none, and asked for again; the code of somebody else, with another state, is never exchanged.
 func TestPastedRedirect(t *testing.T) {
 	for name, test := range map[string]struct {
 		pastes  func(redirect string) []string
@@ -239,24 +243,26 @@ func TestPastedRedirect(t *testing.T) {
 			h, _ := newBrowserHarness(t)
 			var pastes []string
 			notices, exchanges := 0, h.server.Count(h.server.TokenPath())
-			r, err := h.login(t.Context(), h.ofBrowser("p"), func(ctx context.Context, p protocol.Prompt) (keystore.Secret, error) {
-				if p.Kind == protocol.PromptNotice {
-					if notices++; !strings.HasSuffix(p.Text, "Paste the whole address that the browser ended at.") || strings.Contains(p.Text, "somebody-elses") {
-						t.Errorf("%q", p.Text)
+			r, err := h.login(t.Context(), h.ofBrowser("p"),
+				func(ctx context.Context, p protocol.Prompt) (keystore.Secret, error) {
+					if p.Kind == protocol.PromptNotice {
+						if notices++; !strings.HasSuffix(p.Text, "Paste the whole address that the browser ended at.") ||
+							strings.Contains(p.Text, "somebody-elses") {
+							t.Errorf("%q", p.Text)
+						}
+						return keystore.Secret{}, nil
 					}
-					return keystore.Secret{}, nil
-				}
-				if pastes == nil {
-					redirect, err := elsewhere(ctx, p.URL)
-					if err != nil {
-						return keystore.Secret{}, err
+					if pastes == nil {
+						redirect, err := elsewhere(ctx, p.URL)
+						if err != nil {
+							return keystore.Secret{}, err
+						}
+						pastes = test.pastes(redirect)
 					}
-					pastes = test.pastes(redirect)
-				}
-				paste := pastes[0]
-				pastes = pastes[1:]
-				return keystore.SecretString(paste), nil
-			})
+					paste := pastes[0]
+					pastes = pastes[1:]
+					return keystore.SecretString(paste), nil
+				})
 			if err != nil || r.Outcome != protocol.SignedIn {
 				t.Fatalf("%+v, %v", r, err)
 			}
@@ -272,7 +278,8 @@ func TestPastedRedirect(t *testing.T) {
 func TestBrowserLoginDenied(t *testing.T) {
 	h, _ := newBrowserHarness(t)
 	h.server.SetConsent(sandbox.ConsentDeny)
-	_, err := h.login(t.Context(), h.ofBrowser("p"), func(ctx context.Context, p protocol.Prompt) (keystore.Secret, error) {
+	_, err := h.login(t.Context(), h.ofBrowser("p"), func(ctx context.Context, p protocol.Prompt) (keystore.Secret,
+		error) {
 		_, err := browse(context.WithoutCancel(ctx), p.URL)
 		return keystore.Secret{}, err
 	})

@@ -13,25 +13,27 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// configure finds out what the profile will be, how it signs in, and where, by the configuration as it is on the disk now.
+// configure finds out what the profile will be, how it signs in, and where, by the configuration as it is on the disk
+// now.
 func (l *Login) configure() error {
 	if err := l.logins.Profiles.Reload(); err != nil {
 		return err
 	}
-	if err := l.known(); err != nil {
+	if err := l.readStored(); err != nil {
 		return err
 	}
-	p, server, err := l.describe()
+	p, server, err := l.describeProfile()
 	if err != nil {
 		return err
 	}
-	if err := l.agree(&p, server); err != nil {
+	if err := l.agreeOnHosts(&p, server); err != nil {
 		return err
 	}
-	if err := l.callable(&p); err != nil {
+	if err := l.agreeOnAPIs(&p); err != nil {
 		return err
 	}
-	if was := l.logins.Profiles.Named(p.Name); was != nil && profile.Same(was.Profile, p) && was.Ephemeral == l.params.Ephemeral {
+	if was := l.logins.Profiles.Named(p.Name); was != nil && profile.Same(was.Profile, p) &&
+		was.Ephemeral == l.params.Ephemeral {
 		l.profile = was
 	} else if l.profile, err = l.logins.Profiles.Resolve(p); err != nil {
 		return protocol.InvalidParams("%s", err)
@@ -46,9 +48,9 @@ func (l *Login) configure() error {
 	return nil
 }
 
-// describe turns the parameters into the profile's configuration and the kind of sign-in; server is what a discovered one
-// says of itself, else nil. A profile that exists keeps what was not said anew.
-func (l *Login) describe() (p config.Profile, server *grant.Server, err error) {
+// describeProfile turns the parameters into the profile's configuration and the kind of sign-in; server is what a
+// discovered one says of itself, else nil. A profile that exists keeps what was not said anew.
+func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err error) {
 	q := l.params
 	p = config.Profile{
 		Name: q.Profile, Provider: q.Provider, AuthServer: q.AuthServer, Grant: q.Grant, ClientAuth: q.ClientAuth,
@@ -67,21 +69,23 @@ func (l *Login) describe() (p config.Profile, server *grant.Server, err error) {
 	was := l.logins.Profiles.Named(q.Profile)
 	switch {
 	case q.AuthServer != "" && q.Provider == "" && (named > 0 || was == nil || was.Provider == ""):
-		return p, nil, protocol.InvalidParams("--auth-server goes with --provider: it is another host with that provider's paths")
+		return p, nil, protocol.InvalidParams(
+			"--auth-server goes with --provider: it is another host with that provider's paths")
 	case named > 1:
-		return p, nil, protocol.InvalidParams("name one of a provider, an issuer and a token URL (--provider, --issuer, --token-url)")
+		return p, nil, protocol.InvalidParams(
+			"name one of a provider, an issuer and a token URL (--provider, --issuer, --token-url)")
 	case named == 0 && was == nil:
-		return p, nil, l.missing("a new profile needs a provider, an issuer or a token URL", "--provider …")
+		return p, nil, l.missingError("a new profile needs a provider, an issuer or a token URL", "--provider …")
 	case named == 0:
 		p = merged(was.Profile, p)
 	}
 	switch {
 	case p.Provider != "":
-		return l.ofProvider(p)
+		return l.fromProvider(p)
 	case q.Issuer != "":
 		return l.discover(p, q.Issuer)
 	case q.TokenURL != "":
-		return l.byTokenURL(p)
+		return l.fromTokenURL(p)
 	case p.Kind().Interactive(): // the configuration does not keep where a person signs in
 		return l.discover(p, p.Issuer)
 	}
@@ -92,7 +96,8 @@ func (l *Login) describe() (p config.Profile, server *grant.Server, err error) {
 // merged is a profile as it was with what a new login says of it.
 func merged(was, now config.Profile) config.Profile {
 	for _, f := range []struct{ old, new *string }{
-		{&was.AuthServer, &now.AuthServer}, {&was.Grant, &now.Grant}, {&was.ClientAuth, &now.ClientAuth}, {&was.Scope, &now.Scope},
+		{&was.AuthServer, &now.AuthServer}, {&was.Grant, &now.Grant}, {&was.ClientAuth, &now.ClientAuth},
+		{&was.Scope, &now.Scope},
 		{&was.Audience, &now.Audience}, {&was.Header, &now.Header}, {&was.Redirect, &now.Redirect},
 	} {
 		if *f.new != "" {
@@ -105,30 +110,32 @@ func merged(was, now config.Profile) config.Profile {
 	return was
 }
 
-// ofProvider chooses among the grants that a provider offers.
-func (l *Login) ofProvider(p config.Profile) (config.Profile, *grant.Server, error) {
+// fromProvider chooses among the grants that a provider offers.
+func (l *Login) fromProvider(p config.Profile) (config.Profile, *grant.Server, error) {
 	provider, ok := preset.Lookup(p.Provider)
 	if !ok {
-		e := protocol.InvalidParams("there is no provider %q; there are %s", p.Provider, strings.Join(preset.Names(), ", "))
+		e := protocol.InvalidParams("there is no provider %q; there are %s", p.Provider,
+			strings.Join(preset.Names(), ", "))
 		e.Data = &protocol.ErrorData{Hint: "groat login " + p.Name + " --provider " + preset.Names()[0]}
 		return p, nil, e
 	}
-	l.kind = l.choose(p, provider.Grants)
+	l.kind = l.chooseKind(p, provider.Grants)
 	if !slices.Contains(provider.Grants, string(l.kind)) {
-		return p, nil, protocol.InvalidParams("%s does not offer the grant %s; it has %s", provider.Title, l.kind, strings.Join(provider.Grants, ", "))
+		return p, nil, protocol.InvalidParams("%s does not offer the grant %s; it has %s", provider.Title, l.kind,
+			strings.Join(provider.Grants, ", "))
 	}
 	p.Grant = string(l.kind)
 	if p.Grant == provider.Grants[0] {
 		p.Grant = "" // the preset's default need not be written down
 	}
 	if provider.Deprecated != "" {
-		l.tell(provider.Deprecated)
+		l.notice(provider.Deprecated)
 	}
 	return p, nil, nil
 }
 
-// choose picks the way to sign in from those offered, by what was named.
-func (l *Login) choose(p config.Profile, offered []string) grant.Kind {
+// chooseKind picks the way to sign in from those offered, by what was named.
+func (l *Login) chooseKind(p config.Profile, offered []string) grant.Kind {
 	first := func(kinds ...grant.Kind) grant.Kind {
 		for _, o := range offered {
 			if slices.Contains(kinds, grant.Kind(o)) {
@@ -185,8 +192,8 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 	return p, &found.Server, nil
 }
 
-// byTokenURL takes a token endpoint at its word.
-func (l *Login) byTokenURL(p config.Profile) (config.Profile, *grant.Server, error) {
+// fromTokenURL takes a token endpoint at its word.
+func (l *Login) fromTokenURL(p config.Profile) (config.Profile, *grant.Server, error) {
 	if err := origin.CheckURL(l.params.TokenURL, "the token URL"); err != nil {
 		return p, nil, protocol.InvalidParams("%s", err)
 	}

@@ -7,16 +7,14 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// A person signs in anew while a renewal with the old session is under way. Its answer, with the old session's next refresh
-// token, comes after the new session was had, and overwrites nothing.
-// The renewal takes longer than anybody waits for it, in a keychain that a person must unlock: the new session is kept all
-// the same, and the renewal's late answer does not replace it.
-// The same with a new client, which the provider shows once.
-// The answer with the next refresh token was lost, and the server ends the session when the old one comes again: it is said
-// why, and what to type.
-// A proof renews the session, and so may somebody who asks for another scope meanwhile: what stays is the newest refresh
-// token, whoever had it.
-// A profile that groat wrote can be signed in to with something changed, and keeps the rest.
+// A person signs in anew while a renewal with the old session is under way. Its answer, with the old session's next
+// refresh token, comes after the new session was had, and overwrites nothing. The renewal takes longer than anybody
+// waits for it, in a keychain that a person must unlock: the new session is kept all the same, and the renewal's late
+// answer does not replace it. The same with a new client, which the provider shows once. The answer with the next
+// refresh token was lost, and the server ends the session when the old one comes again: it is said why, and what to
+// type. A proof renews the session, and so may somebody who asks for another scope meanwhile: what stays is the newest
+// refresh token, whoever had it. A profile that groat wrote can be signed in to with something changed, and keeps the
+// rest.
 func TestASecondLoginChangesWhatItNames(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofMachine("p"))
@@ -29,7 +27,8 @@ func TestASecondLoginChangesWhatItNames(t *testing.T) {
 		if err != nil || token.Scope != "read" {
 			t.Errorf("%q, %v", token.Scope, err)
 		}
-		if p := h.Profiles.Named("p"); p.Scope != "read" || p.Issuer != h.server.URL() || p.ClientAuth != "client_secret_post" {
+		if p := h.Profiles.Named("p"); p.Scope != "read" || p.Issuer != h.server.URL() ||
+			p.ClientAuth != "client_secret_post" {
 			t.Errorf("%+v", p.Profile)
 		}
 	})

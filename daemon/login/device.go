@@ -12,7 +12,7 @@ import (
 
 // byDevice is RFC 8628.
 func (l *Login) byDevice() (item keystore.Item, s grant.Session, err error) {
-	if item, err = l.client(); err != nil {
+	if item, err = l.newClientItem(); err != nil {
 		return item, s, err
 	}
 	d, err := l.endpoint.StartDevice(l.ctx, item, l.request())
@@ -26,13 +26,13 @@ func (l *Login) byDevice() (item keystore.Item, s grant.Session, err error) {
 	if d.VerificationURIComplete != "" {
 		p.QR = drawQR(d.VerificationURIComplete)
 	}
-	l.show(p)
+	l.showPrompt(p)
 	s, err = l.endpoint.AwaitDevice(l.ctx, item, d)
 	return item, s, err
 }
 
-// drawQR draws a QR code for a terminal, two rows of it in each line; dark on light with a light border, as scanners want
-// it. It is empty where the text is too long for one that fits a screen.
+// drawQR draws a QR code for a terminal, two rows of it in each line; dark on light with a light border, as scanners
+// want it. It is empty where the text is too long for one that fits a screen.
 func drawQR(text string) string {
 	const border, widest = 2, 60
 	code, err := qr.Encode(text, qr.L)

@@ -16,7 +16,8 @@ func TestDeviceLogin(t *testing.T) {
 		signing := h.watch(h.ofDevice("p"))
 		p := signing.next(t)
 		page, err := url.Parse(p.URL)
-		if err != nil || "http://"+page.Host != h.server.URL() || p.Code == "" || p.ExpiresIn != 900 || !strings.Contains(p.QR, "█") ||
+		if err != nil || "http://"+page.Host != h.server.URL() || p.Code == "" || p.ExpiresIn != 900 ||
+			!strings.Contains(p.QR, "█") ||
 			p.Text != "Sign in at "+page.Host+" with this code, on any device" || p.Question != 0 {
 			t.Errorf("%+v, %v", p, err)
 		}
@@ -24,7 +25,8 @@ func TestDeviceLogin(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := <-signing.over
-		if r.err != nil || r.result.Grant != "device_code" || r.result.ClientID != "app" || r.result.Created || r.result.ExpiresIn == 0 {
+		if r.err != nil || r.result.Grant != "device_code" || r.result.ClientID != "app" || r.result.Created ||
+			r.result.ExpiresIn == 0 {
 			t.Errorf("%+v", r)
 		}
 		if got := h.stored(t, "p"); got.RefreshToken.IsZero() || got.Grant != "device_code" {
@@ -50,20 +52,22 @@ func TestDeviceLoginThatComesToNothing(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{Device: sandbox.Device{Lifetime: 30 * time.Minute}}, func(t *testing.T, h *harness) {
-				signing := h.watch(h.ofDevice("p"))
-				begin := time.Now()
-				if err := test.come(h, signing.next(t).Code); err != nil {
-					t.Fatal(err)
-				}
-				r := <-signing.over
-				if e := wantError(t, r.err, protocol.LoginRequired); e.Hint() != Command(h.ofDevice("p")) || time.Since(begin) < test.after {
-					t.Errorf("%v, %q after %s", e, e.Hint(), time.Since(begin))
-				}
-				if h.Profiles.Named("p") != nil || h.stored(t, "p").ClientID != "" {
-					t.Error("it left something behind")
-				}
-			})
+			inBubble(t, sandbox.Options{Device: sandbox.Device{Lifetime: 30 * time.Minute}},
+				func(t *testing.T, h *harness) {
+					signing := h.watch(h.ofDevice("p"))
+					begin := time.Now()
+					if err := test.come(h, signing.next(t).Code); err != nil {
+						t.Fatal(err)
+					}
+					r := <-signing.over
+					if e := wantError(t, r.err, protocol.LoginRequired); e.Hint() != Command(h.ofDevice("p")) ||
+						time.Since(begin) < test.after {
+						t.Errorf("%v, %q after %s", e, e.Hint(), time.Since(begin))
+					}
+					if h.Profiles.Named("p") != nil || h.stored(t, "p").ClientID != "" {
+						t.Error("it left something behind")
+					}
+				})
 		})
 	}
 }

@@ -17,7 +17,8 @@ func TestAnEphemeralLoginOverAProfileOfAFile(t *testing.T) {
 		}
 		requests := h.server.Count(h.server.TokenPath())
 		params := protocol.LoginParams{
-			Profile: "p", TokenURL: h.server.URL() + sandbox.KeycloakTokenPath, ClientID: "other-machine", ClientAuth: "client_secret_post", Ephemeral: true,
+			Profile: "p", TokenURL: h.server.URL() + sandbox.KeycloakTokenPath, ClientID: "other-machine",
+			ClientAuth: "client_secret_post", Ephemeral: true,
 		}
 		for name, params := range map[string]protocol.LoginParams{
 			"of another server": params,

@@ -27,8 +27,9 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// givenFields is what each field of protocol.LoginParams is set to, and what shows that it was used: words in the trace of the
-// login. A server's or grant's name may be an error of another kind, but never a success in which it does not show.
+// givenFields is what each field of protocol.LoginParams is set to, and what shows that it was used: words in the trace
+// of the login. A server's or grant's name may be an error of another kind, but never a success in which it does not
+// show.
 var givenFields = map[string]struct {
 	set    func(h *harness, p *protocol.LoginParams, key string)
 	shows  string
@@ -45,37 +46,58 @@ var givenFields = map[string]struct {
 		p.TokenURL = h.server.URL() + sandbox.KeycloakTokenPath
 	},
 		shows: sandbox.KeycloakTokenPath, server: true},
-	"AuthServer":  {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.AuthServer = "http://localhost:7" }, shows: "localhost:7"},
-	"Grant":       {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Grant = "token_exchange" }, shows: "Token to exchange", server: true},
-	"ClientAuth":  {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.ClientAuth = "private_key_jwt" }, shows: "private_key_jwt", server: true},
-	"ClientID":    {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.ClientID = "given-client" }, shows: "given-client"},
-	"Username":    {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Username = "bob@example.com" }, shows: "bob@example.com"},
-	"Key":         {set: func(_ *harness, p *protocol.LoginParams, key string) { p.Key = key }, shows: "key.pem"},
-	"Certificate": {set: func(_ *harness, p *protocol.LoginParams, key string) { p.Certificate = key }, shows: "certificate=-"},
-	"KeyAlg":      {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.KeyAlg = "ES256" }, shows: "key_alg=ES256"},
-	"KeyID":       {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.KeyID = "given-kid" }, shows: "key_id=given-kid"},
-	"Subject":     {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Subject = person }, shows: "subject=" + person},
-	"Redirect":    {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Redirect = "http://127.0.0.1/given" }, shows: "%2Fgiven"},
-	"NoBrowser":   {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.NoBrowser = true }, shows: "prompt"},
-	"Header":      {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Header = "X-Given" }, shows: "X-Given"},
+	"AuthServer": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.AuthServer = "http://localhost:7" },
+		shows: "localhost:7"},
+	"Grant": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Grant = "token_exchange" },
+		shows: "Token to exchange", server: true},
+	"ClientAuth": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.ClientAuth = "private_key_jwt" },
+		shows: "private_key_jwt", server: true},
+	"ClientID": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.ClientID = "given-client" },
+		shows: "given-client"},
+	"Username": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Username = "bob@example.com" },
+		shows: "bob@example.com"},
+	"Key": {set: func(_ *harness, p *protocol.LoginParams, key string) { p.Key = key }, shows: "key.pem"},
+	"Certificate": {set: func(_ *harness, p *protocol.LoginParams, key string) { p.Certificate = key },
+		shows: "certificate=-"},
+	"KeyAlg": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.KeyAlg = "ES256" },
+		shows: "key_alg=ES256"},
+	"KeyID": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.KeyID = "given-kid" },
+		shows: "key_id=given-kid"},
+	"Subject": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Subject = person },
+		shows: "subject=" + person},
+	"Redirect": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Redirect = "http://127.0.0.1/given" },
+		shows: "%2Fgiven"},
+	"NoBrowser": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.NoBrowser = true }, shows: "prompt"},
+	"Header": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Header = "X-Given" },
+		shows: "X-Given"},
 	"Prefix": {set: func(_ *harness, p *protocol.LoginParams, _ string) {
 		given := "given"
 		p.Prefix = &given
 	}, shows: "prefix = 'given'"},
-	"Ephemeral": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Ephemeral = true }, shows: "nothing written"},
-	"Scope":     {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Scope = "write" }, shows: "scope = 'write'|\"scope\":\"write\""},
-	"Audience":  {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Audience = "https://given.example" }, shows: "given.example"},
-	"Resources": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Resources = []string{"https://given.example"} }, shows: "given.example"},
-	"NewClient": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.NewClient = true }, shows: sandbox.SpatiafiClientsPath},
-	"Secret":    {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Secret = true }, shows: `"kind":"secret"`},
-	"Replace":   {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Replace = true }},                            // a permission; see TestJ30
-	"Trust":     {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Trust = []string{"https://given.example"} }}, // another; see TestF10
+	"Ephemeral": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Ephemeral = true },
+		shows: "nothing written"},
+	"Scope": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Scope = "write" },
+		shows: "scope = 'write'|\"scope\":\"write\""},
+	"Audience": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Audience = "https://given.example" },
+		shows: "given.example"},
+	"Resources": {set: func(_ *harness, p *protocol.LoginParams,
+		_ string) {
+		p.Resources = []string{"https://given.example"}
+	}, shows: "given.example"},
+	"NewClient": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.NewClient = true },
+		shows: sandbox.SpatiafiClientsPath},
+	"Secret": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Secret = true },
+		shows: `"kind":"secret"`},
+	// a permission; see TestJ30
+	"Replace": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Replace = true }},
+	"Trust":   {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Trust = []string{"https://given.example"} }}, // another; see TestF10
 }
 
 // notGiven are the fields that a person does not type.
 var notGiven = []string{"Profile", "Confirm"}
 
-// givenWay is one kind of sign-in: how it is asked for, what a profile that has it is made of, and which fields it refuses.
+// givenWay is one kind of sign-in: how it is asked for, what a profile that has it is made of, and which fields it
+// refuses.
 type givenWay struct {
 	asked    func(h *harness, key string) protocol.LoginParams
 	config   func(h *harness) string
@@ -86,13 +108,15 @@ type givenWay struct {
 
 func (h *harness) itemFor(id, auth, kind string) keystore.Item {
 	return keystore.Item{
-		Issuer: h.server.URL(), TokenEndpoint: h.server.URL() + h.server.TokenPath(), ClientAuth: auth, ClientID: id, Grant: kind,
+		Issuer: h.server.URL(), TokenEndpoint: h.server.URL() + h.server.TokenPath(), ClientAuth: auth, ClientID: id,
+		Grant:              kind,
 		RevocationEndpoint: h.server.URL() + "/revoke",
 	}
 }
 
 func (h *harness) configFor(auth, kind string) string {
-	text := fmt.Sprintf("issuer = %q\ntoken_endpoint = %q\nclient_auth = %q\n", h.server.URL(), h.server.URL()+h.server.TokenPath(), auth)
+	text := fmt.Sprintf("issuer = %q\ntoken_endpoint = %q\nclient_auth = %q\n", h.server.URL(),
+		h.server.URL()+h.server.TokenPath(), auth)
 	if kind != "" {
 		text += fmt.Sprintf("grant = %q\n", kind)
 	}
@@ -138,10 +162,12 @@ func givenWays() map[grant.Kind]givenWay {
 		return i
 	}
 	return map[grant.Kind]givenWay{
-		grant.ByDeviceCode: device, grant.ByAuthorizationCode: browser, grant.ByTokenExchange: exchange, grant.ByClientCredentials: machine,
+		grant.ByDeviceCode: device, grant.ByAuthorizationCode: browser, grant.ByTokenExchange: exchange,
+		grant.ByClientCredentials: machine,
 		grant.ByJWTBearer: {
 			asked: func(h *harness, key string) protocol.LoginParams {
-				return protocol.LoginParams{TokenURL: h.server.URL() + h.server.TokenPath(), ClientID: "keyed", Key: key, Grant: "jwt_bearer"}
+				return protocol.LoginParams{TokenURL: h.server.URL() + h.server.TokenPath(), ClientID: "keyed",
+					Key: key, Grant: "jwt_bearer"}
 			},
 			config: func(h *harness) string { return h.configFor("none", "jwt_bearer") },
 			item: func(h *harness, key keystore.Secret) keystore.Item {
@@ -153,13 +179,15 @@ func givenWays() map[grant.Kind]givenWay {
 		},
 		grant.ByAppCredentials: {
 			asked: func(h *harness, _ string) protocol.LoginParams {
-				return protocol.LoginParams{Provider: "spatiafi", AuthServer: h.server.URL(), Username: person, Grant: "app_credentials"}
+				return protocol.LoginParams{Provider: "spatiafi", AuthServer: h.server.URL(), Username: person,
+					Grant: "app_credentials"}
 			},
 			config: func(h *harness) string { return h.presetConfig("spatiafi") },
 			item: func(h *harness, _ keystore.Secret) keystore.Item {
 				return keystore.Item{
-					Issuer: "https://auth.spatiafi.com", TokenEndpoint: h.server.URL() + sandbox.SpatiafiTokenPath, ClientAuth: "client_secret_jwt",
-					ClientID: "machine", ClientSecret: keystore.SecretString(clientSecret), Username: person,
+					Issuer: "https://auth.spatiafi.com", TokenEndpoint: h.server.URL() + sandbox.SpatiafiTokenPath,
+					ClientAuth: "client_secret_jwt",
+					ClientID:   "machine", ClientSecret: keystore.SecretString(clientSecret), Username: person,
 				}
 			},
 			refused:  noKeyFields + "ClientID Redirect NoBrowser",
@@ -175,7 +203,8 @@ func givenWays() map[grant.Kind]givenWay {
 		},
 		grant.ByKeyLogin: {
 			asked: func(h *harness, _ string) protocol.LoginParams {
-				return protocol.LoginParams{Provider: "planet-legacy", AuthServer: h.server.URL(), Username: person, Grant: "key_login"}
+				return protocol.LoginParams{Provider: "planet-legacy", AuthServer: h.server.URL(), Username: person,
+					Grant: "key_login"}
 			},
 			config:   func(h *harness) string { return h.presetConfig("planet-legacy") },
 			item:     func(h *harness, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
@@ -186,11 +215,12 @@ func givenWays() map[grant.Kind]givenWay {
 }
 
 func (h *harness) apiKeyItem() keystore.Item {
-	return keystore.Item{Issuer: "https://api.planet.com", Grant: "api_key", Username: person, APIKey: keystore.SecretString("dummy-api-key")}
+	return keystore.Item{Issuer: "https://api.planet.com", Grant: "api_key", Username: person,
+		APIKey: keystore.SecretString("dummy-api-key")}
 }
 
-// Every parameter of a login is used or refused, for every grant, on a new and on an existing profile: what is used shows in
-// what is asked, sent, stored or configured; what is refused is named, and nothing was asked or sent before.
+// Every parameter of a login is used or refused, for every grant, on a new and on an existing profile: what is used
+// shows in what is asked, sent, stored or configured; what is refused is named, and nothing was asked or sent before.
 func TestJ20EveryParameterIsUsedOrRefused(t *testing.T) {
 	tier.Long(t, "it signs in some hundred times")
 	fields := reflect.VisibleFields(reflect.TypeFor[protocol.LoginParams]())
@@ -224,9 +254,11 @@ func TestJ20EveryParameterIsUsedOrRefused(t *testing.T) {
 						switch {
 						case refused:
 							g.refused(t, f.Name)
-						case slices.ContainsFunc(strings.Split(row.shows, "|"), func(s string) bool { return strings.Contains(g.trace, s) }):
+						case slices.ContainsFunc(strings.Split(row.shows, "|"),
+							func(s string) bool { return strings.Contains(g.trace, s) }):
 						case row.server && g.err != nil:
-							if e := g.wire(t); e.Code != protocol.CodeInvalidParams || g.questions > 0 || g.toServer() > 0 {
+							if e := g.wire(t); e.Code != protocol.CodeInvalidParams || g.questions > 0 ||
+								g.toServer() > 0 {
 								t.Errorf("%v after %s", e, g.trace)
 							}
 						default:
@@ -345,7 +377,8 @@ func (h *harness) give(t *testing.T, kind grant.Kind, way givenWay, existing boo
 	t.Helper()
 	file, public := keyPair(t)
 	h.server.AddClient(sandbox.Client{ID: "keyed", Key: public})
-	h.server.AddClient(sandbox.Client{ID: "given-client", Key: public, RedirectURIs: []string{"http://127.0.0.1/callback"}})
+	h.server.AddClient(sandbox.Client{ID: "given-client", Key: public,
+		RedirectURIs: []string{"http://127.0.0.1/callback"}})
 	key, err := privatekey.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -398,7 +431,8 @@ func (h *harness) give(t *testing.T, kind grant.Kind, way givenWay, existing boo
 		h.reload(t)
 		item := way.item(h, key)
 		if item.APIKey.IsZero() { // as a sign-in would have it
-			item.Issuer, item.TokenEndpoint = h.Profiles.Named("p").Endpoint.Server().Issuer, h.Profiles.Named("p").Endpoint.Server().TokenEndpoint
+			item.Issuer, item.TokenEndpoint = h.Profiles.Named("p").Endpoint.Server().Issuer, h.Profiles.Named(
+				"p").Endpoint.Server().TokenEndpoint
 		} else {
 			s := h.Profiles.Named("p").Endpoint.Server()
 			item.Issuer, item.TokenEndpoint, item.ClientAuth = s.Issuer, s.TokenEndpoint, string(s.ClientAuth)
@@ -440,19 +474,23 @@ func TestJ60AHintKeepsWhatWasGiven(t *testing.T) {
 	o := described.New(t, "named")
 	signMachine(t, h, o)
 	_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", ClientAuth: "client_secret_basic", Scope: "s"}, "")
-	if e := wantError(t, err, ""); e.Hint() != "groat login lab --client-auth client_secret_basic --scope s --client-id ID" {
+	if e := wantError(t, err,
+		""); e.Hint() != "groat login lab --client-auth client_secret_basic --scope s --client-id ID" {
 		t.Errorf("hint %q", e.Hint())
 	}
 }
 
-// A path, a query or a fragment of --api would be dropped: it is refused before anything is sent, and the hint's command works.
+// A path, a query or a fragment of --api would be dropped: it is refused before anything is sent, and the hint's
+// command works.
 func TestJ64AnAPIWithMoreThanAnOrigin(t *testing.T) {
 	h := onSockets(t, sandbox.Options{})
 	o := described.New(t, "named")
 	signMachine(t, h, o)
 	for _, rest := range []string{"/v1", "/v1/", "?x=1", "#f"} {
-		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://first.example", "https://api.example" + rest}}, "")
-		if e := wantError(t, err, ""); e.Hint() != "groat login lab --api https://first.example --api https://api.example" {
+		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab",
+			Resources: []string{"https://first.example", "https://api.example" + rest}}, "")
+		if e := wantError(t, err,
+			""); e.Hint() != "groat login lab --api https://first.example --api https://api.example" {
 			t.Errorf("%q: %v, hint %q", rest, e, e.Hint())
 		}
 	}
@@ -460,7 +498,8 @@ func TestJ64AnAPIWithMoreThanAnOrigin(t *testing.T) {
 		t.Errorf("sent %q", got)
 	}
 	for _, rest := range []string{"/", "", ":443", ":443/"} {
-		r, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example" + rest}}, "")
+		r, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example" + rest}},
+			"")
 		if err != nil || !slices.Contains(r.Resources, "https://api.example") {
 			t.Errorf("%q: %+v, %v", rest, r, err)
 		}

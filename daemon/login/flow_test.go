@@ -11,8 +11,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// A client with a secret: the secret is asked for by the host that it is sent to, proven by a first token, and stored; after that
-// nothing is asked.
+// A client with a secret: the secret is asked for by the host that it is sent to, proven by a first token, and stored;
+// after that nothing is asked.
 func TestAClientsLogin(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		v := h.watch(h.ofMachine("p"))
@@ -24,7 +24,8 @@ func TestAClientsLogin(t *testing.T) {
 		if !v.answer(p, clientSecret) {
 			t.Fatal("the answer was not taken")
 		}
-		if result := v.done(t); result.Outcome != protocol.SignedIn || result.ClientID != "machine" || result.ExpiresIn == 0 {
+		if result := v.done(t); result.Outcome != protocol.SignedIn || result.ClientID != "machine" ||
+			result.ExpiresIn == 0 {
 			t.Errorf("%+v", result)
 		}
 		item := h.stored(t, "p")
@@ -47,7 +48,8 @@ func TestAWrongSecret(t *testing.T) {
 		v := h.watch(h.ofMachine("p"))
 		v.answer(v.next(t), "wrong")
 		e := wantError(t, (<-v.over).err, protocol.LoginRequired)
-		if !strings.HasPrefix(e.Hint(), "groat login p --issuer ") || h.stored(t, "p").Issuer != "" || h.Profiles.Named("p") != nil {
+		if !strings.HasPrefix(e.Hint(), "groat login p --issuer ") || h.stored(t, "p").Issuer != "" ||
+			h.Profiles.Named("p") != nil {
 			t.Errorf("%q, and %+v is stored", e.Hint(), h.stored(t, "p"))
 		}
 	})
@@ -101,7 +103,8 @@ func TestASessionIsReplacedOnceItHasEnded(t *testing.T) {
 	})
 }
 
-// Two viewers of one login are shown the same; the login goes on with the second when the first has left, and ends with the last.
+// Two viewers of one login are shown the same; the login goes on with the second when the first has left, and ends with
+// the last.
 func TestTwoViewers(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		first := h.watch(h.ofDevice("p"))

@@ -57,7 +57,8 @@ var apps = []sandbox.Client{
 }
 
 // newHarness makes a harness whose server is reached by a client's transport that connect prepares.
-func newHarness(t *testing.T, o sandbox.Options, store keystore.Store, connect func(*sandbox.Server, *http.Transport)) *harness {
+func newHarness(t *testing.T, o sandbox.Options, store keystore.Store,
+	connect func(*sandbox.Server, *http.Transport)) *harness {
 	t.Helper()
 	o.Users = append(o.Users, sandbox.User{Name: person, Password: password})
 	for _, c := range apps {
@@ -79,7 +80,8 @@ func newHarness(t *testing.T, o sandbox.Options, store keystore.Store, connect f
 		now := time.Now()
 		return clock.Instant{Wall: now, Boot: time.Hour + now.Sub(begin)}
 	}
-	stores := &Stores{Kept: keystore.PendingStore{Store: store}, Memory: keystore.PendingStore{Store: &keystore.Memory{}}}
+	stores := &Stores{Kept: keystore.PendingStore{Store: store},
+		Memory: keystore.PendingStore{Store: &keystore.Memory{}}}
 	slots := broker.New(now)
 	profiles := profile.New(profile.Options{
 		Config: dir, HTTP: client, Now: now, Log: zaptest.NewLogger(t),
@@ -115,8 +117,8 @@ func newHarness(t *testing.T, o sandbox.Options, store keystore.Store, connect f
 	return h
 }
 
-// inBubble runs f with a harness inside a synctest bubble, connected to its server by pipes: a request that takes twelve seconds, or
-// a person who takes ten minutes, takes no time.
+// inBubble runs f with a harness inside a synctest bubble, connected to its server by pipes: a request that takes
+// twelve seconds, or a person who takes ten minutes, takes no time.
 func inBubble(t *testing.T, o sandbox.Options, f func(t *testing.T, h *harness)) {
 	t.Helper()
 	inBubbleWith(t, o, &picky{}, f)
@@ -216,8 +218,8 @@ func (h *harness) cool(name string) {
 	h.Broker.Put(map[string]broker.Source{name: h.Stores.Source(h.Profiles.Named(name))})
 }
 
-// late makes the server's next answer at a path take about twelve seconds: its header comes within the ten that it may take, and
-// the body after that.
+// late makes the server's next answer at a path take about twelve seconds: its header comes within the ten that it may
+// take, and the body after that.
 func (h *harness) late(path string) {
 	h.server.Script(path, sandbox.Fault{Delay: 9 * time.Second, Rate: 256})
 }
@@ -307,7 +309,8 @@ func (v *viewer) done(t *testing.T) protocol.LoginResult {
 }
 
 func (h *harness) ofMachine(name string) protocol.LoginParams {
-	return protocol.LoginParams{Profile: name, Issuer: h.server.URL(), ClientID: "machine", ClientAuth: "client_secret_post"}
+	return protocol.LoginParams{Profile: name, Issuer: h.server.URL(), ClientID: "machine",
+		ClientAuth: "client_secret_post"}
 }
 
 func (h *harness) ofDevice(name string) protocol.LoginParams {

@@ -23,9 +23,10 @@ import (
 // importTime bounds an import: what is taken is proven, one exchange each.
 const importTime = 2 * time.Minute
 
-// Import finds the credentials that other programs keep, and makes profiles of those that p.Take names. content is what p.From would
-// name, where the client sends it, and variables are those of the person's environment; both stay the caller's. Looking and taking
-// are two requests that look twice: between them nothing is kept of the secrets of other programs.
+// Import finds the credentials that other programs keep, and makes profiles of those that p.Take names. content is what
+// p.From would name, where the client sends it, and variables are those of the person's environment; both stay the
+// caller's. Looking and taking are two requests that look twice: between them nothing is kept of the secrets of other
+// programs.
 func (s *Logins) Import(ctx context.Context, p protocol.ImportParams, content []byte, variables map[string]string) (
 	protocol.ImportResult, error,
 ) {
@@ -37,7 +38,7 @@ func (s *Logins) Import(ctx context.Context, p protocol.ImportParams, content []
 	}
 	ctx, cancel := context.WithTimeout(ctx, importTime)
 	defer cancel()
-	found, err := s.lookAround(ctx, p, content, variables)
+	found, err := s.findCandidates(ctx, p, content, variables)
 	if err != nil {
 		return r, err
 	}
@@ -47,17 +48,17 @@ func (s *Logins) Import(ctx context.Context, p protocol.ImportParams, content []
 		defer found[i].Wipe()
 		rows[i] = describeFound(&found[i])
 	}
-	if err := allThere(p.Take, rows); err != nil {
+	if err := checkChosen(p.Take, rows); err != nil {
 		return r, err
 	}
 	for i := range found {
 		f, row := &found[i], rows[i]
-		if provider, taken := wanted(p.Take, row.ID); taken {
+		if provider, taken := choice(p.Take, row.ID); taken {
 			if provider != "" && slices.Contains(f.Target.Either, provider) {
 				f.Target.Provider, row.Provider = provider, provider
 				row.Destination, row.Unusual = f.Target.Destination()
 			}
-			if err := s.take(ctx, f, p); err != nil {
+			if err := s.importOne(ctx, f, p); err != nil {
 				row.Error = s.Wire(err, f.Name)
 			} else {
 				row.Imported = true
@@ -80,8 +81,8 @@ func importCommand(p protocol.ImportParams) string {
 	return command
 }
 
-// wanted reports whether an ID is among those to take, and the provider that was chosen for it.
-func wanted(take []string, id string) (provider string, ok bool) {
+// choice reports whether an ID is among those to take, and the provider that was chosen for it.
+func choice(take []string, id string) (provider string, ok bool) {
 	for _, t := range take {
 		if name, provider, _ := strings.Cut(t, "="); name == id {
 			return provider, true
@@ -90,9 +91,9 @@ func wanted(take []string, id string) (provider string, ok bool) {
 	return "", false
 }
 
-// allThere refuses to take anything where one of the IDs is not there (any more): an ID stands for a credential, its destination
-// and its grant, so that what a file says now is what a person has agreed to.
-func allThere(take []string, rows []protocol.ImportFound) error {
+// checkChosen refuses to take anything where one of the IDs is not there (any more): an ID stands for a credential, its
+// destination and its grant, so that what a file says now is what a person has agreed to.
+func checkChosen(take []string, rows []protocol.ImportFound) error {
 	for _, t := range take {
 		id, _, _ := strings.Cut(t, "=")
 		if !slices.ContainsFunc(rows, func(r protocol.ImportFound) bool { return r.ID == id && r.Reason == "" }) {
@@ -103,8 +104,9 @@ func allThere(take []string, rows []protocol.ImportFound) error {
 	return nil
 }
 
-// lookAround finds what there is, by the variables of the person's environment and not of the daemon's.
-func (s *Logins) lookAround(ctx context.Context, p protocol.ImportParams, content []byte, variables map[string]string) ([]importer.Candidate, error) {
+// findCandidates finds what there is, by the variables of the person's environment and not of the daemon's.
+func (s *Logins) findCandidates(ctx context.Context, p protocol.ImportParams, content []byte,
+	variables map[string]string) ([]importer.Candidate, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil, err
@@ -136,7 +138,8 @@ func (s *Logins) lookAround(ctx context.Context, p protocol.ImportParams, conten
 // describeFound is what a person is shown.
 func describeFound(f *importer.Candidate) protocol.ImportFound {
 	row := protocol.ImportFound{
-		System: f.System, What: f.What, Profile: f.Name, Provider: f.Target.Provider, Either: f.Target.Either, Grant: f.Target.Grant,
+		System: f.System, What: f.What, Profile: f.Name, Provider: f.Target.Provider, Either: f.Target.Either,
+		Grant:    f.Target.Grant,
 		ClientID: f.Item.ClientID, Reason: f.Reason, Hint: f.Hint, Confirm: f.Confirm, Fresh: f.Fresh,
 		Warnings: f.Warnings, NotCarried: f.Lost, Copies: make([]protocol.ImportCopy, 0, len(f.Copies)),
 	}
@@ -147,7 +150,8 @@ func describeFound(f *importer.Candidate) protocol.ImportFound {
 	fmt.Fprintf(name, "%q %q %q %q\n", f.System, f.What, f.Item.ClientID, f.Target.Where())
 	for _, c := range f.Copies {
 		cp := protocol.ImportCopy{
-			Source: c.Path, Variables: c.Variables, Plaintext: c.Plain, Holds: c.Holds, ReadBy: c.Readers, Remove: c.Remove, Note: c.Note,
+			Source: c.Path, Variables: c.Variables, Plaintext: c.Plain, Holds: c.Holds, ReadBy: c.Readers,
+			Remove: c.Remove, Note: c.Note,
 		}
 		if c.Path == "" {
 			cp.Source = "environment"
@@ -161,17 +165,17 @@ func describeFound(f *importer.Candidate) protocol.ImportFound {
 	return row
 }
 
-// take makes a profile of what was found: a login whose credential is there already. It is proven before it is stored. An address
-// that stands in a file is nothing that a person has named: a credential is sent to the provider's own server and to what asked.Trust
-// names, and nowhere else.
-func (s *Logins) take(ctx context.Context, f *importer.Candidate, asked protocol.ImportParams) error {
+// importOne makes a profile of what was found: a login whose credential is there already. It is proven before it is
+// stored. An address that stands in a file is nothing that a person has named: a credential is sent to the provider's
+// own server and to what asked.Trust names, and nowhere else.
+func (s *Logins) importOne(ctx context.Context, f *importer.Candidate, asked protocol.ImportParams) error {
 	t := f.Target
 	if why := f.Contradiction(); why != "" {
 		return protocol.NewError(protocol.Config, why+": nothing was sent", "groat import --dry-run")
 	}
 	at, unusual := t.Destination()
-	if unusual && !named(asked.Trust, at) {
-		return untrusted(at, importCommand(asked), "the file of "+f.System+"'s program")
+	if unusual && !isTrusted(asked.Trust, at) {
+		return untrustedError(at, importCommand(asked), "the file of "+f.System+"'s program")
 	}
 	p := protocol.LoginParams{
 		Profile: f.Name, Provider: t.Provider, AuthServer: t.AuthServer, Grant: t.Grant, ClientAuth: t.ClientAuth,
@@ -191,31 +195,32 @@ func (s *Logins) take(ctx context.Context, f *importer.Candidate, asked protocol
 	l.importing, l.trusted = importCommand(asked), append(slices.Clone(asked.Trust), at)
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	defer l.cancel()
-	over, err := s.begin(l)
+	over, err := s.startAlone(l)
 	if err != nil {
 		return err
 	}
 	defer over()
 	if s.Profiles.Named(f.Name) != nil {
-		return protocol.NewError(protocol.Temporary, fmt.Sprintf("profile %q has come while this was looked for", f.Name), "groat import")
+		return protocol.NewError(protocol.Temporary, fmt.Sprintf("profile %q has come while this was looked for",
+			f.Name), "groat import")
 	}
-	return l.found(f.Item)
+	return l.runImport(f.Item)
 }
 
-// named reports whether an origin is among those that a person has named.
-func named(trusted []string, at string) bool {
+// isTrusted reports whether an origin is among those that a person has named.
+func isTrusted(trusted []string, at string) bool {
 	return at != "" && slices.ContainsFunc(trusted, func(t string) bool { return origin.Of(t) == at })
 }
 
-// untrusted refuses to send a credential where its provider does not say.
-func untrusted(at, command, by string) error {
+// untrustedError refuses to send a credential where its provider does not say.
+func untrustedError(at, command, by string) error {
 	e := protocol.InvalidParams("it would be sent to %s, which nobody but %s names: nothing was sent", at, by)
 	e.Data = &protocol.ErrorData{Hint: command + " --trust " + visible.Word(at)}
 	return e
 }
 
-// found is the way of an import.
-func (l *Login) found(secrets keystore.Item) error {
+// runImport is the way of an import.
+func (l *Login) runImport(secrets keystore.Item) error {
 	if err := l.configure(); err != nil {
 		return err
 	}
@@ -225,14 +230,15 @@ func (l *Login) found(secrets keystore.Item) error {
 	if err := l.store().Probe(l.ctx); err != nil { // before it is looked into: it may be what chooses the keystore
 		return err
 	}
-	switch held, err := l.held(); {
+	switch held, err := l.existingCredential(); {
 	case err != nil:
 		return err
 	case held != nil:
 		defer held.Wipe()
-		if l.permanent(held) {
-			return protocol.NewError(protocol.Config, fmt.Sprintf("the keystore holds %s under the name %s, and an import does not take its place",
-				l.what(held), l.params.Profile), "groat login "+l.params.Profile)
+		if l.isPermanent(held) {
+			return protocol.NewError(protocol.Config,
+				fmt.Sprintf("the keystore holds %s under the name %s, and an import does not take its place",
+					l.describeCredential(held), l.params.Profile), "groat login "+l.params.Profile)
 		}
 	}
 	here := l.profile.Endpoint.Server().NewItem(secrets.ClientID, l.kind)
@@ -240,7 +246,7 @@ func (l *Login) found(secrets keystore.Item) error {
 	defer func() { item.Wipe() }()
 	item.Issuer, item.TokenEndpoint, item.ClientAuth = here.Issuer, here.TokenEndpoint, here.ClientAuth
 	item.RevocationEndpoint, item.Grant = here.RevocationEndpoint, here.Grant
-	l.seal(&item)
+	l.setDestinations(&item)
 	// From here on it is finished even if the person leaves: a session may be rotated by its proof.
 	ctx := context.WithoutCancel(l.ctx)
 	t, rotated, err := l.profile.Endpoint.Renew(ctx, item, grant.Request{})
@@ -251,11 +257,11 @@ func (l *Login) found(secrets keystore.Item) error {
 	if err != nil && rotated.IsZero() {
 		return err
 	}
-	unstored := l.keep(ctx, item) // held in memory where it cannot be stored
+	unstored := l.storeOrHold(ctx, item) // held in memory where it cannot be stored
 	if err != nil {
 		return err
 	}
-	if _, err := l.adopt(item, t, protocol.SignedIn); err != nil {
+	if _, err := l.finish(item, t, protocol.SignedIn); err != nil {
 		return err
 	}
 	return unstored

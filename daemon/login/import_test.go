@@ -18,7 +18,8 @@ func (h *harness) planetMachine(t *testing.T, secret string) (file, text string)
 	t.Helper()
 	b, err := json.Marshal(map[string]any{
 		"client_type": "oidc_client_credentials_secret", "auth_server": h.server.URL() + sandbox.KeycloakIssuerPath,
-		"client_id": "machine", "client_secret": secret, "scopes": []string{}, "audiences": []string{"https://api.planet.com/"},
+		"client_id": "machine", "client_secret": secret, "scopes": []string{},
+		"audiences": []string{"https://api.planet.com/"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +51,8 @@ func (h *harness) importing(t *testing.T, file string) protocol.ImportFound {
 	if len(r.Found) != 1 || r.Found[0].Imported || len(h.server.Log()) != 0 {
 		t.Fatalf("looking: %+v, %d requests", r, len(h.server.Log()))
 	}
-	if err := h.importInto(t, &r, protocol.ImportParams{From: file, Take: []string{r.Found[0].ID}, Trust: []string{h.server.URL()}}); err != nil {
+	if err := h.importInto(t, &r, protocol.ImportParams{From: file, Take: []string{r.Found[0].ID},
+		Trust: []string{h.server.URL()}}); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Found) != 1 {
@@ -64,18 +66,21 @@ func TestImportOfAPlanetMachineAccount(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		file, text := h.planetMachine(t, clientSecret)
 		f := h.importing(t, file)
-		if !f.Imported || f.Error != nil || f.System != "Planet" || f.What != "machine account" || f.ClientID != "machine" || len(f.Copies) != 1 || f.Copies[0].Remove == "" {
+		if !f.Imported || f.Error != nil || f.System != "Planet" || f.What != "machine account" ||
+			f.ClientID != "machine" || len(f.Copies) != 1 || f.Copies[0].Remove == "" {
 			t.Fatalf("%+v", f)
 		}
 		if n := h.server.Count(sandbox.KeycloakTokenPath); n != 1 {
 			t.Errorf("it was proven with %d token requests", n)
 		}
 		got := h.stored(t, f.Profile)
-		if got.ClientID != "machine" || got.ClientSecret.Reveal() != clientSecret || got.Issuer != h.server.URL()+sandbox.KeycloakIssuerPath {
+		if got.ClientID != "machine" || got.ClientSecret.Reveal() != clientSecret ||
+			got.Issuer != h.server.URL()+sandbox.KeycloakIssuerPath {
 			t.Errorf("the keystore has %q at %s", got.ClientID, got.Issuer)
 		}
 		c, err := h.Profiles.Config.Load()
-		if p := c.Profiles[f.Profile]; err != nil || p.TokenEndpoint != h.server.URL()+sandbox.KeycloakTokenPath || p.ClientAuth != "client_secret_post" || p.Audience != "https://api.planet.com/" {
+		if p := c.Profiles[f.Profile]; err != nil || p.TokenEndpoint != h.server.URL()+sandbox.KeycloakTokenPath ||
+			p.ClientAuth != "client_secret_post" || p.Audience != "https://api.planet.com/" {
 			t.Errorf("%+v, %v", p, err)
 		}
 		if now, err := os.ReadFile(file); err != nil || string(now) != text {
@@ -108,8 +113,8 @@ func TestImportOfARefusedMachineAccount(t *testing.T) {
 	})
 }
 
-// Two at once: what is found is proven by one of them. A proof may use a refresh token up, and the second one of the same would
-// end the session.
+// Two at once: what is found is proven by one of them. A proof may use a refresh token up, and the second one of the
+// same would end the session.
 func TestTwoImportsAtOnceProveOnce(t *testing.T) {
 	inBubble(t, sandbox.Options{Latency: time.Second}, func(t *testing.T, h *harness) {
 		file, _ := h.planetMachine(t, clientSecret)
@@ -122,7 +127,8 @@ func TestTwoImportsAtOnceProveOnce(t *testing.T) {
 		for range 2 {
 			both.Go(func() {
 				var r protocol.ImportResult
-				if err := h.importInto(t, &r, protocol.ImportParams{From: file, Take: []string{looked.Found[0].ID}, Trust: []string{h.server.URL()}}); err != nil {
+				if err := h.importInto(t, &r, protocol.ImportParams{From: file, Take: []string{looked.Found[0].ID},
+					Trust: []string{h.server.URL()}}); err != nil {
 					t.Error(err)
 					return
 				}

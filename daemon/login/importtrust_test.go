@@ -44,7 +44,8 @@ func unsigned(t *testing.T, claims map[string]any) string {
 		t.Fatal(err)
 	}
 	enc := base64.RawURLEncoding
-	return enc.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." + enc.EncodeToString(b) + "." + enc.EncodeToString([]byte("sig"))
+	return enc.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." + enc.EncodeToString(b) + "." +
+		enc.EncodeToString([]byte("sig"))
 }
 
 // A server that only a file names is shown, and is sent nothing until a person has named exactly its origin.
@@ -59,12 +60,15 @@ func TestL50AnUnusualDestinationNeedsAWord(t *testing.T) {
 		if f.Destination != h.server.URL() || !f.Unusual {
 			t.Fatalf("it goes to %q, unusual: %v", f.Destination, f.Unusual)
 		}
-		for _, trust := range [][]string{nil, {"https://login.planet.com"}, {h.server.URL() + ":8080"}, {strings.Replace(h.server.URL(), "http:", "https:", 1)}} {
+		for _, trust := range [][]string{nil, {"https://login.planet.com"}, {h.server.URL() + ":8080"},
+			{strings.Replace(h.server.URL(), "http:", "https:", 1)}} {
 			r, err := h.look(t, file, []string{f.ID}, trust)
 			if err != nil || r.Found[0].Imported || r.Found[0].Error == nil {
 				t.Fatalf("%q: %+v, %v", trust, r, err)
 			}
-			if e := r.Found[0].Error; !strings.Contains(e.Message, h.server.URL()) || e.Hint() != strings.Join(append([]string{"groat import --from " + file}, append(slices.Clone(trust), h.server.URL())...), " --trust ") {
+			if e := r.Found[0].Error; !strings.Contains(e.Message, h.server.URL()) ||
+				e.Hint() != strings.Join(append([]string{"groat import --from " + file},
+					append(slices.Clone(trust), h.server.URL())...), " --trust ") {
 				t.Errorf("%q: %v, hint %q", trust, e, e.Hint())
 			}
 			if n := len(h.server.Log()); n != 0 {
@@ -90,25 +94,30 @@ func TestL50AnUnusualDestinationNeedsAWord(t *testing.T) {
 func TestL51TheServersDocumentNamesAnother(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		const elsewhere = "http://localhost:9"
-		h.server.Script(sandbox.KeycloakIssuerPath+"/.well-known/openid-configuration", sandbox.Fault{Status: 200, Body: `{"issuer":"` +
-			h.server.URL() + sandbox.KeycloakIssuerPath + `","token_endpoint":"` + elsewhere + `/token","token_endpoint_auth_methods_supported":["client_secret_post"]}`})
+		h.server.Script(sandbox.KeycloakIssuerPath+"/.well-known/openid-configuration",
+			sandbox.Fault{Status: 200, Body: `{"issuer":"` +
+				h.server.URL() + sandbox.KeycloakIssuerPath + `","token_endpoint":"` + elsewhere +
+				`/token","token_endpoint_auth_methods_supported":["client_secret_post"]}`})
 		file, _ := h.planetMachine(t, clientSecret)
 		looked, err := h.look(t, file, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r, err := h.look(t, file, []string{looked.Found[0].ID}, []string{h.server.URL()})
-		if err != nil || r.Found[0].Error == nil || !strings.Contains(r.Found[0].Error.Message, strings.TrimPrefix(elsewhere, "http://")) ||
+		if err != nil || r.Found[0].Error == nil ||
+			!strings.Contains(r.Found[0].Error.Message, strings.TrimPrefix(elsewhere, "http://")) ||
 			!strings.HasSuffix(r.Found[0].Error.Hint(), " --trust "+elsewhere) {
 			t.Fatalf("%+v, %v", r, err)
 		}
-		if n := h.server.Count("/token") + h.server.Count(sandbox.KeycloakTokenPath); n != 0 || h.stored(t, "robot").ClientID != "" {
+		if n := h.server.Count("/token") + h.server.Count(sandbox.KeycloakTokenPath); n != 0 ||
+			h.stored(t, "robot").ClientID != "" {
 			t.Errorf("%d token requests, or something was kept", n)
 		}
 	})
 }
 
-// An ID stands for a destination and a grant too: a file that has changed since it was shown is not taken, nor is anything else.
+// An ID stands for a destination and a grant too: a file that has changed since it was shown is not taken, nor is
+// anything else.
 func TestL52AFileThatChangesAfterItWasShown(t *testing.T) {
 	for name, change := range map[string][2]string{
 		"the server":   {sandbox.KeycloakIssuerPath, "/auth/realms/other"},
@@ -125,7 +134,8 @@ func TestL52AFileThatChangesAfterItWasShown(t *testing.T) {
 				}
 				rewrite(t, file, change[0], change[1])
 				_, err = h.look(t, file, []string{looked.Found[0].ID}, []string{h.server.URL()})
-				if e := wantError(t, err, protocol.Config); e.Hint() != "groat import" || !strings.Contains(e.Message, "nothing was sent") {
+				if e := wantError(t, err, protocol.Config); e.Hint() != "groat import" ||
+					!strings.Contains(e.Message, "nothing was sent") {
 					t.Errorf("%v, hint %q", e, e.Hint())
 				}
 				if n := len(h.server.Log()); n != 0 || h.stored(t, "robot").ClientID != "" {
@@ -145,14 +155,23 @@ func TestL53ACredentialThatNamesAnotherServer(t *testing.T) {
 		claims func(h *harness) map[string]any
 		fits   bool
 	}{
-		"access token":                     {"access_token", func(*harness) map[string]any { return map[string]any{"iss": other} }, false},
-		"ID token":                         {"id_token", func(*harness) map[string]any { return map[string]any{"iss": other} }, false},
-		"refresh token":                    {"refresh_token", func(*harness) map[string]any { return map[string]any{"iss": other} }, false},
-		"another realm of the same server": {"access_token", func(h *harness) map[string]any { return map[string]any{"iss": h.server.URL() + "/auth/realms/b"} }, false},
-		"client assertion":                 {"client_assertion", func(*harness) map[string]any { return map[string]any{"iss": "machine", "aud": other + "/token"} }, false},
-		"its own access token":             {"access_token", func(h *harness) map[string]any { return map[string]any{"iss": issuer(h)} }, true},
-		"its own assertion":                {"client_assertion", func(h *harness) map[string]any { return map[string]any{"iss": "machine", "aud": issuer(h) + "/token"} }, true},
-		"no address":                       {"access_token", func(*harness) map[string]any { return map[string]any{"iss": "planet"} }, true},
+		"access token": {"access_token",
+			func(*harness) map[string]any { return map[string]any{"iss": other} }, false},
+		"ID token": {"id_token",
+			func(*harness) map[string]any { return map[string]any{"iss": other} }, false},
+		"refresh token": {"refresh_token",
+			func(*harness) map[string]any { return map[string]any{"iss": other} }, false},
+		"another realm of the same server": {"access_token",
+			func(h *harness) map[string]any { return map[string]any{"iss": h.server.URL() + "/auth/realms/b"} }, false},
+		"client assertion": {"client_assertion",
+			func(*harness) map[string]any { return map[string]any{"iss": "machine", "aud": other + "/token"} }, false},
+		"its own access token": {"access_token",
+			func(h *harness) map[string]any { return map[string]any{"iss": issuer(h)} }, true},
+		"its own assertion": {"client_assertion",
+			func(h *harness) map[string]any { return map[string]any{"iss": "machine", "aud": issuer(h) + "/token"} },
+			true},
+		"no address": {"access_token",
+			func(*harness) map[string]any { return map[string]any{"iss": "planet"} }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
@@ -205,7 +224,8 @@ func TestL54AnImportTakesNobodysPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		r, err := h.look(t, file, []string{looked.Found[0].ID}, []string{h.server.URL()})
-		if err != nil || r.Found[0].Error == nil || h.server.Count(sandbox.KeycloakTokenPath) != 0 || !h.stored(t, "robot").Equal(kept) {
+		if err != nil || r.Found[0].Error == nil || h.server.Count(sandbox.KeycloakTokenPath) != 0 ||
+			!h.stored(t, "robot").Equal(kept) {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
@@ -215,7 +235,8 @@ func TestL54AnImportTakesNobodysPlace(t *testing.T) {
 func TestL58AnIssuerThatHidesASecret(t *testing.T) {
 	const canary = "dummy-canary-not-real"
 	for _, iss := range []string{
-		"https://ann:" + canary + "@login.example.com/", "https://login.example.com/?code=" + canary, "https://login.example.com/#" + canary,
+		"https://ann:" + canary + "@login.example.com/", "https://login.example.com/?code=" + canary,
+		"https://login.example.com/#" + canary,
 	} {
 		inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 			file, _ := h.planetMachine(t, clientSecret)
@@ -237,8 +258,8 @@ func TestL58AnIssuerThatHidesASecret(t *testing.T) {
 	}
 }
 
-// A file names the issuer that its tokens are from, and a token endpoint on another host: the tokens name where they are from,
-// and are not sent to the other, whatever a person has said of it.
+// A file names the issuer that its tokens are from, and a token endpoint on another host: the tokens name where they
+// are from, and are not sent to the other, whatever a person has said of it.
 func TestL70ATokenEndpointBesideItsIssuer(t *testing.T) {
 	for name, test := range map[string]struct{ issuer, member, claim string }{
 		"Planet's own tokens":      {"https://login.planet.com/", "access_token", "iss"},
@@ -250,17 +271,20 @@ func TestL70ATokenEndpointBesideItsIssuer(t *testing.T) {
 				file, text := h.planetMachine(t, clientSecret)
 				text = strings.Replace(text, h.server.URL()+sandbox.KeycloakIssuerPath, test.issuer, 1)
 				text = strings.Replace(text, "{", `{"token_endpoint":"`+h.server.URL()+`/token",`, 1)
-				token, err := json.Marshal(map[string]string{test.member: unsigned(t, map[string]any{test.claim: test.issuer})})
+				token, err := json.Marshal(map[string]string{test.member: unsigned(t,
+					map[string]any{test.claim: test.issuer})})
 				if err != nil {
 					t.Fatal(err)
 				}
-				for path, b := range map[string][]byte{file: []byte(text), filepath.Join(filepath.Dir(file), "token.json"): token} {
+				for path, b := range map[string][]byte{file: []byte(text),
+					filepath.Join(filepath.Dir(file), "token.json"): token} {
 					if err := os.WriteFile(path, b, 0o600); err != nil {
 						t.Fatal(err)
 					}
 				}
 				r, err := h.look(t, file, nil, nil)
-				if err != nil || len(r.Found) != 1 || !strings.Contains(r.Found[0].Reason, test.issuer) || !strings.Contains(r.Found[0].Reason, h.server.URL()) {
+				if err != nil || len(r.Found) != 1 || !strings.Contains(r.Found[0].Reason, test.issuer) ||
+					!strings.Contains(r.Found[0].Reason, h.server.URL()) {
 					t.Fatalf("%+v, %v", r, err)
 				}
 				_, err = h.look(t, file, []string{r.Found[0].ID}, []string{h.server.URL()})

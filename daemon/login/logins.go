@@ -1,11 +1,12 @@
-// Package login signs profiles in and out: the flows by which a person or a program comes by a credential, and how it is proven,
-// stored and given up.
+// Package login signs profiles in and out: the flows by which a person or a program comes by a credential, and how it
+// is proven, stored and given up.
 //
-// flow.go is the way of every login on one page; configure.go finds out what the profile will be, agree.go asks where its credential
-// may go; browser.go, device.go, secret.go and appcredentials.go are the ways to come by one. An import (import.go) and a restore
-// (restore.go) are logins whose credential is there already. The invariants: one login a profile at a time; a credential is replaced
-// only after the new one has been proven; nothing of a credential is sent to a host that the person has not agreed to; a question is
-// asked before anything is sent. A login needs no server and no connection: it shows its prompts to a [Viewer].
+// flow.go is the way of every login on one page; configure.go finds out what the profile will be, agree.go asks where
+// its credential may go; browser.go, device.go, secret.go and appcredentials.go are the ways to come by one. An import
+// (import.go) and a restore (restore.go) are logins whose credential is there already. The invariants: one login a
+// profile at a time; a credential is replaced only after the new one has been proven; nothing of a credential is sent
+// to a host that the person has not agreed to; a question is asked before anything is sent. A login needs no server and
+// no connection: it shows its prompts to a [Viewer].
 package login
 
 import (
@@ -27,7 +28,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// loginTime bounds a login with everything a person takes for it: more than the half hour that a device's code may be good for.
+// loginTime bounds a login with everything a person takes for it: more than the half hour that a device's code may be
+// good for.
 const loginTime = 35 * time.Minute
 
 const (
@@ -39,7 +41,8 @@ const (
 
 // Viewer is who takes part in a login: it is shown every prompt. A login knows nothing else of a connection.
 type Viewer interface {
-	// Notify shows a prompt. It may be called by several goroutines at once, and should return soon: the login waits for it.
+	// Notify shows a prompt. It may be called by several goroutines at once, and should return soon: the login waits
+	// for it.
 	Notify(protocol.Prompt)
 }
 
@@ -70,10 +73,10 @@ type Logins struct {
 	Options
 	ports heldPorts // of logins that have ended
 
-	mu      sync.Mutex
-	running map[string]*Login // :: profile name → the login under way
-	closing bool              // no further login begins
-	living  sync.WaitGroup    // one a login under way
+	mu       sync.Mutex
+	running  map[string]*Login // :: profile name → the login under way
+	closing  bool              // no further login begins
+	underWay sync.WaitGroup    // counts the logins under way
 }
 
 // New returns Logins of which none is under way.
@@ -86,7 +89,8 @@ func (s *Logins) Running() int {
 	return len(s.running)
 }
 
-// Close cancels the logins that are under way, lets none begin, and waits, as long as ctx allows, for what must not be cut off.
+// Close cancels the logins that are under way, lets none begin, and waits, as long as ctx allows, for what must not be
+// cut off.
 func (s *Logins) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closing = true
@@ -95,7 +99,7 @@ func (s *Logins) Close(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	over := make(chan struct{})
-	go func() { s.living.Wait(); close(over) }()
+	go func() { s.underWay.Wait(); close(over) }()
 	select {
 	case <-over:
 	case <-ctx.Done():
@@ -103,54 +107,65 @@ func (s *Logins) Close(ctx context.Context) {
 	s.ports.close()
 }
 
-// Login is one login under way: one a profile, in a goroutine of its own, so that reads and renewals of all profiles go on while a
-// person takes ten minutes. A request for the same login meanwhile joins it; when its last viewer has left it is cancelled.
+// Login is one login under way. It runs in a goroutine of its own, so that a person may take ten minutes while tokens
+// of all profiles are served and renewed. A profile has at most one: a request for the same login joins it, and it is
+// cancelled when its last viewer leaves.
 type Login struct {
 	logins *Logins
 	id     string
-	asked  protocol.LoginParams // as it was asked for
-	params protocol.LoginParams // with what was found out
-	answer chan reply           // what a person types
 	ctx    context.Context
 	cancel context.CancelFunc
+	answer chan reply // what a person types
 
+	// What was asked.
+	asked  protocol.LoginParams // as the request had it
+	params protocol.LoginParams // completed by what is stored and configured
+	alone  bool                 // no other request joins it: it is part of an import or a restore
+	// the import's command line, or empty; the addresses in params are then those of a file
+	importing string
+	trusted   []string // the origins that the person named for the import
+
+	// What was found.
 	kind     grant.Kind
 	profile  *profile.Profile // what the profile will be
-	endpoint *grant.Endpoint  // its server, with what only a sign-in needs
-	was      *keystore.Item   // what is stored now, without its secrets; nil: nothing
-	origins  []string         // what the credential is sealed with beside its token endpoint's origin
-	tokenTo  []string         // those of access tokens
-	pages    []string         // those of the sign-in's request
-	clientTo []string         // the hosts that its client proves itself to
-	apis     []string         // the API origins that it is sealed with
-	hadAPIs  []string         // those that it was sealed with before, for the same server
-	listed   []string         // the API origins that the profile lists
-	preset   []string         // those of the provider's preset
-	resealed bool             // the stored credential was given more of them
-	before   *keystore.Item   // the stored credential, where its client goes on authenticating with what is in it
-	saved    bool             // the profile's configuration was written
-	changed  bool             // there was another one
-	created  bool             // a client was created at the provider
-	// elsewhere: the credential that the name has is an ephemeral profile's, so this sign-in cannot just prove it.
-	elsewhere bool
-	alone     bool            // no other request joins it: it is part of an import or a restore
-	importing string          // of an import: the command that asks for it; what the parameters name is then a file's word and no person's
-	trusted   []string        // of an import: the origins that a person has named
-	receiver  *grant.Receiver // where the browser comes back to; nil where none does
+	endpoint *grant.Endpoint  // its server, with the addresses that only a sign-in needs
+	current  *keystore.Item   // what the profile has now, without its secrets; nil where that is nothing
+	// what it has is in the store of another kind of profile: an ephemeral one, or a kept one
+	otherStore bool
+	// the matching credential whose client goes on authenticating with what is in it, or nil
+	reused *keystore.Item
 
+	// What was agreed: what the new credential is sealed with, beside its token endpoint's origin.
+	origins      []string // what may be sent everything
+	tokenOrigins []string // what may be sent access tokens
+	pageOrigins  []string // what may be sent the sign-in's request
+	clientTo     []string // the hosts that the client authenticates to
+	apis         []string // the API origins
+	sealedAPIs   []string // those that the current credential is sealed with, for the same server
+	listedAPIs   []string // those that the profile lists
+	presetAPIs   []string // those of the provider's preset
+
+	// What was done.
+	receiver *grant.Receiver // where the browser comes back to, or nil
+	created  bool            // a client was created at the provider
+	resealed bool            // the stored credential was sealed with more
+	saved    bool            // the profile's configuration was written
+	changed  bool            // and was another one before
+
+	// Who takes part, and what they are shown.
 	mu       sync.Mutex
 	viewers  map[Viewer]bool
-	shown    []protocol.Prompt // for who joins: what is open now, and the last notices
-	question int64             // the last that was asked; an answer to another one comes too late
+	prompts  []protocol.Prompt // for viewers that join: the open prompt and the last notices
+	question int64             // the number of the last question
 
-	done   chan struct{} // closed when result and err are there
+	done   chan struct{} // closed when result and err are set
 	result protocol.LoginResult
 	err    error
 }
 
-// Run is a viewer's part in a login from its beginning to its end: it begins the login, or joins the same one that is under way.
-// When ctx ends the viewer leaves; the login is cancelled with its last viewer. The error is a [*protocol.Error] or that of a
-// configuration that cannot be used.
+// Run is a viewer's part in a login from its beginning to its end: it begins the login, or joins the same one that is
+// under way. When ctx ends the viewer leaves; the login is cancelled with its last viewer. The error is a
+// [*protocol.Error] or that of a configuration that cannot be used.
 func (s *Logins) Run(ctx context.Context, v Viewer, p protocol.LoginParams) (protocol.LoginResult, error) {
 	if err := s.Profiles.Snapshot().Err(); err != nil {
 		return protocol.LoginResult{}, err
@@ -159,17 +174,17 @@ func (s *Logins) Run(ctx context.Context, v Viewer, p protocol.LoginParams) (pro
 	if err != nil {
 		return protocol.LoginResult{}, err
 	}
-	defer l.leave(v)
+	defer l.removeViewer(v)
 	select {
 	case <-l.done:
 		return l.result, l.err
 	case <-ctx.Done():
-		return protocol.LoginResult{}, l.givenUp()
+		return protocol.LoginResult{}, l.givenUpError()
 	}
 }
 
-// join begins a login, or joins the same one that is under way. A different one of the same profile is not joined: what is typed
-// for one server must not go to another.
+// join begins a login, or joins the same one that is under way. A different one of the same profile is not joined: what
+// is typed for one server must not go to another.
 func (s *Logins) join(v Viewer, p protocol.LoginParams) (*Login, error) {
 	s.mu.Lock()
 	l, joined := s.running[p.Profile]
@@ -179,7 +194,7 @@ func (s *Logins) join(v Viewer, p protocol.LoginParams) (*Login, error) {
 		return nil, s.Wire(broker.ErrStopped, p.Profile)
 	case joined && (l.alone || l.ctx.Err() != nil || !sameLogin(l.asked, p)):
 		s.mu.Unlock()
-		return nil, underWay(p.Profile)
+		return nil, underWayError(p.Profile)
 	case !joined && len(s.running) >= maxLogins:
 		s.mu.Unlock()
 		return nil, TooMany(maxLogins, "of groatd", p.Profile)
@@ -187,22 +202,22 @@ func (s *Logins) join(v Viewer, p protocol.LoginParams) (*Login, error) {
 		l = s.newLogin(p)
 		l.ctx, l.cancel = context.WithTimeout(context.Background(), loginTime)
 		s.running[p.Profile] = l
-		s.living.Add(1)
+		s.underWay.Add(1)
 	}
 	s.mu.Unlock()
-	l.view(v)
+	l.addViewer(v)
 	if !joined {
 		go func() { // not before v is shown what it shows
-			defer s.living.Done()
-			l.live()
+			defer s.underWay.Done()
+			l.runToEnd()
 		}()
 	}
 	return l, nil
 }
 
-// begin makes l the login of its profile until over is called, one that no request joins: the proof of a credential that was found
-// may use it up, and a second proof at the same time makes the server end the session.
-func (s *Logins) begin(l *Login) (over func(), err error) {
+// startAlone makes l the login of its profile until over is called, one that no request joins: the proof of a
+// credential that was found may use it up, and a second proof at the same time makes the server end the session.
+func (s *Logins) startAlone(l *Login) (over func(), err error) {
 	name := l.params.Profile
 	l.alone = true
 	s.mu.Lock()
@@ -211,17 +226,17 @@ func (s *Logins) begin(l *Login) (over func(), err error) {
 	case s.closing:
 		return nil, s.Wire(broker.ErrStopped, name)
 	case s.running[name] != nil:
-		return nil, underWay(name)
+		return nil, underWayError(name)
 	case len(s.running) >= maxLogins:
 		return nil, TooMany(maxLogins, "of groatd", name)
 	}
 	s.running[name] = l
-	s.living.Add(1)
+	s.underWay.Add(1)
 	return func() {
 		s.mu.Lock()
 		delete(s.running, name)
 		s.mu.Unlock()
-		s.living.Done()
+		s.underWay.Done()
 	}, nil
 }
 
@@ -231,14 +246,16 @@ func sameLogin(a, b protocol.LoginParams) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-func underWay(profile string) error {
-	return protocol.NewError(protocol.Temporary, fmt.Sprintf("another login of profile %q is under way", profile), "groat status "+profile)
+func underWayError(profile string) error {
+	return protocol.NewError(protocol.Temporary, fmt.Sprintf("another login of profile %q is under way", profile),
+		"groat status "+profile)
 }
 
 // TooMany is the error for one login more than there may be at once.
 func TooMany(most int, whose, profile string) error {
 	return protocol.NewError(protocol.Temporary,
-		fmt.Sprintf("there are %d logins %s under way, and there may be no more at once: let one end", most, whose), "groat login "+profile)
+		fmt.Sprintf("there are %d logins %s under way, and there may be no more at once: let one end", most,
+			whose), "groat login "+profile)
 }
 
 // newLogin returns a login that nobody sees yet.
@@ -249,8 +266,8 @@ func (s *Logins) newLogin(p protocol.LoginParams) *Login {
 	}
 }
 
-// recovered is run, also where it panics.
-func (l *Login) recovered() (result protocol.LoginResult, err error) {
+// runRecovered is run, also where it panics.
+func (l *Login) runRecovered() (result protocol.LoginResult, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			result, err = protocol.LoginResult{}, broker.Recovered(v)
@@ -259,36 +276,37 @@ func (l *Login) recovered() (result protocol.LoginResult, err error) {
 	return l.run()
 }
 
-// live is the whole login.
-func (l *Login) live() {
+// runToEnd is the whole login.
+func (l *Login) runToEnd() {
 	defer l.cancel()
-	result, err := l.recovered()
+	result, err := l.runRecovered()
 	outcome := []zap.Field{zap.String("profile", l.params.Profile), zap.String("grant", string(l.kind))}
 	if err != nil {
-		e := l.hinted(l.logins.Wire(err, l.params.Profile))
+		e := l.withLoginHint(l.logins.Wire(err, l.params.Profile))
 		l.err = e
 		l.logins.Log.Info("a login failed", append(outcome, zap.String("kind", string(e.Kind())))...)
 	} else {
 		l.result = result
 		l.logins.Log.Info("a login succeeded", append(outcome, zap.String("outcome", result.Outcome))...)
 	}
-	l.release()
+	l.releasePort()
 	l.logins.mu.Lock()
 	delete(l.logins.running, l.params.Profile)
 	l.logins.mu.Unlock()
 	close(l.done)
 }
 
-// hinted makes the hint one that works where the profile is not there (yet): then no command knows its name, and the login is
-// asked for as it was.
-func (l *Login) hinted(e *protocol.Error) *protocol.Error {
+// withLoginHint makes the hint one that works where the profile is not there (yet): then no command knows its name, and
+// the login is asked for as it was.
+func (l *Login) withLoginHint(e *protocol.Error) *protocol.Error {
 	name := l.params.Profile
-	if l.logins.Profiles.Named(name) == nil && e.Data != nil && (e.Hint() == "groat login "+name || e.Hint() == "groat status "+name) {
+	if l.logins.Profiles.Named(name) == nil && e.Data != nil &&
+		(e.Hint() == "groat login "+name || e.Hint() == "groat status "+name) {
 		e.Data.Hint = Command(l.asked)
 	}
 	return e
 }
 
-func (l *Login) givenUp() error {
+func (l *Login) givenUpError() error {
 	return protocol.NewError(protocol.Temporary, "the login was given up", "groat login "+l.params.Profile)
 }

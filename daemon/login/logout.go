@@ -15,18 +15,18 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// Logout forgets a profile's credential: it ends the session at the provider unless keepRemote is set, deletes the credential, and
-// removes the profile's file if groat wrote it. What would be lost for good is forgotten only where yes is set; else the result says
-// what stays at the provider, and nothing has changed. The error is a [*protocol.Error].
+// Logout forgets a profile's credential: it ends the session at the provider unless keepRemote is set, deletes the
+// credential, and removes the profile's file if groat wrote it. What would be lost for good is forgotten only where yes
+// is set; else the result says what stays at the provider, and nothing has changed. The error is a [*protocol.Error].
 func (s *Logins) Logout(p *profile.Profile, yes, keepRemote bool) (protocol.LogoutResult, error) {
-	r, err := s.remains(p)
+	r, err := s.describeLogout(p)
 	if err != nil {
 		return r, s.Wire(err, p.Name)
 	}
 	if r.Permanent && !yes {
 		return r, nil
 	}
-	if r.Revoked, r.NotEnded, err = s.forget(p, keepRemote); err != nil {
+	if r.Revoked, r.NotEnded, err = s.forgetProfile(p, keepRemote); err != nil {
 		e := s.Wire(err, p.Name)
 		if _, remote := errors.AsType[*grant.Error](err); remote {
 			e.Message = "the session could not be ended at the provider, so nothing was forgotten: " + e.Message
@@ -40,11 +40,11 @@ func (s *Logins) Logout(p *profile.Profile, yes, keepRemote bool) (protocol.Logo
 	return r, nil
 }
 
-// remains says what stays at the provider after a logout.
-func (s *Logins) remains(p *profile.Profile) (protocol.LogoutResult, error) {
+// describeLogout says what stays at the provider after a logout.
+func (s *Logins) describeLogout(p *profile.Profile) (protocol.LogoutResult, error) {
 	server := p.Endpoint.Server()
 	r := protocol.LogoutResult{Profile: p.Name, Issuer: server.Issuer}
-	item, err := s.stored(p)
+	item, err := s.readCredential(p)
 	if err != nil || item == nil {
 		return r, err
 	}
@@ -61,8 +61,9 @@ func (s *Logins) remains(p *profile.Profile) (protocol.LogoutResult, error) {
 	return r, nil
 }
 
-// appCredentials returns the provider whose App Credentials an item holds, on whatever host, by what is stored: a profile's
-// file may name another provider by now. Where two have the same addresses there, it is the one that the file names.
+// appCredentials returns the provider whose App Credentials an item holds, on whatever host, by what is stored: a
+// profile's file may name another provider by now. Where two have the same addresses there, it is the one that the file
+// names.
 func appCredentials(item keystore.Item, named string) (preset.Provider, bool) {
 	if item.ClientSecret.IsZero() || item.Grant != "" && item.Grant != string(grant.ByClientCredentials) {
 		return preset.Provider{}, false
@@ -81,8 +82,8 @@ func appCredentials(item keystore.Item, named string) (preset.Provider, bool) {
 	return preset.Provider{}, false
 }
 
-// stored returns a profile's credential, or nil where there is none that can be read.
-func (s *Logins) stored(p *profile.Profile) (*keystore.Item, error) {
+// readCredential returns a profile's credential, or nil where there is none that can be read.
+func (s *Logins) readCredential(p *profile.Profile) (*keystore.Item, error) {
 	item, err := s.Stores.Of(p).Get(context.Background(), p.Name)
 	switch {
 	case err == nil:
@@ -93,16 +94,17 @@ func (s *Logins) stored(p *profile.Profile) (*keystore.Item, error) {
 	return nil, err
 }
 
-// forget ends the session at the provider, deletes the credential, then the configuration: where one fails the rest is
-// left as it is, and the tokens that are held go on being handed out. revoked reports whether the provider ended a session;
-// why is why it was not asked to, if there is something to say.
-func (s *Logins) forget(p *profile.Profile, keepRemote bool) (revoked bool, why string, err error) {
+// forgetProfile ends the session at the provider, deletes the credential, then the configuration: where one fails the
+// rest is left as it is, and the tokens that are held go on being handed out. revoked reports whether the provider
+// ended a session; why is why it was not asked to, if there is something to say.
+func (s *Logins) forgetProfile(p *profile.Profile, keepRemote bool) (revoked bool, why string, err error) {
 	if err := s.Profiles.Reload(); err != nil { // what could not be read could not be written
 		return false, "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), pauseTime)
 	defer cancel()
-	resume, err := s.Broker.Pause(ctx, p.Name) // so that no renewal replaces the refresh token while it is being revoked
+	// so that no renewal replaces the refresh token while it is being revoked
+	resume, err := s.Broker.Pause(ctx, p.Name)
 	if err != nil {
 		return false, "", err
 	}
@@ -112,7 +114,8 @@ func (s *Logins) forget(p *profile.Profile, keepRemote bool) (revoked bool, why 
 			return false, "", err
 		}
 	}
-	if err := s.Stores.Of(p).Delete(context.Background(), p.Name); err != nil && !errors.Is(err, keystore.ErrUndecided) {
+	if err := s.Stores.Of(p).Delete(context.Background(), p.Name); err != nil &&
+		!errors.Is(err, keystore.ErrUndecided) {
 		return revoked, why, err
 	}
 	err = s.Profiles.Remove(p.Name, func(still *profile.Profile) { // it starts anew
@@ -121,10 +124,10 @@ func (s *Logins) forget(p *profile.Profile, keepRemote bool) (revoked bool, why 
 	return revoked, why, err
 }
 
-// revoke ends a profile's session at its provider, if there is one and the provider can do that. Where the credential is not
-// sealed for the endpoint that would be asked, nothing is sent and why says so.
+// revoke ends a profile's session at its provider, if there is one and the provider can do that. Where the credential
+// is not sealed for the endpoint that would be asked, nothing is sent and why says so.
 func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error) {
-	item, err := s.stored(p)
+	item, err := s.readCredential(p)
 	if err != nil || item == nil || item.RefreshToken.IsZero() {
 		return false, "", err
 	}

@@ -77,8 +77,8 @@ func TestLogoutKeepsTheSessionWhereThatIsAskedFor(t *testing.T) {
 	})
 }
 
-// Where the provider does not end the session nothing is forgotten: the token that is held goes on being handed out, the next
-// is had, and the command that forgets all the same is said.
+// Where the provider does not end the session nothing is forgotten: the token that is held goes on being handed out,
+// the next is had, and the command that forgets all the same is said.
 func TestALogoutThatTheProviderDoesNotTake(t *testing.T) {
 	for name, test := range map[string]struct {
 		fault sandbox.Fault
@@ -120,8 +120,8 @@ func TestALogoutThatTheProviderDoesNotTake(t *testing.T) {
 	}
 }
 
-// A renewal is under way when a person signs out. Its answer comes later and brings nothing back, and the refresh token that it
-// brought is the one that is revoked.
+// A renewal is under way when a person signs out. Its answer comes later and brings nothing back, and the refresh token
+// that it brought is the one that is revoked.
 func TestALogoutDuringARenewal(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
@@ -144,7 +144,8 @@ func TestALogoutDuringARenewal(t *testing.T) {
 	})
 }
 
-// A provider takes its time to end a session. Meanwhile the profile's token is handed out, and everybody else is answered.
+// A provider takes its time to end a session. Meanwhile the profile's token is handed out, and everybody else is
+// answered.
 func TestASlowLogoutHoldsNobodyUp(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
@@ -174,8 +175,8 @@ func TestASlowLogoutHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// What cannot be read is not written either: beside a mistake elsewhere in the configuration a logout says where that is, and
-// changes nothing, also not at the provider.
+// What cannot be read is not written either: beside a mistake elsewhere in the configuration a logout says where that
+// is, and changes nothing, also not at the provider.
 func TestALogoutBesideABrokenConfiguration(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
@@ -200,10 +201,12 @@ func TestALogoutBesideABrokenConfiguration(t *testing.T) {
 func TestALogoutOfAProfileOfThePersonsFile(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.write(t, "config.toml", "[profiles.work]\nprovider = \"spatiafi\"\nauth_server = \""+h.server.URL()+"\"\n")
-		if _, err := h.login(t.Context(), protocol.LoginParams{Profile: "work", Username: person}, typing(password)); err != nil {
+		if _, err := h.login(t.Context(), protocol.LoginParams{Profile: "work", Username: person},
+			typing(password)); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := h.logout(t, protocol.LogoutParams{Profile: "work", Yes: true}); err != nil || !r.Forgotten || !r.Permanent {
+		if r, err := h.logout(t, protocol.LogoutParams{Profile: "work", Yes: true}); err != nil || !r.Forgotten ||
+			!r.Permanent {
 			t.Errorf("%+v, %v", r, err)
 		}
 		if h.holds("work") || h.stored(t, "work").ClientID != "" {

@@ -22,7 +22,8 @@ type parameter struct {
 	idle func(l *Login) string
 }
 
-// parameters are all fields but the profile's name and what the client can show, in the order in which a command gives them.
+// parameters are all fields but the profile's name and what the client can show, in the order in which a command gives
+// them.
 var parameters = []parameter{
 	{field: "Provider", flag: "provider"},
 	{field: "Issuer", flag: "issuer"},
@@ -81,15 +82,15 @@ func Command(p protocol.LoginParams) string {
 	return strings.Join(words, " ")
 }
 
-func (l *Login) missing(message, flags string) error {
+func (l *Login) missingError(message, flags string) error {
 	e := protocol.InvalidParams("%s", message)
-	e.Data = &protocol.ErrorData{Hint: l.again(flags)}
+	e.Data = &protocol.ErrorData{Hint: l.tryAgain(flags)}
 	return e
 }
 
-// again is the command for the next try: the one that was given, with flags in the place of those of the same name. The secret is
-// typed: what stdin had is used up.
-func (l *Login) again(flags string) string {
+// tryAgain is the command for the next try: the one that was given, with flags in the place of those of the same name.
+// The secret is typed: what stdin had is used up.
+func (l *Login) tryAgain(flags string) string {
 	with := l.asked
 	with.Secret = false
 	for _, a := range parameters {
@@ -100,21 +101,21 @@ func (l *Login) again(flags string) string {
 	return strings.TrimSpace(Command(with) + " " + flags)
 }
 
-// given refuses the first parameter that this sign-in has no use for. Nothing has been typed or sent then.
-func (l *Login) given() error {
+// refuseUnused refuses the first parameter that this sign-in has no use for. Nothing has been typed or sent then.
+func (l *Login) refuseUnused() error {
 	for _, a := range parameters {
 		if a.idle == nil || a.typed(l.asked) == nil {
 			continue
 		}
 		if why := a.idle(l); why != "" {
-			return unusable(l.asked, a, why)
+			return unusableError(l.asked, a, why)
 		}
 	}
 	return nil
 }
 
-// unusable is the refusal of a parameter; its hint is the command without it.
-func unusable(p protocol.LoginParams, a parameter, why string) error {
+// unusableError is the refusal of a parameter; its hint is the command without it.
+func unusableError(p protocol.LoginParams, a parameter, why string) error {
 	reflect.ValueOf(&p).Elem().FieldByName(a.field).SetZero()
 	e := protocol.InvalidParams("--%s cannot be used here: %s", a.flag, why)
 	e.Data = &protocol.ErrorData{Hint: Command(p)}
@@ -126,7 +127,8 @@ func (l *Login) noClientAuth() string {
 	case l.kind.StaticKey():
 		return fmt.Sprintf("an %s sign-in has no client", l.kind)
 	case l.kind == grant.ByJWTBearer && auth != grant.None && auth != grant.PrivateKeyJWT:
-		return fmt.Sprintf("a %s sign-in has a key and no other credential: %s or %s", l.kind, grant.None, grant.PrivateKeyJWT)
+		return fmt.Sprintf("a %s sign-in has a key and no other credential: %s or %s", l.kind, grant.None,
+			grant.PrivateKeyJWT)
 	}
 	return ""
 }
@@ -136,7 +138,8 @@ func (l *Login) noClientID() string {
 	case l.kind.StaticKey():
 		return fmt.Sprintf("an %s sign-in has no client", l.kind)
 	case l.kind == grant.ByAppCredentials:
-		return fmt.Sprintf("%s creates a client; one that exists signs in by --grant %s", l.kind, grant.ByClientCredentials)
+		return fmt.Sprintf("%s creates a client; one that exists signs in by --grant %s", l.kind,
+			grant.ByClientCredentials)
 	}
 	return ""
 }
@@ -173,7 +176,8 @@ func (l *Login) noCertificate() string {
 	if l.hasKey() && l.server().ClientAuth == grant.TLSClientAuth {
 		return ""
 	}
-	return fmt.Sprintf("only the client authentication %s uses a certificate, and this is %s", grant.TLSClientAuth, l.authName())
+	return fmt.Sprintf("only the client authentication %s uses a certificate, and this is %s", grant.TLSClientAuth,
+		l.authName())
 }
 
 func (l *Login) noSignature() string {
@@ -184,7 +188,8 @@ func (l *Login) noSignature() string {
 	case auth == grant.ClientSecretJWT && !l.kind.StaticKey() && l.kind != grant.ByAppCredentials:
 		return ""
 	}
-	return fmt.Sprintf("a %s sign-in with client authentication %s signs no assertion with a key of yours", l.kind, l.authName())
+	return fmt.Sprintf("a %s sign-in with client authentication %s signs no assertion with a key of yours", l.kind,
+		l.authName())
 }
 
 func (l *Login) noSubject() string {
@@ -198,7 +203,8 @@ func (l *Login) noRedirect() string {
 	if l.kind == grant.ByAuthorizationCode {
 		return ""
 	}
-	return fmt.Sprintf("only a browser that signs in by %s is redirected, and this is %s", grant.ByAuthorizationCode, l.kind)
+	return fmt.Sprintf("only a browser that signs in by %s is redirected, and this is %s", grant.ByAuthorizationCode,
+		l.kind)
 }
 
 func (l *Login) noPage() string {
@@ -254,15 +260,16 @@ func (l *Login) authName() string {
 	return "of no kind"
 }
 
-// possible refuses a sign-in that can never work at this server, before anything is typed.
-func (l *Login) possible() error {
+// refuseImpossible refuses a sign-in that can never work at this server, before anything is typed.
+func (l *Login) refuseImpossible() error {
 	s := l.server()
-	secret := s.ClientAuth == grant.ClientSecretBasic || s.ClientAuth == grant.ClientSecretPost || s.ClientAuth == grant.ClientSecretJWT
+	secret := s.ClientAuth == grant.ClientSecretBasic || s.ClientAuth == grant.ClientSecretPost ||
+		s.ClientAuth == grant.ClientSecretJWT
 	missing := ""
 	switch l.kind {
 	case grant.ByClientCredentials, grant.ByAppCredentials:
 		if s.ClientAuth == grant.None || l.kind == grant.ByAppCredentials && !secret {
-			return l.notPublic()
+			return l.publicClientError()
 		}
 		if l.kind == grant.ByAppCredentials && s.Apps == nil {
 			missing = "endpoint that creates App Credentials"
@@ -292,16 +299,62 @@ func (l *Login) possible() error {
 	return e
 }
 
-// notPublic refuses client credentials for a client that proves nothing, or not by a secret where one is created.
-func (l *Login) notPublic() error {
+// publicClientError refuses client credentials for a client that proves nothing, or not by a secret where one is
+// created.
+func (l *Login) publicClientError() error {
 	with := l.asked
 	with.ClientAuth = string(grant.ClientSecretBasic)
-	e := protocol.InvalidParams("--client-auth %s cannot be used here: client credentials are for confidential clients only, "+
-		"which prove themselves by a secret or a key (RFC 6749, section 4.4.2)", l.authName())
+	e := protocol.InvalidParams(
+		"--client-auth %s cannot be used here: client credentials are for confidential clients only, "+
+			"which prove themselves by a secret or a key (RFC 6749, section 4.4.2)", l.authName())
 	if l.kind == grant.ByAppCredentials {
-		e.Message = fmt.Sprintf("--client-auth %s cannot be used here: App Credentials are an id and a secret", l.authName())
+		e.Message = fmt.Sprintf("--client-auth %s cannot be used here: App Credentials are an id and a secret",
+			l.authName())
 		with.ClientAuth = ""
 	}
 	e.Data = &protocol.ErrorData{Hint: Command(with)}
 	return e
+}
+
+// requireParameters makes sure that what the grant needs was named, or is known from before.
+func (l *Login) requireParameters(stored *keystore.Item) error {
+	if l.params.ClientID == "" && stored != nil && l.kind != grant.ByAppCredentials && !l.namesServiceAccount() {
+		l.params.ClientID = stored.ClientID
+	}
+	if l.params.ClientID == "" {
+		l.params.ClientID = l.server().ClientID
+	}
+	if w := l.current; l.params.ClientID == "" && w != nil && l.kind != grant.ByAppCredentials &&
+		w.ClientAuth == string(l.server().ClientAuth) {
+		l.params.ClientID = w.ClientID // the server has moved
+	}
+	switch l.kind {
+	case grant.ByAppCredentials:
+		if l.params.Username == "" {
+			return l.missingError("name yourself with --username, or a client you have with --client-id",
+				"--username YOU")
+		}
+	case grant.ByPassword, grant.ByKeyLogin:
+		if l.params.Username == "" {
+			return l.missingError("name yourself with --username", "--username YOU")
+		}
+	case grant.ByJWTBearer:
+		if l.params.Key == "" && l.reused == nil {
+			return l.missingError("name the key file with --key", "--key FILE")
+		}
+	case grant.ByAPIKey:
+	default:
+		if l.params.ClientID == "" {
+			return l.missingError("name the client with --client-id", "--client-id ID")
+		}
+		if l.server().ClientAuth == grant.TLSClientAuth && l.reused == nil {
+			switch {
+			case l.params.Key == "":
+				return l.missingError("name the private key's file with --key", "--key FILE")
+			case l.params.Certificate == "":
+				return l.missingError("name the certificate's file with --certificate", "--certificate FILE")
+			}
+		}
+	}
+	return nil
 }

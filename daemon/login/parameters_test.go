@@ -9,7 +9,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// Every field of a login's parameters but its name and what the client can show has a row that says which sign-ins use it.
+// Every field of a login's parameters but its name and what the client can show has a row that says which sign-ins use
+// it.
 func TestEveryParameterHasARow(t *testing.T) {
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[protocol.LoginParams]()) {
 		row := slices.ContainsFunc(parameters, func(a parameter) bool { return a.field == f.Name })
@@ -37,7 +38,7 @@ func TestTheNextTryKeepsWhatWasGiven(t *testing.T) {
 	}
 	l := &Login{asked: all}
 	for _, flags := range []string{"", "--username YOU", "--client-id ID", "--key FILE"} {
-		hint := l.again(flags)
+		hint := l.tryAgain(flags)
 		words := strings.Fields(hint)
 		for _, a := range parameters {
 			if a.field == "Secret" {

@@ -29,7 +29,8 @@ type client struct {
 }
 
 // login runs a login to its end. An error of answer gives the login up.
-func (h *harness) login(ctx context.Context, params protocol.LoginParams, answer answerFunc) (protocol.LoginResult, error) {
+func (h *harness) login(ctx context.Context, params protocol.LoginParams, answer answerFunc) (protocol.LoginResult,
+	error) {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	c := &client{h: h, ctx: ctx, giveUp: giveUp, answer: answer, stop: func() {}}
@@ -120,7 +121,8 @@ func (h *harness) willing(t *testing.T) answerFunc {
 	}
 }
 
-// saying answers every confirm prompt with one word, and every other question as its text asks. It notes what was asked.
+// saying answers every confirm prompt with one word, and every other question as its text asks. It notes what was
+// asked.
 func (h *harness) saying(word string, asked *[]protocol.Prompt) answerFunc {
 	var mu sync.Mutex
 	return func(_ context.Context, p protocol.Prompt) (keystore.Secret, error) {

@@ -16,9 +16,9 @@ const (
 	lateMost = 4
 )
 
-// heldPorts are the ports of browser logins that have ended before the browser came. The person may still be signing in, and
-// the code that the browser then brings must not reach another user's program on the same port. The zero value is ready
-// and safe for concurrent use.
+// heldPorts are the ports of browser logins that have ended before the browser came. The person may still be signing
+// in, and the code that the browser then brings must not reach another user's program on the same port. The zero value
+// is ready and safe for concurrent use.
 type heldPorts struct {
 	mu     sync.Mutex
 	held   []*grant.Receiver // oldest first
@@ -75,8 +75,8 @@ func (p *heldPorts) close() {
 	p.freeAll()
 }
 
-// listen begins to wait for the browser of a login. What is held for logins that have ended makes room.
-func (l *Login) listen() (*grant.Receiver, error) {
+// listenForBrowser begins to wait for the browser of a login. What is held for logins that have ended makes room.
+func (l *Login) listenForBrowser() (*grant.Receiver, error) {
 	redirect := l.server().Redirect
 	r, err := grant.Listen(redirect, l.logins.Budget)
 	if err != nil && l.logins.ports.freeAll() > 0 {
@@ -95,8 +95,8 @@ func (l *Login) listen() (*grant.Receiver, error) {
 	return nil, protocol.NewError(protocol.Temporary, err.Error(), Command(with))
 }
 
-// release is called when the login has ended in every way.
-func (l *Login) release() {
+// releasePort is called when the login has ended in every way.
+func (l *Login) releasePort() {
 	switch {
 	case l.receiver == nil:
 	case l.receiver.Unanswered() && l.err != nil:

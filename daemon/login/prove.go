@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -31,17 +32,18 @@ func (l *Login) prove(item keystore.Item) (protocol.LoginResult, error) {
 		}
 	}
 	if err != nil {
-		return protocol.LoginResult{}, l.unproven(err, item.ClientID)
+		return protocol.LoginResult{}, l.provingError(err, item.ClientID)
 	}
 	resume, err := l.reseal(&item, &t)
 	if err != nil {
 		return protocol.LoginResult{}, err
 	}
 	defer resume()
-	return l.adopt(item, t, protocol.AlreadySignedIn) // the keystore has it already, and perhaps a newer one by now
+	return l.finish(item, t, protocol.AlreadySignedIn) // the keystore has it already, and perhaps a newer one by now
 }
 
-// proveAlone uses a session that has no owner, or one that must not: it is paused meanwhile, for a refresh token is good once.
+// proveAlone uses a session that has no owner, or one that must not: it is paused meanwhile, for a refresh token is
+// good once.
 func (l *Login) proveAlone() (grant.Token, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, pauseTime)
 	defer cancel()
@@ -54,8 +56,8 @@ func (l *Login) proveAlone() (grant.Token, error) {
 	return source.Obtain(l.ctx, source.Request("", ""), broker.Now)
 }
 
-// sameEndpoint reports whether the profile, as it is configured now, uses the credential where the sign-in does: of an edited
-// one the owner would be refused it.
+// sameEndpoint reports whether the profile, as it is configured now, uses the credential where the sign-in does: of an
+// edited one the owner would be refused it.
 func (l *Login) sameEndpoint() bool {
 	was := l.logins.Profiles.Named(l.params.Profile)
 	if was == nil {
@@ -65,8 +67,8 @@ func (l *Login) sameEndpoint() bool {
 	return a.Issuer == b.Issuer && a.TokenEndpoint == b.TokenEndpoint && a.ClientAuth == b.ClientAuth
 }
 
-// unproven explains a refusal of a stored credential.
-func (l *Login) unproven(err error, clientID string) error {
+// provingError explains a refusal of a stored credential.
+func (l *Login) provingError(err error, clientID string) error {
 	if !broker.NeedsLogin(err) || l.kind.Session() {
 		return err
 	}
@@ -83,4 +85,84 @@ func (l *Login) unproven(err error, clientID string) error {
 func (l *Login) firstToken(ctx context.Context, item keystore.Item) (grant.Token, error) {
 	t, _, err := l.profile.Endpoint.Renew(ctx, item, l.logins.Stores.Source(l.profile).Request("", ""))
 	return t, err
+}
+
+// matching returns the credential that is held if it is for this server, grant and client authentication, else nil.
+func (l *Login) matching(item *keystore.Item) *keystore.Item {
+	if item == nil || l.otherStore || l.anotherProvider() {
+		return nil
+	}
+	// What the profile will be is compared, not what the sign-in uses: of a discovered server it knows less.
+	want := l.profile.Endpoint.Server().NewItem("", l.kind)
+	if item.TokenEndpoint != want.TokenEndpoint || item.Issuer != want.Issuer || item.ClientAuth != want.ClientAuth ||
+		item.Grant != want.Grant {
+		return nil
+	}
+	return item
+}
+
+// canProve reports whether a stored credential answers what was asked: nothing was named that it is not made of.
+func (l *Login) canProve(stored *keystore.Item) bool {
+	q := l.params
+	adds := len(q.Resources)+len(q.Trust) > 0 // to a key that is there
+	return !q.NewClient && !q.Secret && !q.Replace && q.ClientID == "" && q.Key == "" && q.Certificate == "" &&
+		q.KeyAlg == "" && q.KeyID == "" && q.Subject == "" && (q.Username == "" || q.Username == stored.Username) &&
+		(!l.kind.StaticKey() || adds && q.Username == "") && !l.namesAnotherSession()
+}
+
+// namesAnotherSession reports whether what a session is signed in with is named anew: a refresh token has the scope and
+// audience that a person agreed to (RFC 6749 §6), so that another needs another sign-in.
+func (l *Login) namesAnotherSession() bool {
+	if !l.kind.Session() {
+		return false
+	}
+	var before config.Profile
+	if was := l.logins.Profiles.Named(l.params.Profile); was != nil {
+		before = was.Profile
+	}
+	for _, f := range []struct{ named, old, new string }{
+		{l.params.Scope, before.Scope, l.profile.Scope}, {l.params.Audience, before.Audience, l.profile.Audience},
+		{l.params.Redirect, before.Redirect, l.profile.Redirect},
+	} {
+		if f.named != "" && f.old != f.new {
+			return true
+		}
+	}
+	return false
+}
+
+// reuseClient decides what is used of a stored credential. Where nothing new is named for the client, what it
+// authenticates with stays as it is. A secret without a user name is the stored client's, not a person's password.
+func (l *Login) reuseClient(stored *keystore.Item) {
+	if stored == nil {
+		return
+	}
+	q := l.params
+	if l.kind == grant.ByAppCredentials && q.Secret && q.Username == "" && !q.NewClient {
+		l.kind = grant.ByClientCredentials
+	}
+	if q.ClientID == "" && q.Key == "" && !q.Secret && !q.Replace && !l.kind.StaticKey() {
+		l.reused = stored
+	}
+}
+
+// existingCredential returns the credential that the profile's name has now, for whatever server and grant, or nil:
+// none, or one that cannot be read any more. elsewhere is set where it is not in the store that this sign-in is for: an
+// ephemeral profile's.
+func (l *Login) existingCredential() (*keystore.Item, error) {
+	stores := []*keystore.PendingStore{l.store()}
+	if was := l.logins.Profiles.Named(l.params.Profile); was != nil && l.logins.Stores.Of(was) != stores[0] {
+		stores = append(stores, l.logins.Stores.Of(was))
+	}
+	for i, store := range stores {
+		item, err := store.Get(l.ctx, l.params.Profile)
+		switch {
+		case err == nil:
+			l.otherStore = i > 0
+			return &item, nil
+		case !keystore.Absent(err):
+			return nil, err
+		}
+	}
+	return nil, nil
 }

@@ -17,8 +17,9 @@ type reply struct {
 	taken chan bool
 }
 
-// to reports whether an answer is to an open question, and tells the client. An answer that comes twice, or late from another
-// client, must not be taken for one to the next question. One that names none is to whichever is open, but never a consent.
+// to reports whether an answer is to an open question, and tells the client. An answer that comes twice, or late from
+// another client, must not be taken for one to the next question. One that names none is to whichever is open, but
+// never a consent.
 func (t reply) to(question int64, kind protocol.PromptKind) bool {
 	ok := t.question == question || t.question == 0 && kind != protocol.PromptConfirm
 	if !ok {
@@ -28,7 +29,8 @@ func (t reply) to(question int64, kind protocol.PromptKind) bool {
 	return ok
 }
 
-// inPrompt is a name as a prompt shows it: neither so long that the host behind it would be cut off, nor taken for a host.
+// inPrompt is a name as a prompt shows it: neither so long that the host behind it would be cut off, nor taken for a
+// host.
 func inPrompt(name string) string {
 	const most = 100
 	if runes := []rune(name); len(runes) > most {
@@ -37,15 +39,15 @@ func inPrompt(name string) string {
 	return visible.Name(name)
 }
 
-// ask shows a prompt and waits for what is typed. The caller wipes it. A prompt that names more hosts than a terminal shows is
-// not shown.
+// ask shows a prompt and waits for what is typed. The caller wipes it. A prompt that names more hosts than a terminal
+// shows is not shown.
 func (l *Login) ask(text string) (keystore.Secret, error) {
 	if len(text) > maxQuestion {
 		return keystore.Secret{}, protocol.NewError(protocol.Config,
 			fmt.Sprintf("profile %s names more hosts, or longer ones, than a prompt can show; nothing was asked or sent", l.params.Profile),
 			"sign in with fewer API origins, then add the others: groat login "+l.params.Profile+" --api ORIGIN")
 	}
-	secret, err := l.pose(protocol.Prompt{Kind: protocol.PromptSecret, Text: text})
+	secret, err := l.awaitAnswer(protocol.Prompt{Kind: protocol.PromptSecret, Text: text})
 	if err == nil && secret.IsZero() {
 		err = protocol.InvalidParams("nothing was typed")
 	}
@@ -57,16 +59,16 @@ func (l *Login) confirm(text string, refusal error) error {
 	if !l.params.Confirm {
 		return refusal
 	}
-	answer, err := l.pose(protocol.Prompt{Kind: protocol.PromptConfirm, Text: text})
+	answer, err := l.awaitAnswer(protocol.Prompt{Kind: protocol.PromptConfirm, Text: text})
 	if err == nil && !answer.Equal(keystore.SecretString("yes")) {
 		err = refusal
 	}
 	return err
 }
 
-// pose shows a question and waits for its answer.
-func (l *Login) pose(p protocol.Prompt) (keystore.Secret, error) {
-	question := l.show(p)
+// awaitAnswer shows a question and waits for its answer.
+func (l *Login) awaitAnswer(p protocol.Prompt) (keystore.Secret, error) {
+	question := l.showPrompt(p)
 	for {
 		select {
 		case answer := <-l.answer:
@@ -74,17 +76,18 @@ func (l *Login) pose(p protocol.Prompt) (keystore.Secret, error) {
 				continue
 			}
 			l.mu.Lock()
-			l.forget()
+			l.dropOpenPrompt()
 			l.mu.Unlock()
 			return answer.secret, nil
 		case <-l.ctx.Done():
-			return keystore.Secret{}, l.givenUp()
+			return keystore.Secret{}, l.givenUpError()
 		}
 	}
 }
 
-// takes passes an answer on and reports whether it was to the question that is open. It waits a little for one to be asked.
-func (l *Login) takes(t reply) bool {
+// deliver passes an answer on and reports whether it was to the question that is open. It waits a little for one to be
+// asked.
+func (l *Login) deliver(t reply) bool {
 	limit := time.NewTimer(protocol.WriteTimeout)
 	defer limit.Stop()
 	select {
@@ -96,30 +99,31 @@ func (l *Login) takes(t reply) bool {
 	return false
 }
 
-// Answer passes what a viewer's person has typed on to the login of that id, and reports whether it was taken as the answer to the
-// open question. question is the number of the question that it is to, 0 where the client does not say. Where it was not taken, value
-// is wiped; else the login wipes it. Answer waits up to [protocol.WriteTimeout] for a question to be asked.
+// Answer passes what a viewer's person has typed on to the login of that id, and reports whether it was taken as the
+// answer to the open question. question is the number of the question that it is to, 0 where the client does not say.
+// Where it was not taken, value is wiped; else the login wipes it. Answer waits up to [protocol.WriteTimeout] for a
+// question to be asked.
 func (s *Logins) Answer(v Viewer, id string, question int64, value keystore.Secret) bool {
-	if l := s.viewed(v, id); l != nil && l.takes(reply{value, question, make(chan bool, 1)}) {
+	if l := s.loginOfViewer(v, id); l != nil && l.deliver(reply{value, question, make(chan bool, 1)}) {
 		return true
 	}
 	value.Wipe()
 	return false
 }
 
-// viewed returns the login of an id that a viewer takes part in, or nil.
-func (s *Logins) viewed(v Viewer, id string) *Login {
+// loginOfViewer returns the login of an id that a viewer takes part in, or nil.
+func (s *Logins) loginOfViewer(v Viewer, id string) *Login {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.running {
-		if l.id == id && l.seenBy(v) {
+		if l.id == id && l.hasViewer(v) {
 			return l
 		}
 	}
 	return nil
 }
 
-func (l *Login) seenBy(v Viewer) bool {
+func (l *Login) hasViewer(v Viewer) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.viewers[v]

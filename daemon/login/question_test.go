@@ -13,15 +13,15 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// An answer is to the question that it names. One that comes twice, or late from another client, is refused and says nothing to
-// the next question; a consent always names what it is to.
+// An answer is to the question that it names. One that comes twice, or late from another client, is refused and says
+// nothing to the next question; a consent always names what it is to.
 func TestJ50AnAnswerIsToItsQuestion(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		l := h.newLogin(protocol.LoginParams{Profile: "p", Confirm: true})
 		l.ctx, l.cancel = context.WithCancel(t.Context())
 		defer l.cancel()
 		yes := func(question int64) bool {
-			return l.takes(reply{keystore.SecretString("yes"), question, make(chan bool, 1)})
+			return l.deliver(reply{keystore.SecretString("yes"), question, make(chan bool, 1)})
 		}
 		refusal := protocol.NewError(protocol.Config, "no", "")
 		for question := int64(1); question <= 3; question++ {
@@ -57,12 +57,12 @@ func (h *harness) viewing(l *Login) *viewer {
 	h.mu.Lock()
 	h.running[l.params.Profile] = l
 	h.mu.Unlock()
-	l.view(v)
+	l.addViewer(v)
 	return v
 }
 
-// An answer names its question: one that comes after the login has gone on to the next is refused, and is not taken for the
-// answer to that.
+// An answer names its question: one that comes after the login has gone on to the next is refused, and is not taken for
+// the answer to that.
 func TestAnAnswerToAnEarlierQuestion(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		l := h.newLogin(h.ofMachine("p"))
@@ -105,7 +105,8 @@ func TestAnAnswerToAnEarlierQuestion(t *testing.T) {
 	})
 }
 
-// Two people answer the same question, or one twice: the second answer is refused and is no answer to the next question.
+// Two people answer the same question, or one twice: the second answer is refused and is no answer to the next
+// question.
 func TestJ62ALateAnswerIsNotTheNextQuestions(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		l := h.newLogin(protocol.LoginParams{Profile: "p", Confirm: true})
@@ -147,27 +148,28 @@ func TestJ62ALateAnswerIsNotTheNextQuestions(t *testing.T) {
 func TestI14WhatIsShownIsBounded(t *testing.T) {
 	l := New(Options{}).newLogin(protocol.LoginParams{Profile: "p"})
 	kinds := func() (s string) {
-		for _, p := range l.shown {
+		for _, p := range l.prompts {
 			s += string(p.Kind) + " "
 		}
 		return s
 	}
-	l.tell("first")
-	l.show(protocol.Prompt{Kind: protocol.PromptSecret, Text: "secret"})
-	l.show(protocol.Prompt{Kind: protocol.PromptBrowser, Text: "page"})
+	l.notice("first")
+	l.showPrompt(protocol.Prompt{Kind: protocol.PromptSecret, Text: "secret"})
+	l.showPrompt(protocol.Prompt{Kind: protocol.PromptBrowser, Text: "page"})
 	if got := kinds(); got != "notice browser " {
 		t.Errorf("%s", got)
 	}
 	for i := range 10_000 {
-		l.tell(fmt.Sprint("That was not it: ", i))
+		l.notice(fmt.Sprint("That was not it: ", i))
 	}
-	if got := kinds(); got != "browser notice notice notice notice " || l.shown[4].Text != "That was not it: 9999" || l.shown[0].Question != 2 {
-		t.Errorf("%s: %+v", got, l.shown)
+	if got := kinds(); got != "browser notice notice notice notice " || l.prompts[4].Text != "That was not it: 9999" ||
+		l.prompts[0].Question != 2 {
+		t.Errorf("%s: %+v", got, l.prompts)
 	}
-	if cap(l.shown) > 64 {
-		t.Errorf("room for %d", cap(l.shown))
+	if cap(l.prompts) > 64 {
+		t.Errorf("room for %d", cap(l.prompts))
 	}
-	l.show(protocol.Prompt{Kind: protocol.PromptDevice, Code: "code"})
+	l.showPrompt(protocol.Prompt{Kind: protocol.PromptDevice, Code: "code"})
 	if got := kinds(); got != "notice notice notice notice device " {
 		t.Errorf("%s", got)
 	}

@@ -12,39 +12,19 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// held returns the credential that the profile's name has now, for whatever server and grant, or nil: none, or one that
-// cannot be read any more. elsewhere is set where it is not in the store that this sign-in is for: an ephemeral profile's.
-func (l *Login) held() (*keystore.Item, error) {
-	stores := []*keystore.PendingStore{l.store()}
-	if was := l.logins.Profiles.Named(l.params.Profile); was != nil && l.logins.Stores.Of(was) != stores[0] {
-		stores = append(stores, l.logins.Stores.Of(was))
-	}
-	for i, store := range stores {
-		item, err := store.Get(l.ctx, l.params.Profile)
-		switch {
-		case err == nil:
-			l.elsewhere = i > 0
-			return &item, nil
-		case !keystore.Absent(err):
-			return nil, err
-		}
-	}
-	return nil, nil
-}
-
-// permanent reports whether a credential is lost for good once it is forgotten.
-func (l *Login) permanent(item *keystore.Item) bool {
+// isPermanent reports whether a credential is lost for good once it is forgotten.
+func (l *Login) isPermanent(item *keystore.Item) bool {
 	return !item.ClientSecret.IsZero() || !item.PrivateKey.IsZero() || !item.APIKey.IsZero()
 }
 
-// mayReplace asks before a sign-in takes the place of a credential that is lost for good with it: a client secret, a private
-// key or an API key of another client, grant or server. A session is no such thing: it is had again by signing in. The
-// question comes before anything is typed or sent.
+// confirmReplace asks before a sign-in takes the place of a credential that is lost for good with it: a client secret,
+// a private key or an API key of another client, grant or server. A session is no such thing: it is had again by
+// signing in. The question comes before anything is typed or sent.
 //
 // A new client of the same provider is what --new-client says, so it is no second question: the id that is given up is
 // told. The flag has no other meaning on a profile that has a client, and would never be given without --replace.
-func (l *Login) mayReplace(old *keystore.Item) error {
-	if old == nil || !l.permanent(old) {
+func (l *Login) confirmReplace(old *keystore.Item) error {
+	if old == nil || !l.isPermanent(old) {
 		return nil
 	}
 	server := l.profile.Endpoint.Server()
@@ -53,10 +33,12 @@ func (l *Login) mayReplace(old *keystore.Item) error {
 		return err
 	}
 	want := server.NewItem(client, l.kind)
-	same := !l.anotherProvider() && old.Issuer == want.Issuer && old.TokenEndpoint == want.TokenEndpoint && old.Grant == want.Grant
+	same := !l.anotherProvider() && old.Issuer == want.Issuer && old.TokenEndpoint == want.TokenEndpoint &&
+		old.Grant == want.Grant
 	switch {
 	case same && l.kind == grant.ByAppCredentials && l.params.NewClient:
-		l.tell(fmt.Sprintf("This gives up %s: once the new ones work, the secret of the old ones is forgotten here.", l.what(old)))
+		l.notice(fmt.Sprintf("This gives up %s: once the new ones work, the secret of the old ones is forgotten here.",
+			l.describeCredential(old)))
 		return nil
 	case !same, l.kind == grant.ByAppCredentials:
 	case l.kind == grant.ByAPIKey:
@@ -69,7 +51,7 @@ func (l *Login) mayReplace(old *keystore.Item) error {
 	if same && l.kind != grant.ByAppCredentials || l.params.Replace {
 		return nil
 	}
-	return l.askReplace(*old)
+	return l.askToReplace(*old)
 }
 
 // anotherProvider reports whether the profile exists and is another provider's, whatever addresses both have.
@@ -78,25 +60,26 @@ func (l *Login) anotherProvider() bool {
 	return was != nil && was.Provider != l.profile.Provider
 }
 
-// askReplace asks whether a credential may be given up.
-func (l *Login) askReplace(old keystore.Item) error {
+// askToReplace asks whether a credential may be given up.
+func (l *Login) askToReplace(old keystore.Item) error {
 	loses := fmt.Sprintf("this sign-in at %s would give up what profile %s holds, and groat could not bring it back: %s",
-		sealedHost(l.profile.Endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.what(&old))
+		sealedHost(l.profile.Endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.describeCredential(&old))
 	if l.params.Username != "" && old.Username != l.params.Username && l.hasPassword() {
 		loses += fmt.Sprintf("; nothing says that it belongs to --username %s", visible.Name(l.params.Username))
 	}
 	with := l.asked
 	with.Replace = true
 	refusal := protocol.InvalidParams("%s", loses)
-	refusal.Data = &protocol.ErrorData{Hint: Command(with) + ", or to keep both: " + Command(l.beside())}
+	refusal.Data = &protocol.ErrorData{Hint: Command(with) + ", or to keep both: " + Command(l.underAnotherName())}
 	if len(loses) > maxQuestion { // a terminal would cut off what is lost
 		return refusal
 	}
-	return l.confirm(upper(loses)+". Go on?", refusal)
+	return l.confirm(capitalize(loses)+". Go on?", refusal)
 }
 
-// beside asks for the same sign-in under another name. A new profile names its server, also where this one's configuration does.
-func (l *Login) beside() protocol.LoginParams {
+// underAnotherName asks for the same sign-in under another name. A new profile names its server, also where this one's
+// configuration does.
+func (l *Login) underAnotherName() protocol.LoginParams {
 	p := l.asked
 	p.Profile = l.otherName()
 	if p.Provider == "" && p.Issuer == "" && p.TokenURL == "" {
@@ -129,8 +112,8 @@ func (l *Login) otherName() string {
 	}
 }
 
-// what is a stored credential in words.
-func (l *Login) what(item *keystore.Item) string {
+// describeCredential is a stored credential in words.
+func (l *Login) describeCredential(item *keystore.Item) string {
 	at := sealedHost(*item)
 	switch {
 	case !item.APIKey.IsZero():
@@ -149,7 +132,7 @@ func (l *Login) what(item *keystore.Item) string {
 	return fmt.Sprintf("the secret of client %s at %s", visible.Name(item.ClientID), at)
 }
 
-func upper(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }
+func capitalize(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }
 
 // nextClient is the client that this sign-in will store, where it is known before anything is typed or sent.
 func (l *Login) nextClient() (string, error) {
@@ -163,14 +146,15 @@ func (l *Login) nextClient() (string, error) {
 	defer file.Wipe()
 	item, err := l.server().ServiceAccount(file)
 	if err != nil {
-		return "", l.notKeyFile(err)
+		return "", l.keyFileError(err)
 	}
 	defer item.Wipe()
 	return item.ClientID, nil
 }
 
-func (l *Login) notKeyFile(err error) error {
-	return protocol.NewError(protocol.Config, fmt.Sprintf("%s: %s", l.params.Key, err), "groat login "+l.params.Profile+" --key FILE")
+func (l *Login) keyFileError(err error) error {
+	return protocol.NewError(protocol.Config, fmt.Sprintf("%s: %s", l.params.Key, err),
+		"groat login "+l.params.Profile+" --key FILE")
 }
 
 // namesServiceAccount reports whether the key file is a JSON object, which says itself which client it is of.

@@ -12,8 +12,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// What is permanent is not lost in silence: a sign-in that would take the place of App Credentials, a client secret or an API
-// key asks first, and is refused where nobody can be asked. Nothing is typed or sent before; --replace says yes.
+// What is permanent is not lost in silence: a sign-in that would take the place of App Credentials, a client secret or
+// an API key asks first, and is refused where nobody can be asked. Nothing is typed or sent before; --replace says yes.
 func TestJ30WhatIsPermanentIsNotGivenUpInSilence(t *testing.T) {
 	spatiafi := func(h *harness) protocol.LoginParams {
 		return protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
@@ -26,10 +26,12 @@ func TestJ30WhatIsPermanentIsNotGivenUpInSilence(t *testing.T) {
 		has, then func(h *harness) protocol.LoginParams
 	}{
 		"App Credentials, another provider": {spatiafi, func(h *harness) protocol.LoginParams {
-			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(), Username: person}
+			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(),
+				Username: person}
 		}},
 		"App Credentials, another provider's new client": {spatiafi, func(h *harness) protocol.LoginParams {
-			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(), Username: person, NewClient: true}
+			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(),
+				Username: person, NewClient: true}
 		}},
 		"App Credentials, another client": {spatiafi, func(h *harness) protocol.LoginParams {
 			return protocol.LoginParams{Profile: "p", ClientID: "machine"}
@@ -64,7 +66,8 @@ func TestJ30WhatIsPermanentIsNotGivenUpInSilence(t *testing.T) {
 				kept := func(when string, err error) {
 					t.Helper()
 					e := wantError(t, err, "")
-					if e.Code != protocol.CodeInvalidParams || !strings.Contains(e.Message, before.ClientID) || !strings.Contains(e.Hint(), " --replace") ||
+					if e.Code != protocol.CodeInvalidParams || !strings.Contains(e.Message, before.ClientID) ||
+						!strings.Contains(e.Hint(), " --replace") ||
 						!strings.Contains(e.Hint(), "groat login p-2") {
 						t.Errorf("%s: %q, hint %q", when, e.Message, e.Hint())
 					}
@@ -83,7 +86,8 @@ func TestJ30WhatIsPermanentIsNotGivenUpInSilence(t *testing.T) {
 				params.Confirm, asked = true, nil
 				_, err = h.login(t.Context(), params, h.saying("no", &asked))
 				kept("no", err)
-				if q := questions(asked, protocol.PromptConfirm); len(q) != 1 || !strings.Contains(q[0], before.ClientID) || len(questions(asked, protocol.PromptSecret)) != 0 {
+				if q := questions(asked, protocol.PromptConfirm); len(q) != 1 ||
+					!strings.Contains(q[0], before.ClientID) || len(questions(asked, protocol.PromptSecret)) != 0 {
 					t.Errorf("%+v", asked)
 				}
 				params.Confirm, params.Replace = false, true
@@ -98,7 +102,8 @@ func TestJ30WhatIsPermanentIsNotGivenUpInSilence(t *testing.T) {
 	}
 }
 
-// The commands of a hint are such as a person may type: with the server where the profile is new, and quoted for a shell.
+// The commands of a hint are such as a person may type: with the server where the profile is new, and quoted for a
+// shell.
 func TestJ35TheHintsCommandsWork(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofMachine("p"))
@@ -106,14 +111,16 @@ func TestJ35TheHintsCommandsWork(t *testing.T) {
 		_, err := h.login(t.Context(), given, unasked(t))
 		at := h.server.URL() + h.server.TokenPath()
 		want := `groat login p --client-id 'my other'\''s' --scope 'a b' --replace, or to keep both: ` +
-			"groat login p-2 --token-url " + at + ` --client-auth client_secret_post --client-id 'my other'\''s' --scope 'a b'`
+			"groat login p-2 --token-url " + at +
+			` --client-auth client_secret_post --client-id 'my other'\''s' --scope 'a b'`
 		if e := wantError(t, err, ""); e.Hint() != want {
 			t.Errorf("%q\nwant %q", e.Hint(), want)
 		}
 		first := protocol.LoginParams{Profile: "q", TokenURL: at, ClientID: "no body", ClientAuth: "client_secret_post"}
 		h.server.Script(h.server.TokenPath(), sandbox.Fault{Status: 503})
 		_, err = h.login(t.Context(), first, h.willing(t))
-		if e := wantError(t, err, protocol.Temporary); e.Hint() != "groat login q --token-url "+at+" --client-auth client_secret_post --client-id 'no body'" {
+		if e := wantError(t, err,
+			protocol.Temporary); e.Hint() != "groat login q --token-url "+at+" --client-auth client_secret_post --client-id 'no body'" {
 			t.Errorf("a profile that is not there: %q", e.Hint())
 		}
 		_, err = h.login(t.Context(), first, h.willing(t))
@@ -156,8 +163,8 @@ func TestJ31TheOldCredentialIsReplacedAfterTheProof(t *testing.T) {
 	})
 }
 
-// A session is had again by signing in, so nobody is asked about it; and a client's new secret, or the same person's sign-in,
-// gives up nothing.
+// A session is had again by signing in, so nobody is asked about it; and a client's new secret, or the same person's
+// sign-in, gives up nothing.
 func TestJ32WhatCanBeHadAgainNeedsNoQuestion(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("session"))
@@ -171,7 +178,8 @@ func TestJ32WhatCanBeHadAgainNeedsNoQuestion(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		var asked []protocol.Prompt
-		person := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+		person := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(),
+			Username: person}
 		first, err := h.login(t.Context(), person, h.saying("", &asked))
 		if err != nil {
 			t.Fatal(err)
@@ -184,19 +192,21 @@ func TestJ32WhatCanBeHadAgainNeedsNoQuestion(t *testing.T) {
 		if r, err := h.login(t.Context(), person, h.saying("", &asked)); err != nil || r.ClientID == first.ClientID {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if !strings.Contains(strings.Join(questions(asked, protocol.PromptNotice), "\n"), "This gives up the App Credentials "+first.ClientID) {
+		if !strings.Contains(strings.Join(questions(asked, protocol.PromptNotice), "\n"),
+			"This gives up the App Credentials "+first.ClientID) {
 			t.Errorf("the client that is given up is not named: %+v", asked)
 		}
 	})
 }
 
-// A secret at hand on an existing profile is the stored client's new one: used, proven, and then stored. One that nobody would
-// ask for is refused.
+// A secret at hand on an existing profile is the stored client's new one: used, proven, and then stored. One that
+// nobody would ask for is refused.
 func TestJ33ASecretAtHandIsUsedOrRefused(t *testing.T) {
 	for name, of := range map[string]func(h *harness) protocol.LoginParams{
 		"a client": func(h *harness) protocol.LoginParams { return h.ofMachine("p") },
 		"App Credentials": func(h *harness) protocol.LoginParams {
-			return protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+			return protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(),
+				Username: person}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -217,7 +227,8 @@ func TestJ33ASecretAtHandIsUsedOrRefused(t *testing.T) {
 				if err != nil || r.Outcome != protocol.SignedIn || r.ClientID != before.ClientID {
 					t.Fatalf("%+v, %v", r, err)
 				}
-				if got := h.stored(t, "p"); got.ClientSecret.Reveal() != "dummy-next-secret" || got.ClientID != before.ClientID {
+				if got := h.stored(t, "p"); got.ClientSecret.Reveal() != "dummy-next-secret" ||
+					got.ClientID != before.ClientID {
 					t.Error("what was proven is not what is stored")
 				}
 				h.cool("p")
@@ -238,22 +249,44 @@ func TestJ34WhatCannotWorkIsRefusedBeforeASecretIsAsked(t *testing.T) {
 		change func(p *protocol.LoginParams)
 		says   string
 	}{
-		"client credentials of a public client": {func(p *protocol.LoginParams) { p.ClientAuth = "none" }, "RFC 6749, section 4.4.2"},
-		"the same by name":                      {func(p *protocol.LoginParams) { p.ClientAuth, p.Grant = "none", "client_credentials" }, "RFC 6749, section 4.4.2"},
-		"client credentials without a client":   {func(p *protocol.LoginParams) { p.ClientID = "" }, "--client-id"},
-		"a password where none is taken":        {func(p *protocol.LoginParams) { p.Grant, p.Username = "password", person }, "--grant password"},
-		"a device code without an endpoint":     {func(p *protocol.LoginParams) { p.Grant = "device_code" }, "--grant device_code"},
-		"a browser without an endpoint":         {func(p *protocol.LoginParams) { p.Grant = "authorization_code" }, "--grant authorization_code"},
-		"App Credentials where there are none":  {func(p *protocol.LoginParams) { p.Grant, p.Username, p.ClientID = "app_credentials", person, "" }, "--grant app_credentials"},
-		"an API key login where there is none":  {func(p *protocol.LoginParams) { p.Grant, p.Username, p.ClientID = "key_login", person, "" }, "--grant key_login"},
-		"a key assertion without a key":         {func(p *protocol.LoginParams) { p.Grant = "jwt_bearer" }, "--key"},
-		"private_key_jwt without a key":         {func(p *protocol.LoginParams) { p.ClientAuth = "private_key_jwt" }, "--key"},
-		"tls_client_auth without a certificate": {func(p *protocol.LoginParams) { p.ClientAuth, p.Key = "tls_client_auth", "/k.pem" }, "--certificate"},
+		"client credentials of a public client": {func(p *protocol.LoginParams) { p.ClientAuth = "none" },
+			"RFC 6749, section 4.4.2"},
+		"the same by name": {func(p *protocol.LoginParams) {
+			p.ClientAuth, p.Grant = "none",
+				"client_credentials"
+		}, "RFC 6749, section 4.4.2"},
+		"client credentials without a client": {func(p *protocol.LoginParams) { p.ClientID = "" }, "--client-id"},
+		"a password where none is taken": {func(p *protocol.LoginParams) {
+			p.Grant, p.Username = "password",
+				person
+		}, "--grant password"},
+		"a device code without an endpoint": {func(p *protocol.LoginParams) { p.Grant = "device_code" },
+			"--grant device_code"},
+		"a browser without an endpoint": {func(p *protocol.LoginParams) { p.Grant = "authorization_code" },
+			"--grant authorization_code"},
+		"App Credentials where there are none": {func(p *protocol.LoginParams) {
+			p.Grant, p.Username,
+				p.ClientID = "app_credentials", person, ""
+		}, "--grant app_credentials"},
+		"an API key login where there is none": {func(p *protocol.LoginParams) {
+			p.Grant, p.Username,
+				p.ClientID = "key_login", person, ""
+		}, "--grant key_login"},
+		"a key assertion without a key": {func(p *protocol.LoginParams) { p.Grant = "jwt_bearer" }, "--key"},
+		"private_key_jwt without a key": {func(p *protocol.LoginParams) { p.ClientAuth = "private_key_jwt" },
+			"--key"},
+		"tls_client_auth without a certificate": {func(p *protocol.LoginParams) {
+			p.ClientAuth,
+				p.Key = "tls_client_auth", "/k.pem"
+		}, "--certificate"},
 		"App Credentials that prove nothing": {func(p *protocol.LoginParams) {
-			*p = protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: "http://localhost:9", Username: person, ClientAuth: "none"}
+			*p = protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: "http://localhost:9",
+				Username: person, ClientAuth: "none"}
 		}, "--client-auth none"},
-		"another provider's server by --issuer": {func(p *protocol.LoginParams) { p.AuthServer = "http://localhost:9" }, "--auth-server goes with --provider"},
-		"two servers":                           {func(p *protocol.LoginParams) { p.Provider = "spatiafi" }, "(--provider, --issuer, --token-url)"},
+		"another provider's server by --issuer": {func(p *protocol.LoginParams) { p.AuthServer = "http://localhost:9" },
+			"--auth-server goes with --provider"},
+		"two servers": {func(p *protocol.LoginParams) { p.Provider = "spatiafi" },
+			"(--provider, --issuer, --token-url)"},
 		"a secret for a public client's session": {func(p *protocol.LoginParams) {
 			p.ClientAuth, p.Grant, p.Secret = "none", "token_exchange", false
 			p.Username = "bob"
@@ -276,7 +309,8 @@ func TestJ34WhatCannotWorkIsRefusedBeforeASecretIsAsked(t *testing.T) {
 	}
 }
 
-// A profile's file was edited since: what a logout forgets is what is stored, and that is still permanent at its own server.
+// A profile's file was edited since: what a logout forgets is what is stored, and that is still permanent at its own
+// server.
 func TestJ40ALogoutNamesWhatIsStored(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		var asked []protocol.Prompt
@@ -286,10 +320,12 @@ func TestJ40ALogoutNamesWhatIsStored(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, edit := range map[string]string{
-			"another server":     "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"client_secret_post\"\n",
-			"the same addresses": "issuer = \"" + h.server.URL() + "\"\ntoken_endpoint = \"" + h.stored(t, "p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
-			"another issuer":     "issuer = \"http://localhost:9\"\ntoken_endpoint = \"" + h.stored(t, "p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
-			"a session":          "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"none\"\ngrant = \"device_code\"\n",
+			"another server": "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"client_secret_post\"\n",
+			"the same addresses": "issuer = \"" + h.server.URL() + "\"\ntoken_endpoint = \"" + h.stored(t,
+				"p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
+			"another issuer": "issuer = \"http://localhost:9\"\ntoken_endpoint = \"" + h.stored(t,
+				"p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
+			"a session": "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"none\"\ngrant = \"device_code\"\n",
 		} {
 			h.write(t, "profiles.d/p.toml", edit)
 			h.reload(t)
@@ -297,7 +333,8 @@ func TestJ40ALogoutNamesWhatIsStored(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if out.Forgotten || !out.Permanent || out.ClientID != r.ClientID || h.stored(t, "p").ClientID != r.ClientID {
+			if out.Forgotten || !out.Permanent || out.ClientID != r.ClientID ||
+				h.stored(t, "p").ClientID != r.ClientID {
 				t.Errorf("%s: %+v", name, out)
 			}
 		}
@@ -318,17 +355,20 @@ func TestJ41ACredentialOfALaterGroat(t *testing.T) {
 	inBubbleWith(t, sandbox.Options{}, store, func(t *testing.T, h *harness) {
 		written := func() { t.Error("the keystore was written") }
 		store.write.Store(&written)
-		for _, params := range []protocol.LoginParams{h.ofMachine("p"), {Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person, Replace: true}} {
+		for _, params := range []protocol.LoginParams{h.ofMachine("p"),
+			{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person, Replace: true}} {
 			_, err := h.login(t.Context(), params, unaskedButNotices(t))
-			if e := wantError(t, err, protocol.Config); !strings.Contains(e.Message, "upgrade groat") || e.Hint() != "groat version" {
+			if e := wantError(t, err, protocol.Config); !strings.Contains(e.Message, "upgrade groat") ||
+				e.Hint() != "groat version" {
 				t.Errorf("%v, hint %q", e, e.Hint())
 			}
 		}
 	})
 }
 
-// A sign-in succeeds, and the configuration cannot be written: the credential of before is the profile's as it was, and a client
-// that was created on the way, which is permanent too, is kept beside it, under a name that the hint's command signs in.
+// A sign-in succeeds, and the configuration cannot be written: the credential of before is the profile's as it was, and
+// a client that was created on the way, which is permanent too, is kept beside it, under a name that the hint's command
+// signs in.
 func TestJ61ASignInThatCannotBeSavedCostsNothing(t *testing.T) {
 	broken := func(h *harness) { h.write(t, "config.toml", "[profiles.p]\nprovider = \"spatiafi\"\n") }
 	silent := func(h *harness) {
@@ -340,18 +380,22 @@ func TestJ61ASignInThatCannotBeSavedCostsNothing(t *testing.T) {
 		created bool
 		kind    protocol.Kind
 	}{
-		"another client": {func(h *harness) protocol.LoginParams { return h.ofMachine("p") }, broken, false, protocol.Config},
+		"another client": {func(h *harness) protocol.LoginParams { return h.ofMachine("p") }, broken, false,
+			protocol.Config},
 		"another provider's client": {func(h *harness) protocol.LoginParams {
-			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(), Username: person}
+			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(),
+				Username: person}
 		}, broken, true, protocol.Config},
 		"a client that nobody could try": {func(h *harness) protocol.LoginParams {
-			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(), Username: person}
+			return protocol.LoginParams{Profile: "p", Provider: "climateengine", AuthServer: h.server.URL(),
+				Username: person}
 		}, silent, true, protocol.Temporary},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 				var asked []protocol.Prompt
-				first := protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+				first := protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(),
+					Username: person}
 				if _, err := h.login(t.Context(), first, h.saying("", &asked)); err != nil {
 					t.Fatal(err)
 				}
@@ -359,7 +403,8 @@ func TestJ61ASignInThatCannotBeSavedCostsNothing(t *testing.T) {
 				answer := h.saying("yes", &asked)
 				p := test.then(h)
 				p.Replace = true
-				_, err := h.login(t.Context(), p, func(ctx context.Context, q protocol.Prompt) (keystore.Secret, error) {
+				_, err := h.login(t.Context(), p, func(ctx context.Context, q protocol.Prompt) (keystore.Secret,
+					error) {
 					if q.Kind == protocol.PromptSecret {
 						test.hinder(h)
 					}
@@ -376,7 +421,8 @@ func TestJ61ASignInThatCannotBeSavedCostsNothing(t *testing.T) {
 					t.Errorf("the old client: %v", err)
 				}
 				beside := h.stored(t, "p-2")
-				if test.created != (beside.ClientID != "") || test.created && !strings.Contains(e.Message, beside.ClientID) {
+				if test.created != (beside.ClientID != "") || test.created &&
+					!strings.Contains(e.Message, beside.ClientID) {
 					t.Fatalf("%v: kept beside: %q", e, beside.ClientID)
 				}
 				if !test.created {

@@ -20,9 +20,10 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// RestoreFile reads a backup and, where p.Take names profiles, makes them of what it holds. Looking and taking are two requests that
-// read the file twice: between them nothing of it is kept. guess is as for [Logins.Backup].
-func (s *Logins) RestoreFile(ctx context.Context, p protocol.RestoreParams, passphrase keystore.Secret, guess func(func() error) error) (
+// RestoreFile reads a backup and, where p.Take names profiles, makes them of what it holds. Looking and taking are two
+// requests that read the file twice: between them nothing of it is kept. guess is as for [Logins.Backup].
+func (s *Logins) RestoreFile(ctx context.Context, p protocol.RestoreParams, passphrase keystore.Secret,
+	guess func(func() error) error) (
 	protocol.RestoreResult, error,
 ) {
 	var r protocol.RestoreResult
@@ -32,7 +33,7 @@ func (s *Logins) RestoreFile(ctx context.Context, p protocol.RestoreParams, pass
 		}
 	}
 	if _, err := os.Lstat(p.Path); err != nil { // before a passphrase is tried
-		return r, wireFile("restore", p.Path, err)
+		return r, backupFileError("restore", p.Path, err)
 	}
 	var b *backup.Backup
 	var unread error
@@ -45,10 +46,10 @@ func (s *Logins) RestoreFile(ctx context.Context, p protocol.RestoreParams, pass
 		return err
 	})
 	if unread != nil {
-		return r, wireFile("restore", p.Path, unread)
+		return r, backupFileError("restore", p.Path, unread)
 	}
 	if err != nil {
-		return r, wireBackup(p.Path, err)
+		return r, openBackupError(p.Path, err)
 	}
 	defer b.Wipe()
 	for _, name := range p.Take {
@@ -69,10 +70,10 @@ func (s *Logins) RestoreFile(ctx context.Context, p protocol.RestoreParams, pass
 	return r, nil
 }
 
-// restoreAll makes profiles of what a backup holds: of the profiles that take names, or of none where it is empty. Of what is here
-// already with another credential or server, only that of the profiles that replace names is replaced. There is one row for each
-// profile that take names, or for each of the backup; what can be restored at once comes first,
-// for a line may not hold all.
+// restoreAll makes profiles of what a backup holds: of the profiles that take names, or of none where it is empty. Of
+// what is here already with another credential or server, only that of the profiles that replace names is replaced.
+// There is one row for each profile that take names, or for each of the backup; what can be restored at once comes
+// first, for a line may not hold all.
 func (s *Logins) restoreAll(ctx context.Context, b *backup.Backup, take, replace []string) []protocol.RestoreItem {
 	var rows []protocol.RestoreItem
 	for i := range b.Entries {
@@ -105,10 +106,11 @@ func rank(i protocol.RestoreItem) int {
 	return 0
 }
 
-// inspect says what a credential of a backup is and whether it can be used here, by the rules of a login: what it is sealed with is
-// where this profile sends credentials to.
+// inspect says what a credential of a backup is and whether it can be used here, by the rules of a login: what it is
+// sealed with is where this profile sends credentials to.
 func (s *Logins) inspect(ctx context.Context, e *backup.Entry) (row protocol.RestoreItem, l *Login) {
-	row.Profile, row.Issuer, row.ClientID, row.Server = e.Profile, e.Item.Issuer, e.Item.ClientID, host(e.Item.TokenEndpoint)
+	row.Profile, row.Issuer, row.ClientID, row.Server = e.Profile, e.Item.Issuer, e.Item.ClientID, host(
+		e.Item.TokenEndpoint)
 	refuse := func(err error) (protocol.RestoreItem, *Login) {
 		row.Error = s.Wire(err, e.Profile)
 		return row, nil
@@ -131,10 +133,12 @@ func (s *Logins) inspect(ctx context.Context, e *backup.Entry) (row protocol.Res
 		row.Here = protocol.HereProfile
 	}
 	want := l.profile.Endpoint.Server().NewItem("", l.kind)
-	if i := e.Item; i.Issuer != want.Issuer || i.TokenEndpoint != want.TokenEndpoint || i.ClientAuth != want.ClientAuth || i.Grant != want.Grant ||
+	if i := e.Item; i.Issuer != want.Issuer || i.TokenEndpoint != want.TokenEndpoint ||
+		i.ClientAuth != want.ClientAuth || i.Grant != want.Grant ||
 		l.kind.Session() || !i.RefreshToken.IsZero() {
 		return refuse(protocol.NewError(protocol.Config, fmt.Sprintf(
-			"the credential is sealed for %s, and profile %q would send it to %s", where(i), e.Profile, where(want)), "groat login "+e.Profile))
+			"the credential is sealed for %s, and profile %q would send it to %s", describeSeal(
+				i), e.Profile, describeSeal(want)), "groat login "+e.Profile))
 	}
 	if err := l.logins.Profiles.CheckSave(l.profile); err != nil {
 		return refuse(err)
@@ -158,8 +162,8 @@ func (s *Logins) inspect(ctx context.Context, e *backup.Entry) (row protocol.Res
 	return row, l
 }
 
-// where is what an item is sealed for, in words.
-func where(i keystore.Item) string {
+// describeSeal is what an item is sealed for, in words.
+func describeSeal(i keystore.Item) string {
 	at := i.TokenEndpoint
 	if at == "" {
 		at = i.Issuer
@@ -173,7 +177,7 @@ func where(i keystore.Item) string {
 
 // restore makes a profile of what a backup holds. It is stored and read back before the profile is written.
 func (s *Logins) restore(l *Login, e *backup.Entry, replace bool) error {
-	over, err := s.begin(l)
+	over, err := s.startAlone(l)
 	if err != nil {
 		return err
 	}
@@ -188,11 +192,13 @@ func (s *Logins) restore(l *Login, e *backup.Entry, replace bool) error {
 	}
 	l.profile, l.endpoint, l.kind = again.profile, again.endpoint, again.kind
 	if row.Here == protocol.HereOther && !replace {
-		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q is here already, with another credential or server, and was left as it is", e.Profile),
+		return protocol.NewError(protocol.Config,
+			fmt.Sprintf("profile %q is here already, with another credential or server, and was left as it is",
+				e.Profile),
 			"groat restore FILE --replace "+e.Profile)
 	}
 	ctx := context.WithoutCancel(l.ctx) // what is begun is finished
-	defer l.quiet(ctx)()
+	defer l.pauseRenewals(ctx)()
 	if now, err := l.store().Get(ctx, e.Profile); err != nil || !now.Equal(e.Item) {
 		now.Wipe()
 		s.Refusals.Forget(ctx, e.Profile)
@@ -210,14 +216,16 @@ func (s *Logins) restore(l *Login, e *backup.Entry, replace bool) error {
 	return nil
 }
 
-// wireBackup is what leaves of an error of opening a backup.
-func wireBackup(path string, err error) error {
+// openBackupError is what leaves of an error of opening a backup.
+func openBackupError(path string, err error) error {
 	switch {
 	case errors.Is(err, keystore.ErrLocked):
-		return protocol.NewError(protocol.Locked, visible.Name(path)+": the passphrase does not fit this backup", "groat restore "+visible.Word(path))
+		return protocol.NewError(protocol.Locked, visible.Name(path)+": the passphrase does not fit this backup",
+			"groat restore "+visible.Word(path))
 	case errors.Is(err, keystore.ErrCorrupt):
-		return protocol.NewError(protocol.Config, fmt.Sprintf("%s is no backup of groat's, or is damaged, and nothing was restored: %s", visible.Name(path),
-			strings.TrimPrefix(err.Error(), keystore.ErrCorrupt.Error()+": ")),
+		return protocol.NewError(protocol.Config,
+			fmt.Sprintf("%s is no backup of groat's, or is damaged, and nothing was restored: %s", visible.Name(path),
+				strings.TrimPrefix(err.Error(), keystore.ErrCorrupt.Error()+": ")),
 			"groat restore ANOTHER-COPY")
 	}
 	return err

@@ -18,7 +18,7 @@ import (
 
 // byClient signs in with a client that a person has: proven first, then stored.
 func (l *Login) byClient() (keystore.Item, grant.Token, error) {
-	item, err := l.client()
+	item, err := l.newClientItem()
 	if err == nil {
 		var t grant.Token
 		if t, err = l.firstToken(l.ctx, item); err == nil {
@@ -26,13 +26,13 @@ func (l *Login) byClient() (keystore.Item, grant.Token, error) {
 		}
 	}
 	item.Wipe()
-	return keystore.Item{}, grant.Token{}, l.refused(err)
+	return keystore.Item{}, grant.Token{}, l.refusedError(err)
 }
 
-// refused is a refusal of what a person has just typed: typing it again is what helps.
-func (l *Login) refused(err error) error {
+// refusedError is a refusal of what a person has just typed: typing it again is what helps.
+func (l *Login) refusedError(err error) error {
 	if ended := l.ctx.Err(); ended != nil && errors.Is(err, ended) {
-		return l.givenUp()
+		return l.givenUpError()
 	}
 	if !broker.NeedsLogin(err) {
 		return err
@@ -40,16 +40,17 @@ func (l *Login) refused(err error) error {
 	e := l.logins.Wire(err, l.params.Profile)
 	switch {
 	case l.params.Username != "":
-		e.Data.Hint = l.again("--username " + visible.Word(l.params.Username))
+		e.Data.Hint = l.tryAgain("--username " + visible.Word(l.params.Username))
 	case !l.kind.Interactive() && l.params.ClientID != "":
-		e.Data.Hint = l.again("--client-id " + visible.Word(l.params.ClientID))
+		e.Data.Hint = l.tryAgain("--client-id " + visible.Word(l.params.ClientID))
 	}
 	return e
 }
 
-// prepare gives an item what its client authenticates with: a secret that is asked for, a key or certificate from a file.
-func (l *Login) prepare(item *keystore.Item) (err error) {
-	if b := l.before; b != nil && b.ClientID == item.ClientID {
+// addClientCredential gives an item what its client authenticates with: a secret that is asked for, a key or
+// certificate from a file.
+func (l *Login) addClientCredential(item *keystore.Item) (err error) {
+	if b := l.reused; b != nil && b.ClientID == item.ClientID {
 		kept := b.Clone()
 		item.ClientSecret, item.PrivateKey, item.PrivateKeyPassword = kept.ClientSecret, kept.PrivateKey, kept.PrivateKeyPassword
 		item.Certificate, item.KeyID, item.KeyAlg, item.Subject = kept.Certificate, kept.KeyID, kept.KeyAlg, kept.Subject
@@ -70,7 +71,8 @@ func (l *Login) prepare(item *keystore.Item) (err error) {
 		item.Certificate = chain.Reveal()
 		return err
 	}
-	item.ClientSecret, err = l.ask(fmt.Sprintf("Client secret of %s, for %s", inPrompt(l.params.ClientID), l.clientHosts()))
+	item.ClientSecret, err = l.ask(fmt.Sprintf("Client secret of %s, for %s", inPrompt(l.params.ClientID),
+		l.clientHosts()))
 	return err
 }
 
@@ -99,8 +101,8 @@ func (l *Login) amend(item *keystore.Item) error {
 	return nil
 }
 
-// prepareAssertion settles what a client's assertions are signed with. It is stored with the key: once signed in, nobody
-// looks at what the server lists.
+// prepareAssertion settles what a client's assertions are signed with. It is stored with the key: once signed in,
+// nobody looks at what the server lists.
 func (l *Login) prepareAssertion(item *keystore.Item) (err error) {
 	item.KeyAlg, item.KeyID = l.params.KeyAlg, l.params.KeyID
 	if l.server().ClientAuth == grant.PrivateKeyJWT {
@@ -117,20 +119,22 @@ func (l *Login) prepareAssertion(item *keystore.Item) (err error) {
 // readKey reads the private key, and asks for its password where it has one.
 func (l *Login) readKey(item *keystore.Item) (err error) {
 	if l.params.Key == "" {
-		return l.missing("name the private key's file with --key", "--key FILE")
+		return l.missingError("name the private key's file with --key", "--key FILE")
 	}
 	if item.PrivateKey, err = privatekey.ReadFile(l.params.Key); err != nil {
 		return err
 	}
 	_, err = privatekey.DefaultAlg(item.PrivateKey, keystore.Secret{})
 	if errors.Is(err, privatekey.ErrPassword) {
-		if item.PrivateKeyPassword, err = l.ask(fmt.Sprintf("Password of %s, the key for %s", inPrompt(l.params.Key), l.clientHosts())); err != nil {
+		if item.PrivateKeyPassword, err = l.ask(fmt.Sprintf("Password of %s, the key for %s", inPrompt(l.params.Key),
+			l.clientHosts())); err != nil {
 			return err
 		}
 		_, err = privatekey.DefaultAlg(item.PrivateKey, item.PrivateKeyPassword)
 	}
 	if err != nil {
-		return protocol.NewError(protocol.Config, fmt.Sprintf("%s: %s", l.params.Key, err), "groat login "+l.params.Profile+" --key FILE")
+		return protocol.NewError(protocol.Config, fmt.Sprintf("%s: %s", l.params.Key, err),
+			"groat login "+l.params.Profile+" --key FILE")
 	}
 	return nil
 }
@@ -138,8 +142,8 @@ func (l *Login) readKey(item *keystore.Item) (err error) {
 // byKeyFile is RFC 7523 §2.1: a service account's key file, or a private key and the client it belongs to.
 func (l *Login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 	switch {
-	case l.before != nil:
-		item = l.before.Clone()
+	case l.reused != nil:
+		item = l.reused.Clone()
 		err = l.amend(&item)
 	case l.params.ClientID == "":
 		var file keystore.Secret
@@ -148,7 +152,7 @@ func (l *Login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 		}
 		defer file.Wipe()
 		if item, err = l.server().ServiceAccount(file); err != nil {
-			return item, t, l.notKeyFile(err)
+			return item, t, l.keyFileError(err)
 		}
 		err = l.amend(&item)
 	default:
@@ -163,14 +167,14 @@ func (l *Login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 	}
 	if t, err = l.firstToken(l.ctx, item); err != nil {
 		item.Wipe()
-		return keystore.Item{}, t, l.refused(err)
+		return keystore.Item{}, t, l.refusedError(err)
 	}
 	return item, t, nil
 }
 
 // byPassword is RFC 6749 §4.3, where a preset asks for it.
 func (l *Login) byPassword() (item keystore.Item, s grant.Session, err error) {
-	if item, err = l.client(); err != nil {
+	if item, err = l.newClientItem(); err != nil {
 		return item, s, err
 	}
 	password, err := l.askPassword()
@@ -197,7 +201,7 @@ func (l *Login) askPassword() (keystore.Secret, error) {
 
 // byExchange is RFC 8693: another server's token, which is not kept.
 func (l *Login) byExchange() (item keystore.Item, s grant.Session, err error) {
-	if item, err = l.client(); err != nil {
+	if item, err = l.newClientItem(); err != nil {
 		return item, s, err
 	}
 	subject, err := l.ask("Token to exchange, for " + host(l.server().TokenEndpoint))
@@ -250,9 +254,35 @@ func (l *Login) byKeyLogin() (item keystore.Item, t grant.Token, err error) {
 	}
 	defer password.Wipe()
 	if item, err = l.endpoint.KeyLogin(l.ctx, l.params.Username, password); err != nil {
-		return item, t, l.refused(err)
+		return item, t, l.refusedError(err)
 	}
 	item.Username = l.params.Username
 	t, err = l.endpoint.APIKey(item)
 	return item, t, err
+}
+
+// sessionItem is a grant that brings a session: the item and its first token.
+func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (keystore.Item, grant.Token, error) {
+	if err != nil {
+		item.Wipe()
+		return keystore.Item{}, grant.Token{}, l.refusedError(err)
+	}
+	item.RefreshToken = s.Refresh
+	if s.Refresh.IsZero() {
+		l.notice(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.", l.server().Issuer))
+	}
+	return item, s.Token, nil
+}
+
+// newClientItem is the client that a person signs in through: a public one, or one with a secret, which is asked for.
+func (l *Login) newClientItem() (keystore.Item, error) {
+	item := l.newItem(l.params.ClientID)
+	// The profile's configuration knows less of a discovered server than the sign-in does; the item is the profile's.
+	item.RevocationEndpoint = l.profile.Endpoint.Server().RevocationEndpoint
+	return item, l.addClientCredential(&item)
+}
+
+// request is what the profile's tokens are asked with.
+func (l *Login) request() grant.Request {
+	return grant.Request{Scope: strings.Fields(l.profile.Scope), Audience: l.profile.Audience}
 }

@@ -99,7 +99,8 @@ func TestAProofPutsNoOldRefreshTokenBack(t *testing.T) {
 			if requests() != before+1 || reads.Add(1) != 2 {
 				return
 			}
-			if _, err := h.Broker.Token(t.Context(), broker.Query{Profile: "p", Scope: "read", MinTTL: broker.Unset}); err != nil {
+			if _, err := h.Broker.Token(t.Context(),
+				broker.Query{Profile: "p", Scope: "read", MinTTL: broker.Unset}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -136,7 +137,8 @@ func TestASessionWithoutARefreshToken(t *testing.T) {
 		if n := h.server.Count(h.server.TokenPath()) - requests; n != 0 {
 			t.Errorf("%d requests without a credential", n)
 		}
-		if again := h.signIn(t, protocol.LoginParams{Profile: "p"}); again.Outcome != protocol.SignedIn || again.Grant != string(grant.ByDeviceCode) {
+		if again := h.signIn(t, protocol.LoginParams{Profile: "p"}); again.Outcome != protocol.SignedIn ||
+			again.Grant != string(grant.ByDeviceCode) {
 			t.Errorf("%+v", again)
 		}
 		if _, err := h.token(t, "p"); err != nil {
@@ -148,8 +150,8 @@ func TestASessionWithoutARefreshToken(t *testing.T) {
 	})
 }
 
-// The keystore has a session of which the configuration says nothing any more: a file was tidied up. Signing in again proves
-// the session that is there, and what the proof has rotated is stored like any other.
+// The keystore has a session of which the configuration says nothing any more: a file was tidied up. Signing in again
+// proves the session that is there, and what the proof has rotated is stored like any other.
 func TestASessionThatIsNotConfiguredIsRotatedByItsProof(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))

@@ -22,8 +22,8 @@ const (
 	theAPIKey     = "the API key"
 )
 
-// muchOf is how much of a credential it is.
-func muchOf(what string) grant.Carries {
+// carries is how much of a credential it is.
+func carries(what string) grant.Carries {
 	switch what {
 	case accessTokens:
 		return grant.AccessOnly
@@ -33,20 +33,21 @@ func muchOf(what string) grant.Carries {
 	return grant.Anything
 }
 
-// uses returns where something of a credential goes.
-func (l *Login) uses(s grant.Server) (all []use) {
+// usesOf returns where something of a credential goes.
+func (l *Login) usesOf(s grant.Server) (all []use) {
 	var client string
 	add := func(at string, needed bool, what ...string) {
 		for _, w := range what {
 			if at != "" && w != "" {
-				all = append(all, use{origin.OfEndpoint(at), w, needed, w == client, muchOf(w)})
+				all = append(all, use{origin.OfEndpoint(at), w, needed, w == client, carries(w)})
 			}
 		}
 	}
 	client = map[grant.Method]string{
 		grant.ClientSecretBasic: "the client secret", grant.ClientSecretPost: "the client secret",
-		grant.ClientSecretJWT: "assertions that the client secret signs", grant.PrivateKeyJWT: "assertions that the private key signs",
-		grant.TLSClientAuth: "the client certificate",
+		grant.ClientSecretJWT: "assertions that the client secret signs",
+		grant.PrivateKeyJWT:   "assertions that the private key signs",
+		grant.TLSClientAuth:   "the client certificate",
 	}[s.ClientAuth]
 	switch l.kind {
 	case grant.ByAuthorizationCode:

@@ -83,7 +83,7 @@ var noSecret = map[string]string{
 	"protocol.KeystoreResult.Key":                       "a word for where the key is",
 	"keystore.Item.TokenOrigins":                        "addresses",
 	"daemon/grant.Destinations.TokenOrigins":            "addresses",
-	"daemon/login.Login.tokenTo":                        "addresses",
+	"daemon/login.Login.tokenOrigins":                   "addresses",
 	"keystore.Item.TokenEndpoint":                       "an address",
 	"keystore.Item.KeyID":                               "a name",
 	"keystore.Item.KeyAlg":                              "an algorithm",

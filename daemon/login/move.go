@@ -9,9 +9,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// AtRest runs move, which moves all credentials, while no session is being renewed and nothing is in memory only that should be in the
-// keystore.
-func (s *Logins) AtRest(ctx context.Context, move func(context.Context) error) error {
+// MoveCredentials runs move, which moves all credentials, while no session is being renewed and nothing is in memory
+// only that should be in the keystore.
+func (s *Logins) MoveCredentials(ctx context.Context, move func(context.Context) error) error {
 	profiles := s.Profiles.Snapshot()
 	for p := range profiles.All() {
 		if p.Ephemeral || !p.Kind().Session() {
@@ -21,7 +21,8 @@ func (s *Logins) AtRest(ctx context.Context, move func(context.Context) error) e
 		resume, err := s.Broker.Pause(short, p.Name)
 		done()
 		if err != nil {
-			return protocol.NewError(protocol.Temporary, fmt.Sprintf("the session of profile %q is being renewed just now", p.Name), "groat status "+p.Name)
+			return protocol.NewError(protocol.Temporary,
+				fmt.Sprintf("the session of profile %q is being renewed just now", p.Name), "groat status "+p.Name)
 		}
 		defer resume()
 	}
