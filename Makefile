@@ -30,7 +30,7 @@ quick:
 test:
 	@packaging/testing/install.sh
 	@$(MAKE) --no-print-directory check
-	@go test -race ./...
+	@go test -race -timeout 30m ./...
 	@go run ./packaging/fuzz -time 2000x
 	@go run ./packaging/proof -check
 

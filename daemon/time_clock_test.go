@@ -16,6 +16,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -282,6 +283,7 @@ func TestE14FiftyYearsSlowAtBoot(t *testing.T) {
 
 // A proxy in front of a server writes a Date of its own, which is wrong, or stands still. Nothing else is, and nobody notices.
 func TestG4AProxyWritesAnotherDate(t *testing.T) {
+	tier.Long(t, "it lives through eighteen hours")
 	for _, off := range []time.Duration{90 * time.Second, -90 * time.Second, time.Hour, -time.Hour, 10 * year, -10 * year} {
 		t.Run(off.String(), func(t *testing.T) {
 			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {

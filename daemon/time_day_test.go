@@ -11,6 +11,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -53,6 +54,7 @@ func (m *mint) requests() []time.Time {
 // that was drawn for it, so that there is not one request more. On another day the machine sleeps now and then and its clock
 // is set.
 func TestADayOf60SecondTokens(t *testing.T) {
+	tier.Long(t, "it lives through two days")
 	for name, restless := range map[string]bool{"an even day": false, "suspends and set clocks": true} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 var passphrase = keystore.SecretString("vellum otter crane seven")
@@ -73,6 +74,7 @@ func TestL1ABackupIsReadAgain(t *testing.T) {
 // Whoever changes a backup, its checksum too, has it refused; parameters that cost less, or more than a machine has,
 // are not used.
 func TestL2AForgedBackup(t *testing.T) {
+	tier.Long(t, "it derives keys from passphrases")
 	whole := seal(t, sample())
 	resum := func(change func(b []byte)) []byte {
 		b := bytes.Clone(whole)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // hold is fresh for very many profiles: each Install would copy the set of them.
@@ -34,6 +35,7 @@ func hold(t *testing.T, w *env, b *Broker, sources map[string]Source) {
 // server sees what the limits allow and not one request more; profiles with callers come first; none fails, and in the
 // end all have a token.
 func TestE17TenThousandProfilesAfterAResume(t *testing.T) {
+	tier.Long(t, "it renews ten thousand profiles")
 	in(t, func(t *testing.T, w *env, b *Broker) {
 		const profiles, waiting = 10_000, 100
 		c := &crowded{env: w}

@@ -28,6 +28,7 @@ import (
 	"github.com/groat-dev/groat/daemon/credential"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // witness is something that says what time it is.
@@ -361,6 +362,7 @@ func (p *provider) ask(ctx context.Context, b *broker.Broker) bool {
 // One wrong witness of the time, whichever it is, by however much, constant or jumping, costs no healthy profile its
 // login and serves no dead token. Only an assertion, and this machine's clock, can keep a token from coming at all.
 func TestG3NoSingleWrongClockCostsALogin(t *testing.T) {
+	tier.Long(t, "it lives through months")
 	begin := mathrand.Uint64N(1<<32) * 4
 	if said, err := strconv.ParseUint(os.Getenv("GROAT_SEED"), 10, 64); err == nil {
 		begin = said

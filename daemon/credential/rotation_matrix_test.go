@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // trialServer is a way in which servers treat refresh tokens.
@@ -60,6 +61,7 @@ const everyCell = "GROAT_FAULTS"
 
 // TestRotationMatrix executes the tables of ROTATION.md: each cell is exactly what happens.
 func TestRotationMatrix(t *testing.T) {
+	tier.Long(t, "it renews some hundred times")
 	document, err := os.ReadFile("ROTATION.md")
 	if err != nil {
 		t.Fatal(err)

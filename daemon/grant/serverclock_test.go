@@ -15,6 +15,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // clocked is a server that judges assertions by a clock of its own, and this machine, whose time stands still but where
@@ -350,6 +351,7 @@ func TestG4AnotherOriginsDateSaysNothing(t *testing.T) {
 // Whatever a hostile server says and refuses, no assertion is good for more than a day and its life, by this machine's
 // clock.
 func TestG4AHostileServerGetsNoAssertionOfTomorrow(t *testing.T) {
+	tier.Long(t, "a server refuses twenty thousand requests")
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 4))
 		c := newClocked(Server{})

@@ -17,6 +17,7 @@ import (
 	"github.com/groat-dev/groat/daemon/backup"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -158,6 +159,7 @@ func TestL30ABackupOnAnotherMachine(t *testing.T) {
 
 // What is here already is replaced only where that was said.
 func TestL31ARestoreReplacesNothingUnasked(t *testing.T) {
+	tier.Long(t, "it derives keys from passphrases")
 	h := filled(t)
 	path := filepath.Join(t.TempDir(), "b")
 	if _, err := h.backup(t, path, false); err != nil {
@@ -208,6 +210,7 @@ func saySecret(secret string) answerFunc {
 
 // Damage of any kind, and a wrong passphrase, are refused before anything is written.
 func TestL32ADamagedBackup(t *testing.T) {
+	tier.Long(t, "it derives keys from passphrases")
 	h := filled(t)
 	path := filepath.Join(t.TempDir(), "b")
 	if _, err := h.backup(t, path, false); err != nil {
@@ -245,6 +248,7 @@ func TestL32ADamagedBackup(t *testing.T) {
 // A credential goes only to the server that it is sealed for: an entry that says otherwise is refused, the others are
 // not.
 func TestL33ABackupWithAnotherServer(t *testing.T) {
+	tier.Long(t, "it derives keys from passphrases")
 	h := filled(t)
 	item, err := h.store.Get(t.Context(), "machine")
 	if err != nil {
@@ -350,6 +354,7 @@ func (u unprobed) Probe(ctx context.Context) error {
 
 // The first sign-in or restore of all, which chooses the keystore, gives up nothing in silence that is in it already.
 func TestL42TheFirstSignInGivesUpNothingInSilence(t *testing.T) {
+	tier.Long(t, "it derives keys from passphrases")
 	from := filled(t)
 	path := filepath.Join(t.TempDir(), "b")
 	if _, err := from.backup(t, path, false); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/backend"
 	"github.com/groat-dev/groat/keystore/keychain"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 func TestAutoTakesTheKeychain(t *testing.T) {
@@ -204,6 +205,7 @@ func TestSealedWithKeychainKey(t *testing.T) {
 }
 
 func TestPassphrase(t *testing.T) {
+	tier.Long(t, "it derives keys from passphrases")
 	withoutKeychain(t)
 	dir := stateDir(t)
 	k := open(t, dir, "")

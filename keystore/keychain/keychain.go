@@ -115,7 +115,11 @@ func (s *Store) Unlock(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := s.Ready(ctx)
-		if !errors.Is(err, keystore.ErrLocked) {
+		switch {
+		case errors.Is(err, keystore.ErrLocked):
+		case err != nil && ctx.Err() != nil:
+			return keystore.ErrLocked // the dialog is open, and ctx ended while the keychain was asked
+		default:
 			return err
 		}
 		select {

@@ -77,7 +77,7 @@ func TestLocked(t *testing.T) {
 		t.Error("a call opened a prompt")
 	}
 	// Unlock may: this prompter never asks, so the collection stays locked, and the call says so in its time.
-	brief, cancel := context.WithTimeout(t.Context(), time.Second)
+	brief, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
 	if err := s.Unlock(brief); !errors.Is(err, keystore.ErrLocked) {
 		t.Errorf("nobody typed a password: %v, want ErrLocked", err)

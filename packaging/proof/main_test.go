@@ -189,6 +189,7 @@ func TestAFailureWritesNothing(t *testing.T) {
 
 // Every part of this repository has a page, every page a part, and all that the parts name exists.
 func TestPages(t *testing.T) {
+	tier.Long(t, "it asks go list for what each part depends on")
 	p := program{root: "../..", pages: ".", parts: parts}
 	var want []string
 	for _, of := range parts {
