@@ -95,7 +95,8 @@ func (b *Backup) Seal(passphrase keystore.Secret) ([]byte, error) {
 // Open returns the content of the file's bytes. A changed file is [keystore.ErrCorrupt], a wrong passphrase
 // [keystore.ErrLocked]; then nothing is returned. The passphrase stays the caller's.
 func Open(data []byte, passphrase keystore.Secret) (*Backup, error) {
-	if later := "groat backup "; bytes.HasPrefix(data, []byte(later)) && !bytes.HasPrefix(data, []byte(magic[:len(later)+2])) {
+	if later := "groat backup "; bytes.HasPrefix(data, []byte(later)) &&
+		!bytes.HasPrefix(data, []byte(magic[:len(later)+2])) {
 		return nil, fmt.Errorf("%w: it was written by a newer groat; upgrade groat", keystore.ErrCorrupt)
 	}
 	content, err := sealed.Unwrap(magic, passphrase, data)

@@ -18,7 +18,8 @@ var passphrase = keystore.SecretString("vellum otter crane seven")
 
 func sample() *Backup {
 	item := keystore.Item{
-		Issuer: "https://auth.example", TokenEndpoint: "https://auth.example/token", ClientAuth: "client_secret_post", ClientID: "c",
+		Issuer: "https://auth.example", TokenEndpoint: "https://auth.example/token", ClientAuth: "client_secret_post",
+		ClientID:     "c",
 		ClientSecret: keystore.SecretString("not a real secret \"quoted\" \\ ü"),
 	}
 	key := item
@@ -48,7 +49,8 @@ func TestL1ABackupIsReadAgain(t *testing.T) {
 		}
 	}
 	out, err := Open(data, passphrase)
-	if err != nil || out.Created != 7 || len(out.Entries) != 2 || len(out.LeftOut) != 1 || out.LeftOut[0] != in.LeftOut[0] {
+	if err != nil || out.Created != 7 || len(out.Entries) != 2 || len(out.LeftOut) != 1 ||
+		out.LeftOut[0] != in.LeftOut[0] {
 		t.Fatalf("%v: %+v", err, out)
 	}
 	for i, e := range out.Entries {
@@ -88,19 +90,24 @@ func TestL2AForgedBackup(t *testing.T) {
 		want error
 		says string
 	}{
-		"one pass":      {resum(func(b []byte) { binary.BigEndian.PutUint32(b[head:], 1) }), keystore.ErrCorrupt, "weaker"},
-		"little memory": {resum(func(b []byte) { binary.BigEndian.PutUint32(b[head+4:], 8<<10) }), keystore.ErrCorrupt, "weaker"},
-		"all memory":    {resum(func(b []byte) { binary.BigEndian.PutUint32(b[head+4:], 1<<31) }), keystore.ErrCorrupt, "out of bounds"},
-		"endless":       {resum(func(b []byte) { binary.BigEndian.PutUint32(b[head:], 1<<31) }), keystore.ErrCorrupt, "out of bounds"},
-		"no threads":    {resum(func(b []byte) { b[head+8] = 0 }), keystore.ErrCorrupt, "out of bounds"},
-		"more passes":   {resum(func(b []byte) { binary.BigEndian.PutUint32(b[head:], 4) }), keystore.ErrLocked, ""},
-		"another salt":  {resum(func(b []byte) { b[head+9] ^= 1 }), keystore.ErrLocked, ""},
-		"content":       {resum(func(b []byte) { b[len(b)-30] ^= 1 }), keystore.ErrLocked, ""},
-		"newer":         {resum(func(b []byte) { b[len("groat backup ")] = '2' }), keystore.ErrCorrupt, "upgrade"},
-		"empty":         {nil, keystore.ErrCorrupt, ""},
-		"another file":  {[]byte(strings.Repeat("my diary\n", 99)), keystore.ErrCorrupt, ""},
+		"one pass": {resum(func(b []byte) { binary.BigEndian.PutUint32(b[head:], 1) }),
+			keystore.ErrCorrupt, "weaker"},
+		"little memory": {resum(func(b []byte) { binary.BigEndian.PutUint32(b[head+4:], 8<<10) }),
+			keystore.ErrCorrupt, "weaker"},
+		"all memory": {resum(func(b []byte) { binary.BigEndian.PutUint32(b[head+4:], 1<<31) }), keystore.ErrCorrupt,
+			"out of bounds"},
+		"endless": {resum(func(b []byte) { binary.BigEndian.PutUint32(b[head:], 1<<31) }), keystore.ErrCorrupt,
+			"out of bounds"},
+		"no threads":   {resum(func(b []byte) { b[head+8] = 0 }), keystore.ErrCorrupt, "out of bounds"},
+		"more passes":  {resum(func(b []byte) { binary.BigEndian.PutUint32(b[head:], 4) }), keystore.ErrLocked, ""},
+		"another salt": {resum(func(b []byte) { b[head+9] ^= 1 }), keystore.ErrLocked, ""},
+		"content":      {resum(func(b []byte) { b[len(b)-30] ^= 1 }), keystore.ErrLocked, ""},
+		"newer":        {resum(func(b []byte) { b[len("groat backup ")] = '2' }), keystore.ErrCorrupt, "upgrade"},
+		"empty":        {nil, keystore.ErrCorrupt, ""},
+		"another file": {[]byte(strings.Repeat("my diary\n", 99)), keystore.ErrCorrupt, ""},
 	} {
-		if b, err := Open(test.data, passphrase); !errors.Is(err, test.want) || b != nil || !strings.Contains(err.Error(), test.says) {
+		if b, err := Open(test.data, passphrase); !errors.Is(err, test.want) || b != nil ||
+			!strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

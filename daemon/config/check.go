@@ -25,15 +25,20 @@ func (p Profile) check(text []byte) error {
 	}
 	if p.Provider != "" {
 		if _, ok := preset.Lookup(p.Provider); !ok {
-			return fail("provider", "the providers are "+strings.Join(preset.Names(), ", "), "unknown provider %q", p.Provider)
+			return fail("provider", "the providers are "+strings.Join(preset.Names(), ", "),
+				"unknown provider %q", p.Provider)
 		}
 		if p.Issuer != "" || p.TokenEndpoint != "" {
-			return fail("provider", "name a provider, or an issuer and a token_endpoint", "a provider brings its own issuer and token endpoint")
+			return fail("provider", "name a provider, or an issuer and a token_endpoint",
+				"a provider brings its own issuer and token endpoint")
 		}
 	} else if p.TokenEndpoint == "" {
-		return fail("", "groat login "+p.Name+" --provider "+preset.Names()[0], "profile %q names neither a provider nor a token_endpoint", p.Name)
+		return fail("", "groat login "+p.Name+" --provider "+preset.Names()[0],
+			"profile %q names neither a provider nor a token_endpoint", p.Name)
 	}
-	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer, "token_endpoint": p.TokenEndpoint, "userinfo_endpoint": p.UserinfoEndpoint, "revocation_endpoint": p.RevocationEndpoint, "redirect": p.Redirect} {
+	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer,
+		"token_endpoint": p.TokenEndpoint, "userinfo_endpoint": p.UserinfoEndpoint,
+		"revocation_endpoint": p.RevocationEndpoint, "redirect": p.Redirect} {
 		if url == "" {
 			continue
 		}

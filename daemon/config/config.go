@@ -132,7 +132,8 @@ func (d Dir) loadBut(except string) (*Config, error) {
 	}
 	entries, err := os.ReadDir(d.profiles())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, &Error{File: d.profiles(), Message: "cannot be listed: " + cause(err), Hint: "ls -ld " + visible.Word(d.profiles())}
+		return nil, &Error{File: d.profiles(), Message: "cannot be listed: " + cause(err),
+			Hint: "ls -ld " + visible.Word(d.profiles())}
 	}
 	for _, e := range entries {
 		name, isProfile := strings.CutSuffix(e.Name(), ".toml")

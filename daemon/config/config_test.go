@@ -35,7 +35,8 @@ func place(t *testing.T, files map[string]string) Dir {
 
 func TestBothPlacesAreRead(t *testing.T) {
 	d := place(t, map[string]string{
-		"config.toml":            "[profiles.lab]\ntoken_endpoint = \"https://login.example.org/token\"\nissuer = \"https://login.example.org\"\nclient_auth = \"client_secret_basic\"\n",
+		"config.toml": "[profiles.lab]\ntoken_endpoint = \"https://login.example.org/token\"\nissuer = " +
+			"\"https://login.example.org\"\nclient_auth = \"client_secret_basic\"\n",
 		"profiles.d/work.toml":   "provider = \"spatiafi\"\n",
 		"profiles.d/.new-1.toml": "half written",
 		"profiles.d/notes.txt":   "not ours",
@@ -65,10 +66,13 @@ func TestNothingThereIsNoError(t *testing.T) {
 func TestWhatIsSavedIsLoaded(t *testing.T) {
 	d := place(t, nil)
 	want := Profile{
-		Name: "lab", Issuer: "https://login.example.org", TokenEndpoint: "https://login.example.org/token", UserinfoEndpoint: "https://login.example.org/me",
-		ClientAuth: "client_secret_post", Scope: "read write", Audience: "https://api.example.org", Resources: []string{"https://api.example.org:8443"},
-		Grant: "authorization_code", RevocationEndpoint: "https://login.example.org/revoke", Redirect: "http://127.0.0.1:4242/cb",
-		Header: "X-Api-Key", Prefix: new(string),
+		Name: "lab", Issuer: "https://login.example.org", TokenEndpoint: "https://login.example.org/token",
+		UserinfoEndpoint: "https://login.example.org/me",
+		ClientAuth:       "client_secret_post", Scope: "read write", Audience: "https://api.example.org",
+		Resources: []string{"https://api.example.org:8443"},
+		Grant:     "authorization_code", RevocationEndpoint: "https://login.example.org/revoke",
+		Redirect: "http://127.0.0.1:4242/cb",
+		Header:   "X-Api-Key", Prefix: new(string),
 	}
 	if _, err := d.Save(want); err != nil {
 		t.Fatal(err)
@@ -99,20 +103,29 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 		where      string // the end of file:line
 		says, hint string
 	}{
-		"syntax":        {"profiles.d/a.toml", "provider = \"spatiafi\nscope = 1", "a.toml:1", "", "groatd --check"},
-		"unknown key":   {"profiles.d/a.toml", good + "colour = \"red\"\n", "a.toml:2", `unknown key "colour"`, "token_endpoint"},
-		"wrong type":    {"profiles.d/a.toml", good + "\nscope = 7\n", "a.toml:3", "", "groatd --check"},
-		"secret":        {"profiles.d/a.toml", good + "client_secret = \"x\"\n", "a.toml:2", `unknown key "client_secret"`, ""},
-		"provider":      {"profiles.d/a.toml", "# mine\nprovider = \"spatialfi\"\n", "a.toml:2", "spatialfi", "spatiafi"},
-		"both":          {"profiles.d/a.toml", good + "token_endpoint = \"https://x.example/token\"\n", "a.toml:1", "brings its own", ""},
-		"neither":       {"profiles.d/a.toml", "scope = \"x\"\n", "a.toml:1", "neither", "groat login a"},
-		"http":          {"profiles.d/a.toml", "token_endpoint = \"http://x.example/token\"\n", "a.toml:1", "token_endpoint", "https"},
-		"client_auth":   {"profiles.d/a.toml", good + "client_auth = \"client_secret\"\n", "a.toml:2", "client_secret", "client_secret_basic"},
-		"grant":         {"profiles.d/a.toml", good + "grant = \"magic\"\n", "a.toml:2", "magic", "device_code"},
-		"header":        {"profiles.d/a.toml", "provider = \"planet-key\"\nheader = \"a b\"\n", "a.toml:2", "a b", "X-Api-Key"},
-		"resource":      {"profiles.d/a.toml", good + "resources = [\"https://user@x.example\"]\n", "a.toml:2", "user@x.example", "origin"},
-		"name":          {"profiles.d/A B.toml", good, "A B.toml\":1", "cannot be a profile's name", ""},
-		"table":         {"config.toml", "[profiles.a]\n" + good + "[profiles.b]\nprovider = \"nowhere\"\n", "config.toml:4", "nowhere", ""},
+		"syntax": {"profiles.d/a.toml", "provider = \"spatiafi\nscope = 1", "a.toml:1", "", "groatd --check"},
+		"unknown key": {"profiles.d/a.toml", good + "colour = \"red\"\n", "a.toml:2", `unknown key "colour"`,
+			"token_endpoint"},
+		"wrong type": {"profiles.d/a.toml", good + "\nscope = 7\n", "a.toml:3", "", "groatd --check"},
+		"secret": {"profiles.d/a.toml", good + "client_secret = \"x\"\n", "a.toml:2",
+			`unknown key "client_secret"`, ""},
+		"provider": {"profiles.d/a.toml", "# mine\nprovider = \"spatialfi\"\n", "a.toml:2",
+			"spatialfi", "spatiafi"},
+		"both": {"profiles.d/a.toml", good + "token_endpoint = \"https://x.example/token\"\n", "a.toml:1",
+			"brings its own", ""},
+		"neither": {"profiles.d/a.toml", "scope = \"x\"\n", "a.toml:1", "neither", "groat login a"},
+		"http": {"profiles.d/a.toml", "token_endpoint = \"http://x.example/token\"\n", "a.toml:1",
+			"token_endpoint", "https"},
+		"client_auth": {"profiles.d/a.toml", good + "client_auth = \"client_secret\"\n", "a.toml:2", "client_secret",
+			"client_secret_basic"},
+		"grant": {"profiles.d/a.toml", good + "grant = \"magic\"\n", "a.toml:2", "magic", "device_code"},
+		"header": {"profiles.d/a.toml", "provider = \"planet-key\"\nheader = \"a b\"\n", "a.toml:2", "a b",
+			"X-Api-Key"},
+		"resource": {"profiles.d/a.toml", good + "resources = [\"https://user@x.example\"]\n", "a.toml:2",
+			"user@x.example", "origin"},
+		"name": {"profiles.d/A B.toml", good, "A B.toml\":1", "cannot be a profile's name", ""},
+		"table": {"config.toml", "[profiles.a]\n" + good + "[profiles.b]\nprovider = \"nowhere\"\n",
+			"config.toml:4", "nowhere", ""},
 		"unknown table": {"config.toml", "[profile.a]\n" + good, "config.toml:1", "profile", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,7 +135,8 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 			text := e.Error()
-			if !strings.Contains(text, c.where+": ") || !strings.Contains(text, c.says) || !strings.Contains(e.Hint, c.hint) || e.Hint == "" {
+			if !strings.Contains(text, c.where+": ") || !strings.Contains(text, c.says) ||
+				!strings.Contains(e.Hint, c.hint) || e.Hint == "" {
 				t.Errorf("%s\nhint: %s", text, e.Hint)
 			}
 		})

@@ -17,10 +17,12 @@ import (
 // the mistake is; and what was read can be saved, and is read again as the same.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte("[profiles.work]\nprovider = \"spatiafi\"\n"))
-	f.Add([]byte("[profiles.lab]\ntoken_endpoint = \"https://login.example.org/token\"\nclient_auth = \"none\"\nresources = [\"https://api.example.org\"]\n"))
+	f.Add([]byte("[profiles.lab]\ntoken_endpoint = \"https://login.example.org/token\"\nclient_auth = " +
+		"\"none\"\nresources = [\"https://api.example.org\"]\n"))
 	f.Add([]byte("[profiles.\"x y\"]\nprovider = 1\n"))
 	root := f.TempDir()
-	mine, theirs := Dir{path: filepath.Join(root, "a"), file: filepath.Join(root, "a", "config.toml")}, Dir{path: filepath.Join(root, "b"), file: filepath.Join(root, "b", "config.toml")}
+	mine, theirs := Dir{path: filepath.Join(root, "a"), file: filepath.Join(root, "a",
+		"config.toml")}, Dir{path: filepath.Join(root, "b"), file: filepath.Join(root, "b", "config.toml")}
 	if err := errors.Join(mine.makeDirs(), theirs.makeDirs()); err != nil {
 		f.Fatal(err)
 	}
@@ -80,7 +82,8 @@ func savedAlike(t *testing.T, d Dir, p Profile) {
 	if err != nil {
 		t.Fatalf("%s was saved, but %v", p.Name, err)
 	}
-	if diff := cmp.Diff(p, c.Profiles[p.Name], cmpopts.IgnoreFields(Profile{}, "File", "Line"), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(p, c.Profiles[p.Name], cmpopts.IgnoreFields(Profile{}, "File", "Line"),
+		cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 	if err := undo(); err != nil {

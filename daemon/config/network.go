@@ -111,7 +111,8 @@ func (n *Network) add(t networkTable, file string, text []byte, begin int) error
 		}
 		s := Setting{*value, file, keyLine(text, begin, name)}
 		if other := *n.key(name); other.File != "" {
-			return &Error{File: other.File, Line: other.Line, Hint: "sed -i.old '/^" + name + " *=/d' " + visible.Word(s.File),
+			return &Error{File: other.File, Line: other.Line, Hint: "sed -i.old '/^" + name + " *=/d' " +
+				visible.Word(s.File),
 				Message: fmt.Sprintf("%s stands here and in %s:%d", name, s.File, s.Line)}
 		}
 		authorities, err := checkNetwork(name, s)
@@ -125,7 +126,8 @@ func (n *Network) add(t networkTable, file string, text []byte, begin int) error
 }
 
 // networkPlaceholders stand for a value in a hint :: key → placeholder.
-var networkPlaceholders = map[string]string{"proxy": "http://HOST:PORT", "no_proxy": "HOST,.DOMAIN,NETWORK", "ca_file": "FILE"}
+var networkPlaceholders = map[string]string{"proxy": "http://HOST:PORT", "no_proxy": "HOST,.DOMAIN,NETWORK",
+	"ca_file": "FILE"}
 
 // checkNetwork refuses a value that could not work, and returns the certificates of a ca_file.
 func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err error) {
@@ -142,18 +144,21 @@ func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err 
 		switch _, err := grant.ProxyWithoutSecret(s.Value); {
 		case errors.Is(err, grant.ErrProxySecret):
 			return nil, fail("",
-				"%s, and no secret stands in a configuration; groatd takes HTTPS_PROXY from the environment that it is started with", err)
+				"%s, and no secret stands in a configuration; groatd takes HTTPS_PROXY from the environment that it "+
+					"is started with", err)
 		case err != nil:
 			return nil, fail("", "%s", err)
 		}
 	case "no_proxy":
-		if s.Value == "" || len(s.Value) > 4096 || strings.ContainsFunc(s.Value, func(r rune) bool { return r < ' ' || r > '~' }) {
+		unprintable := func(r rune) bool { return r < ' ' || r > '~' }
+		if s.Value == "" || len(s.Value) > 4096 || strings.ContainsFunc(s.Value, unprintable) {
 			return nil, fail("",
 				"must be host names, domains, addresses or networks, separated by commas, 4096 bytes at most")
 		}
 		for element := range strings.SplitSeq(s.Value, ",") {
 			if element = strings.TrimSpace(element); element != "" && !noProxyElement(element) {
-				return nil, fail("", "holds %q, which is no host name, domain, address or network; commas stand between them", element)
+				return nil, fail("", "holds %q, which is no host name, domain, address or network; commas stand "+
+					"between them", element)
 			}
 		}
 	case "ca_file":
@@ -192,8 +197,11 @@ func noProxyElement(s string) bool {
 // what looks like an IPv4 address is one.
 var domainName = regexp.MustCompile(`^([0-9A-Za-z_-]{1,63}\.)*[0-9A-Za-z_-]*[A-Za-z][0-9A-Za-z_-]*$`)
 
+// failFunc returns an error about a setting, with the command that helps; an empty hint means the setting's own.
+type failFunc func(hint, format string, args ...any) error
+
 // readAuthorities returns the certificates of a file that no other user could have written.
-func readAuthorities(s Setting, fail func(hint, format string, args ...any) error) (all []*x509.Certificate, err error) {
+func readAuthorities(s Setting, fail failFunc) (all []*x509.Certificate, err error) {
 	path := s.Value
 	if !filepath.IsAbs(path) || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return nil, fail("", "must be an absolute path")
@@ -224,7 +232,7 @@ func dropHint(s Setting, hint string) string {
 	return "sed -i.old '/^ca_file *=/d' " + visible.Word(s.File) + ", or " + hint
 }
 
-func parseAuthorities(text []byte, s Setting, fail func(hint, format string, args ...any) error) (all []*x509.Certificate, err error) {
+func parseAuthorities(text []byte, s Setting, fail failFunc) (all []*x509.Certificate, err error) {
 	path := s.Value
 	hint := dropHint(s, "openssl x509 -noout -subject -in "+visible.Word(path))
 	for rest := text; ; {
@@ -251,7 +259,8 @@ func parseAuthorities(text []byte, s Setting, fail func(hint, format string, arg
 // would refuse, and then changes nothing. undo restores the previous file. Every error is an [*Error].
 func (d Dir) SetNetwork(key, value string) (undo func() error, err error) {
 	if d.off() {
-		return nil, &Error{File: d.file, Message: "stands in the configuration's place, and keeps no setting", Hint: "unset GROAT_CONFIG"}
+		return nil, &Error{File: d.file, Message: "stands in the configuration's place, and keeps no setting",
+			Hint: "unset GROAT_CONFIG"}
 	}
 	file := d.networkFile()
 	if !slices.Contains(NetworkKeys(), key) {

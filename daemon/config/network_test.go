@@ -64,22 +64,24 @@ func TestH61TheNetworkIsRead(t *testing.T) {
 func TestH62MistakesInTheNetwork(t *testing.T) {
 	good := authority(t)
 	for name, c := range map[string]struct{ line, says string }{
-		"a scheme":        {`proxy = "gopher://proxy.example"`, "must begin with one of"},
-		"no URL":          {`proxy = "http://"`, "is not a URL"},
-		"empty":           {`proxy = ""`, "is not a URL"},
-		"a path":          {`proxy = "http://proxy.example/x"`, "must end after the host"},
-		"a control":       {`proxy = "http://proxy.example\u001b"`, "control character"},
-		"a secret":        {`proxy = "http://alice:dummy-password@proxy.example"`, "no secret stands in a configuration"},
-		"a type":          {`proxy = 7`, ""},
-		"an unknown key":  {`proxi = "http://proxy.example"`, "unknown key"},
-		"no hosts":        {`no_proxy = ""`, "separated by commas"},
-		"hosts, control":  {`no_proxy = "a\u0007"`, "separated by commas"},
-		"relative":        {`ca_file = "ca.pem"`, "must be an absolute path"},
-		"missing":         {`ca_file = "/nonexistent/ca.pem"`, "nothing is there"},
-		"a directory":     {`ca_file = "/etc"`, "not a regular file"},
-		"no certificate":  {`ca_file = "` + put(t, 0o644, "none\n") + `"`, "no certificate"},
-		"nothing":         {`ca_file = "` + put(t, 0o644, "") + `"`, "no certificate"},
-		"a damaged one":   {`ca_file = "` + put(t, 0o644, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n") + `"`, "certificate 1 cannot be read"},
+		"a scheme":  {`proxy = "gopher://proxy.example"`, "must begin with one of"},
+		"no URL":    {`proxy = "http://"`, "is not a URL"},
+		"empty":     {`proxy = ""`, "is not a URL"},
+		"a path":    {`proxy = "http://proxy.example/x"`, "must end after the host"},
+		"a control": {`proxy = "http://proxy.example\u001b"`, "control character"},
+		"a secret": {`proxy = "http://alice:dummy-password@proxy.example"`,
+			"no secret stands in a configuration"},
+		"a type":         {`proxy = 7`, ""},
+		"an unknown key": {`proxi = "http://proxy.example"`, "unknown key"},
+		"no hosts":       {`no_proxy = ""`, "separated by commas"},
+		"hosts, control": {`no_proxy = "a\u0007"`, "separated by commas"},
+		"relative":       {`ca_file = "ca.pem"`, "must be an absolute path"},
+		"missing":        {`ca_file = "/nonexistent/ca.pem"`, "nothing is there"},
+		"a directory":    {`ca_file = "/etc"`, "not a regular file"},
+		"no certificate": {`ca_file = "` + put(t, 0o644, "none\n") + `"`, "no certificate"},
+		"nothing":        {`ca_file = "` + put(t, 0o644, "") + `"`, "no certificate"},
+		"a damaged one": {`ca_file = "` + put(t, 0o644,
+			"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n") + `"`, "certificate 1 cannot be read"},
 		"another's to be": {`ca_file = "` + put(t, 0o666, good) + `"`, "may be written by others"},
 		"a group's to be": {`ca_file = "` + put(t, 0o664, good) + `"`, "may be written by others"},
 	} {
@@ -122,7 +124,8 @@ func TestH64WhatIsSetIsLoaded(t *testing.T) {
 	}
 	d := place(t, nil)
 	for _, s := range []struct{ key, value, kept string }{
-		{"proxy", "proxy.example:3128", "http://proxy.example:3128"}, {"no_proxy", "a.example, b.example", "a.example, b.example"},
+		{"proxy", "proxy.example:3128", "http://proxy.example:3128"},
+		{"no_proxy", "a.example, b.example", "a.example, b.example"},
 		{"ca_file", ca, ca}, {"ca_file", odd, odd}, {"proxy", "socks5h://[::1]:1080/", "socks5h://[::1]:1080"},
 	} {
 		if _, err := d.SetNetwork(s.key, s.value); err != nil {
@@ -137,7 +140,8 @@ func TestH64WhatIsSetIsLoaded(t *testing.T) {
 		}
 	}
 	before := texts(t, d)
-	for key, value := range map[string]string{"proxy": "http://x:dummy@y", "ca_file": "/nonexistent", "no_proxy": "\x00", "colour": "red", "": "x"} {
+	for key, value := range map[string]string{"proxy": "http://x:dummy@y", "ca_file": "/nonexistent",
+		"no_proxy": "\x00", "colour": "red", "": "x"} {
 		_, err := d.SetNetwork(key, value)
 		refused(t, err, "network.toml", "")
 	}
@@ -189,7 +193,8 @@ func TestH65ASettingThatWentBadCanBeRemoved(t *testing.T) {
 
 // A hint can be typed as it is, whatever the file is called.
 func TestH74HintsCanBeTyped(t *testing.T) {
-	for name, word := range map[string]string{"ca.pem": "ca.pem", "my ca.pem": "'my ca.pem'", "it's $x": `'it'\''s $x'`} {
+	for name, word := range map[string]string{"ca.pem": "ca.pem", "my ca.pem": "'my ca.pem'",
+		"it's $x": `'it'\''s $x'`} {
 		if got := visible.Word(name); got != word {
 			t.Errorf("%s: %s", name, got)
 		}
@@ -202,7 +207,8 @@ func TestH74HintsCanBeTyped(t *testing.T) {
 	if _, err := d.SetNetwork("proxy", "http://a.example"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte("[network]\nproxy = \"http://b.example\"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte("[network]\nproxy = \"http://b.example\"\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err = d.Load()
@@ -221,16 +227,20 @@ func TestH74HintsCanBeTyped(t *testing.T) {
 // Every element of a list of what needs no proxy means something to the library that reads it, or is refused by name.
 func TestH82NothingInNoProxyIsLeftOut(t *testing.T) {
 	for value, bad := range map[string]string{
-		"*": "", "a": "", ".a.example": "", "*.a.example": "", "a.example:443": "", "10.0.0.0/8, ::1": "", "[::1]:443": "", "10.1.2.3:80": "",
+		"*": "", "a": "", ".a.example": "", "*.a.example": "", "a.example:443": "", "10.0.0.0/8, ::1": "",
+		"[::1]:443": "", "10.1.2.3:80": "",
 		"a_b.example,": "", "fe80::/10,1.com": "", "xn--bcher-kva.example": "",
-		"a b": "a b", "localhost,127.*": "127.*", "10.0.0.0/33": "10.0.0.0/33", "[::1]": "[::1]", "a:99999": "a:99999", "a:0": "a:0", "a.": "a.",
-		"*a.example": "*a.example", "https://a.example": "https://a.example", "a.example/x": "a.example/x", "10.1.2": "10.1.2", ":80": ":80", "a;b": "a;b",
+		"a b": "a b", "localhost,127.*": "127.*", "10.0.0.0/33": "10.0.0.0/33", "[::1]": "[::1]", "a:99999": "a:99999",
+		"a:0": "a:0", "a.": "a.",
+		"*a.example": "*a.example", "https://a.example": "https://a.example", "a.example/x": "a.example/x",
+		"10.1.2": "10.1.2", ":80": ":80", "a;b": "a;b",
 		`"'\`: `\"'\\`, "-.": "-.", "..a": "..a", "a..b": "a..b",
 	} {
 		d := place(t, nil)
 		_, err := d.SetNetwork("no_proxy", value)
 		e, ok := errors.AsType[*Error](err)
-		if bad == "" && err != nil || bad != "" && (!ok || !strings.HasPrefix(e.Message, "no_proxy holds \""+bad+"\", which is no ") || !strings.HasPrefix(e.Hint, "groat network set no_proxy ")) {
+		if bad == "" && err != nil || bad != "" && (!ok || !strings.HasPrefix(e.Message,
+			"no_proxy holds \""+bad+"\", which is no ") || !strings.HasPrefix(e.Hint, "groat network set no_proxy ")) {
 			t.Errorf("%q: %v", value, err)
 		}
 		if bad != "" {
@@ -239,7 +249,8 @@ func TestH82NothingInNoProxyIsLeftOut(t *testing.T) {
 		// The library finds each of them where it is meant.
 		for element := range strings.SplitSeq(strings.TrimSuffix(value, ","), ",") {
 			element = strings.TrimSpace(element)
-			host := strings.NewReplacer("*.", "x.", "*", "any.example", "10.0.0.0/8", "10.9.9.9", "fe80::/10", "[fe80::7]").Replace(element)
+			host := strings.NewReplacer("*.", "x.", "*", "any.example", "10.0.0.0/8", "10.9.9.9", "fe80::/10",
+				"[fe80::7]").Replace(element)
 			if strings.HasPrefix(host, ".") {
 				host = "x" + host
 			}
@@ -254,7 +265,8 @@ func TestH82NothingInNoProxyIsLeftOut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p, err := (&httpproxy.Config{HTTPProxy: "p.example:1", HTTPSProxy: "p.example:1", NoProxy: value}).ProxyFunc()(u); p != nil || err != nil {
+			if p, err := (&httpproxy.Config{HTTPProxy: "p.example:1", HTTPSProxy: "p.example:1",
+				NoProxy: value}).ProxyFunc()(u); p != nil || err != nil {
 				t.Errorf("%q: %s goes through %v, %v", value, u, p, err)
 			}
 		}

@@ -47,24 +47,34 @@ func TestCheckWay(t *testing.T) {
 		path        string
 		place, says string // nothing where it is fine
 	}{
-		"own directories":        {[]node{{path: "a", mode: 0o755}, {path: "a/b", mode: 0o700}}, "a/b", "", ""},
-		"nothing there":          {[]node{{path: "a", mode: 0o700}}, "a/b/c", "", ""},
-		"a sticky parent":        {[]node{{path: "a", mode: 0o777 | fs.ModeSticky}, {path: "a/b", mode: 0o700}}, "a/b", "", ""},
-		"itself open":            {[]node{{path: "a", mode: 0o777}}, "a", "a", "mode 0777"},
-		"open to a group":        {[]node{{path: "a", mode: 0o770}, {path: "a/b", mode: 0o700}}, "a/b", "a", "mode 0770"},
-		"an open parent":         {[]node{{path: "a", mode: 0o777}, {path: "a/b", mode: 0o700}, {path: "a/b/c", mode: 0o700}}, "a/b/c", "a", "may be written by others"},
+		"own directories": {[]node{{path: "a", mode: 0o755}, {path: "a/b", mode: 0o700}}, "a/b", "", ""},
+		"nothing there":   {[]node{{path: "a", mode: 0o700}}, "a/b/c", "", ""},
+		"a sticky parent": {[]node{{path: "a", mode: 0o777 | fs.ModeSticky}, {path: "a/b", mode: 0o700}},
+			"a/b", "", ""},
+		"itself open": {[]node{{path: "a", mode: 0o777}}, "a", "a", "mode 0777"},
+		"open to a group": {[]node{{path: "a", mode: 0o770}, {path: "a/b", mode: 0o700}}, "a/b", "a",
+			"mode 0770"},
+		"an open parent": {[]node{{path: "a", mode: 0o777}, {path: "a/b", mode: 0o700},
+			{path: "a/b/c", mode: 0o700}}, "a/b/c", "a", "may be written by others"},
 		"an open one, not there": {[]node{{path: "a", mode: 0o777}}, "a/b/c", "a", "may be written by others"},
-		"another user's":         {[]node{{path: "a", mode: 0o755, uid: other}, {path: "a/b", mode: 0o700}}, "a/b", "a", "belongs to another user (uid 4242)"},
-		"another user's, sticky": {[]node{{path: "a", mode: 0o777 | fs.ModeSticky, uid: other}, {path: "a/b", mode: 0o700}}, "a/b", "a", "belongs to another user"},
-		"a link to a good one":   {[]node{{path: "a", mode: 0o700}, {path: "l", link: "a"}, {path: "a/b", mode: 0o700}}, "l/b", "", ""},
-		"a link into an open one": {[]node{{path: "o", mode: 0o777}, {path: "o/a", mode: 0o700}, {path: "l", link: "ROOT/o/a"}},
+		"another user's": {[]node{{path: "a", mode: 0o755, uid: other}, {path: "a/b", mode: 0o700}}, "a/b", "a",
+			"belongs to another user (uid 4242)"},
+		"another user's, sticky": {[]node{{path: "a", mode: 0o777 | fs.ModeSticky, uid: other},
+			{path: "a/b", mode: 0o700}}, "a/b", "a", "belongs to another user"},
+		"a link to a good one": {[]node{{path: "a", mode: 0o700}, {path: "l", link: "a"}, {path: "a/b", mode: 0o700}},
+			"l/b", "", ""},
+		"a link into an open one": {[]node{{path: "o", mode: 0o777}, {path: "o/a", mode: 0o700},
+			{path: "l", link: "ROOT/o/a"}},
 			"l/b", "o", "may be written by others"},
-		"a link by way of an open one": {[]node{{path: "a", mode: 0o700}, {path: "o", mode: 0o777}, {path: "o/l", link: "../a"}, {path: "m", link: "o/l"}},
+		"a link by way of an open one": {[]node{{path: "a", mode: 0o700}, {path: "o", mode: 0o777},
+			{path: "o/l", link: "../a"}, {path: "m", link: "o/l"}},
 			"m", "o", "may be written by others"},
-		"another user's link": {[]node{{path: "s", mode: 0o777 | fs.ModeSticky}, {path: "a", mode: 0o700}, {path: "s/l", link: "ROOT/a", uid: other}},
+		"another user's link": {[]node{{path: "s", mode: 0o777 | fs.ModeSticky}, {path: "a", mode: 0o700},
+			{path: "s/l", link: "ROOT/a", uid: other}},
 			"s/l", "s/l", "is a link of another user"},
 		"links without end": {[]node{{path: "l", link: "m"}, {path: "m", link: "l"}}, "l/x", "l/x", "symbolic links"},
-		"up again":          {[]node{{path: "a", mode: 0o700}, {path: "a/b", mode: 0o700}, {path: "a/l", link: "../a/./b//"}}, "a/l/../b", "", ""},
+		"up again": {[]node{{path: "a", mode: 0o700}, {path: "a/b", mode: 0o700},
+			{path: "a/l", link: "../a/./b//"}}, "a/l/../b", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := plant(t, c.tree)
@@ -108,7 +118,8 @@ func TestLinks(t *testing.T) {
 		}
 		_, err := d.Load()
 		refused(t, err, link, "is a link to "+elsewhere+", and nothing is there")
-		if err := os.WriteFile(elsewhere, []byte(map[string]string{"config.toml": "", "profiles.d/work.toml": spatiafi}[file]), 0o600); err != nil {
+		if err := os.WriteFile(elsewhere, []byte(map[string]string{"config.toml": "",
+			"profiles.d/work.toml": spatiafi}[file]), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.Load(); err != nil {

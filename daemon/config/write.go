@@ -66,7 +66,8 @@ func (d Dir) prepare(p Profile) ([]byte, error) {
 		return nil, &Error{File: file, Message: "was not written: " + reason, Hint: hint}
 	}
 	if !ValidName(p.Name) {
-		return nil, &Error{File: d.profiles(), Message: fmt.Sprintf("%q cannot be a profile's name", p.Name), Hint: nameHint}
+		return nil, &Error{File: d.profiles(), Message: fmt.Sprintf("%q cannot be a profile's name", p.Name),
+			Hint: nameHint}
 	}
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "# Written by `groat login %s`, which replaces it. No secret is in here.\n", p.Name)
@@ -115,7 +116,8 @@ func (d Dir) Remove(name string) (bool, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:
-		return false, &Error{File: file, Message: "cannot be removed: " + cause(err), Hint: "ls -ld " + visible.Word(d.profiles())}
+		return false, &Error{File: file, Message: "cannot be removed: " + cause(err),
+			Hint: "ls -ld " + visible.Word(d.profiles())}
 	}
 	return true, nil
 }
@@ -142,7 +144,8 @@ func (d Dir) Writable() error {
 // on returns an error if the configuration is switched off.
 func (d Dir) on() error {
 	if d.off() {
-		return &Error{File: d.file, Message: "stands in the configuration's place, and keeps no profile", Hint: "unset GROAT_CONFIG, or groat login --ephemeral"}
+		return &Error{File: d.file, Message: "stands in the configuration's place, and keeps no profile",
+			Hint: "unset GROAT_CONFIG, or groat login --ephemeral"}
 	}
 	return nil
 }

@@ -100,7 +100,8 @@ func TestSaveRefusesWhatLoadWouldRefuseElsewhere(t *testing.T) {
 		files       map[string]string
 		place, says string
 	}{
-		"config.toml has it":      {map[string]string{"config.toml": "\n[profiles.work]\n" + spatiafi}, "config.toml:2", "never writes"},
+		"config.toml has it": {map[string]string{"config.toml": "\n[profiles.work]\n" + spatiafi}, "config.toml:2",
+			"never writes"},
 		"config.toml is broken":   {map[string]string{"config.toml": "oops"}, "config.toml:1", ""},
 		"another one is broken":   {map[string]string{"profiles.d/lab.toml": "colour = 1\n"}, "lab.toml:1", "colour"},
 		"its own cannot be read":  {map[string]string{"profiles.d/work.toml/x": ""}, "work.toml", "not a regular file"},

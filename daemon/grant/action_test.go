@@ -35,7 +35,8 @@ func TestAction(t *testing.T) {
 		{"a wrong client", Error{Class: InvalidClient, Status: 401, Code: "invalid_client"}, ConfirmThenPark},
 		{"an ended session", Error{Class: Refused, Status: 400, Code: "invalid_grant"}, Park},
 		{"a person is needed", Error{Class: Refused, Status: 400, Code: "interaction_required"}, Park},
-		{"a grant type that is not spoken", Error{Class: Misconfigured, Status: 400, Code: "unsupported_grant_type"}, Park},
+		{"a grant type that is not spoken", Error{Class: Misconfigured, Status: 400, Code: "unsupported_grant_type"},
+			Park},
 		{"a scope", Error{Class: Misconfigured, Status: 400, Code: "invalid_scope"}, ParkRequest},
 		{"an audience", Error{Class: Misconfigured, Status: 400, Code: "invalid_target"}, ParkRequest},
 		{"an audience at Auth0", Error{Class: Refused, Status: 403, Code: "access_denied"}, ParkDoubtful},
@@ -94,18 +95,28 @@ func TestQuotas(t *testing.T) {
 		header []string
 		want   time.Duration
 	}{
-		{"the limit for everybody, by the server's clock", 429, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", at(20 * time.Second)}, 20 * time.Second},
-		{"the same, already over", 429, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", at(-20 * time.Second)}, time.Minute},
+		{"the limit for everybody, by the server's clock", 429,
+			[]string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", at(20 * time.Second)}, 20 * time.Second},
+		{"the same, already over", 429, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset",
+			at(-20 * time.Second)}, time.Minute},
 		{"seconds", 429, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "20"}, 20 * time.Second},
 		{"nothing said of what is left", 429, []string{"RateLimit-Reset", "20"}, 20 * time.Second},
-		{"something is left", 429, []string{"X-RateLimit-Remaining", "3", "X-RateLimit-Reset", at(20 * time.Second)}, time.Minute},
-		{"a client's quota", 429, []string{"Auth0-Client-Quota-Limit", "b=per_hour;q=10;r=0;t=3540,b=per_day;q=100;r=50;t=80000"}, 3540 * time.Second},
-		{"a client's day is over", 429, []string{"Auth0-Client-Quota-Limit", "b=per_hour;q=10;r=3;t=3540,b=per_day;q=100;r=0;t=80000"}, time.Hour},
-		{"with a shorter wish", 429, []string{"Auth0-Client-Quota-Limit", "b=per_hour;q=10;r=0;t=600", "Retry-After", "5"}, 10 * time.Minute},
-		{"with a longer wish", 429, []string{"Auth0-Client-Quota-Limit", "b=per_hour;q=10;r=0;t=5", "Retry-After", "600"}, 10 * time.Minute},
-		{"garbage", 429, []string{"Auth0-Client-Quota-Limit", "b;q=;r=;t=-1,,;=;r=0", "RateLimit-Reset", "soon"}, time.Minute},
-		{"an outage", 503, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", at(20 * time.Second)}, 20 * time.Second},
-		{"an outage and something is left", 503, []string{"X-RateLimit-Remaining", "1", "X-RateLimit-Reset", at(20 * time.Second)}, 0},
+		{"something is left", 429, []string{"X-RateLimit-Remaining", "3", "X-RateLimit-Reset", at(20 * time.Second)},
+			time.Minute},
+		{"a client's quota", 429, []string{"Auth0-Client-Quota-Limit",
+			"b=per_hour;q=10;r=0;t=3540,b=per_day;q=100;r=50;t=80000"}, 3540 * time.Second},
+		{"a client's day is over", 429, []string{"Auth0-Client-Quota-Limit",
+			"b=per_hour;q=10;r=3;t=3540,b=per_day;q=100;r=0;t=80000"}, time.Hour},
+		{"with a shorter wish", 429, []string{"Auth0-Client-Quota-Limit", "b=per_hour;q=10;r=0;t=600", "Retry-After",
+			"5"}, 10 * time.Minute},
+		{"with a longer wish", 429, []string{"Auth0-Client-Quota-Limit", "b=per_hour;q=10;r=0;t=5", "Retry-After",
+			"600"}, 10 * time.Minute},
+		{"garbage", 429, []string{"Auth0-Client-Quota-Limit", "b;q=;r=;t=-1,,;=;r=0", "RateLimit-Reset", "soon"},
+			time.Minute},
+		{"an outage", 503, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", at(20 * time.Second)},
+			20 * time.Second},
+		{"an outage and something is left", 503, []string{"X-RateLimit-Remaining", "1", "X-RateLimit-Reset",
+			at(20 * time.Second)}, 0},
 		{"an outage and nothing is said", 503, []string{"X-RateLimit-Reset", at(20 * time.Second)}, 0},
 		{"a year", 429, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "9999999999999999999"}, time.Hour},
 	} {
@@ -117,7 +128,8 @@ func TestQuotas(t *testing.T) {
 	for header, want := range map[string]time.Duration{
 		"b=per_hour;q=10;r=0;t=3540": 3540 * time.Second, "b=per_hour;q=10;r=1;t=3540": 0, "": 0,
 	} {
-		got, err := parseToken(said(200, token, "Auth0-Client-Quota-Limit", header), clock.Instant{Wall: noon}, nil, false)
+		got, err := parseToken(said(200, token, "Auth0-Client-Quota-Limit", header),
+			clock.Instant{Wall: noon}, nil, false)
 		if err != nil || got.Hold != want {
 			t.Errorf("a token with %q: %v, %v", header, got.Hold, err)
 		}
@@ -141,7 +153,8 @@ func TestAWrongClockIsNamed(t *testing.T) {
 		a := broken(x509.CertificateInvalidError{Cert: c, Reason: x509.Expired}, false)
 		a.At = test.now
 		e := Classify(a, ClientCredential)
-		if !strings.Contains(e.Reason, test.want) || strings.Contains(e.Reason, "clock") != test.hint || e.Action() != RetrySlowly {
+		if !strings.Contains(e.Reason, test.want) || strings.Contains(e.Reason, "clock") != test.hint ||
+			e.Action() != RetrySlowly {
 			t.Errorf("at %s: %q, %s", test.now, e.Reason, e.Action())
 		}
 	}

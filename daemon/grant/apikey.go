@@ -34,7 +34,8 @@ func (e *Endpoint) APIKey(item keystore.Item) (Token, error) {
 	if err := CheckAPIKey(item.APIKey); err != nil {
 		return Token{}, err
 	}
-	return Token{Access: item.APIKey.Clone(), Sent: e.now(), Lifetime: lifetimeMost, Static: true, Destinations: to}, nil
+	return Token{Access: item.APIKey.Clone(), Sent: e.now(), Lifetime: lifetimeMost, Static: true, Destinations: to},
+		nil
 }
 
 // KeyLogin exchanges a person's email and password for their API key (Planet's login from before OAuth): the answer to

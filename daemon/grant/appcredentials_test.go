@@ -27,7 +27,8 @@ func TestFromPasswordToToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if item.Issuer != box.URL() || item.TokenEndpoint != server.TokenEndpoint || item.ClientAuth != "client_secret_jwt" || item.ClientSecret.Len() != 43 {
+			if item.Issuer != box.URL() || item.TokenEndpoint != server.TokenEndpoint ||
+				item.ClientAuth != "client_secret_jwt" || item.ClientSecret.Len() != 43 {
 				t.Errorf("item %+v", item)
 			}
 			if _, err := e.ClientCredentials(t.Context(), item, grant.Request{}); err != nil {
@@ -56,7 +57,8 @@ func TestWrongPassword(t *testing.T) {
 		_, server := provider(t, name)
 		for _, user := range []string{alice, "nobody@example.com"} {
 			_, err := endpoint(server).FirstToken(t.Context(), user, keystore.SecretString("hunter2-canary"))
-			if got := wantClass(t, err, grant.Refused); !strings.Contains(got.Error(), "user name or password") || strings.Contains(got.Error(), "hunter2") {
+			if got := wantClass(t, err, grant.Refused); !strings.Contains(got.Error(), "user name or password") ||
+				strings.Contains(got.Error(), "hunter2") {
 				t.Errorf("%s: %v", name, got)
 			}
 		}
@@ -100,7 +102,8 @@ func TestCreateClientFails(t *testing.T) {
 		{"not found", sandbox.Fault{Status: 404, Body: `{"detail":"Not Found"}`}, false, grant.TransientSlow},
 		{"field missing", sandbox.Fault{Status: 422, Body: `{"detail":[{"msg":"x"}]}`}, false, grant.Misconfigured},
 		{"busy", sandbox.Busy(429, "5"), false, grant.Transient},
-		{"refusal that was cut off", sandbox.Fault{Status: 401, Body: `{"detail":"Unauthorized"}`, Truncate: 5}, false, grant.Ambiguous},
+		{"refusal that was cut off", sandbox.Fault{Status: 401, Body: `{"detail":"Unauthorized"}`, Truncate: 5}, false,
+			grant.Ambiguous},
 		{"error under 200", sandbox.Fault{Status: 200, Body: `{"error":"access_denied"}`}, false, grant.Refused},
 		{"500", sandbox.Fault{Status: 500, Body: `{"detail":"x"}`}, true, grant.Transient},
 		{"502 page", sandbox.HTML(502), true, grant.Transient},
@@ -123,9 +126,12 @@ func TestCreateClientFails(t *testing.T) {
 		{"null secret", sandbox.Fault{Status: 201, Body: `{` + id + `,"client_secret":null}`}, true, grant.Malformed},
 		{"secret that is a number", sandbox.Fault{Set: map[string]any{"client_secret": 1}}, true, grant.Malformed},
 		{"secret with a newline", sandbox.Fault{Set: map[string]any{"client_secret": "a\nb"}}, true, grant.Malformed},
-		{"secret without end", sandbox.Fault{Set: map[string]any{"client_secret": strings.Repeat("x", 2000)}}, true, grant.Malformed},
-		{"two secrets", sandbox.Fault{Status: 201, Body: `{` + id + `,"client_secret":"x","client_secret":"y"}`}, true, grant.Malformed},
-		{"names in another case", sandbox.Fault{Status: 201, Body: `{"Client_id":"x","Client_Secret":"y"}`}, true, grant.Malformed},
+		{"secret without end", sandbox.Fault{Set: map[string]any{"client_secret": strings.Repeat("x", 2000)}}, true,
+			grant.Malformed},
+		{"two secrets", sandbox.Fault{Status: 201, Body: `{` + id + `,"client_secret":"x","client_secret":"y"}`}, true,
+			grant.Malformed},
+		{"names in another case", sandbox.Fault{Status: 201, Body: `{"Client_id":"x","Client_Secret":"y"}`}, true,
+			grant.Malformed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			box, server := provider(t, "spatiafi")
@@ -181,7 +187,8 @@ func TestCreateClientHangs(t *testing.T) {
 func TestCreateClientSendsAnEmptyBody(t *testing.T) {
 	var got string
 	address, _ := handler(t, func(w http.ResponseWriter, r *http.Request) {
-		got = fmt.Sprintf("%s %s %d %v %s", r.Method, r.URL.Path, r.ContentLength, r.TransferEncoding, r.Header.Get("Authorization"))
+		got = fmt.Sprintf("%s %s %d %v %s", r.Method, r.URL.Path, r.ContentLength, r.TransferEncoding,
+			r.Header.Get("Authorization"))
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprint(w, `{"user_id":"u","client_id":"i d","client_secret":"\u0061 b"}`)

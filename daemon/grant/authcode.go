@@ -40,7 +40,8 @@ const scopeOpenID = "openid"
 // StartAuthCode makes an authorization request whose answer comes to redirectURI. It sends nothing, unless the server
 // requires pushed authorization requests (RFC 9126). req is completed by the server's defaults. The error is as
 // [Endpoint.ClientCredentials]'s, or [ErrNotOffered].
-func (e *Endpoint) StartAuthCode(ctx context.Context, item keystore.Item, req Request, redirectURI string) (*Authorization, error) {
+func (e *Endpoint) StartAuthCode(ctx context.Context, item keystore.Item, req Request,
+	redirectURI string) (*Authorization, error) {
 	s := e.server
 	if s.AuthorizeEndpoint == "" {
 		return nil, ErrNotOffered
@@ -52,7 +53,8 @@ func (e *Endpoint) StartAuthCode(ctx context.Context, item keystore.Item, req Re
 	req = s.Default(req, true)
 	a := &Authorization{
 		RedirectURI: redirectURI, issuer: s.Issuer, where: host(s.AuthorizeEndpoint), wantIss: s.IssInRedirect,
-		state: rand.Text(), verifier: keystore.SecretString(rand.Text() + rand.Text()), scope: req.Scope, clientID: item.ClientID,
+		state: rand.Text(), verifier: keystore.SecretString(rand.Text() + rand.Text()), scope: req.Scope,
+		clientID: item.ClientID,
 	}
 	if slices.Contains(req.Scope, scopeOpenID) {
 		a.nonce = rand.Text()
@@ -181,13 +183,15 @@ func (a *Authorization) codeFrom(q url.Values) (keystore.Secret, error) {
 		return keystore.Secret{}, notThisRedirect("its state is another one")
 	}
 	if iss := q.Get("iss"); iss != a.issuer && (q.Has("iss") || a.wantIss) { // RFC 9207 §2.4
-		return keystore.Secret{}, &Error{Class: Refused, Where: a.where, Reason: "is not who answered: the redirect names as its issuer " + quoted(iss)}
+		return keystore.Secret{}, &Error{Class: Refused, Where: a.where,
+			Reason: "is not who answered: the redirect names as its issuer " + quoted(iss)}
 	}
 	if q.Has("error") {
 		return keystore.Secret{}, a.declined(q.Get("error"), q.Get("error_description"))
 	}
 	if !isCode(q.Get("code")) {
-		return keystore.Secret{}, &Error{Class: Malformed, Where: a.where, Reason: "sent the browser back without a code that can be used"}
+		return keystore.Secret{}, &Error{Class: Malformed, Where: a.where,
+			Reason: "sent the browser back without a code that can be used"}
 	}
 	return keystore.SecretString(q.Get("code")), nil
 }
@@ -198,7 +202,8 @@ func (a *Authorization) declined(code, description string) *Error {
 	if !known || class == InvalidClient || class == Pending {
 		class = Refused
 	}
-	e := &Error{Class: class, Where: a.where, Code: sanitize(code, nil, maxErrorCode), Description: sanitize(description, nil, maxDescription)}
+	e := &Error{Class: class, Where: a.where, Code: sanitize(code, nil, maxErrorCode),
+		Description: sanitize(description, nil, maxDescription)}
 	if e.Reason = refusal(code, Code); class != Refused {
 		e.Reason = reason(*e, Code, "")
 	}
@@ -210,7 +215,8 @@ func (a *Authorization) declined(code, description string) *Error {
 
 // Exchange exchanges the code for a session (RFC 6749 §4.1.3). It sends one request, since a code can be used once. The
 // error is as [Endpoint.ClientCredentials]'s.
-func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authorization, code keystore.Secret) (Session, error) {
+func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authorization,
+	code keystore.Secret) (Session, error) {
 	var c httpRequest
 	first := form{}.add("grant_type", "authorization_code").add("redirect_uri", a.RedirectURI).
 		add("code", c.reveal(code)).add("code_verifier", c.reveal(a.verifier))

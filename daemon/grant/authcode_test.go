@@ -43,10 +43,12 @@ func TestAuthCode(t *testing.T) {
 	for name, change := range map[string]func(*sandbox.Options){
 		"plain": nil, "pushed": func(o *sandbox.Options) { o.RequirePAR = true },
 	} {
-		for _, method := range []grant.Method{grant.None, grant.ClientSecretBasic, grant.ClientSecretPost, grant.ClientSecretJWT} {
+		for _, method := range []grant.Method{grant.None, grant.ClientSecretBasic, grant.ClientSecretPost,
+			grant.ClientSecretJWT} {
 			t.Run(name+" "+string(method), func(t *testing.T) {
 				box, server := generic(t, method, func(o *sandbox.Options) {
-					o.Clients = append(o.Clients, sandbox.Client{ID: "web", Secret: secret, RedirectURIs: []string{redirectURI}, Method: string(method)})
+					o.Clients = append(o.Clients, sandbox.Client{ID: "web", Secret: secret,
+						RedirectURIs: []string{redirectURI}, Method: string(method)})
 					if change != nil {
 						change(o)
 					}
@@ -72,7 +74,8 @@ func TestAuthCode(t *testing.T) {
 				if _, err := e.Userinfo(t.Context(), s.Token); err != nil {
 					t.Errorf("the token does not work: %v", err)
 				}
-				if pushed := box.Count(box.PARPath()); pushed > 0 != (change != nil) || strings.Contains(a.URL, "code_challenge") == (change != nil) {
+				if pushed := box.Count(box.PARPath()); pushed > 0 != (change != nil) ||
+					strings.Contains(a.URL, "code_challenge") == (change != nil) {
 					t.Errorf("%d pushed requests; %s", pushed, a.URL)
 				}
 				// A code is good once.
@@ -88,7 +91,8 @@ func TestAuthCode(t *testing.T) {
 func TestAuthCodeRequest(t *testing.T) {
 	server := at("https://auth.example.com", grant.None)
 	server.AuthorizeEndpoint = "https://auth.example.com/authorize?tenant=one"
-	server.Scope, server.SessionScope, server.Audience = []string{"read"}, []string{"offline_access"}, "https://api.example.com/"
+	server.Scope, server.SessionScope, server.Audience = []string{
+		"read"}, []string{"offline_access"}, "https://api.example.com/"
 	server.AuthorizeParams = map[string]string{"prompt": "consent", "access_type": "offline"}
 	e, item := endpoint(server), server.NewItem("my client", grant.ByAuthorizationCode)
 	seen := map[string]bool{}
@@ -100,8 +104,9 @@ func TestAuthCodeRequest(t *testing.T) {
 		}
 		q := u.Query()
 		for name, want := range map[string]string{
-			"tenant": "one", "client_id": "my client", "response_type": "code", "redirect_uri": redirectURI, "code_challenge_method": "S256",
-			"audience": "https://api.example.com/", "prompt": "consent", "access_type": "offline",
+			"tenant": "one", "client_id": "my client", "response_type": "code", "redirect_uri": redirectURI,
+			"code_challenge_method": "S256",
+			"audience":              "https://api.example.com/", "prompt": "consent", "access_type": "offline",
 		} {
 			if q.Get(name) != want {
 				t.Errorf("%s is %q", name, q.Get(name))
@@ -114,13 +119,15 @@ func TestAuthCodeRequest(t *testing.T) {
 		if q.Get("scope") != want || q.Has("nonce") != slices.Contains(scope, "openid") {
 			t.Errorf("scope %q, nonce %q", q.Get("scope"), q.Get("nonce"))
 		}
-		if len(q.Get("state")) < 26 || len(q.Get("code_challenge")) != 43 || seen[q.Get("state")] || seen[q.Get("code_challenge")] {
+		if len(q.Get("state")) < 26 || len(q.Get("code_challenge")) != 43 || seen[q.Get("state")] ||
+			seen[q.Get("code_challenge")] {
 			t.Errorf("state %q, challenge %q", q.Get("state"), q.Get("code_challenge"))
 		}
 		seen[q.Get("state")], seen[q.Get("code_challenge")] = true, true
 	}
 	server.AuthorizeEndpoint = ""
-	if _, err := endpoint(server).StartAuthCode(t.Context(), item, grant.Request{}, redirectURI); !errors.Is(err, grant.ErrNotOffered) {
+	if _, err := endpoint(server).StartAuthCode(t.Context(), item, grant.Request{}, redirectURI); !errors.Is(err,
+		grant.ErrNotOffered) {
 		t.Error(err)
 	}
 }
@@ -150,8 +157,10 @@ func TestParseRedirect(t *testing.T) {
 		{name: "query", pasted: "?code=abc&state=STATE", code: "abc"},
 		{name: "query without a mark", pasted: "code=abc&state=STATE", code: "abc"},
 		{name: "bare code", pasted: "4/0AbCd-ef_gh", code: "4/0AbCd-ef_gh"},
-		{name: "issuer named", pasted: redirectURI + "?code=abc&state=STATE&iss=https%3A%2F%2Fauth.example.com", code: "abc"},
-		{name: "issuer announced and named", wantIss: true, pasted: redirectURI + "?code=abc&state=STATE&iss=https%3A%2F%2Fauth.example.com", code: "abc"},
+		{name: "issuer named", pasted: redirectURI + "?code=abc&state=STATE&iss=https%3A%2F%2Fauth.example.com",
+			code: "abc"},
+		{name: "issuer announced and named", wantIss: true,
+			pasted: redirectURI + "?code=abc&state=STATE&iss=https%3A%2F%2Fauth.example.com", code: "abc"},
 
 		{name: "another state", pasted: redirectURI + "?code=abc&state=other", text: "state"},
 		{name: "no state", pasted: redirectURI + "?code=abc", text: "state"},
@@ -170,16 +179,26 @@ func TestParseRedirect(t *testing.T) {
 		{name: "without end", pasted: strings.Repeat("a", 1<<20), text: "too long"},
 		{name: "bad escapes", pasted: redirectURI + "?code=%zz&state=STATE", text: "cannot be read"},
 
-		{name: "denied", pasted: redirectURI + "?error=access_denied&error_description=no%0Away&state=STATE", class: grant.Refused, text: "declined"},
-		{name: "an unknown error", pasted: redirectURI + "?error=full_moon&state=STATE", class: grant.Refused, text: "full_moon"},
-		{name: "bad scope", pasted: redirectURI + "?error=invalid_scope&state=STATE", class: grant.Misconfigured, text: "invalid_scope"},
-		{name: "server trouble", pasted: redirectURI + "?error=temporarily_unavailable&state=STATE", class: grant.Transient, text: "temporarily_unavailable"},
-		{name: "another issuer", pasted: redirectURI + "?code=abc&state=STATE&iss=https%3A%2F%2Fevil.example", class: grant.Refused, text: "evil.example"},
-		{name: "the issuer's slash", pasted: redirectURI + "?code=abc&state=STATE&iss=https%3A%2F%2Fauth.example.com%2F", class: grant.Refused, text: "issuer"},
-		{name: "issuer announced and not named", wantIss: true, pasted: redirectURI + "?code=abc&state=STATE", class: grant.Refused, text: "issuer none"},
-		{name: "empty issuer", pasted: redirectURI + "?code=abc&state=STATE&iss=", class: grant.Refused, text: "issuer none"},
-		{name: "empty code", pasted: redirectURI + "?code=&state=STATE", class: grant.Malformed, text: "without a code"},
-		{name: "code with a line feed", pasted: redirectURI + "?code=a%0Ab&state=STATE", class: grant.Malformed, text: "without a code"},
+		{name: "denied", pasted: redirectURI + "?error=access_denied&error_description=no%0Away&state=STATE",
+			class: grant.Refused, text: "declined"},
+		{name: "an unknown error", pasted: redirectURI + "?error=full_moon&state=STATE", class: grant.Refused,
+			text: "full_moon"},
+		{name: "bad scope", pasted: redirectURI + "?error=invalid_scope&state=STATE", class: grant.Misconfigured,
+			text: "invalid_scope"},
+		{name: "server trouble", pasted: redirectURI + "?error=temporarily_unavailable&state=STATE",
+			class: grant.Transient, text: "temporarily_unavailable"},
+		{name: "another issuer", pasted: redirectURI + "?code=abc&state=STATE&iss=https%3A%2F%2Fevil.example",
+			class: grant.Refused, text: "evil.example"},
+		{name: "the issuer's slash", pasted: redirectURI +
+			"?code=abc&state=STATE&iss=https%3A%2F%2Fauth.example.com%2F", class: grant.Refused, text: "issuer"},
+		{name: "issuer announced and not named", wantIss: true, pasted: redirectURI + "?code=abc&state=STATE",
+			class: grant.Refused, text: "issuer none"},
+		{name: "empty issuer", pasted: redirectURI + "?code=abc&state=STATE&iss=", class: grant.Refused,
+			text: "issuer none"},
+		{name: "empty code", pasted: redirectURI + "?code=&state=STATE", class: grant.Malformed,
+			text: "without a code"},
+		{name: "code with a line feed", pasted: redirectURI + "?code=a%0Ab&state=STATE", class: grant.Malformed,
+			text: "without a code"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := at("https://auth.example.com", grant.None)
@@ -199,7 +218,8 @@ func TestParseRedirect(t *testing.T) {
 			default:
 				wantClass(t, err, c.class)
 			}
-			if !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "abc") || strings.Contains(err.Error(), stateOf(t, a)) || strings.ContainsAny(err.Error(), "\n\x1b") {
+			if !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "abc") ||
+				strings.Contains(err.Error(), stateOf(t, a)) || strings.ContainsAny(err.Error(), "\n\x1b") {
 				t.Errorf("%q", err)
 			}
 		})
@@ -210,12 +230,14 @@ func TestParseRedirect(t *testing.T) {
 func TestParseRedirectWithoutPath(t *testing.T) {
 	server := at("https://auth.example.com", grant.None)
 	server.AuthorizeEndpoint = "https://auth.example.com/authorize"
-	a, err := endpoint(server).StartAuthCode(t.Context(), server.NewItem("c", grant.ByAuthorizationCode), grant.Request{}, "http://127.0.0.1:4711")
+	a, err := endpoint(server).StartAuthCode(t.Context(), server.NewItem("c", grant.ByAuthorizationCode),
+		grant.Request{}, "http://127.0.0.1:4711")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"", "/"} {
-		if code, err := a.ParseRedirect("http://127.0.0.1:4711" + path + "?code=abc&state=" + stateOf(t, a)); err != nil || code.Reveal() != "abc" {
+		if code, err := a.ParseRedirect("http://127.0.0.1:4711" + path + "?code=abc&state=" +
+			stateOf(t, a)); err != nil || code.Reveal() != "abc" {
 			t.Errorf("%q: %v", path, err)
 		}
 	}
@@ -260,7 +282,8 @@ func TestIDToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			box.Script(strings.TrimPrefix(server.TokenEndpoint, box.URL()), sandbox.Fault{Set: map[string]any{"id_token": c.idToken}})
+			box.Script(strings.TrimPrefix(server.TokenEndpoint, box.URL()),
+				sandbox.Fault{Set: map[string]any{"id_token": c.idToken}})
 			_, err = e.Exchange(t.Context(), item, a, code)
 			if c.text == "" {
 				if err != nil {

@@ -49,7 +49,8 @@ func (r *Receiver) RedirectURI() string { return r.redirect.String() }
 
 // hasHost reports whether a Host header names this address. Browsers leave out port 80.
 func (r *Receiver) hasHost(host string) bool {
-	return strings.EqualFold(host, r.redirect.Host) || r.redirect.Port() == "80" && strings.EqualFold(host+":80", r.redirect.Host)
+	return strings.EqualFold(host, r.redirect.Host) ||
+		r.redirect.Port() == "80" && strings.EqualFold(host+":80", r.redirect.Host)
 }
 
 // Close frees the address. A page that is being written gets a moment to be completed. A call of Await that still waits
@@ -212,11 +213,16 @@ func (c *callback) answer(w http.ResponseWriter, r *http.Request) {
 type text struct{ title, body string }
 
 var (
-	pageDone    = text{"You can close this tab", "groat has what it needs to go on. The terminal says whether the sign-in worked."}
-	pageFailed  = text{"The sign-in did not work", "The provider sent an error instead of a sign-in. The terminal says which. You can close this tab."}
-	pageLate    = text{"This sign-in has been answered already", "groat takes one answer. You can close this tab."}
-	pageOver    = text{"This sign-in is over", "groat did not wait any longer, and has not used what this page brought. Sign in again from the terminal. You can close this tab."}
-	pageNotThis = text{"This is not the sign-in that groat waits for", "Use the tab that groat opened, or the address that it printed. You can close this one."}
+	pageDone = text{"You can close this tab",
+		"groat has what it needs to go on. The terminal says whether the sign-in worked."}
+	pageFailed = text{"The sign-in did not work",
+		"The provider sent an error instead of a sign-in. The terminal says which. You can close this tab."}
+	pageLate = text{"This sign-in has been answered already", "groat takes one answer. You can close this tab."}
+	pageOver = text{"This sign-in is over",
+		"groat did not wait any longer, and has not used what this page brought. Sign in again from the terminal. " +
+			"You can close this tab."}
+	pageNotThis = text{"This is not the sign-in that groat waits for",
+		"Use the tab that groat opened, or the address that it printed. You can close this one."}
 	pageNotHere = text{"There is nothing here", "groat only waits here for a sign-in to come back."}
 )
 
@@ -229,7 +235,8 @@ func showPage(w http.ResponseWriter, status int, t text) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Connection", "close")
-	html := "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>" + t.title + "</title>\n<h1>" + t.title + "</h1>\n<p>" + t.body + "</p></html>\n"
+	html := "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>" + t.title + "</title>\n<h1>" +
+		t.title + "</h1>\n<p>" + t.body + "</p></html>\n"
 	h.Set("Content-Length", strconv.Itoa(len(html)))
 	w.WriteHeader(status)
 	io.WriteString(w, html)

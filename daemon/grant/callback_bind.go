@@ -113,7 +113,8 @@ func bindOnce(addresses []string, port string) (listeners []net.Listener, bound 
 // noSuchFamily reports whether the machine has no address of this family. Then no other program can listen there
 // either.
 func noSuchFamily(err error) bool {
-	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EPROTONOSUPPORT)
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) ||
+		errors.Is(err, syscall.EPROTONOSUPPORT)
 }
 
 // bindError means that an address cannot be listened on.

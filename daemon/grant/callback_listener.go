@@ -46,7 +46,8 @@ type gatedListener struct {
 }
 
 func newGatedListener(listeners []net.Listener) *gatedListener {
-	return &gatedListener{listeners: listeners, ready: make(chan net.Conn), closed: make(chan struct{}), ended: make(chan struct{}, 1)}
+	return &gatedListener{listeners: listeners, ready: make(chan net.Conn), closed: make(chan struct{}),
+		ended: make(chan struct{}, 1)}
 }
 
 // start starts to accept connections.

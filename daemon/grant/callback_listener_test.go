@@ -38,7 +38,8 @@ func (l pipes) comes() net.Conn {
 func inDoor(t *testing.T, test func(t *testing.T, l pipes)) {
 	synctest.Test(t, func(t *testing.T) {
 		l := pipes{silent{make(chan struct{})}, make(chan net.Conn)}
-		r := newReceiver([]net.Listener{l}, &url.URL{Scheme: "http", Host: "127.0.0.1:4711", Path: "/callback"}, func() {})
+		r := newReceiver([]net.Listener{l}, &url.URL{Scheme: "http", Host: "127.0.0.1:4711", Path: "/callback"},
+			func() {})
 		r.serve(&callback{receiver: r, a: &Authorization{state: "s"}, done: make(chan struct{})})
 		defer r.Close()
 		test(t, l)
@@ -48,9 +49,17 @@ func inDoor(t *testing.T, test func(t *testing.T, l pipes)) {
 // A connection has five seconds in all, whatever it sends and however slowly.
 func TestI7AConnectionHasFiveSeconds(t *testing.T) {
 	for name, send := range map[string]func(c net.Conn) error{
-		"nothing":          func(net.Conn) error { time.Sleep(time.Second); return nil },
-		"a byte a second":  func(c net.Conn) error { time.Sleep(time.Second); _, err := c.Write([]byte("G")); return err },
-		"header by header": func(c net.Conn) error { time.Sleep(time.Second); _, err := io.WriteString(c, "X: y\r\n"); return err },
+		"nothing": func(net.Conn) error { time.Sleep(time.Second); return nil },
+		"a byte a second": func(c net.Conn) error {
+			time.Sleep(time.Second)
+			_, err := c.Write([]byte("G"))
+			return err
+		},
+		"header by header": func(c net.Conn) error {
+			time.Sleep(time.Second)
+			_, err := io.WriteString(c, "X: y\r\n")
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inDoor(t, func(t *testing.T, l pipes) {
@@ -116,7 +125,8 @@ func TestI7TooLargeAHeader(t *testing.T) {
 	inDoor(t, func(t *testing.T, l pipes) {
 		for _, size := range []int{callbackHeader + 5<<10, 1 << 20} {
 			c := l.comes()
-			go io.WriteString(c, "GET /callback?state=s&code=c HTTP/1.1\r\nHost: 127.0.0.1:4711\r\nX: "+strings.Repeat("a", size)+"\r\n\r\n")
+			go io.WriteString(c, "GET /callback?state=s&code=c HTTP/1.1\r\nHost: 127.0.0.1:4711\r\nX: "+
+				strings.Repeat("a", size)+"\r\n\r\n")
 			answer, _ := io.ReadAll(c)
 			if !bytes.HasPrefix(answer, []byte("HTTP/1.1 431 ")) {
 				t.Errorf("%d bytes: %.60q", size, answer)
@@ -147,7 +157,8 @@ func TestI8BothHalvesOfLocalhost(t *testing.T) {
 			r.Close()
 			t.Fatalf("%s is somebody else's, and it was bound", other.Addr())
 		}
-		if text := err.Error(); !strings.Contains(text, other.Addr().String()+": address already in use") || !strings.Contains(text, "on both") {
+		if text := err.Error(); !strings.Contains(text, other.Addr().String()+": address already in use") ||
+			!strings.Contains(text, "on both") {
 			t.Errorf("%s", text)
 		}
 		other.Close()

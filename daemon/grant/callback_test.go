@@ -199,7 +199,8 @@ func TestReceiverIsNotConsumed(t *testing.T) {
 // Bytes that are no HTTP, a connection that says nothing, one that says half: the answer comes through all the same.
 func TestReceiverUnderNoise(t *testing.T) {
 	w := static(t, "")
-	for _, noise := range []string{"", "\x16\x03\x01", "GET /callback?code=", "GET / HTTP/1.1\r\nHost: x\r\n", strings.Repeat("A", 100<<10)} {
+	for _, noise := range []string{"", "\x16\x03\x01", "GET /callback?code=", "GET / HTTP/1.1\r\nHost: x\r\n",
+		strings.Repeat("A", 100<<10)} {
 		c, err := net.Dial("tcp", strings.TrimPrefix(w.base, "http://"))
 		if err != nil {
 			t.Fatal(err)
@@ -222,7 +223,8 @@ func TestReceiverRefusals(t *testing.T) {
 		class grant.Class
 		text  string
 	}{
-		{"error=access_denied&error_description=The+person+refused", grant.Refused, `declined (access_denied); the server says: "The person refused"`},
+		{"error=access_denied&error_description=The+person+refused", grant.Refused,
+			`declined (access_denied); the server says: "The person refused"`},
 		{"error=server_error", grant.Transient, "server_error"},
 		{"code=abc&iss=https%3A%2F%2Fevil.example", grant.Refused, "evil.example"},
 		{"code=", grant.Malformed, "without a code"},
@@ -258,7 +260,8 @@ func TestSecondCallback(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conns[i].Close()
-		fmt.Fprintf(conns[i], "GET /callback?code=code%d&state=%s HTTP/1.1\r\nHost: %s\r\n", i, stateOf(t, w.a), address)
+		fmt.Fprintf(conns[i], "GET /callback?code=code%d&state=%s HTTP/1.1\r\nHost: %s\r\n", i,
+			stateOf(t, w.a), address)
 	}
 	for _, c := range conns {
 		io.WriteString(c, "\r\n")
@@ -288,7 +291,8 @@ func TestReceiverGivenUp(t *testing.T) {
 	}
 	server := at("https://auth.example.com", grant.None)
 	server.AuthorizeEndpoint = "https://auth.example.com/authorize"
-	a, err := endpoint(server).StartAuthCode(t.Context(), server.NewItem("c", grant.ByAuthorizationCode), grant.Request{}, r.RedirectURI())
+	a, err := endpoint(server).StartAuthCode(t.Context(), server.NewItem("c", grant.ByAuthorizationCode),
+		grant.Request{}, r.RedirectURI())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +303,8 @@ func TestReceiverGivenUp(t *testing.T) {
 	}
 	u, _ := url.Parse(r.RedirectURI())
 	state := stateOf(t, a)
-	if status, page := visit(t, "GET", r.RedirectURI()+"?code=abc&state="+state); status != 410 || !strings.Contains(page, "is over") {
+	if status, page := visit(t, "GET", r.RedirectURI()+"?code=abc&state="+state); status != 410 ||
+		!strings.Contains(page, "is over") {
 		t.Errorf("late: %d %s", status, page)
 	}
 	if !r.Unanswered() {
@@ -350,8 +355,10 @@ func TestListen(t *testing.T) {
 		again.Close()
 	}
 	for _, bad := range []string{
-		"https://127.0.0.1/callback", "http://0.0.0.0/callback", "http://192.0.2.1/callback", "http://example.com/callback",
-		"http://127.0.0.1/callback?x=y", "http://127.0.0.1/callback?", "http://127.0.0.1/#x", "127.0.0.1:80", "urn:ietf:wg:oauth:2.0:oob",
+		"https://127.0.0.1/callback", "http://0.0.0.0/callback", "http://192.0.2.1/callback",
+		"http://example.com/callback",
+		"http://127.0.0.1/callback?x=y", "http://127.0.0.1/callback?", "http://127.0.0.1/#x", "127.0.0.1:80",
+		"urn:ietf:wg:oauth:2.0:oob",
 		"http://127.0.0.1:0/callback", "http://a@127.0.0.1/",
 	} {
 		if r, err := grant.Listen(bad, nil); err == nil {

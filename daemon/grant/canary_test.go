@@ -43,7 +43,8 @@ func echo(status int, contentType string) http.HandlerFunc {
 		w.Header().Set("WWW-Authenticate", said)
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(map[string]any{
-			"error_description": said, "message": said, "detail": said, "sub": said, "name": "Alice " + said[max(0, len(said)-30):],
+			"error_description": said, "message": said, "detail": said, "sub": said,
+			"name":       "Alice " + said[max(0, len(said)-30):],
 			"token_type": said, "client_id": said, "issuer": said, said[:min(40, len(said))]: said,
 		})
 	}
@@ -65,8 +66,10 @@ func TestNothingOfARequestIsInAnError(t *testing.T) {
 func TestNothingOfABrokenAnswerIsInAnError(t *testing.T) {
 	for name, format := range map[string]string{
 		"no HTTP": "%s\r\n\r\n", "status": "HTTP/1.1 %s\r\n\r\n", "header": "HTTP/1.1 200 OK\r\n%s\r\n\r\n",
-		"length": "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n", "location": "HTTP/1.1 302 Found\r\nLocation: %%zz%s\r\n\r\n",
-		"encoding": "HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n", "media type": "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: 2\r\n\r\n{}",
+		"length":     "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n",
+		"location":   "HTTP/1.1 302 Found\r\nLocation: %%zz%s\r\n\r\n",
+		"encoding":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n",
+		"media type": "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: 2\r\n\r\n{}",
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -102,7 +105,8 @@ func tryEverything(t *testing.T, name, address string) {
 		results = append(results, got, err)
 	}
 	for _, first := range []grant.FirstTokenMethod{grant.BasicGET, grant.PasswordGrant} {
-		server.Apps = &grant.AppCredentials{FirstToken: first, FirstTokenEndpoint: address + "/first", ClientsEndpoint: address + "/clients/"}
+		server.Apps = &grant.AppCredentials{FirstToken: first, FirstTokenEndpoint: address + "/first",
+			ClientsEndpoint: address + "/clients/"}
 		got, err := endpoint(server).FirstToken(t.Context(), alice, keystore.SecretString(canaryPassword))
 		results = append(results, got, err)
 	}
@@ -124,8 +128,10 @@ func tryEverything(t *testing.T, name, address string) {
 
 // trySessions sends every request of a session.
 func trySessions(t *testing.T, server grant.Server, item keystore.Item) (results []any) {
-	server.DeviceEndpoint, server.RevocationEndpoint, server.KeyLogin = server.Issuer+"/device", server.Issuer+"/revoke", server.Issuer+"/key"
-	server.AuthorizeEndpoint, server.PAREndpoint, server.RequirePAR = server.Issuer+"/authorize", server.Issuer+"/par", true
+	server.DeviceEndpoint, server.RevocationEndpoint, server.KeyLogin = server.Issuer+"/device",
+		server.Issuer+"/revoke", server.Issuer+"/key"
+	server.AuthorizeEndpoint, server.PAREndpoint, server.RequirePAR = server.Issuer+
+		"/authorize", server.Issuer+"/par", true
 	server.Grants = []grant.Kind{grant.ByPassword}
 	item.RefreshToken = keystore.SecretString(canaryRefresh)
 	secret := keystore.SecretString
@@ -141,7 +147,8 @@ func trySessions(t *testing.T, server grant.Server, item keystore.Item) (results
 			results = append(results, err)
 			s, err := e.Password(t.Context(), item, alice, secret(canaryPassword), grant.Request{})
 			results = append(results, s, err)
-			s, err = e.TokenExchange(t.Context(), item, grant.Presentation{Subject: secret(canaryToken), Actor: secret(canaryRefresh)}, grant.Request{})
+			s, err = e.TokenExchange(t.Context(), item,
+				grant.Presentation{Subject: secret(canaryToken), Actor: secret(canaryRefresh)}, grant.Request{})
 			results = append(results, s, err)
 		}
 	}
@@ -162,7 +169,8 @@ func lookForCanaries(t *testing.T, name, text string) {
 	t.Helper()
 	for _, c := range []string{canary, canaryPassword, canaryToken, canaryRefresh, canaryCode} {
 		pair := base64.StdEncoding.EncodeToString([]byte(clientID + ":" + c))
-		for _, form := range []string{c[:12], c[len(c)-10:], url.QueryEscape(c), pair, pair[len(pair)-20:], base64.StdEncoding.EncodeToString([]byte(c))} {
+		for _, form := range []string{c[:12], c[len(c)-10:], url.QueryEscape(c), pair, pair[len(pair)-20:],
+			base64.StdEncoding.EncodeToString([]byte(c))} {
 			if strings.Contains(text, form) {
 				t.Errorf("%s: %q is in %s", name, form, text)
 			}

@@ -128,13 +128,15 @@ func withoutCode(a Answer, body object, proof Presented) Class {
 	switch {
 	case found && a.Status == http.StatusUnprocessableEntity:
 		return Misconfigured
-	case proof == ClientCredential && found && (a.Status == http.StatusUnauthorized || detail == "LOGIN_BAD_CREDENTIALS"):
+	case proof == ClientCredential && found && (a.Status == http.StatusUnauthorized ||
+		detail == "LOGIN_BAD_CREDENTIALS"):
 		return InvalidClient
 	case proof == Password && found && (a.Status == http.StatusBadRequest || a.Status == http.StatusUnauthorized):
 		return Refused
 	case proof == AccessToken && found && a.Status == http.StatusUnauthorized:
 		return Refused
-	case (proof == Password || proof == AccessToken || proof == Nothing) && a.Status == http.StatusUnauthorized && a.Header.Get("WWW-Authenticate") != "":
+	case (proof == Password || proof == AccessToken || proof == Nothing) && a.Status == http.StatusUnauthorized &&
+		a.Header.Get("WWW-Authenticate") != "":
 		return Refused // the challenge itself; a proxy's would be a 407
 	}
 	return TransientSlow

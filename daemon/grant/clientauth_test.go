@@ -34,8 +34,10 @@ const (
 
 func TestAssertionIsTheProvidersOwn(t *testing.T) {
 	const want = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9" +
-		".eyJpc3MiOiIxMTExMTExMS0yMjIyLTQzMzMtODQ0NC01NTU1NTU1NTU1NTUiLCJzdWIiOiIxMTExMTExMS0yMjIyLTQzMzMtODQ0NC01NTU1NTU1NTU1NTUiLCJhdWQiOi" +
-		"JodHRwczovL2F1dGguc3BhdGlhZmkuY29tL2FwaS92MS9hdXRoL2p3dC90b2tlbiIsImV4cCI6MTcwMDAwMzYwMCwiaWF0IjoxNzAwMDAwMDAwLCJqdGkiOiJBMWIyQzNk" +
+		".eyJpc3MiOiIxMTExMTExMS0yMjIyLTQzMzMtODQ0NC01NTU1NTU1NTU1NTUiLCJzdWIiOiI" +
+		"xMTExMTExMS0yMjIyLTQzMzMtODQ0NC01NTU1NTU1NTU1NTUiLCJhdWQiOi" +
+		"JodHRwczovL2F1dGguc3BhdGlhZmkuY29tL2FwaS92MS9hdXRoL2p3dC90b2tlbiIsImV4cC" +
+		"I6MTcwMDAwMzYwMCwiaWF0IjoxNzAwMDAwMDAwLCJqdGkiOiJBMWIyQzNk" +
 		"NEU1ZjZHN2g4STlqMEsxbDJNM240TzVwNlE3cjgifQ" +
 		".3U5CHA1Cjfgo8goZ1SIhY3me0CmQDuIEkjWMqA6NAyU"
 	got, err := signer{"HS256", "", jwt.SigningMethodHS256, keystore.SecretString(dummySecret)}.sign(claims{
@@ -60,14 +62,18 @@ func TestAuthenticate(t *testing.T) {
 		form       string
 	}{
 		{"basic", Server{ClientAuth: ClientSecretBasic}, dummyID, dummySecret, dummyID + ":" + dummySecret, ""},
-		{"basic, encoded", Server{ClientAuth: ClientSecretBasic}, "my client:1", "a+b/c%é", "my+client%3A1:a%2Bb%2Fc%25%C3%A9", ""},
-		{"basic, plain", Server{ClientAuth: ClientSecretBasic, PlainBasic: true}, "my client", "a+b/c:%é", "my client:a+b/c:%é", ""},
-		{"post", Server{ClientAuth: ClientSecretPost}, "my client", "a+b&c", "", "client_id=my+client&client_secret=a%2Bb%26c"},
+		{"basic, encoded", Server{ClientAuth: ClientSecretBasic}, "my client:1", "a+b/c%é",
+			"my+client%3A1:a%2Bb%2Fc%25%C3%A9", ""},
+		{"basic, plain", Server{ClientAuth: ClientSecretBasic, PlainBasic: true}, "my client", "a+b/c:%é",
+			"my client:a+b/c:%é", ""},
+		{"post", Server{ClientAuth: ClientSecretPost}, "my client", "a+b&c", "",
+			"client_id=my+client&client_secret=a%2Bb%26c"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got httpRequest
 			c.server.TokenEndpoint = endpoint
-			err := c.server.authenticate(c.server.ClientAuth, &got, keystore.Item{ClientID: c.id, ClientSecret: keystore.SecretString(c.secret)}, time.Unix(1700000000, 0))
+			err := c.server.authenticate(c.server.ClientAuth, &got,
+				keystore.Item{ClientID: c.id, ClientSecret: keystore.SecretString(c.secret)}, time.Unix(1700000000, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +86,8 @@ func TestAuthenticate(t *testing.T) {
 }
 
 func TestBasicOfTheDummyPair(t *testing.T) {
-	const want = "MTExMTExMTEtMjIyMi00MzMzLTg0NDQtNTU1NTU1NTU1NTU1OmR1bW15LXNlY3JldC1ub3QtcmVhbC0wMTIzNDU2Nzg5LWFiY2RlZmdoaWo="
+	const want = "MTExMTExMTEtMjIyMi00MzMzLTg0NDQtNTU1NTU1NTU1NTU1OmR1bW15LXNlY3Jl" +
+		"dC1ub3QtcmVhbC0wMTIzNDU2Nzg5LWFiY2RlZmdoaWo="
 	for _, plain := range []bool{true, false} {
 		if got, err := (Server{PlainBasic: plain}).basic(dummyID, dummySecret); err != nil || got != want {
 			t.Errorf("plain %v: %s, %v", plain, got, err)
@@ -99,7 +106,8 @@ func TestAuthenticateByAssertion(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const start = "grant_type=client_credentials&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=ey"
+	const start = "grant_type=client_credentials" +
+		"&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=ey"
 	if !strings.HasPrefix(string(first.body), start) || first.authorization != "" {
 		t.Errorf("form %s, authorization %q", first.body, first.authorization)
 	}
@@ -111,13 +119,16 @@ func TestAuthenticateByAssertion(t *testing.T) {
 	}
 	const called = "https://auth.example.com/revoke"
 	c := s.assertion(dummyID, called, at)
-	if c.Audience != s.TokenEndpoint || c.Expires != c.Issued+120 || !regexp.MustCompile(`^[A-Za-z0-9]{36}$`).MatchString(c.ID) {
+	if c.Audience != s.TokenEndpoint || c.Expires != c.Issued+120 ||
+		!regexp.MustCompile(`^[A-Za-z0-9]{36}$`).MatchString(c.ID) {
 		t.Errorf("claims %+v", c)
 	}
 	s.Issuer, s.AssertionLife, s.AssertionNotBefore = "https://auth.example.com", 5*time.Minute, true
-	for rule, want := range map[Audience]string{AudienceToken: s.TokenEndpoint, AudienceCalled: called, AudienceIssuer: s.Issuer} {
+	for rule, want := range map[Audience]string{AudienceToken: s.TokenEndpoint, AudienceCalled: called,
+		AudienceIssuer: s.Issuer} {
 		s.AssertionAudience = rule
-		if c := s.assertion(dummyID, called, at); c.Audience != want || c.NotBefore != at.Unix() || c.Expires != at.Unix()+300 {
+		if c := s.assertion(dummyID, called, at); c.Audience != want || c.NotBefore != at.Unix() ||
+			c.Expires != at.Unix()+300 {
 			t.Errorf("%q: %+v", rule, c)
 		}
 	}
@@ -125,8 +136,10 @@ func TestAuthenticateByAssertion(t *testing.T) {
 
 func TestAuthenticateRefuses(t *testing.T) {
 	item := keystore.Item{ClientID: "a:b", ClientSecret: keystore.SecretString(dummySecret)}
-	for _, s := range []Server{{ClientAuth: "magic"}, {ClientAuth: PrivateKeyJWT}, {ClientAuth: TLSClientAuth}, {}, {ClientAuth: ClientSecretBasic, PlainBasic: true}} {
-		if err := s.authenticate(s.ClientAuth, &httpRequest{}, item, time.Now()); err == nil || strings.Contains(err.Error(), dummySecret) {
+	for _, s := range []Server{{ClientAuth: "magic"}, {ClientAuth: PrivateKeyJWT}, {ClientAuth: TLSClientAuth}, {},
+		{ClientAuth: ClientSecretBasic, PlainBasic: true}} {
+		if err := s.authenticate(s.ClientAuth, &httpRequest{}, item, time.Now()); err == nil ||
+			strings.Contains(err.Error(), dummySecret) {
 			t.Errorf("%s: %v", s.ClientAuth, err)
 		}
 	}
@@ -142,10 +155,14 @@ func TestKeySigner(t *testing.T) {
 		listed []string
 		alg    string // empty: an error
 	}{
-		{"RSA", rsa, "", nil, "RS256"}, {"RSA, PS256 wanted", rsa, "PS256", nil, "PS256"}, {"RSA, PS256 listed", rsa, "", []string{"ES256", "PS256"}, "PS256"},
-		{"RSA, both listed", rsa, "", []string{"PS256", "RS256"}, "RS256"}, {"RSA, neither listed", rsa, "", []string{"ES256"}, "RS256"},
-		{"RSA, ES256 wanted", rsa, "ES256", nil, ""}, {"RSA, none wanted", rsa, "none", nil, ""}, {"RSA, HS256 wanted", rsa, "HS256", nil, ""},
-		{"EC", ec, "", nil, "ES256"}, {"Ed25519", ed, "", nil, "EdDSA"}, {"Ed25519, RS256 wanted", ed, "RS256", nil, ""},
+		{"RSA", rsa, "", nil, "RS256"}, {"RSA, PS256 wanted", rsa, "PS256", nil, "PS256"},
+		{"RSA, PS256 listed", rsa, "", []string{"ES256", "PS256"}, "PS256"},
+		{"RSA, both listed", rsa, "", []string{"PS256", "RS256"}, "RS256"},
+		{"RSA, neither listed", rsa, "", []string{"ES256"}, "RS256"},
+		{"RSA, ES256 wanted", rsa, "ES256", nil, ""}, {"RSA, none wanted", rsa, "none", nil, ""},
+		{"RSA, HS256 wanted", rsa, "HS256", nil, ""},
+		{"EC", ec, "", nil, "ES256"}, {"Ed25519", ed, "", nil, "EdDSA"},
+		{"Ed25519, RS256 wanted", ed, "RS256", nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := keySigner(keystore.Item{PrivateKey: c.key, KeyAlg: c.wanted, KeyID: `k"1`}, c.listed)
@@ -163,7 +180,8 @@ func TestKeySigner(t *testing.T) {
 				t.Fatal(err)
 			}
 			public := s.key.(crypto.Signer).Public()
-			token, err := jwt.Parse(compact, func(*jwt.Token) (any, error) { return public, nil }, jwt.WithValidMethods([]string{c.alg}))
+			token, err := jwt.Parse(compact, func(*jwt.Token) (any, error) { return public, nil },
+				jwt.WithValidMethods([]string{c.alg}))
 			if err != nil || token.Header["kid"] != `k"1` || token.Header["typ"] != "JWT" {
 				t.Errorf("%v, %v", token.Header, err)
 			}
@@ -173,7 +191,8 @@ func TestKeySigner(t *testing.T) {
 
 func TestHMACSigner(t *testing.T) {
 	item := keystore.Item{ClientID: dummyID, ClientSecret: keystore.SecretString(dummySecret)}
-	for alg, ok := range map[string]bool{"": true, "HS256": true, "HS384": true, "HS512": true, "RS256": false, "none": false, "HS1": false} {
+	for alg, ok := range map[string]bool{"": true, "HS256": true, "HS384": true, "HS512": true, "RS256": false,
+		"none": false, "HS1": false} {
 		item.KeyAlg = alg
 		s, err := Server{}.signer(ClientSecretJWT, item)
 		if (err == nil) != ok {
@@ -186,7 +205,8 @@ func TestHMACSigner(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := jwt.Parse(compact, func(*jwt.Token) (any, error) { return []byte(dummySecret), nil }, jwt.WithValidMethods([]string{max("HS256", alg)})); err != nil {
+		if _, err := jwt.Parse(compact, func(*jwt.Token) (any, error) { return []byte(dummySecret), nil },
+			jwt.WithValidMethods([]string{max("HS256", alg)})); err != nil {
 			t.Errorf("%q: %v", alg, err)
 		}
 	}
@@ -205,8 +225,9 @@ func TestClientCertificate(t *testing.T) {
 	}{
 		"another key":    {keystore.Item{PrivateKey: other, Certificate: certificate}, "another private key"},
 		"no certificate": {keystore.Item{PrivateKey: key}, "no certificate"},
-		"damaged":        {keystore.Item{PrivateKey: key, Certificate: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, "damaged"},
-		"no key":         {keystore.Item{Certificate: certificate}, "private key"},
+		"damaged": {keystore.Item{PrivateKey: key,
+			Certificate: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, "damaged"},
+		"no key": {keystore.Item{Certificate: certificate}, "private key"},
 	} {
 		if _, err := clientCertificate(c.item); err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v", name, err)

@@ -57,7 +57,8 @@ func TestBasicEncodingIsTheServersOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer box.Close()
-		server := grant.Server{Issuer: box.Issuer(), TokenEndpoint: box.URL() + box.TokenPath(), ClientAuth: grant.ClientSecretBasic, PlainBasic: plain}
+		server := grant.Server{Issuer: box.Issuer(), TokenEndpoint: box.URL() + box.TokenPath(),
+			ClientAuth: grant.ClientSecretBasic, PlainBasic: plain}
 		if plain {
 			server.Issuer, server.TokenEndpoint = box.URL(), box.URL()+sandbox.SpatiafiTokenPath
 		}
@@ -71,9 +72,11 @@ func TestBasicEncodingIsTheServersOwn(t *testing.T) {
 
 func TestScopeAndAudience(t *testing.T) {
 	box, _ := provider(t, "spatiafi")
-	server := grant.Server{Issuer: box.Issuer(), TokenEndpoint: box.URL() + box.TokenPath(), ClientAuth: grant.ClientSecretPost}
+	server := grant.Server{Issuer: box.Issuer(), TokenEndpoint: box.URL() + box.TokenPath(),
+		ClientAuth: grant.ClientSecretPost}
 	e := endpoint(server)
-	token, err := e.ClientCredentials(t.Context(), itemOf(server), grant.Request{Scope: []string{"read", "write"}, Audience: "https://api.example.com"})
+	token, err := e.ClientCredentials(t.Context(), itemOf(server),
+		grant.Request{Scope: []string{"read", "write"}, Audience: "https://api.example.com"})
 	if err != nil || token.Scope != "read write" {
 		t.Fatalf("%+v, %v", token, err)
 	}
@@ -95,7 +98,8 @@ func TestRequestForm(t *testing.T) {
 	url, _ := handler(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		got = string(b)
-		accept = fmt.Sprintf("%v %v %v %v %v %s", r.Header["Accept"], r.Header["Accept-Encoding"], r.Header["Content-Type"],
+		accept = fmt.Sprintf("%v %v %v %v %v %s", r.Header["Accept"], r.Header["Accept-Encoding"],
+			r.Header["Content-Type"],
 			r.Header["Cookie"], r.Header["Idempotency-Key"], r.Proto)
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: "x"})
 		w.Header().Set("Content-Type", "application/json")
@@ -218,7 +222,8 @@ func TestGivenUpBeforeSending(t *testing.T) {
 	cancel()
 	e := endpoint(server)
 	_, err := e.ClientCredentials(ctx, itemOf(server), grant.Request{})
-	if got := wantClass(t, err, grant.Transient); !errors.Is(got, context.Canceled) || requests.Load() != 0 || e.Requests() != 0 {
+	if got := wantClass(t, err, grant.Transient); !errors.Is(got, context.Canceled) || requests.Load() != 0 ||
+		e.Requests() != 0 {
 		t.Errorf("%v, %d requests", got, requests.Load())
 	}
 }
@@ -226,7 +231,8 @@ func TestGivenUpBeforeSending(t *testing.T) {
 func TestErrorDetails(t *testing.T) {
 	box, server := provider(t, "spatiafi")
 	e := endpoint(server)
-	box.Script(sandbox.SpatiafiTokenPath, sandbox.Busy(429, "17"), sandbox.Fault{Status: 503, RetryAt: 90 * time.Second, Body: `{}`})
+	box.Script(sandbox.SpatiafiTokenPath, sandbox.Busy(429, "17"),
+		sandbox.Fault{Status: 503, RetryAt: 90 * time.Second, Body: `{}`})
 	_, err := e.ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 	got := wantClass(t, err, grant.Transient)
 	if got.RetryAfter != 17*time.Second || got.Status != 429 {

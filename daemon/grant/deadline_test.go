@@ -33,7 +33,10 @@ func TestReceiverWaitsFifteenMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := silent{make(chan struct{})}
 		given := 0
-		r := newReceiver([]net.Listener{l}, &url.URL{Scheme: "http", Host: "127.0.0.1:4711", Path: "/callback"}, func() { given++ })
+		r := newReceiver([]net.Listener{l}, &url.URL{Scheme: "http", Host: "127.0.0.1:4711", Path: "/callback"},
+			func() {
+				given++
+			})
 		begin := time.Now()
 		_, err := r.Await(t.Context(), &Authorization{where: "auth.example.com"})
 		e, ok := errors.AsType[*Error](err)

@@ -71,7 +71,8 @@ var endpoints = map[string]struct {
 		return err
 	}},
 	"token, exchange": {onToken, func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
-		_, err := e.TokenExchange(t.Context(), item, grant.Presentation{Subject: keystore.SecretString("dummy")}, grant.Request{})
+		_, err := e.TokenExchange(t.Context(), item, grant.Presentation{Subject: keystore.SecretString("dummy")},
+			grant.Request{})
 		return err
 	}},
 	"token, assertion": {onToken, func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
@@ -87,25 +88,30 @@ var endpoints = map[string]struct {
 		_, err := e.Exchange(t.Context(), item, &grant.Authorization{}, keystore.SecretString("dummy"))
 		return err
 	}},
-	"device": {func(s *grant.Server, host string) { s.DeviceEndpoint = host + "/device" }, func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
-		_, err := e.StartDevice(t.Context(), item, grant.Request{})
-		return err
-	}},
+	"device": {func(s *grant.Server, host string) { s.DeviceEndpoint = host + "/device" },
+		func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
+			_, err := e.StartDevice(t.Context(), item, grant.Request{})
+			return err
+		}},
 	"PAR": {func(s *grant.Server, host string) {
 		s.AuthorizeEndpoint, s.PAREndpoint, s.RequirePAR = s.Issuer+"/authorize", host+"/par", true
 	}, func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
 		_, err := e.StartAuthCode(t.Context(), item, grant.Request{}, "http://127.0.0.1:1/callback")
 		return err
 	}},
-	"revocation": {func(s *grant.Server, host string) { s.RevocationEndpoint = host + "/revoke" }, func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
-		return e.Revoke(t.Context(), item)
-	}},
-	"userinfo": {func(s *grant.Server, host string) { s.Userinfo = host + "/me" }, func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
-		_, err := e.Userinfo(t.Context(), grant.Token{Access: keystore.SecretString("dummy"), Destinations: e.DestinationsOf(item)})
-		return err
-	}},
+	"revocation": {func(s *grant.Server, host string) { s.RevocationEndpoint = host + "/revoke" },
+		func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
+			return e.Revoke(t.Context(), item)
+		}},
+	"userinfo": {func(s *grant.Server, host string) { s.Userinfo = host + "/me" },
+		func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
+			_, err := e.Userinfo(t.Context(), grant.Token{Access: keystore.SecretString("dummy"),
+				Destinations: e.DestinationsOf(item)})
+			return err
+		}},
 	"App Credentials": {onApps, func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
-		_, err := e.CreateClient(t.Context(), grant.Token{Access: keystore.SecretString("dummy"), Destinations: e.DestinationsOf(item)})
+		_, err := e.CreateClient(t.Context(), grant.Token{Access: keystore.SecretString("dummy"),
+			Destinations: e.DestinationsOf(item)})
 		return err
 	}},
 }
@@ -113,7 +119,8 @@ var endpoints = map[string]struct {
 func onToken(s *grant.Server, host string) { s.TokenEndpoint = host + "/token" }
 
 func onApps(s *grant.Server, host string) {
-	s.Apps = &grant.AppCredentials{FirstTokenEndpoint: host + "/first", ClientsEndpoint: host + "/clients", FirstToken: grant.BasicGET}
+	s.Apps = &grant.AppCredentials{FirstTokenEndpoint: host + "/first", ClientsEndpoint: host + "/clients",
+		FirstToken: grant.BasicGET}
 }
 
 // credential is an item of the honest server with everything that could be sent.
@@ -178,7 +185,8 @@ func TestF3NothingOfACredentialGoesToAForeignHost(t *testing.T) {
 					t.Errorf("agreed to: %v, %d requests", err, len(foreign.received()))
 				}
 				for _, form := range foreign.received() {
-					if aud := audienceOf(t, form.Get("client_assertion")); aud != "" && !strings.HasPrefix(aud, foreign.URL+"/") {
+					if aud := audienceOf(t, form.Get("client_assertion")); aud != "" &&
+						!strings.HasPrefix(aud, foreign.URL+"/") {
 						t.Errorf("an assertion for %s arrived at %s", aud, foreign.URL)
 					}
 				}
@@ -215,7 +223,8 @@ func TestF4NoSignInPageOfAForeignHost(t *testing.T) {
 		t.Error(err)
 	}
 	item.Origins = []string{foreign.URL}
-	if a, err := endpoint(server).StartAuthCode(t.Context(), item, grant.Request{}, "http://127.0.0.1:2/callback"); err != nil || !strings.HasPrefix(a.URL, foreign.URL) {
+	if a, err := endpoint(server).StartAuthCode(t.Context(), item, grant.Request{},
+		"http://127.0.0.1:2/callback"); err != nil || !strings.HasPrefix(a.URL, foreign.URL) {
 		t.Errorf("agreed to: %v", err)
 	}
 }
@@ -232,7 +241,8 @@ func TestF5NoPasswordGoesToAForeignHost(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := endpoint(server).KeyLogin(t.Context(), alice, keystore.SecretString(alicePass)); !errors.Is(err, grant.ErrEndpointChanged) {
+	if _, err := endpoint(server).KeyLogin(t.Context(), alice, keystore.SecretString(alicePass)); !errors.Is(err,
+		grant.ErrEndpointChanged) {
 		t.Error(err)
 	}
 	if n := len(foreign.received()); n != 0 {
@@ -264,11 +274,13 @@ func TestF6NoTokenGoesToAnotherServersUserinfo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := endpoint(b).Userinfo(t.Context(), token); !errors.Is(err, grant.ErrEndpointChanged) || len(foreign.received()) != 0 {
+		if _, err := endpoint(b).Userinfo(t.Context(), token); !errors.Is(err, grant.ErrEndpointChanged) ||
+			len(foreign.received()) != 0 {
 			t.Errorf("%s: %v, %d requests", name, err, len(foreign.received()))
 		}
 		token.Destinations = nil
-		if _, err := endpoint(b).Userinfo(t.Context(), token); !errors.Is(err, grant.ErrEndpointChanged) || len(foreign.received()) != 0 {
+		if _, err := endpoint(b).Userinfo(t.Context(), token); !errors.Is(err, grant.ErrEndpointChanged) ||
+			len(foreign.received()) != 0 {
 			t.Errorf("%s, of nobody: %v, %d requests", name, err, len(foreign.received()))
 		}
 	}
@@ -283,7 +295,8 @@ func TestF7WhatAPresetNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	item := server.NewItem("c", grant.ByAuthorizationCode)
-	if a, err := endpoint(server).StartAuthCode(t.Context(), item, grant.Request{}, "http://127.0.0.1:2/callback"); err != nil || !strings.HasPrefix(a.URL, "https://accounts.google.com/") {
+	if a, err := endpoint(server).StartAuthCode(t.Context(), item, grant.Request{},
+		"http://127.0.0.1:2/callback"); err != nil || !strings.HasPrefix(a.URL, "https://accounts.google.com/") {
 		t.Errorf("%v", err)
 	}
 	elsewhere, err := grant.FromPreset(google, "https://staging.example", "")
@@ -291,7 +304,8 @@ func TestF7WhatAPresetNames(t *testing.T) {
 		t.Errorf("%v, %v", elsewhere.PresetOrigins, err)
 	}
 	elsewhere.AuthorizeEndpoint = server.AuthorizeEndpoint
-	if _, err := endpoint(elsewhere).StartAuthCode(t.Context(), elsewhere.NewItem("c", grant.ByAuthorizationCode), grant.Request{}, "http://127.0.0.1:2/callback"); !errors.Is(err, grant.ErrEndpointChanged) {
+	if _, err := endpoint(elsewhere).StartAuthCode(t.Context(), elsewhere.NewItem("c", grant.ByAuthorizationCode),
+		grant.Request{}, "http://127.0.0.1:2/callback"); !errors.Is(err, grant.ErrEndpointChanged) {
 		t.Errorf("%v", err)
 	}
 }

@@ -207,14 +207,16 @@ func keepPolling(e *Error) bool {
 		if e.Err == ErrClock {
 			return e.otherClock
 		}
-		gone := e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusGone
+		gone := e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed ||
+			e.Status == http.StatusGone
 		return e.Code == "" && !gone
 	}
 	return false
 }
 
 func expired(d *DeviceLogin) *Error {
-	return &Error{Class: Refused, Where: host(d.VerificationURI), Code: "expired_token", Reason: refusal("expired_token", Code)}
+	return &Error{Class: Refused, Where: host(d.VerificationURI), Code: "expired_token",
+		Reason: refusal("expired_token", Code)}
 }
 
 // poll asks once whether the person has signed in.

@@ -81,7 +81,8 @@ func TestDeviceOutcomes(t *testing.T) {
 	}{
 		{name: "declined", during: func(b *bubble) { b.server.DenyDevice(b.server.Devices()[0]) },
 			class: grant.Refused, code: "access_denied", text: "was declined", took: 10 * time.Second, most: 2},
-		{name: "nobody came", class: grant.Refused, code: "expired_token", text: "expired before anybody signed in", took: 900 * time.Second, most: 180},
+		{name: "nobody came", class: grant.Refused, code: "expired_token", text: "expired before anybody signed in",
+			took: 900 * time.Second, most: 180},
 		{name: "a short code", change: func(o *sandbox.Options) { o.Device.Lifetime = 12 * time.Second },
 			class: grant.Refused, code: "expired_token", text: "expired", took: 12 * time.Second, most: 2},
 		{name: "user is blocked", during: func(b *bubble) {
@@ -131,9 +132,11 @@ func TestDevicePolling(t *testing.T) {
 		{"pending under 403", []sandbox.Fault{sandbox.Refuse(403, "authorization_pending")}, sec(5, 10)},
 		{"slow_down under 400", []sandbox.Fault{sandbox.Refuse(400, "slow_down"), pending}, sec(5, 15, 25)},
 		{"slow_down under 429", []sandbox.Fault{sandbox.Refuse(429, "slow_down"), pending}, sec(5, 15, 25)},
-		{"slow_down twice", []sandbox.Fault{sandbox.Refuse(429, "slow_down"), sandbox.Refuse(400, "slow_down")}, sec(5, 15, 30)},
+		{"slow_down twice", []sandbox.Fault{sandbox.Refuse(429, "slow_down"), sandbox.Refuse(400, "slow_down")},
+			sec(5, 15, 30)},
 		{"429 without a code", []sandbox.Fault{{Status: 429, Body: `{}`}, pending}, sec(5, 15, 25)},
-		{"429 page", []sandbox.Fault{{Status: 429, Body: page, Header: http.Header{"Content-Type": {"text/html"}}}}, sec(5, 15)},
+		{"429 page", []sandbox.Fault{{Status: 429, Body: page, Header: http.Header{"Content-Type": {"text/html"}}}},
+			sec(5, 15)},
 		{"429 too many requests", []sandbox.Fault{sandbox.Refuse(429, "too_many_requests")}, sec(5, 15)},
 		{"429 with a wish", []sandbox.Fault{sandbox.Busy(429, "40"), pending}, sec(5, 45, 55)},
 		{"429 with a shorter wish", []sandbox.Fault{sandbox.Busy(429, "1"), pending}, sec(5, 15, 25)},
@@ -174,7 +177,8 @@ func TestDeviceFinal(t *testing.T) {
 		{"not found", sandbox.HTML(404), grant.TransientSlow},
 		{"redirect", sandbox.Redirect("https://elsewhere.example/"), grant.Misconfigured},
 		{"a token that cannot be used", sandbox.Fault{Set: map[string]any{"access_token": "a b"}}, grant.Malformed},
-		{"a refresh token that cannot be used", sandbox.Fault{Set: map[string]any{"refresh_token": "a\nb"}}, grant.Malformed},
+		{"a refresh token that cannot be used", sandbox.Fault{Set: map[string]any{"refresh_token": "a\nb"}},
+			grant.Malformed},
 		{"a wider scope", sandbox.Fault{Set: map[string]any{"scope": "offline_access admin"}}, grant.Misconfigured},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -240,7 +244,8 @@ func TestDeviceGivenUp(t *testing.T) {
 }
 
 func TestStartDevice(t *testing.T) {
-	const good = `"device_code":"dummy-code","user_code":"ABCD-EFGH","verification_uri":"https://auth.example.com/activate"`
+	const good = `"device_code":"dummy-code","user_code":"ABCD-EFGH",` +
+		`"verification_uri":"https://auth.example.com/activate"`
 	for _, c := range []struct {
 		name, body, flaw string
 		check            func(d *grant.DeviceLogin) bool
@@ -250,28 +255,48 @@ func TestStartDevice(t *testing.T) {
 		}},
 		{"members that nobody knows", `{` + good + `,"expires_in":60,"x":1,"message":"hi"}`, "", nil},
 		{"no lifetime", `{` + good + `}`, "", func(d *grant.DeviceLogin) bool { return d.Lifetime == 5*time.Minute }},
-		{"a year", `{` + good + `,"expires_in":31536000}`, "", func(d *grant.DeviceLogin) bool { return d.Lifetime == 30*time.Minute }},
-		{"Google's name for it", `{"device_code":"c","user_code":"U","verification_url":"https://www.example.com/device","expires_in":60}`, "", nil},
-		{"loopback", `{"device_code":"c","user_code":"U","verification_uri":"http://127.0.0.1:8080/device","expires_in":60}`, "", nil},
-		{"complete", `{` + good + `,"expires_in":60,"verification_uri_complete":"https://auth.example.com/activate?user_code=ABCD-EFGH"}`, "",
+		{"a year", `{` + good + `,"expires_in":31536000}`, "", func(d *grant.DeviceLogin) bool {
+			return d.Lifetime == 30*time.Minute
+		}},
+		{"Google's name for it",
+			`{"device_code":"c","user_code":"U","verification_url":"https://www.example.com/device","expires_in":60}`,
+			"", nil},
+		{"loopback", `{"device_code":"c","user_code":"U","verification_uri":"http://127.0.0.1:8080/device",` +
+			`"expires_in":60}`, "", nil},
+		{"complete", `{` + good + `,"expires_in":60,` +
+			`"verification_uri_complete":"https://auth.example.com/activate?user_code=ABCD-EFGH"}`, "",
 			func(d *grant.DeviceLogin) bool { return strings.HasSuffix(d.VerificationURIComplete, "ABCD-EFGH") }},
-		{"complete, but elsewhere", `{` + good + `,"expires_in":60,"verification_uri_complete":"https://evil.example/activate"}`, "",
+		{"complete, but elsewhere",
+			`{` + good + `,"expires_in":60,"verification_uri_complete":"https://evil.example/activate"}`, "",
 			func(d *grant.DeviceLogin) bool { return d.VerificationURIComplete == "" }},
-		{"complete, but a script", `{` + good + `,"expires_in":60,"verification_uri_complete":"javascript:alert(1)"}`, "",
+		{"complete, but a script", `{` + good + `,"expires_in":60,"verification_uri_complete":"javascript:alert(1)"}`,
+			"",
 			func(d *grant.DeviceLogin) bool { return d.VerificationURIComplete == "" }},
 
 		{"no device code", `{"user_code":"U","verification_uri":"https://auth.example.com/"}`, "no device code", nil},
-		{"empty device code", `{"device_code":"","user_code":"U","verification_uri":"https://auth.example.com/"}`, "no device code", nil},
-		{"device code with a newline", `{"device_code":"a\nb","user_code":"U","verification_uri":"https://auth.example.com/"}`, "no device code", nil},
+		{"empty device code", `{"device_code":"","user_code":"U","verification_uri":"https://auth.example.com/"}`,
+			"no device code", nil},
+		{"device code with a newline",
+			`{"device_code":"a\nb","user_code":"U","verification_uri":"https://auth.example.com/"}`,
+			"no device code", nil},
 		{"no user code", `{"device_code":"c","verification_uri":"https://auth.example.com/"}`, "could type", nil},
-		{"user code that steers a terminal", `{"device_code":"c","user_code":"\u001b[2J","verification_uri":"https://auth.example.com/"}`, "could type", nil},
-		{"user code without end", `{"device_code":"c","user_code":"` + strings.Repeat("A", 65) + `","verification_uri":"https://auth.example.com/"}`, "could type", nil},
-		{"blank user code", `{"device_code":"c","user_code":"  ","verification_uri":"https://auth.example.com/"}`, "could type", nil},
+		{"user code that steers a terminal",
+			`{"device_code":"c","user_code":"\u001b[2J","verification_uri":"https://auth.example.com/"}`,
+			"could type", nil},
+		{"user code without end", `{"device_code":"c","user_code":"` + strings.Repeat("A", 65) +
+			`","verification_uri":"https://auth.example.com/"}`, "could type", nil},
+		{"blank user code", `{"device_code":"c","user_code":"  ","verification_uri":"https://auth.example.com/"}`,
+			"could type", nil},
 		{"no page", `{"device_code":"c","user_code":"U"}`, "cannot be shown", nil},
-		{"page in the clear", `{"device_code":"c","user_code":"U","verification_uri":"http://auth.example.com/"}`, "https://", nil},
-		{"page that is a file", `{"device_code":"c","user_code":"U","verification_uri":"file:///etc/passwd"}`, "cannot be shown", nil},
-		{"page that is an option", `{"device_code":"c","user_code":"U","verification_uri":"--help"}`, "cannot be shown", nil},
-		{"page with a password", `{"device_code":"c","user_code":"U","verification_uri":"https://auth.example.com@evil.example/"}`, "password", nil},
+		{"page in the clear", `{"device_code":"c","user_code":"U","verification_uri":"http://auth.example.com/"}`,
+			"https://", nil},
+		{"page that is a file", `{"device_code":"c","user_code":"U","verification_uri":"file:///etc/passwd"}`,
+			"cannot be shown", nil},
+		{"page that is an option", `{"device_code":"c","user_code":"U","verification_uri":"--help"}`,
+			"cannot be shown", nil},
+		{"page with a password",
+			`{"device_code":"c","user_code":"U","verification_uri":"https://auth.example.com@evil.example/"}`,
+			"password", nil},
 		{"expired at once", `{` + good + `,"expires_in":0}`, "expired", nil},
 		{"a list", `[]`, "not a JSON object", nil},
 	} {
@@ -282,7 +307,8 @@ func TestStartDevice(t *testing.T) {
 			})
 			server := at(url, grant.None)
 			server.DeviceEndpoint = url + "/device"
-			d, err := endpoint(server).StartDevice(t.Context(), server.NewItem(publicID, grant.ByDeviceCode), grant.Request{})
+			d, err := endpoint(server).StartDevice(t.Context(), server.NewItem(publicID, grant.ByDeviceCode),
+				grant.Request{})
 			if c.flaw != "" {
 				if e := wantClass(t, err, grant.Malformed); !strings.Contains(e.Error(), c.flaw) {
 					t.Errorf("%v", e)
@@ -301,7 +327,9 @@ func TestDeviceInterval(t *testing.T) {
 	for _, c := range []struct {
 		interval string // "" leaves it out
 		want     time.Duration
-	}{{"", 5 * time.Second}, {"7", 7 * time.Second}, {"2.5", 3 * time.Second}, {`"10"`, 10 * time.Second}, {"0", time.Second}, {"-3", 5 * time.Second}, {"null", 5 * time.Second}, {`"soon"`, 5 * time.Second}, {"1e99", 900 * time.Second}} {
+	}{{"", 5 * time.Second}, {"7", 7 * time.Second}, {"2.5", 3 * time.Second}, {`"10"`, 10 * time.Second}, {"0",
+		time.Second}, {"-3", 5 * time.Second}, {"null", 5 * time.Second}, {`"soon"`, 5 * time.Second},
+		{"1e99", 900 * time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
 			b := presetInBubble(t, "earthscope", grant.ByDeviceCode, nil)
 			set := map[string]any{"interval": nil}
@@ -329,14 +357,16 @@ func TestNoClientID(t *testing.T) {
 	server := at(url, grant.None)
 	server.DeviceEndpoint = url + "/device"
 	_, err := endpoint(server).StartDevice(t.Context(), server.NewItem("", grant.ByDeviceCode), grant.Request{})
-	if e := wantClass(t, err, grant.Misconfigured); !strings.Contains(e.Error(), "no client id") || requests.Load() != 0 {
+	if e := wantClass(t, err, grant.Misconfigured); !strings.Contains(e.Error(), "no client id") ||
+		requests.Load() != 0 {
 		t.Errorf("%v, %d requests", e, requests.Load())
 	}
 }
 
 func TestDeviceIsNotOffered(t *testing.T) {
 	server := at("https://auth.example.com", grant.None)
-	if _, err := endpoint(server).StartDevice(t.Context(), server.NewItem("c", grant.ByDeviceCode), grant.Request{}); !errors.Is(err, grant.ErrNotOffered) {
+	if _, err := endpoint(server).StartDevice(t.Context(), server.NewItem("c", grant.ByDeviceCode),
+		grant.Request{}); !errors.Is(err, grant.ErrNotOffered) {
 		t.Error(err)
 	}
 }

@@ -69,7 +69,8 @@ func wellKnown(issuer string) []string {
 	}
 }
 
-func readMetadata(ctx context.Context, client *http.Client, document, issuer string, method Method) (Discovered, *Error) {
+func readMetadata(ctx context.Context, client *http.Client, document, issuer string,
+	method Method) (Discovered, *Error) {
 	a, _, _ := exchange(ctx, client, clock.Now, httpRequest{method: http.MethodGet, url: document})
 	if verdict := Classify(a, Nothing); verdict.Class != OK {
 		if verdict.Class == TransientSlow && verdict.Status != 0 {
@@ -103,7 +104,8 @@ func readMetadata(ctx context.Context, client *http.Client, document, issuer str
 // readEndpoints reads the server's other endpoints and options. An endpoint with an unusable address counts as missing.
 func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 	members := body
-	if aliases := (object)(nil); s.ClientAuth == TLSClientAuth && json.Unmarshal(body["mtls_endpoint_aliases"], &aliases) == nil {
+	if aliases := (object)(nil); s.ClientAuth == TLSClientAuth &&
+		json.Unmarshal(body["mtls_endpoint_aliases"], &aliases) == nil {
 		members = maps.Clone(body) // RFC 8705 §5: where a client that shows a certificate goes instead
 		maps.Copy(members, aliases)
 	}

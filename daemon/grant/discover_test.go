@@ -45,46 +45,81 @@ func TestDiscover(t *testing.T) {
 		text   string
 		other  string
 	}{
-		{name: "RFC 8414", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/token","userinfo_endpoint":"URL/me"}`},
-			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic, Userinfo: "URL/me"}},
-		{name: "RFC 8414 wins", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/a"}`, oidc: `{"issuer":"URL","token_endpoint":"URL/b"}`},
+		{name: "RFC 8414",
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/token",` +
+				`"userinfo_endpoint":"URL/me"}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic,
+				Userinfo: "URL/me"}},
+		{name: "RFC 8414 wins", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/a"}`,
+			oidc: `{"issuer":"URL","token_endpoint":"URL/b"}`},
 			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/a", ClientAuth: grant.ClientSecretBasic}},
 		{name: "OpenID Connect", docs: map[string]string{oidc: `{"issuer":"URL","token_endpoint":"URL/token"}`},
 			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
-		{name: "path inserted", issuer: "/a/b", docs: map[string]string{rfc8414 + "/a/b": `{"issuer":"URL/a/b","token_endpoint":"URL/token"}`},
+		{name: "path inserted", issuer: "/a/b", docs: map[string]string{rfc8414 +
+			"/a/b": `{"issuer":"URL/a/b","token_endpoint":"URL/token"}`},
 			want: grant.Server{Issuer: "URL/a/b", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
-		{name: "path appended", issuer: "/a/b/", docs: map[string]string{"/a/b" + oidc: `{"issuer":"URL/a/b/","token_endpoint":"URL/token"}`},
+		{name: "path appended", issuer: "/a/b/", docs: map[string]string{"/a/b" +
+			oidc: `{"issuer":"URL/a/b/","token_endpoint":"URL/token"}`},
 			want: grant.Server{Issuer: "URL/a/b/", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
 		{name: "slash forgotten", docs: map[string]string{rfc8414: `{"issuer":"URL/","token_endpoint":"URL/token"}`},
 			want: grant.Server{Issuer: "URL/", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
-		{name: "slash too many", issuer: "/", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/token"}`},
+		{name: "slash too many", issuer: "/",
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/token"}`},
 			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
-		{name: "a page, then OpenID Connect", docs: map[string]string{rfc8414: `<html>`, oidc: `{"issuer":"URL","token_endpoint":"URL/token"}`},
+		{name: "a page, then OpenID Connect", docs: map[string]string{rfc8414: `<html>`,
+			oidc: `{"issuer":"URL","token_endpoint":"URL/token"}`},
 			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/token", ClientAuth: grant.ClientSecretBasic}},
-		{name: "method given and supported", method: grant.ClientSecretJWT, docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","token_endpoint_auth_methods_supported":["none","client_secret_jwt"]}`},
+		{name: "method given and supported", method: grant.ClientSecretJWT,
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t",` +
+				`"token_endpoint_auth_methods_supported":["none","client_secret_jwt"]}`},
 			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.ClientSecretJWT}},
-		{name: "method given, none listed", method: grant.ClientSecretJWT, docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t"}`},
+		{name: "method given, none listed", method: grant.ClientSecretJWT,
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t"}`},
 			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.ClientSecretJWT}},
-		{name: "method chosen", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","token_endpoint_auth_methods_supported":["client_secret_jwt","client_secret_post"]}`},
+		{name: "method chosen",
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t",` +
+				`"token_endpoint_auth_methods_supported":["client_secret_jwt","client_secret_post"]}`},
 			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.ClientSecretPost}},
-		{name: "token endpoint elsewhere", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"https://tokens.example.com/t"}`},
-			want: grant.Server{Issuer: "URL", TokenEndpoint: "https://tokens.example.com/t", ClientAuth: grant.ClientSecretBasic}, other: "https://tokens.example.com"},
-		{name: "userinfo that cannot be called", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","userinfo_endpoint":"http://me.example.com/"}`},
+		{name: "token endpoint elsewhere",
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"https://tokens.example.com/t"}`},
+			want: grant.Server{Issuer: "URL", TokenEndpoint: "https://tokens.example.com/t",
+				ClientAuth: grant.ClientSecretBasic}, other: "https://tokens.example.com"},
+		{name: "userinfo that cannot be called",
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t",` +
+				`"userinfo_endpoint":"http://me.example.com/"}`},
 			want: grant.Server{Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.ClientSecretBasic}},
 
-		{name: "method given, not supported", method: grant.ClientSecretJWT, docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","token_endpoint_auth_methods_supported":["client_secret_basic"]}`}, text: "client_secret_basic"},
-		{name: "no method that we know", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","token_endpoint_auth_methods_supported":["tls_client_auth"]}`}, text: "tls_client_auth"},
-		{name: "methods that are no list", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","token_endpoint_auth_methods_supported":1}`}, text: "readable"},
-		{name: "another issuer", docs: map[string]string{rfc8414: `{"issuer":"https://evil.example","token_endpoint":"URL/t"}`}, text: "https://evil.example"},
-		{name: "issuer's case", issuer: "/a", docs: map[string]string{rfc8414 + "/a": `{"issuer":"URL/A","token_endpoint":"URL/t"}`}, text: "issuer is another"},
-		{name: "two slashes", docs: map[string]string{rfc8414: `{"issuer":"URL//","token_endpoint":"URL/t"}`}, text: "issuer is another"},
-		{name: "no issuer", docs: map[string]string{rfc8414: `{"token_endpoint":"URL/t"}`}, text: "issuer is another: none"},
+		{name: "method given, not supported", method: grant.ClientSecretJWT,
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t",` +
+				`"token_endpoint_auth_methods_supported":["client_secret_basic"]}`}, text: "client_secret_basic"},
+		{name: "no method that we know",
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t",` +
+				`"token_endpoint_auth_methods_supported":["tls_client_auth"]}`}, text: "tls_client_auth"},
+		{name: "methods that are no list",
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t",` +
+				`"token_endpoint_auth_methods_supported":1}`}, text: "readable"},
+		{name: "another issuer",
+			docs: map[string]string{rfc8414: `{"issuer":"https://evil.example","token_endpoint":"URL/t"}`},
+			text: "https://evil.example"},
+		{name: "issuer's case", issuer: "/a", docs: map[string]string{rfc8414 +
+			"/a": `{"issuer":"URL/A","token_endpoint":"URL/t"}`}, text: "issuer is another"},
+		{name: "two slashes", docs: map[string]string{rfc8414: `{"issuer":"URL//","token_endpoint":"URL/t"}`},
+			text: "issuer is another"},
+		{name: "no issuer", docs: map[string]string{rfc8414: `{"token_endpoint":"URL/t"}`},
+			text: "issuer is another: none"},
 		{name: "no token endpoint", docs: map[string]string{rfc8414: `{"issuer":"URL"}`}, text: "token endpoint"},
-		{name: "token endpoint in the clear", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"http://auth.example.com/t"}`}, text: "https://"},
-		{name: "token endpoint with a password", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"https://a:b@auth.example.com/t"}`}, text: "password"},
-		{name: "duplicate names", docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","Token_Endpoint":"https://evil.example/t"}`}, text: "ambiguous"},
+		{name: "token endpoint in the clear",
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"http://auth.example.com/t"}`},
+			text: "https://"},
+		{name: "token endpoint with a password",
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"https://a:b@auth.example.com/t"}`},
+			text: "password"},
+		{name: "duplicate names",
+			docs: map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t",` +
+				`"Token_Endpoint":"https://evil.example/t"}`}, text: "ambiguous"},
 		{name: "nothing there", docs: nil, text: "no description of itself"},
-		{name: "too large", docs: map[string]string{rfc8414: `{"x":"` + strings.Repeat("x", 1<<20) + `"}`}, text: "larger"},
+		{name: "too large", docs: map[string]string{rfc8414: `{"x":"` + strings.Repeat("x", 1<<20) + `"}`},
+			text: "larger"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			address := documents(t, c.docs)
@@ -115,7 +150,8 @@ func TestDiscover(t *testing.T) {
 }
 
 func TestDiscoverRefusesTheIssuer(t *testing.T) {
-	for _, issuer := range []string{"", "auth.example.com", "http://auth.example.com", "https://auth.example.com/?x", "https://auth.example.com/#x", "https://u:p@auth.example.com"} {
+	for _, issuer := range []string{"", "auth.example.com", "http://auth.example.com", "https://auth.example.com/?x",
+		"https://auth.example.com/#x", "https://u:p@auth.example.com"} {
 		if got, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), issuer, ""); err == nil {
 			t.Errorf("%s: %+v", issuer, got)
 		}
@@ -153,7 +189,8 @@ func TestDiscoverThenToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := endpoint(found.Server).ClientCredentials(t.Context(), itemOf(found.Server), grant.Request{}); err != nil {
+			if _, err := endpoint(found.Server).ClientCredentials(t.Context(), itemOf(found.Server),
+				grant.Request{}); err != nil {
 				t.Errorf("%s %s: %v", path, method, err)
 			}
 		}
@@ -174,12 +211,14 @@ func TestSandboxDocumentIsJSON(t *testing.T) {
 }
 
 func TestDiscoverEverything(t *testing.T) {
-	const all = `"issuer":"URL","token_endpoint":"URL/t","authorization_endpoint":"URL/a","device_authorization_endpoint":"URL/d",
+	const all = `"issuer":"URL","token_endpoint":"URL/t","authorization_endpoint":"URL/a",` +
+		`"device_authorization_endpoint":"URL/d",
 		"pushed_authorization_request_endpoint":"URL/p","revocation_endpoint":"URL/r","userinfo_endpoint":"URL/u"`
 	base := func(change func(*grant.Server)) grant.Server {
 		s := grant.Server{
-			Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.None, AuthorizeEndpoint: "URL/a", DeviceEndpoint: "URL/d",
-			PAREndpoint: "URL/p", RevocationEndpoint: "URL/r", Userinfo: "URL/u",
+			Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.None, AuthorizeEndpoint: "URL/a",
+			DeviceEndpoint: "URL/d",
+			PAREndpoint:    "URL/p", RevocationEndpoint: "URL/r", Userinfo: "URL/u",
 			Grants: []grant.Kind{grant.ByAuthorizationCode, grant.ByDeviceCode, grant.ByClientCredentials},
 		}
 		change(&s)
@@ -191,23 +230,35 @@ func TestDiscoverEverything(t *testing.T) {
 		want       grant.Server
 	}{
 		{"plain", ``, grant.None, base(func(*grant.Server) {})},
-		{"public client, though not listed", `,"token_endpoint_auth_methods_supported":["client_secret_basic"]`, grant.None, base(func(*grant.Server) {})},
+		{"public client, though not listed", `,"token_endpoint_auth_methods_supported":["client_secret_basic"]`,
+			grant.None, base(func(*grant.Server) {})},
 		{"public clients only", `,"token_endpoint_auth_methods_supported":["none"]`, "", base(func(*grant.Server) {})},
-		{"PAR required", `,"require_pushed_authorization_requests":true`, grant.None, base(func(s *grant.Server) { s.RequirePAR = true })},
-		{"iss announced", `,"authorization_response_iss_parameter_supported":true`, grant.None, base(func(s *grant.Server) { s.IssInRedirect = true })},
+		{"PAR required", `,"require_pushed_authorization_requests":true`, grant.None, base(func(s *grant.Server) {
+			s.RequirePAR = true
+		})},
+		{"iss announced", `,"authorization_response_iss_parameter_supported":true`, grant.None,
+			base(func(s *grant.Server) {
+				s.IssInRedirect = true
+			})},
 		{"offline_access", `,"scopes_supported":["openid","offline_access"]`, grant.None, base(func(s *grant.Server) {
 			s.SessionScope, s.AuthorizeParams = []string{"offline_access"}, map[string]string{"prompt": "consent"}
 		})},
-		{"algorithms", `,"token_endpoint_auth_signing_alg_values_supported":["PS256"]`, grant.PrivateKeyJWT, base(func(s *grant.Server) {
-			s.ClientAuth, s.AssertionAlgs = grant.PrivateKeyJWT, []string{"PS256"}
-		})},
-		{"grants listed", `,"grant_types_supported":["urn:ietf:params:oauth:grant-type:token-exchange","urn:ietf:params:oauth:grant-type:jwt-bearer","password","implicit"]`, grant.None,
+		{"algorithms", `,"token_endpoint_auth_signing_alg_values_supported":["PS256"]`, grant.PrivateKeyJWT,
+			base(func(s *grant.Server) {
+				s.ClientAuth, s.AssertionAlgs = grant.PrivateKeyJWT, []string{"PS256"}
+			})},
+		{"grants listed",
+			`,"grant_types_supported":["urn:ietf:params:oauth:grant-type:token-exchange",` +
+				`"urn:ietf:params:oauth:grant-type:jwt-bearer","password","implicit"]`, grant.None,
 			base(func(s *grant.Server) { s.Grants = []grant.Kind{grant.ByJWTBearer, grant.ByTokenExchange} })},
-		{"another address for certificates", `,"mtls_endpoint_aliases":{"token_endpoint":"URL/mt","device_authorization_endpoint":"URL/md"}`, grant.TLSClientAuth,
+		{"another address for certificates",
+			`,"mtls_endpoint_aliases":{"token_endpoint":"URL/mt","device_authorization_endpoint":"URL/md"}`,
+			grant.TLSClientAuth,
 			base(func(s *grant.Server) {
 				s.ClientAuth, s.TokenEndpoint, s.DeviceEndpoint = grant.TLSClientAuth, "URL/mt", "URL/md"
 			})},
-		{"the same, without one", `,"mtls_endpoint_aliases":{"token_endpoint":"URL/mt"}`, grant.None, base(func(*grant.Server) {})},
+		{"the same, without one", `,"mtls_endpoint_aliases":{"token_endpoint":"URL/mt"}`, grant.None,
+			base(func(*grant.Server) {})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			address := documents(t, map[string]string{rfc8414: "{" + all + c.more + "}"})
@@ -216,7 +267,8 @@ func TestDiscoverEverything(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, s := range []*string{
-				&c.want.Issuer, &c.want.TokenEndpoint, &c.want.AuthorizeEndpoint, &c.want.DeviceEndpoint, &c.want.PAREndpoint,
+				&c.want.Issuer, &c.want.TokenEndpoint, &c.want.AuthorizeEndpoint, &c.want.DeviceEndpoint,
+				&c.want.PAREndpoint,
 				&c.want.RevocationEndpoint, &c.want.Userinfo,
 			} {
 				*s = strings.ReplaceAll(*s, "URL", address)
@@ -231,12 +283,16 @@ func TestDiscoverEverything(t *testing.T) {
 		"endpoints that are no strings":   strings.ReplaceAll(all, `"URL/d"`, `{}`),
 	} {
 		address := documents(t, map[string]string{rfc8414: "{" + doc + "}"})
-		if got, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), address, grant.None); err != nil || got.DeviceEndpoint != "" || len(got.Grants) != 2 {
+		if got, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), address,
+			grant.None); err != nil || got.DeviceEndpoint != "" || len(got.Grants) != 2 {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	address := documents(t, map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t","require_pushed_authorization_requests":true}`})
-	if _, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), address, grant.None); err == nil || !strings.Contains(err.Error(), "pushed") {
+	address := documents(t,
+		map[string]string{rfc8414: `{"issuer":"URL","token_endpoint":"URL/t",` +
+			`"require_pushed_authorization_requests":true}`})
+	if _, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), address,
+		grant.None); err == nil || !strings.Contains(err.Error(), "pushed") {
 		t.Errorf("PAR nowhere: %v", err)
 	}
 }

@@ -15,7 +15,8 @@ import (
 // that a credential may be sent to.
 func FuzzDiscover(f *testing.F) {
 	f.Add([]byte(`{"issuer":"https://auth.example.org","token_endpoint":"https://auth.example.org/token"}`))
-	f.Add([]byte(`{"issuer":"https://auth.example.org/","token_endpoint":"https://tokens.example.net/t","token_endpoint_auth_methods_supported":["client_secret_jwt"],"grant_types_supported":[]}`))
+	f.Add([]byte(`{"issuer":"https://auth.example.org/","token_endpoint":"https://tokens.example.net/t",` +
+		`"token_endpoint_auth_methods_supported":["client_secret_jwt"],"grant_types_supported":[]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		network := &canned{status: 200, body: body, header: http.Header{"Content-Type": {"application/json"}}}
 		found, err := Discover(t.Context(), &http.Client{Transport: network}, "https://auth.example.org", "")
@@ -27,11 +28,14 @@ func FuzzDiscover(f *testing.F) {
 			clean1(t, failed)
 			return
 		}
-		if strings.TrimSuffix(found.Issuer, "/") != "https://auth.example.org" || !slices.Contains(Methods(), found.ClientAuth) {
+		if strings.TrimSuffix(found.Issuer, "/") != "https://auth.example.org" ||
+			!slices.Contains(Methods(), found.ClientAuth) {
 			t.Errorf("%+v", found)
 		}
-		for _, at := range []string{found.TokenEndpoint, found.AuthorizeEndpoint, found.DeviceEndpoint, found.PAREndpoint, found.RevocationEndpoint, found.Userinfo} {
-			if u, err := url.Parse(at); at != "" && (err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil) {
+		for _, at := range []string{found.TokenEndpoint, found.AuthorizeEndpoint, found.DeviceEndpoint,
+			found.PAREndpoint, found.RevocationEndpoint, found.Userinfo} {
+			if u, err := url.Parse(at); at != "" && (err != nil || u.Scheme != "https" || u.Hostname() == "" ||
+				u.User != nil) {
 				t.Errorf("it would send a credential to %q", at)
 			}
 		}
@@ -45,7 +49,8 @@ func FuzzDiscover(f *testing.F) {
 
 // FuzzDeviceReply: what a person is shown and a browser is opened at is a plain address and a code that can be typed.
 func FuzzDeviceReply(f *testing.F) {
-	f.Add([]byte(`{"device_code":"d","user_code":"ABCD-EFGH","verification_uri":"https://auth.example.org/device","verification_uri_complete":"https://auth.example.org/device?c=ABCD-EFGH","expires_in":900,"interval":5}`))
+	f.Add([]byte(`{"device_code":"d","user_code":"ABCD-EFGH","verification_uri":"https://auth.example.org/device",` +
+		`"verification_uri_complete":"https://auth.example.org/device?c=ABCD-EFGH","expires_in":900,"interval":5}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		d, flaw := readDevice(said(200, string(body)))
 		if flaw != "" {
@@ -54,10 +59,12 @@ func FuzzDeviceReply(f *testing.F) {
 			}
 			return
 		}
-		if !oneLine(d.UserCode) || len(d.UserCode) > maxUserCode || d.Lifetime <= 0 || d.Lifetime > deviceLifeMost || d.interval <= 0 || d.interval > deviceLifeMost {
+		if !oneLine(d.UserCode) || len(d.UserCode) > maxUserCode || d.Lifetime <= 0 || d.Lifetime > deviceLifeMost ||
+			d.interval <= 0 || d.interval > deviceLifeMost {
 			t.Errorf("%+v", d)
 		}
-		if origin.CheckURL(d.VerificationURI, "") != nil || d.VerificationURIComplete != "" && origin.Of(d.VerificationURIComplete) != origin.Of(d.VerificationURI) {
+		if origin.CheckURL(d.VerificationURI, "") != nil ||
+			d.VerificationURIComplete != "" && origin.Of(d.VerificationURIComplete) != origin.Of(d.VerificationURI) {
 			t.Errorf("it would open %q or %q", d.VerificationURI, d.VerificationURIComplete)
 		}
 	})
@@ -71,7 +78,8 @@ func FuzzRedirect(f *testing.F) {
 	f.Add("error=access_denied&error_description=no&state=" + state)
 	f.Add("abc")
 	f.Fuzz(func(t *testing.T, pasted string) {
-		a := &Authorization{RedirectURI: "http://127.0.0.1:1234/callback", issuer: "https://auth.example.org", where: "auth.example.org", state: state}
+		a := &Authorization{RedirectURI: "http://127.0.0.1:1234/callback", issuer: "https://auth.example.org",
+			where: "auth.example.org", state: state}
 		code, err := a.ParseRedirect(pasted)
 		if err != nil {
 			if failed, ok := errors.AsType[*Error](err); ok {

@@ -90,12 +90,14 @@ func (e *Endpoint) checkDestination(to *Destinations, address string, what Carri
 	case to == nil:
 		return fmt.Errorf("%w: nothing says for which", ErrEndpointChanged)
 	case to.TokenEndpoint != s.TokenEndpoint:
-		return fmt.Errorf("%w: its token endpoint is %s, not %s", ErrEndpointChanged, shown(to.TokenEndpoint), shown(s.TokenEndpoint))
+		return fmt.Errorf("%w: its token endpoint is %s, not %s", ErrEndpointChanged, shown(to.TokenEndpoint),
+			shown(s.TokenEndpoint))
 	case to.Issuer != s.Issuer:
 		return fmt.Errorf("%w: its issuer is %s, not %s", ErrEndpointChanged, shown(to.Issuer), shown(s.Issuer))
 	case to.ClientAuth != "" && to.ClientAuth != string(s.ClientAuth):
 		// An assertion does not reveal the secret; an edited configuration must not replace it by a method that does.
-		return fmt.Errorf("%w: its client authentication is %s, not %s", ErrEndpointChanged, shown(to.ClientAuth), shown(string(s.ClientAuth)))
+		return fmt.Errorf("%w: its client authentication is %s, not %s", ErrEndpointChanged, shown(to.ClientAuth),
+			shown(string(s.ClientAuth)))
 	}
 	o := origin.Of(address)
 	if o != "" && (o == to.home() || to.agreed(o, what) || slices.Contains(s.PresetOrigins, o)) {

@@ -249,7 +249,8 @@ const (
 )
 
 var classNames = [...]string{
-	"ok", "transient", "transient_slow", "malformed", "ambiguous", "invalid_client", "refused", "misconfigured", "pending",
+	"ok", "transient", "transient_slow", "malformed", "ambiguous", "invalid_client", "refused",
+	"misconfigured", "pending",
 }
 
 func (c Class) String() string { return classNames[c] }

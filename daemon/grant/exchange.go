@@ -70,13 +70,16 @@ type Answer struct {
 
 // exchange sends one request once. sent is from before anything was sent, received from when the answer was complete.
 // It takes at most [totalTimeout].
-func exchange(ctx context.Context, client *http.Client, now clock.Func, c httpRequest) (a Answer, sent, received clock.Instant) {
+func exchange(ctx context.Context, client *http.Client, now clock.Func,
+	c httpRequest) (a Answer, sent, received clock.Instant) {
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
 	// Once there is a connection the request may leave at any moment. WroteHeaders of httptrace is called later, by
 	// another goroutine: if a deadline strikes in between, the request may leave without a report.
 	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		connected.Store(true)
+	}})
 
 	a.Carried = c.carried
 	by := &passage{certificate: c.certificate}
@@ -125,7 +128,8 @@ func newRequest(ctx context.Context, c httpRequest) (*http.Request, error) {
 	return req, nil
 }
 
-func roundTrip(client *http.Client, req *http.Request) (header http.Header, body []byte, status int, flaw string, err error) {
+func roundTrip(client *http.Client,
+	req *http.Request) (header http.Header, body []byte, status int, flaw string, err error) {
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, nil, 0, "", err

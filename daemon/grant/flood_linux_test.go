@@ -54,7 +54,8 @@ func TestI6TheBrowserGetsThroughAFlood(t *testing.T) {
 			}
 			cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", floods, u.Port(), strconv.Itoa(300))
 			cmd.Dir = "/"
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid), NoSetGroups: uid == os.Geteuid()}}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid),
+				NoSetGroups: uid == os.Geteuid()}}
 			in, err := cmd.StdinPipe()
 			if err != nil {
 				t.Fatal(err)

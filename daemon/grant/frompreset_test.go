@@ -28,7 +28,8 @@ func TestFromPreset(t *testing.T) {
 		t.Error(diff)
 	}
 	staging := fromPreset(t, "spatiafi", "https://staging.example.com/")
-	if staging.Issuer != "https://staging.example.com" || staging.Apps.ClientsEndpoint != "https://staging.example.com/api/v1/clients/" {
+	if staging.Issuer != "https://staging.example.com" ||
+		staging.Apps.ClientsEndpoint != "https://staging.example.com/api/v1/clients/" {
 		t.Errorf("%+v", staging)
 	}
 }
@@ -43,8 +44,10 @@ func TestEveryPresetIsUsable(t *testing.T) {
 			}
 			missing := map[grant.Kind]string{
 				grant.ByDeviceCode: server.DeviceEndpoint, grant.ByAuthorizationCode: server.AuthorizeEndpoint,
-				grant.ByKeyLogin: server.KeyLogin, grant.ByClientCredentials: server.TokenEndpoint, grant.ByJWTBearer: server.TokenEndpoint,
-				grant.ByAPIKey: "nothing is asked", grant.ByAppCredentials: fmt.Sprint(server.Apps), "": "the default one",
+				grant.ByKeyLogin: server.KeyLogin, grant.ByClientCredentials: server.TokenEndpoint,
+				grant.ByJWTBearer: server.TokenEndpoint,
+				grant.ByAPIKey:    "nothing is asked", grant.ByAppCredentials: fmt.Sprint(server.Apps),
+				"": "the default one",
 			}
 			if endpoint, known := missing[grant.Kind(kind)]; !known || endpoint == "" || endpoint == "<nil>" {
 				t.Errorf("%s offers %s, but does not say where", name, kind)
@@ -63,7 +66,9 @@ func TestEveryPresetIsUsable(t *testing.T) {
 
 func TestFromPresetRefuses(t *testing.T) {
 	p, _ := preset.Lookup("spatiafi")
-	for _, in := range []string{"http://auth.example.com", "https://auth.example.com/path", "https://auth.example.com/?x", "https://auth.example.com//", "auth.example.com", "https://u:p@auth.example.com"} {
+	for _, in := range []string{"http://auth.example.com", "https://auth.example.com/path",
+		"https://auth.example.com/?x", "https://auth.example.com//", "auth.example.com",
+		"https://u:p@auth.example.com"} {
 		if s, err := grant.FromPreset(p, in, ""); err == nil {
 			t.Errorf("%s: %+v", in, s)
 		}

@@ -53,12 +53,18 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 					item.RefreshToken = keystore.SecretString("dummy-token")
 					return e.Revoke(t.Context(), item)
 				},
-				"device": func() error { _, err := e.StartDevice(t.Context(), itemOf(server), grant.Request{}); return err },
+				"device": func() error {
+					_, err := e.StartDevice(t.Context(), itemOf(server), grant.Request{})
+					return err
+				},
 				"pushed": func() error {
 					_, err := e.StartAuthCode(t.Context(), itemOf(server), grant.Request{}, redirectURI)
 					return err
 				},
-				"key":      func() error { _, err := e.KeyLogin(t.Context(), alice, keystore.SecretString(secret)); return err },
+				"key": func() error {
+					_, err := e.KeyLogin(t.Context(), alice, keystore.SecretString(secret))
+					return err
+				},
 				"create":   func() error { _, err := e.CreateClient(t.Context(), token); return err },
 				"userinfo": func() error { _, err := e.Userinfo(t.Context(), token); return err },
 				"discovery": func() error {
@@ -92,7 +98,8 @@ func redirecting(t *testing.T, status int, to string) grant.Server {
 	s := at(url, grant.ClientSecretPost)
 	s.Userinfo, s.DeviceEndpoint, s.RevocationEndpoint, s.KeyLogin = url+"/me", url+"/device", url+"/revoke", url+"/key"
 	s.AuthorizeEndpoint, s.PAREndpoint, s.RequirePAR = url+"/authorize", url+"/par", true
-	s.Apps = &grant.AppCredentials{FirstToken: grant.PasswordGrant, FirstTokenEndpoint: url + "/first", ClientsEndpoint: url + "/clients/"}
+	s.Apps = &grant.AppCredentials{FirstToken: grant.PasswordGrant, FirstTokenEndpoint: url + "/first",
+		ClientsEndpoint: url + "/clients/"}
 	return s
 }
 
@@ -109,21 +116,29 @@ func TestFaults(t *testing.T) {
 		{"C1 captive portal", sandbox.HTML(200), grant.Malformed, "not JSON"},
 		{"C4 gzip bomb", sandbox.Fault{Gunzipped: 200 << 20}, grant.Malformed, "compressed"},
 		{"C4 gzip under 503", sandbox.Fault{Status: 503, Gunzipped: 200 << 20}, grant.Transient, "could not"},
-		{"C5 10 MB", sandbox.Fault{Body: `{"access_token":"` + strings.Repeat("a", 10<<20) + `"}`}, grant.Malformed, "larger"},
+		{"C5 10 MB", sandbox.Fault{Body: `{"access_token":"` + strings.Repeat("a", 10<<20) + `"}`},
+			grant.Malformed, "larger"},
 		{"C5 endless", sandbox.Fault{Body: " ", Endless: true}, grant.Malformed, "larger"},
-		{"C5 just too large", sandbox.Fault{Body: body + strings.Repeat(" ", 1<<20-len(body)+1)}, grant.Malformed, "larger"},
+		{"C5 just too large", sandbox.Fault{Body: body + strings.Repeat(" ", 1<<20-len(body)+1)},
+			grant.Malformed, "larger"},
 		{"C6 11 MB of header", sandbox.Fault{HeaderBytes: 11 << 20, Body: body}, grant.Ambiguous, "too large a header"},
 		{"C33 firewall", sandbox.HTML(403), grant.TransientSlow, "proxy or firewall"},
 		{"C45 reset after the request", sandbox.Fault{Cut: sandbox.CutAfterBody}, grant.Ambiguous, "broke"},
 		{"C45 reset after it was done", sandbox.Fault{Cut: sandbox.CutAfterHandling}, grant.Ambiguous, "broke"},
-		{"C45 reset before the body was read", sandbox.Fault{Cut: sandbox.CutBeforeBody}, grant.Ambiguous, "no whole answer"},
-		{"C45 end in the header", sandbox.Fault{Raw: "HTTP/1.1 200 OK\r\nContent-Ty"}, grant.Ambiguous, "no whole answer"},
+		{"C45 reset before the body was read", sandbox.Fault{Cut: sandbox.CutBeforeBody}, grant.Ambiguous,
+			"no whole answer"},
+		{"C45 end in the header", sandbox.Fault{Raw: "HTTP/1.1 200 OK\r\nContent-Ty"}, grant.Ambiguous,
+			"no whole answer"},
 		{"C45 end in the body", sandbox.Fault{Truncate: 20}, grant.Ambiguous, "broke"},
 		{"C48 204", sandbox.Fault{Raw: "HTTP/1.1 204 No Content\r\n\r\n"}, grant.Malformed, "no success"},
-		{"C48 206", sandbox.Fault{Raw: "HTTP/1.1 206 Partial Content\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"}, grant.Malformed, "no success"},
-		{"C48 101", sandbox.Fault{Raw: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"}, grant.Malformed, "no success"},
-		{"C49 two lengths", sandbox.Fault{Raw: head + "Content-Length: 5\r\nContent-Length: 38\r\n\r\n" + body}, grant.Ambiguous, "no whole answer"},
-		{"C49 bad chunk", sandbox.Fault{Raw: head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + body}, grant.Ambiguous, "no whole answer"},
+		{"C48 206", sandbox.Fault{Raw: "HTTP/1.1 206 Partial Content\r\nContent-Type: " +
+			"application/json\r\nContent-Length: 2\r\n\r\n{}"}, grant.Malformed, "no success"},
+		{"C48 101", sandbox.Fault{Raw: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"},
+			grant.Malformed, "no success"},
+		{"C49 two lengths", sandbox.Fault{Raw: head + "Content-Length: 5\r\nContent-Length: 38\r\n\r\n" + body},
+			grant.Ambiguous, "no whole answer"},
+		{"C49 bad chunk", sandbox.Fault{Raw: head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + body}, grant.Ambiguous,
+			"no whole answer"},
 		{"C49 not HTTP", sandbox.Fault{Raw: "SSH-2.0-OpenSSH_9.2 canary\r\n"}, grant.Ambiguous, "no whole answer"},
 		{"C49 nothing", sandbox.Fault{Raw: "\r\n"}, grant.Ambiguous, "no whole answer"},
 	} {
@@ -132,7 +147,8 @@ func TestFaults(t *testing.T) {
 			box.Script(sandbox.SpatiafiTokenPath, c.fault)
 			e := endpoint(server)
 			_, err := e.ClientCredentials(t.Context(), itemOf(server), grant.Request{})
-			if got := wantClass(t, err, c.class); !strings.Contains(got.Error(), c.text) || strings.Contains(got.Error(), "canary") {
+			if got := wantClass(t, err, c.class); !strings.Contains(got.Error(), c.text) ||
+				strings.Contains(got.Error(), "canary") {
 				t.Errorf("%v", got)
 			}
 			if n := box.Count(sandbox.SpatiafiTokenPath); n != 1 || e.Requests() != 1 {
@@ -149,9 +165,12 @@ func TestFaults(t *testing.T) {
 func TestInformationalAnswers(t *testing.T) {
 	box, server := provider(t, "spatiafi")
 	const body = `{"access_token":"abc","expires_in":60}`
-	box.Script(sandbox.SpatiafiTokenPath, sandbox.Fault{Raw: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" +
-		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + fmt.Sprint(len(body)) + "\r\n\r\n" + body})
-	if token, err := endpoint(server).ClientCredentials(t.Context(), itemOf(server), grant.Request{}); err != nil || token.Access.Reveal() != "abc" {
+	box.Script(sandbox.SpatiafiTokenPath,
+		sandbox.Fault{Raw: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" +
+			"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + fmt.Sprint(len(body)) +
+			"\r\n\r\n" + body})
+	if token, err := endpoint(server).ClientCredentials(t.Context(), itemOf(server), grant.Request{}); err != nil ||
+		token.Access.Reveal() != "abc" {
 		t.Errorf("%v", err)
 	}
 }
@@ -173,8 +192,10 @@ func TestSlowServers(t *testing.T) {
 		fault sandbox.Fault
 		took  time.Duration
 	}{
-		{"C8 a byte a second", sandbox.Fault{Body: `{"access_token":"abc","expires_in":60}`, Rate: 1}, 15 * time.Second},
-		{"C9 headers that never end", sandbox.Fault{Delay: 20 * time.Second, Raw: "HTTP/1.1 200 OK\r\n"}, 10 * time.Second},
+		{"C8 a byte a second", sandbox.Fault{Body: `{"access_token":"abc","expires_in":60}`, Rate: 1},
+			15 * time.Second},
+		{"C9 headers that never end", sandbox.Fault{Delay: 20 * time.Second, Raw: "HTTP/1.1 200 OK\r\n"},
+			10 * time.Second},
 		{"C10 silence", sandbox.Fault{Cut: sandbox.Hang}, 10 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -195,7 +216,8 @@ func TestSlowServers(t *testing.T) {
 // A client without deadlines of its own gets ours.
 func TestOwnDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string,
+			string) (net.Conn, error) {
 			time.Sleep(time.Minute) // net/http lets a dial go on when its request has gone
 			return nil, net.ErrClosed
 		}}}
@@ -225,7 +247,8 @@ func TestUnreachable(t *testing.T) {
 		server := at(address, grant.ClientSecretJWT)
 		e := endpoint(server)
 		_, err := e.ClientCredentials(t.Context(), itemOf(server), grant.Request{})
-		if got := wantClass(t, err, grant.Transient); !strings.Contains(got.Error(), text) || e.Requests() != 0 || got.Status != 0 {
+		if got := wantClass(t, err, grant.Transient); !strings.Contains(got.Error(), text) || e.Requests() != 0 ||
+			got.Status != 0 {
 			t.Errorf("%v, counted %d", got, e.Requests())
 		}
 	}
@@ -250,10 +273,12 @@ func TestTLS(t *testing.T) {
 
 	trusting := func() *http.Client {
 		c := grant.NewHTTPClient(new(grant.Network))
-		c.Transport.(*http.Transport).TLSClientConfig.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+		trusted := s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+		c.Transport.(*http.Transport).TLSClientConfig.RootCAs = trusted
 		return c
 	}
-	token, err := grant.NewEndpoint(server, trusting(), (&bubble{}).now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
+	token, err := grant.NewEndpoint(server, trusting(), (&bubble{}).now).
+		ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 	if err != nil || token.Lifetime != time.Second {
 		t.Errorf("HTTP/%v, %v", token.Lifetime, err)
 	}
@@ -261,14 +286,16 @@ func TestTLS(t *testing.T) {
 	client := trusting()
 	later := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 	client.Transport.(*http.Transport).TLSClientConfig.Time = func() time.Time { return later }
-	_, err = grant.NewEndpoint(server, client, (&bubble{wrong: time.Until(later)}).now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
+	_, err = grant.NewEndpoint(server, client, (&bubble{wrong: time.Until(later)}).now).
+		ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 	if got := wantClass(t, err, grant.TransientSlow); !strings.Contains(got.Error(), "clock") {
 		t.Errorf("%v", got)
 	}
 
 	client = trusting()
 	client.Transport.(*http.Transport).TLSClientConfig.ServerName = "elsewhere.example"
-	_, err = grant.NewEndpoint(server, client, (&bubble{}).now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
+	_, err = grant.NewEndpoint(server, client, (&bubble{}).now).
+		ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 	if got := wantClass(t, err, grant.TransientSlow); !strings.Contains(got.Error(), "another host") {
 		t.Errorf("%v", got)
 	}
@@ -294,7 +321,8 @@ func TestProxyRefuses(t *testing.T) {
 	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(address) }
 	server := at("https://auth.example.com", grant.ClientSecretPost)
-	_, err := grant.NewEndpoint(server, client, (&bubble{}).now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
+	_, err := grant.NewEndpoint(server, client, (&bubble{}).now).
+		ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 	if got := wantClass(t, err, grant.TransientSlow); !strings.Contains(got.Error(), "proxy") || requests.Load() != 1 {
 		t.Errorf("%v", got)
 	}

@@ -32,7 +32,8 @@ func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Reques
 	}
 }
 
-func (e *Endpoint) bearer(ctx context.Context, to *Destinations, item keystore.Item, req Request) (Token, reading, error) {
+func (e *Endpoint) bearer(ctx context.Context, to *Destinations, item keystore.Item,
+	req Request) (Token, reading, error) {
 	used := e.clockFor(e.server.TokenEndpoint)
 	s := e.server
 	claims := s.assertion(item.ClientID, s.TokenEndpoint, used.time)
@@ -50,7 +51,8 @@ func (e *Endpoint) bearer(ctx context.Context, to *Destinations, item keystore.I
 		assertion, err = sign.sign(claims)
 	}
 	if err != nil {
-		return Token{}, used, &Error{Class: Misconfigured, Where: host(s.TokenEndpoint), Reason: "cannot be sent the credential: " + err.Error(), Err: err}
+		return Token{}, used, &Error{Class: Misconfigured, Where: host(s.TokenEndpoint),
+			Reason: "cannot be sent the credential: " + err.Error(), Err: err}
 	}
 	c := httpRequest{method: "POST", url: s.TokenEndpoint}
 	c.body = form{}.add("grant_type", bearerGrant).add("assertion", c.reveal(keystore.SecretString(assertion)))

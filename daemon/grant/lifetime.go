@@ -22,11 +22,12 @@ const (
 //	there       –          expires_in *
 //	–           there      exp - iat *
 //	< 1         any        an error: the server says that the token has expired
-//	–           –          the least that is left, above zero, until expires_at or exp, by Date and by this machine's clock
+//	–           –          the least that is left, above zero, until expires_at or exp, by Date and by
+//	                       this machine's clock
 //	–           –          an error where a time is given and has passed by every clock there is
 //	–           –          five minutes, assumed, where no time is given
 //
-//	* or less, where Date and this machine's clock agree on what is left until expires_at or exp, and that is above zero.
+//	* or less, where Date and this machine's clock agree on what is left until expires_at or exp, and this is above 0.
 //	  Where they do not agree, or say that it has passed, the duration stands: an API that refuses the token ends it.
 //
 // exp - iat is reduced by a second, since servers round iat down to a second. An exp - iat that is not above zero, or

@@ -51,13 +51,15 @@ func TestPrivateKeyJWT(t *testing.T) {
 	for _, alg := range []string{"RS256", "PS256", "ES256", "EdDSA"} {
 		public, key := keyOf(t, alg)
 		for rule, theirs := range map[grant.Audience]sandbox.AssertionAudience{
-			grant.AudienceToken: sandbox.AudienceToken, grant.AudienceCalled: sandbox.AudienceEndpoint, grant.AudienceIssuer: sandbox.AudienceIssuer,
+			grant.AudienceToken: sandbox.AudienceToken, grant.AudienceCalled: sandbox.AudienceEndpoint,
+			grant.AudienceIssuer: sandbox.AudienceIssuer,
 		} {
 			t.Run(alg+" "+string(rule), func(t *testing.T) {
 				_, server := generic(t, grant.PrivateKeyJWT, func(o *sandbox.Options) {
 					o.AssertionAudience, o.Refresh.Always = theirs, true
 					o.Clients = append(o.Clients, sandbox.Client{
-						ID: "signs", Key: public, Alg: alg, KeyID: "key-1", RedirectURIs: []string{redirectURI}, Method: sandbox.PrivateKeyJWT,
+						ID: "signs", Key: public, Alg: alg, KeyID: "key-1", RedirectURIs: []string{redirectURI},
+						Method: sandbox.PrivateKeyJWT,
 					})
 				})
 				server.AssertionAudience, server.AssertionNotBefore, server.RequirePAR = rule, true, true
@@ -124,7 +126,8 @@ func TestTLSClientAuth(t *testing.T) {
 	plain := grant.NewEndpoint(found.Server, grant.NewHTTPClient(new(grant.Network)), clock.Now)
 	_, err = plain.ClientCredentials(t.Context(), item, grant.Request{})
 	wantClass(t, err, grant.TransientSlow)
-	if c := client.Transport.(*http.Transport).TLSClientConfig; c.GetClientCertificate != nil || c.MinVersion != tls.VersionTLS12 {
+	if c := client.Transport.(*http.Transport).TLSClientConfig; c.GetClientCertificate != nil ||
+		c.MinVersion != tls.VersionTLS12 {
 		t.Error("the shared client was changed")
 	}
 }
@@ -136,7 +139,8 @@ func TestWrongKey(t *testing.T) {
 		server := at(url, method)
 		server.DeviceEndpoint = url + "/device"
 		item := server.NewItem("c", grant.ByClientCredentials)
-		item.PrivateKey = keystore.SecretString("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
+		item.PrivateKey = keystore.SecretString("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED " +
+			"PRIVATE KEY-----\n")
 		_, err := endpoint(server).ClientCredentials(t.Context(), item, grant.Request{})
 		wantClass(t, err, grant.Misconfigured)
 		if !errors.Is(err, privatekey.ErrPassword) {
@@ -192,7 +196,8 @@ func TestWrongClockElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, err := inGeneric(t, func(t *testing.T, b *bubble, item keystore.Item) error {
 			_, _, err := b.endpoint.Refresh(t.Context(), item, grant.Request{})
-			if e := wantClass(t, err, grant.TransientSlow); !errors.Is(err, grant.ErrClock) || e.Action() != grant.Retry {
+			if e := wantClass(t, err, grant.TransientSlow); !errors.Is(err, grant.ErrClock) ||
+				e.Action() != grant.Retry {
 				t.Errorf("%v, %v", err, e.Action())
 			}
 			if n := len(b.server.Log()); n != 2 {

@@ -77,7 +77,8 @@ func (n *Network) Set(s NetworkSettings) error {
 // know all spellings.
 func (n *Network) proxyFor(r *http.Request) (*url.URL, error) {
 	s := n.current.Load()
-	if s == nil || s.proxy == nil || r.URL.Scheme != "https" || origin.IsLoopback(r.URL.Hostname()) || localName(r.URL.Hostname()) {
+	if s == nil || s.proxy == nil || r.URL.Scheme != "https" || origin.IsLoopback(r.URL.Hostname()) ||
+		localName(r.URL.Hostname()) {
 		return nil, nil
 	}
 	return s.proxy(r.URL)

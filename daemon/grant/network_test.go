@@ -80,7 +80,8 @@ func TestH55AnHTTPSProxyThatAsksForACertificate(t *testing.T) {
 	item := found.NewItem("shows", grant.ByClientCredentials)
 	item.Certificate, item.PrivateKey = string(certificate), keystore.NewSecret(key)
 	before := connects.Load()
-	if _, err := grant.NewEndpoint(found.Server, client, clock.Now).ClientCredentials(t.Context(), item, grant.Request{}); err != nil {
+	if _, err := grant.NewEndpoint(found.Server, client, clock.Now).ClientCredentials(t.Context(), item,
+		grant.Request{}); err != nil {
 		t.Errorf("the server behind the proxy: %v", err) // it accepts nobody without the certificate
 	}
 	if connects.Load() == before || shown.Load() != 0 {
@@ -91,7 +92,8 @@ func TestH55AnHTTPSProxyThatAsksForACertificate(t *testing.T) {
 // unknownName fails as the resolver does.
 func unknownName(_ context.Context, _, address string) (net.Conn, error) {
 	host, _, _ := net.SplitHostPort(address)
-	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: host,
+		IsNotFound: true}}
 }
 
 // Whatever fails at a proxy is said of the proxy, by name.
@@ -129,20 +131,23 @@ func TestH56FailuresOfAProxyNameTheProxy(t *testing.T) {
 		says    string
 		trouble grant.Trouble
 	}{
-		"407":          {answering(407), nil, "HTTP 407", grant.ProxyFailed},
-		"403":          {answering(403), nil, "HTTP 403", grant.ProxyFailed},
-		"401":          {answering(401), nil, "HTTP 401", grant.ProxyFailed},
-		"502":          {answering(502), nil, "HTTP 502", grant.ProxyFailed},
-		"refused":      {"http://" + closed.Addr().String(), nil, "the proxy: connection refused", grant.ProxyFailed},
-		"unknown name": {"http://proxy.example:3128", unknownName, "the proxy: there is no such host", grant.ProxyFailed},
-		"untrusted":    {untrusted.URL, nil, "the proxy: its certificate is from an authority", grant.UntrustedAuthority},
-		"socks":        {"socks5://" + closed.Addr().String(), nil, "the proxy: connection refused", grant.ProxyFailed},
-		"no socks":     {"socks5://" + hangingUp.Addr().String(), nil, "the proxy: the connection broke", grant.ProxyFailed},
-		"hangs up":     {"http://" + hangingUp.Addr().String(), nil, "the connection broke", grant.Broken},
+		"407":     {answering(407), nil, "HTTP 407", grant.ProxyFailed},
+		"403":     {answering(403), nil, "HTTP 403", grant.ProxyFailed},
+		"401":     {answering(401), nil, "HTTP 401", grant.ProxyFailed},
+		"502":     {answering(502), nil, "HTTP 502", grant.ProxyFailed},
+		"refused": {"http://" + closed.Addr().String(), nil, "the proxy: connection refused", grant.ProxyFailed},
+		"unknown name": {"http://proxy.example:3128", unknownName, "the proxy: there is no such host",
+			grant.ProxyFailed},
+		"untrusted": {untrusted.URL, nil, "the proxy: its certificate is from an authority", grant.UntrustedAuthority},
+		"socks":     {"socks5://" + closed.Addr().String(), nil, "the proxy: connection refused", grant.ProxyFailed},
+		"no socks": {"socks5://" + hangingUp.Addr().String(), nil, "the proxy: the connection broke",
+			grant.ProxyFailed},
+		"hangs up": {"http://" + hangingUp.Addr().String(), nil, "the connection broke", grant.Broken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			network := new(grant.Network)
-			if err := network.Set(grant.NetworkSettings{Proxy: strings.Replace(c.proxy, "://", "://alice:dummy-password@", 1)}); err != nil {
+			if err := network.Set(grant.NetworkSettings{Proxy: strings.Replace(c.proxy, "://",
+				"://alice:dummy-password@", 1)}); err != nil {
 				t.Fatal(err)
 			}
 			client := grant.NewHTTPClient(network)
@@ -150,16 +155,19 @@ func TestH56FailuresOfAProxyNameTheProxy(t *testing.T) {
 				client.Transport.(*http.Transport).DialContext = c.dial
 			}
 			server := at("https://auth.example.com", grant.ClientSecretPost)
-			_, err := grant.NewEndpoint(server, client, clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
+			_, err := grant.NewEndpoint(server, client, clock.Now).ClientCredentials(t.Context(), itemOf(server),
+				grant.Request{})
 			e, ok := errors.AsType[*grant.Error](err)
 			if !ok {
 				t.Fatal(err)
 			}
 			u, _ := url.Parse(c.proxy)
-			if e.Trouble != c.trouble || e.Proxy != u.Host || !strings.Contains(err.Error(), "through proxy "+u.Host) || !strings.Contains(err.Error(), c.says) {
+			if e.Trouble != c.trouble || e.Proxy != u.Host || !strings.Contains(err.Error(), "through proxy "+u.Host) ||
+				!strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v (%s, proxy %s)", err, e.Trouble, e.Proxy)
 			}
-			if strings.Contains(err.Error(), "dummy-password") || strings.Contains(err.Error(), "alice") || strings.Contains(err.Error(), "refuses") {
+			if strings.Contains(err.Error(), "dummy-password") || strings.Contains(err.Error(), "alice") ||
+				strings.Contains(err.Error(), "refuses") {
 				t.Errorf("%v", err)
 			}
 		})
@@ -171,8 +179,10 @@ func TestH57AServerThatIsNotReached(t *testing.T) {
 	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).DialContext = unknownName
 	server := at("https://auth.example.com", grant.ClientSecretPost)
-	_, err := grant.NewEndpoint(server, client, clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
-	if got := wantClass(t, err, grant.Transient); got.Trouble != grant.Unreachable || got.Proxy != "" || strings.Contains(got.Error(), "proxy") {
+	_, err := grant.NewEndpoint(server, client, clock.Now).ClientCredentials(t.Context(), itemOf(server),
+		grant.Request{})
+	if got := wantClass(t, err, grant.Transient); got.Trouble != grant.Unreachable || got.Proxy != "" ||
+		strings.Contains(got.Error(), "proxy") {
 		t.Errorf("%v (%s)", got, got.Trouble)
 	}
 }
@@ -207,7 +217,8 @@ func TestH58ThisMachineIsDialledAsItIs(t *testing.T) {
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		for _, host := range []string{"localhost", "LOCALHOST", "LocalHost"} {
 			server := at("http://"+host+":"+port, grant.ClientSecretPost)
-			if _, err := grant.NewEndpoint(server, grant.NewHTTPClient(network), clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{}); err != nil {
+			if _, err := grant.NewEndpoint(server, grant.NewHTTPClient(network),
+				clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{}); err != nil {
 				t.Errorf("%s on %s: %v", host, listen, err)
 			}
 		}
@@ -215,7 +226,8 @@ func TestH58ThisMachineIsDialledAsItIs(t *testing.T) {
 		// one sees that it was reached.
 		for _, host := range []string{"localhost", "LOCALHOST", "localhost.", "auth.localhost", "Auth.LocalHost."} {
 			server := at("https://"+host+":"+port, grant.ClientSecretPost)
-			_, err := grant.NewEndpoint(server, grant.NewHTTPClient(network), clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
+			_, err := grant.NewEndpoint(server, grant.NewHTTPClient(network), clock.Now).ClientCredentials(t.Context(),
+				itemOf(server), grant.Request{})
 			if err == nil || !strings.Contains(err.Error(), "does not speak TLS") {
 				t.Errorf("%s on %s: %v", host, listen, err)
 			}
@@ -244,7 +256,9 @@ func TestH59ANetworkThatChangesMeanwhile(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
-	proxy, proxied := handler(t, func(w http.ResponseWriter, _ *http.Request) { forward(w, server.Listener.Addr().String()) })
+	proxy, proxied := handler(t, func(w http.ResponseWriter, _ *http.Request) {
+		forward(w, server.Listener.Addr().String())
+	})
 	network := new(grant.Network)
 	to := at("https://example.com", grant.ClientSecretPost) // whose certificate httptest's server has
 	e := grant.NewEndpoint(to, grant.NewHTTPClient(network), clock.Now)
@@ -287,8 +301,10 @@ func TestH60ProxyURLs(t *testing.T) {
 		"https://proxy.example": "https://proxy.example", "http://proxy.example:3128/": "http://proxy.example:3128",
 		"socks5://127.0.0.1:1080": "socks5://127.0.0.1:1080", "socks5h://[::1]:1080": "socks5h://[::1]:1080",
 		"": "", "://": "", "ftp://proxy.example": "", "http://": "", "http://:3128": "", "http://proxy.example:0": "",
-		"http://proxy.example:99999": "", "http://proxy.example/path": "", "http://proxy.example?x": "", "http://proxy.example#": "",
-		"http://proxy example": "", "http://proxy\x1b[2J": "", "file:///etc/passwd": "", "http://pröxy": "", "http:" + strings.Repeat("x", 3000): "",
+		"http://proxy.example:99999": "", "http://proxy.example/path": "", "http://proxy.example?x": "",
+		"http://proxy.example#": "",
+		"http://proxy example":  "", "http://proxy\x1b[2J": "", "file:///etc/passwd": "", "http://pröxy": "",
+		"http:" + strings.Repeat("x", 3000): "",
 	} {
 		got, err := grant.ProxyWithoutSecret(raw)
 		switch {
@@ -298,11 +314,13 @@ func TestH60ProxyURLs(t *testing.T) {
 			t.Errorf("%q: %v, %v", raw, got, err)
 		}
 	}
-	for _, raw := range []string{"http://alice:dummy-password@proxy.example", "alice:dummy-password@proxy.example:3128", "http://dummy-password@proxy.example", "socks5://:dummy-password@proxy.example"} {
+	for _, raw := range []string{"http://alice:dummy-password@proxy.example", "alice:dummy-password@proxy.example:3128",
+		"http://dummy-password@proxy.example", "socks5://:dummy-password@proxy.example"} {
 		if _, err := grant.ProxyWithoutSecret(raw); !errors.Is(err, grant.ErrProxySecret) {
 			t.Errorf("%s: %v", raw, err)
 		}
-		if shown := grant.RedactProxy(raw); strings.Contains(shown, "dummy") || strings.Contains(shown, "alice") || !strings.Contains(shown, "proxy.example") {
+		if shown := grant.RedactProxy(raw); strings.Contains(shown, "dummy") || strings.Contains(shown, "alice") ||
+			!strings.Contains(shown, "proxy.example") {
 			t.Errorf("%s is shown as %s", raw, shown)
 		}
 	}

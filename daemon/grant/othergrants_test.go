@@ -19,7 +19,8 @@ import (
 func TestPassword(t *testing.T) {
 	box, server := generic(t, grant.None, func(o *sandbox.Options) { o.PasswordGrant, o.Refresh.Always = true, true })
 	item, pass := server.NewItem(publicID, grant.ByPassword), keystore.SecretString(alicePass)
-	if _, err := endpoint(server).Password(t.Context(), item, alice, pass, grant.Request{}); !errors.Is(err, grant.ErrNotOffered) {
+	if _, err := endpoint(server).Password(t.Context(), item, alice, pass, grant.Request{}); !errors.Is(err,
+		grant.ErrNotOffered) {
 		t.Errorf("without a preset that asks for it: %v", err)
 	}
 	server.Grants = []grant.Kind{grant.ByPassword}
@@ -46,18 +47,22 @@ func TestTokenExchange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := e.TokenExchange(t.Context(), item, grant.Presentation{Subject: first.Access}, grant.Request{Scope: []string{"read"}})
+	s, err := e.TokenExchange(t.Context(), item, grant.Presentation{Subject: first.Access},
+		grant.Request{Scope: []string{"read"}})
 	if err != nil || s.Token.Scope != "read" || s.Token.Access.Equal(first.Access) {
 		t.Errorf("%+v, %v", s, err)
 	}
-	_, err = e.TokenExchange(t.Context(), item, grant.Presentation{Subject: keystore.SecretString("dummy")}, grant.Request{})
+	_, err = e.TokenExchange(t.Context(), item, grant.Presentation{Subject: keystore.SecretString("dummy")},
+		grant.Request{})
 	if e, ok := errors.AsType[*grant.Error](err); !ok || !e.Class.Definitive() {
 		t.Errorf("a token of nobody: %v", err)
 	}
-	if _, err = e.TokenExchange(t.Context(), item, grant.Presentation{}, grant.Request{}); !errors.Is(err, grant.ErrNotOffered) {
+	if _, err = e.TokenExchange(t.Context(), item, grant.Presentation{}, grant.Request{}); !errors.Is(err,
+		grant.ErrNotOffered) {
 		t.Errorf("nothing presented: %v", err)
 	}
-	if _, err = e.TokenExchange(t.Context(), item, grant.Presentation{Subject: first.Access, Requested: grant.IDTokenType}, grant.Request{}); err == nil {
+	if _, err = e.TokenExchange(t.Context(), item, grant.Presentation{Subject: first.Access,
+		Requested: grant.IDTokenType}, grant.Request{}); err == nil {
 		t.Error("an ID token is no access token")
 	}
 }
@@ -71,13 +76,17 @@ func TestTokenExchangeForm(t *testing.T) {
 		fmt.Fprint(w, `{"access_token":"abc","issued_token_type":"urn:x","token_type":"N_A"}`)
 	})
 	server := at(url, grant.None)
-	_, err := endpoint(server).TokenExchange(t.Context(), server.NewItem("c", grant.ByTokenExchange), grant.Presentation{
-		Subject: keystore.SecretString("s1"), SubjectType: grant.IDTokenType, Actor: keystore.SecretString("a1"), Resource: "https://api.example.com/x",
-	}, grant.Request{Audience: "you"})
+	_, err := endpoint(server).TokenExchange(t.Context(), server.NewItem("c", grant.ByTokenExchange),
+		grant.Presentation{
+			Subject: keystore.SecretString("s1"), SubjectType: grant.IDTokenType, Actor: keystore.SecretString("a1"),
+			Resource: "https://api.example.com/x",
+		}, grant.Request{Audience: "you"})
 	wantClass(t, err, grant.Malformed) // N_A
 	want := "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=s1" +
-		"&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aid_token&resource=https%3A%2F%2Fapi.example.com%2Fx" +
-		"&actor_token=a1&actor_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token&client_id=c&audience=you"
+		"&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aid_token" +
+		"&resource=https%3A%2F%2Fapi.example.com%2Fx" +
+		"&actor_token=a1&actor_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token" +
+		"&client_id=c&audience=you"
 	if got != want {
 		t.Errorf("sent %s", got)
 	}
@@ -88,7 +97,8 @@ func serviceAccount(t *testing.T, tokenURI string, key keystore.Secret, change m
 	t.Helper()
 	file := map[string]any{
 		"type": "service_account", "project_id": "dummy", "private_key_id": "dummy-key-1", "private_key": key.Reveal(),
-		"client_email": "robot@dummy.iam.gserviceaccount.com", "client_id": "1", "token_uri": tokenURI, "universe_domain": "googleapis.com",
+		"client_email": "robot@dummy.iam.gserviceaccount.com", "client_id": "1", "token_uri": tokenURI,
+		"universe_domain": "googleapis.com",
 	}
 	for name, v := range change {
 		file[name] = v
@@ -103,14 +113,16 @@ func serviceAccount(t *testing.T, tokenURI string, key keystore.Secret, change m
 func TestServiceAccount(t *testing.T) {
 	public, key := keyOf(t, "RS256")
 	o := people(sandbox.Google)
-	o.Clients = append(o.Clients, sandbox.Client{ID: "robot@dummy.iam.gserviceaccount.com", Key: public, KeyID: "dummy-key-1"})
+	o.Clients = append(o.Clients, sandbox.Client{ID: "robot@dummy.iam.gserviceaccount.com", Key: public,
+		KeyID: "dummy-key-1"})
 	box := startBox(t, o)
 	server := presetFor(t, "google", box.URL(), grant.ByJWTBearer)
 	item, err := server.ServiceAccount(serviceAccount(t, server.TokenEndpoint, key, nil))
 	if err != nil || item.KeyID != "dummy-key-1" || item.Grant != "jwt_bearer" {
 		t.Fatalf("%+v, %v", item, err)
 	}
-	token, _, err := endpoint(server).Renew(t.Context(), item, grant.Request{Scope: []string{"https://www.googleapis.com/auth/earthengine"}})
+	token, _, err := endpoint(server).Renew(t.Context(), item,
+		grant.Request{Scope: []string{"https://www.googleapis.com/auth/earthengine"}})
 	if err != nil || token.Lifetime < 3598*time.Second {
 		t.Fatalf("%+v, %v", token, err)
 	}
@@ -139,20 +151,23 @@ func TestServiceAccountRefuses(t *testing.T) {
 		file keystore.Secret
 		text string
 	}{
-		"another token_uri":     {serviceAccount(t, "https://evil.example/token", key, nil), "evil.example"},
-		"no token_uri":          {serviceAccount(t, "", key, nil), "token_uri is none"},
-		"a person's file":       {serviceAccount(t, uri, key, map[string]any{"type": "authorized_user"}), "authorized_user"},
-		"no email":              {serviceAccount(t, uri, key, map[string]any{"client_email": nil}), "client_email"},
-		"no key":                {serviceAccount(t, uri, key, map[string]any{"private_key": nil}), "private_key"},
-		"a key that is none":    {serviceAccount(t, uri, key, map[string]any{"private_key": "canary"}), "PEM"},
-		"an error body":         {keystore.SecretString(`{"error":"x"}`), "service_account"},
-		"a list":                {keystore.SecretString(`[]`), "JSON object"},
-		"no JSON":               {keystore.SecretString(`canary`), "no JSON"},
-		"two of the same name":  {keystore.SecretString(`{"type":"service_account","type":"service_account"}`), "no JSON"},
+		"another token_uri": {serviceAccount(t, "https://evil.example/token", key, nil), "evil.example"},
+		"no token_uri":      {serviceAccount(t, "", key, nil), "token_uri is none"},
+		"a person's file": {serviceAccount(t, uri, key, map[string]any{"type": "authorized_user"}),
+			"authorized_user"},
+		"no email":           {serviceAccount(t, uri, key, map[string]any{"client_email": nil}), "client_email"},
+		"no key":             {serviceAccount(t, uri, key, map[string]any{"private_key": nil}), "private_key"},
+		"a key that is none": {serviceAccount(t, uri, key, map[string]any{"private_key": "canary"}), "PEM"},
+		"an error body":      {keystore.SecretString(`{"error":"x"}`), "service_account"},
+		"a list":             {keystore.SecretString(`[]`), "JSON object"},
+		"no JSON":            {keystore.SecretString(`canary`), "no JSON"},
+		"two of the same name": {keystore.SecretString(`{"type":"service_account","type":"service_account"}`),
+			"no JSON"},
 		"longer than any other": {keystore.SecretString(`"` + strings.Repeat("a", 64<<10) + `"`), "too long"},
 	} {
 		item, err := server.ServiceAccount(c.file)
-		if err == nil || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "canary") || !errors.Is(err, grant.ErrKeyFile) && !errors.Is(err, privatekey.ErrUnusable) {
+		if err == nil || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "canary") ||
+			!errors.Is(err, grant.ErrKeyFile) && !errors.Is(err, privatekey.ErrUnusable) {
 			t.Errorf("%s: %+v, %v", name, item, err)
 		}
 	}
@@ -181,18 +196,22 @@ func TestPlanetLegacy(t *testing.T) {
 		fault sandbox.Fault
 		class grant.Class
 	}{
-		{"401 without a body", sandbox.Fault{Status: 401, Header: http.Header{"Content-Type": {"text/plain"}}}, grant.Refused},
-		{"401 with text", sandbox.Fault{Status: 401, Body: "no", Header: http.Header{"Content-Type": {"text/plain"}}}, grant.Refused},
+		{"401 without a body", sandbox.Fault{Status: 401, Header: http.Header{"Content-Type": {"text/plain"}}},
+			grant.Refused},
+		{"401 with text", sandbox.Fault{Status: 401, Body: "no", Header: http.Header{"Content-Type": {"text/plain"}}},
+			grant.Refused},
 		{"401 page", sandbox.HTML(401), grant.TransientSlow},
 		{"403 page", sandbox.HTML(403), grant.TransientSlow},
 		{"429", sandbox.Busy(429, ""), grant.Transient},
 		{"500", sandbox.Fault{Status: 500, Body: "{}"}, grant.Transient},
 		{"200 page", sandbox.HTML(200), grant.Malformed},
-		{"200 that says it is HTML", sandbox.Fault{Header: http.Header{"Content-Type": {"text/html"}}}, grant.Malformed},
+		{"200 that says it is HTML", sandbox.Fault{Header: http.Header{"Content-Type": {"text/html"}}},
+			grant.Malformed},
 		{"no token", sandbox.Fault{Set: map[string]any{"token": nil}}, grant.Malformed},
 		{"no JWT", sandbox.Fault{Set: map[string]any{"token": "x"}}, grant.Malformed},
 		{"no key in it", sandbox.Fault{Set: map[string]any{"token": jwtOf(`{"email":"x"}`)}}, grant.Malformed},
-		{"a key with a line feed", sandbox.Fault{Set: map[string]any{"token": jwtOf(`{"api_key":"a\nb"}`)}}, grant.Malformed},
+		{"a key with a line feed", sandbox.Fault{Set: map[string]any{"token": jwtOf(`{"api_key":"a\nb"}`)}},
+			grant.Malformed},
 		{"an empty key", sandbox.Fault{Set: map[string]any{"token": jwtOf(`{"api_key":""}`)}}, grant.Malformed},
 		{"redirect", sandbox.Redirect("https://elsewhere.example/"), grant.Misconfigured},
 		{"lost", sandbox.Fault{Cut: sandbox.CutAfterHandling}, grant.Ambiguous},
@@ -200,7 +219,8 @@ func TestPlanetLegacy(t *testing.T) {
 		before := box.Count(sandbox.PlanetLoginPath)
 		box.Script(sandbox.PlanetLoginPath, c.fault)
 		_, err := e.KeyLogin(t.Context(), alice, keystore.SecretString(alicePass))
-		if got, ok := errors.AsType[*grant.Error](err); !ok || got.Class != c.class || strings.Contains(got.Error(), alicePass) {
+		if got, ok := errors.AsType[*grant.Error](err); !ok || got.Class != c.class ||
+			strings.Contains(got.Error(), alicePass) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if n := box.Count(sandbox.PlanetLoginPath) - before; n != 1 {
@@ -211,14 +231,16 @@ func TestPlanetLegacy(t *testing.T) {
 	if got := wantClass(t, err, grant.Refused); !strings.Contains(got.Error(), "user name or password") {
 		t.Errorf("%v", got)
 	}
-	if _, err := endpoint(presetFor(t, "planet-key", "", "")).KeyLogin(t.Context(), alice, keystore.Secret{}); !errors.Is(err, grant.ErrNotOffered) {
+	if _, err := endpoint(presetFor(t, "planet-key", "", "")).KeyLogin(t.Context(), alice,
+		keystore.Secret{}); !errors.Is(err, grant.ErrNotOffered) {
 		t.Error(err)
 	}
 }
 
 func TestAPIKeys(t *testing.T) {
 	for name, want := range map[string][2]string{
-		"climateengine-key": {"Authorization", "dummy-key"}, "planet-key": {"Authorization", "api-key dummy-key"}, "earthscope": {"Authorization", "Bearer dummy-key"},
+		"climateengine-key": {"Authorization", "dummy-key"}, "planet-key": {"Authorization", "api-key dummy-key"},
+		"earthscope": {"Authorization", "Bearer dummy-key"},
 	} {
 		server := presetFor(t, name, "", "")
 		n, v := server.HeaderFor(grant.Token{Access: keystore.SecretString("dummy-key")})
@@ -228,17 +250,20 @@ func TestAPIKeys(t *testing.T) {
 	}
 	server := presetFor(t, "climateengine-key", "", "")
 	server.Header = &grant.Header{Name: "X-API-Key"}
-	if n, v := server.HeaderFor(grant.Token{Access: keystore.SecretString("k")}); n != "X-API-Key" || v != "k" || server.Check() != nil {
+	if n, v := server.HeaderFor(grant.Token{Access: keystore.SecretString("k")}); n != "X-API-Key" || v != "k" ||
+		server.Check() != nil {
 		t.Errorf("%s: %s", n, v)
 	}
-	for _, bad := range []grant.Header{{}, {Name: "X Key"}, {Name: "X:Key"}, {Name: "X\r\nKey"}, {Name: "X", Prefix: "a\nb"}, {Name: "X", Prefix: "a b"}, {Name: "X", Prefix: "é"}} {
+	for _, bad := range []grant.Header{{}, {Name: "X Key"}, {Name: "X:Key"}, {Name: "X\r\nKey"},
+		{Name: "X", Prefix: "a\nb"}, {Name: "X", Prefix: "a b"}, {Name: "X", Prefix: "é"}} {
 		server.Header = &bad
 		if server.Check() == nil {
 			t.Errorf("%+v is accepted", bad)
 		}
 	}
 	for key, ok := range map[string]bool{
-		"PLAK0123": true, "a b": true, "eyJ.eyJ.sig": true, "": false, " a": false, "a ": false, "a\nb": false, "a\r": false, "é": false,
+		"PLAK0123": true, "a b": true, "eyJ.eyJ.sig": true, "": false, " a": false, "a ": false, "a\nb": false,
+		"a\r": false, "é": false,
 		"a\x00": false, strings.Repeat("a", 1025): false,
 	} {
 		if err := grant.CheckAPIKey(keystore.SecretString(key)); (err == nil) != ok {
@@ -318,7 +343,8 @@ func TestRevoke(t *testing.T) {
 			if err != nil {
 				wantClass(t, err, c.class)
 			}
-			want, media := "token=dummy%2Ftoken&token_type_hint=refresh_token&client_id=public-client", "application/x-www-form-urlencoded"
+			want := "token=dummy%2Ftoken&token_type_hint=refresh_token&client_id=public-client"
+			media := "application/x-www-form-urlencoded"
 			if asJSON {
 				want, media = `{"client_id":"public-client","token":"dummy/token"}`, "application/json"
 			}
@@ -341,7 +367,8 @@ func TestRevokeEndpoints(t *testing.T) {
 	server.RevocationEndpoint = url + "/revoke"
 	item = server.NewItem(publicID, grant.ByDeviceCode)
 	item.RefreshToken = keystore.SecretString("dummy")
-	if err := endpoint(server).Revoke(t.Context(), item); !errors.Is(err, grant.ErrEndpointChanged) || requests.Load() != 0 {
+	if err := endpoint(server).Revoke(t.Context(), item); !errors.Is(err, grant.ErrEndpointChanged) ||
+		requests.Load() != 0 {
 		t.Errorf("stored, but not agreed to: %v", err)
 	}
 	item.Origins = []string{url}
@@ -349,7 +376,8 @@ func TestRevokeEndpoints(t *testing.T) {
 		t.Errorf("stored: %v", err)
 	}
 	server.RevocationEndpoint = url + "/other"
-	if err := endpoint(server).Revoke(t.Context(), item); !errors.Is(err, grant.ErrEndpointChanged) || requests.Load() != 1 {
+	if err := endpoint(server).Revoke(t.Context(), item); !errors.Is(err, grant.ErrEndpointChanged) ||
+		requests.Load() != 1 {
 		t.Errorf("edited: %v", err)
 	}
 	item.RefreshToken = keystore.Secret{}
@@ -361,7 +389,8 @@ func TestRevokeEndpoints(t *testing.T) {
 // Google's installed application: a client of one's own, a refresh token by access_type=offline.
 func TestGoogle(t *testing.T) {
 	o := people(sandbox.Google)
-	o.Clients = append(o.Clients, sandbox.Client{ID: "desktop", Secret: secret, RedirectURIs: []string{"http://127.0.0.1"}})
+	o.Clients = append(o.Clients, sandbox.Client{ID: "desktop", Secret: secret,
+		RedirectURIs: []string{"http://127.0.0.1"}})
 	box := startBox(t, o)
 	server := presetFor(t, "google", box.URL(), "")
 	if server.ClientID != "" || server.Redirect != "http://127.0.0.1" {

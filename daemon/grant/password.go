@@ -10,7 +10,8 @@ import (
 // is deprecated (RFC 9700 §2.4) because it teaches people to type their password into programs. It sends one request;
 // the password stays the caller's to wipe. req is completed by the server's defaults. The error is as
 // [Endpoint.ClientCredentials]'s, or [ErrNotOffered].
-func (e *Endpoint) Password(ctx context.Context, item keystore.Item, username string, password keystore.Secret, req Request) (Session, error) {
+func (e *Endpoint) Password(ctx context.Context, item keystore.Item, username string, password keystore.Secret,
+	req Request) (Session, error) {
 	if !e.server.offers(ByPassword) {
 		return Session{}, ErrNotOffered
 	}

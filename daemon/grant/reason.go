@@ -43,7 +43,8 @@ func reason(e Error, proof Presented, flaw string) string {
 	case e.Status == http.StatusTooManyRequests:
 		return "asks for fewer requests"
 	case e.Class == TransientSlow && e.Code == "" && e.Description == "":
-		return "answered" + through(e.Proxy) + " with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address)"
+		return "answered" + through(e.Proxy) +
+			" with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address)"
 	}
 	return "could not answer"
 }
@@ -137,7 +138,8 @@ func unreachable(err error) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && op.Timeout() {
 		return true
 	}
-	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ETIMEDOUT)
+	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) ||
+		errors.Is(err, syscall.ETIMEDOUT)
 }
 
 // describe describes a transport's error. now is this machine's clock; slow means that something must change before
@@ -166,7 +168,8 @@ func describe(err error, now time.Time) (why string, slow bool) {
 		return "it was given up", false
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused", false
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF),
+		errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection broke", false
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		return "no route to it", false
@@ -219,7 +222,8 @@ func outOfDate(c *x509.Certificate, now time.Time) string {
 
 // cause returns the part of a transport's error that errors.Is can find and that quotes nothing the server sent.
 func cause(err error) error {
-	for _, known := range []error{context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded, io.ErrUnexpectedEOF, io.EOF} {
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded,
+		io.ErrUnexpectedEOF, io.EOF} {
 		if errors.Is(err, known) {
 			return known
 		}

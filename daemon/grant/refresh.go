@@ -19,7 +19,8 @@ import (
 // Refresh sends one POST and never repeats it, since the server may have acted on a request whose answer was lost (RFC
 // 9700 §4.14.2). The error is an [*Error], whose RotationLost reports that case, or wraps [ErrEndpointChanged] or
 // [ErrNotOffered].
-func (e *Endpoint) Refresh(ctx context.Context, item keystore.Item, req Request) (t Token, rotated keystore.Secret, err error) {
+func (e *Endpoint) Refresh(ctx context.Context, item keystore.Item,
+	req Request) (t Token, rotated keystore.Secret, err error) {
 	if item.RefreshToken.IsZero() {
 		return Token{}, keystore.Secret{}, ErrNotOffered
 	}
@@ -43,7 +44,8 @@ func (e *Endpoint) Refresh(ctx context.Context, item keystore.Item, req Request)
 
 // Renew obtains a token with the credential that an item holds, by its grant. See [Endpoint.Refresh] for rotated and
 // the error.
-func (e *Endpoint) Renew(ctx context.Context, item keystore.Item, req Request) (t Token, rotated keystore.Secret, err error) {
+func (e *Endpoint) Renew(ctx context.Context, item keystore.Item,
+	req Request) (t Token, rotated keystore.Secret, err error) {
 	switch kind := Kind(item.Grant); {
 	case kind == "" || kind == ByClientCredentials:
 		t, err = e.ClientCredentials(ctx, item, req)
@@ -65,7 +67,8 @@ func (e *Endpoint) Revoke(ctx context.Context, item keystore.Item) error {
 		return ErrNotOffered
 	}
 	if at := item.RevocationEndpoint; at != "" && at != e.server.RevocationEndpoint {
-		return fmt.Errorf("%w: its revocation endpoint is %s, not %s", ErrEndpointChanged, shown(at), shown(e.server.RevocationEndpoint))
+		return fmt.Errorf("%w: its revocation endpoint is %s, not %s", ErrEndpointChanged, shown(at),
+			shown(e.server.RevocationEndpoint))
 	}
 	to := e.DestinationsOf(item)
 	if err := e.checkDestination(to, e.server.RevocationEndpoint, Anything); err != nil { // before anything is signed

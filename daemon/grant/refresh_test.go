@@ -67,7 +67,8 @@ func TestRefreshAnswerLost(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 	_, _, err = e.Refresh(t.Context(), item, grant.Request{})
-	if got := wantClass(t, err, grant.Refused); got.RotationLost || !strings.Contains(got.Error(), "has ended the session") {
+	if got := wantClass(t, err, grant.Refused); got.RotationLost ||
+		!strings.Contains(got.Error(), "has ended the session") {
 		t.Errorf("%v", got)
 	}
 }
@@ -75,10 +76,12 @@ func TestRefreshAnswerLost(t *testing.T) {
 // The same where the server lets the previous one work until the new one was used (FAPI 2.0), or for a while (Auth0).
 func TestRefreshAnswerLostIsHealed(t *testing.T) {
 	for name, mode := range map[string]sandbox.Refresh{
-		"until used": {Always: true, Rotate: true, UntilUsed: true}, "overlap": {Always: true, Rotate: true, Overlap: 30e9},
+		"until used": {Always: true, Rotate: true, UntilUsed: true},
+		"overlap":    {Always: true, Rotate: true, Overlap: 30e9},
 	} {
 		box, e, item := signedIn(t, func(o *sandbox.Options) { o.Refresh = mode })
-		box.Script(strings.TrimPrefix(e.Server().TokenEndpoint, box.URL()), sandbox.Fault{Cut: sandbox.CutAfterHandling})
+		box.Script(strings.TrimPrefix(e.Server().TokenEndpoint, box.URL()),
+			sandbox.Fault{Cut: sandbox.CutAfterHandling})
 		_, _, err := e.Refresh(t.Context(), item, grant.Request{})
 		wantClass(t, err, grant.Ambiguous)
 		if _, rotated, err := e.Refresh(t.Context(), item, grant.Request{}); err != nil || rotated.IsZero() {
@@ -101,28 +104,39 @@ func TestRefreshRows(t *testing.T) {
 		{name: "C22 absent", body: `{` + ok + `}`},
 		{name: "C22 null", body: `{` + ok + `,"refresh_token":null}`},
 		{name: "C23 new", body: `{` + ok + `,"refresh_token":"dummy-new"}`, rotated: "dummy-new"},
-		{name: "C23 new, with a space and slashes", body: `{` + ok + `,"refresh_token":"1//0a b\"c"}`, rotated: `1//0a b"c`},
+		{name: "C23 new, with a space and slashes", body: `{` + ok + `,"refresh_token":"1//0a b\"c"}`,
+			rotated: `1//0a b"c`},
 		{name: "C24 identical", body: `{` + ok + `,"refresh_token":"` + old + `"}`},
 		{name: "C25 empty", body: `{` + ok + `,"refresh_token":""}`},
 		{name: "C26 line feed", body: `{` + ok + `,"refresh_token":"a\nb"}`, class: grant.Malformed, lost: true},
 		{name: "C26 not ASCII", body: `{` + ok + `,"refresh_token":"é"}`, class: grant.Malformed, lost: true},
-		{name: "C26 1 MB", body: `{` + ok + `,"refresh_token":"` + strings.Repeat("a", 1e6) + `"}`, class: grant.Malformed, lost: true},
+		{name: "C26 1 MB", body: `{` + ok + `,"refresh_token":"` + strings.Repeat("a", 1e6) + `"}`,
+			class: grant.Malformed, lost: true},
 		{name: "C26 a number", body: `{` + ok + `,"refresh_token":1}`, class: grant.Malformed, lost: true},
 		{name: "C26 an object", body: `{` + ok + `,"refresh_token":{}}`, class: grant.Malformed, lost: true},
-		{name: "C28 two of them", body: `{` + ok + `,"refresh_token":"a","refresh_token":"b"}`, class: grant.Malformed, lost: true},
+		{name: "C28 two of them", body: `{` + ok + `,"refresh_token":"a","refresh_token":"b"}`,
+			class: grant.Malformed, lost: true},
 		{name: "C3 no access token", body: `{"expires_in":60}`, class: grant.Malformed, lost: true},
-		{name: "C3 no access token, but a new refresh token", body: `{"refresh_token":"dummy-new"}`, rotated: "dummy-new", class: grant.Malformed},
-		{name: "C15 expired at once, with a new one", body: `{"access_token":"abc","expires_in":0,"refresh_token":"dummy-new"}`, rotated: "dummy-new", class: grant.Malformed},
-		{name: "C20 unusable access token, with a new one", body: `{"access_token":"a\nb","expires_in":9,"refresh_token":"dummy-new"}`, rotated: "dummy-new", class: grant.Malformed},
-		{name: "C27 wider, with a new one", body: `{` + ok + `,"scope":"read write","refresh_token":"dummy-new"}`, rotated: "dummy-new", class: grant.Misconfigured},
+		{name: "C3 no access token, but a new refresh token", body: `{"refresh_token":"dummy-new"}`,
+			rotated: "dummy-new", class: grant.Malformed},
+		{name: "C15 expired at once, with a new one",
+			body: `{"access_token":"abc","expires_in":0,"refresh_token":"dummy-new"}`, rotated: "dummy-new",
+			class: grant.Malformed},
+		{name: "C20 unusable access token, with a new one",
+			body: `{"access_token":"a\nb","expires_in":9,"refresh_token":"dummy-new"}`, rotated: "dummy-new",
+			class: grant.Malformed},
+		{name: "C27 wider, with a new one", body: `{` + ok + `,"scope":"read write","refresh_token":"dummy-new"}`,
+			rotated: "dummy-new", class: grant.Misconfigured},
 		{name: "C1 a page", body: `<html>`, class: grant.Malformed, lost: true},
 		{name: "C32 use_dpop_nonce", status: 400, body: `{"error":"use_dpop_nonce"}`, class: grant.Misconfigured},
 		{name: "C29 dead", status: 400, body: `{"error":"invalid_grant"}`, class: grant.Refused},
-		{name: "C29 blocked (Auth0)", status: 403, body: `{"error":"invalid_grant","error_description":"user is blocked"}`, class: grant.Refused},
+		{name: "C29 blocked (Auth0)", status: 403,
+			body: `{"error":"invalid_grant","error_description":"user is blocked"}`, class: grant.Refused},
 		{name: "C30 client", status: 401, body: `{"error":"invalid_client"}`, class: grant.InvalidClient},
 		{name: "C35 500", status: 500, body: `{}`, class: grant.Transient},
 		{name: "C41 429", status: 429, body: `{}`, class: grant.Transient},
-		{name: "a new one beside an error is not believed", status: 400, body: `{"error":"server_error","refresh_token":"dummy-new"}`, class: grant.Transient},
+		{name: "a new one beside an error is not believed", status: 400,
+			body: `{"error":"server_error","refresh_token":"dummy-new"}`, class: grant.Transient},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			url, requests := handler(t, func(w http.ResponseWriter, r *http.Request) {
@@ -183,7 +197,8 @@ func TestRefreshOfAnotherServer(t *testing.T) {
 	}
 	item.RefreshToken = keystore.SecretString("dummy")
 	item.TokenEndpoint = "https://moved.example.com/token"
-	if _, _, err := endpoint(server).Refresh(t.Context(), item, grant.Request{}); !errors.Is(err, grant.ErrEndpointChanged) {
+	if _, _, err := endpoint(server).Refresh(t.Context(), item, grant.Request{}); !errors.Is(err,
+		grant.ErrEndpointChanged) {
 		t.Errorf("the token endpoint moved: %v", err)
 	}
 	if requests.Load() != 0 {
@@ -206,7 +221,8 @@ func TestRefreshForm(t *testing.T) {
 	if _, _, err := endpoint(server).Refresh(t.Context(), item, grant.Request{}); err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"client_id":["public-client"],"grant_type":["refresh_token"],"refresh_token":["1//a+b\u0026c"]}`; got != want {
+	want := `{"client_id":["public-client"],"grant_type":["refresh_token"],"refresh_token":["1//a+b\u0026c"]}`
+	if got != want {
 		t.Errorf("sent %s", got)
 	}
 }

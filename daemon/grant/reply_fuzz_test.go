@@ -36,17 +36,22 @@ const (
 // print, to store and to send; what is refused is said in one clean line; and nothing but a definitive code costs the
 // session.
 func FuzzTokenReply(f *testing.F) {
-	f.Add(200, "application/json", "", []byte(`{"access_token":"abc","token_type":"bearer","expires_in":839,"refresh_token":"next"}`))
+	f.Add(200, "application/json", "",
+		[]byte(`{"access_token":"abc","token_type":"bearer","expires_in":839,"refresh_token":"next"}`))
 	f.Add(400, "application/json", "", []byte(`{"error":"invalid_grant","error_description":"gone"}`))
 	f.Add(503, "text/html", "120", []byte("<html>"))
 	server := Server{
-		Issuer: "https://auth.example.org", TokenEndpoint: "https://auth.example.org/token", ClientAuth: ClientSecretPost,
+		Issuer: "https://auth.example.org", TokenEndpoint: "https://auth.example.org/token",
+		ClientAuth: ClientSecretPost,
 	}
 	item := server.NewItem("client", ByAuthorizationCode)
 	item.ClientSecret, item.RefreshToken = keystore.SecretString(fuzzSecret), keystore.SecretString(fuzzRefresh)
 	f.Fuzz(func(t *testing.T, status int, media, wish string, body []byte) {
-		network := &canned{status: status, body: body, header: http.Header{"Content-Type": {media}, "Retry-After": {wish}}}
-		e := NewEndpoint(server, &http.Client{Transport: network}, func() clock.Instant { return clock.Instant{Wall: noon} })
+		network := &canned{status: status, body: body, header: http.Header{"Content-Type": {media},
+			"Retry-After": {wish}}}
+		e := NewEndpoint(server, &http.Client{Transport: network}, func() clock.Instant {
+			return clock.Instant{Wall: noon}
+		})
 		token, rotated, err := e.Refresh(t.Context(), item, Request{})
 		if network.calls > 1 {
 			t.Fatalf("sent %d times", network.calls)
@@ -73,7 +78,8 @@ func sound(t *testing.T, status int, token Token) {
 	if access := token.Access.Reveal(); !IsB64Token([]byte(access)) || len(access) > maxToken {
 		t.Errorf("it would print %q", access)
 	}
-	if token.Type != "Bearer" || token.Lifetime <= 0 || token.Lifetime > lifetimeMost || len(token.Scope) > maxScope || !oneLine(token.Scope) {
+	if token.Type != "Bearer" || token.Lifetime <= 0 || token.Lifetime > lifetimeMost || len(token.Scope) > maxScope ||
+		!oneLine(token.Scope) {
 		t.Errorf("it would hand out %+v", token)
 	}
 	if status != http.StatusOK && status != http.StatusCreated {
@@ -88,7 +94,8 @@ func oneLine(s string) bool {
 // clean1 holds an error to one bounded line without a secret.
 func clean1(t *testing.T, e *Error) {
 	t.Helper()
-	if text := e.Error(); !oneLine(text) || len(text) > 1<<10 || strings.Contains(text, fuzzRefresh) || strings.Contains(text, fuzzSecret) {
+	if text := e.Error(); !oneLine(text) || len(text) > 1<<10 || strings.Contains(text, fuzzRefresh) ||
+		strings.Contains(text, fuzzSecret) {
 		t.Errorf("it would say %q", text)
 	}
 	if len(e.Description) > maxDescription || len(e.Code) > maxErrorCode {
@@ -104,7 +111,8 @@ func clean1(t *testing.T, e *Error) {
 // is tested.
 var final = []string{
 	"invalid_grant", "invalid_client", "unauthorized_client", "access_denied", "expired_token", "invalid_token",
-	"account_selection_required", "consent_required", "interaction_required", "login_required", "invalid_user_password", "mfa_required",
+	"account_selection_required", "consent_required", "interaction_required", "login_required", "invalid_user_password",
+	"mfa_required",
 }
 
 // costs makes sure that a person has to sign in again only where the server said so in the words of a standard.
@@ -125,8 +133,9 @@ func FuzzClassify(f *testing.F) {
 	f.Add(422, "application/problem+json", "", "60", 0, []byte(`{"detail":[{"loc":["body","grant_type"],"msg":"no"}]}`))
 	f.Fuzz(func(t *testing.T, status int, media, challenge, wish string, proof int, body []byte) {
 		a := Answer{
-			Status: status, Body: body, Sent: true, At: noon, Carried: []keystore.Secret{keystore.SecretString(fuzzSecret)},
-			Header: http.Header{"Content-Type": {media}, "Www-Authenticate": {challenge}, "Retry-After": {wish}},
+			Status: status, Body: body, Sent: true, At: noon,
+			Carried: []keystore.Secret{keystore.SecretString(fuzzSecret)},
+			Header:  http.Header{"Content-Type": {media}, "Www-Authenticate": {challenge}, "Retry-After": {wish}},
 		}
 		e := Classify(a, Presented(proof))
 		if again := Classify(a, Presented(proof)); again != e {
@@ -141,7 +150,8 @@ func FuzzClassify(f *testing.F) {
 		}
 		// Where a session or a client speaks, only words end it; where a person's password does, the server's challenge
 		// too.
-		if !strings.Contains(media, "json") && (Presented(proof) == RefreshToken || Presented(proof) == ClientCredential) && ends(e.Class) {
+		if !strings.Contains(media, "json") && (Presented(proof) == RefreshToken ||
+			Presented(proof) == ClientCredential) && ends(e.Class) {
 			t.Errorf("a page costs a credential: %+v", e)
 		}
 	})
@@ -162,7 +172,8 @@ func FuzzRetryAfter(f *testing.F) {
 			t.Errorf("Retry-After %q is ignored", wish)
 		}
 		// The differential: what Go's own parser reads as whole seconds within the bounds means exactly that.
-		if n, err := time.ParseDuration(wish + "s"); err == nil && isDigits(wish) && n >= time.Second && n <= time.Hour && got != n {
+		if n, err := time.ParseDuration(wish + "s"); err == nil && isDigits(wish) && n >= time.Second &&
+			n <= time.Hour && got != n {
 			t.Errorf("Retry-After %q: %v, want %v", wish, got, n)
 		}
 	})

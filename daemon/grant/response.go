@@ -23,7 +23,8 @@ func parseToken(a Answer, sent clock.Instant, asked []string, wider bool) (Token
 	if flaw != "" {
 		return Token{}, malformed(a, flaw)
 	}
-	if kind, ok := body.text("token_type"); !missing(body["token_type"]) && (!ok || !strings.EqualFold(kind, "bearer")) {
+	if kind, ok := body.text("token_type"); !missing(body["token_type"]) &&
+		(!ok || !strings.EqualFold(kind, "bearer")) {
 		return Token{}, malformed(a, "holds a token of another type than Bearer")
 	}
 	life, assumed, flaw := lifetime(body, access.Reveal(), sent.Wall, a.date())
@@ -35,7 +36,8 @@ func parseToken(a Answer, sent clock.Instant, asked []string, wider bool) (Token
 		scope = strings.Join(asked, " ")
 	}
 	if !wider && exceeds(scope, asked) {
-		return Token{}, &Error{Class: Misconfigured, Status: a.Status, Reason: "granted a wider scope than was asked for"}
+		return Token{}, &Error{Class: Misconfigured, Status: a.Status,
+			Reason: "granted a wider scope than was asked for"}
 	}
 	return Token{
 		Access: access, Type: "Bearer", TypeAssumed: missing(body["token_type"]), Scope: sanitize(scope, nil, maxScope),

@@ -36,7 +36,8 @@ func TestG6RetryAfterByTheServersOwnClock(t *testing.T) {
 func TestG10AWaitUntilATimeOfTheServers(t *testing.T) {
 	const wait = 5 * time.Minute
 	for _, off := range []time.Duration{
-		-90 * time.Second, 90 * time.Second, -time.Hour, time.Hour, -30 * time.Minute, 24 * time.Hour, -10 * 365 * 24 * time.Hour, 10 * 365 * 24 * time.Hour,
+		-90 * time.Second, 90 * time.Second, -time.Hour, time.Hour, -30 * time.Minute, 24 * time.Hour,
+		-10 * 365 * 24 * time.Hour, 10 * 365 * 24 * time.Hour,
 	} {
 		for who, a := range map[string]Answer{"Date": said(429, "{}"), "this machine's clock": said(429, "{}")} {
 			server := a.At.Truncate(time.Second)
@@ -47,7 +48,8 @@ func TestG10AWaitUntilATimeOfTheServers(t *testing.T) {
 				a.At = a.At.Add(off)
 			}
 			for name, value := range map[string]string{
-				"Retry-After": server.Add(wait).UTC().Format(http.TimeFormat), "X-RateLimit-Reset": fmt.Sprint(server.Add(wait).Unix()),
+				"Retry-After":       server.Add(wait).UTC().Format(http.TimeFormat),
+				"X-RateLimit-Reset": fmt.Sprint(server.Add(wait).Unix()),
 			} {
 				b := a
 				b.Header = a.Header.Clone()

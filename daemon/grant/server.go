@@ -202,8 +202,10 @@ func (s Server) Check() error {
 		return fmt.Errorf("client authentication %q is not one of %s", s.RefreshAuth, Methods())
 	case s.Apps != nil && s.Apps.FirstToken != BasicGET && s.Apps.FirstToken != PasswordGrant:
 		return fmt.Errorf("first token %q is not one of %s, %s", s.Apps.FirstToken, BasicGET, PasswordGrant)
-	case s.AssertionAudience != AudienceToken && s.AssertionAudience != AudienceCalled && s.AssertionAudience != AudienceIssuer:
-		return fmt.Errorf("assertion audience %q is not one of %s, %s", s.AssertionAudience, AudienceCalled, AudienceIssuer)
+	case s.AssertionAudience != AudienceToken && s.AssertionAudience != AudienceCalled &&
+		s.AssertionAudience != AudienceIssuer:
+		return fmt.Errorf("assertion audience %q is not one of %s, %s", s.AssertionAudience, AudienceCalled,
+			AudienceIssuer)
 	case s.RequirePAR && s.PAREndpoint == "":
 		return fmt.Errorf("the server wants pushed authorization requests, but names no endpoint for them")
 	}
@@ -257,7 +259,8 @@ func (s Server) addresses() []address {
 		}
 	}
 	if s.Apps != nil {
-		all = append(all, address{s.Apps.FirstTokenEndpoint, "the endpoint for the first token"}, address{s.Apps.ClientsEndpoint, "the endpoint for App Credentials"})
+		all = append(all, address{s.Apps.FirstTokenEndpoint, "the endpoint for the first token"},
+			address{s.Apps.ClientsEndpoint, "the endpoint for App Credentials"})
 	}
 	return all
 }
@@ -290,7 +293,8 @@ const (
 // Kinds returns every kind, in the order above.
 func Kinds() []Kind {
 	return []Kind{
-		ByAuthorizationCode, ByDeviceCode, ByClientCredentials, ByJWTBearer, ByTokenExchange, ByPassword, ByAppCredentials,
+		ByAuthorizationCode, ByDeviceCode, ByClientCredentials, ByJWTBearer, ByTokenExchange, ByPassword,
+		ByAppCredentials,
 		ByAPIKey, ByKeyLogin,
 	}
 }

@@ -17,13 +17,14 @@ import (
 // alone:
 //
 //	the assertion was dated by      and was    what follows
-//	this machine's clock            accepted   no correction is in force; where Date agrees, that clock is confirmed, and
-//	                                           goes on by boot time if this machine's clock is set
+//	this machine's clock            accepted   no correction is in force; where Date agrees, that clock is confirmed,
+//	                                           and goes on by boot time if this machine's clock is set
 //	this machine's clock            refused    Date differs by 30 s to a day: the other clock is tried, once
 //	                                           Date differs by more: no verdict; the error names both clocks
 //	                                           Date agrees: the refusal stands
 //	                                           Date is missing: the refusal stands until this machine's clock is set
-//	Date                            accepted   refused by one clock and accepted by the other: the correction is confirmed
+//	Date                            accepted   refused by one clock and accepted by the other: the correction is
+//	                                           confirmed
 //	(no assertion)                             Date and the iat of a JWT that has just been issued agree: their clock is
 //	                                           confirmed
 //	a clock other than this one's   refused    a correction ends; this machine's clock is tried, if it was not just now
@@ -95,7 +96,8 @@ func (c *serverClock) reading(now clock.Instant) reading {
 // offset returns by how much a correction in force is ahead of this machine's clock; 0 without a correction.
 func (c *serverClock) offset(now clock.Instant) time.Duration {
 	local := localClock(now)
-	if ahead := c.confirmed.ahead(local); !c.confirmed.time.IsZero() && ahead.Abs() <= correctionMost && !c.confirmed.agrees(local) {
+	if ahead := c.confirmed.ahead(local); !c.confirmed.time.IsZero() && ahead.Abs() <= correctionMost &&
+		!c.confirmed.agrees(local) {
 		return ahead
 	}
 	return 0
@@ -213,7 +215,8 @@ func (e *Endpoint) issued(url string, t Token) {
 	local := localClock(now)
 	e.clocks.at(url, func(c *serverClock) {
 		made := reading{time.Unix(int64(iat), 0), now.Boot}
-		if !c.date.time.IsZero() && made.agrees(c.date) && !c.date.agrees(local) && c.date.ahead(local).Abs() <= correctionMost {
+		if !c.date.time.IsZero() && made.agrees(c.date) && !c.date.agrees(local) &&
+			c.date.ahead(local).Abs() <= correctionMost {
 			c.confirmed = c.date
 		}
 	})
@@ -237,7 +240,8 @@ func (e *Endpoint) ClockOffset() (ahead time.Duration) {
 // noteAssertion records how a request ended whose assertion was dated by used. about reports whether an error may be
 // about the assertion's time. It returns err, or an error that wraps [ErrClock] where the refusal may be about the
 // clock; again is set where the next assertion will be dated by another clock.
-func (e *Endpoint) noteAssertion(url string, used reading, about func(error) bool, err error) (judged error, again bool) {
+func (e *Endpoint) noteAssertion(url string, used reading, about func(error) bool,
+	err error) (judged error, again bool) {
 	failed, ok := errors.AsType[*Error](err)
 	accepted := err == nil || ok && (failed.Class == Pending || failed.Code == "slow_down")
 	if !accepted && !about(err) {
@@ -295,7 +299,8 @@ func aboutTheAssertion(err error) bool {
 		return e.Class.Definitive()
 	}
 	_, known := codes[e.Code]
-	refused := e.Status == http.StatusBadRequest || e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+	refused := e.Status == http.StatusBadRequest || e.Status == http.StatusUnauthorized ||
+		e.Status == http.StatusForbidden
 	return aboutTheClient(err) || e.Code != "" && !known && refused
 }
 

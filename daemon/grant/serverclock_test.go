@@ -72,7 +72,8 @@ func (c *clocked) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	now := noon.Add(c.boot)
 	c.seen = append(c.seen, seen{
-		r.URL.Host, r.URL.Path, form.Get("grant_type"), time.Unix(claims.Issued, 0).Sub(now), time.Unix(claims.Expires, 0).Sub(now),
+		r.URL.Host, r.URL.Path, form.Get("grant_type"), time.Unix(claims.Issued, 0).Sub(now),
+		time.Unix(claims.Expires, 0).Sub(now),
 	})
 	here := now.Add(c.server)
 	refused := time.Unix(claims.Expires, 0).Before(here) || time.Unix(claims.Issued, 0).After(here.Add(wrongClock))
@@ -89,14 +90,16 @@ func (c *clocked) RoundTrip(r *http.Request) (*http.Response, error) {
 	case r.URL.Path == "/par":
 		answer = `{"request_uri":"urn:x"}`
 	case r.URL.Path == "/device":
-		answer = `{"device_code":"d","user_code":"ABCD","verification_uri":"https://auth.example.com/activate","expires_in":600,"interval":1}`
+		answer = `{"device_code":"d","user_code":"ABCD","verification_uri":"https://auth.example.com/activate",` +
+			`"expires_in":600,"interval":1}`
 	}
 	c.boot += time.Second
 	date := c.date
 	if d, ok := c.origins[r.URL.Host]; ok {
 		date = d
 	}
-	h := http.Header{"Content-Type": {"application/json"}, "Date": {noon.Add(c.boot + date).UTC().Format(http.TimeFormat)}}
+	h := http.Header{"Content-Type": {"application/json"},
+		"Date": {noon.Add(c.boot + date).UTC().Format(http.TimeFormat)}}
 	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(answer))}, nil
 }
 
@@ -135,7 +138,8 @@ func classOf(err error) Class {
 
 // Date alone moves nothing: where this machine's clock is right, it dates every assertion.
 func TestG4DateAloneMovesNothing(t *testing.T) {
-	for _, date := range []time.Duration{90 * time.Second, -90 * time.Second, time.Hour, -23 * time.Hour, 10 * 365 * 24 * time.Hour} {
+	for _, date := range []time.Duration{90 * time.Second, -90 * time.Second, time.Hour, -23 * time.Hour,
+		10 * 365 * 24 * time.Hour} {
 		c := newClocked(Server{})
 		c.date = date
 		for range 3 {
@@ -234,7 +238,8 @@ func TestG4DateAndIatConfirmAClockTogether(t *testing.T) {
 		}
 		now := noon.Add(c.boot)
 		c.dated(c.Endpoint.server.TokenEndpoint, now.Add(w.date), c.now())
-		c.issued(c.Endpoint.server.TokenEndpoint, Token{Access: keystore.SecretString(jwtWith(fmt.Sprintf(`{"iat":%d}`, now.Add(w.iat).Unix())))})
+		c.issued(c.Endpoint.server.TokenEndpoint,
+			Token{Access: keystore.SecretString(jwtWith(fmt.Sprintf(`{"iat":%d}`, now.Add(w.iat).Unix())))})
 		if got := c.ClockOffset(); got != w.want {
 			t.Errorf("%+v: corrected by %s", w, got)
 		}
@@ -262,7 +267,8 @@ func TestG4ARefreshTokenIsSentOnceForEachClock(t *testing.T) {
 	c.server, c.date = -2*time.Hour, -2*time.Hour
 	err := c.renew()
 	e, ok := errors.AsType[*Error](err)
-	if !ok || !errors.Is(err, ErrClock) || e.Action() != Retry || e.Action().Parks() || e.Code != "invalid_client" || !e.Answered() {
+	if !ok || !errors.Is(err, ErrClock) || e.Action() != Retry || e.Action().Parks() || e.Code != "invalid_client" ||
+		!e.Answered() {
 		t.Errorf("%v", err)
 	}
 	for range 3 {
@@ -299,7 +305,8 @@ func TestG4ARefreshTokenIsSentOnceForEachClock(t *testing.T) {
 func TestG4ACodeIsSentOnce(t *testing.T) {
 	const issuer = "https://auth.example.com"
 	c := newClocked(Server{
-		Issuer: issuer, TokenEndpoint: issuer + "/token", DeviceEndpoint: "https://device.example.com/device", AuthorizeEndpoint: issuer + "/authorize",
+		Issuer: issuer, TokenEndpoint: issuer + "/token", DeviceEndpoint: "https://device.example.com/device",
+		AuthorizeEndpoint: issuer + "/authorize",
 	})
 	c.server, c.date = time.Hour, time.Hour
 	a, err := c.StartAuthCode(t.Context(), c.item, Request{}, "http://127.0.0.1/callback")
@@ -307,7 +314,8 @@ func TestG4ACodeIsSentOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.Exchange(t.Context(), c.item, a, keystore.SecretString("code"))
-	if classOf(err) != TransientSlow || !strings.Contains(err.Error(), "13:00:0") || !strings.Contains(err.Error(), "14:00:0") {
+	if classOf(err) != TransientSlow || !strings.Contains(err.Error(), "13:00:0") ||
+		!strings.Contains(err.Error(), "14:00:0") {
 		t.Errorf("%v", err)
 	}
 	wantSent(t, "a code", c, 0)
@@ -325,8 +333,9 @@ func TestG4ACodeIsSentOnce(t *testing.T) {
 func TestG4AnotherOriginsDateSaysNothing(t *testing.T) {
 	const issuer = "https://auth.example.com"
 	c := newClocked(Server{
-		Issuer: issuer, TokenEndpoint: issuer + "/token", DeviceEndpoint: "https://device.example.com/device", AuthorizeEndpoint: issuer + "/authorize",
-		PAREndpoint: "https://device.example.com/par", RequirePAR: true,
+		Issuer: issuer, TokenEndpoint: issuer + "/token", DeviceEndpoint: "https://device.example.com/device",
+		AuthorizeEndpoint: issuer + "/authorize",
+		PAREndpoint:       "https://device.example.com/par", RequirePAR: true,
 	})
 	c.item.Origins = []string{"https://device.example.com"}
 	c.origins["device.example.com"] = 5 * time.Hour
@@ -387,10 +396,13 @@ func TestG4TheWordsForAnAssertionOfAnotherTime(t *testing.T) {
 		code   string
 		again  bool
 	}{
-		{400, "invalid_client", true}, {400, "invalid_grant", true}, {400, "unauthorized_client", true}, {401, "unauthorized_client", true},
-		{400, "invalid_request", true}, {401, "invalid_token", true}, {403, "access_denied", true}, {401, "invalid_assertion", true},
+		{400, "invalid_client", true}, {400, "invalid_grant", true}, {400, "unauthorized_client", true},
+		{401, "unauthorized_client", true},
+		{400, "invalid_request", true}, {401, "invalid_token", true}, {403, "access_denied", true},
+		{401, "invalid_assertion", true},
 		{400, "invalid_scope", false}, {400, "invalid_target", false}, {400, "unsupported_grant_type", false},
-		{429, "too_many_requests", false}, {500, "server_error", false}, {503, "invalid_assertion", false}, {404, "not_here", false},
+		{429, "too_many_requests", false}, {500, "server_error", false}, {503, "invalid_assertion", false},
+		{404, "not_here", false},
 	} {
 		c := newClocked(Server{})
 		c.server, c.date, c.status, c.code = time.Hour, time.Hour, w.status, w.code

@@ -18,7 +18,8 @@ const publicID = "public-client"
 
 // dialects are what the sandbox must speak for each preset.
 var dialects = map[string]string{
-	"earthscope": sandbox.Auth0, "earthscope-0.2": sandbox.Auth0, "planet-user": sandbox.Auth0, "google": sandbox.Google,
+	"earthscope": sandbox.Auth0, "earthscope-0.2": sandbox.Auth0, "planet-user": sandbox.Auth0,
+	"google": sandbox.Google,
 }
 
 // people are the options of a sandbox where persons sign in.
@@ -121,14 +122,16 @@ func TestPresetsSignIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d.VerificationURIComplete == "" || !strings.HasPrefix(d.VerificationURI, box.URL()) || d.Lifetime != 15*time.Minute {
+			if d.VerificationURIComplete == "" || !strings.HasPrefix(d.VerificationURI, box.URL()) ||
+				d.Lifetime != 15*time.Minute {
 				t.Errorf("%+v", d)
 			}
 			s, err := e.AwaitDevice(t.Context(), item, d)
 			if err != nil || s.Refresh.IsZero() || s.Token.Lifetime < 24*time.Hour-2*time.Second {
 				t.Fatalf("%v, %v", s.Token.Lifetime, err)
 			}
-			if last := box.Log()[0]; last.Audience != server.Audience || !strings.Contains(last.Scope, "offline_access") {
+			if last := box.Log()[0]; last.Audience != server.Audience ||
+				!strings.Contains(last.Scope, "offline_access") {
 				t.Errorf("asked for %q of %q", last.Scope, last.Audience)
 			}
 			item.RefreshToken = s.Refresh
@@ -149,7 +152,8 @@ func TestPresetsSignIn(t *testing.T) {
 				t.Errorf("revoked twice: %v", err)
 			}
 			_, _, err = e.Renew(t.Context(), item, grant.Request{})
-			if got := wantClass(t, err, grant.Refused); got.Code != "invalid_grant" || got.Status != 403 || got.RotationLost {
+			if got := wantClass(t, err, grant.Refused); got.Code != "invalid_grant" || got.Status != 403 ||
+				got.RotationLost {
 				t.Errorf("%v", got)
 			}
 		})
@@ -173,7 +177,8 @@ func TestPresetsOfMachines(t *testing.T) {
 			item.ClientSecret = keystore.SecretString("another")
 			_, _, err = endpoint(server).Renew(t.Context(), item, grant.Request{})
 			e, ok := errors.AsType[*grant.Error](err)
-			if !ok || e.Class != grant.InvalidClient && e.Class != grant.Refused || !strings.Contains(e.Error(), "does not accept the client id or secret") {
+			if !ok || e.Class != grant.InvalidClient && e.Class != grant.Refused ||
+				!strings.Contains(e.Error(), "does not accept the client id or secret") {
 				t.Errorf("wrong secret: %v", err)
 			}
 		})
@@ -220,7 +225,8 @@ func presetInBubble(t *testing.T, name string, kind grant.Kind, change func(*san
 func (b *bubble) age(i clock.Instant) time.Duration { return b.now().Sub(i) }
 
 func TestDefaultRequest(t *testing.T) {
-	s := grant.Server{Scope: []string{"b", "a"}, SessionScope: []string{"offline_access"}, Audience: "https://api.example.com"}
+	s := grant.Server{Scope: []string{"b", "a"}, SessionScope: []string{"offline_access"},
+		Audience: "https://api.example.com"}
 	for _, c := range []struct {
 		in      grant.Request
 		session bool
@@ -246,11 +252,13 @@ func TestRenewDispatch(t *testing.T) {
 	e := endpoint(server)
 	item := server.NewItem("c", grant.ByAPIKey)
 	item.APIKey = keystore.SecretString("dummy-key")
-	if token, _, err := e.Renew(t.Context(), item, grant.Request{}); err != nil || token.Access.Reveal() != "dummy-key" || !token.Static {
+	if token, _, err := e.Renew(t.Context(), item, grant.Request{}); err != nil ||
+		token.Access.Reveal() != "dummy-key" || !token.Static {
 		t.Errorf("%+v, %v", token, err)
 	}
 	for _, kind := range []grant.Kind{grant.ByDeviceCode, grant.ByAuthorizationCode, grant.ByPassword, "unheard_of"} {
-		if _, _, err := e.Renew(t.Context(), server.NewItem("c", kind), grant.Request{}); !errors.Is(err, grant.ErrNotOffered) {
+		if _, _, err := e.Renew(t.Context(), server.NewItem("c", kind), grant.Request{}); !errors.Is(err,
+			grant.ErrNotOffered) {
 			t.Errorf("%s without a refresh token: %v", kind, err)
 		}
 	}

@@ -50,7 +50,8 @@ func TestWrongClock(t *testing.T) {
 // A clock that is wrong by more than a day is not corrected. It is no reason to give the credential up either: the
 // error names both clocks, and all is well once this machine's is right.
 func TestG2AClockThatIsWrongByMoreThanADay(t *testing.T) {
-	for _, wrong := range []time.Duration{25 * time.Hour, -25 * time.Hour, 365 * 24 * time.Hour, -365 * 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+	for _, wrong := range []time.Duration{25 * time.Hour, -25 * time.Hour, 365 * 24 * time.Hour, -365 * 24 * time.Hour,
+		10 * 365 * 24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			b := inBubble(t)
 			b.wrong = wrong

@@ -33,7 +33,8 @@ type Presentation struct {
 
 // TokenExchange obtains a token in exchange for another one (RFC 8693). req is completed by the server's defaults. The
 // error is as [Endpoint.ClientCredentials]'s, or [ErrNotOffered] where p has no subject.
-func (e *Endpoint) TokenExchange(ctx context.Context, item keystore.Item, p Presentation, req Request) (Session, error) {
+func (e *Endpoint) TokenExchange(ctx context.Context, item keystore.Item, p Presentation,
+	req Request) (Session, error) {
 	if p.Subject.IsZero() {
 		return Session{}, ErrNotOffered
 	}
@@ -43,7 +44,9 @@ func (e *Endpoint) TokenExchange(ctx context.Context, item keystore.Item, p Pres
 	req = e.server.Default(req, false)
 	var c httpRequest
 	first := form{}.add("grant_type", exchangeGrant).add("subject_token", c.reveal(p.Subject)).
-		add("subject_token_type", orAccessToken(p.SubjectType)).add("requested_token_type", p.Requested).add("resource", p.Resource)
+		add("subject_token_type", orAccessToken(p.SubjectType)).
+		add("requested_token_type", p.Requested).
+		add("resource", p.Resource)
 	if !p.Actor.IsZero() {
 		first = first.add("actor_token", c.reveal(p.Actor)).add("actor_token_type", orAccessToken(p.ActorType))
 	}

@@ -47,7 +47,8 @@ func (e *Endpoint) requestToken(ctx context.Context, q tokenRequest) (Session, e
 
 // requestTokenOnce sends q as one request. used is the clock that dated an assertion in it.
 func (e *Endpoint) requestTokenOnce(ctx context.Context, q tokenRequest) (s Session, used reading, err error) {
-	c := httpRequest{method: http.MethodPost, url: e.server.TokenEndpoint, body: append(form{}, q.first...), carried: q.carried}
+	c := httpRequest{method: http.MethodPost, url: e.server.TokenEndpoint, body: append(form{}, q.first...),
+		carried: q.carried}
 	to := e.DestinationsOf(q.item)
 	if err := e.checkDestination(to, c.url, Anything); err != nil { // before anything is signed
 		return Session{}, reading{}, err
@@ -69,13 +70,15 @@ func (e *Endpoint) addClientCredentials(c *httpRequest, by Method, item keystore
 		err = errors.New("there is no client id")
 	}
 	if err != nil {
-		return used, &Error{Class: Misconfigured, Where: host(c.url), Reason: "cannot be sent the credential: " + err.Error(), Err: err}
+		return used, &Error{Class: Misconfigured, Where: host(c.url),
+			Reason: "cannot be sent the credential: " + err.Error(), Err: err}
 	}
 	return used, nil
 }
 
 // readTokenOnly is readSession for grants that have no session: it discards a refresh token.
-func (e *Endpoint) readTokenOnly(ctx context.Context, to *Destinations, c httpRequest, proof Presented, asked []string) (Token, error) {
+func (e *Endpoint) readTokenOnly(ctx context.Context, to *Destinations, c httpRequest, proof Presented,
+	asked []string) (Token, error) {
 	s, err := e.readSession(ctx, to, c, proof, asked)
 	s.Refresh.Wipe()
 	return s.Token, err
@@ -83,7 +86,8 @@ func (e *Endpoint) readTokenOnly(ctx context.Context, to *Destinations, c httpRe
 
 // readSession sends a request for a token and reads the answer. A refresh token that could be read is returned beside
 // an error too: it may be the only one that still works.
-func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequest, proof Presented, asked []string) (Session, error) {
+func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequest, proof Presented,
+	asked []string) (Session, error) {
 	a, sent, err := e.send(ctx, to, c)
 	if err != nil {
 		return Session{}, err

@@ -84,13 +84,18 @@ func (r *router) RoundTrip(req *http.Request) (*http.Response, error) {
 	if certificate := p.certificate; certificate != nil {
 		// The field Certificates is not used: net/http chooses from it by the authorities that a server lists, and may
 		// send none.
-		t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
+		t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return certificate, nil
+		}
 	}
 	return t.RoundTrip(req)
 }
 
+// dialFunc connects to an address, as [net.Dialer.DialContext] does.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
 // dialProxy returns a function that connects to an https proxy with a configuration without the client's certificate.
-func dialProxy(dial func(context.Context, string, string) (net.Conn, error), config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
+func dialProxy(dial dialFunc, config *tls.Config) dialFunc {
 	config.Certificates, config.GetClientCertificate = nil, nil
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		raw, err := dial(ctx, network, address)

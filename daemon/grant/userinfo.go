@@ -24,7 +24,8 @@ func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, e
 	if e.server.Userinfo == "" {
 		return nil, ErrNotOffered
 	}
-	c := httpRequest{method: http.MethodGet, url: e.server.Userinfo, carries: AccessOnly, carried: []keystore.Secret{token.Access}}
+	c := httpRequest{method: http.MethodGet, url: e.server.Userinfo, carries: AccessOnly,
+		carried: []keystore.Secret{token.Access}}
 	c.header.name, c.header.value = token.Header()
 	if token.Static {
 		c.carries = Anything // an API key does not end

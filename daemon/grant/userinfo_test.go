@@ -48,7 +48,8 @@ func TestUserinfoShowsOnlyWhatCanBeShown(t *testing.T) {
 		in   any
 		want map[string]any
 	}{
-		{"scalars", map[string]any{"s": "x", "n": json.Number("1700000000"), "f": json.Number("-1.5"), "t": true, "f2": false},
+		{"scalars", map[string]any{"s": "x", "n": json.Number("1700000000"), "f": json.Number("-1.5"), "t": true,
+			"f2": false},
 			map[string]any{"s": "x", "n": json.Number("1700000000"), "f": json.Number("-1.5"), "t": true, "f2": false}},
 		{"others", map[string]any{"null": nil, "list": []int{1}, "object": map[string]any{"a": 1}}, map[string]any{}},
 		{"terminal", map[string]any{"name": "Zoë\x1b[31m\u202e\u200b\r\n"}, map[string]any{"name": "Zoë?[31m????"}},

@@ -92,8 +92,9 @@ func (s namedServer) fits(t Target, destination string) bool {
 
 // jwts are the members that may hold a JWT :: name → its description.
 var jwts = map[string]string{
-	"access_token": "access token", "refresh_token": "refresh token", "id_token": "ID token", "client_assertion": "client assertion",
-	"assertion": "assertion", "jwt": "token", "token": "token",
+	"access_token": "access token", "refresh_token": "refresh token", "id_token": "ID token",
+	"client_assertion": "client assertion",
+	"assertion":        "assertion", "jwt": "token", "token": "token",
 }
 
 // namedServers returns the servers that the JWTs in an object name.

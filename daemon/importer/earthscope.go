@@ -105,7 +105,8 @@ func (s *search) earthscope() {
 			stack = append(stack, s.earthscopeEnvironment())
 		}
 		stack = append(stack, config[name], layers)
-		stack = append(stack, s.earthscopeTokens(filepath.Join(dir, slug(name), "tokens.json"), name, config[name] != nil || name == active, false))
+		stack = append(stack, s.earthscopeTokens(filepath.Join(dir, slug(name), "tokens.json"), name,
+			config[name] != nil || name == active, false))
 		if name == active {
 			stack = append(stack, s.earthscopeBootstrap())
 		}
@@ -141,7 +142,8 @@ func (s *search) earthscopeFile(path string, explicit bool) (profiles map[string
 	f.at.Readers = readersEarthscope
 	var config earthscopeConfig
 	if err == nil && toml.Unmarshal(f.text, &config) != nil { // whose own words quote the file
-		err = flawed("${EDITOR:-vi} "+visible.Word(path), "it is no TOML, or [default] and [profile.NAME] are no tables")
+		err = flawed("${EDITOR:-vi} "+visible.Word(path),
+			"it is no TOML, or [default] and [profile.NAME] are no tables")
 	}
 	if err != nil {
 		s.refuse("EarthScope", "settings", "earthscope", f.at, err)
@@ -183,11 +185,13 @@ func (s *search) earthscopeTokens(path, name string, known, explicit bool) *laye
 	}
 	l := d.tokenLayer()
 	if !known && name != "default" {
-		l.doubts = append(l.doubts, "config.toml has no profile of this name, so EarthScope's programs do not use these tokens")
+		l.doubts = append(l.doubts,
+			"config.toml has no profile of this name, so EarthScope's programs do not use these tokens")
 		l.at.Readers = nil
 	}
 	if len(l.values) == 0 {
-		s.refuse("EarthScope", "session", earthscopeName(name), d.at, flawed("", "%s", noSession(d, filepath.Base(path))))
+		s.refuse("EarthScope", "session", earthscopeName(name), d.at,
+			flawed("", "%s", noSession(d, filepath.Base(path))))
 		return nil
 	}
 	return l

@@ -8,7 +8,8 @@ import (
 )
 
 // readersEarthscopeOld are the programs before 1.0; today's SDK reads their file where it has none of its own.
-var readersEarthscopeOld = []string{"es (0.x)", "EarthScope SDK for Python (0.x)", "EarthScope SDK for Python (1.x), where it has no tokens of its own"}
+var readersEarthscopeOld = []string{"es (0.x)", "EarthScope SDK for Python (0.x)",
+	"EarthScope SDK for Python (1.x), where it has no tokens of its own"}
 
 // earthscopeOldVariables are the variables of the command-line program before 1.0.
 var earthscopeOldVariables = []string{
@@ -33,7 +34,8 @@ func (s *search) earthscopeOld() {
 func (s *search) earthscopeOldSettings() *layer {
 	l := &layer{values: map[string]string{}, at: Copy{Variables: []string{"ES_CLI_"}}}
 	for variable, setting := range map[string]string{
-		"ES_CLI_AUTH0_AUDIENCE": "audience", "ES_CLI_AUTH0_DOMAIN": "domain", "ES_CLI_AUTH0_CLIENT_ID": "client_id", "ES_CLI_SSO_TOKEN_SCOPE": "scope",
+		"ES_CLI_AUTH0_AUDIENCE": "audience", "ES_CLI_AUTH0_DOMAIN": "domain", "ES_CLI_AUTH0_CLIENT_ID": "client_id",
+		"ES_CLI_SSO_TOKEN_SCOPE": "scope",
 	} {
 		if v := s.env.Getenv(variable); v != "" {
 			l.values[setting] = v
@@ -68,7 +70,9 @@ func (s *search) earthscopeOldTokens(d document, err error) {
 	g := s.earthscopeSession(f, []*layer{settings}, tokens)
 	if g != nil && g.Target.Provider == "earthscope-0.2" {
 		g.Fresh = instead["EarthScope"]
-		g.Warnings = append(g.Warnings, "it is a session of the programs before 1.0, for another audience than that of EarthScope's API of today, which needs a sign-in of its own")
+		g.Warnings = append(g.Warnings,
+			"it is a session of the programs before 1.0, for another audience than that of EarthScope's API of "+
+				"today, which needs a sign-in of its own")
 	}
 }
 
@@ -91,7 +95,8 @@ func (s *search) earthscopeOldMachine(tokens string) {
 		s.refuse("EarthScope", what, "earthscope-m2m", at, why)
 	case !secret.IsZero():
 		settings := s.earthscopeOldSettings()
-		f := Candidate{System: "EarthScope", What: what, Name: "earthscope-m2m", Copies: []Copy{at}, Lost: settings.other}
+		f := Candidate{System: "EarthScope", What: what, Name: "earthscope-m2m", Copies: []Copy{at},
+			Lost: settings.other}
 		if there {
 			f.Copies = append(f.Copies, d.at)
 		}
@@ -106,7 +111,9 @@ func (s *search) earthscopeOldMachine(tokens string) {
 	case there && err != nil:
 		s.refuse("EarthScope", what, "earthscope-m2m", d.at, err)
 	case there:
-		s.refuse("EarthScope", what, "earthscope-m2m", d.at, flawed("groat login "+namePlace+" --provider earthscope-0.2 --grant client_credentials --client-id …",
-			"it is the access token of a machine account; its client id and secret were only in %s and %s", idName, secretName))
+		s.refuse("EarthScope", what, "earthscope-m2m", d.at,
+			flawed("groat login "+namePlace+" --provider earthscope-0.2 --grant client_credentials --client-id …",
+				"it is the access token of a machine account; its client id and secret were only in %s and %s",
+				idName, secretName))
 	}
 }

@@ -52,8 +52,9 @@ func (l *layer) copyOf(settings map[string]string) Copy {
 var (
 	holdsMachine = map[string]string{"client_id": "", "client_secret": "client secret"}
 	holdsSession = map[string]string{"refresh_token": "refresh token", "access_token": "access token"}
-	holdsAll     = map[string]string{"client_secret": "client secret", "refresh_token": "refresh token", "access_token": "access token"}
-	holdsAccess  = map[string]string{"access_token": "access token"}
+	holdsAll     = map[string]string{"client_secret": "client secret", "refresh_token": "refresh token",
+		"access_token": "access token"}
+	holdsAccess = map[string]string{"access_token": "access token"}
 )
 
 // earthscopeProfile adds the candidates of one profile, whose layers are in the SDK's order of precedence.
@@ -149,7 +150,8 @@ func (s *search) earthscopeMachine(f Candidate, stack []*layer) {
 			f.servers = append(f.servers, l.servers...)
 			f.servers = append(f.servers, namedServersOf(asToken(l.values["access_token"]), jwts["access_token"])...)
 		case l.values["client_secret"] != "":
-			f.Warnings = append(f.Warnings, "another client secret stands in "+place(l.at)+"; this one is used in its place")
+			f.Warnings = append(f.Warnings, "another client secret stands in "+place(l.at)+
+				"; this one is used in its place")
 		case l.saved && l.values["refresh_token"] == "" && l.values["access_token"] != "":
 			f.Copies = append(f.Copies, l.copyOf(holdsAccess))
 		}
@@ -195,12 +197,15 @@ func (s *search) earthscopeSessions(f Candidate, stack []*layer, machine bool) {
 		if len(tokens) > 1 {
 			g.Confirm = "there are two different refresh tokens for this profile, perhaps of two people"
 			if i == 0 {
-				g.Warnings = append(g.Warnings, "EarthScope's programs use this one, which shadows the one in "+place(from[len(from)-1].at)+"; it may be the older")
+				g.Warnings = append(g.Warnings, "EarthScope's programs use this one, which shadows the one in "+
+					place(from[len(from)-1].at)+"; it may be the older")
 			} else {
-				g.Warnings = append(g.Warnings, "EarthScope's programs do not use this one: the one in "+place(from[0].at)+" shadows it")
+				g.Warnings = append(g.Warnings, "EarthScope's programs do not use this one: the one in "+
+					place(from[0].at)+" shadows it")
 			}
 		} else if machine {
-			g.Confirm = "the profile has a client secret, so EarthScope's programs use its machine account and not this person's session"
+			g.Confirm = "the profile has a client secret, so EarthScope's programs use its machine account and not " +
+				"this person's session"
 		}
 	}
 }
@@ -216,11 +221,13 @@ func (s *search) earthscopeSession(f Candidate, stack []*layer, l *layer) *Candi
 	defer token.Wipe()
 	if id, _ := value(stack, "client_id"); !ok || id != "" && !isPrintableASCII([]byte(id)) {
 		refresh.Wipe()
-		s.refuse(f.System, f.What, f.Name, f.Copies[0], flawed("", "its tokens or client_id hold something else than printable ASCII"))
+		s.refuse(f.System, f.What, f.Name, f.Copies[0],
+			flawed("", "its tokens or client_id hold something else than printable ASCII"))
 		return nil
 	}
 	said := claims(token)
-	f.servers = slices.Concat(access.namedServers(), namedServersOf(asToken(l.values["id_token"]), jwts["id_token"]), l.servers)
+	f.servers = slices.Concat(access.namedServers(), namedServersOf(asToken(l.values["id_token"]), jwts["id_token"]),
+		l.servers)
 	f.audience(said)
 	f.scopeFor(byDevice)
 	f.Target.Scope = "" // a session's scope is the one that was signed in for
@@ -248,7 +255,8 @@ func (f *Candidate) earthscopeClient(stack []*layer, said object) string {
 	id, _ := value(stack, "client_id")
 	switch said := said.issuedTo(); {
 	case id != "" && said != "" && id != said:
-		f.Warnings = append(f.Warnings, "the settings name another client than the one that the tokens were issued to, which is used")
+		f.Warnings = append(f.Warnings,
+			"the settings name another client than the one that the tokens were issued to, which is used")
 		return said
 	case id != "":
 		return id

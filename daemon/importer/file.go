@@ -69,7 +69,8 @@ func readFile(path string, limit int64, explicit bool) (file, error) {
 	if err != nil {
 		return file{}, cannotRead(path, err)
 	}
-	got := file{at: Copy{Path: path, Mode: info.Mode().Perm(), UID: owner(info), Plain: true, Remove: "rm -- " + visible.Word(path)}}
+	got := file{at: Copy{Path: path, Mode: info.Mode().Perm(), UID: owner(info), Plain: true,
+		Remove: "rm -- " + visible.Word(path)}}
 	if err := got.acceptable(info, limit, explicit); err != nil {
 		return got, err
 	}
@@ -96,10 +97,12 @@ func (f *file) acceptable(info fs.FileInfo, limit int64, explicit bool) error {
 		return flawed(look, "the file is empty")
 	}
 	if !trusted(info) {
-		f.doubts = append(f.doubts, fmt.Sprintf("the file belongs to another user (uid %d), who can read and change it", f.at.UID))
+		f.doubts = append(f.doubts, fmt.Sprintf("the file belongs to another user (uid %d), who can read and change it",
+			f.at.UID))
 	}
 	if f.at.Mode&0o022 != 0 {
-		f.doubts = append(f.doubts, fmt.Sprintf("others may write the file (mode %04o), so it may hold somebody else's credential", f.at.Mode))
+		f.doubts = append(f.doubts,
+			fmt.Sprintf("others may write the file (mode %04o), so it may hold somebody else's credential", f.at.Mode))
 	}
 	return nil
 }
@@ -127,7 +130,8 @@ func resolveLinks(path string) (string, error) {
 			return "", flawed("ls -l "+visible.Word(path), "there are too many symbolic links on the way")
 		}
 		if !trusted(info) {
-			return "", flawed("ls -ld "+visible.Word(next), "the way there goes through a symbolic link of another user (uid %d)", owner(info))
+			return "", flawed("ls -ld "+visible.Word(next),
+				"the way there goes through a symbolic link of another user (uid %d)", owner(info))
 		}
 		target, err := os.Readlink(next)
 		if err != nil {
@@ -201,7 +205,9 @@ func (s *search) readKey(path string) (keystore.Secret, Copy, error) {
 		path = filepath.Join(s.env.Home, rest)
 	}
 	if !filepath.IsAbs(path) {
-		return keystore.Secret{}, Copy{}, flawed("", "its key file is named by a relative path, which says nothing without the directory it was meant from")
+		return keystore.Secret{}, Copy{},
+			flawed("", "its key file is named by a relative path, which says nothing without the directory it was "+
+				"meant from")
 	}
 	f, err := readFile(path, maxKey, false)
 	defer clear(f.text)
@@ -209,7 +215,8 @@ func (s *search) readKey(path string) (keystore.Secret, Copy, error) {
 		return keystore.Secret{}, f.at, flawed("ls -l "+visible.Word(path), "its key file cannot be used: %v", err)
 	}
 	if f.at.Mode&0o077 != 0 {
-		return keystore.Secret{}, f.at, flawed("chmod 600 -- "+visible.Word(path), "its key file is open to others (mode %04o)", f.at.Mode)
+		return keystore.Secret{}, f.at, flawed("chmod 600 -- "+visible.Word(path),
+			"its key file is open to others (mode %04o)", f.at.Mode)
 	}
 	key := keystore.NewSecret(append([]byte(nil), f.text...))
 	if err := checkPEM(key); err != nil {

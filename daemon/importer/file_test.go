@@ -66,12 +66,15 @@ func TestFiles(t *testing.T) {
 			remove(t, w.path("nowhere"))
 		}, want: "-"},
 		"another's": {
-			make: func(t *testing.T, w *testHome, path string) { w.write(at, apps); giveAway(t, path) }, want: "the file belongs to another user (uid 4242)",
+			make: func(t *testing.T, w *testHome, path string) { w.write(at, apps); giveAway(t, path) },
+			want: "the file belongs to another user (uid 4242)",
 		},
 		"writable by others": {
-			make: func(t *testing.T, w *testHome, path string) { w.write(at, apps); mode(0o666)(t, path) }, warns: "others may write the file (mode 0666)",
+			make:  func(t *testing.T, w *testHome, path string) { w.write(at, apps); mode(0o666)(t, path) },
+			warns: "others may write the file (mode 0666)",
 		},
-		"directory": {make: func(t *testing.T, w *testHome, path string) { mkdir(t, path) }, want: "it is not a regular file"},
+		"directory": {make: func(t *testing.T, w *testHome, path string) { mkdir(t, path) },
+			want: "it is not a regular file"},
 		"FIFO": {
 			make: func(t *testing.T, w *testHome, path string) {
 				if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -80,9 +83,15 @@ func TestFiles(t *testing.T) {
 			},
 			want: "it is not a regular file",
 		},
-		"device":    {make: func(t *testing.T, w *testHome, path string) { symlink(t, "/dev/zero", path) }, want: "it is not a regular file"},
-		"largest":   {make: func(t *testing.T, w *testHome, path string) { w.write(at, apps+strings.Repeat(" ", 1<<20-len(apps))) }},
-		"too large": {make: func(t *testing.T, w *testHome, path string) { w.write(at, apps+strings.Repeat(" ", 1<<20-len(apps)+1)) }, want: "the file is larger than 1048576 bytes"},
+		"device": {make: func(t *testing.T, w *testHome, path string) { symlink(t, "/dev/zero", path) },
+			want: "it is not a regular file"},
+		"largest": {make: func(t *testing.T, w *testHome, path string) {
+			w.write(at, apps+strings.Repeat(" ", 1<<20-len(apps)))
+		}},
+		"too large": {make: func(t *testing.T, w *testHome, path string) {
+			w.write(at,
+				apps+strings.Repeat(" ", 1<<20-len(apps)+1))
+		}, want: "the file is larger than 1048576 bytes"},
 		"a file above": {make: func(t *testing.T, w *testHome, path string) {
 			remove(t, filepath.Dir(path))
 			w.write(".config/spatiafi", "x")
@@ -160,7 +169,8 @@ func TestQuoting(t *testing.T) {
 	if err != nil || len(found) != 1 || len(found[0].Copies) != 1 {
 		t.Fatalf("%+v, %v", found, err)
 	}
-	if out, err := exec.CommandContext(t.Context(), "sh", "-c", found[0].Copies[0].Remove).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "sh", "-c",
+		found[0].Copies[0].Remove).CombinedOutput(); err != nil {
 		t.Errorf("%s: %v, %s", found[0].Copies[0].Remove, err, out)
 	}
 	if _, err := os.Lstat(w.path(".planet/" + name + "/auth_client.json")); !errors.Is(err, fs.ErrNotExist) {

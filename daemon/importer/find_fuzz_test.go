@@ -10,9 +10,11 @@ import (
 
 // places are where the programs keep what Find looks for, below the home.
 var places = []string{
-	".config/spatiafi/app_credentials.json", ".config/spatiafi/app_credentials", ".config/spatiafi/gcp_user_credentials.json",
+	".config/spatiafi/app_credentials.json", ".config/spatiafi/app_credentials",
+	".config/spatiafi/gcp_user_credentials.json",
 	".planet.json", ".planet/work/auth_client.json", ".planet/work/token.json", ".planet/work/token.sops.json",
-	".earthscope/default/tokens.json", ".earthscope/config.toml", ".config/earthscope-cli/sso_tokens.json", ".config/earthscope-cli/m2m_tokens.json",
+	".earthscope/default/tokens.json", ".earthscope/config.toml", ".config/earthscope-cli/sso_tokens.json",
+	".config/earthscope-cli/m2m_tokens.json",
 }
 
 // FuzzFind: whatever stands in the files of other programs, looking at them ends, changes none, and each row is sound.
@@ -22,7 +24,8 @@ func FuzzFind(f *testing.F) {
 	f.Add(uint8(4), []byte(planetM2M), []byte(planetToken))
 	f.Add(uint8(4), []byte(planetUser), []byte(`{}`))
 	f.Add(uint8(5), []byte(planetToken), []byte(sopsFile))
-	f.Add(uint8(7), []byte(`{"access_token":"a","refresh_token":"dummy-refresh-token"}`), []byte("[profile.default]\nname = \"x\"\n"))
+	f.Add(uint8(7), []byte(`{"access_token":"a","refresh_token":"dummy-refresh-token"}`),
+		[]byte("[profile.default]\nname = \"x\"\n"))
 	home := f.TempDir()
 	f.Setenv("PATH", home) // no sops: what is fuzzed is ours
 	env := importer.Env{Home: home, GOOS: "linux", Getenv: func(string) string { return "" }}
@@ -47,7 +50,8 @@ func FuzzFind(f *testing.F) {
 		names := map[string]bool{}
 		for i := range found {
 			row := &found[i]
-			if !validName(row.Name) || names[row.Name] || row.Importable() && row.Target.Grant == "" || !row.Importable() && row.Hint == "" {
+			if !validName(row.Name) || names[row.Name] || row.Importable() && row.Target.Grant == "" ||
+				!row.Importable() && row.Hint == "" {
 				t.Errorf("%+v", row)
 			}
 			names[row.Name] = true

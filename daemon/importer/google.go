@@ -9,7 +9,8 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/preset"
 )
 
-const sharedClient = "its client belongs to another program, which Google may hold responsible for what is done with it; a client id of your own is better"
+const sharedClient = "its client belongs to another program, which Google may hold responsible for what is done " +
+	"with it; a client id of your own is better"
 
 // google looks for the Google sign-in of py-spatiafi's gdal_auth, which is another identity than SpatiaFi's.
 func (s *search) google() {
@@ -44,7 +45,8 @@ func (s *search) googleDocument(d document, err error) {
 // sent.
 func elsewhere(d document) error {
 	p, _ := preset.Lookup("google")
-	known := []string{"", p.URL(p.TokenPath), "https://accounts.google.com/o/oauth2/token", "https://www.googleapis.com/oauth2/v4/token"}
+	known := []string{"", p.URL(p.TokenPath), "https://accounts.google.com/o/oauth2/token",
+		"https://www.googleapis.com/oauth2/v4/token"}
 	for _, uri := range known { // the last two are Google's former addresses for the same thing
 		if d.text("token_uri") == uri {
 			return nil
@@ -68,7 +70,8 @@ func (s *search) serviceAccount(d document) error {
 	}
 	d.at.Holds = []string{"private key"}
 	name, _, _ := strings.Cut(email, "@")
-	f := s.add(Candidate{System: "Google", What: "service account", Name: profileName(name, "google"), Copies: []Copy{d.at}, Warnings: d.doubts})
+	f := s.add(Candidate{System: "Google", What: "service account", Name: profileName(name, "google"),
+		Copies: []Copy{d.at}, Warnings: d.doubts})
 	f.servers = d.namedServers()
 	f.Target = Target{Provider: "google", Grant: "jwt_bearer"}
 	f.Item.ClientID, f.Item.Grant, f.Item.PrivateKey = email, "jwt_bearer", key
@@ -101,7 +104,8 @@ func (s *search) authorizedUser(d document) error {
 }
 
 func googleSession(id string, at Copy) Candidate {
-	f := Candidate{System: "Google", What: "session", Name: "google", Copies: []Copy{at}, Warnings: []string{sharedClient}}
+	f := Candidate{System: "Google", What: "session", Name: "google", Copies: []Copy{at},
+		Warnings: []string{sharedClient}}
 	f.Target = Target{Provider: "google", Grant: "authorization_code"}
 	f.Item.ClientID, f.Item.Grant = id, "authorization_code"
 	return f
@@ -121,7 +125,8 @@ func (s *search) googleVariables() {
 	if id == "" || !isPrintableASCII([]byte(id)) || secret.IsZero() || !okSecret || !okRefresh {
 		secret.Wipe()
 		refresh.Wipe()
-		s.refuse("Google", "session", "google", at, flawed("", "%s needs %s and %s beside it, in printable ASCII", refreshName, idName, secretName))
+		s.refuse("Google", "session", "google", at, flawed("", "%s needs %s and %s beside it, in printable ASCII",
+			refreshName, idName, secretName))
 		return
 	}
 	f := s.add(googleSession(id, at))

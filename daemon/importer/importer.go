@@ -246,7 +246,8 @@ func (t Target) equal(u Target) bool {
 
 // plain returns the fields of the target that can be compared by ==.
 func (t Target) plain() [9]string {
-	return [9]string{t.Provider, t.Issuer, t.TokenEndpoint, t.AuthServer, t.Grant, t.ClientAuth, t.Scope, t.Audience, t.Redirect}
+	return [9]string{t.Provider, t.Issuer, t.TokenEndpoint, t.AuthServer, t.Grant, t.ClientAuth, t.Scope,
+		t.Audience, t.Redirect}
 }
 
 // merge adds another place of the same credential.
@@ -306,7 +307,8 @@ func Variables() []string {
 func variables(holds string, names ...string) Copy {
 	return Copy{
 		Variables: names, Plain: true, Holds: []string{holds}, Remove: unset(names),
-		Note: "every program that is started from this shell has them; remove the lines that set them (a start-up file of the shell, a .env file, a service's unit) too",
+		Note: "every program that is started from this shell has them; remove the lines that set them (a start-up " +
+			"file of the shell, a .env file, a service's unit) too",
 	}
 }
 

@@ -20,7 +20,8 @@ const maxEntries = 4096
 
 // planetBuiltins are the profiles that Planet's SDK defines. Its definition overrides a directory's configuration, but
 // the tokens in that directory are used :: name → groat's name.
-var planetBuiltins = map[string]string{"planet-user": "planet-user", "planet-m2m": "planet-m2m", "legacy": "planet-legacy"}
+var planetBuiltins = map[string]string{"planet-user": "planet-user", "planet-m2m": "planet-m2m",
+	"legacy": "planet-legacy"}
 
 // planetProfile is one directory of ~/.planet.
 type planetProfile struct {
@@ -52,7 +53,8 @@ func (s *search) planet() {
 	s.planetPreferred(prefs)
 	if broken {
 		for _, f := range s.found[next:] {
-			f.Confirm = "Planet's programs are told to use the profile " + visible.Word(selected) + ", which cannot be used; they silently take this other identity instead"
+			f.Confirm = "Planet's programs are told to use the profile " + visible.Word(selected) +
+				", which cannot be used; they silently take this other identity instead"
 		}
 	}
 	s.planetLeftOvers()
@@ -74,7 +76,8 @@ func (s *search) entries(dir, system string) []string {
 		names = append(names, e.Name())
 	}
 	if len(all) > maxEntries {
-		s.refuse(system, "profiles", "more", Copy{Path: dir}, flawed("ls "+visible.Word(dir), "there are more than %d entries, not all of which were looked at", maxEntries))
+		s.refuse(system, "profiles", "more", Copy{Path: dir}, flawed("ls "+visible.Word(dir),
+			"there are more than %d entries, not all of which were looked at", maxEntries))
 	}
 	slices.Sort(names)
 	return names
@@ -96,7 +99,8 @@ func (s *search) planetDirectory(dir string, explicit bool) {
 	}
 	_, builtin := planetBuiltins[strings.ToLower(p.name)]
 	if builtin && !noClient {
-		p.warn("the name is that of a built-in profile: Planet's programs ignore this directory's auth_client.json and use the built-in settings with its tokens")
+		p.warn("the name is that of a built-in profile: Planet's programs ignore this directory's auth_client.json " +
+			"and use the built-in settings with its tokens")
 		p.client, p.clientErr, noClient = document{}, fs.ErrNotExist, true
 	}
 	p.warnings = union(p.warnings, union(p.client.doubts, p.token.doubts))
@@ -122,7 +126,8 @@ func (s *search) readSealedOrPlain(p *planetProfile, name string, explicit bool)
 		d, err = s.readDocument(plain, explicit)
 	} else if f, twinErr := readFile(plain, maxFile, explicit); twinErr == nil {
 		clear(f.text)
-		f.at.Holds, f.at.Note = []string{"an older state of " + filepath.Base(sealed)}, "no program reads it while "+filepath.Base(sealed)+" is there"
+		f.at.Holds, f.at.Note = []string{"an older state of " + filepath.Base(sealed)}, "no program reads it while "+
+			filepath.Base(sealed)+" is there"
 		p.twins = append(p.twins, f.at)
 		p.warn(name + ".json lies unencrypted beside " + name + ".sops.json")
 	}
@@ -197,8 +202,9 @@ func (s *search) planetChoice(selected string, profiles []*Candidate) (broken bo
 			}
 		}
 	}
-	s.refuse("Planet", "profile", planetName(selected), Copy{}, flawed("ls "+visible.Word(filepath.Join(s.env.Home, ".planet")),
-		"PL_AUTH_PROFILE names the profile %s, which is not there", visible.Word(selected)))
+	s.refuse("Planet", "profile", planetName(selected), Copy{},
+		flawed("ls "+visible.Word(filepath.Join(s.env.Home, ".planet")),
+			"PL_AUTH_PROFILE names the profile %s, which is not there", visible.Word(selected)))
 	return true
 }
 
@@ -220,11 +226,13 @@ func (s *search) planetLeftOvers() {
 			continue
 		}
 		path := filepath.Join(s.env.Home, e.Name())
-		at := Copy{Path: path, Mode: info.Mode().Perm(), UID: owner(info), Plain: true, Remove: "rm -- " + visible.Word(path)}
+		at := Copy{Path: path, Mode: info.Mode().Perm(), UID: owner(info), Plain: true,
+			Remove: "rm -- " + visible.Word(path)}
 		if e.IsDir() {
 			at.Remove = "rm -r -- " + visible.Word(path)
 		}
 		at.Holds = []string{"whatever Planet's programs had before a reset"}
-		s.refuse("Planet", "left-over", "planet", at, flawed("", "`plauth reset` put it aside, and no program reads it any more"))
+		s.refuse("Planet", "left-over", "planet", at, flawed("",
+			"`plauth reset` put it aside, and no program reads it any more"))
 	}
 }

@@ -37,7 +37,8 @@ func (s *search) planetKey(p *planetProfile, kind string) error {
 	if f.Item.APIKey.IsZero() {
 		return flawed("groat login "+namePlace+" --provider planet-key", "there is no API key in it")
 	}
-	if endpoint := p.client.text("legacy_auth_endpoint"); endpoint != "" && !strings.HasPrefix(endpoint, "https://api.planet.com/") {
+	if endpoint := p.client.text("legacy_auth_endpoint"); endpoint != "" &&
+		!strings.HasPrefix(endpoint, "https://api.planet.com/") {
 		p.lost = append(p.lost, "legacy_auth_endpoint")
 	}
 	f.Item.Grant = keyGrant
@@ -51,7 +52,8 @@ func (d document) planetKey() (key keystore.Secret, prefix string, err error) {
 	if d.has("key") {
 		name = "key"
 	} else if d.has("api_key") && !d.has("client_type") && !d.has("bearer_token_prefix") {
-		return keystore.Secret{}, "", flawed("", "a key needs its bearer_token_prefix beside it; Planet's own library refuses the file too")
+		return keystore.Secret{}, "",
+			flawed("", "a key needs its bearer_token_prefix beside it; Planet's own library refuses the file too")
 	} else if prefix = d.text("bearer_token_prefix"); prefix == "" && d.text("client_type") != "planet_legacy" {
 		prefix = "Bearer" // the library's default
 	}
@@ -63,7 +65,8 @@ func (d document) planetKey() (key keystore.Secret, prefix string, err error) {
 	}
 	if !ok || !word(prefix) {
 		key.Wipe()
-		return keystore.Secret{}, "", flawed("", "its API key or bearer_token_prefix is no text that could stand in a header")
+		return keystore.Secret{}, "",
+			flawed("", "its API key or bearer_token_prefix is no text that could stand in a header")
 	}
 	return key, prefix, nil
 }
@@ -102,14 +105,16 @@ const (
 )
 
 // planetSettings are variables that change the tokens which Planet's programs request.
-var planetSettings = []string{"PL_AUTH_SCOPE", "PL_AUTH_AUDIENCE", "PL_AUTH_EXTRA", "PL_AUTH_ORGANIZATION", "PL_AUTH_PROJECT", "PL_AUTH_ISSUER"}
+var planetSettings = []string{"PL_AUTH_SCOPE", "PL_AUTH_AUDIENCE", "PL_AUTH_EXTRA", "PL_AUTH_ORGANIZATION",
+	"PL_AUTH_PROJECT", "PL_AUTH_ISSUER"}
 
 // planetPreferred reads the credentials in ~/.planet.json.
 func (s *search) planetPreferred(prefs document) {
 	var spaces []string
 	for name := range prefs.object {
 		for _, known := range []string{keyName, idName, secretName} {
-			if space, ok := strings.CutSuffix(name, known); ok && (space == "" || strings.HasSuffix(space, "_")) && checkPrintable(space) == nil {
+			if space, ok := strings.CutSuffix(name, known); ok && (space == "" || strings.HasSuffix(space, "_")) &&
+				checkPrintable(space) == nil {
 				spaces = union(spaces, []string{space})
 			}
 		}
@@ -125,7 +130,8 @@ func (s *search) planetPreferred(prefs document) {
 			return secret, prefs.text(space + name), ok
 		}
 		suffix := strings.Trim("-"+profileName(space, ""), "-")
-		s.planetMachine(get, space, suffix, prefs.only(at, "client secret", space+idName, space+secretName), prefs.doubts)
+		s.planetMachine(get, space, suffix, prefs.only(at, "client secret", space+idName, space+secretName),
+			prefs.doubts)
 		s.planetStatic(get, space+keyName, keyName, suffix, prefs.only(at, apiKey, space+keyName), prefs.doubts)
 	}
 	if prefs.has("key") {
@@ -142,7 +148,8 @@ func (d document) only(at Copy, holds string, names ...string) Copy {
 	at.Holds = []string{holds}
 	for name := range d.object {
 		if !slices.Contains(names, name) {
-			at.Remove, at.Note = edit(at.Path), "remove "+strings.Join(names, " and ")+" there; the file has other settings too"
+			at.Remove, at.Note = edit(at.Path), "remove "+strings.Join(names, " and ")+
+				" there; the file has other settings too"
 			break
 		}
 	}
@@ -173,7 +180,8 @@ func (s *search) planetVariables() {
 	before = len(s.found)
 	s.planetStatic(get, misnamed, misnamed, "", variables(apiKey, misnamed), nil)
 	for _, f := range s.found[before:] {
-		f.Confirm = "Planet's documentation names " + misnamed + ", but its programs read " + keyName + ": nothing uses this key now"
+		f.Confirm = "Planet's documentation names " + misnamed + ", but its programs read " + keyName +
+			": nothing uses this key now"
 	}
 }
 
@@ -201,7 +209,9 @@ func (s *search) planetMachine(get getter, space, suffix string, at Copy, doubts
 		return
 	case !okID || !okSecret || id == "" || secret.IsZero() || !isPrintableASCII([]byte(id)):
 		secret.Wipe()
-		s.refuse("Planet", what, name, at, flawed("", "%s and %s must both be set, to printable ASCII: Planet's programs ignore one without the other", space+idName, space+secretName))
+		s.refuse("Planet", what, name, at,
+			flawed("", "%s and %s must both be set, to printable ASCII: Planet's programs ignore one without the other",
+				space+idName, space+secretName))
 		return
 	}
 	f := s.add(Candidate{System: "Planet", What: what, Name: name, Copies: []Copy{at}, Warnings: doubts})

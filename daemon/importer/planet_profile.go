@@ -139,8 +139,10 @@ func (p *planetProfile) session(f *Candidate) error {
 // share records that another program has the same session.
 func (f *Candidate) share(fresh string) {
 	f.Shared, f.Fresh = true, fresh
-	f.Warnings = append(f.Warnings, "the refresh token stays with the other program too: if the server replaces it at each use, "+
-		"whichever of the two renews second ends the session for both, and so does a logout or revocation there; a sign-in of groat's own avoids that")
+	f.Warnings = append(f.Warnings,
+		"the refresh token stays with the other program too: if the server replaces it at each use, "+
+			"whichever of the two renews second ends the session for both, and so does a logout or revocation "+
+			"there; a sign-in of groat's own avoids that")
 }
 
 // noSession says what is wrong with a token file without a refresh token.
@@ -189,7 +191,8 @@ func (s *search) planetTokens(p *planetProfile) error {
 	if !ok || refresh.IsZero() {
 		refresh.Wipe()
 		if strings.HasPrefix(strings.ToLower(p.name), "planet-m2m") {
-			return flawed("groat login "+namePlace+" --provider planet-m2m --client-id …", "it is the access token of a machine account, whose client id and secret are not kept here")
+			return flawed("groat login "+namePlace+" --provider planet-m2m --client-id …",
+				"it is the access token of a machine account, whose client id and secret are not kept here")
 		}
 		return flawed(fresh, "%s", noSession(o, "token.json"))
 	}
@@ -197,7 +200,9 @@ func (s *search) planetTokens(p *planetProfile) error {
 	id := said.issuedTo()
 	if issuer := said.text("iss"); issuer != "" && !sameURL(issuer, provider.Issuer) {
 		refresh.Wipe()
-		return flawed("", "the tokens are from another server than Planet's for people, and no auth_client.json says which client they belong to")
+		return flawed("",
+			"the tokens are from another server than Planet's for people, and no auth_client.json says which client "+
+				"they belong to")
 	}
 	if strings.ToLower(p.name) == "planet-user" && id == "" {
 		id = provider.For(byDevice).ClientID
@@ -280,7 +285,8 @@ func (p *planetProfile) planetTarget(o document) (Target, error) {
 	audiences, okAudience := o.list("audiences")
 	scopes, okScope := o.list("scopes")
 	if !okAudience || !okScope || len(audiences) > 1 {
-		return t, flawed("", "its audiences must be a list of at most one, and its scopes a list; Planet's own library refuses the file too")
+		return t, flawed("", "its audiences must be a list of at most one, and its scopes a list; Planet's own "+
+			"library refuses the file too")
 	}
 	known := planetProvider(server, t.Grant, o)
 	if how := known.For(t.Grant); known.Name != "" {
@@ -334,7 +340,8 @@ func override(how preset.How, audiences, scopes []string) (audience, scope strin
 	slices.Sort(usual)
 	slices.Sort(wanted)
 	if !slices.Equal(usual, wanted) {
-		scope = strings.Join(slices.DeleteFunc(wanted, func(s string) bool { return slices.Contains(how.SessionScopes, s) }), " ")
+		ofSession := func(s string) bool { return slices.Contains(how.SessionScopes, s) }
+		scope = strings.Join(slices.DeleteFunc(wanted, ofSession), " ")
 	}
 	return audience, scope
 }
@@ -343,7 +350,8 @@ func override(how preset.How, audiences, scopes []string) (audience, scope strin
 func (p *planetProfile) redirect(o document) string {
 	for _, name := range []string{"local_redirect_uri", "redirect_uri"} {
 		u, err := url.Parse(o.text(name))
-		if err == nil && u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "[::1]", "::1"}, u.Hostname()) {
+		if err == nil && u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "[::1]", "::1"},
+			u.Hostname()) {
 			return o.text(name)
 		}
 	}
@@ -353,7 +361,8 @@ func (p *planetProfile) redirect(o document) string {
 // losses records the settings of an auth_client.json that a profile cannot hold.
 func (p *planetProfile) losses(o document, known preset.Provider) {
 	names := []string{
-		"organization", "project_id", "authorization_callback_acknowledgement", "authorization_callback_acknowledgement_file",
+		"organization", "project_id", "authorization_callback_acknowledgement",
+		"authorization_callback_acknowledgement_file",
 	}
 	if issuer := o.text("issuer"); known.Name == "" && !sameURL(issuer, o.text("auth_server")) {
 		names = append(names, "issuer")
@@ -380,9 +389,11 @@ func checkServer(raw string) error {
 	switch {
 	case raw == "":
 		return flawed("", "it names no auth_server")
-	case err != nil || checkPrintable(raw) != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	case err != nil || checkPrintable(raw) != nil || u.Host == "" || u.User != nil || u.RawQuery != "" ||
+		u.Fragment != "":
 		return flawed("", "its auth_server is no address of a server")
-	case u.Scheme == "https", u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"},
+		u.Hostname()):
 		return nil
 	}
 	return flawed("", "its auth_server does not begin with https://")

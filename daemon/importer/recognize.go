@@ -181,7 +181,8 @@ func (s *search) tokenDocument(d document) {
 	default:
 		defer d.wipe()
 		s.refuse("", "tokens", "imported", d.at, flawed("groat login NAME --issuer URL",
-			"nothing says which program signed in, and where; a session is of use only to the program that it was made for"))
+			"nothing says which program signed in, and where; a session is of use only to the program that it was "+
+				"made for"))
 	}
 }
 
@@ -195,9 +196,11 @@ func (s *search) earthscopeFresh(d document) {
 func unrecognized(d document) error {
 	switch {
 	case d.has("installed") || d.has("web"):
-		return flawed("groat login "+namePlace+" --provider google --client-id … --secret-stdin", "it is a client of Google's, with which nobody has signed in yet")
+		return flawed("groat login "+namePlace+" --provider google --client-id … --secret-stdin",
+			"it is a client of Google's, with which nobody has signed in yet")
 	case d.has("cells"):
-		return flawed("", "it is a notebook: copy the object with client_id and client_secret out of it, and clear its output")
+		return flawed("",
+			"it is a notebook: copy the object with client_id and client_secret out of it, and clear its output")
 	case d.isComplaint():
 		return flawed("", "it is an error message of a server; no credential was ever in it")
 	}

@@ -25,7 +25,8 @@ const (
 // sopsVariables tell sops where its keys are. Variables that hold a key are left out: groat puts no secret into a
 // child's environment.
 var sopsVariables = []string{
-	"HOME", "PATH", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "GNUPGHOME", "SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE",
+	"HOME", "PATH", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "GNUPGHOME", "SOPS_AGE_KEY_FILE",
+	"SOPS_AGE_SSH_PRIVATE_KEY_FILE",
 	"SOPS_GPG_EXEC", "AWS_PROFILE", "AWS_REGION", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",
 	"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "AZURE_CONFIG_DIR", "VAULT_ADDR", "HTTPS_PROXY", "NO_PROXY",
 }
@@ -80,7 +81,8 @@ func (s *search) decrypt(path string) ([]byte, error) {
 func (s *search) lookup(program string) string {
 	for _, dir := range filepath.SplitList(s.env.Getenv("PATH")) {
 		path := filepath.Join(dir, program)
-		if info, err := os.Stat(path); filepath.IsAbs(dir) && err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+		if info, err := os.Stat(path); filepath.IsAbs(dir) && err == nil && info.Mode().IsRegular() &&
+			info.Mode()&0o111 != 0 {
 			return path
 		}
 	}
@@ -138,9 +140,12 @@ func (s *search) readDocument(path string, explicit bool) (document, error) {
 	switch encrypted := d.encrypted(); {
 	case encrypted && !isSOPS(path):
 		d.wipe()
-		return d, flawed(byHand(path), "it is encrypted by sops but not called .sops.json, so that no program decrypts it")
+		return d, flawed(byHand(path), "it is encrypted by sops but not called .sops.json, so that no program "+
+			"decrypts it")
 	case !encrypted && isSOPS(path):
-		d.doubts = append(d.doubts, "the file is called .sops.json but is not encrypted: sops once failed, and everybody who can read the file has what is in it")
+		d.doubts = append(d.doubts,
+			"the file is called .sops.json but is not encrypted: sops once failed, and everybody who can read the "+
+				"file has what is in it")
 	case encrypted:
 		d.wipe()
 		err = d.decrypt(s)

@@ -22,7 +22,8 @@ cat -- "$2.plain"
 `
 
 // sopsFile is what sops makes of any file, but for the values.
-const sopsFile = `{"client_type":"ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]","client_secret":"ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]","sops":{"mac":"ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]","version":"3.9.0"}}`
+const sopsFile = `{"client_type":"ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]","client_secret":"ENC[AES256_GCM,` +
+	`data:x,iv:y,tag:z,type:str]","sops":{"mac":"ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]","version":"3.9.0"}}`
 
 // program puts a script on the PATH of the world, with the system's own programs behind it.
 func (w *testHome) program(name, text string) {
@@ -44,32 +45,43 @@ func TestSops(t *testing.T) {
 		hint   string
 		warns  string
 	}{
-		"decrypted": {script: standIn, files: map[string]string{client: sopsFile, client + ".plain": planetM2M}, want: "p" + m2mLine},
+		"decrypted": {script: standIn, files: map[string]string{client: sopsFile, client + ".plain": planetM2M},
+			want: "p" + m2mLine},
 		"both": {
-			script: standIn, files: map[string]string{client: sopsFile, client + ".plain": planetM2M, ".planet/p/auth_client.json": planetUser},
+			script: standIn, files: map[string]string{client: sopsFile, client + ".plain": planetM2M,
+				".planet/p/auth_client.json": planetUser},
 			want: "p" + m2mLine, warns: "auth_client.json lies unencrypted beside auth_client.sops.json",
 		},
 		"tokens": {
 			script: standIn, want: "p" + userLine,
-			files: map[string]string{".planet/p/auth_client.json": planetUser, ".planet/p/token.sops.json": sopsFile, ".planet/p/token.sops.json.plain": planetToken},
+			files: map[string]string{".planet/p/auth_client.json": planetUser, ".planet/p/token.sops.json": sopsFile,
+				".planet/p/token.sops.json.plain": planetToken},
 		},
 		"no sops": {
-			files: map[string]string{client: sopsFile}, want: "p: Planet profile refused: it is encrypted by sops, which is not installed",
-			hint: "install sops, then: groat import",
+			files: map[string]string{client: sopsFile},
+			want:  "p: Planet profile refused: it is encrypted by sops, which is not installed",
+			hint:  "install sops, then: groat import",
 		},
-		"fails":   {script: "#!/bin/sh\necho dummy >&2\nexit 128\n", files: map[string]string{client: sopsFile}, want: "p: Planet profile refused: sops cannot decrypt it (exit status 128)", hint: byHand},
-		"nothing": {script: "#!/bin/sh\n", files: map[string]string{client: sopsFile}, want: "p: Planet profile refused: what sops decrypted cannot be used: not JSON: a value is missing at byte 0", hint: byHand},
-		"endless": {script: "#!/bin/sh\nexec cat /dev/zero\n", files: map[string]string{client: sopsFile}, want: "p: Planet profile refused: what sops decrypts is larger than 1048576 bytes", hint: byHand},
+		"fails": {script: "#!/bin/sh\necho dummy >&2\nexit 128\n", files: map[string]string{client: sopsFile},
+			want: "p: Planet profile refused: sops cannot decrypt it (exit status 128)", hint: byHand},
+		"nothing": {script: "#!/bin/sh\n", files: map[string]string{client: sopsFile},
+			want: "p: Planet profile refused: what sops decrypted cannot be used: not JSON: a value is missing at " +
+				"byte 0", hint: byHand},
+		"endless": {script: "#!/bin/sh\nexec cat /dev/zero\n", files: map[string]string{client: sopsFile},
+			want: "p: Planet profile refused: what sops decrypts is larger than 1048576 bytes", hint: byHand},
 		"a child that stays": {
-			script: "#!/bin/sh\nsleep 600 &\ncat -- \"$2.plain\"\n", files: map[string]string{client: sopsFile, client + ".plain": planetM2M},
-			want: "p: Planet profile refused: sops ended, but something that it started did not", hint: byHand,
+			script: "#!/bin/sh\nsleep 600 &\ncat -- \"$2.plain\"\n",
+			files:  map[string]string{client: sopsFile, client + ".plain": planetM2M},
+			want:   "p: Planet profile refused: sops ended, but something that it started did not", hint: byHand,
 		},
 		"never encrypted": {
-			files: map[string]string{client: planetM2M}, want: "p" + m2mLine, warns: "is called .sops.json but is not encrypted",
+			files: map[string]string{client: planetM2M}, want: "p" + m2mLine,
+			warns: "is called .sops.json but is not encrypted",
 		},
 		"another name": {
 			script: standIn, files: map[string]string{".planet/p/auth_client.json": sopsFile},
-			want: "p: Planet profile refused: it is encrypted by sops but not called .sops.json, so that no program decrypts it",
+			want: "p: Planet profile refused: it is encrypted by sops but not called .sops.json, so that no program " +
+				"decrypts it",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +97,8 @@ func TestSops(t *testing.T) {
 			if test.warns != "" {
 				says(t, test.warns, found[0].Warnings...)
 			}
-			if encrypted := found[0].Copies[0].Path == w.path(client) && name != "never encrypted"; encrypted && found[0].Importable() && found[0].Copies[0].Plain {
+			if encrypted := found[0].Copies[0].Path == w.path(client) && name != "never encrypted"; encrypted &&
+				found[0].Importable() && found[0].Copies[0].Plain {
 				t.Error("an encrypted copy is called plain")
 			}
 		})
@@ -107,7 +120,8 @@ func TestSopsEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := string(got); strings.Contains(text, "dummy") || !strings.Contains(text, "SOPS_AGE_KEY_FILE=/keys\n") || !strings.Contains(text, "HOME="+w.home+"\n") {
+	if text := string(got); strings.Contains(text, "dummy") || !strings.Contains(text, "SOPS_AGE_KEY_FILE=/keys\n") ||
+		!strings.Contains(text, "HOME="+w.home+"\n") {
 		t.Errorf("its environment:\n%s", text)
 	}
 }

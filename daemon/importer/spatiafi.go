@@ -51,7 +51,8 @@ func (s *search) appDocument(d document, err error) {
 	secret, ok := d.secret("client_secret")
 	switch {
 	case id == "" && secret.IsZero() && d.isComplaint():
-		err = flawed("", "an error message of the server was saved in the place of App Credentials; no credential was ever in it")
+		err = flawed("",
+			"an error message of the server was saved in the place of App Credentials; no credential was ever in it")
 	case id == "" || !isPrintableASCII([]byte(id)) || secret.IsZero() || !ok:
 		err = flawed("", "client_id and client_secret must both be there, as text that is not empty")
 	}
@@ -60,7 +61,8 @@ func (s *search) appDocument(d document, err error) {
 		s.refuse("SpatiaFi", appCredentials, "spatiafi", d.at, err)
 		return
 	}
-	f := s.add(Candidate{System: "SpatiaFi", What: appCredentials, Name: "spatiafi", Copies: []Copy{d.at}, Warnings: d.doubts})
+	f := s.add(Candidate{System: "SpatiaFi", What: appCredentials, Name: "spatiafi", Copies: []Copy{d.at},
+		Warnings: d.doubts})
 	f.servers = d.namedServers()
 	f.Target = Target{Provider: "spatiafi", Grant: "client_credentials"}
 	f.Item.ClientID, f.Item.ClientSecret = id, secret
@@ -86,7 +88,8 @@ func (s *search) appVariables(idName, secretName string, generic bool) {
 	}
 	at := variables("client secret", idName, secretName)
 	secret, ok := asSecret(text)
-	if why := s.pair(idName, secretName, ok && (id == "" || isPrintableASCII([]byte(id)))); why != nil || secret.IsZero() {
+	if why := s.pair(idName, secretName, ok && (id == "" || isPrintableASCII([]byte(id)))); why != nil ||
+		secret.IsZero() {
 		secret.Wipe()
 		if why != nil {
 			s.refuse("SpatiaFi", appCredentials, "spatiafi", at, why)
@@ -99,7 +102,8 @@ func (s *search) appVariables(idName, secretName string, generic bool) {
 	if at.Readers = []string{readersSpatiafi}; generic {
 		at.Readers = []string{"notebooks made from SpatiaFi's tutorial"}
 		f.Target.Either = []string{"spatiafi", "climateengine"}
-		f.Confirm = "the variables " + idName + " and " + secretName + " have names that any program may use, and only look like App Credentials"
+		f.Confirm = "the variables " + idName + " and " + secretName +
+			" have names that any program may use, and only look like App Credentials"
 		at.Variables = append(at.Variables, s.set("USER_ID")...)
 		at.Remove = unset(at.Variables)
 	}
@@ -129,7 +133,8 @@ func (s *search) climateEngine() {
 		at := variables("API key", name)
 		switch {
 		case !ok:
-			s.refuse("Climate Engine", apiKey, "climateengine", at, flawed("", "%s holds something else than printable ASCII", name))
+			s.refuse("Climate Engine", apiKey, "climateengine", at,
+				flawed("", "%s holds something else than printable ASCII", name))
 		case !key.IsZero():
 			f := s.add(Candidate{System: "Climate Engine", What: apiKey, Name: "climateengine", Copies: []Copy{at}})
 			f.Target = Target{Provider: "climateengine-key", Grant: keyGrant}

@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	apps     = `{"user_id":"00000000-1111-4222-8333-444444444444","client_id":"` + uuid + `","client_secret":"` + secret + `"}`
+	apps = `{"user_id":"00000000-1111-4222-8333-444444444444","client_id":"` + uuid + `","client_secret":"` +
+		secret + `"}`
 	appsLine = ": SpatiaFi App Credentials -> spatiafi client_credentials id=" + uuid + " secret=" + secret
 	both     = "client_id and client_secret must both be there, as text that is not empty"
 )
@@ -20,36 +21,52 @@ func TestSpatiafi(t *testing.T) {
 		goos        string
 		want        []string
 	}{
-		"nothing":           {},
-		"variables":         {vars: pair, want: []string{"spatiafi" + appsLine}},
-		"file":              {files: map[string]string{".config/spatiafi/app_credentials.json": apps}, want: []string{"spatiafi" + appsLine}},
-		"no extension":      {files: map[string]string{".config/spatiafi/app_credentials": apps}, want: []string{"spatiafi" + appsLine}},
-		"documented place":  {files: map[string]string{".spatiafi/app_credentials.json": apps}, want: []string{"spatiafi" + appsLine}},
+		"nothing":   {},
+		"variables": {vars: pair, want: []string{"spatiafi" + appsLine}},
+		"file": {files: map[string]string{".config/spatiafi/app_credentials.json": apps},
+			want: []string{"spatiafi" + appsLine}},
+		"no extension": {files: map[string]string{".config/spatiafi/app_credentials": apps},
+			want: []string{"spatiafi" + appsLine}},
+		"documented place": {files: map[string]string{".spatiafi/app_credentials.json": apps},
+			want: []string{"spatiafi" + appsLine}},
 		"working directory": {files: map[string]string{"app_credentials.json": apps}}, // only where a person names it
 		"macOS": {
 			files: map[string]string{"Library/Application Support/spatiafi/app_credentials.json": apps}, goos: "darwin",
 			want: []string{"spatiafi" + appsLine},
 		},
-		"macOS, Linux's place": {files: map[string]string{".config/spatiafi/app_credentials.json": apps}, goos: "darwin"},
+		"macOS, Linux's place": {files: map[string]string{".config/spatiafi/app_credentials.json": apps},
+			goos: "darwin"},
 		"one credential in three places": {
-			files: map[string]string{".config/spatiafi/app_credentials.json": apps, ".config/spatiafi/app_credentials": apps}, vars: pair,
+			files: map[string]string{".config/spatiafi/app_credentials.json": apps,
+				".config/spatiafi/app_credentials": apps}, vars: pair,
 			want: []string{"spatiafi" + appsLine},
 		},
 		"two credentials": {
-			files: map[string]string{".config/spatiafi/app_credentials.json": `{"client_id":"another","client_secret":"dummy"}`}, vars: pair,
-			want: []string{"spatiafi" + appsLine, "spatiafi-2: SpatiaFi App Credentials -> spatiafi client_credentials id=another secret=dummy"},
+			files: map[string]string{".config/spatiafi/app_credentials.json": `{"client_id":"another",` +
+				`"client_secret":"dummy"}`}, vars: pair,
+			want: []string{"spatiafi" + appsLine,
+				"spatiafi-2: SpatiaFi App Credentials -> spatiafi client_credentials id=another secret=dummy"},
 		},
-		"half a pair":     {vars: map[string]string{"SPATIAFI_CLIENT_SECRET": secret}, want: []string{"spatiafi: SpatiaFi App Credentials refused: SPATIAFI_CLIENT_SECRET is set but SPATIAFI_CLIENT_ID is not: a program uses either both or neither"}},
-		"an empty half":   {vars: map[string]string{"SPATIAFI_CLIENT_ID": uuid, "SPATIAFI_CLIENT_SECRET": ""}, want: []string{"spatiafi: SpatiaFi App Credentials refused: SPATIAFI_CLIENT_ID is set but SPATIAFI_CLIENT_SECRET is not: a program uses either both or neither"}},
-		"two empty":       {vars: map[string]string{"SPATIAFI_CLIENT_ID": "", "SPATIAFI_CLIENT_SECRET": ""}},
-		"a line break":    {vars: map[string]string{"SPATIAFI_CLIENT_ID": uuid, "SPATIAFI_CLIENT_SECRET": "dummy\n"}, want: []string{"spatiafi: SpatiaFi App Credentials refused: SPATIAFI_CLIENT_ID or SPATIAFI_CLIENT_SECRET holds something else than printable ASCII"}},
-		"generic":         {vars: map[string]string{"CLIENT_ID": uuid, "CLIENT_SECRET": secret}, want: []string{"spatiafi" + appsLine + " (ask)"}},
+		"half a pair": {vars: map[string]string{"SPATIAFI_CLIENT_SECRET": secret},
+			want: []string{"spatiafi: SpatiaFi App Credentials refused: SPATIAFI_CLIENT_SECRET is set but " +
+				"SPATIAFI_CLIENT_ID is not: a program uses either both or neither"}},
+		"an empty half": {vars: map[string]string{"SPATIAFI_CLIENT_ID": uuid, "SPATIAFI_CLIENT_SECRET": ""},
+			want: []string{"spatiafi: SpatiaFi App Credentials refused: SPATIAFI_CLIENT_ID is set but " +
+				"SPATIAFI_CLIENT_SECRET is not: a program uses either both or neither"}},
+		"two empty": {vars: map[string]string{"SPATIAFI_CLIENT_ID": "", "SPATIAFI_CLIENT_SECRET": ""}},
+		"a line break": {vars: map[string]string{"SPATIAFI_CLIENT_ID": uuid, "SPATIAFI_CLIENT_SECRET": "dummy\n"},
+			want: []string{"spatiafi: SpatiaFi App Credentials refused: SPATIAFI_CLIENT_ID or " +
+				"SPATIAFI_CLIENT_SECRET holds something else than printable ASCII"}},
+		"generic": {vars: map[string]string{"CLIENT_ID": uuid, "CLIENT_SECRET": secret},
+			want: []string{"spatiafi" + appsLine + " (ask)"}},
 		"generic, others": {vars: map[string]string{"CLIENT_ID": "my-app", "CLIENT_SECRET": secret}},
 		"generic, short":  {vars: map[string]string{"CLIENT_ID": uuid, "CLIENT_SECRET": "dummy"}},
 		"generic, half":   {vars: map[string]string{"CLIENT_ID": uuid}},
 		"generic and own": {
-			vars: map[string]string{"CLIENT_ID": uuid, "CLIENT_SECRET": secret, "SPATIAFI_CLIENT_ID": "own", "SPATIAFI_CLIENT_SECRET": "dummy"},
-			want: []string{"spatiafi: SpatiaFi App Credentials -> spatiafi client_credentials id=own secret=dummy", "spatiafi-2" + appsLine + " (ask)"},
+			vars: map[string]string{"CLIENT_ID": uuid, "CLIENT_SECRET": secret, "SPATIAFI_CLIENT_ID": "own",
+				"SPATIAFI_CLIENT_SECRET": "dummy"},
+			want: []string{"spatiafi: SpatiaFi App Credentials -> spatiafi client_credentials id=own secret=dummy",
+				"spatiafi-2" + appsLine + " (ask)"},
 		},
 		"Climate Engine's key": {
 			vars: map[string]string{"CLIMATE_ENGINE_API_KEY": "dummy-key"},
@@ -68,7 +85,8 @@ func TestSpatiafi(t *testing.T) {
 
 // TestSpatiafiContent is about what is in app_credentials.json: its program writes whatever the server said.
 func TestSpatiafiContent(t *testing.T) {
-	const complaint = "an error message of the server was saved in the place of App Credentials; no credential was ever in it"
+	const complaint = "an error message of the server was saved in the place of App Credentials; no credential was " +
+		"ever in it"
 	for text, want := range map[string]string{
 		`{"detail":"Unauthorized"}`:                              complaint,
 		`{"detail":[{"loc":["body","dummy"],"msg":"dummy"}]}`:    complaint,
@@ -85,7 +103,8 @@ func TestSpatiafiContent(t *testing.T) {
 		`"dummy"`:     "it is no JSON object",
 		`null`:        "it is no JSON object",
 		`<html>dummy`: "not JSON: a value is missing at byte 1",
-		`{"client_id":"a","client_id":"b","client_secret":"dummy"}`: "JSON that is refused: two members of one object have the same name, or names that differ only in case at byte 28",
+		`{"client_id":"a","client_id":"b","client_secret":"dummy"}`: "JSON that is refused: two members of one " +
+			"object have the same name, or names that differ only in case at byte 28",
 		``: "the file is empty",
 	} {
 		w := newTestHome(t, map[string]string{".config/spatiafi/app_credentials.json": text}, nil)
@@ -98,7 +117,8 @@ func TestSpatiafiContent(t *testing.T) {
 }
 
 func TestCopies(t *testing.T) {
-	w := newTestHome(t, map[string]string{".config/spatiafi/app_credentials.json": apps, ".config/spatiafi/app_credentials": apps},
+	w := newTestHome(t, map[string]string{".config/spatiafi/app_credentials.json": apps,
+		".config/spatiafi/app_credentials": apps},
 		map[string]string{"SPATIAFI_CLIENT_ID": uuid, "SPATIAFI_CLIENT_SECRET": secret})
 	if err := os.Chmod(w.path(".config/spatiafi/app_credentials.json"), 0o644); err != nil {
 		t.Fatal(err)
@@ -110,7 +130,8 @@ func TestCopies(t *testing.T) {
 			where = "environment"
 		}
 		got = append(got, where+" "+c.Mode.String()+" "+c.Remove)
-		if !c.Plain || len(c.Readers) != 1 || len(c.Holds) != 1 || c.Holds[0] != "client secret" || c.Path != "" && c.UID != os.Geteuid() {
+		if !c.Plain || len(c.Readers) != 1 || len(c.Holds) != 1 || c.Holds[0] != "client secret" ||
+			c.Path != "" && c.UID != os.Geteuid() {
 			t.Errorf("wrong: %+v", c)
 		}
 	}

@@ -12,8 +12,10 @@ import (
 // does, or not at all; and an origin is its own origin.
 func FuzzWithPort(f *testing.F) {
 	for _, raw := range []string{
-		"https://example.com", "HTTPS://EXAMPLE.COM:443/path?q#f", "http://127.0.0.1:8080", "https://[::1]", "http://localhost",
-		"https://example.com.", "https://user@example.com", `https://evil.example\@example.com`, "https://example.com:0", "https://example.com:",
+		"https://example.com", "HTTPS://EXAMPLE.COM:443/path?q#f", "http://127.0.0.1:8080", "https://[::1]",
+		"http://localhost",
+		"https://example.com.", "https://user@example.com", `https://evil.example\@example.com`,
+		"https://example.com:0", "https://example.com:",
 	} {
 		f.Add(raw)
 	}
@@ -26,11 +28,13 @@ func FuzzWithPort(f *testing.F) {
 		if again, err := WithPort(got); err != nil || again != got {
 			t.Errorf("%q is the origin of %q, but %q, %v of itself", got, raw, again, err)
 		}
-		if plain := appendixB(raw); !strings.EqualFold(plain, got) && !strings.EqualFold(plain, strings.TrimSuffix(got, ":"+standard[scheme])) {
+		if plain := appendixB(raw); !strings.EqualFold(plain, got) &&
+			!strings.EqualFold(plain, strings.TrimSuffix(got, ":"+standard[scheme])) {
 			t.Errorf("%q is read as %q here and as %q by RFC 3986", raw, got, plain)
 		}
 		u, err := url.Parse(raw)
-		if err != nil || !strings.EqualFold(u.Scheme, scheme) || !strings.EqualFold(u.Hostname(), host) || u.User != nil {
+		if err != nil || !strings.EqualFold(u.Scheme, scheme) || !strings.EqualFold(u.Hostname(), host) ||
+			u.User != nil {
 			t.Errorf("%q is read as %q here and as %q by net/url", raw, got, u)
 		}
 		if u.Port() != port && (u.Port() != "" || port != standard[scheme]) {
@@ -58,7 +62,8 @@ func parts(t *testing.T, origin string) (scheme, host, port string) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strings.HasPrefix(port, "+") {
 		t.Errorf("%q has no port", origin)
 	}
-	if host != strings.ToLower(host) || strings.HasSuffix(host, ".") || strings.ContainsAny(host, "/?#@\\%[]!$&'()*+,;= ") {
+	if host != strings.ToLower(host) || strings.HasSuffix(host, ".") ||
+		strings.ContainsAny(host, "/?#@\\%[]!$&'()*+,;= ") {
 		t.Errorf("%q has no plain host", origin)
 	}
 	return scheme, host, port

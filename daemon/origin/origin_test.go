@@ -56,7 +56,8 @@ func TestCheckURL(t *testing.T) {
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s: %v", c.in, err)
-		case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), "token_url ") || !strings.Contains(err.Error(), c.want)):
+		case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), "token_url ") ||
+			!strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s: %v, want %q", c.in, err, c.want)
 		case err != nil && strings.Contains(err.Error(), "hunter2"):
 			t.Errorf("%s: the error holds the password: %v", c.in, err)
@@ -108,7 +109,8 @@ func TestF8OneOrigin(t *testing.T) {
 			t.Errorf("the short form of %s is %s, of %s it is %s", a, WithoutPort(a), c.a, OfEndpoint(c.a))
 		}
 	}
-	for _, none := range []string{"", "a.example", "https://", "https://a.example@b.example", "http://a.example", "https://%C3%A4.example"} {
+	for _, none := range []string{"", "a.example", "https://", "https://a.example@b.example", "http://a.example",
+		"https://%C3%A4.example"} {
 		if got := OfEndpoint(none); got != "" {
 			t.Errorf("%s has the origin %s", none, got)
 		}

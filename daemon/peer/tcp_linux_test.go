@@ -30,7 +30,8 @@ func connected(t *testing.T, l net.Listener, host string, uid uint32) net.Conn {
 	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", connects, host, port)
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid, NoSetGroups: uid == uint32(os.Geteuid())}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid,
+		NoSetGroups: uid == uint32(os.Geteuid())}}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -127,9 +128,11 @@ func TestI31SingleSocketsAsInTheTable(t *testing.T) {
 			}
 			asked = append(asked, &lookup{ends: e, owner: -1})
 		}
-		none := &lookup{ends: ends{local: netip.MustParseAddrPort("127.0.0.1:1"), remote: netip.MustParseAddrPort("127.0.0.1:2")}}
+		none := &lookup{ends: ends{local: netip.MustParseAddrPort("127.0.0.1:1"),
+			remote: netip.MustParseAddrPort("127.0.0.1:2")}}
 		if left := askKernel(append(asked, none)); len(left) != 0 || none.owner != Closed {
-			t.Fatalf("%s: the kernel does not tell of %d sockets; the owner of none is %d", c.listen, len(left), none.owner)
+			t.Fatalf("%s: the kernel does not tell of %d sockets; the owner of none is %d", c.listen,
+				len(left), none.owner)
 		}
 		for i, want := range []Owner{Ours, Foreign} {
 			if asked[i].owner != want {
@@ -179,12 +182,14 @@ func TestI4AddressesOfTheTable(t *testing.T) {
 			t.Errorf("%s: %s, %v", text, at, ok)
 		}
 	}
-	for _, bad := range []string{"", ":", "0100007F", "0100007:1", "0100007F:10000", "zz00007F:1", "0100007F0100007F:1"} {
+	for _, bad := range []string{"", ":", "0100007F", "0100007:1", "0100007F:10000", "zz00007F:1",
+		"0100007F0100007F:1"} {
 		if at, ok := parseAddress(bad); ok {
 			t.Errorf("%q: %s", bad, at)
 		}
 	}
-	if _, ok := parseSocket("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"); ok {
+	if _, ok := parseSocket("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  " +
+		"timeout inode"); ok {
 		t.Error("the heading is a socket")
 	}
 }

@@ -18,15 +18,18 @@ func TestEveryFileParses(t *testing.T) {
 	}
 	for _, name := range Names() {
 		p, ok := Lookup(name)
-		if !ok || p.Name != name || p.Title == "" || p.AuthServer == "" || p.Issuer == "" || len(p.Grants) == 0 || len(p.Resources) == 0 {
+		if !ok || p.Name != name || p.Title == "" || p.AuthServer == "" || p.Issuer == "" || len(p.Grants) == 0 ||
+			len(p.Resources) == 0 {
 			t.Errorf("%s lacks something: %+v", name, p)
 		}
 		if p.ClientsPermanent && !strings.Contains(strings.Join(p.Notes, " "), "permanent") {
 			t.Errorf("%s does not tell people that a client is permanent", name)
 		}
 		for _, g := range p.Grants {
-			if keys := g == "api_key" || g == "key_login"; keys == (p.For(g).ClientAuth != "") || keys == (p.TokenPath != "") {
-				t.Errorf("%s: %s has client authentication %q and the token path %q", name, g, p.For(g).ClientAuth, p.TokenPath)
+			if keys := g == "api_key" || g == "key_login"; keys == (p.For(g).ClientAuth != "") ||
+				keys == (p.TokenPath != "") {
+				t.Errorf("%s: %s has client authentication %q and the token path %q", name, g,
+					p.For(g).ClientAuth, p.TokenPath)
 			}
 		}
 		for g := range p.Grant {
@@ -66,7 +69,8 @@ func TestEveryValueHasItsSource(t *testing.T) {
 }
 
 func TestUnknownKey(t *testing.T) {
-	for _, in := range []string{"titel = 'x'", "[grant.device_code]\nclient_ids = 'x'", "[header]\nname = 1", "[app_credentials]\nclient_path = '/'", "title = 1", "title"} {
+	for _, in := range []string{"titel = 'x'", "[grant.device_code]\nclient_ids = 'x'", "[header]\nname = 1",
+		"[app_credentials]\nclient_path = '/'", "title = 1", "title"} {
 		if p, err := parse("x", []byte(in)); err == nil {
 			t.Errorf("%q gives %+v", in, p)
 		}
@@ -77,10 +81,13 @@ func TestSpatiaFi(t *testing.T) {
 	got, _ := Lookup("spatiafi")
 	got.Notes = nil
 	want := Provider{
-		Name: "spatiafi", Title: "SpatiaFi", AuthServer: "https://auth.spatiafi.com", Issuer: "https://auth.spatiafi.com",
-		TokenPath: "/api/v1/auth/jwt/token", How: How{ClientAuth: "client_secret_jwt"}, Grants: []string{"app_credentials", "client_credentials"}, PlainBasic: true, UserinfoPath: "/api/v1/users/me",
+		Name: "spatiafi", Title: "SpatiaFi", AuthServer: "https://auth.spatiafi.com",
+		Issuer:    "https://auth.spatiafi.com",
+		TokenPath: "/api/v1/auth/jwt/token", How: How{ClientAuth: "client_secret_jwt"},
+		Grants: []string{"app_credentials", "client_credentials"}, PlainBasic: true, UserinfoPath: "/api/v1/users/me",
 		Resources: []string{"https://api.spatiafi.com"}, ClientsPermanent: true,
-		AppCredentials: &AppCredentials{FirstToken: "basic_get", FirstTokenPath: "/api/v1/auth/jwt/token/basic", ClientsPath: "/api/v1/clients/"},
+		AppCredentials: &AppCredentials{FirstToken: "basic_get", FirstTokenPath: "/api/v1/auth/jwt/token/basic",
+			ClientsPath: "/api/v1/clients/"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -101,7 +108,8 @@ func TestClimateEngineIsCalledAtNet(t *testing.T) {
 func TestAt(t *testing.T) {
 	p, _ := Lookup("spatiafi")
 	for _, in := range []string{"http://127.0.0.1:8080", "http://127.0.0.1:8080/"} {
-		if q := p.At(in); q.AuthServer != "http://127.0.0.1:8080" || q.Issuer != q.AuthServer || q.TokenPath != p.TokenPath {
+		if q := p.At(in); q.AuthServer != "http://127.0.0.1:8080" || q.Issuer != q.AuthServer ||
+			q.TokenPath != p.TokenPath {
 			t.Errorf("%s: %+v", in, q)
 		}
 	}
@@ -137,7 +145,8 @@ func TestAtMovesEverything(t *testing.T) {
 func TestFor(t *testing.T) {
 	p, _ := Lookup("earthscope")
 	for grant, want := range map[string]How{
-		"device_code":        {ClientAuth: "none", ClientID: "b9DtAFBd6QvMg761vI3YhYquNZbJX5G0", SessionScopes: []string{"offline_access"}, Audience: "https://api.earthscope.org"},
+		"device_code": {ClientAuth: "none", ClientID: "b9DtAFBd6QvMg761vI3YhYquNZbJX5G0",
+			SessionScopes: []string{"offline_access"}, Audience: "https://api.earthscope.org"},
 		"client_credentials": {ClientAuth: "client_secret_post", Audience: "https://api.earthscope.org"},
 		"unheard_of":         {ClientAuth: "none", Audience: "https://api.earthscope.org"},
 	} {

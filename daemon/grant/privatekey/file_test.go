@@ -54,7 +54,8 @@ func TestReadFile(t *testing.T) {
 	} {
 		_, err := privatekey.ReadFile(c.path)
 		e, ok := errors.AsType[*privatekey.FileError](err)
-		if !ok || !strings.Contains(e.Error(), c.reason) || !strings.Contains(e.Hint, c.hint) || strings.Contains(e.Error(), "canary") {
+		if !ok || !strings.Contains(e.Error(), c.reason) || !strings.Contains(e.Hint, c.hint) ||
+			strings.Contains(e.Error(), "canary") {
 			t.Errorf("%s: %v", c.path, err)
 		}
 	}

@@ -84,7 +84,8 @@ func decryptPKCS8(der, password []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: it is damaged", ErrUnusable)
 	}
 	var params pbes2Params
-	if _, err := asn1.Unmarshal(outer.Algorithm.Parameters.FullBytes, &params); err != nil || !outer.Algorithm.Algorithm.Equal(oidPBES2) {
+	if _, err := asn1.Unmarshal(outer.Algorithm.Parameters.FullBytes, &params); err != nil ||
+		!outer.Algorithm.Algorithm.Equal(oidPBES2) {
 		return nil, unsupported
 	}
 	scheme, ok := ciphers[params.Scheme.Algorithm.String()]
@@ -118,7 +119,8 @@ func deriveKey(kdf pkix.AlgorithmIdentifier, password []byte, length int) (key [
 	switch {
 	case kdf.Algorithm.Equal(oidPBKDF2):
 		var p pbkdf2Params
-		if _, err := asn1.Unmarshal(kdf.Parameters.FullBytes, &p); err != nil || p.Iterations < 1 || p.Iterations > maxIterations {
+		if _, err := asn1.Unmarshal(kdf.Parameters.FullBytes, &p); err != nil || p.Iterations < 1 ||
+			p.Iterations > maxIterations {
 			return nil, false
 		}
 		prf := sha1.New // RFC 8018 A.2: the default
@@ -132,7 +134,8 @@ func deriveKey(kdf pkix.AlgorithmIdentifier, password []byte, length int) (key [
 		return key, err == nil
 	case kdf.Algorithm.Equal(oidScrypt):
 		var p scryptParams
-		if _, err := asn1.Unmarshal(kdf.Parameters.FullBytes, &p); err != nil || p.KeyLength != 0 && p.KeyLength != length {
+		if _, err := asn1.Unmarshal(kdf.Parameters.FullBytes, &p); err != nil ||
+			p.KeyLength != 0 && p.KeyLength != length {
 			return nil, false
 		}
 		if p.N < 2 || p.R < 1 || p.P < 1 || p.P > 16 || p.R > maxScrypt/128 || p.N > maxScrypt/128/p.R {

@@ -131,7 +131,8 @@ func usableKey(parsed any) (crypto.Signer, error) {
 	switch k := parsed.(type) {
 	case *rsa.PrivateKey:
 		if k.N.BitLen() < 2048 {
-			return nil, fmt.Errorf("%w: an RSA key needs 2048 bits (RFC 7518 §3.3), this has %d", ErrUnusable, k.N.BitLen())
+			return nil, fmt.Errorf("%w: an RSA key needs 2048 bits (RFC 7518 §3.3), this has %d", ErrUnusable,
+				k.N.BitLen())
 		}
 		return k, nil
 	case *ecdsa.PrivateKey:

@@ -56,7 +56,8 @@ func TestParse(t *testing.T) {
 	ec := openssl(t, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "OUT")
 	ed := openssl(t, "genpkey", "-algorithm", "ed25519", "-out", "OUT")
 	encrypt := func(key keystore.Secret, how ...string) keystore.Secret {
-		return openssl(t, append([]string{"pkcs8", "-topk8", "-in", file(t, key), "-passout", "pass:" + keyPassword, "-out", "OUT"}, how...)...)
+		return openssl(t, append([]string{"pkcs8", "-topk8", "-in", file(t, key), "-passout", "pass:" + keyPassword,
+			"-out", "OUT"}, how...)...)
 	}
 	for _, c := range []struct {
 		name          string
@@ -69,33 +70,46 @@ func TestParse(t *testing.T) {
 		{name: "RSA, PKCS#1", key: openssl(t, "rsa", "-traditional", "-in", file(t, rsa), "-out", "OUT"), alg: "RS256"},
 		{name: "EC, PKCS#8", key: ec, alg: "ES256"},
 		{name: "EC, SEC 1", key: openssl(t, "ec", "-in", file(t, ec), "-out", "OUT"), alg: "ES256"},
-		{name: "EC, SEC 1 after its curve", key: openssl(t, "ecparam", "-name", "prime256v1", "-genkey", "-out", "OUT"), alg: "ES256"},
+		{name: "EC, SEC 1 after its curve", key: openssl(t, "ecparam", "-name", "prime256v1", "-genkey", "-out", "OUT"),
+			alg: "ES256"},
 		{name: "Ed25519", key: ed, alg: "EdDSA"},
 		{name: "a password that is not needed", key: ed, password: password, alg: "EdDSA"},
 		{name: "text around it", key: keystore.SecretString("Bag Attributes\n" + ed.Reveal() + "\nbye"), alg: "EdDSA"},
 
 		{name: "PBES2, openssl's default", key: encrypt(rsa), password: password, alg: "RS256"},
 		{name: "PBES2, AES-128", key: encrypt(ec, "-v2", "aes-128-cbc"), password: password, alg: "ES256"},
-		{name: "PBES2, AES-192 and SHA-512", key: encrypt(ed, "-v2", "aes-192-cbc", "-v2prf", "hmacWithSHA512"), password: password, alg: "EdDSA"},
-		{name: "PBES2, SHA-1", key: encrypt(ed, "-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA1"), password: password, alg: "EdDSA"},
+		{name: "PBES2, AES-192 and SHA-512", key: encrypt(ed, "-v2", "aes-192-cbc", "-v2prf", "hmacWithSHA512"),
+			password: password, alg: "EdDSA"},
+		{name: "PBES2, SHA-1", key: encrypt(ed, "-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA1"), password: password,
+			alg: "EdDSA"},
 		{name: "PBES2, triple DES", key: encrypt(ed, "-v2", "des3"), password: password, alg: "EdDSA"},
 		{name: "PBES2, scrypt", key: encrypt(ed, "-scrypt"), password: password, alg: "EdDSA"},
 		{name: "PBES2, many rounds", key: encrypt(ed, "-iter", "100000"), password: password, alg: "EdDSA"},
-		{name: "PKCS#1, AES", key: openssl(t, "rsa", "-traditional", "-aes128", "-passout", "pass:"+keyPassword, "-in", file(t, rsa), "-out", "OUT"), password: password, alg: "RS256"},
-		{name: "SEC 1, AES", key: openssl(t, "ec", "-aes256", "-passout", "pass:"+keyPassword, "-in", file(t, ec), "-out", "OUT"), password: password, alg: "ES256"},
+		{name: "PKCS#1, AES", key: openssl(t, "rsa", "-traditional", "-aes128", "-passout", "pass:"+keyPassword, "-in",
+			file(t, rsa), "-out", "OUT"), password: password, alg: "RS256"},
+		{name: "SEC 1, AES", key: openssl(t, "ec", "-aes256", "-passout", "pass:"+keyPassword, "-in", file(t, ec),
+			"-out", "OUT"), password: password, alg: "ES256"},
 
 		{name: "PBES2, no password", key: encrypt(rsa), err: ErrPassword, text: "needs one"},
 		{name: "PBES2, wrong password", key: encrypt(rsa), password: keystore.SecretString("wrong"), err: ErrPassword},
-		{name: "PKCS#1, wrong password", key: openssl(t, "rsa", "-traditional", "-aes128", "-passout", "pass:"+keyPassword, "-in", file(t, rsa), "-out", "OUT"), password: keystore.SecretString("wrong"), err: ErrPassword},
+		{name: "PKCS#1, wrong password", key: openssl(t, "rsa", "-traditional", "-aes128", "-passout",
+			"pass:"+keyPassword, "-in", file(t, rsa), "-out", "OUT"), password: keystore.SecretString("wrong"),
+			err: ErrPassword},
 		{name: "nothing", key: none, err: ErrUnusable, text: "empty"},
 		{name: "no PEM", key: keystore.SecretString("dummy"), err: ErrUnusable, text: "PEM"},
 		{name: "a JWK", key: keystore.SecretString(`{"kty":"RSA"}`), err: ErrUnusable, text: "PEM"},
-		{name: "a public key", key: openssl(t, "pkey", "-pubout", "-in", file(t, ed), "-out", "OUT"), err: ErrUnusable, text: "PUBLIC KEY"},
-		{name: "RSA with 1024 bits", key: openssl(t, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", "-out", "OUT"), err: ErrUnusable, text: ""},
-		{name: "P-384", key: openssl(t, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-out", "OUT"), err: ErrUnusable, text: "P-384"},
+		{name: "a public key", key: openssl(t, "pkey", "-pubout", "-in", file(t, ed), "-out", "OUT"), err: ErrUnusable,
+			text: "PUBLIC KEY"},
+		{name: "RSA with 1024 bits", key: openssl(t, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024",
+			"-out", "OUT"), err: ErrUnusable, text: ""},
+		{name: "P-384", key: openssl(t, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384", "-out",
+			"OUT"), err: ErrUnusable, text: "P-384"},
 		{name: "X25519", key: openssl(t, "genpkey", "-algorithm", "x25519", "-out", "OUT"), err: ErrUnusable},
-		{name: "damaged", key: keystore.SecretString("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), err: ErrUnusable, text: "damaged"},
-		{name: "damaged and encrypted", key: keystore.SecretString("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"), password: password, err: ErrUnusable},
+		{name: "damaged", key: keystore.SecretString("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+			err: ErrUnusable, text: "damaged"},
+		{name: "damaged and encrypted",
+			key: keystore.SecretString("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE " +
+				"KEY-----\n"), password: password, err: ErrUnusable},
 		{name: "too long", key: keystore.SecretString(strings.Repeat("a", MaxSize+1)), err: ErrUnusable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -122,7 +136,8 @@ func TestDamagedEncryptedKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	plain := keystore.NewSecret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	encrypted := openssl(t, "pkcs8", "-topk8", "-iter", "1", "-in", file(t, plain), "-passout", "pass:"+keyPassword, "-out", "OUT")
+	encrypted := openssl(t, "pkcs8", "-topk8", "-iter", "1", "-in", file(t, plain), "-passout", "pass:"+keyPassword,
+		"-out", "OUT")
 	block, _ := pem.Decode([]byte(encrypted.Reveal()))
 	good, err := decryptPKCS8(block.Bytes, []byte(keyPassword))
 	if err != nil || string(good) != string(der) {
@@ -188,9 +203,11 @@ func TestKeyDerivationIsBounded(t *testing.T) {
 
 // FuzzParse: any text is a key that can sign, or an error of one line that quotes nothing of it.
 func FuzzParse(f *testing.F) {
-	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n"))
+	f.Add([]byte("-----BEGIN PRIVATE " +
+		"KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n"))
 	f.Add([]byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"))
-	f.Add([]byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"))
+	f.Add([]byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: " +
+		"AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		alg, err := DefaultAlg(keystore.SecretString(string(text)), keystore.SecretString("password"))
 		switch {
@@ -198,7 +215,8 @@ func FuzzParse(f *testing.F) {
 			t.Error("a key that cannot sign")
 		case err != nil && !errors.Is(err, ErrUnusable) && !errors.Is(err, ErrPassword):
 			t.Error(err)
-		case err != nil && (strings.ContainsFunc(err.Error(), func(r rune) bool { return !visible.Rune(r) }) || len(err.Error()) > 512):
+		case err != nil && (strings.ContainsFunc(err.Error(), func(r rune) bool { return !visible.Rune(r) }) ||
+			len(err.Error()) > 512):
 			t.Errorf("it would say %q", err)
 		}
 	})

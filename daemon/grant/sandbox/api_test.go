@@ -40,7 +40,8 @@ func TestAPIRefusesTokens(t *testing.T) {
 		"exp is text":      forged("RS256", "exp", "1800000000"),
 		"another server's": personToken(t, other),
 	} {
-		if r := get(token); r.StatusCode != 401 || !strings.Contains(r.Header.Get("WWW-Authenticate"), "invalid_token") {
+		if r := get(token); r.StatusCode != 401 || !strings.Contains(r.Header.Get("WWW-Authenticate"),
+			"invalid_token") {
 			t.Errorf("%s: %s %v", name, r.Status, r.Header)
 		}
 	}

@@ -21,7 +21,8 @@ func auth0Realm() *realm {
 		issuer:   "/", // with the slash
 		metadata: []string{oidcMeta, oauthMeta},
 		token:    "/oauth/token", device: "/oauth/device/code", revoke: "/oauth/revoke", userinfo: "/userinfo",
-		authorize: "/authorize", keys: "/.well-known/jwks.json", interact: "/u/login", activate: "/activate", par: "/oauth/par",
+		authorize: "/authorize", keys: "/.well-known/jwks.json", interact: "/u/login", activate: "/activate",
+		par:       "/oauth/par",
 		grants:    []string{grantCode, grantRefresh, grantClient, grantDevice},
 		audiences: auth0APIs,
 		life:      24 * time.Hour,
@@ -119,7 +120,8 @@ func (s *Server) quota(m *realm, r *request, next handler, headers map[string]st
 	e1 := describe(r)
 	n, ends := s.count("quota "+e1.ClientID, time.Hour, r.now)
 	left := int(ends.Sub(r.now).Seconds())
-	headers["Auth0-Client-Quota-Limit"] = fmt.Sprintf("b=per_hour;q=%d;r=%d;t=%d", s.opts.Quota, max(0, s.opts.Quota-n), left)
+	headers["Auth0-Client-Quota-Limit"] = fmt.Sprintf("b=per_hour;q=%d;r=%d;t=%d", s.opts.Quota,
+		max(0, s.opts.Quota-n), left)
 	if n > s.opts.Quota {
 		headers["Retry-After"] = strconv.Itoa(left)
 		return jsonAnswer(http.StatusTooManyRequests, map[string]string{

@@ -53,7 +53,8 @@ func TestAuth0Device(t *testing.T) {
 	start := func() reply { return startDevice(t, s, ask) }
 	poll := func(device reply) reply { return postForm(t, s.URL()+"/oauth/token", pollForm(device, t)) }
 	device := start()
-	want := []string{"device_code", "expires_in", "interval", "user_code", "verification_uri", "verification_uri_complete"}
+	want := []string{"device_code", "expires_in", "interval", "user_code", "verification_uri",
+		"verification_uri_complete"}
 	if d := cmp.Diff(want, members(t, device)); d != "" || device.text(t, "verification_uri") != s.URL()+"/activate" {
 		t.Errorf("%s %s", d, device.body)
 	}
@@ -72,7 +73,8 @@ func TestAuth0Device(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := poll(device)
-	if d := cmp.Diff([]string{"access_token", "expires_in", "id_token", "refresh_token", "scope", "token_type"}, members(t, r)); d != "" {
+	if d := cmp.Diff([]string{"access_token", "expires_in", "id_token", "refresh_token", "scope", "token_type"},
+		members(t, r)); d != "" {
 		t.Fatalf("%s %s", d, r.body)
 	}
 	if r.member(t, "expires_in") != float64(86400) || r.member(t, "token_type") != "Bearer" {
@@ -80,7 +82,8 @@ func TestAuth0Device(t *testing.T) {
 	}
 	access := r.text(t, "access_token")
 	wantClaims := map[string]any{
-		"iss": s.URL() + "/", "aud": earthscopeAPIName, "azp": native, "sub": "auth0|00000000-1111-4222-8333-444444444444",
+		"iss": s.URL() + "/", "aud": earthscopeAPIName, "azp": native,
+		"sub":   "auth0|00000000-1111-4222-8333-444444444444",
 		"scope": "openid profile email offline_access", "iat": float64(now.Unix()), "exp": float64(now.Unix() + 86400),
 	}
 	if d := cmp.Diff(wantClaims, segment(t, access, 1)); d != "" || segment(t, access, 0)["kid"] == nil {
@@ -91,7 +94,8 @@ func TestAuth0Device(t *testing.T) {
 		t.Errorf("profile: %s %s", profile.Status, profile.body)
 	}
 	me := send(t, "GET", s.URL()+"/userinfo", "", "Authorization", "Bearer "+access)
-	if d := cmp.Diff([]string{"email", "email_verified", "family_name", "given_name", "name", "nickname", "picture", "sub", "updated_at"}, members(t, me)); d != "" {
+	if d := cmp.Diff([]string{"email", "email_verified", "family_name", "given_name", "name", "nickname", "picture",
+		"sub", "updated_at"}, members(t, me)); d != "" {
 		t.Errorf("userinfo: %s", d)
 	}
 	testAuth0Refresh(t, s, r.text(t, "refresh_token"), access)
@@ -101,7 +105,8 @@ func testAuth0Refresh(t *testing.T, s *Server, rt, access string) {
 	t.Helper()
 	// The SDK's typing error, "scopes", is ignored.
 	ask := func() reply { return refresh(t, s, rt, url.Values{"scopes": {"openid"}}) }
-	if r := ask(); r.StatusCode != 200 || r.member(t, "refresh_token") != nil || r.member(t, "scope") != "openid profile email offline_access" {
+	if r := ask(); r.StatusCode != 200 || r.member(t, "refresh_token") != nil ||
+		r.member(t, "scope") != "openid profile email offline_access" {
 		t.Errorf("refresh: %s %s", r.Status, r.body)
 	}
 	s.BlockUser(alice, true)
@@ -112,7 +117,8 @@ func testAuth0Refresh(t *testing.T, s *Server, rt, access string) {
 	}
 	s.BlockUser(alice, false)
 	revoke := func() reply {
-		return send(t, "POST", s.URL()+"/oauth/revoke", `{"client_id":"native","token":"`+rt+`"}`, "Content-Type", "application/json")
+		return send(t, "POST", s.URL()+"/oauth/revoke", `{"client_id":"native","token":"`+rt+`"}`, "Content-Type",
+			"application/json")
 	}
 	for range 2 {
 		if r := revoke(); r.StatusCode != 200 || r.body != "" {
@@ -127,7 +133,8 @@ func testAuth0Refresh(t *testing.T, s *Server, rt, access string) {
 	if r := send(t, "GET", s.URL()+EarthscopeProfilePath, "", "Authorization", "Bearer "+access); r.StatusCode != 200 {
 		t.Errorf("Auth0's access tokens outlive their refresh token: %s", r.Status)
 	}
-	if r := postForm(t, s.URL()+"/oauth/revoke", url.Values{"client_id": {native}, "token": {access}}); r.StatusCode != 200 {
+	if r := postForm(t, s.URL()+"/oauth/revoke", url.Values{"client_id": {native},
+		"token": {access}}); r.StatusCode != 200 {
 		t.Errorf("revoking an access token: %s %s", r.Status, r.body)
 	}
 	if r := send(t, "GET", s.URL()+EarthscopeProfilePath, "", "Authorization", "Bearer "+access); r.StatusCode != 200 {
@@ -136,15 +143,18 @@ func testAuth0Refresh(t *testing.T, s *Server, rt, access string) {
 }
 
 func TestAuth0Machine(t *testing.T) {
-	s := newPersonServer(t, Options{Dialect: Auth0, Clients: []Client{{ID: "narrow", Secret: secret, Grants: []string{grantCode}}}})
+	s := newPersonServer(t,
+		Options{Dialect: Auth0, Clients: []Client{{ID: "narrow", Secret: secret, Grants: []string{grantCode}}}})
 	ask := func(changes url.Values) reply {
 		return postForm(t, s.URL()+"/oauth/token", with(url.Values{
-			"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {secret}, "audience": {earthscopeAPIName},
+			"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {secret},
+			"audience": {earthscopeAPIName},
 		}, changes))
 	}
 	r := ask(nil)
 	claims := segment(t, r.text(t, "access_token"), 1)
-	if r.StatusCode != 200 || claims["sub"] != clientID+"@clients" || claims["azp"] != clientID || r.member(t, "refresh_token") != nil {
+	if r.StatusCode != 200 || claims["sub"] != clientID+"@clients" || claims["azp"] != clientID ||
+		r.member(t, "refresh_token") != nil {
 		t.Errorf("%s %v", r.body, claims)
 	}
 	if r.api(t, s, "/beta/x") != 200 {
@@ -158,9 +168,11 @@ func TestAuth0Machine(t *testing.T) {
 	if wrong.member(t, "error_description") != "Unauthorized" {
 		t.Errorf("%s", wrong.body)
 	}
-	exactly(t, "audience without its slash", ask(url.Values{"audience": {strings.TrimSuffix(planetAPIName, "/")}}), 403, "access_denied")
+	exactly(t, "audience without its slash", ask(url.Values{"audience": {strings.TrimSuffix(planetAPIName, "/")}}), 403,
+		"access_denied")
 	exactly(t, "another grant", ask(url.Values{"grant_type": {"password"}}), 400, "unsupported_grant_type")
-	exactly(t, "wrong secret with a refresh", ask(url.Values{"grant_type": {"refresh_token"}, "client_secret": {"x"}}), 401, "invalid_client")
+	exactly(t, "wrong secret with a refresh", ask(url.Values{"grant_type": {"refresh_token"}, "client_secret": {"x"}}),
+		401, "invalid_client")
 	exactly(t, "client without this grant", ask(url.Values{"client_id": {"narrow"}}), 403, "unauthorized_client")
 	if got := r.Header.Get("X-Ratelimit-Limit"); got != "300" {
 		t.Errorf("limit without a limit: %q", got)
@@ -171,11 +183,13 @@ func TestAuth0Machine(t *testing.T) {
 	}
 	// JSON is as good as a form, but it must be an object of strings.
 	for body, want := range map[string]int{
-		`{"grant_type":"client_credentials","client_id":"` + clientID + `","client_secret":"` + secret + `","audience":"` + earthscopeAPIName + `"}`: 200,
+		`{"grant_type":"client_credentials","client_id":"` + clientID + `","client_secret":"` + secret +
+			`","audience":"` + earthscopeAPIName + `"}`: 200,
 		`[]`: 400, `{"grant_type":1}`: 400, `{"grant_type":null}`: 400, `{"grant_type":""}`: 400, `x`: 400,
 		`{"grant_type":"client_credentials","grant_type":"client_credentials"}`: 400,
 	} {
-		if r := send(t, "POST", s.URL()+"/oauth/token", body, "Content-Type", "application/json"); r.StatusCode != want {
+		if r := send(t, "POST", s.URL()+"/oauth/token", body, "Content-Type",
+			"application/json"); r.StatusCode != want {
 			t.Errorf("%s: %s %s", body, r.Status, r.body)
 		}
 	}
@@ -185,7 +199,8 @@ func TestAuth0CodeAndMetadata(t *testing.T) {
 	s := newPersonServer(t, Options{Dialect: Auth0, Refresh: Refresh{Rotate: true}})
 	doc := send(t, "GET", s.URL()+oidcMeta, "")
 	for name, want := range map[string]any{
-		"issuer": s.URL() + "/", "token_endpoint": s.URL() + "/oauth/token", "authorization_endpoint": s.URL() + "/authorize",
+		"issuer": s.URL() + "/", "token_endpoint": s.URL() + "/oauth/token",
+		"authorization_endpoint":        s.URL() + "/authorize",
 		"device_authorization_endpoint": s.URL() + "/oauth/device/code", "userinfo_endpoint": s.URL() + "/userinfo",
 		"jwks_uri": s.URL() + "/.well-known/jwks.json", "revocation_endpoint": s.URL() + "/oauth/revoke",
 		"authorization_response_iss_parameter_supported": nil,
@@ -220,12 +235,14 @@ func TestAuth0Limits(t *testing.T) {
 	now := t0
 	s := newPersonServer(t, Options{Dialect: Auth0, RateLimit: 5, Quota: 2, Clock: func() time.Time { return now }})
 	machine := func() reply {
-		return postForm(t, s.URL()+"/oauth/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID},
+		return postForm(t, s.URL()+"/oauth/token", url.Values{"grant_type": {"client_credentials"},
+			"client_id":     {clientID},
 			"client_secret": {secret}, "audience": {earthscopeAPIName}})
 	}
 	r := machine()
 	for name, want := range map[string]string{
-		"x-ratelimit-limit": "5", "x-ratelimit-remaining": "4", "x-ratelimit-reset": strconv.FormatInt(t0.Unix()+60, 10),
+		"x-ratelimit-limit": "5", "x-ratelimit-remaining": "4",
+		"x-ratelimit-reset":        strconv.FormatInt(t0.Unix()+60, 10),
 		"Auth0-Client-Quota-Limit": "b=per_hour;q=2;r=1;t=3600", "Retry-After": "",
 	} {
 		if got := r.Header.Get(name); got != want {
@@ -236,7 +253,8 @@ func TestAuth0Limits(t *testing.T) {
 	now = now.Add(10 * time.Second)
 	r = machine()
 	r.refused(t, "quota", 429, "too_many_requests")
-	if r.Header.Get("Retry-After") != "3590" || r.Header.Get("Auth0-Client-Quota-Limit") != "b=per_hour;q=2;r=0;t=3590" {
+	if r.Header.Get("Retry-After") != "3590" ||
+		r.Header.Get("Auth0-Client-Quota-Limit") != "b=per_hour;q=2;r=0;t=3590" {
 		t.Errorf("%v", r.Header)
 	}
 	for range 2 {

@@ -61,7 +61,8 @@ func TestAuthorizationRequests(t *testing.T) {
 			}
 			u, _ := url.Parse(r.Header.Get("Location"))
 			q := u.Query()
-			if r.StatusCode != 302 || !strings.HasPrefix(u.String(), params.Get("redirect_uri")) || q.Get("error") != tt.want ||
+			if r.StatusCode != 302 || !strings.HasPrefix(u.String(), params.Get("redirect_uri")) ||
+				q.Get("error") != tt.want ||
 				(q.Get("code") != "") != (tt.want == "") {
 				t.Fatalf("%s %s", r.Status, u)
 			}
@@ -70,7 +71,8 @@ func TestAuthorizationRequests(t *testing.T) {
 			}
 		})
 	}
-	if r := send(t, "POST", s.URL()+"/authorize", asked(nil).Encode(), "Content-Type", "application/x-www-form-urlencoded"); r.StatusCode != 303 {
+	if r := send(t, "POST", s.URL()+"/authorize", asked(nil).Encode(), "Content-Type",
+		"application/x-www-form-urlencoded"); r.StatusCode != 303 {
 		t.Errorf("by POST: %s %s", r.Status, r.body)
 	}
 }
@@ -114,7 +116,8 @@ func TestForms(t *testing.T) {
 	s := newPersonServer(t, Options{})
 	s.SetConsent(ConsentForm)
 	open := func() reply {
-		return send(t, "GET", s.URL()+"/authorize?"+asked(url.Values{"login_hint": {`a"<b>`}, "scope": {"read"}}).Encode(), "")
+		return send(t, "GET", s.URL()+"/authorize?"+asked(url.Values{"login_hint": {`a"<b>`},
+			"scope": {"read"}}).Encode(), "")
 	}
 	login := open()
 	for _, id := range []string{`id="login"`, `id="password"`, `id="go"`, `id="deny"`} {
@@ -129,10 +132,12 @@ func TestForms(t *testing.T) {
 	if r := submit(t, s, login, url.Values{"consent": {"allow"}}); r.StatusCode != 403 {
 		t.Errorf("allowed by nobody: %s", r.Status)
 	}
-	if r := submit(t, s, login, url.Values{"login": {alice}, "password": {"x"}, "consent": {"allow"}}); r.StatusCode != 403 || !strings.Contains(r.body, `<p id="problem">wrong name`) {
+	if r := submit(t, s, login, url.Values{"login": {alice}, "password": {"x"},
+		"consent": {"allow"}}); r.StatusCode != 403 || !strings.Contains(r.body, `<p id="problem">wrong name`) {
 		t.Errorf("wrong password: %s %s", r.Status, r.body)
 	}
-	elsewhere := reply{login.Response, strings.ReplaceAll(login.body, `action="/interaction"`, `action="`+KeycloakIssuerPath+`/login-actions/authenticate"`)}
+	elsewhere := reply{login.Response, strings.ReplaceAll(login.body, `action="/interaction"`,
+		`action="`+KeycloakIssuerPath+`/login-actions/authenticate"`)}
 	if r := submit(t, s, elsewhere, url.Values{"consent": {"deny"}}); r.StatusCode != 400 {
 		t.Errorf("another server's form: %s", r.Status)
 	}
@@ -147,7 +152,8 @@ func TestForms(t *testing.T) {
 	if done.StatusCode != 303 || u.Query().Get("code") == "" || u.Query().Get("state") != "s-1" {
 		t.Fatalf("%s %s", done.Status, u)
 	}
-	if r := redeem(t, s, u.Query().Get("code"), nil); r.StatusCode != 200 || segment(t, r.text(t, "access_token"), 1)["sub"] == "" {
+	if r := redeem(t, s, u.Query().Get("code"), nil); r.StatusCode != 200 ||
+		segment(t, r.text(t, "access_token"), 1)["sub"] == "" {
 		t.Errorf("%s %s", r.Status, r.body)
 	}
 	if r := submit(t, s, consent, url.Values{"consent": {"allow"}}); r.StatusCode != 400 {
@@ -155,7 +161,8 @@ func TestForms(t *testing.T) {
 	}
 	for _, page := range []reply{open(), submit(t, s, open(), credentials)} {
 		r := submit(t, s, page, url.Values{"consent": {"deny"}})
-		if u, _ := url.Parse(r.Header.Get("Location")); u.Query().Get("error") != "access_denied" || u.Query().Get("state") != "s-1" {
+		if u, _ := url.Parse(r.Header.Get("Location")); u.Query().Get("error") != "access_denied" ||
+			u.Query().Get("state") != "s-1" {
 			t.Errorf("denied: %s %s", r.Status, u)
 		}
 	}
@@ -221,7 +228,8 @@ func TestSpoiltCallback(t *testing.T) {
 func TestGrantedScope(t *testing.T) {
 	s := newPersonServer(t, Options{})
 	s.SetGrantedScope("read")
-	if r := tokens(t, s, url.Values{"scope": {"read write offline_access"}}); r.member(t, "scope") != "read" || r.member(t, "refresh_token") != nil {
+	if r := tokens(t, s, url.Values{"scope": {"read write offline_access"}}); r.member(t, "scope") != "read" ||
+		r.member(t, "refresh_token") != nil {
 		t.Errorf("%s", r.body)
 	}
 }

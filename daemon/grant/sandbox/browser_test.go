@@ -40,12 +40,15 @@ func TestBrowser(t *testing.T) {
 	}
 	cfg := oauth2.Config{
 		ClientID: "native", RedirectURL: "http://" + l.Addr().String() + "/callback", Scopes: []string{"openid"},
-		Endpoint: oauth2.Endpoint{AuthURL: s.URL() + s.AuthorizePath(), TokenURL: s.URL() + s.TokenPath(), DeviceAuthURL: s.URL() + s.DevicePath()},
+		Endpoint: oauth2.Endpoint{AuthURL: s.URL() + s.AuthorizePath(), TokenURL: s.URL() + s.TokenPath(),
+			DeviceAuthURL: s.URL() + s.DevicePath()},
 	}
 	browser, v := parts.StartBrowser(t), oauth2.GenerateVerifier()
-	visit := parts.BrowserVisit{URL: cfg.AuthCodeURL("s", oauth2.S256ChallengeOption(v)), Login: "alice@example.com", Password: "dummy-pass"}
+	visit := parts.BrowserVisit{URL: cfg.AuthCodeURL("s", oauth2.S256ChallengeOption(v)), Login: "alice@example.com",
+		Password: "dummy-pass"}
 	browser.Visit(t, visit)
-	if token, err := cfg.Exchange(t.Context(), came(t, back).Get("code"), oauth2.VerifierOption(v)); err != nil || token.Extra("id_token") == nil {
+	if token, err := cfg.Exchange(t.Context(), came(t, back).Get("code"), oauth2.VerifierOption(v)); err != nil ||
+		token.Extra("id_token") == nil {
 		t.Errorf("code: %v", err)
 	}
 	visit.Deny = true

@@ -77,12 +77,15 @@ func TestSlowFaultsInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := inBubble(t, Options{})
 		start := time.Now()
-		s.Script(SpatiafiBasicPath, Fault{Delay: 10 * time.Minute}, Fault{Body: strings.Repeat("x", 120), Rate: 1}, Fault{Cut: Hang})
-		if resp, _, err := signIn(t.Context(), c, s); err != nil || resp.StatusCode != 200 || time.Since(start) != 10*time.Minute {
+		s.Script(SpatiafiBasicPath, Fault{Delay: 10 * time.Minute}, Fault{Body: strings.Repeat("x", 120), Rate: 1},
+			Fault{Cut: Hang})
+		if resp, _, err := signIn(t.Context(), c, s); err != nil || resp.StatusCode != 200 ||
+			time.Since(start) != 10*time.Minute {
 			t.Errorf("delay: %v %v after %v", resp, err, time.Since(start))
 		}
 		start = time.Now()
-		if _, body, err := signIn(t.Context(), c, s); err != nil || len(body) != 120 || time.Since(start) != 2*time.Minute {
+		if _, body, err := signIn(t.Context(), c, s); err != nil || len(body) != 120 ||
+			time.Since(start) != 2*time.Minute {
 			t.Errorf("slow: %d bytes, %v after %v", len(body), err, time.Since(start))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -113,7 +116,8 @@ func TestWaitTellsWhatCame(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		err := s.WaitFor(ctx, SpatiafiBasicPath, 51)
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "GET "+SpatiafiBasicPath+" 200") {
+		if !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), "GET "+SpatiafiBasicPath+" 200") {
 			t.Errorf("wait: %v", err)
 		}
 		s.Close()

@@ -44,7 +44,8 @@ func (s *Server) authenticate(r *request, form url.Values, rules authRules) (*cl
 		return s.authenticateJWT(r, form, rules)
 	case secret:
 		c := s.clientByID(form.Get("client_id"))
-		if c == nil || c.Secret == "" || !sameSecret(c.Secret, form.Get("client_secret")) || !s.mayUse(c, ClientSecretPost) {
+		if c == nil || c.Secret == "" || !sameSecret(c.Secret, form.Get("client_secret")) ||
+			!s.mayUse(c, ClientSecretPost) {
 			e := invalidClient("client authentication failed")
 			e.known = c != nil
 			return nil, e

@@ -29,7 +29,8 @@ func (a assertion) sign() string {
 	}
 	header := map[string]any{"typ": "JWT", "alg": a.alg}
 	maps.Copy(header, a.header)
-	claims := map[string]any{"iss": a.id, "sub": a.id, "aud": a.aud, "iat": a.iat.Unix(), "exp": a.iat.Unix() + 3600, "jti": rand.Text()}
+	claims := map[string]any{"iss": a.id, "sub": a.id, "aud": a.aud, "iat": a.iat.Unix(), "exp": a.iat.Unix() + 3600,
+		"jti": rand.Text()}
 	for k, v := range a.set {
 		if v == nil {
 			delete(claims, k)
@@ -43,7 +44,8 @@ func (a assertion) sign() string {
 }
 
 func (a assertion) signRaw(header, claims string) string {
-	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(claims))
 	newHash := map[string]func() hash.Hash{"HS384": sha512.New384, "HS512": sha512.New}[a.alg]
 	if newHash == nil {
 		newHash = sha256.New
@@ -54,14 +56,19 @@ func (a assertion) signRaw(header, claims string) string {
 }
 
 func assertionForm(jwt string) url.Values {
-	return url.Values{"grant_type": {"client_credentials"}, "client_assertion_type": {assertionType}, "client_assertion": {jwt}}
+	return url.Values{"grant_type": {"client_credentials"}, "client_assertion_type": {assertionType},
+		"client_assertion": {jwt}}
 }
 
 // A published vector: what authlib signs for this client at 1700000000 is accepted once, and not twice.
 func TestAssertionVector(t *testing.T) {
 	s := newServer(t, Options{URL: "https://auth.spatiafi.com", Clock: func() time.Time { return t0 }})
 	host := "http://" + s.Addr()
-	const vector = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpc3MiOiIxMTExMTExMS0yMjIyLTQzMzMtODQ0NC01NTU1NTU1NTU1NTUiLCJzdWIiOiIxMTExMTExMS0yMjIyLTQzMzMtODQ0NC01NTU1NTU1NTU1NTUiLCJhdWQiOiJodHRwczovL2F1dGguc3BhdGlhZmkuY29tL2FwaS92MS9hdXRoL2p3dC90b2tlbiIsImV4cCI6MTcwMDAwMzYwMCwiaWF0IjoxNzAwMDAwMDAwLCJqdGkiOiJBMWIyQzNkNEU1ZjZHN2g4STlqMEsxbDJNM240TzVwNlE3cjgifQ.3U5CHA1Cjfgo8goZ1SIhY3me0CmQDuIEkjWMqA6NAyU"
+	const vector = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpc3MiOiIxMTExMTExMS0yMjIyLTQzMzMtODQ0NC01NTU1NTU1N" +
+		"TU1NTUiLCJzdWIiOiIxMTExMTExMS0yMjIyLTQzMzMtODQ0NC01NTU1NTU1NTU1NTUiLCJhdWQiOiJodHRwczovL2F" +
+		"1dGguc3BhdGlhZmkuY29tL2FwaS92MS9hdXRoL2p3dC90b2tlbiIsImV4cCI6MTcwMDAwMzYwMCwiaWF0IjoxNzAwM" +
+		"DAwMDAwLCJqdGkiOiJBMWIyQzNkNEU1ZjZHN2g4STlqMEsxbDJNM240TzVwNlE3cjgifQ.3U5CHA1Cjfgo8goZ1SIh" +
+		"Y3me0CmQDuIEkjWMqA6NAyU"
 	if r := postForm(t, host+SpatiafiTokenPath, assertionForm(vector)); r.StatusCode != 200 {
 		t.Errorf("first: %s %s", r.Status, r.body)
 	}
@@ -78,7 +85,8 @@ func TestAssertionChecks(t *testing.T) {
 	type m = map[string]any
 	base := func() assertion { return assertion{id: clientID, secret: secret, aud: aud, iat: t0} }
 	with := func(set m) string { a := base(); a.set = set; return a.sign() }
-	good := `{"iss":"` + clientID + `","sub":"` + clientID + `","aud":"` + aud + `","exp":1700000100,"iat":1700000000,"jti":`
+	good := `{"iss":"` + clientID + `","sub":"` + clientID + `","aud":"` + aud +
+		`","exp":1700000100,"iat":1700000000,"jti":`
 	for _, tt := range []struct {
 		name string
 		jwt  string
@@ -89,9 +97,11 @@ func TestAssertionChecks(t *testing.T) {
 		{"HS512", assertion{id: clientID, secret: secret, aud: aud, iat: t0, alg: "HS512"}.sign(), true},
 		{"alg none", assertion{id: clientID, secret: secret, aud: aud, iat: t0, alg: "none"}.sign(), false},
 		{"alg in lower case", assertion{id: clientID, secret: secret, aud: aud, iat: t0, alg: "hs256"}.sign(), false},
-		{"alg of another signature", assertion{id: clientID, secret: secret, aud: aud, iat: t0, header: m{"alg": "HS512"}}.sign(), false},
+		{"alg of another signature", assertion{id: clientID, secret: secret, aud: aud, iat: t0,
+			header: m{"alg": "HS512"}}.sign(), false},
 		{"alg RS256", assertion{id: clientID, secret: secret, aud: aud, iat: t0, alg: "RS256"}.sign(), false},
-		{"crit", assertion{id: clientID, secret: secret, aud: aud, iat: t0, header: m{"crit": []string{"x"}}}.sign(), false},
+		{"crit", assertion{id: clientID, secret: secret, aud: aud, iat: t0, header: m{"crit": []string{"x"}}}.sign(),
+			false},
 		{"wrong secret", assertion{id: clientID, secret: secret + "x", aud: aud, iat: t0}.sign(), false},
 		{"unknown client", assertion{id: "nobody", secret: secret, aud: aud, iat: t0}.sign(), false},
 		{"signature cut off", strings.TrimRight(base().sign(), "=")[:200] + "..", false},
@@ -117,7 +127,8 @@ func TestAssertionChecks(t *testing.T) {
 		{"exp past leeway", with(m{"iat": now - 100, "exp": now - 60}), false},
 		{"no exp", with(m{"exp": nil}), false},
 		{"exp is text", with(m{"exp": "1700000100"}), false},
-		{"exp is null", base().signRaw(`{"alg":"HS256"}`, strings.Replace(good, "1700000100", "null", 1)+`"k5"}`), false},
+		{"exp is null", base().signRaw(`{"alg":"HS256"}`, strings.Replace(good, "1700000100", "null", 1)+`"k5"}`),
+			false},
 		{"exp is huge", with(m{"exp": 1e30}), false},
 		{"exp an hour after iat", with(m{"exp": now + 3600}), true},
 		{"exp more than an hour after iat", with(m{"exp": now + 3601}), false},
@@ -198,7 +209,8 @@ func TestClientAuthentication(t *testing.T) {
 		{"basic and another client_id", cc("client_id", "x"), basic, 400, "invalid_request"},
 		{"basic and secret", cc("client_id", clientID, "client_secret", secret), basic, 400, "invalid_request"},
 		{"basic and assertion", assertionForm(jwt()), basic, 400, "invalid_request"},
-		{"secret and assertion", cc("client_secret", secret, "client_assertion", jwt(), "client_assertion_type", assertionType), "", 400, "invalid_request"},
+		{"secret and assertion", cc("client_secret", secret, "client_assertion", jwt(), "client_assertion_type",
+			assertionType), "", 400, "invalid_request"},
 		{"basic with a wrong secret", cc(), basicHeader(clientID, "x"), 401, "invalid_client"},
 		{"another scheme", cc(), "Bearer x", 401, "invalid_client"},
 		{"basic, raw odd secret", cc(), basicHeader("odd", "a b+c%2F:/é"), 200, nil},
@@ -206,16 +218,20 @@ func TestClientAuthentication(t *testing.T) {
 		{"basic, control character", cc(), basicHeader("control", "a\nb"), 401, "invalid_client"},
 		{"basic, empty secret", cc(), basicHeader("empty", ""), 401, "invalid_client"},
 		{"assertion with an empty secret", assertionForm(jwtOf("empty", "")), "", 401, "invalid_client"},
-		{"assertion for a client of another method", assertionForm(jwtOf("only-post", "dummy")), "", 401, "invalid_client"},
+		{"assertion for a client of another method", assertionForm(jwtOf("only-post", "dummy")), "", 401,
+			"invalid_client"},
 		{"post", cc("client_id", clientID, "client_secret", secret), "", 200, nil},
 		{"post for a client of that method", cc("client_id", "only-post", "client_secret", "dummy"), "", 200, nil},
 		{"post with a wrong secret", cc("client_id", clientID, "client_secret", "x"), "", 401, "invalid_client"},
 		{"post without an id", cc("client_secret", secret), "", 401, "invalid_client"},
 		{"only an id", cc("client_id", clientID), "", 401, "invalid_client"},
-		{"assertion and its own client_id", cc("client_id", clientID, "client_assertion", jwt(), "client_assertion_type", assertionType), "", 200, nil},
-		{"assertion and another client_id", cc("client_id", "x", "client_assertion", jwt(), "client_assertion_type", assertionType), "", 401, "invalid_client"},
+		{"assertion and its own client_id", cc("client_id", clientID, "client_assertion", jwt(),
+			"client_assertion_type", assertionType), "", 200, nil},
+		{"assertion and another client_id", cc("client_id", "x", "client_assertion", jwt(), "client_assertion_type",
+			assertionType), "", 401, "invalid_client"},
 		{"assertion without a type", cc("client_assertion", jwt()), "", 401, "invalid_client"},
-		{"assertion of another type", cc("client_assertion", jwt(), "client_assertion_type", "x"), "", 401, "invalid_client"},
+		{"assertion of another type", cc("client_assertion", jwt(), "client_assertion_type", "x"), "", 401,
+			"invalid_client"},
 		{"type without an assertion", cc("client_assertion_type", assertionType), "", 401, "invalid_client"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -237,13 +253,16 @@ func TestClientAuthentication(t *testing.T) {
 func TestClientAuthOfTheServer(t *testing.T) {
 	s := newServer(t, Options{ClientAuth: []string{ClientSecretJWT}})
 	aud := s.URL() + SpatiafiTokenPath
-	if r := postForm(t, aud, url.Values{"grant_type": {"client_credentials"}}, "Authorization", basicHeader(clientID, secret)); r.StatusCode != 401 {
+	if r := postForm(t, aud, url.Values{"grant_type": {"client_credentials"}}, "Authorization",
+		basicHeader(clientID, secret)); r.StatusCode != 401 {
 		t.Errorf("basic: %s", r.Status)
 	}
-	if r := postForm(t, aud, url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {secret}}); r.StatusCode != 401 {
+	if r := postForm(t, aud, url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID},
+		"client_secret": {secret}}); r.StatusCode != 401 {
 		t.Errorf("post: %s", r.Status)
 	}
-	if r := postForm(t, aud, assertionForm(assertion{id: clientID, secret: secret, aud: aud, iat: time.Now()}.sign())); r.StatusCode != 200 {
+	if r := postForm(t, aud, assertionForm(assertion{id: clientID, secret: secret, aud: aud,
+		iat: time.Now()}.sign())); r.StatusCode != 200 {
 		t.Errorf("jwt: %s %s", r.Status, r.body)
 	}
 }

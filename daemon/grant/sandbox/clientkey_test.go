@@ -58,9 +58,11 @@ func signWith(t *testing.T, key crypto.Signer, alg, how string, header, claims m
 	case "RS256":
 		sig, err = rsa.SignPKCS1v15(rand.Reader, key.(*rsa.PrivateKey), crypto.SHA256, sum[:])
 	case "PS256":
-		sig, err = rsa.SignPSS(rand.Reader, key.(*rsa.PrivateKey), crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		sig, err = rsa.SignPSS(rand.Reader, key.(*rsa.PrivateKey), crypto.SHA256, sum[:],
+			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	case "PS256 short salt":
-		sig, err = rsa.SignPSS(rand.Reader, key.(*rsa.PrivateKey), crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: 8})
+		sig, err = rsa.SignPSS(rand.Reader, key.(*rsa.PrivateKey), crypto.SHA256, sum[:],
+			&rsa.PSSOptions{SaltLength: 8})
 	case "ES256":
 		r, s, e := ecdsa.Sign(rand.Reader, key.(*ecdsa.PrivateKey), sum[:])
 		err, sig = e, make([]byte, 64)
@@ -94,7 +96,8 @@ func signWith(t *testing.T, key crypto.Signer, alg, how string, header, claims m
 }
 
 func assertionClaims(id, aud string) map[string]any {
-	return map[string]any{"iss": id, "sub": id, "aud": aud, "iat": t0.Unix(), "exp": t0.Unix() + 300, "jti": rand.Text()}
+	return map[string]any{"iss": id, "sub": id, "aud": aud, "iat": t0.Unix(), "exp": t0.Unix() + 300,
+		"jti": rand.Text()}
 }
 
 // Every algorithm, and what must not pass for it.
@@ -144,7 +147,8 @@ func TestPrivateKeyJWT(t *testing.T) {
 		if tt.header == nil {
 			tt.header = map[string]any{"typ": "JWT"}
 		}
-		r := postForm(t, aud, assertionForm(signWith(t, tt.key, tt.alg, tt.how, tt.header, assertionClaims(tt.id, aud))))
+		r := postForm(t, aud, assertionForm(signWith(t, tt.key, tt.alg, tt.how, tt.header,
+			assertionClaims(tt.id, aud))))
 		if ok := r.StatusCode == 200; ok != tt.ok || !ok && r.member(t, "error") != "invalid_client" {
 			t.Errorf("%s: %s signed as %s: %s %s", tt.id, tt.alg, tt.how, r.Status, r.body)
 		}
@@ -160,11 +164,13 @@ func TestPrivateKeyJWT(t *testing.T) {
 // Which audience a server wants is its own; all three are in use.
 func TestAssertionAudience(t *testing.T) {
 	for rule, want := range map[AssertionAudience][3]bool{ // token endpoint, endpoint that is called, issuer
-		"": {true, true, true}, AudienceToken: {true, false, false}, AudienceEndpoint: {false, true, false}, AudienceIssuer: {false, false, true},
+		"": {true, true, true}, AudienceToken: {true, false, false}, AudienceEndpoint: {false, true,
+			false}, AudienceIssuer: {false, false, true},
 	} {
 		s := newServer(t, Options{Clock: func() time.Time { return t0 }, AssertionAudience: rule, IssuerPath: "/t"})
 		for i, aud := range []string{s.URL() + s.TokenPath(), s.URL() + s.RevokePath(), s.Issuer()} {
-			form := with(assertionForm(assertion{id: clientID, secret: secret, aud: aud, iat: t0}.sign()), url.Values{"grant_type": {""}, "token": {"x"}})
+			form := with(assertionForm(assertion{id: clientID, secret: secret, aud: aud, iat: t0}.sign()),
+				url.Values{"grant_type": {""}, "token": {"x"}})
 			if r := postForm(t, s.URL()+s.RevokePath(), form); (r.StatusCode == 200) != want[i] {
 				t.Errorf("%q, aud %s: %s %s", rule, aud, r.Status, r.body)
 			}

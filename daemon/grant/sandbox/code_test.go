@@ -10,7 +10,8 @@ import (
 // A code works once, for its client, its redirect URI and its verifier; whoever presents it wrongly has used it up.
 func TestCodeChecks(t *testing.T) {
 	now := t0
-	s := newPersonServer(t, Options{Clock: func() time.Time { return now }, Clients: []Client{{ID: "other", RedirectURIs: []string{callback}}}})
+	s := newPersonServer(t, Options{Clock: func() time.Time { return now },
+		Clients: []Client{{ID: "other", RedirectURIs: []string{callback}}}})
 	for _, tt := range []struct {
 		name    string
 		changes url.Values
@@ -52,7 +53,8 @@ func TestCodeChecks(t *testing.T) {
 func TestVerifier(t *testing.T) {
 	for v, want := range map[string]bool{
 		testVerify: true, strings.Repeat("a", 43): true, strings.Repeat("a", 128): true,
-		strings.Repeat("a", 42): false, strings.Repeat("a", 129): false, testVerify + "+": false, "": false, testVerify + "\n": false,
+		strings.Repeat("a", 42): false, strings.Repeat("a", 129): false, testVerify + "+": false, "": false,
+		testVerify + "\n": false,
 	} {
 		if got := verifies(v, s256(v)); got != want {
 			t.Errorf("%q: %v", v, got)
@@ -72,7 +74,8 @@ func TestCodeReuseRevokes(t *testing.T) {
 	if first.api(t, s, apiPath) != 200 || second.api(t, s, apiPath) != 200 {
 		t.Fatalf("%s %s", first.body, second.body)
 	}
-	redeem(t, s, code, url.Values{"client_id": {"web"}, "client_secret": {secret}}).refused(t, "another client's reuse", 400, "invalid_grant")
+	redeem(t, s, code, url.Values{"client_id": {"web"}, "client_secret": {secret}}).refused(t, "another client's reuse",
+		400, "invalid_grant")
 	if got := first.api(t, s, apiPath); got != 200 {
 		t.Errorf("another client can end the session: %d", got)
 	}
@@ -126,7 +129,8 @@ func TestUserinfo(t *testing.T) {
 	if r := get(tokens(t, s, url.Values{"scope": {"openid"}})); r.StatusCode != 200 || r.member(t, "email") != nil {
 		t.Errorf("only openid: %s %s", r.Status, r.body)
 	}
-	machine := postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"openid"}}, "Authorization", basicHeader(clientID, secret))
+	machine := postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"openid"}},
+		"Authorization", basicHeader(clientID, secret))
 	if r := send(t, "GET", s.URL()+"/userinfo", ""); r.Header.Get("WWW-Authenticate") != "Bearer" { // RFC 6750 §3.1
 		t.Errorf("challenge without a token: %q", r.Header.Get("WWW-Authenticate"))
 	}

@@ -18,20 +18,24 @@ func startDevice(t *testing.T, s *Server, form url.Values) reply {
 }
 
 func pollForm(device reply, t *testing.T) url.Values {
-	return url.Values{"grant_type": {grantDevice}, "client_id": {native}, "device_code": {device.text(t, "device_code")}}
+	return url.Values{"grant_type": {grantDevice}, "client_id": {native},
+		"device_code": {device.text(t, "device_code")}}
 }
 
 func TestDeviceStart(t *testing.T) {
-	s := newPersonServer(t, Options{Scopes: []string{"read"}, Clients: []Client{{ID: "code-only", Grants: []string{grantCode}}}})
+	s := newPersonServer(t, Options{Scopes: []string{"read"},
+		Clients: []Client{{ID: "code-only", Grants: []string{grantCode}}}})
 	s.SetConsent(ConsentForm)
 	r := startDevice(t, s, url.Values{"scope": {"read"}})
 	code := r.text(t, "user_code")
-	if !regexp.MustCompile(`^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$`).MatchString(code) || r.StatusCode != 200 {
+	if !regexp.MustCompile(`^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$`).MatchString(code) ||
+		r.StatusCode != 200 {
 		t.Fatalf("%s %s", r.Status, r.body)
 	}
 	page := s.URL() + "/device"
 	for name, want := range map[string]any{
-		"verification_uri": page, "verification_uri_complete": page + "?user_code=" + code, "expires_in": float64(900), "interval": float64(5),
+		"verification_uri": page, "verification_uri_complete": page + "?user_code=" + code, "expires_in": float64(900),
+		"interval": float64(5),
 	} {
 		if got := r.member(t, name); got != want {
 			t.Errorf("%s = %v, want %v", name, got, want)
@@ -41,15 +45,18 @@ func TestDeviceStart(t *testing.T) {
 		t.Error(d)
 	}
 	startDevice(t, s, url.Values{"client_id": {"x"}}).refused(t, "unknown client", 401, "invalid_client")
-	startDevice(t, s, url.Values{"client_id": {"web"}}).refused(t, "confidential without its secret", 401, "invalid_client")
-	startDevice(t, s, url.Values{"client_id": {"code-only"}}).refused(t, "client without this grant", 400, "unauthorized_client")
+	startDevice(t, s, url.Values{"client_id": {"web"}}).refused(t, "confidential without its secret", 401,
+		"invalid_client")
+	startDevice(t, s, url.Values{"client_id": {"code-only"}}).refused(t, "client without this grant", 400,
+		"unauthorized_client")
 	startDevice(t, s, url.Values{"scope": {"admin"}}).refused(t, "unknown scope", 400, "invalid_scope")
 	if r := send(t, "GET", s.URL()+"/device/code", ""); r.StatusCode != 405 {
 		t.Errorf("GET: %s", r.Status)
 	}
 	s.SetDevice(Device{OmitInterval: true, OmitComplete: true, Interval: time.Second, Lifetime: time.Minute})
 	r = startDevice(t, s, nil)
-	if r.member(t, "interval") != nil || r.member(t, "verification_uri_complete") != nil || r.member(t, "expires_in") != float64(60) {
+	if r.member(t, "interval") != nil || r.member(t, "verification_uri_complete") != nil ||
+		r.member(t, "expires_in") != float64(60) {
 		t.Errorf("%s", r.body)
 	}
 	poll := func() reply { return postForm(t, s.URL()+"/token", pollForm(r, t)) }
@@ -61,7 +68,8 @@ func TestDeviceStart(t *testing.T) {
 func TestDeviceIntervalInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := inBubble(t, Options{Clients: []Client{{ID: native}}, Latency: 2 * time.Second})
-		form := pollForm(bubble(t, c, s.URL()+"/device/code", url.Values{"client_id": {native}, "scope": {"openid"}}), t)
+		form := pollForm(bubble(t, c, s.URL()+"/device/code", url.Values{"client_id": {native}, "scope": {"openid"}}),
+			t)
 		poll := func(after time.Duration, want string) {
 			t.Helper()
 			time.Sleep(after)
@@ -90,7 +98,8 @@ func TestDeviceIntervalInBubble(t *testing.T) {
 
 func TestDeviceEndsInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c := inBubble(t, Options{Clients: []Client{{ID: native}, {ID: "other"}}, Device: Device{Lifetime: time.Minute, Interval: time.Second}})
+		s, c := inBubble(t, Options{Clients: []Client{{ID: native}, {ID: "other"}},
+			Device: Device{Lifetime: time.Minute, Interval: time.Second}})
 		start := func() (url.Values, string) {
 			r := bubble(t, c, s.URL()+"/device/code", url.Values{"client_id": {native}})
 			if r.member(t, "interval") != float64(1) {
@@ -103,7 +112,8 @@ func TestDeviceEndsInBubble(t *testing.T) {
 			bubble(t, c, s.URL()+"/token", form).refused(t, want, 400, want)
 		}
 		form, code := start()
-		poll(with(url.Values{"client_id": {"other"}}, url.Values{"grant_type": {grantDevice}, "device_code": form["device_code"]}), "invalid_grant")
+		poll(with(url.Values{"client_id": {"other"}}, url.Values{"grant_type": {grantDevice},
+			"device_code": form["device_code"]}), "invalid_grant")
 		time.Sleep(time.Minute - time.Nanosecond)
 		poll(form, "authorization_pending")
 		time.Sleep(time.Nanosecond)
@@ -142,10 +152,12 @@ func TestDeviceForms(t *testing.T) {
 	s.SetConsent(ConsentForm)
 	get := func(u string) reply { return send(t, "GET", u, "") }
 	device := startDevice(t, s, url.Values{"scope": {"openid"}})
-	if r := get(device.text(t, "verification_uri")); r.StatusCode != 200 || !strings.Contains(r.body, `id="user_code"`) {
+	if r := get(device.text(t, "verification_uri")); r.StatusCode != 200 ||
+		!strings.Contains(r.body, `id="user_code"`) {
 		t.Errorf("%s %s", r.Status, r.body)
 	}
-	if r := get(device.text(t, "verification_uri") + "?user_code=WRNG-CODE"); r.StatusCode != 404 || !strings.Contains(r.body, `id="problem"`) {
+	if r := get(device.text(t, "verification_uri") + "?user_code=WRNG-CODE"); r.StatusCode != 404 ||
+		!strings.Contains(r.body, `id="problem"`) {
 		t.Errorf("wrong code: %s %s", r.Status, r.body)
 	}
 	page := get(device.text(t, "verification_uri_complete"))

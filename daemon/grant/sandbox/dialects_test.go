@@ -15,37 +15,50 @@ func TestKeycloak(t *testing.T) {
 	to := s.URL() + KeycloakTokenPath
 	form := url.Values{"grant_type": {"client_credentials"}, "audience": {planetAPIName}}
 	post := with(url.Values{"client_id": {clientID}, "client_secret": {secret}}, form)
-	for name, r := range map[string]reply{"post": postForm(t, to, post), "basic": postForm(t, to, form, "Authorization", basicHeader(clientID, secret))} {
+	for name, r := range map[string]reply{"post": postForm(t, to, post),
+		"basic": postForm(t, to, form, "Authorization", basicHeader(clientID, secret))} {
 		want := []string{"access_token", "expires_in", "not-before-policy", "refresh_expires_in", "scope", "token_type"}
-		if d := cmp.Diff(want, members(t, r)); d != "" || r.member(t, "expires_in") != float64(3600) || r.member(t, "scope") != "email profile" {
+		if d := cmp.Diff(want, members(t, r)); d != "" || r.member(t, "expires_in") != float64(3600) ||
+			r.member(t, "scope") != "email profile" {
 			t.Errorf("%s: %s %s", name, d, r.body)
 		}
 		claims := segment(t, r.text(t, "access_token"), 1)
-		if claims["iss"] != s.URL()+KeycloakIssuerPath || claims["aud"] != planetAPIName || r.api(t, s, "/data/v1/x") != 200 {
+		if claims["iss"] != s.URL()+KeycloakIssuerPath || claims["aud"] != planetAPIName ||
+			r.api(t, s, "/data/v1/x") != 200 {
 			t.Errorf("%s: %v", name, claims)
 		}
 	}
-	postForm(t, to, with(post, url.Values{"client_secret": {"x"}})).refused(t, "wrong secret", 401, "unauthorized_client")
-	postForm(t, to, form, "Authorization", basicHeader(clientID, "x")).refused(t, "wrong secret in Basic", 401, "unauthorized_client")
+	postForm(t, to, with(post, url.Values{"client_secret": {"x"}})).refused(t, "wrong secret", 401,
+		"unauthorized_client")
+	postForm(t, to, form, "Authorization", basicHeader(clientID, "x")).refused(t, "wrong secret in Basic", 401,
+		"unauthorized_client")
 	postForm(t, to, with(post, url.Values{"client_id": {"x"}})).refused(t, "unknown client", 401, "invalid_client")
-	postForm(t, to, url.Values{"grant_type": {"refresh_token"}, "client_id": {native}, "refresh_token": {"x"}}).refused(t, "refresh", 400, "invalid_grant")
-	postForm(t, to, with(form, url.Values{"audience": {"https://api.planet.com"}}), "Authorization", basicHeader(clientID, secret)).
+	postForm(t, to, url.Values{"grant_type": {"refresh_token"}, "client_id": {native},
+		"refresh_token": {"x"}}).refused(t, "refresh", 400, "invalid_grant")
+	postForm(t, to, with(form, url.Values{"audience": {"https://api.planet.com"}}), "Authorization",
+		basicHeader(clientID, secret)).
 		refused(t, "audience without its slash", 400, "invalid_target")
-	if r := send(t, "GET", s.URL()+KeycloakIssuerPath+oidcMeta, ""); r.member(t, "issuer") != s.URL()+KeycloakIssuerPath || r.member(t, "token_endpoint") != to {
+	if r := send(t, "GET", s.URL()+KeycloakIssuerPath+oidcMeta, ""); r.member(t, "issuer") != s.URL()+
+		KeycloakIssuerPath || r.member(t, "token_endpoint") != to {
 		t.Errorf("metadata: %s %s", r.Status, r.body)
 	}
 	// A person there, whose tokens are no good at the other server.
-	r := send(t, "GET", s.URL()+strings.TrimSuffix(KeycloakTokenPath, "token")+"auth?"+asked(url.Values{"scope": {"openid"}}).Encode(), "")
+	r := send(t, "GET", s.URL()+strings.TrimSuffix(KeycloakTokenPath, "token")+"auth?"+
+		asked(url.Values{"scope": {"openid"}}).Encode(), "")
 	u, _ := url.Parse(r.Header.Get("Location"))
 	code := u.Query().Get("code")
 	redeem(t, s, code, nil).refused(t, "a code of another server", 400, "invalid_grant")
-	person := postForm(t, to, url.Values{"grant_type": {grantCode}, "code": {code}, "client_id": {native}, "redirect_uri": {portedBack}, "code_verifier": {testVerify}})
-	if person.StatusCode != 200 || person.text(t, "session_state") == "" || person.member(t, "refresh_expires_in") != float64(1800) {
+	person := postForm(t, to, url.Values{"grant_type": {grantCode}, "code": {code}, "client_id": {native},
+		"redirect_uri": {portedBack}, "code_verifier": {testVerify}})
+	if person.StatusCode != 200 || person.text(t, "session_state") == "" ||
+		person.member(t, "refresh_expires_in") != float64(1800) {
 		t.Fatalf("%s %s", person.Status, person.body)
 	}
-	refresh(t, s, person.text(t, "refresh_token"), nil).refused(t, "a refresh token of another server", 400, "invalid_grant")
+	refresh(t, s, person.text(t, "refresh_token"), nil).refused(t, "a refresh token of another server", 400,
+		"invalid_grant")
 	me := func(path string) int { return person.api(t, s, path) }
-	if here, there := me(strings.TrimSuffix(KeycloakTokenPath, "token")+"userinfo"), me("/userinfo"); here != 200 || there != 401 {
+	if here, there := me(strings.TrimSuffix(KeycloakTokenPath, "token")+"userinfo"), me("/userinfo"); here != 200 ||
+		there != 401 {
 		t.Errorf("userinfo: %d here, %d at another server", here, there)
 	}
 }
@@ -59,7 +72,8 @@ func TestPlanetLogin(t *testing.T) {
 	r := login(`{"email":"`+alice+`","password":"`+alicePass+`"}`, json)
 	token := r.text(t, "token")
 	key, _ := segment(t, token, 1)["api_key"].(string)
-	if r.StatusCode != 200 || key == "" || key != s.APIKey(alice) || segment(t, token, 0)["alg"] != "HS256" || len(members(t, r)) != 1 {
+	if r.StatusCode != 200 || key == "" || key != s.APIKey(alice) || segment(t, token, 0)["alg"] != "HS256" ||
+		len(members(t, r)) != 1 {
 		t.Fatalf("%s %s", r.Status, r.body)
 	}
 	for name, tt := range map[string]struct {
@@ -89,7 +103,8 @@ func TestPlanetLogin(t *testing.T) {
 		}
 	}
 	check("at first", 200)
-	for _, header := range []string{"Bearer " + key, "api-key x" + key, "api-key", key, basicHeader(key, "x"), basicHeader("", "")} {
+	for _, header := range []string{"Bearer " + key, "api-key x" + key, "api-key", key, basicHeader(key, "x"),
+		basicHeader("", "")} {
 		if got := api(header); got != 401 {
 			t.Errorf("%s…: %d", header[:4], got)
 		}
@@ -115,8 +130,10 @@ func TestStaticKeys(t *testing.T) {
 		want        int
 	}{
 		{"Authorization", "dummy-1", 200}, {"Authorization", "Token dummy-2", 200}, {"X-Api-Key", "dummy-3", 200},
-		{"Authorization", "Bearer dummy-1", 401}, {"Authorization", "token dummy-2", 401}, {"Authorization", "dummy-2", 401},
-		{"Authorization", "Token  dummy-2", 401}, {"Authorization", "dummy-3", 401}, {"X-Api-Key", "dummy-1", 401}, {"X-Api-Key", "x", 401},
+		{"Authorization", "Bearer dummy-1", 401}, {"Authorization", "token dummy-2", 401},
+		{"Authorization", "dummy-2", 401},
+		{"Authorization", "Token  dummy-2", 401}, {"Authorization", "dummy-3", 401}, {"X-Api-Key", "dummy-1", 401},
+		{"X-Api-Key", "x", 401},
 	} {
 		if got := get(tt.name, tt.value); got != tt.want {
 			t.Errorf("%s: %s: %d", tt.name, tt.value, got)
@@ -164,7 +181,8 @@ func TestEarthscopeProfile(t *testing.T) {
 func TestGoogleInstalledApp(t *testing.T) {
 	now := t0
 	s := newPersonServer(t, Options{Dialect: Google, Clock: func() time.Time { return now }})
-	web := url.Values{"client_id": {"web"}, "client_secret": {secret}, "redirect_uri": {webCallback}, "code_verifier": {""}}
+	web := url.Values{"client_id": {"web"}, "client_secret": {secret}, "redirect_uri": {webCallback},
+		"code_verifier": {""}}
 	plain := url.Values{"client_id": {"web"}, "redirect_uri": {webCallback}, "scope": {"openid"}}
 	if q := authorize(t, s, plain); q.Get("scope") != "openid" || q.Get("code") == "" {
 		t.Errorf("%v", q)
@@ -182,7 +200,8 @@ func TestGoogleInstalledApp(t *testing.T) {
 	}
 	r := redeem(t, s, code("&access_type=offline"), web)
 	want := []string{"access_token", "expires_in", "id_token", "refresh_token", "scope", "token_type"}
-	if d := cmp.Diff(want, members(t, r)); d != "" || r.member(t, "expires_in") != float64(3599) || strings.Contains(r.text(t, "access_token"), "eyJ") {
+	if d := cmp.Diff(want, members(t, r)); d != "" || r.member(t, "expires_in") != float64(3599) ||
+		strings.Contains(r.text(t, "access_token"), "eyJ") {
 		t.Fatalf("%s %s", d, r.body)
 	}
 	if got := r.api(t, s, apiPath); got != 200 {
@@ -211,7 +230,8 @@ func TestGoogleServiceAccount(t *testing.T) {
 	s := newServer(t, Options{Dialect: Google, Clock: func() time.Time { return t0 }, AssertionAudience: AudienceToken,
 		Clients: []Client{{ID: robot, Key: &k.rsa.PublicKey, Alg: "RS256", KeyID: "k1"}}})
 	ask := func(kid string, changes map[string]any) reply {
-		claims := map[string]any{"iss": robot, "aud": s.URL() + "/token", "iat": t0.Unix(), "exp": t0.Unix() + 3600, "scope": "read"}
+		claims := map[string]any{"iss": robot, "aud": s.URL() + "/token", "iat": t0.Unix(), "exp": t0.Unix() + 3600,
+			"scope": "read"}
 		for name, v := range changes {
 			claims[name] = v
 		}
@@ -219,7 +239,8 @@ func TestGoogleServiceAccount(t *testing.T) {
 		return postForm(t, s.URL()+"/token", url.Values{"grant_type": {grantJWT}, "assertion": {jwt}})
 	}
 	r := ask("k1", nil)
-	if d := cmp.Diff([]string{"access_token", "expires_in", "token_type"}, members(t, r)); d != "" || r.api(t, s, apiPath) != 200 {
+	if d := cmp.Diff([]string{"access_token", "expires_in", "token_type"}, members(t, r)); d != "" ||
+		r.api(t, s, apiPath) != 200 {
 		t.Errorf("%s %s", d, r.body)
 	}
 	if r := ask("k1", map[string]any{"sub": alice}); r.StatusCode != 200 {
@@ -233,7 +254,8 @@ func TestGoogleServiceAccount(t *testing.T) {
 
 func TestNonsensicalOptions(t *testing.T) {
 	for name, o := range map[string]Options{
-		"dialect": {Dialect: "x"}, "path of another dialect": {Dialect: Auth0, IssuerPath: "/x"}, "path": {IssuerPath: "x/"},
+		"dialect": {Dialect: "x"}, "path of another dialect": {Dialect: Auth0, IssuerPath: "/x"},
+		"path": {IssuerPath: "x/"},
 	} {
 		func() {
 			defer func() {

@@ -10,7 +10,8 @@ import (
 
 // Edges of the authorization endpoint that its table does not reach.
 func TestAuthorizationEdges(t *testing.T) {
-	s := newPersonServer(t, Options{Clients: []Client{{ID: "device-only", RedirectURIs: []string{callback}, Grants: []string{grantDevice}}}})
+	s := newPersonServer(t, Options{Clients: []Client{{ID: "device-only", RedirectURIs: []string{callback},
+		Grants: []string{grantDevice}}}})
 	for query, want := range map[string]string{
 		asked(nil).Encode() + "&state=again": "repeated", "client_id=%zz": "parsed", "state=%ff": "UTF-8",
 	} {
@@ -35,7 +36,8 @@ func TestAuthorizationEdges(t *testing.T) {
 func TestDeviceEdges(t *testing.T) {
 	s := newPersonServer(t, Options{})
 	s.SetConsent(ConsentForm)
-	send(t, "POST", s.URL()+"/device/code", "{}", "Content-Type", "application/json").refused(t, "JSON", 400, "invalid_request")
+	send(t, "POST", s.URL()+"/device/code", "{}", "Content-Type", "application/json").refused(t, "JSON", 400,
+		"invalid_request")
 	postForm(t, s.URL()+"/token", url.Values{"grant_type": {grantDevice}, "client_id": {native}, "device_code": {"x"}}).
 		refused(t, "unknown", 400, "invalid_grant")
 	device := startDevice(t, s, nil)
@@ -67,7 +69,8 @@ func TestDeviceEdges(t *testing.T) {
 // RFC 8628 §3.2: where no interval is said, clients must use five seconds, whatever the server had in mind.
 func TestUnsaidIntervalInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c := inBubble(t, Options{Clients: []Client{{ID: native}}, Device: Device{OmitInterval: true, Interval: time.Second}})
+		s, c := inBubble(t, Options{Clients: []Client{{ID: native}},
+			Device: Device{OmitInterval: true, Interval: time.Second}})
 		form := pollForm(bubble(t, c, s.URL()+"/device/code", url.Values{"client_id": {native}}), t)
 		for _, step := range []struct {
 			after time.Duration
@@ -82,15 +85,19 @@ func TestUnsaidIntervalInBubble(t *testing.T) {
 // What one of the servers here has issued is worth nothing at another.
 func TestServersKeepApart(t *testing.T) {
 	s := newPersonServer(t, Options{})
-	machine := postForm(t, s.URL()+KeycloakTokenPath, url.Values{"grant_type": {"client_credentials"}}, "Authorization", basicHeader(clientID, secret))
+	machine := postForm(t, s.URL()+KeycloakTokenPath, url.Values{"grant_type": {"client_credentials"}}, "Authorization",
+		basicHeader(clientID, secret))
 	postForm(t, s.URL()+"/token", url.Values{"grant_type": {grantExchange}, "client_id": {native},
-		"subject_token": {machine.text(t, "access_token")}, "subject_token_type": {typeAccess}}).refused(t, "exchange", 400, "invalid_request")
+		"subject_token": {machine.text(t, "access_token")}, "subject_token_type": {typeAccess}}).refused(t, "exchange",
+		400, "invalid_request")
 	uri := postForm(t, s.URL()+"/par", asked(nil)).text(t, "request_uri")
-	there := s.URL() + strings.TrimSuffix(KeycloakTokenPath, "token") + "auth?" + url.Values{"client_id": {native}, "request_uri": {uri}}.Encode()
+	there := s.URL() + strings.TrimSuffix(KeycloakTokenPath, "token") + "auth?" +
+		url.Values{"client_id": {native}, "request_uri": {uri}}.Encode()
 	if r := send(t, "GET", there, ""); r.StatusCode != 400 || !strings.Contains(r.body, "request_uri") {
 		t.Errorf("request_uri: %s %s", r.Status, r.body)
 	}
-	send(t, "POST", s.URL()+"/par", "{}", "Content-Type", "application/json").refused(t, "PAR in JSON", 400, "invalid_request")
+	send(t, "POST", s.URL()+"/par", "{}", "Content-Type", "application/json").refused(t, "PAR in JSON", 400,
+		"invalid_request")
 	nobody := New(Options{Consent: ConsentAllow, Clients: []Client{{ID: native, RedirectURIs: []string{callback}}}})
 	defer nobody.Close()
 	if err := nobody.Start(""); err != nil {
@@ -104,7 +111,8 @@ func TestServersKeepApart(t *testing.T) {
 // The API says whose token it was given.
 func TestAPITellsWhose(t *testing.T) {
 	s := newPersonServer(t, Options{})
-	machine := postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}}, "Authorization", basicHeader(clientID, secret))
+	machine := postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}}, "Authorization",
+		basicHeader(clientID, secret))
 	for _, tt := range []struct{ token, user, client string }{
 		{tokens(t, s, nil).text(t, "access_token"), "00000000-1111-4222-8333-444444444444", native},
 		{machine.text(t, "access_token"), "", clientID},

@@ -74,7 +74,8 @@ func TestFaultAnswers(t *testing.T) {
 		{"refusal", Refuse(400, "invalid_grant"), 400, "", `{"error":"invalid_grant"`},
 		{"busy for seconds", Busy(429, "7"), 429, "Retry-After: 7", ""},
 		{"busy without a time", Busy(429, ""), 429, "Retry-After: ", ""},
-		{"busy until a date of its clock", Fault{Status: 503, RetryAt: time.Minute}, 503, "Retry-After: Tue, 14 Nov 2023 22:14:20 GMT", ""},
+		{"busy until a date of its clock", Fault{Status: 503, RetryAt: time.Minute}, 503,
+			"Retry-After: Tue, 14 Nov 2023 22:14:20 GMT", ""},
 		{"its Date", Fault{Status: 500}, 500, "Date: Tue, 14 Nov 2023 22:13:20 GMT", ""},
 		{"no content", Fault{Status: 204}, 204, "", ""},
 		{"headers", Fault{Status: 200, HeaderBytes: 50_000}, 200, "X-Filler-49: " + strings.Repeat("x", 1000), ""},
@@ -198,21 +199,26 @@ func TestLogHoldsNoSecret(t *testing.T) {
 	s := newServer(t, Options{})
 	token := personToken(t, s)
 	aud := s.URL() + SpatiafiTokenPath
-	jwt := assertion{id: clientID, secret: secret, aud: aud, iat: time.Now(), set: map[string]any{"jti": "the-jti"}}.sign()
+	jwt := assertion{id: clientID, secret: secret, aud: aud, iat: time.Now(),
+		set: map[string]any{"jti": "the-jti"}}.sign()
 	postForm(t, aud, assertionForm(jwt))
 	postForm(t, aud, url.Values{"grant_type": {"password"}, "username": {alice}, "password": {alicePass}})
-	postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {secret}, "scope": {"read"}})
+	postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID},
+		"client_secret": {secret}, "scope": {"read"}})
 	send(t, "GET", s.URL()+apiPath+"?access_token="+token, "", "Authorization", "Bearer "+token)
 	postForm(t, aud, assertionForm(jwt), "Authorization", basicHeader(clientID, secret))
 
 	log := s.Log()
 	want := []Entry{
 		{Method: "GET", Path: SpatiafiBasicPath, Auth: "basic", Status: 200},
-		{Method: "POST", Path: SpatiafiTokenPath, GrantType: "client_credentials", Auth: ClientSecretJWT, ClientID: clientID, Assertion: Digest("the-jti"), Status: 200},
+		{Method: "POST", Path: SpatiafiTokenPath, GrantType: "client_credentials", Auth: ClientSecretJWT,
+			ClientID: clientID, Assertion: Digest("the-jti"), Status: 200},
 		{Method: "POST", Path: SpatiafiTokenPath, GrantType: "password", Status: 200},
-		{Method: "POST", Path: "/token", GrantType: "client_credentials", Auth: ClientSecretPost, ClientID: clientID, Scope: "read", Status: 200},
+		{Method: "POST", Path: "/token", GrantType: "client_credentials", Auth: ClientSecretPost, ClientID: clientID,
+			Scope: "read", Status: 200},
 		{Method: "GET", Path: apiPath, Auth: "bearer", Token: Digest(token), Status: 200},
-		{Method: "POST", Path: SpatiafiTokenPath, GrantType: "client_credentials", Auth: "several", ClientID: clientID, Assertion: Digest("the-jti"), Status: 400},
+		{Method: "POST", Path: SpatiafiTokenPath, GrantType: "client_credentials", Auth: "several", ClientID: clientID,
+			Assertion: Digest("the-jti"), Status: 400},
 	}
 	if len(log) != len(want) {
 		t.Fatalf("%d entries", len(log))

@@ -18,8 +18,9 @@ func genericRealm(base string) *realm {
 			oauthMeta + base, // RFC 8414 §3.1: inserted between host and path
 			base + oidcMeta,  // OpenID Connect Discovery §4: appended to the issuer
 		},
-		token: base + genericToken, keys: base + genericKeys, authorize: base + "/authorize", device: base + "/device/code",
-		par: base + "/par", revoke: base + "/revoke", userinfo: base + "/userinfo",
+		token: base + genericToken, keys: base + genericKeys, authorize: base + "/authorize",
+		device: base + "/device/code",
+		par:    base + "/par", revoke: base + "/revoke", userinfo: base + "/userinfo",
 		interact: base + "/interaction", activate: base + "/device",
 		grants:    []string{grantCode, grantRefresh, grantClient, grantDevice, grantExchange, grantJWT},
 		life:      defaultLifetime,

@@ -20,14 +20,16 @@ func TestGenericToken(t *testing.T) {
 		t.Helper()
 		return postForm(t, s.URL()+s.TokenPath(), form, "Authorization", basicHeader(clientID, secret))
 	}
-	r := ask(url.Values{"grant_type": {"client_credentials"}, "scope": {"read write"}, "audience": {"https://api.example"}})
+	r := ask(url.Values{"grant_type": {"client_credentials"}, "scope": {"read write"},
+		"audience": {"https://api.example"}})
 	if r.StatusCode != 200 || r.member(t, "scope") != "read write" || r.member(t, "token_type") != "Bearer" ||
 		r.member(t, "expires_in") != float64(900) || r.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%s %v %s", r.Status, r.Header, r.body)
 	}
 	claims := segment(t, r.member(t, "access_token").(string), 1)
 	for name, want := range map[string]any{
-		"iss": s.URL() + "/tenant/one", "aud": "https://api.example", "scope": "read write", "sub": clientID, "client_id": clientID,
+		"iss": s.URL() + "/tenant/one", "aud": "https://api.example", "scope": "read write", "sub": clientID,
+		"client_id": clientID,
 	} {
 		if claims[name] != want {
 			t.Errorf("%s = %v, want %v", name, claims[name], want)
@@ -85,9 +87,11 @@ func TestGenericRefusals(t *testing.T) {
 	// Where any scope is known, its grammar still holds.
 	s = newServer(t, Options{})
 	for scope, status := range map[string]int{
-		"a b": 200, "a:b/c.d-e": 200, "a  b": 400, " a": 400, "a ": 400, " ": 400, `a"b`: 400, `a\b`: 400, "ä": 400, "a\tb": 400,
+		"a b": 200, "a:b/c.d-e": 200, "a  b": 400, " a": 400, "a ": 400, " ": 400, `a"b`: 400, `a\b`: 400,
+		"ä": 400, "a\tb": 400,
 	} {
-		r := postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}, "scope": {scope}}, "Authorization", basic)
+		r := postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}, "scope": {scope}},
+			"Authorization", basic)
 		if r.StatusCode != status {
 			t.Errorf("scope %q: %s %s", scope, r.Status, r.body)
 		}
@@ -105,7 +109,8 @@ func TestDiscovery(t *testing.T) {
 		for _, where := range []string{oauthMeta + path, path + oidcMeta} {
 			r := send(t, "GET", s.URL()+where, "")
 			docs = append(docs, r.body)
-			if r.StatusCode != 200 || r.member(t, "issuer") != s.URL()+path || r.member(t, "token_endpoint") != s.URL()+path+"/token" {
+			if r.StatusCode != 200 || r.member(t, "issuer") != s.URL()+path || r.member(t, "token_endpoint") != s.URL()+
+				path+"/token" {
 				t.Errorf("%s: %s %s", where, r.Status, r.body)
 			}
 			if d := cmp.Diff([]any{ClientSecretPost}, r.member(t, "token_endpoint_auth_methods_supported")); d != "" {
@@ -138,7 +143,8 @@ func TestKeys(t *testing.T) {
 		return new(big.Int).SetBytes(b)
 	}
 	public := &rsa.PublicKey{N: number("n"), E: int(number("e").Int64())}
-	r := postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}}, "Authorization", basicHeader(clientID, secret))
+	r := postForm(t, s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}}, "Authorization",
+		basicHeader(clientID, secret))
 	j, err := parseJWT(r.member(t, "access_token").(string))
 	if err != nil || !j.verifyRSA(public) {
 		t.Errorf("%v: the token is not signed with the published key", err)
@@ -159,7 +165,8 @@ func TestXOAuth2(t *testing.T) {
 		{"generic post", "odd id", "a b+c%2F:/é", "/token", oauth2.AuthStyleInParams, ClientSecretPost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := clientcredentials.Config{ClientID: tt.id, ClientSecret: tt.secret, TokenURL: s.URL() + tt.tokenPath, AuthStyle: tt.style}
+			cfg := clientcredentials.Config{ClientID: tt.id, ClientSecret: tt.secret, TokenURL: s.URL() + tt.tokenPath,
+				AuthStyle: tt.style}
 			ctx := context.WithValue(t.Context(), oauth2.HTTPClient, direct)
 			resp, err := cfg.Client(ctx).Get(s.URL() + "/api/info")
 			if err != nil {

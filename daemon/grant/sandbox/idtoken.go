@@ -34,7 +34,8 @@ func (m *realm) describe(u *User, scope string, claims map[string]any) {
 	nick, _, _ := strings.Cut(u.Name, "@")
 	claims["sub"] = u.ID
 	if has(scope, "profile") {
-		claims["name"], claims["given_name"], claims["family_name"], claims["nickname"] = nick+" Example", nick, "Example", nick
+		claims["name"], claims["given_name"], claims["family_name"], claims["nickname"] = nick+" Example", nick,
+			"Example", nick
 	}
 	if has(scope, "email") {
 		claims["email"], claims["email_verified"] = u.Name, true
@@ -64,7 +65,8 @@ func (s *Server) userinfoEndpoint(m *realm, r *request) answer {
 		if why != "no token" {
 			challenge = `Bearer error="invalid_token", error_description="` + why + `"`
 		}
-		return jsonAnswer(http.StatusUnauthorized, map[string]string{"error": "invalid_token", "error_description": why},
+		return jsonAnswer(http.StatusUnauthorized, map[string]string{"error": "invalid_token",
+			"error_description": why},
 			"WWW-Authenticate", challenge)
 	}
 	claims := map[string]any{}

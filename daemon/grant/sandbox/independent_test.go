@@ -20,8 +20,9 @@ func libraryConfig(s *Server) (*oauth2.Config, func(context.Context) context.Con
 	cfg := &oauth2.Config{
 		ClientID: native, RedirectURL: portedBack, Scopes: []string{"openid", "offline_access"},
 		Endpoint: oauth2.Endpoint{
-			AuthURL: s.URL() + s.AuthorizePath(), TokenURL: s.URL() + s.TokenPath(), DeviceAuthURL: s.URL() + s.DevicePath(),
-			AuthStyle: oauth2.AuthStyleInParams,
+			AuthURL: s.URL() + s.AuthorizePath(), TokenURL: s.URL() + s.TokenPath(),
+			DeviceAuthURL: s.URL() + s.DevicePath(),
+			AuthStyle:     oauth2.AuthStyleInParams,
 		},
 	}
 	return cfg, func(ctx context.Context) context.Context { return context.WithValue(ctx, oauth2.HTTPClient, direct) }
@@ -33,7 +34,8 @@ func TestLibrarySignsIn(t *testing.T) {
 		cfg, in := libraryConfig(s)
 		ctx := in(t.Context())
 		v := oauth2.GenerateVerifier()
-		where := cfg.AuthCodeURL("state-1", oauth2.S256ChallengeOption(v), oauth2.SetAuthURLParam("audience", planetAPIName))
+		where := cfg.AuthCodeURL("state-1", oauth2.S256ChallengeOption(v),
+			oauth2.SetAuthURLParam("audience", planetAPIName))
 		back, _ := url.Parse(send(t, "GET", where, "").Header.Get("Location"))
 		if back.Query().Get("state") != "state-1" {
 			t.Fatalf("%q: %s", dialect, back)
@@ -103,10 +105,13 @@ func TestAuthlibPerson(t *testing.T) {
 	}{{"", nil}, {"RS256", k.rsa}, {"PS256", k.rsa}, {"ES256", k.ec}, {"EdDSA", k.ed}} {
 		t.Run("none "+tt.alg, func(t *testing.T) {
 			s := newPersonServer(t, Options{Refresh: Refresh{Rotate: true}, IssuerPath: "/tenant", Clients: []Client{
-				{ID: "RS256", Key: &k.rsa.PublicKey, RedirectURIs: []string{callback}}, {ID: "PS256", Key: &k.rsa.PublicKey, RedirectURIs: []string{callback}},
-				{ID: "ES256", Key: &k.ec.PublicKey, RedirectURIs: []string{callback}}, {ID: "EdDSA", Key: k.ed.Public(), RedirectURIs: []string{callback}},
+				{ID: "RS256", Key: &k.rsa.PublicKey, RedirectURIs: []string{callback}},
+				{ID: "PS256", Key: &k.rsa.PublicKey, RedirectURIs: []string{callback}},
+				{ID: "ES256", Key: &k.ec.PublicKey, RedirectURIs: []string{callback}},
+				{ID: "EdDSA", Key: k.ed.Public(), RedirectURIs: []string{callback}},
 			}})
-			given := map[string]string{"issuer": s.Issuer(), "metadata": s.Issuer() + oidcMeta, "redirect_uri": portedBack, "client_id": native}
+			given := map[string]string{"issuer": s.Issuer(), "metadata": s.Issuer() + oidcMeta,
+				"redirect_uri": portedBack, "client_id": native}
 			if tt.key != nil {
 				der, err := x509.MarshalPKCS8PrivateKey(tt.key)
 				if err != nil {
@@ -135,7 +140,8 @@ func TestAuthlibPerson(t *testing.T) {
 // curl and a shell against the process, with the person's forms.
 func TestProcessPerson(t *testing.T) {
 	tool(t, "curl")
-	base, end := startProcess(t, "-dialect", "auth0", "-public", "native="+callback, "-set", "rotate=true", "-set", "device_interval=1ms")
+	base, end := startProcess(t, "-dialect", "auth0", "-public", "native="+callback, "-set", "rotate=true", "-set",
+		"device_interval=1ms")
 	if out := command(t, "", "testdata/person.sh", base, alice, alicePass); out != "done\n" {
 		t.Errorf("person: %q", out)
 	}

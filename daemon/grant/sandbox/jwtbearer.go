@@ -49,7 +49,8 @@ func (s *Server) jwtIssue(ask *asking, j *jwt, c *client, sub string) (*issue, *
 		if scope := j.text("scope"); scope != "" {
 			ask.form.Set("scope", scope)
 		} else {
-			return nil, &oauthError{code: "invalid_scope", description: "Invalid OAuth scope or ID token audience provided."}
+			return nil, &oauthError{code: "invalid_scope",
+				description: "Invalid OAuth scope or ID token audience provided."}
 		}
 	}
 	scope, audience, e := s.wants(ask.realm, ask.form)

@@ -16,7 +16,8 @@ func TestPasswordGrant(t *testing.T) {
 		}, changes))
 	}
 	r := ask(url.Values{"scope": {"openid offline_access"}})
-	if r.StatusCode != 200 || r.text(t, "refresh_token") == "" || r.text(t, "id_token") == "" || r.api(t, s, apiPath) != 200 {
+	if r.StatusCode != 200 || r.text(t, "refresh_token") == "" || r.text(t, "id_token") == "" ||
+		r.api(t, s, apiPath) != 200 {
 		t.Errorf("%s %s", r.Status, r.body)
 	}
 	ask(url.Values{"password": {"x"}}).refused(t, "wrong password", 400, "invalid_grant")
@@ -31,8 +32,10 @@ func TestPasswordGrant(t *testing.T) {
 func TestMachinesAndGrantTypes(t *testing.T) {
 	s := newPersonServer(t, Options{Clients: []Client{{ID: "narrow", Secret: secret, Grants: []string{grantRefresh}}}})
 	ask := func(form url.Values) reply { return postForm(t, s.URL()+"/token", form) }
-	ask(url.Values{"grant_type": {"client_credentials"}, "client_id": {native}}).refused(t, "public client", 400, "unauthorized_client")
-	ask(url.Values{"grant_type": {"client_credentials"}, "client_id": {"narrow"}, "client_secret": {secret}}).refused(t, "grant of others", 400, "unauthorized_client")
+	ask(url.Values{"grant_type": {"client_credentials"}, "client_id": {native}}).refused(t, "public client", 400,
+		"unauthorized_client")
+	ask(url.Values{"grant_type": {"client_credentials"}, "client_id": {"narrow"}, "client_secret": {secret}}).refused(t,
+		"grant of others", 400, "unauthorized_client")
 	s = newPersonServer(t, Options{ClientAuth: []string{ClientSecretBasic}})
 	if r := redeem(t, s, authorize(t, s, nil).Get("code"), nil); r.StatusCode != 401 {
 		t.Errorf("public where only Basic is accepted: %s", r.Status)
@@ -41,7 +44,8 @@ func TestMachinesAndGrantTypes(t *testing.T) {
 
 func TestTokenExchange(t *testing.T) {
 	now := t0
-	s := newPersonServer(t, Options{Clock: func() time.Time { return now }, Audiences: []string{"https://other.example"}})
+	s := newPersonServer(t, Options{Clock: func() time.Time { return now },
+		Audiences: []string{"https://other.example"}})
 	subject := tokens(t, s, url.Values{"scope": {"openid read write"}})
 	ask := func(changes url.Values) reply {
 		t.Helper()
@@ -52,25 +56,30 @@ func TestTokenExchange(t *testing.T) {
 	}
 	r := ask(url.Values{"audience": {"https://other.example"}, "scope": {"read"}})
 	claims := segment(t, r.text(t, "access_token"), 1)
-	if r.StatusCode != 200 || r.member(t, "issued_token_type") != typeAccess || claims["aud"] != "https://other.example" ||
-		claims["scope"] != "read" || claims["sub"] != "00000000-1111-4222-8333-444444444444" || r.member(t, "refresh_token") != nil {
+	if r.StatusCode != 200 || r.member(t, "issued_token_type") != typeAccess ||
+		claims["aud"] != "https://other.example" ||
+		claims["scope"] != "read" || claims["sub"] != "00000000-1111-4222-8333-444444444444" ||
+		r.member(t, "refresh_token") != nil {
 		t.Errorf("%s %s %v", r.Status, r.body, claims)
 	}
-	if r := ask(url.Values{"subject_token": {subject.text(t, "id_token")}, "subject_token_type": {typeID}}); r.StatusCode != 200 {
+	if r := ask(url.Values{"subject_token": {subject.text(t, "id_token")},
+		"subject_token_type": {typeID}}); r.StatusCode != 200 {
 		t.Errorf("id_token: %s %s", r.Status, r.body)
 	}
 	for name, tt := range map[string]struct {
 		changes url.Values
 		code    string
 	}{
-		"no token":                        {url.Values{"subject_token": {""}}, "invalid_request"},
-		"no type":                         {url.Values{"subject_token_type": {""}}, "invalid_request"},
-		"a refresh token":                 {url.Values{"subject_token_type": {typeRefresh}}, "invalid_request"},
-		"a refresh token asked for":       {url.Values{"requested_token_type": {typeRefresh}}, "invalid_request"},
-		"nonsense":                        {url.Values{"subject_token": {"x"}}, "invalid_request"},
-		"an id_token as an access token":  {url.Values{"subject_token": {subject.text(t, "id_token")}}, "invalid_request"},
-		"an access token as an id_token":  {url.Values{"subject_token_type": {typeID}}, "invalid_request"},
-		"an actor":                        {url.Values{"actor_token": {"x"}, "actor_token_type": {typeJWT}}, "invalid_request"},
+		"no token":                  {url.Values{"subject_token": {""}}, "invalid_request"},
+		"no type":                   {url.Values{"subject_token_type": {""}}, "invalid_request"},
+		"a refresh token":           {url.Values{"subject_token_type": {typeRefresh}}, "invalid_request"},
+		"a refresh token asked for": {url.Values{"requested_token_type": {typeRefresh}}, "invalid_request"},
+		"nonsense":                  {url.Values{"subject_token": {"x"}}, "invalid_request"},
+		"an id_token as an access token": {url.Values{"subject_token": {subject.text(t, "id_token")}},
+			"invalid_request"},
+		"an access token as an id_token": {url.Values{"subject_token_type": {typeID}}, "invalid_request"},
+		"an actor": {url.Values{"actor_token": {"x"}, "actor_token_type": {typeJWT}},
+			"invalid_request"},
 		"an actor's type without a token": {url.Values{"actor_token_type": {typeJWT}}, "invalid_request"},
 		"more scope":                      {url.Values{"scope": {"admin"}}, "invalid_scope"},
 		"unknown API":                     {url.Values{"audience": {"https://unknown.example"}}, "invalid_target"},
@@ -89,7 +98,8 @@ func TestJWTBearer(t *testing.T) {
 	k := newTestKeys(t)
 	now := t0
 	s := newPersonServer(t, Options{Clock: func() time.Time { return now }, Clients: []Client{
-		{ID: "robot", Key: &k.rsa.PublicKey}, {ID: "other", Key: &k.ec.PublicKey}, {ID: "no", Key: &k.rsa.PublicKey, Grants: []string{grantCode}},
+		{ID: "robot", Key: &k.rsa.PublicKey}, {ID: "other", Key: &k.ec.PublicKey},
+		{ID: "no", Key: &k.rsa.PublicKey, Grants: []string{grantCode}},
 	}})
 	aud := s.URL() + "/token"
 	ask := func(jwt string, changes url.Values) reply {
@@ -124,17 +134,23 @@ func TestJWTBearer(t *testing.T) {
 	}
 	ask(once, nil).refused(t, "replay", 400, "invalid_grant")
 	for name, changes := range map[string]map[string]any{
-		"no sub": {"sub": nil}, "no iss": {"iss": nil}, "unknown issuer": {"iss": "x"}, "another's key": {"iss": "other"},
-		"unknown subject": {"sub": "bob"}, "another audience": {"aud": "https://other.example/token"}, "two audiences": {"aud": []string{aud, "x"}},
-		"expired": {"exp": t0.Unix() - 60}, "no exp": {"exp": nil}, "too long": {"exp": t0.Unix() + 3661}, "not yet": {"nbf": t0.Unix() + 61},
+		"no sub": {"sub": nil}, "no iss": {"iss": nil}, "unknown issuer": {"iss": "x"},
+		"another's key":   {"iss": "other"},
+		"unknown subject": {"sub": "bob"}, "another audience": {"aud": "https://other.example/token"},
+		"two audiences": {"aud": []string{aud, "x"}},
+		"expired":       {"exp": t0.Unix() - 60}, "no exp": {"exp": nil}, "too long": {"exp": t0.Unix() + 3661},
+		"not yet": {"nbf": t0.Unix() + 61},
 	} {
 		ask(jwt(changes), nil).refused(t, name, 400, "invalid_grant")
 	}
 	ask("x", nil).refused(t, "no JWT", 400, "invalid_grant")
-	ask(jwt(map[string]any{"iss": "no", "sub": "no"}), nil).refused(t, "client without this grant", 400, "unauthorized_client")
+	ask(jwt(map[string]any{"iss": "no", "sub": "no"}), nil).refused(t, "client without this grant", 400,
+		"unauthorized_client")
 	ask(jwt(nil), url.Values{"scope": {`"`}}).refused(t, "scope", 400, "invalid_scope")
-	ask(jwt(nil), url.Values{"client_id": {clientID}, "client_secret": {secret}}).refused(t, "another client authenticates", 400, "invalid_grant")
-	ask(jwt(nil), url.Values{"client_id": {clientID}, "client_secret": {"x"}}).refused(t, "wrong secret besides", 401, "invalid_client")
+	ask(jwt(nil), url.Values{"client_id": {clientID}, "client_secret": {secret}}).refused(t,
+		"another client authenticates", 400, "invalid_grant")
+	ask(jwt(nil), url.Values{"client_id": {clientID}, "client_secret": {"x"}}).refused(t, "wrong secret besides", 401,
+		"invalid_client")
 	s.BlockUser(alice, true)
 	ask(jwt(map[string]any{"sub": alice}), nil).refused(t, "blocked", 400, "invalid_grant")
 }
@@ -155,13 +171,16 @@ func TestRevocation(t *testing.T) {
 	revoke("", nil).refused(t, "empty token", 400, "invalid_request")
 	revoke("x", url.Values{"token": {""}}).refused(t, "no token", 400, "invalid_request")
 	there := s.URL() + KeycloakIssuerPath + "/protocol/openid-connect/revoke"
-	postForm(t, there, url.Values{"token": {rt}, "client_id": {native}}).refused(t, "at another server", 400, "invalid_request")
+	postForm(t, there, url.Values{"token": {rt}, "client_id": {native}}).refused(t, "at another server", 400,
+		"invalid_request")
 	// unknown there: no error
 	postForm(t, there, url.Values{"token": {first.text(t, "access_token")}, "client_id": {native}})
 	if first.api(t, s, apiPath) != 200 {
 		t.Fatal("a refused revocation revoked")
 	}
-	if r := revoke(first.text(t, "access_token"), url.Values{"token_type_hint": {"refresh_token"}}); r.StatusCode != 200 || r.body != "" || first.api(t, s, apiPath) != 401 {
+	if r := revoke(first.text(t, "access_token"),
+		url.Values{"token_type_hint": {"refresh_token"}}); r.StatusCode != 200 || r.body != "" ||
+		first.api(t, s, apiPath) != 401 {
 		t.Errorf("access token: %s %q", r.Status, r.body)
 	}
 	second := refresh(t, s, rt, nil)
@@ -180,7 +199,8 @@ func TestRevocation(t *testing.T) {
 	if r := revoke("nonsense", nil); r.StatusCode != 200 {
 		t.Errorf("unknown token: %s %s", r.Status, r.body)
 	}
-	if r := send(t, "POST", s.URL()+s.RevokePath(), `{"token":"x"}`, "Content-Type", "application/json"); r.StatusCode != 400 || !strings.Contains(r.body, "invalid_request") {
+	if r := send(t, "POST", s.URL()+s.RevokePath(), `{"token":"x"}`, "Content-Type",
+		"application/json"); r.StatusCode != 400 || !strings.Contains(r.body, "invalid_request") {
 		t.Errorf("JSON: %s %s", r.Status, r.body)
 	}
 }

@@ -9,15 +9,18 @@ import (
 // The pages for persons. The ids are for browsers under a test's control: login, password, go, allow, deny, user_code.
 var pages = template.Must(template.New("").Parse(`
 {{define "top"}}<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Sandbox</title></head><body>{{end}}
-{{define "form"}}<form method="post" action="{{.Action}}"><input type="hidden" name="request" value="{{.Request}}">{{end}}
-{{define "login"}}{{template "top"}}<h1>Sign in</h1>{{with .Problem}}<p id="problem">{{.}}</p>{{end}}{{template "form" .}}
+{{define "form"}}<form method="post" action="{{.Action}}">
+<input type="hidden" name="request" value="{{.Request}}">{{end}}
+{{define "login"}}{{template "top"}}<h1>Sign in</h1>
+{{with .Problem}}<p id="problem">{{.}}</p>{{end}}{{template "form" .}}
 <input id="login" name="login" value="{{.Hint}}" autofocus>
 <input id="password" name="password" type="password">
 <button id="go" type="submit">Sign in</button>
 <button id="deny" name="consent" value="deny" type="submit">Cancel</button>
 </form></body></html>{{end}}
 {{define "consent"}}{{template "top"}}<h1>Allow {{.Client}}?</h1>
-<p>Signed in as <span id="user">{{.User}}</span>. It asks for: <span id="scope">{{.Scope}}</span></p>{{template "form" .}}
+<p>Signed in as <span id="user">{{.User}}</span>. It asks for: <span id="scope">{{.Scope}}</span></p>
+{{template "form" .}}
 <button id="allow" name="consent" value="allow" type="submit" autofocus>Allow</button>
 <button id="deny" name="consent" value="deny" type="submit">Deny</button>
 </form></body></html>{{end}}

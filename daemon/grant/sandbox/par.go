@@ -34,7 +34,8 @@ func (s *Server) parEndpoint(m *realm, r *request) answer {
 	params := url.Values{}
 	for name, values := range form {
 		switch name {
-		case "client_secret", "client_assertion", "client_assertion_type": // of the client's authentication, not of the request
+		// of the client's authentication, not of the request
+		case "client_secret", "client_assertion", "client_assertion_type":
 		default:
 			params[name] = values
 		}

@@ -15,11 +15,13 @@ func TestPAR(t *testing.T) {
 		return postForm(t, s.URL()+s.PARPath(), asked(changes), headers...)
 	}
 	open := func(client, uri string) reply {
-		return send(t, "GET", s.URL()+"/authorize?"+url.Values{"client_id": {client}, "request_uri": {uri}, "state": {"other"}}.Encode(), "")
+		return send(t, "GET", s.URL()+"/authorize?"+url.Values{"client_id": {client}, "request_uri": {uri},
+			"state": {"other"}}.Encode(), "")
 	}
 	pushed := push(nil)
 	uri := pushed.text(t, "request_uri")
-	if pushed.StatusCode != 201 || !strings.HasPrefix(uri, requestURI) || pushed.member(t, "expires_in") != float64(60) {
+	if pushed.StatusCode != 201 || !strings.HasPrefix(uri, requestURI) ||
+		pushed.member(t, "expires_in") != float64(60) {
 		t.Fatalf("%s %s", pushed.Status, pushed.body)
 	}
 	if r := open("web", uri); r.StatusCode != 400 || !strings.Contains(r.body, "request_uri") {
@@ -56,7 +58,8 @@ func TestPAR(t *testing.T) {
 	push(url.Values{"scope": {`"`}}).refused(t, "scope", 400, "invalid_scope")
 
 	doc := send(t, "GET", s.URL()+oauthMeta, "")
-	if doc.member(t, "require_pushed_authorization_requests") != true || doc.member(t, "pushed_authorization_request_endpoint") != s.URL()+"/par" {
+	if doc.member(t, "require_pushed_authorization_requests") != true ||
+		doc.member(t, "pushed_authorization_request_endpoint") != s.URL()+"/par" {
 		t.Errorf("metadata: %s", doc.body)
 	}
 	s.SetRequirePAR(false)

@@ -14,5 +14,6 @@ func (s *Server) passwordGrant(ask *asking) (*issue, *oauthError) {
 	if u == nil {
 		return nil, invalidGrant("wrong name or password") // §5.2: the resource owner's credentials are invalid
 	}
-	return s.session(ask, &authorization{realm: ask.realm, client: ask.client, scope: scope, audience: audience, user: u, signedIn: ask.r.now})
+	return s.session(ask, &authorization{realm: ask.realm, client: ask.client, scope: scope, audience: audience,
+		user: u, signedIn: ask.r.now})
 }

@@ -61,7 +61,8 @@ func signHMAC(key string, claims map[string]any) string {
 	if err != nil {
 		panic(err) // they are strings and numbers
 	}
-	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(b)
+	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." +
+		base64.RawURLEncoding.EncodeToString(b)
 	m := hmac.New(sha256.New, []byte(key))
 	m.Write([]byte(signed))
 	return signed + "." + base64.RawURLEncoding.EncodeToString(m.Sum(nil))

@@ -60,7 +60,8 @@ func TestAuthlib(t *testing.T) {
 	py := python(t)
 	s := newServer(t, Options{})
 	for _, args := range [][]string{
-		{ClientSecretJWT}, {ClientSecretJWT, "HS384"}, {ClientSecretJWT, "HS512"}, {ClientSecretBasic}, {ClientSecretPost},
+		{ClientSecretJWT}, {ClientSecretJWT, "HS384"}, {ClientSecretJWT, "HS512"}, {ClientSecretBasic},
+		{ClientSecretPost},
 	} {
 		for _, path := range []string{SpatiafiTokenPath, s.TokenPath()} {
 			t.Run(strings.Join(args, " ")+" "+path, func(t *testing.T) {
@@ -132,14 +133,17 @@ func TestProcess(t *testing.T) {
 	}
 	ask := func(secret string) reply {
 		t.Helper()
-		return postForm(t, base+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {secret}})
+		return postForm(t, base+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID},
+			"client_secret": {secret}})
 	}
 	r := ask(secret)
 	date, err := time.Parse(http.TimeFormat, r.Header.Get("Date"))
-	if ahead := time.Until(date); err != nil || ahead < 50*time.Minute || ahead > 70*time.Minute || r.member(t, "expires_in") != float64(3600) {
+	if ahead := time.Until(date); err != nil || ahead < 50*time.Minute || ahead > 70*time.Minute ||
+		r.member(t, "expires_in") != float64(3600) {
 		t.Errorf("skew %v, %s", ahead, r.body)
 	}
-	control("fault", url.Values{"path": {"/token"}, "status": {"503"}, "times": {"1"}, "delay": {"1ms"}, "header": {"Retry-After: 9"}, "body": {"busy"}}, 204)
+	control("fault", url.Values{"path": {"/token"}, "status": {"503"}, "times": {"1"}, "delay": {"1ms"},
+		"header": {"Retry-After: 9"}, "body": {"busy"}}, 204)
 	if r := ask(secret); r.StatusCode != 503 || r.Header.Get("Retry-After") != "9" || r.body != "busy" {
 		t.Errorf("fault: %s %s", r.Status, r.body)
 	}
@@ -161,11 +165,13 @@ func TestProcess(t *testing.T) {
 		t.Errorf("disabled: %s", r.Status)
 	}
 	control("user", url.Values{"name": {alice}, "blocked": {"true"}}, 204)
-	if r := send(t, "GET", base+SpatiafiBasicPath, "", "Authorization", basicHeader(alice, alicePass)); r.StatusCode != 401 {
+	if r := send(t, "GET", base+SpatiafiBasicPath, "", "Authorization",
+		basicHeader(alice, alicePass)); r.StatusCode != 401 {
 		t.Errorf("blocked: %s", r.Status)
 	}
 	for _, bad := range []struct{ path, name, value string }{
-		{"set", "lifetime", "1s"}, {"set", "lifetime", "x"}, {"set", "nothing", "1s"}, {"fault", "times", "x"}, {"fault", "delay", "5"}, {"nothing", "a", "b"},
+		{"set", "lifetime", "1s"}, {"set", "lifetime", "x"}, {"set", "nothing", "1s"}, {"fault", "times", "x"},
+		{"fault", "delay", "5"}, {"nothing", "a", "b"},
 	} {
 		control(bad.path, url.Values{bad.name: {bad.value}}, 400)
 	}
@@ -202,7 +208,8 @@ func TestPipeAsHTTPS(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != 200 || segment(t, reply{resp, string(body)}.member(t, "access_token").(string), 1)["iss"] != s.URL() {
+	if err != nil || resp.StatusCode != 200 || segment(t, reply{resp, string(body)}.member(t, "access_token").(string),
+		1)["iss"] != s.URL() {
 		t.Errorf("%s %s %v", resp.Status, body, err)
 	}
 }

@@ -140,18 +140,20 @@ func (s *Server) life(usual time.Duration) int64 {
 func (s *Server) metadata(m *realm, _ *request) answer {
 	issuer, origin := s.issuerOf(m), s.URL()
 	doc := map[string]any{
-		"issuer":                                           issuer,
-		"grant_types_supported":                            m.grants,
-		"response_types_supported":                         []string{"code"},
-		"response_modes_supported":                         []string{"query"},
-		"code_challenge_methods_supported":                 []string{"S256"},
-		"subject_types_supported":                          []string{"public"},
-		"id_token_signing_alg_values_supported":            []string{"RS256"},
-		"token_endpoint_auth_methods_supported":            s.opts.ClientAuth,
-		"token_endpoint_auth_signing_alg_values_supported": []string{"HS256", "HS384", "HS512", "RS256", "PS256", "ES256", "EdDSA"},
+		"issuer":                                issuer,
+		"grant_types_supported":                 m.grants,
+		"response_types_supported":              []string{"code"},
+		"response_modes_supported":              []string{"query"},
+		"code_challenge_methods_supported":      []string{"S256"},
+		"subject_types_supported":               []string{"public"},
+		"id_token_signing_alg_values_supported": []string{"RS256"},
+		"token_endpoint_auth_methods_supported": s.opts.ClientAuth,
+		"token_endpoint_auth_signing_alg_values_supported": []string{"HS256", "HS384", "HS512", "RS256", "PS256",
+			"ES256", "EdDSA"},
 	}
 	for name, path := range map[string]string{
-		"token_endpoint": m.token, "authorization_endpoint": m.authorize, "jwks_uri": m.keys, "userinfo_endpoint": m.userinfo,
+		"token_endpoint": m.token, "authorization_endpoint": m.authorize, "jwks_uri": m.keys,
+		"userinfo_endpoint":                     m.userinfo,
 		"device_authorization_endpoint":         m.device, // RFC 8628 §4
 		"revocation_endpoint":                   m.revoke,
 		"pushed_authorization_request_endpoint": m.par, // RFC 9126 §5

@@ -94,7 +94,8 @@ func (s *Server) refreshGrant(ask *asking) (*issue, *oauthError) {
 		return nil, unknownRefresh
 	}
 	f, mode, now := t.family, s.sess.mode, ask.r.now
-	if mode.Absolute > 0 && !now.Before(f.asked.Add(mode.Absolute)) || mode.Idle > 0 && !now.Before(f.used.Add(mode.Idle)) {
+	if mode.Absolute > 0 && !now.Before(f.asked.Add(mode.Absolute)) ||
+		mode.Idle > 0 && !now.Before(f.used.Add(mode.Idle)) {
 		s.endLocked(f)
 		return nil, unknownRefresh
 	}
@@ -153,7 +154,8 @@ func within(scope, granted string) *oauthError {
 	return nil
 }
 
-func (s *Server) refreshLocked(ask *asking, t *refreshToken, mode Refresh, scope, audience string) (*issue, *oauthError) {
+func (s *Server) refreshLocked(ask *asking, t *refreshToken, mode Refresh, scope,
+	audience string) (*issue, *oauthError) {
 	f := t.family
 	i := &issue{client: ask.client, user: f.user, scope: scope, audience: audience, family: f}
 	if has(scope, "openid") {

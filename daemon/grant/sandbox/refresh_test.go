@@ -25,7 +25,8 @@ func TestRefreshWithoutRotation(t *testing.T) {
 	for range 3 {
 		now = now.Add(365 * 24 * time.Hour)
 		r := refresh(t, s, rt, nil)
-		if r.StatusCode != 200 || r.member(t, "refresh_token") != nil || r.member(t, "scope") != "read write offline_access" || r.api(t, s, apiPath) != 200 {
+		if r.StatusCode != 200 || r.member(t, "refresh_token") != nil ||
+			r.member(t, "scope") != "read write offline_access" || r.api(t, s, apiPath) != 200 {
 			t.Fatalf("%s %s", r.Status, r.body)
 		}
 	}
@@ -68,7 +69,8 @@ func TestRefreshWithoutRotation(t *testing.T) {
 
 // RFC 6749 §6: less, never more, and a refusal uses nothing up.
 func TestRefreshNarrows(t *testing.T) {
-	s := newPersonServer(t, Options{Refresh: Refresh{Rotate: true}, Audiences: []string{"https://a.example", "https://b.example"}})
+	s := newPersonServer(t, Options{Refresh: Refresh{Rotate: true},
+		Audiences: []string{"https://a.example", "https://b.example"}})
 	first := tokens(t, s, url.Values{"scope": {"read write offline_access"}, "audience": {"https://a.example"}})
 	rt := first.text(t, "refresh_token")
 	refresh(t, s, rt, url.Values{"scope": {"read admin"}}).refused(t, "more", 400, "invalid_scope")
@@ -113,7 +115,8 @@ func TestRotationWithoutOverlap(t *testing.T) {
 // Only the immediately previous token, only for so long, and each use forks the family.
 func TestRotationWithOverlap(t *testing.T) {
 	now := t0
-	s := newPersonServer(t, Options{Clock: func() time.Time { return now }, Refresh: Refresh{Rotate: true, Overlap: 3 * time.Second}})
+	s := newPersonServer(t, Options{Clock: func() time.Time { return now },
+		Refresh: Refresh{Rotate: true, Overlap: 3 * time.Second}})
 	start := func() (r0, r1 string) {
 		now = t0
 		r0 = tokens(t, s, offline).text(t, "refresh_token")
@@ -145,7 +148,8 @@ func TestRotationWithOverlap(t *testing.T) {
 // FAPI 2.0: the old one works until the new one was used, however long that takes.
 func TestRotationUntilUsed(t *testing.T) {
 	now := t0
-	s := newPersonServer(t, Options{Clock: func() time.Time { return now }, Refresh: Refresh{Rotate: true, UntilUsed: true}})
+	s := newPersonServer(t, Options{Clock: func() time.Time { return now },
+		Refresh: Refresh{Rotate: true, UntilUsed: true}})
 	r0 := tokens(t, s, offline).text(t, "refresh_token")
 	var r1 string
 	for range 3 {
@@ -176,7 +180,8 @@ func TestRotationKeepsFamily(t *testing.T) {
 
 func TestRefreshLifetimes(t *testing.T) {
 	now := t0
-	s := newPersonServer(t, Options{Clock: func() time.Time { return now }, Refresh: Refresh{Always: true, Idle: time.Hour, Absolute: 100 * time.Minute}})
+	s := newPersonServer(t, Options{Clock: func() time.Time { return now },
+		Refresh: Refresh{Always: true, Idle: time.Hour, Absolute: 100 * time.Minute}})
 	rt := tokens(t, s, nil).text(t, "refresh_token")
 	now = t0.Add(59 * time.Minute)
 	if r := refresh(t, s, rt, nil); r.StatusCode != 200 {
@@ -193,7 +198,8 @@ func TestRefreshLifetimes(t *testing.T) {
 }
 
 func TestClientWithoutRefresh(t *testing.T) {
-	s := newPersonServer(t, Options{Clients: []Client{{ID: "short", RedirectURIs: []string{callback}, Grants: []string{grantCode}}}})
+	s := newPersonServer(t,
+		Options{Clients: []Client{{ID: "short", RedirectURIs: []string{callback}, Grants: []string{grantCode}}}})
 	code := authorize(t, s, with(url.Values{"client_id": {"short"}}, offline)).Get("code")
 	r := redeem(t, s, code, url.Values{"client_id": {"short"}})
 	if r.StatusCode != 200 || r.member(t, "refresh_token") != nil {
@@ -229,8 +235,10 @@ func TestOverlapInBubble(t *testing.T) {
 			Refresh: Refresh{Always: true, Rotate: true, Overlap: 3 * time.Second},
 		})
 		ask := func(form url.Values) reply { return bubble(t, c, s.URL()+"/token", form) }
-		r := ask(url.Values{"grant_type": {"password"}, "client_id": {native}, "username": {alice}, "password": {alicePass}})
-		form := url.Values{"grant_type": {"refresh_token"}, "client_id": {native}, "refresh_token": {r.text(t, "refresh_token")}}
+		r := ask(url.Values{"grant_type": {"password"}, "client_id": {native}, "username": {alice},
+			"password": {alicePass}})
+		form := url.Values{"grant_type": {"refresh_token"}, "client_id": {native},
+			"refresh_token": {r.text(t, "refresh_token")}}
 		for i, want := range []int{200, 200, 200, 400} { // asked at 0, 1, 2 and 3 s
 			if r := ask(form); r.StatusCode != want {
 				t.Errorf("use %d: %s %s", i, r.Status, r.body)

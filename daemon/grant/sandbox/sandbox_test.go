@@ -82,7 +82,8 @@ func send(t *testing.T, method, url, body string, headers ...string) reply {
 
 func postForm(t *testing.T, url string, form url.Values, headers ...string) reply {
 	t.Helper()
-	return send(t, "POST", url, form.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)...)
+	return send(t, "POST", url, form.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"},
+		headers...)...)
 }
 
 func basicHeader(name, password string) string {
@@ -116,7 +117,8 @@ func segment(t *testing.T, token string, i int) map[string]any {
 
 // The answer has the real one's shape to the last member, and its three lifetimes that disagree.
 func TestSpatiafiTokenIsTheRealOne(t *testing.T) {
-	s := newServer(t, Options{Clock: func() time.Time { return t0.Add(400 * time.Millisecond) }, API: "https://api.example"})
+	s := newServer(t, Options{Clock: func() time.Time { return t0.Add(400 * time.Millisecond) },
+		API: "https://api.example"})
 	r := send(t, "GET", s.URL()+SpatiafiBasicPath, "", "Authorization", basicHeader(alice, alicePass))
 	var body map[string]any
 	json.Unmarshal([]byte(r.body), &body)
@@ -186,7 +188,8 @@ func TestSpatiafiStory(t *testing.T) {
 		t.Errorf("%d clients", n)
 	}
 	me := send(t, "GET", s.URL()+SpatiafiMePath, "", "Authorization", bearer)
-	want := `{"id":"00000000-1111-4222-8333-444444444444","email":"alice@example.com","is_active":true,"is_superuser":false,"is_verified":false}`
+	want := `{"id":"00000000-1111-4222-8333-444444444444","email":"alice@example.com","is_active":true,` +
+		`"is_superuser":false,"is_verified":false}`
 	if me.body != want {
 		t.Errorf("users/me: %s", me.body)
 	}
@@ -219,33 +222,52 @@ func TestSpatiafiRefusals(t *testing.T) {
 		want                     string // in the body
 	}{
 		{"basic without header", "GET", SpatiafiBasicPath, "", nil, 401, `{"detail":"Unauthorized"}`},
-		{"basic wrong password", "GET", SpatiafiBasicPath, "", []string{"Authorization", basicHeader(alice, "x")}, 401, `{"detail":"Unauthorized"}`},
-		{"basic unknown user", "GET", SpatiafiBasicPath, "", []string{"Authorization", basicHeader("bob", alicePass)}, 401, `{"detail":"Unauthorized"}`},
-		{"basic with control character", "GET", SpatiafiBasicPath, "", []string{"Authorization", basicHeader(alice, alicePass+"\n")}, 401, "Unauthorized"},
+		{"basic wrong password", "GET", SpatiafiBasicPath, "", []string{"Authorization", basicHeader(alice, "x")}, 401,
+			`{"detail":"Unauthorized"}`},
+		{"basic unknown user", "GET", SpatiafiBasicPath, "", []string{"Authorization", basicHeader("bob", alicePass)},
+			401, `{"detail":"Unauthorized"}`},
+		{"basic with control character", "GET", SpatiafiBasicPath, "",
+			[]string{"Authorization", basicHeader(alice, alicePass+"\n")}, 401, "Unauthorized"},
 		{"basic not base64", "GET", SpatiafiBasicPath, "", []string{"Authorization", "Basic !!"}, 401, "Unauthorized"},
-		{"basic without colon", "GET", SpatiafiBasicPath, "", []string{"Authorization", "Basic YQ=="}, 401, "Unauthorized"},
-		{"basic twice", "GET", SpatiafiBasicPath, "", []string{"Authorization", basicHeader(alice, alicePass), "Authorization", basicHeader(alice, alicePass)}, 401, "Unauthorized"},
+		{"basic without colon", "GET", SpatiafiBasicPath, "", []string{"Authorization", "Basic YQ=="}, 401,
+			"Unauthorized"},
+		{"basic twice", "GET", SpatiafiBasicPath, "", []string{"Authorization", basicHeader(alice, alicePass),
+			"Authorization", basicHeader(alice, alicePass)}, 401, "Unauthorized"},
 		{"basic by POST", "POST", SpatiafiBasicPath, "", nil, 405, "Method Not Allowed"},
-		{"password wrong", "POST", SpatiafiTokenPath, "grant_type=password&username=alice%40example.com&password=x", []string{"Content-Type", form}, 400, `{"detail":"LOGIN_BAD_CREDENTIALS"}`},
-		{"password fields missing", "POST", SpatiafiTokenPath, "grant_type=password", []string{"Content-Type", form}, 422, missingBoth},
-		{"grant_type missing", "POST", SpatiafiTokenPath, "username=a&password=b", []string{"Content-Type", form}, 422, `"grant_type"`},
-		{"grant_type unknown", "POST", SpatiafiTokenPath, "grant_type=refresh_token", []string{"Content-Type", form}, 400, `"unsupported_grant_type"`},
-		{"JSON", "POST", SpatiafiTokenPath, `{"grant_type":"password"}`, []string{"Content-Type", "application/json"}, 422, `"field required"`},
+		{"password wrong", "POST", SpatiafiTokenPath, "grant_type=password&username=alice%40example.com&password=x",
+			[]string{"Content-Type", form}, 400, `{"detail":"LOGIN_BAD_CREDENTIALS"}`},
+		{"password fields missing", "POST", SpatiafiTokenPath, "grant_type=password", []string{"Content-Type", form},
+			422, missingBoth},
+		{"grant_type missing", "POST", SpatiafiTokenPath, "username=a&password=b", []string{"Content-Type", form}, 422,
+			`"grant_type"`},
+		{"grant_type unknown", "POST", SpatiafiTokenPath, "grant_type=refresh_token", []string{"Content-Type", form},
+			400, `"unsupported_grant_type"`},
+		{"JSON", "POST", SpatiafiTokenPath, `{"grant_type":"password"}`, []string{"Content-Type", "application/json"},
+			422, `"field required"`},
 		{"no content type", "POST", SpatiafiTokenPath, `grant_type=password`, nil, 422, `"field required"`},
-		{"another charset", "POST", SpatiafiTokenPath, "grant_type=password", []string{"Content-Type", form + ";charset=latin1"}, 400, `"invalid_request"`},
-		{"repeated parameter", "POST", SpatiafiTokenPath, "grant_type=password&grant_type=password", []string{"Content-Type", form}, 400, "repeated"},
-		{"empty parameter", "POST", SpatiafiTokenPath, "grant_type=client_credentials&scope=", []string{"Content-Type", form}, 400, "empty"},
+		{"another charset", "POST", SpatiafiTokenPath, "grant_type=password",
+			[]string{"Content-Type", form + ";charset=latin1"}, 400, `"invalid_request"`},
+		{"repeated parameter", "POST", SpatiafiTokenPath, "grant_type=password&grant_type=password",
+			[]string{"Content-Type", form}, 400, "repeated"},
+		{"empty parameter", "POST", SpatiafiTokenPath, "grant_type=client_credentials&scope=",
+			[]string{"Content-Type", form}, 400, "empty"},
 		{"not UTF-8", "POST", SpatiafiTokenPath, "grant_type=%ff", []string{"Content-Type", form}, 400, "UTF-8"},
 		{"bad escape", "POST", SpatiafiTokenPath, "grant_type=%zz", []string{"Content-Type", form}, 400, "parsed"},
-		{"parameters in the URL", "POST", SpatiafiTokenPath + "?client_id=x", "grant_type=password", []string{"Content-Type", form}, 400, "body"},
-		{"client credentials without any", "POST", SpatiafiTokenPath, "grant_type=client_credentials", []string{"Content-Type", form}, 401, `"invalid_client"`},
-		{"too big", "POST", SpatiafiTokenPath, strings.Repeat("x", maxBody+1), []string{"Content-Type", form}, 413, "Too Large"},
+		{"parameters in the URL", "POST", SpatiafiTokenPath + "?client_id=x", "grant_type=password",
+			[]string{"Content-Type", form}, 400, "body"},
+		{"client credentials without any", "POST", SpatiafiTokenPath, "grant_type=client_credentials",
+			[]string{"Content-Type", form}, 401, `"invalid_client"`},
+		{"too big", "POST", SpatiafiTokenPath, strings.Repeat("x", maxBody+1), []string{"Content-Type", form}, 413,
+			"Too Large"},
 		{"clients without token", "POST", SpatiafiClientsPath, "", nil, 401, `{"detail":"Unauthorized"}`},
 		{"users/me without token", "GET", SpatiafiMePath, "", nil, 401, `{"detail":"Unauthorized"}`},
 		{"API without token", "GET", "/v1/raster/export/values?dataset=x", "", nil, 401, `{"detail":"Unauthorized"}`},
-		{"API with another scheme", "GET", "/api/info", "", []string{"Authorization", basicHeader(alice, alicePass)}, 401, "Unauthorized"},
-		{"API with nonsense", "GET", "/api/info", "", []string{"Authorization", "Bearer nonsense"}, 401, "Unauthorized"},
-		{"API with a token that is no b64token", "GET", "/api/info", "", []string{"Authorization", "Bearer a,b"}, 401, "Unauthorized"},
+		{"API with another scheme", "GET", "/api/info", "", []string{"Authorization", basicHeader(alice, alicePass)},
+			401, "Unauthorized"},
+		{"API with nonsense", "GET", "/api/info", "", []string{"Authorization", "Bearer nonsense"}, 401,
+			"Unauthorized"},
+		{"API with a token that is no b64token", "GET", "/api/info", "", []string{"Authorization", "Bearer a,b"}, 401,
+			"Unauthorized"},
 		{"elsewhere", "GET", "/", "", nil, 404, `{"detail":"Not Found"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -17,7 +17,8 @@ func TestSettings(t *testing.T) {
 	s := newPersonServer(t, Options{})
 	for name, v := range map[string]string{
 		"lifetime": "10s", "latency": "0s", "skew": "1h", "consent": "deny", "granted": "read", "require_par": "true",
-		"refresh_always": "true", "rotate": "true", "until_used": "true", "keep_family": "true", "overlap": "3s", "idle": "4s", "absolute": "5s",
+		"refresh_always": "true", "rotate": "true", "until_used": "true", "keep_family": "true", "overlap": "3s",
+		"idle": "4s", "absolute": "5s",
 		"device_lifetime": "6s", "device_interval": "7s", "omit_interval": "true", "omit_complete": "true",
 	} {
 		if err := s.Set(name, v); err != nil {
@@ -39,10 +40,12 @@ func TestSettings(t *testing.T) {
 	s.sess.mu.Lock()
 	defer s.sess.mu.Unlock()
 	wantMode := Refresh{
-		Always: true, Rotate: true, UntilUsed: true, KeepFamily: true, Overlap: 3 * time.Second, Idle: 4 * time.Second, Absolute: 5 * time.Second,
+		Always: true, Rotate: true, UntilUsed: true, KeepFamily: true, Overlap: 3 * time.Second, Idle: 4 * time.Second,
+		Absolute: 5 * time.Second,
 	}
 	wantDevice := Device{Lifetime: 6 * time.Second, Interval: 7 * time.Second, OmitInterval: true, OmitComplete: true}
-	if s.sess.mode != wantMode || s.sess.device != wantDevice || s.sess.consent != ConsentDeny || s.sess.granted != "read" || !s.sess.par {
+	if s.sess.mode != wantMode || s.sess.device != wantDevice || s.sess.consent != ConsentDeny ||
+		s.sess.granted != "read" || !s.sess.par {
 		t.Errorf("%+v %+v", s.sess.mode, s.sess.device)
 	}
 }
@@ -98,7 +101,8 @@ func TestControlOfPersons(t *testing.T) {
 func TestProcessTLS(t *testing.T) {
 	curl := tool(t, "curl")
 	dir := t.TempDir()
-	ca, machine, public := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "machine.pem"), filepath.Join(dir, "public.pem")
+	ca, machine, public := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "machine.pem"), filepath.Join(dir,
+		"public.pem")
 	k := newTestKeys(t)
 	der, err := x509.MarshalPKIXPublicKey(&k.ec.PublicKey)
 	if err != nil {
@@ -107,15 +111,18 @@ func TestProcessTLS(t *testing.T) {
 	if err := os.WriteFile(public, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	base, end := startProcess(t, "-tls", "-ca-file", ca, "-tls-client", "machine="+machine, "-key-client", "signer="+public,
-		"-web", "web:"+secret+"="+webCallback, "-static-key", "X-Key::dummy", "-password-grant", "-audience", "https://a.example",
+	base, end := startProcess(t, "-tls", "-ca-file", ca, "-tls-client", "machine="+machine, "-key-client",
+		"signer="+public,
+		"-web", "web:"+secret+"="+webCallback, "-static-key", "X-Key::dummy", "-password-grant", "-audience",
+		"https://a.example",
 		"-api-key", "dummy-key", "-assertion-audience", "issuer", "-set", "skew=0s")
 	ask := func(args ...string) string {
 		t.Helper()
 		return command(t, "", curl, append([]string{"-sS", "--max-time", "30", "--cacert", ca}, args...)...)
 	}
 	form := "grant_type=client_credentials&client_id=machine"
-	if out := ask("--cert", machine, "-d", form, base+"/token"); !strings.HasPrefix(base, "https://") || !strings.Contains(out, "access_token") {
+	if out := ask("--cert", machine, "-d", form, base+"/token"); !strings.HasPrefix(base, "https://") ||
+		!strings.Contains(out, "access_token") {
 		t.Errorf("certificate: %s", out)
 	}
 	if out := ask("-d", form, base+"/token"); !strings.Contains(out, "invalid_client") {
@@ -127,7 +134,8 @@ func TestProcessTLS(t *testing.T) {
 	if out := ask("-d", signed, base+"/token"); !strings.Contains(out, "access_token") {
 		t.Errorf("key: %s", out)
 	}
-	person := url.Values{"grant_type": {"password"}, "client_id": {"web"}, "client_secret": {secret}, "username": {alice}, "password": {alicePass}}
+	person := url.Values{"grant_type": {"password"}, "client_id": {"web"}, "client_secret": {secret},
+		"username": {alice}, "password": {alicePass}}
 	if out := ask("-d", person.Encode(), base+"/token"); !strings.Contains(out, "access_token") {
 		t.Errorf("password: %s", out)
 	}

@@ -53,7 +53,8 @@ func (c *client) verifies(j *jwt) bool {
 		return j.verifyECDSA(key)
 	case ed25519.PublicKey:
 		// RFC 8037 §3.1, RFC 8032 §5.1.7.
-		return j.alg() == "EdDSA" && len(key) == ed25519.PublicKeySize && ed25519.Verify(key, []byte(j.signed), j.signature)
+		return j.alg() == "EdDSA" && len(key) == ed25519.PublicKeySize &&
+			ed25519.Verify(key, []byte(j.signed), j.signature)
 	}
 	return false
 }

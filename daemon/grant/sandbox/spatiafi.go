@@ -29,7 +29,8 @@ func (s *Server) spatiafi(r *request) (answer, bool) {
 		return only(r, "POST", s.spatiafiCreate), true
 	case strings.TrimSuffix(SpatiafiClientsPath, "/"):
 		// FastAPI redirects to the path that it knows, and keeps the method.
-		return answer{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {s.URL() + SpatiafiClientsPath}}}, true
+		return answer{status: http.StatusTemporaryRedirect,
+			header: http.Header{"Location": {s.URL() + SpatiafiClientsPath}}}, true
 	case SpatiafiMePath:
 		return only(r, "GET", s.spatiafiMe), true
 	}

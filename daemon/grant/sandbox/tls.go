@@ -25,7 +25,8 @@ type authority struct {
 
 func newAuthority() *authority {
 	key, certificate := issueCertificate(nil, &x509.Certificate{
-		Subject: pkix.Name{CommonName: "sandbox CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "sandbox CA"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign,
 	})
 	return &authority{key, certificate}
 }

@@ -55,7 +55,8 @@ func TestTLSClientAuth(t *testing.T) {
 		roots.AppendCertsFromPEM(s.CA())
 		c := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: tt.with}}}
-		resp, err := c.PostForm(s.URL()+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {tt.id}})
+		resp, err := c.PostForm(s.URL()+"/token", url.Values{"grant_type": {"client_credentials"},
+			"client_id": {tt.id}})
 		if err != nil {
 			t.Fatal(err)
 		}

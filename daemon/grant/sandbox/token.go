@@ -90,7 +90,8 @@ func (s *Server) grant(ask *asking, kind string) (*issue, *oauthError) {
 		return nil, e
 	}
 	if !slices.Contains(ask.realm.grants, kind) {
-		return nil, &oauthError{code: "unsupported_grant_type", description: "the server does not support this grant type"}
+		return nil, &oauthError{code: "unsupported_grant_type",
+			description: "the server does not support this grant type"}
 	}
 	if ask.client != nil && len(ask.client.Grants) > 0 && !slices.Contains(ask.client.Grants, kind) {
 		return nil, &oauthError{code: "unauthorized_client", description: "the client may not use this grant type"}

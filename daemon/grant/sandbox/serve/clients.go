@@ -45,15 +45,16 @@ func clientFlags(o *sandbox.Options) {
 		add(sandbox.Client{ID: id, Secret: secret, RedirectURIs: []string{uri}})
 		return nil
 	})
-	flag.Func("key-client", "a client with a key as `id=PEM file of a public key`; may be repeated", func(v string) error {
-		id, file, _ := strings.Cut(v, "=")
-		key, err := publicKey(file)
-		if err != nil {
-			return err
-		}
-		add(sandbox.Client{ID: id, Key: key})
-		return nil
-	})
+	flag.Func("key-client", "a client with a key as `id=PEM file of a public key`; may be repeated",
+		func(v string) error {
+			id, file, _ := strings.Cut(v, "=")
+			key, err := publicKey(file)
+			if err != nil {
+				return err
+			}
+			add(sandbox.Client{ID: id, Key: key})
+			return nil
+		})
 }
 
 // tlsClients registers clients that authenticate with a certificate, and writes each one's certificate and key to its

@@ -28,7 +28,8 @@ func run() error {
 	addr := flag.String("addr", "127.0.0.1:0", "loopback `address` to listen on")
 	flag.StringVar(&o.IssuerPath, "issuer-path", "", "`path` of the generic server's issuer, like /tenant/one")
 	flag.StringVar(&o.Dialect, "dialect", "", "whose server the root is: auth0, google, or empty for a generic one")
-	flag.DurationVar(&o.TokenLifetime, "lifetime", 0, "life of access tokens, whole seconds from 3s on (default: the dialect's)")
+	flag.DurationVar(&o.TokenLifetime, "lifetime", 0,
+		"life of access tokens, whole seconds from 3s on (default: the dialect's)")
 	flag.DurationVar(&o.Latency, "latency", 0, "wait before each answer of a token endpoint")
 	skew := flag.Duration("skew", 0, "how far the server's clock is ahead")
 	user := flag.String("user", "alice@example.com", "`name` of the person who may sign in")
@@ -38,28 +39,33 @@ func run() error {
 	caFile := flag.String("ca-file", "", "write that certificate to `file`")
 	untilEOF := flag.Bool("until-eof", false, "end when standard input ends")
 	flag.BoolVar(&o.PasswordGrant, "password-grant", false, "let clients use the person's password")
-	flag.Func("assertion-audience", "the only `audience` of client assertions: token_endpoint, endpoint or issuer", func(v string) error {
-		o.AssertionAudience = sandbox.AssertionAudience(v)
-		return nil
-	})
+	flag.Func("assertion-audience", "the only `audience` of client assertions: token_endpoint, endpoint or issuer",
+		func(v string) error {
+			o.AssertionAudience = sandbox.AssertionAudience(v)
+			return nil
+		})
 	flag.Func("audience", "another `API` that tokens can be for; may be repeated", func(v string) error {
 		o.Audiences = append(o.Audiences, v)
 		return nil
 	})
-	flag.Func("static-key", "a static key of the API as `header:prefix:key`; may be repeated; not a real one", staticKey(&o))
+	flag.Func("static-key", "a static key of the API as `header:prefix:key`; may be repeated; not a real one",
+		staticKey(&o))
 	clientFlags(&o)
 	byTLS := map[string]string{}
-	flag.Func("tls-client", "a client with a certificate as `id=file` to write it and its key to; may be repeated; with -tls", func(v string) error {
-		id, file, _ := strings.Cut(v, "=")
-		byTLS[id] = file
-		return nil
-	})
+	flag.Func("tls-client",
+		"a client with a certificate as `id=file` to write it and its key to; may be repeated; with -tls",
+		func(v string) error {
+			id, file, _ := strings.Cut(v, "=")
+			byTLS[id] = file
+			return nil
+		})
 	var settings [][2]string
-	flag.Func("set", "a setting as `name=value`, as the control path /sandbox/set has them; may be repeated", func(v string) error {
-		name, value, _ := strings.Cut(v, "=")
-		settings = append(settings, [2]string{name, value})
-		return nil
-	})
+	flag.Func("set", "a setting as `name=value`, as the control path /sandbox/set has them; may be repeated",
+		func(v string) error {
+			name, value, _ := strings.Cut(v, "=")
+			settings = append(settings, [2]string{name, value})
+			return nil
+		})
 	flag.Parse()
 	o.Users = []sandbox.User{{Name: *user, Password: *password, APIKey: *apiKey}}
 
