@@ -172,7 +172,7 @@ func TestErrorsAreTheirSentinels(t *testing.T) {
 	}
 }
 
-// A daemon that begins to answer and stops does not hold its client for ever, even where the caller set no limit.
+// A daemon that begins to answer and stops does not hold its client for ever, even if the caller set no limit.
 func TestAnswerThatStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
@@ -194,6 +194,7 @@ func TestContextEndsACall(t *testing.T) {
 	for name, silent := range map[string]func(net.Conn){
 		"no answer": func(c net.Conn) { io.Copy(io.Discard, c) },
 		"not read":  func(net.Conn) {},
+		"half read": func(c net.Conn) { c.Read(make([]byte, 1)) },
 		"only chatter": func(c net.Conn) {
 			go io.Copy(io.Discard, c)
 			for {
@@ -216,12 +217,12 @@ func TestContextEndsACall(t *testing.T) {
 					time.Since(begin) != 7*time.Second {
 					t.Errorf("%v after %v", err, time.Since(begin))
 				}
-				// A request that was written whole leaves the connection as it was; half a one ends it.
+				// A request of which all was written, or nothing, leaves the connection as it was; half a one ends it.
 				again, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 				defer cancel()
 				begin = time.Now()
 				err := c.Call(again, MethodHello, nil, nil)
-				if half := name == "not read"; half && !errors.Is(err, ErrClosed) || !half &&
+				if half := name == "half read"; half && !errors.Is(err, ErrClosed) || !half &&
 					(err != context.DeadlineExceeded || time.Since(begin) != 2*time.Second) {
 					t.Errorf("then %v after %v", err, time.Since(begin))
 				}
@@ -233,7 +234,24 @@ func TestContextEndsACall(t *testing.T) {
 	}
 }
 
-// Callers take turns: no answer goes astray.
+// A context that has ended before the call costs nothing: no request is made, and the connection goes on.
+func TestAnEndedContext(t *testing.T) {
+	c := scripted(t, func(request string) (string, error) {
+		return `{"jsonrpc":"2.0","id":` + idOf(t, request) + `,"result":{}}` + "\n", nil
+	})
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 * MaxInFlight {
+		if err := c.Call(ended, MethodHello, nil, nil); err != context.Canceled {
+			t.Error(err)
+		}
+	}
+	if err := c.Call(t.Context(), MethodHello, nil, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// Each of a hundred concurrent calls gets its own answer.
 func TestConcurrentCalls(t *testing.T) {
 	c := scripted(t, func(request string) (string, error) {
 		id := idOf(t, request)
@@ -320,7 +338,8 @@ func TestLoginPrompts(t *testing.T) {
 	if diff := cmp.Diff([]string{"notice T L", "secret T L", "secret T L"}, texts); diff != "" {
 		t.Error(diff)
 	}
-	if want := `{"jsonrpc":"2.0","id":2,"method":"login_input","params":{"login_id":"L","value":"p\"\\\u000a\u0001ä2"}}` + "\n"; sent[1] != want {
+	if want := `{"jsonrpc":"2.0","id":2,"method":"login_input",` +
+		`"params":{"login_id":"L","value":"p\"\\\u000a\u0001ä2"}}` + "\n"; sent[1] != want {
 		t.Errorf("%s, want %s", sent[1], want)
 	}
 	for _, s := range given {
@@ -349,7 +368,7 @@ func TestLoginGoesOnWhileItAsks(t *testing.T) {
 		fails  error
 	}{
 		{"it comes back", []string{prompt(PromptBrowser) + prompt(PromptNotice) + done}, waits, nil},
-		{"somebody else types it", []string{prompt(PromptSecret) + prompt(PromptNotice) + done}, waits, nil},
+		{"another participant types it", []string{prompt(PromptSecret) + prompt(PromptNotice) + done}, waits, nil},
 		{"something else is shown", []string{prompt(PromptSecret) + prompt(PromptDevice) + prompt(PromptBrowser) +
 			done}, waits, nil},
 		{"there is nothing to paste", []string{prompt(PromptBrowser) + prompt(PromptNotice) + prompt("later") + done},
@@ -447,7 +466,8 @@ func TestCallSecrets(t *testing.T) {
 	if err := c.CallSecrets(t.Context(), MethodImport, ImportParams{Take: []string{"1"}}, secrets, nil); err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"jsonrpc":"2.0","id":1,"method":"import","params":{"take":["1"],"content":"a\"b","environment":"{}"}}` + "\n"; got != want {
+	if want := `{"jsonrpc":"2.0","id":1,"method":"import",` +
+		`"params":{"take":["1"],"content":"a\"b","environment":"{}"}}` + "\n"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	for _, s := range secrets {

@@ -153,8 +153,8 @@ func (x *exchange) answer(m message) error {
 	return nil
 }
 
-// send writes the line of a request, and has its answer go to x.messages. If only a part of the line is written the
-// connection ends.
+// send writes the line of a request, and has its answer go to x.messages. If ctx ends before a byte of the line is
+// written the connection is as it was; if only a part of the line is written it ends.
 func (l *link) send(ctx context.Context, x *exchange) error {
 	params, err := encodeParams(x.params, x.secrets)
 	if err != nil {
@@ -197,17 +197,32 @@ func (l *link) send(ctx context.Context, x *exchange) error {
 		l.login = x
 	}
 	l.mu.Unlock()
-	return l.write(ctx, line)
+	return l.write(ctx, id, line)
 }
 
-// write writes one line, as long as ctx allows.
-func (l *link) write(ctx context.Context, line []byte) error {
+// withdraw takes back a request of which nothing was written.
+func (l *link) withdraw(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x, ok := l.pending[id]
+	if !ok {
+		return // it was answered all the same
+	}
+	delete(l.pending, id)
+	if x == l.login {
+		l.login = nil
+	}
+	<-l.slots
+}
+
+// write writes the line of the request id, as long as ctx allows.
+func (l *link) write(ctx context.Context, id string, line []byte) error {
 	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		l.conn.SetWriteDeadline(time.Unix(1, 0))
 		close(over)
 	})
-	_, err := l.conn.Write(line)
+	n, err := l.conn.Write(line)
 	if !stop() {
 		<-over
 		l.conn.SetWriteDeadline(time.Time{})
@@ -215,6 +230,9 @@ func (l *link) write(ctx context.Context, line []byte) error {
 	switch {
 	case err == nil:
 		return nil
+	case ctx.Err() != nil && n == 0:
+		l.withdraw(id)
+		return ctx.Err()
 	case ctx.Err() != nil:
 		l.fail(errHalfWritten)
 		return ctx.Err()

@@ -24,7 +24,7 @@ type LoginParams struct {
 	// Key and Certificate are paths of PEM files (or a service account's JSON), which the daemon reads.
 	Key         string `json:"key,omitempty"`
 	Certificate string `json:"certificate,omitempty"`
-	// KeyAlg and KeyID are an assertion's alg and kid (RFC 7515 §4.1), where the server wants others than the key's own
+	// KeyAlg and KeyID are an assertion's alg and kid (RFC 7515 §4.1), if the server wants others than the key's own
 	// and none.
 	KeyAlg string `json:"key_alg,omitempty"`
 	KeyID  string `json:"key_id,omitempty"`
@@ -34,7 +34,7 @@ type LoginParams struct {
 	Redirect string `json:"redirect,omitempty"`
 	// NoBrowser: there is none on this machine.
 	NoBrowser bool `json:"no_browser,omitempty"`
-	// Header and Prefix are how an API key is sent, where not as the provider's preset says.
+	// Header and Prefix are how an API key is sent, if not as the provider's preset says.
 	Header string  `json:"header,omitempty"`
 	Prefix *string `json:"prefix,omitempty"`
 	// Ephemeral keeps the profile in the daemon's memory only.
@@ -107,7 +107,7 @@ type LoginResult struct {
 	Provider string `json:"provider,omitempty"`
 	Issuer   string `json:"issuer"`
 	Keystore string `json:"keystore"`
-	// Resources are the profile's API origins, where some were named or are new; Added are the new ones.
+	// Resources are the profile's API origins, if some were named or are new; Added are the new ones.
 	Resources []string `json:"resources,omitempty"`
 	Added     []string `json:"added,omitempty"`
 	ExpiresAt int64    `json:"expires_at"` // of the first token, Unix seconds
@@ -180,7 +180,7 @@ type dialogue struct {
 	link   *link
 	answer AnswerFunc
 
-	question Prompt             // the one that is open; its Kind is empty where there is none
+	question Prompt             // the one that is open; its Kind is empty if there is none
 	stop     context.CancelFunc // ends it
 	asking   sync.WaitGroup     // the goroutine that asks it
 

@@ -26,7 +26,7 @@ type StatusResult struct {
 	PID       int    `json:"pid"`
 	StartedAt int64  `json:"started_at"` // Unix seconds
 	Socket    string `json:"socket"`
-	// Place is what the daemon works with; nil where it was not told.
+	// Place is what the daemon works with; nil if it was not told.
 	Place    *PlaceStatus    `json:"place,omitempty"`
 	Keystore KeystoreResult  `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
 	Network  *NetworkResult  `json:"network,omitempty"` // on the first page only
@@ -38,7 +38,7 @@ type StatusResult struct {
 type PlaceStatus struct {
 	ID string `json:"id"`
 	frame.Place
-	// Usual says that it is the one where no environment says anything else.
+	// Usual says that no variable of the environment has led to it: see [frame.UsualPlace].
 	Usual bool `json:"usual"`
 }
 
@@ -50,24 +50,24 @@ type ProfileStatus struct {
 	ClientAuth string `json:"client_auth"`
 	// State is "idle" (no token yet), "fresh", "expired", or the [Kind] of what stands in the way.
 	State string `json:"state"`
-	// Message explains State where something stands in the way; Hint is the next command.
+	// Message explains State if something stands in the way; Hint is the next command.
 	Message string `json:"message,omitempty"`
 	Hint    string `json:"hint,omitempty"`
-	// Degraded is set where the keystore cannot give or take what the profile needs: a token that is held is served.
+	// Degraded is set if the keystore cannot give or take what the profile needs: a token that is held is served.
 	Degraded bool `json:"degraded,omitempty"`
-	// ExpiresAt, ExpiresIn and Lifetime describe the default token, 0 where there is none.
+	// ExpiresAt, ExpiresIn and Lifetime describe the default token, 0 if there is none.
 	ExpiresAt int64 `json:"expires_at,omitempty"`
 	ExpiresIn int64 `json:"expires_in,omitempty"`
 	Lifetime  int64 `json:"lifetime,omitempty"`
 	// Assumed lists what the server did not say of the default token and groatd took for granted: "lifetime" (five
 	// minutes), "token_type" (Bearer).
 	Assumed []string `json:"assumed,omitempty"`
-	// RenewIn is seconds to the planned renewal; 0 where none is planned.
+	// RenewIn is seconds to the planned renewal; 0 if none is planned.
 	RenewIn int64 `json:"renew_in,omitempty"`
-	// RetryIn is seconds until the next attempt after a failure; 0 where none is pending.
+	// RetryIn is seconds until the next attempt after a failure; 0 if none is pending.
 	RetryIn int64 `json:"retry_in,omitempty"`
 	// ClockOffset is by how many seconds the token endpoint's clock is ahead of this machine's (negative: behind),
-	// where client assertions are dated by it; 0 where they are dated by this machine's.
+	// if client assertions are dated by it; 0 if they are dated by this machine's.
 	ClockOffset int64 `json:"clock_offset,omitempty"`
 	// Requests counts requests to the token endpoint since the daemon started.
 	Requests int64 `json:"requests"`
@@ -92,15 +92,15 @@ type LogoutParams struct {
 type LogoutResult struct {
 	Profile   string `json:"profile"`
 	Forgotten bool   `json:"forgotten"`
-	// Revoked is set where the provider has ended the session.
+	// Revoked is set if the provider has ended the session.
 	Revoked bool `json:"revoked,omitempty"`
-	// NotEnded says why the provider was not asked to end the session, where its address is not one that the credential
+	// NotEnded says why the provider was not asked to end the session, if its address is not one that the credential
 	// is sealed for.
 	NotEnded string `json:"not_ended,omitempty"`
-	// ClientID is the client that still exists at the provider; empty where nothing remains or nothing was stored.
+	// ClientID is the client that still exists at the provider; empty if nothing remains or nothing was stored.
 	ClientID string `json:"client_id,omitempty"`
 	Issuer   string `json:"issuer,omitempty"`
-	// Permanent is set where the provider has no way to delete that client.
+	// Permanent is set if the provider has no way to delete that client.
 	Permanent bool `json:"permanent,omitempty"`
 }
 
@@ -185,8 +185,8 @@ type NetworkResult struct {
 	Proxy *NetworkSetting `json:"proxy,omitempty"`
 	// NoProxy is what is reached without it: a list as in NO_PROXY.
 	NoProxy *NetworkSetting `json:"no_proxy,omitempty"`
-	// CAFile is a file of certificate authorities: trusted beside the system's where it is configured, instead of them
-	// where it is the environment's.
+	// CAFile is a file of certificate authorities: trusted beside the system's if it is configured, instead of them
+	// if it is the environment's.
 	CAFile *NetworkSetting `json:"ca_file,omitempty"`
 	// PID and StartedAt, in Unix seconds, are groatd's: the age of the environment that it has. Zero in "status", which
 	// has both.
@@ -238,12 +238,12 @@ type ImportFound struct {
 	Unusual     bool   `json:"unusual,omitempty"`
 	// Copies are where it stays after an import, the one it was read from first.
 	Copies []ImportCopy `json:"copies"`
-	// Reason is why it cannot be imported, empty where it can; Hint is the command to type next.
+	// Reason is why it cannot be imported, empty if it can; Hint is the command to type next.
 	Reason string `json:"reason,omitempty"`
 	Hint   string `json:"hint,omitempty"`
 	// Confirm is a question that must be asked about this one, whatever a person said about all.
 	Confirm string `json:"confirm,omitempty"`
-	// Fresh is the command for a sign-in of groat's own, where that is better than sharing a session.
+	// Fresh is the command for a sign-in of groat's own, if that is better than sharing a session.
 	Fresh      string   `json:"fresh,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
 	NotCarried []string `json:"not_carried,omitempty"`

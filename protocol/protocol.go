@@ -6,11 +6,13 @@
 //	client, err := protocol.Connect(ctx)
 //	…
 //	token, err := client.Token(ctx, protocol.TokenParams{Profile: "work"})
-//	name, value, err := token.Field() // Authorization, Bearer …
+//	…
+//	name, value, err := token.Field() // "Authorization", "Bearer …"
+//	…
 //	request.Header.Set(name, value)
 //
-// There is no need to keep a token: groatd renews it and answers from memory. Package transport, below this one, does
-// all of it for an http.Client. A refusal is an [*Error], whose Kind a program tests and whose Hint a person types.
+// There is no need to keep a token: groatd renews it and answers from memory. Package transport does all of this for an
+// http.Client. A refusal is an [*Error]: a program tests its Kind, and a person types its Hint.
 //
 // The invariant: no message carries a client secret, a refresh token, a private key or a passphrase towards the client.
 // What a server of the protocol needs to read and write its lines is package jsonrpc; a client without packages net and

@@ -20,7 +20,7 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// daemonAt answers at a socket: each connection is closed after a number of answers, or never where that is negative.
+// daemonAt answers at a socket: each connection is closed after a number of answers, or never if that is negative.
 func daemonAt(t *testing.T, socket string, answers int) (connections *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("unix", socket)
@@ -53,7 +53,7 @@ func daemonAt(t *testing.T, socket string, answers int) (connections *atomic.Int
 	return connections
 }
 
-// A client goes on over a new connection where groatd has ended the one before, as it does when it is started anew, and
+// A client goes on over a new connection if groatd has ended the one before, as it does when it is restarted, and
 // asks again what was not answered.
 func TestTheClientConnectsAgain(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")

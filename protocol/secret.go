@@ -30,7 +30,7 @@ func NewLoginSecret(b []byte) LoginSecret {
 	return LoginSecret{&h}
 }
 
-// Wipe overwrites the bytes, for every copy of this LoginSecret. Sending does it; call it where a secret is not sent
+// Wipe overwrites the bytes, for every copy of this LoginSecret. Sending does it; call it if a secret is not sent
 // after all.
 func (s LoginSecret) Wipe() {
 	if s.p != nil {
@@ -70,7 +70,7 @@ func (s LoginSecret) MarshalBinary() ([]byte, error) { return nil, errSecret }
 // GobEncode refuses.
 func (s LoginSecret) GobEncode() ([]byte, error) { return nil, errSecret }
 
-// withSecret adds a member to the JSON object p, or to an empty one where p is empty, in one buffer that never grows,
+// withSecret adds a member to the JSON object p, or to an empty one if p is empty, in one buffer that never grows,
 // so that no copy is left behind.
 func withSecret(p []byte, member string, secret LoginSecret) ([]byte, error) {
 	if len(p) == 0 {

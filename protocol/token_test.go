@@ -60,7 +60,8 @@ func agrees(t *testing.T, line []byte) {
 		json.Unmarshal(b, &names)
 		for name := range names {
 			switch name {
-			case "jsonrpc", "id", "method", "params", "result", "error", "access_token", "token_type", "expires_at", "expires_in", "scope", "profile", "header", "static":
+			case "jsonrpc", "id", "method", "params", "result", "error", "access_token", "token_type", "expires_at",
+				"expires_in", "scope", "profile", "header", "static":
 			default:
 				return false
 			}

@@ -12,7 +12,7 @@ func staticResult(key, header string) string {
 }
 
 func TestGetAPIKey(t *testing.T) {
-	f := newFake(t, func(request) string { return staticResult("PL$ky 1", `Authorization: api-key PL$ky 1`) })
+	f := newFakeDaemon(t, func(request) string { return staticResult("PL$ky 1", `Authorization: api-key PL$ky 1`) })
 	for _, tt := range []struct {
 		args []string
 		want outcome
@@ -37,7 +37,7 @@ func TestGetAPIKey(t *testing.T) {
 // A header is one line, whatever groatd says, and it carries the credential that it should.
 func TestGetHeader(t *testing.T) {
 	for _, tt := range []struct {
-		result, want string // want is empty where nothing is printed
+		result, want string // want is empty if nothing is printed
 	}{
 		{staticResult("k", "X-API-Key: k"), "X-API-Key: k\n"},
 		{staticResult("k", "Authorization: k"), "Authorization: k\n"},
@@ -54,7 +54,7 @@ func TestGetHeader(t *testing.T) {
 		{`"result":{"access_token":"t","token_type":"Bearer","header":"Authorization: Bearer u"}`, ""},
 		{`"result":{"access_token":"t","token_type":"Bearer","header":"Authorization: Bearer\r\n t"}`, ""},
 	} {
-		f := newFake(t, func(request) string { return tt.result })
+		f := newFakeDaemon(t, func(request) string { return tt.result })
 		got := run(t, f.socket, "", "get", "--output", "header")
 		if got.stdout != tt.want || (got.code == 0) != (tt.want != "") || tt.want == "" && !twoLines(got.stderr) {
 			t.Errorf("%s: %+v", tt.result, got)
@@ -63,7 +63,7 @@ func TestGetHeader(t *testing.T) {
 }
 
 func TestGitIsNotGivenAnAPIKey(t *testing.T) {
-	f := newFake(t, func(request) string { return staticResult("key", "Authorization: api-key key") })
+	f := newFakeDaemon(t, func(request) string { return staticResult("key", "Authorization: api-key key") })
 	got := run(t, f.socket, "protocol=https\nhost=h\n", "helper", "git", "get")
 	if got.code != 0 || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 ||
 		strings.Contains(got.stderr, "api-key") {

@@ -84,7 +84,7 @@ func TestAutostartReplacesStaleSocket(t *testing.T) {
 	}
 }
 
-// One start for a hundred callers that come together while groatd takes its time.
+// A hundred callers that come at once, while groatd is slow to start, cause one start.
 func TestHundredCallersStartOneStandIn(t *testing.T) {
 	tier.Long(t, "it builds groat and starts it a hundred times")
 	h := newHome(t, "slow")
@@ -92,7 +92,7 @@ func TestHundredCallersStartOneStandIn(t *testing.T) {
 	if err := os.Symlink(filepath.Join(bin, "groat"), filepath.Join(dir, "groatd")); err != nil {
 		t.Fatal(err)
 	}
-	for i, got := range together(t, 100, func() *exec.Cmd {
+	for i, got := range runTogether(t, 100, func() *exec.Cmd {
 		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "groat"), "get")
 		cmd.Env = h.env()
 		return cmd
@@ -106,8 +106,8 @@ func TestHundredCallersStartOneStandIn(t *testing.T) {
 	}
 }
 
-// together runs n processes that are released at one moment.
-func together(t *testing.T, n int, command func() *exec.Cmd) []outcome {
+// runTogether runs n processes that are released at one moment.
+func runTogether(t *testing.T, n int, command func() *exec.Cmd) []outcome {
 	t.Helper()
 	gate, release, err := os.Pipe()
 	if err != nil {
@@ -318,7 +318,7 @@ func TestAutostartRefusesDirectories(t *testing.T) {
 }
 
 func TestAutostartRefusesForeignDirectory(t *testing.T) {
-	dir := "/usr" // root's, for everybody but root
+	dir := "/usr" // root's; the test does not run as root
 	if os.Getuid() == 0 {
 		dir = shortDir(t)
 		if err := os.Chown(dir, 4242, 4242); err != nil {

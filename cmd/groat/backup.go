@@ -47,10 +47,10 @@ func (a *app) backup(ctx context.Context, params protocol.BackupParams, stdin, j
 	return a.write(textBackup(&result))
 }
 
-// warn says why a passphrase is weak, where it is.
+// warn says why a passphrase is weak, or is empty.
 func (a *app) warn(why string) {
 	if why != "" {
-		a.say(textWarning(why))
+		a.printNote(textWarning(why))
 	}
 }
 
@@ -109,7 +109,7 @@ func (a *app) restore(ctx context.Context, path string, o *restoreOptions) error
 		if err := failedRestores(found.Profiles); err != nil {
 			return err
 		}
-		a.say(textNothingRestored)
+		a.printNote(textNothingRestored)
 		return nil
 	}
 	result, err := a.askRestore(ctx, params, secret.Clone())
@@ -165,7 +165,7 @@ func (a *app) chooseRestore(ctx context.Context, o *restoreOptions, found []prot
 		if ok {
 			take, replace = append(take, i.Profile), append(replace, i.Profile)
 		} else {
-			a.say(textLeftAsItIs(i))
+			a.printNote(textLeftAsItIs(i))
 		}
 	}
 	return take, replace, nil
@@ -186,5 +186,5 @@ func failedRestores(all []protocol.RestoreItem) error {
 	if failed == 0 {
 		return nil
 	}
-	return errRestores(failed, len(all), answered(flat(first)))
+	return errRestores(failed, len(all), describeRefusal(flatten(first)))
 }

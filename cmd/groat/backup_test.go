@@ -7,8 +7,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// Who writes or restores a backup reads whose requests its tokens go with, and no word of the file's can pass for
-// groat's own.
+// A person who writes or restores a backup is shown which APIs get its tokens, and no text of the file's can be
+// taken for groat's own.
 func TestL43TheAPIOriginsOfABackupAreShown(t *testing.T) {
 	item := protocol.BackupItem{Profile: "lab", Server: "auth.example",
 		APIs: []string{"https://api.example:443", "https://b\x1b[2J\ngroat: hint: rm"}}

@@ -11,7 +11,7 @@ import (
 	"github.com/groat-dev/groat/cmd/groat/autostart"
 )
 
-// browse opens a page in the person's browser. It reports false where there is none that a person would see: none
+// browse opens a page in the person's browser. It reports false if there is none that a person would see: none
 // wanted, no person, no display, no program. exited delivers how the program that opens it ended.
 func (a *app) browse(page string) (exited <-chan *os.ProcessState, ok bool) {
 	if !openable(page) || !a.hasPerson() || !a.hasDisplay() {
@@ -51,7 +51,7 @@ func openable(page string) bool {
 	return false
 }
 
-// hasPerson reports whether a person sits at a terminal of this process, and this is no build.
+// hasPerson reports whether this process has a terminal with a person at it. In a build (CI) it has none.
 func (a *app) hasPerson() bool {
 	switch ci := strings.ToLower(a.getenv("CI")); ci {
 	case "", "0", "false":

@@ -42,12 +42,14 @@ func TestStatusForPeople(t *testing.T) {
 		Profiles: []protocol.ProfileStatus{
 			{Profile: "climate", Provider: "climateengine", Issuer: "https://auth.example.com", State: "idle"},
 			{
-				Profile: "spatiafi", Provider: "spatiafi", Issuer: "https://api.example.com", State: "fresh", ExpiresAt: 1790000839,
-				ExpiresIn: 839, Lifetime: 900, RenewIn: 512, Requests: 3, Tokens: 1, ClockOffset: 3600,
+				Profile: "spatiafi", Provider: "spatiafi", Issuer: "https://api.example.com", State: "fresh",
+				ExpiresAt: 1790000839, ExpiresIn: 839, Lifetime: 900, RenewIn: 512, Requests: 3, Tokens: 1,
+				ClockOffset: 3600,
 			},
 			{
-				Profile: "wörk", Issuer: "https://login.example.org/realms/a\u202eb", State: "temporary", ExpiresAt: 1789999000,
-				Message: "the server\nis \x1b[31mdown", Hint: "groat status wörk", RetryIn: 30, Requests: 120, ClockOffset: -90,
+				Profile: "wörk", Issuer: "https://login.example.org/realms/a\u202eb", State: "temporary",
+				ExpiresAt: 1789999000, Message: "the server\nis \x1b[31mdown", Hint: "groat status wörk",
+				RetryIn: 30, Requests: 120, ClockOffset: -90,
 			},
 		},
 	}
@@ -60,7 +62,8 @@ func TestStatusForPeople(t *testing.T) {
 
 func TestShow(t *testing.T) {
 	results := map[string]string{
-		"profiles": `{"profiles":[{"profile":"climate","provider":"climateengine","issuer":"https://auth.example.com","resources":["https://a.example.com","https://b.example.com"]},
+		"profiles": `{"profiles":[{"profile":"climate","provider":"climateengine","issuer":"https://auth.example.com",
+			"resources":["https://a.example.com","https://b.example.com"]},
 			{"profile":"work","issuer":"https://login.example.org\u001b","resources":[]}]}`,
 		"whoami": `{"profile":"work","claims":{"email":"ann@example.com","id":1000000,"ratio":0.5,"verified":true,` +
 			`"name":"A\u202en"}}`,
@@ -69,7 +72,9 @@ func TestShow(t *testing.T) {
 		"status": `{"release":"1","pid":2,"started_at":3,"socket":"/s","keystore":{"use":"memory","state":"ok"},` +
 			`"profiles":[]}`,
 	}
-	f := newFake(t, func(r request) string { return `"result":` + strings.ReplaceAll(results[r.Method], "\n", " ") })
+	f := newFakeDaemon(t, func(r request) string {
+		return `"result":` + strings.ReplaceAll(results[r.Method], "\n", " ")
+	})
 	for _, tt := range []struct {
 		golden string
 		args   []string
@@ -102,7 +107,7 @@ func TestShow(t *testing.T) {
 }
 
 func TestPassphraseGoesToTheDaemonOnly(t *testing.T) {
-	f := newFake(t, func(request) string { return `"result":{"use":"sealed","key":"passphrase","state":"ok"}` })
+	f := newFakeDaemon(t, func(request) string { return `"result":{"use":"sealed","key":"passphrase","state":"ok"}` })
 	for _, tt := range []struct {
 		args   []string
 		method string
@@ -155,7 +160,7 @@ func TestUnlockKeychain(t *testing.T) {
 		{`"use":"keychain","state":"ok"`, ""},
 		{`"use":"memory","state":"ok"`, ""},
 	} {
-		f := newFake(t, func(r request) string {
+		f := newFakeDaemon(t, func(r request) string {
 			if r.Method == "unlock" {
 				return `"result":{"use":"keychain","state":"ok"}`
 			}
@@ -175,7 +180,7 @@ func TestLogout(t *testing.T) {
 	permanent := `"result":{"profile":"work","forgotten":false,"client_id":"abc\u0007","issuer":"https://i",` +
 		`"permanent":true}`
 	gone := `"result":{"profile":"work","forgotten":true,"client_id":"abc","issuer":"https://i","permanent":true}`
-	f := newFake(t, func(r request) string {
+	f := newFakeDaemon(t, func(r request) string {
 		if r.Params["yes"] == true {
 			return gone
 		}
@@ -193,7 +198,8 @@ func TestLogout(t *testing.T) {
 		t.Errorf("with --yes: %+v", got)
 	}
 	got = run(t, f.socket, "", "logout", "work", "-y", "--json")
-	if got.stdout != `{"profile":"work","forgotten":true,"client_id":"abc","issuer":"https://i","permanent":true}`+"\n" {
+	if got.stdout != `{"profile":"work","forgotten":true,"client_id":"abc","issuer":"https://i",`+
+		`"permanent":true}`+"\n" {
 		t.Errorf("with --json: %+v", got)
 	}
 	for _, tt := range []struct{ result, flag, want string }{
@@ -202,7 +208,7 @@ func TestLogout(t *testing.T) {
 		{`"forgotten":true,"issuer":"https://i"`, "--keep-remote",
 			"signed out: profile work is forgotten on this machine\nnote: nothing was ended at https://i\n"},
 	} {
-		f = newFake(t, func(r request) string {
+		f = newFakeDaemon(t, func(r request) string {
 			if (tt.flag != "") != (r.Params["keep_remote"] == true) {
 				t.Errorf("%s asked %v", tt.flag, r.Params)
 			}
@@ -212,7 +218,7 @@ func TestLogout(t *testing.T) {
 			t.Errorf("%s: %+v", tt.flag, got)
 		}
 	}
-	f = newFake(t, func(request) string { return `"result":{"profile":"work","forgotten":true}` })
+	f = newFakeDaemon(t, func(request) string { return `"result":{"profile":"work","forgotten":true}` })
 	if got = run(t, f.socket, "", "logout", "work"); got != (outcome{0,
 		"signed out: profile work is forgotten on this machine\n", ""}) {
 		t.Errorf("nothing remains: %+v", got)
@@ -234,7 +240,9 @@ func TestVersion(t *testing.T) {
 }
 
 func TestCompletionOffersProfiles(t *testing.T) {
-	f := newFake(t, func(request) string { return `"result":{"profiles":[{"profile":"climate"},{"profile":"work"}]}` })
+	f := newFakeDaemon(t, func(request) string {
+		return `"result":{"profiles":[{"profile":"climate"},{"profile":"work"}]}`
+	})
 	if got := run(t, f.socket, "", "__complete", "get", ""); !strings.HasPrefix(got.stdout, "climate\nwork\n:4\n") {
 		t.Errorf("%+v", got)
 	}
@@ -247,7 +255,7 @@ func TestSpan(t *testing.T) {
 	for n, want := range map[int64]string{
 		-5: "0s", 0: "0s", 59: "59s", 839: "13m59s", 3600: "1h0m", 90061: "25h1m", 400000: "4d15h", 1 << 62: "36500d0h",
 	} {
-		if got := span(n); got != want {
+		if got := durationWords(n); got != want {
 			t.Errorf("%d is %q, want %q", n, got, want)
 		}
 	}

@@ -21,8 +21,8 @@ type getOptions struct {
 	json, refused   bool
 }
 
-// define is the one definition of the flags, for the command tree and for the way around it.
-func (o *getOptions) define(fs *pflag.FlagSet) {
+// addTo is the one definition of the flags, for the command tree and for the way around it.
+func (o *getOptions) addTo(fs *pflag.FlagSet) {
 	o.minTTL.max = protocol.MaxMinTTL
 	o.wait.max = protocol.MaxWait
 	fs.Var(&o.minTTL, "min-ttl", flagMinTTL)
@@ -41,7 +41,7 @@ func (a *app) getCommand() *cobra.Command {
 			return a.get(cmd.Context(), &o, args)
 		})
 	cmd.ValidArgsFunction = a.completeProfiles
-	o.define(cmd.Flags())
+	o.addTo(cmd.Flags())
 	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -116,11 +116,11 @@ func (a *app) readRefused(ctx context.Context) (string, error) {
 
 // seconds is a flag that takes a Go duration or a plain number of seconds.
 type seconds struct {
-	n   *int64 // nil where the flag was not given
+	n   *int64 // nil if the flag was not given
 	max time.Duration
 }
 
-// or returns the flag's value, or d where it was not given.
+// or returns the flag's value, or d if it was not given.
 func (s *seconds) or(d time.Duration) time.Duration {
 	if s.n == nil {
 		return d

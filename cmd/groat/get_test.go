@@ -12,7 +12,7 @@ import (
 )
 
 func TestGetPrints(t *testing.T) {
-	f := newFake(t, func(request) string { return tokenResult })
+	f := newFakeDaemon(t, func(request) string { return tokenResult })
 	const token = "abc.DEF-123_~+/=="
 	for _, tt := range []struct {
 		args []string
@@ -40,7 +40,7 @@ func TestGetPrints(t *testing.T) {
 func TestGetAsks(t *testing.T) {
 	var params map[string]any
 	var method string
-	f := newFake(t, func(r request) string {
+	f := newFakeDaemon(t, func(r request) string {
 		method, params = r.Method, r.Params
 		return tokenResult
 	})
@@ -81,7 +81,7 @@ func TestGetAsks(t *testing.T) {
 }
 
 func TestGetUsage(t *testing.T) {
-	f := newFake(t, func(request) string { return tokenResult })
+	f := newFakeDaemon(t, func(request) string { return tokenResult })
 	for _, tt := range []struct {
 		args  []string
 		stdin string
@@ -133,7 +133,7 @@ func TestGetRefusesBadToken(t *testing.T) {
 		`{"access_token":"$(id)","token_type":"Bearer"}`,
 		`{}`,
 	} {
-		f := newFake(t, func(request) string { return `"result":` + result })
+		f := newFakeDaemon(t, func(request) string { return `"result":` + result })
 		for _, output := range outputs {
 			got := run(t, f.socket, "", "get", "--output", output)
 			if got.code != exitInternal || got.stdout != "" || !twoLines(got.stderr) {
@@ -144,7 +144,7 @@ func TestGetRefusesBadToken(t *testing.T) {
 }
 
 func TestGetJSONIsSafeOnTerminals(t *testing.T) {
-	f := newFake(t, func(request) string {
+	f := newFakeDaemon(t, func(request) string {
 		return `"result":{"access_token":"abc","token_type":"bearer",` +
 			`"scope":"a\u009b31m\u202e\u007f😀\udb40\udc01\u001b","profile":"é<>"}`
 	})
@@ -162,7 +162,7 @@ func TestGetJSONIsSafeOnTerminals(t *testing.T) {
 }
 
 func TestGetIntoNothing(t *testing.T) {
-	f := newFake(t, func(request) string { return tokenResult })
+	f := newFakeDaemon(t, func(request) string { return tokenResult })
 	env := []string{"GROAT_SOCKET=" + f.socket, "GROAT_NO_AUTOSTART=1", "PATH=" + os.Getenv("PATH")}
 	for _, tt := range []struct{ name, script, want string }{
 		{"full disk", `"$0" get >/dev/full; echo "code $?" >&2`,
@@ -181,7 +181,7 @@ func TestGetIntoNothing(t *testing.T) {
 }
 
 func TestGetReaderIsGone(t *testing.T) {
-	f := newFake(t, func(request) string { return tokenResult })
+	f := newFakeDaemon(t, func(request) string { return tokenResult })
 	env := []string{"GROAT_SOCKET=" + f.socket, "GROAT_NO_AUTOSTART=1"}
 	for _, script := range []string{`exec "$0" get`, `trap "" PIPE; exec "$0" get --json`, `exec "$0" status`} {
 		r, w, err := os.Pipe()

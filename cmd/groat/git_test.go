@@ -64,9 +64,9 @@ func lsRemote(t *testing.T, socket, url string) (string, error) {
 	return string(out), err
 }
 
-// tokensFor is a daemon that has a token for one server.
-func tokensFor(t *testing.T, target *string) *fake {
-	return newFake(t, func(r request) string {
+// tokenDaemon is a daemon that has a token for one server.
+func tokenDaemon(t *testing.T, target *string) *fakeDaemon {
+	return newFakeDaemon(t, func(r request) string {
 		if url, _ := r.Params["target"].(string); url == *target {
 			return strings.Replace(tokenResult, `"access_token":"abc.DEF-123_~+/=="`, `"access_token":"git-token"`, 1)
 		}
@@ -80,7 +80,7 @@ func TestGitIsAnswered(t *testing.T) {
 	ours := newGitServer(t, `Basic realm="git"`, func(a string) bool { return a == basic || a == "Bearer git-token" })
 	other := newGitServer(t, `Basic realm="git"`, func(string) bool { return false })
 	target := ours.URL + "/"
-	f := tokensFor(t, &target)
+	f := tokenDaemon(t, &target)
 
 	if out, err := lsRemote(t, f.socket, ours.URL+"/r.git"); err != nil {
 		t.Errorf("%v: %s", err, out)
@@ -103,7 +103,7 @@ func TestGitIsAnswered(t *testing.T) {
 func TestGitErases(t *testing.T) {
 	server := newGitServer(t, `Basic realm="git"`, func(string) bool { return false })
 	target := server.URL + "/"
-	f := tokensFor(t, &target)
+	f := tokenDaemon(t, &target)
 	if out, err := lsRemote(t, f.socket, server.URL+"/r.git"); err == nil {
 		t.Errorf("git is content: %s", out)
 	}
@@ -115,7 +115,7 @@ func TestGitErases(t *testing.T) {
 }
 
 func TestGitHelperSaysOneLine(t *testing.T) {
-	f := newFake(t, func(request) string {
+	f := newFakeDaemon(t, func(request) string {
 		return `"error":{"code":-32001,"message":"profile work\nis not signed in","data":{"kind":"login_required",` +
 			`"hint":"groat login work"}}`
 	})

@@ -23,17 +23,17 @@ func (a *app) helperCommand() *cobra.Command {
 	return cmd
 }
 
-// gitHelper answers git, which ignores exit codes and shows stderr: so whatever went wrong is one line there.
+// gitHelper answers git, which ignores exit codes and shows stderr: every error is one line there.
 func (a *app) gitHelper(ctx context.Context, args []string) error {
 	ctx, cancel := context.WithTimeout(ctx, helper.GitTime)
 	defer cancel()
 	if err := helper.Git(ctx, helperDaemon{a}, args, a.stdin, a.stdout); err != nil {
-		a.remark(a.explain(err))
+		a.printFailureLine(a.explain(err))
 	}
 	return nil
 }
 
-// helperDaemon is groatd as a helper sees it: connected to, or started, with the first question.
+// helperDaemon makes the requests of a helper. Each connects to groatd, and starts it if none runs.
 type helperDaemon struct{ app *app }
 
 // Token implements [helper.Daemon].

@@ -70,7 +70,7 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 		func(f protocol.ImportFound) bool { return f.Reason == "" && len(f.Either) > 0 }) {
 		return errUsage(msgNothingToChoose, "groat import")
 	}
-	take, agreed, untrusted, err := a.choose(ctx, o, found.Found)
+	take, agreed, untrusted, err := a.chooseImports(ctx, o, found.Found)
 	if err != nil {
 		return err
 	}
@@ -102,10 +102,10 @@ func (a *app) importForeign(ctx context.Context, o *importOptions) error {
 // agreement is a person's yes to one credential and the unusual server that it is sent to.
 type agreement struct{ id, origin string }
 
-// choose asks which of what was found to take over. What goes to an unusual server is asked about whatever was said of
-// all; if no person can be asked it is left out, and untrusted is such a server. agreed are those to take that go to
-// such a server.
-func (a *app) choose(ctx context.Context, o *importOptions, found []protocol.ImportFound) (
+// chooseImports asks which of the credentials that were found to take over. One that goes to an unusual server is asked
+// about even after a yes to all; if no person can be asked it is left out, and untrusted is such a server. agreed are
+// those to take that go to such a server.
+func (a *app) chooseImports(ctx context.Context, o *importOptions, found []protocol.ImportFound) (
 	take []string, agreed []agreement, untrusted string, err error,
 ) {
 	all := o.yes
@@ -116,7 +116,7 @@ func (a *app) choose(ctx context.Context, o *importOptions, found []protocol.Imp
 		ok, unusual := all, ""
 		if f.Unusual && !slices.Contains(o.trust, f.Destination) { // a yes is about one credential
 			if !a.interactive() {
-				a.say(textUntrusted(f))
+				a.printNote(textUntrusted(f))
 				untrusted = f.Destination
 				continue
 			}
@@ -131,7 +131,7 @@ func (a *app) choose(ctx context.Context, o *importOptions, found []protocol.Imp
 		}
 		switch {
 		case f.Confirm != "" && o.yes:
-			a.say(textLeftOut(f))
+			a.printNote(textLeftOut(f))
 			continue
 		case f.Confirm != "" || !ok:
 			answer, err := a.askWord(ctx, questionImport(f), "yes")
@@ -159,8 +159,8 @@ func (a *app) choose(ctx context.Context, o *importOptions, found []protocol.Imp
 	return take, agreed, untrusted, nil
 }
 
-// chooseProvider returns what takes f: where it could be for more than one provider, the person says which, by name or
-// number. It is empty where they do not.
+// chooseProvider returns what takes f: if it could be for more than one provider, the person says which, by name or
+// number. It is empty if they do not.
 func (a *app) chooseProvider(ctx context.Context, o *importOptions, f protocol.ImportFound) (string, error) {
 	if len(f.Either) == 0 {
 		return f.ID, nil
@@ -176,7 +176,7 @@ func (a *app) chooseProvider(ctx context.Context, o *importOptions, f protocol.I
 		answer = f.Either[n-1]
 	}
 	if !slices.Contains(f.Either, answer) {
-		a.say(textNoProvider(f))
+		a.printNote(textNoProvider(f))
 		return "", nil
 	}
 	return f.ID + "=" + answer, nil
@@ -209,11 +209,11 @@ func failedImports(found []protocol.ImportFound) error {
 	if failed == 0 {
 		return nil
 	}
-	return errImports(failed, failed+imported, answered(flat(first)))
+	return errImports(failed, failed+imported, describeRefusal(flatten(first)))
 }
 
-// importSource is where to look: everywhere, at one file, or at what was piped in. It asks anew each time, and keeps
-// what was piped in until the end.
+// importSource says where groatd looks for credentials: everywhere, in one file, or in what was piped in, which it
+// keeps for every request.
 type importSource struct {
 	app     *app
 	from    string
@@ -273,7 +273,7 @@ func (l *importSource) take(ctx context.Context, ids, trust []string) (protocol.
 	return result, err
 }
 
-// environment returns the variables that groatd asked for and that are set, as a JSON object.
+// environment returns, as a JSON object, the variables that groatd asked for and that are set.
 func (l *importSource) environment() []byte {
 	set := map[string]string{}
 	for _, name := range l.names {

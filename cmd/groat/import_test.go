@@ -10,24 +10,33 @@ import (
 
 // importFound is what the stand-in for groatd finds, as PROTOCOL.md has it: one of every kind.
 const importFound = `[
-	{"id":"a1","system":"Planet","what":"machine account","profile":"planet-m2m","provider":"planet-m2m","grant":"client_credentials","client_id":"c-1\u001b[2J",
-	 "copies":[{"source":"/home/ann/.planet/m2m/auth_client.json","mode":"0644","plaintext":true,"holds":["client secret"],"read_by":["planet","the Planet SDK"],
+	{"id":"a1","system":"Planet","what":"machine account","profile":"planet-m2m","provider":"planet-m2m",
+	  "grant":"client_credentials","client_id":"c-1\u001b[2J",
+	 "copies":[{"source":"/home/ann/.planet/m2m/auth_client.json","mode":"0644","plaintext":true,
+	  "holds":["client secret"],"read_by":["planet","the Planet SDK"],
 	   "remove":"rm -- /home/ann/.planet/m2m/auth_client.json","note":"planet auth login makes another one"},
-	  {"source":"/home/ann/.planet/m2m/auth_client.sops.json","mode":"0600","plaintext":false,"holds":["client secret"]}],
+	  {"source":"/home/ann/.planet/m2m/auth_client.sops.json","mode":"0600","plaintext":false,
+	  "holds":["client secret"]}],
 	 "warnings":["others can read the file"],"not_carried":["project_id","extra"]},
-	{"id":"b2","system":"EarthScope","what":"session","profile":"earthscope","provider":"earthscope","grant":"device_code","client_id":"es",
-	 "copies":[{"source":"/home/ann/.earthscope/default/tokens.json","mode":"0600","plaintext":true,"holds":["refresh token"],"read_by":["es"],"remove":"rm -- x"}],
-	 "fresh":"groat login earthscope --provider earthscope","confirm":"The session would be shared with es, and the first to refresh ends the other's."},
-	{"id":"c3","system":"Climate Engine","what":"App Credentials","profile":"climateengine","either":["climateengine","spatiafi"],"provider":"climateengine","client_id":"u",
+	{"id":"b2","system":"EarthScope","what":"session","profile":"earthscope","provider":"earthscope",
+	  "grant":"device_code","client_id":"es",
+	 "copies":[{"source":"/home/ann/.earthscope/default/tokens.json","mode":"0600","plaintext":true,
+	  "holds":["refresh token"],"read_by":["es"],"remove":"rm -- x"}],
+	 "fresh":"groat login earthscope --provider earthscope",
+	  "confirm":"The session would be shared with es, and the first to refresh ends the other's."},
+	{"id":"c3","system":"Climate Engine","what":"App Credentials","profile":"climateengine",
+	  "either":["climateengine","spatiafi"],"provider":"climateengine","client_id":"u",
 	 "grant":"client_credentials","copies":[]},
 	{"id":"d4","system":"Planet","what":"API key","profile":"planet","provider":"planet-key","grant":"api_key",
-	 "copies":[{"source":"environment","variables":["PL_API_KEY"],"plaintext":true,"holds":["API key"],"remove":"unset PL_API_KEY"}]},
-	{"id":"e5","system":"SpatiaFi","what":"App Credentials","profile":"","reason":"it holds an error and no credential","hint":"groat login spatiafi --provider spatiafi",
+	 "copies":[{"source":"environment","variables":["PL_API_KEY"],"plaintext":true,"holds":["API key"],
+	  "remove":"unset PL_API_KEY"}]},
+	{"id":"e5","system":"SpatiaFi","what":"App Credentials","profile":"",
+	  "reason":"it holds an error and no credential","hint":"groat login spatiafi --provider spatiafi",
 	 "copies":[{"source":"/home/ann/.config/spatiafi/app_credentials.json","mode":"0600","plaintext":true}]}]`
 
 // importDaemon finds importFound, takes over all that it is asked to but a1, and wants to see two variables.
-func importDaemon(t *testing.T, refuse bool) *fake {
-	return newFake(t, func(r request) string {
+func importDaemon(t *testing.T, refuse bool) *fakeDaemon {
+	return newFakeDaemon(t, func(r request) string {
 		var found []map[string]any
 		if err := json.Unmarshal([]byte(importFound), &found); err != nil {
 			t.Error(err)
@@ -176,7 +185,7 @@ func TestImportFrom(t *testing.T) {
 }
 
 func TestImportOfWhatFitsNoRequest(t *testing.T) {
-	f := newFake(t, func(request) string { return `"result":{"found":[]}` })
+	f := newFakeDaemon(t, func(request) string { return `"result":{"found":[]}` })
 	got := run(t, f.socket, strings.Repeat("x", maxContent), "import", "--from", "-")
 	if got != (outcome{0, "found nothing to import\nnext: groat login\n", ""}) {
 		t.Errorf("%+v", got)

@@ -168,7 +168,7 @@ func (a *app) unlockCommand() *cobra.Command {
 	return cmd
 }
 
-// unlock opens the keystore: with a passphrase where it has one, and else by asking groatd, for which the desktop asks
+// unlock opens the keystore: with a passphrase if it has one, and else by asking groatd, for which the desktop asks
 // the person.
 func (a *app) unlock(ctx context.Context, stdin, json bool) error {
 	var state protocol.KeystoreResult
@@ -182,7 +182,7 @@ func (a *app) unlock(ctx context.Context, stdin, json bool) error {
 			return err
 		}
 	} else if state.State == "locked" {
-		a.say(textDesktopAsks)
+		a.printNote(textDesktopAsks)
 	}
 	return a.showSecret(ctx, protocol.MethodUnlock, struct{}{}, secret, &protocol.KeystoreResult{}, json)
 }

@@ -33,7 +33,7 @@ func (a *app) loginCommand() *cobra.Command {
 				o.params.Prefix = &o.prefix // none is one too
 			}
 			if len(o.resources) > 0 {
-				a.say(textResource)
+				a.printNote(textResource)
 				o.params.Resources = append(o.params.Resources, o.resources...)
 			}
 			return a.login(cmd.Context(), &o)
@@ -103,7 +103,7 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return o.again(err)
+		return o.completeHint(err)
 	}
 	if o.json {
 		err = a.printJSON(result)
@@ -116,9 +116,9 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	return err
 }
 
-// again makes the command that groatd hints at the one that was typed: where the secret comes from is not groatd's to
-// know.
-func (o *loginOptions) again(err error) error {
+// completeHint adds --secret-stdin to the command of groatd's hint, if it was typed: groatd does not know how the
+// secret comes.
+func (o *loginOptions) completeHint(err error) error {
 	const flag = " --secret-stdin"
 	e, ok := errors.AsType[*protocol.Error](err)
 	if ok && o.secretStdin && strings.Contains(e.Hint(), " --trust ") && !strings.Contains(e.Hint(), flag) {

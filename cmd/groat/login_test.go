@@ -21,8 +21,8 @@ const (
 )
 
 // loginDaemon asks for a secret, says something, and accepts the secret "hunter2".
-func loginDaemon(t *testing.T) *fake {
-	return newTalker(t, func(r request, say func(string), hear func() request) {
+func loginDaemon(t *testing.T) *fakeDaemon {
+	return newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
 		id := string(r.ID)
 		if r.Method != "login" {
 			say(`{"jsonrpc":"2.0","id":` + id + `,"error":{"code":-32601,"message":"unexpected"}}`)
@@ -31,7 +31,7 @@ func loginDaemon(t *testing.T) *fake {
 		say(secretPrompt)
 		in := hear()
 		if in.Method == "" {
-			return // the client has gone
+			return // the client has ended
 		}
 		say(`{"jsonrpc":"2.0","id":` + string(in.ID) + `,"result":{}}`)
 		say(noticePrompt)
@@ -100,7 +100,7 @@ func TestLoginWithoutSecret(t *testing.T) {
 
 // The one secret on stdin is not the answer to two questions.
 func TestLoginAsksTwice(t *testing.T) {
-	f := newTalker(t, func(_ request, say func(string), hear func() request) {
+	f := newScriptedDaemon(t, func(_ request, say func(string), hear func() request) {
 		say(secretPrompt)
 		hear()
 		say(secretPrompt)
@@ -113,27 +113,32 @@ func TestLoginAsksTwice(t *testing.T) {
 }
 
 func TestLoginAsks(t *testing.T) {
-	f := newFake(t, func(request) string {
+	f := newFakeDaemon(t, func(request) string {
 		return `"result":{"profile":"work","outcome":"already_signed_in","client_id":"c","issuer":"https://i",` +
 			`"expires_in":60}`
 	})
 	t.Chdir("/")
 	got := run(t, f.socket, "", "login", "work", "--provider", "spatiafi", "--issuer", "https://i", "--token-url",
 		"https://t", "--auth-server", "https://a",
-		"--client-auth", "client_secret_jwt", "--client-id", "c", "--username", "u", "--scope", "a b", "--audience", "au",
+		"--client-auth", "client_secret_jwt", "--client-id", "c", "--username", "u", "--scope", "a b",
+		"--audience", "au",
 		"--resource", "https://r2,x", "--api", "https://r1", "--trust", "https://t1", "--new-client",
-		"--grant", "device_code", "--no-browser", "--key", "k/../key.pem", "--certificate", "/c.pem", "--subject", "s", "--key-alg", "PS256", "--key-id", "kid",
+		"--grant", "device_code", "--no-browser", "--key", "k/../key.pem", "--certificate", "/c.pem", "--subject", "s",
+		"--key-alg", "PS256", "--key-id", "kid",
 		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral")
-	want := "already signed in: profile work as client c at https://i; its App Credentials work, nothing was changed\n" +
+	want := "already signed in: profile work as client c at https://i; its App Credentials work, nothing was " +
+		"changed\n" +
 		"note: profile work is in memory only, and gone when groatd ends\nnext: groat get work\n"
 	if got != (outcome{0, want, textResource}) {
 		t.Errorf("%+v", got)
 	}
 	params := map[string]any{
-		"profile": "work", "provider": "spatiafi", "issuer": "https://i", "token_url": "https://t", "auth_server": "https://a",
+		"profile": "work", "provider": "spatiafi", "issuer": "https://i", "token_url": "https://t",
+		"auth_server": "https://a",
 		"client_auth": "client_secret_jwt", "client_id": "c", "username": "u", "scope": "a b", "audience": "au",
 		"resources": []any{"https://r1", "https://r2,x"}, "trust": []any{"https://t1"}, "new_client": true,
-		"grant": "device_code", "no_browser": true, "key": "/key.pem", "certificate": "/c.pem", "subject": "s", "key_alg": "PS256", "key_id": "kid",
+		"grant": "device_code", "no_browser": true, "key": "/key.pem", "certificate": "/c.pem", "subject": "s",
+		"key_alg": "PS256", "key_id": "kid",
 		"redirect": "http://127.0.0.1:8000/", "header": "X-Key", "prefix": "", "ephemeral": true,
 	}
 	if diff := cmp.Diff(params, f.requests()[0].Params); diff != "" {
@@ -161,12 +166,15 @@ func TestSignedInForPeople(t *testing.T) {
 const providersResult = `"result":{"providers":[
 	{"provider":"earthscope","title":"EarthScope","grants":["device_code","client_credentials","authorization_code"]},
 	{"provider":"google","title":"Google","grants":["authorization_code","jwt_bearer"],"needs":"client_id"},
-	{"provider":"planet-legacy","title":"Planet (email and password)","grants":["key_login","api_key"],"needs":"username","deprecated":"Planet asks its users\u001b to sign in with planet-user."},
+	{"provider":"planet-legacy","title":"Planet (email and password)","grants":["key_login","api_key"],
+		"needs":"username","deprecated":"Planet asks its users\u001b to sign in with planet-user."},
 	{"provider":"sa","title":"A key","grants":["jwt_bearer","of_the_future"],"needs":"key"},
 	{"provider":"spatiafi","title":"SpatiaFi","grants":["app_credentials","client_credentials"],"needs":"username"}]}`
 
 func TestLoginListsProviders(t *testing.T) {
-	f := newFake(t, func(request) string { return strings.NewReplacer("\n", "", "\t", "").Replace(providersResult) })
+	f := newFakeDaemon(t, func(request) string {
+		return strings.NewReplacer("\n", "", "\t", "").Replace(providersResult)
+	})
 	for _, tt := range []struct {
 		golden string
 		args   []string
@@ -194,9 +202,10 @@ func TestLoginWithoutTerminal(t *testing.T) {
 		{devicePrompt, "groat: Sign in at as.example with this code, on any device\n\n  " +
 			"https://as.example/activate\n\n  code: BCDF-GHJK\n\n" +
 			"groat: the code is good for 15m0s; this waits for you\n"},
-		{browserPrompt, "groat: Sign in at as.example\ngroat: open this address in a browser; this waits for you\n\n  " + authorizeURL + "\n\n"},
+		{browserPrompt, "groat: Sign in at as.example\n" +
+			"groat: open this address in a browser; this waits for you\n\n  " + authorizeURL + "\n\n"},
 	} {
-		f := newTalker(t, func(r request, say func(string), _ func() request) {
+		f := newScriptedDaemon(t, func(r request, say func(string), _ func() request) {
 			say(tt.prompt)
 			say(noticePrompt)
 			say(`{"jsonrpc":"2.0","id":` + string(r.ID) + `,` + sessionResult + `}`)
@@ -213,12 +222,18 @@ func TestLoginWithoutTerminal(t *testing.T) {
 }
 
 const (
-	authorizeURL = "https://as.example/authorize?client_id=c&redirect_uri=http%3A%2F%2F127.0.0.1%3A4711%2Fcallback&state=" +
-		"a-state-that-makes-it-longer-than-other-text-may-be-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaz"
+	authorizeURL = "https://as.example/authorize?client_id=c" +
+		"&redirect_uri=http%3A%2F%2F127.0.0.1%3A4711%2Fcallback&state=" +
+		"a-state-that-makes-it-longer-than-other-text-may-be-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaz"
 	browserPrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"browser","text":"Sign in ` +
 		`at as.example","url":"` + authorizeURL + `"}}`
 	devicePrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"device","text":"Sign in at ` +
@@ -232,10 +247,13 @@ const (
 
 func TestOpenable(t *testing.T) {
 	for page, want := range map[string]bool{
-		"https://as.example/a?b=c&d=%20": true, "https://as.example": true, "http://127.0.0.1:8080/x": true, "http://[::1]/": true, "http://localhost/": true,
+		"https://as.example/a?b=c&d=%20": true, "https://as.example": true,
+		"http://127.0.0.1:8080/x": true, "http://[::1]/": true, "http://localhost/": true,
 		"HTTPS://as.example": true,
-		"http://as.example/": false, "http://127.0.0.1.evil.example/": false, "file:///etc/passwd": false, "--version": false, "": false,
-		"https://": false, "https:as.example": false, "javascript:alert(1)": false, "https://a b/": false, "https://a/\n": false, "https://a/ä": false,
+		"http://as.example/": false, "http://127.0.0.1.evil.example/": false,
+		"file:///etc/passwd": false, "--version": false, "": false,
+		"https://": false, "https:as.example": false, "javascript:alert(1)": false,
+		"https://a b/": false, "https://a/\n": false, "https://a/ä": false,
 		"https://as.example@evil.example/": false, "vscode://x": false, "https://a/\x7f": false,
 	} {
 		if got := openable(page); got != want {
@@ -264,7 +282,7 @@ func TestDisplay(t *testing.T) {
 	}
 }
 
-// What was added is said, with what was there before; where a session was left at its server, why.
+// What was added is said, with what was there before; if a session was left at its server, why.
 func TestF19WhatWasAddedIsSaid(t *testing.T) {
 	r := protocol.LoginResult{
 		Profile: "lab", Outcome: protocol.AlreadySignedIn, ClientID: "c", Issuer: "https://i",
@@ -282,9 +300,9 @@ func TestF19WhatWasAddedIsSaid(t *testing.T) {
 	}
 }
 
-// A hint that says whom to trust is the command that was typed, also where the secret came by stdin.
+// A hint that says whom to trust is the command that was typed, also if the secret came by stdin.
 func TestJ9AHintKeepsSecretStdin(t *testing.T) {
-	f := newFake(t, func(request) string {
+	f := newFakeDaemon(t, func(request) string {
 		return `"error":{"code":-32006,"message":"m","data":{"kind":"config","hint":"groat login work --trust ` +
 			`https://t"}}`
 	})

@@ -21,9 +21,9 @@ type loginUI struct {
 	secrets   *secretSource
 	noBrowser bool
 
-	mu       sync.Mutex  // also keeps what is printed apart
-	patience *time.Timer // ends the login where nothing is heard
-	person   bool        // it is the person who is waited for
+	mu       sync.Mutex  // is also held while a line is printed
+	patience *time.Timer // ends the login if nothing is heard
+	person   bool        // the person is waited for, and not groatd
 	page     string      // what the browser was sent to
 }
 
@@ -70,7 +70,7 @@ func (v *loginUI) wait(person bool) {
 func (v *loginUI) print(text string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.app.say(text)
+	v.app.printNote(text)
 }
 
 // confirm asks on the terminal, whatever stdin is.
@@ -82,7 +82,7 @@ func (v *loginUI) confirm(ctx context.Context, text string) (protocol.LoginSecre
 	return protocol.NewLoginSecret([]byte("yes")), nil
 }
 
-// browse shows the address of a sign-in, opens it where that makes sense, and returns what the person pastes. The
+// browse shows the address of a sign-in, opens it if that makes sense, and returns what the person pastes. The
 // question may come again; the browser is opened once.
 func (v *loginUI) browse(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
 	v.mu.Lock()
@@ -90,7 +90,7 @@ func (v *loginUI) browse(ctx context.Context, p protocol.Prompt) (protocol.Login
 	v.page = p.URL
 	v.mu.Unlock()
 	if again {
-		return v.pasted(ctx, "") // groatd has just said what to paste
+		return v.readPaste(ctx, "") // groatd has just said what to paste
 	}
 	var exited <-chan *os.ProcessState
 	opened := false
@@ -99,13 +99,13 @@ func (v *loginUI) browse(ctx context.Context, p protocol.Prompt) (protocol.Login
 	}
 	v.print(textBrowser(p, opened))
 	if opened {
-		go v.watch(ctx, exited)
+		go v.awaitBrowser(ctx, exited)
 	}
-	return v.pasted(ctx, questionPaste)
+	return v.readPaste(ctx, questionPaste)
 }
 
-// watch says so where the browser could not be opened after all.
-func (v *loginUI) watch(ctx context.Context, exited <-chan *os.ProcessState) {
+// awaitBrowser says so if the browser could not be opened after all.
+func (v *loginUI) awaitBrowser(ctx context.Context, exited <-chan *os.ProcessState) {
 	select {
 	case state := <-exited:
 		if !state.Success() {
@@ -115,8 +115,8 @@ func (v *loginUI) watch(ctx context.Context, exited <-chan *os.ProcessState) {
 	}
 }
 
-// pasted returns what a person pastes, or nothing where there is no terminal to paste on.
-func (v *loginUI) pasted(ctx context.Context, question string) (protocol.LoginSecret, error) {
+// readPaste returns what a person pastes, or nothing if there is no terminal to paste on.
+func (v *loginUI) readPaste(ctx context.Context, question string) (protocol.LoginSecret, error) {
 	tty, err := v.app.tty()
 	if err != nil {
 		return protocol.LoginSecret{}, nil
@@ -132,12 +132,12 @@ func (v *loginUI) pasted(ctx context.Context, question string) (protocol.LoginSe
 		case err == nil || ctx.Err() != nil:
 			return protocol.NewLoginSecret(line), err
 		}
-		ours = false // the browser may still come back
+		ours = false // the browser may still answer
 	}
 	return protocol.LoginSecret{}, nil
 }
 
-// qr returns a drawing for the terminal, or nothing where it would not be one: no terminal, too narrow, not a font that
+// qr returns a drawing for the terminal, or nothing if it would not be one: no terminal, too narrow, not a font that
 // has the blocks, or not a drawing.
 func (v *loginUI) qr(drawing string) string {
 	out, ok := v.app.stderr.(*os.File)

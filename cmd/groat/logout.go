@@ -23,7 +23,7 @@ func (a *app) logoutCommand() *cobra.Command {
 	return cmd
 }
 
-// logout ends a session and forgets its profile. Where a client stays behind at the provider for ever, the person is
+// logout ends a session and forgets its profile. If a client stays at the provider for ever, the person is
 // told before.
 func (a *app) logout(ctx context.Context, params protocol.LogoutParams, json bool) error {
 	var result protocol.LogoutResult
@@ -31,7 +31,7 @@ func (a *app) logout(ctx context.Context, params protocol.LogoutParams, json boo
 		return err
 	}
 	if result.Permanent && !result.Forgotten {
-		a.say(textLogoutWarning(result))
+		a.printNote(textLogoutWarning(result))
 		ok, err := a.confirm(ctx, questionLogout, "yes")
 		if err != nil {
 			return err

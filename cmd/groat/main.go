@@ -54,13 +54,13 @@ func (a *app) main(name string, args []string) int {
 }
 
 // quickGet parses the arguments of the one command that builds run thousands of times, without the command tree, whose
-// construction costs more than the round trip to groatd. Whatever it does not understand is the tree's to explain.
+// construction costs more than the round trip to groatd. Arguments that it does not know are left to the tree.
 func quickGet(args []string) (*getOptions, []string, bool) {
 	var o getOptions
 	fs := pflag.NewFlagSet("get", pflag.ContinueOnError)
 	fs.Usage = func() {}
 	fs.SetOutput(io.Discard)
-	o.define(fs)
+	o.addTo(fs)
 	if err := fs.Parse(args); err != nil || fs.NArg() > 1 {
 		return nil, nil, false
 	}

@@ -107,25 +107,26 @@ type request struct {
 	Params  map[string]any  `json:"params"`
 }
 
-// fake is a daemon that is written from PROTOCOL.md by hand, so that the client is tested against the specification and
-// not against the other half of its own library.
-type fake struct {
-	socket string
-	mu     sync.Mutex
-	got    []request
+// fakeDaemon is a daemon that is written from PROTOCOL.md by hand, so that the client is tested against the
+// specification and not against the other half of its own library.
+type fakeDaemon struct {
+	socket  string
+	hangUps int // the first requests end their connections without an answer; to be set before the first one
+	mu      sync.Mutex
+	got     []request
 }
 
-// newFake serves with answer, which returns the reply's "result" or "error" member as JSON text.
-func newFake(t *testing.T, answer func(r request) string) *fake {
-	return newTalker(t, func(r request, say func(string), _ func() request) {
+// newFakeDaemon serves with answer, which returns the reply's "result" or "error" member as JSON text.
+func newFakeDaemon(t *testing.T, answer func(r request) string) *fakeDaemon {
+	return newScriptedDaemon(t, func(r request, say func(string), _ func() request) {
 		say(`{"jsonrpc":"2.0","id":` + string(r.ID) + `,` + answer(r) + `}`)
 	})
 }
 
-// newTalker serves with talk, which may say any lines and hear more requests.
-func newTalker(t *testing.T, talk func(r request, say func(string), hear func() request)) *fake {
+// newScriptedDaemon serves with talk, which is called for each request, may send any lines and read further requests.
+func newScriptedDaemon(t *testing.T, talk func(r request, say func(string), hear func() request)) *fakeDaemon {
 	t.Helper()
-	f := &fake{socket: filepath.Join(shortDir(t), "s")}
+	f := &fakeDaemon{socket: filepath.Join(shortDir(t), "s")}
 	l, err := net.Listen("unix", f.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +148,7 @@ func newTalker(t *testing.T, talk func(r request, say func(string), hear func() 
 	return f
 }
 
-func (f *fake) serve(c net.Conn, talk func(r request, say func(string), hear func() request)) {
+func (f *fakeDaemon) serve(c net.Conn, talk func(r request, say func(string), hear func() request)) {
 	defer c.Close()
 	lines := bufio.NewScanner(c)
 	ended := false
@@ -165,7 +166,7 @@ func (f *fake) serve(c net.Conn, talk func(r request, say func(string), hear fun
 	}
 	for {
 		r := hear()
-		if ended {
+		if ended || len(f.requests()) <= f.hangUps {
 			return
 		}
 		talk(r, func(line string) { io.WriteString(c, line+"\n") }, hear)
@@ -173,7 +174,7 @@ func (f *fake) serve(c net.Conn, talk func(r request, say func(string), hear fun
 }
 
 // requests returns what was asked so far.
-func (f *fake) requests() []request {
+func (f *fakeDaemon) requests() []request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]request(nil), f.got...)

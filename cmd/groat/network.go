@@ -73,7 +73,7 @@ func completeNetworkKeys(_ *cobra.Command, args []string, _ string) ([]string, c
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
-// explain is describe, and says beside a connection's error where groatd's way to servers is not this shell's.
+// explain is describe. Beside a connection's error it says if groatd's way to servers is not this shell's.
 func (a *app) explain(err error) *failure {
 	f := describe(err)
 	e := refusal(err)

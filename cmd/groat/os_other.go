@@ -4,8 +4,8 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// closeMemory keeps what is about to be read out of cores. The hard limit stays: a browser that we start may want
-// cores.
+// closeMemory keeps the secret that is about to be read out of core dumps. The hard limit stays: a browser that groat
+// starts may dump core.
 func closeMemory() {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_CORE, &limit) == nil {

@@ -67,7 +67,7 @@ func (a *app) printToken(format string, t frame.Token) error {
 	return a.write(append(out, '\n'))
 }
 
-// printKey writes an API key, which is any printable ASCII: only where that can do no harm.
+// printKey writes an API key, which is any printable ASCII: only if that can do no harm.
 func (a *app) printKey(format string, t frame.Token) error {
 	switch {
 	case format != "header" && format != "json":
@@ -118,7 +118,8 @@ func appendEscape(dst []byte, r rune) []byte {
 	return append(dst, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
-// write writes to stdout at once. Where the reader has gone, the runtime ends us by SIGPIPE, which says nothing.
+// write writes to stdout at once. If the reader has closed the pipe, the runtime ends this process by SIGPIPE, and
+// nothing is printed.
 func (a *app) write(b []byte) error {
 	if _, err := a.stdout.Write(b); err != nil {
 		return errWrite(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// holds takes the lock of a state directory and writes a record into it, as a groatd does that runs there.
-func holds(t *testing.T, state string, h frame.Holder) {
+// holdLock takes the lock of a state directory and writes a record into it, as a groatd does that runs there.
+func holdLock(t *testing.T, state string, h frame.Holder) {
 	t.Helper()
 	f, err := os.OpenFile(filepath.Join(state, frame.LockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -33,8 +33,8 @@ func holds(t *testing.T, state string, h frame.Holder) {
 	}
 }
 
-// A groatd that finds the state held by another one ends with 73. Who holds it, where, and the way out are said at
-// once: no caller waits three seconds for a socket that never comes.
+// A groatd that finds the state held by another one ends with 73. The error says at once which process holds it, on
+// which host, and what to do: no caller waits three seconds for a socket that never comes.
 func TestH9WhoHoldsTheState(t *testing.T) {
 	host, boot := frame.ThisHost()
 	for name, c := range map[string]struct {
@@ -52,7 +52,8 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 			[]string{"holds the state directory"}, frame.LocalState() + " groat login lab"},
 		"a socket that is not there": {func(*frame.Holder) {}, nil, exitUnavailable,
 			[]string{"groatd of host " + host +
-				" (pid 1, socket /run/x/agent.sock) runs, and its socket cannot be reached from here"}, "kill -HUP 1 && groat status"},
+				" (pid 1, socket /run/x/agent.sock) runs, and its socket cannot be reached from here"},
+			"kill -HUP 1 && groat status"},
 		"processes that are not seen": {func(h *frame.Holder) { h.PID = 1 << 30 }, nil, exitUnavailable,
 			[]string{"cannot be reached from here"}, frame.LocalState() + " groat login work"},
 		"another place": {func(h *frame.Holder) { h.Place.Home = "/home/alice" }, nil, exitConfig,
@@ -78,7 +79,7 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 			place.State = h.state
 			record := frame.Holder{PID: 1, Host: host, Boot: boot, Place: place, Socket: "/run/x/agent.sock"}
 			c.change(&record)
-			holds(t, h.state, record)
+			holdLock(t, h.state, record)
 			env := append([]string{"HOME=" + h.dir, "XDG_RUNTIME_DIR=" + runtime, "GROAT_STATE_DIR=" + h.state},
 				c.env...)
 			// Waiting for a groatd to start would take 3 s each time. On a machine that is very busy groat may take
@@ -116,9 +117,10 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 func TestH10StaleRecord(t *testing.T) {
 	host, boot := frame.ThisHost()
 	for name, record := range map[string]string{
-		"nothing": "", "a pid of an older version": "4711\n", "cut short": `{"pid":1,"ho`, "another host's": `{"pid":1,"host":"node17","socket":"/s"}`,
-		"this host's": `{"pid":1073741824,"host":"` + host + `","boot":"` + boot + `","socket":"/run/x/agent.sock"}`,
-		"long":        strings.Repeat(" ", 2*frame.MaxHolder),
+		"nothing": "", "a pid of an older version": "4711\n", "cut short": `{"pid":1,"ho`,
+		"another host's": `{"pid":1,"host":"node17","socket":"/s"}`,
+		"this host's":    `{"pid":1073741824,"host":"` + host + `","boot":"` + boot + `","socket":"/run/x/agent.sock"}`,
+		"long":           strings.Repeat(" ", 2*frame.MaxHolder),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -218,7 +218,7 @@ func TestPromptIsInterrupted(t *testing.T) {
 
 // The daemon that goes away while a person types does not leave them with a terminal that is silent.
 func TestPromptWithSlowPerson(t *testing.T) {
-	f := newTalker(t, func(r request, say func(string), hear func() request) {
+	f := newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
 		say(secretPrompt)
 		hear()
 		say(`{"jsonrpc":"2.0","id":` + string(r.ID) +
@@ -233,7 +233,7 @@ func TestPromptWithSlowPerson(t *testing.T) {
 }
 
 func TestNewPassphraseAtTerminal(t *testing.T) {
-	f := newFake(t, func(request) string { return `"result":{"use":"sealed","key":"passphrase","state":"ok"}` })
+	f := newFakeDaemon(t, func(request) string { return `"result":{"use":"sealed","key":"passphrase","state":"ok"}` })
 	for _, tt := range []struct {
 		second, says string
 		code         int
@@ -271,7 +271,7 @@ func TestLogoutAtTerminal(t *testing.T) {
 		{"\x04", "groat: error: not confirmed, so nothing was forgotten\n", exitInternal},
 		{"\x03", "", 130},
 	} {
-		f := newFake(t, func(r request) string {
+		f := newFakeDaemon(t, func(r request) string {
 			if r.Params["yes"] == true {
 				return `"result":{"profile":"work","forgotten":true}`
 			}

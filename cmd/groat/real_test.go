@@ -34,7 +34,7 @@ func TestHundredCallersStartOneDaemon(t *testing.T) {
 	}
 	t.Cleanup(func() { stopAll(t, starts) })
 	pids := map[int]int{}
-	for i, got := range together(t, 100, func() *exec.Cmd {
+	for i, got := range runTogether(t, 100, func() *exec.Cmd {
 		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "groat"), "status", "--json")
 		cmd.Env = env
 		return cmd
@@ -54,7 +54,7 @@ func TestHundredCallersStartOneDaemon(t *testing.T) {
 	}
 }
 
-// stopAll ends the daemons that a test started and waits until they are gone.
+// stopAll ends the daemons that a test started and waits until they have ended.
 func stopAll(t *testing.T, starts string) {
 	b, _ := os.ReadFile(starts)
 	for line := range strings.Lines(string(b)) {

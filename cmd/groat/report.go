@@ -45,13 +45,13 @@ type failure struct {
 func (f *failure) Error() string { return f.msg }
 func (f *failure) Unwrap() error { return f.cause }
 
-// describe is the one table from errors to what a person and a script are told.
+// describe is the one table from errors to what a person (the sentence) and a script (the exit code) get.
 func describe(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
 	if e := refusal(err); e != nil {
-		return answered(e)
+		return describeRefusal(e)
 	}
 	if e, ok := errors.AsType[*autostart.Error](err); ok {
 		return failStart(e)
@@ -77,11 +77,11 @@ func refusal(err error) *frame.Error {
 	if !ok {
 		return nil
 	}
-	return flat(e)
+	return flatten(e)
 }
 
-// flat returns an error of package protocol's as one of package frame's.
-func flat(e *protocol.Error) *frame.Error {
+// flatten returns an error of package protocol's as one of package frame's.
+func flatten(e *protocol.Error) *frame.Error {
 	f := &frame.Error{Code: e.Code, Message: e.Message, Kind: e.Kind(), Hint: e.Hint()}
 	if e.Data == nil {
 		return f
@@ -99,8 +99,8 @@ func flat(e *protocol.Error) *frame.Error {
 	return f
 }
 
-// answered describes an error of groatd's.
-func answered(e *frame.Error) *failure {
+// describeRefusal describes an error that groatd answered with.
+func describeRefusal(e *frame.Error) *failure {
 	f := &failure{msg: e.Message, hint: e.Hint, cause: e}
 	switch e.Code {
 	case frame.CodeInvalidParams:
@@ -125,6 +125,6 @@ func (a *app) report(err error) int {
 		return exitDone
 	}
 	f := a.explain(err)
-	a.complain(f)
+	a.printFailure(f)
 	return f.code
 }

@@ -7,7 +7,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -60,7 +59,7 @@ func TestAnswersOfTheDaemon(t *testing.T) {
 		{`{"code":-32008,"message":"` + strings.Repeat("é", 5000) + `"}`, 1, "groat: error: " +
 			strings.Repeat("é", maxShown) + "…\ngroat: hint: groat status\n"},
 	} {
-		f := newFake(t, func(request) string { return `"error":` + tt.answer })
+		f := newFakeDaemon(t, func(request) string { return `"error":` + tt.answer })
 		for _, args := range [][]string{{"get"}, {"whoami", "work"}} {
 			got := run(t, f.socket, "", args...)
 			if got != (outcome{tt.code, "", tt.stderr}) {
@@ -126,42 +125,23 @@ func TestEveryKindHasAnExitCode(t *testing.T) {
 
 // A daemon that is killed, stuck or talks nonsense gets a sentence and an exit code too.
 func TestBrokenDaemon(t *testing.T) {
-	l, err := net.Listen("unix", filepath.Join(shortDir(t), "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	answers := make(chan string, 2)
-	go func() {
-		for a := range answers {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.Read(make([]byte, 4096))
-			c.Write([]byte(a))
-			c.Close()
-		}
-	}()
-	defer close(answers)
 	for _, tt := range []struct {
 		answer string
 		code   int
 	}{
-		{"", 69},
-		{"{\"jsonrpc\"\n", 1},
-		{"[]\n", 1},
-		{"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n", 1}, // another request's answer
-		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"text\"}\n", 1},
-		{"{\"jsonrpc\":\"2.0\",\"id\":1}\n", 1},
+		{"", 69}, // it ends, each time that it is asked
+		{`{"jsonrpc"`, 1},
+		{`[]`, 1},
+		{`{"jsonrpc":"2.0","id":7,"result":{}}`, 1}, // another request's answer
+		{`{"jsonrpc":"2.0","id":1,"result":"text"}`, 1},
+		{`{"jsonrpc":"2.0","id":1}`, 1},
 		{strings.Repeat("x", protocol.MaxLine+1), 1},
 	} {
-		answers <- tt.answer
-		if tt.answer == "" { // it is asked again, and once more
-			answers <- tt.answer
-			answers <- tt.answer
+		f := newScriptedDaemon(t, func(_ request, say func(string), _ func() request) { say(tt.answer) })
+		if tt.answer == "" {
+			f.hangUps = 3
 		}
-		got := run(t, l.Addr().String(), "", "get")
+		got := run(t, f.socket, "", "get")
 		if got.code != tt.code || got.stdout != "" || !twoLines(got.stderr) {
 			t.Errorf("%.40q: %+v", tt.answer, got)
 		}

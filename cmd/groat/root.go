@@ -21,9 +21,9 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.DisableSuggestions = true // tui.go words the suggestion
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.importCommand(), a.listCommand(), a.statusCommand(), a.whoamiCommand(),
-		a.keystoreCommand(), a.networkCommand(), a.unlockCommand(), a.backupCommand(), a.restoreCommand(), a.reloadCommand(),
-		a.serviceCommand(), a.helperCommand(), a.versionCommand(),
+		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.importCommand(), a.listCommand(), a.statusCommand(),
+		a.whoamiCommand(), a.keystoreCommand(), a.networkCommand(), a.unlockCommand(), a.backupCommand(),
+		a.restoreCommand(), a.reloadCommand(), a.serviceCommand(), a.helperCommand(), a.versionCommand(),
 	)
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
@@ -31,13 +31,13 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.SetErr(a.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !running {
-		return misuse(cmd, args, err)
+		return usageError(cmd, args, err)
 	}
 	return err
 }
 
-// misuse turns an error of the argument parser into a usage error with the hint that helps.
-func misuse(cmd *cobra.Command, args []string, err error) error {
+// usageError turns an error of the argument parser into a usage error with the hint that helps.
+func usageError(cmd *cobra.Command, args []string, err error) error {
 	if cmd.HasParent() || len(args) == 0 {
 		return errUsage(err.Error(), cmd.CommandPath())
 	}

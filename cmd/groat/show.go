@@ -23,7 +23,7 @@ func (a *app) listCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return present(a, &result, json, textProfiles)
+		return printResult(a, &result, json, textProfiles)
 	})
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
 	return cmd
@@ -46,7 +46,9 @@ func (a *app) statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return present(a, &result, json, func(r *protocol.StatusResult) []byte { return textStatus(r, time.Now()) })
+			return printResult(a, &result, json, func(r *protocol.StatusResult) []byte {
+				return textStatus(r, time.Now())
+			})
 		})
 	cmd.ValidArgsFunction = a.completeProfiles
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
@@ -82,11 +84,11 @@ func show[R any](a *app, ctx context.Context, limit time.Duration, method string
 	if err := a.call(ctx, limit, method, params, result); err != nil {
 		return err
 	}
-	return present(a, result, json, text)
+	return printResult(a, result, json, text)
 }
 
-// present prints a result.
-func present[R any](a *app, result *R, json bool, text func(*R) []byte) error {
+// printResult prints a result.
+func printResult[R any](a *app, result *R, json bool, text func(*R) []byte) error {
 	if json {
 		return a.printJSON(result)
 	}
@@ -97,7 +99,7 @@ func present[R any](a *app, result *R, json bool, text func(*R) []byte) error {
 func (a *app) completeProviders(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	const stop = cobra.ShellCompDirectiveNoFileComp
 	var names []string
-	a.lookQuickly(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
+	a.callForCompletion(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
 		var result protocol.ProvidersResult
 		c.Call(ctx, protocol.MethodProviders, struct{}{}, &result)
 		for _, p := range result.Providers {
@@ -114,7 +116,7 @@ func (a *app) completeProfiles(cmd *cobra.Command, args []string, _ string) ([]s
 		return nil, stop
 	}
 	var names []string
-	a.lookQuickly(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
+	a.callForCompletion(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
 		result, _ := c.Profiles(ctx)
 		for _, p := range result.Profiles {
 			names = append(names, clean(p.Profile))
@@ -123,8 +125,8 @@ func (a *app) completeProfiles(cmd *cobra.Command, args []string, _ string) ([]s
 	return names, stop
 }
 
-// lookQuickly asks a groatd that runs, and gives up soon: a shell waits for a completion.
-func (a *app) lookQuickly(ctx context.Context, f func(context.Context, *protocol.Client)) {
+// callForCompletion runs f on a connection to a groatd that runs already, within a second: a shell waits for the names.
+func (a *app) callForCompletion(ctx context.Context, f func(context.Context, *protocol.Client)) {
 	r, err := a.route()
 	if err != nil {
 		return

@@ -13,15 +13,15 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
-// desk is a place with a screen: a stand-in for xdg-open writes down how it was called.
-type desk struct {
+// desktop is a place with a screen: a stand-in for xdg-open writes down how it was called.
+type desktop struct {
 	t   *testing.T
 	dir string
 }
 
-func newDesk(t *testing.T, exit int) *desk {
+func newDesktop(t *testing.T, exit int) *desktop {
 	t.Helper()
-	d := &desk{t, shortDir(t)}
+	d := &desktop{t, shortDir(t)}
 	script := fmt.Sprintf(`#!/bin/sh
 stdio=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2)
 { printf '%%s\n' $# "$@" "$stdio"; cut -d' ' -f6 /proc/$$/stat; echo $$; } >%[1]s/opened.$$
@@ -32,13 +32,13 @@ exit %[2]d
 	return d
 }
 
-func (d *desk) env(socket string, more ...string) []string {
+func (d *desktop) env(socket string, more ...string) []string {
 	return append([]string{"GROAT_SOCKET=" + socket, "PATH=" + d.dir + ":/usr/bin:/bin", "DISPLAY=:0", "LANG=C.UTF-8",
 		"TERM=xterm"}, more...)
 }
 
 // opened returns what was written down, once there is something.
-func (d *desk) opened() []string {
+func (d *desktop) opened() []string {
 	d.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if all := d.all(); len(all) > 0 {
@@ -53,7 +53,7 @@ func (d *desk) opened() []string {
 	return nil
 }
 
-func (d *desk) all() []string {
+func (d *desktop) all() []string {
 	all, err := filepath.Glob(filepath.Join(d.dir, "opened-*"))
 	if err != nil {
 		d.t.Fatal(err)
@@ -73,13 +73,13 @@ func signedInBy(r request) string {
 }
 
 func TestBrowserIsOpened(t *testing.T) {
-	d := newDesk(t, 0)
+	d := newDesktop(t, 0)
 	back := make(chan struct{})
-	f := newTalker(t, func(r request, say func(string), hear func() request) {
+	f := newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
 		say(browserPrompt)
 		<-back
 		say(noticePrompt)
-		say(browserPrompt) // even where it is shown again, one login opens one browser
+		say(browserPrompt) // even if it is shown again, one login opens one browser
 		say(signedInBy(r))
 	})
 	x := startOnTerminal(t, d.env(f.socket), "login", "work")
@@ -120,12 +120,12 @@ func TestBrowserIsNotOpened(t *testing.T) {
 		{name: "http elsewhere", url: "http://as.example/"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := newDesk(t, 0)
+			d := newDesktop(t, 0)
 			prompt, page := browserPrompt, authorizeURL
 			if tt.url != "" {
 				prompt, page = strings.Replace(browserPrompt, authorizeURL, tt.url, 1), tt.url
 			}
-			f := newTalker(t, func(r request, say func(string), hear func() request) {
+			f := newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
 				say(prompt)
 				if in := hear(); in.Params["value"] == "the code" {
 					say(inputTaken)
@@ -145,9 +145,9 @@ func TestBrowserIsNotOpened(t *testing.T) {
 }
 
 func TestBrowserCannotBeOpened(t *testing.T) {
-	d := newDesk(t, 3)
+	d := newDesktop(t, 3)
 	failed := make(chan struct{})
-	f := newTalker(t, func(r request, say func(string), hear func() request) {
+	f := newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
 		say(browserPrompt)
 		<-failed
 		say(signedInBy(r))
@@ -160,9 +160,9 @@ func TestBrowserCannotBeOpened(t *testing.T) {
 
 // What is pasted first is not it; the login goes on, and the second paste is.
 func TestPasteTwice(t *testing.T) {
-	d := newDesk(t, 0)
+	d := newDesktop(t, 0)
 	const right = "http://127.0.0.1:4711/callback?code=c&state=s"
-	f := newTalker(t, func(r request, say func(string), hear func() request) {
+	f := newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
 		say(browserPrompt)
 		for in := hear(); in.Method == "login_input"; in = hear() {
 			say(`{"jsonrpc":"2.0","id":` + string(in.ID) + `,"result":{}}`)
@@ -187,9 +187,9 @@ func TestPasteTwice(t *testing.T) {
 
 // At the end of input nothing can be pasted; the browser may still come back.
 func TestNothingToPaste(t *testing.T) {
-	d := newDesk(t, 0)
+	d := newDesktop(t, 0)
 	closed := make(chan struct{})
-	f := newTalker(t, func(r request, say func(string), hear func() request) {
+	f := newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
 		say(browserPrompt)
 		<-closed
 		say(wrongPaste)
@@ -227,11 +227,11 @@ func TestDeviceAtTerminal(t *testing.T) {
 			if tt.qr != "" {
 				prompt = strings.Replace(prompt, `█▀█\n▄ █\n`, tt.qr, 1)
 			}
-			f := newTalker(t, func(r request, say func(string), _ func() request) {
+			f := newScriptedDaemon(t, func(r request, say func(string), _ func() request) {
 				say(prompt)
 				say(signedInBy(r))
 			})
-			x := startOnWidth(t, tt.columns, newDesk(t, 0).env(f.socket, tt.env), "login", "work")
+			x := startOnWidth(t, tt.columns, newDesktop(t, 0).env(f.socket, tt.env), "login", "work")
 			x.expect("next: groat get work\n")
 			x.end(0)
 			want := "groat: Sign in at as.example with this code, on any device\n\n  https://as.example/activate\n\n " +
@@ -262,11 +262,11 @@ func TestLoginIsLeft(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			left := make(chan request, 1)
-			f := newTalker(t, func(r request, say func(string), hear func() request) {
+			f := newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
 				say(tt.prompt)
 				left <- hear()
 			})
-			x := startOnTerminal(t, newDesk(t, 0).env(f.socket, "CI=1"), "login", "work")
+			x := startOnTerminal(t, newDesktop(t, 0).env(f.socket, "CI=1"), "login", "work")
 			x.expect(tt.shows)
 			tt.leave(x)
 			x.end(tt.code)
@@ -283,7 +283,7 @@ func TestLoginIsLeft(t *testing.T) {
 // A person at another terminal types the password: the question here ends with the login.
 func TestPasswordIsTypedElsewhere(t *testing.T) {
 	typed := make(chan struct{})
-	f := newTalker(t, func(r request, say func(string), _ func() request) {
+	f := newScriptedDaemon(t, func(r request, say func(string), _ func() request) {
 		say(secretPrompt)
 		<-typed
 		say(noticePrompt)
@@ -302,7 +302,7 @@ func TestPasswordIsTypedElsewhere(t *testing.T) {
 }
 
 func TestOnPath(t *testing.T) {
-	d := newDesk(t, 0)
+	d := newDesktop(t, 0)
 	if got := autostart.OnPath("relative:/nonexistent::"+d.dir, "xdg-open"); got != filepath.Join(d.dir, "xdg-open") {
 		t.Errorf("found %q", got)
 	}
@@ -310,6 +310,6 @@ func TestOnPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := autostart.OnPath(d.dir, "xdg-open"); got != "" {
-		t.Errorf("found %q, which nobody may run", got)
+		t.Errorf("found %q, which has no permission to be executed", got)
 	}
 }

@@ -27,8 +27,8 @@ func nameOf(s string) string {
 	return visible.Name(s)
 }
 
-// complain prints an error's two lines, or nothing where it has no sentence.
-func (a *app) complain(f *failure) {
+// printFailure prints an error's two lines, or nothing if it has no sentence.
+func (a *app) printFailure(f *failure) {
 	if f.msg == "" {
 		return
 	}
@@ -38,8 +38,8 @@ func (a *app) complain(f *failure) {
 	}
 }
 
-// remark prints an error as one line, for callers that show our stderr among their own.
-func (a *app) remark(f *failure) {
+// printFailureLine prints an error as one line, for a program that shows groat's stderr among its own lines.
+func (a *app) printFailureLine(f *failure) {
 	switch {
 	case f.msg == "":
 	case f.hint == "":
@@ -49,10 +49,10 @@ func (a *app) remark(f *failure) {
 	}
 }
 
-// say prints our own lines to the person.
-func (a *app) say(text string) { fmt.Fprint(a.stderr, text) }
+// printNote prints text on stderr.
+func (a *app) printNote(text string) { fmt.Fprint(a.stderr, text) }
 
-// table aligns rows of foreign text. A row of one cell is a remark and may be longer than its column.
+// table aligns rows of foreign text. A row of one cell is a note and may be longer than its column.
 func table(header []string, rows [][]string) []byte {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.StripEscape)
@@ -76,8 +76,8 @@ func orDash(s string) string {
 	return s
 }
 
-// span words a whole number of seconds as a person reads it: 42s, 13m59s, 5h0m, 3d4h.
-func span(seconds int64) string {
+// durationWords writes a whole number of seconds as a person reads it: 42s, 13m59s, 5h0m, 3d4h.
+func durationWords(seconds int64) string {
 	d := time.Duration(min(max(seconds, 0), int64(100*365*24*time.Hour/time.Second))) * time.Second
 	switch {
 	case d < time.Hour:

@@ -18,7 +18,7 @@ func TestL57APersonIsAskedAboutAnUnusualServer(t *testing.T) {
 		"a\n": {usual},
 		"\n":  {usual},
 	} {
-		f := oddDaemon(t)
+		f := unusualDaemon(t)
 		x := startOnTerminal(t, []string{"GROAT_SOCKET=" + f.socket}, "import", "--yes")
 		x.expect(question)
 		x.write(answer)
@@ -38,11 +38,13 @@ func TestL57APersonIsAskedAboutAnUnusualServer(t *testing.T) {
 // A yes is about one credential: another that would go to the same server is asked about too.
 func TestL71AYesIsAboutOneCredential(t *testing.T) {
 	const two = `[
-	{"id":"a1","system":"Planet","what":"machine account","profile":"robot","grant":"client_credentials","client_id":"c","copies":[],
+	{"id":"a1","system":"Planet","what":"machine account","profile":"robot","grant":"client_credentials",
+	  "client_id":"c","copies":[],
 	 "destination":"https://login.example.com","unusual":true},
-	{"id":"b2","system":"SpatiaFi","what":"App Credentials","profile":"spatiafi","provider":"spatiafi","grant":"client_credentials","copies":[],
+	{"id":"b2","system":"SpatiaFi","what":"App Credentials","profile":"spatiafi","provider":"spatiafi",
+	  "grant":"client_credentials","copies":[],
 	 "destination":"https://login.example.com","unusual":true}]`
-	f := newFake(t, func(request) string {
+	f := newFakeDaemon(t, func(request) string {
 		return `"result":{"variables":[],"found":` + strings.NewReplacer("\n", "", "\t", "").Replace(two) + `}`
 	})
 	x := startOnTerminal(t, []string{"GROAT_SOCKET=" + f.socket}, "import", "--yes")
@@ -51,7 +53,7 @@ func TestL71AYesIsAboutOneCredential(t *testing.T) {
 	x.expect("Send it there, as profile spatiafi? [y/N] ")
 	x.write("n\n")
 	x.end(0)
-	if diff := cmp.Diff([]any{"a1"}, last(f)["take"]); diff != "" {
+	if diff := cmp.Diff([]any{"a1"}, lastParams(f)["take"]); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -8,16 +8,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const oddFound = `[
-	{"id":"a1","system":"Planet","what":"machine account","profile":"robot","grant":"client_credentials","client_id":"c","copies":[],
+const unusualFound = `[
+	{"id":"a1","system":"Planet","what":"machine account","profile":"robot","grant":"client_credentials",
+	  "client_id":"c","copies":[],
 	 "destination":"https://login.example.com","unusual":true},
-	{"id":"b2","system":"Planet","what":"API key","profile":"planet","provider":"planet-key","grant":"api_key","copies":[],
+	{"id":"b2","system":"Planet","what":"API key","profile":"planet","provider":"planet-key","grant":"api_key",
+	  "copies":[],
 	 "destination":"https://api.planet.com"}]`
 
-func oddDaemon(t *testing.T) *fake {
-	return newFake(t, func(r request) string {
+func unusualDaemon(t *testing.T) *fakeDaemon {
+	return newFakeDaemon(t, func(r request) string {
 		var found []map[string]any
-		if err := json.Unmarshal([]byte(oddFound), &found); err != nil {
+		if err := json.Unmarshal([]byte(unusualFound), &found); err != nil {
 			t.Error(err)
 		}
 		taken, _ := r.Params["take"].([]any)
@@ -36,8 +38,8 @@ func oddDaemon(t *testing.T) *fake {
 	})
 }
 
-// last is what the last request was.
-func last(f *fake) map[string]any {
+// lastParams returns the parameters of the last request.
+func lastParams(f *fakeDaemon) map[string]any {
 	all := f.requests()
 	return all[len(all)-1].Params
 }
@@ -45,7 +47,7 @@ func last(f *fake) map[string]any {
 // --yes leaves out what would go to an unusual server if no person can be asked, and that is an error whose hint
 // works.
 func TestL55YesSendsNothingToAnUnusualServer(t *testing.T) {
-	f := oddDaemon(t)
+	f := unusualDaemon(t)
 	got := run(t, f.socket, "", "import", "--yes")
 	if got.code != exitUsage || !strings.HasSuffix(got.stderr,
 		"groat: hint: groat import --yes --trust https://login.example.com\n") ||
@@ -58,7 +60,7 @@ func TestL55YesSendsNothingToAnUnusualServer(t *testing.T) {
 		!strings.Contains(got.stdout, "  for the server https://api.planet.com\n") {
 		t.Errorf("the listing does not show where they go: %s", got.stdout)
 	}
-	if diff := cmp.Diff(map[string]any{"take": []any{"b2"}}, last(f)); diff != "" {
+	if diff := cmp.Diff(map[string]any{"take": []any{"b2"}}, lastParams(f)); diff != "" {
 		t.Error(diff)
 	}
 	got = run(t, f.socket, "", "import", "--yes", "--trust", "https://login.example.com")
@@ -66,26 +68,26 @@ func TestL55YesSendsNothingToAnUnusualServer(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if diff := cmp.Diff(map[string]any{"take": []any{"a1", "b2"}, "trust": []any{"https://login.example.com"}},
-		last(f)); diff != "" {
+		lastParams(f)); diff != "" {
 		t.Error(diff)
 	}
 	for _, other := range []string{"https://login.example.org", "http://login.example.com",
 		"https://login.example.com:8443"} {
 		got = run(t, f.socket, "", "import", "--yes", "--trust", other)
-		if got.code != exitUsage || !cmp.Equal(last(f)["take"], any([]any{"b2"})) {
-			t.Errorf("--trust %s: %+v, %v", other, got, last(f))
+		if got.code != exitUsage || !cmp.Equal(lastParams(f)["take"], any([]any{"b2"})) {
+			t.Errorf("--trust %s: %+v, %v", other, got, lastParams(f))
 		}
 	}
 }
 
 // A --trust that nothing needs is refused, and so is a secret on stdin that is not asked for.
 func TestL56WhatWasGivenAndNotUsed(t *testing.T) {
-	f := newFake(t, func(request) string { return `"result":{"found":[],"variables":[]}` })
+	f := newFakeDaemon(t, func(request) string { return `"result":{"found":[],"variables":[]}` })
 	got := run(t, f.socket, "", "import", "--yes", "--trust", "https://login.example.com")
 	if got.code != exitUsage || !strings.Contains(got.stderr, "--trust names a server") {
 		t.Errorf("%+v", got)
 	}
-	f = newFake(t, func(request) string {
+	f = newFakeDaemon(t, func(request) string {
 		return `"result":{"profile":"work","outcome":"already_signed_in","client_id":"c","issuer":"https://i",` +
 			`"expires_in":60}`
 	})
@@ -98,16 +100,16 @@ func TestL56WhatWasGivenAndNotUsed(t *testing.T) {
 	if strings.Contains(got.stdout+got.stderr, "hunter") {
 		t.Errorf("the secret is shown: %+v", got)
 	}
-	if diff := cmp.Diff(map[string]any{"profile": "work", "secret": true, "replace": true}, last(f)); diff != "" {
+	if diff := cmp.Diff(map[string]any{"profile": "work", "secret": true, "replace": true}, lastParams(f)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// A provider that is named where there is nothing to choose is refused, and nothing is taken.
-func TestJ63AProviderThatNobodyCouldUse(t *testing.T) {
-	f := oddDaemon(t)
+// If there is nothing to choose, a provider that is named is refused, and nothing is taken.
+func TestJ63AProviderThatIsNotUsable(t *testing.T) {
+	f := unusualDaemon(t)
 	got := run(t, f.socket, "", "import", "--yes", "--trust", "https://login.example.com", "--provider", "spatiafi")
-	if got.code != exitUsage || !strings.Contains(got.stderr, "--provider") || last(f)["take"] != nil {
-		t.Errorf("%+v, last %v", got, last(f))
+	if got.code != exitUsage || !strings.Contains(got.stderr, "--provider") || lastParams(f)["take"] != nil {
+		t.Errorf("%+v, last %v", got, lastParams(f))
 	}
 }

@@ -18,7 +18,7 @@ var errNoTTY = errors.New("no terminal")
 
 func openTTY() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
 
-// askLine asks on the terminal for one line, which is not echoed where it is hidden. Whatever ends the question, a
+// askLine asks on the terminal for one line, which is not echoed if it is hidden. Whatever ends the question, a
 // signal or the end of ctx too, the terminal is given back as it was, and what is typed next is not lost.
 // The caller owns the bytes, which hold no newline. The error is errNoTTY, [io.EOF], the cause of ctx's end, or a
 // [*failure].
@@ -32,7 +32,7 @@ func (a *app) askLine(ctx context.Context, question string, hidden bool) ([]byte
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	if hidden {
-		restore, err := silence(int(tty.Fd()))
+		restore, err := disableEcho(int(tty.Fd()))
 		if err != nil {
 			return nil, errNoTTY
 		}
@@ -77,8 +77,8 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// silence turns a terminal's echo off, and returns what turns it on again.
-func silence(fd int) (restore func(), err error) {
+// disableEcho turns a terminal's echo off, and returns what turns it on again.
+func disableEcho(fd int) (restore func(), err error) {
 	before, err := unix.IoctlGetTermios(fd, ioctlGetTermios)
 	if err != nil {
 		return nil, err

@@ -40,7 +40,8 @@ func errUnknownCommand(name string, similar []string) *failure {
 }
 
 func errDuration(limit time.Duration) error {
-	return fmt.Errorf(`it must be a number of seconds or like "5m", and at most %s`, span(int64(limit/time.Second)))
+	return fmt.Errorf(`it must be a number of seconds or like "5m", and at most %s`,
+		durationWords(int64(limit/time.Second)))
 }
 
 func msgOutput(format string) string {
@@ -153,7 +154,7 @@ func defaultHint(e *frame.Error) string {
 		return "groat login PROFILE"
 	case frame.Temporary:
 		if e.RetryAfter > 0 {
-			return "try again in " + span(e.RetryAfter)
+			return "try again in " + durationWords(e.RetryAfter)
 		}
 		return "try again"
 	case frame.Locked:
@@ -199,7 +200,7 @@ const textNoProfiles = "no profiles yet\nnext: groat login PROFILE --provider sp
 func textStatus(r *protocol.StatusResult, now time.Time) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "groatd %s, process %d, running for %s; keystore: %s\n", clean(r.Release), r.PID,
-		span(now.Unix()-r.StartedAt), keystoreWords(r.Keystore))
+		durationWords(now.Unix()-r.StartedAt), keystoreWords(r.Keystore))
 	if p := r.Place; p != nil && !p.Usual {
 		fmt.Fprintf(&b, "place: %s\n", clean(p.String()))
 	}
@@ -237,13 +238,13 @@ func clockWords(p protocol.ProfileStatus) string {
 	}
 	return fmt.Sprintf("this machine's clock is %s %s the server's; client assertions are dated by the server's "+
 		"clock: check it with date -u",
-		span(offset), than)
+		durationWords(offset), than)
 }
 
 func tokenWords(p protocol.ProfileStatus) string {
 	switch {
 	case p.ExpiresIn > 0:
-		return "good for " + span(p.ExpiresIn)
+		return "good for " + durationWords(p.ExpiresIn)
 	case p.ExpiresAt > 0:
 		return "expired"
 	}
@@ -253,9 +254,9 @@ func tokenWords(p protocol.ProfileStatus) string {
 func nextWords(p protocol.ProfileStatus) string {
 	switch {
 	case p.RetryIn > 0:
-		return "retry in " + span(p.RetryIn)
+		return "retry in " + durationWords(p.RetryIn)
 	case p.RenewIn > 0:
-		return "renewal in " + span(p.RenewIn)
+		return "renewal in " + durationWords(p.RenewIn)
 	}
 	return ""
 }

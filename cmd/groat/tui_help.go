@@ -8,8 +8,9 @@ var (
 		short: "OAuth access tokens, always fresh",
 		long: `groat hands out OAuth access tokens that are good for at least the time you ask for.
 
-Sign in once with "groat login"; from then on "groat get" prints an access token at once. groatd keeps the tokens fresh and
-your App Credentials in the keychain; groat starts it when it is needed.`,
+Sign in once with "groat login"; from then on "groat get" prints an access token at once. groatd
+keeps the tokens fresh and your App Credentials in the keychain; groat starts it when it is
+needed.`,
 	}
 	helpGet = help{
 		short: "Print an access token",
@@ -22,16 +23,18 @@ PROFILE is the one of GROAT_PROFILE, or the only one there is, if it is not give
 	}
 	helpLogin = help{
 		short: "Sign in: create a profile, or renew one; list the providers",
-		long: `Sign in, and stay signed in: groatd keeps the session, the App Credentials or the key, and access tokens come from there.
+		long: `Sign in, and stay signed in: groatd keeps the session, the App Credentials or the key, and
+access tokens come from there.
 
 Without PROFILE, list the providers that groat knows, how each signs in, and how any other server is used.
 
-A browser is opened where you sit in front of one. On another machine, over ssh or with --no-browser, groat shows a code for
-any browser, or the address to open; what the browser ended at can be pasted back. A password is used once and then
-forgotten. Secrets are asked for at a hidden prompt, or read from stdin with --secret-stdin; there is no flag for one.
+A browser is opened where you sit in front of one. On another machine, over ssh or with
+--no-browser, groat shows a code for any browser, or the address to open; what the browser ended
+at can be pasted back. A password is used once and then forgotten. Secrets are asked for at a
+hidden prompt, or read from stdin with --secret-stdin; there is no flag for one.
 
-Signing in again uses what is there, and asks only where that has ended. A client, key or API key is given up for another one
-only after a question, or with --replace.`,
+Signing in again uses what is there, and asks only where that has ended. A client, key or API
+key is given up for another one only after a question, or with --replace.`,
 		example: `  groat login
   groat login spatiafi --provider spatiafi --username me@example.com
   groat login planet --provider planet-user
@@ -42,17 +45,19 @@ only after a question, or with --replace.`,
 		short: "End a profile's session and forget it on this machine",
 		long: `End a profile's session at its provider, and forget the profile on this machine.
 
-Where the provider cannot delete App Credentials, they go on existing there: groat shows their id and asks first.
-Where the provider cannot be reached nothing is forgotten, unless you say --keep-remote.`,
+Where the provider cannot delete App Credentials, they go on existing there: groat shows their
+id and asks first. Where the provider cannot be reached nothing is forgotten, unless you say
+--keep-remote.`,
 	}
 	helpImport = help{
 		short: "Take over credentials that other programs keep on this machine",
-		long: `Take over credentials that other programs keep on this machine: SpatiaFi's and Climate Engine's App Credentials, the
-profiles of Planet's and EarthScope's programs, API keys in variables.
+		long: `Take over credentials that other programs keep on this machine: SpatiaFi's and Climate Engine's
+App Credentials, the profiles of Planet's and EarthScope's programs, API keys in variables.
 
-groat shows what there is and which server it is for, asks about each, and tries it out before it keeps it. What would go to
-another server than the provider's own is asked about also with --yes, or named with --trust. It changes and deletes nothing of the other
-program's: in the end it names what is still readable in a file, who reads it, and the command that removes it.`,
+groat shows what there is and which server it is for, asks about each, and tries it out before
+it keeps it. What would go to another server than the provider's own is asked about also with
+--yes, or named with --trust. It changes and deletes nothing of the other program's: in the end
+it names what is still readable in a file, who reads it, and the command that removes it.`,
 		example: `  groat import --dry-run
   groat import
   groat import --from ~/project/app_credentials.json`,
@@ -72,7 +77,8 @@ program's: in the end it names what is still readable in a file, who reads it, a
 	}
 	helpKeystoreMove = help{
 		short: "Move all credentials to another keystore",
-		long: `Move all credentials to another keystore: they are copied, read back, used from there, and then erased where they were.
+		long: `Move all credentials to another keystore: they are copied, read back, used from there, and then
+erased where they were.
 
 Where one cannot be copied nothing is moved. A move that was interrupted is finished by the same command.`,
 		example: `  groat keystore move sealed --passphrase
@@ -84,8 +90,9 @@ Where one cannot be copied nothing is moved. A move that was interrupted is fini
 	}
 	helpBackup = help{
 		short: "Write the permanent credentials to a file, sealed with a passphrase",
-		long: `Write the permanent credentials, and the profiles they belong to, to a file that a passphrase opens: App Credentials, client
-secrets, private keys and API keys, for "groat restore" on another machine.
+		long: `Write the permanent credentials, and the profiles they belong to, to a file that a passphrase
+opens: App Credentials, client secrets, private keys and API keys, for "groat restore" on
+another machine.
 
 Sessions are not in it: they belong to one machine. groat names them, with the command that signs in again.`,
 		example: `  groat backup ~/groat.backup`,
@@ -94,8 +101,8 @@ Sessions are not in it: they belong to one machine. groat names them, with the c
 		short: "Restore credentials from a file of groat backup",
 		long: `Restore the credentials in a file that "groat backup" wrote, and their profiles.
 
-groat shows what is in the file, and the server that each credential is sent to, and asks. What is here already is
-replaced only where you say so.`,
+groat shows what is in the file, and the server that each credential is sent to, and asks. What
+is here already is replaced only where you say so.`,
 		example: `  groat restore ~/groat.backup
   groat restore ~/groat.backup --replace work`,
 	}

@@ -37,16 +37,16 @@ func errUntrusted(origin string, o *importOptions) *failure {
 		", which is not its provider's usual server", hint: clean(hint)}
 }
 
-// questionTrust asks about one that goes where only a file says.
+// questionTrust asks about a credential that goes to a server which only a file names.
 func questionTrust(f protocol.ImportFound) string {
 	return fmt.Sprintf("%s would be sent to %s, which is not %s's usual server. Send it there, as profile %s? [y/N] ",
-		thing(f), clean(f.Destination), clean(f.System), clean(f.Profile))
+		credentialWords(f), clean(f.Destination), clean(f.System), clean(f.Profile))
 }
 
 func textUntrusted(f protocol.ImportFound) string {
 	return fmt.Sprintf("groat: left out, since it would be sent to %s, which is not %s's usual server: %s (--trust "+
 		"%s)\n",
-		clean(f.Destination), clean(f.System), thing(f), clean(f.Destination))
+		clean(f.Destination), clean(f.System), credentialWords(f), clean(f.Destination))
 }
 
 func errImports(failed, taken int, first *failure) *failure {
@@ -56,15 +56,15 @@ func errImports(failed, taken int, first *failure) *failure {
 
 func questionImport(f protocol.ImportFound) string {
 	if f.Confirm != "" {
-		return fmt.Sprintf("%s: %s. Import it as profile %s? [y/N] ", thing(f),
+		return fmt.Sprintf("%s: %s. Import it as profile %s? [y/N] ", credentialWords(f),
 			strings.TrimRight(sentence(f.Confirm), "."), sentence(f.Profile))
 	}
-	return fmt.Sprintf("Import %s as profile %s? [y/N, a for all] ", thing(f), sentence(f.Profile))
+	return fmt.Sprintf("Import %s as profile %s? [y/N, a for all] ", credentialWords(f), sentence(f.Profile))
 }
 
 func questionEither(f protocol.ImportFound) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Which provider is %s for?\n", thing(f))
+	fmt.Fprintf(&b, "Which provider is %s for?\n", credentialWords(f))
 	for i, p := range f.Either {
 		fmt.Fprintf(&b, "  %d  %s\n", i+1, sentence(p))
 	}
@@ -73,16 +73,16 @@ func questionEither(f protocol.ImportFound) string {
 }
 
 func textLeftOut(f protocol.ImportFound) string {
-	return fmt.Sprintf("groat: left out, since you must be asked about it: %s\n", thing(f))
+	return fmt.Sprintf("groat: left out, since you must be asked about it: %s\n", credentialWords(f))
 }
 
 func textNoProvider(f protocol.ImportFound) string {
-	return fmt.Sprintf("groat: left out, since no provider was chosen: %s (--provider %s)\n", thing(f),
+	return fmt.Sprintf("groat: left out, since no provider was chosen: %s (--provider %s)\n", credentialWords(f),
 		sentence(strings.Join(f.Either, " or ")))
 }
 
-// thing is a credential in words: "SpatiaFi App Credentials, client c-1".
-func thing(f protocol.ImportFound) string {
+// credentialWords names a credential: "SpatiaFi App Credentials, client c-1".
+func credentialWords(f protocol.ImportFound) string {
 	s := sentence(f.System + " " + f.What)
 	if f.ClientID != "" {
 		s += ", client " + nameOf(f.ClientID)
@@ -99,13 +99,13 @@ func textFound(r *protocol.ImportResult) []byte {
 	for _, f := range r.Found {
 		switch {
 		case f.Reason != "":
-			fmt.Fprintf(&b, "cannot be imported: %s: %s\n", thing(f), sentence(f.Reason))
+			fmt.Fprintf(&b, "cannot be imported: %s: %s\n", credentialWords(f), sentence(f.Reason))
 		case len(f.Either) > 0:
-			fmt.Fprintf(&b, "found: %s, for %s\n", thing(f), sentence(strings.Join(f.Either, " or ")))
+			fmt.Fprintf(&b, "found: %s, for %s\n", credentialWords(f), sentence(strings.Join(f.Either, " or ")))
 		case f.Provider != "":
-			fmt.Fprintf(&b, "found: %s, for %s\n", thing(f), sentence(f.Provider))
+			fmt.Fprintf(&b, "found: %s, for %s\n", credentialWords(f), sentence(f.Provider))
 		default:
-			fmt.Fprintf(&b, "found: %s\n", thing(f))
+			fmt.Fprintf(&b, "found: %s\n", credentialWords(f))
 		}
 		switch {
 		case f.Unusual:
@@ -114,7 +114,7 @@ func textFound(r *protocol.ImportResult) []byte {
 			fmt.Fprintf(&b, "  for the server %s\n", clean(f.Destination))
 		}
 		for _, c := range f.Copies {
-			fmt.Fprintf(&b, "  in %s\n", place(c))
+			fmt.Fprintf(&b, "  in %s\n", copyWords(c))
 		}
 		for _, w := range f.Warnings {
 			fmt.Fprintf(&b, "  warning: %s\n", sentence(w))
@@ -132,8 +132,8 @@ func textFound(r *protocol.ImportResult) []byte {
 	return b.Bytes()
 }
 
-// place is where a copy is, and who can read it: "/home/…/x.json (client secret; in plaintext, mode 0644)".
-func place(c protocol.ImportCopy) string {
+// copyWords says where a copy is, and who can read it: "/home/…/x.json (client secret; in plaintext, mode 0644)".
+func copyWords(c protocol.ImportCopy) string {
 	where := sentence(c.Source)
 	if len(c.Variables) > 0 {
 		where = "the environment: " + sentence(strings.Join(c.Variables, ", "))
@@ -161,10 +161,10 @@ func textImported(r *protocol.ImportResult, taken int) []byte {
 		importable = importable || f.Reason == ""
 		switch {
 		case f.Imported:
-			fmt.Fprintf(&b, "imported: %s, as profile %s\n", thing(f), sentence(f.Profile))
+			fmt.Fprintf(&b, "imported: %s, as profile %s\n", credentialWords(f), sentence(f.Profile))
 			fmt.Fprintf(&next, "next: groat get %s%s\n", sentence(f.Profile), headerOnly(f.Grant))
 		case f.Error != nil:
-			fmt.Fprintf(&b, "not imported: %s: %s\n", thing(f), sentence(f.Error.Message))
+			fmt.Fprintf(&b, "not imported: %s: %s\n", credentialWords(f), sentence(f.Error.Message))
 		}
 	}
 	if taken == 0 && importable {
@@ -193,7 +193,7 @@ func textImported(r *protocol.ImportResult, taken int) []byte {
 // textLeft is one copy that stays behind.
 func textLeft(c protocol.ImportCopy) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "  %s\n", place(c))
+	fmt.Fprintf(&b, "  %s\n", copyWords(c))
 	if len(c.ReadBy) > 0 {
 		fmt.Fprintf(&b, "    still read by: %s\n", sentence(strings.Join(c.ReadBy, ", ")))
 	}

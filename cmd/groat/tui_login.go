@@ -105,7 +105,7 @@ func textDevice(p protocol.Prompt) string {
 	b.WriteString(textNotice(p.Text))
 	fmt.Fprintf(&b, "\n  %s\n\n  code: %s\n\n", address(p.URL), sentence(p.Code))
 	if p.ExpiresIn > 0 {
-		fmt.Fprintf(&b, "groat: the code is good for %s; this waits for you\n", span(p.ExpiresIn))
+		fmt.Fprintf(&b, "groat: the code is good for %s; this waits for you\n", durationWords(p.ExpiresIn))
 	}
 	return b.String()
 }
@@ -145,7 +145,7 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 			fmt.Fprintf(&b, "already signed in: profile %s at %s; its session works, %s\n", profile, issuer, changed(r))
 		} else {
 			fmt.Fprintf(&b, "signed in: profile %s at %s; access token good for %s\n", profile, issuer,
-				span(r.ExpiresIn))
+				durationWords(r.ExpiresIn))
 		}
 	default:
 		what := "its App Credentials work"
@@ -157,7 +157,7 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 				changed(r))
 		} else {
 			fmt.Fprintf(&b, "signed in: profile %s as client %s at %s; access token good for %s\n", profile, client,
-				issuer, span(r.ExpiresIn))
+				issuer, durationWords(r.ExpiresIn))
 		}
 	}
 	if r.Created {

@@ -12,8 +12,8 @@ import (
 var (
 	helpNetwork = help{
 		short: "Show or set how groatd reaches servers: proxy, certificate authorities",
-		long: `Show how groatd reaches servers, and where each setting comes from: network.toml, config.toml, or the environment that
-groatd was started with. A setting counts before a variable.`,
+		long: `Show how groatd reaches servers, and where each setting comes from: network.toml, config.toml,
+or the environment that groatd was started with. A setting counts before a variable.`,
 		example: `  groat network
   groat network set proxy http://proxy.example:3128
   groat network set no_proxy .example.com,10.0.0.0/8

@@ -14,9 +14,9 @@ var (
 	helpService        = help{short: "Have your service manager start groatd"}
 	helpServiceInstall = help{
 		short: "Have your service manager start groatd",
-		long: `Write a socket and a service unit for your systemd user manager, and start the socket. From then on groatd
-starts with the first program that asks for a token, and again where it fails. The groatd that runs now hands its
-tokens over.`,
+		long: `Write a socket and a service unit for your systemd user manager, and start the socket. From then
+on groatd starts with the first program that asks for a token, and again where it fails. The
+groatd that runs now hands its tokens over.`,
 	}
 	helpServiceUninstall = help{
 		short: "Undo groat service install",
@@ -39,8 +39,8 @@ func errNoServiceManager() *failure {
 }
 
 func errSystemctl(args []string, said string) *failure {
-	return &failure{code: exitUnavailable, msg: fmt.Sprintf("%s failed: %s", strings.Join(args, " "),
-		visible.Line(strings.TrimSpace(said), 300)),
+	said = visible.Line(strings.TrimSpace(said), 300)
+	return &failure{code: exitUnavailable, msg: fmt.Sprintf("%s failed: %s", strings.Join(args, " "), said),
 		hint: "systemctl --user status"}
 }
 

@@ -24,7 +24,7 @@ func failDial(e *frame.DialError) *failure {
 		cause: e}
 }
 
-// failStart words why no groatd could be started.
+// failStart says why no groatd could be started.
 func failStart(e *autostart.Error) *failure {
 	f := &failure{code: exitUnavailable, cause: e}
 	typed := visible.Word(e.Typed)
@@ -73,7 +73,7 @@ func failStart(e *autostart.Error) *failure {
 	return f
 }
 
-// failHeld words that another groatd has the state directory.
+// failHeld says that another groatd has the state directory.
 func failHeld(f *failure, e *autostart.Error) {
 	h := e.Holder
 	who := fmt.Sprintf("groatd of host %s (pid %d)", clean(h.Host), h.PID)
@@ -116,7 +116,7 @@ func hintPlace(theirs, ours frame.Place, getenv func(string) string) string {
 		visible.Word(theirs.Home), visible.Word(theirs.Configuration), visible.Word(theirs.State))
 }
 
-// localState is a command that gives this host a state of its own, for a profile of the place's where it has one.
+// localState is a command that gives this host a state of its own, for a profile of the place's if it has one.
 func localState(place *frame.Place) string {
 	profile := os.Getenv("GROAT_PROFILE")
 	if profile == "" {

@@ -20,12 +20,12 @@ const LockFile = "lock"
 type Holder struct {
 	PID  int    `json:"pid"`
 	Host string `json:"host"`
-	// Boot tells one run of a host's kernel from another; empty where the system does not say.
+	// Boot tells one run of a host's kernel from another; empty if the system does not say.
 	Boot  string `json:"boot,omitempty"`
 	Place Place  `json:"place"`
 	// Socket is empty until the daemon listens, and again when it has begun to end.
 	Socket string `json:"socket,omitempty"`
-	// Handover is where the daemon hands over to one that a service manager has started; empty where it does not.
+	// Handover is where the daemon hands over to one that a service manager has started; empty if it does not.
 	Handover string `json:"handover,omitempty"`
 }
 

@@ -17,7 +17,7 @@ import (
 type Place struct {
 	// Home is $HOME.
 	Home string `json:"home"`
-	// Configuration is the directory of config.toml, or the file where it has another name.
+	// Configuration is the directory of config.toml, or the file if it has another name.
 	Configuration string `json:"configuration"`
 	// State is the directory for what must survive.
 	State string `json:"state"`
@@ -26,7 +26,7 @@ type Place struct {
 // ErrNoHome: neither HOME nor /etc/passwd names a home for this user.
 var ErrNoHome = errors.New("HOME is not an absolute path, and /etc/passwd does not have this user")
 
-// PlaceOf returns the place that an environment leads to. HOME is /etc/passwd's where it is missing or not absolute. A
+// PlaceOf returns the place that an environment leads to. HOME is /etc/passwd's if it is missing or not absolute. A
 // config that is not empty stands instead of $GROAT_CONFIG. It does not look whether anything is there.
 func PlaceOf(getenv func(string) string, config string) (Place, error) {
 	p := Place{Home: getenv("HOME")}
@@ -67,7 +67,7 @@ func PlaceOf(getenv func(string) string, config string) (Place, error) {
 	return p, nil
 }
 
-// UsualPlace is the place of a home where nothing else is said.
+// UsualPlace returns the place of a home if no other variable says anything else.
 func UsualPlace(home string) Place {
 	home = filepath.Clean(home)
 	p := Place{Home: home, Configuration: filepath.Join(home, ".config", "groat"),

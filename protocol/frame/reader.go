@@ -96,7 +96,7 @@ func (r *Reader) last() ([]byte, error) {
 	return line, nil
 }
 
-// fill reads once. Where a line has begun, the read must not outlast what is left of its time; the deadline is set once
+// fill reads once. If a line has begun, the read must not outlast what is left of its time; the deadline is set once
 // a line, so that a request that comes in one piece costs none.
 func (r *Reader) fill() error {
 	begun := r.end > r.start
@@ -114,7 +114,7 @@ func (r *Reader) fill() error {
 	return nil
 }
 
-// setDeadline gives a line that has begun its time, or takes it away. Where that fails the connection is closed, and
+// setDeadline gives a line that has begun its time, or takes it away. If that fails the connection is closed, and
 // Read says so better.
 func (r *Reader) setDeadline(begun bool) {
 	switch {

@@ -14,7 +14,7 @@ const helloTime = 10 * time.Second
 
 // Route is where the groatd of a place is looked for, and what was found on the way. It is not safe for concurrent use.
 type Route struct {
-	// Place is nil where the environment does not lead to one, and $GROAT_SOCKET names a socket.
+	// Place is nil if the environment does not lead to one, and $GROAT_SOCKET names a socket.
 	Place   *Place
 	Sockets Sockets
 
@@ -47,7 +47,7 @@ func (r *Route) OwnSocket() string {
 // listens there.
 //
 // The plain socket may be another place's. A groatd there refuses a request without doing anything, and its [*Error]
-// has its Place. Where the first request may be made twice and holds no secret, repeatable is true and it finds that
+// has its Place. If the first request may be made twice and holds no secret, repeatable is true and it finds that
 // out; the caller then calls [Route.PlainIsAnothers] and Reach again. Otherwise Reach asks before.
 func (r *Route) Reach(deadline time.Time, repeatable bool) (*Conn, error) {
 	if r.Sockets.Explicit != "" {

@@ -21,7 +21,7 @@ const ownDir = "d."
 
 // Sockets says where groatd listens for the callers of one place, and so where they look for it.
 type Sockets struct {
-	// Explicit is $GROAT_SOCKET. Where it is set the other members are empty.
+	// Explicit is $GROAT_SOCKET. If it is set the other members are empty.
 	Explicit string
 	// Dir is the directory of all sockets of this user, Own the place's own socket in it, and Plain the socket of the
 	// usual place, or an alias of the first other place's.
@@ -129,7 +129,7 @@ func (c candidate) safe(v ownpath.View) bool {
 }
 
 // RuntimeDir returns the directory of this user's that lives as long as the person is signed in to this machine:
-// $XDG_RUNTIME_DIR or /run/user/UID. It is empty where neither is there, or is another user's.
+// $XDG_RUNTIME_DIR or /run/user/UID. It is empty if neither is there, or is another user's.
 func RuntimeDir(getenv func(string) string) string {
 	v := ownpath.System()
 	for _, c := range candidates(v.UID, getenv, Place{State: "/"}) {

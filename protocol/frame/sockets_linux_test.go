@@ -118,7 +118,7 @@ func TestH2PlaceRefused(t *testing.T) {
 	}
 }
 
-// A home that others own matters only where something of the place stands in it.
+// A home that others own matters only if something of the place stands in it.
 func TestH3HomeOfAnother(t *testing.T) {
 	tier.NeedsRoot(t)
 	home := t.TempDir()

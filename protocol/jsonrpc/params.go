@@ -85,7 +85,7 @@ func decodeToken(params []byte, p *protocol.TokenParams) error {
 	return nil
 }
 
-// SecretParam takes one string member out of params as bytes that the caller owns and can wipe; nil where it is
+// SecretParam takes one string member out of params as bytes that the caller owns and can wipe; nil if it is
 // missing.
 func SecretParam(params []byte, name string) ([]byte, error) {
 	for n, raw := range strictjson.Members(params) {

@@ -6,7 +6,7 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// AppendResult appends a reply line with a result that [json.Marshal] can encode. Where it cannot, dst is returned as
+// AppendResult appends a reply line with a result that [json.Marshal] can encode. If it cannot, dst is returned as
 // it was.
 func AppendResult(dst, id []byte, result any) ([]byte, error) {
 	body, err := json.Marshal(result)

@@ -34,7 +34,8 @@ func TestReplies(t *testing.T) {
 func TestOtherPlace(t *testing.T) {
 	ours := frame.Place{Home: "/h", Configuration: "/c", State: "/s"}
 	for raw, says := range map[string]string{
-		`"0123456789abcdef"`: `from place "0123456789abcdef"`, `"a\u0062"`: `from place "ab"`, `1`: "of an unknown form",
+		`"0123456789abcdef"`: `from place "0123456789abcdef"`, `"a\u0062"`: `from place "ab"`,
+		`1`:                                 "of an unknown form",
 		`"` + strings.Repeat("x", 65) + `"`: "of an unknown form",
 	} {
 		e := OtherPlace(ours, PlaceID([]byte(raw)))

@@ -20,7 +20,7 @@ type Request struct {
 	// ID as it stands in the line, to be sent back byte for byte; nil for a notification.
 	ID     []byte
 	Method string
-	// Params is an object, or nil where there were none.
+	// Params is an object, or nil if there were none.
 	Params []byte
 	// Place is the id of the caller's place ([Place.ID]) between quotes, as it stands in the line, or nil.
 	Place []byte
@@ -28,7 +28,7 @@ type Request struct {
 
 var requestNames = []string{"jsonrpc", "id", "method", "params", "place"}
 
-// ParseRequest reads one line. Its error is a [*protocol.Error] to be sent as the reply, with the request's ID where
+// ParseRequest reads one line. Its error is a [*protocol.Error] to be sent as the reply, with the request's ID if
 // that could be read. fatal says that nothing sensible can follow on this connection: the line was not JSON. It is safe
 // for concurrent use.
 func ParseRequest(line []byte) (r Request, fatal bool, err error) {
@@ -105,7 +105,7 @@ func validID(id []byte) bool {
 	return err == nil
 }
 
-// variantOf returns the name among known that name is but for case, or "" where it is one of them or none.
+// variantOf returns the name among known that name is but for case, or "" if it is one of them or none.
 // encoding/json would take such a member for the known one, and other readers would not.
 func variantOf(name []byte, known []string) string {
 	variant := ""

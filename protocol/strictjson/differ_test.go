@@ -35,7 +35,7 @@ func differ(t *testing.T, b []byte) {
 	}
 }
 
-// walk fails where one object has two names that encoding/json would take for the same field.
+// walk fails if one object has two names that encoding/json would take for the same field.
 func walk(t *testing.T, d *json.Decoder) {
 	tok, err := d.Token()
 	if err != nil {

@@ -111,7 +111,7 @@ func hex4(b []byte) rune {
 }
 
 // AppendUnquoted appends what the JSON string raw (with its quotes) says to dst. It is for secrets: no Go string is
-// made of them, and where dst has room for len(raw) more bytes nothing is copied that the caller could not wipe. The
+// made of them, and if dst has room for len(raw) more bytes nothing is copied that the caller could not wipe. The
 // error is an [*Error]; dst is then returned as it was, though the room behind it may have been written to. Unlike
 // [Check] it accepts an escaped NUL.
 func AppendUnquoted(dst, raw []byte) ([]byte, error) {

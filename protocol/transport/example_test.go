@@ -1,40 +1,35 @@
 package transport_test
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
-	"net/http/httptest"
 
+	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/transport"
 )
 
 // A program keeps one client of groatd and one http.Client. Every request gets the current token, and one that the API
 // refuses with 401 is repeated once with a better token.
 func Example() {
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer token-2" {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		fmt.Fprintf(w, "%s with %s", r.Method, r.Header.Get("Authorization"))
-	}))
-	defer api.Close()
-	stand := &groatd{current: 1, origins: []string{api.URL}} // a program calls protocol.Connect
-	groat, end := stand.client()
-	defer end()
+	groat, err := protocol.Connect(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer groat.Close()
 
 	client := &http.Client{Transport: &transport.Transport{Client: groat, Profile: "work"}}
-	resp, err := client.Get(api.URL + "/api/info")
+	resp, err := client.Get(apiURL + "/projects") // the API refuses the first token
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	fmt.Println(resp.Status)
-	fmt.Println(string(body))
-	// Output:
-	// 200 OK
-	// GET with Bearer token-2
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(resp.Status, string(body))
+	// Output: 200 OK GET with Bearer token-2
 }

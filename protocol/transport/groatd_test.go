@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -32,13 +36,57 @@ func (g *groatd) client() (c *protocol.Client, end func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer there.Close()
-		for lines := bufio.NewScanner(there); lines.Scan(); {
-			fmt.Fprintln(there, g.answer(lines.Bytes()))
-		}
+		g.serve(there)
 	}()
 	c = protocol.NewClient(here)
 	return c, func() { c.Close(); <-done }
+}
+
+// serve answers on a connection until it ends.
+func (g *groatd) serve(c net.Conn) {
+	defer c.Close()
+	for lines := bufio.NewScanner(c); lines.Scan(); {
+		fmt.Fprintln(c, g.answer(lines.Bytes()))
+	}
+}
+
+// apiURL is the API of the Example. It refuses every token but "token-2".
+var apiURL string
+
+// TestMain has the environment lead to a stand-in, so that the Example reads like a program.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("/tmp", "gr") // which leaves room for the socket's name
+	if err != nil {
+		panic(err)
+	}
+	socket := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("GROAT_SOCKET", socket)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer token-2" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprintf(w, "%s with %s", r.Method, r.Header.Get("Authorization"))
+	}))
+	apiURL = server.URL
+	g := &groatd{current: 1, origins: []string{apiURL}}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go g.serve(c)
+		}
+	}()
+	code := m.Run()
+	server.Close()
+	os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 func (g *groatd) answer(line []byte) string {

@@ -68,7 +68,8 @@ func Quote(s string) string {
 var prefixes = []string{"groat", "groatd", "hint"}
 
 // colons are the characters that look like one (UTS #39, confusables.txt, and the wide forms).
-const colons = ":\u02d0\u02f8\u0589\u05c3\u0703\u0704\u0903\u0a83\u1361\u16ec\u1803\u1809\u205a\u2236\ua4fd\ua789\ufe13\ufe30\ufe55\uff1a"
+const colons = ":\u02d0\u02f8\u0589\u05c3\u0703\u0704\u0903\u0a83\u1361\u16ec\u1803\u1809\u205a\u2236" +
+	"\ua4fd\ua789\ufe13\ufe30\ufe55\uff1a"
 
 // WithoutPrefixes returns s without the colon of every "groat:", "groatd:" and "hint:" in it, and nothing else changed.
 // A word that may look like one of these counts as one: it has a letter that is not ASCII's, and is as long.
@@ -111,7 +112,7 @@ func lookAlike(s string) bool {
 	return letters >= shortest && foreign
 }
 
-// Text returns s as one [Line], or as [Quote] does where a part of it could be taken for the beginning of a line of
+// Text returns s as one [Line], or as [Quote] does if a part of it could be taken for the beginning of a line of
 // groat's own. It is for whole sentences, of which a part may be foreign.
 func Text(s string) string {
 	line := Line(s, maxQuoted)
@@ -121,7 +122,7 @@ func Text(s string) string {
 	return line
 }
 
-// Name returns s as it is where it is one plain word, as file names, addresses and identifiers nearly always are, and
+// Name returns s as it is if it is one plain word, as file names, addresses and identifiers nearly always are, and
 // else as [Quote] does. An empty s is quoted.
 func Name(s string) string {
 	for _, r := range s {
@@ -139,7 +140,7 @@ func plain(r rune) bool {
 	return Rune(r) && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_+=~%,#?&*[]()", r))
 }
 
-// Word returns s as one word of a command line for sh, quoted where that is needed. What [Rune] refuses is written as
+// Word returns s as one word of a command line for sh, quoted if that is needed. What [Rune] refuses is written as
 // an escape of $'…', which bash, zsh and POSIX 2024 know.
 func Word(s string) string {
 	safe, seen := s != "", true

@@ -2,7 +2,7 @@
 //
 // The invariants: an answer is complete or it is empty; it holds no token whose alphabet could break out of the format;
 // it is given only for a server that a profile lists, which is groatd's decision and never this package's. Stdin is
-// read only where the protocol says that there is something to read. What is not here: sentences for people.
+// read only if the protocol says that there is something to read. What is not here: sentences for people.
 package helper
 
 import (
@@ -26,9 +26,9 @@ type Daemon interface {
 const (
 	// GitTime is how long one call of git's may take: a person waits for a clone or a fetch.
 	GitTime = 10 * time.Second
-	// gitWait leaves groatd time to say what the trouble is.
+	// gitWait leaves groatd time to say what is wrong.
 	gitWait = 8
-	// gitUsername goes with a token that is sent by HTTP Basic, whose name the big forges ignore or expect to be this.
+	// gitUsername goes with a token that is sent by HTTP Basic. The big forges ignore the name, or expect this one.
 	// It must not be empty: git would then send no credential at all.
 	gitUsername = "oauth2"
 )
@@ -37,7 +37,7 @@ const (
 // the last of args. An operation that it does not know is no error, since git may add some.
 //
 // Whatever goes wrong, nothing is written to out, so that git asks the next helper or the person. The error is for
-// the person only: nil where the server is simply none of ours. Git ignores exit codes.
+// the person only: nil if no profile lists the server. Git ignores exit codes.
 func Git(ctx context.Context, d Daemon, args []string, in io.Reader, out io.Writer) error {
 	if len(args) == 0 {
 		return nil
@@ -48,7 +48,7 @@ func Git(ctx context.Context, d Daemon, args []string, in io.Reader, out io.Writ
 	case "erase":
 		return gitErase(ctx, d, in)
 	case "store":
-		// A token is in no need of being stored. What git writes is read, so that it meets no closed pipe.
+		// A token need not be stored. What git writes is read, so that git does not write to a closed pipe.
 		readGit(ctx, in)
 	}
 	return nil
@@ -99,7 +99,7 @@ func (r gitRequest) answer(t frame.Token) []byte {
 		if name == "" {
 			name = gitUsername
 		}
-		// The name is repeated even where git has one: it takes no password without.
+		// The name is repeated even if git has one: without a name git takes no password.
 		b = append(b, "username="...)
 		b = append(b, name...)
 		b = append(b, "\npassword="...)
@@ -111,8 +111,8 @@ func (r gitRequest) answer(t frame.Token) []byte {
 	return append(b, '\n')
 }
 
-// gitErase passes on that a server refused a token. Without it git-lfs would ask, and be given the same token, for
-// ever.
+// gitErase tells groatd that a server refused a token. Without it git-lfs would ask for ever, and get the same token
+// each time.
 func gitErase(ctx context.Context, d Daemon, in io.Reader) error {
 	req, err := readGit(ctx, in)
 	if err != nil {
@@ -124,7 +124,7 @@ func gitErase(ctx context.Context, d Daemon, in io.Reader) error {
 		token = req.values["password"]
 	}
 	if !ok || !frame.ValidToken(token) {
-		return nil // a person's password for some other server comes by here too
+		return nil // git sends the person's passwords for other servers here too
 	}
 	// Git does not wait for the next token: groatd may get it while git tells the person.
 	var wait int64
@@ -135,7 +135,7 @@ func gitErase(ctx context.Context, d Daemon, in io.Reader) error {
 	return err
 }
 
-// target returns the URL that a request is about. It reports false where there is none that a token could be sent to.
+// target returns the URL that a request is about. It reports false if there is none that a token could be sent to.
 func (r gitRequest) target() (string, bool) {
 	scheme, host := r.values["protocol"], r.values["host"]
 	if host == "" || strings.ContainsFunc(host, notInHost) {

@@ -50,13 +50,15 @@ var bearer = frame.Token{AccessToken: "tok-1", TokenType: "Bearer", ExpiresAt: 1
 
 func TestGitGet(t *testing.T) {
 	const basic = "username=oauth2\npassword=tok-1\npassword_expiry_utc=1790000000\n"
-	const modern = "capability[]=authtype\nauthtype=Bearer\ncredential=tok-1\nephemeral=1\npassword_expiry_utc=1790000000\n"
+	const modern = "capability[]=authtype\nauthtype=Bearer\ncredential=tok-1\nephemeral=1\n" +
+		"password_expiry_utc=1790000000\n"
 	for _, tt := range []struct{ name, in, target, out string }{
 		{"git 2.39", "protocol=https\nhost=h\n", "https://h/", basic},
 		{"an empty line", "protocol=https\nhost=h\n\nhost=other\n", "https://h/", basic},
 		{"no last newline", "protocol=https\nhost=h", "https://h/", basic},
 		{
-			"git 2.47", "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=h:8443\npath=git/r.git\nwwwauth[]=Bearer realm=\"git\"\nwwwauth[]=Basic realm=\"x\"\n",
+			"git 2.47", "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=h:8443\npath=git/r.git\n" +
+				"wwwauth[]=Bearer realm=\"git\"\nwwwauth[]=Basic realm=\"x\"\n",
 			"https://h:8443/git/r.git", modern,
 		},
 		{"capability of something else", "capability[]=state\nprotocol=https\nhost=h\n", "https://h/", basic},
@@ -148,7 +150,8 @@ func TestGitErase(t *testing.T) {
 			rejected{TokenParams: frame.TokenParams{Target: "https://h/", Wait: &none}, AccessToken: "tok-0"},
 		},
 		{
-			"credential", "capability[]=authtype\nauthtype=Bearer\ncredential=tok-0\nephemeral=1\nprotocol=https\nhost=h\nwwwauth[]=Bearer\nwwwauth[]=x\n",
+			"credential", "capability[]=authtype\nauthtype=Bearer\ncredential=tok-0\nephemeral=1\n" +
+				"protocol=https\nhost=h\nwwwauth[]=Bearer\nwwwauth[]=x\n",
 			rejected{TokenParams: frame.TokenParams{Target: "https://h/", Wait: &none}, AccessToken: "tok-0"},
 		},
 		{"no token of ours", "protocol=https\nhost=h\npassword=pass word\n", nil},
@@ -207,8 +210,7 @@ func TestGitStdinStaysOpen(t *testing.T) {
 	}
 }
 
-// Whatever git is made to say, the URL names the host that git said and no other, and the answer has only lines of
-// ours.
+// For every input, the URL names the host that git said and no other, and the answer has only groat's own lines.
 func FuzzGitGet(f *testing.F) {
 	f.Add([]byte("protocol=https\nhost=h\n"))
 	f.Add([]byte("capability[]=authtype\nprotocol=https\nhost=h:1\npath=a/b\nusername=u\n"))

@@ -44,8 +44,8 @@ func readGit(ctx context.Context, in io.Reader) (gitRequest, error) {
 	}
 }
 
-// parseGit reads lines of key=value up to an empty line or the end of input; git sends either, and who sends an empty
-// line may leave the pipe open. A request that is not exactly that is refused as a whole: half of one may name another
+// parseGit reads lines of key=value up to an empty line or the end of input. Git sends either, and after an empty line
+// it may leave the pipe open. A request that is not exactly that is refused as a whole: half of one may name another
 // server.
 func parseGit(in io.Reader) (gitRequest, error) {
 	req := gitRequest{values: map[string]string{}}
