@@ -108,6 +108,8 @@ func (d *Daemon) keystoreChange(kp protocol.KeystoreParams, passphrase, successo
 		return nil, fresh, protocol.InvalidParams("there is nothing but the passphrase to change")
 	case passphrase.IsZero() || successor.IsZero():
 		return nil, fresh, protocol.InvalidParams("passphrase and new_passphrase are needed")
+	case passphrase.Equal(successor): // whether or not it fits: this is no way to try a passphrase
+		return nil, fresh, protocol.InvalidParams("the new passphrase is the same as the old one, and nothing was changed")
 	}
 	return func(context.Context) error {
 		return d.atRest(func(ctx context.Context) error { return d.Keystore.Passphrase(ctx, passphrase, successor) })

@@ -105,7 +105,7 @@ func TestL23WhatAMoveIsRefusedWith(t *testing.T) {
 	}
 	for _, params := range []map[string]string{
 		{"use": "memory", "move": "sealed"}, {"move": "sealed", "change": "passphrase"}, {"change": "name", "passphrase": "a", "new_passphrase": "b"},
-		{"change": "passphrase", "passphrase": "a"}, {"change": "passphrase", "new_passphrase": "b"}, {"new_passphrase": "b"}, {"use": "memory", "new_passphrase": "b"},
+		{"change": "passphrase", "passphrase": "a"}, {"change": "passphrase", "passphrase": "a", "new_passphrase": "a"}, {"change": "passphrase", "new_passphrase": "b"}, {"new_passphrase": "b"}, {"use": "memory", "new_passphrase": "b"},
 	} {
 		e, ok := errors.AsType[*protocol.Error](call(params))
 		if !ok || e.Code != protocol.CodeInvalidParams || store.moves != 0 {

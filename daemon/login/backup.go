@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/backup"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -110,27 +112,33 @@ func (s *Logins) collectPermanent(ctx context.Context) (*backup.Backup, []protoc
 	return b, items, nil
 }
 
-// describeItem says whose credential it is, and every host that it is sent to.
+// describeItem describes a credential for people: whose it is, and every host that it, and its tokens, are sent to.
 func describeItem(p *profile.Profile, item keystore.Item) protocol.BackupItem {
-	var hosts []string
+	var hosts, apis []string
 	for _, o := range slices.Concat([]string{item.TokenEndpoint}, item.Origins, item.TokenOrigins, item.PageOrigins) {
 		if o != "" {
-			hosts = union(hosts, host(o))
+			hosts = union(hosts, hostForPeople(o))
 		}
 	}
-	for _, o := range slices.Concat(p.Origins, item.APIs) { // an API key is sent to what it is a key of
+	for _, o := range slices.Concat(p.Origins, item.APIs) { // an API key is sent to the APIs that it is for
 		if item.TokenEndpoint == "" {
-			hosts = union(hosts, host(o))
+			hosts = union(hosts, hostForPeople(o))
 		}
 	}
 	if len(hosts) == 0 {
-		hosts = []string{host(item.Issuer)}
+		hosts = []string{hostForPeople(item.Issuer)}
+	}
+	for _, o := range item.APIs {
+		apis = append(apis, origin.WithoutPort(o))
 	}
 	return protocol.BackupItem{
 		Profile: p.Name, Provider: p.Provider, Issuer: item.Issuer, Grant: string(p.Kind()), ClientID: item.ClientID,
-		Server: strings.Join(hosts, " "), APIs: item.APIs,
+		Server: strings.Join(hosts, " "), APIs: apis,
 	}
 }
+
+// hostForPeople returns the host of an address, without the port that its scheme has anyway.
+func hostForPeople(address string) string { return host(cmp.Or(origin.Of(address), address)) }
 
 // leftOut is the list for people, as much of it as there is room for.
 func leftOut(all []backup.LeftOut, room *int) (list []protocol.BackupLeftOut) {

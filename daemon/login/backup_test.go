@@ -317,18 +317,19 @@ func TestL41TheAPIOriginsOfABackup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	item.APIs = []string{"https://api.example:443"}
+	item.APIs = []string{"https://api.example:443", "https://api.example:8443"}
+	want := []string{"https://api.example", "https://api.example:8443"} // as a login shows them
 	if err := h.store.Set(t.Context(), "machine", item); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "b")
 	written, err := h.backup(t, path, false)
-	if err != nil || !slices.Equal(written.Profiles[1].APIs, item.APIs) {
+	if err != nil || !slices.Equal(written.Profiles[1].APIs, want) {
 		t.Errorf("%v: %+v", err, written.Profiles)
 	}
 	other := onSockets(t, sandbox.Options{})
 	r, err := other.restored(t, path, backupPassphrase, nil, nil)
-	if err != nil || !slices.Equal(r.Profiles[1].APIs, item.APIs) {
+	if err != nil || !slices.Equal(r.Profiles[1].APIs, want) {
 		t.Errorf("%v: %+v", err, r.Profiles)
 	}
 }
@@ -389,5 +390,73 @@ func TestL42TheFirstSignInGivesUpNothingInSilence(t *testing.T) {
 		if now, err := shared.Get(t.Context(), "machine"); err != nil || !now.Equal(there) {
 			t.Errorf("%s: what was there is gone: %v", name, err)
 		}
+	}
+}
+
+// The hosts of a credential are shown without the port that their scheme has anyway: of an API key too, which is sent to APIs.
+func TestTheHostsOfABackupHaveNoDefaultPort(t *testing.T) {
+	h := onSockets(t, sandbox.Options{})
+	key := protocol.LoginParams{Profile: "key", Provider: "planet-key", Resources: []string{"https://api.example"}}
+	if _, err := h.login(t.Context(), key, typing("dummy-api-key")); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "b")
+	written, err := h.backup(t, path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := onSockets(t, sandbox.Options{})
+	look, err := other.restored(t, path, backupPassphrase, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []protocol.BackupItem{written.Profiles[0], look.Profiles[0].BackupItem} {
+		if strings.Contains(i.Server, ":443") || !slices.Contains(strings.Fields(i.Server), "api.example") ||
+			!slices.Contains(i.APIs, "https://api.example") {
+			t.Errorf("%+v", i)
+		}
+	}
+}
+
+// A restore is no login that a request joins: while it is under way, a login of its profile without parameters is refused at once,
+// and so is a second restore.
+func TestNoLoginJoinsARestore(t *testing.T) {
+	from := filled(t)
+	path := filepath.Join(t.TempDir(), "b")
+	if _, err := from.backup(t, path, false); err != nil {
+		t.Fatal(err)
+	}
+	h := onSockets(t, sandbox.Options{})
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	once := func() {
+		h.store.write.Store(nil)
+		close(begun)
+		<-goOn
+	}
+	h.store.write.Store(&once)
+	over := make(chan error, 1)
+	go func() {
+		_, err := h.restored(t, path, backupPassphrase, []string{"machine"}, nil)
+		over <- err
+	}()
+	<-begun
+	_, err := h.login(t.Context(), protocol.LoginParams{Profile: "machine"}, unasked(t))
+	if e := wantError(t, err, protocol.Temporary); e.Hint() != "groat status machine" {
+		t.Errorf("%v, hint %q", e, e.Hint())
+	}
+	second, err := h.restored(t, path, backupPassphrase, []string{"machine"}, nil)
+	if err != nil || second.Profiles[0].Error == nil || second.Profiles[0].Error.Kind() != protocol.Temporary {
+		t.Errorf("a second restore: %+v, %v", second, err)
+	}
+	close(goOn)
+	if err := <-over; err != nil {
+		t.Fatal(err)
+	}
+	if h.Running() != 0 || h.stored(t, "machine").ClientID != "machine" {
+		t.Error("nothing was restored, or it is still under way")
+	}
+	r, err := h.login(t.Context(), protocol.LoginParams{Profile: "machine"}, unasked(t))
+	if err != nil || r.Outcome != protocol.AlreadySignedIn {
+		t.Errorf("afterwards: %+v, %v", r, err)
 	}
 }
