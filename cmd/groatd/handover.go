@@ -153,7 +153,8 @@ func takeOver(s location) (*stateLock, []handover.Token, error) {
 	file, tokens, err := h.Take()
 	if file == nil {
 		return nil, nil, &refusal{exitCantCreate,
-			fmt.Errorf("the groatd that runs was to hand over, and did not: %w", err), "groat status"}
+			fmt.Errorf("another groatd (pid %d) was to hand over, and did not: %w", h.PID, err),
+			orKill(h.PID, err, "groat status")}
 	}
 	l, err := adoptLock(s, file)
 	if err != nil {
@@ -191,9 +192,19 @@ func askHolder(s location, only bool) (*handover.Successor, error) {
 	}
 	if err != nil {
 		return nil, &refusal{exitCantCreate,
-			fmt.Errorf("another groatd runs (pid %d), and cannot be asked to hand over: %w", h.PID, err), end}
+			fmt.Errorf("another groatd runs (pid %d), and cannot be asked to hand over: %w", h.PID, err),
+			orKill(h.PID, err, end)}
 	}
 	return successor, nil
+}
+
+// orKill returns the hint after an error of a hand-over: the one given, or a stronger one where the holder did not answer
+// in time. It may be stopped, or hang, and then takes no SIGTERM; nothing that is stored is lost by SIGKILL.
+func orKill(pid int, err error, hint string) string {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Sprintf("kill -KILL %d", pid)
+	}
+	return hint
 }
 
 // askAgain is how often a holder that has refused is asked again.

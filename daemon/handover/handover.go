@@ -77,8 +77,8 @@ func Tokens(b *broker.Broker, profiles *profile.Set) []Token {
 	return all
 }
 
-// Adopt gives b the access tokens that another daemon held, but for those of profiles whose configuration is another one
-// by now. It returns how many b has taken.
+// Adopt gives b the access tokens that another daemon held, but for those of profiles whose configuration is another
+// one by now. It returns how many b has taken.
 func Adopt(b *broker.Broker, profiles *profile.Set, tokens []Token) int {
 	adopted := 0
 	configurations := map[string]string{} // :: profile → digest of its configuration
@@ -256,6 +256,7 @@ func writeToken(w io.Writer, t Token, now clock.Instant, left *int) error {
 
 // Successor is the successor's end of one hand-over.
 type Successor struct {
+	PID   int // the holder's process id
 	c     *net.UnixConn
 	now   clock.Func
 	asked clock.Instant
@@ -268,7 +269,7 @@ func Ask(socket string, pid int, place string, only bool, now clock.Func) (*Succ
 	if err != nil {
 		return nil, err
 	}
-	s := &Successor{c: c, now: now, asked: now()}
+	s := &Successor{PID: pid, c: c, now: now, asked: now()}
 	if err := s.ask(pid, request{version, place, only}); err != nil {
 		c.Close()
 		return nil, err

@@ -243,7 +243,7 @@ func TestM10TheFirstIsStopped(t *testing.T) {
 	begun := time.Now()
 	got := r.run("", "groat", "get", "work")
 	if got.code != 75 || !strings.Contains(got.stderr, "cannot be asked to hand over") ||
-		!strings.Contains(got.stderr, "kill ") {
+		!strings.Contains(got.stderr, fmt.Sprintf("hint: kill -KILL %d\n", first.pid())) {
 		t.Errorf("%+v", got)
 	}
 	if took := time.Since(begun); took > 30*time.Second {
