@@ -73,7 +73,7 @@ func TestL1ABackupIsReadAgain(t *testing.T) {
 	}
 }
 
-// Whoever changes a backup, its checksum too, has it refused; parameters that cost less, or more than a machine has,
+// A backup that was changed, its checksum too, is refused; parameters that cost less, or more than a machine has,
 // are not used.
 func TestL2AForgedBackup(t *testing.T) {
 	tier.Long(t, "it derives keys from passphrases")

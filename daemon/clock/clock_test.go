@@ -85,7 +85,7 @@ func TestE25TheBootClockCannotBeRead(t *testing.T) {
 	}
 }
 
-// It never goes back, whoever reads.
+// It never goes back, for any number of readers.
 func TestE25FallbackRunsForward(t *testing.T) {
 	c := bootClock{read: func() (time.Duration, error) { return 0, errors.ErrUnsupported }}
 	var wg sync.WaitGroup

@@ -171,7 +171,7 @@ func TestH64WhatIsSetIsLoaded(t *testing.T) {
 	refused(t, err, os.DevNull, "")
 }
 
-// A setting that has become useless keeps nobody from removing it.
+// A setting that has become useless can still be removed.
 func TestH65ASettingThatWentBadCanBeRemoved(t *testing.T) {
 	ca := put(t, 0o644, authority(t))
 	d := place(t, nil)

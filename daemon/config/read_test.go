@@ -136,7 +136,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// A pipe in a file's place holds nobody up.
+// Load does not wait on a pipe in a file's place.
 func TestPipeIsNotWaitedFor(t *testing.T) {
 	d := place(t, map[string]string{"profiles.d/lab.toml": spatiafi})
 	if err := syscall.Mkfifo(d.profileFile("work"), 0o600); err != nil {
@@ -148,7 +148,7 @@ func TestPipeIsNotWaitedFor(t *testing.T) {
 	case err := <-done:
 		refused(t, err, "work.toml", "is not a regular file")
 	case <-time.After(2 * time.Minute):
-		t.Error("Load waits for somebody to write into a pipe")
+		t.Error("Load waits for a writer of a pipe")
 	}
 }
 

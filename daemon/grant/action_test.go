@@ -18,7 +18,7 @@ func TestAction(t *testing.T) {
 	}{
 		{"success", Error{Status: 200}, Proceed},
 		{"an outage", Error{Class: Transient, Status: 503}, Retry},
-		{"nobody there", Error{Class: Transient}, Retry},
+		{"no server there", Error{Class: Transient}, Retry},
 		{"a page under 200", Error{Class: Malformed, Status: 200}, Retry},
 		{"a request to slow down", Error{Class: Transient, Status: 400, Code: "slow_down"}, RetrySlowly},
 		{"a firewall", Error{Class: TransientSlow, Status: 403}, RetrySlowly},
@@ -75,7 +75,7 @@ func TestWhoHasSpoken(t *testing.T) {
 		{"a firewall", page(403), true, false},
 		{"a redirect", said(302, ``), true, false},
 		{"silence", broken(errTimeout{}, true), true, false},
-		{"nobody there", broken(errTimeout{}, false), false, false},
+		{"no server there", broken(errTimeout{}, false), false, false},
 		{"a certificate", broken(x509.UnknownAuthorityError{}, false), false, false},
 		{"nothing was tried", Answer{Err: &Error{Class: Misconfigured}}, false, false},
 	} {
@@ -86,7 +86,7 @@ func TestWhoHasSpoken(t *testing.T) {
 	}
 }
 
-// The headers of Auth0 and of whoever follows draft-ietf-httpapi-ratelimit-headers.
+// The headers of Auth0 and of draft-ietf-httpapi-ratelimit-headers.
 func TestQuotas(t *testing.T) {
 	at := func(d time.Duration) string { return strconv.FormatInt(noon.Add(d).Unix(), 10) }
 	for _, c := range []struct {
@@ -95,7 +95,7 @@ func TestQuotas(t *testing.T) {
 		header []string
 		want   time.Duration
 	}{
-		{"the limit for everybody, by the server's clock", 429,
+		{"the limit for all clients, by the server's clock", 429,
 			[]string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", at(20 * time.Second)}, 20 * time.Second},
 		{"the same, already over", 429, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset",
 			at(-20 * time.Second)}, time.Minute},

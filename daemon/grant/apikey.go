@@ -61,11 +61,11 @@ func (e *Endpoint) KeyLogin(ctx context.Context, email string, password keystore
 	}
 	defer clear(a.Body)
 	if verdict := classifyKeyLogin(a); verdict.Class != OK {
-		return keystore.Item{}, verdict.at(c.url)
+		return keystore.Item{}, verdict.withServer(c.url)
 	}
 	answer, flaw := a.object()
 	if flaw != "" {
-		return keystore.Item{}, malformed(a, flaw).at(c.url)
+		return keystore.Item{}, malformed(a, flaw).withServer(c.url)
 	}
 	token, _ := answer.text("token")
 	claims, _ := jwtClaims(token)
@@ -75,7 +75,7 @@ func (e *Endpoint) KeyLogin(ctx context.Context, email string, password keystore
 	item := e.server.NewItem("", ByKeyLogin)
 	if item.APIKey = keystore.NewSecret(key); err != nil || CheckAPIKey(item.APIKey) != nil {
 		item.Wipe()
-		return keystore.Item{}, malformed(a, "holds no API key").at(c.url)
+		return keystore.Item{}, malformed(a, "holds no API key").withServer(c.url)
 	}
 	return item, nil
 }

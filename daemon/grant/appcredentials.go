@@ -27,7 +27,8 @@ func (e *Endpoint) FirstToken(ctx context.Context, username string, password key
 		c.carried = []keystore.Secret{password, keystore.SecretString(url.QueryEscape(secret))}
 	default:
 		if strings.Contains(username, ":") {
-			return Token{}, (&Error{Class: Misconfigured, Reason: "cannot be sent a user name with a colon"}).at(c.url)
+			colon := &Error{Class: Misconfigured, Reason: "cannot be sent a user name with a colon"}
+			return Token{}, colon.withServer(c.url)
 		}
 		credentials := basicCredentials(username, secret)
 		c.method, c.authorization = http.MethodGet, "Basic "+credentials
@@ -72,13 +73,13 @@ func (e *Endpoint) CreateClient(ctx context.Context, token Token) (keystore.Item
 	switch {
 	case verdict.Class == OK:
 	case a.Sent && maybeCreated(a, verdict):
-		return keystore.Item{}, &AmbiguousCreateError{verdict.at(c.url)}
+		return keystore.Item{}, &AmbiguousCreateError{verdict.withServer(c.url)}
 	default:
-		return keystore.Item{}, verdict.at(c.url)
+		return keystore.Item{}, verdict.withServer(c.url)
 	}
 	item, flaw := e.item(a)
 	if flaw != "" {
-		return keystore.Item{}, &AmbiguousCreateError{malformed(a, flaw).at(c.url)}
+		return keystore.Item{}, &AmbiguousCreateError{malformed(a, flaw).withServer(c.url)}
 	}
 	return item, nil
 }

@@ -75,7 +75,7 @@ func TestUserNameWithColonIsNotSent(t *testing.T) {
 }
 
 func TestNotOffered(t *testing.T) {
-	e := endpoint(at("https://auth.example.com", grant.ClientSecretJWT))
+	e := endpoint(serverOf("https://auth.example.com", grant.ClientSecretJWT))
 	_, err1 := e.FirstToken(t.Context(), alice, keystore.SecretString(alicePass))
 	_, err2 := e.CreateClient(t.Context(), grant.Token{})
 	_, err3 := e.Userinfo(t.Context(), grant.Token{})

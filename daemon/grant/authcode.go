@@ -108,11 +108,11 @@ func (e *Endpoint) push(ctx context.Context, item keystore.Item, params form) (f
 	}
 	body, flaw := a.object()
 	if flaw != "" {
-		return nil, malformed(a, flaw).at(c.url)
+		return nil, malformed(a, flaw).withServer(c.url)
 	}
 	uri, _ := body.text("request_uri")
 	if uri == "" || len(uri) > origin.MaxURL || !printableASCII([]byte(uri)) {
-		return nil, malformed(a, "holds no request_uri").at(c.url)
+		return nil, malformed(a, "holds no request_uri").withServer(c.url)
 	}
 	return form{}.add("request_uri", uri), nil
 }
@@ -229,7 +229,8 @@ func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authoriz
 	}
 	defer s.idToken.Wipe()
 	if flaw := a.checkIDToken(s.idToken.Reveal()); flaw != "" {
-		return Session{}, (&Error{Class: Refused, Reason: "gave an answer that " + flaw}).at(e.server.TokenEndpoint)
+		refused := &Error{Class: Refused, Reason: "gave an answer that " + flaw}
+		return Session{}, refused.withServer(e.server.TokenEndpoint)
 	}
 	return s, nil
 }

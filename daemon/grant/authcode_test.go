@@ -89,7 +89,7 @@ func TestAuthCode(t *testing.T) {
 }
 
 func TestAuthCodeRequest(t *testing.T) {
-	server := at("https://auth.example.com", grant.None)
+	server := serverOf("https://auth.example.com", grant.None)
 	server.AuthorizeEndpoint = "https://auth.example.com/authorize?tenant=one"
 	server.Scope, server.SessionScope, server.Audience = []string{
 		"read"}, []string{"offline_access"}, "https://api.example.com/"
@@ -201,7 +201,7 @@ func TestParseRedirect(t *testing.T) {
 			text: "without a code"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			server := at("https://auth.example.com", grant.None)
+			server := serverOf("https://auth.example.com", grant.None)
 			server.AuthorizeEndpoint, server.IssInRedirect = "https://auth.example.com/authorize", c.wantIss
 			a := startAuthCode(t, endpoint(server), server.NewItem("c", grant.ByAuthorizationCode), grant.Request{})
 			code, err := a.ParseRedirect(strings.ReplaceAll(c.pasted, "STATE", stateOf(t, a)))
@@ -228,7 +228,7 @@ func TestParseRedirect(t *testing.T) {
 
 // Where the redirect URI has no path, a browser shows one.
 func TestParseRedirectWithoutPath(t *testing.T) {
-	server := at("https://auth.example.com", grant.None)
+	server := serverOf("https://auth.example.com", grant.None)
 	server.AuthorizeEndpoint = "https://auth.example.com/authorize"
 	a, err := endpoint(server).StartAuthCode(t.Context(), server.NewItem("c", grant.ByAuthorizationCode),
 		grant.Request{}, "http://127.0.0.1:4711")
@@ -243,7 +243,7 @@ func TestParseRedirectWithoutPath(t *testing.T) {
 	}
 }
 
-// A code that somebody else's sign-in brought is of no use here: PKCE.
+// A code from another person's sign-in is refused, by PKCE (RFC 7636 §4.6).
 func TestAuthCodeOfAnotherLogin(t *testing.T) {
 	_, server := generic(t, grant.None, nil)
 	e, item := endpoint(server), server.NewItem(publicID, grant.ByAuthorizationCode)

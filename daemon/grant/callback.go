@@ -209,25 +209,25 @@ func (c *callback) answer(w http.ResponseWriter, r *http.Request) {
 	close(c.done)
 }
 
-// text is the content of one page. It never holds a part of a request.
-type text struct{ title, body string }
+// pageText is the content of one page. It never holds a part of a request.
+type pageText struct{ title, body string }
 
 var (
-	pageDone = text{"You can close this tab",
+	pageDone = pageText{"You can close this tab",
 		"groat has what it needs to go on. The terminal says whether the sign-in worked."}
-	pageFailed = text{"The sign-in did not work",
+	pageFailed = pageText{"The sign-in did not work",
 		"The provider sent an error instead of a sign-in. The terminal says which. You can close this tab."}
-	pageLate = text{"This sign-in has been answered already", "groat takes one answer. You can close this tab."}
-	pageOver = text{"This sign-in is over",
+	pageLate = pageText{"This sign-in has been answered already", "groat takes one answer. You can close this tab."}
+	pageOver = pageText{"This sign-in is over",
 		"groat did not wait any longer, and has not used what this page brought. Sign in again from the terminal. " +
 			"You can close this tab."}
-	pageNotThis = text{"This is not the sign-in that groat waits for",
+	pageNotThis = pageText{"This is not the sign-in that groat waits for",
 		"Use the tab that groat opened, or the address that it printed. You can close this one."}
-	pageNotHere = text{"There is nothing here", "groat only waits here for a sign-in to come back."}
+	pageNotHere = pageText{"There is nothing here", "groat only waits here for a sign-in to come back."}
 )
 
 // showPage answers with a page that loads nothing, runs nothing, cannot be framed, and sends no referrer.
-func showPage(w http.ResponseWriter, status int, t text) {
+func showPage(w http.ResponseWriter, status int, t pageText) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")

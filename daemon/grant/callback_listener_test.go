@@ -88,7 +88,7 @@ func TestI7AConnectionHasFiveSeconds(t *testing.T) {
 	}
 }
 
-// Connections that say nothing keep nobody out: the one that has been served longest makes room.
+// Silent connections do not keep the browser out: the one that has been served longest is closed.
 func TestI6SilentConnectionsMakeRoom(t *testing.T) {
 	inDoor(t, func(t *testing.T, l pipes) {
 		var silent []net.Conn
@@ -155,7 +155,7 @@ func TestI8BothHalvesOfLocalhost(t *testing.T) {
 		r, err := Listen("http://localhost:"+port+"/cb", nil)
 		if err == nil {
 			r.Close()
-			t.Fatalf("%s is somebody else's, and it was bound", other.Addr())
+			t.Fatalf("%s belongs to another listener, and it was bound", other.Addr())
 		}
 		if text := err.Error(); !strings.Contains(text, other.Addr().String()+": address already in use") ||
 			!strings.Contains(text, "on both") {

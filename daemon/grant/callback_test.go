@@ -54,9 +54,9 @@ func wait(t *testing.T, e *grant.Endpoint, item keystore.Item, registered string
 	return w
 }
 
-// static waits for a server that nobody asks.
+// static waits for a server that is sent no request.
 func static(t *testing.T, registered string) *waiting {
-	server := at("https://auth.example.com", grant.None)
+	server := serverOf("https://auth.example.com", grant.None)
 	server.AuthorizeEndpoint = "https://auth.example.com/authorize"
 	return wait(t, endpoint(server), server.NewItem("c", grant.ByAuthorizationCode), registered)
 }
@@ -136,7 +136,7 @@ func TestReceiver(t *testing.T) {
 	if s, err := e.Exchange(t.Context(), item, w.a, o.code); err != nil || s.Token.Access.IsZero() {
 		t.Error(err)
 	}
-	// Late: there is a page until the login has ended, and nobody listens then.
+	// Late: a page is shown until the login has ended; then nothing listens.
 	if status, page := visit(t, "GET", back); status != 409 || !strings.Contains(page, "answered already") {
 		t.Errorf("late: %d %s", status, page)
 	}
@@ -289,7 +289,7 @@ func TestReceiverGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := at("https://auth.example.com", grant.None)
+	server := serverOf("https://auth.example.com", grant.None)
 	server.AuthorizeEndpoint = "https://auth.example.com/authorize"
 	a, err := endpoint(server).StartAuthCode(t.Context(), server.NewItem("c", grant.ByAuthorizationCode),
 		grant.Request{}, r.RedirectURI())

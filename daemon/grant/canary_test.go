@@ -94,7 +94,7 @@ func TestNothingOfABrokenAnswerIsInAnError(t *testing.T) {
 // tryEverything sends every kind of request to a server and looks for canaries in what comes of it.
 func tryEverything(t *testing.T, name, address string) {
 	t.Helper()
-	server := at(address, "")
+	server := serverOf(address, "")
 	server.Userinfo = address + "/me"
 	item := itemOf(server)
 	item.ClientAuth, item.ClientSecret = "", keystore.SecretString(canary)

@@ -353,7 +353,7 @@ func TestErrorText(t *testing.T) {
 			"auth.example.com cannot be used: its certificate is expired or not yet valid"},
 	} {
 		e := Classify(c.in, ClientCredential)
-		if got := e.at("https://auth.example.com/token").Error(); got != c.want {
+		if got := e.withServer("https://auth.example.com/token").Error(); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
 	}

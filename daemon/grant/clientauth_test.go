@@ -26,7 +26,7 @@ import (
 	"github.com/groat-dev/groat/keystore"
 )
 
-// A pair that belongs to nobody; the assertion below was computed with the provider's own library.
+// A made-up pair; the assertion below was computed with the provider's own library.
 const (
 	dummyID     = "11111111-2222-4333-8444-555555555555"
 	dummySecret = "dummy-secret-not-real-0123456789-abcdefghij"

@@ -83,7 +83,7 @@ func TestScopeAndAudience(t *testing.T) {
 	if l := box.Log()[0]; l.Scope != "read write" || l.Audience != "https://api.example.com" {
 		t.Errorf("sent %+v", l)
 	}
-	server.Scope, server.Audience = []string{"write"}, "https://default.example.com" // where nobody says
+	server.Scope, server.Audience = []string{"write"}, "https://default.example.com" // where the request names none
 	if _, err := endpoint(server).ClientCredentials(t.Context(), itemOf(server), grant.Request{}); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestRequestForm(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"access_token":"abc","expires_in":60}`)
 	})
-	server := at(url, grant.ClientSecretPost)
+	server := serverOf(url, grant.ClientSecretPost)
 	e := endpoint(server)
 	for range 2 { // no cookie comes back
 		if _, err := e.ClientCredentials(t.Context(), itemOf(server), grant.Request{}); err != nil {
@@ -140,7 +140,7 @@ func TestEachAssertionIsUsedOnce(t *testing.T) {
 
 func TestAChangedEndpointGetsNothing(t *testing.T) {
 	url, requests := handler(t, func(http.ResponseWriter, *http.Request) {})
-	server := at(url, grant.ClientSecretPost)
+	server := serverOf(url, grant.ClientSecretPost)
 	for name, edit := range map[string]func(*keystore.Item){
 		"token endpoint":        func(i *keystore.Item) { i.TokenEndpoint = "https://auth.example.com/token" },
 		"token endpoint's case": func(i *keystore.Item) { i.TokenEndpoint += "/" },
@@ -165,9 +165,9 @@ func TestAChangedEndpointGetsNothing(t *testing.T) {
 	}
 }
 
-// Even a server that nobody checked is not sent a credential in the clear.
+// Even a server that has not been checked is not sent a credential in the clear.
 func TestClearTextIsRefused(t *testing.T) {
-	server := at("http://auth.example.com", grant.ClientSecretPost)
+	server := serverOf("http://auth.example.com", grant.ClientSecretPost)
 	e := endpoint(server)
 	_, err := e.ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 	if got := wantClass(t, err, grant.Misconfigured); !strings.Contains(got.Error(), "https://") || e.Requests() != 0 {
@@ -217,7 +217,7 @@ func TestConcurrentUse(t *testing.T) {
 
 func TestGivenUpBeforeSending(t *testing.T) {
 	url, requests := handler(t, func(http.ResponseWriter, *http.Request) {})
-	server := at(url, grant.ClientSecretJWT)
+	server := serverOf(url, grant.ClientSecretJWT)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	e := endpoint(server)

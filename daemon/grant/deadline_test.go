@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// silent is a listener on which nobody ever comes.
+// silent is a listener without connections.
 type silent struct{ closed chan struct{} }
 
 func (l silent) Accept() (net.Conn, error) {
@@ -28,7 +28,7 @@ func (l silent) Close() error {
 
 func (l silent) Addr() net.Addr { return &net.TCPAddr{} }
 
-// Nobody comes back for 15 minutes: that is the end of waiting, and the address is still held.
+// After 15 minutes without a browser the wait ends, and the address is still held.
 func TestReceiverWaitsFifteenMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := silent{make(chan struct{})}

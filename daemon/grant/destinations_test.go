@@ -160,7 +160,7 @@ func TestF3NothingOfACredentialGoesToAForeignHost(t *testing.T) {
 		for _, method := range grant.Methods() {
 			t.Run(name+", "+string(method), func(t *testing.T) {
 				honest, foreign := newCounting(t), newCounting(t)
-				server := at(honest.URL, method)
+				server := serverOf(honest.URL, method)
 				server.Grants = grant.Kinds()
 				item := credential(t, server, method)
 				endpointKind.on(&server, foreign.URL)
@@ -215,7 +215,7 @@ func audienceOf(t *testing.T, assertion string) string {
 // The page that a person signs in at hands out the code: it is no other server's than the one that takes it.
 func TestF4NoSignInPageOfAForeignHost(t *testing.T) {
 	foreign := newCounting(t)
-	server := at("http://127.0.0.1:1", grant.None)
+	server := serverOf("http://127.0.0.1:1", grant.None)
 	server.AuthorizeEndpoint = foreign.URL + "/authorize"
 	item := itemOf(server)
 	_, err := endpoint(server).StartAuthCode(t.Context(), item, grant.Request{}, "http://127.0.0.1:2/callback")
@@ -232,7 +232,7 @@ func TestF4NoSignInPageOfAForeignHost(t *testing.T) {
 // A password goes to the server that it is typed for.
 func TestF5NoPasswordGoesToAForeignHost(t *testing.T) {
 	foreign := newCounting(t)
-	server := at("http://127.0.0.1:1", grant.ClientSecretJWT)
+	server := serverOf("http://127.0.0.1:1", grant.ClientSecretJWT)
 	server.KeyLogin = foreign.URL + "/key"
 	for _, first := range []grant.FirstTokenMethod{grant.BasicGET, grant.PasswordGrant} {
 		server.Apps = &grant.AppCredentials{FirstToken: first, FirstTokenEndpoint: foreign.URL + "/first"}
@@ -265,7 +265,7 @@ func TestF6NoTokenGoesToAnotherServersUserinfo(t *testing.T) {
 		},
 	} {
 		foreign := newCounting(t)
-		a, b := at("http://127.0.0.1:1", grant.ClientSecretPost), at(foreign.URL, grant.ClientSecretPost)
+		a, b := serverOf("http://127.0.0.1:1", grant.ClientSecretPost), serverOf(foreign.URL, grant.ClientSecretPost)
 		b.Userinfo = foreign.URL + "/me"
 		item := itemOf(a)
 		item.APIKey = keystore.SecretString("dummy-key")
@@ -281,7 +281,7 @@ func TestF6NoTokenGoesToAnotherServersUserinfo(t *testing.T) {
 		token.Destinations = nil
 		if _, err := endpoint(b).Userinfo(t.Context(), token); !errors.Is(err, grant.ErrEndpointChanged) ||
 			len(foreign.received()) != 0 {
-			t.Errorf("%s, of nobody: %v, %d requests", name, err, len(foreign.received()))
+			t.Errorf("%s, without destinations: %v, %d requests", name, err, len(foreign.received()))
 		}
 	}
 }

@@ -61,7 +61,7 @@ func (e *Endpoint) StartDevice(ctx context.Context, item keystore.Item, req Requ
 	}
 	d, flaw := readDevice(a)
 	if flaw != "" {
-		return nil, malformed(a, flaw).at(c.url)
+		return nil, malformed(a, flaw).withServer(c.url)
 	}
 	d.scope, d.answered = req.Scope, e.now()
 	return d, nil

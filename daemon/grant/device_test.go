@@ -305,7 +305,7 @@ func TestStartDevice(t *testing.T) {
 				w.Header().Set("Content-Type", "application/json")
 				fmt.Fprint(w, c.body)
 			})
-			server := at(url, grant.None)
+			server := serverOf(url, grant.None)
 			server.DeviceEndpoint = url + "/device"
 			d, err := endpoint(server).StartDevice(t.Context(), server.NewItem(publicID, grant.ByDeviceCode),
 				grant.Request{})
@@ -354,7 +354,7 @@ func TestDeviceInterval(t *testing.T) {
 // Without a client id nothing is sent.
 func TestNoClientID(t *testing.T) {
 	url, requests := handler(t, func(http.ResponseWriter, *http.Request) {})
-	server := at(url, grant.None)
+	server := serverOf(url, grant.None)
 	server.DeviceEndpoint = url + "/device"
 	_, err := endpoint(server).StartDevice(t.Context(), server.NewItem("", grant.ByDeviceCode), grant.Request{})
 	if e := wantClass(t, err, grant.Misconfigured); !strings.Contains(e.Error(), "no client id") ||
@@ -364,7 +364,7 @@ func TestNoClientID(t *testing.T) {
 }
 
 func TestDeviceIsNotOffered(t *testing.T) {
-	server := at("https://auth.example.com", grant.None)
+	server := serverOf("https://auth.example.com", grant.None)
 	if _, err := endpoint(server).StartDevice(t.Context(), server.NewItem("c", grant.ByDeviceCode),
 		grant.Request{}); !errors.Is(err, grant.ErrNotOffered) {
 		t.Error(err)
@@ -375,7 +375,7 @@ func TestDeviceIsNotOffered(t *testing.T) {
 func TestOtherEndpointsAreBoundToo(t *testing.T) {
 	url, requests := handler(t, func(http.ResponseWriter, *http.Request) {})
 	for _, method := range []grant.Method{grant.ClientSecretBasic, grant.ClientSecretPost} {
-		server := at("https://auth.example.com", method)
+		server := serverOf("https://auth.example.com", method)
 		server.DeviceEndpoint, server.RevocationEndpoint = url+"/device", url+"/revoke"
 		server.AuthorizeEndpoint, server.PAREndpoint, server.RequirePAR = url+"/authorize", url+"/par", true
 		e, item := endpoint(server), itemOf(server)

@@ -158,7 +158,7 @@ func TestDiscoverRefusesTheIssuer(t *testing.T) {
 	}
 }
 
-// One attempt where nobody answers: the other document is on the same host.
+// One attempt where no server answers: the other document is on the same host.
 func TestDiscoverUnreachable(t *testing.T) {
 	_, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), "http://127.0.0.1:1", "")
 	wantClass(t, err, grant.Transient)
@@ -174,7 +174,7 @@ func TestDiscoverIsAsGoodAsTheServer(t *testing.T) {
 	}
 }
 
-// From an issuer to a token, with every method, at a server that somebody else wrote.
+// From an issuer to a token, with every method, at an independent server.
 func TestDiscoverThenToken(t *testing.T) {
 	for _, path := range []string{"", "/tenant/one"} {
 		for _, method := range methods {

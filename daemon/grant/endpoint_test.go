@@ -54,8 +54,8 @@ func fromPreset(t *testing.T, name, url string) grant.Server {
 	return server
 }
 
-// at returns a server that has nothing but a token endpoint.
-func at(url string, method grant.Method) grant.Server {
+// serverOf returns a server that has nothing but a token endpoint.
+func serverOf(url string, method grant.Method) grant.Server {
 	return grant.Server{Issuer: url, TokenEndpoint: url + "/token", ClientAuth: method}
 }
 

@@ -259,7 +259,8 @@ func (c Class) String() string { return classNames[c] }
 // something.
 func (c Class) Definitive() bool { return c == Refused || c == Misconfigured }
 
-func (e *Error) at(url string) *Error {
+// withServer sets Where to the host of the server that was called, and returns e.
+func (e *Error) withServer(url string) *Error {
 	e.Where = host(url)
 	return e
 }

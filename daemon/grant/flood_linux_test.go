@@ -36,7 +36,7 @@ while not select.select([0], [], [], 0)[0]:
         if gone: s.close(); held.remove(s)
 `
 
-// While somebody floods the port the browser gets through within seconds, and the flood takes few descriptors.
+// During a flood of the port the browser gets through within seconds, and the flood takes few descriptors.
 func TestI6TheBrowserGetsThroughAFlood(t *testing.T) {
 	tier.Needs(t, "python3")
 	users := map[string]int{"this user": os.Geteuid()}

@@ -95,7 +95,7 @@ func redirecting(t *testing.T, status int, to string) grant.Server {
 		}
 		w.WriteHeader(status)
 	})
-	s := at(url, grant.ClientSecretPost)
+	s := serverOf(url, grant.ClientSecretPost)
 	s.Userinfo, s.DeviceEndpoint, s.RevocationEndpoint, s.KeyLogin = url+"/me", url+"/device", url+"/revoke", url+"/key"
 	s.AuthorizeEndpoint, s.PAREndpoint, s.RequirePAR = url+"/authorize", url+"/par", true
 	s.Apps = &grant.AppCredentials{FirstToken: grant.PasswordGrant, FirstTokenEndpoint: url + "/first",
@@ -222,7 +222,7 @@ func TestOwnDeadline(t *testing.T) {
 			return nil, net.ErrClosed
 		}}}
 		start := time.Now()
-		server := at("https://auth.example.com", grant.ClientSecretPost)
+		server := serverOf("https://auth.example.com", grant.ClientSecretPost)
 		e := grant.NewEndpoint(server, client, (&bubble{start: start}).now)
 		_, err := e.ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 		wantClass(t, err, grant.Transient)
@@ -233,7 +233,7 @@ func TestOwnDeadline(t *testing.T) {
 	})
 }
 
-// C43: nobody there, so nothing was sent.
+// C43: no server listens, so nothing was sent.
 func TestUnreachable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -244,7 +244,7 @@ func TestUnreachable(t *testing.T) {
 		"http://" + l.Addr().String():  "refused",
 		"https://host.example.invalid": "", // no such host, or no name service at all
 	} {
-		server := at(address, grant.ClientSecretJWT)
+		server := serverOf(address, grant.ClientSecretJWT)
 		e := endpoint(server)
 		_, err := e.ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 		if got := wantClass(t, err, grant.Transient); !strings.Contains(got.Error(), text) || e.Requests() != 0 ||
@@ -264,7 +264,7 @@ func TestTLS(t *testing.T) {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // it logs each handshake that we break off
 	s.StartTLS()
 	defer s.Close()
-	server := at(s.URL, grant.ClientSecretBasic)
+	server := serverOf(s.URL, grant.ClientSecretBasic)
 	e := endpoint(server)
 	_, err := e.ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 	if got := wantClass(t, err, grant.TransientSlow); !strings.Contains(got.Error(), "authority") || e.Requests() != 0 {
@@ -303,7 +303,7 @@ func TestTLS(t *testing.T) {
 
 func TestServerWithoutTLS(t *testing.T) {
 	address, requests := handler(t, func(http.ResponseWriter, *http.Request) {})
-	server := at(strings.Replace(address, "http:", "https:", 1), grant.ClientSecretPost)
+	server := serverOf(strings.Replace(address, "http:", "https:", 1), grant.ClientSecretPost)
 	_, err := endpoint(server).ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 	if got := wantClass(t, err, grant.TransientSlow); !strings.Contains(got.Error(), "TLS") || requests.Load() != 0 {
 		t.Errorf("%v", got)
@@ -320,7 +320,7 @@ func TestProxyRefuses(t *testing.T) {
 	})
 	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(address) }
-	server := at("https://auth.example.com", grant.ClientSecretPost)
+	server := serverOf("https://auth.example.com", grant.ClientSecretPost)
 	_, err := grant.NewEndpoint(server, client, (&bubble{}).now).
 		ClientCredentials(t.Context(), itemOf(server), grant.Request{})
 	if got := wantClass(t, err, grant.TransientSlow); !strings.Contains(got.Error(), "proxy") || requests.Load() != 1 {
@@ -336,7 +336,7 @@ func TestFreshConnections(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"access_token":"abc","expires_in":60}`)
 	})
-	server := at(address, grant.ClientSecretPost)
+	server := serverOf(address, grant.ClientSecretPost)
 	e := endpoint(server)
 	ports := map[string]bool{}
 	for range 3 {

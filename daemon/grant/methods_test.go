@@ -136,7 +136,7 @@ func TestTLSClientAuth(t *testing.T) {
 func TestWrongKey(t *testing.T) {
 	url, requests := handler(t, func(http.ResponseWriter, *http.Request) {})
 	for _, method := range []grant.Method{grant.PrivateKeyJWT, grant.TLSClientAuth} {
-		server := at(url, method)
+		server := serverOf(url, method)
 		server.DeviceEndpoint = url + "/device"
 		item := server.NewItem("c", grant.ByClientCredentials)
 		item.PrivateKey = keystore.SecretString("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED " +

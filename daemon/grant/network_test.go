@@ -82,7 +82,7 @@ func TestH55AnHTTPSProxyThatAsksForACertificate(t *testing.T) {
 	before := connects.Load()
 	if _, err := grant.NewEndpoint(found.Server, client, clock.Now).ClientCredentials(t.Context(), item,
 		grant.Request{}); err != nil {
-		t.Errorf("the server behind the proxy: %v", err) // it accepts nobody without the certificate
+		t.Errorf("the server behind the proxy: %v", err) // it requires the certificate
 	}
 	if connects.Load() == before || shown.Load() != 0 {
 		t.Errorf("the proxy was connected to %d times and shown %d certificates", connects.Load()-before, shown.Load())
@@ -154,7 +154,7 @@ func TestH56FailuresOfAProxyNameTheProxy(t *testing.T) {
 			if c.dial != nil {
 				client.Transport.(*http.Transport).DialContext = c.dial
 			}
-			server := at("https://auth.example.com", grant.ClientSecretPost)
+			server := serverOf("https://auth.example.com", grant.ClientSecretPost)
 			_, err := grant.NewEndpoint(server, client, clock.Now).ClientCredentials(t.Context(), itemOf(server),
 				grant.Request{})
 			e, ok := errors.AsType[*grant.Error](err)
@@ -178,7 +178,7 @@ func TestH56FailuresOfAProxyNameTheProxy(t *testing.T) {
 func TestH57AServerThatIsNotReached(t *testing.T) {
 	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).DialContext = unknownName
-	server := at("https://auth.example.com", grant.ClientSecretPost)
+	server := serverOf("https://auth.example.com", grant.ClientSecretPost)
 	_, err := grant.NewEndpoint(server, client, clock.Now).ClientCredentials(t.Context(), itemOf(server),
 		grant.Request{})
 	if got := wantClass(t, err, grant.Transient); got.Trouble != grant.Unreachable || got.Proxy != "" ||
@@ -216,7 +216,7 @@ func TestH58ThisMachineIsDialledAsItIs(t *testing.T) {
 		defer server.Close()
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		for _, host := range []string{"localhost", "LOCALHOST", "LocalHost"} {
-			server := at("http://"+host+":"+port, grant.ClientSecretPost)
+			server := serverOf("http://"+host+":"+port, grant.ClientSecretPost)
 			if _, err := grant.NewEndpoint(server, grant.NewHTTPClient(network),
 				clock.Now).ClientCredentials(t.Context(), itemOf(server), grant.Request{}); err != nil {
 				t.Errorf("%s on %s: %v", host, listen, err)
@@ -225,7 +225,7 @@ func TestH58ThisMachineIsDialledAsItIs(t *testing.T) {
 		// Over https every name that RFC 6761 §6.3 reserves is accepted. This server does not speak TLS: that is how
 		// one sees that it was reached.
 		for _, host := range []string{"localhost", "LOCALHOST", "localhost.", "auth.localhost", "Auth.LocalHost."} {
-			server := at("https://"+host+":"+port, grant.ClientSecretPost)
+			server := serverOf("https://"+host+":"+port, grant.ClientSecretPost)
 			_, err := grant.NewEndpoint(server, grant.NewHTTPClient(network), clock.Now).ClientCredentials(t.Context(),
 				itemOf(server), grant.Request{})
 			if err == nil || !strings.Contains(err.Error(), "does not speak TLS") {
@@ -260,7 +260,7 @@ func TestH59ANetworkThatChangesMeanwhile(t *testing.T) {
 		forward(w, server.Listener.Addr().String())
 	})
 	network := new(grant.Network)
-	to := at("https://example.com", grant.ClientSecretPost) // whose certificate httptest's server has
+	to := serverOf("https://example.com", grant.ClientSecretPost) // whose certificate httptest's server has
 	e := grant.NewEndpoint(to, grant.NewHTTPClient(network), clock.Now)
 	ask := func() error {
 		_, err := e.ClientCredentials(t.Context(), itemOf(to), grant.Request{})
@@ -288,7 +288,7 @@ func TestH59ANetworkThatChangesMeanwhile(t *testing.T) {
 	if err := ask(); err == nil || !strings.Contains(err.Error(), "through proxy 127.0.0.1:1") {
 		t.Errorf("the next one: %v", err)
 	}
-	// Without its proxy no request leaves: whoever set one meant it.
+	// Without its proxy no request leaves: a proxy that is set is never bypassed.
 	set(grant.NetworkSettings{Proxy: "gopher://x"})
 	if got := wantClass(t, ask(), grant.TransientSlow); !strings.Contains(got.Error(), "not a proxy URL") {
 		t.Errorf("%v", got)

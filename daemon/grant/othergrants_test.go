@@ -75,7 +75,7 @@ func TestTokenExchangeForm(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"access_token":"abc","issued_token_type":"urn:x","token_type":"N_A"}`)
 	})
-	server := at(url, grant.None)
+	server := serverOf(url, grant.None)
 	_, err := endpoint(server).TokenExchange(t.Context(), server.NewItem("c", grant.ByTokenExchange),
 		grant.Presentation{
 			Subject: keystore.SecretString("s1"), SubjectType: grant.IDTokenType, Actor: keystore.SecretString("a1"),
@@ -332,7 +332,7 @@ func TestRevoke(t *testing.T) {
 				w.WriteHeader(c.status)
 				io.WriteString(w, c.body)
 			})
-			server := at(url, grant.None)
+			server := serverOf(url, grant.None)
 			server.RevocationEndpoint, server.RevokeJSON = url+"/revoke", asJSON
 			item := server.NewItem(publicID, grant.ByDeviceCode)
 			item.RefreshToken = keystore.SecretString("dummy/token")
@@ -356,7 +356,7 @@ func TestRevoke(t *testing.T) {
 }
 
 func TestRevokeEndpoints(t *testing.T) {
-	server := at("https://auth.example.com", grant.None)
+	server := serverOf("https://auth.example.com", grant.None)
 	item := server.NewItem(publicID, grant.ByDeviceCode)
 	item.RefreshToken = keystore.SecretString("dummy")
 	if err := endpoint(server).Revoke(t.Context(), item); !errors.Is(err, grant.ErrNotOffered) {

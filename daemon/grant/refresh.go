@@ -101,7 +101,7 @@ func (e *Endpoint) Revoke(ctx context.Context, item keystore.Item) error {
 	if verdict.Code == "invalid_token" || verdict.Code == "invalid_grant" {
 		return nil
 	}
-	return verdict.at(c.url)
+	return verdict.withServer(c.url)
 }
 
 // revoked reads the answer of RFC 7009 §2.2: the status decides, and the body may be empty, "OK" or anything but an

@@ -146,7 +146,7 @@ func TestRefreshRows(t *testing.T) {
 				}
 				w.Write([]byte(c.body))
 			})
-			server := at(url, grant.None)
+			server := serverOf(url, grant.None)
 			item := server.NewItem(publicID, grant.ByDeviceCode)
 			item.RefreshToken = keystore.SecretString(old)
 			token, rotated, err := endpoint(server).Refresh(t.Context(), item, grant.Request{Scope: []string{"read"}})
@@ -190,7 +190,7 @@ func TestRefreshScope(t *testing.T) {
 
 func TestRefreshOfAnotherServer(t *testing.T) {
 	url, requests := handler(t, func(http.ResponseWriter, *http.Request) {})
-	server := at(url, grant.None)
+	server := serverOf(url, grant.None)
 	item := server.NewItem(publicID, grant.ByDeviceCode)
 	if _, _, err := endpoint(server).Refresh(t.Context(), item, grant.Request{}); !errors.Is(err, grant.ErrNotOffered) {
 		t.Errorf("without a refresh token: %v", err)
@@ -215,7 +215,7 @@ func TestRefreshForm(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write([]byte(`{"access_token":"abc"}`))
 	})
-	server := at(url, grant.None)
+	server := serverOf(url, grant.None)
 	item := server.NewItem(publicID, grant.ByDeviceCode)
 	item.RefreshToken = keystore.SecretString("1//a+b&c")
 	if _, _, err := endpoint(server).Refresh(t.Context(), item, grant.Request{}); err != nil {

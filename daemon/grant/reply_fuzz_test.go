@@ -126,7 +126,8 @@ func costs(t *testing.T, e *Error) {
 // ends reports whether a credential is parked for it.
 func ends(c Class) bool { return c == Refused || c == InvalidClient }
 
-// FuzzClassify: the table is total and its answer clean, whatever was presented, and a page costs nobody anything.
+// FuzzClassify: the table is total and its answer clean for every credential presented, and a web page never parks a
+// credential.
 func FuzzClassify(f *testing.F) {
 	f.Add(403, "text/html", "", "", 0, []byte("<html>blocked</html>"))
 	f.Add(401, "application/json", `Basic realm="x"`, "", 1, []byte(`{"detail":"LOGIN_BAD_CREDENTIALS"}`))
@@ -157,7 +158,7 @@ func FuzzClassify(f *testing.F) {
 	})
 }
 
-// FuzzRetryAfter: a server's wish is nothing, or between a second and an hour, whoever's clock is wrong.
+// FuzzRetryAfter: a server's wish is nothing, or between a second and an hour, whichever clock is wrong.
 func FuzzRetryAfter(f *testing.F) {
 	for _, wish := range []string{"120", "", "-5", "Fri, 02 Jan 2026 12:01:30 GMT", "99999999999999999999", "soon"} {
 		f.Add(429, wish, noon.Format(http.TimeFormat))

@@ -11,7 +11,7 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 )
 
-// jwtWith is a token with these claims, signed by nobody.
+// jwtWith returns an unsigned token with these claims.
 func jwtWith(claims string) string {
 	enc := base64.RawURLEncoding.EncodeToString
 	return enc([]byte(`{"typ":"JWT","alg":"RS256"}`)) + "." + enc([]byte(claims)) + "." + enc([]byte("signature"))

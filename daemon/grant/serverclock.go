@@ -176,8 +176,8 @@ type serverClocks struct {
 	all map[string]*serverClock // :: origin → clock; as many as a [Server] has addresses
 }
 
-// at calls f with the clock of a URL's origin, while it holds the lock.
-func (s *serverClocks) at(url string, f func(*serverClock)) {
+// update calls f with the clock of a URL's origin, while it holds the lock.
+func (s *serverClocks) update(url string, f func(*serverClock)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := origin.Of(url)
@@ -192,7 +192,7 @@ func (s *serverClocks) at(url string, f func(*serverClock)) {
 
 // dated records the Date of an answer that has just come; zero where it had none.
 func (e *Endpoint) dated(url string, date time.Time, received clock.Instant) {
-	e.clocks.at(url, func(c *serverClock) {
+	e.clocks.update(url, func(c *serverClock) {
 		if c.date = (reading{}); !date.IsZero() {
 			c.date = reading{date, received.Boot}
 		}
@@ -213,7 +213,7 @@ func (e *Endpoint) issued(url string, t Token) {
 	}
 	now := e.now()
 	local := localClock(now)
-	e.clocks.at(url, func(c *serverClock) {
+	e.clocks.update(url, func(c *serverClock) {
 		made := reading{time.Unix(int64(iat), 0), now.Boot}
 		if !c.date.time.IsZero() && made.agrees(c.date) && !c.date.agrees(local) &&
 			c.date.ahead(local).Abs() <= correctionMost {
@@ -225,7 +225,7 @@ func (e *Endpoint) issued(url string, t Token) {
 // clockFor returns the clock that dates an assertion for a URL now.
 func (e *Endpoint) clockFor(url string) (r reading) {
 	now := e.now()
-	e.clocks.at(url, func(c *serverClock) { r = c.reading(now) })
+	e.clocks.update(url, func(c *serverClock) { r = c.reading(now) })
 	return r
 }
 
@@ -233,7 +233,7 @@ func (e *Endpoint) clockFor(url string) (r reading) {
 // correction is in force for client assertions, else 0.
 func (e *Endpoint) ClockOffset() (ahead time.Duration) {
 	now := e.now()
-	e.clocks.at(e.server.TokenEndpoint, func(c *serverClock) { ahead = c.offset(now) })
+	e.clocks.update(e.server.TokenEndpoint, func(c *serverClock) { ahead = c.offset(now) })
 	return ahead
 }
 
@@ -250,7 +250,7 @@ func (e *Endpoint) noteAssertion(url string, used reading, about func(error) boo
 	now := e.now()
 	var why doubt
 	var date reading
-	e.clocks.at(url, func(c *serverClock) {
+	e.clocks.update(url, func(c *serverClock) {
 		date = c.date
 		if accepted {
 			c.accepts(used, now)

@@ -173,7 +173,7 @@ func TestG4ACorrectionIsConfirmedAndEnds(t *testing.T) {
 	}
 	wantSent(t, "the second", c, 60)
 
-	c.server, c.date = 0, 0 // somebody has put the server's clock right
+	c.server, c.date = 0, 0 // the server's clock has been set right
 	if err := c.token(); err != nil || c.ClockOffset() != 0 {
 		t.Errorf("%v, corrected by %s", err, c.ClockOffset())
 	}
@@ -192,7 +192,7 @@ func TestG4ACorrectionIsConfirmedAndEnds(t *testing.T) {
 	if err := c.token(); err != nil {
 		t.Fatal(err)
 	}
-	wantSent(t, "while somebody sets the clock", c, -60, -60)
+	wantSent(t, "while the clock is set", c, -60, -60)
 	if off := c.ClockOffset(); (off + 10*time.Hour).Abs() > 2*time.Second {
 		t.Errorf("corrected by %s", off)
 	}

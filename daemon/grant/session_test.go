@@ -248,7 +248,7 @@ func TestDefaultRequest(t *testing.T) {
 }
 
 func TestRenewDispatch(t *testing.T) {
-	server := at("https://auth.example.com", grant.None)
+	server := serverOf("https://auth.example.com", grant.None)
 	e := endpoint(server)
 	item := server.NewItem("c", grant.ByAPIKey)
 	item.APIKey = keystore.SecretString("dummy-key")

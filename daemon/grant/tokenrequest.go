@@ -97,22 +97,22 @@ func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequ
 		e.requests.Add(1)
 	}
 	if verdict := Classify(a, proof); verdict.Class != OK {
-		return Session{}, verdict.at(c.url)
+		return Session{}, verdict.withServer(c.url)
 	}
 	body, flaw := a.object()
 	if flaw != "" {
-		return Session{}, malformed(a, flaw).at(c.url)
+		return Session{}, malformed(a, flaw).withServer(c.url)
 	}
 	var s Session
 	if s.Refresh, flaw = refreshToken(body["refresh_token"]); flaw != "" {
-		failed := malformed(a, flaw).at(c.url)
+		failed := malformed(a, flaw).withServer(c.url)
 		failed.spent = true
 		return Session{}, failed
 	}
 	token, err := parseToken(a, sent, asked, e.server.WiderScope)
 	if failed, ok := errors.AsType[*Error](err); ok {
 		failed.spent = true
-		return s, failed.at(c.url)
+		return s, failed.withServer(c.url)
 	}
 	token.Destinations = to
 	s.Token = token
@@ -147,7 +147,7 @@ func (e *Endpoint) requestBeside(ctx context.Context, c httpRequest, item keysto
 			return Answer{}, err
 		}
 		if verdict := Classify(a, ClientCredential); verdict.Class != OK {
-			err = verdict.at(c.url)
+			err = verdict.withServer(c.url)
 		}
 		other := false
 		if by.signs() {

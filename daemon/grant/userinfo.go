@@ -35,11 +35,11 @@ func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, e
 		return nil, err
 	}
 	if verdict := Classify(a, AccessToken); verdict.Class != OK {
-		return nil, verdict.at(c.url)
+		return nil, verdict.withServer(c.url)
 	}
 	body, flaw := a.object()
 	if flaw != "" {
-		return nil, malformed(a, flaw).at(c.url)
+		return nil, malformed(a, flaw).withServer(c.url)
 	}
 	return plain(body, token.Access), nil
 }

@@ -61,7 +61,7 @@ func TestUserinfoShowsOnlyWhatCanBeShown(t *testing.T) {
 				w.Header().Set("Content-Type", "application/json")
 				json.NewEncoder(w).Encode(c.in)
 			})
-			server := at(address, grant.ClientSecretJWT)
+			server := serverOf(address, grant.ClientSecretJWT)
 			server.Userinfo = address + "/me"
 			got, err := endpoint(server).Userinfo(t.Context(), issued(server, token))
 			if err != nil {
@@ -76,7 +76,7 @@ func TestUserinfoShowsOnlyWhatCanBeShown(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(many)
 	})
-	server := at(address, grant.ClientSecretJWT)
+	server := serverOf(address, grant.ClientSecretJWT)
 	server.Userinfo = address + "/me"
 	got, err := endpoint(server).Userinfo(t.Context(), issued(server, token))
 	if err != nil || len(got) != 32 || got["k000"] != json.Number("0") || got["k031"] != json.Number("31") {

@@ -216,7 +216,7 @@ func check(t *testing.T, found []importer.Candidate, want ...string) {
 	}
 }
 
-// jwt is an unsigned token with some claims, as long as nobody looks at its signature.
+// jwt returns a token with some claims and without a valid signature.
 func jwt(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	payload, err := json.Marshal(claims)

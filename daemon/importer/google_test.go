@@ -71,7 +71,7 @@ func TestGoogle(t *testing.T) {
 	if len(found[0].Copies) != 2 || found[1].Copies[0].Remove != "rm -- "+leftOver || found[1].Copies[0].Mode != 0o644 {
 		t.Errorf("copies: %+v and %+v", found[0].Copies, found[1].Copies)
 	}
-	giveAway(t, leftOver) // somebody else's file in a directory for all is none of ours
+	giveAway(t, leftOver) // another user's file in a shared directory is not the person's
 	check(t, w.find(), userLine)
 	w = newTestHome(t, nil, map[string]string{"GS_OAUTH2_REFRESH_TOKEN": refresh})
 	check(t, w.find(),

@@ -189,7 +189,7 @@ func (s *search) planetSelected(prefs document) string {
 }
 
 // planetChoice reports whether the selected profile cannot be used, and adds a candidate that says so. Planet's library
-// then goes on to any other credential; an import that did so would sign a person in as somebody else.
+// then goes on to any other credential; an import that did so would sign a person in as another one.
 func (s *search) planetChoice(selected string, profiles []*Candidate) (broken bool) {
 	if _, builtin := planetBuiltins[strings.ToLower(selected)]; builtin {
 		return false // at worst signed out, which is no mistake

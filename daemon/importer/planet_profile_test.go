@@ -10,7 +10,7 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// dummyKey is PEM in form; what is in it is read by whoever signs.
+// dummyKey is PEM in form; only a signer reads its content.
 const dummyKey = "-----BEGIN PRIVATE KEY-----\nZHVtbXk=\n-----END PRIVATE KEY-----\n"
 
 // profile is an auth_client.json for Planet's own server, with some members of its own.

@@ -105,7 +105,7 @@ func TestSops(t *testing.T) {
 	}
 }
 
-// TestSopsEnvironment: sops learns where its keys are, and no secret of anybody.
+// TestSopsEnvironment: sops learns where its keys are, and none of the other secrets in the environment.
 func TestSopsEnvironment(t *testing.T) {
 	const client = ".planet/p/auth_client.sops.json"
 	w := newTestHome(t, map[string]string{client: sopsFile, client + ".plain": planetM2M}, map[string]string{
@@ -126,7 +126,7 @@ func TestSopsEnvironment(t *testing.T) {
 	}
 }
 
-// TestSopsHangs: a sops that asks somebody who is not there ends with the search, and so does what it started. Its own
+// TestSopsHangs: a sops that waits for input ends with the search, and so does what it started. Its own
 // deadline goes the same way.
 func TestSopsHangs(t *testing.T) {
 	w := newTestHome(t, map[string]string{".planet/p/auth_client.sops.json": sopsFile}, nil)

@@ -77,7 +77,7 @@ func TestOneDescriptorAProcess(t *testing.T) {
 		p.Close() // once more changes nothing
 	}
 	if n := w.Holding(); n != 0 {
-		t.Errorf("%d descriptors are held for nobody", n)
+		t.Errorf("%d descriptors are held without a peer", n)
 	}
 }
 

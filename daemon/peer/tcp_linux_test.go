@@ -20,7 +20,7 @@ const connects = `import socket, sys
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 s = socket.socket(family); s.connect((sys.argv[1], int(sys.argv[2]))); sys.stdin.read(1)`
 
-// nobody is the user that other users are played by.
+// nobody is the uid that stands for other users.
 const nobody = 65534
 
 // connected returns a connection to l from a process of the user uid, which holds it until the test ends.
@@ -105,7 +105,7 @@ func TestI4WhoConnectedByTCP(t *testing.T) {
 	}
 }
 
-// The kernel tells of a single socket what its table says, whoever has it, and a connection that it does not know at
+// The kernel tells of a single socket what its table says, for every owner, and a connection that it does not know at
 // all has been reset.
 func TestI31SingleSocketsAsInTheTable(t *testing.T) {
 	other := uint32(nobody)
@@ -148,7 +148,7 @@ func TestI31SingleSocketsAsInTheTable(t *testing.T) {
 	}
 }
 
-// The table is read seldom enough, whoever asks.
+// The table is read seldom enough for any number of callers.
 func TestI5ReadingTheTableRests(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -169,7 +169,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// No program can keep a secret that is in everybody's copy of it.
+// A secret in every copy of a program is not secret, so no preset has one.
 func TestNoSecretIsEmbedded(t *testing.T) {
 	entries, _ := files.ReadDir(".")
 	for _, e := range entries {

@@ -28,7 +28,7 @@ type authorization struct {
 
 func (a *authorization) gone(now time.Time) bool { return !now.Before(a.asked.Add(openFor)) }
 
-// authorizationEndpoint is RFC 6749 §3.1. Until client and redirect URI are known to be good nobody is redirected
+// authorizationEndpoint is RFC 6749 §3.1. Until client and redirect URI are known to be good, no browser is redirected
 // (§4.1.2.1).
 func (s *Server) authorizationEndpoint(m *realm, r *request) answer {
 	params, e := authorizationParams(r)
@@ -176,7 +176,7 @@ func (s *Server) ask(a *authorization, r *request, consent Consent, prompt strin
 	case consent == ConsentDeny:
 		return s.finish(a, r, false)
 	case consent == ConsentAllow:
-		if a.user = s.somebody(a.hint); a.user == nil {
+		if a.user = s.activeUser(a.hint); a.user == nil {
 			return s.tell(a, r, &oauthError{code: "login_required", description: "nobody can sign in"})
 		}
 		a.signedIn = r.now
@@ -197,8 +197,8 @@ func (s *Server) ask(a *authorization, r *request, consent Consent, prompt strin
 	return loginPage(http.StatusOK, a, handle, "")
 }
 
-// somebody is the active person of that name, or the one who was added first.
-func (s *Server) somebody(name string) *User {
+// activeUser returns the active person of that name; for "" it returns the one who was added first.
+func (s *Server) activeUser(name string) *User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u := s.users[name]

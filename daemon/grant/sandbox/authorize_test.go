@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What must be right before anybody is redirected, and what a client hears of by a redirect.
+// The errors that are shown on a page instead of a redirect, and those that a redirect carries to the client.
 func TestAuthorizationRequests(t *testing.T) {
 	s := newPersonServer(t, Options{Scopes: []string{"openid", "read"}})
 	web := func(v url.Values) url.Values {
@@ -21,7 +21,7 @@ func TestAuthorizationRequests(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		changes url.Values
-		want    string // the error; "" means a code, "page" that nobody is redirected
+		want    string // the error; "" means a code, "page" means that there is no redirect
 	}{
 		{"good", nil, ""},
 		{"without state", url.Values{"state": {""}}, ""},
@@ -130,7 +130,7 @@ func TestForms(t *testing.T) {
 	}
 	credentials := url.Values{"login": {alice}, "password": {alicePass}}
 	if r := submit(t, s, login, url.Values{"consent": {"allow"}}); r.StatusCode != 403 {
-		t.Errorf("allowed by nobody: %s", r.Status)
+		t.Errorf("allowed without a signed-in person: %s", r.Status)
 	}
 	if r := submit(t, s, login, url.Values{"login": {alice}, "password": {"x"},
 		"consent": {"allow"}}); r.StatusCode != 403 || !strings.Contains(r.body, `<p id="problem">wrong name`) {

@@ -156,7 +156,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 			t.Errorf("log: %+v", log[len(log)-1])
 		}
 	}
-	// The public key, which everybody knows, as an HMAC secret (RFC 8725 §2.1).
+	// The public key, which is not secret, as an HMAC secret (RFC 8725 §2.1).
 	hmac := assertion{id: "rsa", secret: string(k.rsa.PublicKey.N.Bytes()), aud: aud, iat: t0}.sign()
 	postForm(t, aud, assertionForm(hmac)).refused(t, "HMAC with the public key", 401, "invalid_client")
 }

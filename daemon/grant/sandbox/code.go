@@ -89,8 +89,8 @@ var (
 	challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 )
 
-// verifies is RFC 7636 §4.6. A verifier for a code without a challenge is refused too: somebody took the challenge out
-// of the authorization request (RFC 9700 §4.8.2).
+// verifies is RFC 7636 §4.6. A verifier for a code without a challenge is refused too: an attacker took the challenge
+// out of the authorization request (RFC 9700 §4.8.2).
 func verifies(v, challenge string) bool {
 	if challenge == "" {
 		return v == ""

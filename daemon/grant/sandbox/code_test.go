@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A code works once, for its client, its redirect URI and its verifier; whoever presents it wrongly has used it up.
+// A code works once, for its client, its redirect URI and its verifier; a wrong presentation uses it up.
 func TestCodeChecks(t *testing.T) {
 	now := t0
 	s := newPersonServer(t, Options{Clock: func() time.Time { return now },
@@ -106,14 +106,14 @@ func TestIDToken(t *testing.T) {
 	if claims["at_hash"] == "" || claims["at_hash"] == nil {
 		t.Error("no at_hash")
 	}
-	// It is no access token, for nobody.
+	// It is not an access token.
 	for _, path := range []string{apiPath, "/userinfo"} {
 		if r := send(t, "GET", s.URL()+path, "", "Authorization", "Bearer "+id); r.StatusCode != 401 {
 			t.Errorf("id_token at %s: %s", path, r.Status)
 		}
 	}
 	if r := tokens(t, s, url.Values{"scope": {"email"}}); r.member(t, "id_token") != nil {
-		t.Errorf("an id_token that nobody asked for: %s", r.body)
+		t.Errorf("an id_token without a request for it: %s", r.body)
 	}
 }
 

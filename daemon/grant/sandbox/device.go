@@ -183,9 +183,9 @@ func (s *Server) DenyDevice(userCode string) error { return s.decideDevice(userC
 
 func (s *Server) decideDevice(userCode string, allowed bool) error {
 	d := s.deviceByCode(userCode)
-	u := s.somebody("")
+	u := s.activeUser("")
 	if d == nil || u == nil {
-		return fmt.Errorf("the sandbox knows no open user code %q, or nobody who may sign in", clip(userCode))
+		return fmt.Errorf("the sandbox knows no open user code %q, or no person who may sign in", clip(userCode))
 	}
 	a := d.authorization
 	a.device, a.user, a.signedIn = d, u, s.now()

@@ -62,7 +62,7 @@ func TestDeviceEdges(t *testing.T) {
 	code = startDevice(t, s, nil).text(t, "user_code")
 	s.BlockUser(alice, true)
 	if err := s.ApproveDevice(code); err == nil {
-		t.Error("approved by somebody who may not sign in")
+		t.Error("approved by a person who may not sign in")
 	}
 }
 
@@ -98,12 +98,12 @@ func TestServersKeepApart(t *testing.T) {
 	}
 	send(t, "POST", s.URL()+"/par", "{}", "Content-Type", "application/json").refused(t, "PAR in JSON", 400,
 		"invalid_request")
-	nobody := New(Options{Consent: ConsentAllow, Clients: []Client{{ID: native, RedirectURIs: []string{callback}}}})
-	defer nobody.Close()
-	if err := nobody.Start(""); err != nil {
+	empty := New(Options{Consent: ConsentAllow, Clients: []Client{{ID: native, RedirectURIs: []string{callback}}}})
+	defer empty.Close()
+	if err := empty.Start(""); err != nil {
 		t.Fatal(err)
 	}
-	if q := authorize(t, nobody, nil); q.Get("error") != "login_required" {
+	if q := authorize(t, empty, nil); q.Get("error") != "login_required" {
 		t.Errorf("without persons: %v", q)
 	}
 }

@@ -42,7 +42,7 @@ func TestGenericToken(t *testing.T) {
 	}
 	r = ask(url.Values{"grant_type": {"client_credentials"}})
 	if r.member(t, "scope") != nil {
-		t.Errorf("a scope that nobody asked for: %s", r.body)
+		t.Errorf("a scope without a request for it: %s", r.body)
 	}
 	token = r.member(t, "access_token").(string)
 	if r := send(t, "GET", s.URL()+"/api/x", "", "Authorization", "Bearer "+token); r.StatusCode != 200 {

@@ -15,7 +15,7 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// libraryConfig is what golang.org/x/oauth2, which nobody here wrote, needs to know of the server at the root.
+// libraryConfig is what golang.org/x/oauth2, an independent implementation, needs to know of the server at the root.
 func libraryConfig(s *Server) (*oauth2.Config, func(context.Context) context.Context) {
 	cfg := &oauth2.Config{
 		ClientID: native, RedirectURL: portedBack, Scopes: []string{"openid", "offline_access"},

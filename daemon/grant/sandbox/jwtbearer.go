@@ -71,7 +71,7 @@ func (s *Server) personNamed(v string) *User {
 	if u := s.userByID(v); u != nil {
 		return u
 	}
-	if u := s.somebody(v); u != nil && u.Name == v {
+	if u := s.activeUser(v); u != nil && u.Name == v {
 		return u
 	}
 	return nil

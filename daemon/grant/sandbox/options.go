@@ -10,7 +10,7 @@ const (
 	Google  = "google" // installed applications and service accounts
 )
 
-// Options say what kind of server [New] makes. The zero Options are SpatiaFi's numbers and nobody who may sign in.
+// Options say what kind of server [New] makes. The zero Options have SpatiaFi's numbers and no person who may sign in.
 type Options struct {
 	// URL is the server's origin as clients see it, which tokens and assertions name: "https://auth.example". Empty
 	// means the listener's own, once [Server.Start] or [Server.StartPipe] was called.

@@ -155,7 +155,8 @@ func TestJWTBearer(t *testing.T) {
 	ask(jwt(map[string]any{"sub": alice}), nil).refused(t, "blocked", 400, "invalid_grant")
 }
 
-// RFC 7009: a refresh token takes its access tokens along, an access token goes alone, nobody revokes for another.
+// RFC 7009: a refresh token takes its access tokens along, an access token goes alone, and a client revokes only its
+// own.
 func TestRevocation(t *testing.T) {
 	s := newPersonServer(t, Options{})
 	revoke := func(token string, changes url.Values) reply {

@@ -24,7 +24,7 @@ func s256(v string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// newPersonServer is newServer with a public client, a confidential one, and nobody asked for anything.
+// newPersonServer is newServer with a public client, a confidential one, where no person is asked for anything.
 func newPersonServer(t *testing.T, o Options) *Server {
 	t.Helper()
 	o.Clients = append(o.Clients,

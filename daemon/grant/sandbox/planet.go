@@ -35,8 +35,8 @@ func (s *Server) planet(r *request) (answer, bool) {
 	return answer{}, false
 }
 
-// planetLogin takes a mail address and a password as JSON, and nothing else, and answers with a JWT that nobody but the
-// server can verify: its claim api_key is the credential.
+// planetLogin takes a mail address and a password as JSON, and nothing else, and answers with a JWT that nothing but
+// the server can verify: its claim api_key is the credential.
 func (s *Server) planetLogin(r *request) answer {
 	if media, _, _ := mime.ParseMediaType(r.header.Get("Content-Type")); media != "application/json" {
 		return answer{status: http.StatusUnsupportedMediaType}

@@ -55,7 +55,7 @@ func python(t *testing.T) string {
 	return path
 }
 
-// authlib, which nobody here wrote, gets tokens by every method and calls the API with them.
+// authlib, an independent implementation, gets tokens by every method and calls the API with them.
 func TestAuthlib(t *testing.T) {
 	py := python(t)
 	s := newServer(t, Options{})

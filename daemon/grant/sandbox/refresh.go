@@ -108,7 +108,7 @@ func (s *Server) refreshGrant(ask *asking) (*issue, *oauthError) {
 	}
 	if !t.usable(mode, now) {
 		if !mode.KeepFamily {
-			s.endLocked(f) // reuse: nobody can tell the thief from the owner
+			s.endLocked(f) // reuse: the server cannot tell the thief from the owner
 		}
 		return nil, unknownRefresh
 	}

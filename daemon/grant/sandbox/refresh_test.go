@@ -18,7 +18,7 @@ func TestRefreshWithoutRotation(t *testing.T) {
 	now := t0
 	s := newPersonServer(t, Options{Clock: func() time.Time { return now }, Clients: []Client{{ID: "other"}}})
 	if r := tokens(t, s, nil); r.member(t, "refresh_token") != nil {
-		t.Errorf("a refresh token that nobody asked for: %s", r.body)
+		t.Errorf("a refresh token without a request for it: %s", r.body)
 	}
 	first := tokens(t, s, offline)
 	rt := first.text(t, "refresh_token")

@@ -5,7 +5,7 @@
 // Its invariant: it shares no code with the client side. Every check is written from the specification that is named
 // beside it, and it is stricter than most real servers where a specification lets a server be (duplicate parameters,
 // two ways of client authentication, a replayed assertion), so that a client that passes here has little to fear
-// elsewhere. It is not a server for anybody's secrets: it listens on loopback only and keeps everything in memory.
+// elsewhere. It is not a server for real secrets: it listens on loopback only and keeps everything in memory.
 //
 // One file per dialect (spatiafi.go, generic.go, auth0.go, keycloak.go, google.go, planet.go, earthscope.go) and one
 // per grant (code.go, refresh.go, device.go, exchange.go, jwtbearer.go, password.go). What the dialects share is in

@@ -25,7 +25,7 @@ func TestSettings(t *testing.T) {
 			t.Error(err)
 		}
 		if name == "granted" {
-			continue // any text is a scope to somebody
+			continue // any text can be a scope
 		}
 		if err := s.Set(name, "x x"); err == nil {
 			t.Errorf("%s takes anything", name)

@@ -80,7 +80,7 @@ func (s *Server) StartTLS(addr string) error {
 func (s *Server) CA() []byte { return pemCertificate(s.tls().certificate) }
 
 // ClientCertificate makes a certificate for a client, with the subject "CN=name", and its key (PKCS #8), both PEM. The
-// sandbox's authority issues it, or nobody but itself.
+// sandbox's authority issues it, or it is self-signed.
 func (s *Server) ClientCertificate(name string, selfSigned bool) (certificate, key []byte) {
 	by := s.tls()
 	if selfSigned {

@@ -1,6 +1,6 @@
 // Serve runs the sandbox authorization server as a process of its own, for tests in shell and Python and for trying
 // things out by hand. It prints its URL as one line on stdout and runs until a signal, or with -until-eof until its
-// standard input ends. It is not a server for anybody's secrets: see package sandbox.
+// standard input ends. It is not a server for real secrets: see package sandbox.
 package main
 
 import (
