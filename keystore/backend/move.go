@@ -19,8 +19,8 @@ const moveLimit = 2 * time.Minute
 // Move carries every credential to another store, and then uses that one. The order is: write down where to, copy, read
 // each copy back, write down that the new store is the one that is used, erase the old one, write down that it is
 // erased. Whatever ends the process, what keystore.json says is used holds every credential, and Move again does the
-// rest. What cannot be copied ends it before anything is erased. Nothing is changed in the old store meanwhile: who
-// wants to waits, as long as 10 s.
+// rest. What cannot be copied ends it before anything is erased. Nothing is changed in the old store meanwhile: a
+// write waits for up to 10 s.
 //
 // use and key are as in [Keystore.Use], but for memory. The passphrase stays the caller's.
 func (k *Keystore) Move(ctx context.Context, use, key string, passphrase keystore.Secret) error {

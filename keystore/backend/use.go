@@ -105,7 +105,7 @@ func (k *Keystore) makeCurrent(b *backend) error {
 	next := *k.remembered.Load()
 	if next.store != b.store {
 		if old := k.current.Load(); old != b {
-			next.Profiles, next.Sealed = nil, nil // vacate found none of them
+			next.Profiles, next.Sealed = nil, nil // checkLeavable found none of them
 			if old != nil && old.sealed != nil && b.sealed == nil {
 				next.Left = &left{store: old.store}
 			}

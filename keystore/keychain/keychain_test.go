@@ -80,7 +80,7 @@ func TestLocked(t *testing.T) {
 	brief, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
 	if err := s.Unlock(brief); !errors.Is(err, keystore.ErrLocked) {
-		t.Errorf("nobody typed a password: %v, want ErrLocked", err)
+		t.Errorf("no password was typed: %v, want ErrLocked", err)
 	}
 	if _, err := os.Stat(mark); err != nil {
 		t.Error("Unlock opened no prompt")

@@ -19,7 +19,7 @@ import (
 // sealed file's format and holds one record a profile. It is small, replaced as a whole, and removed when it is empty.
 //
 // The generation of what goes here is above any that the sealed file may have got in spite of an error; what is stored
-// there later is above this. So whichever of the two is found newer is newer, and of equal ones the sealed file's
+// there later is above this. So the one of the higher generation is the newer one, and of equal ones the sealed file's
 // counts.
 type fallback struct {
 	disk ownfile.Disk

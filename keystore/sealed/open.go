@@ -142,8 +142,8 @@ func (s *Store) openWith(ctx context.Context, source KeySource, create bool) err
 	}
 	defer key.Wipe()
 	if err := s.openKey(key, create); err != nil {
-		if create {
-			restoreKey(source)
+		if create && !errors.Is(err, ErrInUse) {
+			s.discardNew(source)
 		}
 		return err
 	}
@@ -158,13 +158,21 @@ func (s *Store) openWith(ctx context.Context, source KeySource, create bool) err
 		empty := create && s.index.end == 0
 		s.mu.RUnlock()
 		if err = errors.Join(err, s.release()); empty {
-			s.disk.Remove(s.path)
-			restoreKey(source)
+			s.discardNew(source)
 		}
 		return err
 	}
 	s.isOpen.Store(true)
 	return nil
+}
+
+// discardNew removes a new file in which nothing could be stored, for an empty one looks like damage, and restores the
+// key in whose place its own was put.
+func (s *Store) discardNew(source KeySource) {
+	if !Exists(s.path) {
+		s.disk.Remove(s.path)
+	}
+	restoreKey(source)
 }
 
 // openKey opens the file, or with create makes an empty one, takes its lock, and adds what an earlier process left

@@ -203,6 +203,9 @@ func TestKeyOfAMovedFileSurvivesFailedAttempts(t *testing.T) {
 			}
 		}
 		disk.set(nil)
+		if _, err := os.Lstat(o.Path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: an empty file is left, which looks like damage: %v", op, err)
+		}
 		if err := os.Rename(o.Path+".away", o.Path); err != nil {
 			t.Fatal(err)
 		}
