@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // place returns a configuration directory with these files.
@@ -163,6 +165,9 @@ func TestFilesThatOthersCouldWriteAreRefused(t *testing.T) {
 		"owner": func() error { return errors.Join(os.Chmod(file, 0o600), os.Chown(file, 4242, 4242)) },
 		"type":  func() error { return errors.Join(os.Remove(file), os.Mkdir(file, 0o700)) },
 	} {
+		if name == "owner" && tier.Quick() && os.Geteuid() != 0 {
+			continue
+		}
 		if err := spoil(); err != nil {
 			t.Fatalf("%s: %v (this test needs root)", name, err)
 		}

@@ -216,7 +216,7 @@ func TestH74HintsCanBeTyped(t *testing.T) {
 	if !ok {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("sh", "-c", e.Hint).CombinedOutput(); err != nil {
+	if out, err := typedByAPerson(e.Hint).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", e.Hint, err, out)
 	}
 	if c, err := d.Load(); err != nil || c.Network.Proxy.Value != "http://b.example" {
@@ -294,11 +294,18 @@ func TestH86ACAFileThatHasGone(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		typed, _, ok := strings.Cut(e.Hint, ", or ")
-		if out, err := exec.Command("/bin/sh", "-c", typed).CombinedOutput(); !ok || err != nil {
+		if out, err := typedByAPerson(typed).CombinedOutput(); !ok || err != nil {
 			t.Fatalf("%s: %s: %s, %v", name, e.Hint, out, err)
 		}
 		if c, err := d.Load(); err != nil || c.Network.CAFile.Value != "" || c.Network.Proxy.Value == "" {
 			t.Errorf("%s: %v, %v", name, c, err)
 		}
 	}
+}
+
+// typedByAPerson runs a command in a shell that finds the system's programs, whatever this process's PATH is.
+func typedByAPerson(command string) *exec.Cmd {
+	cmd := exec.Command("/bin/sh", "-c", command)
+	cmd.Env = append(os.Environ(), "PATH=/usr/bin:/bin")
+	return cmd
 }

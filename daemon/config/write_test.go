@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 const (
@@ -167,6 +169,7 @@ func TestWritingFailsWithAPlaceAndAHint(t *testing.T) {
 		refused(t, save(place(t, nil), Profile{Name: "../x"}), "profiles.d", "cannot be a profile's name")
 	})
 	t.Run("nothing can be made", func(t *testing.T) {
+		tier.NeedsRoot(t) // to any other user /proc is another's
 		d, err := At("/proc/groat/")
 		if err != nil {
 			t.Fatal(err)

@@ -169,8 +169,9 @@ func TestQuoting(t *testing.T) {
 	if err != nil || len(found) != 1 || len(found[0].Copies) != 1 {
 		t.Fatalf("%+v, %v", found, err)
 	}
-	if out, err := exec.CommandContext(t.Context(), "sh", "-c",
-		found[0].Copies[0].Remove).CombinedOutput(); err != nil {
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", found[0].Copies[0].Remove)
+	cmd.Env = append(os.Environ(), "PATH=/usr/bin:/bin") // rm is there, whatever this process's PATH is
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s: %v, %s", found[0].Copies[0].Remove, err, out)
 	}
 	if _, err := os.Lstat(w.path(".planet/" + name + "/auth_client.json")); !errors.Is(err, fs.ErrNotExist) {

@@ -108,10 +108,8 @@ func TestI4WhoConnectedByTCP(t *testing.T) {
 // The kernel tells of a single socket what its table says, for every owner, and a connection that it does not know at
 // all has been reset.
 func TestI31SingleSocketsAsInTheTable(t *testing.T) {
+	tier.NeedsRoot(t)
 	other := uint32(nobody)
-	if os.Geteuid() != 0 {
-		t.Fatal("to play another user this test needs root: run make test as root")
-	}
 	for _, c := range []struct{ listen, dial string }{
 		{"127.0.0.1:0", "127.0.0.1"}, {"[::1]:0", "::1"}, {"127.0.0.1:0", "::ffff:127.0.0.1"}, {"[::]:0", "127.0.0.1"},
 	} {

@@ -12,14 +12,13 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // The rule, a row a file: which of the four rules of package ownpath let it be opened. What is refused is not changed.
 func TestRule(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("to give a file away this test needs root: run make test as root")
-	}
+	tier.NeedsRoot(t)
 	file := func(mode fs.FileMode) func(string) error {
 		return func(path string) error {
 			return errors.Join(os.WriteFile(path, []byte("x"), 0o600), os.Chmod(path, mode))
@@ -256,6 +255,7 @@ func (d mapping) Open(path string, flags int) (ownfile.File, error) {
 
 // What is refused as soon as it is made does not stay.
 func TestCreateAsAnotherUser(t *testing.T) {
+	tier.NeedsRoot(t)
 	path := filepath.Join(t.TempDir(), "f")
 	err := ownfile.ReplaceOn(mapping{ownfile.System}, path, ownfile.Unique(path), []byte("new"))
 	if e, ok := errors.AsType[*ownpath.Error](err); !ok || !strings.Contains(e.Message, "uid 65534") {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/sealed"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 func TestWrongKey(t *testing.T) {
@@ -80,6 +81,9 @@ func TestRefusedFiles(t *testing.T) {
 		"another owner": {chownToOther, "another user"},
 	} {
 		t.Run("D16 "+name, func(t *testing.T) {
+			if name == "another owner" {
+				tier.NeedsRoot(t)
+			}
 			dir := filepath.Join(t.TempDir(), "d")
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)

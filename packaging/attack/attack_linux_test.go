@@ -162,7 +162,7 @@ func TestCrowd(t *testing.T) {
 
 func TestTogether(t *testing.T) {
 	sh := func(script string) *exec.Cmd { return exec.Command("/bin/sh", "-c", script) }
-	s, err := Together(sh("exit 73"), sh("exec sleep 300"), sh("exit 73"))
+	s, err := Together(sh("exit 73"), sh("PATH=/usr/bin:/bin exec sleep 300"), sh("exit 73"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestTogether(t *testing.T) {
 	if codes, running := s.Losers(patience); len(codes) != 3 || len(running) != 0 {
 		t.Errorf("after the end: %v, %v", codes, running)
 	}
-	if _, err := Together(sh("exec sleep 300"), exec.Command("/no/such/program")); err == nil {
+	if _, err := Together(sh("PATH=/usr/bin:/bin exec sleep 300"), exec.Command("/no/such/program")); err == nil {
 		t.Error("a program that is not there was started")
 	}
 }

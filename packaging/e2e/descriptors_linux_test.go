@@ -211,8 +211,8 @@ func TestH71TheSoftLimitOnDescriptorsIsRaised(t *testing.T) {
 				t.Fatal(err)
 			}
 			hard := min(was.Max, 4000)
-			limits := "ulimit -Sn 64; ulimit -Hn " + strconv.FormatUint(hard, 10) + "; exec env " + variable + " groatd"
-			cmd := exec.Command("sh", "-c", limits)
+			limits := "ulimit -Sn 64; ulimit -Hn " + strconv.FormatUint(hard, 10) + "; " + variable + " exec groatd"
+			cmd := exec.Command("/bin/sh", "-c", limits)
 			cmd.Env = w.variables()
 			p, err := launch(cmd)
 			if err != nil {

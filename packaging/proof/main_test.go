@@ -40,7 +40,7 @@ func example(t *testing.T) *program {
 		commit: func(context.Context, string) (string, error) { return "0123456789ab", nil },
 		parts: []part{{
 			name: "sums", what: "All sums.", packages: []string{"./a"}, paths: []string{"d"},
-			env: []string{"SUMS=all"}, command: []string{"sh", "-c", `echo "sums: $SUMS  of them"`},
+			env: []string{"SUMS=all"}, command: []string{"/bin/sh", "-c", `echo "sums: $SUMS  of them"`},
 			shortEnv: []string{"SUMS=few"}, result: regexp.MustCompile(`sums: (.+)`),
 		}},
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // A private directory is this user's, closed to others, and no link to one.
@@ -37,6 +39,7 @@ func TestCheckPrivateDir(t *testing.T) {
 
 // Only a configuration may be root's where the user is another one.
 func TestRootsFile(t *testing.T) {
+	tier.NeedsRoot(t)
 	path := filepath.Join(t.TempDir(), "f")
 	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(filepath.Dir(path), 0o755)); err != nil {
 		t.Fatal(err)

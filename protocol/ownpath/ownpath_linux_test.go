@@ -25,6 +25,7 @@ func makeDirectory(t *testing.T, path string, mode fs.FileMode, uid int) {
 // No directory is made before the owner of every one above it is known to be right, root, too, makes
 // nothing in another user's.
 func TestH4NothingIsMadeInAnothersDirectory(t *testing.T) {
+	tier.NeedsRoot(t)
 	for name, c := range map[string]struct {
 		plant func(root string)
 		says  string // nothing where it is made
@@ -137,6 +138,7 @@ func TestH7ParseUser(t *testing.T) {
 
 // Root is told whose home it has, and how to run as that person.
 func TestH29WhoseHome(t *testing.T) {
+	tier.NeedsRoot(t)
 	home := t.TempDir()
 	if err := os.Chown(home, 1, 1); err != nil {
 		t.Fatal("to give a home away this test needs root: ", err)
@@ -154,6 +156,7 @@ func TestH29WhoseHome(t *testing.T) {
 
 // Whom nothing gives a home, a container's user, is told one that can be made.
 func TestH84NoHome(t *testing.T) {
+	tier.NeedsRoot(t)
 	if err := MakeDir(SpareHome()); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // Every character of the whole range either can be seen or does not come through, by each function.
@@ -100,6 +102,7 @@ func TestI3SentencesThatAreForeignInPart(t *testing.T) {
 
 // A word for a shell is the same word after the shell has read it, and shows nothing that steers a terminal.
 func TestI3AWordForAShell(t *testing.T) {
+	tier.Needs(t, "bash")
 	for _, word := range []string{
 		"/home/ann/x", "/tmp/a b", "it's", "a\nb", "x\u202ey", "\x1b[2K", "groat: hint: x", `back\slash` +
 			"\n", "$(id)", "`id`", "-n", "\xff", "Ü b", "\u200b1",

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
@@ -217,9 +218,7 @@ func (h *home) lock() string {
 
 // A home of another user is not a place to start a groatd in.
 func TestAnothersHome(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("to make another user's home this test needs root: run make test as root")
-	}
+	tier.NeedsRoot(t)
 	h := newHome(t, "")
 	home := filepath.Join(h.dir, "home")
 	if err := errors.Join(os.Mkdir(home, 0o755), os.Chown(home, 4242, 4242)); err != nil {
