@@ -44,7 +44,8 @@ func restoreBackup(c *conn, params []byte) (any, error) {
 	return c.d.logins.RestoreFile(ctx, p, passphrase, c.oneGuess(passphrase))
 }
 
-// oneGuess returns what calls a function as one guess of a passphrase: one at a time, since each also takes much memory.
+// oneGuess returns a function that calls another one as one attempt with the passphrase; see [conn.unlocking]. One
+// attempt at a time also bounds the memory, of which deriving a key takes much.
 func (c *conn) oneGuess(passphrase keystore.Secret) func(func() error) error {
 	return func(f func() error) error {
 		return c.unlocking(passphrase, func(context.Context) error { return f() })

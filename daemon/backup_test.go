@@ -15,12 +15,13 @@ import (
 
 const backupPassphrase = "vellum otter crane seven"
 
-// filled is a house with App Credentials, a client with a secret and a session.
-func filled(t *testing.T) *house {
+// filled is an env with App Credentials, a client with a secret and a session.
+func filled(t *testing.T) *env {
 	t.Helper()
-	h := newHouseWith(t, sandbox.Options{
-		Clients: []sandbox.Client{{ID: "machine", Secret: clientSecret}, {ID: "app", Method: sandbox.None}}, Refresh: sandbox.Refresh{Always: true, Rotate: true},
-		Device: sandbox.Device{Interval: time.Second},
+	h := newEnvWith(t, sandbox.Options{
+		Clients: []sandbox.Client{{ID: "machine", Secret: clientSecret}, {ID: "app", Method: sandbox.None}},
+		Refresh: sandbox.Refresh{Always: true, Rotate: true},
+		Device:  sandbox.Device{Interval: time.Second},
 	}, memory{&keystore.Memory{}})
 	if _, err := h.login(t, "apps", nil); err != nil {
 		t.Fatal(err)
@@ -33,13 +34,15 @@ func filled(t *testing.T) *house {
 	return h
 }
 
-func (h *house) backup(t *testing.T, path string, force bool) (r protocol.BackupResult, err error) {
+func (h *env) backup(t *testing.T, path string, force bool) (r protocol.BackupResult, err error) {
 	t.Helper()
-	err = h.client(t).Call(t.Context(), protocol.MethodBackup, map[string]any{"path": path, "force": force, "passphrase": backupPassphrase}, &r)
+	err = h.client(t).Call(t.Context(), protocol.MethodBackup,
+		map[string]any{"path": path, "force": force, "passphrase": backupPassphrase}, &r)
 	return r, err
 }
 
-func (h *house) restored(t *testing.T, path, passphrase string, take, replace []string) (r protocol.RestoreResult, err error) {
+func (h *env) restored(t *testing.T, path, passphrase string, take, replace []string) (r protocol.RestoreResult,
+	err error) {
 	t.Helper()
 	err = h.client(t).Call(t.Context(), protocol.MethodRestore,
 		map[string]any{"path": path, "take": take, "replace": replace, "passphrase": passphrase}, &r)
@@ -55,13 +58,15 @@ func TestL34WhereABackupIsWritten(t *testing.T) {
 	link := filepath.Join(dir, "link")
 	file := filepath.Join(dir, "file")
 	if err := errors.Join(os.Mkdir(state, 0o700), os.WriteFile(target, []byte("mine"), 0o644), os.Symlink(target, link),
-		os.WriteFile(file, []byte("mine"), 0o644), os.WriteFile(filepath.Join(state, "sealed"), []byte("mine"), 0o600)); err != nil {
+		os.WriteFile(file, []byte("mine"), 0o644),
+		os.WriteFile(filepath.Join(state, "sealed"), []byte("mine"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	h.StateDir = state
 	for path, force := range map[string]bool{
-		file: false, link: true, dir: true, "relative": true, filepath.Join(dir, "none", "b"): true, filepath.Join(state, "sealed"): true,
-		filepath.Join(state, "new"): false, "/proc/self/mem": true, "/dev/null": true,
+		file: false, link: true, dir: true, "relative": true, filepath.Join(dir, "none", "b"): true,
+		filepath.Join(state, "sealed"): true,
+		filepath.Join(state, "new"):    false, "/proc/self/mem": true, "/dev/null": true,
 	} {
 		_, err := h.backup(t, path, force)
 		wantError(t, err, protocol.Config)
@@ -93,7 +98,8 @@ func TestL40ABackupIsNoConfiguration(t *testing.T) {
 	for _, dir := range h.Config.Paths() {
 		for _, name := range []string{"b.toml", "config.toml", "b"} {
 			_, err := h.backup(t, filepath.Join(dir, name), true)
-			if e := wantError(t, err, protocol.Config); !strings.Contains(e.Error(), "groat keeps its own files there") {
+			if e := wantError(t, err, protocol.Config); !strings.Contains(e.Error(),
+				"groat keeps its own files there") {
 				t.Errorf("%s: %v", name, e)
 			}
 		}

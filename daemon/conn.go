@@ -19,8 +19,8 @@ import (
 	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
-// conn is one connection. Its own goroutine reads; requests that take no waiting are answered there, the others in
-// goroutines of their own, at most [protocol.MaxInFlight].
+// conn is one connection. Its own goroutine reads, and answers requests that need no waiting. The others are answered
+// in goroutines of their own, at most [protocol.MaxInFlight] at a time.
 type conn struct {
 	d    *Daemon
 	net  net.Conn
@@ -38,7 +38,7 @@ type conn struct {
 	mu    sync.Mutex
 	parts int // requests that take part in a login
 
-	// ctx ends when no more input can come: nobody is left to type, so logins end with it.
+	// ctx ends when no more input can come. Logins end with it, since no answer to their questions can come either.
 	ctx    context.Context
 	cancel context.CancelFunc
 	// open ends when the connection is closed and no answer can leave any more.
@@ -46,7 +46,7 @@ type conn struct {
 	shut context.CancelFunc
 }
 
-// serve reads requests until the input ends or makes no sense, and answers all that were complete.
+// serve reads requests until the input ends or cannot be parsed, and answers all that were complete.
 func (c *conn) serve() {
 	defer c.close()
 	defer c.logPanic()
@@ -72,8 +72,8 @@ func (c *conn) logPanic() {
 	}
 }
 
-// unreadable tells the peer why it is not read any further, where it can know. Where nobody is there to hear what is still to
-// be answered, nobody waits for that: a crowd that asks and leaves must not fill the daemon.
+// unreadable tells the peer why it is not read any further, if the line was too long or too slow. If the peer has left,
+// the connection ends at once, and its pending requests with it: clients that ask and leave must not fill the daemon.
 func (c *conn) unreadable(err error) {
 	switch {
 	case errors.Is(err, protocol.ErrLineTooLong), errors.Is(err, frame.ErrLineTooSlow):
@@ -83,7 +83,7 @@ func (c *conn) unreadable(err error) {
 	}
 }
 
-// request deals with one line and reports whether to go on.
+// request handles one line and reports whether to read the next.
 func (c *conn) request(line []byte) bool {
 	r, fatal, err := jsonrpc.ParseRequest(line)
 	if err != nil {
@@ -124,7 +124,8 @@ func (c *conn) request(line []byte) bool {
 	return true
 }
 
-// quick answers what needs no waiting: nearly every token request.
+// quick answers a token request in the reading goroutine if no waiting is needed, as for nearly all, and reports
+// whether it did.
 func (c *conn) quick(r jsonrpc.Request) bool {
 	if r.Method != protocol.MethodToken {
 		return false
@@ -170,7 +171,8 @@ func (c *conn) reply(id []byte, result any) {
 		line, err := jsonrpc.AppendResult(out, id, result)
 		if err != nil {
 			c.d.Log.Error("a result cannot be encoded", zap.Error(err))
-			return jsonrpc.AppendError(out, id, protocol.NewError(protocol.Internal, "the answer cannot be encoded", ""))
+			e := protocol.NewError(protocol.Internal, "the answer cannot be encoded", "")
+			return jsonrpc.AppendError(out, id, e)
 		}
 		return line
 	})
@@ -191,8 +193,8 @@ func (c *conn) notify(method string, params any) {
 	})
 }
 
-// send writes one line. A peer that does not take it within [protocol.WriteTimeout], or whose process has ended, gets
-// no more: the connection ends.
+// send writes one line. The connection ends if the peer's process has ended, or if the peer does not take the line
+// within [protocol.WriteTimeout].
 func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -208,7 +210,8 @@ func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 	if len(c.out) > protocol.MaxLine {
 		c.d.Log.Error("an answer is longer than a line may be", zap.Int("bytes", len(c.out)))
 		clear(c.out)
-		c.out = jsonrpc.AppendError(c.out[:0], id, protocol.NewError(protocol.Internal, "the answer is longer than a line may be", ""))
+		e := protocol.NewError(protocol.Internal, "the answer is longer than a line may be", "")
+		c.out = jsonrpc.AppendError(c.out[:0], id, e)
 	}
 	c.extend()
 	_, err := c.net.Write(c.out)
@@ -221,8 +224,8 @@ func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 	}
 }
 
-// waiting is a caller's wait. It ends early where the caller is no longer there, but not so early that what was asked for
-// is not even begun.
+// waiting returns the context of a caller's wait, which ends after limit. It also ends a second after the connection is
+// closed: by then the renewal that was asked for has begun.
 func (c *conn) waiting(limit time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	stop := context.AfterFunc(c.open, func() { time.AfterFunc(time.Second, cancel) })
@@ -232,8 +235,8 @@ func (c *conn) waiting(limit time.Duration) (context.Context, context.CancelFunc
 // keepOut is the largest buffer for answers that an idle connection keeps.
 const keepOut = 8 << 10
 
-// extend makes sure that the write deadline is at least [protocol.WriteTimeout] away. It is moved at most once a second: a
-// busy connection need not move a timer for every answer.
+// extend makes sure that the write deadline is at least [protocol.WriteTimeout] away. It moves the deadline at most
+// once a second, so that a busy connection does not move a timer for every answer.
 func (c *conn) extend() {
 	now := time.Now()
 	if c.until.Sub(now) < protocol.WriteTimeout {
@@ -242,7 +245,7 @@ func (c *conn) extend() {
 	}
 }
 
-// hangUp makes the reading goroutine return, and whoever still writes.
+// hangUp closes the connection. The goroutines that read it or write to it return.
 func (c *conn) hangUp() {
 	c.cancel()
 	c.shut()
@@ -256,8 +259,8 @@ func (c *conn) stopReading() {
 	}
 }
 
-// close answers what is under way, then ends the connection. Input that has ended (a half-closed connection) is no
-// reason not to answer; a login, though, has nobody left to type.
+// close waits until the requests under way are answered, then ends the connection. A half-closed connection still gets
+// its answers; only logins are cancelled, which no answer to a question can reach any more.
 func (c *conn) close() {
 	c.cancel()
 	c.work.Wait()
@@ -265,11 +268,11 @@ func (c *conn) close() {
 	c.peer.Close()
 }
 
-// touch notes that the connection is in use, by a clock that nobody sets.
+// touch notes that the connection is in use now, by the monotonic clock.
 func (c *conn) touch() { c.active.Store(int64(time.Since(c.d.started))) }
 
-// idleSince returns when, since the daemon's start, the connection last did anything, or false while it works or hardly
-// rests. What has begun to come and is no request yet counts as nothing.
+// idleSince returns when the connection was last in use, since the daemon's start, and whether it is idle: it has no
+// request under way and was last in use at least [rest] ago. Half a request does not count as use.
 func (c *conn) idleSince() (time.Duration, bool) {
 	since := time.Duration(c.active.Load())
 	return since, len(c.room) == 0 && time.Since(c.d.started)-since >= rest

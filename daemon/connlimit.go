@@ -9,15 +9,16 @@ import (
 )
 
 const (
-	// evicted is how many idle connections make room at once, where there are very many: looking for them takes time.
+	// evicted is how many idle connections are closed at once, where there are very many: looking for them takes time.
 	evicted = 16
-	// rest is how long a connection must have been idle to be taken for idle: a client that has just connected, or has
-	// just been answered, is about to ask.
+	// rest is how long a connection must be out of use to count as idle: a client that has just connected, or has just
+	// been answered, may be about to ask.
 	rest = 100 * time.Millisecond
 )
 
-// makeRoom returns when one more connection can be accepted. Where there are more than may be, those that have been idle for
-// longest are closed; where none is idle, whoever comes waits in the listener's queue until one has ended or rests.
+// makeRoom returns when one more connection can be accepted, or ctx ends. If there are too many, it closes those that
+// have been idle for longest; if none is idle, it waits until one ends or becomes idle, and new clients wait in the
+// listener's queue.
 func (s *server) makeRoom(ctx context.Context) {
 	for s.full() && ctx.Err() == nil {
 		if s.Evict() > 0 {
@@ -31,7 +32,8 @@ func (s *server) makeRoom(ctx context.Context) {
 	}
 }
 
-// full reports whether connections of every kind, and what follows their processes, take more descriptors than they may.
+// full reports whether clients' connections, the descriptors that watch their processes, and browser logins take more
+// descriptors than they may.
 func (s *server) full() bool { return s.Taken()+s.d.budget.Held() > s.most }
 
 // Taken implements [descriptors.Connections].

@@ -19,8 +19,8 @@ import (
 // places is how many connections there may be in these tests. One more is accepted before anything is done about it.
 const places = 4
 
-// crowded is a daemon with few places, whose network answers nobody until release is closed. It accepts nobody before serve is
-// called: whoever has asked by then is never idle.
+// crowded is a daemon with few places, whose network does not answer until release is closed. It accepts no connection
+// before serve is called: a client that has sent its request by then is never idle.
 func crowded(t *testing.T) (socket string, network stuck, serve func()) {
 	t.Helper()
 	network = stuck{make(chan struct{}, 1), make(chan struct{})}
@@ -120,8 +120,8 @@ func TestA28ASlowGoroutineMakesNoConnectionYounger(t *testing.T) {
 	})
 }
 
-// Where every connection waits for an answer, none is closed; whoever comes waits until there is room.
-func TestA28WhereNobodyIsIdle(t *testing.T) {
+// Where every connection waits for an answer, none is closed; a new client waits until there is room.
+func TestA28WhereNoneIsIdle(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, network stuck, busy []*raw){
 		"A28 until one rests": func(t *testing.T, network stuck, busy []*raw) {
 			close(network.release)
@@ -139,7 +139,7 @@ func TestA28WhereNobodyIsIdle(t *testing.T) {
 		},
 		"A6 until those who asked have left": func(t *testing.T, network stuck, busy []*raw) {
 			for _, c := range busy {
-				c.Close() // and the network still answers nobody
+				c.Close() // and the network still does not answer
 			}
 			t.Cleanup(func() { close(network.release) })
 		},

@@ -1,9 +1,10 @@
-// Package daemon answers requests: it accepts a connection, identifies the peer, decodes, decides, and replies.
+// Package daemon answers requests: it accepts a connection, identifies the peer, decodes a request, calls the package
+// that knows the answer, and replies.
 //
-// It owns the profiles (what is configured, resolved against the presets) and the way of a login; tokens are the
-// broker's, exchanges with a server are package grant's. The invariants: nothing is parsed from a peer of another user;
-// one stuck, slow or hostile client changes nothing for the others; no reply holds a secret but the access token that was
-// asked for; every error that leaves has one kind, one sentence and the next command (wire.go).
+// It holds no rules of its own about profiles (package profile), logins (login), tokens (broker) or servers (grant).
+// The invariants: nothing is parsed from a peer of another user; one stuck, slow or hostile client does not affect the
+// others; no reply holds a secret but the access token that was asked for; every error in a reply has one kind, one
+// sentence and the next command (package wire).
 package daemon
 
 import (
@@ -46,12 +47,15 @@ type Options struct {
 	Log     *zap.Logger
 	Release string // the build's version
 	Socket  string // for people to read
-	// StateDir is a directory of the user's own in which the daemon remembers what servers have refused; empty: it does not.
+	// StateDir is a directory of the user's own in which the daemon records what servers have refused. If it is empty,
+	// nothing is recorded.
 	StateDir string
-	// Place is what the daemon works with: a request that names another place is refused. The zero Place refuses none.
+	// Place is the directories that the daemon works with. A request that names another place is refused; the zero
+	// Place refuses none.
 	Place protocol.PlaceStatus
-	// Activated: a service manager passed the socket and starts a daemon for whoever connects. Then a configuration that
-	// cannot be used is what every request is answered with; ending would only mean to be started again.
+	// Activated is set if a service manager passed the socket and starts a daemon when a client connects. Then a
+	// configuration that cannot be used does not end the daemon, which would only be started again: it is the answer to
+	// every request for a profile.
 	Activated bool
 }
 
@@ -68,14 +72,14 @@ type Daemon struct {
 	listens  atomic.Pointer[string] // see ListensAt
 	stores   login.Stores
 	logins   *login.Logins
-	opened   chan struct{} // holds a token when the keystore can be used again
-	doubtful atomic.Bool   // a keystore that cannot be read may know of sessions in doubt
+	opened   chan struct{} // holds an element when the keystore can be used again
+	doubtful atomic.Bool   // set while the keystore cannot be read and may know of sessions in doubt
 
-	living sync.WaitGroup // what heals
-	halt   func()         // ends what heals
+	healing     sync.WaitGroup // one while [Daemon.heal] runs
+	stopHealing func()
 }
 
-// ListensAt says where callers find the daemon, for people to read: it stands instead of [Options].Socket.
+// ListensAt sets the path of the socket that "status" shows, in place of [Options].Socket.
 func (d *Daemon) ListensAt(path string) { d.listens.Store(&path) }
 
 func (d *Daemon) socket() string {
@@ -85,19 +89,22 @@ func (d *Daemon) socket() string {
 	return d.Socket
 }
 
-// serves reports whether a request's place, a JSON string as it stands in the line, is the daemon's.
+// serves reports whether a request's place, a JSON string as it stands in the line, is the daemon's place.
 func (d *Daemon) serves(place []byte) bool {
 	id := d.Place.ID
 	return id == "" || len(place) == len(id)+2 && string(place[1:len(place)-1]) == id
 }
 
-// New loads the configuration. The error is a [*config.Error] or about the system.
+// New returns a daemon that has loaded its configuration; the caller calls Serve or Close. The error is a
+// [*config.Error] or about the system.
 func New(o Options) (*Daemon, error) {
 	d := &Daemon{
 		Options: o, broker: broker.New(o.Now), refusals: refusals.Open(o.StateDir, o.Log),
 		unlocks: throttle.NewUnlock(), started: time.Now(),
-		stores: login.Stores{Kept: keystore.PendingStore{Store: o.Store}, Memory: keystore.PendingStore{Store: &keystore.Memory{}}},
-		opened: make(chan struct{}, 1), halt: func() {},
+		stores: login.Stores{
+			Kept: keystore.PendingStore{Store: o.Store}, Memory: keystore.PendingStore{Store: &keystore.Memory{}},
+		},
+		opened: make(chan struct{}, 1), stopHealing: func() {},
 	}
 	d.budget.Share(descriptors.Limit(), nil)
 	d.profiles = profile.New(profile.Options{
@@ -119,8 +126,8 @@ func New(o Options) (*Daemon, error) {
 	}
 	if err == nil {
 		var ctx context.Context
-		ctx, d.halt = context.WithCancel(context.Background())
-		d.living.Go(func() { d.heal(ctx) })
+		ctx, d.stopHealing = context.WithCancel(context.Background())
+		d.healing.Go(func() { d.heal(ctx) })
 	}
 	return d, err
 }
@@ -129,8 +136,12 @@ func New(o Options) (*Daemon, error) {
 // their tokens.
 func (d *Daemon) Reload() error { return d.profiles.Reload() }
 
-// profilesChanged gives the broker the credentials of profiles that are new or configured in another way, and takes from it those
-// of profiles that are removed.
+// profilesChanged gives the broker the credentials of profiles that are new or configured in another way, and takes
+// from it those of profiles that are removed.
+//
+// The table is locked meanwhile, for up to 20 s while a removed profile's request is under way. It must be: once the
+// table is unlocked, a login may store a new credential of the same name, which the answer to that request would
+// replace.
 func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	changed := map[string]broker.Source{}
 	for p := range now.All() {
@@ -159,13 +170,13 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 // Profiles returns how many profiles there are.
 func (d *Daemon) Profiles() int { return d.profiles.Snapshot().Len() }
 
-// Close lets what is under way with providers come to its end, as long as ctx allows: requests for tokens, and of logins
-// what must not be cut off.
+// Close cancels logins, and waits, as long as ctx allows, for requests to providers that are under way: for tokens, and
+// those of logins that must not be cut off.
 func (d *Daemon) Close(ctx context.Context) error {
-	d.halt()
+	d.stopHealing()
 	d.logins.Close(ctx)
 	healed := make(chan struct{})
-	go func() { d.living.Wait(); close(healed) }()
+	go func() { d.healing.Wait(); close(healed) }()
 	select {
 	case <-healed:
 	case <-ctx.Done():
@@ -174,14 +185,14 @@ func (d *Daemon) Close(ctx context.Context) error {
 	err := d.broker.Close(ctx)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTry)
 	defer cancel()
-	d.stores.Kept.RetryAll(last, false) // what is in memory only ends now
+	d.stores.Kept.RetryAll(last, false) // a credential that is in memory only would be lost
 	return err
 }
 
-// lastTry is what is left to store what is in memory only, however long the rest has taken.
+// lastTry is how long Close may take to store credentials that are in memory only, after ctx has ended too.
 const lastTry = 3 * time.Second
 
-// Responds reports whether the daemon can take its own locks within a time: a watchdog's question.
+// Responds reports, for a watchdog, whether the daemon can take its own locks within a time.
 func (d *Daemon) Responds(within time.Duration) bool {
 	done := make(chan struct{})
 	go func() {
@@ -197,17 +208,18 @@ func (d *Daemon) Responds(within time.Duration) bool {
 }
 
 // KeepsFromHandover returns why something would be lost if the daemon ended now and another process got its access
-// tokens and nothing else, or nil. What the keystore could not take before is tried to be stored first.
+// tokens and nothing else, or nil. It first tries again to store credentials that are in memory only.
 //
-// What is not a loss: a sealed store that a person has unlocked is locked again, as after each start, and the tokens
-// that are held are served meanwhile.
+// A sealed store that a person has unlocked is locked again after the hand-over, as after each start. That does not
+// count as a loss: cached tokens are served meanwhile.
 func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
 	end := fmt.Sprintf("kill %d", os.Getpid())
 	if d.logins.Running() > 0 {
 		return &handover.Refusal{Message: "a sign-in is under way there", Hint: end}
 	}
 	if ephemeral := d.profiles.Ephemeral(); len(ephemeral) > 0 {
-		return &handover.Refusal{Message: "it keeps profiles in memory only: " + strings.Join(ephemeral, ", "), Hint: end}
+		message := "it keeps profiles in memory only: " + strings.Join(ephemeral, ", ")
+		return &handover.Refusal{Message: message, Hint: end}
 	}
 	if d.Profiles() > 0 && d.Keystore.Status(ctx).Use == "memory" {
 		return &handover.Refusal{Message: "it keeps credentials in memory only", Hint: end}
@@ -230,7 +242,8 @@ func (d *Daemon) Adopt(tokens []handover.Token) int {
 	return handover.Adopt(d.broker, d.profiles.Snapshot(), tokens)
 }
 
-// wire is [wire.Error] for an error about a profile, or about none where the name is empty. An error that nobody expects is logged.
+// wire is [wire.Error] for an error about the named profile, or about none if the name is empty. It logs an error that
+// the table does not know.
 func (d *Daemon) wire(err error, profile string) *protocol.Error {
 	e, expected := wire.Error(err, wire.Context{
 		Profile: profile, Configured: d.profiles.Named(profile) != nil, Network: d.networkResult(), PID: os.Getpid(),

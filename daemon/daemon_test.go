@@ -38,8 +38,8 @@ func (memory) Passphrase(context.Context, keystore.Secret, keystore.Secret) erro
 	return nil
 }
 
-// house is a daemon on a real socket, and the authorization server it talks to.
-type house struct {
+// env is a daemon on a real socket, and the authorization server it talks to.
+type env struct {
 	*Daemon
 	socket string
 	config string
@@ -92,13 +92,13 @@ const (
 	password = "dummy-password"
 )
 
-func newHouse(t testing.TB, o sandbox.Options) *house {
+func newEnv(t testing.TB, o sandbox.Options) *env {
 	t.Helper()
-	return newHouseWith(t, o, memory{&keystore.Memory{}})
+	return newEnvWith(t, o, memory{&keystore.Memory{}})
 }
 
-// newHouseWith is newHouse with a keystore of the test's own.
-func newHouseWith(t testing.TB, o sandbox.Options, store testKeystore) *house {
+// newEnvWith is newEnv with a keystore of the test's own.
+func newEnvWith(t testing.TB, o sandbox.Options, store testKeystore) *env {
 	t.Helper()
 	o.Users = append(o.Users, sandbox.User{Name: person, Password: password})
 	server := sandbox.New(o)
@@ -107,12 +107,14 @@ func newHouseWith(t testing.TB, o sandbox.Options, store testKeystore) *house {
 	}
 	t.Cleanup(func() { server.Close() })
 	dir := t.TempDir()
-	h := &house{socket: filepath.Join(dir, "agent.sock"), config: filepath.Join(dir, "config"), server: server}
+	h := &env{socket: filepath.Join(dir, "agent.sock"), config: filepath.Join(dir, "config"), server: server}
 	network := new(grant.Network)
-	place := frame.Place{Home: "/home/alice", Configuration: "/home/alice/.config/groat", State: "/home/alice/.local/state/groat"}
+	place := frame.Place{Home: "/home/alice", Configuration: "/home/alice/.config/groat",
+		State: "/home/alice/.local/state/groat"}
 	h.Daemon = newDaemon(t, Options{
 		Place:  protocol.PlaceStatus{ID: place.ID(), Place: place, Usual: true},
-		Config: configIn(t, h.config), Keystore: store, HTTP: grant.NewHTTPClient(network), Network: network, Socket: h.socket,
+		Config: configIn(t, h.config), Keystore: store, HTTP: grant.NewHTTPClient(network), Network: network,
+		Socket: h.socket,
 	})
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: h.socket, Net: "unix"})
 	if err != nil {
@@ -130,7 +132,7 @@ func newHouseWith(t testing.TB, o sandbox.Options, store testKeystore) *house {
 	return h
 }
 
-func (h *house) client(t testing.TB) *protocol.Client {
+func (h *env) client(t testing.TB) *protocol.Client {
 	t.Helper()
 	c, err := protocol.Dial(t.Context(), h.socket)
 	if err != nil {
@@ -141,19 +143,20 @@ func (h *house) client(t testing.TB) *protocol.Client {
 }
 
 // login signs a profile in at the sandbox with SpatiaFi's ways.
-func (h *house) login(t testing.TB, name string, change func(*protocol.LoginParams)) (protocol.LoginResult, error) {
+func (h *env) login(t testing.TB, name string, change func(*protocol.LoginParams)) (protocol.LoginResult, error) {
 	t.Helper()
 	params := protocol.LoginParams{Profile: name, Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
 	if change != nil {
 		change(&params)
 	}
-	return h.client(t).Login(t.Context(), params, func(_ context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
-		return protocol.NewLoginSecret([]byte(password)), nil
-	})
+	return h.client(t).Login(t.Context(), params,
+		func(_ context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
+			return protocol.NewLoginSecret([]byte(password)), nil
+		})
 }
 
 func TestTheWholePath(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	r, err := h.login(t, "work", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -194,10 +197,12 @@ func TestTheWholePath(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	var out protocol.LogoutResult
-	if err := c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "work"}, &out); err != nil || out.Forgotten || !out.Permanent || out.ClientID != r.ClientID {
+	if err := c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "work"}, &out); err != nil ||
+		out.Forgotten || !out.Permanent || out.ClientID != r.ClientID {
 		t.Errorf("%+v, %v", out, err)
 	}
-	if err := c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "work", Yes: true}, &out); err != nil || !out.Forgotten {
+	if err := c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "work", Yes: true},
+		&out); err != nil || !out.Forgotten {
 		t.Errorf("%+v, %v", out, err)
 	}
 	if _, err := os.Stat(filepath.Join(h.config, "profiles.d", "work.toml")); !os.IsNotExist(err) {

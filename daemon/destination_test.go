@@ -43,7 +43,7 @@ func (a *answering) answer(_ context.Context, p protocol.Prompt) (protocol.Login
 }
 
 // sign runs a login; without what to confirm the client has no terminal.
-func (h *house) sign(t *testing.T, p protocol.LoginParams, confirm string) (protocol.LoginResult, *answering, error) {
+func (h *env) sign(t *testing.T, p protocol.LoginParams, confirm string) (protocol.LoginResult, *answering, error) {
 	t.Helper()
 	a := &answering{confirm: confirm}
 	p.Confirm = confirm != ""
@@ -83,7 +83,7 @@ func typed(t *testing.T, command string) protocol.LoginParams {
 	return p
 }
 
-func (h *house) edit(t *testing.T, profile string, change func(string) string) {
+func (h *env) edit(t *testing.T, profile string, change func(string) string) {
 	t.Helper()
 	file := filepath.Join(h.config, "profiles.d", profile+".toml")
 	text, err := os.ReadFile(file)
@@ -98,31 +98,34 @@ func (h *house) edit(t *testing.T, profile string, change func(string) string) {
 	}
 }
 
-// What a sign-in can do without is left out where nobody agrees, and used where somebody does.
+// What a sign-in can do without is left out where the person does not agree, and used where they do.
 func TestF11WhatASignInCanDoWithout(t *testing.T) {
 	tier.Long(t, "sign-ins by device take a second each")
 	t.Parallel()
 	for _, confirm := range []string{"", "no", "yes"} {
-		h := newHouse(t, sandbox.Options{})
+		h := newEnv(t, sandbox.Options{})
 		named, foreign := described.New(t, "named"), described.New(t, "foreign")
 		maps.Copy(named.Document, map[string]any{
 			"token_endpoint": named.URL + "/token", "device_authorization_endpoint": named.URL + "/device",
 			"revocation_endpoint": foreign.URL + "/revoke", "userinfo_endpoint": foreign.URL + "/me",
 			"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
 		})
-		p := protocol.LoginParams{Profile: "p", Issuer: named.URL, ClientID: "c", ClientAuth: "client_secret_post", Grant: "device_code"}
+		p := protocol.LoginParams{Profile: "p", Issuer: named.URL, ClientID: "c", ClientAuth: "client_secret_post",
+			Grant: "device_code"}
 		_, a, err := h.sign(t, p, confirm)
 		if err != nil {
 			t.Fatal(err)
 		}
 		said := strings.Join(slices.Concat(a.asked, a.notices), "\n")
-		if !strings.Contains(said, foreign.Host()) || (confirm != "yes") != strings.Contains(said, "--trust "+foreign.URL) {
+		if !strings.Contains(said, foreign.Host()) ||
+			(confirm != "yes") != strings.Contains(said, "--trust "+foreign.URL) {
 			t.Errorf("%q: said %s", confirm, said)
 		}
 		c := h.client(t)
 		err = c.Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "p"}, nil)
 		var out protocol.LogoutResult
-		if err := c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "p"}, &out); err != nil || !out.Forgotten {
+		if err := c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "p"}, &out); err != nil ||
+			!out.Forgotten {
 			t.Fatal(err)
 		}
 		got := foreign.Received()
@@ -137,23 +140,24 @@ func TestF11WhatASignInCanDoWithout(t *testing.T) {
 }
 
 // signMachine signs a profile of a client with a secret in.
-func signMachine(t *testing.T, h *house, o *described.Server, apis ...string) {
+func signMachine(t *testing.T, h *env, o *described.Server, apis ...string) {
 	t.Helper()
-	_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", TokenURL: o.URL + "/token", ClientID: "my-client", ClientAuth: "client_secret_post", Resources: apis}, "")
+	_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", TokenURL: o.URL + "/token", ClientID: "my-client",
+		ClientAuth: "client_secret_post", Resources: apis}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.Received()
 }
 
-func (h *house) forTarget(t *testing.T, target string) error {
+func (h *env) forTarget(t *testing.T, target string) error {
 	return h.client(t).Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Target: target}, nil)
 }
 
-// Who is sent a profile's tokens is sealed with its credential: an edit may narrow that, and does not widen it. A person's
-// word does, without the secret being typed again.
+// Who is sent a profile's tokens is sealed with its credential: an edit may narrow that, and does not widen it. A
+// person's word does, without the secret being typed again.
 func TestF13AnEditedAPI(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	o := described.New(t, "named")
 	signMachine(t, h, o, "https://api.example")
 	if err := h.forTarget(t, "https://api.example/v1"); err != nil {
@@ -164,17 +168,22 @@ func TestF13AnEditedAPI(t *testing.T) {
 	})
 	for _, held := range []bool{true, false} {
 		e := wantError(t, h.forTarget(t, "https://evil.example/v1"), protocol.Config)
-		if e.Hint() != "groat login lab --api https://evil.example" || !strings.Contains(e.Message, "https://evil.example") {
+		if e.Hint() != "groat login lab --api https://evil.example" ||
+			!strings.Contains(e.Message, "https://evil.example") {
 			t.Errorf("held %t: %s, %s", held, e.Message, e.Hint())
 		}
 		h.cool("lab")
 	}
-	if r, a, err := h.sign(t, protocol.LoginParams{Profile: "lab"}, ""); err != nil || r.Outcome != protocol.AlreadySignedIn || !strings.Contains(strings.Join(a.notices, ""), "https://evil.example") {
+	if r, a, err := h.sign(t, protocol.LoginParams{Profile: "lab"}, ""); err != nil ||
+		r.Outcome != protocol.AlreadySignedIn ||
+		!strings.Contains(strings.Join(a.notices, ""), "https://evil.example") {
 		t.Errorf("%+v, said %q: %v", r, a.notices, err)
 	}
 	wantError(t, h.forTarget(t, "https://evil.example/v1"), protocol.Config)
 	r, a, err := h.sign(t, typed(t, "groat login lab --api https://evil.example"), "")
-	if err != nil || r.Outcome != protocol.AlreadySignedIn || len(a.secrets) != 0 || !slices.Equal(r.Resources, []string{"https://api.example", "https://evil.example"}) || !slices.Equal(r.Added, []string{"https://evil.example"}) {
+	if err != nil || r.Outcome != protocol.AlreadySignedIn || len(a.secrets) != 0 ||
+		!slices.Equal(r.Resources, []string{"https://api.example", "https://evil.example"}) ||
+		!slices.Equal(r.Added, []string{"https://evil.example"}) {
 		t.Fatalf("%+v, typed for %q: %v", r, a.secrets, err)
 	}
 	for _, target := range []string{"https://evil.example/v1", "https://api.example/"} {
@@ -186,19 +195,22 @@ func TestF13AnEditedAPI(t *testing.T) {
 	wantError(t, h.forTarget(t, "https://api.example/"), protocol.UnknownProfile)
 }
 
-// A session is given another API without a sign-in: its refresh token is used once, by its owner, and what replaced it stays.
+// A session is given another API without a sign-in: its refresh token is used once, by its owner, and what replaced it
+// stays.
 func TestF14ASessionIsResealed(t *testing.T) {
 	tier.Long(t, "sign-ins by device take a second each")
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	o := described.New(t, "named")
-	maps.Copy(o.Document, map[string]any{"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL + "/device"})
+	maps.Copy(o.Document, map[string]any{"token_endpoint": o.URL + "/token", "device_authorization_endpoint": o.URL +
+		"/device"})
 	p := protocol.LoginParams{Profile: "lab", Issuer: o.URL, ClientID: "c", ClientAuth: "none", Grant: "device_code"}
 	if _, _, err := h.sign(t, p, ""); err != nil {
 		t.Fatal(err)
 	}
 	o.Received()
 	o.Document["userinfo_endpoint"] = "https://me.example/me"
-	r, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example"}, Trust: []string{"https://me.example/"}}, "")
+	r, a, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example"},
+		Trust: []string{"https://me.example/"}}, "")
 	if len(a.notices) != 1 || !strings.Contains(a.notices[0], "https://me.example too") {
 		t.Errorf("what was added is not said: %q", a.notices)
 	}
@@ -209,7 +221,9 @@ func TestF14ASessionIsResealed(t *testing.T) {
 		t.Errorf("sent %q", got)
 	}
 	item := stored(t, h.Store, "lab")
-	if item.RefreshToken.Reveal() != "refresh-of-named" || !slices.Equal(item.APIs, []string{"https://api.example:443"}) || len(item.Origins) != 0 || !slices.Equal(item.TokenOrigins, []string{"https://me.example"}) {
+	if item.RefreshToken.Reveal() != "refresh-of-named" ||
+		!slices.Equal(item.APIs, []string{"https://api.example:443"}) || len(item.Origins) != 0 ||
+		!slices.Equal(item.TokenOrigins, []string{"https://me.example"}) {
 		t.Errorf("%+v", item)
 	}
 	if err := h.forTarget(t, "https://api.example/"); err != nil {
@@ -222,7 +236,7 @@ func TestF14ASessionIsResealed(t *testing.T) {
 
 // A static key is given another API without being typed again.
 func TestF15AKeyIsResealed(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	if _, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Provider: "planet-key"}, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -237,10 +251,10 @@ func TestF15AKeyIsResealed(t *testing.T) {
 	}
 }
 
-// A credential of before there were seals: the preset's own APIs get its tokens, what a file lists does not, and its session
-// is not ended at a foreign host.
+// A credential of before there were seals: the preset's own APIs get its tokens, what a file lists does not, and its
+// session is not ended at a foreign host.
 func TestF16ACredentialFromBefore(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	o, foreign := described.New(t, "named"), described.New(t, "foreign")
 	signMachine(t, h, o, "https://api.example")
 	item := stored(t, h.Store, "lab")
@@ -252,26 +266,30 @@ func TestF16ACredentialFromBefore(t *testing.T) {
 	h.edit(t, "lab", func(text string) string {
 		return text + "grant = 'device_code'\nrevocation_endpoint = '" + foreign.URL + "/revoke'\n"
 	})
-	if e := wantError(t, h.forTarget(t, "https://api.example/"), protocol.Config); e.Hint() != "groat login lab --api https://api.example" {
+	if e := wantError(t, h.forTarget(t, "https://api.example/"),
+		protocol.Config); e.Hint() != "groat login lab --api https://api.example" {
 		t.Error(e.Hint())
 	}
 	var out protocol.LogoutResult
-	if err := h.client(t).Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "lab"}, &out); err != nil {
+	if err := h.client(t).Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "lab"},
+		&out); err != nil {
 		t.Fatal(err)
 	}
-	if out.Revoked || !out.Forgotten || !strings.Contains(out.NotEnded, foreign.Host()) || len(foreign.Received()) != 0 {
+	if out.Revoked || !out.Forgotten || !strings.Contains(out.NotEnded, foreign.Host()) ||
+		len(foreign.Received()) != 0 {
 		t.Errorf("%+v", out)
 	}
 }
 
-// A profile's file changes while somebody asks who they are: the token of one server is never shown to the other.
+// A profile's file changes during a whoami: the token of one server is never shown to the other.
 func TestF17WhoamiRacesWithAnEdit(t *testing.T) {
 	tier.Long(t, "it provokes a race for seconds")
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	a, b := described.New(t, "a"), described.New(t, "b")
 	signMachine(t, h, a)
 	text := func(o *described.Server) string {
-		return "issuer = '" + o.URL + "'\ntoken_endpoint = '" + o.URL + "/token'\nuserinfo_endpoint = '" + o.URL + "/me'\nclient_auth = 'client_secret_post'\n"
+		return "issuer = '" + o.URL + "'\ntoken_endpoint = '" + o.URL + "/token'\nuserinfo_endpoint = '" + o.URL +
+			"/me'\nclient_auth = 'client_secret_post'\n"
 	}
 	h.edit(t, "lab", func(string) string { return text(a) })
 	stop := make(chan struct{})
@@ -299,15 +317,16 @@ func TestF17WhoamiRacesWithAnEdit(t *testing.T) {
 	if got := b.Received(); len(got) != 0 {
 		t.Errorf("the other server was shown %q", got)
 	}
-	if got := a.Received(); !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "/me Bearer token-of-a") }) {
-		t.Error("nobody was told who they are: this test tests nothing")
+	if got := a.Received(); !slices.ContainsFunc(got,
+		func(s string) bool { return strings.HasPrefix(s, "/me Bearer token-of-a") }) {
+		t.Error("no whoami was answered: this test tests nothing")
 	}
 }
 
-// A userinfo endpoint on another host is asked once a person has said so, which takes no secret; an edit to a third host is
-// refused again.
+// A userinfo endpoint on another host is asked once a person has said so, which takes no secret; an edit to a third
+// host is refused again.
 func TestF18UserinfoOnAnotherHost(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	o, second, third := described.New(t, "named"), described.New(t, "second"), described.New(t, "third")
 	signMachine(t, h, o)
 	whoami := func() error {
@@ -315,7 +334,8 @@ func TestF18UserinfoOnAnotherHost(t *testing.T) {
 	}
 	h.edit(t, "lab", func(text string) string { return text + "userinfo_endpoint = '" + second.URL + "/me'\n" })
 	e := wantError(t, whoami(), protocol.Config)
-	if !strings.Contains(e.Message, o.Host()) || !strings.Contains(e.Message, second.Host()) || e.Hint() != "groat login lab --trust "+second.URL {
+	if !strings.Contains(e.Message, o.Host()) || !strings.Contains(e.Message, second.Host()) ||
+		e.Hint() != "groat login lab --trust "+second.URL {
 		t.Errorf("%s, %s", e.Message, e.Hint())
 	}
 	if _, a, err := h.sign(t, typed(t, e.Hint()), ""); err != nil || len(a.secrets) != 0 {

@@ -22,7 +22,7 @@ import (
 	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
-// nowhere is a network without anybody.
+// nowhere is a network that reaches no server.
 type nowhere struct{}
 
 func (nowhere) RoundTrip(*http.Request) (*http.Response, error) {
@@ -70,8 +70,8 @@ func (d *Daemon) arm(t testing.TB) {
 	d.broker.Put(map[string]broker.Source{"work": d.stores.Source(p)})
 }
 
-// FuzzDispatch: whatever comes in, every request is answered exactly once and nothing else is, every line that goes out is
-// within the bounds, none holds the client secret, and the connection ends with its input.
+// FuzzDispatch: whatever comes in, every request is answered exactly once and nothing else is, every line that goes out
+// is within the bounds, none holds the client secret, and the connection ends with its input.
 func FuzzDispatch(f *testing.F) {
 	for _, v := range vectors(f) {
 		if b := v.bytes(); len(b) < 1000 {
@@ -80,7 +80,9 @@ func FuzzDispatch(f *testing.F) {
 	}
 	f.Add([]byte(tokenRequest + tokenRequest + probe))
 	for method := range handlers {
-		f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":{"profile":"work","yes":true,"provider":"spatiafi","username":"u","login_id":"x","value":"y","wait":0}}` + "\n"))
+		f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"` + method +
+			`","params":{"profile":"work","yes":true,"provider":"spatiafi","username":"u",` +
+			`"login_id":"x","value":"y","wait":0}}` + "\n"))
 	}
 	f.Setenv("HOME", f.TempDir()) // "import" looks there
 	d := newIsolated(f, nowhere{})
@@ -109,7 +111,8 @@ func FuzzDispatch(f *testing.F) {
 	})
 }
 
-// due counts the answers that an input is owed :: id → answers. The reading ends with the first line that makes no sense.
+// due counts the answers that an input is owed :: id → answers. The reading ends with the first line that makes no
+// sense.
 func due(input []byte) map[string]int {
 	owed := map[string]int{}
 	for line := range bytes.Lines(input) {

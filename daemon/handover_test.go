@@ -12,7 +12,7 @@ import (
 )
 
 // durable is a keystore that says it outlives the process.
-type durable struct{ *picky }
+type durable struct{ *faultyStore }
 
 func (durable) Status(context.Context) keystore.Status {
 	return keystore.Status{Use: "sealed", State: "ok"}
@@ -21,12 +21,13 @@ func (durable) Status(context.Context) keystore.Status {
 // A daemon goes on as long as something would be lost, and says what; else it hands over.
 func TestM2WhatKeepsFromAHandover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := durable{&picky{memory: memory{&keystore.Memory{}}}}
-		h := newBubbleHouse(t, sandbox.Options{}, store)
+		store := durable{&faultyStore{memory: memory{&keystore.Memory{}}}}
+		h := newBubbleEnv(t, sandbox.Options{}, store)
 		want := func(says string) {
 			t.Helper()
 			why := h.KeepsFromHandover(t.Context())
-			if says == "" && why != nil || says != "" && (why == nil || !strings.Contains(why.Message, says) || !strings.HasPrefix(why.Hint, "kill ")) {
+			if says == "" && why != nil || says != "" &&
+				(why == nil || !strings.Contains(why.Message, says) || !strings.HasPrefix(why.Hint, "kill ")) {
 				t.Errorf("%+v, want %q", why, says)
 			}
 		}
@@ -57,12 +58,13 @@ func TestM2WhatKeepsFromAHandover(t *testing.T) {
 		h.signIn(t, params)
 		want("in memory only: short")
 	})
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
 		if why := h.KeepsFromHandover(t.Context()); why != nil {
 			t.Errorf("%+v, and there is nothing to lose", why)
 		}
 		h.signIn(t, h.ofMachine("p"))
-		if why := h.KeepsFromHandover(t.Context()); why == nil || !strings.Contains(why.Message, "credentials in memory only") {
+		if why := h.KeepsFromHandover(t.Context()); why == nil ||
+			!strings.Contains(why.Message, "credentials in memory only") {
 			t.Errorf("%+v", why)
 		}
 	})
@@ -70,7 +72,7 @@ func TestM2WhatKeepsFromAHandover(t *testing.T) {
 
 // A token is held by the daemon that comes next, for a profile of the same configuration only.
 func TestM1TheNextDaemonHoldsTheTokens(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
 		h.signIn(t, h.ofMachine("p"))
 		h.signIn(t, h.ofMachine("q"))
 		first, err := h.token(t, "p")
@@ -80,7 +82,7 @@ func TestM1TheNextDaemonHoldsTheTokens(t *testing.T) {
 		asked := h.renewals()
 		h.stop(t)
 		tokens := h.Tokens()
-		h.move(t, store, h.HTTP)
+		h.restart(t, store, h.HTTP)
 		changed := map[string]bool{}
 		var adopted []handover.Token
 		for _, token := range tokens {

@@ -32,8 +32,8 @@ type gate struct {
 	most    int
 }
 
-// newGate puts itself in front of the house's authorization server.
-func newGate(t *testing.T, h *house) *gate {
+// newGate puts itself in front of the env's authorization server.
+func newGate(t *testing.T, h *env) *gate {
 	g := &gate{}
 	g.changed = sync.NewCond(&g.mu)
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -89,15 +89,15 @@ func (g *gate) arrived(t *testing.T, n int) {
 func (g *gate) here(p *protocol.LoginParams) { p.AuthServer = g.URL }
 
 // cool makes the daemon forget a profile's tokens.
-func (h *house) cool(name string) {
+func (h *env) cool(name string) {
 	h.broker.Put(map[string]broker.Source{name: h.stores.Source(h.profiles.Named(name))})
 }
 
 const tokenRequest = `{"jsonrpc":"2.0","id":1,"method":"token"}` + "\n"
 
-// 200 clients ask and are gone before the answer: nobody dies of it, and the one request they caused is made.
+// 200 clients ask and leave before the answer: the daemon goes on, and the one request they caused is made.
 func TestA6HangUpBeforeReading(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	if _, err := h.login(t, "work", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestA6HangUpBeforeReading(t *testing.T) {
 
 // 1,000 requests on one connection: each is answered once, and never more than 32 are worked on.
 func TestA25Pipelined(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	g := newGate(t, h)
 	if _, err := h.login(t, "work", g.here); err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestA25Pipelined(t *testing.T) {
 
 // A min_ttl that no token can keep costs one request at most, however often it is asked for.
 func TestA37MinTTLBeyondLifetime(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	if _, err := h.login(t, "work", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,8 @@ func TestA37MinTTLBeyondLifetime(t *testing.T) {
 		ttl := int64(840)
 		err := c.Call(t.Context(), protocol.MethodToken, protocol.TokenParams{MinTTL: &ttl}, nil)
 		e, ok := errors.AsType[*protocol.Error](err)
-		if !ok || e.Code != protocol.CodeInvalidParams || e.Data == nil || e.Data.MaxMinTTL < 800 || e.Data.MaxMinTTL > 839 {
+		if !ok || e.Code != protocol.CodeInvalidParams || e.Data == nil || e.Data.MaxMinTTL < 800 ||
+			e.Data.MaxMinTTL > 839 {
 			t.Fatalf("%+v", err)
 		}
 	}
@@ -174,7 +175,7 @@ func TestA37MinTTLBeyondLifetime(t *testing.T) {
 
 // Refusing every token costs one request a minute.
 func TestA38RejectInALoop(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	if _, err := h.login(t, "work", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,8 @@ func TestA38RejectInALoop(t *testing.T) {
 	for range 20 {
 		refused[token.AccessToken] = true
 		err := c.Call(t.Context(), protocol.MethodReject, protocol.RejectParams{AccessToken: token.AccessToken}, &token)
-		if e, ok := errors.AsType[*protocol.Error](err); ok && e.Kind() == protocol.Temporary && e.Data.RetryAfter > 0 && e.Data.RetryAfter <= 60 {
+		if e, ok := errors.AsType[*protocol.Error](err); ok && e.Kind() == protocol.Temporary &&
+			e.Data.RetryAfter > 0 && e.Data.RetryAfter <= 60 {
 			continue
 		}
 		if err != nil || refused[token.AccessToken] {
@@ -203,8 +205,8 @@ func TestA38RejectInALoop(t *testing.T) {
 }
 
 // hostile are the ways to be a bad client. Each returns when the daemon has got rid of it, or when it leaves by itself.
-var hostile = map[string]func(t *testing.T, h *house){
-	"A2 an endless line": func(t *testing.T, h *house) {
+var hostile = map[string]func(t *testing.T, h *env){
+	"A2 an endless line": func(t *testing.T, h *env) {
 		c := dialRaw(t, h.socket)
 		defer c.Close()
 		chunk := []byte(strings.Repeat("x", 64<<10))
@@ -218,7 +220,7 @@ var hostile = map[string]func(t *testing.T, h *house){
 			t.Errorf("an endless line was read for %d bytes", sent)
 		}
 	},
-	"A3 a byte at a time": func(t *testing.T, h *house) {
+	"A3 a byte at a time": func(t *testing.T, h *env) {
 		c := dialRaw(t, h.socket)
 		defer c.Close()
 		go func() {
@@ -240,7 +242,7 @@ var hostile = map[string]func(t *testing.T, h *house){
 			t.Error("still open")
 		}
 	},
-	"A5 half a request, half closed": func(t *testing.T, h *house) {
+	"A5 half a request, half closed": func(t *testing.T, h *env) {
 		c := dialRaw(t, h.socket)
 		defer c.Close()
 		c.say(t, `{"jsonrpc":`)
@@ -252,14 +254,14 @@ var hostile = map[string]func(t *testing.T, h *house){
 			t.Error("still open")
 		}
 	},
-	"A6 gone before the answer": func(t *testing.T, h *house) {
+	"A6 gone before the answer": func(t *testing.T, h *env) {
 		for range 50 {
 			c := dialRaw(t, h.socket)
 			c.say(t, tokenRequest)
 			c.Close()
 		}
 	},
-	"A7 asks and never reads": func(t *testing.T, h *house) {
+	"A7 asks and never reads": func(t *testing.T, h *env) {
 		c := dialRaw(t, h.socket)
 		defer c.Close()
 		requests := []byte(strings.Repeat(tokenRequest, 100))
@@ -272,16 +274,17 @@ var hostile = map[string]func(t *testing.T, h *house){
 			}
 		}
 	},
-	"connects and leaves": func(t *testing.T, h *house) {
+	"connects and leaves": func(t *testing.T, h *env) {
 		for range 200 {
 			dialRaw(t, h.socket).Close()
 		}
 	},
-	"waits for a server that hangs": func(t *testing.T, h *house) {
+	"waits for a server that hangs": func(t *testing.T, h *env) {
 		c := dialRaw(t, h.socket)
 		defer c.Close()
 		for i := range protocol.MaxInFlight {
-			c.say(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"token","params":{"profile":"stuck","wait":3}}`+"\n", i))
+			c.say(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"token",`+
+				`"params":{"profile":"stuck","wait":3}}`+"\n", i))
 		}
 		for range protocol.MaxInFlight {
 			if line, ok := c.hear(t); !ok || !strings.Contains(line, `"temporary"`) {
@@ -289,16 +292,18 @@ var hostile = map[string]func(t *testing.T, h *house){
 			}
 		}
 	},
-	"begins a login and leaves": func(t *testing.T, h *house) {
+	"begins a login and leaves": func(t *testing.T, h *env) {
 		c := dialRaw(t, h.socket)
 		defer c.Close()
-		c.say(t, `{"jsonrpc":"2.0","id":1,"method":"login","params":{"profile":"other","provider":"spatiafi","username":"u"}}`+"\n")
+		c.say(t, `{"jsonrpc":"2.0","id":1,"method":"login",`+
+			`"params":{"profile":"other","provider":"spatiafi","username":"u"}}`+"\n")
 		c.hear(t) // a prompt, or that another such client has begun one
 	},
-	"begins a login and has left": func(t *testing.T, h *house) {
+	"begins a login and has left": func(t *testing.T, h *env) {
 		c := dialRaw(t, h.socket)
 		defer c.Close()
-		c.say(t, `{"jsonrpc":"2.0","id":1,"method":"login","params":{"profile":"another","provider":"spatiafi","username":"u"}}`+"\n")
+		c.say(t, `{"jsonrpc":"2.0","id":1,"method":"login",`+
+			`"params":{"profile":"another","provider":"spatiafi","username":"u"}}`+"\n")
 		c.CloseWrite()
 		for open := true; open; {
 			_, open = c.hear(t)
@@ -309,7 +314,7 @@ var hostile = map[string]func(t *testing.T, h *house){
 // One stuck, slow or hostile client changes nothing for the others, and leaves nothing behind.
 func TestHostileClients(t *testing.T) {
 	tier.Long(t, "each client is hostile for as long as groatd waits")
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	for _, name := range []string{"work", "stuck"} {
 		if _, err := h.login(t, name, nil); err != nil {
 			t.Fatal(err)
@@ -317,15 +322,15 @@ func TestHostileClients(t *testing.T) {
 	}
 	hanging := newHangingServer(t)
 	h.hang(t, "stuck", hanging)
-	lively := []*lively{{c: h.client(t)}, {dial: func() *protocol.Client { return h.client(t) }}}
-	for _, l := range lively {
+	bystander := []*bystander{{c: h.client(t)}, {dial: func() *protocol.Client { return h.client(t) }}}
+	for _, l := range bystander {
 		l.call(t)
 	}
 	before := measure(t)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var good, bad sync.WaitGroup
-	for _, l := range lively {
+	for _, l := range bystander {
 		good.Go(func() {
 			for ctx.Err() == nil {
 				l.call(t)
@@ -347,7 +352,7 @@ func TestHostileClients(t *testing.T) {
 	bad.Wait()
 	cancel()
 	good.Wait()
-	for _, l := range lively {
+	for _, l := range bystander {
 		if l.calls < 100 {
 			t.Errorf("a good client got only %d answers", l.calls)
 		}
@@ -364,14 +369,14 @@ func TestHostileClients(t *testing.T) {
 	}
 }
 
-// lively is a client that must not notice anything.
-type lively struct {
+// bystander is a client whose requests must be answered throughout.
+type bystander struct {
 	c     *protocol.Client
 	dial  func() *protocol.Client // where each call has a connection of its own
 	calls int
 }
 
-func (l *lively) call(t *testing.T) {
+func (l *bystander) call(t *testing.T) {
 	c := l.c
 	if l.dial != nil {
 		c = l.dial()
@@ -380,14 +385,15 @@ func (l *lively) call(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var token protocol.TokenResult
-	if err := c.Call(ctx, protocol.MethodToken, protocol.TokenParams{Profile: "work"}, &token); err != nil || token.AccessToken == "" {
+	if err := c.Call(ctx, protocol.MethodToken, protocol.TokenParams{Profile: "work"}, &token); err != nil ||
+		token.AccessToken == "" {
 		t.Errorf("call %d: %v", l.calls, err)
 	}
 	l.calls++
 }
 
 // hang makes the profile's token endpoint one that never answers.
-func (h *house) hang(t *testing.T, name string, l net.Listener) {
+func (h *env) hang(t *testing.T, name string, l net.Listener) {
 	t.Helper()
 	old := h.profiles.Named(name)
 	changed := old.Profile
@@ -449,15 +455,15 @@ func (s *hangingServer) Close() error {
 	return err
 }
 
-type measures struct{ goroutines, descriptors int }
+type resources struct{ goroutines, descriptors int }
 
-func measure(t *testing.T) measures {
+func measure(t *testing.T) resources {
 	t.Helper()
 	fds, err := os.ReadDir("/dev/fd")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return measures{runtime.NumGoroutine(), len(fds)}
+	return resources{runtime.NumGoroutine(), len(fds)}
 }
 
 // eventually polls until complaint returns "".

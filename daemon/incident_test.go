@@ -22,8 +22,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// What happened once, to a fleet with a client library that took a refusal for an accident: 832 workers asked a token endpoint
-// 351,735 times in a little more than four hours, and got the same answer each time.
+// What happened once, to a fleet with a client library that took a refusal for an accident: 832 workers asked a token
+// endpoint 351,735 times in a little more than four hours, and got the same answer each time.
 const (
 	workers      = 832
 	requestsThen = 351_735
@@ -41,9 +41,10 @@ const (
 
 // incident is a fleet in front of one daemon after the other.
 type incident struct {
-	*house
-	// asking has an element of each worker that asks, and is full while another daemon is started. It is no sync.RWMutex: whoever
-	// waits for one stops the time of a bubble, and with it the request that its holder waits for.
+	*env
+	// asking has an element of each worker that asks, and is full while another daemon is started. It is no
+	// sync.RWMutex: a goroutine that waits for one stops the time of a bubble, and with it the request that the
+	// mutex's holder waits for.
 	asking  chan struct{}
 	store   testKeystore
 	client  *http.Client
@@ -57,7 +58,9 @@ func TestTheIncident(t *testing.T) {
 	tier.Long(t, "it lives through ten incidents")
 	busy := func(status int, header ...string) func(i *incident) {
 		return func(i *incident) {
-			f := sandbox.Fault{Status: status, Body: `{"error":"too_many_requests","error_description":"Global limit has been reached"}`, Times: -1, Header: http.Header{}}
+			f := sandbox.Fault{Status: status,
+				Body: `{"error":"too_many_requests","error_description":"Global limit has been reached"}`, Times: -1,
+				Header: http.Header{}}
 			if len(header) > 0 {
 				f.Header.Set(header[0], header[1])
 			}
@@ -70,9 +73,11 @@ func TestTheIncident(t *testing.T) {
 		kind protocol.Kind
 		says string
 	}{
-		{"a blocked user", func(i *incident) { i.server.BlockUser(person, true) }, protocol.LoginRequired, "invalid_grant"},
+		{"a blocked user", func(i *incident) { i.server.BlockUser(person, true) }, protocol.LoginRequired,
+			"invalid_grant"},
 		{"a storm of 429", busy(http.StatusTooManyRequests), protocol.Temporary, "too_many_requests"},
-		{"429 with a wish", busy(http.StatusTooManyRequests, "Retry-After", "120"), protocol.Temporary, "too_many_requests"},
+		{"429 with a wish", busy(http.StatusTooManyRequests, "Retry-After", "120"), protocol.Temporary,
+			"too_many_requests"},
 		{"a server that fails", func(i *incident) {
 			f := sandbox.HTML(http.StatusBadGateway)
 			f.Times = -1
@@ -107,14 +112,17 @@ func TestTheIncident(t *testing.T) {
 					if waited := time.Duration(i.longest.Load()); waited > answeredIn {
 						t.Errorf("a worker waited %s", waited)
 					}
-					if e := i.refused.Load(); e.Kind() != c.kind || !strings.Contains(e.Message, c.says) || e.Hint() == "" {
+					if e := i.refused.Load(); e.Kind() != c.kind || !strings.Contains(e.Message, c.says) ||
+						e.Hint() == "" {
 						t.Errorf("the workers were told %v (%q)", e, e.Hint())
 					}
 					var st protocol.StatusResult
-					if err := i.visit(t).Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: "p"}, &st); err != nil {
+					if err := i.visit(t).Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: "p"},
+						&st); err != nil {
 						t.Fatal(err)
 					}
-					if p := st.Profiles[0]; p.State != string(c.kind) || !strings.Contains(p.Message, c.says) || p.Hint == "" {
+					if p := st.Profiles[0]; p.State != string(c.kind) || !strings.Contains(p.Message, c.says) ||
+						p.Hint == "" {
 						t.Errorf("the status says %+v", p)
 					}
 					if item := stored(t, i.store, "p"); item.RefreshToken.IsZero() {
@@ -135,12 +143,13 @@ func refusedDial(ctx context.Context, network, addr string) (net.Conn, error) {
 
 // newIncident is a fleet whose person has signed in, and whose token has just expired.
 func newIncident(t *testing.T) *incident {
-	store := &picky{memory: memory{&keystore.Memory{}}}
-	h := newBubbleHouse(t, sandbox.Options{Dialect: sandbox.Auth0, TokenLifetime: 15 * time.Minute, Latency: answersIn}, store)
-	i := &incident{house: h, asking: make(chan struct{}, workers+1), store: store, client: h.HTTP, state: t.TempDir()}
+	store := &faultyStore{memory: memory{&keystore.Memory{}}}
+	h := newBubbleEnv(t, sandbox.Options{Dialect: sandbox.Auth0, TokenLifetime: 15 * time.Minute, Latency: answersIn},
+		store)
+	i := &incident{env: h, asking: make(chan struct{}, workers+1), store: store, client: h.HTTP, state: t.TempDir()}
 	i.restart(t)
 	i.signIn(t, i.ofDevice("p"))
-	time.Sleep(time.Hour) // nobody asks: the token is left to expire
+	time.Sleep(time.Hour) // no request comes: the token is left to expire
 	i.restart(t)
 	return i
 }
@@ -165,8 +174,8 @@ func (i *incident) restart(t *testing.T) {
 	})
 }
 
-// rage is what the workers do for four hours, each of them asking again and again, while the daemon is started anew so many
-// times.
+// rage is what the workers do for four hours, each of them asking again and again, while the daemon is started anew so
+// many times.
 func (i *incident) rage(t *testing.T, every time.Duration, restarts int) {
 	var all sync.WaitGroup
 	over := time.Now().Add(incidentTook)
@@ -211,7 +220,7 @@ func (i *incident) ask(t *testing.T) {
 	i.refused.Store(i.wire(err, p.Name))
 }
 
-// A groatd is ended in the middle of a request that nobody waits for. What the server answers, the next one knows.
+// A groatd is ended in the middle of a request that no caller waits for. What the server answers, the next one knows.
 func TestAnAnswerDuringTheEndIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIncident(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// wayward is a keystore in memory that can be read, written and used as it likes.
-type wayward struct {
+// unreliableStore is a keystore in memory whose reads, writes and state the test sets.
+type unreliableStore struct {
 	memory
 	reading, writing atomic.Pointer[error]
 	written          atomic.Int64
@@ -28,14 +28,14 @@ func moodOf(p *atomic.Pointer[error]) error {
 	return nil
 }
 
-func (m *wayward) Get(ctx context.Context, profile string) (keystore.Item, error) {
+func (m *unreliableStore) Get(ctx context.Context, profile string) (keystore.Item, error) {
 	if err := moodOf(&m.reading); err != nil {
 		return keystore.Item{}, err
 	}
 	return m.memory.Get(ctx, profile)
 }
 
-func (m *wayward) Set(ctx context.Context, profile string, item keystore.Item) error {
+func (m *unreliableStore) Set(ctx context.Context, profile string, item keystore.Item) error {
 	m.written.Add(1)
 	if err := moodOf(&m.writing); err != nil {
 		return err
@@ -43,28 +43,30 @@ func (m *wayward) Set(ctx context.Context, profile string, item keystore.Item) e
 	return m.memory.Set(ctx, profile, item)
 }
 
-func (m *wayward) Status(ctx context.Context) keystore.Status {
+func (m *unreliableStore) Status(ctx context.Context) keystore.Status {
 	if err := moodOf(&m.reading); err != nil {
 		return keystore.Status{Use: "keychain", State: "locked", Message: err.Error()}
 	}
 	return m.memory.Status(ctx)
 }
 
-// withWayward runs f with a house whose keystore is wayward and whose daemon heals by itself.
-func withWayward(t *testing.T, f func(t *testing.T, h *house, m *wayward)) {
+// withUnreliableStore runs f with an env whose keystore is an unreliableStore and whose daemon watches the keystore by
+// itself.
+func withUnreliableStore(t *testing.T, f func(t *testing.T, h *env, m *unreliableStore)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		m := &wayward{memory: memory{&keystore.Memory{}}}
-		h := newBubbleHouse(t, sandbox.Options{}, m)
+		m := &unreliableStore{memory: memory{&keystore.Memory{}}}
+		h := newBubbleEnv(t, sandbox.Options{}, m)
 		go h.watchKeystore(t.Context())
 		f(t, h, m)
 	})
 }
 
-func (h *house) statusOf(t *testing.T, profile string) protocol.ProfileStatus {
+func (h *env) statusOf(t *testing.T, profile string) protocol.ProfileStatus {
 	t.Helper()
 	var r protocol.StatusResult
-	if err := h.visit(t).Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: profile}, &r); err != nil {
+	if err := h.visit(t).Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: profile},
+		&r); err != nil {
 		t.Fatal(err)
 	}
 	return r.Profiles[0]
@@ -73,15 +75,15 @@ func (h *house) statusOf(t *testing.T, profile string) protocol.ProfileStatus {
 // healed lets the daemon find out what has changed.
 func healed() { time.Sleep(watchEvery + time.Second); synctest.Wait() }
 
-// The keystore opens without groat's doing. What was asked for in vain is there before anybody asks again.
+// The keystore opens without groat's doing. A token that could not be had before is there before the next request.
 func TestD1AKeystoreThatOpensByItself(t *testing.T) {
-	withWayward(t, func(t *testing.T, h *house, m *wayward) {
+	withUnreliableStore(t, func(t *testing.T, h *env, m *unreliableStore) {
 		h.signIn(t, h.ofMachine("work"))
 		h.signIn(t, h.ofMachine("unused"))
 		if err := h.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		h.move(t, m, h.HTTP) // and begin anew, with a keystore that is locked
+		h.restart(t, m, h.HTTP) // and begin anew, with a keystore that is locked
 		go h.watchKeystore(t.Context())
 		m.reading.Store(new(keystore.ErrLocked))
 		for range 6 { // so that the next attempt is half a minute away
@@ -99,7 +101,7 @@ func TestD1AKeystoreThatOpensByItself(t *testing.T) {
 			t.Errorf("after it was opened: %+v", s)
 		}
 		if s := h.statusOf(t, "unused"); s.State != "idle" {
-			t.Errorf("of a profile that nobody has asked for: %+v", s)
+			t.Errorf("of a profile that was not asked for: %+v", s)
 		}
 		if n := h.server.Count("/token") - asked; n != 1 {
 			t.Errorf("%d requests, want one", n)
@@ -110,24 +112,27 @@ func TestD1AKeystoreThatOpensByItself(t *testing.T) {
 	})
 }
 
-// The keystore refuses at the very end what a person has signed in for. It is held, used, and stored as soon as that works.
+// The keystore refuses at the very end what a person has signed in for. It is held, used, and stored as soon as that
+// works.
 func TestASignInThatCannotBeStored(t *testing.T) {
-	for name, params := range map[string]func(*house) protocol.LoginParams{
-		"session": func(h *house) protocol.LoginParams { return h.ofDevice("work") },
-		"client":  func(h *house) protocol.LoginParams { return h.ofMachine("work") },
+	for name, params := range map[string]func(*env) protocol.LoginParams{
+		"session": func(h *env) protocol.LoginParams { return h.ofDevice("work") },
+		"client":  func(h *env) protocol.LoginParams { return h.ofMachine("work") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			withWayward(t, func(t *testing.T, h *house, m *wayward) {
+			withUnreliableStore(t, func(t *testing.T, h *env, m *unreliableStore) {
 				m.writing.Store(new(keystore.ErrUnavailable))
 				_, err := h.visit(t).Login(t.Context(), params(h), h.willing(t))
 				e := wantError(t, err, protocol.KeystoreUnavailable)
-				if !strings.Contains(e.Message, "is signed in, but its credential could not be stored") || !strings.Contains(e.Hint(), "groat login work") {
+				if !strings.Contains(e.Message, "is signed in, but its credential could not be stored") ||
+					!strings.Contains(e.Hint(), "groat login work") {
 					t.Errorf("it says %q, %q", e.Message, e.Hint())
 				}
 				if _, err := h.token(t, "work"); err != nil {
 					t.Errorf("what is held is not served: %v", err)
 				}
-				if s := h.statusOf(t, "work"); !s.Degraded || s.State != "fresh" || !strings.Contains(s.Message, "in groatd's memory only") {
+				if s := h.statusOf(t, "work"); !s.Degraded || s.State != "fresh" ||
+					!strings.Contains(s.Message, "in groatd's memory only") {
 					t.Errorf("status: %+v", s)
 				}
 				m.writing.Store(nil)
@@ -145,7 +150,7 @@ func TestASignInThatCannotBeStored(t *testing.T) {
 
 // Where a person may have declined the write, only a person's own action asks again.
 func TestADeclinedWriteIsNotAskedAgain(t *testing.T) {
-	withWayward(t, func(t *testing.T, h *house, m *wayward) {
+	withUnreliableStore(t, func(t *testing.T, h *env, m *unreliableStore) {
 		m.writing.Store(new(keystore.ErrDeclined))
 		_, err := h.visit(t).Login(t.Context(), h.ofMachine("work"), h.willing(t))
 		wantError(t, err, protocol.KeystoreUnavailable)
@@ -177,7 +182,7 @@ func TestADeclinedWriteIsNotAskedAgain(t *testing.T) {
 
 // groatd stops while something is in its memory only: it is tried a last time.
 func TestWhatIsHeldIsStoredAtTheEnd(t *testing.T) {
-	withWayward(t, func(t *testing.T, h *house, m *wayward) {
+	withUnreliableStore(t, func(t *testing.T, h *env, m *unreliableStore) {
 		m.writing.Store(new(errors.Join(keystore.ErrUnavailable)))
 		_, err := h.visit(t).Login(t.Context(), h.ofMachine("work"), h.willing(t))
 		wantError(t, err, protocol.KeystoreUnavailable)
@@ -193,7 +198,7 @@ func TestWhatIsHeldIsStoredAtTheEnd(t *testing.T) {
 
 // The same client, typed again: what is in memory only is not taken for stored.
 func TestTheSameClientAgainIsStored(t *testing.T) {
-	withWayward(t, func(t *testing.T, h *house, m *wayward) {
+	withUnreliableStore(t, func(t *testing.T, h *env, m *unreliableStore) {
 		m.writing.Store(new(keystore.ErrDeclined))
 		for range 2 {
 			_, err := h.visit(t).Login(t.Context(), h.ofMachine("work"), h.willing(t))

@@ -37,7 +37,7 @@ func (d *Daemon) keystoreStatus() protocol.KeystoreResult {
 	return protocol.KeystoreResult{Use: st.Use, Key: st.Key, State: st.State, Message: visible.Text(st.Message)}
 }
 
-// useKeystore answers "keystore": it asks, chooses, moves, or changes the passphrase.
+// useKeystore answers "keystore": it shows the keystore, chooses it, moves it, or changes its passphrase.
 func useKeystore(c *conn, params []byte) (any, error) {
 	var kp protocol.KeystoreParams
 	if err := jsonrpc.DecodeParams(params, &kp); err != nil {
@@ -62,7 +62,8 @@ func useKeystore(c *conn, params []byte) (any, error) {
 			e := c.d.wireKeystore(err)
 			switch {
 			case errors.Is(err, keystore.ErrLocked) && kp.Change != "":
-				e.Message, e.Data.Hint = "the old passphrase does not fit, and nothing was changed", "groat keystore passphrase"
+				e.Message = "the old passphrase does not fit, and nothing was changed"
+				e.Data.Hint = "groat keystore passphrase"
 			case errors.Is(err, keystore.ErrLocked) && kp.Use == "sealed" && kp.Key == "passphrase":
 				e.Message = "the sealed keystore is protected by another passphrase, and nothing was changed"
 				e.Data.Hint = "groat unlock, or to change it: groat keystore passphrase"
@@ -80,8 +81,8 @@ func useKeystore(c *conn, params []byte) (any, error) {
 	return r, nil
 }
 
-// keystoreChange returns what changes the keystore, nil where nothing does, and the passphrase that it sets. It refuses what says
-// more than one thing, or something that would not be used.
+// keystoreChange returns the change of the keystore that is asked for, nil if none is, and the passphrase that it sets.
+// It refuses parameters that ask for two changes, and one that the change would not use.
 func (d *Daemon) keystoreChange(kp protocol.KeystoreParams, passphrase, successor keystore.Secret) (
 	change func(context.Context) error, fresh keystore.Secret, err error,
 ) {
@@ -97,10 +98,14 @@ func (d *Daemon) keystoreChange(kp protocol.KeystoreParams, passphrase, successo
 	case !successor.IsZero() && kp.Change == "":
 		return nil, fresh, protocol.InvalidParams("new_passphrase goes with change")
 	case kp.Use != "":
-		return func(ctx context.Context) error { return d.Keystore.Use(ctx, kp.Use, kp.Key, passphrase) }, passphrase, nil
+		return func(ctx context.Context) error {
+			return d.Keystore.Use(ctx, kp.Use, kp.Key, passphrase)
+		}, passphrase, nil
 	case kp.Move != "":
 		return func(context.Context) error {
-			return d.atRest(func(ctx context.Context) error { return d.Keystore.Move(ctx, kp.Move, kp.Key, passphrase) })
+			return d.atRest(func(ctx context.Context) error {
+				return d.Keystore.Move(ctx, kp.Move, kp.Key, passphrase)
+			})
 		}, passphrase, nil
 	case kp.Change == "":
 		return nil, fresh, nil
@@ -116,7 +121,7 @@ func (d *Daemon) keystoreChange(kp protocol.KeystoreParams, passphrase, successo
 	}, successor, nil
 }
 
-// atRest is [login.Logins.MoveCredentials] for as long as a move may take, whatever the caller's time is.
+// atRest is [login.Logins.MoveCredentials] with a deadline of its own, moveTime: a move does not end with its caller.
 func (d *Daemon) atRest(move func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), moveTime)
 	defer cancel()
@@ -125,10 +130,12 @@ func (d *Daemon) atRest(move func(context.Context) error) error {
 
 // unusable reports whether err says that a keystore cannot be used, or cannot hold a credential.
 func unusable(err error) bool {
-	return errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrTooBig) || errors.Is(err, keystore.ErrUndecided)
+	return errors.Is(err, keystore.ErrUnavailable) || errors.Is(err, keystore.ErrTooBig) ||
+		errors.Is(err, keystore.ErrUndecided)
 }
 
-// wireKeystore is wire for a change of the keystore, where a conflict has a command of its own.
+// wireKeystore is wire for a change of the keystore: if credentials were left behind, the hint is the command that
+// moves them.
 func (d *Daemon) wireKeystore(err error) *protocol.Error {
 	e := d.wire(err, "")
 	if left, ok := errors.AsType[*keystore.LeftBehind](err); ok && left.Move != "" {
@@ -137,7 +144,7 @@ func (d *Daemon) wireKeystore(err error) *protocol.Error {
 	return e
 }
 
-// unlocking calls open, which may need a passphrase. Where there is one, this is an attempt that [throttle.Unlock] delays.
+// unlocking calls open, which may need a passphrase. If there is one, this is an attempt that [throttle.Unlock] delays.
 func (c *conn) unlocking(passphrase keystore.Secret, open func(context.Context) error) error {
 	if passphrase.IsZero() {
 		ctx, cancel := context.WithTimeout(context.Background(), protocol.DefaultWait)

@@ -12,16 +12,16 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// mover is a keystore whose moves take their time.
-type mover struct {
-	picky
+// slowMoveStore is a keystore whose moves take their time.
+type slowMoveStore struct {
+	faultyStore
 	moving  chan struct{} // closed when one has begun
 	release chan struct{} // until this is closed
 	moves   int
 	fails   error
 }
 
-func (m *mover) Move(context.Context, string, string, keystore.Secret) error {
+func (m *slowMoveStore) Move(context.Context, string, string, keystore.Secret) error {
 	m.moves++
 	if m.moving != nil {
 		close(m.moving)
@@ -30,18 +30,21 @@ func (m *mover) Move(context.Context, string, string, keystore.Secret) error {
 	return m.fails
 }
 
-func (m *mover) Passphrase(ctx context.Context, _, _ keystore.Secret) error {
+func (m *slowMoveStore) Passphrase(ctx context.Context, _, _ keystore.Secret) error {
 	return m.Move(ctx, "", "", keystore.Secret{})
 }
 
 // While credentials are moved no refresh token is sent; held tokens are served, and who needs another one waits.
 func TestL21NoRenewalDuringAMove(t *testing.T) {
 	for _, params := range []map[string]string{
-		{"move": "keychain"}, {"change": "passphrase", "passphrase": "correct horse", "new_passphrase": "vellum otter crane seven"},
+		{"move": "keychain"}, {"change": "passphrase", "passphrase": "correct horse",
+			"new_passphrase": "vellum otter crane seven"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			store := &mover{picky: picky{memory: memory{&keystore.Memory{}}}, moving: make(chan struct{}), release: make(chan struct{})}
-			h := newBubbleHouse(t, sandbox.Options{}, store)
+			store := &slowMoveStore{faultyStore: faultyStore{memory: memory{&keystore.Memory{}}},
+				moving:  make(chan struct{}),
+				release: make(chan struct{})}
+			h := newBubbleEnv(t, sandbox.Options{}, store)
 			h.signIn(t, h.ofDevice("p"))
 			moved := make(chan error, 1)
 			c := h.visit(t)
@@ -73,17 +76,18 @@ func TestL21NoRenewalDuringAMove(t *testing.T) {
 // What is in groatd's memory only cannot be moved: it is stored first, or named.
 func TestL22WhatIsNotStoredStopsAMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &mover{picky: picky{memory: memory{&keystore.Memory{}}}}
-		h := newBubbleHouse(t, sandbox.Options{}, store)
+		store := &slowMoveStore{faultyStore: faultyStore{memory: memory{&keystore.Memory{}}}}
+		h := newBubbleEnv(t, sandbox.Options{}, store)
 		h.signIn(t, h.ofMachine("p"))
 		store.unwritable.Store(true)
-		item := stored(t, &store.picky, "p")
+		item := stored(t, &store.faultyStore, "p")
 		item.ClientSecret = keystore.SecretString(clientSecret)
 		if err := h.stores.Kept.SetOrHold(t.Context(), "p", item); err == nil {
 			t.Fatal("it was stored")
 		}
 		move := func() error {
-			return h.visit(t).Call(t.Context(), protocol.MethodKeystore, map[string]string{"move": "sealed", "key": "file"}, nil)
+			return h.visit(t).Call(t.Context(), protocol.MethodKeystore,
+				map[string]string{"move": "sealed", "key": "file"}, nil)
 		}
 		wantError(t, move(), protocol.KeystoreUnavailable)
 		if store.moves != 0 {
@@ -98,14 +102,17 @@ func TestL22WhatIsNotStoredStopsAMove(t *testing.T) {
 
 // Each refusal has a command that leads on, and a request that says two things is refused.
 func TestL23WhatAMoveIsRefusedWith(t *testing.T) {
-	store := &mover{picky: picky{memory: memory{&keystore.Memory{}}}}
-	h := newHouseWith(t, sandbox.Options{}, store)
+	store := &slowMoveStore{faultyStore: faultyStore{memory: memory{&keystore.Memory{}}}}
+	h := newEnvWith(t, sandbox.Options{}, store)
 	call := func(params map[string]string) error {
 		return h.client(t).Call(t.Context(), protocol.MethodKeystore, params, nil)
 	}
 	for _, params := range []map[string]string{
-		{"use": "memory", "move": "sealed"}, {"move": "sealed", "change": "passphrase"}, {"change": "name", "passphrase": "a", "new_passphrase": "b"},
-		{"change": "passphrase", "passphrase": "a"}, {"change": "passphrase", "passphrase": "a", "new_passphrase": "a"}, {"change": "passphrase", "new_passphrase": "b"}, {"new_passphrase": "b"}, {"use": "memory", "new_passphrase": "b"},
+		{"use": "memory", "move": "sealed"}, {"move": "sealed", "change": "passphrase"},
+		{"change": "name", "passphrase": "a", "new_passphrase": "b"},
+		{"change": "passphrase", "passphrase": "a"}, {"change": "passphrase", "new_passphrase": "b"},
+		{"change": "passphrase", "passphrase": "a", "new_passphrase": "a"},
+		{"new_passphrase": "b"}, {"use": "memory", "new_passphrase": "b"},
 	} {
 		e, ok := errors.AsType[*protocol.Error](call(params))
 		if !ok || e.Code != protocol.CodeInvalidParams || store.moves != 0 {
@@ -113,7 +120,8 @@ func TestL23WhatAMoveIsRefusedWith(t *testing.T) {
 		}
 	}
 	store.fails = keystore.ErrLocked
-	if e := wantError(t, call(map[string]string{"change": "passphrase", "passphrase": "a", "new_passphrase": "b"}), protocol.Locked); e.Hint() != "groat keystore passphrase" {
+	if e := wantError(t, call(map[string]string{"change": "passphrase", "passphrase": "a", "new_passphrase": "b"}),
+		protocol.Locked); e.Hint() != "groat keystore passphrase" {
 		t.Errorf("hint %q", e.Hint())
 	}
 	left := &keystore.LeftBehind{Profile: "p", In: "sealed", Move: "groat keystore move keychain"}

@@ -10,11 +10,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// watchEvery is how soon the daemon finds out by itself that a keystore can be used again.
+// watchEvery is how often the daemon looks whether a keystore can be used again.
 const watchEvery = 5 * time.Second
 
-// watchKeystore looks after what the keystore holds up, until ctx ends. It asks no person anything, and while all is well it
-// asks the keystore nothing either.
+// watchKeystore calls lookAfterKeystore until ctx ends. It prompts no person, and it does not ask the keystore anything
+// while nothing waits for it.
 func (d *Daemon) watchKeystore(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -28,8 +28,8 @@ func (d *Daemon) watchKeystore(ctx context.Context) {
 	}
 }
 
-// lookAfterKeystore stores what could not be stored before, and lets everything go on that waits for a keystore which has
-// opened without groat's doing.
+// lookAfterKeystore stores credentials that could not be stored before. If something waits for the keystore and another
+// program has opened it, that goes on.
 func (d *Daemon) lookAfterKeystore() {
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
@@ -41,7 +41,8 @@ func (d *Daemon) lookAfterKeystore() {
 	}
 }
 
-// personOpened is keystoreOpened for when it was a person's doing, who may be asked again what was declined before.
+// personOpened is keystoreOpened after a person has opened the keystore with groat, who may be prompted again for what
+// was declined before.
 func (d *Daemon) personOpened() {
 	ctx, cancel := context.WithTimeout(context.Background(), protocol.DefaultWait)
 	defer cancel()
@@ -49,9 +50,9 @@ func (d *Daemon) personOpened() {
 	d.keystoreOpened()
 }
 
-// heal asks the keystore, once it can be read, which sessions an earlier process left in doubt, and renews them before
-// anything else: what it sent and was not answered a server may forgive for seconds. It keeps nobody waiting, and asks nobody
-// for a password.
+// heal asks the keystore, once it can be read, which sessions an earlier process left in doubt, and renews them at
+// once: a server may accept a refresh token for a second time only for some seconds after the first. No request waits
+// for it, and it prompts no person.
 func (d *Daemon) heal(ctx context.Context) {
 	for {
 		names, err := d.stores.Kept.InDoubt(ctx)
@@ -77,7 +78,7 @@ func (d *Daemon) heal(ctx context.Context) {
 	}
 }
 
-// keystoreOpened lets everything that waits for the keystore go on: it can be used again.
+// keystoreOpened lets everything go on that waits for the keystore, which can be used again.
 func (d *Daemon) keystoreOpened() {
 	select {
 	case d.opened <- struct{}{}:

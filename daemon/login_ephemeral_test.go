@@ -12,7 +12,7 @@ import (
 
 // An ephemeral profile works like any other, is in no file and not in the keystore, and ends with the daemon.
 func TestAnEphemeralProfileEndsWithTheDaemon(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
 		h.signIn(t, h.ofMachine("kept"))
 		before := files(t, h.config)
 		store.unwritable.Store(true) // it is not needed
@@ -41,7 +41,7 @@ func TestAnEphemeralProfileEndsWithTheDaemon(t *testing.T) {
 			t.Errorf("%+v", again)
 		}
 		h.stop(t)
-		h.move(t, store, h.HTTP)
+		h.restart(t, store, h.HTTP)
 		_, err := h.token(t, "p")
 		wantError(t, err, protocol.UnknownProfile)
 		if _, err := h.token(t, "kept"); err != nil {
@@ -69,7 +69,7 @@ func files(t *testing.T, dir string) (all string) {
 
 // A profile that was ephemeral is kept by signing in again: what it had in memory is not taken for stored.
 func TestL60AnEphemeralProfileIsKept(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
 		params := h.ofMachine("p")
 		params.Ephemeral = true
 		h.signIn(t, params)
@@ -78,12 +78,12 @@ func TestL60AnEphemeralProfileIsKept(t *testing.T) {
 			t.Fatalf("%+v, and nothing is stored", r)
 		}
 		h.stop(t)
-		h.move(t, store, h.HTTP)
+		h.restart(t, store, h.HTTP)
 		if _, err := h.token(t, "p"); err != nil {
 			t.Error(err)
 		}
 	})
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) { // and without naming the client
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) { // and without naming the client
 		params := h.ofDevice("p")
 		params.Ephemeral = true
 		h.signIn(t, params)

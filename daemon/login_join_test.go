@@ -33,7 +33,7 @@ type ended struct {
 }
 
 // watch begins or joins a login.
-func (h *house) watch(t *testing.T, params protocol.LoginParams) *viewer {
+func (h *env) watch(t *testing.T, params protocol.LoginParams) *viewer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	v := &viewer{make(chan protocol.Prompt, 8), make(chan string), make(chan ended, 1), cancel}
@@ -63,7 +63,7 @@ func (h *house) watch(t *testing.T, params protocol.LoginParams) *viewer {
 func TestTheSameLoginIsJoined(t *testing.T) {
 	for name, who := range map[string]int{"the first answers": 0, "the second answers": 1} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
 				first := h.watch(t, h.ofMachine("p"))
 				question := <-first.asked
 				second := h.watch(t, h.ofMachine("p"))
@@ -85,7 +85,7 @@ func TestTheSameLoginIsJoined(t *testing.T) {
 
 // Another login of the same profile is refused at once: what is typed for one server must not go to another.
 func TestAnotherLoginIsNotJoined(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
 		first := h.watch(t, h.ofMachine("p"))
 		<-first.asked
 		for name, change := range map[string]func(*protocol.LoginParams){
@@ -107,9 +107,9 @@ func TestAnotherLoginIsNotJoined(t *testing.T) {
 	})
 }
 
-// A login goes on while anybody takes part, and ends when nobody is left: nothing is stored, and another may begin.
+// A login goes on while it has a viewer, and ends when the last one leaves: nothing is stored, and another may begin.
 func TestALoginEndsWithItsLastViewer(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
 		first, second := h.watch(t, h.ofDevice("p")), h.watch(t, h.ofDevice("p"))
 		<-first.asked
 		<-second.asked
@@ -126,7 +126,7 @@ func TestALoginEndsWithItsLastViewer(t *testing.T) {
 		before := polls()
 		time.Sleep(time.Minute)
 		if polls() != before {
-			t.Error("nobody is left, and the login goes on")
+			t.Error("the last viewer has left, and the login goes on")
 		}
 		under := h.logins.Running()
 		if under != 0 || h.profiles.Named("p") != nil || stored(t, store, "p").ClientID != "" {
@@ -138,9 +138,9 @@ func TestALoginEndsWithItsLastViewer(t *testing.T) {
 	})
 }
 
-// A person takes ten minutes. Meanwhile other profiles are renewed, and everybody gets their tokens at once.
+// A person takes ten minutes. Meanwhile other profiles are renewed, and their callers get tokens at once.
 func TestALoginOfTenMinutes(t *testing.T) {
-	inBubble(t, sandbox.Options{TokenLifetime: 5 * time.Minute}, func(t *testing.T, h *house, _ *picky) {
+	inBubble(t, sandbox.Options{TokenLifetime: 5 * time.Minute}, func(t *testing.T, h *env, _ *faultyStore) {
 		h.signIn(t, h.ofMachine("machine"))
 		slow := h.watch(t, h.ofDevice("p"))
 		prompt := <-slow.asked

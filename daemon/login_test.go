@@ -9,10 +9,10 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// Somebody edits where a profile asks who a person is: the token of the old configuration does not go there, also where the
-// issuer is edited to fit.
+// The userinfo endpoint of a profile is edited during a sign-in: the token of the old configuration does not go there,
+// also where the issuer is edited to fit.
 func TestNoTokenGoesWhereAnEditLeads(t *testing.T) {
-	const elsewhere = "http://localhost:9" // in a bubble every name leads to the house's server
+	const elsewhere = "http://localhost:9" // in a bubble every name leads to the env's server
 	for name, test := range map[string]struct {
 		issuer string // empty: as it was
 	}{
@@ -20,7 +20,7 @@ func TestNoTokenGoesWhereAnEditLeads(t *testing.T) {
 		"the issuer too":    {elsewhere},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+			inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
 				profile := func(issuer, userinfo string) string {
 					return "issuer = \"" + issuer + "\"\ntoken_endpoint = \"" + h.server.URL() + h.server.TokenPath() +
 						"\"\nclient_auth = \"client_secret_post\"\nuserinfo_endpoint = \"" + userinfo + "\"\n"
@@ -32,7 +32,8 @@ func TestNoTokenGoesWhereAnEditLeads(t *testing.T) {
 				if err := c.Call(t.Context(), protocol.MethodReload, nil, nil); err != nil {
 					t.Fatal(err)
 				}
-				wantError(t, c.Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "p"}, nil), protocol.Config)
+				wantError(t, c.Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "p"}, nil),
+					protocol.Config)
 				if n := h.server.Count("/me"); n != 0 {
 					t.Errorf("the new host was asked %d times", n)
 				}
@@ -41,10 +42,10 @@ func TestNoTokenGoesWhereAnEditLeads(t *testing.T) {
 	}
 }
 
-// A hundred callers of a profile that nobody has signed in: all are told at once, nobody asks the server, and no person is asked
-// for anything.
+// A hundred callers of a profile that is not signed in: all are told at once, the server is not asked, and no person
+// is asked for anything.
 func TestAHundredCallersOfASignedOutProfile(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
 		h.write(t, "profiles.d/p.toml", "provider = \"spatiafi\"\nauth_server = \""+h.server.URL()+"\"\n")
 		if err := h.Reload(); err != nil {
 			t.Fatal(err)
@@ -69,6 +70,47 @@ func TestAHundredCallersOfASignedOutProfile(t *testing.T) {
 	})
 }
 
-// Where the server gives no refresh token the session ends with its access token, and the next command is said.
-// A refresh token that the keystore cannot take is held in memory: tokens go on coming, status says so, and it is stored as
-// soon as that works again.
+// Where the server gives no refresh token the session ends with its access token, and the next command is said. A
+// refresh token that the keystore cannot take is held in memory: tokens go on coming, status says so, and it is stored
+// as soon as that works again.
+
+func TestARotationThatCannotBeStored(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
+		h.signIn(t, h.ofDevice("p"))
+		first := stored(t, store, "p").RefreshToken
+		store.unwritable.Store(true)
+		renew := func() {
+			t.Helper()
+			h.cool("p")
+			if _, err := h.token(t, "p"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		renew()
+		renew() // with the one that is in memory only
+		if !stored(t, store, "p").RefreshToken.Equal(first) {
+			t.Fatal("the keystore was written")
+		}
+		message := func() (string, string) {
+			var st protocol.StatusResult
+			if err := h.visit(t).Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: "p"},
+				&st); err != nil {
+				t.Fatal(err)
+			}
+			return st.Profiles[0].State, st.Profiles[0].Message
+		}
+		const degraded = "the newest credential is in groatd's memory only: the keystore is not available"
+		if state, text := message(); state != "fresh" || text != degraded {
+			t.Errorf("%s: %q", state, text)
+		}
+		store.unwritable.Store(false)
+		renew()
+		if state, text := message(); state != "fresh" || text != "" {
+			t.Errorf("%s: %q", state, text)
+		}
+		newest := stored(t, store, "p").RefreshToken
+		if newest.Equal(first) || h.server.RefreshUses()[sandbox.Digest(newest.Reveal())] != 0 {
+			t.Error("what is stored is not the newest refresh token")
+		}
+	})
+}

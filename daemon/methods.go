@@ -22,7 +22,7 @@ type handler func(c *conn, params []byte) (result any, err error)
 // handlers :: method → what answers it
 var handlers map[string]handler
 
-func init() { // hello lists the map it stands in
+func init() { // not where it is declared, since hello reads it
 	handlers = map[string]handler{
 		protocol.MethodHello: hello, protocol.MethodToken: token, protocol.MethodReject: reject,
 		protocol.MethodLogin: startLogin, protocol.MethodLoginInput: loginInput, protocol.MethodLogout: logout,
@@ -47,11 +47,13 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	}
 	var r protocol.ProfilesResult
 	var err error
-	r.Profiles, r.Next, err = status.Page(c.d.profiles.Snapshot(), pp.After, func(p *profile.Profile) protocol.ProfileInfo {
+	describe := func(p *profile.Profile) protocol.ProfileInfo {
 		return protocol.ProfileInfo{
-			Profile: p.Name, Provider: p.Provider, Issuer: p.Endpoint.Server().Issuer, Resources: append([]string{}, p.Origins...),
+			Profile: p.Name, Provider: p.Provider, Issuer: p.Endpoint.Server().Issuer,
+			Resources: append([]string{}, p.Origins...),
 		}
-	})
+	}
+	r.Profiles, r.Next, err = status.Page(c.d.profiles.Snapshot(), pp.After, describe)
 	return r, err
 }
 
@@ -78,7 +80,9 @@ func profileStatus(c *conn, params []byte) (any, error) {
 	if err := jsonrpc.DecodeParams(params, &sp); err != nil {
 		return nil, err
 	}
-	r := protocol.StatusResult{Release: c.d.Release, PID: os.Getpid(), StartedAt: c.d.started.Unix(), Socket: c.d.socket()}
+	r := protocol.StatusResult{
+		Release: c.d.Release, PID: os.Getpid(), StartedAt: c.d.started.Unix(), Socket: c.d.socket(),
+	}
 	if c.d.Place.ID != "" {
 		r.Place = &c.d.Place
 	}
@@ -125,7 +129,8 @@ func whoami(c *conn, params []byte) (any, error) {
 	claims, err := p.Endpoint.Userinfo(ctx, t)
 	if err != nil {
 		e := c.d.wire(err, p.Name)
-		if broker.NeedsLogin(err) && p.Kind().Session() { // a good token without the scope openid (OpenID Connect Core §5.3)
+		// A good token without the scope openid is refused too (OpenID Connect Core §5.3).
+		if broker.NeedsLogin(err) && p.Kind().Session() {
 			e = protocol.NewError(protocol.Config, "this sign-in does not include who you are: "+e.Message,
 				"groat login "+p.Name+" --scope 'openid …'")
 		}

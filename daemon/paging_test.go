@@ -11,7 +11,7 @@ import (
 )
 
 // crowd configures n profiles, named p00000 and so on, in one file.
-func (h *house) crowd(t *testing.T, n int) {
+func (h *env) crowd(t *testing.T, n int) {
 	t.Helper()
 	var text strings.Builder
 	for i := range n {
@@ -27,7 +27,7 @@ func (h *house) crowd(t *testing.T, n int) {
 // Ten thousand profiles do not fit one line: the listings come in pages, each within the bound, and nothing is missing.
 func TestPages(t *testing.T) {
 	const profiles = 10000
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	h.crowd(t, profiles)
 	c := dialRaw(t, h.socket)
 	for _, method := range []string{protocol.MethodStatus, protocol.MethodProfiles} {
@@ -78,11 +78,13 @@ func TestPages(t *testing.T) {
 
 // A page begins behind a name, whether that profile is still there or not.
 func TestPageBehindAProfileThatIsGone(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	h.crowd(t, 3)
 	var r protocol.ProfilesResult
-	for after, want := range map[string]int{"": 3, "a": 3, "p00000": 2, "p00000x": 2, "p00001": 1, "p00002": 0, "z": 0} {
-		if err := h.client(t).Call(t.Context(), protocol.MethodProfiles, protocol.ProfilesParams{After: after}, &r); err != nil || len(r.Profiles) != want || r.Next != "" {
+	for after, want := range map[string]int{"": 3, "a": 3, "p00000": 2, "p00000x": 2, "p00001": 1, "p00002": 0,
+		"z": 0} {
+		if err := h.client(t).Call(t.Context(), protocol.MethodProfiles, protocol.ProfilesParams{After: after},
+			&r); err != nil || len(r.Profiles) != want || r.Next != "" {
 			t.Errorf("after %q: %+v, %v", after, r, err)
 		}
 	}
@@ -90,7 +92,7 @@ func TestPageBehindAProfileThatIsGone(t *testing.T) {
 
 // A profile that no line can hold is a mistake that has a name.
 func TestProfileTooLongForAListing(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	var b strings.Builder
 	b.WriteString("provider = \"spatiafi\"\nresources = [\n")
 	for i := range 3000 {

@@ -123,7 +123,7 @@ func process(t *testing.T, role, socket string) *exec.Cmd {
 	return cmd
 }
 
-// admit opens a test's directory to everybody.
+// admit lets every user into a test's directory.
 func admit(t *testing.T, dir string) {
 	t.Helper()
 	for _, d := range []string{dir, filepath.Dir(dir)} {
@@ -142,10 +142,10 @@ func run(t *testing.T, cmd *exec.Cmd) string {
 	return string(out)
 }
 
-// Whoever gets at the socket in spite of its directory is closed before a byte is read.
+// The connection of another user, who reached the socket in spite of its directory, is closed before a byte is read.
 func TestPeerOfAnotherUser(t *testing.T) {
 	tier.NeedsRoot(t)
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	admit(t, filepath.Dir(h.socket))
 	if err := os.Chmod(h.socket, 0o666); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestPeerOfAnotherUser(t *testing.T) {
 		want string
 	}{
 		{"A32 a person of this machine", 12345, `heard ""`},
-		{"A33 the user id of whom nobody knows", 65534, `heard ""`},
+		{"A33 the user id of an unknown user", 65534, `heard ""`},
 		{"the owner, through the same directory", 0, `groatd`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -169,9 +169,9 @@ func TestPeerOfAnotherUser(t *testing.T) {
 	}
 }
 
-// A token is not left to whoever inherited the connection of the process that asked.
+// A token is not sent to a process that inherited the connection of the one that asked.
 func TestA34PeerEndedBeforeItsAnswer(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	g := newGate(t, h)
 	if _, err := h.login(t, "work", g.here); err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func TestA34PeerEndedBeforeItsAnswer(t *testing.T) {
 
 // The user is who decides; which program it is cannot be known, and is not pretended to be.
 func TestA35ConnectThenExec(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	if out := run(t, process(t, "become", h.socket)); !strings.Contains(out, "groatd") {
 		t.Error(out)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // byBrowser are the parameters of a login in a browser.
-func (h *house) byBrowser(profile string) protocol.LoginParams {
+func (h *env) byBrowser(profile string) protocol.LoginParams {
 	params := h.ofDevice(profile)
 	params.Grant = string(grant.ByAuthorizationCode)
 	return params
@@ -55,8 +55,8 @@ func elsewhere(ctx context.Context, page string) (string, error) {
 	return resp.Header.Get("Location"), nil
 }
 
-// newFixedHouse is a house whose client is registered with one port, which is free.
-func newFixedHouse(t *testing.T) (h *house, redirect string) {
+// newFixedPortEnv is an env whose client is registered with one port, which is free.
+func newFixedPortEnv(t *testing.T) (h *env, redirect string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -64,13 +64,14 @@ func newFixedHouse(t *testing.T) (h *house, redirect string) {
 	}
 	redirect = "http://" + l.Addr().String() + "/callback"
 	l.Close()
-	return newHouse(t, sandbox.Options{
+	return newEnv(t, sandbox.Options{
 		Consent: sandbox.ConsentAllow, Refresh: sandbox.Refresh{Always: true, Rotate: true},
-		Clients: []sandbox.Client{{ID: "app", Method: sandbox.None, RedirectURIs: []string{redirect, "http://127.0.0.1/callback"}}},
+		Clients: []sandbox.Client{{ID: "app", Method: sandbox.None,
+			RedirectURIs: []string{redirect, "http://127.0.0.1/callback"}}},
 	}), redirect
 }
 
-// taken reports whether nobody else can listen where a redirect goes.
+// taken reports whether no other process can listen where a redirect goes.
 func taken(t *testing.T, redirect string) bool {
 	t.Helper()
 	u, err := url.Parse(redirect)
@@ -87,7 +88,7 @@ func taken(t *testing.T, redirect string) bool {
 
 // The port is held while the code is exchanged, and free when the login is over.
 func TestI10ThePortIsHeldUntilTheLoginHasEnded(t *testing.T) {
-	h, redirect := newFixedHouse(t)
+	h, redirect := newFixedPortEnv(t)
 	g := newGate(t, h)
 	params := h.byBrowser("p")
 	params.Issuer, params.Redirect = g.URL, redirect
@@ -95,10 +96,11 @@ func TestI10ThePortIsHeldUntilTheLoginHasEnded(t *testing.T) {
 	client := h.client(t)
 	pages := make(chan string, 1)
 	go func() {
-		_, err := client.Login(t.Context(), params, func(_ context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
-			pages <- p.URL
-			return protocol.LoginSecret{}, nil
-		})
+		_, err := client.Login(t.Context(), params,
+			func(_ context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
+				pages <- p.URL
+				return protocol.LoginSecret{}, nil
+			})
 		over <- err
 	}()
 	back, err := elsewhere(t.Context(), <-pages)
@@ -132,7 +134,8 @@ func TestI12OneBudgetOfDescriptors(t *testing.T) {
 	var got int
 	for ; ; got++ {
 		if err := d.budget.Take(12); err != nil {
-			if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, "descriptors") || e.Hint() == "" {
+			if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, "descriptors") ||
+				e.Hint() == "" {
 				t.Errorf("%v", e)
 			}
 			break
@@ -162,10 +165,11 @@ func TestI12OneBudgetOfDescriptors(t *testing.T) {
 }
 
 func TestI13LoginsOfOneConnection(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	c := dialRaw(t, h.socket)
 	for i := range maxLoginsOfOne + 1 {
-		c.say(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"login","params":{"profile":"p%d","token_url":%q,"client_id":"c","client_auth":"client_secret_post"}}`+"\n",
+		c.say(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"login","params":{"profile":"p%d",`+
+			`"token_url":%q,"client_id":"c","client_auth":"client_secret_post"}}`+"\n",
 			i, i, h.server.URL()+"/token"))
 	}
 	asked := 0
@@ -175,7 +179,8 @@ func TestI13LoginsOfOneConnection(t *testing.T) {
 			asked++
 			continue
 		}
-		if !ok || !strings.Contains(line, "there are 8 logins of this connection under way") || !strings.Contains(line, `"kind":"temporary"`) {
+		if !ok || !strings.Contains(line, "there are 8 logins of this connection under way") ||
+			!strings.Contains(line, `"kind":"temporary"`) {
 			t.Fatalf("%q", line)
 		}
 		break
@@ -188,12 +193,13 @@ func TestI13LoginsOfOneConnection(t *testing.T) {
 
 // A hint is a command that works when it is typed, whatever it is given.
 func TestI18AHintIsAWordForAWord(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, _ *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
 		params := h.ofMachine("p")
 		params.ClientID = "my id; groat: hint: x"
 		_, err := h.visit(t).Login(t.Context(), params, typing("wrong"))
 		e := wantError(t, err, protocol.LoginRequired)
-		if !strings.HasSuffix(e.Hint(), ` --client-id $'my id; groat\x3a hint\x3a x'`) || strings.Contains(e.Message, "hint:") {
+		if !strings.HasSuffix(e.Hint(), ` --client-id $'my id; groat\x3a hint\x3a x'`) ||
+			strings.Contains(e.Message, "hint:") {
 			t.Errorf("%s\n%s", e.Message, e.Hint())
 		}
 	})

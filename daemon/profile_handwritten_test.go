@@ -14,13 +14,13 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// A profile that a person has written by hand is known when it is asked for, by every method and by the address that it lists. A
-// mistake in the files is named instead of a profile that there is not, and what was in use goes on.
+// A profile that a person has written by hand is known when it is asked for, by every method and by the address that it
+// lists. A mistake in the files is named instead of a profile that there is not, and what was in use goes on.
 func TestH80AProfileWrittenByHand(t *testing.T) {
 	inBubble(t, sandbox.Options{}, aProfileWrittenByHand)
 }
 
-func aProfileWrittenByHand(t *testing.T, h *house, _ *picky) {
+func aProfileWrittenByHand(t *testing.T, h *env, _ *faultyStore) {
 	h.signIn(t, h.ofMachine("work"))
 	c := h.visit(t)
 	write := func(name, text string) {
@@ -48,12 +48,14 @@ func aProfileWrittenByHand(t *testing.T, h *house, _ *picky) {
 			ask(protocol.MethodWhoami, protocol.WhoamiParams{Profile: name}, protocol.LoginRequired, "")
 		},
 		"status": func(name string) {
-			if err := c.Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: name}, nil); err != nil {
+			if err := c.Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: name},
+				nil); err != nil {
 				t.Error(err)
 			}
 		},
 		"target": func(name string) {
-			ask(protocol.MethodToken, protocol.TokenParams{Target: "https://" + name + ".example/x"}, protocol.LoginRequired, "")
+			ask(protocol.MethodToken, protocol.TokenParams{Target: "https://" + name + ".example/x"},
+				protocol.LoginRequired, "")
 		},
 	} {
 		write(name, "provider = \"spatiafi\"\nresources = [\"https://"+name+".example\"]\n")
@@ -88,7 +90,8 @@ func TestAnInvalidParameterIsToldBeforeABrokenConfiguration(t *testing.T) {
 			`"profile":"../work"`:  protocol.CodeInvalidParams,
 			`"profile":["a list"]`: protocol.CodeInvalidParams,
 		} {
-			request := `{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":{"access_token":"dummy",` + params + `}}`
+			request := `{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":{"access_token":"dummy",` +
+				params + `}}`
 			c.say(t, request+"\n")
 			line, _ := c.hear(t)
 			var a answer

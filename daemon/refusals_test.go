@@ -43,7 +43,8 @@ func TestARefusalOutlivesTheDaemon(t *testing.T) {
 		if n := i.requests() - before; n != 0 {
 			t.Errorf("%d requests by 20 daemons", n)
 		}
-		if now := i.refused.Load(); now.Kind() != said.Kind() || now.Message != said.Message || now.Hint() != said.Hint() {
+		if now := i.refused.Load(); now.Kind() != said.Kind() || now.Message != said.Message ||
+			now.Hint() != said.Hint() {
 			t.Errorf("the daemon says %v (%s), its predecessor said %v (%s)", now, now.Hint(), &said, said.Hint())
 		}
 		info, err := os.Stat(i.remembered())
@@ -55,7 +56,8 @@ func TestARefusalOutlivesTheDaemon(t *testing.T) {
 		}
 		item := stored(t, i.store, "p")
 		text, _ := os.ReadFile(i.remembered())
-		for _, secret := range []string{item.RefreshToken.Reveal(), sandbox.Digest(item.RefreshToken.Reveal()), password} {
+		for _, secret := range []string{item.RefreshToken.Reveal(), sandbox.Digest(item.RefreshToken.Reveal()),
+			password} {
 			if strings.Contains(string(text), secret) {
 				t.Errorf("a secret, or what is made of one, is in %s", text)
 			}
@@ -76,12 +78,14 @@ func TestARefusalIsForgotten(t *testing.T) {
 			}
 		}, false},
 		{"by another sign-in", func(t *testing.T, i *incident) {
-			if r := i.signIn(t, protocol.LoginParams{Profile: "p", ClientID: "other-app"}); r.Outcome != protocol.SignedIn {
+			if r := i.signIn(t, protocol.LoginParams{Profile: "p",
+				ClientID: "other-app"}); r.Outcome != protocol.SignedIn {
 				t.Errorf("%+v", r)
 			}
 		}, false},
 		{"by a logout", func(t *testing.T, i *incident) {
-			if err := i.visit(t).Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "p", Yes: true}, nil); err != nil {
+			if err := i.visit(t).Call(t.Context(), protocol.MethodLogout,
+				protocol.LogoutParams{Profile: "p", Yes: true}, nil); err != nil {
 				t.Error(err)
 			}
 		}, true},
@@ -147,7 +151,7 @@ func TestAProofThatFailsForgetsNothing(t *testing.T) {
 	})
 }
 
-// Retry-After outlives the daemon too, and nobody's clock makes it longer.
+// Retry-After outlives the daemon too, and no clock makes it longer.
 func TestAWishOutlivesTheDaemon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIncident(t)
@@ -159,7 +163,8 @@ func TestAWishOutlivesTheDaemon(t *testing.T) {
 			i.restart(t)
 			i.ask(t)
 		}
-		if e := i.refused.Load(); i.requests() != before || e.Kind() != protocol.Temporary || e.Data.RetryAfter < 250 || e.Data.RetryAfter > 370 {
+		if e := i.refused.Load(); i.requests() != before || e.Kind() != protocol.Temporary ||
+			e.Data.RetryAfter < 250 || e.Data.RetryAfter > 370 {
 			t.Errorf("%d requests, then %+v", i.requests()-before, e.Data)
 		}
 		time.Sleep(6 * time.Minute)
@@ -169,8 +174,8 @@ func TestAWishOutlivesTheDaemon(t *testing.T) {
 	})
 }
 
-// A groatd that ends right after a new credential was stored, before it has said so to anybody: its successor does not hold
-// against the new one what a server has said of the old one.
+// A groatd that ends right after a new credential was stored, before it has told any client: its successor does not
+// hold against the new one what a server has said of the old one.
 func TestARefusalDoesNotSpeakForTheNextCredential(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := refusedIncident(t)
@@ -178,11 +183,11 @@ func TestARefusalDoesNotSpeakForTheNextCredential(t *testing.T) {
 		i.server.BlockUser(person, false)
 		var atThatMoment []byte
 		look := func() { atThatMoment, _ = os.ReadFile(i.remembered()) }
-		i.store.(*picky).write.Store(&look)
+		i.store.(*faultyStore).write.Store(&look)
 		if r := i.signIn(t, protocol.LoginParams{Profile: "p", ClientID: "other-app"}); r.Outcome != protocol.SignedIn {
 			t.Fatalf("%+v", r)
 		}
-		i.store.(*picky).write.Store(nil)
+		i.store.(*faultyStore).write.Store(nil)
 		if string(atThatMoment) != nothingRemembered {
 			t.Errorf("when the new credential was stored the file said %s", atThatMoment)
 		}

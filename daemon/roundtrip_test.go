@@ -16,10 +16,10 @@ import (
 	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
-// BenchmarkRoundTrip compares a cached token over an open connection with a bare echo of as many bytes over the same kind of
-// socket, in turns in the same run: the medians and their ratio, of which design asks at most 1.5.
+// BenchmarkRoundTrip compares a cached token over an open connection with a bare echo of as many bytes over the same
+// kind of socket, in turns in the same run: the medians and their ratio, of which design asks at most 1.5.
 func BenchmarkRoundTrip(b *testing.B) {
-	h := newBenchHouse(b)
+	h := newBenchEnv(b)
 	token := dialRaw(b, h.socket)
 	request := []byte(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"work"}}` + "\n")
 	reply := make([]byte, 8<<10)
@@ -96,7 +96,7 @@ func newEcho(b *testing.B, request, reply int) string {
 
 // BenchmarkClient is the same with this module's client, and with a connection for each request.
 func BenchmarkClient(b *testing.B) {
-	h := newBenchHouse(b)
+	h := newBenchEnv(b)
 	call := func(b *testing.B, c *protocol.Client) {
 		var token protocol.TokenResult
 		if err := c.Call(b.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "work"}, &token); err != nil {
@@ -125,7 +125,7 @@ func BenchmarkClient(b *testing.B) {
 
 // BenchmarkAnswer is what the daemon itself does for a cached token: parse, decide, write, without a socket.
 func BenchmarkAnswer(b *testing.B) {
-	h := newBenchHouse(b)
+	h := newBenchEnv(b)
 	line := []byte(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"work"}}`)
 	var out []byte
 	b.ReportAllocs()
@@ -154,10 +154,10 @@ func BenchmarkAnswer(b *testing.B) {
 	}
 }
 
-// newBenchHouse is a house that logs nothing, signed in.
-func newBenchHouse(b *testing.B) *house {
+// newBenchEnv is an env that logs nothing, signed in.
+func newBenchEnv(b *testing.B) *env {
 	b.Helper()
-	h := newHouse(b, sandbox.Options{})
+	h := newEnv(b, sandbox.Options{})
 	h.Log = zap.NewNop()
 	if _, err := h.login(b, "work", nil); err != nil {
 		b.Fatal(fmt.Errorf("signing in: %w", err))

@@ -16,14 +16,14 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// Listener is where connections come from. AcceptUnix returns [net.ErrClosed] after Close and only then.
+// Listener is where connections come from. AcceptUnix returns [net.ErrClosed] after Close, and only then.
 type Listener interface {
 	AcceptUnix() (*net.UnixConn, error)
 	Close() error
 }
 
-// Serve accepts connections until ctx ends, then closes the listener, lets requests to providers that are under way come
-// to their end, and answers whoever still waits. The daemon cannot be used afterwards.
+// Serve accepts connections until ctx ends. Then it closes the listener, waits up to 20 s for requests to providers
+// that are under way, and answers the clients that still wait. The daemon cannot be used afterwards.
 func (d *Daemon) Serve(ctx context.Context, l Listener) error {
 	go d.watchKeystore(ctx)
 	return d.newServer(descriptors.Limit()).serve(ctx, l)
@@ -41,7 +41,7 @@ type server struct {
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 	ended chan struct{} // holds an element once a connection has ended
-	told  time.Time     // when the log last heard that there are too many
+	told  time.Time     // when it was last logged that there are too many
 }
 
 func (d *Daemon) newServer(most int) *server {
@@ -67,7 +67,7 @@ func (s *server) serve(ctx context.Context, l Listener) error {
 	return err
 }
 
-// The accept loop's patience with a system that is short of something.
+// The pause after a failed accept doubles from shortest to longest while the system is short of something.
 const (
 	shortest = 5 * time.Millisecond
 	longest  = time.Second
@@ -129,7 +129,7 @@ func (s *server) remove(c *conn) {
 	s.mu.Unlock()
 	select {
 	case s.ended <- struct{}{}:
-	default: // it is known already
+	default: // makeRoom has not taken the last one yet
 	}
 }
 

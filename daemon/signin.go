@@ -32,7 +32,7 @@ func startLogin(c *conn, params []byte) (any, error) {
 // Notify implements [login.Viewer].
 func (c *conn) Notify(p protocol.Prompt) { c.notify(protocol.NotePrompt, p) }
 
-// takesPart reports whether the connection may take part in one more login, and counts it.
+// takesPart reports whether the connection may take part in one more login, and counts that one.
 func (c *conn) takesPart() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,7 +99,7 @@ func importForeign(c *conn, params []byte) (any, error) {
 	return c.d.logins.Import(c.ctx, p, content, variables)
 }
 
-// environment reads the variables that the client sent.
+// environment returns the environment variables that the client sent.
 func environment(params []byte) (map[string]string, error) {
 	sent, err := secretParam(params, "environment")
 	if err != nil || sent.IsZero() {

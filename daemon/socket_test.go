@@ -20,7 +20,7 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// patience is how long a test waits for what should come at once. No test measures time with it.
+// patience is how long a test waits for what should come at once. No test resources time with it.
 const patience = 2 * time.Minute
 
 // raw is a connection without a client's manners.
@@ -137,7 +137,7 @@ func vectors(t testing.TB) []vector {
 // TestRequestVectors plays protocol/testdata/requests.jsonl, which holds most of the bad lines there are, each on a
 // connection of its own, and makes sure that the daemon is none the worse.
 func TestRequestVectors(t *testing.T) {
-	h := newHouse(t, sandbox.Options{})
+	h := newEnv(t, sandbox.Options{})
 	for _, v := range vectors(t) {
 		t.Run(v.Name, func(t *testing.T) { v.play(t, dialRaw(t, h.socket)) })
 	}

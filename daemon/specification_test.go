@@ -57,13 +57,13 @@ func blocks(t *testing.T) []block {
 	return all
 }
 
-// moody is a keystore that fails as it is told.
-type moody struct {
+// failingStore is a keystore that fails as it is told.
+type failingStore struct {
 	memory
 	err atomic.Pointer[error]
 }
 
-func (m *moody) Get(ctx context.Context, profile string) (keystore.Item, error) {
+func (m *failingStore) Get(ctx context.Context, profile string) (keystore.Item, error) {
 	if err := m.err.Load(); err != nil {
 		return keystore.Item{}, *err
 	}
@@ -71,43 +71,43 @@ func (m *moody) Get(ctx context.Context, profile string) (keystore.Item, error) 
 }
 
 // states are what a block's daemon is like before it begins.
-var states = map[string]func(t *testing.T, h *house, m *moody){
-	"fresh": func(*testing.T, *house, *moody) {},
-	"configured": func(t *testing.T, h *house, _ *moody) {
+var states = map[string]func(t *testing.T, h *env, m *failingStore){
+	"fresh": func(*testing.T, *env, *failingStore) {},
+	"configured": func(t *testing.T, h *env, _ *failingStore) {
 		h.write(t, "profiles.d/work.toml", "provider = \"spatiafi\"\n")
 		if err := h.Reload(); err != nil {
 			t.Fatal(err)
 		}
 	},
 	"signed in": signedIn,
-	"server down": func(t *testing.T, h *house, m *moody) {
+	"server down": func(t *testing.T, h *env, m *failingStore) {
 		signedIn(t, h, m)
 		h.cool("work")
 		down := sandbox.Busy(503, "")
 		down.Times = -1
 		h.server.Script(sandbox.SpatiafiTokenPath, down)
 	},
-	"keystore locked": func(t *testing.T, h *house, m *moody) { failing(t, h, m, keystore.ErrLocked) },
-	"keystore gone":   func(t *testing.T, h *house, m *moody) { failing(t, h, m, keystore.ErrUnavailable) },
-	"configuration broken": func(t *testing.T, h *house, m *moody) {
+	"keystore locked": func(t *testing.T, h *env, m *failingStore) { failing(t, h, m, keystore.ErrLocked) },
+	"keystore gone":   func(t *testing.T, h *env, m *failingStore) { failing(t, h, m, keystore.ErrUnavailable) },
+	"configuration broken": func(t *testing.T, h *env, m *failingStore) {
 		signedIn(t, h, m)
 		h.write(t, "config.toml", "not toml\n")
 	},
 }
 
-func signedIn(t *testing.T, h *house, _ *moody) {
+func signedIn(t *testing.T, h *env, _ *failingStore) {
 	if _, err := h.login(t, "work", nil); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func failing(t *testing.T, h *house, m *moody, err error) {
+func failing(t *testing.T, h *env, m *failingStore, err error) {
 	signedIn(t, h, m)
 	h.cool("work")
 	m.err.Store(&err)
 }
 
-func (h *house) write(t *testing.T, name, text string) {
+func (h *env) write(t *testing.T, name, text string) {
 	t.Helper()
 	file := filepath.Join(h.config, name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
@@ -118,15 +118,15 @@ func (h *house) write(t *testing.T, name, text string) {
 	}
 }
 
-// in brings a house into a state.
-func in(t *testing.T, state string) *house {
+// in brings an env into a state.
+func in(t *testing.T, state string) *env {
 	t.Helper()
 	prepare, ok := states[state]
 	if !ok {
 		t.Fatalf("there is no state %q", state)
 	}
-	m := &moody{memory: memory{&keystore.Memory{}}}
-	h := newHouseWith(t, sandbox.Options{}, m)
+	m := &failingStore{memory: memory{&keystore.Memory{}}}
+	h := newEnvWith(t, sandbox.Options{}, m)
 	prepare(t, h, m)
 	return h
 }
@@ -227,8 +227,9 @@ func subject(t *testing.T, line string) string {
 
 // varying are members whose numbers are examples; forPeople those whose sentences are.
 var (
-	varying = []string{"expires_at", "expires_in", "pid", "started_at", "lifetime", "renew_in", "retry_in", "retry_after", "max_min_ttl", "requests"}
-	people  = []string{"message", "hint", "text"}
+	varying = []string{"expires_at", "expires_in", "pid", "started_at", "lifetime", "renew_in", "retry_in",
+		"retry_after", "max_min_ttl", "requests"}
+	people = []string{"message", "hint", "text"}
 )
 
 func (s *speaker) compare(t *testing.T, where string, want, got any) {
@@ -252,7 +253,9 @@ func (s *speaker) compare(t *testing.T, where string, want, got any) {
 		g, ok := got.([]any)
 		if slices.Contains(w, any("…")) { // the others are found by what they are called
 			w = slices.DeleteFunc(slices.Clone(w), func(v any) bool { return v == "…" })
-			g = slices.DeleteFunc(slices.Clone(g), func(v any) bool { return !slices.ContainsFunc(w, func(o any) bool { return sameProvider(o, v) }) })
+			g = slices.DeleteFunc(slices.Clone(g), func(v any) bool {
+				return !slices.ContainsFunc(w, func(o any) bool { return sameProvider(o, v) })
+			})
 		}
 		if !ok || len(g) != len(w) {
 			t.Errorf("%s is %v, want %v", where, got, want)
@@ -267,7 +270,8 @@ func (s *speaker) compare(t *testing.T, where string, want, got any) {
 			t.Errorf("%s is %q, want %q", where, got, w)
 		}
 	case float64:
-		if g, ok := got.(float64); !ok || !slices.Contains(varying, name) && g != w || slices.Contains(varying, name) && g <= 0 {
+		if g, ok := got.(float64); !ok || !slices.Contains(varying, name) && g != w ||
+			slices.Contains(varying, name) && g <= 0 {
 			t.Errorf("%s is %v, want %v", where, got, w)
 		}
 	default:
@@ -352,25 +356,35 @@ func TestSpecificationIsComplete(t *testing.T) {
 		}
 	}
 	for _, kind := range []protocol.Kind{
-		protocol.LoginRequired, protocol.Temporary, protocol.Locked, protocol.UnknownProfile, protocol.Config, protocol.KeystoreUnavailable,
+		protocol.LoginRequired, protocol.Temporary, protocol.Locked, protocol.UnknownProfile, protocol.Config,
+		protocol.KeystoreUnavailable,
 	} { // nothing provokes denied and internal
 		if !bytes.Contains(text, []byte(`"kind":"`+string(kind)+`"`)) {
 			t.Errorf("the kind %s has no example", kind)
 		}
 	}
 	for _, v := range []any{
-		protocol.HelloResult{}, protocol.RejectParams{}, protocol.TokenResult{}, protocol.LoginParams{}, protocol.Prompt{}, protocol.LoginResult{},
-		protocol.LogoutParams{}, protocol.LogoutResult{}, protocol.StatusParams{}, protocol.StatusResult{}, protocol.ProfileStatus{},
-		protocol.ProfilesParams{}, protocol.ProfilesResult{}, protocol.ProfileInfo{}, protocol.WhoamiParams{}, protocol.WhoamiResult{},
-		protocol.KeystoreParams{}, protocol.KeystoreResult{}, protocol.ReloadResult{}, protocol.ProvidersResult{}, protocol.ProviderInfo{},
-		protocol.BackupParams{}, protocol.BackupResult{}, protocol.BackupItem{}, protocol.BackupLeftOut{}, protocol.RestoreParams{},
-		protocol.RestoreResult{}, protocol.RestoreItem{}, protocol.ImportParams{}, protocol.ImportResult{}, protocol.ImportFound{},
-		protocol.ImportCopy{}, protocol.NetworkParams{}, protocol.NetworkResult{}, protocol.NetworkSetting{}, protocol.Error{},
+		protocol.HelloResult{}, protocol.RejectParams{}, protocol.TokenResult{}, protocol.LoginParams{},
+		protocol.Prompt{},
+		protocol.LoginResult{},
+		protocol.LogoutParams{}, protocol.LogoutResult{}, protocol.StatusParams{}, protocol.StatusResult{},
+		protocol.ProfileStatus{},
+		protocol.ProfilesParams{}, protocol.ProfilesResult{}, protocol.ProfileInfo{}, protocol.WhoamiParams{},
+		protocol.WhoamiResult{},
+		protocol.KeystoreParams{}, protocol.KeystoreResult{}, protocol.ReloadResult{}, protocol.ProvidersResult{},
+		protocol.ProviderInfo{},
+		protocol.BackupParams{}, protocol.BackupResult{}, protocol.BackupItem{}, protocol.BackupLeftOut{},
+		protocol.RestoreParams{},
+		protocol.RestoreResult{}, protocol.RestoreItem{}, protocol.ImportParams{}, protocol.ImportResult{},
+		protocol.ImportFound{},
+		protocol.ImportCopy{}, protocol.NetworkParams{}, protocol.NetworkResult{}, protocol.NetworkSetting{},
+		protocol.Error{},
 		protocol.ErrorData{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if name != "" && !bytes.Contains(text, []byte("`"+name+"`")) && !bytes.Contains(text, []byte("."+name+"`")) {
+			if name != "" && !bytes.Contains(text, []byte("`"+name+"`")) &&
+				!bytes.Contains(text, []byte("."+name+"`")) {
 				t.Errorf("%T: the member %s is not explained", v, name)
 			}
 		}

@@ -24,8 +24,8 @@ func (s stuck) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nowhere{}.RoundTrip(r)
 }
 
-// When the daemon is told to stop, idle, silent and half-spoken connections end at once, whoever waits is answered, and a
-// request to a provider that is under way is let finish.
+// When the daemon is told to stop, idle, silent and half-spoken connections end at once, a client that waits is
+// answered, and a request to a provider that is under way is let finish.
 func TestStop(t *testing.T) {
 	network := stuck{make(chan struct{}, 1), make(chan struct{})}
 	d := newIsolated(t, network)
@@ -71,14 +71,14 @@ func TestStop(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := net.Dial("unix", socket); err == nil {
-		t.Error("somebody still listens")
+		t.Error("the socket still accepts connections")
 	}
 }
 
-// The server has replaced the refresh token, and its answer takes twelve seconds: the daemon that is told to stop waits for it
-// and stores what it brings.
+// The server has replaced the refresh token, and its answer takes twelve seconds: the daemon that is told to stop waits
+// for it and stores what it brings.
 func TestStopKeepsARotationUnderWay(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
 		h.signIn(t, h.ofDevice("p"))
 		before := stored(t, store, "p").RefreshToken
 		h.cool("p")
@@ -93,7 +93,7 @@ func TestStopKeepsARotationUnderWay(t *testing.T) {
 		if stored(t, store, "p").RefreshToken.Equal(before) {
 			t.Fatal("the keystore has a refresh token that the server has replaced")
 		}
-		h.move(t, store, h.HTTP)
+		h.restart(t, store, h.HTTP)
 		if _, err := h.token(t, "p"); err != nil {
 			t.Error("the next daemon:", err)
 		}
@@ -102,9 +102,10 @@ func TestStopKeepsARotationUnderWay(t *testing.T) {
 
 // A client is being created, whose secret the provider shows this once.
 func TestStopKeepsAClientThatIsBeingCreated(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
 		h.late(sandbox.SpatiafiClientsPath)
-		params := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
+		params := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(),
+			Username: person}
 		login := h.watch(t, params)
 		<-login.asked
 		login.types <- password
@@ -115,7 +116,7 @@ func TestStopKeepsAClientThatIsBeingCreated(t *testing.T) {
 		if clients := h.server.Clients(); !slices.Contains(clients, stored(t, store, "work").ClientID) {
 			t.Fatalf("the provider has %v, the keystore %q", clients, stored(t, store, "work").ClientID)
 		}
-		h.move(t, store, h.HTTP)
+		h.restart(t, store, h.HTTP)
 		if _, err := h.token(t, "work"); err != nil {
 			t.Error("the next daemon:", err)
 		}
@@ -124,7 +125,7 @@ func TestStopKeepsAClientThatIsBeingCreated(t *testing.T) {
 
 // A person who has been asked, and has not answered, holds nothing up.
 func TestStopDoesNotWaitForAPerson(t *testing.T) {
-	inBubble(t, sandbox.Options{}, func(t *testing.T, h *house, store *picky) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
 		machine, device := h.watch(t, h.ofMachine("machine")), h.watch(t, h.ofDevice("p"))
 		<-machine.asked
 		<-device.asked
@@ -143,7 +144,7 @@ func TestStopDoesNotWaitForAPerson(t *testing.T) {
 }
 
 // stop is what Serve does at its end, without a socket.
-func (h *house) stop(t *testing.T) {
+func (h *env) stop(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), drain)
 	defer cancel()
@@ -155,7 +156,7 @@ func (h *house) stop(t *testing.T) {
 // The same on a real socket: Serve returns after the client that a login is creating was stored.
 func TestServeReturnsAfterWhatALoginHasBegun(t *testing.T) {
 	store := memory{&keystore.Memory{}}
-	h := newHouseWith(t, sandbox.Options{}, store)
+	h := newEnvWith(t, sandbox.Options{}, store)
 	socket := filepath.Join(t.TempDir(), "other.sock")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
@@ -183,5 +184,5 @@ func TestServeReturnsAfterWhatALoginHasBegun(t *testing.T) {
 	if got := stored(t, store, "work"); got.ClientID == "" || !slices.Contains(h.server.Clients(), got.ClientID) {
 		t.Errorf("the provider has %v, the keystore %q", h.server.Clients(), got.ClientID)
 	}
-	<-signedIn // whoever asked is answered, or told that nobody is there any more
+	<-signedIn // the client is answered, or told that the daemon has ended
 }

@@ -12,14 +12,14 @@ import (
 // A hundred clients, one expired profile: one request, and all have the same token.
 func TestE18AHundredClientsOneExpiredProfile(t *testing.T) {
 	for _, profile := range ways {
-		inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+		withClock(t, sandbox.Options{}, func(t *testing.T, h *clockEnv) {
 			h.everyWay(t)
 			for _, p := range ways {
 				h.must(t, p)
 			}
 			h.suspend(time.Hour)
 			before := h.renewed()
-			tokens := h.crowded(t, 100, profile)
+			tokens := h.askAtOnce(t, 100, profile)
 			if n := h.renewed() - before; n != 1 || len(tokens) != 1 {
 				t.Errorf("%s: %d requests, %d tokens", profile, n, len(tokens))
 			}
@@ -27,17 +27,18 @@ func TestE18AHundredClientsOneExpiredProfile(t *testing.T) {
 	}
 }
 
-// A caller has no time to wait, or leaves: it hears that it is temporary, the renewal goes on, and the next has its token.
+// A caller has no time to wait, or leaves: it hears that it is temporary, the renewal goes on, and the next has its
+// token.
 func TestE19AClientWithoutTime(t *testing.T) {
-	for name, impatient := range map[string]func(t *testing.T, h *timed){
-		"no time": func(t *testing.T, h *timed) {
+	for name, impatient := range map[string]func(t *testing.T, h *clockEnv){
+		"no time": func(t *testing.T, h *clockEnv) {
 			var none int64
 			_, err := tokenFor(h.visit(t), protocol.TokenParams{Profile: "p", Wait: &none})
 			if e := wantError(t, err, protocol.Temporary); e.Data.RetryAfter != 1 {
 				t.Errorf("%+v", e.Data)
 			}
 		},
-		"it leaves": func(t *testing.T, h *timed) {
+		"it leaves": func(t *testing.T, h *clockEnv) {
 			c := h.visit(t)
 			gone := make(chan error)
 			go func() {
@@ -53,7 +54,7 @@ func TestE19AClientWithoutTime(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+			withClock(t, sandbox.Options{}, func(t *testing.T, h *clockEnv) {
 				h.signIn(t, h.ofDevice("p"))
 				h.must(t, "p")
 				h.suspend(time.Hour)

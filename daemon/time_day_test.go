@@ -15,8 +15,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// mint is a token endpoint that gives out tokens of a minute and keeps a record of them.
-type mint struct {
+// recordingServer is a token endpoint that issues tokens of a minute and keeps a record of them.
+type recordingServer struct {
 	m *machine
 
 	mu   sync.Mutex
@@ -24,7 +24,7 @@ type mint struct {
 	at   []time.Time          // of each request
 }
 
-func (m *mint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *recordingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
 	now := m.m.truth()
 	m.at = append(m.at, now)
@@ -36,38 +36,39 @@ func (m *mint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":60}`, token)
 }
 
-// left is how long a token is good by the record.
-func (m *mint) left(token string) time.Duration {
+// remaining is how long a token is still good, by the record.
+func (m *recordingServer) remaining(token string) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.ends[token].Sub(m.m.truth())
 }
 
-func (m *mint) requests() []time.Time {
+func (m *recordingServer) requests() []time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.at)
 }
 
-// A day of 60 s tokens under a hundred clients who ask when they like, a third of them for a promise. Each answer is held
-// against the server's record: none has expired, none has less life left than it says. And each token lives until the point
-// that was drawn for it, so that there is not one request more. On another day the machine sleeps now and then and its clock
-// is set.
+// A day of 60 s tokens under a hundred clients who ask when they like, a third of them for a promise. Each answer is
+// held against the server's record: none has expired, none has less life left than it says. And each token lives until
+// the point that was drawn for it, so that there is not one request more. On another day the machine sleeps now and
+// then and its clock is set.
 func TestADayOf60SecondTokens(t *testing.T) {
 	tier.Long(t, "it lives through two days")
 	for name, restless := range map[string]bool{"an even day": false, "suspends and set clocks": true} {
 		t.Run(name, func(t *testing.T) {
-			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
-				m := &mint{m: h.machine, ends: map[string]time.Time{}}
+			withClock(t, sandbox.Options{}, func(t *testing.T, h *clockEnv) {
+				m := &recordingServer{m: h.machine, ends: map[string]time.Time{}}
 				defer h.from(t, m, nil)()
 				h.signIn(t, protocol.LoginParams{
-					Profile: "p", TokenURL: "http://127.0.0.1/token", ClientID: "machine", ClientAuth: string(grant.ClientSecretPost),
+					Profile: "p", TokenURL: "http://127.0.0.1/token", ClientID: "machine",
+					ClientAuth: string(grant.ClientSecretPost),
 				})
 				end := h.truth().Add(24 * time.Hour)
 				if restless {
-					go h.restless(end)
+					go h.disturbClock(end)
 				}
-				asked := h.clients(t, m, end)
+				asked := h.askAllDay(t, m, end)
 				at := m.requests()
 				for i := 1; i < len(at); i++ {
 					lived := at[i].Sub(at[i-1])
@@ -84,8 +85,8 @@ func TestADayOf60SecondTokens(t *testing.T) {
 	}
 }
 
-// restless puts the machine to sleep and sets its clock, now and then.
-func (h *timed) restless(end time.Time) {
+// disturbClock puts the machine to sleep and sets its clock, now and then.
+func (h *clockEnv) disturbClock(end time.Time) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for h.truth().Before(end) {
 		time.Sleep(time.Duration(rng.Int64N(int64(40 * time.Minute))))
@@ -99,8 +100,8 @@ func (h *timed) restless(end time.Time) {
 	}
 }
 
-// clients lets a hundred clients ask until the day is over, and returns how often they did.
-func (h *timed) clients(t *testing.T, m *mint, end time.Time) (asked int) {
+// askAllDay lets a hundred clients ask until the day is over, and returns how often they did.
+func (h *clockEnv) askAllDay(t *testing.T, m *recordingServer, end time.Time) (asked int) {
 	t.Helper()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -120,7 +121,8 @@ func (h *timed) clients(t *testing.T, m *mint, end time.Time) (asked int) {
 					t.Error(err)
 					return
 				}
-				if left := m.left(r.AccessToken); left <= 0 || left < time.Duration(r.ExpiresIn)*time.Second || r.ExpiresIn < least {
+				if left := m.remaining(r.AccessToken); left <= 0 || left < time.Duration(r.ExpiresIn)*time.Second ||
+					r.ExpiresIn < least {
 					t.Errorf("%s left by the record, %d s by the reply, asked for %d s", left, r.ExpiresIn, least)
 				}
 				time.Sleep(time.Duration(rng.Int64N(int64(12 * time.Minute))))

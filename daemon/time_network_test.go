@@ -14,7 +14,7 @@ import (
 const found = 30 * time.Second
 
 // offline lets callers ask at random while the network is down: each hears that it is temporary, and when to come back.
-func (h *timed) offline(t *testing.T, profile string, rng *rand.Rand, d time.Duration) {
+func (h *clockEnv) offline(t *testing.T, profile string, rng *rand.Rand, d time.Duration) {
 	t.Helper()
 	c := h.visit(t)
 	for began := time.Now(); time.Since(began) < d; {
@@ -35,17 +35,18 @@ func (h *timed) offline(t *testing.T, profile string, rng *rand.Rand, d time.Dur
 }
 
 // state is what status says of a profile.
-func (h *timed) state(t *testing.T, profile string) protocol.ProfileStatus {
+func (h *clockEnv) state(t *testing.T, profile string) protocol.ProfileStatus {
 	t.Helper()
 	var st protocol.StatusResult
-	if err := h.visit(t).Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: profile}, &st); err != nil {
+	if err := h.visit(t).Call(t.Context(), protocol.MethodStatus, protocol.StatusParams{Profile: profile},
+		&st); err != nil {
 		t.Fatal(err)
 	}
 	return st.Profiles[0]
 }
 
 // obedient asks as the errors say, until there is a token, and returns how long that took.
-func (h *timed) obedient(t *testing.T, profile string) time.Duration {
+func (h *clockEnv) obedient(t *testing.T, profile string) time.Duration {
 	t.Helper()
 	began := time.Now()
 	for {
@@ -62,17 +63,17 @@ func (h *timed) obedient(t *testing.T, profile string) time.Duration {
 	}
 }
 
-// The machine wakes up, or groatd starts, and there is no network for a while. Nobody is told to sign in, nothing is given up,
-// and when the network is back there is a token soon, whether anybody asked meanwhile or not.
+// The machine wakes up, or groatd starts, and there is no network for a while. No caller is told to sign in, nothing is
+// given up, and when the network is back there is a token soon, whether a client asked meanwhile or not.
 func TestE16NoNetworkAfterASuspend(t *testing.T) {
-	for name, begin := range map[string]func(*testing.T, *timed){
-		"suspend": func(t *testing.T, h *timed) { h.suspend(8 * time.Hour) },
-		"start":   func(t *testing.T, h *timed) { h.start(t) },
+	for name, begin := range map[string]func(*testing.T, *clockEnv){
+		"suspend": func(t *testing.T, h *clockEnv) { h.suspend(8 * time.Hour) },
+		"start":   func(t *testing.T, h *clockEnv) { h.start(t) },
 	} {
 		for _, down := range []time.Duration{10 * time.Second, 10 * time.Minute, 40 * time.Minute} {
 			for _, asked := range []bool{true, false} {
 				t.Run(name+", "+down.String(), func(t *testing.T) {
-					inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+					withClock(t, sandbox.Options{}, func(t *testing.T, h *clockEnv) {
 						for _, p := range []string{"machine", "session"} {
 							if p == "machine" {
 								h.signIn(t, h.ofMachine(p))
@@ -108,9 +109,10 @@ func TestE16NoNetworkAfterASuspend(t *testing.T) {
 	}
 }
 
-// Nobody asks while the network is away and for some time after: what was in use before is there when somebody does.
-func TestE16TheNetworkIsBackAndNobodyAsks(t *testing.T) {
-	inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+// No client asks while the network is away and for some time after: a token that was in use before is there for the
+// next request.
+func TestE16TheNetworkIsBackAndNoClientAsks(t *testing.T) {
+	withClock(t, sandbox.Options{}, func(t *testing.T, h *clockEnv) {
 		h.machines(t, 5)
 		h.down.Store(true)
 		h.suspend(20 * time.Minute)
@@ -128,7 +130,7 @@ func TestE16TheNetworkIsBackAndNobodyAsks(t *testing.T) {
 // The network comes and goes, for longer and for shorter than a request takes.
 func TestE16AFlappingNetwork(t *testing.T) {
 	for seed := range uint64(4) {
-		inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+		withClock(t, sandbox.Options{}, func(t *testing.T, h *clockEnv) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			h.signIn(t, h.ofDevice("p"))
 			h.must(t, "p")

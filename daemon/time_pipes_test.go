@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// from lets another server answer the house's daemon, with TLS where there is a configuration for it. It must be called before
-// anything is asked; the result ends it.
-func (h *timed) from(t *testing.T, handler http.Handler, secure *tls.Config) (end func()) {
+// from lets another server answer the env's daemon, with TLS where there is a configuration for it. It must be called
+// before anything is asked; the result ends it.
+func (h *clockEnv) from(t *testing.T, handler http.Handler, secure *tls.Config) (end func()) {
 	t.Helper()
 	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	var l net.Listener = p
@@ -33,7 +33,8 @@ type pipes struct {
 	closed chan struct{}
 }
 
-// dial connects by way of a buffer: an alert must be possible while the other side's flight has not been read to its end.
+// dial connects by way of a buffer: an alert must be possible while the other side's flight has not been read to its
+// end.
 func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	here, relayed := net.Pipe()
 	relay, there := net.Pipe()

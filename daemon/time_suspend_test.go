@@ -15,10 +15,10 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// The machine sleeps for eight hours. Nobody gets what died meanwhile, the first who asks has a fresh token after one round
-// trip, and what nobody asks for is renewed by and by.
+// The machine sleeps for eight hours. No caller gets a token that expired meanwhile, the first who asks has a fresh
+// token after one round trip, and the other profiles' tokens are renewed by and by.
 func TestE12Suspend(t *testing.T) {
-	inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+	withClock(t, sandbox.Options{}, func(t *testing.T, h *clockEnv) {
 		const others = 20
 		h.signIn(t, h.ofDevice("session"))
 		h.must(t, "session")
@@ -33,8 +33,9 @@ func TestE12Suspend(t *testing.T) {
 				t.Fatal("a token that died in the suspend would be handed out")
 			}
 		}
-		tokens := h.crowded(t, 100, "m0")
-		if took := time.Since(resumed); took != latency || len(tokens) != 1 || tokens[dead.AccessToken] != 0 || h.requests() != before+1 {
+		tokens := h.askAtOnce(t, 100, "m0")
+		if took := time.Since(resumed); took != latency || len(tokens) != 1 || tokens[dead.AccessToken] != 0 ||
+			h.requests() != before+1 {
 			t.Errorf("%d tokens after %s and %d requests", len(tokens), took, h.requests()-before)
 		}
 		h.must(t, "m0")
@@ -44,7 +45,7 @@ func TestE12Suspend(t *testing.T) {
 		}
 		at := h.asked(before + 1)
 		if over := at[len(at)-1].Sub(at[0]); over < 15*time.Second {
-			t.Errorf("what nobody asked for was renewed within %s", over)
+			t.Errorf("profiles without a request were renewed within %s", over)
 		}
 		for i := range others {
 			h.must(t, "m"+strconv.Itoa(i))
@@ -58,7 +59,7 @@ func TestE12Suspend(t *testing.T) {
 
 // A short suspend: the token that is still good is handed out, and is as much older as the machine has slept.
 func TestE12AShortSuspend(t *testing.T) {
-	inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+	withClock(t, sandbox.Options{}, func(t *testing.T, h *clockEnv) {
 		h.signIn(t, h.ofMachine("p"))
 		first := h.must(t, "p")
 		for slept := int64(0); slept < 540; slept += 60 { // 0.60 L
@@ -73,18 +74,20 @@ func TestE12AShortSuspend(t *testing.T) {
 
 // Between finding a token and writing the answer the machine may sleep too.
 func TestE12ATokenThatDiesOnItsWayOut(t *testing.T) {
-	inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+	withClock(t, sandbox.Options{}, func(t *testing.T, h *clockEnv) {
 		h.signIn(t, h.ofMachine("p"))
 		found, ok := h.broker.Cached(broker.Query{Profile: "p", MinTTL: broker.Unset})
 		if !ok {
 			t.Fatal("no token")
 		}
-		if line := string(wire.AppendToken(nil, []byte("1"), found, "p", h.now())); !strings.Contains(line, found.Access.Reveal()) {
+		if line := string(wire.AppendToken(nil, []byte("1"), found, "p", h.now())); !strings.Contains(line,
+			found.Access.Reveal()) {
 			t.Errorf("%s", line)
 		}
 		h.suspend(8 * time.Hour)
 		line := string(wire.AppendToken(nil, []byte("1"), found, "p", h.now()))
-		if strings.Contains(line, found.Access.Reveal()) || !strings.Contains(line, `"kind":"temporary"`) || !strings.Contains(line, `"retry_after":1`) {
+		if strings.Contains(line, found.Access.Reveal()) || !strings.Contains(line, `"kind":"temporary"`) ||
+			!strings.Contains(line, `"retry_after":1`) {
 			t.Errorf("%s", line)
 		}
 	})
@@ -97,7 +100,7 @@ func TestE13SuspendWhileTheAnswerIsOnItsWay(t *testing.T) {
 		requests int
 	}{{10 * time.Second, 1}, {5 * time.Minute, 1}, {8 * time.Hour, 2}} {
 		t.Run(c.slept.String(), func(t *testing.T) {
-			inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+			withClock(t, sandbox.Options{}, func(t *testing.T, h *clockEnv) {
 				h.signIn(t, h.ofDevice("p")) // its refresh token is good for one use
 				h.cool("p")
 				before := h.requests()
@@ -120,7 +123,8 @@ func TestE13SuspendWhileTheAnswerIsOnItsWay(t *testing.T) {
 				if n := h.requests() - before; n != c.requests {
 					t.Errorf("%d requests", n)
 				}
-				if left := 900 - int64(c.slept/time.Second) - 4; c.requests == 1 && (r.ExpiresIn < left || r.ExpiresIn > left+2) {
+				if left := 900 - int64(c.slept/time.Second) - 4; c.requests == 1 &&
+					(r.ExpiresIn < left || r.ExpiresIn > left+2) {
 					t.Errorf("%d s left, %s after the request", r.ExpiresIn, c.slept+2*time.Second)
 				}
 				for range 3 { // no refresh token was lost
@@ -132,20 +136,22 @@ func TestE13SuspendWhileTheAnswerIsOnItsWay(t *testing.T) {
 	}
 }
 
-// The connection breaks while the machine sleeps. What the server has done nobody can know: nothing is given up, one retry
-// comes soon, and only a server that had replaced the refresh token and forgives nothing ends the session.
+// The connection breaks while the machine sleeps. What the server has done cannot be known: nothing is given up, one
+// retry comes soon, and only a server that had replaced the refresh token and forgives nothing ends the session.
 func TestE13SuspendAndTheConnectionBreaks(t *testing.T) {
 	servers := map[string]sandbox.Refresh{
 		"no rotation": {Always: true}, "strict": {Always: true, Rotate: true},
-		"30 s grace": {Always: true, Rotate: true, Overlap: 30 * time.Second}, "until used": {Always: true, Rotate: true, UntilUsed: true},
+		"30 s grace": {Always: true, Rotate: true, Overlap: 30 * time.Second},
+		"until used": {Always: true, Rotate: true, UntilUsed: true},
 	}
-	lost := []string{"strict, after-handling, 10s", "strict, after-handling, 8h0m0s", "30 s grace, after-handling, 8h0m0s"}
+	lost := []string{"strict, after-handling, 10s", "strict, after-handling, 8h0m0s",
+		"30 s grace, after-handling, 8h0m0s"}
 	for name, mode := range servers {
 		for _, cut := range []sandbox.Cut{sandbox.CutAfterBody, sandbox.CutAfterHandling} {
 			for _, slept := range []time.Duration{10 * time.Second, 8 * time.Hour} {
 				what := fmt.Sprintf("%s, %s, %s", name, cut, slept)
 				t.Run(what, func(t *testing.T) {
-					inTime(t, sandbox.Options{Refresh: mode}, func(t *testing.T, h *timed) {
+					withClock(t, sandbox.Options{Refresh: mode}, func(t *testing.T, h *clockEnv) {
 						h.signIn(t, h.ofDevice("p"))
 						h.cool("p")
 						h.server.Script(h.server.TokenPath(), sandbox.Fault{Cut: cut, Delay: 2 * time.Second})
@@ -176,17 +182,20 @@ func TestE13SuspendAndTheConnectionBreaks(t *testing.T) {
 	}
 }
 
-// The clocks come apart by less than a suspend, again and again, and nobody asks: the token is renewed before its end.
+// The clocks come apart by less than a suspend, again and again, and no client asks: the token is renewed before its
+// end.
 func TestE15TheBootClockRunsAhead(t *testing.T) {
-	for _, jump := range []time.Duration{50 * time.Millisecond, 1900 * time.Millisecond, 2100 * time.Millisecond, time.Minute} {
-		inTime(t, sandbox.Options{}, func(t *testing.T, h *timed) {
+	for _, jump := range []time.Duration{50 * time.Millisecond, 1900 * time.Millisecond, 2100 * time.Millisecond,
+		time.Minute} {
+		withClock(t, sandbox.Options{}, func(t *testing.T, h *clockEnv) {
 			h.signIn(t, h.ofMachine("p"))
 			for range 30 * 60 / 5 {
 				time.Sleep(5 * time.Second)
 				h.suspend(jump)
 				synctest.Wait()
 				if jump < time.Minute && !h.holds("p") {
-					t.Fatalf("jumps of %s: no token, %s after the last request", jump, h.truth().Sub(h.asked(h.requests() - 1)[0]))
+					t.Fatalf("jumps of %s: no token, %s after the last request", jump,
+						h.truth().Sub(h.asked(h.requests() - 1)[0]))
 				}
 			}
 			h.must(t, "p")

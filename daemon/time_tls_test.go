@@ -16,9 +16,9 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// overTLS puts the house's server behind a certificate of which the machine's clock decides whether it is valid. It must be
-// called before anything is asked; the result ends it.
-func (h *timed) overTLS(t *testing.T) (end func()) {
+// overTLS puts the env's server behind a certificate of which the machine's clock decides whether it is valid. It must
+// be called before anything is asked; the result ends it.
+func (h *clockEnv) overTLS(t *testing.T) (end func()) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -26,8 +26,9 @@ func (h *timed) overTLS(t *testing.T) (end func()) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sandbox"}, DNSNames: []string{"auth.example"},
-		NotBefore: h.truth().AddDate(0, -1, 0), NotAfter: h.truth().AddDate(0, 2, 0), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		NotBefore: h.truth().AddDate(0, -1, 0), NotAfter: h.truth().AddDate(0, 2, 0), IsCA: true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -46,8 +47,8 @@ func (h *timed) overTLS(t *testing.T) (end func()) {
 	})
 }
 
-// The server's certificate seems to be not valid yet, or no longer, because this machine's clock is wrong. That is no reason
-// to sign in or to give anything up; the error says what to look at, and when the clock is set there is a token.
+// The server's certificate seems to be not valid yet, or no longer, because this machine's clock is wrong. That is no
+// reason to sign in or to give anything up; the error says what to look at, and when the clock is set there is a token.
 func TestE14CertificatesAndAWrongClock(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	for name, wrong := range map[string]time.Duration{
@@ -55,7 +56,7 @@ func TestE14CertificatesAndAWrongClock(t *testing.T) {
 	} {
 		for _, lasts := range []time.Duration{time.Minute, time.Hour} {
 			t.Run(name+", for "+lasts.String(), func(t *testing.T) {
-				inTime(t, sandbox.Options{URL: "https://auth.example"}, func(t *testing.T, h *timed) {
+				withClock(t, sandbox.Options{URL: "https://auth.example"}, func(t *testing.T, h *clockEnv) {
 					defer h.overTLS(t)()
 					h.signIn(t, h.ofDevice("p"))
 					held := h.must(t, "p")
@@ -76,7 +77,8 @@ func TestE14CertificatesAndAWrongClock(t *testing.T) {
 						t.Errorf("%d requests over a connection that could not be trusted", n)
 					}
 					h.set(0)
-					time.Sleep(15 * time.Second) // until that is noticed; then callers need not wait as they were told before
+					// until that is noticed; then callers need not wait as they were told before
+					time.Sleep(15 * time.Second)
 					h.must(t, "p")
 				})
 			})
@@ -86,12 +88,13 @@ func TestE14CertificatesAndAWrongClock(t *testing.T) {
 
 // A sign-in with a wrong clock says so too.
 func TestE14ASignInWithAWrongClock(t *testing.T) {
-	inTime(t, sandbox.Options{URL: "https://auth.example"}, func(t *testing.T, h *timed) {
+	withClock(t, sandbox.Options{URL: "https://auth.example"}, func(t *testing.T, h *clockEnv) {
 		defer h.overTLS(t)()
 		h.set(time.Unix(0, 0).Sub(h.truth()))
 		params := protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
 		_, err := h.visit(t).Login(t.Context(), params, typing(password))
-		if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, "check this machine's clock, which says 1970-01-01") {
+		if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message,
+			"check this machine's clock, which says 1970-01-01") {
 			t.Error(err)
 		}
 		h.set(0)

@@ -27,7 +27,7 @@ func bubble(t *testing.T, f func(t *testing.T, client net.Conn)) {
 		go c.serve()
 		f(t, here)
 		here.Close()
-		time.Sleep(time.Minute) // whoever still sleeps finds it closed
+		time.Sleep(time.Minute) // goroutines that still sleep find it closed
 		synctest.Wait()
 	})
 }
@@ -131,7 +131,8 @@ func TestA7NeverReads(t *testing.T) {
 			bubble(t, func(t *testing.T, client net.Conn) {
 				io.WriteString(client, probe)
 				time.Sleep(test.wait)
-				if line, err := bufio.NewReader(client).ReadString('\n'); !errors.Is(err, test.want) || err != nil && line != "" {
+				if line, err := bufio.NewReader(client).ReadString('\n'); !errors.Is(err, test.want) || err != nil &&
+					line != "" {
 					t.Errorf("%q, %v", line, err)
 				}
 			})

@@ -16,8 +16,8 @@ type issued struct {
 	profile string
 }
 
-// checkTarget refuses a token for r's target where the credential was not sealed for it: a configuration file that lists the
-// target is not a person's consent.
+// checkTarget refuses a token for r's target if the credential was not sealed for it: a configuration file that lists
+// the target is not a person's consent.
 func checkTarget(r *wire.TokenRequest, t grant.Token) error {
 	if r.Target == "" || t.Destinations.AllowsAPI(r.Target) {
 		return nil

@@ -1,5 +1,5 @@
-// Package descriptors shares out the file descriptors of this process: to clients' connections, to the listeners of browser logins,
-// and a reserve to everything else.
+// Package descriptors divides the file descriptors of this process between clients' connections, the listeners of
+// browser logins, and a reserve for everything else.
 package descriptors
 
 import (
@@ -12,14 +12,15 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// An eighth of the limit is kept for what must be possible whatever the clients do, within these bounds: to write a credential that
-// was replaced, to dial a server, to start a program.
+// The reserve is an eighth of the limit, within these bounds. It is for work that must be possible whatever the clients
+// do: writing a credential that was replaced, dialling a server, starting a program.
 const (
 	leastReserve = 64
 	mostReserve  = 1024
 )
 
-// Limit returns how many descriptors connections may take, by the limit of this process.
+// Limit returns how many descriptors connections and browser logins may take together: the limit of this process less
+// the reserve.
 func Limit() int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
@@ -35,7 +36,7 @@ func ofLimit(limit uint64) int {
 	return max(n-reserve, n/2, 1)
 }
 
-// Connections are those of the clients.
+// Connections is the connections of the clients. Its methods are safe for concurrent use.
 type Connections interface {
 	// Taken returns how many descriptors they take.
 	Taken() int
@@ -43,36 +44,38 @@ type Connections interface {
 	Evict() int
 }
 
-// Budget is the one count of the descriptors that clients' connections and the listeners of browser logins take. It is a
-// [grant.Budget] for those: at most a quarter of all is theirs, and where connections have taken the rest, idle ones are closed.
-// The zero Budget has none to give. Its methods are safe for concurrent use.
+// Budget counts the descriptors that clients' connections and the listeners of browser logins take. It is the
+// [grant.Budget] of browser logins: they may take a quarter of all, and if connections have taken the rest, idle ones
+// are closed. The zero Budget has no descriptors to give. Its methods are safe for concurrent use.
 type Budget struct {
 	mu          sync.Mutex
 	most        int // descriptors that may be taken
-	callbacks   int // are taken by browser logins
+	callbacks   int // descriptors that browser logins take
 	connections Connections
 }
 
-// Share sets how many descriptors may be taken at all, and the connections that share them; nil: none.
+// Share sets how many descriptors may be taken at all, and the connections that take some of them; nil means none.
 func (p *Budget) Share(most int, c Connections) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.most, p.connections = most, c
 }
 
-// leastShare is what browser logins may take where a quarter is less: one login's, with the queue that all of them share.
+// leastShare is how many descriptors browser logins may take if a quarter is less: those of one login and of the queue
+// that all logins share.
 const leastShare = grant.CallbackPending + 16
 
-// Take takes n descriptors for a browser login. The error is a [*protocol.Error].
+// Take takes n descriptors for a browser login. The error is a [*protocol.Error] of the kind temporary.
 func (p *Budget) Take(n int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.callbacks == 0 {
-		n += grant.CallbackPending // while there is any, they share that
+		n += grant.CallbackPending // the queue, which all logins share
 	}
 	share := max(p.most/4, leastShare)
 	if p.callbacks+n > share {
-		return noPlace(fmt.Sprintf("browser logins take as many descriptors as they may (%d of %d)", p.callbacks, p.most))
+		return noPlace(fmt.Sprintf("browser logins take as many descriptors as they may (%d of %d)", p.callbacks,
+			p.most))
 	}
 	for p.connections != nil && p.connections.Taken()+p.callbacks+n > p.most {
 		if p.connections.Evict() == 0 {
@@ -83,7 +86,7 @@ func (p *Budget) Take(n int) error {
 	return nil
 }
 
-// Give gives back what Take took.
+// Give returns n descriptors that Take has taken.
 func (p *Budget) Give(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,5 +104,6 @@ func (p *Budget) Held() int {
 
 func noPlace(why string) *protocol.Error {
 	const way = "; let one end, or raise groatd's limit (ulimit -n)"
-	return protocol.NewError(protocol.Temporary, "there is no room for another login in a browser: "+why+way, "groat status")
+	return protocol.NewError(protocol.Temporary, "there is no room for another login in a browser: "+why+way,
+		"groat status")
 }

@@ -9,8 +9,7 @@
 //
 // The invariants: each end serves its own user only; the successor speaks to no process but the one that the lock
 // names; no refresh token, client secret, private key or passphrase is sent, and nothing is written to a disk; every
-// wait has a deadline. What is not here: when a holder may step down, which the daemon decides, and whose socket it is,
-// which is main's.
+// wait has a deadline. The daemon decides when a holder may step down, and main owns the socket.
 package handover
 
 import (
@@ -41,8 +40,8 @@ const version = 1
 const (
 	// answerTime bounds each short message.
 	answerTime = 3 * time.Second
-	// DrainTime is how long a holder may take from its yes until it sends the lock: a request to a provider is
-	// finished.
+	// DrainTime is how long a holder may take from its yes until it sends the lock. It finishes requests to providers
+	// meanwhile.
 	DrainTime = 25 * time.Second
 	// transferTime bounds the sending of all tokens.
 	transferTime = 10 * time.Second
@@ -61,7 +60,8 @@ const (
 // Token is one access token on its way to the successor.
 type Token struct {
 	broker.Cached
-	// Configuration is the digest of the profile's configuration: the token is of no use to a profile with another one.
+	// Configuration is the digest of the profile's configuration. A profile with another configuration does not take
+	// the token.
 	Configuration string
 }
 
@@ -100,7 +100,7 @@ func Adopt(b *broker.Broker, profiles *profile.Set, tokens []Token) int {
 	return adopted
 }
 
-// Refusal is why a holder goes on.
+// Refusal is why a holder refuses to hand over.
 type Refusal struct {
 	Message string `json:"message"`
 	Hint    string `json:"hint"` // the next command
@@ -108,7 +108,7 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Message }
 
-// request is what a successor says.
+// request is the successor's first message.
 type request struct {
 	Version int    `json:"version"`
 	Place   string `json:"place"`
@@ -116,13 +116,13 @@ type request struct {
 	Ask bool `json:"ask,omitempty"`
 }
 
-// answer is what a holder says to it.
+// answer is the holder's answer to a request.
 type answer struct {
 	Refused *Refusal `json:"refused,omitempty"`
 }
 
-// record is a [Token] but for the access token itself, which follows it. Times are relative to the moment of sending,
-// since two processes need not have the same boot clock; they are in nanoseconds.
+// record is a [Token] without the access token itself, which follows it. Times are in nanoseconds relative to the
+// moment of sending, since two processes need not have the same boot clock.
 type record struct {
 	Profile         string              `json:"profile"`
 	Configuration   string              `json:"configuration"`
@@ -139,10 +139,10 @@ type record struct {
 	Sealed          *grant.Destinations `json:"sealed"`
 }
 
-// ErrBroken: the other end does not keep to this protocol.
+// ErrBroken means that the other end does not keep to this protocol.
 var ErrBroken = errors.New("the other groatd does not speak this hand-over")
 
-// authorize refuses a peer of another user, and one that is not the process with the id pid where that is not 0.
+// authorize refuses a peer of another user, and, unless pid is 0, a peer that is not the process with that id.
 func authorize(c *net.UnixConn, pid int) error {
 	p, err := new(peer.Watch).Of(c)
 	if err != nil {
@@ -164,8 +164,8 @@ type Holder struct {
 	ask bool
 }
 
-// Receive reads what a successor asks on a connection, which stays the caller's. It refuses another user's process,
-// another version and another place than the one with the id place.
+// Receive reads a successor's request from a connection, which stays the caller's. It refuses a process of another
+// user, another version of the hand-over, and a place whose id is not place.
 func Receive(c *net.UnixConn, place string) (*Holder, error) {
 	if err := authorize(c, 0); err != nil {
 		return nil, err
@@ -295,11 +295,11 @@ func (s *Successor) ask(pid int, r request) error {
 	return nil
 }
 
-// Close ends the hand-over. A holder that has sent the lock ends all the same.
+// Close ends the hand-over. A holder that has already sent the lock ends in any case.
 func (s *Successor) Close() error { return s.c.Close() }
 
-// Take waits for the lock and the tokens. The lock's file is the caller's, also where the error is about the tokens:
-// then it has none of them.
+// Take waits for the lock and the tokens. If there is an error about the tokens, it returns none of them, and the lock
+// all the same. The caller closes the lock's file.
 func (s *Successor) Take() (lock *os.File, tokens []Token, err error) {
 	s.c.SetDeadline(time.Now().Add(DrainTime))
 	if lock, err = s.takeLock(); err != nil {
@@ -310,7 +310,7 @@ func (s *Successor) Take() (lock *os.File, tokens []Token, err error) {
 	for len(tokens) <= maxTokens {
 		t, err := s.readToken(r)
 		if errors.Is(err, io.EOF) {
-			s.c.Write([]byte{1}) // the holder ends also without
+			s.c.Write([]byte{1}) // if this fails, the holder ends at its deadline
 			return lock, tokens, nil
 		}
 		if err != nil {
@@ -377,8 +377,8 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 			return Token{}, ErrBroken
 		}
 	}
-	// When it was sent is not known, but that was after asking: by so much the token may be taken for too old, never
-	// for too young.
+	// The record was sent after this end asked. Counting from there, the token may be taken for older than it is, but
+	// never for younger.
 	now := s.now()
 	sent := s.asked.Boot - max(e.Age, 0)
 	return Token{Configuration: e.Configuration, Cached: broker.Cached{
@@ -393,7 +393,7 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 	}}, nil
 }
 
-// A message, and a token's secret, is its length in four bytes, big-endian, and its bytes.
+// A message or a token's secret is sent as its length, in four bytes, big-endian, and its bytes.
 
 const headerSize = 4 // of the length
 
@@ -438,7 +438,7 @@ func readBytes(r io.Reader, most uint32) ([]byte, error) {
 	return b, noEOF(err)
 }
 
-// noEOF tells an end in the middle from the end of the tokens.
+// noEOF makes an [io.EOF] an [io.ErrUnexpectedEOF]: readToken returns io.EOF only after the last token.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

@@ -40,10 +40,10 @@ func (t *Table) Network() Network {
 	return Network{}
 }
 
-// useNetwork makes requests that begin from now on use what is configured, and what the environment says where a key is not
-// configured. The error is a [*config.Error]. The caller holds loading.
+// useNetwork makes requests that begin from now on use what is configured, and what the environment says where a key is
+// not configured. The error is a [*config.Error]. The caller holds loading.
 func (t *Table) useNetwork(c config.Network) error {
-	if t.Options.Network == nil { // a client that is the test's own
+	if t.Options.Network == nil { // in tests that bring a client of their own
 		return nil
 	}
 	s := grant.NetworkSettings{Authorities: c.Authorities}
@@ -55,7 +55,8 @@ func (t *Table) useNetwork(c config.Network) error {
 	s.NoProxy, n.NoProxy = setting(c.NoProxy, grant.NoProxyVariables...)
 	_, n.CAFile = setting(c.CAFile, "SSL_CERT_FILE", "SSL_CERT_DIR") // crypto/x509 reads these by itself
 	if err := t.Options.Network.Set(s); err != nil {
-		return &config.Error{File: c.CAFile.File, Line: c.CAFile.Line, Message: err.Error(), Hint: "groat network unset ca_file"}
+		return &config.Error{File: c.CAFile.File, Line: c.CAFile.Line, Message: err.Error(),
+			Hint: "groat network unset ca_file"}
 	}
 	was := t.network.Swap(&n)
 	if was != nil && (!was.Equal(n) || !slices.EqualFunc(t.authorities, c.Authorities, (*x509.Certificate).Equal)) {
@@ -77,18 +78,20 @@ func setting(s config.Setting, variables ...string) (string, *Setting) {
 	return "", nil
 }
 
-// SetNetwork writes a key of network.toml, or removes it where the value is empty, and takes it over at once. A value that cannot
-// be taken over is not written; a removal stays, for it may be one of several that are needed. The error is a [*config.Error] or
-// about the system.
+// SetNetwork writes a key of network.toml, or removes it where the value is empty, and takes it over at once. A value
+// that cannot be taken over is not written; a removal stays, for it may be one of several that are needed. The error is
+// a [*config.Error] or about the system.
 func (t *Table) SetNetwork(key, value string) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
 	undo, err := t.Config.SetNetwork(key, value)
 	if broken, ok := errors.AsType[*config.Error](err); ok && value != "" && key == "proxy" {
 		if _, secret := grant.ProxyWithoutSecret(value); errors.Is(secret, grant.ErrProxySecret) {
-			broken.Hint = fmt.Sprintf("kill %d && groat status", os.Getpid()) // from a shell that has the proxy in its environment
+			// Typed in a shell whose environment has the proxy, this starts a daemon that has it too.
+			broken.Hint = fmt.Sprintf("kill %d && groat status", os.Getpid())
 			if t.Activated {
-				broken.Hint = "systemctl --user import-environment HTTPS_PROXY && systemctl --user restart groatd.service"
+				broken.Hint = "systemctl --user import-environment HTTPS_PROXY && " +
+					"systemctl --user restart groatd.service"
 			}
 		}
 	}

@@ -1,8 +1,9 @@
 // Package profile is the table of the profiles that are configured, each resolved against its provider's preset.
 //
-// A profile is immutable and so is a [Set] of them; the [Table] replaces the whole set. The invariants: a configuration that cannot
-// be used changes nothing; a profile whose configuration has not changed stays the same *Profile, with what its endpoint has
-// learned. It is not about credentials, tokens or requests: what a change of the set means for those is [Options].Changed's.
+// A profile is immutable and so is a [Set] of them; the [Table] replaces the whole set. The invariants: a configuration
+// that cannot be used changes nothing; a profile whose configuration has not changed stays the same *Profile, with what
+// its endpoint has learned. It knows nothing of credentials, tokens or requests: [Options].Changed decides what a
+// change of the set means for those.
 package profile
 
 import (
@@ -29,8 +30,8 @@ type Profile struct {
 	Ephemeral bool
 }
 
-// Fingerprint is the SHA-256 digest, in hexadecimal, of all that decides what a profile asks its server, where, and how. It is
-// empty for nil and for an ephemeral profile, of which nothing outlives the daemon.
+// Fingerprint returns the SHA-256 digest, in hexadecimal, of the configuration that decides what a profile asks which
+// server, and how. It is empty for nil and for an ephemeral profile, of which nothing outlives the daemon.
 func (p *Profile) Fingerprint() string {
 	if p == nil || p.Ephemeral {
 		return ""
@@ -96,7 +97,8 @@ func (s *Set) After(name string) iter.Seq[*Profile] {
 	}
 }
 
-// Err returns why the configuration cannot be used and there is no profile, a [*config.Error], or nil. See [Table.Refuse].
+// Err returns why the configuration cannot be used and there is no profile, a [*config.Error], or nil. See
+// [Table.Refuse].
 func (s *Set) Err() error {
 	if s.broken == nil {
 		return nil
@@ -104,8 +106,8 @@ func (s *Set) Err() error {
 	return s.broken
 }
 
-// Pick returns the profile that a request means: the one of that name, else the one that lists the origin as a resource, else the
-// only one. Name and origin may be empty. The error is [Set.Err] or an [*UnknownError].
+// Pick returns the profile that a request means: the one of that name, else the one that lists the origin as a
+// resource, else the only one. Name and origin may be empty. The error is [Set.Err] or an [*UnknownError].
 func (s *Set) Pick(name, origin string) (*Profile, error) {
 	var found []*Profile
 	switch {

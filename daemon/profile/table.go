@@ -29,8 +29,8 @@ type Options struct {
 	Log     *zap.Logger
 	// Activated: a service manager starts the daemon, and gives it its environment.
 	Activated bool
-	// Changed is told of each new set. It is called with the table locked, so it must not call Reload, Find, Save, Remove or
-	// SetNetwork; the new set is in use already.
+	// Changed is told of each new set. It is called with the table locked, so it must not call Reload, Find, Save,
+	// Remove or SetNetwork; the new set is in use already.
 	Changed func(old, now *Set)
 	// NetworkChanged is told when servers are reached in another way, also with the table locked.
 	NetworkChanged func()
@@ -44,10 +44,10 @@ type Table struct {
 
 	loading     sync.Mutex          // held while the set is replaced; it guards what follows
 	ephemeral   map[string]*Profile // those that are in no file
-	authorities []*x509.Certificate // that are trusted beside the system's
+	authorities []*x509.Certificate // trusted besides the system's
 	stamp       string              // of the files that the set was made of; empty: not known
 	failure     error               // why the files could not be used when that was last tried, or nil
-	tried       time.Time           // when that was
+	tried       time.Time           // when failure was found
 }
 
 // New returns a table without profiles; [Table.Reload] loads them.
@@ -70,16 +70,16 @@ func (t *Table) Ephemeral() []string {
 	return slices.Sorted(maps.Keys(t.ephemeral))
 }
 
-// Reload reads the configuration again. Where it cannot be used the old one stays. Profiles that have not changed stay the same.
-// The error is a [*config.Error] or about the system.
+// Reload reads the configuration again. Where it cannot be used the old one stays. Profiles that have not changed stay
+// the same. The error is a [*config.Error] or about the system.
 func (t *Table) Reload() error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
 	return t.reload(nil)
 }
 
-// Refuse makes a configuration that cannot be used the answer to every [Set.Pick] until a Reload succeeds, and lets servers be
-// reached by what the environment says.
+// Refuse makes a configuration that cannot be used the answer to every [Set.Pick] until a Reload succeeds, and lets
+// servers be reached by what the environment says.
 func (t *Table) Refuse(broken *config.Error) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
@@ -87,8 +87,8 @@ func (t *Table) Refuse(broken *config.Error) error {
 	return t.useNetwork(config.Network{})
 }
 
-// reload is Reload for a caller that holds loading. proven, if not nil, is a profile that a login has just proven: it is taken as
-// it is, with what its endpoint has learned, if that is what the configuration says now.
+// reload is Reload for a caller that holds loading. proven, if not nil, is a profile that a login has just proven: it
+// is taken as it is, with what its endpoint has learned, if that is what the configuration says now.
 func (t *Table) reload(proven *Profile) error {
 	stamp := t.Config.Stamp() // before the files are read: a change meanwhile is seen
 	c, err := t.Config.Load()
@@ -128,7 +128,8 @@ func (t *Table) reload(proven *Profile) error {
 	return nil
 }
 
-// Resolve turns a configured profile into one that can be used. It is in no set; until it is, it is the caller's to change.
+// Resolve turns a configured profile into one that can be used. It is in no set; until it is, it is the caller's to
+// change.
 func (t *Table) Resolve(p config.Profile) (*Profile, error) {
 	server, resources, err := p.Server()
 	if err != nil {
@@ -145,9 +146,9 @@ func (t *Table) Resolve(p config.Profile) (*Profile, error) {
 	return r, nil
 }
 
-// Find is [Set.Pick], and reads the configuration again where a profile is unknown and the files have changed: a person who writes
-// a profile by hand and asks for it means the file as it is now. Nothing else reads the files by itself but a login. Find may wait
-// for another caller that replaces the set.
+// Find is [Set.Pick], and reads the configuration again where a profile is unknown and the files have changed: a person
+// who writes a profile by hand and asks for it means the file as it is now. Nothing else reads the files by itself but
+// a login. Find may wait for another caller that replaces the set.
 func (t *Table) Find(name, origin string) (*Profile, error) {
 	p, err := t.Snapshot().Pick(name, origin)
 	if _, unknown := errors.AsType[*UnknownError](err); !unknown {
@@ -162,8 +163,8 @@ func (t *Table) Find(name, origin string) (*Profile, error) {
 // retryTime is the least time between two readings of a configuration that cannot be used.
 const retryTime = time.Second
 
-// reloadChanged reads the configuration again if profiles were added to its files or removed since that was last done. The error
-// is what is wrong with the files; then the set stays as it was.
+// reloadChanged reads the configuration again if profiles were added to its files or removed since that was last done.
+// The error is what is wrong with the files; then the set stays as it was.
 func (t *Table) reloadChanged() error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
@@ -183,8 +184,8 @@ func (t *Table) reloadChanged() error {
 	return err
 }
 
-// CheckSave returns why p could not be saved, or nil: the profile of its name is described in a file that groat never writes, or
-// nothing can be written. The error is a [*config.Error] or about the system.
+// CheckSave returns why p could not be saved, or nil: the profile of its name is described in a file that groat never
+// writes, or nothing can be written. The error is a [*config.Error] or about the system.
 func (t *Table) CheckSave(p *Profile) error {
 	was := t.Named(p.Name)
 	switch {
@@ -192,7 +193,8 @@ func (t *Table) CheckSave(p *Profile) error {
 		return nil
 	case p.Ephemeral && was != nil && !was.Ephemeral:
 		return &config.Error{File: was.File, Line: was.Line, Hint: "groat login ANOTHER-NAME --ephemeral …",
-			Message: fmt.Sprintf("profile %q is described here, so it cannot be kept in memory only (--ephemeral)", was.Name)}
+			Message: fmt.Sprintf("profile %q is described here, so it cannot be kept in memory only (--ephemeral)",
+				was.Name)}
 	case p.Ephemeral:
 		return nil
 	case was != nil && !was.Ephemeral && !t.Config.Wrote(was.Profile):
@@ -202,8 +204,9 @@ func (t *Table) CheckSave(p *Profile) error {
 	return t.Config.Savable(p.Profile)
 }
 
-// Save makes p the profile of its name: it writes the file, unless p is ephemeral, and takes it over. saved is false where p was
-// that profile already; replaced reports whether there was another one. If there is an error, the file is as it was before.
+// Save makes p the profile of its name: it writes the file, unless p is ephemeral, and takes it over. saved is false
+// where p was that profile already; replaced reports whether there was another one. If there is an error, the file is
+// as it was before.
 func (t *Table) Save(p *Profile) (saved, replaced bool, err error) {
 	t.loading.Lock()
 	defer t.loading.Unlock()
@@ -233,8 +236,8 @@ func (t *Table) Save(p *Profile) (saved, replaced bool, err error) {
 	return true, was != nil, nil
 }
 
-// Remove removes a profile's file, or the profile that is in no file. Where a file that groat never writes describes the profile,
-// it stays, and still is called with it while the table is locked.
+// Remove removes a profile's file, or the profile that is in no file. Where a file that groat never writes describes
+// the profile, it stays, and still is called with it while the table is locked.
 func (t *Table) Remove(name string, still func(*Profile)) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()

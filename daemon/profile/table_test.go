@@ -28,7 +28,8 @@ type table struct {
 
 func newTable(t *testing.T) *table {
 	t.Helper()
-	for _, v := range slices.Concat([]string{"SSL_CERT_FILE", "SSL_CERT_DIR"}, grant.ProxyVariables, grant.NoProxyVariables) {
+	for _, v := range slices.Concat([]string{"SSL_CERT_FILE", "SSL_CERT_DIR"}, grant.ProxyVariables,
+		grant.NoProxyVariables) {
 		t.Setenv(v, "") // tests are about what they set themselves
 	}
 	tab := &table{dir: filepath.Join(t.TempDir(), "config")}
@@ -59,7 +60,8 @@ func (tab *table) reload(t *testing.T) {
 func (tab *table) write(t *testing.T, name, text string, at time.Time) {
 	t.Helper()
 	file := filepath.Join(tab.dir, name)
-	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.Chtimes(file, at, at), os.Chtimes(filepath.Dir(file), at, at)); err != nil {
+	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.Chtimes(file, at, at),
+		os.Chtimes(filepath.Dir(file), at, at)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -112,8 +114,8 @@ func TestPick(t *testing.T) {
 	}
 }
 
-// A profile whose configuration has not changed stays the same, with what its endpoint has learned; a file that cannot be used
-// changes nothing.
+// A profile whose configuration has not changed stays the same, with what its endpoint has learned; a file that cannot
+// be used changes nothing.
 func TestReload(t *testing.T) {
 	tab := newTable(t)
 	now := time.Now()
@@ -258,10 +260,12 @@ func TestSetNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := tab.Network()
-	if n.Proxy == nil || n.Proxy.Value != "http://127.0.0.1:1" || !strings.Contains(n.Proxy.From, "network.toml:") || tab.reached != 1 {
+	if n.Proxy == nil || n.Proxy.Value != "http://127.0.0.1:1" || !strings.Contains(n.Proxy.From, "network.toml:") ||
+		tab.reached != 1 {
 		t.Errorf("%+v, reached in another way %d times", n.Proxy, tab.reached)
 	}
-	if err := tab.SetNetwork("proxy", "http://alice:dummy-password@127.0.0.1:1"); err == nil || strings.Contains(err.Error(), "dummy-password") {
+	if err := tab.SetNetwork("proxy", "http://alice:dummy-password@127.0.0.1:1"); err == nil ||
+		strings.Contains(err.Error(), "dummy-password") {
 		t.Errorf("a proxy with a password: %v", err)
 	}
 	if err := tab.SetNetwork("ca_file", filepath.Join(tab.dir, "none.pem")); err == nil {

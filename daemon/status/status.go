@@ -1,4 +1,4 @@
-// Package status says how profiles are, for the methods "status" and "profiles" (PROTOCOL.md). It changes nothing.
+// Package status makes the listings of the methods "status" and "profiles" (PROTOCOL.md). It changes nothing.
 package status
 
 import (
@@ -16,8 +16,8 @@ import (
 // pageBytes is how much of a line the profiles of one page fill; the rest is for what stands around them.
 const pageBytes = protocol.MaxLine - 8<<10
 
-// Page returns what describe says of the profiles after a name, as many as a line holds, and the name after which the next page
-// begins, or "".
+// Page returns what describe says of the profiles after a name, as many as a line holds, and the name after which the
+// next page begins, or "".
 func Page[T any](all *profile.Set, after string, describe func(*profile.Profile) T) (list []T, next string, err error) {
 	if err := all.Err(); err != nil {
 		return nil, "", err
@@ -46,19 +46,20 @@ func Page[T any](all *profile.Set, after string, describe func(*profile.Profile)
 	return list, "", nil
 }
 
-// Reporter says how profiles are.
+// Reporter reports the state of profiles.
 type Reporter struct {
 	Broker *broker.Broker
-	// Wire returns the error that leaves for an error about a profile.
+	// Wire returns what a client is told for an error about a profile; see [wire.Error].
 	Wire func(err error, profile string) *protocol.Error
 	Now  clock.Func
 }
 
-// Profile returns one profile's line of "status".
+// Profile returns one profile's entry in the result of "status".
 func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	server := p.Endpoint.Server()
 	st := protocol.ProfileStatus{
-		Profile: p.Name, Provider: p.Provider, Issuer: server.Issuer, ClientAuth: string(server.ClientAuth), State: "idle",
+		Profile: p.Name, Provider: p.Provider, Issuer: server.Issuer, ClientAuth: string(server.ClientAuth),
+		State: "idle",
 	}
 	b, ok := r.Broker.Status(p.Name)
 	if !ok {

@@ -27,7 +27,8 @@ func TestTheDelayDoubles(t *testing.T) {
 				t.Fatalf("wrong passphrase %d: %v, %v after %v, want %v", i, delay, err, time.Since(begin), want)
 			}
 			other := errors.New("the keychain does not answer")
-			if delay, err := u.Try(t.Context(), func(context.Context) error { return other }); delay != 0 || err != other {
+			if delay, err := u.Try(t.Context(), func(context.Context) error { return other }); delay != 0 ||
+				err != other {
 				t.Fatalf("another error: %v, %v", delay, err)
 			}
 			if waited := time.Since(begin); waited != want {
@@ -45,7 +46,8 @@ func TestTheDelayDoubles(t *testing.T) {
 	})
 }
 
-// The wait for a turn is bounded, and ends with its context. An attempt ends with its own deadline, not with its caller.
+// The wait for a turn is bounded, and ends with its context. An attempt ends with its own deadline, not with its
+// caller.
 func TestTheWaitForATurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := NewUnlock()

@@ -64,7 +64,8 @@ func checkToken(p *protocol.TokenParams) (TokenRequest, error) {
 	}
 	if p.MinTTL != nil {
 		if *p.MinTTL < 0 || *p.MinTTL > int64(protocol.MaxMinTTL/time.Second) {
-			return r, protocol.InvalidParams("min_ttl must be from 0 to %d seconds", int64(protocol.MaxMinTTL/time.Second))
+			return r, protocol.InvalidParams("min_ttl must be from 0 to %d seconds",
+				int64(protocol.MaxMinTTL/time.Second))
 		}
 		r.MinTTL = time.Duration(*p.MinTTL) * time.Second
 	}
@@ -117,12 +118,13 @@ func printable(s string, also byte) bool {
 
 // AppendToken appends the reply that hands out a token of a profile. It is written by hand, so that no encoder keeps a
 // copy of the token and nothing is allocated. The reply is an error of the kind temporary where the token has expired
-// since it was found: the machine may have slept, or the peer may not have read an earlier answer. The header is the one
-// of the endpoint that issued the token, even if the profile has another endpoint by now.
+// since it was found: the machine may have slept, or the peer may not have read an earlier answer. The header is the
+// one of the endpoint that issued the token, even if the profile has another endpoint by now.
 func AppendToken(out, id []byte, t grant.Token, profile string, now clock.Instant) []byte {
 	left := t.Remaining(now)
 	if left <= 0 && !t.Static {
-		e := protocol.NewError(protocol.Temporary, "the token expired before it could be handed out", "groat status "+profile)
+		e := protocol.NewError(protocol.Temporary, "the token expired before it could be handed out",
+			"groat status "+profile)
 		e.Data.RetryAfter = 1
 		return jsonrpc.AppendError(out, id, e)
 	}

@@ -19,7 +19,8 @@ func TestATokenRequestIsParsed(t *testing.T) {
 		`{}`:                 {Query: broker.Query{MinTTL: broker.Unset}, Wait: protocol.DefaultWait},
 		`{"profile":"work"}`: {Query: broker.Query{Profile: "work", MinTTL: broker.Unset}, Wait: protocol.DefaultWait},
 		`{"target":"https://api.example.org/v1?q"}`: {
-			Query: broker.Query{MinTTL: broker.Unset}, Wait: protocol.DefaultWait, Target: "https://api.example.org:443",
+			Query: broker.Query{MinTTL: broker.Unset}, Wait: protocol.DefaultWait,
+			Target: "https://api.example.org:443",
 		},
 		`{"profile":"work","scope":"a b","audience":"c","min_ttl":0,"wait":3}`: {
 			Query: broker.Query{Profile: "work", Scope: "a b", Audience: "c"}, Wait: 3 * time.Second,
@@ -49,7 +50,8 @@ func TestATokenRequestOutOfItsBoundsIsInvalidParams(t *testing.T) {
 		`{"profile":"` + strings.Repeat("n", 65) + `"}`:             "a profile's name",
 	} {
 		_, err := wire.ParseToken([]byte(params))
-		if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Code != protocol.CodeInvalidParams || !strings.Contains(e.Message, says) {
+		if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Code != protocol.CodeInvalidParams ||
+			!strings.Contains(e.Message, says) {
 			t.Errorf("%.80s: %v, want invalid params: %s", params, err, says)
 		}
 	}
@@ -61,7 +63,8 @@ func TestARejectRequestIsParsed(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for _, params := range []string{
-		`{"profile":"work"}`, `{"access_token":""}`, `{"access_token":"a b"}`, `{"access_token":"a","wait":-1}`, `{"access_token":1}`,
+		`{"profile":"work"}`, `{"access_token":""}`, `{"access_token":"a b"}`, `{"access_token":"a","wait":-1}`,
+		`{"access_token":1}`,
 	} {
 		_, err := wire.ParseReject([]byte(params))
 		if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Code != protocol.CodeInvalidParams {
@@ -72,7 +75,8 @@ func TestARejectRequestIsParsed(t *testing.T) {
 
 func TestTheReplyThatHandsOutAToken(t *testing.T) {
 	now := clock.Instant{Wall: time.Unix(1000, 0), Boot: time.Hour}
-	token := grant.Token{Access: keystore.SecretString("dummy"), Type: "Bearer", Scope: "a b", Sent: now, Lifetime: time.Minute}
+	token := grant.Token{Access: keystore.SecretString("dummy"), Type: "Bearer", Scope: "a b", Sent: now,
+		Lifetime: time.Minute}
 	static := grant.Token{Access: keystore.SecretString(`k"ey`), Static: true}
 	for _, c := range []struct {
 		name  string
@@ -81,11 +85,13 @@ func TestTheReplyThatHandsOutAToken(t *testing.T) {
 		want  string
 	}{
 		{"a bearer token", token, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"dummy","token_type":"Bearer",` +
-			`"expires_at":1060,"expires_in":60,"scope":"a b","profile":"work","header":"Authorization: Bearer dummy"}}` + "\n"},
+			`"expires_at":1060,"expires_in":60,"scope":"a b","profile":"work",` +
+			`"header":"Authorization: Bearer dummy"}}` + "\n"},
 		{"an expired one", token, time.Minute, `{"jsonrpc":"2.0","id":7,"error":{"code":-32002,` +
 			`"message":"the token expired before it could be handed out",` +
 			`"data":{"kind":"temporary","hint":"groat status work","retry_after":1}}}` + "\n"},
-		{"an API key", static, time.Minute, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"k\"ey","token_type":"",` +
+		{"an API key", static, time.Minute, `{"jsonrpc":"2.0","id":7,"result":{` +
+			`"access_token":"k\"ey","token_type":"",` +
 			`"static":true,"profile":"work","header":"Authorization: Bearer k\"ey"}}` + "\n"},
 	} {
 		later := clock.Instant{Wall: now.Wall.Add(c.after), Boot: now.Boot + c.after}

@@ -1,8 +1,9 @@
-// Package wire is the one table from errors to what leaves groatd: a kind that programs test, a sentence for people and the
-// command to type next (PROTOCOL.md, "Errors").
+// Package wire translates between the daemon and the wire: it checks token requests, encodes the reply with a token,
+// and has the one table from errors to what a client is told (PROTOCOL.md, "Errors"): a kind that programs test, a
+// sentence for people and the command to type next.
 //
-// It is pure: the answer depends on its arguments alone, and nothing is logged. It decides only what is said; what is done after
-// an error is decided by the error itself (errors.Is, [broker.NeedsLogin]).
+// It is pure: the results depend on the arguments alone, and nothing is logged. It decides only what is said; what is
+// done after an error is decided by the error itself (errors.Is, [broker.NeedsLogin]).
 package wire
 
 import (
@@ -21,9 +22,10 @@ import (
 )
 
 // useHint is what to type where no keystore works by itself.
-const useHint = "groat keystore use sealed --passphrase, or groat keystore use sealed --key-file, or groat keystore use memory"
+const useHint = "groat keystore use sealed --passphrase, or groat keystore use sealed --key-file, " +
+	"or groat keystore use memory"
 
-// Context is what the daemon knows when an error leaves and the error does not say.
+// Context is what the daemon knows about an error that the error itself does not say.
 type Context struct {
 	// Profile is the name of the profile that the request is about; empty: none.
 	Profile string
@@ -35,9 +37,9 @@ type Context struct {
 	PID int
 }
 
-// Error returns the error that leaves for err. A [*protocol.Error] in its chain is the answer already; of any other it chooses
-// the kind, the sentence and the hint. expected is false where the table has no row for err: the answer is then of the kind
-// internal, and the caller logs err. The sentence is one line of visible characters and cannot look like another line of groat's.
+// Error returns what a client is told for err: the [*protocol.Error] in its chain, if there is one, or else the table's
+// kind, sentence and hint. expected is false if the table has no row for err: the result is then of the kind internal,
+// and the caller logs err. The sentence is one line of visible characters, so that it cannot pass for two lines.
 //
 // err must not be nil. The result shares its Data with a [*protocol.Error] that it was made of.
 func Error(err error, c Context) (e *protocol.Error, expected bool) {
@@ -54,14 +56,16 @@ func answer(err error, c Context) (e *protocol.Error, expected bool) {
 	if long, ok := errors.AsType[*broker.TooLong](err); ok {
 		e := protocol.InvalidParams("%s", long.Error())
 		seconds := int64(long.Max / time.Second)
-		e.Data = &protocol.ErrorData{MaxMinTTL: seconds, Hint: fmt.Sprintf("groat get %s --min-ttl %ds", c.Profile, seconds)}
+		e.Data = &protocol.ErrorData{MaxMinTTL: seconds,
+			Hint: fmt.Sprintf("groat get %s --min-ttl %ds", c.Profile, seconds)}
 		return e, true
 	}
 	e, expected = fromTable(err, c)
 	if cause, ok := errors.AsType[*grant.Error](err); ok {
 		addNetwork(e, cause, c)
 	}
-	if u, ok := errors.AsType[*broker.Unavailable](err); ok && u.RetryAfter > 0 && !broker.NeedsLogin(err) { // time helps nobody there
+	// Where a login is needed, time does not help.
+	if u, ok := errors.AsType[*broker.Unavailable](err); ok && u.RetryAfter > 0 && !broker.NeedsLogin(err) {
 		e.Data.RetryAfter = int64((u.RetryAfter + time.Second - 1) / time.Second)
 	}
 	return e, expected
@@ -89,23 +93,28 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	}
 	login := "groat login " + name
 	if foreign, ok := errors.AsType[*grant.ForeignError](err); ok {
-		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s; nothing was sent", name, err), login+" --trust "+visible.Word(foreign.Named)), true
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s; nothing was sent", name, err),
+			login+" --trust "+visible.Word(foreign.Named)), true
 	}
 	switch {
 	case errors.Is(err, broker.ErrUnknown):
 		return unknownProfile(&profile.UnknownError{Name: name}), true
 	case errors.Is(err, grant.ErrEndpointChanged):
-		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q was changed: %s; nothing was sent", name, err), login), true
+		return protocol.NewError(protocol.Config,
+			fmt.Sprintf("profile %q was changed: %s; nothing was sent", name, err), login), true
 	case errors.Is(err, grant.ErrNotOffered):
 		return protocol.NewError(protocol.Config, err.Error(), "groat list"), true
 	case errors.Is(err, broker.ErrEnded):
-		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the session of profile %q has ended", name), login), true
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the session of profile %q has ended", name),
+			login), true
 	case errors.Is(err, keystore.ErrNotFound):
 		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("profile %q is not signed in", name), login), true
 	case errors.Is(err, keystore.ErrNewer): // no login may take its place
-		return protocol.NewError(protocol.Config, fmt.Sprintf("the credential of profile %q cannot be read: %s", name, err), "groat version"), true
+		return protocol.NewError(protocol.Config,
+			fmt.Sprintf("the credential of profile %q cannot be read: %s", name, err), "groat version"), true
 	case errors.Is(err, keystore.ErrCorrupt):
-		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the credential of profile %q cannot be read: %s", name, err), login), true
+		return protocol.NewError(protocol.LoginRequired,
+			fmt.Sprintf("the credential of profile %q cannot be read: %s", name, err), login), true
 	case errors.Is(err, keystore.ErrLocked):
 		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock"), true
 	case errors.Is(err, keystore.ErrConflict):
@@ -118,7 +127,8 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	case errors.Is(err, keystore.ErrUnavailable), errors.Is(err, keystore.ErrTooBig):
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), "groat keystore"), true
 	case errors.Is(err, broker.ErrWaited), errors.Is(err, broker.ErrStopped), errors.Is(err, broker.ErrRejected),
-		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften), errors.Is(err, broker.ErrQuota):
+		errors.Is(err, broker.ErrSameToken), errors.Is(err, broker.ErrManyTokens), errors.Is(err, broker.ErrOften),
+		errors.Is(err, broker.ErrQuota):
 		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+name), true
 	}
 	return protocol.NewError(protocol.Internal, err.Error(), "groat status"), false
@@ -136,15 +146,18 @@ func unknownProfile(e *profile.UnknownError) *protocol.Error {
 	return protocol.NewError(protocol.UnknownProfile, e.Error(), hint)
 }
 
-// whyLost says why a session's refresh token is not the one that its server has made of it.
+// whyLost says why the stored refresh token of a session is not the newest that its server has issued.
 func whyLost(err error) string {
 	for _, why := range []struct {
 		err  error
 		said string
 	}{
-		{keystore.ErrRolledBack, "the credentials here were restored from an older copy, and the server has replaced the session's refresh token since"},
-		{keystore.ErrNewestDamaged, "the newest copy of the session's refresh token is damaged, and the server does not take the one before it any more"},
-		{broker.ErrInterrupted, "groatd ended while the server replaced the session's refresh token, before the new one was stored"},
+		{keystore.ErrRolledBack, "the credentials here were restored from an older copy, " +
+			"and the server has replaced the session's refresh token since"},
+		{keystore.ErrNewestDamaged, "the newest copy of the session's refresh token is damaged, " +
+			"and the server does not take the one before it any more"},
+		{broker.ErrInterrupted, "groatd ended while the server replaced the session's refresh token, " +
+			"before the new one was stored"},
 		{keystore.ErrUnanswered, "the server replaced the session's refresh token by one that never arrived"},
 	} {
 		if errors.Is(err, why.err) {
@@ -154,7 +167,7 @@ func whyLost(err error) string {
 	return broker.ErrRotationLost.Error()
 }
 
-// fromServer is what a server's refusal means for a person.
+// fromServer is the row for a server's answer that is an error.
 func fromServer(e *grant.Error, profile string) *protocol.Error {
 	switch e.Class {
 	case grant.Refused, grant.InvalidClient:
@@ -171,7 +184,8 @@ func fromServer(e *grant.Error, profile string) *protocol.Error {
 	return wire
 }
 
-// addNetwork adds to an error about a connection how connections are made, and the command that may help.
+// addNetwork adds to an error about a connection how connections are made (proxy and certificates), and the command
+// that may help.
 func addNetwork(e *protocol.Error, cause *grant.Error, c Context) {
 	if cause.Trouble == "" || e.Kind() != protocol.Temporary && e.Kind() != protocol.Config {
 		return
@@ -184,7 +198,7 @@ func addNetwork(e *protocol.Error, cause *grant.Error, c Context) {
 		e.Data.Hint = "groat network"
 	case grant.Unreachable:
 		look := "groat network"
-		if c.Configured { // a login may have failed, and left none
+		if c.Configured { // not so after a first login that failed
 			look = "groat status " + c.Profile
 		}
 		e.Data.Hint = look + ", or where only a proxy leads out: groat network set proxy http://HOST:PORT"

@@ -22,7 +22,8 @@ func of(err error) *protocol.Error {
 	return e
 }
 
-// Every error leaves with a kind and the next command; those that ask for a login, and only those, need one by their own account.
+// Every error leaves with a kind and the next command; those that ask for a login, and only those, need one by their
+// own account.
 func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 	refusal := func(c grant.Class) error { return &grant.Error{Class: c, Where: "auth.example.org", Reason: "refuses"} }
 	for _, c := range []struct {
@@ -45,16 +46,19 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{keystore.ErrUndecided, protocol.KeystoreUnavailable, "groat keystore use sealed --key-file"},
 		{keystore.ErrUnavailable, protocol.KeystoreUnavailable, "groat keystore"},
 		{keystore.ErrTooBig, protocol.KeystoreUnavailable, "groat keystore"},
-		{&profile.UnknownError{Name: "home"}, protocol.UnknownProfile, "groat list, or groat login home --provider …"},
+		{&profile.UnknownError{Name: "home"}, protocol.UnknownProfile,
+			"groat list, or groat login home --provider …"},
 		{&profile.UnknownError{}, protocol.UnknownProfile, "groat login NAME --provider …"},
 		{&profile.UnknownError{Matches: 2}, protocol.UnknownProfile, "groat list"},
 		{&profile.UnknownError{Origin: "https://a.example:443"}, protocol.UnknownProfile, "groat list"},
 		{broker.ErrUnknown, protocol.UnknownProfile, "groat login work"},
-		{&broker.Outage{Origin: "https://auth.example.org", Err: refusal(grant.InvalidClient)}, protocol.Temporary, "groat status work"},
+		{&broker.Outage{Origin: "https://auth.example.org", Err: refusal(grant.InvalidClient)}, protocol.Temporary,
+			"groat status work"},
 		{keystore.ErrConflict, protocol.Config, "groat keystore"},
 		{fmt.Errorf("%w: %w", keystore.ErrNewer, keystore.ErrCorrupt), protocol.Config, "groat version"},
 		{broker.ErrEnded, protocol.LoginRequired, "groat login work"},
-		{fmt.Errorf("%w: %w", broker.ErrRotationLost, refusal(grant.Refused)), protocol.LoginRequired, "groat login work"},
+		{fmt.Errorf("%w: %w", broker.ErrRotationLost, refusal(grant.Refused)), protocol.LoginRequired,
+			"groat login work"},
 		{broker.ErrManyTokens, protocol.Temporary, "groat status work"},
 		{broker.ErrWaited, protocol.Temporary, "groat status work"},
 		{broker.ErrStopped, protocol.Temporary, "groat status work"},
@@ -63,7 +67,8 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{&config.Error{File: "f", Line: 3, Message: "bad", Hint: "mend it"}, protocol.Config, "mend it"},
 		{errors.New("surprise"), protocol.Internal, "groat status"},
 	} {
-		for _, err := range []error{c.err, fmt.Errorf("around: %w", c.err), &broker.Unavailable{Err: c.err, RetryAfter: 1500 * time.Millisecond}} {
+		for _, err := range []error{c.err, fmt.Errorf("around: %w", c.err),
+			&broker.Unavailable{Err: c.err, RetryAfter: 1500 * time.Millisecond}} {
 			e, expected := wire.Error(err, wire.Context{Profile: "work"})
 			if expected != (c.kind != protocol.Internal) {
 				t.Errorf("%v: expected %v", err, expected)
@@ -84,7 +89,8 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 
 // Why a session was lost is said in one sentence, the one that explains most.
 func TestALostSessionIsExplained(t *testing.T) {
-	refused := &grant.Error{Class: grant.Refused, Code: "invalid_grant", Where: "auth.example.org", Reason: "has ended the session"}
+	refused := &grant.Error{Class: grant.Refused, Code: "invalid_grant", Where: "auth.example.org",
+		Reason: "has ended the session"}
 	for _, c := range []struct {
 		why  []error
 		says string
@@ -98,7 +104,8 @@ func TestALostSessionIsExplained(t *testing.T) {
 	} {
 		err := fmt.Errorf("%w: %w: %w", broker.ErrRotationLost, errors.Join(c.why...), refused)
 		e := of(&broker.Unavailable{Err: err})
-		if e.Kind() != protocol.LoginRequired || e.Hint() != "groat login work" || !strings.Contains(e.Message, c.says) || !strings.HasSuffix(e.Message, ": sign in again") {
+		if e.Kind() != protocol.LoginRequired || e.Hint() != "groat login work" ||
+			!strings.Contains(e.Message, c.says) || !strings.HasSuffix(e.Message, ": sign in again") {
 			t.Errorf("%v: %s %q, %q", c.why, e.Kind(), e.Message, e.Hint())
 		}
 	}
@@ -114,29 +121,35 @@ func TestATooGreatMinTTLTellsTheGreatestPossibleOne(t *testing.T) {
 // Each kind of trouble on the way to a server leads to the command that may help, and says how connections are made.
 func TestH68HintsOfConnections(t *testing.T) {
 	for trouble, hint := range map[grant.Trouble]string{
-		grant.UntrustedAuthority: "groat network set ca_file FILE", grant.ProxyFailed: "groat network", grant.Broken: "groat status work",
+		grant.UntrustedAuthority: "groat network set ca_file FILE", grant.ProxyFailed: "groat network",
+		grant.Broken:      "groat status work",
 		grant.Unreachable: "groat network, or where only a proxy leads out: groat network set proxy http://HOST:PORT",
 		"":                "groat status work",
 	} {
-		cause := &grant.Error{Class: grant.TransientSlow, Where: "auth.example.org", Reason: "cannot be reached", Trouble: trouble}
-		for what, err := range map[string]error{"alone": cause, "in an outage": &broker.Outage{Origin: "https://auth.example.org", Err: cause}} {
+		cause := &grant.Error{Class: grant.TransientSlow, Where: "auth.example.org", Reason: "cannot be reached",
+			Trouble: trouble}
+		for what, err := range map[string]error{"alone": cause,
+			"in an outage": &broker.Outage{Origin: "https://auth.example.org", Err: cause}} {
 			e := of(err)
 			if e.Hint() != hint || (e.Data.Network != nil) != (trouble != "") {
 				t.Errorf("%q %s: hint %q, network %v", trouble, what, e.Hint(), e.Data.Network)
 			}
 		}
 	}
-	network := protocol.NetworkResult{Proxy: &protocol.NetworkSetting{Value: "http://127.0.0.1:1", From: "network.toml:2"}}
+	network := protocol.NetworkResult{Proxy: &protocol.NetworkSetting{Value: "http://127.0.0.1:1",
+		From: "network.toml:2"}}
 	e, _ := wire.Error(&grant.Error{Class: grant.Transient, Trouble: grant.Unreachable},
 		wire.Context{Profile: "work", Configured: true, Network: network})
-	if !strings.HasPrefix(e.Hint(), "groat status work, or where only a proxy leads out: ") || *e.Data.Network != network {
+	if !strings.HasPrefix(e.Hint(), "groat status work, or where only a proxy leads out: ") ||
+		*e.Data.Network != network {
 		t.Errorf("%s, %+v", e.Hint(), e.Data.Network)
 	}
 }
 
 func TestAnotherUsersBusNamesTheDaemonToEnd(t *testing.T) {
 	e, _ := wire.Error(fmt.Errorf("x: %w", keystore.ErrForeignBus), wire.Context{PID: 4711})
-	if e.Kind() != protocol.KeystoreUnavailable || e.Hint() != "kill 4711 && env -u DBUS_SESSION_BUS_ADDRESS groat keystore" {
+	if e.Kind() != protocol.KeystoreUnavailable ||
+		e.Hint() != "kill 4711 && env -u DBUS_SESSION_BUS_ADDRESS groat keystore" {
 		t.Errorf("%v: %s", e, e.Hint())
 	}
 }

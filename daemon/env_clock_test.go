@@ -27,8 +27,8 @@ import (
 // latency is what one exchange with the token endpoint takes.
 const latency = 300 * time.Millisecond
 
-// machine is a computer that sleeps, whose clock is set or runs wrong, and whose network comes and goes. Its timers are the
-// bubble's: they see nothing of that.
+// machine is a computer that sleeps, whose clock is set or runs wrong, and whose network comes and goes. Its timers are
+// the bubble's: they see nothing of that.
 type machine struct {
 	begin time.Time
 	slept atomic.Int64
@@ -41,7 +41,7 @@ type machine struct {
 	held atomic.Pointer[chan struct{}] // set: answers on their way do not arrive before it is closed
 }
 
-// truth is the time that everybody else has.
+// truth is the time that the rest of the world has.
 func (m *machine) truth() time.Time { return time.Now().Add(time.Duration(m.slept.Load())) }
 
 func (m *machine) now() clock.Instant {
@@ -86,16 +86,16 @@ func (m *machine) hold() (release func()) {
 	return func() { m.held.Store(nil); close(held) }
 }
 
-// timed is a bubble house on such a machine.
-type timed struct {
-	*house
+// clockEnv is a bubble env on such a machine.
+type clockEnv struct {
+	*env
 	*machine
-	store *picky
+	store *faultyStore
 	often *protocol.Client // of must
 }
 
-// inTime is inBubble on a machine whose time can be played with.
-func inTime(t *testing.T, o sandbox.Options, f func(t *testing.T, h *timed)) {
+// withClock is inBubble on a machine whose time can be played with.
+func withClock(t *testing.T, o sandbox.Options, f func(t *testing.T, h *clockEnv)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := &machine{begin: time.Now()}
@@ -106,15 +106,15 @@ func inTime(t *testing.T, o sandbox.Options, f func(t *testing.T, h *timed)) {
 		o.Clock = m.truth
 		server := sandbox.New(o)
 		m.dial = server.StartPipe()
-		h := &timed{
-			house: &house{config: filepath.Join(t.TempDir(), "config"), server: server}, machine: m,
-			store: &picky{memory: memory{&keystore.Memory{}}},
+		h := &clockEnv{
+			env: &env{config: filepath.Join(t.TempDir(), "config"), server: server}, machine: m,
+			store: &faultyStore{memory: memory{&keystore.Memory{}}},
 		}
 		h.start(t)
 		defer func() {
 			h.stop(t)
 			server.Close()
-			time.Sleep(time.Minute) // whoever still sleeps finds it closed
+			time.Sleep(time.Minute) // goroutines that still sleep find it closed
 			synctest.Wait()
 		}()
 		f(t, h)
@@ -122,7 +122,7 @@ func inTime(t *testing.T, o sandbox.Options, f func(t *testing.T, h *timed)) {
 }
 
 // start starts a daemon, with what earlier ones have left.
-func (h *timed) start(t *testing.T) {
+func (h *clockEnv) start(t *testing.T) {
 	t.Helper()
 	if h.Daemon != nil {
 		h.stop(t)
@@ -144,7 +144,7 @@ func tokenFor(c *protocol.Client, params protocol.TokenParams) (r protocol.Token
 }
 
 // must asks for a profile's token and makes sure that it is good.
-func (h *timed) must(t *testing.T, profile string) protocol.TokenResult {
+func (h *clockEnv) must(t *testing.T, profile string) protocol.TokenResult {
 	t.Helper()
 	if h.often == nil {
 		h.often = h.visit(t)
@@ -158,7 +158,7 @@ func (h *timed) must(t *testing.T, profile string) protocol.TokenResult {
 }
 
 // good holds a token against the server: it accepts it now, and says of its end what the reply says.
-func (h *timed) good(t *testing.T, r protocol.TokenResult) {
+func (h *clockEnv) good(t *testing.T, r protocol.TokenResult) {
 	t.Helper()
 	status, expires := h.accepts(r.AccessToken)
 	if status != http.StatusOK {
@@ -174,7 +174,7 @@ func (h *timed) good(t *testing.T, r protocol.TokenResult) {
 }
 
 // accepts asks the API what it thinks of a token, and of its end.
-func (h *timed) accepts(token string) (status int, expires time.Time) {
+func (h *clockEnv) accepts(token string) (status int, expires time.Time) {
 	r := httptest.NewRequest(http.MethodGet, h.server.URL()+"/api/info", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	w := httptest.NewRecorder()
@@ -186,8 +186,8 @@ func (h *timed) accepts(token string) (status int, expires time.Time) {
 	return w.Code, time.Unix(body.Expires, 0)
 }
 
-// crowded lets n callers ask for a profile's token at once; each has a connection of its own.
-func (h *timed) crowded(t *testing.T, n int, profile string) (tokens map[string]int) {
+// askAtOnce lets n callers ask for a profile's token at once; each has a connection of its own.
+func (h *clockEnv) askAtOnce(t *testing.T, n int, profile string) (tokens map[string]int) {
 	t.Helper()
 	clients := make([]*protocol.Client, n)
 	for i := range clients {
@@ -213,7 +213,7 @@ func (h *timed) crowded(t *testing.T, n int, profile string) (tokens map[string]
 }
 
 // machines signs in n profiles, named by their numbers, and asks each for a token.
-func (h *timed) machines(t *testing.T, n int) {
+func (h *clockEnv) machines(t *testing.T, n int) {
 	t.Helper()
 	for i := range n {
 		name := "m" + strconv.Itoa(i)
@@ -223,10 +223,10 @@ func (h *timed) machines(t *testing.T, n int) {
 }
 
 // requests are those for tokens, by the server's account.
-func (h *timed) requests() int { return h.server.Count(h.server.TokenPath()) }
+func (h *clockEnv) requests() int { return h.server.Count(h.server.TokenPath()) }
 
 // asked are the moments of the requests for tokens, from the n-th on.
-func (h *timed) asked(n int) (at []time.Time) {
+func (h *clockEnv) asked(n int) (at []time.Time) {
 	for _, e := range h.server.Log() {
 		if e.Path == h.server.TokenPath() {
 			at = append(at, e.Time)

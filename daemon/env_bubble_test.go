@@ -19,7 +19,7 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// apps are the clients of a bubble house's server: two public ones, through which people sign in, and two with a secret.
+// apps are the clients of a bubble env's server: two public ones, through which people sign in, and two with a secret.
 var apps = []sandbox.Client{
 	{ID: "app", Method: sandbox.None}, {ID: "other-app", Method: sandbox.None},
 	{ID: "machine", Secret: clientSecret}, {ID: "other-machine", Secret: clientSecret},
@@ -27,19 +27,19 @@ var apps = []sandbox.Client{
 
 const clientSecret = "dummy-client-secret"
 
-// inBubble runs f with a house inside a synctest bubble: the daemon, its authorization server and its clients are
+// inBubble runs f with an env inside a synctest bubble: the daemon, its authorization server and its clients are
 // connected by pipes, so a request that takes twelve seconds, or a person who takes ten minutes, takes no time.
-func inBubble(t *testing.T, o sandbox.Options, f func(t *testing.T, h *house, store *picky)) {
+func inBubble(t *testing.T, o sandbox.Options, f func(t *testing.T, h *env, store *faultyStore)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		store := &picky{memory: memory{&keystore.Memory{}}}
-		h := newBubbleHouse(t, o, store)
+		store := &faultyStore{memory: memory{&keystore.Memory{}}}
+		h := newBubbleEnv(t, o, store)
 		f(t, h, store)
 	})
 }
 
-// newBubbleHouse must be called inside a bubble. The house has no socket; its callers come by visit.
-func newBubbleHouse(t *testing.T, o sandbox.Options, store testKeystore) *house {
+// newBubbleEnv must be called inside a bubble. The env has no socket; its callers come by visit.
+func newBubbleEnv(t *testing.T, o sandbox.Options, store testKeystore) *env {
 	t.Helper()
 	o.Users = append(o.Users, sandbox.User{Name: person, Password: password})
 	o.Clients = append(o.Clients, apps...)
@@ -47,19 +47,19 @@ func newBubbleHouse(t *testing.T, o sandbox.Options, store testKeystore) *house 
 	server := sandbox.New(o)
 	client := grant.NewHTTPClient(new(grant.Network))
 	client.Transport.(*http.Transport).DialContext = server.StartPipe()
-	h := &house{config: filepath.Join(t.TempDir(), "config"), server: server}
-	h.move(t, store, client)
+	h := &env{config: filepath.Join(t.TempDir(), "config"), server: server}
+	h.restart(t, store, client)
 	t.Cleanup(func() {
 		h.Close(t.Context())
 		server.Close()
-		time.Sleep(time.Minute) // whoever still sleeps finds it closed
+		time.Sleep(time.Minute) // goroutines that still sleep find it closed
 		synctest.Wait()
 	})
 	return h
 }
 
-// move starts a daemon for the house's configuration: also another one, where the first was closed.
-func (h *house) move(t *testing.T, store testKeystore, client *http.Client) {
+// restart starts a daemon for the env's configuration: also another one, where the first was closed.
+func (h *env) restart(t *testing.T, store testKeystore, client *http.Client) {
 	t.Helper()
 	begin := time.Now()
 	boot := func() clock.Instant {
@@ -70,7 +70,7 @@ func (h *house) move(t *testing.T, store testKeystore, client *http.Client) {
 }
 
 // visit is a client that leaves when the test ends, or before.
-func (h *house) visit(t *testing.T) *protocol.Client {
+func (h *env) visit(t *testing.T) *protocol.Client {
 	t.Helper()
 	here, there := net.Pipe()
 	c := h.newConn(there, ourselves(t))
@@ -81,7 +81,7 @@ func (h *house) visit(t *testing.T) *protocol.Client {
 }
 
 // token asks for a profile's access token.
-func (h *house) token(t *testing.T, profile string) (protocol.TokenResult, error) {
+func (h *env) token(t *testing.T, profile string) (protocol.TokenResult, error) {
 	t.Helper()
 	var r protocol.TokenResult
 	err := h.visit(t).Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: profile}, &r)
@@ -89,7 +89,7 @@ func (h *house) token(t *testing.T, profile string) (protocol.TokenResult, error
 }
 
 // asking asks for a token in the background; what comes of it is the channel's only element.
-func (h *house) asking(t *testing.T, profile string) <-chan error {
+func (h *env) asking(t *testing.T, profile string) <-chan error {
 	t.Helper()
 	c, came := h.visit(t), make(chan error, 1)
 	go func() {
@@ -99,20 +99,22 @@ func (h *house) asking(t *testing.T, profile string) <-chan error {
 	return came
 }
 
-// ofDevice are the parameters of a person's login at the house's server.
-func (h *house) ofDevice(profile string) protocol.LoginParams {
+// ofDevice are the parameters of a person's login at the env's server.
+func (h *env) ofDevice(profile string) protocol.LoginParams {
 	return protocol.LoginParams{
-		Profile: profile, Issuer: h.server.URL(), ClientID: "app", ClientAuth: "none", Grant: string(grant.ByDeviceCode),
+		Profile: profile, Issuer: h.server.URL(), ClientID: "app", ClientAuth: "none",
+		Grant: string(grant.ByDeviceCode),
 	}
 }
 
 // ofMachine are those of a client with a secret.
-func (h *house) ofMachine(profile string) protocol.LoginParams {
-	return protocol.LoginParams{Profile: profile, Issuer: h.server.URL(), ClientID: "machine", ClientAuth: "client_secret_post"}
+func (h *env) ofMachine(profile string) protocol.LoginParams {
+	return protocol.LoginParams{Profile: profile, Issuer: h.server.URL(), ClientID: "machine",
+		ClientAuth: "client_secret_post"}
 }
 
 // willing answers every question: it approves of devices, and types the client secret that the applications have.
-func (h *house) willing(t *testing.T) protocol.AnswerFunc {
+func (h *env) willing(t *testing.T) protocol.AnswerFunc {
 	return func(_ context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
 		if p.Kind == protocol.PromptDevice {
 			if err := h.server.ApproveDevice(p.Code); err != nil {
@@ -132,7 +134,7 @@ func unasked(t *testing.T) protocol.AnswerFunc {
 }
 
 // signIn is a login that succeeds.
-func (h *house) signIn(t *testing.T, params protocol.LoginParams) protocol.LoginResult {
+func (h *env) signIn(t *testing.T, params protocol.LoginParams) protocol.LoginResult {
 	t.Helper()
 	r, err := h.visit(t).Login(t.Context(), params, h.willing(t))
 	if err != nil {
@@ -143,7 +145,7 @@ func (h *house) signIn(t *testing.T, params protocol.LoginParams) protocol.Login
 
 // late makes the server's next answer at a path take about twelve seconds, though it is thought of at once: the header
 // comes within the ten that it may take, and the body by and by.
-func (h *house) late(path string) {
+func (h *env) late(path string) {
 	h.server.Script(path, sandbox.Fault{Delay: 9 * time.Second, Rate: 256})
 }
 
@@ -158,7 +160,7 @@ func stored(t *testing.T, store keystore.Store, profile string) keystore.Item {
 }
 
 // holds reports whether the daemon has a token that it can hand out at once.
-func (h *house) holds(profile string) bool {
+func (h *env) holds(profile string) bool {
 	_, ok := h.broker.Cached(broker.Query{Profile: profile, MinTTL: broker.Unset})
 	return ok
 }
@@ -173,15 +175,15 @@ func wantError(t *testing.T, err error, kind protocol.Kind) *protocol.Error {
 	return e
 }
 
-// picky is a keystore in memory that can be told to fail, and that says when it is read.
-type picky struct {
+// faultyStore is a keystore in memory that can be told to fail, and that says when it is read.
+type faultyStore struct {
 	memory
 	unwritable atomic.Bool
 	read       atomic.Pointer[func()] // called when an item has been read
 	write      atomic.Pointer[func()] // called before one is written
 }
 
-func (p *picky) Get(ctx context.Context, profile string) (keystore.Item, error) {
+func (p *faultyStore) Get(ctx context.Context, profile string) (keystore.Item, error) {
 	item, err := p.memory.Get(ctx, profile)
 	if f := p.read.Load(); f != nil {
 		(*f)()
@@ -189,7 +191,7 @@ func (p *picky) Get(ctx context.Context, profile string) (keystore.Item, error) 
 	return item, err
 }
 
-func (p *picky) Set(ctx context.Context, profile string, item keystore.Item) error {
+func (p *faultyStore) Set(ctx context.Context, profile string, item keystore.Item) error {
 	if f := p.write.Load(); f != nil {
 		(*f)()
 	}
