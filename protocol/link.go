@@ -261,7 +261,7 @@ func (l *link) read() {
 	}
 }
 
-// dispatch hands a message to the caller whom it is about.
+// dispatch passes a message to the caller whose request it is about.
 func (l *link) dispatch(m message) error {
 	x, err := l.addressee(m)
 	if err != nil || x == nil || x.messages == nil {
@@ -363,8 +363,7 @@ func encodeParams(params any, secrets []Member) (p []byte, err error) {
 	return p, nil
 }
 
-// unmarshalResult is [json.Unmarshal]; the result that programs ask for all day is decoded by hand, in a third of the
-// time.
+// unmarshalResult is [json.Unmarshal], but decodes a token, the most frequent result, by hand in a third of the time.
 func unmarshalResult(raw []byte, into any) error {
 	if t, ok := into.(*TokenResult); ok {
 		return (*frame.Token)(t).DecodeJSON(raw)

@@ -214,7 +214,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// A slow request holds no other one up, and one whose caller has left spoils nothing.
+// A slow request holds no other one up, and one whose caller has left does no harm.
 func TestRequestsDoNotWaitForOneAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()

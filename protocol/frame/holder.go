@@ -32,7 +32,7 @@ type Holder struct {
 // MaxHolder bounds the record.
 const MaxHolder = 32 << 10
 
-// ErrNoHolder: there is no record that can be read.
+// ErrNoHolder means that there is no record that can be read.
 var ErrNoHolder = errors.New("the lock does not say who holds it")
 
 // ReadHolder returns the record in a state directory. The directory must have been found to be this user's.

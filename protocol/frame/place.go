@@ -23,7 +23,7 @@ type Place struct {
 	State string `json:"state"`
 }
 
-// ErrNoHome: neither HOME nor /etc/passwd names a home for this user.
+// ErrNoHome means that neither HOME nor /etc/passwd names a home for this user.
 var ErrNoHome = errors.New("HOME is not an absolute path, and /etc/passwd does not have this user")
 
 // PlaceOf returns the place that an environment leads to. HOME is /etc/passwd's if it is missing or not absolute. A

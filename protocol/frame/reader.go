@@ -17,9 +17,9 @@ const (
 
 // Errors of a [Reader] besides those of the connection.
 var (
-	// ErrLineTooLong: more than [MaxLine] bytes came without a newline.
+	// ErrLineTooLong means that more than [MaxLine] bytes came without a newline.
 	ErrLineTooLong = errors.New("the line is longer than 64 KiB")
-	// ErrLineTooSlow: a line was begun and not finished within [LineTimeout].
+	// ErrLineTooSlow means that a line was begun and not finished within [LineTimeout].
 	ErrLineTooSlow = errors.New("the line was not finished within 5 seconds")
 )
 

@@ -14,25 +14,26 @@ import (
 	"time"
 )
 
-// world is a runtime directory and a state directory, with the groatds that a test puts into them.
-type world struct {
+// routeEnv is a runtime directory and a state directory, with the groatds that a test starts in them.
+type routeEnv struct {
 	t     *testing.T
 	dir   string
 	env   map[string]string
 	hello sync.Map // :: socket → how often it was asked
 }
 
-func newWorld(t *testing.T) *world {
+func newRouteEnv(t *testing.T) *routeEnv {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "gr") // a path that leaves room for a socket's name
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return &world{t: t, dir: dir, env: map[string]string{"HOME": dir, "XDG_RUNTIME_DIR": dir, "GROAT_STATE_DIR": dir}}
+	return &routeEnv{t: t, dir: dir,
+		env: map[string]string{"HOME": dir, "XDG_RUNTIME_DIR": dir, "GROAT_STATE_DIR": dir}}
 }
 
-func (w *world) route() *Route {
+func (w *routeEnv) route() *Route {
 	w.t.Helper()
 	r, err := FindRoute(func(name string) string { return w.env[name] })
 	if err != nil {
@@ -42,7 +43,7 @@ func (w *world) route() *Route {
 }
 
 // listen has a groatd of a place listen at a socket; a nil place is one that answers nothing.
-func (w *world) listen(socket string, place *Place) {
+func (w *routeEnv) listen(socket string, place *Place) {
 	w.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
 		w.t.Fatal(err)
@@ -88,7 +89,7 @@ func (w *world) listen(socket string, place *Place) {
 }
 
 // record writes the record of a groatd that listens at a socket.
-func (w *world) record(h Holder) {
+func (w *routeEnv) record(h Holder) {
 	w.t.Helper()
 	host, boot := ThisHost()
 	if h.Host == "" {
@@ -137,7 +138,7 @@ func TestReach(t *testing.T) {
 	} {
 		for _, repeatable := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, repeatable), func(t *testing.T) {
-				w := newWorld(t)
+				w := newRouteEnv(t)
 				r := w.route()
 				if test.named {
 					w.env["GROAT_SOCKET"] = filepath.Join(w.dir, "named")
@@ -182,7 +183,7 @@ func TestReach(t *testing.T) {
 
 // A plain socket that was another place's may become this one's.
 func TestThePlainSocketBecomesOurs(t *testing.T) {
-	w := newWorld(t)
+	w := newRouteEnv(t)
 	r := w.route()
 	r.PlainIsAnothers()
 	w.listen(r.Sockets.Plain, r.Place)
@@ -197,13 +198,13 @@ func TestThePlainSocketBecomesOurs(t *testing.T) {
 
 // What listens at a socket and does not answer is an error, and no reason to start another one.
 func TestReachWhatDoesNotAnswer(t *testing.T) {
-	w := newWorld(t)
+	w := newRouteEnv(t)
 	r := w.route()
 	w.listen(r.Sockets.Plain, nil)
 	if c, err := r.Reach(soon(), false); c != nil || !errors.Is(err, ErrClosed) {
 		t.Errorf("%v, %v", c, err)
 	}
-	long := newWorld(t)
+	long := newRouteEnv(t)
 	long.env["GROAT_SOCKET"] = filepath.Join(long.dir, "s")
 	if err := os.Symlink(strings.Repeat("x", 300), long.env["GROAT_SOCKET"]); err != nil {
 		t.Fatal(err)
@@ -228,7 +229,7 @@ func TestReachHolder(t *testing.T) {
 		"has ended":           {func(h *Holder) { h.Socket += "x" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newRouteEnv(t)
 			if err := os.Symlink(w.dir, filepath.Join(w.dir, "link")); err != nil {
 				t.Fatal(err)
 			}
@@ -247,7 +248,7 @@ func TestReachHolder(t *testing.T) {
 			}
 		})
 	}
-	w := newWorld(t)
+	w := newRouteEnv(t)
 	r := w.route()
 	w.listen(filepath.Join(w.dir, "deaf"), nil)
 	w.record(Holder{Place: *r.Place, Socket: filepath.Join(w.dir, "deaf")})

@@ -41,7 +41,7 @@ func DecodeParams(params []byte, into any) error {
 
 var tokenNames = []string{"profile", "target", "min_ttl", "scope", "audience", "wait"}
 
-// decodeToken is DecodeParams for what the daemon is asked all day, by hand, in a third of the time.
+// decodeToken is DecodeParams for the most frequent request. It is written by hand and takes a third of the time.
 func decodeToken(params []byte, p *protocol.TokenParams) error {
 	for name, raw := range strictjson.Members(params) {
 		var words *string

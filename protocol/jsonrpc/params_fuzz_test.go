@@ -10,8 +10,8 @@ import (
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
-// FuzzTokenParams: the parameters that are read by hand, for speed, mean what the reflective way that reads all others
-// makes of them; and a secret among them is what encoding/json reads.
+// FuzzTokenParams: the parameters that are read by hand, for speed, mean what encoding/json makes of them, and so does
+// a secret among them.
 func FuzzTokenParams(f *testing.F) {
 	f.Add([]byte(`{"profile":"work","min_ttl":60,"scope":"a b","audience":null,"wait":0,"target":"https:\/\/h"}`))
 	f.Add([]byte(`{"Profile":"work"}`))

@@ -83,7 +83,7 @@ func ParseRequest(line []byte) (r Request, fatal bool, err error) {
 	return r, false, nil
 }
 
-// methodName unquotes a method. The one that is asked for all day costs no allocation.
+// methodName unquotes a method. The most frequent one costs no allocation.
 func methodName(raw []byte) string {
 	if bytes.Equal(raw, []byte(`"`+protocol.MethodToken+`"`)) {
 		return protocol.MethodToken
@@ -105,7 +105,7 @@ func validID(id []byte) bool {
 	return err == nil
 }
 
-// variantOf returns the name among known that name is but for case, or "" if it is one of them or none.
+// variantOf returns the known name that differs from name only in case, or "" if name is known or there is none.
 // encoding/json would take such a member for the known one, and other readers would not.
 func variantOf(name []byte, known []string) string {
 	variant := ""

@@ -14,7 +14,7 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// What is asked all day is decoded by hand; it must not differ from what encoding/json makes of it.
+// The most frequent request is decoded by hand; the result is what encoding/json makes of it.
 func TestTokenParamsByHand(t *testing.T) {
 	for _, params := range []string{
 		`{}`,
@@ -34,7 +34,7 @@ func TestTokenParamsByHand(t *testing.T) {
 	}
 }
 
-// compareDecoders decodes params, which must have passed strict.Check, in both ways.
+// compareDecoders decodes params, which must have passed strictjson.Check, in both ways.
 func compareDecoders(t *testing.T, params []byte) {
 	t.Helper()
 	var byHand protocol.TokenParams

@@ -5,15 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// key is the name of a member: where it stands, and a hash of its folded form. Equal names have equal hashes; the
-// reverse is decided by comparing.
+// key is the name of a member: where it stands, and a hash of its folded form. Equal names have equal hashes; names
+// with equal hashes are compared.
 type key struct {
 	hash       uint64
 	start, end int // between the quotes
 }
 
-// manyKeys is from when an object's names go into a map: below, comparing each with each is faster and allocates
-// nothing.
+// manyKeys is how many names an object must have for them to go into a map. With fewer, comparing each with each is
+// faster and allocates nothing.
 const manyKeys = 16
 
 func (s *scanner) object(depth int) bool {
@@ -78,7 +78,7 @@ func (s *scanner) remember(many map[string]struct{}, k key) {
 	many[string(folded)] = struct{}{}
 }
 
-// name reads a member's name; the opening quote is behind.
+// name reads a member's name, after the opening quote.
 func (s *scanner) name() (key, bool) {
 	k := key{hash: hashSeed, start: s.i}
 	for i, c := range s.b[s.i:] {

@@ -22,9 +22,10 @@ const (
 
 // The two kinds of error, for errors.Is.
 var (
-	// ErrSyntax: not one JSON text in UTF-8 (RFC 8259 §2, §8.1). What follows on the same stream cannot be trusted.
+	// ErrSyntax means that the input is not one JSON text in UTF-8 (RFC 8259 §2, §8.1). What follows on the same stream
+	// cannot be trusted.
 	ErrSyntax = errors.New("not JSON")
-	// ErrRefused: JSON by the grammar, but ambiguous or absurd.
+	// ErrRefused means that the input is JSON by the grammar, but ambiguous or beyond a bound of this package.
 	ErrRefused = errors.New("JSON that is refused")
 )
 
@@ -74,7 +75,7 @@ func badUTF8(b []byte) (offset int) {
 	return offset
 }
 
-// scanner walks valid UTF-8. Its methods return false when scanning must stop, with the reason noted.
+// scanner reads valid UTF-8. Its methods return false when scanning must stop, and have then recorded the reason.
 type scanner struct {
 	b []byte
 	i int
@@ -83,7 +84,7 @@ type scanner struct {
 	syntaxAt, refusedAt int
 }
 
-// fail notes a syntax error and returns false.
+// fail records a syntax error and returns false.
 func (s *scanner) fail(reason string) bool {
 	if s.syntax == "" {
 		s.syntax, s.syntaxAt = reason, s.i
@@ -91,7 +92,7 @@ func (s *scanner) fail(reason string) bool {
 	return false
 }
 
-// refuse notes something that the grammar allows; scanning goes on, so that a syntax error behind it is found.
+// refuse records a fault that the grammar allows. Scanning goes on, so that a syntax error after it is found.
 func (s *scanner) refuse(reason string) {
 	if s.refused == "" {
 		s.refused, s.refusedAt = reason, s.i

@@ -8,7 +8,7 @@ import (
 
 const loneSurrogate = "half of a surrogate pair"
 
-// text reads a string to its closing quote; the opening one is behind.
+// text reads a string after its opening quote, to the closing one.
 func (s *scanner) text() bool {
 	for i := s.i; i < len(s.b); i++ {
 		c := s.b[i]
@@ -41,7 +41,7 @@ func (s *scanner) escape() bool {
 	case 0:
 		s.refuse("an escaped NUL")
 	case utf8.RuneError:
-		// Either half a pair or the escape of U+FFFD itself, which only the first is wrong about.
+		// Either half a pair, which is refused, or the escape of U+FFFD itself.
 		if s.b[s.i-n] == 'u' && !isReplacement(s.b[s.i-n+1:s.i]) {
 			s.refuse(loneSurrogate)
 		}

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// Rune reports whether r can be seen and steers nothing. The only space is U+0020.
+// Rune reports whether r can be seen and does not control the terminal. The only space that it accepts is U+0020.
 func Rune(r rune) bool {
 	switch {
 	case r < utf8.RuneSelf:
@@ -26,7 +26,8 @@ func Rune(r rune) bool {
 // blankBraille is a symbol without ink.
 const blankBraille = '\u2800'
 
-// maxMarks is how many combining marks may stand on one character. Scripts need three; piles of them cover other lines.
+// maxMarks is how many combining marks may stand on one character. Scripts need three; more of them would cover other
+// lines.
 const maxMarks = 4
 
 // Line returns s as one line of at most limit runes: line ends and tabs become spaces, other characters that [Rune]

@@ -100,7 +100,7 @@ func TestI3SentencesThatAreForeignInPart(t *testing.T) {
 	}
 }
 
-// A word for a shell is the same word after the shell has read it, and shows nothing that steers a terminal.
+// A word for a shell is the same word after the shell has read it, and shows nothing that controls a terminal.
 func TestI3AWordForAShell(t *testing.T) {
 	tier.Needs(t, "bash")
 	for _, word := range []string{
