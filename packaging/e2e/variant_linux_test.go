@@ -39,7 +39,7 @@ func (x variant) texts() (map[string]string, error) {
 			}
 			texts[p.file] = string(text)
 		}
-		head := regexp.MustCompile(`(?m)^func ` + regexp.QuoteMeta(p.function) + `\(.*\{$`)
+		head := regexp.MustCompile(`(?m)^func ` + regexp.QuoteMeta(p.function) + `\([^{]*\{$`)
 		at := head.FindAllStringIndex(texts[p.file], -1)
 		if len(at) != 1 {
 			return nil, fmt.Errorf("%s has no function %s to patch", p.file, p.function)
