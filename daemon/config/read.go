@@ -71,14 +71,6 @@ func asOurs(err error) error {
 	return err
 }
 
-// owner returns a file's uid, or -1.
-func owner(info fs.FileInfo) int {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(st.Uid)
-	}
-	return -1
-}
-
 // youngest is the least age of a change that can be told from the next one: file systems count time in steps.
 const youngest = 100 * time.Millisecond
 

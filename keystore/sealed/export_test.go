@@ -28,9 +28,6 @@ func (f Files) OpenWith(ctx context.Context, source KeySource) (*Store, error) {
 	return s, nil
 }
 
-// Fits returns [ErrWrongKey] where a source has another key than the one that the open file is sealed with.
-func (s *Store) Fits(ctx context.Context, source KeySource) error { return s.fits(ctx, source) }
-
 // Damaged counts the records and stretches of the file that could not be read when it was opened or last rewritten.
 func (s *Store) Damaged() int {
 	s.mu.RLock()

@@ -128,7 +128,7 @@ func TestScriptsSkipInTheQuickTierOnly(t *testing.T) {
 const maxColumns = 120
 
 // wideLines is how many lines of each tree are still wider, tests not counted. It may become smaller and not greater.
-var wideLines = map[string]int{"cmd": 2, "daemon": 751, "keystore": 197, "packaging": 0, "protocol": 0}
+var wideLines = map[string]int{"cmd": 2, "daemon": 15, "keystore": 0, "packaging": 0, "protocol": 0}
 
 func TestLinesAreShort(t *testing.T) {
 	wide := map[string]int{}
