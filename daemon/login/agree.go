@@ -61,7 +61,7 @@ func (l *Login) agreeOnHosts(p *config.Profile, discovered *grant.Server) error 
 	}
 	whose := use{origin: origin.OfEndpoint(p.UserinfoEndpoint), much: grant.AccessOnly}
 	if discovered != nil && !l.kind.Session() && !known(whose) {
-		p.UserinfoEndpoint, server.Userinfo = "", "" // a machine is nobody: not worth a question
+		p.UserinfoEndpoint, server.Userinfo = "", "" // it would say who a machine is: not worth a question
 	}
 	uses := l.usesOf(server)
 	if err := l.refuseUnusedTrust(uses); err != nil {

@@ -374,7 +374,7 @@ func TestJ5TheOtherHostOfAConfiguration(t *testing.T) {
 	}
 }
 
-// A document's names are so long that a terminal would not show all of them: nobody is asked.
+// A document whose names are too long for a terminal to show is refused without a question.
 func TestJ6NamesThatHideOthers(t *testing.T) {
 	h := onSockets(t, sandbox.Options{})
 	named, foreign := described.New(t, "named"), described.New(t, "foreign")
@@ -404,7 +404,9 @@ func TestJ4AHintIsOneCommand(t *testing.T) {
 	none := ""
 	got := Command(protocol.LoginParams{Profile: "p", Issuer: "https://$(id).example", Scope: "a b", Prefix: &none,
 		NoBrowser: true, Trust: []string{"https://t.example"}})
-	if want := "groat login p --issuer 'https://$(id).example' --no-browser --prefix '' --scope 'a b' --trust https://t.example"; got != want {
+	const want = "groat login p --issuer 'https://$(id).example' --no-browser --prefix '' --scope 'a b' " +
+		"--trust https://t.example"
+	if got != want {
 		t.Error(got)
 	}
 }

@@ -81,7 +81,8 @@ func (l *Login) agreeOnAPIs(p *config.Profile) error {
 		return protocol.InvalidParams("%s", err)
 	}
 	if len(unsealed) > 0 {
-		l.notice(fmt.Sprintf("The file of profile %s lists %s, but its credential is not sealed for it, and no token goes there. To allow it: groat login %s --api %s",
+		l.notice(fmt.Sprintf("The file of profile %s lists %s, but its credential is not sealed for it, "+
+			"and no token goes there. To allow it: groat login %s --api %s",
 			p.Name, strings.Join(unsealed, ", "), p.Name, strings.Join(unsealed, " --api ")))
 	}
 	l.listedAPIs, l.presetAPIs = listed, mine

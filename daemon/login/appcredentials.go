@@ -71,7 +71,8 @@ func (l *Login) notCreatedError(err error, title string) error {
 		return err
 	}
 	return protocol.NewError(protocol.Internal,
-		fmt.Sprintf("%s; %s may or may not have created a client whose secret nobody knows; nothing was stored, and the request was not repeated", err, title),
+		fmt.Sprintf("%s; %s may or may not have created a client whose secret nobody knows; nothing was stored, "+
+			"and the request was not repeated", err, title),
 		l.tryAgain("--username "+visible.Word(l.params.Username)+" (which creates a client, perhaps a second one)"))
 }
 
@@ -104,8 +105,9 @@ func (l *Login) storeCreated(ctx context.Context, item keystore.Item, old *keyst
 	return l.finish(item, t, protocol.SignedIn)
 }
 
-// notProvenError explains that a new client could not be used yet. The one that it should replace stays the profile's;
-// the new one is given up where the server refuses it, and kept beside where nobody can tell.
+// notProvenError explains that a new client could not be used yet. The client that it should replace stays the
+// profile's. The new one is given up where the server refuses it, and stored under another name where the server has
+// not decided.
 func (l *Login) notProvenError(ctx context.Context, err error, item keystore.Item, old *keystore.Item) error {
 	if old != nil && isInconclusive(err) {
 		return l.storeBeside(ctx, err, item)
@@ -122,8 +124,8 @@ func (l *Login) notProvenError(ctx context.Context, err error, item keystore.Ite
 	return e
 }
 
-// storeBeside keeps a new client under a name that nothing has, where it cannot take the place of the profile's:
-// neither of the two could be had again. err is what stands in the way.
+// storeBeside stores a new client under a name that no profile has, where it cannot take the place of the profile's
+// client: neither of the two can be obtained again. err is the reason.
 func (l *Login) storeBeside(ctx context.Context, err error, item keystore.Item) error {
 	why := l.logins.Wire(err, l.params.Profile)
 	with := protocol.LoginParams{Provider: l.profile.Provider, AuthServer: l.profile.AuthServer}
@@ -154,7 +156,8 @@ func (l *Login) storeBeside(ctx context.Context, err error, item keystore.Item) 
 
 func (l *Login) createdNotStoredError(err error, clientID string) error {
 	e := l.logins.Wire(err, l.params.Profile)
-	e.Message = fmt.Sprintf("the client %s was created, but it could not be stored: %s; groatd (pid in `groat status`) holds it until it stops", visible.Name(clientID), e.Message)
+	e.Message = fmt.Sprintf("the client %s was created, but it could not be stored: %s; "+
+		"groatd (pid in `groat status`) holds it until it stops", visible.Name(clientID), e.Message)
 	e.Data.Hint = "groat login " + l.params.Profile + " (stores it, and creates nothing)"
 	return e
 }

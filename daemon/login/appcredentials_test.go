@@ -35,6 +35,8 @@ func TestTheHintAfterAClientThatCouldNotBeStored(t *testing.T) {
 	})
 }
 
+// A renewal takes longer than a login waits for it. The new client, whose secret the provider shows once, is stored all
+// the same.
 func TestANewClientDoesNotWaitForEver(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		params := protocol.LoginParams{Profile: "work", Provider: "spatiafi", AuthServer: h.server.URL(),

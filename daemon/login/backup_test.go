@@ -63,7 +63,7 @@ func (h *harness) restored(t *testing.T, path, passphrase string, take, replace 
 	return r, nil
 }
 
-// secretsOf are the secrets that a house's keystore holds.
+// secretsOf returns the secrets that a harness's keystore holds.
 func (h *harness) secretsOf(t *testing.T) (all []string) {
 	t.Helper()
 	for _, name := range []string{"apps", "machine", "session"} {
@@ -310,7 +310,8 @@ func TestL35NothingToBackUp(t *testing.T) {
 	}
 }
 
-// A backup may be somebody else's: who looks into it, or writes it, is told whose requests its tokens go with.
+// A backup may come from another person, so both a backup and a restore show the API origins that its tokens are sent
+// to.
 func TestL41TheAPIOriginsOfABackup(t *testing.T) {
 	h := filled(t)
 	item, err := h.store.Get(t.Context(), "machine")
@@ -393,7 +394,8 @@ func TestL42TheFirstSignInGivesUpNothingInSilence(t *testing.T) {
 	}
 }
 
-// The hosts of a credential are shown without the port that their scheme has anyway: of an API key too, which is sent to APIs.
+// The hosts of a credential are shown without the port that their scheme has anyway: of an API key too, which is sent
+// to APIs.
 func TestTheHostsOfABackupHaveNoDefaultPort(t *testing.T) {
 	h := onSockets(t, sandbox.Options{})
 	key := protocol.LoginParams{Profile: "key", Provider: "planet-key", Resources: []string{"https://api.example"}}
@@ -418,8 +420,8 @@ func TestTheHostsOfABackupHaveNoDefaultPort(t *testing.T) {
 	}
 }
 
-// A restore is no login that a request joins: while it is under way, a login of its profile without parameters is refused at once,
-// and so is a second restore.
+// A restore is no login that a request joins: while it is under way, a login of its profile without parameters is
+// refused at once, and so is a second restore.
 func TestNoLoginJoinsARestore(t *testing.T) {
 	from := filled(t)
 	path := filepath.Join(t.TempDir(), "b")

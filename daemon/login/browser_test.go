@@ -246,7 +246,8 @@ func TestPastedRedirect(t *testing.T) {
 			r, err := h.login(t.Context(), h.ofBrowser("p"),
 				func(ctx context.Context, p protocol.Prompt) (keystore.Secret, error) {
 					if p.Kind == protocol.PromptNotice {
-						if notices++; !strings.HasSuffix(p.Text, "Paste the whole address that the browser ended at.") ||
+						if notices++; !strings.HasSuffix(p.Text,
+							"Paste the whole address that the browser ended at.") ||
 							strings.Contains(p.Text, "somebody-elses") {
 							t.Errorf("%q", p.Text)
 						}

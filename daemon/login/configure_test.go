@@ -7,14 +7,7 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// A person signs in anew while a renewal with the old session is under way. Its answer, with the old session's next
-// refresh token, comes after the new session was had, and overwrites nothing. The renewal takes longer than anybody
-// waits for it, in a keychain that a person must unlock: the new session is kept all the same, and the renewal's late
-// answer does not replace it. The same with a new client, which the provider shows once. The answer with the next
-// refresh token was lost, and the server ends the session when the old one comes again: it is said why, and what to
-// type. A proof renews the session, and so may somebody who asks for another scope meanwhile: what stays is the newest
-// refresh token, whoever had it. A profile that groat wrote can be signed in to with something changed, and keeps the
-// rest.
+// A login of a profile that groat wrote changes what it names, and keeps the rest.
 func TestASecondLoginChangesWhatItNames(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofMachine("p"))
@@ -64,7 +57,7 @@ func TestNoLoginBreaksTheConfiguration(t *testing.T) {
 	}
 }
 
-// A login goes by the configuration as it is on the disk, also where nobody has told the daemon to read it again.
+// A login goes by the configuration as it is on the disk, also where no reload was asked for.
 func TestALoginReadsTheConfiguration(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.write(t, "config.toml", "[profiles.work]\nprovider = \"spatiafi\"\nauth_server = \""+h.server.URL()+"\"\n")

@@ -90,7 +90,9 @@ var givenFields = map[string]struct {
 		shows: `"kind":"secret"`},
 	// a permission; see TestJ30
 	"Replace": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Replace = true }},
-	"Trust":   {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Trust = []string{"https://given.example"} }}, // another; see TestF10
+	"Trust": {set: func(_ *harness, p *protocol.LoginParams, _ string) { // see TestF10
+		p.Trust = []string{"https://given.example"}
+	}},
 }
 
 // notGiven are the fields that a person does not type.

@@ -93,7 +93,7 @@ func (l *Login) prepareStore(existing *keystore.Item) (*keystore.Item, error) {
 	return existing, err
 }
 
-// signIn comes by a credential that has been proven by a first token.
+// signIn obtains a credential that a first token has proven.
 func (l *Login) signIn() (keystore.Item, grant.Token, error) {
 	switch l.kind {
 	case grant.ByDeviceCode:
@@ -132,7 +132,7 @@ func (l *Login) storeSignIn(item keystore.Item, t grant.Token, existing *keystor
 	return result, err
 }
 
-// finish makes the configuration what was proven, hands the first token out from now on, and says what it came to. What
+// finish writes the profile's configuration, gives the first token to the broker, and returns the login's result. What
 // was there before is replaced only now.
 func (l *Login) finish(item keystore.Item, t grant.Token, outcome string) (protocol.LoginResult, error) {
 	if err := l.save(); err != nil {

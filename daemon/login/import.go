@@ -98,7 +98,8 @@ func checkChosen(take []string, rows []protocol.ImportFound) error {
 		id, _, _ := strings.Cut(t, "=")
 		if !slices.ContainsFunc(rows, func(r protocol.ImportFound) bool { return r.ID == id && r.Reason == "" }) {
 			return protocol.NewError(protocol.Config,
-				"what was chosen is not there any more as it was shown: nothing was imported, and nothing was sent", "groat import")
+				"what was chosen is not there any more as it was shown: nothing was imported, and nothing was sent",
+				"groat import")
 		}
 	}
 	return nil
@@ -161,7 +162,7 @@ func describeFound(f *importer.Candidate) protocol.ImportFound {
 		fmt.Fprintf(name, "%q %q\n", cp.Source, c.Variables)
 		row.Copies = append(row.Copies, cp)
 	}
-	row.ID = hex.EncodeToString(name.Sum(nil))[:32] // half of it: nobody makes a file whose ID is that of another
+	row.ID = hex.EncodeToString(name.Sum(nil))[:32] // 128 bits: no file can be made to have the ID of another
 	return row
 }
 

@@ -183,7 +183,7 @@ func (s *Logins) Run(ctx context.Context, v Viewer, p protocol.LoginParams) (pro
 	}
 }
 
-// join begins a login, or joins the same one that is under way. A different one of the same profile is not joined: what
+// join begins a login, or joins the same one that is under way. A different login of the same profile is refused: what
 // is typed for one server must not go to another.
 func (s *Logins) join(v Viewer, p protocol.LoginParams) (*Login, error) {
 	s.mu.Lock()
@@ -215,8 +215,8 @@ func (s *Logins) join(v Viewer, p protocol.LoginParams) (*Login, error) {
 	return l, nil
 }
 
-// startAlone makes l the login of its profile until over is called, one that no request joins: the proof of a
-// credential that was found may use it up, and a second proof at the same time makes the server end the session.
+// startAlone makes l the login of its profile until over is called. No request joins it: the proof of a credential that
+// was found may use it up, and a second proof at the same time makes the server end the session.
 func (s *Logins) startAlone(l *Login) (over func(), err error) {
 	name := l.params.Profile
 	l.alone = true
@@ -258,7 +258,7 @@ func TooMany(most int, whose, profile string) error {
 			whose), "groat login "+profile)
 }
 
-// newLogin returns a login that nobody sees yet.
+// newLogin returns a login without viewers.
 func (s *Logins) newLogin(p protocol.LoginParams) *Login {
 	return &Login{
 		logins: s, id: rand.Text(), asked: p, params: p, answer: make(chan reply),
@@ -266,7 +266,7 @@ func (s *Logins) newLogin(p protocol.LoginParams) *Login {
 	}
 }
 
-// runRecovered is run, also where it panics.
+// runRecovered is run, with a panic turned into an error.
 func (l *Login) runRecovered() (result protocol.LoginResult, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -276,7 +276,7 @@ func (l *Login) runRecovered() (result protocol.LoginResult, err error) {
 	return l.run()
 }
 
-// runToEnd is the whole login.
+// runToEnd runs the login, sets its result and takes it out of those under way.
 func (l *Login) runToEnd() {
 	defer l.cancel()
 	result, err := l.runRecovered()
@@ -296,8 +296,8 @@ func (l *Login) runToEnd() {
 	close(l.done)
 }
 
-// withLoginHint makes the hint one that works where the profile is not there (yet): then no command knows its name, and
-// the login is asked for as it was.
+// withLoginHint replaces a hint that names the profile where the profile is not configured (yet): the hint is then the
+// command that was given.
 func (l *Login) withLoginHint(e *protocol.Error) *protocol.Error {
 	name := l.params.Profile
 	if l.logins.Profiles.Named(name) == nil && e.Data != nil &&
@@ -307,6 +307,7 @@ func (l *Login) withLoginHint(e *protocol.Error) *protocol.Error {
 	return e
 }
 
+// givenUpError is the error of a login whose viewer has left.
 func (l *Login) givenUpError() error {
 	return protocol.NewError(protocol.Temporary, "the login was given up", "groat login "+l.params.Profile)
 }

@@ -42,6 +42,7 @@ func (h *harness) gone(t *testing.T, profile string) {
 	wantError(t, err, protocol.UnknownProfile)
 }
 
+// A logout ends the session at the provider and leaves nothing here.
 func TestLogoutEndsTheSession(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
@@ -52,7 +53,7 @@ func TestLogoutEndsTheSession(t *testing.T) {
 			t.Errorf("%+v, %v, want %+v", r, err, want)
 		}
 		h.gone(t, "p")
-		// Whoever has a copy of the refresh token has nothing.
+		// A copy of the refresh token is worth nothing.
 		h.signIn(t, h.ofDevice("p"))
 		if err := h.store.Set(t.Context(), "p", before); err != nil {
 			t.Fatal(err)
@@ -63,6 +64,7 @@ func TestLogoutEndsTheSession(t *testing.T) {
 	})
 }
 
+// With KeepRemote a logout sends nothing to the provider.
 func TestLogoutKeepsTheSessionWhereThatIsAskedFor(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
@@ -144,7 +146,7 @@ func TestALogoutDuringARenewal(t *testing.T) {
 	})
 }
 
-// A provider takes its time to end a session. Meanwhile the profile's token is handed out, and everybody else is
+// A provider takes its time to end a session. Meanwhile the profile's token is served, and all other requests are
 // answered.
 func TestASlowLogoutHoldsNobodyUp(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
@@ -175,8 +177,8 @@ func TestASlowLogoutHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// What cannot be read is not written either: beside a mistake elsewhere in the configuration a logout says where that
-// is, and changes nothing, also not at the provider.
+// A logout beside a mistake elsewhere in the configuration names the mistake and changes nothing, neither here nor at
+// the provider: a configuration that cannot be read cannot be written.
 func TestALogoutBesideABrokenConfiguration(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))

@@ -29,7 +29,8 @@ func (s *Logins) MoveCredentials(ctx context.Context, move func(context.Context)
 	s.Stores.Kept.RetryAll(ctx, true)
 	for p := range profiles.All() {
 		if err := s.Stores.Kept.PendingError(p.Name); err != nil {
-			return fmt.Errorf("the newest credential of profile %q is in groatd's memory only, so nothing was moved: %w", p.Name, err)
+			return fmt.Errorf("the newest credential of profile %q is in groatd's memory only, "+
+				"so nothing was moved: %w", p.Name, err)
 		}
 	}
 	if s.Stores.Kept.HasPending() {

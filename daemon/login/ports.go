@@ -95,7 +95,7 @@ func (l *Login) listenForBrowser() (*grant.Receiver, error) {
 	return nil, protocol.NewError(protocol.Temporary, err.Error(), Command(with))
 }
 
-// releasePort is called when the login has ended in every way.
+// releasePort closes the port of a login that has ended, or holds it where the browser may still come.
 func (l *Login) releasePort() {
 	switch {
 	case l.receiver == nil:

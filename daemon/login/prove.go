@@ -12,7 +12,7 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// prove shows that the stored credential works, and creates nothing.
+// prove shows that the stored credential works, and creates nothing. It wipes item.
 func (l *Login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	defer func() { item.Wipe() }()
 	var t grant.Token
@@ -42,8 +42,8 @@ func (l *Login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	return l.finish(item, t, protocol.AlreadySignedIn) // the keystore has it already, and perhaps a newer one by now
 }
 
-// proveAlone uses a session that has no owner, or one that must not: it is paused meanwhile, for a refresh token is
-// good once.
+// proveAlone proves a session that the broker does not have, or must not use. The broker is paused meanwhile: a refresh
+// token may be used once.
 func (l *Login) proveAlone() (grant.Token, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, pauseTime)
 	defer cancel()
@@ -56,8 +56,8 @@ func (l *Login) proveAlone() (grant.Token, error) {
 	return source.Obtain(l.ctx, source.Request("", ""), broker.Now)
 }
 
-// sameEndpoint reports whether the profile, as it is configured now, uses the credential where the sign-in does: of an
-// edited one the owner would be refused it.
+// sameEndpoint reports whether the profile as it is configured now uses the credential where the sign-in does. Where
+// its file was edited, the broker would be refused the credential.
 func (l *Login) sameEndpoint() bool {
 	was := l.logins.Profiles.Named(l.params.Profile)
 	if was == nil {
@@ -67,7 +67,7 @@ func (l *Login) sameEndpoint() bool {
 	return a.Issuer == b.Issuer && a.TokenEndpoint == b.TokenEndpoint && a.ClientAuth == b.ClientAuth
 }
 
-// provingError explains a refusal of a stored credential.
+// provingError explains why the stored credential was refused.
 func (l *Login) provingError(err error, clientID string) error {
 	if !broker.NeedsLogin(err) || l.kind.Session() {
 		return err
@@ -81,13 +81,13 @@ func (l *Login) provingError(err error, clientID string) error {
 	return e
 }
 
-// firstToken is the proof of a credential that is no session. A refusal is final at once: a person waits.
+// firstToken proves a credential that is no session by obtaining a token. A refusal is final: a person waits.
 func (l *Login) firstToken(ctx context.Context, item keystore.Item) (grant.Token, error) {
 	t, _, err := l.profile.Endpoint.Renew(ctx, item, l.logins.Stores.Source(l.profile).Request("", ""))
 	return t, err
 }
 
-// matching returns the credential that is held if it is for this server, grant and client authentication, else nil.
+// matching returns item if it is for the server, grant and client authentication of the new profile, else nil.
 func (l *Login) matching(item *keystore.Item) *keystore.Item {
 	if item == nil || l.otherStore || l.anotherProvider() {
 		return nil
@@ -101,7 +101,8 @@ func (l *Login) matching(item *keystore.Item) *keystore.Item {
 	return item
 }
 
-// canProve reports whether a stored credential answers what was asked: nothing was named that it is not made of.
+// canProve reports whether the stored credential answers the request: the request names nothing that the credential
+// does not have.
 func (l *Login) canProve(stored *keystore.Item) bool {
 	q := l.params
 	adds := len(q.Resources)+len(q.Trust) > 0 // to a key that is there
@@ -110,8 +111,8 @@ func (l *Login) canProve(stored *keystore.Item) bool {
 		(!l.kind.StaticKey() || adds && q.Username == "") && !l.namesAnotherSession()
 }
 
-// namesAnotherSession reports whether what a session is signed in with is named anew: a refresh token has the scope and
-// audience that a person agreed to (RFC 6749 §6), so that another needs another sign-in.
+// namesAnotherSession reports whether the request names another scope, audience or redirect for a session. A refresh
+// token has the scope that the person agreed to (RFC 6749 §6), so that another one needs another sign-in.
 func (l *Login) namesAnotherSession() bool {
 	if !l.kind.Session() {
 		return false
@@ -131,8 +132,9 @@ func (l *Login) namesAnotherSession() bool {
 	return false
 }
 
-// reuseClient decides what is used of a stored credential. Where nothing new is named for the client, what it
-// authenticates with stays as it is. A secret without a user name is the stored client's, not a person's password.
+// reuseClient decides what is used of the matching credential. Where the request names nothing new for the client, the
+// client goes on authenticating with what is stored. A secret without a user name is the stored client's, not a
+// person's password.
 func (l *Login) reuseClient(stored *keystore.Item) {
 	if stored == nil {
 		return
@@ -146,9 +148,9 @@ func (l *Login) reuseClient(stored *keystore.Item) {
 	}
 }
 
-// existingCredential returns the credential that the profile's name has now, for whatever server and grant, or nil:
-// none, or one that cannot be read any more. elsewhere is set where it is not in the store that this sign-in is for: an
-// ephemeral profile's.
+// existingCredential returns the credential that is stored under the profile's name, for any server and grant. It is
+// nil where there is none, or one that cannot be read any more. It sets otherStore where the credential is not in the
+// store that this sign-in writes to. The caller wipes it.
 func (l *Login) existingCredential() (*keystore.Item, error) {
 	stores := []*keystore.PendingStore{l.store()}
 	if was := l.logins.Profiles.Named(l.params.Profile); was != nil && l.logins.Stores.Of(was) != stores[0] {

@@ -44,7 +44,8 @@ func inPrompt(name string) string {
 func (l *Login) ask(text string) (keystore.Secret, error) {
 	if len(text) > maxQuestion {
 		return keystore.Secret{}, protocol.NewError(protocol.Config,
-			fmt.Sprintf("profile %s names more hosts, or longer ones, than a prompt can show; nothing was asked or sent", l.params.Profile),
+			fmt.Sprintf("profile %s names more hosts, or longer ones, than a prompt can show; "+
+				"nothing was asked or sent", l.params.Profile),
 			"sign in with fewer API origins, then add the others: groat login "+l.params.Profile+" --api ORIGIN")
 	}
 	secret, err := l.awaitAnswer(protocol.Prompt{Kind: protocol.PromptSecret, Text: text})
@@ -85,8 +86,8 @@ func (l *Login) awaitAnswer(p protocol.Prompt) (keystore.Secret, error) {
 	}
 }
 
-// deliver passes an answer on and reports whether it was to the question that is open. It waits a little for one to be
-// asked.
+// deliver passes an answer to the login and reports whether it was taken for the open question. It waits at most
+// [protocol.WriteTimeout] for one to be asked.
 func (l *Login) deliver(t reply) bool {
 	limit := time.NewTimer(protocol.WriteTimeout)
 	defer limit.Stop()
@@ -123,6 +124,7 @@ func (s *Logins) loginOfViewer(v Viewer, id string) *Login {
 	return nil
 }
 
+// hasViewer reports whether a viewer takes part.
 func (l *Login) hasViewer(v Viewer) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

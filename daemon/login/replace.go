@@ -62,7 +62,8 @@ func (l *Login) anotherProvider() bool {
 
 // askToReplace asks whether a credential may be given up.
 func (l *Login) askToReplace(old keystore.Item) error {
-	loses := fmt.Sprintf("this sign-in at %s would give up what profile %s holds, and groat could not bring it back: %s",
+	loses := fmt.Sprintf("this sign-in at %s would give up what profile %s holds, "+
+		"and groat could not bring it back: %s",
 		sealedHost(l.profile.Endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.describeCredential(&old))
 	if l.params.Username != "" && old.Username != l.params.Username && l.hasPassword() {
 		loses += fmt.Sprintf("; nothing says that it belongs to --username %s", visible.Name(l.params.Username))
@@ -126,7 +127,8 @@ func (l *Login) describeCredential(item *keystore.Item) string {
 		named = was.Provider
 	}
 	if p, ok := appCredentials(*item, named); ok {
-		return fmt.Sprintf("the App Credentials %s of %s (%s), which stay there for good and whose secret is never shown again",
+		return fmt.Sprintf("the App Credentials %s of %s (%s), which stay there for good "+
+			"and whose secret is never shown again",
 			visible.Name(item.ClientID), p.Title, at)
 	}
 	return fmt.Sprintf("the secret of client %s at %s", visible.Name(item.ClientID), at)

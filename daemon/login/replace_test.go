@@ -12,8 +12,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// What is permanent is not lost in silence: a sign-in that would take the place of App Credentials, a client secret or
-// an API key asks first, and is refused where nobody can be asked. Nothing is typed or sent before; --replace says yes.
+// A sign-in that would replace App Credentials, a client secret or an API key asks first, and is refused where the
+// client cannot ask. Nothing is typed or sent before that. --replace says yes.
 func TestJ30WhatIsPermanentIsNotGivenUpInSilence(t *testing.T) {
 	spatiafi := func(h *harness) protocol.LoginParams {
 		return protocol.LoginParams{Profile: "p", Provider: "spatiafi", AuthServer: h.server.URL(), Username: person}
@@ -120,7 +120,8 @@ func TestJ35TheHintsCommandsWork(t *testing.T) {
 		h.server.Script(h.server.TokenPath(), sandbox.Fault{Status: 503})
 		_, err = h.login(t.Context(), first, h.willing(t))
 		if e := wantError(t, err,
-			protocol.Temporary); e.Hint() != "groat login q --token-url "+at+" --client-auth client_secret_post --client-id 'no body'" {
+			protocol.Temporary); e.Hint() != "groat login q --token-url "+at+
+			" --client-auth client_secret_post --client-id 'no body'" {
 			t.Errorf("a profile that is not there: %q", e.Hint())
 		}
 		_, err = h.login(t.Context(), first, h.willing(t))
@@ -163,8 +164,8 @@ func TestJ31TheOldCredentialIsReplacedAfterTheProof(t *testing.T) {
 	})
 }
 
-// A session is had again by signing in, so nobody is asked about it; and a client's new secret, or the same person's
-// sign-in, gives up nothing.
+// A session can be obtained again by signing in, so its replacement needs no question. Neither does a client's new
+// secret, nor the same person's sign-in.
 func TestJ32WhatCanBeHadAgainNeedsNoQuestion(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("session"))
@@ -199,8 +200,8 @@ func TestJ32WhatCanBeHadAgainNeedsNoQuestion(t *testing.T) {
 	})
 }
 
-// A secret at hand on an existing profile is the stored client's new one: used, proven, and then stored. One that
-// nobody would ask for is refused.
+// A secret at hand on an existing profile is the stored client's new one: it is proven and then stored. A secret that
+// the sign-in has no use for is refused.
 func TestJ33ASecretAtHandIsUsedOrRefused(t *testing.T) {
 	for name, of := range map[string]func(h *harness) protocol.LoginParams{
 		"a client": func(h *harness) protocol.LoginParams { return h.ofMachine("p") },
@@ -240,7 +241,7 @@ func TestJ33ASecretAtHandIsUsedOrRefused(t *testing.T) {
 	}
 }
 
-// What can never work is refused before anybody types anything, with the reason.
+// A sign-in that can never work is refused with the reason before a person types a secret.
 func TestJ34WhatCannotWorkIsRefusedBeforeASecretIsAsked(t *testing.T) {
 	token := func(h *harness) protocol.LoginParams {
 		return protocol.LoginParams{Profile: "p", TokenURL: h.server.URL() + h.server.TokenPath(), ClientID: "machine"}
@@ -320,12 +321,14 @@ func TestJ40ALogoutNamesWhatIsStored(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, edit := range map[string]string{
-			"another server": "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"client_secret_post\"\n",
+			"another server": "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\n" +
+				"client_auth = \"client_secret_post\"\n",
 			"the same addresses": "issuer = \"" + h.server.URL() + "\"\ntoken_endpoint = \"" + h.stored(t,
 				"p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
 			"another issuer": "issuer = \"http://localhost:9\"\ntoken_endpoint = \"" + h.stored(t,
 				"p").TokenEndpoint + "\"\nclient_auth = \"client_secret_post\"\n",
-			"a session": "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\nclient_auth = \"none\"\ngrant = \"device_code\"\n",
+			"a session": "issuer = \"http://localhost:9\"\ntoken_endpoint = \"http://localhost:9/token\"\n" +
+				"client_auth = \"none\"\ngrant = \"device_code\"\n",
 		} {
 			h.write(t, "profiles.d/p.toml", edit)
 			h.reload(t)

@@ -52,8 +52,9 @@ func (l *Login) refusedError(err error) error {
 func (l *Login) addClientCredential(item *keystore.Item) (err error) {
 	if b := l.reused; b != nil && b.ClientID == item.ClientID {
 		kept := b.Clone()
-		item.ClientSecret, item.PrivateKey, item.PrivateKeyPassword = kept.ClientSecret, kept.PrivateKey, kept.PrivateKeyPassword
-		item.Certificate, item.KeyID, item.KeyAlg, item.Subject = kept.Certificate, kept.KeyID, kept.KeyAlg, kept.Subject
+		item.ClientSecret, item.Certificate = kept.ClientSecret, kept.Certificate
+		item.PrivateKey, item.PrivateKeyPassword = kept.PrivateKey, kept.PrivateKeyPassword
+		item.KeyID, item.KeyAlg, item.Subject = kept.KeyID, kept.KeyAlg, kept.Subject
 		return l.amend(item)
 	}
 	switch l.server().ClientAuth {
@@ -71,8 +72,7 @@ func (l *Login) addClientCredential(item *keystore.Item) (err error) {
 		item.Certificate = chain.Reveal()
 		return err
 	}
-	item.ClientSecret, err = l.ask(fmt.Sprintf("Client secret of %s, for %s", inPrompt(l.params.ClientID),
-		l.clientHosts()))
+	item.ClientSecret, err = l.ask("Client secret of " + inPrompt(l.params.ClientID) + ", for " + l.clientHosts())
 	return err
 }
 
@@ -126,8 +126,9 @@ func (l *Login) readKey(item *keystore.Item) (err error) {
 	}
 	_, err = privatekey.DefaultAlg(item.PrivateKey, keystore.Secret{})
 	if errors.Is(err, privatekey.ErrPassword) {
-		if item.PrivateKeyPassword, err = l.ask(fmt.Sprintf("Password of %s, the key for %s", inPrompt(l.params.Key),
-			l.clientHosts())); err != nil {
+		key := inPrompt(l.params.Key)
+		item.PrivateKeyPassword, err = l.ask("Password of " + key + ", the key for " + l.clientHosts())
+		if err != nil {
 			return err
 		}
 		_, err = privatekey.DefaultAlg(item.PrivateKey, item.PrivateKeyPassword)

@@ -14,6 +14,8 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
+// A person signs in again while a renewal with the old session is under way. The renewal's answer, with the old
+// session's next refresh token, comes after the new session and overwrites nothing.
 func TestNoLateRenewalOverwritesANewSignIn(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
@@ -27,7 +29,7 @@ func TestNoLateRenewalOverwritesANewSignIn(t *testing.T) {
 		if err := <-renewed; err != nil {
 			t.Error("whoever waited for the renewal:", err)
 		}
-		time.Sleep(pauseTime) // the renewal is over, whoever waited for it
+		time.Sleep(pauseTime) // the renewal is over
 		if got := h.stored(t, "p"); got.ClientID != "other-app" {
 			t.Errorf("the keystore has the session of %q", got.ClientID)
 		}
@@ -38,6 +40,8 @@ func TestNoLateRenewalOverwritesANewSignIn(t *testing.T) {
 	})
 }
 
+// A renewal takes longer than a login waits for it, in a keychain that a person must unlock. The new session is stored
+// all the same, and the renewal's late answer does not replace it.
 func TestANewSignInDoesNotWaitForEver(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
@@ -65,6 +69,8 @@ func TestANewSignInDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
+// The answer with the next refresh token is lost, and the server ends the session when the old token comes again. The
+// error says so, with the next command.
 func TestALostRotationIsCalledByItsName(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.signIn(t, h.ofDevice("p"))
@@ -87,6 +93,8 @@ func TestALostRotationIsCalledByItsName(t *testing.T) {
 	})
 }
 
+// A proof renews the session, and a request for another scope renews it again meanwhile: the newest refresh token is
+// the one that stays.
 func TestAProofPutsNoOldRefreshTokenBack(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		params := h.ofDevice("p")
@@ -119,6 +127,7 @@ func TestAProofPutsNoOldRefreshTokenBack(t *testing.T) {
 	})
 }
 
+// A session without a refresh token ends with its access token, and the error names the next command.
 func TestASessionWithoutARefreshToken(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.server.SetRefresh(sandbox.Refresh{})

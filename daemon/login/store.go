@@ -13,10 +13,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// pauseTime is how long a request of the profile's owner that is under way may keep a login waiting.
+// pauseTime is how long a login waits for a request of the broker that is under way with the profile's credential.
 const pauseTime = 20 * time.Second
 
-// Stores is where the credentials of profiles are: those of ephemeral ones in memory, all others in the keystore.
+// Stores is where the credentials of profiles are: those of ephemeral profiles in Memory, all others in Kept.
 type Stores struct {
 	Kept, Memory keystore.PendingStore
 }
@@ -32,20 +32,21 @@ func (s *Stores) Of(p *profile.Profile) *keystore.PendingStore {
 // Source returns a profile's credential as the broker uses it.
 func (s *Stores) Source(p *profile.Profile) broker.Source {
 	c := &credential.Source{Profile: p.Name, Store: s.Of(p), Endpoint: p.Endpoint}
-	if !p.Kind().Session() { // a session's tokens are what was signed in for; servers refuse to hear it again
+	// a session has the scope and audience of its sign-in, and servers refuse to be asked for them again
+	if !p.Kind().Session() {
 		c.Scope, c.Audience = p.Scope, p.Audience
 	}
 	return c
 }
 
-// server is the login's, with what only a sign-in needs.
+// server is the server of the sign-in: that of the profile, with the addresses that only a sign-in needs.
 func (l *Login) server() grant.Server { return l.endpoint.Server() }
 
-// store is where the profile's credential is kept.
+// store is where the credential of the new profile is kept.
 func (l *Login) store() *keystore.PendingStore { return l.logins.Stores.Of(l.profile) }
 
-// storeIfChanged stores the item where it is not already there; keychains ask a person before an overwrite, and some
-// lose it. Where it cannot be stored it is held, and put returns why.
+// storeIfChanged stores an item unless the store has it already: keychains ask a person before an overwrite, and some
+// lose the item. An item that cannot be stored is held in memory, and the error says why it could not.
 func (l *Login) storeIfChanged(ctx context.Context, item keystore.Item) error {
 	if old, err := l.store().Get(ctx, l.params.Profile); err == nil {
 		same := old.Equal(item)
@@ -57,16 +58,16 @@ func (l *Login) storeIfChanged(ctx context.Context, item keystore.Item) error {
 	return l.storeOrHold(ctx, item)
 }
 
-// storeOrHold stores what a person has just obtained, or holds it and returns why it could not be stored. What a server
-// has said of the credential before does not outlive it.
+// storeOrHold stores an item, or holds it in memory and returns why it could not be stored. The refusals that a server
+// gave for the credential before are forgotten first.
 func (l *Login) storeOrHold(ctx context.Context, item keystore.Item) error {
 	l.logins.Refusals.Forget(ctx, l.params.Profile)
 	return l.store().SetOrHold(ctx, l.params.Profile, item)
 }
 
-// pauseRenewals keeps the profile's owner from using the credential until resume is called. A request under way that
-// takes longer than anybody should wait is no reason to lose what a person has just obtained: its answer is void when
-// it comes, by [keystore.PendingStore.Rotate] and the broker's own count of credentials.
+// pauseRenewals keeps the broker from using the profile's credential until resume is called. It waits at most pauseTime
+// for a request under way: the new credential must not be lost for it. The late answer of that request is ignored, by
+// [keystore.PendingStore.Rotate] and by the broker's own count of credentials.
 func (l *Login) pauseRenewals(ctx context.Context) (resume func()) {
 	ctx, cancel := context.WithTimeout(ctx, pauseTime)
 	defer cancel()
@@ -78,10 +79,11 @@ func (l *Login) pauseRenewals(ctx context.Context) (resume func()) {
 	return resume
 }
 
-// notStoredError says that a sign-in has succeeded and that what came of it is in memory only.
+// notStoredError is the error of a sign-in that has succeeded and whose credential is in memory only.
 func (l *Login) notStoredError(err error) error {
 	e := l.logins.Wire(err, l.params.Profile)
-	e.Message = fmt.Sprintf("profile %s is signed in, but its credential could not be stored: %s; groatd holds it until it stops", l.params.Profile, e.Message)
+	e.Message = fmt.Sprintf("profile %s is signed in, but its credential could not be stored: %s; "+
+		"groatd holds it until it stops", l.params.Profile, e.Message)
 	e.Data.Hint = "groat login " + l.params.Profile + " (stores it, and asks for nothing)"
 	return e
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// addViewer shows a viewer what was shown before, and what will be.
+// addViewer makes a viewer take part, and shows it the open prompt and the last notices.
 func (l *Login) addViewer(v Viewer) {
 	l.mu.Lock()
 	l.viewers[v] = true
@@ -18,7 +18,7 @@ func (l *Login) addViewer(v Viewer) {
 	}
 }
 
-// removeViewer takes a viewer away; the login is cancelled with its last one.
+// removeViewer takes a viewer out, and cancels the login with its last one.
 func (l *Login) removeViewer(v Viewer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -28,7 +28,7 @@ func (l *Login) removeViewer(v Viewer) {
 	}
 }
 
-// showPrompt shows a prompt to every viewer, and returns the number of a question.
+// showPrompt shows a prompt to every viewer. It returns the number of a question, 0 for other prompts.
 func (l *Login) showPrompt(p protocol.Prompt) int64 {
 	p.LoginID = l.id
 	l.mu.Lock()
@@ -45,8 +45,8 @@ func (l *Login) showPrompt(p protocol.Prompt) int64 {
 	return p.Question
 }
 
-// recordPrompt keeps what a viewer who joins must see: the open prompt, which is the last that is no notice, and the
-// last notices. The caller holds mu.
+// recordPrompt keeps what a viewer that joins must see: the open prompt, which is the last one that is no notice, and
+// the last notices. The caller holds mu.
 func (l *Login) recordPrompt(p protocol.Prompt) {
 	notices := 0
 	for _, q := range l.prompts {
@@ -63,7 +63,7 @@ func (l *Login) recordPrompt(p protocol.Prompt) {
 	l.prompts = append(l.prompts, p)
 }
 
-// dropOpenPrompt keeps only the notices: the open prompt is answered. The caller holds mu.
+// dropOpenPrompt keeps only the notices, once the open prompt is answered. The caller holds mu.
 func (l *Login) dropOpenPrompt() {
 	l.prompts = slices.DeleteFunc(l.prompts, func(q protocol.Prompt) bool { return q.Kind != protocol.PromptNotice })
 }
