@@ -37,6 +37,12 @@ func (d *Daemon) keystoreStatus() protocol.KeystoreResult {
 	return protocol.KeystoreResult{Use: st.Use, Key: st.Key, State: st.State, Message: visible.Text(st.Message)}
 }
 
+// hasPassphrase reports whether the store in use is a sealed file with a passphrase.
+func (d *Daemon) hasPassphrase() bool {
+	now := d.keystoreStatus()
+	return now.Use == "sealed" && now.Key == "passphrase"
+}
+
 // useKeystore answers "keystore": it shows the keystore, chooses it, moves it, or changes its passphrase.
 func useKeystore(c *conn, params []byte) (any, error) {
 	var kp protocol.KeystoreParams
@@ -67,6 +73,10 @@ func useKeystore(c *conn, params []byte) (any, error) {
 			case errors.Is(err, keystore.ErrLocked) && kp.Use == "sealed" && kp.Key == "passphrase":
 				e.Message = "the sealed keystore is protected by another passphrase, and nothing was changed"
 				e.Data.Hint = "groat unlock, or to change it: groat keystore passphrase"
+			case errors.Is(err, keystore.ErrLocked) && kp.Move == "sealed" && kp.Key == "passphrase" &&
+				c.d.hasPassphrase():
+				e.Message = "the credentials are in a sealed file with a passphrase already, and it is another one"
+				e.Data.Hint = "groat keystore passphrase"
 			case unusable(err) && kp.Move == "sealed" && kp.Key == "": // its key would be in the keychain
 				e.Data.Hint = "groat keystore move sealed --passphrase"
 			}

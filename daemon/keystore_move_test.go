@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,4 +129,23 @@ func TestL23WhatAMoveIsRefusedWith(t *testing.T) {
 	if e := h.wireKeystore(left); e.Kind() != protocol.Config || e.Hint() != left.Move {
 		t.Errorf("%v, %q", e, e.Hint())
 	}
+}
+
+// A move to the sealed file in use with another passphrase says that it is there already.
+func TestAMoveToWhereTheCredentialsAre(t *testing.T) {
+	store := &slowMoveStore{faultyStore: faultyStore{memory: memory{&keystore.Memory{}}}, fails: keystore.ErrLocked}
+	h := newEnvWith(t, sandbox.Options{}, sealedMover{store})
+	e := wantError(t, h.client(t).Call(t.Context(), protocol.MethodKeystore,
+		map[string]string{"move": "sealed", "key": "passphrase", "passphrase": "a"}, nil), protocol.Locked)
+	if !strings.Contains(e.Message, "in a sealed file with a passphrase already") ||
+		e.Hint() != "groat keystore passphrase" {
+		t.Errorf("%s, %s", e.Message, e.Hint())
+	}
+}
+
+// sealedMover is a slowMoveStore that says it is a sealed file with a passphrase.
+type sealedMover struct{ *slowMoveStore }
+
+func (sealedMover) Status(context.Context) keystore.Status {
+	return keystore.Status{Use: "sealed", Key: "passphrase", State: "ok"}
 }

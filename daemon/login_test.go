@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"cmp"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,6 +112,37 @@ func TestARotationThatCannotBeStored(t *testing.T) {
 		newest := stored(t, store, "p").RefreshToken
 		if newest.Equal(first) || h.server.RefreshUses()[sandbox.Digest(newest.Reveal())] != 0 {
 			t.Error("what is stored is not the newest refresh token")
+		}
+	})
+}
+
+// A client's profile has no person behind it, and whoami says so: another login would change nothing.
+func TestWhoamiOfAClient(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
+		h.signIn(t, h.ofMachine("team"))
+		err := h.visit(t).Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "team"}, nil)
+		e := wantError(t, err, protocol.Config)
+		if !strings.Contains(e.Message, `profile "team" is a client's, and has no person behind it`) ||
+			e.Hint() != "groat status team" {
+			t.Errorf("%s, %s", e.Message, e.Hint())
+		}
+	})
+}
+
+// An API key does not expire, and status names no time at which it would.
+func TestTheStatusOfAnAPIKey(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
+		h.signIn(t, protocol.LoginParams{Profile: "key", Provider: "planet-key"})
+		if _, err := h.token(t, "key"); err != nil {
+			t.Fatal(err)
+		}
+		status, err := h.visit(t).Status(t.Context(), "key")
+		if err != nil || len(status.Profiles) != 1 {
+			t.Fatalf("%+v, %v", status, err)
+		}
+		if p := status.Profiles[0]; p.State != "fresh" || !p.Static || p.ExpiresAt != 0 || p.ExpiresIn != 0 ||
+			p.Lifetime != 0 || p.RenewIn != 0 {
+			t.Errorf("%+v", p)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -129,8 +130,12 @@ func whoami(c *conn, params []byte) (any, error) {
 	claims, err := p.Endpoint.Userinfo(ctx, t)
 	if err != nil {
 		e := c.d.wire(err, p.Name)
+		switch kind := p.Kind(); {
+		case broker.NeedsLogin(err) && kind == grant.ByClientCredentials:
+			says := fmt.Sprintf("profile %q is a client's, and has no person behind it: %s", p.Name, e.Message)
+			e = protocol.NewError(protocol.Config, says, "groat status "+p.Name)
 		// A good token without the scope openid is refused too (OpenID Connect Core §5.3).
-		if broker.NeedsLogin(err) && p.Kind().Session() {
+		case broker.NeedsLogin(err) && kind.Session():
 			e = protocol.NewError(protocol.Config, "this sign-in does not include who you are: "+e.Message,
 				"groat login "+p.Name+" --scope 'openid …'")
 		}

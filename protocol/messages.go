@@ -59,6 +59,8 @@ type ProfileStatus struct {
 	ExpiresAt int64 `json:"expires_at,omitempty"`
 	ExpiresIn int64 `json:"expires_in,omitempty"`
 	Lifetime  int64 `json:"lifetime,omitempty"`
+	// Static is set where the default token is an API key, which does not expire: the members around this one are 0.
+	Static bool `json:"static,omitempty"`
 	// Assumed lists what the server did not say of the default token and groatd took for granted: "lifetime" (five
 	// minutes), "token_type" (Bearer).
 	Assumed []string `json:"assumed,omitempty"`

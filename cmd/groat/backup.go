@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -29,7 +32,10 @@ func (a *app) backupCommand() *cobra.Command {
 
 // backup has groatd write the file: no credential passes through this process.
 func (a *app) backup(ctx context.Context, params protocol.BackupParams, stdin, json bool) error {
-	secret, err := a.newPassphrase(ctx, stdin)
+	if _, err := os.Lstat(params.Path); err == nil && !params.Force && !stdin { // before a person types it
+		return errBackupExists(params.Path)
+	}
+	secret, err := a.newPassphrase(ctx, promptForBackup, stdin)
 	if err != nil {
 		return err
 	}
@@ -82,6 +88,9 @@ func (a *app) restoreCommand() *cobra.Command {
 func (a *app) restore(ctx context.Context, path string, o *restoreOptions) error {
 	ctx, stop := interruptible(ctx) // between two questions, too, Ctrl-C means all of it
 	defer stop()
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && !o.stdin { // before a person types it
+		return errNoBackup(path, err)
+	}
 	secret, err := a.secretSource(o.stdin, "passphrase-stdin").read(ctx, promptBackupPassphrase)
 	defer secret.Wipe()
 	if err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,5 +25,30 @@ func TestL43TheAPIOriginsOfABackupAreShown(t *testing.T) {
 		if strings.ContainsAny(s, "\x1b") || strings.Contains(s, "\ngroat: hint") {
 			t.Errorf("%s: the file's words are groat's own:\n%q", what, s)
 		}
+	}
+}
+
+// What is known beforehand is said before a person types a passphrase: a run without a terminal comes as far as that.
+func TestABackupsPathIsLookedAtBeforeThePassphrase(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string { return `"result":{}` })
+	there, missing := filepath.Join(t.TempDir(), "b"), filepath.Join(t.TempDir(), "b")
+	if err := os.WriteFile(there, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want outcome
+	}{
+		{[]string{"backup", there}, outcome{exitConfig, "", "groat: error: " + there +
+			" exists already, and nothing was written\ngroat: hint: groat backup " + there + " --force\n"}},
+		{[]string{"restore", missing}, outcome{exitConfig, "", "groat: error: " + missing +
+			" does not exist\ngroat: hint: groat restore FILE\n"}},
+	} {
+		if got := run(t, f.socket, "", c.args...); got != c.want {
+			t.Errorf("%v: %+v", c.args, got)
+		}
+	}
+	if all := f.requests(); len(all) != 0 {
+		t.Errorf("%+v", all)
 	}
 }

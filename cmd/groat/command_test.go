@@ -46,6 +46,7 @@ func TestStatusForPeople(t *testing.T) {
 				ExpiresAt: 1790000839, ExpiresIn: 839, Lifetime: 900, RenewIn: 512, Requests: 3, Tokens: 1,
 				ClockOffset: 3600,
 			},
+			{Profile: "key", Issuer: "https://api.example.net", State: "fresh", Static: true, Tokens: 1},
 			{
 				Profile: "wörk", Issuer: "https://login.example.org/realms/a\u202eb", State: "temporary",
 				ExpiresAt: 1789999000, Message: "the server\nis \x1b[31mdown", Hint: "groat status wörk",
@@ -102,6 +103,20 @@ func TestShow(t *testing.T) {
 		if last := all[len(all)-1]; last.Method != tt.method || last.JSONRPC != "2.0" ||
 			!cmp.Equal(last.Params, tt.params) {
 			t.Errorf("%v asked %+v", tt.args, last)
+		}
+	}
+}
+
+// A choice of this shell's that groatd does not go by is named, and only such a one.
+func TestGroatdReadsItsOwnKeystoreVariable(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string { return `"result":{"use":"sealed","key":"file","state":"ok"}` })
+	for value, want := range map[string]string{
+		"": "", "auto": "", "sealed": "",
+		"memory": "groat: GROAT_KEYSTORE is memory in this shell; groatd reads it only at its start, and uses sealed\n",
+	} {
+		got := runEnv(t, f.socket, "", map[string]string{"GROAT_KEYSTORE": value}, "keystore")
+		if got.code != 0 || got.stderr != want || got.stdout != "keystore: sealed (key: file), ok\n" {
+			t.Errorf("%q: %+v", value, got)
 		}
 	}
 }

@@ -17,8 +17,14 @@ func (a *app) keystoreCommand() *cobra.Command {
 	var json bool
 	cmd := command("keystore [flags]", helpKeystore, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		var result protocol.KeystoreResult
-		return show(a, cmd.Context(), providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &result, json,
-			textKeystore)
+		err := a.call(cmd.Context(), providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &result)
+		if err != nil {
+			return err
+		}
+		if here := a.getenv("GROAT_KEYSTORE"); here != "" && here != "auto" && here != result.Use {
+			a.printNote(textOtherKeystore(here, result.Use))
+		}
+		return printResult(a, &result, json, textKeystore)
 	})
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
 	cmd.AddCommand(a.keystoreUseCommand(), a.keystoreMoveCommand(), a.keystorePassphraseCommand())
@@ -79,7 +85,7 @@ func (a *app) changeKeystore(ctx context.Context, params protocol.KeystoreParams
 	switch {
 	case withPassphrase:
 		params.Key = "passphrase"
-		secret, err := a.newPassphrase(ctx, o.passphraseStdin)
+		secret, err := a.newPassphrase(ctx, promptNewPassphrase, o.passphraseStdin)
 		if err != nil {
 			return err
 		}
@@ -91,11 +97,11 @@ func (a *app) changeKeystore(ctx context.Context, params protocol.KeystoreParams
 }
 
 // newPassphrase reads a passphrase; at a terminal twice, since a slip would lock the person out.
-func (a *app) newPassphrase(ctx context.Context, stdin bool) (protocol.LoginSecret, error) {
+func (a *app) newPassphrase(ctx context.Context, prompt string, stdin bool) (protocol.LoginSecret, error) {
 	if stdin {
 		return a.secretSource(true, "").read(ctx, "")
 	}
-	first, err := a.askHidden(ctx, promptNewPassphrase, "passphrase-stdin")
+	first, err := a.askHidden(ctx, prompt, "passphrase-stdin")
 	if err != nil {
 		return protocol.LoginSecret{}, err
 	}
@@ -142,7 +148,7 @@ func (a *app) twoPassphrases(ctx context.Context, stdin bool) (old, fresh protoc
 		if err != nil {
 			return old, fresh, err
 		}
-		fresh, err = a.newPassphrase(ctx, false)
+		fresh, err = a.newPassphrase(ctx, promptNewPassphrase, false)
 		return protocol.NewLoginSecret(first), fresh, err
 	}
 	text, err := a.readInput(ctx, maxInput)

@@ -126,8 +126,7 @@ func TestLoginAsks(t *testing.T) {
 		"--grant", "device_code", "--no-browser", "--key", "k/../key.pem", "--certificate", "/c.pem", "--subject", "s",
 		"--key-alg", "PS256", "--key-id", "kid",
 		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral")
-	want := "already signed in: profile work as client c at https://i; its App Credentials work, nothing was " +
-		"changed\n" +
+	want := "already signed in: profile work as client c at https://i; its client works, nothing was changed\n" +
 		"note: profile work is in memory only, and gone when groatd ends\nnext: groat get work\n"
 	if got != (outcome{0, want, textResource}) {
 		t.Errorf("%+v", got)
@@ -288,7 +287,7 @@ func TestF19WhatWasAddedIsSaid(t *testing.T) {
 		Profile: "lab", Outcome: protocol.AlreadySignedIn, ClientID: "c", Issuer: "https://i",
 		Resources: []string{"https://a", "https://b\x1b[2J"}, Added: []string{"https://b\x1b[2J"},
 	}
-	want := "already signed in: profile lab as client c at https://i; its App Credentials work, nothing else was " +
+	want := "already signed in: profile lab as client c at https://i; its client works, nothing else was " +
 		"changed\n" +
 		"API origins of lab: https://a, https://b\ufffd[2J (added)\nnext: groat get lab\n"
 	if got := string(textSignedIn(r, false)); got != want {

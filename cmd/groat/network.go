@@ -86,7 +86,7 @@ func (a *app) explain(err error) *failure {
 	here, secret := withoutUserinfo(proxy)
 	otherProxy, otherFile := proxy != "" && here != n.Proxy, file != "" && file != n.CAFile
 	switch untrusted := strings.HasPrefix(f.hint, hintCAFile); {
-	case otherFile && (untrusted || !otherProxy):
+	case otherFile && untrusted: // a file of authorities matters to nothing but a certificate
 		f.msg += textOtherEnvironment(fileVariable, n.CAFile, n)
 		f.hint = hintCAFile + `"$` + fileVariable + `"`
 	case otherProxy:

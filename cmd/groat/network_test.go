@@ -37,6 +37,8 @@ func TestH70TheShellsEnvironmentIsNotGroatds(t *testing.T) {
 			"SSL_CERT_FILE is set", `groat network set ca_file "$SSL_CERT_FILE"`},
 		"the same ones": {map[string]string{"SSL_CERT_FILE": "/ca.pem"},
 			&protocol.NetworkResult{CAFile: setting("/ca.pem")}, ca, "", ca},
+		"authorities, no way": {map[string]string{"SSL_CERT_FILE": "/ca.pem"}, &protocol.NetworkResult{}, status, "",
+			status},
 		"both, no way": {map[string]string{"SSL_CERT_FILE": "/ca.pem", "HTTPS_PROXY": "p:1"},
 			&protocol.NetworkResult{}, status, "HTTPS_PROXY is set", "groat network set proxy $HTTPS_PROXY"},
 		"both, untrusted": {map[string]string{"SSL_CERT_FILE": "/ca.pem", "HTTPS_PROXY": "p:1"},

@@ -266,9 +266,9 @@ func TestLogoutAtTerminal(t *testing.T) {
 	}{
 		{"y\n", "signed out: profile work is forgotten on this machine\n", 0},
 		{"YES\n", "signed out: profile work is forgotten on this machine\n", 0},
-		{"n\n", "groat: error: not confirmed, so nothing was forgotten\n", exitInternal},
-		{"\n", "groat: error: not confirmed, so nothing was forgotten\n", exitInternal},
-		{"\x04", "groat: error: not confirmed, so nothing was forgotten\n", exitInternal},
+		{"n\n", "groat: error: not confirmed, so nothing was forgotten\n", exitConfig},
+		{"\n", "groat: error: not confirmed, so nothing was forgotten\n", exitConfig},
+		{"\x04", "groat: error: not confirmed, so nothing was forgotten\n", exitConfig},
 		{"\x03", "", 130},
 	} {
 		f := newFakeDaemon(t, func(r request) string {

@@ -19,6 +19,7 @@ import (
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/ownpath"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // unit is a file of a service manager.
@@ -43,7 +44,7 @@ func (a *app) serviceCommand() *cobra.Command {
 
 // installService has the user's service manager start groatd, and hands over to it.
 func (a *app) installService(ctx context.Context, dry bool) error {
-	r, units, err := a.serviceUnits()
+	r, units, err := a.serviceUnits("install")
 	if err != nil {
 		return err
 	}
@@ -64,8 +65,7 @@ func (a *app) installService(ctx context.Context, dry bool) error {
 	if dry {
 		return a.write(textServicePlan(units, commands))
 	}
-	// Nothing is written where there is no user manager.
-	if err := a.systemctl("show", "--property=Version"); err != nil {
+	if err := a.findUserManager(); err != nil { // nothing is written where there is none
 		return err
 	}
 	for _, u := range units {
@@ -90,7 +90,7 @@ func (a *app) installService(ctx context.Context, dry bool) error {
 
 // uninstallService undoes what installService has done.
 func (a *app) uninstallService(dry bool) error {
-	_, units, err := a.serviceUnits()
+	_, units, err := a.serviceUnits("uninstall")
 	if err != nil {
 		return err
 	}
@@ -112,6 +112,9 @@ func (a *app) uninstallService(dry bool) error {
 		}
 	}
 	if disabled != nil {
+		if err := a.findUserManager(); err != nil {
+			return err
+		}
 		return disabled
 	}
 	if err := a.systemctl("daemon-reload"); err != nil {
@@ -121,8 +124,8 @@ func (a *app) uninstallService(dry bool) error {
 }
 
 // serviceUnits returns where this user's service manager reads the units of groatd's service and socket, without their
-// text. The service is for the usual place only.
-func (a *app) serviceUnits() (*frame.Route, []unit, error) {
+// text. The service is for the usual place only; the hint of the error is "groat service" with verb.
+func (a *app) serviceUnits(verb string) (*frame.Route, []unit, error) {
 	r, err := a.route()
 	if err != nil {
 		return r, nil, errSocketPath(err)
@@ -131,11 +134,25 @@ func (a *app) serviceUnits() (*frame.Route, []unit, error) {
 		return r, nil, errNoServiceManager()
 	}
 	if r.Sockets.Explicit != "" || r.Place == nil || !autostart.Usual(*r.Place) {
-		return r, nil, errServicePlace()
+		return r, nil, errServicePlace(a.otherPlace(r.Place), verb)
 	}
 	dir := filepath.Join(r.Place.Home, ".config", "systemd", "user")
 	units := []unit{{path: filepath.Join(dir, systemd.ServiceName)}, {path: filepath.Join(dir, systemd.SocketName)}}
 	return r, units, nil
+}
+
+// otherPlace returns the arguments of env that bring back the usual place.
+func (a *app) otherPlace(now *frame.Place) (args []string) {
+	for _, name := range []string{"GROAT_SOCKET", "GROAT_CONFIG", "GROAT_STATE_DIR", "XDG_CONFIG_HOME",
+		"XDG_STATE_HOME"} {
+		if a.getenv(name) != "" {
+			args = append(args, "-u", name)
+		}
+	}
+	if u, ok := ownpath.LocalUser(os.Geteuid()); ok && now != nil && now.Home != u.Home {
+		args = append(args, "HOME="+visible.Word(u.Home))
+	}
+	return args
 }
 
 // ownUnits returns those of the units that are there. One that groat did not write is an error.
@@ -199,6 +216,15 @@ func nameOnPath(program, path string) string {
 
 // systemctlTime is how long systemctl may take.
 const systemctlTime = 30 * time.Second
+
+// findUserManager returns an error where no systemd user manager answers, as for root or after su.
+func (a *app) findUserManager() error {
+	err := a.systemctl("show", "--property=Version")
+	if f, ok := errors.AsType[*failure](err); ok && f.cause != nil {
+		return errNoUserManager(f.cause)
+	}
+	return err
+}
 
 // systemctl runs "systemctl --user" with args. The error has what it said.
 func (a *app) systemctl(args ...string) error {

@@ -86,7 +86,7 @@ func errPassphrasesDiffer() *failure {
 }
 
 func errNotConfirmed() *failure {
-	return &failure{code: exitInternal, msg: "not confirmed, so nothing was forgotten", hint: "groat status"}
+	return &failure{code: exitConfig, msg: "not confirmed, so nothing was forgotten", hint: "groat status"}
 }
 
 // errSignal says nothing: the person knows what they pressed.
@@ -243,6 +243,8 @@ func clockWords(p protocol.ProfileStatus) string {
 
 func tokenWords(p protocol.ProfileStatus) string {
 	switch {
+	case p.Static:
+		return "does not expire"
 	case p.ExpiresIn > 0:
 		return "good for " + durationWords(p.ExpiresIn)
 	case p.ExpiresAt > 0:
@@ -275,6 +277,12 @@ func keystoreWords(r protocol.KeystoreResult) string {
 
 func textKeystore(r *protocol.KeystoreResult) []byte {
 	return []byte("keystore: " + keystoreWords(*r) + "\n")
+}
+
+// textOtherKeystore says that GROAT_KEYSTORE does not count in this shell.
+func textOtherKeystore(here, used string) string {
+	return fmt.Sprintf("groat: GROAT_KEYSTORE is %s in this shell; groatd reads it only at its start, and uses %s\n",
+		nameOf(here), nameOf(used))
 }
 
 func textReloaded(r *protocol.ReloadResult) []byte {

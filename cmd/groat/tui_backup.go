@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // What is said about a backup, a move and a passphrase.
 
 const (
 	promptOldPassphrase    = "Old passphrase"
+	promptForBackup        = "Passphrase for the backup"
 	promptBackupPassphrase = "Passphrase of the backup"
 	questionRestore        = "Restore these credentials? [y/N] "
 	textNothingRestored    = "nothing was restored\n"
@@ -33,6 +35,16 @@ func textLeftAsItIs(i protocol.RestoreItem) string {
 func errTwoPassphrases() *failure {
 	return &failure{code: exitUsage, msg: "stdin must hold two lines, the old passphrase and the new one",
 		hint: "groat keystore passphrase"}
+}
+
+func errBackupExists(path string) *failure {
+	return &failure{code: exitConfig, msg: visible.Name(path) + " exists already, and nothing was written",
+		hint: "groat backup " + visible.Word(path) + " --force"}
+}
+
+func errNoBackup(path string, cause error) *failure {
+	return &failure{code: exitConfig, msg: visible.Name(path) + " does not exist", hint: "groat restore FILE",
+		cause: cause}
 }
 
 func errNotInBackup(name string) *failure {

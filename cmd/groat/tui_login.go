@@ -148,8 +148,11 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 				durationWords(r.ExpiresIn))
 		}
 	default:
-		what := "its App Credentials work"
-		if r.Grant == "jwt_bearer" {
+		what := "its client works"
+		switch r.Grant {
+		case "app_credentials":
+			what = "its App Credentials work"
+		case "jwt_bearer":
 			what = "its key works"
 		}
 		if already {

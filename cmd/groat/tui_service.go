@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -26,11 +27,15 @@ groatd that runs now hands its tokens over.`,
 
 const flagDryRunService = "show what would be written and run, and change nothing"
 
-func errServicePlace() *failure {
-	return &failure{code: exitConfig,
-		msg: "a service is for the usual home, configuration and state directory, and the environment names others",
-		hint: "env -u GROAT_SOCKET -u GROAT_CONFIG -u GROAT_STATE_DIR -u XDG_CONFIG_HOME -u XDG_STATE_HOME " +
-			"groat service install"}
+// errServicePlace takes the arguments of env that bring back the usual place, and the verb of "groat service".
+func errServicePlace(env []string, verb string) *failure {
+	f := &failure{code: exitConfig,
+		msg:  "a service is for the usual home, configuration and state directory, and the environment names others",
+		hint: strings.Join(append(env, "groat service "+verb), " ")}
+	if strings.HasPrefix(f.hint, "-u ") {
+		f.hint = "env " + f.hint
+	}
+	return f
 }
 
 func errNoServiceManager() *failure {
@@ -38,10 +43,15 @@ func errNoServiceManager() *failure {
 		hint: "groat status"}
 }
 
+func errNoUserManager(said error) *failure {
+	return &failure{code: exitUnavailable, hint: "groat status", cause: said,
+		msg: "there is no systemd user manager here; groat starts groatd by itself"}
+}
+
 func errSystemctl(args []string, said string) *failure {
 	said = visible.Line(strings.TrimSpace(said), 300)
 	return &failure{code: exitUnavailable, msg: fmt.Sprintf("%s failed: %s", strings.Join(args, " "), said),
-		hint: "systemctl --user status"}
+		hint: "systemctl --user status", cause: errors.New(said)}
 }
 
 func errForeignUnit(path string) *failure {

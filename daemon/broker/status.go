@@ -8,7 +8,9 @@ import (
 // Status is a profile's state at one moment. It holds no token.
 type Status struct {
 	// Held is set where the default token is there; what follows, up to Err, describes it.
-	Held      bool
+	Held bool
+	// Static: it is an API key, which does not expire; the times are those of groatd's copy.
+	Static    bool
 	Remaining time.Duration
 	Lifetime  time.Duration
 	RenewIn   time.Duration // 0 where no renewal is planned
@@ -52,6 +54,7 @@ func (b *Broker) Status(name string) (Status, bool) {
 		st.Tokens++
 		if k == (key{}) {
 			st.Held, st.Remaining, st.Lifetime = true, c.token.Remaining(now), c.token.Lifetime
+			st.Static = c.token.Static
 			st.LifetimeAssumed, st.TypeAssumed = c.token.LifetimeAssumed, c.token.TypeAssumed
 			if c.planned(time.Duration(t.used.Load())) {
 				st.RenewIn = max(c.renew-now.Boot, 0)

@@ -226,8 +226,11 @@ func decode(file string, text []byte, into any) error {
 		e.Line, _ = missing.Errors[0].Position()
 		e.Message = fmt.Sprintf("unknown key %q", strings.Join(missing.Errors[0].Key(), "."))
 		e.Hint = "the keys of a profile are " + strings.Join(keys(), ", ")
-		if missing.Errors[0].Key()[0] == "network" {
+		switch table := missing.Errors[0].Key()[0]; {
+		case table == "network":
 			e.Hint = "the keys of [network] are " + strings.Join(NetworkKeys(), ", ")
+		case table != "profiles" && filepath.Base(file) == "config.toml":
+			e.Hint = "the tables are [profiles.NAME] and [network]"
 		}
 	} else if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
 		e.Line, _ = wrong.Position()

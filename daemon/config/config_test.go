@@ -128,7 +128,8 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 		"name": {"profiles.d/A B.toml", good, "A B.toml\":1", "cannot be a profile's name", ""},
 		"table": {"config.toml", "[profiles.a]\n" + good + "[profiles.b]\nprovider = \"nowhere\"\n",
 			"config.toml:4", "nowhere", ""},
-		"unknown table": {"config.toml", "[profile.a]\n" + good, "config.toml:1", "profile", ""},
+		"unknown table": {"config.toml", "[profile.a]\n" + good, "config.toml:1", "profile",
+			"[profiles.NAME] and [network]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := place(t, map[string]string{c.file: c.text}).Load()

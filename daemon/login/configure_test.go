@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
@@ -84,6 +85,21 @@ func TestALoginThatWouldChangeThePersonsFile(t *testing.T) {
 		wantError(t, err, protocol.Config)
 		if n := len(h.server.Log()); n != 0 {
 			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+// Where there is no provider of a name, the hint has the one that was meant, or leads to the list.
+func TestAnUnknownProviderHintsAtTheNearest(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		for typed, want := range map[string]string{
+			"spatialfi": "groat login p --provider spatiafi", "erthscope": "groat login p --provider earthscope",
+			"climate": "groat login", "x": "groat login", "Google": "groat login p --provider google",
+		} {
+			_, err := h.login(t.Context(), protocol.LoginParams{Profile: "p", Provider: typed}, h.willing(t))
+			if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Hint() != want {
+				t.Errorf("%s: %v, want the hint %s", typed, err, want)
+			}
 		}
 	})
 }

@@ -68,7 +68,9 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	st.Requests, st.Tokens = b.Requests, b.Tokens
 	st.ClockOffset = seconds(p.Endpoint.ClockOffset())
 	if b.Held {
-		st.State = "fresh"
+		st.State, st.Static = "fresh", b.Static
+	}
+	if b.Held && !b.Static {
 		st.ExpiresIn, st.Lifetime = seconds(b.Remaining), seconds(b.Lifetime)
 		st.ExpiresAt = r.Now().Wall.Add(b.Remaining).Unix()
 		st.RenewIn = seconds(b.RenewIn)

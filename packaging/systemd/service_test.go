@@ -195,7 +195,11 @@ func TestM9WhereNoServiceIsInstalled(t *testing.T) {
 			"the environment names others"},
 		"no systemctl": {"PATH=$HOME/.local/bin groat service install", "there is no systemd here"},
 		"no user manager": {"XDG_RUNTIME_DIR=/nonexistent DBUS_SESSION_BUS_ADDRESS= groat service install",
-			"systemctl --user show --property=Version failed"},
+			"there is no systemd user manager here; groat starts groatd by itself\ngroat: hint: groat status"},
+		"another home": {"HOME=/tmp groat service install",
+			"groat: hint: HOME=" + parts.TesterHome + " groat service install"},
+		"another home, back": {"HOME=/tmp GROAT_CONFIG=/tmp/c groat service uninstall",
+			"groat: hint: env -u GROAT_CONFIG HOME=" + parts.TesterHome + " groat service uninstall"},
 		"a path for no unit": {
 			`mkdir "$HOME/a\"b"; cp ~/.local/bin/groat* "$HOME/a\"b"; PATH=/usr/bin:/bin; ` +
 				`"$HOME/a\"b/groat" service install`, "no unit can name"},
