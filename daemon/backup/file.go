@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // These are errors about a path, for which the caller has the next command.
@@ -77,7 +78,8 @@ func Write(path string, data []byte, force bool, keep ...string) error {
 	}
 	dir := filepath.Dir(path)
 	// The directory is the person's: another process may write in it.
-	draft, err := ownfile.Create(ownfile.System, path, filepath.Join(dir, ".groat-backup-"+rand.Text()), data)
+	temporary := filepath.Join(dir, ".groat-backup-"+rand.Text())
+	draft, err := ownfile.Create(ownfile.System, path, temporary, ownpath.Export, data)
 	if err != nil {
 		return err
 	}

@@ -162,7 +162,7 @@ func unwritable(dir string, err error) *Error {
 
 // replace replaces a file. Other processes may write in its directory.
 func replace(file string, text []byte) error {
-	err := ownfile.Replace(file, ownfile.Unique(file), text)
+	err := ownfile.Replace(file, ownfile.Unique(file), ownpath.OwnState, text)
 	dir := filepath.Dir(file)
 	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Op == "open" {
 		return unwritable(dir, err)

@@ -209,7 +209,7 @@ func (r *File) save() error {
 	text, err := json.Marshal(contents{Version: version, Profiles: r.entries})
 	r.mu.Unlock()
 	if err == nil {
-		err = ownfile.Replace(r.path, ownfile.Beside(r.path), text)
+		err = ownfile.Replace(r.path, ownfile.Beside(r.path), ownpath.OwnState, text)
 	}
 	r.mu.Lock()
 	news := err != nil && !r.failed

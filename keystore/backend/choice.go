@@ -130,5 +130,5 @@ func save(dir string, c choice) error {
 		return err
 	}
 	path := filepath.Join(dir, fileName)
-	return ownfile.Replace(path, ownfile.Beside(path), append(b, '\n'))
+	return ownfile.Replace(path, ownfile.Beside(path), ownpath.OwnSecret, append(b, '\n'))
 }

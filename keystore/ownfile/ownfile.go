@@ -89,13 +89,14 @@ type Draft struct {
 	path string
 }
 
-// Create makes a draft of the file path under the name temporary, which is in the same directory. The directory is not
-// checked: [ownpath.Check] does.
-func Create(disk Disk, path, temporary string, content []byte) (*Draft, error) {
+// Create makes a draft of the file path under the name temporary, which is in the same directory. Its mode is 0600; a
+// file system that makes another one of it, or another owner, is refused if the rule does not allow them. The directory
+// is not checked: [ownpath.Check] does.
+func Create(disk Disk, path, temporary string, rule ownpath.Rule, content []byte) (*Draft, error) {
 	if err := IgnoreNotExist(disk.Remove(temporary)); err != nil {
 		return nil, err
 	}
-	f, err := Open(disk, temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, ownpath.OwnSecret)
+	f, err := Open(disk, temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, rule)
 	if _, refused := errors.AsType[*ownpath.Error](err); refused {
 		err = errors.Join(err, disk.Remove(temporary)) // made, but not as this user's: by a server that maps uids
 	}
@@ -134,13 +135,13 @@ func (d *Draft) SyncName() error { return d.disk.SyncDirectory(filepath.Dir(d.pa
 func (d *Draft) Discard() error { return errors.Join(d.Close(), d.disk.Remove(d.Name())) }
 
 // Replace replaces a file of the operating system's, or makes it. temporary is [Beside] or [Unique] of it.
-func Replace(path, temporary string, content []byte) error {
-	return ReplaceOn(System, path, temporary, content)
+func Replace(path, temporary string, rule ownpath.Rule, content []byte) error {
+	return ReplaceOn(System, path, temporary, rule, content)
 }
 
 // ReplaceOn is [Replace] on another disk.
-func ReplaceOn(disk Disk, path, temporary string, content []byte) error {
-	d, err := Create(disk, path, temporary, content)
+func ReplaceOn(disk Disk, path, temporary string, rule ownpath.Rule, content []byte) error {
+	d, err := Create(disk, path, temporary, rule, content)
 	if err != nil {
 		return err
 	}

@@ -170,7 +170,7 @@ func TestReplaceStepByStep(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := &disk{Disk: ownfile.System, n: n}
-		err = ownfile.ReplaceOn(d, path, ownfile.Beside(path), []byte("new content"))
+		err = ownfile.ReplaceOn(d, path, ownfile.Beside(path), ownpath.OwnSecret, []byte("new content"))
 		want, calls := "old", steps[:n]
 		switch n {
 		case 0:
@@ -212,7 +212,7 @@ func (f garbledFile) WriteAt(b []byte, offset int64) (int, error) {
 
 func TestReplaceReadsBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
-	err := ownfile.ReplaceOn(garbled{ownfile.System}, path, ownfile.Unique(path), []byte("new"))
+	err := ownfile.ReplaceOn(garbled{ownfile.System}, path, ownfile.Unique(path), ownpath.OwnSecret, []byte("new"))
 	if err == nil || !strings.Contains(err.Error(), "does not return what was written") {
 		t.Error(err)
 	}
@@ -228,7 +228,7 @@ func TestUnique(t *testing.T) {
 	if a == b || filepath.Dir(a) != filepath.Dir(path) {
 		t.Errorf("%s, %s", a, b)
 	}
-	if err := ownfile.Replace(path, a, []byte("1")); err != nil {
+	if err := ownfile.Replace(path, a, ownpath.OwnSecret, []byte("1")); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(path); string(b) != "1" || err != nil {
@@ -257,12 +257,44 @@ func (d mapping) Open(path string, flags int) (ownfile.File, error) {
 func TestCreateAsAnotherUser(t *testing.T) {
 	tier.NeedsRoot(t)
 	path := filepath.Join(t.TempDir(), "f")
-	err := ownfile.ReplaceOn(mapping{ownfile.System}, path, ownfile.Unique(path), []byte("new"))
+	err := ownfile.ReplaceOn(mapping{ownfile.System}, path, ownfile.Unique(path), ownpath.OwnSecret, []byte("new"))
 	if e, ok := errors.AsType[*ownpath.Error](err); !ok || !strings.Contains(e.Message, "uid 65534") {
 		t.Errorf("%v, want a refusal", err)
 	}
 	if entries, err := os.ReadDir(filepath.Dir(path)); len(entries) > 0 || err != nil {
 		t.Errorf("%v, %v are left", entries, err)
+	}
+}
+
+// openMode is the disk of a file system that has a mode of its own for all files, as CIFS, vfat and exfat do.
+type openMode struct {
+	ownfile.Disk
+	mode os.FileMode
+}
+
+func (d openMode) Open(path string, flags int) (ownfile.File, error) {
+	f, err := d.Disk.Open(path, flags)
+	return f, errors.Join(err, os.Chmod(path, d.mode))
+}
+
+// What holds no secret, or is encrypted, may be on a file system that has no mode 0600.
+func TestCreateWhereModesAreFixed(t *testing.T) {
+	for _, c := range []struct {
+		rule    ownpath.Rule
+		mode    os.FileMode
+		allowed bool
+	}{
+		{ownpath.OwnSecret, 0o755, false},
+		{ownpath.OwnState, 0o755, true},
+		{ownpath.OwnState, 0o777, false},
+		{ownpath.Export, 0o777, true},
+	} {
+		path := filepath.Join(t.TempDir(), "f")
+		disk := openMode{ownfile.System, c.mode}
+		err := ownfile.ReplaceOn(disk, path, ownfile.Unique(path), c.rule, []byte("new"))
+		if _, refused := errors.AsType[*ownpath.Error](err); refused == c.allowed || (err == nil) != c.allowed {
+			t.Errorf("rule %d, mode %04o: %v", c.rule, c.mode, err)
+		}
 	}
 }
 

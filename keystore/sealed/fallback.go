@@ -137,7 +137,7 @@ func (s *fallback) write() error {
 	if err := checkDirectory(s.path); err != nil {
 		return err
 	}
-	return ownfile.ReplaceOn(s.disk, s.path, ownfile.Beside(s.path), data)
+	return ownfile.ReplaceOn(s.disk, s.path, ownfile.Beside(s.path), ownpath.OwnSecret, data)
 }
 
 // putInFallback keeps a copy of an item that could not be stored because of err, and says so in the error that it

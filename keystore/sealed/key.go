@@ -130,7 +130,7 @@ func replaceFile(path string, data []byte) error {
 	if err := checkDirectory(path); err != nil {
 		return err
 	}
-	d, err := ownfile.Create(ownfile.System, path, ownfile.Beside(path), data)
+	d, err := ownfile.Create(ownfile.System, path, ownfile.Beside(path), ownpath.OwnSecret, data)
 	if err != nil {
 		return unavailable(err)
 	}

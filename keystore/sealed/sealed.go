@@ -20,6 +20,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // ErrWrongKey: the file is whole, but sealed with another key or passphrase. It wraps [keystore.ErrLocked].
@@ -283,7 +284,8 @@ func (s *Store) probe(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d, err := ownfile.Create(s.disk, s.path, ownfile.Beside(s.path), append(s.keys.header(), frame...))
+		d, err := ownfile.Create(s.disk, s.path, ownfile.Beside(s.path), ownpath.OwnSecret,
+			append(s.keys.header(), frame...))
 		if err != nil {
 			return unavailable(err)
 		}

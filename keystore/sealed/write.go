@@ -218,7 +218,7 @@ func (s *Store) rewrite(extra []byte, room int64) error {
 	if err != nil {
 		return err
 	}
-	draft, err := ownfile.Create(s.disk, s.path, ownfile.Beside(s.path), data)
+	draft, err := ownfile.Create(s.disk, s.path, ownfile.Beside(s.path), ownpath.OwnSecret, data)
 	if err != nil {
 		return unavailable(err)
 	}

@@ -36,7 +36,7 @@ var rooms = map[string][]string{
 	"daemon/origin":           {},
 	"daemon/clock":            {},
 	"daemon/peer":             {},
-	"daemon/backup":           {"keystore", "keystore/ownfile", "keystore/sealed"},
+	"daemon/backup":           {"keystore", "keystore/ownfile", "keystore/sealed", "protocol/ownpath"},
 	"daemon/grant": {"keystore", "daemon/clock", "daemon/grant/preset", "daemon/peer", "protocol/strictjson",
 		"protocol/visible", "daemon/grant/privatekey", "daemon/origin"},
 	"daemon/grant/preset": {},

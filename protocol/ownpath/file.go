@@ -18,6 +18,8 @@ import (
 //	GivenSecret  this user's     nothing       yes          files that a person names, as a private key
 //	GivenConfig  this user's     read          yes          files that a person writes or an administrator (root)
 //	             or root's
+//	Export       any user's      anything      no           encrypted files that a person takes elsewhere: the
+//	                                                        file system of a stick has neither owners nor modes
 type Rule uint8
 
 // The rules.
@@ -26,11 +28,12 @@ const (
 	OwnState
 	GivenSecret
 	GivenConfig
+	Export
 )
 
 // flags are the flags of open(2) that the rule adds. A FIFO in a file's place is not waited for.
 func (r Rule) flags() int {
-	if r == OwnSecret || r == OwnState {
+	if r == OwnSecret || r == OwnState || r == Export {
 		return syscall.O_NOFOLLOW | syscall.O_NONBLOCK | syscall.O_CLOEXEC
 	}
 	return syscall.O_NONBLOCK | syscall.O_CLOEXEC
@@ -76,6 +79,8 @@ func CheckFile(path string, info fs.FileInfo, rule Rule) error {
 	switch {
 	case !info.Mode().IsRegular():
 		return &Error{path, "is not a regular file", listCommand(path)}
+	case rule == Export:
+		return nil
 	case uid != os.Geteuid() && !(rule == GivenConfig && uid == 0):
 		return &Error{path, fmt.Sprintf("belongs to another user (uid %d)", uid), listCommand(path)}
 	case rule == OwnSecret && mode&^0o600 != 0:
