@@ -56,7 +56,7 @@ func (f figures) brief() []string {
 	}
 	if rows := f.suite.incident(); len(rows) > 0 {
 		lines = append(lines, fmt.Sprintf("832 workers ask for four hours for a user who is blocked: "+
-			"%s token request, and %s in the incident behind it.", rows[0][1], incidentRequests))
+			"%s token request. Without groat it was %s.", rows[0][1], incidentRequests))
 	}
 	for _, line := range f.faults {
 		if strings.HasPrefix(line, "kill -9") {
