@@ -25,13 +25,15 @@ import (
 const (
 	password   = "dummy password and client secret of this test"
 	passphrase = "a passphrase of seven words for tests"
+	another    = "another passphrase of seven words for tests"
 )
 
 // answers are the questions that groat asks along the README.
 var answers = []answer{
-	{regexp.MustCompile(`^Password of [^\n]*: $`), password, true},
-	{regexp.MustCompile(`^(New passphrase|The same again|Old passphrase|Passphrase[^\n]*): $`), passphrase, true},
-	{regexp.MustCompile(`\[y/N\] $`), "y", false},
+	{regexp.MustCompile(`(?m)^Password of [^\n]*: \z`), password, true},
+	{regexp.MustCompile(`(?m)^Old passphrase: \s+New passphrase: (\s+The same again: )?\z`), another, true},
+	{regexp.MustCompile(`(?m)^(New passphrase|The same again|Old passphrase|Passphrase[^\n]*): \z`), passphrase, true},
+	{regexp.MustCompile(`\[y/N\] \z`), "y", false},
 }
 
 // servers are the providers of the README, as sandboxes under the providers' own names.

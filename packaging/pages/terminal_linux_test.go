@@ -19,7 +19,7 @@ const patience = 2 * time.Minute
 
 // answer is what the person of the tests types where a program asks.
 type answer struct {
-	prompt *regexp.Regexp // matches the line in which the cursor stands
+	prompt *regexp.Regexp // matches the screen up to the cursor
 	text   string
 	hidden bool // the program turns the echo off first
 }
@@ -28,7 +28,6 @@ type answer struct {
 type terminal struct {
 	ptmx   *os.File
 	screen bytes.Buffer
-	read   int // how much of the screen the person has reacted to
 }
 
 // atTerminal runs a program inside n with a new controlling terminal, lets a person answer its questions, and returns
@@ -77,13 +76,10 @@ func (x *terminal) shown() string { return strings.ReplaceAll(x.screen.String(),
 
 // react types the answer to the question that the cursor stands behind, if there is one.
 func (x *terminal) react(ctx context.Context, answers []answer) error {
-	rest := x.screen.Bytes()[x.read:]
-	line := rest[bytes.LastIndexByte(rest, '\n')+1:]
 	for _, a := range answers {
-		if !a.prompt.Match(line) {
+		if !a.prompt.Match(x.screen.Bytes()) {
 			continue
 		}
-		x.read = x.screen.Len()
 		if a.hidden {
 			if err := x.waitUntilHidden(ctx); err != nil {
 				return err
