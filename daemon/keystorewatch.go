@@ -5,9 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
-	"go.uber.org/zap"
 )
 
 // watchEvery is how often the daemon looks whether a keystore can be used again.

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"github.com/groat-dev/groat/protocol"
 )
 
 // execute builds the command tree and runs args.
@@ -56,4 +58,26 @@ func command(use string, h help, args cobra.PositionalArgs, run func(*cobra.Comm
 		RunE:                  run,
 		DisableFlagsInUseLine: true,
 	}
+}
+
+// release is set by the linker: -X main.release=1.2.3.
+var release = "dev"
+
+// versionJSON is what "groat version --json" prints.
+type versionJSON struct {
+	Release  string `json:"release"`
+	Protocol int    `json:"protocol"`
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	var json bool
+	cmd := command("version [flags]", helpVersion, cobra.NoArgs, func(*cobra.Command, []string) error {
+		v := versionJSON{Release: release, Protocol: protocol.Version}
+		if json {
+			return a.printJSON(v)
+		}
+		return a.write(textVersion(v))
+	})
+	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
+	return cmd
 }

@@ -10,13 +10,14 @@ import (
 	"slices"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"github.com/groat-dev/groat/daemon/backup"
 	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
-	"go.uber.org/zap"
 )
 
 // resultBytes is how much of a line the rows of a backup's or a restore's result fill; the rest is for what stands

@@ -4,10 +4,11 @@ import (
 	"strings"
 	"time"
 
+	"rsc.io/qr"
+
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
-	"rsc.io/qr"
 )
 
 // byDevice is RFC 8628.

@@ -64,7 +64,6 @@ type Conn struct {
 	socket   string
 	deadline time.Time // for all that is done
 	line     time.Time // for the line that is being read; zero if none has begun
-	of       *Place    // what At was given; nil: nothing
 	place    string    // its ID
 	id       int64
 	r        *Reader
