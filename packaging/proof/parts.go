@@ -22,7 +22,7 @@ var (
 	faults   = regexp.MustCompile(`faults: (.+)`)
 	fuzzed   = regexp.MustCompile(`(?m)^fuzz: (.+ 0 failures)$`)
 	passed   = regexp.MustCompile(`(?m)^(ok .+)$`)
-	measured = regexp.MustCompile(`(?m)^(Measured by .+)$`)
+	measured = regexp.MustCompile(`(?m)^(Measured on .+)$`)
 )
 
 // The packages of the programs, which the end-to-end tests build.
@@ -94,7 +94,7 @@ var parts = []part{
 		what:         "Every figure of packaging/figures/FIGURES.md, measured anew, the other agents' included.",
 		packages:     everything,
 		command:      []string{"make", "--no-print-directory", "figures"},
-		shortCommand: []string{"grep", "^Measured by ", "packaging/figures/FIGURES.md"},
+		shortCommand: []string{"grep", "^Measured on ", "packaging/figures/FIGURES.md"},
 		result:       measured,
 	},
 }
