@@ -249,26 +249,35 @@ func TestSocketActivate(t *testing.T) {
 	}
 	activator := exec.Command("systemd-socket-activate", append(args, filepath.Join(bin, "groatd"))...)
 	activator.Env = env
-	var log strings.Builder
-	activator.Stderr = &log
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	said := func() string {
+		text, err := os.ReadFile(log.Name())
+		if err != nil {
+			t.Error(err)
+		}
+		return string(text)
+	}
+	activator.Stderr = log
 	if err := activator.Start(); err != nil {
 		t.Fatalf("systemd-socket-activate: %v; if it is missing, run packaging/testing/install.sh", err)
 	}
 	t.Cleanup(func() {
 		activator.Process.Signal(os.Interrupt) // by now it is groatd: the activator became it
 		if err := activator.Wait(); err != nil {
-			t.Errorf("groatd did not end cleanly: %v\n%s", err, &log)
+			t.Errorf("groatd did not end cleanly: %v\n%s", err, said())
 		}
 		if _, err := os.Lstat(socket); err != nil {
 			t.Errorf("groatd removed a socket that is not its own: %v", err)
 		}
 	})
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		if _, err := os.Lstat(socket); err == nil {
-			break
-		}
+	// The socket has its name before it can be connected to, so the activator's word is waited for.
+	for end := time.Now().Add(patience); !strings.Contains(said(), "Listening on "); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("systemd-socket-activate does not listen")
+			t.Fatalf("systemd-socket-activate does not listen: %s", said())
 		}
 	}
 	status := exec.CommandContext(t.Context(), filepath.Join(bin, "groat"), "status", "--json")
