@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -77,5 +81,53 @@ func TestM7WhatIsNoLock(t *testing.T) {
 		t.Error(err)
 	} else {
 		again.Close()
+	}
+}
+
+// A holder that cannot be asked is named, with the command that ends it.
+func TestAHolderThatCannotBeAsked(t *testing.T) {
+	dir := t.TempDir()
+	place := frame.Place{Home: "/h", Configuration: "/c", State: dir}
+	s := location{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}
+	lock, err := lockState(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	end := fmt.Sprintf("kill %d", os.Getpid())
+	for offer, want := range map[string]string{
+		"":                           "cannot hand over to this one",
+		filepath.Join(dir, "nobody"): "cannot be asked to hand over",
+	} {
+		lock.record(filepath.Join(dir, "agent.sock"), offer)
+		_, err := askHolder(s, true)
+		r, ok := errors.AsType[*refusal](err)
+		if !ok || r.code != exitCantCreate || r.hint != end || !strings.Contains(r.Error(), want) {
+			t.Errorf("offer %q: %v", offer, err)
+		}
+	}
+	if hint := orKill(7, fmt.Errorf("asking: %w", os.ErrDeadlineExceeded), end); hint != "kill -KILL 7" {
+		t.Errorf("a holder that does not answer in time: %q", hint)
+	}
+}
+
+// A lock that is released is noticed at once, and one that is held not.
+func TestAwaitLock(t *testing.T) {
+	place := frame.Place{Home: "/h", Configuration: "/c", State: t.TempDir()}
+	s := location{PlaceStatus: protocol.PlaceStatus{ID: place.ID(), Place: place}}
+	lock, err := lockState(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if awaitLock(ended, s) {
+		t.Error("a lock that is held counts as free")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	time.AfterFunc(10*time.Millisecond, func() { lock.Close() })
+	if !awaitLock(ctx, s) {
+		t.Error("the lock was released, and is still waited for")
 	}
 }

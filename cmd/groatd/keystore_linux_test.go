@@ -1,10 +1,41 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
 )
+
+// A keystore that was refused takes nothing and gives nothing: each call says why, and what to type.
+func TestARefusedKeystore(t *testing.T) {
+	const why, hint = "the directory is another user's", "ls -ld /d"
+	s, ctx := refusedStore{protocol.Config, why, hint}, t.Context()
+	_, get := s.Get(ctx, "work")
+	_, sent := s.MarkSent(ctx, "work")
+	_, doubt := s.InDoubt(ctx)
+	for name, err := range map[string]error{
+		"Get": get, "Set": s.Set(ctx, "work", keystore.Item{}), "Delete": s.Delete(ctx, "work"),
+		"Probe": s.Probe(ctx), "MarkSent": sent, "MarkAnswered": s.MarkAnswered(ctx, "work"), "InDoubt": doubt,
+		"Use": s.Use(ctx, "sealed", "file", keystore.Secret{}), "Move": s.Move(ctx, "memory", "", keystore.Secret{}),
+		"Passphrase": s.Passphrase(ctx, keystore.Secret{}, keystore.Secret{}), "Unlock": s.Unlock(ctx, keystore.Secret{}),
+	} {
+		e, ok := errors.AsType[*protocol.Error](err)
+		if !ok || e.Kind() != protocol.Config || e.Hint() != hint || !strings.Contains(e.Message, why) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if st := s.Status(ctx); st.State != "unavailable" || st.Message != why {
+		t.Errorf("%+v", st)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
 
 // The directories beside the state directory are used only if they are safe; groatd works without them.
 func TestOptionalDirectories(t *testing.T) {

@@ -191,3 +191,29 @@ func TestH23Record(t *testing.T) {
 	}
 	lock.Close()
 }
+
+// The environment leads to a place and a socket; one that does not is refused with what to set.
+func TestFindLocation(t *testing.T) {
+	home := t.TempDir()
+	for _, name := range []string{"GROAT_CONFIG", "GROAT_STATE_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("HOME", home)
+	s, err := findLocation(flags{})
+	if err != nil || s.Home != home || s.Usual || s.checkHome() != nil {
+		t.Errorf("%+v, %v", s, err)
+	}
+	path := filepath.Join(home, "agent.sock")
+	t.Setenv("GROAT_SOCKET", "")
+	if err := s.findSockets(path); err != nil || s.socket() != path || s.alias() != "" {
+		t.Errorf("the flag's socket: %q, %v", s.socket(), err)
+	}
+	for name, err := range map[string]error{
+		"GROAT_SOCKET": s.findSockets("agent.sock"),
+		"GROAT_CONFIG": func() error { _, err := findLocation(flags{config: "config.toml"}); return err }(),
+	} {
+		if r, ok := errors.AsType[*refusal](err); !ok || r.code != exitConfig || !strings.Contains(r.hint, name) {
+			t.Errorf("a relative %s: %v", name, err)
+		}
+	}
+}
