@@ -166,8 +166,8 @@ func (p *place) connect(ctx context.Context, network, addr string) (net.Conn, er
 	return here, nil
 }
 
-// eager is a connection whose writes wait for nobody, as a kernel's do: a client that breaks a handshake off reads no
-// further.
+// eager is a connection whose writes never wait for the reader, as a kernel's do not: a client that breaks a handshake
+// off reads no further.
 type eager struct {
 	net.Conn
 	out    chan []byte

@@ -101,8 +101,8 @@ func (l *Login) amend(item *keystore.Item) error {
 	return nil
 }
 
-// prepareAssertion settles what a client's assertions are signed with. It is stored with the key: once signed in,
-// nobody looks at what the server lists.
+// prepareAssertion decides which algorithm signs a client's assertions, and stores it with the key: a renewal does not
+// read the server's list of algorithms.
 func (l *Login) prepareAssertion(item *keystore.Item) (err error) {
 	item.KeyAlg, item.KeyID = l.params.KeyAlg, l.params.KeyID
 	if l.server().ClientAuth == grant.PrivateKeyJWT {

@@ -50,7 +50,7 @@ type Question struct {
 	Whole func(answer []byte) (bool, error)
 }
 
-// longestAnswer bounds what a server can do to whoever asks it.
+// longestAnswer bounds what a server can make its client read.
 const longestAnswer = 1 << 20
 
 // Ask asks on a connection of its own and returns how long it took from before the dial to the end of the answer.

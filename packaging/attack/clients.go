@@ -11,7 +11,7 @@ import (
 )
 
 // HalfOpen sends the beginning of a request and keeps the connection, which is the caller's to close. A server that
-// reads one client to its end before the next serves nobody else until then.
+// reads one client to its end before the next serves no other client until then.
 func HalfOpen(dial Dial, begun []byte) (*net.UnixConn, error) {
 	c, err := dial()
 	if err != nil {

@@ -28,8 +28,8 @@ func needDescriptors(t *testing.T, n uint64) {
 	}
 }
 
-// 10,000 idle connections cost little and slow nobody down; the first and the last of them are served when they wake
-// up.
+// 10,000 idle connections cost little and slow no other client down; the first and the last of them are served when
+// they wake up.
 func TestA26TenThousandIdle(t *testing.T) {
 	needDescriptors(t, many+many/8)
 	u := newAttackedEnv(t, "")
@@ -80,8 +80,8 @@ func TestA26TenThousandIdle(t *testing.T) {
 	}
 }
 
-// A groatd that may have 128 descriptors, and a thousand connections after another: what it must do itself (dial a
-// server, write a credential) it can, and whoever asks is answered.
+// A groatd that may have 128 descriptors gets a thousand connections, one after another. It can still dial a server and
+// write a credential, and each client that asks is answered.
 func TestA28FewDescriptors(t *testing.T) {
 	t.Parallel()
 	u := newAttackedEnv(t, "ulimit -n 128")
@@ -141,8 +141,8 @@ func TestA28FewDescriptors(t *testing.T) {
 	}
 }
 
-// A system that has no descriptor left for groatd. It goes on, without a spin, and serves whoever came meanwhile as
-// soon as there is one.
+// A system that has no descriptor left for groatd. It goes on, without a spin, and serves the clients that
+// came meanwhile as soon as there is one.
 func TestA29NoDescriptorLeft(t *testing.T) {
 	t.Parallel()
 	u := newAttackedEnv(t, "")

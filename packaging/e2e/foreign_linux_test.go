@@ -21,8 +21,8 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// TestCertifiedServer signs in, by discovery, to an authorization server whose rules nobody here wrote, with each way
-// of client authentication, and gets tokens from it.
+// TestCertifiedServer signs in, by discovery, at an authorization server of another project, with each method of client
+// authentication, and gets tokens from it.
 func TestCertifiedServer(t *testing.T) {
 	t.Parallel()
 	as := parts.OIDCProvider(t)
