@@ -40,7 +40,7 @@ func Read(path string, rule ownpath.Rule, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(content)) > limit {
-		return nil, tooLarge(path, limit)
+		return nil, TooLarge(path, limit)
 	}
 	return content, nil
 }
@@ -53,7 +53,7 @@ func ReadAll(f File, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if info.Size() > limit {
-		return nil, tooLarge(f.Name(), limit)
+		return nil, TooLarge(f.Name(), limit)
 	}
 	content := make([]byte, info.Size())
 	if n, err := f.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
@@ -67,7 +67,8 @@ func ReadAll(f File, limit int64) ([]byte, error) {
 // ErrTooLarge means that a file is larger than its reader allows.
 var ErrTooLarge = errors.New("is too large")
 
-func tooLarge(path string, limit int64) error {
+// TooLarge returns an error that wraps [ErrTooLarge] and names the file and the limit in bytes.
+func TooLarge(path string, limit int64) error {
 	return fmt.Errorf("%s %w: it has more than %d bytes", path, ErrTooLarge, limit)
 }
 

@@ -10,7 +10,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
+	"sync"
 
 	"github.com/groat-dev/groat/keystore"
 )
@@ -44,9 +46,9 @@ type tag [tagSize]byte
 // keys are what the data key is spread into. Safe for concurrent use.
 type keys struct {
 	id    [keyIDSize]byte
-	tags  []byte
-	notes []byte
-	seen  []byte
+	tags  *mac
+	notes *mac
+	seen  *mac
 	aead  cipher.AEAD // prepends a fresh random nonce
 }
 
@@ -80,8 +82,8 @@ func newKeys(key keystore.Secret) (*keys, error) {
 		return nil, err
 	}
 	return &keys{
-		id: [keyIDSize]byte(derive("key id", keyIDSize)), tags: derive("tags", 32), notes: derive("notes", 32),
-		seen: derive("seen", 32), aead: aead,
+		id: [keyIDSize]byte(derive("key id", keyIDSize)), tags: newMAC(derive("tags", 32)),
+		notes: newMAC(derive("notes", 32)), seen: newMAC(derive("seen", 32)), aead: aead,
 	}, nil
 }
 
@@ -91,10 +93,30 @@ func (k *keys) tag(profile string) tag { return tagOf(k.tags, profile) }
 // intentTag returns the tag of the intent records about them: an intent record can never stand for an item.
 func (k *keys) intentTag(profile string) tag { return tagOf(k.notes, profile) }
 
-func tagOf(key []byte, profile string) tag {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(profile))
-	return tag(h.Sum(nil)[:tagSize])
+func tagOf(m *mac, profile string) tag {
+	sum := m.of(profile)
+	return tag(sum[:tagSize])
+}
+
+// mac is HMAC-SHA256 (RFC 2104) with one key, whose set-up costs more than a short text and is done once. Safe for
+// concurrent use.
+type mac struct {
+	mu   sync.Mutex
+	hash hash.Hash
+	text []byte // the buffer for a text, because a hash takes no string
+	sum  [sha256.Size]byte
+}
+
+func newMAC(key []byte) *mac { return &mac{hash: hmac.New(sha256.New, key)} }
+
+func (m *mac) of(text string) [sha256.Size]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.text = append(m.text[:0], text...)
+	m.hash.Reset()
+	m.hash.Write(m.text)
+	m.hash.Sum(m.sum[:0])
+	return m.sum
 }
 
 func (k *keys) header() []byte {
@@ -180,22 +202,31 @@ var errUnreadable = errors.New("the record does not open")
 
 // open opens the frame whose head is h.
 func (k *keys) open(h head, frame []byte) (record, error) {
+	r, item, err := k.openInto(nil, h, frame)
+	r.item = keystore.NewSecret(bytes.Clone(item))
+	clear(item)
+	return r, err
+}
+
+// openInto opens the frame whose head is h. The encoded item is not in the record; it stands in buf, or in a new buffer
+// where buf is too small, and the caller wipes it.
+func (k *keys) openInto(buf []byte, h head, frame []byte) (r record, item []byte, err error) {
 	if len(frame) != headSize+h.length || overlaid(frame) {
-		return record{}, errUnreadable
+		return record{}, nil, errUnreadable
 	}
-	content, err := k.aead.Open(nil, nil, frame[headSize:], frame[:headSize])
+	content, err := k.aead.Open(buf[:0], nil, frame[headSize:], frame[:headSize])
 	if err != nil {
-		return record{}, errUnreadable
+		return record{}, nil, errUnreadable
 	}
-	defer clear(content)
 	if len(content) < 2 || len(content) < 2+int(content[1]) {
-		return record{}, errUnreadable
+		clear(content)
+		return record{}, nil, errUnreadable
 	}
-	name, rest := content[2:2+int(content[1])], content[2+int(content[1]):]
-	r := record{kind: content[0], profile: string(name)}
-	if k.tagFor(r) != h.tag || r.kind < kindSet || r.kind > kindAnswered || (r.kind != kindSet && len(rest) > 0) {
-		return record{}, errUnreadable
+	name, item := content[2:2+int(content[1])], content[2+int(content[1]):]
+	r = record{kind: content[0], profile: string(name)}
+	if k.tagFor(r) != h.tag || r.kind < kindSet || r.kind > kindAnswered || (r.kind != kindSet && len(item) > 0) {
+		clear(content)
+		return record{}, nil, errUnreadable
 	}
-	r.item = keystore.NewSecret(bytes.Clone(rest))
-	return r, nil
+	return r, item, nil
 }

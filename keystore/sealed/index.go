@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/keystore/ownfile"
 )
 
 // frame is where a record stands, or what looks like one.
@@ -38,23 +39,45 @@ type index struct {
 	lost    int              // damaged records and stretches
 }
 
-// scan reads a whole file. It changes nothing, and its error says that this file must not be written to either.
+// scanFile reads an open file, a window at a time.
+func scanFile(k *keys, f ownfile.File) (*index, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if info.Size() > maxFile {
+		return nil, unavailable(ownfile.TooLarge(f.Name(), maxFile))
+	}
+	return scanFrom(k, newWindow(f, info.Size()))
+}
+
+// scan reads what a file holds.
 func scan(k *keys, data []byte) (*index, error) {
+	return scanFrom(k, newWindow(bytes.NewReader(data), int64(len(data))))
+}
+
+// scanFrom reads a whole file. It changes nothing, and its error says that this file must not be written to either.
+func scanFrom(k *keys, w *window) (*index, error) {
 	x := &index{
 		frames: make(map[tag][]frame), damage: make(map[tag]frame), names: make(map[tag]string),
-		intents: make(map[tag]frame), open: make(map[tag]struct{}), size: int64(len(data)),
+		intents: make(map[tag]frame), open: make(map[tag]struct{}), size: w.size,
 	}
 	header := k.header()
-	if len(data) < headerSize {
+	start := bytes.Clone(w.at(0, headerSize))
+	if w.size < int64(headerSize) {
 		// A file is complete from its first fsync on; before, it is a piece of the header and holds nothing.
-		if !bytes.HasPrefix(header, data) {
+		if w.err == nil && !bytes.HasPrefix(header, start) {
 			return nil, fmt.Errorf("%w: it does not begin like a sealed file", keystore.ErrCorrupt)
 		}
-		return x, nil
+		return x, unavailable(w.err)
+	}
+	opened := x.records(k, w)
+	if w.err != nil {
+		return nil, unavailable(w.err)
 	}
 	// A header proves nothing, since it can be forged without the key. A record that opens does.
-	if opened := x.records(k, data); opened == 0 && !bytes.Equal(data[:headerSize], header) {
-		if err := foreignHeader(data[:headerSize]); err != nil {
+	if opened == 0 && !bytes.Equal(start, header) {
+		if err := foreignHeader(start); err != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("%w: its header is damaged and no record opens with this key", keystore.ErrCorrupt)
@@ -79,46 +102,49 @@ func foreignHeader(b []byte) error {
 	return ErrWrongKey
 }
 
-// records finds the records, wherever damage leaves one, and returns how many opened.
-func (x *index) records(k *keys, data []byte) (opened int) {
+// records finds the records, wherever damage leaves one, and returns how many opened. It ends early where the window
+// has an error.
+func (x *index) records(k *keys, w *window) (opened int) {
 	x.end = int64(headerSize)
-	for at := headerSize; at < len(data); {
-		h, ok := parseHead(data[at:])
-		if ok && h.length <= len(data)-at-headSize {
-			f := frame{head: h, offset: int64(at)}
-			r, err := k.open(h, data[at:at+headSize+h.length])
+	content := make([]byte, 0, maxContent) // of one record after the other
+	defer func() { clear(content[:cap(content)]) }()
+	for at := int64(headerSize); at < w.size; {
+		h, ok := parseHead(w.at(at, headSize))
+		if f := (frame{head: h, offset: at}); ok && f.end() <= w.size {
+			r, item, err := k.openInto(content, h, w.at(at, int(f.size())))
+			clear(item)
+			f.kind = r.kind
 			next := f.end()
 			switch {
+			case w.err != nil:
+				return opened
 			case err != nil:
 				// Where it says that it ends means nothing: the next record is at the next marker, wherever that is.
-				if i := bytes.Index(data[at+1:], []byte(marker)); i >= 0 {
-					next = int64(at + 1 + i)
+				if i := w.find(marker, at+1); i >= 0 {
+					next = i
 				}
 				x.lost++
 				if _, known := x.damage[h.tag]; known || len(x.damage) < maxDamaged {
 					x.damage[h.tag] = f
 				}
 			case r.isIntent():
-				f.kind = r.kind
 				opened++
 				x.addIntent(k.tag(r.profile), f)
 			default:
-				f.kind = r.kind
-				r.item.Wipe()
 				opened++
 				x.names[h.tag] = r.profile
 				x.frames[h.tag] = append(x.frames[h.tag], f)
 			}
 			x.end = max(x.end, f.end())
-			at = int(next)
+			at = next
 			continue
 		}
-		i := bytes.Index(data[at+1:], []byte(marker))
-		if i < 0 {
+		next := w.find(marker, at+1)
+		if next < 0 {
 			break // the rest is a torn write, or damage without a known end
 		}
 		x.lost++
-		at += 1 + i
+		at = next
 	}
 	return opened
 }
@@ -159,6 +185,9 @@ const maxDamaged = 1 << 14
 // dropDamage forgets the damage that is of no use: an item that was stored again behind it, an intent record, and what
 // is too much.
 func (x *index) dropDamage(k *keys) {
+	if len(x.damage) == 0 {
+		return
+	}
 	for t := range x.names {
 		if frames := x.frames[t]; x.damage[t].offset < frames[len(frames)-1].offset {
 			delete(x.damage, t)

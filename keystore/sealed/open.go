@@ -15,7 +15,7 @@ import (
 	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
-// maxFile bounds what is read into memory; ten thousand profiles take a fifth of it.
+// maxFile bounds what a start reads; ten thousand profiles take a fifth of it.
 const maxFile = 64 << 20
 
 // openLimit is how long a caller waits for another one that opens the file.
@@ -186,11 +186,7 @@ func (s *Store) openKey(key keystore.Secret, create bool) error {
 	if err != nil {
 		return err
 	}
-	data, err := readAll(file)
-	var x *index
-	if err == nil {
-		x, err = scan(k, data)
-	}
+	x, err := scanFile(k, file)
 	if err != nil {
 		file.Close()
 		return fmt.Errorf("%s: %w", s.path, err)

@@ -2,8 +2,6 @@ package sealed
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -47,9 +45,8 @@ const cacheTag = "Signature: 8a477f597d28d172789f06886806bc55\n" +
 
 func (s *rollbackGuard) seal(t tag, generation uint64) []byte {
 	b := binary.BigEndian.AppendUint64(append(make([]byte, 0, entrySize), t[:]...), generation)
-	h := hmac.New(sha256.New, s.keys.seen)
-	h.Write(b)
-	return append(b, h.Sum(nil)[:macSize]...)
+	sum := s.keys.seen.of(string(b))
+	return append(b, sum[:macSize]...)
 }
 
 // open reads the file, or makes it, and raises it to the generations in x.
