@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -82,10 +81,25 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d: %s", visible.Name(e.File), e.Line, visible.Text(e.Message))
 }
 
-var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+// maxName is the length of a profile's name in bytes.
+const maxName = 64
 
-// ValidName reports whether name may be a profile's name.
-func ValidName(name string) bool { return validName.MatchString(name) }
+// ValidName reports whether name may be a profile's name: [a-z0-9][a-z0-9._-]{0,63}. Every request is asked this, so
+// it is a loop: the expression took a sixth of an answer's time.
+func ValidName(name string) bool {
+	if name == "" || len(name) > maxName {
+		return false
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		case i > 0 && (c == '.' || c == '_' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return true
+}
 
 // Dir is the directory that holds config.toml and profiles.d.
 type Dir struct {
