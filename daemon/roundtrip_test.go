@@ -5,6 +5,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,11 +18,11 @@ import (
 )
 
 // BenchmarkRoundTrip compares a cached token over an open connection with a bare echo of as many bytes over the same
-// kind of socket, in turns in the same run: the medians and their ratio, of which design asks at most 1.5.
+// kind of socket, in turns in the same run: the medians and their ratio.
 func BenchmarkRoundTrip(b *testing.B) {
 	h := newBenchEnv(b)
 	token := dialRaw(b, h.socket)
-	request := []byte(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"work"}}` + "\n")
+	request := askToken
 	reply := make([]byte, 8<<10)
 	length := exchange(b, token, request, reply)
 	echo := dialRaw(b, newEcho(b, len(request), length))
@@ -44,20 +45,115 @@ func BenchmarkRoundTrip(b *testing.B) {
 	b.ReportMetric(float64(t)/float64(e), "ratio")
 }
 
-// exchange sends a request and reads the line that answers it.
-func exchange(b *testing.B, c net.Conn, request, reply []byte) int {
-	if _, err := c.Write(request); err != nil {
+// BenchmarkConnect is BenchmarkRoundTrip with a connection for each request: connect, ask, close.
+func BenchmarkConnect(b *testing.B) {
+	h := newBenchEnv(b)
+	reply := make([]byte, 8<<10)
+	echo := newEcho(b, len(askToken), askOnce(b, h.socket, reply))
+	var tokens, echoes []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		askOnce(b, h.socket, reply)
+		middle := time.Now()
+		askOnce(b, echo, reply)
+		tokens, echoes = append(tokens, middle.Sub(start)), append(echoes, time.Since(middle))
+	}
+	t, e := median(tokens), median(echoes)
+	b.ReportMetric(float64(t), "token-ns")
+	b.ReportMetric(float64(e), "echo-ns")
+	b.ReportMetric(float64(t)/float64(e), "ratio")
+}
+
+// BenchmarkManyClients is BenchmarkRoundTrip with 64 clients at once: all of them ask groatd, then all of them the echo,
+// and so on. It reports the throughput as a part of the echo's, and the 99th percentile as a multiple of the echo's.
+func BenchmarkManyClients(b *testing.B) {
+	const clients, each = 64, 50
+	h := newBenchEnv(b)
+	reply := make([]byte, 8<<10)
+	echo := newEcho(b, len(askToken), askOnce(b, h.socket, reply))
+	sides := [2]struct {
+		socket string
+		conns  []net.Conn
+		took   time.Duration
+		times  []time.Duration
+	}{{socket: h.socket}, {socket: echo}}
+	for i := range sides {
+		for range clients {
+			c := dialRaw(b, sides[i].socket)
+			c.SetDeadline(time.Time{})
+			sides[i].conns = append(sides[i].conns, c)
+		}
+	}
+	for b.Loop() {
+		for i := range sides {
+			s := &sides[i]
+			times := make([][]time.Duration, clients)
+			var all sync.WaitGroup
+			start := time.Now()
+			for n, c := range s.conns {
+				all.Go(func() {
+					reply := make([]byte, 8<<10)
+					for range each {
+						asked := time.Now()
+						if _, err := tryExchange(c, askToken, reply); err != nil {
+							b.Error(err)
+							return
+						}
+						times[n] = append(times[n], time.Since(asked))
+					}
+				})
+			}
+			all.Wait()
+			s.took += time.Since(start)
+			s.times = append(s.times, slices.Concat(times...)...)
+		}
+	}
+	token, bare := &sides[0], &sides[1]
+	b.ReportMetric(float64(len(token.times))/token.took.Seconds(), "tokens/s")
+	b.ReportMetric(float64(len(bare.times))/bare.took.Seconds(), "echoes/s")
+	b.ReportMetric(float64(bare.took)/float64(token.took), "throughput-ratio")
+	b.ReportMetric(float64(percentile99(token.times))/float64(percentile99(bare.times)), "p99-ratio")
+}
+
+var askToken = []byte(`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"work"}}` + "\n")
+
+// askOnce connects, asks, closes, and returns the length of the reply.
+func askOnce(b *testing.B, socket string, reply []byte) int {
+	c, err := net.Dial("unix", socket)
+	if err != nil {
 		b.Fatal(err)
 	}
-	n := 0
+	defer c.Close()
+	return exchange(b, c, askToken, reply)
+}
+
+func percentile99(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)*99/100]
+}
+
+// exchange sends a request, reads the line that answers it, and returns its length.
+func exchange(b *testing.B, c net.Conn, request, reply []byte) int {
+	n, err := tryExchange(c, request, reply)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// tryExchange is exchange for any goroutine.
+func tryExchange(c net.Conn, request, reply []byte) (n int, err error) {
+	if _, err := c.Write(request); err != nil {
+		return 0, err
+	}
 	for n == 0 || reply[n-1] != '\n' {
 		m, err := c.Read(reply[n:])
 		if err != nil {
-			b.Fatal(err)
+			return n, err
 		}
 		n += m
 	}
-	return n
+	return n, nil
 }
 
 func median(d []time.Duration) time.Duration {
@@ -75,23 +171,29 @@ func newEcho(b *testing.B, request, reply int) string {
 	}
 	b.Cleanup(func() { l.Close() })
 	go func() {
-		c, err := l.AcceptUnix()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		in, out := make([]byte, request), make([]byte, reply)
-		out[reply-1] = '\n'
 		for {
-			if _, err := c.Read(in); err != nil {
+			c, err := l.AcceptUnix()
+			if err != nil {
 				return
 			}
-			if _, err := c.Write(out); err != nil {
-				return
-			}
+			go serveEcho(c, request, reply)
 		}
 	}()
 	return path
+}
+
+func serveEcho(c *net.UnixConn, request, reply int) {
+	defer c.Close()
+	in, out := make([]byte, request), make([]byte, reply)
+	out[reply-1] = '\n'
+	for {
+		if _, err := c.Read(in); err != nil {
+			return
+		}
+		if _, err := c.Write(out); err != nil {
+			return
+		}
+	}
 }
 
 // BenchmarkClient is the same with this module's client, and with a connection for each request.
