@@ -40,7 +40,7 @@ func Read(path string, rule ownpath.Rule, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(content)) > limit {
-		return nil, TooLarge(path, limit)
+		return nil, tooLarge(path, limit)
 	}
 	return content, nil
 }
@@ -48,14 +48,11 @@ func Read(path string, rule ownpath.Rule, limit int64) ([]byte, error) {
 // ReadAll returns the content of an open file from its beginning, at most limit bytes. The error of a larger file wraps
 // [ErrTooLarge].
 func ReadAll(f File, limit int64) ([]byte, error) {
-	info, err := f.Stat()
+	size, err := Size(f, limit)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > limit {
-		return nil, TooLarge(f.Name(), limit)
-	}
-	content := make([]byte, info.Size())
+	content := make([]byte, size)
 	if n, err := f.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	} else if n != len(content) {
@@ -64,11 +61,22 @@ func ReadAll(f File, limit int64) ([]byte, error) {
 	return content, nil
 }
 
+// Size returns the size of an open file in bytes. The error of one larger than limit wraps [ErrTooLarge].
+func Size(f File, limit int64) (int64, error) {
+	info, err := f.Stat()
+	if err == nil && info.Size() > limit {
+		err = tooLarge(f.Name(), limit)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
 // ErrTooLarge means that a file is larger than its reader allows.
 var ErrTooLarge = errors.New("is too large")
 
-// TooLarge returns an error that wraps [ErrTooLarge] and names the file and the limit in bytes.
-func TooLarge(path string, limit int64) error {
+func tooLarge(path string, limit int64) error {
 	return fmt.Errorf("%s %w: it has more than %d bytes", path, ErrTooLarge, limit)
 }
 

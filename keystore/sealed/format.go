@@ -103,11 +103,16 @@ func tagOf(m *mac, profile string) tag {
 type mac struct {
 	mu   sync.Mutex
 	hash hash.Hash
-	text []byte // the buffer for a text, because a hash takes no string
+	// Buffers, so that a call allocates nothing.
+	text []byte
 	sum  [sha256.Size]byte
 }
 
-func newMAC(key []byte) *mac { return &mac{hash: hmac.New(sha256.New, key)} }
+// newMAC wipes the key, of which the hash has what it needs.
+func newMAC(key []byte) *mac {
+	defer clear(key)
+	return &mac{hash: hmac.New(sha256.New, key)}
+}
 
 func (m *mac) of(text string) [sha256.Size]byte {
 	m.mu.Lock()

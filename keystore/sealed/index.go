@@ -41,17 +41,14 @@ type index struct {
 
 // scanFile reads an open file, a window at a time.
 func scanFile(k *keys, f ownfile.File) (*index, error) {
-	info, err := f.Stat()
+	size, err := ownfile.Size(f, maxFile)
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	if info.Size() > maxFile {
-		return nil, unavailable(ownfile.TooLarge(f.Name(), maxFile))
-	}
-	return scanFrom(k, newWindow(f, info.Size()))
+	return scanFrom(k, newWindow(f, size))
 }
 
-// scan reads what a file holds.
+// scan is scanFile for what is in memory.
 func scan(k *keys, data []byte) (*index, error) {
 	return scanFrom(k, newWindow(bytes.NewReader(data), int64(len(data))))
 }
@@ -64,12 +61,15 @@ func scanFrom(k *keys, w *window) (*index, error) {
 	}
 	header := k.header()
 	start := bytes.Clone(w.at(0, headerSize))
+	if w.err != nil {
+		return nil, unavailable(w.err)
+	}
 	if w.size < int64(headerSize) {
 		// A file is complete from its first fsync on; before, it is a piece of the header and holds nothing.
-		if w.err == nil && !bytes.HasPrefix(header, start) {
+		if !bytes.HasPrefix(header, start) {
 			return nil, fmt.Errorf("%w: it does not begin like a sealed file", keystore.ErrCorrupt)
 		}
-		return x, unavailable(w.err)
+		return x, nil
 	}
 	opened := x.records(k, w)
 	if w.err != nil {
