@@ -22,21 +22,26 @@ import (
 func BenchmarkRoundTrip(b *testing.B) {
 	h := newBenchEnv(b)
 	token := dialRaw(b, h.socket)
-	request := askToken
 	reply := make([]byte, 8<<10)
-	length := exchange(b, token, request, reply)
-	echo := dialRaw(b, newEcho(b, len(request), length))
+	length := exchange(b, token, askToken, reply)
+	echo := dialRaw(b, newEcho(b, len(askToken), length))
 	token.SetDeadline(time.Time{})
 	echo.SetDeadline(time.Time{})
-	if n := exchange(b, echo, request, reply); n != length {
+	if n := exchange(b, echo, askToken, reply); n != length {
 		b.Fatalf("the echo answers %d bytes, not %d", n, length)
 	}
+	inTurns(b, func() { exchange(b, token, askToken, reply) }, func() { exchange(b, echo, askToken, reply) })
+}
+
+// inTurns times both, in turns, so that whatever else the machine does befalls both, and reports the medians and their
+// ratio.
+func inTurns(b *testing.B, token, echo func()) {
 	var tokens, echoes []time.Duration
-	for b.Loop() { // in turns, so that whatever else the machine does befalls both
+	for b.Loop() {
 		start := time.Now()
-		exchange(b, token, request, reply)
+		token()
 		middle := time.Now()
-		exchange(b, echo, request, reply)
+		echo()
 		tokens, echoes = append(tokens, middle.Sub(start)), append(echoes, time.Since(middle))
 	}
 	t, e := median(tokens), median(echoes)
@@ -50,18 +55,7 @@ func BenchmarkConnect(b *testing.B) {
 	h := newBenchEnv(b)
 	reply := make([]byte, 8<<10)
 	echo := newEcho(b, len(askToken), askOnce(b, h.socket, reply))
-	var tokens, echoes []time.Duration
-	for b.Loop() {
-		start := time.Now()
-		askOnce(b, h.socket, reply)
-		middle := time.Now()
-		askOnce(b, echo, reply)
-		tokens, echoes = append(tokens, middle.Sub(start)), append(echoes, time.Since(middle))
-	}
-	t, e := median(tokens), median(echoes)
-	b.ReportMetric(float64(t), "token-ns")
-	b.ReportMetric(float64(e), "echo-ns")
-	b.ReportMetric(float64(t)/float64(e), "ratio")
+	inTurns(b, func() { askOnce(b, h.socket, reply) }, func() { askOnce(b, echo, reply) })
 }
 
 // BenchmarkManyClients is BenchmarkRoundTrip with 64 clients at once: all of them ask groatd, then all of them the echo,
@@ -107,6 +101,9 @@ func BenchmarkManyClients(b *testing.B) {
 			s.took += time.Since(start)
 			s.times = append(s.times, slices.Concat(times...)...)
 		}
+	}
+	if b.Failed() {
+		return
 	}
 	token, bare := &sides[0], &sides[1]
 	b.ReportMetric(float64(len(token.times))/token.took.Seconds(), "tokens/s")
@@ -161,7 +158,8 @@ func median(d []time.Duration) time.Duration {
 	return d[len(d)/2]
 }
 
-// newEcho answers each request of so many bytes with a line of so many, and does nothing else.
+// newEcho returns the socket of a server that answers each request of so many bytes with a line of so many, and does
+// nothing else.
 func newEcho(b *testing.B, request, reply int) string {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "echo")
@@ -182,6 +180,7 @@ func newEcho(b *testing.B, request, reply int) string {
 	return path
 }
 
+// serveEcho answers on one connection until it ends.
 func serveEcho(c *net.UnixConn, request, reply int) {
 	defer c.Close()
 	in, out := make([]byte, request), make([]byte, reply)
@@ -196,7 +195,7 @@ func serveEcho(c *net.UnixConn, request, reply int) {
 	}
 }
 
-// BenchmarkClient is the same with this module's client, and with a connection for each request.
+// BenchmarkClient is BenchmarkRoundTrip with this module's client, and with a connection for each request.
 func BenchmarkClient(b *testing.B) {
 	h := newBenchEnv(b)
 	call := func(b *testing.B, c *protocol.Client) {

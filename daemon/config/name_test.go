@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A name is what the expression in the documentation of ValidName says, for every byte at every place.
+// A name is what the expression in the documentation of ValidName says, for every byte alone, first, last and between.
 func TestValidName(t *testing.T) {
 	documented := regexp.MustCompile(`\A[a-z0-9][a-z0-9._-]{0,63}\z`)
 	names := []string{"", strings.Repeat("a", 64), strings.Repeat("a", 65), "..", "a/../b", "é", "a\n", "a\x00"}
