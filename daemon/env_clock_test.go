@@ -51,7 +51,12 @@ func (m *machine) now() clock.Instant {
 	return clock.Instant{Wall: truth.Add(time.Duration(m.wrong.Load()) + slew), Boot: time.Hour + since}
 }
 
-func (m *machine) suspend(d time.Duration) { m.slept.Add(int64(d)) }
+// suspend lets the machine sleep for d. Nothing is half-way then: a goroutine that has yet to read the clock after a
+// sign-in would see the jump, and renew a token for which nobody asks.
+func (m *machine) suspend(d time.Duration) {
+	synctest.Wait()
+	m.slept.Add(int64(d))
+}
 
 // set makes the wall clock wrong by d.
 func (m *machine) set(d time.Duration) { m.wrong.Store(int64(d)) }
