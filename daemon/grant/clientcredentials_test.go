@@ -31,7 +31,9 @@ func TestClientCredentials(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if token.Lifetime != 839*time.Second || token.LifetimeAssumed || token.Type != "Bearer" {
+				// The server's clock is this machine's: a second may begin between its answer and the reading of it.
+				if token.Lifetime < 838*time.Second || token.Lifetime > 839*time.Second || token.LifetimeAssumed ||
+					token.Type != "Bearer" {
 					t.Errorf("token %+v", token)
 				}
 				log := box.Log()
