@@ -12,8 +12,8 @@ GOFLAGS_BUILD = -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELE
 FUZZTIME ?= 10m
 
 build:
-	@echo "compiling groat and groatd into $(BIN)/ (the first time this takes some minutes)"
-	@CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/groat ./cmd/groatd
+	@echo "compiling groat, groat-commands and groatd into $(BIN)/ (the first time this takes some minutes)"
+	@CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/groat ./cmd/groat-commands ./cmd/groatd
 
 # The main job from login to renewal against a server of its own: no account, no keychain, nothing left behind.
 demo: build

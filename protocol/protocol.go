@@ -41,11 +41,11 @@ const (
 	// WriteTimeout is how long a client may take to accept a reply; then groatd closes the connection.
 	WriteTimeout = 5 * time.Second
 	// DefaultWait is how long groatd may take to obtain a token, if [TokenParams.Wait] does not say.
-	DefaultWait = 20 * time.Second
+	DefaultWait = frame.DefaultWait
 	// MaxWait bounds what that may say.
-	MaxWait = 120 * time.Second
+	MaxWait = frame.MaxWait
 	// MaxMinTTL bounds min_ttl: a year, longer than any access token.
-	MaxMinTTL = 366 * 24 * time.Hour
+	MaxMinTTL = frame.MaxMinTTL
 )
 
 // Method names.

@@ -35,7 +35,7 @@ type stage struct {
 }
 
 func newStage(bin string) (*stage, error) {
-	for _, name := range []string{"groat", "groatd"} {
+	for _, name := range []string{"groat", "groat-commands", "groatd"} {
 		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
 			return nil, fmt.Errorf("%s is not built: make build (%w)", name, err)
 		}

@@ -1,68 +1,108 @@
-// Command groat is the thin client: it asks groatd for an access token and prints it, and it shows the prompts of a
-// login.
+// Command groat hands out access tokens: it asks groatd for one and prints it.
 //
-// The invariant: it holds no credential. What a person types at a login goes to groatd in one write and is wiped; an
-// access token is printed and forgotten. What is not here: everything that speaks to an authorization server or a
-// keychain, which is groatd's. Every sentence that a person reads stands in tui.go.
+// Tools start it thousands of times, so that it does at once what they ask for, "groat get" and git's helper, by a few
+// system calls and nothing that takes time to start. For all else, and where no groatd runs yet, it replaces itself
+// with groat-commands, with the same arguments, which can do everything. So this program is a shorter way and never
+// another one: the requests, the texts and the exit codes are the same code.
+//
+// The invariant: it holds no credential; an access token is printed and forgotten.
 package main
 
 import (
-	"context"
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
-	"github.com/spf13/pflag"
-
+	"github.com/groat-dev/groat/cmd/groat/get"
+	"github.com/groat-dev/groat/cmd/groat/helper"
+	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-func main() {
-	a := &app{
-		stdin:  os.Stdin,
-		stdout: os.Stdout,
-		stderr: os.Stderr,
-		getenv: os.Getenv,
-		tty:    openTTY,
-		route:  findRoute,
-	}
-	os.Exit(a.main(filepath.Base(os.Args[0]), os.Args[1:]))
-}
+func main() { os.Exit(run(filepath.Base(os.Args[0]), os.Args[1:])) }
 
-// app is what a command may touch of the outside, so that a test can stand in for each part.
-type app struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	getenv         func(string) string
-	// tty opens the terminal of the person, whatever stdin and stdout are connected to.
-	tty   func() (*os.File, error)
-	route func() (*frame.Route, error)
-}
+// gitHelperName is the name that git calls the program by for "credential.helper = groat".
+const gitHelperName = "git-credential-groat"
 
-// main runs the command that the arguments name, or the helper that the program is called as, and returns the exit
-// code.
-func (a *app) main(name string, args []string) int {
-	if name == gitHelperName {
-		return a.report(a.gitHelper(context.Background(), args))
-	}
-	if len(args) > 0 && args[0] == "get" {
-		if o, rest, ok := quickGet(args[1:]); ok {
-			return a.report(a.get(context.Background(), o, rest))
+// run does what the arguments ask for, and returns the exit code.
+func run(name string, args []string) int {
+	switch {
+	case name == gitHelperName:
+		return git(args)
+	case len(args) > 2 && args[0] == "helper" && args[1] == "git":
+		return git(args[2:])
+	case len(args) > 0 && args[0] == "get":
+		if o, profile, ok := parseGet(args[1:], os.Getenv); ok {
+			return printToken(o, profile)
 		}
 	}
-	return a.report(a.execute(context.Background(), args))
+	return handOver(nil)
 }
 
-// quickGet parses the arguments of the one command that builds run thousands of times, without the command tree, whose
-// construction costs more than the round trip to groatd. Arguments that it does not know are left to the tree.
-func quickGet(args []string) (*getOptions, []string, bool) {
-	var o getOptions
-	fs := pflag.NewFlagSet("get", pflag.ContinueOnError)
-	fs.Usage = func() {}
-	fs.SetOutput(io.Discard)
-	o.addTo(fs)
-	if err := fs.Parse(args); err != nil || fs.NArg() > 1 {
-		return nil, nil, false
-	}
-	return &o, fs.Args(), true
+// connectTime bounds the way to a connection.
+const connectTime = 30 * time.Second
+
+// caller makes requests for tokens. Where no groatd runs it hands over, with what was read of stdin.
+func caller(read func() []byte) get.Caller {
+	route := func() (*frame.Route, error) { return frame.FindRoute(os.Getenv) }
+	return get.Caller{Route: route, Connect: func(r *frame.Route) (*frame.Conn, error) {
+		c, err := r.Reach(time.Now().Add(connectTime), true)
+		if c == nil && err == nil {
+			os.Exit(handOver(read()))
+		}
+		return c, err
+	}}
 }
+
+// printToken is "groat get".
+func printToken(o get.Options, profile string) int {
+	format, err := o.Format()
+	if err != nil {
+		return handOver(nil) // which has the words for it
+	}
+	t, err := caller(func() []byte { return nil }).Do(o.Request(profile))
+	if err == nil {
+		err = get.Print(os.Stdout, format, t)
+	}
+	if err == nil {
+		return report.ExitDone
+	}
+	f := explain(err)
+	f.Print(os.Stderr)
+	return f.Code
+}
+
+// git answers git, which ignores exit codes and shows stderr: every error is one line there.
+func git(args []string) int {
+	end := time.Now().Add(helper.GitTime)
+	in := &recorder{from: os.Stdin}
+	d := get.Helper{Caller: caller(in.all), End: end}
+	if err := helper.Git(d, end, args, in, os.Stdout); err != nil {
+		explain(err).PrintLine(os.Stderr)
+	}
+	return report.ExitDone
+}
+
+// explain returns what there is to say of an error.
+func explain(err error) *report.Failure {
+	f := report.Describe(err)
+	if e, ok := f.Cause.(*frame.Error); ok {
+		f.AddNetwork(e, os.Getenv)
+	}
+	return f
+}
+
+// recorder keeps what was read, which is at most what a helper's protocol allows.
+type recorder struct {
+	from io.Reader
+	read []byte
+}
+
+func (r *recorder) Read(b []byte) (int, error) {
+	n, err := r.from.Read(b)
+	r.read = append(r.read, b[:n]...)
+	return n, err
+}
+
+func (r *recorder) all() []byte { return r.read }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,215 +9,331 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
-	"syscall"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // patience bounds every wait for another process. It is reached only when something is broken.
 const patience = 2 * time.Minute
 
-// bin holds this test binary under three names, and is what the tests run as separate processes: groat and
-// git-credential-groat are the program under test, groatd is [standIn].
-var bin string
-
+// TestMain makes this test binary three programs: the tests, the program under test, and a stand-in for groat-commands
+// that says how it was called. Which one it is says the name of its file.
 func TestMain(m *testing.M) {
-	switch filepath.Base(os.Args[0]) {
-	case "groat", gitHelperName:
-		main()
-	case "groatd":
-		standIn()
-		return
-	}
-	os.Exit(install(m))
-}
-
-func install(m *testing.M) int {
-	// Under nohup the tests ignore hang-ups, and so would their children: a signal that is caught here is
-	// at its default there.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	self, err := os.Executable()
-	if err == nil {
-		bin, err = os.MkdirTemp("", "groat-test")
+	switch {
+	case err != nil:
+		panic(err)
+	case filepath.Base(self) == "groat":
+		main()
+	case filepath.Base(self) == commands:
+		stdin, _ := io.ReadAll(os.Stdin)
+		json.NewEncoder(os.Stdout).Encode(called{os.Args, string(stdin), os.Getenv("MARK")})
+		os.Exit(7)
 	}
-	if err == nil {
-		err = copyFile(filepath.Join(bin, "groat"), self)
-	}
-	for _, name := range []string{"groatd", gitHelperName} {
-		if err == nil {
-			err = os.Symlink("groat", filepath.Join(bin, name))
-		}
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "the programs for the tests cannot be installed:", err)
-		return 1
-	}
-	defer os.RemoveAll(bin)
-	if testing.CoverMode() != "" {
-		counters, err := os.MkdirTemp("", "groat-test-counters")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "there is no directory for the counters of -cover:", err)
-			return 1
-		}
-		defer os.RemoveAll(counters)
-		runtimeEnv = append(runtimeEnv, "GOCOVERDIR="+counters)
-	}
-	return m.Run()
+	os.Exit(m.Run())
 }
 
-func copyFile(to, from string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		return err
-	}
-	return out.Close()
+// called is what the stand-in prints.
+type called struct {
+	Args  []string
+	Stdin string
+	Mark  string
 }
 
-// shortDir is a temporary directory with a path that leaves room for a socket's name.
-func shortDir(t *testing.T) string {
+// house is a directory with programs, and a socket.
+type house struct {
+	t           *testing.T
+	dir, socket string
+}
+
+// newHouse installs copies of this test binary, by their paths within the directory.
+func newHouse(t *testing.T, programs ...string) *house {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "gr")
+	dir, err := os.MkdirTemp("/tmp", "gr") // short enough for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
+	h := &house{t, dir, filepath.Join(dir, "s")}
+	for _, name := range programs {
+		h.install(name)
+	}
+	return h
 }
 
-// request is one line as the daemon's side reads it.
-type request struct {
-	JSONRPC string          `json:"jsonrpc"`
-	ID      json.RawMessage `json:"id"`
-	Method  string          `json:"method"`
-	Params  map[string]any  `json:"params"`
-}
-
-// fakeDaemon is a daemon that is written from PROTOCOL.md by hand, so that the client is tested against the
-// specification and not against the other half of its own library.
-type fakeDaemon struct {
-	socket  string
-	hangUps int // the first requests end their connections without an answer; to be set before the first one
-	mu      sync.Mutex
-	got     []request
-}
-
-// newFakeDaemon serves with answer, which returns the reply's "result" or "error" member as JSON text.
-func newFakeDaemon(t *testing.T, answer func(r request) string) *fakeDaemon {
-	return newScriptedDaemon(t, func(r request, say func(string), _ func() request) {
-		say(`{"jsonrpc":"2.0","id":` + string(r.ID) + `,` + answer(r) + `}`)
-	})
-}
-
-// newScriptedDaemon serves with talk, which is called for each request, may send any lines and read further requests.
-func newScriptedDaemon(t *testing.T, talk func(r request, say func(string), hear func() request)) *fakeDaemon {
-	t.Helper()
-	f := &fakeDaemon{socket: filepath.Join(shortDir(t), "s")}
-	l, err := net.Listen("unix", f.socket)
+func (h *house) install(name string) {
+	h.t.Helper()
+	self, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	var wg sync.WaitGroup
-	t.Cleanup(func() {
-		l.Close()
-		wg.Wait()
-	})
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { f.serve(c, talk) })
-		}
-	})
-	return f
-}
-
-func (f *fakeDaemon) serve(c net.Conn, talk func(r request, say func(string), hear func() request)) {
-	defer c.Close()
-	lines := bufio.NewScanner(c)
-	ended := false
-	hear := func() request {
-		var r request
-		if !lines.Scan() {
-			ended = true
-			return r
-		}
-		json.Unmarshal(lines.Bytes(), &r)
-		f.mu.Lock()
-		f.got = append(f.got, r)
-		f.mu.Unlock()
-		return r
+	path := filepath.Join(h.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		h.t.Fatal(err)
 	}
-	for {
-		r := hear()
-		if ended || len(f.requests()) <= f.hangUps {
-			return
-		}
-		talk(r, func(line string) { io.WriteString(c, line+"\n") }, hear)
+	text, err := os.ReadFile(self)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o755); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-// requests returns what was asked so far.
-func (f *fakeDaemon) requests() []request {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]request(nil), f.got...)
-}
-
-// outcome is what a run of groat left behind.
+// outcome is what a run left behind.
 type outcome struct {
 	code           int
 	stdout, stderr string
 }
 
-// run runs groat in this process against the daemon at socket, without a terminal.
-func run(t *testing.T, socket, stdin string, args ...string) outcome {
-	t.Helper()
-	return runEnv(t, socket, stdin, map[string]string{"GROAT_NO_AUTOSTART": "1"}, args...)
-}
-
-func runEnv(t *testing.T, socket, stdin string, env map[string]string, args ...string) outcome {
-	t.Helper()
-	var out, errs bytes.Buffer
-	a := &app{
-		stdin:  strings.NewReader(stdin),
-		stdout: &out,
-		stderr: &errs,
-		getenv: func(name string) string { return env[name] },
-		tty:    func() (*os.File, error) { return nil, os.ErrNotExist },
-		route:  func() (*frame.Route, error) { return &frame.Route{Sockets: frame.Sockets{Explicit: socket}}, nil },
+// run runs a program of the house under a name.
+func (h *house) run(program, name string, stdin io.Reader, args ...string) outcome {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	defer cancel()
+	c := exec.CommandContext(ctx, filepath.Join(h.dir, program))
+	c.Args = append([]string{name}, args...)
+	c.Env = []string{"HOME=" + h.dir, "GROAT_SOCKET=" + h.socket, "GROAT_NO_AUTOSTART=1", "MARK=kept",
+		"GORACE=atexit_sleep_ms=0"}
+	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
+		c.Env = append(c.Env, "GOCOVERDIR="+dir)
 	}
-	code := a.main("groat", args)
-	return outcome{code, out.String(), errs.String()}
+	var out, errs strings.Builder
+	c.Stdin, c.Stdout, c.Stderr = stdin, &out, &errs
+	if err := c.Run(); err != nil && c.ProcessState == nil {
+		h.t.Fatal(err)
+	}
+	return outcome{c.ProcessState.ExitCode(), out.String(), errs.String()}
 }
 
-// process prepares groat, or one of its other names, as a process of its own with exactly this environment.
-func process(ctx context.Context, name string, env []string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
-	cmd.Env = append(env, runtimeEnv...)
-	cmd.Dir = "/"
-	return cmd
+// serve answers each request with a member of a reply, or hangs up if it is empty, for as long as answer has one.
+// The listener ends with the test, or once a request finds no answer: then no groatd runs.
+func (h *house) serve(answer func(n int, method string, params map[string]any) (member string, ok bool)) {
+	h.t.Helper()
+	l, err := net.Listen("unix", h.socket)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var asked atomic.Int64
+	done := make(chan struct{})
+	h.t.Cleanup(func() { l.Close(); <-done })
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			var r struct {
+				ID     json.RawMessage
+				Method string
+				Params map[string]any
+			}
+			for lines := bufio.NewScanner(c); lines.Scan(); {
+				if json.Unmarshal(lines.Bytes(), &r) != nil {
+					break
+				}
+				member, ok := answer(int(asked.Add(1)), r.Method, r.Params)
+				if !ok {
+					l.Close() // and the socket is gone
+				}
+				if member == "" {
+					break
+				}
+				fmt.Fprintf(c, `{"jsonrpc":"2.0","id":%s,%s}`+"\n", r.ID, member)
+			}
+			c.Close()
+		}
+	}()
 }
 
-// runtimeEnv is what Go's runtime is told in each process of this test binary: under the race detector not to wait a
-// second before it ends, and under -cover where its counters go, without which it writes a warning to stderr.
-var runtimeEnv = []string{"GORACE=atexit_sleep_ms=0"}
+const token = `"result":{"access_token":"abc-1","token_type":"Bearer","expires_at":1790000000,"expires_in":839,` +
+	`"scope":"r w","profile":"work","header":"Authorization: Bearer abc-1"}`
 
-const tokenResult = `"result":{"access_token":"abc.DEF-123_~+/==","token_type":"Bearer","expires_at":1790000000,` +
-	`"expires_in":839,` +
-	`"scope":"read write","profile":"work","header":"Authorization: Bearer abc.DEF-123_~+/==","later":true}`
+const gitAsks = "protocol=https\nhost=h\n\n"
+
+// What it does not do itself groat-commands does, with the same name, arguments, environment and stdin.
+func TestHandsOver(t *testing.T) {
+	for _, tt := range []struct {
+		name, stdin string
+		args        []string
+	}{
+		{"groat", "typed", nil},
+		{"groat", "a secret\n", []string{"login", "work", "--secret-stdin"}},
+		{"groat", "", []string{"get", "--help"}},
+		{"groat", "", []string{"get", "a", "b"}},
+		{"groat", "", []string{"get", "--output", "xml"}},
+		{"groat", "", []string{"get", "--output", "env", "--json"}},
+		{"groat", "refused.token", []string{"get", "--refused"}},
+		{"groat", "", []string{"helper", "git"}},
+		{"groat", "", []string{"helper", "docker", "get"}},
+		{"groat", "", []string{"__complete", "get", ""}},
+		// No groatd runs.
+		{"groat", "", []string{"get", "work"}},
+		{"groat", gitAsks, []string{"helper", "git", "get"}},
+		{gitHelperName, gitAsks, []string{"get"}},
+		{gitHelperName, "protocol=https\nhost=h\npassword=p\n", []string{"--of", "the", "configuration", "erase"}},
+	} {
+		h := newHouse(t, "groat", commands)
+		got := h.run("groat", tt.name, strings.NewReader(tt.stdin), tt.args...)
+		var c called
+		if err := json.Unmarshal([]byte(got.stdout), &c); err != nil || got.code != 7 || got.stderr != "" {
+			t.Fatalf("%s %q: %v, %+v", tt.name, tt.args, err, got)
+		}
+		if d := cmp.Diff(called{append([]string{tt.name}, tt.args...), tt.stdin, "kept"}, c); d != "" {
+			t.Errorf("%s %q: %s", tt.name, tt.args, d)
+		}
+	}
+}
+
+// Git may leave the pipe open after its empty line: what was read is handed over, and an end after it.
+func TestHandsOverFromAnOpenPipe(t *testing.T) {
+	h := newHouse(t, "groat", commands)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	defer r.Close()
+	if _, err := io.WriteString(w, gitAsks); err != nil {
+		t.Fatal(err)
+	}
+	got := h.run("groat", "groat", r, "helper", "git", "get")
+	if !strings.Contains(got.stdout, `"Stdin":"protocol=https\nhost=h\n\n"`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A groatd that dies with the question, and no other one comes: groat-commands may start one.
+func TestHandsOverWhenGroatdDies(t *testing.T) {
+	for _, args := range [][]string{{"get", "work"}, {"helper", "git", "get"}} {
+		h := newHouse(t, "groat", commands)
+		h.serve(func(int, string, map[string]any) (string, bool) { return "", false })
+		got := h.run("groat", "groat", strings.NewReader(gitAsks), args...)
+		want := ""
+		if args[0] == "helper" {
+			want = gitAsks
+		}
+		var c called
+		if err := json.Unmarshal([]byte(got.stdout), &c); err != nil || got.code != 7 || got.stderr != "" ||
+			args[0] == "helper" && c.Stdin != want {
+			t.Errorf("%q: %v, %+v", args, err, got)
+		}
+	}
+}
+
+// groat-commands is found beside the real file, whatever link led to it, and where distributions put it.
+func TestWhereGroatCommandsIs(t *testing.T) {
+	for _, place := range []string{"bin/", "libexec/groat/", "lib/groat/"} {
+		h := newHouse(t, "bin/groat", place+commands)
+		link := filepath.Join(h.dir, "link")
+		if err := os.Symlink("bin/groat", link); err != nil {
+			t.Fatal(err)
+		}
+		for _, program := range []string{"bin/groat", "link"} {
+			if got := h.run(program, "groat", strings.NewReader(""), "list"); got.code != 7 {
+				t.Errorf("%s, %s: %+v", place, program, got)
+			}
+		}
+	}
+	h := newHouse(t, "groat")
+	missing := h.run("groat", "groat", strings.NewReader(""), "list")
+	if missing.code != 1 || missing.stdout != "" || missing.stderr != "groat: error: groat-commands is not beside groat in "+
+		h.dir+"\ngroat: hint: install groat anew: groat, groatd and groat-commands belong in one directory\n" {
+		t.Errorf("missing: %+v", missing)
+	}
+	if err := os.WriteFile(filepath.Join(h.dir, commands), []byte("#!/bin/sh\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.run("groat", "groat", strings.NewReader(""), "list"); got.code != 1 || !strings.HasPrefix(got.stderr,
+		"groat: error: cannot run groat-commands in "+h.dir+": permission denied\ngroat: hint: ") {
+		t.Errorf("not executable: %+v", got)
+	}
+}
+
+// What it does itself it does as groat-commands does: the same requests, texts and exit codes.
+func TestTheShortWayIsTheSame(t *testing.T) {
+	tier.Long(t, "it builds groat-commands")
+	h := newHouse(t, "groat")
+	real := filepath.Join(t.TempDir(), commands)
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", real, "../groat-commands")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.Mkdir(filepath.Join(h.dir, "other"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(real, filepath.Join(h.dir, "other", commands)); err != nil {
+		t.Fatal(err)
+	}
+	var answer string
+	type question struct {
+		Method string
+		Params map[string]any
+	}
+	asked := make(chan question, 100)
+	h.serve(func(_ int, method string, params map[string]any) (string, bool) {
+		asked <- question{method, params}
+		return answer, true
+	})
+	run := func(program, stdin string, args []string) (outcome, []question) {
+		got := h.run(program, "groat", strings.NewReader(stdin), args...)
+		var all []question
+		for len(asked) > 0 {
+			all = append(all, <-asked)
+		}
+		return got, all
+	}
+	const static = `"result":{"access_token":"k y","token_type":"","static":true,"profile":"p","header":"X-Key: k y"}`
+	refused := func(code int, data string) string {
+		return fmt.Sprintf(`"error":{"code":%d,"message":"it is \"so\"\u001b","data":%s}`, code, data)
+	}
+	formats := [][]string{nil, {"work"}, {"--output", "header"}, {"-oenv"}, {"--json"}, {"--min-ttl", "5m", "--wait=0"},
+		{"--scope", "a b", "--audience", "é"}}
+	for _, answer = range []string{
+		token,
+		static,
+		strings.Replace(token, "abc-1", `a\nb`, 1),
+		strings.Replace(token, "r w", `\u009b<é>\u202e\ud83d\ude00`, 1),
+		`"result":{}`,
+		`"result":7`,
+		refused(-32001, `{"kind":"login_required"}`),
+		refused(-32001, `{"kind":"login_required","hint":"groat login work"}`),
+		refused(-32002, `{"kind":"temporary","retry_after":90}`),
+		refused(-32002, `{"kind":"temporary","network":{"pid":4711,"started_at":1}}`),
+		refused(-32003, `{"kind":"denied"}`),
+		refused(-32005, `{"kind":"unknown_profile"}`),
+		refused(-32006, `{"kind":"config","place":{"home":"/h","configuration":"/c","state":"/s"}}`),
+		refused(-32602, `{"max_min_ttl":840}`),
+		refused(-32601, `{}`),
+		"", // it hangs up, each time
+	} {
+		runs := [][]string{}
+		for _, args := range formats {
+			runs = append(runs, append([]string{"get"}, args...))
+		}
+		for _, operation := range []string{"get", "erase", "store", "later"} {
+			runs = append(runs, []string{"helper", "git", operation})
+		}
+		if answer == "" {
+			runs = runs[len(formats)-1:]
+		}
+		for _, args := range runs {
+			stdin := "protocol=https\nhost=h\npassword=abc-1\n"
+			short, asked := run("groat", stdin, args)
+			long, asked2 := run("other/"+commands, stdin, args)
+			if short != long || !cmp.Equal(asked, asked2) || args[0] == "get" && !slices.ContainsFunc(asked,
+				func(q question) bool { return q.Method == "token" }) {
+				t.Errorf("%q, %s:\nthe short way %+v %v\nthe long way %+v %v", args, answer, short, asked, long, asked2)
+			}
+		}
+	}
+}

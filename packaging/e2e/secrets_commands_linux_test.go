@@ -223,13 +223,13 @@ func (v *watchedEnv) commandTree(path ...string) []string {
 // inTheSource counts the commands that are made there, hidden ones too.
 func inTheSource(t *testing.T) (n int) {
 	t.Helper()
-	files, err := fs.Glob(os.DirFS("../../cmd/groat"), "*.go")
+	files, err := fs.Glob(os.DirFS("../../cmd/groat-commands"), "*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	made := regexp.MustCompile(`:?= command\("|&cobra\.Command\{`)
 	for _, name := range files {
-		if text, err := os.ReadFile(filepath.Join("../../cmd/groat", name)); err == nil &&
+		if text, err := os.ReadFile(filepath.Join("../../cmd/groat-commands", name)); err == nil &&
 			!strings.HasSuffix(name, "_test.go") {
 			n += len(made.FindAll(text, -1))
 		}

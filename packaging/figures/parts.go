@@ -83,7 +83,7 @@ func runPeers(ctx context.Context, root, bin string, short bool) (r report, err 
 	if err := build.Run(); err != nil {
 		return r, err
 	}
-	for _, name := range []string{"groat", "groatd"} {
+	for _, name := range []string{"groat", "groat-commands", "groatd"} {
 		if err := copyFile(filepath.Join(dir, name), filepath.Join(bin, name)); err != nil {
 			return r, err
 		}

@@ -96,7 +96,7 @@ func TestWhatReadsFromOutsideIsFuzzed(t *testing.T) {
 	}
 	for path, least := range map[string]int{
 		"daemon": 1, "daemon/config": 1, "daemon/origin": 1, "daemon/importer": 2, "daemon/grant": 8,
-		"cmd/groat/helper": 2, "keystore": 1,
+		"cmd/groat": 1, "cmd/groat/helper": 2, "keystore": 1,
 		"keystore/sealed": 2,
 		"protocol":        1, "protocol/frame": 2, "protocol/jsonrpc": 2, "protocol/strictjson": 2,
 	} {

@@ -114,7 +114,7 @@ var (
 	testName   = regexp.MustCompile(`^(?:Test|Fuzz|Benchmark|Example)[A-Z0-9]\w*$`)
 	pathName   = regexp.MustCompile(`^[\w.-]+(?:/[\w.-]+)*/?(?::[\w.]+)?$`)
 	identifier = regexp.MustCompile(`^([a-z]\w*)\.([A-Za-z]\w*(?:\.\w+)?)$`)
-	command    = regexp.MustCompile(`^(?:groat|groatd|make [a-z]+)(?: .*)?$`)
+	command    = regexp.MustCompile(`^(?:groat|groat-commands|groatd|make [a-z]+)(?: .*)?$`)
 )
 
 // exists says why a code span of ARCHITECTURE.md names nothing, or "".

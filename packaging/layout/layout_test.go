@@ -67,10 +67,14 @@ var rooms = map[string][]string{
 
 	"cmd/groatd": {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/frame",
 		"protocol/ownpath", "protocol/visible"},
-	"cmd/groat": {"protocol", "protocol/frame", "protocol/ownpath", "protocol/visible", "cmd/groat/autostart",
-		"cmd/groat/helper", "packaging/systemd"},
-	"cmd/groat/autostart": {"protocol/frame", "protocol/ownpath"},
-	"cmd/groat/helper":    {"protocol/frame"},
+	"cmd/groat":        {"protocol/frame", "cmd/groat/get", "cmd/groat/helper", "cmd/groat/report"},
+	"cmd/groat/get":    {"protocol/frame", "protocol/strictjson", "protocol/visible", "cmd/groat/report"},
+	"cmd/groat/helper": {"protocol/frame"},
+	"cmd/groat/report": {"protocol/frame", "protocol/ownpath", "protocol/visible", "cmd/groat/unit"},
+	"cmd/groat/unit":   {},
+	"cmd/groat-commands": {"protocol", "protocol/frame", "protocol/ownpath", "protocol/visible",
+		"cmd/groat-commands/autostart", "cmd/groat/...", "packaging/systemd"},
+	"cmd/groat-commands/autostart": {"protocol/frame", "protocol/ownpath", "cmd/groat/unit"},
 
 	// The sandbox shares no code with what is tested against it.
 	"daemon/grant/sandbox":       {},
@@ -185,7 +189,7 @@ var direct = map[string]string{
 
 func TestClientLinks(t *testing.T) {
 	for _, goos := range []string{"linux", "darwin"} {
-		for _, p := range list(t, goos, "-deps", "./cmd/groat") {
+		for _, p := range list(t, goos, "-deps", "./cmd/groat-commands") {
 			for bad, why := range forbidden {
 				if p.ImportPath == bad || strings.HasPrefix(p.ImportPath, bad+"/") {
 					t.Errorf("groat links %s (GOOS=%s): %s", p.ImportPath, goos, why)

@@ -139,7 +139,7 @@ func (m *machine) nothingLeft() {
 // copyPrograms installs what another machine has.
 func (m *machine) copyPrograms(from *machine) {
 	m.t.Helper()
-	for _, name := range []string{"groat", "groatd"} {
+	for _, name := range []string{"groat", "groat-commands", "groatd"} {
 		program, err := os.ReadFile(filepath.Join(from.dir, "home/.local/bin", name))
 		if err != nil {
 			m.t.Fatal(err)

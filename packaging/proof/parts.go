@@ -26,7 +26,7 @@ var (
 )
 
 // The packages of the programs, which the end-to-end tests build.
-var programs = []string{"./cmd/groat", "./cmd/groatd"}
+var programs = []string{"./cmd/groat", "./cmd/groat-commands", "./cmd/groatd"}
 
 // everything is for a part that may depend on any file.
 var everything = []string{"./..."}

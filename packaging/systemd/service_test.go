@@ -27,7 +27,7 @@ func newPerson(t *testing.T) *person {
 	p := &person{agent: &agent{UserManager: parts.StartUserManager(t)}}
 	p.groat = personBin + "/groat"
 	bin := parts.Binaries(t)
-	p.Run(t, "install", "-D", "-t", personBin, bin+"/groat", bin+"/groatd")
+	p.Run(t, "install", "-D", "-t", personBin, bin+"/groat", bin+"/groat-commands", bin+"/groatd")
 	p.server = sandbox.New(sandbox.Options{Clients: []sandbox.Client{{ID: clientID, Secret: secret}}})
 	if err := p.server.Start(""); err != nil {
 		t.Fatal(err)

@@ -5,8 +5,16 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/groat-dev/groat/protocol/strictjson"
+)
+
+// The bounds of a request for a token; package protocol explains them.
+const (
+	DefaultWait = 20 * time.Second
+	MaxWait     = 120 * time.Second
+	MaxMinTTL   = 366 * 24 * time.Hour
 )
 
 // TokenParams are the parameters of "token"; [protocol.TokenParams] explains them.

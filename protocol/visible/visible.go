@@ -171,3 +171,28 @@ func Word(s string) string {
 	}
 	return "$'" + b.String() + "'"
 }
+
+// JSON returns a JSON text in which everything that [Rune] refuses is written as an escape. The meaning of the text
+// stays the same; bytes that are not UTF-8 become U+FFFD.
+func JSON(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		if r < 0x7f || Rune(r) {
+			out = append(out, text[:n]...)
+		} else if r <= 0xffff {
+			out = appendEscape(out, r)
+		} else {
+			r -= 0x10000
+			out = appendEscape(out, 0xd800+r>>10)
+			out = appendEscape(out, 0xdc00+r&0x3ff)
+		}
+		text = text[n:]
+	}
+	return out
+}
+
+func appendEscape(dst []byte, r rune) []byte {
+	const hex = "0123456789abcdef"
+	return append(dst, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+}

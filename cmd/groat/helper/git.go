@@ -6,7 +6,6 @@
 package helper
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/netip"
@@ -17,10 +16,11 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// Daemon makes requests to groatd. A refusal of groatd's is a [*frame.Error].
+// Daemon makes requests to groatd, each within a time that the caller has given it. A refusal of groatd's is a
+// [*frame.Error].
 type Daemon interface {
-	Token(ctx context.Context, params frame.TokenParams) (frame.Token, error)
-	Reject(ctx context.Context, params frame.TokenParams, accessToken string) error
+	Token(params frame.TokenParams) (frame.Token, error)
+	Reject(params frame.TokenParams, accessToken string) error
 }
 
 const (
@@ -34,28 +34,29 @@ const (
 )
 
 // Git runs one operation of git's credential helper protocol (gitcredentials(7), git-credential(1)); the operation is
-// the last of args. An operation that it does not know is no error, since git may add some.
+// the last of args, and git's request must have come by end. An operation that it does not know is no error, since git
+// may add some.
 //
 // Whatever goes wrong, nothing is written to out, so that git asks the next helper or the person. The error is for
 // the person only: nil if no profile lists the server. Git ignores exit codes.
-func Git(ctx context.Context, d Daemon, args []string, in io.Reader, out io.Writer) error {
+func Git(d Daemon, end time.Time, args []string, in io.Reader, out io.Writer) error {
 	if len(args) == 0 {
 		return nil
 	}
 	switch args[len(args)-1] {
 	case "get":
-		return gitGet(ctx, d, in, out)
+		return gitGet(d, end, in, out)
 	case "erase":
-		return gitErase(ctx, d, in)
+		return gitErase(d, end, in)
 	case "store":
 		// A token need not be stored. What git writes is read, so that git does not write to a closed pipe.
-		readGit(ctx, in)
+		readGit(end, in)
 	}
 	return nil
 }
 
-func gitGet(ctx context.Context, d Daemon, in io.Reader, out io.Writer) error {
-	req, err := readGit(ctx, in)
+func gitGet(d Daemon, end time.Time, in io.Reader, out io.Writer) error {
+	req, err := readGit(end, in)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func gitGet(ctx context.Context, d Daemon, in io.Reader, out io.Writer) error {
 		return nil
 	}
 	wait := int64(gitWait)
-	t, err := d.Token(ctx, frame.TokenParams{Target: target, Wait: &wait})
+	t, err := d.Token(frame.TokenParams{Target: target, Wait: &wait})
 	if e, ok := errors.AsType[*frame.Error](err); ok && e.Kind == frame.UnknownProfile {
 		return nil
 	}
@@ -113,8 +114,8 @@ func (r gitRequest) answer(t frame.Token) []byte {
 
 // gitErase tells groatd that a server refused a token. Without it git-lfs would ask for ever, and get the same token
 // each time.
-func gitErase(ctx context.Context, d Daemon, in io.Reader) error {
-	req, err := readGit(ctx, in)
+func gitErase(d Daemon, end time.Time, in io.Reader) error {
+	req, err := readGit(end, in)
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func gitErase(ctx context.Context, d Daemon, in io.Reader) error {
 	}
 	// Git does not wait for the next token: groatd may get it while git tells the person.
 	var wait int64
-	err = d.Reject(ctx, frame.TokenParams{Target: target, Wait: &wait}, token)
+	err = d.Reject(frame.TokenParams{Target: target, Wait: &wait}, token)
 	if _, ok := errors.AsType[*frame.Error](err); ok {
 		return nil // it is not ours, or there is no other one yet: the next "get" says so
 	}

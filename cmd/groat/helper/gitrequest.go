@@ -2,11 +2,11 @@ package helper
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // maxGitRequest bounds what is read of a request. Git's own lines are bounded by this much.
@@ -25,8 +25,8 @@ type gitRequest struct {
 	authtype bool // this git understands authtype and credential
 }
 
-// readGit is parseGit with the deadline of ctx, which a reader by itself does not know.
-func readGit(ctx context.Context, in io.Reader) (gitRequest, error) {
+// readGit is parseGit with a deadline, which a reader by itself does not know.
+func readGit(end time.Time, in io.Reader) (gitRequest, error) {
 	type result struct {
 		req gitRequest
 		err error
@@ -36,10 +36,12 @@ func readGit(ctx context.Context, in io.Reader) (gitRequest, error) {
 		req, err := parseGit(in)
 		done <- result{req, err}
 	}()
+	slow := time.NewTimer(time.Until(end))
+	defer slow.Stop()
 	select {
 	case r := <-done:
 		return r.req, r.err
-	case <-ctx.Done():
+	case <-slow.C:
 		return gitRequest{}, errGitSlow
 	}
 }

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// A person who writes or restores a backup is shown which APIs get its tokens, and no text of the file's can be
+// taken for groat's own.
+func TestL43TheAPIOriginsOfABackupAreShown(t *testing.T) {
+	item := protocol.BackupItem{Profile: "lab", Server: "auth.example",
+		APIs: []string{"https://api.example:443", "https://b\x1b[2J\ngroat: hint: rm"}}
+	for what, text := range map[string][]byte{
+		"backup":  textBackup(&protocol.BackupResult{Path: "/b", Profiles: []protocol.BackupItem{item}}),
+		"restore": textRestorable(&protocol.RestoreResult{Profiles: []protocol.RestoreItem{{BackupItem: item}}}),
+	} {
+		s := string(text)
+		if !strings.Contains(s, "API origins of lab, which get its tokens: https://api.example:443") {
+			t.Errorf("%s does not say it:\n%s", what, s)
+		}
+		if strings.ContainsAny(s, "\x1b") || strings.Contains(s, "\ngroat: hint") {
+			t.Errorf("%s: the file's words are groat's own:\n%q", what, s)
+		}
+	}
+}
+
+// What is known beforehand is said before a person types a passphrase: a run without a terminal comes as far as that.
+func TestABackupsPathIsLookedAtBeforeThePassphrase(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string { return `"result":{}` })
+	there, missing := filepath.Join(t.TempDir(), "b"), filepath.Join(t.TempDir(), "b")
+	if err := os.WriteFile(there, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want outcome
+	}{
+		{[]string{"backup", there}, outcome{report.ExitConfig, "", "groat: error: " + there +
+			" exists already, and nothing was written\ngroat: hint: groat backup " + there + " --force\n"}},
+		{[]string{"restore", missing}, outcome{report.ExitConfig, "", "groat: error: " + missing +
+			" does not exist\ngroat: hint: groat restore FILE\n"}},
+	} {
+		if got := run(t, f.socket, "", c.args...); got != c.want {
+			t.Errorf("%v: %+v", c.args, got)
+		}
+	}
+	if all := f.requests(); len(all) != 0 {
+		t.Errorf("%+v", all)
+	}
+}

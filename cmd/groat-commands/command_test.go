@@ -1,0 +1,268 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/protocol"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// golden compares text for people with testdata/NAME.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s: %s", name, diff)
+	}
+}
+
+func TestStatusForPeople(t *testing.T) {
+	now := time.Unix(1790000000, 0)
+	r := &protocol.StatusResult{
+		Release: "1.2.3", PID: 4711, StartedAt: now.Unix() - 3*3600 - 125, Socket: "/run/user/1000/groat/agent.sock",
+		Keystore: protocol.KeystoreResult{Use: "sealed", Key: "file", State: "ok"},
+		Profiles: []protocol.ProfileStatus{
+			{Profile: "climate", Provider: "climateengine", Issuer: "https://auth.example.com", State: "idle"},
+			{
+				Profile: "spatiafi", Provider: "spatiafi", Issuer: "https://api.example.com", State: "fresh",
+				ExpiresAt: 1790000839, ExpiresIn: 839, Lifetime: 900, RenewIn: 512, Requests: 3, Tokens: 1,
+				ClockOffset: 3600,
+			},
+			{Profile: "key", Issuer: "https://api.example.net", State: "fresh", Static: true, Tokens: 1},
+			{
+				Profile: "wörk", Issuer: "https://login.example.org/realms/a\u202eb", State: "temporary",
+				ExpiresAt: 1789999000, Message: "the server\nis \x1b[31mdown", Hint: "groat status wörk",
+				RetryIn: 30, Requests: 120, ClockOffset: -90,
+			},
+		},
+	}
+	golden(t, "status.txt", string(textStatus(r, now)))
+	golden(t, "status-empty.txt", string(textStatus(&protocol.StatusResult{
+		Release: "dev", PID: 1, StartedAt: now.Unix() + 5,
+		Keystore: protocol.KeystoreResult{Use: "keychain", State: "unavailable", Message: "no D-Bus session"},
+	}, now)))
+}
+
+func TestShow(t *testing.T) {
+	results := map[string]string{
+		"profiles": `{"profiles":[{"profile":"climate","provider":"climateengine","issuer":"https://auth.example.com",
+			"resources":["https://a.example.com","https://b.example.com"]},
+			{"profile":"work","issuer":"https://login.example.org\u001b","resources":[]}]}`,
+		"whoami": `{"profile":"work","claims":{"email":"ann@example.com","id":1000000,"ratio":0.5,"verified":true,` +
+			`"name":"A\u202en"}}`,
+		"keystore": `{"use":"sealed","key":"passphrase","state":"locked","message":"say the passphrase"}`,
+		"reload":   `{"profiles":2}`,
+		"status": `{"release":"1","pid":2,"started_at":3,"socket":"/s","keystore":{"use":"memory","state":"ok"},` +
+			`"profiles":[]}`,
+	}
+	f := newFakeDaemon(t, func(r request) string {
+		return `"result":` + strings.ReplaceAll(results[r.Method], "\n", " ")
+	})
+	for _, tt := range []struct {
+		golden string
+		args   []string
+		method string
+		params map[string]any
+	}{
+		{"list.txt", []string{"list"}, "profiles", map[string]any{}},
+		{"list.json", []string{"list", "--json"}, "profiles", map[string]any{}},
+		{"whoami.txt", []string{"whoami", "work"}, "whoami", map[string]any{"profile": "work"}},
+		{"whoami.json", []string{"whoami", "--json"}, "whoami", map[string]any{}},
+		{"keystore.txt", []string{"keystore"}, "keystore", map[string]any{}},
+		{"keystore.json", []string{"keystore", "--json"}, "keystore", map[string]any{}},
+		{"keystore.txt", []string{"keystore", "use", "memory"}, "keystore", map[string]any{"use": "memory"}},
+		{"keystore.txt", []string{"keystore", "use", "sealed", "--key-file"}, "keystore",
+			map[string]any{"use": "sealed", "key": "file"}},
+		{"reload.txt", []string{"reload"}, "reload", map[string]any{}},
+		{"status.json", []string{"status", "work", "--json"}, "status", map[string]any{"profile": "work"}},
+	} {
+		got := run(t, f.socket, "", tt.args...)
+		if got.code != 0 || got.stderr != "" {
+			t.Errorf("%v: %+v", tt.args, got)
+		}
+		golden(t, tt.golden, got.stdout)
+		all := f.requests()
+		if last := all[len(all)-1]; last.Method != tt.method || last.JSONRPC != "2.0" ||
+			!cmp.Equal(last.Params, tt.params) {
+			t.Errorf("%v asked %+v", tt.args, last)
+		}
+	}
+}
+
+// A choice of this shell's that groatd does not go by is named, and only such a one.
+func TestGroatdReadsItsOwnKeystoreVariable(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string { return `"result":{"use":"sealed","key":"file","state":"ok"}` })
+	for value, want := range map[string]string{
+		"": "", "auto": "", "sealed": "",
+		"memory": "groat: GROAT_KEYSTORE is memory in this shell; groatd reads it only at its start, and uses sealed\n",
+	} {
+		got := runEnv(t, f.socket, "", map[string]string{"GROAT_KEYSTORE": value}, "keystore")
+		if got.code != 0 || got.stderr != want || got.stdout != "keystore: sealed (key: file), ok\n" {
+			t.Errorf("%q: %+v", value, got)
+		}
+	}
+}
+
+func TestPassphraseGoesToTheDaemonOnly(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string { return `"result":{"use":"sealed","key":"passphrase","state":"ok"}` })
+	for _, tt := range []struct {
+		args   []string
+		method string
+		params map[string]any
+	}{
+		{
+			[]string{"keystore", "use", "sealed", "--passphrase-stdin"}, "keystore",
+			map[string]any{"use": "sealed", "key": "passphrase", "passphrase": "corréct \"horse\"\\"},
+		},
+		{[]string{"unlock", "--passphrase-stdin"}, "unlock", map[string]any{"passphrase": "corréct \"horse\"\\"}},
+	} {
+		got := run(t, f.socket, "corréct \"horse\"\\\n", tt.args...)
+		if got != (outcome{0, "keystore: sealed (key: passphrase), ok\n", ""}) {
+			t.Errorf("%v: %+v", tt.args, got)
+		}
+		all := f.requests()
+		if last := all[len(all)-1]; last.Method != tt.method || !cmp.Equal(last.Params, tt.params) {
+			t.Errorf("%v asked %+v", tt.args, last)
+		}
+	}
+	for _, args := range [][]string{
+		{"unlock"}, {"keystore", "use", "sealed", "--passphrase"}, {"keystore", "use", "keychain",
+			"--passphrase-stdin"},
+		{"keystore", "use", "memory", "--key-file"}, {"keystore", "use", "sealed", "--key-file", "--passphrase-stdin"},
+	} {
+		if got := run(t, f.socket, "x\n", args...); got.code != report.ExitUsage || !twoLines(got.stderr) {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	if got := run(t, f.socket, "\n", "unlock", "--passphrase-stdin"); got.code != report.ExitUsage ||
+		!strings.Contains(got.stderr, "it is empty") {
+		t.Errorf("%+v", got)
+	}
+	secrets := 0
+	for _, r := range f.requests() {
+		if r.Params["passphrase"] != nil {
+			secrets++
+		}
+	}
+	if secrets != 2 {
+		t.Errorf("%d passphrases were sent", secrets)
+	}
+}
+
+// The desktop asks for its keychain's password itself.
+func TestUnlockKeychain(t *testing.T) {
+	for _, tt := range []struct{ state, says string }{
+		{`"use":"keychain","state":"locked","message":"locked"`, textDesktopAsks},
+		{`"use":"sealed","key":"keychain","state":"locked","message":"locked"`, textDesktopAsks},
+		{`"use":"keychain","state":"ok"`, ""},
+		{`"use":"memory","state":"ok"`, ""},
+	} {
+		f := newFakeDaemon(t, func(r request) string {
+			if r.Method == "unlock" {
+				return `"result":{"use":"keychain","state":"ok"}`
+			}
+			return `"result":{` + tt.state + `}`
+		})
+		if got := run(t, f.socket, "", "unlock"); got != (outcome{0, "keystore: keychain, ok\n", tt.says}) {
+			t.Errorf("%s: %+v", tt.state, got)
+		}
+		all := f.requests()
+		if len(all) != 2 || all[0].Method != "keystore" || len(all[0].Params) > 0 || all[1].Params["passphrase"] != "" {
+			t.Errorf("%s: %+v", tt.state, all)
+		}
+	}
+}
+
+func TestLogout(t *testing.T) {
+	permanent := `"result":{"profile":"work","forgotten":false,"client_id":"abc\u0007","issuer":"https://i",` +
+		`"permanent":true}`
+	gone := `"result":{"profile":"work","forgotten":true,"client_id":"abc","issuer":"https://i","permanent":true}`
+	f := newFakeDaemon(t, func(r request) string {
+		if r.Params["yes"] == true {
+			return gone
+		}
+		return permanent
+	})
+	got := run(t, f.socket, "y\n", "logout", "work")
+	if got.code != report.ExitUsage || got.stdout != "" || !strings.Contains(got.stderr,
+		"App Credentials \"abc\ufffd\" of profile work") ||
+		!strings.HasSuffix(got.stderr, "groat: hint: use --yes\n") {
+		t.Errorf("without a terminal: %+v", got)
+	}
+	got = run(t, f.socket, "", "logout", "work", "--yes")
+	if got != (outcome{0, "signed out: profile work is forgotten on this machine\nnote: client abc still exists at " +
+		"https://i\n", ""}) {
+		t.Errorf("with --yes: %+v", got)
+	}
+	got = run(t, f.socket, "", "logout", "work", "-y", "--json")
+	if got.stdout != `{"profile":"work","forgotten":true,"client_id":"abc","issuer":"https://i",`+
+		`"permanent":true}`+"\n" {
+		t.Errorf("with --json: %+v", got)
+	}
+	for _, tt := range []struct{ result, flag, want string }{
+		{`"forgotten":true,"revoked":true,"issuer":"https://i"`, "",
+			"signed out: the session at https://i has ended, and profile work is forgotten on this machine\n"},
+		{`"forgotten":true,"issuer":"https://i"`, "--keep-remote",
+			"signed out: profile work is forgotten on this machine\nnote: nothing was ended at https://i\n"},
+	} {
+		f = newFakeDaemon(t, func(r request) string {
+			if (tt.flag != "") != (r.Params["keep_remote"] == true) {
+				t.Errorf("%s asked %v", tt.flag, r.Params)
+			}
+			return `"result":{"profile":"work",` + tt.result + `}`
+		})
+		if got = run(t, f.socket, "", strings.Fields("logout work "+tt.flag)...); got != (outcome{0, tt.want, ""}) {
+			t.Errorf("%s: %+v", tt.flag, got)
+		}
+	}
+	f = newFakeDaemon(t, func(request) string { return `"result":{"profile":"work","forgotten":true}` })
+	if got = run(t, f.socket, "", "logout", "work"); got != (outcome{0,
+		"signed out: profile work is forgotten on this machine\n", ""}) {
+		t.Errorf("nothing remains: %+v", got)
+	}
+	if n := len(f.requests()); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if got := run(t, "", "", "version"); got != (outcome{0, "groat dev, protocol 1\n", ""}) {
+		t.Errorf("%+v", got)
+	}
+	var v versionJSON
+	got := run(t, "", "", "version", "--json")
+	if err := json.Unmarshal([]byte(got.stdout), &v); err != nil || v != (versionJSON{"dev", 1}) {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
+func TestCompletionOffersProfiles(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string {
+		return `"result":{"profiles":[{"profile":"climate"},{"profile":"work"}]}`
+	})
+	if got := run(t, f.socket, "", "__complete", "get", ""); !strings.HasPrefix(got.stdout, "climate\nwork\n:4\n") {
+		t.Errorf("%+v", got)
+	}
+	if got := run(t, "/nonexistent/s", "", "__complete", "status", ""); !strings.HasPrefix(got.stdout, ":4\n") {
+		t.Errorf("without a daemon: %+v", got)
+	}
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/groat-dev/groat/cmd/groat/get"
+	"github.com/groat-dev/groat/cmd/groat/helper"
+)
+
+func (a *app) helperCommand() *cobra.Command {
+	cmd := command("helper TOOL ...", helpHelper, cobra.NoArgs, nil)
+	git := command("git get|store|erase", helpHelperGit, cobra.ArbitraryArgs,
+		func(cmd *cobra.Command, args []string) error {
+			return a.gitHelper(cmd.Context(), args)
+		})
+	git.DisableFlagParsing = true // git may put arguments of its own configuration before the operation
+	cmd.AddCommand(git)
+	return cmd
+}
+
+// gitHelper answers git, which ignores exit codes and shows stderr: every error is one line there.
+func (a *app) gitHelper(ctx context.Context, args []string) error {
+	end := time.Now().Add(helper.GitTime)
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	if err := helper.Git(get.Helper{Caller: a.caller(ctx), End: end}, end, args, a.stdin, a.stdout); err != nil {
+		a.explain(err).PrintLine(a.stderr)
+	}
+	return nil
+}

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/protocol"
+)
+
+const (
+	secretPrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"secret","text":"Password of ` +
+		`ann\u001b[2J"}}`
+	noticePrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"notice",` +
+		`"text":"creating\nApp Credentials"}}`
+	loggedIn = `"result":{"profile":"work","outcome":"signed_in","client_id":"c-1","created":true,` +
+		`"provider":"spatiafi","issuer":"https://i",` +
+		`"keystore":"memory","expires_at":1790000839,"expires_in":839}`
+)
+
+// loginDaemon asks for a secret, says something, and accepts the secret "hunter2".
+func loginDaemon(t *testing.T) *fakeDaemon {
+	return newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
+		id := string(r.ID)
+		if r.Method != "login" {
+			say(`{"jsonrpc":"2.0","id":` + id + `,"error":{"code":-32601,"message":"unexpected"}}`)
+			return
+		}
+		say(secretPrompt)
+		in := hear()
+		if in.Method == "" {
+			return // the client has ended
+		}
+		say(`{"jsonrpc":"2.0","id":` + string(in.ID) + `,"result":{}}`)
+		say(noticePrompt)
+		say(`{"jsonrpc":"2.0","method":"later","params":{}}`)
+		if in.Method == "login_input" && in.Params["login_id"] == "L1" && in.Params["value"] == "hunter2" {
+			say(`{"jsonrpc":"2.0","id":` + id + `,` + loggedIn + `}`)
+			return
+		}
+		say(`{"jsonrpc":"2.0","id":` + id +
+			`,"error":{"code":-32001,"message":"the password is wrong","data":{"kind":"login_required","hint":"groat ` +
+			`login work"}}}`)
+	})
+}
+
+const signedIn = "signed in: profile work as client c-1 at https://i; access token good for 13m59s\n" +
+	"created: App Credentials c-1, which exist at the provider from now on\nnext: groat get work\n"
+
+func TestLoginFromStdin(t *testing.T) {
+	for _, stdin := range []string{"hunter2", "hunter2\n", "hunter2\r\n"} {
+		f := loginDaemon(t)
+		got := run(t, f.socket, stdin, "login", "work", "--provider", "spatiafi", "--username", "ann", "--secret-stdin")
+		if got != (outcome{0, signedIn, "groat: creating App Credentials\n"}) {
+			t.Errorf("%q: %+v", stdin, got)
+		}
+	}
+	f := loginDaemon(t)
+	got := run(t, f.socket, "hunter3\n", "login", "work", "--secret-stdin")
+	if got.code != report.ExitLoginRequired || !strings.HasSuffix(got.stderr,
+		"groat: error: the password is wrong\ngroat: hint: groat login work\n") {
+		t.Errorf("%+v", got)
+	}
+	if strings.Contains(got.stdout+got.stderr, "hunter") {
+		t.Errorf("the secret is shown: %+v", got)
+	}
+	got = run(t, f.socket, "hunter2\n", "login", "work", "--secret-stdin", "--json")
+	if !strings.HasPrefix(got.stdout,
+		`{"profile":"work","outcome":"signed_in","grant":"","client_id":"c-1","created":true,`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestLoginWithoutSecret(t *testing.T) {
+	for _, tt := range []struct {
+		stdin string
+		args  []string
+		says  string
+	}{
+		{"hunter2\n", nil, "there is no terminal to ask on\ngroat: hint: use --secret-stdin\n"},
+		{"", []string{"--secret-stdin"}, "it is empty"},
+		{"\n", []string{"--secret-stdin"}, "it is empty"},
+		{strings.Repeat("x", maxInput+1), []string{"--secret-stdin"}, "16 KiB"},
+	} {
+		f := loginDaemon(t)
+		got := run(t, f.socket, tt.stdin, append([]string{"login", "work"}, tt.args...)...)
+		if got.code != report.ExitUsage || got.stdout != "" || !strings.Contains(got.stderr, tt.says) ||
+			!twoLines(got.stderr) {
+			t.Errorf("%.20q: %+v", tt.stdin, got)
+		}
+		for _, r := range f.requests() {
+			if r.Method == "login_input" {
+				t.Errorf("%.20q was sent", r.Params["value"])
+			}
+		}
+	}
+}
+
+// The one secret on stdin is not the answer to two questions.
+func TestLoginAsksTwice(t *testing.T) {
+	f := newScriptedDaemon(t, func(_ request, say func(string), hear func() request) {
+		say(secretPrompt)
+		hear()
+		say(secretPrompt)
+		hear()
+	})
+	got := run(t, f.socket, "hunter2\n", "login", "work", "--secret-stdin")
+	if got.code != report.ExitUsage || !strings.Contains(got.stderr, causeSpent) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestLoginAsks(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string {
+		return `"result":{"profile":"work","outcome":"already_signed_in","client_id":"c","issuer":"https://i",` +
+			`"expires_in":60}`
+	})
+	t.Chdir("/")
+	got := run(t, f.socket, "", "login", "work", "--provider", "spatiafi", "--issuer", "https://i", "--token-url",
+		"https://t", "--auth-server", "https://a",
+		"--client-auth", "client_secret_jwt", "--client-id", "c", "--username", "u", "--scope", "a b",
+		"--audience", "au",
+		"--resource", "https://r2,x", "--api", "https://r1", "--trust", "https://t1", "--new-client",
+		"--grant", "device_code", "--no-browser", "--key", "k/../key.pem", "--certificate", "/c.pem", "--subject", "s",
+		"--key-alg", "PS256", "--key-id", "kid",
+		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral")
+	want := "already signed in: profile work as client c at https://i; its client works, nothing was changed\n" +
+		"note: profile work is in memory only, and gone when groatd ends\nnext: groat get work\n"
+	if got != (outcome{0, want, textResource}) {
+		t.Errorf("%+v", got)
+	}
+	params := map[string]any{
+		"profile": "work", "provider": "spatiafi", "issuer": "https://i", "token_url": "https://t",
+		"auth_server": "https://a",
+		"client_auth": "client_secret_jwt", "client_id": "c", "username": "u", "scope": "a b", "audience": "au",
+		"resources": []any{"https://r1", "https://r2,x"}, "trust": []any{"https://t1"}, "new_client": true,
+		"grant": "device_code", "no_browser": true, "key": "/key.pem", "certificate": "/c.pem", "subject": "s",
+		"key_alg": "PS256", "key_id": "kid",
+		"redirect": "http://127.0.0.1:8000/", "header": "X-Key", "prefix": "", "ephemeral": true,
+	}
+	if diff := cmp.Diff(params, f.requests()[0].Params); diff != "" {
+		t.Error(diff)
+	}
+	run(t, f.socket, "", "login", "work")
+	if diff := cmp.Diff(map[string]any{"profile": "work"}, f.requests()[1].Params); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What a login came to, in the words of each way to sign in.
+func TestSignedInForPeople(t *testing.T) {
+	var all strings.Builder
+	for _, grant := range grants() {
+		for _, outcome := range []string{protocol.SignedIn, protocol.AlreadySignedIn} {
+			r := protocol.LoginResult{Profile: "work", Outcome: outcome, Grant: grant, ClientID: "c-1",
+				Issuer: "https://i.example\u202e", ExpiresIn: 839}
+			all.WriteString(grant + ", " + outcome + ":\n" + string(textSignedIn(r, false)))
+		}
+	}
+	golden(t, "signedin.txt", all.String())
+}
+
+const providersResult = `"result":{"providers":[
+	{"provider":"earthscope","title":"EarthScope","grants":["device_code","client_credentials","authorization_code"]},
+	{"provider":"google","title":"Google","grants":["authorization_code","jwt_bearer"],"needs":"client_id"},
+	{"provider":"planet-legacy","title":"Planet (email and password)","grants":["key_login","api_key"],
+		"needs":"username","deprecated":"Planet asks its users\u001b to sign in with planet-user."},
+	{"provider":"sa","title":"A key","grants":["jwt_bearer","of_the_future"],"needs":"key"},
+	{"provider":"spatiafi","title":"SpatiaFi","grants":["app_credentials","client_credentials"],"needs":"username"}]}`
+
+func TestLoginListsProviders(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string {
+		return strings.NewReplacer("\n", "", "\t", "").Replace(providersResult)
+	})
+	for _, tt := range []struct {
+		golden string
+		args   []string
+	}{{"providers.txt", []string{"login"}}, {"providers.json", []string{"login", "--json"}}} {
+		got := run(t, f.socket, "", tt.args...)
+		if got.code != 0 || got.stderr != "" {
+			t.Errorf("%v: %+v", tt.args, got)
+		}
+		golden(t, tt.golden, got.stdout)
+	}
+	if got := run(t, f.socket, "", "__complete", "login", "--provider", ""); !strings.HasPrefix(got.stdout,
+		"earthscope\tEarthScope\ngoogle\tGoogle\n") {
+		t.Errorf("%+v", got)
+	}
+	for _, r := range f.requests() {
+		if r.Method != "providers" {
+			t.Errorf("%+v was asked", r)
+		}
+	}
+}
+
+// Without a terminal the address and the code are on stderr, nothing is opened, and the login waits.
+func TestLoginWithoutTerminal(t *testing.T) {
+	for _, tt := range []struct{ prompt, shows string }{
+		{devicePrompt, "groat: Sign in at as.example with this code, on any device\n\n  " +
+			"https://as.example/activate\n\n  code: BCDF-GHJK\n\n" +
+			"groat: the code is good for 15m0s; this waits for you\n"},
+		{browserPrompt, "groat: Sign in at as.example\n" +
+			"groat: open this address in a browser; this waits for you\n\n  " + authorizeURL + "\n\n"},
+	} {
+		f := newScriptedDaemon(t, func(r request, say func(string), _ func() request) {
+			say(tt.prompt)
+			say(noticePrompt)
+			say(`{"jsonrpc":"2.0","id":` + string(r.ID) + `,` + sessionResult + `}`)
+		})
+		env := map[string]string{"DISPLAY": ":0", "PATH": "/nonexistent"}
+		got := runEnv(t, f.socket, "", env, "login", "work")
+		want := outcome{0, sessionIn, tt.shows + "groat: creating App Credentials\n"}
+		notice := "groat: creating App Credentials\n" // it may come before a question was put
+		got.stderr = strings.Replace(got.stderr, notice, "", 1) + notice
+		if got != want {
+			t.Errorf("%+v\nwant %+v", got, want)
+		}
+	}
+}
+
+const (
+	authorizeURL = "https://as.example/authorize?client_id=c" +
+		"&redirect_uri=http%3A%2F%2F127.0.0.1%3A4711%2Fcallback&state=" +
+		"a-state-that-makes-it-longer-than-other-text-may-be-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" +
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaz"
+	browserPrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"browser","text":"Sign in ` +
+		`at as.example","url":"` + authorizeURL + `"}}`
+	devicePrompt = `{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"device","text":"Sign in at ` +
+		`as.example with this code, on any device",` +
+		`"url":"https://as.example/activate","code":"BCDF-GHJK","qr":"█▀█\n▄ █\n","expires_in":900}}`
+	sessionResult = `"result":{"profile":"work","outcome":"signed_in","grant":"device_code","client_id":"c-1",` +
+		`"issuer":"https://as.example","expires_in":839}`
+	sessionIn = "signed in: profile work at https://as.example; access token good for 13m59s\nnext: groat get " +
+		"work\n"
+)
+
+func TestOpenable(t *testing.T) {
+	for page, want := range map[string]bool{
+		"https://as.example/a?b=c&d=%20": true, "https://as.example": true,
+		"http://127.0.0.1:8080/x": true, "http://[::1]/": true, "http://localhost/": true,
+		"HTTPS://as.example": true,
+		"http://as.example/": false, "http://127.0.0.1.evil.example/": false,
+		"file:///etc/passwd": false, "--version": false, "": false,
+		"https://": false, "https:as.example": false, "javascript:alert(1)": false,
+		"https://a b/": false, "https://a/\n": false, "https://a/ä": false,
+		"https://as.example@evil.example/": false, "vscode://x": false, "https://a/\x7f": false,
+	} {
+		if got := openable(page); got != want {
+			t.Errorf("%q: %v", page, got)
+		}
+	}
+}
+
+func TestDisplay(t *testing.T) {
+	for _, tt := range []struct {
+		env  map[string]string
+		want bool
+	}{
+		{map[string]string{"DISPLAY": ":0"}, true},
+		{map[string]string{"WAYLAND_DISPLAY": "wayland-0"}, true},
+		{map[string]string{"DISPLAY": "localhost:10.0", "SSH_CONNECTION": "x"}, true},
+		{map[string]string{"SSH_CONNECTION": "x"}, false},
+		{map[string]string{"SSH_TTY": "/dev/pts/3", "WSL_DISTRO_NAME": "Debian"}, false},
+		{map[string]string{"WSL_DISTRO_NAME": "Debian"}, true},
+		{nil, false},
+	} {
+		a := &app{getenv: func(name string) string { return tt.env[name] }}
+		if got := a.hasDisplay(); got != tt.want && runtime.GOOS == "linux" {
+			t.Errorf("%v: %v", tt.env, got)
+		}
+	}
+}
+
+// What was added is said, with what was there before; if a session was left at its server, why.
+func TestF19WhatWasAddedIsSaid(t *testing.T) {
+	r := protocol.LoginResult{
+		Profile: "lab", Outcome: protocol.AlreadySignedIn, ClientID: "c", Issuer: "https://i",
+		Resources: []string{"https://a", "https://b\x1b[2J"}, Added: []string{"https://b\x1b[2J"},
+	}
+	want := "already signed in: profile lab as client c at https://i; its client works, nothing else was " +
+		"changed\n" +
+		"API origins of lab: https://a, https://b\ufffd[2J (added)\nnext: groat get lab\n"
+	if got := string(textSignedIn(r, false)); got != want {
+		t.Errorf("%q", got)
+	}
+	out := string(textLoggedOut(protocol.LogoutResult{Profile: "lab", Forgotten: true, NotEnded: "no\x1b"}, false))
+	if want := "note: the session was not ended at the server: no\ufffd\n"; !strings.Contains(out, want) {
+		t.Errorf("%q", out)
+	}
+}
+
+// A hint that says whom to trust is the command that was typed, also if the secret came by stdin.
+func TestJ9AHintKeepsSecretStdin(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string {
+		return `"error":{"code":-32006,"message":"m","data":{"kind":"config","hint":"groat login work --trust ` +
+			`https://t"}}`
+	})
+	for _, flags := range [][]string{{}, {"--secret-stdin"}} {
+		got := run(t, f.socket, "", append([]string{"login", "work"}, flags...)...)
+		if want := strings.Join(append([]string{"groat: hint: groat login work --trust https://t"}, flags...), " ") +
+			"\n"; !strings.HasSuffix(got.stderr, want) {
+			t.Errorf("%q, want %q", got.stderr, want)
+		}
+	}
+}

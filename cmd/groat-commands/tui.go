@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/groat-dev/groat/cmd/groat/get"
+	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// This file and its neighbours of the same first name own every sentence that groat says to a person, in the person's
+// words: App Credentials, access token, profile. An error is one line without a capital or a full stop; a hint is what
+// to type next.
+
+// Causes of an unreadable input, completed by errStdin.
+const (
+	causeSlow  = "it does not end"
+	causeEmpty = "it is empty"
+	causeNoFit = "it is too long for one request"
+	causeSpent = "a second secret was asked for, and there was only one on stdin"
+)
+
+func errUsage(msg, command string) *report.Failure {
+	return &report.Failure{Code: report.ExitUsage, Message: msg, Hint: command + " --help"}
+}
+
+func errUnknownCommand(name string, similar []string) *report.Failure {
+	f := errUsage(fmt.Sprintf("there is no command %q", name), "groat")
+	if len(similar) > 0 {
+		f.Hint = "groat " + similar[0]
+	}
+	return f
+}
+
+func errDuration(limit time.Duration) error {
+	return fmt.Errorf(`it must be a number of seconds or like "5m", and at most %s`,
+		report.DurationWords(int64(limit/time.Second)))
+}
+
+func msgOutput(format string) string {
+	return fmt.Sprintf("--output %q is none of %s", format, strings.Join(get.Formats, ", "))
+}
+
+func msgJSONAndOutput(format string) string {
+	return fmt.Sprintf("--json and --output %s exclude each other", format)
+}
+
+const msgSealedFlags = "--passphrase and --key-file are two ways to protect the sealed keystore, and only that one: " +
+	"use one of them"
+
+func inputTooLong(limit int) error { return fmt.Errorf("it is longer than %d KiB", limit>>10) }
+
+func errStdin(cause error) *report.Failure {
+	return &report.Failure{Code: report.ExitUsage, Message: "cannot use what is on stdin: " + cause.Error(),
+		Hint: "give it as one line on stdin", Cause: cause}
+}
+
+func errSecretUnused(profile string) *report.Failure {
+	return &report.Failure{Code: report.ExitUsage,
+		Message: "what is on stdin was not asked for, so it was neither used nor stored",
+		Hint:    "groat login " + profile}
+}
+
+func errRefusedInput() *report.Failure {
+	return &report.Failure{Code: report.ExitUsage, Message: "what is on stdin is no access token",
+		Hint: `printf %s "$TOKEN" | groat get PROFILE --refused`}
+}
+
+func errNoTerminal(flag string) *report.Failure {
+	return &report.Failure{Code: report.ExitUsage, Message: "this needs an answer, and there is no terminal to ask on",
+		Hint: "use --" + flag}
+}
+
+func errNothingTyped() *report.Failure {
+	return &report.Failure{Code: report.ExitUsage,
+		Message: "nothing was typed, so nothing was changed", Hint: "try again"}
+}
+
+func errPassphrasesDiffer() *report.Failure {
+	return &report.Failure{Code: report.ExitUsage,
+		Message: "the two passphrases differ, so nothing was changed", Hint: "try again"}
+}
+
+func errNotConfirmed() *report.Failure {
+	return &report.Failure{Code: report.ExitConfig,
+		Message: "not confirmed, so nothing was forgotten", Hint: "groat status"}
+}
+
+// errSignal says nothing: the person knows what they pressed.
+func errSignal(s syscall.Signal) *report.Failure {
+	return &report.Failure{Code: report.ExitSignal + int(s)}
+}
+
+func errWorkingDirectory(cause error) *report.Failure {
+	return &report.Failure{Code: report.ExitConfig,
+		Message: cause.Error(), Hint: "cd to another directory", Cause: cause}
+}
+
+// Questions.
+
+const (
+	promptPassphrase    = "Passphrase"
+	promptNewPassphrase = "New passphrase"
+	promptRepeat        = "The same again"
+	questionLogout      = "Forget them on this machine? [y/N] "
+	textDesktopAsks     = "groat: the desktop may ask you now, in a window of its own, to unlock its keychain\n"
+)
+
+// textPrompt is a question of groatd's as it stands before the cursor.
+func textPrompt(text string) string { return strings.TrimRight(sentence(text), ": ") + ": " }
+
+// Results.
+
+func textProfiles(r *protocol.ProfilesResult) []byte {
+	if len(r.Profiles) == 0 {
+		return []byte(textNoProfiles)
+	}
+	var rows [][]string
+	for _, p := range r.Profiles {
+		rows = append(rows, []string{p.Profile, p.Provider, p.Issuer, strings.Join(p.Resources, " ")})
+	}
+	return table([]string{"PROFILE", "PROVIDER", "SERVER", "SERVES"}, rows)
+}
+
+const textNoProfiles = "no profiles yet\nnext: groat login PROFILE --provider spatiafi --username YOU\n"
+
+func textStatus(r *protocol.StatusResult, now time.Time) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "groatd %s, process %d, running for %s; keystore: %s\n", clean(r.Release), r.PID,
+		report.DurationWords(now.Unix()-r.StartedAt), keystoreWords(r.Keystore))
+	if p := r.Place; p != nil && !p.Usual {
+		fmt.Fprintf(&b, "place: %s\n", clean(p.String()))
+	}
+	textNetworkLines(&b, r.Network)
+	if len(r.Profiles) == 0 {
+		b.WriteString(textNoProfiles)
+		return b.Bytes()
+	}
+	var rows [][]string
+	for _, p := range r.Profiles {
+		rows = append(rows, []string{p.Profile, p.State, tokenWords(p), nextWords(p), fmt.Sprint(p.Requests), p.Issuer})
+	}
+	b.WriteByte('\n')
+	b.Write(table([]string{"PROFILE", "STATE", "ACCESS TOKEN", "NEXT", "REQUESTS", "SERVER"}, rows))
+	for _, p := range r.Profiles {
+		if p.ClockOffset != 0 {
+			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), clockWords(p))
+		}
+		if p.Message != "" {
+			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), sentence(p.Message))
+		}
+		if p.Hint != "" {
+			fmt.Fprintf(&b, "hint: %s\n", sentence(p.Hint))
+		}
+	}
+	return b.Bytes()
+}
+
+// clockWords says that client assertions are not dated by this machine's clock.
+func clockWords(p protocol.ProfileStatus) string {
+	than := "behind"
+	offset := p.ClockOffset
+	if offset < 0 {
+		than, offset = "ahead of", -offset
+	}
+	return fmt.Sprintf("this machine's clock is %s %s the server's; client assertions are dated by the server's "+
+		"clock: check it with date -u",
+		report.DurationWords(offset), than)
+}
+
+func tokenWords(p protocol.ProfileStatus) string {
+	switch {
+	case p.Static:
+		return "does not expire"
+	case p.ExpiresIn > 0:
+		return "good for " + report.DurationWords(p.ExpiresIn)
+	case p.ExpiresAt > 0:
+		return "expired"
+	}
+	return "none yet"
+}
+
+func nextWords(p protocol.ProfileStatus) string {
+	switch {
+	case p.RetryIn > 0:
+		return "retry in " + report.DurationWords(p.RetryIn)
+	case p.RenewIn > 0:
+		return "renewal in " + report.DurationWords(p.RenewIn)
+	}
+	return ""
+}
+
+func keystoreWords(r protocol.KeystoreResult) string {
+	s := clean(r.Use)
+	if r.Key != "" {
+		s += " (key: " + clean(r.Key) + ")"
+	}
+	s += ", " + clean(r.State)
+	if r.Message != "" {
+		s += ": " + sentence(r.Message)
+	}
+	return s
+}
+
+func textKeystore(r *protocol.KeystoreResult) []byte {
+	return []byte("keystore: " + keystoreWords(*r) + "\n")
+}
+
+// textOtherKeystore says that GROAT_KEYSTORE does not count in this shell.
+func textOtherKeystore(here, used string) string {
+	return fmt.Sprintf("groat: GROAT_KEYSTORE is %s in this shell; groatd reads it only at its start, and uses %s\n",
+		nameOf(here), nameOf(used))
+}
+
+func textReloaded(r *protocol.ReloadResult) []byte {
+	return fmt.Appendf(nil, "configuration read; profiles: %d\n", r.Profiles)
+}
+
+func textWhoami(r *protocol.WhoamiResult) []byte {
+	var rows [][]string
+	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
+		value := r.Claims[name]
+		if f, ok := value.(float64); ok && f == float64(int64(f)) {
+			value = int64(f) // a user id is not 1e+06
+		}
+		rows = append(rows, []string{name, fmt.Sprint(value)})
+	}
+	return table([]string{"profile", r.Profile}, rows)
+}
+
+func textVersion(v versionJSON) []byte {
+	return fmt.Appendf(nil, "groat %s, protocol %d\n", v.Release, v.Protocol)
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// Sentences of signing in and out.
+
+const msgNoProfile = "name the profile to sign in"
+
+// ways are the kinds of sign-in, as people give them to --grant, and what they are.
+var ways = [][2]string{
+	{"authorization_code", "in a browser on this machine, or on another one, from where you paste the address"},
+	{"device_code", "in a browser on any device, with a code that groat shows"},
+	{"client_credentials", "with a client id and its secret (--client-id) or key (--key)"},
+	{"jwt_bearer", "with a key file, such as a service account's (--key)"},
+	{"token_exchange", "with another server's token"},
+	{"password", "with your user name and password (--username)"},
+	{"app_credentials", "with your user name and password (--username), used once to create App Credentials"},
+	{"api_key", "with an API key that you have"},
+	{"key_login", "with your user name and password (--username), used once to get an API key"},
+}
+
+// grants are the words that --grant takes.
+func grants() []string {
+	var names []string
+	for _, w := range ways {
+		names = append(names, w[0])
+	}
+	return names
+}
+
+// textProviders shows the presets, what the words in their table mean, and how any other server is used.
+func textProviders(r *protocol.ProvidersResult) []byte {
+	var rows [][]string
+	var b, old bytes.Buffer
+	offered := map[string]bool{}
+	for _, p := range r.Providers {
+		title := p.Title
+		if p.Deprecated != "" {
+			title += " (deprecated)"
+			fmt.Fprintf(&old, "%s: %s\n", clean(p.Provider), clean(p.Deprecated))
+		}
+		for _, g := range p.Grants {
+			offered[g] = true
+		}
+		rows = append(rows, []string{p.Provider, title, strings.Join(p.Grants, ", "), flagFor(p.Needs)})
+	}
+	b.Write(table([]string{"PROVIDER", "OF", "SIGNS IN BY", "NEEDS"}, rows))
+	b.WriteByte('\n')
+	for _, w := range ways {
+		if offered[w[0]] {
+			fmt.Fprintf(&b, "  %-18s  %s\n", w[0], w[1])
+		}
+	}
+	if old.Len() > 0 {
+		fmt.Fprintf(&b, "\n%s", &old)
+	}
+	b.WriteString(textHowToLogin)
+	return b.Bytes()
+}
+
+const textHowToLogin = `
+sign in:           groat login NAME --provider PROVIDER     (NAME is for you to choose; the first way is the default)
+in another way:    groat login NAME --provider PROVIDER --grant WAY
+any other server:  groat login NAME --issuer URL --client-id ID
+without discovery: groat login NAME --token-url URL --client-id ID
+`
+
+// flagFor is the flag that brings what a sign-in needs.
+func flagFor(need string) string {
+	switch need {
+	case "username":
+		return "--username YOU"
+	case "client_id":
+		return "--client-id ID"
+	case "key":
+		return "--key FILE"
+	}
+	return need
+}
+
+// Prompts.
+
+const (
+	questionPaste = "groat: if your browser is on another machine, paste the address that it ended at (or the code " +
+		"in it) here:\n"
+	textNotOpened = "groat: no browser could be opened: open the address yourself\n"
+)
+
+const textResource = "groat: --resource is now --api: it adds an API's origin (RFC 8707 calls something else a " +
+	"resource)\n"
+
+func textNotice(text string) string { return "groat: " + sentence(text) + "\n" }
+
+func textConfirm(text string) string { return "groat: " + clean(text) + " [y/N] " }
+
+func textDevice(p protocol.Prompt) string {
+	var b strings.Builder
+	b.WriteString(textNotice(p.Text))
+	fmt.Fprintf(&b, "\n  %s\n\n  code: %s\n\n", address(p.URL), sentence(p.Code))
+	if p.ExpiresIn > 0 {
+		fmt.Fprintf(&b, "groat: the code is good for %s; this waits for you\n", report.DurationWords(p.ExpiresIn))
+	}
+	return b.String()
+}
+
+func textBrowser(p protocol.Prompt, opened bool) string {
+	what := "open this address in a browser"
+	if opened {
+		what = "your browser opens this address"
+	}
+	return fmt.Sprintf("%sgroat: %s; this waits for you\n\n  %s\n\n", textNotice(p.Text), what, address(p.URL))
+}
+
+// address is a URL in full, since half of one is of no use; what is none is foreign text as any other.
+func address(url string) string {
+	if openable(url) {
+		return url
+	}
+	return sentence(url)
+}
+
+// Results.
+
+func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
+	var b bytes.Buffer
+	profile, client, issuer := clean(r.Profile), nameOf(r.ClientID), sentence(r.Issuer)
+	already := r.Outcome == protocol.AlreadySignedIn
+	next := "groat get " + profile
+	switch r.Grant {
+	case "api_key", "key_login":
+		fmt.Fprintf(&b, "signed in: profile %s with an API key at %s; it does not expire\n", profile, issuer)
+		if r.Grant == "api_key" {
+			b.WriteString("note: the key was not tried out; whether it works shows at the first use\n")
+		}
+		next += headerOnly(r.Grant)
+	case "authorization_code", "device_code", "password", "token_exchange":
+		if already {
+			fmt.Fprintf(&b, "already signed in: profile %s at %s; its session works, %s\n", profile, issuer, changed(r))
+		} else {
+			fmt.Fprintf(&b, "signed in: profile %s at %s; access token good for %s\n", profile, issuer,
+				report.DurationWords(r.ExpiresIn))
+		}
+	default:
+		what := "its client works"
+		switch r.Grant {
+		case "app_credentials":
+			what = "its App Credentials work"
+		case "jwt_bearer":
+			what = "its key works"
+		}
+		if already {
+			fmt.Fprintf(&b, "already signed in: profile %s as client %s at %s; %s, %s\n", profile, client, issuer, what,
+				changed(r))
+		} else {
+			fmt.Fprintf(&b, "signed in: profile %s as client %s at %s; access token good for %s\n", profile, client,
+				issuer, report.DurationWords(r.ExpiresIn))
+		}
+	}
+	if r.Created {
+		fmt.Fprintf(&b, "created: App Credentials %s, which exist at the provider from now on\n", client)
+	}
+	if ephemeral {
+		fmt.Fprintf(&b, "note: profile %s is in memory only, and gone when groatd ends\n", profile)
+	}
+	if len(r.Resources) > 0 {
+		fmt.Fprintf(&b, "API origins of %s: %s\n", profile, textAPIs(r))
+	}
+	fmt.Fprintf(&b, "next: %s\n", next)
+	return b.Bytes()
+}
+
+func changed(r protocol.LoginResult) string {
+	switch {
+	case len(r.Added) > 0:
+		return "nothing else was changed"
+	case r.Changed:
+		return "and its configuration was changed"
+	}
+	return "nothing was changed"
+}
+
+// textAPIs lists the API origins of a profile, with a mark behind those that came with this login.
+func textAPIs(r protocol.LoginResult) string {
+	var all []string
+	for _, o := range r.Resources {
+		text := clean(o)
+		if slices.Contains(r.Added, o) {
+			text += " (added)"
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+func textLogoutWarning(r protocol.LogoutResult) string {
+	return fmt.Sprintf("groat: the App Credentials %s of profile %s will still exist at %s, where they cannot be "+
+		"deleted;\n"+
+		"groat: their secret was shown only once, so forgetting them here cannot be undone\n",
+		orDash(nameOf(r.ClientID)), clean(r.Profile), sentence(r.Issuer))
+}
+
+func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
+	var b bytes.Buffer
+	profile, issuer := clean(r.Profile), sentence(r.Issuer)
+	if r.Revoked {
+		fmt.Fprintf(&b, "signed out: the session at %s has ended, and profile %s is forgotten on this machine\n",
+			issuer, profile)
+	} else {
+		fmt.Fprintf(&b, "signed out: profile %s is forgotten on this machine\n", profile)
+	}
+	if r.NotEnded != "" {
+		fmt.Fprintf(&b, "note: the session was not ended at the server: %s\n", clean(r.NotEnded))
+	}
+	switch {
+	case r.ClientID != "":
+		fmt.Fprintf(&b, "note: client %s still exists at %s\n", nameOf(r.ClientID), issuer)
+	case keepRemote && issuer != "":
+		fmt.Fprintf(&b, "note: nothing was ended at %s\n", issuer)
+	}
+	return b.Bytes()
+}

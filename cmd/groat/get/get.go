@@ -1,0 +1,144 @@
+// Package get asks groatd for an access token and prints it: it is "groat get", and makes the requests of credential
+// helpers.
+//
+// The invariants: what is printed is one write; it holds no token whose alphabet could break out of the format. What is
+// not here: how the arguments are parsed, how a groatd is started, sentences for people.
+package get
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/protocol/frame"
+)
+
+// Formats are what --output may say.
+var Formats = []string{"token", "header", "json", "env"}
+
+// Options are the flags of "groat get" that say what to print and for how long to wait.
+type Options struct {
+	MinTTL, Wait    Seconds
+	Scope, Audience string
+	Output          string
+	JSON            bool
+}
+
+// The answers to options that are no options.
+var (
+	// ErrFormat means that Output is none of [Formats].
+	ErrFormat = errors.New("no such format")
+	// ErrFormats means that both JSON and another Output are asked for.
+	ErrFormats = errors.New("two formats")
+)
+
+// Format returns the format that the options ask for. Its error is [ErrFormat] or [ErrFormats].
+func (o *Options) Format() (string, error) {
+	switch {
+	case o.JSON && o.Output != "" && o.Output != "json":
+		return "", ErrFormats
+	case o.JSON:
+		return "json", nil
+	case o.Output == "":
+		return "token", nil
+	case !slices.Contains(Formats, o.Output):
+		return "", ErrFormat
+	}
+	return o.Output, nil
+}
+
+// answerTime is how long groatd may take beyond the wait that a request allows: the machine may be busy.
+const answerTime = 10 * time.Second
+
+// Request returns the request that the options describe. An empty profile leaves the choice of the only one to groatd.
+func (o *Options) Request(profile string) Request {
+	return Request{
+		Params: frame.TokenParams{Profile: profile, MinTTL: o.MinTTL.N, Wait: o.Wait.N, Scope: o.Scope,
+			Audience: o.Audience},
+		Limit: o.Wait.or(frame.DefaultWait) + answerTime,
+	}
+}
+
+// Request is one request for a token.
+type Request struct {
+	Params frame.TokenParams
+	// Refused is a token that an API has refused: a better one is asked for. Empty if there is none.
+	Refused string
+	// Limit is how long groatd may take once it is reached.
+	Limit time.Duration
+	// End bounds all of it, or is zero.
+	End time.Time
+}
+
+// Caller reaches groatd.
+type Caller struct {
+	// Route finds out where groatd is looked for.
+	Route func() (*frame.Route, error)
+	// Connect returns a connection to the groatd of a route. The first request on it may be made twice and holds no
+	// secret ([frame.Route.Reach]).
+	Connect func(*frame.Route) (*frame.Conn, error)
+}
+
+// Do has groatd answer a request. If groatd ended before it answered, it is asked once more: a request for a token may
+// be made twice. The error is a [*frame.Error], a [*report.Failure], or one of Connect's.
+func (c Caller) Do(q Request) (t frame.Token, err error) {
+	err = RetryClosed(q.End, func() error {
+		t, err = c.once(q)
+		return err
+	})
+	return t, err
+}
+
+func (c Caller) once(q Request) (frame.Token, error) {
+	r, err := c.Route()
+	if err != nil {
+		return frame.Token{}, report.NoRoute(err)
+	}
+	for {
+		conn, err := c.Connect(r)
+		if err != nil {
+			return frame.Token{}, err
+		}
+		deadline := time.Now().Add(q.Limit)
+		if !q.End.IsZero() && q.End.Before(deadline) {
+			deadline = q.End
+		}
+		conn.SetDeadline(deadline)
+		t, err := q.ask(conn)
+		conn.Close()
+		if frame.OtherPlace(err) == nil || !r.PlainIsAnothers() {
+			return t, NamePlaces(r, frame.OtherPlace(err), err)
+		}
+	}
+}
+
+func (q Request) ask(c *frame.Conn) (frame.Token, error) {
+	if q.Refused != "" {
+		return c.Reject(q.Params, q.Refused)
+	}
+	return c.Token(q.Params)
+}
+
+// NamePlaces names both places if a groatd refused because the caller's is another.
+func NamePlaces(r *frame.Route, theirs *frame.Place, err error) error {
+	if theirs == nil || r.Place == nil {
+		return err
+	}
+	return report.OtherPlace(r.OwnSocket(), *theirs, *r.Place, err)
+}
+
+// RetryClosed repeats what may be asked more than once. If groatd ended before it answered (it was killed, or needed
+// the room), the one that runs then is asked: after a pause, for one that is ending may still take connections, and two
+// times at most. Nothing is begun after end, unless it is zero.
+func RetryClosed(end time.Time, f func() error) error {
+	err := f()
+	for _, pause := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond} {
+		if !errors.Is(err, frame.ErrClosed) || !end.IsZero() && time.Until(end) < pause {
+			break
+		}
+		time.Sleep(pause)
+		err = f()
+	}
+	return err
+}

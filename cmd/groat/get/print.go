@@ -1,0 +1,93 @@
+package get
+
+import (
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/strictjson"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// Print writes the token in the format asked for, in one write.
+//
+// No format but json quotes anything, so the alphabet of RFC 6750's b64token is checked here once more: a newline in a
+// token would be a header, an option or a command to whatever reads our output.
+func Print(w io.Writer, format string, t frame.Token) error {
+	out, err := appendToken(nil, format, t)
+	if err != nil {
+		return err
+	}
+	return Write(w, append(out, '\n'))
+}
+
+// Write writes to stdout at once. If the reader has closed the pipe, the runtime ends this process by SIGPIPE, and
+// nothing is printed.
+func Write(w io.Writer, b []byte) error {
+	if _, err := w.Write(b); err != nil {
+		return report.CannotWrite(err)
+	}
+	return nil
+}
+
+func appendToken(out []byte, format string, t frame.Token) ([]byte, error) {
+	if t.Static {
+		return appendKey(out, format, t)
+	}
+	if !frame.ValidToken(t.AccessToken) || !strings.EqualFold(t.TokenType, "Bearer") {
+		return nil, report.BadToken()
+	}
+	switch format {
+	case "header":
+		if !frame.ValidHeader(t.Header, t.AccessToken) {
+			return nil, report.BadToken()
+		}
+		return append(out, t.Header...), nil
+	case "env":
+		out = append(out, "GROAT_ACCESS_TOKEN="...)
+		out = append(out, t.AccessToken...)
+		out = append(out, "\nGROAT_EXPIRES_AT="...)
+		return strconv.AppendInt(out, t.ExpiresAt, 10), nil
+	case "json":
+		return appendTokenJSON(out, t), nil
+	}
+	return append(out, t.AccessToken...), nil
+}
+
+// appendKey appends an API key, which is any printable ASCII: only if that can do no harm.
+func appendKey(out []byte, format string, t frame.Token) ([]byte, error) {
+	switch {
+	case format != "header" && format != "json":
+		return nil, report.StaticKey(t.Profile, format)
+	case !frame.ValidHeader(t.Header, t.AccessToken):
+		return nil, report.BadToken()
+	case format == "header":
+		return append(out, t.Header...), nil
+	}
+	// It is none of what RFC 6749 calls a token, so no member is called access_token.
+	out = appendMember(out, `{"api_key":`, t.AccessToken)
+	out = appendMember(out, `,"header":`, t.Header)
+	return append(appendMember(out, `,"static":true,"profile":`, t.Profile), '}'), nil
+}
+
+// appendTokenJSON appends what RFC 6749 §5.1 calls a token response, with the integer expires_at that authlib,
+// requests-oauthlib and httpx's adapters expect of a stored token. There is no refresh_token: renewing is groatd's.
+func appendTokenJSON(out []byte, t frame.Token) []byte {
+	out = appendMember(out, `{"access_token":`, t.AccessToken)
+	out = append(out, `,"token_type":"Bearer","expires_at":`...)
+	out = strconv.AppendInt(out, t.ExpiresAt, 10)
+	out = append(out, `,"expires_in":`...)
+	out = strconv.AppendInt(out, t.ExpiresIn, 10)
+	if t.Scope != "" {
+		out = appendMember(out, `,"scope":`, t.Scope)
+	}
+	return append(appendMember(out, `,"profile":`, t.Profile), '}')
+}
+
+// appendMember appends a member whose value is foreign text. The result is safe on a terminal.
+func appendMember(out []byte, name, value string) []byte {
+	out = append(out, name...)
+	return append(out, visible.JSON(strictjson.AppendString(nil, value))...)
+}

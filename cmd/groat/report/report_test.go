@@ -1,0 +1,78 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/groat-dev/groat/protocol/frame"
+)
+
+func TestEveryKindHasAnExitCode(t *testing.T) {
+	for _, k := range []frame.Kind{frame.LoginRequired, frame.Temporary, frame.Denied, frame.Locked,
+		frame.UnknownProfile, frame.Config, frame.KeystoreUnavailable} {
+		if exitOf(k) == ExitInternal {
+			t.Errorf("%s has no exit code of its own", k)
+		}
+	}
+	if exitOf(frame.Internal) != ExitInternal || exitOf("of the future") != ExitInternal {
+		t.Error("what is not known is not a fault of groatd's")
+	}
+}
+
+func TestTwoLines(t *testing.T) {
+	for _, tt := range []struct{ err, two, one string }{
+		{"plain", "groat: error: plain\ngroat: hint: groat status\n", "groat: plain (groat status)\n"},
+		{"a\nb\x1b[2J", "groat: error: a b\ufffd[2J\ngroat: hint: groat status\n", "groat: a b\ufffd[2J (groat status)\n"},
+	} {
+		f := Describe(fmt.Errorf("%s", tt.err))
+		var two, one strings.Builder
+		f.Print(&two)
+		f.PrintLine(&one)
+		if two.String() != tt.two || one.String() != tt.one {
+			t.Errorf("%q %q", &two, &one)
+		}
+	}
+	var nothing strings.Builder
+	(&Failure{Code: ExitSignal + 2}).Print(&nothing)
+	(&Failure{Code: ExitSignal + 2}).PrintLine(&nothing)
+	(&Failure{Message: "m"}).PrintLine(&nothing)
+	if nothing.String() != "groat: m\n" {
+		t.Errorf("%q", &nothing)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	made := &Failure{Code: 7, Message: "made"}
+	for _, tt := range []struct {
+		err  error
+		code int
+		says string
+	}{
+		{fmt.Errorf("in: %w", made), 7, "made"},
+		{os.ErrDeadlineExceeded, ExitUnavailable, "does not answer"},
+		{fmt.Errorf("%w: %w", frame.ErrClosed, syscall.ECONNRESET), ExitUnavailable, "before it answered"},
+		{&frame.DialError{Socket: "/s", Err: frame.ErrForeignServer}, ExitDenied, "nothing was sent to /s"},
+		{&frame.DialError{Socket: "/s", Err: syscall.EACCES}, ExitUnavailable, "permission denied"},
+		{NoCommands("groat-commands", "/bin", nil), ExitInternal, "not beside groat in /bin"},
+		{NoCommands("groat-commands", "/bin", syscall.EACCES), ExitInternal, "permission denied"},
+		{errors.New("else"), ExitInternal, "else"},
+	} {
+		if f := Describe(tt.err); f.Code != tt.code || !strings.Contains(f.Message, tt.says) {
+			t.Errorf("%v: %d %q", tt.err, f.Code, f.Message)
+		}
+	}
+}
+
+func TestDurationWords(t *testing.T) {
+	for seconds, want := range map[int64]string{
+		-5: "0s", 0: "0s", 59: "59s", 839: "13m59s", 3600: "1h0m", 90061: "25h1m", 400000: "4d15h", 1 << 62: "36500d0h",
+	} {
+		if got := DurationWords(seconds); got != want {
+			t.Errorf("%d: %s, want %s", seconds, got, want)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/ownpath"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// A message is one line without a capital or a full stop; a hint is what to type next.
+
+// BadToken says that what groatd handed out is not printed.
+func BadToken() *Failure {
+	return &Failure{Code: ExitInternal,
+		Message: "groatd handed out something that is no bearer token, so it was not printed", Hint: "groat status"}
+}
+
+// StaticKey says that an API key has no such format.
+func StaticKey(profile, format string) *Failure {
+	return &Failure{Code: ExitUsage,
+		Message: "profile " + profile + " has an API key, which is no access token: it is not printed as " + format,
+		Hint:    "groat get " + profile + " --output header"}
+}
+
+// CannotWrite says that the answer could not be written to stdout.
+func CannotWrite(cause error) *Failure {
+	return &Failure{Code: ExitInternal, Message: "cannot write the answer: " + cause.Error(),
+		Hint: "send the output somewhere else", Cause: cause}
+}
+
+// NoRoute says why the environment leads to no socket.
+func NoRoute(cause error) *Failure {
+	f := &Failure{Code: ExitConfig, Message: cause.Error(), Hint: "set GROAT_SOCKET to another absolute path",
+		Cause: cause}
+	if errors.Is(cause, frame.ErrNoHome) {
+		f.Hint = "HOME=" + ownpath.SpareHome() + " groat status"
+	}
+	return f
+}
+
+// OtherPlace says that the groatd at a socket is another place's.
+func OtherPlace(socket string, theirs, ours frame.Place, cause error) *Failure {
+	return &Failure{Code: ExitConfig,
+		Message: fmt.Sprintf("groatd at %s is another place's (%s); this is %s", socket,
+			visible.Text(theirs.String()), ours),
+		Hint: "env -u GROAT_SOCKET groat status", Cause: cause}
+}
+
+// NoAnswer says that groatd took too long.
+func NoAnswer(cause error) *Failure {
+	return &Failure{Code: ExitUnavailable, Message: "groatd does not answer", Hint: "groat status", Cause: cause}
+}
+
+// Unexpected shows an error as it is.
+func Unexpected(cause error) *Failure {
+	return &Failure{Code: ExitInternal, Message: cause.Error(), Hint: "groat status", Cause: cause}
+}
+
+// NoCommands says that the program for everything but the hot path is missing.
+func NoCommands(name, dir string, cause error) *Failure {
+	f := &Failure{Code: ExitInternal, Message: name + " is not beside groat in " + dir,
+		Hint: "install groat anew: groat, groatd and " + name + " belong in one directory", Cause: cause}
+	if cause != nil {
+		f.Message = "cannot run " + name + " in " + dir + ": " + cause.Error()
+	}
+	return f
+}
+
+func hungUp(cause error) *Failure {
+	return &Failure{Code: ExitUnavailable, Message: "groatd ended the connection before it answered",
+		Hint: "try again", Cause: cause}
+}
+
+func oldDaemon(cause error) *Failure {
+	return &Failure{Code: ExitInternal,
+		Message: "the groatd that runs is of another version and does not know this command",
+		Hint:    "restart groatd", Cause: cause}
+}
+
+func dialFailed(e *frame.DialError) *Failure {
+	hint := "ls -l " + visible.Word(e.Socket)
+	if errors.Is(e, frame.ErrForeignServer) {
+		return &Failure{Code: ExitDenied, Message: e.Error() + ": nothing was sent to " + e.Socket, Hint: hint,
+			Cause: e}
+	}
+	return &Failure{Code: ExitUnavailable, Message: "groatd cannot be reached: " + e.Error(), Hint: hint, Cause: e}
+}
+
+// defaultHint is for an answer of groatd's that brings none.
+func defaultHint(e *frame.Error) string {
+	if e.MaxMinTTL > 0 {
+		return "the greatest possible value is --min-ttl " + strconv.FormatInt(e.MaxMinTTL, 10)
+	}
+	if e.Code == frame.CodeInvalidParams {
+		return "groat --help"
+	}
+	switch e.Kind {
+	case frame.LoginRequired:
+		return "groat login PROFILE"
+	case frame.Temporary:
+		if e.RetryAfter > 0 {
+			return "try again in " + DurationWords(e.RetryAfter)
+		}
+		return "try again"
+	case frame.Locked:
+		return "groat unlock"
+	case frame.UnknownProfile:
+		return "groat list"
+	case frame.Config:
+		return "groatd --check"
+	case frame.KeystoreUnavailable:
+		return "groat keystore"
+	}
+	return "groat status"
+}
+
+func number(n time.Duration) string { return strconv.FormatInt(int64(n), 10) }
