@@ -46,8 +46,7 @@ var (
 const tiers = "packaging/testing/tier/"
 
 // long lists the files that may be longer, and why.
-var long = map[string]string{
-}
+var long = map[string]string{}
 
 func TestFiles(t *testing.T) {
 	files := 0
