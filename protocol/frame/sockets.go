@@ -88,7 +88,8 @@ func candidates(uid int, getenv func(string) string, place Place) iter.Seq[candi
 		usual := "/run/user/" + id
 		if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && filepath.Clean(dir) != usual {
 			dir = filepath.Clean(dir)
-			if !yield(candidate{parent: dir, dir: filepath.Join(dir, "groat"), private: true, alias: true, session: true}) {
+			c := candidate{parent: dir, dir: filepath.Join(dir, "groat"), private: true, alias: true, session: true}
+			if !yield(c) {
 				return
 			}
 		}

@@ -157,7 +157,8 @@ func notInHost(r rune) bool {
 }
 
 // isLoopback reports whether host, with or without a port, is this machine by its very name: localhost, an address of
-// 127.0.0.0/8 in its usual form, or ::1. Package net/netip would know every other spelling, and takes its time to start.
+// 127.0.0.0/8 in its usual form, or ::1. Package net/netip would know every other spelling, and takes its time to
+// start.
 func isLoopback(host string) bool {
 	if port, ok := strings.CutPrefix(host, "[::1]"); ok {
 		return port == "" || port[0] == ':' && isNumber(port[1:], 65535)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,9 @@ func startAgent(bin, dir string) (*agent, error) {
 			"XDG_RUNTIME_DIR=" + filepath.Join(dir, "run"),
 		},
 		server: sandbox.New(sandbox.Options{Clients: []sandbox.Client{{ID: clientID, Secret: secret}}}),
+	}
+	if err := os.Mkdir(filepath.Join(dir, "run"), 0o700); err != nil {
+		return nil, err
 	}
 	if err := a.server.Start(""); err != nil {
 		return nil, err
