@@ -21,6 +21,7 @@ func (p Profile) Server() (grant.Server, []string, error) {
 		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth),
 		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint, Redirect: p.Redirect,
 	}
+	s.StrictScope = p.StrictScope
 	p.header(&s)
 	return s, p.Resources, s.Check()
 }
@@ -45,6 +46,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	if err != nil {
 		return s, nil, err
 	}
+	s.StrictScope = p.StrictScope
 	p.header(&s)
 	if p.ClientAuth != "" {
 		s.ClientAuth, s.RefreshAuth = grant.Method(p.ClientAuth), ""
