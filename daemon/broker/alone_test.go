@@ -49,9 +49,9 @@ func grantsNoWish(w *env, err error) {
 	})
 }
 
-// F1: a scope or audience that fails, with whatever code, is held back alone. The default token is there at each
+// A scope or audience that fails, with whatever code, is held back alone. The default token is there at each
 // moment, is renewed in time, and comes at once after a restart.
-func TestF1AWishThatFailsIsHeldBackAlone(t *testing.T) {
+func TestAWishThatFailsIsHeldBackAlone(t *testing.T) {
 	for _, answer := range answersToAWish {
 		for _, wish := range wishes {
 			answer.Where, answer.Reason = "auth.example.org", "said so"
@@ -103,7 +103,7 @@ func afterRestart(t *testing.T, w *env, left []Block) {
 }
 
 // A failure that is about every request of the profile alike holds back all of them, whatever was asked for.
-func TestF1WhatIsNotAboutTheWishHoldsBackTheProfile(t *testing.T) {
+func TestWhatIsNotAboutTheWishHoldsBackTheProfile(t *testing.T) {
 	for _, answer := range []*grant.Error{
 		{Class: grant.Transient},     // no connection
 		{Class: grant.TransientSlow}, // a certificate
@@ -128,7 +128,7 @@ func TestF1WhatIsNotAboutTheWishHoldsBackTheProfile(t *testing.T) {
 
 // Where a server refuses the credential, each scope finds that out for itself only until the default token was asked
 // for, which happens at once.
-func TestF1ADeadCredentialIsFoundByOneRequestMore(t *testing.T) {
+func TestADeadCredentialIsFoundByOneRequestMore(t *testing.T) {
 	for _, answer := range []*grant.Error{
 		{Class: grant.Refused, Status: 400, Code: "invalid_grant"},
 		{Class: grant.InvalidClient, Status: 401, Code: "invalid_client"},
