@@ -219,7 +219,7 @@ func TestDiscoverEverything(t *testing.T) {
 		s := grant.Server{
 			Issuer: "URL", ByIssuer: true, TokenEndpoint: "URL/t", ClientAuth: grant.None,
 			AuthorizeEndpoint: "URL/a", DeviceEndpoint: "URL/d",
-			PAREndpoint:    "URL/p", RevocationEndpoint: "URL/r", Userinfo: "URL/u",
+			PAREndpoint: "URL/p", RevocationEndpoint: "URL/r", Userinfo: "URL/u",
 			Grants: []grant.Kind{grant.ByAuthorizationCode, grant.ByDeviceCode, grant.ByClientCredentials},
 		}
 		change(&s)
