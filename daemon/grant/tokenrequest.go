@@ -36,7 +36,7 @@ func (r Request) form() form {
 func (e *Endpoint) requestToken(ctx context.Context, q tokenRequest) (Session, error) {
 	for again := !q.unrepeatable; ; again = false {
 		s, used, err := e.requestTokenOnce(ctx, q)
-		if !q.by.signs() {
+		if !q.by.Signs() {
 			return s, err
 		}
 		err, other := e.noteAssertion(e.server.TokenEndpoint, used, q.maybeClock, err)
@@ -136,7 +136,7 @@ func (e *Endpoint) requestBeside(ctx context.Context, c httpRequest, item keysto
 		return Answer{}, err
 	}
 	plain := c
-	for again := by.signs(); ; again = false {
+	for again := by.Signs(); ; again = false {
 		c = plain
 		c.body = append(form{}, plain.body...)
 		used, err := e.addClientCredentials(&c, by, item)
@@ -151,7 +151,7 @@ func (e *Endpoint) requestBeside(ctx context.Context, c httpRequest, item keysto
 			err = verdict.withServer(c.url)
 		}
 		other := false
-		if by.signs() {
+		if by.Signs() {
 			err, other = e.noteAssertion(c.url, used, aboutTheClient, err)
 		}
 		if !again || !other {
