@@ -28,6 +28,10 @@ type LoginParams struct {
 	// and none.
 	KeyAlg string `json:"key_alg,omitempty"`
 	KeyID  string `json:"key_id,omitempty"`
+	// AssertionAudience is an assertion's aud: "issuer", "endpoint" (the token endpoint), "called" (the one that is
+	// called) or a URI; empty is as the provider's preset says, "issuer" for a client of a server that Issuer names,
+	// and else "endpoint".
+	AssertionAudience string `json:"assertion_audience,omitempty"`
 	// Subject is whom an assertion speaks for (RFC 7523 §3).
 	Subject string `json:"subject,omitempty"`
 	// Redirect is the loopback redirect URI that the client is registered with; empty means any port of 127.0.0.1.

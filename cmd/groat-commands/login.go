@@ -56,6 +56,7 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.Key, "key", "", flagKey)
 	fs.StringVar(&p.KeyAlg, "key-alg", "", flagKeyAlg)
 	fs.StringVar(&p.KeyID, "key-id", "", flagKeyID)
+	fs.StringVar(&p.AssertionAudience, "assertion-audience", "", flagAssertionAudience)
 	fs.StringVar(&p.Certificate, "certificate", "", flagCertificate)
 	fs.StringVar(&p.Subject, "subject", "", flagSubject)
 	fs.StringVar(&p.Redirect, "redirect", "", flagRedirect)
@@ -70,6 +71,8 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.BoolVar(&o.json, "json", false, flagJSON)
 	cmd.RegisterFlagCompletionFunc("provider", a.completeProviders)
 	cmd.RegisterFlagCompletionFunc("grant", cobra.FixedCompletions(grants(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("assertion-audience", cobra.FixedCompletions([]string{"issuer", "endpoint",
+		"called"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

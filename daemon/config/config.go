@@ -42,9 +42,18 @@ type Profile struct {
 	// Redirect is the loopback redirect URI that the client is registered with (RFC 8252 §7.3); empty means any port of
 	// 127.0.0.1.
 	Redirect string `toml:"redirect,omitempty"`
+	// Discovered means that the server is known by its issuer, whose metadata named the endpoints. It matters for
+	// assertions alone.
+	Discovered bool `toml:"discovered,omitempty"`
+	// AssertionAudience is the aud of the assertions that the profile signs: "issuer", "endpoint" (the token endpoint),
+	// "called" (the one that a request goes to) or a URI. Empty means the preset's; without one the issuer for a client
+	// of a discovered server, else the token endpoint.
+	AssertionAudience string `toml:"assertion_audience,omitempty"`
 	// Scope and Audience are requested where a caller names none.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`
+	// StrictScope refuses a token that may do more than Scope asked for.
+	StrictScope bool `toml:"strict_scope,omitempty"`
 	// Resources are the origins of APIs that a helper may send a token of this profile to, instead of the preset's own.
 	// An origin that the profile's credential is not sealed for is sent none.
 	Resources []string `toml:"resources,omitempty"`

@@ -19,9 +19,9 @@ func (p Profile) Server() (grant.Server, []string, error) {
 	}
 	s := grant.Server{
 		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth),
-		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint, Redirect: p.Redirect,
+		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint, ByIssuer: p.Discovered,
 	}
-	p.header(&s)
+	p.Adjust(&s)
 	return s, p.Resources, s.Check()
 }
 
@@ -45,12 +45,9 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	if err != nil {
 		return s, nil, err
 	}
-	p.header(&s)
+	p.Adjust(&s)
 	if p.ClientAuth != "" {
 		s.ClientAuth, s.RefreshAuth = grant.Method(p.ClientAuth), ""
-	}
-	if p.Redirect != "" {
-		s.Redirect = p.Redirect
 	}
 	resources := p.Resources
 	if resources == nil {
@@ -66,6 +63,18 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 		}
 	}
 	return s, resources, s.Check()
+}
+
+// Adjust changes a server, as a preset or its metadata describes it, to what the profile says.
+func (p Profile) Adjust(s *grant.Server) {
+	p.header(s)
+	s.StrictScope = p.StrictScope
+	if p.Redirect != "" {
+		s.Redirect = p.Redirect
+	}
+	if p.AssertionAudience != "" {
+		s.AssertionAudience = grant.Audience(p.AssertionAudience)
+	}
 }
 
 // header sets how a token or key is sent to an API, where the profile says so.

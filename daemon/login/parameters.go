@@ -37,6 +37,7 @@ var parameters = []parameter{
 	{"Certificate", "certificate", (*Login).noCertificate},
 	{"KeyAlg", "key-alg", (*Login).noSignature},
 	{"KeyID", "key-id", (*Login).noSignature},
+	{"AssertionAudience", "assertion-audience", (*Login).noAssertion},
 	{"Subject", "subject", (*Login).noSubject},
 	{"Redirect", "redirect", (*Login).noRedirect},
 	{"NoBrowser", "no-browser", (*Login).noPage},
@@ -190,6 +191,16 @@ func (l *Login) noSignature() string {
 	}
 	return fmt.Sprintf("a %s sign-in with client authentication %s signs no assertion with a key of yours", l.kind,
 		l.authName())
+}
+
+// noAssertion says why neither the client nor a key signs an assertion.
+func (l *Login) noAssertion() string {
+	auth := l.server().ClientAuth
+	if !l.kind.StaticKey() && (auth == grant.ClientSecretJWT || auth == grant.PrivateKeyJWT) ||
+		l.kind == grant.ByJWTBearer {
+		return ""
+	}
+	return fmt.Sprintf("a %s sign-in with client authentication %s signs no assertion", l.kind, l.authName())
 }
 
 func (l *Login) noSubject() string {
