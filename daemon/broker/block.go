@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -106,9 +105,9 @@ func (b Block) recorded(now clock.Instant) Block {
 func (b *Broker) Restore(profile string, all []Block) {
 	s, ok := b.slot(profile)
 	if !ok || len(all) == 0 {
-		return // an unused profile costs no goroutine
+		return // an unused profile costs no timer
 	}
-	s.do(context.Background(), func() {
+	s.do(func() {
 		now := s.b.now()
 		for _, block := range all {
 			s.restore(block, now)

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"time"
@@ -62,7 +61,7 @@ func (b *Broker) Adopt(from Cached) bool {
 		return false
 	}
 	adopted := false
-	s.do(context.Background(), func() {
+	s.do(func() {
 		now := b.now()
 		c := &cachedToken{token: from.Token, renew: from.Renew}
 		t := s.tokenSlot(key{canonical(from.Scope), from.Audience}, now)
