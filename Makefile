@@ -61,10 +61,10 @@ faults:
 		|| { echo "$$said" | grep -v '^=== \|--- PASS'; exit 1; }; \
 	echo "$$said" | grep -o 'faults: .*'
 
-# How fast it is, on this machine.
+# How fast it is on this machine, beside floors and other programs: packaging/bench/RESULTS.md. About ten minutes.
 bench: build
-	@go test -run '^$$' -bench . -benchmem ./...
-	@go run ./packaging/bench/coldstart -bin $(BIN)
+	@packaging/testing/install.sh
+	@go run ./packaging/bench/results -bin $(BIN)
 
 # Every number of the README, on this machine, the other agents' beside groat's; about ten minutes.
 figures: build

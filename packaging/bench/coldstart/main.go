@@ -1,6 +1,6 @@
-// Coldstart times programs that live for one request, a new process each time: "groat get" and git's helper; the floors,
-// programs that do nothing or next to nothing; and with -peers what people use today for the same purpose. All are
-// started in turn in a new random order each time, so that whatever else the machine does falls on all alike. The
+// Coldstart times programs that live for one request, a new process each time: "groat get" and git's helper; the
+// floors, programs that do nothing or next to nothing; and with -peers what people use today for the same purpose. All
+// are started in turn in a new random order each time, so that whatever else the machine does falls on all alike. The
 // daemons are the real ones, with what is asked for in their memory; the authorization server is the sandbox.
 package main
 

@@ -162,7 +162,8 @@ import os, re
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import ClientSecretJWT
 url = os.environ["TOKEN_URL"]
-s = OAuth2Session("bench-client", os.environ["CLIENT_SECRET"], token_endpoint_auth_method=ClientSecretJWT(re.sub(":[0-9]+/", "/", url)))
+method = ClientSecretJWT(re.sub(":[0-9]+/", "/", url))
+s = OAuth2Session("bench-client", os.environ["CLIENT_SECRET"], token_endpoint_auth_method=method)
 print(s.fetch_token(url, grant_type="client_credentials")["access_token"])
 `
 
