@@ -90,6 +90,7 @@ var rooms = map[string][]string{
 	"packaging/bench/floor/empty": {},
 	"packaging/bench/floor/net":   {},
 	"packaging/bench/many":        {"packaging/bench/agent", "protocol"},
+	"packaging/bench/guard":       {"packaging/bench/agent"},
 	"packaging/bench/results":     {"packaging/machine"},
 	"packaging/figures":           {"packaging/machine"},
 	"packaging/figures/peers":     {"packaging/attack"},
