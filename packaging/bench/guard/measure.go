@@ -181,10 +181,10 @@ var call = regexp.MustCompile(`^(?:\[pid +\d+\] +|\d+ +)?(\w+)\((.*)`)
 func (s *subject) calls() (figure, error) {
 	const traced = "trace=openat,open,stat,lstat,newfstatat,statx,readlink,readlinkat,access,faccessat,faccessat2," +
 		"socket,connect,bind,getsockopt,setsockopt,read,write,sendto,recvfrom,sendmsg,recvmsg,poll,ppoll,select," +
-		"pselect6,epoll_create,epoll_create1,epoll_ctl,epoll_wait,epoll_pwait,epoll_pwait2,eventfd,eventfd2,pipe,pipe2," +
-		"execve,fork,vfork"
-	out, err := s.output(s.agent.Env, "", "strace", "-f", "-qq", "-e", traced, "-e", "signal=none", s.agent.Groat, "get",
-		agent.First)
+		"pselect6,epoll_create,epoll_create1,epoll_ctl,epoll_wait,epoll_pwait,epoll_pwait2,eventfd,eventfd2," +
+		"pipe,pipe2,execve,fork,vfork"
+	out, err := s.output(s.agent.Env, "", "strace", "-f", "-qq", "-e", traced, "-e", "signal=none", s.agent.Groat,
+		"get", agent.First)
 	if err != nil {
 		return figure{}, err
 	}
