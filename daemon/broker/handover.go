@@ -38,13 +38,13 @@ func (b *Broker) Tokens() []Cached {
 		default:
 			continue
 		}
-		for k, t := range s.tokens.Load().all {
+		for _, t := range s.tokens.Load().all {
 			c := t.cached.Load()
 			if c == nil || c.token.Static || !t.valid(now) {
 				continue
 			}
 			all = append(all, Cached{
-				Profile: name, Scope: k.scope, Audience: k.audience, Token: c.token,
+				Profile: name, Scope: t.key.scope, Audience: t.key.audience, Token: c.token,
 				Renew: c.renew, Used: time.Duration(t.used.Load()), MaxMinTTL: t.maxMinTTL,
 			})
 		}

@@ -271,9 +271,9 @@ func (s *slot) replace(source Source) {
 	s.source.Store(&source)
 	s.block, s.failureState, s.rejectedAt = Block{}, failureState{}, never
 	next := &tokenSlots{}
-	for k, t := range s.tokens.Load().all {
+	for _, t := range s.tokens.Load().all {
 		if len(t.waiting) > 0 {
-			kept := newTokenSlot(k, source.Request(k.scope, k.audience))
+			kept := newTokenSlot(t.key, source.Request(t.key.scope, t.key.audience))
 			kept.waiting = t.waiting
 			kept.used.Store(t.used.Load())
 			next.add(kept)
