@@ -124,7 +124,7 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 		"assertion audience": {"profiles.d/a.toml", good + "assertion_audience = \"isuer\"\n", "a.toml:2", "isuer",
 			"issuer"},
 		"a discovered provider": {"profiles.d/a.toml", good + "discovered = true\n", "a.toml:2", "preset", "leave it out"},
-		"grant": {"profiles.d/a.toml", good + "grant = \"magic\"\n", "a.toml:2", "magic", "device_code"},
+		"grant":                 {"profiles.d/a.toml", good + "grant = \"magic\"\n", "a.toml:2", "magic", "device_code"},
 		"header": {"profiles.d/a.toml", "provider = \"planet-key\"\nheader = \"a b\"\n", "a.toml:2", "a b",
 			"X-Api-Key"},
 		"resource": {"profiles.d/a.toml", good + "resources = [\"https://user@x.example\"]\n", "a.toml:2",

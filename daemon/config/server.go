@@ -74,6 +74,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 // Adjust changes a server, as a preset or its metadata describes it, to what the profile says.
 func (p Profile) Adjust(s *grant.Server) {
 	p.header(s)
+	s.StrictScope = p.StrictScope
 	if p.Redirect != "" {
 		s.Redirect = p.Redirect
 	}

@@ -63,7 +63,7 @@ func (e *Endpoint) bearer(ctx context.Context, to *Destinations, item keystore.I
 		}
 	}
 	c.body = c.body.append(beside.form())
-	t, err := e.readTokenOnly(ctx, to, c, Assertion, req.Scope)
+	t, err := e.readTokenOnly(ctx, to, c, Assertion, req)
 	return t, used, err
 }
 

@@ -90,6 +90,8 @@ type Server struct {
 	ScopeInAssertion bool
 	// WiderScope accepts a token with more scope than was asked for, where a server always adds its own defaults.
 	WiderScope bool
+	// StrictScope refuses a token with more scope than was asked for.
+	StrictScope bool
 
 	// Grants are the ways to sign in, the default first; empty where nothing is known.
 	Grants []Kind

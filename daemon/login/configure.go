@@ -73,6 +73,9 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		}
 	}
 	was := l.logins.Profiles.Named(q.Profile)
+	if was != nil {
+		p.StrictScope = was.StrictScope // no login takes a restriction away
+	}
 	switch {
 	case q.AuthServer != "" && q.Provider == "" && (named > 0 || was == nil || was.Provider == ""):
 		return p, nil, protocol.InvalidParams(
