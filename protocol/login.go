@@ -23,7 +23,7 @@ type LoginParams struct {
 	// "form".
 	Basic    string `json:"basic,omitempty"`
 	ClientID string `json:"client_id,omitempty"`
-	Username   string `json:"username,omitempty"`
+	Username string `json:"username,omitempty"`
 	// Key and Certificate are paths of PEM files (or a service account's JSON), which the daemon reads.
 	Key         string `json:"key,omitempty"`
 	Certificate string `json:"certificate,omitempty"`
