@@ -9,6 +9,12 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
+// The values of [Profile.Basic].
+const (
+	BasicRaw  = "raw"
+	BasicForm = "form"
+)
+
 // Server returns the profile's authorization server and the origins that may be sent its tokens.
 func (p Profile) Server() (grant.Server, []string, error) {
 	if p.Provider != "" {
@@ -71,6 +77,9 @@ func (p Profile) Adjust(s *grant.Server) {
 	s.StrictScope = p.StrictScope
 	if p.Redirect != "" {
 		s.Redirect = p.Redirect
+	}
+	if p.Basic != "" {
+		s.PlainBasic = p.Basic == BasicRaw
 	}
 	if p.AssertionAudience != "" {
 		s.AssertionAudience = grant.Audience(p.AssertionAudience)

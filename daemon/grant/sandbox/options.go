@@ -31,6 +31,8 @@ type Options struct {
 	ClientAuth []string
 	// AssertionAudience is what an assertion must name as its audience; empty means any of the three.
 	AssertionAudience AssertionAudience
+	// RawBasic takes id and secret in HTTP Basic as they are (RFC 7617), as many servers do, and not form-encoded.
+	RawBasic bool
 	// IssuerPath is the path of the generic server's issuer identifier: "" or like "/tenant/one".
 	IssuerPath string
 	// Scopes are those the generic server knows; empty means any.
