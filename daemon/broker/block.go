@@ -42,10 +42,14 @@ func (b Block) stands(now clock.Instant) bool { return b.Disabled || b.Until.Boo
 
 // unavailable is what a caller gets whom a Block keeps from a token.
 func (b Block) unavailable(now clock.Instant) *Unavailable {
-	if b.Disabled {
-		return &Unavailable{Err: b.Err}
+	u := &Unavailable{Err: b.Err}
+	if _, answered := errors.AsType[*grant.Error](b.Err); answered && b.Scope+b.Audience != "" {
+		u.Err = &OnlyFor{Scope: b.Scope, Audience: b.Audience, Err: b.Err}
 	}
-	return &Unavailable{Err: b.Err, RetryAfter: b.Until.Boot - now.Boot}
+	if !b.Disabled {
+		u.RetryAfter = b.Until.Boot - now.Boot
+	}
+	return u
 }
 
 // minRecordedWait is the least wait that is recorded. A shorter one is a backoff of groatd's own, and a person who
@@ -121,8 +125,7 @@ func (s *slot) restore(b Block, now clock.Instant) {
 	if b.Whole {
 		s.block = b
 		s.quota.failures = bucket{used: min(float64(b.Failures), failureBurst), at: now.Boot}
-		e, ok := errors.AsType[*grant.Error](b.Err)
-		s.suspected = ok && e.Class == grant.InvalidClient
+		s.suspected = clientRefused(b.Err)
 	} else if t := s.tokenSlot(k, now); t != nil {
 		t.block = b
 	} else {

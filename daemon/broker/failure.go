@@ -3,6 +3,8 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
@@ -47,6 +49,29 @@ type Unavailable struct {
 
 func (u *Unavailable) Error() string { return u.Err.Error() }
 func (u *Unavailable) Unwrap() error { return u.Err }
+
+// OnlyFor says that a failure is about one scope or audience, of which one may be empty. The profile's default token is
+// not affected.
+type OnlyFor struct {
+	Scope, Audience string
+	Err             error
+}
+
+func (o *OnlyFor) Error() string { return "for " + o.What() + ": " + o.Err.Error() }
+
+// What names the scope and the audience.
+func (o *OnlyFor) What() string {
+	switch {
+	case o.Audience == "":
+		return "scope " + strconv.Quote(o.Scope)
+	case o.Scope == "":
+		return "audience " + strconv.Quote(o.Audience)
+	}
+	return "scope " + strconv.Quote(o.Scope) + " and audience " + strconv.Quote(o.Audience)
+}
+
+// Unwrap returns the failure.
+func (o *OnlyFor) Unwrap() error { return o.Err }
 
 // TooLong says that a min_ttl was asked for that no fresh token can keep.
 type TooLong struct {
@@ -95,21 +120,44 @@ type failure struct {
 	draw     float64
 }
 
+// alone reports whether a failure holds back nothing but what was asked for. A server that has answered a request for
+// one scope or audience has not refused the profile's default, whatever its answer says: servers have many words for a
+// scope that they do not know. What is about all requests alike is not alone: the network, this machine, a server that
+// asks for fewer requests, and a refresh token that may have been replaced.
+func (f *failure) alone() bool {
+	if f.standard || errors.Is(f.err, ErrRotationLost) {
+		return false
+	}
+	if _, ok := errors.AsType[*Panic](f.err); ok {
+		return true
+	}
+	e, ok := errors.AsType[*grant.Error](f.err)
+	return ok && (e.Status != 0 || e.Code != "") && !e.RotationLost && e.Class != grant.Ambiguous && !busy(e)
+}
+
+// busy reports whether a server asks for fewer requests, whatever they are for.
+func busy(e *grant.Error) bool {
+	if e.Class != grant.Transient {
+		return false
+	}
+	switch e.Code {
+	case "slow_down", "temporarily_unavailable", "too_many_requests":
+		return true
+	}
+	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable
+}
+
 // judge returns the Block that follows a failure, and whether the next request is made although no caller waits for it.
 // It is pure. What is to be done about a server's answer is decided by [grant.Error.Action]; here it gets its times, by
 // what went before. The Block concerns the whole profile, or what was asked for where the failure is about that and not
 // about the credential.
 func judge(f failure, now clock.Instant) (b Block, retryLost bool) {
-	nth := f.failures + 1
+	nth, alone := f.failures+1, f.alone()
 	in := func(wait time.Duration) Block {
-		return Block{Whole: true, Err: f.err, Until: after(now, wait), Failures: nth}
+		return Block{Whole: !alone, Err: f.err, Until: after(now, wait), Failures: nth}
 	}
 	disabled := func(whole bool) Block {
-		b := Block{Whole: whole, Err: f.err, Disabled: true}
-		if whole {
-			b.Failures = nth
-		}
-		return b
+		return Block{Whole: whole && !alone, Err: f.err, Disabled: true, Failures: nth}
 	}
 	refusal, ok := errors.AsType[*grant.Error](f.err)
 	switch {
@@ -119,6 +167,9 @@ func judge(f failure, now clock.Instant) (b Block, retryLost bool) {
 		return in(localWait(f.err, nth, f.draw)), false
 	}
 	retryAfter := refusal.RetryAfter
+	if alone && refusal.Class == grant.Misconfigured && refusal.Status/100 == 2 {
+		return disabled(false), false // it has granted something else, and would do so again
+	}
 	switch refusal.Action() {
 	case grant.Park:
 		return disabled(true), false
@@ -162,12 +213,21 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 		err: err, failureState: s.failureState, failures: s.block.Failures, standard: t.key == key{}, life: t.life,
 		limit: s.backoffCap(t, err, now), draw: s.b.Draw(),
 	}
+	alone := f.alone()
+	if alone {
+		f.failures, f.suspected = t.block.Failures, clientRefused(t.block.Err)
+	}
 	b, retryLost := judge(f, now)
 	// It renewed nothing: the Block alone says when the next may leave.
 	t.sent, t.lastEarlyRenewal = s.before.sent, s.before.lastEarlyRenewal
 	t.retryLost = retryLost || s.recovers(t, now) && !b.Disabled
 	if !b.Whole {
 		b.Scope, b.Audience = t.key.scope, t.key.audience
+		if alone {
+			delay := s.failureDelay(&s.quota.alone, err, now)
+			b.Until = after(now, max(b.Until.Boot-now.Boot, delay))
+			s.doubt(err, now)
+		}
 		t.block = b
 		s.answer(t, b.unavailable(now))
 		if f.standard {
@@ -176,7 +236,7 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 		return
 	}
 	b.Err = s.remember(err)
-	if delay := s.failureDelay(err, now); !retryLost && !b.Disabled {
+	if delay := s.failureDelay(&s.quota.failures, err, now); !retryLost && !b.Disabled {
 		wait := max(b.Until.Boot-now.Boot, delay)
 		source := *s.source.Load()
 		if outage, probe := s.b.limiter(source.Origin()).outage(source.URL(), err); outage != nil {
@@ -188,6 +248,17 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 	s.show(b)
 	for _, t := range s.tokens.Load().all {
 		s.answer(t, b.unavailable(now))
+	}
+}
+
+// doubt takes in that the server refused the credential when it was asked for one scope or audience. Whom the refusal
+// concerns is known only from the answer to a request for the default token: it is asked for, unless one is held.
+func (s *slot) doubt(err error, now clock.Instant) {
+	if !NeedsLogin(err) {
+		return
+	}
+	if t := s.standard(now); !t.valid(now) {
+		t.pendingDemand = true
 	}
 }
 
@@ -213,12 +284,18 @@ func (s *slot) recovers(t *tokenSlot, now clock.Instant) bool {
 func (s *slot) remember(err error) error {
 	if refusal, ok := errors.AsType[*grant.Error](err); ok {
 		s.retried = s.retried || refusal.Action() == grant.RetryOnceSoon
-		s.suspected = s.suspected || refusal.Class == grant.InvalidClient
+		s.suspected = s.suspected || clientRefused(err)
 	}
 	if s.recovering > 0 && errors.Is(err, keystore.ErrUnanswered) {
 		return fmt.Errorf("%w: %w", ErrInterrupted, err)
 	}
 	return err
+}
+
+// clientRefused reports whether a server does not accept the client.
+func clientRefused(err error) bool {
+	e, ok := errors.AsType[*grant.Error](err)
+	return ok && e.Class == grant.InvalidClient
 }
 
 // wantedWait is how long the server that failed wants groatd to wait, 0 where it has not said.

@@ -20,7 +20,10 @@ func TestWhatAFailureMeans(t *testing.T) {
 		return Block{Whole: true, Until: after(now, d), Failures: failures}
 	}
 	disabled := Block{Whole: true, Disabled: true, Failures: 1}
-	disabledToken := Block{Disabled: true}
+	disabledToken := Block{Disabled: true, Failures: 1}
+	later := func(d time.Duration, failures int) Block {
+		return Block{Until: after(now, d), Failures: failures}
+	}
 	suspected, retried := failureState{suspected: true}, failureState{retried: true}
 	lost := &grant.Error{Class: grant.Malformed, RotationLost: true}
 	for _, c := range []struct {
@@ -29,7 +32,45 @@ func TestWhatAFailureMeans(t *testing.T) {
 		want      Block // without its error
 		retryLost bool
 	}{
-		{"a refusal of the grant", failure{err: said(grant.Refused, "invalid_grant")}, disabled, false},
+		{
+			"a refusal of the grant", failure{err: said(grant.Refused, "invalid_grant"), standard: true}, disabled,
+			false,
+		},
+		{
+			"a refusal of the grant for a scope", failure{err: said(grant.Refused, "invalid_grant")}, disabledToken,
+			false,
+		},
+		{
+			"a lost rotation that explains it",
+			failure{err: fmt.Errorf("%w: %w", ErrRotationLost, said(grant.Refused, "invalid_grant"))}, disabled, false,
+		},
+		{
+			"another scope than was asked for", failure{err: &grant.Error{Class: grant.Misconfigured, Status: 200}},
+			disabledToken, false,
+		},
+		{
+			"another scope than the profile's",
+			failure{err: &grant.Error{Class: grant.Misconfigured, Status: 200}, standard: true}, wait(time.Second, 1),
+			false,
+		},
+		{
+			"an unknown code for a scope", failure{err: said(grant.TransientSlow, "scope_invalid"), failures: 2},
+			later(4*time.Second, 3), false,
+		},
+		{
+			"a server that fails at a scope", failure{
+				err: &grant.Error{Class: grant.Transient, Status: 500}, failures: 4, limit: capWithout,
+			},
+			later(2*time.Second, 5), false,
+		},
+		{
+			"a server that asks for fewer requests", failure{
+				err: &grant.Error{Class: grant.Transient, Status: 503}, failures: 4, limit: capWithout,
+			},
+			wait(2*time.Second, 5), false,
+		},
+		{"a bug", failure{err: &Panic{}, standard: true}, wait(time.Second, 1), false},
+		{"a bug with a scope", failure{err: &Panic{}}, later(time.Second, 1), false},
 		{
 			"a refusal of the person", failure{err: said(grant.Refused, "access_denied"), standard: true}, disabled,
 			false,
@@ -56,12 +97,18 @@ func TestWhatAFailureMeans(t *testing.T) {
 			disabledToken, false,
 		},
 		{
-			"an unknown client", failure{err: said(grant.InvalidClient, "unauthorized_client")}, wait(confirmAfter, 1),
+			"an unknown client",
+			failure{err: said(grant.InvalidClient, "unauthorized_client"), standard: true}, wait(confirmAfter, 1),
 			false,
 		},
 		{
 			"an unknown client again",
-			failure{err: said(grant.InvalidClient, "invalid_client"), failureState: suspected}, disabled, false,
+			failure{err: said(grant.InvalidClient, "invalid_client"), failureState: suspected, standard: true},
+			disabled, false,
+		},
+		{
+			"a scope's unknown client", failure{err: said(grant.InvalidClient, "invalid_client")},
+			later(confirmAfter, 1), false,
 		},
 		{"a lost answer", failure{err: said(grant.Ambiguous, "")}, wait(2*time.Second, 1), true},
 		{"a lost rotation", failure{err: lost}, wait(2*time.Second, 1), true},

@@ -23,6 +23,8 @@ const (
 
 	// failureBurst requests in a row may reach the server and fail before the profile waits for failureInterval each
 	// time: the burst lasts for ten minutes of an outage, and both together allow at most 50 requests in four hours.
+	// What fails alone, a scope or an audience, has the same once more for all of them together, and keeps the default
+	// token from nothing.
 	failureBurst    = 20
 	failureInterval = 9 * time.Minute
 
@@ -33,7 +35,7 @@ const (
 
 // quota is what a profile has used of its allowances. The zero quota has used nothing.
 type quota struct {
-	all, failures, verifications bucket
+	all, failures, alone, verifications bucket
 }
 
 // bucket is an allowance of which some is used. The zero bucket is unused.
@@ -93,15 +95,15 @@ func (s *slot) charge(t *tokenSlot, now clock.Instant) {
 // refund gives back a request that has not reached the server.
 func (s *slot) refund() { s.quota.all.used = max(0, s.quota.all.used-1) }
 
-// failureDelay records a failure of the profile and returns the minimum delay before its next request.
-func (s *slot) failureDelay(err error, now clock.Instant) time.Duration {
+// failureDelay records a failure in the allowance of its kind and returns the minimum delay before the next request.
+func (s *slot) failureDelay(of *bucket, err error, now clock.Instant) time.Duration {
 	e, ok := errors.AsType[*grant.Error](err)
 	_, bug := errors.AsType[*Panic](err) // it may have happened after the request
 	if ok && !e.Reached() || !ok && !bug {
 		s.refund()
 		return 0
 	}
-	s.quota.failures.refill(now.Boot, failureInterval)
-	s.quota.failures.used++
-	return s.quota.failures.wait(now.Boot, failureInterval, failureBurst)
+	of.refill(now.Boot, failureInterval)
+	of.used++
+	return of.wait(now.Boot, failureInterval, failureBurst)
 }

@@ -160,13 +160,20 @@ func (b *Broker) Recover(names ...string) {
 	}
 }
 
-func (s *slot) recover() {
-	now := s.b.now()
+// standard returns the default token's slot. A new one counts as unused: a token that no caller has asked for is not
+// renewed.
+func (s *slot) standard(now clock.Instant) *tokenSlot {
 	t := s.lookup(key{})
 	if t == nil {
 		t = s.tokenSlot(key{}, now)
-		t.used.Store(int64(never)) // after that one it is not renewed unless it is used
+		t.used.Store(int64(never))
 	}
+	return t
+}
+
+func (s *slot) recover() {
+	now := s.b.now()
+	t := s.standard(now)
 	if t.cached.Load() != nil {
 		return
 	}

@@ -61,6 +61,9 @@ func answer(err error, c Context) (e *protocol.Error, expected bool) {
 		return e, true
 	}
 	e, expected = fromTable(err, c)
+	if only, ok := errors.AsType[*broker.OnlyFor](err); ok {
+		e.Message = "for " + only.What() + ": " + e.Message
+	}
 	if cause, ok := errors.AsType[*grant.Error](err); ok {
 		addNetwork(e, cause, c)
 	}

@@ -111,6 +111,26 @@ func TestALostSessionIsExplained(t *testing.T) {
 	}
 }
 
+// What is refused for one scope or audience says so: the profile's default token is not affected.
+func TestWhatIsRefusedAloneNamesTheScopeAndTheAudience(t *testing.T) {
+	refused := &grant.Error{Class: grant.Refused, Code: "invalid_grant", Status: 400, Where: "auth.example.org",
+		Reason: "has ended the session"}
+	const said = "auth.example.org has ended the session (HTTP 400, invalid_grant)"
+	for _, c := range []struct {
+		scope, audience, says string
+	}{
+		{"read write", "", `for scope "read write": ` + said},
+		{"", "https://api", `for audience "https://api": ` + said},
+		{"read", "https://api", `for scope "read" and audience "https://api": ` + said},
+	} {
+		err := &broker.OnlyFor{Scope: c.scope, Audience: c.audience, Err: refused}
+		e := of(&broker.Unavailable{Err: err})
+		if e.Message != c.says || err.Error() != c.says || e.Kind() != protocol.LoginRequired {
+			t.Errorf("%s %q; the error: %v", e.Kind(), e.Message, err)
+		}
+	}
+}
+
 func TestATooGreatMinTTLTellsTheGreatestPossibleOne(t *testing.T) {
 	e := of(&broker.TooLong{Max: 838 * time.Second})
 	if e.Code != protocol.CodeInvalidParams || e.Data.MaxMinTTL != 838 || e.Hint() != "groat get work --min-ttl 838s" {
