@@ -22,6 +22,7 @@ func (p Profile) Server() (grant.Server, []string, error) {
 		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint, Redirect: p.Redirect,
 	}
 	p.header(&s)
+	p.endings(&s)
 	return s, p.Resources, s.Check()
 }
 
@@ -46,6 +47,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 		return s, nil, err
 	}
 	p.header(&s)
+	p.endings(&s)
 	if p.ClientAuth != "" {
 		s.ClientAuth, s.RefreshAuth = grant.Method(p.ClientAuth), ""
 	}
@@ -66,6 +68,13 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 		}
 	}
 	return s, resources, s.Check()
+}
+
+// endings sets whether a renewal ends the tokens before it, where the profile says so and has a session.
+func (p Profile) endings(s *grant.Server) {
+	if p.RefreshEndsTokens != nil && p.Kind().Session() {
+		s.RefreshEndsTokens = p.RefreshEndsTokens
+	}
 }
 
 // header sets how a token or key is sent to an API, where the profile says so.
