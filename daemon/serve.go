@@ -73,18 +73,41 @@ const (
 	longest  = time.Second
 )
 
+// accept accepts connections until the listener is closed, whose error it returns.
 func (s *server) accept(ctx context.Context, l Listener) error {
+	ended := make(chan error, 1)
+	s.all.Go(func() { s.take(ctx, l, ended) })
+	return <-ended
+}
+
+// take accepts a connection and serves it. Another goroutine takes the next one: a client that has connected does not
+// wait until a goroutine of its own is scheduled, which takes longer than its answer.
+func (s *server) take(ctx context.Context, l Listener, ended chan<- error) {
+	s.makeRoom(ctx)
+	c, err := s.next(ctx, l)
+	if err != nil {
+		ended <- err
+		return
+	}
+	s.all.Go(func() { s.take(ctx, l, ended) })
+	c.serve()
+	s.remove(c)
+}
+
+// next returns the next connection that is this user's.
+func (s *server) next(ctx context.Context, l Listener) (*conn, error) {
 	wait := shortest
 	for {
 		nc, err := l.AcceptUnix()
 		if err == nil {
 			wait = shortest
-			s.admit(nc)
-			s.makeRoom(ctx)
+			if c := s.admit(nc); c != nil {
+				return c, nil
+			}
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
-			return err
+			return nil, err
 		}
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 			s.Evict()
@@ -92,15 +115,15 @@ func (s *server) accept(ctx context.Context, l Listener) error {
 		s.d.Log.Warn("a connection could not be accepted", zap.Error(err))
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, longest)
 	}
 }
 
-// admit identifies a peer before a byte of it is read.
-func (s *server) admit(nc *net.UnixConn) {
+// admit identifies a peer before a byte of it is read. It returns nil if that is not this user.
+func (s *server) admit(nc *net.UnixConn) *conn {
 	p, err := s.peers.Of(nc)
 	if err == nil {
 		err = p.Authorize()
@@ -111,16 +134,13 @@ func (s *server) admit(nc *net.UnixConn) {
 			p.Close()
 		}
 		nc.Close()
-		return
+		return nil
 	}
 	c := s.d.newConn(nc, p)
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	s.all.Go(func() {
-		c.serve()
-		s.remove(c)
-	})
+	return c
 }
 
 func (s *server) remove(c *conn) {
@@ -137,6 +157,9 @@ func (d *Daemon) newConn(nc net.Conn, p *peer.Peer) *conn {
 	c := &conn{
 		d: d, net: nc, peer: p, r: frame.NewReader(nc),
 		room: make(chan struct{}, protocol.MaxInFlight),
+	}
+	if raw, ok := nc.(syscall.Conn); ok {
+		c.raw, _ = raw.SyscallConn() // which fails only for a connection that is closed
 	}
 	c.touch()
 	c.open, c.shut = context.WithCancel(context.Background())

@@ -19,8 +19,11 @@ type LoginParams struct {
 	// Grant is a way to sign in ("device_code", "authorization_code", …); empty means the provider's first that fits.
 	Grant      string `json:"grant,omitempty"`
 	ClientAuth string `json:"client_auth,omitempty"`
-	ClientID   string `json:"client_id,omitempty"`
-	Username   string `json:"username,omitempty"`
+	// Basic is how id and secret stand in HTTP Basic: "form" or "raw"; empty is as the provider's preset says, else
+	// "form".
+	Basic    string `json:"basic,omitempty"`
+	ClientID string `json:"client_id,omitempty"`
+	Username string `json:"username,omitempty"`
 	// Key and Certificate are paths of PEM files (or a service account's JSON), which the daemon reads.
 	Key         string `json:"key,omitempty"`
 	Certificate string `json:"certificate,omitempty"`
@@ -28,6 +31,10 @@ type LoginParams struct {
 	// and none.
 	KeyAlg string `json:"key_alg,omitempty"`
 	KeyID  string `json:"key_id,omitempty"`
+	// AssertionAudience is an assertion's aud: "issuer", "endpoint" (the token endpoint), "called" (the one that is
+	// called) or a URI; empty is as the provider's preset says, "issuer" for a client of a server that Issuer names,
+	// and else "endpoint".
+	AssertionAudience string `json:"assertion_audience,omitempty"`
 	// Subject is whom an assertion speaks for (RFC 7523 §3).
 	Subject string `json:"subject,omitempty"`
 	// Redirect is the loopback redirect URI that the client is registered with; empty means any port of 127.0.0.1.

@@ -17,6 +17,7 @@ import (
 	"github.com/groat-dev/groat/cmd/groat/get"
 	"github.com/groat-dev/groat/cmd/groat/helper"
 	"github.com/groat-dev/groat/cmd/groat/report"
+	_ "github.com/groat-dev/groat/cmd/groat/stack" // at once
 	"github.com/groat-dev/groat/protocol/frame"
 )
 

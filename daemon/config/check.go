@@ -52,6 +52,12 @@ func (p Profile) check(text []byte) error {
 	if p.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(p.Grant)) {
 		return fail("grant", fmt.Sprintf("one of %s", grant.Kinds()), "unknown grant %q", p.Grant)
 	}
+	if p.Basic != "" && p.Basic != BasicRaw && p.Basic != BasicForm {
+		return fail("basic", "raw or form", "unknown basic %q", p.Basic)
+	}
+	if err := grant.Audience(p.AssertionAudience).Check(); err != nil {
+		return fail("assertion_audience", fmt.Sprintf("one of %s, or a URL", grant.Audiences()), "%s", err)
+	}
 	if !headerName.MatchString(p.Header) {
 		return fail("header", "a header is named like X-Api-Key", "%q cannot be a header's name", p.Header)
 	}
@@ -59,6 +65,9 @@ func (p Profile) check(text []byte) error {
 		if _, err := origin.WithPort(r); err != nil {
 			return fail("resources", "an origin is https://host or https://host:port", "%s", err)
 		}
+	}
+	if p.Provider != "" && p.Discovered {
+		return fail("discovered", "leave it out", "a provider's server is known by its preset")
 	}
 	if p.Provider == "" && p.AuthServer != "" {
 		return fail("auth_server", "name the token_endpoint instead", "auth_server goes with a provider")

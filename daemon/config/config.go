@@ -39,12 +39,24 @@ type Profile struct {
 	Grant string `toml:"grant,omitempty"`
 	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); empty means the preset's.
 	ClientAuth string `toml:"client_auth,omitempty"`
+	// Basic is how id and secret stand in HTTP Basic: "form", encoded as RFC 6749 §2.3.1 requires, or "raw", as they are
+	// (RFC 7617). Empty means the preset's, without one "form".
+	Basic string `toml:"basic,omitempty"`
 	// Redirect is the loopback redirect URI that the client is registered with (RFC 8252 §7.3); empty means any port of
 	// 127.0.0.1.
 	Redirect string `toml:"redirect,omitempty"`
+	// Discovered means that the server is known by its issuer, whose metadata named the endpoints. It matters for
+	// assertions alone.
+	Discovered bool `toml:"discovered,omitempty"`
+	// AssertionAudience is the aud of the assertions that the profile signs: "issuer", "endpoint" (the token endpoint),
+	// "called" (the one that a request goes to) or a URI. Empty means the preset's; without one the issuer for a client
+	// of a discovered server, else the token endpoint.
+	AssertionAudience string `toml:"assertion_audience,omitempty"`
 	// Scope and Audience are requested where a caller names none.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`
+	// StrictScope refuses a token that may do more than Scope asked for.
+	StrictScope bool `toml:"strict_scope,omitempty"`
 	// Resources are the origins of APIs that a helper may send a token of this profile to, instead of the preset's own.
 	// An origin that the profile's credential is not sealed for is sent none.
 	Resources []string `toml:"resources,omitempty"`

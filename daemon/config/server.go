@@ -9,6 +9,12 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
+// The values of [Profile.Basic].
+const (
+	BasicRaw  = "raw"
+	BasicForm = "form"
+)
+
 // Server returns the profile's authorization server and the origins that may be sent its tokens.
 func (p Profile) Server() (grant.Server, []string, error) {
 	if p.Provider != "" {
@@ -19,10 +25,9 @@ func (p Profile) Server() (grant.Server, []string, error) {
 	}
 	s := grant.Server{
 		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth),
-		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint, Redirect: p.Redirect,
+		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint, ByIssuer: p.Discovered,
 	}
-	p.header(&s)
-	p.endings(&s)
+	p.Adjust(&s)
 	return s, p.Resources, s.Check()
 }
 
@@ -46,13 +51,9 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	if err != nil {
 		return s, nil, err
 	}
-	p.header(&s)
-	p.endings(&s)
+	p.Adjust(&s)
 	if p.ClientAuth != "" {
 		s.ClientAuth, s.RefreshAuth = grant.Method(p.ClientAuth), ""
-	}
-	if p.Redirect != "" {
-		s.Redirect = p.Redirect
 	}
 	resources := p.Resources
 	if resources == nil {
@@ -70,8 +71,19 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	return s, resources, s.Check()
 }
 
-// endings sets whether a renewal ends the tokens before it, where the profile says so and has a session.
-func (p Profile) endings(s *grant.Server) {
+// Adjust changes a server, as a preset or its metadata describes it, to what the profile says.
+func (p Profile) Adjust(s *grant.Server) {
+	p.header(s)
+	s.StrictScope = p.StrictScope
+	if p.Redirect != "" {
+		s.Redirect = p.Redirect
+	}
+	if p.Basic != "" {
+		s.PlainBasic = p.Basic == BasicRaw
+	}
+	if p.AssertionAudience != "" {
+		s.AssertionAudience = grant.Audience(p.AssertionAudience)
+	}
 	if p.RefreshEndsTokens != nil && p.Kind().Session() {
 		s.RefreshEndsTokens = p.RefreshEndsTokens
 	}

@@ -31,15 +31,22 @@ var (
 
 // Request implements [broker.Source]. Its scopes are sorted, each once.
 func (s *Source) Request(scope, audience string) grant.Request {
-	if scope == "" {
+	named := scope != ""
+	if !named {
 		scope = s.Scope
 	}
 	if audience == "" {
 		audience = s.Audience
 	}
+	words := scopeSet(scope)
+	return grant.Request{Scope: words, Audience: audience, Narrow: named && !slices.Equal(words, scopeSet(s.Scope))}
+}
+
+// scopeSet returns the words of a scope, sorted and once each.
+func scopeSet(scope string) []string {
 	words := strings.Fields(scope)
 	slices.Sort(words)
-	return grant.Request{Scope: slices.Compact(words), Audience: audience}
+	return slices.Compact(words)
 }
 
 // Degraded implements [broker.Source].

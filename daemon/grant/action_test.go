@@ -129,7 +129,7 @@ func TestQuotas(t *testing.T) {
 		"b=per_hour;q=10;r=0;t=3540": 3540 * time.Second, "b=per_hour;q=10;r=1;t=3540": 0, "": 0,
 	} {
 		got, err := parseToken(said(200, token, "Auth0-Client-Quota-Limit", header),
-			clock.Instant{Wall: noon}, nil, false)
+			clock.Instant{Wall: noon}, nil, noteWider)
 		if err != nil || got.Hold != want {
 			t.Errorf("a token with %q: %v, %v", header, got.Hold, err)
 		}

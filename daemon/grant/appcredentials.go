@@ -34,7 +34,7 @@ func (e *Endpoint) FirstToken(ctx context.Context, username string, password key
 		c.method, c.authorization = http.MethodGet, "Basic "+credentials
 		c.carried = []keystore.Secret{password, keystore.SecretString(credentials)}
 	}
-	return e.readTokenOnly(ctx, e.ownDestinations(ByAppCredentials), c, Password, nil)
+	return e.readTokenOnly(ctx, e.ownDestinations(ByAppCredentials), c, Password, Request{})
 }
 
 // AmbiguousCreateError means that the request to create App Credentials was sent, and that no usable answer came. A

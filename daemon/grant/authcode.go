@@ -222,6 +222,7 @@ func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authoriz
 		add("code", c.reveal(code)).add("code_verifier", c.reveal(a.verifier))
 	s, err := e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: Code, first: first, carried: c.carried, scope: a.scope,
+		rule:       e.server.scopeRule(Request{}),
 		maybeClock: aboutTheClient, unrepeatable: true,
 	})
 	if err != nil {

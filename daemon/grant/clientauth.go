@@ -95,11 +95,22 @@ type claims struct {
 	ID        string `json:"jti"`
 	NotBefore int64  `json:"nbf,omitempty"`
 	Scope     string `json:"scope,omitempty"`
+
+	typ string // the header's (RFC 7519 §5.1)
 }
+
+// The explicit types of assertions (draft-ietf-oauth-rfc7523bis §4; RFC 8725 §3.11 says what for), and the one of
+// before.
+const (
+	clientTyp = "client-authentication+jwt"
+	grantTyp  = "authorization-grant+jwt"
+	plainTyp  = "JWT"
+)
 
 // assertion returns the claims of a client's assertion for the endpoint that is called.
 func (s Server) assertion(clientID, called string, at time.Time) claims {
-	c := claims{Issuer: clientID, Subject: clientID, Audience: s.audience(called), Issued: at.Unix(), ID: newID()}
+	c := claims{Issuer: clientID, Subject: clientID, Issued: at.Unix(), ID: newID()}
+	c.Audience, c.typ = s.audience(called)
 	life := s.AssertionLife
 	if life == 0 {
 		life = assertionLife
@@ -111,19 +122,40 @@ func (s Server) assertion(clientID, called string, at time.Time) claims {
 	return c
 }
 
-// audience returns an assertion's aud for the endpoint that a request is sent to. It is never the token endpoint where
-// that endpoint is on another origin: the server there could use the assertion at the token endpoint.
-func (s Server) audience(called string) string {
-	if origin.Of(called) != origin.Of(s.TokenEndpoint) {
-		return called
+// audience returns the aud of a client's assertion for the endpoint that a request is sent to, and the typ. Where that
+// endpoint is on another origin than the token endpoint's and the issuer's, aud is the endpoint itself: the server there
+// could use any other assertion at the token endpoint. The explicit typ goes with the issuer: a server that knows it
+// takes no other aud beside it, and one that does not may refuse it.
+func (s Server) audience(called string) (aud, typ string) {
+	o := origin.Of(called)
+	if o != origin.Of(s.TokenEndpoint) && (!s.ByIssuer || o != origin.Of(s.Issuer)) {
+		return called, plainTyp
 	}
-	switch s.AssertionAudience {
-	case AudienceCalled:
-		return called
+	switch a := s.AssertionAudience; {
+	case a == AudienceIssuer, a == "" && s.ByIssuer:
+		return s.Issuer, clientTyp
+	case a == AudienceCalled:
+		return called, plainTyp
+	case a != "" && a != AudienceEndpoint:
+		return string(a), plainTyp
+	}
+	return s.TokenEndpoint, plainTyp
+}
+
+// grantAudience is audience for an assertion that is a grant (RFC 7523 §2.1), which goes to the token endpoint.
+func (s Server) grantAudience() (aud, typ string) {
+	typ = plainTyp
+	if s.ByIssuer {
+		typ = grantTyp
+	}
+	switch a := s.AssertionAudience; a {
 	case AudienceIssuer:
-		return s.Issuer
+		return s.Issuer, typ
+	case "", AudienceEndpoint, AudienceCalled:
+		return s.TokenEndpoint, typ
+	default:
+		return string(a), typ
 	}
-	return s.TokenEndpoint
 }
 
 // signer makes the compact form of claims (RFC 7515 §7.1).
@@ -180,7 +212,7 @@ func (s signer) sign(c claims) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	header := `{"typ":"JWT","alg":"` + s.alg + `"}`
+	header := `{"typ":"` + c.typ + `","alg":"` + s.alg + `"}`
 	if s.kid != "" {
 		kid, err := json.Marshal(s.kid)
 		if err != nil {

@@ -42,7 +42,7 @@ func TestAssertionIsTheProvidersOwn(t *testing.T) {
 		".3U5CHA1Cjfgo8goZ1SIhY3me0CmQDuIEkjWMqA6NAyU"
 	got, err := signer{"HS256", "", jwt.SigningMethodHS256, keystore.SecretString(dummySecret)}.sign(claims{
 		Issuer: dummyID, Subject: dummyID, Audience: "https://auth.spatiafi.com/api/v1/auth/jwt/token",
-		Expires: 1700003600, Issued: 1700000000, ID: "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8",
+		Expires: 1700003600, Issued: 1700000000, ID: "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8", typ: plainTyp,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -124,12 +124,52 @@ func TestAuthenticateByAssertion(t *testing.T) {
 		t.Errorf("claims %+v", c)
 	}
 	s.Issuer, s.AssertionLife, s.AssertionNotBefore = "https://auth.example.com", 5*time.Minute, true
-	for rule, want := range map[Audience]string{AudienceToken: s.TokenEndpoint, AudienceCalled: called,
-		AudienceIssuer: s.Issuer} {
+	for rule, want := range map[Audience]string{"": s.TokenEndpoint, AudienceEndpoint: s.TokenEndpoint,
+		AudienceCalled: called, AudienceIssuer: s.Issuer, "urn:them": "urn:them"} {
 		s.AssertionAudience = rule
 		if c := s.assertion(dummyID, called, at); c.Audience != want || c.NotBefore != at.Unix() ||
 			c.Expires != at.Unix()+300 {
 			t.Errorf("%q: %+v", rule, c)
+		}
+	}
+}
+
+// The aud and typ of a client's assertion and of one that is a grant, for a server that is known by its issuer and for
+// another (draft-ietf-oauth-rfc7523bis; RFC 7523 §3 before it).
+func TestAssertionAudience(t *testing.T) {
+	const own, token, called = "https://as.example", "https://as.example/token", "https://as.example/par"
+	for _, c := range []struct {
+		byIssuer                     bool
+		rule                         Audience
+		aud, typ, grantAud, grantTyp string
+	}{
+		{false, "", token, "JWT", token, "JWT"},
+		{false, AudienceIssuer, own, "client-authentication+jwt", own, "JWT"},
+		{false, AudienceCalled, called, "JWT", token, "JWT"},
+		{true, "", own, "client-authentication+jwt", token, "authorization-grant+jwt"},
+		{true, AudienceIssuer, own, "client-authentication+jwt", own, "authorization-grant+jwt"},
+		{true, AudienceEndpoint, token, "JWT", token, "authorization-grant+jwt"},
+		{true, AudienceCalled, called, "JWT", token, "authorization-grant+jwt"},
+		{true, "https://other.example/x", "https://other.example/x", "JWT", "https://other.example/x",
+			"authorization-grant+jwt"},
+	} {
+		s := Server{Issuer: own, TokenEndpoint: token, ByIssuer: c.byIssuer, AssertionAudience: c.rule}
+		if got := s.assertion("c", called, time.Now()); got.Audience != c.aud || got.typ != c.typ {
+			t.Errorf("%v, %q: aud %s, typ %s", c.byIssuer, c.rule, got.Audience, got.typ)
+		}
+		if aud, typ := s.grantAudience(); aud != c.grantAud || typ != c.grantTyp {
+			t.Errorf("%v, %q: a grant has aud %s, typ %s", c.byIssuer, c.rule, aud, typ)
+		}
+		// What another host is sent is good there alone.
+		const foreign = "https://elsewhere.example/par"
+		if got := s.assertion("c", foreign, time.Now()); got.Audience != foreign {
+			t.Errorf("%v, %q: elsewhere aud is %s", c.byIssuer, c.rule, got.Audience)
+		}
+	}
+	for word, ok := range map[Audience]bool{"": true, "issuer": true, "endpoint": true, "called": true,
+		"https://a.example/t": true, "urn:a:b": true, "isuer": false, "a b:c": false, ":x": false, "x:\x01": false} {
+		if err := word.Check(); (err == nil) != ok {
+			t.Errorf("%q: %v", word, err)
 		}
 	}
 }
@@ -175,7 +215,7 @@ func TestKeySigner(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compact, err := s.sign(claims{Issuer: "me", Audience: "you", ID: "1", Expires: 1 << 40})
+			compact, err := s.sign(claims{Issuer: "me", Audience: "you", ID: "1", Expires: 1 << 40, typ: plainTyp})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -201,7 +241,7 @@ func TestHMACSigner(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		compact, err := s.sign(claims{Issuer: "me", Expires: 1 << 40})
+		compact, err := s.sign(claims{Issuer: "me", Expires: 1 << 40, typ: plainTyp})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -225,6 +225,7 @@ func (e *Endpoint) poll(ctx context.Context, item keystore.Item, d *DeviceLogin)
 	first := form{}.add("grant_type", deviceGrant).add("device_code", c.reveal(d.code))
 	return e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: Code, first: first, carried: c.carried, scope: d.scope,
+		rule:       e.server.scopeRule(Request{}),
 		maybeClock: aboutTheClient, unrepeatable: true,
 	})
 }

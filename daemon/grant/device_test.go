@@ -179,7 +179,6 @@ func TestDeviceFinal(t *testing.T) {
 		{"a token that cannot be used", sandbox.Fault{Set: map[string]any{"access_token": "a b"}}, grant.Malformed},
 		{"a refresh token that cannot be used", sandbox.Fault{Set: map[string]any{"refresh_token": "a\nb"}},
 			grant.Malformed},
-		{"a wider scope", sandbox.Fault{Set: map[string]any{"scope": "offline_access admin"}}, grant.Misconfigured},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -79,7 +79,7 @@ func readMetadata(ctx context.Context, client *http.Client, document, issuer str
 		return Discovered{}, &verdict
 	}
 	body, _ := a.object()
-	found := Discovered{Document: document}
+	found := Discovered{Document: document, Server: Server{ByIssuer: true}}
 	found.Issuer, _ = body.text("issuer")
 	found.TokenEndpoint, _ = body.text("token_endpoint")
 	if strings.TrimSuffix(found.Issuer, "/") != strings.TrimSuffix(issuer, "/") {

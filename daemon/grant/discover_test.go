@@ -139,6 +139,7 @@ func TestDiscover(t *testing.T) {
 			for _, s := range []*string{&c.want.Issuer, &c.want.TokenEndpoint, &c.want.Userinfo} {
 				*s = strings.ReplaceAll(*s, "URL", address)
 			}
+			c.want.ByIssuer = true
 			if diff := cmp.Diff(c.want, got.Server, cmpopts.IgnoreFields(grant.Server{}, "Grants")); diff != "" {
 				t.Error(diff)
 			}
@@ -216,9 +217,9 @@ func TestDiscoverEverything(t *testing.T) {
 		"pushed_authorization_request_endpoint":"URL/p","revocation_endpoint":"URL/r","userinfo_endpoint":"URL/u"`
 	base := func(change func(*grant.Server)) grant.Server {
 		s := grant.Server{
-			Issuer: "URL", TokenEndpoint: "URL/t", ClientAuth: grant.None, AuthorizeEndpoint: "URL/a",
-			DeviceEndpoint: "URL/d",
-			PAREndpoint:    "URL/p", RevocationEndpoint: "URL/r", Userinfo: "URL/u",
+			Issuer: "URL", ByIssuer: true, TokenEndpoint: "URL/t", ClientAuth: grant.None,
+			AuthorizeEndpoint: "URL/a", DeviceEndpoint: "URL/d",
+			PAREndpoint: "URL/p", RevocationEndpoint: "URL/r", Userinfo: "URL/u",
 			Grants: []grant.Kind{grant.ByAuthorizationCode, grant.ByDeviceCode, grant.ByClientCredentials},
 		}
 		change(&s)

@@ -27,6 +27,8 @@ type Request struct {
 	Scope []string
 	// Audience is sent as the "audience" parameter.
 	Audience string
+	// Narrow means that a caller named the scope, and not the profile: a token that may do more is refused.
+	Narrow bool
 }
 
 // Token is one access token. It is immutable.
@@ -39,6 +41,8 @@ type Token struct {
 	// Scope is the scope that the server granted, or the one that was asked for where the answer has none (RFC 6749
 	// §5.1).
 	Scope string
+	// Wider are the words of Scope that were not asked for, where that is not refused.
+	Wider []string
 	// Sent is when the request was sent. The token's age is counted from here, not from the answer.
 	Sent clock.Instant
 	// Lifetime is how long after Sent the token may be used: the shortest of what the server said.

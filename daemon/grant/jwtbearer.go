@@ -37,6 +37,7 @@ func (e *Endpoint) bearer(ctx context.Context, to *Destinations, item keystore.I
 	used := e.clockFor(e.server.TokenEndpoint)
 	s := e.server
 	claims := s.assertion(item.ClientID, s.TokenEndpoint, used.time)
+	claims.Audience, claims.typ = s.grantAudience()
 	if claims.Subject = item.Subject; claims.Subject == "" && !s.ScopeInAssertion {
 		claims.Subject = item.ClientID
 	}
@@ -62,7 +63,7 @@ func (e *Endpoint) bearer(ctx context.Context, to *Destinations, item keystore.I
 		}
 	}
 	c.body = c.body.append(beside.form())
-	t, err := e.readTokenOnly(ctx, to, c, Assertion, req.Scope)
+	t, err := e.readTokenOnly(ctx, to, c, Assertion, req)
 	return t, used, err
 }
 

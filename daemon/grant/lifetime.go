@@ -21,7 +21,8 @@ const (
 //	there       there      the lesser of the two *
 //	there       –          expires_in *
 //	–           there      exp - iat *
-//	< 1         any        an error: the server says that the token has expired
+//	0           any        as if expires_in were not there: servers that do not say so send a 0
+//	below 1     any        an error: the server says that the token has expired
 //	–           –          the least that is left, above zero, until expires_at or exp, by Date and by
 //	                       this machine's clock
 //	–           –          an error where a time is given and has passed by every clock there is
@@ -39,11 +40,11 @@ const (
 func lifetime(body object, access string, sent, date time.Time) (life time.Duration, assumed bool, flaw string) {
 	life = lifetimeMost
 	known := false
-	if in, ok := seconds(body["expires_in"]); ok {
+	if in, ok := number(unquoted(body["expires_in"])); ok && in != 0 {
 		if in < 1 {
 			return 0, false, "says that the token has expired"
 		}
-		life, known = duration(in), true
+		life, known = duration(math.Floor(in)), true
 	}
 	exp, span, isJWT := jwtTimes(access)
 	if span > 0 {
@@ -99,15 +100,19 @@ func duration(s float64) time.Duration {
 
 // seconds reads a number, rounded down, or a string of at most ten digits. It reports false for any other value.
 func seconds(raw json.RawMessage) (float64, bool) {
-	if len(raw) > 0 && raw[0] == '"' {
-		s := strings.Trim(string(raw), `"`)
-		if !isDigits(s) || len(s) > 10 {
-			return 0, false
-		}
-		raw = json.RawMessage(s)
-	}
-	f, ok := number(raw)
+	f, ok := number(unquoted(raw))
 	return math.Floor(f), ok
+}
+
+// unquoted returns a string of at most ten digits as a number, any other string as nothing, and all else as it is.
+func unquoted(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 || raw[0] != '"' {
+		return raw
+	}
+	if s := strings.Trim(string(raw), `"`); isDigits(s) && len(s) <= 10 {
+		return json.RawMessage(s)
+	}
+	return nil
 }
 
 // number reads a JSON number; one that is out of range is infinite.

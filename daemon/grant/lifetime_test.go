@@ -49,7 +49,7 @@ func (i issued) life() (time.Duration, bool, error) {
 	if i.dateless {
 		a.Header.Del("Date")
 	}
-	t, err := parseToken(a, clock.Instant{Wall: noon.Add(i.local)}, nil, false)
+	t, err := parseToken(a, clock.Instant{Wall: noon.Add(i.local)}, nil, noteWider)
 	return t.Lifetime, t.LifetimeAssumed, err
 }
 
@@ -86,7 +86,8 @@ func TestG1TheLifeOfAToken(t *testing.T) {
 		{name: "a day", issued: issued{exp: 86400, iat: 0, date: hour}, want: 86399},
 		{name: "two days", issued: issued{exp: 2 * 86400, iat: 0}, want: 86400},
 		{name: "expires_in beyond a day", issued: issued{in: 2 * 86400}, want: 86400},
-		{name: "expires_in is over, exp is not", issued: issued{in: 0, exp: 900, iat: 0}},
+		{name: "expires_in is over, exp is not", issued: issued{in: -1, exp: 900, iat: 0}},
+		{name: "expires_in is 0, exp says more", issued: issued{in: 0, exp: 900, iat: 0}, want: 899},
 
 		{name: "expires_at shortens where the clocks agree", issued: issued{in: 900, at: 300}, want: 299},
 		{name: "and not where Date is 90 s off", issued: issued{in: 900, at: 300, date: 90 * time.Second}, want: 900},

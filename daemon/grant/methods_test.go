@@ -51,8 +51,8 @@ func TestPrivateKeyJWT(t *testing.T) {
 	for _, alg := range []string{"RS256", "PS256", "ES256", "EdDSA"} {
 		public, key := keyOf(t, alg)
 		for rule, theirs := range map[grant.Audience]sandbox.AssertionAudience{
-			grant.AudienceToken: sandbox.AudienceToken, grant.AudienceCalled: sandbox.AudienceEndpoint,
-			grant.AudienceIssuer: sandbox.AudienceIssuer,
+			grant.AudienceEndpoint: sandbox.AudienceToken, grant.AudienceCalled: sandbox.AudienceEndpoint,
+			grant.AudienceIssuer: sandbox.AudienceIssuer, "": sandbox.AudienceTyped,
 		} {
 			t.Run(alg+" "+string(rule), func(t *testing.T) {
 				_, server := generic(t, grant.PrivateKeyJWT, func(o *sandbox.Options) {

@@ -1,9 +1,12 @@
 package grant
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"mime"
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/groat-dev/groat/protocol/strictjson"
@@ -12,25 +15,40 @@ import (
 // object is a JSON object whose names are compared exactly; a nil one has no members.
 type object map[string]json.RawMessage
 
-// object returns the body, or says why it is not a JSON object.
+// object returns the body, or says why it is not a JSON object. A byte order mark before it is ignored (RFC 8259 §8.1).
+// Servers and static files also send JSON as plain text or as nothing in particular: such a body counts where it is a
+// success, never as an error, so that what a proxy writes costs no credential.
 func (a Answer) object() (body object, flaw string) {
 	if a.Flaw != "" {
 		return nil, a.Flaw
 	}
+	text := bytes.TrimPrefix(a.Body, []byte("\ufeff"))
 	media, _, err := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	if err != nil {
+		media = ""
+	}
+	isJSON := media == "application/json" || strings.HasSuffix(media, "+json")
 	switch {
-	case len(a.Body) == 0:
+	case len(text) == 0:
 		return nil, "is empty"
 	case media == "text/html":
 		return nil, "is a web page and not JSON (a captive portal? look whether this network wants a sign-in first)"
-	case err != nil || media != "application/json" && !strings.HasSuffix(media, "+json"):
+	case !isJSON && (a.Status != http.StatusOK && a.Status != http.StatusCreated || !slices.Contains(unlabelled, media)):
 		return nil, "is not JSON"
-	case strictjson.Check(a.Body) != nil:
+	case strictjson.Check(text) != nil:
 		return nil, "is not JSON, or ambiguous"
-	case json.Unmarshal(a.Body, &body) != nil || body == nil:
+	case json.Unmarshal(text, &body) != nil || body == nil:
 		return nil, "is not a JSON object"
 	}
+	if _, failed := body.errorCode(); failed && !isJSON {
+		return nil, "is an error that is not marked as JSON"
+	}
 	return body, ""
+}
+
+// unlabelled are the media types under which a success may be JSON too.
+var unlabelled = []string{
+	"text/plain", "text/json", "text/javascript", "application/octet-stream", "binary/octet-stream",
 }
 
 // text returns a member that is a string.

@@ -28,7 +28,7 @@ func (e *Endpoint) Refresh(ctx context.Context, item keystore.Item,
 	first := form{}.add("grant_type", "refresh_token").add("refresh_token", c.reveal(item.RefreshToken))
 	s, err := e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.refreshAuth(), proof: RefreshToken,
-		first: first, last: req.form(), carried: c.carried, scope: req.Scope,
+		first: first, last: req.form(), carried: c.carried, scope: req.Scope, rule: e.server.scopeRule(req),
 		maybeClock: aboutTheClient, unrepeatable: true,
 	})
 	if failed, ok := errors.AsType[*Error](err); ok {

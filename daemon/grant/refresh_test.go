@@ -120,7 +120,7 @@ func TestRefreshRows(t *testing.T) {
 		{name: "C3 no access token, but a new refresh token", body: `{"refresh_token":"dummy-new"}`,
 			rotated: "dummy-new", class: grant.Malformed},
 		{name: "C15 expired at once, with a new one",
-			body: `{"access_token":"abc","expires_in":0,"refresh_token":"dummy-new"}`, rotated: "dummy-new",
+			body: `{"access_token":"abc","expires_in":-1,"refresh_token":"dummy-new"}`, rotated: "dummy-new",
 			class: grant.Malformed},
 		{name: "C20 unusable access token, with a new one",
 			body: `{"access_token":"a\nb","expires_in":9,"refresh_token":"dummy-new"}`, rotated: "dummy-new",
@@ -149,7 +149,7 @@ func TestRefreshRows(t *testing.T) {
 			server := serverOf(url, grant.None)
 			item := server.NewItem(publicID, grant.ByDeviceCode)
 			item.RefreshToken = keystore.SecretString(old)
-			token, rotated, err := endpoint(server).Refresh(t.Context(), item, grant.Request{Scope: []string{"read"}})
+			token, rotated, err := endpoint(server).Refresh(t.Context(), item, grant.Request{Scope: []string{"read"}, Narrow: true})
 			if c.class == grant.OK {
 				if err != nil || token.Access.Reveal() != "abc" {
 					t.Errorf("%+v, %v", token, err)

@@ -2,7 +2,6 @@ package grant
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/clock"
@@ -12,9 +11,9 @@ import (
 
 const maxToken = 16 << 10
 
-// parseToken reads a successful answer (RFC 6749 §5.1). asked is the scope that was asked for; wider permits more. The
-// error is an [*Error].
-func parseToken(a Answer, sent clock.Instant, asked []string, wider bool) (Token, error) {
+// parseToken reads a successful answer (RFC 6749 §5.1). asked is the scope that was asked for, and rule what is done
+// about more. The error is an [*Error].
+func parseToken(a Answer, sent clock.Instant, asked []string, rule scopeRule) (Token, error) {
 	body, flaw := a.object()
 	if flaw != "" {
 		return Token{}, malformed(a, flaw)
@@ -23,29 +22,53 @@ func parseToken(a Answer, sent clock.Instant, asked []string, wider bool) (Token
 	if flaw != "" {
 		return Token{}, malformed(a, flaw)
 	}
-	if kind, ok := body.text("token_type"); !missing(body["token_type"]) &&
-		(!ok || !strings.EqualFold(kind, "bearer")) {
-		return Token{}, malformed(a, "holds a token of another type than Bearer")
+	assumedType, flaw := bearerType(body)
+	if flaw != "" {
+		return Token{}, malformed(a, flaw)
 	}
 	life, assumed, flaw := lifetime(body, access.Reveal(), sent.Wall, a.date())
 	if flaw != "" {
 		return Token{}, malformed(a, flaw)
 	}
-	scope, ok := body.text("scope")
-	if !ok {
-		scope = strings.Join(asked, " ")
+	granted, wider := asked, []string(nil)
+	if scope, ok := body.text("scope"); ok {
+		granted = scopeWords(sanitize(scope, nil, maxScope), asked)
+		wider = exceeding(granted, asked)
 	}
-	if !wider && exceeds(scope, asked) {
+	switch {
+	case rule == anyScope:
+		wider = nil
+	case rule == refuseWider && wider != nil:
 		return Token{}, &Error{Class: Misconfigured, Status: a.Status,
-			Reason: "granted a wider scope than was asked for"}
+			Reason: "granted a wider scope than was asked for: also " + quoted(strings.Join(wider, " "))}
 	}
 	return Token{
-		Access: access, Type: "Bearer", TypeAssumed: missing(body["token_type"]), Scope: sanitize(scope, nil, maxScope),
+		Access: access, Type: "Bearer", TypeAssumed: assumedType, Scope: strings.Join(granted, " "), Wider: wider,
 		Sent: sent, Lifetime: life, LifetimeAssumed: assumed, Hold: quotaWait(a),
 	}, nil
 }
 
 const maxScope = 4 << 10
+
+// bearerType reads token_type, whose case does not matter (RFC 6749 §5.1). A missing or empty one is assumed to be
+// Bearer. BearerToken is Apigee's word for it ([Apigee]), and some servers pad it.
+//
+// [Apigee]: https://docs.cloud.google.com/apigee/docs/api-platform/security/oauth/access-tokens
+func bearerType(body object) (assumed bool, flaw string) {
+	raw := body["token_type"]
+	kind, ok := body.text("token_type")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	switch {
+	case missing(raw), ok && kind == "":
+		return true, ""
+	case kind == "bearer", kind == "bearertoken":
+		return false, ""
+	case kind == "dpop":
+		return false, "holds a token that works only with a key (DPoP, RFC 9449), which groat does not have: " +
+			"the client must be registered for Bearer tokens"
+	}
+	return false, "holds a token of another type than Bearer"
+}
 
 func missing(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
 
@@ -97,13 +120,4 @@ func IsB64Token(b []byte) bool {
 		}
 	}
 	return n > 0
-}
-
-// exceeds reports whether a scope was granted that was not asked for. Where none was asked for, the server's default is
-// wanted.
-func exceeds(granted string, asked []string) bool {
-	if len(asked) == 0 {
-		return false
-	}
-	return slices.ContainsFunc(strings.Fields(granted), func(s string) bool { return !slices.Contains(asked, s) })
 }

@@ -68,10 +68,11 @@ func TestLifetime(t *testing.T) {
 		{name: "C14 900.0", in: `"expires_in":900.0`, exp: unset, want: 900 * time.Second},
 		{name: "C14 900.9", in: `"expires_in":900.9`, exp: unset, want: 900 * time.Second},
 		{name: "C14 9e2", in: `"expires_in":9e2`, exp: unset, want: 900 * time.Second},
-		{name: "C15 zero", in: `"expires_in":0`, exp: unset},
+		{name: "C15 zero", in: `"expires_in":0`, exp: unset, want: lifetimeAssumed, flag: true},
+		{name: "C15 zero, but exp", in: `"expires_in":0`, exp: abs(900), want: 899 * time.Second},
 		{name: "C15 negative", in: `"expires_in":-5`, exp: unset},
 		{name: "C15 half a second", in: `"expires_in":0.5`, exp: unset},
-		{name: "C15 zero as a string", in: `"expires_in":"0"`, exp: unset},
+		{name: "C15 zero as a string", in: `"expires_in":"0"`, exp: unset, want: lifetimeAssumed, flag: true},
 		{name: "C15 negative beyond all", in: `"expires_in":-1e999`, exp: unset},
 		{name: "C16 1", in: `"expires_in":1`, exp: unset, want: time.Second},
 		{name: "C16 5", in: `"expires_in":5`, exp: unset, want: 5 * time.Second},
@@ -112,7 +113,7 @@ func TestLifetime(t *testing.T) {
 			if c.noDate {
 				a.Header.Del("Date")
 			}
-			got, err := parseToken(a, clock.Instant{Wall: noon.Add(c.local)}, nil, false)
+			got, err := parseToken(a, clock.Instant{Wall: noon.Add(c.local)}, nil, noteWider)
 			if c.want == 0 {
 				e, ok := errors.AsType[*Error](err)
 				if !ok || e.Class != Malformed {
@@ -133,9 +134,10 @@ func TestParseToken(t *testing.T) {
 		name  string
 		body  string
 		asked []string
-		wider bool
+		rule  scopeRule
 		class Class // OK: accepted
 		scope string
+		wider string
 	}{
 		{name: "plain", body: `{"access_token":"abc","token_type":"Bearer","expires_in":9}`},
 		{name: "unknown members",
@@ -152,7 +154,11 @@ func TestParseToken(t *testing.T) {
 		{name: "C19 BEARER", body: `{"access_token":"abc","token_type":"BEARER"}`},
 		{name: "C19 mac", body: `{"access_token":"abc","token_type":"mac"}`, class: Malformed},
 		{name: "C19 DPoP", body: `{"access_token":"abc","token_type":"DPoP"}`, class: Malformed},
-		{name: "C19 empty", body: `{"access_token":"abc","token_type":""}`, class: Malformed},
+		{name: "C19 empty", body: `{"access_token":"abc","token_type":""}`},
+		{name: "C19 blank", body: `{"access_token":"abc","token_type":" "}`},
+		{name: "C19 padded", body: `{"access_token":"abc","token_type":" Bearer "}`},
+		{name: "C19 BearerToken", body: `{"access_token":"abc","token_type":"BearerToken"}`},
+		{name: "C19 two words", body: `{"access_token":"abc","token_type":"Bearer Token"}`, class: Malformed},
 		{name: "C19 number", body: `{"access_token":"abc","token_type":1}`, class: Malformed},
 		{name: "C20 LF", body: `{"access_token":"abc\nhost=evil"}`, class: Malformed},
 		{name: "C20 CR", body: `{"access_token":"abc\r"}`, class: Malformed},
@@ -170,9 +176,30 @@ func TestParseToken(t *testing.T) {
 		{name: "C27 narrower", body: `{"access_token":"abc","scope":"a"}`, asked: []string{"a", "b"}, scope: "a"},
 		{name: "C27 not said", body: `{"access_token":"abc"}`, asked: []string{"a", "b"}, scope: "a b"},
 		{name: "C27 wider", body: `{"access_token":"abc","scope":"a b c"}`, asked: []string{"a", "b"},
-			class: Misconfigured},
+			rule: refuseWider, class: Misconfigured},
+		{name: "C27 wider, noted", body: `{"access_token":"abc","scope":"a b c d"}`, asked: []string{"a", "b"},
+			scope: "a b c d", wider: "c d"},
+		{name: "C27 commas", body: `{"access_token":"abc","scope":"repo,gist"}`, asked: []string{"gist", "repo"},
+			rule: refuseWider, scope: "repo gist"},
+		{name: "C27 commas and blanks", body: `{"access_token":"abc","scope":" repo, gist,"}`,
+			asked: []string{"gist", "repo"}, rule: refuseWider, scope: "repo gist"},
+		{name: "C27 a comma that was asked for", body: `{"access_token":"abc","scope":"a,b"}`, asked: []string{"a,b"},
+			rule: refuseWider, scope: "a,b"},
+		{name: "C27 commas, wider", body: `{"access_token":"abc","scope":"repo,admin"}`, asked: []string{"repo"},
+			rule: refuseWider, class: Misconfigured},
+		{name: "C27 openid added", body: `{"access_token":"abc","scope":"openid a"}`, asked: []string{"a"},
+			rule: refuseWider, scope: "openid a"},
+		{name: "C27 another spelling of a URI", body: `{"access_token":"abc","scope":"https://API.example.com:443/r%65ad/"}`,
+			asked: []string{"https://api.example.com/read"}, rule: refuseWider,
+			scope: "https://API.example.com:443/r%65ad/"},
+		{name: "C27 another URI", body: `{"access_token":"abc","scope":"https://api.example.com/Read"}`,
+			asked: []string{"https://api.example.com/read"}, rule: refuseWider, class: Misconfigured},
+		{name: "C27 Microsoft Graph, in full", body: `{"access_token":"abc","scope":"https://graph.microsoft.com/User.Read"}`,
+			asked: []string{"User.Read"}, rule: refuseWider, scope: "https://graph.microsoft.com/User.Read"},
+		{name: "C27 .default", body: `{"access_token":"abc","scope":"api://x/A api://x/B"}`,
+			asked: []string{"api://x/.default"}, rule: refuseWider, scope: "api://x/A api://x/B"},
 		{name: "C27 wider, allowed", body: `{"access_token":"abc","scope":"a b c"}`, asked: []string{"a", "b"},
-			wider: true, scope: "a b c"},
+			rule: anyScope, scope: "a b c"},
 		{name: "C27 the server's default, nothing was asked", body: `{"access_token":"abc","scope":"email profile"}`,
 			scope: "email profile"},
 		{name: "a JWT that is none", body: `{"access_token":"a.b.c"}`},
@@ -182,7 +209,7 @@ func TestParseToken(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sent := clock.Instant{Wall: noon, Boot: 7}
-			got, err := parseToken(said(200, c.body), sent, c.asked, c.wider)
+			got, err := parseToken(said(200, c.body), sent, c.asked, c.rule)
 			if c.class != OK {
 				e, ok := errors.AsType[*Error](err)
 				if !ok || e.Class != c.class || !got.Access.IsZero() || strings.Contains(err.Error(), "abc") {
@@ -190,7 +217,8 @@ func TestParseToken(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || got.Access.IsZero() || got.Type != "Bearer" || got.Scope != c.scope || got.Sent != sent {
+			if err != nil || got.Access.IsZero() || got.Type != "Bearer" || got.Scope != c.scope ||
+				strings.Join(got.Wider, " ") != c.wider || got.Sent != sent {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})
@@ -201,7 +229,7 @@ func FuzzParseTokenNeverGivesAnUnsafeToken(f *testing.F) {
 	f.Add(`{"access_token":"abc","token_type":"bearer","expires_in":839,"expires_at":1767355200}`)
 	f.Add(`{"access_token":"` + jwtWith(`{"exp":1767355300}`) + `","expires_in":"9e9"}`)
 	f.Fuzz(func(t *testing.T, body string) {
-		got, err := parseToken(said(200, body), clock.Instant{Wall: noon}, nil, false)
+		got, err := parseToken(said(200, body), clock.Instant{Wall: noon}, nil, noteWider)
 		if err != nil {
 			return
 		}

@@ -3,6 +3,7 @@ package grant
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/origin"
@@ -28,20 +29,37 @@ func Methods() []Method {
 	return []Method{ClientSecretBasic, ClientSecretPost, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, None}
 }
 
-// signs reports whether the client authenticates by an assertion, which is dated.
-func (m Method) signs() bool { return m == ClientSecretJWT || m == PrivateKeyJWT }
+// Signs reports whether the client authenticates by an assertion, which is dated.
+func (m Method) Signs() bool { return m == ClientSecretJWT || m == PrivateKeyJWT }
 
-// Audience says what an assertion's aud is (RFC 7523 §3); providers disagree.
+// Audience says what an assertion's aud is, which servers disagree about: one of the words below, or any URI. Empty is
+// the issuer for a client of a server that is known by its issuer (draft-ietf-oauth-rfc7523bis §4), and else the token
+// endpoint (RFC 7523 §3).
 type Audience string
 
 const (
-	// AudienceToken, the default: the token endpoint, whichever endpoint the request is sent to.
-	AudienceToken Audience = ""
+	// AudienceEndpoint: the token endpoint, whichever endpoint the request is sent to.
+	AudienceEndpoint Audience = "endpoint"
 	// AudienceCalled: the endpoint that the request is sent to (Planet).
 	AudienceCalled Audience = "called"
 	// AudienceIssuer: the issuer identifier.
 	AudienceIssuer Audience = "issuer"
 )
+
+// Audiences returns the words.
+func Audiences() []Audience { return []Audience{AudienceIssuer, AudienceEndpoint, AudienceCalled} }
+
+// Check returns an error unless a is empty, a word or a URI.
+func (a Audience) Check() error {
+	if a == "" || slices.Contains(Audiences(), a) {
+		return nil
+	}
+	if len(a) > origin.MaxURL || !isVSCHAR([]byte(a)) || strings.IndexByte(string(a), ':') < 1 ||
+		strings.Contains(string(a), " ") {
+		return fmt.Errorf("assertion audience %q is not one of %s, and no URI", a, Audiences())
+	}
+	return nil
+}
 
 // Server is one authorization server as one profile uses it. It holds no secret.
 type Server struct {
@@ -58,6 +76,8 @@ type Server struct {
 	// PlainBasic leaves id and secret unencoded in HTTP Basic, against RFC 6749 §2.3.1, where a provider's own clients
 	// do.
 	PlainBasic bool
+	// ByIssuer means that the server is known by its issuer, whose metadata names the endpoints.
+	ByIssuer bool
 	// AssertionAudience, AssertionLife (0: two minutes) and AssertionNotBefore (nbf, as iat) shape an assertion.
 	AssertionAudience  Audience
 	AssertionLife      time.Duration
@@ -70,6 +90,8 @@ type Server struct {
 	ScopeInAssertion bool
 	// WiderScope accepts a token with more scope than was asked for, where a server always adds its own defaults.
 	WiderScope bool
+	// StrictScope refuses a token with more scope than was asked for.
+	StrictScope bool
 
 	// Grants are the ways to sign in, the default first; empty where nothing is known.
 	Grants []Kind
@@ -205,12 +227,11 @@ func (s Server) Check() error {
 		return fmt.Errorf("client authentication %q is not one of %s", s.RefreshAuth, Methods())
 	case s.Apps != nil && s.Apps.FirstToken != BasicGET && s.Apps.FirstToken != PasswordGrant:
 		return fmt.Errorf("first token %q is not one of %s, %s", s.Apps.FirstToken, BasicGET, PasswordGrant)
-	case s.AssertionAudience != AudienceToken && s.AssertionAudience != AudienceCalled &&
-		s.AssertionAudience != AudienceIssuer:
-		return fmt.Errorf("assertion audience %q is not one of %s, %s", s.AssertionAudience, AudienceCalled,
-			AudienceIssuer)
 	case s.RequirePAR && s.PAREndpoint == "":
 		return fmt.Errorf("the server wants pushed authorization requests, but names no endpoint for them")
+	}
+	if err := s.AssertionAudience.Check(); err != nil {
+		return err
 	}
 	for _, k := range s.Grants {
 		if !slices.Contains(Kinds(), k) {

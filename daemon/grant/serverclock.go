@@ -203,7 +203,7 @@ func (e *Endpoint) dated(url string, date time.Time, received clock.Instant) {
 // agrees with the answer's Date, and not with this machine's clock, their clock is confirmed. An accepted assertion is
 // better evidence and is recorded later.
 func (e *Endpoint) issued(url string, t Token) {
-	if !e.server.ClientAuth.signs() && !e.server.refreshAuth().signs() {
+	if !e.server.ClientAuth.Signs() && !e.server.refreshAuth().Signs() {
 		return
 	}
 	claims, _ := jwtClaims(t.Access.Reveal())

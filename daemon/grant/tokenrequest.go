@@ -17,8 +17,9 @@ type tokenRequest struct {
 	// first and last are the parameters before and after the client's, in the order of the providers' own clients.
 	first, last form
 	carried     []keystore.Secret
-	// scope is the scope that was asked for; a wider one in the answer is refused.
+	// scope is the scope that was asked for, and rule what is done about a wider one.
 	scope []string
+	rule  scopeRule
 	// maybeClock reports whether an error may be about the time of the client's assertion.
 	maybeClock func(error) bool
 	// unrepeatable means that the request carries a refresh token or a code, which must not be sent twice.
@@ -35,7 +36,7 @@ func (r Request) form() form {
 func (e *Endpoint) requestToken(ctx context.Context, q tokenRequest) (Session, error) {
 	for again := !q.unrepeatable; ; again = false {
 		s, used, err := e.requestTokenOnce(ctx, q)
-		if !q.by.signs() {
+		if !q.by.Signs() {
 			return s, err
 		}
 		err, other := e.noteAssertion(e.server.TokenEndpoint, used, q.maybeClock, err)
@@ -57,7 +58,7 @@ func (e *Endpoint) requestTokenOnce(ctx context.Context, q tokenRequest) (s Sess
 		return Session{}, used, err
 	}
 	c.body = c.body.append(q.last)
-	s, err = e.readSession(ctx, to, c, q.proof, q.scope)
+	s, err = e.readSession(ctx, to, c, q.proof, q.scope, q.rule)
 	return s, used, err
 }
 
@@ -78,8 +79,8 @@ func (e *Endpoint) addClientCredentials(c *httpRequest, by Method, item keystore
 
 // readTokenOnly is readSession for grants that have no session: it discards a refresh token.
 func (e *Endpoint) readTokenOnly(ctx context.Context, to *Destinations, c httpRequest, proof Presented,
-	asked []string) (Token, error) {
-	s, err := e.readSession(ctx, to, c, proof, asked)
+	asked Request) (Token, error) {
+	s, err := e.readSession(ctx, to, c, proof, asked.Scope, e.server.scopeRule(asked))
 	s.Refresh.Wipe()
 	return s.Token, err
 }
@@ -87,7 +88,7 @@ func (e *Endpoint) readTokenOnly(ctx context.Context, to *Destinations, c httpRe
 // readSession sends a request for a token and reads the answer. A refresh token that could be read is returned beside
 // an error too: it may be the only one that still works.
 func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequest, proof Presented,
-	asked []string) (Session, error) {
+	asked []string, rule scopeRule) (Session, error) {
 	a, sent, err := e.send(ctx, to, c)
 	if err != nil {
 		return Session{}, err
@@ -109,7 +110,7 @@ func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequ
 		failed.spent = true
 		return Session{}, failed
 	}
-	token, err := parseToken(a, sent, asked, e.server.WiderScope)
+	token, err := parseToken(a, sent, asked, rule)
 	if failed, ok := errors.AsType[*Error](err); ok {
 		failed.spent = true
 		return s, failed.withServer(c.url)
@@ -135,7 +136,7 @@ func (e *Endpoint) requestBeside(ctx context.Context, c httpRequest, item keysto
 		return Answer{}, err
 	}
 	plain := c
-	for again := by.signs(); ; again = false {
+	for again := by.Signs(); ; again = false {
 		c = plain
 		c.body = append(form{}, plain.body...)
 		used, err := e.addClientCredentials(&c, by, item)
@@ -150,7 +151,7 @@ func (e *Endpoint) requestBeside(ctx context.Context, c httpRequest, item keysto
 			err = verdict.withServer(c.url)
 		}
 		other := false
-		if by.signs() {
+		if by.Signs() {
 			err, other = e.noteAssertion(c.url, used, aboutTheClient, err)
 		}
 		if !again || !other {

@@ -55,7 +55,13 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 	p = config.Profile{
 		Name: q.Profile, Provider: q.Provider, AuthServer: q.AuthServer, Grant: q.Grant, ClientAuth: q.ClientAuth,
 		Scope: strings.Join(strings.Fields(q.Scope), " "), Audience: q.Audience, Header: q.Header, Prefix: q.Prefix,
-		Redirect: q.Redirect,
+		Redirect: q.Redirect, AssertionAudience: q.AssertionAudience, Basic: q.Basic,
+	}
+	if q.Basic != "" && q.Basic != config.BasicRaw && q.Basic != config.BasicForm {
+		return p, nil, protocol.InvalidParams("--basic is %s or %s", config.BasicRaw, config.BasicForm)
+	}
+	if err := grant.Audience(q.AssertionAudience).Check(); err != nil {
+		return p, nil, protocol.InvalidParams("--assertion-audience: %s", err)
 	}
 	if q.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(q.Grant)) {
 		return p, nil, protocol.InvalidParams("there is no grant %q; there are %s", q.Grant, grant.Kinds())
@@ -67,6 +73,9 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		}
 	}
 	was := l.logins.Profiles.Named(q.Profile)
+	if was != nil {
+		p.StrictScope = was.StrictScope // no login takes a restriction away
+	}
 	switch {
 	case q.AuthServer != "" && q.Provider == "" && (named > 0 || was == nil || was.Provider == ""):
 		return p, nil, protocol.InvalidParams(
@@ -99,6 +108,7 @@ func merged(was, now config.Profile) config.Profile {
 		{&was.AuthServer, &now.AuthServer}, {&was.Grant, &now.Grant}, {&was.ClientAuth, &now.ClientAuth},
 		{&was.Scope, &now.Scope},
 		{&was.Audience, &now.Audience}, {&was.Header, &now.Header}, {&was.Redirect, &now.Redirect},
+		{&was.AssertionAudience, &now.AssertionAudience}, {&was.Basic, &now.Basic},
 	} {
 		if *f.new != "" {
 			*f.old = *f.new
@@ -226,9 +236,12 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 	if l.kind != grant.ByClientCredentials {
 		p.Grant = string(l.kind)
 	}
-	if p.Redirect != "" {
-		found.Redirect = p.Redirect
+	// A profile from before that says nothing keeps the audience that it had.
+	if method := grant.Method(p.ClientAuth); l.params.Issuer != "" {
+		p.Discovered = method.Signs() || l.kind == grant.ByJWTBearer
 	}
+	found.ByIssuer = p.Discovered
+	p.Adjust(&found.Server)
 	return p, &found.Server, nil
 }
 

@@ -63,6 +63,9 @@ var givenFields = map[string]struct {
 		shows: "key_alg=ES256"},
 	"KeyID": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.KeyID = "given-kid" },
 		shows: "key_id=given-kid"},
+	"Basic": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Basic = "raw" }, shows: "basic = 'raw'"},
+	"AssertionAudience": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.AssertionAudience = "endpoint" },
+		shows: "assertion_audience = 'endpoint'"},
 	"Subject": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Subject = person },
 		shows: "subject=" + person},
 	"Redirect": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Redirect = "http://127.0.0.1/given" },
@@ -146,7 +149,10 @@ func givenSession(auth, kind, id string) givenWay {
 	}
 }
 
-const noKeyFields = "Key Certificate KeyAlg KeyID Subject "
+const (
+	noOwnKeyFields = "Basic Key Certificate KeyAlg KeyID Subject "
+	noKeyFields    = noOwnKeyFields + "AssertionAudience "
+)
 
 // givenWays :: kind → how it is done
 func givenWays() map[grant.Kind]givenWay {
@@ -177,7 +183,7 @@ func givenWays() map[grant.Kind]givenWay {
 				i.PrivateKey = key.Clone()
 				return i
 			},
-			refused: "AuthServer Username Certificate Redirect NoBrowser NewClient Secret",
+			refused: "AuthServer Basic Username Certificate Redirect NoBrowser NewClient Secret",
 		},
 		grant.ByAppCredentials: {
 			asked: func(h *harness, _ string) protocol.LoginParams {
@@ -192,7 +198,7 @@ func givenWays() map[grant.Kind]givenWay {
 					ClientID:   "machine", ClientSecret: keystore.SecretString(clientSecret), Username: person,
 				}
 			},
-			refused:  noKeyFields + "ClientID Redirect NoBrowser",
+			refused:  noOwnKeyFields + "ClientID Redirect NoBrowser",
 			existing: "-ClientID +Username",
 		},
 		grant.ByAPIKey: {

@@ -3,12 +3,14 @@ package login
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // run is the way of every login: what the profile will be and whether that can work; whether a stored credential still
@@ -132,6 +134,12 @@ func (l *Login) storeSignIn(item keystore.Item, t grant.Token, existing *keystor
 	return result, err
 }
 
+// widerNotice says what a server granted beyond what was asked for.
+func widerNotice(issuer string, words []string) string {
+	return fmt.Sprintf("%s granted more than was asked for: %s. strict_scope = true in the profile's file refuses that.",
+		visible.Name(issuer), visible.Quote(strings.Join(words, " ")))
+}
+
 // finish writes the profile's configuration, gives the first token to the broker, and returns the login's result. What
 // was there before is replaced only now.
 func (l *Login) finish(item keystore.Item, t grant.Token, outcome string) (protocol.LoginResult, error) {
@@ -144,6 +152,9 @@ func (l *Login) finish(item keystore.Item, t grant.Token, outcome string) (proto
 	// else the owner has just obtained t itself
 	if l.saved || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed {
 		l.logins.Broker.Install(l.profile.Name, l.logins.Stores.Source(l.profile), t)
+	}
+	if len(t.Wider) > 0 {
+		l.notice(widerNotice(l.server().Issuer, t.Wider))
 	}
 	now := l.logins.Now()
 	r := protocol.LoginResult{

@@ -370,3 +370,13 @@ func visit(t *testing.T, page string) (status int, location string) {
 	io.Copy(io.Discard, resp.Body)
 	return resp.StatusCode, resp.Header.Get("Location")
 }
+
+// written is the file that a login wrote of a profile.
+func (h *harness) written(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(h.config, "profiles.d", name+".toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -189,6 +189,9 @@ func (s *Logins) importOne(ctx context.Context, f *importer.Candidate, asked pro
 	default:
 		p.Issuer = t.Issuer
 	}
+	if t.ClientAuth == string(grant.PrivateKeyJWT) && t.Provider == "" {
+		p.AssertionAudience = string(grant.AudienceCalled) // as Planet's library has it, the only one with such files
+	}
 	if t.Header != nil {
 		p.Header, p.Prefix = t.Header.Name, &t.Header.Prefix
 	}

@@ -146,6 +146,7 @@ type Login struct {
 	presetAPIs   []string // those of the provider's preset
 
 	// What was done.
+	reformed bool            // the client's other form was tried
 	receiver *grant.Receiver // where the browser comes back to, or nil
 	created  bool            // a client was created at the provider
 	resealed bool            // the stored credential was sealed with more

@@ -31,12 +31,14 @@ var parameters = []parameter{
 	{field: "AuthServer", flag: "auth-server"},
 	{field: "Grant", flag: "grant"},
 	{"ClientAuth", "client-auth", (*Login).noClientAuth},
+	{"Basic", "basic", (*Login).noBasic},
 	{"ClientID", "client-id", (*Login).noClientID},
 	{"Username", "username", (*Login).noUsername},
 	{"Key", "key", (*Login).noKey},
 	{"Certificate", "certificate", (*Login).noCertificate},
 	{"KeyAlg", "key-alg", (*Login).noSignature},
 	{"KeyID", "key-id", (*Login).noSignature},
+	{"AssertionAudience", "assertion-audience", (*Login).noAssertion},
 	{"Subject", "subject", (*Login).noSubject},
 	{"Redirect", "redirect", (*Login).noRedirect},
 	{"NoBrowser", "no-browser", (*Login).noPage},
@@ -133,6 +135,15 @@ func (l *Login) noClientAuth() string {
 	return ""
 }
 
+func (l *Login) noBasic() string {
+	s := l.server()
+	if !l.kind.StaticKey() && (s.ClientAuth == grant.ClientSecretBasic || s.RefreshAuth == grant.ClientSecretBasic) {
+		return ""
+	}
+	return fmt.Sprintf("only the client authentication %s uses HTTP Basic, and this is %s", grant.ClientSecretBasic,
+		l.authName())
+}
+
 func (l *Login) noClientID() string {
 	switch {
 	case l.kind.StaticKey():
@@ -190,6 +201,16 @@ func (l *Login) noSignature() string {
 	}
 	return fmt.Sprintf("a %s sign-in with client authentication %s signs no assertion with a key of yours", l.kind,
 		l.authName())
+}
+
+// noAssertion says why neither the client nor a key signs an assertion.
+func (l *Login) noAssertion() string {
+	auth := l.server().ClientAuth
+	if !l.kind.StaticKey() && (auth == grant.ClientSecretJWT || auth == grant.PrivateKeyJWT) ||
+		l.kind == grant.ByJWTBearer {
+		return ""
+	}
+	return fmt.Sprintf("a %s sign-in with client authentication %s signs no assertion", l.kind, l.authName())
 }
 
 func (l *Login) noSubject() string {

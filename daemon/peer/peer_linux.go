@@ -18,6 +18,8 @@ type Watch struct {
 	mu      sync.Mutex
 	shared  map[uint64]*process // :: inode → process
 	holding int
+	pidfs   bool // each process has an inode of its own
+	asked   bool // whether it has is known
 }
 
 // process is a pidfd and the number of its users.
@@ -41,12 +43,11 @@ func (w *Watch) identify(fd int, p *Peer) error {
 	return nil
 }
 
-// follow takes ownership of a pidfd.
+// follow takes ownership of a pidfd, which no program inherits: the system makes all of them so (pidfd_open(2)).
 func (w *Watch) follow(pidfd int) *process {
-	unix.CloseOnExec(pidfd)
-	inode := inodeOf(pidfd)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	inode := w.inodeOf(pidfd)
 	if known := w.shared[inode]; known != nil {
 		unix.Close(pidfd)
 		known.users++
@@ -63,10 +64,14 @@ func (w *Watch) follow(pidfd int) *process {
 	return p
 }
 
-func inodeOf(pidfd int) uint64 {
-	var fs unix.Statfs_t
+// inodeOf returns the number of the process that a pidfd follows, or 0 if the system has none.
+func (w *Watch) inodeOf(pidfd int) uint64 {
+	if !w.asked {
+		var fs unix.Statfs_t
+		w.asked, w.pidfs = true, unix.Fstatfs(pidfd, &fs) == nil && fs.Type == pidfsMagic
+	}
 	var st unix.Stat_t
-	if unix.Fstatfs(pidfd, &fs) != nil || fs.Type != pidfsMagic || unix.Fstat(pidfd, &st) != nil {
+	if !w.pidfs || unix.Fstat(pidfd, &st) != nil {
 		return 0
 	}
 	return st.Ino

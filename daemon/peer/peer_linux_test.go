@@ -183,3 +183,18 @@ func TestNoDescriptorToFollowWith(t *testing.T) {
 		t.Errorf("of a closed connection: %v", err)
 	}
 }
+
+// A program that groatd starts gets no descriptor that follows another one.
+func TestAPidfdIsNotInherited(t *testing.T) {
+	ours, _ := accepted(t, 1)
+	var w Watch
+	p := of(t, &w, ours[0])
+	defer p.Close()
+	if p.process == nil {
+		t.Fatal("the process is not followed")
+	}
+	flags, err := unix.FcntlInt(uintptr(p.process.pidfd), unix.F_GETFD, 0)
+	if err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("flags %#x, %v", flags, err)
+	}
+}

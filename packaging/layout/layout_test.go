@@ -67,10 +67,12 @@ var rooms = map[string][]string{
 
 	"cmd/groatd": {"daemon", "daemon/...", "keystore", "keystore/...", "protocol", "protocol/frame",
 		"protocol/ownpath", "protocol/visible"},
-	"cmd/groat":        {"protocol/frame", "cmd/groat/get", "cmd/groat/helper", "cmd/groat/report"},
+	"cmd/groat": {"protocol/frame", "cmd/groat/get", "cmd/groat/helper", "cmd/groat/report",
+		"cmd/groat/stack"},
 	"cmd/groat/get":    {"protocol/frame", "protocol/strictjson", "protocol/visible", "cmd/groat/report"},
 	"cmd/groat/helper": {"protocol/frame"},
 	"cmd/groat/report": {"protocol/frame", "protocol/ownpath", "protocol/visible", "cmd/groat/unit"},
+	"cmd/groat/stack":  {},
 	"cmd/groat/unit":   {},
 	"cmd/groat-commands": {"protocol", "protocol/frame", "protocol/ownpath", "protocol/visible",
 		"cmd/groat-commands/autostart", "cmd/groat/...", "packaging/systemd"},

@@ -75,6 +75,8 @@ var noSecret = map[string]string{
 	"protocol.LoginParams.KeyAlg":                       "an algorithm",
 	"protocol.LoginParams.KeyID":                        "a name",
 	"protocol.LoginParams.TokenURL":                     "an address",
+	"protocol.LoginParams.AssertionAudience":            "a name",
+	"daemon/config.Profile.AssertionAudience":           "a name",
 	"protocol.LoginResult.Keystore":                     "a word",
 	"protocol.KeystoreParams.Key":                       "a word for where the key is",
 	"protocol.KeystoreResult.Key":                       "a word for where the key is",

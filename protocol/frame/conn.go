@@ -66,7 +66,11 @@ type Conn struct {
 	line     time.Time // for the line that is being read; zero if none has begun
 	place    string    // its ID
 	id       int64
-	r        *Reader
+	r        Reader
+	// All that a usual request needs is in one piece of memory: a process that lives for one request pays for every
+	// page that it touches.
+	params, request [256]byte
+	reply           [firstReply]byte
 }
 
 // Dial connects to the socket and makes sure, before anything is sent, that a process of this user listens there. The
@@ -85,7 +89,7 @@ func Dial(socket string, deadline time.Time) (*Conn, error) {
 		c.Close()
 		return nil, &DialError{socket, err}
 	}
-	c.r = &Reader{conn: c, buf: make([]byte, firstReply)}
+	c.r = Reader{conn: c, buf: c.reply[:]}
 	return c, nil
 }
 

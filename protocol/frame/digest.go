@@ -22,7 +22,7 @@ var roundConstants = [64]uint32{
 }
 
 // digest returns the first 8 bytes of a message's SHA-256.
-func digest(message []byte) uint64 {
+func digest(message string) uint64 {
 	// §5.1.1: a one bit, zeros, and the length in bits in the last 8 bytes of a block.
 	padded := append(append(make([]byte, 0, len(message)+72), message...), 0x80)
 	for len(padded)%64 != 56 {

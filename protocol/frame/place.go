@@ -80,7 +80,13 @@ func UsualPlace(home string) Place {
 
 // ID is the first 16 hexadecimal digits of SHA-256 over the three paths, each followed by a NUL.
 func (p Place) ID() string {
-	return fmt.Sprintf("%016x", digest([]byte(p.Home+"\x00"+p.Configuration+"\x00"+p.State+"\x00")))
+	const hex = "0123456789abcdef"
+	sum := digest(p.Home + "\x00" + p.Configuration + "\x00" + p.State + "\x00")
+	var id [16]byte
+	for i := range id {
+		id[i] = hex[sum>>(60-4*i)&15]
+	}
+	return string(id[:])
 }
 
 // String names the three paths for people. A path that could be taken for groat's own words is quoted.

@@ -18,7 +18,8 @@ type Route struct {
 	Place   *Place
 	Sockets Sockets
 
-	elsewhere bool // the plain socket was found to be another place's
+	id        string // the place's, or ""
+	elsewhere bool   // the plain socket was found to be another place's
 }
 
 // FindRoute returns the route that an environment leads to.
@@ -27,11 +28,11 @@ func FindRoute(getenv func(string) string) (*Route, error) {
 	r := &Route{}
 	switch {
 	case err == nil:
-		r.Place = &place
+		r.Place, r.id = &place, place.ID()
 	case getenv("GROAT_SOCKET") == "":
 		return nil, err
 	}
-	r.Sockets, err = SocketsOf(getenv, place)
+	r.Sockets, err = socketsOf(getenv, place, r.id)
 	return r, err
 }
 
@@ -53,11 +54,8 @@ func (r *Route) Reach(deadline time.Time, repeatable bool) (*Conn, error) {
 	if r.Sockets.Explicit != "" {
 		return r.try(r.Sockets.Explicit, deadline)
 	}
-	// Most callers have the usual place: a look costs them a tenth of a connection that fails.
-	if _, err := os.Lstat(r.Sockets.Own); err == nil {
-		if c, err := r.try(r.Sockets.Own, deadline); c != nil || err != nil {
-			return c, err
-		}
+	if c, err := r.try(r.Sockets.Own, deadline); c != nil || err != nil {
+		return c, err
 	}
 	if r.elsewhere {
 		return nil, nil
@@ -101,7 +99,9 @@ func (r *Route) try(socket string, deadline time.Time) (*Conn, error) {
 	c, err := Dial(socket, deadline)
 	switch {
 	case err == nil:
-		if r.Place != nil {
+		if r.id != "" {
+			c.place = r.id
+		} else if r.Place != nil {
 			c.At(*r.Place)
 		}
 		return c, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -34,17 +35,21 @@ type Sockets struct {
 
 // SocketsOf returns the sockets of a place. It looks at the directories, and makes nothing.
 func SocketsOf(getenv func(string) string, place Place) (Sockets, error) {
+	return socketsOf(getenv, place, place.ID())
+}
+
+func socketsOf(getenv func(string) string, place Place, id string) (Sockets, error) {
 	if path := getenv("GROAT_SOCKET"); path != "" {
 		return Sockets{Explicit: path}, checkSocket(path)
 	}
-	return socketsIn(ownpath.System(), getenv, place)
+	return socketsIn(ownpath.System(), getenv, place, id)
 }
 
 // socketsIn is [SocketsOf] in a file system, without $GROAT_SOCKET.
-func socketsIn(v ownpath.View, getenv func(string) string, place Place) (Sockets, error) {
-	for _, c := range candidates(v.UID, getenv, place) {
+func socketsIn(v ownpath.View, getenv func(string) string, place Place, id string) (Sockets, error) {
+	for c := range candidates(v.UID, getenv, place) {
 		if c.fits() && c.safe(v) {
-			return c.sockets(place), nil
+			return c.sockets(id), nil
 		}
 	}
 	return Sockets{}, fmt.Errorf("every path for a socket is longer than %d bytes or in a directory that others may "+
@@ -69,34 +74,43 @@ type candidate struct {
 	alias, session bool
 }
 
-// candidates returns them in the order in which they are tried.
-func candidates(uid int, getenv func(string) string, place Place) []candidate {
-	id := strconv.Itoa(uid)
-	state := candidate{parent: place.State, dir: place.State}
-	if runtime.GOOS == "darwin" {
-		caches := filepath.Join(place.Home, "Library", "Caches")
-		return []candidate{{parent: caches, dir: filepath.Join(caches, "groat"), alias: true}, state}
-	}
-	var all []candidate
-	usual := "/run/user/" + id
-	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && filepath.Clean(dir) != usual {
-		dir = filepath.Clean(dir)
-		all = append(all, candidate{parent: dir, dir: filepath.Join(dir, "groat"), private: true, alias: true,
-			session: true})
-	}
-	all = append(all, candidate{parent: usual, dir: usual + "/groat", private: true, session: true})
-	if tmp := getenv("TMPDIR"); tmp == "" || filepath.IsAbs(tmp) {
-		if tmp = filepath.Clean(tmp); tmp == "." {
-			tmp = "/tmp"
+// candidates yields them in the order in which they are tried.
+func candidates(uid int, getenv func(string) string, place Place) iter.Seq[candidate] {
+	return func(yield func(candidate) bool) {
+		if runtime.GOOS == "darwin" {
+			caches := filepath.Join(place.Home, "Library", "Caches")
+			if yield(candidate{parent: caches, dir: filepath.Join(caches, "groat"), alias: true}) {
+				yield(candidate{parent: place.State, dir: place.State})
+			}
+			return
 		}
-		all = append(all, candidate{parent: tmp, dir: filepath.Join(tmp, "groat-"+id)})
+		id := strconv.Itoa(uid)
+		usual := "/run/user/" + id
+		if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && filepath.Clean(dir) != usual {
+			dir = filepath.Clean(dir)
+			c := candidate{parent: dir, dir: filepath.Join(dir, "groat"), private: true, alias: true, session: true}
+			if !yield(c) {
+				return
+			}
+		}
+		if !yield(candidate{parent: usual, dir: usual + "/groat", private: true, session: true}) {
+			return
+		}
+		if tmp := getenv("TMPDIR"); tmp == "" || filepath.IsAbs(tmp) {
+			if tmp = filepath.Clean(tmp); tmp == "." {
+				tmp = "/tmp"
+			}
+			if !yield(candidate{parent: tmp, dir: filepath.Join(tmp, "groat-"+id)}) {
+				return
+			}
+		}
+		yield(candidate{parent: place.State, dir: place.State})
 	}
-	return append(all, state)
 }
 
-func (c candidate) sockets(place Place) Sockets {
+func (c candidate) sockets(id string) Sockets {
 	return Sockets{
-		Dir: c.dir, Own: filepath.Join(c.dir, ownDir+place.ID(), socketFile), Plain: filepath.Join(c.dir, socketFile),
+		Dir: c.dir, Own: filepath.Join(c.dir, ownDir+id, socketFile), Plain: filepath.Join(c.dir, socketFile),
 		Alias: c.alias, Session: c.session,
 	}
 }
@@ -132,7 +146,7 @@ func (c candidate) safe(v ownpath.View) bool {
 // $XDG_RUNTIME_DIR or /run/user/UID. It is empty if neither is there, or is another user's.
 func RuntimeDir(getenv func(string) string) string {
 	v := ownpath.System()
-	for _, c := range candidates(v.UID, getenv, Place{State: "/"}) {
+	for c := range candidates(v.UID, getenv, Place{State: "/"}) {
 		if c.session && c.safe(v) {
 			return c.parent
 		}

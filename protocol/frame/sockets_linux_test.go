@@ -78,13 +78,13 @@ func TestH1PlaceVectors(t *testing.T) {
 				t.Fatalf("%v, %s, %v; want %v, %s", place, place.ID(), err, v.Place, v.ID)
 			}
 			var dirs []string
-			for _, c := range candidates(v.UID, getenv, place) {
+			for c := range candidates(v.UID, getenv, place) {
 				dirs = append(dirs, c.dir)
 			}
 			if !slices.Equal(dirs, v.Candidates) {
 				t.Errorf("candidates %q, want %q", dirs, v.Candidates)
 			}
-			s, err := socketsIn(v.view(t), getenv, place)
+			s, err := socketsIn(v.view(t), getenv, place, place.ID())
 			if v.Own == nil {
 				if err == nil {
 					t.Errorf("%+v, want none", s)

@@ -41,12 +41,12 @@ type Token struct {
 
 // Token asks for an access token. A refusal of groatd's is an [*Error].
 func (c *Conn) Token(params TokenParams) (Token, error) {
-	return c.token("token", params.AppendJSON(nil))
+	return c.token("token", params.AppendJSON(c.params[:0]))
 }
 
 // Reject says that an API refused an access token, and asks for a better one.
 func (c *Conn) Reject(params TokenParams, accessToken string) (Token, error) {
-	p := params.AppendJSON(nil)
+	p := params.AppendJSON(c.params[:0])
 	p = p[:len(p)-1]
 	if len(p) > len("{") {
 		p = append(p, ',')
@@ -78,7 +78,7 @@ func (c *Conn) Hello() error {
 func (c *Conn) ask(method string, params []byte) ([]byte, error) {
 	c.id++
 	id := strconv.FormatInt(c.id, 10)
-	line := AppendRequest(make([]byte, 0, len(params)+len(method)+len(c.place)+64), id, method, c.place, params)
+	line := AppendRequest(c.request[:0], id, method, c.place, params)
 	defer clear(line)
 	if len(line) > MaxLine {
 		return nil, ErrLineTooLong

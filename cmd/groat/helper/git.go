@@ -8,7 +8,6 @@ package helper
 import (
 	"errors"
 	"io"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -157,16 +156,33 @@ func notInHost(r rune) bool {
 	return !strings.ContainsRune(".-_:[]", r)
 }
 
-// isLoopback reports whether host, with or without a port, is this machine by its very name.
+// isLoopback reports whether host, with or without a port, is this machine by its very name: localhost, an address of
+// 127.0.0.0/8 in its usual form, or ::1. Package net/netip would know every other spelling, and takes its time to
+// start.
 func isLoopback(host string) bool {
-	if a, err := netip.ParseAddrPort(host); err == nil {
-		return a.Addr().IsLoopback()
+	if port, ok := strings.CutPrefix(host, "[::1]"); ok {
+		return port == "" || port[0] == ':' && isNumber(port[1:], 65535)
 	}
-	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		return a.IsLoopback()
+	name, port, _ := strings.Cut(host, ":")
+	if port != "" && !isNumber(port, 65535) {
+		return false
 	}
-	name, _, _ := strings.Cut(host, ":")
-	return strings.EqualFold(name, "localhost")
+	if strings.EqualFold(name, "localhost") {
+		return true
+	}
+	octets := strings.Split(name, ".")
+	for _, octet := range octets {
+		if !isNumber(octet, 255) {
+			return false
+		}
+	}
+	return len(octets) == 4 && octets[0] == "127"
+}
+
+// isNumber reports whether s is a decimal number up to limit, without a sign or a zero before it.
+func isNumber(s string, limit int) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && 0 <= n && n <= limit && strconv.Itoa(n) == s
 }
 
 // escapePath keeps a path a path (RFC 3986 §3.3).

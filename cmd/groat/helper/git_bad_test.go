@@ -65,3 +65,19 @@ func TestGitIsMadeToSay(t *testing.T) {
 		})
 	}
 }
+
+// This machine is meant only by a name that no parser reads as another one.
+func TestLoopback(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost": true, "LocalHost:8080": true, "127.0.0.1": true, "127.0.0.1:80": true, "127.255.0.9": true,
+		"[::1]": true, "[::1]:8080": true,
+		"": false, "localhost.example.com": false, "localhost:80x": false, "localhost:99999": false, "127.1": false,
+		"127.0.0.1.example.com": false, "127.0.0.256": false, "127.0.0.01": false, "0x7f.0.0.1": false, "127.0.0.+1": false,
+		"126.0.0.1": false, "::1": false, "[::1": false, "[::1]x": false, "[::1]:": false, "[::1]:0x50": false, "[::2]": false,
+		"[::ffff:127.0.0.1]": false, "2130706433": false, "0": false, "0.0.0.0": false,
+	} {
+		if isLoopback(host) != want {
+			t.Errorf("%q: %v", host, !want)
+		}
+	}
+}

@@ -44,8 +44,8 @@ type Provider struct {
 
 	// PlainBasic means HTTP Basic without the form-encoding of RFC 6749 §2.3.1.
 	PlainBasic bool `toml:"plain_basic"`
-	// AssertionAudience is "called" or "issuer", or empty for the token endpoint; AssertionLife is in seconds, 0 for
-	// groat's own; AssertionNotBefore adds nbf.
+	// AssertionAudience is "called", "issuer" or a URI, or empty for the token endpoint; AssertionLife is in seconds, 0
+	// for groat's own; AssertionNotBefore adds nbf.
 	AssertionAudience  string `toml:"assertion_audience"`
 	AssertionLife      int    `toml:"assertion_life"`
 	AssertionNotBefore bool   `toml:"assertion_not_before"`

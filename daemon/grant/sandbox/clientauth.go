@@ -12,6 +12,12 @@ import (
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 §2.2
 
+// The explicit types of assertions (draft-ietf-oauth-rfc7523bis).
+const (
+	clientTyp = "client-authentication+jwt"
+	grantTyp  = "authorization-grant+jwt"
+)
+
 const (
 	leeway       = 60 * time.Second // for clocks that differ, RFC 7523 §3
 	maxAssertion = time.Hour        // exp - iat
@@ -19,8 +25,11 @@ const (
 
 // authRules are how one dialect authenticates clients.
 type authRules struct {
-	// audiences a client assertion may name.
-	audiences []string
+	// audiences a client assertion may name, and grants an assertion that is a grant.
+	audiences, grants []string
+	// issuer is what a client assertion with a typ of its own must name; typed: it must have that typ.
+	issuer string
+	typed  bool
 	// formEncoded: id and secret are form-encoded inside Basic, as RFC 6749 §2.3.1 says and authlib does not.
 	formEncoded bool
 }
@@ -131,6 +140,11 @@ func (s *Server) authenticateJWT(r *request, form url.Values, rules authRules) (
 	// §3 item 3: aud identifies this server. One only: an assertion for two servers could be replayed at the other.
 	if aud := j.audience(); len(aud) != 1 || !slices.Contains(rules.audiences, aud[0]) {
 		return nil, invalidClient("the assertion is for another audience")
+	}
+	switch typ := j.typ(); {
+	case typ == clientTyp && j.audience()[0] == rules.issuer: // rfc7523bis §4
+	case typ != "" && typ != "jwt", rules.typed:
+		return nil, invalidClient("the assertion's typ does not fit")
 	}
 	exp, e := checkDates(j, r.now)
 	if e != nil {

@@ -161,6 +161,30 @@ func TestPrivateKeyJWT(t *testing.T) {
 	postForm(t, aud, assertionForm(hmac)).refused(t, "HMAC with the public key", 401, "invalid_client")
 }
 
+// A typ of its own says what an assertion is for; a server may want it (draft-ietf-oauth-rfc7523bis).
+func TestAssertionTyp(t *testing.T) {
+	for _, c := range []struct {
+		rule     AssertionAudience
+		typ, aud string
+		ok       bool
+	}{
+		{"", "", "issuer", true}, {"", "JWT", "token", true}, {"", "dpop+jwt", "token", false},
+		{"", "client-authentication+jwt", "issuer", true}, {"", "client-authentication+jwt", "token", false},
+		{AudienceTyped, "application/client-authentication+JWT", "issuer", true},
+		{AudienceTyped, "JWT", "issuer", false}, {AudienceTyped, "", "issuer", false},
+		{AudienceTyped, "client-authentication+jwt", "token", false},
+		{AudienceTyped, "authorization-grant+jwt", "issuer", false},
+	} {
+		s := newServer(t, Options{Clock: func() time.Time { return t0 }, AssertionAudience: c.rule, IssuerPath: "/t"})
+		aud := map[string]string{"issuer": s.Issuer(), "token": s.URL() + s.TokenPath()}[c.aud]
+		form := assertionForm(assertion{id: clientID, secret: secret, aud: aud, iat: t0,
+			header: map[string]any{"typ": c.typ}}.sign())
+		if r := postForm(t, s.URL()+s.TokenPath(), form); (r.StatusCode == 200) != c.ok {
+			t.Errorf("%q, typ %q, aud %s: %s %s", c.rule, c.typ, c.aud, r.Status, r.body)
+		}
+	}
+}
+
 // Which audience a server wants is its own; all three are in use.
 func TestAssertionAudience(t *testing.T) {
 	for rule, want := range map[AssertionAudience][3]bool{ // token endpoint, endpoint that is called, issuer

@@ -87,6 +87,13 @@ func (j *jwt) alg() string {
 	return alg
 }
 
+// typ returns the type that the header names, in lower case and without "application/" (RFC 7515 §4.1.9).
+func (j *jwt) typ() string {
+	var typ string
+	json.Unmarshal(j.header["typ"], &typ)
+	return strings.TrimPrefix(strings.ToLower(typ), "application/")
+}
+
 // text returns a string claim, or "".
 func (j *jwt) text(name string) string {
 	var v string

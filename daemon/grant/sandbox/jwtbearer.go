@@ -27,8 +27,12 @@ func (s *Server) jwtGrant(ask *asking) (*issue, *oauthError) {
 		return nil, invalidGrant("another client signed the assertion")
 	}
 	// §3 item 3: aud is the token endpoint, or names the server in another way.
-	if aud := j.audience(); len(aud) != 1 || !slices.Contains(s.rules(ask.realm, ask.r.path).audiences, aud[0]) {
+	rules := s.rules(ask.realm, ask.r.path)
+	if aud := j.audience(); len(aud) != 1 || !slices.Contains(rules.grants, aud[0]) {
 		return nil, invalidGrant("the assertion is for another audience")
+	}
+	if typ := j.typ(); typ != grantTyp && (rules.typed || typ != "" && typ != "jwt") {
+		return nil, invalidGrant("the assertion's typ does not fit")
 	}
 	exp, e := checkDates(j, ask.r.now)
 	if e != nil {

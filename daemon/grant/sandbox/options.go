@@ -29,8 +29,10 @@ type Options struct {
 	Clock func() time.Time
 	// ClientAuth are the client authentication methods that the server accepts (RFC 7591 §2 names); empty means all.
 	ClientAuth []string
-	// AssertionAudience is what a client assertion must name as its audience; empty means any of the three.
+	// AssertionAudience is what an assertion must name as its audience; empty means any of the three.
 	AssertionAudience AssertionAudience
+	// RawBasic takes id and secret in HTTP Basic as they are (RFC 7617), as many servers do, and not form-encoded.
+	RawBasic bool
 	// IssuerPath is the path of the generic server's issuer identifier: "" or like "/tenant/one".
 	IssuerPath string
 	// Scopes are those the generic server knows; empty means any.
@@ -86,7 +88,7 @@ var allMethods = []string{
 	ClientSecretBasic, ClientSecretPost, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, SelfSignedTLSClient, None,
 }
 
-// AssertionAudience is what the aud of a client assertion must be (RFC 7523 §3 item 3 leaves it to the server).
+// AssertionAudience is what the aud of an assertion must be (RFC 7523 §3 item 3 leaves it to the server).
 type AssertionAudience string
 
 // The audiences that real servers ask for.
@@ -94,6 +96,9 @@ const (
 	AudienceToken    AssertionAudience = "token_endpoint" // whatever endpoint is called
 	AudienceEndpoint AssertionAudience = "endpoint"       // the one that is called
 	AudienceIssuer   AssertionAudience = "issuer"
+	// AudienceTyped is draft-ietf-oauth-rfc7523bis: an assertion says by its typ what it is for. A client's names the
+	// issuer alone; a grant may name the issuer or the token endpoint.
+	AudienceTyped AssertionAudience = "typed"
 )
 
 // Consent is what happens where a person is asked to sign in and to allow something.

@@ -205,8 +205,14 @@ func (s *Server) rules(m *realm, path string) authRules {
 		audiences = []string{here}
 	case AudienceIssuer:
 		audiences = []string{issuer}
+	case AudienceTyped:
+		audiences = []string{issuer}
 	}
-	return authRules{audiences: audiences, formEncoded: m.name == "generic"}
+	rules := authRules{audiences: audiences, grants: audiences, issuer: issuer, formEncoded: m.name == "generic" && !s.opts.RawBasic}
+	if s.opts.AssertionAudience == AudienceTyped {
+		rules.grants, rules.typed = []string{issuer, token}, true
+	}
+	return rules
 }
 
 // knows lists the audiences that tokens of the realm can have, but for the default.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -41,11 +42,12 @@ func startAgent(bin, dir string) (*agent, error) {
 		groat: filepath.Join(bin, "groat"),
 		env: []string{
 			"HOME=" + dir, "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "GROAT_NO_AUTOSTART=1", "GROAT_KEYSTORE=memory",
-			"GROAT_SOCKET=" + filepath.Join(dir, "groat", "agent.sock"),
-			"GROAT_CONFIG=" + filepath.Join(dir, "config", "config.toml"),
-			"GROAT_STATE_DIR=" + filepath.Join(dir, "state"),
+			"XDG_RUNTIME_DIR=" + filepath.Join(dir, "run"),
 		},
 		server: sandbox.New(sandbox.Options{Clients: []sandbox.Client{{ID: clientID, Secret: secret}}}),
+	}
+	if err := os.Mkdir(filepath.Join(dir, "run"), 0o700); err != nil {
+		return nil, err
 	}
 	if err := a.server.Start(""); err != nil {
 		return nil, err

@@ -1,0 +1,85 @@
+package login
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// An assertion is for whom the server wants it, at the sign-in and at each renewal, and the profile says so.
+func TestAssertionsAreForWhomTheServerWants(t *testing.T) {
+	for _, c := range []struct {
+		name, rule   string
+		server       sandbox.AssertionAudience
+		grant        string
+		byToken      bool
+		fails        bool
+		configured   string
+		unconfigured string
+	}{
+		{name: "by its issuer", server: sandbox.AudienceTyped, configured: "discovered = true",
+			unconfigured: "assertion_audience"},
+		{name: "by its issuer, a grant", server: sandbox.AudienceTyped, grant: "jwt_bearer"},
+		{name: "by its issuer, which wants the token endpoint", server: sandbox.AudienceToken, rule: "endpoint",
+			configured: "assertion_audience = 'endpoint'"},
+		{name: "by its issuer, which is a grant's audience", server: sandbox.AudienceIssuer, rule: "issuer",
+			grant: "jwt_bearer"},
+		{name: "by its issuer, a URL", server: sandbox.AudienceToken, rule: "URL"},
+		{name: "by its token endpoint", byToken: true, server: sandbox.AudienceToken, unconfigured: "discovered"},
+		{name: "by its token endpoint, which wants the issuer", byToken: true, server: sandbox.AudienceIssuer,
+			rule: "issuer"},
+		{name: "by its token endpoint, which wants a typ", byToken: true, server: sandbox.AudienceTyped,
+			rule: "issuer"},
+		{name: "by its token endpoint, and nobody said more", byToken: true, server: sandbox.AudienceTyped,
+			fails: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, sandbox.Options{AssertionAudience: c.server}, func(t *testing.T, h *harness) {
+				file, public := keyPair(t)
+				h.server.AddClient(sandbox.Client{ID: "keyed", Key: public})
+				p := protocol.LoginParams{Profile: "p", Issuer: h.server.URL(), ClientID: "keyed", Key: file,
+					ClientAuth: "private_key_jwt", Grant: c.grant, AssertionAudience: c.rule}
+				if c.byToken {
+					p.Issuer, p.TokenURL = "", h.server.URL()+h.server.TokenPath()
+				}
+				if c.rule == "URL" {
+					p.AssertionAudience = h.server.URL() + h.server.TokenPath()
+				}
+				if c.grant != "" {
+					p.ClientAuth = "none"
+				}
+				_, err := h.login(t.Context(), p, h.willing(t))
+				if c.fails {
+					wantError(t, err, protocol.LoginRequired)
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.cool("p")
+				if err := h.tokenError(t, "p"); err != nil {
+					t.Errorf("a renewal: %v", err)
+				}
+				text := h.written(t, "p")
+				if !strings.Contains(text, c.configured) ||
+					c.unconfigured != "" && strings.Contains(text, c.unconfigured) {
+					t.Errorf("configured: %s", text)
+				}
+			})
+		})
+	}
+}
+
+// A word that is none is refused by name, before anything is asked or sent.
+func TestAnAssertionAudienceThatIsNone(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		p := h.ofMachine("p")
+		p.AssertionAudience = "isuer"
+		_, err := h.login(t.Context(), p, nil)
+		if e := wantError(t, err, ""); !strings.Contains(e.Message, "--assertion-audience") {
+			t.Errorf("%v", e)
+		}
+	})
+}
