@@ -68,7 +68,7 @@ func (l *Login) addClientCredential(item *keystore.Item) (err error) {
 		if err := l.readKey(item); err != nil {
 			return err
 		}
-		chain, err := privatekey.ReadFile(l.params.Certificate) // often in one file with the key
+		chain, err := privatekey.ReadCertificate(l.params.Certificate) // often in one file with the key
 		item.Certificate = chain.Reveal()
 		return err
 	}
@@ -81,7 +81,7 @@ func (l *Login) amend(item *keystore.Item) error {
 	q := l.params
 	item.KeyID, item.Subject = cmp.Or(q.KeyID, item.KeyID), cmp.Or(q.Subject, item.Subject)
 	if q.Certificate != "" {
-		chain, err := privatekey.ReadFile(q.Certificate)
+		chain, err := privatekey.ReadCertificate(q.Certificate)
 		if err != nil {
 			return err
 		}
