@@ -32,7 +32,8 @@ func (h *env) taken(t *testing.T, token string) bool {
 // out from then on.
 func TestAServerWhoseRefreshEndsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := &incident{store: &faultyStore{memory: memory{&keystore.Memory{}}}, asking: make(chan struct{}, 1), state: t.TempDir()}
+		store := &faultyStore{memory: memory{&keystore.Memory{}}}
+		i := &incident{store: store, asking: make(chan struct{}, 1), state: t.TempDir()}
 		i.env = newBubbleEnv(t, sandbox.Options{
 			TokenLifetime: 5 * time.Minute, Latency: 300 * time.Millisecond,
 		}, i.store)

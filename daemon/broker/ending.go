@@ -108,13 +108,15 @@ func (s *slot) weigh(t *tokenSlot, refused keystore.Secret, now clock.Instant) {
 		return
 	}
 	c := t.cached.Load()
-	switch current := c != nil && c.token.Access.Equal(refused); {
-	case !current && t.replaced.is(refused, now), current && s.renewedAt > c.token.Sent.Boot && now.Boot < nearEnd(c.token):
+	current := c != nil && c.token.Access.Equal(refused)
+	far := current && now.Boot < nearEnd(c.token)
+	switch {
+	case !current && t.replaced.is(refused, now), far && s.renewedAt > c.token.Sent.Boot:
 		t.replaced = replacedToken{}
 		if s.ending() == EndingUnknown && !warm(s.disputed, now.Boot) {
 			s.setEnding(EndingRefused, now)
 		}
-	case current && s.begun <= c.token.Sent.Boot && now.Boot < nearEnd(c.token):
+	case far && s.begun <= c.token.Sent.Boot:
 		s.disputed = now.Boot
 		if s.ending() == EndingRefused {
 			s.setEnding(EndingUnknown, now)

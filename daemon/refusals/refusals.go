@@ -1,6 +1,6 @@
 // Package refusals remembers across restarts what servers have refused, so that a groatd that is started again and
-// again asks no more often than one that runs, and what renewals end at a server. What is remembered is in one file of the state directory, which holds no
-// secret and nothing that is made of one.
+// again asks no more often than one that runs, and what renewals end at a server. What is remembered is in one file of
+// the state directory, which holds no secret and nothing that is made of one.
 package refusals
 
 import (
