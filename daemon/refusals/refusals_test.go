@@ -121,6 +121,7 @@ func TestWhatRenewalsEndIsRemembered(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 	again := Open(dir, zap.NewNop())
+	defer again.Close(t.Context())
 	if got := again.Remembered("p", fingerprint); got.Ending != broker.EndingRefused || len(got.Blocks) != 0 {
 		t.Errorf("%+v", got)
 	}
