@@ -3,8 +3,8 @@ package main
 import "runtime/debug"
 
 const (
-	// headroom is how many bytes of garbage there may be, about, before the collector runs: cached answers make none, so
-	// that few are enough for ten profiles and for ten thousand.
+	// headroom is how many bytes of garbage there may be, about, before the collector runs: cached answers make none,
+	// so that few are enough for ten profiles and for ten thousand.
 	headroom = 10 << 20
 	// profileBytes is what a profile that holds a token has in memory, and emptyBytes what there is without one.
 	profileBytes = 4 << 10
