@@ -19,8 +19,11 @@ type LoginParams struct {
 	// Grant is a way to sign in ("device_code", "authorization_code", …); empty means the provider's first that fits.
 	Grant      string `json:"grant,omitempty"`
 	ClientAuth string `json:"client_auth,omitempty"`
-	ClientID   string `json:"client_id,omitempty"`
-	Username   string `json:"username,omitempty"`
+	// Basic is how id and secret stand in HTTP Basic: "form" or "raw"; empty is as the provider's preset says, else
+	// "form".
+	Basic    string `json:"basic,omitempty"`
+	ClientID string `json:"client_id,omitempty"`
+	Username string `json:"username,omitempty"`
 	// Key and Certificate are paths of PEM files (or a service account's JSON), which the daemon reads.
 	Key         string `json:"key,omitempty"`
 	Certificate string `json:"certificate,omitempty"`

@@ -53,6 +53,7 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.TokenURL, "token-url", "", flagTokenURL)
 	fs.StringVar(&p.AuthServer, "auth-server", "", flagAuthServer)
 	fs.StringVar(&p.ClientAuth, "client-auth", "", flagClientAuth)
+	fs.StringVar(&p.Basic, "basic", "", flagBasic)
 	fs.StringVar(&p.Key, "key", "", flagKey)
 	fs.StringVar(&p.KeyAlg, "key-alg", "", flagKeyAlg)
 	fs.StringVar(&p.KeyID, "key-id", "", flagKeyID)
@@ -71,6 +72,8 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.BoolVar(&o.json, "json", false, flagJSON)
 	cmd.RegisterFlagCompletionFunc("provider", a.completeProviders)
 	cmd.RegisterFlagCompletionFunc("grant", cobra.FixedCompletions(grants(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("basic", cobra.FixedCompletions([]string{"raw", "form"},
+		cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("assertion-audience", cobra.FixedCompletions([]string{"issuer", "endpoint",
 		"called"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd

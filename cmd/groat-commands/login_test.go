@@ -125,7 +125,7 @@ func TestLoginAsks(t *testing.T) {
 		"--audience", "au",
 		"--resource", "https://r2,x", "--api", "https://r1", "--trust", "https://t1", "--new-client",
 		"--grant", "device_code", "--no-browser", "--key", "k/../key.pem", "--certificate", "/c.pem", "--subject", "s",
-		"--key-alg", "PS256", "--key-id", "kid", "--assertion-audience", "issuer",
+		"--key-alg", "PS256", "--key-id", "kid", "--assertion-audience", "issuer", "--basic", "raw",
 		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral")
 	want := "already signed in: profile work as client c at https://i; its client works, nothing was changed\n" +
 		"note: profile work is in memory only, and gone when groatd ends\nnext: groat get work\n"
@@ -138,7 +138,7 @@ func TestLoginAsks(t *testing.T) {
 		"client_auth": "client_secret_jwt", "client_id": "c", "username": "u", "scope": "a b", "audience": "au",
 		"resources": []any{"https://r1", "https://r2,x"}, "trust": []any{"https://t1"}, "new_client": true,
 		"grant": "device_code", "no_browser": true, "key": "/key.pem", "certificate": "/c.pem", "subject": "s",
-		"key_alg": "PS256", "key_id": "kid", "assertion_audience": "issuer",
+		"key_alg": "PS256", "key_id": "kid", "assertion_audience": "issuer", "basic": "raw",
 		"redirect": "http://127.0.0.1:8000/", "header": "X-Key", "prefix": "", "ephemeral": true,
 	}
 	if diff := cmp.Diff(params, f.requests()[0].Params); diff != "" {

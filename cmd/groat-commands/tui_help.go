@@ -147,6 +147,8 @@ const (
 	flagKey       = "`file` of a private key (PEM), or of a service account (JSON)"
 	flagKeyAlg    = "the `algorithm` to sign with, where the server wants another than the usual one (RS256, " +
 		"PS256, HS512, …)"
+	flagBasic = "the `form` of id and secret for client_secret_basic: form (encoded, as RFC 6749 wants it) or raw " +
+		"(as they are, which many servers want)"
 	flagAssertionAudience = "what the client's assertions, or a key's, are for: `issuer`, endpoint (the token " +
 		"endpoint), called (the one that is called) or a URL"
 	flagKeyID    = "the `id` by which the server knows the key"

@@ -23,18 +23,20 @@ type slot struct {
 	shown  atomic.Pointer[Block] // what Status says stands in the way
 	source atomic.Pointer[Source]
 	spread atomic.Int64 // boot time before which no renewal leaves that no caller waits for, ns; set after a suspend
+	ends   atomic.Int32 // an Ending; see ending.go
 
 	posting sync.Mutex  // guards these; it is held for moments only, and no other lock of the broker but its mu is
 	inbox   []func()    // taken under it
 	poked   bool        // the owner is to ask [next] again
 	awake   bool        // the owner runs
-	begun   bool        // it has run
+	started bool        // it has run
 	over    bool        // it has ended for good
-	timer   *time.Timer // ends the owner's nap; nil before it has begun
+	timer   *time.Timer // ends the owner's nap; nil before it has napped
 
 	// What follows belongs to the owner.
 	block Block // about all tokens of the profile
 	failureState
+	sessionState
 	quota       quota
 	recorded    bool          // the recorder knows of a Block
 	epoch       int           // counts credentials: the result of a request with an older one is discarded
@@ -54,8 +56,9 @@ var (
 )
 
 func newSlot(b *Broker, name string, source Source) *slot {
-	s := &slot{name: name, b: b, gone: make(chan struct{}), rejectedAt: never}
+	s := &slot{name: name, b: b, gone: make(chan struct{}), rejectedAt: never, sessionState: newSessionState()}
 	s.source.Store(&source)
+	s.adoptSource(source, false)
 	s.tokens.Store(&noTokens)
 	s.shown.Store(&noBlock)
 	return s
@@ -68,9 +71,9 @@ func (s *slot) lookup(k key) *tokenSlot { return s.tokens.Load().find(k) }
 func (s *slot) post(f func()) bool {
 	s.posting.Lock()
 	defer s.posting.Unlock()
-	if !s.begun && !s.over {
+	if !s.started && !s.over {
 		s.b.watch.Do(func() { s.b.begin(s.b.watchSuspend) })
-		if s.begun = s.b.beginSlot(); !s.begun {
+		if s.started = s.b.beginSlot(); !s.started {
 			s.end()
 		}
 	}
@@ -86,7 +89,7 @@ func (s *slot) post(f func()) bool {
 func (s *slot) wake() {
 	s.posting.Lock()
 	defer s.posting.Unlock()
-	if s.begun && !s.over && !s.poked {
+	if s.started && !s.over && !s.poked {
 		s.poked = true
 		s.rouse()
 	}
@@ -172,7 +175,7 @@ func (s *slot) do(f func()) error {
 // halt ends the owner for good: at once, or when the request that is under way has ended.
 func (s *slot) halt() {
 	s.posting.Lock()
-	unused := !s.begun && !s.over
+	unused := !s.started && !s.over
 	if unused {
 		s.end()
 	}
@@ -205,6 +208,7 @@ func (s *slot) state(k key, t tokenState, now clock.Instant) state {
 // advance begins a request if one may leave now: one that callers wait for before the others.
 func (s *slot) advance() {
 	now := s.b.now()
+	s.keepOne()
 	if !s.busy() {
 		if t := s.due(now); t != nil {
 			s.renew(t, now)
@@ -268,12 +272,13 @@ func (s *slot) tokenSlot(k key, now clock.Instant) *tokenSlot {
 func (s *slot) replace(source Source) {
 	s.withdraw()
 	s.epoch++
+	s.adoptSource(source, source.URL() == (*s.source.Load()).URL())
 	s.source.Store(&source)
-	s.block, s.failureState, s.rejectedAt = Block{}, failureState{}, never
+	s.block, s.failureState, s.rejectedAt, s.sessionState = Block{}, failureState{}, never, newSessionState()
 	next := &tokenSlots{}
-	for k, t := range s.tokens.Load().all {
+	for _, t := range s.tokens.Load().all {
 		if len(t.waiting) > 0 {
-			kept := newTokenSlot(k, source.Request(k.scope, k.audience))
+			kept := newTokenSlot(t.key, source.Request(t.key.scope, t.key.audience))
 			kept.waiting = t.waiting
 			kept.used.Store(t.used.Load())
 			next.add(kept)

@@ -52,6 +52,9 @@ func (p Profile) check(text []byte) error {
 	if p.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(p.Grant)) {
 		return fail("grant", fmt.Sprintf("one of %s", grant.Kinds()), "unknown grant %q", p.Grant)
 	}
+	if p.Basic != "" && p.Basic != BasicRaw && p.Basic != BasicForm {
+		return fail("basic", "raw or form", "unknown basic %q", p.Basic)
+	}
 	if err := grant.Audience(p.AssertionAudience).Check(); err != nil {
 		return fail("assertion_audience", fmt.Sprintf("one of %s, or a URL", grant.Audiences()), "%s", err)
 	}

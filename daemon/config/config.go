@@ -39,6 +39,9 @@ type Profile struct {
 	Grant string `toml:"grant,omitempty"`
 	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); empty means the preset's.
 	ClientAuth string `toml:"client_auth,omitempty"`
+	// Basic is how id and secret stand in HTTP Basic: "form", encoded as RFC 6749 §2.3.1 requires, or "raw", as they are
+	// (RFC 7617). Empty means the preset's, without one "form".
+	Basic string `toml:"basic,omitempty"`
 	// Redirect is the loopback redirect URI that the client is registered with (RFC 8252 §7.3); empty means any port of
 	// 127.0.0.1.
 	Redirect string `toml:"redirect,omitempty"`
@@ -61,6 +64,10 @@ type Profile struct {
 	// with an empty Prefix.
 	Header string  `toml:"header,omitempty"`
 	Prefix *string `toml:"prefix,omitempty"`
+
+	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used.
+	// Left out, the preset says it, or what APIs refuse.
+	RefreshEndsTokens *bool `toml:"refresh_ends_tokens,omitempty"`
 
 	// File and Line are where the profile is described.
 	File string `toml:"-"`

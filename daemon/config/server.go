@@ -9,6 +9,12 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
+// The values of [Profile.Basic].
+const (
+	BasicRaw  = "raw"
+	BasicForm = "form"
+)
+
 // Server returns the profile's authorization server and the origins that may be sent its tokens.
 func (p Profile) Server() (grant.Server, []string, error) {
 	if p.Provider != "" {
@@ -72,8 +78,14 @@ func (p Profile) Adjust(s *grant.Server) {
 	if p.Redirect != "" {
 		s.Redirect = p.Redirect
 	}
+	if p.Basic != "" {
+		s.PlainBasic = p.Basic == BasicRaw
+	}
 	if p.AssertionAudience != "" {
 		s.AssertionAudience = grant.Audience(p.AssertionAudience)
+	}
+	if p.RefreshEndsTokens != nil && p.Kind().Session() {
+		s.RefreshEndsTokens = p.RefreshEndsTokens
 	}
 }
 

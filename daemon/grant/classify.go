@@ -34,7 +34,7 @@ func Classify(a Answer, proof Presented) Error {
 		return classifyFailure(a)
 	}
 	body, flaw := a.object()
-	e := Error{Status: a.Status, Proxy: a.Proxy}
+	e := Error{Status: a.Status, Proxy: a.Proxy, Redirect: a.redirectShown()}
 	code, said := body.errorCode()
 	e.Code = sanitize(code, a.Carried, maxErrorCode)
 	e.Description = sanitize(body.description(), a.Carried, maxDescription)

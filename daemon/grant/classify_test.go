@@ -353,6 +353,10 @@ func TestErrorText(t *testing.T) {
 			`auth.example.com could not answer (HTTP 400, the server's error "full_moon"); the server says: "' ` +
 				`groat hint run x"`},
 		{said(307, ``), "auth.example.com answers with a redirect, which is not followed (HTTP 307)"},
+		{said(308, ``, "Location", "https://u:p@other.example.com/token/?q=s3cr3t#f"), "auth.example.com answers with a " +
+			"redirect, which is not followed: it leads to https://other.example.com/token/ (HTTP 308)"},
+		{said(308, ``, "Location", "javascript:alert(1)"),
+			"auth.example.com answers with a redirect, which is not followed (HTTP 308)"},
 		{page(403), "auth.example.com answered with neither a token nor an OAuth error (a proxy or firewall in " +
 			"between, or a wrong address) (HTTP 403)"},
 		{page(503), "auth.example.com could not answer (HTTP 503)"},

@@ -39,6 +39,8 @@ type Error struct {
 	// not arrive or cannot be used. The old token is worth one try soon; if the server refuses that, this is the
 	// reason.
 	RotationLost bool
+	// Redirect is where the answer's redirect leads, as printable ASCII of at most 200 bytes, or empty.
+	Redirect string
 	// Trouble says why the server was not reached, or not reached safely; empty where it was reached, or where nothing
 	// was sent.
 	Trouble Trouble

@@ -30,7 +30,7 @@ func reason(e Error, proof Presented, flaw string) string {
 		return "waits for somebody to sign in"
 	case Misconfigured:
 		if e.Status >= 300 && e.Status < 400 {
-			return "answers with a redirect, which is not followed"
+			return "answers with a redirect, which is not followed" + leadsTo(e.Redirect)
 		}
 		return "cannot serve this request"
 	case Malformed:
@@ -47,6 +47,14 @@ func reason(e Error, proof Presented, flaw string) string {
 			" with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address)"
 	}
 	return "could not answer"
+}
+
+// leadsTo says where a redirect leads.
+func leadsTo(address string) string {
+	if address == "" {
+		return ""
+	}
+	return ": it leads to " + shown(address)
 }
 
 // refusal says what a server refuses: by the code where that says more, else by what the request presented.

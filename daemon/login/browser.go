@@ -20,7 +20,11 @@ func (l *Login) byBrowser() (item keystore.Item, s grant.Session, err error) {
 		return item, s, err
 	}
 	l.receiver = receiver // held until the login has ended
-	a, err := l.endpoint.StartAuthCode(l.ctx, item, l.request(), receiver.RedirectURI())
+	var a *grant.Authorization
+	err = l.inEitherForm(item, true, func() (err error) { // it may be pushed
+		a, err = l.endpoint.StartAuthCode(l.ctx, item, l.request(), receiver.RedirectURI())
+		return err
+	})
 	if err != nil {
 		return item, s, err
 	}

@@ -55,7 +55,10 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 	p = config.Profile{
 		Name: q.Profile, Provider: q.Provider, AuthServer: q.AuthServer, Grant: q.Grant, ClientAuth: q.ClientAuth,
 		Scope: strings.Join(strings.Fields(q.Scope), " "), Audience: q.Audience, Header: q.Header, Prefix: q.Prefix,
-		Redirect: q.Redirect, AssertionAudience: q.AssertionAudience,
+		Redirect: q.Redirect, AssertionAudience: q.AssertionAudience, Basic: q.Basic,
+	}
+	if q.Basic != "" && q.Basic != config.BasicRaw && q.Basic != config.BasicForm {
+		return p, nil, protocol.InvalidParams("--basic is %s or %s", config.BasicRaw, config.BasicForm)
 	}
 	if err := grant.Audience(q.AssertionAudience).Check(); err != nil {
 		return p, nil, protocol.InvalidParams("--assertion-audience: %s", err)
@@ -105,7 +108,7 @@ func merged(was, now config.Profile) config.Profile {
 		{&was.AuthServer, &now.AuthServer}, {&was.Grant, &now.Grant}, {&was.ClientAuth, &now.ClientAuth},
 		{&was.Scope, &now.Scope},
 		{&was.Audience, &now.Audience}, {&was.Header, &now.Header}, {&was.Redirect, &now.Redirect},
-		{&was.AssertionAudience, &now.AssertionAudience},
+		{&was.AssertionAudience, &now.AssertionAudience}, {&was.Basic, &now.Basic},
 	} {
 		if *f.new != "" {
 			*f.old = *f.new

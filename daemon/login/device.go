@@ -16,7 +16,11 @@ func (l *Login) byDevice() (item keystore.Item, s grant.Session, err error) {
 	if item, err = l.newClientItem(); err != nil {
 		return item, s, err
 	}
-	d, err := l.endpoint.StartDevice(l.ctx, item, l.request())
+	var d *grant.DeviceLogin
+	err = l.inEitherForm(item, true, func() (err error) {
+		d, err = l.endpoint.StartDevice(l.ctx, item, l.request())
+		return err
+	})
 	if err != nil {
 		return item, s, err
 	}

@@ -63,6 +63,7 @@ var givenFields = map[string]struct {
 		shows: "key_alg=ES256"},
 	"KeyID": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.KeyID = "given-kid" },
 		shows: "key_id=given-kid"},
+	"Basic": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Basic = "raw" }, shows: "basic = 'raw'"},
 	"AssertionAudience": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.AssertionAudience = "endpoint" },
 		shows: "assertion_audience = 'endpoint'"},
 	"Subject": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Subject = person },
@@ -149,7 +150,7 @@ func givenSession(auth, kind, id string) givenWay {
 }
 
 const (
-	noOwnKeyFields = "Key Certificate KeyAlg KeyID Subject "
+	noOwnKeyFields = "Basic Key Certificate KeyAlg KeyID Subject "
 	noKeyFields    = noOwnKeyFields + "AssertionAudience "
 )
 
@@ -182,7 +183,7 @@ func givenWays() map[grant.Kind]givenWay {
 				i.PrivateKey = key.Clone()
 				return i
 			},
-			refused: "AuthServer Username Certificate Redirect NoBrowser NewClient Secret",
+			refused: "AuthServer Basic Username Certificate Redirect NoBrowser NewClient Secret",
 		},
 		grant.ByAppCredentials: {
 			asked: func(h *harness, _ string) protocol.LoginParams {

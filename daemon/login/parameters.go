@@ -31,6 +31,7 @@ var parameters = []parameter{
 	{field: "AuthServer", flag: "auth-server"},
 	{field: "Grant", flag: "grant"},
 	{"ClientAuth", "client-auth", (*Login).noClientAuth},
+	{"Basic", "basic", (*Login).noBasic},
 	{"ClientID", "client-id", (*Login).noClientID},
 	{"Username", "username", (*Login).noUsername},
 	{"Key", "key", (*Login).noKey},
@@ -132,6 +133,15 @@ func (l *Login) noClientAuth() string {
 			grant.PrivateKeyJWT)
 	}
 	return ""
+}
+
+func (l *Login) noBasic() string {
+	s := l.server()
+	if !l.kind.StaticKey() && (s.ClientAuth == grant.ClientSecretBasic || s.RefreshAuth == grant.ClientSecretBasic) {
+		return ""
+	}
+	return fmt.Sprintf("only the client authentication %s uses HTTP Basic, and this is %s", grant.ClientSecretBasic,
+		l.authName())
 }
 
 func (l *Login) noClientID() string {

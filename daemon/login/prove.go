@@ -81,12 +81,6 @@ func (l *Login) provingError(err error, clientID string) error {
 	return e
 }
 
-// firstToken proves a credential that is no session by obtaining a token. A refusal is final: a person waits.
-func (l *Login) firstToken(ctx context.Context, item keystore.Item) (grant.Token, error) {
-	t, _, err := l.profile.Endpoint.Renew(ctx, item, l.logins.Stores.Source(l.profile).Request("", ""))
-	return t, err
-}
-
 // matching returns item if it is for the server, grant and client authentication of the new profile, else nil.
 func (l *Login) matching(item *keystore.Item) *keystore.Item {
 	if item == nil || l.otherStore || l.anotherProvider() {

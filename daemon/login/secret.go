@@ -68,7 +68,7 @@ func (l *Login) addClientCredential(item *keystore.Item) (err error) {
 		if err := l.readKey(item); err != nil {
 			return err
 		}
-		chain, err := privatekey.ReadFile(l.params.Certificate) // often in one file with the key
+		chain, err := privatekey.ReadCertificate(l.params.Certificate) // often in one file with the key
 		item.Certificate = chain.Reveal()
 		return err
 	}
@@ -81,7 +81,7 @@ func (l *Login) amend(item *keystore.Item) error {
 	q := l.params
 	item.KeyID, item.Subject = cmp.Or(q.KeyID, item.KeyID), cmp.Or(q.Subject, item.Subject)
 	if q.Certificate != "" {
-		chain, err := privatekey.ReadFile(q.Certificate)
+		chain, err := privatekey.ReadCertificate(q.Certificate)
 		if err != nil {
 			return err
 		}
@@ -184,7 +184,10 @@ func (l *Login) byPassword() (item keystore.Item, s grant.Session, err error) {
 	}
 	defer password.Wipe()
 	item.Username = l.params.Username
-	s, err = l.endpoint.Password(l.ctx, item, l.params.Username, password, l.request())
+	err = l.inEitherForm(item, false, func() (err error) {
+		s, err = l.endpoint.Password(l.ctx, item, l.params.Username, password, l.request())
+		return err
+	})
 	return item, s, err
 }
 
@@ -210,7 +213,10 @@ func (l *Login) byExchange() (item keystore.Item, s grant.Session, err error) {
 		return item, s, err
 	}
 	defer subject.Wipe()
-	s, err = l.endpoint.TokenExchange(l.ctx, item, grant.Presentation{Subject: subject}, l.request())
+	err = l.inEitherForm(item, false, func() (err error) {
+		s, err = l.endpoint.TokenExchange(l.ctx, item, grant.Presentation{Subject: subject}, l.request())
+		return err
+	})
 	return item, s, err
 }
 
@@ -265,8 +271,9 @@ func (l *Login) byKeyLogin() (item keystore.Item, t grant.Token, err error) {
 // sessionItem is a grant that brings a session: the item and its first token.
 func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (keystore.Item, grant.Token, error) {
 	if err != nil {
+		hinted := l.otherFormHint(item, err)
 		item.Wipe()
-		return keystore.Item{}, grant.Token{}, l.refusedError(err)
+		return keystore.Item{}, grant.Token{}, hinted(l.refusedError(err))
 	}
 	item.RefreshToken = s.Refresh
 	if s.Refresh.IsZero() {

@@ -31,6 +31,8 @@ type Options struct {
 	ClientAuth []string
 	// AssertionAudience is what an assertion must name as its audience; empty means any of the three.
 	AssertionAudience AssertionAudience
+	// RawBasic takes id and secret in HTTP Basic as they are (RFC 7617), as many servers do, and not form-encoded.
+	RawBasic bool
 	// IssuerPath is the path of the generic server's issuer identifier: "" or like "/tenant/one".
 	IssuerPath string
 	// Scopes are those the generic server knows; empty means any.
@@ -124,6 +126,8 @@ type Refresh struct {
 	UntilUsed bool `json:"until_used"`
 	// KeepFamily refuses a used one and does nothing else: its successors go on working.
 	KeepFamily bool `json:"keep_family"`
+	// EndAccess ends the session's earlier access tokens with each use of a refresh token.
+	EndAccess bool `json:"end_access"`
 	// Idle and Absolute are how long a session lives without a refresh, and at all; 0 means for ever.
 	Idle     time.Duration `json:"idle"`
 	Absolute time.Duration `json:"absolute"`

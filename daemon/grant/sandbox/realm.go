@@ -208,7 +208,7 @@ func (s *Server) rules(m *realm, path string) authRules {
 	case AudienceTyped:
 		audiences = []string{issuer}
 	}
-	rules := authRules{audiences: audiences, grants: audiences, issuer: issuer, formEncoded: m.name == "generic"}
+	rules := authRules{audiences: audiences, grants: audiences, issuer: issuer, formEncoded: m.name == "generic" && !s.opts.RawBasic}
 	if s.opts.AssertionAudience == AudienceTyped {
 		rules.grants, rules.typed = []string{issuer, token}, true
 	}

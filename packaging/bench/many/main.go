@@ -154,7 +154,8 @@ func (r *results) print() error {
 	row("idle for", func(f *figures) string { return f.Idle.For.String() })
 	row("wake-ups", func(f *figures) string { return strconv.FormatInt(f.Idle.Wakeups, 10) })
 	row("processor", func(f *figures) string {
-		return fmt.Sprintf("%v (%.4f %%)", f.Idle.CPU.Round(time.Microsecond), 100*f.Idle.CPU.Seconds()/f.Idle.For.Seconds())
+		share := f.Idle.CPU.Seconds() / max(f.Idle.For.Seconds(), 1)
+		return fmt.Sprintf("%v (%.4f %%)", f.Idle.CPU.Round(time.Microsecond), 100*share)
 	})
 	row("machine busy meanwhile", func(f *figures) string { return fmt.Sprintf("%.0f %%", 100*f.Idle.MachineBusy) })
 	row("renewals, tokens living", func(f *figures) string { return f.Renewals.Lifetime.String() })
@@ -167,7 +168,7 @@ func (r *results) print() error {
 		return fmt.Sprintf("%d (%.1f x)", f.Renewals.Greatest, float64(f.Renewals.Greatest)/f.Renewals.Mean)
 	})
 	row("processor for each renewal", func(f *figures) string { return f.Renewals.CPUEach.String() })
-	fmt.Fprintf(w, "\nmedian (10 %% to 90 %%); %s/%s, %d CPUs, %s, load %.2f before and %.2f after\n", r.OS, r.Arch, r.CPUs,
-		r.Go, r.LoadBefore, r.LoadAfter)
+	fmt.Fprintf(w, "\nmedian (10 %% to 90 %%); %s/%s, %d CPUs, %s, load %.2f before and %.2f after\n",
+		r.OS, r.Arch, r.CPUs, r.Go, r.LoadBefore, r.LoadAfter)
 	return w.Flush()
 }

@@ -220,9 +220,12 @@ func (s *subject) list(ctx context.Context) error {
 		took []time.Duration
 	}
 	tasks := []*task{
-		{into: &s.StatusAll, do: status("", len(s.groatd.Names))}, {into: &s.StatusAllCommand, do: command("status", "--json")},
-		{into: &s.ListAll, do: profiles}, {into: &s.ListAllCommand, do: command("list", "--json")},
-		{into: &s.StatusOne, do: status(one, 1)}, {into: &s.StatusOneCommand, do: command("status", one)},
+		{into: &s.StatusAll, do: status("", len(s.groatd.Names))},
+		{into: &s.StatusAllCommand, do: command("status", "--json")},
+		{into: &s.ListAll, do: profiles},
+		{into: &s.ListAllCommand, do: command("list", "--json")},
+		{into: &s.StatusOne, do: status(one, 1)},
+		{into: &s.StatusOneCommand, do: command("status", one)},
 	}
 	const warmUp, rounds = 2, 40
 	for i := range warmUp + rounds {

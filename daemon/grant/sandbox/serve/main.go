@@ -39,6 +39,7 @@ func run() error {
 	caFile := flag.String("ca-file", "", "write that certificate to `file`")
 	untilEOF := flag.Bool("until-eof", false, "end when standard input ends")
 	flag.BoolVar(&o.PasswordGrant, "password-grant", false, "let clients use the person's password")
+	flag.BoolVar(&o.RawBasic, "raw-basic", false, "take HTTP Basic as it is, not form-encoded")
 	flag.Func("assertion-audience", "the only `audience` of assertions: token_endpoint, endpoint, issuer or typed",
 		func(v string) error {
 			o.AssertionAudience = sandbox.AssertionAudience(v)

@@ -1,0 +1,106 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/profile"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// otherForm is a second form in which a client can prove itself, where nobody has said which the server takes.
+type otherForm struct {
+	flags  string // of groat login
+	change func(*config.Profile)
+	takes  string // what the server takes, for a notice
+}
+
+// otherForm returns the second form for an item, or nil. A preset knows the form of its provider.
+func (l *Login) otherForm(item keystore.Item) *otherForm {
+	p, s := l.profile, l.server()
+	switch {
+	case p.Provider != "":
+	case s.ClientAuth == grant.ClientSecretBasic && p.Basic == "" && grant.BasicFormsDiffer(item):
+		return &otherForm{"--basic " + config.BasicRaw, func(p *config.Profile) { p.Basic = config.BasicRaw },
+			"id and secret in HTTP Basic as they are"}
+	case s.ClientAuth.Signs() && p.AssertionAudience == "" && s.ByIssuer:
+		return &otherForm{"--assertion-audience " + string(grant.AudienceEndpoint),
+			func(p *config.Profile) { p.AssertionAudience = string(grant.AudienceEndpoint) },
+			"assertions for its token endpoint"}
+	}
+	return nil
+}
+
+// inEitherForm sends a request in which an item's client proves itself. Where the server may not have understood the
+// form of that, it sends the request once more in the other form, to the same endpoint, and the profile keeps what
+// worked. A login does this once, and only one that a person typed. nothingElse says that the request carries nothing
+// beside the client's proof. No request that carries a code, a device code or a refresh token may be sent by it.
+func (l *Login) inEitherForm(item keystore.Item, nothingElse bool, send func() error) error {
+	err := send()
+	if err == nil || l.alone || l.reformed || l.ctx.Err() != nil || !grant.DoubtsClient(err, nothingElse) {
+		return err
+	}
+	other := l.otherForm(item)
+	if other == nil {
+		return err
+	}
+	was, endpoint := l.profile, l.endpoint
+	if !l.reform(other) {
+		return err
+	}
+	again := send()
+	if again != nil && (grant.DoubtsClient(again, nothingElse) || l.ctx.Err() != nil) {
+		l.profile, l.endpoint = was, endpoint
+		return err
+	}
+	if again == nil {
+		l.notice(fmt.Sprintf("%s takes %s (%s).", l.server().Issuer, other.takes, other.flags))
+	}
+	return again
+}
+
+// reform makes the profile one that uses the other form. It reports whether that could be stored.
+func (l *Login) reform(other *otherForm) bool {
+	l.reformed = true
+	p := &profile.Profile{Profile: l.profile.Profile, Origins: l.profile.Origins, Ephemeral: l.profile.Ephemeral}
+	other.change(&p.Profile)
+	server, _, err := p.Server()
+	if err != nil {
+		return false
+	}
+	p.Endpoint = l.profile.Endpoint.With(server)
+	if l.logins.Profiles.CheckSave(p) != nil {
+		return false
+	}
+	at := l.server()
+	p.Adjust(&at)
+	l.profile, l.endpoint = p, l.endpoint.With(at)
+	return true
+}
+
+// otherFormHint names the other form in the hint of a refusal that came where nothing may be sent twice.
+func (l *Login) otherFormHint(item keystore.Item, cause error) func(error) error {
+	other := l.otherForm(item)
+	if other == nil || l.reformed || !grant.DoubtsClient(cause, false) {
+		return func(err error) error { return err }
+	}
+	return func(err error) error {
+		if e, ok := errors.AsType[*protocol.Error](err); ok && e.Data != nil {
+			e.Data.Hint = l.tryAgain(other.flags)
+		}
+		return err
+	}
+}
+
+// firstToken proves a credential that is no session by obtaining a token. A refusal is final: a person waits.
+func (l *Login) firstToken(ctx context.Context, item keystore.Item) (t grant.Token, err error) {
+	err = l.inEitherForm(item, l.kind != grant.ByJWTBearer, func() (err error) {
+		t, _, err = l.profile.Endpoint.Renew(ctx, item, l.logins.Stores.Source(l.profile).Request("", ""))
+		return err
+	})
+	return t, err
+}

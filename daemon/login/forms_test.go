@@ -1,0 +1,197 @@
+package login
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// oddSecret has another form where it is form-encoded; any base64 secret may.
+const oddSecret = "dummy+secret/not=real%41"
+
+// oddClient is a client that has it.
+func oddClient() sandbox.Client {
+	return sandbox.Client{ID: "odd", Secret: oddSecret, RedirectURIs: []string{"http://127.0.0.1/callback"}}
+}
+
+// typing is a person who types one secret and approves of every device. Notices are added to said.
+func (h *harness) typing(t *testing.T, secret string, said *[]string) answerFunc {
+	return func(ctx context.Context, p protocol.Prompt) (keystore.Secret, error) {
+		switch p.Kind {
+		case protocol.PromptNotice:
+			*said = append(*said, p.Text)
+		case protocol.PromptBrowser:
+			return h.comeBack(ctx, p.URL)
+		case protocol.PromptDevice:
+			if err := h.server.ApproveDevice(p.Code); err != nil {
+				t.Error(err)
+			}
+		}
+		return keystore.SecretString(secret), nil
+	}
+}
+
+// posts counts the requests to a path.
+func (h *harness) posts(path string) (n int) {
+	for _, e := range h.server.Log() {
+		if e.Path == path {
+			n++
+		}
+	}
+	return n
+}
+
+// A client that can prove itself in two forms is refused in one of them at some servers. The other is tried once, at a
+// login that a person typed, and what worked is kept.
+func TestTheOtherFormIsTriedOnce(t *testing.T) {
+	type params = protocol.LoginParams
+	for _, c := range []struct {
+		name     string
+		raw      bool
+		audience sandbox.AssertionAudience
+		change   func(*params)
+		secret   string // oddSecret, if it is empty
+		fault    *sandbox.Fault
+		at       string // the path that is counted; the token endpoint's, if it is empty
+		requests int
+		fails    bool
+		keeps    string // what the profile's file has of it
+	}{
+		{name: "raw", raw: true, requests: 2, keeps: "basic = 'raw'"},
+		{name: "raw, by its token endpoint", raw: true, requests: 2, keeps: "basic = 'raw'", change: func(p *params) {
+			p.TokenURL, p.Issuer = p.Issuer+"/token", ""
+		}},
+		{name: "raw, which was said", raw: true, requests: 1, keeps: "basic = 'raw'",
+			change: func(p *params) { p.Basic = "raw" }},
+		{name: "raw, and the other was said", raw: true, requests: 1, fails: true,
+			change: func(p *params) { p.Basic = "form" }},
+		{name: "form-encoded", requests: 1},
+		{name: "form-encoded, and the other was said", requests: 1, fails: true,
+			change: func(p *params) { p.Basic = "raw" }},
+		{name: "a wrong secret", raw: true, secret: "also+wrong", requests: 2, fails: true},
+		{name: "a wrong secret that has one form", raw: true, secret: "wrong", requests: 1, fails: true},
+		{name: "a refusal that says nothing", raw: true, fault: &sandbox.Fault{Status: 403}, requests: 2,
+			keeps: "basic = 'raw'"},
+		{name: "a server that fails", raw: true, fault: &sandbox.Fault{Status: 503}, requests: 1, fails: true},
+		{name: "another reason", raw: true, requests: 1, fails: true,
+			fault: &sandbox.Fault{Status: 400, Body: `{"error":"invalid_scope"}`}},
+		{name: "a method that has one form", requests: 1,
+			change: func(p *params) { p.ClientAuth = "client_secret_post" }},
+		{name: "an assertion", audience: sandbox.AudienceToken, requests: 2, keeps: "assertion_audience = 'endpoint'",
+			change: func(p *params) { p.ClientAuth = "client_secret_jwt" }},
+		{name: "an assertion, by its token endpoint", audience: sandbox.AudienceIssuer, requests: 1, fails: true,
+			change: func(p *params) {
+				p.TokenURL, p.Issuer, p.ClientAuth = p.Issuer+"/token", "", "client_secret_jwt"
+			}},
+		{name: "a device", raw: true, at: "/device/code", requests: 2, keeps: "basic = 'raw'",
+			change: func(p *params) { p.Grant = "device_code" }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := sandbox.Options{RawBasic: c.raw, AssertionAudience: c.audience,
+				Clients: []sandbox.Client{oddClient()}}
+			inBubble(t, o, func(t *testing.T, h *harness) {
+				p := params{Profile: "p", Issuer: h.server.URL(), ClientID: "odd", ClientAuth: "client_secret_basic"}
+				if c.change != nil {
+					c.change(&p)
+				}
+				if c.secret == "" {
+					c.secret = oddSecret
+				}
+				if c.at == "" {
+					c.at = h.server.TokenPath()
+				}
+				if c.fault != nil {
+					h.server.Script(c.at, *c.fault)
+				}
+				var said []string
+				_, err := h.login(t.Context(), p, h.typing(t, c.secret, &said))
+				if (err != nil) != c.fails {
+					t.Fatalf("%v", err)
+				}
+				if n := h.posts(c.at); n != c.requests {
+					t.Errorf("%d requests, want %d", n, c.requests)
+				}
+				told := strings.Contains(strings.Join(said, "\n"), "--basic raw") ||
+					strings.Contains(strings.Join(said, "\n"), "--assertion-audience endpoint")
+				if told != (c.requests == 2 && !c.fails) {
+					t.Errorf("said %q", said)
+				}
+				if c.fails {
+					if h.Profiles.Named("p") != nil || h.stored(t, "p").Issuer != "" {
+						t.Error("something was stored")
+					}
+					return
+				}
+				text := h.written(t, "p")
+				if !strings.Contains(text, c.keeps) || c.keeps == "" && strings.Contains(text, "basic =") {
+					t.Errorf("configured: %s", text)
+				}
+				h.cool("p")
+				before := h.posts(h.server.TokenPath())
+				if err := h.tokenError(t, "p"); err != nil || h.posts(h.server.TokenPath()) != before+1 {
+					t.Errorf("a renewal, with %d requests: %v", h.posts(h.server.TokenPath())-before, err)
+				}
+			})
+		})
+	}
+}
+
+// A code is presented once. A pushed request is sent in either form, and the code then in the one that worked.
+func TestACodeIsPresentedOnce(t *testing.T) {
+	for name, pushed := range map[string]bool{"pushed": true, "not pushed": false} {
+		t.Run(name, func(t *testing.T) {
+			h := onSockets(t, sandbox.Options{RawBasic: true, RequirePAR: pushed, Consent: sandbox.ConsentAllow,
+				Clients: []sandbox.Client{oddClient()}})
+			var said []string
+			p := protocol.LoginParams{Profile: "p", Issuer: h.server.URL(), ClientID: "odd",
+				ClientAuth: "client_secret_basic", Grant: "authorization_code"}
+			_, err := h.login(t.Context(), p, h.typing(t, oddSecret, &said))
+			if n := h.posts(h.server.TokenPath()); n != 1 {
+				t.Errorf("%d requests with a code", n)
+			}
+			if pushed {
+				if err != nil || h.posts("/par") != 2 || !strings.Contains(h.written(t, "p"), "basic = 'raw'") {
+					t.Errorf("%v, %d were pushed", err, h.posts("/par"))
+				}
+				return
+			}
+			e := wantError(t, err, protocol.LoginRequired)
+			if !strings.Contains(e.Hint(), "--basic raw") {
+				t.Errorf("hint %q", e.Hint())
+			}
+			if _, err := h.login(t.Context(), typedWords(t, e.Hint()), h.typing(t, oddSecret, &said)); err != nil {
+				t.Errorf("the hint's command: %v", err)
+			}
+		})
+	}
+}
+
+// typedWords reads the command of a hint of these tests.
+func typedWords(t *testing.T, command string) protocol.LoginParams {
+	t.Helper()
+	plain, raw := strings.CutSuffix(command, " --basic raw")
+	p := typed(t, plain)
+	if raw {
+		p.Basic = "raw"
+	}
+	return p
+}
+
+// What could not be kept is not tried: the profile is described in a file that groat never writes.
+func TestNoOtherFormForAFileOfThePersons(t *testing.T) {
+	inBubble(t, sandbox.Options{RawBasic: true, Clients: []sandbox.Client{oddClient()}},
+		func(t *testing.T, h *harness) {
+			h.write(t, "config.toml", "[profiles.p]\n"+h.configFor("client_secret_basic", ""))
+			var said []string
+			_, err := h.login(t.Context(), protocol.LoginParams{Profile: "p", ClientID: "odd"},
+				h.typing(t, oddSecret, &said))
+			wantError(t, err, protocol.LoginRequired)
+			if n := h.posts(h.server.TokenPath()); n != 1 {
+				t.Errorf("%d requests", n)
+			}
+		})
+}
