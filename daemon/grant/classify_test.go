@@ -357,8 +357,12 @@ func TestErrorText(t *testing.T) {
 			"redirect, which is not followed: it leads to https://other.example.com/token/ (HTTP 308)"},
 		{said(308, ``, "Location", "javascript:alert(1)"),
 			"auth.example.com answers with a redirect, which is not followed (HTTP 308)"},
-		{page(403), "auth.example.com answered with neither a token nor an OAuth error (a proxy or firewall in " +
-			"between, or a wrong address) (HTTP 403)"},
+		{page(403), "auth.example.com answered with neither a token nor an OAuth error (the client id or secret may be " +
+			"wrong, or a proxy or firewall is in between) (HTTP 403)"},
+		{page(404), "auth.example.com answered with neither a token nor an OAuth error (a proxy or firewall in " +
+			"between, or a wrong address) (HTTP 404)"},
+		{said(400, `{"error":"use_dpop_nonce"}`), "auth.example.com wants a proof of a key (DPoP, RFC 9449), which groat " +
+			"does not have: the client must be registered for Bearer tokens (HTTP 400, use_dpop_nonce)"},
 		{page(503), "auth.example.com could not answer (HTTP 503)"},
 		{page(200), "auth.example.com gave an answer that is a web page and not JSON (a captive portal? look " +
 			"whether this network wants a sign-in first) (HTTP 200)"},
