@@ -67,7 +67,7 @@ func pages() []answerCase {
 		},
 		{
 			name: "C28 two errors", fault: raw(400, "application/json", `{"error":"invalid_grant","error":"x"}`),
-			class: grant.TransientSlow, action: grant.RetrySeldom, wait: slow,
+			class: grant.TransientSlow, action: grant.RetrySlowly, wait: slow,
 		},
 	}
 }
@@ -165,7 +165,7 @@ func members() []answerCase {
 			}},
 		{name: "C19 BEARER", fault: set("token_type", "BEARER"), life: lifetime},
 		flawed("C19 mac", "another type", "token_type", "mac"),
-		flawed("C19 DPoP, not asked for", "DPoP, RFC 9449", "token_type", "DPoP"),
+		flawed("C19 DPoP, not asked for", "DPoP", "token_type", "DPoP"),
 		flawed("C20 longer than 16 KiB", "too long", "access_token", strings.Repeat("a", 16<<10+1)),
 		{name: "C21 the same token again", rig: again, life: vague, check: noHurry},
 		{name: "C27 a narrower scope", fault: set("scope", "read"), life: lifetime, machine: true, scope: "read write"},
@@ -173,8 +173,10 @@ func members() []answerCase {
 			name: "C27 another order", fault: set("scope", "write read"), life: lifetime, machine: true,
 			scope: "read write",
 		},
-		{name: "C27 a wider scope", fault: set("scope", "read write admin"), life: lifetime, machine: true,
-			scope: "read write"},
+		{
+			name: "C27 a wider scope", fault: set("scope", "read write admin"), life: lifetime, machine: true,
+			scope: "read write",
+		},
 	}
 	for name, char := range map[string]string{"LF": "\n", "CR": "\r", "NUL": "\x00", "a space": " ", "UTF-8": "é"} {
 		says := "RFC 6750"

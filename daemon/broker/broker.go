@@ -34,6 +34,9 @@ type Source interface {
 	// Obtain returns a new token, or a [*grant.Error], a keystore error, an error of the configuration, or a [*PutOff].
 	// ctx is not cancelled when callers leave.
 	Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error)
+	// EndsTokens reports whether the server ends a session's earlier access tokens when its refresh token is used;
+	// known is false where that is still to be found out.
+	EndsTokens() (ends, known bool)
 	// URL is the URL of the token endpoint.
 	URL() string
 	// Origin is the origin of the token endpoint: the requests of all profiles to one origin are bounded.

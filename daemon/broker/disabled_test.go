@@ -68,7 +68,9 @@ func TestADisabledTokenLetsTheOwnerSleep(t *testing.T) {
 // The same holds where an earlier process left the session in doubt and its default token disabled.
 func TestADisabledProfileInDoubtLetsTheOwnerSleep(t *testing.T) {
 	in(t, func(t *testing.T, w *env, b *Broker) {
-		b.Restore("p", []Block{{Err: refusal(grant.Misconfigured, "invalid_scope"), Disabled: true}})
+		b.Restore("p", Remembered{Blocks: []Block{
+			{Err: refusal(grant.Misconfigured, "invalid_scope"), Disabled: true},
+		}})
 		b.Recover("p")
 		if nap := napOf(t, b); nap < time.Minute {
 			t.Errorf("the owner sleeps for %v", nap)

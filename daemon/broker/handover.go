@@ -65,12 +65,17 @@ func (b *Broker) Adopt(from Cached) bool {
 	s.do(context.Background(), func() {
 		now := b.now()
 		c := &cachedToken{token: from.Token, renew: from.Renew}
-		t := s.tokenSlot(key{canonical(from.Scope), from.Audience}, now)
+		k := key{canonical(from.Scope), from.Audience}
+		if s.keepsOne() && k != (key{}) {
+			return
+		}
+		t := s.tokenSlot(k, now)
 		if t == nil || t.cached.Load() != nil || !c.keeps(unset, now) {
 			return
 		}
 		t.sent, t.life, t.maxMinTTL = from.Token.Sent.Boot, from.Token.Lifetime, from.MaxMinTTL
 		t.used.Store(int64(from.Used))
+		s.took(t, from.Token)
 		t.cached.Store(c)
 		adopted = true
 	})

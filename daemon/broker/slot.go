@@ -28,10 +28,12 @@ type slot struct {
 	shown   atomic.Pointer[Block] // what Status says stands in the way
 	source  atomic.Pointer[Source]
 	spread  atomic.Int64 // boot time before which no renewal leaves that no caller waits for, ns; set after a suspend
+	ends    atomic.Int32 // an Ending; see ending.go
 
 	// What follows belongs to the owner.
 	block Block // about all tokens of the profile
 	failureState
+	sessionState
 	quota       quota
 	recorded    bool          // the recorder knows of a Block
 	epoch       int           // counts credentials: the result of a request with an older one is discarded
@@ -48,9 +50,10 @@ func newSlot(b *Broker, name string, source Source) *slot {
 	s := &slot{
 		name: name, b: b,
 		calls: make(chan func()), poke: make(chan struct{}, 1), ended: make(chan result),
-		stop: make(chan struct{}), gone: make(chan struct{}), rejectedAt: never,
+		stop: make(chan struct{}), gone: make(chan struct{}), rejectedAt: never, sessionState: newSessionState(),
 	}
 	s.source.Store(&source)
+	s.adoptSource(source, false)
 	s.tokens.Store(&tokenSlots{})
 	s.show(Block{})
 	return s
@@ -138,6 +141,7 @@ func (s *slot) state(k key, t tokenState, now clock.Instant) state {
 // advance begins a request if one may leave now: one that callers wait for before the others.
 func (s *slot) advance() {
 	now := s.b.now()
+	s.keepOne()
 	if !s.busy() {
 		if t := s.due(now); t != nil {
 			s.renew(t, now)
@@ -201,8 +205,9 @@ func (s *slot) tokenSlot(k key, now clock.Instant) *tokenSlot {
 func (s *slot) replace(source Source) {
 	s.withdraw()
 	s.epoch++
+	s.adoptSource(source, source.URL() == (*s.source.Load()).URL())
 	s.source.Store(&source)
-	s.block, s.failureState, s.rejectedAt = Block{}, failureState{}, never
+	s.block, s.failureState, s.rejectedAt, s.sessionState = Block{}, failureState{}, never, newSessionState()
 	next := &tokenSlots{}
 	for k, t := range s.tokens.Load().all {
 		if len(t.waiting) > 0 {

@@ -39,6 +39,7 @@ type tokenSlot struct {
 
 	cached atomic.Pointer[cachedToken]
 	used   atomic.Int64 // boot time of the last use, ns
+	ending atomic.Bool  // a request is under way that ends the cached token; see ending.go
 
 	history
 	block     Block // about this scope and audience only
@@ -47,6 +48,7 @@ type tokenSlot struct {
 	life      time.Duration   // lifetime of the last token, 0 before the first
 	maxMinTTL time.Duration   // what the last token had left when it came: the greatest min_ttl that a fresh one keeps
 	refused   keystore.Secret // the last token that an API refused
+	replaced  replacedToken   // the one before the last
 }
 
 func newTokenSlot(k key, r grant.Request) *tokenSlot {
@@ -66,7 +68,7 @@ func (t *tokenSlot) touch(now clock.Instant) { t.used.Store(int64(now.Boot)) }
 // hit returns the cached token if it is good enough to be handed out without asking the owner.
 func (t *tokenSlot) hit(minTTL time.Duration, now clock.Instant) *cachedToken {
 	c := t.cached.Load()
-	if c == nil || c.token.Remaining(now) < wanted(minTTL, c.token.Lifetime) {
+	if c == nil || c.token.Remaining(now) < wanted(minTTL, c.token.Lifetime) || t.ending.Load() {
 		return nil
 	}
 	return c
@@ -76,6 +78,9 @@ func (t *tokenSlot) hit(minTTL time.Duration, now clock.Instant) *cachedToken {
 // otherwise err.
 func (t *tokenSlot) instead(a ask, now clock.Instant, err error) answer {
 	if c := t.cached.Load(); !a.verify && c.keeps(a.minTTL, now) {
+		if a.exactly != "" && a.exactly != canonical(c.token.Scope) {
+			return answer{err: oneToken(key{scope: a.exactly})}
+		}
 		return answer{token: c.token}
 	}
 	return answer{err: err}

@@ -65,6 +65,10 @@ type Profile struct {
 	Header string  `toml:"header,omitempty"`
 	Prefix *string `toml:"prefix,omitempty"`
 
+	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used.
+	// Left out, the preset says it, or what APIs refuse.
+	RefreshEndsTokens *bool `toml:"refresh_ends_tokens,omitempty"`
+
 	// File and Line are where the profile is described.
 	File string `toml:"-"`
 	Line int    `toml:"-"`

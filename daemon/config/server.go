@@ -84,6 +84,9 @@ func (p Profile) Adjust(s *grant.Server) {
 	if p.AssertionAudience != "" {
 		s.AssertionAudience = grant.Audience(p.AssertionAudience)
 	}
+	if p.RefreshEndsTokens != nil && p.Kind().Session() {
+		s.RefreshEndsTokens = p.RefreshEndsTokens
+	}
 }
 
 // header sets how a token or key is sent to an API, where the profile says so.

@@ -52,6 +52,12 @@ func scopeSet(scope string) []string {
 // Degraded implements [broker.Source].
 func (s *Source) Degraded() error { return s.Store.PendingError(s.Profile) }
 
+// EndsTokens implements [broker.Source].
+func (s *Source) EndsTokens() (ends, known bool) {
+	said := s.Endpoint.Server().RefreshEndsTokens
+	return said != nil && *said, said != nil
+}
+
 // URL implements [broker.Source].
 func (s *Source) URL() string { return s.Endpoint.Server().TokenEndpoint }
 

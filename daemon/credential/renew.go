@@ -69,6 +69,7 @@ func (s *Source) refresh(
 	// Send it, once.
 	sent := item.RefreshToken // wiped with the item by Obtain
 	t, successor, err := s.Endpoint.Refresh(ctx, item, r)
+	t.Refreshed = true
 	if successor.IsZero() {
 		return t, s.settle(ctx, doubt, err)
 	}

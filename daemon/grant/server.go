@@ -119,6 +119,9 @@ type Server struct {
 	// Redirect is the loopback redirect URI that the client was registered with; empty means 127.0.0.1, any port,
 	// /callback.
 	Redirect string
+	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used;
+	// nil where that is not known, and where there is no session.
+	RefreshEndsTokens *bool `json:",omitempty"`
 	// RevokeJSON is Auth0's form of revocation: a JSON object, without a hint.
 	RevokeJSON bool
 
