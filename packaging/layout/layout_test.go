@@ -85,8 +85,10 @@ var rooms = map[string][]string{
 
 	"packaging/attack":            {},
 	"packaging/e2e":               {},
+	"packaging/bench/agent":       {"daemon/grant/sandbox", "keystore", "keystore/backend", "protocol"},
 	"packaging/bench/coldstart":   {"daemon/grant/sandbox"},
 	"packaging/bench/empty":       {},
+	"packaging/bench/many":        {"packaging/bench/agent", "protocol"},
 	"packaging/figures":           {},
 	"packaging/figures/peers":     {"packaging/attack"},
 	"packaging/fuzz":              {},
