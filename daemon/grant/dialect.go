@@ -12,14 +12,14 @@ import (
 
 // dialects are errors of servers :: the server's error → the RFC's error that it means.
 var dialects = map[string]string{
-	// https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors
+	// https://docs.github.com/en/apps/oauth-apps: Troubleshooting OAuth app access token request errors
 	"incorrect_client_credentials": "invalid_client",
 	"bad_verification_code":        "invalid_grant",
 	"redirect_uri_mismatch":        "invalid_redirect_uri",
 	"unverified_user_email":        "access_denied",
-	// https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens
+	// https://docs.github.com/en/apps/creating-github-apps: Refreshing user access tokens
 	"bad_refresh_token": "invalid_grant",
-	// https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#error-codes-for-the-device-flow
+	// https://docs.github.com/en/apps/oauth-apps: Authorizing OAuth apps, error codes for the device flow
 	"incorrect_device_code": "invalid_grant",
 	"device_flow_disabled":  "unauthorized_client",
 	// https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_flow_errors.htm
@@ -48,12 +48,13 @@ var dialects = map[string]string{
 // wrongClients are what a description says where unauthorized_client means that the client is unknown, or its secret
 // wrong.
 var wrongClients = []string{
-	"invalid client secret",                       // Keycloak, https://github.com/code-specialist/fastapi-keycloak/issues/65
-	"invalid client or invalid client",            // Keycloak, https://github.com/keycloak/keycloak/issues/16923
-	"unknown_client: client was not",              // Keycloak, https://github.com/Waziup/WaziCloud/issues/173
-	"authenticated using oauth client credential", // Bitbucket, https://github.com/p2/OAuth2/issues/96
-	"aadsts700016:",                               // Azure, https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
-	"aadsts70001:",                                // the same
+	// Keycloak: https://github.com/code-specialist/fastapi-keycloak/issues/65,
+	// https://github.com/keycloak/keycloak/issues/16923, https://github.com/Waziup/WaziCloud/issues/173
+	"invalid client secret", "invalid client or invalid client", "unknown_client: client was not",
+	// Bitbucket: https://github.com/p2/OAuth2/issues/96
+	"authenticated using oauth client credential",
+	// Azure: https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
+	"aadsts700016:", "aadsts70001:",
 }
 
 // endedSessions are what a description says where invalid_request or unauthorized_client means that the refresh token
@@ -83,7 +84,7 @@ func meaning(code, description string, status int, proof Presented) string {
 			return "invalid_client" // under 401 it is Keycloak's word for a wrong secret
 		}
 	case "unauthorized", "invalid_credentials":
-		// Spring Security's word under 401, and Earthdata's (https://github.com/earthaccess-dev/earthaccess/issues/1121)
+		// Spring Security's word, and Earthdata's (https://github.com/earthaccess-dev/earthaccess/issues/1121)
 		switch {
 		case status != http.StatusUnauthorized:
 		case proof == Password:

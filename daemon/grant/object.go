@@ -28,12 +28,13 @@ func (a Answer) object() (body object, flaw string) {
 		media = ""
 	}
 	isJSON := media == "application/json" || strings.HasSuffix(media, "+json")
+	mayBeJSON := (a.Status == http.StatusOK || a.Status == http.StatusCreated) && slices.Contains(unlabelled, media)
 	switch {
 	case len(text) == 0:
 		return nil, "is empty"
 	case media == "text/html":
 		return nil, "is a web page and not JSON (a captive portal? look whether this network wants a sign-in first)"
-	case !isJSON && (a.Status != http.StatusOK && a.Status != http.StatusCreated || !slices.Contains(unlabelled, media)):
+	case !isJSON && !mayBeJSON:
 		return nil, "is not JSON"
 	case strictjson.Check(text) != nil:
 		return nil, "is not JSON, or ambiguous"
