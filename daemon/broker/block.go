@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -118,9 +117,9 @@ func (b Block) recorded(now clock.Instant) Block {
 func (b *Broker) Restore(profile string, all Remembered) {
 	s, ok := b.slot(profile)
 	if !ok || all.Empty() {
-		return // an unused profile costs no goroutine
+		return // an unused profile costs no timer
 	}
-	s.do(context.Background(), func() {
+	s.do(func() {
 		now := s.b.now()
 		if _, known := (*s.source.Load()).EndsTokens(); !known && all.Ending.learned() {
 			s.ends.Store(int32(all.Ending))

@@ -34,7 +34,7 @@ func askFor(t *testing.T, b *Broker, q Query) error {
 func napOf(t *testing.T, b *Broker) (nap time.Duration) {
 	t.Helper()
 	s, _ := b.slot("p")
-	if err := s.do(t.Context(), func() { nap = s.nap() }); err != nil {
+	if err := s.do(func() { nap = s.nap() }); err != nil {
 		t.Fatal(err)
 	}
 	return nap

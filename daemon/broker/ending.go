@@ -174,13 +174,13 @@ func (s *slot) keepOne() {
 		return
 	}
 	all, kept := s.tokens.Load().all, &tokenSlots{}
-	for k, t := range all {
-		if k == (key{}) || t == s.running {
+	for _, t := range all {
+		if t.key == (key{}) || t == s.running {
 			kept.add(t)
 			continue
 		}
 		t.cached.Store(nil)
-		s.answer(t, oneToken(k))
+		s.answer(t, oneToken(t.key))
 	}
 	if len(kept.all) < len(all) {
 		s.tokens.Store(kept)

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -47,7 +46,7 @@ func (s *slot) renew(t *tokenSlot, now clock.Instant) {
 			t.ending.Store(ends)
 			token, err := obtain(source, request, need)
 			limiter.record(url, s.name, err)
-			s.ended <- result{t: t, epoch: epoch, token: token, err: err}
+			s.post(func() { s.finish(result{t: t, epoch: epoch, token: token, err: err}) })
 		},
 	}, s.awaited())
 }
@@ -160,7 +159,7 @@ func (s *slot) putOff(t *tokenSlot, p *PutOff, now clock.Instant) {
 func (b *Broker) Recover(names ...string) {
 	for _, name := range names {
 		if s, ok := b.slot(name); ok {
-			s.do(context.Background(), s.recover)
+			s.do(s.recover)
 		}
 	}
 }

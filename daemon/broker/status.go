@@ -48,13 +48,13 @@ func (b *Broker) Status(name string) (Status, bool) {
 	if !block.Disabled && block.stands(now) {
 		st.RetryIn = block.Until.Boot - now.Boot
 	}
-	for k, t := range s.tokens.Load().all {
+	for _, t := range s.tokens.Load().all {
 		c := t.cached.Load()
 		if c == nil || c.token.Remaining(now) <= 0 {
 			continue
 		}
 		st.Tokens++
-		if k == (key{}) {
+		if t.key == (key{}) {
 			st.Held, st.Remaining, st.Lifetime = true, c.token.Remaining(now), c.token.Lifetime
 			st.Static = c.token.Static
 			st.LifetimeAssumed, st.TypeAssumed = c.token.LifetimeAssumed, c.token.TypeAssumed

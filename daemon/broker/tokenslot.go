@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -113,10 +112,11 @@ func (c *cachedToken) planned(used time.Duration) bool {
 // warm reports whether what was last used at one boot time is still worth a renewal at another.
 func warm(used, at time.Duration) bool { return at-used < keepWarm }
 
-// tokenSlots are those of one profile. The set is replaced, never changed, so that readers need no lock.
+// tokenSlots are those of one profile. The set is replaced, never changed, so that readers need no lock. It is a list,
+// since nearly every profile has one: ten thousand maps take more memory than what is in them.
 type tokenSlots struct {
-	all map[key]*tokenSlot
-	// standard is all[key{}]: nearly every call wants it, and hashing two strings is a quarter of what a call costs.
+	all []*tokenSlot
+	// standard is the one of key{}: nearly every call wants it.
 	standard *tokenSlot
 }
 
@@ -124,18 +124,27 @@ func (ts *tokenSlots) find(k key) *tokenSlot {
 	if k == (key{}) {
 		return ts.standard
 	}
-	return ts.all[k]
+	for _, t := range ts.all {
+		if t.key == k {
+			return t
+		}
+	}
+	return nil
 }
 
 // with returns the set with t added, and without the least recently used idle one where it would be too big; nil where
 // none is idle. The default is always taken: nothing else may keep it out.
 func (ts *tokenSlots) with(t, running *tokenSlot) *tokenSlots {
-	next := &tokenSlots{all: maps.Clone(ts.all), standard: ts.standard}
-	if len(next.all) >= maxTokens {
-		if oldest := ts.oldest(running); oldest != nil {
-			delete(next.all, oldest.key)
-		} else if t.key != (key{}) {
+	next := &tokenSlots{all: make([]*tokenSlot, 0, len(ts.all)+1)}
+	var oldest *tokenSlot
+	if len(ts.all) >= maxTokens {
+		if oldest = ts.oldest(running); oldest == nil && t.key != (key{}) {
 			return nil
+		}
+	}
+	for _, other := range ts.all {
+		if other != oldest {
+			next.add(other)
 		}
 	}
 	next.add(t)
@@ -145,8 +154,8 @@ func (ts *tokenSlots) with(t, running *tokenSlot) *tokenSlots {
 // oldest returns the least recently used token slot that no caller waits for, and that is neither the default nor
 // running.
 func (ts *tokenSlots) oldest(running *tokenSlot) (oldest *tokenSlot) {
-	for k, t := range ts.all {
-		if t == running || k == (key{}) || len(t.waiting) > 0 {
+	for _, t := range ts.all {
+		if t == running || t.key == (key{}) || len(t.waiting) > 0 {
 			continue
 		}
 		if oldest == nil || t.used.Load() < oldest.used.Load() {
@@ -156,12 +165,9 @@ func (ts *tokenSlots) oldest(running *tokenSlot) (oldest *tokenSlot) {
 	return oldest
 }
 
-// add is for a set that no reader has seen yet.
+// add is for a set that no reader has seen yet, and that has none of t's key.
 func (ts *tokenSlots) add(t *tokenSlot) {
-	if ts.all == nil {
-		ts.all = map[key]*tokenSlot{}
-	}
-	ts.all[t.key] = t
+	ts.all = append(ts.all, t)
 	if t.key == (key{}) {
 		ts.standard = t
 	}

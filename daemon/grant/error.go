@@ -171,7 +171,7 @@ func (e *Error) Action() Action {
 		switch {
 		case e.otherClock:
 			return Retry
-		case e.Code != "" || wrongPlace(e.Status) || e.Err == ErrClock:
+		case e.Code != "" || wrongPlace(e.Status) || unexplained(*e) || e.Err == ErrClock:
 			return RetrySeldom
 		}
 		return RetrySlowly
