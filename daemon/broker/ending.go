@@ -217,12 +217,12 @@ func (s *slot) examine(earlier, newest grant.Token) {
 	epoch := s.epoch
 	s.b.limiter(source.Origin()).enter(&ticket{url: source.URL(), delayed: func() {}, run: func() {
 		select {
-		case <-s.stop:
+		case <-s.gone:
 			return
 		default:
 		}
 		alive, err := outlived(server, earlier, newest)
-		s.do(context.Background(), func() {
+		s.do(func() {
 			if s.epoch == epoch {
 				s.learn(alive, earlier, err)
 			}
