@@ -106,7 +106,7 @@ func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 	for name, to := range map[string]*string{
 		"userinfo_endpoint": &s.Userinfo, "authorization_endpoint": &s.AuthorizeEndpoint,
 		"device_authorization_endpoint": &s.DeviceEndpoint, "pushed_authorization_request_endpoint": &s.PAREndpoint,
-		"revocation_endpoint": &s.RevocationEndpoint,
+		"revocation_endpoint": &s.RevocationEndpoint, "introspection_endpoint": &s.IntrospectionEndpoint,
 	} {
 		if at, ok := members.text(name); ok && checkBeside(issuer, at, "") == "" {
 			*to = at

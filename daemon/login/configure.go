@@ -230,9 +230,12 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 		l.kind = grant.ByClientCredentials
 	}
 	p.Issuer, p.TokenEndpoint, p.ClientAuth = found.Issuer, found.TokenEndpoint, string(found.ClientAuth)
-	p.UserinfoEndpoint, p.RevocationEndpoint = found.Userinfo, ""
+	p.UserinfoEndpoint, p.RevocationEndpoint, p.IntrospectionEndpoint = found.Userinfo, "", ""
 	if l.kind.Session() {
 		p.RevocationEndpoint = found.RevocationEndpoint
+		if origin.Of(found.IntrospectionEndpoint) == origin.Of(found.TokenEndpoint) { // not worth a question
+			p.IntrospectionEndpoint = found.IntrospectionEndpoint
+		}
 	}
 	if l.kind != grant.ByClientCredentials {
 		p.Grant = string(l.kind)
