@@ -33,6 +33,7 @@ import (
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Options is what a Daemon is made of. All members are required but Network, StateDir, Place and Activated.
@@ -111,7 +112,7 @@ func New(o Options) (*Daemon, error) {
 		Config: o.Config, HTTP: o.HTTP, Network: o.Network, Now: o.Now, Log: o.Log, Activated: o.Activated,
 		Changed: d.profilesChanged, NetworkChanged: d.broker.NetworkChanged,
 	})
-	d.broker.Recorder = func(name string, all []broker.Block) {
+	d.broker.Recorder = func(name string, all broker.Remembered) {
 		d.refusals.Record(name, d.profiles.Named(name).Fingerprint, all)
 	}
 	d.logins = login.New(login.Options{
@@ -158,7 +159,7 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	d.broker.Put(changed)
 	for name := range changed {
 		if old.Named(name) == nil {
-			d.broker.Restore(name, d.refusals.Blocks(name, now.Named(name).Fingerprint))
+			d.broker.Restore(name, d.refusals.Remembered(name, now.Named(name).Fingerprint))
 		}
 	}
 	d.refusals.Retain(func(name string) bool { return now.Named(name) != nil })
@@ -242,12 +243,26 @@ func (d *Daemon) Adopt(tokens []handover.Token) int {
 	return handover.Adopt(d.broker, d.profiles.Snapshot(), tokens)
 }
 
+// signIn returns the flags of "groat login" that name a profile's server.
+func signIn(p *profile.Profile) string {
+	switch {
+	case p.Provider != "" && p.AuthServer != "":
+		return "--provider " + visible.Word(p.Provider) + " --auth-server " + visible.Word(p.AuthServer)
+	case p.Provider != "":
+		return "--provider " + visible.Word(p.Provider)
+	}
+	return "--issuer " + visible.Word(p.Issuer)
+}
+
 // wire is [wire.Error] for an error about the named profile, or about none if the name is empty. It logs an error that
 // the table does not know.
 func (d *Daemon) wire(err error, profile string) *protocol.Error {
-	e, expected := wire.Error(err, wire.Context{
-		Profile: profile, Configured: d.profiles.Named(profile) != nil, Network: d.networkResult(), PID: os.Getpid(),
-	})
+	p := d.profiles.Named(profile)
+	c := wire.Context{Profile: profile, Configured: p != nil, Network: d.networkResult(), PID: os.Getpid()}
+	if p != nil {
+		c.SignIn = signIn(p)
+	}
+	e, expected := wire.Error(err, c)
 	if !expected {
 		d.Log.Error("an unexpected error: " + err.Error())
 	}

@@ -45,9 +45,10 @@ func TestStatusForPeople(t *testing.T) {
 			{
 				Profile: "spatiafi", Provider: "spatiafi", Issuer: "https://api.example.com", State: "fresh",
 				ExpiresAt: 1790000839, ExpiresIn: 839, Lifetime: 900, RenewIn: 512, Requests: 3, Tokens: 1,
-				ClockOffset: 3600,
+				ClockOffset: 3600, EndsEarlier: "configured",
 			},
-			{Profile: "key", Issuer: "https://api.example.net", State: "fresh", Static: true, Tokens: 1},
+			{Profile: "key", Issuer: "https://api.example.net", State: "fresh", Static: true, Tokens: 1,
+				EndsEarlier: "refused"},
 			{
 				Profile: "wörk", Issuer: "https://login.example.org/realms/a\u202eb", State: "temporary",
 				ExpiresAt: 1789999000, Message: "the server\nis \x1b[31mdown", Hint: "groat status wörk",

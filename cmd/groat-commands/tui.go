@@ -152,6 +152,9 @@ func textStatus(r *protocol.StatusResult, now time.Time) []byte {
 		if p.ClockOffset != 0 {
 			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), clockWords(p))
 		}
+		if p.EndsEarlier != "" {
+			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), oneTokenWords(p))
+		}
 		if p.Message != "" {
 			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), sentence(p.Message))
 		}
@@ -172,6 +175,19 @@ func clockWords(p protocol.ProfileStatus) string {
 	return fmt.Sprintf("this machine's clock is %s %s the server's; client assertions are dated by the server's "+
 		"clock: check it with date -u",
 		report.DurationWords(offset), than)
+}
+
+// oneTokenWords says that a renewal ends the token before it, and how that is known.
+func oneTokenWords(p protocol.ProfileStatus) string {
+	how := "by the configuration"
+	switch p.EndsEarlier {
+	case "refused":
+		how = "an API refused a token far from its end, after a renewal"
+	case "introspected":
+		how = "it says so of a token before a renewal"
+	}
+	return "this server keeps one token a session (" + how + "): it is renewed late, and another scope needs a " +
+		"profile of its own"
 }
 
 func tokenWords(p protocol.ProfileStatus) string {

@@ -81,6 +81,7 @@ func (m *notifier) reload(d *daemon.Daemon) {
 		m.notify("STATUS=the configuration was not reloaded: " + visible.Text(err.Error()))
 		return
 	}
+	tuneCollector(d.Profiles())
 	m.log.Info("the configuration was reloaded", zap.Int("profiles", d.Profiles()))
 	m.notify(statusLine(d))
 }

@@ -57,7 +57,7 @@ func TestAWishThatFailsIsHeldBackAlone(t *testing.T) {
 			answer.Where, answer.Reason = "auth.example.org", "said so"
 			in(t, func(t *testing.T, w *env, b *Broker) {
 				var left []Block
-				b.Recorder = func(_ string, all []Block) { left = all }
+				b.Recorder = func(_ string, all Remembered) { left = all.Blocks }
 				grantsNoWish(w, answer)
 				wantUnavailable(t, askFor(t, b, wish)) // before there is a default token
 				for began := w.now().Boot; w.now().Boot < began+20*time.Minute; time.Sleep(6 * time.Second) {
@@ -95,7 +95,7 @@ func afterRestart(t *testing.T, w *env, left []Block) {
 	b := New(w.now)
 	defer b.Close(t.Context())
 	b.Put(map[string]Source{"p": w})
-	b.Restore("p", left)
+	b.Restore("p", Remembered{Blocks: left})
 	began := w.now().Boot
 	if _, err := get(t, b, Unset); err != nil || w.now().Boot-began > w.latency {
 		t.Errorf("%v: after a restart the default token came after %s: %v", left, w.now().Boot-began, err)

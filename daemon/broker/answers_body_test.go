@@ -67,7 +67,7 @@ func pages() []answerCase {
 		},
 		{
 			name: "C28 two errors", fault: raw(400, "application/json", `{"error":"invalid_grant","error":"x"}`),
-			class: grant.TransientSlow, action: grant.RetrySlowly, wait: slow,
+			class: grant.TransientSlow, action: grant.RetrySeldom, wait: slow,
 		},
 	}
 }
@@ -123,7 +123,7 @@ func lives() (rows []answerCase) {
 		{"C14 900.0", as("900.0"), 900 * time.Second, false},
 		{"C14 900.9", as("900.9"), 900 * time.Second, false},
 		{"C14 9e2", as("9e2"), 900 * time.Second, false},
-		{"C15 zero", as("0"), 0, false},
+		{"C15 zero", as("0"), 300 * time.Second, true},
 		{"C15 negative", as("-5"), 0, false},
 		{"C16 one second", as("1"), time.Second, false},
 		{"C16 five seconds", as("5"), 5 * time.Second, false},
@@ -165,7 +165,7 @@ func members() []answerCase {
 			}},
 		{name: "C19 BEARER", fault: set("token_type", "BEARER"), life: lifetime},
 		flawed("C19 mac", "another type", "token_type", "mac"),
-		flawed("C19 DPoP, not asked for", "another type", "token_type", "DPoP"),
+		flawed("C19 DPoP, not asked for", "DPoP", "token_type", "DPoP"),
 		flawed("C20 longer than 16 KiB", "too long", "access_token", strings.Repeat("a", 16<<10+1)),
 		{name: "C21 the same token again", rig: again, life: vague, check: noHurry},
 		{name: "C27 a narrower scope", fault: set("scope", "read"), life: lifetime, machine: true, scope: "read write"},
@@ -173,8 +173,10 @@ func members() []answerCase {
 			name: "C27 another order", fault: set("scope", "write read"), life: lifetime, machine: true,
 			scope: "read write",
 		},
-		{name: "C27 a wider scope", fault: set("scope", "read write admin"), machine: true, scope: "read write",
-			class: grant.Misconfigured, action: grant.RetrySeldom, wait: slow, says: "wider scope"},
+		{
+			name: "C27 a wider scope", fault: set("scope", "read write admin"), life: lifetime, machine: true,
+			scope: "read write",
+		},
 	}
 	for name, char := range map[string]string{"LF": "\n", "CR": "\r", "NUL": "\x00", "a space": " ", "UTF-8": "é"} {
 		says := "RFC 6750"

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -57,28 +56,40 @@ func (b Block) unavailable(now clock.Instant) *Unavailable {
 // starts another process wants another request.
 const minRecordedWait = time.Minute
 
-// Recorder is told all Blocks of a profile that are worth outliving the process, each time one of them may have
-// changed. It must not block, nor call the Broker. For one profile it is called by one goroutine at a time.
-type Recorder func(profile string, all []Block)
+// Remembered is what is known of a profile and worth outliving the process.
+type Remembered struct {
+	Blocks []Block
+	Ending Ending // what was learned of the server
+}
 
-// record tells the recorder what blocks the profile now.
+// Empty reports whether nothing is.
+func (r Remembered) Empty() bool { return len(r.Blocks) == 0 && r.Ending == EndingUnknown }
+
+// Recorder is told all that is worth outliving the process of a profile, each time any of it may have changed. It must
+// not block, nor call the Broker. For one profile it is called by one goroutine at a time.
+type Recorder func(profile string, all Remembered)
+
+// record tells the recorder what is known of the profile now.
 func (s *slot) record(now clock.Instant) {
 	if s.b.Recorder == nil {
 		return
 	}
-	var all []Block
+	var all Remembered
+	if e := s.ending(); e.learned() {
+		all.Ending = e
+	}
 	if s.block.recordable(now) {
-		all = append(all, s.block.recorded(now))
+		all.Blocks = append(all.Blocks, s.block.recorded(now))
 	}
 	for _, t := range s.tokens.Load().all {
 		if t.block.recordable(now) {
-			all = append(all, t.block.recorded(now))
+			all.Blocks = append(all.Blocks, t.block.recorded(now))
 		}
 	}
-	if len(all) == 0 && !s.recorded {
+	if all.Empty() && !s.recorded {
 		return
 	}
-	s.recorded = len(all) > 0
+	s.recorded = !all.Empty()
 	s.b.Recorder(s.name, all)
 }
 
@@ -101,16 +112,20 @@ func (b Block) recorded(now clock.Instant) Block {
 	return b
 }
 
-// Restore lets Blocks stand that an earlier process has recorded of a profile. None lasts longer than it had left then,
+// Restore takes in what an earlier process has recorded of a profile. No Block lasts longer than it had left then,
 // whatever was done to the wall clock.
-func (b *Broker) Restore(profile string, all []Block) {
+func (b *Broker) Restore(profile string, all Remembered) {
 	s, ok := b.slot(profile)
-	if !ok || len(all) == 0 {
-		return // an unused profile costs no goroutine
+	if !ok || all.Empty() {
+		return // an unused profile costs no timer
 	}
-	s.do(context.Background(), func() {
+	s.do(func() {
 		now := s.b.now()
-		for _, block := range all {
+		if _, known := (*s.source.Load()).EndsTokens(); !known && all.Ending.learned() {
+			s.ends.Store(int32(all.Ending))
+			s.recorded = true
+		}
+		for _, block := range all.Blocks {
 			s.restore(block, now)
 		}
 	})

@@ -148,7 +148,7 @@ func TestBlocksOutliveTheProcess(t *testing.T) {
 		recorded := func() []Block { synctest.Wait(); return last }
 		next := func() *Broker {
 			b := New(w.now)
-			b.Recorder = func(_ string, all []Block) { last = all }
+			b.Recorder = func(_ string, all Remembered) { last = all.Blocks }
 			b.Put(map[string]Source{"p": w})
 			return b
 		}
@@ -171,7 +171,7 @@ func TestBlocksOutliveTheProcess(t *testing.T) {
 		w.wall.Store(int64(-time.Hour))
 		second, before := next(), w.count()
 		defer second.Close(t.Context())
-		second.Restore("p", recorded())
+		second.Restore("p", Remembered{Blocks: recorded()})
 		if _, err := get(t, second, Unset); w.count() != before || wantUnavailable(t, err).RetryAfter > 11*time.Minute {
 			t.Errorf("%v after %d requests", err, w.count()-before)
 		}
@@ -184,7 +184,9 @@ func TestBlocksOutliveTheProcess(t *testing.T) {
 
 		third := next()
 		defer third.Close(t.Context())
-		third.Restore("p", []Block{{Disabled: true, Scope: "read", Err: refusal(grant.Misconfigured, "invalid_scope")}})
+		third.Restore("p", Remembered{Blocks: []Block{
+			{Disabled: true, Scope: "read", Err: refusal(grant.Misconfigured, "invalid_scope")},
+		}})
 		wantUnavailable(t, askFor(t, third, Query{Scope: "read"}))
 		if third.KeystoreAwaited() {
 			t.Error("a refusal waits for the keystore")

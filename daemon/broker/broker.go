@@ -1,7 +1,7 @@
 // Package broker caches access tokens, renews them before they age and hands them out.
 //
-// Each profile has a slot: its credential and the tokens obtained with it. One goroutine owns it, is the only writer
-// and never waits for the network; readers load immutable values. When a request leaves is decided in one place, by the
+// Each profile has a slot: its credential and the tokens obtained with it. One goroutine at a time owns it, is the only
+// writer and never waits for the network; readers load immutable values. When a request leaves is decided in one place, by the
 // pure function next; why none leaves is a [Block]. The steps of a renewal stand at the top of renew.go.
 //
 // The invariants: one request to the provider at a time for each profile, whatever the number of callers, and a bounded
@@ -34,6 +34,9 @@ type Source interface {
 	// Obtain returns a new token, or a [*grant.Error], a keystore error, an error of the configuration, or a [*PutOff].
 	// ctx is not cancelled when callers leave.
 	Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error)
+	// EndsTokens reports whether the server ends a session's earlier access tokens when its refresh token is used;
+	// known is false where that is still to be found out.
+	EndsTokens() (ends, known bool)
 	// URL is the URL of the token endpoint.
 	URL() string
 	// Origin is the origin of the token endpoint: the requests of all profiles to one origin are bounded.
@@ -144,7 +147,7 @@ func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
 		key: q.key(), minTTL: q.MinTTL, refused: q.Refused, verify: q.verify,
 		reply: make(chan answer, 1), done: ctx.Done(),
 	}
-	if s.do(context.WithoutCancel(ctx), func() { s.handle(a) }) != nil {
+	if s.do(func() { s.handle(a) }) != nil {
 		return grant.Token{}, &Unavailable{Err: ErrStopped, RetryAfter: time.Second}
 	}
 	select {
@@ -184,7 +187,7 @@ func (b *Broker) Put(sources map[string]Source) {
 		}
 	})
 	for s, source := range replaced {
-		s.do(context.Background(), func() { s.replace(source) })
+		s.do(func() { s.replace(source) })
 	}
 }
 
@@ -201,14 +204,13 @@ func (b *Broker) change(f func(map[string]*slot)) {
 func (b *Broker) Install(name string, source Source, t grant.Token) {
 	b.Put(map[string]Source{name: source})
 	if s, ok := b.slot(name); ok {
-		s.do(context.Background(), func() { s.install(t) })
+		s.do(func() { s.install(t) })
 	}
 }
 
 // Remove forgets profiles and their tokens. It waits, as long as ctx allows, for requests under way to end.
 func (b *Broker) Remove(ctx context.Context, names ...string) {
 	for _, s := range b.take(names) {
-		s.start() // one that never ran ends at once
 		select {
 		case <-s.gone:
 		case <-ctx.Done():
@@ -217,12 +219,12 @@ func (b *Broker) Remove(ctx context.Context, names ...string) {
 	}
 }
 
-// take removes profiles from the set and tells their owners to stop.
+// take removes profiles from the set and tells their owners to end.
 func (b *Broker) take(names []string) (taken []*slot) {
 	b.change(func(slots map[string]*slot) {
 		for _, name := range names {
 			if s := slots[name]; s != nil {
-				close(s.stop)
+				s.halt()
 				delete(slots, name)
 				taken = append(taken, s)
 			}
@@ -252,13 +254,23 @@ func (b *Broker) Close(ctx context.Context) error {
 	}
 }
 
-// begin runs f in a goroutine that Close waits for, and reports whether it did.
-func (b *Broker) begin(f func()) bool {
+// begin runs f in a goroutine that Close waits for, unless the broker is closed.
+func (b *Broker) begin(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closing {
+		b.running.Go(f)
+	}
+}
+
+// beginSlot makes Close wait for one more slot's owner to end for good, which then says so. It reports false where the
+// broker is closed.
+func (b *Broker) beginSlot() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closing {
 		return false
 	}
-	b.running.Go(f)
+	b.running.Add(1)
 	return true
 }

@@ -32,6 +32,9 @@ type env struct {
 	asked []grant.Request
 	// answer may refuse the n-th request, counted from 1.
 	answer func(n int) error
+	// refreshed marks the tokens as a session's; ends is what the configuration says of the server.
+	refreshed bool
+	ends      *bool
 	// same makes the provider answer with the same token each time.
 	same bool
 }
@@ -73,8 +76,12 @@ func (w *env) Obtain(ctx context.Context, r grant.Request, _ Need) (grant.Token,
 	if same {
 		text = "token-same"
 	}
-	return grant.Token{Access: keystore.SecretString(text), Type: "Bearer", Sent: sent, Lifetime: w.life}, nil
+	return grant.Token{
+		Access: keystore.SecretString(text), Type: "Bearer", Sent: sent, Lifetime: w.life, Refreshed: w.refreshed,
+	}, nil
 }
+
+func (w *env) EndsTokens() (ends, known bool) { return w.ends != nil && *w.ends, w.ends != nil }
 
 func (w *env) URL() string { return w.Origin() + "/token" }
 

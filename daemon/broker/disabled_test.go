@@ -34,7 +34,7 @@ func askFor(t *testing.T, b *Broker, q Query) error {
 func napOf(t *testing.T, b *Broker) (nap time.Duration) {
 	t.Helper()
 	s, _ := b.slot("p")
-	if err := s.do(t.Context(), func() { nap = s.nap() }); err != nil {
+	if err := s.do(func() { nap = s.nap() }); err != nil {
 		t.Fatal(err)
 	}
 	return nap
@@ -68,7 +68,9 @@ func TestADisabledTokenLetsTheOwnerSleep(t *testing.T) {
 // The same holds where an earlier process left the session in doubt and its default token disabled.
 func TestADisabledProfileInDoubtLetsTheOwnerSleep(t *testing.T) {
 	in(t, func(t *testing.T, w *env, b *Broker) {
-		b.Restore("p", []Block{{Err: refusal(grant.Misconfigured, "invalid_scope"), Disabled: true}})
+		b.Restore("p", Remembered{Blocks: []Block{
+			{Err: refusal(grant.Misconfigured, "invalid_scope"), Disabled: true},
+		}})
 		b.Recover("p")
 		if nap := napOf(t, b); nap < time.Minute {
 			t.Errorf("the owner sleeps for %v", nap)

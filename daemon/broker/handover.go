@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"time"
@@ -39,13 +38,13 @@ func (b *Broker) Tokens() []Cached {
 		default:
 			continue
 		}
-		for k, t := range s.tokens.Load().all {
+		for _, t := range s.tokens.Load().all {
 			c := t.cached.Load()
 			if c == nil || c.token.Static || !t.valid(now) {
 				continue
 			}
 			all = append(all, Cached{
-				Profile: name, Scope: k.scope, Audience: k.audience, Token: c.token,
+				Profile: name, Scope: t.key.scope, Audience: t.key.audience, Token: c.token,
 				Renew: c.renew, Used: time.Duration(t.used.Load()), MaxMinTTL: t.maxMinTTL,
 			})
 		}
@@ -62,15 +61,20 @@ func (b *Broker) Adopt(from Cached) bool {
 		return false
 	}
 	adopted := false
-	s.do(context.Background(), func() {
+	s.do(func() {
 		now := b.now()
 		c := &cachedToken{token: from.Token, renew: from.Renew}
-		t := s.tokenSlot(key{canonical(from.Scope), from.Audience}, now)
+		k := key{canonical(from.Scope), from.Audience}
+		if s.keepsOne() && k != (key{}) {
+			return
+		}
+		t := s.tokenSlot(k, now)
 		if t == nil || t.cached.Load() != nil || !c.keeps(unset, now) {
 			return
 		}
 		t.sent, t.life, t.maxMinTTL = from.Token.Sent.Boot, from.Token.Lifetime, from.MaxMinTTL
 		t.used.Store(int64(from.Used))
+		s.took(t, from.Token)
 		t.cached.Store(c)
 		adopted = true
 	})

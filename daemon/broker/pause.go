@@ -22,14 +22,14 @@ func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err err
 		return func() {}, nil
 	}
 	idle := make(chan struct{})
-	if err := s.do(ctx, func() { s.pause(idle) }); err != nil {
+	if err := s.do(func() { s.pause(idle) }); err != nil {
 		if errors.Is(err, ErrStopped) { // the owner has returned, after its last request
 			return func() {}, nil
 		}
 		return func() {}, &Unavailable{Err: ErrWaited, RetryAfter: time.Second}
 	}
 	resume = sync.OnceFunc(func() {
-		s.do(context.Background(), func() { s.paused-- })
+		s.do(func() { s.paused-- })
 	})
 	select {
 	case <-idle:

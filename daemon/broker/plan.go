@@ -61,6 +61,13 @@ func renewalPoint(t grant.Token, draw float64) time.Duration {
 	return t.Sent.Boot + time.Duration(share*float64(t.Lifetime))
 }
 
+// lateRenewalPoint is renewalPoint where the renewal ends the token: when the next caller would wait for it anyway, or
+// up to 30 s sooner.
+func lateRenewalPoint(t grant.Token, draw float64) time.Duration {
+	apart := time.Duration(draw * float64(min(t.Lifetime/20, 30*time.Second)))
+	return t.Sent.Boot + t.Lifetime - wanted(unset, t.Lifetime) - apart
+}
+
 // Waiting times after failures, counted from the end of a request.
 const (
 	firstBackoff = time.Second

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -32,7 +31,7 @@ type result struct {
 func (s *slot) renew(t *tokenSlot, now clock.Instant) {
 	st := t.state(t.waiting)
 	need := st.need(now)
-	s.running, s.before = t, t.history
+	s.running, s.before, s.begun = t, t.history, now.Boot
 	if now.Boot < t.sent+betweenRenewals(t.life) {
 		t.lastEarlyRenewal = now.Boot
 	}
@@ -40,12 +39,14 @@ func (s *slot) renew(t *tokenSlot, now clock.Instant) {
 	s.charge(t, now)
 	epoch, source, request := s.epoch, *s.source.Load(), t.request
 	limiter, url := s.b.limiter(source.Origin()), source.URL()
+	ends := s.keepsOne()
 	s.ticket = limiter.enter(&ticket{
 		url: url, urgent: s.before.retryLost || verifying(t.waiting), delayed: s.wake,
 		run: func() {
+			t.ending.Store(ends)
 			token, err := obtain(source, request, need)
 			limiter.record(url, s.name, err)
-			s.ended <- result{t: t, epoch: epoch, token: token, err: err}
+			s.post(func() { s.finish(result{t: t, epoch: epoch, token: token, err: err}) })
 		},
 	}, s.awaited())
 }
@@ -74,6 +75,7 @@ func (s *slot) idle() {
 // finish takes in the result of a request.
 func (s *slot) finish(r result) {
 	s.idle()
+	r.t.ending.Store(false)
 	if r.epoch != s.epoch {
 		return // of an older credential; the callers are served by the next request
 	}
@@ -101,7 +103,8 @@ func (s *slot) finish(r result) {
 
 // publish makes a token the current one.
 func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
-	c := &cachedToken{token: token, renew: renewalPoint(token, s.b.Draw())}
+	s.took(t, token)
+	c := &cachedToken{token: token, renew: s.plan(t, token)}
 	if old := t.cached.Load(); old != nil && old.token.Access.Equal(token.Access) {
 		c.renew = max(c.renew, now.Boot+noProgress(token, now))
 	}
@@ -156,7 +159,7 @@ func (s *slot) putOff(t *tokenSlot, p *PutOff, now clock.Instant) {
 func (b *Broker) Recover(names ...string) {
 	for _, name := range names {
 		if s, ok := b.slot(name); ok {
-			s.do(context.Background(), s.recover)
+			s.do(s.recover)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -11,27 +10,33 @@ import (
 	"github.com/groat-dev/groat/daemon/grant"
 )
 
-// slot is one profile's credential and the tokens obtained with it. One goroutine, the owner, is the only writer;
-// readers load immutable values. The owner never waits for the network: a request runs in a goroutine of its own, at
-// most one at a time, and reports back.
+// slot is one profile's credential and the tokens obtained with it. One goroutine at a time, the owner, is the only
+// writer; readers load immutable values. The owner never waits for the network: a request runs in a goroutine of its
+// own, at most one at a time, and reports back. It ends when it has nothing to do, and begins anew when there is
+// something: ten thousand profiles that rest have no goroutines.
 type slot struct {
-	name  string
-	b     *Broker
-	calls chan func()
-	poke  chan struct{}
-	ended chan result
-	stop  chan struct{} // closed by Remove and Close
-	gone  chan struct{} // closed when the owner has returned
+	name string
+	b    *Broker
+	gone chan struct{} // closed when the owner has ended for good
 
-	started sync.Once
-	tokens  atomic.Pointer[tokenSlots]
-	shown   atomic.Pointer[Block] // what Status says stands in the way
-	source  atomic.Pointer[Source]
-	spread  atomic.Int64 // boot time before which no renewal leaves that no caller waits for, ns; set after a suspend
+	tokens atomic.Pointer[tokenSlots]
+	shown  atomic.Pointer[Block] // what Status says stands in the way
+	source atomic.Pointer[Source]
+	spread atomic.Int64 // boot time before which no renewal leaves that no caller waits for, ns; set after a suspend
+	ends   atomic.Int32 // an Ending; see ending.go
+
+	posting sync.Mutex  // guards these; it is held for moments only, and no other lock of the broker but its mu is
+	inbox   []func()    // taken under it
+	poked   bool        // the owner is to ask [next] again
+	awake   bool        // the owner runs
+	started bool        // it has run
+	over    bool        // it has ended for good
+	timer   *time.Timer // ends the owner's nap; nil before it has napped
 
 	// What follows belongs to the owner.
 	block Block // about all tokens of the profile
 	failureState
+	sessionState
 	quota       quota
 	recorded    bool          // the recorder knows of a Block
 	epoch       int           // counts credentials: the result of a request with an older one is discarded
@@ -44,78 +49,143 @@ type slot struct {
 	idleWaiters []chan struct{} // closed as soon as no request is under way
 }
 
+// What a new slot has: they are never changed.
+var (
+	noTokens tokenSlots
+	noBlock  Block
+)
+
 func newSlot(b *Broker, name string, source Source) *slot {
-	s := &slot{
-		name: name, b: b,
-		calls: make(chan func()), poke: make(chan struct{}, 1), ended: make(chan result),
-		stop: make(chan struct{}), gone: make(chan struct{}), rejectedAt: never,
-	}
+	s := &slot{name: name, b: b, gone: make(chan struct{}), rejectedAt: never, sessionState: newSessionState()}
 	s.source.Store(&source)
-	s.tokens.Store(&tokenSlots{})
-	s.show(Block{})
+	s.adoptSource(source, false)
+	s.tokens.Store(&noTokens)
+	s.shown.Store(&noBlock)
 	return s
 }
 
 // lookup finds a token slot without asking the owner.
 func (s *slot) lookup(k key) *tokenSlot { return s.tokens.Load().find(k) }
 
-// start lets the owner run; an unused profile costs no goroutine.
-func (s *slot) start() {
-	s.started.Do(func() {
+// post gives the owner something to do. It never blocks, and reports false where the owner has ended for good.
+func (s *slot) post(f func()) bool {
+	s.posting.Lock()
+	defer s.posting.Unlock()
+	if !s.started && !s.over {
 		s.b.watch.Do(func() { s.b.begin(s.b.watchSuspend) })
-		if !s.b.begin(s.own) {
-			close(s.gone)
+		if s.started = s.b.beginSlot(); !s.started {
+			s.end()
 		}
-	})
+	}
+	if s.over {
+		return false
+	}
+	s.inbox = append(s.inbox, f)
+	s.rouse()
+	return true
 }
 
-// own is the owner.
+// wake makes the owner ask [next] again, if it has ever run. It never blocks.
+func (s *slot) wake() {
+	s.posting.Lock()
+	defer s.posting.Unlock()
+	if s.started && !s.over && !s.poked {
+		s.poked = true
+		s.rouse()
+	}
+}
+
+// rouse lets the owner run. s.posting is held.
+func (s *slot) rouse() {
+	if !s.awake {
+		s.awake = true
+		go s.own()
+	}
+}
+
+// end is the owner's end, for good. s.posting is held.
+func (s *slot) end() {
+	s.over, s.inbox = true, nil
+	close(s.gone)
+}
+
+// own is the owner: it does what was posted and what follows from it.
 func (s *slot) own() {
-	defer close(s.gone)
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	stop := s.stop
 	for {
-		timer.Reset(s.nap())
-		select {
-		case f := <-s.calls:
-			f()
-		case r := <-s.ended:
-			s.finish(r)
-		case <-s.poke:
-		case <-timer.C:
-		case <-stop:
-			stop, s.stopping = nil, true
-			s.withdraw()
-			s.failAll()
+		f, ok := s.take()
+		if !ok {
+			return
 		}
+		f()
 		if s.stopping && s.running == nil {
+			s.posting.Lock()
+			s.end()
+			if s.timer != nil {
+				s.timer.Stop()
+			}
+			s.posting.Unlock()
+			s.b.running.Done()
 			return
 		}
 		s.advance()
 	}
 }
 
-// do runs f in the owner and waits for it.
-func (s *slot) do(ctx context.Context, f func()) error {
-	s.start()
+// take returns what the owner does next. It reports false where that is nothing, and the owner naps.
+func (s *slot) take() (f func(), ok bool) {
+	s.posting.Lock()
+	defer s.posting.Unlock()
+	if len(s.inbox) > 0 {
+		f, s.inbox = s.inbox[0], s.inbox[1:]
+		return f, true
+	}
+	s.inbox = nil
+	if s.poked {
+		s.poked = false
+		return func() {}, true
+	}
+	s.awake = false
+	if nap := s.nap(); s.timer == nil {
+		s.timer = time.AfterFunc(nap, s.wake)
+	} else {
+		s.timer.Reset(nap)
+	}
+	return nil, false
+}
+
+// do runs f in the owner and waits for it. The error is [ErrStopped] where the owner has ended for good.
+func (s *slot) do(f func()) error {
 	done := make(chan struct{})
+	if !s.post(func() { f(); close(done) }) {
+		return ErrStopped
+	}
 	select {
-	case s.calls <- func() { f(); close(done) }:
-		<-done
+	case <-done:
 		return nil
 	case <-s.gone:
+	}
+	select { // both may have been ready
+	case <-done:
+		return nil
+	default:
 		return ErrStopped
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 
-// wake makes the owner ask [next] again. It never blocks.
-func (s *slot) wake() {
-	select {
-	case s.poke <- struct{}{}:
-	default:
+// halt ends the owner for good: at once, or when the request that is under way has ended.
+func (s *slot) halt() {
+	s.posting.Lock()
+	unused := !s.started && !s.over
+	if unused {
+		s.end()
+	}
+	s.posting.Unlock()
+	if !unused {
+		s.post(func() {
+			s.stopping = true
+			s.withdraw()
+			s.failAll()
+		})
 	}
 }
 
@@ -138,6 +208,7 @@ func (s *slot) state(k key, t tokenState, now clock.Instant) state {
 // advance begins a request if one may leave now: one that callers wait for before the others.
 func (s *slot) advance() {
 	now := s.b.now()
+	s.keepOne()
 	if !s.busy() {
 		if t := s.due(now); t != nil {
 			s.renew(t, now)
@@ -201,12 +272,13 @@ func (s *slot) tokenSlot(k key, now clock.Instant) *tokenSlot {
 func (s *slot) replace(source Source) {
 	s.withdraw()
 	s.epoch++
+	s.adoptSource(source, source.URL() == (*s.source.Load()).URL())
 	s.source.Store(&source)
-	s.block, s.failureState, s.rejectedAt = Block{}, failureState{}, never
+	s.block, s.failureState, s.rejectedAt, s.sessionState = Block{}, failureState{}, never, newSessionState()
 	next := &tokenSlots{}
-	for k, t := range s.tokens.Load().all {
+	for _, t := range s.tokens.Load().all {
 		if len(t.waiting) > 0 {
-			kept := newTokenSlot(k, source.Request(k.scope, k.audience))
+			kept := newTokenSlot(t.key, source.Request(t.key.scope, t.key.audience))
 			kept.waiting = t.waiting
 			kept.used.Store(t.used.Load())
 			next.add(kept)

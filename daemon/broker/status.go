@@ -23,6 +23,8 @@ type Status struct {
 	// Requests counts requests to the token endpoint; Tokens those held.
 	Requests int64
 	Tokens   int
+	// Ending is how it is known that the server ends earlier tokens of the session at each renewal.
+	Ending Ending
 	// Degraded is why the newest credential is in memory only, nil where it is stored.
 	Degraded error
 }
@@ -42,17 +44,17 @@ func (b *Broker) Status(name string) (Status, bool) {
 		block = Block{}
 	}
 	source := *s.source.Load()
-	st := Status{Err: block.Err, Requests: source.Requests(), Degraded: source.Degraded()}
+	st := Status{Err: block.Err, Requests: source.Requests(), Degraded: source.Degraded(), Ending: s.ending()}
 	if !block.Disabled && block.stands(now) {
 		st.RetryIn = block.Until.Boot - now.Boot
 	}
-	for k, t := range s.tokens.Load().all {
+	for _, t := range s.tokens.Load().all {
 		c := t.cached.Load()
 		if c == nil || c.token.Remaining(now) <= 0 {
 			continue
 		}
 		st.Tokens++
-		if k == (key{}) {
+		if t.key == (key{}) {
 			st.Held, st.Remaining, st.Lifetime = true, c.token.Remaining(now), c.token.Lifetime
 			st.Static = c.token.Static
 			st.LifetimeAssumed, st.TypeAssumed = c.token.LifetimeAssumed, c.token.TypeAssumed

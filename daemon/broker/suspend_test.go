@@ -18,7 +18,7 @@ func hold(t *testing.T, w *env, b *Broker, sources map[string]Source) {
 	b.Put(sources)
 	for name := range sources {
 		s, _ := b.slot(name)
-		s.do(t.Context(), func() {
+		s.do(func() {
 			v := s.tokenSlot(key{}, w.now())
 			v.touch(w.now())
 			s.publish(v,

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -39,6 +38,7 @@ type tokenSlot struct {
 
 	cached atomic.Pointer[cachedToken]
 	used   atomic.Int64 // boot time of the last use, ns
+	ending atomic.Bool  // a request is under way that ends the cached token; see ending.go
 
 	history
 	block     Block // about this scope and audience only
@@ -47,6 +47,7 @@ type tokenSlot struct {
 	life      time.Duration   // lifetime of the last token, 0 before the first
 	maxMinTTL time.Duration   // what the last token had left when it came: the greatest min_ttl that a fresh one keeps
 	refused   keystore.Secret // the last token that an API refused
+	replaced  replacedToken   // the one before the last
 }
 
 func newTokenSlot(k key, r grant.Request) *tokenSlot {
@@ -66,7 +67,7 @@ func (t *tokenSlot) touch(now clock.Instant) { t.used.Store(int64(now.Boot)) }
 // hit returns the cached token if it is good enough to be handed out without asking the owner.
 func (t *tokenSlot) hit(minTTL time.Duration, now clock.Instant) *cachedToken {
 	c := t.cached.Load()
-	if c == nil || c.token.Remaining(now) < wanted(minTTL, c.token.Lifetime) {
+	if c == nil || c.token.Remaining(now) < wanted(minTTL, c.token.Lifetime) || t.ending.Load() {
 		return nil
 	}
 	return c
@@ -76,6 +77,9 @@ func (t *tokenSlot) hit(minTTL time.Duration, now clock.Instant) *cachedToken {
 // otherwise err.
 func (t *tokenSlot) instead(a ask, now clock.Instant, err error) answer {
 	if c := t.cached.Load(); !a.verify && c.keeps(a.minTTL, now) {
+		if a.exactly != "" && a.exactly != canonical(c.token.Scope) {
+			return answer{err: oneToken(key{scope: a.exactly})}
+		}
 		return answer{token: c.token}
 	}
 	return answer{err: err}
@@ -108,10 +112,11 @@ func (c *cachedToken) planned(used time.Duration) bool {
 // warm reports whether what was last used at one boot time is still worth a renewal at another.
 func warm(used, at time.Duration) bool { return at-used < keepWarm }
 
-// tokenSlots are those of one profile. The set is replaced, never changed, so that readers need no lock.
+// tokenSlots are those of one profile. The set is replaced, never changed, so that readers need no lock. It is a list,
+// since nearly every profile has one: ten thousand maps take more memory than what is in them.
 type tokenSlots struct {
-	all map[key]*tokenSlot
-	// standard is all[key{}]: nearly every call wants it, and hashing two strings is a quarter of what a call costs.
+	all []*tokenSlot
+	// standard is the one of key{}: nearly every call wants it.
 	standard *tokenSlot
 }
 
@@ -119,18 +124,27 @@ func (ts *tokenSlots) find(k key) *tokenSlot {
 	if k == (key{}) {
 		return ts.standard
 	}
-	return ts.all[k]
+	for _, t := range ts.all {
+		if t.key == k {
+			return t
+		}
+	}
+	return nil
 }
 
 // with returns the set with t added, and without the least recently used idle one where it would be too big; nil where
 // none is idle. The default is always taken: nothing else may keep it out.
 func (ts *tokenSlots) with(t, running *tokenSlot) *tokenSlots {
-	next := &tokenSlots{all: maps.Clone(ts.all), standard: ts.standard}
-	if len(next.all) >= maxTokens {
-		if oldest := ts.oldest(running); oldest != nil {
-			delete(next.all, oldest.key)
-		} else if t.key != (key{}) {
+	next := &tokenSlots{all: make([]*tokenSlot, 0, len(ts.all)+1)}
+	var oldest *tokenSlot
+	if len(ts.all) >= maxTokens {
+		if oldest = ts.oldest(running); oldest == nil && t.key != (key{}) {
 			return nil
+		}
+	}
+	for _, other := range ts.all {
+		if other != oldest {
+			next.add(other)
 		}
 	}
 	next.add(t)
@@ -140,8 +154,8 @@ func (ts *tokenSlots) with(t, running *tokenSlot) *tokenSlots {
 // oldest returns the least recently used token slot that no caller waits for, and that is neither the default nor
 // running.
 func (ts *tokenSlots) oldest(running *tokenSlot) (oldest *tokenSlot) {
-	for k, t := range ts.all {
-		if t == running || k == (key{}) || len(t.waiting) > 0 {
+	for _, t := range ts.all {
+		if t == running || t.key == (key{}) || len(t.waiting) > 0 {
 			continue
 		}
 		if oldest == nil || t.used.Load() < oldest.used.Load() {
@@ -151,12 +165,9 @@ func (ts *tokenSlots) oldest(running *tokenSlot) (oldest *tokenSlot) {
 	return oldest
 }
 
-// add is for a set that no reader has seen yet.
+// add is for a set that no reader has seen yet, and that has none of t's key.
 func (ts *tokenSlots) add(t *tokenSlot) {
-	if ts.all == nil {
-		ts.all = map[key]*tokenSlot{}
-	}
-	ts.all[t.key] = t
+	ts.all = append(ts.all, t)
 	if t.key == (key{}) {
 		ts.standard = t
 	}

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -41,7 +40,7 @@ func (b *Broker) unblock(over func(error) bool) {
 		if !over(s.shown.Load().Err) {
 			continue
 		}
-		s.do(context.Background(), func() {
+		s.do(func() {
 			if s.block.Disabled && !errors.Is(s.block.Err, grant.ErrClock) || !over(s.shown.Load().Err) {
 				return
 			}

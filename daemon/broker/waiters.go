@@ -15,6 +15,7 @@ type ask struct {
 	key     key
 	minTTL  time.Duration
 	refused keystore.Secret // the access token an API refused, or empty
+	exactly string          // where key is the default token's: the scope that it must have been granted, or empty
 	verify  bool            // only a token of a request that is still to leave will do
 	reply   chan answer     // buffered: the owner never waits for a caller
 	done    <-chan struct{} // closed when the caller waits no longer
@@ -38,6 +39,13 @@ func (a ask) left() bool {
 // handle answers one caller, or lets it wait where a request may help.
 func (s *slot) handle(a ask) {
 	now := s.b.now()
+	if t := s.lookup(a.key); t != nil && !a.refused.IsZero() {
+		s.weigh(t, a.refused, now)
+	}
+	if err := s.toDefault(&a); err != nil {
+		a.reply <- answer{err: err}
+		return
+	}
 	t := s.lookup(a.key)
 	if t == nil {
 		if err := s.refuseNew(a, now); err != nil {
@@ -56,8 +64,8 @@ func (s *slot) handle(a ask) {
 	}
 	if a.verify {
 		s.forgive(t)
-	} else if c := t.hit(a.minTTL, now); c != nil {
-		a.reply <- answer{token: c.token}
+	} else if t.hit(a.minTTL, now) != nil {
+		a.reply <- t.instead(a, now, nil)
 		return
 	}
 	if err := s.refuse(t, a, now); err != nil {

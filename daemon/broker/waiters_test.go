@@ -21,7 +21,7 @@ func TestWhoHasGoneIsNotRemembered(t *testing.T) {
 		}
 		s, _ := b.slot("p")
 		var waiting int
-		if err := s.do(t.Context(), func() { waiting = len(s.lookup(key{}).waiting) }); err != nil {
+		if err := s.do(func() { waiting = len(s.lookup(key{}).waiting) }); err != nil {
 			t.Fatal(err)
 		}
 		if waiting == 0 || waiting > 2*pruneAbove {

@@ -42,6 +42,8 @@ type Profile struct {
 	UserinfoEndpoint string `toml:"userinfo_endpoint,omitempty"`
 	// RevocationEndpoint ends a session (RFC 7009); empty where the server has none.
 	RevocationEndpoint string `toml:"revocation_endpoint,omitempty"`
+	// IntrospectionEndpoint says whether a token is still good (RFC 7662); empty where the server has none.
+	IntrospectionEndpoint string `toml:"introspection_endpoint,omitempty"`
 	// Grant is how the profile signs in (package grant's kinds); empty means the preset's default, else client
 	// credentials.
 	Grant string `toml:"grant,omitempty"`
@@ -72,6 +74,10 @@ type Profile struct {
 	// with an empty Prefix.
 	Header string  `toml:"header,omitempty"`
 	Prefix *string `toml:"prefix,omitempty"`
+
+	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used.
+	// Left out, the preset says it, or what APIs refuse.
+	RefreshEndsTokens *bool `toml:"refresh_ends_tokens,omitempty"`
 
 	// File and Line are where the profile is described.
 	File string `toml:"-"`

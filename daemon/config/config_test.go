@@ -73,8 +73,9 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 		ClientAuth:       "client_secret_post", Scope: "read write", Audience: "https://api.example.org",
 		Resources: []string{"https://api.example.org:8443"},
 		Grant:     "authorization_code", RevocationEndpoint: "https://login.example.org/revoke",
-		Redirect: "http://127.0.0.1:4242/cb",
-		Header:   "X-Api-Key", Prefix: new(string),
+		Redirect:              "http://127.0.0.1:4242/cb",
+		IntrospectionEndpoint: "https://login.example.org/introspect",
+		Header:                "X-Api-Key", Prefix: new(string), RefreshEndsTokens: new(bool),
 	}
 	if _, err := d.Save(want); err != nil {
 		t.Fatal(err)
@@ -95,6 +96,27 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 	}
 	if was, err := d.Remove("lab"); err != nil || was {
 		t.Errorf("twice: %v, %v", was, err)
+	}
+}
+
+// Only a session has tokens that a renewal can end.
+func TestWhatARenewalEnds(t *testing.T) {
+	for _, c := range []struct {
+		grant string
+		says  *bool
+		want  bool // something is said
+	}{
+		{"device_code", new(true), true}, {"device_code", new(false), true}, {"device_code", nil, false},
+		{"client_credentials", new(true), false}, {"", new(true), false},
+	} {
+		p := Profile{
+			Name: "lab", Issuer: "https://login.example.org", TokenEndpoint: "https://login.example.org/token",
+			ClientAuth: "client_secret_post", Grant: c.grant, RefreshEndsTokens: c.says,
+		}
+		s, _, err := p.Server()
+		if got := s.RefreshEndsTokens; err != nil || (got != nil) != c.want || got != nil && *got != *c.says {
+			t.Errorf("%+v: got %v, %v", c, got, err)
+		}
 	}
 }
 

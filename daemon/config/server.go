@@ -31,7 +31,7 @@ func (p Profile) Server() (grant.Server, []string, error) {
 	}
 	s := grant.Server{
 		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth),
-		ByIssuer: p.Discovered,
+		IntrospectionEndpoint: p.IntrospectionEndpoint, ByIssuer: p.Discovered,
 	}
 	p.Adjust(&s)
 	return s, p.Resources, s.Check()
@@ -104,6 +104,9 @@ func (p Profile) Adjust(s *grant.Server) {
 	}
 	if p.AssertionAudience != "" {
 		s.AssertionAudience = grant.Audience(p.AssertionAudience)
+	}
+	if p.RefreshEndsTokens != nil && p.Kind().Session() {
+		s.RefreshEndsTokens = p.RefreshEndsTokens
 	}
 }
 

@@ -69,6 +69,7 @@ func (s *Source) refresh(
 	// Send it, once.
 	sent := item.RefreshToken // wiped with the item by Obtain
 	t, successor, err := s.Endpoint.Refresh(ctx, item, r)
+	t.Refreshed = true
 	if successor.IsZero() {
 		return t, s.settle(ctx, doubt, err)
 	}
@@ -78,6 +79,16 @@ func (s *Source) refresh(
 	item.RefreshToken = successor
 	s.rotate(ctx, sent, item)
 	return t, err
+}
+
+// Active implements [broker.Introspector].
+func (s *Source) Active(ctx context.Context, t grant.Token) (bool, error) {
+	item, err := s.read(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer item.Wipe()
+	return s.Endpoint.Active(ctx, item, t)
 }
 
 func (s *Source) read(ctx context.Context) (keystore.Item, error) {

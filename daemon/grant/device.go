@@ -85,11 +85,11 @@ func readDevice(a Answer) (d *DeviceLogin, flaw string) {
 	if d.VerificationURI == "" {
 		d.VerificationURI, _ = body.text("verification_url") // Google's, from before the RFC
 	}
-	if err := origin.CheckURL(d.VerificationURI, "the page to sign in at"); err != nil {
+	if err := checkPage(d.VerificationURI, "the page to sign in at"); err != nil {
 		return nil, "cannot be shown: " + err.Error()
 	}
 	complete, _ := body.text("verification_uri_complete")
-	if origin.CheckURL(complete, "") == nil && origin.Of(complete) == origin.Of(d.VerificationURI) {
+	if checkPage(complete, "") == nil && origin.Of(complete) == origin.Of(d.VerificationURI) {
 		d.VerificationURIComplete = complete
 	}
 	d.Lifetime = deviceLife
@@ -101,6 +101,12 @@ func readDevice(a Answer) (d *DeviceLogin, flaw string) {
 	}
 	d.interval = readInterval(body["interval"])
 	return d, ""
+}
+
+// checkPage is [origin.CheckURL] for a page that a person opens. Unlike an address that is sent something, it may have a
+// fragment: a program in the page reads that.
+func checkPage(address, what string) error {
+	return origin.CheckURL(strings.Replace(address, "#", "?", 1), what) // a query has the same characters
 }
 
 // isUserCode reports whether s holds only characters of a code, so that it cannot read like a sentence or a command

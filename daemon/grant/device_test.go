@@ -272,6 +272,12 @@ func TestStartDevice(t *testing.T) {
 			"",
 			func(d *grant.DeviceLogin) bool { return d.VerificationURIComplete == "" }},
 
+		{"a page with a fragment", `{"device_code":"c","user_code":"U","verification_uri":"https://auth.example.com/#/device"}`,
+			"", nil},
+		{"two fragments", `{"device_code":"c","user_code":"U","verification_uri":"https://auth.example.com/#a#b"}`,
+			"fragment", nil},
+		{"a fragment of another script",
+			`{"device_code":"c","user_code":"U","verification_uri":"https://auth.example.com/#\u0430"}`, "ASCII", nil},
 		{"no device code", `{"user_code":"U","verification_uri":"https://auth.example.com/"}`, "no device code", nil},
 		{"empty device code", `{"device_code":"","user_code":"U","verification_uri":"https://auth.example.com/"}`,
 			"no device code", nil},

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
@@ -22,6 +20,8 @@ type Discovered struct {
 	// OtherOrigin is the origin of the token endpoint where it differs from the issuer's, else empty. RFC 8414 allows
 	// it; a person should see it before a secret goes there.
 	OtherOrigin string
+	// MayPost means that the document does not say that the server takes no client_secret_post.
+	MayPost bool
 }
 
 // Discover reads a server's metadata, first where RFC 8414 §3 puts it, then where OpenID Connect Discovery §4 does.
@@ -30,8 +30,8 @@ type Discovered struct {
 // client_secret_jwt.
 //
 // The document's issuer must be the given one (RFC 8414 §3.3), except for a slash at the end: both spellings lead to
-// the same document, and people mistype them. The document's own spelling is used from then on. No redirect is
-// followed. The error is an [*Error], or [origin.CheckURL]'s.
+// the same document, and people mistype them. The document's own spelling is used from then on. The address of such a
+// document is understood too. A redirect is followed on the same origin only. The error is an [*Error], or [origin.CheckURL]'s.
 func Discover(ctx context.Context, client *http.Client, issuer string, method Method) (Discovered, error) {
 	if err := origin.CheckURL(issuer, "the issuer"); err != nil {
 		return Discovered{}, err
@@ -40,7 +40,8 @@ func Discover(ctx context.Context, client *http.Client, issuer string, method Me
 		return Discovered{}, errors.New("the issuer must not have a query (RFC 8414 §2)")
 	}
 	var first *Error
-	for _, document := range wellKnown(issuer) {
+	issuer, documents := wellKnown(issuer)
+	for _, document := range documents {
 		found, err := readMetadata(ctx, client, document, issuer, method)
 		if err == nil {
 			return found, nil
@@ -56,22 +57,9 @@ func Discover(ctx context.Context, client *http.Client, issuer string, method Me
 	return Discovered{}, first
 }
 
-// wellKnown returns the addresses that an issuer's metadata may have.
-func wellKnown(issuer string) []string {
-	u, err := url.Parse(issuer)
-	if err != nil {
-		return nil
-	}
-	base, path := u.Scheme+"://"+u.Host, strings.TrimRight(u.EscapedPath(), "/")
-	return []string{
-		base + "/.well-known/oauth-authorization-server" + path,
-		base + path + "/.well-known/openid-configuration",
-	}
-}
-
 func readMetadata(ctx context.Context, client *http.Client, document, issuer string,
 	method Method) (Discovered, *Error) {
-	a, _, _ := exchange(ctx, client, clock.Now, httpRequest{method: http.MethodGet, url: document})
+	a, document := getDocument(ctx, client, document)
 	if verdict := Classify(a, Nothing); verdict.Class != OK {
 		if verdict.Class == TransientSlow && verdict.Status != 0 {
 			verdict.Reason = "has no description of itself where an authorization server keeps it"
@@ -92,6 +80,9 @@ func readMetadata(ctx context.Context, client *http.Client, document, issuer str
 	if found.ClientAuth, flaw = chooseMethod(body, method); flaw != "" {
 		return Discovered{}, misdescribed(a, flaw)
 	}
+	methods := body["token_endpoint_auth_methods_supported"]
+	found.MayPost = missing(methods) || slices.Contains(body.list("token_endpoint_auth_methods_supported"),
+		string(ClientSecretPost))
 	if flaw := found.readEndpoints(body, issuer); flaw != "" {
 		return Discovered{}, misdescribed(a, flaw)
 	}
@@ -115,7 +106,7 @@ func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 	for name, to := range map[string]*string{
 		"userinfo_endpoint": &s.Userinfo, "authorization_endpoint": &s.AuthorizeEndpoint,
 		"device_authorization_endpoint": &s.DeviceEndpoint, "pushed_authorization_request_endpoint": &s.PAREndpoint,
-		"revocation_endpoint": &s.RevocationEndpoint,
+		"revocation_endpoint": &s.RevocationEndpoint, "introspection_endpoint": &s.IntrospectionEndpoint,
 	} {
 		if at, ok := members.text(name); ok && checkBeside(issuer, at, "") == "" {
 			*to = at

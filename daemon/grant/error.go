@@ -39,6 +39,8 @@ type Error struct {
 	// not arrive or cannot be used. The old token is worth one try soon; if the server refuses that, this is the
 	// reason.
 	RotationLost bool
+	// Redirect is where the answer's redirect leads, as printable ASCII of at most 200 bytes, or empty.
+	Redirect string
 	// Trouble says why the server was not reached, or not reached safely; empty where it was reached, or where nothing
 	// was sent.
 	Trouble Trouble
@@ -169,7 +171,7 @@ func (e *Error) Action() Action {
 		switch {
 		case e.otherClock:
 			return Retry
-		case e.Code != "" || wrongPlace(e.Status) || e.Err == ErrClock:
+		case e.Code != "" || wrongPlace(e.Status) || unexplained(*e) || e.Err == ErrClock:
 			return RetrySeldom
 		}
 		return RetrySlowly
@@ -196,6 +198,9 @@ func (e *Error) definitiveAction() Action {
 	}
 	return Park
 }
+
+// WrongPlace reports whether the answer means that nothing, or something else, is at the address.
+func (e *Error) WrongPlace() bool { return wrongPlace(e.Status) }
 
 // wrongPlace reports whether a status means that nothing, or something else, is at the address.
 func wrongPlace(status int) bool {

@@ -51,6 +51,8 @@ func (c *httpRequest) reveal(s keystore.Secret) string {
 
 // Answer is the server's answer to one request, or the reason why none came.
 type Answer struct {
+	// URL is where the request went.
+	URL    string
 	Status int
 	Header http.Header
 	Body   []byte
@@ -81,7 +83,7 @@ func exchange(ctx context.Context, client *http.Client, now clock.Func,
 		connected.Store(true)
 	}})
 
-	a.Carried = c.carried
+	a.URL, a.Carried = c.url, c.carried
 	by := &passage{certificate: c.certificate}
 	ctx = context.WithValue(ctx, passageKey{}, by)
 	req, err := newRequest(ctx, c)

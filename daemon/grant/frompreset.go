@@ -47,6 +47,9 @@ func FromPreset(p preset.Provider, authServer string, kind Kind) (Server, error)
 		AuthorizeParams: p.AuthorizeParams, Redirect: how.Redirect,
 		Userinfo: p.URL(p.UserinfoPath), KeyLogin: p.URL(p.KeyLoginPath),
 	}
+	if kind.Session() {
+		s.RefreshEndsTokens = p.RefreshEndsTokens
+	}
 	for _, g := range p.Grants {
 		s.Grants = append(s.Grants, Kind(g))
 	}

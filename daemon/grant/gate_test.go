@@ -15,7 +15,7 @@ import (
 func TestF2NothingIsSentButThroughTheGate(t *testing.T) {
 	callers := map[string][]string{ // :: function → its allowed callers
 		"Do":        {"roundTrip", "Receiver.Close", "admittedConn.Close"}, // in the latter two it is [sync.Once]'s
-		"roundTrip": {"exchange"}, "exchange": {"Endpoint.send", "readMetadata"},
+		"roundTrip": {"exchange"}, "exchange": {"Endpoint.send", "getDocument"},
 		"NewRequest": nil, "NewRequestWithContext": {"newRequest"},
 		"Get": nil, "Head": nil, "Post": nil, "PostForm": nil, "Dial": nil,
 		"RoundTrip": {"router.RoundTrip"}, "DialContext": {"dial"}, // the parts of the one client

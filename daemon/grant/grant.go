@@ -52,6 +52,8 @@ type Token struct {
 	// Hold is how long after the answer the server grants no further token, by its rate limit headers; 0 where it does
 	// not say.
 	Hold time.Duration
+	// Refreshed is set where the token was obtained with a session's refresh token.
+	Refreshed bool
 	// Static is set for an API key, which does not expire: Lifetime only says when to read the key anew.
 	Static bool
 	// Destinations says where the token may be sent: the endpoint that issued it, and what its credential is sealed

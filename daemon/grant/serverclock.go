@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -173,7 +174,7 @@ func (c *serverClock) tried(r reading) bool {
 // to. It is safe for concurrent use.
 type serverClocks struct {
 	mu  sync.Mutex
-	all map[string]*serverClock // :: origin → clock; as many as a [Server] has addresses
+	all []originClock // as many as a [Server] has addresses: one, nearly always
 }
 
 // update calls f with the clock of a URL's origin, while it holds the lock.
@@ -181,13 +182,17 @@ func (s *serverClocks) update(url string, f func(*serverClock)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := origin.Of(url)
-	if s.all == nil {
-		s.all = map[string]*serverClock{}
+	i := slices.IndexFunc(s.all, func(c originClock) bool { return c.origin == o })
+	if i < 0 {
+		i = len(s.all)
+		s.all = append(s.all, originClock{origin: o})
 	}
-	if s.all[o] == nil {
-		s.all[o] = &serverClock{}
-	}
-	f(s.all[o])
+	f(&s.all[i].serverClock)
+}
+
+type originClock struct {
+	origin string
+	serverClock
 }
 
 // dated records the Date of an answer that has just come; zero where it had none.

@@ -146,12 +146,16 @@ type Login struct {
 	presetAPIs   []string // those of the provider's preset
 
 	// What was done.
-	reformed bool            // the client's other form was tried
-	receiver *grant.Receiver // where the browser comes back to, or nil
-	created  bool            // a client was created at the provider
-	resealed bool            // the stored credential was sealed with more
-	saved    bool            // the profile's configuration was written
-	changed  bool            // and was another one before
+	reformed bool // the client's other form was tried
+	// Nobody has said how the client proves itself, and the server may take its secret in the request's body.
+	mayPost   bool
+	triedBody bool            // that was tried
+	posts     bool            // and taken
+	receiver  *grant.Receiver // where the browser comes back to, or nil
+	created   bool            // a client was created at the provider
+	resealed  bool            // the stored credential was sealed with more
+	saved     bool            // the profile's configuration was written
+	changed   bool            // and was another one before
 
 	// Who takes part, and what they are shown.
 	mu       sync.Mutex
@@ -283,7 +287,7 @@ func (l *Login) runToEnd() {
 	result, err := l.runRecovered()
 	outcome := []zap.Field{zap.String("profile", l.params.Profile), zap.String("grant", string(l.kind))}
 	if err != nil {
-		e := l.withLoginHint(l.logins.Wire(err, l.params.Profile))
+		e := l.withRedirectHint(l.withLoginHint(l.logins.Wire(err, l.params.Profile)), err)
 		l.err = e
 		l.logins.Log.Info("a login failed", append(outcome, zap.String("kind", string(e.Kind())))...)
 	} else {
@@ -295,17 +299,6 @@ func (l *Login) runToEnd() {
 	delete(l.logins.running, l.params.Profile)
 	l.logins.mu.Unlock()
 	close(l.done)
-}
-
-// withLoginHint replaces a hint that names the profile where the profile is not configured (yet): the hint is then the
-// command that was given.
-func (l *Login) withLoginHint(e *protocol.Error) *protocol.Error {
-	name := l.params.Profile
-	if l.logins.Profiles.Named(name) == nil && e.Data != nil &&
-		(e.Hint() == "groat login "+name || e.Hint() == "groat status "+name) {
-		e.Data.Hint = Command(l.asked)
-	}
-	return e
 }
 
 // givenUpError is the error of a login whose viewer has left.

@@ -22,6 +22,7 @@ func (l *Login) byClient() (keystore.Item, grant.Token, error) {
 	if err == nil {
 		var t grant.Token
 		if t, err = l.firstToken(l.ctx, item); err == nil {
+			l.sealForBody(&item)
 			return item, t, nil
 		}
 	}
@@ -43,6 +44,10 @@ func (l *Login) refusedError(err error) error {
 		e.Data.Hint = l.tryAgain("--username " + visible.Word(l.params.Username))
 	case !l.kind.Interactive() && l.params.ClientID != "":
 		e.Data.Hint = l.tryAgain("--client-id " + visible.Word(l.params.ClientID))
+		if l.mayPost && !l.triedBody {
+			e.Data.Hint += ", or where the server wants the secret in the request's body: " +
+				l.tryAgain("--client-auth "+string(grant.ClientSecretPost))
+		}
 	}
 	return e
 }
@@ -68,7 +73,7 @@ func (l *Login) addClientCredential(item *keystore.Item) (err error) {
 		if err := l.readKey(item); err != nil {
 			return err
 		}
-		chain, err := privatekey.ReadFile(l.params.Certificate) // often in one file with the key
+		chain, err := privatekey.ReadCertificate(l.params.Certificate) // often in one file with the key
 		item.Certificate = chain.Reveal()
 		return err
 	}
@@ -81,7 +86,7 @@ func (l *Login) amend(item *keystore.Item) error {
 	q := l.params
 	item.KeyID, item.Subject = cmp.Or(q.KeyID, item.KeyID), cmp.Or(q.Subject, item.Subject)
 	if q.Certificate != "" {
-		chain, err := privatekey.ReadFile(q.Certificate)
+		chain, err := privatekey.ReadCertificate(q.Certificate)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,6 @@
 // Package refusals remembers across restarts what servers have refused, so that a groatd that is started again and
-// again asks no more often than one that runs. What is remembered is in one file of the state directory, which holds no
-// secret and nothing that is made of one.
+// again asks no more often than one that runs, and what renewals end at a server. What is remembered is in one file of
+// the state directory, which holds no secret and nothing that is made of one.
 package refusals
 
 import (
@@ -35,7 +35,7 @@ type File struct {
 
 	disk    sync.Mutex // held while the file is replaced
 	mu      sync.Mutex
-	entries map[string]remembered // :: profile → what blocks it
+	entries map[string]remembered // :: profile → what is known of it
 	changed bool                  // since the file was last written
 	writing chan struct{}         // closed when everything is written; nil while nothing is being written
 	failed  bool                  // the last write failed, which is logged once
@@ -48,6 +48,8 @@ type remembered struct {
 	// Configuration is the fingerprint of the profile's configuration then. With another one a request may succeed.
 	Configuration string         `json:"configuration"`
 	Blocks        []broker.Block `json:"standing"`
+	// Ending is how it was found out that the server ends a session's tokens at each renewal; missing where it was not.
+	Ending broker.Ending `json:"refresh_ends_tokens,omitzero"`
 }
 
 // contents is the file as it is written.
@@ -114,31 +116,31 @@ func parse(text []byte) (map[string]remembered, error) {
 	return all.Profiles, nil
 }
 
-// Blocks returns what is remembered of a profile whose configuration has this fingerprint. What is remembered of
+// Remembered returns what is remembered of a profile whose configuration has this fingerprint. What is remembered of
 // another configuration is forgotten. fingerprint is called only where something is remembered; it may return "" for a
 // profile of which nothing is to be.
-func (r *File) Blocks(name string, fingerprint func() string) []broker.Block {
+func (r *File) Remembered(name string, fingerprint func() string) broker.Remembered {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, ok := r.entries[name]
 	if !ok {
-		return nil
+		return broker.Remembered{}
 	}
 	if m.Configuration != fingerprint() {
 		delete(r.entries, name)
 		r.write()
-		return nil
+		return broker.Remembered{}
 	}
-	return m.Blocks
+	return broker.Remembered{Blocks: m.Blocks, Ending: m.Ending}
 }
 
-// Record remembers what blocks a profile now in the place of what did before. Nothing is remembered where the
+// Record remembers what is known of a profile now in the place of what was before. Nothing is remembered where the
 // fingerprint is empty. It does not wait for the disk.
-func (r *File) Record(name string, fingerprint func() string, all []broker.Block) {
+func (r *File) Record(name string, fingerprint func() string, all broker.Remembered) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	configuration := ""
-	if len(all) > 0 {
+	if !all.Empty() {
 		configuration = fingerprint()
 	}
 	if configuration == "" {
@@ -147,8 +149,8 @@ func (r *File) Record(name string, fingerprint func() string, all []broker.Block
 		}
 		delete(r.entries, name)
 	} else {
-		m := remembered{Configuration: configuration}
-		for _, b := range all {
+		m := remembered{Configuration: configuration, Ending: all.Ending}
+		for _, b := range all.Blocks {
 			if _, err := b.MarshalJSON(); err == nil { // one that could not be read again would void the file
 				m.Blocks = append(m.Blocks, b)
 			}

@@ -60,12 +60,12 @@ func TestWhatIsNotRemembered(t *testing.T) {
 	dir := t.TempDir()
 	good := broker.Block{Whole: true, Disabled: true, Err: &grant.Error{Class: grant.Refused, Where: "x", Reason: "y"}}
 	f := Open(dir, zap.NewNop())
-	f.Record("p", fingerprint, []broker.Block{
+	f.Record("p", fingerprint, broker.Remembered{Blocks: []broker.Block{
 		{Whole: true, Disabled: true, Err: keystore.ErrLocked}, good,
 		{Disabled: true, Scope: "h\xe4t", Err: &grant.Error{Class: grant.Refused, Where: "x", Reason: "y"}},
-	})
+	}})
 	f.Close(t.Context())
-	if all := Open(dir, zap.NewNop()).Blocks("p", fingerprint); len(all) != 1 ||
+	if all := Open(dir, zap.NewNop()).Remembered("p", fingerprint).Blocks; len(all) != 1 ||
 		all[0].Err.Error() != good.Err.Error() {
 		t.Errorf("%+v", all)
 	}
@@ -78,9 +78,9 @@ func afterRestart(t *testing.T, b broker.Block) broker.Block {
 	t.Helper()
 	dir := t.TempDir()
 	f := Open(dir, zap.NewNop())
-	f.Record("p", fingerprint, []broker.Block{b})
+	f.Record("p", fingerprint, broker.Remembered{Blocks: []broker.Block{b}})
 	f.Close(t.Context())
-	all := Open(dir, zap.NewNop()).Blocks("p", fingerprint)
+	all := Open(dir, zap.NewNop()).Remembered("p", fingerprint).Blocks
 	if len(all) != 1 {
 		t.Fatalf("%d are left of %+v", len(all), b)
 	}
@@ -106,6 +106,36 @@ func TestALostSessionIsExplainedAfterARestart(t *testing.T) {
 		restored := afterRestart(t, broker.Block{Whole: true, Disabled: true, Err: err}).Err
 		if before, after := says(err), says(restored); after != before {
 			t.Errorf("%v: %q after a restart, not %q", why, after, before)
+		}
+	}
+}
+
+// What renewals end at a server is remembered without any refusal, and forgotten with another configuration.
+func TestWhatRenewalsEndIsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	f := Open(dir, zap.NewNop())
+	f.Record("p", fingerprint, broker.Remembered{Ending: broker.EndingRefused})
+	f.Close(t.Context())
+	text, err := os.ReadFile(filepath.Join(dir, "refusals.json"))
+	if err != nil || !strings.Contains(string(text), `"refresh_ends_tokens":"refused"`) {
+		t.Errorf("%s, %v", text, err)
+	}
+	again := Open(dir, zap.NewNop())
+	defer again.Close(t.Context())
+	if got := again.Remembered("p", fingerprint); got.Ending != broker.EndingRefused || len(got.Blocks) != 0 {
+		t.Errorf("%+v", got)
+	}
+	other := func() string { return strings.Repeat("1", 64) }
+	if got := again.Remembered("p", other); !got.Empty() {
+		t.Errorf("with another configuration: %+v", got)
+	}
+	if got := again.Remembered("p", fingerprint); !got.Empty() {
+		t.Errorf("it was not forgotten: %+v", got)
+	}
+	for _, bad := range []string{"configured", "yes", ""} {
+		text := strings.Replace(string(text), `"refused"`, `"`+bad+`"`, 1)
+		if _, err := parse([]byte(text)); err == nil {
+			t.Errorf("%q was read", bad)
 		}
 	}
 }
@@ -202,7 +232,7 @@ func TestAFileThatCannotBeWrittenIsForgottenAsAWhole(t *testing.T) {
 		if _, err := os.Lstat(r.path); err == nil {
 			t.Error("what could not be replaced is still there")
 		}
-		r.Record("q", nil, nil) // and from then on it is as before
+		r.Record("q", nil, broker.Remembered{}) // and from then on it is as before
 		r.Close(t.Context())
 		if all, err := read(r.path); err != nil || len(all) != 0 {
 			t.Errorf("%v, %v", all, err)

@@ -65,7 +65,7 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	if !ok {
 		return st
 	}
-	st.Requests, st.Tokens = b.Requests, b.Tokens
+	st.Requests, st.Tokens, st.EndsEarlier = b.Requests, b.Tokens, b.Ending.String()
 	st.ClockOffset = seconds(p.Endpoint.ClockOffset())
 	if b.Held {
 		st.State, st.Static = "fresh", b.Static

@@ -31,6 +31,8 @@ type Context struct {
 	Profile string
 	// Configured: there is a profile of that name, so that commands may name it.
 	Configured bool
+	// SignIn is the flags of "groat login" that name the profile's server, for a profile beside it; empty: not known.
+	SignIn string
 	// Network is how connections to servers are made now.
 	Network protocol.NetworkResult
 	// PID is the daemon's process ID.
@@ -63,6 +65,9 @@ func answer(err error, c Context) (e *protocol.Error, expected bool) {
 	e, expected = fromTable(err, c)
 	if only, ok := errors.AsType[*broker.OnlyFor](err); ok {
 		e.Message = "for " + only.What() + ": " + e.Message
+		if errors.Is(err, broker.ErrOneToken) {
+			e.Data.Hint = signInBeside(only, c)
+		}
 	}
 	if cause, ok := errors.AsType[*grant.Error](err); ok {
 		addNetwork(e, cause, c)
@@ -105,6 +110,8 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	case errors.Is(err, grant.ErrEndpointChanged):
 		return protocol.NewError(protocol.Config,
 			fmt.Sprintf("profile %q was changed: %s; nothing was sent", name, err), login), true
+	case errors.Is(err, broker.ErrOneToken):
+		return protocol.NewError(protocol.Config, broker.ErrOneToken.Error(), "groat list"), true
 	case errors.Is(err, grant.ErrNotOffered):
 		return protocol.NewError(protocol.Config, err.Error(), "groat list"), true
 	case errors.Is(err, broker.ErrEnded):
@@ -135,6 +142,21 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.Temporary, err.Error(), "groat status "+name), true
 	}
 	return protocol.NewError(protocol.Internal, err.Error(), "groat status"), false
+}
+
+// signInBeside is how to sign in another profile for a scope and audience at a profile's server.
+func signInBeside(only *broker.OnlyFor, c Context) string {
+	hint := "groat login NAME"
+	if c.SignIn != "" {
+		hint += " " + c.SignIn
+	}
+	if only.Scope != "" {
+		hint += " --scope " + visible.Word(only.Scope)
+	}
+	if only.Audience != "" {
+		hint += " --audience " + visible.Word(only.Audience)
+	}
+	return hint
 }
 
 // unknownProfile says which profile, or which choice between profiles, is missing.

@@ -59,6 +59,7 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{broker.ErrEnded, protocol.LoginRequired, "groat login work"},
 		{fmt.Errorf("%w: %w", broker.ErrRotationLost, refusal(grant.Refused)), protocol.LoginRequired,
 			"groat login work"},
+		{&broker.OnlyFor{Scope: "read", Err: broker.ErrOneToken}, protocol.Config, "groat login NAME --scope read"},
 		{broker.ErrManyTokens, protocol.Temporary, "groat status work"},
 		{broker.ErrWaited, protocol.Temporary, "groat status work"},
 		{broker.ErrStopped, protocol.Temporary, "groat status work"},

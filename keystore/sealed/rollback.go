@@ -2,9 +2,11 @@ package sealed
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/groat-dev/groat/keystore/ownfile"
@@ -43,9 +45,11 @@ const (
 const cacheTag = "Signature: 8a477f597d28d172789f06886806bc55\n" +
 	"# groat keeps here what a backup shall not bring back. It may be removed.\n"
 
-func (s *rollbackGuard) seal(t tag, generation uint64) []byte {
-	b := binary.BigEndian.AppendUint64(append(make([]byte, 0, entrySize), t[:]...), generation)
-	sum := s.keys.seen.of(string(b))
+// seal appends the entry of a profile to b.
+func (s *rollbackGuard) seal(b []byte, t tag, generation uint64) []byte {
+	start := len(b)
+	b = binary.BigEndian.AppendUint64(append(b, t[:]...), generation)
+	sum := s.keys.seen.of(string(b[start:]))
 	return append(b, sum[:macSize]...)
 }
 
@@ -66,19 +70,18 @@ func (s *rollbackGuard) open(x *index) {
 	}
 	s.file = f
 	s.tagDirectory()
+	entry := make([]byte, 0, entrySize)
 	for ; len(data) >= entrySize; data, s.end = data[entrySize:], s.end+entrySize {
 		t, generation := tag(data), binary.BigEndian.Uint64(data[tagSize:])
 		before, twice := s.entries[t]
 		switch {
-		case !bytes.Equal(s.seal(t, generation), data[:entrySize]):
+		case !bytes.Equal(s.seal(entry[:0], t, generation), data[:entrySize]):
 			s.free = append(s.free, s.end)
 		case !twice || generation > before.generation:
 			s.entries[t] = guardEntry{s.end, generation}
 		}
 	}
-	for t := range x.frames {
-		s.raise(t, x.newest(t))
-	}
+	s.raiseAll(x)
 }
 
 // tagDirectory tells backup programs to leave the directory out.
@@ -106,26 +109,64 @@ func (s *rollbackGuard) raise(t tag, generation uint64) {
 	}
 }
 
+// raiseAll is raise for every profile of an index. Entries that stand side by side are written at once: a machine that
+// sees ten thousand profiles for the first time makes one write of them.
+func (s *rollbackGuard) raiseAll(x *index) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	type change struct {
+		tag
+		guardEntry
+	}
+	var changes []change
+	for t := range x.frames {
+		if generation := x.newest(t); s.entries[t].generation < generation {
+			if offset, ok := s.place(t, generation); ok {
+				changes = append(changes, change{t, guardEntry{offset, generation}})
+			}
+		}
+	}
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.offset, b.offset) })
+	run := make([]byte, 0, len(changes)*entrySize)
+	for i, c := range changes {
+		run = s.seal(run, c.tag, c.generation)
+		end := c.offset + entrySize
+		if i+1 < len(changes) && changes[i+1].offset == end {
+			continue
+		}
+		s.file.WriteAt(run, end-int64(len(run)))
+		run = run[:0]
+	}
+}
+
 // set records a generation, higher or not.
 func (s *rollbackGuard) set(t tag, generation uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if offset, ok := s.place(t, generation); ok {
+		s.file.WriteAt(s.seal(nil, t, generation), offset)
+	}
+}
+
+// place records a generation in memory and returns where in the file it is to be written; false where it is there
+// already, or there is no room. s.mu is held.
+func (s *rollbackGuard) place(t tag, generation uint64) (offset int64, write bool) {
 	at, ok := s.entries[t]
 	switch {
 	case s.file == nil || ok && at.generation == generation:
-		return
+		return 0, false
 	case ok:
 	case len(s.free) > 0:
 		at.offset, s.free = s.free[0], s.free[1:]
 	case s.end >= maxGuardSize:
-		return
+		return 0, false
 	default:
 		at.offset = s.end
 		s.end += entrySize
 	}
 	at.generation = generation
 	s.entries[t] = at
-	s.file.WriteAt(s.seal(t, generation), at.offset)
+	return at.offset, true
 }
 
 func (s *rollbackGuard) close() error {

@@ -53,6 +53,9 @@ type Provider struct {
 	ScopeInAssertion bool `toml:"scope_in_assertion"`
 	// WiderScope means that the server grants scopes that were not asked for, or names them differently.
 	WiderScope bool `toml:"wider_scope"`
+	// RefreshEndsTokens says whether a use of the refresh token ends the access tokens before it; left out where nobody
+	// has said.
+	RefreshEndsTokens *bool `toml:"refresh_ends_tokens"`
 	// RequirePAR means that authorization requests must be pushed; IssInRedirect that redirects name the issuer (RFC
 	// 9207).
 	RequirePAR    bool `toml:"require_par"`

@@ -60,3 +60,34 @@ func TestReadFile(t *testing.T) {
 		}
 	}
 }
+
+// A certificate is public: others may read its file. A key in the same file makes it a key's.
+func TestReadCertificate(t *testing.T) {
+	const certificate = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+	const key = "-----BEGIN EC PRIVATE KEY-----\nAA==\n-----END EC PRIVATE KEY-----\n"
+	for _, c := range []struct {
+		name, text, reason string
+		mode               os.FileMode
+	}{
+		{"public", certificate, "", 0o644},
+		{"private", certificate, "", 0o600},
+		{"anybody may write it", certificate, "written by others", 0o646},
+		{"with its key", certificate + key, "", 0o600},
+		{"with its key, readable", certificate + key, "read or written by others (mode 0644)", 0o644},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "client.pem")
+			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(path, c.mode); err != nil {
+				t.Fatal(err)
+			}
+			text, err := privatekey.ReadCertificate(path)
+			if c.reason == "" && (err != nil || text.Reveal() != c.text) ||
+				c.reason != "" && (err == nil || !strings.Contains(err.Error(), c.reason) || !text.IsZero()) {
+				t.Errorf("%q, %v", text.Reveal(), err)
+			}
+		})
+	}
+}

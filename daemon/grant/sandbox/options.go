@@ -126,6 +126,8 @@ type Refresh struct {
 	UntilUsed bool `json:"until_used"`
 	// KeepFamily refuses a used one and does nothing else: its successors go on working.
 	KeepFamily bool `json:"keep_family"`
+	// EndAccess ends the session's earlier access tokens with each use of a refresh token.
+	EndAccess bool `json:"end_access"`
 	// Idle and Absolute are how long a session lives without a refresh, and at all; 0 means for ever.
 	Idle     time.Duration `json:"idle"`
 	Absolute time.Duration `json:"absolute"`

@@ -70,6 +70,11 @@ func (s *Server) remember(f *family, access string) {
 // endLocked ends a family and its access tokens.
 func (s *Server) endLocked(f *family) {
 	f.ended = true
+	s.endAccess(f)
+}
+
+// endAccess ends a family's access tokens.
+func (s *Server) endAccess(f *family) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range f.access {
@@ -173,6 +178,9 @@ func (s *Server) refreshLocked(ask *asking, t *refreshToken, mode Refresh, scope
 		t.parent.superseded = true
 	}
 	f.used = ask.r.now
+	if mode.EndAccess {
+		s.endAccess(f)
+	}
 	return i, nil
 }
 

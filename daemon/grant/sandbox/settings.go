@@ -16,7 +16,7 @@ var errSetting = errors.New("not a setting, or not a value it can have")
 //	consent                                     form, allow or deny
 //	granted                                     a scope that persons grant, whatever is asked; empty: what is asked
 //	refresh_always, rotate, until_used,
-//	keep_family                                 true or false; overlap, idle, absolute: durations
+//	keep_family, end_access                     true or false; overlap, idle, absolute: durations
 //	device_lifetime, device_interval            durations; omit_interval, omit_complete: true or false
 //	require_par                                 true or false
 func (s *Server) settings() map[string]func(string) error {
@@ -39,6 +39,7 @@ func (s *Server) settings() map[string]func(string) error {
 		"rotate":         truth(func(v bool) { s.change(func() { s.sess.mode.Rotate = v }) }),
 		"until_used":     truth(func(v bool) { s.change(func() { s.sess.mode.UntilUsed = v }) }),
 		"keep_family":    truth(func(v bool) { s.change(func() { s.sess.mode.KeepFamily = v }) }),
+		"end_access":     truth(func(v bool) { s.change(func() { s.sess.mode.EndAccess = v }) }),
 		"overlap":        duration(func(d time.Duration) { s.change(func() { s.sess.mode.Overlap = d }) }),
 		"idle":           duration(func(d time.Duration) { s.change(func() { s.sess.mode.Idle = d }) }),
 		"absolute":       duration(func(d time.Duration) { s.change(func() { s.sess.mode.Absolute = d }) }),
