@@ -199,6 +199,9 @@ func (e *Error) definitiveAction() Action {
 	return Park
 }
 
+// WrongPlace reports whether the answer means that nothing, or something else, is at the address.
+func (e *Error) WrongPlace() bool { return wrongPlace(e.Status) }
+
 // wrongPlace reports whether a status means that nothing, or something else, is at the address.
 func wrongPlace(status int) bool {
 	switch status {

@@ -233,8 +233,6 @@ func (s Server) Check() error {
 		return fmt.Errorf("client authentication %q is not one of %s", s.RefreshAuth, Methods())
 	case s.Apps != nil && s.Apps.FirstToken != BasicGET && s.Apps.FirstToken != PasswordGrant:
 		return fmt.Errorf("first token %q is not one of %s, %s", s.Apps.FirstToken, BasicGET, PasswordGrant)
-	case s.RequirePAR && s.PAREndpoint == "":
-		return fmt.Errorf("the server wants pushed authorization requests, but names no endpoint for them")
 	}
 	if err := s.AssertionAudience.Check(); err != nil {
 		return err
