@@ -88,6 +88,7 @@ var rooms = map[string][]string{
 	"packaging/bench/agent":       {"daemon/grant/sandbox", "keystore", "keystore/backend", "protocol"},
 	"packaging/bench/coldstart":   {"daemon/grant/sandbox"},
 	"packaging/bench/empty":       {},
+	"packaging/bench/herd":        {"packaging/bench/agent", "protocol"},
 	"packaging/bench/many":        {"packaging/bench/agent", "protocol"},
 	"packaging/figures":           {},
 	"packaging/figures/peers":     {"packaging/attack"},

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// startTime is how long groatd may take from its start until it listens, and how long a caller waits for the lock. A
-	// quiet machine needs some milliseconds; one on which a thousand callers begin at once, seconds.
+	// startTime is how long groatd may take from its start until it listens, and how long a caller waits for the lock.
+	// A quiet machine needs some milliseconds; one on which a thousand callers begin at once, seconds.
 	startTime = 10 * time.Second
 	// The pause between two looks at the socket grows between these, and is lockPause for a caller that the lock's end
 	// wakes.

@@ -92,12 +92,12 @@ func (r *results) print() error {
 	}
 	c := r.Connections
 	fmt.Fprintln(w, "\nopen connections\tanswers\trenewals\tp50\tp99\tslowest\tin a renewal: p99\tslowest\tbusy\t")
-	fmt.Fprintf(w, "%d\t%d\t%d\t%v\t%v\t%v\t%v\t%v\t%.0f %%\t\n", c.Count, c.Quiet.Answers+c.Renewing.Answers, c.Renewals,
-		c.Quiet.Median, c.Quiet.P99, c.Quiet.Slowest, c.Renewing.P99, c.Renewing.Slowest, 100*c.MachineBusy)
+	fmt.Fprintf(w, "%d\t%d\t%d\t%v\t%v\t%v\t%v\t%v\t%.0f %%\t\n",
+		c.Count, c.Quiet.Answers+c.Renewing.Answers, c.Renewals, c.Quiet.Median, c.Quiet.P99, c.Quiet.Slowest, c.Renewing.P99, c.Renewing.Slowest, 100*c.MachineBusy)
 	fmt.Fprintln(w, "\nbeside a provider that\tcached: p50\tp99\tcold: p50\tp99\tbusy\t")
 	for _, s := range r.Slow {
-		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t%.0f %%\t\n", s.Name, s.Cached.Median, s.Cached.P99, s.Cold.Median, s.Cold.P99,
-			100*s.MachineBusy)
+		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t%.0f %%\t\n",
+			s.Name, s.Cached.Median, s.Cached.P99, s.Cold.Median, s.Cold.P99, 100*s.MachineBusy)
 	}
 	fmt.Fprintf(w, "\n%s/%s, %d CPUs, %s, load %.2f before and %.2f after\n", r.OS, r.Arch, r.CPUs, r.Go, r.LoadBefore,
 		r.LoadAfter)

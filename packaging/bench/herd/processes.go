@@ -55,8 +55,10 @@ func measureProcesses(o options, autostart bool) (p processes, err error) {
 	defer open.Close()
 	pids := map[int]bool{}
 	for range o.processes { // each is a shell that waits for the end of the pipe, and then becomes groat
-		pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", `read x; exec "$0" get "$1"`, a.Groat, agent.First},
-			&syscall.ProcAttr{Env: env, Files: []uintptr{gate.Fd(), null.Fd(), null.Fd()}})
+		argv := []string{"sh", "-c", `read x; exec "$0" get "$1"`, a.Groat, agent.First}
+		pid, err := syscall.ForkExec("/bin/sh", argv, &syscall.ProcAttr{
+			Env: env, Files: []uintptr{gate.Fd(), null.Fd(), null.Fd()},
+		})
 		if err != nil {
 			open.Close()
 			return p, err
