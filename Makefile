@@ -6,7 +6,7 @@ RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Reproducible: no paths, no build machine, no clock, no C compiler in the result.
 GOFLAGS_BUILD = -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE)'
 
-.PHONY: build demo quick test check proof fuzz faults bench figures clean
+.PHONY: build demo quick test check proof fuzz faults bench bounds figures clean
 
 # How long "make fuzz" takes for each of its targets: a duration, or a number of executions (2000x).
 FUZZTIME ?= 10m
@@ -61,10 +61,15 @@ faults:
 		|| { echo "$$said" | grep -v '^=== \|--- PASS'; exit 1; }; \
 	echo "$$said" | grep -o 'faults: .*'
 
-# How fast it is, on this machine.
+# How fast it is on this machine, beside floors and other programs: packaging/bench/RESULTS.md. About ten minutes.
 bench: build
-	@go test -run '^$$' -bench . -benchmem ./...
-	@go run ./packaging/bench/coldstart -bin $(BIN)
+	@packaging/testing/install.sh
+	@go run ./packaging/bench/results -bin $(BIN)
+
+# What a cold request and a token at hand cost, counted: what grew, and the bounds that "make test" holds them to.
+bounds:
+	@packaging/testing/install.sh
+	@go run ./packaging/bench/guard
 
 # Every number of the README, on this machine, the other agents' beside groat's; about ten minutes.
 figures: build

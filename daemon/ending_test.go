@@ -95,3 +95,32 @@ func TestAServerWhoseRefreshEndsTokens(t *testing.T) {
 		}
 	})
 }
+
+// A server that says of its tokens whether they are good is asked after the first renewal, and no API need refuse one. A
+// public client, which such a server tells nothing, finds out as before.
+func TestAServerIsAskedWhetherARenewalEndsTokens(t *testing.T) {
+	for name, want := range map[string]string{"browserless": "introspected", "app": ""} {
+		inBubble(t, sandbox.Options{
+			TokenLifetime: 5 * time.Minute, Latency: 300 * time.Millisecond,
+			Clients: []sandbox.Client{{ID: "browserless", Secret: clientSecret, Method: sandbox.ClientSecretPost,
+				Grants: []string{"urn:ietf:params:oauth:grant-type:device_code", "refresh_token"}}},
+		}, func(t *testing.T, h *env, _ *faultyStore) {
+			if err := h.server.Set("end_access", "true"); err != nil {
+				t.Fatal(err)
+			}
+			params := h.ofDevice("p")
+			if params.ClientID = name; name != "app" {
+				params.ClientAuth = sandbox.ClientSecretPost
+			}
+			h.signIn(t, params)
+			time.Sleep(4 * time.Minute)
+			synctest.Wait()
+			if got := h.statusOf(t, "p").EndsEarlier; got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+			if n := h.server.Count(h.server.IntrospectPath()); n == 0 || n > 2 {
+				t.Errorf("%s: asked %d times", name, n)
+			}
+		})
+	}
+}

@@ -72,8 +72,8 @@ type ProfileStatus struct {
 	// if client assertions are dated by it; 0 if they are dated by this machine's.
 	ClockOffset int64 `json:"clock_offset,omitempty"`
 	// EndsEarlier is how it is known that the server ends a session's earlier access tokens at each renewal, so
-	// that the profile has one token: "configured", or "refused" where an API refused such a token; empty where it is
-	// not known to.
+	// that the profile has one token: "configured", "introspected" where the server said so of such a token, or
+	// "refused" where an API refused one; empty where it is not known to.
 	EndsEarlier string `json:"refresh_ends_tokens,omitempty"`
 	// Requests counts requests to the token endpoint since the daemon started.
 	Requests int64 `json:"requests"`

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/groat-dev/groat/cmd/groat/get"
 	"github.com/groat-dev/groat/cmd/groat/helper"
+	"github.com/groat-dev/groat/cmd/groat/report"
 )
 
 func (a *app) helperCommand() *cobra.Command {
@@ -26,7 +28,12 @@ func (a *app) gitHelper(ctx context.Context, args []string) error {
 	end := time.Now().Add(helper.GitTime)
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	if err := helper.Git(get.Helper{Caller: a.caller(ctx), End: end}, end, args, a.stdin, a.stdout); err != nil {
+	tooSlow := time.AfterFunc(helper.GitTime+time.Second, func() {
+		a.explain(helper.ErrGitSlow).PrintLine(a.stderr)
+		os.Exit(report.ExitDone)
+	})
+	defer tooSlow.Stop()
+	if err := helper.Git(get.Helper{Caller: a.caller(ctx), End: end}, args, a.stdin, a.stdout); err != nil {
 		a.explain(err).PrintLine(a.stderr)
 	}
 	return nil

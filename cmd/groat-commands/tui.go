@@ -180,8 +180,11 @@ func clockWords(p protocol.ProfileStatus) string {
 // oneTokenWords says that a renewal ends the token before it, and how that is known.
 func oneTokenWords(p protocol.ProfileStatus) string {
 	how := "by the configuration"
-	if p.EndsEarlier == "refused" {
+	switch p.EndsEarlier {
+	case "refused":
 		how = "an API refused a token far from its end, after a renewal"
+	case "introspected":
+		how = "it says so of a token before a renewal"
 	}
 	return "this server keeps one token a session (" + how + "): it is renewed late, and another scope needs a " +
 		"profile of its own"

@@ -78,8 +78,12 @@ func printToken(o get.Options, profile string) int {
 func git(args []string) int {
 	end := time.Now().Add(helper.GitTime)
 	in := &recorder{from: os.Stdin}
-	d := get.Helper{Caller: caller(in.all), End: end}
-	if err := helper.Git(d, end, args, in, os.Stdout); err != nil {
+	tooSlow := time.AfterFunc(helper.GitTime+time.Second, func() {
+		explain(helper.ErrGitSlow).PrintLine(os.Stderr)
+		os.Exit(report.ExitDone)
+	})
+	defer tooSlow.Stop()
+	if err := helper.Git(get.Helper{Caller: caller(in.all), End: end}, args, in, os.Stdout); err != nil {
 		explain(err).PrintLine(os.Stderr)
 	}
 	return report.ExitDone

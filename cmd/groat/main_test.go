@@ -337,3 +337,23 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 		}
 	}
 }
+
+// A git that never ends its request is told so, and the helper ends.
+func TestGitThatNeverEndsItsRequest(t *testing.T) {
+	tier.Long(t, "it takes as long as git may take")
+	t.Parallel()
+	h := newHouse(t, "groat", commands)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	defer r.Close()
+	if _, err := io.WriteString(w, "protocol=https\nhost=h\n"); err != nil {
+		t.Fatal(err)
+	}
+	got := h.run("groat", gitHelperName, r, "get")
+	if got != (outcome{0, "", "groat: git's request does not end (groat status)\n"}) {
+		t.Errorf("%+v", got)
+	}
+}

@@ -67,7 +67,7 @@ func pages() []answerCase {
 		},
 		{
 			name: "C28 two errors", fault: raw(400, "application/json", `{"error":"invalid_grant","error":"x"}`),
-			class: grant.TransientSlow, action: grant.RetrySlowly, wait: slow,
+			class: grant.TransientSlow, action: grant.RetrySeldom, wait: slow,
 		},
 	}
 }

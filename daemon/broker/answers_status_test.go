@@ -71,11 +71,12 @@ func refusals() []answerCase {
 		},
 		{
 			name: "C33 a firewall's plain text", fault: raw(403, "text/plain", "Forbidden by rule 942100"),
-			class: grant.TransientSlow, action: grant.RetrySlowly, wait: slow, says: "proxy or firewall",
+			class: grant.TransientSlow, action: grant.RetrySeldom, wait: slow,
+			says: "may have ended, or a proxy or firewall",
 		},
 		{
 			name: "C33 JSON without an error", fault: raw(403, "application/json", `{"blocked":true}`),
-			class: grant.TransientSlow, action: grant.RetrySlowly, wait: slow,
+			class: grant.TransientSlow, action: grant.RetrySeldom, wait: slow,
 		},
 		{
 			name: "an unknown code", fault: sandbox.Refuse(400, "full_moon"), class: grant.TransientSlow,
@@ -90,7 +91,8 @@ func refusals() []answerCase {
 		rows = append(rows,
 			answerCase{
 				name: fmt.Sprintf("C33 a firewall's page under %d", status), fault: sandbox.HTML(status),
-				class: grant.TransientSlow, action: grant.RetrySlowly, wait: slow, says: "proxy or firewall",
+				class: grant.TransientSlow, action: grant.RetrySeldom, wait: slow,
+				says: "may have ended, or a proxy or firewall",
 			})
 	}
 	for _, status := range []int{404, 405, 410, 421} {

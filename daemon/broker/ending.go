@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -31,9 +33,11 @@ const (
 	EndingConfigured
 	// EndingRefused: an API refused a token far from its end, after a renewal.
 	EndingRefused
+	// EndingIntrospected: the server said that the earlier token is not active any more (RFC 7662).
+	EndingIntrospected
 )
 
-var endingNames = [...]string{"", "configured", "refused"}
+var endingNames = [...]string{"", "configured", "refused", "introspected"}
 
 func (e Ending) String() string { return endingNames[e] }
 
@@ -42,15 +46,25 @@ func (e Ending) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
 // UnmarshalText implements [encoding.TextUnmarshaler]. It takes what is worth outliving the process only.
 func (e *Ending) UnmarshalText(text []byte) error {
-	if string(text) != EndingRefused.String() {
-		return fmt.Errorf("%q is no way to know what a renewal ends", text)
+	for _, learned := range []Ending{EndingRefused, EndingIntrospected} {
+		if string(text) == learned.String() {
+			*e = learned
+			return nil
+		}
 	}
-	*e = EndingRefused
-	return nil
+	return fmt.Errorf("%q is no way to know what a renewal ends", text)
 }
 
 // learned reports whether it was found out, and not configured.
-func (e Ending) learned() bool { return e == EndingRefused }
+func (e Ending) learned() bool { return e == EndingRefused || e == EndingIntrospected }
+
+// Introspector is a [Source] that may be able to ask its server whether an access token is still good.
+type Introspector interface {
+	// Introspects reports whether the server offers that.
+	Introspects() bool
+	// Active reports whether the token is still good. It must bound its own time.
+	Active(ctx context.Context, t grant.Token) (bool, error)
+}
 
 // sessionState is what a slot knows of the session's tokens. It belongs to the owner.
 type sessionState struct {
@@ -60,6 +74,8 @@ type sessionState struct {
 	// disputed is when an API refused the session's newest token, which no renewal can have ended. For an hour no
 	// refusal says anything about the server then.
 	disputed time.Duration
+	examined bool // the server was asked whether a renewal has ended the token before it, or is being asked
+	outlives bool // it said that it has not: a refusal says nothing about the server then
 }
 
 func newSessionState() sessionState {
@@ -105,6 +121,9 @@ func (s *slot) adoptSource(source Source, sameServer bool) {
 // not: an API that refuses such a one refuses others too.
 func (s *slot) weigh(t *tokenSlot, refused keystore.Secret, now clock.Instant) {
 	if _, known := (*s.source.Load()).EndsTokens(); known {
+		return
+	}
+	if s.outlives {
 		return
 	}
 	c := t.cached.Load()
@@ -186,6 +205,63 @@ func (s *slot) toDefault(a *ask) error {
 	return nil
 }
 
+// examine asks the server once, where it can be asked, whether a renewal has ended the session's earlier token. The new
+// token is asked about first: a server that calls that one ended too does not tell this client.
+func (s *slot) examine(earlier, newest grant.Token) {
+	source := *s.source.Load()
+	server, ok := source.(Introspector)
+	if _, known := source.EndsTokens(); !ok || !server.Introspects() || known || s.examined || s.keepsOne() {
+		return
+	}
+	s.examined = true
+	epoch := s.epoch
+	s.b.limiter(source.Origin()).enter(&ticket{url: source.URL(), delayed: func() {}, run: func() {
+		select {
+		case <-s.gone:
+			return
+		default:
+		}
+		alive, err := outlived(server, earlier, newest)
+		s.do(func() {
+			if s.epoch == epoch {
+				s.learn(alive, earlier, err)
+			}
+		})
+	}}, false)
+}
+
+// errUntold: the server tells this client of no token.
+var errUntold = errors.New("the server does not say whether a token is active")
+
+// outlived reports whether the earlier token is still good after the newest was issued.
+func outlived(server Introspector, earlier, newest grant.Token) (alive bool, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			alive, err = false, Recovered(v)
+		}
+	}()
+	if told, err := server.Active(context.Background(), newest); err != nil || !told {
+		return false, cmp.Or(err, errUntold)
+	}
+	return server.Active(context.Background(), earlier)
+}
+
+// learn takes in what the server said of an earlier token. Where it was not reached it is asked after the next renewal.
+func (s *slot) learn(alive bool, earlier grant.Token, err error) {
+	now := s.b.now()
+	switch e, ok := errors.AsType[*grant.Error](err); {
+	case err != nil:
+		s.examined = !ok || !(e.Class == grant.Transient || e.Class == grant.Ambiguous)
+	case alive:
+		s.outlives = true
+		if s.ending() == EndingRefused {
+			s.setEnding(EndingUnknown, now)
+		}
+	case now.Boot < nearEnd(earlier) && s.ending() != EndingConfigured:
+		s.setEnding(EndingIntrospected, now)
+	}
+}
+
 // took takes in a new token.
 func (s *slot) took(t *tokenSlot, token grant.Token) {
 	if t.key == (key{}) && token.Scope != "" {
@@ -200,11 +276,12 @@ func (s *slot) took(t *tokenSlot, token grant.Token) {
 	if old != nil && !old.token.Access.Equal(token.Access) {
 		t.replaced = replacedToken{digest: digestOf(old.token.Access), until: nearEnd(old.token)}
 	}
-	if !s.keepsOne() {
-		return
-	}
 	for _, other := range s.tokens.Load().all {
-		if other != t {
+		c := other.cached.Load()
+		if c != nil && token.Sent.Boot < nearEnd(c.token) && !c.token.Access.Equal(token.Access) {
+			s.examine(c.token, token)
+		}
+		if other != t && s.keepsOne() {
 			other.cached.Store(nil)
 		}
 	}

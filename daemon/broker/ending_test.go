@@ -394,3 +394,100 @@ func TestWhoeverWaitsForAnotherScopeIsTold(t *testing.T) {
 		}
 	})
 }
+
+// introspected is an ender that says whether its tokens are good: active says it of the newest, and of another.
+type introspected struct {
+	*ender
+	active func(token string, newest bool) (bool, error)
+	asked  []string
+}
+
+func (i *introspected) Introspects() bool { return i.active != nil }
+
+func (i *introspected) Active(_ context.Context, t grant.Token) (bool, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	token := t.Access.Reveal()
+	i.asked = append(i.asked, token)
+	return i.active(token, token == fmt.Sprintf("token-%d", len(i.calls)))
+}
+
+// Where the server can be asked it is, once after the first renewal: about the new token, then about the one before it.
+func TestAServerIsAskedWhatARenewalHasEnded(t *testing.T) {
+	unreachable := error(&grant.Error{Class: grant.Transient, Reason: "cannot be reached"})
+	tries := 0
+	for _, c := range []struct {
+		name   string
+		active func(token string, newest bool) (bool, error)
+		want   Ending
+		asked  int // of two renewals
+	}{
+		{"it ends them", func(_ string, newest bool) (bool, error) { return newest, nil }, EndingIntrospected, 2},
+		{"it does not", func(string, bool) (bool, error) { return true, nil }, EndingUnknown, 2},
+		{"it tells this client of none", func(string, bool) (bool, error) { return false, nil }, EndingUnknown, 1},
+		{"it refuses to say", func(string, bool) (bool, error) {
+			return false, &grant.Error{Class: grant.InvalidClient, Status: 401}
+		}, EndingUnknown, 1},
+		{"a bug", func(string, bool) (bool, error) { panic("a bug") }, EndingUnknown, 1},
+		{"it is not reached the first time", func(_ string, newest bool) (bool, error) {
+			if tries++; tries == 1 {
+				return false, unreachable
+			}
+			return newest, nil
+		}, EndingIntrospected, 3},
+		{"it does not offer that", nil, EndingUnknown, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			session(t, func(t *testing.T, e *ender, b *Broker) {
+				i := &introspected{ender: e, active: c.active}
+				b.Put(map[string]Source{"p": i})
+				mustHave(t, b, Query{})
+				for range 2 {
+					time.Sleep(life * 8 / 10)
+					synctest.Wait()
+				}
+				if got := endingOf(b); got != c.want || len(i.asked) != c.asked {
+					t.Errorf("%q, want %q; asked about %v", got, c.want, i.asked)
+				}
+			})
+		})
+	}
+}
+
+// A server that says that the earlier token is good is believed, whatever an API refuses.
+func TestWhatTheServerSaysCountsMoreThanARefusal(t *testing.T) {
+	session(t, func(t *testing.T, e *ender, b *Broker) {
+		i := &introspected{ender: e, active: func(string, bool) (bool, error) { return true, nil }}
+		b.Put(map[string]Source{"p": i})
+		first := mustHave(t, b, Query{})
+		mustHave(t, b, Query{Scope: "read"})
+		synctest.Wait()
+		report(t, b, Query{}, first)
+		if got := endingOf(b); got != EndingUnknown {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// Nothing is asked of a server for a profile that has gone meanwhile, or that has another credential.
+func TestAnAnswerAboutAnEarlierCredentialIsDiscarded(t *testing.T) {
+	session(t, func(t *testing.T, e *ender, b *Broker) {
+		i := &introspected{ender: e}
+		i.active = func(_ string, newest bool) (bool, error) { return newest, nil }
+		replaced := func(token string, newest bool) (bool, error) {
+			time.Sleep(time.Second)
+			return newest, nil
+		}
+		late := &introspected{ender: e, active: replaced}
+		b.Put(map[string]Source{"p": late})
+		mustHave(t, b, Query{})
+		mustHave(t, b, Query{Scope: "read"})
+		synctest.Wait()
+		b.Put(map[string]Source{"p": i})
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := endingOf(b); got != EndingUnknown || len(late.asked) == 0 {
+			t.Errorf("%q; asked about %v", got, late.asked)
+		}
+	})
+}

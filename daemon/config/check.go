@@ -38,7 +38,8 @@ func (p Profile) check(text []byte) error {
 	}
 	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer,
 		"token_endpoint": p.TokenEndpoint, "userinfo_endpoint": p.UserinfoEndpoint,
-		"revocation_endpoint": p.RevocationEndpoint, "redirect": p.Redirect} {
+		"revocation_endpoint": p.RevocationEndpoint, "introspection_endpoint": p.IntrospectionEndpoint,
+		"redirect": p.Redirect} {
 		if url == "" {
 			continue
 		}

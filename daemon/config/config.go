@@ -34,6 +34,8 @@ type Profile struct {
 	UserinfoEndpoint string `toml:"userinfo_endpoint,omitempty"`
 	// RevocationEndpoint ends a session (RFC 7009); empty where the server has none.
 	RevocationEndpoint string `toml:"revocation_endpoint,omitempty"`
+	// IntrospectionEndpoint says whether a token is still good (RFC 7662); empty where the server has none.
+	IntrospectionEndpoint string `toml:"introspection_endpoint,omitempty"`
 	// Grant is how the profile signs in (package grant's kinds); empty means the preset's default, else client
 	// credentials.
 	Grant string `toml:"grant,omitempty"`

@@ -73,8 +73,9 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 		ClientAuth:       "client_secret_post", Scope: "read write", Audience: "https://api.example.org",
 		Resources: []string{"https://api.example.org:8443"},
 		Grant:     "authorization_code", RevocationEndpoint: "https://login.example.org/revoke",
-		Redirect: "http://127.0.0.1:4242/cb",
-		Header:   "X-Api-Key", Prefix: new(string), RefreshEndsTokens: new(bool),
+		Redirect:              "http://127.0.0.1:4242/cb",
+		IntrospectionEndpoint: "https://login.example.org/introspect",
+		Header:                "X-Api-Key", Prefix: new(string), RefreshEndsTokens: new(bool),
 	}
 	if _, err := d.Save(want); err != nil {
 		t.Fatal(err)

@@ -26,6 +26,7 @@ func (p Profile) Server() (grant.Server, []string, error) {
 	s := grant.Server{
 		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth),
 		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint, ByIssuer: p.Discovered,
+		IntrospectionEndpoint: p.IntrospectionEndpoint,
 	}
 	p.Adjust(&s)
 	return s, p.Resources, s.Check()

@@ -27,6 +27,8 @@ type Source struct {
 var (
 	_ broker.Source = (*Source)(nil)
 	_ Store         = (*keystore.PendingStore)(nil)
+
+	_ broker.Introspector = (*Source)(nil)
 )
 
 // Request implements [broker.Source]. Its scopes are sorted, each once.
@@ -57,6 +59,9 @@ func (s *Source) EndsTokens() (ends, known bool) {
 	said := s.Endpoint.Server().RefreshEndsTokens
 	return said != nil && *said, said != nil
 }
+
+// Introspects implements [broker.Introspector].
+func (s *Source) Introspects() bool { return s.Endpoint.Server().IntrospectionEndpoint != "" }
 
 // URL implements [broker.Source].
 func (s *Source) URL() string { return s.Endpoint.Server().TokenEndpoint }

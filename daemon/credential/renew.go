@@ -81,6 +81,16 @@ func (s *Source) refresh(
 	return t, err
 }
 
+// Active implements [broker.Introspector].
+func (s *Source) Active(ctx context.Context, t grant.Token) (bool, error) {
+	item, err := s.read(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer item.Wipe()
+	return s.Endpoint.Active(ctx, item, t)
+}
+
 func (s *Source) read(ctx context.Context) (keystore.Item, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()

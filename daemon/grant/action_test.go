@@ -21,7 +21,7 @@ func TestAction(t *testing.T) {
 		{"no server there", Error{Class: Transient}, Retry},
 		{"a page under 200", Error{Class: Malformed, Status: 200}, Retry},
 		{"a request to slow down", Error{Class: Transient, Status: 400, Code: "slow_down"}, RetrySlowly},
-		{"a firewall", Error{Class: TransientSlow, Status: 403}, RetrySlowly},
+		{"a firewall, or a refusal without a word", Error{Class: TransientSlow, Status: 403}, RetrySeldom},
 		{"a certificate", Error{Class: TransientSlow}, RetrySlowly},
 		{"a wrong path", Error{Class: TransientSlow, Status: 404}, RetrySeldom},
 		{"a wrong host", Error{Class: TransientSlow, Status: 421}, RetrySeldom},

@@ -37,12 +37,10 @@ func Classify(a Answer, proof Presented) Error {
 	e := Error{Status: a.Status, Proxy: a.Proxy, Redirect: a.redirectShown()}
 	code, said := body.errorCode()
 	e.Code = sanitize(code, a.Carried, maxErrorCode)
-	e.Description = sanitize(body.description(), a.Carried, maxDescription)
-	if class, ok := codes[code]; said && ok {
+	description := body.description()
+	e.Description = sanitize(description, a.Carried, maxDescription)
+	if class, ok := codes[meaning(code, description, a.Status, proof)]; said && ok {
 		e.Class = class
-		if code == "unauthorized_client" && a.Status == http.StatusUnauthorized {
-			e.Class = InvalidClient // Keycloak's word for a wrong secret
-		}
 	} else {
 		e.Class = byStatus(a, body, proof, flaw, said)
 	}

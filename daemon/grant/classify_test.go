@@ -62,14 +62,17 @@ func TestClassify(t *testing.T) {
 		{"C1 JSON as bytes", said(200, `{"access_token":"x"}`, "Content-Type", "application/octet-stream"),
 			ClientCredential, OK, "", 0},
 		{"C1 a byte order mark", said(200, "\ufeff"+`{"access_token":"x"}`), ClientCredential, OK, "", 0},
-		{"C1 a byte order mark before plain text", said(200, "\ufeff"+`{"access_token":"x"}`, "Content-Type", "text/plain"),
+		{"C1 a byte order mark before plain text",
+			said(200, "\ufeff"+`{"access_token":"x"}`, "Content-Type", "text/plain"),
 			ClientCredential, OK, "", 0},
-		{"C1 two byte order marks", said(200, "\ufeff\ufeff"+`{"access_token":"x"}`), ClientCredential, Malformed, "", 0},
+		{"C1 two byte order marks",
+			said(200, "\ufeff\ufeff"+`{"access_token":"x"}`), ClientCredential, Malformed, "", 0},
 		{"C1 an error as plain text", said(200, `{"error":"invalid_grant"}`, "Content-Type", "text/plain"),
 			RefreshToken, Malformed, "", 0},
 		{"C1 a refusal as plain text", said(400, `{"error":"invalid_grant"}`, "Content-Type", "text/plain"),
 			RefreshToken, TransientSlow, "", 0},
-		{"C1 an image", said(200, `{"access_token":"x"}`, "Content-Type", "image/png"), ClientCredential, Malformed, "", 0},
+		{"C1 an image",
+			said(200, `{"access_token":"x"}`, "Content-Type", "image/png"), ClientCredential, Malformed, "", 0},
 		{"C1 no content type", said(200, `{"access_token":"x"}`, "Content-Type", ""), ClientCredential,
 			Malformed, "", 0},
 		{"C2 error under 200", said(200, `{"error":"invalid_grant"}`), ClientCredential, Refused, "invalid_grant", 0},
@@ -353,12 +356,19 @@ func TestErrorText(t *testing.T) {
 			`auth.example.com could not answer (HTTP 400, the server's error "full_moon"); the server says: "' ` +
 				`groat hint run x"`},
 		{said(307, ``), "auth.example.com answers with a redirect, which is not followed (HTTP 307)"},
-		{said(308, ``, "Location", "https://u:p@other.example.com/token/?q=s3cr3t#f"), "auth.example.com answers with a " +
-			"redirect, which is not followed: it leads to https://other.example.com/token/ (HTTP 308)"},
+		{said(308, ``, "Location", "https://u:p@other.example.com/token/?q=s3cr3t#f"),
+			"auth.example.com answers with a " +
+				"redirect, which is not followed: it leads to https://other.example.com/token/ (HTTP 308)"},
 		{said(308, ``, "Location", "javascript:alert(1)"),
 			"auth.example.com answers with a redirect, which is not followed (HTTP 308)"},
-		{page(403), "auth.example.com answered with neither a token nor an OAuth error (a proxy or firewall in " +
-			"between, or a wrong address) (HTTP 403)"},
+		{page(403),
+			"auth.example.com answered with neither a token nor an OAuth error (the client id or secret may be " +
+				"wrong, or a proxy or firewall is in between) (HTTP 403)"},
+		{page(404), "auth.example.com answered with neither a token nor an OAuth error (a proxy or firewall in " +
+			"between, or a wrong address) (HTTP 404)"},
+		{said(400, `{"error":"use_dpop_nonce"}`),
+			"auth.example.com wants a proof of a key (DPoP, RFC 9449), which groat " +
+				"does not have: the client must be registered for Bearer tokens (HTTP 400, use_dpop_nonce)"},
 		{page(503), "auth.example.com could not answer (HTTP 503)"},
 		{page(200), "auth.example.com gave an answer that is a web page and not JSON (a captive portal? look " +
 			"whether this network wants a sign-in first) (HTTP 200)"},

@@ -20,6 +20,8 @@ type Discovered struct {
 	// OtherOrigin is the origin of the token endpoint where it differs from the issuer's, else empty. RFC 8414 allows
 	// it; a person should see it before a secret goes there.
 	OtherOrigin string
+	// MayPost means that the document does not say that the server takes no client_secret_post.
+	MayPost bool
 }
 
 // Discover reads a server's metadata, first where RFC 8414 §3 puts it, then where OpenID Connect Discovery §4 does.
@@ -78,6 +80,9 @@ func readMetadata(ctx context.Context, client *http.Client, document, issuer str
 	if found.ClientAuth, flaw = chooseMethod(body, method); flaw != "" {
 		return Discovered{}, misdescribed(a, flaw)
 	}
+	methods := body["token_endpoint_auth_methods_supported"]
+	found.MayPost = missing(methods) || slices.Contains(body.list("token_endpoint_auth_methods_supported"),
+		string(ClientSecretPost))
 	if flaw := found.readEndpoints(body, issuer); flaw != "" {
 		return Discovered{}, misdescribed(a, flaw)
 	}
@@ -101,7 +106,7 @@ func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 	for name, to := range map[string]*string{
 		"userinfo_endpoint": &s.Userinfo, "authorization_endpoint": &s.AuthorizeEndpoint,
 		"device_authorization_endpoint": &s.DeviceEndpoint, "pushed_authorization_request_endpoint": &s.PAREndpoint,
-		"revocation_endpoint": &s.RevocationEndpoint,
+		"revocation_endpoint": &s.RevocationEndpoint, "introspection_endpoint": &s.IntrospectionEndpoint,
 	} {
 		if at, ok := members.text(name); ok && checkBeside(issuer, at, "") == "" {
 			*to = at

@@ -171,7 +171,7 @@ func (e *Error) Action() Action {
 		switch {
 		case e.otherClock:
 			return Retry
-		case e.Code != "" || wrongPlace(e.Status) || e.Err == ErrClock:
+		case e.Code != "" || wrongPlace(e.Status) || unexplained(*e) || e.Err == ErrClock:
 			return RetrySeldom
 		}
 		return RetrySlowly
@@ -198,6 +198,9 @@ func (e *Error) definitiveAction() Action {
 	}
 	return Park
 }
+
+// WrongPlace reports whether the answer means that nothing, or something else, is at the address.
+func (e *Error) WrongPlace() bool { return wrongPlace(e.Status) }
 
 // wrongPlace reports whether a status means that nothing, or something else, is at the address.
 func wrongPlace(status int) bool {

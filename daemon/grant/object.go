@@ -28,12 +28,13 @@ func (a Answer) object() (body object, flaw string) {
 		media = ""
 	}
 	isJSON := media == "application/json" || strings.HasSuffix(media, "+json")
+	mayBeJSON := (a.Status == http.StatusOK || a.Status == http.StatusCreated) && slices.Contains(unlabelled, media)
 	switch {
 	case len(text) == 0:
 		return nil, "is empty"
 	case media == "text/html":
 		return nil, "is a web page and not JSON (a captive portal? look whether this network wants a sign-in first)"
-	case !isJSON && (a.Status != http.StatusOK && a.Status != http.StatusCreated || !slices.Contains(unlabelled, media)):
+	case !isJSON && !mayBeJSON:
 		return nil, "is not JSON"
 	case strictjson.Check(text) != nil:
 		return nil, "is not JSON, or ambiguous"
@@ -58,18 +59,6 @@ func (o object) text(name string) (s string, ok bool) {
 		return "", false
 	}
 	return s, json.Unmarshal(raw, &s) == nil
-}
-
-// errorCode returns RFC 6749's "error" or a provider's form of it. said reports whether the answer is an error at all.
-func (o object) errorCode() (code string, said bool) {
-	if code, ok := o.text("error"); ok && code != "" {
-		return code, true
-	}
-	if code, ok := o.text("errorCode"); ok && code != "" { // Okta
-		return code, true
-	}
-	raw := o["error"]
-	return "", len(raw) > 0 && raw[0] == '{' // Google's APIs
 }
 
 // detail returns FastAPI's explanation: a string, or a list of what is wrong with each field.
@@ -100,24 +89,6 @@ func (o object) detail() (text string, found bool) {
 		text += l.Msg
 	}
 	return text, true
-}
-
-// description returns the server's explanation as it stands.
-func (o object) description() string {
-	for _, name := range []string{"error_description", "errorSummary", "message"} {
-		if text, ok := o.text(name); ok && text != "" {
-			return text
-		}
-	}
-	if text, ok := o.detail(); ok {
-		return text
-	}
-	var inner object
-	if json.Unmarshal(o["error"], &inner) == nil {
-		text, _ := inner.text("message")
-		return text
-	}
-	return ""
 }
 
 // jwtClaims returns the unverified claims of a token that has the form of a signed JWT.

@@ -19,6 +19,13 @@ func reason(e Error, proof Presented, flaw string) string {
 	switch e.Class {
 	case OK:
 		return ""
+	case InvalidClient, Refused, Misconfigured:
+		if wantsDPoP(e) {
+			return "wants a proof of a key (DPoP, RFC 9449), which groat does not have: " +
+				"the client must be registered for Bearer tokens"
+		}
+	}
+	switch e.Class {
 	case InvalidClient:
 		return "does not accept the client id or secret"
 	case Refused:
@@ -42,11 +49,53 @@ func reason(e Error, proof Presented, flaw string) string {
 	switch {
 	case e.Status == http.StatusTooManyRequests:
 		return "asks for fewer requests"
+	case unexplained(e):
+		return "answered" + through(e.Proxy) + " with neither a token nor an OAuth error (" + suspect(proof) +
+			", or a proxy or firewall is in between)"
 	case e.Class == TransientSlow && e.Code == "" && e.Description == "":
 		return "answered" + through(e.Proxy) +
 			" with neither a token nor an OAuth error (a proxy or firewall in between, or a wrong address)"
 	}
 	return "could not answer"
+}
+
+// unexplained reports whether an answer refuses without an OAuth error. Servers that do not say why they refuse a
+// credential give it, and so do proxies and firewalls: it is no reason to give a credential up, and none to believe in
+// it.
+func unexplained(e Error) bool {
+	if e.Class != TransientSlow || e.Code != "" {
+		return false
+	}
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+		return true
+	}
+	return false
+}
+
+// suspect says what may be wrong with what a request presented.
+func suspect(proof Presented) string {
+	switch proof {
+	case ClientCredential:
+		return "the client id or secret may be wrong"
+	case Password:
+		return "the user name or password may be wrong"
+	case AccessToken:
+		return "the access token may have ended"
+	case RefreshToken:
+		return "the session may have ended"
+	case Code:
+		return "the code of this sign-in may have expired"
+	case Assertion:
+		return "what vouches for this identity may be refused"
+	}
+	return "the address may be wrong"
+}
+
+// wantsDPoP reports whether an error says that tokens are bound to a key.
+func wantsDPoP(e Error) bool {
+	return e.Code == "use_dpop_nonce" || e.Code == "invalid_dpop_proof" ||
+		strings.Contains(strings.ToLower(e.Description), "dpop")
 }
 
 // leadsTo says where a redirect leads.

@@ -119,6 +119,8 @@ type Server struct {
 	// Redirect is the loopback redirect URI that the client was registered with; empty means 127.0.0.1, any port,
 	// /callback.
 	Redirect string
+	// IntrospectionEndpoint is RFC 7662's; empty where the server has none.
+	IntrospectionEndpoint string `json:",omitempty"`
 	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used;
 	// nil where that is not known, and where there is no session.
 	RefreshEndsTokens *bool `json:",omitempty"`
@@ -275,6 +277,7 @@ func (s Server) addresses() []address {
 		{s.AuthorizeEndpoint, "the authorization endpoint"},
 		{s.PAREndpoint, "the endpoint for pushed authorization requests"},
 		{s.RevocationEndpoint, "the revocation endpoint"},
+		{s.IntrospectionEndpoint, "the introspection endpoint"},
 		{s.Userinfo, "the userinfo endpoint"},
 		{s.KeyLogin, "the endpoint for an API key"},
 	} {

@@ -219,6 +219,7 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 	if err != nil {
 		return p, nil, err
 	}
+	l.mayPost = p.ClientAuth == "" && found.MayPost
 	switch l.kind = grant.Kind(p.Grant); {
 	case l.kind != "":
 	case found.ClientAuth == grant.None && l.params.NoBrowser && slices.Contains(found.Grants, grant.ByDeviceCode):
@@ -229,9 +230,12 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 		l.kind = grant.ByClientCredentials
 	}
 	p.Issuer, p.TokenEndpoint, p.ClientAuth = found.Issuer, found.TokenEndpoint, string(found.ClientAuth)
-	p.UserinfoEndpoint, p.RevocationEndpoint = found.Userinfo, ""
+	p.UserinfoEndpoint, p.RevocationEndpoint, p.IntrospectionEndpoint = found.Userinfo, "", ""
 	if l.kind.Session() {
 		p.RevocationEndpoint = found.RevocationEndpoint
+		if origin.Of(found.IntrospectionEndpoint) == origin.Of(found.TokenEndpoint) { // not worth a question
+			p.IntrospectionEndpoint = found.IntrospectionEndpoint
+		}
 	}
 	if l.kind != grant.ByClientCredentials {
 		p.Grant = string(l.kind)
@@ -260,6 +264,7 @@ func (l *Login) fromTokenURL(p config.Profile) (config.Profile, *grant.Server, e
 	case p.Kind() == grant.ByJWTBearer:
 		p.ClientAuth = string(grant.None) // RFC 7523 §2.1: the assertion is all there is
 	default:
+		l.mayPost = true
 		p.ClientAuth = string(grant.ClientSecretBasic) // RFC 6749 §2.3.1: the one that every server must support
 	}
 	l.kind = p.Kind()

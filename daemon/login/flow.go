@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -27,11 +26,13 @@ func (l *Login) run() (protocol.LoginResult, error) {
 	stored := l.matching(existing)
 	l.reuseClient(stored)
 	if stored != nil && l.canProve(stored) {
-		result, ended, err := l.proveStored(stored)
-		if !ended {
-			return result, err
+		result, err := l.proveStored(stored)
+		if err == nil {
+			return result, nil
 		}
-		l.notice(fmt.Sprintf("The session of profile %s has ended: sign in again.", l.params.Profile))
+		if !l.goesOn(stored, err) {
+			return result, l.provingError(err, stored.ClientID)
+		}
 	}
 	if err := l.requireParameters(stored); err != nil {
 		return protocol.LoginResult{}, err
@@ -65,17 +66,19 @@ func (l *Login) check() error {
 	return l.logins.Profiles.CheckSave(l.profile)
 }
 
-// proveStored proves the stored credential, so that no new one is needed. ended reports that it is a session which the
-// server has ended.
-func (l *Login) proveStored(stored *keystore.Item) (result protocol.LoginResult, ended bool, err error) {
-	result, err = l.prove(stored.Clone())
+// proveStored proves the stored credential, so that no new one is needed.
+func (l *Login) proveStored(stored *keystore.Item) (protocol.LoginResult, error) {
+	mayPost := l.mayPost
+	l.mayPost = false // what is stored says how its client proves itself
+	result, err := l.prove(stored.Clone())
+	l.mayPost = mayPost
 	if err != nil {
-		return protocol.LoginResult{}, l.kind.Session() && broker.NeedsLogin(err), err
+		return protocol.LoginResult{}, err
 	}
 	if err := l.store().Retry(l.ctx, l.params.Profile); err != nil { // it may be in memory only
-		return protocol.LoginResult{}, false, l.notStoredError(err)
+		return protocol.LoginResult{}, l.notStoredError(err)
 	}
-	return result, false, nil
+	return result, nil
 }
 
 // prepareStore makes sure that a new credential may replace the existing one and could be stored, before a person types

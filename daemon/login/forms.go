@@ -17,6 +17,7 @@ type otherForm struct {
 	flags  string // of groat login
 	change func(*config.Profile)
 	takes  string // what the server takes, for a notice
+	body   bool   // the credential is another too: it is stored with its client authentication
 }
 
 // otherForm returns the second form for an item, or nil. A preset knows the form of its provider.
@@ -26,11 +27,15 @@ func (l *Login) otherForm(item keystore.Item) *otherForm {
 	case p.Provider != "":
 	case s.ClientAuth == grant.ClientSecretBasic && p.Basic == "" && grant.BasicFormsDiffer(item):
 		return &otherForm{"--basic " + config.BasicRaw, func(p *config.Profile) { p.Basic = config.BasicRaw },
-			"id and secret in HTTP Basic as they are"}
+			"id and secret in HTTP Basic as they are", false}
+	case s.ClientAuth == grant.ClientSecretBasic && l.mayPost:
+		return &otherForm{"--client-auth " + string(grant.ClientSecretPost),
+			func(p *config.Profile) { p.ClientAuth = string(grant.ClientSecretPost) },
+			"the client's secret in the request's body", true}
 	case s.ClientAuth.Signs() && p.AssertionAudience == "" && s.ByIssuer:
 		return &otherForm{"--assertion-audience " + string(grant.AudienceEndpoint),
 			func(p *config.Profile) { p.AssertionAudience = string(grant.AudienceEndpoint) },
-			"assertions for its token endpoint"}
+			"assertions for its token endpoint", false}
 	}
 	return nil
 }
@@ -45,7 +50,7 @@ func (l *Login) inEitherForm(item keystore.Item, nothingElse bool, send func() e
 		return err
 	}
 	other := l.otherForm(item)
-	if other == nil {
+	if other == nil || other.body && l.kind != grant.ByClientCredentials {
 		return err
 	}
 	was, endpoint := l.profile, l.endpoint
@@ -54,7 +59,7 @@ func (l *Login) inEitherForm(item keystore.Item, nothingElse bool, send func() e
 	}
 	again := send()
 	if again != nil && (grant.DoubtsClient(again, nothingElse) || l.ctx.Err() != nil) {
-		l.profile, l.endpoint = was, endpoint
+		l.profile, l.endpoint, l.posts = was, endpoint, false
 		return err
 	}
 	if again == nil {
@@ -65,7 +70,7 @@ func (l *Login) inEitherForm(item keystore.Item, nothingElse bool, send func() e
 
 // reform makes the profile one that uses the other form. It reports whether that could be stored.
 func (l *Login) reform(other *otherForm) bool {
-	l.reformed = true
+	l.reformed, l.triedBody = true, other.body
 	p := &profile.Profile{Profile: l.profile.Profile, Origins: l.profile.Origins, Ephemeral: l.profile.Ephemeral}
 	other.change(&p.Profile)
 	server, _, err := p.Server()
@@ -78,7 +83,8 @@ func (l *Login) reform(other *otherForm) bool {
 	}
 	at := l.server()
 	p.Adjust(&at)
-	l.profile, l.endpoint = p, l.endpoint.With(at)
+	at.ClientAuth = server.ClientAuth
+	l.profile, l.endpoint, l.posts = p, l.endpoint.With(at), other.body
 	return true
 }
 
@@ -96,9 +102,17 @@ func (l *Login) otherFormHint(item keystore.Item, cause error) func(error) error
 	}
 }
 
+// sealForBody makes a new credential one whose secret goes into the request's body, where only that was taken.
+func (l *Login) sealForBody(item *keystore.Item) {
+	if l.posts {
+		item.ClientAuth = string(grant.ClientSecretPost)
+	}
+}
+
 // firstToken proves a credential that is no session by obtaining a token. A refusal is final: a person waits.
 func (l *Login) firstToken(ctx context.Context, item keystore.Item) (t grant.Token, err error) {
 	err = l.inEitherForm(item, l.kind != grant.ByJWTBearer, func() (err error) {
+		l.sealForBody(&item)
 		t, _, err = l.profile.Endpoint.Renew(ctx, item, l.logins.Stores.Source(l.profile).Request("", ""))
 		return err
 	})

@@ -195,3 +195,72 @@ func TestNoOtherFormForAFileOfThePersons(t *testing.T) {
 			}
 		})
 }
+
+// Nobody has said how the client proves itself, and the server takes its secret in the request's body only: that is
+// tried once, and kept. Where it was said, or the server says that it takes another, it is not tried.
+func TestASecretInTheBodyIsTriedOnce(t *testing.T) {
+	type params = protocol.LoginParams
+	for _, c := range []struct {
+		name     string
+		change   func(*params)
+		secret   string
+		requests int
+		fails    bool
+		hint     string
+	}{
+		{name: "by its token endpoint", requests: 2, change: byTokenEndpoint},
+		{name: "by its issuer", requests: 2},
+		{name: "which was said", requests: 1, change: func(p *params) { p.ClientAuth = "client_secret_post" }},
+		{name: "and another was said", requests: 1, fails: true,
+			change: func(p *params) { p.ClientAuth = "client_secret_basic" }},
+		{name: "a wrong secret", requests: 2, fails: true, secret: "wrong", change: byTokenEndpoint,
+			hint: "--client-id body"},
+		{name: "a wrong secret of two forms", requests: 2, fails: true, secret: "wrong+", change: byTokenEndpoint,
+			hint: "--client-auth client_secret_post"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := sandbox.Options{Clients: []sandbox.Client{
+				{ID: "body", Secret: clientSecret, Method: "client_secret_post"},
+			}}
+			inBubble(t, o, func(t *testing.T, h *harness) {
+				p := params{Profile: "p", Issuer: h.server.URL(), ClientID: "body"}
+				if c.change != nil {
+					c.change(&p)
+				}
+				if c.secret == "" {
+					c.secret = clientSecret
+				}
+				var said []string
+				_, err := h.login(t.Context(), p, h.typing(t, c.secret, &said))
+				if n := h.posts(h.server.TokenPath()); (err != nil) != c.fails || n != c.requests {
+					t.Fatalf("%d requests, %v", n, err)
+				}
+				if c.fails {
+					if e := wantError(t, err, protocol.LoginRequired); !strings.Contains(e.Hint(), c.hint) {
+						t.Errorf("hint %q", e.Hint())
+					}
+					return
+				}
+				if told := strings.Contains(strings.Join(said, "\n"), "--client-auth client_secret_post"); told != (c.requests == 2) {
+					t.Errorf("said %q", said)
+				}
+				if text := h.written(t, "p"); !strings.Contains(text, "client_auth = 'client_secret_post'") {
+					t.Errorf("configured: %s", text)
+				}
+				if got := h.stored(t, "p"); got.ClientAuth != "client_secret_post" {
+					t.Errorf("stored for %s", got.ClientAuth)
+				}
+				h.cool("p")
+				if err := h.tokenError(t, "p"); err != nil {
+					t.Error("a renewal:", err)
+				}
+				if r, err := h.login(t.Context(), params{Profile: "p"}, h.typing(t, "never typed", &said)); err != nil ||
+					r.Outcome != protocol.AlreadySignedIn {
+					t.Errorf("%+v, %v", r, err)
+				}
+			})
+		})
+	}
+}
+
+func byTokenEndpoint(p *protocol.LoginParams) { p.TokenURL, p.Issuer = p.Issuer+"/token", "" }

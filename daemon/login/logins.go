@@ -146,12 +146,16 @@ type Login struct {
 	presetAPIs   []string // those of the provider's preset
 
 	// What was done.
-	reformed bool            // the client's other form was tried
-	receiver *grant.Receiver // where the browser comes back to, or nil
-	created  bool            // a client was created at the provider
-	resealed bool            // the stored credential was sealed with more
-	saved    bool            // the profile's configuration was written
-	changed  bool            // and was another one before
+	reformed bool // the client's other form was tried
+	// Nobody has said how the client proves itself, and the server may take its secret in the request's body.
+	mayPost   bool
+	triedBody bool            // that was tried
+	posts     bool            // and taken
+	receiver  *grant.Receiver // where the browser comes back to, or nil
+	created   bool            // a client was created at the provider
+	resealed  bool            // the stored credential was sealed with more
+	saved     bool            // the profile's configuration was written
+	changed   bool            // and was another one before
 
 	// Who takes part, and what they are shown.
 	mu       sync.Mutex

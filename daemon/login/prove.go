@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/groat-dev/groat/daemon/broker"
@@ -32,7 +33,7 @@ func (l *Login) prove(item keystore.Item) (protocol.LoginResult, error) {
 		}
 	}
 	if err != nil {
-		return protocol.LoginResult{}, l.provingError(err, item.ClientID)
+		return protocol.LoginResult{}, err
 	}
 	resume, err := l.reseal(&item, &t)
 	if err != nil {
@@ -69,12 +70,13 @@ func (l *Login) sameEndpoint() bool {
 
 // provingError explains why the stored credential was refused.
 func (l *Login) provingError(err error, clientID string) error {
-	if !broker.NeedsLogin(err) || l.kind.Session() {
+	refusal, ok := errors.AsType[*grant.Error](err)
+	if l.kind.Session() || !broker.NeedsLogin(err) && !(ok && unproven(err, refusal)) {
 		return err
 	}
 	e := l.logins.Wire(err, l.params.Profile)
 	e.Message = fmt.Sprintf("the stored client %s does not work any more: %s", visible.Name(clientID), e.Message)
-	e.Data.Hint = "groat login " + l.params.Profile + " --client-id ID"
+	e.Data.Hint = "groat login " + l.params.Profile + " --client-id " + visible.Word(clientID)
 	if l.kind == grant.ByAppCredentials {
 		e.Data.Hint = "groat login " + l.params.Profile + " --username YOU --new-client"
 	}

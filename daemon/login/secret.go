@@ -22,6 +22,7 @@ func (l *Login) byClient() (keystore.Item, grant.Token, error) {
 	if err == nil {
 		var t grant.Token
 		if t, err = l.firstToken(l.ctx, item); err == nil {
+			l.sealForBody(&item)
 			return item, t, nil
 		}
 	}
@@ -43,6 +44,10 @@ func (l *Login) refusedError(err error) error {
 		e.Data.Hint = l.tryAgain("--username " + visible.Word(l.params.Username))
 	case !l.kind.Interactive() && l.params.ClientID != "":
 		e.Data.Hint = l.tryAgain("--client-id " + visible.Word(l.params.ClientID))
+		if l.mayPost && !l.triedBody {
+			e.Data.Hint += ", or where the server wants the secret in the request's body: " +
+				l.tryAgain("--client-auth "+string(grant.ClientSecretPost))
+		}
 	}
 	return e
 }

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/groat-dev/groat/packaging/machine"
 )
 
 func main() {
@@ -37,7 +39,7 @@ type options struct{ bin, root, fuzz string }
 
 // figures is everything that is written.
 type figures struct {
-	machine machine
+	machine machine.Machine
 	speed   speed
 	suite   suite
 	fuzz    string
@@ -51,7 +53,7 @@ func run(ctx context.Context, o options) error {
 		what string
 		do   func() error
 	}{
-		{"the machine", func() (err error) { f.machine, err = thisMachine(ctx, o.root); return }},
+		{"the machine", func() (err error) { f.machine, err = machine.This(ctx, o.root, "README.md", file); return }},
 		{"how fast it is", func() (err error) { f.speed, err = measureSpeed(ctx, o.root, o.bin); return }},
 		{"the other agents", func() (err error) { f.peers, err = runPeers(ctx, o.root, o.bin, false); return }},
 		{"the bad inputs", func() (err error) { f.suite, err = runSuite(ctx, o.root); return }},

@@ -13,13 +13,15 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/groat-dev/groat/packaging/machine"
 )
 
 var fuzzed = regexp.MustCompile(`(?m)^fuzz: (\d+) targets, (\d+) executions, 0 failures$`)
 
 // runFuzz fuzzes everything for a while and says how much that was.
 func runFuzz(ctx context.Context, root, budget string) (string, error) {
-	out, err := output(ctx, root, "go", "run", "./packaging/fuzz", "-fresh", "-time", budget)
+	out, err := machine.Output(ctx, root, "go", "run", "./packaging/fuzz", "-fresh", "-time", budget)
 	if err != nil {
 		return "", err
 	}
@@ -35,7 +37,7 @@ var survived = regexp.MustCompile(`(?m)(?:^|\s)faults: (.+)$`)
 
 // runFaults runs "make faults" and keeps what stands behind each "faults: ".
 func runFaults(ctx context.Context, root string) (lines []string, err error) {
-	out, err := output(ctx, root, "make", "--no-print-directory", "faults")
+	out, err := machine.Output(ctx, root, "make", "--no-print-directory", "faults")
 	if err != nil {
 		return nil, err
 	}

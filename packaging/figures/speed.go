@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/groat-dev/groat/packaging/machine"
 )
 
 // speed is what the benchmarks say.
@@ -54,8 +56,8 @@ func (b bench) time(unit string) (time.Duration, error) {
 }
 
 func measureSpeed(ctx context.Context, root, bin string) (speed, error) {
-	out, err := output(ctx, root, "go", "test", "-run", "^$", "-bench", "^Benchmark(RoundTrip|Client|CacheHit|Now)$",
-		"-benchmem", "./daemon", "./daemon/broker", "./daemon/clock")
+	out, err := machine.Output(ctx, root, "go", "test", "-run", "^$", "-benchmem",
+		"-bench", "^Benchmark(RoundTrip|Client|CacheHit|Now)$", "./daemon", "./daemon/broker", "./daemon/clock")
 	if err != nil {
 		return speed{}, err
 	}
@@ -63,7 +65,7 @@ func measureSpeed(ctx context.Context, root, bin string) (speed, error) {
 	if err != nil {
 		return speed{}, err
 	}
-	cold, err := output(ctx, root, "go", "run", "./packaging/bench/coldstart", "-bin", bin)
+	cold, err := machine.Output(ctx, root, "go", "run", "./packaging/bench/coldstart", "-bin", bin)
 	if err != nil {
 		return speed{}, err
 	}
@@ -86,15 +88,15 @@ func readSpeed(out, cold string) (s speed, err error) {
 	return s, s.readCold(cold)
 }
 
-// readCold reads the table of coldstart: the rows' medians, and the ratio of the last to the row before it.
+// readCold reads two rows of coldstart's table: the medians, and the ratio of "groat get" to an empty Go program.
 func (s *speed) readCold(text string) error {
 	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
 		switch line := strings.TrimSpace(lines.Text()); {
-		case strings.HasPrefix(line, "empty Go process") && len(fields) > 3:
+		case strings.HasPrefix(line, "empty Go program") && len(fields) > 3:
 			s.empty = fields[3]
-		case strings.HasPrefix(line, "groat get") && len(fields) > 6:
-			s.groat, s.over = fields[2], fields[6]
+		case strings.HasPrefix(line, "groat get ") && len(fields) == 7:
+			s.groat, s.over = fields[2], fields[5]
 		}
 	}
 	if s.empty == "" || s.groat == "" {

@@ -26,8 +26,10 @@ packages=(
   openssl             # makes private keys in every form there is
   python3-authlib     # an independent client of client_secret_jwt
   python3-requests    # what authlib's session is made of
+  strace              # counts the system calls of a cold request
   systemd             # a real user manager, systemd-socket-activate, systemd-analyze
   util-linux          # unshare, nsenter and setpriv: another user, and a manager of one's own
+  valgrind            # counts instructions
 )
 
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }

@@ -33,29 +33,29 @@ const (
 )
 
 // Git runs one operation of git's credential helper protocol (gitcredentials(7), git-credential(1)); the operation is
-// the last of args, and git's request must have come by end. An operation that it does not know is no error, since git
-// may add some.
+// the last of args. An operation that it does not know is no error, since git may add some. How long git's request may
+// take is the caller's to see to: a read of stdin cannot be ended ([ErrGitSlow]).
 //
 // Whatever goes wrong, nothing is written to out, so that git asks the next helper or the person. The error is for
 // the person only: nil if no profile lists the server. Git ignores exit codes.
-func Git(d Daemon, end time.Time, args []string, in io.Reader, out io.Writer) error {
+func Git(d Daemon, args []string, in io.Reader, out io.Writer) error {
 	if len(args) == 0 {
 		return nil
 	}
 	switch args[len(args)-1] {
 	case "get":
-		return gitGet(d, end, in, out)
+		return gitGet(d, in, out)
 	case "erase":
-		return gitErase(d, end, in)
+		return gitErase(d, in)
 	case "store":
 		// A token need not be stored. What git writes is read, so that git does not write to a closed pipe.
-		readGit(end, in)
+		parseGit(in)
 	}
 	return nil
 }
 
-func gitGet(d Daemon, end time.Time, in io.Reader, out io.Writer) error {
-	req, err := readGit(end, in)
+func gitGet(d Daemon, in io.Reader, out io.Writer) error {
+	req, err := parseGit(in)
 	if err != nil {
 		return err
 	}
@@ -113,8 +113,8 @@ func (r gitRequest) answer(t frame.Token) []byte {
 
 // gitErase tells groatd that a server refused a token. Without it git-lfs would ask for ever, and get the same token
 // each time.
-func gitErase(d Daemon, end time.Time, in io.Reader) error {
-	req, err := readGit(end, in)
+func gitErase(d Daemon, in io.Reader) error {
+	req, err := parseGit(in)
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func TestGitIsMadeToSay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := &daemon{target: tt.asked, token: bearer}
 			var out bytes.Buffer
-			err := Git(d, soon(), []string{"get"}, strings.NewReader(tt.in), &out)
+			err := Git(d, []string{"get"}, strings.NewReader(tt.in), &out)
 			if asked := d.method != ""; asked != (tt.asked != "") || asked == (out.Len() == 0) {
 				t.Errorf("asked about %+v, answered %q, %v", d.params, &out, err)
 			}

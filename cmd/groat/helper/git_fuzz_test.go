@@ -29,7 +29,7 @@ func FuzzGitTarget(f *testing.F) {
 			in.WriteString(kv[0] + "=" + kv[1] + "\n")
 		}
 		var out bytes.Buffer
-		Git(d, soon(), []string{action}, &in, &out) // its error is for a person
+		Git(d, []string{action}, &in, &out) // its error is for a person
 		if d.method == "" {
 			if out.Len() > 0 {
 				t.Fatalf("%q without being asked", &out)

@@ -7,15 +7,11 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/groat-dev/groat/protocol/frame"
 )
-
-// soon is a deadline that no test reaches.
-func soon() time.Time { return time.Now().Add(time.Minute) }
 
 // daemon answers as groatd would that knows one server.
 type daemon struct {
@@ -92,7 +88,7 @@ func TestGitGet(t *testing.T) {
 	} {
 		d := &daemon{target: tt.target, token: bearer}
 		var out bytes.Buffer
-		if err := Git(d, soon(), []string{"--of", "the-config", "get"}, strings.NewReader(tt.in),
+		if err := Git(d, []string{"--of", "the-config", "get"}, strings.NewReader(tt.in),
 			&out); err != nil || out.String() != tt.out {
 			t.Errorf("%s: %v, %q", tt.name, err, out.String())
 		}
@@ -135,7 +131,7 @@ func TestGitGetSaysNothing(t *testing.T) {
 		{"too many lines", &daemon{token: bearer}, request + strings.Repeat("a[]=1\n", maxGitRequest/5), true, false},
 	} {
 		var out bytes.Buffer
-		err := Git(tt.d, soon(), []string{"get"}, strings.NewReader(tt.in), &out)
+		err := Git(tt.d, []string{"get"}, strings.NewReader(tt.in), &out)
 		if out.Len() > 0 || (err != nil) != tt.tells || (tt.d.method != "") != tt.request {
 			t.Errorf("%s: %q, %v, asked %q", tt.name, out.String(), err, tt.d.method)
 		}
@@ -165,7 +161,7 @@ func TestGitErase(t *testing.T) {
 			&frame.Error{Kind: frame.Temporary}} {
 			d := &daemon{token: bearer, err: err}
 			var out bytes.Buffer
-			if err := Git(d, soon(), []string{"erase"}, strings.NewReader(tt.in), &out); err != nil ||
+			if err := Git(d, []string{"erase"}, strings.NewReader(tt.in), &out); err != nil ||
 				out.Len() > 0 {
 				t.Errorf("%s: %v, %q", tt.name, err, &out)
 			}
@@ -181,14 +177,14 @@ func TestGitOtherOperations(t *testing.T) {
 	for _, args := range [][]string{nil, {"capability"}, {"get", "later"}, {""}, {"GET"}} {
 		var out bytes.Buffer
 		d := &daemon{token: bearer}
-		if err := Git(d, soon(), args, iotest.ErrReader(errors.New("stdin was read")), &out); err != nil ||
+		if err := Git(d, args, iotest.ErrReader(errors.New("stdin was read")), &out); err != nil ||
 			out.Len() > 0 || d.method != "" {
 			t.Errorf("%q: %v, %q, %s", args, err, &out, d.method)
 		}
 	}
 	d := &daemon{token: bearer}
 	in := strings.NewReader("protocol=https\nhost=h\nusername=u\npassword=tok-1\n")
-	if err := Git(d, soon(), []string{"store"}, in, io.Discard); err != nil || in.Len() > 0 || d.method != "" {
+	if err := Git(d, []string{"store"}, in, io.Discard); err != nil || in.Len() > 0 || d.method != "" {
 		t.Errorf("store: %v, %d bytes unread, %s", err, in.Len(), d.method)
 	}
 }
@@ -198,14 +194,10 @@ func TestGitStdinStaysOpen(t *testing.T) {
 	defer w.Close()
 	go w.Write([]byte("protocol=https\nhost=h\n\n"))
 	var out bytes.Buffer
-	if err := Git(&daemon{token: bearer}, soon(), []string{"get"}, r, &out); err != nil || out.Len() == 0 {
+	if err := Git(&daemon{token: bearer}, []string{"get"}, r, &out); err != nil || out.Len() == 0 {
 		t.Errorf("after an empty line: %v, %q", err, &out)
 	}
-	// Without one the deadline ends it.
-	if err := Git(&daemon{token: bearer}, time.Now(), []string{"get"}, r, io.Discard); !errors.Is(err, errGitSlow) {
-		t.Errorf("after the deadline: %v", err)
-	}
-	if err := Git(&daemon{}, soon(), []string{"get"}, iotest.ErrReader(io.ErrClosedPipe),
+	if err := Git(&daemon{}, []string{"get"}, iotest.ErrReader(io.ErrClosedPipe),
 		io.Discard); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("broken stdin: %v", err)
 	}
@@ -220,7 +212,7 @@ func FuzzGitGet(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		d := &daemon{token: bearer}
 		var out bytes.Buffer
-		err := Git(d, soon(), []string{"get"}, bytes.NewReader(in), &out)
+		err := Git(d, []string{"get"}, bytes.NewReader(in), &out)
 		if err != nil && out.Len() > 0 {
 			t.Fatalf("an error and an answer: %v, %q", err, &out)
 		}

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 )
 
 // maxGitRequest bounds what is read of a request. Git's own lines are bounded by this much.
 const maxGitRequest = 64 << 10
 
+// ErrGitSlow means that git's request does not end.
+var ErrGitSlow = errors.New("git's request does not end")
+
 var (
-	errGitSlow    = errors.New("git's request does not end")
 	errGitTooLong = errors.New("git's request is longer than 64 KiB")
 	errGitLine    = errors.New("git's request has a line that is not key=value")
 	errGitControl = errors.New("git's request holds a control character")
@@ -23,27 +24,6 @@ var (
 type gitRequest struct {
 	values   map[string]string
 	authtype bool // this git understands authtype and credential
-}
-
-// readGit is parseGit with a deadline, which a reader by itself does not know.
-func readGit(end time.Time, in io.Reader) (gitRequest, error) {
-	type result struct {
-		req gitRequest
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		req, err := parseGit(in)
-		done <- result{req, err}
-	}()
-	slow := time.NewTimer(time.Until(end))
-	defer slow.Stop()
-	select {
-	case r := <-done:
-		return r.req, r.err
-	case <-slow.C:
-		return gitRequest{}, errGitSlow
-	}
 }
 
 // parseGit reads lines of key=value up to an empty line or the end of input. Git sends either, and after an empty line

@@ -20,7 +20,7 @@ func genericRealm(base string) *realm {
 		},
 		token: base + genericToken, keys: base + genericKeys, authorize: base + "/authorize",
 		device: base + "/device/code",
-		par:    base + "/par", revoke: base + "/revoke", userinfo: base + "/userinfo",
+		par:    base + "/par", revoke: base + "/revoke", introspect: base + "/introspect", userinfo: base + "/userinfo",
 		interact: base + "/interaction", activate: base + "/device",
 		grants:    []string{grantCode, grantRefresh, grantClient, grantDevice, grantExchange, grantJWT},
 		life:      defaultLifetime,

@@ -16,7 +16,7 @@ type realm struct {
 	name     string
 	issuer   string   // what follows the origin in the issuer identifier
 	metadata []string // paths of the metadata documents
-	token, authorize, device, par, revoke, userinfo, keys,
+	token, authorize, device, par, revoke, introspect, userinfo, keys,
 	interact, activate string // paths; interact and activate are pages for persons
 	grants    []string
 	audiences []string      // the APIs it knows, besides Options.Audiences
@@ -63,15 +63,16 @@ func (s *Server) mount(o Options) {
 			s.routes[path] = route{m, []string{"GET"}, (*Server).metadata, false}
 		}
 		for path, r := range map[string]route{
-			m.keys:      {m, []string{"GET"}, (*Server).keySet, false},
-			m.token:     {m, []string{"POST"}, guarded((*Server).tokenEndpoint), true},
-			m.device:    {m, []string{"POST"}, guarded((*Server).deviceEndpoint), true},
-			m.revoke:    {m, []string{"POST"}, guarded((*Server).revocationEndpoint), false},
-			m.par:       {m, []string{"POST"}, guarded((*Server).parEndpoint), false},
-			m.userinfo:  {m, []string{"GET", "POST"}, guarded((*Server).userinfoEndpoint), false},
-			m.authorize: {m, []string{"GET", "POST"}, (*Server).authorizationEndpoint, false},
-			m.interact:  {m, []string{"POST"}, (*Server).interaction, false},
-			m.activate:  {m, []string{"GET", "POST"}, (*Server).activation, false},
+			m.keys:       {m, []string{"GET"}, (*Server).keySet, false},
+			m.token:      {m, []string{"POST"}, guarded((*Server).tokenEndpoint), true},
+			m.device:     {m, []string{"POST"}, guarded((*Server).deviceEndpoint), true},
+			m.revoke:     {m, []string{"POST"}, guarded((*Server).revocationEndpoint), false},
+			m.introspect: {m, []string{"POST"}, guarded((*Server).introspectionEndpoint), false},
+			m.par:        {m, []string{"POST"}, guarded((*Server).parEndpoint), false},
+			m.userinfo:   {m, []string{"GET", "POST"}, guarded((*Server).userinfoEndpoint), false},
+			m.authorize:  {m, []string{"GET", "POST"}, (*Server).authorizationEndpoint, false},
+			m.interact:   {m, []string{"POST"}, (*Server).interaction, false},
+			m.activate:   {m, []string{"GET", "POST"}, (*Server).activation, false},
 		} {
 			if path != "" {
 				s.routes[path] = r
@@ -120,6 +121,9 @@ func (s *Server) DevicePath() string { return s.realms[0].device }
 // RevokePath returns the path of the revocation endpoint.
 func (s *Server) RevokePath() string { return s.realms[0].revoke }
 
+// IntrospectPath returns the path of the introspection endpoint.
+func (s *Server) IntrospectPath() string { return s.realms[0].introspect }
+
 // UserinfoPath returns the path of the userinfo endpoint.
 func (s *Server) UserinfoPath() string { return s.realms[0].userinfo }
 
@@ -156,6 +160,7 @@ func (s *Server) metadata(m *realm, _ *request) answer {
 		"userinfo_endpoint":                     m.userinfo,
 		"device_authorization_endpoint":         m.device, // RFC 8628 §4
 		"revocation_endpoint":                   m.revoke,
+		"introspection_endpoint":                m.introspect,
 		"pushed_authorization_request_endpoint": m.par, // RFC 9126 §5
 	} {
 		if path != "" {

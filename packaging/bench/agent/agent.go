@@ -45,6 +45,8 @@ type Options struct {
 	// Memory keeps the credentials in groatd's memory, so that there is one profile only and it ends with groatd.
 	// Otherwise they are in a sealed file whose key is in a file.
 	Memory bool
+	// API is an origin that the first profile's tokens are for, or empty.
+	API string
 }
 
 // Agent is a place with a groatd, which [Agent.Start] starts.
@@ -77,7 +79,6 @@ func New(o Options) (a *Agent, err error) {
 		Env: []string{
 			"HOME=" + o.Dir, "PATH=" + bin + ":/usr/bin:/bin", "LANG=C.UTF-8", "GROAT_NO_AUTOSTART=1",
 			"XDG_RUNTIME_DIR=" + o.Dir, "GROAT_KEYSTORE=" + store,
-			"GROAT_SOCKET=" + filepath.Join(o.Dir, "groat", "agent.sock"),
 			"GROAT_CONFIG=" + filepath.Join(o.Dir, "config") + "/", "GROAT_STATE_DIR=" + filepath.Join(o.Dir, "state"),
 		},
 	}
@@ -110,8 +111,12 @@ func New(o Options) (a *Agent, err error) {
 func (a *Agent) login() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, a.Groat, "login", First, "--token-url", a.Servers.TokenURL(0),
-		"--client-auth", sandbox.ClientSecretPost, "--client-id", clientID, "--secret-stdin")
+	args := []string{"login", First, "--token-url", a.Servers.TokenURL(0),
+		"--client-auth", sandbox.ClientSecretPost, "--client-id", clientID, "--secret-stdin"}
+	if a.options.API != "" {
+		args = append(args, "--api", a.options.API)
+	}
+	cmd := exec.CommandContext(ctx, a.Groat, args...)
 	cmd.Env = a.Env
 	cmd.Stdin = strings.NewReader(secret + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -244,3 +249,6 @@ func (a *Agent) StopStarted() error {
 	}
 	return syscall.Kill(holder.PID, syscall.SIGTERM)
 }
+
+// Secret is the client secret of the profiles, for a program that asks the servers itself.
+func (a *Agent) Secret() string { return secret }

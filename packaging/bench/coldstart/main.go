@@ -1,6 +1,7 @@
-// Coldstart times "groat get" as tools call it, a new process each time, against /bin/true and against a Go program
-// that does nothing, interleaved in the same run so that whatever else the machine does falls on all three alike. The
-// daemon is the real one, with a token in its memory; the authorization server is the sandbox.
+// Coldstart times programs that live for one request, a new process each time: "groat get" and git's helper; the
+// floors, programs that do nothing or next to nothing; and with -peers what people use today for the same purpose. All
+// are started in turn in a new random order each time, so that whatever else the machine does falls on all alike. The
+// daemons are the real ones, with what is asked for in their memory; the authorization server is the sandbox.
 package main
 
 import (
@@ -8,8 +9,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -21,8 +20,9 @@ import (
 func main() {
 	bin := flag.String("bin", "bin", "`directory` of groat and groatd")
 	runs := flag.Int("runs", 500, "how often each program is started")
+	peers := flag.Bool("peers", false, "other programs, too")
 	flag.Parse()
-	if err := run(*bin, *runs); err != nil {
+	if err := run(*bin, *runs, *peers); err != nil {
 		fmt.Fprintln(os.Stderr, "coldstart:", err)
 		os.Exit(1)
 	}
@@ -34,49 +34,35 @@ type program struct {
 	path  string
 	argv  []string
 	env   []string
+	stdin string // a file, or empty
+	every int    // it is started in each so many-th round only; 0 is in each
 	times []time.Duration
 }
 
-func run(bin string, runs int) error {
+func run(bin string, runs int, peers bool) error {
 	if runs < 1 {
 		return fmt.Errorf("%d runs: want at least one", runs)
 	}
-	dir, err := os.MkdirTemp("", "groat-coldstart-")
+	s, err := newStage(bin)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	a, err := startAgent(bin, dir)
+	defer s.close()
+	programs, err := s.own()
 	if err != nil {
 		return err
 	}
-	defer a.stop()
-
-	empty := filepath.Join(dir, "empty")
-	if err := build(empty, "./packaging/bench/empty"); err != nil {
-		return err
-	}
-	nothing, err := exec.LookPath("true")
-	if err != nil {
-		return err
-	}
-	programs := []*program{
-		{name: nothing, path: nothing, argv: []string{"true"}},
-		{name: "empty Go process", path: empty, argv: []string{"empty"}},
-		{name: "groat get", path: a.groat, argv: []string{"groat", "get", profile}, env: a.env},
+	if peers {
+		others, err := s.peers()
+		if err != nil {
+			return err
+		}
+		programs = append(programs, others...)
 	}
 	if err := measure(programs, runs); err != nil {
 		return err
 	}
 	return report(programs)
-}
-
-// build compiles as the Makefile does, so that the two Go programs differ in nothing but their code.
-func build(out, pkg string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	cmd.Stderr = os.Stderr
-	return cmd.Run()
 }
 
 // measure starts each program runs times, in a new random order each time.
@@ -94,11 +80,14 @@ func measure(programs []*program, runs int) error {
 	for i := range warmUp + runs {
 		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, p := range order {
+			if p.every > 0 && i%p.every > 0 {
+				continue
+			}
 			took, err := start(p, null.Fd())
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
-			if i >= warmUp {
+			if i >= warmUp || p.every > 0 {
 				p.times = append(p.times, took)
 			}
 		}
@@ -108,8 +97,17 @@ func measure(programs []*program, runs int) error {
 
 // start runs a program once, from fork to the end of the wait, without package os's goroutines and pipes around it.
 func start(p *program, null uintptr) (time.Duration, error) {
+	stdin := null
+	if p.stdin != "" {
+		f, err := os.Open(p.stdin)
+		if err != nil {
+			return 0, err
+		}
+		defer f.Close()
+		stdin = f.Fd()
+	}
 	began := time.Now()
-	pid, err := syscall.ForkExec(p.path, p.argv, &syscall.ProcAttr{Env: p.env, Files: []uintptr{null, null, 2}})
+	pid, err := syscall.ForkExec(p.path, p.argv, &syscall.ProcAttr{Env: p.env, Files: []uintptr{stdin, null, 2}})
 	if err != nil {
 		return 0, err
 	}
@@ -127,24 +125,21 @@ func start(p *program, null uintptr) (time.Duration, error) {
 	return took, err
 }
 
-// report prints medians, the spread, and the ratios to the others.
+// unit is what the others are compared with.
+const unit = "empty Go program"
+
+// report prints medians, the spread, and the ratio to an empty Go program.
 func report(programs []*program) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "cold start\tmedian\t10 %\t90 %\t")
-	for _, other := range programs {
-		fmt.Fprintf(w, "x %s\t", other.name)
-		slices.Sort(other.times)
-	}
-	fmt.Fprintln(w)
+	one := programs[slices.IndexFunc(programs, func(p *program) bool { return p.name == unit })]
 	for _, p := range programs {
-		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t", p.name, p.quantile(0.5), p.quantile(0.1), p.quantile(0.9))
-		for _, other := range programs {
-			fmt.Fprintf(w, "%.2f\t", float64(p.quantile(0.5))/float64(other.quantile(0.5)))
-		}
-		fmt.Fprintln(w)
+		slices.Sort(p.times)
 	}
-	fmt.Fprintf(w, "\n%d runs each, %s/%s, %d CPUs, %s\n", len(programs[0].times), runtime.GOOS, runtime.GOARCH,
-		runtime.NumCPU(), runtime.Version())
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "a process\tmedian\t10 %%\t90 %%\tx %s\truns\t\n", unit)
+	for _, p := range programs {
+		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%.2f\t%d\t\n", p.name, p.quantile(0.5), p.quantile(0.1), p.quantile(0.9),
+			float64(p.quantile(0.5))/float64(one.quantile(0.5)), len(p.times))
+	}
 	return w.Flush()
 }
 

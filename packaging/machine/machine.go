@@ -1,4 +1,5 @@
-package main
+// Package machine says where and when figures were measured, and runs the commands that measure.
+package machine
 
 import (
 	"bufio"
@@ -13,28 +14,32 @@ import (
 	"time"
 )
 
-// machine says where and when the figures were measured, without the machine's name.
-type machine struct {
+// Machine is a machine, a day and a commit. It has no name: the figures go into the repository.
+type Machine struct {
 	date, commit, kernel, system, memory string
 	cores                                int
 }
 
-func thisMachine(ctx context.Context, root string) (machine, error) {
-	m := machine{date: time.Now().UTC().Format(time.DateOnly), cores: runtime.NumCPU()}
+// This describes the machine that runs this process. A commit is "with changes" if a file differs from it; written are
+// the files that do not count, since the figures go there.
+func This(ctx context.Context, root string, written ...string) (Machine, error) {
+	m := Machine{date: time.Now().UTC().Format(time.DateOnly), cores: runtime.NumCPU()}
 	var err error
-	if m.commit, err = output(ctx, root, "git", "rev-parse", "--short=12", "HEAD"); err != nil {
+	if m.commit, err = Output(ctx, root, "git", "rev-parse", "--short=12", "HEAD"); err != nil {
 		return m, err
 	}
-	// The figures themselves are not what was measured.
-	changed, err := output(ctx, root, "git", "status", "--porcelain", "--untracked-files=no",
-		"--", ".", ":!README.md", ":!"+file)
+	status := []string{"status", "--porcelain", "--untracked-files=no", "--", "."}
+	for _, file := range written {
+		status = append(status, ":!"+file)
+	}
+	changed, err := Output(ctx, root, "git", status...)
 	if err != nil {
 		return m, err
 	}
 	if changed != "" {
 		m.commit += " with changes"
 	}
-	kernel, err := output(ctx, root, "uname", "-sr")
+	kernel, err := Output(ctx, root, "uname", "-sr")
 	if err != nil {
 		return m, err
 	}
@@ -43,7 +48,7 @@ func thisMachine(ctx context.Context, root string) (machine, error) {
 	return m, nil
 }
 
-func (m machine) String() string {
+func (m Machine) String() string {
 	return fmt.Sprintf("%s, commit %s, %d cores, %s of memory, %s, %s, %s",
 		m.date, m.commit, m.cores, m.memory, m.system, m.kernel, runtime.Version())
 }
@@ -80,8 +85,8 @@ func memory() string {
 	return fmt.Sprintf("%.0f GB", float64(kib)*1024/1e9)
 }
 
-// output runs a command in the repository and returns what it prints.
-func output(ctx context.Context, root, name string, args ...string) (string, error) {
+// Output runs a command in the repository and returns what it prints.
+func Output(ctx context.Context, root, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = root
 	out, err := cmd.Output()

@@ -1,4 +1,4 @@
-package frame
+package main
 
 import (
 	"os"
@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// links are the packages that this one may link, with the reason. A client that lives for two milliseconds pays for the
-// initialisation of each, so there is no network poller here (net), no encoding/json, no regexp, no context and no
-// crypto.
+// links are the packages that this program may link, with the reason. A process that lives for a millisecond pays for
+// the initialisation of each, so there is no network poller here (net), no encoding/json, no regexp, no command library, no
+// context and no crypto.
 var links = map[string]string{
 	"bufio":           "ownpath reads /etc/passwd line by line",
 	"bytes":           "a line's end",
@@ -40,7 +40,13 @@ var links = map[string]string{
 	"unicode/utf8":    "",
 	"unsafe":          "of the runtime",
 
-	"github.com/groat-dev/groat/protocol/frame":      "",
+	"github.com/groat-dev/groat/cmd/groat":           "",
+	"github.com/groat-dev/groat/cmd/groat/get":       "the request and the formats",
+	"github.com/groat-dev/groat/cmd/groat/helper":    "git's protocol",
+	"github.com/groat-dev/groat/cmd/groat/report":    "exit codes, and the two lines of an error",
+	"github.com/groat-dev/groat/cmd/groat/stack":     "the main goroutine's stack, at once",
+	"github.com/groat-dev/groat/cmd/groat/unit":      "of report: a hint where a service manager starts groatd",
+	"github.com/groat-dev/groat/protocol/frame":      "the socket, the request, the reply",
 	"github.com/groat-dev/groat/protocol/ownpath":    "whose a directory is",
 	"github.com/groat-dev/groat/protocol/strictjson": "the grammar",
 	"github.com/groat-dev/groat/protocol/visible":    "paths in errors",

@@ -1,0 +1,2 @@
+/* Empty is a C program that does nothing. */
+int main(void) { return 0; }
