@@ -93,7 +93,8 @@ func (r *results) print() error {
 	c := r.Connections
 	fmt.Fprintln(w, "\nopen connections\tanswers\trenewals\tp50\tp99\tslowest\tin a renewal: p99\tslowest\tbusy\t")
 	fmt.Fprintf(w, "%d\t%d\t%d\t%v\t%v\t%v\t%v\t%v\t%.0f %%\t\n",
-		c.Count, c.Quiet.Answers+c.Renewing.Answers, c.Renewals, c.Quiet.Median, c.Quiet.P99, c.Quiet.Slowest, c.Renewing.P99, c.Renewing.Slowest, 100*c.MachineBusy)
+		c.Count, c.Quiet.Answers+c.Renewing.Answers, c.Renewals, c.Quiet.Median, c.Quiet.P99, c.Quiet.Slowest,
+		c.Renewing.P99, c.Renewing.Slowest, 100*c.MachineBusy)
 	fmt.Fprintln(w, "\nbeside a provider that\tcached: p50\tp99\tcold: p50\tp99\tbusy\t")
 	for _, s := range r.Slow {
 		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t%.0f %%\t\n",
