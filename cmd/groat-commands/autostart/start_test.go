@@ -350,25 +350,24 @@ func TestTheLockWakesTheNext(t *testing.T) {
 	if mine, err := tryLock(first); !mine || err != nil {
 		t.Fatal(mine, err)
 	}
-	var woken []<-chan error
-	for _, lock := range []*os.File{left, next} {
-		locked, err := waitForLock(lock)
-		if err != nil {
-			t.Fatal(err)
-		}
-		woken = append(woken, locked)
+	hasLeft, err1 := waitForLock(left)
+	hasStayed, err2 := waitForLock(next)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
 	}
 	left.Close()
 	if mine, err := tryLock(open()); mine || err != nil {
 		t.Fatal("the lock is had twice:", err)
 	}
 	first.Close()
-	for i, locked := range woken {
-		if err := <-locked; err != nil {
-			t.Errorf("caller %d: %v", i, err)
-		}
+	if err := <-hasStayed; err != nil { // whichever of the two was first
+		t.Fatal(err)
 	}
 	if mine, err := tryLock(open()); mine || err != nil {
-		t.Fatal("the last one has not got it:", err)
+		t.Fatal("the one that waited has not got it:", err)
+	}
+	next.Close()
+	if err := <-hasLeft; err != nil {
+		t.Fatal(err)
 	}
 }
