@@ -30,7 +30,7 @@ func Page[T any](all *profile.Set, after string, describe func(*profile.Profile)
 	}
 	// Each is encoded once, into one piece of memory: the listing of ten thousand is not to make much garbage.
 	var text bytes.Buffer
-	text.Grow(pageBytes / 4)
+	text.Grow(min(pageBytes+512, 512*(1+all.Len())))
 	text.WriteByte('[')
 	encoder, last := json.NewEncoder(&text), ""
 	var entry T
