@@ -49,6 +49,8 @@ type Token struct {
 	Lifetime time.Duration
 	// LifetimeAssumed is set where the server said nothing and Lifetime is a guess.
 	LifetimeAssumed bool
+	// Last is set for the token of a sign-in that gave no refresh token: the session ends with it.
+	Last bool
 	// Hold is how long after the answer the server grants no further token, by its rate limit headers; 0 where it does
 	// not say.
 	Hold time.Duration
