@@ -35,7 +35,9 @@ type conn struct {
 
 	writing sync.Mutex
 	out     []byte
-	until   time.Time // the write deadline that net has
+	wrote   int                // how much of it raw has taken
+	atOnce  func(uintptr) bool // writeAtOnce, made once
+	until   time.Time          // the write deadline that net has
 
 	mu    sync.Mutex
 	parts int // requests that take part in a login
@@ -215,7 +217,7 @@ func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 		e := protocol.NewError(protocol.Internal, "the answer is longer than a line may be", "")
 		c.out = jsonrpc.AppendError(c.out[:0], id, e)
 	}
-	err := c.write(c.out)
+	err := c.write()
 	clear(c.out) // it may hold an access token
 	if cap(c.out) > keepOut {
 		c.out = nil
@@ -225,22 +227,26 @@ func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 	}
 }
 
-// write writes a line. Nearly always the system has room for it at once; only a wait needs a deadline, and to move that
+// write writes c.out. Nearly always the system has room for it at once; only a wait needs a deadline, and to move that
 // one costs more than all the rest of an answer.
-func (c *conn) write(line []byte) error {
+func (c *conn) write() error {
+	rest := c.out
 	if c.raw != nil {
-		n := 0
-		c.raw.Write(func(fd uintptr) bool {
-			n, _ = syscall.Write(int(fd), line)
-			return true
-		})
-		if line = line[max(n, 0):]; len(line) == 0 {
+		c.wrote = 0
+		c.raw.Write(c.atOnce)
+		if rest = rest[max(c.wrote, 0):]; len(rest) == 0 {
 			return nil
 		}
 	}
 	c.extend()
-	_, err := c.net.Write(line)
+	_, err := c.net.Write(rest)
 	return err
+}
+
+// writeAtOnce writes to a descriptor what the system has room for. It never asks to be called again.
+func (c *conn) writeAtOnce(fd uintptr) bool {
+	c.wrote, _ = syscall.Write(int(fd), c.out)
+	return true
 }
 
 // waiting returns the context of a caller's wait, which ends after limit. It also ends a second after the connection is

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,6 +71,7 @@ func BenchmarkManyClients(b *testing.B) {
 		conns  []net.Conn
 		took   time.Duration
 		times  []time.Duration
+		cpu    time.Duration // the clients' included, which is the same for both
 	}{{socket: h.socket}, {socket: echo}}
 	for i := range sides {
 		for range clients {
@@ -83,7 +85,7 @@ func BenchmarkManyClients(b *testing.B) {
 			s := &sides[i]
 			times := make([][]time.Duration, clients)
 			var all sync.WaitGroup
-			start := time.Now()
+			start, used := time.Now(), processorTime(b)
 			for n, c := range s.conns {
 				all.Go(func() {
 					reply := make([]byte, 8<<10)
@@ -99,6 +101,7 @@ func BenchmarkManyClients(b *testing.B) {
 			}
 			all.Wait()
 			s.took += time.Since(start)
+			s.cpu += processorTime(b) - used
 			s.times = append(s.times, slices.Concat(times...)...)
 		}
 	}
@@ -109,6 +112,8 @@ func BenchmarkManyClients(b *testing.B) {
 	b.ReportMetric(float64(len(token.times))/token.took.Seconds(), "tokens/s")
 	b.ReportMetric(float64(len(bare.times))/bare.took.Seconds(), "echoes/s")
 	b.ReportMetric(float64(bare.took)/float64(token.took), "throughput-ratio")
+	b.ReportMetric(float64(token.cpu.Microseconds())/float64(len(token.times)), "token-cpu-µs")
+	b.ReportMetric(float64(bare.cpu.Microseconds())/float64(len(bare.times)), "echo-cpu-µs")
 	b.ReportMetric(float64(percentile99(token.times))/float64(percentile99(bare.times)), "p99-ratio")
 }
 
@@ -122,6 +127,15 @@ func askOnce(b *testing.B, socket string, reply []byte) int {
 	}
 	defer c.Close()
 	return exchange(b, c, askToken, reply)
+}
+
+// processorTime returns how much processor time this process has had.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func percentile99(d []time.Duration) time.Duration {

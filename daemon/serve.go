@@ -160,6 +160,7 @@ func (d *Daemon) newConn(nc net.Conn, p *peer.Peer) *conn {
 	}
 	if raw, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = raw.SyscallConn() // which fails only for a connection that is closed
+		c.atOnce = c.writeAtOnce
 	}
 	c.touch()
 	c.open, c.shut = context.WithCancel(context.Background())

@@ -65,3 +65,22 @@ abc.def
 		t.Error(got)
 	}
 }
+
+func TestAgreed(t *testing.T) {
+	for _, tt := range []struct {
+		counts []int64
+		want   int64 // 0: they do not agree
+	}{
+		{[]int64{1000, 1001, 1002, 1003}, 0},
+		{[]int64{1000, 1001, 1002, 1003, 1004}, 1002},
+		{[]int64{1004, 20, 1000, 1003, 400, 1001, 1002}, 1002},
+		{[]int64{20, 20, 20, 20, 20}, 20},
+		{[]int64{1004, 1100, 1000, 1003, 1001, 1002}, 1002},
+		{[]int64{20, 20, 20, 20, 20, 1000, 1000, 1000, 1000, 1000}, 1000},
+		{[]int64{1, 2, 3, 4, 5, 6, 7, 8, 9}, 0},
+	} {
+		if got, ok := agreed(tt.counts); got != tt.want || ok != (tt.want != 0) {
+			t.Errorf("%d: %d, %v", tt.counts, got, ok)
+		}
+	}
+}

@@ -88,13 +88,15 @@ const asked = "protocol=https\nhost=" + api + "\n\n"
 func (s *subject) measure() (figures, error) {
 	get := []string{s.plain, "get", agent.First}
 	git := []string{s.plain, "helper", "git", "get"}
-	broker := filepath.Join(s.dir, "broker.test")
-	if _, err := s.output(nil, "", "go", "test", "-c", "-o", broker, "./daemon/broker"); err != nil {
+	const hits = 1000
+	hit, err := s.benchmark("./daemon/broker", "CacheHit", hits)
+	if err != nil {
 		return nil, err
 	}
-	const hits = 1000
-	hit := []string{broker, "-test.run", "^$", "-test.bench", "^BenchmarkCacheHit$", "-test.benchtime",
-		strconv.Itoa(hits) + "x"}
+	answer, err := s.benchmark("./daemon", "Answer", hits)
+	if err != nil {
+		return nil, err
+	}
 	all := figures{{name: toolchainName, value: toolchain()}}
 	for _, count := range []func() (figure, error){
 		s.size,
@@ -110,6 +112,8 @@ func (s *subject) measure() (figures, error) {
 			const token = "github.com/groat-dev/groat/daemon/broker.(*Broker).Token"
 			return s.instructions("instructions of a token at hand, in groatd", "", token, hit, hits)
 		},
+		func() (figure, error) { return s.allocations("allocations of a token at hand, in groatd", hit) },
+		func() (figure, error) { return s.allocations("allocations of a whole answer, in groatd", answer) },
 	} {
 		f, err := count()
 		if err != nil {
@@ -118,6 +122,25 @@ func (s *subject) measure() (figures, error) {
 		all = append(all, f)
 	}
 	return all, nil
+}
+
+// benchmark builds the tests of a package, and returns the command that runs one of its benchmarks so many times.
+func (s *subject) benchmark(dir, name string, times int) ([]string, error) {
+	program := filepath.Join(s.dir, name+".test")
+	_, err := s.output(nil, "", "go", "test", "-c", "-o", program, dir)
+	return []string{program, "-test.run", "^$", "-test.bench", "^Benchmark" + name + "$", "-test.benchmem",
+		"-test.benchtime", strconv.Itoa(times) + "x"}, err
+}
+
+var allocated = regexp.MustCompile(`(\d+) allocs/op`)
+
+func (s *subject) allocations(name string, benchmark []string) (figure, error) {
+	out, err := s.output(s.agent.Env, "", benchmark...)
+	m := allocated.FindStringSubmatch(out)
+	if err != nil || m == nil {
+		return figure{}, errors.Join(err, fmt.Errorf("%s: no figure in\n%s", name, out))
+	}
+	return figure{name: name, value: m[1]}, nil
 }
 
 func (s *subject) size() (figure, error) {
@@ -130,17 +153,18 @@ func (s *subject) size() (figure, error) {
 
 var collected = regexp.MustCompile(`Collected : (\d+)`)
 
-// instructions counts what a function and all that it calls execute, in one of so many calls: the median of some runs,
-// for valgrind loses the function from sight now and then, when the runtime goes on with another thread.
+// instructions counts what a function and all that it calls execute, in one of so many calls. It is tried until runs
+// agree: valgrind loses the function from sight when the runtime goes on with it in another thread, which is the more
+// often the busier the machine is, and counts what the runtime does within it now and then.
 func (s *subject) instructions(name, stdin, function string, command []string, times int64) (figure, error) {
-	const runs = 7
+	const most = 40
 	var counts []int64
 	var last error
-	table := map[int64]string{}
+	tables := map[int64]string{}
 	profile := filepath.Join(s.dir, "callgrind.out")
 	env := append(slices.Clip(s.agent.Env), "GOMAXPROCS=1", "GOGC=off",
 		"GODEBUG=asyncpreemptoff=1") // valgrind takes some signals of the runtime's for an error of its own
-	for tries := 0; len(counts) < runs && tries < 2*runs; tries++ {
+	for range most {
 		out, err := s.output(env, stdin, append([]string{"valgrind", "--tool=callgrind", "--toggle-collect=" + function,
 			"--callgrind-out-file=" + profile}, command...)...)
 		m := collected.FindStringSubmatch(out)
@@ -152,23 +176,35 @@ func (s *subject) instructions(name, stdin, function string, command []string, t
 		if err != nil {
 			return figure{}, err
 		}
-		counts = append(counts, n/times)
-		if table[n/times], err = s.output(nil, "", "callgrind_annotate", "--inclusive=yes", profile); err != nil {
+		n /= times
+		counts = append(counts, n)
+		if tables[n], err = s.output(nil, "", "callgrind_annotate", "--inclusive=yes", profile); err != nil {
 			return figure{}, err
 		}
+		if n, ok := agreed(counts); ok {
+			return figure{name: name, value: strconv.FormatInt(n, 10), where: top(tables[n])}, nil
+		}
 	}
-	if len(counts) < runs {
-		return figure{}, last
+	return figure{}, errors.Join(last, fmt.Errorf("%s: runs do not agree: %d", name, counts))
+}
+
+// agreed returns the greatest count that as many others are near, from above or below: one that is cut short is less,
+// and what is more by chance is so once.
+func agreed(counts []int64) (int64, bool) {
+	const others, near = 4, 100 // within a hundredth
+	sorted := slices.Sorted(slices.Values(counts))
+	for i := len(sorted) - 1; i >= others; i-- {
+		if least := sorted[i-others]; sorted[i]-least <= sorted[i]/near {
+			return sorted[i-others/2], true
+		}
 	}
-	slices.Sort(counts)
-	median := counts[runs/2]
-	return figure{name: name, value: strconv.FormatInt(median, 10), where: most(table[median])}, nil
+	return 0, false
 }
 
 var ofFunction = regexp.MustCompile(`(?m)^ *[\d,]+ +\( ?[\d.]+%\).*$`)
 
-// most is the top of callgrind's table.
-func most(table string) string {
+// top is the top of callgrind's table.
+func top(table string) string {
 	lines := ofFunction.FindAllString(table, 25)
 	return strings.Join(lines, "\n")
 }
