@@ -156,7 +156,7 @@ func TestAServerThatFailsTriesThePatience(t *testing.T) {
 					t.Errorf("%d requests in four hours", n)
 				}
 				w.refuse(nil)
-				time.Sleep(failureInterval + probeEvery*6/5)
+				time.Sleep(max(failureInterval+probeEvery*6/5, capSeldom))
 				mustGet(t, b, Unset)
 			})
 		})

@@ -199,8 +199,12 @@ func (s *slot) next(t *tokenSlot, now clock.Instant) (when time.Duration, why Bl
 
 // state is that of one token.
 func (s *slot) state(k key, t tokenState, now clock.Instant) state {
+	block := s.block
+	if k != (key{}) && block.Disabled {
+		block.Probes = 0 // a client that was refused is probed by a request for the default token
+	}
 	return state{
-		busy: s.busy(), block: s.block, quota: now.Boot + s.quotaWait(k, verifying(t.waiting), now),
+		busy: s.busy(), block: block, quota: now.Boot + s.quotaWait(k, verifying(t.waiting), now),
 		spread: time.Duration(s.spread.Load()), tokenState: t,
 	}
 }

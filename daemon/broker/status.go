@@ -47,7 +47,7 @@ func (b *Broker) Status(name string) (Status, bool) {
 	}
 	source := *s.source.Load()
 	st := Status{Err: block.Err, Requests: source.Requests(), Degraded: source.Degraded(), Ending: s.ending()}
-	if !block.Disabled && block.stands(now) {
+	if !block.final() && block.stands(now) {
 		st.RetryIn = block.Until.Boot - now.Boot
 	}
 	for _, t := range s.tokens.Load().all {
