@@ -304,7 +304,9 @@ func TestF19WhatWasAddedIsSaid(t *testing.T) {
 	if got := string(textSignedIn(r, false)); got != want {
 		t.Errorf("%q", got)
 	}
-	out := string(textLoggedOut(protocol.LogoutResult{Profile: "lab", Forgotten: true, Issuer: "https://i", NotEnded: "no\x1b"}, false))
+	out := string(textLoggedOut(protocol.LogoutResult{
+		Profile: "lab", Forgotten: true, Issuer: "https://i", NotEnded: "no\x1b",
+	}, false))
 	if want := "note: the session was not ended at https://i: no\ufffd\n"; !strings.Contains(out, want) {
 		t.Errorf("%q", out)
 	}

@@ -129,8 +129,8 @@ func (p *place) fails(t *testing.T, c answerCase) {
 	}
 }
 
-// parked makes sure that nothing is asked for most of an hour, though programs do, and that the credential is still there when
-// a person asks.
+// parked makes sure that nothing is asked for most of an hour, though programs do, and that the credential is still
+// there when a person asks.
 func (p *place) parked(t *testing.T, e *grant.Error) {
 	t.Helper()
 	dials := p.dials()

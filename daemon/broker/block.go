@@ -17,9 +17,9 @@ type Block struct {
 	// Disabled is set where only another credential or configuration, or a person, ends the block; Until and Wait mean
 	// nothing then, unless it is probed.
 	Disabled bool
-	// Probes counts the times that the server has said invalid_client of a client that it may take again some day. Where
-	// it is not 0, a disabled Block is probed: at Until one request may leave, which disables the profile for twice as
-	// long where the answer is the same.
+	// Probes counts the times that the server has said invalid_client of a client that it may take again some day.
+	// Where it is not 0, a disabled Block is probed: at Until one request may leave, which disables the profile for
+	// twice as long where the answer is the same.
 	Probes int
 	// Until is the time from which a request may leave. Its boot time is of this process; its wall time is what counts
 	// for a Block that an earlier process has recorded.

@@ -69,14 +69,16 @@ func TestAProbeOutlivesTheProcess(t *testing.T) {
 		requests int           // in two hours
 		next     time.Duration // then
 	}{
-		"a probe that is due in an hour": {time.Hour, 1, 8 * time.Hour}, "one that was due": {-time.Hour, 1, 8 * time.Hour},
-		"one that is far": {8 * time.Hour, 0, 8 * time.Hour},
+		"a probe that is due in an hour": {time.Hour, 1, 8 * time.Hour},
+		"one that was due":               {-time.Hour, 1, 8 * time.Hour},
+		"one that is far":                {8 * time.Hour, 0, 8 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, func(t *testing.T, w *env, b *Broker) {
 				w.refuse(always(refusal(grant.InvalidClient, "invalid_client")))
 				b.Restore("p", Remembered{Blocks: []Block{{
-					Whole: true, Disabled: true, Probes: 3, Failures: 4, Err: refusal(grant.InvalidClient, "invalid_client"),
+					Whole: true, Disabled: true, Probes: 3, Failures: 4,
+					Err:  refusal(grant.InvalidClient, "invalid_client"),
 					Wait: max(c.left, 0), Until: clock.Instant{Wall: time.Now().Add(c.left)},
 				}}})
 				if st, _ := b.Status("p"); st.Err == nil {

@@ -139,7 +139,8 @@ func (l *Login) storeSignIn(item keystore.Item, t grant.Token, existing *keystor
 
 // widerNotice says what a server granted beyond what was asked for.
 func widerNotice(issuer string, words []string) string {
-	return fmt.Sprintf("%s granted more than was asked for: %s. strict_scope = true in the profile's file refuses that.",
+	return fmt.Sprintf("%s granted more than was asked for: %s. "+
+		"strict_scope = true in the profile's file refuses that.",
 		visible.Name(issuer), visible.Quote(strings.Join(words, " ")))
 }
 

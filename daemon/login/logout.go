@@ -135,8 +135,8 @@ func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error
 	err = p.Endpoint.Revoke(context.Background(), *item)
 	switch {
 	case errors.Is(err, grant.ErrNotOffered):
-		return false, "it names no address at which a session is ended (RFC 7009), so the session goes on there until " +
-			"it ends by itself, or you end it where you manage your account", nil
+		return false, "it names no address at which a session is ended (RFC 7009), so the session goes on there " +
+			"until it ends by itself, or you end it where you manage your account", nil
 	case errors.Is(err, grant.ErrEndpointChanged):
 		return false, err.Error(), nil
 	}
