@@ -16,6 +16,14 @@ type LoginParams struct {
 	Issuer     string `json:"issuer,omitempty"`      // RFC 8414 / OpenID Connect discovery
 	TokenURL   string `json:"token_url,omitempty"`   // no discovery
 	AuthServer string `json:"auth_server,omitempty"` // another host with the preset's paths
+	// The server's other endpoints, if they are not those of the preset or of the server's metadata.
+	AuthorizationEndpoint string `json:"authorization_endpoint,omitempty"`
+	DeviceEndpoint        string `json:"device_endpoint,omitempty"` // RFC 8628
+	PAREndpoint           string `json:"par_endpoint,omitempty"`    // RFC 9126
+	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
+	UserinfoEndpoint      string `json:"userinfo_endpoint,omitempty"`
+	// PAR is "always" or "never"; empty is wherever the server has an endpoint for pushed authorization requests.
+	PAR string `json:"par,omitempty"`
 	// Grant is a way to sign in ("device_code", "authorization_code", …); empty means the provider's first that fits.
 	Grant      string `json:"grant,omitempty"`
 	ClientAuth string `json:"client_auth,omitempty"`

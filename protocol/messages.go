@@ -77,6 +77,10 @@ type ProfileStatus struct {
 	// that the profile has one token: "configured", "introspected" where the server said so of such a token, or
 	// "refused" where an API refused one; empty where it is not known to.
 	EndsEarlier string `json:"refresh_ends_tokens,omitempty"`
+	// SessionIdleEndsAt is until when the session lives if it is not renewed before, SessionEndsAt when it ends
+	// whatever is renewed: 0 where that is not known.
+	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
+	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
 	// Requests counts requests to the token endpoint since the daemon started.
 	Requests int64 `json:"requests"`
 	// Tokens is how many tokens (one a scope and audience) are held.
@@ -124,6 +128,9 @@ type ProfileInfo struct {
 	Provider  string   `json:"provider,omitempty"`
 	Issuer    string   `json:"issuer"`
 	Resources []string `json:"resources"`
+	// SessionIdleEndsAt and SessionEndsAt are as in [ProfileStatus].
+	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
+	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
 }
 
 // WhoamiParams names a profile.

@@ -46,6 +46,7 @@ func TestStatusForPeople(t *testing.T) {
 				Profile: "spatiafi", Provider: "spatiafi", Issuer: "https://api.example.com", State: "fresh",
 				ExpiresAt: 1790000839, ExpiresIn: 839, Lifetime: 900, RenewIn: 512, Requests: 3, Tokens: 1,
 				ClockOffset: 3600, EndsEarlier: "configured",
+				SessionEndsAt: now.Unix() + 5*24*3600, SessionIdleEndsAt: now.Unix() + 3600,
 			},
 			{
 				Profile: "phone", Issuer: "https://login.example.org", State: "fresh", ExpiresAt: 1790000839,
@@ -55,7 +56,7 @@ func TestStatusForPeople(t *testing.T) {
 				EndsEarlier: "refused"},
 			{
 				Profile: "wörk", Issuer: "https://login.example.org/realms/a\u202eb", State: "temporary",
-				ExpiresAt: 1789999000, Message: "the server\nis \x1b[31mdown", Hint: "groat status wörk",
+				ExpiresAt: 1789999000, SessionIdleEndsAt: now.Unix() + 3600, Message: "the server\nis \x1b[31mdown", Hint: "groat status wörk",
 				RetryIn: 30, Requests: 120, ClockOffset: -90,
 			},
 		},

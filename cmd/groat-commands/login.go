@@ -52,6 +52,12 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.Issuer, "issuer", "", flagIssuer)
 	fs.StringVar(&p.TokenURL, "token-url", "", flagTokenURL)
 	fs.StringVar(&p.AuthServer, "auth-server", "", flagAuthServer)
+	fs.StringVar(&p.AuthorizationEndpoint, "authorization-endpoint", "", flagAuthorizationEndpoint)
+	fs.StringVar(&p.DeviceEndpoint, "device-endpoint", "", flagDeviceEndpoint)
+	fs.StringVar(&p.PAREndpoint, "par-endpoint", "", flagPAREndpoint)
+	fs.StringVar(&p.RevocationEndpoint, "revocation-endpoint", "", flagRevocationEndpoint)
+	fs.StringVar(&p.UserinfoEndpoint, "userinfo-endpoint", "", flagUserinfoEndpoint)
+	fs.StringVar(&p.PAR, "par", "", flagPAR)
 	fs.StringVar(&p.ClientAuth, "client-auth", "", flagClientAuth)
 	fs.StringVar(&p.Basic, "basic", "", flagBasic)
 	fs.StringVar(&p.Key, "key", "", flagKey)
@@ -72,6 +78,8 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.BoolVar(&o.json, "json", false, flagJSON)
 	cmd.RegisterFlagCompletionFunc("provider", a.completeProviders)
 	cmd.RegisterFlagCompletionFunc("grant", cobra.FixedCompletions(grants(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("par", cobra.FixedCompletions([]string{"always", "never"},
+		cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("basic", cobra.FixedCompletions([]string{"raw", "form"},
 		cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("assertion-audience", cobra.FixedCompletions([]string{"issuer", "endpoint",

@@ -136,6 +136,8 @@ func TestLoginAsks(t *testing.T) {
 		"--resource", "https://r2,x", "--api", "https://r1", "--trust", "https://t1", "--new-client",
 		"--grant", "device_code", "--no-browser", "--key", "k/../key.pem", "--certificate", "/c.pem", "--subject", "s",
 		"--key-alg", "PS256", "--key-id", "kid", "--assertion-audience", "issuer", "--basic", "raw",
+		"--authorization-endpoint", "https://e/a", "--device-endpoint", "https://e/d", "--par-endpoint", "https://e/p",
+		"--revocation-endpoint", "https://e/r", "--userinfo-endpoint", "https://e/u", "--par", "always",
 		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral")
 	want := "already signed in: profile work as client c at https://i; its client works, nothing was changed\n" +
 		"note: profile work is in memory only, and gone when groatd ends\nnext: groat get work\n"
@@ -149,6 +151,8 @@ func TestLoginAsks(t *testing.T) {
 		"resources": []any{"https://r1", "https://r2,x"}, "trust": []any{"https://t1"}, "new_client": true,
 		"grant": "device_code", "no_browser": true, "key": "/key.pem", "certificate": "/c.pem", "subject": "s",
 		"key_alg": "PS256", "key_id": "kid", "assertion_audience": "issuer", "basic": "raw",
+		"authorization_endpoint": "https://e/a", "device_endpoint": "https://e/d", "par_endpoint": "https://e/p",
+		"revocation_endpoint": "https://e/r", "userinfo_endpoint": "https://e/u", "par": "always",
 		"redirect": "http://127.0.0.1:8000/", "header": "X-Key", "prefix": "", "ephemeral": true,
 	}
 	if diff := cmp.Diff(params, f.requests()[0].Params); diff != "" {

@@ -147,6 +147,13 @@ const (
 	flagKey       = "`file` of a private key (PEM), or of a service account (JSON)"
 	flagKeyAlg    = "the `algorithm` to sign with, where the server wants another than the usual one (RS256, " +
 		"PS256, HS512, …)"
+	flagAuthorizationEndpoint = "`URL` of the page that a browser signs in at, where the server does not publish it"
+	flagDeviceEndpoint        = "`URL` where a sign-in with a code begins, where the server does not publish it"
+	flagPAREndpoint           = "`URL` that takes a browser's sign-in beforehand, where the server does not publish it"
+	flagRevocationEndpoint    = "`URL` that ends a session, where the server does not publish it"
+	flagUserinfoEndpoint      = "`URL` that says who you are, where the server does not publish it"
+	flagPAR                   = "`when` a browser's sign-in is sent to the server beforehand: always or never; else " +
+		"wherever the server takes it"
 	flagBasic = "the `form` of id and secret for client_secret_basic: form (encoded, as RFC 6749 wants it) or raw " +
 		"(as they are, which many servers want)"
 	flagAssertionAudience = "what the client's assertions, or a key's, are for: `issuer`, endpoint (the token " +

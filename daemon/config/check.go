@@ -37,9 +37,10 @@ func (p Profile) check(text []byte) error {
 			"profile %q names neither a provider nor a token_endpoint", p.Name)
 	}
 	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer,
-		"token_endpoint": p.TokenEndpoint, "userinfo_endpoint": p.UserinfoEndpoint,
-		"revocation_endpoint": p.RevocationEndpoint, "introspection_endpoint": p.IntrospectionEndpoint,
-		"redirect": p.Redirect} {
+		"token_endpoint": p.TokenEndpoint, "authorization_endpoint": p.AuthorizationEndpoint,
+		"device_endpoint": p.DeviceEndpoint, "par_endpoint": p.PAREndpoint, "redirect": p.Redirect,
+		"userinfo_endpoint": p.UserinfoEndpoint, "revocation_endpoint": p.RevocationEndpoint,
+		"introspection_endpoint": p.IntrospectionEndpoint} {
 		if url == "" {
 			continue
 		}
@@ -52,6 +53,9 @@ func (p Profile) check(text []byte) error {
 	}
 	if p.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(p.Grant)) {
 		return fail("grant", fmt.Sprintf("one of %s", grant.Kinds()), "unknown grant %q", p.Grant)
+	}
+	if p.PAR != "" && p.PAR != PARAlways && p.PAR != PARNever {
+		return fail("par", "always or never", "unknown par %q", p.PAR)
 	}
 	if p.Basic != "" && p.Basic != BasicRaw && p.Basic != BasicForm {
 		return fail("basic", "raw or form", "unknown basic %q", p.Basic)

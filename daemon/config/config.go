@@ -30,6 +30,14 @@ type Profile struct {
 	// Issuer and TokenEndpoint describe a server without a preset.
 	Issuer        string `toml:"issuer,omitempty"`
 	TokenEndpoint string `toml:"token_endpoint,omitempty"`
+	// AuthorizationEndpoint, DeviceEndpoint and PAREndpoint are those of a person's sign-in (RFC 6749 §3.1, RFC 8628
+	// §3.1, RFC 9126 §2), instead of the preset's or of those that the server publishes.
+	AuthorizationEndpoint string `toml:"authorization_endpoint,omitempty"`
+	DeviceEndpoint        string `toml:"device_endpoint,omitempty"`
+	PAREndpoint           string `toml:"par_endpoint,omitempty"`
+	// PAR says when a browser's sign-in is pushed to the server beforehand: "always" or "never". Empty means wherever
+	// the server has an endpoint for that.
+	PAR string `toml:"par,omitempty"`
 	// UserinfoEndpoint tells who the person is (OpenID Connect Core §5.3); empty where the server has none.
 	UserinfoEndpoint string `toml:"userinfo_endpoint,omitempty"`
 	// RevocationEndpoint ends a session (RFC 7009); empty where the server has none.
@@ -48,7 +56,7 @@ type Profile struct {
 	// 127.0.0.1.
 	Redirect string `toml:"redirect,omitempty"`
 	// Discovered means that the server is known by its issuer, whose metadata named the endpoints. It matters for
-	// assertions alone.
+	// assertions, and where endpoints are named beside it.
 	Discovered bool `toml:"discovered,omitempty"`
 	// AssertionAudience is the aud of the assertions that the profile signs: "issuer", "endpoint" (the token endpoint),
 	// "called" (the one that a request goes to) or a URI. Empty means the preset's; without one the issuer for a client
@@ -67,6 +75,11 @@ type Profile struct {
 	Header string  `toml:"header,omitempty"`
 	Prefix *string `toml:"prefix,omitempty"`
 
+	// SessionIdle and SessionAbsolute are how long a session lives without a renewal, and at all, in seconds; 0 means
+	// what the preset or the server says. KeepSession renews an unused session before its idle end.
+	SessionIdle     int64 `toml:"session_idle,omitempty"`
+	SessionAbsolute int64 `toml:"session_absolute,omitempty"`
+	KeepSession     *bool `toml:"keep_session,omitempty"`
 	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used.
 	// Left out, the preset says it, or what APIs refuse.
 	RefreshEndsTokens *bool `toml:"refresh_ends_tokens,omitempty"`

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
@@ -15,6 +16,12 @@ const (
 	BasicForm = "form"
 )
 
+// The values of [Profile.PAR].
+const (
+	PARAlways = "always"
+	PARNever  = "never"
+)
+
 // Server returns the profile's authorization server and the origins that may be sent its tokens.
 func (p Profile) Server() (grant.Server, []string, error) {
 	if p.Provider != "" {
@@ -25,8 +32,7 @@ func (p Profile) Server() (grant.Server, []string, error) {
 	}
 	s := grant.Server{
 		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth),
-		Userinfo: p.UserinfoEndpoint, RevocationEndpoint: p.RevocationEndpoint, ByIssuer: p.Discovered,
-		IntrospectionEndpoint: p.IntrospectionEndpoint,
+		IntrospectionEndpoint: p.IntrospectionEndpoint, ByIssuer: p.Discovered,
 	}
 	p.Adjust(&s)
 	return s, p.Resources, s.Check()
@@ -76,8 +82,23 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 func (p Profile) Adjust(s *grant.Server) {
 	p.header(s)
 	s.StrictScope = p.StrictScope
-	if p.Redirect != "" {
-		s.Redirect = p.Redirect
+	for _, f := range []struct {
+		to   *string
+		said string
+	}{
+		{&s.Redirect, p.Redirect}, {&s.AuthorizeEndpoint, p.AuthorizationEndpoint},
+		{&s.DeviceEndpoint, p.DeviceEndpoint}, {&s.PAREndpoint, p.PAREndpoint},
+		{&s.RevocationEndpoint, p.RevocationEndpoint}, {&s.Userinfo, p.UserinfoEndpoint},
+	} {
+		if f.said != "" {
+			*f.to = f.said
+		}
+	}
+	switch p.PAR {
+	case PARAlways:
+		s.RequirePAR = true
+	case PARNever:
+		s.PAREndpoint, s.RequirePAR = "", false
 	}
 	if p.Basic != "" {
 		s.PlainBasic = p.Basic == BasicRaw
@@ -85,8 +106,24 @@ func (p Profile) Adjust(s *grant.Server) {
 	if p.AssertionAudience != "" {
 		s.AssertionAudience = grant.Audience(p.AssertionAudience)
 	}
-	if p.RefreshEndsTokens != nil && p.Kind().Session() {
+	if p.Kind().Session() {
+		p.session(s)
+	}
+}
+
+// session sets what the profile says of its session.
+func (p Profile) session(s *grant.Server) {
+	if p.RefreshEndsTokens != nil {
 		s.RefreshEndsTokens = p.RefreshEndsTokens
+	}
+	if p.SessionIdle > 0 {
+		s.SessionIdle = time.Duration(p.SessionIdle) * time.Second
+	}
+	if p.SessionAbsolute > 0 {
+		s.SessionAbsolute = time.Duration(p.SessionAbsolute) * time.Second
+	}
+	if p.KeepSession != nil {
+		s.KeepSession = *p.KeepSession
 	}
 }
 

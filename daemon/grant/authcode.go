@@ -38,12 +38,12 @@ type Authorization struct {
 const scopeOpenID = "openid"
 
 // StartAuthCode makes an authorization request whose answer comes to redirectURI. It sends nothing, unless the server
-// requires pushed authorization requests (RFC 9126). req is completed by the server's defaults. The error is as
+// takes pushed authorization requests (RFC 9126). req is completed by the server's defaults. The error is as
 // [Endpoint.ClientCredentials]'s, or [ErrNotOffered].
 func (e *Endpoint) StartAuthCode(ctx context.Context, item keystore.Item, req Request,
 	redirectURI string) (*Authorization, error) {
 	s := e.server
-	if s.AuthorizeEndpoint == "" {
+	if s.AuthorizeEndpoint == "" || s.RequirePAR && s.PAREndpoint == "" {
 		return nil, ErrNotOffered
 	}
 	// The page issues a code for the token endpoint: both must belong to the server that the credential is for.
@@ -65,7 +65,7 @@ func (e *Endpoint) StartAuthCode(ctx context.Context, item keystore.Item, req Re
 	for _, name := range slices.Sorted(maps.Keys(s.AuthorizeParams)) {
 		params = params.add(name, s.AuthorizeParams[name])
 	}
-	if s.RequirePAR {
+	if s.PAREndpoint != "" { // RFC 9126 §6: a client may have to, without a word about it in the server's metadata
 		var err error
 		if params, err = e.push(ctx, item, params); err != nil {
 			return nil, err

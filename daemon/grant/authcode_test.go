@@ -53,7 +53,9 @@ func TestAuthCode(t *testing.T) {
 						change(o)
 					}
 				})
-				server.RequirePAR = change != nil
+				if change == nil {
+					server.PAREndpoint = ""
+				}
 				id := "web"
 				if method == grant.None {
 					id = publicID
@@ -320,7 +322,6 @@ func TestRedirectFaults(t *testing.T) {
 
 func TestPushedRequestRefused(t *testing.T) {
 	box, server := generic(t, grant.None, func(o *sandbox.Options) { o.RequirePAR = true })
-	server.RequirePAR = true
 	e, item := endpoint(server), server.NewItem(publicID, grant.ByAuthorizationCode)
 	for name, c := range map[string]struct {
 		fault sandbox.Fault
@@ -339,7 +340,7 @@ func TestPushedRequestRefused(t *testing.T) {
 		}
 	}
 	// Without pushing, such a server sends the person back with an error.
-	server.RequirePAR = false
+	server.PAREndpoint, server.RequirePAR = "", false
 	a := startAuthCode(t, endpoint(server), item, grant.Request{})
 	_, err := a.ParseRedirect(browse(t, a.URL))
 	wantClass(t, err, grant.Misconfigured)

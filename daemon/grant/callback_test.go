@@ -114,6 +114,7 @@ func visit(t *testing.T, method, address string, header ...string) (int, string)
 // The whole way with a browser that does what a browser does: a prefetch, the answer, its favicon.
 func TestReceiver(t *testing.T) {
 	_, server := generic(t, grant.None, nil)
+	server.PAREndpoint = "" // the address shows the state
 	e, item := endpoint(server), server.NewItem(publicID, grant.ByAuthorizationCode)
 	w := wait(t, e, item, "")
 	back := browse(t, w.a.URL)

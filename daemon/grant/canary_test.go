@@ -154,7 +154,7 @@ func trySessions(t *testing.T, server grant.Server, item keystore.Item) (results
 	}
 	key, err := endpoint(server).KeyLogin(t.Context(), alice, secret(canaryPassword))
 	results = append(results, key, err)
-	server.RequirePAR = false
+	server.PAREndpoint, server.RequirePAR = "", false
 	a, err := endpoint(server).StartAuthCode(t.Context(), item, grant.Request{}, redirectURI)
 	if err != nil {
 		t.Fatal(err)

@@ -119,6 +119,10 @@ type Server struct {
 	// Redirect is the loopback redirect URI that the client was registered with; empty means 127.0.0.1, any port,
 	// /callback.
 	Redirect string
+	// SessionIdle is how long a session lives without a use of its refresh token, SessionAbsolute how long whatever is
+	// done; 0 where that is not known. KeepSession renews an unused session before its idle end.
+	SessionIdle, SessionAbsolute time.Duration `json:",omitempty"`
+	KeepSession                  bool          `json:",omitempty"`
 	// IntrospectionEndpoint is RFC 7662's; empty where the server has none.
 	IntrospectionEndpoint string `json:",omitempty"`
 	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used;
@@ -229,8 +233,6 @@ func (s Server) Check() error {
 		return fmt.Errorf("client authentication %q is not one of %s", s.RefreshAuth, Methods())
 	case s.Apps != nil && s.Apps.FirstToken != BasicGET && s.Apps.FirstToken != PasswordGrant:
 		return fmt.Errorf("first token %q is not one of %s, %s", s.Apps.FirstToken, BasicGET, PasswordGrant)
-	case s.RequirePAR && s.PAREndpoint == "":
-		return fmt.Errorf("the server wants pushed authorization requests, but names no endpoint for them")
 	}
 	if err := s.AssertionAudience.Check(); err != nil {
 		return err

@@ -63,6 +63,10 @@ func (l *Login) agreeOnHosts(p *config.Profile, discovered *grant.Server) error 
 	if discovered != nil && !l.kind.Session() && !known(whose) {
 		p.UserinfoEndpoint, server.Userinfo = "", "" // it would say who a machine is: not worth a question
 	}
+	if at := (use{origin: origin.OfEndpoint(server.PAREndpoint)}); discovered != nil && !server.RequirePAR &&
+		at.origin != home && !known(at) {
+		discovered.PAREndpoint, server.PAREndpoint = "", "" // nor is what the server can do without
+	}
 	uses := l.usesOf(server)
 	if err := l.refuseUnusedTrust(uses); err != nil {
 		return err
@@ -182,7 +186,8 @@ func (l *Login) agreedOrigins(server grant.Server, home string, preset bool) (ag
 		}
 		agreed = append(agreed, o)
 	}
-	named := []string{q.Issuer, q.TokenURL, q.AuthServer}
+	named := []string{q.Issuer, q.TokenURL, q.AuthServer, q.AuthorizationEndpoint, q.DeviceEndpoint, q.PAREndpoint,
+		q.RevocationEndpoint, q.UserinfoEndpoint}
 	if l.importing != "" { // they are a file's word
 		named = slices.Clone(l.trusted)
 	}

@@ -56,15 +56,11 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		Name: q.Profile, Provider: q.Provider, AuthServer: q.AuthServer, Grant: q.Grant, ClientAuth: q.ClientAuth,
 		Scope: strings.Join(strings.Fields(q.Scope), " "), Audience: q.Audience, Header: q.Header, Prefix: q.Prefix,
 		Redirect: q.Redirect, AssertionAudience: q.AssertionAudience, Basic: q.Basic,
+		AuthorizationEndpoint: q.AuthorizationEndpoint, DeviceEndpoint: q.DeviceEndpoint, PAREndpoint: q.PAREndpoint,
+		RevocationEndpoint: q.RevocationEndpoint, UserinfoEndpoint: q.UserinfoEndpoint, PAR: q.PAR,
 	}
-	if q.Basic != "" && q.Basic != config.BasicRaw && q.Basic != config.BasicForm {
-		return p, nil, protocol.InvalidParams("--basic is %s or %s", config.BasicRaw, config.BasicForm)
-	}
-	if err := grant.Audience(q.AssertionAudience).Check(); err != nil {
-		return p, nil, protocol.InvalidParams("--assertion-audience: %s", err)
-	}
-	if q.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(q.Grant)) {
-		return p, nil, protocol.InvalidParams("there is no grant %q; there are %s", q.Grant, grant.Kinds())
+	if err := checkWords(q); err != nil {
+		return p, nil, err
 	}
 	named := 0
 	for _, s := range []string{q.Provider, q.Issuer, q.TokenURL} {
@@ -88,6 +84,14 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 	case named == 0:
 		p = merged(was.Profile, p)
 	}
+	if named > 0 && p.Grant == "" && p.Provider == "" { // an endpoint says which grant it is for
+		switch {
+		case q.DeviceEndpoint != "" && (q.AuthorizationEndpoint == "" || q.NoBrowser):
+			p.Grant = string(grant.ByDeviceCode)
+		case q.AuthorizationEndpoint != "":
+			p.Grant = string(grant.ByAuthorizationCode)
+		}
+	}
 	switch {
 	case p.Provider != "":
 		return l.fromProvider(p)
@@ -95,11 +99,39 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		return l.discover(p, q.Issuer)
 	case q.TokenURL != "":
 		return l.fromTokenURL(p)
-	case p.Kind().Interactive(): // the configuration does not keep where a person signs in
-		return l.discover(p, p.Issuer)
+	case p.Kind().Interactive() && (p.Discovered || !byHand(p)):
+		return l.discover(p, p.Issuer) // the configuration does not keep where a person signs in
 	}
 	l.kind = p.Kind()
 	return p, nil, nil
+}
+
+// checkWords refuses a parameter whose value is none of its words.
+func checkWords(q protocol.LoginParams) error {
+	for _, w := range []struct {
+		flag, said string
+		words      []string
+	}{
+		{"basic", q.Basic, []string{config.BasicRaw, config.BasicForm}},
+		{"par", q.PAR, []string{config.PARAlways, config.PARNever}},
+	} {
+		if w.said != "" && !slices.Contains(w.words, w.said) {
+			return protocol.InvalidParams("--%s is %s", w.flag, strings.Join(w.words, " or "))
+		}
+	}
+	if err := grant.Audience(q.AssertionAudience).Check(); err != nil {
+		return protocol.InvalidParams("--assertion-audience: %s", err)
+	}
+	if q.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(q.Grant)) {
+		return protocol.InvalidParams("there is no grant %q; there are %s", q.Grant, grant.Kinds())
+	}
+	return nil
+}
+
+// byHand reports whether the configuration keeps where a person signs in.
+func byHand(p config.Profile) bool {
+	return p.Kind() == grant.ByDeviceCode && p.DeviceEndpoint != "" ||
+		p.Kind() == grant.ByAuthorizationCode && p.AuthorizationEndpoint != ""
 }
 
 // merged is a profile as it was with what a new login says of it.
@@ -109,6 +141,9 @@ func merged(was, now config.Profile) config.Profile {
 		{&was.Scope, &now.Scope},
 		{&was.Audience, &now.Audience}, {&was.Header, &now.Header}, {&was.Redirect, &now.Redirect},
 		{&was.AssertionAudience, &now.AssertionAudience}, {&was.Basic, &now.Basic},
+		{&was.AuthorizationEndpoint, &now.AuthorizationEndpoint}, {&was.DeviceEndpoint, &now.DeviceEndpoint},
+		{&was.PAREndpoint, &now.PAREndpoint}, {&was.PAR, &now.PAR},
+		{&was.RevocationEndpoint, &now.RevocationEndpoint}, {&was.UserinfoEndpoint, &now.UserinfoEndpoint},
 	} {
 		if *f.new != "" {
 			*f.old = *f.new
@@ -230,9 +265,17 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 		l.kind = grant.ByClientCredentials
 	}
 	p.Issuer, p.TokenEndpoint, p.ClientAuth = found.Issuer, found.TokenEndpoint, string(found.ClientAuth)
-	p.UserinfoEndpoint, p.RevocationEndpoint, p.IntrospectionEndpoint = found.Userinfo, "", ""
+	p.IntrospectionEndpoint = ""
+	if l.params.UserinfoEndpoint == "" {
+		p.UserinfoEndpoint = found.Userinfo
+	}
+	if l.params.RevocationEndpoint == "" {
+		p.RevocationEndpoint = ""
+	}
 	if l.kind.Session() {
-		p.RevocationEndpoint = found.RevocationEndpoint
+		if l.params.RevocationEndpoint == "" {
+			p.RevocationEndpoint = found.RevocationEndpoint
+		}
 		if origin.Of(found.IntrospectionEndpoint) == origin.Of(found.TokenEndpoint) { // not worth a question
 			p.IntrospectionEndpoint = found.IntrospectionEndpoint
 		}
@@ -242,7 +285,7 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 	}
 	// A profile from before that says nothing keeps the audience that it had.
 	if method := grant.Method(p.ClientAuth); l.params.Issuer != "" {
-		p.Discovered = method.Signs() || l.kind == grant.ByJWTBearer
+		p.Discovered = method.Signs() || l.kind == grant.ByJWTBearer || byHand(p)
 	}
 	found.ByIssuer = p.Discovered
 	p.Adjust(&found.Server)

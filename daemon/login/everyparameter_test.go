@@ -63,13 +63,29 @@ var givenFields = map[string]struct {
 		shows: "key_alg=ES256"},
 	"KeyID": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.KeyID = "given-kid" },
 		shows: "key_id=given-kid"},
+	"AuthorizationEndpoint": {set: func(h *harness, p *protocol.LoginParams, _ string) {
+		p.AuthorizationEndpoint = h.server.URL() + "/authorize?x=given-authorize"
+	}, shows: "given-authorize"},
+	"DeviceEndpoint": {set: func(h *harness, p *protocol.LoginParams, _ string) {
+		p.DeviceEndpoint = h.server.URL() + "/given-device"
+	}, shows: "given-device"},
+	"PAREndpoint": {set: func(h *harness, p *protocol.LoginParams, _ string) {
+		p.PAREndpoint = h.server.URL() + "/given-par"
+	}, shows: "given-par"},
+	"RevocationEndpoint": {set: func(h *harness, p *protocol.LoginParams, _ string) {
+		p.RevocationEndpoint = h.server.URL() + "/given-revoke"
+	}, shows: "given-revoke"},
+	"UserinfoEndpoint": {set: func(h *harness, p *protocol.LoginParams, _ string) {
+		p.UserinfoEndpoint = h.server.URL() + "/given-me"
+	}, shows: "given-me"},
+	"PAR":   {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.PAR = "never" }, shows: "par = 'never'"},
 	"Basic": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Basic = "raw" }, shows: "basic = 'raw'"},
 	"AssertionAudience": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.AssertionAudience = "endpoint" },
 		shows: "assertion_audience = 'endpoint'"},
 	"Subject": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Subject = person },
 		shows: "subject=" + person},
 	"Redirect": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Redirect = "http://127.0.0.1/given" },
-		shows: "%2Fgiven"},
+		shows: "%2Fgiven|redirect = 'http://127.0.0.1/given'"},
 	"NoBrowser": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.NoBrowser = true }, shows: "prompt"},
 	"Header": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Header = "X-Given" },
 		shows: "X-Given"},
@@ -152,18 +168,27 @@ func givenSession(auth, kind, id string) givenWay {
 const (
 	noOwnKeyFields = "Basic Key Certificate KeyAlg KeyID Subject "
 	noKeyFields    = noOwnKeyFields + "AssertionAudience "
+
+	noBrowserFields = "AuthorizationEndpoint PAREndpoint PAR "
+	noSessionFields = noBrowserFields + "DeviceEndpoint RevocationEndpoint "
 )
 
 // givenWays :: kind → how it is done
 func givenWays() map[grant.Kind]givenWay {
 	device := givenSession("none", "device_code", "app")
-	device.refused = noKeyFields + "AuthServer Username Redirect NewClient Secret"
+	device.refused = noKeyFields + noBrowserFields + "AuthServer Username Redirect NewClient Secret"
 	browser := givenSession("none", "authorization_code", "app")
-	browser.refused = noKeyFields + "AuthServer Username NewClient Secret"
+	browser.refused = noKeyFields + "DeviceEndpoint AuthServer Username NewClient Secret"
 	exchange := givenSession("client_secret_post", "token_exchange", "machine")
-	exchange.refused = noKeyFields + "AuthServer Username Redirect NoBrowser NewClient"
+	exchange.refused = noKeyFields + noBrowserFields + "DeviceEndpoint AuthServer Username Redirect NoBrowser NewClient"
 	machine := givenSession("client_secret_post", "", "machine")
-	machine.refused = exchange.refused
+	machine.refused = exchange.refused + " RevocationEndpoint"
+	session := machine.asked
+	machine.asked = func(h *harness, key string) protocol.LoginParams {
+		p := session(h, key)
+		p.Grant = "client_credentials" // else an endpoint would say another one
+		return p
+	}
 	machine.item = func(h *harness, _ keystore.Secret) keystore.Item {
 		i := h.itemFor("machine", "client_secret_post", "")
 		i.ClientSecret = keystore.SecretString(clientSecret)
@@ -183,7 +208,7 @@ func givenWays() map[grant.Kind]givenWay {
 				i.PrivateKey = key.Clone()
 				return i
 			},
-			refused: "AuthServer Basic Username Certificate Redirect NoBrowser NewClient Secret",
+			refused: noSessionFields + "AuthServer Basic Username Certificate Redirect NoBrowser NewClient Secret",
 		},
 		grant.ByAppCredentials: {
 			asked: func(h *harness, _ string) protocol.LoginParams {
@@ -198,7 +223,7 @@ func givenWays() map[grant.Kind]givenWay {
 					ClientID:   "machine", ClientSecret: keystore.SecretString(clientSecret), Username: person,
 				}
 			},
-			refused:  noOwnKeyFields + "ClientID Redirect NoBrowser",
+			refused:  noSessionFields + noOwnKeyFields + "ClientID Redirect NoBrowser",
 			existing: "-ClientID +Username",
 		},
 		grant.ByAPIKey: {
@@ -207,7 +232,7 @@ func givenWays() map[grant.Kind]givenWay {
 			},
 			config:  func(h *harness) string { return h.presetConfig("planet-key") },
 			item:    func(h *harness, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
-			refused: noKeyFields + "ClientAuth ClientID Username Redirect NoBrowser Scope Audience NewClient",
+			refused: noSessionFields + noKeyFields + "ClientAuth ClientID Username Redirect NoBrowser Scope Audience NewClient",
 		},
 		grant.ByKeyLogin: {
 			asked: func(h *harness, _ string) protocol.LoginParams {
@@ -216,7 +241,7 @@ func givenWays() map[grant.Kind]givenWay {
 			},
 			config:   func(h *harness) string { return h.presetConfig("planet-legacy") },
 			item:     func(h *harness, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
-			refused:  noKeyFields + "ClientAuth ClientID Redirect NoBrowser Scope Audience NewClient",
+			refused:  noSessionFields + noKeyFields + "ClientAuth ClientID Redirect NoBrowser Scope Audience NewClient",
 			existing: "+Username",
 		},
 	}

@@ -149,6 +149,9 @@ func TestACodeIsPresentedOnce(t *testing.T) {
 			var said []string
 			p := protocol.LoginParams{Profile: "p", Issuer: h.server.URL(), ClientID: "odd",
 				ClientAuth: "client_secret_basic", Grant: "authorization_code"}
+			if !pushed {
+				p.PAR = "never"
+			}
 			_, err := h.login(t.Context(), p, h.typing(t, oddSecret, &said))
 			if n := h.posts(h.server.TokenPath()); n != 1 {
 				t.Errorf("%d requests with a code", n)
@@ -174,9 +177,9 @@ func TestACodeIsPresentedOnce(t *testing.T) {
 func typedWords(t *testing.T, command string) protocol.LoginParams {
 	t.Helper()
 	plain, raw := strings.CutSuffix(command, " --basic raw")
-	p := typed(t, plain)
+	p := typed(t, strings.Replace(plain, " --par never", "", 1))
 	if raw {
-		p.Basic = "raw"
+		p.Basic, p.PAR = "raw", "never"
 	}
 	return p
 }

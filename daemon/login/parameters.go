@@ -29,7 +29,13 @@ var parameters = []parameter{
 	{field: "Issuer", flag: "issuer"},
 	{field: "TokenURL", flag: "token-url"},
 	{field: "AuthServer", flag: "auth-server"},
+	{"AuthorizationEndpoint", "authorization-endpoint", (*Login).noRedirect},
+	{"DeviceEndpoint", "device-endpoint", (*Login).noDevice},
+	{"PAREndpoint", "par-endpoint", (*Login).noRedirect},
+	{"RevocationEndpoint", "revocation-endpoint", (*Login).noSession},
+	{field: "UserinfoEndpoint", flag: "userinfo-endpoint"},
 	{field: "Grant", flag: "grant"},
+	{"PAR", "par", (*Login).noRedirect},
 	{"ClientAuth", "client-auth", (*Login).noClientAuth},
 	{"Basic", "basic", (*Login).noBasic},
 	{"ClientID", "client-id", (*Login).noClientID},
@@ -228,6 +234,20 @@ func (l *Login) noRedirect() string {
 		l.kind)
 }
 
+func (l *Login) noDevice() string {
+	if l.kind == grant.ByDeviceCode {
+		return ""
+	}
+	return fmt.Sprintf("only a sign-in by %s begins there, and this is %s", grant.ByDeviceCode, l.kind)
+}
+
+func (l *Login) noSession() string {
+	if l.kind.Session() {
+		return ""
+	}
+	return fmt.Sprintf("a %s sign-in has no session that could be revoked", l.kind)
+}
+
 func (l *Login) noPage() string {
 	if l.kind.Interactive() {
 		return ""
@@ -286,7 +306,7 @@ func (l *Login) refuseImpossible() error {
 	s := l.server()
 	secret := s.ClientAuth == grant.ClientSecretBasic || s.ClientAuth == grant.ClientSecretPost ||
 		s.ClientAuth == grant.ClientSecretJWT
-	missing := ""
+	missing, flag := "", ""
 	switch l.kind {
 	case grant.ByClientCredentials, grant.ByAppCredentials:
 		if s.ClientAuth == grant.None || l.kind == grant.ByAppCredentials && !secret {
@@ -297,11 +317,14 @@ func (l *Login) refuseImpossible() error {
 		}
 	case grant.ByDeviceCode:
 		if s.DeviceEndpoint == "" {
-			missing = "device authorization endpoint"
+			missing, flag = "device authorization endpoint", "--device-endpoint URL"
 		}
 	case grant.ByAuthorizationCode:
-		if s.AuthorizeEndpoint == "" {
-			missing = "authorization endpoint"
+		switch {
+		case s.AuthorizeEndpoint == "":
+			missing, flag = "authorization endpoint", "--authorization-endpoint URL"
+		case s.RequirePAR && s.PAREndpoint == "":
+			missing, flag = "endpoint for pushed authorization requests", "--par-endpoint URL"
 		}
 	case grant.ByKeyLogin:
 		if s.KeyLogin == "" {
@@ -317,6 +340,9 @@ func (l *Login) refuseImpossible() error {
 	}
 	e := protocol.InvalidParams("--grant %s cannot be used here: groat knows no %s of %s", l.kind, missing, s.Issuer)
 	e.Data = &protocol.ErrorData{Hint: "groat login"}
+	if flag != "" {
+		e.Data.Hint = l.tryAgain(flag)
+	}
 	return e
 }
 

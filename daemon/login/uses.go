@@ -52,9 +52,7 @@ func (l *Login) usesOf(s grant.Server) (all []use) {
 	switch l.kind {
 	case grant.ByAuthorizationCode:
 		add(s.AuthorizeEndpoint, true, signInPage)
-		if s.RequirePAR {
-			add(s.PAREndpoint, true, signInRequest, client)
-		}
+		add(s.PAREndpoint, true, signInRequest, client)
 		add(s.TokenEndpoint, true, "the sign-in's code")
 	case grant.ByDeviceCode:
 		add(s.DeviceEndpoint, true, signInRequest, client)

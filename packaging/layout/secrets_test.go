@@ -77,6 +77,8 @@ var noSecret = map[string]string{
 	"protocol.LoginParams.TokenURL":                     "an address",
 	"protocol.LoginParams.AssertionAudience":            "a name",
 	"daemon/config.Profile.AssertionAudience":           "a name",
+	"daemon/config.Profile.AuthorizationEndpoint":       "an address",
+	"protocol.LoginParams.AuthorizationEndpoint":        "an address",
 	"protocol.LoginResult.Keystore":                     "a word",
 	"protocol.KeystoreParams.Key":                       "a word for where the key is",
 	"protocol.KeystoreResult.Key":                       "a word for where the key is",
