@@ -114,6 +114,7 @@ func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 		}
 	}
 	s.RequirePAR = string(body["require_pushed_authorization_requests"]) == "true"
+	s.DPoP = len(body.list("dpop_signing_alg_values_supported")) > 0
 	s.IssInRedirect = string(body["authorization_response_iss_parameter_supported"]) == "true"
 	s.AssertionAlgs = body.list("token_endpoint_auth_signing_alg_values_supported")
 	if slices.Contains(body.list("scopes_supported"), offlineAccess) {

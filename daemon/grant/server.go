@@ -90,6 +90,8 @@ type Server struct {
 	ScopeInAssertion bool
 	// WiderScope accepts a token with more scope than was asked for, where a server always adds its own defaults.
 	WiderScope bool
+	// DPoP means that the server can bind tokens to a key (RFC 9449 §5.1), which groat does not have.
+	DPoP bool
 	// StrictScope refuses a token with more scope than was asked for.
 	StrictScope bool
 
