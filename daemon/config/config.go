@@ -65,6 +65,8 @@ type Profile struct {
 	// Scope and Audience are requested where a caller names none.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`
+	// TokenChars is "visible" where the profile takes access tokens with characters that RFC 6750 §2.1 does not allow.
+	TokenChars string `toml:"token_chars,omitempty"`
 	// StrictScope refuses a token that may do more than Scope asked for.
 	StrictScope bool `toml:"strict_scope,omitempty"`
 	// Resources are the origins of APIs that a helper may send a token of this profile to, instead of the preset's own.

@@ -81,7 +81,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 // Adjust changes a server, as a preset or its metadata describes it, to what the profile says.
 func (p Profile) Adjust(s *grant.Server) {
 	p.header(s)
-	s.StrictScope = p.StrictScope
+	s.StrictScope, s.TokenChars = p.StrictScope, p.TokenChars
 	for _, f := range []struct {
 		to   *string
 		said string

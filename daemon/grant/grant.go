@@ -34,6 +34,9 @@ type Request struct {
 // Token is one access token. It is immutable.
 type Token struct {
 	Access keystore.Secret
+	// Visible is set where Access is no b64token (RFC 6750 §2.1), but made of visible ASCII without quotes, backslash,
+	// backtick and dollar sign.
+	Visible bool
 	// Type is "Bearer" in this spelling, whatever the server's was; empty for an API key.
 	Type string
 	// TypeAssumed is set where the answer lacked the token type that RFC 6749 §5.1 requires.

@@ -167,7 +167,12 @@ func TestParseToken(t *testing.T) {
 		{name: "C20 quote", body: `{"access_token":"a\"b"}`, class: Malformed},
 		{name: "C20 not ASCII", body: `{"access_token":"é"}`, class: Malformed},
 		{name: "C20 padding only", body: `{"access_token":"=="}`, class: Malformed},
-		{name: "C20 padding inside", body: `{"access_token":"a=b"}`, class: Malformed},
+		{name: "C20 padding inside", body: `{"access_token":"a=b"}`},
+		{name: "C20 Salesforce", body: `{"access_token":"00D!AQ|x:y"}`},
+		{name: "C20 a dollar sign", body: `{"access_token":"a$b"}`, class: Malformed},
+		{name: "C20 a backtick", body: "{\"access_token\":\"a`b\"}", class: Malformed},
+		{name: "C20 an apostrophe", body: `{"access_token":"a'b"}`, class: Malformed},
+		{name: "C20 a backslash", body: `{"access_token":"a\\b"}`, class: Malformed},
 		{name: "C20 every character", body: `{"access_token":"azAZ09-._~+/=="}`},
 		{name: "C20 escaped but allowed", body: `{"access_token":"\u0061\/b"}`},
 		{name: "C20 16 KiB", body: `{"access_token":"` + long + `"}`},
@@ -235,7 +240,7 @@ func FuzzParseTokenNeverGivesAnUnsafeToken(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !IsB64Token([]byte(got.Access.Reveal())) || got.Lifetime <= 0 || got.Lifetime > lifetimeMost {
+		if !IsVisibleToken([]byte(got.Access.Reveal())) || got.Visible == IsB64Token([]byte(got.Access.Reveal())) || got.Lifetime <= 0 || got.Lifetime > lifetimeMost {
 			t.Errorf("%q, %v", got.Access.Reveal(), got.Lifetime)
 		}
 	})

@@ -371,7 +371,7 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 		return Token{}, err
 	}
 	var e record
-	if json.Unmarshal(text, &e) != nil || !grant.IsB64Token(access) {
+	if json.Unmarshal(text, &e) != nil || !grant.IsVisibleToken(access) {
 		return Token{}, ErrBroken
 	}
 	for _, d := range []time.Duration{e.Age, e.Lifetime, e.RenewIn, e.Unused, e.MaxMinTTL} {
@@ -387,7 +387,7 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 		Profile: e.Profile, Scope: e.Scope, Audience: e.Audience,
 		Renew: now.Boot + e.RenewIn, Used: now.Boot - max(e.Unused, 0), MaxMinTTL: max(e.MaxMinTTL, 0),
 		Token: grant.Token{
-			Access: keystore.NewSecret(access), Type: "Bearer", TypeAssumed: e.TypeAssumed, Scope: e.Granted,
+			Access: keystore.NewSecret(access), Visible: !grant.IsB64Token(access), Type: "Bearer", TypeAssumed: e.TypeAssumed, Scope: e.Granted,
 			Sent: clock.Instant{Wall: now.Wall.Add(sent - now.Boot), Boot: sent}, Lifetime: e.Lifetime,
 			LifetimeAssumed: e.LifetimeAssumed, Last: e.Last,
 			Destinations: e.Sealed,

@@ -48,6 +48,9 @@ func (l *Login) run() (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, err
 	}
 	defer item.Wipe()
+	if err := l.agreeOnChars(token); err != nil {
+		return protocol.LoginResult{}, err
+	}
 	return l.storeSignIn(item, token, existing)
 }
 
@@ -152,6 +155,9 @@ func (l *Login) finish(item keystore.Item, t grant.Token, outcome string) (proto
 	}
 	if outcome == protocol.SignedIn {
 		t.Destinations = l.profile.Endpoint.DestinationsOf(item)
+	}
+	if err := l.profile.Endpoint.Server().CheckToken(t); err != nil {
+		return protocol.LoginResult{}, err
 	}
 	// else the owner has just obtained t itself
 	if l.saved || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed {
