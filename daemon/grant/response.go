@@ -45,7 +45,8 @@ func parseToken(a Answer, sent clock.Instant, asked []string, rule scopeRule) (T
 			Reason: "granted a wider scope than was asked for: also " + quoted(strings.Join(wider, " "))}
 	}
 	return Token{
-		Access: access, Visible: !IsB64Token([]byte(access.Reveal())), Type: "Bearer", TypeAssumed: assumedType, Scope: strings.Join(granted, " "), Wider: wider,
+		Access: access, Visible: !IsB64Token([]byte(access.Reveal())), Type: "Bearer", TypeAssumed: assumedType,
+		Scope: strings.Join(granted, " "), Wider: wider,
 		Sent: sent, Lifetime: life, LifetimeAssumed: assumed, Hold: quotaWait(a),
 	}, nil
 }
@@ -125,14 +126,14 @@ func IsVisibleToken(b []byte) bool {
 // ErrTokenChars: the token has characters that the profile does not take.
 var ErrTokenChars = errors.New("the access token has characters that RFC 6750 does not allow")
 
-// CheckToken returns an error that wraps [ErrTokenChars] where a token is [Token.Visible] and its profile has not agreed
-// to such tokens. The error is an [*Error].
+// CheckToken returns an error that wraps [ErrTokenChars] where a token is [Token.Visible] and its profile has not
+// agreed to such tokens. The error is an [*Error].
 func (s Server) CheckToken(t Token) error {
 	if !t.Visible || s.TokenChars == VisibleChars {
 		return nil
 	}
-	e := &Error{Class: Misconfigured, Err: ErrTokenChars, Reason: "gave an access token with characters that RFC 6750 " +
-		"does not allow; token_chars = \"visible\" in the profile's file takes it"}
+	e := &Error{Class: Misconfigured, Err: ErrTokenChars, Reason: "gave an access token with characters that RFC " +
+		"6750 does not allow; token_chars = \"visible\" in the profile's file takes it"}
 	return e.withServer(s.TokenEndpoint)
 }
 

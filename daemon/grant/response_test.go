@@ -240,7 +240,8 @@ func FuzzParseTokenNeverGivesAnUnsafeToken(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !IsVisibleToken([]byte(got.Access.Reveal())) || got.Visible == IsB64Token([]byte(got.Access.Reveal())) || got.Lifetime <= 0 || got.Lifetime > lifetimeMost {
+		if !IsVisibleToken([]byte(got.Access.Reveal())) ||
+			got.Visible == IsB64Token([]byte(got.Access.Reveal())) || got.Lifetime <= 0 || got.Lifetime > lifetimeMost {
 			t.Errorf("%q, %v", got.Access.Reveal(), got.Lifetime)
 		}
 	})

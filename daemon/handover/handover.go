@@ -387,7 +387,8 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 		Profile: e.Profile, Scope: e.Scope, Audience: e.Audience,
 		Renew: now.Boot + e.RenewIn, Used: now.Boot - max(e.Unused, 0), MaxMinTTL: max(e.MaxMinTTL, 0),
 		Token: grant.Token{
-			Access: keystore.NewSecret(access), Visible: !grant.IsB64Token(access), Type: "Bearer", TypeAssumed: e.TypeAssumed, Scope: e.Granted,
+			Access: keystore.NewSecret(access), Visible: !grant.IsB64Token(access), Type: "Bearer",
+			TypeAssumed: e.TypeAssumed, Scope: e.Granted,
 			Sent: clock.Instant{Wall: now.Wall.Add(sent - now.Boot), Boot: sent}, Lifetime: e.Lifetime,
 			LifetimeAssumed: e.LifetimeAssumed, Last: e.Last,
 			Destinations: e.Sealed,

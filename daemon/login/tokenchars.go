@@ -9,7 +9,8 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// agreeOnChars asks whether tokens with characters that RFC 6750 does not allow are taken, where the first one has such.
+// agreeOnChars asks whether tokens with characters that RFC 6750 does not allow are taken, where the first one has
+// such.
 func (l *Login) agreeOnChars(t grant.Token) error {
 	err := l.profile.Endpoint.Server().CheckToken(t)
 	if !errors.Is(err, grant.ErrTokenChars) {
@@ -17,8 +18,8 @@ func (l *Login) agreeOnChars(t grant.Token) error {
 	}
 	refusal := l.logins.Wire(err, l.params.Profile)
 	refusal.Data.Hint = Command(l.asked) + " (on a terminal, where groat can ask)"
-	if err := l.confirm(fmt.Sprintf("The access tokens of %s have characters that RFC 6750 does not allow. groat would "+
-		"hand them out as a header and as JSON only, since they mean something to a shell. Take them?",
+	if err := l.confirm(fmt.Sprintf("The access tokens of %s have characters that RFC 6750 does not allow. groat "+
+		"would hand them out as a header and as JSON only, since they mean something to a shell. Take them?",
 		visible.Name(l.server().Issuer)), refusal); err != nil {
 		return err
 	}

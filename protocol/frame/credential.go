@@ -17,8 +17,9 @@ func ValidToken(s string) bool {
 	return s != ""
 }
 
-// ValidVisible reports whether s is made of visible ASCII without quotes, backslash, backtick and dollar sign. It is what
-// a token may be whose profile says token_chars = "visible"; it needs quoting wherever ; | & and the like mean something.
+// ValidVisible reports whether s is made of visible ASCII without quotes, backslash, backtick and dollar sign. It is
+// what a token may be whose profile says token_chars = "visible"; it needs quoting wherever ; | & and the like mean
+// something.
 func ValidVisible(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c > '~' || strings.IndexByte("\"'\\`$", c) >= 0 {
