@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"fmt"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -89,10 +88,8 @@ var headerName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]{0,64}$")
 // keys returns the names of a profile's keys.
 func keys() []string {
 	var names []string
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[Profile]()) {
-		if name, _, _ := strings.Cut(f.Tag.Get("toml"), ","); name != "-" {
-			names = append(names, name)
-		}
+	for _, k := range keyTable {
+		names = append(names, k.Name)
 	}
 	return names
 }
