@@ -215,7 +215,6 @@ func (s *subject) list(ctx context.Context) error {
 	}
 	type task struct {
 		into *times
-		runs int
 		do   func() error
 		took []time.Duration
 	}
