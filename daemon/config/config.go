@@ -49,8 +49,8 @@ type Profile struct {
 	Grant string `toml:"grant,omitempty"`
 	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); empty means the preset's.
 	ClientAuth string `toml:"client_auth,omitempty"`
-	// Basic is how id and secret stand in HTTP Basic: "form", encoded as RFC 6749 §2.3.1 requires, or "raw", as they are
-	// (RFC 7617). Empty means the preset's, without one "form".
+	// Basic is how id and secret stand in HTTP Basic: "form", encoded as RFC 6749 §2.3.1 requires, or "raw", as they
+	// are (RFC 7617). Empty means the preset's, without one "form".
 	Basic string `toml:"basic,omitempty"`
 	// Redirect is the loopback redirect URI that the client is registered with (RFC 8252 §7.3); empty means any port of
 	// 127.0.0.1.

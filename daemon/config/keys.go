@@ -133,12 +133,16 @@ func unknownKey(key string) error {
 // Reference returns the page of all keys, in Markdown.
 func Reference() string {
 	var b strings.Builder
-	b.WriteString("# The keys of a profile\n\n" +
-		"`groat login` writes a profile to `profiles.d/NAME.toml` in the configuration directory; a person may describe\n" +
-		"one in `config.toml`, as `[profiles.NAME]`. No key is secret. `groat profile show NAME` shows those of a\n" +
-		"profile, and `groat profile set NAME KEY VALUE` changes one; most are flags of `groat login` too, with `-` for\n" +
-		"`_`. Where a flag stands below, the sign-in decides: a credential belongs to its server and its way to sign in.\n\n" +
-		"This page is made from `daemon/config/keys.go` by its test.\n\n")
+	b.WriteString(`# The keys of a profile
+
+"groat login" writes a profile to profiles.d/NAME.toml in the configuration directory; a person may describe one in
+config.toml, as [profiles.NAME]. No key is secret. "groat profile show NAME" shows those of a profile, and
+"groat profile set NAME KEY VALUE" changes one; most are flags of "groat login" too, with "-" for "_". Where a flag
+stands below, the sign-in decides: a credential belongs to its server and its way to sign in.
+
+This page is made from daemon/config/keys.go by its test.
+
+`)
 	for _, k := range keyTable {
 		about := "- `" + k.Name + "`: " + k.About
 		if k.Login != "" {
