@@ -62,6 +62,11 @@ func (p Profile) check(text []byte) error {
 	if err := grant.Audience(p.AssertionAudience).Check(); err != nil {
 		return fail("assertion_audience", fmt.Sprintf("one of %s, or a URL", grant.Audiences()), "%s", err)
 	}
+	if p.ResourceIndicator != "" {
+		if err := grant.CheckResource(p.ResourceIndicator); err != nil {
+			return fail("resource_indicator", "https://api.example.com/, for example", "%s", err)
+		}
+	}
 	if !headerName.MatchString(p.Header) {
 		return fail("header", "a header is named like X-Api-Key", "%q cannot be a header's name", p.Header)
 	}

@@ -65,6 +65,10 @@ type Profile struct {
 	// Scope and Audience are requested where a caller names none.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`
+	// ResourceIndicator is the URI of the API that tokens are asked for (RFC 8707).
+	ResourceIndicator string `toml:"resource_indicator,omitempty"`
+	// WiderScope takes a token that may do more than Scope asked for without a word.
+	WiderScope bool `toml:"wider_scope,omitempty"`
 	// StrictScope refuses a token that may do more than Scope asked for.
 	StrictScope bool `toml:"strict_scope,omitempty"`
 	// Resources are the origins of APIs that a helper may send a token of this profile to, instead of the preset's own.

@@ -48,6 +48,8 @@ var keyTable = []Key{
 		"server, else the token endpoint.", ""},
 	{"scope", "The scopes that are asked for where a caller names none, separated by spaces.", ""},
 	{"audience", "The audience that is asked for where a caller names none.", ""},
+	{"resource_indicator", "The URI of the API that tokens are asked for (RFC 8707).", ""},
+	{"wider_scope", "`true`: a token that may do more than was asked for is taken without a word.", ""},
 	{"strict_scope", "`true`: a token that may do more than was asked for is refused.", ""},
 	{"resources", "The origins of APIs that a helper may send a token to, instead of the preset's.", "--api ORIGIN"},
 	{"header", "The name of the header field that an API key goes into.", ""},
