@@ -115,6 +115,10 @@ func New(o Options) (*Daemon, error) {
 	d.broker.Recorder = func(name string, all broker.Remembered) {
 		d.refusals.Record(name, d.profiles.Named(name).Fingerprint, all)
 	}
+	d.broker.SessionEnding = func(name string, ends time.Time) {
+		o.Log.Warn("a sign-in ends soon: sign in again before", zap.String("profile", name),
+			zap.Time("ends", ends), zap.String("next", "groat login "+name))
+	}
 	d.logins = login.New(login.Options{
 		Profiles: d.profiles, Broker: d.broker, Stores: &d.stores, Refusals: d.refusals,
 		Keystore: func() string { return d.keystoreStatus().Use },

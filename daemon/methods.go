@@ -50,9 +50,11 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	var r protocol.ProfilesResult
 	var err error
 	describe := func(p *profile.Profile) protocol.ProfileInfo {
+		b, _ := c.d.broker.Status(p.Name)
 		return protocol.ProfileInfo{
 			Profile: p.Name, Provider: p.Provider, Issuer: p.Endpoint.Server().Issuer,
-			Resources: append([]string{}, p.Origins...),
+			Resources:         append([]string{}, p.Origins...),
+			SessionIdleEndsAt: broker.UnixOf(b.Session.Idle), SessionEndsAt: broker.UnixOf(b.Session.Absolute),
 		}
 	}
 	r.Profiles, r.Next, err = status.Page(c.d.profiles.Snapshot(), pp.After, describe)

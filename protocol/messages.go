@@ -75,6 +75,10 @@ type ProfileStatus struct {
 	// that the profile has one token: "configured", "introspected" where the server said so of such a token, or
 	// "refused" where an API refused one; empty where it is not known to.
 	EndsEarlier string `json:"refresh_ends_tokens,omitempty"`
+	// SessionIdleEndsAt is until when the session lives if it is not renewed before, SessionEndsAt when it ends
+	// whatever is renewed: 0 where that is not known.
+	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
+	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
 	// Requests counts requests to the token endpoint since the daemon started.
 	Requests int64 `json:"requests"`
 	// Tokens is how many tokens (one a scope and audience) are held.
@@ -122,6 +126,9 @@ type ProfileInfo struct {
 	Provider  string   `json:"provider,omitempty"`
 	Issuer    string   `json:"issuer"`
 	Resources []string `json:"resources"`
+	// SessionIdleEndsAt and SessionEndsAt are as in [ProfileStatus].
+	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
+	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
 }
 
 // ProfileParams asks for the keys of a profile; with a Key it changes one. Without a Profile it asks which keys there

@@ -47,6 +47,9 @@ type TokenResult struct {
 	// Header is the whole header field to send: "Authorization: Bearer …", or what the provider's own scheme is.
 	// [TokenResult.Field] takes it apart.
 	Header string `json:"header"`
+	// SessionIdleEndsAt and SessionEndsAt are as in [ProfileStatus], as far as was known when the token came.
+	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
+	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
 	// Static is set for an API key, which is no access token: it has no type and does not expire, may hold any
 	// printable ASCII, and is to be sent as Header only.
 	Static bool `json:"static,omitempty"`

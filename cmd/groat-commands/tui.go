@@ -155,6 +155,9 @@ func textStatus(r *protocol.StatusResult, now time.Time) []byte {
 		if p.EndsEarlier != "" {
 			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), oneTokenWords(p))
 		}
+		if words := sessionWords(p, now); words != "" {
+			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), words)
+		}
 		if p.Message != "" {
 			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), sentence(p.Message))
 		}
@@ -188,6 +191,20 @@ func oneTokenWords(p protocol.ProfileStatus) string {
 	}
 	return "this server keeps one token a session (" + how + "): it is renewed late, and another scope needs a " +
 		"profile of its own"
+}
+
+// sessionWords says when the sign-in ends.
+func sessionWords(p protocol.ProfileStatus, now time.Time) string {
+	until := func(unix int64) string { return report.DurationWords(max(unix-now.Unix(), 0)) }
+	var words []string
+	if p.SessionEndsAt != 0 {
+		words = append(words, "the sign-in ends in "+until(p.SessionEndsAt)+", whatever is renewed: groat login "+
+			clean(p.Profile))
+	}
+	if at := p.SessionIdleEndsAt; at != 0 && at != p.SessionEndsAt {
+		words = append(words, "without a renewal it ends in "+until(at))
+	}
+	return strings.Join(words, "; ")
 }
 
 func tokenWords(p protocol.ProfileStatus) string {

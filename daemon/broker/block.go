@@ -60,10 +60,14 @@ const minRecordedWait = time.Minute
 type Remembered struct {
 	Blocks []Block
 	Ending Ending // what was learned of the server
+	// Session is how long the session lives.
+	Session SessionMemory
 }
 
 // Empty reports whether nothing is.
-func (r Remembered) Empty() bool { return len(r.Blocks) == 0 && r.Ending == EndingUnknown }
+func (r Remembered) Empty() bool {
+	return len(r.Blocks) == 0 && r.Ending == EndingUnknown && r.Session == (SessionMemory{})
+}
 
 // Recorder is told all that is worth outliving the process of a profile, each time any of it may have changed. It must
 // not block, nor call the Broker. For one profile it is called by one goroutine at a time.
@@ -74,7 +78,7 @@ func (s *slot) record(now clock.Instant) {
 	if s.b.Recorder == nil {
 		return
 	}
-	var all Remembered
+	all := Remembered{Session: s.life.memory(now)}
 	if e := s.ending(); e.learned() {
 		all.Ending = e
 	}
@@ -123,6 +127,10 @@ func (b *Broker) Restore(profile string, all Remembered) {
 		now := s.b.now()
 		if _, known := (*s.source.Load()).EndsTokens(); !known && all.Ending.learned() {
 			s.ends.Store(int32(all.Ending))
+			s.recorded = true
+		}
+		if all.Session != (SessionMemory{}) {
+			s.setLife(all.Session.life(now), now)
 			s.recorded = true
 		}
 		for _, block := range all.Blocks {

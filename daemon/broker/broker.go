@@ -37,6 +37,8 @@ type Source interface {
 	// EndsTokens reports whether the server ends a session's earlier access tokens when its refresh token is used;
 	// known is false where that is still to be found out.
 	EndsTokens() (ends, known bool)
+	// SessionRules is what the configuration says of how long the session lives.
+	SessionRules() SessionRules
 	// URL is the URL of the token endpoint.
 	URL() string
 	// Origin is the origin of the token endpoint: the requests of all profiles to one origin are bounded.
@@ -51,6 +53,9 @@ type Source interface {
 type Broker struct {
 	// Recorder may be set before the first Put.
 	Recorder Recorder
+	// SessionEnding, if set before the first Put, is told once of each session that ends soon whatever is renewed. It
+	// must not block, nor call the Broker.
+	SessionEnding func(profile string, ends time.Time)
 	// Draw returns a number in [0, 1) by which waits are spread; it may be replaced before the first Put. It must be
 	// safe for concurrent use.
 	Draw func() float64

@@ -267,6 +267,7 @@ func (s *slot) took(t *tokenSlot, token grant.Token) {
 	if t.key == (key{}) && token.Scope != "" {
 		s.granted = canonical(token.Scope)
 	}
+	s.setLife(s.life.after(token, (*s.source.Load()).SessionRules()), s.b.now())
 	old := t.cached.Load()
 	t.replaced = replacedToken{}
 	if !token.Refreshed {

@@ -74,7 +74,9 @@ func (b *Broker) Adopt(from Cached) bool {
 		}
 		t.sent, t.life, t.maxMinTTL = from.Token.Sent.Boot, from.Token.Lifetime, from.MaxMinTTL
 		t.used.Store(int64(from.Used))
-		s.took(t, from.Token)
+		if k == (key{}) && from.Token.Scope != "" {
+			s.granted = canonical(from.Token.Scope)
+		}
 		t.cached.Store(c)
 		adopted = true
 	})

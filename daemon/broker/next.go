@@ -31,6 +31,7 @@ type tokenState struct {
 	cached  *cachedToken  // nil: there is none
 	life    time.Duration // the lifetime of the last token; 0 before the first
 	used    time.Duration // boot time of the last use
+	keep    time.Duration // boot time from which the session is renewed although nothing uses it; 0: never
 	waiting []ask
 	history
 }
@@ -106,10 +107,15 @@ func (t *tokenState) wantedByPlan(spread time.Duration) time.Duration {
 		return never
 	case t.pendingDemand:
 		return spread
-	case t.cached == nil || !t.cached.planned(t.used):
-		return forever
 	}
-	return max(t.cached.renew, spread)
+	at := forever
+	if t.cached != nil && t.cached.planned(t.used) {
+		at = t.cached.renew
+	}
+	if t.keep != 0 {
+		at = min(at, t.keep)
+	}
+	return max(at, spread)
 }
 
 // Need says what a token is needed for, and so what may be risked for it.

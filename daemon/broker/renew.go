@@ -104,6 +104,9 @@ func (s *slot) finish(r result) {
 // publish makes a token the current one.
 func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
 	s.took(t, token)
+	if ends := s.sessionEnds.Load(); ends != nil {
+		token.SessionIdleEnds, token.SessionEnds = UnixOf(ends.Idle), UnixOf(ends.Absolute)
+	}
 	c := &cachedToken{token: token, renew: s.plan(t, token)}
 	if old := t.cached.Load(); old != nil && old.token.Access.Equal(token.Access) {
 		c.renew = max(c.renew, now.Boot+noProgress(token, now))

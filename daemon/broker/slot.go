@@ -25,6 +25,8 @@ type slot struct {
 	spread atomic.Int64 // boot time before which no renewal leaves that no caller waits for, ns; set after a suspend
 	ends   atomic.Int32 // an Ending; see ending.go
 
+	sessionEnds atomic.Pointer[SessionEnds] // nil: nothing is known
+
 	posting sync.Mutex  // guards these; it is held for moments only, and no other lock of the broker but its mu is
 	inbox   []func()    // taken under it
 	poked   bool        // the owner is to ask [next] again
@@ -37,6 +39,8 @@ type slot struct {
 	block Block // about all tokens of the profile
 	failureState
 	sessionState
+	life        sessionLife
+	lifeBefore  sessionLife // of the credential before
 	quota       quota
 	recorded    bool          // the recorder knows of a Block
 	epoch       int           // counts credentials: the result of a request with an older one is discarded
@@ -56,7 +60,8 @@ var (
 )
 
 func newSlot(b *Broker, name string, source Source) *slot {
-	s := &slot{name: name, b: b, gone: make(chan struct{}), rejectedAt: never, sessionState: newSessionState()}
+	s := &slot{name: name, b: b, gone: make(chan struct{}), rejectedAt: never, sessionState: newSessionState(),
+		life: noSession, lifeBefore: noSession}
 	s.source.Store(&source)
 	s.adoptSource(source, false)
 	s.tokens.Store(&noTokens)
@@ -199,6 +204,9 @@ func (s *slot) next(t *tokenSlot, now clock.Instant) (when time.Duration, why Bl
 
 // state is that of one token.
 func (s *slot) state(k key, t tokenState, now clock.Instant) state {
+	if k == (key{}) {
+		t.keep = s.keepAt()
+	}
 	return state{
 		busy: s.busy(), block: s.block, quota: now.Boot + s.quotaWait(k, verifying(t.waiting), now),
 		spread: time.Duration(s.spread.Load()), tokenState: t,
@@ -209,6 +217,7 @@ func (s *slot) state(k key, t tokenState, now clock.Instant) state {
 func (s *slot) advance() {
 	now := s.b.now()
 	s.keepOne()
+	s.watchSession(now)
 	if !s.busy() {
 		if t := s.due(now); t != nil {
 			s.renew(t, now)
@@ -243,7 +252,7 @@ func (s *slot) nap() time.Duration {
 		return probeWait // soon enough to tell callers of an outage
 	}
 	now := s.b.now()
-	until := now.Boot + time.Hour
+	until := min(now.Boot+time.Hour, s.life.warnAt())
 	if !s.busy() {
 		for _, t := range s.tokens.Load().all {
 			when, _ := s.next(t, now)
@@ -275,6 +284,8 @@ func (s *slot) replace(source Source) {
 	s.adoptSource(source, source.URL() == (*s.source.Load()).URL())
 	s.source.Store(&source)
 	s.block, s.failureState, s.rejectedAt, s.sessionState = Block{}, failureState{}, never, newSessionState()
+	s.lifeBefore = s.life
+	s.setLife(noSession, s.b.now())
 	next := &tokenSlots{}
 	for _, t := range s.tokens.Load().all {
 		if len(t.waiting) > 0 {
@@ -295,6 +306,9 @@ func (s *slot) install(token grant.Token) {
 	t := s.tokenSlot(key{}, now)
 	t.touch(now)
 	s.forgive(t)
+	if token.Refreshed { // the same session goes on
+		s.life = s.lifeBefore
+	}
 	if source := *s.source.Load(); !token.Static {
 		s.b.limiter(source.Origin()).record(source.URL(), s.name, nil)
 	}

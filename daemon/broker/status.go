@@ -23,6 +23,8 @@ type Status struct {
 	// Requests counts requests to the token endpoint; Tokens those held.
 	Requests int64
 	Tokens   int
+	// Session is when the session ends.
+	Session SessionEnds
 	// Ending is how it is known that the server ends earlier tokens of the session at each renewal.
 	Ending Ending
 	// Degraded is why the newest credential is in memory only, nil where it is stored.
@@ -45,6 +47,9 @@ func (b *Broker) Status(name string) (Status, bool) {
 	}
 	source := *s.source.Load()
 	st := Status{Err: block.Err, Requests: source.Requests(), Degraded: source.Degraded(), Ending: s.ending()}
+	if ends := s.sessionEnds.Load(); ends != nil {
+		st.Session = *ends
+	}
 	if !block.Disabled && block.stands(now) {
 		st.RetryIn = block.Until.Boot - now.Boot
 	}

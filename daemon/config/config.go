@@ -79,6 +79,11 @@ type Profile struct {
 	Header string  `toml:"header,omitempty"`
 	Prefix *string `toml:"prefix,omitempty"`
 
+	// SessionIdle and SessionAbsolute are how long a session lives without a renewal, and at all, in seconds; 0 means
+	// what the preset or the server says. KeepSession renews an unused session before its idle end.
+	SessionIdle     int64 `toml:"session_idle,omitempty"`
+	SessionAbsolute int64 `toml:"session_absolute,omitempty"`
+	KeepSession     *bool `toml:"keep_session,omitempty"`
 	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used.
 	// Left out, the preset says it, or what APIs refuse.
 	RefreshEndsTokens *bool `toml:"refresh_ends_tokens,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -76,6 +77,7 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 		Redirect:              "http://127.0.0.1:4242/cb",
 		IntrospectionEndpoint: "https://login.example.org/introspect",
 		Header:                "X-Api-Key", Prefix: new(string), RefreshEndsTokens: new(bool),
+		SessionIdle: 3600, SessionAbsolute: 86400, KeepSession: new(bool),
 	}
 	if _, err := d.Save(want); err != nil {
 		t.Fatal(err)
@@ -112,8 +114,14 @@ func TestWhatARenewalEnds(t *testing.T) {
 		p := Profile{
 			Name: "lab", Issuer: "https://login.example.org", TokenEndpoint: "https://login.example.org/token",
 			ClientAuth: "client_secret_post", Grant: c.grant, RefreshEndsTokens: c.says,
+			SessionIdle: 60, SessionAbsolute: 600, KeepSession: new(true),
 		}
 		s, _, err := p.Server()
+		session := p.Kind().Session()
+		if (s.SessionIdle == time.Minute) != session || (s.SessionAbsolute == 10*time.Minute) != session ||
+			s.KeepSession != session {
+			t.Errorf("%q: %s, %s, %v", c.grant, s.SessionIdle, s.SessionAbsolute, s.KeepSession)
+		}
 		if got := s.RefreshEndsTokens; err != nil || (got != nil) != c.want || got != nil && *got != *c.says {
 			t.Errorf("%+v: got %v, %v", c, got, err)
 		}

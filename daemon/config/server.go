@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
@@ -110,8 +111,24 @@ func (p Profile) Adjust(s *grant.Server) {
 	if p.AssertionAudience != "" {
 		s.AssertionAudience = grant.Audience(p.AssertionAudience)
 	}
-	if p.RefreshEndsTokens != nil && p.Kind().Session() {
+	if p.Kind().Session() {
+		p.session(s)
+	}
+}
+
+// session sets what the profile says of its session.
+func (p Profile) session(s *grant.Server) {
+	if p.RefreshEndsTokens != nil {
 		s.RefreshEndsTokens = p.RefreshEndsTokens
+	}
+	if p.SessionIdle > 0 {
+		s.SessionIdle = time.Duration(p.SessionIdle) * time.Second
+	}
+	if p.SessionAbsolute > 0 {
+		s.SessionAbsolute = time.Duration(p.SessionAbsolute) * time.Second
+	}
+	if p.KeepSession != nil {
+		s.KeepSession = *p.KeepSession
 	}
 }
 

@@ -60,6 +60,14 @@ func (s *Source) EndsTokens() (ends, known bool) {
 	return said != nil && *said, said != nil
 }
 
+// SessionRules implements [broker.Source].
+func (s *Source) SessionRules() broker.SessionRules {
+	server := s.Endpoint.Server()
+	return broker.SessionRules{
+		Idle: server.SessionIdle, Absolute: server.SessionAbsolute, Keep: server.KeepSession,
+	}
+}
+
 // Introspects implements [broker.Introspector].
 func (s *Source) Introspects() bool { return s.Endpoint.Server().IntrospectionEndpoint != "" }
 

@@ -78,6 +78,7 @@ func (s *Source) refresh(
 	// Store the one that replaces it.
 	item.RefreshToken = successor
 	s.rotate(ctx, sent, item)
+	t.Rotated = true
 	return t, err
 }
 

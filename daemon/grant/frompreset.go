@@ -48,7 +48,9 @@ func FromPreset(p preset.Provider, authServer string, kind Kind) (Server, error)
 		Userinfo: p.URL(p.UserinfoPath), KeyLogin: p.URL(p.KeyLoginPath),
 	}
 	if kind.Session() {
-		s.RefreshEndsTokens = p.RefreshEndsTokens
+		s.RefreshEndsTokens, s.KeepSession = p.RefreshEndsTokens, p.KeepSession
+		s.SessionIdle = time.Duration(p.SessionIdle) * time.Second
+		s.SessionAbsolute = time.Duration(p.SessionAbsolute) * time.Second
 	}
 	for _, g := range p.Grants {
 		s.Grants = append(s.Grants, Kind(g))

@@ -56,6 +56,13 @@ type Token struct {
 	Hold time.Duration
 	// Refreshed is set where the token was obtained with a session's refresh token.
 	Refreshed bool
+	// SessionLeft is how long after Sent the session's refresh token may be used, 0 where the server does not say.
+	SessionLeft time.Duration
+	// Rotated is set where the refresh token was replaced.
+	Rotated bool
+	// SessionIdleEnds and SessionEnds are when the session ends without a renewal, and whatever is renewed, in Unix
+	// seconds, as far as was known when the token came; 0 where it was not.
+	SessionIdleEnds, SessionEnds int64
 	// Static is set for an API key, which does not expire: Lifetime only says when to read the key anew.
 	Static bool
 	// Destinations says where the token may be sent: the endpoint that issued it, and what its credential is sealed

@@ -77,6 +77,23 @@ func lifetime(body object, access string, sent, date time.Time) (life time.Durat
 	return min(life, lifetimeMost), false, ""
 }
 
+// sessionMost bounds what a server says of a session.
+const sessionMost = 10 * 365 * 24 * time.Hour
+
+// sessionLeft returns how long a session's refresh token may be used by the server's answer: refresh_expires_in is
+// Keycloak's name, which is 0 where it does not end ([Keycloak]); refresh_token_expires_in is Microsoft's and GitHub's
+// (docs.github.com, "Refreshing user access tokens"). 0 means that the server does not say.
+//
+// [Keycloak]: https://github.com/keycloak/keycloak/issues/8919
+func sessionLeft(body object) time.Duration {
+	for _, name := range []string{"refresh_expires_in", "refresh_token_expires_in"} {
+		if in, ok := seconds(body[name]); ok && in > 0 {
+			return time.Duration(min(in, sessionMost.Seconds())) * time.Second
+		}
+	}
+	return 0
+}
+
 // never is longer than any lifetime.
 const never time.Duration = math.MaxInt64
 

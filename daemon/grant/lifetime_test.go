@@ -174,3 +174,19 @@ func TestG1NoSingleWrongClockChangesALife(t *testing.T) {
 		}
 	}
 }
+
+// What a server says of the refresh token's end, in its own words; 0 and nonsense say nothing.
+func TestHowLongASessionIsLeft(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		`{"refresh_expires_in":3600}`: time.Hour, `{"refresh_expires_in":"3600"}`: time.Hour,
+		`{"refresh_expires_in":0}`: 0, `{"refresh_expires_in":-1}`: 0, `{"refresh_expires_in":null}`: 0, `{}`: 0,
+		`{"refresh_expires_in":"soon"}`: 0, `{"refresh_token_expires_in":15811200}`: 183 * 24 * time.Hour,
+		`{"refresh_expires_in":0,"refresh_token_expires_in":60}`: time.Minute,
+		`{"refresh_expires_in":1e300}`:                           sessionMost,
+	} {
+		body, flaw := said(200, text).object()
+		if got := sessionLeft(body); flaw != "" || got != want {
+			t.Errorf("%s: %s, want %s (%s)", text, got, want, flaw)
+		}
+	}
+}

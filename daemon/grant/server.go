@@ -139,6 +139,10 @@ type Server struct {
 	// Redirect is the loopback redirect URI that the client was registered with; empty means 127.0.0.1, any port,
 	// /callback.
 	Redirect string
+	// SessionIdle is how long a session lives without a use of its refresh token, SessionAbsolute how long whatever is
+	// done; 0 where that is not known. KeepSession renews an unused session before its idle end.
+	SessionIdle, SessionAbsolute time.Duration `json:",omitempty"`
+	KeepSession                  bool          `json:",omitempty"`
 	// IntrospectionEndpoint is RFC 7662's; empty where the server has none.
 	IntrospectionEndpoint string `json:",omitempty"`
 	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used;

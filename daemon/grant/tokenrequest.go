@@ -83,6 +83,7 @@ func (e *Endpoint) readTokenOnly(ctx context.Context, to *Destinations, c httpRe
 	asked Request) (Token, error) {
 	s, err := e.readSession(ctx, to, c, proof, asked.Scope, e.server.scopeRule(asked))
 	s.Refresh.Wipe()
+	s.Token.SessionLeft = 0
 	return s.Token, err
 }
 
@@ -117,6 +118,9 @@ func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequ
 		return s, failed.withServer(c.url)
 	}
 	token.Destinations = to
+	if !s.Refresh.IsZero() || proof == RefreshToken {
+		token.SessionLeft = sessionLeft(body)
+	}
 	s.Token = token
 	e.issued(c.url, token)
 	if text, ok := body.text("id_token"); ok {

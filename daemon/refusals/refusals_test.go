@@ -114,7 +114,8 @@ func TestALostSessionIsExplainedAfterARestart(t *testing.T) {
 func TestWhatRenewalsEndIsRemembered(t *testing.T) {
 	dir := t.TempDir()
 	f := Open(dir, zap.NewNop())
-	f.Record("p", fingerprint, broker.Remembered{Ending: broker.EndingRefused})
+	session := broker.SessionMemory{SignedIn: 1785600000, Renewed: 1785600600, Absolute: 1785700000, Warned: true}
+	f.Record("p", fingerprint, broker.Remembered{Ending: broker.EndingRefused, Session: session})
 	f.Close(t.Context())
 	text, err := os.ReadFile(filepath.Join(dir, "refusals.json"))
 	if err != nil || !strings.Contains(string(text), `"refresh_ends_tokens":"refused"`) {
@@ -122,7 +123,8 @@ func TestWhatRenewalsEndIsRemembered(t *testing.T) {
 	}
 	again := Open(dir, zap.NewNop())
 	defer again.Close(t.Context())
-	if got := again.Remembered("p", fingerprint); got.Ending != broker.EndingRefused || len(got.Blocks) != 0 {
+	if got := again.Remembered("p", fingerprint); got.Ending != broker.EndingRefused || len(got.Blocks) != 0 ||
+		got.Session != session {
 		t.Errorf("%+v", got)
 	}
 	other := func() string { return strings.Repeat("1", 64) }

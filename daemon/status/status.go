@@ -67,6 +67,7 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	}
 	st.Requests, st.Tokens, st.EndsEarlier = b.Requests, b.Tokens, b.Ending.String()
 	st.ClockOffset = seconds(p.Endpoint.ClockOffset())
+	st.SessionIdleEndsAt, st.SessionEndsAt = broker.UnixOf(b.Session.Idle), broker.UnixOf(b.Session.Absolute)
 	if b.Held {
 		st.State, st.Static = "fresh", b.Static
 	}

@@ -148,6 +148,8 @@ func AppendToken(out, id []byte, t grant.Token, profile string, now clock.Instan
 		out = append(out, `,"scope":`...)
 		out = strictjson.AppendString(out, t.Scope)
 	}
+	out = appendTime(out, `,"session_idle_ends_at":`, t.SessionIdleEnds)
+	out = appendTime(out, `,"session_ends_at":`, t.SessionEnds)
 	out = append(out, `,"profile":`...)
 	out = strictjson.AppendString(out, profile)
 	out = append(out, `,"header":`...)
@@ -160,4 +162,12 @@ func AppendToken(out, id []byte, t grant.Token, profile string, now clock.Instan
 		out = strictjson.AppendString(out, name+": "+value)
 	}
 	return append(out, "}}\n"...)
+}
+
+// appendTime appends a member that is a time, where it is known.
+func appendTime(out []byte, member string, unix int64) []byte {
+	if unix == 0 {
+		return out
+	}
+	return strconv.AppendInt(append(out, member...), unix, 10)
 }

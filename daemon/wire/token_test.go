@@ -77,6 +77,8 @@ func TestTheReplyThatHandsOutAToken(t *testing.T) {
 	now := clock.Instant{Wall: time.Unix(1000, 0), Boot: time.Hour}
 	token := grant.Token{Access: keystore.SecretString("dummy"), Type: "Bearer", Scope: "a b", Sent: now,
 		Lifetime: time.Minute}
+	session := token
+	session.SessionIdleEnds, session.SessionEnds = 4600, 90000
 	static := grant.Token{Access: keystore.SecretString(`k"ey`), Static: true}
 	for _, c := range []struct {
 		name  string
@@ -87,6 +89,9 @@ func TestTheReplyThatHandsOutAToken(t *testing.T) {
 		{"a bearer token", token, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"dummy","token_type":"Bearer",` +
 			`"expires_at":1060,"expires_in":60,"scope":"a b","profile":"work",` +
 			`"header":"Authorization: Bearer dummy"}}` + "\n"},
+		{"one of a session", session, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"dummy",` +
+			`"token_type":"Bearer","expires_at":1060,"expires_in":60,"scope":"a b","session_idle_ends_at":4600,` +
+			`"session_ends_at":90000,"profile":"work","header":"Authorization: Bearer dummy"}}` + "\n"},
 		{"an expired one", token, time.Minute, `{"jsonrpc":"2.0","id":7,"error":{"code":-32002,` +
 			`"message":"the token expired before it could be handed out",` +
 			`"data":{"kind":"temporary","hint":"groat status work","retry_after":1}}}` + "\n"},

@@ -36,7 +36,11 @@ type Token struct {
 	Scope       string
 	Profile     string
 	Header      string
-	Static      bool
+
+	SessionIdleEndsAt int64
+	SessionEndsAt     int64
+
+	Static bool
 }
 
 // Token asks for an access token. A refusal of groatd's is an [*Error].
@@ -214,6 +218,10 @@ func (t *Token) DecodeJSON(raw []byte) error {
 			return &t.Header
 		case "static":
 			return &t.Static
+		case "session_idle_ends_at":
+			return &t.SessionIdleEndsAt
+		case "session_ends_at":
+			return &t.SessionEndsAt
 		}
 		return nil
 	})

@@ -83,6 +83,14 @@ func appendTokenJSON(out []byte, t frame.Token) []byte {
 	if t.Scope != "" {
 		out = appendMember(out, `,"scope":`, t.Scope)
 	}
+	for _, end := range []struct {
+		member string
+		at     int64
+	}{{`,"session_idle_ends_at":`, t.SessionIdleEndsAt}, {`,"session_ends_at":`, t.SessionEndsAt}} {
+		if end.at != 0 {
+			out = strconv.AppendInt(append(out, end.member...), end.at, 10)
+		}
+	}
 	return append(appendMember(out, `,"profile":`, t.Profile), '}')
 }
 
