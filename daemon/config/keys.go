@@ -54,6 +54,11 @@ var keyTable = []Key{
 	{"resources", "The origins of APIs that a helper may send a token to, instead of the preset's.", "--api ORIGIN"},
 	{"header", "The name of the header field that an API key goes into.", ""},
 	{"prefix", "The word before an API key in its header field.", ""},
+	{"session_idle", "How long a session lives without a renewal, in seconds; without it what the preset or the server " +
+		"says.", ""},
+	{"session_absolute", "How long a session lives at all, in seconds; without it what the preset or the server says.",
+		""},
+	{"keep_session", "`true`: an unused session is renewed before its idle end. Without it the preset says it.", ""},
 	{"refresh_ends_tokens", "Whether the server ends a session's earlier access tokens when its refresh token " +
 		"is used. Without it the preset says it, or what APIs refuse.", ""},
 }
@@ -81,6 +86,8 @@ func (p Profile) Get(key string) (value string, set bool) {
 	switch v.Kind() {
 	case reflect.Bool:
 		return strconv.FormatBool(v.Bool()), true
+	case reflect.Int64:
+		return strconv.FormatInt(v.Int(), 10), true
 	case reflect.Pointer:
 		return fmt.Sprint(v.Elem().Interface()), true
 	case reflect.Slice:
@@ -110,6 +117,12 @@ func (p *Profile) Set(key, text string) error {
 			return fmt.Errorf("%s is true or false", key)
 		}
 		v.SetBool(b)
+	case reflect.Int64:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%s is a number", key)
+		}
+		v.SetInt(n)
 	case reflect.Slice:
 		v.Set(reflect.ValueOf(strings.Fields(text)))
 	default:

@@ -46,7 +46,8 @@ func TestEveryKeyIsDescribed(t *testing.T) {
 
 // A key that was set says what it was set to, and nothing once it was removed.
 func TestKeysAreSetAndRemoved(t *testing.T) {
-	words := map[reflect.Kind]string{reflect.Bool: "true", reflect.Slice: "a b", reflect.String: "x"}
+	words := map[reflect.Kind]string{reflect.Bool: "true", reflect.Slice: "a b", reflect.String: "x",
+		reflect.Int64: "60"}
 	for _, k := range Keys() {
 		var p Profile
 		v, ok := p.field(k.Name)
@@ -68,7 +69,8 @@ func TestKeysAreSetAndRemoved(t *testing.T) {
 		}
 	}
 	var p Profile
-	for _, err := range []error{p.Set("client_secret", "x"), p.Unset("name"), p.Set("strict_scope", "perhaps")} {
+	for _, err := range []error{p.Set("client_secret", "x"), p.Unset("name"), p.Set("strict_scope", "perhaps"),
+		p.Set("session_idle", "perhaps")} {
 		if err == nil || strings.Contains(err.Error(), "perhaps") {
 			t.Errorf("%v", err)
 		}
