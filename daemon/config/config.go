@@ -65,17 +65,14 @@ type Profile struct {
 	// Scope and Audience are requested where a caller names none.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`
-<<<<<<< HEAD
-	// TokenChars is "visible" where the profile takes access tokens with characters that RFC 6750 §2.1 does not allow.
-	TokenChars string `toml:"token_chars,omitempty"`
-=======
 	// ResourceIndicator is the URI of the API that tokens are asked for (RFC 8707).
 	ResourceIndicator string `toml:"resource_indicator,omitempty"`
 	// WiderScope takes a token that may do more than Scope asked for without a word.
 	WiderScope bool `toml:"wider_scope,omitempty"`
->>>>>>> main
 	// StrictScope refuses a token that may do more than Scope asked for.
 	StrictScope bool `toml:"strict_scope,omitempty"`
+	// TokenChars is "visible" where the profile takes access tokens with characters that RFC 6750 §2.1 does not allow.
+	TokenChars string `toml:"token_chars,omitempty"`
 	// Resources are the origins of APIs that a helper may send a token of this profile to, instead of the preset's own.
 	// An origin that the profile's credential is not sealed for is sent none.
 	Resources []string `toml:"resources,omitempty"`

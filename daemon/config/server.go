@@ -84,13 +84,9 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 // Adjust changes a server, as a preset or its metadata describes it, to what the profile says.
 func (p Profile) Adjust(s *grant.Server) {
 	p.header(s)
-<<<<<<< HEAD
 	s.StrictScope, s.TokenChars = p.StrictScope, p.TokenChars
-=======
-	s.StrictScope = p.StrictScope
 	s.WiderScope = s.WiderScope || p.WiderScope
 	s.ResourceIndicator = p.ResourceIndicator
->>>>>>> main
 	for _, f := range []struct {
 		to   *string
 		said string
