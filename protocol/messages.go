@@ -131,6 +131,32 @@ type ProfileInfo struct {
 	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
 }
 
+// ProfileParams asks for the keys of a profile; with a Key it changes one. Without a Profile it asks which keys there
+// are.
+type ProfileParams struct {
+	Profile string `json:"profile,omitempty"`
+	Key     string `json:"key,omitempty"`
+	// Value is what the key is set to; nil removes it.
+	Value *string `json:"value,omitempty"`
+}
+
+// ProfileResult is the keys of a profile that are set, or all that there are.
+type ProfileResult struct {
+	Profile string `json:"profile,omitempty"`
+	// From is where the profile is described, "FILE:LINE"; empty for one in memory only.
+	From string       `json:"from,omitempty"`
+	Keys []ProfileKey `json:"keys"`
+}
+
+// ProfileKey is one key of a profile.
+type ProfileKey struct {
+	Key   string `json:"key"`
+	Value string `json:"value,omitempty"`
+	// About says in a sentence what the key is for; Login is the flag of "groat login" that alone changes it.
+	About string `json:"about"`
+	Login string `json:"login,omitempty"`
+}
+
 // WhoamiParams names a profile.
 type WhoamiParams struct {
 	Profile string `json:"profile,omitempty"`

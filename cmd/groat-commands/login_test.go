@@ -126,6 +126,7 @@ func TestLoginAsks(t *testing.T) {
 		"--resource", "https://r2,x", "--api", "https://r1", "--trust", "https://t1", "--new-client",
 		"--grant", "device_code", "--no-browser", "--key", "k/../key.pem", "--certificate", "/c.pem", "--subject", "s",
 		"--key-alg", "PS256", "--key-id", "kid", "--assertion-audience", "issuer", "--basic", "raw",
+		"--resource-indicator", "https://e/x", "--wider-scope", "--strict-scope",
 		"--authorization-endpoint", "https://e/a", "--device-endpoint", "https://e/d", "--par-endpoint", "https://e/p",
 		"--revocation-endpoint", "https://e/r", "--userinfo-endpoint", "https://e/u", "--par", "always",
 		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral")
@@ -141,6 +142,7 @@ func TestLoginAsks(t *testing.T) {
 		"resources": []any{"https://r1", "https://r2,x"}, "trust": []any{"https://t1"}, "new_client": true,
 		"grant": "device_code", "no_browser": true, "key": "/key.pem", "certificate": "/c.pem", "subject": "s",
 		"key_alg": "PS256", "key_id": "kid", "assertion_audience": "issuer", "basic": "raw",
+		"resource_indicator": "https://e/x", "wider_scope": true, "strict_scope": true,
 		"authorization_endpoint": "https://e/a", "device_endpoint": "https://e/d", "par_endpoint": "https://e/p",
 		"revocation_endpoint": "https://e/r", "userinfo_endpoint": "https://e/u", "par": "always",
 		"redirect": "http://127.0.0.1:8000/", "header": "X-Key", "prefix": "", "ephemeral": true,

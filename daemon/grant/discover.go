@@ -95,7 +95,7 @@ func readMetadata(ctx context.Context, client *http.Client, document, issuer str
 // readEndpoints reads the server's other endpoints and options. An endpoint with an unusable address counts as missing.
 func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 	members := body
-	if aliases := (object)(nil); s.ClientAuth == TLSClientAuth &&
+	if aliases := (object)(nil); s.ClientAuth.ByCertificate() &&
 		json.Unmarshal(body["mtls_endpoint_aliases"], &aliases) == nil {
 		members = maps.Clone(body) // RFC 8705 §5: where a client that shows a certificate goes instead
 		maps.Copy(members, aliases)
@@ -120,6 +120,9 @@ func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 		// without it the scope is ignored (OpenID Connect Core §11)
 		s.AuthorizeParams = map[string]string{"prompt": "consent"}
 	}
+	if slices.Contains(body.list("scopes_supported"), scopeOpenID) {
+		s.PersonScope = []string{scopeOpenID}
+	}
 	s.Grants = s.offered(body)
 	if s.RequirePAR && s.PAREndpoint == "" {
 		return "wants pushed authorization requests, but names no endpoint for them that can be used"
@@ -130,7 +133,7 @@ func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 const offlineAccess = "offline_access"
 
 // offered returns the grants that a document offers. Where it lists none, its endpoints imply them, and client
-// credentials are always worth a try. Passwords are never implied: they need a preset.
+// credentials are always worth a try. A password is the last of all: it is used where a person names that grant.
 func (s *Server) offered(body object) []Kind {
 	listed := body.list("grant_types_supported")
 	var kinds []Kind
@@ -145,6 +148,7 @@ func (s *Server) offered(body object) []Kind {
 		{ByClientCredentials, "client_credentials", true, s.TokenEndpoint},
 		{ByJWTBearer, bearerGrant, false, s.TokenEndpoint},
 		{ByTokenExchange, exchangeGrant, false, s.TokenEndpoint},
+		{ByPassword, "password", true, s.TokenEndpoint},
 	} {
 		if k.needs != "" && (slices.Contains(listed, k.name) || listed == nil && k.implied) {
 			kinds = append(kinds, k.kind)

@@ -29,6 +29,8 @@ type Request struct {
 	Audience string
 	// Narrow means that a caller named the scope, and not the profile: a token that may do more is refused.
 	Narrow bool
+
+	resource string // the "resource" parameter (RFC 8707); [Server.Default] adds it
 }
 
 // Token is one access token. It is immutable.

@@ -28,7 +28,8 @@ type tokenRequest struct {
 
 // form returns the request's members as parameters.
 func (r Request) form() form {
-	return form{}.add("scope", strings.Join(r.Scope, " ")).add("audience", r.Audience)
+	return form{}.add("scope", strings.Join(r.Scope, " ")).add("audience", r.Audience).
+		add("resource", r.resource)
 }
 
 // requestToken sends q. Where the server refuses an assertion, and the server's clock differs from this machine's, it

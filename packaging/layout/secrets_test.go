@@ -80,6 +80,8 @@ var noSecret = map[string]string{
 	"daemon/config.Profile.AuthorizationEndpoint":       "an address",
 	"protocol.LoginParams.AuthorizationEndpoint":        "an address",
 	"protocol.LoginResult.Keystore":                     "a word",
+	"protocol.ProfileParams.Key":                        "a name",
+	"protocol.ProfileKey.Key":                           "a name",
 	"protocol.KeystoreParams.Key":                       "a word for where the key is",
 	"protocol.KeystoreResult.Key":                       "a word for where the key is",
 	"keystore.Item.TokenOrigins":                        "addresses",
