@@ -31,7 +31,8 @@ func init() { // not where it is declared, since hello reads it
 		protocol.MethodStatus: profileStatus, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
 		protocol.MethodKeystore: useKeystore, protocol.MethodUnlock: unlock, protocol.MethodReload: reload,
 		protocol.MethodProviders: providers, protocol.MethodImport: importForeign, protocol.MethodNetwork: network,
-		protocol.MethodBackup: makeBackup, protocol.MethodRestore: restoreBackup,
+		protocol.MethodProfile: profileKeys,
+		protocol.MethodBackup:  makeBackup, protocol.MethodRestore: restoreBackup,
 	}
 }
 

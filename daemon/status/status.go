@@ -86,7 +86,7 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	if b.Held && !b.Static {
 		st.ExpiresIn, st.Lifetime = seconds(b.Remaining), seconds(b.Lifetime)
 		st.ExpiresAt = r.Now().Wall.Add(b.Remaining).Unix()
-		st.RenewIn = seconds(b.RenewIn)
+		st.RenewIn, st.Last = seconds(b.RenewIn), b.Last
 		st.Assumed = assumed(b)
 	}
 	st.Degraded = b.Degraded != nil || b.AwaitsKeystore()
