@@ -281,11 +281,11 @@ func (s *speaker) compare(t *testing.T, where string, want, got any) {
 	}
 }
 
-// sameProvider reports whether two elements of a list are about the same.
+// sameProvider reports whether two elements of a list are about the same provider or key.
 func sameProvider(a, b any) bool {
 	x, _ := a.(map[string]any)
 	y, _ := b.(map[string]any)
-	return x != nil && y != nil && x["provider"] == y["provider"]
+	return x != nil && y != nil && x["provider"] == y["provider"] && x["key"] == y["key"]
 }
 
 // matches compares a text with one that holds … and placeholders, and learns what new ones stand for.

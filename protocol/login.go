@@ -56,6 +56,11 @@ type LoginParams struct {
 	Ephemeral bool   `json:"ephemeral,omitempty"`
 	Scope     string `json:"scope,omitempty"`
 	Audience  string `json:"audience,omitempty"`
+	// ResourceIndicator is the URI of the API that tokens are for (RFC 8707).
+	ResourceIndicator string `json:"resource_indicator,omitempty"`
+	// WiderScope takes a token that may do more than was asked for without a notice; StrictScope refuses it.
+	WiderScope  bool `json:"wider_scope,omitempty"`
+	StrictScope bool `json:"strict_scope,omitempty"`
 	// Resources are origins that may be sent a token. They are added to those that the profile has.
 	Resources []string `json:"resources,omitempty"`
 	// Trust are origins that may be sent what the sign-in and the profile need, although the server is on another.

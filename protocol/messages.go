@@ -64,6 +64,8 @@ type ProfileStatus struct {
 	// Assumed lists what the server did not say of the default token and groatd took for granted: "lifetime" (five
 	// minutes), "token_type" (Bearer).
 	Assumed []string `json:"assumed,omitempty"`
+	// Last is set where the session ends with the default token, since its server gave no refresh token.
+	Last bool `json:"last,omitempty"`
 	// RenewIn is seconds to the planned renewal; 0 if none is planned.
 	RenewIn int64 `json:"renew_in,omitempty"`
 	// RetryIn is seconds until the next attempt after a failure; 0 if none is pending.
@@ -104,8 +106,8 @@ type LogoutResult struct {
 	Forgotten bool   `json:"forgotten"`
 	// Revoked is set if the provider has ended the session.
 	Revoked bool `json:"revoked,omitempty"`
-	// NotEnded says why the provider was not asked to end the session, if its address is not one that the credential
-	// is sealed for.
+	// NotEnded says why the provider was not asked to end the session: it names no address for that, or one that the
+	// credential is not sealed for. Empty where it was asked, or there was no session.
 	NotEnded string `json:"not_ended,omitempty"`
 	// ClientID is the client that still exists at the provider; empty if nothing remains or nothing was stored.
 	ClientID string `json:"client_id,omitempty"`
@@ -129,6 +131,32 @@ type ProfileInfo struct {
 	// SessionIdleEndsAt and SessionEndsAt are as in [ProfileStatus].
 	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
 	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
+}
+
+// ProfileParams asks for the keys of a profile; with a Key it changes one. Without a Profile it asks which keys there
+// are.
+type ProfileParams struct {
+	Profile string `json:"profile,omitempty"`
+	Key     string `json:"key,omitempty"`
+	// Value is what the key is set to; nil removes it.
+	Value *string `json:"value,omitempty"`
+}
+
+// ProfileResult is the keys of a profile that are set, or all that there are.
+type ProfileResult struct {
+	Profile string `json:"profile,omitempty"`
+	// From is where the profile is described, "FILE:LINE"; empty for one in memory only.
+	From string       `json:"from,omitempty"`
+	Keys []ProfileKey `json:"keys"`
+}
+
+// ProfileKey is one key of a profile.
+type ProfileKey struct {
+	Key   string `json:"key"`
+	Value string `json:"value,omitempty"`
+	// About says in a sentence what the key is for; Login is the flag of "groat login" that alone changes it.
+	About string `json:"about"`
+	Login string `json:"login,omitempty"`
 }
 
 // WhoamiParams names a profile.

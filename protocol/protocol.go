@@ -65,6 +65,7 @@ const (
 	MethodProviders  = "providers"
 	MethodImport     = "import"
 	MethodNetwork    = "network"
+	MethodProfile    = "profile"
 	MethodBackup     = "backup"
 	MethodRestore    = "restore"
 )

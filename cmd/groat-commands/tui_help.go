@@ -141,7 +141,7 @@ const (
 	flagTokenURL   = "`URL` of the token endpoint of any other server"
 	flagAuthServer = "another `URL` of the same provider (staging, tests)"
 	flagClientAuth = "`method`: client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, " +
-		"tls_client_auth or none"
+		"tls_client_auth, self_signed_tls_client_auth or none"
 	flagGrant     = "the `way` to sign in, where there is more than one: \"groat login\" lists them"
 	flagNoBrowser = "open no browser: show a code or an address instead"
 	flagKey       = "`file` of a private key (PEM), or of a service account (JSON)"
@@ -154,8 +154,11 @@ const (
 	flagUserinfoEndpoint      = "`URL` that says who you are, where the server does not publish it"
 	flagPAR                   = "`when` a browser's sign-in is sent to the server beforehand: always or never; else " +
 		"wherever the server takes it"
-	flagBasic = "the `form` of id and secret for client_secret_basic: form (encoded, as RFC 6749 wants it) or raw " +
-		"(as they are, which many servers want)"
+	flagResourceIndicator = "the `URL` of the API that access tokens are for (RFC 8707)"
+	flagWiderScope        = "take access tokens that may do more than was asked for without a word"
+	flagStrictScope       = "refuse access tokens that may do more than was asked for"
+	flagBasic             = "the `form` of id and secret for client_secret_basic: form (encoded, as RFC 6749 wants) " +
+		"or raw (as they are, which many servers want)"
 	flagAssertionAudience = "what the client's assertions, or a key's, are for: `issuer`, endpoint (the token " +
 		"endpoint), called (the one that is called) or a URL"
 	flagKeyID    = "the `id` by which the server knows the key"

@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"fmt"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -63,6 +62,11 @@ func (p Profile) check(text []byte) error {
 	if err := grant.Audience(p.AssertionAudience).Check(); err != nil {
 		return fail("assertion_audience", fmt.Sprintf("one of %s, or a URL", grant.Audiences()), "%s", err)
 	}
+	if p.ResourceIndicator != "" {
+		if err := grant.CheckResource(p.ResourceIndicator); err != nil {
+			return fail("resource_indicator", "https://api.example.com/, for example", "%s", err)
+		}
+	}
 	if !headerName.MatchString(p.Header) {
 		return fail("header", "a header is named like X-Api-Key", "%q cannot be a header's name", p.Header)
 	}
@@ -89,10 +93,8 @@ var headerName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]{0,64}$")
 // keys returns the names of a profile's keys.
 func keys() []string {
 	var names []string
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[Profile]()) {
-		if name, _, _ := strings.Cut(f.Tag.Get("toml"), ","); name != "-" {
-			names = append(names, name)
-		}
+	for _, k := range keyTable {
+		names = append(names, k.Name)
 	}
 	return names
 }

@@ -49,8 +49,8 @@ type Profile struct {
 	Grant string `toml:"grant,omitempty"`
 	// ClientAuth is a token_endpoint_auth_method (RFC 7591 §2); empty means the preset's.
 	ClientAuth string `toml:"client_auth,omitempty"`
-	// Basic is how id and secret stand in HTTP Basic: "form", encoded as RFC 6749 §2.3.1 requires, or "raw", as they are
-	// (RFC 7617). Empty means the preset's, without one "form".
+	// Basic is how id and secret stand in HTTP Basic: "form", encoded as RFC 6749 §2.3.1 requires, or "raw", as they
+	// are (RFC 7617). Empty means the preset's, without one "form".
 	Basic string `toml:"basic,omitempty"`
 	// Redirect is the loopback redirect URI that the client is registered with (RFC 8252 §7.3); empty means any port of
 	// 127.0.0.1.
@@ -65,8 +65,14 @@ type Profile struct {
 	// Scope and Audience are requested where a caller names none.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`
+	// ResourceIndicator is the URI of the API that tokens are asked for (RFC 8707).
+	ResourceIndicator string `toml:"resource_indicator,omitempty"`
+	// WiderScope takes a token that may do more than Scope asked for without a word.
+	WiderScope bool `toml:"wider_scope,omitempty"`
 	// StrictScope refuses a token that may do more than Scope asked for.
 	StrictScope bool `toml:"strict_scope,omitempty"`
+	// TokenChars is "visible" where the profile takes access tokens with characters that RFC 6750 §2.1 does not allow.
+	TokenChars string `toml:"token_chars,omitempty"`
 	// Resources are the origins of APIs that a helper may send a token of this profile to, instead of the preset's own.
 	// An origin that the profile's credential is not sealed for is sent none.
 	Resources []string `toml:"resources,omitempty"`

@@ -34,6 +34,9 @@ func (p Profile) Server() (grant.Server, []string, error) {
 		Issuer: p.Issuer, TokenEndpoint: p.TokenEndpoint, ClientAuth: grant.Method(p.ClientAuth),
 		IntrospectionEndpoint: p.IntrospectionEndpoint, ByIssuer: p.Discovered,
 	}
+	if p.Kind() == grant.ByPassword {
+		s.Grants = []grant.Kind{grant.ByPassword}
+	}
 	p.Adjust(&s)
 	return s, p.Resources, s.Check()
 }
@@ -81,7 +84,9 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 // Adjust changes a server, as a preset or its metadata describes it, to what the profile says.
 func (p Profile) Adjust(s *grant.Server) {
 	p.header(s)
-	s.StrictScope = p.StrictScope
+	s.StrictScope, s.TokenChars = p.StrictScope, p.TokenChars
+	s.WiderScope = s.WiderScope || p.WiderScope
+	s.ResourceIndicator = p.ResourceIndicator
 	for _, f := range []struct {
 		to   *string
 		said string

@@ -97,7 +97,7 @@ func challenge(verifier keystore.Secret) string {
 // browser.
 func (e *Endpoint) push(ctx context.Context, item keystore.Item, params form) (form, error) {
 	c := httpRequest{method: http.MethodPost, url: e.server.PAREndpoint, body: params}
-	if m := e.server.ClientAuth; m != None && m != ClientSecretPost && m != TLSClientAuth {
+	if m := e.server.ClientAuth; m != None && m != ClientSecretPost && !m.ByCertificate() {
 		// §2.1: it is a parameter of the request itself
 		c.body = append(form{}, params...).add("client_id", item.ClientID)
 	}

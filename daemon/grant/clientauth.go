@@ -56,7 +56,7 @@ func (s Server) authenticate(by Method, c *httpRequest, item keystore.Item, at t
 		// No client_id and no Authorization beside it: the assertion's sub says who it is (RFC 7523 §3).
 		c.body = c.body.add("client_assertion_type", assertionType).add("client_assertion", assertion)
 		c.carried = append(c.carried, keystore.SecretString(assertion))
-	case TLSClientAuth:
+	case TLSClientAuth, SelfSignedTLSClientAuth:
 		certificate, err := clientCertificate(item)
 		if err != nil {
 			return err

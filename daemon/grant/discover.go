@@ -31,7 +31,8 @@ type Discovered struct {
 //
 // The document's issuer must be the given one (RFC 8414 §3.3), except for a slash at the end: both spellings lead to
 // the same document, and people mistype them. The document's own spelling is used from then on. The address of such a
-// document is understood too. A redirect is followed on the same origin only. The error is an [*Error], or [origin.CheckURL]'s.
+// document is understood too. A redirect is followed on the same origin only. The error is an [*Error], or
+// [origin.CheckURL]'s.
 func Discover(ctx context.Context, client *http.Client, issuer string, method Method) (Discovered, error) {
 	if err := origin.CheckURL(issuer, "the issuer"); err != nil {
 		return Discovered{}, err
@@ -95,7 +96,7 @@ func readMetadata(ctx context.Context, client *http.Client, document, issuer str
 // readEndpoints reads the server's other endpoints and options. An endpoint with an unusable address counts as missing.
 func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 	members := body
-	if aliases := (object)(nil); s.ClientAuth == TLSClientAuth &&
+	if aliases := (object)(nil); s.ClientAuth.ByCertificate() &&
 		json.Unmarshal(body["mtls_endpoint_aliases"], &aliases) == nil {
 		members = maps.Clone(body) // RFC 8705 §5: where a client that shows a certificate goes instead
 		maps.Copy(members, aliases)
@@ -113,12 +114,16 @@ func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 		}
 	}
 	s.RequirePAR = string(body["require_pushed_authorization_requests"]) == "true"
+	s.DPoP = len(body.list("dpop_signing_alg_values_supported")) > 0
 	s.IssInRedirect = string(body["authorization_response_iss_parameter_supported"]) == "true"
 	s.AssertionAlgs = body.list("token_endpoint_auth_signing_alg_values_supported")
 	if slices.Contains(body.list("scopes_supported"), offlineAccess) {
 		s.SessionScope = []string{offlineAccess}
 		// without it the scope is ignored (OpenID Connect Core §11)
 		s.AuthorizeParams = map[string]string{"prompt": "consent"}
+	}
+	if slices.Contains(body.list("scopes_supported"), scopeOpenID) {
+		s.PersonScope = []string{scopeOpenID}
 	}
 	s.Grants = s.offered(body)
 	if s.RequirePAR && s.PAREndpoint == "" {
@@ -130,7 +135,7 @@ func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 const offlineAccess = "offline_access"
 
 // offered returns the grants that a document offers. Where it lists none, its endpoints imply them, and client
-// credentials are always worth a try. Passwords are never implied: they need a preset.
+// credentials are always worth a try. A password is the last of all: it is used where a person names that grant.
 func (s *Server) offered(body object) []Kind {
 	listed := body.list("grant_types_supported")
 	var kinds []Kind
@@ -145,6 +150,7 @@ func (s *Server) offered(body object) []Kind {
 		{ByClientCredentials, "client_credentials", true, s.TokenEndpoint},
 		{ByJWTBearer, bearerGrant, false, s.TokenEndpoint},
 		{ByTokenExchange, exchangeGrant, false, s.TokenEndpoint},
+		{ByPassword, "password", true, s.TokenEndpoint},
 	} {
 		if k.needs != "" && (slices.Contains(listed, k.name) || listed == nil && k.implied) {
 			kinds = append(kinds, k.kind)

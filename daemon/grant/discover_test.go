@@ -220,7 +220,8 @@ func TestDiscoverEverything(t *testing.T) {
 			Issuer: "URL", ByIssuer: true, TokenEndpoint: "URL/t", ClientAuth: grant.None,
 			AuthorizeEndpoint: "URL/a", DeviceEndpoint: "URL/d",
 			PAREndpoint: "URL/p", RevocationEndpoint: "URL/r", Userinfo: "URL/u",
-			Grants: []grant.Kind{grant.ByAuthorizationCode, grant.ByDeviceCode, grant.ByClientCredentials},
+			Grants: []grant.Kind{grant.ByAuthorizationCode, grant.ByDeviceCode, grant.ByClientCredentials,
+				grant.ByPassword},
 		}
 		change(&s)
 		return s
@@ -243,6 +244,7 @@ func TestDiscoverEverything(t *testing.T) {
 			})},
 		{"offline_access", `,"scopes_supported":["openid","offline_access"]`, grant.None, base(func(s *grant.Server) {
 			s.SessionScope, s.AuthorizeParams = []string{"offline_access"}, map[string]string{"prompt": "consent"}
+			s.PersonScope = []string{"openid"}
 		})},
 		{"algorithms", `,"token_endpoint_auth_signing_alg_values_supported":["PS256"]`, grant.PrivateKeyJWT,
 			base(func(s *grant.Server) {
@@ -251,7 +253,9 @@ func TestDiscoverEverything(t *testing.T) {
 		{"grants listed",
 			`,"grant_types_supported":["urn:ietf:params:oauth:grant-type:token-exchange",` +
 				`"urn:ietf:params:oauth:grant-type:jwt-bearer","password","implicit"]`, grant.None,
-			base(func(s *grant.Server) { s.Grants = []grant.Kind{grant.ByJWTBearer, grant.ByTokenExchange} })},
+			base(func(s *grant.Server) {
+				s.Grants = []grant.Kind{grant.ByJWTBearer, grant.ByTokenExchange, grant.ByPassword}
+			})},
 		{"another address for certificates",
 			`,"mtls_endpoint_aliases":{"token_endpoint":"URL/mt","device_authorization_endpoint":"URL/md"}`,
 			grant.TLSClientAuth,
@@ -285,7 +289,7 @@ func TestDiscoverEverything(t *testing.T) {
 	} {
 		address := documents(t, map[string]string{rfc8414: "{" + doc + "}"})
 		if got, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), address,
-			grant.None); err != nil || got.DeviceEndpoint != "" || len(got.Grants) != 2 {
+			grant.None); err != nil || got.DeviceEndpoint != "" || len(got.Grants) != 3 {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}

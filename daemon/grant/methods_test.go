@@ -118,6 +118,24 @@ func TestTLSClientAuth(t *testing.T) {
 	if _, err := e.ClientCredentials(t.Context(), item, grant.Request{}); err != nil {
 		t.Error(err)
 	}
+	t.Run("by the certificate itself", func(t *testing.T) {
+		own, key := box.ClientCertificate("own", true)
+		print, err := sandbox.Thumbprint(own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		box.AddClient(sandbox.Client{ID: "self", Thumbprint: print, Method: sandbox.SelfSignedTLSClient})
+		found, err := grant.Discover(t.Context(), client, box.Issuer(), grant.SelfSignedTLSClientAuth)
+		if err != nil {
+			t.Fatal(err)
+		}
+		self := found.NewItem("self", grant.ByClientCredentials)
+		self.Certificate, self.PrivateKey = string(own), keystore.NewSecret(key)
+		e := grant.NewEndpoint(found.Server, client, clock.Now)
+		if _, err := e.ClientCredentials(t.Context(), self, grant.Request{}); err != nil {
+			t.Error(err)
+		}
+	})
 	certificate, key = box.ClientCertificate("somebody else", false)
 	item.Certificate, item.PrivateKey = string(certificate), keystore.NewSecret(key)
 	_, err = e.ClientCredentials(t.Context(), item, grant.Request{})

@@ -19,9 +19,10 @@ import (
 func TestPassword(t *testing.T) {
 	box, server := generic(t, grant.None, func(o *sandbox.Options) { o.PasswordGrant, o.Refresh.Always = true, true })
 	item, pass := server.NewItem(publicID, grant.ByPassword), keystore.SecretString(alicePass)
+	server.Grants = nil
 	if _, err := endpoint(server).Password(t.Context(), item, alice, pass, grant.Request{}); !errors.Is(err,
 		grant.ErrNotOffered) {
-		t.Errorf("without a preset that asks for it: %v", err)
+		t.Errorf("where nobody asks for it: %v", err)
 	}
 	server.Grants = []grant.Kind{grant.ByPassword}
 	e := endpoint(server)

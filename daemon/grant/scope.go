@@ -50,13 +50,14 @@ func scopeWords(granted string, asked []string) (words []string) {
 	return words
 }
 
-// exceeding returns the words that were granted and not asked for. Where none was asked for, the server's default is
-// wanted. "openid" gives no access to an API, and some servers add it to every answer. "R/.default" asks for whatever
-// the client may do at R ([Microsoft]).
+// exceeding returns the words that were granted and not asked for. Where none was asked for that is about an API, the
+// server's default is wanted. "openid" gives no access to an API, and some servers add it to every answer.
+// "R/.default" asks for whatever the client may do at R ([Microsoft]).
 //
 // [Microsoft]: https://learn.microsoft.com/en-us/entra/identity-platform/scopes-oidc#the-default-scope
 func exceeding(granted, asked []string) (more []string) {
-	if len(asked) == 0 || slices.ContainsFunc(asked, isDefaultScope) {
+	asksOfAPI := slices.ContainsFunc(asked, func(a string) bool { return a != scopeOpenID && a != offlineAccess })
+	if !asksOfAPI || slices.ContainsFunc(asked, isDefaultScope) {
 		return nil
 	}
 	for _, g := range granted {

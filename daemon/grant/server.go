@@ -20,17 +20,32 @@ const (
 	ClientSecretJWT   Method = "client_secret_jwt"
 	PrivateKeyJWT     Method = "private_key_jwt"
 	TLSClientAuth     Method = "tls_client_auth"
+	// SelfSignedTLSClientAuth is RFC 8705 §2.2: the server knows the certificate itself.
+	SelfSignedTLSClientAuth Method = "self_signed_tls_client_auth"
 	// None is a public client: its id alone.
 	None Method = "none"
 )
 
 // Methods returns the methods this version can use, in the order in which they are offered to people.
 func Methods() []Method {
-	return []Method{ClientSecretBasic, ClientSecretPost, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, None}
+	return []Method{ClientSecretBasic, ClientSecretPost, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth,
+		SelfSignedTLSClientAuth, None}
 }
 
 // Signs reports whether the client authenticates by an assertion, which is dated.
 func (m Method) Signs() bool { return m == ClientSecretJWT || m == PrivateKeyJWT }
+
+// ByCertificate reports whether the client authenticates by a certificate in TLS (RFC 8705).
+func (m Method) ByCertificate() bool { return m == TLSClientAuth || m == SelfSignedTLSClientAuth }
+
+// CheckResource returns an error unless a resource indicator is an absolute URI without a fragment (RFC 8707 §2).
+func CheckResource(uri string) error {
+	if len(uri) > origin.MaxURL || !isVSCHAR([]byte(uri)) || strings.IndexByte(uri, ':') < 1 ||
+		strings.ContainsAny(uri, " #") {
+		return fmt.Errorf("%q cannot be a resource indicator: that is a URI without a fragment (RFC 8707)", uri)
+	}
+	return nil
+}
 
 // Audience says what an assertion's aud is, which servers disagree about: one of the words below, or any URI. Empty is
 // the issuer for a client of a server that is known by its issuer (draft-ietf-oauth-rfc7523bis §4), and else the token
@@ -90,6 +105,10 @@ type Server struct {
 	ScopeInAssertion bool
 	// WiderScope accepts a token with more scope than was asked for, where a server always adds its own defaults.
 	WiderScope bool
+	// DPoP means that the server can bind tokens to a key (RFC 9449 §5.1), which groat does not have.
+	DPoP bool
+	// TokenChars is VisibleChars where the profile takes tokens that are [Token.Visible].
+	TokenChars string
 	// StrictScope refuses a token with more scope than was asked for.
 	StrictScope bool
 
@@ -100,6 +119,11 @@ type Server struct {
 	// Scope and Audience are requested where the caller names none.
 	Scope    []string
 	Audience string
+	// ResourceIndicator is the URI of the API that tokens are for (RFC 8707); it is part of every request but a
+	// refresh, which is for what the person agreed to.
+	ResourceIndicator string
+	// PersonScope is requested at a person's sign-in that would name no scope: some servers take none without "openid".
+	PersonScope []string
 	// SessionScope is added to the scope where a refresh token is wanted ("offline_access", OpenID Connect Core §11).
 	SessionScope []string
 
@@ -144,6 +168,9 @@ type Server struct {
 	// Header is how a token or key is sent to the API; nil: "Authorization: Bearer T".
 	Header *Header
 }
+
+// VisibleChars is a value of [Server.TokenChars].
+const VisibleChars = "visible"
 
 // Header is the header that an API reads its credential from: Name: Prefix, a space, the credential. Without a Prefix
 // the credential stands alone.
@@ -190,6 +217,9 @@ func (s Server) Default(req Request, session bool) Request {
 	if len(scope) == 0 {
 		scope = s.Scope
 	}
+	if len(scope) == 0 && session {
+		scope = s.PersonScope
+	}
 	if session {
 		scope = slices.Concat(scope, s.SessionScope)
 	}
@@ -199,6 +229,7 @@ func (s Server) Default(req Request, session bool) Request {
 	if req.Audience == "" {
 		req.Audience = s.Audience
 	}
+	req.resource = s.ResourceIndicator
 	return req
 }
 
@@ -236,6 +267,9 @@ func (s Server) Check() error {
 	}
 	if err := s.AssertionAudience.Check(); err != nil {
 		return err
+	}
+	if s.TokenChars != "" && s.TokenChars != VisibleChars {
+		return fmt.Errorf("token_chars %q is not %s", s.TokenChars, VisibleChars)
 	}
 	for _, k := range s.Grants {
 		if !slices.Contains(Kinds(), k) {
@@ -309,7 +343,7 @@ const (
 	ByJWTBearer Kind = "jwt_bearer"
 	// ByTokenExchange is RFC 8693: another server's token.
 	ByTokenExchange Kind = "token_exchange"
-	// ByPassword is RFC 6749 §4.3, which only a preset can offer.
+	// ByPassword is RFC 6749 §4.3, which is chosen by name alone, or by a preset.
 	ByPassword Kind = "password"
 	// ByAppCredentials is a person's password that creates a client, which then signs in by [ByClientCredentials].
 	ByAppCredentials Kind = "app_credentials"

@@ -41,7 +41,9 @@ func (e *Endpoint) TokenExchange(ctx context.Context, item keystore.Item, p Pres
 	if p.Requested != "" && p.Requested != AccessTokenType && p.Requested != JWTType {
 		return Session{}, errors.New("a token exchange can ask for an access token or a JWT only")
 	}
-	req = e.server.Default(req, false)
+	if req = e.server.Default(req, false); p.Resource != "" {
+		req.resource = ""
+	}
 	var c httpRequest
 	first := form{}.add("grant_type", exchangeGrant).add("subject_token", c.reveal(p.Subject)).
 		add("subject_token_type", orAccessToken(p.SubjectType)).
@@ -53,7 +55,8 @@ func (e *Endpoint) TokenExchange(ctx context.Context, item keystore.Item, p Pres
 	// §2.2.1: a token_type of "N_A" is no access token; it is refused with every other that is not Bearer.
 	return e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: Assertion,
-		first: first, carried: c.carried, last: req.form(), scope: req.Scope, rule: e.server.scopeRule(req), maybeClock: aboutTheClient,
+		first: first, carried: c.carried, last: req.form(), scope: req.Scope,
+		rule: e.server.scopeRule(req), maybeClock: aboutTheClient,
 	})
 }
 

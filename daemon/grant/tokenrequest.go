@@ -28,7 +28,8 @@ type tokenRequest struct {
 
 // form returns the request's members as parameters.
 func (r Request) form() form {
-	return form{}.add("scope", strings.Join(r.Scope, " ")).add("audience", r.Audience)
+	return form{}.add("scope", strings.Join(r.Scope, " ")).add("audience", r.Audience).
+		add("resource", r.resource)
 }
 
 // requestToken sends q. Where the server refuses an assertion, and the server's clock differs from this machine's, it
@@ -99,6 +100,10 @@ func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequ
 		e.requests.Add(1)
 	}
 	if verdict := Classify(a, proof); verdict.Class != OK {
+		if e.server.DPoP && mayWantDPoP(verdict, proof) {
+			verdict.Reason += " (it can bind tokens to a key, DPoP, RFC 9449, which groat does not have: " +
+				"the client may be registered for that)"
+		}
 		return Session{}, verdict.withServer(c.url)
 	}
 	body, flaw := a.object()

@@ -58,6 +58,7 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		Redirect: q.Redirect, AssertionAudience: q.AssertionAudience, Basic: q.Basic,
 		AuthorizationEndpoint: q.AuthorizationEndpoint, DeviceEndpoint: q.DeviceEndpoint, PAREndpoint: q.PAREndpoint,
 		RevocationEndpoint: q.RevocationEndpoint, UserinfoEndpoint: q.UserinfoEndpoint, PAR: q.PAR,
+		ResourceIndicator: q.ResourceIndicator, WiderScope: q.WiderScope, StrictScope: q.StrictScope,
 	}
 	if err := checkWords(q); err != nil {
 		return p, nil, err
@@ -70,7 +71,7 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 	}
 	was := l.logins.Profiles.Named(q.Profile)
 	if was != nil {
-		p.StrictScope = was.StrictScope // no login takes a restriction away
+		p.StrictScope = p.StrictScope || was.StrictScope // no login takes a restriction away
 	}
 	switch {
 	case q.AuthServer != "" && q.Provider == "" && (named > 0 || was == nil || was.Provider == ""):
@@ -122,6 +123,11 @@ func checkWords(q protocol.LoginParams) error {
 	if err := grant.Audience(q.AssertionAudience).Check(); err != nil {
 		return protocol.InvalidParams("--assertion-audience: %s", err)
 	}
+	if q.ResourceIndicator != "" {
+		if err := grant.CheckResource(q.ResourceIndicator); err != nil {
+			return protocol.InvalidParams("--resource-indicator: %s", err)
+		}
+	}
 	if q.Grant != "" && !slices.Contains(grant.Kinds(), grant.Kind(q.Grant)) {
 		return protocol.InvalidParams("there is no grant %q; there are %s", q.Grant, grant.Kinds())
 	}
@@ -142,13 +148,14 @@ func merged(was, now config.Profile) config.Profile {
 		{&was.Audience, &now.Audience}, {&was.Header, &now.Header}, {&was.Redirect, &now.Redirect},
 		{&was.AssertionAudience, &now.AssertionAudience}, {&was.Basic, &now.Basic},
 		{&was.AuthorizationEndpoint, &now.AuthorizationEndpoint}, {&was.DeviceEndpoint, &now.DeviceEndpoint},
-		{&was.PAREndpoint, &now.PAREndpoint}, {&was.PAR, &now.PAR},
+		{&was.ResourceIndicator, &now.ResourceIndicator}, {&was.PAREndpoint, &now.PAREndpoint}, {&was.PAR, &now.PAR},
 		{&was.RevocationEndpoint, &now.RevocationEndpoint}, {&was.UserinfoEndpoint, &now.UserinfoEndpoint},
 	} {
 		if *f.new != "" {
 			*f.old = *f.new
 		}
 	}
+	was.WiderScope, was.StrictScope = was.WiderScope || now.WiderScope, was.StrictScope || now.StrictScope
 	if now.Prefix != nil {
 		was.Prefix = now.Prefix
 	}

@@ -78,7 +78,14 @@ var givenFields = map[string]struct {
 	"UserinfoEndpoint": {set: func(h *harness, p *protocol.LoginParams, _ string) {
 		p.UserinfoEndpoint = h.server.URL() + "/given-me"
 	}, shows: "given-me"},
-	"PAR":   {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.PAR = "never" }, shows: "par = 'never'"},
+	"PAR": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.PAR = "never" }, shows: "par = 'never'"},
+	"ResourceIndicator": {set: func(_ *harness, p *protocol.LoginParams, _ string) {
+		p.ResourceIndicator = "https://given.example/"
+	}, shows: "resource_indicator = 'https://given.example/'"},
+	"WiderScope": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.WiderScope = true },
+		shows: "wider_scope = true"},
+	"StrictScope": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.StrictScope = true },
+		shows: "strict_scope = true"},
 	"Basic": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Basic = "raw" }, shows: "basic = 'raw'"},
 	"AssertionAudience": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.AssertionAudience = "endpoint" },
 		shows: "assertion_audience = 'endpoint'"},
@@ -169,6 +176,7 @@ const (
 	noOwnKeyFields = "Basic Key Certificate KeyAlg KeyID Subject "
 	noKeyFields    = noOwnKeyFields + "AssertionAudience "
 
+	tokenFields     = "Scope Audience ResourceIndicator WiderScope StrictScope "
 	noBrowserFields = "AuthorizationEndpoint PAREndpoint PAR "
 	noSessionFields = noBrowserFields + "DeviceEndpoint RevocationEndpoint "
 )
@@ -230,18 +238,20 @@ func givenWays() map[grant.Kind]givenWay {
 			asked: func(h *harness, _ string) protocol.LoginParams {
 				return protocol.LoginParams{Provider: "planet-key", AuthServer: h.server.URL(), Grant: "api_key"}
 			},
-			config:  func(h *harness) string { return h.presetConfig("planet-key") },
-			item:    func(h *harness, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
-			refused: noSessionFields + noKeyFields + "ClientAuth ClientID Username Redirect NoBrowser Scope Audience NewClient",
+			config: func(h *harness) string { return h.presetConfig("planet-key") },
+			item:   func(h *harness, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
+			refused: noSessionFields + noKeyFields + "ClientAuth ClientID Username Redirect NoBrowser " +
+				tokenFields + "NewClient",
 		},
 		grant.ByKeyLogin: {
 			asked: func(h *harness, _ string) protocol.LoginParams {
 				return protocol.LoginParams{Provider: "planet-legacy", AuthServer: h.server.URL(), Username: person,
 					Grant: "key_login"}
 			},
-			config:   func(h *harness) string { return h.presetConfig("planet-legacy") },
-			item:     func(h *harness, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
-			refused:  noSessionFields + noKeyFields + "ClientAuth ClientID Redirect NoBrowser Scope Audience NewClient",
+			config: func(h *harness) string { return h.presetConfig("planet-legacy") },
+			item:   func(h *harness, _ keystore.Secret) keystore.Item { return h.apiKeyItem() },
+			refused: noSessionFields + noKeyFields + "ClientAuth ClientID Redirect NoBrowser " +
+				tokenFields + "NewClient",
 			existing: "+Username",
 		},
 	}

@@ -53,6 +53,9 @@ var parameters = []parameter{
 	{field: "Ephemeral", flag: "ephemeral"}, // refused by savable where the profile is in a file
 	{"Scope", "scope", (*Login).noToken},
 	{"Audience", "audience", (*Login).noToken},
+	{"ResourceIndicator", "resource-indicator", (*Login).noToken},
+	{"WiderScope", "wider-scope", (*Login).noToken},
+	{"StrictScope", "strict-scope", (*Login).noToken},
 	{field: "Resources", flag: "api"},
 	{"NewClient", "new-client", (*Login).noNewClient},
 	{"Secret", "secret-stdin", (*Login).noSecret},
@@ -179,7 +182,7 @@ func (l *Login) hasKey() bool {
 		return false
 	}
 	auth := l.server().ClientAuth
-	return l.kind == grant.ByJWTBearer || auth == grant.PrivateKeyJWT || auth == grant.TLSClientAuth
+	return l.kind == grant.ByJWTBearer || auth == grant.PrivateKeyJWT || auth.ByCertificate()
 }
 
 func (l *Login) noKey() string {
@@ -190,7 +193,7 @@ func (l *Login) noKey() string {
 }
 
 func (l *Login) noCertificate() string {
-	if l.hasKey() && l.server().ClientAuth == grant.TLSClientAuth {
+	if l.hasKey() && l.server().ClientAuth.ByCertificate() {
 		return ""
 	}
 	return fmt.Sprintf("only the client authentication %s uses a certificate, and this is %s", grant.TLSClientAuth,
@@ -385,6 +388,9 @@ func (l *Login) requireParameters(stored *keystore.Item) error {
 		if l.params.Username == "" {
 			return l.missingError("name yourself with --username", "--username YOU")
 		}
+		if l.kind == grant.ByPassword && l.params.ClientID == "" {
+			return l.missingError("name the client with --client-id", "--client-id ID")
+		}
 	case grant.ByJWTBearer:
 		if l.params.Key == "" && l.reused == nil {
 			return l.missingError("name the key file with --key", "--key FILE")
@@ -394,7 +400,7 @@ func (l *Login) requireParameters(stored *keystore.Item) error {
 		if l.params.ClientID == "" {
 			return l.missingError("name the client with --client-id", "--client-id ID")
 		}
-		if l.server().ClientAuth == grant.TLSClientAuth && l.reused == nil {
+		if l.server().ClientAuth.ByCertificate() && l.reused == nil {
 			switch {
 			case l.params.Key == "":
 				return l.missingError("name the private key's file with --key", "--key FILE")

@@ -35,6 +35,9 @@ func (l *Login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	if err != nil {
 		return protocol.LoginResult{}, err
 	}
+	if err := l.agreeOnChars(t); err != nil {
+		return protocol.LoginResult{}, err
+	}
 	resume, err := l.reseal(&item, &t)
 	if err != nil {
 		return protocol.LoginResult{}, err
@@ -120,6 +123,7 @@ func (l *Login) namesAnotherSession() bool {
 	for _, f := range []struct{ named, old, new string }{
 		{l.params.Scope, before.Scope, l.profile.Scope}, {l.params.Audience, before.Audience, l.profile.Audience},
 		{l.params.Redirect, before.Redirect, l.profile.Redirect},
+		{l.params.ResourceIndicator, before.ResourceIndicator, l.profile.ResourceIndicator},
 	} {
 		if f.named != "" && f.old != f.new {
 			return true

@@ -257,10 +257,6 @@ func TestJ34WhatCannotWorkIsRefusedBeforeASecretIsAsked(t *testing.T) {
 				"client_credentials"
 		}, "RFC 6749, section 4.4.2"},
 		"client credentials without a client": {func(p *protocol.LoginParams) { p.ClientID = "" }, "--client-id"},
-		"a password where none is taken": {func(p *protocol.LoginParams) {
-			p.Grant, p.Username = "password",
-				person
-		}, "--grant password"},
 		"a device code without an endpoint": {func(p *protocol.LoginParams) { p.Grant = "device_code" },
 			"--grant device_code"},
 		"a browser without an endpoint": {func(p *protocol.LoginParams) { p.Grant = "authorization_code" },

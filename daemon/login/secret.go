@@ -69,7 +69,7 @@ func (l *Login) addClientCredential(item *keystore.Item) (err error) {
 		if err := l.prepareAssertion(item); err != nil || l.server().ClientAuth == grant.PrivateKeyJWT {
 			return err
 		}
-	case grant.TLSClientAuth:
+	case grant.TLSClientAuth, grant.SelfSignedTLSClientAuth:
 		if err := l.readKey(item); err != nil {
 			return err
 		}
@@ -178,10 +178,14 @@ func (l *Login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 	return item, t, nil
 }
 
-// byPassword is RFC 6749 §4.3, where a preset asks for it.
+// byPassword is RFC 6749 §4.3, where a person or a preset asks for it.
 func (l *Login) byPassword() (item keystore.Item, s grant.Session, err error) {
 	if item, err = l.newClientItem(); err != nil {
 		return item, s, err
+	}
+	if l.profile.Provider == "" {
+		l.notice("A password grant shows a person's password to this program, where no second factor protects it " +
+			"(RFC 9700 §2.4): sign in with a browser where the server has a page for that.")
 	}
 	password, err := l.askPassword()
 	if err != nil {
@@ -282,6 +286,7 @@ func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (key
 	}
 	item.RefreshToken = s.Refresh
 	if s.Refresh.IsZero() {
+		s.Token.Last = true
 		l.notice(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.", l.server().Issuer))
 	}
 	return item, s.Token, nil

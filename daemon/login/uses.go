@@ -47,7 +47,7 @@ func (l *Login) usesOf(s grant.Server) (all []use) {
 		grant.ClientSecretBasic: "the client secret", grant.ClientSecretPost: "the client secret",
 		grant.ClientSecretJWT: "assertions that the client secret signs",
 		grant.PrivateKeyJWT:   "assertions that the private key signs",
-		grant.TLSClientAuth:   "the client certificate",
+		grant.TLSClientAuth:   "the client certificate", grant.SelfSignedTLSClientAuth: "the client certificate",
 	}[s.ClientAuth]
 	switch l.kind {
 	case grant.ByAuthorizationCode:

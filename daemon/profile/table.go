@@ -236,6 +236,33 @@ func (t *Table) Save(p *Profile) (saved, replaced bool, err error) {
 	return true, was != nil, nil
 }
 
+// Edit makes a profile one that change has changed, as [Table.Save] does, and returns it. The error is change's, an
+// [*UnknownError], or as Save's.
+func (t *Table) Edit(name string, change func(*config.Profile) error) (*Profile, error) {
+	was, err := t.Find(name, "")
+	if err != nil {
+		return nil, err
+	}
+	p := was.Profile
+	p.Resources = slices.Clone(p.Resources)
+	if err := change(&p); err != nil || Same(was.Profile, p) {
+		return was, err
+	}
+	now, err := t.Resolve(p)
+	if err != nil {
+		return was, &config.Error{File: was.File, Line: was.Line, Message: "was not changed: " + err.Error(),
+			Hint: "groat profile show " + was.Name}
+	}
+	now.Ephemeral = was.Ephemeral
+	if err := t.CheckSave(now); err != nil {
+		return was, err
+	}
+	if _, _, err := t.Save(now); err != nil {
+		return was, err
+	}
+	return t.Named(was.Name), nil
+}
+
 // Remove removes a profile's file, or the profile that is in no file. Where a file that groat never writes describes
 // the profile, it stays, and still is called with it while the table is locked.
 func (t *Table) Remove(name string, still func(*Profile)) error {

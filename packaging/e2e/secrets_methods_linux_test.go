@@ -25,7 +25,7 @@ func members() []string {
 		protocol.LogoutParams{},
 		protocol.StatusParams{}, protocol.ProfilesParams{}, protocol.WhoamiParams{}, protocol.KeystoreParams{},
 		protocol.ImportParams{},
-		protocol.NetworkParams{}, protocol.BackupParams{}, protocol.RestoreParams{},
+		protocol.NetworkParams{}, protocol.ProfileParams{}, protocol.BackupParams{}, protocol.RestoreParams{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(params)) {
 			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {

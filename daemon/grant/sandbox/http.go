@@ -139,6 +139,7 @@ func (s *Server) write(w http.ResponseWriter, a answer) {
 func describe(r *request) Entry {
 	e := Entry{Time: r.now, Method: r.method, Path: clip(r.path)}
 	form, _ := readParameters(r)
+	e.Resource = clip(form.Get("resource"))
 	e.GrantType, e.Scope, e.Audience = clip(form.Get("grant_type")), clip(form.Get("scope")), clip(form.Get("audience"))
 	if token := form.Get("refresh_token"); token != "" {
 		e.Refresh = Digest(token)

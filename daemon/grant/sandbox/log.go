@@ -15,10 +15,11 @@ type Entry struct {
 	Time   time.Time `json:"time"`
 	Method string    `json:"method"`
 	Path   string    `json:"path"`
-	// GrantType, Scope and Audience are what the form said.
+	// GrantType, Scope, Audience and Resource are what the form said.
 	GrantType string `json:"grant_type,omitempty"`
 	Scope     string `json:"scope,omitempty"`
 	Audience  string `json:"audience,omitempty"`
+	Resource  string `json:"resource,omitempty"`
 	// Auth is what the request authenticated with: a client authentication method, "basic" for a person's password,
 	// "bearer", "several", or empty.
 	Auth     string `json:"auth,omitempty"`

@@ -106,7 +106,14 @@ func (s *Server) wants(m *realm, form url.Values) (scope, audience string, e *oa
 			return "", "", e
 		}
 	}
-	audience, e = s.audience(m, form.Get("audience"))
+	asked := form.Get("audience")
+	if asked == "" {
+		asked = form.Get("resource") // RFC 8707 §2; one at a time here
+	}
+	if uri := form.Get("resource"); strings.Contains(uri, "#") || form.Has("resource") && !strings.Contains(uri, ":") {
+		return "", "", &oauthError{code: "invalid_target", description: "resource is no absolute URI"}
+	}
+	audience, e = s.audience(m, asked)
 	return form.Get("scope"), audience, e
 }
 

@@ -1,0 +1,78 @@
+package daemon
+
+import (
+	"fmt"
+
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/profile"
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/jsonrpc"
+)
+
+// profileKeys answers "profile".
+func profileKeys(c *conn, params []byte) (any, error) {
+	var pp protocol.ProfileParams
+	if err := jsonrpc.DecodeParams(params, &pp); err != nil {
+		return nil, err
+	}
+	if pp.Key == "" && pp.Value != nil {
+		return nil, protocol.InvalidParams("a value needs the key that it is for")
+	}
+	if pp.Profile == "" {
+		if pp.Key != "" {
+			return nil, protocol.InvalidParams("name the profile whose key it is")
+		}
+		var r protocol.ProfileResult
+		for _, k := range config.Keys() {
+			r.Keys = append(r.Keys, protocol.ProfileKey{Key: k.Name, About: k.About, Login: k.Login})
+		}
+		return r, nil
+	}
+	p, err := c.d.find(pp.Profile)
+	if err == nil && pp.Key != "" {
+		p, err = c.d.profiles.Edit(p.Name, func(p *config.Profile) error { return changeKey(p, pp) })
+	}
+	if err != nil {
+		return nil, c.d.wire(err, pp.Profile)
+	}
+	return keysOf(p), nil
+}
+
+// changeKey changes one key of a profile, unless a sign-in decides it.
+func changeKey(p *config.Profile, pp protocol.ProfileParams) error {
+	for _, k := range config.Keys() {
+		if k.Name != pp.Key || k.Login == "" {
+			continue
+		}
+		e := protocol.InvalidParams("%s is decided by the sign-in, since the profile's credential belongs to it",
+			k.Name)
+		e.Data = &protocol.ErrorData{Hint: "groat login " + p.Name + " " + k.Login}
+		return e
+	}
+	var err error
+	if pp.Value == nil {
+		err = p.Unset(pp.Key)
+	} else {
+		err = p.Set(pp.Key, *pp.Value)
+	}
+	if err != nil {
+		e := protocol.InvalidParams("%s", err)
+		e.Data = &protocol.ErrorData{Hint: "groat profile show"}
+		return e
+	}
+	return nil
+}
+
+// keysOf returns the keys that a profile says.
+func keysOf(p *profile.Profile) protocol.ProfileResult {
+	r := protocol.ProfileResult{Profile: p.Name, Keys: []protocol.ProfileKey{}}
+	if !p.Ephemeral {
+		r.From = fmt.Sprintf("%s:%d", p.File, p.Line)
+	}
+	for _, k := range config.Keys() {
+		if value, set := p.Get(k.Name); set {
+			r.Keys = append(r.Keys, protocol.ProfileKey{Key: k.Name, Value: value, About: k.About, Login: k.Login})
+		}
+	}
+	return r
+}

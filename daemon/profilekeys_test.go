@@ -1,0 +1,99 @@
+package daemon
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// profileKeys asks for the keys of a profile, or changes one.
+func (h *env) profileKeys(t *testing.T, p protocol.ProfileParams) (r protocol.ProfileResult, err error) {
+	t.Helper()
+	err = h.client(t).Call(t.Context(), protocol.MethodProfile, p, &r)
+	return r, err
+}
+
+// wantAnError makes sure that there is an error, of whatever kind.
+func wantAnError(t *testing.T, err error) *protocol.Error {
+	t.Helper()
+	e, ok := errors.AsType[*protocol.Error](err)
+	if !ok {
+		t.Fatalf("got %v (%T)", err, err)
+	}
+	return e
+}
+
+// A key that was set counts at once, and stands in the profile's file; what a sign-in decides is not changed, nor is
+// anything by a value that cannot be used.
+func TestAKeyOfAProfileIsSet(t *testing.T) {
+	h := newEnv(t, sandbox.Options{})
+	if _, err := h.login(t, "work", nil); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(h.config, "profiles.d", "work.toml")
+	written := func() string {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	before := written()
+	all, err := h.profileKeys(t, protocol.ProfileParams{})
+	if err != nil || len(all.Keys) != len(config.Keys()) || all.Keys[0].About == "" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	text := func(s string) *string { return &s }
+	for _, c := range []struct {
+		key   string
+		value *string
+		says  string // of the error
+	}{
+		{"client_auth", text("none"), "groat login work --client-auth"},
+		{"provider", nil, "groat login work --provider"},
+		{"client_secret", text("dummy-value"), "no key"},
+		{"basic", text("plain"), "raw or form"},
+		{"strict_scope", text("perhaps"), "true or false"},
+		{"par_endpoint", text("http://elsewhere.example/par"), "https"},
+		{"", text("x"), "needs the key"},
+	} {
+		_, err := h.profileKeys(t, protocol.ProfileParams{Profile: "work", Key: c.key, Value: c.value})
+		e := wantAnError(t, err)
+		if said := e.Message + " " + e.Hint(); !strings.Contains(said, c.says) || strings.Contains(said, "dummy-value") {
+			t.Errorf("%s: %s", c.key, said)
+		}
+		if written() != before {
+			t.Fatalf("%s: the file was changed: %s", c.key, written())
+		}
+	}
+	requests := h.server.Count(sandbox.SpatiafiTokenPath)
+	r, err := h.profileKeys(t, protocol.ProfileParams{Profile: "work", Key: "scope", Value: text("read")})
+	if err != nil || !strings.HasSuffix(r.From, "work.toml:1") || !strings.Contains(written(), "scope = 'read'") {
+		t.Fatalf("%+v, %v, %s", r, err, written())
+	}
+	var token protocol.TokenResult
+	err = h.client(t).Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "work"}, &token)
+	if log := h.server.Log(); err != nil || log[len(log)-1].Scope != "read" ||
+		h.server.Count(sandbox.SpatiafiTokenPath) != requests+1 {
+		t.Errorf("%v, %+v", err, log[len(log)-1])
+	}
+	if _, err := h.profileKeys(t, protocol.ProfileParams{Profile: "work", Key: "scope"}); err != nil ||
+		written() != before {
+		t.Errorf("%v, %s", err, written())
+	}
+	_, err = h.profileKeys(t, protocol.ProfileParams{Profile: "none", Key: "scope"})
+	if e := wantAnError(t, err); e.Kind() != protocol.UnknownProfile {
+		t.Errorf("%v", e)
+	}
+	h.write(t, "config.toml", "[profiles.mine]\nprovider = \"spatiafi\"\n")
+	_, err = h.profileKeys(t, protocol.ProfileParams{Profile: "mine", Key: "scope", Value: text("read")})
+	if e := wantAnError(t, err); !strings.Contains(e.Message, "never writes") {
+		t.Errorf("%v", e)
+	}
+}
