@@ -42,7 +42,7 @@ var wishes = []Query{{Scope: "nonsense"}, {Audience: "https://typo"}, {Scope: "n
 // grantsNoWish is a server that gives the default token only.
 func grantsNoWish(w *env, err error) {
 	w.refuse(func(n int) error {
-		if r := w.asked[n-1]; r.Scope != nil || r.Audience != "" {
+		if r := w.request(n - 1); r.Scope != nil || r.Audience != "" {
 			return err
 		}
 		return nil
@@ -56,8 +56,8 @@ func TestAWishThatFailsIsHeldBackAlone(t *testing.T) {
 		for _, wish := range wishes {
 			answer.Where, answer.Reason = "auth.example.org", "said so"
 			in(t, func(t *testing.T, w *env, b *Broker) {
-				var left []Block
-				b.Recorder = func(_ string, all Remembered) { left = all.Blocks }
+				var left recorded
+				b.Recorder = left.record
 				grantsNoWish(w, answer)
 				wantUnavailable(t, askFor(t, b, wish)) // before there is a default token
 				for began := w.now().Boot; w.now().Boot < began+20*time.Minute; time.Sleep(6 * time.Second) {
@@ -76,7 +76,7 @@ func TestAWishThatFailsIsHeldBackAlone(t *testing.T) {
 				if n := w.count(); n > 3+failureBurst+int(20*time.Minute/failureInterval)+1 {
 					t.Errorf("%v %v: %d requests", answer, wish, n)
 				}
-				afterRestart(t, w, left)
+				afterRestart(t, w, left.last().Blocks)
 			})
 		}
 	}

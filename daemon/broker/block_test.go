@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
@@ -144,11 +143,11 @@ func TestABlockThatIsNone(t *testing.T) {
 // clock is set back. A short backoff is not recorded, and a success is.
 func TestBlocksOutliveTheProcess(t *testing.T) {
 	in(t, func(t *testing.T, w *env, b *Broker) {
-		var last []Block
-		recorded := func() []Block { synctest.Wait(); return last }
+		var kept recorded
+		recorded := func() []Block { return kept.last().Blocks }
 		next := func() *Broker {
 			b := New(w.now)
-			b.Recorder = func(_ string, all Remembered) { last = all.Blocks }
+			b.Recorder = kept.record
 			b.Put(map[string]Source{"p": w})
 			return b
 		}

@@ -18,6 +18,26 @@ import (
 // life is how long SpatiaFi's 900 s token is good for by its own expires_in.
 const life = 839 * time.Second
 
+// recorded keeps what a [Recorder] was told last.
+type recorded struct {
+	mu  sync.Mutex
+	all Remembered
+}
+
+func (r *recorded) record(_ string, all Remembered) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = all
+}
+
+// last returns it, once nothing is half-way.
+func (r *recorded) last() Remembered {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all
+}
+
 // env is a provider and a machine: the provider answers after latency, the machine may sleep (boot) or have its clock
 // set (wall).
 type env struct {
@@ -104,6 +124,12 @@ func (w *env) call(i int) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.calls[i]
+}
+
+func (w *env) request(i int) grant.Request {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.asked[i]
 }
 
 func (w *env) refuse(answer func(n int) error) {
@@ -487,7 +513,7 @@ func TestScopesAndAudiencesHaveTokensOfTheirOwn(t *testing.T) {
 func TestABadScopeHurtsOnlyItself(t *testing.T) {
 	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(func(n int) error {
-			if w.asked[n-1].Scope != nil {
+			if w.request(n-1).Scope != nil {
 				return refusal(grant.Misconfigured, "invalid_scope")
 			}
 			return nil

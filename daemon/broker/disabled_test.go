@@ -16,7 +16,7 @@ func onlyDefault(w *env, keystoreIs error) func(int) error {
 		switch {
 		case keystoreIs != nil:
 			return keystoreIs
-		case w.asked[n-1].Scope != nil:
+		case w.request(n-1).Scope != nil:
 			return refusal(grant.Misconfigured, "invalid_scope")
 		}
 		return nil
@@ -113,7 +113,7 @@ func TestARejectionDoesNotEnableAToken(t *testing.T) {
 func TestAnotherScopesTokenDoesNotHideARefusal(t *testing.T) {
 	in(t, func(t *testing.T, w *env, b *Broker) {
 		w.refuse(func(n int) error {
-			if w.asked[n-1].Scope == nil {
+			if w.request(n-1).Scope == nil {
 				return refusal(grant.Misconfigured, "invalid_scope")
 			}
 			return nil

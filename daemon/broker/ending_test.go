@@ -111,7 +111,7 @@ func TestWhatARefusalSaysOfTheServer(t *testing.T) {
 		{"beside, near its end", EndingUnknown, func(t *testing.T, e *ender, b *Broker) {
 			first := mustHave(t, b, read)
 			e.refuse(func(n int) error { // no renewal of it
-				if e.asked[n-1].Scope[0] == "read" {
+				if e.request(n - 1).Scope[0] == "read" {
 					return refusal(grant.TransientSlow, "scope_invalid")
 				}
 				return nil
@@ -314,17 +314,18 @@ func TestADayAtAServerThatEndsTokens(t *testing.T) {
 // says more. A token that another groatd hands over is the default one.
 func TestWhatWasLearnedOfAServerIsKept(t *testing.T) {
 	session(t, func(t *testing.T, e *ender, b *Broker) {
-		var last Remembered
-		b.Recorder = func(_ string, all Remembered) { last = all }
+		var kept recorded
+		b.Recorder = kept.record
 		first := mustHave(t, b, Query{})
 		mustHave(t, b, Query{Scope: "read"})
 		report(t, b, Query{}, first)
+		last := kept.last()
 		if last.Ending != EndingRefused {
 			t.Fatalf("recorded %+v", last)
 		}
 		next := New(e.now)
 		defer next.Close(t.Context())
-		next.Recorder = func(_ string, all Remembered) { last = all }
+		next.Recorder = kept.record
 		next.Put(map[string]Source{"p": e})
 		next.Restore("p", last)
 		token := grant.Token{
@@ -340,16 +341,16 @@ func TestWhatWasLearnedOfAServerIsKept(t *testing.T) {
 			t.Errorf("after a restart: %v", err)
 		}
 		next.Install("p", e, token)
-		if endingOf(next) != EndingRefused || last.Ending != EndingRefused {
-			t.Errorf("after a sign-in: %v, recorded %+v", endingOf(next), last)
+		if endingOf(next) != EndingRefused || kept.last().Ending != EndingRefused {
+			t.Errorf("after a sign-in: %v, recorded %+v", endingOf(next), kept.last())
 		}
 		next.Put(map[string]Source{"p": otherServer{e}})
-		if endingOf(next) != EndingUnknown || last.Ending != EndingUnknown {
-			t.Errorf("at another server: %v, recorded %+v", endingOf(next), last)
+		if endingOf(next) != EndingUnknown || kept.last().Ending != EndingUnknown {
+			t.Errorf("at another server: %v, recorded %+v", endingOf(next), kept.last())
 		}
 		e.configured(next, true)
-		if endingOf(next) != EndingConfigured || last.Ending != EndingUnknown {
-			t.Errorf("configured: %v, recorded %+v", endingOf(next), last)
+		if endingOf(next) != EndingConfigured || kept.last().Ending != EndingUnknown {
+			t.Errorf("configured: %v, recorded %+v", endingOf(next), kept.last())
 		}
 		e.configured(next, false)
 		next.Restore("p", Remembered{Ending: EndingRefused})

@@ -197,7 +197,7 @@ func TestAWrongAudienceHurtsOnlyItself(t *testing.T) {
 	} {
 		in(t, func(t *testing.T, w *env, b *Broker) {
 			w.refuse(func(n int) error {
-				if w.asked[n-1].Audience != "" {
+				if w.request(n-1).Audience != "" {
 					return refusal(class, code)
 				}
 				return nil

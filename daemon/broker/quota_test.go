@@ -51,7 +51,7 @@ func TestWhateverCallersDo(t *testing.T) {
 		}},
 		{"a scope that is refused after the other", 1, true, func(t *testing.T, w *env, b *Broker, n int) {
 			w.refuse(func(n int) error {
-				if w.asked[n-1].Scope != nil {
+				if w.request(n-1).Scope != nil {
 					return &grant.Error{Class: grant.Misconfigured, Status: 400, Code: "invalid_scope"}
 				}
 				return nil
@@ -156,7 +156,7 @@ func TestAServerThatFailsTriesThePatience(t *testing.T) {
 					t.Errorf("%d requests in four hours", n)
 				}
 				w.refuse(nil)
-				time.Sleep(failureInterval + probeEvery*6/5)
+				time.Sleep(max(failureInterval, capSeldom) + probeEvery*6/5)
 				mustGet(t, b, Unset)
 			})
 		})

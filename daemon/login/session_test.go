@@ -100,6 +100,8 @@ func TestAProofPutsNoOldRefreshTokenBack(t *testing.T) {
 		params := h.ofDevice("p")
 		params.Scope = "read write"
 		h.signIn(t, params)
+		// The server is not asked what a renewal ends, for which the keystore is read once more.
+		h.edit(t, "p", func(text string) string { return text + "refresh_ends_tokens = false\n" })
 		requests := func() int { return h.server.Count(h.server.TokenPath()) }
 		before := requests()
 		var reads atomic.Int64
