@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -61,6 +62,10 @@ func (p Profile) check(text []byte) error {
 	}
 	if err := grant.Audience(p.AssertionAudience).Check(); err != nil {
 		return fail("assertion_audience", fmt.Sprintf("one of %s, or a URL", grant.Audiences()), "%s", err)
+	}
+	if p.AssertionFile != "" && !filepath.IsAbs(p.AssertionFile) {
+		return fail("assertion_file", "an absolute path", "the assertion's file %q has no absolute path",
+			p.AssertionFile)
 	}
 	if p.ResourceIndicator != "" {
 		if err := grant.CheckResource(p.ResourceIndicator); err != nil {

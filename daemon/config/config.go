@@ -62,6 +62,9 @@ type Profile struct {
 	// "called" (the one that a request goes to) or a URI. Empty means the preset's; without one the issuer for a client
 	// of a discovered server, else the token endpoint.
 	AssertionAudience string `toml:"assertion_audience,omitempty"`
+	// AssertionFile is the absolute path of a file with an assertion that another program keeps fresh. It is read for
+	// each request, and takes the place of one that a key would sign.
+	AssertionFile string `toml:"assertion_file,omitempty"`
 	// Scope and Audience are requested where a caller names none.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`

@@ -46,6 +46,8 @@ var keyTable = []Key{
 	{"assertion_audience", "The `aud` of assertions: `issuer`, `endpoint` (the token endpoint), `called` (the " +
 		"one that is called) or a URI. Without it the preset's, else the issuer for a client of a discovered " +
 		"server, else the token endpoint.", ""},
+	{"assertion_file", "The absolute path of a file with an assertion that another program keeps fresh (Kubernetes, " +
+		"CI): it is read for each request, and takes the place of one that a key would sign.", "--assertion-file PATH"},
 	{"scope", "The scopes that are asked for where a caller names none, separated by spaces.", ""},
 	{"audience", "The audience that is asked for where a caller names none.", ""},
 	{"resource_indicator", "The URI of the API that tokens are asked for (RFC 8707).", ""},

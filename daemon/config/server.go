@@ -86,7 +86,7 @@ func (p Profile) Adjust(s *grant.Server) {
 	p.header(s)
 	s.StrictScope = p.StrictScope
 	s.WiderScope = s.WiderScope || p.WiderScope
-	s.ResourceIndicator = p.ResourceIndicator
+	s.ResourceIndicator, s.AssertionFile = p.ResourceIndicator, p.AssertionFile
 	for _, f := range []struct {
 		to   *string
 		said string
