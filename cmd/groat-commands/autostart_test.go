@@ -168,7 +168,7 @@ func patientAutostart(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const startTime = "\tstartTime = 3 * time.Second\n"
+	const startTime = "\tstartTime = 10 * time.Second\n"
 	if !strings.Contains(string(text), startTime) {
 		t.Fatalf("%s does not say %q", source, startTime)
 	}

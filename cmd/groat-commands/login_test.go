@@ -84,6 +84,16 @@ func TestLoginWithoutSecret(t *testing.T) {
 		{"", []string{"--secret-stdin"}, "it is empty"},
 		{"\n", []string{"--secret-stdin"}, "it is empty"},
 		{strings.Repeat("x", maxInput+1), []string{"--secret-stdin"}, "16 KiB"},
+		{"\ufeffhunter2\n", []string{"--secret-stdin"}, "it begins with a byte order mark"},
+		{"\xff\xfeh\x00\n\x00", []string{"--secret-stdin"}, "it begins with a byte order mark"},
+		{" hunter2\n", []string{"--secret-stdin"}, "it begins with a blank"},
+		{"hunter2 \n", []string{"--secret-stdin"}, "it ends with a blank"},
+		{"hunter2\u00a0\n", []string{"--secret-stdin"}, "it ends with a blank"},
+		{"hunter2\t\n", []string{"--secret-stdin"}, "it ends with a tab"},
+		{"hunter2\n\n", []string{"--secret-stdin"}, "it ends with a line break"},
+		{"\nhunter2\n", []string{"--secret-stdin"}, "it begins with a line break"},
+		{"hunter2\x00\n", []string{"--secret-stdin"}, "it ends with the invisible character U+0000"},
+		{"hunter2\u200b", []string{"--secret-stdin"}, "it ends with the invisible character U+200B"},
 	} {
 		f := loginDaemon(t)
 		got := run(t, f.socket, tt.stdin, append([]string{"login", "work"}, tt.args...)...)
@@ -301,8 +311,10 @@ func TestF19WhatWasAddedIsSaid(t *testing.T) {
 	if got := string(textSignedIn(r, false)); got != want {
 		t.Errorf("%q", got)
 	}
-	out := string(textLoggedOut(protocol.LogoutResult{Profile: "lab", Forgotten: true, NotEnded: "no\x1b"}, false))
-	if want := "note: the session was not ended at the server: no\ufffd\n"; !strings.Contains(out, want) {
+	out := string(textLoggedOut(protocol.LogoutResult{
+		Profile: "lab", Forgotten: true, Issuer: "https://i", NotEnded: "no\x1b",
+	}, false))
+	if want := "note: the session was not ended at https://i: no\ufffd\n"; !strings.Contains(out, want) {
 		t.Errorf("%q", out)
 	}
 }

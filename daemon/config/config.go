@@ -84,6 +84,8 @@ type Profile struct {
 	WiderScope bool `toml:"wider_scope,omitempty"`
 	// StrictScope refuses a token that may do more than Scope asked for.
 	StrictScope bool `toml:"strict_scope,omitempty"`
+	// TokenChars is "visible" where the profile takes access tokens with characters that RFC 6750 §2.1 does not allow.
+	TokenChars string `toml:"token_chars,omitempty"`
 	// Resources are the origins of APIs that a helper may send a token of this profile to, instead of the preset's own.
 	// An origin that the profile's credential is not sealed for is sent none.
 	Resources []string `toml:"resources,omitempty"`

@@ -61,6 +61,8 @@ var keyTable = []Key{
 	{"resource_indicator", "The URI of the API that tokens are asked for (RFC 8707).", ""},
 	{"wider_scope", "`true`: a token that may do more than was asked for is taken without a word.", ""},
 	{"strict_scope", "`true`: a token that may do more than was asked for is refused.", ""},
+	{"token_chars", "`visible`: access tokens with characters that RFC 6750 does not allow are taken; they leave as " +
+		"a header and as JSON only.", ""},
 	{"resources", "The origins of APIs that a helper may send a token to, instead of the preset's.", "--api ORIGIN"},
 	{"header", "The name of the header field that an API key goes into.", ""},
 	{"prefix", "The word before an API key in its header field.", ""},

@@ -85,7 +85,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 // Adjust changes a server, as a preset or its metadata describes it, to what the profile says.
 func (p Profile) Adjust(s *grant.Server) {
 	p.header(s)
-	s.StrictScope = p.StrictScope
+	s.StrictScope, s.TokenChars = p.StrictScope, p.TokenChars
 	s.WiderScope = s.WiderScope || p.WiderScope
 	s.ResourceIndicator, s.AssertionFile = p.ResourceIndicator, p.AssertionFile
 	for _, f := range []struct {

@@ -108,6 +108,10 @@ type Server struct {
 	ScopeInAssertion bool
 	// WiderScope accepts a token with more scope than was asked for, where a server always adds its own defaults.
 	WiderScope bool
+	// DPoP means that the server can bind tokens to a key (RFC 9449 §5.1), which groat does not have.
+	DPoP bool
+	// TokenChars is VisibleChars where the profile takes tokens that are [Token.Visible].
+	TokenChars string
 	// StrictScope refuses a token with more scope than was asked for.
 	StrictScope bool
 
@@ -167,6 +171,9 @@ type Server struct {
 	// Header is how a token or key is sent to the API; nil: "Authorization: Bearer T".
 	Header *Header
 }
+
+// VisibleChars is a value of [Server.TokenChars].
+const VisibleChars = "visible"
 
 // Header is the header that an API reads its credential from: Name: Prefix, a space, the credential. Without a Prefix
 // the credential stands alone.
@@ -263,6 +270,9 @@ func (s Server) Check() error {
 	}
 	if err := s.AssertionAudience.Check(); err != nil {
 		return err
+	}
+	if s.TokenChars != "" && s.TokenChars != VisibleChars {
+		return fmt.Errorf("token_chars %q is not %s", s.TokenChars, VisibleChars)
 	}
 	for _, k := range s.Grants {
 		if !slices.Contains(Kinds(), k) {

@@ -99,6 +99,10 @@ func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequ
 		e.requests.Add(1)
 	}
 	if verdict := Classify(a, proof); verdict.Class != OK {
+		if e.server.DPoP && mayWantDPoP(verdict, proof) {
+			verdict.Reason += " (it can bind tokens to a key, DPoP, RFC 9449, which groat does not have: " +
+				"the client may be registered for that)"
+		}
 		return Session{}, verdict.withServer(c.url)
 	}
 	body, flaw := a.object()

@@ -35,6 +35,9 @@ func (l *Login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	if err != nil {
 		return protocol.LoginResult{}, err
 	}
+	if err := l.agreeOnChars(t); err != nil {
+		return protocol.LoginResult{}, err
+	}
 	resume, err := l.reseal(&item, &t)
 	if err != nil {
 		return protocol.LoginResult{}, err

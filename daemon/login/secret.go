@@ -291,6 +291,7 @@ func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (key
 	}
 	item.RefreshToken = s.Refresh
 	if s.Refresh.IsZero() {
+		s.Token.Last = true
 		l.notice(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.", l.server().Issuer))
 	}
 	return item, s.Token, nil

@@ -89,6 +89,7 @@ var rooms = map[string][]string{
 	"packaging/bench/coldstart":   {"packaging/bench/agent"},
 	"packaging/bench/floor/empty": {},
 	"packaging/bench/floor/net":   {},
+	"packaging/bench/herd":        {"packaging/bench/agent", "protocol"},
 	"packaging/bench/many":        {"packaging/bench/agent", "protocol"},
 	"packaging/bench/guard":       {"packaging/bench/agent"},
 	"packaging/bench/results":     {"packaging/machine"},

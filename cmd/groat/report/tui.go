@@ -26,6 +26,14 @@ func StaticKey(profile, format string) *Failure {
 		Hint:    "groat get " + profile + " --output header"}
 }
 
+// VisibleToken says that a token with characters that RFC 6750 does not allow has no such format.
+func VisibleToken(profile, format string) *Failure {
+	return &Failure{Code: ExitUsage,
+		Message: "the access token of profile " + profile + " has characters that RFC 6750 does not allow: it is not " +
+			"printed as " + format,
+		Hint: "groat get " + profile + " --output header"}
+}
+
 // CannotWrite says that the answer could not be written to stdout.
 func CannotWrite(cause error) *Failure {
 	return &Failure{Code: ExitInternal, Message: "cannot write the answer: " + cause.Error(),
