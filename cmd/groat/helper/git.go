@@ -22,6 +22,9 @@ type Daemon interface {
 	Reject(params frame.TokenParams, accessToken string) error
 }
 
+// GitName is the name that git calls a program by for "credential.helper = groat" (gitcredentials(7)).
+const GitName = "git-credential-groat"
+
 const (
 	// GitTime is how long one call of git's may take: a person waits for a clone or a fetch.
 	GitTime = 10 * time.Second
