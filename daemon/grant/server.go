@@ -97,6 +97,9 @@ type Server struct {
 	AssertionAudience  Audience
 	AssertionLife      time.Duration
 	AssertionNotBefore bool
+	// AssertionFile is the path of a file with an assertion that another program keeps fresh (workload identity): it
+	// takes the place of one that a key would sign, and is read for each request.
+	AssertionFile string
 	// AssertionAlgs are the algorithms that the server lists; the first that fits the key is used. Empty where it lists
 	// none.
 	AssertionAlgs []string
@@ -202,7 +205,7 @@ func (h *Header) format(t Token) (name, value string) {
 func (s Server) NewItem(clientID string, kind Kind) keystore.Item {
 	i := keystore.Item{
 		Issuer: s.Issuer, TokenEndpoint: s.TokenEndpoint, ClientAuth: string(s.ClientAuth), ClientID: clientID,
-		RevocationEndpoint: s.RevocationEndpoint,
+		RevocationEndpoint: s.RevocationEndpoint, AssertionFile: s.AssertionFile,
 	}
 	if kind = kind.Stored(); kind != ByClientCredentials { // as items were stored before there were others
 		i.Grant = string(kind)
