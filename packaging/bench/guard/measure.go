@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -28,6 +29,7 @@ type subject struct {
 	root, dir string
 	agent     *agent.Agent
 	plain     string // groat with its symbols, for valgrind
+	locked    string // the same, with its main goroutine kept in one thread
 }
 
 // api is what git asks about.
@@ -42,14 +44,18 @@ func newSubject(root string) (s *subject, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &subject{root: root, dir: dir, plain: filepath.Join(dir, "plain")}
+	s = &subject{root: root, dir: dir, plain: filepath.Join(dir, "plain"),
+		locked: filepath.Join(dir, "locked")}
 	home, bin := filepath.Join(dir, "h"), filepath.Join(dir, "bin")
 	err = os.Mkdir(home, 0o700)
 	if err == nil {
 		_, err = s.output(nil, "", "make", "--no-print-directory", "build", "BIN="+bin)
 	}
 	if err == nil {
-		_, err = s.output(s.building(), "", "go", "build", "-trimpath", "-buildvcs=false", "-o", s.plain, "./cmd/groat")
+		err = s.build(s.plain)
+	}
+	if err == nil {
+		err = s.buildLocked()
 	}
 	if err == nil {
 		s.agent, err = agent.New(agent.Options{Bin: bin, Dir: home, Servers: 1, Memory: true, API: "https://" + api})
@@ -68,7 +74,29 @@ func (s *subject) close() error {
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
-func (s *subject) building() []string { return append(os.Environ(), "CGO_ENABLED=0") }
+// build builds groat with its symbols.
+func (s *subject) build(program string, flags ...string) error {
+	args := append([]string{"go", "build", "-trimpath", "-buildvcs=false", "-o", program}, flags...)
+	_, err := s.output(append(os.Environ(), "CGO_ENABLED=0"), "", append(args, "./cmd/groat")...)
+	return err
+}
+
+// buildLocked keeps the main goroutine in one thread: valgrind loses it from sight when the runtime goes on with it in
+// another one. While packages are initialised the runtime does so itself.
+func (s *subject) buildLocked() error {
+	lock, overlay := filepath.Join(s.dir, "lock.go"), filepath.Join(s.dir, "overlay.json")
+	text := "package main\n\nimport \"runtime\"\n\nfunc init() { runtime.LockOSThread() }\n"
+	replace, err := json.Marshal(map[string]any{
+		"Replace": map[string]string{filepath.Join(s.root, "cmd", "groat", "lock.go"): lock},
+	})
+	if err == nil {
+		err = errors.Join(os.WriteFile(lock, []byte(text), 0o600), os.WriteFile(overlay, replace, 0o600))
+	}
+	if err != nil {
+		return err
+	}
+	return s.build(s.locked, "-overlay", overlay)
+}
 
 // output runs a command in the repository and returns what it prints; a nil environment is this process's.
 func (s *subject) output(env []string, stdin string, args ...string) (string, error) {
@@ -86,8 +114,9 @@ func (s *subject) output(env []string, stdin string, args ...string) (string, er
 const asked = "protocol=https\nhost=" + api + "\n\n"
 
 func (s *subject) measure() (figures, error) {
-	get := []string{s.plain, "get", agent.First}
-	git := []string{s.plain, "helper", "git", "get"}
+	start := []string{s.plain, "get", agent.First}
+	get := []string{s.locked, "get", agent.First}
+	git := []string{s.locked, "helper", "git", "get"}
 	const hits = 1000
 	hit, err := s.benchmark("./daemon/broker", "CacheHit", hits)
 	if err != nil {
@@ -102,7 +131,7 @@ func (s *subject) measure() (figures, error) {
 		s.size,
 		s.calls,
 		func() (figure, error) {
-			return s.instructions("instructions to initialise groat", "", "runtime.doInit1", get, 1)
+			return s.instructions("instructions to initialise groat", "", "runtime.doInit1", start, 1)
 		},
 		func() (figure, error) { return s.instructions("instructions of groat get", "", "main.main", get, 1) },
 		func() (figure, error) {
@@ -154,8 +183,7 @@ func (s *subject) size() (figure, error) {
 var collected = regexp.MustCompile(`Collected : (\d+)`)
 
 // instructions counts what a function and all that it calls execute, in one of so many calls. It is tried until runs
-// agree: valgrind loses the function from sight when the runtime goes on with it in another thread, which is the more
-// often the busier the machine is, and counts what the runtime does within it now and then.
+// agree: now and then the runtime does something of its own within the function.
 func (s *subject) instructions(name, stdin, function string, command []string, times int64) (figure, error) {
 	const most = 40
 	var counts []int64
