@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -43,21 +44,33 @@ func (s *server) Taken() int {
 	return len(s.conns) + s.peers.Holding()
 }
 
+// idleConn is a connection that may be closed, and since when it is idle.
+type idleConn struct {
+	c     *conn
+	since time.Duration
+}
+
+// longestIdle returns up to n connections that have been idle for longest, in order. s.mu is held.
+func (s *server) longestIdle(n int) []idleConn {
+	longest := make([]idleConn, 0, n+1)
+	for c := range s.conns {
+		since, ok := c.idleSince()
+		if !ok || len(longest) == n && since >= longest[n-1].since {
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(longest, since, func(other idleConn, since time.Duration) int {
+			return cmp.Compare(other.since, since)
+		})
+		longest = slices.Insert(longest, i, idleConn{c, since})
+		longest = longest[:min(len(longest), n)]
+	}
+	return longest
+}
+
 // Evict implements [descriptors.Connections].
 func (s *server) Evict() int {
-	type idle struct {
-		c     *conn
-		since time.Duration
-	}
-	var idles []idle
 	s.mu.Lock()
-	for c := range s.conns {
-		if since, ok := c.idleSince(); ok {
-			idles = append(idles, idle{c, since})
-		}
-	}
-	slices.SortFunc(idles, func(a, b idle) int { return int(a.since - b.since) })
-	idles = idles[:min(len(idles), evicted, 1+s.most/64)]
+	idles := s.longestIdle(min(evicted, 1+s.most/64))
 	for _, i := range idles {
 		delete(s.conns, i.c) // its goroutine may take a moment to end
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -221,4 +222,42 @@ func TestA29AcceptFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Of very many idle connections those go that have been idle for longest, and none that is in use.
+func TestA28TheLongestIdleOfMany(t *testing.T) {
+	ourselves := ourselves(t)
+	dir := configIn(t, t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		d := newDaemon(t, Options{Config: dir})
+		defer d.Close(t.Context())
+		s := d.newServer(2048)
+		order := make([]*conn, 1000)
+		for i := range order {
+			_, there := net.Pipe()
+			order[i] = d.newConn(there, ourselves)
+			s.conns[order[i]] = struct{}{}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		busy := order[3]
+		busy.room <- struct{}{}
+		order = slices.Delete(order, 3, 4)
+		for len(order) > 0 {
+			n := s.Evict()
+			if n != min(evicted, len(order)) {
+				t.Fatalf("%d were closed, %d are idle", n, len(order))
+			}
+			for _, c := range order[:n] {
+				if c.open.Err() == nil {
+					t.Fatal("a younger one was closed first")
+				}
+			}
+			order = order[n:]
+		}
+		if n := s.Evict(); n != 0 || busy.open.Err() != nil {
+			t.Errorf("%d were closed, and one that is in use: %v", n, busy.open.Err())
+		}
+		busy.hangUp()
+	})
 }

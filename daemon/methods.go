@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -42,12 +43,24 @@ func hello(c *conn, _ []byte) (any, error) {
 	}, nil
 }
 
+// profilesPage and statusPage are a page of a listing, whose profiles are encoded already.
+type (
+	profilesPage struct {
+		protocol.ProfilesResult
+		Profiles json.RawMessage `json:"profiles"`
+	}
+	statusPage struct {
+		protocol.StatusResult
+		Profiles json.RawMessage `json:"profiles"`
+	}
+)
+
 func listProfiles(c *conn, params []byte) (any, error) {
 	var pp protocol.ProfilesParams
 	if err := jsonrpc.DecodeParams(params, &pp); err != nil {
 		return nil, err
 	}
-	var r protocol.ProfilesResult
+	var r profilesPage
 	var err error
 	describe := func(p *profile.Profile) protocol.ProfileInfo {
 		b, _ := c.d.broker.Status(p.Name)
@@ -106,9 +119,10 @@ func profileStatus(c *conn, params []byte) (any, error) {
 		r.Keystore = c.d.keystoreStatus()
 		r.Network = c.d.networkInStatus()
 	}
+	page := statusPage{StatusResult: r}
 	var err error
-	r.Profiles, r.Next, err = status.Page(c.d.profiles.Snapshot(), sp.After, c.d.reporter().Profile)
-	return r, err
+	page.Profiles, page.Next, err = status.Page(c.d.profiles.Snapshot(), sp.After, c.d.reporter().Profile)
+	return page, err
 }
 
 func (d *Daemon) reporter() status.Reporter {

@@ -40,6 +40,7 @@ var texts = []member[string]{
 	{"key_id", func(i *Item) *string { return &i.KeyID }},
 	{"key_alg", func(i *Item) *string { return &i.KeyAlg }},
 	{"subject", func(i *Item) *string { return &i.Subject }},
+	{"assertion_file", func(i *Item) *string { return &i.AssertionFile }},
 	{"certificate", func(i *Item) *string { return &i.Certificate }},
 	{"username", func(i *Item) *string { return &i.Username }},
 }
@@ -108,7 +109,7 @@ func (i Item) usable() error {
 		return nil
 	case i.ClientID == "":
 		return errors.New("a credential needs a client id")
-	case i.Grant != "":
+	case i.Grant != "", i.AssertionFile != "":
 		return nil // a session for which the server gave nothing to go on with: what it was, for the next sign-in
 	case i.ClientSecret.IsZero() && i.RefreshToken.IsZero() && i.PrivateKey.IsZero():
 		return errors.New("a credential needs a client secret, a refresh token, a private key or an API key")

@@ -114,20 +114,21 @@ func TestItemEqual(t *testing.T) {
 		"id":       func(i *keystore.Item) { i.ClientID = "x" },
 		"secret":   func(i *keystore.Item) { i.ClientSecret = keystore.SecretString("x") },
 
-		"grant":       func(i *keystore.Item) { i.Grant = "x" },
-		"revocation":  func(i *keystore.Item) { i.RevocationEndpoint = "x" },
-		"key id":      func(i *keystore.Item) { i.KeyID = "x" },
-		"key alg":     func(i *keystore.Item) { i.KeyAlg = "x" },
-		"subject":     func(i *keystore.Item) { i.Subject = "x" },
-		"certificate": func(i *keystore.Item) { i.Certificate = "x" },
-		"refresh":     func(i *keystore.Item) { i.RefreshToken = keystore.SecretString("x") },
-		"key":         func(i *keystore.Item) { i.PrivateKey = keystore.SecretString("x") },
-		"password":    func(i *keystore.Item) { i.PrivateKeyPassword = keystore.SecretString("x") },
-		"api key":     func(i *keystore.Item) { i.APIKey = keystore.SecretString("x") },
-		"origins":     func(i *keystore.Item) { i.Origins = []string{"x"} },
-		"tokens":      func(i *keystore.Item) { i.TokenOrigins = []string{"x"} },
-		"pages":       func(i *keystore.Item) { i.PageOrigins = []string{"x"} },
-		"APIs":        func(i *keystore.Item) { i.APIs = []string{"x"} },
+		"grant":          func(i *keystore.Item) { i.Grant = "x" },
+		"revocation":     func(i *keystore.Item) { i.RevocationEndpoint = "x" },
+		"key id":         func(i *keystore.Item) { i.KeyID = "x" },
+		"key alg":        func(i *keystore.Item) { i.KeyAlg = "x" },
+		"assertion file": func(i *keystore.Item) { i.AssertionFile = "/x" },
+		"subject":        func(i *keystore.Item) { i.Subject = "x" },
+		"certificate":    func(i *keystore.Item) { i.Certificate = "x" },
+		"refresh":        func(i *keystore.Item) { i.RefreshToken = keystore.SecretString("x") },
+		"key":            func(i *keystore.Item) { i.PrivateKey = keystore.SecretString("x") },
+		"password":       func(i *keystore.Item) { i.PrivateKeyPassword = keystore.SecretString("x") },
+		"api key":        func(i *keystore.Item) { i.APIKey = keystore.SecretString("x") },
+		"origins":        func(i *keystore.Item) { i.Origins = []string{"x"} },
+		"tokens":         func(i *keystore.Item) { i.TokenOrigins = []string{"x"} },
+		"pages":          func(i *keystore.Item) { i.PageOrigins = []string{"x"} },
+		"APIs":           func(i *keystore.Item) { i.APIs = []string{"x"} },
 	} {
 		i, j := item(), item()
 		if !i.Equal(j) {
@@ -144,7 +145,7 @@ func TestItemEqual(t *testing.T) {
 func full() keystore.Item {
 	i := item()
 	i.Grant, i.RevocationEndpoint, i.KeyID, i.KeyAlg = "device_code", "https://auth.example/revoke", "k1", "ES256"
-	i.Username = "bob@example.com"
+	i.Username, i.AssertionFile = "bob@example.com", "/run/workload/token"
 	i.Subject, i.Certificate = "alice@example.com", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 	i.RefreshToken, i.PrivateKey = keystore.SecretString("not-a-real-refresh-token"),
 		keystore.SecretString("line 1\nline 2\n")

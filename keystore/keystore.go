@@ -67,6 +67,9 @@ type Item struct {
 	KeyID, KeyAlg string
 	// Subject is the assertion's sub where that is not the client itself (RFC 7523 §3).
 	Subject string
+	// AssertionFile is the path of a file with an assertion that another program keeps fresh, in the place of a key. It
+	// is sealed, so that an edited configuration cannot have another file sent.
+	AssertionFile string
 	// Certificate is the TLS client's chain, in PEM (RFC 8705 §2.1). It is no secret.
 	Certificate string
 	// APIKey is a key that is sent as it is and not exchanged for anything.

@@ -43,6 +43,9 @@ type LoginParams struct {
 	// called) or a URI; empty is as the provider's preset says, "issuer" for a client of a server that Issuer names,
 	// and else "endpoint".
 	AssertionAudience string `json:"assertion_audience,omitempty"`
+	// AssertionFile is the path of a file with an assertion that another program keeps fresh (workload identity), which
+	// the daemon reads for each request: the client's, or with the grant "jwt_bearer" the grant's.
+	AssertionFile string `json:"assertion_file,omitempty"`
 	// Subject is whom an assertion speaks for (RFC 7523 §3).
 	Subject string `json:"subject,omitempty"`
 	// Redirect is the loopback redirect URI that the client is registered with; empty means any port of 127.0.0.1.

@@ -64,6 +64,8 @@ type ProfileStatus struct {
 	// Assumed lists what the server did not say of the default token and groatd took for granted: "lifetime" (five
 	// minutes), "token_type" (Bearer).
 	Assumed []string `json:"assumed,omitempty"`
+	// Last is set where the session ends with the default token, since its server gave no refresh token.
+	Last bool `json:"last,omitempty"`
 	// RenewIn is seconds to the planned renewal; 0 if none is planned.
 	RenewIn int64 `json:"renew_in,omitempty"`
 	// RetryIn is seconds until the next attempt after a failure; 0 if none is pending.
@@ -104,8 +106,8 @@ type LogoutResult struct {
 	Forgotten bool   `json:"forgotten"`
 	// Revoked is set if the provider has ended the session.
 	Revoked bool `json:"revoked,omitempty"`
-	// NotEnded says why the provider was not asked to end the session, if its address is not one that the credential
-	// is sealed for.
+	// NotEnded says why the provider was not asked to end the session: it names no address for that, or one that the
+	// credential is not sealed for. Empty where it was asked, or there was no session.
 	NotEnded string `json:"not_ended,omitempty"`
 	// ClientID is the client that still exists at the provider; empty if nothing remains or nothing was stored.
 	ClientID string `json:"client_id,omitempty"`

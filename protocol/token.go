@@ -34,7 +34,7 @@ type RejectParams struct {
 
 // TokenResult is an access token or an API key, which is a secret of the caller's: it should not be logged or kept.
 type TokenResult struct {
-	// AccessToken needs no quoting in a header, a shell or a file (RFC 6750 §2.1), unless Static is set.
+	// AccessToken needs no quoting in a header, a shell or a file (RFC 6750 §2.1), unless Static or TokenChars is set.
 	AccessToken string `json:"access_token"`
 	// TokenType is the scheme of the header, "Bearer".
 	TokenType string `json:"token_type"`
@@ -53,6 +53,9 @@ type TokenResult struct {
 	// Static is set for an API key, which is no access token: it has no type and does not expire, may hold any
 	// printable ASCII, and is to be sent as Header only.
 	Static bool `json:"static,omitempty"`
+	// TokenChars is "visible" where the token has other characters than RFC 6750 §2.1 allows, since the profile takes
+	// them: visible ASCII without quotes, backslash, backtick and dollar sign. It is to be sent as Header only.
+	TokenChars string `json:"token_chars,omitempty"`
 }
 
 // wait is how long groatd may take to obtain a token.

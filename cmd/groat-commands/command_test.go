@@ -48,6 +48,10 @@ func TestStatusForPeople(t *testing.T) {
 				ClockOffset: 3600, EndsEarlier: "configured",
 				SessionEndsAt: now.Unix() + 5*24*3600, SessionIdleEndsAt: now.Unix() + 3600,
 			},
+			{
+				Profile: "phone", Issuer: "https://login.example.org", State: "fresh", ExpiresAt: 1790000839,
+				ExpiresIn: 839, Lifetime: 900, Last: true, Requests: 1, Tokens: 1,
+			},
 			{Profile: "key", Issuer: "https://api.example.net", State: "fresh", Static: true, Tokens: 1,
 				EndsEarlier: "refused"},
 			{
@@ -225,6 +229,9 @@ func TestLogout(t *testing.T) {
 			"signed out: the session at https://i has ended, and profile work is forgotten on this machine\n"},
 		{`"forgotten":true,"issuer":"https://i"`, "--keep-remote",
 			"signed out: profile work is forgotten on this machine\nnote: nothing was ended at https://i\n"},
+		{`"forgotten":true,"issuer":"https://i","not_ended":"it names no address"`, "",
+			"forgotten: profile work is no longer on this machine\n" +
+				"note: the session was not ended at https://i: it names no address\n"},
 	} {
 		f = newFakeDaemon(t, func(r request) string {
 			if (tt.flag != "") != (r.Params["keep_remote"] == true) {

@@ -15,12 +15,9 @@ import (
 
 const (
 	// answerTime is how long groatd may take for an answer that no authorization server has to give.
-	answerTime = 10 * time.Second
+	answerTime = get.AnswerTime
 	// providerTime is the same if groatd asks an authorization server or a keystore before it answers.
 	providerTime = 60 * time.Second
-	// connectTime bounds the way to a connection: to look for groatd, to start one, and to hear that it is this
-	// place's.
-	connectTime = 30 * time.Second
 )
 
 // findRoute returns the route that the environment leads to.
@@ -29,7 +26,7 @@ func findRoute() (*frame.Route, error) { return frame.FindRoute(os.Getenv) }
 // connect returns a connection to the groatd of the route, which it starts if none runs and it may. [frame.Route.Reach]
 // explains repeatable.
 func (a *app) connect(ctx context.Context, r *frame.Route, repeatable bool) (*frame.Conn, error) {
-	deadline := time.Now().Add(connectTime)
+	deadline := time.Now().Add(get.ConnectTime)
 	c, err := r.Reach(deadline, repeatable)
 	if c == nil && err == nil {
 		c, err = autostart.Start(ctx, r, a.getenv, deadline)
@@ -39,8 +36,8 @@ func (a *app) connect(ctx context.Context, r *frame.Route, repeatable bool) (*fr
 
 // caller makes requests for tokens. The start of a groatd ends with ctx.
 func (a *app) caller(ctx context.Context) get.Caller {
-	return get.Caller{Route: a.route, Connect: func(r *frame.Route) (*frame.Conn, error) {
-		return a.connect(ctx, r, true)
+	return get.Caller{Route: a.route, Connect: func(r *frame.Route, repeatable bool) (*frame.Conn, error) {
+		return a.connect(ctx, r, repeatable)
 	}}
 }
 

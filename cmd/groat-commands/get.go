@@ -69,7 +69,7 @@ func (a *app) readRefused(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", errStdin(err)
 	}
-	if !frame.ValidToken(string(b)) {
+	if !frame.ValidVisible(string(b)) {
 		return "", errRefusedInput()
 	}
 	return string(b), nil

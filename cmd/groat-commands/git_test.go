@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/groat-dev/groat/cmd/groat/helper"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -55,7 +56,7 @@ func lsRemote(t *testing.T, socket, url string) (string, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "git", "-c", "credential.helper=", "-c",
-		"credential.helper="+filepath.Join(bin, gitHelperName), "ls-remote", url)
+		"credential.helper="+filepath.Join(bin, helper.GitName), "ls-remote", url)
 	cmd.Env = append([]string{
 		"HOME=" + t.TempDir(), "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "PATH=/usr/local/bin:/usr/bin:/bin",
 		"no_proxy=127.0.0.1", "GROAT_SOCKET=" + socket, "GROAT_NO_AUTOSTART=1",

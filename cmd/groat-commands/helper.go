@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,16 +24,15 @@ func (a *app) helperCommand() *cobra.Command {
 
 // gitHelper answers git, which ignores exit codes and shows stderr: every error is one line there.
 func (a *app) gitHelper(ctx context.Context, args []string) error {
-	end := time.Now().Add(helper.GitTime)
-	ctx, cancel := context.WithDeadline(ctx, end)
+	ctx, cancel := context.WithTimeout(ctx, helper.GitTime)
 	defer cancel()
-	tooSlow := time.AfterFunc(helper.GitTime+time.Second, func() {
-		a.explain(helper.ErrGitSlow).PrintLine(a.stderr)
+	say := func(err error) { a.explain(err).PrintLine(a.stderr) }
+	err := get.Git(a.caller(ctx), args, a.stdin, a.stdout, func() {
+		say(helper.ErrGitSlow)
 		os.Exit(report.ExitDone)
 	})
-	defer tooSlow.Stop()
-	if err := helper.Git(get.Helper{Caller: a.caller(ctx), End: end}, args, a.stdin, a.stdout); err != nil {
-		a.explain(err).PrintLine(a.stderr)
+	if err != nil {
+		say(err)
 	}
 	return nil
 }

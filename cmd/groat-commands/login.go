@@ -64,6 +64,7 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.KeyAlg, "key-alg", "", flagKeyAlg)
 	fs.StringVar(&p.KeyID, "key-id", "", flagKeyID)
 	fs.StringVar(&p.AssertionAudience, "assertion-audience", "", flagAssertionAudience)
+	fs.StringVar(&p.AssertionFile, "assertion-file", "", flagAssertionFile)
 	fs.StringVar(&p.Certificate, "certificate", "", flagCertificate)
 	fs.StringVar(&p.Subject, "subject", "", flagSubject)
 	fs.StringVar(&p.Redirect, "redirect", "", flagRedirect)
@@ -92,7 +93,7 @@ func (a *app) loginCommand() *cobra.Command {
 
 // login signs in: groatd asks, the person answers, groatd proves and stores.
 func (a *app) login(ctx context.Context, o *loginOptions) error {
-	for _, file := range []*string{&o.params.Key, &o.params.Certificate} {
+	for _, file := range []*string{&o.params.Key, &o.params.Certificate, &o.params.AssertionFile} {
 		if *file == "" {
 			continue
 		}

@@ -84,6 +84,16 @@ func TestLoginWithoutSecret(t *testing.T) {
 		{"", []string{"--secret-stdin"}, "it is empty"},
 		{"\n", []string{"--secret-stdin"}, "it is empty"},
 		{strings.Repeat("x", maxInput+1), []string{"--secret-stdin"}, "16 KiB"},
+		{"\ufeffhunter2\n", []string{"--secret-stdin"}, "it begins with a byte order mark"},
+		{"\xff\xfeh\x00\n\x00", []string{"--secret-stdin"}, "it begins with a byte order mark"},
+		{" hunter2\n", []string{"--secret-stdin"}, "it begins with a blank"},
+		{"hunter2 \n", []string{"--secret-stdin"}, "it ends with a blank"},
+		{"hunter2\u00a0\n", []string{"--secret-stdin"}, "it ends with a blank"},
+		{"hunter2\t\n", []string{"--secret-stdin"}, "it ends with a tab"},
+		{"hunter2\n\n", []string{"--secret-stdin"}, "it ends with a line break"},
+		{"\nhunter2\n", []string{"--secret-stdin"}, "it begins with a line break"},
+		{"hunter2\x00\n", []string{"--secret-stdin"}, "it ends with the invisible character U+0000"},
+		{"hunter2\u200b", []string{"--secret-stdin"}, "it ends with the invisible character U+200B"},
 	} {
 		f := loginDaemon(t)
 		got := run(t, f.socket, tt.stdin, append([]string{"login", "work"}, tt.args...)...)
@@ -126,6 +136,7 @@ func TestLoginAsks(t *testing.T) {
 		"--resource", "https://r2,x", "--api", "https://r1", "--trust", "https://t1", "--new-client",
 		"--grant", "device_code", "--no-browser", "--key", "k/../key.pem", "--certificate", "/c.pem", "--subject", "s",
 		"--key-alg", "PS256", "--key-id", "kid", "--assertion-audience", "issuer", "--basic", "raw",
+		"--assertion-file", "/a.jwt",
 		"--resource-indicator", "https://e/x", "--wider-scope", "--strict-scope",
 		"--authorization-endpoint", "https://e/a", "--device-endpoint", "https://e/d", "--par-endpoint", "https://e/p",
 		"--revocation-endpoint", "https://e/r", "--userinfo-endpoint", "https://e/u", "--par", "always",
@@ -141,7 +152,7 @@ func TestLoginAsks(t *testing.T) {
 		"client_auth": "client_secret_jwt", "client_id": "c", "username": "u", "scope": "a b", "audience": "au",
 		"resources": []any{"https://r1", "https://r2,x"}, "trust": []any{"https://t1"}, "new_client": true,
 		"grant": "device_code", "no_browser": true, "key": "/key.pem", "certificate": "/c.pem", "subject": "s",
-		"key_alg": "PS256", "key_id": "kid", "assertion_audience": "issuer", "basic": "raw",
+		"key_alg": "PS256", "key_id": "kid", "assertion_audience": "issuer", "basic": "raw", "assertion_file": "/a.jwt",
 		"resource_indicator": "https://e/x", "wider_scope": true, "strict_scope": true,
 		"authorization_endpoint": "https://e/a", "device_endpoint": "https://e/d", "par_endpoint": "https://e/p",
 		"revocation_endpoint": "https://e/r", "userinfo_endpoint": "https://e/u", "par": "always",
@@ -300,8 +311,10 @@ func TestF19WhatWasAddedIsSaid(t *testing.T) {
 	if got := string(textSignedIn(r, false)); got != want {
 		t.Errorf("%q", got)
 	}
-	out := string(textLoggedOut(protocol.LogoutResult{Profile: "lab", Forgotten: true, NotEnded: "no\x1b"}, false))
-	if want := "note: the session was not ended at the server: no\ufffd\n"; !strings.Contains(out, want) {
+	out := string(textLoggedOut(protocol.LogoutResult{
+		Profile: "lab", Forgotten: true, Issuer: "https://i", NotEnded: "no\x1b",
+	}, false))
+	if want := "note: the session was not ended at https://i: no\ufffd\n"; !strings.Contains(out, want) {
 		t.Errorf("%q", out)
 	}
 }

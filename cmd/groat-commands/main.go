@@ -14,11 +14,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/groat-dev/groat/cmd/groat/helper"
 	"github.com/groat-dev/groat/protocol/frame"
 )
-
-// gitHelperName is the name that git calls the program by for "credential.helper = groat".
-const gitHelperName = "git-credential-groat"
 
 func main() {
 	a := &app{
@@ -45,7 +43,7 @@ type app struct {
 // main runs the command that the arguments name, or the helper that the program is called as, and returns the exit
 // code.
 func (a *app) main(name string, args []string) int {
-	if name == gitHelperName {
+	if name == helper.GitName {
 		return a.report(a.gitHelper(context.Background(), args))
 	}
 	return a.report(a.execute(context.Background(), args))

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/groat-dev/groat/cmd/groat/helper"
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
@@ -30,7 +31,7 @@ var bin string
 
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
-	case "groat", gitHelperName:
+	case "groat", helper.GitName:
 		main()
 	case "groatd":
 		standIn()
@@ -50,7 +51,7 @@ func install(m *testing.M) int {
 	if err == nil {
 		err = copyFile(filepath.Join(bin, "groat"), self)
 	}
-	for _, name := range []string{"groatd", gitHelperName} {
+	for _, name := range []string{"groatd", helper.GitName} {
 		if err == nil {
 			err = os.Symlink("groat", filepath.Join(bin, name))
 		}

@@ -83,7 +83,7 @@ func TestH9WhoHoldsTheState(t *testing.T) {
 			holdLock(t, h.state, record)
 			env := append([]string{"HOME=" + h.dir, "XDG_RUNTIME_DIR=" + runtime, "GROAT_STATE_DIR=" + h.state},
 				c.env...)
-			// Waiting for a groatd to start would take 3 s each time. On a machine that is very busy groat may take
+			// Waiting for a groatd to start would take 10 s each time. On a machine that is very busy groat may take
 			// that long without waiting, so the fastest of three runs counts.
 			var got outcome
 			tries, fastest := 0, 3*time.Second

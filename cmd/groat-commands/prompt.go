@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/groat-dev/groat/protocol"
 )
@@ -95,10 +97,44 @@ func (s *secretSource) read(ctx context.Context, text string) (protocol.LoginSec
 	}
 	s.spent = true
 	b, err := s.app.readInput(ctx, maxInput)
+	if err == nil {
+		err = checkEnds(b)
+	}
 	if err != nil {
+		clear(b)
 		return protocol.LoginSecret{}, errStdin(err)
 	}
 	return protocol.NewLoginSecret(b), nil
+}
+
+// checkEnds refuses a secret that begins or ends with what nobody typed on purpose, and nobody would see: a byte order
+// mark, a blank, another newline than the one that readBounded has taken away, a control character.
+func checkEnds(b []byte) error {
+	for _, mark := range []string{"\ufeff", "\xff\xfe", "\xfe\xff"} { // UTF-8, UTF-16
+		if bytes.HasPrefix(b, []byte(mark)) {
+			return errInputEnd(true, endByteOrderMark)
+		}
+	}
+	first, _ := utf8.DecodeRune(b)
+	last, _ := utf8.DecodeLastRune(b)
+	for _, end := range []struct {
+		r      rune
+		begins bool
+	}{{first, true}, {last, false}} {
+		switch {
+		case end.r == '\ufeff':
+			return errInputEnd(end.begins, endByteOrderMark)
+		case end.r == '\n', end.r == '\r':
+			return errInputEnd(end.begins, endLineBreak)
+		case end.r == '\t':
+			return errInputEnd(end.begins, endTab)
+		case unicode.IsSpace(end.r):
+			return errInputEnd(end.begins, endBlank)
+		case end.r != utf8.RuneError && !unicode.IsPrint(end.r):
+			return errInputEnd(end.begins, endInvisible(end.r))
+		}
+	}
+	return nil
 }
 
 // askHidden asks on the terminal for something that is not echoed.

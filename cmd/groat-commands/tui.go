@@ -54,6 +54,24 @@ func msgJSONAndOutput(format string) string {
 const msgSealedFlags = "--passphrase and --key-file are two ways to protect the sealed keystore, and only that one: " +
 	"use one of them"
 
+// What a secret on stdin may begin or end with, completed by errInputEnd.
+const (
+	endByteOrderMark = "a byte order mark"
+	endLineBreak     = "a line break"
+	endTab           = "a tab"
+	endBlank         = "a blank"
+)
+
+func endInvisible(r rune) string { return fmt.Sprintf("the invisible character %U", r) }
+
+// errInputEnd says what a secret on stdin begins or ends with; what is between its ends is its own business.
+func errInputEnd(begins bool, with string) error {
+	if begins {
+		return fmt.Errorf("it begins with %s, which is hardly a part of it", with)
+	}
+	return fmt.Errorf("it ends with %s, which is hardly a part of it (one newline at the end is taken away)", with)
+}
+
 func inputTooLong(limit int) error { return fmt.Errorf("it is longer than %d KiB", limit>>10) }
 
 func errStdin(cause error) *report.Failure {
@@ -225,6 +243,8 @@ func nextWords(p protocol.ProfileStatus) string {
 		return "retry in " + report.DurationWords(p.RetryIn)
 	case p.RenewIn > 0:
 		return "renewal in " + report.DurationWords(p.RenewIn)
+	case p.Last:
+		return "then sign in"
 	}
 	return ""
 }

@@ -154,6 +154,8 @@ const (
 	flagUserinfoEndpoint      = "`URL` that says who you are, where the server does not publish it"
 	flagPAR                   = "`when` a browser's sign-in is sent to the server beforehand: always or never; else " +
 		"wherever the server takes it"
+	flagAssertionFile = "`file` of an assertion that another program keeps fresh (Kubernetes, CI); read for each " +
+		"request"
 	flagResourceIndicator = "the `URL` of the API that access tokens are for (RFC 8707)"
 	flagWiderScope        = "take access tokens that may do more than was asked for without a word"
 	flagStrictScope       = "refuse access tokens that may do more than was asked for"

@@ -210,14 +210,17 @@ func textLogoutWarning(r protocol.LogoutResult) string {
 func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
 	var b bytes.Buffer
 	profile, issuer := clean(r.Profile), sentence(r.Issuer)
-	if r.Revoked {
+	switch {
+	case r.Revoked:
 		fmt.Fprintf(&b, "signed out: the session at %s has ended, and profile %s is forgotten on this machine\n",
 			issuer, profile)
-	} else {
+	case r.NotEnded != "":
+		fmt.Fprintf(&b, "forgotten: profile %s is no longer on this machine\n", profile)
+	default:
 		fmt.Fprintf(&b, "signed out: profile %s is forgotten on this machine\n", profile)
 	}
 	if r.NotEnded != "" {
-		fmt.Fprintf(&b, "note: the session was not ended at the server: %s\n", clean(r.NotEnded))
+		fmt.Fprintf(&b, "note: the session was not ended at %s: %s\n", issuer, clean(r.NotEnded))
 	}
 	switch {
 	case r.ClientID != "":

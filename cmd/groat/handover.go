@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -15,61 +14,84 @@ import (
 const commands = "groat-commands"
 
 // handOver replaces this process with groat-commands, which gets the same arguments and environment. What was already
-// read of stdin it finds there again. If handOver returns, it has said why, and returns the exit code.
-func handOver(read []byte) int {
-	err := unread(read)
-	dir := ""
-	if err == nil {
-		dir, err = execCommands()
+// read of stdin it finds there again. If handOver returns, it has failed; the error is a [*report.Failure].
+func handOver(read []byte) error {
+	path, err := findCommands()
+	if err != nil {
+		return err
 	}
-	f := report.NoCommands(commands, dir, err)
-	f.Print(os.Stderr)
-	return f.Code
+	if err := unread(read); err != nil {
+		return report.CannotHandOver(err)
+	}
+	return report.CannotHandOver(&fs.PathError{Op: "run", Path: path, Err: syscall.Exec(path, os.Args, os.Environ())})
 }
 
-// execCommands returns only if it fails, with the directory that it looked in. The program is beside this one's real
-// file, whatever link led here, or where distributions keep what is not typed.
-func execCommands() (dir string, err error) {
+// findCommands returns the groat-commands beside this program's real file, whatever link led here. It is run only if
+// nobody could have changed it who could not have changed this program.
+func findCommands() (string, error) {
 	self, err := os.Executable()
 	if err == nil {
 		self, err = filepath.EvalSymlinks(self)
 	}
 	if err != nil {
-		return "", err
+		return "", report.CannotHandOver(err)
 	}
-	dir = filepath.Dir(self)
-	for _, way := range []string{".", "../libexec/groat", "../lib/groat"} {
-		err = syscall.Exec(filepath.Join(dir, way, commands), os.Args, os.Environ())
-		if !errors.Is(err, fs.ErrNotExist) {
-			return filepath.Join(dir, way), err
-		}
+	path := filepath.Join(filepath.Dir(self), commands)
+	it, err := os.Stat(path)
+	if os.IsNotExist(err) {
+		return "", report.NoCommands(path)
 	}
-	return dir, nil
+	var mine fs.FileInfo
+	if err == nil {
+		mine, err = os.Stat(self)
+	}
+	if err != nil {
+		return "", report.CannotHandOver(err)
+	}
+	const others = 0o022
+	owner := uid(it)
+	if owner != os.Geteuid() && owner != 0 && owner != uid(mine) || it.Mode().Perm()&^mine.Mode().Perm()&others != 0 {
+		return "", report.UnsafeCommands(path)
+	}
+	return path, nil
 }
 
-// unread puts back what was read of stdin: a pipe that holds it becomes stdin, and nothing follows.
+// uid returns the owner of a file.
+func uid(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
+}
+
+// unread puts back what was read of stdin: a socket that holds it becomes stdin, and nothing follows. A pipe would not
+// do: an ordinary user's may be as small as a page.
 func unread(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	var p [2]int
-	if err := syscall.Pipe(p[:]); err != nil {
-		return os.NewSyscallError("pipe", err)
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return os.NewSyscallError("socketpair", err)
 	}
-	// No one reads yet: a pipe that is too small must not keep us waiting.
-	if err := syscall.SetNonblock(p[1], true); err != nil {
-		return os.NewSyscallError("fcntl", err)
+	// No one reads yet: too little room must not keep us waiting.
+	err = syscall.SetsockoptInt(pair[1], syscall.SOL_SOCKET, syscall.SO_SNDBUF, 4*len(b))
+	if err == nil {
+		err = syscall.SetNonblock(pair[1], true)
 	}
-	n, err := syscall.Write(p[1], b)
+	n := 0
+	if err == nil {
+		n, err = syscall.Write(pair[1], b)
+	}
 	if err == nil && n < len(b) {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		return os.NewSyscallError("write to a pipe", err)
+		return os.NewSyscallError("put back stdin", err)
 	}
-	syscall.Close(p[1])
-	if err := dup2(p[0], 0); err != nil {
+	syscall.Close(pair[1])
+	if err := dup2(pair[0], 0); err != nil {
 		return os.NewSyscallError("dup2", err)
 	}
-	return syscall.Close(p[0])
+	return syscall.Close(pair[0])
 }

@@ -3,9 +3,13 @@ package main
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // links are the packages that this program may link, with the reason. A process that lives for a millisecond pays for
@@ -82,5 +86,27 @@ func TestWhatIsLinked(t *testing.T) {
 		if !seen[path] {
 			t.Errorf("%s is in the list and not linked", path)
 		}
+	}
+}
+
+// The stack grows before anything else of the program is initialised, while there is nothing to copy.
+func TestTheStackGrowsFirst(t *testing.T) {
+	tier.Long(t, "it builds groat")
+	program := filepath.Join(t.TempDir(), "groat")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	cmd := exec.CommandContext(t.Context(), program, "get")
+	cmd.Env = []string{"GODEBUG=inittrace=1", "HOME=/nonexistent", "GROAT_SOCKET=relative"}
+	out, _ := cmd.CombinedOutput()
+	var all []string
+	for _, m := range regexp.MustCompile(`(?m)^init (\S+) `).FindAllSubmatch(out, -1) {
+		if name := string(m[1]); name != "runtime" && !strings.HasPrefix(name, "internal/runtime/") &&
+			name != "internal/bytealg" { // the runtime's own
+			all = append(all, name)
+		}
+	}
+	if len(all) < 5 || all[0] != "github.com/groat-dev/groat/cmd/groat/stack" {
+		t.Errorf("initialised in this order: %s\n%s", all, out)
 	}
 }

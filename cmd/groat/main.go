@@ -9,6 +9,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -23,13 +24,10 @@ import (
 
 func main() { os.Exit(run(filepath.Base(os.Args[0]), os.Args[1:])) }
 
-// gitHelperName is the name that git calls the program by for "credential.helper = groat".
-const gitHelperName = "git-credential-groat"
-
 // run does what the arguments ask for, and returns the exit code.
 func run(name string, args []string) int {
 	switch {
-	case name == gitHelperName:
+	case name == helper.GitName:
 		return git(args)
 	case len(args) > 2 && args[0] == "helper" && args[1] == "git":
 		return git(args[2:])
@@ -38,64 +36,64 @@ func run(name string, args []string) int {
 			return printToken(o, profile)
 		}
 	}
-	return handOver(nil)
+	return fail(handOver(nil))
 }
 
-// connectTime bounds the way to a connection.
-const connectTime = 30 * time.Second
+// errNotRunning means that no groatd runs, which groat-commands may start.
+var errNotRunning = errors.New("no groatd runs")
 
-// caller makes requests for tokens. Where no groatd runs it hands over, with what was read of stdin.
-func caller(read func() []byte) get.Caller {
-	route := func() (*frame.Route, error) { return frame.FindRoute(os.Getenv) }
-	return get.Caller{Route: route, Connect: func(r *frame.Route) (*frame.Conn, error) {
-		c, err := r.Reach(time.Now().Add(connectTime), true)
+var caller = get.Caller{
+	Route: func() (*frame.Route, error) { return frame.FindRoute(os.Getenv) },
+	Connect: func(r *frame.Route, repeatable bool) (*frame.Conn, error) {
+		c, err := r.Reach(time.Now().Add(get.ConnectTime), repeatable)
 		if c == nil && err == nil {
-			os.Exit(handOver(read()))
+			err = errNotRunning
 		}
 		return c, err
-	}}
+	},
 }
 
 // printToken is "groat get".
 func printToken(o get.Options, profile string) int {
 	format, err := o.Format()
 	if err != nil {
-		return handOver(nil) // which has the words for it
+		return fail(handOver(nil)) // which has the words for it
 	}
-	t, err := caller(func() []byte { return nil }).Do(o.Request(profile))
+	t, err := caller.Do(o.Request(profile))
+	if errors.Is(err, errNotRunning) {
+		err = handOver(nil)
+	}
 	if err == nil {
 		err = get.Print(os.Stdout, format, t)
 	}
 	if err == nil {
 		return report.ExitDone
 	}
-	f := explain(err)
+	return fail(err)
+}
+
+// fail prints an error's two lines and returns its exit code.
+func fail(err error) int {
+	f := report.Explain(err, os.Getenv)
 	f.Print(os.Stderr)
 	return f.Code
 }
 
 // git answers git, which ignores exit codes and shows stderr: every error is one line there.
 func git(args []string) int {
-	end := time.Now().Add(helper.GitTime)
 	in := &recorder{from: os.Stdin}
-	tooSlow := time.AfterFunc(helper.GitTime+time.Second, func() {
-		explain(helper.ErrGitSlow).PrintLine(os.Stderr)
+	say := func(err error) { report.Explain(err, os.Getenv).PrintLine(os.Stderr) }
+	err := get.Git(caller, args, in, os.Stdout, func() {
+		say(helper.ErrGitSlow)
 		os.Exit(report.ExitDone)
 	})
-	defer tooSlow.Stop()
-	if err := helper.Git(get.Helper{Caller: caller(in.all), End: end}, args, in, os.Stdout); err != nil {
-		explain(err).PrintLine(os.Stderr)
+	if errors.Is(err, errNotRunning) {
+		err = handOver(in.read)
+	}
+	if err != nil {
+		say(err)
 	}
 	return report.ExitDone
-}
-
-// explain returns what there is to say of an error.
-func explain(err error) *report.Failure {
-	f := report.Describe(err)
-	if e, ok := f.Cause.(*frame.Error); ok {
-		f.AddNetwork(e, os.Getenv)
-	}
-	return f
 }
 
 // recorder keeps what was read, which is at most what a helper's protocol allows.
@@ -109,5 +107,3 @@ func (r *recorder) Read(b []byte) (int, error) {
 	r.read = append(r.read, b[:n]...)
 	return n, err
 }
-
-func (r *recorder) all() []byte { return r.read }

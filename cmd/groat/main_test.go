@@ -18,6 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/groat-dev/groat/cmd/groat/helper"
+	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -179,8 +181,8 @@ func TestHandsOver(t *testing.T) {
 		// No groatd runs.
 		{"groat", "", []string{"get", "work"}},
 		{"groat", gitAsks, []string{"helper", "git", "get"}},
-		{gitHelperName, gitAsks, []string{"get"}},
-		{gitHelperName, "protocol=https\nhost=h\npassword=p\n", []string{"--of", "the", "configuration", "erase"}},
+		{helper.GitName, gitAsks, []string{"get"}},
+		{helper.GitName, "protocol=https\nhost=h\npassword=p\n", []string{"--of", "the", "configuration", "erase"}},
 	} {
 		h := newHouse(t, "groat", commands)
 		got := h.run("groat", tt.name, strings.NewReader(tt.stdin), tt.args...)
@@ -230,32 +232,87 @@ func TestHandsOverWhenGroatdDies(t *testing.T) {
 	}
 }
 
-// groat-commands is found beside the real file, whatever link led to it, and where distributions put it.
+// groat-commands is found beside the real file, whatever link led to it.
 func TestWhereGroatCommandsIs(t *testing.T) {
-	for _, place := range []string{"bin/", "libexec/groat/", "lib/groat/"} {
-		h := newHouse(t, "bin/groat", place+commands)
-		link := filepath.Join(h.dir, "link")
-		if err := os.Symlink("bin/groat", link); err != nil {
-			t.Fatal(err)
-		}
-		for _, program := range []string{"bin/groat", "link"} {
-			if got := h.run(program, "groat", strings.NewReader(""), "list"); got.code != 7 {
-				t.Errorf("%s, %s: %+v", place, program, got)
-			}
-		}
-	}
-	h := newHouse(t, "groat")
-	missing := h.run("groat", "groat", strings.NewReader(""), "list")
-	if missing.code != 1 || missing.stdout != "" || missing.stderr != "groat: error: groat-commands is not beside groat in "+
-		h.dir+"\ngroat: hint: install groat anew: groat, groatd and groat-commands belong in one directory\n" {
-		t.Errorf("missing: %+v", missing)
-	}
-	if err := os.WriteFile(filepath.Join(h.dir, commands), []byte("#!/bin/sh\n"), 0o644); err != nil {
+	h := newHouse(t, "bin/groat", "bin/"+commands)
+	link := filepath.Join(h.dir, "link")
+	if err := os.Symlink("bin/groat", link); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.run("groat", "groat", strings.NewReader(""), "list"); got.code != 1 || !strings.HasPrefix(got.stderr,
-		"groat: error: cannot run groat-commands in "+h.dir+": permission denied\ngroat: hint: ") {
-		t.Errorf("not executable: %+v", got)
+	for _, program := range []string{"bin/groat", "link"} {
+		if got := h.run(program, "groat", strings.NewReader(""), "list"); got.code != 7 {
+			t.Errorf("%s: %+v", program, got)
+		}
+	}
+}
+
+// A groat-commands that is not there, cannot be run, or that others could have changed is not run. Git is told in one
+// line.
+func TestWithoutGroatCommands(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		make  func(path string) error
+		code  int
+		first string // of the error line, with DIR for the directory
+	}{
+		{"missing", func(string) error { return nil }, report.ExitInternal,
+			"groat is installed in part: DIR/groat-commands is missing"},
+		{"not executable", func(path string) error { return os.WriteFile(path, []byte("#!/bin/sh\n"), 0o644) },
+			report.ExitInternal, "cannot go on as groat-commands (run DIR/groat-commands: permission denied)"},
+		{"a directory", func(path string) error { return os.Mkdir(path, 0o755) },
+			report.ExitInternal, "cannot go on as groat-commands (run DIR/groat-commands: permission denied)"},
+		{"others may write", func(path string) error {
+			if err := os.WriteFile(path, []byte("#!/bin/sh\necho ran\n"), 0o755); err != nil {
+				return err
+			}
+			return os.Chmod(path, 0o757)
+		}, report.ExitDenied, "DIR/groat-commands could be changed by others, who could not change groat itself"},
+	} {
+		h := newHouse(t, "groat")
+		if err := tt.make(filepath.Join(h.dir, commands)); err != nil {
+			t.Fatal(err)
+		}
+		first := strings.ReplaceAll(tt.first, "DIR", h.dir)
+		got := h.run("groat", "groat", strings.NewReader(""), "list")
+		if got.code != tt.code || got.stdout != "" || !strings.HasPrefix(got.stderr, "groat: error: "+first+"\n"+
+			"groat: hint: ") {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
+		got = h.run("groat", helper.GitName, strings.NewReader(gitAsks), "get")
+		if got.code != 0 || got.stdout != "" || !strings.HasPrefix(got.stderr, "groat: "+first+" (") ||
+			strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%s, git: %+v", tt.name, got)
+		}
+	}
+}
+
+// The owner counts, too: another user's program is not run by root.
+func TestGroatCommandsOfAnotherUser(t *testing.T) {
+	tier.NeedsRoot(t)
+	h := newHouse(t, "groat", commands)
+	if err := os.Chown(filepath.Join(h.dir, commands), 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.run("groat", "groat", strings.NewReader(""), "list"); got.code != report.ExitDenied {
+		t.Errorf("%+v", got)
+	}
+	// Where groat itself is that user's, nothing is gained by a refusal.
+	if err := os.Chown(filepath.Join(h.dir, "groat"), 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.run("groat", "groat", strings.NewReader(""), "list"); got.code != 7 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A request as long as a helper's protocol allows is put back whole.
+func TestALongRequestIsHandedOver(t *testing.T) {
+	h := newHouse(t, "groat", commands)
+	request := "protocol=https\nhost=h\npath=" + strings.Repeat("x", 63<<10) + "\n\n"
+	got := h.run("groat", "groat", strings.NewReader(request), "helper", "git", "get")
+	var c called
+	if err := json.Unmarshal([]byte(got.stdout), &c); err != nil || c.Stdin != request {
+		t.Errorf("%v, %d bytes, %s", err, len(c.Stdin), got.stderr)
 	}
 }
 
@@ -274,7 +331,7 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 	if err := os.Rename(real, filepath.Join(h.dir, "other", commands)); err != nil {
 		t.Fatal(err)
 	}
-	var answer string
+	var answer atomic.Value
 	type question struct {
 		Method string
 		Params map[string]any
@@ -282,7 +339,7 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 	asked := make(chan question, 100)
 	h.serve(func(_ int, method string, params map[string]any) (string, bool) {
 		asked <- question{method, params}
-		return answer, true
+		return answer.Load().(string), true
 	})
 	run := func(program, stdin string, args []string) (outcome, []question) {
 		got := h.run(program, "groat", strings.NewReader(stdin), args...)
@@ -298,7 +355,7 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 	}
 	formats := [][]string{nil, {"work"}, {"--output", "header"}, {"-oenv"}, {"--json"}, {"--min-ttl", "5m", "--wait=0"},
 		{"--scope", "a b", "--audience", "é"}}
-	for _, answer = range []string{
+	for _, member := range []string{
 		token,
 		static,
 		strings.Replace(token, "abc-1", `a\nb`, 1),
@@ -316,6 +373,7 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 		refused(-32601, `{}`),
 		"", // it hangs up, each time
 	} {
+		answer.Store(member)
 		runs := [][]string{}
 		for _, args := range formats {
 			runs = append(runs, append([]string{"get"}, args...))
@@ -323,7 +381,7 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 		for _, operation := range []string{"get", "erase", "store", "later"} {
 			runs = append(runs, []string{"helper", "git", operation})
 		}
-		if answer == "" {
+		if member == "" {
 			runs = runs[len(formats)-1:]
 		}
 		for _, args := range runs {
@@ -332,7 +390,7 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 			long, asked2 := run("other/"+commands, stdin, args)
 			if short != long || !cmp.Equal(asked, asked2) || args[0] == "get" && !slices.ContainsFunc(asked,
 				func(q question) bool { return q.Method == "token" }) {
-				t.Errorf("%q, %s:\nthe short way %+v %v\nthe long way %+v %v", args, answer, short, asked, long, asked2)
+				t.Errorf("%q, %s:\nthe short way %+v %v\nthe long way %+v %v", args, member, short, asked, long, asked2)
 			}
 		}
 	}
@@ -352,7 +410,7 @@ func TestGitThatNeverEndsItsRequest(t *testing.T) {
 	if _, err := io.WriteString(w, "protocol=https\nhost=h\n"); err != nil {
 		t.Fatal(err)
 	}
-	got := h.run("groat", gitHelperName, r, "get")
+	got := h.run("groat", helper.GitName, r, "get")
 	if got != (outcome{0, "", "groat: git's request does not end (groat status)\n"}) {
 		t.Errorf("%+v", got)
 	}

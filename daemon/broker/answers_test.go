@@ -129,12 +129,12 @@ func (p *place) fails(t *testing.T, c answerCase) {
 	}
 }
 
-// parked makes sure that nothing is asked for an hour, though programs do, and that the credential is still there when
-// a person asks.
+// parked makes sure that nothing is asked for most of an hour, though programs do, and that the credential is still
+// there when a person asks.
 func (p *place) parked(t *testing.T, e *grant.Error) {
 	t.Helper()
 	dials := p.dials()
-	for range 60 {
+	for range 50 {
 		_, err := p.get(t, broker.Unset)
 		u, ok := errors.AsType[*broker.Unavailable](err)
 		if !ok || u.RetryAfter != 0 || asGrant(t, err).Code != e.Code {

@@ -15,8 +15,12 @@ type Block struct {
 	// where that explains it. It is nil in the zero Block only.
 	Err error
 	// Disabled is set where only another credential or configuration, or a person, ends the block; Until and Wait mean
-	// nothing then.
+	// nothing then, unless it is probed.
 	Disabled bool
+	// Probes counts the times that the server has said invalid_client of a client that it may take again some day.
+	// Where it is not 0, a disabled Block is probed: at Until one request may leave, which disables the profile for
+	// twice as long where the answer is the same.
+	Probes int
 	// Until is the time from which a request may leave. Its boot time is of this process; its wall time is what counts
 	// for a Block that an earlier process has recorded.
 	Until clock.Instant
@@ -38,7 +42,10 @@ func after(now clock.Instant, wait time.Duration) clock.Instant {
 }
 
 // stands reports whether no request may leave now.
-func (b Block) stands(now clock.Instant) bool { return b.Disabled || b.Until.Boot > now.Boot }
+func (b Block) stands(now clock.Instant) bool { return b.final() || b.Until.Boot > now.Boot }
+
+// final reports whether time alone never ends the Block.
+func (b Block) final() bool { return b.Disabled && b.Probes == 0 }
 
 // unavailable is what a caller gets whom a Block keeps from a token.
 func (b Block) unavailable(now clock.Instant) *Unavailable {
@@ -109,8 +116,8 @@ func (b Block) recordable(now clock.Instant) bool {
 
 // recorded is the Block with its wait and its end as of now.
 func (b Block) recorded(now clock.Instant) Block {
-	if !b.Disabled {
-		b.Wait = b.Until.Boot - now.Boot
+	if !b.final() {
+		b.Wait = max(b.Until.Boot-now.Boot, 0)
 		b.Until = after(now, b.Wait)
 	}
 	return b
@@ -141,7 +148,7 @@ func (b *Broker) Restore(profile string, all Remembered) {
 
 func (s *slot) restore(b Block, now clock.Instant) {
 	b.Until = after(now, min(b.Until.Wall.Sub(now.Wall), b.Wait))
-	if !b.stands(now) {
+	if !b.stands(now) && !b.Disabled { // one that is probed is over only with an answer
 		return
 	}
 	s.recorded = true

@@ -34,6 +34,7 @@ type blockJSON struct {
 	Wait     int64 `json:"wait,omitempty"`  // seconds
 	Until    int64 `json:"until,omitempty"` // Unix seconds
 	Failures int   `json:"failures,omitempty"`
+	Probes   int   `json:"probes,omitempty"`
 }
 
 // explanations are the explanations of a lost session that a server does not give. A later one says more and wins.
@@ -65,7 +66,8 @@ var (
 // MarshalJSON implements [json.Marshaler]. It fails for a Block that no server caused, and for one that could not be
 // read again.
 func (b Block) MarshalJSON() ([]byte, error) {
-	j := blockJSON{Whole: b.Whole, Scope: b.Scope, Audience: b.Audience, Disabled: b.Disabled, Failures: b.Failures}
+	j := blockJSON{Whole: b.Whole, Scope: b.Scope, Audience: b.Audience, Disabled: b.Disabled, Failures: b.Failures,
+		Probes: b.Probes}
 	if e, ok := errors.AsType[*grant.Error](b.Err); ok {
 		j.Class, j.Where, j.Reason = e.Class.String(), e.Where, e.Reason
 		j.Code, j.Description, j.Status = e.Code, e.Description, e.Status
@@ -78,7 +80,7 @@ func (b Block) MarshalJSON() ([]byte, error) {
 	if errors.Is(b.Err, grant.ErrClock) {
 		j.Because = becauseClock
 	}
-	if !b.Disabled {
+	if !b.final() {
 		j.Wait, j.Until = int64((b.Wait+time.Second-1)/time.Second), b.Until.Wall.Unix()
 	}
 	if err := j.check(); err != nil {
@@ -100,7 +102,8 @@ func (b *Block) UnmarshalJSON(text []byte) error {
 	}
 	*b = Block{
 		Whole: j.Whole, Scope: j.Scope, Audience: j.Audience, Err: j.err(), Disabled: j.Disabled, Failures: j.Failures,
-		Wait: time.Duration(j.Wait) * time.Second, Until: clock.Instant{Wall: time.Unix(j.Until, 0)},
+		Probes: j.Probes,
+		Wait:   time.Duration(j.Wait) * time.Second, Until: clock.Instant{Wall: time.Unix(j.Until, 0)},
 	}
 	return nil
 }
@@ -109,7 +112,7 @@ const (
 	// maxBlockText bounds each text, in bytes; what groatd writes is shorter.
 	maxBlockText = 4 << 10
 	// maxBlockWait bounds Wait; what groatd writes is shorter.
-	maxBlockWait = 2 * time.Hour
+	maxBlockWait = reviewMost + time.Hour
 )
 
 // check refuses what MarshalJSON does not write.
@@ -122,7 +125,7 @@ func (j *blockJSON) check() error {
 	_, known := j.class()
 	explained := j.Because == "" || j.Because == becauseClock || j.explanation() != nil
 	if !known || !explained || j.Reason == "" || j.Wait < 0 || j.Wait > int64(maxBlockWait/time.Second) ||
-		j.Failures < 0 || j.Status < 0 || j.Status > 999 {
+		j.Failures < 0 || j.Probes < 0 || j.Status < 0 || j.Status > 999 {
 		return errors.New("a refusal in it is none")
 	}
 	return nil

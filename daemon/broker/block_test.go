@@ -45,6 +45,13 @@ func TestBlockJSON(t *testing.T) {
 			`{"whole":true,` + said + `,"wait":300,"until":1785600000,"failures":7}`, nil,
 		},
 		{
+			Block{
+				Whole: true, Disabled: true, Probes: 2, Failures: 3, Wait: 2 * time.Hour,
+				Until: clock.Instant{Wall: time.Unix(1785600000, 0)}, Err: refusal,
+			},
+			`{"whole":true,` + said + `,"parked":true,"wait":7200,"until":1785600000,"failures":3,"probes":2}`, nil,
+		},
+		{
 			Block{Disabled: true, Err: lost()}, `{` + said + `,"because":"rotation_lost","parked":true}`,
 			[]error{ErrRotationLost},
 		},
@@ -97,7 +104,7 @@ func TestBlockJSON(t *testing.T) {
 			got.Err.Error() != c.block.Err.Error() {
 			t.Errorf("%s: %v became %v, %v", text, c.block.Err, got.Err, e)
 		}
-		if c.block.Disabled {
+		if c.block.final() {
 			got.Until = clock.Instant{}
 		}
 		got.Err, c.block.Err = nil, nil

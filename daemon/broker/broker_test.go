@@ -306,8 +306,11 @@ func TestInvalidClientIsConfirmedOnce(t *testing.T) {
 			wantUnavailable(t, err)
 			time.Sleep(10 * time.Second)
 		}
-		if w.count() != 2 {
+		if w.count() != 3 { // in less than three hours
 			t.Errorf("%d requests", w.count())
+		}
+		if gap := w.call(2) - w.call(1); gap < time.Hour || gap > time.Hour+time.Minute {
+			t.Errorf("asked about again after %s", gap)
 		}
 		if gap := w.call(1) - w.call(0); gap < time.Minute {
 			t.Errorf("confirmed after %s", gap)

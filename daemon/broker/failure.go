@@ -114,6 +114,7 @@ type failure struct {
 	err error
 	failureState
 	failures int           // in a row, before this one
+	probes   int           // of a client that the server does not know, before this one
 	standard bool          // the profile's default token was asked for
 	life     time.Duration // of the last token
 	limit    time.Duration // caps a backoff
@@ -154,7 +155,7 @@ func busy(e *grant.Error) bool {
 func judge(f failure, now clock.Instant) (b Block, retryLost bool) {
 	nth, alone := f.failures+1, f.alone()
 	in := func(wait time.Duration) Block {
-		return Block{Whole: !alone, Err: f.err, Until: after(now, wait), Failures: nth}
+		return Block{Whole: !alone, Err: f.err, Until: after(now, wait), Failures: nth, Probes: f.probes}
 	}
 	disabled := func(whole bool) Block {
 		return Block{Whole: whole && !alone, Err: f.err, Disabled: true, Failures: nth}
@@ -179,7 +180,11 @@ func judge(f failure, now clock.Instant) (b Block, retryLost bool) {
 		return disabled(f.standard), false
 	case grant.ConfirmThenPark:
 		if f.suspected {
-			return disabled(true), false
+			b := disabled(true)
+			if refusal.Code == "invalid_client" && b.Whole {
+				b.Until, b.Probes = after(now, max(reviewWait(f.probes), retryAfter)), f.probes+1
+			}
+			return b, false
 		}
 		return in(max(confirmAfter, retryAfter)), false
 	case grant.RetryOnceSoon:
@@ -211,11 +216,12 @@ func localWait(err error, failures int, draw float64) time.Duration {
 func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 	f := failure{
 		err: err, failureState: s.failureState, failures: s.block.Failures, standard: t.key == key{}, life: t.life,
-		limit: s.backoffCap(t, err, now), draw: s.b.Draw(),
+		probes: s.block.Probes,
+		limit:  s.backoffCap(t, err, now), draw: s.b.Draw(),
 	}
 	alone := f.alone()
 	if alone {
-		f.failures, f.suspected = t.block.Failures, clientRefused(t.block.Err)
+		f.failures, f.suspected, f.probes = t.block.Failures, clientRefused(t.block.Err), t.block.Probes
 	}
 	b, retryLost := judge(f, now)
 	// It renewed nothing: the Block alone says when the next may leave.

@@ -20,6 +20,9 @@ func TestWhatAFailureMeans(t *testing.T) {
 		return Block{Whole: true, Until: after(now, d), Failures: failures}
 	}
 	disabled := Block{Whole: true, Disabled: true, Failures: 1}
+	probed := func(d time.Duration, probes int) Block {
+		return Block{Whole: true, Disabled: true, Until: after(now, d), Failures: 1, Probes: probes}
+	}
 	disabledToken := Block{Disabled: true, Failures: 1}
 	later := func(d time.Duration, failures int) Block {
 		return Block{Until: after(now, d), Failures: failures}
@@ -104,7 +107,29 @@ func TestWhatAFailureMeans(t *testing.T) {
 		{
 			"an unknown client again",
 			failure{err: said(grant.InvalidClient, "invalid_client"), failureState: suspected, standard: true},
+			probed(time.Hour, 1), false,
+		},
+		{
+			"an unknown client at the third probe", failure{
+				err: said(grant.InvalidClient, "invalid_client"), failureState: suspected, standard: true, probes: 3,
+			},
+			probed(8*time.Hour, 4), false,
+		},
+		{
+			"an unknown client at the thirtieth probe", failure{
+				err: said(grant.InvalidClient, "invalid_client"), failureState: suspected, standard: true, probes: 30,
+			},
+			probed(24*time.Hour, 31), false,
+		},
+		{
+			"an unknown client in other words", failure{
+				err: said(grant.InvalidClient, "unauthorized_client"), failureState: suspected, standard: true,
+			},
 			disabled, false,
+		},
+		{
+			"an unknown client without a word",
+			failure{err: said(grant.InvalidClient, ""), failureState: suspected, standard: true}, disabled, false,
 		},
 		{
 			"a scope's unknown client", failure{err: said(grant.InvalidClient, "invalid_client")},

@@ -58,7 +58,7 @@ func next(s state, now clock.Instant) (when time.Duration, why Block) {
 		switch {
 		case b.AheadOnly && s.need(now) == Now:
 			continue
-		case b.Disabled:
+		case b.final():
 			when = forever
 		default:
 			when = max(when, b.Until.Boot)

@@ -80,9 +80,22 @@ const (
 	slowly = 3
 	// confirmAfter is the least wait until an invalid_client is confirmed by a second request.
 	confirmAfter = time.Minute
+	// reviewFirst is how long after the confirmation a client that the server does not know is asked about again, in
+	// case that was the server's fault; each time twice as long, reviewMost at most.
+	reviewFirst = time.Hour
+	reviewMost  = 24 * time.Hour
 	// localBackoff follows a failure on this machine that cost no server anything.
 	localBackoff = time.Second
 )
+
+// reviewWait is how long a client that was refused is not asked about, after n earlier probes (n >= 0).
+func reviewWait(n int) time.Duration {
+	wait := reviewFirst
+	for range min(n, 8) {
+		wait *= 2
+	}
+	return min(wait, reviewMost)
+}
 
 // backoff is how long to wait after the n-th failure in a row (n >= 1): full jitter under a cap that doubles. The
 // server's Retry-After, if any, is the least wait.

@@ -116,6 +116,13 @@ func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
 		t.maxMinTTL = token.Remaining(now).Truncate(time.Second)
 	}
 	t.cached.Store(c)
+	if t.key == (key{}) { // what was said of the client when other tokens were asked for is over too
+		for _, other := range s.tokens.Load().all {
+			if other.block.Disabled && clientRefused(other.block.Err) {
+				other.block = Block{}
+			}
+		}
+	}
 	s.show(Block{})
 	if standard := s.lookup(key{}); standard != nil && standard.block.stands(now) {
 		s.show(standard.block)

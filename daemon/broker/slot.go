@@ -204,11 +204,15 @@ func (s *slot) next(t *tokenSlot, now clock.Instant) (when time.Duration, why Bl
 
 // state is that of one token.
 func (s *slot) state(k key, t tokenState, now clock.Instant) state {
+	block := s.block
+	if k != (key{}) && block.Disabled {
+		block.Probes = 0 // a client that was refused is probed by a request for the default token
+	}
 	if k == (key{}) {
 		t.keep = s.keepAt()
 	}
 	return state{
-		busy: s.busy(), block: s.block, quota: now.Boot + s.quotaWait(k, verifying(t.waiting), now),
+		busy: s.busy(), block: block, quota: now.Boot + s.quotaWait(k, verifying(t.waiting), now),
 		spread: time.Duration(s.spread.Load()), tokenState: t,
 	}
 }

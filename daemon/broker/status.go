@@ -16,6 +16,8 @@ type Status struct {
 	RenewIn   time.Duration // 0 where no renewal is planned
 	// LifetimeAssumed and TypeAssumed: the server said neither; see [grant.Token].
 	LifetimeAssumed, TypeAssumed bool
+	// Last: the session ends with the token; see [grant.Token].
+	Last bool
 	// Err is why no request for a token leaves, nil where one may; RetryIn is when one may, 0 where only a person
 	// changes that.
 	Err     error
@@ -50,7 +52,7 @@ func (b *Broker) Status(name string) (Status, bool) {
 	if ends := s.sessionEnds.Load(); ends != nil {
 		st.Session = *ends
 	}
-	if !block.Disabled && block.stands(now) {
+	if !block.final() && block.stands(now) {
 		st.RetryIn = block.Until.Boot - now.Boot
 	}
 	for _, t := range s.tokens.Load().all {
@@ -61,12 +63,15 @@ func (b *Broker) Status(name string) (Status, bool) {
 		st.Tokens++
 		if t.key == (key{}) {
 			st.Held, st.Remaining, st.Lifetime = true, c.token.Remaining(now), c.token.Lifetime
-			st.Static = c.token.Static
+			st.Static, st.Last = c.token.Static, c.token.Last
 			st.LifetimeAssumed, st.TypeAssumed = c.token.LifetimeAssumed, c.token.TypeAssumed
 			if c.planned(time.Duration(t.used.Load())) {
 				st.RenewIn = max(c.renew-now.Boot, 0)
 			}
 		}
+	}
+	if st.Last && errors.Is(st.Err, ErrEnded) { // not before the token does
+		st.Err, st.RetryIn = nil, 0
 	}
 	return st, true
 }

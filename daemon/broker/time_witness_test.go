@@ -535,7 +535,7 @@ func TestG7ARefusedAssertionIsNoFlood(t *testing.T) {
 			wrong time.Duration
 			jumps bool
 			most  int
-		}{{0, false, 2}, {time.Hour, false, 4}, {-23 * time.Hour, false, 4}, {48 * time.Hour, false, 50}, {time.Hour,
+		}{{0, false, 4}, {time.Hour, false, 8}, {-23 * time.Hour, false, 8}, {48 * time.Hour, false, 50}, {time.Hour,
 			true, 50}} {
 			synctest.Test(t, func(t *testing.T) {
 				p := &provider{

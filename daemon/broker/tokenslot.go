@@ -106,7 +106,7 @@ func (c *cachedToken) keeps(minTTL time.Duration, now clock.Instant) bool {
 
 // planned reports whether the token is renewed although no caller waits; used is the boot time of its last use.
 func (c *cachedToken) planned(used time.Duration) bool {
-	return c.token.Lifetime >= backgroundFrom && warm(used, c.renew)
+	return c.token.Lifetime >= backgroundFrom && warm(used, c.renew) && !c.token.Last
 }
 
 // warm reports whether what was last used at one boot time is still worth a renewal at another.

@@ -95,6 +95,7 @@ func (s *slot) refuseNew(a ask, now clock.Instant) error {
 	if errors.Is(why.Err, ErrOften) {
 		s.show(why)
 	}
+	s.probe(now)
 	return why.unavailable(now)
 }
 
@@ -112,7 +113,15 @@ func (s *slot) refuse(t *tokenSlot, a ask, now clock.Instant) error {
 	if why.Err == nil {
 		return nil
 	}
+	s.probe(now)
 	return why.unavailable(now)
+}
+
+// probe asks for the default token where a refused client may be asked about again, since a caller asks for any.
+func (s *slot) probe(now clock.Instant) {
+	if s.block.Disabled && !s.block.stands(now) {
+		s.standard(now).pendingDemand = true
+	}
 }
 
 // forgive forgets what blocks the next request: a person asks for one. What explains a refusal is kept.

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,9 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/daemon/origin"
 )
+
+// maxAssertionLife is a day: an assertion is used at once.
+const maxAssertionLife = 24 * 60 * 60
 
 const nameHint = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at most"
 
@@ -61,6 +65,14 @@ func (p Profile) check(text []byte) error {
 	}
 	if err := grant.Audience(p.AssertionAudience).Check(); err != nil {
 		return fail("assertion_audience", fmt.Sprintf("one of %s, or a URL", grant.Audiences()), "%s", err)
+	}
+	if p.AssertionLife < 0 || p.AssertionLife > maxAssertionLife {
+		return fail("assertion_life", fmt.Sprintf("at most %d seconds", maxAssertionLife),
+			"an assertion cannot live for %d seconds", p.AssertionLife)
+	}
+	if p.AssertionFile != "" && !filepath.IsAbs(p.AssertionFile) {
+		return fail("assertion_file", "an absolute path", "the assertion's file %q has no absolute path",
+			p.AssertionFile)
 	}
 	if p.ResourceIndicator != "" {
 		if err := grant.CheckResource(p.ResourceIndicator); err != nil {

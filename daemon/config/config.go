@@ -62,6 +62,19 @@ type Profile struct {
 	// "called" (the one that a request goes to) or a URI. Empty means the preset's; without one the issuer for a client
 	// of a discovered server, else the token endpoint.
 	AssertionAudience string `toml:"assertion_audience,omitempty"`
+	// AssertionFile is the absolute path of a file with an assertion that another program keeps fresh. It is read for
+	// each request, and takes the place of one that a key would sign.
+	AssertionFile string `toml:"assertion_file,omitempty"`
+	// AssertionLife, in seconds, AssertionNotBefore and ScopeInAssertion shape the assertions that the profile signs:
+	// their exp, an nbf, and the scope as a claim (Google). Empty means the preset's, else two minutes and neither.
+	AssertionLife      int64 `toml:"assertion_life,omitempty"`
+	AssertionNotBefore *bool `toml:"assertion_not_before,omitempty"`
+	ScopeInAssertion   *bool `toml:"scope_in_assertion,omitempty"`
+	// RevokeJSON has a session ended by a JSON object (Auth0). Empty means the preset's.
+	RevokeJSON *bool `toml:"revoke_json,omitempty"`
+	// SessionScope is added to the scope at a sign-in, to get a refresh token. Empty means the preset's, or
+	// "offline_access" where the server offers that.
+	SessionScope string `toml:"session_scope,omitempty"`
 	// Scope and Audience are requested where a caller names none.
 	Scope    string `toml:"scope,omitempty"`
 	Audience string `toml:"audience,omitempty"`
@@ -71,6 +84,8 @@ type Profile struct {
 	WiderScope bool `toml:"wider_scope,omitempty"`
 	// StrictScope refuses a token that may do more than Scope asked for.
 	StrictScope bool `toml:"strict_scope,omitempty"`
+	// TokenChars is "visible" where the profile takes access tokens with characters that RFC 6750 §2.1 does not allow.
+	TokenChars string `toml:"token_chars,omitempty"`
 	// Resources are the origins of APIs that a helper may send a token of this profile to, instead of the preset's own.
 	// An origin that the profile's credential is not sealed for is sent none.
 	Resources []string `toml:"resources,omitempty"`

@@ -46,11 +46,23 @@ var keyTable = []Key{
 	{"assertion_audience", "The `aud` of assertions: `issuer`, `endpoint` (the token endpoint), `called` (the " +
 		"one that is called) or a URI. Without it the preset's, else the issuer for a client of a discovered " +
 		"server, else the token endpoint.", ""},
+	{"assertion_file", "The absolute path of a file with an assertion that another program keeps fresh (Kubernetes, " +
+		"CI): it is read for each request, and takes the place of one that a key would sign.", "--assertion-file PATH"},
+	{"assertion_life", "How long an assertion is good for, in seconds; without it as the preset says, else 120.", ""},
+	{"assertion_not_before", "`true`: an assertion says from when on it is good (`nbf`). Without it as the preset " +
+		"says.", ""},
+	{"scope_in_assertion", "`true`: the scope is a claim of an assertion that is a grant. Without it as the preset " +
+		"says.", ""},
+	{"revoke_json", "`true`: a session is ended by a JSON object (Auth0). Without it as the preset says.", ""},
+	{"session_scope", "The scopes that are added at a sign-in to get a refresh token; without it the preset's, or " +
+		"`offline_access` where the server offers that.", ""},
 	{"scope", "The scopes that are asked for where a caller names none, separated by spaces.", ""},
 	{"audience", "The audience that is asked for where a caller names none.", ""},
 	{"resource_indicator", "The URI of the API that tokens are asked for (RFC 8707).", ""},
 	{"wider_scope", "`true`: a token that may do more than was asked for is taken without a word.", ""},
 	{"strict_scope", "`true`: a token that may do more than was asked for is refused.", ""},
+	{"token_chars", "`visible`: access tokens with characters that RFC 6750 does not allow are taken; they leave as " +
+		"a header and as JSON only.", ""},
 	{"resources", "The origins of APIs that a helper may send a token to, instead of the preset's.", "--api ORIGIN"},
 	{"header", "The name of the header field that an API key goes into.", ""},
 	{"prefix", "The word before an API key in its header field.", ""},

@@ -76,3 +76,55 @@ func TestKeysAreSetAndRemoved(t *testing.T) {
 		}
 	}
 }
+
+// Every key that a person may set changes how the server is used, or what its tokens are asked with; so a knob that a
+// preset has is one that any other server can have.
+func TestEveryKeyChangesSomething(t *testing.T) {
+	values := map[string]string{
+		"par": "never", "basic": "raw", "assertion_audience": "called", "assertion_life": "60", "header": "X-Key",
+		"assertion_not_before": "true", "scope_in_assertion": "true", "revoke_json": "true",
+		"wider_scope": "true", "strict_scope": "true", "refresh_ends_tokens": "true", "session_idle": "60",
+		"session_absolute": "600", "keep_session": "true", "redirect": "http://127.0.0.1/x", "session_scope": "a b",
+		"resource_indicator": "https://api.example/", "scope": "x", "audience": "x", "prefix": "x",
+		"token_chars": "visible",
+	}
+	plain := Profile{Name: "p", Issuer: "https://as.example", TokenEndpoint: "https://as.example/token",
+		ClientAuth: "client_secret_basic", PAREndpoint: "https://as.example/par"}
+	before, _, err := plain.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range Keys() {
+		if k.Login != "" {
+			continue
+		}
+		value, ok := values[k.Name]
+		if strings.HasSuffix(k.Name, "_endpoint") {
+			value, ok = "https://as.example/given", true
+		}
+		if !ok {
+			t.Errorf("the test has no value for %s", k.Name)
+			continue
+		}
+		p := plain
+		if err := p.Set(k.Name, value); err != nil {
+			t.Errorf("%s: %v", k.Name, err)
+		}
+		text, err := p.Text()
+		if err == nil {
+			_, err = ParseProfile("test", "p", text)
+		}
+		after, _, wrong := p.Server()
+		if err != nil || wrong != nil {
+			t.Errorf("%s: %v, %v", k.Name, err, wrong)
+		}
+		switch k.Name {
+		case "scope", "audience": // of each request
+		case "session_idle", "session_absolute", "keep_session", "refresh_ends_tokens": // package credential reads them
+		default:
+			if reflect.DeepEqual(before, after) {
+				t.Errorf("%s = %s changes nothing", k.Name, value)
+			}
+		}
+	}
+}

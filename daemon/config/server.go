@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant"
@@ -84,9 +85,9 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 // Adjust changes a server, as a preset or its metadata describes it, to what the profile says.
 func (p Profile) Adjust(s *grant.Server) {
 	p.header(s)
-	s.StrictScope = p.StrictScope
+	s.StrictScope, s.TokenChars = p.StrictScope, p.TokenChars
 	s.WiderScope = s.WiderScope || p.WiderScope
-	s.ResourceIndicator = p.ResourceIndicator
+	s.ResourceIndicator, s.AssertionFile = p.ResourceIndicator, p.AssertionFile
 	for _, f := range []struct {
 		to   *string
 		said string
@@ -104,6 +105,23 @@ func (p Profile) Adjust(s *grant.Server) {
 		s.RequirePAR = true
 	case PARNever:
 		s.PAREndpoint, s.RequirePAR = "", false
+	}
+	for _, f := range []struct {
+		to   *bool
+		said *bool
+	}{
+		{&s.AssertionNotBefore, p.AssertionNotBefore}, {&s.ScopeInAssertion, p.ScopeInAssertion},
+		{&s.RevokeJSON, p.RevokeJSON},
+	} {
+		if f.said != nil {
+			*f.to = *f.said
+		}
+	}
+	if p.AssertionLife != 0 {
+		s.AssertionLife = time.Duration(p.AssertionLife) * time.Second
+	}
+	if p.SessionScope != "" {
+		s.SessionScope = strings.Fields(p.SessionScope)
 	}
 	if p.Basic != "" {
 		s.PlainBasic = p.Basic == BasicRaw

@@ -44,7 +44,7 @@ func (s *Source) Obtain(ctx context.Context, r grant.Request, need broker.Need) 
 	switch {
 	case !grant.Kind(item.Grant).Session():
 		t, _, err := s.Endpoint.Renew(ctx, item, r)
-		return t, err
+		return s.checked(t, err)
 	case item.RefreshToken.IsZero():
 		return grant.Token{}, broker.ErrEnded
 	}
@@ -71,7 +71,7 @@ func (s *Source) refresh(
 	t, successor, err := s.Endpoint.Refresh(ctx, item, r)
 	t.Refreshed = true
 	if successor.IsZero() {
-		return t, s.settle(ctx, doubt, err)
+		return s.checked(t, s.settle(ctx, doubt, err))
 	}
 	defer successor.Wipe()
 
@@ -79,7 +79,18 @@ func (s *Source) refresh(
 	item.RefreshToken = successor
 	s.rotate(ctx, sent, item)
 	t.Rotated = true
-	return t, err
+	return s.checked(t, err)
+}
+
+// checked is a token that the profile takes.
+func (s *Source) checked(t grant.Token, err error) (grant.Token, error) {
+	if err == nil {
+		err = s.Endpoint.Server().CheckToken(t)
+	}
+	if err != nil {
+		return grant.Token{}, err
+	}
+	return t, nil
 }
 
 // Active implements [broker.Introspector].

@@ -43,7 +43,17 @@ func (s Server) authenticate(by Method, c *httpRequest, item keystore.Item, at t
 		c.carried = append(c.carried, keystore.SecretString(credentials))
 	case ClientSecretPost:
 		c.body = c.body.add("client_id", item.ClientID).add("client_secret", c.reveal(item.ClientSecret))
-	case ClientSecretJWT, PrivateKeyJWT:
+	case PrivateKeyJWT, ClientSecretJWT:
+		if by == PrivateKeyJWT && s.AssertionFile != "" {
+			assertion, err := s.fileAssertion(item)
+			if err != nil {
+				return err
+			}
+			// The assertion's sub is the workload's, not the client's (RFC 7521 §4.2).
+			c.body = c.body.add("client_id", item.ClientID).add("client_assertion_type", assertionType).
+				add("client_assertion", c.reveal(assertion))
+			return nil
+		}
 		c.carried = append(c.carried, item.ClientSecret)
 		sign, err := s.signer(by, item)
 		if err != nil {

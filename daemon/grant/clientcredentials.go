@@ -17,7 +17,8 @@ func (e *Endpoint) ClientCredentials(ctx context.Context, item keystore.Item, re
 	req = e.server.Default(req, false)
 	s, err := e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: ClientCredential,
-		first: form{}.add("grant_type", "client_credentials"), last: req.form(), scope: req.Scope, rule: e.server.scopeRule(req),
+		first: form{}.add("grant_type", "client_credentials"), last: req.form(), scope: req.Scope,
+		rule:       e.server.scopeRule(req),
 		maybeClock: aboutTheAssertion,
 	})
 	s.Refresh.Wipe() // RFC 6749 §4.4.3: there should be none

@@ -272,7 +272,8 @@ func TestStartDevice(t *testing.T) {
 			"",
 			func(d *grant.DeviceLogin) bool { return d.VerificationURIComplete == "" }},
 
-		{"a page with a fragment", `{"device_code":"c","user_code":"U","verification_uri":"https://auth.example.com/#/device"}`,
+		{"a page with a fragment",
+			`{"device_code":"c","user_code":"U","verification_uri":"https://auth.example.com/#/device"}`,
 			"", nil},
 		{"two fragments", `{"device_code":"c","user_code":"U","verification_uri":"https://auth.example.com/#a#b"}`,
 			"fragment", nil},

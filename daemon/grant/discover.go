@@ -31,7 +31,8 @@ type Discovered struct {
 //
 // The document's issuer must be the given one (RFC 8414 §3.3), except for a slash at the end: both spellings lead to
 // the same document, and people mistype them. The document's own spelling is used from then on. The address of such a
-// document is understood too. A redirect is followed on the same origin only. The error is an [*Error], or [origin.CheckURL]'s.
+// document is understood too. A redirect is followed on the same origin only. The error is an [*Error], or
+// [origin.CheckURL]'s.
 func Discover(ctx context.Context, client *http.Client, issuer string, method Method) (Discovered, error) {
 	if err := origin.CheckURL(issuer, "the issuer"); err != nil {
 		return Discovered{}, err
@@ -113,6 +114,7 @@ func (s *Server) readEndpoints(body object, issuer string) (flaw string) {
 		}
 	}
 	s.RequirePAR = string(body["require_pushed_authorization_requests"]) == "true"
+	s.DPoP = len(body.list("dpop_signing_alg_values_supported")) > 0
 	s.IssInRedirect = string(body["authorization_response_iss_parameter_supported"]) == "true"
 	s.AssertionAlgs = body.list("token_endpoint_auth_signing_alg_values_supported")
 	if slices.Contains(body.list("scopes_supported"), offlineAccess) {

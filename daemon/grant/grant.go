@@ -36,6 +36,9 @@ type Request struct {
 // Token is one access token. It is immutable.
 type Token struct {
 	Access keystore.Secret
+	// Visible is set where Access is no b64token (RFC 6750 §2.1), but made of visible ASCII without quotes, backslash,
+	// backtick and dollar sign.
+	Visible bool
 	// Type is "Bearer" in this spelling, whatever the server's was; empty for an API key.
 	Type string
 	// TypeAssumed is set where the answer lacked the token type that RFC 6749 §5.1 requires.
@@ -51,6 +54,8 @@ type Token struct {
 	Lifetime time.Duration
 	// LifetimeAssumed is set where the server said nothing and Lifetime is a guess.
 	LifetimeAssumed bool
+	// Last is set for the token of a sign-in that gave no refresh token: the session ends with it.
+	Last bool
 	// Hold is how long after the answer the server grants no further token, by its rate limit headers; 0 where it does
 	// not say.
 	Hold time.Duration

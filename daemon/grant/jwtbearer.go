@@ -25,6 +25,9 @@ func (e *Endpoint) JWTBearer(ctx context.Context, item keystore.Item, req Reques
 	req = e.server.Default(req, false)
 	for again := true; ; again = false {
 		t, used, err := e.bearer(ctx, to, item, req)
+		if e.server.AssertionFile != "" {
+			return t, err
+		}
 		err, other := e.noteAssertion(e.server.TokenEndpoint, used, aboutTheAssertion, err)
 		if !other || !again {
 			return t, err
@@ -46,17 +49,12 @@ func (e *Endpoint) bearer(ctx context.Context, to *Destinations, item keystore.I
 		claims.Scope = strings.Join(req.Scope, " ")
 		beside.Scope = nil
 	}
-	var assertion string
-	sign, err := keySigner(item, s.AssertionAlgs)
-	if err == nil {
-		assertion, err = sign.sign(claims)
-	}
+	assertion, err := s.grantAssertion(item, claims)
 	if err != nil {
-		return Token{}, used, &Error{Class: Misconfigured, Where: host(s.TokenEndpoint),
-			Reason: "cannot be sent the credential: " + err.Error(), Err: err}
+		return Token{}, used, unsendable(s.TokenEndpoint, err)
 	}
 	c := httpRequest{method: "POST", url: s.TokenEndpoint}
-	c.body = form{}.add("grant_type", bearerGrant).add("assertion", c.reveal(keystore.SecretString(assertion)))
+	c.body = form{}.add("grant_type", bearerGrant).add("assertion", c.reveal(assertion))
 	if s.ClientAuth != None {
 		if _, err := e.addClientCredentials(&c, s.ClientAuth, item); err != nil {
 			return Token{}, used, err
@@ -65,6 +63,19 @@ func (e *Endpoint) bearer(ctx context.Context, to *Destinations, item keystore.I
 	c.body = c.body.append(beside.form())
 	t, err := e.readTokenOnly(ctx, to, c, Assertion, req)
 	return t, used, err
+}
+
+// grantAssertion returns the assertion that is a grant: one that the item's key signs, or the one in a file.
+func (s Server) grantAssertion(item keystore.Item, c claims) (keystore.Secret, error) {
+	if s.AssertionFile != "" {
+		return s.fileAssertion(item)
+	}
+	sign, err := keySigner(item, s.AssertionAlgs)
+	if err != nil {
+		return keystore.Secret{}, err
+	}
+	text, err := sign.sign(c)
+	return keystore.SecretString(text), err
 }
 
 // ErrKeyFile means that a file is not the key file of a service account.

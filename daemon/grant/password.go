@@ -20,6 +20,7 @@ func (e *Endpoint) Password(ctx context.Context, item keystore.Item, username st
 	return e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: Password,
 		first:   form{}.add("grant_type", "password").add("username", username).add("password", c.reveal(password)),
-		carried: c.carried, last: req.form(), scope: req.Scope, rule: e.server.scopeRule(req), maybeClock: aboutTheClient,
+		carried: c.carried, last: req.form(), scope: req.Scope,
+		rule: e.server.scopeRule(req), maybeClock: aboutTheClient,
 	})
 }

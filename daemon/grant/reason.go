@@ -92,6 +92,13 @@ func suspect(proof Presented) string {
 	return "the address may be wrong"
 }
 
+// mayWantDPoP reports whether a server that knows DPoP may have refused a request because it had no proof of a key.
+// Some do not say so: they answer with invalid_grant or invalid_request where the code, or the client, is good.
+func mayWantDPoP(e Error, proof Presented) bool {
+	return (proof == Code || proof == ClientCredential) && !wantsDPoP(e) &&
+		(e.Code == "invalid_grant" || e.Code == "invalid_request")
+}
+
 // wantsDPoP reports whether an error says that tokens are bound to a key.
 func wantsDPoP(e Error) bool {
 	return e.Code == "use_dpop_nonce" || e.Code == "invalid_dpop_proof" ||

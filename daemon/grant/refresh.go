@@ -101,6 +101,12 @@ func (e *Endpoint) Revoke(ctx context.Context, item keystore.Item) error {
 	if verdict.Code == "invalid_token" || verdict.Code == "invalid_grant" {
 		return nil
 	}
+	if unexplained(verdict) {
+		verdict.Reason = "did not end the session, and does not say why"
+		if e.server.refreshAuth() == None {
+			verdict.Reason += " (it may want a client with a secret for that)"
+		}
+	}
 	return verdict.withServer(c.url)
 }
 

@@ -149,7 +149,8 @@ func TestRefreshRows(t *testing.T) {
 			server := serverOf(url, grant.None)
 			item := server.NewItem(publicID, grant.ByDeviceCode)
 			item.RefreshToken = keystore.SecretString(old)
-			token, rotated, err := endpoint(server).Refresh(t.Context(), item, grant.Request{Scope: []string{"read"}, Narrow: true})
+			token, rotated, err := endpoint(server).Refresh(t.Context(), item,
+				grant.Request{Scope: []string{"read"}, Narrow: true})
 			if c.class == grant.OK {
 				if err != nil || token.Access.Reveal() != "abc" {
 					t.Errorf("%+v, %v", token, err)

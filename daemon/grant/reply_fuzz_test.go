@@ -75,7 +75,8 @@ func FuzzTokenReply(f *testing.F) {
 // sound holds a token that is handed out to what every output format relies on.
 func sound(t *testing.T, status int, token Token) {
 	t.Helper()
-	if access := token.Access.Reveal(); !IsB64Token([]byte(access)) || len(access) > maxToken {
+	if access := token.Access.Reveal(); !IsB64Token([]byte(access)) != token.Visible ||
+		!IsVisibleToken([]byte(access)) || len(access) > maxToken {
 		t.Errorf("it would print %q", access)
 	}
 	if token.Type != "Bearer" || token.Lifetime <= 0 || token.Lifetime > lifetimeMost || len(token.Scope) > maxScope ||

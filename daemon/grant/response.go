@@ -1,7 +1,9 @@
 package grant
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/groat-dev/groat/daemon/clock"
@@ -43,7 +45,8 @@ func parseToken(a Answer, sent clock.Instant, asked []string, rule scopeRule) (T
 			Reason: "granted a wider scope than was asked for: also " + quoted(strings.Join(wider, " "))}
 	}
 	return Token{
-		Access: access, Type: "Bearer", TypeAssumed: assumedType, Scope: strings.Join(granted, " "), Wider: wider,
+		Access: access, Visible: !IsB64Token([]byte(access.Reveal())), Type: "Bearer", TypeAssumed: assumedType,
+		Scope: strings.Join(granted, " "), Wider: wider,
 		Sent: sent, Lifetime: life, LifetimeAssumed: assumed, Hold: quotaWait(a),
 	}, nil
 }
@@ -72,7 +75,8 @@ func bearerType(body object) (assumed bool, flaw string) {
 
 func missing(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
 
-// accessToken accepts only RFC 6750's b64token, so that no output format has to quote a token.
+// accessToken accepts RFC 6750's b64token, so that no output format has to quote a token, and what a profile may agree
+// to beyond it ([Token.Visible]).
 func accessToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
 	b, err := strictjson.AppendUnquoted(make([]byte, 0, len(raw)), raw)
 	switch {
@@ -80,7 +84,7 @@ func accessToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
 		return keystore.Secret{}, "holds no access token"
 	case len(b) > maxToken:
 		return keystore.Secret{}, "holds an access token that is too long"
-	case !IsB64Token(b):
+	case !IsVisibleToken(b):
 		return keystore.Secret{}, "holds an access token with characters that RFC 6750 does not allow"
 	}
 	return keystore.NewSecret(b), ""
@@ -103,6 +107,34 @@ func refreshToken(raw json.RawMessage) (token keystore.Secret, flaw string) {
 		return keystore.Secret{}, "holds a refresh token with characters that RFC 6749 does not allow"
 	}
 	return keystore.NewSecret(b), ""
+}
+
+// IsVisibleToken reports whether b is made of visible ASCII without quotes, backslash, backtick and dollar sign, as a
+// b64token is too. Salesforce's tokens have a "!" ([1]).
+//
+// [1]: https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_web_server_flow.htm
+func IsVisibleToken(b []byte) bool {
+	n := len(bytes.TrimRight(b, "="))
+	for _, c := range b {
+		if c <= ' ' || c > '~' || strings.IndexByte("\"'\\`$", c) >= 0 {
+			return false
+		}
+	}
+	return n > 0
+}
+
+// ErrTokenChars: the token has characters that the profile does not take.
+var ErrTokenChars = errors.New("the access token has characters that RFC 6750 does not allow")
+
+// CheckToken returns an error that wraps [ErrTokenChars] where a token is [Token.Visible] and its profile has not
+// agreed to such tokens. The error is an [*Error].
+func (s Server) CheckToken(t Token) error {
+	if !t.Visible || s.TokenChars == VisibleChars {
+		return nil
+	}
+	e := &Error{Class: Misconfigured, Err: ErrTokenChars, Reason: "gave an access token with characters that RFC " +
+		"6750 does not allow; token_chars = \"visible\" in the profile's file takes it"}
+	return e.withServer(s.TokenEndpoint)
 }
 
 // IsB64Token reports whether b is an access token by RFC 6750 §2.1: 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" /

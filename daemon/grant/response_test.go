@@ -167,7 +167,12 @@ func TestParseToken(t *testing.T) {
 		{name: "C20 quote", body: `{"access_token":"a\"b"}`, class: Malformed},
 		{name: "C20 not ASCII", body: `{"access_token":"é"}`, class: Malformed},
 		{name: "C20 padding only", body: `{"access_token":"=="}`, class: Malformed},
-		{name: "C20 padding inside", body: `{"access_token":"a=b"}`, class: Malformed},
+		{name: "C20 padding inside", body: `{"access_token":"a=b"}`},
+		{name: "C20 Salesforce", body: `{"access_token":"00D!AQ|x:y"}`},
+		{name: "C20 a dollar sign", body: `{"access_token":"a$b"}`, class: Malformed},
+		{name: "C20 a backtick", body: "{\"access_token\":\"a`b\"}", class: Malformed},
+		{name: "C20 an apostrophe", body: `{"access_token":"a'b"}`, class: Malformed},
+		{name: "C20 a backslash", body: `{"access_token":"a\\b"}`, class: Malformed},
 		{name: "C20 every character", body: `{"access_token":"azAZ09-._~+/=="}`},
 		{name: "C20 escaped but allowed", body: `{"access_token":"\u0061\/b"}`},
 		{name: "C20 16 KiB", body: `{"access_token":"` + long + `"}`},
@@ -189,12 +194,14 @@ func TestParseToken(t *testing.T) {
 			rule: refuseWider, class: Misconfigured},
 		{name: "C27 openid added", body: `{"access_token":"abc","scope":"openid a"}`, asked: []string{"a"},
 			rule: refuseWider, scope: "openid a"},
-		{name: "C27 another spelling of a URI", body: `{"access_token":"abc","scope":"https://API.example.com:443/r%65ad/"}`,
+		{name: "C27 another spelling of a URI",
+			body:  `{"access_token":"abc","scope":"https://API.example.com:443/r%65ad/"}`,
 			asked: []string{"https://api.example.com/read"}, rule: refuseWider,
 			scope: "https://API.example.com:443/r%65ad/"},
 		{name: "C27 another URI", body: `{"access_token":"abc","scope":"https://api.example.com/Read"}`,
 			asked: []string{"https://api.example.com/read"}, rule: refuseWider, class: Misconfigured},
-		{name: "C27 Microsoft Graph, in full", body: `{"access_token":"abc","scope":"https://graph.microsoft.com/User.Read"}`,
+		{name: "C27 Microsoft Graph, in full",
+			body:  `{"access_token":"abc","scope":"https://graph.microsoft.com/User.Read"}`,
 			asked: []string{"User.Read"}, rule: refuseWider, scope: "https://graph.microsoft.com/User.Read"},
 		{name: "C27 .default", body: `{"access_token":"abc","scope":"api://x/A api://x/B"}`,
 			asked: []string{"api://x/.default"}, rule: refuseWider, scope: "api://x/A api://x/B"},
@@ -233,7 +240,8 @@ func FuzzParseTokenNeverGivesAnUnsafeToken(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !IsB64Token([]byte(got.Access.Reveal())) || got.Lifetime <= 0 || got.Lifetime > lifetimeMost {
+		if !IsVisibleToken([]byte(got.Access.Reveal())) ||
+			got.Visible == IsB64Token([]byte(got.Access.Reveal())) || got.Lifetime <= 0 || got.Lifetime > lifetimeMost {
 			t.Errorf("%q, %v", got.Access.Reveal(), got.Lifetime)
 		}
 	})

@@ -97,6 +97,9 @@ type Server struct {
 	AssertionAudience  Audience
 	AssertionLife      time.Duration
 	AssertionNotBefore bool
+	// AssertionFile is the path of a file with an assertion that another program keeps fresh (workload identity): it
+	// takes the place of one that a key would sign, and is read for each request.
+	AssertionFile string
 	// AssertionAlgs are the algorithms that the server lists; the first that fits the key is used. Empty where it lists
 	// none.
 	AssertionAlgs []string
@@ -105,6 +108,10 @@ type Server struct {
 	ScopeInAssertion bool
 	// WiderScope accepts a token with more scope than was asked for, where a server always adds its own defaults.
 	WiderScope bool
+	// DPoP means that the server can bind tokens to a key (RFC 9449 §5.1), which groat does not have.
+	DPoP bool
+	// TokenChars is VisibleChars where the profile takes tokens that are [Token.Visible].
+	TokenChars string
 	// StrictScope refuses a token with more scope than was asked for.
 	StrictScope bool
 
@@ -165,6 +172,9 @@ type Server struct {
 	Header *Header
 }
 
+// VisibleChars is a value of [Server.TokenChars].
+const VisibleChars = "visible"
+
 // Header is the header that an API reads its credential from: Name: Prefix, a space, the credential. Without a Prefix
 // the credential stands alone.
 type Header struct{ Name, Prefix string }
@@ -195,7 +205,7 @@ func (h *Header) format(t Token) (name, value string) {
 func (s Server) NewItem(clientID string, kind Kind) keystore.Item {
 	i := keystore.Item{
 		Issuer: s.Issuer, TokenEndpoint: s.TokenEndpoint, ClientAuth: string(s.ClientAuth), ClientID: clientID,
-		RevocationEndpoint: s.RevocationEndpoint,
+		RevocationEndpoint: s.RevocationEndpoint, AssertionFile: s.AssertionFile,
 	}
 	if kind = kind.Stored(); kind != ByClientCredentials { // as items were stored before there were others
 		i.Grant = string(kind)
@@ -260,6 +270,9 @@ func (s Server) Check() error {
 	}
 	if err := s.AssertionAudience.Check(); err != nil {
 		return err
+	}
+	if s.TokenChars != "" && s.TokenChars != VisibleChars {
+		return fmt.Errorf("token_chars %q is not %s", s.TokenChars, VisibleChars)
 	}
 	for _, k := range s.Grants {
 		if !slices.Contains(Kinds(), k) {

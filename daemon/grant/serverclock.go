@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -181,6 +182,12 @@ type serverClocks struct {
 func (s *serverClocks) update(url string, f func(*serverClock)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for i := range s.all { // without parsing the URL: a listing asks this of each profile
+		if rest, ok := strings.CutPrefix(url, s.all[i].origin); ok && strings.HasPrefix(rest, "/") {
+			f(&s.all[i].serverClock)
+			return
+		}
+	}
 	o := origin.Of(url)
 	i := slices.IndexFunc(s.all, func(c originClock) bool { return c.origin == o })
 	if i < 0 {

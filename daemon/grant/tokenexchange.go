@@ -55,7 +55,8 @@ func (e *Endpoint) TokenExchange(ctx context.Context, item keystore.Item, p Pres
 	// §2.2.1: a token_type of "N_A" is no access token; it is refused with every other that is not Bearer.
 	return e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: Assertion,
-		first: first, carried: c.carried, last: req.form(), scope: req.Scope, rule: e.server.scopeRule(req), maybeClock: aboutTheClient,
+		first: first, carried: c.carried, last: req.form(), scope: req.Scope,
+		rule: e.server.scopeRule(req), maybeClock: aboutTheClient,
 	})
 }
 

@@ -37,7 +37,7 @@ func (r Request) form() form {
 func (e *Endpoint) requestToken(ctx context.Context, q tokenRequest) (Session, error) {
 	for again := !q.unrepeatable; ; again = false {
 		s, used, err := e.requestTokenOnce(ctx, q)
-		if !q.by.Signs() {
+		if !e.dates(q.by) {
 			return s, err
 		}
 		err, other := e.noteAssertion(e.server.TokenEndpoint, used, q.maybeClock, err)
@@ -72,8 +72,7 @@ func (e *Endpoint) addClientCredentials(c *httpRequest, by Method, item keystore
 		err = errors.New("there is no client id")
 	}
 	if err != nil {
-		return used, &Error{Class: Misconfigured, Where: host(c.url),
-			Reason: "cannot be sent the credential: " + err.Error(), Err: err}
+		return used, unsendable(c.url, err)
 	}
 	return used, nil
 }
@@ -100,6 +99,10 @@ func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequ
 		e.requests.Add(1)
 	}
 	if verdict := Classify(a, proof); verdict.Class != OK {
+		if e.server.DPoP && mayWantDPoP(verdict, proof) {
+			verdict.Reason += " (it can bind tokens to a key, DPoP, RFC 9449, which groat does not have: " +
+				"the client may be registered for that)"
+		}
 		return Session{}, verdict.withServer(c.url)
 	}
 	body, flaw := a.object()
@@ -141,7 +144,7 @@ func (e *Endpoint) requestBeside(ctx context.Context, c httpRequest, item keysto
 		return Answer{}, err
 	}
 	plain := c
-	for again := by.Signs(); ; again = false {
+	for again := e.dates(by); ; again = false {
 		c = plain
 		c.body = append(form{}, plain.body...)
 		used, err := e.addClientCredentials(&c, by, item)
@@ -156,7 +159,7 @@ func (e *Endpoint) requestBeside(ctx context.Context, c httpRequest, item keysto
 			err = verdict.withServer(c.url)
 		}
 		other := false
-		if by.Signs() {
+		if e.dates(by) {
 			err, other = e.noteAssertion(c.url, used, aboutTheClient, err)
 		}
 		if !again || !other {

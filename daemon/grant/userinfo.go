@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/groat-dev/groat/keystore"
 )
@@ -18,8 +19,9 @@ const (
 
 // Userinfo returns who the person behind a token is (OpenID Connect Core §5.3, or users/me): the plain members of the
 // answer, which are strings without control characters of at most 512 bytes, booleans, and numbers as [json.Number]; at
-// most 32 members, the first by name. The error is an [*Error] or [ErrNotOffered], or wraps [ErrEndpointChanged]: the
-// token belongs to another endpoint or must not be sent to the userinfo endpoint, and nothing was sent.
+// most 32 members, the first by name. A signed answer (§5.3.2) is read where a key of the server's has signed it. The
+// error is an [*Error] or [ErrNotOffered], or wraps [ErrEndpointChanged]: the token belongs to another endpoint or must
+// not be sent to the userinfo endpoint, and nothing was sent.
 func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, error) {
 	if e.server.Userinfo == "" {
 		return nil, ErrNotOffered
@@ -33,6 +35,14 @@ func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, e
 	a, _, err := e.send(ctx, token.Destinations, c)
 	if err != nil {
 		return nil, err
+	}
+	defer clear(a.Body)
+	if a.signed() {
+		claims, flaw := e.verified(ctx, strings.TrimSpace(string(a.Body)))
+		if flaw != "" {
+			return nil, malformed(a, flaw).withServer(c.url)
+		}
+		return plain(claims, token.Access), nil
 	}
 	if verdict := Classify(a, AccessToken); verdict.Class != OK {
 		return nil, verdict.withServer(c.url)

@@ -30,8 +30,8 @@ func TestDiscoverByADocumentsAddress(t *testing.T) {
 		}
 	}
 	address := documents(t, map[string]string{"/a" + oidc: fmt.Sprintf(document, "/b")})
-	if _, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), address+"/a"+oidc, ""); err == nil ||
-		!strings.Contains(err.Error(), "issuer is another") {
+	_, err := grant.Discover(t.Context(), grant.NewHTTPClient(new(grant.Network)), address+"/a"+oidc, "")
+	if err == nil || !strings.Contains(err.Error(), "issuer is another") {
 		t.Errorf("the document of another issuer: %v", err)
 	}
 }

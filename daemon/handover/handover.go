@@ -131,6 +131,7 @@ type record struct {
 	Granted         string              `json:"granted,omitempty"`
 	TypeAssumed     bool                `json:"type_assumed,omitempty"`
 	LifetimeAssumed bool                `json:"lifetime_assumed,omitempty"`
+	Last            bool                `json:"last,omitempty"`
 	Age             time.Duration       `json:"age"`
 	Lifetime        time.Duration       `json:"lifetime"`
 	RenewIn         time.Duration       `json:"renew_in"`
@@ -235,7 +236,8 @@ func writeToken(w io.Writer, t Token, now clock.Instant, left *int) error {
 	text, err := json.Marshal(record{
 		Profile: t.Profile, Configuration: t.Configuration, Scope: t.Scope, Audience: t.Audience,
 		Granted: t.Token.Scope, TypeAssumed: t.Token.TypeAssumed, LifetimeAssumed: t.Token.LifetimeAssumed,
-		Age: now.Sub(t.Token.Sent), Lifetime: t.Token.Lifetime, RenewIn: t.Renew - now.Boot, Unused: now.Boot - t.Used,
+		Last: t.Token.Last,
+		Age:  now.Sub(t.Token.Sent), Lifetime: t.Token.Lifetime, RenewIn: t.Renew - now.Boot, Unused: now.Boot - t.Used,
 		MaxMinTTL: t.MaxMinTTL, Sealed: t.Token.Destinations,
 	})
 	if err != nil {
@@ -369,7 +371,7 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 		return Token{}, err
 	}
 	var e record
-	if json.Unmarshal(text, &e) != nil || !grant.IsB64Token(access) {
+	if json.Unmarshal(text, &e) != nil || !grant.IsVisibleToken(access) {
 		return Token{}, ErrBroken
 	}
 	for _, d := range []time.Duration{e.Age, e.Lifetime, e.RenewIn, e.Unused, e.MaxMinTTL} {
@@ -385,10 +387,11 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 		Profile: e.Profile, Scope: e.Scope, Audience: e.Audience,
 		Renew: now.Boot + e.RenewIn, Used: now.Boot - max(e.Unused, 0), MaxMinTTL: max(e.MaxMinTTL, 0),
 		Token: grant.Token{
-			Access: keystore.NewSecret(access), Type: "Bearer", TypeAssumed: e.TypeAssumed, Scope: e.Granted,
+			Access: keystore.NewSecret(access), Visible: !grant.IsB64Token(access), Type: "Bearer",
+			TypeAssumed: e.TypeAssumed, Scope: e.Granted,
 			Sent: clock.Instant{Wall: now.Wall.Add(sent - now.Boot), Boot: sent}, Lifetime: e.Lifetime,
-			LifetimeAssumed: e.LifetimeAssumed,
-			Destinations:    e.Sealed,
+			LifetimeAssumed: e.LifetimeAssumed, Last: e.Last,
+			Destinations: e.Sealed,
 		},
 	}}, nil
 }

@@ -79,7 +79,7 @@ func sample(now clock.Instant) handover.Token {
 		Token: grant.Token{
 			Access: keystore.SecretString("not.a-real_token"), Type: "Bearer", Scope: "a",
 			Sent:     clock.Instant{Wall: now.Wall, Boot: now.Boot - time.Minute},
-			Lifetime: time.Hour, LifetimeAssumed: true, TypeAssumed: true,
+			Lifetime: time.Hour, LifetimeAssumed: true, TypeAssumed: true, Last: true,
 			Destinations: &grant.Destinations{
 				TokenEndpoint: "https://auth.example/token", APIs: []string{"https://api.example:443"},
 				Header: &grant.Header{Name: "X-Key"},
@@ -138,7 +138,7 @@ func TestM1LockAndTokens(t *testing.T) {
 		g.MaxMinTTL != w.MaxMinTTL ||
 		!g.Token.Access.Equal(w.Token.Access) || g.Token.Type != "Bearer" || g.Token.Scope != "a" ||
 		g.Token.Lifetime != time.Hour ||
-		!g.Token.LifetimeAssumed || !g.Token.TypeAssumed || g.Token.Static ||
+		!g.Token.LifetimeAssumed || !g.Token.TypeAssumed || !g.Token.Last || g.Token.Static ||
 		!g.Token.Destinations.AllowsAPI("https://api.example:443") ||
 		g.Token.Destinations.TokenEndpoint != w.Token.Destinations.TokenEndpoint ||
 		*g.Token.Destinations.Header != *w.Token.Destinations.Header {

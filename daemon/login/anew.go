@@ -43,6 +43,9 @@ func unproven(err error, refusal *grant.Error) bool {
 	if _, outage := errors.AsType[*broker.Outage](err); outage {
 		return false
 	}
+	if errors.Is(err, grant.ErrTokenChars) { // a person may agree to such tokens
+		return true
+	}
 	switch refusal.Class {
 	case grant.TransientSlow, grant.Misconfigured:
 		return refusal.Status >= 400 && refusal.Status < 500 && !refusal.WrongPlace()

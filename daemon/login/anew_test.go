@@ -91,7 +91,8 @@ func TestAChangedSecretIsAskedFor(t *testing.T) {
 				}
 				h.server.Script(h.server.TokenPath(), fault)
 				r, said, err := h.attend(protocol.LoginParams{Profile: "p", Confirm: true})
-				if err != nil || r.Outcome != protocol.SignedIn || !strings.Contains(said, "client machine does not work") {
+				if err != nil || r.Outcome != protocol.SignedIn ||
+					!strings.Contains(said, "client machine does not work") {
 					t.Errorf("%+v, %v, said %q", r, err, said)
 				}
 				if r, _, err = h.attend(protocol.LoginParams{Profile: "p", Secret: true}); err != nil ||

@@ -58,7 +58,8 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		Redirect: q.Redirect, AssertionAudience: q.AssertionAudience, Basic: q.Basic,
 		AuthorizationEndpoint: q.AuthorizationEndpoint, DeviceEndpoint: q.DeviceEndpoint, PAREndpoint: q.PAREndpoint,
 		RevocationEndpoint: q.RevocationEndpoint, UserinfoEndpoint: q.UserinfoEndpoint, PAR: q.PAR,
-		ResourceIndicator: q.ResourceIndicator, WiderScope: q.WiderScope, StrictScope: q.StrictScope,
+		AssertionFile: q.AssertionFile, ResourceIndicator: q.ResourceIndicator, WiderScope: q.WiderScope,
+		StrictScope: q.StrictScope,
 	}
 	if err := checkWords(q); err != nil {
 		return p, nil, err
@@ -91,6 +92,12 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 			p.Grant = string(grant.ByDeviceCode)
 		case q.AuthorizationEndpoint != "":
 			p.Grant = string(grant.ByAuthorizationCode)
+		}
+	}
+	if q.AssertionFile != "" && p.ClientAuth == "" && p.Provider == "" {
+		p.ClientAuth = string(grant.PrivateKeyJWT)
+		if p.Kind() == grant.ByJWTBearer {
+			p.ClientAuth = string(grant.None) // RFC 7523 §2.1: the assertion is all there is
 		}
 	}
 	switch {
@@ -148,7 +155,8 @@ func merged(was, now config.Profile) config.Profile {
 		{&was.Audience, &now.Audience}, {&was.Header, &now.Header}, {&was.Redirect, &now.Redirect},
 		{&was.AssertionAudience, &now.AssertionAudience}, {&was.Basic, &now.Basic},
 		{&was.AuthorizationEndpoint, &now.AuthorizationEndpoint}, {&was.DeviceEndpoint, &now.DeviceEndpoint},
-		{&was.ResourceIndicator, &now.ResourceIndicator}, {&was.PAREndpoint, &now.PAREndpoint}, {&was.PAR, &now.PAR},
+		{&was.AssertionFile, &now.AssertionFile}, {&was.ResourceIndicator, &now.ResourceIndicator},
+		{&was.PAREndpoint, &now.PAREndpoint}, {&was.PAR, &now.PAR},
 		{&was.RevocationEndpoint, &now.RevocationEndpoint}, {&was.UserinfoEndpoint, &now.UserinfoEndpoint},
 	} {
 		if *f.new != "" {

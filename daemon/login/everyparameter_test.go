@@ -86,6 +86,10 @@ var givenFields = map[string]struct {
 		shows: "wider_scope = true"},
 	"StrictScope": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.StrictScope = true },
 		shows: "strict_scope = true"},
+	"AssertionFile": {set: func(_ *harness, p *protocol.LoginParams, _ string) {
+		p.Key, p.AssertionFile = "", "/given.jwt"
+	},
+		shows: "given.jwt"},
 	"Basic": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Basic = "raw" }, shows: "basic = 'raw'"},
 	"AssertionAudience": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.AssertionAudience = "endpoint" },
 		shows: "assertion_audience = 'endpoint'"},
@@ -173,7 +177,7 @@ func givenSession(auth, kind, id string) givenWay {
 }
 
 const (
-	noOwnKeyFields = "Basic Key Certificate KeyAlg KeyID Subject "
+	noOwnKeyFields = "AssertionFile Basic Key Certificate KeyAlg KeyID Subject "
 	noKeyFields    = noOwnKeyFields + "AssertionAudience "
 
 	tokenFields     = "Scope Audience ResourceIndicator WiderScope StrictScope "
@@ -490,6 +494,9 @@ func (h *harness) give(t *testing.T, kind grant.Kind, way givenWay, existing boo
 	_, g.err = h.login(t.Context(), params, answer)
 	if g.err == nil && field == "NoBrowser" {
 		trace.WriteString("prompt\n") // a session that was proven opens none
+	}
+	if g.err != nil && field == "AssertionFile" {
+		trace.WriteString(g.err.Error()) // there is none
 	}
 	g.sent = h.server.Log()[before:]
 	for _, e := range g.sent {

@@ -48,6 +48,9 @@ func (l *Login) run() (protocol.LoginResult, error) {
 		return protocol.LoginResult{}, err
 	}
 	defer item.Wipe()
+	if err := l.agreeOnChars(token); err != nil {
+		return protocol.LoginResult{}, err
+	}
 	return l.storeSignIn(item, token, existing)
 }
 
@@ -139,7 +142,8 @@ func (l *Login) storeSignIn(item keystore.Item, t grant.Token, existing *keystor
 
 // widerNotice says what a server granted beyond what was asked for.
 func widerNotice(issuer string, words []string) string {
-	return fmt.Sprintf("%s granted more than was asked for: %s. strict_scope = true in the profile's file refuses that.",
+	return fmt.Sprintf("%s granted more than was asked for: %s. "+
+		"strict_scope = true in the profile's file refuses that.",
 		visible.Name(issuer), visible.Quote(strings.Join(words, " ")))
 }
 
@@ -151,6 +155,9 @@ func (l *Login) finish(item keystore.Item, t grant.Token, outcome string) (proto
 	}
 	if outcome == protocol.SignedIn {
 		t.Destinations = l.profile.Endpoint.DestinationsOf(item)
+	}
+	if err := l.profile.Endpoint.Server().CheckToken(t); err != nil {
+		return protocol.LoginResult{}, err
 	}
 	// else the owner has just obtained t itself
 	if l.saved || outcome == protocol.SignedIn || !l.kind.Session() || l.resealed {

@@ -244,7 +244,8 @@ func TestASecretInTheBodyIsTriedOnce(t *testing.T) {
 					}
 					return
 				}
-				if told := strings.Contains(strings.Join(said, "\n"), "--client-auth client_secret_post"); told != (c.requests == 2) {
+				told := strings.Contains(strings.Join(said, "\n"), "--client-auth client_secret_post")
+				if told != (c.requests == 2) {
 					t.Errorf("said %q", said)
 				}
 				if text := h.written(t, "p"); !strings.Contains(text, "client_auth = 'client_secret_post'") {
@@ -257,8 +258,8 @@ func TestASecretInTheBodyIsTriedOnce(t *testing.T) {
 				if err := h.tokenError(t, "p"); err != nil {
 					t.Error("a renewal:", err)
 				}
-				if r, err := h.login(t.Context(), params{Profile: "p"}, h.typing(t, "never typed", &said)); err != nil ||
-					r.Outcome != protocol.AlreadySignedIn {
+				r, err := h.login(t.Context(), params{Profile: "p"}, h.typing(t, "never typed", &said))
+				if err != nil || r.Outcome != protocol.AlreadySignedIn {
 					t.Errorf("%+v, %v", r, err)
 				}
 			})

@@ -52,7 +52,8 @@ func TestAWiderGrantIsANotice(t *testing.T) {
 		if err != nil || r.Outcome != protocol.SignedIn {
 			t.Fatal(err)
 		}
-		if !strings.Contains(said, `granted more than was asked for: "admin"`) || !strings.Contains(said, "strict_scope") {
+		if !strings.Contains(said, `granted more than was asked for: "admin"`) ||
+			!strings.Contains(said, "strict_scope") {
 			t.Errorf("notices: %q", said)
 		}
 		token, err := h.token(t, "p")

@@ -125,7 +125,7 @@ func (s *Logins) forgetProfile(p *profile.Profile, keepRemote bool) (revoked boo
 }
 
 // revoke ends a profile's session at its provider, if there is one and the provider can do that. Where the credential
-// is not sealed for the endpoint that would be asked, nothing is sent and why says so.
+// is not sealed for the endpoint that would be asked, or the server has none, nothing is sent and why says so.
 func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error) {
 	item, err := s.readCredential(p)
 	if err != nil || item == nil || item.RefreshToken.IsZero() {
@@ -135,7 +135,8 @@ func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error
 	err = p.Endpoint.Revoke(context.Background(), *item)
 	switch {
 	case errors.Is(err, grant.ErrNotOffered):
-		return false, "", nil
+		return false, "it names no address at which a session is ended (RFC 7009), so the session goes on there " +
+			"until it ends by itself, or you end it where you manage your account", nil
 	case errors.Is(err, grant.ErrEndpointChanged):
 		return false, err.Error(), nil
 	}

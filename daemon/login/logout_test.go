@@ -1,6 +1,7 @@
 package login
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +62,30 @@ func TestLogoutEndsTheSession(t *testing.T) {
 		h.cool("p")
 		_, err = h.token(t, "p")
 		wantError(t, err, protocol.LoginRequired)
+	})
+}
+
+// A server that names no address at which a session is ended is not asked to, and the result says that the session goes
+// on there.
+func TestLogoutSaysThatASessionGoesOn(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		h.signIn(t, h.ofDevice("p"))
+		var kept []string
+		for line := range strings.Lines(h.written(t, "p")) {
+			if !strings.HasPrefix(line, "revocation_endpoint") {
+				kept = append(kept, line)
+			}
+		}
+		h.write(t, "profiles.d/p.toml", strings.Join(kept, ""))
+		h.reload(t)
+		r, err := h.logout(t, protocol.LogoutParams{Profile: "p"})
+		if err != nil || !r.Forgotten || r.Revoked || !strings.Contains(r.NotEnded, "RFC 7009") {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if n := h.server.Count(h.server.RevokePath()); n != 0 {
+			t.Errorf("%d requests to revoke", n)
+		}
+		h.gone(t, "p")
 	})
 }
 

@@ -41,6 +41,7 @@ var parameters = []parameter{
 	{"ClientID", "client-id", (*Login).noClientID},
 	{"Username", "username", (*Login).noUsername},
 	{"Key", "key", (*Login).noKey},
+	{"AssertionFile", "assertion-file", (*Login).noAssertionFile},
 	{"Certificate", "certificate", (*Login).noCertificate},
 	{"KeyAlg", "key-alg", (*Login).noSignature},
 	{"KeyID", "key-id", (*Login).noSignature},
@@ -178,7 +179,7 @@ func (l *Login) noUsername() string {
 
 // hasKey reports whether the sign-in uses a private key.
 func (l *Login) hasKey() bool {
-	if l.kind.StaticKey() || l.kind == grant.ByAppCredentials {
+	if l.kind.StaticKey() || l.kind == grant.ByAppCredentials || l.server().AssertionFile != "" {
 		return false
 	}
 	auth := l.server().ClientAuth
@@ -203,6 +204,8 @@ func (l *Login) noCertificate() string {
 func (l *Login) noSignature() string {
 	auth := l.server().ClientAuth
 	switch {
+	case l.server().AssertionFile != "":
+		return "another program signs the assertion in " + l.server().AssertionFile
 	case l.kind == grant.ByJWTBearer, l.hasKey() && auth == grant.PrivateKeyJWT:
 		return ""
 	case auth == grant.ClientSecretJWT && !l.kind.StaticKey() && l.kind != grant.ByAppCredentials:
@@ -212,9 +215,21 @@ func (l *Login) noSignature() string {
 		l.authName())
 }
 
+// noAssertionFile says why no assertion of another program is sent.
+func (l *Login) noAssertionFile() string {
+	if l.kind == grant.ByJWTBearer || !l.kind.StaticKey() && l.server().ClientAuth == grant.PrivateKeyJWT {
+		return ""
+	}
+	return fmt.Sprintf("a %s sign-in with client authentication %s sends no assertion that a file could hold", l.kind,
+		l.authName())
+}
+
 // noAssertion says why neither the client nor a key signs an assertion.
 func (l *Login) noAssertion() string {
 	auth := l.server().ClientAuth
+	if l.server().AssertionFile != "" {
+		return "another program signs the assertion in " + l.server().AssertionFile
+	}
 	if !l.kind.StaticKey() && (auth == grant.ClientSecretJWT || auth == grant.PrivateKeyJWT) ||
 		l.kind == grant.ByJWTBearer {
 		return ""
@@ -392,8 +407,11 @@ func (l *Login) requireParameters(stored *keystore.Item) error {
 			return l.missingError("name the client with --client-id", "--client-id ID")
 		}
 	case grant.ByJWTBearer:
-		if l.params.Key == "" && l.reused == nil {
+		if l.params.Key == "" && l.reused == nil && l.server().AssertionFile == "" {
 			return l.missingError("name the key file with --key", "--key FILE")
+		}
+		if l.server().AssertionFile != "" && l.params.ClientID == "" {
+			return l.missingError("name the client with --client-id", "--client-id ID")
 		}
 	case grant.ByAPIKey:
 	default:

@@ -35,6 +35,9 @@ func (l *Login) prove(item keystore.Item) (protocol.LoginResult, error) {
 	if err != nil {
 		return protocol.LoginResult{}, err
 	}
+	if err := l.agreeOnChars(t); err != nil {
+		return protocol.LoginResult{}, err
+	}
 	resume, err := l.reseal(&item, &t)
 	if err != nil {
 		return protocol.LoginResult{}, err
@@ -91,7 +94,7 @@ func (l *Login) matching(item *keystore.Item) *keystore.Item {
 	// What the profile will be is compared, not what the sign-in uses: of a discovered server it knows less.
 	want := l.profile.Endpoint.Server().NewItem("", l.kind)
 	if item.TokenEndpoint != want.TokenEndpoint || item.Issuer != want.Issuer || item.ClientAuth != want.ClientAuth ||
-		item.Grant != want.Grant {
+		item.Grant != want.Grant || item.AssertionFile != want.AssertionFile {
 		return nil
 	}
 	return item

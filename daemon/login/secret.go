@@ -62,6 +62,9 @@ func (l *Login) addClientCredential(item *keystore.Item) (err error) {
 		item.KeyID, item.KeyAlg, item.Subject = kept.KeyID, kept.KeyAlg, kept.Subject
 		return l.amend(item)
 	}
+	if l.server().AssertionFile != "" {
+		return nil
+	}
 	switch l.server().ClientAuth {
 	case grant.None:
 		return nil
@@ -151,6 +154,8 @@ func (l *Login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 	case l.reused != nil:
 		item = l.reused.Clone()
 		err = l.amend(&item)
+	case l.server().AssertionFile != "":
+		item = l.newItem(l.params.ClientID)
 	case l.params.ClientID == "":
 		var file keystore.Secret
 		if file, err = privatekey.ReadFile(l.params.Key); err != nil {
@@ -286,6 +291,7 @@ func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (key
 	}
 	item.RefreshToken = s.Refresh
 	if s.Refresh.IsZero() {
+		s.Token.Last = true
 		l.notice(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.", l.server().Issuer))
 	}
 	return item, s.Token, nil

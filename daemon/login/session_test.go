@@ -138,7 +138,17 @@ func TestASessionWithoutARefreshToken(t *testing.T) {
 			t.Fatal(err)
 		}
 		requests := h.server.Count(h.server.TokenPath())
-		time.Sleep(time.Duration(r.ExpiresIn+1) * time.Second)
+		if st, _ := h.Broker.Status("p"); !st.Last || st.RenewIn != 0 {
+			t.Errorf("its end is not known: %+v", st)
+		}
+		time.Sleep(time.Duration(r.ExpiresIn-10) * time.Second)
+		if _, err := h.token(t, "p"); err != nil {
+			t.Error("ten seconds before its end:", err)
+		}
+		if st, _ := h.Broker.Status("p"); st.Err != nil {
+			t.Error("while its token lives:", st.Err)
+		}
+		time.Sleep(11 * time.Second)
 		for range 2 {
 			_, err := h.token(t, "p")
 			if e := wantError(t, err, protocol.LoginRequired); e.Hint() != "groat login p" {

@@ -49,6 +49,12 @@ func (l *Login) usesOf(s grant.Server) (all []use) {
 		grant.PrivateKeyJWT:   "assertions that the private key signs",
 		grant.TLSClientAuth:   "the client certificate", grant.SelfSignedTLSClientAuth: "the client certificate",
 	}[s.ClientAuth]
+	signed := "assertions that the private key signs"
+	if s.AssertionFile != "" {
+		if signed = "the assertion in a file"; s.ClientAuth == grant.PrivateKeyJWT {
+			client = signed
+		}
+	}
 	switch l.kind {
 	case grant.ByAuthorizationCode:
 		add(s.AuthorizeEndpoint, true, signInPage)
@@ -62,7 +68,7 @@ func (l *Login) usesOf(s grant.Server) (all []use) {
 	case grant.ByTokenExchange:
 		add(s.TokenEndpoint, true, "the token to exchange")
 	case grant.ByJWTBearer:
-		add(s.TokenEndpoint, true, "assertions that the private key signs")
+		add(s.TokenEndpoint, true, signed)
 	case grant.ByAppCredentials:
 		if s.Apps != nil {
 			add(s.Apps.FirstTokenEndpoint, true, "the password")

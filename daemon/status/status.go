@@ -2,6 +2,7 @@
 package status
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -16,34 +17,45 @@ import (
 // pageBytes is how much of a line the profiles of one page fill; the rest is for what stands around them.
 const pageBytes = protocol.MaxLine - 8<<10
 
-// Page returns what describe says of the profiles after a name, as many as a line holds, and the name after which the
-// next page begins, or "".
-func Page[T any](all *profile.Set, after string, describe func(*profile.Profile) T) (list []T, next string, err error) {
+// Page returns what describe says of the profiles after a name, as a JSON array of as many as a line holds, and the name
+// after which the next page begins, or "".
+func Page[T any](all *profile.Set, after string, describe func(*profile.Profile) T) (
+	list json.RawMessage, next string, err error,
+) {
 	if err := all.Err(); err != nil {
 		return nil, "", err
 	}
 	if after != "" && !config.ValidName(after) {
 		return nil, "", protocol.InvalidParams("after must be the next of the page before")
 	}
-	list = []T{}
-	size, last := 0, ""
+	// Each is encoded once, into one piece of memory: the listing of ten thousand is not to make much garbage.
+	var text bytes.Buffer
+	text.Grow(min(pageBytes+512, 512*(1+all.Len())))
+	text.WriteByte('[')
+	encoder, last := json.NewEncoder(&text), ""
+	var entry T
 	for p := range all.After(after) {
-		entry := describe(p)
-		b, err := json.Marshal(entry)
-		if err != nil {
+		before := text.Len()
+		entry = describe(p)
+		if err := encoder.Encode(&entry); err != nil {
 			return nil, "", err
 		}
-		size += len(b) + len(",")
 		switch {
-		case len(b) > pageBytes:
+		case text.Len()-before > pageBytes:
 			return nil, "", protocol.NewError(protocol.Config,
 				fmt.Sprintf("profile %q is too long for a listing", p.Name), "shorten it in the configuration")
-		case size > pageBytes:
-			return list, last, nil
+		case text.Len() > pageBytes:
+			return closed(text.Bytes()[:before]), last, nil
 		}
-		list, last = append(list, entry), p.Name
+		text.Bytes()[text.Len()-1] = ',' // where the encoder has put a line's end
+		last = p.Name
 	}
-	return list, "", nil
+	return closed(text.Bytes()), "", nil
+}
+
+// closed returns a list whose last element, if there is one, has a comma behind it, with its end.
+func closed(list []byte) json.RawMessage {
+	return append(bytes.TrimSuffix(list, []byte(",")), ']')
 }
 
 // Reporter reports the state of profiles.
@@ -74,7 +86,7 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	if b.Held && !b.Static {
 		st.ExpiresIn, st.Lifetime = seconds(b.Remaining), seconds(b.Lifetime)
 		st.ExpiresAt = r.Now().Wall.Add(b.Remaining).Unix()
-		st.RenewIn = seconds(b.RenewIn)
+		st.RenewIn, st.Last = seconds(b.RenewIn), b.Last
 		st.Assumed = assumed(b)
 	}
 	st.Degraded = b.Degraded != nil || b.AwaitsKeystore()

@@ -136,13 +136,16 @@ func AppendToken(out, id []byte, t grant.Token, profile string, now clock.Instan
 		out = append(out, `,"token_type":"","static":true`...)
 	} else {
 		out = append(out, '"')
-		out = t.Access.AppendTo(out) // a b64token: nothing to escape
+		out = t.Access.AppendTo(out) // nothing to escape, see grant.IsVisibleToken
 		out = append(out, `","token_type":`...)
 		out = strictjson.AppendString(out, t.Type)
 		out = append(out, `,"expires_at":`...)
 		out = strconv.AppendInt(out, now.Wall.Add(left).Unix(), 10)
 		out = append(out, `,"expires_in":`...)
 		out = strconv.AppendInt(out, int64(left/time.Second), 10)
+	}
+	if t.Visible {
+		out = append(out, `,"token_chars":"visible"`...)
 	}
 	if t.Scope != "" {
 		out = append(out, `,"scope":`...)

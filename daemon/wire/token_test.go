@@ -79,6 +79,8 @@ func TestTheReplyThatHandsOutAToken(t *testing.T) {
 		Lifetime: time.Minute}
 	session := token
 	session.SessionIdleEnds, session.SessionEnds = 4600, 90000
+	odd := token
+	odd.Access, odd.Visible = keystore.SecretString("00D!AQ|x:y"), true
 	static := grant.Token{Access: keystore.SecretString(`k"ey`), Static: true}
 	for _, c := range []struct {
 		name  string
@@ -92,6 +94,9 @@ func TestTheReplyThatHandsOutAToken(t *testing.T) {
 		{"one of a session", session, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"dummy",` +
 			`"token_type":"Bearer","expires_at":1060,"expires_in":60,"scope":"a b","session_idle_ends_at":4600,` +
 			`"session_ends_at":90000,"profile":"work","header":"Authorization: Bearer dummy"}}` + "\n"},
+		{"one with other characters", odd, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"00D!AQ|x:y",` +
+			`"token_type":"Bearer","expires_at":1060,"expires_in":60,"token_chars":"visible","scope":"a b",` +
+			`"profile":"work","header":"Authorization: Bearer 00D!AQ|x:y"}}` + "\n"},
 		{"an expired one", token, time.Minute, `{"jsonrpc":"2.0","id":7,"error":{"code":-32002,` +
 			`"message":"the token expired before it could be handed out",` +
 			`"data":{"kind":"temporary","hint":"groat status work","retry_after":1}}}` + "\n"},

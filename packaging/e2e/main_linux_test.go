@@ -62,7 +62,7 @@ func runTests(m *testing.M) int {
 	return code
 }
 
-// build builds the two programs as a release does.
+// build builds the programs as a release does.
 func build(dir string) error {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err

@@ -25,10 +25,10 @@ func newPerson(t *testing.T) *presetEnv {
 }
 
 // toBrowser and toDevice are the flags of a sign-in in two ways; a client that is named is signed in anew, whatever
-// there is.
+// there is. The browser's address shows all of the request: it is not pushed.
 func (h *presetEnv) toBrowser() []string {
 	return []string{"work", "--issuer", h.s.Issuer(), "--client-auth", "none", "--client-id", ownClient, "--grant",
-		"authorization_code", "--scope", "openid email"}
+		"authorization_code", "--par", "never", "--scope", "openid email"}
 }
 
 func (h *presetEnv) toDevice(profile string) []string {
@@ -208,7 +208,7 @@ func TestTokenEndpointMoves(t *testing.T) {
 	s.asks(question)
 	s.types("n")
 	h.refused(s.result(), 78, "nothing was asked or sent",
-		"groat login work --issuer "+h.s.Issuer()+" --grant authorization_code --client-auth none --client-id "+
+		"groat login work --issuer "+h.s.Issuer()+" --grant authorization_code --par never --client-auth none --client-id "+
 			ownClient+" --scope 'openid email' --trust "+other.URL())
 	h.s.Script("/.well-known/oauth-authorization-server", moved)
 	s = h.startLogin("", h.toBrowser()...)

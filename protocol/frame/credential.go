@@ -17,6 +17,21 @@ func ValidToken(s string) bool {
 	return s != ""
 }
 
+// ValidVisible reports whether s is made of visible ASCII without quotes, backslash, backtick and dollar sign. It is
+// what a token may be whose profile says token_chars = "visible"; it needs quoting wherever ; | & and the like mean
+// something.
+func ValidVisible(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || strings.IndexByte("\"'\\`$", c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// VisibleChars is the value of [Token.TokenChars].
+const VisibleChars = "visible"
+
 // ValidHeader reports whether line is one header field (RFC 9110 §5.1, §5.5) that ends with the credential.
 func ValidHeader(line, credential string) bool {
 	name, value, ok := strings.Cut(line, ": ")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/groat-dev/groat/protocol/ownpath"
@@ -54,7 +55,7 @@ func (r *Route) Reach(deadline time.Time, repeatable bool) (*Conn, error) {
 	if r.Sockets.Explicit != "" {
 		return r.try(r.Sockets.Explicit, deadline)
 	}
-	if c, err := r.try(r.Sockets.Own, deadline); c != nil || err != nil {
+	if c, err := r.try(r.Sockets.Own, deadline); c != nil || err != nil && !noSocket(err) {
 		return c, err
 	}
 	if r.elsewhere {
@@ -74,6 +75,11 @@ func (r *Route) Reach(deadline time.Time, repeatable bool) (*Conn, error) {
 		return nil, nil
 	}
 	return nil, err
+}
+
+// noSocket reports whether something else is where a socket's directory would be: then no groatd of the place made it.
+func noSocket(err error) bool {
+	return errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP)
 }
 
 // PlainIsAnothers has [Route.Reach] pass the plain socket over. It reports false if Reach does so already.

@@ -338,3 +338,27 @@ func TestH11RecordOfAnOpenDirectory(t *testing.T) {
 		t.Error("it is believed")
 	}
 }
+
+// Something else where the place's own directory would be does not hide the plain socket.
+func TestSomethingElseIsInTheWay(t *testing.T) {
+	for name, put := range map[string]func(dir string) error{
+		"a file":           func(dir string) error { return os.WriteFile(dir, nil, 0o600) },
+		"a link to itself": func(dir string) error { return os.Symlink(filepath.Base(dir), dir) },
+	} {
+		w := newRouteEnv(t)
+		r := w.route()
+		if err := os.MkdirAll(r.Sockets.Dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := put(filepath.Dir(r.Sockets.Own)); err != nil {
+			t.Fatal(err)
+		}
+		w.listen(r.Sockets.Plain, r.Place)
+		c, err := r.Reach(soon(), true)
+		if c == nil || err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		c.Close()
+	}
+}

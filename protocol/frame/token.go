@@ -41,6 +41,8 @@ type Token struct {
 	SessionEndsAt     int64
 
 	Static bool
+
+	TokenChars string // VisibleChars where AccessToken is no b64token
 }
 
 // Token asks for an access token. A refusal of groatd's is an [*Error].
@@ -218,6 +220,8 @@ func (t *Token) DecodeJSON(raw []byte) error {
 			return &t.Header
 		case "static":
 			return &t.Static
+		case "token_chars":
+			return &t.TokenChars
 		case "session_idle_ends_at":
 			return &t.SessionIdleEndsAt
 		case "session_ends_at":

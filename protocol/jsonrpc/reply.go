@@ -9,13 +9,20 @@ import (
 // AppendResult appends a reply line with a result that [json.Marshal] can encode. If it cannot, dst is returned as
 // it was.
 func AppendResult(dst, id []byte, result any) ([]byte, error) {
-	body, err := json.Marshal(result)
-	if err != nil {
+	line := line(appendHead(dst, id, "result"))
+	if err := json.NewEncoder(&line).Encode(result); err != nil {
 		return dst, err
 	}
-	dst = appendHead(dst, id, "result")
-	dst = append(dst, body...)
-	return append(dst, '}', '\n'), nil
+	line[len(line)-1] = '}' // where the encoder has put the line's end
+	return append(line, '\n'), nil
+}
+
+// line is what a page of a listing is encoded to, without a copy of it on the way.
+type line []byte
+
+func (l *line) Write(b []byte) (int, error) {
+	*l = append(*l, b...)
+	return len(b), nil
 }
 
 // AppendError appends a reply line with an error; a nil id becomes null (JSON-RPC 2.0 §5).

@@ -20,9 +20,12 @@ import (
 
 const (
 	// startTime is how long groatd may take from its start until it listens, and how long a caller waits for the lock.
-	startTime = 3 * time.Second
-	// The pause between two looks at the socket grows between these.
+	// A quiet machine needs some milliseconds; one on which a thousand callers begin at once, seconds.
+	startTime = 10 * time.Second
+	// The pause between two looks at the socket grows between these, and is lockPause for a caller that the lock's end
+	// wakes.
 	firstPause, lastPause = 2 * time.Millisecond, 50 * time.Millisecond
+	lockPause             = 250 * time.Millisecond
 )
 
 // Exit codes of groatd.
@@ -33,10 +36,15 @@ const (
 
 // Start connects to the groatd of a route after it has started one, or has waited for the one that another caller
 // starts, and has found it to be this place's. getenv is the caller's environment; deadline is the connection's, and
-// may not end sooner than the start takes, which is 6 s at most. The error is an [*Error], or one of
+// may not end sooner than the start takes, which is 20 s at most. The error is an [*Error], or one of
 // [frame.Route.Reach].
 func Start(ctx context.Context, r *frame.Route, getenv func(string) string, deadline time.Time) (*frame.Conn, error) {
-	s := &starter{route: r, getenv: getenv, deadline: deadline}
+	s := &starter{route: r, getenv: getenv, deadline: deadline, limit: startTime}
+	return s.start(ctx)
+}
+
+func (s *starter) start(ctx context.Context) (*frame.Conn, error) {
+	r, getenv, deadline := s.route, s.getenv, s.deadline
 	r.PlainMayBeOurs()
 	if c := r.ReachHolder(deadline); c != nil {
 		return c, nil
@@ -98,7 +106,8 @@ func shown(r *frame.Route) string {
 type starter struct {
 	route    *frame.Route
 	getenv   func(string) string
-	deadline time.Time // of the connection
+	deadline time.Time     // of the connection
+	limit    time.Duration // startTime
 	program  string
 	restarts int       // how often one was started because another had ended
 	found    time.Time // when groatd first found another one at work, or zero
@@ -128,19 +137,32 @@ func (s *starter) look() (*frame.Conn, error) {
 	return s.route.ReachHolder(s.deadline), nil
 }
 
-// awaitLock waits for the lock. Both results are nil once this process has it and still no groatd listens.
+// awaitLock waits for the lock. Both results are nil once this process has it and still no groatd listens. The lock
+// wakes one caller after the other: a thousand that look again and again leave groatd no time to start.
 func (s *starter) awaitLock(ctx context.Context, lock *os.File, dir string) (*frame.Conn, error) {
-	for p := newPauses(); ; {
-		mine, err := tryLock(lock)
-		if err != nil {
-			return nil, s.fail(Error{Reason: BadDirectory, Dir: dir, Err: err})
-		}
-		c, err := s.look()
-		if c != nil || err != nil || mine {
-			return c, err
-		}
-		if _, ok := p.wait(ctx, nil); !ok {
+	refused := func(err error) error { return s.fail(Error{Reason: BadDirectory, Dir: dir, Err: err}) }
+	mine, err := tryLock(lock)
+	if err != nil {
+		return nil, refused(err)
+	}
+	c, err := s.look()
+	if c != nil || err != nil || mine {
+		return c, err
+	}
+	locked, err := waitForLock(lock)
+	if err != nil {
+		return nil, refused(err)
+	}
+	for p := s.pauses(lockPause, lockPause); ; {
+		event, ok := wait(ctx, p, locked)
+		if !ok {
 			return nil, s.fail(Error{Reason: NotReady})
+		}
+		if event != nil && *event != nil {
+			return nil, refused(*event)
+		}
+		if c, err := s.look(); c != nil || err != nil || event != nil {
+			return c, err
 		}
 	}
 }
@@ -152,7 +174,7 @@ func (s *starter) awaitReady(ctx context.Context) (*frame.Conn, error) {
 		return nil, err
 	}
 	held := false // the groatd that was started has found another one, now
-	for p := newPauses(); ; {
+	for p := s.pauses(firstPause, lastPause); ; {
 		c, err := s.look()
 		if c != nil || err != nil {
 			return c, err
@@ -169,7 +191,7 @@ func (s *starter) awaitReady(ctx context.Context) (*frame.Conn, error) {
 				}
 			}
 		}
-		ended, ok := p.wait(ctx, exited)
+		ended, ok := wait(ctx, p, exited)
 		if !ok {
 			if held {
 				return nil, s.silent()
@@ -180,7 +202,7 @@ func (s *starter) awaitReady(ctx context.Context) (*frame.Conn, error) {
 			continue
 		}
 		exited = nil
-		switch ended.ExitCode() {
+		switch (*ended).ExitCode() {
 		case daemonRunsAlready:
 			if held = true; s.found.IsZero() {
 				s.found = time.Now()
@@ -188,7 +210,7 @@ func (s *starter) awaitReady(ctx context.Context) (*frame.Conn, error) {
 		case daemonRefuses:
 			return nil, s.fail(Error{Reason: Refused})
 		default:
-			return nil, s.fail(Error{Reason: Ended, Status: ended.String()})
+			return nil, s.fail(Error{Reason: Ended, Status: (*ended).String()})
 		}
 	}
 }
@@ -201,28 +223,28 @@ func (s *starter) spawn() (<-chan *os.ProcessState, error) {
 	return exited, nil
 }
 
-// pauses spaces the looks at the socket until startTime is over.
+// pauses spaces the looks at the socket until the time is over.
 type pauses struct {
-	next     time.Duration
-	deadline time.Time
+	next, last time.Duration
+	deadline   time.Time
 }
 
-func newPauses() *pauses {
-	return &pauses{next: firstPause, deadline: time.Now().Add(startTime)}
+func (s *starter) pauses(first, last time.Duration) *pauses {
+	return &pauses{first, last, time.Now().Add(s.limit)}
 }
 
-// wait pauses, but not beyond an event on exited, which it returns. It reports false when the time is over.
-func (p *pauses) wait(ctx context.Context, exited <-chan *os.ProcessState) (*os.ProcessState, bool) {
+// wait pauses, but not beyond an event, which it returns. It reports false when the time is over.
+func wait[E any](ctx context.Context, p *pauses, events <-chan E) (event *E, ok bool) {
 	if time.Now().After(p.deadline) {
 		return nil, false
 	}
 	// A hundred callers that wait for one start should not come back in step.
 	t := time.NewTimer(p.next/2 + rand.N(p.next))
 	defer t.Stop()
-	p.next = min(2*p.next, lastPause)
+	p.next = min(2*p.next, p.last)
 	select {
-	case ended := <-exited:
-		return ended, true
+	case e := <-events:
+		return &e, true
 	case <-t.C:
 		return nil, true
 	case <-ctx.Done():

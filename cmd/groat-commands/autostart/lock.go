@@ -74,6 +74,27 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
+// waitForLock delivers nil once this process has the lock, or why it cannot have it. If f is closed before, the lock is
+// given up again as soon as it is had.
+func waitForLock(f *os.File) (<-chan error, error) {
+	// A descriptor of its own: f may be closed meanwhile, and its number another file's.
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, firstForeign)
+	if err != nil {
+		return nil, err
+	}
+	locked := make(chan error, 1)
+	go func() {
+		defer unix.Close(fd)
+		for {
+			if err := unix.Flock(fd, unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+				locked <- err
+				return
+			}
+		}
+	}()
+	return locked, nil
+}
+
 // firstForeign is the first descriptor that is not stdin, stdout or stderr.
 const firstForeign = 3
 

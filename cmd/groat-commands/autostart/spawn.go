@@ -10,13 +10,13 @@ import (
 
 const daemonName = "groatd"
 
-// FindDaemon returns the groatd that was installed with this process's program, or else the first one on PATH, or "".
+// FindDaemon returns the groatd beside this process's executable, or else the first one on PATH, or "".
 func FindDaemon(path string) string {
 	var dirs []string
 	if self, err := os.Executable(); err == nil {
 		// Behind a link stands the directory that both were installed in.
 		if real, err := filepath.EvalSymlinks(self); err == nil {
-			dirs = append(dirs, beside(filepath.Dir(real))...)
+			dirs = append(dirs, filepath.Dir(real))
 		}
 		dirs = append(dirs, filepath.Dir(self))
 	}
@@ -26,15 +26,6 @@ func FindDaemon(path string) string {
 		}
 	}
 	return OnPath(path, daemonName)
-}
-
-// beside returns a directory, and what distributions have beside it if it is libexec/groat or lib/groat.
-func beside(dir string) []string {
-	if parent := filepath.Dir(dir); filepath.Base(dir) == "groat" &&
-		(filepath.Base(parent) == "libexec" || filepath.Base(parent) == "lib") {
-		return []string{dir, filepath.Join(parent, "../bin")}
-	}
-	return []string{dir}
 }
 
 // OnPath returns the first executable file of a name in the directories of path, or "". The current directory is not

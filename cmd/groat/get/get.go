@@ -48,15 +48,21 @@ func (o *Options) Format() (string, error) {
 	return o.Output, nil
 }
 
-// answerTime is how long groatd may take beyond the wait that a request allows: the machine may be busy.
-const answerTime = 10 * time.Second
+const (
+	// AnswerTime is how long groatd may take for an answer that no authorization server has to give, and beyond the
+	// wait that a request allows: the machine may be busy.
+	AnswerTime = 10 * time.Second
+	// ConnectTime bounds the way to a connection: to look for groatd, to start one, and to hear that it is this
+	// place's.
+	ConnectTime = 30 * time.Second
+)
 
 // Request returns the request that the options describe. An empty profile leaves the choice of the only one to groatd.
 func (o *Options) Request(profile string) Request {
 	return Request{
 		Params: frame.TokenParams{Profile: profile, MinTTL: o.MinTTL.N, Wait: o.Wait.N, Scope: o.Scope,
 			Audience: o.Audience},
-		Limit: o.Wait.or(frame.DefaultWait) + answerTime,
+		Limit: o.Wait.or(frame.DefaultWait) + AnswerTime,
 	}
 }
 
@@ -65,19 +71,17 @@ type Request struct {
 	Params frame.TokenParams
 	// Refused is a token that an API has refused: a better one is asked for. Empty if there is none.
 	Refused string
-	// Limit is how long groatd may take once it is reached.
+	// Limit is how long groatd may take once it is reached, and End the end of all of it. Either may be zero.
 	Limit time.Duration
-	// End bounds all of it, or is zero.
-	End time.Time
+	End   time.Time
 }
 
 // Caller reaches groatd.
 type Caller struct {
 	// Route finds out where groatd is looked for.
 	Route func() (*frame.Route, error)
-	// Connect returns a connection to the groatd of a route. The first request on it may be made twice and holds no
-	// secret ([frame.Route.Reach]).
-	Connect func(*frame.Route) (*frame.Conn, error)
+	// Connect returns a connection to the groatd of a route. [frame.Route.Reach] explains repeatable.
+	Connect func(r *frame.Route, repeatable bool) (*frame.Conn, error)
 }
 
 // Do has groatd answer a request. If groatd ended before it answered, it is asked once more: a request for a token may
@@ -96,21 +100,25 @@ func (c Caller) once(q Request) (frame.Token, error) {
 		return frame.Token{}, report.NoRoute(err)
 	}
 	for {
-		conn, err := c.Connect(r)
+		conn, err := c.Connect(r, q.Refused == "")
 		if err != nil {
 			return frame.Token{}, err
 		}
-		deadline := time.Now().Add(q.Limit)
-		if !q.End.IsZero() && q.End.Before(deadline) {
-			deadline = q.End
-		}
-		conn.SetDeadline(deadline)
+		conn.SetDeadline(q.deadline(time.Now()))
 		t, err := q.ask(conn)
 		conn.Close()
 		if frame.OtherPlace(err) == nil || !r.PlainIsAnothers() {
 			return t, NamePlaces(r, frame.OtherPlace(err), err)
 		}
 	}
+}
+
+// deadline returns when the answer must have come to a request that is made now.
+func (q Request) deadline(now time.Time) time.Time {
+	if d := now.Add(q.Limit); q.End.IsZero() || q.Limit > 0 && d.Before(q.End) {
+		return d
+	}
+	return q.End
 }
 
 func (q Request) ask(c *frame.Conn) (frame.Token, error) {

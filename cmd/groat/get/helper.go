@@ -1,25 +1,32 @@
 package get
 
 import (
+	"io"
 	"time"
 
+	"github.com/groat-dev/groat/cmd/groat/helper"
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// Helper makes the requests of a credential helper: it implements package helper's Daemon. Each has a connection of its
-// own, and all of them end by End.
-type Helper struct {
-	Caller Caller
-	End    time.Time
+// Git answers git's credential helper protocol within [helper.GitTime]. If git's request does not end, slow is called,
+// and is to end the process: nothing ends a read of stdin.
+func Git(c Caller, args []string, in io.Reader, out io.Writer, slow func()) error {
+	end := time.Now().Add(helper.GitTime)
+	defer time.AfterFunc(helper.GitTime, slow).Stop()
+	return helper.Git(untilEnd{c, end}, args, in, out)
 }
 
-// Token asks for a token.
-func (h Helper) Token(params frame.TokenParams) (frame.Token, error) {
-	return h.Caller.Do(Request{Params: params, Limit: time.Until(h.End), End: h.End})
+// untilEnd makes the requests of a helper, each on a connection of its own: it implements [helper.Daemon].
+type untilEnd struct {
+	Caller
+	end time.Time
 }
 
-// Reject says that a token was refused, and asks for a better one.
-func (h Helper) Reject(params frame.TokenParams, accessToken string) error {
-	_, err := h.Caller.Do(Request{Params: params, Refused: accessToken, Limit: time.Until(h.End), End: h.End})
+func (u untilEnd) Token(params frame.TokenParams) (frame.Token, error) {
+	return u.Do(Request{Params: params, End: u.end})
+}
+
+func (u untilEnd) Reject(params frame.TokenParams, accessToken string) error {
+	_, err := u.Do(Request{Params: params, Refused: accessToken, End: u.end})
 	return err
 }

@@ -36,8 +36,13 @@ func appendToken(out []byte, format string, t frame.Token) ([]byte, error) {
 	if t.Static {
 		return appendKey(out, format, t)
 	}
-	if !frame.ValidToken(t.AccessToken) || !strings.EqualFold(t.TokenType, "Bearer") {
+	odd := !frame.ValidToken(t.AccessToken)
+	if odd && (t.TokenChars != frame.VisibleChars || !frame.ValidVisible(t.AccessToken)) ||
+		!strings.EqualFold(t.TokenType, "Bearer") {
 		return nil, report.BadToken()
+	}
+	if odd && format != "header" && format != "json" {
+		return nil, report.VisibleToken(t.Profile, format)
 	}
 	switch format {
 	case "header":
@@ -80,6 +85,9 @@ func appendTokenJSON(out []byte, t frame.Token) []byte {
 	out = strconv.AppendInt(out, t.ExpiresAt, 10)
 	out = append(out, `,"expires_in":`...)
 	out = strconv.AppendInt(out, t.ExpiresIn, 10)
+	if t.TokenChars != "" {
+		out = appendMember(out, `,"token_chars":`, t.TokenChars)
+	}
 	if t.Scope != "" {
 		out = appendMember(out, `,"scope":`, t.Scope)
 	}

@@ -22,6 +22,9 @@ type Daemon interface {
 	Reject(params frame.TokenParams, accessToken string) error
 }
 
+// GitName is the name that git calls a program by for "credential.helper = groat" (gitcredentials(7)).
+const GitName = "git-credential-groat"
+
 const (
 	// GitTime is how long one call of git's may take: a person waits for a clone or a fetch.
 	GitTime = 10 * time.Second
@@ -74,6 +77,9 @@ func gitGet(d Daemon, in io.Reader, out io.Writer) error {
 	if t.Static {
 		return errStaticKey
 	}
+	if t.TokenChars != "" {
+		return errVisible
+	}
 	if !frame.ValidToken(t.AccessToken) || !strings.EqualFold(t.TokenType, "Bearer") {
 		return errBadToken
 	}
@@ -83,6 +89,7 @@ func gitGet(d Daemon, in io.Reader, out io.Writer) error {
 
 var (
 	errBadToken  = errors.New("groatd handed out something that is no bearer token")
+	errVisible   = errors.New("the token of this server has characters that RFC 6750 does not allow, so git gets none")
 	errStaticKey = errors.New("the profile of this server has an API key, which git cannot send")
 )
 

@@ -73,6 +73,15 @@ func Describe(err error) *Failure {
 	return Unexpected(err)
 }
 
+// Explain is Describe. Beside a connection's error it says if groatd's way to servers is not this shell's.
+func Explain(err error, getenv func(string) string) *Failure {
+	f := Describe(err)
+	if e, ok := errors.AsType[*frame.Error](err); ok {
+		f.AddNetwork(e, getenv)
+	}
+	return f
+}
+
 // Refused describes an error that groatd answered with.
 func Refused(e *frame.Error) *Failure {
 	f := &Failure{Code: exitOf(e.Kind), Message: e.Message, Hint: e.Hint, Cause: e}

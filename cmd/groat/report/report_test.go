@@ -57,8 +57,9 @@ func TestDescribe(t *testing.T) {
 		{fmt.Errorf("%w: %w", frame.ErrClosed, syscall.ECONNRESET), ExitUnavailable, "before it answered"},
 		{&frame.DialError{Socket: "/s", Err: frame.ErrForeignServer}, ExitDenied, "nothing was sent to /s"},
 		{&frame.DialError{Socket: "/s", Err: syscall.EACCES}, ExitUnavailable, "permission denied"},
-		{NoCommands("groat-commands", "/bin", nil), ExitInternal, "not beside groat in /bin"},
-		{NoCommands("groat-commands", "/bin", syscall.EACCES), ExitInternal, "permission denied"},
+		{NoCommands("/bin/groat-commands"), ExitInternal, "/bin/groat-commands is missing"},
+		{CannotHandOver(syscall.EACCES), ExitInternal, "permission denied"},
+		{UnsafeCommands("/bin/x"), ExitDenied, "/bin/x could be changed"},
 		{errors.New("else"), ExitInternal, "else"},
 	} {
 		if f := Describe(tt.err); f.Code != tt.code || !strings.Contains(f.Message, tt.says) {

@@ -26,6 +26,14 @@ func StaticKey(profile, format string) *Failure {
 		Hint:    "groat get " + profile + " --output header"}
 }
 
+// VisibleToken says that a token with characters that RFC 6750 does not allow has no such format.
+func VisibleToken(profile, format string) *Failure {
+	return &Failure{Code: ExitUsage,
+		Message: "the access token of profile " + profile + " has characters that RFC 6750 does not allow: it is not " +
+			"printed as " + format,
+		Hint: "groat get " + profile + " --output header"}
+}
+
 // CannotWrite says that the answer could not be written to stdout.
 func CannotWrite(cause error) *Failure {
 	return &Failure{Code: ExitInternal, Message: "cannot write the answer: " + cause.Error(),
@@ -60,14 +68,22 @@ func Unexpected(cause error) *Failure {
 	return &Failure{Code: ExitInternal, Message: cause.Error(), Hint: "groat status", Cause: cause}
 }
 
-// NoCommands says that the program for everything but the hot path is missing.
-func NoCommands(name, dir string, cause error) *Failure {
-	f := &Failure{Code: ExitInternal, Message: name + " is not beside groat in " + dir,
-		Hint: "install groat anew: groat, groatd and " + name + " belong in one directory", Cause: cause}
-	if cause != nil {
-		f.Message = "cannot run " + name + " in " + dir + ": " + cause.Error()
-	}
-	return f
+// NoCommands says that the program for all but the short way is missing.
+func NoCommands(path string) *Failure {
+	return &Failure{Code: ExitInternal, Message: "groat is installed in part: " + path + " is missing",
+		Hint: "copy groat, groat-commands and groatd into one directory"}
+}
+
+// UnsafeCommands says that somebody could change that program who could not change groat.
+func UnsafeCommands(path string) *Failure {
+	return &Failure{Code: ExitDenied, Message: path + " could be changed by others, who could not change groat itself",
+		Hint: "ls -l " + visible.Word(path)}
+}
+
+// CannotHandOver says why that program could not be run.
+func CannotHandOver(cause error) *Failure {
+	return &Failure{Code: ExitInternal, Message: "cannot go on as groat-commands (" + cause.Error() + ")",
+		Hint: "copy groat, groat-commands and groatd into one directory", Cause: cause}
 }
 
 func hungUp(cause error) *Failure {

@@ -5,6 +5,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -232,6 +233,21 @@ func (a *Agent) Close() error {
 		a.Servers.close()
 	}
 	return err
+}
+
+// StopStarted ends the groatd that a groat has started, which is no child of this process.
+func (a *Agent) StopStarted() error {
+	text, err := os.ReadFile(filepath.Join(a.options.Dir, "state", "lock"))
+	if err != nil {
+		return err
+	}
+	var holder struct {
+		PID int `json:"pid"`
+	}
+	if err := json.Unmarshal(text, &holder); err != nil || holder.PID <= 1 {
+		return fmt.Errorf("who holds %q: %w", text, err)
+	}
+	return syscall.Kill(holder.PID, syscall.SIGTERM)
 }
 
 // Secret is the client secret of the profiles, for a program that asks the servers itself.

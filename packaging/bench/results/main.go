@@ -88,6 +88,13 @@ as many, and their 99th percentile is at most twice the echo's; connect, ask and
 1 ms; no second with more than 5 times the mean of renewals; idle below 0.1 % of a processor; 16 MiB with ten.`,
 			command: tool("many"),
 		},
+		{
+			title: "Herds",
+			targets: `A thousand processes on a cold token: one request, all answered within the server's time and 1 s;
+ten thousand open connections through a renewal: none waits longer than 50 ms; a slow provider moves nobody else's 99th
+percentile.`,
+			command: tool("herd"),
+		},
 	}
 }
 

@@ -1,0 +1,38 @@
+package login
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/profile"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// agreeOnChars asks whether tokens with characters that RFC 6750 does not allow are taken, where the first one has
+// such.
+func (l *Login) agreeOnChars(t grant.Token) error {
+	err := l.profile.Endpoint.Server().CheckToken(t)
+	if !errors.Is(err, grant.ErrTokenChars) {
+		return err
+	}
+	refusal := l.logins.Wire(err, l.params.Profile)
+	refusal.Data.Hint = Command(l.asked) + " (on a terminal, where groat can ask)"
+	if err := l.confirm(fmt.Sprintf("The access tokens of %s have characters that RFC 6750 does not allow. groat "+
+		"would hand them out as a header and as JSON only, since they mean something to a shell. Take them?",
+		visible.Name(l.server().Issuer)), refusal); err != nil {
+		return err
+	}
+	p := &profile.Profile{Profile: l.profile.Profile, Origins: l.profile.Origins, Ephemeral: l.profile.Ephemeral}
+	p.TokenChars = grant.VisibleChars
+	server, _, err := p.Server()
+	if err != nil {
+		return err
+	}
+	p.Endpoint = l.profile.Endpoint.With(server)
+	if err := l.logins.Profiles.CheckSave(p); err != nil {
+		return err
+	}
+	l.profile = p
+	return nil
+}
