@@ -59,6 +59,21 @@ func TestBothPlacesAreRead(t *testing.T) {
 	}
 }
 
+// Files of another system's editor: a byte order mark, and lines that end with CR and LF.
+func TestFilesOfAnotherSystem(t *testing.T) {
+	d := place(t, map[string]string{
+		"config.toml":          "\ufeff[profiles.lab]\r\nprovider = \"spatiafi\"\r\n",
+		"profiles.d/work.toml": "\ufeffprovider = \"spatiafi\"\r\n",
+	})
+	c, err := d.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Profiles) != 2 || c.Profiles["lab"].Line != 1 || c.Profiles["work"].Provider != "spatiafi" {
+		t.Errorf("%+v", c.Profiles)
+	}
+}
+
 func TestNothingThereIsNoError(t *testing.T) {
 	c, err := place(t, nil).Load()
 	if err != nil || len(c.Profiles) != 0 {

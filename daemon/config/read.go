@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,8 +46,11 @@ func read(file string) ([]byte, error) {
 	case err != nil:
 		return refuse("ls -l", "cannot be read: %s", cause(err))
 	}
-	return text, nil // of an empty file it is not nil
+	return bytes.TrimPrefix(text, byteOrderMark), nil // of an empty file it is not nil
 }
+
+// byteOrderMark is what editors on Windows put before a text, which TOML does not allow.
+var byteOrderMark = []byte("\ufeff")
 
 // cause returns the system's word for a failure, without the path, which the message names already.
 func cause(err error) string {

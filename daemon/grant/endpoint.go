@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"sync/atomic"
 
@@ -14,7 +15,7 @@ import (
 // Endpoint is one authorization server as one profile uses it, with what was learned about the server's clock. It is
 // safe for concurrent use. It does not limit how often it sends: that is the caller's part.
 type Endpoint struct {
-	server   Server
+	server   *Server // may be another endpoint's too; never changed
 	client   *http.Client
 	now      clock.Func
 	clocks   *serverClocks
@@ -23,17 +24,25 @@ type Endpoint struct {
 
 // NewEndpoint returns an endpoint for a server. It sends nothing. The client is one of [NewHTTPClient].
 func NewEndpoint(server Server, client *http.Client, now clock.Func) *Endpoint {
-	return &Endpoint{server: server, client: client, now: now, clocks: &serverClocks{}}
+	return &Endpoint{server: &server, client: client, now: now, clocks: &serverClocks{}}
 }
 
 // With returns an endpoint for another description of the same server, such as one that a sign-in has completed. It
 // shares with e what is known about clocks.
 func (e *Endpoint) With(server Server) *Endpoint {
-	return &Endpoint{server: server, client: e.client, now: e.now, clocks: e.clocks}
+	return &Endpoint{server: &server, client: e.client, now: e.now, clocks: e.clocks}
 }
 
 // Server returns the server that the endpoint was made for.
-func (e *Endpoint) Server() Server { return e.server }
+func (e *Endpoint) Server() Server { return *e.server }
+
+// Share makes e, which nothing uses yet, share another endpoint's description of the server if they are equal: ten
+// thousand profiles of one server are to have one.
+func (e *Endpoint) Share(other *Endpoint) {
+	if other != nil && reflect.DeepEqual(e.server, other.server) {
+		e.server = other.server
+	}
+}
 
 // Requests counts the requests for tokens that left this machine.
 func (e *Endpoint) Requests() int64 { return e.requests.Load() }

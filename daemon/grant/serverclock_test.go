@@ -320,7 +320,7 @@ func TestG4ACodeIsSentOnce(t *testing.T) {
 	}
 	wantSent(t, "a code", c, 0)
 
-	c = newClocked(c.Endpoint.server)
+	c = newClocked(*c.Endpoint.server)
 	c.server, c.date = time.Hour, time.Hour
 	d := &DeviceLogin{code: keystore.SecretString("device"), Lifetime: time.Minute, answered: c.now()}
 	if _, err := c.AwaitDevice(t.Context(), c.item, d); err != nil {

@@ -102,6 +102,7 @@ func (t *Table) reload(proven *Profile) error {
 			all = append(all, p)
 		}
 	}
+	servers := map[string]*grant.Endpoint{} // one of each server
 	for name, p := range c.Profiles {
 		if was := old.Named(name); was != nil && !was.Ephemeral && Same(was.Profile, p) {
 			all = append(all, was)
@@ -115,6 +116,11 @@ func (t *Table) reload(proven *Profile) error {
 		resolved, err := t.Resolve(p)
 		if err != nil {
 			return &config.Error{File: p.File, Line: p.Line, Message: err.Error(), Hint: "groatd --check"}
+		}
+		if server := p.Provider + p.TokenEndpoint; servers[server] == nil {
+			servers[server] = resolved.Endpoint
+		} else {
+			resolved.Endpoint.Share(servers[server])
 		}
 		all = append(all, resolved)
 	}

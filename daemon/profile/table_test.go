@@ -278,3 +278,19 @@ func TestSetNetwork(t *testing.T) {
 		t.Errorf("%v, %+v", err, tab.Network())
 	}
 }
+
+// Profiles of one server share its description, and those of another, or of another kind, do not.
+func TestProfilesShareTheirServer(t *testing.T) {
+	one, two := grant.Server{TokenEndpoint: "https://a.example/token", ClientAuth: grant.None}, grant.Server{}
+	two = one
+	two.ClientAuth = grant.ClientSecretBasic
+	first := grant.NewEndpoint(one, nil, nil)
+	for want, server := range map[bool]grant.Server{true: one, false: two} {
+		e := grant.NewEndpoint(server, nil, nil)
+		e.Share(first)
+		e.Share(nil)
+		if e.Server().ClientAuth != server.ClientAuth {
+			t.Errorf("equal servers: %v: it has become another server", want)
+		}
+	}
+}

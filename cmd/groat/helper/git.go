@@ -96,7 +96,8 @@ var (
 // answer words a token for the git that asked.
 func (r gitRequest) answer(t frame.Token) []byte {
 	var b []byte
-	if r.authtype {
+	// A server that asks for Basic alone takes the token as a password, and no other way (GitHub, GitLab, Bitbucket).
+	if r.authtype && (r.beyondBasic || !r.challenged) {
 		// git 2.46 and later: the token goes out as Bearer, and "ephemeral" keeps it out of other helpers' files.
 		b = append(b, "capability[]=authtype\nauthtype=Bearer\ncredential="...)
 		b = append(b, t.AccessToken...)

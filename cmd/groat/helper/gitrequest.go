@@ -24,6 +24,8 @@ var (
 type gitRequest struct {
 	values   map[string]string
 	authtype bool // this git understands authtype and credential
+	// The challenges of the server that git passes on: whether there are any, and one that is not Basic.
+	challenged, beyondBasic bool
 }
 
 // parseGit reads lines of key=value up to an empty line or the end of input. Git sends either, and after an empty line
@@ -61,8 +63,13 @@ func (r *gitRequest) add(line string) error {
 	}
 	if strings.HasSuffix(key, "[]") {
 		// Lists may repeat their key, and an empty value forgets what came before.
-		if key == "capability[]" {
+		switch key {
+		case "capability[]":
 			r.authtype = value == "authtype" || r.authtype && value != ""
+		case "wwwauth[]":
+			scheme, _, _ := strings.Cut(value, " ")
+			r.challenged = value != ""
+			r.beyondBasic = r.challenged && (r.beyondBasic || !strings.EqualFold(scheme, "Basic"))
 		}
 		return nil
 	}
