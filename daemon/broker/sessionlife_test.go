@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +17,26 @@ type dialect struct {
 	says           func(d *dialect, left time.Duration, first bool) time.Duration
 	rotates        bool
 
+	lives             sync.Mutex // guards rules, absolute and these
 	signedIn, renewed time.Duration
+}
+
+// change changes the server, or what is configured.
+func (d *dialect) change(f func()) {
+	d.lives.Lock()
+	defer d.lives.Unlock()
+	f()
+}
+
+func (d *dialect) SessionRules() (r SessionRules) {
+	d.change(func() { r = d.rules })
+	return r
 }
 
 // left is how long the session lives from now on, without another renewal.
 func (d *dialect) left(now time.Duration) time.Duration {
+	d.lives.Lock()
+	defer d.lives.Unlock()
 	left := 10 * 365 * 24 * time.Hour
 	if d.idle > 0 {
 		left = d.renewed + d.idle - now
@@ -38,7 +54,7 @@ func (d *dialect) Obtain(ctx context.Context, r grant.Request, need Need) (grant
 	}
 	t, err := d.env.Obtain(ctx, r, need)
 	if err == nil {
-		d.renewed = now
+		d.change(func() { d.renewed = now })
 		t.Refreshed, t.Rotated, t.SessionLeft = true, d.rotates, d.says(d, d.left(now), false)
 	}
 	return t, err
@@ -47,7 +63,7 @@ func (d *dialect) Obtain(ctx context.Context, r grant.Request, need Need) (grant
 // signIn is a login: a session begins.
 func (d *dialect) signIn(b *Broker) {
 	now := d.now()
-	d.signedIn, d.renewed = now.Boot, now.Boot
+	d.change(func() { d.signedIn, d.renewed = now.Boot, now.Boot })
 	t, _ := d.env.Obtain(context.Background(), grant.Request{}, Now)
 	t.Sent, t.SessionLeft = now, d.says(d, d.left(now.Boot), true)
 	b.Install("p", d, t)
@@ -137,7 +153,7 @@ func near(a, b time.Time) bool { return a.Sub(b).Abs() <= 3*time.Second }
 // Nobody is warned of a session that every renewal lengthens, nor of one that nobody uses.
 func TestNobodyIsWarnedOfAnIdleEnd(t *testing.T) {
 	withDialect(t, 0, func(t *testing.T, d *dialect, b *Broker, warned *[]warning) {
-		d.absolute = 0
+		d.change(func() { d.absolute = 0 })
 		for range 7 * 24 * 12 {
 			mustGet(t, b, Unset)
 			time.Sleep(5 * time.Minute)
@@ -158,7 +174,7 @@ func TestAnUnusedSessionIsKept(t *testing.T) {
 	withDialect(t, 0, func(t *testing.T, d *dialect, b *Broker, warned *[]warning) {
 		var last Remembered
 		b.Recorder = func(_ string, all Remembered) { last = all }
-		d.rules.Keep = true
+		d.change(func() { d.rules.Keep = true })
 		mustGet(t, b, Unset)
 		time.Sleep(4 * time.Hour)
 		synctest.Wait()
