@@ -103,9 +103,9 @@ const missed = `
 ## What is missed, and why
 
 - An open connection: of what groatd takes longer than an echo, a third is the request's grammar, which is checked
-  before it is read, a quarter the look whether the process that asked still lives (one poll(2) for each answer, which is
-  kept: a token must not go to whoever has inherited the connection), and the rest the reply and the clocks. Tried and
-  kept: an answer moves no timer and allocates nothing. The floor is the two system calls of the echo.
+  before it is read, a quarter the look whether the process that asked still lives (one poll(2) for each answer: a token
+  must not go to whoever has inherited the connection), and the rest the reply and the clocks. Tried and kept: an answer
+  moves no timer and allocates nothing. The floor is the two system calls of the echo.
 - status of all: most of it is the client, which decodes some forty pages, and the collector while the pages are made.
 - A thousand processes at once: on two processors a thousand starts alone take about a second and a half; requests are
   one, and none fails.
