@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/groat-dev/groat/cmd/groat/get"
 	"github.com/groat-dev/groat/cmd/groat/helper"
-	"github.com/groat-dev/groat/cmd/groat/report"
 )
 
 func (a *app) helperCommand() *cobra.Command {
@@ -26,13 +26,12 @@ func (a *app) helperCommand() *cobra.Command {
 func (a *app) gitHelper(ctx context.Context, args []string) error {
 	ctx, cancel := context.WithTimeout(ctx, helper.GitTime)
 	defer cancel()
-	say := func(err error) { a.explain(err).PrintLine(a.stderr) }
-	err := get.Git(a.caller(ctx), args, a.stdin, a.stdout, func() {
-		say(helper.ErrGitSlow)
-		os.Exit(report.ExitDone)
-	})
-	if err != nil {
-		say(err)
+	var in io.Reader
+	if a.stdin != os.Stdin { // a test's
+		in = a.stdin
+	}
+	if _, err := get.Git(a.caller(ctx), args, in, a.stdout); err != nil {
+		a.explain(err).PrintLine(a.stderr)
 	}
 	return nil
 }

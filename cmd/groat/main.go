@@ -10,7 +10,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -81,29 +80,12 @@ func fail(err error) int {
 
 // git answers git, which ignores exit codes and shows stderr: every error is one line there.
 func git(args []string) int {
-	in := &recorder{from: os.Stdin}
-	say := func(err error) { report.Explain(err, os.Getenv).PrintLine(os.Stderr) }
-	err := get.Git(caller, args, in, os.Stdout, func() {
-		say(helper.ErrGitSlow)
-		os.Exit(report.ExitDone)
-	})
+	read, err := get.Git(caller, args, nil, os.Stdout)
 	if errors.Is(err, errNotRunning) {
-		err = handOver(in.read)
+		err = handOver(read)
 	}
 	if err != nil {
-		say(err)
+		report.Explain(err, os.Getenv).PrintLine(os.Stderr)
 	}
 	return report.ExitDone
-}
-
-// recorder keeps what was read, which is at most what a helper's protocol allows.
-type recorder struct {
-	from io.Reader
-	read []byte
-}
-
-func (r *recorder) Read(b []byte) (int, error) {
-	n, err := r.from.Read(b)
-	r.read = append(r.read, b[:n]...)
-	return n, err
 }

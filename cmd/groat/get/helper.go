@@ -8,12 +8,28 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// Git answers git's credential helper protocol within [helper.GitTime]. If git's request does not end, slow is called,
-// and is to end the process: nothing ends a read of stdin.
-func Git(c Caller, args []string, in io.Reader, out io.Writer, slow func()) error {
+// Git answers git's credential helper protocol within [helper.GitTime]. It reads in, or stdin where that is nil; only
+// stdin knows the end of that time. What was read is returned, for another program to answer.
+func Git(c Caller, args []string, in io.Reader, out io.Writer) (read []byte, err error) {
 	end := time.Now().Add(helper.GitTime)
-	defer time.AfterFunc(helper.GitTime, slow).Stop()
-	return helper.Git(untilEnd{c, end}, args, in, out)
+	if in == nil {
+		in = stdin{end}
+	}
+	r := &recorder{from: in}
+	err = helper.Git(untilEnd{c, end}, args, r, out)
+	return r.read, err
+}
+
+// recorder keeps what was read, which is at most what a helper's protocol allows.
+type recorder struct {
+	from io.Reader
+	read []byte
+}
+
+func (r *recorder) Read(b []byte) (int, error) {
+	n, err := r.from.Read(b)
+	r.read = append(r.read, b[:n]...)
+	return n, err
 }
 
 // untilEnd makes the requests of a helper, each on a connection of its own: it implements [helper.Daemon].

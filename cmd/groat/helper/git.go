@@ -37,7 +37,7 @@ const (
 
 // Git runs one operation of git's credential helper protocol (gitcredentials(7), git-credential(1)); the operation is
 // the last of args. An operation that it does not know is no error, since git may add some. How long git's request may
-// take is the caller's to see to: a read of stdin cannot be ended ([ErrGitSlow]).
+// take is for in to see to ([ErrGitSlow]).
 //
 // Whatever goes wrong, nothing is written to out, so that git asks the next helper or the person. The error is for
 // the person only: nil if no profile lists the server. Git ignores exit codes.
