@@ -35,6 +35,19 @@ func (all figures) value(name string) string {
 	return ""
 }
 
+// orMore returns the greater figure of each two that are numbers, and the other's of those that are not.
+func (all figures) orMore(others figures) (most figures) {
+	for _, f := range others {
+		was, err1 := strconv.ParseInt(all.value(f.name), 10, 64)
+		is, err2 := strconv.ParseInt(f.value, 10, 64)
+		if err1 == nil && err2 == nil && was > is {
+			f.value = all.value(f.name)
+		}
+		most = append(most, f)
+	}
+	return most
+}
+
 // slack is how much more than its bound a figure may be, in percent.
 const slack = 2
 

@@ -84,3 +84,12 @@ func TestAgreed(t *testing.T) {
 		}
 	}
 }
+
+func TestOrMore(t *testing.T) {
+	one := figures{{name: "a", value: "1"}, {name: "b", value: "9"}, {name: "c", value: "read 1"}}
+	two := figures{{name: "a", value: "2"}, {name: "b", value: "8"}, {name: "c", value: "read 2"}}
+	if got := one.orMore(two); got.value("a") != "2" || got.value("b") != "9" || got.value("c") != "read 2" ||
+		len(figures(nil).orMore(one)) != 3 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -29,9 +29,13 @@ func run(root string) error {
 		return err
 	}
 	defer s.close()
-	now, err := s.measure()
-	if err != nil {
-		return err
+	var now figures
+	for range 3 { // the greatest of them: what the runtime does within a function varies by a hundredth
+		again, err := s.measure()
+		if err != nil {
+			return err
+		}
+		now = now.orMore(again)
 	}
 	old, err := readBounds(root)
 	if err != nil && !os.IsNotExist(err) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,9 +40,9 @@ func newSubject(root string) (s *subject, err error) {
 	if root, err = filepath.Abs(root); err != nil {
 		return nil, err
 	}
-	// Always as deep as this: every directory on the way to the socket is looked at.
-	dir, err := os.MkdirTemp("/tmp", "groat-guard-")
-	if err != nil {
+	// Always as deep and as long as this: every directory on the way to the socket is looked at, every byte is hashed.
+	dir := fmt.Sprintf("/tmp/groat-guard-%08x", rand.Uint32())
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
 	s = &subject{root: root, dir: dir, plain: filepath.Join(dir, "plain"),
