@@ -217,14 +217,14 @@ func (s *subject) instructions(name, stdin, function string, command []string, t
 	return figure{}, errors.Join(last, fmt.Errorf("%s: runs do not agree: %d", name, counts))
 }
 
-// agreed returns the greatest count that as many others are near, from above or below: one that is cut short is less,
-// and what is more by chance is so once.
+// agreed returns the least of enough counts that others are near, from above: what the runtime does within the function
+// only adds to it, and a count that is cut short stands alone.
 func agreed(counts []int64) (int64, bool) {
-	const others, near = 4, 100 // within a hundredth
+	const enough, others, near = 9, 3, 100 // within a hundredth
 	sorted := slices.Sorted(slices.Values(counts))
-	for i := len(sorted) - 1; i >= others; i-- {
-		if least := sorted[i-others]; sorted[i]-least <= sorted[i]/near {
-			return sorted[i-others/2], true
+	for i := 0; len(sorted) >= enough && i+others < len(sorted); i++ {
+		if sorted[i+others]-sorted[i] <= sorted[i]/near {
+			return sorted[i], true
 		}
 	}
 	return 0, false
