@@ -29,8 +29,7 @@ const patience = 10 * time.Minute
 type subject struct {
 	root, dir string
 	agent     *agent.Agent
-	plain     string // groat with its symbols, for valgrind
-	locked    string // the same, with its main goroutine kept in one thread
+	locked    string // groat with its symbols, and with its main goroutine kept in one thread
 }
 
 // api is what git asks about.
@@ -45,15 +44,11 @@ func newSubject(root string) (s *subject, err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s = &subject{root: root, dir: dir, plain: filepath.Join(dir, "plain"),
-		locked: filepath.Join(dir, "locked")}
+	s = &subject{root: root, dir: dir, locked: filepath.Join(dir, "locked")}
 	home, bin := filepath.Join(dir, "h"), filepath.Join(dir, "bin")
 	err = os.Mkdir(home, 0o700)
 	if err == nil {
 		_, err = s.output(nil, "", "make", "--no-print-directory", "build", "BIN="+bin)
-	}
-	if err == nil {
-		err = s.build(s.plain)
 	}
 	if err == nil {
 		err = s.buildLocked()
@@ -75,15 +70,8 @@ func (s *subject) close() error {
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
-// build builds groat with its symbols.
-func (s *subject) build(program string, flags ...string) error {
-	args := append([]string{"go", "build", "-trimpath", "-buildvcs=false", "-o", program}, flags...)
-	_, err := s.output(append(os.Environ(), "CGO_ENABLED=0"), "", append(args, "./cmd/groat")...)
-	return err
-}
-
-// buildLocked keeps the main goroutine in one thread: valgrind loses it from sight when the runtime goes on with it in
-// another one. While packages are initialised the runtime does so itself.
+// buildLocked builds groat with its symbols, and with its main goroutine kept in one thread: valgrind loses it from
+// sight when the runtime goes on with it in another one.
 func (s *subject) buildLocked() error {
 	lock, overlay := filepath.Join(s.dir, "lock.go"), filepath.Join(s.dir, "overlay.json")
 	text := "package main\n\nimport \"runtime\"\n\nfunc init() { runtime.LockOSThread() }\n"
@@ -93,10 +81,11 @@ func (s *subject) buildLocked() error {
 	if err == nil {
 		err = errors.Join(os.WriteFile(lock, []byte(text), 0o600), os.WriteFile(overlay, replace, 0o600))
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = s.output(append(os.Environ(), "CGO_ENABLED=0"), "", "go", "build", "-trimpath", "-buildvcs=false",
+			"-overlay", overlay, "-o", s.locked, "./cmd/groat")
 	}
-	return s.build(s.locked, "-overlay", overlay)
+	return err
 }
 
 // output runs a command in the repository and returns what it prints; a nil environment is this process's.
@@ -115,7 +104,6 @@ func (s *subject) output(env []string, stdin string, args ...string) (string, er
 const asked = "protocol=https\nhost=" + api + "\n\n"
 
 func (s *subject) measure() (figures, error) {
-	start := []string{s.plain, "get", agent.First}
 	get := []string{s.locked, "get", agent.First}
 	git := []string{s.locked, "helper", "git", "get"}
 	const hits = 1000
@@ -131,9 +119,6 @@ func (s *subject) measure() (figures, error) {
 	for _, count := range []func() (figure, error){
 		s.size,
 		s.calls,
-		func() (figure, error) {
-			return s.instructions("instructions to initialise groat", "", "runtime.doInit1", start, 1)
-		},
 		func() (figure, error) { return s.instructions("instructions of groat get", "", "main.main", get, 1) },
 		func() (figure, error) {
 			return s.instructions("instructions of git-credential-groat get", asked, "main.main", git, 1)
