@@ -227,8 +227,8 @@ func (c *conn) send(id []byte, appendTo func([]byte) []byte) {
 	}
 }
 
-// write writes c.out. Nearly always the system has room for it at once; only a wait needs a deadline, and to move that
-// one costs more than all the rest of an answer.
+// write writes c.out. Nearly always the system has room for it at once. Only a wait needs a deadline: setting one costs
+// more than all the rest of an answer.
 func (c *conn) write() error {
 	rest := c.out
 	if c.raw != nil {

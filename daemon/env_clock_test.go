@@ -51,8 +51,8 @@ func (m *machine) now() clock.Instant {
 	return clock.Instant{Wall: truth.Add(time.Duration(m.wrong.Load()) + slew), Boot: time.Hour + since}
 }
 
-// suspend lets the machine sleep for d. Nothing is half-way then: a goroutine that has yet to read the clock after a
-// sign-in would see the jump, and renew a token for which nobody asks.
+// suspend lets the machine sleep for d, once every goroutine waits: one that has yet to read the clock after a sign-in
+// would see the jump and renew a token that no caller asks for.
 func (m *machine) suspend(d time.Duration) {
 	synctest.Wait()
 	m.slept.Add(int64(d))

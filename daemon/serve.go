@@ -75,21 +75,21 @@ const (
 
 // accept accepts connections until the listener is closed, whose error it returns.
 func (s *server) accept(ctx context.Context, l Listener) error {
-	ended := make(chan error, 1)
-	s.all.Go(func() { s.take(ctx, l, ended) })
-	return <-ended
+	failed := make(chan error, 1)
+	s.all.Go(func() { s.take(ctx, l, failed) })
+	return <-failed
 }
 
 // take accepts a connection and serves it. Another goroutine takes the next one: a client that has connected does not
 // wait until a goroutine of its own is scheduled, which takes longer than its answer.
-func (s *server) take(ctx context.Context, l Listener, ended chan<- error) {
+func (s *server) take(ctx context.Context, l Listener, failed chan<- error) {
 	s.makeRoom(ctx)
 	c, err := s.next(ctx, l)
 	if err != nil {
-		ended <- err
+		failed <- err
 		return
 	}
-	s.all.Go(func() { s.take(ctx, l, ended) })
+	s.all.Go(func() { s.take(ctx, l, failed) })
 	c.serve()
 	s.remove(c)
 }

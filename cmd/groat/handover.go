@@ -26,8 +26,8 @@ func handOver(read []byte) error {
 	return report.CannotHandOver(&fs.PathError{Op: "run", Path: path, Err: syscall.Exec(path, os.Args, os.Environ())})
 }
 
-// findCommands returns the groat-commands beside this program's real file, whatever link led here. It is run only if
-// nobody could have changed it who could not have changed this program.
+// findCommands returns the groat-commands beside this program's real file, also if a link led here. A file that another
+// user could change, who could not change this program, is refused.
 func findCommands() (string, error) {
 	self, err := os.Executable()
 	if err == nil {
