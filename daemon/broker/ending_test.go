@@ -237,8 +237,8 @@ func TestAWiderTokenIsNotHandedOutForANarrowerRequest(t *testing.T) {
 	})
 }
 
-// The renewal comes when the next caller would wait for it, and whoever asks meanwhile waits for its result: until then
-// the token is good, and afterwards the new one is handed out.
+// The renewal comes when the next caller would wait for it. Until then the token is good; callers who ask during the
+// renewal wait for its result, and get the new token.
 func TestOneTokenASessionIsRenewedLate(t *testing.T) {
 	for _, l := range []time.Duration{30 * time.Second, 5 * time.Minute, time.Hour} {
 		session(t, func(t *testing.T, e *ender, b *Broker) {

@@ -9,7 +9,7 @@ import (
 )
 
 // A server says for a day that it does not know the client, and then it does: callers who never stop asking cause a
-// request after 1, 2, 4, 8 and 16 hours, and have a token again with nobody signing in.
+// request after 1, 2, 4, 8 and 16 hours, and have a token again without a sign-in.
 func TestARefusedClientIsProbed(t *testing.T) {
 	for name, wish := range map[string]Query{"the default token": {}, "a scope": {Scope: "read"}} {
 		t.Run(name, func(t *testing.T) {

@@ -150,7 +150,7 @@ func TestTheEndOfASessionIsWarnedOfOnce(t *testing.T) {
 
 func near(a, b time.Time) bool { return a.Sub(b).Abs() <= 3*time.Second }
 
-// Nobody is warned of a session that every renewal lengthens, nor of one that nobody uses.
+// A session that every renewal lengthens causes no warning, nor does an unused one.
 func TestNobodyIsWarnedOfAnIdleEnd(t *testing.T) {
 	withDialect(t, 0, func(t *testing.T, d *dialect, b *Broker, warned *[]warning) {
 		d.change(func() { d.absolute = 0 })

@@ -15,7 +15,7 @@ func (e *Endpoint) Active(ctx context.Context, item keystore.Item, token Token) 
 	if at == "" {
 		return false, ErrNotOffered
 	}
-	// The token is in it, whoever the client is.
+	// The request holds an access token, also that of a client without a secret.
 	if err := e.checkDestination(e.DestinationsOf(item), at, Anything); err != nil {
 		return false, err
 	}

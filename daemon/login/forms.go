@@ -12,7 +12,7 @@ import (
 	"github.com/groat-dev/groat/protocol"
 )
 
-// otherForm is a second form in which a client can prove itself, where nobody has said which the server takes.
+// otherForm is a second form in which a client can prove itself, if it is unknown which one the server takes.
 type otherForm struct {
 	flags  string // of groat login
 	change func(*config.Profile)

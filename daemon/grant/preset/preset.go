@@ -53,8 +53,8 @@ type Provider struct {
 	ScopeInAssertion bool `toml:"scope_in_assertion"`
 	// WiderScope means that the server grants scopes that were not asked for, or names them differently.
 	WiderScope bool `toml:"wider_scope"`
-	// SessionIdle and SessionAbsolute are how long a session lives without a renewal, and at all, in seconds; 0 where
-	// nobody has said. KeepSession renews an unused session before its idle end.
+	// SessionIdle and SessionAbsolute are how long a session lives without a renewal, and at all, in seconds; 0 if
+	// that is unknown. KeepSession renews an unused session before its idle end.
 	SessionIdle     int64 `toml:"session_idle"`
 	SessionAbsolute int64 `toml:"session_absolute"`
 	KeepSession     bool  `toml:"keep_session"`
