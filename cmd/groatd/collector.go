@@ -5,12 +5,12 @@ import "runtime/debug"
 const (
 	// headroom is how many bytes of garbage there may be, about, before the collector runs: cached answers make none,
 	// so that few are enough for ten profiles and for ten thousand.
-	headroom = 6 << 20
+	headroom = 4 << 20
 	// profileBytes is what a profile that holds a token has in memory, and emptyBytes what there is without one.
 	profileBytes = 4 << 10
 	emptyBytes   = 3 << 20
 	// least bounds how often the collector runs: each time it looks at all that is live.
-	least = 15
+	least = 10
 )
 
 // gcPercent is what [debug.SetGCPercent] is to be for a number of profiles. Without it ten thousand would take twice
