@@ -30,7 +30,7 @@ func (a *app) gitHelper(ctx context.Context, args []string) error {
 	if a.stdin != os.Stdin { // a test's
 		in = a.stdin
 	}
-	if _, err := get.Git(a.caller(ctx), args, in, a.stdout); err != nil {
+	if _, err := get.Git(a.caller(ctx), args, a.getenv, in, a.stdout); err != nil {
 		a.explain(err).PrintLine(a.stderr)
 	}
 	return nil

@@ -21,6 +21,7 @@ const (
 type TokenParams struct {
 	Profile  string
 	Target   string
+	Username string
 	MinTTL   *int64
 	Scope    string
 	Audience string
@@ -193,6 +194,7 @@ func (p TokenParams) AppendJSON(dst []byte) []byte {
 	}
 	text("profile", p.Profile)
 	text("target", p.Target)
+	text("username", p.Username)
 	number("min_ttl", p.MinTTL)
 	text("scope", p.Scope)
 	text("audience", p.Audience)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/protocol/frame"
@@ -32,6 +33,26 @@ func VisibleToken(profile, format string) *Failure {
 		Message: "the access token of profile " + profile + " has characters that RFC 6750 does not allow: it is not " +
 			"printed as " + format,
 		Hint: "groat get " + profile + " --output header"}
+}
+
+// UndecidedGit says between which profiles git's user must choose, and how: cause has the choices, server is a URL as
+// git's configuration has it, username and path are what git has said.
+func UndecidedGit(cause *frame.Error, server, username, path string) *Failure {
+	f := Refused(cause)
+	first := cause.Choices[0]
+	configure := func(key, value string) string {
+		return "git config --global " + visible.Word("credential."+server+"."+key) + " " + value
+	}
+	_, resource, _ := strings.Cut(first.Resource, "://")
+	switch {
+	case path == "" && strings.Contains(resource, "/"):
+		f.Hint = configure("useHttpPath", "true")
+	case username != "": // a configured one does not replace it
+		f.Hint = "export GROAT_PROFILE=" + first.Profile
+	default:
+		f.Hint = configure("username", first.Profile) + ", or export GROAT_PROFILE=" + first.Profile
+	}
+	return f
 }
 
 // CannotWrite says that the answer could not be written to stdout.
