@@ -21,10 +21,10 @@ func (h *env) account(t *testing.T, o *described.Server, profile, client, api st
 }
 
 // whose asks for a token and returns the profile that answers, or the error.
-func (h *env) whose(t *testing.T, method string, params any) (string, *protocol.Error) {
+func (h *env) whose(t *testing.T, target, username string) (string, *protocol.Error) {
 	t.Helper()
-	var r protocol.TokenResult
-	if err := h.client(t).Call(t.Context(), method, params, &r); err != nil {
+	r, err := h.client(t).Token(t.Context(), protocol.TokenParams{Target: target, Username: username})
+	if err != nil {
 		return "", wantError(t, err, protocol.UnknownProfile)
 	}
 	return r.Profile, nil
@@ -44,12 +44,13 @@ func TestAUserNameChoosesAnAccount(t *testing.T) {
 	}
 	choices := map[string]string{"home": "https://git.example", "work": "https://git.example"}
 	for username, want := range map[string]string{
-		"work": "work", "home": "home", "client-1": "work", "client-2": "home", "alice@example.org": "home", "": "", "bob": "",
-		"Client-1": "",
+		"work": "work", "home": "home", "client-1": "work", "client-2": "home", "alice@example.org": "home",
+		"": "", "bob": "", "Client-1": "",
 	} {
-		got, e := h.whose(t, protocol.MethodToken, protocol.TokenParams{Target: "https://git.example/x", Username: username})
+		got, e := h.whose(t, "https://git.example/x", username)
 		if got != want || e != nil && (!maps.Equal(e.Data.Choices, choices) ||
-			!strings.HasSuffix(e.Message, ": home, work") || strings.Contains(e.Message, `"bob"`) != (username == "bob")) {
+			!strings.HasSuffix(e.Message, ": home, work") ||
+			strings.Contains(e.Message, `"bob"`) != (username == "bob")) {
 			t.Errorf("%q: %q, %+v", username, got, e)
 		}
 	}
@@ -57,14 +58,14 @@ func TestAUserNameChoosesAnAccount(t *testing.T) {
 	if err := h.Store.Delete(t.Context(), "home"); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := h.whose(t, protocol.MethodToken, protocol.TokenParams{Target: "https://git.example/",
-		Username: "client-2"}); got != "" {
+	if got, _ := h.whose(t, "https://git.example/", "client-2"); got != "" {
 		t.Error(got)
 	}
 	// A refused token says whose it is.
 	for token, want := range map[string]string{"token-of-one": "work", "token-of-three": ""} {
 		var wait int64
-		_, err := h.client(t).Reject(t.Context(), protocol.TokenParams{Target: "https://git.example/", Wait: &wait}, token)
+		params := protocol.TokenParams{Target: "https://git.example/", Wait: &wait}
+		_, err := h.client(t).Reject(t.Context(), params, token)
 		kind := protocol.UnknownProfile
 		if want != "" {
 			kind = protocol.Temporary
@@ -102,7 +103,8 @@ func TestF20AnEditedPath(t *testing.T) {
 		return strings.Replace(text, "'https://all.example'", "'https://all.example/only'", 1)
 	})
 	goes("https://git.example/team/a.git", "")
-	for _, target := range []string{"https://git.example/me/a.git", "https://git.example/team/../me", "https://git.example/"} {
+	for _, path := range []string{"me/a.git", "team/../me", ""} {
+		target := "https://git.example/" + path
 		if e := goes(target, protocol.Config); e.Hint() != "groat login lab --api https://git.example" {
 			t.Errorf("%s: %s", target, e.Hint())
 		}

@@ -123,17 +123,17 @@ func TestGitHelperNamesTheChoices(t *testing.T) {
 			`"hint":"groat list","choices":` + resources + `}}`
 	})
 	const host = "protocol=https\nhost=git.example:8443\n"
+	const byName = "git config --global credential.https://git.example:8443.username home, " +
+		"or export GROAT_PROFILE=home"
 	const whole, paths = `{"home":"https://git.example:8443","work":"https://git.example:8443"}`,
 		`{"home":"https://git.example:8443/a","work":"https://git.example:8443/b"}`
 	for _, c := range []struct{ resources, in, hint string }{
-		{whole, "", "git config --global credential.https://git.example:8443.username home, or export GROAT_PROFILE=home"},
-		{whole, "path=x\n",
-			"git config --global credential.https://git.example:8443.username home, or export GROAT_PROFILE=home"},
+		{whole, "", byName},
+		{whole, "path=x\n", byName},
 		{whole, "username=bob\n", "export GROAT_PROFILE=home"},
 		{paths, "", "git config --global credential.https://git.example:8443.useHttpPath true"},
 		{paths, "username=home\n", "git config --global credential.https://git.example:8443.useHttpPath true"},
-		{paths, "path=a/x\n",
-			"git config --global credential.https://git.example:8443.username home, or export GROAT_PROFILE=home"},
+		{paths, "path=a/x\n", byName},
 	} {
 		resources = c.resources
 		want := outcome{0, "", "groat: nothing chooses (" + c.hint + ")\n"}

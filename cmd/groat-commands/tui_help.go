@@ -179,8 +179,8 @@ const (
 	flagImportTrust = "an `origin` that a credential may be sent to although only the other program's file names " +
 		"it; may be repeated"
 	flagImportProvider = "the `provider`, where a credential could be for more than one"
-	flagAPI            = "an API's `ORIGIN` (https://host), or one with a path (https://host/team), whose requests get " +
-		"the access token; adds to what there is; may be repeated"
+	flagAPI            = "an API's `ORIGIN` (https://host), or one with a path (https://host/team), whose requests " +
+		"get the access token; adds to what there is; may be repeated"
 	flagResource        = "the older name of --api for an `ORIGIN`"
 	flagTrust           = "another host's `ORIGIN` that this sign-in may use; may be repeated"
 	flagPassphrase      = "protect the sealed keystore with a passphrase"

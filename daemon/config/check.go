@@ -84,7 +84,8 @@ func (p Profile) check(text []byte) error {
 	}
 	for _, r := range p.Resources {
 		if _, err := origin.Resource(r); err != nil {
-			return fail("resources", "an API is an origin, https://HOST or https://HOST:PORT, with a path or without", "%s", err)
+			return fail("resources", "an API is an origin, https://HOST or https://HOST:PORT, with a path or without",
+				"%s", err)
 		}
 	}
 	if p.Provider != "" && p.Discovered {

@@ -530,8 +530,8 @@ func TestJ60AHintKeepsWhatWasGiven(t *testing.T) {
 	}
 }
 
-// A query or a fragment of --api would be dropped, and a path that programs read in more than one way be another one: it
-// is refused before anything is sent, and the hint's command works. A path is part of the API.
+// A query or a fragment of --api would be dropped, and a path that programs read in more than one way be another one:
+// it is refused before anything is sent, and the hint's command works. A path is part of the API.
 func TestJ64AnAPIWithMoreThanAPath(t *testing.T) {
 	h := onSockets(t, sandbox.Options{})
 	o := described.New(t, "named")
@@ -545,7 +545,8 @@ func TestJ64AnAPIWithMoreThanAPath(t *testing.T) {
 		}
 	}
 	for _, rest := range []string{"/v1/../v2", "//v1", "/v%31", "/v1;x"} {
-		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example" + rest}}, "")
+		p := protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example" + rest}}
+		_, _, err := h.sign(t, p, "")
 		if e := wantError(t, err, ""); !strings.HasPrefix(e.Message, "--api cannot be used here: ") ||
 			e.Hint() != "groat login --help" {
 			t.Errorf("%q: %v, hint %q", rest, e, e.Hint())
@@ -557,8 +558,8 @@ func TestJ64AnAPIWithMoreThanAPath(t *testing.T) {
 	for _, c := range []struct{ rest, is string }{
 		{"/", ""}, {"", ""}, {":443", ""}, {":443/", ""}, {"/v1", "/v1"}, {"/v1/", "/v1"}, {":443/v2/a", "/v2/a"},
 	} {
-		r, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example" + c.rest}},
-			"")
+		p := protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example" + c.rest}}
+		r, _, err := h.sign(t, p, "")
 		if err != nil || !slices.Contains(r.Resources, "https://api.example"+c.is) {
 			t.Errorf("%q: %+v, %v", c.rest, r, err)
 		}

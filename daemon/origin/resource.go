@@ -21,8 +21,7 @@ func Resource(raw string) (string, error) {
 	case path == "" || path == "/":
 		return o, nil
 	case strings.ContainsFunc(path, notInPrefix):
-		return "", fmt.Errorf("%q has a path with other characters than A-Z a-z 0-9 and / - . _ ~ ! $ & ' ( ) * + , = : @",
-			raw)
+		return "", fmt.Errorf("%q has a path with other characters than A-Z a-z 0-9 and /-._~!$&'()*+,=:@", raw)
 	case !plainPath(path):
 		return "", fmt.Errorf("%q has a path with //, . or .., which programs read in more than one way", raw)
 	}

@@ -59,7 +59,8 @@ func TestResource(t *testing.T) {
 		}
 	}
 	for long, short := range map[string]string{
-		"https://h:443/a:443": "https://h/a:443", "http://127.0.0.1:80/x": "http://127.0.0.1/x", "https://h:80/": "https://h:80/",
+		"https://h:443/a:443": "https://h/a:443", "https://h:80/": "https://h:80/",
+		"http://127.0.0.1:80/x": "http://127.0.0.1/x",
 	} {
 		if got := WithoutPort(long); got != short {
 			t.Errorf("%s is %s for people", long, got)
@@ -147,7 +148,8 @@ func TestCovers(t *testing.T) {
 // FuzzUnder: a request that is under a prefix is under it for net/url and for package path too, which resolves what
 // climbs; and a resource is its own canonical form.
 func FuzzUnder(f *testing.F) {
-	for _, target := range []string{"https://h/team/a", "https://h/team/../x", "https://h/team/%2e%2e/x", "https://h//team",
+	for _, target := range []string{"https://h/team/a", "https://h/team/../x", "https://h/team/%2e%2e/x",
+		"https://h//team",
 		"https://h/team;a/..;/b", "https://h:4430/team", "https://h/team%2f..", "https://h/team?/.."} {
 		f.Add("https://h/team", target)
 	}

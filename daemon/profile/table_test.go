@@ -153,7 +153,8 @@ func TestRefuse(t *testing.T) {
 	if err := tab.Refuse(broken); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tab.Find(profile.Wanted{Name: "a"}); !errors.Is(err, error(broken)) || tab.Snapshot().Err() != error(broken) {
+	_, err := tab.Find(profile.Wanted{Name: "a"})
+	if !errors.Is(err, error(broken)) || tab.Snapshot().Err() != error(broken) {
 		t.Errorf("%v", err)
 	}
 	tab.reload(t)

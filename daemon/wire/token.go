@@ -25,8 +25,8 @@ const (
 
 // TokenRequest is the parameters of "token" or "reject", checked.
 type TokenRequest struct {
-	// Query is what to ask the broker. Its Profile is the name in the request: empty where Target chooses or the request
-	// means the only profile.
+	// Query is what to ask the broker. Its Profile is the name in the request: empty where Target chooses or the
+	// request means the only profile.
 	broker.Query
 	// Wait is how long the caller waits for the token.
 	Wait time.Duration

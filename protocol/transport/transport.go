@@ -27,23 +27,24 @@ var errNoURL = errors.New("the request has no URL")
 // Transport is an [http.RoundTripper] that sends each request with the header of a profile:
 // "Authorization: Bearer TOKEN", or what the provider's own scheme is.
 //
-// It asks groatd before every request, which costs one local round trip, and keeps nothing itself. If the API answers with 401 it tells groatd so ([protocol.Client.Reject]), and repeats the request once with
-// the better token, if there is one and if the body can be had again: [http.Request.GetBody] is set for the usual ones
-// by [http.NewRequest]. Otherwise the API's own answer is returned.
+// It asks groatd before every request, which costs one local round trip, and keeps nothing itself. If the API answers
+// with 401 it tells groatd so ([protocol.Client.Reject]), and repeats the request once with the better token, if there
+// is one and if the body can be had again: [http.Request.GetBody] is set for the usual ones by [http.NewRequest].
+// Otherwise the API's own answer is returned.
 //
 // A request whose origin (scheme, host and port) the profile does not list, or lists with another path, is refused with
 // [ErrOrigin]. One that follows a redirect there is sent without the header, as one to a signed address of a store
 // needs; so is one that a redirect has led from a resource of one profile to a resource of another: an API cannot use
-// the token of another one by a redirect. A request that brings a header of the same name is sent as it is. The Request of an answer
-// is the caller's, without the header.
+// the token of another one by a redirect. A request that brings a header of the same name is sent as it is. The Request
+// of an answer is the caller's, without the header.
 //
 // Errors of groatd's are [*protocol.Error]; package net/http wraps them. The context of a request bounds all that is
 // done for it. A Transport may be used by any number of goroutines; its fields must not be changed then.
 type Transport struct {
 	// Client asks groatd. The transport does not close it.
 	Client *protocol.Client
-	// Profile is whose token is sent. If it is empty, groatd chooses the one profile that lists where a request goes. In
-	// either case groatd makes sure that the profile lists it and that its credential is sealed for it.
+	// Profile is whose token is sent. If it is empty, groatd chooses the one profile that lists where a request goes.
+	// In either case groatd makes sure that the profile lists it and that its credential is sealed for it.
 	Profile string
 	// MinTTL is how many seconds a token must be good for; nil asks for no promise.
 	MinTTL *int64
@@ -169,8 +170,8 @@ func (t *Transport) base() http.RoundTripper {
 }
 
 // targetOf returns a URL without its query, which may hold a secret; ok is false if no token may go there, whichever
-// profile lists it: it is neither https nor http on this machine. Where the path is not known (Opaque is anything) there
-// is none.
+// profile lists it: it is neither https nor http on this machine. Where the path is not known (Opaque is anything)
+// there is none.
 func targetOf(u *url.URL) (target string, ok bool) {
 	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
 	addr, err := netip.ParseAddr(host)

@@ -195,13 +195,13 @@ func TestAForeignOriginIsRefused(t *testing.T) {
 // groatd is asked about where a request goes, with its path and without its query, and about no other host.
 func TestTheTargetIsTheRequests(t *testing.T) {
 	for at, target := range map[string]string{
-		"https://api.example":               "https://api.example/",
-		"https://API.example:443/x":         "https://api.example:443/x",
-		"https://api.example:8443/?sig=abc": "https://api.example:8443/",
+		"https://api.example":                 "https://api.example/",
+		"https://API.example:443/x":           "https://api.example:443/x",
+		"https://api.example:8443/?sig=abc":   "https://api.example:8443/",
 		"https://api.example/team/a%2Fb%20c?": "https://api.example/team/a%2Fb%20c",
-		"https://[::1]/x":                   "https://[::1]/x",
-		"http://[::1]:81/":                  "http://[::1]:81/",
-		"http://localhost/a/../b":           "http://localhost/a/../b",
+		"https://[::1]/x":                     "https://[::1]/x",
+		"http://[::1]:81/":                    "http://[::1]:81/",
+		"http://localhost/a/../b":             "http://localhost/a/../b",
 	} {
 		for _, profile := range []string{"work", ""} {
 			u, err := url.Parse(at)
