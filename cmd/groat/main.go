@@ -81,11 +81,19 @@ func fail(err error) int {
 // git answers git, which ignores exit codes and shows stderr: every error is one line there.
 func git(args []string) int {
 	read, err := get.Git(caller, args, os.Getenv, nil, os.Stdout)
-	if errors.Is(err, errNotRunning) {
+	// Whether git writes a token to disk is worth a look where a person sees what is said of it, and at "store" only,
+	// for which nobody waits.
+	if errors.Is(err, errNotRunning) || err == nil && helper.PassedOn(args, read) != nil && isDevice(os.Stderr) {
 		err = handOver(read)
 	}
 	if err != nil {
 		report.Explain(err, os.Getenv).PrintLine(os.Stderr)
 	}
 	return report.ExitDone
+}
+
+// isDevice reports whether a file is a device, as a terminal is.
+func isDevice(f *os.File) bool {
+	it, err := f.Stat()
+	return err == nil && it.Mode()&os.ModeCharDevice != 0
 }

@@ -6,6 +6,7 @@
 package helper
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -72,8 +73,7 @@ func gitGet(d Daemon, in io.Reader, out io.Writer) error {
 		if len(e.Choices) == 0 {
 			return nil
 		}
-		return &Undecided{Cause: e, Server: req.values["protocol"] + "://" + strings.ToLower(req.values["host"]),
-			Username: req.username(), Path: req.values["path"]}
+		return &Undecided{Cause: e, Server: req.server(), Username: req.username(), Path: req.values["path"]}
 	}
 	if err != nil {
 		return err
@@ -166,6 +166,35 @@ func gitErase(d Daemon, in io.Reader) error {
 		return nil // it is not ours, or there is no other one yet: the next "get" says so
 	}
 	return err
+}
+
+// Passed is a password that a server has accepted, and that git gives to each of its helpers to keep.
+type Passed struct {
+	Target, Username string // as in [frame.TokenParams]
+	Server, Path     string // as in [Undecided]
+	// Is reports whether the password is an access token.
+	Is func(token string) bool
+}
+
+// PassedOn returns what git's request says if the operation is "store" and the credential is a password that may be an
+// access token; else nil. Git gives no other helper what was answered as Bearer and "ephemeral".
+func PassedOn(args []string, request []byte) *Passed {
+	if len(args) == 0 || args[len(args)-1] != "store" {
+		return nil
+	}
+	r, err := parseGit(bytes.NewReader(request))
+	target, ok := r.target()
+	given := r.values["password"]
+	if err != nil || !ok || r.values["credential"] != "" || !frame.ValidToken(given) {
+		return nil
+	}
+	return &Passed{Target: target, Username: r.username(), Server: r.server(), Path: r.values["path"],
+		Is: func(token string) bool { return token == given }}
+}
+
+// server returns the server's URL as it stands in keys of git's configuration.
+func (r gitRequest) server() string {
+	return r.values["protocol"] + "://" + strings.ToLower(r.values["host"])
 }
 
 // target returns the URL that a request is about. It reports false if there is none that a token could be sent to.

@@ -190,6 +190,30 @@ func TestGitUndecided(t *testing.T) {
 	}
 }
 
+// What git passes on to its helpers to keep may be a token only where it is a password, of a request that is whole.
+func TestGitPassesOn(t *testing.T) {
+	const request = "protocol=https\nhost=H:8443\npath=a/b\nusername=oauth2\npassword=tok-1\n"
+	got := PassedOn([]string{"--x", "store"}, []byte(request))
+	if got == nil || got.Target != "https://H:8443/a/b" || got.Server != "https://h:8443" || got.Path != "a/b" ||
+		got.Username != "" || !got.Is("tok-1") || got.Is("tok-2") {
+		t.Errorf("%+v", got)
+	}
+	for _, c := range []struct{ operation, in string }{
+		{"get", request}, {"erase", request}, {"", request}, {"store", ""}, {"store", request + "password=x\n"},
+		{"store", "protocol=https\nhost=h\nusername=u\n"}, {"store", "protocol=ssh\nhost=h\npassword=tok-1\n"},
+		{"store", "protocol=https\nhost=h\npassword=two words\n"},
+		{"store", "protocol=https\nhost=h\nauthtype=Bearer\ncredential=tok-1\nephemeral=1\n"},
+		{"store", request + "credential=tok-1\n"},
+	} {
+		if got := PassedOn([]string{c.operation}, []byte(c.in)); got != nil {
+			t.Errorf("%s %q: %+v", c.operation, c.in, got)
+		}
+	}
+	if PassedOn(nil, []byte(request)) != nil {
+		t.Error("without an operation")
+	}
+}
+
 func TestGitErase(t *testing.T) {
 	var none int64
 	for _, tt := range []struct {

@@ -55,6 +55,18 @@ func UndecidedGit(cause *frame.Error, server, username, path string) *Failure {
 	return f
 }
 
+// GitWritesToDisk says that another of git's helpers writes a server's access tokens to a file as they are. The command
+// makes groat the only helper for the server; it comes to stand last, for git takes its settings in their order.
+func GitWritesToDisk(server string) *Failure {
+	set := func(how, value string) string {
+		return "git config --global " + how + " " + visible.Word("credential."+server+".helper") + value
+	}
+	return &Failure{
+		Message: "git gives the access token for " + server + " to its helper store too, which writes it to a file " +
+			"as it is",
+		Hint: set("--unset-all", "") + "; " + set("--add", " ''") + " && " + set("--add", " '!groat helper git'")}
+}
+
 // CannotWrite says that the answer could not be written to stdout.
 func CannotWrite(cause error) *Failure {
 	return &Failure{Code: ExitInternal, Message: "cannot write the answer: " + cause.Error(),
