@@ -23,6 +23,10 @@ type Provider struct {
 	// deprecated provider still works.
 	Deprecated string `toml:"deprecated"`
 
+	// Backend is "openeo" where a back end that a person names says where its people sign in; all that follows but
+	// Grants is empty then.
+	Backend string `toml:"backend"`
+
 	// AuthServer is the origin that every path below belongs to; a path may be a whole URL where it is on another host.
 	// Issuer is what the server's tokens call it.
 	AuthServer    string `toml:"auth_server"`
