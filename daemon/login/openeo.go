@@ -136,6 +136,6 @@ func (l *Login) backendClient(p *config.Profile, provider grant.OpenEOProvider) 
 		}
 		return c.ID, pkce, nil
 	}
-	return "", false, l.missingError(fmt.Sprintf("%s lists no public client that can sign in by %s: name one of your own",
-		host(p.Backend), kinds[0]), "--client-id ID")
+	return "", false, l.missingError(fmt.Sprintf("%s lists no public client that can sign in by %s: name one of your "+
+		"own", host(p.Backend), kinds[0]), "--client-id ID")
 }
