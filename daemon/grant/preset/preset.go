@@ -147,6 +147,8 @@ type UserTokens struct {
 	ListPath   string `toml:"list_path"`
 	// Page is where a person sees and deletes them.
 	Page string `toml:"page"`
+	// Lifetime is how long a token lives, in seconds.
+	Lifetime int64 `toml:"lifetime"`
 }
 
 // At returns the provider on another host: the same paths, and the issuer's, below authServer. An empty authServer
