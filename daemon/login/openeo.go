@@ -26,6 +26,9 @@ func (l *Login) atBackend(p config.Profile) (config.Profile, *grant.Server, erro
 	p.Provider, p.Backend = "", q.Backend
 	if was != nil {
 		p.Backend, p.StrictScope = cmp.Or(p.Backend, was.Backend), p.StrictScope || was.StrictScope
+		if p.Backend == was.Backend {
+			p.Issuer = was.Issuer
+		}
 	}
 	if p.Backend == "" {
 		return p, nil, l.missingError("name the openEO back end with --backend", "--backend URL")
@@ -61,7 +64,7 @@ func (l *Login) fromBackend(p config.Profile) (config.Profile, *grant.Server, er
 		l.notice(fmt.Sprintf("The sign-in is at %s, the first that %s lists. --issuer chooses another: %s.",
 			visible.Name(provider.Issuer), host(p.Backend), strings.Join(others, ", ")))
 	}
-	if err := l.agreeOnBackendAPI(found.API, p.Backend); err != nil {
+	if err := l.agreeOnBackendAPI(found.API, p.Backend, provider.Issuer); err != nil {
 		return p, nil, err
 	}
 	client, pkce, err := l.backendClient(&p, provider)
@@ -80,14 +83,15 @@ func (l *Login) fromBackend(p config.Profile) (config.Profile, *grant.Server, er
 	return p, server, nil
 }
 
-// agreeOnBackendAPI makes sure that a person knows the host of a back end's API, and adds it to those that are named.
-func (l *Login) agreeOnBackendAPI(api, backend string) error {
+// agreeOnBackendAPI makes sure that a person knows the host of a back end's API, which gets the issuer's tokens, and
+// adds it to those that are named.
+func (l *Login) agreeOnBackendAPI(api, backend, issuer string) error {
 	o := origin.Of(api)
 	known, err := originsOf(l.params.Resources)
 	if err != nil {
 		return nil // said where the named ones are read
 	}
-	if l.current != nil {
+	if l.current != nil && l.current.Issuer == issuer { // what another server's tokens may do was not agreed to
 		known = append(known, l.current.APIs...)
 	}
 	long, err := origin.WithPort(o)

@@ -119,6 +119,10 @@ func TestABackEndWithSeveralProviders(t *testing.T) {
 		}
 		p.Issuer = h.server.Issuer()
 		h.signIn(t, p)
+		p.Issuer = "" // it is known by now
+		if r := h.signIn(t, p); r.Outcome != protocol.AlreadySignedIn {
+			t.Errorf("%+v", r)
+		}
 	})
 }
 
