@@ -74,7 +74,18 @@ func (h *foreignEnv) args(w foreignWay) (args []string, stdin string) {
 	if w.method == "private_key_jwt" || w.grant == "jwt_bearer" {
 		args = append(args, "--key", h.key(w.client), "--key-id", w.client)
 	}
+	if to := h.redirect(w); to != "" {
+		args = append(args, "--redirect", to)
+	}
 	return append(args, w.more...), stdin
+}
+
+// redirect is the client's redirect URI, where it takes but one.
+func (h *foreignEnv) redirect(w foreignWay) string {
+	if w.grant != "authorization_code" || len(h.as.Redirects) == 0 {
+		return ""
+	}
+	return h.as.Redirects[w.client]
 }
 
 // key makes a client's key, once, which the server takes from then on, and returns its file. The client is called after
@@ -126,6 +137,12 @@ func (h *foreignEnv) signIn(w foreignWay) string {
 // page that it ends at.
 func (h *foreignEnv) person(address, code string) string {
 	h.t.Helper()
+	if h.as.Name == "glewlwyd" {
+		if code != "" {
+			address += "?code=" + code
+		}
+		return h.as.SignIn(h.t, address)
+	}
 	v := visitor{t: h.t, client: &http.Client{Timeout: patience}, types: map[string]string{
 		"login": h.as.Person, "username": h.as.Person, "password": h.as.Password, "allow": "Authorize",
 		"user_code": code,

@@ -25,6 +25,9 @@ type AuthServer struct {
 	// API takes the server's access tokens: of persons, and where the head of the program says so of clients.
 	API string
 
+	// Redirects are the redirect URIs of clients that have one with a port; others take any of 127.0.0.1, on /callback.
+	Redirects map[string]string
+
 	tests  string // the address of what only tests ask for
 	client *http.Client
 }
@@ -46,6 +49,13 @@ func DjangoOAuthToolkit(t testing.TB) *AuthServer {
 	t.Helper()
 	tier.Needs(t, "python3-django-oauth-toolkit")
 	return startAuthServer(t, "django-oauth-toolkit", pythonServer("django-oauth-toolkit"))
+}
+
+// Glewlwyd starts Debian's glewlwyd for as long as the test runs.
+func Glewlwyd(t testing.TB) *AuthServer {
+	t.Helper()
+	tier.Needs(t, "glewlwyd")
+	return startAuthServer(t, "glewlwyd", pythonServer("glewlwyd"))
 }
 
 // goServer runs a program that is a module of its own, which the go command has built before and kept.
@@ -74,45 +84,50 @@ func startAuthServer(t testing.TB, name string, cmd *exec.Cmd) *AuthServer {
 		host, _, _ := strings.Cut(rest, "/")
 		s.tests = scheme + host + "/test/"
 	}
-	s.ask(t, "config", nil)
+	s.ask(t, "config", nil, s.learn())
 	return s
 }
 
-// ask speaks to the paths that only tests know, and keeps what is answered.
-func (s *AuthServer) ask(t testing.TB, name string, in any) {
+// ask speaks to the paths that only tests know.
+func (s *AuthServer) ask(t testing.TB, name string, in, out any) {
 	t.Helper()
-	var out struct{ Secret, Person, Password, API string }
-	into := any(&out)
-	if name == "client" || name == "end" {
-		into = nil
-	}
-	if err := control(s.client, s.tests+name, in, into); err != nil {
+	if err := control(s.client, s.tests+name, in, out); err != nil {
 		t.Fatalf("the %s of %s: %v", name, s.Name, err)
 	}
-	for _, x := range []struct {
-		to   *string
-		what string
-	}{{&s.Secret, out.Secret}, {&s.Person, out.Person}, {&s.Password, out.Password}, {&s.API, out.API}} {
-		if x.what != "" {
-			*x.to = x.what
-		}
-	}
+}
+
+// learn is where the answer about the server goes. What it does not say stays.
+func (s *AuthServer) learn() any {
+	return &struct {
+		Secret, Person, Password, API *string
+		Redirects                     *map[string]string
+	}{&s.Secret, &s.Person, &s.Password, &s.API, &s.Redirects}
+}
+
+// SignIn has the person sign in, allow everything and go to an address, where the server's pages are a program that only
+// a browser can run. It returns the text of the page at the end.
+func (s *AuthServer) SignIn(t testing.TB, url string) string {
+	t.Helper()
+	var end struct{ Text string }
+	s.ask(t, "person", map[string]string{"url": url}, &end)
+	return end.Text
 }
 
 // Register adds a client that authenticates by private_key_jwt with this algorithm; key is its public key, PEM.
 func (s *AuthServer) Register(t testing.TB, id, alg string, key []byte) {
 	t.Helper()
-	s.ask(t, "client", map[string]string{"id": id, "alg": alg, "key": string(key)})
+	s.ask(t, "client", map[string]string{"id": id, "alg": alg, "key": string(key)}, nil)
+	s.ask(t, "config", nil, s.learn())
 }
 
 // ChangeSecret gives the clients another secret, which is in s from then on. The one before is wrong.
 func (s *AuthServer) ChangeSecret(t testing.TB) {
 	t.Helper()
-	s.ask(t, "secret", struct{}{})
+	s.ask(t, "secret", struct{}{}, s.learn())
 }
 
 // EndSessions ends every session at the server, as a person or an administrator does there.
 func (s *AuthServer) EndSessions(t testing.TB) {
 	t.Helper()
-	s.ask(t, "end", struct{}{})
+	s.ask(t, "end", struct{}{}, nil)
 }
