@@ -61,7 +61,7 @@ var parts = []part{
 			"while each session is renewed, and all that was once wrong there.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
 		paths: []string{"packaging/testing/zitadel", "packaging/testing/fosite",
-			"packaging/testing/django-oauth-toolkit"},
+			"packaging/testing/django-oauth-toolkit", "packaging/testing/glewlwyd"},
 		env:      []string{"GROAT_FOREIGN_KILLS=20"},
 		shortEnv: []string{"GROAT_FOREIGN_KILLS="},
 		command: []string{"go", "test", "-race", "-count=1", "-timeout=2h", "-v", "-run=^TestForeign",

@@ -104,8 +104,8 @@ func (s *AuthServer) learn() any {
 	}{&s.Secret, &s.Person, &s.Password, &s.API, &s.Redirects}
 }
 
-// SignIn has the person sign in, allow everything and go to an address, where the server's pages are a program that only
-// a browser can run. It returns the text of the page at the end.
+// SignIn has the person sign in, allow everything and go to an address, where the server's pages are a program that
+// only a browser can run. It returns the text of the page at the end.
 func (s *AuthServer) SignIn(t testing.TB, url string) string {
 	t.Helper()
 	var end struct{ Text string }
