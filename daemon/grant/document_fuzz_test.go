@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/origin"
+	"github.com/groat-dev/groat/keystore"
 )
 
 // FuzzDiscover: a document may say what it likes. What is taken from it is the issuer that was asked, and addresses
@@ -112,7 +113,7 @@ func FuzzIDToken(f *testing.F) {
 	f.Add(`{"iss":"https://auth.example.org","aud":["client","other"],"nonce":"nonce-2"}`)
 	f.Fuzz(func(t *testing.T, claims string) {
 		a := &Authorization{issuer: "https://auth.example.org", clientID: "client", nonce: "nonce-1"}
-		flaw := a.checkIDToken(jwtWith(claims))
+		flaw := a.checkIDToken(&IDToken{Text: keystore.SecretString(jwtWith(claims))})
 		if !oneLine(flaw) {
 			t.Errorf("it would say %q", flaw)
 		}

@@ -290,6 +290,9 @@ func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (key
 		return keystore.Item{}, grant.Token{}, hinted(l.refusedError(err))
 	}
 	item.RefreshToken = s.Refresh
+	if id := s.Token.ID; id != nil && id.Flaw == "" {
+		item.IDSubject = id.Subject
+	}
 	if s.Refresh.IsZero() {
 		s.Token.Last = true
 		l.notice(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.", l.server().Issuer))
