@@ -49,8 +49,8 @@ type RejectParams struct {
 // TokenResult is an access token, an API key or an ID token, which is a secret of the caller's: it should not be logged
 // or kept.
 type TokenResult struct {
-	// AccessToken is empty where an ID token was asked for. It needs no quoting in a header, a shell or a file (RFC 6750
-	// §2.1), unless Static or TokenChars is set.
+	// AccessToken is empty where an ID token was asked for. It needs no quoting in a header, a shell or a file (RFC
+	// 6750 §2.1), unless Static or TokenChars is set.
 	AccessToken string `json:"access_token"`
 	// TokenType is the scheme of the header, "Bearer".
 	TokenType string `json:"token_type"`

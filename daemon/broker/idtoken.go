@@ -173,8 +173,8 @@ func (s *idSlot) refusal(sent, now clock.Instant) error {
 	return nil
 }
 
-// idInstead is [tokenSlot.instead] for who asked for an ID token. One with a flaw is the answer where there is no other:
-// the caller, who verifies it, says what is wrong.
+// idInstead is [tokenSlot.instead] for who asked for an ID token. One with a flaw is the answer where there is no
+// other: the caller, who verifies it, says what is wrong.
 func (t *tokenSlot) idInstead(a ask, now clock.Instant, err error) answer {
 	if i := t.currentID(); keepsID(i, a.minTTL, now) {
 		return answer{id: i}

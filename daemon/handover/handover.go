@@ -121,8 +121,8 @@ type answer struct {
 	Refused *Refusal `json:"refused,omitempty"`
 }
 
-// record is a [Token] without the access token itself, which follows it, and the ID token, which follows that. Times are in nanoseconds relative to the
-// moment of sending, since two processes need not have the same boot clock.
+// record is a [Token] without the access token itself, which follows it, and the ID token, which follows that. Times
+// are in nanoseconds relative to the moment of sending, since two processes need not have the same boot clock.
 type record struct {
 	Profile         string              `json:"profile"`
 	Configuration   string              `json:"configuration"`

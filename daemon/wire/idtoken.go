@@ -26,9 +26,9 @@ func noIDToken(n *broker.NoIDToken, c Context) *protocol.Error {
 	case n.Last:
 		return protocol.NewError(protocol.LoginRequired, n.Error()+": sign in again", anew)
 	case c.Client:
-		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q signs in as a client and not as a person, and "+
-			"%s: sign in another profile as a person; an ID token of a service account (target_audience) cannot be had "+
-			"yet", name, n), "groat login")
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q signs in as a client and not as a person, "+
+			"and %s: sign in another profile as a person; an ID token of a service account (target_audience) cannot "+
+			"be had yet", name, n), "groat login")
 	case len(scope) > 0 && !slices.Contains(scope, scopeOpenID):
 		return protocol.NewError(protocol.Config, fmt.Sprintf("the sign-in of profile %q was not for openid, "+
 			"and so brought no ID token: sign in again for that too", name), "groat login "+name+" --scope "+

@@ -43,8 +43,8 @@ func ParseToken(params []byte) (TokenRequest, error) {
 	return checkToken(&p)
 }
 
-// ParseReject returns the parameters of "reject", the refused token, of the kind that is asked for, in Query.Refused. The
-// error is as in [ParseToken].
+// ParseReject returns the parameters of "reject", the refused token, of the kind that is asked for, in Query.Refused.
+// The error is as in [ParseToken].
 func ParseReject(params []byte) (TokenRequest, error) {
 	var p protocol.RejectParams
 	if err := jsonrpc.DecodeParams(params, &p); err != nil {

@@ -96,7 +96,8 @@ func New(o Options) *Server {
 		panic("sandbox: only the generic server has an issuer path")
 	}
 	s := &Server{
-		opts: o, key: sharedKey(), idKeys: []idKey{{keyID, sharedKey()}}, log: newRequestLog(), url: strings.TrimSuffix(o.URL, "/"), latency: o.Latency,
+		opts: o, key: sharedKey(), idKeys: []idKey{{keyID, sharedKey()}}, log: newRequestLog(),
+		url: strings.TrimSuffix(o.URL, "/"), latency: o.Latency,
 		users: map[string]*account{}, clients: map[string]*client{}, revoked: map[string]bool{},
 		seen: map[string]time.Time{}, faults: map[string][]Fault{}, keys: map[string]bool{},
 		sess: newSessions(o), tls: sync.OnceValue(newAuthority),
