@@ -161,7 +161,9 @@ func TestTheTwoKindsOfTokenAreNotMixedUp(t *testing.T) {
 func TestARefusedIDTokenIsRenewedOnce(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
 		h.signIn(t, openid(h.ofDevice("p")))
-		time.Sleep(time.Second) // or the next one is the same
+		time.Sleep(2 * time.Second)          // or the next one is the same
+		h.signIn(t, openid(h.ofDevice("p"))) // a renewal, which brings none forward after it
+		time.Sleep(2 * time.Second)
 		old := h.goodID(t, "p")
 		c, params := h.visit(t), protocol.TokenParams{Profile: "p", TokenUse: protocol.UseID}
 		before := h.statusOf(t, "p").Requests
@@ -185,6 +187,30 @@ func TestARefusedIDTokenIsRenewedOnce(t *testing.T) {
 		time.Sleep(time.Minute)
 		if third := h.goodID(t, "p"); third.IDToken == newer.IDToken {
 			t.Error("the refused ID token is handed out again")
+		}
+	})
+}
+
+// A server that issues the refused ID token once more is asked again a minute later, and no sooner.
+func TestARefusedIDTokenThatComesAgain(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, _ *faultyStore) {
+		h.signIn(t, openid(h.ofDevice("p")))
+		old := h.goodID(t, "p")
+		h.server.Script("/token", sandbox.Fault{Set: map[string]any{"id_token": old.IDToken}})
+		c, params := h.visit(t), protocol.TokenParams{Profile: "p", TokenUse: protocol.UseID}
+		before := h.statusOf(t, "p").Requests
+		for range 3 {
+			_, err := c.Reject(t.Context(), params, old.IDToken)
+			if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, "the refused token again") {
+				t.Errorf("%v", e)
+			}
+		}
+		if n := h.statusOf(t, "p").Requests - before; n != 1 {
+			t.Errorf("%d requests", n)
+		}
+		time.Sleep(time.Minute)
+		if better := h.goodID(t, "p"); better.IDToken == old.IDToken {
+			t.Error("the refused ID token is handed out")
 		}
 	})
 }

@@ -21,17 +21,16 @@ type idSlot struct {
 	current atomic.Pointer[grant.IDToken] // the newest with right claims that nobody has refused; may have expired
 	used    atomic.Int64                  // boot time of the last question, ns
 
-	most      time.Duration   // what the newest had left when it came: the greatest min_ttl that a fresh one keeps
-	refused   keystore.Secret // the last one that somebody refused
-	refusedAt time.Duration   // boot time of that
-	until     time.Duration   // boot time until which no renewal follows from it
+	most    time.Duration  // what the newest had left when it came: the greatest min_ttl that a fresh one keeps
+	refused *grant.IDToken // the last one that somebody refused
+	until   time.Duration  // boot time until which no renewal follows from that
 }
 
 // ids returns the slot's, new if need be. It belongs to the owner.
 func (t *tokenSlot) ids() *idSlot {
 	s := t.id.Load()
 	if s == nil {
-		s = &idSlot{refusedAt: never}
+		s = &idSlot{}
 		s.used.Store(int64(never))
 		t.id.Store(s)
 	}
@@ -152,8 +151,8 @@ func (t *tokenSlot) hopeless(a ask, now clock.Instant) error {
 		return &NoIDToken{Last: true}
 	case i.Flaw != "":
 		return errFlawed
-	case !ids.refused.IsZero() && ids.refused.Equal(i.Text):
-		return ids.refusal(c.token.Sent, now)
+	case ids.newestRefused(c):
+		return ids.refusal(c.token, now)
 	}
 	return nil
 }
@@ -161,12 +160,13 @@ func (t *tokenSlot) hopeless(a ask, now clock.Instant) error {
 // errFlawed stands for what [tokenSlot.idInstead] answers with the flawed token itself.
 var errFlawed = errors.New("the ID token has a flaw")
 
-// refusal returns why no renewal follows from the refusal of the newest ID token, which came with a token sent at that
-// instant; nil where one does.
-func (s *idSlot) refusal(sent, now clock.Instant) error {
+// refusal returns why no renewal follows now from the refusal of the newest ID token, which came with an access token;
+// nil where one does. A server that issues two within a second may issue the same one twice.
+func (s *idSlot) refusal(with grant.Token, now clock.Instant) error {
+	again := with.Sent.Boot + betweenRejections(with.Lifetime)
 	switch {
-	case sent.Boot > s.refusedAt:
-		return &Unavailable{Err: ErrSameToken, RetryAfter: time.Minute}
+	case with.ID != s.refused && now.Boot < again:
+		return &Unavailable{Err: ErrSameToken, RetryAfter: again - now.Boot}
 	case now.Boot < s.until:
 		return &Unavailable{Err: ErrRejected, RetryAfter: s.until - now.Boot}
 	}
@@ -209,7 +209,7 @@ func (t *tokenSlot) tookID(token grant.Token, now clock.Instant) {
 	}
 	ids := t.ids()
 	ids.most = max(i.Remaining(now).Truncate(time.Second), 0)
-	if i.Flaw == "" && !(!ids.refused.IsZero() && ids.refused.Equal(i.Text)) {
+	if i.Flaw == "" && !ids.isRefused(i) {
 		ids.current.Store(i)
 	}
 }
@@ -223,7 +223,7 @@ func (s *slot) rejectID(t *tokenSlot, token keystore.Secret, now clock.Instant) 
 		return
 	}
 	ids.current.Store(nil)
-	ids.refused, ids.refusedAt = i.Text, now.Boot
+	ids.refused = i
 	if next := s.rejectedAt + betweenRejections(t.life); now.Boot < next {
 		ids.until = next
 		return
@@ -235,6 +235,8 @@ func (s *slot) rejectID(t *tokenSlot, token keystore.Secret, now clock.Instant) 
 type idState struct {
 	token *grant.IDToken // nil where none may be handed out
 	used  time.Duration  // boot time of the last question
+	// rejected: the newest one was refused, and no renewal has followed yet. [slot.rejectID] bounds how often.
+	rejected bool
 }
 
 func (t *tokenSlot) idState() idState {
@@ -242,7 +244,17 @@ func (t *tokenSlot) idState() idState {
 	if s == nil {
 		return idState{used: never}
 	}
-	return idState{token: s.current.Load(), used: time.Duration(s.used.Load())}
+	rejected := s.newestRefused(t.cached.Load())
+	return idState{token: s.current.Load(), used: time.Duration(s.used.Load()), rejected: rejected}
+}
+
+// newestRefused reports whether the ID token that came with a cached access token was refused.
+func (s *idSlot) newestRefused(c *cachedToken) bool {
+	return c != nil && s.isRefused(c.token.ID)
+}
+
+func (s *idSlot) isRefused(i *grant.IDToken) bool {
+	return s.refused != nil && i != nil && s.refused.Text.Equal(i.Text)
 }
 
 // planned is the boot time at which an ID token should be renewed although no caller waits, by the same draw as the

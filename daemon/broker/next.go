@@ -93,6 +93,8 @@ func (t *tokenState) wantedByCallers(now clock.Instant) time.Duration {
 		switch {
 		case a.verify:
 			at = min(at, t.sent+time.Second)
+		case a.id && t.id.rejected:
+			return never
 		case a.id:
 			if !keepsID(t.id.token, a.minTTL, now) {
 				at = min(at, t.lastEarlyRenewal+interval)
