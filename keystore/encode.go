@@ -44,6 +44,7 @@ var texts = []member[string]{
 	{"certificate", func(i *Item) *string { return &i.Certificate }},
 	{"username", func(i *Item) *string { return &i.Username }},
 	{"id_subject", func(i *Item) *string { return &i.IDSubject }},
+	{"key_ends", func(i *Item) *string { return &i.KeyEnds }},
 }
 
 const always = 4 // of texts
