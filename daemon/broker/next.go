@@ -79,7 +79,8 @@ func next(s state, now clock.Instant) (when time.Duration, why Block) {
 
 // wantedByCallers is the boot time from which a renewal may leave for the callers who wait. A caller whose explicit
 // min_ttl is not met may bring one renewal forward in each interval, so that the greatest possible min_ttl can be had
-// right after a token was obtained; so may one whose ID token has ended. A person who verifies the credential waits a second at most.
+// right after a token was obtained; so may one whose ID token has ended. A person who verifies the credential waits a
+// second at most.
 func (t *tokenState) wantedByCallers(now clock.Instant) time.Duration {
 	switch {
 	case len(t.waiting) == 0:
