@@ -91,7 +91,7 @@ func errSecretUnused(profile string) *report.Failure {
 }
 
 func errRefusedInput() *report.Failure {
-	return &report.Failure{Code: report.ExitUsage, Message: "what is on stdin is no access token",
+	return &report.Failure{Code: report.ExitUsage, Message: "what is on stdin is no token",
 		Hint: `printf %s "$TOKEN" | groat get PROFILE --refused`}
 }
 
