@@ -145,11 +145,14 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 		return false // the handler may read the files, or a keystore
 	}
 	q.Profile = p.Name
+	if q.ID {
+		return c.quickID(r.ID, p, &q)
+	}
 	token, ok := c.d.broker.Cached(q.Query)
 	if !ok {
 		return false
 	}
-	if err := checkTarget(p, q.Target, token); err != nil {
+	if err := checkTarget(p, q.Target, token.Destinations); err != nil {
 		c.refuse(r.ID, c.d.wire(err, q.Profile))
 		return true
 	}
@@ -169,7 +172,7 @@ func (c *conn) handle(h handler, params []byte) (result any, err error) {
 
 func (c *conn) reply(id []byte, result any) {
 	if t, ok := result.(issued); ok {
-		c.send(id, func(out []byte) []byte { return wire.AppendToken(out, id, t.token, t.profile, c.d.Now()) })
+		c.send(id, func(out []byte) []byte { return t.append(out, id, c.d.Now()) })
 		return
 	}
 	c.send(id, func(out []byte) []byte {

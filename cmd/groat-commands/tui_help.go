@@ -14,7 +14,8 @@ needed.`,
 	}
 	helpGet = help{
 		short: "Print an access token",
-		long: `Print an access token that is good for at least --min-ttl, and nothing else.
+		long: `Print an access token that is good for at least --min-ttl, and nothing else. With --id-token,
+print the ID token that came with it.
 
 PROFILE is the one of GROAT_PROFILE, or the only one there is, if it is not given.`,
 		example: `  groat get spatiafi --min-ttl 5m
@@ -128,7 +129,8 @@ const (
 	flagTarget      = "the `URL` that the access token is for: the profile is the one that lists it (--api)"
 	flagOutput      = "`format` of the output: token (the default), header, json or env"
 	flagGetJSON     = "the same as --output json"
-	flagRefused     = "read an access token that an API refused from stdin, and get another one"
+	flagIDToken     = "the ID token, which says who signed in, instead of the access token (kubectl, AWS, IAP)"
+	flagRefused     = "read a token that an API refused from stdin, and get another one"
 	flagJSON        = "print JSON"
 	flagYes         = "do not ask"
 	flagProvider    = "a `provider` that groat knows: \"groat login\" lists them"

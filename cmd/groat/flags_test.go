@@ -25,6 +25,7 @@ func TestParseGet(t *testing.T) {
 		{"-", get.Options{}, "-"},
 		{"-- --json", get.Options{}, "--json"},
 		{"--json work", get.Options{JSON: true}, "work"},
+		{"--id-token work -o env", get.Options{IDToken: true, Output: "env"}, "work"},
 		{"work --output json", get.Options{Output: "json"}, "work"},
 		{"--output=env", get.Options{Output: "env"}, ""},
 		{"-o header", get.Options{Output: "header"}, ""},
@@ -43,7 +44,7 @@ func TestParseGet(t *testing.T) {
 			t.Errorf("%q: %+v %q %v", tt.args, got, profile, ok)
 		}
 	}
-	for _, args := range []string{"a b", "--help", "-h", "-h work", "--json=true", "--refused", "--outpu json", "--", "-x",
+	for _, args := range []string{"a b", "--help", "-h", "-h work", "--json=true", "--id-token=true", "--refused", "--outpu json", "--", "-x",
 		"--output", "-o", "--min-ttl -1", "--wait 121", "--wait", "---json", "--=x", "-json"} {
 		if _, _, ok := parseGet(strings.Fields(args)); ok != (args == "--") {
 			t.Errorf("%q: %v", args, ok)
@@ -54,8 +55,8 @@ func TestParseGet(t *testing.T) {
 // What parseGet takes, package pflag takes for the same: groat-commands is the same command.
 func FuzzParseGet(f *testing.F) {
 	for _, seed := range []string{"", "work", "--json\nwork", "-oenv", "-o=", "-o\n=x", "--output=\nx", "--min-ttl\n5m",
-		"--wait=0", "--\n-x", "a\n--\nb", "--scope\n--", "-", "--audience", "-o\n", "--json\n--json", "-ojson\n-o=",
-		"--target\nhttps://h/\nwork", "--target="} {
+		"--wait=0", "--\n-x", "a\n--\nb", "--scope\n--", "-", "--audience", "-o\n", "--json\n--json",
+		"--id-token\n-o\njson", "-ojson\n-o=", "--target\nhttps://h/\nwork", "--target="} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -77,6 +78,7 @@ func FuzzParseGet(f *testing.F) {
 		fs.StringVar(&want.Target, "target", "", "")
 		fs.StringVarP(&want.Output, "output", "o", "", "")
 		fs.BoolVar(&want.JSON, "json", false, "")
+		fs.BoolVar(&want.IDToken, "id-token", false, "")
 		if err := fs.Parse(args); err != nil {
 			t.Fatalf("%q: pflag says %v", args, err)
 		}

@@ -67,6 +67,13 @@ var soundsSecret = regexp.MustCompile(
 var noSecret = map[string]string{
 	"protocol.TokenResult.AccessToken":                  "the answer to the request for it; the client prints it",
 	"protocol/frame.Token.AccessToken":                  "as in protocol.TokenResult",
+	"protocol.TokenResult.IDToken":                      "as AccessToken",
+	"protocol/frame.Token.IDToken":                      "as in protocol.TokenResult",
+	"protocol.RejectParams.IDToken":                     "one that an API has refused",
+	"protocol.TokenParams.TokenUse":                     "a word",
+	"protocol.TokenResult.TokenUse":                     "a word",
+	"protocol/frame.TokenParams.TokenUse":               "a word",
+	"protocol/frame.Token.TokenUse":                     "a word",
 	"protocol/frame.Token.TokenType":                    "a word",
 	"protocol.TokenResult.TokenType":                    "a word",
 	"protocol.TokenResult.TokenChars":                   "a word",

@@ -1,4 +1,4 @@
-// Package get asks groatd for an access token and prints it: it is "groat get", and makes the requests of credential
+// Package get asks groatd for a token and prints it: it is "groat get", and makes the requests of credential
 // helpers.
 //
 // The invariants: what is printed is one write; it holds no token whose alphabet could break out of the format. What is
@@ -24,6 +24,7 @@ type Options struct {
 	Target          string
 	Output          string
 	JSON            bool
+	IDToken         bool
 }
 
 // The answers to options that are no options.
@@ -65,6 +66,9 @@ func (o *Options) Request(profile string, getenv func(string) string) Request {
 		Params: frame.TokenParams{Profile: profile, Target: o.Target, MinTTL: o.MinTTL.N, Wait: o.Wait.N,
 			Scope: o.Scope, Audience: o.Audience},
 		Limit: o.Wait.or(frame.DefaultWait) + AnswerTime,
+	}
+	if o.IDToken {
+		q.Params.TokenUse = frame.UseID
 	}
 	switch {
 	case profile != "":
