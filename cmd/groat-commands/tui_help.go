@@ -142,6 +142,7 @@ const (
 	flagIssuer     = "`URL` of any other server, whose endpoints it publishes"
 	flagTokenURL   = "`URL` of the token endpoint of any other server"
 	flagAuthServer = "another `URL` of the same provider (staging, tests)"
+	flagBackend    = "`URL` of an openEO back end, which says where its people sign in"
 	flagClientAuth = "`method`: client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, " +
 		"tls_client_auth, self_signed_tls_client_auth or none"
 	flagGrant     = "the `way` to sign in, where there is more than one: \"groat login\" lists them"

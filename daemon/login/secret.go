@@ -264,7 +264,12 @@ func (l *Login) byAPIKey() (item keystore.Item, t grant.Token, err error) {
 	if err = grant.CheckAPIKey(item.APIKey); err != nil {
 		return item, t, protocol.InvalidParams("%s", err)
 	}
-	if ends := grant.KeyEnd(item.APIKey); !ends.IsZero() {
+	ends := grant.KeyEnd(item.APIKey)
+	if latest := l.server().LatestEnd(item.APIKey, l.logins.Now().Wall); ends.IsZero() && !latest.IsZero() {
+		ends = latest
+		l.notice("The token does not say when it ends: what is said of that is the latest that it can be.")
+	}
+	if !ends.IsZero() {
 		item.KeyEnds = ends.Format(time.RFC3339)
 	}
 	t, err = l.endpoint.APIKey(item)

@@ -104,6 +104,8 @@ var noSecret = map[string]string{
 	"daemon/login.Login.tokenOrigins":                   "addresses",
 	"keystore.Item.TokenEndpoint":                       "an address",
 	"keystore.Item.KeyID":                               "a name",
+	"daemon/config.Profile.TokenPrefix":                 "a word",
+	"daemon/grant.Header.TokenPrefix":                   "a word",
 	"keystore.Item.KeyEnds":                             "a time",
 	"keystore.Item.KeyAlg":                              "an algorithm",
 	"keystore.Status.Key":                               "a word for where the key is",

@@ -8,9 +8,9 @@
 // elsewhere. It is not a server for real secrets: it listens on loopback only and keeps everything in memory.
 //
 // One file per dialect (spatiafi.go, generic.go, auth0.go, keycloak.go, google.go, planet.go, earthscope.go,
-// earthdata.go) and one per grant (code.go, refresh.go, device.go, exchange.go, jwtbearer.go, password.go). What the
-// dialects share is in realm.go, and below it in http.go (requests and answers), fault.go (misbehaviour), log.go (what
-// was asked), jwt.go and clientauth.go (RFC 7519, RFC 6749 §2.3).
+// earthdata.go, openeo.go) and one per grant (code.go, refresh.go, device.go, exchange.go, jwtbearer.go, password.go).
+// What the dialects share is in realm.go, and below it in http.go (requests and answers), fault.go (misbehaviour),
+// log.go (what was asked), jwt.go and clientauth.go (RFC 7519, RFC 6749 §2.3).
 package sandbox
 
 import (
