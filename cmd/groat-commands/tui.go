@@ -23,7 +23,6 @@ const (
 	causeSlow  = "it does not end"
 	causeEmpty = "it is empty"
 	causeNoFit = "it is too long for one request"
-	causeSpent = "a second secret was asked for, and there was only one on stdin"
 )
 
 func errUsage(msg, command string) *report.Failure {
@@ -77,6 +76,12 @@ func inputTooLong(limit int) error { return fmt.Errorf("it is longer than %d KiB
 func errStdin(cause error) *report.Failure {
 	return &report.Failure{Code: report.ExitUsage, Message: "cannot use what is on stdin: " + cause.Error(),
 		Hint: "give it as one line on stdin", Cause: cause}
+}
+
+func errStdinSpent() *report.Failure {
+	return &report.Failure{Code: report.ExitUsage,
+		Message: "this sign-in needs a second secret, and stdin brings one",
+		Hint:    "leave --secret-stdin out, at a terminal: groat asks for each"}
 }
 
 func errSecretUnused(profile string) *report.Failure {
