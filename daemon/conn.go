@@ -14,6 +14,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/peer"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
@@ -139,16 +140,19 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 		c.refuse(r.ID, c.d.wire(err, ""))
 		return true
 	}
-	p, err := c.d.profiles.Snapshot().Pick(q.Profile, q.Target)
+	p, err := c.d.profiles.Snapshot().Pick(profile.Wanted{Name: q.Profile, Target: q.Target, Username: q.Username})
 	if err != nil {
-		return false // the handler may read the files again
+		return false // the handler may read the files, or a keystore
 	}
 	q.Profile = p.Name
+	if q.ID {
+		return c.quickID(r.ID, p, &q)
+	}
 	token, ok := c.d.broker.Cached(q.Query)
 	if !ok {
 		return false
 	}
-	if err := checkTarget(&q, token); err != nil {
+	if err := checkTarget(p, q.Target, token.Destinations); err != nil {
 		c.refuse(r.ID, c.d.wire(err, q.Profile))
 		return true
 	}
@@ -168,7 +172,7 @@ func (c *conn) handle(h handler, params []byte) (result any, err error) {
 
 func (c *conn) reply(id []byte, result any) {
 	if t, ok := result.(issued); ok {
-		c.send(id, func(out []byte) []byte { return wire.AppendToken(out, id, t.token, t.profile, c.d.Now()) })
+		c.send(id, func(out []byte) []byte { return t.append(out, id, c.d.Now()) })
 		return
 	}
 	c.send(id, func(out []byte) []byte {

@@ -66,7 +66,7 @@ func listProfiles(c *conn, params []byte) (any, error) {
 		b, _ := c.d.broker.Status(p.Name)
 		return protocol.ProfileInfo{
 			Profile: p.Name, Provider: p.Provider, Issuer: p.Endpoint.Server().Issuer,
-			Resources:         append([]string{}, p.Origins...),
+			Resources:         append([]string{}, p.APIs...),
 			SessionIdleEndsAt: broker.UnixOf(b.Session.Idle), SessionEndsAt: broker.UnixOf(b.Session.Absolute),
 		}
 	}
@@ -80,6 +80,8 @@ func providers(*conn, []byte) (any, error) {
 		p, _ := preset.Lookup(name)
 		info := protocol.ProviderInfo{Provider: name, Title: p.Title, Grants: p.Grants, Deprecated: p.Deprecated}
 		switch kind := grant.Kind(p.Grants[0]); {
+		case p.Backend != "":
+			info.Needs = "backend"
 		case kind == grant.ByAppCredentials || kind == grant.ByKeyLogin || kind == grant.ByPassword:
 			info.Needs = "username"
 		case kind == grant.ByJWTBearer:

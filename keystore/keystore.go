@@ -56,6 +56,9 @@ type Item struct {
 	Grant string
 	// RefreshToken is a session. Where the server rotates it, each is good for one request.
 	RefreshToken Secret
+	// IDSubject is the sub of the sign-in's ID token, which a renewal must not change (OpenID Connect Core §12.2).
+	// Empty where there was none.
+	IDSubject string
 	// RevocationEndpoint is where the session may be ended, if that is on the token endpoint's origin or one of
 	// Origins.
 	RevocationEndpoint string
@@ -74,14 +77,16 @@ type Item struct {
 	Certificate string
 	// APIKey is a key that is sent as it is and not exchanged for anything.
 	APIKey Secret
+	// KeyEnds is when APIKey ends, as RFC 3339 writes it; empty where that is not known.
+	KeyEnds string
 
 	// Origins are those beside the token endpoint's that the person agreed to: "https://host" or "https://host:port".
 	// They may be sent anything of the credential. TokenOrigins may be sent access tokens and nothing else (userinfo
 	// endpoints), and PageOrigins the request of a sign-in, which holds no secret.
 	Origins, TokenOrigins, PageOrigins []string
 	// APIs are the origins that may be sent the tokens that are had with this: "https://host:port", the port always
-	// there. Each list is bounded by [MaxOrigins] and never changed in place. An item that was stored before there were
-	// any has none.
+	// there, or what is below a path of one: "https://host:port/path". Each list is bounded by [MaxOrigins] and never
+	// changed in place. An item that was stored before there were any has none.
 	APIs []string
 }
 

@@ -14,7 +14,8 @@ needed.`,
 	}
 	helpGet = help{
 		short: "Print an access token",
-		long: `Print an access token that is good for at least --min-ttl, and nothing else.
+		long: `Print an access token that is good for at least --min-ttl, and nothing else. With --id-token,
+print the ID token that came with it.
 
 PROFILE is the one of GROAT_PROFILE, or the only one there is, if it is not given.`,
 		example: `  groat get spatiafi --min-ttl 5m
@@ -125,9 +126,11 @@ const (
 	flagWait        = "how much `time` to wait for an access token"
 	flagScope       = "`scope`s, separated by spaces, instead of the profile's own"
 	flagAudience    = "an `audience` instead of the profile's own"
+	flagTarget      = "the `URL` that the access token is for: the profile is the one that lists it (--api)"
 	flagOutput      = "`format` of the output: token (the default), header, json or env"
 	flagGetJSON     = "the same as --output json"
-	flagRefused     = "read an access token that an API refused from stdin, and get another one"
+	flagIDToken     = "the ID token, which says who signed in, instead of the access token (kubectl, AWS, IAP)"
+	flagRefused     = "read a token that an API refused from stdin, and get another one"
 	flagJSON        = "print JSON"
 	flagYes         = "do not ask"
 	flagProvider    = "a `provider` that groat knows: \"groat login\" lists them"
@@ -140,6 +143,7 @@ const (
 	flagIssuer     = "`URL` of any other server, whose endpoints it publishes"
 	flagTokenURL   = "`URL` of the token endpoint of any other server"
 	flagAuthServer = "another `URL` of the same provider (staging, tests)"
+	flagBackend    = "`URL` of an openEO back end, which says where its people sign in"
 	flagClientAuth = "`method`: client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, " +
 		"tls_client_auth, self_signed_tls_client_auth or none"
 	flagGrant     = "the `way` to sign in, where there is more than one: \"groat login\" lists them"
@@ -178,8 +182,8 @@ const (
 	flagImportTrust = "an `origin` that a credential may be sent to although only the other program's file names " +
 		"it; may be repeated"
 	flagImportProvider = "the `provider`, where a credential could be for more than one"
-	flagAPI            = "an API's `ORIGIN` (https://host) whose requests get the access token; adds to what there " +
-		"is; may be repeated"
+	flagAPI            = "an API's `ORIGIN` (https://host), or one with a path (https://host/team), whose requests " +
+		"get the access token; adds to what there is; may be repeated"
 	flagResource        = "the older name of --api for an `ORIGIN`"
 	flagTrust           = "another host's `ORIGIN` that this sign-in may use; may be repeated"
 	flagPassphrase      = "protect the sealed keystore with a passphrase"

@@ -24,6 +24,8 @@ var (
 	ErrWaited = errors.New("the authorization server has not answered yet")
 	// ErrRejected: an API refused the token, and the next one may not be asked for yet.
 	ErrRejected = errors.New("the API refused this token moments ago and it was already replaced once")
+	// ErrKeyRefused: an API refused a key that has an end, and only a sign-in brings another. It is an ErrEnded.
+	ErrKeyRefused = fmt.Errorf("%w: an API has refused its token", ErrEnded)
 	// ErrSameToken: the server answered with the very token that an API had refused.
 	ErrSameToken = errors.New("the authorization server gave out the refused token again")
 	// ErrManyTokens: callers wait for as many scopes and audiences of the profile as it can have tokens.
@@ -77,10 +79,16 @@ func (o *OnlyFor) Unwrap() error { return o.Err }
 type TooLong struct {
 	// Max is the greatest min_ttl that one can.
 	Max time.Duration
+	// ID: an ID token was asked for.
+	ID bool
 }
 
 func (t *TooLong) Error() string {
-	return fmt.Sprintf("a fresh access token is good for %d seconds at most", int64(t.Max/time.Second))
+	what := "access token"
+	if t.ID {
+		what = "ID token"
+	}
+	return fmt.Sprintf("a fresh %s is good for %d seconds at most", what, int64(t.Max/time.Second))
 }
 
 // NeedsLogin reports whether err says that only a new sign-in helps: the server has refused the credential for good,

@@ -86,6 +86,9 @@ func (s *slot) finish(r result) {
 	}
 	if r.err == nil && !r.t.refused.IsZero() && r.token.Access.Equal(r.t.refused) {
 		r.err = ErrSameToken
+		if r.token.Last {
+			r.err = ErrKeyRefused
+		}
 		r.t.cached.Store(nil)
 	}
 	if p, ok := errors.AsType[*PutOff](r.err); ok {
@@ -115,6 +118,7 @@ func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
 	if !slept(token, now) {
 		t.maxMinTTL = token.Remaining(now).Truncate(time.Second)
 	}
+	t.tookID(token, now)
 	t.cached.Store(c)
 	if t.key == (key{}) { // what was said of the client when other tokens were asked for is over too
 		for _, other := range s.tokens.Load().all {

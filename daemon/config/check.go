@@ -41,7 +41,8 @@ func (p Profile) check(text []byte) error {
 	}
 	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer,
 		"token_endpoint": p.TokenEndpoint, "authorization_endpoint": p.AuthorizationEndpoint,
-		"device_endpoint": p.DeviceEndpoint, "par_endpoint": p.PAREndpoint, "redirect": p.Redirect,
+		"device_endpoint": p.DeviceEndpoint, "par_endpoint": p.PAREndpoint, "backend": p.Backend,
+		"redirect":          p.Redirect,
 		"userinfo_endpoint": p.UserinfoEndpoint, "revocation_endpoint": p.RevocationEndpoint,
 		"introspection_endpoint": p.IntrospectionEndpoint} {
 		if url == "" {
@@ -83,8 +84,9 @@ func (p Profile) check(text []byte) error {
 		return fail("header", "a header is named like X-Api-Key", "%q cannot be a header's name", p.Header)
 	}
 	for _, r := range p.Resources {
-		if _, err := origin.WithPort(r); err != nil {
-			return fail("resources", "an origin is https://host or https://host:port", "%s", err)
+		if _, err := origin.Resource(r); err != nil {
+			return fail("resources", "an API is an origin, https://HOST or https://HOST:PORT, with a path or without",
+				"%s", err)
 		}
 	}
 	if p.Provider != "" && p.Discovered {

@@ -27,6 +27,8 @@ type Profile struct {
 	// Provider is a preset's name; AuthServer replaces its host (staging, tests).
 	Provider   string `toml:"provider,omitempty"`
 	AuthServer string `toml:"auth_server,omitempty"`
+	// Backend is the openEO back end that named the server, and is sent its tokens.
+	Backend string `toml:"backend,omitempty"`
 	// Issuer and TokenEndpoint describe a server without a preset.
 	Issuer        string `toml:"issuer,omitempty"`
 	TokenEndpoint string `toml:"token_endpoint,omitempty"`
@@ -86,13 +88,15 @@ type Profile struct {
 	StrictScope bool `toml:"strict_scope,omitempty"`
 	// TokenChars is "visible" where the profile takes access tokens with characters that RFC 6750 §2.1 does not allow.
 	TokenChars string `toml:"token_chars,omitempty"`
-	// Resources are the origins of APIs that a helper may send a token of this profile to, instead of the preset's own.
-	// An origin that the profile's credential is not sealed for is sent none.
+	// Resources are the APIs that a helper may send a token of this profile to, instead of the preset's own: origins,
+	// each with a path or without. One that the profile's credential is not sealed for is sent none.
 	Resources []string `toml:"resources,omitempty"`
 	// Header and Prefix are how an API key is sent, instead of the preset's: "Header: Prefix key", or "Header: key"
 	// with an empty Prefix.
 	Header string  `toml:"header,omitempty"`
 	Prefix *string `toml:"prefix,omitempty"`
+	// TokenPrefix stands right before a token in its header.
+	TokenPrefix string `toml:"token_prefix,omitempty"`
 
 	// SessionIdle and SessionAbsolute are how long a session lives without a renewal, and at all, in seconds; 0 means
 	// what the preset or the server says. KeepSession renews an unused session before its idle end.

@@ -54,14 +54,16 @@ type Token struct {
 	Lifetime time.Duration
 	// LifetimeAssumed is set where the server said nothing and Lifetime is a guess.
 	LifetimeAssumed bool
-	// Last is set for the token of a sign-in that gave no refresh token: the session ends with it.
+	// Last is set for the token of a sign-in that gave no refresh token, and for an API key that has an end: only a
+	// person brings another.
 	Last bool
 	// Hold is how long after the answer the server grants no further token, by its rate limit headers; 0 where it does
 	// not say.
 	Hold time.Duration
 	// Refreshed is set where the token was obtained with a session's refresh token.
 	Refreshed bool
-	// SessionLeft is how long after Sent the session's refresh token may be used, 0 where the server does not say.
+	// SessionLeft is how long after Sent the session's refresh token may be used, or an API key that has an end; 0 where
+	// the server does not say.
 	SessionLeft time.Duration
 	// Rotated is set where the refresh token was replaced.
 	Rotated bool
@@ -73,6 +75,8 @@ type Token struct {
 	// Destinations says where the token may be sent: the endpoint that issued it, and what its credential is sealed
 	// with. Nil means nowhere.
 	Destinations *Destinations
+	// ID is the ID token that came with it, or nil.
+	ID *IDToken
 }
 
 // Remaining returns how long the token is still valid at an instant; not above zero once it has expired.
@@ -85,6 +89,4 @@ type Session struct {
 	// Refresh is the refresh token (RFC 6749 §1.5), or zero where the server gave none: then the session ends with the
 	// token.
 	Refresh keystore.Secret
-
-	idToken keystore.Secret // checked and wiped by [Endpoint.Exchange]
 }

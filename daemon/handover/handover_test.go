@@ -19,6 +19,7 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/handover"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -94,6 +95,8 @@ func TestM1LockAndTokens(t *testing.T) {
 	now := clock.Now()
 	want := []handover.Token{sample(now), sample(now)}
 	want[1].Profile = "other"
+	want[1].Token.ID = grant.AdoptIDToken(keystore.SecretString("h.p.s"), want[1].Token.Sent, 30*time.Minute, "alice",
+		want[1].Token.Destinations, true)
 	given := make(chan struct{})
 	socket := holder(t, func(c *net.UnixConn) {
 		defer close(given)
@@ -139,12 +142,13 @@ func TestM1LockAndTokens(t *testing.T) {
 		!g.Token.Access.Equal(w.Token.Access) || g.Token.Type != "Bearer" || g.Token.Scope != "a" ||
 		g.Token.Lifetime != time.Hour ||
 		!g.Token.LifetimeAssumed || !g.Token.TypeAssumed || !g.Token.Last || g.Token.Static ||
-		!g.Token.Destinations.AllowsAPI("https://api.example:443") ||
+		!g.Token.Destinations.AllowsAPI(origin.Target{Origin: "https://api.example:443"}) ||
 		g.Token.Destinations.TokenEndpoint != w.Token.Destinations.TokenEndpoint ||
 		*g.Token.Destinations.Header != *w.Token.Destinations.Header {
 		t.Errorf("%+v\nwant %+v", g, w)
 	}
-	if got[1].Profile != "other" {
+	if i := got[1].Token.ID; got[1].Profile != "other" || i == nil || g.Token.ID != nil || i.Text.Reveal() != "h.p.s" ||
+		i.Subject != "alice" || i.Lifetime != 30*time.Minute || !i.Verified() || i.Sent.Boot != got[1].Token.Sent.Boot {
 		t.Errorf("%+v", got[1])
 	}
 }

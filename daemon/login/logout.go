@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"go.uber.org/zap"
 
@@ -128,10 +129,17 @@ func (s *Logins) forgetProfile(p *profile.Profile, keepRemote bool) (revoked boo
 // is not sealed for the endpoint that would be asked, or the server has none, nothing is sent and why says so.
 func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error) {
 	item, err := s.readCredential(p)
-	if err != nil || item == nil || item.RefreshToken.IsZero() {
+	if err != nil || item == nil {
 		return false, "", err
 	}
 	defer item.Wipe()
+	if u := p.Endpoint.Server().UserTokens; u != nil && item.KeyEnds != "" {
+		why = fmt.Sprintf("the token works there until %s, unless you delete it at %s", item.KeyEnds, u.Page)
+		return false, why, nil
+	}
+	if item.RefreshToken.IsZero() {
+		return false, "", nil
+	}
 	err = p.Endpoint.Revoke(context.Background(), *item)
 	switch {
 	case errors.Is(err, grant.ErrNotOffered):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
@@ -178,7 +179,7 @@ func (l *Login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 	}
 	if t, err = l.firstToken(l.ctx, item); err != nil {
 		item.Wipe()
-		return keystore.Item{}, t, l.refusedError(err)
+		return keystore.Item{}, t, l.otherAudienceHint(err)
 	}
 	return item, t, nil
 }
@@ -263,7 +264,18 @@ func (l *Login) byAPIKey() (item keystore.Item, t grant.Token, err error) {
 	if err = grant.CheckAPIKey(item.APIKey); err != nil {
 		return item, t, protocol.InvalidParams("%s", err)
 	}
+	ends := grant.KeyEnd(item.APIKey)
+	if latest := l.server().LatestEnd(item.APIKey, l.logins.Now().Wall); ends.IsZero() && !latest.IsZero() {
+		ends = latest
+		l.notice("The token does not say when it ends: what is said of that is the latest that it can be.")
+	}
+	if !ends.IsZero() {
+		item.KeyEnds = ends.Format(time.RFC3339)
+	}
 	t, err = l.endpoint.APIKey(item)
+	if ended, ok := errors.AsType[*grant.KeyEndedError](err); ok {
+		err = protocol.InvalidParams("%s", ended)
+	}
 	return item, t, err
 }
 
@@ -274,8 +286,18 @@ func (l *Login) byKeyLogin() (item keystore.Item, t grant.Token, err error) {
 		return item, t, err
 	}
 	defer password.Wipe()
-	if item, err = l.endpoint.KeyLogin(l.ctx, l.params.Username, password); err != nil {
+	soon := false
+	if l.server().UserTokens != nil {
+		item, soon, err = l.endpoint.UserToken(l.ctx, l.params.Username, password)
+	} else {
+		item, err = l.endpoint.KeyLogin(l.ctx, l.params.Username, password)
+	}
+	if err != nil {
 		return item, t, l.refusedError(err)
+	}
+	if soon {
+		l.notice(fmt.Sprintf("%s gave no token that lasts longer, and keeps few for a person: delete one at %s, and "+
+			"sign in again.", l.server().Issuer, l.server().UserTokens.Page))
 	}
 	item.Username = l.params.Username
 	t, err = l.endpoint.APIKey(item)
@@ -290,6 +312,9 @@ func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (key
 		return keystore.Item{}, grant.Token{}, hinted(l.refusedError(err))
 	}
 	item.RefreshToken = s.Refresh
+	if id := s.Token.ID; id != nil && id.Flaw == "" {
+		item.IDSubject = id.Subject
+	}
 	if s.Refresh.IsZero() {
 		s.Token.Last = true
 		l.notice(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.", l.server().Issuer))

@@ -15,6 +15,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/privatekey"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -33,6 +34,10 @@ type Context struct {
 	Configured bool
 	// SignIn is the flags of "groat login" that name the profile's server, for a profile beside it; empty: not known.
 	SignIn string
+	// Scope is what the profile's sign-in asks for; empty where that is not known. Client: the profile signs in as a
+	// client, without a person.
+	Scope  []string
+	Client bool
 	// Network is how connections to servers are made now.
 	Network protocol.NetworkResult
 	// PID is the daemon's process ID.
@@ -58,8 +63,11 @@ func answer(err error, c Context) (e *protocol.Error, expected bool) {
 	if long, ok := errors.AsType[*broker.TooLong](err); ok {
 		e := protocol.InvalidParams("%s", long.Error())
 		seconds := int64(long.Max / time.Second)
-		e.Data = &protocol.ErrorData{MaxMinTTL: seconds,
-			Hint: fmt.Sprintf("groat get %s --min-ttl %ds", c.Profile, seconds)}
+		hint := fmt.Sprintf("groat get %s --min-ttl %ds", c.Profile, seconds)
+		if long.ID {
+			hint += " --id-token"
+		}
+		e.Data = &protocol.ErrorData{MaxMinTTL: seconds, Hint: hint}
 		return e, true
 	}
 	e, expected = fromTable(err, c)
@@ -93,6 +101,9 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	if unknown, ok := errors.AsType[*profile.UnknownError](err); ok {
 		return unknownProfile(unknown), true
 	}
+	if none, ok := errors.AsType[*broker.NoIDToken](err); ok {
+		return noIDToken(none, c), true
+	}
 	if bad, ok := errors.AsType[*config.Error](err); ok {
 		return protocol.NewError(protocol.Config, bad.Error(), bad.Hint), true
 	}
@@ -104,9 +115,12 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s; nothing was sent", name, err),
 			login+" --trust "+visible.Word(foreign.Named)), true
 	}
+	if ended, ok := errors.AsType[*grant.KeyEndedError](err); ok {
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("profile %q: %s", name, ended), login), true
+	}
 	switch {
 	case errors.Is(err, broker.ErrUnknown):
-		return unknownProfile(&profile.UnknownError{Name: name}), true
+		return unknownProfile(&profile.UnknownError{Wanted: profile.Wanted{Name: name}}), true
 	case errors.Is(err, grant.ErrEndpointChanged):
 		return protocol.NewError(protocol.Config,
 			fmt.Sprintf("profile %q was changed: %s; nothing was sent", name, err), login), true
@@ -114,6 +128,10 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.Config, broker.ErrOneToken.Error(), "groat list"), true
 	case errors.Is(err, grant.ErrNotOffered):
 		return protocol.NewError(protocol.Config, err.Error(), "groat list"), true
+	case errors.Is(err, broker.ErrKeyRefused):
+		return protocol.NewError(protocol.LoginRequired,
+			fmt.Sprintf("an API has refused the token of profile %q, and only a sign-in brings another", name),
+			login), true
 	case errors.Is(err, broker.ErrEnded):
 		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the session of profile %q has ended", name),
 			login), true
@@ -159,16 +177,35 @@ func signInBeside(only *broker.OnlyFor, c Context) string {
 	return hint
 }
 
+// maxChoices is how many choices an error has.
+const maxChoices = 16
+
 // unknownProfile says which profile, or which choice between profiles, is missing.
 func unknownProfile(e *profile.UnknownError) *protocol.Error {
-	hint := "groat list"
+	hint, w := "groat list", e.Wanted
+	at := origin.WithoutPort(w.Target.Origin) // plain, as all of it is
 	switch {
-	case e.Name != "":
-		hint += ", or groat login " + e.Name + " --provider …"
-	case e.Origin == "" && e.Matches == 0:
+	case len(e.Choices) > 0 && e.Matches > 0:
+		hint = "groat get " + e.Choices[0].Name + " --target " + at
+	case len(e.Choices) > 0:
+		hint = "groat get --target " + visible.Word(origin.WithoutPort(e.Choices[0].Resource))
+	case w.Name != "" && at != "":
+		hint = "groat login " + w.Name + " --api " + at
+	case w.Name != "":
+		hint += ", or groat login " + w.Name + " --provider …"
+	case at == "" && e.Matches == 0:
 		hint = "groat login NAME --provider …"
 	}
-	return protocol.NewError(protocol.UnknownProfile, e.Error(), hint)
+	answer := protocol.NewError(protocol.UnknownProfile, e.Error(), hint)
+	for _, l := range e.Choices[:min(len(e.Choices), maxChoices)] {
+		if answer.Data.Choices == nil {
+			answer.Data.Choices = map[string]string{}
+		}
+		if answer.Data.Choices[l.Name] == "" {
+			answer.Data.Choices[l.Name] = origin.WithoutPort(l.Resource)
+		}
+	}
+	return answer
 }
 
 // whyLost says why the stored refresh token of a session is not the newest that its server has issued.

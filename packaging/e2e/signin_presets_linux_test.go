@@ -52,8 +52,11 @@ func newPresetEnv(t *testing.T, p presetLogin) *presetEnv {
 func (h *presetEnv) signsIn(p presetLogin) {
 	h.t.Helper()
 	args := []string{"it", "--provider", p.provider, "--auth-server", h.s.URL()}
-	if p.provider == "" {
+	switch p.provider {
+	case "":
 		args = []string{"it", "--issuer", h.s.Issuer()}
+	case "openeo":
+		args = []string{"it", "--provider", "openeo", "--backend", h.s.URL()}
 	}
 	args = append(args, p.flags...)
 	if p.more != nil {
@@ -94,7 +97,7 @@ func (h *presetEnv) uses(p presetLogin) {
 		if got := h.groat("", "whoami", "it"); !strings.Contains(got, p.whoami) {
 			h.t.Errorf("whoami says %q", got)
 		}
-	case p.how == "":
+	case p.how == "" && p.stays == "":
 		h.refused(h.run("", "groat", "get", "it"), 2, "API key", "groat get it --output header")
 	}
 }
@@ -134,6 +137,9 @@ func (h *presetEnv) signsOut(p presetLogin) {
 	before := len(h.s.Log())
 	said := h.groat("", "logout", "it")
 	if h.groat("", "list"); p.ends == "" {
+		if !strings.Contains(said, p.stays) {
+			h.t.Errorf("logout says %q", said)
+		}
 		if n := len(h.s.Log()); n != before {
 			h.t.Errorf("the server was asked %d times by a logout", n-before)
 		}

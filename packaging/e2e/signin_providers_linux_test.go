@@ -37,6 +37,7 @@ type presetLogin struct {
 	api      string                                  // a path that must take it; empty: the sandbox has no such API
 	whoami   string                                  // in what whoami says; empty: nobody says
 	ends     string                                  // the path that a logout asks; empty: none
+	stays    string                                  // in what a logout says of a token that goes on there
 	prepare  func(*presetEnv) []sandbox.Client       // what only the running test knows
 	more     func(*presetEnv, *presetLogin) []string // flags, too
 }
@@ -115,6 +116,16 @@ var presetLogins = []presetLogin{
 		header: `^Authorization: api-key PLAK-canary-\w+\n$`,
 	},
 	{
+		name: "password", provider: "earthdata", api: "/search/collections", typed: thePassword,
+		flags: []string{"--username", person, "--secret-stdin"}, how: sandbox.ClientSecretBasic,
+		path: sandbox.EarthdataFindPath, header: bearerJWT, stays: "you delete it at https://urs.earthdata.nasa.gov",
+	},
+	{
+		name: "token of one's own", provider: "earthdata", api: "/search/collections", typed: theUserToken,
+		flags: []string{"--grant", "api_key", "--secret-stdin"}, header: bearerJWT,
+		stays: "you delete it at https://urs.earthdata.nasa.gov",
+	},
+	{
 		name: "key", provider: "climateengine-key", api: "/v1/x", server: keysOf("Authorization", ""), typed: theKey,
 		flags: []string{"--secret-stdin"}, header: `^Authorization: PLAK-canary-\w+\n$`,
 	},
@@ -123,6 +134,25 @@ var presetLogins = []presetLogin{
 		server: keysOf("X-Api-Key", "Key"), typed: theKey,
 		flags:  []string{"--secret-stdin", "--header", "X-Api-Key", "--prefix", "Key"},
 		header: `^X-Api-Key: Key PLAK-canary-\w+\n$`,
+	},
+	{
+		name: "device, as the back end's client", provider: "openeo", api: sandbox.OpenEOMe, server: backEnd(sandbox.ConsentForm),
+		person: approves, how: "none", later: "none", path: "/token", whoami: person, ends: "/revoke",
+		header: `^Authorization: Bearer oidc/box/eyJ[A-Za-z0-9_.-]+\n$`,
+	},
+	{
+		name: "browser, as the back end's client", provider: "openeo", api: sandbox.OpenEOMe,
+		server: backEnd(sandbox.ConsentAllow),
+		flags:  []string{"--grant", "authorization_code"},
+		person: browses, how: "none", later: "none", path: "/token", whoami: person, ends: "/revoke",
+		header: `^Authorization: Bearer oidc/box/eyJ[A-Za-z0-9_.-]+\n$`,
+	},
+	{
+		name: "a client of one's own", provider: "openeo", api: sandbox.OpenEOMe, typed: theSecret,
+		server: backEnd(sandbox.ConsentForm),
+		flags:  []string{"--client-id", labClient, "--secret-stdin"}, how: sandbox.ClientSecretBasic,
+		later: sandbox.ClientSecretBasic, path: "/token",
+		header: `^Authorization: Bearer oidc/box/eyJ[A-Za-z0-9_.-]+\n$`,
 	},
 	{
 		name: "installed application", provider: "google", typed: theSecret, person: browses,
@@ -153,6 +183,24 @@ var presetLogins = []presetLogin{
 			"openid email offline_access"},
 		how: "none", later: "none", path: "/token", header: bearerJWT, whoami: person, ends: "/revoke",
 	},
+}
+
+// backEnd is an openEO back end with two public clients: one for devices, which must use PKCE, and one for browsers.
+func backEnd(consent sandbox.Consent) sandbox.Options {
+	const device, browser, back = "eo-device", "eo-browser", "http://127.0.0.1/cb"
+	return sandbox.Options{
+		Consent: consent, Device: sandbox.Device{Interval: time.Second},
+		Refresh: sandbox.Refresh{Always: true, Rotate: true},
+		Clients: []sandbox.Client{
+			{ID: device, Method: sandbox.None, DevicePKCE: true},
+			{ID: browser, Method: sandbox.None, RedirectURIs: []string{back}},
+		},
+		OpenEO: &sandbox.OpenEO{ID: "box", Scopes: []string{"openid", "email"}, Clients: []sandbox.OpenEOClient{
+			{ID: browser, Grants: []string{"authorization_code+pkce"},
+				Redirects: []string{"https://editor.example/", back}},
+			{ID: device, Grants: []string{"urn:ietf:params:oauth:grant-type:device_code+pkce"}},
+		}},
+	}
 }
 
 // desktop is Google's word for a client that comes back to this machine.
@@ -202,6 +250,9 @@ func theKey(h *presetEnv) string {
 	h.s.AddUser(sandbox.User{Name: "bob@example.com", APIKey: aKey})
 	return aKey
 }
+
+// theUserToken is one that the person has made on Earthdata's page.
+func theUserToken(h *presetEnv) string { return h.s.AddUserToken(person, 30*24*time.Hour) }
 
 // approves types the code at the provider's page.
 func approves(h *presetEnv, s *loginRun) {

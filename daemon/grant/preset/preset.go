@@ -23,6 +23,10 @@ type Provider struct {
 	// deprecated provider still works.
 	Deprecated string `toml:"deprecated"`
 
+	// Backend is "openeo" where a back end that a person names says where its people sign in; all that follows but
+	// Grants is empty then.
+	Backend string `toml:"backend"`
+
 	// AuthServer is the origin that every path below belongs to; a path may be a whole URL where it is on another host.
 	// Issuer is what the server's tokens call it.
 	AuthServer    string `toml:"auth_server"`
@@ -78,6 +82,8 @@ type Provider struct {
 	ClientsPermanent bool `toml:"clients_permanent"`
 	// Notes are sentences for people who sign in.
 	Notes []string `toml:"notes"`
+	// UserTokens is nil where KeyLoginPath does not take HTTP Basic and answer with a token that ends.
+	UserTokens *UserTokens `toml:"user_tokens"`
 	// AppCredentials is nil where a password cannot create a client.
 	AppCredentials *AppCredentials `toml:"app_credentials"`
 }
@@ -132,6 +138,17 @@ type AppCredentials struct {
 	FirstTokenPath string `toml:"first_token_path"`
 	// ClientsPath takes the POST; its slash at the end matters.
 	ClientsPath string `toml:"clients_path"`
+}
+
+// UserTokens says where a person's tokens are, beside KeyLoginPath, which finds one or makes the first.
+type UserTokens struct {
+	// CreatePath makes one more, ListPath lists them.
+	CreatePath string `toml:"create_path"`
+	ListPath   string `toml:"list_path"`
+	// Page is where a person sees and deletes them.
+	Page string `toml:"page"`
+	// Lifetime is how long a token lives, in seconds.
+	Lifetime int64 `toml:"lifetime"`
 }
 
 // At returns the provider on another host: the same paths, and the issuer's, below authServer. An empty authServer
