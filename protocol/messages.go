@@ -204,6 +204,10 @@ type ProviderInfo struct {
 	Grants []string `json:"grants"`
 	// Needs is what a person must bring for the default ("username", "client_id", "key"), or empty.
 	Needs string `json:"needs,omitempty"`
+	// NeedsBy is what a person must bring for each of Grants, in their order.
+	NeedsBy []string `json:"needs_by,omitempty"`
+	// Unconfirmed are the preset's values that no source confirms for everybody who signs in there.
+	Unconfirmed []string `json:"unconfirmed,omitempty"`
 	// Deprecated says, in a sentence, why something else is better.
 	Deprecated string `json:"deprecated,omitempty"`
 }

@@ -68,7 +68,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	}
 	resources := p.Resources
 	if resources == nil {
-		resources = provider.Resources
+		resources = provider.At(p.AuthServer).Resources
 	}
 	if p.AuthServer == "" {
 		for _, r := range provider.Resources {

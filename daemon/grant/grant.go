@@ -70,6 +70,9 @@ type Token struct {
 	SessionIdleEnds, SessionEnds int64
 	// Static is set for an API key, which does not expire: Lifetime only says when to read the key anew.
 	Static bool
+	// Kept is set for an access token that is itself the stored credential, since it does not end
+	// ([Server.TokensLast]): Lifetime only says when to read it anew, and there is no other one.
+	Kept bool
 	// Destinations says where the token may be sent: the endpoint that issued it, and what its credential is sealed
 	// with. Nil means nowhere.
 	Destinations *Destinations
