@@ -31,8 +31,8 @@ func init() { // not where it is declared, since hello reads it
 		protocol.MethodStatus: profileStatus, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
 		protocol.MethodKeystore: useKeystore, protocol.MethodUnlock: unlock, protocol.MethodReload: reload,
 		protocol.MethodProviders: providers, protocol.MethodImport: importForeign, protocol.MethodNetwork: network,
-		protocol.MethodProfile: profileKeys,
-		protocol.MethodBackup:  makeBackup, protocol.MethodRestore: restoreBackup,
+		protocol.MethodProfile: profileKeys, protocol.MethodWarnings: tellWarnings,
+		protocol.MethodBackup: makeBackup, protocol.MethodRestore: restoreBackup,
 	}
 }
 
@@ -72,6 +72,15 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	}
 	r.Profiles, r.Next, err = status.Page(c.d.profiles.Snapshot(), pp.After, describe)
 	return r, err
+}
+
+// tellWarnings answers "warnings".
+func tellWarnings(c *conn, _ []byte) (any, error) {
+	r := protocol.WarningsResult{Sessions: []protocol.SessionWarning{}}
+	for _, w := range c.d.broker.TellWarnings() {
+		r.Sessions = append(r.Sessions, protocol.SessionWarning{Profile: w.Profile, EndsAt: w.Ends.Unix()})
+	}
+	return r, nil
 }
 
 func providers(*conn, []byte) (any, error) {

@@ -212,6 +212,18 @@ type ProviderInfo struct {
 	Deprecated string `json:"deprecated,omitempty"`
 }
 
+// WarningsResult answers "warnings", which takes no parameters: the sign-ins that end soon, whatever is renewed, and of
+// which no person was told yet. They count as told from then on, so only a client that shows them to a person asks.
+type WarningsResult struct {
+	Sessions []SessionWarning `json:"sessions"` // sorted by profile
+}
+
+// SessionWarning is one of them.
+type SessionWarning struct {
+	Profile string `json:"profile"`
+	EndsAt  int64  `json:"ends_at"` // Unix seconds
+}
+
 // ReloadResult answers "reload".
 type ReloadResult struct {
 	Profiles int `json:"profiles"`

@@ -109,6 +109,7 @@ func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
 	s.took(t, token)
 	if ends := s.sessionEnds.Load(); ends != nil {
 		token.SessionIdleEnds, token.SessionEnds = UnixOf(ends.Idle), UnixOf(ends.Absolute)
+		token.SessionWarning = ends.Untold
 	}
 	c := &cachedToken{token: token, renew: s.plan(t, token)}
 	if old := t.cached.Load(); old != nil && old.token.Access.Equal(token.Access) {

@@ -39,6 +39,7 @@ type Token struct {
 
 	SessionIdleEndsAt int64
 	SessionEndsAt     int64
+	SessionWarning    bool
 
 	Static bool
 
@@ -226,6 +227,8 @@ func (t *Token) DecodeJSON(raw []byte) error {
 			return &t.SessionIdleEndsAt
 		case "session_ends_at":
 			return &t.SessionEndsAt
+		case "session_warning":
+			return &t.SessionWarning
 		}
 		return nil
 	})
