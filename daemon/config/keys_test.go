@@ -142,7 +142,9 @@ func TestAPresetsValueCanBeTakenAway(t *testing.T) {
 	if err != nil || s.SessionAbsolute == 0 || s.AuthorizeParams["access_type"] != "offline" {
 		t.Fatalf("%+v, %v", s, err)
 	}
-	for key, value := range map[string]string{"session_absolute": "0", "authorize_params": "access_type= prompt=login"} {
+	for key, value := range map[string]string{
+		"session_absolute": "0", "authorize_params": "access_type= prompt=login",
+	} {
 		if err := p.Set(key, value); err != nil {
 			t.Fatal(err)
 		}
