@@ -6,7 +6,7 @@
 //
 // The invariants: one request to the provider at a time for each profile, whatever the number of callers, and a bounded
 // number to one server, whatever the number of profiles; a token that is still valid is handed out in every failure and
-// taken away by none; no token is handed out that has expired by the boot clock. What is not here: how a credential is
+// taken away by none (but see ending.go); no token is handed out that has expired by the boot clock. What is not here: how a credential is
 // read and stored (package credential), how a token is obtained (package grant), and who may have one (package daemon).
 package broker
 

@@ -15,8 +15,10 @@ import (
 
 // Some servers end every earlier access token of a session when its refresh token is used: there the session has one
 // token. For a profile at such a server only the default token is obtained, since each renewal of one token would end
-// the others; it is renewed as late as callers allow; and while a renewal is under way callers wait for its result.
-// Other servers see no difference. Which server it is says the configuration, or what happens to the tokens.
+// the others; it is renewed as late as callers allow; and while a renewal is under way callers wait for its result. A
+// renewal that is known to have changed nothing gives the token back. One whose answer was lost may have ended it: it is
+// handed out no more, and callers get the token of the quick retry, or are told that there is none. Other servers see
+// no difference. Which server it is says the configuration, or what happens to the tokens.
 
 // ErrOneToken: the server ends a session's token when another one is obtained, so another scope or audience cannot be
 // had. It is in an [*OnlyFor].
@@ -259,6 +261,18 @@ func (s *slot) learn(alive bool, earlier grant.Token, err error) {
 		}
 	case now.Boot < nearEnd(earlier) && s.ending() != EndingConfigured:
 		s.setEnding(EndingIntrospected, now)
+	}
+}
+
+// lose takes in a failure after which the server may have used the refresh token: where that ends the session's tokens,
+// whoever was given one of them now could be given a dead one.
+func (s *slot) lose(err error) {
+	e, ok := errors.AsType[*grant.Error](err)
+	if !ok || e.Action() != grant.RetryOnceSoon || !s.keepsOne() {
+		return
+	}
+	for _, t := range s.tokens.Load().all {
+		t.cached.Store(nil)
 	}
 }
 

@@ -24,6 +24,9 @@ var (
 	ErrWaited = errors.New("the authorization server has not answered yet")
 	// ErrRejected: an API refused the token, and the next one may not be asked for yet.
 	ErrRejected = errors.New("the API refused this token moments ago and it was already replaced once")
+	// ErrKeyRefused: an API refused a token that is itself what is stored, and only a sign-in brings another. It is an
+	// ErrEnded.
+	ErrKeyRefused = fmt.Errorf("%w: an API has refused its token", ErrEnded)
 	// ErrSameToken: the server answered with the very token that an API had refused.
 	ErrSameToken = errors.New("the authorization server gave out the refused token again")
 	// ErrManyTokens: callers wait for as many scopes and audiences of the profile as it can have tokens.
@@ -212,8 +215,9 @@ func localWait(err error, failures int, draw float64) time.Duration {
 	return localBackoff
 }
 
-// fail takes in a failed request. A token that is still valid stays.
+// fail takes in a failed request. A token that is still valid stays, unless the request may have ended it.
 func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
+	s.lose(err)
 	f := failure{
 		err: err, failureState: s.failureState, failures: s.block.Failures, standard: t.key == key{}, life: t.life,
 		probes: s.block.Probes,

@@ -86,8 +86,8 @@ func (s *slot) finish(r result) {
 	}
 	if r.err == nil && !r.t.refused.IsZero() && r.token.Access.Equal(r.t.refused) {
 		r.err = ErrSameToken
-		if r.token.Kept { // there is no other one
-			r.err = ErrEnded
+		if r.token.Last || r.token.Kept { // there is no other one
+			r.err = ErrKeyRefused
 		}
 		r.t.cached.Store(nil)
 	}

@@ -227,3 +227,26 @@ func TestRefreshForm(t *testing.T) {
 		t.Errorf("sent %s", got)
 	}
 }
+
+// A token that may do more is never taken for a caller's narrower request, whatever the server is known for.
+func TestANarrowerRequestIsNotAnsweredWithMore(t *testing.T) {
+	url, _ := handler(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Write([]byte(`{"access_token":"abc","token_type":"Bearer","expires_in":60,"scope":"read write"}`))
+	})
+	server := serverOf(url, grant.None)
+	item := server.NewItem(publicID, grant.ByDeviceCode)
+	item.RefreshToken = keystore.SecretString("dummy-old")
+	for _, wider := range []bool{false, true} {
+		server.WiderScope = wider
+		_, _, err := endpoint(server).Refresh(t.Context(), item,
+			grant.Request{Scope: []string{"read"}, Narrow: true})
+		if wantClass(t, err, grant.Misconfigured); !strings.Contains(err.Error(), `"write"`) {
+			t.Errorf("%v", err)
+		}
+		token, _, err := endpoint(server).Refresh(t.Context(), item, grant.Request{Scope: []string{"read"}})
+		if err != nil || (token.Wider == nil) != wider {
+			t.Errorf("the profile's own scope: %q, %v", token.Wider, err)
+		}
+	}
+}

@@ -12,7 +12,8 @@ type scopeRule int
 const (
 	// noteWider takes the token and lists what it may do beyond what was asked for.
 	noteWider scopeRule = iota
-	// refuseWider refuses the token: a caller asked for a narrow one, or the profile is strict.
+	// refuseWider refuses the token: a caller asked for a narrow one, whatever the server is known for, or the profile is
+	// strict.
 	refuseWider
 	// anyScope takes the token: the server is known to grant more, or to name scopes differently.
 	anyScope
@@ -21,12 +22,10 @@ const (
 // scopeRule returns the rule for a request's answer.
 func (s Server) scopeRule(r Request) scopeRule {
 	switch {
-	case s.StrictScope:
+	case s.StrictScope, r.Narrow:
 		return refuseWider
 	case s.WiderScope:
 		return anyScope
-	case r.Narrow:
-		return refuseWider
 	}
 	return noteWider
 }

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"go.uber.org/zap"
 
@@ -140,7 +141,11 @@ func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error
 		return false, "", err
 	}
 	defer item.Wipe()
+	u := p.Endpoint.Server().UserTokens
 	switch {
+	case u != nil && item.KeyEnds != "":
+		why = fmt.Sprintf("the token works there until %s, unless you delete it at %s", item.KeyEnds, u.Page)
+		return false, why, nil
 	case !item.RefreshToken.IsZero():
 	case grant.Kind(item.Grant).Session() && !item.APIKey.IsZero():
 		return false, "its access token does not end by itself: end it " + accountPage(p), nil

@@ -11,9 +11,9 @@ import (
 
 func TestEveryFileParses(t *testing.T) {
 	if diff := cmp.Diff([]string{
-		"climateengine", "climateengine-key", "copernicus", "earthscope", "earthscope-0.2", "eumetsat", "github",
-		"gitlab", "globus", "google", "planet-key", "planet-legacy", "planet-m2m", "planet-user", "sentinelhub",
-		"spatiafi",
+		"climateengine", "climateengine-key", "copernicus", "earthdata", "earthscope", "earthscope-0.2", "eumetsat",
+		"github", "gitlab", "globus", "google", "planet-key", "planet-legacy", "planet-m2m", "planet-user",
+		"sentinelhub", "spatiafi",
 	}, Names()); diff != "" {
 		t.Fatal(diff)
 	}
