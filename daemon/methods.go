@@ -101,6 +101,8 @@ func providers(*conn, []byte) (any, error) {
 // needs is what a person must bring to sign in to a provider in one way.
 func needs(p preset.Provider, kind grant.Kind) string {
 	switch {
+	case p.Backend != "":
+		return "backend"
 	case kind == grant.ByAppCredentials || kind == grant.ByKeyLogin || kind == grant.ByPassword:
 		return "username"
 	case kind == grant.ByJWTBearer:

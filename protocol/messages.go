@@ -202,7 +202,7 @@ type ProviderInfo struct {
 	Title    string `json:"title"`
 	// Grants are the ways to sign in, the default first.
 	Grants []string `json:"grants"`
-	// Needs is what a person must bring for the default ("username", "client_id", "key"), or empty.
+	// Needs is what a person must bring for the default ("username", "client_id", "key", "backend"), or empty.
 	Needs string `json:"needs,omitempty"`
 	// NeedsBy is what a person must bring for each of Grants, in their order.
 	NeedsBy []string `json:"needs_by,omitempty"`

@@ -26,7 +26,6 @@ const inputTime = 5 * time.Minute
 var (
 	errInputSlow  = errors.New(causeSlow)
 	errInputEmpty = errors.New(causeEmpty)
-	errInputSpent = errors.New(causeSpent)
 	errInputNoFit = errors.New(causeNoFit)
 )
 
@@ -99,12 +98,14 @@ func (s *secretSource) answer(ctx context.Context, p protocol.Prompt) (protocol.
 		return protocol.NewLoginSecret(b), err
 	}
 	b, err := s.line(ctx, p)
+	if err != nil {
+		return protocol.LoginSecret{}, err
+	}
 	switch {
-	case err != nil || len(b) == 0 && p.Optional:
-	case len(b) == 0:
-		err = errInputEmpty
-	default:
+	case len(b) > 0:
 		err = checkEnds(b)
+	case !p.Optional:
+		err = errInputEmpty
 	}
 	if err != nil {
 		clear(b)
@@ -120,10 +121,11 @@ func (s *secretSource) line(ctx context.Context, p protocol.Prompt) (b []byte, e
 	case !s.spent:
 		s.spent = true
 		if b, err = s.app.readInput(ctx, maxInput); err != nil {
-			return b, err
+			clear(b)
+			return nil, errStdin(err)
 		}
 	case b == nil && !p.Optional:
-		return nil, errInputSpent
+		return nil, errStdinSpent()
 	}
 	s.rest = nil
 	if p.Further {

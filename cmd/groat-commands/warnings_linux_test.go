@@ -12,7 +12,7 @@ import (
 // A sign-in ends soon. Whoever sits at a terminal is told once, by whichever of these commands comes first, the short
 // way to a token too. Where the output goes into a pipe, or stderr elsewhere, nobody is told and nothing is asked.
 func TestAPersonIsToldThatASignInEnds(t *testing.T) {
-	ends := time.Now().Add(50 * time.Hour).Unix()
+	ends := time.Now().Add(50*time.Hour + 30*time.Minute).Unix()
 	for _, args := range [][]string{{"get", "work"}, {"list"}, {"status"}, {"get", "work", "--json"}} {
 		told := false
 		f := newFakeDaemon(t, func(r request) string {
@@ -49,7 +49,7 @@ func TestAPersonIsToldThatASignInEnds(t *testing.T) {
 			}
 		}
 		first := startOnTerminal(t, env, args...)
-		first.expect("groat: the sign-in of profile work ends in 2d1h, whatever is renewed: groat login work\n")
+		first.expect("groat: the sign-in of profile work ends in 2d2h, whatever is renewed: groat login work\n")
 		first.end(0)
 		again := startOnTerminal(t, env, args...)
 		again.end(0)

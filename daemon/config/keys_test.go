@@ -88,7 +88,7 @@ func TestEveryKeyChangesSomething(t *testing.T) {
 		"session_absolute": "600", "keep_session": "true", "redirect": "http://127.0.0.1/x", "session_scope": "a b",
 		"resource_indicator": "https://api.example/", "scope": "x", "audience": "x", "prefix": "x",
 		"token_chars": "visible", "refresh_auth": "client_secret_post", "authorize_params": "access_type=offline",
-		"iss_in_redirect": "true", "second_factor": "otp", "tokens_last": "true",
+		"iss_in_redirect": "true", "second_factor": "otp", "tokens_last": "true", "token_prefix": "oidc/x/",
 	}
 	plain := Profile{Name: "p", Issuer: "https://as.example", TokenEndpoint: "https://as.example/token",
 		ClientAuth: "client_secret_basic", PAREndpoint: "https://as.example/par"}

@@ -30,15 +30,9 @@ func Listen(registered string, budget Budget) (*Receiver, error) {
 	if registered == "" {
 		registered = "http://127.0.0.1" + callbackPath
 	}
-	if err := origin.CheckURL(registered, "the redirect URI"); err != nil {
-		return nil, err
-	}
-	u, err := url.Parse(registered)
+	u, err := loopback(registered)
 	if err != nil {
 		return nil, err
-	}
-	if u.Scheme != "http" || !origin.IsLoopback(u.Hostname()) || u.RawQuery != "" || u.ForceQuery {
-		return nil, errors.New("the redirect URI must be http on 127.0.0.1, [::1] or localhost, without a query")
 	}
 	if budget == nil {
 		budget = unbounded{}
@@ -59,6 +53,21 @@ func Listen(registered string, budget Budget) (*Receiver, error) {
 	}
 	u.Host = net.JoinHostPort(u.Hostname(), port)
 	return newReceiver(listeners, u, func() { budget.Give(takes) }), nil
+}
+
+// loopback reads a redirect URI that [Listen] could bind.
+func loopback(registered string) (*url.URL, error) {
+	if err := origin.CheckURL(registered, "the redirect URI"); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(registered)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "http" || !origin.IsLoopback(u.Hostname()) || u.RawQuery != "" || u.ForceQuery {
+		return nil, errors.New("the redirect URI must be http on 127.0.0.1, [::1] or localhost, without a query")
+	}
+	return u, nil
 }
 
 type unbounded struct{}

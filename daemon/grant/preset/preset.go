@@ -25,6 +25,10 @@ type Provider struct {
 	// Unconfirmed are the keys of values for which there is no source that holds for everybody who signs in there.
 	Unconfirmed []string `toml:"unconfirmed"`
 
+	// Backend is "openeo" where a back end that a person names says where its people sign in; all that follows but
+	// Grants is empty then.
+	Backend string `toml:"backend"`
+
 	// AuthServer is the origin that every path below belongs to; a path may be a whole URL where it is on another host.
 	// Issuer is what the server's tokens call it.
 	AuthServer    string `toml:"auth_server"`
@@ -153,6 +157,8 @@ type UserTokens struct {
 	ListPath   string `toml:"list_path"`
 	// Page is where a person sees and deletes them.
 	Page string `toml:"page"`
+	// Lifetime is how long a token lives, in seconds.
+	Lifetime int64 `toml:"lifetime"`
 }
 
 // At returns the provider on another host: the same paths, and the issuer's, below authServer. The resources that were
