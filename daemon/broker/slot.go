@@ -72,8 +72,8 @@ func newSlot(b *Broker, name string, source Source) *slot {
 // lookup finds a token slot without asking the owner.
 func (s *slot) lookup(k key) *tokenSlot { return s.tokens.Load().find(k) }
 
-// errand is something for the owner to do. done, if it is not nil, is told whether it was done, or whether the owner has
-// ended for good before; it is buffered.
+// errand is something for the owner to do. done, if it is not nil, is buffered and told whether that was done; it is not
+// where the owner has ended for good before.
 type errand struct {
 	do   func()
 	done chan<- bool
