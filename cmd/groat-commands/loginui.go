@@ -33,7 +33,7 @@ func (v *loginUI) answer(ctx context.Context, p protocol.Prompt) (protocol.Login
 	case protocol.PromptSecret:
 		v.wait(true)
 		defer v.wait(false)
-		return v.secrets.read(ctx, p.Text)
+		return v.secrets.answer(ctx, p)
 	case protocol.PromptConfirm:
 		v.wait(true)
 		defer v.wait(false)

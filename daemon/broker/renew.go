@@ -86,7 +86,7 @@ func (s *slot) finish(r result) {
 	}
 	if r.err == nil && !r.t.refused.IsZero() && r.token.Access.Equal(r.t.refused) {
 		r.err = ErrSameToken
-		if r.token.Last {
+		if r.token.Last || r.token.Kept { // there is no other one
 			r.err = ErrKeyRefused
 		}
 		r.t.cached.Store(nil)
@@ -109,6 +109,7 @@ func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
 	s.took(t, token)
 	if ends := s.sessionEnds.Load(); ends != nil {
 		token.SessionIdleEnds, token.SessionEnds = UnixOf(ends.Idle), UnixOf(ends.Absolute)
+		token.SessionWarning = ends.Untold
 	}
 	c := &cachedToken{token: token, renew: s.plan(t, token)}
 	if old := t.cached.Load(); old != nil && old.token.Access.Equal(token.Access) {

@@ -9,6 +9,7 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -20,7 +21,11 @@ func TestATokenRequestIsParsed(t *testing.T) {
 		`{"profile":"work"}`: {Query: broker.Query{Profile: "work", MinTTL: broker.Unset}, Wait: protocol.DefaultWait},
 		`{"target":"https://api.example.org/v1?q"}`: {
 			Query: broker.Query{MinTTL: broker.Unset}, Wait: protocol.DefaultWait,
-			Target: "https://api.example.org:443",
+			Target: origin.Target{Origin: "https://api.example.org:443", Path: "/v1"},
+		},
+		`{"profile":"work","target":"https://h","username":"alice@example.org"}`: {
+			Query: broker.Query{Profile: "work", MinTTL: broker.Unset}, Wait: protocol.DefaultWait,
+			Target: origin.Target{Origin: "https://h:443"}, Username: "alice@example.org",
 		},
 		`{"profile":"work","scope":"a b","audience":"c","min_ttl":0,"wait":3}`: {
 			Query: broker.Query{Profile: "work", Scope: "a b", Audience: "c"}, Wait: 3 * time.Second,
@@ -42,12 +47,14 @@ func TestATokenRequestOutOfItsBoundsIsInvalidParams(t *testing.T) {
 		`{"scope":"é"}`:          "scope must be",
 		`{"scope":"` + strings.Repeat("s", 2<<10+1) + `"}`: "scope must be",
 		`{"audience":"a b"}`: "audience must be",
-		`{"audience":"` + strings.Repeat("s", 1<<10+1) + `"}`:       "audience must be",
-		`{"target":"https://h/` + strings.Repeat("s", 4<<10) + `"}`: "target must be a URL",
-		`{"target":"ftp://example.org/"}`:                           "target: ",
-		`{"profile":"work","target":"https://api.example.org/"}`:    "not both",
-		`{"profile":"../work"}`:                                     "a profile's name",
-		`{"profile":"` + strings.Repeat("n", 65) + `"}`:             "a profile's name",
+		`{"audience":"` + strings.Repeat("s", 1<<10+1) + `"}`:                   "audience must be",
+		`{"target":"https://h/` + strings.Repeat("s", 4<<10) + `"}`:             "target must be a URL",
+		`{"target":"ftp://example.org/"}`:                                       "target: ",
+		`{"username":"alice"}`:                                                  "username goes with a target",
+		`{"target":"https://h/","username":"` + strings.Repeat("n", 513) + `"}`: "username must be",
+		`{"profile":"../work","target":"https://h/"}`:                           "a profile's name",
+		`{"profile":"../work"}`:                                                 "a profile's name",
+		`{"profile":"` + strings.Repeat("n", 65) + `"}`:                         "a profile's name",
 	} {
 		_, err := wire.ParseToken([]byte(params))
 		if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Code != protocol.CodeInvalidParams ||
@@ -79,6 +86,8 @@ func TestTheReplyThatHandsOutAToken(t *testing.T) {
 		Lifetime: time.Minute}
 	session := token
 	session.SessionIdleEnds, session.SessionEnds = 4600, 90000
+	ending := session
+	ending.SessionWarning = true
 	odd := token
 	odd.Access, odd.Visible = keystore.SecretString("00D!AQ|x:y"), true
 	static := grant.Token{Access: keystore.SecretString(`k"ey`), Static: true}
@@ -94,6 +103,10 @@ func TestTheReplyThatHandsOutAToken(t *testing.T) {
 		{"one of a session", session, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"dummy",` +
 			`"token_type":"Bearer","expires_at":1060,"expires_in":60,"scope":"a b","session_idle_ends_at":4600,` +
 			`"session_ends_at":90000,"profile":"work","header":"Authorization: Bearer dummy"}}` + "\n"},
+		{"one of a session that a person is to be warned of", ending, 0, `{"jsonrpc":"2.0","id":7,"result":` +
+			`{"access_token":"dummy","token_type":"Bearer","expires_at":1060,"expires_in":60,"scope":"a b",` +
+			`"session_idle_ends_at":4600,"session_ends_at":90000,"session_warning":true,"profile":"work",` +
+			`"header":"Authorization: Bearer dummy"}}` + "\n"},
 		{"one with other characters", odd, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"00D!AQ|x:y",` +
 			`"token_type":"Bearer","expires_at":1060,"expires_in":60,"token_chars":"visible","scope":"a b",` +
 			`"profile":"work","header":"Authorization: Bearer 00D!AQ|x:y"}}` + "\n"},

@@ -22,6 +22,7 @@ const (
 type TokenParams struct {
 	Profile  string
 	Target   string
+	Username string
 	MinTTL   *int64
 	Scope    string
 	Audience string
@@ -51,6 +52,7 @@ type Token struct {
 
 	SessionIdleEndsAt int64
 	SessionEndsAt     int64
+	SessionWarning    bool
 
 	Static bool
 
@@ -223,6 +225,7 @@ func (p TokenParams) AppendJSON(dst []byte) []byte {
 	}
 	text("profile", p.Profile)
 	text("target", p.Target)
+	text("username", p.Username)
 	number("min_ttl", p.MinTTL)
 	text("scope", p.Scope)
 	text("audience", p.Audience)
@@ -257,6 +260,8 @@ func (t *Token) DecodeJSON(raw []byte) error {
 			return &t.SessionIdleEndsAt
 		case "session_ends_at":
 			return &t.SessionEndsAt
+		case "session_warning":
+			return &t.SessionWarning
 		case "id_token":
 			return &t.IDToken
 		case "token_use":
