@@ -72,7 +72,7 @@ func newSlot(b *Broker, name string, source Source) *slot {
 // lookup finds a token slot without asking the owner.
 func (s *slot) lookup(k key) *tokenSlot { return s.tokens.Load().find(k) }
 
-// errand is something for the owner to do. done, if it is not nil, is buffered and told whether that was done: it is not
+// errand is something for the owner to do. done, if not nil, is buffered and told whether that was done: it is not
 // where the owner has ended for good before.
 type errand struct {
 	do   func()
