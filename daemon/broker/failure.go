@@ -244,10 +244,10 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 			b.Until = after(now, max(b.Until.Boot-now.Boot, delay))
 			s.doubt(err, now)
 		}
-		t.block = b
+		t.block = b.kept()
 		s.answer(t, b.unavailable(now))
 		if f.standard {
-			s.show(b)
+			s.show(t.block)
 		}
 		return
 	}
@@ -260,8 +260,8 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 		}
 		b.Until = after(now, wait)
 	}
-	s.block = b
-	s.show(b)
+	s.block = b.kept()
+	s.show(s.block)
 	for _, t := range s.tokens.Load().all {
 		s.answer(t, b.unavailable(now))
 	}
