@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/groat-dev/groat/protocol"
 )
@@ -105,6 +108,21 @@ func (s *secretSource) read(ctx context.Context, text string) (protocol.LoginSec
 		return protocol.LoginSecret{}, errStdin(err)
 	}
 	return protocol.NewLoginSecret(b), nil
+}
+
+// stdinWaits reports whether something was given on stdin that nobody has read. It waits for nothing: an open stdin on
+// which nothing comes (cron, a container) has given nothing. A terminal is not looked at, nor is /dev/null.
+func (a *app) stdinWaits() bool {
+	f, ok := a.stdin.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice != 0 {
+		return false
+	}
+	n, err := unix.IoctlGetInt(int(f.Fd()), ioctlUnread)
+	return err == nil && n > 0
 }
 
 // checkEnds refuses a secret that begins or ends with what nobody typed on purpose, and nobody would see: a byte order
