@@ -93,6 +93,7 @@ func (s *slot) finish(r result) {
 		return
 	}
 	if r.err != nil {
+		s.lose(r)
 		s.fail(r.t, r.err, now)
 		return
 	}
