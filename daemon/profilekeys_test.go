@@ -58,9 +58,16 @@ func TestAKeyOfAProfileIsSet(t *testing.T) {
 		{"client_auth", text("none"), "groat login work --client-auth"},
 		{"provider", nil, "groat login work --provider"},
 		{"client_secret", text("dummy-value"), "no key"},
-		{"basic", text("plain"), "raw or form"},
+		{"basic", text("raw"), "client_secret_jwt"},
+		{"keep_session", text("true"), "has no session"},
+		{"redirect", text("http://127.0.0.1/x"), "is redirected"},
+		{"assertion_audience", text("isuer"), "endpoint"},
+		{"assertion_life", text("-1"), "a number of seconds"},
+		{"assertion_life", text("99999999999999999999"), "a number of seconds"},
+		{"assertion_life", text("86401"), "86401"},
+		{"audience", text("a\nscope = 'x'"), "line break"},
 		{"strict_scope", text("perhaps"), "true or false"},
-		{"par_endpoint", text("http://elsewhere.example/par"), "https"},
+		{"userinfo_endpoint", text("http://elsewhere.example/me"), "https"},
 		{"", text("x"), "needs the key"},
 	} {
 		_, err := h.profileKeys(t, protocol.ProfileParams{Profile: "work", Key: c.key, Value: c.value})

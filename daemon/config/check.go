@@ -7,14 +7,17 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
-// maxAssertionLife is a day: an assertion is used at once.
-const maxAssertionLife = 24 * 60 * 60
+const (
+	maxAssertionLife = 24 * 60 * 60             // a day: an assertion is used at once
+	maxSessionLife   = 100 * 365 * 24 * 60 * 60 // a century, which a duration can hold
+)
 
 const nameHint = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at most"
 
@@ -41,7 +44,7 @@ func (p Profile) check(text []byte) error {
 	}
 	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer,
 		"token_endpoint": p.TokenEndpoint, "authorization_endpoint": p.AuthorizationEndpoint,
-		"device_endpoint": p.DeviceEndpoint, "par_endpoint": p.PAREndpoint, "redirect": p.Redirect,
+		"device_endpoint": p.DeviceEndpoint, "par_endpoint": p.PAREndpoint,
 		"userinfo_endpoint": p.UserinfoEndpoint, "revocation_endpoint": p.RevocationEndpoint,
 		"introspection_endpoint": p.IntrospectionEndpoint} {
 		if url == "" {
@@ -49,6 +52,21 @@ func (p Profile) check(text []byte) error {
 		}
 		if err := origin.CheckURL(url, key); err != nil {
 			return fail(key, "https:// everywhere, http:// only on this machine", "%s", err)
+		}
+	}
+	for _, key := range keys() {
+		if value, _ := p.Get(key); strings.ContainsFunc(value, unicode.IsControl) {
+			return fail(key, "leave it out", "%s holds a line break or another control character", key)
+		}
+	}
+	if p.Redirect != "" {
+		if err := grant.CheckRedirect(p.Redirect); err != nil {
+			return fail("redirect", "http://127.0.0.1/callback, for example", "%s", err)
+		}
+	}
+	for key, life := range map[string]int64{"session_idle": p.SessionIdle, "session_absolute": p.SessionAbsolute} {
+		if life < 0 || life > maxSessionLife {
+			return fail(key, "a number of seconds", "a session cannot live for %d seconds", life)
 		}
 	}
 	if p.ClientAuth != "" && !slices.Contains(grant.Methods(), grant.Method(p.ClientAuth)) {

@@ -131,8 +131,8 @@ func (p *Profile) Set(key, text string) error {
 		v.SetBool(b)
 	case reflect.Int64:
 		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return fmt.Errorf("%s is a number", key)
+		if err != nil || n < 1 {
+			return fmt.Errorf("%s is a number of seconds, from 1 on", key)
 		}
 		v.SetInt(n)
 	case reflect.Slice:

@@ -22,14 +22,13 @@ type Budget interface {
 	Give(n int)
 }
 
-// Listen binds the redirect URI that a client was registered with: http on 127.0.0.1, [::1] or localhost, with its port
-// or, without one, any free port (RFC 8252 §7.3). Empty means 127.0.0.1 and /callback. localhost is bound on 127.0.0.1
-// and on ::1, since a browser tries either first; where the machine has only one of them, that one is enough. All
-// descriptors that the receiver can hold are taken from budget until [Receiver.Close]; a nil budget sets no bound.
-func Listen(registered string, budget Budget) (*Receiver, error) {
-	if registered == "" {
-		registered = "http://127.0.0.1" + callbackPath
-	}
+// CheckRedirect returns an error unless [Listen] could bind a redirect URI.
+func CheckRedirect(registered string) error {
+	_, err := loopbackURI(registered)
+	return err
+}
+
+func loopbackURI(registered string) (*url.URL, error) {
 	if err := origin.CheckURL(registered, "the redirect URI"); err != nil {
 		return nil, err
 	}
@@ -39,6 +38,21 @@ func Listen(registered string, budget Budget) (*Receiver, error) {
 	}
 	if u.Scheme != "http" || !origin.IsLoopback(u.Hostname()) || u.RawQuery != "" || u.ForceQuery {
 		return nil, errors.New("the redirect URI must be http on 127.0.0.1, [::1] or localhost, without a query")
+	}
+	return u, nil
+}
+
+// Listen binds the redirect URI that a client was registered with: http on 127.0.0.1, [::1] or localhost, with its port
+// or, without one, any free port (RFC 8252 §7.3). Empty means 127.0.0.1 and /callback. localhost is bound on 127.0.0.1
+// and on ::1, since a browser tries either first; where the machine has only one of them, that one is enough. All
+// descriptors that the receiver can hold are taken from budget until [Receiver.Close]; a nil budget sets no bound.
+func Listen(registered string, budget Budget) (*Receiver, error) {
+	if registered == "" {
+		registered = "http://127.0.0.1" + callbackPath
+	}
+	u, err := loopbackURI(registered)
+	if err != nil {
+		return nil, err
 	}
 	if budget == nil {
 		budget = unbounded{}

@@ -9,6 +9,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/origin"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -69,6 +70,20 @@ func (l *Login) refuseUnusedKeys() error {
 		}
 	}
 	return nil
+}
+
+// Unused says why a profile that is signed in has no use for one of its keys, or "".
+func Unused(p *profile.Profile, key string) string {
+	l := &Login{profile: p, endpoint: p.Endpoint, kind: p.Kind()}
+	if idle := idleKeys[key]; idle != nil && key != introspectionEndpoint {
+		return idle(l)
+	}
+	for _, a := range parameters {
+		if a.flag == strings.ReplaceAll(key, "_", "-") && a.idle != nil {
+			return a.idle(l)
+		}
+	}
+	return ""
 }
 
 // refuseKey is the refusal of a key; its hint is the command without it.
