@@ -179,7 +179,7 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 		"session life": {"profiles.d/a.toml", good + "session_absolute = 9223372036854775807\n", "a.toml:2",
 			"cannot live", "seconds"},
 		"no session life": {"profiles.d/a.toml", good + "session_idle = -5\n", "a.toml:2", "cannot live", "seconds"},
-		"line break": {"profiles.d/a.toml", good + "audience = \"a\\nb\"\n", "a.toml:2", "line break", ""},
+		"line break":      {"profiles.d/a.toml", good + "audience = \"a\\nb\"\n", "a.toml:2", "line break", ""},
 		"introspection": {"profiles.d/a.toml", good + "introspection_endpoint = \"https://x.example/i\"\n", "a.toml:2",
 			"nothing would be sent there", ""},
 		"name": {"profiles.d/A B.toml", good, "A B.toml\":1", "cannot be a profile's name", ""},
