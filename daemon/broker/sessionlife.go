@@ -67,6 +67,9 @@ const (
 
 // after returns the session's life after its token was obtained.
 func (l sessionLife) after(t grant.Token, rules SessionRules) sessionLife {
+	if t.Last { // it ends with its token
+		return noSession
+	}
 	sent := t.Sent.Boot
 	if !t.Refreshed {
 		l = noSession

@@ -128,10 +128,17 @@ func (s *Logins) forgetProfile(p *profile.Profile, keepRemote bool) (revoked boo
 // is not sealed for the endpoint that would be asked, or the server has none, nothing is sent and why says so.
 func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error) {
 	item, err := s.readCredential(p)
-	if err != nil || item == nil || item.RefreshToken.IsZero() {
+	if err != nil || item == nil {
 		return false, "", err
 	}
 	defer item.Wipe()
+	if item.RefreshToken.IsZero() {
+		if grant.Kind(item.Grant).Session() {
+			why = "its sign-in gave no refresh token, so there is nothing to end; an access token that was handed out " +
+				"works until its own end"
+		}
+		return false, why, nil
+	}
 	err = p.Endpoint.Revoke(context.Background(), *item)
 	switch {
 	case errors.Is(err, grant.ErrNotOffered):
