@@ -264,8 +264,8 @@ func (s *slot) learn(alive bool, earlier grant.Token, err error) {
 	}
 }
 
-// lose takes in a failed request after which the refresh token was used, or may have been: where that ends the session's
-// tokens, whoever was given one of them now could be given a dead one.
+// lose takes in a failed request after which the refresh token was used, or may have been: where that ends the
+// session's tokens, whoever was given one of them now could be given a dead one.
 func (s *slot) lose(r result) {
 	used := r.token.Refreshed
 	if used {

@@ -164,8 +164,9 @@ func Reference() string {
 
 "groat login" writes a profile to profiles.d/NAME.toml in the configuration directory; a person may describe one in
 config.toml, as [profiles.NAME]. No key is secret. "groat profile show NAME" shows those of a profile, and
-"groat profile set NAME KEY VALUE" changes one. Most are flags of "groat login" too, with "-" for "_", and "groat login NAME --set KEY=VALUE" sets any of
-the others. Where a flag stands below, the sign-in decides: a credential belongs to its server and its way to sign in.
+"groat profile set NAME KEY VALUE" changes one. Most are flags of "groat login" too, with "-" for "_", and
+"groat login NAME --set KEY=VALUE" sets any of the others. Where a flag stands below, the sign-in decides: a credential
+belongs to its server and its way to sign in.
 
 This page is made from daemon/config/keys.go by its test.
 

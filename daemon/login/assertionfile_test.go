@@ -87,7 +87,7 @@ func TestAnAssertionThatAnotherProgramKeepsFresh(t *testing.T) {
 							t.Fatal(err)
 						}
 					},
-					"too long":    func() { write(strings.Repeat("x", 65<<10)) },
+					"too long": func() { write(strings.Repeat("x", 65<<10)) },
 				} {
 					spoil()
 					h.cool("p")

@@ -134,8 +134,8 @@ func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error
 	defer item.Wipe()
 	if item.RefreshToken.IsZero() {
 		if grant.Kind(item.Grant).Session() {
-			why = "its sign-in gave no refresh token, so there is nothing to end; an access token that was handed out " +
-				"works until its own end"
+			why = "its sign-in gave no refresh token, so there is nothing to end; an access token that was handed " +
+				"out works until its own end"
 		}
 		return false, why, nil
 	}
