@@ -2,13 +2,17 @@ package daemon
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/described"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -102,5 +106,44 @@ func TestAKeyOfAProfileIsSet(t *testing.T) {
 	_, err = h.profileKeys(t, protocol.ProfileParams{Profile: "mine", Key: "scope", Value: text("read")})
 	if e := wantAnError(t, err); !strings.Contains(e.Message, "never writes") {
 		t.Errorf("%v", e)
+	}
+}
+
+// Whatever address a key is set to, nothing of the profile's credential goes to another host by that: not by a token, a
+// whoami, another login that asks nobody, or a logout.
+func TestNoKeyMovesACredential(t *testing.T) {
+	tier.Long(t, "sign-ins by device take a second each")
+	for _, key := range []string{"authorization_endpoint", "device_endpoint", "par_endpoint", "userinfo_endpoint",
+		"revocation_endpoint", "introspection_endpoint", "redirect"} {
+		t.Run(key, func(t *testing.T) {
+			h := newEnv(t, sandbox.Options{})
+			own, foreign := described.New(t, "named"), described.New(t, "foreign")
+			maps.Copy(own.Document, map[string]any{"token_endpoint": own.URL + "/token",
+				"device_authorization_endpoint": own.URL + "/device", "revocation_endpoint": own.URL + "/revoke"})
+			p := protocol.LoginParams{Profile: "lab", Issuer: own.URL, ClientID: "c", ClientAuth: "none",
+				Grant: "device_code"}
+			if _, _, err := h.sign(t, p, ""); err != nil {
+				t.Fatal(err)
+			}
+			to := foreign.URL + "/" + key
+			_, err := h.profileKeys(t, protocol.ProfileParams{Profile: "lab", Key: key, Value: &to})
+			refused := slices.Contains([]string{"authorization_endpoint", "par_endpoint", "redirect",
+				"introspection_endpoint"}, key)
+			if (err != nil) != refused {
+				t.Errorf("set: %v", err)
+			}
+			c := h.client(t)
+			c.Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "lab"}, nil)
+			c.Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "lab"}, nil)
+			h.sign(t, protocol.LoginParams{Profile: "lab", Replace: true}, "")
+			var out protocol.LogoutResult
+			err = c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "lab", Yes: true}, &out)
+			if err != nil || !out.Forgotten {
+				t.Errorf("logout: %+v, %v", out, err)
+			}
+			if got := foreign.Received(); len(got) > 0 {
+				t.Errorf("the other host was sent %q", got)
+			}
+		})
 	}
 }
