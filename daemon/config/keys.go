@@ -59,7 +59,8 @@ var keyTable = []Key{
 	{"scope", "The scopes that are asked for where a caller names none, separated by spaces.", ""},
 	{"audience", "The audience that is asked for where a caller names none.", ""},
 	{"resource_indicator", "The URI of the API that tokens are asked for (RFC 8707).", ""},
-	{"wider_scope", "`true`: a token that may do more than was asked for is taken without a word.", ""},
+	{"wider_scope", "`true`: a token that may do more than was asked for is taken without a word, but for a caller's " +
+		"narrower scope.", ""},
 	{"strict_scope", "`true`: a token that may do more than was asked for is refused.", ""},
 	{"token_chars", "`visible`: access tokens with characters that RFC 6750 does not allow are taken; they leave as " +
 		"a header and as JSON only.", ""},
