@@ -43,6 +43,7 @@ var texts = []member[string]{
 	{"assertion_file", func(i *Item) *string { return &i.AssertionFile }},
 	{"certificate", func(i *Item) *string { return &i.Certificate }},
 	{"username", func(i *Item) *string { return &i.Username }},
+	{"key_ends", func(i *Item) *string { return &i.KeyEnds }},
 }
 
 const always = 4 // of texts

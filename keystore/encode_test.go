@@ -146,6 +146,7 @@ func full() keystore.Item {
 	i := item()
 	i.Grant, i.RevocationEndpoint, i.KeyID, i.KeyAlg = "device_code", "https://auth.example/revoke", "k1", "ES256"
 	i.Username, i.AssertionFile = "bob@example.com", "/run/workload/token"
+	i.KeyEnds = "2026-01-02T03:04:05Z"
 	i.Subject, i.Certificate = "alice@example.com", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 	i.RefreshToken, i.PrivateKey = keystore.SecretString("not-a-real-refresh-token"),
 		keystore.SecretString("line 1\nline 2\n")

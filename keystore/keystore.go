@@ -74,6 +74,8 @@ type Item struct {
 	Certificate string
 	// APIKey is a key that is sent as it is and not exchanged for anything.
 	APIKey Secret
+	// KeyEnds is when APIKey ends, as RFC 3339 writes it; empty where that is not known.
+	KeyEnds string
 
 	// Origins are those beside the token endpoint's that the person agreed to: "https://host" or "https://host:port".
 	// They may be sent anything of the credential. TokenOrigins may be sent access tokens and nothing else (userinfo

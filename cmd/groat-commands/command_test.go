@@ -231,7 +231,7 @@ func TestLogout(t *testing.T) {
 			"signed out: profile work is forgotten on this machine\nnote: nothing was ended at https://i\n"},
 		{`"forgotten":true,"issuer":"https://i","not_ended":"it names no address"`, "",
 			"forgotten: profile work is no longer on this machine\n" +
-				"note: the session was not ended at https://i: it names no address\n"},
+				"note: nothing was ended at https://i: it names no address\n"},
 	} {
 		f = newFakeDaemon(t, func(r request) string {
 			if (tt.flag != "") != (r.Params["keep_remote"] == true) {

@@ -185,6 +185,10 @@ func TestSignedInForPeople(t *testing.T) {
 		for _, outcome := range []string{protocol.SignedIn, protocol.AlreadySignedIn} {
 			r := protocol.LoginResult{Profile: "work", Outcome: outcome, Grant: grant, ClientID: "c-1",
 				Issuer: "https://i.example\u202e", ExpiresIn: 839}
+			if grant == "key_login" || grant == "api_key" {
+				all.WriteString(grant + " that ends, " + outcome + ":\n" + string(textSignedIn(r, false)))
+				r.ExpiresIn = 0
+			}
 			all.WriteString(grant + ", " + outcome + ":\n" + string(textSignedIn(r, false)))
 		}
 	}
@@ -325,7 +329,7 @@ func TestF19WhatWasAddedIsSaid(t *testing.T) {
 	out := string(textLoggedOut(protocol.LogoutResult{
 		Profile: "lab", Forgotten: true, Issuer: "https://i", NotEnded: "no\x1b",
 	}, false))
-	if want := "note: the session was not ended at https://i: no\ufffd\n"; !strings.Contains(out, want) {
+	if want := "note: nothing was ended at https://i: no\ufffd\n"; !strings.Contains(out, want) {
 		t.Errorf("%q", out)
 	}
 }

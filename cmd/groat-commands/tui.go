@@ -215,7 +215,7 @@ func oneTokenWords(p protocol.ProfileStatus) string {
 func sessionWords(p protocol.ProfileStatus, now time.Time) string {
 	until := func(unix int64) string { return report.DurationWords(max(unix-now.Unix(), 0)) }
 	var words []string
-	if p.SessionEndsAt != 0 {
+	if p.SessionEndsAt != 0 && !p.Last { // what a last token is good for is said already
 		words = append(words, "the sign-in ends in "+until(p.SessionEndsAt)+", whatever is renewed: groat login "+
 			clean(p.Profile))
 	}

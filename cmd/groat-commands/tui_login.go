@@ -148,11 +148,16 @@ func textSignedIn(r protocol.LoginResult, ephemeral bool) []byte {
 	next := "groat get " + profile
 	switch r.Grant {
 	case "api_key", "key_login":
-		fmt.Fprintf(&b, "signed in: profile %s with an API key at %s; it does not expire\n", profile, issuer)
+		if r.ExpiresIn > 0 {
+			fmt.Fprintf(&b, "signed in: profile %s with a token of %s; it is good for %s, then sign in again\n",
+				profile, issuer, report.DurationWords(r.ExpiresIn))
+		} else {
+			fmt.Fprintf(&b, "signed in: profile %s with an API key at %s; it does not expire\n", profile, issuer)
+			next += headerOnly(r.Grant)
+		}
 		if r.Grant == "api_key" {
 			b.WriteString("note: the key was not tried out; whether it works shows at the first use\n")
 		}
-		next += headerOnly(r.Grant)
 	case "authorization_code", "device_code", "password", "token_exchange":
 		if already {
 			fmt.Fprintf(&b, "already signed in: profile %s at %s; its session works, %s\n", profile, issuer, changed(r))
@@ -232,7 +237,7 @@ func textLoggedOut(r protocol.LogoutResult, keepRemote bool) []byte {
 		fmt.Fprintf(&b, "signed out: profile %s is forgotten on this machine\n", profile)
 	}
 	if r.NotEnded != "" {
-		fmt.Fprintf(&b, "note: the session was not ended at %s: %s\n", issuer, clean(r.NotEnded))
+		fmt.Fprintf(&b, "note: nothing was ended at %s: %s\n", issuer, clean(r.NotEnded))
 	}
 	switch {
 	case r.ClientID != "":

@@ -24,6 +24,8 @@ var (
 	ErrWaited = errors.New("the authorization server has not answered yet")
 	// ErrRejected: an API refused the token, and the next one may not be asked for yet.
 	ErrRejected = errors.New("the API refused this token moments ago and it was already replaced once")
+	// ErrKeyRefused: an API refused a key that has an end, and only a sign-in brings another. It is an ErrEnded.
+	ErrKeyRefused = fmt.Errorf("%w: an API has refused its token", ErrEnded)
 	// ErrSameToken: the server answered with the very token that an API had refused.
 	ErrSameToken = errors.New("the authorization server gave out the refused token again")
 	// ErrManyTokens: callers wait for as many scopes and audiences of the profile as it can have tokens.

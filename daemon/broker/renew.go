@@ -86,6 +86,9 @@ func (s *slot) finish(r result) {
 	}
 	if r.err == nil && !r.t.refused.IsZero() && r.token.Access.Equal(r.t.refused) {
 		r.err = ErrSameToken
+		if r.token.Last {
+			r.err = ErrKeyRefused
+		}
 		r.t.cached.Store(nil)
 	}
 	if p, ok := errors.AsType[*PutOff](r.err); ok {

@@ -72,8 +72,16 @@ func (l sessionLife) after(t grant.Token, rules SessionRules) sessionLife {
 	}
 	sent := t.Sent.Boot
 	if !t.Refreshed {
+		was := l
 		l = noSession
 		l.signedIn = sent
+		if t.Last && t.SessionLeft > 0 { // a key with an end; one that is read anew is the same
+			l.absolute, l.renewed = sent+t.SessionLeft, sent
+			if was.absolute != unknown && (was.absolute-l.absolute).Abs() < worthComparing {
+				l.absolute, l.signedIn, l.warned = was.absolute, was.signedIn, was.warned
+			}
+			return l
+		}
 	}
 	switch before := l.said; {
 	case t.SessionLeft > 0:

@@ -44,6 +44,9 @@ func (s *Source) Obtain(ctx context.Context, r grant.Request, need broker.Need) 
 	switch {
 	case !grant.Kind(item.Grant).Session():
 		t, _, err := s.Endpoint.Renew(ctx, item, r)
+		if _, ended := errors.AsType[*grant.KeyEndedError](err); ended {
+			err = fmt.Errorf("%w: %w", broker.ErrEnded, err)
+		}
 		return s.checked(t, err)
 	case item.RefreshToken.IsZero():
 		return grant.Token{}, broker.ErrEnded

@@ -6,26 +6,33 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"time"
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // ErrAPIKey means that an API key could not be the value of a header.
-var ErrAPIKey = errors.New("an API key is 1 to 1024 characters of printable ASCII without a space at either end")
+var ErrAPIKey = errors.New("an API key is 1 to 4096 characters of printable ASCII without a space at either end")
+
+// maxKey is twice what Earthdata's tokens, the longest keys that are known, may come to: "up to 2k" ([1]).
+//
+// [1]: https://wiki.earthdata.nasa.gov/pages/viewpage.action?pageId=197006765
+const maxKey = 4 << 10
 
 // CheckAPIKey returns [ErrAPIKey] unless the key can be sent as it is.
 func CheckAPIKey(key keystore.Secret) error {
 	text := key.AppendTo(nil)
 	defer clear(text)
-	if !isVSCHAR(text) || text[0] == ' ' || text[len(text)-1] == ' ' {
+	if !printableASCII(text) || len(text) == 0 || len(text) > maxKey || text[0] == ' ' || text[len(text)-1] == ' ' {
 		return ErrAPIKey
 	}
 	return nil
 }
 
-// APIKey returns an item's API key in the form of a token, and sends nothing. The key does not expire; see
-// [Token.Static].
+// APIKey returns an item's API key in the form of a token, and sends nothing. A key whose end is known is a token like
+// any other, the last one until a person signs in again; every other key does not expire, see [Token.Static]. The error
+// is a [*KeyEndedError] where the end has passed.
 func (e *Endpoint) APIKey(item keystore.Item) (Token, error) {
 	to := e.DestinationsOf(item)
 	if err := e.checkDestination(to, to.home(), Anything); err != nil {
@@ -34,8 +41,21 @@ func (e *Endpoint) APIKey(item keystore.Item) (Token, error) {
 	if err := CheckAPIKey(item.APIKey); err != nil {
 		return Token{}, err
 	}
-	return Token{Access: item.APIKey.Clone(), Sent: e.now(), Lifetime: lifetimeMost, Static: true, Destinations: to},
-		nil
+	t := Token{Access: item.APIKey.Clone(), Sent: e.now(), Lifetime: lifetimeMost, Static: true, Destinations: to}
+	if item.KeyEnds == "" {
+		return t, nil
+	}
+	ends, err := time.Parse(time.RFC3339, item.KeyEnds)
+	if err != nil || !ends.After(t.Sent.Wall) {
+		t.Access.Wipe()
+		return Token{}, &KeyEndedError{At: item.KeyEnds}
+	}
+	left := ends.Sub(t.Sent.Wall)
+	t.Static, t.Last, t.Lifetime, t.SessionLeft = false, true, left, left
+	if e.server.Header == nil {
+		t.Type = "Bearer"
+	}
+	return t, nil
 }
 
 // KeyLogin exchanges a person's email and password for their API key (Planet's login from before OAuth): the answer to

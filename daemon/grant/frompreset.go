@@ -65,6 +65,9 @@ func FromPreset(p preset.Provider, authServer string, kind Kind) (Server, error)
 			ClientsEndpoint:    p.AuthServer + apps.ClientsPath,
 		}
 	}
+	if u := p.UserTokens; u != nil {
+		s.UserTokens = &UserTokens{Create: p.URL(u.CreatePath), List: p.URL(u.ListPath), Page: u.Page}
+	}
 	if authServer == "" {
 		for _, a := range s.addresses()[1:] { // the issuer is a name
 			if o := origin.Of(a.url); o != "" && !slices.Contains(s.PresetOrigins, o) {

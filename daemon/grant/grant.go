@@ -54,14 +54,16 @@ type Token struct {
 	Lifetime time.Duration
 	// LifetimeAssumed is set where the server said nothing and Lifetime is a guess.
 	LifetimeAssumed bool
-	// Last is set for the token of a sign-in that gave no refresh token: the session ends with it.
+	// Last is set for the token of a sign-in that gave no refresh token, and for an API key that has an end: only a
+	// person brings another.
 	Last bool
 	// Hold is how long after the answer the server grants no further token, by its rate limit headers; 0 where it does
 	// not say.
 	Hold time.Duration
 	// Refreshed is set where the token was obtained with a session's refresh token.
 	Refreshed bool
-	// SessionLeft is how long after Sent the session's refresh token may be used, 0 where the server does not say.
+	// SessionLeft is how long after Sent the session's refresh token may be used, or an API key that has an end; 0 where
+	// the server does not say.
 	SessionLeft time.Duration
 	// Rotated is set where the refresh token was replaced.
 	Rotated bool

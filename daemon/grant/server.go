@@ -164,6 +164,8 @@ type Server struct {
 	Apps *AppCredentials
 	// KeyLogin is the endpoint that answers a person's email and password with an API key; empty where there is none.
 	KeyLogin string
+	// UserTokens is set where KeyLogin is Earthdata Login's: it answers HTTP Basic with a token that ends.
+	UserTokens *UserTokens `json:",omitempty"`
 	// PresetOrigins are the origins of the endpoints in groat's own preset for the provider, which the person chose by
 	// name. PresetAPIs are the preset's API origins, in the long form of package origin. Both are empty where
 	// auth_server names another host.
@@ -327,6 +329,10 @@ func (s Server) addresses() []address {
 	if s.Apps != nil {
 		all = append(all, address{s.Apps.FirstTokenEndpoint, "the endpoint for the first token"},
 			address{s.Apps.ClientsEndpoint, "the endpoint for App Credentials"})
+	}
+	if s.UserTokens != nil {
+		all = append(all, address{s.UserTokens.Create, "the endpoint that makes a token"},
+			address{s.UserTokens.List, "the endpoint that lists tokens"})
 	}
 	return all
 }

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"go.uber.org/zap"
 
@@ -132,6 +133,10 @@ func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error
 		return false, "", err
 	}
 	defer item.Wipe()
+	if u := p.Endpoint.Server().UserTokens; u != nil && item.KeyEnds != "" {
+		why = fmt.Sprintf("the token works there until %s, unless you delete it at %s", item.KeyEnds, u.Page)
+		return false, why, nil
+	}
 	if item.RefreshToken.IsZero() {
 		if grant.Kind(item.Grant).Session() {
 			why = "its sign-in gave no refresh token, so there is nothing to end; an access token that was handed " +

@@ -400,6 +400,9 @@ func (l *Login) requireParameters(stored *keystore.Item) error {
 		w.ClientAuth == string(l.server().ClientAuth) {
 		l.params.ClientID = w.ClientID // the server has moved
 	}
+	if l.kind == grant.ByKeyLogin && l.params.Username == "" && stored != nil {
+		l.params.Username = stored.Username
+	}
 	switch l.kind {
 	case grant.ByAppCredentials:
 		if l.params.Username == "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
@@ -263,7 +264,13 @@ func (l *Login) byAPIKey() (item keystore.Item, t grant.Token, err error) {
 	if err = grant.CheckAPIKey(item.APIKey); err != nil {
 		return item, t, protocol.InvalidParams("%s", err)
 	}
+	if ends := grant.KeyEnd(item.APIKey); !ends.IsZero() {
+		item.KeyEnds = ends.Format(time.RFC3339)
+	}
 	t, err = l.endpoint.APIKey(item)
+	if ended, ok := errors.AsType[*grant.KeyEndedError](err); ok {
+		err = protocol.InvalidParams("%s", ended)
+	}
 	return item, t, err
 }
 
@@ -274,8 +281,18 @@ func (l *Login) byKeyLogin() (item keystore.Item, t grant.Token, err error) {
 		return item, t, err
 	}
 	defer password.Wipe()
-	if item, err = l.endpoint.KeyLogin(l.ctx, l.params.Username, password); err != nil {
+	soon := false
+	if l.server().UserTokens != nil {
+		item, soon, err = l.endpoint.UserToken(l.ctx, l.params.Username, password)
+	} else {
+		item, err = l.endpoint.KeyLogin(l.ctx, l.params.Username, password)
+	}
+	if err != nil {
 		return item, t, l.refusedError(err)
+	}
+	if soon {
+		l.notice(fmt.Sprintf("%s gave no token that lasts longer, and keeps few for a person: delete one at %s, and "+
+			"sign in again.", l.server().Issuer, l.server().UserTokens.Page))
 	}
 	item.Username = l.params.Username
 	t, err = l.endpoint.APIKey(item)

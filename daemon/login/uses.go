@@ -76,6 +76,10 @@ func (l *Login) usesOf(s grant.Server) (all []use) {
 		}
 	case grant.ByKeyLogin:
 		add(s.KeyLogin, true, "the password")
+		if u := s.UserTokens; u != nil {
+			add(u.Create, true, "the password")
+			add(u.List, true, "the password")
+		}
 	case grant.ByAPIKey:
 		add(s.Issuer, true, theAPIKey)
 	}

@@ -104,6 +104,9 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s; nothing was sent", name, err),
 			login+" --trust "+visible.Word(foreign.Named)), true
 	}
+	if ended, ok := errors.AsType[*grant.KeyEndedError](err); ok {
+		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("profile %q: %s", name, ended), login), true
+	}
 	switch {
 	case errors.Is(err, broker.ErrUnknown):
 		return unknownProfile(&profile.UnknownError{Name: name}), true
@@ -114,6 +117,10 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.Config, broker.ErrOneToken.Error(), "groat list"), true
 	case errors.Is(err, grant.ErrNotOffered):
 		return protocol.NewError(protocol.Config, err.Error(), "groat list"), true
+	case errors.Is(err, broker.ErrKeyRefused):
+		return protocol.NewError(protocol.LoginRequired,
+			fmt.Sprintf("an API has refused the token of profile %q, and only a sign-in brings another", name),
+			login), true
 	case errors.Is(err, broker.ErrEnded):
 		return protocol.NewError(protocol.LoginRequired, fmt.Sprintf("the session of profile %q has ended", name),
 			login), true

@@ -65,6 +65,8 @@ func (v *watchedEnv) rows() map[string][]invocation {
 			{args: v.at("legacy", "--provider", "planet-legacy", "--username", "bob@example.com"), typed: v.password,
 				fails: true},
 			{args: v.at("legacy", "--provider", "planet-legacy", "--username", person), typed: v.password},
+			{args: v.at("sixty", "--provider", "earthdata", "--username", person), typed: v.wrong, fails: true},
+			{args: v.at("sixty", "--provider", "earthdata", "--username", person), typed: v.password},
 			{args: []string{"kept", "--ephemeral", "--issuer", v.server.Issuer(), "--client-id", labClient,
 				"--secret-stdin"}, typed: v.secret},
 			{args: append([]string{"big"}, own...), typed: v.secret + strings.Repeat("x", 20<<10), fails: true},

@@ -57,6 +57,10 @@ var mirroredWays = []mirrored{
 		func(v *watchedEnv, mark string) []string {
 			return []string{"--provider", "planet-legacy", "--auth-server", v.echo.URL, "--username", mark}
 		}, false, nil},
+	{"for Earthdata's token", "echo", (*watchedEnv).typedPassword, "/api/users/find_or_create_token",
+		func(v *watchedEnv, mark string) []string {
+			return []string{"--provider", "earthdata", "--auth-server", v.echo.URL, "--username", mark}
+		}, false, nil},
 	byDevice("echo", "/device"), byDevice("late", "/token"),
 	byTheBrowser("echo"), byTheBrowser("late", mirroredCommand{"/userinfo", []string{"whoami"}},
 		mirroredCommand{"/token", []string{"get", "--scope", "less"}}, mirroredCommand{"/revoke", []string{"logout"}}),

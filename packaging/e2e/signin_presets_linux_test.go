@@ -94,7 +94,7 @@ func (h *presetEnv) uses(p presetLogin) {
 		if got := h.groat("", "whoami", "it"); !strings.Contains(got, p.whoami) {
 			h.t.Errorf("whoami says %q", got)
 		}
-	case p.how == "":
+	case p.how == "" && p.stays == "":
 		h.refused(h.run("", "groat", "get", "it"), 2, "API key", "groat get it --output header")
 	}
 }
@@ -134,6 +134,9 @@ func (h *presetEnv) signsOut(p presetLogin) {
 	before := len(h.s.Log())
 	said := h.groat("", "logout", "it")
 	if h.groat("", "list"); p.ends == "" {
+		if !strings.Contains(said, p.stays) {
+			h.t.Errorf("logout says %q", said)
+		}
 		if n := len(h.s.Log()); n != before {
 			h.t.Errorf("the server was asked %d times by a logout", n-before)
 		}

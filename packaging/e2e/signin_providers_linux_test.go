@@ -37,6 +37,7 @@ type presetLogin struct {
 	api      string                                  // a path that must take it; empty: the sandbox has no such API
 	whoami   string                                  // in what whoami says; empty: nobody says
 	ends     string                                  // the path that a logout asks; empty: none
+	stays    string                                  // in what a logout says of a token that goes on there
 	prepare  func(*presetEnv) []sandbox.Client       // what only the running test knows
 	more     func(*presetEnv, *presetLogin) []string // flags, too
 }
@@ -113,6 +114,16 @@ var presetLogins = []presetLogin{
 		name: "key", provider: "planet-key", api: "/data/v1/item-types", typed: theKey,
 		flags:  []string{"--secret-stdin"},
 		header: `^Authorization: api-key PLAK-canary-\w+\n$`,
+	},
+	{
+		name: "password", provider: "earthdata", api: "/search/collections", typed: thePassword,
+		flags: []string{"--username", person, "--secret-stdin"}, how: sandbox.ClientSecretBasic,
+		path: sandbox.EarthdataFindPath, header: bearerJWT, stays: "you delete it at https://urs.earthdata.nasa.gov",
+	},
+	{
+		name: "token of one's own", provider: "earthdata", api: "/search/collections", typed: theUserToken,
+		flags: []string{"--grant", "api_key", "--secret-stdin"}, header: bearerJWT,
+		stays: "you delete it at https://urs.earthdata.nasa.gov",
 	},
 	{
 		name: "key", provider: "climateengine-key", api: "/v1/x", server: keysOf("Authorization", ""), typed: theKey,
@@ -202,6 +213,9 @@ func theKey(h *presetEnv) string {
 	h.s.AddUser(sandbox.User{Name: "bob@example.com", APIKey: aKey})
 	return aKey
 }
+
+// theUserToken is one that the person has made on Earthdata's page.
+func theUserToken(h *presetEnv) string { return h.s.AddUserToken(person, 30*24*time.Hour) }
 
 // approves types the code at the provider's page.
 func approves(h *presetEnv, s *loginRun) {

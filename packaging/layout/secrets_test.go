@@ -97,6 +97,7 @@ var noSecret = map[string]string{
 	"daemon/login.Login.tokenOrigins":                   "addresses",
 	"keystore.Item.TokenEndpoint":                       "an address",
 	"keystore.Item.KeyID":                               "a name",
+	"keystore.Item.KeyEnds":                             "a time",
 	"keystore.Item.KeyAlg":                              "an algorithm",
 	"keystore.Status.Key":                               "a word for where the key is",
 	"keystore/backend.Options.Credentials":              "a directory",

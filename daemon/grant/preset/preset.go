@@ -78,6 +78,8 @@ type Provider struct {
 	ClientsPermanent bool `toml:"clients_permanent"`
 	// Notes are sentences for people who sign in.
 	Notes []string `toml:"notes"`
+	// UserTokens is nil where KeyLoginPath does not take HTTP Basic and answer with a token that ends.
+	UserTokens *UserTokens `toml:"user_tokens"`
 	// AppCredentials is nil where a password cannot create a client.
 	AppCredentials *AppCredentials `toml:"app_credentials"`
 }
@@ -132,6 +134,15 @@ type AppCredentials struct {
 	FirstTokenPath string `toml:"first_token_path"`
 	// ClientsPath takes the POST; its slash at the end matters.
 	ClientsPath string `toml:"clients_path"`
+}
+
+// UserTokens says where a person's tokens are, beside KeyLoginPath, which finds one or makes the first.
+type UserTokens struct {
+	// CreatePath makes one more, ListPath lists them.
+	CreatePath string `toml:"create_path"`
+	ListPath   string `toml:"list_path"`
+	// Page is where a person sees and deletes them.
+	Page string `toml:"page"`
 }
 
 // At returns the provider on another host: the same paths, and the issuer's, below authServer. An empty authServer

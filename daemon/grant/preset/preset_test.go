@@ -11,7 +11,7 @@ import (
 
 func TestEveryFileParses(t *testing.T) {
 	if diff := cmp.Diff([]string{
-		"climateengine", "climateengine-key", "earthscope", "earthscope-0.2", "google",
+		"climateengine", "climateengine-key", "earthdata", "earthscope", "earthscope-0.2", "google",
 		"planet-key", "planet-legacy", "planet-m2m", "planet-user", "spatiafi",
 	}, Names()); diff != "" {
 		t.Fatal(diff)

@@ -53,7 +53,9 @@ func detail(status int, text string, headers ...string) answer {
 
 // handle asks one dialect after the other.
 func (s *Server) handle(r *request) answer {
-	for _, dialect := range []func(*request) (answer, bool){s.realm, s.spatiafi, s.planet, s.earthscope} {
+	for _, dialect := range []func(*request) (answer, bool){
+		s.realm, s.earthdata, s.spatiafi, s.planet, s.earthscope,
+	} {
 		if a, ok := dialect(r); ok {
 			return a
 		}
@@ -63,7 +65,8 @@ func (s *Server) handle(r *request) answer {
 
 // isTokenEndpoint says where Options.Latency applies.
 func (s *Server) isTokenEndpoint(path string) bool {
-	return path == SpatiafiTokenPath || path == SpatiafiBasicPath || path == PlanetLoginPath || s.routes[path].token
+	return path == SpatiafiTokenPath || path == SpatiafiBasicPath || path == PlanetLoginPath ||
+		path == EarthdataFindPath || s.routes[path].token
 }
 
 // ServeHTTP implements [http.Handler].

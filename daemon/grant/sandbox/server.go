@@ -1,16 +1,16 @@
 // Package sandbox is an authorization server for tests and for the demo: it behaves like those of SpatiaFi and Climate
-// Engine, of EarthScope and Planet (Auth0, Keycloak, Planet's old login), of Google, and like a plain server that
-// follows the RFCs with every grant; and it can be told to misbehave.
+// Engine, of EarthScope and Planet (Auth0, Keycloak, Planet's old login), of Google, of NASA Earthdata, and like a
+// plain server that follows the RFCs with every grant; and it can be told to misbehave.
 //
 // Its invariant: it shares no code with the client side. Every check is written from the specification that is named
 // beside it, and it is stricter than most real servers where a specification lets a server be (duplicate parameters,
 // two ways of client authentication, a replayed assertion), so that a client that passes here has little to fear
 // elsewhere. It is not a server for real secrets: it listens on loopback only and keeps everything in memory.
 //
-// One file per dialect (spatiafi.go, generic.go, auth0.go, keycloak.go, google.go, planet.go, earthscope.go) and one
-// per grant (code.go, refresh.go, device.go, exchange.go, jwtbearer.go, password.go). What the dialects share is in
-// realm.go, and below it in http.go (requests and answers), fault.go (misbehaviour), log.go (what was asked), jwt.go
-// and clientauth.go (RFC 7519, RFC 6749 §2.3).
+// One file per dialect (spatiafi.go, generic.go, auth0.go, keycloak.go, google.go, planet.go, earthscope.go,
+// earthdata.go) and one per grant (code.go, refresh.go, device.go, exchange.go, jwtbearer.go, password.go). What the
+// dialects share is in realm.go, and below it in http.go (requests and answers), fault.go (misbehaviour), log.go (what
+// was asked), jwt.go and clientauth.go (RFC 7519, RFC 6749 §2.3).
 package sandbox
 
 import (
@@ -63,8 +63,10 @@ type Server struct {
 	seen      map[string]time.Time // :: iss and jti of an assertion → when it may be forgotten
 	faults    map[string][]Fault   // :: path → what to do next
 	keys      map[string]bool      // :: digest of an API key → revoked
-	servers   []*http.Server
-	addr      string // of the listener that was opened last
+	// userTokens :: name → a person's tokens at Earthdata
+	userTokens map[string][]userToken
+	servers    []*http.Server
+	addr       string // of the listener that was opened last
 }
 
 // sharedKey is made once a process: a test that starts fifty servers should not pay for fifty RSA keys.
@@ -97,7 +99,8 @@ func New(o Options) *Server {
 		opts: o, key: sharedKey(), log: newRequestLog(), url: strings.TrimSuffix(o.URL, "/"), latency: o.Latency,
 		users: map[string]*account{}, clients: map[string]*client{}, revoked: map[string]bool{},
 		seen: map[string]time.Time{}, faults: map[string][]Fault{}, keys: map[string]bool{},
-		sess: newSessions(o), tls: sync.OnceValue(newAuthority),
+		userTokens: map[string][]userToken{},
+		sess:       newSessions(o), tls: sync.OnceValue(newAuthority),
 	}
 	if o.TokenLifetime != 0 {
 		s.SetTokenLifetime(o.TokenLifetime)
