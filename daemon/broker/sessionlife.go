@@ -67,7 +67,7 @@ const (
 
 // after returns the session's life after its token was obtained.
 func (l sessionLife) after(t grant.Token, rules SessionRules) sessionLife {
-	if t.Last { // it ends with its token
+	if t.Last && t.SessionLeft == 0 { // it ends with its token
 		return noSession
 	}
 	sent := t.Sent.Boot
