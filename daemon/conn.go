@@ -144,11 +144,14 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 		return false // the handler may read the files again
 	}
 	q.Profile = p.Name
+	if q.ID {
+		return c.quickID(r.ID, &q)
+	}
 	token, ok := c.d.broker.Cached(q.Query)
 	if !ok {
 		return false
 	}
-	if err := checkTarget(&q, token); err != nil {
+	if err := checkTarget(&q, token.Destinations); err != nil {
 		c.refuse(r.ID, c.d.wire(err, q.Profile))
 		return true
 	}
@@ -168,7 +171,7 @@ func (c *conn) handle(h handler, params []byte) (result any, err error) {
 
 func (c *conn) reply(id []byte, result any) {
 	if t, ok := result.(issued); ok {
-		c.send(id, func(out []byte) []byte { return wire.AppendToken(out, id, t.token, t.profile, c.d.Now()) })
+		c.send(id, func(out []byte) []byte { return t.append(out, id, c.d.Now()) })
 		return
 	}
 	c.send(id, func(out []byte) []byte {

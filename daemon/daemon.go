@@ -265,6 +265,9 @@ func (d *Daemon) wire(err error, profile string) *protocol.Error {
 	c := wire.Context{Profile: profile, Configured: p != nil, Network: d.networkResult(), PID: os.Getpid()}
 	if p != nil {
 		c.SignIn = signIn(p)
+		kind := p.Kind()
+		c.Client = !kind.Session() && !kind.StaticKey()
+		c.Scope = p.Endpoint.Server().Default(grant.Request{Scope: strings.Fields(p.Scope)}, true).Scope
 	}
 	e, expected := wire.Error(err, c)
 	if !expected {

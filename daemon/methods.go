@@ -80,6 +80,8 @@ func providers(*conn, []byte) (any, error) {
 		p, _ := preset.Lookup(name)
 		info := protocol.ProviderInfo{Provider: name, Title: p.Title, Grants: p.Grants, Deprecated: p.Deprecated}
 		switch kind := grant.Kind(p.Grants[0]); {
+		case p.Backend != "":
+			info.Needs = "backend"
 		case kind == grant.ByAppCredentials || kind == grant.ByKeyLogin || kind == grant.ByPassword:
 			info.Needs = "username"
 		case kind == grant.ByJWTBearer:

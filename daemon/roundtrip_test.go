@@ -262,7 +262,7 @@ func BenchmarkAnswer(b *testing.B) {
 		if !ok {
 			b.Fatal("there is no token")
 		}
-		if err := checkTarget(&q, token); err != nil {
+		if err := checkTarget(&q, token.Destinations); err != nil {
 			b.Fatal(err)
 		}
 		out = wire.AppendToken(out[:0], r.ID, token, q.Profile, h.Now())

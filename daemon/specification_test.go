@@ -80,6 +80,15 @@ var states = map[string]func(t *testing.T, h *env, m *failingStore){
 		}
 	},
 	"signed in": signedIn,
+	"signed in as a person": func(t *testing.T, h *env, _ *failingStore) {
+		h.server.AddClient(sandbox.Client{ID: "app", Method: sandbox.None})
+		h.adjust(t, "device_interval", "1s", "refresh_always", "true")
+		params := h.ofDevice("person")
+		params.Scope = "openid"
+		if _, err := h.client(t).Login(t.Context(), params, h.willing(t)); err != nil {
+			t.Fatal(err)
+		}
+	},
 	"server down": func(t *testing.T, h *env, m *failingStore) {
 		signedIn(t, h, m)
 		h.cool("work")

@@ -43,6 +43,7 @@ var texts = []member[string]{
 	{"assertion_file", func(i *Item) *string { return &i.AssertionFile }},
 	{"certificate", func(i *Item) *string { return &i.Certificate }},
 	{"username", func(i *Item) *string { return &i.Username }},
+	{"id_subject", func(i *Item) *string { return &i.IDSubject }},
 	{"key_ends", func(i *Item) *string { return &i.KeyEnds }},
 }
 

@@ -119,6 +119,7 @@ func TestItemEqual(t *testing.T) {
 		"key id":         func(i *keystore.Item) { i.KeyID = "x" },
 		"key alg":        func(i *keystore.Item) { i.KeyAlg = "x" },
 		"assertion file": func(i *keystore.Item) { i.AssertionFile = "/x" },
+		"id subject":     func(i *keystore.Item) { i.IDSubject = "x" },
 		"subject":        func(i *keystore.Item) { i.Subject = "x" },
 		"certificate":    func(i *keystore.Item) { i.Certificate = "x" },
 		"refresh":        func(i *keystore.Item) { i.RefreshToken = keystore.SecretString("x") },
@@ -146,6 +147,7 @@ func full() keystore.Item {
 	i := item()
 	i.Grant, i.RevocationEndpoint, i.KeyID, i.KeyAlg = "device_code", "https://auth.example/revoke", "k1", "ES256"
 	i.Username, i.AssertionFile = "bob@example.com", "/run/workload/token"
+	i.IDSubject = "248289761001"
 	i.KeyEnds = "2026-01-02T03:04:05Z"
 	i.Subject, i.Certificate = "alice@example.com", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 	i.RefreshToken, i.PrivateKey = keystore.SecretString("not-a-real-refresh-token"),

@@ -56,6 +56,9 @@ type Item struct {
 	Grant string
 	// RefreshToken is a session. Where the server rotates it, each is good for one request.
 	RefreshToken Secret
+	// IDSubject is the sub of the sign-in's ID token, which a renewal must not change (OpenID Connect Core §12.2).
+	// Empty where there was none.
+	IDSubject string
 	// RevocationEndpoint is where the session may be ended, if that is on the token endpoint's origin or one of
 	// Origins.
 	RevocationEndpoint string

@@ -271,26 +271,43 @@ func (c *Client) call(ctx context.Context, x *exchange) error {
 	}
 }
 
-// Token returns an access token. It comes from groatd's memory if it can; otherwise groatd asks the authorization
-// server, once for however many callers, and the call takes params.Wait at most ([DefaultWait] without it) and 10 s
-// more on a busy machine. The token is a secret of the caller's.
+// Token returns an access token, or an ID token where params.TokenUse is [UseID]. It comes from groatd's memory if it
+// can; otherwise groatd asks the authorization server, once for however many callers, and the call takes params.Wait at
+// most ([DefaultWait] without it) and 10 s more on a busy machine. The token is a secret of the caller's. It is of the
+// kind that was asked for, or the error is [ErrUse].
 func (c *Client) Token(ctx context.Context, params TokenParams) (TokenResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, params.wait()+answerTime)
 	defer cancel()
 	var t TokenResult
 	err := c.Call(ctx, MethodToken, params, &t)
-	return t, err
+	return t.of(params.TokenUse, err)
 }
 
-// Reject says that an API refused an access token that [Client.Token] returned for these params (with HTTP 401), and
+// of is the result where it is of the kind that was asked for by use.
+func (t TokenResult) of(use string, err error) (TokenResult, error) {
+	if err != nil {
+		return t, err
+	}
+	asked := frame.Token{AccessToken: t.AccessToken, IDToken: t.IDToken, TokenUse: t.TokenUse}
+	if !asked.IsFor(use) {
+		return TokenResult{}, ErrUse
+	}
+	return t, nil
+}
+
+// Reject says that an API refused a token that [Client.Token] returned for these params (with HTTP 401), and
 // returns a better one. groatd renews a token at most once a minute, however many callers report it; so the same answer
 // may come twice, but the refused token never. Call it once for a response, not in a loop.
-func (c *Client) Reject(ctx context.Context, params TokenParams, accessToken string) (TokenResult, error) {
+func (c *Client) Reject(ctx context.Context, params TokenParams, refused string) (TokenResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, params.wait()+answerTime)
 	defer cancel()
 	var t TokenResult
-	err := c.Call(ctx, MethodReject, RejectParams{TokenParams: params, AccessToken: accessToken}, &t)
-	return t, err
+	p := RejectParams{TokenParams: params, AccessToken: refused}
+	if params.TokenUse == UseID {
+		p.AccessToken, p.IDToken = "", refused
+	}
+	err := c.Call(ctx, MethodReject, p, &t)
+	return t.of(params.TokenUse, err)
 }
 
 // Status returns groatd's state with one profile, or with all of them if the name is empty, however many pages that

@@ -287,8 +287,10 @@ func TestRequestsAsTheyLeave(t *testing.T) {
 		{MethodToken, TokenParams{}, `{"jsonrpc":"2.0","id":1,"method":"token","params":{}}`},
 		{MethodToken, TokenParams{Profile: "work", MinTTL: &ttl},
 			`{"jsonrpc":"2.0","id":1,"method":"token","params":{"profile":"work","min_ttl":0}}`},
-		{MethodReject, RejectParams{TokenParams{Profile: "work"}, "t"},
+		{MethodReject, RejectParams{TokenParams: TokenParams{Profile: "work"}, AccessToken: "t"},
 			`{"jsonrpc":"2.0","id":1,"method":"reject","params":{"profile":"work","access_token":"t"}}`},
+		{MethodReject, RejectParams{TokenParams: TokenParams{Profile: "work", TokenUse: UseID}, IDToken: "t"},
+			`{"jsonrpc":"2.0","id":1,"method":"reject","params":{"profile":"work","token_use":"id","id_token":"t"}}`},
 	} {
 		var got string
 		c := scripted(t, func(request string) (string, error) { got = request; return "", io.EOF })

@@ -17,6 +17,8 @@ type LoginParams struct {
 	TokenURL   string `json:"token_url,omitempty"`   // no discovery
 	AuthServer string `json:"auth_server,omitempty"` // another host with the preset's paths
 	// The server's other endpoints, if they are not those of the preset or of the server's metadata.
+	// Backend is an openEO back end, which names where to sign in; Issuer chooses among several.
+	Backend               string `json:"backend,omitempty"`
 	AuthorizationEndpoint string `json:"authorization_endpoint,omitempty"`
 	DeviceEndpoint        string `json:"device_endpoint,omitempty"` // RFC 8628
 	PAREndpoint           string `json:"par_endpoint,omitempty"`    // RFC 9126

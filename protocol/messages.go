@@ -202,7 +202,7 @@ type ProviderInfo struct {
 	Title    string `json:"title"`
 	// Grants are the ways to sign in, the default first.
 	Grants []string `json:"grants"`
-	// Needs is what a person must bring for the default ("username", "client_id", "key"), or empty.
+	// Needs is what a person must bring for the default ("username", "client_id", "key", "backend"), or empty.
 	Needs string `json:"needs,omitempty"`
 	// Deprecated says, in a sentence, why something else is better.
 	Deprecated string `json:"deprecated,omitempty"`

@@ -8,7 +8,17 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// TokenParams says which access token is asked for. Profile or Target names whose; with neither, it is the only profile
+// UseID is the [TokenParams.TokenUse] that asks for an ID token, and UseAccess the one for an access token.
+const (
+	UseAccess = frame.UseAccess
+	UseID     = frame.UseID
+)
+
+// ErrUse means that groatd answered with another kind of token than was asked for, as one does that knows access tokens
+// only.
+var ErrUse = frame.ErrUse
+
+// TokenParams says which token is asked for. Profile or Target names whose; with neither, it is the only profile
 // there is.
 type TokenParams struct {
 	Profile string `json:"profile,omitempty"`
@@ -24,17 +34,23 @@ type TokenParams struct {
 	Audience string `json:"audience,omitempty"`
 	// Wait is how many seconds groatd may take to obtain a token, [MaxWait] at most; nil means [DefaultWait].
 	Wait *int64 `json:"wait,omitempty"`
+	// TokenUse is [UseID] for the ID token that came with the access token (OpenID Connect Core §2): it says to the
+	// program that it was issued to who signed in, and is no access token. Empty means [UseAccess].
+	TokenUse string `json:"token_use,omitempty"`
 }
 
-// RejectParams names an access token that an API refused.
+// RejectParams names a token that an API refused: an access token, or an ID token where TokenUse is [UseID].
 type RejectParams struct {
 	TokenParams
-	AccessToken string `json:"access_token"`
+	AccessToken string `json:"access_token,omitempty"`
+	IDToken     string `json:"id_token,omitempty"`
 }
 
-// TokenResult is an access token or an API key, which is a secret of the caller's: it should not be logged or kept.
+// TokenResult is an access token, an API key or an ID token, which is a secret of the caller's: it should not be logged
+// or kept.
 type TokenResult struct {
-	// AccessToken needs no quoting in a header, a shell or a file (RFC 6750 §2.1), unless Static or TokenChars is set.
+	// AccessToken is empty where an ID token was asked for. It needs no quoting in a header, a shell or a file (RFC
+	// 6750 §2.1), unless Static or TokenChars is set.
 	AccessToken string `json:"access_token"`
 	// TokenType is the scheme of the header, "Bearer".
 	TokenType string `json:"token_type"`
@@ -56,6 +72,18 @@ type TokenResult struct {
 	// TokenChars is "visible" where the token has other characters than RFC 6750 §2.1 allows, since the profile takes
 	// them: visible ASCII without quotes, backslash, backtick and dollar sign. It is to be sent as Header only.
 	TokenChars string `json:"token_chars,omitempty"`
+	// IDToken is there only where it was asked for, and TokenUse is [UseID] then. Its issuer, audience, subject and
+	// signature were checked. It needs no quoting. TokenType, Scope and the ends of the session are empty.
+	IDToken  string `json:"id_token,omitempty"`
+	TokenUse string `json:"token_use,omitempty"`
+}
+
+// credential is what Header carries.
+func (t TokenResult) credential() string {
+	if t.TokenUse == UseID {
+		return t.IDToken
+	}
+	return t.AccessToken
 }
 
 // wait is how long groatd may take to obtain a token.
@@ -69,7 +97,7 @@ func (p TokenParams) wait() time.Duration {
 // Field returns Header as the name and the value of a header field. The error says that it is none (RFC 9110 §5.1,
 // §5.5), or that it does not end with the credential; it does not quote it.
 func (t TokenResult) Field() (name, value string, err error) {
-	if !frame.ValidHeader(t.Header, t.AccessToken) {
+	if !frame.ValidHeader(t.Header, t.credential()) {
 		return "", "", errors.New("groatd handed out something that is no header field")
 	}
 	name, value, _ = strings.Cut(t.Header, ": ")

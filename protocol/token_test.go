@@ -15,7 +15,7 @@ func TestTokenParamsAreWrittenAsJSON(t *testing.T) {
 		{},
 		{Profile: "work"},
 		{Target: "https://h/\"\\\x01<>&\u2028é😀"},
-		{Profile: "a", Target: "b", MinTTL: &zero, Scope: "c d", Audience: "e", Wait: &big},
+		{Profile: "a", Target: "b", MinTTL: &zero, Scope: "c d", Audience: "e", Wait: &big, TokenUse: UseID},
 		{MinTTL: &big, Audience: "\xff not UTF-8"},
 		{Wait: &zero},
 	} {
@@ -61,7 +61,7 @@ func agrees(t *testing.T, line []byte) {
 		for name := range names {
 			switch name {
 			case "jsonrpc", "id", "method", "params", "result", "error", "access_token", "token_type", "expires_at",
-				"expires_in", "scope", "profile", "header", "static":
+				"expires_in", "scope", "profile", "header", "static", "id_token", "token_use":
 			default:
 				return false
 			}
@@ -100,6 +100,7 @@ var answers = []string{
 	`{"id":null,"error":{"code":-32001,"message":"m","data":{"kind":"temporary","retry_after":3}}}`,
 	`{"method":"prompt","params":{"login_id":"L"},"error":null,"result":null}`,
 	`{"id":1,"result":{"access_token":"k","token_type":"","static":true,"header":"h"}}`,
+	`{"id":1,"result":{"id_token":"a.b.c","token_use":"id","expires_at":5,"expires_in":4,"profile":"p","header":"h"}}`,
 	`{"id":1,"result":{"static":false}}`,
 	`{"id":1,"result":{"expires_at":1.5}}`,
 	`{"id":1,"result":{"access_token":5}}`,

@@ -27,12 +27,13 @@ func (a *app) getCommand() *cobra.Command {
 	fs.StringVar(&o.Audience, "audience", "", flagAudience)
 	fs.StringVarP(&o.Output, "output", "o", "", flagOutput)
 	fs.BoolVar(&o.JSON, "json", false, flagGetJSON)
+	fs.BoolVar(&o.IDToken, "id-token", false, flagIDToken)
 	fs.BoolVar(&refused, "refused", false, flagRefused)
 	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(get.Formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-// get prints an access token that is good for at least what was asked.
+// get prints a token that is good for at least what was asked.
 func (a *app) get(ctx context.Context, o *get.Options, refused bool, args []string) error {
 	format, err := o.Format()
 	switch {

@@ -40,11 +40,63 @@ func TestGetPrints(t *testing.T) {
 	}
 }
 
+// idResult is an answer with an ID token.
+const idResult = `"result":{"id_token":"h.p.s_-","token_use":"id","expires_at":1790000000,"expires_in":839,` +
+	`"profile":"work","header":"Authorization: Bearer h.p.s_-"}`
+
+func TestGetPrintsAnIDToken(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string { return idResult })
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "h.p.s_-\n"},
+		{[]string{"-o", "header"}, "Authorization: Bearer h.p.s_-\n"},
+		{[]string{"--output=env"}, "GROAT_ID_TOKEN=h.p.s_-\nGROAT_ID_TOKEN_EXPIRES_AT=1790000000\n"},
+		{[]string{"--json"}, `{"id_token":"h.p.s_-","token_use":"id","expires_at":1790000000,"expires_in":839,` +
+			`"profile":"work"}` + "\n"},
+	} {
+		got := run(t, f.socket, "", append([]string{"get", "--id-token"}, tt.args...)...)
+		if diff := cmp.Diff(outcome{0, tt.want, ""}, got, cmp.AllowUnexported(outcome{})); diff != "" {
+			t.Errorf("get %v: %s", tt.args, diff)
+		}
+	}
+}
+
+// Neither kind of token is printed for the other: not that of an older groatd, which does not know "token_use", and not
+// one that comes unasked.
+func TestGetPrintsNoTokenOfAnotherKind(t *testing.T) {
+	for _, tt := range []struct {
+		result string
+		args   []string
+	}{
+		{tokenResult, []string{"--id-token"}},
+		{tokenResult, []string{"--id-token", "--refused"}},
+		{idResult, nil},
+		{`"result":{"id_token":"a.b.c","token_use":"access"}`, []string{"--id-token"}},
+		{`"result":{"id_token":"a.b.c","access_token":"x","token_type":"Bearer","token_use":"id"}`, []string{"--id-token"}},
+		{`"result":{"id_token":"a.b.c","access_token":"x","token_type":"Bearer"}`, nil},
+		{`"result":{"id_token":"a\nb","token_use":"id"}`, []string{"--id-token"}},
+		{`"result":{"id_token":"","token_use":"id"}`, []string{"--id-token"}},
+	} {
+		f := newFakeDaemon(t, func(request) string { return tt.result })
+		for _, output := range get.Formats {
+			got := run(t, f.socket, "refused.to.ken", append([]string{"get", "--output", output}, tt.args...)...)
+			if got.code != report.ExitInternal || got.stdout != "" || !twoLines(got.stderr) {
+				t.Errorf("%v, %s as %s: %+v", tt.args, tt.result, output, got)
+			}
+		}
+	}
+}
+
 func TestGetAsks(t *testing.T) {
 	var params map[string]any
 	var method string
 	f := newFakeDaemon(t, func(r request) string {
 		method, params = r.Method, r.Params
+		if params["token_use"] == "id" {
+			return idResult
+		}
 		return tokenResult
 	})
 	for _, tt := range []struct {
@@ -72,6 +124,10 @@ func TestGetAsks(t *testing.T) {
 			args: []string{"work", "--refused"}, stdin: "old.token=\n", method: "reject",
 			want: map[string]any{"profile": "work", "access_token": "old.token="},
 		},
+		{args: []string{"work", "--id-token"}, method: "token",
+			want: map[string]any{"profile": "work", "token_use": "id"}},
+		{args: []string{"--id-token", "--refused"}, stdin: "old.id.token\n", method: "reject",
+			want: map[string]any{"token_use": "id", "id_token": "old.id.token"}},
 		{args: []string{"--refused"}, stdin: "old\r\n", method: "reject", want: map[string]any{"access_token": "old"}},
 	} {
 		if got := runEnv(t, f.socket, tt.stdin, tt.env, append([]string{"get"}, tt.args...)...); got.code != 0 {
@@ -100,8 +156,8 @@ func TestGetUsage(t *testing.T) {
 		{args: []string{"--no-such-flag"}, want: "--no-such-flag"},
 		{args: []string{"a", "b"}, want: "accepts at most 1 arg"},
 		{args: []string{"--refused"}, stdin: "", want: "it is empty"},
-		{args: []string{"--refused"}, stdin: "two tokens", want: "is no access token"},
-		{args: []string{"--refused"}, stdin: "tok\ntok\n", want: "is no access token"},
+		{args: []string{"--refused"}, stdin: "two tokens", want: "is no token"},
+		{args: []string{"--refused"}, stdin: "tok\ntok\n", want: "is no token"},
 		{args: []string{"--refused"}, stdin: strings.Repeat("a", maxInput+1), want: "16 KiB"},
 	} {
 		got := run(t, f.socket, tt.stdin, append([]string{"get"}, tt.args...)...)

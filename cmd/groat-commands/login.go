@@ -58,6 +58,7 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.Issuer, "issuer", "", flagIssuer)
 	fs.StringVar(&p.TokenURL, "token-url", "", flagTokenURL)
 	fs.StringVar(&p.AuthServer, "auth-server", "", flagAuthServer)
+	fs.StringVar(&p.Backend, "backend", "", flagBackend)
 	fs.StringVar(&p.AuthorizationEndpoint, "authorization-endpoint", "", flagAuthorizationEndpoint)
 	fs.StringVar(&p.DeviceEndpoint, "device-endpoint", "", flagDeviceEndpoint)
 	fs.StringVar(&p.PAREndpoint, "par-endpoint", "", flagPAREndpoint)

@@ -118,7 +118,7 @@ func TestLoginAsksTwice(t *testing.T) {
 		hear()
 	})
 	got := run(t, f.socket, "hunter2\n", "login", "work", "--secret-stdin")
-	if got.code != report.ExitUsage || !strings.Contains(got.stderr, causeSpent) {
+	if got.code != report.ExitUsage || !strings.Contains(got.stderr, errStdinSpent().Message) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -29,7 +29,6 @@ const inputTime = 5 * time.Minute
 var (
 	errInputSlow  = errors.New(causeSlow)
 	errInputEmpty = errors.New(causeEmpty)
-	errInputSpent = errors.New(causeSpent)
 	errInputNoFit = errors.New(causeNoFit)
 )
 
@@ -96,7 +95,7 @@ func (s *secretSource) read(ctx context.Context, text string) (protocol.LoginSec
 		return protocol.NewLoginSecret(b), err
 	}
 	if s.spent {
-		return protocol.LoginSecret{}, errStdin(errInputSpent)
+		return protocol.LoginSecret{}, errStdinSpent()
 	}
 	s.spent = true
 	b, err := s.app.readInput(ctx, maxInput)

@@ -23,7 +23,6 @@ const (
 	causeSlow  = "it does not end"
 	causeEmpty = "it is empty"
 	causeNoFit = "it is too long for one request"
-	causeSpent = "a second secret was asked for, and there was only one on stdin"
 )
 
 func errUsage(msg, command string) *report.Failure {
@@ -79,6 +78,12 @@ func errStdin(cause error) *report.Failure {
 		Hint: "give it as one line on stdin", Cause: cause}
 }
 
+func errStdinSpent() *report.Failure {
+	return &report.Failure{Code: report.ExitUsage,
+		Message: "this sign-in needs a second secret, and stdin brings one",
+		Hint:    "leave --secret-stdin out, at a terminal: groat asks for each"}
+}
+
 func errSecretUnused(profile string) *report.Failure {
 	return &report.Failure{Code: report.ExitUsage,
 		Message: "what is on stdin was not asked for, so it was neither used nor stored",
@@ -86,7 +91,7 @@ func errSecretUnused(profile string) *report.Failure {
 }
 
 func errRefusedInput() *report.Failure {
-	return &report.Failure{Code: report.ExitUsage, Message: "what is on stdin is no access token",
+	return &report.Failure{Code: report.ExitUsage, Message: "what is on stdin is no token",
 		Hint: `printf %s "$TOKEN" | groat get PROFILE --refused`}
 }
 

@@ -14,7 +14,8 @@ needed.`,
 	}
 	helpGet = help{
 		short: "Print an access token",
-		long: `Print an access token that is good for at least --min-ttl, and nothing else.
+		long: `Print an access token that is good for at least --min-ttl, and nothing else. With --id-token,
+print the ID token that came with it.
 
 PROFILE is the one of GROAT_PROFILE, or the only one there is, if it is not given.`,
 		example: `  groat get spatiafi --min-ttl 5m
@@ -127,7 +128,8 @@ const (
 	flagAudience    = "an `audience` instead of the profile's own"
 	flagOutput      = "`format` of the output: token (the default), header, json or env"
 	flagGetJSON     = "the same as --output json"
-	flagRefused     = "read an access token that an API refused from stdin, and get another one"
+	flagIDToken     = "the ID token, which says who signed in, instead of the access token (kubectl, AWS, IAP)"
+	flagRefused     = "read a token that an API refused from stdin, and get another one"
 	flagJSON        = "print JSON"
 	flagYes         = "do not ask"
 	flagProvider    = "a `provider` that groat knows: \"groat login\" lists them"
@@ -140,6 +142,7 @@ const (
 	flagIssuer     = "`URL` of any other server, whose endpoints it publishes"
 	flagTokenURL   = "`URL` of the token endpoint of any other server"
 	flagAuthServer = "another `URL` of the same provider (staging, tests)"
+	flagBackend    = "`URL` of an openEO back end, which says where its people sign in"
 	flagClientAuth = "`method`: client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, " +
 		"tls_client_auth, self_signed_tls_client_auth or none"
 	flagGrant     = "the `way` to sign in, where there is more than one: \"groat login\" lists them"

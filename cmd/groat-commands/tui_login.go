@@ -94,6 +94,8 @@ func flagFor(need string) string {
 		return "--client-id ID"
 	case "key":
 		return "--key FILE"
+	case "backend":
+		return "--backend URL"
 	}
 	return need
 }

@@ -24,6 +24,9 @@ func parseGet(args []string, getenv func(string) string) (o get.Options, profile
 		case arg == "--json":
 			o.JSON = true
 			continue
+		case arg == "--id-token":
+			o.IDToken = true
+			continue
 		}
 		name, value, given := strings.Cut(arg, "=")
 		if !strings.HasPrefix(arg, "--") { // -oVALUE, -o=VALUE

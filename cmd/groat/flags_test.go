@@ -36,6 +36,7 @@ func TestParseGet(t *testing.T) {
 		{"-", get.Options{}, "-"},
 		{"-- --json", get.Options{}, "--json"},
 		{"--json work", get.Options{JSON: true}, "work"},
+		{"--id-token work -o env", get.Options{IDToken: true, Output: "env"}, "work"},
 		{"work --output json", get.Options{Output: "json"}, "work"},
 		{"--output=env", get.Options{Output: "env"}, fromEnvironment},
 		{"-o header", get.Options{Output: "header"}, fromEnvironment},
@@ -52,7 +53,7 @@ func TestParseGet(t *testing.T) {
 			t.Errorf("%q: %+v %q %v", tt.args, got, profile, ok)
 		}
 	}
-	for _, args := range []string{"a b", "--help", "-h", "-h work", "--json=true", "--refused", "--outpu json", "--", "-x",
+	for _, args := range []string{"a b", "--help", "-h", "-h work", "--json=true", "--id-token=true", "--refused", "--outpu json", "--", "-x",
 		"--output", "-o", "--min-ttl -1", "--wait 121", "--wait", "---json", "--=x", "-json"} {
 		if _, _, ok := parse(strings.Fields(args)); ok != (args == "--") {
 			t.Errorf("%q: %v", args, ok)
@@ -63,7 +64,7 @@ func TestParseGet(t *testing.T) {
 // What parseGet takes, package pflag takes for the same: groat-commands is the same command.
 func FuzzParseGet(f *testing.F) {
 	for _, seed := range []string{"", "work", "--json\nwork", "-oenv", "-o=", "-o\n=x", "--output=\nx", "--min-ttl\n5m",
-		"--wait=0", "--\n-x", "a\n--\nb", "--scope\n--", "-", "--audience", "-o\n", "--json\n--json", "-ojson\n-o="} {
+		"--wait=0", "--\n-x", "a\n--\nb", "--scope\n--", "-", "--audience", "-o\n", "--json\n--json", "--id-token\n-o\njson", "-ojson\n-o="} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -84,6 +85,7 @@ func FuzzParseGet(f *testing.F) {
 		fs.StringVar(&want.Audience, "audience", "", "")
 		fs.StringVarP(&want.Output, "output", "o", "", "")
 		fs.BoolVar(&want.JSON, "json", false, "")
+		fs.BoolVar(&want.IDToken, "id-token", false, "")
 		if err := fs.Parse(args); err != nil {
 			t.Fatalf("%q: pflag says %v", args, err)
 		}

@@ -354,10 +354,14 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 		return fmt.Sprintf(`"error":{"code":%d,"message":"it is \"so\"\u001b","data":%s}`, code, data)
 	}
 	formats := [][]string{nil, {"work"}, {"--output", "header"}, {"-oenv"}, {"--json"}, {"--min-ttl", "5m", "--wait=0"},
-		{"--scope", "a b", "--audience", "é"}}
+		{"--scope", "a b", "--audience", "é"}, {"--id-token"}, {"--id-token", "-o", "header"}}
+	const id = `"result":{"id_token":"h.p.s","token_use":"id","expires_at":9,"expires_in":8,"profile":"p",` +
+		`"header":"Authorization: Bearer h.p.s"}`
 	for _, member := range []string{
 		token,
 		static,
+		id,
+		strings.Replace(id, "h.p.s", `a\nb`, 1),
 		strings.Replace(token, "abc-1", `a\nb`, 1),
 		strings.Replace(token, "r w", `\u009b<é>\u202e\ud83d\ude00`, 1),
 		`"result":{}`,

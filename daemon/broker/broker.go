@@ -88,8 +88,10 @@ type Query struct {
 	Audience string
 	// MinTTL is how long the token must be good for at least, or [Unset].
 	MinTTL time.Duration
-	// Refused is the access token that an API refused, or empty.
+	// Refused is the token that an API refused, or empty.
 	Refused keystore.Secret
+	// ID asks for an ID token: only [Broker.IDToken] and [Broker.CachedID] take such a Query, and only they take one.
+	ID bool
 
 	verify bool // see [Broker.Verify]
 }
@@ -106,7 +108,8 @@ func (b *Broker) Token(ctx context.Context, q Query) (grant.Token, error) {
 	if c := s.hit(&q); c != nil {
 		return c.token, nil
 	}
-	return s.ask(ctx, q)
+	r := s.ask(ctx, q)
+	return r.token, r.err
 }
 
 // Cached is Token that never waits: it reports false where a request would be needed.
@@ -148,29 +151,29 @@ func (s *slot) hit(q *Query) *cachedToken {
 
 // ask puts a question to the owner, which takes it at once. The question of a caller who has no time left is put too:
 // the request that follows from it serves the next.
-func (s *slot) ask(ctx context.Context, q Query) (grant.Token, error) {
+func (s *slot) ask(ctx context.Context, q Query) answer {
 	a := ask{
-		key: q.key(), minTTL: q.MinTTL, refused: q.Refused, verify: q.verify,
+		key: q.key(), minTTL: q.MinTTL, refused: q.Refused, verify: q.verify, id: q.ID,
 		reply: make(chan answer, 1), done: ctx.Done(),
 	}
 	if s.do(func() { s.handle(a) }) != nil {
-		return grant.Token{}, &Unavailable{Err: ErrStopped, RetryAfter: time.Second}
+		return answer{err: &Unavailable{Err: ErrStopped, RetryAfter: time.Second}}
 	}
 	select {
 	case r := <-a.reply:
-		return r.token, r.err
+		return r
 	case <-ctx.Done():
 	}
 	select { // both may have been ready
 	case r := <-a.reply:
-		return r.token, r.err
+		return r
 	default:
 	}
 	r := answer{err: &Unavailable{Err: ErrWaited, RetryAfter: time.Second}}
 	if t := s.lookup(a.key); t != nil {
 		r = t.instead(a, s.b.now(), r.err)
 	}
-	return r.token, r.err
+	return r
 }
 
 // Verify obtains a new token with a profile's credential, whatever is cached and whatever blocks the profile, so that a

@@ -79,10 +79,16 @@ func (o *OnlyFor) Unwrap() error { return o.Err }
 type TooLong struct {
 	// Max is the greatest min_ttl that one can.
 	Max time.Duration
+	// ID: an ID token was asked for.
+	ID bool
 }
 
 func (t *TooLong) Error() string {
-	return fmt.Sprintf("a fresh access token is good for %d seconds at most", int64(t.Max/time.Second))
+	what := "access token"
+	if t.ID {
+		what = "ID token"
+	}
+	return fmt.Sprintf("a fresh %s is good for %d seconds at most", what, int64(t.Max/time.Second))
 }
 
 // NeedsLogin reports whether err says that only a new sign-in helps: the server has refused the credential for good,

@@ -43,8 +43,10 @@ func (b *Broker) Tokens() []Cached {
 			if c == nil || c.token.Static || !t.valid(now) {
 				continue
 			}
+			token := c.token
+			token.ID = t.currentID()
 			all = append(all, Cached{
-				Profile: name, Scope: t.key.scope, Audience: t.key.audience, Token: c.token,
+				Profile: name, Scope: t.key.scope, Audience: t.key.audience, Token: token,
 				Renew: c.renew, Used: time.Duration(t.used.Load()), MaxMinTTL: t.maxMinTTL,
 			})
 		}
@@ -77,6 +79,7 @@ func (b *Broker) Adopt(from Cached) bool {
 		if k == (key{}) && from.Token.Scope != "" {
 			s.granted = canonical(from.Token.Scope)
 		}
+		t.tookID(from.Token, now)
 		t.cached.Store(c)
 		adopted = true
 	})

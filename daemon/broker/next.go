@@ -33,6 +33,7 @@ type tokenState struct {
 	used    time.Duration // boot time of the last use
 	keep    time.Duration // boot time from which the session is renewed although nothing uses it; 0: never
 	waiting []ask
+	id      idState
 	history
 }
 
@@ -78,7 +79,8 @@ func next(s state, now clock.Instant) (when time.Duration, why Block) {
 
 // wantedByCallers is the boot time from which a renewal may leave for the callers who wait. A caller whose explicit
 // min_ttl is not met may bring one renewal forward in each interval, so that the greatest possible min_ttl can be had
-// right after a token was obtained. A person who verifies the credential waits a second at most.
+// right after a token was obtained; so may one whose ID token has ended. A person who verifies the credential waits a
+// second at most.
 func (t *tokenState) wantedByCallers(now clock.Instant) time.Duration {
 	switch {
 	case len(t.waiting) == 0:
@@ -92,6 +94,12 @@ func (t *tokenState) wantedByCallers(now clock.Instant) time.Duration {
 		switch {
 		case a.verify:
 			at = min(at, t.sent+time.Second)
+		case a.id && t.id.rejected:
+			return never
+		case a.id:
+			if !keepsID(t.id.token, a.minTTL, now) {
+				at = min(at, t.lastEarlyRenewal+interval)
+			}
 		case a.minTTL != unset && !t.cached.keeps(a.minTTL, now):
 			at = min(at, t.lastEarlyRenewal+interval)
 		}
@@ -112,6 +120,7 @@ func (t *tokenState) wantedByPlan(spread time.Duration) time.Duration {
 	if t.cached != nil && t.cached.planned(t.used) {
 		at = t.cached.renew
 	}
+	at = min(at, t.id.planned(t.cached))
 	if t.keep != 0 {
 		at = min(at, t.keep)
 	}
@@ -156,5 +165,8 @@ func (t *tokenState) ends() time.Duration {
 // presses reports whether the cached token is of no use to a caller. A person who verifies the credential does not
 // press: no refresh token is spent for that whose successor could not be stored.
 func (t *tokenState) presses(a ask, now clock.Instant) bool {
+	if a.id {
+		return !keepsID(t.id.token, a.minTTL, now)
+	}
 	return t.ends() <= now.Boot || !t.cached.keeps(a.minTTL, now)
 }

@@ -119,6 +119,7 @@ func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
 	if !slept(token, now) {
 		t.maxMinTTL = token.Remaining(now).Truncate(time.Second)
 	}
+	t.tookID(token, now)
 	t.cached.Store(c)
 	if t.key == (key{}) { // what was said of the client when other tokens were asked for is over too
 		for _, other := range s.tokens.Load().all {

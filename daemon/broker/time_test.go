@@ -17,7 +17,7 @@ func asking(t *testing.T, b *Broker, minTTL time.Duration) <-chan answer {
 	came := make(chan answer, 1)
 	go func() {
 		token, err := get(t, b, minTTL)
-		came <- answer{token, err}
+		came <- answer{token: token, err: err}
 	}()
 	synctest.Wait()
 	return came

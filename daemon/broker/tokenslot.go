@@ -37,8 +37,9 @@ type tokenSlot struct {
 	request grant.Request
 
 	cached atomic.Pointer[cachedToken]
-	used   atomic.Int64 // boot time of the last use, ns
-	ending atomic.Bool  // a request is under way that ends the cached token; see ending.go
+	used   atomic.Int64           // boot time of the last use, ns
+	ending atomic.Bool            // a request is under way that ends the cached token; see ending.go
+	id     atomic.Pointer[idSlot] // nil where there was never an ID token, nor a question for one; see idtoken.go
 
 	history
 	block     Block // about this scope and audience only
@@ -58,7 +59,7 @@ func newTokenSlot(k key, r grant.Request) *tokenSlot {
 func (t *tokenSlot) state(waiting []ask) tokenState {
 	return tokenState{
 		block: t.block, cached: t.cached.Load(), life: t.life, used: time.Duration(t.used.Load()),
-		waiting: waiting, history: t.history,
+		waiting: waiting, history: t.history, id: t.idState(),
 	}
 }
 
@@ -76,6 +77,9 @@ func (t *tokenSlot) hit(minTTL time.Duration, now clock.Instant) *cachedToken {
 // instead is a caller's answer where no better token is to be had: the cached one, if it keeps what was asked,
 // otherwise err.
 func (t *tokenSlot) instead(a ask, now clock.Instant, err error) answer {
+	if a.id {
+		return t.idInstead(a, now, err)
+	}
 	if c := t.cached.Load(); !a.verify && c.keeps(a.minTTL, now) {
 		if a.exactly != "" && a.exactly != canonical(c.token.Scope) {
 			return answer{err: oneToken(key{scope: a.exactly})}

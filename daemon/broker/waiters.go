@@ -14,7 +14,8 @@ import (
 type ask struct {
 	key     key
 	minTTL  time.Duration
-	refused keystore.Secret // the access token an API refused, or empty
+	refused keystore.Secret // the token that an API refused, or empty
+	id      bool            // an ID token is asked for; see idtoken.go
 	exactly string          // where key is the default token's: the scope that it must have been granted, or empty
 	verify  bool            // only a token of a request that is still to leave will do
 	reply   chan answer     // buffered: the owner never waits for a caller
@@ -23,6 +24,7 @@ type ask struct {
 
 type answer struct {
 	token grant.Token
+	id    *grant.IDToken // the answer to who asked for an ID token
 	err   error
 }
 
@@ -39,7 +41,7 @@ func (a ask) left() bool {
 // handle answers one caller, or lets it wait where a request may help.
 func (s *slot) handle(a ask) {
 	now := s.b.now()
-	if t := s.lookup(a.key); t != nil && !a.refused.IsZero() {
+	if t := s.lookup(a.key); t != nil && !a.refused.IsZero() && !a.id {
 		s.weigh(t, a.refused, now)
 	}
 	if err := s.toDefault(&a); err != nil {
@@ -59,12 +61,19 @@ func (s *slot) handle(a ask) {
 		return
 	}
 	t.touch(now)
-	if !a.refused.IsZero() {
+	if a.id {
+		t.touchID(now)
+	}
+	switch {
+	case a.refused.IsZero():
+	case a.id:
+		s.rejectID(t, a.refused, now)
+	default:
 		s.reject(t, a.refused, now)
 	}
 	if a.verify {
 		s.forgive(t)
-	} else if t.hit(a.minTTL, now) != nil {
+	} else if t.hits(a, now) {
 		a.reply <- t.instead(a, now, nil)
 		return
 	}
@@ -104,10 +113,14 @@ func (s *slot) refuse(t *tokenSlot, a ask, now clock.Instant) error {
 	switch {
 	case s.stopping:
 		return &Unavailable{Err: ErrStopped, RetryAfter: time.Second}
-	case a.minTTL > t.maxMinTTL && t.maxMinTTL > 0:
+	case !a.id && a.minTTL > t.maxMinTTL && t.maxMinTTL > 0:
 		return &TooLong{Max: t.maxMinTTL}
 	case s.running == t:
 		return nil
+	case a.id:
+		if err := t.hopeless(a, now); err != nil {
+			return err
+		}
 	}
 	_, why := next(s.state(t.key, t.state([]ask{a}), now), now)
 	if why.Err == nil {
@@ -199,7 +212,11 @@ func (s *slot) answer(t *tokenSlot, err error) {
 	}
 	t.release(func(a *ask) (answer, bool) {
 		a.verify = a.verify && !renewed
-		r := t.instead(*a, now, err)
+		why := err
+		if renewed && a.id {
+			why = t.afterRenewal(*a, now)
+		}
+		r := t.instead(*a, now, why)
 		return r, r.err == nil || !late
 	})
 }

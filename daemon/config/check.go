@@ -44,7 +44,7 @@ func (p Profile) check(text []byte) error {
 	}
 	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer,
 		"token_endpoint": p.TokenEndpoint, "authorization_endpoint": p.AuthorizationEndpoint,
-		"device_endpoint": p.DeviceEndpoint, "par_endpoint": p.PAREndpoint,
+		"device_endpoint": p.DeviceEndpoint, "par_endpoint": p.PAREndpoint, "backend": p.Backend,
 		"userinfo_endpoint": p.UserinfoEndpoint, "revocation_endpoint": p.RevocationEndpoint,
 		"introspection_endpoint": p.IntrospectionEndpoint} {
 		if url == "" {

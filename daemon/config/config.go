@@ -27,6 +27,8 @@ type Profile struct {
 	// Provider is a preset's name; AuthServer replaces its host (staging, tests).
 	Provider   string `toml:"provider,omitempty"`
 	AuthServer string `toml:"auth_server,omitempty"`
+	// Backend is the openEO back end that named the server, and is sent its tokens.
+	Backend string `toml:"backend,omitempty"`
 	// Issuer and TokenEndpoint describe a server without a preset.
 	Issuer        string `toml:"issuer,omitempty"`
 	TokenEndpoint string `toml:"token_endpoint,omitempty"`
@@ -93,6 +95,8 @@ type Profile struct {
 	// with an empty Prefix.
 	Header string  `toml:"header,omitempty"`
 	Prefix *string `toml:"prefix,omitempty"`
+	// TokenPrefix stands right before a token in its header.
+	TokenPrefix string `toml:"token_prefix,omitempty"`
 
 	// SessionIdle and SessionAbsolute are how long a session lives without a renewal, and at all, in seconds; 0 means
 	// what the preset or the server says. KeepSession renews an unused session before its idle end.

@@ -22,6 +22,7 @@ type Key struct {
 var keyTable = []Key{
 	{"provider", "The provider's preset, which `groat login` lists.", "--provider PROVIDER"},
 	{"auth_server", "Another host with the preset's paths (staging, tests).", "--auth-server URL"},
+	{"backend", "The openEO back end that named the issuer, and takes its tokens.", "--backend URL"},
 	{"issuer", "The server's issuer identifier (RFC 8414).", "--issuer URL"},
 	{"token_endpoint", "The server's token endpoint.", "--token-url URL"},
 	{"authorization_endpoint", "The page that a browser signs in at (RFC 6749, section 3.1), where not the " +
@@ -67,6 +68,7 @@ var keyTable = []Key{
 	{"resources", "The origins of APIs that a helper may send a token to, instead of the preset's.", "--api ORIGIN"},
 	{"header", "The name of the header field that an API key goes into.", ""},
 	{"prefix", "The word before an API key in its header field.", ""},
+	{"token_prefix", "What stands right before a token in its header field, such as openEO's `oidc/PROVIDER/`.", ""},
 	{"session_idle", "How long a session lives without a renewal, in seconds; without it what the preset or the server " +
 		"says.", ""},
 	{"session_absolute", "How long a session lives at all, in seconds; without it what the preset or the server says.",

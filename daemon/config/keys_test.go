@@ -86,7 +86,7 @@ func TestEveryKeyChangesSomething(t *testing.T) {
 		"wider_scope": "true", "strict_scope": "true", "refresh_ends_tokens": "true", "session_idle": "60",
 		"session_absolute": "600", "keep_session": "true", "redirect": "http://127.0.0.1/x", "session_scope": "a b",
 		"resource_indicator": "https://api.example/", "scope": "x", "audience": "x", "prefix": "x",
-		"token_chars": "visible",
+		"token_chars": "visible", "token_prefix": "oidc/x/",
 	}
 	plain := Profile{Name: "p", Issuer: "https://as.example", TokenEndpoint: "https://as.example/token",
 		ClientAuth: "client_secret_basic", PAREndpoint: "https://as.example/par"}

@@ -58,6 +58,10 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	if !ok {
 		return grant.Server{}, nil, fmt.Errorf("unknown provider %q", p.Provider)
 	}
+	if provider.Backend != "" {
+		return grant.Server{}, nil, fmt.Errorf("the provider %s is found by its back end: groat login %s --backend URL",
+			p.Provider, p.Name)
+	}
 	s, err := grant.FromPreset(provider, p.AuthServer, grant.Kind(p.Grant))
 	if err != nil {
 		return s, nil, err
@@ -152,7 +156,7 @@ func (p Profile) session(s *grant.Server) {
 
 // header sets how a token or key is sent to an API, where the profile says so.
 func (p Profile) header(s *grant.Server) {
-	if p.Header == "" && p.Prefix == nil {
+	if p.Header == "" && p.Prefix == nil && p.TokenPrefix == "" {
 		return
 	}
 	h := grant.Header{Name: "Authorization", Prefix: "Bearer"}
@@ -165,5 +169,6 @@ func (p Profile) header(s *grant.Server) {
 	if p.Prefix != nil {
 		h.Prefix = *p.Prefix
 	}
+	h.TokenPrefix = p.TokenPrefix
 	s.Header = &h
 }

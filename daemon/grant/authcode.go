@@ -228,8 +228,7 @@ func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authoriz
 	if err != nil {
 		return s, err
 	}
-	defer s.idToken.Wipe()
-	if flaw := a.checkIDToken(s.idToken.Reveal()); flaw != "" {
+	if flaw := a.checkIDToken(s.Token.ID); flaw != "" {
 		refused := &Error{Class: Refused, Reason: "gave an answer that " + flaw}
 		return Session{}, refused.withServer(e.server.TokenEndpoint)
 	}
@@ -237,13 +236,13 @@ func (e *Endpoint) Exchange(ctx context.Context, item keystore.Item, a *Authoriz
 }
 
 // checkIDToken says why an ID token is not for this sign-in: its nonce, issuer or audience differs (OpenID Connect Core
-// §3.1.3.7). TLS to the token endpoint takes the place of its signature (number 6 there), and no claim is used for
-// anything else. Where there is no ID token, PKCE binds the answer to the request.
-func (a *Authorization) checkIDToken(token string) (flaw string) {
-	if token == "" || a.nonce == "" {
+// §3.1.3.7). TLS to the token endpoint takes the place of its signature here (number 6 there): that is checked before
+// the token is handed out. Where there is no ID token, PKCE binds the answer to the request.
+func (a *Authorization) checkIDToken(i *IDToken) (flaw string) {
+	if i == nil || a.nonce == "" {
 		return ""
 	}
-	body, ok := jwtClaims(token)
+	body, ok := jwtClaims(i.Text.Reveal())
 	if !ok {
 		return "holds an ID token that cannot be read"
 	}

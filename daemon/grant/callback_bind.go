@@ -24,22 +24,8 @@ type Budget interface {
 
 // CheckRedirect returns an error unless [Listen] could bind a redirect URI.
 func CheckRedirect(registered string) error {
-	_, err := loopbackURI(registered)
+	_, err := loopback(registered)
 	return err
-}
-
-func loopbackURI(registered string) (*url.URL, error) {
-	if err := origin.CheckURL(registered, "the redirect URI"); err != nil {
-		return nil, err
-	}
-	u, err := url.Parse(registered)
-	if err != nil {
-		return nil, err
-	}
-	if u.Scheme != "http" || !origin.IsLoopback(u.Hostname()) || u.RawQuery != "" || u.ForceQuery {
-		return nil, errors.New("the redirect URI must be http on 127.0.0.1, [::1] or localhost, without a query")
-	}
-	return u, nil
 }
 
 // Listen binds the redirect URI that a client was registered with: http on 127.0.0.1, [::1] or localhost, with its port
@@ -50,7 +36,7 @@ func Listen(registered string, budget Budget) (*Receiver, error) {
 	if registered == "" {
 		registered = "http://127.0.0.1" + callbackPath
 	}
-	u, err := loopbackURI(registered)
+	u, err := loopback(registered)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +59,21 @@ func Listen(registered string, budget Budget) (*Receiver, error) {
 	}
 	u.Host = net.JoinHostPort(u.Hostname(), port)
 	return newReceiver(listeners, u, func() { budget.Give(takes) }), nil
+}
+
+// loopback reads a redirect URI that [Listen] could bind.
+func loopback(registered string) (*url.URL, error) {
+	if err := origin.CheckURL(registered, "the redirect URI"); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(registered)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "http" || !origin.IsLoopback(u.Hostname()) || u.RawQuery != "" || u.ForceQuery {
+		return nil, errors.New("the redirect URI must be http on 127.0.0.1, [::1] or localhost, without a query")
+	}
+	return u, nil
 }
 
 type unbounded struct{}

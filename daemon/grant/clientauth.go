@@ -63,7 +63,11 @@ func (s Server) authenticate(by Method, c *httpRequest, item keystore.Item, at t
 		if err != nil {
 			return err
 		}
-		// No client_id and no Authorization beside it: the assertion's sub says who it is (RFC 7523 §3).
+		// No Authorization beside it, and no client_id where a provider's own library sends none: the assertion's sub
+		// says who it is (RFC 7523 §3). Some servers look for it in the request all the same (RFC 7521 §4.2).
+		if s.ByIssuer && !c.body.has("client_id") {
+			c.body = c.body.add("client_id", item.ClientID)
+		}
 		c.body = c.body.add("client_assertion_type", assertionType).add("client_assertion", assertion)
 		c.carried = append(c.carried, keystore.SecretString(assertion))
 	case TLSClientAuth, SelfSignedTLSClientAuth:

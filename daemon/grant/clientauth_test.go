@@ -136,6 +136,31 @@ func TestAuthenticateByAssertion(t *testing.T) {
 
 // The aud and typ of a client's assertion and of one that is a grant, for a server that is known by its issuer and for
 // another (draft-ietf-oauth-rfc7523bis; RFC 7523 §3 before it).
+func TestTheClientStandsBesideItsAssertionOnce(t *testing.T) {
+	item := keystore.Item{ClientID: "c", ClientSecret: keystore.SecretString("0123456789abcdef0123456789abcdef")}
+	for _, c := range []struct {
+		byIssuer bool
+		body     form
+		want     int
+	}{
+		{false, form("grant_type=x"), 0}, // as the providers' own library
+		{true, form("grant_type=x"), 1},
+		{true, form("client_id=c&grant_type=x"), 1},
+		{true, form("grant_type=x&client_id=c"), 1},
+		{true, form("other_client_id=c"), 1},
+	} {
+		s := Server{ByIssuer: c.byIssuer, Issuer: "https://i", TokenEndpoint: "https://i/token"}
+		r := httpRequest{url: s.TokenEndpoint, body: c.body}
+		if err := s.authenticate(ClientSecretJWT, &r, item, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		values, err := url.ParseQuery(string(r.body))
+		if err != nil || len(values["client_id"]) != c.want {
+			t.Errorf("%s became %s: %v", c.body, r.body, err)
+		}
+	}
+}
+
 func TestAssertionAudience(t *testing.T) {
 	const own, token, called = "https://as.example", "https://as.example/token", "https://as.example/par"
 	for _, c := range []struct {

@@ -2,6 +2,7 @@ package grant
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"math"
@@ -41,6 +42,7 @@ type DeviceLogin struct {
 	Lifetime time.Duration
 
 	code     keystore.Secret
+	verifier keystore.Secret // zero without PKCE
 	interval time.Duration
 	answered clock.Instant
 	scope    []string
@@ -54,6 +56,11 @@ func (e *Endpoint) StartDevice(ctx context.Context, item keystore.Item, req Requ
 	}
 	req = e.server.Default(req, true)
 	c := httpRequest{method: http.MethodPost, url: e.server.DeviceEndpoint, body: req.form()}
+	var verifier keystore.Secret
+	if e.server.DevicePKCE {
+		verifier = keystore.SecretString(rand.Text() + rand.Text())
+		c.body = c.body.add("code_challenge", challenge(verifier)).add("code_challenge_method", "S256")
+	}
 	a, err := e.requestBeside(ctx, c, item, e.server.ClientAuth)
 	defer clear(a.Body)
 	if err != nil {
@@ -63,7 +70,7 @@ func (e *Endpoint) StartDevice(ctx context.Context, item keystore.Item, req Requ
 	if flaw != "" {
 		return nil, malformed(a, flaw).withServer(c.url)
 	}
-	d.scope, d.answered = req.Scope, e.now()
+	d.scope, d.answered, d.verifier = req.Scope, e.now(), verifier
 	return d, nil
 }
 
@@ -229,6 +236,9 @@ func expired(d *DeviceLogin) *Error {
 func (e *Endpoint) poll(ctx context.Context, item keystore.Item, d *DeviceLogin) (Session, error) {
 	var c httpRequest
 	first := form{}.add("grant_type", deviceGrant).add("device_code", c.reveal(d.code))
+	if !d.verifier.IsZero() {
+		first = first.add("code_verifier", c.reveal(d.verifier))
+	}
 	return e.requestToken(ctx, tokenRequest{
 		item: item, by: e.server.ClientAuth, proof: Code, first: first, carried: c.carried, scope: d.scope,
 		rule:       e.server.scopeRule(Request{}),

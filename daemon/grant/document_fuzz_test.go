@@ -1,14 +1,18 @@
 package grant
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/origin"
+	"github.com/groat-dev/groat/keystore"
 )
 
 // FuzzDiscover: a document may say what it likes. What is taken from it is the issuer that was asked, and addresses
@@ -106,13 +110,16 @@ func unescaped(s string) string {
 	return s
 }
 
-// FuzzIDToken: an ID token is accepted only if it can be read as what OpenID Connect Core §3.1.3.7 wants.
+// FuzzIDToken: an ID token is accepted only if it can be read as what OpenID Connect Core §3.1.3.7 wants, at a sign-in
+// and at a renewal.
 func FuzzIDToken(f *testing.F) {
 	f.Add(`{"iss":"https://auth.example.org","aud":"client","nonce":"nonce-1"}`)
 	f.Add(`{"iss":"https://auth.example.org","aud":["client","other"],"nonce":"nonce-2"}`)
+	f.Add(`{"iss":"https://auth.example.org","aud":["client"],"sub":"alice","iat":999999990,"exp":1000003600}`)
+	f.Add(`{"iss":"https://auth.example.org","aud":"client","sub":"alice","iat":1e400,"exp":-1e400,"azp":null}`)
 	f.Fuzz(func(t *testing.T, claims string) {
 		a := &Authorization{issuer: "https://auth.example.org", clientID: "client", nonce: "nonce-1"}
-		flaw := a.checkIDToken(jwtWith(claims))
+		flaw := a.checkIDToken(&IDToken{Text: keystore.SecretString(jwtWith(claims))})
 		if !oneLine(flaw) {
 			t.Errorf("it would say %q", flaw)
 		}
@@ -120,6 +127,17 @@ func FuzzIDToken(f *testing.F) {
 			if flaw == "" && !strings.Contains(claims, needed) && !strings.Contains(claims, `\u`) {
 				t.Errorf("accepted without %s: %s", needed, claims)
 			}
+		}
+		e := NewEndpoint(Server{Issuer: a.issuer}, nil, clock.Now)
+		now := clock.Instant{Wall: time.Unix(1e9, 0)}
+		i := e.parseIDToken(object{"id_token": json.RawMessage(`"` + jwtWith(claims) + `"`)},
+			keystore.Item{ClientID: "client", IDSubject: "alice"}, now, time.Time{})
+		switch {
+		case i == nil || !oneLine(i.Flaw) || i.Verified():
+			t.Errorf("%+v", i)
+		case i.Flaw != "":
+		case i.Subject != "alice" || i.Lifetime <= 0 || i.Lifetime > lifetimeMost:
+			t.Errorf("%s is taken: %+v", claims, i)
 		}
 	})
 }

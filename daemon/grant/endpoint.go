@@ -19,28 +19,33 @@ type Endpoint struct {
 	client   *http.Client
 	now      clock.Func
 	clocks   *serverClocks
+	keys     *serverKeys
 	requests atomic.Int64
 }
 
 // NewEndpoint returns an endpoint for a server. It sends nothing. The client is one of [NewHTTPClient].
 func NewEndpoint(server Server, client *http.Client, now clock.Func) *Endpoint {
-	return &Endpoint{server: &server, client: client, now: now, clocks: &serverClocks{}}
+	return &Endpoint{server: &server, client: client, now: now, clocks: &serverClocks{}, keys: newServerKeys()}
 }
 
 // With returns an endpoint for another description of the same server, such as one that a sign-in has completed. It
-// shares with e what is known about clocks.
+// shares with e what is known about clocks, and the server's keys where it has the same issuer.
 func (e *Endpoint) With(server Server) *Endpoint {
-	return &Endpoint{server: &server, client: e.client, now: e.now, clocks: e.clocks}
+	keys := e.keys
+	if server.Issuer != e.server.Issuer {
+		keys = newServerKeys()
+	}
+	return &Endpoint{server: &server, client: e.client, now: e.now, clocks: e.clocks, keys: keys}
 }
 
 // Server returns the server that the endpoint was made for.
 func (e *Endpoint) Server() Server { return *e.server }
 
-// Share makes e, which nothing uses yet, share another endpoint's description of the server if they are equal: ten
-// thousand profiles of one server are to have one.
+// Share makes e, which nothing uses yet, share another endpoint's description of the server, and its keys, if they are
+// equal: ten thousand profiles of one server are to have one.
 func (e *Endpoint) Share(other *Endpoint) {
 	if other != nil && reflect.DeepEqual(e.server, other.server) {
-		e.server = other.server
+		e.server, e.keys = other.server, other.keys
 	}
 }
 

@@ -173,6 +173,11 @@ func (f form) add(name, value string) form {
 	return append(f, url.QueryEscape(value)...)
 }
 
+// has reports whether there is a parameter of that name, which needs no encoding.
+func (f form) has(name string) bool {
+	return bytes.HasPrefix(f, []byte(name+"=")) || bytes.Contains(f, []byte("&"+name+"="))
+}
+
 // append adds all parameters of g.
 func (f form) append(g form) form {
 	if len(f) > 0 && len(g) > 0 {

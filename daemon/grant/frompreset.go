@@ -66,7 +66,8 @@ func FromPreset(p preset.Provider, authServer string, kind Kind) (Server, error)
 		}
 	}
 	if u := p.UserTokens; u != nil {
-		s.UserTokens = &UserTokens{Create: p.URL(u.CreatePath), List: p.URL(u.ListPath), Page: u.Page}
+		s.UserTokens = &UserTokens{Create: p.URL(u.CreatePath), List: p.URL(u.ListPath), Page: u.Page,
+			Lifetime: time.Duration(u.Lifetime) * time.Second}
 	}
 	if authServer == "" {
 		for _, a := range s.addresses()[1:] { // the issuer is a name

@@ -75,6 +75,8 @@ type Token struct {
 	// Destinations says where the token may be sent: the endpoint that issued it, and what its credential is sealed
 	// with. Nil means nowhere.
 	Destinations *Destinations
+	// ID is the ID token that came with it, or nil.
+	ID *IDToken
 }
 
 // Remaining returns how long the token is still valid at an instant; not above zero once it has expired.
@@ -87,6 +89,4 @@ type Session struct {
 	// Refresh is the refresh token (RFC 6749 §1.5), or zero where the server gave none: then the session ends with the
 	// token.
 	Refresh keystore.Secret
-
-	idToken keystore.Secret // checked and wiped by [Endpoint.Exchange]
 }

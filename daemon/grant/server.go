@@ -143,6 +143,9 @@ type Server struct {
 	IssInRedirect bool
 	// AuthorizeParams are further parameters of an authorization request (Google's access_type).
 	AuthorizeParams map[string]string
+	// DevicePKCE means that a device's sign-in proves by PKCE (RFC 7636) that it is the one that began it, as some
+	// servers want of public clients; no RFC describes that.
+	DevicePKCE bool `json:",omitempty"`
 	// Redirect is the loopback redirect URI that the client was registered with; empty means 127.0.0.1, any port,
 	// /callback.
 	Redirect string
@@ -179,7 +182,11 @@ const VisibleChars = "visible"
 
 // Header is the header that an API reads its credential from: Name: Prefix, a space, the credential. Without a Prefix
 // the credential stands alone.
-type Header struct{ Name, Prefix string }
+type Header struct {
+	Name, Prefix string
+	// TokenPrefix stands right before the credential (openEO's "oidc/PROVIDER/").
+	TokenPrefix string `json:",omitempty"`
+}
 
 // HeaderFor returns the name and value of the header that carries a token to an API. The value is a secret.
 func (s Server) HeaderFor(t Token) (name, value string) { return s.Header.format(t) }
@@ -198,9 +205,9 @@ func (h *Header) format(t Token) (name, value string) {
 	case h == nil:
 		return "Authorization", "Bearer " + t.Access.Reveal()
 	case h.Prefix == "":
-		return h.Name, t.Access.Reveal()
+		return h.Name, h.TokenPrefix + t.Access.Reveal()
 	}
-	return h.Name, h.Prefix + " " + t.Access.Reveal()
+	return h.Name, h.Prefix + " " + h.TokenPrefix + t.Access.Reveal()
 }
 
 // NewItem returns the part that every credential for this server starts with: the client, and where it may be sent.
@@ -295,7 +302,7 @@ func (h *Header) check() error {
 			return fmt.Errorf("header %q is not made of letters, digits and '-'", h.Name)
 		}
 	}
-	for _, c := range []byte(h.Prefix) {
+	for _, c := range []byte(h.Prefix + h.TokenPrefix) {
 		if c <= ' ' || c > '~' {
 			return fmt.Errorf("header prefix %q is not one word of printable ASCII", h.Prefix)
 		}

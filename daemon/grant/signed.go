@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-
-	"github.com/groat-dev/groat/protocol/strictjson"
 )
 
 // signedMethods are the algorithms that a server may sign with (RFC 7518 §3.1, RFC 8037 §3.1): those with a public key.
@@ -36,33 +34,17 @@ func (a Answer) signed() bool {
 	return err == nil && media == "application/jwt" && a.Status == http.StatusOK && a.Flaw == "" && a.Err == nil
 }
 
-// verified returns the claims of a JWT that the server's own key has signed, or says why there are none. The keys are
-// those of the server's metadata, which are read for this.
+// verified returns the claims of a JWT that the server's own key has signed, or says why there are none.
 func (e *Endpoint) verified(ctx context.Context, token string) (claims object, flaw string) {
 	if strings.Count(token, ".") != 2 {
 		return nil, "is not a signed JWT (an encrypted one cannot be read)"
 	}
-	keys, flaw := e.serverKeys(ctx)
-	if flaw != "" {
+	now := func() time.Time { return e.now().Wall }
+	if flaw := e.signedByServer(ctx, token, jwt.WithTimeFunc(now), jwt.WithLeeway(signedSlow)); flaw != "" {
 		return nil, flaw
 	}
-	now := func() time.Time { return e.now().Wall }
-	parser := jwt.NewParser(jwt.WithValidMethods(signedMethods), jwt.WithTimeFunc(now), jwt.WithLeeway(signedSlow))
-	parsed, err := parser.Parse(token, func(t *jwt.Token) (any, error) {
-		kid, named := t.Header["kid"].(string)
-		var fit jwt.VerificationKeySet
-		for _, k := range keys {
-			if !named || k.id == kid {
-				fit.Keys = append(fit.Keys, k.key)
-			}
-		}
-		return fit, nil
-	})
-	if err != nil || !parsed.Valid {
-		return nil, "is not signed by a key of the server's, or has expired"
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
-	if err != nil || strictjson.Check(payload) != nil || json.Unmarshal(payload, &claims) != nil || claims == nil {
+	claims, ok := jwtClaims(token)
+	if !ok {
 		return nil, "is a signed JWT without claims"
 	}
 	if issuer, said := claims.text("iss"); said && issuer != e.server.Issuer {
@@ -71,30 +53,39 @@ func (e *Endpoint) verified(ctx context.Context, token string) (claims object, f
 	return claims, ""
 }
 
-// serverKey is a public key of a server and its name, which may be empty.
-type serverKey struct {
-	id  string
-	key crypto.PublicKey
-}
-
-// serverKeys reads the keys that the server signs with (RFC 7517), from where its metadata says.
-func (e *Endpoint) serverKeys(ctx context.Context) (keys []serverKey, flaw string) {
-	_, documents := wellKnown(e.server.Issuer)
-	for _, document := range documents {
-		a, _ := getDocument(ctx, e.client, document)
-		body, _ := a.object()
-		issuer, _ := body.text("issuer")
-		at, _ := body.text("jwks_uri")
-		if a.Status != http.StatusOK || issuer != e.server.Issuer || checkBeside(issuer, at, "") != "" {
-			continue
+// signedByServer says why a JWT is not signed by a key of the server's; empty where it is. A key that is not known may
+// be new: the keys are read once more then, if that was not done just now. options say how its times are judged.
+func (e *Endpoint) signedByServer(ctx context.Context, token string, options ...jwt.ParserOption) (flaw string) {
+	if unknownExtension(token) {
+		return "has an extension that is not known"
+	}
+	parser := jwt.NewParser(append(options, jwt.WithValidMethods(signedMethods))...)
+	for _, again := range []bool{false, true} {
+		keys, flaw := e.keys.of(ctx, e, again)
+		if flaw != "" {
+			return flaw
 		}
-		a, _ = getDocument(ctx, e.client, at)
-		set, _ := a.object()
-		if keys = readKeys(set["keys"]); a.Status == http.StatusOK && len(keys) > 0 {
-			return keys, ""
+		parsed, err := parser.Parse(token, func(t *jwt.Token) (any, error) {
+			kid, named := t.Header["kid"].(string)
+			var fit jwt.VerificationKeySet
+			for _, k := range keys {
+				if !named || k.id == kid {
+					fit.Keys = append(fit.Keys, k.key)
+				}
+			}
+			return fit, nil
+		})
+		if err == nil && parsed.Valid {
+			return ""
 		}
 	}
-	return nil, "is signed, and the server's keys cannot be read"
+	return "is not signed by a key of the server's, or has expired"
+}
+
+// unknownExtension reports whether a JWT wants an extension to be understood (RFC 7515 §4.1.11). None is.
+func unknownExtension(token string) bool {
+	_, wants := joseHeader(token)["crit"]
+	return wants
 }
 
 // maxKeys bounds how many keys of a server are tried.

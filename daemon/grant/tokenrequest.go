@@ -59,7 +59,7 @@ func (e *Endpoint) requestTokenOnce(ctx context.Context, q tokenRequest) (s Sess
 		return Session{}, used, err
 	}
 	c.body = c.body.append(q.last)
-	s, err = e.readSession(ctx, to, c, q.proof, q.scope, q.rule)
+	s, err = e.readSession(ctx, to, c, q)
 	return s, used, err
 }
 
@@ -77,19 +77,19 @@ func (e *Endpoint) addClientCredentials(c *httpRequest, by Method, item keystore
 	return used, nil
 }
 
-// readTokenOnly is readSession for grants that have no session: it discards a refresh token.
+// readTokenOnly is readSession for grants that have neither a session nor a person: it discards a refresh token and an
+// ID token.
 func (e *Endpoint) readTokenOnly(ctx context.Context, to *Destinations, c httpRequest, proof Presented,
 	asked Request) (Token, error) {
-	s, err := e.readSession(ctx, to, c, proof, asked.Scope, e.server.scopeRule(asked))
+	s, err := e.readSession(ctx, to, c, tokenRequest{proof: proof, scope: asked.Scope, rule: e.server.scopeRule(asked)})
 	s.Refresh.Wipe()
-	s.Token.SessionLeft = 0
+	s.Token.SessionLeft, s.Token.ID = 0, nil
 	return s.Token, err
 }
 
-// readSession sends a request for a token and reads the answer. A refresh token that could be read is returned beside
-// an error too: it may be the only one that still works.
-func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequest, proof Presented,
-	asked []string, rule scopeRule) (Session, error) {
+// readSession sends c, which is q on its way, and reads the answer. A refresh token that could be read is returned
+// beside an error too: it may be the only one that still works.
+func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequest, q tokenRequest) (Session, error) {
 	a, sent, err := e.send(ctx, to, c)
 	if err != nil {
 		return Session{}, err
@@ -98,8 +98,8 @@ func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequ
 	if a.Sent {
 		e.requests.Add(1)
 	}
-	if verdict := Classify(a, proof); verdict.Class != OK {
-		if e.server.DPoP && mayWantDPoP(verdict, proof) {
+	if verdict := Classify(a, q.proof); verdict.Class != OK {
+		if e.server.DPoP && mayWantDPoP(verdict, q.proof) {
 			verdict.Reason += " (it can bind tokens to a key, DPoP, RFC 9449, which groat does not have: " +
 				"the client may be registered for that)"
 		}
@@ -115,20 +115,18 @@ func (e *Endpoint) readSession(ctx context.Context, to *Destinations, c httpRequ
 		failed.spent = true
 		return Session{}, failed
 	}
-	token, err := parseToken(a, sent, asked, rule)
+	token, err := parseToken(a, sent, q.scope, q.rule)
 	if failed, ok := errors.AsType[*Error](err); ok {
 		failed.spent = true
 		return s, failed.withServer(c.url)
 	}
 	token.Destinations = to
-	if !s.Refresh.IsZero() || proof == RefreshToken {
+	token.ID = e.parseIDToken(body, q.item, sent, a.date())
+	if !s.Refresh.IsZero() || q.proof == RefreshToken {
 		token.SessionLeft = sessionLeft(body)
 	}
 	s.Token = token
 	e.issued(c.url, token)
-	if text, ok := body.text("id_token"); ok {
-		s.idToken = keystore.SecretString(text)
-	}
 	return s, err
 }
 

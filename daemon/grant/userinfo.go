@@ -29,6 +29,9 @@ func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, e
 	c := httpRequest{method: http.MethodGet, url: e.server.Userinfo, carries: AccessOnly,
 		carried: []keystore.Secret{token.Access}}
 	c.header.name, c.header.value = token.Header()
+	if to := token.Destinations; to != nil && to.Header != nil && to.Header.TokenPrefix != "" { // an API's own form
+		c.header.name, c.header.value = (*Header)(nil).format(token)
+	}
 	if token.Static {
 		c.carries = Anything // an API key does not end
 	}

@@ -23,6 +23,8 @@ type UserTokens struct {
 	// Page is where a person sees and deletes them. groat does not: the one way that is documented has the token in the
 	// address, where servers and proxies log it, and takes the person's password once more.
 	Page string
+	// Lifetime is how long a token lives.
+	Lifetime time.Duration
 }
 
 // EndingSoon is how much of its life a user token must have left so that it is worth keeping: one that ends sooner is
@@ -185,6 +187,18 @@ func KeyEnd(key keystore.Secret) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(int64(exp), 0).UTC()
+}
+
+// LatestEnd returns the latest time at which a token that a person brings can end, where neither it nor the server says
+// more: it was made before now. It is the zero time for a key that could not be handed out as an access token, and
+// where the server has no such tokens.
+func (s Server) LatestEnd(key keystore.Secret, now time.Time) time.Time {
+	text := key.AppendTo(nil)
+	defer clear(text)
+	if s.UserTokens == nil || !IsB64Token(text) {
+		return time.Time{}
+	}
+	return now.Add(s.UserTokens.Lifetime).UTC()
 }
 
 // maxUnix is the last second of the year 9999, which RFC 3339 can write.

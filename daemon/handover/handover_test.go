@@ -94,6 +94,8 @@ func TestM1LockAndTokens(t *testing.T) {
 	now := clock.Now()
 	want := []handover.Token{sample(now), sample(now)}
 	want[1].Profile = "other"
+	want[1].Token.ID = grant.AdoptIDToken(keystore.SecretString("h.p.s"), want[1].Token.Sent, 30*time.Minute, "alice",
+		want[1].Token.Destinations, true)
 	given := make(chan struct{})
 	socket := holder(t, func(c *net.UnixConn) {
 		defer close(given)
@@ -144,7 +146,8 @@ func TestM1LockAndTokens(t *testing.T) {
 		*g.Token.Destinations.Header != *w.Token.Destinations.Header {
 		t.Errorf("%+v\nwant %+v", g, w)
 	}
-	if got[1].Profile != "other" {
+	if i := got[1].Token.ID; got[1].Profile != "other" || i == nil || g.Token.ID != nil || i.Text.Reveal() != "h.p.s" ||
+		i.Subject != "alice" || i.Lifetime != 30*time.Minute || !i.Verified() || i.Sent.Boot != got[1].Token.Sent.Boot {
 		t.Errorf("%+v", got[1])
 	}
 }

@@ -186,8 +186,8 @@ func (l *Login) agreedOrigins(server grant.Server, home string, preset bool) (ag
 		}
 		agreed = append(agreed, o)
 	}
-	named := []string{q.Issuer, q.TokenURL, q.AuthServer, q.AuthorizationEndpoint, q.DeviceEndpoint, q.PAREndpoint,
-		q.RevocationEndpoint, q.UserinfoEndpoint}
+	named := []string{q.Issuer, q.TokenURL, q.AuthServer, q.Backend, q.AuthorizationEndpoint, q.DeviceEndpoint,
+		q.PAREndpoint, q.RevocationEndpoint, q.UserinfoEndpoint}
 	if l.importing != "" { // they are a file's word
 		named = slices.Clone(l.trusted)
 	}
@@ -241,11 +241,11 @@ func (l *Login) askAbout(server grant.Server, home string, uses, foreign []use) 
 		}
 	}
 	var b strings.Builder
-	if stored := l.current; stored != nil && l.params.Issuer == "" {
+	if stored := l.current; stored != nil && l.params.Issuer == "" && l.params.Backend == "" {
 		fmt.Fprintf(&b, "the credential of profile %s is sealed for %s, and what is configured now names another host.",
 			l.params.Profile, host(homeOf(stored.TokenEndpoint, stored.Issuer)))
 	} else {
-		fmt.Fprintf(&b, "%s names other hosts.", host(server.Issuer))
+		fmt.Fprintf(&b, "%s names other hosts.", host(cmp.Or(l.params.Backend, server.Issuer)))
 	}
 	trust := l.asked
 	trust.Trust = slices.Clone(trust.Trust)

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -80,6 +81,26 @@ func TestAnAssertionAudienceThatIsNone(t *testing.T) {
 		_, err := h.login(t.Context(), p, nil)
 		if e := wantError(t, err, ""); !strings.Contains(e.Message, "--assertion-audience") {
 			t.Errorf("%v", e)
+		}
+	})
+}
+
+// A refusal that may be about the audience of an assertion that is a grant, which is not tried twice, says how the other
+// one is chosen, and that works as it is typed.
+func TestTheOtherAudienceOfAGrantIsNamed(t *testing.T) {
+	inBubble(t, sandbox.Options{AssertionAudience: sandbox.AudienceIssuer}, func(t *testing.T, h *harness) {
+		file, public := keyPair(t)
+		h.server.AddClient(sandbox.Client{ID: "keyed", Key: public})
+		p := protocol.LoginParams{Profile: "p", Issuer: h.server.URL(), ClientID: "keyed", Key: file,
+			ClientAuth: "none", Grant: "jwt_bearer"}
+		_, err := h.login(t.Context(), p, h.willing(t))
+		e, ok := errors.AsType[*protocol.Error](err)
+		if !ok || !strings.Contains(e.Hint(), "--assertion-audience issuer") {
+			t.Fatalf("%v", err)
+		}
+		p.AssertionAudience = "issuer"
+		if _, err := h.login(t.Context(), p, h.willing(t)); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -61,6 +61,9 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		AssertionFile: q.AssertionFile, ResourceIndicator: q.ResourceIndicator, WiderScope: q.WiderScope,
 		StrictScope: q.StrictScope,
 	}
+	if known, ok := preset.Lookup(q.Provider); ok && known.Backend != "" || q.Backend != "" {
+		return l.atBackend(p)
+	}
 	if err := checkWords(q); err != nil {
 		return p, nil, err
 	}
@@ -104,6 +107,8 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		}
 	}
 	switch {
+	case p.Backend != "" && p.Kind().Interactive():
+		return l.fromBackend(p)
 	case p.Provider != "":
 		return l.fromProvider(p)
 	case q.Issuer != "":
@@ -304,7 +309,7 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 		p.Grant = string(l.kind)
 	}
 	// A profile from before that says nothing keeps the audience that it had.
-	if method := grant.Method(p.ClientAuth); l.params.Issuer != "" {
+	if method := grant.Method(p.ClientAuth); l.params.Issuer != "" || l.params.Backend != "" {
 		p.Discovered = method.Signs() || l.kind == grant.ByJWTBearer || byHand(p)
 	}
 	found.ByIssuer = p.Discovered

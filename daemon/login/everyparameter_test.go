@@ -46,6 +46,8 @@ var givenFields = map[string]struct {
 		p.TokenURL = h.server.URL() + sandbox.KeycloakTokenPath
 	},
 		shows: sandbox.KeycloakTokenPath, server: true},
+	"Backend": {set: func(h *harness, p *protocol.LoginParams, _ string) { p.Backend = h.server.URL() + "/given-backend" },
+		shows: "given-backend", server: true},
 	"AuthServer": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.AuthServer = "http://localhost:7" },
 		shows: "localhost:7"},
 	"Grant": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.Grant = "token_exchange" },

@@ -58,7 +58,7 @@ func (l *Login) inEitherForm(item keystore.Item, nothingElse bool, send func() e
 		return err
 	}
 	again := send()
-	if again != nil && (grant.DoubtsClient(again, nothingElse) || l.ctx.Err() != nil) {
+	if again != nil && (grant.DoubtsClient(again, nothingElse) || unanswered(again) || l.ctx.Err() != nil) {
 		l.profile, l.endpoint, l.posts = was, endpoint, false
 		return err
 	}
@@ -66,6 +66,20 @@ func (l *Login) inEitherForm(item keystore.Item, nothingElse bool, send func() e
 		l.notice(fmt.Sprintf("%s takes %s (%s).", l.server().Issuer, other.takes, other.flags))
 	}
 	return again
+}
+
+// unanswered reports whether a server has not said what it makes of a request: the answer to the first form is then the
+// one that counts. Some fail over the second form.
+func unanswered(err error) bool {
+	e, ok := errors.AsType[*grant.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Class {
+	case grant.Transient, grant.TransientSlow, grant.Malformed, grant.Ambiguous:
+		return true
+	}
+	return false
 }
 
 // reform makes the profile one that uses the other form. It reports whether that could be stored.
@@ -100,6 +114,24 @@ func (l *Login) otherFormHint(item keystore.Item, cause error) func(error) error
 		}
 		return err
 	}
+}
+
+// otherAudienceHint is refusedError for an assertion that is a grant. Where the server may have refused it for its aud,
+// which by default is the token endpoint (RFC 7523 §3), the hint names the other one.
+func (l *Login) otherAudienceHint(cause error) error {
+	err := l.refusedError(cause)
+	if p := l.profile; p.Provider != "" || p.AssertionAudience != "" || !l.server().ByIssuer ||
+		!grant.DoubtsClient(cause, true) {
+		return err
+	}
+	other := l.tryAgain("--assertion-audience " + string(grant.AudienceIssuer))
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
+		e.Data.Hint += ", or where the server wants to be called by its issuer: " + other
+		return e
+	}
+	e := l.logins.Wire(cause, l.params.Profile)
+	e.Data.Hint = other
+	return e
 }
 
 // sealForBody makes a new credential one whose secret goes into the request's body, where only that was taken.

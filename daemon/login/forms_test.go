@@ -45,6 +45,24 @@ func (h *harness) posts(path string) (n int) {
 	return n
 }
 
+// A server may fail over the second form. What it said of the first is what the person reads.
+func TestAServerThatFailsOverTheOtherForm(t *testing.T) {
+	for name, fault := range map[string]sandbox.Fault{"a broken connection": {Cut: sandbox.CutAfterBody}, "500": {Status: 500}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, sandbox.Options{Clients: []sandbox.Client{oddClient()}}, func(t *testing.T, h *harness) {
+				h.server.Script(h.server.TokenPath(), sandbox.Fault{Status: 401, Body: `{"error":"invalid_client"}`}, fault)
+				var said []string
+				_, err := h.login(t.Context(), protocol.LoginParams{Profile: "p", Issuer: h.server.URL(), ClientID: "odd",
+					ClientAuth: "client_secret_basic"}, h.typing(t, "also+wrong", &said))
+				wantError(t, err, protocol.LoginRequired)
+				if n := h.posts(h.server.TokenPath()); n != 2 {
+					t.Errorf("%d requests, want 2", n)
+				}
+			})
+		})
+	}
+}
+
 // A client that can prove itself in two forms is refused in one of them at some servers. The other is tried once, at a
 // login that a person typed, and what worked is kept.
 func TestTheOtherFormIsTriedOnce(t *testing.T) {

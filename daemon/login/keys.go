@@ -32,6 +32,7 @@ var idleKeys = map[string]func(*Login) string{
 	sessionScope:           (*Login).noRefresh,
 	"session_idle":         (*Login).noRefresh,
 	"session_absolute":     (*Login).noRefresh,
+	"token_prefix":         func(*Login) string { return "" },
 	"keep_session":         (*Login).noRefresh,
 }
 

@@ -134,6 +134,8 @@ type Login struct {
 	otherStore bool
 	// the matching credential whose client goes on authenticating with what is in it, or nil
 	reused *keystore.Item
+	// the public client that an openEO back end lists, where it no longer lists the one that the profile has
+	freshClient string
 
 	// What was agreed: what the new credential is sealed with, beside its token endpoint's origin.
 	origins      []string // what may be sent everything

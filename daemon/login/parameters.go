@@ -30,6 +30,7 @@ var parameters = []parameter{
 	{field: "Issuer", flag: "issuer"},
 	{field: "TokenURL", flag: "token-url"},
 	{field: "AuthServer", flag: "auth-server"},
+	{field: "Backend", flag: "backend"},
 	{"AuthorizationEndpoint", "authorization-endpoint", (*Login).noRedirect},
 	{"DeviceEndpoint", "device-endpoint", (*Login).noDevice},
 	{"PAREndpoint", "par-endpoint", (*Login).noRedirect},
@@ -390,6 +391,13 @@ func (l *Login) publicClientError() error {
 
 // requireParameters makes sure that what the grant needs was named, or is known from before.
 func (l *Login) requireParameters(stored *keystore.Item) error {
+	if l.params.ClientID == "" && l.freshClient != "" {
+		if l.params.ClientID = l.freshClient; stored != nil {
+			l.notice(fmt.Sprintf("%s lists the client %s now, and not %s; --client-id %s keeps to that.",
+				host(l.profile.Backend), visible.Name(l.freshClient), visible.Name(stored.ClientID),
+				visible.Word(stored.ClientID)))
+		}
+	}
 	if l.params.ClientID == "" && stored != nil && l.kind != grant.ByAppCredentials && !l.namesServiceAccount() {
 		l.params.ClientID = stored.ClientID
 	}

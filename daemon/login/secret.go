@@ -179,7 +179,7 @@ func (l *Login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 	}
 	if t, err = l.firstToken(l.ctx, item); err != nil {
 		item.Wipe()
-		return keystore.Item{}, t, l.refusedError(err)
+		return keystore.Item{}, t, l.otherAudienceHint(err)
 	}
 	return item, t, nil
 }
@@ -264,7 +264,12 @@ func (l *Login) byAPIKey() (item keystore.Item, t grant.Token, err error) {
 	if err = grant.CheckAPIKey(item.APIKey); err != nil {
 		return item, t, protocol.InvalidParams("%s", err)
 	}
-	if ends := grant.KeyEnd(item.APIKey); !ends.IsZero() {
+	ends := grant.KeyEnd(item.APIKey)
+	if latest := l.server().LatestEnd(item.APIKey, l.logins.Now().Wall); ends.IsZero() && !latest.IsZero() {
+		ends = latest
+		l.notice("The token does not say when it ends: what is said of that is the latest that it can be.")
+	}
+	if !ends.IsZero() {
 		item.KeyEnds = ends.Format(time.RFC3339)
 	}
 	t, err = l.endpoint.APIKey(item)
@@ -307,6 +312,9 @@ func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (key
 		return keystore.Item{}, grant.Token{}, hinted(l.refusedError(err))
 	}
 	item.RefreshToken = s.Refresh
+	if id := s.Token.ID; id != nil && id.Flaw == "" {
+		item.IDSubject = id.Subject
+	}
 	if s.Refresh.IsZero() {
 		s.Token.Last = true
 		l.notice(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.", l.server().Issuer))

@@ -43,17 +43,22 @@ func ParseToken(params []byte) (TokenRequest, error) {
 	return checkToken(&p)
 }
 
-// ParseReject returns the parameters of "reject", the refused token in Query.Refused. The error is as in [ParseToken].
+// ParseReject returns the parameters of "reject", the refused token, of the kind that is asked for, in Query.Refused.
+// The error is as in [ParseToken].
 func ParseReject(params []byte) (TokenRequest, error) {
 	var p protocol.RejectParams
 	if err := jsonrpc.DecodeParams(params, &p); err != nil {
 		return TokenRequest{}, err
 	}
-	if p.AccessToken == "" || !printable(p.AccessToken, 0) {
-		return TokenRequest{}, protocol.InvalidParams("access_token must be the token that an API refused")
+	member, refused, other := "access_token", p.AccessToken, p.IDToken
+	if p.TokenUse == protocol.UseID {
+		member, refused, other = "id_token", p.IDToken, p.AccessToken
+	}
+	if refused == "" || other != "" || !printable(refused, 0) {
+		return TokenRequest{}, protocol.InvalidParams("%s must be the token that an API refused", member)
 	}
 	r, err := checkToken(&p.TokenParams)
-	r.Refused = keystore.SecretString(p.AccessToken)
+	r.Refused = keystore.SecretString(refused)
 	return r, err
 }
 
@@ -74,6 +79,13 @@ func checkToken(p *protocol.TokenParams) (TokenRequest, error) {
 			return r, protocol.InvalidParams("wait must be from 0 to %d seconds", int64(protocol.MaxWait/time.Second))
 		}
 		r.Wait = time.Duration(*p.Wait) * time.Second
+	}
+	switch p.TokenUse {
+	case "", protocol.UseAccess:
+	case protocol.UseID:
+		r.ID = true
+	default:
+		return r, protocol.InvalidParams("token_use must be access or id")
 	}
 	switch {
 	case len(p.Scope) > maxScope || !printable(p.Scope, ' '):
@@ -123,10 +135,7 @@ func printable(s string, also byte) bool {
 func AppendToken(out, id []byte, t grant.Token, profile string, now clock.Instant) []byte {
 	left := t.Remaining(now)
 	if left <= 0 && !t.Static {
-		e := protocol.NewError(protocol.Temporary, "the token expired before it could be handed out",
-			"groat status "+profile)
-		e.Data.RetryAfter = 1
-		return jsonrpc.AppendError(out, id, e)
+		return appendExpired(out, id, profile)
 	}
 	out = append(out, `{"jsonrpc":"2.0","id":`...)
 	out = append(out, id...)
@@ -165,6 +174,36 @@ func AppendToken(out, id []byte, t grant.Token, profile string, now clock.Instan
 		out = strictjson.AppendString(out, name+": "+value)
 	}
 	return append(out, "}}\n"...)
+}
+
+// appendExpired appends the error for a token that was found and has expired since.
+func appendExpired(out, id []byte, profile string) []byte {
+	e := protocol.NewError(protocol.Temporary, "the token expired before it could be handed out",
+		"groat status "+profile)
+	e.Data.RetryAfter = 1
+	return jsonrpc.AppendError(out, id, e)
+}
+
+// AppendIDToken is [AppendToken] for an ID token, which the caller has verified. The members for an access token are
+// missing, so that a client that mixes the two up has nothing in its hands.
+func AppendIDToken(out, id []byte, i *grant.IDToken, profile string, now clock.Instant) []byte {
+	left := i.Remaining(now)
+	if left <= 0 {
+		return appendExpired(out, id, profile)
+	}
+	out = append(out, `{"jsonrpc":"2.0","id":`...)
+	out = append(out, id...)
+	out = append(out, `,"result":{"id_token":"`...)
+	out = i.Text.AppendTo(out) // nothing to escape: it is a b64token
+	out = append(out, `","token_use":"id","expires_at":`...)
+	out = strconv.AppendInt(out, now.Wall.Add(left).Unix(), 10)
+	out = append(out, `,"expires_in":`...)
+	out = strconv.AppendInt(out, int64(left/time.Second), 10)
+	out = append(out, `,"profile":`...)
+	out = strictjson.AppendString(out, profile)
+	out = append(out, `,"header":"Authorization: Bearer `...)
+	out = i.Text.AppendTo(out)
+	return append(out, "\"}}\n"...)
 }
 
 // appendTime appends a member that is a time, where it is known.

@@ -33,6 +33,10 @@ type Context struct {
 	Configured bool
 	// SignIn is the flags of "groat login" that name the profile's server, for a profile beside it; empty: not known.
 	SignIn string
+	// Scope is what the profile's sign-in asks for; empty where that is not known. Client: the profile signs in as a
+	// client, without a person.
+	Scope  []string
+	Client bool
 	// Network is how connections to servers are made now.
 	Network protocol.NetworkResult
 	// PID is the daemon's process ID.
@@ -58,8 +62,11 @@ func answer(err error, c Context) (e *protocol.Error, expected bool) {
 	if long, ok := errors.AsType[*broker.TooLong](err); ok {
 		e := protocol.InvalidParams("%s", long.Error())
 		seconds := int64(long.Max / time.Second)
-		e.Data = &protocol.ErrorData{MaxMinTTL: seconds,
-			Hint: fmt.Sprintf("groat get %s --min-ttl %ds", c.Profile, seconds)}
+		hint := fmt.Sprintf("groat get %s --min-ttl %ds", c.Profile, seconds)
+		if long.ID {
+			hint += " --id-token"
+		}
+		e.Data = &protocol.ErrorData{MaxMinTTL: seconds, Hint: hint}
 		return e, true
 	}
 	e, expected = fromTable(err, c)
@@ -92,6 +99,9 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	}
 	if unknown, ok := errors.AsType[*profile.UnknownError](err); ok {
 		return unknownProfile(unknown), true
+	}
+	if none, ok := errors.AsType[*broker.NoIDToken](err); ok {
+		return noIDToken(none, c), true
 	}
 	if bad, ok := errors.AsType[*config.Error](err); ok {
 		return protocol.NewError(protocol.Config, bad.Error(), bad.Hint), true

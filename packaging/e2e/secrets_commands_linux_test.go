@@ -81,6 +81,10 @@ func (v *watchedEnv) rows() map[string][]invocation {
 		"groat get": {
 			works("session"), works("session", "--output", "header"), works("session", "--output", "env"),
 			works("session", "--json"),
+			works("session", "--id-token"), works("session", "--id-token", "--json"),
+			works("session", "--id-token", "-o", "header"), works("session", "--id-token", "-o", "env"),
+			works("session", "--id-token", "--refused").typing("not.an.id-token"), fails("machine", "--id-token"),
+			fails("static", "--id-token"), fails("session", "--id-token", "--refused").typing(v.secret),
 			works("machine", "--scope", "a"), works("static", "--output", "header"), works("static", "--json"),
 			fails("static"),
 			works("apps"), works("apps2"), works("keyed"), works("account"), works("exchanged"), works("kept"),

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ import (
 type watchedEnv struct {
 	*userEnv
 	tokens *canaries // access tokens and API keys, which may appear where they were asked for and nowhere else
+	ids    *canaries // ID tokens, likewise
 	typos  *canaries // what stood where no secret belongs; whoever sent it may be told so
 	tap    *tap
 	server *watchedServer
@@ -47,6 +49,7 @@ func random() string { return rand.Text() }
 func newWatchedEnv(t *testing.T) *watchedEnv {
 	t.Helper()
 	v := &watchedEnv{userEnv: newUserEnv(t, os.Getuid()), tokens: &canaries{}, typos: &canaries{},
+		ids:  &canaries{},
 		hits: &atomic.Int64{}}
 	v.mine = filepath.Join(filepath.Dir(v.home), "mine") // beside what is searched
 	if err := os.Mkdir(v.mine, 0o700); err != nil {
@@ -107,7 +110,14 @@ func (v *watchedEnv) runWith(vars []string, stdin string, args ...string) result
 		return result{code: -1}
 	}
 	s := result{out.String(), complaint.String(), c.ProcessState.ExitCode()}
-	v.search("groat "+strings.Join(args, " "), s.stdout+s.stderr, args[0] == "get" || args[0] == "helper")
+	want := nothing
+	switch {
+	case args[0] == "get" && slices.Contains(args, "--id-token"):
+		want = idToken
+	case args[0] == "get" || args[0] == "helper":
+		want = accessToken
+	}
+	v.search("groat "+strings.Join(args, " "), s.stdout+s.stderr, want)
 	return s
 }
 
@@ -121,14 +131,25 @@ func (v *watchedEnv) succeeds(stdin string, args ...string) string {
 	return s.stdout
 }
 
-// search complains of every secret in a text, and of every access token where none was asked for.
-func (v *watchedEnv) search(where, text string, tokensToo bool) {
+// wanted is what a text may hold, since it was asked for.
+type wanted int
+
+const (
+	nothing wanted = iota
+	accessToken
+	idToken
+)
+
+// search complains of every secret in a text, and of every access token and ID token where none was asked for.
+func (v *watchedEnv) search(where, text string, want wanted) {
 	v.t.Helper()
 	if what := v.find(text); what != "" {
 		v.hit("%s holds %s:\n%s", where, what, text)
 	}
-	if what := v.tokens.find(text); what != "" && !tokensToo {
-		v.hit("%s holds %s, which nobody asked for:\n%s", where, what, text)
+	for kind, found := range map[wanted]string{accessToken: v.tokens.find(text), idToken: v.ids.find(text)} {
+		if found != "" && kind != want {
+			v.hit("%s holds %s, which nobody asked for:\n%s", where, found, text)
+		}
 	}
 }
 
@@ -206,7 +227,7 @@ func (w *watchedServer) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 	}
 	var answer map[string]any
 	json.Unmarshal(t.body.Bytes(), &answer)
-	for _, name := range []string{"refresh_token", "device_code", "client_secret", "id_token", "token"} {
+	for _, name := range []string{"refresh_token", "device_code", "client_secret", "token"} {
 		text, _ := answer[name].(string)
 		w.learn("a "+name, text)
 		if parts := strings.Split(text, "."); len(parts) == 3 { // of Planet's, whose payload holds the key
@@ -221,6 +242,9 @@ func (w *watchedServer) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 	}
 	if token, _ := answer["access_token"].(string); token != "" {
 		w.v.tokens.add("an access token", token)
+	}
+	if token, _ := answer["id_token"].(string); token != "" {
+		w.v.ids.add("an ID token", token)
 	}
 }
 

@@ -77,14 +77,15 @@ func (v *watchedEnv) peopleSignIn() {
 	d.succeeds()
 	for _, each := range []*loginRun{s, d} {
 		screen, _ := each.screen.snapshot()
-		v.search("the terminal", screen, false)
+		v.search("the terminal", screen, nothing)
 	}
 }
 
 // look searches what the system shows of a groat login that waits.
 func (v *watchedEnv) look(s *loginRun) {
 	v.t.Helper()
-	if err := errors.Join(v.findInProcess(s.cmd.Process.Pid), v.tokens.findInProcess(s.cmd.Process.Pid)); err != nil {
+	pid := s.cmd.Process.Pid
+	if err := errors.Join(v.findInProcess(pid), v.tokens.findInProcess(pid), v.ids.findInProcess(pid)); err != nil {
 		v.hit("%v", err)
 	}
 }
@@ -106,7 +107,7 @@ func testEverywhere(t *testing.T, v *watchedEnv) {
 			t.Errorf("groatd has printed stacks, or is another one: %s", text)
 		}
 	})
-	all := []*canaries{&v.canaries, v.tokens, v.typos}
+	all := []*canaries{&v.canaries, v.tokens, v.ids, v.typos}
 	for _, c := range all {
 		if err := errors.Join(c.findInProcess(p.pid()), c.findInFiles(v.home, v.runtime)); err != nil {
 			v.hit("%v", err)
@@ -123,34 +124,46 @@ func testEverywhere(t *testing.T, v *watchedEnv) {
 	}
 	searched := v.testReplies()
 	v.wouldBeSeen()
-	t.Logf("figure: secrets searched for = %d, and %d access tokens and API keys, each in %d forms", len(v.secrets),
-		len(v.tokens.secrets), len(formsOf(v.secret)))
+	t.Logf("figure: secrets searched for = %d, and %d access tokens, ID tokens and API keys, each in %d forms",
+		len(v.secrets), len(v.tokens.secrets)+len(v.ids.secrets), len(formsOf(v.secret)))
 	t.Logf("figure: places searched for them = %d: "+
 		"outputs, %d conversations over the socket, logs, files, all of /proc/PID", v.texts+v.tokens.texts, searched)
 	t.Logf("figure: secrets found where none may be = %d", v.hits.Load())
 }
 
-var asksForToken = regexp.MustCompile(`"method":"(token|reject)"`)
+var (
+	asksForToken = regexp.MustCompile(`"method":"(token|reject)"`)
+	asksForID    = regexp.MustCompile(`"method":"(token|reject)".*"token_use":"id"`)
+)
 
 // testReplies searches what groatd said over its socket.
 func (v *watchedEnv) testReplies() (conversations int) {
 	v.t.Helper()
 	heard, said := v.tap.snapshot()
-	typed, tokens := canaries{}, 0
+	typed, tokens, ids := canaries{}, 0, 0
 	for what, secret := range map[string]string{"the password": v.password, "the client secret": v.secret,
 		"the passphrase": v.passphrase, "the API key": v.apiKey} {
 		typed.add(what, secret)
 	}
 	for i := range said {
-		asked := asksForToken.Match(heard[i])
-		v.search("a reply", string(said[i]), asked)
-		if asked && v.tokens.find(string(said[i])) != "" {
+		want := nothing
+		switch {
+		case asksForID.Match(heard[i]):
+			want = idToken
+		case asksForToken.Match(heard[i]):
+			want = accessToken
+		}
+		v.search("a reply", string(said[i]), want)
+		if want == accessToken && v.tokens.find(string(said[i])) != "" {
 			tokens++
 		}
+		if want == idToken && v.ids.find(string(said[i])) != "" {
+			ids++
+		}
 	}
-	if n := len(typed.found(bytes.Join(heard, nil))); n < len(typed.secrets) || tokens == 0 {
-		v.t.Errorf("of %d secrets that were typed %d are in what was recorded, and %d tokens in replies: "+
-			"the recording is not what was said", len(typed.secrets), n, tokens)
+	if n := len(typed.found(bytes.Join(heard, nil))); n < len(typed.secrets) || tokens == 0 || ids == 0 {
+		v.t.Errorf("of %d secrets that were typed %d are in what was recorded, and %d tokens and %d ID tokens in "+
+			"replies: the recording is not what was said", len(typed.secrets), n, tokens, ids)
 	}
 	return len(said)
 }

@@ -15,7 +15,8 @@ import (
 )
 
 // secretMembers are the members of parameters that hold secrets.
-var secretMembers = []string{"value", "passphrase", "new_passphrase", "content", "environment", "access_token"}
+var secretMembers = []string{"value", "passphrase", "new_passphrase", "content", "environment", "access_token",
+	"id_token"}
 
 // members returns the names of all members of all parameters.
 func members() []string {

@@ -171,7 +171,7 @@ func (v *watchedEnv) throughTheBrowser(browse func(address string), args ...stri
 		v.t.Error(err)
 	}
 	text, _ := out.snapshot()
-	v.search(strings.Join(c.Args, " "), text, false)
+	v.search(strings.Join(c.Args, " "), text, nothing)
 	return c.ProcessState.ExitCode()
 }
 

@@ -3,14 +3,12 @@ package e2e_test
 import (
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/groat-dev/groat/packaging/testing/parts"
-	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
 // certifiedEnv is a userEnv, a certified authorization server, and a browser.
@@ -91,19 +89,6 @@ func (h *certifiedEnv) secretFile(name, text string) {
 	if err := os.WriteFile(filepath.Join(h.home, "..", name), []byte(text), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
-}
-
-// openssl makes keys that nobody here wrote.
-func (h *certifiedEnv) openssl(stdin string, args ...string) string {
-	h.t.Helper()
-	tier.Needs(h.t, "openssl")
-	c := exec.CommandContext(h.t.Context(), "openssl", args...)
-	c.Stdin = strings.NewReader(stdin)
-	out, err := c.Output()
-	if err != nil {
-		h.t.Fatalf("openssl %s: %v", strings.Join(args, " "), err)
-	}
-	return string(out)
 }
 
 // login has a person sign in to a profile: in a browser on this machine, or with a code on another device.

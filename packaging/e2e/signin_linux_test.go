@@ -153,7 +153,8 @@ func (s *loginRun) await(where *logbook, pattern string) string {
 			}
 		case <-ctx.Done():
 		}
-		s.r.t.Fatalf("groat login did not show %s, but:\n%s", pattern, text)
+		said, _ := s.err.snapshot()
+		s.r.t.Fatalf("groat login did not show %s, but:\n%s\n%s", pattern, text, said)
 	}
 }
 

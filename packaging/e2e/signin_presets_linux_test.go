@@ -52,8 +52,11 @@ func newPresetEnv(t *testing.T, p presetLogin) *presetEnv {
 func (h *presetEnv) signsIn(p presetLogin) {
 	h.t.Helper()
 	args := []string{"it", "--provider", p.provider, "--auth-server", h.s.URL()}
-	if p.provider == "" {
+	switch p.provider {
+	case "":
 		args = []string{"it", "--issuer", h.s.Issuer()}
+	case "openeo":
+		args = []string{"it", "--provider", "openeo", "--backend", h.s.URL()}
 	}
 	args = append(args, p.flags...)
 	if p.more != nil {

@@ -136,6 +136,25 @@ var presetLogins = []presetLogin{
 		header: `^X-Api-Key: Key PLAK-canary-\w+\n$`,
 	},
 	{
+		name: "device, as the back end's client", provider: "openeo", api: sandbox.OpenEOMe, server: backEnd(sandbox.ConsentForm),
+		person: approves, how: "none", later: "none", path: "/token", whoami: person, ends: "/revoke",
+		header: `^Authorization: Bearer oidc/box/eyJ[A-Za-z0-9_.-]+\n$`,
+	},
+	{
+		name: "browser, as the back end's client", provider: "openeo", api: sandbox.OpenEOMe,
+		server: backEnd(sandbox.ConsentAllow),
+		flags:  []string{"--grant", "authorization_code"},
+		person: browses, how: "none", later: "none", path: "/token", whoami: person, ends: "/revoke",
+		header: `^Authorization: Bearer oidc/box/eyJ[A-Za-z0-9_.-]+\n$`,
+	},
+	{
+		name: "a client of one's own", provider: "openeo", api: sandbox.OpenEOMe, typed: theSecret,
+		server: backEnd(sandbox.ConsentForm),
+		flags:  []string{"--client-id", labClient, "--secret-stdin"}, how: sandbox.ClientSecretBasic,
+		later: sandbox.ClientSecretBasic, path: "/token",
+		header: `^Authorization: Bearer oidc/box/eyJ[A-Za-z0-9_.-]+\n$`,
+	},
+	{
 		name: "installed application", provider: "google", typed: theSecret, person: browses,
 		server:  sandbox.Options{Dialect: sandbox.Google, Consent: sandbox.ConsentAllow},
 		prepare: desktop,
@@ -164,6 +183,24 @@ var presetLogins = []presetLogin{
 			"openid email offline_access"},
 		how: "none", later: "none", path: "/token", header: bearerJWT, whoami: person, ends: "/revoke",
 	},
+}
+
+// backEnd is an openEO back end with two public clients: one for devices, which must use PKCE, and one for browsers.
+func backEnd(consent sandbox.Consent) sandbox.Options {
+	const device, browser, back = "eo-device", "eo-browser", "http://127.0.0.1/cb"
+	return sandbox.Options{
+		Consent: consent, Device: sandbox.Device{Interval: time.Second},
+		Refresh: sandbox.Refresh{Always: true, Rotate: true},
+		Clients: []sandbox.Client{
+			{ID: device, Method: sandbox.None, DevicePKCE: true},
+			{ID: browser, Method: sandbox.None, RedirectURIs: []string{back}},
+		},
+		OpenEO: &sandbox.OpenEO{ID: "box", Scopes: []string{"openid", "email"}, Clients: []sandbox.OpenEOClient{
+			{ID: browser, Grants: []string{"authorization_code+pkce"},
+				Redirects: []string{"https://editor.example/", back}},
+			{ID: device, Grants: []string{"urn:ietf:params:oauth:grant-type:device_code+pkce"}},
+		}},
+	}
 }
 
 // desktop is Google's word for a client that comes back to this machine.

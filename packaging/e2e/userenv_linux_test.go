@@ -121,14 +121,9 @@ type result struct {
 // run runs a program. No secret may be in what it prints.
 func (r *userEnv) run(stdin, program string, args ...string) result {
 	r.t.Helper()
-	if !filepath.IsAbs(program) {
-		program = filepath.Join(bin, program)
-	}
 	ctx, cancel := context.WithTimeout(r.t.Context(), longestRun)
 	defer cancel()
-	c := exec.CommandContext(ctx, program, args...)
-	c.Env, c.Dir, c.SysProcAttr = r.environ(), "/", r.as()
-	c.Stdin = strings.NewReader(stdin)
+	c := r.command(ctx, stdin, program, args...)
 	var out, complaint bytes.Buffer
 	c.Stdout, c.Stderr = &out, &complaint
 	err := c.Run()
@@ -142,6 +137,17 @@ func (r *userEnv) run(stdin, program string, args ...string) result {
 		r.t.Errorf("%s printed %s", strings.Join(c.Args, " "), what)
 	}
 	return s
+}
+
+// command is a program as it is run.
+func (r *userEnv) command(ctx context.Context, stdin, program string, args ...string) *exec.Cmd {
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(bin, program)
+	}
+	c := exec.CommandContext(ctx, program, args...)
+	c.Env, c.Dir, c.SysProcAttr = r.environ(), "/", r.as()
+	c.Stdin = strings.NewReader(stdin)
+	return c
 }
 
 // groat runs the client, which must succeed, and returns what it prints.

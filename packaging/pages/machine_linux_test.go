@@ -30,7 +30,7 @@ const (
 
 // answers are the questions that groat asks along the README.
 var answers = []answer{
-	{regexp.MustCompile(`(?m)^Password of [^\n]*: \z`), password, true},
+	{regexp.MustCompile(`(?m)^(Password|Client secret) of [^\n]*: \z`), password, true},
 	{regexp.MustCompile(`(?m)^Old passphrase: \s+New passphrase: (\s+The same again: )?\z`), another, true},
 	{regexp.MustCompile(`(?m)^(New passphrase|The same again|Old passphrase|Passphrase[^\n]*): \z`), passphrase, true},
 	{regexp.MustCompile(`\[y/N\] \z`), "y", false},

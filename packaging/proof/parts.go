@@ -20,6 +20,7 @@ type part struct {
 
 var (
 	faults   = regexp.MustCompile(`faults: (.+)`)
+	matrix   = regexp.MustCompile(`matrix: (.+)`)
 	fuzzed   = regexp.MustCompile(`(?m)^fuzz: (.+ 0 failures)$`)
 	passed   = regexp.MustCompile(`(?m)^(ok .+)$`)
 	measured = regexp.MustCompile(`(?m)^(Measured on .+)$`)
@@ -53,6 +54,20 @@ var parts = []part{
 			"./packaging/e2e"},
 		shortCommand: []string{"go", "test", "-count=1", "-run=^TestCertifiedServerKeys$", "./packaging/e2e"},
 		result:       passed,
+	},
+	{
+		name: "matrix",
+		what: "Every grant with every client authentication at four authorization servers of other projects, kill -9 " +
+			"while each session is renewed, and all that was once wrong there.",
+		packages: append([]string{"./packaging/e2e"}, programs...),
+		paths: []string{"packaging/testing/zitadel", "packaging/testing/fosite",
+			"packaging/testing/django-oauth-toolkit", "packaging/testing/glewlwyd"},
+		env:      []string{"GROAT_FOREIGN_KILLS=20"},
+		shortEnv: []string{"GROAT_FOREIGN_KILLS="},
+		command: []string{"go", "test", "-race", "-count=1", "-timeout=2h", "-v", "-run=^TestForeign",
+			"./packaging/e2e"},
+		shortCommand: []string{"go", "test", "-count=1", "-v", "-run=^TestForeignMatrix$", "./packaging/e2e"},
+		result:       matrix,
 	},
 	{
 		name:     "kills",

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what `make test` needs beside Go and make, on Debian 12 (bookworm): packages of Debian's from apt, and from the
-# npm registry a certified authorization server, the remote control of a browser, and the node that runs both (Debian 12's
-# own is too old for them).
-# Versions and hashes of the npm part stand in oidc-provider/package-lock.json; nothing is installed globally by npm.
+# Installs what `make test` needs beside Go and make, on Debian 12 (bookworm): packages of Debian's from apt; from the npm
+# registry a certified authorization server, the remote control of a browser, and the node that runs both (Debian 12's
+# own is too old for them); and from the Go module proxy two more authorization servers, which are built here once.
+# Versions and hashes stand in oidc-provider/package-lock.json, and in the go.mod and go.sum of zitadel and fosite; nothing
+# is installed globally by npm or Go.
 #
 # What is there already is left alone: a second run changes nothing and takes no time. Needs root or sudo only where a
 # package is missing. A part that cannot be had ends the run with one sentence that names it.
@@ -16,6 +17,7 @@ packages=(
   dbus                # the bus of the Secret Service
   dbus-user-session   # the bus of a systemd user manager
   gcc libc6-dev       # go test -race
+  glewlwyd            # an authorization server; its own service stays off
   git                 # asks git-credential-groat; its credential-cache is a peer of make figures
   gnome-keyring       # a real Secret Service
   libglib2.0-bin      # gdbus: waits for the Secret Service, locks it
@@ -25,6 +27,7 @@ packages=(
   openssh-client      # ssh-agent, another
   openssl             # makes private keys in every form there is
   python3-authlib     # an independent client of client_secret_jwt
+  python3-django-oauth-toolkit  # an authorization server's library
   python3-requests    # what authlib's session is made of
   strace              # counts the system calls of a cold request
   systemd             # a real user manager, systemd-socket-activate, systemd-analyze
@@ -82,8 +85,20 @@ if [ "$release" != "debian 12" ]; then
     die "there is no apt-get here: install the equivalents of ${packages[*]} by hand, and run the tests with go test"
 fi
 
+# The tests start a glewlwyd of their own; the package would start one for the whole network, with a known password.
+unit=/etc/systemd/system/glewlwyd.service
+if [ -n "$(absent_of glewlwyd)" ] && [ ! -e $unit ]; then
+  as_root ln -s /dev/null $unit || die "the service of glewlwyd could not be kept from starting: $unit cannot be made"
+fi
+
 mapfile -t absent < <(absent_of "${packages[@]}")
 [ ${#absent[@]} = 0 ] || install_debian "${absent[@]}"
+
+# The servers that are Go modules of their own. What the go command has built it keeps: a second run only looks.
+for module in zitadel fosite; do
+  (cd "$here/$module" && go run -buildvcs=false . >"$log" 2>&1 </dev/null) ||
+    die "the Go modules of $module/go.mod cannot be had, or do not build: $(last_line "$log")"
+done
 
 # The server and its node: installed whole, or not at all, from the lock's exact versions and hashes.
 cd "$here/oidc-provider"

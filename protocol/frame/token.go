@@ -1,6 +1,7 @@
 package frame
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -25,7 +26,18 @@ type TokenParams struct {
 	Scope    string
 	Audience string
 	Wait     *int64
+	TokenUse string // UseID for an ID token; empty or UseAccess for an access token
 }
+
+// The values of [TokenParams.TokenUse] and [Token.TokenUse].
+const (
+	UseAccess = "access"
+	UseID     = "id"
+)
+
+// ErrUse means that groatd answered with another kind of token than was asked for, as one does that knows access tokens
+// only.
+var ErrUse = errors.New("groatd answered with another kind of token than was asked for")
 
 // Token is the result of "token" and "reject"; [protocol.TokenResult] explains it. It is a secret of the caller's.
 type Token struct {
@@ -43,26 +55,33 @@ type Token struct {
 	Static bool
 
 	TokenChars string // VisibleChars where AccessToken is no b64token
+
+	IDToken  string // only where an ID token was asked for, and then in the place of AccessToken
+	TokenUse string // UseID there
 }
 
-// Token asks for an access token. A refusal of groatd's is an [*Error].
+// Token asks for a token of the kind that params name. A refusal of groatd's is an [*Error].
 func (c *Conn) Token(params TokenParams) (Token, error) {
-	return c.token("token", params.AppendJSON(c.params[:0]))
+	return c.token("token", params.TokenUse, params.AppendJSON(c.params[:0]))
 }
 
-// Reject says that an API refused an access token, and asks for a better one.
-func (c *Conn) Reject(params TokenParams, accessToken string) (Token, error) {
+// Reject says that an API refused a token of the kind that params name, and asks for a better one.
+func (c *Conn) Reject(params TokenParams, refused string) (Token, error) {
 	p := params.AppendJSON(c.params[:0])
 	p = p[:len(p)-1]
 	if len(p) > len("{") {
 		p = append(p, ',')
 	}
-	p = append(p, `"access_token":`...)
-	p = strictjson.AppendString(p, strings.ToValidUTF8(accessToken, "\ufffd"))
-	return c.token("reject", append(p, '}'))
+	if params.TokenUse == UseID {
+		p = append(p, `"id_token":`...)
+	} else {
+		p = append(p, `"access_token":`...)
+	}
+	p = strictjson.AppendString(p, strings.ToValidUTF8(refused, "\ufffd"))
+	return c.token("reject", params.TokenUse, append(p, '}'))
 }
 
-func (c *Conn) token(method string, params []byte) (Token, error) {
+func (c *Conn) token(method, use string, params []byte) (Token, error) {
 	var t Token
 	raw, err := c.ask(method, params)
 	if err != nil {
@@ -71,7 +90,18 @@ func (c *Conn) token(method string, params []byte) (Token, error) {
 	if err := t.DecodeJSON(raw); err != nil {
 		return Token{}, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
+	if !t.IsFor(use) {
+		return Token{}, ErrUse
+	}
 	return t, nil
+}
+
+// IsFor reports whether the token is of the kind that was asked for by use, and of no other.
+func (t *Token) IsFor(use string) bool {
+	if use == UseID {
+		return t.TokenUse == UseID && t.IDToken != "" && t.AccessToken == ""
+	}
+	return t.TokenUse != UseID && t.IDToken == ""
 }
 
 // Hello makes sure that a groatd answers here, and that it is the one of the place given to [Conn.At].
@@ -197,6 +227,7 @@ func (p TokenParams) AppendJSON(dst []byte) []byte {
 	text("scope", p.Scope)
 	text("audience", p.Audience)
 	number("wait", p.Wait)
+	text("token_use", p.TokenUse)
 	return append(dst, '}')
 }
 
@@ -226,6 +257,10 @@ func (t *Token) DecodeJSON(raw []byte) error {
 			return &t.SessionIdleEndsAt
 		case "session_ends_at":
 			return &t.SessionEndsAt
+		case "id_token":
+			return &t.IDToken
+		case "token_use":
+			return &t.TokenUse
 		}
 		return nil
 	})

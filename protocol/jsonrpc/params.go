@@ -39,7 +39,7 @@ func DecodeParams(params []byte, into any) error {
 	return nil
 }
 
-var tokenNames = []string{"profile", "target", "min_ttl", "scope", "audience", "wait"}
+var tokenNames = []string{"profile", "target", "min_ttl", "scope", "audience", "wait", "token_use"}
 
 // decodeToken is DecodeParams for the most frequent request. It is written by hand and takes a third of the time.
 func decodeToken(params []byte, p *protocol.TokenParams) error {
@@ -55,6 +55,8 @@ func decodeToken(params []byte, p *protocol.TokenParams) error {
 			words = &p.Scope
 		case "audience":
 			words = &p.Audience
+		case "token_use":
+			words = &p.TokenUse
 		case "min_ttl":
 			number = &p.MinTTL
 		case "wait":

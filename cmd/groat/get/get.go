@@ -1,4 +1,4 @@
-// Package get asks groatd for an access token and prints it: it is "groat get", and makes the requests of credential
+// Package get asks groatd for a token and prints it: it is "groat get", and makes the requests of credential
 // helpers.
 //
 // The invariants: what is printed is one write; it holds no token whose alphabet could break out of the format. What is
@@ -23,6 +23,7 @@ type Options struct {
 	Scope, Audience string
 	Output          string
 	JSON            bool
+	IDToken         bool
 }
 
 // The answers to options that are no options.
@@ -59,11 +60,15 @@ const (
 
 // Request returns the request that the options describe. An empty profile leaves the choice of the only one to groatd.
 func (o *Options) Request(profile string) Request {
-	return Request{
+	q := Request{
 		Params: frame.TokenParams{Profile: profile, MinTTL: o.MinTTL.N, Wait: o.Wait.N, Scope: o.Scope,
 			Audience: o.Audience},
 		Limit: o.Wait.or(frame.DefaultWait) + AnswerTime,
 	}
+	if o.IDToken {
+		q.Params.TokenUse = frame.UseID
+	}
+	return q
 }
 
 // Request is one request for a token.

@@ -33,6 +33,9 @@ func Write(w io.Writer, b []byte) error {
 }
 
 func appendToken(out []byte, format string, t frame.Token) ([]byte, error) {
+	if t.TokenUse == frame.UseID {
+		return appendIDToken(out, format, t)
+	}
 	if t.Static {
 		return appendKey(out, format, t)
 	}
@@ -59,6 +62,33 @@ func appendToken(out []byte, format string, t frame.Token) ([]byte, error) {
 		return appendTokenJSON(out, t), nil
 	}
 	return append(out, t.AccessToken...), nil
+}
+
+// appendIDToken appends an ID token, which is a b64token always.
+func appendIDToken(out []byte, format string, t frame.Token) ([]byte, error) {
+	if !frame.ValidToken(t.IDToken) {
+		return nil, report.BadToken()
+	}
+	switch format {
+	case "header":
+		if !frame.ValidHeader(t.Header, t.IDToken) {
+			return nil, report.BadToken()
+		}
+		return append(out, t.Header...), nil
+	case "env":
+		out = append(out, "GROAT_ID_TOKEN="...)
+		out = append(out, t.IDToken...)
+		out = append(out, "\nGROAT_ID_TOKEN_EXPIRES_AT="...)
+		return strconv.AppendInt(out, t.ExpiresAt, 10), nil
+	case "json":
+		out = appendMember(out, `{"id_token":`, t.IDToken)
+		out = append(out, `,"token_use":"id","expires_at":`...)
+		out = strconv.AppendInt(out, t.ExpiresAt, 10)
+		out = append(out, `,"expires_in":`...)
+		out = strconv.AppendInt(out, t.ExpiresIn, 10)
+		return append(appendMember(out, `,"profile":`, t.Profile), '}'), nil
+	}
+	return append(out, t.IDToken...), nil
 }
 
 // appendKey appends an API key, which is any printable ASCII: only if that can do no harm.

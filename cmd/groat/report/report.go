@@ -65,6 +65,8 @@ func Describe(err error) *Failure {
 		return dialFailed(e)
 	}
 	switch {
+	case errors.Is(err, frame.ErrUse):
+		return oldDaemon(err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return NoAnswer(err)
 	case errors.Is(err, frame.ErrClosed):

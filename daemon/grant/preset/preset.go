@@ -23,6 +23,10 @@ type Provider struct {
 	// deprecated provider still works.
 	Deprecated string `toml:"deprecated"`
 
+	// Backend is "openeo" where a back end that a person names says where its people sign in; all that follows but
+	// Grants is empty then.
+	Backend string `toml:"backend"`
+
 	// AuthServer is the origin that every path below belongs to; a path may be a whole URL where it is on another host.
 	// Issuer is what the server's tokens call it.
 	AuthServer    string `toml:"auth_server"`
@@ -143,6 +147,8 @@ type UserTokens struct {
 	ListPath   string `toml:"list_path"`
 	// Page is where a person sees and deletes them.
 	Page string `toml:"page"`
+	// Lifetime is how long a token lives, in seconds.
+	Lifetime int64 `toml:"lifetime"`
 }
 
 // At returns the provider on another host: the same paths, and the issuer's, below authServer. An empty authServer

@@ -48,7 +48,10 @@ func (s *Server) deviceEndpoint(m *realm, r *request) answer {
 	if e != nil {
 		return m.refuse(e, grantDevice)
 	}
-	a := authorization{realm: m, client: c, asked: r.now}
+	a := authorization{realm: m, client: c, asked: r.now, challenge: form.Get("code_challenge")}
+	if c.DevicePKCE && (!challenge.MatchString(a.challenge) || form.Get("code_challenge_method") != "S256") {
+		return m.refuse(invalidRequest("code_challenge is missing, or no S256 hash"), grantDevice)
+	}
 	if a.scope, a.audience, e = s.wants(m, form); e != nil {
 		return m.refuse(e, grantDevice)
 	}
@@ -118,6 +121,9 @@ func (s *Server) deviceGrant(ask *asking) (*issue, *oauthError) {
 	d, e := s.poll(ask)
 	if e != nil {
 		return nil, e
+	}
+	if d.challenge != "" && !verifies(ask.form.Get("code_verifier"), d.challenge) {
+		return nil, invalidGrant("code_verifier does not match")
 	}
 	if s.userByID(d.user.ID) == nil {
 		return nil, invalidGrant("user is blocked")

@@ -54,7 +54,7 @@ func detail(status int, text string, headers ...string) answer {
 // handle asks one dialect after the other.
 func (s *Server) handle(r *request) answer {
 	for _, dialect := range []func(*request) (answer, bool){
-		s.realm, s.earthdata, s.spatiafi, s.planet, s.earthscope,
+		s.realm, s.openEO, s.earthdata, s.spatiafi, s.planet, s.earthscope,
 	} {
 		if a, ok := dialect(r); ok {
 			return a

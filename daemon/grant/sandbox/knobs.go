@@ -37,6 +37,9 @@ type Client struct {
 	RedirectURIs []string
 	// ExactPort compares that port too, as servers do that know nothing of RFC 8252.
 	ExactPort bool
+	// DevicePKCE wants a code challenge where a device's sign-in begins, and its verifier at the token endpoint, as
+	// Keycloak does of clients that must use PKCE.
+	DevicePKCE bool
 	// Grants are the grant types it may use; empty means all.
 	Grants []string
 

@@ -54,6 +54,9 @@ type Options struct {
 	// client gets there, 0 for any number.
 	RateLimit, Quota int
 
+	// OpenEO makes the server an openEO back end too; nil: it is none.
+	OpenEO *OpenEO
+
 	// Users may sign in, Clients may ask for tokens, from the start.
 	Users   []User
 	Clients []Client

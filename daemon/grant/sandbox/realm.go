@@ -118,6 +118,9 @@ func (s *Server) AuthorizePath() string { return s.realms[0].authorize }
 // DevicePath returns the path of the device authorization endpoint.
 func (s *Server) DevicePath() string { return s.realms[0].device }
 
+// KeysPath returns the path of the key set (jwks_uri).
+func (s *Server) KeysPath() string { return s.realms[0].keys }
+
 // RevokePath returns the path of the revocation endpoint.
 func (s *Server) RevokePath() string { return s.realms[0].revoke }
 
@@ -181,14 +184,20 @@ func (s *Server) metadata(m *realm, _ *request) answer {
 	return jsonAnswer(http.StatusOK, doc)
 }
 
-// keySet is the server's key as a JWK Set (RFC 7517 §5, RFC 7518 §6.3.1).
+// keySet is the server's keys as a JWK Set (RFC 7517 §5, RFC 7518 §6.3.1).
 func (s *Server) keySet(*realm, *request) answer {
-	public := s.key.PublicKey
-	return jsonAnswer(http.StatusOK, map[string]any{"keys": []map[string]string{{
-		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": keyID,
-		"n": base64.RawURLEncoding.EncodeToString(public.N.Bytes()),
-		"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(public.E)).Bytes()),
-	}}})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keys []map[string]string
+	for _, k := range s.idKeys {
+		public := k.key.PublicKey
+		keys = append(keys, map[string]string{
+			"kty": "RSA", "use": "sig", "alg": "RS256", "kid": k.id,
+			"n": base64.RawURLEncoding.EncodeToString(public.N.Bytes()),
+			"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(public.E)).Bytes()),
+		})
+	}
+	return jsonAnswer(http.StatusOK, map[string]any{"keys": keys})
 }
 
 // refuse is an error of the token endpoint and those that follow its rules.

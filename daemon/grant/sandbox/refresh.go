@@ -163,7 +163,7 @@ func (s *Server) refreshLocked(ask *asking, t *refreshToken, mode Refresh, scope
 	audience string) (*issue, *oauthError) {
 	f := t.family
 	i := &issue{client: ask.client, user: f.user, scope: scope, audience: audience, family: f}
-	if has(scope, "openid") {
+	if has(scope, "openid") && !s.sess.id.omit {
 		i.id = &idClaims{signedIn: f.signedIn} // OpenID Connect Core §12.2: without the nonce
 	}
 	if mode.Rotate {

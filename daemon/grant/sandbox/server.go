@@ -8,9 +8,9 @@
 // elsewhere. It is not a server for real secrets: it listens on loopback only and keeps everything in memory.
 //
 // One file per dialect (spatiafi.go, generic.go, auth0.go, keycloak.go, google.go, planet.go, earthscope.go,
-// earthdata.go) and one per grant (code.go, refresh.go, device.go, exchange.go, jwtbearer.go, password.go). What the
-// dialects share is in realm.go, and below it in http.go (requests and answers), fault.go (misbehaviour), log.go (what
-// was asked), jwt.go and clientauth.go (RFC 7519, RFC 6749 §2.3).
+// earthdata.go, openeo.go) and one per grant (code.go, refresh.go, device.go, exchange.go, jwtbearer.go, password.go).
+// What the dialects share is in realm.go, and below it in http.go (requests and answers), fault.go (misbehaviour),
+// log.go (what was asked), jwt.go and clientauth.go (RFC 7519, RFC 6749 §2.3).
 package sandbox
 
 import (
@@ -62,6 +62,8 @@ type Server struct {
 	revoked   map[string]bool      // :: digest of an access token → revoked
 	seen      map[string]time.Time // :: iss and jti of an assertion → when it may be forgotten
 	faults    map[string][]Fault   // :: path → what to do next
+	idKeys    []idKey              // that sign id_tokens and are published; the first signs
+	rolled    int                  // how often there was a new one
 	keys      map[string]bool      // :: digest of an API key → revoked
 	// userTokens :: name → a person's tokens at Earthdata
 	userTokens map[string][]userToken
@@ -96,7 +98,8 @@ func New(o Options) *Server {
 		panic("sandbox: only the generic server has an issuer path")
 	}
 	s := &Server{
-		opts: o, key: sharedKey(), log: newRequestLog(), url: strings.TrimSuffix(o.URL, "/"), latency: o.Latency,
+		opts: o, key: sharedKey(), idKeys: []idKey{{keyID, sharedKey()}}, log: newRequestLog(),
+		url: strings.TrimSuffix(o.URL, "/"), latency: o.Latency,
 		users: map[string]*account{}, clients: map[string]*client{}, revoked: map[string]bool{},
 		seen: map[string]time.Time{}, faults: map[string][]Fault{}, keys: map[string]bool{},
 		userTokens: map[string][]userToken{},

@@ -30,6 +30,7 @@ type sessions struct {
 	mode    Refresh
 	device  Device
 	par     bool
+	id      idMode
 }
 
 func newSessions(o Options) *sessions {

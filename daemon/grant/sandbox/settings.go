@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -19,6 +20,8 @@ var errSetting = errors.New("not a setting, or not a value it can have")
 //	keep_family, end_access                     true or false; overlap, idle, absolute: durations
 //	device_lifetime, device_interval            durations; omit_interval, omit_complete: true or false
 //	require_par                                 true or false
+//	id_at_refresh                               true or false; id_lifetime: a duration; id_flaw: an IDFlaw
+//	roll_key                                    keep or withdraw the old ones
 func (s *Server) settings() map[string]func(string) error {
 	return map[string]func(string) error{
 		"lifetime": lifetime(s.SetTokenLifetime),
@@ -43,6 +46,23 @@ func (s *Server) settings() map[string]func(string) error {
 		"overlap":        duration(func(d time.Duration) { s.change(func() { s.sess.mode.Overlap = d }) }),
 		"idle":           duration(func(d time.Duration) { s.change(func() { s.sess.mode.Idle = d }) }),
 		"absolute":       duration(func(d time.Duration) { s.change(func() { s.sess.mode.Absolute = d }) }),
+
+		"id_at_refresh": truth(func(v bool) { s.change(func() { s.sess.id.omit = !v }) }),
+		"id_lifetime":   duration(func(d time.Duration) { s.change(func() { s.sess.id.life = d }) }),
+		"id_flaw": func(v string) error {
+			if !slices.Contains(idFlaws, IDFlaw(v)) {
+				return errSetting
+			}
+			s.change(func() { s.sess.id.flaw = IDFlaw(v) })
+			return nil
+		},
+		"roll_key": func(v string) error {
+			if v != "keep" && v != "withdraw" {
+				return errSetting
+			}
+			s.RollKey(v == "withdraw")
+			return nil
+		},
 
 		"device_lifetime": duration(func(d time.Duration) { s.change(func() { s.sess.device.Lifetime = d }) }),
 		"device_interval": duration(func(d time.Duration) { s.change(func() { s.sess.device.Interval = d }) }),

@@ -21,6 +21,7 @@ func TestSettings(t *testing.T) {
 		"end_access": "true", "overlap": "3s",
 		"idle": "4s", "absolute": "5s",
 		"device_lifetime": "6s", "device_interval": "7s", "omit_interval": "true", "omit_complete": "true",
+		"id_at_refresh": "false", "id_lifetime": "8s", "id_flaw": "aud", "roll_key": "keep",
 	} {
 		if err := s.Set(name, v); err != nil {
 			t.Error(err)
@@ -32,7 +33,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%s takes anything", name)
 		}
 	}
-	if len(s.settings()) != 18 {
+	if len(s.settings()) != 22 {
 		t.Errorf("%d settings, not all of them here", len(s.settings()))
 	}
 	if err := s.Set("nothing", "1s"); err == nil {
@@ -45,6 +46,9 @@ func TestSettings(t *testing.T) {
 		Idle: 4 * time.Second, Absolute: 5 * time.Second,
 	}
 	wantDevice := Device{Lifetime: 6 * time.Second, Interval: 7 * time.Second, OmitInterval: true, OmitComplete: true}
+	if want := (idMode{omit: true, life: 8 * time.Second, flaw: IDAudience}); s.sess.id != want || s.rolled != 1 {
+		t.Errorf("%+v, %d new keys", s.sess.id, s.rolled)
+	}
 	if s.sess.mode != wantMode || s.sess.device != wantDevice || s.sess.consent != ConsentDeny ||
 		s.sess.granted != "read" || !s.sess.par {
 		t.Errorf("%+v %+v", s.sess.mode, s.sess.device)

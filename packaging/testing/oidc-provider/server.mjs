@@ -12,7 +12,8 @@
 //   GET  /test/config    {clients, secret, accessTTL, format, deviceTTL, deviceInterval, blocked, faults}
 //   POST /test/config    changes accessTTL (seconds), format ("jwt" or "opaque"), deviceTTL, deviceInterval (0: none, as the
 //                        library has it), blocked (nobody's session goes on) or faults
-//   POST /test/client    {id, alg, key}: a client that authenticates by private_key_jwt, with its public key, PEM
+//   POST /test/client    {id, alg, key}: a client that authenticates by private_key_jwt, with its public key, PEM; its ID
+//                        tokens are signed by the same alg, those of client_secret_jwt and HS512 with the client's secret
 //   GET  /test/sessions  the refresh tokens that could be used now: {client, refresh_token}
 //   GET  /test/log       what was asked of the server, oldest first, without any credential
 //
@@ -82,9 +83,9 @@ function client(id, method, more = {}) {
 function clients() {
   return [
     ...symmetric.map((method) => client(method, method, {
-      ...(method === 'client_secret_jwt' && { token_endpoint_auth_signing_alg: 'HS256' }),
+      ...(method === 'client_secret_jwt' && { token_endpoint_auth_signing_alg: 'HS256', id_token_signed_response_alg: 'HS256' }),
     })),
-    client('HS512', 'client_secret_jwt', { token_endpoint_auth_signing_alg: 'HS512' }),
+    client('HS512', 'client_secret_jwt', { token_endpoint_auth_signing_alg: 'HS512', id_token_signed_response_alg: 'HS512' }),
     client('none', 'none'),
     ...(tls ? [client('tls_client_auth', 'tls_client_auth', { tls_client_auth_subject_dn: 'CN=tls_client_auth' })] : []),
   ];
@@ -104,14 +105,15 @@ const mutualTLS = {
 
 // settings is the provider's configuration.
 function settings() {
-  const { privateKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const keys = [['rsa', { modulusLength: 2048 }], ['ec', { namedCurve: 'P-256' }], ['ed25519', {}]]
+    .map(([kind, how], n) => ({ ...crypto.generateKeyPairSync(kind, how).privateKey.export({ format: 'jwk' }), kid: `test-${n}`, use: 'sig' }));
   const signing = ['HS256', 'HS512', 'RS256', 'PS256', 'ES256', 'EdDSA'];
   return {
     adapter: Adapter,
     clients: clients(),
     clientAuthMethods: [...symmetric, 'private_key_jwt', 'none', ...(tls ? ['tls_client_auth'] : [])],
-    enabledJWA: { clientAuthSigningAlgValues: signing },
-    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'test', use: 'sig', alg: 'RS256' }] },
+    enabledJWA: { clientAuthSigningAlgValues: signing, idTokenSigningAlgValues: signing },
+    jwks: { keys },
     cookies: { keys: [crypto.randomBytes(16).toString('hex')] },
     scopes: ['openid', 'offline_access', 'email', 'api:read', 'api:write', 'api:admin'], // the last is no client's
     claims: { openid: ['sub'], email: ['email'] },
@@ -166,7 +168,7 @@ async function body(req) {
 // register adds a client with a key of its own.
 async function register({ id, alg, key }) {
   const jwk = { ...crypto.createPublicKey(key).export({ format: 'jwk' }), use: 'sig', alg };
-  await new Adapter('Client').upsert(id, client(id, 'private_key_jwt', { token_endpoint_auth_signing_alg: alg, jwks: { keys: [jwk] } }));
+  await new Adapter('Client').upsert(id, client(id, 'private_key_jwt', { token_endpoint_auth_signing_alg: alg, id_token_signed_response_alg: alg, jwks: { keys: [jwk] } }));
 }
 
 // control answers the paths that only tests know.

@@ -1,0 +1,43 @@
+package wire
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/groat-dev/groat/daemon/broker"
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+const scopeOpenID = "openid"
+
+// noIDToken is the row for a profile that has an access token and no ID token.
+func noIDToken(n *broker.NoIDToken, c Context) *protocol.Error {
+	name := c.Profile
+	scope := c.Scope
+	if n.Scope != "" {
+		scope = strings.Fields(n.Scope)
+	}
+	anew := "groat login " + name + " --replace"
+	switch {
+	case n.Key:
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q has %s", name, n.Error()), "groat list")
+	case n.Last:
+		return protocol.NewError(protocol.LoginRequired, n.Error()+": sign in again", anew)
+	case c.Client:
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q signs in as a client and not as a person, "+
+			"and %s: sign in another profile as a person; an ID token of a service account (target_audience) cannot "+
+			"be had yet", name, n), "groat login")
+	case len(scope) > 0 && !slices.Contains(scope, scopeOpenID):
+		return protocol.NewError(protocol.Config, fmt.Sprintf("the sign-in of profile %q was not for openid, "+
+			"and so brought no ID token: sign in again for that too", name), "groat login "+name+" --scope "+
+			visible.Word(strings.Join(append([]string{scopeOpenID}, scope...), " ")))
+	case len(scope) == 0:
+		return protocol.NewError(protocol.Config, fmt.Sprintf("%s for profile %q: sign in again for openid", n, name),
+			"groat login "+name+" --scope "+scopeOpenID)
+	case n.Renewed:
+		return protocol.NewError(protocol.LoginRequired, n.Error()+": only a new sign-in brings one", anew)
+	}
+	return protocol.NewError(protocol.Config, n.Error()+", although openid was asked for", "groat profile show "+name)
+}
