@@ -14,6 +14,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/peer"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
@@ -139,19 +140,19 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 		c.refuse(r.ID, c.d.wire(err, ""))
 		return true
 	}
-	p, err := c.d.profiles.Snapshot().Pick(q.Profile, q.Target)
+	p, err := c.d.profiles.Snapshot().Pick(profile.Wanted{Name: q.Profile, Target: q.Target, Username: q.Username})
 	if err != nil {
-		return false // the handler may read the files again
+		return false // the handler may read the files, or a keystore
 	}
 	q.Profile = p.Name
 	if q.ID {
-		return c.quickID(r.ID, &q)
+		return c.quickID(r.ID, p, &q)
 	}
 	token, ok := c.d.broker.Cached(q.Query)
 	if !ok {
 		return false
 	}
-	if err := checkTarget(&q, token.Destinations); err != nil {
+	if err := checkTarget(p, q.Target, token.Destinations); err != nil {
 		c.refuse(r.ID, c.d.wire(err, q.Profile))
 		return true
 	}

@@ -377,6 +377,27 @@ func TestWhereThereIsNoIDToken(t *testing.T) {
 	})
 }
 
+// A sign-in without a refresh token: its ID token is good until its end, and the access token outlives it.
+func TestAnIDTokenWithoutARefreshToken(t *testing.T) {
+	inBubble(t, sandbox.Options{TokenLifetime: time.Hour}, func(t *testing.T, h *env, _ *faultyStore) {
+		h.adjust(t, "refresh_always", "false", "id_lifetime", "10m")
+		h.signIn(t, openid(h.ofDevice("p")))
+		h.goodID(t, "p")
+		time.Sleep(11 * time.Minute)
+		before := h.statusOf(t, "p").Requests
+		_, err := h.idToken(t, "p")
+		if e := wantError(t, err, protocol.LoginRequired); e.Hint() != "groat login p --replace" ||
+			!strings.Contains(e.Message, "gave no refresh token") {
+			t.Errorf("%v, %s", e, e.Hint())
+		}
+		if _, err := h.token(t, "p"); err != nil || h.statusOf(t, "p").Requests != before {
+			t.Errorf("the access token is lost: %v", err)
+		}
+		h.signIn(t, protocol.LoginParams{Profile: "p", Replace: true})
+		h.goodID(t, "p")
+	})
+}
+
 // A renewal must not change who signed in, also where groatd was started anew since (OpenID Connect Core §12.2).
 func TestARenewalDoesNotChangeWhoSignedIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -66,7 +66,7 @@ func listProfiles(c *conn, params []byte) (any, error) {
 		b, _ := c.d.broker.Status(p.Name)
 		return protocol.ProfileInfo{
 			Profile: p.Name, Provider: p.Provider, Issuer: p.Endpoint.Server().Issuer,
-			Resources:         append([]string{}, p.Origins...),
+			Resources:         append([]string{}, p.APIs...),
 			SessionIdleEndsAt: broker.UnixOf(b.Session.Idle), SessionEndsAt: broker.UnixOf(b.Session.Absolute),
 		}
 	}

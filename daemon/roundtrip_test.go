@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -253,7 +254,7 @@ func BenchmarkAnswer(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		p, err := h.profiles.Snapshot().Pick(q.Profile, q.Target)
+		p, err := h.profiles.Snapshot().Pick(profile.Wanted{Name: q.Profile, Target: q.Target, Username: q.Username})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -262,7 +263,7 @@ func BenchmarkAnswer(b *testing.B) {
 		if !ok {
 			b.Fatal("there is no token")
 		}
-		if err := checkTarget(&q, token.Destinations); err != nil {
+		if err := checkTarget(p, q.Target, token.Destinations); err != nil {
 			b.Fatal(err)
 		}
 		out = wire.AppendToken(out[:0], r.ID, token, q.Profile, h.Now())

@@ -2,14 +2,18 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // issued is a token to hand out: an ID token where id is set.
@@ -27,15 +31,15 @@ func (i *issued) append(out, id []byte, now clock.Instant) []byte {
 	return wire.AppendToken(out, id, i.token, i.profile, now)
 }
 
-// checkTarget refuses a token for r's target if the credential was not sealed for it: a configuration file that lists
-// the target is not a person's consent.
-func checkTarget(r *wire.TokenRequest, to *grant.Destinations) error {
-	if r.Target == "" || to.AllowsAPI(r.Target) {
+// checkTarget refuses a profile's token for a target if the credential was not sealed for it: a configuration file that
+// lists the target is not a person's consent.
+func checkTarget(p *profile.Profile, target origin.Target, to *grant.Destinations) error {
+	if target.Origin == "" || to.AllowsAPI(target) {
 		return nil
 	}
-	api := origin.WithoutPort(r.Target)
-	message := fmt.Sprintf("profile %s lists %s in its file, but its credential was not sealed for it", r.Profile, api)
-	return protocol.NewError(protocol.Config, message, "groat login "+r.Profile+" --api "+api)
+	api := origin.WithoutPort(p.Lists(target))
+	message := fmt.Sprintf("profile %s lists %s in its file, but its credential was not sealed for it", p.Name, api)
+	return protocol.NewError(protocol.Config, message, "groat login "+p.Name+" --api "+visible.Word(api))
 }
 
 // find returns the profile of a name, or the only one where the name is empty. It may read the configuration again.
@@ -45,7 +49,30 @@ func (d *Daemon) find(name string) (*profile.Profile, error) {
 			return nil, err
 		}
 	}
-	return d.profiles.Find(name, "")
+	return d.profiles.Find(profile.Wanted{Name: name})
+}
+
+// knows reports whether a user name is the person or the client of a profile's credential. One that cannot be read now
+// is nobody's.
+func (d *Daemon) knows(ctx context.Context, p *profile.Profile, username string) bool {
+	item, err := d.stores.Of(p).Get(ctx, p.Name)
+	if err != nil {
+		return false
+	}
+	defer item.Wipe()
+	return slices.Contains([]string{item.ClientID, item.Username, item.Subject}, username)
+}
+
+// holder returns whose current token a request calls refused, or nil: a caller need not say again which of the profiles
+// that list a target it was given the token of.
+func (d *Daemon) holder(among []profile.Listing, r wire.TokenRequest) *profile.Profile {
+	for _, l := range among {
+		q := broker.Query{Profile: l.Name, Scope: r.Scope, Audience: r.Audience, MinTTL: broker.Unset}
+		if t, ok := d.broker.Cached(q); ok && t.Access.Equal(r.Refused) {
+			return l.Profile
+		}
+	}
+	return nil
 }
 
 // token answers "token" where [conn.quick] does not.
@@ -68,13 +95,19 @@ func reject(c *conn, params []byte) (any, error) {
 
 // issue waits for a token, as long as the caller does. A renewal that it started goes on after that.
 func (c *conn) issue(r wire.TokenRequest) (any, error) {
-	p, err := c.d.profiles.Find(r.Profile, r.Target)
+	ctx, cancel := c.waiting(r.Wait)
+	defer cancel()
+	p, err := c.d.profiles.Find(profile.Wanted{Name: r.Profile, Target: r.Target, Username: r.Username,
+		Knows: func(p *profile.Profile) bool { return c.d.knows(ctx, p, r.Username) }})
+	if several, ok := errors.AsType[*profile.UnknownError](err); ok && !r.Refused.IsZero() {
+		if holder := c.d.holder(several.Choices, r); holder != nil {
+			p, err = holder, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	r.Profile = p.Name
-	ctx, cancel := c.waiting(r.Wait)
-	defer cancel()
 	if r.ID {
 		return c.issueID(ctx, r, p)
 	}
@@ -82,7 +115,7 @@ func (c *conn) issue(r wire.TokenRequest) (any, error) {
 	if err != nil {
 		return nil, c.d.wire(err, r.Profile)
 	}
-	if err := checkTarget(&r, t.Destinations); err != nil {
+	if err := checkTarget(p, r.Target, t.Destinations); err != nil {
 		return nil, err
 	}
 	return issued{token: t, profile: r.Profile}, nil
@@ -93,7 +126,7 @@ func (c *conn) issue(r wire.TokenRequest) (any, error) {
 func (c *conn) issueID(ctx context.Context, r wire.TokenRequest, p *profile.Profile) (any, error) {
 	i, err := c.d.broker.IDToken(ctx, r.Query)
 	if err == nil {
-		err = checkTarget(&r, i.Destinations)
+		err = checkTarget(p, r.Target, i.Destinations)
 	}
 	if err == nil {
 		err = p.Endpoint.VerifyIDToken(ctx, i)
@@ -105,12 +138,12 @@ func (c *conn) issueID(ctx context.Context, r wire.TokenRequest, p *profile.Prof
 }
 
 // quickID answers a request for an ID token in the reading goroutine, if it is at hand and its signature was checked.
-func (c *conn) quickID(id []byte, q *wire.TokenRequest) bool {
+func (c *conn) quickID(id []byte, p *profile.Profile, q *wire.TokenRequest) bool {
 	i, ok := c.d.broker.CachedID(q.Query)
 	if !ok || !i.Verified() {
 		return false
 	}
-	if err := checkTarget(q, i.Destinations); err != nil {
+	if err := checkTarget(p, q.Target, i.Destinations); err != nil {
 		c.refuse(id, c.d.wire(err, q.Profile))
 		return true
 	}

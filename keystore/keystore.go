@@ -85,8 +85,8 @@ type Item struct {
 	// endpoints), and PageOrigins the request of a sign-in, which holds no secret.
 	Origins, TokenOrigins, PageOrigins []string
 	// APIs are the origins that may be sent the tokens that are had with this: "https://host:port", the port always
-	// there. Each list is bounded by [MaxOrigins] and never changed in place. An item that was stored before there were
-	// any has none.
+	// there, or what is below a path of one: "https://host:port/path". Each list is bounded by [MaxOrigins] and never
+	// changed in place. An item that was stored before there were any has none.
 	APIs []string
 }
 

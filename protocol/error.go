@@ -64,6 +64,9 @@ type ErrorData struct {
 	RetryAfter int64 `json:"retry_after,omitempty"`
 	// MaxMinTTL is the greatest min_ttl, in seconds, that a fresh token keeps, if a greater one was asked for.
 	MaxMinTTL int64 `json:"max_min_ttl,omitempty"`
+	// Choices are the profiles that are meant, if more than one is, each with the resource that it lists: the one that
+	// covers the target, or one that would with a path, if the target has none. At most 16 are there.
+	Choices map[string]string `json:"choices,omitempty"` // :: profile → resource
 	// Network is how groatd makes connections, if it did not reach a server, or not safely.
 	Network *NetworkResult `json:"network,omitempty"`
 	// Place is groatd's, if the caller's is another. Nothing was done then.

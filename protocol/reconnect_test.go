@@ -17,6 +17,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
@@ -154,8 +156,8 @@ func TestConnectIsRefused(t *testing.T) {
 	if !ok || e.Code != -32002 || e.Message != "too many connections" {
 		t.Fatalf("%#v", err)
 	}
-	if want := (ErrorData{Kind: Temporary, Hint: "try again", RetryAfter: 1}); *e.Data != want {
-		t.Errorf("%+v, want %+v", *e.Data, want)
+	if want := (&ErrorData{Kind: Temporary, Hint: "try again", RetryAfter: 1}); !cmp.Equal(e.Data, want) {
+		t.Errorf("%+v, want %+v", *e.Data, *want)
 	}
 }
 

@@ -18,13 +18,17 @@ const (
 // only.
 var ErrUse = frame.ErrUse
 
-// TokenParams says which token is asked for. Profile or Target names whose; with neither, it is the only profile
+// TokenParams says which token is asked for. Profile or Target says whose; with neither, it is the only profile
 // there is.
 type TokenParams struct {
 	Profile string `json:"profile,omitempty"`
-	// Target is the URL of the request that the token is for: https, or http on this machine. The one profile that
-	// lists its origin as a resource answers, if its credential is sealed for that origin.
+	// Target is the URL of the request that the token is for: https, or http on this machine. Profile, or else the one
+	// profile that lists it as a resource, answers, if it lists it and its credential is sealed for it. A query is not
+	// looked at and need not be there.
 	Target string `json:"target,omitempty"`
+	// Username is the user name that comes with Target, as in a URL that git has: the name of one of the profiles that
+	// list Target, or the person or the client that one is signed in as. One that no profile has decides nothing.
+	Username string `json:"username,omitempty"`
 	// MinTTL is a promise that is asked for: how many seconds the token is good for, [MaxMinTTL] at most. If it cannot
 	// be kept the answer is an error. Nil asks for none; new(int64(60)) is one minute.
 	MinTTL *int64 `json:"min_ttl,omitempty"`

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ func (a *app) getCommand() *cobra.Command {
 	fs.Var(seconds{&o.Wait, protocol.MaxWait}, "wait", flagWait)
 	fs.StringVar(&o.Scope, "scope", "", flagScope)
 	fs.StringVar(&o.Audience, "audience", "", flagAudience)
+	fs.StringVar(&o.Target, "target", "", flagTarget)
 	fs.StringVarP(&o.Output, "output", "o", "", flagOutput)
 	fs.BoolVar(&o.JSON, "json", false, flagGetJSON)
 	fs.BoolVar(&o.IDToken, "id-token", false, flagIDToken)
@@ -42,7 +44,7 @@ func (a *app) get(ctx context.Context, o *get.Options, refused bool, args []stri
 	case err != nil:
 		return errUsage(msgOutput(o.Output), "groat get")
 	}
-	q := o.Request(a.profile(args))
+	q := o.Request(strings.Join(args, ""), a.getenv) // one argument at most
 	if refused {
 		if q.Refused, err = a.readRefused(ctx); err != nil {
 			return err
@@ -61,7 +63,7 @@ func (a *app) profile(args []string) string {
 	if len(args) > 0 {
 		return args[0]
 	}
-	return a.getenv("GROAT_PROFILE")
+	return a.getenv(get.EnvProfile)
 }
 
 // readRefused reads the one token that an API refused.

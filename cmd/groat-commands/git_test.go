@@ -115,6 +115,34 @@ func TestGitErases(t *testing.T) {
 	}
 }
 
+// What groat says where nothing chooses between profiles fits what git has said, and is one line.
+func TestGitHelperNamesTheChoices(t *testing.T) {
+	resources := ""
+	f := newFakeDaemon(t, func(request) string {
+		return `"error":{"code":-32005,"message":"nothing chooses","data":{"kind":"unknown_profile",` +
+			`"hint":"groat list","choices":` + resources + `}}`
+	})
+	const host = "protocol=https\nhost=git.example:8443\n"
+	const byName = "git config --global credential.https://git.example:8443.username home, " +
+		"or export GROAT_PROFILE=home"
+	const whole, paths = `{"home":"https://git.example:8443","work":"https://git.example:8443"}`,
+		`{"home":"https://git.example:8443/a","work":"https://git.example:8443/b"}`
+	for _, c := range []struct{ resources, in, hint string }{
+		{whole, "", byName},
+		{whole, "path=x\n", byName},
+		{whole, "username=bob\n", "export GROAT_PROFILE=home"},
+		{paths, "", "git config --global credential.https://git.example:8443.useHttpPath true"},
+		{paths, "username=home\n", "git config --global credential.https://git.example:8443.useHttpPath true"},
+		{paths, "path=a/x\n", byName},
+	} {
+		resources = c.resources
+		want := outcome{0, "", "groat: nothing chooses (" + c.hint + ")\n"}
+		if got := run(t, f.socket, host+c.in, "helper", "git", "get"); got != want {
+			t.Errorf("%q: %+v", c.in, got)
+		}
+	}
+}
+
 func TestGitHelperSaysOneLine(t *testing.T) {
 	f := newFakeDaemon(t, func(request) string {
 		return `"error":{"code":-32001,"message":"profile work\nis not signed in","data":{"kind":"login_required",` +

@@ -30,8 +30,11 @@ func (a *app) gitHelper(ctx context.Context, args []string) error {
 	if a.stdin != os.Stdin { // a test's
 		in = a.stdin
 	}
-	if _, err := get.Git(a.caller(ctx), args, in, a.stdout); err != nil {
+	read, err := get.Git(a.caller(ctx), args, a.getenv, in, a.stdout)
+	if err != nil {
 		a.explain(err).PrintLine(a.stderr)
+	} else if passed := helper.PassedOn(args, read); passed != nil {
+		a.tellOfStore(ctx, passed)
 	}
 	return nil
 }

@@ -126,6 +126,7 @@ const (
 	flagWait        = "how much `time` to wait for an access token"
 	flagScope       = "`scope`s, separated by spaces, instead of the profile's own"
 	flagAudience    = "an `audience` instead of the profile's own"
+	flagTarget      = "the `URL` that the access token is for: the profile is the one that lists it (--api)"
 	flagOutput      = "`format` of the output: token (the default), header, json or env"
 	flagGetJSON     = "the same as --output json"
 	flagIDToken     = "the ID token, which says who signed in, instead of the access token (kubectl, AWS, IAP)"
@@ -183,8 +184,8 @@ const (
 	flagImportTrust = "an `origin` that a credential may be sent to although only the other program's file names " +
 		"it; may be repeated"
 	flagImportProvider = "the `provider`, where a credential could be for more than one"
-	flagAPI            = "an API's `ORIGIN` (https://host) whose requests get the access token; adds to what there " +
-		"is; may be repeated"
+	flagAPI            = "an API's `ORIGIN` (https://host), or one with a path (https://host/team), whose requests " +
+		"get the access token; adds to what there is; may be repeated"
 	flagResource        = "the older name of --api for an `ORIGIN`"
 	flagTrust           = "another host's `ORIGIN` that this sign-in may use; may be repeated"
 	flagPassphrase      = "protect the sealed keystore with a passphrase"

@@ -9,7 +9,7 @@ import (
 
 // parseGet parses the arguments of "groat get" as package pflag does, which takes longer to start than groatd to
 // answer. It reports false for what it does not know, and for what is wrong: groat-commands has the words for that.
-func parseGet(args []string, getenv func(string) string) (o get.Options, profile string, ok bool) {
+func parseGet(args []string) (o get.Options, profile string, ok bool) {
 	var operands []string
 	for len(args) > 0 {
 		arg := args[0]
@@ -51,6 +51,8 @@ func parseGet(args []string, getenv func(string) string) (o get.Options, profile
 			o.Scope = value
 		case "--audience":
 			o.Audience = value
+		case "--target":
+			o.Target = value
 		case "--output", "-o":
 			o.Output = value
 		default:
@@ -62,7 +64,7 @@ func parseGet(args []string, getenv func(string) string) (o get.Options, profile
 	}
 	switch len(operands) {
 	case 0:
-		return o, getenv("GROAT_PROFILE"), true
+		return o, "", true
 	case 1:
 		return o, operands[0], true
 	}

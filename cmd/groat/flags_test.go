@@ -13,17 +13,6 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-const fromEnvironment = "environment's"
-
-func parse(args []string) (get.Options, string, bool) {
-	return parseGet(args, func(name string) string {
-		if name == "GROAT_PROFILE" {
-			return fromEnvironment
-		}
-		return ""
-	})
-}
-
 func TestParseGet(t *testing.T) {
 	second := int64(1)
 	for _, tt := range []struct {
@@ -31,31 +20,33 @@ func TestParseGet(t *testing.T) {
 		want    get.Options
 		profile string
 	}{
-		{"", get.Options{}, fromEnvironment},
+		{"", get.Options{}, ""},
 		{"work", get.Options{}, "work"},
 		{"-", get.Options{}, "-"},
 		{"-- --json", get.Options{}, "--json"},
 		{"--json work", get.Options{JSON: true}, "work"},
 		{"--id-token work -o env", get.Options{IDToken: true, Output: "env"}, "work"},
 		{"work --output json", get.Options{Output: "json"}, "work"},
-		{"--output=env", get.Options{Output: "env"}, fromEnvironment},
-		{"-o header", get.Options{Output: "header"}, fromEnvironment},
-		{"-oheader", get.Options{Output: "header"}, fromEnvironment},
-		{"-o=header", get.Options{Output: "header"}, fromEnvironment},
-		{"-o=", get.Options{Output: "="}, fromEnvironment}, // as pflag has it
-		{"--scope --json", get.Options{Scope: "--json"}, fromEnvironment},
-		{"--scope a --audience=b=c", get.Options{Scope: "a", Audience: "b=c"}, fromEnvironment},
+		{"--output=env", get.Options{Output: "env"}, ""},
+		{"-o header", get.Options{Output: "header"}, ""},
+		{"-oheader", get.Options{Output: "header"}, ""},
+		{"-o=header", get.Options{Output: "header"}, ""},
+		{"-o=", get.Options{Output: "="}, ""}, // as pflag has it
+		{"--scope --json", get.Options{Scope: "--json"}, ""},
+		{"--target https://h/x work", get.Options{Target: "https://h/x"}, "work"},
+		{"--target= -- -x", get.Options{}, "-x"},
+		{"--scope a --audience=b=c", get.Options{Scope: "a", Audience: "b=c"}, ""},
 		{"--min-ttl 1 --wait=1s", get.Options{MinTTL: get.Seconds{N: &second}, Wait: get.Seconds{N: &second}},
-			fromEnvironment},
+			""},
 	} {
-		got, profile, ok := parse(strings.Fields(tt.args))
+		got, profile, ok := parseGet(strings.Fields(tt.args))
 		if !ok || profile != tt.profile || !cmp.Equal(got, tt.want) {
 			t.Errorf("%q: %+v %q %v", tt.args, got, profile, ok)
 		}
 	}
 	for _, args := range []string{"a b", "--help", "-h", "-h work", "--json=true", "--id-token=true", "--refused", "--outpu json", "--", "-x",
 		"--output", "-o", "--min-ttl -1", "--wait 121", "--wait", "---json", "--=x", "-json"} {
-		if _, _, ok := parse(strings.Fields(args)); ok != (args == "--") {
+		if _, _, ok := parseGet(strings.Fields(args)); ok != (args == "--") {
 			t.Errorf("%q: %v", args, ok)
 		}
 	}
@@ -64,7 +55,8 @@ func TestParseGet(t *testing.T) {
 // What parseGet takes, package pflag takes for the same: groat-commands is the same command.
 func FuzzParseGet(f *testing.F) {
 	for _, seed := range []string{"", "work", "--json\nwork", "-oenv", "-o=", "-o\n=x", "--output=\nx", "--min-ttl\n5m",
-		"--wait=0", "--\n-x", "a\n--\nb", "--scope\n--", "-", "--audience", "-o\n", "--json\n--json", "--id-token\n-o\njson", "-ojson\n-o="} {
+		"--wait=0", "--\n-x", "a\n--\nb", "--scope\n--", "-", "--audience", "-o\n", "--json\n--json",
+		"--id-token\n-o\njson", "-ojson\n-o=", "--target\nhttps://h/\nwork", "--target="} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -72,7 +64,7 @@ func FuzzParseGet(f *testing.F) {
 		if text == "" {
 			args = nil
 		}
-		got, profile, ok := parse(args)
+		got, profile, ok := parseGet(args)
 		if !ok {
 			return
 		}
@@ -83,13 +75,14 @@ func FuzzParseGet(f *testing.F) {
 		fs.Var(seconds{&want.Wait, frame.MaxWait}, "wait", "")
 		fs.StringVar(&want.Scope, "scope", "", "")
 		fs.StringVar(&want.Audience, "audience", "", "")
+		fs.StringVar(&want.Target, "target", "", "")
 		fs.StringVarP(&want.Output, "output", "o", "", "")
 		fs.BoolVar(&want.JSON, "json", false, "")
 		fs.BoolVar(&want.IDToken, "id-token", false, "")
 		if err := fs.Parse(args); err != nil {
 			t.Fatalf("%q: pflag says %v", args, err)
 		}
-		operand := fromEnvironment
+		operand := ""
 		if fs.NArg() > 0 {
 			operand = fs.Arg(0)
 		}

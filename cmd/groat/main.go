@@ -31,7 +31,7 @@ func run(name string, args []string) int {
 	case len(args) > 2 && args[0] == "helper" && args[1] == "git":
 		return git(args[2:])
 	case len(args) > 0 && args[0] == "get":
-		if o, profile, ok := parseGet(args[1:], os.Getenv); ok {
+		if o, profile, ok := parseGet(args[1:]); ok {
 			return printToken(o, profile)
 		}
 	}
@@ -58,7 +58,7 @@ func printToken(o get.Options, profile string) int {
 	if err != nil {
 		return fail(handOver(nil)) // which has the words for it
 	}
-	t, err := caller.Do(o.Request(profile))
+	t, err := caller.Do(o.Request(profile, os.Getenv))
 	if errors.Is(err, errNotRunning) {
 		err = handOver(nil)
 	}
@@ -80,12 +80,20 @@ func fail(err error) int {
 
 // git answers git, which ignores exit codes and shows stderr: every error is one line there.
 func git(args []string) int {
-	read, err := get.Git(caller, args, nil, os.Stdout)
-	if errors.Is(err, errNotRunning) {
+	read, err := get.Git(caller, args, os.Getenv, nil, os.Stdout)
+	// Whether git writes a token to disk is worth a look where a person sees what is said of it, and at "store" only,
+	// for which nobody waits.
+	if errors.Is(err, errNotRunning) || err == nil && helper.PassedOn(args, read) != nil && isDevice(os.Stderr) {
 		err = handOver(read)
 	}
 	if err != nil {
 		report.Explain(err, os.Getenv).PrintLine(os.Stderr)
 	}
 	return report.ExitDone
+}
+
+// isDevice reports whether a file is a device, as a terminal is.
+func isDevice(f *os.File) bool {
+	it, err := f.Stat()
+	return err == nil && it.Mode()&os.ModeCharDevice != 0
 }

@@ -354,7 +354,8 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 		return fmt.Sprintf(`"error":{"code":%d,"message":"it is \"so\"\u001b","data":%s}`, code, data)
 	}
 	formats := [][]string{nil, {"work"}, {"--output", "header"}, {"-oenv"}, {"--json"}, {"--min-ttl", "5m", "--wait=0"},
-		{"--scope", "a b", "--audience", "é"}, {"--id-token"}, {"--id-token", "-o", "header"}}
+		{"--scope", "a b", "--audience", "é"}, {"--target", "https://h/x"}, {"work", "--target=https://h/é"},
+		{"--id-token"}, {"--id-token", "-o", "header"}}
 	const id = `"result":{"id_token":"h.p.s","token_use":"id","expires_at":9,"expires_in":8,"profile":"p",` +
 		`"header":"Authorization: Bearer h.p.s"}`
 	for _, member := range []string{
@@ -372,6 +373,8 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 		refused(-32002, `{"kind":"temporary","network":{"pid":4711,"started_at":1}}`),
 		refused(-32003, `{"kind":"denied"}`),
 		refused(-32005, `{"kind":"unknown_profile"}`),
+		refused(-32005, `{"kind":"unknown_profile","choices":{"a":"https://h","b":"https://h"}}`),
+		refused(-32005, `{"kind":"unknown_profile","choices":{"a":"https://h/x","b":"https://h/y"}}`),
 		refused(-32006, `{"kind":"config","place":{"home":"/h","configuration":"/c","state":"/s"}}`),
 		refused(-32602, `{"max_min_ttl":840}`),
 		refused(-32601, `{}`),

@@ -44,7 +44,9 @@ func (b *Broker) Tokens() []Cached {
 				continue
 			}
 			token := c.token
-			token.ID = t.currentID()
+			if token.ID = t.currentID(); !keepsID(token.ID, unset, now) {
+				token.ID = nil
+			}
 			all = append(all, Cached{
 				Profile: name, Scope: t.key.scope, Audience: t.key.audience, Token: token,
 				Renew: c.renew, Used: time.Duration(t.used.Load()), MaxMinTTL: t.maxMinTTL,

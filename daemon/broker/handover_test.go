@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/keystore"
 )
 
 // Another broker adopts a closed broker's tokens: it hands them out, renews them when the first one would have, and
@@ -66,6 +68,36 @@ func TestM1TokensAreAdopted(t *testing.T) {
 		synctest.Wait()
 		if got := mustGet(t, next, Unset); got == token {
 			t.Error("not renewed at its time")
+		}
+	})
+}
+
+// The ID token of a token goes with it, unless it has ended.
+func TestAnIDTokenIsAdopted(t *testing.T) {
+	in(t, func(t *testing.T, w *env, b *Broker) {
+		mustGet(t, b, Unset)
+		if err := b.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		cached, q := b.Tokens()[0], Query{Profile: "p", MinTTL: Unset}
+		for _, life := range []time.Duration{time.Hour, time.Second} {
+			sent := clock.Instant{Boot: w.now().Boot - 2*time.Second}
+			id := &grant.IDToken{Text: keystore.SecretString("h.p.s"), Sent: sent, Lifetime: life}
+			cached.Token.ID = id
+			next := New(w.now)
+			next.Put(map[string]Source{"p": w})
+			if !next.Adopt(cached) {
+				t.Fatal("the token is not adopted")
+			}
+			if got, ok := next.CachedID(q); ok != (life == time.Hour) || ok && got != id {
+				t.Errorf("%v: %v, %v", life, got, ok)
+			}
+			if err := next.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if passed := next.Tokens()[0].Token.ID; (passed == id) != (life == time.Hour) {
+				t.Errorf("%v: passed on %v", life, passed)
+			}
 		}
 	})
 }

@@ -101,8 +101,9 @@ func (p Profile) check(text []byte) error {
 		return fail("header", "a header is named like X-Api-Key", "%q cannot be a header's name", p.Header)
 	}
 	for _, r := range p.Resources {
-		if _, err := origin.WithPort(r); err != nil {
-			return fail("resources", "an origin is https://host or https://host:port", "%s", err)
+		if _, err := origin.Resource(r); err != nil {
+			return fail("resources", "an API is an origin, https://HOST or https://HOST:PORT, with a path or without",
+				"%s", err)
 		}
 	}
 	if p.Provider != "" && p.Discovered {

@@ -88,8 +88,8 @@ type Profile struct {
 	StrictScope bool `toml:"strict_scope,omitempty"`
 	// TokenChars is "visible" where the profile takes access tokens with characters that RFC 6750 §2.1 does not allow.
 	TokenChars string `toml:"token_chars,omitempty"`
-	// Resources are the origins of APIs that a helper may send a token of this profile to, instead of the preset's own.
-	// An origin that the profile's credential is not sealed for is sent none.
+	// Resources are the APIs that a helper may send a token of this profile to, instead of the preset's own: origins,
+	// each with a path or without. One that the profile's credential is not sealed for is sent none.
 	Resources []string `toml:"resources,omitempty"`
 	// Header and Prefix are how an API key is sent, instead of the preset's: "Header: Prefix key", or "Header: key"
 	// with an empty Prefix.

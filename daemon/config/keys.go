@@ -65,7 +65,8 @@ var keyTable = []Key{
 	{"strict_scope", "`true`: a token that may do more than was asked for is refused.", ""},
 	{"token_chars", "`visible`: access tokens with characters that RFC 6750 does not allow are taken; they leave as " +
 		"a header and as JSON only.", ""},
-	{"resources", "The origins of APIs that a helper may send a token to, instead of the preset's.", "--api ORIGIN"},
+	{"resources", "The origins of APIs that a helper may send a token to, instead of the preset's; one with a path " +
+		"is all that is below that path.", "--api ORIGIN"},
 	{"header", "The name of the header field that an API key goes into.", ""},
 	{"prefix", "The word before an API key in its header field.", ""},
 	{"token_prefix", "What stands right before a token in its header field, such as openEO's `oidc/PROVIDER/`.", ""},

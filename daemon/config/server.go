@@ -76,7 +76,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	}
 	if p.AuthServer == "" {
 		for _, r := range provider.Resources {
-			own, err := origin.WithPort(r)
+			own, err := origin.Resource(r)
 			if err != nil {
 				return s, nil, err
 			}

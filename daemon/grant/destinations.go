@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 )
 
@@ -14,7 +15,7 @@ type Destinations struct {
 	Issuer, TokenEndpoint, ClientAuth string
 	// Origins, TokenOrigins and PageOrigins are further origins that the person agreed to; see [keystore.Item].
 	Origins, TokenOrigins, PageOrigins []string
-	// APIs are the origins of APIs that may be sent the tokens, in the long form of package origin.
+	// APIs are the APIs that may be sent the tokens, in the long form of package origin.
 	APIs []string
 	// Header is how an API is sent a token; nil means "Authorization: Bearer T".
 	Header *Header
@@ -50,10 +51,9 @@ func (e *Endpoint) ownDestinations(kind Kind) *Destinations {
 	return e.DestinationsOf(e.server.NewItem("", kind))
 }
 
-// AllowsAPI reports whether an API's origin, in the long form of package origin, may be sent the tokens. A nil s allows
-// none.
-func (s *Destinations) AllowsAPI(origin string) bool {
-	return s != nil && slices.Contains(s.APIs, origin)
+// AllowsAPI reports whether a request may be sent the tokens, since it goes to one of the APIs. A nil s allows none.
+func (s *Destinations) AllowsAPI(target origin.Target) bool {
+	return s != nil && slices.ContainsFunc(s.APIs, target.Under)
 }
 
 // hostOf returns an origin as sentences name it: without the scheme.

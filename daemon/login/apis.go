@@ -13,10 +13,9 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
-	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// agreeOnAPIs adds the API origins that were named to those that the profile lists, and finds out which of them its
+// agreeOnAPIs adds the APIs that were named to those that the profile lists, and finds out which of them its
 // credential is sealed for: those that were named now or sealed before, those of the provider's preset, and where
 // nothing is stored all that the configuration lists.
 func (l *Login) agreeOnAPIs(p *config.Profile) error {
@@ -32,23 +31,11 @@ func (l *Login) agreeOnAPIs(p *config.Profile) error {
 	if p.Resources = before; before == nil {
 		before = own
 	}
-	named, err := originsOf(l.params.Resources)
+	named, err := resourcesOf(l.params.Resources)
 	if err != nil {
-		return protocol.InvalidParams("%s", err)
+		return l.noResource(err)
 	}
-	for i, raw := range l.params.Resources {
-		if _, err := origin.Parse(raw, ""); err != nil { // a path would not narrow who is sent the token
-			with := l.asked
-			with.Resources = slices.Clone(with.Resources)
-			with.Resources[i] = origin.WithoutPort(named[i])
-			e := protocol.InvalidParams(
-				"--api %s cannot be used here: an origin has no path, and its whole server is sent the token",
-				visible.Word(raw))
-			e.Data = &protocol.ErrorData{Hint: Command(with)}
-			return e
-		}
-	}
-	listed, err := originsOf(before)
+	listed, err := resourcesOf(before)
 	if err != nil {
 		return nil // loading the profile says so
 	}
@@ -58,7 +45,7 @@ func (l *Login) agreeOnAPIs(p *config.Profile) error {
 			p.Resources = before
 		}
 	}
-	mine, err := originsOf(own)
+	mine, err := resourcesOf(own)
 	if err != nil {
 		return err
 	}
@@ -70,8 +57,8 @@ func (l *Login) agreeOnAPIs(p *config.Profile) error {
 	var unsealed []string
 	for _, o := range listed {
 		switch {
-		case p.AuthServer == "" && slices.Contains(mine, o): // needs no seal
-		case l.current == nil || slices.Contains(sealed, o):
+		case p.AuthServer == "" && covered(o, mine): // needs no seal
+		case l.current == nil || covered(o, sealed):
 			l.apis = union(l.apis, o)
 		default:
 			unsealed = append(unsealed, origin.WithoutPort(o))
@@ -89,15 +76,38 @@ func (l *Login) agreeOnAPIs(p *config.Profile) error {
 	return nil
 }
 
-func originsOf(list []string) (origins []string, err error) {
+// noResource says why what was named is no resource, with the same command without a query or fragment where that is
+// what is wrong.
+func (l *Login) noResource(cause error) error {
+	e := protocol.InvalidParams("--api cannot be used here: %s", cause)
+	with := l.asked
+	with.Resources = slices.Clone(with.Resources)
+	for i, raw := range with.Resources {
+		with.Resources[i], _, _ = strings.Cut(raw, "#")
+		with.Resources[i], _, _ = strings.Cut(with.Resources[i], "?")
+	}
+	e.Data = &protocol.ErrorData{Hint: "groat login --help"}
+	if _, err := resourcesOf(with.Resources); err == nil {
+		e.Data.Hint = Command(with)
+	}
+	return e
+}
+
+// covered reports whether one of a list of resources covers another one.
+func covered(resource string, by []string) bool {
+	return slices.ContainsFunc(by, func(r string) bool { return origin.Covers(r, resource) })
+}
+
+// resourcesOf returns a list of resources in the long form.
+func resourcesOf(list []string) (all []string, err error) {
 	for _, raw := range list {
-		o, err := origin.WithPort(raw)
+		r, err := origin.Resource(raw)
 		if err != nil {
 			return nil, err
 		}
-		origins = append(origins, o)
+		all = append(all, r)
 	}
-	return origins, nil
+	return all, nil
 }
 
 // withAgreed is an item with what a person has agreed to just now, and whether that is more than it was sealed with.
@@ -156,10 +166,10 @@ func (l *Login) reseal(item *keystore.Item, t *grant.Token) (resume func(), err 
 	return resume, nil
 }
 
-// addedAPIs says which API origins there are, and which of them the credential was not sealed for before.
+// addedAPIs says which APIs there are, and which of them the credential was not sealed for before.
 func (l *Login) addedAPIs() (all, added []string) {
 	for _, o := range l.apis {
-		if !slices.Contains(l.sealedAPIs, o) && !slices.Contains(l.presetAPIs, o) {
+		if !covered(o, l.sealedAPIs) && !covered(o, l.presetAPIs) {
 			added = append(added, origin.WithoutPort(o))
 		}
 	}
@@ -167,7 +177,7 @@ func (l *Login) addedAPIs() (all, added []string) {
 		return nil, nil
 	}
 	for _, o := range l.listedAPIs {
-		if slices.Contains(l.apis, o) || slices.Contains(l.profile.Endpoint.Server().PresetAPIs, o) {
+		if slices.Contains(l.apis, o) || covered(o, l.profile.Endpoint.Server().PresetAPIs) {
 			all = append(all, origin.WithoutPort(o))
 		}
 	}

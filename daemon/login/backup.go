@@ -121,7 +121,7 @@ func describeItem(p *profile.Profile, item keystore.Item) protocol.BackupItem {
 			hosts = union(hosts, hostForPeople(o))
 		}
 	}
-	for _, o := range slices.Concat(p.Origins, item.APIs) { // an API key is sent to the APIs that it is for
+	for _, o := range slices.Concat(p.APIs, item.APIs) { // an API key is sent to the APIs that it is for
 		if item.TokenEndpoint == "" {
 			hosts = union(hosts, hostForPeople(o))
 		}

@@ -537,13 +537,13 @@ func TestJ60AHintKeepsWhatWasGiven(t *testing.T) {
 	}
 }
 
-// A path, a query or a fragment of --api would be dropped: it is refused before anything is sent, and the hint's
-// command works.
-func TestJ64AnAPIWithMoreThanAnOrigin(t *testing.T) {
+// A query or a fragment of --api would be dropped, and a path that programs read in more than one way be another one:
+// it is refused before anything is sent, and the hint's command works. A path is part of the API.
+func TestJ64AnAPIWithMoreThanAPath(t *testing.T) {
 	h := onSockets(t, sandbox.Options{})
 	o := described.New(t, "named")
 	signMachine(t, h, o)
-	for _, rest := range []string{"/v1", "/v1/", "?x=1", "#f"} {
+	for _, rest := range []string{"?x=1", "#f", "?x#f"} {
 		_, _, err := h.sign(t, protocol.LoginParams{Profile: "lab",
 			Resources: []string{"https://first.example", "https://api.example" + rest}}, "")
 		if e := wantError(t, err,
@@ -551,14 +551,24 @@ func TestJ64AnAPIWithMoreThanAnOrigin(t *testing.T) {
 			t.Errorf("%q: %v, hint %q", rest, e, e.Hint())
 		}
 	}
+	for _, rest := range []string{"/v1/../v2", "//v1", "/v%31", "/v1;x"} {
+		p := protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example" + rest}}
+		_, _, err := h.sign(t, p, "")
+		if e := wantError(t, err, ""); !strings.HasPrefix(e.Message, "--api cannot be used here: ") ||
+			e.Hint() != "groat login --help" {
+			t.Errorf("%q: %v, hint %q", rest, e, e.Hint())
+		}
+	}
 	if got := o.Received(); len(got) != 0 {
 		t.Errorf("sent %q", got)
 	}
-	for _, rest := range []string{"/", "", ":443", ":443/"} {
-		r, _, err := h.sign(t, protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example" + rest}},
-			"")
-		if err != nil || !slices.Contains(r.Resources, "https://api.example") {
-			t.Errorf("%q: %+v, %v", rest, r, err)
+	for _, c := range []struct{ rest, is string }{
+		{"/", ""}, {"", ""}, {":443", ""}, {":443/", ""}, {"/v1", "/v1"}, {"/v1/", "/v1"}, {":443/v2/a", "/v2/a"},
+	} {
+		p := protocol.LoginParams{Profile: "lab", Resources: []string{"https://api.example" + c.rest}}
+		r, _, err := h.sign(t, p, "")
+		if err != nil || !slices.Contains(r.Resources, "https://api.example"+c.is) {
+			t.Errorf("%q: %+v, %v", c.rest, r, err)
 		}
 	}
 }

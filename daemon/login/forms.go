@@ -85,7 +85,7 @@ func unanswered(err error) bool {
 // reform makes the profile one that uses the other form. It reports whether that could be stored.
 func (l *Login) reform(other *otherForm) bool {
 	l.reformed, l.triedBody = true, other.body
-	p := &profile.Profile{Profile: l.profile.Profile, Origins: l.profile.Origins, Ephemeral: l.profile.Ephemeral}
+	p := &profile.Profile{Profile: l.profile.Profile, APIs: l.profile.APIs, Ephemeral: l.profile.Ephemeral}
 	other.change(&p.Profile)
 	server, _, err := p.Server()
 	if err != nil {

@@ -178,7 +178,7 @@ func (h *harness) token(t *testing.T, name string) (grant.Token, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), protocol.DefaultWait)
 	defer cancel()
-	if _, err := h.Profiles.Find(name, ""); err != nil {
+	if _, err := h.Profiles.Find(profile.Wanted{Name: name}); err != nil {
 		return grant.Token{}, h.Wire(err, name)
 	}
 	token, err := h.Broker.Token(ctx, broker.Query{Profile: name, MinTTL: broker.Unset})

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/protocol"
 )
 
 // logout is a logout as the daemon runs it.
 func (h *harness) logout(t *testing.T, params protocol.LogoutParams) (r protocol.LogoutResult, err error) {
 	t.Helper()
-	p, err := h.Profiles.Find(params.Profile, "")
+	p, err := h.Profiles.Find(profile.Wanted{Name: params.Profile})
 	if err != nil {
 		return r, h.Wire(err, params.Profile)
 	}

@@ -87,7 +87,7 @@ func (l *Login) fromBackend(p config.Profile) (config.Profile, *grant.Server, er
 // adds it to those that are named.
 func (l *Login) agreeOnBackendAPI(api, backend, issuer string) error {
 	o := origin.Of(api)
-	known, err := originsOf(l.params.Resources)
+	known, err := resourcesOf(l.params.Resources)
 	if err != nil {
 		return nil // said where the named ones are read
 	}
@@ -99,7 +99,7 @@ func (l *Login) agreeOnBackendAPI(api, backend, issuer string) error {
 		return protocol.InvalidParams("%s", err)
 	}
 	switch {
-	case slices.Contains(known, long):
+	case covered(long, known):
 	case o == origin.Of(backend) && l.params.Backend != "":
 	default:
 		refusal := protocol.NewError(protocol.Config, fmt.Sprintf("%s says that its API is at %s, which would receive "+

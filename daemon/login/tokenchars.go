@@ -30,7 +30,7 @@ func (l *Login) agreeOnChars(t grant.Token) error {
 		visible.Name(l.server().Issuer)), refusal); err != nil {
 		return err
 	}
-	p := &profile.Profile{Profile: l.profile.Profile, Origins: l.profile.Origins, Ephemeral: l.profile.Ephemeral}
+	p := &profile.Profile{Profile: l.profile.Profile, APIs: l.profile.APIs, Ephemeral: l.profile.Ephemeral}
 	p.TokenChars = grant.VisibleChars
 	server, _, err := p.Server()
 	if err != nil {

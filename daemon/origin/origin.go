@@ -1,10 +1,11 @@
-// Package origin is the one rule about addresses: which URL may be sent a credential ([CheckURL]), and when two URLs
-// have the same origin (RFC 6454 §4).
+// Package origin is the one rule about addresses: which URL may be sent a credential ([CheckURL]), when two URLs have
+// the same origin (RFC 6454 §4), and whether a request goes to a resource that a profile lists ([Target.Under]).
 //
 // An origin is written in one of two forms. The short one, scheme://host[:port] without the scheme's own port, is what
 // people read and what a credential's item lists (an item's Origins in package keystore). The long one,
-// scheme://host:port, is what API requests are compared by ([WithPort], [WithoutPort]). In either form two origins are
-// the same exactly if the strings are equal. No function here resolves a name or connects to anything.
+// scheme://host:port, is what API requests are compared by ([WithPort], [WithoutPort]). A resource is an origin, or an
+// origin with a path prefix behind it, in either form ([Resource]). In either form two of them are the same exactly if
+// the strings are equal. No function here resolves a name or connects to anything.
 package origin
 
 import (
@@ -172,13 +173,14 @@ func WithPort(raw string) (string, error) {
 	return scheme + "://" + net.JoinHostPort(host, port), nil
 }
 
-// WithoutPort returns an origin in the short form: without the scheme's own port.
-func WithoutPort(origin string) string {
-	scheme, _, _ := strings.Cut(origin, "://")
-	if port := defaultPorts[scheme]; port != "" {
-		return strings.TrimSuffix(origin, ":"+port)
+// WithoutPort returns an origin, or a resource, in the short form: without the scheme's own port.
+func WithoutPort(resource string) string {
+	scheme, _, ok := strings.Cut(resource, "://")
+	if port := defaultPorts[scheme]; ok && port != "" {
+		end := endOfOrigin(resource)
+		return strings.TrimSuffix(resource[:end], ":"+port) + resource[end:]
 	}
-	return origin
+	return resource
 }
 
 // unambiguousHost reports whether a host is a name of letters, digits, '.', '-' and '_', or an IPv6 address in

@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"iter"
 	"maps"
 	"reflect"
@@ -18,14 +17,15 @@ import (
 
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // Profile is one configured profile with its server resolved. It is immutable once it is in a [Set].
 type Profile struct {
 	config.Profile
 	Endpoint *grant.Endpoint
-	// Origins are the resource origins, as [origin.WithPort] writes them.
-	Origins []string
+	// APIs are the resources, as [origin.Resource] writes them.
+	APIs []string
 	// Ephemeral: the profile is in no file and ends with the daemon.
 	Ephemeral bool
 }
@@ -55,21 +55,24 @@ func Same(a, b config.Profile) bool {
 // Set is all profiles at one moment. It is immutable; the zero Set is empty.
 type Set struct {
 	byName   map[string]*Profile
-	byOrigin map[string][]*Profile // :: origin → the profiles that list it as a resource; nearly always one
-	names    []string              // sorted
+	byOrigin map[string][]Listing // :: origin → what is listed there, sorted by name; nearly always one
+	names    []string             // sorted
 	broken   *config.Error
 }
 
 // NewSet returns the set of some profiles, each of another name.
 func NewSet(all ...*Profile) *Set {
-	s := &Set{byName: map[string]*Profile{}, byOrigin: map[string][]*Profile{}}
+	s := &Set{byName: map[string]*Profile{}, byOrigin: map[string][]Listing{}}
 	for _, p := range all {
 		s.byName[p.Name] = p
-		for _, o := range p.Origins {
-			s.byOrigin[o] = append(s.byOrigin[o], p)
-		}
 	}
 	s.names = slices.Sorted(maps.Keys(s.byName))
+	for p := range s.All() {
+		for _, r := range p.APIs {
+			o := origin.OfResource(r)
+			s.byOrigin[o] = append(s.byOrigin[o], Listing{p, r})
+		}
+	}
 	return s
 }
 
@@ -104,51 +107,4 @@ func (s *Set) Err() error {
 		return nil
 	}
 	return s.broken
-}
-
-// Pick returns the profile that a request means: the one of that name, else the one that lists the origin as a
-// resource, else the only one. Name and origin may be empty. The error is [Set.Err] or an [*UnknownError].
-func (s *Set) Pick(name, origin string) (*Profile, error) {
-	var found []*Profile
-	switch {
-	case s.broken != nil:
-		return nil, s.broken
-	case name != "":
-		if p := s.byName[name]; p != nil {
-			return p, nil
-		}
-		return nil, &UnknownError{Name: name}
-	case origin != "":
-		found = s.byOrigin[origin]
-	case len(s.names) == 1:
-		return s.byName[s.names[0]], nil
-	default:
-		return nil, &UnknownError{Matches: len(s.names)}
-	}
-	if len(found) == 1 {
-		return found[0], nil
-	}
-	return nil, &UnknownError{Origin: origin, Matches: len(found)}
-}
-
-// UnknownError says that a request means no profile, or more than one.
-type UnknownError struct {
-	Name   string // the name that was asked for
-	Origin string // else the origin that was asked for
-	// Matches is how many profiles are meant; it is never 1, and 0 where a name was asked for.
-	Matches int
-}
-
-func (e *UnknownError) Error() string {
-	switch {
-	case e.Name != "":
-		return fmt.Sprintf("there is no profile %q", e.Name)
-	case e.Origin != "" && e.Matches == 0:
-		return "no profile lists " + e.Origin + " as a resource"
-	case e.Origin != "":
-		return "more than one profile lists " + e.Origin + " as a resource"
-	case e.Matches == 0:
-		return "there is no profile yet"
-	}
-	return fmt.Sprintf("there are %d profiles: name one", e.Matches)
 }

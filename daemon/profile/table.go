@@ -143,11 +143,11 @@ func (t *Table) Resolve(p config.Profile) (*Profile, error) {
 	}
 	r := &Profile{Profile: p, Endpoint: grant.NewEndpoint(server, t.HTTP, t.Now)}
 	for _, raw := range resources {
-		api, err := origin.WithPort(raw)
+		api, err := origin.Resource(raw)
 		if err != nil {
 			return nil, err
 		}
-		r.Origins = append(r.Origins, api)
+		r.APIs = append(r.APIs, api)
 	}
 	return r, nil
 }
@@ -155,15 +155,15 @@ func (t *Table) Resolve(p config.Profile) (*Profile, error) {
 // Find is [Set.Pick], and reads the configuration again where a profile is unknown and the files have changed: a person
 // who writes a profile by hand and asks for it means the file as it is now. Nothing else reads the files by itself but
 // a login. Find may wait for another caller that replaces the set.
-func (t *Table) Find(name, origin string) (*Profile, error) {
-	p, err := t.Snapshot().Pick(name, origin)
+func (t *Table) Find(w Wanted) (*Profile, error) {
+	p, err := t.Snapshot().Pick(w)
 	if _, unknown := errors.AsType[*UnknownError](err); !unknown {
 		return p, err
 	}
 	if err := t.reloadChanged(); err != nil {
 		return nil, err
 	}
-	return t.Snapshot().Pick(name, origin)
+	return t.Snapshot().Pick(w)
 }
 
 // retryTime is the least time between two readings of a configuration that cannot be used.
@@ -245,7 +245,7 @@ func (t *Table) Save(p *Profile) (saved, replaced bool, err error) {
 // Edit makes a profile one that change has changed, as [Table.Save] does, and returns it. The error is change's, an
 // [*UnknownError], or as Save's.
 func (t *Table) Edit(name string, change func(*config.Profile) error) (*Profile, error) {
-	was, err := t.Find(name, "")
+	was, err := t.Find(Wanted{Name: name})
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/profile"
 )
 
@@ -71,9 +72,9 @@ const spatiafi = "provider = \"spatiafi\"\n"
 func TestPick(t *testing.T) {
 	tab := newTable(t)
 	now := time.Now()
-	pick := func(name, origin string) string {
+	pick := func(name, at string) string {
 		t.Helper()
-		p, err := tab.Snapshot().Pick(name, origin)
+		p, err := tab.Snapshot().Pick(profile.Wanted{Name: name, Target: origin.Target{Origin: at}})
 		if err != nil {
 			if _, ok := errors.AsType[*profile.UnknownError](err); !ok {
 				t.Errorf("%v", err)
@@ -94,11 +95,13 @@ func TestPick(t *testing.T) {
 	tab.reload(t)
 	for _, c := range []struct{ name, origin, want string }{
 		{"a", "", "a"},
-		{"b", "https://a.example:443", "b"},
+		{"b", "https://a.example:443", "profile b does not list https://a.example as a resource"},
+		{"b", "https://both.example:443", "b"},
+		{"c", "https://a.example:443", `there is no profile "c"`},
 		{"c", "", `there is no profile "c"`},
 		{"", "https://a.example:443", "a"},
-		{"", "https://c.example:443", "no profile lists https://c.example:443 as a resource"},
-		{"", "https://both.example:443", "more than one profile lists https://both.example:443 as a resource"},
+		{"", "https://c.example:443", "no profile lists https://c.example as a resource"},
+		{"", "https://both.example:443", "more than one profile lists https://both.example as a resource: a, b"},
 		{"", "", "there are 2 profiles: name one"},
 	} {
 		if got := pick(c.name, c.origin); got != c.want {
@@ -150,7 +153,8 @@ func TestRefuse(t *testing.T) {
 	if err := tab.Refuse(broken); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tab.Find("a", ""); !errors.Is(err, error(broken)) || tab.Snapshot().Err() != error(broken) {
+	_, err := tab.Find(profile.Wanted{Name: "a"})
+	if !errors.Is(err, error(broken)) || tab.Snapshot().Err() != error(broken) {
 		t.Errorf("%v", err)
 	}
 	tab.reload(t)
@@ -164,20 +168,20 @@ func TestH81NothingIsReadInVain(t *testing.T) {
 	tab := newTable(t)
 	old := time.Now().Add(-time.Hour)
 	tab.write(t, "profiles.d/a.toml", spatiafi, old)
-	if p, err := tab.Find("a", ""); err != nil || p.Name != "a" {
+	if p, err := tab.Find(profile.Wanted{Name: "a"}); err != nil || p.Name != "a" {
 		t.Fatalf("a profile that was written by hand: %v", err)
 	}
 	before := tab.changes
 	for range 3 {
-		_, err := tab.Find("none", "")
+		_, err := tab.Find(profile.Wanted{Name: "none"})
 		if _, unknown := errors.AsType[*profile.UnknownError](err); !unknown || tab.changes != before {
 			t.Errorf("the files were read again: %v", err)
 		}
 	}
 	// Files that cannot be used are read once a second at most.
 	tab.write(t, "profiles.d/b.toml", "x", old.Add(time.Second))
-	_, first := tab.Find("b", "")
-	if _, again := tab.Find("b", ""); first == nil || again != first {
+	_, first := tab.Find(profile.Wanted{Name: "b"})
+	if _, again := tab.Find(profile.Wanted{Name: "b"}); first == nil || again != first {
 		t.Errorf("%v, then %v", first, again)
 	}
 }

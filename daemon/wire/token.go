@@ -20,18 +20,20 @@ const (
 	maxScope    = 2 << 10
 	maxAudience = 1 << 10
 	maxTarget   = 4 << 10
+	maxUsername = 512
 )
 
 // TokenRequest is the parameters of "token" or "reject", checked.
 type TokenRequest struct {
-	// Query is what to ask the broker. Its Profile is the name in the request: empty where Target is set or the request
-	// means the only profile.
+	// Query is what to ask the broker. Its Profile is the name in the request: empty where Target chooses or the
+	// request means the only profile.
 	broker.Query
 	// Wait is how long the caller waits for the token.
 	Wait time.Duration
-	// Target is the origin whose requests the token is for, as [origin.WithPort] writes it; empty where the request
-	// has none.
-	Target string
+	// Target is where the token is to be sent; zero where the request does not say.
+	Target origin.Target
+	// Username is the user name that the request has beside Target; it may be empty.
+	Username string
 }
 
 // ParseToken returns the parameters of "token". The error is a [*protocol.Error]: invalid params.
@@ -94,18 +96,22 @@ func checkToken(p *protocol.TokenParams) (TokenRequest, error) {
 		return r, protocol.InvalidParams("audience must be printable ASCII without spaces, 1024 bytes at most")
 	case len(p.Target) > maxTarget:
 		return r, protocol.InvalidParams("target must be a URL of 4096 bytes at most")
-	case p.Profile != "" && p.Target != "":
-		return r, protocol.InvalidParams("name a profile or a target, not both")
+	case p.Username != "" && p.Target == "":
+		return r, protocol.InvalidParams("username goes with a target")
+	case len(p.Username) > maxUsername:
+		return r, protocol.InvalidParams("username must be of %d bytes at most", maxUsername)
 	}
 	if p.Profile != "" {
-		return r, CheckName(p.Profile)
+		if err := CheckName(p.Profile); err != nil {
+			return r, err
+		}
 	}
 	if p.Target != "" {
-		api, err := origin.WithPort(p.Target)
+		to, err := origin.ParseTarget(p.Target)
 		if err != nil {
 			return r, protocol.InvalidParams("target: %s", err)
 		}
-		r.Target = api
+		r.Target, r.Username = to, p.Username
 	}
 	return r, nil
 }

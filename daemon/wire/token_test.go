@@ -9,6 +9,7 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -20,7 +21,11 @@ func TestATokenRequestIsParsed(t *testing.T) {
 		`{"profile":"work"}`: {Query: broker.Query{Profile: "work", MinTTL: broker.Unset}, Wait: protocol.DefaultWait},
 		`{"target":"https://api.example.org/v1?q"}`: {
 			Query: broker.Query{MinTTL: broker.Unset}, Wait: protocol.DefaultWait,
-			Target: "https://api.example.org:443",
+			Target: origin.Target{Origin: "https://api.example.org:443", Path: "/v1"},
+		},
+		`{"profile":"work","target":"https://h","username":"alice@example.org"}`: {
+			Query: broker.Query{Profile: "work", MinTTL: broker.Unset}, Wait: protocol.DefaultWait,
+			Target: origin.Target{Origin: "https://h:443"}, Username: "alice@example.org",
 		},
 		`{"profile":"work","scope":"a b","audience":"c","min_ttl":0,"wait":3}`: {
 			Query: broker.Query{Profile: "work", Scope: "a b", Audience: "c"}, Wait: 3 * time.Second,
@@ -42,12 +47,14 @@ func TestATokenRequestOutOfItsBoundsIsInvalidParams(t *testing.T) {
 		`{"scope":"é"}`:          "scope must be",
 		`{"scope":"` + strings.Repeat("s", 2<<10+1) + `"}`: "scope must be",
 		`{"audience":"a b"}`: "audience must be",
-		`{"audience":"` + strings.Repeat("s", 1<<10+1) + `"}`:       "audience must be",
-		`{"target":"https://h/` + strings.Repeat("s", 4<<10) + `"}`: "target must be a URL",
-		`{"target":"ftp://example.org/"}`:                           "target: ",
-		`{"profile":"work","target":"https://api.example.org/"}`:    "not both",
-		`{"profile":"../work"}`:                                     "a profile's name",
-		`{"profile":"` + strings.Repeat("n", 65) + `"}`:             "a profile's name",
+		`{"audience":"` + strings.Repeat("s", 1<<10+1) + `"}`:                   "audience must be",
+		`{"target":"https://h/` + strings.Repeat("s", 4<<10) + `"}`:             "target must be a URL",
+		`{"target":"ftp://example.org/"}`:                                       "target: ",
+		`{"username":"alice"}`:                                                  "username goes with a target",
+		`{"target":"https://h/","username":"` + strings.Repeat("n", 513) + `"}`: "username must be",
+		`{"profile":"../work","target":"https://h/"}`:                           "a profile's name",
+		`{"profile":"../work"}`:                                                 "a profile's name",
+		`{"profile":"` + strings.Repeat("n", 65) + `"}`:                         "a profile's name",
 	} {
 		_, err := wire.ParseToken([]byte(params))
 		if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Code != protocol.CodeInvalidParams ||

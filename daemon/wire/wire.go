@@ -15,6 +15,7 @@ import (
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/privatekey"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -119,7 +120,7 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	}
 	switch {
 	case errors.Is(err, broker.ErrUnknown):
-		return unknownProfile(&profile.UnknownError{Name: name}), true
+		return unknownProfile(&profile.UnknownError{Wanted: profile.Wanted{Name: name}}), true
 	case errors.Is(err, grant.ErrEndpointChanged):
 		return protocol.NewError(protocol.Config,
 			fmt.Sprintf("profile %q was changed: %s; nothing was sent", name, err), login), true
@@ -176,16 +177,35 @@ func signInBeside(only *broker.OnlyFor, c Context) string {
 	return hint
 }
 
+// maxChoices is how many choices an error has.
+const maxChoices = 16
+
 // unknownProfile says which profile, or which choice between profiles, is missing.
 func unknownProfile(e *profile.UnknownError) *protocol.Error {
-	hint := "groat list"
+	hint, w := "groat list", e.Wanted
+	at := origin.WithoutPort(w.Target.Origin) // plain, as all of it is
 	switch {
-	case e.Name != "":
-		hint += ", or groat login " + e.Name + " --provider …"
-	case e.Origin == "" && e.Matches == 0:
+	case len(e.Choices) > 0 && e.Matches > 0:
+		hint = "groat get " + e.Choices[0].Name + " --target " + at
+	case len(e.Choices) > 0:
+		hint = "groat get --target " + visible.Word(origin.WithoutPort(e.Choices[0].Resource))
+	case w.Name != "" && at != "":
+		hint = "groat login " + w.Name + " --api " + at
+	case w.Name != "":
+		hint += ", or groat login " + w.Name + " --provider …"
+	case at == "" && e.Matches == 0:
 		hint = "groat login NAME --provider …"
 	}
-	return protocol.NewError(protocol.UnknownProfile, e.Error(), hint)
+	answer := protocol.NewError(protocol.UnknownProfile, e.Error(), hint)
+	for _, l := range e.Choices[:min(len(e.Choices), maxChoices)] {
+		if answer.Data.Choices == nil {
+			answer.Data.Choices = map[string]string{}
+		}
+		if answer.Data.Choices[l.Name] == "" {
+			answer.Data.Choices[l.Name] = origin.WithoutPort(l.Resource)
+		}
+	}
+	return answer
 }
 
 // whyLost says why the stored refresh token of a session is not the newest that its server has issued.

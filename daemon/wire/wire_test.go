@@ -10,6 +10,7 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
@@ -26,6 +27,7 @@ func of(err error) *protocol.Error {
 // own account.
 func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 	refusal := func(c grant.Class) error { return &grant.Error{Class: c, Where: "auth.example.org", Reason: "refuses"} }
+	at := origin.Target{Origin: "https://a.example:443", Path: "/x"}
 	for _, c := range []struct {
 		err  error
 		kind protocol.Kind
@@ -46,11 +48,13 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{keystore.ErrUndecided, protocol.KeystoreUnavailable, "groat keystore use sealed --key-file"},
 		{keystore.ErrUnavailable, protocol.KeystoreUnavailable, "groat keystore"},
 		{keystore.ErrTooBig, protocol.KeystoreUnavailable, "groat keystore"},
-		{&profile.UnknownError{Name: "home"}, protocol.UnknownProfile,
+		{&profile.UnknownError{Wanted: profile.Wanted{Name: "home"}}, protocol.UnknownProfile,
 			"groat list, or groat login home --provider …"},
 		{&profile.UnknownError{}, protocol.UnknownProfile, "groat login NAME --provider …"},
 		{&profile.UnknownError{Matches: 2}, protocol.UnknownProfile, "groat list"},
-		{&profile.UnknownError{Origin: "https://a.example:443"}, protocol.UnknownProfile, "groat list"},
+		{&profile.UnknownError{Wanted: profile.Wanted{Target: at}}, protocol.UnknownProfile, "groat list"},
+		{&profile.UnknownError{Wanted: profile.Wanted{Name: "home", Target: at}}, protocol.UnknownProfile,
+			"groat login home --api https://a.example"},
 		{broker.ErrUnknown, protocol.UnknownProfile, "groat login work"},
 		{&broker.Outage{Origin: "https://auth.example.org", Err: refusal(grant.InvalidClient)}, protocol.Temporary,
 			"groat status work"},

@@ -56,6 +56,19 @@ var parts = []part{
 		result:       passed,
 	},
 	{
+		name:     "git",
+		what:     "Bearer, Basic and two accounts with the git of Debian 13, which can send a token as Bearer.",
+		packages: append([]string{"./packaging/e2e"}, programs...),
+		paths:    []string{"packaging/testing/newer-git.sh"},
+		command: []string{"sh", "-c", `
+			GROAT_GIT=$(packaging/testing/newer-git.sh install) || exit
+			export GROAT_GIT
+			go test -race -count=10 -timeout=1h -run="^TestGit" ./packaging/e2e &&
+			echo "ok every test of git ten times with $("$GROAT_GIT" version)"`},
+		shortCommand: []string{"go", "test", "-count=1", "-run=^TestGitIsAnswered", "./packaging/e2e"},
+		result:       passed,
+	},
+	{
 		name: "matrix",
 		what: "Every grant with every client authentication at four authorization servers of other projects, kill -9 " +
 			"while each session is renewed, and all that was once wrong there.",

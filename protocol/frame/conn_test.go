@@ -207,6 +207,7 @@ func TestARefusalIsReadWhole(t *testing.T) {
 			`"hint":"h","retry_after":3,"max_min_ttl":4,`+
 			`"network":{"proxy":{"value":"http://p","from":"f:1"},"no_proxy":{"value":"x","from":"y"},`+
 			`"ca_file":{"value":"/ca","from":"f:2"},"pid":7,"started_at":9},`+
+			`"choices":{"home":"https://h","work":"https://h"},`+
 			`"place":{"home":"/h","configuration":"/c","state":"/s"}}}}`+"\n")
 	}), patience)
 	err := c.Hello()
@@ -221,7 +222,8 @@ func TestARefusalIsReadWhole(t *testing.T) {
 		t.Errorf("place: %+v", place)
 	}
 	e.Network, e.Place = nil, nil
-	if *e != (Error{Code: -32006, Kind: Config, Message: "m", Hint: "h", RetryAfter: 3, MaxMinTTL: 4}) {
+	if !cmp.Equal(*e, Error{Code: -32006, Kind: Config, Message: "m", Hint: "h", RetryAfter: 3, MaxMinTTL: 4,
+		Choices: []Choice{{"home", "https://h"}, {"work", "https://h"}}}) || !e.HasChoice("work") || e.HasChoice("no") {
 		t.Errorf("%+v", e)
 	}
 }

@@ -40,6 +40,8 @@ type Error struct {
 	// RetryAfter is seconds, or 0 if groatd does not say. MaxMinTTL is the greatest min_ttl, in seconds, that can be
 	// met, if a greater one was asked for.
 	RetryAfter, MaxMinTTL int64
+	// Choices are the profiles that are meant, if more than one is; [protocol.ErrorData] explains them.
+	Choices []Choice
 	// Network is how groatd makes connections, if it did not reach a server.
 	Network *Network
 	// Place is groatd's, if the caller's is another. Nothing was done then.
@@ -47,6 +49,19 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Message }
+
+// Choice is a profile and what it lists: an origin, or an origin with a path.
+type Choice struct{ Profile, Resource string }
+
+// HasChoice reports whether a profile is one of the choices.
+func (e *Error) HasChoice(profile string) bool {
+	for _, c := range e.Choices {
+		if c.Profile == profile {
+			return true
+		}
+	}
+	return false
+}
 
 // Network is how groatd reaches servers; a setting that is empty is not set.
 type Network struct {
@@ -69,6 +84,8 @@ func (e *Error) decode(raw []byte) error {
 			return &e.RetryAfter
 		case "max_min_ttl":
 			return &e.MaxMinTTL
+		case "choices":
+			return e.decodeChoices
 		case "network":
 			e.Network = new(Network)
 			return e.Network.decode
@@ -91,6 +108,19 @@ func (e *Error) decode(raw []byte) error {
 	})
 	e.Code = int(code)
 	return err
+}
+
+func (e *Error) decodeChoices(raw []byte) error {
+	return decodeObject(raw, func(name string) any {
+		return func(value []byte) error {
+			resource, ok := strictjson.Text(value)
+			if !ok {
+				return errNoText
+			}
+			e.Choices = append(e.Choices, Choice{name, resource})
+			return nil
+		}
+	})
 }
 
 func (n *Network) decode(raw []byte) error {
@@ -136,6 +166,7 @@ func (p *Place) decode(raw []byte) error {
 // What a reply can be instead of an answer.
 var (
 	errNoObject     = errors.New("it is no object")
+	errNoText       = errors.New("it is no text")
 	errOtherRequest = errors.New("it is for another request")
 	errNoResult     = errors.New("neither a result nor an error")
 )

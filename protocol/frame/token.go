@@ -22,6 +22,7 @@ const (
 type TokenParams struct {
 	Profile  string
 	Target   string
+	Username string
 	MinTTL   *int64
 	Scope    string
 	Audience string
@@ -223,6 +224,7 @@ func (p TokenParams) AppendJSON(dst []byte) []byte {
 	}
 	text("profile", p.Profile)
 	text("target", p.Target)
+	text("username", p.Username)
 	number("min_ttl", p.MinTTL)
 	text("scope", p.Scope)
 	text("audience", p.Audience)

@@ -39,7 +39,7 @@ func DecodeParams(params []byte, into any) error {
 	return nil
 }
 
-var tokenNames = []string{"profile", "target", "min_ttl", "scope", "audience", "wait", "token_use"}
+var tokenNames = []string{"profile", "target", "username", "min_ttl", "scope", "audience", "wait", "token_use"}
 
 // decodeToken is DecodeParams for the most frequent request. It is written by hand and takes a third of the time.
 func decodeToken(params []byte, p *protocol.TokenParams) error {
@@ -51,6 +51,8 @@ func decodeToken(params []byte, p *protocol.TokenParams) error {
 			words = &p.Profile
 		case "target":
 			words = &p.Target
+		case "username":
+			words = &p.Username
 		case "scope":
 			words = &p.Scope
 		case "audience":

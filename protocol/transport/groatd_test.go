@@ -107,19 +107,14 @@ func (g *groatd) answer(line []byte) string {
 	reply := func(member, value string) string {
 		return `{"jsonrpc":"2.0","id":` + string(q.ID) + `,"` + member + `":` + value + `}`
 	}
-	if q.Method == protocol.MethodProfiles {
-		list, _ := json.Marshal(protocol.ProfilesResult{Profiles: []protocol.ProfileInfo{{Profile: "work",
-			Resources: g.origins}}})
-		return reply("result", string(list))
-	}
 	profile := "work"
 	if q.Params.Target != "" {
-		listed := q.Params.Target == g.other+"/"
+		listed := g.other != "" && strings.HasPrefix(q.Params.Target, g.other+"/")
 		if listed {
 			profile = "other"
 		}
 		for _, o := range g.origins {
-			listed = listed || q.Params.Target == o+"/"
+			listed = listed || strings.HasPrefix(q.Params.Target, o+"/")
 		}
 		if !listed {
 			return reply("error", `{"code":-32005,"message":"no profile lists it","data":{"kind":"unknown_profile"}}`)

@@ -1,7 +1,7 @@
 // Package transport puts the access tokens of groatd on HTTP requests.
 //
-// A [Transport] is an [http.RoundTripper] for the [http.Client] of a program. The invariants: a token goes only to an
-// origin that its profile lists as a resource, whatever redirects say; a request is sent twice at most; nothing is
+// A [Transport] is an [http.RoundTripper] for the [http.Client] of a program. The invariants: a token goes only where
+// its profile lists a resource, whatever redirects say; a request is sent twice at most; nothing is
 // logged, and no error holds a token.
 package transport
 
@@ -13,14 +13,13 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/groat-dev/groat/protocol"
 )
 
-// ErrOrigin means that no token may be sent to the origin of a request: the profile does not list it as a resource. The
-// request was not sent. "groat login PROFILE --resource ORIGIN" adds it.
+// ErrOrigin means that no token may be sent where a request goes: the profile does not list it as a resource. The
+// request was not sent. "groat login PROFILE --api ORIGIN" adds it.
 var ErrOrigin = errors.New("the profile does not list the origin of the request")
 
 var errNoURL = errors.New("the request has no URL")
@@ -28,24 +27,24 @@ var errNoURL = errors.New("the request has no URL")
 // Transport is an [http.RoundTripper] that sends each request with the header of a profile:
 // "Authorization: Bearer TOKEN", or what the provider's own scheme is.
 //
-// It asks groatd before every request, which costs one local round trip, or two with a Profile, and keeps nothing
-// itself. If the API answers with 401 it tells groatd so ([protocol.Client.Reject]), and repeats the request once with
-// the better token, if there is one and if the body can be had again: [http.Request.GetBody] is set for the usual ones
-// by [http.NewRequest]. Otherwise the API's own answer is returned.
+// It asks groatd before every request, which costs one local round trip, and keeps nothing itself. If the API answers
+// with 401 it tells groatd so ([protocol.Client.Reject]), and repeats the request once with the better token, if there
+// is one and if the body can be had again: [http.Request.GetBody] is set for the usual ones by [http.NewRequest].
+// Otherwise the API's own answer is returned.
 //
-// A request whose origin (scheme, host and port) the profile does not list is refused with [ErrOrigin]. One that
-// follows a redirect to such an origin is sent without the header, as one to a signed address of a store needs; so is
-// one that a redirect has led from an origin of one profile to an origin of another: an API cannot use the token of
-// another one by a redirect. A request that brings a header of the same name is sent as it is. The Request of an answer
-// is the caller's, without the header.
+// A request whose origin (scheme, host and port) the profile does not list, or lists with another path, is refused with
+// [ErrOrigin]. One that follows a redirect there is sent without the header, as one to a signed address of a store
+// needs; so is one that a redirect has led from a resource of one profile to a resource of another: an API cannot use
+// the token of another one by a redirect. A request that brings a header of the same name is sent as it is. The Request
+// of an answer is the caller's, without the header.
 //
 // Errors of groatd's are [*protocol.Error]; package net/http wraps them. The context of a request bounds all that is
 // done for it. A Transport may be used by any number of goroutines; its fields must not be changed then.
 type Transport struct {
 	// Client asks groatd. The transport does not close it.
 	Client *protocol.Client
-	// Profile is whose token is sent. If it is empty, groatd chooses the one profile that lists the origin, and makes
-	// sure that its credential is sealed for that origin.
+	// Profile is whose token is sent. If it is empty, groatd chooses the one profile that lists where a request goes.
+	// In either case groatd makes sure that the profile lists it and that its credential is sealed for it.
 	Profile string
 	// MinTTL is how many seconds a token must be good for; nil asks for no promise.
 	MinTTL *int64
@@ -60,19 +59,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errNoURL
 	}
 	params, err := t.params(req)
+	var token protocol.TokenResult
+	if err == nil {
+		token, err = t.Client.Token(req.Context(), params)
+	}
+	if kind(err) == protocol.UnknownProfile {
+		err = fmt.Errorf("%w: %w", ErrOrigin, err)
+	}
 	if errors.Is(err, ErrOrigin) && req.Response != nil { // it follows a redirect
 		return t.base().RoundTrip(req)
-	}
-	if err != nil {
-		closeBody(req)
-		return nil, err
-	}
-	token, err := t.Client.Token(req.Context(), params)
-	if t.Profile == "" && kind(err) == protocol.UnknownProfile {
-		if req.Response != nil {
-			return t.base().RoundTrip(req)
-		}
-		err = fmt.Errorf("%w: %w", ErrOrigin, err)
 	}
 	if err != nil {
 		closeBody(req)
@@ -137,8 +132,8 @@ func (t *Transport) send(req *http.Request, body io.ReadCloser, name, value stri
 	return resp, err
 }
 
-// startedWith reports whether the first request of the redirects that have led to req, if there are any, was one to an
-// origin of the same profile. target is the origin of req.
+// startedWith reports whether the first request of the redirects that have led to req, if there are any, was one to a
+// resource of the same profile. target is where req goes.
 func (t *Transport) startedWith(profile string, req *http.Request, target string) bool {
 	if req.Response == nil {
 		return true
@@ -149,36 +144,22 @@ func (t *Transport) startedWith(profile string, req *http.Request, target string
 			return false
 		}
 	}
-	origin, ok := originOf(first.URL)
-	if !ok || origin+"/" == target {
+	from, ok := targetOf(first.URL)
+	if !ok || from == target {
 		return ok
 	}
-	token, err := t.Client.Token(req.Context(), protocol.TokenParams{Target: origin + "/"})
+	token, err := t.Client.Token(req.Context(), protocol.TokenParams{Target: from})
 	return err == nil && token.Profile == profile
 }
 
-// params returns what to ask groatd for a request, or an error that wraps [ErrOrigin] if its profile does not list the
-// origin.
+// params returns what to ask groatd for a request, or an error that wraps [ErrOrigin] if no token may go there,
+// whichever profile lists it.
 func (t *Transport) params(req *http.Request) (protocol.TokenParams, error) {
-	params := protocol.TokenParams{Profile: t.Profile, MinTTL: t.MinTTL}
-	origin, ok := originOf(req.URL)
+	target, ok := targetOf(req.URL)
 	if !ok {
-		return params, fmt.Errorf("%w: %s is neither https nor on this machine", ErrOrigin, origin)
+		return protocol.TokenParams{}, fmt.Errorf("%w: %s is neither https nor on this machine", ErrOrigin, target)
 	}
-	if t.Profile == "" {
-		params.Target = origin + "/"
-		return params, nil
-	}
-	all, err := t.Client.Profiles(req.Context()) // each time, so that an origin that was taken away gets nothing more
-	if err != nil {
-		return params, err
-	}
-	for _, p := range all.Profiles {
-		if p.Profile == t.Profile && slices.Contains(p.Resources, origin) {
-			return params, nil
-		}
-	}
-	return params, fmt.Errorf("%w: %s is not one of profile %s", ErrOrigin, origin, t.Profile)
+	return protocol.TokenParams{Profile: t.Profile, Target: target, MinTTL: t.MinTTL}, nil
 }
 
 func (t *Transport) base() http.RoundTripper {
@@ -188,9 +169,10 @@ func (t *Transport) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// originOf returns a URL's origin with its port, as groatd lists them; ok is false if no token may go there, whichever
-// profile lists it: it is neither https nor http on this machine.
-func originOf(u *url.URL) (origin string, ok bool) {
+// targetOf returns a URL without its query, which may hold a secret; ok is false if no token may go there, whichever
+// profile lists it: it is neither https nor http on this machine. Where the path is not known (Opaque is anything)
+// there is none.
+func targetOf(u *url.URL) (target string, ok bool) {
 	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
 	addr, err := netip.ParseAddr(host)
 	switch scheme {
@@ -199,12 +181,16 @@ func originOf(u *url.URL) (origin string, ok bool) {
 	case "http":
 		ok = host == "localhost" || err == nil && addr.IsLoopback()
 	}
-	if port == "" && scheme == "https" {
-		port = "443"
-	} else if port == "" {
-		port = "80"
+	target = scheme + "://" + host
+	if port != "" {
+		target = scheme + "://" + net.JoinHostPort(host, port)
+	} else if strings.Contains(host, ":") {
+		target = scheme + "://[" + host + "]"
 	}
-	return scheme + "://" + net.JoinHostPort(host, port), ok
+	if u.Opaque != "" {
+		return target + "/", ok
+	}
+	return target + "/" + strings.TrimPrefix(u.EscapedPath(), "/"), ok // a path without a slash would lengthen the host
 }
 
 // repeat returns the body for sending a request once more, which is nil if it has none; ok is false if it cannot be had

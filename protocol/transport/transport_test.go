@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -191,23 +192,46 @@ func TestAForeignOriginIsRefused(t *testing.T) {
 	}
 }
 
-// Ports and case do not make another origin of the same one.
-func TestOriginsAreCompared(t *testing.T) {
-	for at, listed := range map[string]string{
-		"https://api.example/x": "https://api.example:443", "https://API.example:443/x": "https://api.example:443",
-		"https://api.example:8443/": "https://api.example:8443", "https://[::1]/": "https://[::1]:443",
-		"http://[::1]:81/":  "http://[::1]:81",
-		"http://localhost/": "http://localhost:80",
+// groatd is asked about where a request goes, with its path and without its query, and about no other host.
+func TestTheTargetIsTheRequests(t *testing.T) {
+	for at, target := range map[string]string{
+		"https://api.example":                 "https://api.example/",
+		"https://API.example:443/x":           "https://api.example:443/x",
+		"https://api.example:8443/?sig=abc":   "https://api.example:8443/",
+		"https://api.example/team/a%2Fb%20c?": "https://api.example/team/a%2Fb%20c",
+		"https://[::1]/x":                     "https://[::1]/x",
+		"http://[::1]:81/":                    "http://[::1]:81/",
+		"http://localhost/a/../b":             "http://localhost/a/../b",
 	} {
-		g := &groatd{current: 1, origins: []string{listed}}
-		sent := ""
-		client := &http.Client{Transport: &transport.Transport{Client: start(t, g), Profile: "work",
-			Base: roundTripper(func(r *http.Request) (*http.Response, error) {
-				sent = r.Header.Get("Authorization")
-				return &http.Response{StatusCode: 204, Status: "204 No Content", Body: http.NoBody, Request: r}, nil
-			})}}
-		if _, err := client.Get(at); err != nil || sent != "Bearer token-1" {
-			t.Errorf("%s: %q, %v", at, sent, err)
+		for _, profile := range []string{"work", ""} {
+			u, err := url.Parse(at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := &groatd{current: 1, origins: []string{strings.TrimSuffix(target, u.EscapedPath())}}
+			g.origins = append(g.origins, strings.TrimSuffix(target, "/"))
+			sent := ""
+			client := &http.Client{Transport: &transport.Transport{Client: start(t, g), Profile: profile,
+				Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+					sent = r.Header.Get("Authorization")
+					return &http.Response{StatusCode: 204, Status: "204 No Content", Body: http.NoBody, Request: r}, nil
+				})}}
+			if _, err := client.Get(at); err != nil || sent != "Bearer token-1" {
+				t.Errorf("%s: %q, %v", at, sent, err)
+			}
+			if want := []string{"token " + profile + target}; !slices.Equal(g.requests(), want) {
+				t.Errorf("%s: asked %q, want %q", at, g.requests(), want)
+			}
+		}
+	}
+	for _, u := range []*url.URL{
+		{Scheme: "https", Host: "api.exampl", Path: "e/x"},
+		{Scheme: "https", Host: "evil.example", Opaque: "//api.example/x"},
+	} {
+		g := &groatd{current: 1, origins: []string{"https://api.example"}}
+		rt := &transport.Transport{Client: start(t, g)}
+		if _, err := rt.RoundTrip(&http.Request{Method: http.MethodGet, URL: u}); !errors.Is(err, transport.ErrOrigin) {
+			t.Errorf("%+v: %v", u, err)
 		}
 	}
 }

@@ -17,10 +17,11 @@ import (
 // Formats are what --output may say.
 var Formats = []string{"token", "header", "json", "env"}
 
-// Options are the flags of "groat get" that say what to print and for how long to wait.
+// Options are the flags of "groat get" that say what to ask for, what to print and for how long to wait.
 type Options struct {
 	MinTTL, Wait    Seconds
 	Scope, Audience string
+	Target          string
 	Output          string
 	JSON            bool
 	IDToken         bool
@@ -58,22 +59,35 @@ const (
 	ConnectTime = 30 * time.Second
 )
 
-// Request returns the request that the options describe. An empty profile leaves the choice of the only one to groatd.
-func (o *Options) Request(profile string) Request {
+// Request returns the request that the options describe, for the profile of an argument, or with an empty one for the
+// profile that the environment names, or for the only one. A target chooses the profile before the environment does.
+func (o *Options) Request(profile string, getenv func(string) string) Request {
 	q := Request{
-		Params: frame.TokenParams{Profile: profile, MinTTL: o.MinTTL.N, Wait: o.Wait.N, Scope: o.Scope,
-			Audience: o.Audience},
+		Params: frame.TokenParams{Profile: profile, Target: o.Target, MinTTL: o.MinTTL.N, Wait: o.Wait.N,
+			Scope: o.Scope, Audience: o.Audience},
 		Limit: o.Wait.or(frame.DefaultWait) + AnswerTime,
 	}
 	if o.IDToken {
 		q.Params.TokenUse = frame.UseID
 	}
+	switch {
+	case profile != "":
+	case o.Target != "":
+		q.Prefer = getenv(EnvProfile)
+	default:
+		q.Params.Profile = getenv(EnvProfile)
+	}
 	return q
 }
+
+// EnvProfile is the variable that names the profile where nothing else does.
+const EnvProfile = "GROAT_PROFILE"
 
 // Request is one request for a token.
 type Request struct {
 	Params frame.TokenParams
+	// Prefer is the profile to ask for where Params leave more than one to choose from; it may be empty.
+	Prefer string
 	// Refused is a token that an API has refused: a better one is asked for. Empty if there is none.
 	Refused string
 	// Limit is how long groatd may take once it is reached, and End the end of all of it. Either may be zero.
@@ -91,7 +105,16 @@ type Caller struct {
 
 // Do has groatd answer a request. If groatd ended before it answered, it is asked once more: a request for a token may
 // be made twice. The error is a [*frame.Error], a [*report.Failure], or one of Connect's.
-func (c Caller) Do(q Request) (t frame.Token, err error) {
+func (c Caller) Do(q Request) (frame.Token, error) {
+	t, err := c.do(q)
+	if e, ok := errors.AsType[*frame.Error](err); ok && q.Prefer != "" && e.HasChoice(q.Prefer) {
+		q.Params.Profile, q.Prefer = q.Prefer, ""
+		return c.do(q)
+	}
+	return t, err
+}
+
+func (c Caller) do(q Request) (t frame.Token, err error) {
 	err = RetryClosed(q.End, func() error {
 		t, err = c.once(q)
 		return err

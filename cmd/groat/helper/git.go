@@ -6,6 +6,7 @@
 package helper
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -40,7 +41,7 @@ const (
 // take is for in to see to ([ErrGitSlow]).
 //
 // Whatever goes wrong, nothing is written to out, so that git asks the next helper or the person. The error is for
-// the person only: nil if no profile lists the server. Git ignores exit codes.
+// the person only: nil if no profile lists the server, an [*Undecided] if more than one does. Git ignores exit codes.
 func Git(d Daemon, args []string, in io.Reader, out io.Writer) error {
 	if len(args) == 0 {
 		return nil
@@ -67,9 +68,12 @@ func gitGet(d Daemon, in io.Reader, out io.Writer) error {
 		return nil
 	}
 	wait := int64(gitWait)
-	t, err := d.Token(frame.TokenParams{Target: target, Wait: &wait})
+	t, err := d.Token(frame.TokenParams{Target: target, Username: req.username(), Wait: &wait})
 	if e, ok := errors.AsType[*frame.Error](err); ok && e.Kind == frame.UnknownProfile {
-		return nil
+		if len(e.Choices) == 0 {
+			return nil
+		}
+		return &Undecided{Cause: e, Server: req.server(), Username: req.username(), Path: req.values["path"]}
 	}
 	if err != nil {
 		return err
@@ -93,6 +97,26 @@ var (
 	errStaticKey = errors.New("the profile of this server has an API key, which git cannot send")
 )
 
+// Undecided means that profiles list a server, and nothing that git said chooses one of them.
+type Undecided struct {
+	Cause *frame.Error // with the choices
+	// Server is the server's URL as it stands in keys of git's configuration. Username and Path are what git said; each
+	// may be empty.
+	Server, Username, Path string
+}
+
+func (u *Undecided) Error() string { return u.Cause.Error() }
+func (u *Undecided) Unwrap() error { return u.Cause }
+
+// username returns the user name that git has for the server: of the URL, or of credential.username. The one that an
+// answer invents says nothing; git repeats it when it erases.
+func (r gitRequest) username() string {
+	if name := r.values["username"]; name != gitUsername {
+		return name
+	}
+	return ""
+}
+
 // answer words a token for the git that asked.
 func (r gitRequest) answer(t frame.Token) []byte {
 	var b []byte
@@ -103,11 +127,12 @@ func (r gitRequest) answer(t frame.Token) []byte {
 		b = append(b, t.AccessToken...)
 		b = append(b, "\nephemeral=1\n"...)
 	} else {
-		name := r.values["username"]
-		if name == "" {
+		// The name is repeated even if git has one: without a name git takes no password. One that is a profile's has
+		// chosen the token and means nothing to the server, and GitLab takes no other beside an OAuth token than this.
+		name := r.username()
+		if name == "" || name == t.Profile {
 			name = gitUsername
 		}
-		// The name is repeated even if git has one: without a name git takes no password.
 		b = append(b, "username="...)
 		b = append(b, name...)
 		b = append(b, "\npassword="...)
@@ -136,11 +161,40 @@ func gitErase(d Daemon, in io.Reader) error {
 	}
 	// Git does not wait for the next token: groatd may get it while git tells the person.
 	var wait int64
-	err = d.Reject(frame.TokenParams{Target: target, Wait: &wait}, token)
+	err = d.Reject(frame.TokenParams{Target: target, Username: req.username(), Wait: &wait}, token)
 	if _, ok := errors.AsType[*frame.Error](err); ok {
 		return nil // it is not ours, or there is no other one yet: the next "get" says so
 	}
 	return err
+}
+
+// Passed is a password that a server has accepted, and that git gives to each of its helpers to keep.
+type Passed struct {
+	Target, Username string // as in [frame.TokenParams]
+	Server, Path     string // as in [Undecided]
+	// Is reports whether the password is an access token.
+	Is func(token string) bool
+}
+
+// PassedOn returns what git's request says if the operation is "store" and the credential is a password that may be an
+// access token; else nil. Git gives no other helper what was answered as Bearer and "ephemeral".
+func PassedOn(args []string, request []byte) *Passed {
+	if len(args) == 0 || args[len(args)-1] != "store" {
+		return nil
+	}
+	r, err := parseGit(bytes.NewReader(request))
+	target, ok := r.target()
+	given := r.values["password"]
+	if err != nil || !ok || r.values["credential"] != "" || !frame.ValidToken(given) {
+		return nil
+	}
+	return &Passed{Target: target, Username: r.username(), Server: r.server(), Path: r.values["path"],
+		Is: func(token string) bool { return token == given }}
+}
+
+// server returns the server's URL as it stands in keys of git's configuration.
+func (r gitRequest) server() string {
+	return r.values["protocol"] + "://" + strings.ToLower(r.values["host"])
 }
 
 // target returns the URL that a request is about. It reports false if there is none that a token could be sent to.

@@ -147,6 +147,73 @@ func TestGitGetSaysNothing(t *testing.T) {
 	}
 }
 
+// groatd is told the user name that git has, unless an answer has invented it. What chooses a profile is no name for the
+// server.
+func TestGitUsername(t *testing.T) {
+	for said, want := range map[string]struct{ asked, answered string }{
+		"":                    {"", "oauth2"},
+		"username=\n":         {"", "oauth2"},
+		"username=oauth2\n":   {"", "oauth2"},
+		"username=work\n":     {"work", "oauth2"}, // the profile's
+		"username=a@b.c d\n":  {"a@b.c d", "a@b.c d"},
+		"username=x-access\n": {"x-access", "x-access"},
+	} {
+		d := &daemon{token: bearer}
+		var out bytes.Buffer
+		err := Git(d, []string{"get"}, strings.NewReader("protocol=https\nhost=h\n"+said), &out)
+		if got := d.params.(frame.TokenParams).Username; err != nil || got != want.asked ||
+			!strings.HasPrefix(out.String(), "username="+want.answered+"\npassword=tok-1\n") {
+			t.Errorf("%q: asked for %q, answered %q, %v", said, got, &out, err)
+		}
+		erase := strings.NewReader("protocol=https\nhost=h\npassword=tok-1\n" + said)
+		if err := Git(d, []string{"erase"}, erase, &out); err != nil || d.params.(rejected).Username != want.asked {
+			t.Errorf("%q: %+v, %v", said, d.params, err)
+		}
+	}
+}
+
+// If more than one profile lists the server git gets nothing, and the person hears which and what git said.
+func TestGitUndecided(t *testing.T) {
+	refused := &frame.Error{Kind: frame.UnknownProfile, Message: "more than one",
+		Choices: []frame.Choice{{Profile: "home", Resource: "https://h"}, {Profile: "work", Resource: "https://h"}}}
+	var out bytes.Buffer
+	err := Git(&daemon{err: refused}, []string{"get"},
+		strings.NewReader("protocol=https\nhost=H:8443\nusername=u\npath=a/b\n"), &out)
+	u, ok := errors.AsType[*Undecided](err)
+	if !ok || out.Len() > 0 || u.Cause != refused || !errors.Is(err, error(refused)) ||
+		u.Server != "https://h:8443" || u.Username != "u" || u.Path != "a/b" {
+		t.Errorf("%+v, %v, %q", u, err, &out)
+	}
+	if err := Git(&daemon{err: refused}, []string{"erase"},
+		strings.NewReader("protocol=https\nhost=h\npassword=tok-1\n"), &out); err != nil || out.Len() > 0 {
+		t.Errorf("erase: %v, %q", err, &out)
+	}
+}
+
+// What git passes on to its helpers to keep may be a token only where it is a password, of a request that is whole.
+func TestGitPassesOn(t *testing.T) {
+	const request = "protocol=https\nhost=H:8443\npath=a/b\nusername=oauth2\npassword=tok-1\n"
+	got := PassedOn([]string{"--x", "store"}, []byte(request))
+	if got == nil || got.Target != "https://H:8443/a/b" || got.Server != "https://h:8443" || got.Path != "a/b" ||
+		got.Username != "" || !got.Is("tok-1") || got.Is("tok-2") {
+		t.Errorf("%+v", got)
+	}
+	for _, c := range []struct{ operation, in string }{
+		{"get", request}, {"erase", request}, {"", request}, {"store", ""}, {"store", request + "password=x\n"},
+		{"store", "protocol=https\nhost=h\nusername=u\n"}, {"store", "protocol=ssh\nhost=h\npassword=tok-1\n"},
+		{"store", "protocol=https\nhost=h\npassword=two words\n"},
+		{"store", "protocol=https\nhost=h\nauthtype=Bearer\ncredential=tok-1\nephemeral=1\n"},
+		{"store", request + "credential=tok-1\n"},
+	} {
+		if got := PassedOn([]string{c.operation}, []byte(c.in)); got != nil {
+			t.Errorf("%s %q: %+v", c.operation, c.in, got)
+		}
+	}
+	if PassedOn(nil, []byte(request)) != nil {
+		t.Error("without an operation")
+	}
+}
+
 func TestGitErase(t *testing.T) {
 	var none int64
 	for _, tt := range []struct {

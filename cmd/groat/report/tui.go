@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/protocol/frame"
@@ -32,6 +33,38 @@ func VisibleToken(profile, format string) *Failure {
 		Message: "the access token of profile " + profile + " has characters that RFC 6750 does not allow: it is not " +
 			"printed as " + format,
 		Hint: "groat get " + profile + " --output header"}
+}
+
+// UndecidedGit says between which profiles git's user must choose, and how: cause has the choices, server is a URL as
+// git's configuration has it, username and path are what git has said.
+func UndecidedGit(cause *frame.Error, server, username, path string) *Failure {
+	f := Refused(cause)
+	first := cause.Choices[0]
+	configure := func(key, value string) string {
+		return "git config --global " + visible.Word("credential."+server+"."+key) + " " + value
+	}
+	_, resource, _ := strings.Cut(first.Resource, "://")
+	switch {
+	case path == "" && strings.Contains(resource, "/"):
+		f.Hint = configure("useHttpPath", "true")
+	case username != "": // a configured one does not replace it
+		f.Hint = "export GROAT_PROFILE=" + first.Profile
+	default:
+		f.Hint = configure("username", first.Profile) + ", or export GROAT_PROFILE=" + first.Profile
+	}
+	return f
+}
+
+// GitWritesToDisk says that another of git's helpers writes a server's access tokens to a file as they are. The command
+// makes groat the only helper for the server; it comes to stand last, for git takes its settings in their order.
+func GitWritesToDisk(server string) *Failure {
+	set := func(how, value string) string {
+		return "git config --global " + how + " " + visible.Word("credential."+server+".helper") + value
+	}
+	return &Failure{
+		Message: "git gives the access token for " + server + " to its helper store too, which writes it to a file " +
+			"as it is",
+		Hint: set("--unset-all", "") + "; " + set("--add", " ''") + " && " + set("--add", " '!groat helper git'")}
 }
 
 // CannotWrite says that the answer could not be written to stdout.

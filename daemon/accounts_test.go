@@ -1,0 +1,123 @@
+package daemon
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/described"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// account signs a profile in with a client of its own, for an API. Its token is "token-of-" and the server's name.
+func (h *env) account(t *testing.T, o *described.Server, profile, client, api string) {
+	t.Helper()
+	_, _, err := h.sign(t, protocol.LoginParams{Profile: profile, TokenURL: o.URL + "/token", ClientID: client,
+		ClientAuth: "client_secret_post", Resources: []string{api}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// whose asks for a token and returns the profile that answers, or the error.
+func (h *env) whose(t *testing.T, target, username string) (string, *protocol.Error) {
+	t.Helper()
+	r, err := h.client(t).Token(t.Context(), protocol.TokenParams{Target: target, Username: username})
+	if err != nil {
+		return "", wantError(t, err, protocol.UnknownProfile)
+	}
+	return r.Profile, nil
+}
+
+// A user name chooses a profile by its name, or by what its credential says of the client and the person. Where nothing
+// chooses the error has the choices.
+func TestAUserNameChoosesAnAccount(t *testing.T) {
+	h := newEnv(t, sandbox.Options{})
+	one, two := described.New(t, "one"), described.New(t, "two")
+	h.account(t, one, "work", "client-1", "https://git.example")
+	h.account(t, two, "home", "client-2", "https://git.example")
+	item := stored(t, h.Store, "home")
+	item.Username = "alice@example.org"
+	if err := h.Store.Set(t.Context(), "home", item); err != nil {
+		t.Fatal(err)
+	}
+	choices := map[string]string{"home": "https://git.example", "work": "https://git.example"}
+	for username, want := range map[string]string{
+		"work": "work", "home": "home", "client-1": "work", "client-2": "home", "alice@example.org": "home",
+		"": "", "bob": "", "Client-1": "",
+	} {
+		got, e := h.whose(t, "https://git.example/x", username)
+		if got != want || e != nil && (!maps.Equal(e.Data.Choices, choices) ||
+			!strings.HasSuffix(e.Message, ": home, work") ||
+			strings.Contains(e.Message, `"bob"`) != (username == "bob")) {
+			t.Errorf("%q: %q, %+v", username, got, e)
+		}
+	}
+	// What cannot be read is nobody's.
+	if err := h.Store.Delete(t.Context(), "home"); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := h.whose(t, "https://git.example/", "client-2"); got != "" {
+		t.Error(got)
+	}
+	// A refused token says whose it is.
+	for token, want := range map[string]string{"token-of-one": "work", "token-of-three": ""} {
+		var wait int64
+		params := protocol.TokenParams{Target: "https://git.example/", Wait: &wait}
+		_, err := h.client(t).Reject(t.Context(), params, token)
+		kind := protocol.UnknownProfile
+		if want != "" {
+			kind = protocol.Temporary
+		}
+		if e := wantError(t, err, kind); want != "" && !strings.HasSuffix(e.Hint(), want) {
+			t.Errorf("%s: %v, %s", token, err, e.Hint())
+		}
+	}
+}
+
+// A credential is sealed for the path of an API, as for its origin: an edited file takes its tokens nowhere else, and
+// may narrow where they go.
+func TestF20AnEditedPath(t *testing.T) {
+	h := newEnv(t, sandbox.Options{})
+	o := described.New(t, "named")
+	signMachine(t, h, o, "https://git.example/team", "https://all.example")
+	if item := stored(t, h.Store, "lab"); len(item.APIs) != 2 || item.APIs[0] != "https://git.example:443/team" {
+		t.Errorf("sealed for %q", item.APIs)
+	}
+	goes := func(target string, kind protocol.Kind) *protocol.Error {
+		t.Helper()
+		err := h.forTarget(t, target)
+		if kind == "" {
+			if err != nil {
+				t.Errorf("%s: %v", target, err)
+			}
+			return nil
+		}
+		return wantError(t, err, kind)
+	}
+	goes("https://git.example/team/a.git", "")
+	goes("https://git.example/me/a.git", protocol.UnknownProfile)
+	h.edit(t, "lab", func(text string) string {
+		text = strings.Replace(text, "'https://git.example/team'", "'https://git.example'", 1)
+		return strings.Replace(text, "'https://all.example'", "'https://all.example/only'", 1)
+	})
+	goes("https://git.example/team/a.git", "")
+	for _, path := range []string{"me/a.git", "team/../me", ""} {
+		target := "https://git.example/" + path
+		if e := goes(target, protocol.Config); e.Hint() != "groat login lab --api https://git.example" {
+			t.Errorf("%s: %s", target, e.Hint())
+		}
+	}
+	goes("https://all.example/only/x", "")
+	goes("https://all.example/more", protocol.UnknownProfile)
+	r, a, err := h.sign(t, protocol.LoginParams{Profile: "lab"}, "")
+	if said := strings.Join(a.notices, ""); err != nil || r.Outcome != protocol.AlreadySignedIn ||
+		!strings.Contains(said, "lists https://git.example,") || strings.Contains(said, "all.example") {
+		t.Errorf("%+v, said %q: %v", r, a.notices, err)
+	}
+	if _, _, err := h.sign(t, typed(t, "groat login lab --api https://git.example"), ""); err != nil {
+		t.Fatal(err)
+	}
+	goes("https://git.example/me/a.git", "")
+}

@@ -1,0 +1,189 @@
+package profile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/groat-dev/groat/daemon/origin"
+)
+
+// Wanted is what a request says of the profile that it means. Each member may be zero.
+type Wanted struct {
+	Name   string
+	Target origin.Target
+	// Username is the user name that came with Target: a profile's name, or a person or a client at the server.
+	Username string
+	// Knows reports whether a profile's credential is Username's. It may take its time, and is called only where more
+	// than one profile lists the target and none is named Username. Where it is needed and nil, nothing is picked.
+	Knows func(p *Profile) bool
+}
+
+// Listing is a profile with one of its resources, in the long form of package origin.
+type Listing struct {
+	*Profile
+	Resource string
+}
+
+// Pick returns the profile that a request means. Its error is [Set.Err] or an [*UnknownError].
+//
+// With a target it is one of the profiles that list it: the one of that name, or else the one of that user name, of
+// these the one with the longest resource. Without a target it is the one of that name, or else the only one.
+//
+// A user name that no profile has decides nothing: it often stands in a URL that a server made up ("oauth2@", or the
+// name of an organization), servers ignore it beside a token, and other helpers of git's answer all the same.
+func (s *Set) Pick(w Wanted) (*Profile, error) {
+	switch {
+	case s.broken != nil:
+		return nil, s.broken
+	case w.Target.Origin != "":
+		return s.forTarget(w)
+	case w.Name != "":
+		if p := s.byName[w.Name]; p != nil {
+			return p, nil
+		}
+		return nil, &UnknownError{Wanted: w}
+	case len(s.names) == 1:
+		return s.byName[s.names[0]], nil
+	}
+	return nil, &UnknownError{Wanted: w, Matches: len(s.names)}
+}
+
+// forTarget is Pick for a target.
+func (s *Set) forTarget(w Wanted) (*Profile, error) {
+	if w.Name != "" && s.byName[w.Name] == nil {
+		return nil, &UnknownError{Wanted: Wanted{Name: w.Name}}
+	}
+	here := s.byOrigin[w.Target.Origin]
+	if len(here) == 1 && w.Name == "" && w.Target.Under(here[0].Resource) { // nearly always
+		return here[0].Profile, nil
+	}
+	here = slices.DeleteFunc(slices.Clone(here), func(l Listing) bool { return w.Name != "" && l.Name != w.Name })
+	found := bestOf(here, w.Target)
+	if w.Username != "" && len(found) > 1 {
+		named := func(l Listing) bool { return l.Name == w.Username }
+		if !slices.ContainsFunc(found, named) {
+			if w.Knows == nil {
+				return nil, &UnknownError{Wanted: Wanted{Target: w.Target}, Matches: len(found), Choices: found}
+			}
+			named = func(l Listing) bool { return w.Knows(l.Profile) }
+		}
+		if of := filter(found, named); len(of) > 0 {
+			found = of
+		}
+	}
+	longest := 0
+	for _, l := range found {
+		longest = max(longest, len(l.Resource))
+	}
+	found = filter(found, func(l Listing) bool { return len(l.Resource) == longest })
+	switch {
+	case len(found) == 1:
+		return found[0].Profile, nil
+	case len(found) > 1:
+		return nil, &UnknownError{Wanted: w, Matches: len(found), Choices: found}
+	case w.Target.WholeOrigin():
+		return nil, &UnknownError{Wanted: w, Choices: here} // a path would choose, if there were one
+	}
+	return nil, &UnknownError{Wanted: w}
+}
+
+// bestOf returns each profile that lists the target once, with its longest resource.
+func bestOf(all []Listing, target origin.Target) []Listing {
+	var found []Listing
+	for _, l := range all {
+		if !target.Under(l.Resource) {
+			continue
+		}
+		i := slices.IndexFunc(found, func(f Listing) bool { return f.Profile == l.Profile })
+		switch {
+		case i < 0:
+			found = append(found, l)
+		case len(l.Resource) > len(found[i].Resource):
+			found[i] = l
+		}
+	}
+	return found
+}
+
+// filter returns what keep reports true of, each asked once.
+func filter(all []Listing, keep func(Listing) bool) (kept []Listing) {
+	for _, l := range all {
+		if keep(l) {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+// Lists returns the longest resource of the profile's that a target is under, or "".
+func (p *Profile) Lists(target origin.Target) string {
+	longest := ""
+	for _, r := range p.APIs {
+		if target.Under(r) && len(r) > len(longest) {
+			longest = r
+		}
+	}
+	return longest
+}
+
+// UnknownError says that a request means no profile, or more than one.
+type UnknownError struct {
+	// Wanted is what was asked for.
+	Wanted Wanted
+	// Matches is how many profiles are meant; it is never 1, and 0 where a name was asked for.
+	Matches int
+	// Choices are the profiles that a name, a user name or the path of a target would choose between, sorted by name.
+	Choices []Listing
+}
+
+func (e *UnknownError) Error() string {
+	w := e.Wanted
+	if e.Matches > 0 && w.Target.Origin != "" { // all choices list the same
+		said := "more than one profile lists " + origin.WithoutPort(e.Choices[0].Resource) + " as a resource"
+		if w.Username != "" {
+			said += fmt.Sprintf(", and the user name %q is none of theirs", w.Username)
+		}
+		return said + ": " + e.names(false)
+	}
+	switch {
+	case w.Target.Origin == "" && w.Name != "":
+		return fmt.Sprintf("there is no profile %q", w.Name)
+	case w.Target.Origin == "" && e.Matches == 0:
+		return "there is no profile yet"
+	case w.Target.Origin == "":
+		return fmt.Sprintf("there are %d profiles: name one", e.Matches)
+	case len(e.Choices) > 0:
+		return fmt.Sprintf("no profile lists all of %s, and there is no path that chooses: %s",
+			origin.WithoutPort(w.Target.Origin), e.names(true))
+	}
+	who := "no profile lists "
+	if w.Name != "" {
+		who = "profile " + w.Name + " does not list "
+	}
+	const most = 200
+	if to := w.Target.String(); len(to) <= most {
+		return who + to + " as a resource"
+	}
+	return who + w.Target.String()[:most] + "… as a resource"
+}
+
+// maxNamed is how many choices a sentence names.
+const maxNamed = 5
+
+// names lists the choices for people, with what they list or without.
+func (e *UnknownError) names(resources bool) string {
+	var all []string
+	for _, l := range e.Choices {
+		if len(all) == maxNamed {
+			all = append(all, "…")
+			break
+		}
+		name := l.Name
+		if resources {
+			name += " lists " + origin.WithoutPort(l.Resource)
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, ", ")
+}
