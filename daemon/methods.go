@@ -31,8 +31,8 @@ func init() { // not where it is declared, since hello reads it
 		protocol.MethodStatus: profileStatus, protocol.MethodProfiles: listProfiles, protocol.MethodWhoami: whoami,
 		protocol.MethodKeystore: useKeystore, protocol.MethodUnlock: unlock, protocol.MethodReload: reload,
 		protocol.MethodProviders: providers, protocol.MethodImport: importForeign, protocol.MethodNetwork: network,
-		protocol.MethodProfile: profileKeys,
-		protocol.MethodBackup:  makeBackup, protocol.MethodRestore: restoreBackup,
+		protocol.MethodProfile: profileKeys, protocol.MethodWarnings: tellWarnings,
+		protocol.MethodBackup: makeBackup, protocol.MethodRestore: restoreBackup,
 	}
 }
 
@@ -74,24 +74,43 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	return r, err
 }
 
+// tellWarnings answers "warnings".
+func tellWarnings(c *conn, _ []byte) (any, error) {
+	r := protocol.WarningsResult{Sessions: []protocol.SessionWarning{}}
+	for _, w := range c.d.broker.TellWarnings() {
+		r.Sessions = append(r.Sessions, protocol.SessionWarning{Profile: w.Profile, EndsAt: w.Ends.Unix()})
+	}
+	return r, nil
+}
+
 func providers(*conn, []byte) (any, error) {
 	var r protocol.ProvidersResult
 	for _, name := range preset.Names() {
 		p, _ := preset.Lookup(name)
-		info := protocol.ProviderInfo{Provider: name, Title: p.Title, Grants: p.Grants, Deprecated: p.Deprecated}
-		switch kind := grant.Kind(p.Grants[0]); {
-		case p.Backend != "":
-			info.Needs = "backend"
-		case kind == grant.ByAppCredentials || kind == grant.ByKeyLogin || kind == grant.ByPassword:
-			info.Needs = "username"
-		case kind == grant.ByJWTBearer:
-			info.Needs = "key"
-		case !kind.StaticKey() && p.For(p.Grants[0]).ClientID == "":
-			info.Needs = "client_id"
+		info := protocol.ProviderInfo{Provider: name, Title: p.Title, Grants: p.Grants, Deprecated: p.Deprecated,
+			Unconfirmed: p.Unconfirmed}
+		for _, g := range p.Grants {
+			info.NeedsBy = append(info.NeedsBy, needs(p, grant.Kind(g)))
 		}
+		info.Needs = info.NeedsBy[0]
 		r.Providers = append(r.Providers, info)
 	}
 	return r, nil
+}
+
+// needs is what a person must bring to sign in to a provider in one way.
+func needs(p preset.Provider, kind grant.Kind) string {
+	switch {
+	case p.Backend != "":
+		return "backend"
+	case kind == grant.ByAppCredentials || kind == grant.ByKeyLogin || kind == grant.ByPassword:
+		return "username"
+	case kind == grant.ByJWTBearer:
+		return "key"
+	case !kind.StaticKey() && p.For(string(kind)).ClientID == "":
+		return "client_id"
+	}
+	return ""
 }
 
 func profileStatus(c *conn, params []byte) (any, error) {

@@ -106,6 +106,11 @@ type Prompt struct {
 	Text    string     `json:"text"`
 	// Question numbers the prompts that want an answer, which names it; 0 for the others.
 	Question int64 `json:"question,omitempty"`
+	// Optional: an empty answer to a PromptSecret means that there is none.
+	Optional bool `json:"optional,omitempty"`
+	// Further: another PromptSecret follows the answer to this one. A client that reads from a pipe takes one line for
+	// each.
+	Further bool `json:"further,omitempty"`
 	// URL is for PromptBrowser and PromptDevice; Code is what to type there, QR the URL with the code in it, drawn in
 	// characters, and ExpiresIn how many seconds there are.
 	URL       string `json:"url,omitempty"`

@@ -204,8 +204,24 @@ type ProviderInfo struct {
 	Grants []string `json:"grants"`
 	// Needs is what a person must bring for the default ("username", "client_id", "key", "backend"), or empty.
 	Needs string `json:"needs,omitempty"`
+	// NeedsBy is what a person must bring for each of Grants, in their order.
+	NeedsBy []string `json:"needs_by,omitempty"`
+	// Unconfirmed are the preset's values that no source confirms for everybody who signs in there.
+	Unconfirmed []string `json:"unconfirmed,omitempty"`
 	// Deprecated says, in a sentence, why something else is better.
 	Deprecated string `json:"deprecated,omitempty"`
+}
+
+// WarningsResult answers "warnings", which takes no parameters: the sign-ins that end soon, whatever is renewed, and of
+// which no person was told yet. They count as told from then on, so only a client that shows them to a person asks.
+type WarningsResult struct {
+	Sessions []SessionWarning `json:"sessions"` // sorted by profile
+}
+
+// SessionWarning is one of them.
+type SessionWarning struct {
+	Profile string `json:"profile"`
+	EndsAt  int64  `json:"ends_at"` // Unix seconds
 }
 
 // ReloadResult answers "reload".

@@ -68,6 +68,7 @@ const (
 	MethodProfile    = "profile"
 	MethodBackup     = "backup"
 	MethodRestore    = "restore"
+	MethodWarnings   = "warnings"
 )
 
 // NotePrompt is the method of the one notification that groatd sends, during a login.

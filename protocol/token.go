@@ -70,6 +70,8 @@ type TokenResult struct {
 	// SessionIdleEndsAt and SessionEndsAt are as in [ProfileStatus], as far as was known when the token came.
 	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
 	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
+	// SessionWarning is set while a person is to be told that the session ends soon: see [WarningsResult].
+	SessionWarning bool `json:"session_warning,omitempty"`
 	// Static is set for an API key, which is no access token: it has no type and does not expire, may hold any
 	// printable ASCII, and is to be sent as Header only.
 	Static bool `json:"static,omitempty"`

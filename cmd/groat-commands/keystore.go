@@ -101,11 +101,11 @@ func (a *app) newPassphrase(ctx context.Context, prompt string, stdin bool) (pro
 	if stdin {
 		return a.secretSource(true, "").read(ctx, "")
 	}
-	first, err := a.askHidden(ctx, prompt, "passphrase-stdin")
+	first, err := a.askHidden(ctx, prompt, "passphrase-stdin", false)
 	if err != nil {
 		return protocol.LoginSecret{}, err
 	}
-	second, err := a.askHidden(ctx, promptRepeat, "passphrase-stdin")
+	second, err := a.askHidden(ctx, promptRepeat, "passphrase-stdin", false)
 	defer clear(second)
 	if err != nil {
 		clear(first)
@@ -144,7 +144,7 @@ func (a *app) changePassphrase(ctx context.Context, stdin, json bool) error {
 
 func (a *app) twoPassphrases(ctx context.Context, stdin bool) (old, fresh protocol.LoginSecret, err error) {
 	if !stdin {
-		first, err := a.askHidden(ctx, promptOldPassphrase, "passphrase-stdin")
+		first, err := a.askHidden(ctx, promptOldPassphrase, "passphrase-stdin", false)
 		if err != nil {
 			return old, fresh, err
 		}

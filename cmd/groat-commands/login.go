@@ -153,7 +153,8 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	} else {
 		err = a.write(textSignedIn(result, o.params.Ephemeral))
 	}
-	if err == nil && o.secretStdin && !secrets.spent { // an older groatd, or another participant has answered
+	// by an older groatd, or another participant has answered
+	if err == nil && o.secretStdin && (!secrets.spent || len(secrets.rest) > 0) {
 		return errSecretUnused(o.params.Profile)
 	}
 	return err

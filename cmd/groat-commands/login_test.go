@@ -178,6 +178,54 @@ func TestLoginAsks(t *testing.T) {
 	}
 }
 
+// Two secrets in a row: from a pipe the first is a line and the second the rest, which may be missing where the prompt
+// is optional.
+func TestFurtherSecretsAreFurtherLines(t *testing.T) {
+	for _, c := range []struct {
+		stdin    string
+		optional bool
+		want     []any // the values that arrive
+		code     int
+	}{
+		{"hunter2\n246810\n", true, []any{"hunter2", "246810"}, 0},
+		{"hunter2\r\n246810", true, []any{"hunter2", "246810"}, 0},
+		{"hunter2\n", true, []any{"hunter2", ""}, 0},
+		{"hunter2\n\n", true, []any{"hunter2", ""}, 0},
+		{"hunter2", true, []any{"hunter2", ""}, 0},
+		{"hunter2\n246810", false, []any{"hunter2", "246810"}, 0},
+		{"hunter2\n", false, []any{"hunter2"}, report.ExitUsage},
+		{"hunter2\n 246810\n", true, []any{"hunter2"}, report.ExitUsage},
+		{"\n246810\n", true, nil, report.ExitUsage},
+	} {
+		second := ""
+		if c.optional {
+			second = `,"optional":true`
+		}
+		f := newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
+			for _, more := range []string{`,"further":true`, second} {
+				say(`{"jsonrpc":"2.0","method":"prompt","params":{"login_id":"L1","kind":"secret","text":"It"` + more +
+					`}}`)
+				in := hear()
+				if in.Method == "" {
+					return // the client has ended
+				}
+				say(`{"jsonrpc":"2.0","id":` + string(in.ID) + `,"result":{}}`)
+			}
+			say(`{"jsonrpc":"2.0","id":` + string(r.ID) + `,` + loggedIn + `}`)
+		})
+		out := run(t, f.socket, c.stdin, "login", "work", "--secret-stdin")
+		var got []any
+		for _, r := range f.requests() {
+			if r.Method == "login_input" {
+				got = append(got, r.Params["value"])
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" || out.code != c.code {
+			t.Errorf("%q: %s %+v", c.stdin, diff, out)
+		}
+	}
+}
+
 // What a login came to, in the words of each way to sign in.
 func TestSignedInForPeople(t *testing.T) {
 	var all strings.Builder
@@ -196,10 +244,15 @@ func TestSignedInForPeople(t *testing.T) {
 }
 
 const providersResult = `"result":{"providers":[
-	{"provider":"earthscope","title":"EarthScope","grants":["device_code","client_credentials","authorization_code"]},
-	{"provider":"google","title":"Google","grants":["authorization_code","jwt_bearer"],"needs":"client_id"},
+	{"provider":"earthscope","title":"EarthScope","grants":["device_code","client_credentials","authorization_code"],
+		"needs_by":["","client_id","client_id"]},
+	{"provider":"globus","title":"Globus","grants":["authorization_code"],"needs":"client_id",
+		"needs_by":["client_id"],"unconfirmed":["session_absolute"]},
+	{"provider":"google","title":"Google","grants":["authorization_code","jwt_bearer"],"needs":"client_id",
+		"needs_by":["client_id","key"]},
 	{"provider":"planet-legacy","title":"Planet (email and password)","grants":["key_login","api_key"],
-		"needs":"username","deprecated":"Planet asks its users\u001b to sign in with planet-user."},
+		"needs":"username","needs_by":["username",""],
+		"deprecated":"Planet asks its users\u001b to sign in with planet-user."},
 	{"provider":"sa","title":"A key","grants":["jwt_bearer","of_the_future"],"needs":"key"},
 	{"provider":"spatiafi","title":"SpatiaFi","grants":["app_credentials","client_credentials"],"needs":"username"}]}`
 
@@ -218,7 +271,7 @@ func TestLoginListsProviders(t *testing.T) {
 		golden(t, tt.golden, got.stdout)
 	}
 	if got := run(t, f.socket, "", "__complete", "login", "--provider", ""); !strings.HasPrefix(got.stdout,
-		"earthscope\tEarthScope\ngoogle\tGoogle\n") {
+		"earthscope\tEarthScope\nglobus\tGlobus\ngoogle\tGoogle\n") {
 		t.Errorf("%+v", got)
 	}
 	for _, r := range f.requests() {

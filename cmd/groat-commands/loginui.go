@@ -36,7 +36,7 @@ func (v *loginUI) answer(ctx context.Context, p protocol.Prompt) (protocol.Login
 		if !v.secrets.stdin && v.app.stdinWaits() {
 			return protocol.LoginSecret{}, errStdinWaits
 		}
-		return v.secrets.read(ctx, p.Text)
+		return v.secrets.answer(ctx, p)
 	case protocol.PromptConfirm:
 		v.wait(true)
 		defer v.wait(false)

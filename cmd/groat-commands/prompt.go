@@ -82,31 +82,63 @@ type secretSource struct {
 	stdin bool
 	flag  string // the flag that chooses stdin, for the hint
 	spent bool
+	rest  []byte // the lines of stdin that further prompts are answered with
 }
 
 func (a *app) secretSource(stdin bool, flag string) *secretSource {
 	return &secretSource{app: a, stdin: stdin, flag: flag}
 }
 
-// read returns the next secret; the caller owns it. text says what is asked for.
+// read returns the secret that a command asks for; the caller owns it. text says what it is.
 func (s *secretSource) read(ctx context.Context, text string) (protocol.LoginSecret, error) {
+	return s.answer(ctx, protocol.Prompt{Text: text})
+}
+
+// answer returns the secret that a prompt asks for; the caller owns it. It is empty only where the prompt is optional.
+func (s *secretSource) answer(ctx context.Context, p protocol.Prompt) (protocol.LoginSecret, error) {
 	if !s.stdin {
-		b, err := s.app.askHidden(ctx, text, s.flag)
+		b, err := s.app.askHidden(ctx, p.Text, s.flag, p.Optional)
 		return protocol.NewLoginSecret(b), err
 	}
-	if s.spent {
-		return protocol.LoginSecret{}, errStdinSpent()
+	b, err := s.line(ctx, p)
+	if err != nil {
+		return protocol.LoginSecret{}, err
 	}
-	s.spent = true
-	b, err := s.app.readInput(ctx, maxInput)
-	if err == nil {
+	switch {
+	case len(b) > 0:
 		err = checkEnds(b)
+	case !p.Optional:
+		err = errInputEmpty
 	}
 	if err != nil {
 		clear(b)
 		return protocol.LoginSecret{}, errStdin(err)
 	}
 	return protocol.NewLoginSecret(b), nil
+}
+
+// line returns the part of stdin that answers a prompt: the first line where a further prompt follows, else all that is
+// left.
+func (s *secretSource) line(ctx context.Context, p protocol.Prompt) (b []byte, err error) {
+	switch b = s.rest; {
+	case !s.spent:
+		s.spent = true
+		if b, err = s.app.readInput(ctx, maxInput); err != nil {
+			clear(b)
+			return nil, errStdin(err)
+		}
+	case b == nil && !p.Optional:
+		return nil, errStdinSpent()
+	}
+	s.rest = nil
+	if p.Further {
+		var found bool
+		if b, s.rest, found = bytes.Cut(b, []byte("\n")); !found {
+			s.rest = nil
+		}
+		b = bytes.TrimSuffix(b, []byte("\r"))
+	}
+	return b, nil
 }
 
 // stdinWaits reports whether something was given on stdin that nobody has read. It waits for nothing: an open stdin on
@@ -155,12 +187,12 @@ func checkEnds(b []byte) error {
 }
 
 // askHidden asks on the terminal for something that is not echoed.
-func (a *app) askHidden(ctx context.Context, text, flag string) ([]byte, error) {
+func (a *app) askHidden(ctx context.Context, text, flag string, optional bool) ([]byte, error) {
 	b, err := a.askLine(ctx, textPrompt(text), true)
 	switch {
 	case errors.Is(err, errNoTTY):
 		return nil, errNoTerminal(flag)
-	case err == nil && len(b) == 0, errors.Is(err, io.EOF):
+	case err == nil && len(b) == 0 && !optional, errors.Is(err, io.EOF):
 		return nil, errNothingTyped()
 	}
 	return b, err

@@ -45,6 +45,21 @@ func startOnWidth(t *testing.T, columns uint16, env []string, args ...string) *t
 
 func startProgram(t *testing.T, program string, columns uint16, env []string, args ...string) *terminal {
 	t.Helper()
+	x := newTerminal(t, columns)
+	x.cmd = exec.CommandContext(t.Context(), program, args...)
+	x.cmd.Env = append(env, runtimeEnv...)
+	x.cmd.Stdin, x.cmd.Stdout, x.cmd.Stderr = x.slave, x.slave, x.slave
+	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := x.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go x.read()
+	return x
+}
+
+// newTerminal opens a pseudo-terminal with nothing on it.
+func newTerminal(t *testing.T, columns uint16) *terminal {
+	t.Helper()
 	ptmx, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -71,14 +86,6 @@ func startProgram(t *testing.T, program string, columns uint16, env []string, ar
 	}
 	x := &terminal{t: t, ptmx: ptmx, slave: slave, change: make(chan struct{}, 1), closed: make(chan struct{})}
 	x.before = x.termios()
-	x.cmd = exec.CommandContext(t.Context(), program, args...)
-	x.cmd.Env = append(env, runtimeEnv...)
-	x.cmd.Stdin, x.cmd.Stdout, x.cmd.Stderr = slave, slave, slave
-	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := x.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go x.read()
 	t.Cleanup(func() {
 		ptmx.Close()
 		slave.Close()

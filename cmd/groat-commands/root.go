@@ -18,7 +18,8 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// Whatever fails before this hook is about how the command was called.
-		PersistentPreRun: func(*cobra.Command, []string) { running = true },
+		PersistentPreRun:  func(*cobra.Command, []string) { running = true },
+		PersistentPostRun: func(cmd *cobra.Command, _ []string) { a.showWarnings(cmd) },
 	}
 	root.DisableSuggestions = true // tui.go words the suggestion
 	root.CompletionOptions.HiddenDefaultCmd = true

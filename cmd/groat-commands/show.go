@@ -100,7 +100,7 @@ func printResult[R any](a *app, result *R, json bool, text func(*R) []byte) erro
 func (a *app) completeProviders(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	const stop = cobra.ShellCompDirectiveNoFileComp
 	var names []string
-	a.callForCompletion(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
+	a.callRunning(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
 		var result protocol.ProvidersResult
 		c.Call(ctx, protocol.MethodProviders, struct{}{}, &result)
 		for _, p := range result.Providers {
@@ -117,7 +117,7 @@ func (a *app) completeProfiles(cmd *cobra.Command, args []string, _ string) ([]s
 		return nil, stop
 	}
 	var names []string
-	a.callForCompletion(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
+	a.callRunning(cmd.Context(), func(ctx context.Context, c *protocol.Client) {
 		result, _ := c.Profiles(ctx)
 		for _, p := range result.Profiles {
 			names = append(names, clean(p.Profile))
@@ -154,14 +154,15 @@ func (a *app) completeKeys(cmd *cobra.Command, args []string, word string) ([]st
 // profileKeys are the keys of a profile, for a shell.
 func (a *app) profileKeys(ctx context.Context) []protocol.ProfileKey {
 	var result protocol.ProfileResult
-	a.callForCompletion(ctx, func(ctx context.Context, c *protocol.Client) {
+	a.callRunning(ctx, func(ctx context.Context, c *protocol.Client) {
 		c.Call(ctx, protocol.MethodProfile, protocol.ProfileParams{}, &result)
 	})
 	return result.Keys
 }
 
-// callForCompletion runs f on a connection to a groatd that runs already, within a second: a shell waits for the names.
-func (a *app) callForCompletion(ctx context.Context, f func(context.Context, *protocol.Client)) {
+// callRunning runs f on a connection to a groatd that runs already, within a second: a shell waits for the names, or a
+// person for the prompt.
+func (a *app) callRunning(ctx context.Context, f func(context.Context, *protocol.Client)) {
 	r, err := a.route()
 	if err != nil {
 		return

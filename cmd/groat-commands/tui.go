@@ -230,6 +230,13 @@ func sessionWords(p protocol.ProfileStatus, now time.Time) string {
 	return strings.Join(words, "; ")
 }
 
+// textSessionEnds warns of a sign-in that ends soon.
+func textSessionEnds(w protocol.SessionWarning, now time.Time) string {
+	profile := clean(w.Profile)
+	return "groat: the sign-in of profile " + profile + " ends in " +
+		report.DurationWords(max(w.EndsAt-now.Unix(), 0)) + ", whatever is renewed: groat login " + profile + "\n"
+}
+
 func tokenWords(p protocol.ProfileStatus) string {
 	switch {
 	case p.Static:

@@ -51,18 +51,21 @@ func grants() []string {
 // textProviders shows the presets, what the words in their table mean, and how any other server is used.
 func textProviders(r *protocol.ProvidersResult) []byte {
 	var rows [][]string
-	var b, old bytes.Buffer
+	var b, notes bytes.Buffer
 	offered := map[string]bool{}
 	for _, p := range r.Providers {
 		title := p.Title
 		if p.Deprecated != "" {
 			title += " (deprecated)"
-			fmt.Fprintf(&old, "%s: %s\n", clean(p.Provider), clean(p.Deprecated))
+			fmt.Fprintf(&notes, "%s: %s\n", clean(p.Provider), clean(p.Deprecated))
+		}
+		if len(p.Unconfirmed) > 0 {
+			fmt.Fprintf(&notes, textUnconfirmed, clean(p.Provider), clean(strings.Join(p.Unconfirmed, ", ")))
 		}
 		for _, g := range p.Grants {
 			offered[g] = true
 		}
-		rows = append(rows, []string{p.Provider, title, strings.Join(p.Grants, ", "), flagFor(p.Needs)})
+		rows = append(rows, []string{p.Provider, title, strings.Join(p.Grants, ", "), flagsFor(p)})
 	}
 	b.Write(table([]string{"PROVIDER", "OF", "SIGNS IN BY", "NEEDS"}, rows))
 	b.WriteByte('\n')
@@ -71,12 +74,14 @@ func textProviders(r *protocol.ProvidersResult) []byte {
 			fmt.Fprintf(&b, "  %-18s  %s\n", w[0], w[1])
 		}
 	}
-	if old.Len() > 0 {
-		fmt.Fprintf(&b, "\n%s", &old)
+	if notes.Len() > 0 {
+		fmt.Fprintf(&b, "\n%s", &notes)
 	}
 	b.WriteString(textHowToLogin)
 	return b.Bytes()
 }
+
+const textUnconfirmed = "%s: no source confirms its %s for everybody; groat profile set NAME KEY VALUE changes it\n"
 
 const textHowToLogin = `
 sign in:           groat login NAME --provider PROVIDER     (NAME is for you to choose; the first way is the default)
@@ -84,6 +89,25 @@ in another way:    groat login NAME --provider PROVIDER --grant WAY
 any other server:  groat login NAME --issuer URL --client-id ID
 without discovery: groat login NAME --token-url URL --client-id ID
 `
+
+// flagsFor are the flags that bring what the ways to sign in need, each once.
+func flagsFor(p protocol.ProviderInfo) string {
+	needs := p.NeedsBy
+	if len(needs) == 0 { // an older groatd
+		needs = []string{p.Needs}
+	}
+	var flags []string
+	for _, need := range needs {
+		flag := flagFor(need)
+		if need == "" {
+			flag = "nothing"
+		}
+		if !slices.Contains(flags, flag) {
+			flags = append(flags, flag)
+		}
+	}
+	return strings.Join(flags, " or ")
+}
 
 // flagFor is the flag that brings what a sign-in needs.
 func flagFor(need string) string {

@@ -62,6 +62,9 @@ func printToken(o get.Options, profile string) int {
 	if errors.Is(err, errNotRunning) {
 		err = handOver(nil)
 	}
+	if err == nil && t.SessionWarning && aPersonSees() {
+		handOver(nil) // groat-commands prints it and the warning; where it cannot be run, the token is printed alone
+	}
 	if err == nil {
 		err = get.Print(os.Stdout, format, t)
 	}

@@ -221,7 +221,7 @@ func (b *Broker) Install(name string, source Source, t grant.Token) {
 func (b *Broker) Remove(ctx context.Context, names ...string) {
 	for _, s := range b.take(names) {
 		select {
-		case <-s.gone:
+		case <-s.ended():
 		case <-ctx.Done():
 			return
 		}

@@ -218,10 +218,8 @@ func (s *slot) examine(earlier, newest grant.Token) {
 	s.examined = true
 	epoch := s.epoch
 	s.b.limiter(source.Origin()).enter(&ticket{url: source.URL(), delayed: func() {}, run: func() {
-		select {
-		case <-s.gone:
+		if s.hasEnded() {
 			return
-		default:
 		}
 		alive, err := outlived(server, earlier, newest)
 		s.do(func() {

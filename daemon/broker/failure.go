@@ -24,7 +24,8 @@ var (
 	ErrWaited = errors.New("the authorization server has not answered yet")
 	// ErrRejected: an API refused the token, and the next one may not be asked for yet.
 	ErrRejected = errors.New("the API refused this token moments ago and it was already replaced once")
-	// ErrKeyRefused: an API refused a key that has an end, and only a sign-in brings another. It is an ErrEnded.
+	// ErrKeyRefused: an API refused a token that is itself what is stored, and only a sign-in brings another. It is an
+	// ErrEnded.
 	ErrKeyRefused = fmt.Errorf("%w: an API has refused its token", ErrEnded)
 	// ErrSameToken: the server answered with the very token that an API had refused.
 	ErrSameToken = errors.New("the authorization server gave out the refused token again")
@@ -242,10 +243,10 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 			b.Until = after(now, max(b.Until.Boot-now.Boot, delay))
 			s.doubt(err, now)
 		}
-		t.block = b
+		t.block = b.kept()
 		s.answer(t, b.unavailable(now))
 		if f.standard {
-			s.show(b)
+			s.show(t.block)
 		}
 		return
 	}
@@ -258,8 +259,8 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 		}
 		b.Until = after(now, wait)
 	}
-	s.block = b
-	s.show(b)
+	s.block = b.kept()
+	s.show(s.block)
 	for _, t := range s.tokens.Load().all {
 		s.answer(t, b.unavailable(now))
 	}

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/clock"
@@ -25,6 +27,8 @@ type SessionEnds struct {
 	Idle time.Time
 	// Absolute is when it ends, whatever is renewed.
 	Absolute time.Time
+	// Untold is set while a person is to be warned of the absolute end, and has not been told ([Broker.TellWarnings]).
+	Untold bool
 }
 
 // SessionMemory is a session's life as it outlives the process, in Unix seconds; 0 is not known.
@@ -36,6 +40,7 @@ type SessionMemory struct {
 	Idle     int64 `json:"idle,omitempty"`
 	Absolute int64 `json:"absolute,omitempty"`
 	Warned   bool  `json:"warned,omitempty"`
+	Told     bool  `json:"told,omitempty"`
 }
 
 // sessionLife is what a slot knows of how long its session lives. All are boot times, [unknown] where they are not
@@ -46,6 +51,7 @@ type sessionLife struct {
 	span              time.Duration // the longest time until an end that it named, 0 where it has named none
 	idle, absolute    time.Duration
 	warned            bool // of the absolute end
+	told              bool // a person, of that
 }
 
 // unknown is a boot time that is not known.
@@ -91,7 +97,7 @@ func (l sessionLife) after(t grant.Token, rules SessionRules) sessionLife {
 			case end-before <= elapsed/10, short: // short: it would be longer, did the session not end before
 				l.absolute = end
 			case l.absolute != unknown && end > l.absolute:
-				l.absolute, l.warned = unknown, false // it was not
+				l.absolute, l.warned, l.told = unknown, false, false // it was not
 			}
 		}
 		l.said, l.idle, l.span = end, end, max(l.span, t.SessionLeft)
@@ -136,7 +142,12 @@ func (l sessionLife) keepAt(rules SessionRules) time.Duration {
 
 // ends is the life as others see it.
 func (l sessionLife) ends(now clock.Instant) SessionEnds {
-	return SessionEnds{Idle: wallTime(l.idle, now), Absolute: wallTime(l.absolute, now)}
+	return SessionEnds{Idle: wallTime(l.idle, now), Absolute: wallTime(l.absolute, now), Untold: l.untold(now)}
+}
+
+// untold reports whether a person is still to be told of the absolute end.
+func (l sessionLife) untold(now clock.Instant) bool {
+	return l.warned && !l.told && l.absolute != unknown && l.absolute > now.Boot
 }
 
 // wallTime is the wall time of a boot time, zero for one that is not known.
@@ -163,7 +174,7 @@ func (l sessionLife) memory(now clock.Instant) (m SessionMemory) {
 	unix := func(boot time.Duration) int64 { return UnixOf(wallTime(boot, now)) }
 	return SessionMemory{
 		SignedIn: unix(l.signedIn), Renewed: unix(l.renewed), Said: unix(l.said), Span: int64(l.span / time.Second),
-		Idle: unix(l.idle), Absolute: unix(l.absolute), Warned: l.warned,
+		Idle: unix(l.idle), Absolute: unix(l.absolute), Warned: l.warned, Told: l.told,
 	}
 }
 
@@ -177,7 +188,7 @@ func (m SessionMemory) life(now clock.Instant) sessionLife {
 	}
 	return sessionLife{
 		signedIn: boot(m.SignedIn), renewed: boot(m.Renewed), said: boot(m.Said), idle: boot(m.Idle),
-		absolute: boot(m.Absolute), warned: m.Warned,
+		absolute: boot(m.Absolute), warned: m.Warned, told: m.Told,
 		span: time.Duration(min(max(m.Span, 0), int64(mostLife/time.Second))) * time.Second,
 	}
 }
@@ -189,6 +200,7 @@ func (s *slot) keepAt() time.Duration { return s.life.keepAt((*s.source.Load()).
 func (s *slot) watchSession(now clock.Instant) {
 	if at := s.life.warnAt(); at <= now.Boot {
 		s.life.warned = true
+		s.showWarning(now)
 		s.record(now)
 		if s.b.SessionEnding != nil && s.life.absolute > now.Boot {
 			s.b.SessionEnding(s.name, wallTime(s.life.absolute, now))
@@ -208,4 +220,43 @@ func (s *slot) setLife(l sessionLife, now clock.Instant) {
 	}
 	ends := l.ends(now)
 	s.sessionEnds.Store(&ends)
+}
+
+// showWarning makes what readers see say whether a person is to be told of the session's end.
+func (s *slot) showWarning(now clock.Instant) {
+	s.setLife(s.life, now)
+	for _, t := range s.tokens.Load().all {
+		if c := t.cached.Load(); c != nil && c.token.SessionWarning != s.life.untold(now) {
+			next := *c
+			next.token.SessionWarning = !c.token.SessionWarning
+			t.cached.Store(&next)
+		}
+	}
+}
+
+// Warning is of a session that ends soon, whatever is renewed.
+type Warning struct {
+	Profile string
+	Ends    time.Time
+}
+
+// TellWarnings returns the sessions that end soon and of which no person was told yet, sorted by profile. They count as
+// told from now on, also after a restart: whoever calls it shows them.
+func (b *Broker) TellWarnings() (all []Warning) {
+	slots := *b.slots.Load()
+	for _, name := range slices.Sorted(maps.Keys(slots)) {
+		s := slots[name]
+		if ends := s.sessionEnds.Load(); ends == nil || !ends.Untold {
+			continue
+		}
+		s.do(func() {
+			if now := s.b.now(); s.life.untold(now) { // else another caller has just told of it
+				s.life.told = true
+				s.showWarning(now)
+				s.record(now)
+				all = append(all, Warning{name, wallTime(s.life.absolute, now)})
+			}
+		})
+	}
+	return all
 }

@@ -118,15 +118,31 @@ func withDialect(t *testing.T, i int, test func(t *testing.T, d *dialect, b *Bro
 	})
 }
 
-// Four servers, each used until its session ends: one warning in time for each, and what "status" says is what the
-// server does.
+// Four servers, each used until its session ends: one warning in the log in time for each, one for a person, whose next
+// token says that there is one until it was told, and what "status" says is what the server does.
 func TestTheEndOfASessionIsWarnedOfOnce(t *testing.T) {
 	for i := range dialects {
 		withDialect(t, i, func(t *testing.T, d *dialect, b *Broker, warned *[]warning) {
 			end := d.now().Wall.Add(d.absolute - d.now().Boot + d.signedIn)
+			var told []Warning
 			for d.now().Wall.Before(end.Add(-time.Minute)) {
-				mustGet(t, b, Unset)
+				token, err := get(t, b, Unset)
+				if err != nil {
+					t.Fatal(err)
+				}
 				synctest.Wait()
+				if token.SessionWarning && len(*warned) != 1 {
+					t.Fatal("a person is to be told of what the log does not know")
+				}
+				if token.SessionWarning && len(told) == 0 {
+					time.Sleep(d.life / 8) // the next program is one that a person sees
+				}
+				if token.SessionWarning {
+					told = append(told, b.TellWarnings()...)
+					if again, _ := get(t, b, Unset); again.SessionWarning || len(b.TellWarnings()) != 0 {
+						t.Fatal("a person is told twice")
+					}
+				}
 				if st, _ := b.Status("p"); d.idle > 0 && !near(st.Session.Idle, d.now().Wall.Add(d.left(d.now().Boot))) {
 					t.Fatalf("idle end %s, want %s from %s; absolute %s", st.Session.Idle, d.left(d.now().Boot), d.now().Wall, st.Session.Absolute)
 				}
@@ -140,6 +156,9 @@ func TestTheEndOfASessionIsWarnedOfOnce(t *testing.T) {
 			w := (*warned)[0]
 			if early := w.ends.Sub(w.at); !near(w.ends, end) || early < 10*time.Minute || early > max(d.absolute/10, time.Hour) {
 				t.Errorf("warned %s before %s; the session ends at %s", early, w.ends, end)
+			}
+			if len(told) != 1 || told[0].Profile != "p" || !near(told[0].Ends, end) {
+				t.Errorf("a person was told %+v", told)
 			}
 			if st, _ := b.Status("p"); !near(st.Session.Absolute, end) {
 				t.Errorf("the status says that it ends at %s", st.Session.Absolute)
@@ -155,7 +174,9 @@ func TestNobodyIsWarnedOfAnIdleEnd(t *testing.T) {
 	withDialect(t, 0, func(t *testing.T, d *dialect, b *Broker, warned *[]warning) {
 		d.change(func() { d.absolute = 0 })
 		for range 7 * 24 * 12 {
-			mustGet(t, b, Unset)
+			if token, err := get(t, b, Unset); err != nil || token.SessionWarning || len(b.TellWarnings()) != 0 {
+				t.Fatal(token.SessionWarning, err)
+			}
 			time.Sleep(5 * time.Minute)
 		}
 		time.Sleep(3 * time.Hour) // nobody uses it
@@ -213,12 +234,18 @@ func TestAWarningIsNotRepeatedAfterARestart(t *testing.T) {
 		time.Sleep(28 * day)
 		mustGet(t, b, Unset)
 		synctest.Wait()
+		if told := b.TellWarnings(); len(told) != 1 {
+			t.Errorf("a person was told %+v", told)
+		}
+		synctest.Wait()
 		next := New(d.now)
 		defer next.Close(t.Context())
 		next.SessionEnding = b.SessionEnding
 		next.Put(map[string]Source{"p": d})
 		next.Restore("p", last)
-		mustGet(t, next, Unset)
+		if token, err := get(t, next, Unset); err != nil || token.SessionWarning || len(next.TellWarnings()) != 0 {
+			t.Error("a person is told again after a restart", err)
+		}
 		time.Sleep(day)
 		mustGet(t, next, Unset)
 		synctest.Wait()

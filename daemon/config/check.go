@@ -14,10 +14,11 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
-const (
-	maxAssertionLife = 24 * 60 * 60             // a day: an assertion is used at once
-	maxSessionLife   = 100 * 365 * 24 * 60 * 60 // a century, which a duration can hold
-)
+// maxAssertionLife is a day: an assertion is used at once.
+const maxAssertionLife = 24 * 60 * 60
+
+// maxSession is ten years.
+const maxSession = 10 * 365 * 24 * 60 * 60
 
 const nameHint = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at most"
 
@@ -64,11 +65,6 @@ func (p Profile) check(text []byte) error {
 			return fail("redirect", "http://127.0.0.1/callback, for example", "%s", err)
 		}
 	}
-	for key, life := range map[string]int64{"session_idle": p.SessionIdle, "session_absolute": p.SessionAbsolute} {
-		if life < 0 || life > maxSessionLife {
-			return fail(key, "a number of seconds", "a session cannot live for %d seconds", life)
-		}
-	}
 	if p.ClientAuth != "" && !slices.Contains(grant.Methods(), grant.Method(p.ClientAuth)) {
 		return fail("client_auth", fmt.Sprintf("one of %s", grant.Methods()), "unknown client_auth %q", p.ClientAuth)
 	}
@@ -87,6 +83,25 @@ func (p Profile) check(text []byte) error {
 	if p.AssertionLife < 0 || p.AssertionLife > maxAssertionLife {
 		return fail("assertion_life", fmt.Sprintf("at most %d seconds", maxAssertionLife),
 			"an assertion cannot live for %d seconds", p.AssertionLife)
+	}
+	if p.RefreshAuth != "" && !slices.Contains(grant.Methods(), grant.Method(p.RefreshAuth)) {
+		return fail("refresh_auth", fmt.Sprintf("one of %s", grant.Methods()), "unknown refresh_auth %q", p.RefreshAuth)
+	}
+	for _, word := range p.AuthorizeParams {
+		if _, _, err := authorizeParam(word); err != nil {
+			return fail("authorize_params", "name=value, as in a URL's query", "%s", err)
+		}
+	}
+	if p.SecondFactor != "" && (!parameterName.MatchString(p.SecondFactor) ||
+		slices.Contains(passwordParams, p.SecondFactor)) {
+		return fail("second_factor", "the parameter's name, such as totp", "%q cannot be a one-time code's parameter",
+			p.SecondFactor)
+	}
+	for key, seconds := range map[string]*int64{"session_idle": p.SessionIdle, "session_absolute": p.SessionAbsolute} {
+		if seconds != nil && (*seconds < 0 || *seconds > maxSession) {
+			return fail(key, fmt.Sprintf("from 0 to %d seconds", maxSession), "a session cannot live for %d seconds",
+				*seconds)
+		}
 	}
 	if p.AssertionFile != "" && !filepath.IsAbs(p.AssertionFile) {
 		return fail("assertion_file", "an absolute path", "the assertion's file %q has no absolute path",
@@ -125,6 +140,13 @@ func (p Profile) check(text []byte) error {
 
 // headerName is RFC 9110 §5.1's, or empty.
 var headerName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]{0,64}$")
+
+// parameterName is what a parameter of a form may be called here.
+var parameterName = regexp.MustCompile("^[a-z][a-z_0-9]{0,31}$")
+
+// passwordParams are the other parameters of the password grant.
+var passwordParams = []string{"grant_type", "username", "password", "scope", "audience", "resource", "client_id",
+	"client_secret", "client_assertion", "client_assertion_type"}
 
 // keys returns the names of a profile's keys.
 func keys() []string {

@@ -72,6 +72,19 @@ type Profile struct {
 	AssertionLife      int64 `toml:"assertion_life,omitempty"`
 	AssertionNotBefore *bool `toml:"assertion_not_before,omitempty"`
 	ScopeInAssertion   *bool `toml:"scope_in_assertion,omitempty"`
+	// RefreshAuth is how the client authenticates for refreshing and revoking, where not as ClientAuth says.
+	RefreshAuth string `toml:"refresh_auth,omitempty"`
+	// AuthorizeParams are further parameters of a browser's sign-in, each "name=value" as in a URL's query; one without
+	// a value is left out, though the preset or the discovered server has it.
+	AuthorizeParams []string `toml:"authorize_params,omitempty"`
+	// IssInRedirect refuses a redirect of the browser that does not name the issuer (RFC 9207). Empty means what the
+	// preset or the server says.
+	IssInRedirect *bool `toml:"iss_in_redirect,omitempty"`
+	// SecondFactor is the parameter of the password grant that takes a one-time code. Empty means the preset's.
+	SecondFactor string `toml:"second_factor,omitempty"`
+	// TokensLast means that a sign-in's access token does not end where the server names no lifetime and gives no
+	// refresh token. Empty means the preset's.
+	TokensLast *bool `toml:"tokens_last,omitempty"`
 	// RevokeJSON has a session ended by a JSON object (Auth0). Empty means the preset's.
 	RevokeJSON *bool `toml:"revoke_json,omitempty"`
 	// SessionScope is added to the scope at a sign-in, to get a refresh token. Empty means the preset's, or
@@ -99,10 +112,11 @@ type Profile struct {
 	TokenPrefix string `toml:"token_prefix,omitempty"`
 
 	// SessionIdle and SessionAbsolute are how long a session lives without a renewal, and at all, in seconds; 0 means
-	// what the preset or the server says. KeepSession renews an unused session before its idle end.
-	SessionIdle     int64 `toml:"session_idle,omitempty"`
-	SessionAbsolute int64 `toml:"session_absolute,omitempty"`
-	KeepSession     *bool `toml:"keep_session,omitempty"`
+	// that it is not known, whatever the preset says. Left out, the preset or the server says it. KeepSession renews an
+	// unused session before its idle end.
+	SessionIdle     *int64 `toml:"session_idle,omitempty"`
+	SessionAbsolute *int64 `toml:"session_absolute,omitempty"`
+	KeepSession     *bool  `toml:"keep_session,omitempty"`
 	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used.
 	// Left out, the preset says it, or what APIs refuse.
 	RefreshEndsTokens *bool `toml:"refresh_ends_tokens,omitempty"`

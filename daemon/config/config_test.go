@@ -92,7 +92,7 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 		Redirect:              "http://127.0.0.1:4242/cb",
 		IntrospectionEndpoint: "https://login.example.org/introspect",
 		Header:                "X-Api-Key", Prefix: new(string), RefreshEndsTokens: new(bool),
-		SessionIdle: 3600, SessionAbsolute: 86400, KeepSession: new(bool),
+		SessionIdle: new(int64(3600)), SessionAbsolute: new(int64(86400)), KeepSession: new(bool),
 	}
 	if _, err := d.Save(want); err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestWhatARenewalEnds(t *testing.T) {
 		p := Profile{
 			Name: "lab", Issuer: "https://login.example.org", TokenEndpoint: "https://login.example.org/token",
 			ClientAuth: "client_secret_post", Grant: c.grant, RefreshEndsTokens: c.says,
-			SessionIdle: 60, SessionAbsolute: 600, KeepSession: new(true),
+			SessionIdle: new(int64(60)), SessionAbsolute: new(int64(600)), KeepSession: new(true),
 		}
 		s, _, err := p.Server()
 		session := p.Kind().Session()

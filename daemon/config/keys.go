@@ -54,6 +54,16 @@ var keyTable = []Key{
 		"says.", ""},
 	{"scope_in_assertion", "`true`: the scope is a claim of an assertion that is a grant. Without it as the preset " +
 		"says.", ""},
+	{"refresh_auth", "How the client authenticates for refreshing and revoking (RFC 7591, section 2), where not as " +
+		"`client_auth` says. Without it as the preset says.", ""},
+	{"authorize_params", "Further parameters of a browser's sign-in, each `name=value` as in a URL's query, separated " +
+		"by spaces; `name=` leaves one out that the preset or the server would have.", ""},
+	{"iss_in_redirect", "`true`: a redirect of the browser that does not name the issuer is refused (RFC 9207). " +
+		"Without it as the preset or the server says.", ""},
+	{"second_factor", "The parameter in which the password grant takes a one-time code; it is asked for at the " +
+		"sign-in. Without it the preset's.", ""},
+	{"tokens_last", "`true`: a sign-in's access token does not end where the server names no lifetime and gives no " +
+		"refresh token: it is kept. Without it as the preset says.", ""},
 	{"revoke_json", "`true`: a session is ended by a JSON object (Auth0). Without it as the preset says.", ""},
 	{"session_scope", "The scopes that are added at a sign-in to get a refresh token; without it the preset's, or " +
 		"`offline_access` where the server offers that.", ""},
@@ -70,10 +80,10 @@ var keyTable = []Key{
 	{"header", "The name of the header field that an API key goes into.", ""},
 	{"prefix", "The word before an API key in its header field.", ""},
 	{"token_prefix", "What stands right before a token in its header field, such as openEO's `oidc/PROVIDER/`.", ""},
-	{"session_idle", "How long a session lives without a renewal, in seconds; without it what the preset or the server " +
-		"says.", ""},
-	{"session_absolute", "How long a session lives at all, in seconds; without it what the preset or the server says.",
-		""},
+	{"session_idle", "How long a session lives without a renewal, in seconds; without it what the preset or the " +
+		"server says, with 0 what the server says.", ""},
+	{"session_absolute", "How long a session lives at all, in seconds; without it what the preset or the server " +
+		"says, with 0 what the server says.", ""},
 	{"keep_session", "`true`: an unused session is renewed before its idle end. Without it the preset says it.", ""},
 	{"refresh_ends_tokens", "Whether the server ends a session's earlier access tokens when its refresh token " +
 		"is used. Without it the preset says it, or what APIs refuse.", ""},
@@ -122,7 +132,9 @@ func (p *Profile) Set(key, text string) error {
 	if !ok {
 		return unknownKey(key)
 	}
+	least := int64(1) // 0 is a value only where it is not the same as to say nothing
 	if v.Kind() == reflect.Pointer {
+		least = 0
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()
 	}
@@ -135,8 +147,8 @@ func (p *Profile) Set(key, text string) error {
 		v.SetBool(b)
 	case reflect.Int64:
 		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n < 1 {
-			return fmt.Errorf("%s is a number of seconds, from 1 on", key)
+		if err != nil || n < least {
+			return fmt.Errorf("%s is a number of seconds, from %d on", key, least)
 		}
 		v.SetInt(n)
 	case reflect.Slice:

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,14 +87,13 @@ func TestEveryKeyChangesSomething(t *testing.T) {
 		"wider_scope": "true", "strict_scope": "true", "refresh_ends_tokens": "true", "session_idle": "60",
 		"session_absolute": "600", "keep_session": "true", "redirect": "http://127.0.0.1/x", "session_scope": "a b",
 		"resource_indicator": "https://api.example/", "scope": "x", "audience": "x", "prefix": "x",
-		"token_chars": "visible", "token_prefix": "oidc/x/",
+		"token_chars": "visible", "refresh_auth": "client_secret_post", "authorize_params": "access_type=offline",
+		"iss_in_redirect": "true", "second_factor": "otp", "tokens_last": "true", "token_prefix": "oidc/x/",
 	}
 	plain := Profile{Name: "p", Issuer: "https://as.example", TokenEndpoint: "https://as.example/token",
 		ClientAuth: "client_secret_basic", PAREndpoint: "https://as.example/par"}
-	before, _, err := plain.Server()
-	if err != nil {
-		t.Fatal(err)
-	}
+	session := []string{"session_idle", "session_absolute", "keep_session", "refresh_ends_tokens", "second_factor",
+		"tokens_last"}
 	for _, k := range Keys() {
 		if k.Login != "" {
 			continue
@@ -107,6 +107,13 @@ func TestEveryKeyChangesSomething(t *testing.T) {
 			continue
 		}
 		p := plain
+		if slices.Contains(session, k.Name) {
+			p.Grant = "password"
+		}
+		before, _, err := p.Server()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := p.Set(k.Name, value); err != nil {
 			t.Errorf("%s: %v", k.Name, err)
 		}
@@ -120,11 +127,63 @@ func TestEveryKeyChangesSomething(t *testing.T) {
 		}
 		switch k.Name {
 		case "scope", "audience": // of each request
-		case "session_idle", "session_absolute", "keep_session", "refresh_ends_tokens": // package credential reads them
 		default:
 			if reflect.DeepEqual(before, after) {
 				t.Errorf("%s = %s changes nothing", k.Name, value)
 			}
+		}
+	}
+}
+
+// A preset's figure, and what a preset adds to a browser's sign-in, can be taken away.
+func TestAPresetsValueCanBeTakenAway(t *testing.T) {
+	p := Profile{Name: "p", Provider: "globus"}
+	s, _, err := p.Server()
+	if err != nil || s.SessionAbsolute == 0 || s.AuthorizeParams["access_type"] != "offline" {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	for key, value := range map[string]string{
+		"session_absolute": "0", "authorize_params": "access_type= prompt=login",
+	} {
+		if err := p.Set(key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := p.Text()
+	if err == nil {
+		p, err = ParseProfile("test", "p", text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _, err = p.Server()
+	if diff := cmp.Diff(map[string]string{"prompt": "login"}, s.AuthorizeParams); err != nil || diff != "" ||
+		s.SessionAbsolute != 0 {
+		t.Errorf("%s; %s; %v", s.SessionAbsolute, diff, err)
+	}
+	if again, _, _ := (Profile{Name: "q", Provider: "globus"}).Server(); again.AuthorizeParams["access_type"] == "" {
+		t.Error("the preset itself was changed")
+	}
+}
+
+// What groat decides itself no key decides.
+func TestBadValuesOfKeysAreRefused(t *testing.T) {
+	for _, c := range []struct{ key, value string }{
+		{"authorize_params", "state=x"}, {"authorize_params", "client_id=x"}, {"authorize_params", "prompt"},
+		{"authorize_params", "a=b&c=d"}, {"authorize_params", "=x"}, {"authorize_params", "a=%zz"},
+		{"refresh_auth", "magic"}, {"second_factor", "grant type"}, {"second_factor", "password"}, {"session_idle", "-1"},
+		{"session_absolute", "999999999999"},
+	} {
+		p := Profile{Name: "p", Provider: "gitlab"}
+		if p.Set(c.key, c.value) != nil {
+			continue
+		}
+		text, err := p.Text()
+		if err == nil {
+			_, err = ParseProfile("test", "p", text)
+		}
+		if err == nil {
+			t.Errorf("%s = %s: %v", c.key, c.value, err)
 		}
 	}
 }

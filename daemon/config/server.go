@@ -3,6 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,11 +71,11 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	}
 	p.Adjust(&s)
 	if p.ClientAuth != "" {
-		s.ClientAuth, s.RefreshAuth = grant.Method(p.ClientAuth), ""
+		s.ClientAuth, s.RefreshAuth = grant.Method(p.ClientAuth), grant.Method(p.RefreshAuth)
 	}
 	resources := p.Resources
 	if resources == nil {
-		resources = provider.Resources
+		resources = provider.At(p.AuthServer).Resources
 	}
 	if p.AuthServer == "" {
 		for _, r := range provider.Resources {
@@ -115,7 +118,7 @@ func (p Profile) Adjust(s *grant.Server) {
 		said *bool
 	}{
 		{&s.AssertionNotBefore, p.AssertionNotBefore}, {&s.ScopeInAssertion, p.ScopeInAssertion},
-		{&s.RevokeJSON, p.RevokeJSON},
+		{&s.RevokeJSON, p.RevokeJSON}, {&s.IssInRedirect, p.IssInRedirect},
 	} {
 		if f.said != nil {
 			*f.to = *f.said
@@ -133,9 +136,56 @@ func (p Profile) Adjust(s *grant.Server) {
 	if p.AssertionAudience != "" {
 		s.AssertionAudience = grant.Audience(p.AssertionAudience)
 	}
+	if p.RefreshAuth != "" {
+		s.RefreshAuth = grant.Method(p.RefreshAuth)
+	}
+	if len(p.AuthorizeParams) > 0 {
+		s.AuthorizeParams = p.authorizeParams(s.AuthorizeParams)
+	}
+	if p.Kind() == grant.ByPassword && p.SecondFactor != "" {
+		s.SecondFactor = p.SecondFactor
+	}
 	if p.Kind().Session() {
 		p.session(s)
 	}
+}
+
+// authorizeParams returns the parameters of a browser's sign-in with what the profile says of them.
+func (p Profile) authorizeParams(others map[string]string) map[string]string {
+	all := maps.Clone(others)
+	if all == nil {
+		all = map[string]string{}
+	}
+	for _, word := range p.AuthorizeParams {
+		name, value, err := authorizeParam(word)
+		switch {
+		case err != nil: // check refuses it
+		case value == "":
+			delete(all, name)
+		default:
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// ownParams are parameters of an authorization request that groat decides, or other keys do.
+var ownParams = []string{"response_type", "response_mode", "client_id", "redirect_uri", "scope", "audience", "resource",
+	"state", "nonce", "code_challenge", "code_challenge_method", "request", "request_uri"}
+
+// authorizeParam reads an entry of [Profile.AuthorizeParams].
+func authorizeParam(word string) (name, value string, err error) {
+	query, err := url.ParseQuery(word)
+	if err != nil || len(query) != 1 || strings.Contains(word, "&") || !strings.Contains(word, "=") {
+		return "", "", fmt.Errorf("%q is not name=value", word)
+	}
+	for n := range query {
+		name, value = n, query.Get(n)
+	}
+	if name == "" || slices.Contains(ownParams, name) {
+		return "", "", fmt.Errorf("the parameter %q is groat's own", name)
+	}
+	return name, value, nil
 }
 
 // session sets what the profile says of its session.
@@ -143,11 +193,14 @@ func (p Profile) session(s *grant.Server) {
 	if p.RefreshEndsTokens != nil {
 		s.RefreshEndsTokens = p.RefreshEndsTokens
 	}
-	if p.SessionIdle > 0 {
-		s.SessionIdle = time.Duration(p.SessionIdle) * time.Second
+	if p.SessionIdle != nil {
+		s.SessionIdle = time.Duration(*p.SessionIdle) * time.Second
 	}
-	if p.SessionAbsolute > 0 {
-		s.SessionAbsolute = time.Duration(p.SessionAbsolute) * time.Second
+	if p.SessionAbsolute != nil {
+		s.SessionAbsolute = time.Duration(*p.SessionAbsolute) * time.Second
+	}
+	if p.TokensLast != nil {
+		s.TokensLast = *p.TokensLast
 	}
 	if p.KeepSession != nil {
 		s.KeepSession = *p.KeepSession

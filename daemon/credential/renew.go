@@ -48,7 +48,11 @@ func (s *Source) Obtain(ctx context.Context, r grant.Request, need broker.Need) 
 			err = fmt.Errorf("%w: %w", broker.ErrEnded, err)
 		}
 		return s.checked(t, err)
-	case item.RefreshToken.IsZero():
+	case !item.RefreshToken.IsZero():
+	case !item.APIKey.IsZero(): // a token that does not end
+		t, err := s.Endpoint.KeptToken(item, r)
+		return s.checked(t, err)
+	default:
 		return grant.Token{}, broker.ErrEnded
 	}
 	return s.refresh(ctx, item, r, need)

@@ -58,6 +58,33 @@ func (e *Endpoint) APIKey(item keystore.Item) (Token, error) {
 	return t, nil
 }
 
+// Keep makes a session's access token its item's credential, where the server gave no refresh token and says that such
+// tokens do not end ([Server.TokensLast]), and reports whether it did. Nothing is sent.
+func (e *Endpoint) Keep(item *keystore.Item, s Session) bool {
+	if !e.server.TokensLast || !s.Refresh.IsZero() || !s.Token.LifetimeAssumed {
+		return false
+	}
+	item.APIKey = s.Token.Access.Clone()
+	return true
+}
+
+// KeptToken returns the access token that an item holds by [Endpoint.Keep], and sends nothing. It cannot be had with
+// less scope, or for another audience: then the error is an [*Error] of the class [Misconfigured].
+func (e *Endpoint) KeptToken(item keystore.Item, req Request) (Token, error) {
+	to := e.DestinationsOf(item)
+	if err := e.checkDestination(to, to.home(), Anything); err != nil {
+		return Token{}, err
+	}
+	if req.Narrow || req.Audience != "" && req.Audience != e.server.Audience {
+		err := &Error{Class: Misconfigured, Reason: "gave one token for this sign-in, which does not end: sign in " +
+			"another profile for another scope"}
+		return Token{}, err.withServer(e.server.TokenEndpoint)
+	}
+	access := item.APIKey.Clone()
+	return Token{Access: access, Visible: !IsB64Token([]byte(access.Reveal())), Type: "Bearer", Sent: e.now(),
+		Lifetime: lifetimeMost, Kept: true, Destinations: to}, nil
+}
+
 // KeyLogin exchanges a person's email and password for their API key (Planet's login from before OAuth): the answer to
 // a JSON object is a JWT whose api_key claim is the key. It sends one request; the password is in nothing else and
 // stays the caller's to wipe. The error is an [*Error] or [ErrNotOffered].

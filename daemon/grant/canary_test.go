@@ -145,7 +145,7 @@ func trySessions(t *testing.T, server grant.Server, item keystore.Item) (results
 			results = append(results, d, err)
 			_, err = e.StartAuthCode(t.Context(), item, grant.Request{}, redirectURI)
 			results = append(results, err)
-			s, err := e.Password(t.Context(), item, alice, secret(canaryPassword), grant.Request{})
+			s, err := e.Password(t.Context(), item, alice, secret(canaryPassword), keystore.Secret{}, grant.Request{})
 			results = append(results, s, err)
 			s, err = e.TokenExchange(t.Context(), item,
 				grant.Presentation{Subject: secret(canaryToken), Actor: secret(canaryRefresh)}, grant.Request{})

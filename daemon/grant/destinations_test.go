@@ -67,7 +67,8 @@ var endpoints = map[string]struct {
 		return err
 	}},
 	"token, password": {onToken, func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {
-		_, err := e.Password(t.Context(), item, alice, keystore.SecretString(alicePass), grant.Request{})
+		_, err := e.Password(t.Context(), item, alice, keystore.SecretString(alicePass), keystore.Secret{},
+			grant.Request{})
 		return err
 	}},
 	"token, exchange": {onToken, func(t *testing.T, e *grant.Endpoint, item keystore.Item) error {

@@ -22,6 +22,7 @@ var dialects = map[string]string{
 	// https://docs.github.com/en/apps/oauth-apps: Authorizing OAuth apps, error codes for the device flow
 	"incorrect_device_code": "invalid_grant",
 	"device_flow_disabled":  "unauthorized_client",
+	"token_expired":         "expired_token",
 	// https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_flow_errors.htm
 	"invalid_client_id":          "invalid_client", // Slack's too
 	"invalid_client_credentials": "invalid_client",

@@ -47,7 +47,11 @@ func FromPreset(p preset.Provider, authServer string, kind Kind) (Server, error)
 		AuthorizeParams: p.AuthorizeParams, Redirect: how.Redirect,
 		Userinfo: p.URL(p.UserinfoPath), KeyLogin: p.URL(p.KeyLoginPath),
 	}
+	if kind == ByPassword {
+		s.SecondFactor = p.SecondFactor
+	}
 	if kind.Session() {
+		s.TokensLast = p.TokensLast
 		s.RefreshEndsTokens, s.KeepSession = p.RefreshEndsTokens, p.KeepSession
 		s.SessionIdle = time.Duration(p.SessionIdle) * time.Second
 		s.SessionAbsolute = time.Duration(p.SessionAbsolute) * time.Second

@@ -48,8 +48,8 @@ func TestEveryPresetIsUsable(t *testing.T) {
 			missing := map[grant.Kind]string{
 				grant.ByDeviceCode: server.DeviceEndpoint, grant.ByAuthorizationCode: server.AuthorizeEndpoint,
 				grant.ByKeyLogin: server.KeyLogin, grant.ByClientCredentials: server.TokenEndpoint,
-				grant.ByJWTBearer: server.TokenEndpoint,
-				grant.ByAPIKey:    "nothing is asked", grant.ByAppCredentials: fmt.Sprint(server.Apps),
+				grant.ByJWTBearer: server.TokenEndpoint, grant.ByPassword: server.TokenEndpoint,
+				grant.ByAPIKey: "nothing is asked", grant.ByAppCredentials: fmt.Sprint(server.Apps),
 				"": "the default one",
 			}
 			if endpoint, known := missing[grant.Kind(kind)]; !known || endpoint == "" || endpoint == "<nil>" {

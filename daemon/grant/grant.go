@@ -70,8 +70,13 @@ type Token struct {
 	// SessionIdleEnds and SessionEnds are when the session ends without a renewal, and whatever is renewed, in Unix
 	// seconds, as far as was known when the token came; 0 where it was not.
 	SessionIdleEnds, SessionEnds int64
+	// SessionWarning is set while a person is to be told that the session ends soon, and has not been.
+	SessionWarning bool
 	// Static is set for an API key, which does not expire: Lifetime only says when to read the key anew.
 	Static bool
+	// Kept is set for an access token that is itself the stored credential, since it does not end
+	// ([Server.TokensLast]): Lifetime only says when to read it anew, and there is no other one.
+	Kept bool
 	// Destinations says where the token may be sent: the endpoint that issued it, and what its credential is sealed
 	// with. Nil means nowhere.
 	Destinations *Destinations

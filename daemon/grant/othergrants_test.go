@@ -20,22 +20,24 @@ func TestPassword(t *testing.T) {
 	box, server := generic(t, grant.None, func(o *sandbox.Options) { o.PasswordGrant, o.Refresh.Always = true, true })
 	item, pass := server.NewItem(publicID, grant.ByPassword), keystore.SecretString(alicePass)
 	server.Grants = nil
-	if _, err := endpoint(server).Password(t.Context(), item, alice, pass, grant.Request{}); !errors.Is(err,
+	if _, err := endpoint(server).Password(t.Context(), item, alice, pass, keystore.Secret{},
+		grant.Request{}); !errors.Is(err,
 		grant.ErrNotOffered) {
 		t.Errorf("where nobody asks for it: %v", err)
 	}
 	server.Grants = []grant.Kind{grant.ByPassword}
 	e := endpoint(server)
-	s, err := e.Password(t.Context(), item, alice, pass, grant.Request{})
+	s, err := e.Password(t.Context(), item, alice, pass, keystore.Secret{}, grant.Request{})
 	if err != nil || s.Refresh.IsZero() {
 		t.Fatal(err)
 	}
-	_, err = e.Password(t.Context(), item, alice, keystore.SecretString("wrong-password"), grant.Request{})
+	_, err = e.Password(t.Context(), item, alice, keystore.SecretString("wrong-password"),
+		keystore.Secret{}, grant.Request{})
 	if got := wantClass(t, err, grant.Refused); !strings.Contains(got.Error(), "user name or password") {
 		t.Errorf("%v", got)
 	}
 	box.Script(strings.TrimPrefix(server.TokenEndpoint, box.URL()), sandbox.Refuse(403, "mfa_required"))
-	_, err = e.Password(t.Context(), item, alice, pass, grant.Request{})
+	_, err = e.Password(t.Context(), item, alice, pass, keystore.Secret{}, grant.Request{})
 	if got := wantClass(t, err, grant.Refused); !strings.Contains(got.Error(), "sign in with a browser") {
 		t.Errorf("%v", got)
 	}

@@ -160,6 +160,10 @@ type Server struct {
 	RefreshEndsTokens *bool `json:",omitempty"`
 	// RevokeJSON is Auth0's form of revocation: a JSON object, without a hint.
 	RevokeJSON bool
+	// SecondFactor is the form parameter in which the password grant takes a one-time code; empty where it takes none.
+	SecondFactor string `json:",omitempty"`
+	// TokensLast means that an access token of a sign-in without a lifetime and without a refresh token does not end.
+	TokensLast bool `json:",omitempty"`
 
 	// Userinfo is the endpoint that names the person behind an access token; empty where the server has none.
 	Userinfo string

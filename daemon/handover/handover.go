@@ -132,6 +132,7 @@ type record struct {
 	TypeAssumed     bool                `json:"type_assumed,omitempty"`
 	LifetimeAssumed bool                `json:"lifetime_assumed,omitempty"`
 	Last            bool                `json:"last,omitempty"`
+	Kept            bool                `json:"kept,omitempty"`
 	Age             time.Duration       `json:"age"`
 	Lifetime        time.Duration       `json:"lifetime"`
 	RenewIn         time.Duration       `json:"renew_in"`
@@ -246,8 +247,8 @@ func writeToken(w io.Writer, t Token, now clock.Instant, left *int) error {
 	r := record{
 		Profile: t.Profile, Configuration: t.Configuration, Scope: t.Scope, Audience: t.Audience,
 		Granted: t.Token.Scope, TypeAssumed: t.Token.TypeAssumed, LifetimeAssumed: t.Token.LifetimeAssumed,
-		Last: t.Token.Last,
-		Age:  now.Sub(t.Token.Sent), Lifetime: t.Token.Lifetime, RenewIn: t.Renew - now.Boot, Unused: now.Boot - t.Used,
+		Last: t.Token.Last, Kept: t.Token.Kept,
+		Age: now.Sub(t.Token.Sent), Lifetime: t.Token.Lifetime, RenewIn: t.Renew - now.Boot, Unused: now.Boot - t.Used,
 		MaxMinTTL: t.MaxMinTTL, Sealed: t.Token.Destinations,
 	}
 	if i := t.Token.ID; i != nil {
@@ -416,7 +417,7 @@ func (s *Successor) readToken(r io.Reader) (Token, error) {
 			Access: keystore.NewSecret(access), Visible: !grant.IsB64Token(access), Type: "Bearer",
 			TypeAssumed: e.TypeAssumed, Scope: e.Granted,
 			Sent: s.instant(e.Age), Lifetime: e.Lifetime,
-			LifetimeAssumed: e.LifetimeAssumed, Last: e.Last,
+			LifetimeAssumed: e.LifetimeAssumed, Last: e.Last, Kept: e.Kept,
 			Destinations: e.Sealed, ID: identity,
 		},
 	}}, nil

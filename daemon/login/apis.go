@@ -21,7 +21,7 @@ import (
 func (l *Login) agreeOnAPIs(p *config.Profile) error {
 	var own []string
 	if provider, ok := preset.Lookup(p.Provider); ok {
-		own = provider.Resources
+		own = provider.At(p.AuthServer).Resources
 	}
 	before := p.Resources
 	if was := l.logins.Profiles.Named(p.Name); before == nil && was != nil && was.Provider == p.Provider &&

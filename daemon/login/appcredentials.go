@@ -19,9 +19,7 @@ import (
 // old is the credential that the profile has now, or nil; it is replaced only after the new one has been proven.
 func (l *Login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	provider, _ := preset.Lookup(l.profile.Provider)
-	for _, note := range provider.Notes {
-		l.notice(note)
-	}
+	l.showNotes()
 	temporary, err := l.temporaryToken()
 	if err != nil {
 		return protocol.LoginResult{}, err
@@ -43,6 +41,14 @@ func (l *Login) createClient(old *keystore.Item) (protocol.LoginResult, error) {
 	defer item.Wipe()
 	l.setDestinations(&item)
 	return l.storeCreated(ctx, item, old)
+}
+
+// showNotes shows what the provider's preset says to people who sign in.
+func (l *Login) showNotes() {
+	provider, _ := preset.Lookup(l.profile.Provider)
+	for _, note := range provider.Notes {
+		l.notice(note)
+	}
 }
 
 // temporaryToken asks for the password, uses it once and forgets it.

@@ -190,7 +190,7 @@ func (l *Login) fromProvider(p config.Profile) (config.Profile, *grant.Server, e
 		}
 		return p, nil, e
 	}
-	l.kind = l.chooseKind(p, provider.Grants)
+	l.kind = l.chooseKind(p, provider)
 	if !slices.Contains(provider.Grants, string(l.kind)) {
 		return p, nil, protocol.InvalidParams("%s does not offer the grant %s; it has %s", provider.Title, l.kind,
 			strings.Join(provider.Grants, ", "))
@@ -242,8 +242,10 @@ func edits(a, b string, most int) int {
 	return row[len(b)]
 }
 
-// chooseKind picks the way to sign in from those offered, by what was named.
-func (l *Login) chooseKind(p config.Profile, offered []string) grant.Kind {
+// chooseKind picks the way to sign in from those that a provider offers, by what was named. A client id alone is a
+// machine's, unless the provider's people need one of their own too.
+func (l *Login) chooseKind(p config.Profile, provider preset.Provider) grant.Kind {
+	offered := provider.Grants
 	first := func(kinds ...grant.Kind) grant.Kind {
 		for _, o := range offered {
 			if slices.Contains(kinds, grant.Kind(o)) {
@@ -252,6 +254,7 @@ func (l *Login) chooseKind(p config.Profile, offered []string) grant.Kind {
 		}
 		return ""
 	}
+	persons := len(offered) > 0 && grant.Kind(offered[0]).Interactive() && provider.For(offered[0]).ClientID == ""
 	var k grant.Kind
 	switch {
 	case p.Grant != "":
@@ -260,9 +263,10 @@ func (l *Login) chooseKind(p config.Profile, offered []string) grant.Kind {
 		k = first(grant.ByAppCredentials, grant.ByKeyLogin, grant.ByPassword)
 	case l.params.Key != "":
 		k = first(grant.ByJWTBearer, grant.ByClientCredentials)
-	case l.params.ClientID != "" && l.params.ClientAuth != string(grant.None):
+	case l.params.ClientID != "" && l.params.ClientAuth != string(grant.None) && (!persons || l.params.Secret):
 		k = first(grant.ByClientCredentials)
-	case l.params.NoBrowser:
+	}
+	if k == "" && l.params.NoBrowser {
 		k = first(grant.ByDeviceCode)
 	}
 	if k == "" && len(offered) > 0 {

@@ -28,6 +28,11 @@ var idleKeys = map[string]func(*Login) string{
 	tokenChars:             (*Login).noToken,
 	introspectionEndpoint:  (*Login).noIntrospection,
 	"refresh_ends_tokens":  (*Login).noRefresh,
+	"refresh_auth":         (*Login).noRefresh,
+	"tokens_last":          (*Login).noRefresh,
+	"authorize_params":     (*Login).noRedirect,
+	"iss_in_redirect":      (*Login).noRedirect,
+	"second_factor":        (*Login).noPasswordGrant,
 	"revoke_json":          (*Login).noSession,
 	sessionScope:           (*Login).noRefresh,
 	"session_idle":         (*Login).noRefresh,
@@ -102,6 +107,14 @@ func (l *Login) noRefresh() string {
 		return ""
 	}
 	return fmt.Sprintf("a %s sign-in has no session", l.kind)
+}
+
+func (l *Login) noPasswordGrant() string {
+	if l.kind == grant.ByPassword {
+		return ""
+	}
+	return fmt.Sprintf("only a %s sign-in has a one-time code beside the password, and this is %s", grant.ByPassword,
+		l.kind)
 }
 
 func (l *Login) noAssertionGrant() string {

@@ -125,6 +125,14 @@ func (s *Logins) forgetProfile(p *profile.Profile, keepRemote bool) (revoked boo
 	return revoked, why, err
 }
 
+// accountPage says where a person ends a session.
+func accountPage(p *profile.Profile) string {
+	if provider, _ := preset.Lookup(p.Provider); provider.AccountPage != "" && p.AuthServer == "" {
+		return "at " + provider.AccountPage
+	}
+	return "where you manage your account"
+}
+
 // revoke ends a profile's session at its provider, if there is one and the provider can do that. Where the credential
 // is not sealed for the endpoint that would be asked, or the server has none, nothing is sent and why says so.
 func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error) {
@@ -133,22 +141,25 @@ func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error
 		return false, "", err
 	}
 	defer item.Wipe()
-	if u := p.Endpoint.Server().UserTokens; u != nil && item.KeyEnds != "" {
+	u := p.Endpoint.Server().UserTokens
+	switch {
+	case u != nil && item.KeyEnds != "":
 		why = fmt.Sprintf("the token works there until %s, unless you delete it at %s", item.KeyEnds, u.Page)
 		return false, why, nil
-	}
-	if item.RefreshToken.IsZero() {
-		if grant.Kind(item.Grant).Session() {
-			why = "its sign-in gave no refresh token, so there is nothing to end; an access token that was handed " +
-				"out works until its own end"
-		}
-		return false, why, nil
+	case !item.RefreshToken.IsZero():
+	case grant.Kind(item.Grant).Session() && !item.APIKey.IsZero():
+		return false, "its access token does not end by itself: end it " + accountPage(p), nil
+	case grant.Kind(item.Grant).Session():
+		return false, "its sign-in gave no refresh token, so there is nothing to end; an access token that was " +
+			"handed out works until its own end", nil
+	default:
+		return false, "", nil
 	}
 	err = p.Endpoint.Revoke(context.Background(), *item)
 	switch {
 	case errors.Is(err, grant.ErrNotOffered):
 		return false, "it names no address at which a session is ended (RFC 7009), so the session goes on there " +
-			"until it ends by itself, or you end it where you manage your account", nil
+			"until it ends by itself, or you end it " + accountPage(p), nil
 	case errors.Is(err, grant.ErrEndpointChanged):
 		return false, err.Error(), nil
 	}

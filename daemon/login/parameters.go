@@ -389,6 +389,12 @@ func (l *Login) publicClientError() error {
 	return e
 }
 
+// missingClientError asks for a client; the notes of a provider say where one is to be had.
+func (l *Login) missingClientError() error {
+	l.showNotes()
+	return l.missingError("name the client with --client-id", "--client-id ID")
+}
+
 // requireParameters makes sure that what the grant needs was named, or is known from before.
 func (l *Login) requireParameters(stored *keystore.Item) error {
 	if l.params.ClientID == "" && l.freshClient != "" {
@@ -422,19 +428,19 @@ func (l *Login) requireParameters(stored *keystore.Item) error {
 			return l.missingError("name yourself with --username", "--username YOU")
 		}
 		if l.kind == grant.ByPassword && l.params.ClientID == "" {
-			return l.missingError("name the client with --client-id", "--client-id ID")
+			return l.missingClientError()
 		}
 	case grant.ByJWTBearer:
 		if l.params.Key == "" && l.reused == nil && l.server().AssertionFile == "" {
 			return l.missingError("name the key file with --key", "--key FILE")
 		}
 		if l.server().AssertionFile != "" && l.params.ClientID == "" {
-			return l.missingError("name the client with --client-id", "--client-id ID")
+			return l.missingClientError()
 		}
 	case grant.ByAPIKey:
 	default:
 		if l.params.ClientID == "" {
-			return l.missingError("name the client with --client-id", "--client-id ID")
+			return l.missingClientError()
 		}
 		if l.server().ClientAuth.ByCertificate() && l.reused == nil {
 			switch {

@@ -104,10 +104,10 @@ func (l *Login) matching(item *keystore.Item) *keystore.Item {
 // does not have.
 func (l *Login) canProve(stored *keystore.Item) bool {
 	q := l.params
-	adds := len(q.Resources)+len(q.Trust) > 0 // to a key that is there
+	adds := len(q.Resources)+len(q.Trust) > 0 // to a key that is there, and that no request proves
 	return !q.NewClient && !q.Secret && !q.Replace && q.ClientID == "" && q.Key == "" && q.Certificate == "" &&
 		q.KeyAlg == "" && q.KeyID == "" && q.Subject == "" && (q.Username == "" || q.Username == stored.Username) &&
-		(!l.kind.StaticKey() || adds && q.Username == "") && !l.namesAnotherSession()
+		(stored.APIKey.IsZero() || adds && q.Username == "") && !l.namesAnotherSession()
 }
 
 // namesAnotherSession reports whether the request names another scope, audience or redirect for a session. A refresh

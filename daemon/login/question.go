@@ -42,14 +42,20 @@ func inPrompt(name string) string {
 // ask shows a prompt and waits for what is typed. The caller wipes it. A prompt that names more hosts than a terminal
 // shows is not shown.
 func (l *Login) ask(text string) (keystore.Secret, error) {
+	return l.askSecret(protocol.Prompt{}, text)
+}
+
+// askSecret is ask with a prompt that may be optional, or be followed by another one.
+func (l *Login) askSecret(p protocol.Prompt, text string) (keystore.Secret, error) {
 	if len(text) > maxQuestion {
 		return keystore.Secret{}, protocol.NewError(protocol.Config,
 			fmt.Sprintf("profile %s names more hosts, or longer ones, than a prompt can show; "+
 				"nothing was asked or sent", l.params.Profile),
 			"sign in with fewer API origins, then add the others: groat login "+l.params.Profile+" --api ORIGIN")
 	}
-	secret, err := l.awaitAnswer(protocol.Prompt{Kind: protocol.PromptSecret, Text: text})
-	if err == nil && secret.IsZero() {
+	p.Kind, p.Text = protocol.PromptSecret, text
+	secret, err := l.awaitAnswer(p)
+	if err == nil && secret.IsZero() && !p.Optional {
 		err = protocol.InvalidParams("nothing was typed")
 	}
 	return secret, err

@@ -198,12 +198,31 @@ func (l *Login) byPassword() (item keystore.Item, s grant.Session, err error) {
 		return item, s, err
 	}
 	defer password.Wipe()
+	code, err := l.askSecondFactor()
+	if err != nil {
+		return item, s, err
+	}
+	defer code.Wipe()
 	item.Username = l.params.Username
 	err = l.inEitherForm(item, false, func() (err error) {
-		s, err = l.endpoint.Password(l.ctx, item, l.params.Username, password, l.request())
+		s, err = l.endpoint.Password(l.ctx, item, l.params.Username, password, code, l.request())
 		return err
 	})
+	if l.server().SecondFactor != "" && code.IsZero() && broker.NeedsLogin(err) {
+		l.notice("No one-time code was given: an account with two-factor authentication is refused without it, " +
+			"as with a wrong password.")
+	}
 	return item, s, err
+}
+
+// askSecondFactor asks for the one-time code that the server takes beside the password. It is zero where there is none.
+func (l *Login) askSecondFactor() (keystore.Secret, error) {
+	if l.server().SecondFactor == "" {
+		return keystore.Secret{}, nil
+	}
+	return l.askSecret(protocol.Prompt{Optional: true},
+		fmt.Sprintf("One-time code of %s, for %s (empty without two-factor authentication)",
+			inPrompt(l.params.Username), host(l.server().TokenEndpoint)))
 }
 
 func (l *Login) askPassword() (keystore.Secret, error) {
@@ -215,7 +234,9 @@ func (l *Login) askPassword() (keystore.Secret, error) {
 	case l.kind == grant.ByAppCredentials && s.Apps != nil:
 		to = s.Apps.FirstTokenEndpoint
 	}
-	return l.ask(fmt.Sprintf("Password of %s, for %s", inPrompt(l.params.Username), host(to)))
+	further := l.kind == grant.ByPassword && s.SecondFactor != ""
+	return l.askSecret(protocol.Prompt{Further: further},
+		fmt.Sprintf("Password of %s, for %s", inPrompt(l.params.Username), host(to)))
 }
 
 // byExchange is RFC 8693: another server's token, which is not kept.
@@ -315,7 +336,16 @@ func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (key
 	if id := s.Token.ID; id != nil && id.Flaw == "" {
 		item.IDSubject = id.Subject
 	}
-	if s.Refresh.IsZero() {
+	switch {
+	case l.endpoint.Keep(&item, s):
+		kept, err := l.endpoint.KeptToken(item, grant.Request{})
+		if err != nil {
+			item.Wipe()
+			return keystore.Item{}, grant.Token{}, err
+		}
+		kept.Scope = s.Token.Scope
+		return item, kept, nil
+	case s.Refresh.IsZero():
 		s.Token.Last = true
 		l.notice(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.", l.server().Issuer))
 	}

@@ -168,6 +168,9 @@ func AppendToken(out, id []byte, t grant.Token, profile string, now clock.Instan
 	}
 	out = appendTime(out, `,"session_idle_ends_at":`, t.SessionIdleEnds)
 	out = appendTime(out, `,"session_ends_at":`, t.SessionEnds)
+	if t.SessionWarning {
+		out = append(out, `,"session_warning":true`...)
+	}
 	out = append(out, `,"profile":`...)
 	out = strictjson.AppendString(out, profile)
 	out = append(out, `,"header":`...)

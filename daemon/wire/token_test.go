@@ -86,6 +86,8 @@ func TestTheReplyThatHandsOutAToken(t *testing.T) {
 		Lifetime: time.Minute}
 	session := token
 	session.SessionIdleEnds, session.SessionEnds = 4600, 90000
+	ending := session
+	ending.SessionWarning = true
 	odd := token
 	odd.Access, odd.Visible = keystore.SecretString("00D!AQ|x:y"), true
 	static := grant.Token{Access: keystore.SecretString(`k"ey`), Static: true}
@@ -101,6 +103,10 @@ func TestTheReplyThatHandsOutAToken(t *testing.T) {
 		{"one of a session", session, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"dummy",` +
 			`"token_type":"Bearer","expires_at":1060,"expires_in":60,"scope":"a b","session_idle_ends_at":4600,` +
 			`"session_ends_at":90000,"profile":"work","header":"Authorization: Bearer dummy"}}` + "\n"},
+		{"one of a session that a person is to be warned of", ending, 0, `{"jsonrpc":"2.0","id":7,"result":` +
+			`{"access_token":"dummy","token_type":"Bearer","expires_at":1060,"expires_in":60,"scope":"a b",` +
+			`"session_idle_ends_at":4600,"session_ends_at":90000,"session_warning":true,"profile":"work",` +
+			`"header":"Authorization: Bearer dummy"}}` + "\n"},
 		{"one with other characters", odd, 0, `{"jsonrpc":"2.0","id":7,"result":{"access_token":"00D!AQ|x:y",` +
 			`"token_type":"Bearer","expires_at":1060,"expires_in":60,"token_chars":"visible","scope":"a b",` +
 			`"profile":"work","header":"Authorization: Bearer 00D!AQ|x:y"}}` + "\n"},

@@ -37,8 +37,8 @@ type watchedEnv struct {
 	echo   *echoServer
 
 	// What the person has: files, and what is in them or typed.
-	mine, key, passphrase, subject, apiKey string
-	typo                                   string
+	mine, key, passphrase, subject, apiKey, code string
+	typo                                         string
 
 	hits *atomic.Int64 // secrets that were found where none may be
 }
@@ -57,7 +57,9 @@ func newWatchedEnv(t *testing.T) *watchedEnv {
 	}
 	v.passphrase, v.subject = "canary.passphrase."+random(), "canary.subject."+random()
 	v.apiKey = "canary.api-key." + random()
+	v.code = "canary.code." + random()
 	v.add("a passphrase", v.passphrase)
+	v.add("a one-time code", v.code)
 	v.add("a token to exchange", v.subject)
 	v.tokens.add("an API key", v.apiKey)
 	v.key = filepath.Join(v.mine, "key.pem")
@@ -200,6 +202,7 @@ func newWatchedServer(v *watchedEnv) *watchedServer {
 	w := &watchedServer{v: v, Server: sandbox.New(sandbox.Options{
 		Users: []sandbox.User{{Name: person, Password: v.password}, {Name: "bob@example.com", APIKey: v.apiKey}},
 		Clients: []sandbox.Client{
+			{ID: "cdse-public", Method: sandbox.None},
 			{ID: labClient, Secret: v.secret}, {ID: "keyed", Key: &key.PublicKey, Alg: "RS256"},
 			{ID: ownClient, Method: sandbox.None, RedirectURIs: []string{"http://127.0.0.1/callback"}},
 			{ID: ownSecret, Secret: v.secret, RedirectURIs: []string{"http://127.0.0.1/callback"}},

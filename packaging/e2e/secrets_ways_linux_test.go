@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
 )
 
 // mirrored is a sign-in at a [mirror]: what is typed, and what the arguments are for the name that says what comes
@@ -53,6 +55,10 @@ var mirroredWays = []mirrored{
 	byApps("spatiafi", "echo", appTokens+"/basic"), byApps("spatiafi", "late", "/api/v1/clients/"),
 	byApps("spatiafi", "last", appTokens),
 	byApps("climateengine", "echo", appTokens),
+	{"by password and one-time code", "echo", func(v *watchedEnv) string { return v.password + "\n" + v.code },
+		sandbox.CopernicusTokenPath, func(v *watchedEnv, mark string) []string {
+			return []string{"--provider", "copernicus", "--auth-server", v.echo.URL, "--username", mark}
+		}, false, nil},
 	{"for an API key", "echo", (*watchedEnv).typedPassword, "/v0/auth/login",
 		func(v *watchedEnv, mark string) []string {
 			return []string{"--provider", "planet-legacy", "--auth-server", v.echo.URL, "--username", mark}

@@ -48,6 +48,8 @@ type presetEnv struct {
 	s *server
 }
 
+const bearerOpaque = `^Authorization: Bearer [A-Za-z0-9_-]+\n$`
+
 const bearerJWT = `^Authorization: Bearer eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\n$`
 
 // presetLogins are all of them but those with App Credentials, which have scripts of their own (login-spatiafi.txtar
@@ -169,6 +171,72 @@ var presetLogins = []presetLogin{
 		header: `^Authorization: Bearer ya29\.sandbox-[\w-]+\n$`,
 	},
 	{
+		name: "password, with a one-time code", provider: "copernicus", api: "/api/v1/products",
+		server: sandbox.Options{Dialect: sandbox.Copernicus, Refresh: sandbox.Refresh{Rotate: true},
+			Clients: []sandbox.Client{{ID: "cdse-public", Method: sandbox.None}}},
+		typed: func(h *presetEnv) string { return h.password + "\n246810" }, more: secondFactor,
+		flags: []string{"--username", person, "--secret-stdin"}, how: "none", later: "none",
+		path: sandbox.CopernicusTokenPath, header: bearerJWT, ends: "/auth/realms/CDSE/protocol/openid-connect/revoke",
+	},
+	{
+		name: "password", provider: "copernicus", api: "/api/v1/products",
+		server: sandbox.Options{Dialect: sandbox.Copernicus,
+			Clients: []sandbox.Client{{ID: "cdse-public", Method: sandbox.None}}},
+		typed: thePassword,
+		flags: []string{"--username", person, "--secret-stdin"}, how: "none", later: "none",
+		path: sandbox.CopernicusTokenPath, header: bearerJWT, ends: "/auth/realms/CDSE/protocol/openid-connect/revoke",
+	},
+	{
+		name: "a client of one's own", provider: "copernicus", api: "/api/v1/process", typed: theSecret,
+		server: sandbox.Options{Dialect: sandbox.Copernicus},
+		flags:  []string{"--client-id", labClient, "--secret-stdin"},
+		how:    sandbox.ClientSecretPost, later: sandbox.ClientSecretPost, path: sandbox.CopernicusTokenPath,
+		header: bearerJWT,
+	},
+	{
+		name: "a client of one's own", provider: "sentinelhub", api: "/api/v1/process", typed: theSecret,
+		flags: []string{"--client-id", labClient, "--secret-stdin"},
+		how:   sandbox.ClientSecretPost, later: sandbox.ClientSecretPost, path: sandbox.KeycloakTokenPath,
+		header: bearerJWT,
+	},
+	{
+		name: "machine", provider: "eumetsat", api: "/data/search-products/1.0.0/os", typed: theSecret,
+		server: sandbox.Options{Dialect: sandbox.EUMETSAT}, flags: []string{"--client-id", labClient, "--secret-stdin"},
+		how: sandbox.ClientSecretBasic, later: sandbox.ClientSecretBasic, path: "/token", header: bearerOpaque,
+	},
+	{
+		name: "native application", provider: "globus", api: "/api/v1/tasks", person: browses, prepare: native,
+		server: sandbox.Options{Dialect: sandbox.Globus, Consent: sandbox.ConsentAllow},
+		flags:  []string{"--client-id", ownClient}, how: "none", later: "none", path: "/v2/oauth2/token",
+		header: bearerOpaque, ends: "/v2/oauth2/token/revoke",
+	},
+	{
+		name: "service account", provider: "globus", api: "/api/v1/tasks", typed: theSecret,
+		server: sandbox.Options{Dialect: sandbox.Globus}, flags: []string{"--client-id", labClient, "--secret-stdin"},
+		how: sandbox.ClientSecretBasic, later: sandbox.ClientSecretBasic, path: "/v2/oauth2/token",
+		header: bearerOpaque,
+	},
+	{
+		name: "tokens that expire", provider: "github", api: "/api/v3/user", person: approves, prepare: native,
+		server: sandbox.Options{Dialect: sandbox.GitHub, Device: sandbox.Device{Interval: time.Second},
+			Refresh: sandbox.Refresh{Always: true, Rotate: true, EndAccess: true}},
+		flags: []string{"--client-id", ownClient}, how: "none", later: "none", path: "/login/oauth/access_token",
+		header: `^Authorization: Bearer ghu_[\w-]+\n$`,
+	},
+	{
+		name: "tokens that do not expire", provider: "github", api: "/api/v3/user", person: approves, prepare: native,
+		server: sandbox.Options{Dialect: sandbox.GitHub, Device: sandbox.Device{Interval: time.Second}},
+		flags:  []string{"--client-id", ownClient, "--scope", "repo gist"}, how: "none",
+		path: "/login/oauth/access_token", header: `^Authorization: Bearer gho_[\w-]+\n$`,
+	},
+	{
+		name: "browser", provider: "gitlab", api: "/api/v4/user", person: browses, prepare: native,
+		server: sandbox.Options{Dialect: sandbox.GitLab, Consent: sandbox.ConsentAllow,
+			Refresh: sandbox.Refresh{Rotate: true, EndAccess: true}},
+		flags: []string{"--client-id", ownClient}, how: "none", later: "none", path: "/oauth/token",
+		header: bearerOpaque, ends: "/oauth/revoke",
+	},
+	{
 		name: "any server: a key that vouches", prepare: keyed, more: itsKey, api: "/v1/x",
 		flags: []string{"--grant", "jwt_bearer", "--client-id", "keyed", "--client-auth", "none", "--subject", person},
 		how:   "none", later: "none", path: "/token", header: bearerJWT,
@@ -183,6 +251,18 @@ var presetLogins = []presetLogin{
 			"openid email offline_access"},
 		how: "none", later: "none", path: "/token", header: bearerJWT, whoami: person, ends: "/revoke",
 	},
+}
+
+// native is a public client that comes back to this machine.
+func native(*presetEnv) []sandbox.Client {
+	return []sandbox.Client{{ID: ownClient, Method: sandbox.None,
+		RedirectURIs: []string{"http://127.0.0.1", "http://127.0.0.1/callback"}}}
+}
+
+// secondFactor gives the person's account one.
+func secondFactor(h *presetEnv, _ *presetLogin) []string {
+	h.s.AddUser(sandbox.User{Name: person, Password: h.password, Code: "246810"})
+	return nil
 }
 
 // backEnd is an openEO back end with two public clients: one for devices, which must use PKCE, and one for browsers.

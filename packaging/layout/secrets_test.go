@@ -125,6 +125,7 @@ var noSecret = map[string]string{
 	"daemon/grant.AppCredentials.FirstTokenEndpoint":    "an address",
 	"daemon/grant/preset.AppCredentials.FirstToken":     "a word for how it is had",
 	"daemon/grant/preset.AppCredentials.FirstTokenPath": "a path",
+	"daemon/config.Profile.RefreshAuth":                 "a method",
 	"daemon/grant/preset.How.RefreshAuth":               "a method",
 	"daemon/grant/preset.Provider.AssertionAudience":    "a name",
 	"daemon/grant/preset.Provider.KeyLoginPath":         "a path",

@@ -52,6 +52,7 @@ type Token struct {
 
 	SessionIdleEndsAt int64
 	SessionEndsAt     int64
+	SessionWarning    bool
 
 	Static bool
 
@@ -259,6 +260,8 @@ func (t *Token) DecodeJSON(raw []byte) error {
 			return &t.SessionIdleEndsAt
 		case "session_ends_at":
 			return &t.SessionEndsAt
+		case "session_warning":
+			return &t.SessionWarning
 		case "id_token":
 			return &t.IDToken
 		case "token_use":

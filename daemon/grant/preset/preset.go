@@ -22,6 +22,8 @@ type Provider struct {
 	// Deprecated says, in a sentence, what the provider's owner wants people to use instead; empty where nothing. A
 	// deprecated provider still works.
 	Deprecated string `toml:"deprecated"`
+	// Unconfirmed are the keys of values for which there is no source that holds for everybody who signs in there.
+	Unconfirmed []string `toml:"unconfirmed"`
 
 	// Backend is "openeo" where a back end that a person names says where its people sign in; all that follows but
 	// Grants is empty then.
@@ -71,15 +73,23 @@ type Provider struct {
 	IssInRedirect bool `toml:"iss_in_redirect"`
 	// RevokeJSON means that revocation takes a JSON object (Auth0).
 	RevokeJSON bool `toml:"revoke_json"`
+	// SecondFactor is the form parameter in which the password grant takes a one-time code, empty where it takes none.
+	SecondFactor string `toml:"second_factor"`
+	// TokensLast means that an access token of a sign-in without a lifetime and without a refresh token does not end.
+	TokensLast bool `toml:"tokens_last"`
 	// AuthorizeParams are added to an authorization request.
 	AuthorizeParams map[string]string `toml:"authorize_params"`
 
-	// Resources are the origins that tokens are sent to; never the tokens' aud.
-	Resources []string `toml:"resources"`
+	// Resources are the origins that tokens are sent to; never the tokens' aud. SelfManaged means that people run the
+	// service on hosts of their own: there, only the resources on AuthServer come along.
+	Resources   []string `toml:"resources"`
+	SelfManaged bool     `toml:"self_managed"`
 	// Header is nil where a token is sent as "Authorization: Bearer T".
 	Header *Header `toml:"header"`
 	// ClientsPermanent means that a client, once created, cannot be deleted.
 	ClientsPermanent bool `toml:"clients_permanent"`
+	// AccountPage is the page at which a person ends a sign-in that groat cannot end; empty where that is not known.
+	AccountPage string `toml:"account_page"`
 	// Notes are sentences for people who sign in.
 	Notes []string `toml:"notes"`
 	// UserTokens is nil where KeyLoginPath does not take HTTP Basic and answer with a token that ends.
@@ -151,13 +161,22 @@ type UserTokens struct {
 	Lifetime int64 `toml:"lifetime"`
 }
 
-// At returns the provider on another host: the same paths, and the issuer's, below authServer. An empty authServer
-// changes nothing.
+// At returns the provider on another host: the same paths, and the issuer's, below authServer. The resources that were
+// on its host come along, and others stay unless it is [Provider.SelfManaged]. An empty authServer changes nothing.
 func (p Provider) At(authServer string) Provider {
 	if authServer == "" {
 		return p
 	}
-	p.AuthServer = strings.TrimSuffix(authServer, "/")
+	was, resources := p.AuthServer, p.Resources
+	p.AuthServer, p.Resources = strings.TrimSuffix(authServer, "/"), nil
+	for _, r := range resources {
+		switch {
+		case r == was:
+			p.Resources = append(p.Resources, p.AuthServer)
+		case !p.SelfManaged:
+			p.Resources = append(p.Resources, r)
+		}
+	}
 	p.Issuer = p.AuthServer + path(p.Issuer)
 	for _, at := range []*string{
 		&p.TokenPath, &p.DevicePath, &p.AuthorizePath, &p.PARPath, &p.RevokePath, &p.UserinfoPath, &p.KeyLoginPath,

@@ -11,8 +11,9 @@ import (
 
 func TestEveryFileParses(t *testing.T) {
 	if diff := cmp.Diff([]string{
-		"climateengine", "climateengine-key", "earthdata", "earthscope", "earthscope-0.2", "google", "openeo",
-		"planet-key", "planet-legacy", "planet-m2m", "planet-user", "spatiafi",
+		"climateengine", "climateengine-key", "copernicus", "earthdata", "earthscope", "earthscope-0.2", "eumetsat",
+		"github", "gitlab", "globus", "google", "openeo", "planet-key", "planet-legacy", "planet-m2m",
+		"planet-user", "sentinelhub", "spatiafi",
 	}, Names()); diff != "" {
 		t.Fatal(diff)
 	}
@@ -67,6 +68,38 @@ func TestEveryValueHasItsSource(t *testing.T) {
 			case strings.Contains(text, " = ") && !sourced && !strings.HasPrefix(text, "title"):
 				t.Errorf("%s: no source for %s", e.Name(), text)
 			}
+		}
+	}
+}
+
+// What is said to be unconfirmed is in the file, with a comment that says why.
+func TestUnconfirmedValuesAreThere(t *testing.T) {
+	for _, name := range Names() {
+		p, _ := Lookup(name)
+		b, err := files.ReadFile(name + ".toml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range p.Unconfirmed {
+			if !bytes.Contains(b, []byte("\n"+key+" = ")) || !bytes.Contains(b, []byte("# Unconfirmed: ")) {
+				t.Errorf("%s has no %s, or does not say why it is unconfirmed", name, key)
+			}
+		}
+	}
+}
+
+// An installation of one's own has its own APIs, and never the public one's.
+func TestASelfManagedHostKeepsNoOtherHost(t *testing.T) {
+	for name, want := range map[string][]string{
+		"gitlab": {"https://git.example.org"}, "github": {"https://git.example.org"},
+		"spatiafi": {"https://api.spatiafi.com"},
+	} {
+		p, _ := Lookup(name)
+		if diff := cmp.Diff(want, p.At("https://git.example.org/").Resources); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		if again, _ := Lookup(name); !slices.Equal(again.Resources, p.Resources) {
+			t.Errorf("%s: At changed the preset itself", name)
 		}
 	}
 }

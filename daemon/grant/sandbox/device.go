@@ -87,6 +87,9 @@ func (s *Server) startDevice(a authorization, now time.Time) answer {
 	if !how.OmitInterval {
 		body["interval"] = d.interval.Seconds()
 	}
+	if a.realm.codes != nil {
+		a.realm.codes(body)
+	}
 	return jsonAnswer(http.StatusOK, body, "Cache-Control", "no-store")
 }
 

@@ -12,16 +12,19 @@ const KeycloakIssuerPath = "/auth/realms/main"
 const KeycloakTokenPath = KeycloakIssuerPath + "/protocol/openid-connect/token"
 
 // keycloakRealm is the authorization server of Planet's machines.
-func keycloakRealm() *realm {
-	const below = KeycloakIssuerPath + "/protocol/openid-connect"
+func keycloakRealm() *realm { return keycloakAt(KeycloakIssuerPath) }
+
+// keycloakAt is a Keycloak whose issuer has a path.
+func keycloakAt(issuer string) *realm {
+	below := issuer + "/protocol/openid-connect"
 	return &realm{
 		name:     "keycloak",
-		issuer:   KeycloakIssuerPath,
-		metadata: []string{KeycloakIssuerPath + oidcMeta},
-		token:    KeycloakTokenPath, authorize: below + "/auth", device: below + "/auth/device",
+		issuer:   issuer,
+		metadata: []string{issuer + oidcMeta},
+		token:    below + "/token", authorize: below + "/auth", device: below + "/auth/device",
 		revoke:   below + "/revoke",
 		userinfo: below + "/userinfo", keys: below + "/certs", par: below + "/ext/par/request",
-		interact: KeycloakIssuerPath + "/login-actions/authenticate", activate: KeycloakIssuerPath + "/device",
+		interact: issuer + "/login-actions/authenticate", activate: issuer + "/device",
 		grants:    []string{grantCode, grantRefresh, grantClient, grantDevice},
 		audiences: []string{"https://api.planet.com/"},
 		life:      time.Hour,

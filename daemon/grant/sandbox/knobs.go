@@ -21,6 +21,8 @@ type User struct {
 	ID string
 	// APIKey is the person's Planet API key; empty means a new one, see [Server.APIKey].
 	APIKey string
+	// Code is the one-time code that the person's password is taken with, where the dialect has one; empty: none.
+	Code string
 }
 
 // Client is a registered OAuth client. Without Secret, Key, TLSSubject and Thumbprint it is a public one (RFC 6749
@@ -216,7 +218,7 @@ func (s *Server) signIn(name, password string) *User {
 	if u == nil || u.blocked || !sameSecret(u.Password, password) {
 		return nil
 	}
-	return &User{Name: u.Name, ID: u.ID, APIKey: u.APIKey}
+	return &User{Name: u.Name, ID: u.ID, APIKey: u.APIKey, Code: u.Code}
 }
 
 // userByID returns an active person, or nil.

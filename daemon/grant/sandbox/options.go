@@ -3,11 +3,18 @@ package sandbox
 import "time"
 
 // The dialects that the authorization server at the root can speak, for Options.Dialect. Those of SpatiaFi, of Keycloak
-// (Planet's M2M), of Planet's old login and of EarthScope's profile have paths of their own and are always there.
+// (Planet's M2M, Copernicus), of Planet's old login and of EarthScope's profile have paths of their own and are always
+// there.
 const (
 	Generic = ""       // what the RFCs and OpenID Connect say, at Options.IssuerPath
 	Auth0   = "auth0"  // EarthScope's and Planet's people
 	Google  = "google" // installed applications and service accounts
+
+	Copernicus = "copernicus" // the realm CDSE of a Keycloak: people by password, and machines
+	EUMETSAT   = "eumetsat"   // machines
+	Globus     = "globus"     // native applications and machines
+	GitHub     = "github"     // by device code; with Refresh.Always its tokens expire
+	GitLab     = "gitlab"     // public applications
 )
 
 // Options say what kind of server [New] makes. The zero Options have SpatiaFi's numbers and no person who may sign in.

@@ -22,6 +22,9 @@ type realm struct {
 	audiences []string      // the APIs it knows, besides Options.Audiences
 	life      time.Duration // of its access tokens
 	takesJSON bool          // the token and revocation endpoints take JSON too
+	refreshes bool          // every sign-in has a refresh token, without being asked
+	repeats   bool          // a machine gets the token that it has as long as that is good
+	code      string        // the parameter of a one-time code beside a password
 	namesSelf bool          // in authorization responses (RFC 9207)
 
 	refusal func(e *oauthError, grant string) answer                          // an error of the token endpoint
@@ -30,6 +33,7 @@ type realm struct {
 	guard   func(s *Server, m *realm, r *request, next handler) answer        // around the endpoints for programs
 	inform  func(u *User, claims map[string]any)                              // userinfo
 	tell    func(params url.Values, a *authorization)                         // an authorization response
+	codes   func(body map[string]any)                                         // a device authorization response
 }
 
 type handler func(s *Server, m *realm, r *request) answer
@@ -44,19 +48,29 @@ type route struct {
 
 // mount lays out the realms' paths.
 func (s *Server) mount(o Options) {
-	root := genericRealm(o.IssuerPath)
+	root, paths := genericRealm(o.IssuerPath), []*realm{keycloakRealm(), copernicusRealm()}
 	switch o.Dialect {
 	case Generic:
 	case Auth0:
 		root = auth0Realm()
 	case Google:
 		root = googleRealm()
+	case Copernicus:
+		root, paths = copernicusRealm(), paths[:1]
+	case EUMETSAT:
+		root = eumetsatRealm()
+	case Globus:
+		root = globusRealm()
+	case GitHub:
+		root = githubRealm()
+	case GitLab:
+		root = gitlabRealm()
 	default:
 		panic("sandbox: no such dialect: " + o.Dialect)
 	}
-	s.realms, s.routes = []*realm{root, keycloakRealm()}, map[string]route{}
+	s.realms, s.routes = append([]*realm{root}, paths...), map[string]route{}
 	for _, m := range s.realms {
-		if o.PasswordGrant {
+		if o.PasswordGrant && !slices.Contains(m.grants, grantPassword) {
 			m.grants = append(m.grants, grantPassword)
 		}
 		for _, path := range m.metadata {

@@ -39,7 +39,9 @@ func (s *Server) session(ask *asking, a *authorization) (*issue, *oauthError) {
 	s.sess.mu.Lock()
 	defer s.sess.mu.Unlock()
 	mayRefresh := len(a.client.Grants) == 0 || slices.Contains(a.client.Grants, grantRefresh)
-	if mayRefresh && (s.sess.mode.Always || has(a.scope, "offline_access") || a.offline) {
+	wants := s.sess.mode.Always || has(a.scope, "offline_access") || a.offline ||
+		a.realm.refreshes && ask.form.Get("grant_type") != grantDevice
+	if mayRefresh && wants {
 		if i.refresh = s.newRefreshLocked(f, nil, ask.r.now); i.refresh == "" {
 			return nil, errFull
 		}

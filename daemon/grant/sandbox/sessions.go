@@ -24,6 +24,8 @@ type sessions struct {
 	uses    map[string]int            // :: digest of a refresh token → how often it was presented
 	opaque  map[string]*opaque        // :: digest of an access token that tells nothing → the token that tells
 	limits  map[string]*window        // :: what is counted → how often in this window
+	// standing has the token of each machine that gets the same one again, by client id.
+	standing map[string]standing
 
 	consent Consent
 	granted string // what persons grant, whatever was asked; "": what was asked
@@ -37,9 +39,15 @@ func newSessions(o Options) *sessions {
 	return &sessions{
 		open: map[string]*authorization{}, pushed: map[string]*pushed{}, codes: map[string]*code{},
 		devices: map[string]*device{}, refresh: map[string]*refreshToken{}, uses: map[string]int{},
-		opaque: map[string]*opaque{}, limits: map[string]*window{},
+		opaque: map[string]*opaque{}, limits: map[string]*window{}, standing: map[string]standing{},
 		consent: o.Consent, mode: o.Refresh, device: o.Device, par: o.RequirePAR,
 	}
+}
+
+// standing is a machine's token and its end, in Unix seconds.
+type standing struct {
+	access string
+	exp    int64
 }
 
 // opaque is an access token that only this server can read.

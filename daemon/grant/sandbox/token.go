@@ -134,7 +134,13 @@ func (s *Server) give(ask *asking, i *issue) answer {
 	m := ask.realm
 	life := s.life(m.life)
 	exp := ask.r.now.Unix() + life
-	access := m.mint(s, m, ask.r, i, exp)
+	access, had := s.standing(m, i, ask.r.now)
+	if had == 0 {
+		access = m.mint(s, m, ask.r, i, exp)
+	} else {
+		exp, life = had, had-ask.r.now.Unix()
+	}
+	s.stand(m, i, access, exp)
 	body := map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": life}
 	if i.scope != "" {
 		body["scope"] = i.scope
@@ -155,6 +161,25 @@ func (s *Server) give(ask *asking, i *issue) answer {
 		s.remember(i.family, access)
 	}
 	return jsonAnswer(http.StatusOK, body, "Cache-Control", "no-store", "Pragma", "no-cache") // §5.1
+}
+
+// standing returns the token that a machine has, and its end, where it gets that one again.
+func (s *Server) standing(m *realm, i *issue, now time.Time) (access string, exp int64) {
+	s.sess.mu.Lock()
+	defer s.sess.mu.Unlock()
+	if t, ok := s.sess.standing[i.client.ID]; ok && m.repeats && t.exp > now.Unix() {
+		return t.access, t.exp
+	}
+	return "", 0
+}
+
+// stand remembers a machine's token.
+func (s *Server) stand(m *realm, i *issue, access string, exp int64) {
+	s.sess.mu.Lock()
+	defer s.sess.mu.Unlock()
+	if m.repeats && (len(s.sess.standing) < maxOpen || s.sess.standing[i.client.ID].exp != 0) {
+		s.sess.standing[i.client.ID] = standing{access, exp}
+	}
 }
 
 // hideToken puts an opaque token in the place of one that tells something.
@@ -184,6 +209,9 @@ func (s *Server) passwordGrant(ask *asking) (*issue, *oauthError) {
 	u := s.signIn(name, password)
 	if u == nil {
 		return nil, invalidGrant("wrong name or password") // §5.2: the resource owner's credentials are invalid
+	}
+	if at := ask.realm.code; at != "" && u.Code != "" && !sameSecret(u.Code, ask.form.Get(at)) {
+		return nil, invalidGrant("Invalid user credentials")
 	}
 	return s.session(ask, &authorization{realm: ask.realm, client: ask.client, scope: scope, audience: audience,
 		user: u, signedIn: ask.r.now})
