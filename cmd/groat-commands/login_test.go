@@ -142,7 +142,8 @@ func TestLoginAsks(t *testing.T) {
 		"--resource-indicator", "https://e/x", "--wider-scope", "--strict-scope",
 		"--authorization-endpoint", "https://e/a", "--device-endpoint", "https://e/d", "--par-endpoint", "https://e/p",
 		"--revocation-endpoint", "https://e/r", "--userinfo-endpoint", "https://e/u", "--par", "always",
-		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral")
+		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral",
+		"--set", "session_scope=a b=c", "--set", "token_chars=visible")
 	want := "already signed in: profile work as client c at https://i; its client works, nothing was changed\n" +
 		"note: profile work is in memory only, and gone when groatd ends\nnext: groat get work\n"
 	if got != (outcome{0, want, textResource}) {
@@ -159,9 +160,19 @@ func TestLoginAsks(t *testing.T) {
 		"authorization_endpoint": "https://e/a", "device_endpoint": "https://e/d", "par_endpoint": "https://e/p",
 		"revocation_endpoint": "https://e/r", "userinfo_endpoint": "https://e/u", "par": "always",
 		"redirect": "http://127.0.0.1:8000/", "header": "X-Key", "prefix": "", "ephemeral": true,
+		"set": map[string]any{"session_scope": "a b=c", "token_chars": "visible"},
 	}
 	if diff := cmp.Diff(params, f.requests()[0].Params); diff != "" {
 		t.Error(diff)
+	}
+	for _, set := range [][]string{{"x"}, {"=x"}, {"x="}, {"x=1", "x=2"}} {
+		args := []string{"login", "work"}
+		for _, word := range set {
+			args = append(args, "--set", word)
+		}
+		if got := run(t, f.socket, "", args...); got.code != report.ExitUsage || !twoLines(got.stderr) {
+			t.Errorf("%q: %+v", set, got)
+		}
 	}
 	run(t, f.socket, "", "login", "work")
 	if diff := cmp.Diff(map[string]any{"profile": "work"}, f.requests()[1].Params); diff != "" {

@@ -8,11 +8,23 @@ import (
 
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Sentences of signing in and out.
 
 const msgNoProfile = "name the profile to sign in"
+
+const textStdinUnread = "groat: what is on stdin was not read: --secret-stdin reads a secret from it\n"
+
+// errStdinWaits: a secret is needed, and what is on stdin may be one.
+var errStdinWaits error = &report.Failure{Code: report.ExitUsage,
+	Message: "something is on stdin, and no flag says that it is the secret",
+	Hint:    "use --secret-stdin, or </dev/null to type the secret"}
+
+func msgSetKey(word string) string {
+	return "--set takes KEY=VALUE, each key once, and " + visible.Name(word) + " is not that"
+}
 
 // Prompts.
 

@@ -123,6 +123,7 @@ func serve(f flags, where location, dir config.Dir) error {
 	log := newLogger()
 	defer log.Sync()
 	raiseDescriptors(log)
+	readWithLittleGarbage()
 	st, err := openState(where, log)
 	if err != nil {
 		return err

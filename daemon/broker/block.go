@@ -154,18 +154,26 @@ func (s *slot) restore(b Block, now clock.Instant) {
 	s.recorded = true
 	k := key{scope: b.Scope, audience: b.Audience}
 	if b.Whole {
-		s.block = b
+		s.block = b.kept()
 		s.quota.failures = bucket{used: min(float64(b.Failures), failureBurst), at: now.Boot}
 		s.suspected = clientRefused(b.Err)
 	} else if t := s.tokenSlot(k, now); t != nil {
-		t.block = b
+		t.block = b.kept()
 	} else {
 		return
 	}
 	if b.Whole || k == (key{}) {
-		s.show(b)
+		s.show(b.kept())
 	}
 }
 
 // show makes a Block what Status says of the profile.
-func (s *slot) show(b Block) { s.shown.Store(&b) }
+func (s *slot) show(b *Block) { s.shown.Store(b) }
+
+// kept returns a Block to keep: ten thousand profiles that nothing blocks share one. It is not changed afterwards.
+func (b Block) kept() *Block {
+	if b.Err == nil {
+		return &noBlock
+	}
+	return &b
+}

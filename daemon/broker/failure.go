@@ -221,9 +221,8 @@ func localWait(err error, failures int, draw float64) time.Duration {
 	return localBackoff
 }
 
-// fail takes in a failed request. A token that is still valid stays, unless the request may have ended it.
+// fail takes in a failed request. A token that is still valid stays.
 func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
-	s.lose(err)
 	f := failure{
 		err: err, failureState: s.failureState, failures: s.block.Failures, standard: t.key == key{}, life: t.life,
 		probes: s.block.Probes,
@@ -244,10 +243,10 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 			b.Until = after(now, max(b.Until.Boot-now.Boot, delay))
 			s.doubt(err, now)
 		}
-		t.block = b
+		t.block = b.kept()
 		s.answer(t, b.unavailable(now))
 		if f.standard {
-			s.show(b)
+			s.show(t.block)
 		}
 		return
 	}
@@ -260,8 +259,8 @@ func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
 		}
 		b.Until = after(now, wait)
 	}
-	s.block = b
-	s.show(b)
+	s.block = b.kept()
+	s.show(s.block)
 	for _, t := range s.tokens.Load().all {
 		s.answer(t, b.unavailable(now))
 	}

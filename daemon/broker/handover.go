@@ -33,9 +33,7 @@ func (b *Broker) Tokens() []Cached {
 	var all []Cached
 	for _, name := range slices.Sorted(maps.Keys(slots)) {
 		s := slots[name]
-		select {
-		case <-s.gone:
-		default:
+		if !s.hasEnded() {
 			continue
 		}
 		for _, t := range s.tokens.Load().all {

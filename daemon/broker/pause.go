@@ -33,7 +33,7 @@ func (b *Broker) Pause(ctx context.Context, name string) (resume func(), err err
 	})
 	select {
 	case <-idle:
-	case <-s.gone:
+	case <-s.ended():
 	case <-ctx.Done():
 		resume()
 		return func() {}, &Unavailable{Err: ErrWaited, RetryAfter: time.Second}

@@ -46,7 +46,7 @@ func (s *slot) renew(t *tokenSlot, now clock.Instant) {
 			t.ending.Store(ends)
 			token, err := obtain(source, request, need)
 			limiter.record(url, s.name, err)
-			s.post(func() { s.finish(result{t: t, epoch: epoch, token: token, err: err}) })
+			s.post(errand{do: func() { s.finish(result{t: t, epoch: epoch, token: token, err: err}) }})
 		},
 	}, s.awaited())
 }
@@ -75,7 +75,7 @@ func (s *slot) idle() {
 // finish takes in the result of a request.
 func (s *slot) finish(r result) {
 	s.idle()
-	r.t.ending.Store(false)
+	defer r.t.ending.Store(false) // until then nobody is given a token that the request has ended
 	if r.epoch != s.epoch {
 		return // of an older credential; the callers are served by the next request
 	}
@@ -96,10 +96,11 @@ func (s *slot) finish(r result) {
 		return
 	}
 	if r.err != nil {
+		s.lose(r)
 		s.fail(r.t, r.err, now)
 		return
 	}
-	s.block, s.failureState, r.t.block, s.quota.failures = Block{}, failureState{}, Block{}, bucket{}
+	s.block, s.failureState, r.t.block, s.quota.failures = &noBlock, failureState{}, &noBlock, bucket{}
 	s.publish(r.t, r.token, now)
 	s.answer(r.t, nil)
 }
@@ -124,16 +125,16 @@ func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
 	if t.key == (key{}) { // what was said of the client when other tokens were asked for is over too
 		for _, other := range s.tokens.Load().all {
 			if other.block.Disabled && clientRefused(other.block.Err) {
-				other.block = Block{}
+				other.block = &noBlock
 			}
 		}
 	}
-	s.show(Block{})
+	s.show(&noBlock)
 	if standard := s.lookup(key{}); standard != nil && standard.block.stands(now) {
 		s.show(standard.block)
 	}
 	if token.Hold > 0 {
-		s.block = Block{Whole: true, Err: ErrQuota, Until: after(now, token.Hold)}
+		s.block = &Block{Whole: true, Err: ErrQuota, Until: after(now, token.Hold)}
 		s.show(s.block)
 	}
 }
@@ -158,7 +159,7 @@ func (s *slot) putOff(t *tokenSlot, p *PutOff, now clock.Instant) {
 	if end := st.ends(); end > now.Boot {
 		until = min(until, end)
 	}
-	s.block = Block{Whole: true, Err: p.Err, Until: after(now, until-now.Boot), AheadOnly: true, Failures: failures}
+	s.block = &Block{Whole: true, Err: p.Err, Until: after(now, until-now.Boot), AheadOnly: true, Failures: failures}
 	s.show(s.block)
 	err := s.block.unavailable(now)
 	for _, t := range s.tokens.Load().all {

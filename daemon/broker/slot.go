@@ -17,7 +17,6 @@ import (
 type slot struct {
 	name string
 	b    *Broker
-	gone chan struct{} // closed when the owner has ended for good
 
 	tokens atomic.Pointer[tokenSlots]
 	shown  atomic.Pointer[Block] // what Status says stands in the way
@@ -27,16 +26,17 @@ type slot struct {
 
 	sessionEnds atomic.Pointer[SessionEnds] // nil: nothing is known
 
-	posting sync.Mutex  // guards these; it is held for moments only, and no other lock of the broker but its mu is
-	inbox   []func()    // taken under it
-	poked   bool        // the owner is to ask [next] again
-	awake   bool        // the owner runs
-	started bool        // it has run
-	over    bool        // it has ended for good
-	timer   *time.Timer // ends the owner's nap; nil before it has napped
+	posting sync.Mutex    // guards these; it is held for moments only, and no other lock of the broker but its mu is
+	inbox   []errand      // taken under it
+	poked   bool          // the owner is to ask [next] again
+	awake   bool          // the owner runs
+	started bool          // it has run
+	over    bool          // it has ended for good
+	gone    chan struct{} // closed then; nil while nobody waits for it
+	timer   *time.Timer   // ends the owner's nap; nil before it has napped
 
 	// What follows belongs to the owner.
-	block Block // about all tokens of the profile
+	block *Block // about all tokens of the profile; never nil
 	failureState
 	sessionState
 	life        sessionLife
@@ -60,7 +60,7 @@ var (
 )
 
 func newSlot(b *Broker, name string, source Source) *slot {
-	s := &slot{name: name, b: b, gone: make(chan struct{}), rejectedAt: never, sessionState: newSessionState(),
+	s := &slot{name: name, b: b, block: &noBlock, rejectedAt: never, sessionState: newSessionState(),
 		life: noSession, lifeBefore: noSession}
 	s.source.Store(&source)
 	s.adoptSource(source, false)
@@ -72,8 +72,15 @@ func newSlot(b *Broker, name string, source Source) *slot {
 // lookup finds a token slot without asking the owner.
 func (s *slot) lookup(k key) *tokenSlot { return s.tokens.Load().find(k) }
 
+// errand is something for the owner to do. done, if not nil, is buffered and told whether that was done: it is not
+// where the owner has ended for good before.
+type errand struct {
+	do   func()
+	done chan<- bool
+}
+
 // post gives the owner something to do. It never blocks, and reports false where the owner has ended for good.
-func (s *slot) post(f func()) bool {
+func (s *slot) post(e errand) bool {
 	s.posting.Lock()
 	defer s.posting.Unlock()
 	if !s.started && !s.over {
@@ -85,7 +92,7 @@ func (s *slot) post(f func()) bool {
 	if s.over {
 		return false
 	}
-	s.inbox = append(s.inbox, f)
+	s.inbox = append(s.inbox, e)
 	s.rouse()
 	return true
 }
@@ -110,18 +117,51 @@ func (s *slot) rouse() {
 
 // end is the owner's end, for good. s.posting is held.
 func (s *slot) end() {
-	s.over, s.inbox = true, nil
-	close(s.gone)
+	s.over = true
+	for _, e := range s.inbox {
+		if e.done != nil {
+			e.done <- false
+		}
+	}
+	s.inbox = nil
+	if s.gone != nil {
+		close(s.gone)
+	}
+}
+
+// ended returns a channel that is closed when the owner has ended for good.
+func (s *slot) ended() <-chan struct{} {
+	s.posting.Lock()
+	defer s.posting.Unlock()
+	if s.gone == nil {
+		s.gone = make(chan struct{})
+		if s.over {
+			close(s.gone)
+		}
+	}
+	return s.gone
+}
+
+// hasEnded reports whether the owner has ended for good.
+func (s *slot) hasEnded() bool {
+	s.posting.Lock()
+	defer s.posting.Unlock()
+	return s.over
 }
 
 // own is the owner: it does what was posted and what follows from it.
 func (s *slot) own() {
 	for {
-		f, ok := s.take()
+		e, ok := s.take()
 		if !ok {
 			return
 		}
-		f()
+		if e.do != nil {
+			e.do()
+		}
+		if e.done != nil {
+			e.done <- true
+		}
 		if s.stopping && s.running == nil {
 			s.posting.Lock()
 			s.end()
@@ -136,18 +176,19 @@ func (s *slot) own() {
 	}
 }
 
-// take returns what the owner does next. It reports false where that is nothing, and the owner naps.
-func (s *slot) take() (f func(), ok bool) {
+// take returns what the owner does next, which may be nothing but to ask [next] again. It reports false where the owner
+// naps.
+func (s *slot) take() (e errand, ok bool) {
 	s.posting.Lock()
 	defer s.posting.Unlock()
 	if len(s.inbox) > 0 {
-		f, s.inbox = s.inbox[0], s.inbox[1:]
-		return f, true
+		e, s.inbox = s.inbox[0], s.inbox[1:]
+		return e, true
 	}
 	s.inbox = nil
 	if s.poked {
 		s.poked = false
-		return func() {}, true
+		return errand{}, true
 	}
 	s.awake = false
 	if nap := s.nap(); s.timer == nil {
@@ -155,26 +196,16 @@ func (s *slot) take() (f func(), ok bool) {
 	} else {
 		s.timer.Reset(nap)
 	}
-	return nil, false
+	return errand{}, false
 }
 
 // do runs f in the owner and waits for it. The error is [ErrStopped] where the owner has ended for good.
 func (s *slot) do(f func()) error {
-	done := make(chan struct{})
-	if !s.post(func() { f(); close(done) }) {
+	done := make(chan bool, 1)
+	if !s.post(errand{f, done}) || !<-done {
 		return ErrStopped
 	}
-	select {
-	case <-done:
-		return nil
-	case <-s.gone:
-	}
-	select { // both may have been ready
-	case <-done:
-		return nil
-	default:
-		return ErrStopped
-	}
+	return nil
 }
 
 // halt ends the owner for good: at once, or when the request that is under way has ended.
@@ -186,11 +217,11 @@ func (s *slot) halt() {
 	}
 	s.posting.Unlock()
 	if !unused {
-		s.post(func() {
+		s.post(errand{do: func() {
 			s.stopping = true
 			s.withdraw()
 			s.failAll()
-		})
+		}})
 	}
 }
 
@@ -204,7 +235,7 @@ func (s *slot) next(t *tokenSlot, now clock.Instant) (when time.Duration, why Bl
 
 // state is that of one token.
 func (s *slot) state(k key, t tokenState, now clock.Instant) state {
-	block := s.block
+	block := *s.block
 	if k != (key{}) && block.Disabled {
 		block.Probes = 0 // a client that was refused is probed by a request for the default token
 	}
@@ -237,7 +268,7 @@ func (s *slot) due(now clock.Instant) (background *tokenSlot) {
 		when, why := s.next(t, now)
 		switch {
 		case errors.Is(why.Err, ErrOften):
-			s.show(why)
+			s.show(why.kept())
 			s.answer(t, why.unavailable(now))
 		case when > now.Boot:
 		case len(t.waiting) > 0:
@@ -287,7 +318,7 @@ func (s *slot) replace(source Source) {
 	s.epoch++
 	s.adoptSource(source, source.URL() == (*s.source.Load()).URL())
 	s.source.Store(&source)
-	s.block, s.failureState, s.rejectedAt, s.sessionState = Block{}, failureState{}, never, newSessionState()
+	s.block, s.failureState, s.rejectedAt, s.sessionState = &noBlock, failureState{}, never, newSessionState()
 	s.lifeBefore = s.life
 	s.setLife(noSession, s.b.now())
 	next := &tokenSlots{}
@@ -300,7 +331,7 @@ func (s *slot) replace(source Source) {
 		}
 	}
 	s.tokens.Store(next)
-	s.show(Block{})
+	s.show(&noBlock)
 	s.record(s.b.now())
 }
 

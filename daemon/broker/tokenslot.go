@@ -42,7 +42,7 @@ type tokenSlot struct {
 	id     atomic.Pointer[idSlot] // nil where there was never an ID token, nor a question for one; see idtoken.go
 
 	history
-	block     Block // about this scope and audience only
+	block     *Block // about this scope and audience only; never nil
 	waiting   []ask
 	pruneFrom int             // the number of waiting callers at which those who have left are removed
 	life      time.Duration   // lifetime of the last token, 0 before the first
@@ -52,13 +52,13 @@ type tokenSlot struct {
 }
 
 func newTokenSlot(k key, r grant.Request) *tokenSlot {
-	return &tokenSlot{key: k, request: r, history: history{sent: never, lastEarlyRenewal: never}}
+	return &tokenSlot{key: k, request: r, block: &noBlock, history: history{sent: never, lastEarlyRenewal: never}}
 }
 
 // state is what the token slot contributes to the decision when a request leaves, for the callers in waiting.
 func (t *tokenSlot) state(waiting []ask) tokenState {
 	return tokenState{
-		block: t.block, cached: t.cached.Load(), life: t.life, used: time.Duration(t.used.Load()),
+		block: *t.block, cached: t.cached.Load(), life: t.life, used: time.Duration(t.used.Load()),
 		waiting: waiting, history: t.history, id: t.idState(),
 	}
 }

@@ -44,7 +44,7 @@ func (b *Broker) unblock(over func(error) bool) {
 			if s.block.Disabled && !errors.Is(s.block.Err, grant.ErrClock) || !over(s.shown.Load().Err) {
 				return
 			}
-			s.block = Block{}
+			s.block = &noBlock
 			s.show(s.block)
 			now := s.b.now()
 			for _, t := range s.tokens.Load().all {

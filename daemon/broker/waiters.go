@@ -102,7 +102,7 @@ func (s *slot) refuseNew(a ask, now clock.Instant) error {
 		return nil
 	}
 	if errors.Is(why.Err, ErrOften) {
-		s.show(why)
+		s.show(why.kept())
 	}
 	s.probe(now)
 	return why.unavailable(now)
@@ -139,7 +139,7 @@ func (s *slot) probe(now clock.Instant) {
 
 // forgive forgets what blocks the next request: a person asks for one. What explains a refusal is kept.
 func (s *slot) forgive(t *tokenSlot) {
-	s.block, t.block = Block{}, Block{}
+	s.block, t.block = &noBlock, &noBlock
 	s.failureState = failureState{recovering: s.recovering}
 }
 
@@ -156,7 +156,7 @@ func (s *slot) reject(t *tokenSlot, token keystore.Secret, now clock.Instant) {
 		return // no renewal follows
 	}
 	if next := s.rejectedAt + betweenRejections(t.life); now.Boot < next {
-		t.block = Block{
+		t.block = &Block{
 			Scope: t.key.scope, Audience: t.key.audience, Err: ErrRejected, Until: after(now, next-now.Boot),
 		}
 		return
@@ -248,7 +248,7 @@ func (s *slot) failFast(now clock.Instant) {
 		return
 	}
 	b := Block{Whole: true, Err: outage, Until: after(now, wait)}
-	s.show(b)
+	s.show(b.kept())
 	err := b.unavailable(now)
 	for _, t := range s.tokens.Load().all {
 		t.release(func(a *ask) (answer, bool) { return t.instead(*a, now, err), !a.verify })

@@ -88,6 +88,8 @@ var rooms = map[string][]string{
 	"packaging/e2e":               {},
 	"packaging/bench/agent":       {"daemon/grant/sandbox", "keystore", "keystore/backend", "protocol"},
 	"packaging/bench/coldstart":   {"packaging/bench/agent"},
+	"packaging/bench/echo":        {"packaging/bench/agent"},
+	"packaging/bench/floor/echo":  {},
 	"packaging/bench/floor/empty": {},
 	"packaging/bench/floor/net":   {},
 	"packaging/bench/herd":        {"packaging/bench/agent", "protocol"},

@@ -88,7 +88,7 @@ fi
 # The tests start a glewlwyd of their own; the package would start one for the whole network, with a known password.
 unit=/etc/systemd/system/glewlwyd.service
 if [ -n "$(absent_of glewlwyd)" ] && [ ! -e $unit ]; then
-  as_root ln -s /dev/null $unit || die "the service of glewlwyd could not be kept from starting: $unit cannot be made"
+  as_root mkdir -p "${unit%/*}" && as_root ln -s /dev/null $unit || die "the service of glewlwyd could not be kept from starting: $unit cannot be made"
 fi
 
 mapfile -t absent < <(absent_of "${packages[@]}")

@@ -77,16 +77,10 @@ func (s *stage) install(program string) (string, error) {
 	return path, errors.Join(err, out.Close())
 }
 
-// compile builds a floor, a Go package or a C file, and installs it.
+// compile builds a floor and installs it.
 func (s *stage) compile(source string) (string, error) {
-	name := strings.ReplaceAll(strings.TrimPrefix(source, "./packaging/bench/floor/"), ".", "-")
-	out := filepath.Join(s.dir, name)
-	// As the Makefile does, so that two Go programs differ in nothing but their code.
-	args := []string{"go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, source}
-	if strings.HasSuffix(source, ".c") {
-		args = []string{"cc", "-O2", "-o", out, source}
-	}
-	if _, err := s.output(append(os.Environ(), "CGO_ENABLED=0"), "", args...); err != nil {
+	out, err := agent.CompileFloor(s.dir, source)
+	if err != nil {
 		return "", err
 	}
 	return s.install(out)

@@ -64,6 +64,11 @@ Every program is installed by a copy, as by a package.`,
 			command: tool("coldstart", "-peers"),
 		},
 		{
+			title:   "An open connection, from process to process",
+			targets: "A token within 1.1 times an echo of as many bytes in Go; the echo in C is the kernel's part.",
+			command: tool("echo"),
+		},
+		{
 			title: "An open connection, and one for each request",
 			targets: `A token within 1.1 times an echo of the same bytes (RoundTrip's ratio); 64 clients get 0.85 times
 as many, and their 99th percentile is at most twice the echo's; connect, ask and close within 1.5 times the echo's.`,
