@@ -4,10 +4,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -278,6 +280,30 @@ func TestLoginListsProviders(t *testing.T) {
 		if r.Method != "providers" {
 			t.Errorf("%+v was asked", r)
 		}
+	}
+}
+
+// The list of the presets that there are fits a terminal of 80 columns, one line a preset.
+func TestTheListOfProvidersFitsATerminal(t *testing.T) {
+	var r protocol.ProvidersResult
+	for _, name := range preset.Names() {
+		p, _ := preset.Lookup(name)
+		info := protocol.ProviderInfo{Provider: name, Title: p.Title, Grants: p.Grants, Deprecated: p.Deprecated,
+			Unconfirmed: p.Unconfirmed}
+		for range p.Grants { // the widest
+			info.NeedsBy = append(info.NeedsBy, "client_id")
+		}
+		r.Providers = append(r.Providers, info)
+	}
+	list := string(textProviders(&r))
+	for line := range strings.Lines(list) {
+		if utf8.RuneCountInString(line) > listWidth+1 {
+			t.Errorf("a line is too wide: %s", line)
+		}
+	}
+	table, _, _ := strings.Cut(list, "\n\n")
+	if n := strings.Count(table, "\n"); n != len(r.Providers) {
+		t.Errorf("%d lines for %d presets", n, len(r.Providers))
 	}
 }
 
