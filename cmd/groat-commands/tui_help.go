@@ -175,7 +175,9 @@ const (
 	flagResourceIndicator = "the `URL` of the API that access tokens are for (RFC 8707)"
 	flagWiderScope        = "take access tokens that may do more than was asked for without a word"
 	flagStrictScope       = "refuse access tokens that may do more than was asked for"
-	flagBasic             = "the `form` of id and secret for client_secret_basic: form (encoded, as RFC 6749 wants) " +
+	flagSet               = "another key of the profile, as `KEY=VALUE`; may be repeated (groat profile show " +
+		"lists the keys)"
+	flagBasic = "the `form` of id and secret for client_secret_basic: form (encoded, as RFC 6749 wants) " +
 		"or raw (as they are, which many servers want)"
 	flagAssertionAudience = "what the client's assertions, or a key's, are for: `issuer`, endpoint (the token " +
 		"endpoint), called (the one that is called) or a URL"

@@ -32,6 +32,7 @@ type Source interface {
 	// Request completes what a caller asked for with the profile's defaults.
 	Request(scope, audience string) grant.Request
 	// Obtain returns a new token, or a [*grant.Error], a keystore error, an error of the configuration, or a [*PutOff].
+	// Beside an error the token says by Refreshed, and by nothing else, that a refresh token was used all the same.
 	// ctx is not cancelled when callers leave.
 	Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error)
 	// EndsTokens reports whether the server ends a session's earlier access tokens when its refresh token is used;

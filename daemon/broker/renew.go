@@ -75,7 +75,7 @@ func (s *slot) idle() {
 // finish takes in the result of a request.
 func (s *slot) finish(r result) {
 	s.idle()
-	r.t.ending.Store(false)
+	defer r.t.ending.Store(false) // until then nobody is given a token that the request has ended
 	if r.epoch != s.epoch {
 		return // of an older credential; the callers are served by the next request
 	}
@@ -96,6 +96,7 @@ func (s *slot) finish(r result) {
 		return
 	}
 	if r.err != nil {
+		s.lose(r)
 		s.fail(r.t, r.err, now)
 		return
 	}
