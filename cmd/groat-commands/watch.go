@@ -36,8 +36,8 @@ func (a *app) watchCommand() *cobra.Command {
 	return cmd
 }
 
-// watch prints a line for each change, and goes on with the next groatd where one ends. It starts groatd only where none
-// runs at first: one that a person has ended is waited for.
+// watch prints a line for each change, and goes on with the next groatd where one ends. It starts groatd only where
+// none runs at first: one that a person has ended is waited for.
 func (a *app) watch(ctx context.Context, profile string, once bool) error {
 	c, r, err := a.openClient(ctx)
 	if err != nil {
