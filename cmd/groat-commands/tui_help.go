@@ -63,9 +63,20 @@ it names what is still readable in a file, who reads it, and the command that re
   groat import
   groat import --from ~/project/app_credentials.json`,
 	}
-	helpList        = help{short: "List the profiles"}
-	helpStatus      = help{short: "Show how the profiles and groatd are doing"}
-	helpWhoami      = help{short: "Show who a profile is at its provider"}
+	helpList   = help{short: "List the profiles"}
+	helpStatus = help{short: "Show how the profiles and groatd are doing"}
+	helpWhoami = help{short: "Show who a profile is at its provider"}
+	helpWatch  = help{
+		short: "Print a line of JSON for each change of a profile",
+		long: `Print a line of JSON with what a profile is like, and one for each change of it, as long as groat
+is not interrupted. No line holds a token: "groat get" prints it at once.
+
+The member "event" is state, renewed, blocked, healed, expired, forgotten, removed, added, dropped
+or disconnected; after the last two groat goes on, with a state. Watching uses no access token: one
+that nothing else uses is not renewed after an hour.`,
+		example: `  groat watch spatiafi
+  groat watch spatiafi --once`,
+	}
 	helpReload      = help{short: "Make groatd read its configuration again"}
 	helpKeystore    = help{short: "Show or choose where App Credentials are kept"}
 	helpKeystoreUse = help{
@@ -132,6 +143,7 @@ const (
 	flagIDToken     = "the ID token, which says who signed in, instead of the access token (kubectl, AWS, IAP)"
 	flagRefused     = "read a token that an API refused from stdin, and get another one"
 	flagJSON        = "print JSON"
+	flagOnce        = "end after the first change"
 	flagYes         = "do not ask"
 	flagProvider    = "a `provider` that groat knows: \"groat login\" lists them"
 	flagUsername    = "`user` name of your account at the provider"
