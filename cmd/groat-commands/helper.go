@@ -51,7 +51,9 @@ func (a *app) helperCommand() *cobra.Command {
 }
 
 // asksForHelp reports whether a helper that parses no flags is asked what it is.
-func asksForHelp(args []string) bool { return len(args) == 1 && (args[0] == "--help" || args[0] == "-h") }
+func asksForHelp(args []string) bool {
+	return len(args) == 1 && (args[0] == "--help" || args[0] == "-h")
+}
 
 // testInput returns the stdin of a test; nil leaves stdin to package get, which has a deadline for it.
 func (a *app) testInput() io.Reader {
