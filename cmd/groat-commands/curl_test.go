@@ -137,8 +137,8 @@ func TestHelpersExplainThemselves(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	for _, args := range [][]string{{"nonsense"}, {"nonsense", "get"}, {"curl"}, {"curl", "a", "b"}, {"kubectl", "a", "b"},
-		{"kubectl", "--nonsense"}, {"docker", "--nonsense"}} {
+	for _, args := range [][]string{{"nonsense"}, {"nonsense", "get"}, {"curl"}, {"curl", "a", "b"},
+		{"kubectl", "a", "b"}, {"kubectl", "--nonsense"}, {"docker", "--nonsense"}} {
 		if got := run(t, "", "", append([]string{"helper"}, args...)...); got.code != 2 || got.stdout != "" ||
 			!strings.Contains(got.stderr, "groat: hint: groat helper") {
 			t.Errorf("%q: %+v", args, got)

@@ -35,8 +35,8 @@ func digest(s string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]b
 
 func newRegistry(t *testing.T) *registry {
 	r := &registry{}
-	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"size":%d,"digest":%q},"layers":[]}`,
-		manifestType, configType, len(imageConfig), digest(imageConfig))
+	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"size":%d,"digest":%q},`+
+		`"layers":[]}`, manifestType, configType, len(imageConfig), digest(imageConfig))
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		switch {
 		case q.URL.Path == "/token":
@@ -48,7 +48,8 @@ func newRegistry(t *testing.T) *registry {
 			}
 			fmt.Fprint(w, `{"token":"for-this-image"}`)
 		case q.Header.Get("Authorization") != "Bearer for-this-image":
-			w.Header().Set("WWW-Authenticate", `Bearer realm="`+r.URL+`/token",service="registry",scope="repository:team/image:pull"`)
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+r.URL+`/token",service="registry",`+
+				`scope="repository:team/image:pull"`)
 			w.WriteHeader(http.StatusUnauthorized)
 		case strings.HasPrefix(q.URL.Path, "/v2/team/image/manifests/"):
 			w.Header().Set("Content-Type", manifestType)
@@ -91,7 +92,9 @@ func imageClients(t *testing.T) map[string]func(registry string) []string {
 	}}
 	// Debian has docker's client only together with its service, which nothing here starts.
 	if _, err := exec.LookPath("docker"); err == nil {
-		all["docker"] = func(at string) []string { return []string{"manifest", "inspect", "--insecure", at + "/team/image"} }
+		all["docker"] = func(at string) []string {
+			return []string{"manifest", "inspect", "--insecure", at + "/team/image"}
+		}
 	}
 	return all
 }
@@ -116,8 +119,8 @@ func runImageClient(t *testing.T, socket, home, client string, args ...string) o
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, client, args...)
-	cmd.Env = append([]string{"HOME=" + home, "XDG_RUNTIME_DIR=" + home, "PATH=" + bin + ":/usr/local/bin:/usr/bin:/bin",
-		"no_proxy=127.0.0.1", "GROAT_SOCKET=" + socket, "GROAT_NO_AUTOSTART=1"}, runtimeEnv...)
+	cmd.Env = append([]string{"HOME=" + home, "XDG_RUNTIME_DIR=" + home,
+		"PATH=" + bin + ":/usr/local/bin:/usr/bin:/bin", "no_proxy=127.0.0.1", "GROAT_SOCKET=" + socket, "GROAT_NO_AUTOSTART=1"}, runtimeEnv...)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
@@ -133,7 +136,8 @@ func TestDockersClientsAreAnswered(t *testing.T) {
 			at, target := strings.TrimPrefix(r.URL, "http://"), r.URL+"/"
 			f, home := tokenDaemon(t, &target), imageHome(t, at)
 			got := runImageClient(t, f.socket, home, client, read(at)...)
-			if got.code != 0 || !strings.Contains(got.stdout, digest(imageConfig)) || strings.Contains(got.stderr, "groat") {
+			if got.code != 0 || !strings.Contains(got.stdout, digest(imageConfig)) ||
+				strings.Contains(got.stderr, "groat") {
 				t.Errorf("%+v", got)
 			}
 			if seen := r.look(); !slices.Equal(seen, []string{"oauth2 git-token"}) {
@@ -167,8 +171,8 @@ func TestSkopeoSignsOut(t *testing.T) {
 	tier.Needs(t, "skopeo")
 	target := "https://registry.example/"
 	f, home := tokenDaemon(t, &target), imageHome(t, "registry.example")
-	got := runImageClient(t, f.socket, home, "skopeo", "logout", "--authfile", filepath.Join(home, ".docker", "config.json"),
-		"registry.example")
+	got := runImageClient(t, f.socket, home, "skopeo", "logout", "--authfile",
+		filepath.Join(home, ".docker", "config.json"), "registry.example")
 	if got.code != 0 {
 		t.Errorf("%+v", got)
 	}
@@ -195,8 +199,8 @@ func TestDockerIsTold(t *testing.T) {
 			`"hint":"groat login work"}}`, "h.example", []string{"get"},
 			outcome{1, "groat: profile work is not signed in (groat login work)\n",
 				"groat: profile work is not signed in (groat login work)\n"}},
-		{`"error":{"code":-32005,"message":"two","data":{"kind":"unknown_profile","choices":{"home":"https://h.example",` +
-			`"work":"https://h.example"}}}`, "h.example", []string{"get"},
+		{`"error":{"code":-32005,"message":"two","data":{"kind":"unknown_profile","choices":` +
+			`{"home":"https://h.example","work":"https://h.example"}}}`, "h.example", []string{"get"},
 			outcome{1, "groat: two (export GROAT_PROFILE=home)\n", "groat: two (export GROAT_PROFILE=home)\n"}},
 		{`"error":{"code":-32005,"message":"none","data":{"kind":"unknown_profile"}}`, "h.example", []string{"get"},
 			outcome{1, "credentials not found in native keychain\n", ""}},

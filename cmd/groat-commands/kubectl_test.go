@@ -57,17 +57,17 @@ func (s *kubeServer) kubectl(t *testing.T, socket, version string, clusterInfo b
 	t.Helper()
 	ca := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
 		Bytes: s.Certificate().Raw}))
-	exec1 := map[string]any{"apiVersion": "client.authentication.k8s.io/" + version, "command": filepath.Join(bin, "groat"),
-		"args": append([]string{"helper", "kubectl"}, args...), "provideClusterInfo": clusterInfo}
+	plugin := map[string]any{"apiVersion": "client.authentication.k8s.io/" + version,
+		"command": filepath.Join(bin, "groat"), "args": append([]string{"helper", "kubectl"}, args...), "provideClusterInfo": clusterInfo}
 	if version == "v1" {
-		exec1["interactiveMode"] = "Never"
+		plugin["interactiveMode"] = "Never"
 	}
 	type named = []map[string]any
 	text, err := json.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "c",
 		"clusters": named{{"name": "c", "cluster": map[string]any{"server": s.URL, "certificate-authority-data": ca}}},
 		"contexts": named{{"name": "c", "context": map[string]any{"cluster": "c", "user": "u"}}},
-		"users":    named{{"name": "u", "user": map[string]any{"exec": exec1}}},
+		"users":    named{{"name": "u", "user": map[string]any{"exec": plugin}}},
 	})
 	home := t.TempDir()
 	config := filepath.Join(home, "config")
@@ -118,10 +118,11 @@ func TestKubectlIsAnswered(t *testing.T) {
 				case answer != "":
 					return answer
 				case r.Params["token_use"] == "id":
-					return `"result":{"id_token":"h.p.s","token_use":"id","header":"Authorization: Bearer h.p.s",` + future + `}`
+					return `"result":{"id_token":"h.p.s","token_use":"id","header":"Authorization: Bearer h.p.s",` +
+						future + `}`
 				}
-				return `"result":{"access_token":"tok-1","token_type":"Bearer","header":"Authorization: Bearer tok-1",` +
-					future + `}`
+				return `"result":{"access_token":"tok-1","token_type":"Bearer",` +
+					`"header":"Authorization: Bearer tok-1",` + future + `}`
 			})
 			access, id := newKubeServer(t, "tok-1"), newKubeServer(t, "h.p.s")
 			for _, tt := range []struct {
@@ -132,9 +133,11 @@ func TestKubectlIsAnswered(t *testing.T) {
 				params      map[string]any
 			}{
 				{access, false, []string{"work"}, "tok-1", map[string]any{"profile": "work"}},
-				{id, false, []string{"work", "--id-token"}, "h.p.s", map[string]any{"profile": "work", "token_use": "id"}},
+				{id, false, []string{"work", "--id-token"}, "h.p.s",
+					map[string]any{"profile": "work", "token_use": "id"}},
 				{access, true, nil, "tok-1", map[string]any{"target": access.URL}},
-				{id, true, []string{"--id-token", "work"}, "h.p.s", map[string]any{"profile": "work", "target": id.URL}},
+				{id, true, []string{"--id-token", "work"}, "h.p.s",
+					map[string]any{"profile": "work", "target": id.URL}},
 			} {
 				got := tt.server.kubectl(t, f.socket, version, tt.clusterInfo, tt.args...)
 				if got.code != 0 || got.stdout != "alive" || got.stderr != "" {
@@ -151,8 +154,8 @@ func TestKubectlIsAnswered(t *testing.T) {
 				}
 			}
 
-			answer = `"error":{"code":-32001,"message":"profile work is not signed in","data":{"kind":"login_required",` +
-				`"hint":"groat login work"}}`
+			answer = `"error":{"code":-32001,"message":"profile work is not signed in","data":` +
+				`{"kind":"login_required","hint":"groat login work"}}`
 			got := access.kubectl(t, f.socket, version, false, "work")
 			if got.code == 0 || !strings.Contains(got.stderr, "groat: error: profile work is not signed in\n"+
 				"groat: hint: groat login work\n") {

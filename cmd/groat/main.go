@@ -1,9 +1,9 @@
 // Command groat hands out access tokens: it asks groatd for one and prints it.
 //
-// Tools start it thousands of times, so that it does at once what they ask for, "groat get" and the helpers of other programs, by
-// a few system calls and nothing that takes time to start. For all else, and where no groatd runs yet, it replaces itself
-// with groat-commands, with the same arguments, which can do everything. So this program is a shorter way and never
-// another one: the requests, the texts and the exit codes are the same code.
+// Tools start it thousands of times, so that it does at once what they ask for, "groat get" and the helpers of other
+// programs, by a few system calls and nothing that takes time to start. For all else, and where no groatd runs yet, it
+// replaces itself with groat-commands, with the same arguments, which can do everything. So this program is a shorter
+// way and never another one: the requests, the texts and the exit codes are the same code.
 //
 // The invariant: it holds no credential; an access token is printed and forgotten.
 package main

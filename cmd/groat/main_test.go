@@ -437,7 +437,8 @@ func TestARequestThatNeverEnds(t *testing.T) {
 		name, begins string
 		want         outcome
 	}{
-		{helper.GitName, "protocol=https\nhost=h\n", outcome{0, "", "groat: git's request does not end (groat status)\n"}},
+		{helper.GitName, "protocol=https\nhost=h\n",
+			outcome{0, "", "groat: git's request does not end (groat status)\n"}},
 		{helper.DockerName, "", outcome{1, "groat: docker's request does not end (groat status)\n",
 			"groat: docker's request does not end (groat status)\n"}},
 	} {

@@ -22,7 +22,8 @@ import (
 // A number in a test's name (TestE7DoubleStart) is a row of packaging/figures/FAULTS.md, which says what must happen; a
 // test there makes sure that each number has its row.
 
-// bin is the directory of groat, groatd, and the names that git and docker call groat by. Every user of the machine can read it.
+// bin is the directory of groat, groatd, and the names that git and docker call groat by. Every user of the machine can
+// read it.
 var bin string
 
 func TestMain(m *testing.M) {

@@ -39,7 +39,8 @@ func TestFormatsForPrograms(t *testing.T) {
 		if out.String() != tt.want || (err == nil) != (tt.want != "") {
 			t.Errorf("%s: %q, %v", tt.format, out.String(), err)
 		}
-		if err != nil && (strings.Contains(err.Error(), tt.token.AccessToken) || !strings.Contains(err.Error(), tt.format)) {
+		if err != nil && (strings.Contains(err.Error(), tt.token.AccessToken) ||
+			!strings.Contains(err.Error(), tt.format)) {
 			t.Errorf("%s: %v", tt.format, err)
 		}
 		if tt.format == "json-header" && !json.Valid([]byte(out.String())) {

@@ -61,8 +61,8 @@ func undecided(err error, getenv func(string) string) *report.Failure {
 	return report.Explain(err, getenv)
 }
 
-// Kubectl answers kubectl, whose plugin [helper.Kubectl] is, within [helper.Time]. Without a profile and a cluster's URL
-// the environment names the profile.
+// Kubectl answers kubectl by [helper.Kubectl], within [helper.Time]. Without a profile and a cluster's URL the
+// environment names the profile.
 func Kubectl(c Caller, profile string, idToken bool, getenv func(string) string, out io.Writer) error {
 	d := untilEnd{c, time.Now().Add(helper.Time), getenv(EnvProfile)}
 	err := helper.Kubectl(d, profile, idToken, getenv(helper.KubectlEnv), out)

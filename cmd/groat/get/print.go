@@ -13,8 +13,8 @@ import (
 
 // Print writes the token in the format asked for, in one write.
 //
-// No format for tokens but json quotes anything, so the alphabet of RFC 6750's b64token is checked here once more: a newline in a
-// token would be a header, an option or a command to whatever reads our output.
+// Only what a whole header field goes into quotes anything, and json. So the alphabet of RFC 6750's b64token is checked
+// here once more: a newline in a token would be a header, an option or a command to whatever reads our output.
 func Print(w io.Writer, format string, t frame.Token) error {
 	out, err := appendToken(nil, format, t)
 	if err != nil {

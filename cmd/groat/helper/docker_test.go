@@ -17,8 +17,10 @@ import (
 func TestDockerGet(t *testing.T) {
 	for _, tt := range []struct{ name, in, target, server, username string }{
 		{"a name", "registry.example", "https://registry.example/", "registry.example", "oauth2"},
-		{"a name and a port", "registry.example:5000", "https://registry.example:5000/", "registry.example:5000", "oauth2"},
-		{"a name and a path", "registry.example/team", "https://registry.example/team", "registry.example/team", "oauth2"},
+		{"a name and a port", "registry.example:5000", "https://registry.example:5000/", "registry.example:5000",
+			"oauth2"},
+		{"a name and a path", "registry.example/team", "https://registry.example/team", "registry.example/team",
+			"oauth2"},
 		{"an address", "https://index.docker.io/v1/", "https://index.docker.io/v1/", "https://index.docker.io/v1/",
 			"oauth2"},
 		{"in capitals", "HTTPS://Registry.example", "https://Registry.example/", "HTTPS://Registry.example", "oauth2"},
@@ -127,7 +129,8 @@ func TestDockerHearsWhatIsWrong(t *testing.T) {
 		{Kind: frame.UnknownProfile, Choices: []frame.Choice{{Profile: "a"}, {Profile: "b"}}},
 	} {
 		var out bytes.Buffer
-		if err := Docker(&daemon{err: e}, []string{"get"}, strings.NewReader("h.example"), &out); err != e || out.Len() != 0 {
+		err := Docker(&daemon{err: e}, []string{"get"}, strings.NewReader("h.example"), &out)
+		if err != e || out.Len() != 0 {
 			t.Errorf("%+v: %v, %q", e, err, &out)
 		}
 	}
@@ -143,7 +146,8 @@ func TestDockerErase(t *testing.T) {
 	if diff := cmp.Diff(want, d.params); d.method != "reject" || diff != "" {
 		t.Errorf("%s %s", d.method, diff)
 	}
-	for kind, fails := range map[frame.Kind]bool{frame.LoginRequired: false, frame.Temporary: false, frame.Locked: true} {
+	for kind, fails := range map[frame.Kind]bool{frame.LoginRequired: false, frame.Temporary: false,
+		frame.Locked: true} {
 		d := &daemon{err: &frame.Error{Kind: kind}}
 		if err := Docker(d, []string{"erase"}, strings.NewReader("h.example"), io.Discard); (err != nil) != fails {
 			t.Errorf("%s: %v", kind, err)
@@ -195,7 +199,8 @@ func TestDockerLists(t *testing.T) {
 
 // For every input the answer is one object, and the URL that groatd is asked about has the host that docker named.
 func FuzzDockerGet(f *testing.F) {
-	for _, seed := range []string{"h", "h:1/x", "https://h/v1/", "http://localhost", "a@b", "h\n\x00", "127.0.0.1:5000"} {
+	for _, seed := range []string{"h", "h:1/x", "https://h/v1/", "http://localhost", "a@b", "h\n\x00",
+		"127.0.0.1:5000"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {

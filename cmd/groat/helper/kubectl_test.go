@@ -18,7 +18,8 @@ func execInfo(version, spec string) string {
 
 const (
 	v1, v1beta1 = "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"
-	cluster     = `"cluster":{"server":"https://k8s.example:6443","certificate-authority-data":"QUJD","config":{"a":[1]}},`
+	cluster     = `"cluster":{"server":"https://k8s.example:6443","certificate-authority-data":"QUJD",` +
+		`"config":{"a":[1]}},`
 )
 
 func TestKubectl(t *testing.T) {
@@ -38,7 +39,8 @@ func TestKubectl(t *testing.T) {
 		{"v1", "work", execInfo(v1, ""), access, frame.TokenParams{Profile: "work"}, v1, "tok-1"},
 		{"v1beta1", "work", execInfo(v1beta1, ""), access, frame.TokenParams{Profile: "work"}, v1beta1, "tok-1"},
 		{"kubectl before 1.20", "work", "", access, frame.TokenParams{Profile: "work"}, v1beta1, "tok-1"},
-		{"a cluster", "", execInfo(v1, cluster), access, frame.TokenParams{Target: "https://k8s.example:6443"}, v1, "tok-1"},
+		{"a cluster", "", execInfo(v1, cluster), access, frame.TokenParams{Target: "https://k8s.example:6443"}, v1,
+			"tok-1"},
 		{"a cluster and a profile", "work", execInfo(v1, cluster), access,
 			frame.TokenParams{Profile: "work", Target: "https://k8s.example:6443"}, v1, "tok-1"},
 		{"an ID token", "work", execInfo(v1, ""), id, frame.TokenParams{Profile: "work", TokenUse: "id"}, v1, "h.p.s"},
@@ -83,7 +85,8 @@ func TestKubectlIsMadeToSay(t *testing.T) {
 		{"another group", execInfo("v1", ""), ErrExecInfo},
 		{"an older version", execInfo("client.authentication.k8s.io/v1alpha1", ""), ErrExecVersion},
 		{"a later version", execInfo("client.authentication.k8s.io/v2", ""), ErrExecVersion},
-		{"a member twice", `{"kind":"ExecCredential","apiVersion":"` + v1 + `","apiVersion":"` + v1beta1 + `"}`, ErrExecInfo},
+		{"a member twice", `{"kind":"ExecCredential","apiVersion":"` + v1 + `","apiVersion":"` + v1beta1 + `"}`,
+			ErrExecInfo},
 		{"a cluster without a server", execInfo(v1, `"cluster":{"config":null},`), ErrExecInfo},
 		{"a cluster whose server is no text", execInfo(v1, `"cluster":{"server":7},`), ErrExecInfo},
 		{"a control character", strings.Replace(execInfo(v1, cluster), "QUJD", "\x1b", 1), ErrExecInfo},
@@ -108,8 +111,8 @@ func TestKubectlGetsNoOtherToken(t *testing.T) {
 		{AccessToken: "key", Static: true, Header: "X-Key: key"},
 		{AccessToken: "a!b", TokenType: "Bearer", TokenChars: frame.VisibleChars, Header: "Authorization: Bearer a!b"},
 		{AccessToken: "a\nb", TokenType: "Bearer", Header: "Authorization: Bearer a\nb"},
-		header("Authorization: token tok-1"), header("X-Token: tok-1"), header("Authorization: Bearer other"), header(""),
-		endless, ended,
+		header("Authorization: token tok-1"), header("X-Token: tok-1"), header("Authorization: Bearer other"),
+		header(""), endless, ended,
 	} {
 		var out bytes.Buffer
 		if err := Kubectl(&daemon{token: token}, "work", false, "", &out); err == nil || out.Len() != 0 {
