@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/login"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -29,6 +30,13 @@ func profileKeys(c *conn, params []byte) (any, error) {
 		return r, nil
 	}
 	p, err := c.d.find(pp.Profile)
+	if err == nil && pp.Value != nil {
+		if why := login.Unused(p, pp.Key); why != "" {
+			e := protocol.InvalidParams("%s cannot be used for profile %s: %s", pp.Key, p.Name, why)
+			e.Data = &protocol.ErrorData{Hint: "groat profile show " + p.Name}
+			return nil, e
+		}
+	}
 	if err == nil && pp.Key != "" {
 		p, err = c.d.profiles.Edit(p.Name, func(p *config.Profile) error { return changeKey(p, pp) })
 	}

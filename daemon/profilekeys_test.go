@@ -2,13 +2,17 @@ package daemon
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/described"
+	"github.com/groat-dev/groat/packaging/testing/tier"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -58,9 +62,16 @@ func TestAKeyOfAProfileIsSet(t *testing.T) {
 		{"client_auth", text("none"), "groat login work --client-auth"},
 		{"provider", nil, "groat login work --provider"},
 		{"client_secret", text("dummy-value"), "no key"},
-		{"basic", text("plain"), "raw or form"},
+		{"basic", text("raw"), "client_secret_jwt"},
+		{"keep_session", text("true"), "has no session"},
+		{"redirect", text("http://127.0.0.1/x"), "is redirected"},
+		{"assertion_audience", text("isuer"), "endpoint"},
+		{"assertion_life", text("-1"), "a number of seconds"},
+		{"assertion_life", text("99999999999999999999"), "a number of seconds"},
+		{"assertion_life", text("86401"), "86401"},
+		{"audience", text("a\nscope = 'x'"), "line break"},
 		{"strict_scope", text("perhaps"), "true or false"},
-		{"par_endpoint", text("http://elsewhere.example/par"), "https"},
+		{"userinfo_endpoint", text("http://elsewhere.example/me"), "https"},
 		{"", text("x"), "needs the key"},
 	} {
 		_, err := h.profileKeys(t, protocol.ProfileParams{Profile: "work", Key: c.key, Value: c.value})
@@ -95,5 +106,44 @@ func TestAKeyOfAProfileIsSet(t *testing.T) {
 	_, err = h.profileKeys(t, protocol.ProfileParams{Profile: "mine", Key: "scope", Value: text("read")})
 	if e := wantAnError(t, err); !strings.Contains(e.Message, "never writes") {
 		t.Errorf("%v", e)
+	}
+}
+
+// Whatever address a key is set to, nothing of the profile's credential goes to another host by that: not by a token, a
+// whoami, another login that asks nobody, or a logout.
+func TestNoKeyMovesACredential(t *testing.T) {
+	tier.Long(t, "sign-ins by device take a second each")
+	for _, key := range []string{"authorization_endpoint", "device_endpoint", "par_endpoint", "userinfo_endpoint",
+		"revocation_endpoint", "introspection_endpoint", "redirect"} {
+		t.Run(key, func(t *testing.T) {
+			h := newEnv(t, sandbox.Options{})
+			own, foreign := described.New(t, "named"), described.New(t, "foreign")
+			maps.Copy(own.Document, map[string]any{"token_endpoint": own.URL + "/token",
+				"device_authorization_endpoint": own.URL + "/device", "revocation_endpoint": own.URL + "/revoke"})
+			p := protocol.LoginParams{Profile: "lab", Issuer: own.URL, ClientID: "c", ClientAuth: "none",
+				Grant: "device_code"}
+			if _, _, err := h.sign(t, p, ""); err != nil {
+				t.Fatal(err)
+			}
+			to := foreign.URL + "/" + key
+			_, err := h.profileKeys(t, protocol.ProfileParams{Profile: "lab", Key: key, Value: &to})
+			refused := slices.Contains([]string{"authorization_endpoint", "par_endpoint", "redirect",
+				"introspection_endpoint"}, key)
+			if (err != nil) != refused {
+				t.Errorf("set: %v", err)
+			}
+			c := h.client(t)
+			c.Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "lab"}, nil)
+			c.Call(t.Context(), protocol.MethodWhoami, protocol.WhoamiParams{Profile: "lab"}, nil)
+			h.sign(t, protocol.LoginParams{Profile: "lab", Replace: true}, "")
+			var out protocol.LogoutResult
+			err = c.Call(t.Context(), protocol.MethodLogout, protocol.LogoutParams{Profile: "lab", Yes: true}, &out)
+			if err != nil || !out.Forgotten {
+				t.Errorf("logout: %+v, %v", out, err)
+			}
+			if got := foreign.Received(); len(got) > 0 {
+				t.Errorf("the other host was sent %q", got)
+			}
+		})
 	}
 }

@@ -66,6 +66,8 @@ type LoginParams struct {
 	// WiderScope takes a token that may do more than was asked for without a notice; StrictScope refuses it.
 	WiderScope  bool `json:"wider_scope,omitempty"`
 	StrictScope bool `json:"strict_scope,omitempty"`
+	// Set is other keys of the profile, those that have no parameter here, and their values.
+	Set map[string]string `json:"set,omitempty"`
 	// Resources are origins that may be sent a token. They are added to those that the profile has.
 	Resources []string `json:"resources,omitempty"`
 	// Trust are origins that may be sent what the sign-in and the profile need, although the server is on another.

@@ -16,6 +16,7 @@ import (
 type loginOptions struct {
 	params      protocol.LoginParams
 	prefix      string
+	set         []string
 	secretStdin bool
 	resources   []string // of --resource, the older name of --api
 	json        bool
@@ -35,6 +36,11 @@ func (a *app) loginCommand() *cobra.Command {
 			if len(o.resources) > 0 {
 				a.printNote(textResource)
 				o.params.Resources = append(o.params.Resources, o.resources...)
+			}
+			for _, word := range o.set {
+				if err := o.setKey(word); err != nil {
+					return err
+				}
 			}
 			return a.login(cmd.Context(), &o)
 		})
@@ -74,6 +80,7 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.ResourceIndicator, "resource-indicator", "", flagResourceIndicator)
 	fs.BoolVar(&p.WiderScope, "wider-scope", false, flagWiderScope)
 	fs.BoolVar(&p.StrictScope, "strict-scope", false, flagStrictScope)
+	fs.StringArrayVar(&o.set, "set", nil, flagSet)
 	fs.StringArrayVar(&p.Resources, "api", nil, flagAPI)
 	fs.StringArrayVar(&o.resources, "resource", nil, flagResource)
 	fs.StringArrayVar(&p.Trust, "trust", nil, flagTrust)
@@ -83,6 +90,7 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.BoolVar(&o.json, "json", false, flagJSON)
 	cmd.RegisterFlagCompletionFunc("provider", a.completeProviders)
 	cmd.RegisterFlagCompletionFunc("grant", cobra.FixedCompletions(grants(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("set", a.completeSet)
 	cmd.RegisterFlagCompletionFunc("par", cobra.FixedCompletions([]string{"always", "never"},
 		cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("basic", cobra.FixedCompletions([]string{"raw", "form"},
@@ -90,6 +98,19 @@ func (a *app) loginCommand() *cobra.Command {
 	cmd.RegisterFlagCompletionFunc("assertion-audience", cobra.FixedCompletions([]string{"issuer", "endpoint",
 		"called"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// setKey takes in one KEY=VALUE.
+func (o *loginOptions) setKey(word string) error {
+	key, value, ok := strings.Cut(word, "=")
+	if _, twice := o.params.Set[key]; twice || !ok || key == "" || value == "" {
+		return errUsage(msgSetKey(word), "groat profile show")
+	}
+	if o.params.Set == nil {
+		o.params.Set = map[string]string{}
+	}
+	o.params.Set[key] = value
+	return nil
 }
 
 // login signs in: groatd asks, the person answers, groatd proves and stores.
@@ -118,6 +139,9 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	v.patience = time.AfterFunc(providerTime, func() { cancel(context.DeadlineExceeded) })
 	defer v.patience.Stop()
 	result, err := c.Login(ctx, o.params, v.answer)
+	if !o.secretStdin && !errors.Is(err, errStdinWaits) && a.stdinWaits() {
+		a.printNote(textStdinUnread)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)

@@ -4,10 +4,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -140,7 +142,8 @@ func TestLoginAsks(t *testing.T) {
 		"--resource-indicator", "https://e/x", "--wider-scope", "--strict-scope",
 		"--authorization-endpoint", "https://e/a", "--device-endpoint", "https://e/d", "--par-endpoint", "https://e/p",
 		"--revocation-endpoint", "https://e/r", "--userinfo-endpoint", "https://e/u", "--par", "always",
-		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral")
+		"--redirect", "http://127.0.0.1:8000/", "--header", "X-Key", "--prefix", "", "--ephemeral",
+		"--set", "session_scope=a b=c", "--set", "token_chars=visible")
 	want := "already signed in: profile work as client c at https://i; its client works, nothing was changed\n" +
 		"note: profile work is in memory only, and gone when groatd ends\nnext: groat get work\n"
 	if got != (outcome{0, want, textResource}) {
@@ -157,9 +160,19 @@ func TestLoginAsks(t *testing.T) {
 		"authorization_endpoint": "https://e/a", "device_endpoint": "https://e/d", "par_endpoint": "https://e/p",
 		"revocation_endpoint": "https://e/r", "userinfo_endpoint": "https://e/u", "par": "always",
 		"redirect": "http://127.0.0.1:8000/", "header": "X-Key", "prefix": "", "ephemeral": true,
+		"set": map[string]any{"session_scope": "a b=c", "token_chars": "visible"},
 	}
 	if diff := cmp.Diff(params, f.requests()[0].Params); diff != "" {
 		t.Error(diff)
+	}
+	for _, set := range [][]string{{"x"}, {"=x"}, {"x="}, {"x=1", "x=2"}} {
+		args := []string{"login", "work"}
+		for _, word := range set {
+			args = append(args, "--set", word)
+		}
+		if got := run(t, f.socket, "", args...); got.code != report.ExitUsage || !twoLines(got.stderr) {
+			t.Errorf("%q: %+v", set, got)
+		}
 	}
 	run(t, f.socket, "", "login", "work")
 	if diff := cmp.Diff(map[string]any{"profile": "work"}, f.requests()[1].Params); diff != "" {
@@ -267,6 +280,30 @@ func TestLoginListsProviders(t *testing.T) {
 		if r.Method != "providers" {
 			t.Errorf("%+v was asked", r)
 		}
+	}
+}
+
+// The list of the presets that there are fits a terminal of 80 columns, one line a preset.
+func TestTheListOfProvidersFitsATerminal(t *testing.T) {
+	var r protocol.ProvidersResult
+	for _, name := range preset.Names() {
+		p, _ := preset.Lookup(name)
+		info := protocol.ProviderInfo{Provider: name, Title: p.Title, Grants: p.Grants, Deprecated: p.Deprecated,
+			Unconfirmed: p.Unconfirmed}
+		for range p.Grants { // the widest
+			info.NeedsBy = append(info.NeedsBy, "client_id")
+		}
+		r.Providers = append(r.Providers, info)
+	}
+	list := string(textProviders(&r))
+	for line := range strings.Lines(list) {
+		if utf8.RuneCountInString(line) > listWidth+1 {
+			t.Errorf("a line is too wide: %s", line)
+		}
+	}
+	table, _, _ := strings.Cut(list, "\n\n")
+	if n := strings.Count(table, "\n"); n != len(r.Providers) {
+		t.Errorf("%d lines for %d presets", n, len(r.Providers))
 	}
 }
 

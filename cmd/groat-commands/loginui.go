@@ -33,6 +33,9 @@ func (v *loginUI) answer(ctx context.Context, p protocol.Prompt) (protocol.Login
 	case protocol.PromptSecret:
 		v.wait(true)
 		defer v.wait(false)
+		if !v.secrets.stdin && v.app.stdinWaits() {
+			return protocol.LoginSecret{}, errStdinWaits
+		}
 		return v.secrets.answer(ctx, p)
 	case protocol.PromptConfirm:
 		v.wait(true)

@@ -12,3 +12,6 @@ const (
 	ioctlGetTermios = unix.TCGETS
 	ioctlSetTermios = unix.TCSETS
 )
+
+// ioctlUnread is FIONREAD of ioctl(2): how many bytes could be read now.
+const ioctlUnread = unix.TIOCINQ

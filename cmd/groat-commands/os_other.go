@@ -19,3 +19,7 @@ const (
 	ioctlGetTermios = unix.TIOCGETA
 	ioctlSetTermios = unix.TIOCSETA
 )
+
+// ioctlUnread is FIONREAD of <sys/filio.h>, _IOR('f', 127, int), which package unix does not have: how many bytes could
+// be read now.
+const ioctlUnread = 0x4004667f

@@ -36,6 +36,7 @@ func (a *app) profileCommand() *cobra.Command {
 		c.Flags().BoolVar(&json, "json", false, flagJSON)
 		c.ValidArgsFunction = a.completeProfiles
 	}
+	set.ValidArgsFunction, unset.ValidArgsFunction = a.completeKeys, a.completeKeys
 	cmd.AddCommand(list, set, unset)
 	return cmd
 }

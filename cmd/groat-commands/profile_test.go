@@ -43,3 +43,24 @@ func TestProfileKeys(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A shell is offered the keys that may be set: by a login those without a flag of their own.
+func TestKeysAreOffered(t *testing.T) {
+	f := newFakeDaemon(t, func(r request) string {
+		return `"result":{"keys":[{"key":"basic","about":"How it is."},{"key":"session_idle","about":"Idle."},` +
+			`{"key":"grant","about":"A way.","login":"--grant WAY"}]}`
+	})
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"login", "work", "--set", ""}, "session_idle=\tIdle.\n:6\n"},
+		{[]string{"profile", "set", "work", ""}, "basic\tHow it is.\nsession_idle\tIdle.\n:4\n"},
+		{[]string{"profile", "unset", "work", ""}, "basic\tHow it is.\nsession_idle\tIdle.\n:4\n"},
+	} {
+		if got := run(t, f.socket, "", append([]string{"__complete"}, c.args...)...); !strings.HasPrefix(got.stdout,
+			c.want) {
+			t.Errorf("%q: %+v", c.args, got)
+		}
+	}
+}

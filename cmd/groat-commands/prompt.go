@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/groat-dev/groat/protocol"
 )
@@ -136,6 +139,21 @@ func (s *secretSource) line(ctx context.Context, p protocol.Prompt) (b []byte, e
 		b = bytes.TrimSuffix(b, []byte("\r"))
 	}
 	return b, nil
+}
+
+// stdinWaits reports whether something was given on stdin that nobody has read. It waits for nothing: an open stdin on
+// which nothing comes (cron, a container) has given nothing. A terminal is not looked at, nor is /dev/null.
+func (a *app) stdinWaits() bool {
+	f, ok := a.stdin.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice != 0 {
+		return false
+	}
+	n, err := unix.IoctlGetInt(int(f.Fd()), ioctlUnread)
+	return err == nil && n > 0
 }
 
 // checkEnds refuses a secret that begins or ends with what nobody typed on purpose, and nobody would see: a byte order

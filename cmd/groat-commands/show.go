@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -123,6 +124,40 @@ func (a *app) completeProfiles(cmd *cobra.Command, args []string, _ string) ([]s
 		}
 	})
 	return names, stop
+}
+
+// completeSet offers the keys of a profile that "login" sets by their name: those without a flag of their own.
+func (a *app) completeSet(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var words []string
+	for _, k := range a.profileKeys(cmd.Context()) {
+		if k.Login == "" && cmd.Flags().Lookup(strings.ReplaceAll(k.Key, "_", "-")) == nil {
+			words = append(words, clean(k.Key)+"=\t"+clean(k.About))
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeKeys offers the names of the profiles, and behind one the keys that may be changed.
+func (a *app) completeKeys(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) != 1 {
+		return a.completeProfiles(cmd, args, word)
+	}
+	var words []string
+	for _, k := range a.profileKeys(cmd.Context()) {
+		if k.Login == "" {
+			words = append(words, clean(k.Key)+"\t"+clean(k.About))
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// profileKeys are the keys of a profile, for a shell.
+func (a *app) profileKeys(ctx context.Context) []protocol.ProfileKey {
+	var result protocol.ProfileResult
+	a.callRunning(ctx, func(ctx context.Context, c *protocol.Client) {
+		c.Call(ctx, protocol.MethodProfile, protocol.ProfileParams{}, &result)
+	})
+	return result.Keys
 }
 
 // callRunning runs f on a connection to a groatd that runs already, within a second: a shell waits for the names, or a

@@ -51,6 +51,8 @@ func msgJSONAndOutput(format string) string {
 	return fmt.Sprintf("--json and --output %s exclude each other", format)
 }
 
+const msgDisconnected = "groatd has ended or closed the connection; the watch goes on when one runs again"
+
 const msgSealedFlags = "--passphrase and --key-file are two ways to protect the sealed keystore, and only that one: " +
 	"use one of them"
 

@@ -17,6 +17,10 @@ needed.`,
 		long: `Print an access token that is good for at least --min-ttl, and nothing else. With --id-token,
 print the ID token that came with it.
 
+Programs read the other formats: a shell's eval "export", "curl -K -" "curl", and a coding agent's
+headers command "json-header", an object of header fields. An API key, and a token with characters
+that RFC 6750 does not allow, is printed as header, curl, json-header or json only.
+
 PROFILE is the one of GROAT_PROFILE, or the only one there is, if it is not given.`,
 		example: `  groat get spatiafi --min-ttl 5m
   groat get spatiafi --output header | curl -H @- 'https://api.spatiafi.com/api/info?item_id=demo'
@@ -64,9 +68,20 @@ it names what is still readable in a file, who reads it, and the command that re
   groat import
   groat import --from ~/project/app_credentials.json`,
 	}
-	helpList        = help{short: "List the profiles"}
-	helpStatus      = help{short: "Show how the profiles and groatd are doing"}
-	helpWhoami      = help{short: "Show who a profile is at its provider"}
+	helpList   = help{short: "List the profiles"}
+	helpStatus = help{short: "Show how the profiles and groatd are doing"}
+	helpWhoami = help{short: "Show who a profile is at its provider"}
+	helpWatch  = help{
+		short: "Print a line of JSON for each change of a profile",
+		long: `Print a line of JSON with what a profile is like, and one for each change of it, as long as groat
+is not interrupted. No line holds a token: "groat get" prints it at once.
+
+The member "event" is state, renewed, blocked, healed, expired, forgotten, removed, added, dropped
+or disconnected; after the last two groat goes on, with a state. Watching uses no access token: one
+that nothing else uses is not renewed after an hour.`,
+		example: `  groat watch spatiafi
+  groat watch spatiafi --once`,
+	}
 	helpReload      = help{short: "Make groatd read its configuration again"}
 	helpKeystore    = help{short: "Show or choose where App Credentials are kept"}
 	helpKeystoreUse = help{
@@ -108,77 +123,30 @@ is here already is replaced only where you say so.`,
 		example: `  groat restore ~/groat.backup
   groat restore ~/groat.backup --replace work`,
 	}
-	helpUnlock = help{short: "Unlock the keystore: the desktop's keychain, or the sealed file with its passphrase"}
-	helpHelper = help{
-		short: "Answer another program in its own credential protocol",
-		long: `Answer another program in its own credential protocol: it gets a fresh token for what a profile
-lists (--api), and nothing for anything else. A helper never asks a person, and ends within 10 seconds.`,
-	}
-	helpHelperGit = help{
-		short: "Answer git: credential.helper",
-		long: `Answer git as a credential helper, for the servers that a profile lists and no other.
-
-Put the program on PATH as git-credential-groat (a link to groat) and scope it to the server.`,
-		example: `  git config --global --add credential.https://git.example.com.helper ""
-  git config --global --add credential.https://git.example.com.helper groat`,
-	}
-	helpHelperDocker = help{
-		short: "Answer docker, podman and skopeo: credHelpers",
-		long: `Answer docker, podman and skopeo as a credential helper, for the registries that a profile lists
-and no other. The registry gets the access token as a password, beside the user name oauth2
-(oauth2accesstoken at Google's registries).
-
-Put the program on PATH as docker-credential-groat (a link to groat), and name it for the
-registry in credHelpers of ~/.docker/config.json; not as credsStore, for it lists no servers and
-keeps no passwords. "docker logout" makes groat get another token.`,
-		example: `  groat login work --api https://registry.example.com
-  {"credHelpers": {"registry.example.com": "groat"}}`,
-	}
-	helpHelperKubectl = help{
-		short: "Answer kubectl: users[].user.exec of a kubeconfig",
-		long: `Answer kubectl, and other programs with a kubeconfig, as a credential plugin: with the access
-token of PROFILE, or with its ID token, which is what a cluster with OIDC wants.
-
-With provideClusterInfo: true the token is given for the cluster's URL only, which a profile has
-to list (--api); PROFILE is then needed only where several do. A kubectl that runs nothing but
-what stands in credentialPluginAllowlist of its kuberc (1.35 and later) wants "name: groat" there.`,
-		example: `  kubectl config set-credentials me --exec-api-version=client.authentication.k8s.io/v1 \
-    --exec-interactive-mode=Never --exec-command=groat --exec-arg=helper --exec-arg=kubectl \
-    --exec-arg=work --exec-arg=--id-token`,
-	}
-	helpHelperCurl = help{
-		short: "Print the option for curl that sends a token: curl -K -",
-		long: `Print the option for curl that sends the token for a URL, which a profile has to list (--api);
-for any other URL nothing, so that curl asks without a token.
-
-curl drops Authorization where a server sends it elsewhere (-L), and no other header field: do
-not use -L with an API key that goes into one of its own.`,
-		example: `  groat helper curl https://api.example.com/v1/me | curl -K - https://api.example.com/v1/me`,
-	}
+	helpUnlock  = help{short: "Unlock the keystore: the desktop's keychain, or the sealed file with its passphrase"}
 	helpVersion = help{short: "Print the version"}
 )
 
 // Flags; a word in back quotes stands for the value.
 const (
-	flagMinTTL   = "the `time` that the access token must still be good for (300 or 5m)"
-	flagWait     = "how much `time` to wait for an access token"
-	flagScope    = "`scope`s, separated by spaces, instead of the profile's own"
-	flagAudience = "an `audience` instead of the profile's own"
-	flagTarget   = "the `URL` that the access token is for: the profile is the one that lists it (--api)"
-	flagOutput   = "`format` of the output: token (the default), header, json, env, export (for a shell's \"eval\"), " +
-		"curl (for \"curl -K -\") or json-header (an object of header fields)"
-	flagGetJSON        = "the same as --output json"
-	flagIDToken        = "the ID token, which says who signed in, instead of the access token (kubectl, AWS, IAP)"
-	flagKubectlIDToken = "the ID token instead of the access token"
-	flagRefused        = "read a token that an API refused from stdin, and get another one"
-	flagJSON           = "print JSON"
-	flagYes            = "do not ask"
-	flagProvider       = "a `provider` that groat knows: \"groat login\" lists them"
-	flagUsername       = "`user` name of your account at the provider"
-	flagClientID       = "client `id` of App Credentials that you have"
-	flagSecretStdin    = "read the password or client secret from stdin"
-	flagNewClient      = "create new App Credentials although there are some (they are permanent at the provider)"
-	flagReplace        = "give up the client, key or API key that the profile has, without a question, once the new " +
+	flagMinTTL      = "the `time` that the access token must still be good for (300 or 5m)"
+	flagWait        = "how much `time` to wait for an access token"
+	flagScope       = "`scope`s, separated by spaces, instead of the profile's own"
+	flagAudience    = "an `audience` instead of the profile's own"
+	flagTarget      = "the `URL` that the access token is for: the profile is the one that lists it (--api)"
+	flagOutput      = "`format` of the output: token (the default), header, json, env, export, curl or json-header"
+	flagGetJSON     = "the same as --output json"
+	flagIDToken     = "the ID token, which says who signed in, instead of the access token (kubectl, AWS, IAP)"
+	flagRefused     = "read a token that an API refused from stdin, and get another one"
+	flagJSON        = "print JSON"
+	flagOnce        = "end after the first change"
+	flagYes         = "do not ask"
+	flagProvider    = "a `provider` that groat knows: \"groat login\" lists them"
+	flagUsername    = "`user` name of your account at the provider"
+	flagClientID    = "client `id` of App Credentials that you have"
+	flagSecretStdin = "read the password or client secret from stdin"
+	flagNewClient   = "create new App Credentials although there are some (they are permanent at the provider)"
+	flagReplace     = "give up the client, key or API key that the profile has, without a question, once the new " +
 		"one works"
 	flagIssuer     = "`URL` of any other server, whose endpoints it publishes"
 	flagTokenURL   = "`URL` of the token endpoint of any other server"
@@ -203,7 +171,9 @@ const (
 	flagResourceIndicator = "the `URL` of the API that access tokens are for (RFC 8707)"
 	flagWiderScope        = "take access tokens that may do more than was asked for without a word"
 	flagStrictScope       = "refuse access tokens that may do more than was asked for"
-	flagBasic             = "the `form` of id and secret for client_secret_basic: form (encoded, as RFC 6749 wants) " +
+	flagSet               = "another key of the profile, as `KEY=VALUE`; may be repeated (groat profile show " +
+		"lists the keys)"
+	flagBasic = "the `form` of id and secret for client_secret_basic: form (encoded, as RFC 6749 wants) " +
 		"or raw (as they are, which many servers want)"
 	flagAssertionAudience = "what the client's assertions, or a key's, are for: `issuer`, endpoint (the token " +
 		"endpoint), called (the one that is called) or a URL"

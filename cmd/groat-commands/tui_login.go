@@ -8,108 +8,22 @@ import (
 
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Sentences of signing in and out.
 
 const msgNoProfile = "name the profile to sign in"
 
-// ways are the kinds of sign-in, as people give them to --grant, and what they are.
-var ways = [][2]string{
-	{"authorization_code", "in a browser on this machine, or on another one, from where you paste the address"},
-	{"device_code", "in a browser on any device, with a code that groat shows"},
-	{"client_credentials", "with a client id and its secret (--client-id) or key (--key)"},
-	{"jwt_bearer", "with a key file, such as a service account's (--key)"},
-	{"token_exchange", "with another server's token"},
-	{"password", "with your user name and password (--username)"},
-	{"app_credentials", "with your user name and password (--username), used once to create App Credentials"},
-	{"api_key", "with an API key that you have"},
-	{"key_login", "with your user name and password (--username), used once to get an API key"},
-}
+const textStdinUnread = "groat: what is on stdin was not read: --secret-stdin reads a secret from it\n"
 
-// grants are the words that --grant takes.
-func grants() []string {
-	var names []string
-	for _, w := range ways {
-		names = append(names, w[0])
-	}
-	return names
-}
+// errStdinWaits: a secret is needed, and what is on stdin may be one.
+var errStdinWaits error = &report.Failure{Code: report.ExitUsage,
+	Message: "something is on stdin, and no flag says that it is the secret",
+	Hint:    "use --secret-stdin, or </dev/null to type the secret"}
 
-// textProviders shows the presets, what the words in their table mean, and how any other server is used.
-func textProviders(r *protocol.ProvidersResult) []byte {
-	var rows [][]string
-	var b, notes bytes.Buffer
-	offered := map[string]bool{}
-	for _, p := range r.Providers {
-		title := p.Title
-		if p.Deprecated != "" {
-			title += " (deprecated)"
-			fmt.Fprintf(&notes, "%s: %s\n", clean(p.Provider), clean(p.Deprecated))
-		}
-		if len(p.Unconfirmed) > 0 {
-			fmt.Fprintf(&notes, textUnconfirmed, clean(p.Provider), clean(strings.Join(p.Unconfirmed, ", ")))
-		}
-		for _, g := range p.Grants {
-			offered[g] = true
-		}
-		rows = append(rows, []string{p.Provider, title, strings.Join(p.Grants, ", "), flagsFor(p)})
-	}
-	b.Write(table([]string{"PROVIDER", "OF", "SIGNS IN BY", "NEEDS"}, rows))
-	b.WriteByte('\n')
-	for _, w := range ways {
-		if offered[w[0]] {
-			fmt.Fprintf(&b, "  %-18s  %s\n", w[0], w[1])
-		}
-	}
-	if notes.Len() > 0 {
-		fmt.Fprintf(&b, "\n%s", &notes)
-	}
-	b.WriteString(textHowToLogin)
-	return b.Bytes()
-}
-
-const textUnconfirmed = "%s: no source confirms its %s for everybody; groat profile set NAME KEY VALUE changes it\n"
-
-const textHowToLogin = `
-sign in:           groat login NAME --provider PROVIDER     (NAME is for you to choose; the first way is the default)
-in another way:    groat login NAME --provider PROVIDER --grant WAY
-any other server:  groat login NAME --issuer URL --client-id ID
-without discovery: groat login NAME --token-url URL --client-id ID
-`
-
-// flagsFor are the flags that bring what the ways to sign in need, each once.
-func flagsFor(p protocol.ProviderInfo) string {
-	needs := p.NeedsBy
-	if len(needs) == 0 { // an older groatd
-		needs = []string{p.Needs}
-	}
-	var flags []string
-	for _, need := range needs {
-		flag := flagFor(need)
-		if need == "" {
-			flag = "nothing"
-		}
-		if !slices.Contains(flags, flag) {
-			flags = append(flags, flag)
-		}
-	}
-	return strings.Join(flags, " or ")
-}
-
-// flagFor is the flag that brings what a sign-in needs.
-func flagFor(need string) string {
-	switch need {
-	case "username":
-		return "--username YOU"
-	case "client_id":
-		return "--client-id ID"
-	case "key":
-		return "--key FILE"
-	case "backend":
-		return "--backend URL"
-	}
-	return need
+func msgSetKey(word string) string {
+	return "--set takes KEY=VALUE, each key once, and " + visible.Name(word) + " is not that"
 }
 
 // Prompts.

@@ -262,11 +262,15 @@ func (s *slot) learn(alive bool, earlier grant.Token, err error) {
 	}
 }
 
-// lose takes in a failure after which the server may have used the refresh token: where that ends the session's tokens,
-// whoever was given one of them now could be given a dead one.
-func (s *slot) lose(err error) {
-	e, ok := errors.AsType[*grant.Error](err)
-	if !ok || e.Action() != grant.RetryOnceSoon || !s.keepsOne() {
+// lose takes in a failed request after which the refresh token was used, or may have been: where that ends the
+// session's tokens, whoever was given one of them now could be given a dead one.
+func (s *slot) lose(r result) {
+	used := r.token.Refreshed
+	if used {
+		s.renewedAt = s.begun
+	}
+	e, ok := errors.AsType[*grant.Error](r.err)
+	if unclear := ok && e.Action() == grant.RetryOnceSoon; !s.keepsOne() || !used && !unclear {
 		return
 	}
 	for _, t := range s.tokens.Load().all {

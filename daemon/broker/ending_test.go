@@ -21,7 +21,7 @@ type ender struct {
 
 func (e *ender) Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error) {
 	t, err := e.env.Obtain(ctx, r, need)
-	t.Refreshed = true
+	t.Refreshed = err == nil || errors.Is(err, errWider)
 	if t.Scope = e.granted; len(r.Scope) > 0 {
 		t.Scope = r.Scope[0]
 	}
@@ -59,11 +59,6 @@ func mustHave(t *testing.T, b *Broker, q Query) grant.Token {
 		t.Fatal(err)
 	}
 	return token
-}
-
-func endingOf(b *Broker) Ending {
-	st, _ := b.Status("p")
-	return st.Ending
 }
 
 // report says that an API refused a token.
@@ -119,6 +114,15 @@ func TestWhatARefusalSaysOfTheServer(t *testing.T) {
 			time.Sleep(life - waitBelow(life))
 			mustHave(t, b, Query{Scope: "write"})
 			report(t, b, read, first)
+		}},
+		{"after a token that was not taken", EndingRefused, func(t *testing.T, e *ender, b *Broker) {
+			first := mustHave(t, b, standard)
+			e.refuse(always(errWider))
+			askFor(t, b, read)
+			e.refuse(nil)
+			if got, err := report(t, b, standard, first); err != nil || !e.takes(got) {
+				t.Errorf("got %v, %v", got, err)
+			}
 		}},
 		{"the newest", EndingUnknown, func(t *testing.T, e *ender, b *Broker) {
 			mustHave(t, b, read)
@@ -278,43 +282,6 @@ func TestAFailedRenewalLeavesTheOneToken(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 	})
-}
-
-// A renewal whose answer was lost may have ended the one token: nobody is given it any more, and the quick retry brings
-// the next. An ordinary server's token is handed out as before.
-func TestALostAnswerMayHaveEndedTheOneToken(t *testing.T) {
-	for _, lost := range []error{&grant.Error{Class: grant.Ambiguous},
-		&grant.Error{Class: grant.Malformed, Status: 200, RotationLost: true}} {
-		for _, ends := range []bool{true, false} {
-			session(t, func(t *testing.T, e *ender, b *Broker) {
-				e.configured(b, ends)
-				first := mustHave(t, b, Query{})
-				e.refuse(func(n int) error {
-					if n == 2 {
-						return lost
-					}
-					return nil
-				})
-				b.Verify(t.Context(), "p")
-				got, err := b.Token(t.Context(), Query{Profile: "p", MinTTL: Unset})
-				switch {
-				case !ends && (err != nil || !got.Access.Equal(first.Access)):
-					t.Errorf("%v: an ordinary server's token: %v, %v", lost, got, err)
-				case ends && err == nil:
-					t.Errorf("%v: a token that may be dead: %v", lost, got)
-				case ends:
-					if u := wantUnavailable(t, err); u.RetryAfter == 0 || u.RetryAfter > 6*time.Second {
-						t.Errorf("%v: retry after %s", lost, u.RetryAfter)
-					}
-				}
-				time.Sleep(6 * time.Second)
-				synctest.Wait()
-				if got := mustHave(t, b, Query{}); !e.takes(got) || e.count() != 3 {
-					t.Errorf("%v: %v after %d requests", lost, got, e.count())
-				}
-			})
-		}
-	}
 }
 
 // Two programs, one of which wants another scope: no token that is handed out is dead but those by which the server

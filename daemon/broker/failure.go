@@ -221,9 +221,8 @@ func localWait(err error, failures int, draw float64) time.Duration {
 	return localBackoff
 }
 
-// fail takes in a failed request. A token that is still valid stays, unless the request may have ended it.
+// fail takes in a failed request. A token that is still valid stays.
 func (s *slot) fail(t *tokenSlot, err error, now clock.Instant) {
-	s.lose(err)
 	f := failure{
 		err: err, failureState: s.failureState, failures: s.block.Failures, standard: t.key == key{}, life: t.life,
 		probes: s.block.Probes,

@@ -75,7 +75,7 @@ func (s *slot) idle() {
 // finish takes in the result of a request.
 func (s *slot) finish(r result) {
 	s.idle()
-	r.t.ending.Store(false)
+	defer r.t.ending.Store(false) // until then nobody is given a token that the request has ended
 	if r.epoch != s.epoch {
 		return // of an older credential; the callers are served by the next request
 	}
@@ -96,6 +96,7 @@ func (s *slot) finish(r result) {
 		return
 	}
 	if r.err != nil {
+		s.lose(r)
 		s.fail(r.t, r.err, now)
 		return
 	}
@@ -113,7 +114,9 @@ func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
 	}
 	c := &cachedToken{token: token, renew: s.plan(t, token)}
 	if old := t.cached.Load(); old != nil && old.token.Access.Equal(token.Access) {
-		c.renew = max(c.renew, now.Boot+noProgress(token, now))
+		c.renew, c.serial = max(c.renew, now.Boot+noProgress(token, now)), old.serial
+	} else {
+		c.serial = s.b.serial.Add(1)
 	}
 	t.sent, t.life, t.retryLost = token.Sent.Boot, token.Lifetime, false
 	if !slept(token, now) {

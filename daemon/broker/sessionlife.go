@@ -73,6 +73,9 @@ const (
 
 // after returns the session's life after its token was obtained.
 func (l sessionLife) after(t grant.Token, rules SessionRules) sessionLife {
+	if t.Last && t.SessionLeft == 0 { // it ends with its token
+		return noSession
+	}
 	sent := t.Sent.Boot
 	if !t.Refreshed {
 		was := l

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/preset"
@@ -45,7 +46,6 @@ func (p Profile) check(text []byte) error {
 	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer,
 		"token_endpoint": p.TokenEndpoint, "authorization_endpoint": p.AuthorizationEndpoint,
 		"device_endpoint": p.DeviceEndpoint, "par_endpoint": p.PAREndpoint, "backend": p.Backend,
-		"redirect":          p.Redirect,
 		"userinfo_endpoint": p.UserinfoEndpoint, "revocation_endpoint": p.RevocationEndpoint,
 		"introspection_endpoint": p.IntrospectionEndpoint} {
 		if url == "" {
@@ -53,6 +53,16 @@ func (p Profile) check(text []byte) error {
 		}
 		if err := origin.CheckURL(url, key); err != nil {
 			return fail(key, "https:// everywhere, http:// only on this machine", "%s", err)
+		}
+	}
+	for _, key := range keys() {
+		if value, _ := p.Get(key); strings.ContainsFunc(value, unicode.IsControl) {
+			return fail(key, "leave it out", "%s holds a line break or another control character", key)
+		}
+	}
+	if p.Redirect != "" {
+		if err := grant.CheckRedirect(p.Redirect); err != nil {
+			return fail("redirect", "http://127.0.0.1/callback, for example", "%s", err)
 		}
 	}
 	if p.ClientAuth != "" && !slices.Contains(grant.Methods(), grant.Method(p.ClientAuth)) {
@@ -117,8 +127,13 @@ func (p Profile) check(text []byte) error {
 	if p.Provider == "" && p.AuthServer != "" {
 		return fail("auth_server", "name the token_endpoint instead", "auth_server goes with a provider")
 	}
-	if _, _, err := p.Server(); err != nil {
+	s, _, err := p.Server()
+	if err != nil {
 		return fail("", "groatd --check", "%s", err)
+	}
+	if at := p.IntrospectionEndpoint; at != "" && origin.OfEndpoint(at) != origin.OfEndpoint(s.TokenEndpoint) {
+		return fail("introspection_endpoint", "leave it out: groat can do without",
+			"introspection_endpoint is not on the token endpoint's host, so nothing would be sent there")
 	}
 	return nil
 }

@@ -70,7 +70,8 @@ var keyTable = []Key{
 	{"scope", "The scopes that are asked for where a caller names none, separated by spaces.", ""},
 	{"audience", "The audience that is asked for where a caller names none.", ""},
 	{"resource_indicator", "The URI of the API that tokens are asked for (RFC 8707).", ""},
-	{"wider_scope", "`true`: a token that may do more than was asked for is taken without a word.", ""},
+	{"wider_scope", "`true`: a token that may do more than was asked for is taken without a word, but for a caller's " +
+		"narrower scope.", ""},
 	{"strict_scope", "`true`: a token that may do more than was asked for is refused.", ""},
 	{"token_chars", "`visible`: access tokens with characters that RFC 6750 does not allow are taken; they leave as " +
 		"a header and as JSON only.", ""},
@@ -131,7 +132,9 @@ func (p *Profile) Set(key, text string) error {
 	if !ok {
 		return unknownKey(key)
 	}
+	least := int64(1) // 0 is a value only where it is not the same as to say nothing
 	if v.Kind() == reflect.Pointer {
+		least = 0
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()
 	}
@@ -144,8 +147,8 @@ func (p *Profile) Set(key, text string) error {
 		v.SetBool(b)
 	case reflect.Int64:
 		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return fmt.Errorf("%s is a number", key)
+		if err != nil || n < least {
+			return fmt.Errorf("%s is a number of seconds, from %d on", key, least)
 		}
 		v.SetInt(n)
 	case reflect.Slice:
@@ -177,8 +180,9 @@ func Reference() string {
 
 "groat login" writes a profile to profiles.d/NAME.toml in the configuration directory; a person may describe one in
 config.toml, as [profiles.NAME]. No key is secret. "groat profile show NAME" shows those of a profile, and
-"groat profile set NAME KEY VALUE" changes one; most are flags of "groat login" too, with "-" for "_". Where a flag
-stands below, the sign-in decides: a credential belongs to its server and its way to sign in.
+"groat profile set NAME KEY VALUE" changes one. Most are flags of "groat login" too, with "-" for "_", and
+"groat login NAME --set KEY=VALUE" sets any of the others. Where a flag stands below, the sign-in decides: a credential
+belongs to its server and its way to sign in.
 
 This page is made from daemon/config/keys.go by its test.
 

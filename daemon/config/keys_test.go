@@ -175,8 +175,8 @@ func TestBadValuesOfKeysAreRefused(t *testing.T) {
 		{"session_absolute", "999999999999"},
 	} {
 		p := Profile{Name: "p", Provider: "gitlab"}
-		if err := p.Set(c.key, c.value); err != nil {
-			t.Fatal(err)
+		if p.Set(c.key, c.value) != nil {
+			continue
 		}
 		text, err := p.Text()
 		if err == nil {

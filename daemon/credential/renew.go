@@ -95,7 +95,8 @@ func (s *Source) checked(t grant.Token, err error) (grant.Token, error) {
 		err = s.Endpoint.Server().CheckToken(t)
 	}
 	if err != nil {
-		return grant.Token{}, err
+		failed, ok := errors.AsType[*grant.Error](err)
+		return grant.Token{Refreshed: ok && (failed.Spent() || errors.Is(err, grant.ErrTokenChars))}, err
 	}
 	return t, nil
 }

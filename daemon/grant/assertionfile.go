@@ -29,8 +29,11 @@ func readAssertion(path string) (keystore.Secret, error) {
 		return fail("cannot be opened")
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+	switch info, err := f.Stat(); {
+	case err != nil || !info.Mode().IsRegular():
 		return fail("is no file")
+	case info.Mode().Perm()&0o002 != 0: // with another assertion groat would sign in as somebody else
+		return fail(fmt.Sprintf("can be written by every user (mode %04o)", info.Mode().Perm()))
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxAssertion+1))
 	defer clear(text)

@@ -22,6 +22,12 @@ type Budget interface {
 	Give(n int)
 }
 
+// CheckRedirect returns an error unless [Listen] could bind a redirect URI.
+func CheckRedirect(registered string) error {
+	_, err := loopback(registered)
+	return err
+}
+
 // Listen binds the redirect URI that a client was registered with: http on 127.0.0.1, [::1] or localhost, with its port
 // or, without one, any free port (RFC 8252 §7.3). Empty means 127.0.0.1 and /callback. localhost is bound on 127.0.0.1
 // and on ::1, since a browser tries either first; where the machine has only one of them, that one is enough. All

@@ -137,16 +137,18 @@ func (s Server) assertion(clientID, called string, at time.Time) claims {
 }
 
 // audience returns the aud of a client's assertion for the endpoint that a request is sent to, and the typ. Where that
-// endpoint is on another origin than the token endpoint's and the issuer's, aud is the endpoint itself: the server there
-// could use any other assertion at the token endpoint. The explicit typ goes with the issuer: a server that knows it
-// takes no other aud beside it, and one that does not may refuse it.
+// endpoint is on another origin than the token endpoint's, aud is the endpoint itself, or the issuer on the issuer's
+// origin: the server there could use any other assertion at the token endpoint, whatever the profile says (the attack
+// of CVE-2025-27370). The explicit typ goes with the issuer: a server that knows it takes no other aud beside it, and
+// one that does not may refuse it.
 func (s Server) audience(called string) (aud, typ string) {
-	o := origin.Of(called)
-	if o != origin.Of(s.TokenEndpoint) && (!s.ByIssuer || o != origin.Of(s.Issuer)) {
+	a, o := s.AssertionAudience, origin.Of(called)
+	issuer := a == AudienceIssuer || a == "" && s.ByIssuer
+	if o != origin.Of(s.TokenEndpoint) && !(issuer && s.ByIssuer && o == origin.Of(s.Issuer)) {
 		return called, plainTyp
 	}
-	switch a := s.AssertionAudience; {
-	case a == AudienceIssuer, a == "" && s.ByIssuer:
+	switch {
+	case issuer:
 		return s.Issuer, clientTyp
 	case a == AudienceCalled:
 		return called, plainTyp

@@ -191,6 +191,14 @@ func TestAssertionAudience(t *testing.T) {
 			t.Errorf("%v, %q: elsewhere aud is %s", c.byIssuer, c.rule, got.Audience)
 		}
 	}
+	// An issuer that names another's token endpoint cannot have an assertion made for that endpoint (CVE-2025-27370).
+	for _, rule := range append(Audiences(), "", "https://as.example/token") {
+		s := Server{Issuer: "https://evil.example", TokenEndpoint: token, ByIssuer: true, AssertionAudience: rule}
+		got := s.assertion("c", "https://evil.example/par", time.Now()).Audience
+		if !strings.HasPrefix(got, "https://evil.example") {
+			t.Errorf("%q: aud is %s", rule, got)
+		}
+	}
 	for word, ok := range map[Audience]bool{"": true, "issuer": true, "endpoint": true, "called": true,
 		"https://a.example/t": true, "urn:a:b": true, "isuer": false, "a b:c": false, ":x": false, "x:\x01": false} {
 		if err := word.Check(); (err == nil) != ok {

@@ -98,6 +98,9 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// Spent reports whether the server has given a token, which cannot be used: what was presented for it is used up.
+func (e *Error) Spent() bool { return e.spent }
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 

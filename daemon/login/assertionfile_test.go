@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func TestAnAssertionThatAnotherProgramKeepsFresh(t *testing.T) {
 				file := filepath.Join(t.TempDir(), "token")
 				write := func(text string) {
 					t.Helper()
-					if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+					if err := errors.Join(os.RemoveAll(file), os.WriteFile(file, []byte(text), 0o644)); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -70,7 +71,23 @@ func TestAnAssertionThatAnotherProgramKeepsFresh(t *testing.T) {
 						write("-----BEGIN PRIVATE KEY-----\nZHVtbXk=\n-----END PRIVATE KEY-----\n")
 					},
 					"three words": func() { write("a.b.c") },
-					"too long":    func() { write(strings.Repeat("x", 65<<10)) },
+					"everybody's": func() {
+						fresh()
+						if err := os.Chmod(file, 0o666); err != nil {
+							t.Fatal(err)
+						}
+					},
+					"a directory": func() {
+						if err := errors.Join(os.RemoveAll(file), os.Mkdir(file, 0o755)); err != nil {
+							t.Fatal(err)
+						}
+					},
+					"a pipe": func() {
+						if err := errors.Join(os.RemoveAll(file), syscall.Mkfifo(file, 0o600)); err != nil {
+							t.Fatal(err)
+						}
+					},
+					"too long": func() { write(strings.Repeat("x", 65<<10)) },
 				} {
 					spoil()
 					h.cool("p")

@@ -89,6 +89,9 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 	case named == 0:
 		p = merged(was.Profile, p)
 	}
+	if err := l.setKeys(&p); err != nil {
+		return p, nil, err
+	}
 	if named > 0 && p.Grant == "" && p.Provider == "" { // an endpoint says which grant it is for
 		switch {
 		case q.DeviceEndpoint != "" && (q.AuthorizationEndpoint == "" || q.NoBrowser):
@@ -289,7 +292,9 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 		l.kind = grant.ByClientCredentials
 	}
 	p.Issuer, p.TokenEndpoint, p.ClientAuth = found.Issuer, found.TokenEndpoint, string(found.ClientAuth)
-	p.IntrospectionEndpoint = ""
+	if l.params.Set[introspectionEndpoint] == "" {
+		p.IntrospectionEndpoint = ""
+	}
 	if l.params.UserinfoEndpoint == "" {
 		p.UserinfoEndpoint = found.Userinfo
 	}
@@ -300,7 +305,7 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 		if l.params.RevocationEndpoint == "" {
 			p.RevocationEndpoint = found.RevocationEndpoint
 		}
-		if origin.Of(found.IntrospectionEndpoint) == origin.Of(found.TokenEndpoint) { // not worth a question
+		if p.IntrospectionEndpoint == "" && origin.Of(found.IntrospectionEndpoint) == origin.Of(found.TokenEndpoint) {
 			p.IntrospectionEndpoint = found.IntrospectionEndpoint
 		}
 	}

@@ -88,6 +88,9 @@ var givenFields = map[string]struct {
 		shows: "wider_scope = true"},
 	"StrictScope": {set: func(_ *harness, p *protocol.LoginParams, _ string) { p.StrictScope = true },
 		shows: "strict_scope = true"},
+	"Set": {set: func(_ *harness, p *protocol.LoginParams, _ string) {
+		p.Set = map[string]string{"token_chars": "visible"}
+	}, shows: "token_chars = 'visible'"},
 	"AssertionFile": {set: func(_ *harness, p *protocol.LoginParams, _ string) {
 		p.Key, p.AssertionFile = "", "/given.jwt"
 	},
@@ -182,7 +185,7 @@ const (
 	noOwnKeyFields = "AssertionFile Basic Key Certificate KeyAlg KeyID Subject "
 	noKeyFields    = noOwnKeyFields + "AssertionAudience "
 
-	tokenFields     = "Scope Audience ResourceIndicator WiderScope StrictScope "
+	tokenFields     = "Scope Audience ResourceIndicator WiderScope StrictScope Set "
 	noBrowserFields = "AuthorizationEndpoint PAREndpoint PAR "
 	noSessionFields = noBrowserFields + "DeviceEndpoint RevocationEndpoint "
 )
@@ -347,6 +350,8 @@ func flagOf(field string) string {
 		v.SetString("x")
 	case reflect.Slice:
 		v.Set(reflect.ValueOf([]string{"x"}))
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[string]string{"x": "y"}))
 	case reflect.Pointer:
 		word := "x"
 		v.Set(reflect.ValueOf(&word))

@@ -149,6 +149,9 @@ func (s *Logins) revoke(p *profile.Profile) (revoked bool, why string, err error
 	case !item.RefreshToken.IsZero():
 	case grant.Kind(item.Grant).Session() && !item.APIKey.IsZero():
 		return false, "its access token does not end by itself: end it " + accountPage(p), nil
+	case grant.Kind(item.Grant).Session():
+		return false, "its sign-in gave no refresh token, so there is nothing to end; an access token that was " +
+			"handed out works until its own end", nil
 	default:
 		return false, "", nil
 	}

@@ -3,6 +3,7 @@ package login
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -58,6 +59,7 @@ var parameters = []parameter{
 	{"ResourceIndicator", "resource-indicator", (*Login).noToken},
 	{"WiderScope", "wider-scope", (*Login).noToken},
 	{"StrictScope", "strict-scope", (*Login).noToken},
+	{field: "Set", flag: "set"}, // see keys.go
 	{field: "Resources", flag: "api"},
 	{"NewClient", "new-client", (*Login).noNewClient},
 	{"Secret", "secret-stdin", (*Login).noSecret},
@@ -80,6 +82,11 @@ func (a parameter) typed(p protocol.LoginParams) (words []string) {
 	case reflect.Slice:
 		for i := range v.Len() {
 			words = append(words, flag, visible.Word(v.Index(i).String()))
+		}
+		return words
+	case reflect.Map:
+		for _, key := range slices.Sorted(maps.Keys(p.Set)) {
+			words = append(words, flag, visible.Word(key+"="+p.Set[key]))
 		}
 		return words
 	}
@@ -124,7 +131,7 @@ func (l *Login) refuseUnused() error {
 			return unusableError(l.asked, a, why)
 		}
 	}
-	return nil
+	return l.refuseUnusedKeys()
 }
 
 // unusableError is the refusal of a parameter; its hint is the command without it.

@@ -31,6 +31,8 @@ func TestTheNextTryKeepsWhatWasGiven(t *testing.T) {
 			v.SetString("given-" + a.flag)
 		case reflect.Slice:
 			v.Set(reflect.ValueOf([]string{"given-" + a.flag, "too"}))
+		case reflect.Map:
+			v.Set(reflect.ValueOf(map[string]string{"given": a.flag, "too": ""}))
 		case reflect.Pointer:
 			word := "given-" + a.flag
 			v.Set(reflect.ValueOf(&word))

@@ -123,6 +123,7 @@ func (l *Login) namesAnotherSession() bool {
 	for _, f := range []struct{ named, old, new string }{
 		{l.params.Scope, before.Scope, l.profile.Scope}, {l.params.Audience, before.Audience, l.profile.Audience},
 		{l.params.Redirect, before.Redirect, l.profile.Redirect},
+		{l.params.Set[sessionScope], before.SessionScope, l.profile.SessionScope},
 		{l.params.ResourceIndicator, before.ResourceIndicator, l.profile.ResourceIndicator},
 	} {
 		if f.named != "" && f.old != f.new {

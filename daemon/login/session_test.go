@@ -133,12 +133,14 @@ func TestAProofPutsNoOldRefreshTokenBack(t *testing.T) {
 func TestASessionWithoutARefreshToken(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		h.server.SetRefresh(sandbox.Refresh{})
-		r := h.signIn(t, h.ofDevice("p"))
+		p := h.ofDevice("p")
+		p.Set = map[string]string{"session_idle": "86400"} // of a session that is renewed
+		r := h.signIn(t, p)
 		if _, err := h.token(t, "p"); err != nil {
 			t.Fatal(err)
 		}
 		requests := h.server.Count(h.server.TokenPath())
-		if st, _ := h.Broker.Status("p"); !st.Last || st.RenewIn != 0 {
+		if st, _ := h.Broker.Status("p"); !st.Last || st.RenewIn != 0 || !st.Session.Idle.IsZero() {
 			t.Errorf("its end is not known: %+v", st)
 		}
 		time.Sleep(time.Duration(r.ExpiresIn-10) * time.Second)
@@ -167,6 +169,10 @@ func TestASessionWithoutARefreshToken(t *testing.T) {
 		}
 		if got := h.stored(t, "p"); !got.RefreshToken.IsZero() {
 			t.Error("a refresh token was stored")
+		}
+		out, err := h.Logout(h.Profiles.Named("p"), false, false)
+		if err != nil || out.Revoked || !strings.Contains(out.NotEnded, "no refresh token") {
+			t.Errorf("%+v, %v", out, err)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package login
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/profile"
@@ -17,7 +18,13 @@ func (l *Login) agreeOnChars(t grant.Token) error {
 		return err
 	}
 	refusal := l.logins.Wire(err, l.params.Profile)
-	refusal.Data.Hint = Command(l.asked) + " (on a terminal, where groat can ask)"
+	agreed := l.asked
+	agreed.Set = maps.Clone(agreed.Set)
+	if agreed.Set == nil {
+		agreed.Set = map[string]string{}
+	}
+	agreed.Set[tokenChars] = grant.VisibleChars
+	refusal.Data.Hint = Command(agreed)
 	if err := l.confirm(fmt.Sprintf("The access tokens of %s have characters that RFC 6750 does not allow. groat "+
 		"would hand them out as a header and as JSON only, since they mean something to a shell. Take them?",
 		visible.Name(l.server().Issuer)), refusal); err != nil {

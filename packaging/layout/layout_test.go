@@ -55,6 +55,7 @@ var rooms = map[string][]string{
 		"keystore", "protocol", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible",
 		"daemon/grant/privatekey"},
 	"daemon/descriptors": {"daemon/grant", "protocol"},
+	"daemon/watch":       {"protocol"},
 	"daemon/status":      {"daemon/broker", "daemon/clock", "daemon/config", "daemon/profile", "protocol"},
 	"daemon/login": {
 		"daemon/backup", "daemon/broker", "daemon/clock", "daemon/config", "daemon/credential", "daemon/grant",

@@ -117,10 +117,11 @@ func start(dir, name, source string, length int) (s *server, stop func(), err er
 }
 
 func connect(name, socket string) (*server, error) {
-	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, err
 	}
+	syscall.CloseOnExec(fd)
 	limit := syscall.Timeval{Sec: 10} // nothing takes as long: a wait must end
 	err = errors.Join(syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &limit),
 		syscall.Connect(fd, &syscall.SockaddrUnix{Name: socket}))

@@ -1,5 +1,5 @@
 """Glewlwyd, as Debian has it, as an authorization server for groat's tests: its OpenID Connect plugin, with clients of
-our own, set up by its own administration API. Nobody who wrote groat wrote its rules.
+our own, which its administration API takes. Nobody who wrote groat wrote its rules.
 
 It listens on a free loopback port, prints "READY <issuer> <address of what only tests ask for>" when it answers, keeps
 everything in a temporary directory, and ends when this program's standard input does, so that it cannot outlive the
@@ -91,6 +91,8 @@ class Glewlwyd:
         self.database = os.path.join(directory, "db")
         with open(TABLES) as tables, sqlite3.connect(self.database) as db:
             db.executescript("PRAGMA synchronous = OFF;" + tables.read())
+            db.execute("INSERT INTO g_plugin_module_instance (gpmi_module, gpmi_name, gpmi_display_name, gpmi_parameters) "
+                       "VALUES ('oidc', 'oidc', 'oidc', ?)", (json.dumps(self.plugin()),))
         db.close()
         conf = os.path.join(directory, "glewlwyd.conf")
         with open(conf, "w") as f:
@@ -123,6 +125,31 @@ database = {{ type = "sqlite3" path = "{self.database}" }};
             stderr=subprocess.STDOUT, text=True, errors="replace",
             preexec_fn=lambda: die_with_us(1, signal.SIGKILL))  # PR_SET_PDEATHSIG
 
+    def plugin(self):
+        """plugin is the configuration of the OpenID Connect plugin. It is there when glewlwyd starts: one that is added
+        while it runs may lock it up."""
+        return {
+            "iss": self.issuer, "jwt-type": "sha", "jwt-key-size": "256", "key": secrets.token_hex(32),
+            "access-token-duration": 900, "refresh-token-duration": 86400, "code-duration": 60,
+            "refresh-token-one-use": "always", "refresh-token-rolling": True, "allow-non-oidc": True,
+            "auth-type-code-enabled": True, "auth-type-code-revoke-replayed": True,
+            "auth-type-token-enabled": False, "auth-type-id-token-enabled": True, "auth-type-none-enabled": False,
+            "auth-type-password-enabled": True, "auth-type-client-enabled": True,
+            "auth-type-device-enabled": True, "auth-type-refresh-enabled": True,
+            "device-authorization-expiration": 600, "device-authorization-interval": 1,
+            "pkce-allowed": True, "pkce-method-plain-allowed": False,
+            "introspection-revocation-allowed": True, "introspection-revocation-allow-target-client": True,
+            "oauth-par-allowed": True, "oauth-par-required": False, "oauth-par-duration": 90,
+            "oauth-par-request_uri-prefix": "urn:ietf:params:oauth:request_uri:",
+            "oauth-as-iss-id": True,
+            "request-parameter-allow": True, "request-maximum-exp": 3600,
+            "client-pubkey-parameter": "pubkey", "client-jwks-parameter": "jwks",
+            "session-management-allowed": False, "subject-type": "public",
+            "allowed-scope": SCOPES,
+            "name-claim": "no", "email-claim": "no", "scope-claim": "no",
+            "address-claim": {"type": "no"},
+        }
+
     def ready(self):
         """ready waits until it listens, and has what it writes told on. It says that it has started a little before."""
         threading.Thread(target=shutil.copyfileobj, args=(self.process.stdout, sys.stderr, 1), daemon=True).start()
@@ -136,28 +163,6 @@ database = {{ type = "sqlite3" path = "{self.database}" }};
     def set_up(self):
         self.admin = Visitor(self.base)
         self.admin.sign_in("admin", "password")
-        self.admin.ask("POST", "/api/mod/plugin/", {
-            "module": "oidc", "name": "oidc", "display_name": "oidc", "parameters": {
-                "iss": self.issuer, "jwt-type": "sha", "jwt-key-size": "256", "key": secrets.token_hex(32),
-                "access-token-duration": 900, "refresh-token-duration": 86400, "code-duration": 60,
-                "refresh-token-one-use": "always", "refresh-token-rolling": True, "allow-non-oidc": True,
-                "auth-type-code-enabled": True, "auth-type-code-revoke-replayed": True,
-                "auth-type-token-enabled": False, "auth-type-id-token-enabled": True, "auth-type-none-enabled": False,
-                "auth-type-password-enabled": True, "auth-type-client-enabled": True,
-                "auth-type-device-enabled": True, "auth-type-refresh-enabled": True,
-                "device-authorization-expiration": 600, "device-authorization-interval": 1,
-                "pkce-allowed": True, "pkce-method-plain-allowed": False,
-                "introspection-revocation-allowed": True, "introspection-revocation-allow-target-client": True,
-                "oauth-par-allowed": True, "oauth-par-required": False, "oauth-par-duration": 90,
-                "oauth-par-request_uri-prefix": "urn:ietf:params:oauth:request_uri:",
-                "oauth-as-iss-id": True,
-                "request-parameter-allow": True, "request-maximum-exp": 3600,
-                "client-pubkey-parameter": "pubkey", "client-jwks-parameter": "jwks",
-                "session-management-allowed": False, "subject-type": "public",
-                "allowed-scope": SCOPES,
-                "name-claim": "no", "email-claim": "no", "scope-claim": "no",
-                "address-claim": {"type": "no"},
-            }})
         for scope in SCOPES:
             if scope != "openid":
                 self.admin.ask("POST", "/api/scope/", {"name": scope, "display_name": scope, "password_required": True,
@@ -250,7 +255,10 @@ def main():
     finally:
         if glewlwyd:
             glewlwyd.process.terminate()
-            glewlwyd.process.wait()
+            try:
+                glewlwyd.process.wait(10)
+            except subprocess.TimeoutExpired:
+                glewlwyd.process.kill()
         shutil.rmtree(directory, ignore_errors=True)
 
 
