@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/cmd/groat/get"
+	"github.com/groat-dev/groat/cmd/groat/helper"
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -299,6 +300,11 @@ func textWhoami(r *protocol.WhoamiResult) []byte {
 		rows = append(rows, []string{name, fmt.Sprint(value)})
 	}
 	return table([]string{"profile", r.Profile}, rows)
+}
+
+// textDockerVersion is what docker's own helpers print: NAME (PACKAGE) VERSION.
+func textDockerVersion() []byte {
+	return fmt.Appendf(nil, "%s (github.com/groat-dev/groat) %s\n", helper.DockerName, release)
 }
 
 func textVersion(v versionJSON) []byte {
