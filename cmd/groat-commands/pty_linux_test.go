@@ -244,7 +244,8 @@ func TestPromptIsInterrupted(t *testing.T) {
 // A shell gives the terminal back with the echo on. What is typed after fg is not shown.
 func TestPromptIsHiddenAfterAStop(t *testing.T) {
 	f := loginDaemon(t)
-	x := startProgram(t, "/bin/bash", 200, []string{"GROAT_SOCKET=" + f.socket, "PS1=$ "}, "--norc", "--noediting", "-i")
+	env := []string{"GROAT_SOCKET=" + f.socket, "PS1=$ "}
+	x := startProgram(t, "/bin/bash", 200, env, "--norc", "--noediting", "-i")
 	x.expect("$ ")
 	x.write(filepath.Join(bin, "groat") + " login work\n")
 	for n := 1; n <= 3; n++ {
