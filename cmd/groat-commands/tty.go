@@ -81,7 +81,7 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// askAgain repeats the question each time that the process goes on after a stop (Ctrl-Z and fg), and turns the echo of a
+// askAgain repeats the question each time that the process goes on after a stop (Ctrl-Z, fg), and turns the echo of a
 // hidden answer off again: a shell gives the terminal back with the echo on. The context ends where that fails. Nothing
 // touches the terminal once over has returned.
 func askAgain(ctx context.Context, tty *os.File, question string, hidden bool) (_ context.Context, over func()) {
