@@ -225,7 +225,7 @@ func sessionWords(p protocol.ProfileStatus, now time.Time) string {
 	var words []string
 	if p.SessionEndsAt != 0 && !p.Last { // what a last token is good for is said already
 		words = append(words, "the sign-in ends in "+until(p.SessionEndsAt)+", whatever is renewed: groat login "+
-			clean(p.Profile))
+			clean(p.Profile)+" --replace")
 	}
 	if at := p.SessionIdleEndsAt; at != 0 && at != p.SessionEndsAt {
 		words = append(words, "without a renewal it ends in "+until(at))
