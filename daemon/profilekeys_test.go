@@ -147,3 +147,30 @@ func TestNoKeyMovesACredential(t *testing.T) {
 		})
 	}
 }
+
+// The largest profile that can be written is shown in one line of the protocol.
+func TestTheLargestProfileIsShown(t *testing.T) {
+	h := newEnv(t, sandbox.Options{})
+	if _, err := h.login(t, "work", nil); err != nil {
+		t.Fatal(err)
+	}
+	set := func(key, value string) error {
+		_, err := h.profileKeys(t, protocol.ProfileParams{Profile: "work", Key: key, Value: &value})
+		return err
+	}
+	if err := set("scope", strings.Repeat("<", 4<<10)); err != nil { // 24 KiB as JSON
+		t.Fatal(err)
+	}
+	size := 0
+	for step := 2 << 10; step > 0; step /= 2 { // as much more as is taken
+		if set("audience", strings.Repeat("<", size+step)) == nil {
+			size += step
+		}
+	}
+	r, err := h.profileKeys(t, protocol.ProfileParams{Profile: "work"})
+	if err != nil || size < 3<<10 || !slices.ContainsFunc(r.Keys, func(k protocol.ProfileKey) bool {
+		return k.Key == "audience" && len(k.Value) == size
+	}) {
+		t.Errorf("with %d bytes more: %v", size, err)
+	}
+}

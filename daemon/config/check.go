@@ -20,6 +20,10 @@ const maxAssertionLife = 24 * 60 * 60
 // maxSession is ten years.
 const maxSession = 10 * 365 * 24 * 60 * 60
 
+// maxValue is how many bytes a key's value may have, but for resources. A scope is the longest that is known; what a
+// server grants is bounded alike.
+const maxValue = 4 << 10
+
 const nameHint = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at most"
 
 // check refuses a profile that could not work, and names the line of the wrong key.
@@ -56,8 +60,12 @@ func (p Profile) check(text []byte) error {
 		}
 	}
 	for _, key := range keys() {
-		if value, _ := p.Get(key); strings.ContainsFunc(value, unicode.IsControl) {
+		value, _ := p.Get(key)
+		switch {
+		case strings.ContainsFunc(value, unicode.IsControl):
 			return fail(key, "leave it out", "%s holds a line break or another control character", key)
+		case len(value) > maxValue && key != "resources":
+			return fail(key, "leave out what is not needed", "%s is longer than %d bytes", key, maxValue)
 		}
 	}
 	if p.Redirect != "" {
@@ -93,7 +101,7 @@ func (p Profile) check(text []byte) error {
 		}
 	}
 	if p.SecondFactor != "" && (!parameterName.MatchString(p.SecondFactor) ||
-		slices.Contains(passwordParams, p.SecondFactor)) {
+		isOwnParam(p.SecondFactor)) {
 		return fail("second_factor", "the parameter's name, such as totp", "%q cannot be a one-time code's parameter",
 			p.SecondFactor)
 	}
@@ -112,8 +120,10 @@ func (p Profile) check(text []byte) error {
 			return fail("resource_indicator", "https://api.example.com/, for example", "%s", err)
 		}
 	}
-	if !headerName.MatchString(p.Header) {
-		return fail("header", "a header is named like X-Api-Key", "%q cannot be a header's name", p.Header)
+	var said grant.Server
+	p.header(&said)
+	if key, err := said.Header.Check(); err != nil {
+		return fail(key, headerHints[key], "%s", err)
 	}
 	for _, r := range p.Resources {
 		if _, err := origin.Resource(r); err != nil {
@@ -133,15 +143,13 @@ func (p Profile) check(text []byte) error {
 	return nil
 }
 
-// headerName is RFC 9110 §5.1's, or empty.
-var headerName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]{0,64}$")
+var headerHints = map[string]string{
+	"header": "a header is named like X-Api-Key", "prefix": "one word such as Bearer, or nothing",
+	"token_prefix": "one word such as oidc/PROVIDER/, or nothing",
+}
 
 // parameterName is what a parameter of a form may be called here.
 var parameterName = regexp.MustCompile("^[a-z][a-z_0-9]{0,31}$")
-
-// passwordParams are the other parameters of the password grant.
-var passwordParams = []string{"grant_type", "username", "password", "scope", "audience", "resource", "client_id",
-	"client_secret", "client_assertion", "client_assertion_type"}
 
 // keys returns the names of a profile's keys.
 func keys() []string {

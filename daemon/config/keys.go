@@ -60,7 +60,8 @@ var keyTable = []Key{
 	{"refresh_auth", "How the client authenticates for refreshing and revoking (RFC 7591, section 2), where not as " +
 		"`client_auth` says. Without it as the preset says.", ""},
 	{"authorize_params", "Further parameters of a browser's sign-in, each `name=value` as in a URL's query, separated " +
-		"by spaces; `name=` leaves one out that the preset or the server would have.", ""},
+		"by spaces; `name=` leaves one out that the preset or the server would have. None takes the place of one of " +
+		"groat's own.", ""},
 	{"iss_in_redirect", "`true`: a redirect of the browser that does not name the issuer is refused (RFC 9207). " +
 		"Without it as the preset or the server says.", ""},
 	{"second_factor", "The parameter in which the password grant takes a one-time code; it is asked for at the " +
@@ -80,7 +81,8 @@ var keyTable = []Key{
 		"a header and as JSON only.", ""},
 	{"resources", "The origins of APIs that a helper may send a token to, instead of the preset's; one with a path " +
 		"is all that is below that path.", "--api ORIGIN"},
-	{"header", "The name of the header field that an API key goes into.", ""},
+	{"header", "The name of the header field that an API key goes into; none of HTTP's own, such as `Host` or " +
+		"`Cookie`.", ""},
 	{"prefix", "The word before an API key in its header field.", ""},
 	{"token_prefix", "What stands right before a token in its header field, such as openEO's `oidc/PROVIDER/`.", ""},
 	{"session_idle", "How long a session lives without a renewal, in seconds; without it what the preset or the " +
@@ -198,7 +200,8 @@ func Reference() string {
 config.toml, as [profiles.NAME]. No key is secret. "groat profile show NAME" shows those of a profile, and
 "groat profile set NAME KEY VALUE" changes one. Most are flags of "groat login" too, with "-" for "_", and
 "groat login NAME --set KEY=VALUE" sets any of the others. Where a flag stands below, the sign-in decides: a credential
-belongs to its server and its way to sign in.
+belongs to its server and its way to sign in. A value has at most 4 KiB, but for resources; those of a profile
+that groat writes take at most 48 KiB as JSON.
 
 This page is made from daemon/config/keys.go by its test.
 

@@ -172,7 +172,7 @@ func TestBadValuesOfKeysAreRefused(t *testing.T) {
 		{"authorize_params", "state=x"}, {"authorize_params", "client_id=x"}, {"authorize_params", "prompt"},
 		{"authorize_params", "a=b&c=d"}, {"authorize_params", "=x"}, {"authorize_params", "a=%zz"},
 		{"refresh_auth", "magic"}, {"second_factor", "grant type"}, {"second_factor", "password"}, {"session_idle", "-1"},
-		{"session_absolute", "999999999999"},
+		{"session_absolute", "999999999999"}, {"second_factor", "refresh_token"}, {"second_factor", "client_assertion"},
 	} {
 		p := Profile{Name: "p", Provider: "gitlab"}
 		if p.Set(c.key, c.value) != nil {
@@ -185,5 +185,75 @@ func TestBadValuesOfKeysAreRefused(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s = %s: %v", c.key, c.value, err)
 		}
+	}
+}
+
+// No parameter of a browser's sign-in is one that groat sends itself, or one that a server may take for it.
+func TestNoParameterTakesThePlaceOfOurs(t *testing.T) {
+	for _, name := range []string{
+		"redirect_uri", "client_secret", "client_assertion", "code_verifier", "refresh_token", "password", "Redirect_URI",
+		"redirect-uri", "redirect.uri", "redirect_uri[]", "redirect_uri%5B0%5D", "%20scope", "scope%20", "sc%09ope",
+		"redirect_uri%00", "nonce;x", "%72edirect_uri", "%ef%bd%93tate", "state%0a", "",
+	} {
+		p := Profile{Name: "p", Provider: "gitlab", AuthorizeParams: []string{name + "=x"}}
+		if err := p.check(nil); err == nil {
+			t.Errorf("%q is taken", name)
+		}
+	}
+	for _, name := range []string{"access_type", "acr_values", "approvalPrompt", "kc-idp-hint", "p", "prompt", "ui_locales"} {
+		p := Profile{Name: "p", Provider: "gitlab", AuthorizeParams: []string{name + "=x"}}
+		if err := p.check(nil); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// A key goes into no header field that says where a request goes or ends, or that a proxy or a browser owns.
+func TestNoKeyIsAFieldOfHTTPsOwn(t *testing.T) {
+	for _, name := range []string{"Host", "hOST", "Transfer-Encoding", "Content-Length", "Connection", "TE", "Upgrade",
+		"Proxy-Authorization", "Cookie", "Trailer", "Expect", "a b", "X\n", "x:y", "X_Y", strings.Repeat("X", 65)} {
+		if err := (Profile{Name: "p", Provider: "planet-key", Header: name}).check(nil); err == nil {
+			t.Errorf("%q is taken", name)
+		}
+	}
+	for _, name := range []string{"Authorization", "X-Api-Key", "PRIVATE-TOKEN", "apikey", strings.Repeat("X", 64)} {
+		if err := (Profile{Name: "p", Provider: "planet-key", Header: name}).check(nil); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// A profile that is written can be read again and shown, whatever a server put into it: every key has a bound.
+func TestEveryKeyHasABound(t *testing.T) {
+	d := place(t, nil)
+	plain := Profile{Name: "p", Issuer: "https://as.example", TokenEndpoint: "https://as.example/token",
+		ClientAuth: "client_secret_basic"}
+	if err := d.Savable(plain); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range Keys() {
+		p := plain
+		switch v, _ := p.field(k.Name); v.Kind() {
+		case reflect.Slice:
+			for range 4000 {
+				v.Set(reflect.Append(v, reflect.ValueOf("https://api.example/a=b")))
+			}
+		case reflect.String:
+			v.SetString("https://as.example/" + strings.Repeat("x", maxValue))
+		default:
+			continue
+		}
+		if err := d.Savable(p); err == nil {
+			t.Errorf("%s has no bound", k.Name)
+		}
+	}
+	p := plain
+	p.Scope = strings.Repeat("<", maxValue) // six bytes each as JSON
+	if err := d.Savable(p); err != nil {
+		t.Error(err)
+	}
+	p.Audience = p.Scope
+	if err := d.Savable(p); err == nil || !strings.Contains(err.Error(), "48 KiB") {
+		t.Errorf("together they take more than 48 KiB: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -169,9 +170,25 @@ func (p Profile) authorizeParams(others map[string]string) map[string]string {
 	return all
 }
 
-// ownParams are parameters of an authorization request that groat decides, or other keys do.
-var ownParams = []string{"response_type", "response_mode", "client_id", "redirect_uri", "scope", "audience", "resource",
-	"state", "nonce", "code_challenge", "code_challenge_method", "request", "request_uri"}
+// ownParams are the parameters that groat sends itself, to whichever endpoint, or that other keys decide: RFC 6749, OpenID
+// Connect Core §3.1.2.1, RFC 7636, RFC 7521 §4.2, RFC 8628, RFC 8693 §2.1, RFC 8707, RFC 9101 and RFC 9126.
+var ownParams = []string{
+	"response_type", "response_mode", "client_id", "redirect_uri", "scope", "audience", "resource", "state", "nonce",
+	"code_challenge", "code_challenge_method", "request", "request_uri", "client_secret", "client_assertion",
+	"client_assertion_type", "grant_type", "code", "code_verifier", "device_code", "refresh_token", "assertion",
+	"username", "password", "subject_token", "subject_token_type", "actor_token", "actor_token_type",
+	"requested_token_type", "access_token", "id_token", "token", "token_type_hint",
+}
+
+// isOwnParam reports whether a parameter is one of groat's own, or one that a server may take for it: without regard to
+// case, and with '-' for '_'.
+func isOwnParam(name string) bool {
+	return slices.Contains(ownParams, strings.ReplaceAll(strings.ToLower(name), "-", "_"))
+}
+
+// extraParam is what a further parameter may be called: a param-name of RFC 6749 §8.2 without '.', which some servers
+// read as '_', as they do with what is no name, such as "a[]" and " a".
+var extraParam = regexp.MustCompile("^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$")
 
 // authorizeParam reads an entry of [Profile.AuthorizeParams].
 func authorizeParam(word string) (name, value string, err error) {
@@ -182,7 +199,10 @@ func authorizeParam(word string) (name, value string, err error) {
 	for n := range query {
 		name, value = n, query.Get(n)
 	}
-	if name == "" || slices.Contains(ownParams, name) {
+	switch {
+	case !extraParam.MatchString(name):
+		return "", "", fmt.Errorf("the parameter %q is not named with A-Z a-z 0-9 _ and -", name)
+	case isOwnParam(name):
 		return "", "", fmt.Errorf("the parameter %q is groat's own", name)
 	}
 	return name, value, nil

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -77,6 +78,9 @@ func (d Dir) prepare(p Profile) ([]byte, error) {
 	if text.Len() > maxFile {
 		return refuse("groat login "+p.Name, "it would be larger than 8 MiB")
 	}
+	if !p.canBeShown() {
+		return refuse("divide it among several profiles", "its values would take more than 48 KiB")
+	}
 	again := Profile{}
 	err := decode(file, text.Bytes(), &again)
 	again.Name, again.File, again.Line = p.Name, p.File, p.Line
@@ -99,6 +103,22 @@ func (d Dir) prepare(p Profile) ([]byte, error) {
 			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", p.Name)}
 	}
 	return text.Bytes(), nil
+}
+
+// maxShown is how many bytes the values of a written profile may take as JSON: "profile" of the protocol answers with all
+// of them in one line, which is 64 KiB at most, beside what each key is about.
+const maxShown = 48 << 10
+
+func (p Profile) canBeShown() bool {
+	size := 0
+	for _, key := range keys() {
+		value, _ := p.Get(key)
+		text, err := json.Marshal(value)
+		if size += len(text); err != nil || size > maxShown {
+			return false
+		}
+	}
+	return true
 }
 
 // Wrote reports whether a profile is in a file that Save writes, and not in the person's config.toml.

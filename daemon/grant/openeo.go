@@ -28,7 +28,7 @@ type OpenEOProvider struct {
 	ID string
 	// Issuer is the provider's issuer identifier.
 	Issuer string
-	// Scopes are those that a sign-in must ask for.
+	// Scopes are those that a sign-in must ask for, 4 KiB with the blanks between them at most.
 	Scopes []string
 	// Clients are public clients of the back end's own.
 	Clients []OpenEOClient
@@ -156,7 +156,11 @@ func readProvider(body object, api string) (p OpenEOProvider, ok bool) {
 	if !isProviderID(p.ID) || checkBeside(api, p.Issuer, "") != "" {
 		return p, false
 	}
+	bytes := 0
 	for _, scope := range body.list("scopes") {
+		if bytes += len(scope) + 1; bytes > maxScope {
+			return p, false
+		}
 		if !isVSCHAR([]byte(scope)) || strings.ContainsAny(scope, " \"\\") { // RFC 6749 §3.3
 			return p, false
 		}

@@ -58,6 +58,7 @@ func TestDiscoverOpenEO(t *testing.T) {
 		"an id that is too long":  {map[string]string{providers: `{"providers":[{"id":"` + strings.Repeat("a", 65) + `","issuer":"https://a.example"}]}`}, "", "", "no OpenID provider"},
 		"an issuer by http":       {map[string]string{providers: `{"providers":[{"id":"a","issuer":"http://a.example"}]}`}, "", "", "no OpenID provider"},
 		"a scope that is two":     {map[string]string{providers: `{"providers":[{"id":"a","issuer":"https://a.example","scopes":["a b"]}]}`}, "", "", "no OpenID provider"},
+		"scopes without end":      {map[string]string{providers: `{"providers":[{"id":"a","issuer":"https://a.example","scopes":["openid"` + strings.Repeat(`,"s0123456789"`, 400) + `]}]}`}, "", "", "no OpenID provider"},
 		"an address with a query": {nil, "/?x=1", "", "query"},
 	} {
 		t.Run(name, func(t *testing.T) {

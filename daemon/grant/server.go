@@ -292,29 +292,50 @@ func (s Server) Check() error {
 			return fmt.Errorf("grant %q is not one of %s", k, Kinds())
 		}
 	}
-	return s.Header.check()
+	_, err := s.Header.Check()
+	return err
 }
 
-// check returns an error unless the header has a name of letters, digits and '-' (RFC 9110 §5.1) and a prefix of
-// printable ASCII.
-func (h *Header) check() error {
+// ownFields are the header fields that no token or key can be in, in small letters: those that say where a request goes
+// and where it ends, those that a proxy consumes (RFC 9110 §7.6.1), and those that an HTTP client or a browser decides.
+var ownFields = []string{
+	"host", "content-length", "content-type", "content-encoding", "content-range", "transfer-encoding", "te", "trailer",
+	"connection", "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate",
+	"proxy-authentication-info", "upgrade", "http2-settings", "expect", "max-forwards", "via", "forwarded", "cookie",
+	"cookie2", "set-cookie", "origin", "referer",
+}
+
+// maxHeaderName is the longest name of a header field in bytes, and maxHeaderWord the longest prefix.
+const (
+	maxHeaderName = 64
+	maxHeaderWord = 256
+)
+
+// Check returns an error unless the header has a name of letters, digits and '-' (RFC 9110 §5.1) that is not one of
+// HTTP's own, and prefixes that are one word of printable ASCII each. key is the profile's key that is wrong.
+func (h *Header) Check() (key string, err error) {
 	if h == nil {
-		return nil
+		return "", nil
 	}
 	for _, c := range []byte(h.Name) {
 		if c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
-			return fmt.Errorf("header %q is not made of letters, digits and '-'", h.Name)
+			return "header", fmt.Errorf("header %q is not made of letters, digits and '-'", h.Name)
 		}
 	}
-	for _, c := range []byte(h.Prefix + h.TokenPrefix) {
-		if c <= ' ' || c > '~' {
-			return fmt.Errorf("header prefix %q is not one word of printable ASCII", h.Prefix)
+	switch {
+	case h.Name == "" || len(h.Name) > maxHeaderName:
+		return "header", fmt.Errorf("a header has a name of 1 to %d characters", maxHeaderName)
+	case slices.Contains(ownFields, strings.ToLower(h.Name)):
+		return "header", fmt.Errorf("header %q is HTTP's own, and carries no key", h.Name)
+	}
+	for _, p := range []struct{ key, value string }{{"prefix", h.Prefix}, {"token_prefix", h.TokenPrefix}} {
+		other := func(r rune) bool { return r <= ' ' || r > '~' }
+		if strings.ContainsFunc(p.value, other) || len(p.value) > maxHeaderWord {
+			return p.key, fmt.Errorf("%s is not one word of printable ASCII of at most %d characters", p.key,
+				maxHeaderWord)
 		}
 	}
-	if h.Name == "" {
-		return fmt.Errorf("a header needs a name")
-	}
-	return nil
+	return "", nil
 }
 
 type address struct{ url, what string }

@@ -1,8 +1,11 @@
 package origin
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Resource returns what a person typed as an API's address in the long form: its origin, as [WithPort] writes it, and
@@ -105,29 +108,67 @@ func pathOf(raw string) string {
 	return path
 }
 
-// plainPath reports whether every program reads a path as the same segments: none is empty but the last, none is "." or
-// ".." (RFC 3986 §5.2.4), with or without parameters (".;x"), and no escape stands for a character that would make it
-// one: a slash, a backslash, a dot, a percent sign, a semicolon, a control character.
+// plainPath reports whether every program reads a path as the same segments: none is empty but the last, none is dots
+// (RFC 3986 §5.2.4) before or behind which something stands that programs cut off: blanks, and what follows one of
+// ";?#:,". No escape stands for a character that would make it one, and no character that is not ASCII may become one
+// where a program maps it to its nearest relative ([Unicode TR 15], NFKC: U+FF0E is a full-width dot).
+//
+// [Unicode TR 15]: https://www.unicode.org/reports/tr15/
 func plainPath(path string) bool {
-	for i := 0; i+2 < len(path); i++ {
-		if path[i] != '%' {
-			continue
-		}
-		hi, lo := unhex(path[i+1]), unhex(path[i+2])
-		if c := hi<<4 | lo; hi > 15 || lo > 15 || c < ' ' || c == 0x7f || strings.IndexByte(`/\.%;`, c) >= 0 {
-			return false
-		}
+	plain, ok := unescaped(path)
+	if !ok {
+		return false
 	}
-	segments := strings.TrimPrefix(path, "/")
+	segments := strings.TrimPrefix(plain, "/")
 	for more := segments != ""; more; {
 		var segment string
 		segment, segments, more = strings.Cut(segments, "/")
-		segment, _, _ = strings.Cut(segment, ";")
-		if segment == "" && more || segment == "." || segment == ".." {
+		if segment == "" && !more { // behind the last slash
+			break
+		}
+		if i := strings.IndexAny(segment, ";?#:,"); i >= 0 {
+			segment = segment[:i]
+		}
+		if strings.Trim(segment, ". ") == "" {
 			return false
 		}
 	}
 	return true
+}
+
+// unescaped returns a path without its escapes; ok is false where one of them, or a character, makes the path's
+// segments doubtful.
+func unescaped(path string) (plain string, ok bool) {
+	if !strings.ContainsFunc(path, func(r rune) bool { return r == '%' || r >= utf8.RuneSelf }) {
+		return path, true
+	}
+	b := make([]byte, 0, len(path))
+	for i := 0; i < len(path); i++ {
+		if path[i] != '%' {
+			b = append(b, path[i])
+			continue
+		}
+		if i+2 >= len(path) {
+			return "", false
+		}
+		hi, lo := unhex(path[i+1]), unhex(path[i+2])
+		c := hi<<4 | lo
+		if hi > 15 || lo > 15 || c < ' ' || c == 0x7f || strings.IndexByte(`/\.%;`, c) >= 0 {
+			return "", false
+		}
+		b = append(b, c)
+		i += 2
+	}
+	if !utf8.Valid(b) || bytes.ContainsFunc(b, func(r rune) bool { return r >= utf8.RuneSelf && !ofWords(r) }) {
+		return "", false // an overlong form of a dot is not valid (RFC 3629 §3)
+	}
+	return string(b), true
+}
+
+// ofWords reports whether a character is a letter, a mark, a digit, a dash, a quotation mark or a sign of a currency:
+// none of them is a dot, a slash or the like to any program.
+func ofWords(r rune) bool {
+	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Pd, unicode.Pi, unicode.Pf, unicode.Sc)
 }
 
 // unhex returns what a hexadecimal digit stands for, and more than 15 for any other byte.

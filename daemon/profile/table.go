@@ -154,16 +154,21 @@ func (t *Table) Resolve(p config.Profile) (*Profile, error) {
 
 // Find is [Set.Pick], and reads the configuration again where a profile is unknown and the files have changed: a person
 // who writes a profile by hand and asks for it means the file as it is now. Nothing else reads the files by itself but
-// a login. Find may wait for another caller that replaces the set.
+// a login. Find may wait for another caller that replaces the set. Where nothing has changed, [Wanted.Knows] is not
+// asked a second time.
 func (t *Table) Find(w Wanted) (*Profile, error) {
-	p, err := t.Snapshot().Pick(w)
+	was := t.Snapshot()
+	p, err := was.Pick(w)
 	if _, unknown := errors.AsType[*UnknownError](err); !unknown {
 		return p, err
 	}
 	if err := t.reloadChanged(); err != nil {
 		return nil, err
 	}
-	return t.Snapshot().Pick(w)
+	if now := t.Snapshot(); now != was {
+		return now.Pick(w)
+	}
+	return p, err
 }
 
 // retryTime is the least time between two readings of a configuration that cannot be used.

@@ -186,6 +186,28 @@ func TestH81NothingIsReadInVain(t *testing.T) {
 	}
 }
 
+// A user name that is nobody's has each credential looked at once, where the files are as they were.
+func TestNoCredentialIsLookedAtTwice(t *testing.T) {
+	tab := newTable(t)
+	old := time.Now().Add(-time.Hour)
+	for _, name := range []string{"a", "b", "c"} {
+		tab.write(t, "profiles.d/"+name+".toml", spatiafi+"resources = [\"https://api.example\"]\n", old)
+	}
+	tab.reload(t)
+	asked := map[string]int{}
+	_, err := tab.Find(profile.Wanted{Target: origin.Target{Origin: "https://api.example:443"}, Username: "nobody",
+		Knows: func(p *profile.Profile) bool {
+			asked[p.Name]++
+			return false
+		}})
+	if several, ok := errors.AsType[*profile.UnknownError](err); !ok || several.Matches != 3 {
+		t.Errorf("%v", err)
+	}
+	if asked["a"] != 1 || asked["b"] != 1 || asked["c"] != 1 {
+		t.Errorf("they were asked %v times", asked)
+	}
+}
+
 // A saved profile stands in its file and is in use; removing it undoes both.
 func TestSaveAndRemove(t *testing.T) {
 	tab := newTable(t)
