@@ -15,6 +15,7 @@ import (
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/peer"
 	"github.com/groat-dev/groat/daemon/profile"
+	"github.com/groat-dev/groat/daemon/watch"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
@@ -40,8 +41,9 @@ type conn struct {
 	atOnce  func(uintptr) bool // writeAtOnce, made once
 	until   time.Time          // the write deadline that net has
 
-	mu    sync.Mutex
-	parts int // requests that take part in a login
+	mu      sync.Mutex
+	parts   int                     // requests that take part in a login
+	watches map[string]*watch.Watch // :: profile → the watch of it
 
 	// ctx ends when no more input can come. Logins end with it, since no answer to their questions can come either.
 	ctx    context.Context
@@ -175,6 +177,10 @@ func (c *conn) reply(id []byte, result any) {
 		c.send(id, func(out []byte) []byte { return t.append(out, id, c.d.Now()) })
 		return
 	}
+	if w, ok := result.(watching); ok {
+		defer w.watch.Start() // no change is told before the answer
+		result = w.now
+	}
 	c.send(id, func(out []byte) []byte {
 		line, err := jsonrpc.AppendResult(out, id, result)
 		if err != nil {
@@ -293,6 +299,7 @@ func (c *conn) stopReading() {
 func (c *conn) close() {
 	c.cancel()
 	c.work.Wait()
+	c.endWatches()
 	c.hangUp()
 	c.peer.Close()
 }

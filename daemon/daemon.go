@@ -30,6 +30,7 @@ import (
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/refusals"
 	"github.com/groat-dev/groat/daemon/throttle"
+	"github.com/groat-dev/groat/daemon/watch"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -73,6 +74,7 @@ type Daemon struct {
 	listens  atomic.Pointer[string] // see ListensAt
 	stores   login.Stores
 	logins   *login.Logins
+	changes  *watch.Hub
 	opened   chan struct{} // holds an element when the keystore can be used again
 	doubtful atomic.Bool   // set while the keystore cannot be read and may know of sessions in doubt
 
@@ -119,6 +121,8 @@ func New(o Options) (*Daemon, error) {
 		o.Log.Warn("a sign-in ends soon: sign in again before", zap.String("profile", name),
 			zap.Time("ends", ends), zap.String("next", "groat login "+name))
 	}
+	d.changes = watch.New(d.lookAt)
+	d.broker.Changed = d.changes.Changed
 	d.logins = login.New(login.Options{
 		Profiles: d.profiles, Broker: d.broker, Stores: &d.stores, Refusals: d.refusals,
 		Keystore: func() string { return d.keystoreStatus().Use },
@@ -164,12 +168,16 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	for name := range changed {
 		if old.Named(name) == nil {
 			d.broker.Restore(name, d.refusals.Remembered(name, now.Named(name).Fingerprint))
+			d.changes.Changed(name)
 		}
 	}
 	d.refusals.Retain(func(name string) bool { return now.Named(name) != nil })
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	d.broker.Remove(ctx, removed...)
+	for _, name := range removed {
+		d.changes.Changed(name)
+	}
 }
 
 // Profiles returns how many profiles there are.

@@ -237,7 +237,7 @@ func subject(t *testing.T, line string) string {
 // varying are members whose numbers are examples; forPeople those whose sentences are.
 var (
 	varying = []string{"expires_at", "expires_in", "pid", "started_at", "lifetime", "renew_in", "retry_in",
-		"retry_after", "max_min_ttl", "requests"}
+		"retry_after", "max_min_ttl", "requests", "at"}
 	people = []string{"message", "hint", "text"}
 )
 
@@ -388,7 +388,7 @@ func TestSpecificationIsComplete(t *testing.T) {
 		protocol.ImportFound{},
 		protocol.ImportCopy{}, protocol.NetworkParams{}, protocol.NetworkResult{}, protocol.NetworkSetting{},
 		protocol.Error{},
-		protocol.ErrorData{},
+		protocol.ErrorData{}, protocol.WatchParams{}, protocol.Change{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,6 +58,7 @@ type Client struct {
 	mu        sync.Mutex
 	link      *link // of all requests
 	loginLink *link // of the login, if it has one of its own
+	watches   map[*link]struct{}
 	closed    bool
 }
 
@@ -166,7 +169,7 @@ func blocking(
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	all := []*link{c.link, c.loginLink}
+	all := slices.AppendSeq([]*link{c.link, c.loginLink}, maps.Keys(c.watches))
 	c.mu.Unlock()
 	for _, l := range all {
 		if l != nil {

@@ -26,11 +26,12 @@ type link struct {
 	// held by the caller that writes.
 	slots, writing chan struct{}
 
-	mu      sync.Mutex
-	id      int64
-	pending map[string]*exchange // :: id of a request that is not answered yet → who waits
-	login   *exchange            // gets the prompts, or nil
-	err     error                // why the connection has ended, or nil
+	mu       sync.Mutex
+	id       int64
+	pending  map[string]*exchange // :: id of a request that is not answered yet → who waits
+	login    *exchange            // gets the prompts, or nil
+	watching *exchange            // gets the changes, or nil
+	err      error                // why the connection has ended, or nil
 
 	ended chan struct{} // closed when err is set
 }
@@ -279,8 +280,11 @@ func (l *link) addressee(m message) (*exchange, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if m.method != "" {
-		if m.method == NotePrompt {
+		switch m.method {
+		case NotePrompt:
 			return l.login, nil
+		case NoteChange:
+			return l.watching, nil
 		}
 		return nil, nil // a notification of a later version: not for us
 	}

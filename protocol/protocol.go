@@ -69,7 +69,11 @@ const (
 	MethodBackup     = "backup"
 	MethodRestore    = "restore"
 	MethodWarnings   = "warnings"
+	MethodWatch      = "watch"
 )
 
-// NotePrompt is the method of the one notification that groatd sends, during a login.
-const NotePrompt = "prompt"
+// The notifications that groatd sends: NotePrompt during a login, NoteChange after "watch".
+const (
+	NotePrompt = "prompt"
+	NoteChange = "change"
+)

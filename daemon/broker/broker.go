@@ -57,6 +57,9 @@ type Broker struct {
 	// SessionEnding, if set before the first Put, is told once of each session that ends soon whatever is renewed. It
 	// must not block, nor call the Broker.
 	SessionEnding func(profile string, ends time.Time)
+	// Changed, if set before the first Put, is told after each step of a profile that may have changed what
+	// [Broker.Status] says of it. It must not block, nor call other methods of the Broker than Status.
+	Changed func(profile string)
 	// Draw returns a number in [0, 1) by which waits are spread; it may be replaced before the first Put. It must be
 	// safe for concurrent use.
 	Draw func() float64
@@ -65,6 +68,7 @@ type Broker struct {
 	slots    atomic.Pointer[map[string]*slot] // :: profile name → slot; replaced, never changed
 	changing sync.Mutex                       // held while slots is replaced
 	watch    sync.Once
+	serial   atomic.Uint64 // of the token that came last
 	closed   chan struct{}
 	mu       sync.Mutex          // guards closing, limiters and last
 	closing  bool                // nothing is begun once Close waits

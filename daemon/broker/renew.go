@@ -114,7 +114,9 @@ func (s *slot) publish(t *tokenSlot, token grant.Token, now clock.Instant) {
 	}
 	c := &cachedToken{token: token, renew: s.plan(t, token)}
 	if old := t.cached.Load(); old != nil && old.token.Access.Equal(token.Access) {
-		c.renew = max(c.renew, now.Boot+noProgress(token, now))
+		c.renew, c.serial = max(c.renew, now.Boot+noProgress(token, now)), old.serial
+	} else {
+		c.serial = s.b.serial.Add(1)
 	}
 	t.sent, t.life, t.retryLost = token.Sent.Boot, token.Lifetime, false
 	if !slept(token, now) {

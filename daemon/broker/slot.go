@@ -173,6 +173,9 @@ func (s *slot) own() {
 			return
 		}
 		s.advance()
+		if s.b.Changed != nil {
+			s.b.Changed(s.name)
+		}
 	}
 }
 

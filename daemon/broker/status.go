@@ -9,6 +9,9 @@ import (
 type Status struct {
 	// Held is set where the default token is there; what follows, up to Err, describes it.
 	Held bool
+	// Serial is another number for each default token that the broker has obtained, also for one that has expired; 0
+	// where there is none.
+	Serial uint64
 	// Static: it is an API key, which does not expire; the times are those of groatd's copy.
 	Static    bool
 	Remaining time.Duration
@@ -57,6 +60,9 @@ func (b *Broker) Status(name string) (Status, bool) {
 	}
 	for _, t := range s.tokens.Load().all {
 		c := t.cached.Load()
+		if c != nil && t.key == (key{}) {
+			st.Serial = c.serial
+		}
 		if c == nil || c.token.Remaining(now) <= 0 {
 			continue
 		}

@@ -101,6 +101,8 @@ func verifying(waiting []ask) bool {
 type cachedToken struct {
 	token grant.Token
 	renew time.Duration // boot time of the planned renewal
+	// serial is another number for each token of the broker; the same token that comes again keeps its number.
+	serial uint64
 }
 
 // keeps reports whether the token may be handed out to a caller with this min_ttl where no better one is to be had.

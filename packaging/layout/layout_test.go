@@ -55,6 +55,7 @@ var rooms = map[string][]string{
 		"keystore", "protocol", "protocol/jsonrpc", "protocol/strictjson", "protocol/visible",
 		"daemon/grant/privatekey"},
 	"daemon/descriptors": {"daemon/grant", "protocol"},
+	"daemon/watch":       {"protocol"},
 	"daemon/status":      {"daemon/broker", "daemon/clock", "daemon/config", "daemon/profile", "protocol"},
 	"daemon/login": {
 		"daemon/backup", "daemon/broker", "daemon/clock", "daemon/config", "daemon/credential", "daemon/grant",
@@ -71,7 +72,7 @@ var rooms = map[string][]string{
 		"cmd/groat/stack"},
 	"cmd/groat/get": {"protocol/frame", "protocol/strictjson", "protocol/visible", "cmd/groat/helper",
 		"cmd/groat/report"},
-	"cmd/groat/helper": {"protocol/frame"},
+	"cmd/groat/helper": {"protocol/frame", "protocol/strictjson"},
 	"cmd/groat/report": {"protocol/frame", "protocol/ownpath", "protocol/visible", "cmd/groat/unit"},
 	"cmd/groat/stack":  {},
 	"cmd/groat/unit":   {},
