@@ -1,11 +1,14 @@
 package daemon
 
 import (
+	"errors"
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/packaging/testing/described"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -54,7 +57,7 @@ func TestAUserNameChoosesAnAccount(t *testing.T) {
 			t.Errorf("%q: %q, %+v", username, got, e)
 		}
 	}
-	// What cannot be read is nobody's.
+	// What is not there is nobody's.
 	if err := h.Store.Delete(t.Context(), "home"); err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +76,35 @@ func TestAUserNameChoosesAnAccount(t *testing.T) {
 		if e := wantError(t, err, kind); want != "" && !strings.HasSuffix(e.Hint(), want) {
 			t.Errorf("%s: %v, %s", token, err, e.Hint())
 		}
+	}
+}
+
+// While a keystore cannot be read a user name may be anybody's: no other account's token is handed out for it, also
+// where that token is in memory, and the error says why.
+func TestAUserNameThatCannotBeDecided(t *testing.T) {
+	for _, fault := range []error{keystore.ErrLocked, keystore.ErrUnavailable, keystore.ErrCorrupt} {
+		m := &failingStore{memory: memory{&keystore.Memory{}}}
+		h := newEnvWith(t, sandbox.Options{}, m)
+		one, two := described.New(t, "one"), described.New(t, "two")
+		h.account(t, one, "work", "client-1", "https://git.example/team")
+		h.account(t, two, "home", "client-2", "https://git.example")
+		ask := func(username string) (string, error) {
+			r, err := h.client(t).Token(t.Context(), protocol.TokenParams{Target: "https://git.example/team/x",
+				Username: username})
+			return r.Profile, err
+		}
+		if got, err := ask("client-2"); got != "home" || err != nil {
+			t.Fatal(got, err)
+		}
+		m.err.Store(&fault)
+		for username, want := range map[string]string{"client-2": "", "client-1": "", "home": "home", "": "work"} {
+			got, err := ask(username)
+			if e, is := errors.AsType[*protocol.Error](err); got != want || want == "" && (!is || e.Hint() == "" ||
+				e.Data.Kind == protocol.UnknownProfile) {
+				t.Errorf("%v, %q: %q, %v", fault, username, got, err)
+			}
+		}
+		m.err.Store(nil)
 	}
 }
 
@@ -120,4 +152,28 @@ func TestF20AnEditedPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	goes("https://git.example/me/a.git", "")
+}
+
+// Whose account a user name is, is looked for as long as the caller waits, or a second: then no further credential is
+// read.
+func TestAnAccountIsNotLookedForWithoutEnd(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *env, store *faultyStore) {
+		for _, name := range []string{"a", "b", "c", "d"} {
+			p := h.ofMachine(name)
+			p.Resources = []string{"https://git.example"}
+			h.signIn(t, p)
+		}
+		read, none := 0, int64(0)
+		slow := func() {
+			read++
+			time.Sleep(600 * time.Millisecond)
+		}
+		store.read.Store(&slow)
+		_, err := h.visit(t).Token(t.Context(), protocol.TokenParams{Target: "https://git.example/x", Username: "nobody",
+			Wait: &none})
+		if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, `"nobody"`) || read != 2 {
+			t.Errorf("%d were read: %v", read, e)
+		}
+		store.read.Store(nil)
+	})
 }

@@ -14,8 +14,10 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
-// maxAssertionLife is a day: an assertion is used at once.
-const maxAssertionLife = 24 * 60 * 60
+// maxAssertionLife is an hour, which is the most that Google takes
+// (https://developers.google.com/identity/protocols/oauth2/service-account). An assertion is used at once, and a stolen
+// one works until it ends.
+const maxAssertionLife = 60 * 60
 
 // maxSession is ten years.
 const maxSession = 10 * 365 * 24 * 60 * 60
@@ -59,13 +61,13 @@ func (p Profile) check(text []byte) error {
 			return fail(key, "https:// everywhere, http:// only on this machine", "%s", err)
 		}
 	}
-	for _, key := range keys() {
-		value, _ := p.Get(key)
+	for _, key := range keyTable {
+		value, _ := p.Get(key.Name)
 		switch {
 		case strings.ContainsFunc(value, unicode.IsControl):
-			return fail(key, "leave it out", "%s holds a line break or another control character", key)
-		case len(value) > maxValue && key != "resources":
-			return fail(key, "leave out what is not needed", "%s is longer than %d bytes", key, maxValue)
+			return fail(key.Name, "leave it out", "%s holds a line break or another control character", key.Name)
+		case len(value) > maxValue && key.Name != "resources":
+			return fail(key.Name, "leave out what is not needed", "%s is longer than %d bytes", key.Name, maxValue)
 		}
 	}
 	if p.Redirect != "" {

@@ -111,8 +111,8 @@ const maxShown = 48 << 10
 
 func (p Profile) canBeShown() bool {
 	size := 0
-	for _, key := range keys() {
-		value, _ := p.Get(key)
+	for _, key := range keyTable {
+		value, _ := p.Get(key.Name)
 		text, err := json.Marshal(value)
 		if size += len(text); err != nil || size > maxShown {
 			return false

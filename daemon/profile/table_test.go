@@ -196,9 +196,9 @@ func TestNoCredentialIsLookedAtTwice(t *testing.T) {
 	tab.reload(t)
 	asked := map[string]int{}
 	_, err := tab.Find(profile.Wanted{Target: origin.Target{Origin: "https://api.example:443"}, Username: "nobody",
-		Knows: func(p *profile.Profile) bool {
+		Knows: func(p *profile.Profile) (bool, error) {
 			asked[p.Name]++
-			return false
+			return false, nil
 		}})
 	if several, ok := errors.AsType[*profile.UnknownError](err); !ok || several.Matches != 3 {
 		t.Errorf("%v", err)
