@@ -114,8 +114,8 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 	was := x.keeper(w.Path)
 	switch {
 	case was != nil && (was.Profile != w.Profile || was.Form != w.Form):
-		return protocol.Export{}, protocol.NewError(protocol.Config, fmt.Sprintf("%s is kept already: the %s of profile %s",
-			w.Path, was.Form, was.Profile), stopHint(w.Path))
+		return protocol.Export{}, protocol.NewError(protocol.Config,
+			fmt.Sprintf("%s is kept already: the %s of profile %s", w.Path, was.Form, was.Profile), stopHint(w.Path))
 	case was == nil && len(x.keepers()) == protocol.MaxExports:
 		return protocol.Export{}, protocol.NewError(protocol.Config,
 			fmt.Sprintf("%d files are kept already, which is as many as may be", protocol.MaxExports), "groat export")
@@ -233,7 +233,8 @@ func (x *Exports) Resume() {
 	defer x.changing.Unlock()
 	entries, err := x.list.read()
 	if err != nil {
-		x.Log.Warn("which files are kept current is not known any more", zap.String("file", x.list.path()), zap.Error(err))
+		x.Log.Warn("which files are kept current is not known any more", zap.String("file", x.list.path()),
+			zap.Error(err))
 		return
 	}
 	for _, e := range entries {
