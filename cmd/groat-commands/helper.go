@@ -9,32 +9,82 @@ import (
 
 	"github.com/groat-dev/groat/cmd/groat/get"
 	"github.com/groat-dev/groat/cmd/groat/helper"
+	"github.com/groat-dev/groat/cmd/groat/report"
 )
 
 func (a *app) helperCommand() *cobra.Command {
-	cmd := command("helper TOOL ...", helpHelper, cobra.NoArgs, nil)
+	cmd := command("helper", helpHelper, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() })
 	git := command("git get|store|erase", helpHelperGit, cobra.ArbitraryArgs,
 		func(cmd *cobra.Command, args []string) error {
+			if asksForHelp(args) {
+				return cmd.Help()
+			}
 			return a.gitHelper(cmd.Context(), args)
 		})
 	git.DisableFlagParsing = true // git may put arguments of its own configuration before the operation
-	cmd.AddCommand(git)
+	docker := command("docker get|store|erase|list|version", helpHelperDocker, cobra.ArbitraryArgs,
+		func(cmd *cobra.Command, args []string) error { return a.dockerHelper(cmd.Context(), args) })
+	var idToken bool
+	kubectl := command("kubectl [PROFILE] [flags]", helpHelperKubectl, cobra.MaximumNArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			profile := ""
+			if len(args) > 0 {
+				profile = args[0]
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), helper.Time)
+			defer cancel()
+			return get.Kubectl(a.caller(ctx), profile, idToken, a.getenv, a.stdout)
+		})
+	kubectl.Flags().BoolVar(&idToken, "id-token", false, flagKubectlIDToken)
+	kubectl.ValidArgsFunction = a.completeProfiles
+	curl := command("curl URL", helpHelperCurl, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+		ctx, cancel := context.WithTimeout(cmd.Context(), helper.Time)
+		defer cancel()
+		t, err := a.caller(ctx).Do(get.Curl(args[0], a.getenv))
+		if err != nil {
+			return err
+		}
+		return get.Print(a.stdout, "curl", t)
+	})
+	cmd.AddCommand(git, docker, kubectl, curl)
 	return cmd
+}
+
+// asksForHelp reports whether a helper that parses no flags is asked what it is.
+func asksForHelp(args []string) bool {
+	return len(args) == 1 && (args[0] == "--help" || args[0] == "-h")
+}
+
+// testInput returns the stdin of a test; nil leaves stdin to package get, which has a deadline for it.
+func (a *app) testInput() io.Reader {
+	if a.stdin == os.Stdin {
+		return nil
+	}
+	return a.stdin
 }
 
 // gitHelper answers git, which ignores exit codes and shows stderr: every error is one line there.
 func (a *app) gitHelper(ctx context.Context, args []string) error {
-	ctx, cancel := context.WithTimeout(ctx, helper.GitTime)
+	ctx, cancel := context.WithTimeout(ctx, helper.Time)
 	defer cancel()
-	var in io.Reader
-	if a.stdin != os.Stdin { // a test's
-		in = a.stdin
-	}
-	read, err := get.Git(a.caller(ctx), args, a.getenv, in, a.stdout)
+	read, err := get.Git(a.caller(ctx), args, a.getenv, a.testInput(), a.stdout)
 	if err != nil {
 		a.explain(err).PrintLine(a.stderr)
 	} else if passed := helper.PassedOn(args, read); passed != nil {
 		a.tellOfStore(ctx, passed)
+	}
+	return nil
+}
+
+// dockerHelper answers docker, which looks for errors on stdout. What version this is it alone knows.
+func (a *app) dockerHelper(ctx context.Context, args []string) error {
+	if len(args) == 1 && args[0] == "version" {
+		return a.write(textDockerVersion())
+	}
+	ctx, cancel := context.WithTimeout(ctx, helper.Time)
+	defer cancel()
+	if _, err := get.Docker(a.caller(ctx), args, a.getenv, a.testInput(), a.stdout); err != nil {
+		return &report.Failure{Code: get.FailDocker(err, a.getenv, a.stdout, a.stderr), Cause: err}
 	}
 	return nil
 }

@@ -43,8 +43,16 @@ type app struct {
 // main runs the command that the arguments name, or the helper that the program is called as, and returns the exit
 // code.
 func (a *app) main(name string, args []string) int {
-	if name == helper.GitName {
-		return a.report(a.gitHelper(context.Background(), args))
+	ctx := context.Background()
+	switch {
+	case asksForHelp(args) && name == helper.GitName:
+		args = append([]string{"helper", "git"}, args...)
+	case asksForHelp(args) && name == helper.DockerName:
+		args = append([]string{"helper", "docker"}, args...)
+	case name == helper.GitName:
+		return a.report(a.gitHelper(ctx, args))
+	case name == helper.DockerName:
+		return a.report(a.dockerHelper(ctx, args))
 	}
-	return a.report(a.execute(context.Background(), args))
+	return a.report(a.execute(ctx, args))
 }

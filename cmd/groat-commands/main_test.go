@@ -25,13 +25,13 @@ import (
 // patience bounds every wait for another process. It is reached only when something is broken.
 const patience = 2 * time.Minute
 
-// bin holds this test binary under three names, and is what the tests run as separate processes: groat and
-// git-credential-groat are the program under test, groatd is [standIn].
+// bin holds this test binary under its names, and is what the tests run as separate processes: groatd is [standIn], all
+// others are the program under test.
 var bin string
 
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
-	case "groat", helper.GitName:
+	case "groat", helper.GitName, helper.DockerName:
 		main()
 	case "groatd":
 		standIn()
@@ -51,7 +51,7 @@ func install(m *testing.M) int {
 	if err == nil {
 		err = copyFile(filepath.Join(bin, "groat"), self)
 	}
-	for _, name := range []string{"groatd", helper.GitName} {
+	for _, name := range []string{"groatd", helper.GitName, helper.DockerName} {
 		if err == nil {
 			err = os.Symlink("groat", filepath.Join(bin, name))
 		}

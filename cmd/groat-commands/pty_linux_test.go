@@ -121,8 +121,14 @@ func (x *terminal) shown() string {
 // expect waits until text is on the screen.
 func (x *terminal) expect(text string) {
 	x.t.Helper()
+	x.expectTimes(text, 1)
+}
+
+// expectTimes waits until text is on the screen n times.
+func (x *terminal) expectTimes(text string, n int) {
+	x.t.Helper()
 	deadline := time.After(patience)
-	for !strings.Contains(x.shown(), text) {
+	for strings.Count(x.shown(), text) < n {
 		select {
 		case <-x.change:
 		case <-deadline:
@@ -137,6 +143,16 @@ func (x *terminal) hidden() {
 	for deadline := time.Now().Add(patience); x.termios().Lflag&unix.ECHO != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			x.t.Fatal("the terminal goes on echoing")
+		}
+	}
+}
+
+// echoing waits until the terminal echoes again.
+func (x *terminal) echoing() {
+	x.t.Helper()
+	for deadline := time.Now().Add(patience); x.termios().Lflag&unix.ECHO == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			x.t.Fatal("the terminal goes on hiding")
 		}
 	}
 }
@@ -222,6 +238,37 @@ func TestPromptIsInterrupted(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A shell gives the terminal back with the echo on. What is typed after fg is not shown.
+func TestPromptIsHiddenAfterAStop(t *testing.T) {
+	f := loginDaemon(t)
+	env := []string{"GROAT_SOCKET=" + f.socket, "PS1=$ "}
+	x := startProgram(t, "/bin/bash", 200, env, "--norc", "--noediting", "-i")
+	x.expect("$ ")
+	x.write(filepath.Join(bin, "groat") + " login work\n")
+	for n := 1; n <= 3; n++ {
+		x.expectTimes("[2J: ", n)
+		x.hidden()
+		if n < 3 {
+			x.write("hunt\x1a")
+			x.expectTimes("Stopped", n)
+			x.echoing()
+			x.write("fg\n")
+		}
+	}
+	x.write("hunter2\n")
+	x.expect("next: groat get work\n")
+	x.echoing()
+	x.write("exit\n")
+	x.end(0)
+	if strings.Contains(x.shown(), "hunt") {
+		t.Errorf("the screen shows %q", x.shown())
+	}
+	all := f.requests()
+	if last := all[len(all)-1]; last.Params["value"] != "hunter2" {
+		t.Errorf("%+v", last)
 	}
 }
 

@@ -40,6 +40,8 @@ func (a *app) askLine(ctx context.Context, question string, hidden bool) ([]byte
 		}
 		defer restore()
 	}
+	ctx, over := askAgain(ctx, tty, question, hidden)
+	defer over()
 	if _, err := io.WriteString(tty, question); err != nil {
 		return nil, errNoTTY
 	}
@@ -76,6 +78,47 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 	return ctx, func() {
 		signal.Stop(signals)
 		cancel(nil)
+	}
+}
+
+// askAgain repeats the question each time that the process goes on after a stop (Ctrl-Z, fg), and turns the echo of a
+// hidden answer off again: a shell gives the terminal back with the echo on. The context ends where that fails. Nothing
+// touches the terminal once over has returned.
+func askAgain(ctx context.Context, tty *os.File, question string, hidden bool) (_ context.Context, over func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	resumed := make(chan os.Signal, 1)
+	signal.Notify(resumed, syscall.SIGCONT)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-resumed:
+			case <-ctx.Done():
+				return
+			}
+			switch {
+			case ctx.Err() != nil:
+				return
+			case hidden: // in the background this stops the process (SIGTTOU) until it is in front
+				if _, err := disableEcho(int(tty.Fd())); err != nil {
+					cancel(errNoTTY)
+					return
+				}
+			case !foreground(tty):
+				continue
+			}
+			select { // it was stopped there once more
+			case <-resumed:
+			default:
+			}
+			io.WriteString(tty, question)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(resumed)
+		cancel(nil)
+		<-ended
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/groat-dev/groat/cmd/groat/get"
+	"github.com/groat-dev/groat/cmd/groat/helper"
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -224,7 +225,7 @@ func sessionWords(p protocol.ProfileStatus, now time.Time) string {
 	var words []string
 	if p.SessionEndsAt != 0 && !p.Last { // what a last token is good for is said already
 		words = append(words, "the sign-in ends in "+until(p.SessionEndsAt)+", whatever is renewed: groat login "+
-			clean(p.Profile))
+			clean(p.Profile)+" --replace")
 	}
 	if at := p.SessionIdleEndsAt; at != 0 && at != p.SessionEndsAt {
 		words = append(words, "without a renewal it ends in "+until(at))
@@ -299,6 +300,11 @@ func textWhoami(r *protocol.WhoamiResult) []byte {
 		rows = append(rows, []string{name, fmt.Sprint(value)})
 	}
 	return table([]string{"profile", r.Profile}, rows)
+}
+
+// textDockerVersion is what docker's own helpers print: NAME (PACKAGE) VERSION.
+func textDockerVersion() []byte {
+	return fmt.Appendf(nil, "%s (github.com/groat-dev/groat) %s\n", helper.DockerName, release)
 }
 
 func textVersion(v versionJSON) []byte {

@@ -17,9 +17,14 @@ needed.`,
 		long: `Print an access token that is good for at least --min-ttl, and nothing else. With --id-token,
 print the ID token that came with it.
 
+Programs read the other formats: a shell's eval "export", "curl -K -" "curl", and a coding agent's
+headers command "json-header", an object of header fields. An API key, and a token with characters
+that RFC 6750 does not allow, is printed as header, curl, json-header or json only.
+
 PROFILE is the one of GROAT_PROFILE, or the only one there is, if it is not given.`,
 		example: `  groat get spatiafi --min-ttl 5m
   groat get spatiafi --output header | curl -H @- 'https://api.spatiafi.com/api/info?item_id=demo'
+  eval "$(groat get spatiafi --output export)"
   printf %s "$TOKEN" | groat get spatiafi --refused`,
 	}
 	helpLogin = help{
@@ -118,16 +123,7 @@ is here already is replaced only where you say so.`,
 		example: `  groat restore ~/groat.backup
   groat restore ~/groat.backup --replace work`,
 	}
-	helpUnlock    = help{short: "Unlock the keystore: the desktop's keychain, or the sealed file with its passphrase"}
-	helpHelper    = help{short: "Answer another program in its own credential protocol"}
-	helpHelperGit = help{
-		short: "Answer git: credential.helper",
-		long: `Answer git as a credential helper, for the servers that a profile lists and no other.
-
-Put the program on PATH as git-credential-groat (a link to groat) and scope it to the server.`,
-		example: `  git config --global --add credential.https://git.example.com.helper ""
-  git config --global --add credential.https://git.example.com.helper groat`,
-	}
+	helpUnlock  = help{short: "Unlock the keystore: the desktop's keychain, or the sealed file with its passphrase"}
 	helpVersion = help{short: "Print the version"}
 )
 
@@ -138,7 +134,7 @@ const (
 	flagScope       = "`scope`s, separated by spaces, instead of the profile's own"
 	flagAudience    = "an `audience` instead of the profile's own"
 	flagTarget      = "the `URL` that the access token is for: the profile is the one that lists it (--api)"
-	flagOutput      = "`format` of the output: token (the default), header, json or env"
+	flagOutput      = "`format` of the output: token (the default), header, json, env, export, curl or json-header"
 	flagGetJSON     = "the same as --output json"
 	flagIDToken     = "the ID token, which says who signed in, instead of the access token (kubectl, AWS, IAP)"
 	flagRefused     = "read a token that an API refused from stdin, and get another one"

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -14,18 +15,17 @@ import (
 func TestAPersonIsToldThatASignInEnds(t *testing.T) {
 	ends := time.Now().Add(50*time.Hour + 30*time.Minute).Unix()
 	for _, args := range [][]string{{"get", "work"}, {"list"}, {"status"}, {"get", "work", "--json"}} {
-		told := false
+		var told atomic.Bool
 		f := newFakeDaemon(t, func(r request) string {
 			switch r.Method {
 			case "warnings":
 				sessions := ""
-				if !told {
+				if !told.Swap(true) {
 					sessions = fmt.Sprintf(`{"profile":"work","ends_at":%d}`, ends)
 				}
-				told = true
 				return `"result":{"sessions":[` + sessions + `]}`
 			case "token":
-				if told {
+				if told.Load() {
 					return tokenResult
 				}
 				return strings.Replace(tokenResult, `,"profile":`, `,"session_warning":true,"profile":`, 1)
@@ -44,8 +44,8 @@ func TestAPersonIsToldThatASignInEnds(t *testing.T) {
 			c := exec.CommandContext(t.Context(), filepath.Join(bin, "groat"), args...)
 			c.Env, c.Stdin, c.Stdout, c.Stderr = append(env, runtimeEnv...), x, x, x
 			redirect(c)
-			if err := c.Run(); err != nil || told {
-				t.Errorf("%v, with %s: %v, asked for warnings: %t", args, name, err, told)
+			if err := c.Run(); err != nil || told.Load() {
+				t.Errorf("%v, with %s: %v, asked for warnings: %t", args, name, err, told.Load())
 			}
 		}
 		first := startOnTerminal(t, env, args...)

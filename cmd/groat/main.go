@@ -1,9 +1,9 @@
 // Command groat hands out access tokens: it asks groatd for one and prints it.
 //
-// Tools start it thousands of times, so that it does at once what they ask for, "groat get" and git's helper, by a few
-// system calls and nothing that takes time to start. For all else, and where no groatd runs yet, it replaces itself
-// with groat-commands, with the same arguments, which can do everything. So this program is a shorter way and never
-// another one: the requests, the texts and the exit codes are the same code.
+// Tools start it thousands of times, so that it does at once what they ask for, "groat get" and the helpers of other
+// programs, by a few system calls and nothing that takes time to start. For all else, and where no groatd runs yet, it
+// replaces itself with groat-commands, with the same arguments, which can do everything. So this program is a shorter
+// way and never another one: the requests, the texts and the exit codes are the same code.
 //
 // The invariant: it holds no credential; an access token is printed and forgotten.
 package main
@@ -12,6 +12,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/cmd/groat/get"
@@ -28,11 +29,17 @@ func run(name string, args []string) int {
 	switch {
 	case name == helper.GitName:
 		return git(args)
-	case len(args) > 2 && args[0] == "helper" && args[1] == "git":
-		return git(args[2:])
+	case name == helper.DockerName:
+		return docker(args)
+	case len(args) > 2 && args[0] == "helper":
+		if answer, ok := helperFor(args[1], args[2:]); ok {
+			return answer
+		}
 	case len(args) > 0 && args[0] == "get":
 		if o, profile, ok := parseGet(args[1:]); ok {
-			return printToken(o, profile)
+			if format, err := o.Format(); err == nil {
+				return printToken(format, o.Request(profile, os.Getenv))
+			}
 		}
 	}
 	return fail(handOver(nil))
@@ -52,13 +59,25 @@ var caller = get.Caller{
 	},
 }
 
-// printToken is "groat get".
-func printToken(o get.Options, profile string) int {
-	format, err := o.Format()
-	if err != nil {
-		return fail(handOver(nil)) // which has the words for it
+// helperFor answers a program, with the arguments that follow its name. It reports false for what it does not know.
+func helperFor(program string, args []string) (code int, ok bool) {
+	operand := !strings.HasPrefix(args[0], "-")
+	switch {
+	case program == "git" && (operand || len(args) > 1): // git puts what its configuration says before the operation
+		return git(args), true
+	case program == "docker" && operand:
+		return docker(args), true
+	case program == "kubectl":
+		return kubectl(args)
+	case program == "curl" && operand && len(args) == 1:
+		return printToken("curl", get.Curl(args[0], os.Getenv)), true
 	}
-	t, err := caller.Do(o.Request(profile, os.Getenv))
+	return 0, false
+}
+
+// printToken is "groat get".
+func printToken(format string, q get.Request) int {
+	t, err := caller.Do(q)
 	if errors.Is(err, errNotRunning) {
 		err = handOver(nil)
 	}
@@ -93,6 +112,41 @@ func git(args []string) int {
 		report.Explain(err, os.Getenv).PrintLine(os.Stderr)
 	}
 	return report.ExitDone
+}
+
+// docker answers docker, which looks for errors on stdout.
+func docker(args []string) int {
+	read, err := get.Docker(caller, args, os.Getenv, nil, os.Stdout)
+	if errors.Is(err, errNotRunning) || errors.Is(err, helper.ErrDockerOperation) {
+		err = handOver(read)
+	}
+	if err != nil {
+		return get.FailDocker(err, os.Getenv, os.Stdout, os.Stderr)
+	}
+	return report.ExitDone
+}
+
+// kubectl answers kubectl. It reports false for arguments that are not [PROFILE] [--id-token].
+func kubectl(args []string) (code int, ok bool) {
+	profile, idToken := "", false
+	for _, arg := range args {
+		switch {
+		case arg == "--id-token" && !idToken:
+			idToken = true
+		case arg != "" && arg[0] != '-' && profile == "":
+			profile = arg
+		default:
+			return 0, false
+		}
+	}
+	err := get.Kubectl(caller, profile, idToken, os.Getenv, os.Stdout)
+	if errors.Is(err, errNotRunning) {
+		err = handOver(nil)
+	}
+	if err != nil {
+		return fail(err), true
+	}
+	return report.ExitDone, true
 }
 
 // isDevice reports whether a file is a device, as a terminal is.

@@ -176,12 +176,28 @@ func TestHandsOver(t *testing.T) {
 		{"groat", "", []string{"get", "--output", "env", "--json"}},
 		{"groat", "refused.token", []string{"get", "--refused"}},
 		{"groat", "", []string{"helper", "git"}},
-		{"groat", "", []string{"helper", "docker", "get"}},
+		{"groat", "", []string{"helper"}},
+		{"groat", "", []string{"helper", "git", "--help"}},
+		{"groat", "", []string{"helper", "later", "get"}},
+		{"groat", "", []string{"helper", "docker", "--help"}},
+		{"groat", "h.example", []string{"helper", "docker", "version"}},
+		{"groat", "", []string{"helper", "kubectl", "--help"}},
+		{"groat", "", []string{"helper", "kubectl", "a", "b"}},
+		{"groat", "", []string{"helper", "kubectl", "--id-token", "--id-token"}},
+		{"groat", "", []string{"helper", "curl", "--help"}},
+		{"groat", "", []string{"helper", "curl", "https://h", "https://i"}},
+		{helper.DockerName, "", nil},
+		{helper.DockerName, "", []string{"later"}},
 		{"groat", "", []string{"__complete", "get", ""}},
 		// No groatd runs.
 		{"groat", "", []string{"get", "work"}},
 		{"groat", gitAsks, []string{"helper", "git", "get"}},
 		{helper.GitName, gitAsks, []string{"get"}},
+		{"groat", "h.example", []string{"helper", "docker", "get"}},
+		{"groat", "https://h.example/v1/", []string{"helper", "docker", "erase"}},
+		{helper.DockerName, "127.0.0.1:5000\n", []string{"get"}},
+		{"groat", "unread", []string{"helper", "kubectl", "work", "--id-token"}},
+		{"groat", "unread", []string{"helper", "curl", "https://h/x"}},
 		{helper.GitName, "protocol=https\nhost=h\npassword=p\n", []string{"--of", "the", "configuration", "erase"}},
 	} {
 		h := newHouse(t, "groat", commands)
@@ -355,7 +371,7 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 	}
 	formats := [][]string{nil, {"work"}, {"--output", "header"}, {"-oenv"}, {"--json"}, {"--min-ttl", "5m", "--wait=0"},
 		{"--scope", "a b", "--audience", "é"}, {"--target", "https://h/x"}, {"work", "--target=https://h/é"},
-		{"--id-token"}, {"--id-token", "-o", "header"}}
+		{"--id-token"}, {"--id-token", "-o", "header"}, {"-o", "curl"}, {"-o", "json-header"}, {"-o=export"}}
 	const id = `"result":{"id_token":"h.p.s","token_use":"id","expires_at":9,"expires_in":8,"profile":"p",` +
 		`"header":"Authorization: Bearer h.p.s"}`
 	for _, member := range []string{
@@ -388,11 +404,22 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 		for _, operation := range []string{"get", "erase", "store", "later"} {
 			runs = append(runs, []string{"helper", "git", operation})
 		}
+		for _, operation := range []string{"get", "erase", "store", "list"} {
+			runs = append(runs, []string{"helper", "docker", operation})
+		}
+		runs = append(runs, []string{"helper", "kubectl", "work"}, []string{"helper", "kubectl", "--id-token"},
+			[]string{"helper", "curl", "https://h/x"})
 		if member == "" {
 			runs = runs[len(formats)-1:]
 		}
 		for _, args := range runs {
 			stdin := "protocol=https\nhost=h\npassword=abc-1\n"
+			switch strings.Join(args, " ") {
+			case "helper docker get", "helper docker erase":
+				stdin = "localhost:5000"
+			case "helper docker store":
+				stdin = `{"ServerURL":"h.example","Username":"oauth2","Secret":"abc-1"}`
+			}
 			short, asked := run("groat", stdin, args)
 			long, asked2 := run("other/"+commands, stdin, args)
 			if short != long || !cmp.Equal(asked, asked2) || args[0] == "get" && !slices.ContainsFunc(asked,
@@ -403,22 +430,53 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 	}
 }
 
-// A git that never ends its request is told so, and the helper ends.
-func TestGitThatNeverEndsItsRequest(t *testing.T) {
-	tier.Long(t, "it takes as long as git may take")
-	t.Parallel()
-	h := newHouse(t, "groat", commands)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
+// A program that never ends its request is told so, and the helper ends.
+func TestARequestThatNeverEnds(t *testing.T) {
+	tier.Long(t, "it takes as long as a helper may take")
+	for _, tt := range []struct {
+		name, begins string
+		want         outcome
+	}{
+		{helper.GitName, "protocol=https\nhost=h\n",
+			outcome{0, "", "groat: git's request does not end (groat status)\n"}},
+		{helper.DockerName, "", outcome{1, "groat: docker's request does not end (groat status)\n",
+			"groat: docker's request does not end (groat status)\n"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, "groat", commands)
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			defer r.Close()
+			if _, err := io.WriteString(w, tt.begins); err != nil {
+				t.Fatal(err)
+			}
+			if got := h.run("groat", tt.name, r, "get"); got != tt.want {
+				t.Errorf("%+v", got)
+			}
+		})
 	}
-	defer w.Close()
-	defer r.Close()
-	if _, err := io.WriteString(w, "protocol=https\nhost=h\n"); err != nil {
-		t.Fatal(err)
-	}
-	got := h.run("groat", helper.GitName, r, "get")
-	if got != (outcome{0, "", "groat: git's request does not end (groat status)\n"}) {
-		t.Errorf("%+v", got)
+}
+
+// What no protocol has on stdin is not read: there an open pipe changes nothing.
+func TestStdinIsReadOnlyWhereItIsDefined(t *testing.T) {
+	h := newHouse(t, "groat")
+	h.serve(func(int, string, map[string]any) (string, bool) { return token, true })
+	for _, args := range [][]string{{"helper", "docker", "list"}, {"helper", "kubectl", "work"},
+		{"helper", "curl", "https://h/x"}, {"get"}} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		got := h.run("groat", "groat", r, args...)
+		if got.code != 0 || got.stdout == "" || got.stderr != "" || time.Since(began) > helper.Time {
+			t.Errorf("%q: %+v", args, got)
+		}
+		w.Close()
+		r.Close()
 	}
 }

@@ -27,6 +27,8 @@ type SessionEnds struct {
 	Idle time.Time
 	// Absolute is when it ends, whatever is renewed.
 	Absolute time.Time
+	// Soon is set once Absolute is so near that a person is warned of it.
+	Soon bool
 	// Untold is set while a person is to be warned of the absolute end, and has not been told ([Broker.TellWarnings]).
 	Untold bool
 }
@@ -142,7 +144,8 @@ func (l sessionLife) keepAt(rules SessionRules) time.Duration {
 
 // ends is the life as others see it.
 func (l sessionLife) ends(now clock.Instant) SessionEnds {
-	return SessionEnds{Idle: wallTime(l.idle, now), Absolute: wallTime(l.absolute, now), Untold: l.untold(now)}
+	return SessionEnds{Idle: wallTime(l.idle, now), Absolute: wallTime(l.absolute, now),
+		Soon: l.warned && l.absolute != unknown, Untold: l.untold(now)}
 }
 
 // untold reports whether a person is still to be told of the absolute end.

@@ -3,6 +3,7 @@ package login
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/grant"
@@ -21,6 +22,9 @@ func (l *Login) goesOn(stored *keystore.Item, err error) bool {
 	case l.kind.Session() && wrongClient && !stored.ClientSecret.IsZero():
 		l.reused = nil
 		l.notice(fmt.Sprintf("%s: type the client's secret, and sign in again.", refusal))
+	case l.kind.Session() && broker.NeedsLogin(err) && l.lastFor() > 0:
+		l.notice(fmt.Sprintf("The sign-in of profile %s cannot be renewed, and ends in %s: sign in again.",
+			l.params.Profile, words(l.lastFor())))
 	case l.kind.Session() && broker.NeedsLogin(err):
 		l.notice(fmt.Sprintf("The session of profile %s has ended: sign in again.", l.params.Profile))
 	case l.kind.Session() && ok && unproven(err, refusal):
@@ -35,6 +39,14 @@ func (l *Login) goesOn(stored *keystore.Item, err error) bool {
 		return false
 	}
 	return true
+}
+
+// lastFor is how long the profile's last token is good for, where nothing renews it; else 0.
+func (l *Login) lastFor() time.Duration {
+	if now, ok := l.logins.Broker.Status(l.params.Profile); ok && now.Held && now.Last {
+		return now.Remaining
+	}
+	return 0
 }
 
 // unproven reports whether a server has answered in a way that says neither that a credential is good nor why it is

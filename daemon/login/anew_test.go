@@ -1,8 +1,10 @@
 package login
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
@@ -114,6 +116,54 @@ func TestAChangedSecretOfASessionIsAskedFor(t *testing.T) {
 		r, said, err := h.attend(protocol.LoginParams{Profile: "p"})
 		if err != nil || r.Outcome != protocol.SignedIn || !strings.Contains(said, "type the client's secret") {
 			t.Errorf("%+v, %v, said %q", r, err, said)
+		}
+	})
+}
+
+// A person who was warned of a session's end, and then types the login, signs in anew. A program is told that the
+// session works.
+func TestASessionThatEndsSoonIsSignedInAnew(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		p := h.ofDevice("p")
+		p.Set = map[string]string{"session_absolute": "36000"}
+		h.signIn(t, p)
+		named := protocol.LoginParams{Profile: "p", Confirm: true}
+		if r, err := h.login(t.Context(), named, unasked(t)); err != nil || r.Outcome != protocol.AlreadySignedIn {
+			t.Errorf("long before its end: %+v, %v", r, err)
+		}
+		time.Sleep(9*time.Hour + 30*time.Minute)
+		program := protocol.LoginParams{Profile: "p"}
+		if r, err := h.login(t.Context(), program, unasked(t)); err != nil || r.Outcome != protocol.AlreadySignedIn {
+			t.Errorf("a program: %+v, %v", r, err)
+		}
+		var asked []protocol.Prompt
+		r, err := h.login(t.Context(), named, h.saying("no", &asked))
+		if err != nil || r.Outcome != protocol.SignedIn {
+			t.Errorf("%+v, %v", r, err)
+		}
+		want := "The sign-in of profile p ends in 30m, whatever is renewed: sign in again."
+		if got := questions(asked, protocol.PromptNotice); !slices.Contains(got, want) {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// A token that nothing renews is good for some time: no notice says that it has ended.
+func TestASignInThatCannotBeRenewed(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		h.server.Set("refresh_always", "false")
+		h.signIn(t, h.ofDevice("p"))
+		time.Sleep(time.Minute)
+		var asked []protocol.Prompt
+		r, err := h.login(t.Context(), protocol.LoginParams{Profile: "p"}, h.saying("no", &asked))
+		if err != nil || r.Outcome != protocol.SignedIn {
+			t.Errorf("%+v, %v", r, err)
+		}
+		got := questions(asked, protocol.PromptNotice)
+		if !slices.ContainsFunc(got, func(text string) bool {
+			return strings.HasPrefix(text, "The sign-in of profile p cannot be renewed, and ends in ")
+		}) {
+			t.Errorf("%q", got)
 		}
 	})
 }

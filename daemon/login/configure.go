@@ -61,6 +61,9 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		AssertionFile: q.AssertionFile, ResourceIndicator: q.ResourceIndicator, WiderScope: q.WiderScope,
 		StrictScope: q.StrictScope,
 	}
+	if err := l.checkAddresses(); err != nil {
+		return p, nil, err
+	}
 	if known, ok := preset.Lookup(q.Provider); ok && known.Backend != "" || q.Backend != "" {
 		return l.atBackend(p)
 	}

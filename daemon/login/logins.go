@@ -201,7 +201,7 @@ func (s *Logins) join(v Viewer, p protocol.LoginParams) (*Login, error) {
 		return nil, s.Wire(broker.ErrStopped, p.Profile)
 	case joined && (l.alone || l.ctx.Err() != nil || !sameLogin(l.asked, p)):
 		s.mu.Unlock()
-		return nil, underWayError(p.Profile)
+		return nil, s.underWayError(l)
 	case !joined && len(s.running) >= maxLogins:
 		s.mu.Unlock()
 		return nil, TooMany(maxLogins, "of groatd", p.Profile)
@@ -233,7 +233,7 @@ func (s *Logins) startAlone(l *Login) (over func(), err error) {
 	case s.closing:
 		return nil, s.Wire(broker.ErrStopped, name)
 	case s.running[name] != nil:
-		return nil, underWayError(name)
+		return nil, s.underWayError(s.running[name])
 	case len(s.running) >= maxLogins:
 		return nil, TooMany(maxLogins, "of groatd", name)
 	}
@@ -253,9 +253,16 @@ func sameLogin(a, b protocol.LoginParams) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-func underWayError(profile string) error {
-	return protocol.NewError(protocol.Temporary, fmt.Sprintf("another login of profile %q is under way", profile),
-		"groat status "+profile)
+func (s *Logins) underWayError(l *Login) error {
+	end := loginTime
+	if l.ctx != nil {
+		if at, ok := l.ctx.Deadline(); ok {
+			end = max(time.Until(at), time.Second)
+		}
+	}
+	return protocol.NewError(protocol.Temporary,
+		fmt.Sprintf("another login of profile %q is under way", l.params.Profile),
+		"end it with Ctrl-C where it was typed, or wait: it ends by itself in "+words(end))
 }
 
 // TooMany is the error for one login more than there may be at once.
@@ -290,6 +297,7 @@ func (l *Login) runToEnd() {
 	outcome := []zap.Field{zap.String("profile", l.params.Profile), zap.String("grant", string(l.kind))}
 	if err != nil {
 		e := l.withRedirectHint(l.withLoginHint(l.logins.Wire(err, l.params.Profile)), err)
+		e = l.withAddressHint(e, err)
 		l.err = e
 		l.logins.Log.Info("a login failed", append(outcome, zap.String("kind", string(e.Kind())))...)
 	} else {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
@@ -107,7 +109,31 @@ func (l *Login) canProve(stored *keystore.Item) bool {
 	adds := len(q.Resources)+len(q.Trust) > 0 // to a key that is there, and that no request proves
 	return !q.NewClient && !q.Secret && !q.Replace && q.ClientID == "" && q.Key == "" && q.Certificate == "" &&
 		q.KeyAlg == "" && q.KeyID == "" && q.Subject == "" && (q.Username == "" || q.Username == stored.Username) &&
-		(stored.APIKey.IsZero() || adds && q.Username == "") && !l.namesAnotherSession()
+		(stored.APIKey.IsZero() || adds && q.Username == "") && !l.namesAnotherSession() && (adds || !l.endsSoon())
+}
+
+// endsSoon reports whether the session ends soon whatever is renewed, so that a person who has been warned of that
+// signs in anew; it tells them. A program, which nobody can ask, is told that the session works.
+func (l *Login) endsSoon() bool {
+	if !l.kind.Session() || !l.params.Confirm {
+		return false
+	}
+	now, ok := l.logins.Broker.Status(l.params.Profile)
+	left := now.Session.Absolute.Sub(l.logins.Now().Wall)
+	if !ok || !now.Session.Soon || left <= 0 {
+		return false
+	}
+	l.notice(fmt.Sprintf("The sign-in of profile %s ends in %s, whatever is renewed: sign in again.", l.params.Profile,
+		words(left)))
+	return true
+}
+
+// words is a duration as people read it: in seconds below a minute, else in minutes.
+func words(d time.Duration) string {
+	if d < time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 }
 
 // namesAnotherSession reports whether the request names another scope, audience or redirect for a session. A refresh

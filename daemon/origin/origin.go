@@ -43,7 +43,7 @@ func CheckURL(raw, what string) error {
 	case strings.Contains(raw, "#"):
 		return fmt.Errorf("%s must not have a fragment (#…)", what)
 	case u.Opaque != "" || u.Hostname() == "":
-		return fmt.Errorf("%s must be an absolute URL such as https://auth.example.com/token", what)
+		return fmt.Errorf("%s must be an absolute URL such as https://auth.example.com", what)
 	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= 0x7f }): // it was percent-encoded
 		return fmt.Errorf("%s must name its host in ASCII", what)
 	case !hasHostCharacters(u.Host):

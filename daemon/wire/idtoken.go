@@ -22,7 +22,7 @@ func noIDToken(n *broker.NoIDToken, c Context) *protocol.Error {
 	anew := "groat login " + name + " --replace"
 	switch {
 	case n.Key:
-		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q has %s", name, n.Error()), "groat list")
+		return protocol.NewError(protocol.Config, fmt.Sprintf("profile %q: %s", name, n.Error()), "groat list")
 	case n.Last:
 		return protocol.NewError(protocol.LoginRequired, n.Error()+": sign in again", anew)
 	case c.Client:

@@ -132,7 +132,7 @@ type matrix struct {
 }
 
 // At each server a client signs in by each grant and each client authentication that it has there, and gets tokens that
-// the server takes, also after groatd was killed while it renewed, has started anew, and after an API has refused one.
+// the server takes, also after groatd was killed around a renewal, has started anew, and after an API has refused one.
 // Signing out ends the session at the server, or says that it does not.
 func TestForeignMatrix(t *testing.T) {
 	kills, err := strconv.Atoi(cmp.Or(os.Getenv("GROAT_FOREIGN_KILLS"), "0"))
@@ -142,8 +142,8 @@ func TestForeignMatrix(t *testing.T) {
 	var m matrix
 	t.Cleanup(func() {
 		t.Logf("matrix: at %d servers %d pairs of a grant and a client authentication signed in, renewed and were "+
-			"ended, %d of them sessions; %d kills (SIGKILL) of groatd while it renewed one: %d went on, %d had ended "+
-			"and said so", len(foreignServers), m.ways.Load(), m.sessions.Load(), m.kills.Load(), m.kept.Load(),
+			"ended, %d of them sessions; %d kills (SIGKILL) of groatd at random moments around a renewal: %d "+
+			"went on, %d had ended and said so", len(foreignServers), m.ways.Load(), m.sessions.Load(), m.kills.Load(), m.kept.Load(),
 			m.told.Load())
 	})
 	eachForeignServer(t, func(h *foreignEnv, s foreignServer) {
@@ -183,7 +183,7 @@ func TestForeignMatrix(t *testing.T) {
 	})
 }
 
-// killedWhileRenewing kills groatd at random moments of renewals. These servers replace the refresh token, and take the
+// killedWhileRenewing kills groatd at random moments around renewals; how many are within one is not counted. These servers replace the refresh token, and take the
 // one before no longer: a session goes on, or had been replaced at the server before the new token was on the disk, which
 // no client can help and groat says.
 func (h *foreignEnv) killedWhileRenewing(m *matrix, s foreignServer, w foreignWay, kills int) {

@@ -22,7 +22,8 @@ import (
 // A number in a test's name (TestE7DoubleStart) is a row of packaging/figures/FAULTS.md, which says what must happen; a
 // test there makes sure that each number has its row.
 
-// bin is the directory of groat, groatd and git-credential-groat. Every user of the machine can read it.
+// bin is the directory of groat, groatd, and the names that git and docker call groat by. Every user of the machine can
+// read it.
 var bin string
 
 func TestMain(m *testing.M) {
@@ -74,7 +75,12 @@ func build(dir string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
 	}
-	return os.Symlink("groat", filepath.Join(dir, "git-credential-groat"))
+	for _, name := range []string{"git-credential-groat", "docker-credential-groat"} {
+		if err := os.Symlink("groat", filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // processesOf returns the processes whose program is in dir.

@@ -41,6 +41,7 @@ func (v *watchedEnv) rows() map[string][]invocation {
 	keyed := []string{"--issuer", v.server.Issuer(), "--client-id", "keyed", "--key", v.key, "--secret-stdin"}
 	exchange := []string{"--issuer", v.server.Issuer(), "--client-id", ownClient, "--client-auth", "none", "--grant",
 		"token_exchange", "--secret-stdin"}
+	const exec = `KUBERNETES_EXEC_INFO={"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1"`
 	return map[string][]invocation{
 		"groat": {fails("nonsense"), fails("--nonsense"), works("--help")},
 		"groat login": {
@@ -74,7 +75,7 @@ func (v *watchedEnv) rows() map[string][]invocation {
 				"--secret-stdin"}, typed: v.secret},
 			{args: append([]string{"big"}, own...), typed: v.secret + strings.Repeat("x", 20<<10), fails: true},
 			{args: append([]string{"binary"}, own...), typed: v.secret + "\xff", fails: true},
-			works("session"), works("machine"), works("keyed"),
+			works("session"), works("machine"), works("keyed"), works("machine", "--api", "https://sat.example"),
 			works("machine", "--secret-stdin").typing(v.secret), fails("machine", "--secret-stdin").typing(v.wrong),
 			fails("session", "--secret-stdin").typing(v.secret), fails("keyed", "--secret-stdin").typing(v.passphrase),
 			fails("apps", "--client-id", labClient, "--secret-stdin").typing(v.secret),
@@ -83,7 +84,9 @@ func (v *watchedEnv) rows() map[string][]invocation {
 		},
 		"groat get": {
 			works("session"), works("session", "--output", "header"), works("session", "--output", "env"),
-			works("session", "--json"),
+			works("session", "--json"), works("session", "-o", "export"), works("session", "-o", "curl"),
+			works("session", "-o", "json-header"), works("static", "-o", "curl"), works("static", "-o", "json-header"),
+			fails("static", "-o", "export"), works("session", "--id-token", "-o", "curl"),
 			works("session", "--id-token"), works("session", "--id-token", "--json"),
 			works("session", "--id-token", "-o", "header"), works("session", "--id-token", "-o", "env"),
 			works("session", "--id-token", "--refused").typing("not.an.id-token"), fails("machine", "--id-token"),
@@ -170,13 +173,27 @@ func (v *watchedEnv) rows() map[string][]invocation {
 			works("--from", "-", "--yes").typing(v.passphrase),
 			works("--from", "-", "--yes").typing("refresh_token = '" + v.subject + "'\n[" + v.apiKey),
 		},
-		"groat helper":            {works(), works("nonsense")},
+		"groat helper":            {works(), fails("nonsense")},
 		"groat service":           {works(), fails("nonsense")},
 		"groat service install":   {fails("x")},
 		"groat service uninstall": {fails("x")},
 		"groat helper git": {works("get").typing("protocol=https\nhost=api.spatiafi.com\n"),
 			works("store").typing("protocol=https\nhost=h\npassword=" + v.password), works("nonsense"),
 			works("get").typing("password=" + v.secret)},
+		"groat helper docker": {
+			works("get").typing("sat.example"), fails("get").typing("elsewhere.example"), works("list"),
+			works("version"), fails("store").typing(`{"ServerURL":"sat.example","Username":"me","Secret":"` + v.password + `"}`),
+			fails("store").typing(`{"ServerURL":"` + v.password), works("erase").typing("sat.example"),
+			fails("get").typing(v.secret + "\x01"), fails("nonsense"), fails(),
+		},
+		"groat helper kubectl": {
+			works("session"), works("session", "--id-token"), fails("none"), fails("static"), fails("a", "b"),
+			works().with("GROAT_PROFILE=machine"), fails("session").with("KUBERNETES_EXEC_INFO=x"),
+			works("machine").with(exec + `}`),
+			works().with(exec + `,"spec":{"cluster":{"server":"https://sat.example"}}}`),
+		},
+		"groat helper curl": {works("https://sat.example/x?y"), fails("https://elsewhere.example"), fails("x"),
+			fails()},
 		"groat logout": {
 			fails("none"), fails("a/b"), fails("apps"), works("apps", "--yes"), works("keyed", "--yes"),
 			works("kept", "--yes"),

@@ -114,7 +114,7 @@ func (v *watchedEnv) runWith(vars []string, stdin string, args ...string) result
 	s := result{out.String(), complaint.String(), c.ProcessState.ExitCode()}
 	want := nothing
 	switch {
-	case args[0] == "get" && slices.Contains(args, "--id-token"):
+	case (args[0] == "get" || args[0] == "helper") && slices.Contains(args, "--id-token"):
 		want = idToken
 	case args[0] == "get" || args[0] == "helper":
 		want = accessToken

@@ -74,7 +74,7 @@ var rooms = map[string][]string{
 		"cmd/groat/stack"},
 	"cmd/groat/get": {"protocol/frame", "protocol/strictjson", "protocol/visible", "cmd/groat/helper",
 		"cmd/groat/report"},
-	"cmd/groat/helper": {"protocol/frame"},
+	"cmd/groat/helper": {"protocol/frame", "protocol/strictjson"},
 	"cmd/groat/report": {"protocol/frame", "protocol/ownpath", "protocol/visible", "cmd/groat/unit"},
 	"cmd/groat/stack":  {},
 	"cmd/groat/unit":   {},

@@ -71,7 +71,7 @@ var parts = []part{
 	{
 		name: "matrix",
 		what: "Every grant with every client authentication at four authorization servers of other projects, kill -9 " +
-			"while each session is renewed, and all that was once wrong there.",
+			"around renewals of each session, and faults that were once found there.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
 		paths: []string{"packaging/testing/zitadel", "packaging/testing/fosite",
 			"packaging/testing/django-oauth-toolkit", "packaging/testing/glewlwyd"},

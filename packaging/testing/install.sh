@@ -16,6 +16,7 @@ packages=(
   curl                # an OAuth client and an API client that nobody here wrote
   dbus                # the bus of the Secret Service
   dbus-user-session   # the bus of a systemd user manager
+  docker-registry     # a registry of images; its own service stays off
   gcc libc6-dev       # go test -race
   glewlwyd            # an authorization server; its own service stays off
   git                 # asks git-credential-groat; its credential-cache is a peer of make figures
@@ -29,6 +30,7 @@ packages=(
   python3-authlib     # an independent client of client_secret_jwt
   python3-django-oauth-toolkit  # an authorization server's library
   python3-requests    # what authlib's session is made of
+  skopeo              # asks docker-credential-groat
   strace              # counts the system calls of a cold request
   systemd             # a real user manager, systemd-socket-activate, systemd-analyze
   util-linux          # unshare, nsenter and setpriv: another user, and a manager of one's own
@@ -85,11 +87,18 @@ if [ "$release" != "debian 12" ]; then
     die "there is no apt-get here: install the equivalents of ${packages[*]} by hand, and run the tests with go test"
 fi
 
-# The tests start a glewlwyd of their own; the package would start one for the whole network, with a known password.
-unit=/etc/systemd/system/glewlwyd.service
-if [ -n "$(absent_of glewlwyd)" ] && [ ! -e $unit ]; then
-  as_root mkdir -p "${unit%/*}" && as_root ln -s /dev/null $unit || die "the service of glewlwyd could not be kept from starting: $unit cannot be made"
-fi
+# The tests start a glewlwyd and a docker-registry of their own; the packages would start one for the whole network each,
+# the first with a known password.
+for service in glewlwyd docker-registry; do
+  unit=/etc/systemd/system/$service.service
+  if [ -n "$(absent_of $service)" ] && [ ! -e $unit ]; then
+    as_root mkdir -p "${unit%/*}" && as_root ln -s /dev/null $unit ||
+      die "the service of $service could not be kept from starting: $unit cannot be made"
+  fi
+done
+
+# Asks "groat helper kubectl". Debian 12's knows v1beta1 of the protocol only; a newer one that is here already knows both.
+command -v kubectl >/dev/null || packages+=(kubernetes-client)
 
 mapfile -t absent < <(absent_of "${packages[@]}")
 [ ${#absent[@]} = 0 ] || install_debian "${absent[@]}"

@@ -15,7 +15,7 @@ import (
 )
 
 // Formats are what --output may say.
-var Formats = []string{"token", "header", "json", "env"}
+var Formats = []string{"token", "header", "json", "env", "export", "curl", "json-header"}
 
 // Options are the flags of "groat get" that say what to ask for, what to print and for how long to wait.
 type Options struct {

@@ -10,12 +10,12 @@ import (
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// Git answers git's credential helper protocol within [helper.GitTime]. It reads in, or stdin where that is nil; only
+// Git answers git's credential helper protocol within [helper.Time]. It reads in, or stdin where that is nil; only
 // stdin knows the end of that time. What was read is returned, for another program to answer.
 func Git(c Caller, args []string, getenv func(string) string, in io.Reader, out io.Writer) (read []byte, err error) {
-	end := time.Now().Add(helper.GitTime)
+	end := time.Now().Add(helper.Time)
 	if in == nil {
-		in = stdin{end}
+		in = stdin{end, helper.ErrGitSlow}
 	}
 	r := &recorder{from: in}
 	err = helper.Git(untilEnd{c, end, getenv(EnvProfile)}, args, r, out)
@@ -23,6 +23,63 @@ func Git(c Caller, args []string, getenv func(string) string, in io.Reader, out 
 		err = report.UndecidedGit(u.Cause, u.Server, u.Username, u.Path)
 	}
 	return r.read, err
+}
+
+// Docker answers docker's credential helper protocol within [helper.Time], as [Git] answers git's; in and read are the
+// same. [FailDocker] says what to do about an error.
+func Docker(c Caller, args []string, getenv func(string) string, in io.Reader, out io.Writer) (read []byte, err error) {
+	end := time.Now().Add(helper.Time)
+	if in == nil {
+		in = stdin{end, helper.ErrDockerSlow}
+	}
+	r := &recorder{from: in}
+	err = helper.Docker(untilEnd{c, end, getenv(EnvProfile)}, args, r, out)
+	return r.read, err
+}
+
+// FailDocker writes an error of [Docker]'s to stdout, where podman, skopeo and others look for it, and to stderr, which
+// is all that docker shows of it. It returns the exit code.
+func FailDocker(err error, getenv func(string) string, out, errs io.Writer) int {
+	if known, ok := errors.AsType[helper.DockerError](err); ok {
+		io.WriteString(out, string(known)+"\n")
+		return helper.DockerFailed
+	}
+	if errors.Is(err, helper.ErrDockerStore) {
+		err = report.NotStored(err)
+	}
+	f := undecided(err, getenv)
+	f.PrintLine(out)
+	f.PrintLine(errs)
+	return helper.DockerFailed
+}
+
+// undecided is [report.Explain]. Where the variable of the environment can choose between profiles, it says so.
+func undecided(err error, getenv func(string) string) *report.Failure {
+	if e, ok := errors.AsType[*frame.Error](err); ok && len(e.Choices) > 0 {
+		return report.Undecided(e)
+	}
+	return report.Explain(err, getenv)
+}
+
+// Kubectl answers kubectl by [helper.Kubectl], within [helper.Time]. Without a profile and a cluster's URL the
+// environment names the profile.
+func Kubectl(c Caller, profile string, idToken bool, getenv func(string) string, out io.Writer) error {
+	d := untilEnd{c, time.Now().Add(helper.Time), getenv(EnvProfile)}
+	err := helper.Kubectl(d, profile, idToken, getenv(helper.KubectlEnv), out)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, helper.ErrExecInfo), errors.Is(err, helper.ErrExecVersion):
+		return report.ExecInfo(err)
+	}
+	return undecided(err, getenv)
+}
+
+// Curl returns the request of "groat helper curl URL", which is printed as "curl".
+func Curl(url string, getenv func(string) string) Request {
+	wait := int64(helper.Wait)
+	return Request{Params: frame.TokenParams{Target: url, Wait: &wait}, Prefer: getenv(EnvProfile),
+		End: time.Now().Add(helper.Time)}
 }
 
 // recorder keeps what was read, which is at most what a helper's protocol allows.
@@ -45,6 +102,9 @@ type untilEnd struct {
 }
 
 func (u untilEnd) Token(params frame.TokenParams) (frame.Token, error) {
+	if params.Target == "" && params.Profile == "" {
+		params.Profile = u.prefer
+	}
 	return u.Do(Request{Params: params, Prefer: u.prefer, End: u.end})
 }
 

@@ -5,20 +5,21 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"github.com/groat-dev/groat/cmd/groat/helper"
 )
 
 // stdin is descriptor 0 with a deadline. Package os has one only for what its poller knows, and a timer of Go's starts
 // that poller.
-type stdin struct{ end time.Time }
+type stdin struct {
+	end  time.Time
+	slow error // after it
+}
 
-// Read implements [io.Reader]. After the deadline its error is [helper.ErrGitSlow].
+// Read implements [io.Reader]. After the deadline its error is slow.
 func (s stdin) Read(b []byte) (int, error) {
 	for {
 		left := time.Until(s.end)
 		if left <= 0 {
-			return 0, helper.ErrGitSlow
+			return 0, s.slow
 		}
 		ready, err := readable(0, left)
 		if err == syscall.EINTR || err == nil && !ready {

@@ -1,8 +1,3 @@
-// Package helper answers other programs in their own credential-helper protocols, one file a protocol.
-//
-// The invariants: an answer is complete or it is empty; it holds no token whose alphabet could break out of the format;
-// it is given only for a server that a profile lists, which is groatd's decision and never this package's. Stdin is
-// read only if the protocol says that there is something to read. What is not here: sentences for people.
 package helper
 
 import (
@@ -11,30 +6,12 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/groat-dev/groat/protocol/frame"
 )
 
-// Daemon makes requests to groatd, each within a time that the caller has given it. A refusal of groatd's is a
-// [*frame.Error].
-type Daemon interface {
-	Token(params frame.TokenParams) (frame.Token, error)
-	Reject(params frame.TokenParams, accessToken string) error
-}
-
 // GitName is the name that git calls a program by for "credential.helper = groat" (gitcredentials(7)).
 const GitName = "git-credential-groat"
-
-const (
-	// GitTime is how long one call of git's may take: a person waits for a clone or a fetch.
-	GitTime = 10 * time.Second
-	// gitWait leaves groatd time to say what is wrong.
-	gitWait = 8
-	// gitUsername goes with a token that is sent by HTTP Basic. The big forges ignore the name, or expect this one.
-	// It must not be empty: git would then send no credential at all.
-	gitUsername = "oauth2"
-)
 
 // Git runs one operation of git's credential helper protocol (gitcredentials(7), git-credential(1)); the operation is
 // the last of args. An operation that it does not know is no error, since git may add some. How long git's request may
@@ -67,7 +44,7 @@ func gitGet(d Daemon, in io.Reader, out io.Writer) error {
 	if !ok {
 		return nil
 	}
-	wait := int64(gitWait)
+	wait := int64(Wait)
 	t, err := d.Token(frame.TokenParams{Target: target, Username: req.username(), Wait: &wait})
 	if e, ok := errors.AsType[*frame.Error](err); ok && e.Kind == frame.UnknownProfile {
 		if len(e.Choices) == 0 {
@@ -78,24 +55,12 @@ func gitGet(d Daemon, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if t.Static {
-		return errStaticKey
-	}
-	if t.TokenChars != "" {
-		return errVisible
-	}
-	if !frame.ValidToken(t.AccessToken) || !strings.EqualFold(t.TokenType, "Bearer") {
-		return errBadToken
+	if err := sendable(t, "git"); err != nil {
+		return err
 	}
 	_, err = out.Write(req.answer(t))
 	return err
 }
-
-var (
-	errBadToken  = errors.New("groatd handed out something that is no bearer token")
-	errVisible   = errors.New("the token of this server has characters that RFC 6750 does not allow, so git gets none")
-	errStaticKey = errors.New("the profile of this server has an API key, which git cannot send")
-)
 
 // Undecided means that profiles list a server, and nothing that git said chooses one of them.
 type Undecided struct {
@@ -111,7 +76,7 @@ func (u *Undecided) Unwrap() error { return u.Cause }
 // username returns the user name that git has for the server: of the URL, or of credential.username. The one that an
 // answer invents says nothing; git repeats it when it erases.
 func (r gitRequest) username() string {
-	if name := r.values["username"]; name != gitUsername {
+	if name := r.values["username"]; name != oauthUsername {
 		return name
 	}
 	return ""
@@ -131,7 +96,7 @@ func (r gitRequest) answer(t frame.Token) []byte {
 		// chosen the token and means nothing to the server, and GitLab takes no other beside an OAuth token than this.
 		name := r.username()
 		if name == "" || name == t.Profile {
-			name = gitUsername
+			name = oauthUsername
 		}
 		b = append(b, "username="...)
 		b = append(b, name...)

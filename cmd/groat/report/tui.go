@@ -55,6 +55,24 @@ func UndecidedGit(cause *frame.Error, server, username, path string) *Failure {
 	return f
 }
 
+// Undecided says between which profiles the user of a program must choose that cannot choose itself; cause has the
+// choices.
+func Undecided(cause *frame.Error) *Failure {
+	f := Refused(cause)
+	f.Hint = "export GROAT_PROFILE=" + cause.Choices[0].Profile
+	return f
+}
+
+// NotStored says that a password which a program brought is not kept.
+func NotStored(cause error) *Failure {
+	return &Failure{Code: ExitUsage, Message: cause.Error(), Hint: "groat login", Cause: cause}
+}
+
+// ExecInfo says that kubectl asks for what there is not.
+func ExecInfo(cause error) *Failure {
+	return &Failure{Code: ExitConfig, Message: cause.Error(), Hint: "groat helper kubectl --help", Cause: cause}
+}
+
 // GitWritesToDisk says that another of git's helpers writes a server's access tokens to a file as they are. The command
 // makes groat the only helper for the server; it comes to stand last, for git takes its settings in their order.
 func GitWritesToDisk(server string) *Failure {

@@ -3,8 +3,8 @@ with clients of our own. Nobody who wrote groat wrote its rules.
 
 It listens on a free loopback port, prints "READY <issuer>" when it answers, keeps everything in a temporary directory,
 and ends when its standard input does, so that it cannot outlive the test that started it. The issuer has a path, and
-its metadata stands behind a redirect that adds a slash. Nothing says that it could revoke; it refuses an empty
-client_id; the use of a refresh token ends it, and the access token that came with it.
+its metadata stands behind a redirect that adds a slash. Nothing says that it could revoke.
+The use of a refresh token ends it, and the access token that came with it.
 
 A client has one grant (Application.authorization_grant_type), so the clients are called after that:
 authorization-code, client-credentials and password, which have one secret among them, new at each run, and take it by
