@@ -15,7 +15,7 @@ import (
 
 // exportFlags are what "groat export" is called with.
 type exportFlags struct {
-	header, token   string
+	header, bare    string // the paths of files with the header, and with the token alone
 	pid             int
 	during          get.Seconds
 	stop, all, json bool
@@ -35,7 +35,7 @@ func (a *app) exportCommand() *cobra.Command {
 	cmd.ValidArgsFunction = a.completeProfiles
 	fs := cmd.Flags()
 	fs.StringVar(&f.header, "header-file", "", flagHeaderFile)
-	fs.StringVar(&f.token, "token-file", "", flagTokenFile)
+	fs.StringVar(&f.bare, "token-file", "", flagTokenFile)
 	fs.IntVar(&f.pid, "while", 0, flagWhile)
 	fs.Var(seconds{&f.during, protocol.MaxExportFor * time.Second}, "for", flagFor)
 	fs.BoolVar(&f.stop, "stop", false, flagStop)
@@ -46,9 +46,9 @@ func (a *app) exportCommand() *cobra.Command {
 
 // exportParams is the request that the flags and arguments stand for.
 func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protocol.ExportParams, err error) {
-	starts, ends := f.header != "" || f.token != "", while || f.during.N != nil
+	starts, ends := f.header != "" || f.bare != "", while || f.during.N != nil
 	switch {
-	case f.header != "" && f.token != "":
+	case f.header != "" && f.bare != "":
 		return p, errUsage(msgTwoForms, "groat export")
 	case f.stop && (starts || ends), f.all && !f.stop:
 		return p, errUsage(msgStopAlone, "groat export")
@@ -75,7 +75,7 @@ func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protoco
 	if f.header != "" {
 		p.HeaderFile, err = absolute(f.header)
 	} else {
-		p.TokenFile, err = absolute(f.token)
+		p.TokenFile, err = absolute(f.bare)
 	}
 	return p, err
 }

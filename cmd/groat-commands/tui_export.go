@@ -12,7 +12,7 @@ import (
 
 var helpExport = help{
 	short: "Keep a file with an access token current, for programs that read one",
-	long: `Keep a file with an access token current, for programs that read one and cannot ask groat:
+	long: `Keep a file with an access token current, for programs that read one and cannot ask groatd.
 --header-file has the whole header in one line (curl -H @FILE, GDAL_HTTP_HEADER_FILE), --token-file
 the access token (WLCG's /tmp/bt_uUID, BEARER_TOKEN_FILE).
 

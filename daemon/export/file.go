@@ -50,7 +50,7 @@ func vacant(path string) error {
 	case !info.Mode().IsRegular():
 		return &ownpath.Error{Path: path, Message: "is no file", Hint: "ls -ld " + visible.Word(path)}
 	case info.Size() > 0:
-		return &ownpath.Error{Path: path, Message: "is there already, and not written by groat: it is not replaced",
+		return &ownpath.Error{Path: path, Message: "is there already, and was not written by groat; it is not replaced",
 			Hint: "ls -l " + visible.Word(path)}
 	}
 	return nil

@@ -92,6 +92,7 @@ var noSecret = map[string]string{
 	"daemon/grant.Server.AssertionFile":                 "a path",
 	"keystore.Item.AssertionFile":                       "a path",
 	"protocol.LoginParams.AssertionFile":                "a path",
+	"protocol.ExportParams.TokenFile":                   "a path",
 	"daemon/config.Profile.AuthorizationEndpoint":       "an address",
 	"protocol.LoginParams.AuthorizationEndpoint":        "an address",
 	"protocol.LoginResult.Keystore":                     "a word",
