@@ -55,9 +55,9 @@ func (p Profile) check(text []byte) error {
 			return fail(key, "https:// everywhere, http:// only on this machine", "%s", err)
 		}
 	}
-	for _, key := range keys() {
-		if value, _ := p.Get(key); strings.ContainsFunc(value, unicode.IsControl) {
-			return fail(key, "leave it out", "%s holds a line break or another control character", key)
+	for _, key := range keyTable {
+		if value, _ := p.Get(key.Name); strings.ContainsFunc(value, unicode.IsControl) {
+			return fail(key.Name, "leave it out", "%s holds a line break or another control character", key.Name)
 		}
 	}
 	if p.Redirect != "" {
