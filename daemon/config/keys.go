@@ -22,6 +22,9 @@ type Key struct {
 	Login string
 }
 
+// ByName begins a [Key.Login] that is no flag of its own: the login sets the key by its name.
+const ByName = "--set "
+
 // keyTable is all keys of a profile, in the order of its file. A test compares it with [Profile].
 var keyTable = []Key{
 	{"provider", "The provider's preset, which `groat login` lists.", "--provider PROVIDER"},
@@ -50,16 +53,17 @@ var keyTable = []Key{
 	{"discovered", "`true`: the server is known by its issuer, whose metadata named the endpoints.", "--issuer URL"},
 	{"assertion_audience", "The `aud` of assertions: `issuer`, `endpoint` (the token endpoint), `called` (the " +
 		"one that is called) or a URI. Without it the preset's, else the issuer for a client of a discovered " +
-		"server, else the token endpoint.", ""},
+		"server, else the token endpoint.", "--assertion-audience AUDIENCE"},
 	{"assertion_file", "The absolute path of a file with an assertion that another program keeps fresh (Kubernetes, " +
 		"CI): it is read for each request, and takes the place of one that a key would sign.", "--assertion-file PATH"},
-	{"assertion_life", "How long an assertion is good for, in seconds; without it as the preset says, else 120.", ""},
+	{"assertion_life", "How long an assertion is good for, in seconds, at most 3600; without it as the preset says, " +
+		"else 120.", ""},
 	{"assertion_not_before", "`true`: an assertion says from when on it is good (`nbf`). Without it as the preset " +
 		"says.", ""},
 	{"scope_in_assertion", "`true`: the scope is a claim of an assertion that is a grant. Without it as the preset " +
 		"says.", ""},
 	{"refresh_auth", "How the client authenticates for refreshing and revoking (RFC 7591, section 2), where not as " +
-		"`client_auth` says. Without it as the preset says.", ""},
+		"`client_auth` says. Without it as the preset says.", ByName + "refresh_auth=METHOD"},
 	{"authorize_params", "Further parameters of a browser's sign-in, each `name=value` as in a URL's query, separated " +
 		"by spaces; `name=` leaves one out that the preset or the server would have.", ""},
 	{"iss_in_redirect", "`true`: a redirect of the browser that does not name the issuer is refused (RFC 9207). " +
