@@ -24,6 +24,7 @@ import (
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/descriptors"
+	"github.com/groat-dev/groat/daemon/export"
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/handover"
 	"github.com/groat-dev/groat/daemon/login"
@@ -75,6 +76,7 @@ type Daemon struct {
 	stores   login.Stores
 	logins   *login.Logins
 	changes  *watch.Hub
+	exports  *export.Exports
 	opened   chan struct{} // holds an element when the keystore can be used again
 	doubtful atomic.Bool   // set while the keystore cannot be read and may know of sessions in doubt
 
@@ -123,6 +125,12 @@ func New(o Options) (*Daemon, error) {
 	}
 	d.changes = watch.New(d.lookAt)
 	d.broker.Changed = d.changes.Changed
+	d.exports = export.New(export.Options{
+		StateDir: o.StateDir, Hold: d.broker.Hold, Wire: d.wire, Watches: d.changes, Now: o.Now, Log: o.Log,
+		Token: func(ctx context.Context, name string) (grant.Token, error) {
+			return d.broker.Token(ctx, broker.Query{Profile: name, MinTTL: broker.Unset})
+		},
+	})
 	d.logins = login.New(login.Options{
 		Profiles: d.profiles, Broker: d.broker, Stores: &d.stores, Refusals: d.refusals,
 		Keystore: func() string { return d.keystoreStatus().Use },
@@ -187,6 +195,7 @@ func (d *Daemon) Profiles() int { return d.profiles.Snapshot().Len() }
 // those of logins that must not be cut off.
 func (d *Daemon) Close(ctx context.Context) error {
 	d.stopHealing()
+	d.exports.Close()
 	d.logins.Close(ctx)
 	healed := make(chan struct{})
 	go func() { d.healing.Wait(); close(healed) }()

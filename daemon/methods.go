@@ -33,7 +33,7 @@ func init() { // not where it is declared, since hello reads it
 		protocol.MethodKeystore: useKeystore, protocol.MethodUnlock: unlock, protocol.MethodReload: reload,
 		protocol.MethodProviders: providers, protocol.MethodImport: importForeign, protocol.MethodNetwork: network,
 		protocol.MethodProfile: profileKeys, protocol.MethodWarnings: tellWarnings,
-		protocol.MethodWatch:  watchProfile,
+		protocol.MethodWatch: watchProfile, protocol.MethodExport: exportFile,
 		protocol.MethodBackup: makeBackup, protocol.MethodRestore: restoreBackup,
 	}
 }

@@ -26,6 +26,7 @@ type Listener interface {
 // that are under way, and answers the clients that still wait. The daemon cannot be used afterwards.
 func (d *Daemon) Serve(ctx context.Context, l Listener) error {
 	go d.watchKeystore(ctx)
+	d.exports.Resume()
 	return d.newServer(descriptors.Limit()).serve(ctx, l)
 }
 

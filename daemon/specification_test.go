@@ -150,7 +150,8 @@ func TestSpecification(t *testing.T) {
 		played++
 		t.Run(fmt.Sprintf("line %d, %s", b.line, b.state), func(t *testing.T) {
 			h := in(t, b.state)
-			s := &speaker{c: dialRaw(t, h.socket), known: map[string]string{"server": h.server.URL()}}
+			s := &speaker{c: dialRaw(t, h.socket), known: map[string]string{"server": h.server.URL(),
+				"directory": t.TempDir()}}
 			var expected []string
 			for _, line := range append(b.text, "→") {
 				if answer, ok := strings.CutPrefix(line, "← "); ok {
@@ -237,7 +238,7 @@ func subject(t *testing.T, line string) string {
 // varying are members whose numbers are examples; forPeople those whose sentences are.
 var (
 	varying = []string{"expires_at", "expires_in", "pid", "started_at", "lifetime", "renew_in", "retry_in",
-		"retry_after", "max_min_ttl", "requests", "at"}
+		"retry_after", "max_min_ttl", "requests", "at", "ends_at"}
 	people = []string{"message", "hint", "text"}
 )
 
@@ -389,6 +390,7 @@ func TestSpecificationIsComplete(t *testing.T) {
 		protocol.ImportCopy{}, protocol.NetworkParams{}, protocol.NetworkResult{}, protocol.NetworkSetting{},
 		protocol.Error{},
 		protocol.ErrorData{}, protocol.WatchParams{}, protocol.Change{},
+		protocol.ExportParams{}, protocol.ExportResult{}, protocol.Export{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -70,6 +70,7 @@ const (
 	MethodRestore    = "restore"
 	MethodWarnings   = "warnings"
 	MethodWatch      = "watch"
+	MethodExport     = "export"
 )
 
 // The notifications that groatd sends: NotePrompt during a login, NoteChange after "watch".

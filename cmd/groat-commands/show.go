@@ -38,17 +38,23 @@ func (a *app) statusCommand() *cobra.Command {
 			if len(args) > 0 {
 				profile = args[0]
 			}
-			var result protocol.StatusResult
+			var result statusJSON
 			err := a.withClientRetried(cmd.Context(), answerTime,
 				func(ctx context.Context, c *protocol.Client) (err error) {
-					result, err = c.Status(ctx, profile)
+					if result.StatusResult, err = c.Status(ctx, profile); err == nil && profile == "" {
+						result.Exports, err = exports(ctx, c)
+					}
 					return err
 				})
 			if err != nil {
 				return err
 			}
-			return printResult(a, &result, json, func(r *protocol.StatusResult) []byte {
-				return textStatus(r, time.Now())
+			return printResult(a, &result, json, func(r *statusJSON) []byte {
+				text := textStatus(&r.StatusResult, time.Now())
+				if len(r.Exports) > 0 {
+					text = append(append(text, '\n'), textExports(r.Exports, time.Now())...)
+				}
+				return text
 			})
 		})
 	cmd.ValidArgsFunction = a.completeProfiles

@@ -112,7 +112,9 @@ func TestWatchOfNothing(t *testing.T) {
 		o.stderr != "groat: error: there is no profile \"home\"\ngroat: hint: groat list\n" {
 		t.Errorf("%+v", o)
 	}
-	old := newFakeDaemon(t, func(request) string { return `"error":{"code":-32601,"message":"there is no such method"}` })
+	old := newFakeDaemon(t, func(request) string {
+		return `"error":{"code":-32601,"message":"there is no such method"}`
+	})
 	if o := run(t, old.socket, "", "watch", "home"); o.code == 0 || !strings.Contains(o.stderr, "another version") {
 		t.Errorf("%+v", o)
 	}

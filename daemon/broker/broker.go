@@ -66,7 +66,8 @@ type Broker struct {
 
 	now      clock.Func
 	slots    atomic.Pointer[map[string]*slot] // :: profile name → slot; replaced, never changed
-	changing sync.Mutex                       // held while slots is replaced
+	changing sync.Mutex                       // held while slots is replaced; guards held
+	held     map[string]int                   // :: profile name → how often it is held
 	watch    sync.Once
 	serial   atomic.Uint64 // of the token that came last
 	closed   chan struct{}
@@ -79,7 +80,7 @@ type Broker struct {
 
 // New returns a Broker without profiles. The caller closes it.
 func New(now clock.Func) *Broker {
-	b := &Broker{now: now, Draw: rand.Float64, limiters: map[string]*limiter{}, closed: make(chan struct{})}
+	b := &Broker{now: now, Draw: rand.Float64, limiters: map[string]*limiter{}, held: map[string]int{}, closed: make(chan struct{})}
 	b.slots.Store(&map[string]*slot{})
 	return b
 }
@@ -196,6 +197,7 @@ func (b *Broker) Put(sources map[string]Source) {
 				replaced[s] = source
 			} else {
 				slots[name] = newSlot(b, name, source)
+				slots[name].held.Store(b.held[name] > 0)
 			}
 		}
 	})
@@ -211,6 +213,22 @@ func (b *Broker) change(f func(map[string]*slot)) {
 	next := maps.Clone(*b.slots.Load())
 	f(next)
 	b.slots.Store(&next)
+}
+
+// Hold has a profile's default token, once there is one, renewed although nobody asks for it, or ends that: it counts,
+// and each true is taken back by one false. It holds for a profile of that name whenever there is one.
+func (b *Broker) Hold(name string, held bool) {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	if held {
+		b.held[name]++
+	} else if b.held[name]--; b.held[name] <= 0 {
+		delete(b.held, name)
+	}
+	if s := (*b.slots.Load())[name]; s != nil {
+		s.held.Store(b.held[name] > 0)
+		s.wake()
+	}
 }
 
 // Install is Put with a first token, with which a login has just verified the credential.

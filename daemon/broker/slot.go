@@ -23,6 +23,7 @@ type slot struct {
 	source atomic.Pointer[Source]
 	spread atomic.Int64 // boot time before which no renewal leaves that no caller waits for, ns; set after a suspend
 	ends   atomic.Int32 // an Ending; see ending.go
+	held   atomic.Bool  // see [Broker.Hold]
 
 	sessionEnds atomic.Pointer[SessionEnds] // nil: nothing is known
 
@@ -244,11 +245,20 @@ func (s *slot) state(k key, t tokenState, now clock.Instant) state {
 	}
 	if k == (key{}) {
 		t.keep = s.keepAt()
+		t.used = s.usedAt(t.used)
 	}
 	return state{
 		busy: s.busy(), block: block, quota: now.Boot + s.quotaWait(k, verifying(t.waiting), now),
 		spread: time.Duration(s.spread.Load()), tokenState: t,
 	}
+}
+
+// usedAt is when the default token counts as last used, which a held one always is.
+func (s *slot) usedAt(used time.Duration) time.Duration {
+	if s.held.Load() {
+		return forever
+	}
+	return used
 }
 
 // advance begins a request if one may leave now: one that callers wait for before the others.

@@ -71,7 +71,7 @@ func (b *Broker) Status(name string) (Status, bool) {
 			st.Held, st.Remaining, st.Lifetime = true, c.token.Remaining(now), c.token.Lifetime
 			st.Static, st.Last = c.token.Static, c.token.Last
 			st.LifetimeAssumed, st.TypeAssumed = c.token.LifetimeAssumed, c.token.TypeAssumed
-			if c.planned(time.Duration(t.used.Load())) {
+			if c.planned(s.usedAt(time.Duration(t.used.Load()))) {
 				st.RenewIn = max(c.renew-now.Boot, 0)
 			}
 		}

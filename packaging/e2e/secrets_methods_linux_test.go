@@ -27,7 +27,7 @@ func members() []string {
 		protocol.StatusParams{}, protocol.ProfilesParams{}, protocol.WhoamiParams{}, protocol.KeystoreParams{},
 		protocol.ImportParams{},
 		protocol.NetworkParams{}, protocol.ProfileParams{}, protocol.BackupParams{}, protocol.RestoreParams{},
-		protocol.WatchParams{},
+		protocol.WatchParams{}, protocol.ExportParams{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(params)) {
 			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {

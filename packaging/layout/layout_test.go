@@ -56,7 +56,9 @@ var rooms = map[string][]string{
 		"daemon/grant/privatekey"},
 	"daemon/descriptors": {"daemon/grant", "protocol"},
 	"daemon/watch":       {"protocol"},
-	"daemon/status":      {"daemon/broker", "daemon/clock", "daemon/config", "daemon/profile", "protocol"},
+	"daemon/export": {"daemon/clock", "daemon/config", "daemon/grant", "daemon/watch", "keystore", "keystore/ownfile",
+		"protocol", "protocol/ownpath", "protocol/strictjson", "protocol/visible"},
+	"daemon/status": {"daemon/broker", "daemon/clock", "daemon/config", "daemon/profile", "protocol"},
 	"daemon/login": {
 		"daemon/backup", "daemon/broker", "daemon/clock", "daemon/config", "daemon/credential", "daemon/grant",
 		"daemon/grant/preset",

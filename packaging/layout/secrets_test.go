@@ -92,6 +92,7 @@ var noSecret = map[string]string{
 	"daemon/grant.Server.AssertionFile":                 "a path",
 	"keystore.Item.AssertionFile":                       "a path",
 	"protocol.LoginParams.AssertionFile":                "a path",
+	"protocol.ExportParams.TokenFile":                   "a path",
 	"keystore.Item.RefreshAuth":                         "a method's name",
 	"daemon/grant.Destinations.RefreshAuth":             "a method's name",
 	"keystore.Item.AssertionAudience":                   "an address",

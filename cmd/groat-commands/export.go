@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/groat-dev/groat/cmd/groat/get"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// exportFlags are what "groat export" is called with.
+type exportFlags struct {
+	header, bare    string // the paths of files with the header, and with the token alone
+	pid             int
+	during          get.Seconds
+	stop, all, json bool
+}
+
+func (a *app) exportCommand() *cobra.Command {
+	var f exportFlags
+	var cmd *cobra.Command
+	cmd = command("export [PROFILE] [flags]", helpExport, cobra.MaximumNArgs(1),
+		func(_ *cobra.Command, args []string) error {
+			params, err := a.exportParams(&f, cmd.Flags().Changed("while"), args)
+			if err != nil {
+				return err
+			}
+			return a.export(cmd.Context(), params, f.json)
+		})
+	cmd.ValidArgsFunction = a.completeProfiles
+	fs := cmd.Flags()
+	fs.StringVar(&f.header, "header-file", "", flagHeaderFile)
+	fs.StringVar(&f.bare, "token-file", "", flagTokenFile)
+	fs.IntVar(&f.pid, "while", 0, flagWhile)
+	fs.Var(seconds{&f.during, protocol.MaxExportFor * time.Second}, "for", flagFor)
+	fs.BoolVar(&f.stop, "stop", false, flagStop)
+	fs.BoolVar(&f.all, "all", false, flagAllExports)
+	fs.BoolVar(&f.json, "json", false, flagJSON)
+	return cmd
+}
+
+// exportParams is the request that the flags and arguments stand for.
+func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protocol.ExportParams, err error) {
+	starts, ends := f.header != "" || f.bare != "", while || f.during.N != nil
+	switch {
+	case f.header != "" && f.bare != "":
+		return p, errUsage(msgTwoForms, "groat export")
+	case f.stop && (starts || ends), f.all && !f.stop:
+		return p, errUsage(msgStopAlone, "groat export")
+	case f.stop && f.all == (len(args) > 0):
+		return p, errUsage(msgStopWhat, "groat export")
+	case !f.stop && !starts && (ends || len(args) > 0):
+		return p, errUsage(msgExportWhat, "groat export")
+	case while && f.during.N != nil:
+		return p, errUsage(msgTwoEnds, "groat export")
+	case while && f.pid <= 0, f.during.N != nil && *f.during.N == 0:
+		return p, errUsage(msgNoEnd, "groat export")
+	case f.stop && f.all:
+		return protocol.ExportParams{All: true}, nil
+	case f.stop:
+		p.Stop, err = absolute(args[0])
+		return p, err
+	case !starts:
+		return p, nil
+	}
+	p.Profile, p.WhilePID = a.profile(args), f.pid
+	if f.during.N != nil {
+		p.For = *f.during.N
+	}
+	if f.header != "" {
+		p.HeaderFile, err = absolute(f.header)
+	} else {
+		p.TokenFile, err = absolute(f.bare)
+	}
+	return p, err
+}
+
+// absolute is a path as groatd, which is in another directory, knows it.
+func absolute(path string) (string, error) {
+	if !utf8.ValidString(path) {
+		return "", errUsage(msgPathText, "groat export")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", errWorkingDirectory(err)
+	}
+	return path, nil
+}
+
+// export makes the request. groatd writes the file: no token passes through this process.
+func (a *app) export(ctx context.Context, params protocol.ExportParams, json bool) error {
+	var result protocol.ExportResult
+	if err := a.call(ctx, providerTime, protocol.MethodExport, params, &result); err != nil {
+		return err
+	}
+	return printResult(a, &result, json, func(r *protocol.ExportResult) []byte {
+		switch {
+		case params.Stop != "" || params.All:
+			return textExportsStopped(r)
+		case params != protocol.ExportParams{}:
+			return textExportStarted(r)
+		}
+		return textExports(r.Exports, time.Now())
+	})
+}
+
+// statusJSON is what "groat status --json" prints: groatd's state, and the files that it keeps.
+type statusJSON struct {
+	protocol.StatusResult
+	Exports []protocol.Export `json:"exports,omitempty"`
+}
+
+// exports are the files that groatd keeps; an older groatd keeps none.
+func exports(ctx context.Context, c *protocol.Client) ([]protocol.Export, error) {
+	var r protocol.ExportResult
+	err := c.Call(ctx, protocol.MethodExport, nil, &r)
+	if e, ok := errors.AsType[*protocol.Error](err); ok && e.Code == protocol.CodeMethodNotFound {
+		err = nil
+	}
+	return r.Exports, err
+}

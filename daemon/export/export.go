@@ -1,0 +1,288 @@
+// Package export keeps files with a token current, for programs that read one and cannot ask groatd.
+//
+// A file is replaced as a whole, before its token ends; its mode is 0600. The invariants: a file never holds a token
+// longer than that is good, as long as a groatd runs; nothing that groat has not written is replaced; where nobody else
+// than this user can put something else in the file's place, and only there, is one made.
+package export
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"go.uber.org/zap"
+
+	"github.com/groat-dev/groat/daemon/clock"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/watch"
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// Options is what Exports are made of. All members are required but StateDir.
+type Options struct {
+	// StateDir is where the list of files outlives the daemon; if it is empty, nothing does.
+	StateDir string
+	// Token returns a profile's token; it bounds its own time.
+	Token func(ctx context.Context, profile string) (grant.Token, error)
+	// Hold says whether a profile's token is renewed although nobody asks for it. It counts: each true is taken back
+	// by one false.
+	Hold func(profile string, held bool)
+	// Wire returns what a person is told for an error about a profile.
+	Wire    func(err error, profile string) *protocol.Error
+	Watches *watch.Hub
+	Now     clock.Func
+	Log     *zap.Logger
+}
+
+// Exports is the files that are kept. Its methods are safe for concurrent use.
+type Exports struct {
+	Options
+	changing sync.Mutex // held while a file begins or ceases to be kept
+	mu       sync.Mutex // guards all
+	all      map[string]*keeper
+	saving   sync.Mutex // held while the list is written
+	list     list
+	ending   sync.WaitGroup // those that end by themselves
+	closed   bool           // guarded by changing
+}
+
+// New returns Exports that keep no file yet; [Exports.Resume] goes on with those of an earlier daemon.
+func New(o Options) *Exports {
+	return &Exports{Options: o, all: map[string]*keeper{}, list: list{dir: o.StateDir}}
+}
+
+// Wanted is a file to keep.
+type Wanted struct {
+	Path, Profile, Form string
+	PID                 int   // a process as long as which it is kept, or 0
+	EndsAt              int64 // until when it is kept, Unix seconds, or 0
+}
+
+// Check returns what a request wants to be kept, or why it cannot be wanted. The profile is not looked at.
+func Check(p protocol.ExportParams, now time.Time) (Wanted, error) {
+	w := Wanted{Path: p.HeaderFile, Profile: p.Profile, Form: protocol.FormHeader, PID: p.WhilePID}
+	if p.TokenFile != "" {
+		w.Path, w.Form = p.TokenFile, protocol.FormToken
+	}
+	switch {
+	case p.HeaderFile != "" && p.TokenFile != "":
+		return w, protocol.InvalidParams("a file has the header or the token: give header_file or token_file")
+	case p.Stop != "" || p.All:
+		return w, protocol.InvalidParams("a file is kept or stopped: stop and all go with nothing else")
+	case p.WhilePID != 0 && p.For != 0:
+		return w, protocol.InvalidParams("while_pid and for exclude each other")
+	case p.WhilePID < 0 || p.For < 0 || p.For > protocol.MaxExportFor:
+		return w, protocol.InvalidParams("while_pid must be a process id, and for from 0 to %d", protocol.MaxExportFor)
+	}
+	if p.For != 0 {
+		w.EndsAt = now.Unix() + p.For
+	}
+	return w, checkPath(w.Path)
+}
+
+func checkPath(path string) error {
+	switch {
+	case !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/":
+		return protocol.InvalidParams("the path of a file must be absolute and clean")
+	case len(path) > protocol.MaxExportPath:
+		return protocol.InvalidParams("the path of a file must be of %d bytes at most", protocol.MaxExportPath)
+	case strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return protocol.InvalidParams("the path of a file must be made of printable characters")
+	}
+	return nil
+}
+
+// Start writes a file, and keeps it. One that is kept already for the same profile in the same form is kept as long as
+// is wanted now. What cannot be had or written now is not kept: the error says why.
+func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) {
+	t, err := x.Token(ctx, w.Profile)
+	if err != nil {
+		return protocol.Export{}, x.Wire(err, w.Profile)
+	}
+	x.changing.Lock()
+	defer x.changing.Unlock()
+	if x.closed {
+		return protocol.Export{}, protocol.NewError(protocol.Temporary, "groatd is ending", "groat status")
+	}
+	was := x.keeper(w.Path)
+	switch {
+	case was != nil && (was.Profile != w.Profile || was.Form != w.Form):
+		return protocol.Export{}, protocol.NewError(protocol.Config,
+			fmt.Sprintf("%s is kept already: the %s of profile %s", w.Path, was.Form, was.Profile), stopHint(w.Path))
+	case was == nil && len(x.keepers()) == protocol.MaxExports:
+		return protocol.Export{}, protocol.NewError(protocol.Config,
+			fmt.Sprintf("%d files are kept already, which is as many as may be", protocol.MaxExports), "groat export")
+	case was == nil:
+		if err := vacant(w.Path); err != nil {
+			return protocol.Export{}, fileError(err)
+		}
+	}
+	k := &keeper{x: x, Wanted: w, changed: make(chan struct{}, 1), done: make(chan struct{})}
+	if w.PID != 0 {
+		if k.process, err = follow(w.PID); err != nil {
+			return protocol.Export{}, protocol.NewError(protocol.Config,
+				fmt.Sprintf("process %d cannot be followed: %s", w.PID, err), "ps -p "+fmt.Sprint(w.PID))
+		}
+	}
+	if was != nil {
+		was.halt()
+	}
+	if err := k.put(t); err != nil {
+		k.process.close()
+		if was != nil {
+			x.run(was.again())
+		}
+		return protocol.Export{}, fileError(err)
+	}
+	x.run(k)
+	if was != nil {
+		was.process.close()
+	}
+	x.save()
+	return k.shown(), nil
+}
+
+func stopHint(path string) string { return "groat export --stop " + visible.Word(path) }
+
+// run lets a keeper run. x.changing is held.
+func (x *Exports) run(k *keeper) {
+	x.mu.Lock()
+	x.all[k.Path] = k
+	x.mu.Unlock()
+	k.start()
+}
+
+// List returns the files that are kept, sorted by path.
+func (x *Exports) List() []protocol.Export {
+	all := []protocol.Export{}
+	for _, k := range x.keepers() {
+		all = append(all, k.shown())
+	}
+	return all
+}
+
+// Stop ends keeping a file, which is removed, or all files where path is empty. It returns what was kept.
+func (x *Exports) Stop(path string) ([]protocol.Export, error) {
+	x.changing.Lock()
+	defer x.changing.Unlock()
+	stopped := []protocol.Export{}
+	for _, k := range x.keepers() {
+		if path != "" && path != k.Path {
+			continue
+		}
+		stopped = append(stopped, k.shown())
+		if err := x.end(k); err != nil {
+			return nil, fileError(err)
+		}
+	}
+	if path != "" && len(stopped) == 0 {
+		return nil, protocol.NewError(protocol.Config, path+" is no file that groat keeps", "groat export")
+	}
+	return stopped, nil
+}
+
+// end ends keeping a file and removes it. It is kept on where it cannot be removed. x.changing is held.
+func (x *Exports) end(k *keeper) error {
+	k.halt()
+	if err := k.remove(); err != nil {
+		x.run(k.again())
+		return err
+	}
+	k.process.close()
+	x.mu.Lock()
+	delete(x.all, k.Path)
+	x.mu.Unlock()
+	x.save()
+	return nil
+}
+
+// over ends a keeper whose time has come. Its own goroutine has ended.
+func (x *Exports) over(k *keeper) {
+	x.changing.Lock()
+	defer x.changing.Unlock()
+	if x.closed || x.keeper(k.Path) != k {
+		return
+	}
+	if err := x.end(k); err != nil {
+		x.Log.Warn("a file with a token cannot be removed", zap.String("file", k.Path), zap.Error(err))
+	}
+}
+
+// Close ends keeping without removing a file: the next daemon goes on.
+func (x *Exports) Close() {
+	x.changing.Lock()
+	x.closed = true
+	x.changing.Unlock()
+	for _, k := range x.keepers() {
+		k.halt()
+		k.process.close()
+	}
+	x.ending.Wait()
+}
+
+// Resume goes on with what an earlier daemon kept. A file whose time has come meanwhile is removed.
+func (x *Exports) Resume() {
+	x.changing.Lock()
+	defer x.changing.Unlock()
+	entries, err := x.list.read()
+	if err != nil {
+		x.Log.Warn("which files are kept current is not known any more", zap.String("file", x.list.path()),
+			zap.Error(err))
+		return
+	}
+	for _, e := range entries {
+		k := &keeper{x: x, Wanted: e.wanted(), changed: make(chan struct{}, 1), done: make(chan struct{}),
+			written: true, expires: e.ExpiresAt}
+		if k.PID != 0 {
+			if k.process, err = follow(k.PID); err != nil || k.process.began == "" || k.process.began != e.Began {
+				k.process.close()
+				if err := k.remove(); err != nil {
+					x.Log.Warn("a file with a token cannot be removed", zap.String("file", k.Path), zap.Error(err))
+				}
+				continue
+			}
+		}
+		k.wake()
+		x.run(k)
+	}
+	if len(entries) > 0 {
+		x.save()
+	}
+}
+
+// save records what is kept. A list that cannot be written is only lost for the next daemon.
+func (x *Exports) save() {
+	x.saving.Lock()
+	defer x.saving.Unlock()
+	var entries []entry
+	for _, k := range x.keepers() {
+		entries = append(entries, k.entry())
+	}
+	if err := x.list.write(entries); err != nil {
+		x.Log.Warn("which files are kept current is not known to the next groatd", zap.String("file", x.list.path()),
+			zap.Error(err))
+	}
+}
+
+func (x *Exports) keeper(path string) *keeper {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.all[path]
+}
+
+// keepers returns all, sorted by path.
+func (x *Exports) keepers() (all []*keeper) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, path := range slices.Sorted(maps.Keys(x.all)) {
+		all = append(all, x.all[path])
+	}
+	return all
+}

@@ -1,0 +1,59 @@
+package protocol
+
+// ExportParams keeps a file with a profile's token current, ends that, or with no member lists the files that are kept.
+type ExportParams struct {
+	// Profile is whose token it is; without it the only profile's. It goes with HeaderFile or TokenFile.
+	Profile string `json:"profile,omitempty"`
+	// HeaderFile is the absolute path of a file with the whole header field in one line, TokenFile of one with the
+	// token in one line.
+	HeaderFile string `json:"header_file,omitempty"`
+	TokenFile  string `json:"token_file,omitempty"`
+	// WhilePID keeps it as long as a process of this user runs, For for so many seconds; both 0 is until it is stopped.
+	WhilePID int   `json:"while_pid,omitempty"`
+	For      int64 `json:"for,omitempty"`
+	// Stop is the path of a file that is not kept any longer; All stops all of them.
+	Stop string `json:"stop,omitempty"`
+	All  bool   `json:"all,omitempty"`
+}
+
+// ExportResult is the files that were asked about, sorted by path: the one that is kept from now on, those that are not
+// kept any longer, or all.
+type ExportResult struct {
+	Exports []Export `json:"exports"`
+}
+
+// Export is a file that is kept current.
+type Export struct {
+	Path    string `json:"path"`
+	Profile string `json:"profile"`
+	Form    string `json:"form"` // "header" or "token"
+	// State is "current", or "missing" while there is no file, since there is no token that is good; or "stale" where
+	// the file holds an older token than there is, since it cannot be written.
+	State string `json:"state"`
+	// Message says why it is not current; Hint is the next command.
+	Message string `json:"message,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+	// ExpiresAt is when the token in the file ends, Unix seconds; 0 where it does not, or there is no file.
+	ExpiresAt int64 `json:"expires_at,omitempty"`
+	// WhilePID and EndsAt, in Unix seconds, say until when the file is kept; both 0: until it is stopped.
+	WhilePID int   `json:"while_pid,omitempty"`
+	EndsAt   int64 `json:"ends_at,omitempty"`
+}
+
+// Forms and states of an [Export].
+const (
+	FormHeader    = "header"
+	FormToken     = "token"
+	ExportCurrent = "current"
+	ExportStale   = "stale"
+	ExportMissing = "missing"
+)
+
+// Bounds of exports.
+const (
+	// MaxExports is how many files are kept at most, MaxExportPath how long a path may be in bytes.
+	MaxExports    = 32
+	MaxExportPath = 512
+	// MaxExportFor is the greatest [ExportParams.For], in seconds: a year.
+	MaxExportFor = 366 * 24 * 3600
+)
