@@ -21,8 +21,9 @@ type slot struct {
 	tokens atomic.Pointer[tokenSlots]
 	shown  atomic.Pointer[Block] // what Status says stands in the way
 	source atomic.Pointer[Source]
-	spread atomic.Int64 // boot time before which no renewal leaves that no caller waits for, ns; set after a suspend
-	ends   atomic.Int32 // an Ending; see ending.go
+	spread atomic.Int64              // boot time before which no renewal leaves that no caller waits for, ns; set after a suspend
+	ends   atomic.Int32              // an Ending; see ending.go
+	narrow atomic.Pointer[Narrowing] // nil: nothing is known
 
 	sessionEnds atomic.Pointer[SessionEnds] // nil: nothing is known
 

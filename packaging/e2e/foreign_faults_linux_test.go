@@ -116,6 +116,50 @@ func (h *foreignEnv) learns(profile, scope string) {
 	}
 }
 
+// Some servers narrow the session for good where a narrower scope is asked for. It is said what that has cost and how it
+// comes back, and after that sign-in nobody's scope takes the token from the others. Where the configuration says it
+// before, nothing is lost at all. At the other servers the session keeps its scope.
+func TestForeignNarrowing(t *testing.T) {
+	eachForeignServer(t, func(h *foreignEnv, s foreignServer) {
+		w := s.way(h.t, "authorization_code", "none")
+		h.signIn(w)
+		profile := w.profile()
+		lost := func() bool {
+			return strings.Contains(h.groat("", "status", profile), "less scope than it was signed in for, without ")
+		}
+		token := h.get(profile)
+		h.run("", "groat", "get", profile, "--scope", s.narrow)
+		h.groat(token, "get", profile, "--refused")
+		if lost() != s.narrows {
+			h.t.Fatalf("its status is %s", h.groat("", "status", profile))
+		}
+		if !s.narrows {
+			return
+		}
+		h.restart()
+		if said := h.groat("", "status", profile); !lost() || !strings.Contains(said, "groat login "+profile+" --replace") {
+			h.t.Errorf("its status after a restart is %s", said)
+		}
+		h.get(profile)
+		for _, configured := range []bool{false, true} {
+			again := h.startLogin("", profile, "--replace")
+			h.person(again.opened(), "")
+			again.succeeds()
+			if configured {
+				h.groat("", "profile", "set", profile, "refresh_narrows", "true")
+			}
+			token := h.get(profile)
+			h.refused(h.run("", "groat", "get", profile, "--scope", s.narrow), 78, "a session: sign in another profile for "+
+				"that scope", "")
+			h.groat(token, "get", profile, "--refused")
+			h.restart()
+			if h.get(profile); lost() {
+				h.t.Errorf("its status is %s", h.groat("", "status", profile))
+			}
+		}
+	})
+}
+
 // A scope that cannot be had is held back alone: the profile's own token is there all the time.
 func TestForeignScopeAlone(t *testing.T) {
 	eachForeignServer(t, func(h *foreignEnv, s foreignServer) {

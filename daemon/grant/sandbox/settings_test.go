@@ -18,7 +18,7 @@ func TestSettings(t *testing.T) {
 	for name, v := range map[string]string{
 		"lifetime": "10s", "latency": "0s", "skew": "1h", "consent": "deny", "granted": "read", "require_par": "true",
 		"refresh_always": "true", "rotate": "true", "until_used": "true", "keep_family": "true",
-		"end_access": "true", "overlap": "3s",
+		"end_access": "true", "narrow": "true", "overlap": "3s",
 		"idle": "4s", "absolute": "5s",
 		"device_lifetime": "6s", "device_interval": "7s", "omit_interval": "true", "omit_complete": "true",
 		"id_at_refresh": "false", "id_lifetime": "8s", "id_flaw": "aud", "roll_key": "keep",
