@@ -33,7 +33,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%s takes anything", name)
 		}
 	}
-	if len(s.settings()) != 22 {
+	if len(s.settings()) != 23 {
 		t.Errorf("%d settings, not all of them here", len(s.settings()))
 	}
 	if err := s.Set("nothing", "1s"); err == nil {
@@ -42,8 +42,8 @@ func TestSettings(t *testing.T) {
 	s.sess.mu.Lock()
 	defer s.sess.mu.Unlock()
 	wantMode := Refresh{
-		Always: true, Rotate: true, UntilUsed: true, KeepFamily: true, EndAccess: true, Overlap: 3 * time.Second,
-		Idle: 4 * time.Second, Absolute: 5 * time.Second,
+		Always: true, Rotate: true, UntilUsed: true, KeepFamily: true, EndAccess: true, Narrow: true,
+		Overlap: 3 * time.Second, Idle: 4 * time.Second, Absolute: 5 * time.Second,
 	}
 	wantDevice := Device{Lifetime: 6 * time.Second, Interval: 7 * time.Second, OmitInterval: true, OmitComplete: true}
 	if want := (idMode{omit: true, life: 8 * time.Second, flaw: IDAudience}); s.sess.id != want || s.rolled != 1 {
