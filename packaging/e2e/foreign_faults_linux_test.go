@@ -206,3 +206,23 @@ func TestForeignAssertionAudience(t *testing.T) {
 	h.groat("", strings.Fields(hint)[1:]...)
 	h.groat("", "get", w.profile())
 }
+
+// An endpoint that wants assertions for itself, and not for the issuer or the token endpoint, refuses them in words of its
+// own. The hint is a command that works.
+func TestForeignAudienceOfAnEndpoint(t *testing.T) {
+	t.Parallel()
+	h := newForeignEnv(t, parts.Glewlwyd(t))
+	for _, w := range []foreignWay{
+		{"authorization_code", "client_secret_jwt", "client_secret_jwt", nil},
+		{"device_code", "client_secret_jwt", "client_secret_jwt", nil},
+	} {
+		args, secret := h.args(w)
+		got := h.run(secret, "groat", append([]string{"login"}, args...)...)
+		if got.code == 0 || !strings.Contains(got.stderr, "--assertion-audience called") {
+			t.Errorf("%s: it ended with %d: %s", w, got.code, got.stderr)
+		}
+		w.more = []string{"--assertion-audience", "called"}
+		h.signIn(w)
+		h.get(w.profile())
+	}
+}

@@ -79,6 +79,7 @@ var foreignServers = map[string]foreignServer{
 		{"authorization_code", "client_secret_post", "client_secret_post", nil},
 		{"authorization_code", "client_secret_jwt", "client_secret_jwt", []string{"--assertion-audience", "called"}},
 		{"authorization_code", "RS256", "private_key_jwt", []string{"--assertion-audience", "called"}},
+		{"password", "client_secret_post", "client_secret_post", nil}, // its list of grants leaves it out
 		{"device_code", "none", "none", nil},
 		{"device_code", "client_secret_basic", "client_secret_basic", nil},
 		{"device_code", "client_secret_post", "client_secret_post", nil},
