@@ -20,6 +20,8 @@ type narrower struct {
 
 func (n *narrower) Obtain(ctx context.Context, r grant.Request, need Need) (grant.Token, error) {
 	t, err := n.env.Obtain(ctx, r, need)
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	t.Refreshed, t.Scope = err == nil || errors.Is(err, errWider), n.scope
 	if len(r.Scope) > 0 && t.Refreshed {
 		t.Scope = r.Scope[0]
@@ -30,8 +32,8 @@ func (n *narrower) Obtain(ctx context.Context, r grant.Request, need Need) (gran
 	return t, err
 }
 
-// narrowed runs a test in a bubble with a profile "p" at a narrower, signed in for "read write". told is what was told of
-// it.
+// narrowed runs a test in a bubble with a profile "p" at a narrower, signed in for "read write". told is what was told
+// of it.
 func narrowed(t *testing.T, test func(t *testing.T, n *narrower, b *Broker, told *[]string)) {
 	t.Helper()
 	in(t, func(t *testing.T, w *env, b *Broker) {
@@ -44,8 +46,17 @@ func narrowed(t *testing.T, test func(t *testing.T, n *narrower, b *Broker, told
 }
 
 func (n *narrower) signIn(b *Broker) {
-	n.scope = "read write"
-	b.Install("p", n, grant.Token{Access: keystore.SecretString("first"), Sent: n.now(), Lifetime: life, Scope: n.scope})
+	n.has("read write")
+	b.Install("p", n, grant.Token{
+		Access: keystore.SecretString("first"), Sent: n.now(), Lifetime: life, Scope: "read write",
+	})
+}
+
+// has makes the session one of another scope.
+func (n *narrower) has(scope string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.scope = scope
 }
 
 func (n *narrower) configured(b *Broker, narrows *bool) {
@@ -91,7 +102,7 @@ func TestADefaultTokenWithLessScopeSaysWhatTheServerIs(t *testing.T) {
 			n.refuse(always(refusal(grant.TransientSlow, "invalid_scope")))
 			askFor(t, b, Query{Scope: "read"})
 			n.refuse(nil)
-			n.scope = "read"
+			n.has("read")
 			time.Sleep(time.Hour)
 			mustHave(t, b, Query{})
 		}},
@@ -102,7 +113,7 @@ func TestADefaultTokenWithLessScopeSaysWhatTheServerIs(t *testing.T) {
 		}},
 		{"where nothing narrower was asked for", "", "", func(t *testing.T, n *narrower, b *Broker) {
 			renewed(t, b)
-			n.scope = "read"
+			n.has("read")
 			renewed(t, b)
 		}},
 		{"where the configuration says that it is not so", "", "", func(t *testing.T, n *narrower, b *Broker) {
@@ -113,7 +124,7 @@ func TestADefaultTokenWithLessScopeSaysWhatTheServerIs(t *testing.T) {
 		}},
 		{"where it says no scope", "", "", func(t *testing.T, n *narrower, b *Broker) {
 			mustHave(t, b, Query{Scope: "read"})
-			n.scope = ""
+			n.has("")
 			renewed(t, b)
 		}},
 		{"of a machine", "", "", func(t *testing.T, n *narrower, b *Broker) {
@@ -177,8 +188,8 @@ func TestAServerThatKeepsOneScopeASession(t *testing.T) {
 	}
 }
 
-// What the session has lost, and what the server is, outlives a restart, also one before the default token has shown it;
-// a sign-in brings the scope back, and what was learned stays. Another server is not known.
+// What the session has lost, and what the server is, outlives a restart, also one before the default token has shown
+// it; a sign-in brings the scope back, and what was learned stays. Another server is not known.
 func TestWhatASessionHasLostIsKept(t *testing.T) {
 	narrowed(t, func(t *testing.T, n *narrower, b *Broker, told *[]string) {
 		var kept recorded

@@ -21,11 +21,11 @@ type slot struct {
 	tokens atomic.Pointer[tokenSlots]
 	shown  atomic.Pointer[Block] // what Status says stands in the way
 	source atomic.Pointer[Source]
-	spread atomic.Int64              // boot time before which no renewal leaves that no caller waits for, ns; set after a suspend
-	ends   atomic.Int32              // an Ending; see ending.go
-	narrow atomic.Pointer[Narrowing] // nil: nothing is known
+	spread atomic.Int64 // boot time before which no renewal leaves that no caller waits for, ns; set after a suspend
+	ends   atomic.Int32 // an Ending; see ending.go
 
 	sessionEnds atomic.Pointer[SessionEnds] // nil: nothing is known
+	narrow      atomic.Pointer[Narrowing]   // nil: nothing is known; see narrowing.go
 
 	posting sync.Mutex    // guards these; it is held for moments only, and no other lock of the broker but its mu is
 	inbox   []errand      // taken under it

@@ -91,8 +91,9 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 		Grant:     "authorization_code", RevocationEndpoint: "https://login.example.org/revoke",
 		Redirect:              "http://127.0.0.1:4242/cb",
 		IntrospectionEndpoint: "https://login.example.org/introspect",
-		Header:                "X-Api-Key", Prefix: new(string), RefreshEndsTokens: new(bool), RefreshNarrows: new(bool),
-		SessionIdle: new(int64(3600)), SessionAbsolute: new(int64(86400)), KeepSession: new(bool),
+		Header:                "X-Api-Key", Prefix: new(string), RefreshEndsTokens: new(bool),
+		RefreshNarrows: new(bool),
+		SessionIdle:    new(int64(3600)), SessionAbsolute: new(int64(86400)), KeepSession: new(bool),
 	}
 	if _, err := d.Save(want); err != nil {
 		t.Fatal(err)

@@ -106,8 +106,8 @@ func TestTheOtherAudienceOfAGrantIsNamed(t *testing.T) {
 	})
 }
 
-// A device endpoint, and one for pushed requests, that wants assertions for itself refuses those that are tried: the hint
-// says how that is chosen, and works as it is typed.
+// A device endpoint, and one for pushed requests, that wants assertions for itself refuses those that are tried: the
+// hint says how that is chosen, and works as it is typed.
 func TestTheAudienceOfAnotherEndpointIsNamed(t *testing.T) {
 	for _, way := range []grant.Kind{grant.ByDeviceCode, grant.ByAuthorizationCode} {
 		inBubble(t, sandbox.Options{AssertionAudience: sandbox.AudienceEndpoint},

@@ -295,7 +295,7 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 	default:
 		l.kind = grant.ByClientCredentials
 	}
-	if l.kind == grant.ByPassword && !slices.Contains(found.Grants, l.kind) { // typed by name: the list may be incomplete
+	if l.kind == grant.ByPassword && !slices.Contains(found.Grants, l.kind) { // typed: the list may be incomplete
 		found.Grants = append(found.Grants, l.kind)
 	}
 	p.Issuer, p.TokenEndpoint, p.ClientAuth = found.Issuer, found.TokenEndpoint, string(found.ClientAuth)

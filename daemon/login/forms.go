@@ -10,6 +10,7 @@ import (
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // otherForm is a second form in which a client can prove itself, if it is unknown which one the server takes.
@@ -125,8 +126,8 @@ func (l *Login) grantAudienceHint(cause error) error {
 	return l.audienceHint(cause, grant.AudienceIssuer, "wants to be called by its issuer")
 }
 
-// besideHint is for the refusal of an endpoint beside the token endpoint. Where it may have refused a client's assertion
-// for its aud, which is the issuer or the token endpoint (RFC 9126 §2), the hint names the endpoint itself.
+// besideHint is for the refusal of an endpoint beside the token endpoint. Where it may have refused an assertion for
+// its aud, which is the issuer or the token endpoint (RFC 9126 §2), the hint names the endpoint itself.
 func (l *Login) besideHint(cause error) error {
 	if !l.server().ClientAuth.Signs() {
 		return cause
@@ -141,7 +142,7 @@ func (l *Login) audienceHint(cause error, audience grant.Audience, where string)
 	if p := l.profile; p.Provider != "" || p.AssertionAudience != "" || !grant.DoubtsClient(cause, true) {
 		return err
 	}
-	other := l.tryAgain("--assertion-audience " + string(audience))
+	other := l.tryAgain("--assertion-audience " + visible.Word(string(audience)))
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		l.withLoginHint(e).Data.Hint += ", or where the server " + where + ": " + other
 		return e

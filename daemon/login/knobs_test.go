@@ -59,8 +59,8 @@ func TestAResourceIndicatorIsSent(t *testing.T) {
 	})
 }
 
-// A person's password signs in at any server that takes it, with a warning, also where the server's list of grants leaves
-// it out. A server that does not take it says so.
+// A person's password signs in at any server that takes it, with a warning, also where the server's list of grants
+// leaves it out. A server that does not take it says so.
 func TestAPasswordAtAnyServer(t *testing.T) {
 	for _, c := range []struct {
 		name             string
@@ -80,7 +80,8 @@ func TestAPasswordAtAnyServer(t *testing.T) {
 				if c.listed != nil {
 					for _, at := range []string{"/.well-known/openid-configuration",
 						"/.well-known/oauth-authorization-server"} {
-						h.server.Script(at, sandbox.Fault{Times: -1, Set: map[string]any{"grant_types_supported": c.listed}})
+						h.server.Script(at, sandbox.Fault{Times: -1,
+							Set: map[string]any{"grant_types_supported": c.listed}})
 					}
 				}
 				var asked []protocol.Prompt

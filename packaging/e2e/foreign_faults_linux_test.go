@@ -116,8 +116,8 @@ func (h *foreignEnv) learns(profile, scope string) {
 	}
 }
 
-// Some servers narrow the session for good where a narrower scope is asked for. It is said what that has cost and how it
-// comes back, and after that sign-in nobody's scope takes the token from the others. Where the configuration says it
+// Some servers narrow the session for good where a narrower scope is asked for. It is said what that has cost and how
+// it comes back, and after that sign-in nobody's scope takes the token from the others. Where the configuration says it
 // before, nothing is lost at all. At the other servers the session keeps its scope.
 func TestForeignNarrowing(t *testing.T) {
 	eachForeignServer(t, func(h *foreignEnv, s foreignServer) {
@@ -137,7 +137,8 @@ func TestForeignNarrowing(t *testing.T) {
 			return
 		}
 		h.restart()
-		if said := h.groat("", "status", profile); !lost() || !strings.Contains(said, "groat login "+profile+" --replace") {
+		said := h.groat("", "status", profile)
+		if !lost() || !strings.Contains(said, "groat login "+profile+" --replace") {
 			h.t.Errorf("its status after a restart is %s", said)
 		}
 		h.get(profile)
@@ -149,8 +150,8 @@ func TestForeignNarrowing(t *testing.T) {
 				h.groat("", "profile", "set", profile, "refresh_narrows", "true")
 			}
 			token := h.get(profile)
-			h.refused(h.run("", "groat", "get", profile, "--scope", s.narrow), 78, "a session: sign in another profile for "+
-				"that scope", "")
+			h.refused(h.run("", "groat", "get", profile, "--scope", s.narrow), 78,
+				"a session: sign in another profile for that scope", "")
 			h.groat(token, "get", profile, "--refused")
 			h.restart()
 			if h.get(profile); lost() {
@@ -207,8 +208,8 @@ func TestForeignAssertionAudience(t *testing.T) {
 	h.groat("", "get", w.profile())
 }
 
-// An endpoint that wants assertions for itself, and not for the issuer or the token endpoint, refuses them in words of its
-// own. The hint is a command that works.
+// An endpoint that wants assertions for itself, and not for the issuer or the token endpoint, refuses them in words of
+// its own. The hint is a command that works.
 func TestForeignAudienceOfAnEndpoint(t *testing.T) {
 	t.Parallel()
 	h := newForeignEnv(t, parts.Glewlwyd(t))
