@@ -123,6 +123,11 @@ func New(o Options) (*Daemon, error) {
 		o.Log.Warn("a sign-in ends soon: sign in again before", zap.String("profile", name),
 			zap.Time("ends", ends), zap.String("next", "groat login "+name))
 	}
+	d.broker.Narrowed = func(name, lost string) {
+		o.Log.Warn("the server has narrowed a session for good, since a program asked for a narrower scope: its "+
+			"tokens have less scope until somebody signs in anew", zap.String("profile", name),
+			zap.String("lost", lost), zap.String("next", "groat login "+name+" --replace"))
+	}
 	d.changes = watch.New(d.lookAt)
 	d.broker.Changed = d.changes.Changed
 	d.exports = export.New(export.Options{

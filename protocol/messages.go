@@ -77,6 +77,11 @@ type ProfileStatus struct {
 	// that the profile has one token: "configured", "introspected" where the server said so of such a token, or
 	// "refused" where an API refused one; empty where it is not known to.
 	EndsEarlier string `json:"refresh_ends_tokens,omitempty"`
+	// Narrows is how it is known that the server narrows a session for good when a narrower scope is asked for, so that
+	// the profile has one scope: "configured", or "noticed" where a default token came with less scope after that;
+	// empty where it is not known to. ScopeLost is the scope that the session has lost so, empty where none is missing.
+	Narrows   string `json:"refresh_narrows,omitempty"`
+	ScopeLost string `json:"scope_lost,omitempty"`
 	// SessionIdleEndsAt is until when the session lives if it is not renewed before, SessionEndsAt when it ends
 	// whatever is renewed: 0 where that is not known.
 	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`

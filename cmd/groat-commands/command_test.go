@@ -49,6 +49,10 @@ func TestStatusForPeople(t *testing.T) {
 				SessionEndsAt: now.Unix() + 5*24*3600, SessionIdleEndsAt: now.Unix() + 3600,
 			},
 			{
+				Profile: "narrow", Issuer: "https://login.example.org", State: "fresh", ExpiresAt: 1790000839,
+				ExpiresIn: 839, Lifetime: 900, Narrows: "noticed", ScopeLost: "write", Requests: 3, Tokens: 1,
+			},
+			{
 				Profile: "phone", Issuer: "https://login.example.org", State: "fresh", ExpiresAt: 1790000839,
 				ExpiresIn: 839, Lifetime: 900, Last: true, Requests: 1, Tokens: 1,
 			},

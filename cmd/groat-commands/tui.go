@@ -181,6 +181,9 @@ func textStatus(r *protocol.StatusResult, now time.Time) []byte {
 		if p.EndsEarlier != "" {
 			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), oneTokenWords(p))
 		}
+		if words := oneScopeWords(p); words != "" {
+			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), words)
+		}
 		if words := sessionWords(p, now); words != "" {
 			fmt.Fprintf(&b, "\n%s: %s\n", clean(p.Profile), words)
 		}
@@ -217,6 +220,25 @@ func oneTokenWords(p protocol.ProfileStatus) string {
 	}
 	return "this server keeps one token a session (" + how + "): it is renewed late, and another scope needs a " +
 		"profile of its own"
+}
+
+// oneScopeWords says that a narrower scope narrows the session for good, and what the session has lost so.
+func oneScopeWords(p protocol.ProfileStatus) string {
+	var words []string
+	switch {
+	case p.EndsEarlier != "": // which says as much
+	case p.Narrows == "configured":
+		words = append(words, "this server keeps one scope a session (by the configuration): another scope needs a "+
+			"profile of its own")
+	case p.Narrows != "":
+		words = append(words, "this server keeps one scope a session (a token had less scope after a narrower one was "+
+			"asked for): another scope needs a profile of its own")
+	}
+	if p.ScopeLost != "" {
+		words = append(words, "the session has less scope than it was signed in for, without "+clean(p.ScopeLost)+
+			": groat login "+clean(p.Profile)+" --replace")
+	}
+	return strings.Join(words, "; ")
 }
 
 // sessionWords says when the sign-in ends.

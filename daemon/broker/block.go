@@ -67,13 +67,16 @@ const minRecordedWait = time.Minute
 type Remembered struct {
 	Blocks []Block
 	Ending Ending // what was learned of the server
+	// Narrowing is what a narrower scope has done to the session.
+	Narrowing Narrowing
 	// Session is how long the session lives.
 	Session SessionMemory
 }
 
 // Empty reports whether nothing is.
 func (r Remembered) Empty() bool {
-	return len(r.Blocks) == 0 && r.Ending == EndingUnknown && r.Session == (SessionMemory{})
+	return len(r.Blocks) == 0 && r.Ending == EndingUnknown && r.Narrowing == (Narrowing{}) &&
+		r.Session == (SessionMemory{})
 }
 
 // Recorder is told all that is worth outliving the process of a profile, each time any of it may have changed. It must
@@ -85,7 +88,7 @@ func (s *slot) record(now clock.Instant) {
 	if s.b.Recorder == nil {
 		return
 	}
-	all := Remembered{Session: s.life.memory(now)}
+	all := Remembered{Session: s.life.memory(now), Narrowing: s.rememberedNarrowing()}
 	if e := s.ending(); e.learned() {
 		all.Ending = e
 	}
@@ -135,6 +138,9 @@ func (b *Broker) Restore(profile string, all Remembered) {
 		if _, known := (*s.source.Load()).EndsTokens(); !known && all.Ending.learned() {
 			s.ends.Store(int32(all.Ending))
 			s.recorded = true
+		}
+		if all.Narrowing != (Narrowing{}) {
+			s.restoreNarrowing(all.Narrowing)
 		}
 		if all.Session != (SessionMemory{}) {
 			s.setLife(all.Session.life(now), now)

@@ -38,6 +38,9 @@ type Source interface {
 	// EndsTokens reports whether the server ends a session's earlier access tokens when its refresh token is used;
 	// known is false where that is still to be found out.
 	EndsTokens() (ends, known bool)
+	// NarrowsSession reports whether the server narrows a session for good when a narrower scope is asked for; known is
+	// false where that is still to be found out.
+	NarrowsSession() (narrows, known bool)
 	// SessionRules is what the configuration says of how long the session lives.
 	SessionRules() SessionRules
 	// URL is the URL of the token endpoint.
@@ -57,6 +60,9 @@ type Broker struct {
 	// SessionEnding, if set before the first Put, is told once of each session that ends soon whatever is renewed. It
 	// must not block, nor call the Broker.
 	SessionEnding func(profile string, ends time.Time)
+	// Narrowed, if set before the first Put, is told of each session that has lost scope because a narrower one was
+	// asked for. It must not block, nor call the Broker.
+	Narrowed func(profile, lost string)
 	// Changed, if set before the first Put, is told after each step of a profile that may have changed what
 	// [Broker.Status] says of it. It must not block, nor call other methods of the Broker than Status.
 	Changed func(profile string)

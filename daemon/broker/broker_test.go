@@ -55,6 +55,7 @@ type env struct {
 	// refreshed marks the tokens as a session's; ends is what the configuration says of the server.
 	refreshed bool
 	ends      *bool
+	narrows   *bool
 	rules     SessionRules
 	// same makes the provider answer with the same token each time.
 	same bool
@@ -103,6 +104,10 @@ func (w *env) Obtain(ctx context.Context, r grant.Request, _ Need) (grant.Token,
 }
 
 func (w *env) EndsTokens() (ends, known bool) { return w.ends != nil && *w.ends, w.ends != nil }
+
+func (w *env) NarrowsSession() (narrows, known bool) {
+	return w.narrows != nil && *w.narrows, w.narrows != nil
+}
 
 func (w *env) SessionRules() SessionRules { return w.rules }
 

@@ -116,6 +116,7 @@ func (s *slot) adoptSource(source Source, sameServer bool) {
 	case known || !sameServer || s.ending() == EndingConfigured:
 		s.ends.Store(int32(EndingUnknown))
 	}
+	s.adoptNarrowing(source, sameServer)
 }
 
 // weigh takes in what an API's refusal of a token says about the server. A token far from its end that was good when it
@@ -169,41 +170,52 @@ func (s *slot) plan(t *tokenSlot, token grant.Token) time.Duration {
 	return renewalPoint(token, s.b.Draw())
 }
 
-// keepOne drops all tokens but the default one, and but the one that is being renewed, where the session has one.
+// keepOne drops all tokens that the session cannot have beside the default one, but the one that is being renewed.
 // Callers who wait for another are told.
 func (s *slot) keepOne() {
-	if !s.keepsOne() {
+	if !s.keepsOne() && !s.narrows() {
 		return
 	}
 	all, kept := s.tokens.Load().all, &tokenSlots{}
 	for _, t := range all {
-		if t.key == (key{}) || t == s.running {
+		err := s.refusesKey(t.key)
+		if err == nil || t == s.running {
 			kept.add(t)
 			continue
 		}
 		t.cached.Store(nil)
-		s.answer(t, oneToken(t.key))
+		s.answer(t, err)
 	}
 	if len(kept.all) < len(all) {
 		s.tokens.Store(kept)
 	}
 }
 
-// oneToken is the answer to a caller who asked for another token than the session has.
-func oneToken(k key) error {
-	return &Unavailable{Err: &OnlyFor{Scope: k.scope, Audience: k.audience, Err: ErrOneToken}}
-}
-
-// toDefault makes a caller's question one for the default token where the session has one. A scope is served with it if
-// it is exactly what was granted, never with a wider one. It returns why it cannot be served, or nil.
-func (s *slot) toDefault(a *ask) error {
-	if !s.keepsOne() || a.key == (key{}) {
+// refusesKey is the answer to a caller who asks for a token that the session cannot have beside the default one, nil
+// where it can.
+func (s *slot) refusesKey(k key) error {
+	var why error
+	switch {
+	case k == (key{}):
+		return nil
+	case s.keepsOne():
+		why = ErrOneToken
+	case k.scope != "" && s.narrows():
+		why = ErrOneScope
+	default:
 		return nil
 	}
-	if a.key.audience != "" || s.granted != "" && s.granted != a.key.scope {
-		return oneToken(a.key)
+	return &Unavailable{Err: &OnlyFor{Scope: k.scope, Audience: k.audience, Err: why}}
+}
+
+// toDefault makes a caller's question one for the default token where the session has no other. A scope is served with
+// it if it is exactly what was granted, never with a wider one. It returns why it cannot be served, or nil.
+func (s *slot) toDefault(a *ask) error {
+	err := s.refusesKey(a.key)
+	if err == nil || a.key.audience != "" || s.granted != "" && s.granted != a.key.scope {
+		return err
 	}
-	a.exactly, a.key = a.key.scope, key{}
+	a.exactly, a.otherwise, a.key = a.key.scope, err, key{}
 	return nil
 }
 
@@ -270,7 +282,11 @@ func (s *slot) lose(r result) {
 		s.renewedAt = s.begun
 	}
 	e, ok := errors.AsType[*grant.Error](r.err)
-	if unclear := ok && e.Action() == grant.RetryOnceSoon; !s.keepsOne() || !used && !unclear {
+	if unclear := ok && e.Action() == grant.RetryOnceSoon; !used && !unclear {
+		return
+	}
+	s.usedFor(r.t)
+	if !s.keepsOne() {
 		return
 	}
 	for _, t := range s.tokens.Load().all {
@@ -280,6 +296,7 @@ func (s *slot) lose(r result) {
 
 // took takes in a new token.
 func (s *slot) took(t *tokenSlot, token grant.Token) {
+	s.weighScope(t, token)
 	if t.key == (key{}) && token.Scope != "" {
 		s.granted = canonical(token.Scope)
 	}

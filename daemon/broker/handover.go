@@ -67,7 +67,7 @@ func (b *Broker) Adopt(from Cached) bool {
 		now := b.now()
 		c := &cachedToken{token: from.Token, renew: from.Renew}
 		k := key{canonical(from.Scope), from.Audience}
-		if s.keepsOne() && k != (key{}) {
+		if s.refusesKey(k) != nil {
 			return
 		}
 		t := s.tokenSlot(k, now)

@@ -26,6 +26,7 @@ type slot struct {
 	held   atomic.Bool  // see [Broker.Hold]
 
 	sessionEnds atomic.Pointer[SessionEnds] // nil: nothing is known
+	narrow      atomic.Pointer[Narrowing]   // nil: nothing is known; see narrowing.go
 
 	posting sync.Mutex    // guards these; it is held for moments only, and no other lock of the broker but its mu is
 	inbox   []errand      // taken under it

@@ -32,6 +32,8 @@ type Status struct {
 	Session SessionEnds
 	// Ending is how it is known that the server ends earlier tokens of the session at each renewal.
 	Ending Ending
+	// Narrowing is what is known of a server that narrows sessions.
+	Narrowing Narrowing
 	// Degraded is why the newest credential is in memory only, nil where it is stored.
 	Degraded error
 }
@@ -51,7 +53,8 @@ func (b *Broker) Status(name string) (Status, bool) {
 		block = Block{}
 	}
 	source := *s.source.Load()
-	st := Status{Err: block.Err, Requests: source.Requests(), Degraded: source.Degraded(), Ending: s.ending()}
+	st := Status{Err: block.Err, Requests: source.Requests(), Degraded: source.Degraded(), Ending: s.ending(),
+		Narrowing: s.narrowing()}
 	if ends := s.sessionEnds.Load(); ends != nil {
 		st.Session = *ends
 	}

@@ -82,7 +82,7 @@ func (t *tokenSlot) instead(a ask, now clock.Instant, err error) answer {
 	}
 	if c := t.cached.Load(); !a.verify && c.keeps(a.minTTL, now) {
 		if a.exactly != "" && a.exactly != canonical(c.token.Scope) {
-			return answer{err: oneToken(key{scope: a.exactly})}
+			return answer{err: a.otherwise}
 		}
 		return answer{token: c.token}
 	}

@@ -12,14 +12,15 @@ import (
 
 // ask is one caller's question to the owner.
 type ask struct {
-	key     key
-	minTTL  time.Duration
-	refused keystore.Secret // the token that an API refused, or empty
-	id      bool            // an ID token is asked for; see idtoken.go
-	exactly string          // where key is the default token's: the scope that it must have been granted, or empty
-	verify  bool            // only a token of a request that is still to leave will do
-	reply   chan answer     // buffered: the owner never waits for a caller
-	done    <-chan struct{} // closed when the caller waits no longer
+	key       key
+	minTTL    time.Duration
+	refused   keystore.Secret // the token that an API refused, or empty
+	id        bool            // an ID token is asked for; see idtoken.go
+	exactly   string          // where key is the default token's: the scope that it must have been granted, or empty
+	otherwise error           // the answer where it was granted another one
+	verify    bool            // only a token of a request that is still to leave will do
+	reply     chan answer     // buffered: the owner never waits for a caller
+	done      <-chan struct{} // closed when the caller waits no longer
 }
 
 type answer struct {

@@ -120,6 +120,9 @@ type Profile struct {
 	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used.
 	// Left out, the preset says it, or what APIs refuse.
 	RefreshEndsTokens *bool `toml:"refresh_ends_tokens,omitempty"`
+	// RefreshNarrows says whether the server narrows a session for good when a narrower scope is asked for with its
+	// refresh token. Left out, the preset says it, or what happens to a session.
+	RefreshNarrows *bool `toml:"refresh_narrows,omitempty"`
 
 	// File and Line are where the profile is described.
 	File string `toml:"-"`

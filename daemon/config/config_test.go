@@ -92,7 +92,8 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 		Redirect:              "http://127.0.0.1:4242/cb",
 		IntrospectionEndpoint: "https://login.example.org/introspect",
 		Header:                "X-Api-Key", Prefix: new(string), RefreshEndsTokens: new(bool),
-		SessionIdle: new(int64(3600)), SessionAbsolute: new(int64(86400)), KeepSession: new(bool),
+		RefreshNarrows: new(bool),
+		SessionIdle:    new(int64(3600)), SessionAbsolute: new(int64(86400)), KeepSession: new(bool),
 	}
 	if _, err := d.Save(want); err != nil {
 		t.Fatal(err)

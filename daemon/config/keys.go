@@ -97,6 +97,9 @@ var keyTable = []Key{
 	{"keep_session", "`true`: an unused session is renewed before its idle end. Without it the preset says it.", ""},
 	{"refresh_ends_tokens", "Whether the server ends a session's earlier access tokens when its refresh token " +
 		"is used. Without it the preset says it, or what APIs refuse.", ""},
+	{"refresh_narrows", "Whether the server narrows a session for good when a narrower scope is asked for with its " +
+		"refresh token, against RFC 6749, section 6: none is asked for then. Without it the preset says it, or a " +
+		"session that has lost scope so.", ""},
 }
 
 // Keys returns the keys of a profile, in the order of its file.

@@ -84,16 +84,16 @@ func TestEveryKeyChangesSomething(t *testing.T) {
 	values := map[string]string{
 		"par": "never", "basic": "raw", "assertion_audience": "called", "assertion_life": "60", "header": "X-Key",
 		"assertion_not_before": "true", "scope_in_assertion": "true", "revoke_json": "true",
-		"wider_scope": "true", "strict_scope": "true", "refresh_ends_tokens": "true", "session_idle": "60",
-		"session_absolute": "600", "keep_session": "true", "redirect": "http://127.0.0.1/x", "session_scope": "a b",
+		"wider_scope": "true", "strict_scope": "true", "refresh_ends_tokens": "true", "refresh_narrows": "true",
+		"session_idle": "60", "session_absolute": "600", "keep_session": "true", "redirect": "http://127.0.0.1/x", "session_scope": "a b",
 		"resource_indicator": "https://api.example/", "scope": "x", "audience": "x", "prefix": "x",
 		"token_chars": "visible", "refresh_auth": "client_secret_post", "authorize_params": "access_type=offline",
 		"iss_in_redirect": "true", "second_factor": "otp", "tokens_last": "true", "token_prefix": "oidc/x/",
 	}
 	plain := Profile{Name: "p", Issuer: "https://as.example", TokenEndpoint: "https://as.example/token",
 		ClientAuth: "client_secret_basic", PAREndpoint: "https://as.example/par"}
-	session := []string{"session_idle", "session_absolute", "keep_session", "refresh_ends_tokens", "second_factor",
-		"tokens_last"}
+	session := []string{"session_idle", "session_absolute", "keep_session", "refresh_ends_tokens", "refresh_narrows",
+		"second_factor", "tokens_last"}
 	for _, k := range Keys() {
 		if k.Login != "" {
 			continue

@@ -214,6 +214,9 @@ func (p Profile) session(s *grant.Server) {
 	if p.RefreshEndsTokens != nil {
 		s.RefreshEndsTokens = p.RefreshEndsTokens
 	}
+	if p.RefreshNarrows != nil {
+		s.RefreshNarrows = p.RefreshNarrows
+	}
 	if p.SessionIdle != nil {
 		s.SessionIdle = time.Duration(*p.SessionIdle) * time.Second
 	}

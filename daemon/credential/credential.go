@@ -60,6 +60,12 @@ func (s *Source) EndsTokens() (ends, known bool) {
 	return said != nil && *said, said != nil
 }
 
+// NarrowsSession implements [broker.Source].
+func (s *Source) NarrowsSession() (narrows, known bool) {
+	said := s.Endpoint.Server().RefreshNarrows
+	return said != nil && *said, said != nil
+}
+
 // SessionRules implements [broker.Source].
 func (s *Source) SessionRules() broker.SessionRules {
 	server := s.Endpoint.Server()

@@ -55,7 +55,8 @@ func FromPreset(p preset.Provider, authServer string, kind Kind) (Server, error)
 	}
 	if kind.Session() {
 		s.TokensLast = p.TokensLast
-		s.RefreshEndsTokens, s.KeepSession = p.RefreshEndsTokens, p.KeepSession
+		s.RefreshEndsTokens, s.RefreshNarrows = p.RefreshEndsTokens, p.RefreshNarrows
+		s.KeepSession = p.KeepSession
 		s.SessionIdle = time.Duration(p.SessionIdle) * time.Second
 		s.SessionAbsolute = time.Duration(p.SessionAbsolute) * time.Second
 	}

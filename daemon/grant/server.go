@@ -160,6 +160,9 @@ type Server struct {
 	// RefreshEndsTokens says whether the server ends a session's earlier access tokens when its refresh token is used;
 	// nil where that is not known, and where there is no session.
 	RefreshEndsTokens *bool `json:",omitempty"`
+	// RefreshNarrows says whether the server narrows a session for good when a narrower scope is asked for with its
+	// refresh token, against RFC 6749 §6; nil as above.
+	RefreshNarrows *bool `json:",omitempty"`
 	// RevokeJSON is Auth0's form of revocation: a JSON object, without a hint.
 	RevokeJSON bool
 	// SecondFactor is the form parameter in which the password grant takes a one-time code; empty where it takes none.

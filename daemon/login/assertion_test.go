@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -103,4 +104,31 @@ func TestTheOtherAudienceOfAGrantIsNamed(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A device endpoint, and one for pushed requests, that wants assertions for itself refuses those that are tried: the
+// hint says how that is chosen, and works as it is typed.
+func TestTheAudienceOfAnotherEndpointIsNamed(t *testing.T) {
+	for _, way := range []grant.Kind{grant.ByDeviceCode, grant.ByAuthorizationCode} {
+		inBubble(t, sandbox.Options{AssertionAudience: sandbox.AudienceEndpoint},
+			func(t *testing.T, h *harness) {
+				h.server.AddClient(sandbox.Client{ID: "signs", Secret: clientSecret, Method: sandbox.ClientSecretJWT,
+					Grants: []string{string(grant.ByAuthorizationCode), "refresh_token",
+						"urn:ietf:params:oauth:grant-type:device_code"}})
+				p := protocol.LoginParams{Profile: "p", Issuer: h.server.URL(), ClientID: "signs",
+					ClientAuth: sandbox.ClientSecretJWT, Grant: string(way)}
+				_, err := h.login(t.Context(), p, h.willing(t))
+				e, ok := errors.AsType[*protocol.Error](err)
+				typed := "groat login p --issuer " + h.server.URL() + " --grant " + string(way) +
+					" --client-auth client_secret_jwt --client-id signs"
+				want := typed + ", or where the server wants assertions for the address that is called: " + typed +
+					" --assertion-audience called"
+				if !ok || e.Hint() != want {
+					t.Fatalf("%s: %v, the hint is %q, want %q", way, err, e.Hint(), want)
+				}
+				if p.AssertionAudience = "called"; way == grant.ByDeviceCode {
+					h.signIn(t, p)
+				}
+			})
+	}
 }

@@ -26,7 +26,7 @@ func (l *Login) byBrowser() (item keystore.Item, s grant.Session, err error) {
 		return err
 	})
 	if err != nil {
-		return item, s, err
+		return item, s, l.besideHint(err)
 	}
 	question := l.showPrompt(protocol.Prompt{Kind: protocol.PromptBrowser, Text: "Sign in at " + host(a.URL),
 		URL: a.URL})

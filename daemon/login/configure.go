@@ -295,6 +295,9 @@ func (l *Login) discover(p config.Profile, issuer string) (config.Profile, *gran
 	default:
 		l.kind = grant.ByClientCredentials
 	}
+	if l.kind == grant.ByPassword && !slices.Contains(found.Grants, l.kind) { // typed: the list may be incomplete
+		found.Grants = append(found.Grants, l.kind)
+	}
 	p.Issuer, p.TokenEndpoint, p.ClientAuth = found.Issuer, found.TokenEndpoint, string(found.ClientAuth)
 	if l.params.Set[introspectionEndpoint] == "" {
 		p.IntrospectionEndpoint = ""

@@ -22,7 +22,7 @@ func (l *Login) byDevice() (item keystore.Item, s grant.Session, err error) {
 		return err
 	})
 	if err != nil {
-		return item, s, err
+		return item, s, l.besideHint(err)
 	}
 	p := protocol.Prompt{
 		Kind: protocol.PromptDevice, Text: "Sign in at " + host(d.VerificationURI) + " with this code, on any device",

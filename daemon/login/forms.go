@@ -10,6 +10,7 @@ import (
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // otherForm is a second form in which a client can prove itself, if it is unknown which one the server takes.
@@ -116,17 +117,34 @@ func (l *Login) otherFormHint(item keystore.Item, cause error) func(error) error
 	}
 }
 
-// otherAudienceHint is refusedError for an assertion that is a grant. Where the server may have refused it for its aud,
-// which by default is the token endpoint (RFC 7523 §3), the hint names the other one.
-func (l *Login) otherAudienceHint(cause error) error {
+// grantAudienceHint is refusedError for an assertion that is a grant. Where the server may have refused it for its aud,
+// which by default is the token endpoint (RFC 7523 §3), the hint names the issuer.
+func (l *Login) grantAudienceHint(cause error) error {
+	if !l.server().ByIssuer {
+		return l.refusedError(cause)
+	}
+	return l.audienceHint(cause, grant.AudienceIssuer, "wants to be called by its issuer")
+}
+
+// besideHint is for the refusal of an endpoint beside the token endpoint. Where it may have refused an assertion for
+// its aud, which is the issuer or the token endpoint (RFC 9126 §2), the hint names the endpoint itself.
+func (l *Login) besideHint(cause error) error {
+	if !l.server().ClientAuth.Signs() {
+		return cause
+	}
+	return l.audienceHint(cause, grant.AudienceCalled, "wants assertions for the address that is called")
+}
+
+// audienceHint is refusedError, with a hint that names another aud where the server may have refused an assertion for
+// the one that nobody has chosen.
+func (l *Login) audienceHint(cause error, audience grant.Audience, where string) error {
 	err := l.refusedError(cause)
-	if p := l.profile; p.Provider != "" || p.AssertionAudience != "" || !l.server().ByIssuer ||
-		!grant.DoubtsClient(cause, true) {
+	if p := l.profile; p.Provider != "" || p.AssertionAudience != "" || !grant.DoubtsClient(cause, true) {
 		return err
 	}
-	other := l.tryAgain("--assertion-audience " + string(grant.AudienceIssuer))
+	other := l.tryAgain("--assertion-audience " + visible.Word(string(audience)))
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
-		e.Data.Hint += ", or where the server wants to be called by its issuer: " + other
+		l.withLoginHint(e).Data.Hint += ", or where the server " + where + ": " + other
 		return e
 	}
 	e := l.logins.Wire(cause, l.params.Profile)

@@ -28,6 +28,7 @@ var idleKeys = map[string]func(*Login) string{
 	tokenChars:             (*Login).noToken,
 	introspectionEndpoint:  (*Login).noIntrospection,
 	"refresh_ends_tokens":  (*Login).noRefresh,
+	"refresh_narrows":      (*Login).noRefresh,
 	"refresh_auth":         (*Login).noRefresh,
 	"tokens_last":          (*Login).noRefresh,
 	"authorize_params":     (*Login).noRedirect,

@@ -30,11 +30,12 @@ func TestALoginSetsKeys(t *testing.T) {
 	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
 		p := h.ofDevice("p")
 		p.Set = map[string]string{"session_idle": "7200", "keep_session": "true", "session_scope": "given",
-			"refresh_ends_tokens": "true", "introspection_endpoint": h.server.URL() + "/introspect"}
+			"refresh_ends_tokens": "true", "refresh_narrows": "true",
+			"introspection_endpoint": h.server.URL() + "/introspect"}
 		h.signIn(t, p)
 		text := h.written(t, "p")
 		for _, want := range []string{"session_idle = 7200", "keep_session = true", "session_scope = 'given'",
-			"refresh_ends_tokens = true", "/introspect'"} {
+			"refresh_ends_tokens = true", "refresh_narrows = true", "/introspect'"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("no %s in %s", want, text)
 			}

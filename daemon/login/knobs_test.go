@@ -59,13 +59,17 @@ func TestAResourceIndicatorIsSent(t *testing.T) {
 	})
 }
 
-// A person's password signs in at any server that does not say that it takes none, with a warning. What the server does
-// not offer is refused before anything is asked.
+// A person's password signs in at any server that takes it, with a warning, also where the server's list of grants
+// leaves it out. A server that does not take it says so.
 func TestAPasswordAtAnyServer(t *testing.T) {
 	for _, c := range []struct {
 		name             string
 		offered, byToken bool
-	}{{"by its issuer", true, false}, {"by its token endpoint", true, true}, {"not offered", false, false}} {
+		listed           []string
+	}{
+		{"by its issuer", true, false, nil}, {"by its token endpoint", true, true, nil},
+		{"left out of its list", true, false, []string{"authorization_code"}}, {"not taken", false, false, nil},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, sandbox.Options{PasswordGrant: c.offered}, func(t *testing.T, h *harness) {
 				p := h.ofMachine("p")
@@ -73,11 +77,18 @@ func TestAPasswordAtAnyServer(t *testing.T) {
 				if c.byToken {
 					p.Issuer, p.TokenURL = "", h.server.URL()+h.server.TokenPath()
 				}
+				if c.listed != nil {
+					for _, at := range []string{"/.well-known/openid-configuration",
+						"/.well-known/oauth-authorization-server"} {
+						h.server.Script(at, sandbox.Fault{Times: -1,
+							Set: map[string]any{"grant_types_supported": c.listed}})
+					}
+				}
 				var asked []protocol.Prompt
 				r, err := h.login(t.Context(), p, h.saying("yes", &asked))
 				if !c.offered {
-					if e := wantError(t, err, ""); len(asked) > 0 || !strings.Contains(e.Message, "--grant password") {
-						t.Errorf("%v, asked %+v", e, asked)
+					if err == nil || !strings.Contains(err.Error(), "unsupported_grant_type") {
+						t.Errorf("%v, asked %+v", err, asked)
 					}
 					return
 				}

@@ -356,10 +356,6 @@ func (l *Login) refuseImpossible() error {
 		if s.KeyLogin == "" {
 			missing = "endpoint that gives an API key"
 		}
-	case grant.ByPassword:
-		if !slices.Contains(s.Grants, grant.ByPassword) {
-			missing = "sign-in with a password"
-		}
 	}
 	if missing == "" {
 		return nil

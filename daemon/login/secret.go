@@ -179,7 +179,7 @@ func (l *Login) byKeyFile() (item keystore.Item, t grant.Token, err error) {
 	}
 	if t, err = l.firstToken(l.ctx, item); err != nil {
 		item.Wipe()
-		return keystore.Item{}, t, l.otherAudienceHint(err)
+		return keystore.Item{}, t, l.grantAudienceHint(err)
 	}
 	return item, t, nil
 }

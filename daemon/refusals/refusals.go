@@ -50,6 +50,8 @@ type remembered struct {
 	Blocks        []broker.Block `json:"standing"`
 	// Ending is how it was found out that the server ends a session's tokens at each renewal; missing where it was not.
 	Ending broker.Ending `json:"refresh_ends_tokens,omitzero"`
+	// Narrowing is what a narrower scope has done to the session; missing where that is nothing.
+	Narrowing broker.Narrowing `json:"refresh_narrows,omitzero"`
 	// Session is how long the session lives; missing where nothing is known of that.
 	Session broker.SessionMemory `json:"session,omitzero"`
 }
@@ -133,7 +135,7 @@ func (r *File) Remembered(name string, fingerprint func() string) broker.Remembe
 		r.write()
 		return broker.Remembered{}
 	}
-	return broker.Remembered{Blocks: m.Blocks, Ending: m.Ending, Session: m.Session}
+	return broker.Remembered{Blocks: m.Blocks, Ending: m.Ending, Narrowing: m.Narrowing, Session: m.Session}
 }
 
 // Record remembers what is known of a profile now in the place of what was before. Nothing is remembered where the
@@ -151,7 +153,8 @@ func (r *File) Record(name string, fingerprint func() string, all broker.Remembe
 		}
 		delete(r.entries, name)
 	} else {
-		m := remembered{Configuration: configuration, Ending: all.Ending, Session: all.Session}
+		m := remembered{Configuration: configuration, Ending: all.Ending, Narrowing: all.Narrowing,
+			Session: all.Session}
 		for _, b := range all.Blocks {
 			if _, err := b.MarshalJSON(); err == nil { // one that could not be read again would void the file
 				m.Blocks = append(m.Blocks, b)

@@ -78,6 +78,7 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 		return st
 	}
 	st.Requests, st.Tokens, st.EndsEarlier = b.Requests, b.Tokens, b.Ending.String()
+	st.Narrows, st.ScopeLost = b.Narrowing.String(), b.Narrowing.Lost
 	st.ClockOffset = seconds(p.Endpoint.ClockOffset())
 	st.SessionIdleEndsAt, st.SessionEndsAt = broker.UnixOf(b.Session.Idle), broker.UnixOf(b.Session.Absolute)
 	if b.Held {

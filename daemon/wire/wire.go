@@ -73,7 +73,7 @@ func answer(err error, c Context) (e *protocol.Error, expected bool) {
 	e, expected = fromTable(err, c)
 	if only, ok := errors.AsType[*broker.OnlyFor](err); ok {
 		e.Message = "for " + only.What() + ": " + e.Message
-		if errors.Is(err, broker.ErrOneToken) {
+		if errors.Is(err, broker.ErrOneToken) || errors.Is(err, broker.ErrOneScope) {
 			e.Data.Hint = signInBeside(only, c)
 		}
 	}
@@ -126,6 +126,8 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 			fmt.Sprintf("profile %q was changed: %s; nothing was sent", name, err), login), true
 	case errors.Is(err, broker.ErrOneToken):
 		return protocol.NewError(protocol.Config, broker.ErrOneToken.Error(), "groat list"), true
+	case errors.Is(err, broker.ErrOneScope):
+		return protocol.NewError(protocol.Config, broker.ErrOneScope.Error(), "groat list"), true
 	case errors.Is(err, grant.ErrNotOffered):
 		return protocol.NewError(protocol.Config, err.Error(), "groat list"), true
 	case errors.Is(err, broker.ErrKeyRefused):

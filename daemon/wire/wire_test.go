@@ -64,6 +64,7 @@ func TestEveryErrorLeavesWithAKindAndTheNextCommand(t *testing.T) {
 		{fmt.Errorf("%w: %w", broker.ErrRotationLost, refusal(grant.Refused)), protocol.LoginRequired,
 			"groat login work"},
 		{&broker.OnlyFor{Scope: "read", Err: broker.ErrOneToken}, protocol.Config, "groat login NAME --scope read"},
+		{&broker.OnlyFor{Scope: "read", Err: broker.ErrOneScope}, protocol.Config, "groat login NAME --scope read"},
 		{broker.ErrManyTokens, protocol.Temporary, "groat status work"},
 		{broker.ErrWaited, protocol.Temporary, "groat status work"},
 		{broker.ErrStopped, protocol.Temporary, "groat status work"},

@@ -116,6 +116,51 @@ func (h *foreignEnv) learns(profile, scope string) {
 	}
 }
 
+// Some servers narrow the session for good where a narrower scope is asked for. It is said what that has cost and how
+// it comes back, and after that sign-in nobody's scope takes the token from the others. Where the configuration says it
+// before, nothing is lost at all. At the other servers the session keeps its scope.
+func TestForeignNarrowing(t *testing.T) {
+	eachForeignServer(t, func(h *foreignEnv, s foreignServer) {
+		w := s.way(h.t, "authorization_code", "none")
+		h.signIn(w)
+		profile := w.profile()
+		lost := func() bool {
+			return strings.Contains(h.groat("", "status", profile), "less scope than it was signed in for, without ")
+		}
+		token := h.get(profile)
+		h.run("", "groat", "get", profile, "--scope", s.narrow)
+		h.groat(token, "get", profile, "--refused")
+		if lost() != s.narrows {
+			h.t.Fatalf("its status is %s", h.groat("", "status", profile))
+		}
+		if !s.narrows {
+			return
+		}
+		h.restart()
+		said := h.groat("", "status", profile)
+		if !lost() || !strings.Contains(said, "groat login "+profile+" --replace") {
+			h.t.Errorf("its status after a restart is %s", said)
+		}
+		h.get(profile)
+		for _, configured := range []bool{false, true} {
+			again := h.startLogin("", profile, "--replace")
+			h.person(again.opened(), "")
+			again.succeeds()
+			if configured {
+				h.groat("", "profile", "set", profile, "refresh_narrows", "true")
+			}
+			token := h.get(profile)
+			h.refused(h.run("", "groat", "get", profile, "--scope", s.narrow), 78,
+				"a session: sign in another profile for that scope", "")
+			h.groat(token, "get", profile, "--refused")
+			h.restart()
+			if h.get(profile); lost() {
+				h.t.Errorf("its status is %s", h.groat("", "status", profile))
+			}
+		}
+	})
+}
+
 // A scope that cannot be had is held back alone: the profile's own token is there all the time.
 func TestForeignScopeAlone(t *testing.T) {
 	eachForeignServer(t, func(h *foreignEnv, s foreignServer) {
@@ -161,4 +206,24 @@ func TestForeignAssertionAudience(t *testing.T) {
 	h.refused(h.run("", "groat", append([]string{"login"}, args...)...), 75, "audience is not valid", "--assertion-audience issuer")
 	h.groat("", strings.Fields(hint)[1:]...)
 	h.groat("", "get", w.profile())
+}
+
+// An endpoint that wants assertions for itself, and not for the issuer or the token endpoint, refuses them in words of
+// its own. The hint is a command that works.
+func TestForeignAudienceOfAnEndpoint(t *testing.T) {
+	t.Parallel()
+	h := newForeignEnv(t, parts.Glewlwyd(t))
+	for _, w := range []foreignWay{
+		{"authorization_code", "client_secret_jwt", "client_secret_jwt", nil},
+		{"device_code", "client_secret_jwt", "client_secret_jwt", nil},
+	} {
+		args, secret := h.args(w)
+		got := h.run(secret, "groat", append([]string{"login"}, args...)...)
+		if got.code == 0 || !strings.Contains(got.stderr, "--assertion-audience called") {
+			t.Errorf("%s: it ended with %d: %s", w, got.code, got.stderr)
+		}
+		w.more = []string{"--assertion-audience", "called"}
+		h.signIn(w)
+		h.get(w.profile())
+	}
 }

@@ -20,8 +20,8 @@ type foreignServer struct {
 	ways  []foreignWay
 	// ends says that the use of a refresh token ends the access token before; revokes, that there is an endpoint for
 	// that (RFC 7009), which lives says does not end access tokens; silent, that refusals have no words; ignores, that it
-	// does not look at the scope that a refresh token is used with.
-	ends, revokes, lives, silent, ignores bool
+	// does not look at the scope that a refresh token is used with; narrows, that it keeps that scope for the session.
+	ends, revokes, lives, silent, ignores, narrows bool
 	// oneByOne: it fails where two requests write at once.
 	oneByOne bool
 	// narrow and other are scopes within the one that the ways are signed in for.
@@ -42,7 +42,7 @@ var foreignServers = map[string]foreignServer{
 		{"device_code", "RS256", "private_key_jwt", nil},
 		// It takes assertions for its issuer only, and those that are a grant are for the token endpoint unless told so.
 		{"jwt_bearer", "RS256", "none", []string{"--assertion-audience", "issuer"}},
-	}, ends: true, revokes: true, narrow: "openid", other: "offline_access"},
+	}, ends: true, revokes: true, narrows: true, narrow: "openid", other: "offline_access"},
 	"fosite": {start: parts.Fosite, ways: []foreignWay{
 		{"client_credentials", "client_secret_basic", "client_secret_basic", nil},
 		{"client_credentials", "client_secret_post", "client_secret_post", nil},
@@ -66,7 +66,7 @@ var foreignServers = map[string]foreignServer{
 		{"authorization_code", "authorization-code", "client_secret_post", nil},
 		{"password", "password", "client_secret_basic", nil},
 		{"password", "password", "client_secret_post", nil},
-	}, ends: true, narrow: "read", other: "write"},
+	}, ends: true, narrows: true, narrow: "read", other: "write"},
 
 	// It takes id and secret in HTTP Basic as they are, and assertions for its token endpoint.
 	"glewlwyd": {start: parts.Glewlwyd, ways: []foreignWay{
@@ -79,6 +79,7 @@ var foreignServers = map[string]foreignServer{
 		{"authorization_code", "client_secret_post", "client_secret_post", nil},
 		{"authorization_code", "client_secret_jwt", "client_secret_jwt", []string{"--assertion-audience", "called"}},
 		{"authorization_code", "RS256", "private_key_jwt", []string{"--assertion-audience", "called"}},
+		{"password", "client_secret_post", "client_secret_post", nil}, // its list of grants leaves it out
 		{"device_code", "none", "none", nil},
 		{"device_code", "client_secret_basic", "client_secret_basic", nil},
 		{"device_code", "client_secret_post", "client_secret_post", nil},

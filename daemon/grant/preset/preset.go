@@ -67,6 +67,9 @@ type Provider struct {
 	// RefreshEndsTokens says whether a use of the refresh token ends the access tokens before it; left out where nobody
 	// has said.
 	RefreshEndsTokens *bool `toml:"refresh_ends_tokens"`
+	// RefreshNarrows says whether a refresh that asks for less scope narrows the session for good, against RFC 6749 §6;
+	// left out where nobody has said.
+	RefreshNarrows *bool `toml:"refresh_narrows"`
 	// RequirePAR means that authorization requests must be pushed; IssInRedirect that redirects name the issuer (RFC
 	// 9207).
 	RequirePAR    bool `toml:"require_par"`

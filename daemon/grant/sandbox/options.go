@@ -138,6 +138,8 @@ type Refresh struct {
 	KeepFamily bool `json:"keep_family"`
 	// EndAccess ends the session's earlier access tokens with each use of a refresh token.
 	EndAccess bool `json:"end_access"`
+	// Narrow narrows the session for good where a refresh asks for less scope, against RFC 6749 §6.
+	Narrow bool `json:"narrow"`
 	// Idle and Absolute are how long a session lives without a refresh, and at all; 0 means for ever.
 	Idle     time.Duration `json:"idle"`
 	Absolute time.Duration `json:"absolute"`

@@ -180,6 +180,9 @@ func (s *Server) refreshLocked(ask *asking, t *refreshToken, mode Refresh, scope
 		t.parent.superseded = true
 	}
 	f.used = ask.r.now
+	if mode.Narrow {
+		f.scope = scope
+	}
 	if mode.EndAccess {
 		s.endAccess(f)
 	}

@@ -17,7 +17,7 @@ var errSetting = errors.New("not a setting, or not a value it can have")
 //	consent                                     form, allow or deny
 //	granted                                     a scope that persons grant, whatever is asked; empty: what is asked
 //	refresh_always, rotate, until_used,
-//	keep_family, end_access                     true or false; overlap, idle, absolute: durations
+//	keep_family, end_access, narrow             true or false; overlap, idle, absolute: durations
 //	device_lifetime, device_interval            durations; omit_interval, omit_complete: true or false
 //	require_par                                 true or false
 //	id_at_refresh                               true or false; id_lifetime: a duration; id_flaw: an IDFlaw
@@ -43,6 +43,7 @@ func (s *Server) settings() map[string]func(string) error {
 		"until_used":     truth(func(v bool) { s.change(func() { s.sess.mode.UntilUsed = v }) }),
 		"keep_family":    truth(func(v bool) { s.change(func() { s.sess.mode.KeepFamily = v }) }),
 		"end_access":     truth(func(v bool) { s.change(func() { s.sess.mode.EndAccess = v }) }),
+		"narrow":         truth(func(v bool) { s.change(func() { s.sess.mode.Narrow = v }) }),
 		"overlap":        duration(func(d time.Duration) { s.change(func() { s.sess.mode.Overlap = d }) }),
 		"idle":           duration(func(d time.Duration) { s.change(func() { s.sess.mode.Idle = d }) }),
 		"absolute":       duration(func(d time.Duration) { s.change(func() { s.sess.mode.Absolute = d }) }),

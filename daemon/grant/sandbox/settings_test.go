@@ -18,7 +18,7 @@ func TestSettings(t *testing.T) {
 	for name, v := range map[string]string{
 		"lifetime": "10s", "latency": "0s", "skew": "1h", "consent": "deny", "granted": "read", "require_par": "true",
 		"refresh_always": "true", "rotate": "true", "until_used": "true", "keep_family": "true",
-		"end_access": "true", "overlap": "3s",
+		"end_access": "true", "narrow": "true", "overlap": "3s",
 		"idle": "4s", "absolute": "5s",
 		"device_lifetime": "6s", "device_interval": "7s", "omit_interval": "true", "omit_complete": "true",
 		"id_at_refresh": "false", "id_lifetime": "8s", "id_flaw": "aud", "roll_key": "keep",
@@ -33,7 +33,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%s takes anything", name)
 		}
 	}
-	if len(s.settings()) != 22 {
+	if len(s.settings()) != 23 {
 		t.Errorf("%d settings, not all of them here", len(s.settings()))
 	}
 	if err := s.Set("nothing", "1s"); err == nil {
@@ -42,8 +42,8 @@ func TestSettings(t *testing.T) {
 	s.sess.mu.Lock()
 	defer s.sess.mu.Unlock()
 	wantMode := Refresh{
-		Always: true, Rotate: true, UntilUsed: true, KeepFamily: true, EndAccess: true, Overlap: 3 * time.Second,
-		Idle: 4 * time.Second, Absolute: 5 * time.Second,
+		Always: true, Rotate: true, UntilUsed: true, KeepFamily: true, EndAccess: true, Narrow: true,
+		Overlap: 3 * time.Second, Idle: 4 * time.Second, Absolute: 5 * time.Second,
 	}
 	wantDevice := Device{Lifetime: 6 * time.Second, Interval: 7 * time.Second, OmitInterval: true, OmitComplete: true}
 	if want := (idMode{omit: true, life: 8 * time.Second, flaw: IDAudience}); s.sess.id != want || s.rolled != 1 {
