@@ -1,13 +1,13 @@
 package protocol
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/gob"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -61,8 +61,10 @@ func TestSecretIsWiped(t *testing.T) {
 	for name, conn := range map[string]func() net.Conn{
 		"sent": func() net.Conn {
 			here, there := net.Pipe()
-			go io.Copy(io.Discard, there)
-			go func() { there.Write([]byte(`{"jsonrpc":"2.0","id":1,"result":{}}` + "\n")) }()
+			go func() {
+				bufio.NewReader(there).ReadString('\n')
+				there.Write([]byte(`{"jsonrpc":"2.0","id":1,"result":{}}` + "\n"))
+			}()
 			return here
 		},
 		"not sent": func() net.Conn {

@@ -145,8 +145,8 @@ func TestDockersClientsAreAnswered(t *testing.T) {
 			}
 
 			// A registry of no profile gets nothing, and nobody is told so.
-			target = "https://other.example/"
-			got = runImageClient(t, f.socket, home, client, read(at)...)
+			elsewhere := "https://other.example/"
+			got = runImageClient(t, tokenDaemon(t, &elsewhere).socket, home, client, read(at)...)
 			if got.code == 0 || strings.Contains(got.stderr, "groat") {
 				t.Errorf("%+v", got)
 			}

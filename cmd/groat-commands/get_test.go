@@ -227,6 +227,12 @@ func TestGetIntoNothing(t *testing.T) {
 		{"full disk", `"$0" get >/dev/full; echo "code $?" >&2`,
 			"groat: error: cannot write the answer: write /dev/stdout: no space left on device\ngroat: hint: send " +
 				"the output somewhere else\ncode 1\n"},
+		{"kubectl's", `"$0" helper kubectl >/dev/full; echo "code $?" >&2`,
+			"groat: error: cannot write the answer: write /dev/stdout: no space left on device\ngroat: hint: send " +
+				"the output somewhere else\ncode 1\n"},
+		{"docker's", `echo h.example | "$0" helper docker get >/dev/full; echo "code $?" >&2`,
+			"groat: cannot write the answer: write /dev/stdout: no space left on device (send the output somewhere " +
+				"else)\ncode 1\n"},
 		{"closed stdout", `"$0" get >&-; echo "code $?" >&2`, "code 0\n"},
 		{"everything else closed", `out=$("$0" get <&- 2>&-); echo "code $? $out" >&2`, "code 0 abc.DEF-123_~+/==\n"},
 	} {
@@ -242,7 +248,9 @@ func TestGetIntoNothing(t *testing.T) {
 func TestGetReaderIsGone(t *testing.T) {
 	f := newFakeDaemon(t, func(request) string { return tokenResult })
 	env := []string{"GROAT_SOCKET=" + f.socket, "GROAT_NO_AUTOSTART=1"}
-	for _, script := range []string{`exec "$0" get`, `trap "" PIPE; exec "$0" get --json`, `exec "$0" status`} {
+	for _, script := range []string{`exec "$0" get`, `trap "" PIPE; exec "$0" get --json`, `exec "$0" status`,
+		`exec "$0" helper kubectl`, `exec "$0" helper curl https://h`, "exec \"$0\" helper docker get <<E\nh.example\nE",
+		`exec "$0" helper docker list`} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)

@@ -1,11 +1,14 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/groat-dev/groat/daemon/origin"
 )
 
 // Key describes one key of a profile.
@@ -155,6 +158,19 @@ func (p *Profile) Set(key, text string) error {
 		v.Set(reflect.ValueOf(strings.Fields(text)))
 	default:
 		v.SetString(text)
+	}
+	if key == "introspection_endpoint" {
+		return p.checkIntrospection()
+	}
+	return nil
+}
+
+// checkIntrospection refuses an introspection endpoint that nothing would be sent to. One that has come into a file is
+// no reason to refuse the file, and a profile without a server is refused for that.
+func (p *Profile) checkIntrospection() error {
+	s, _, err := p.Server()
+	if err == nil && origin.OfEndpoint(p.IntrospectionEndpoint) != origin.OfEndpoint(s.TokenEndpoint) {
+		return errors.New("introspection_endpoint is not on the token endpoint's host, so nothing would be sent there")
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func Docker(c Caller, args []string, getenv func(string) string, in io.Reader, o
 		in = stdin{end, helper.ErrDockerSlow}
 	}
 	r := &recorder{from: in}
-	err = helper.Docker(untilEnd{c, end, getenv(EnvProfile)}, args, r, out)
+	err = helper.Docker(untilEnd{c, end, getenv(EnvProfile)}, args, r, answer{out})
 	return r.read, err
 }
 
@@ -65,7 +65,7 @@ func undecided(err error, getenv func(string) string) *report.Failure {
 // environment names the profile.
 func Kubectl(c Caller, profile string, idToken bool, getenv func(string) string, out io.Writer) error {
 	d := untilEnd{c, time.Now().Add(helper.Time), getenv(EnvProfile)}
-	err := helper.Kubectl(d, profile, idToken, getenv(helper.KubectlEnv), out)
+	err := helper.Kubectl(d, profile, idToken, getenv(helper.KubectlEnv), answer{out})
 	switch {
 	case err == nil:
 		return nil
@@ -80,6 +80,16 @@ func Curl(url string, getenv func(string) string) Request {
 	wait := int64(helper.Wait)
 	return Request{Params: frame.TokenParams{Target: url, Wait: &wait}, Prefer: getenv(EnvProfile),
 		End: time.Now().Add(helper.Time)}
+}
+
+// answer is where a helper's answer goes. Its errors have their sentence.
+type answer struct{ io.Writer }
+
+func (a answer) Write(b []byte) (int, error) {
+	if err := Write(a.Writer, b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // recorder keeps what was read, which is at most what a helper's protocol allows.
