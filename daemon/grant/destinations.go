@@ -19,6 +19,8 @@ type Destinations struct {
 	APIs []string
 	// Header is how an API is sent a token; nil means "Authorization: Bearer T".
 	Header *Header
+	// Subject is the item's IDSubject: whom an answer to the tokens' userinfo request must be about.
+	Subject string
 }
 
 // DestinationsOf returns where an item, and tokens that this endpoint obtains with it, may be sent.
@@ -27,6 +29,7 @@ func (e *Endpoint) DestinationsOf(item keystore.Item) *Destinations {
 		Issuer: intern(item.Issuer, e.server.Issuer), TokenEndpoint: intern(item.TokenEndpoint, e.server.TokenEndpoint),
 		ClientAuth: intern(item.ClientAuth, string(e.server.ClientAuth)), Header: e.server.Header,
 		Origins: item.Origins, TokenOrigins: item.TokenOrigins, PageOrigins: item.PageOrigins, APIs: item.APIs,
+		Subject: item.IDSubject,
 	}
 	switch own := e.server.PresetAPIs; {
 	case len(item.APIs) == 0:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -34,7 +35,8 @@ type IDToken struct {
 	// Destinations are those of the access token that came with it.
 	Destinations *Destinations
 
-	signed atomic.Bool // a key of the server's, or the client's secret, has signed it
+	signed atomic.Bool  // a key of the server's, or the client's secret, has signed it
+	unfit  atomic.Int64 // the last reading of the server's keys that did not fit it, see keySet
 }
 
 // Remaining returns how long the token is still valid at an instant; not above zero once it has expired.
@@ -51,7 +53,7 @@ func AdoptIDToken(text keystore.Secret, sent clock.Instant, life time.Duration, 
 	return i
 }
 
-// maxSubject is how long a sub may be: 255 ASCII characters (OpenID Connect Core §2).
+// maxSubject is how long a sub may be: 255 ASCII characters (OpenID Connect Core §2). No control character is taken.
 const maxSubject = 255
 
 // parseIDToken reads the id_token of an answer for an item's client. It returns nil where the answer has none. One that
@@ -74,6 +76,10 @@ func (e *Endpoint) parseIDToken(body object, item keystore.Item, sent clock.Inst
 		return i
 	}
 	i.Subject, _ = claims.text("sub")
+	if !isIDType(i.Text.Reveal()) {
+		i.Flaw = "holds a JWT of another type than an ID token's"
+		return i
+	}
 	if i.Flaw = e.checkClaims(claims, item); i.Flaw == "" {
 		i.Lifetime, i.Flaw = idLifetime(claims, sent.Wall, date)
 	}
@@ -83,9 +89,59 @@ func (e *Endpoint) parseIDToken(body object, item keystore.Item, sent clock.Inst
 	return i
 }
 
+// claimTypes are the types of the claims that groat looks at (RFC 7519 §4.1, OpenID Connect Core §2).
+var claimTypes = map[string]func(raw json.RawMessage) bool{
+	"iss": isText, "sub": isText, "azp": isText, "nonce": isText, "aud": isTextOrList,
+	"exp": isNumber, "iat": isNumber, "nbf": isNumber,
+}
+
+func isText(raw json.RawMessage) bool { return raw[0] == '"' }
+
+func isNumber(raw json.RawMessage) bool {
+	_, ok := number(raw)
+	return ok
+}
+
+func isTextOrList(raw json.RawMessage) bool {
+	var all []json.RawMessage
+	return isText(raw) || json.Unmarshal(raw, &all) == nil &&
+		!slices.ContainsFunc(all, func(one json.RawMessage) bool { return !isText(one) })
+}
+
+// illTyped returns the first claim by name that is there and of another type than it must be, or "": such a claim never
+// counts as missing. A null does (OpenID Connect Core §5.3.2).
+func (o object) illTyped() (name string) {
+	for _, name := range slices.Sorted(maps.Keys(claimTypes)) {
+		if raw := o[name]; !missing(raw) && !claimTypes[name](raw) {
+			return name
+		}
+	}
+	return ""
+}
+
+// idTypes are the types that ID tokens are marked with, in small letters. OpenID Connect Core names none; nearly all
+// have "JWT", those of Connect2id's server may have "id_token+jwt"
+// (https://connect2id.com/products/server/docs/guides/explicitly-typed-id-token-and-userinfo-jwt).
+var idTypes = []string{"jwt", "id_token+jwt"}
+
+// isIDType reports whether a JWT may be an ID token by the type in its header, if it has one. Another type is another
+// kind of JWT, such as an access token (at+jwt, RFC 9068 §2.1) or a logout token (logout+jwt, OpenID Connect
+// Back-Channel Logout §2.4), which the same server signs for the same client: RFC 8725 §3.11 and §3.12.
+func isIDType(token string) bool {
+	raw := joseHeader(token)["typ"]
+	if missing(raw) {
+		return true
+	}
+	typ, _ := object{"typ": raw}.text("typ")
+	return slices.Contains(idTypes, strings.TrimPrefix(strings.ToLower(typ), "application/")) // RFC 7515 §4.1.9
+}
+
 // checkClaims says why an ID token is not for an item's client, or not about its session (OpenID Connect Core §3.1.3.7
 // numbers 2 to 5, §12.2).
 func (e *Endpoint) checkClaims(claims object, item keystore.Item) (flaw string) {
+	if name := claims.illTyped(); name != "" {
+		return "holds an ID token whose claim " + name + " is of the wrong type"
+	}
 	issuer, _ := claims.text("iss")
 	subject, _ := claims.text("sub")
 	party, named := claims.text("azp")
@@ -97,8 +153,10 @@ func (e *Endpoint) checkClaims(claims object, item keystore.Item) (flaw string) 
 		return "holds an ID token for another client"
 	case named && party != item.ClientID, !named && len(audiences) > 1:
 		return "holds an ID token that was issued to another client"
-	case subject == "" || len(subject) > maxSubject:
+	case subject == "":
 		return "holds an ID token that names nobody"
+	case len(subject) > maxSubject || !printableASCII([]byte(subject)):
+		return "holds an ID token whose sub is not 1 to 255 characters of printable ASCII"
 	case item.IDSubject != "" && subject != item.IDSubject:
 		return "holds an ID token about somebody else than who signed in"
 	}
@@ -107,8 +165,8 @@ func (e *Endpoint) checkClaims(claims object, item keystore.Item) (flaw string) 
 
 // idLifetime returns how long an ID token may be used, counted by boot time from sent: the lesser of exp - iat and of
 // what is left until exp by the server's own clock, its Date header, or by this machine's where there is none. Both
-// claims are required (OpenID Connect Core §2). Date and iat are cut to a second: the token is up to one older. A life
-// is at most a day, as [lifetime] has it.
+// claims are required (OpenID Connect Core §2); nbf is not (RFC 7519 §4.1.5). Date and iat are cut to a second: the
+// token is up to one older. A life is at most a day, as [lifetime] has it.
 func idLifetime(claims object, sent, date time.Time) (life time.Duration, flaw string) {
 	exp, ok := number(claims["exp"])
 	iat, issued := number(claims["iat"])
@@ -119,9 +177,13 @@ func idLifetime(claims object, sent, date time.Time) (life time.Duration, flaw s
 	if date.IsZero() {
 		server = sent
 	}
+	soon := unix(server) + signedSlow.Seconds()
+	nbf, bounded := number(claims["nbf"])
 	switch life := math.Floor(min(exp-unix(server), exp-iat-1)); {
-	case iat > unix(server)+signedSlow.Seconds():
+	case iat > soon:
 		return 0, "holds an ID token that is issued in the future"
+	case bounded && nbf > soon:
+		return 0, "holds an ID token that is not valid yet"
 	case life < 1:
 		return 0, "holds an ID token that has expired"
 	default:
@@ -167,8 +229,9 @@ func (i *IDToken) verifySecret(secret keystore.Secret) (flaw string) {
 }
 
 // VerifyIDToken checks the signature of an ID token of this server, unless that is known. It may read the server's
-// metadata and keys, which anybody may read, and takes as long as ctx allows. The error is an [*Error], or wraps
-// [ErrEndpointChanged]; the token must not be handed out then.
+// metadata and keys, which anybody may read, and takes as long as ctx allows. That a key does not fit is remembered
+// until the keys are read anew. The error is an [*Error], or wraps [ErrEndpointChanged]; the token must not be handed
+// out then.
 func (e *Endpoint) VerifyIDToken(ctx context.Context, i *IDToken) error {
 	if to := i.Destinations; to.Issuer != e.server.Issuer || to.TokenEndpoint != e.server.TokenEndpoint {
 		return ErrEndpointChanged
@@ -180,7 +243,7 @@ func (e *Endpoint) VerifyIDToken(ctx context.Context, i *IDToken) error {
 	if i.signed.Load() {
 		return nil
 	}
-	if flaw := e.signedByServer(ctx, i.Text.Reveal(), jwt.WithoutClaimsValidation()); flaw != "" {
+	if flaw := e.signedByServer(ctx, i.Text.Reveal(), &i.unfit, jwt.WithoutClaimsValidation()); flaw != "" {
 		refused := &Error{Class: Malformed, Reason: "gave an ID token that " + flaw}
 		return refused.withServer(e.server.TokenEndpoint)
 	}

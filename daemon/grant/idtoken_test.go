@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +142,12 @@ func TestIDTokensAreVerified(t *testing.T) {
 	extended, _ := critical.SignedString(s.ec)
 	none, _ := jwt.NewWithClaims(jwt.SigningMethodNone, s.claims(nil)).SignedString(jwt.UnsafeAllowNoneSignatureType)
 	soon := time.Now().Add(30 * time.Second).Unix()
+	typed := func(typ any) string {
+		token := jwt.NewWithClaims(jwt.SigningMethodES256, s.claims(nil))
+		token.Header["typ"], token.Header["kid"] = typ, "e"
+		text, _ := token.SignedString(s.ec)
+		return text
+	}
 	for _, c := range []struct {
 		name   string
 		token  any
@@ -156,7 +163,11 @@ func TestIDTokensAreVerified(t *testing.T) {
 		{name: "HS512", token: s.sign(jwt.SigningMethodHS512, "", []byte(secret), s.claims(nil)), secret: secret},
 		{name: "several audiences", token: es(claims{"aud": []string{"api", publicID}, "azp": publicID})},
 		{name: "an audience that is a list of one", token: es(claims{"aud": []string{publicID}})},
-		{name: "a server's clock that is a little ahead", token: es(claims{"iat": soon})},
+		{name: "a server's clock that is a little ahead", token: es(claims{"iat": soon, "nbf": soon})},
+		{name: "claims that are null", token: es(claims{"azp": json.RawMessage("null"), "nonce": json.RawMessage("null")})},
+		{name: "good since long ago", token: es(claims{"nbf": 1})},
+		{name: "the type of an ID token", token: typed("ID_TOKEN+JWT")},
+		{name: "a media type", token: typed("application/jwt")},
 
 		{name: "HS256 by a client without a secret", flaw: "which this client does not have",
 			token: s.sign(jwt.SigningMethodHS256, "", []byte(secret), s.claims(nil))},
@@ -180,11 +191,17 @@ func TestIDTokensAreVerified(t *testing.T) {
 		{name: "it expires before it is issued", flaw: "has expired", token: es(claims{"iat": soon, "exp": soon - 1})},
 		{name: "no exp", flaw: "does not say when", token: es(claims{"exp": nil})},
 		{name: "no iat", flaw: "does not say when", token: es(claims{"iat": nil})},
-		{name: "an exp that is text", flaw: "does not say when", token: es(claims{"exp": "later"})},
 		{name: "issued tomorrow", flaw: "in the future", token: es(claims{"iat": soon + 86400, "exp": soon + 90000})},
 		{name: "somebody else", flaw: "somebody else than who signed in", token: es(claims{"sub": "mallory"})},
 		{name: "nobody", flaw: "names nobody", token: es(claims{"sub": nil})},
-		{name: "a long sub", flaw: "names nobody", token: es(claims{"sub": strings.Repeat("a", 256)})},
+		{name: "a long sub", flaw: "255 characters", token: es(claims{"sub": strings.Repeat("a", 256)})},
+		{name: "a sub that steers a terminal", flaw: "255 characters", token: es(claims{"sub": "alice\x1b[2J\n"})},
+		{name: "a sub that is not ASCII", flaw: "255 characters", token: es(claims{"sub": "alic\u0435"})},
+		{name: "good from tomorrow on", flaw: "not valid yet", token: es(claims{"nbf": soon + 86400})},
+		{name: "an access token", flaw: "of another type", token: typed("at+jwt")},
+		{name: "a logout token", flaw: "of another type", token: typed("application/logout+JWT")},
+		{name: "a type that is a number", flaw: "of another type", token: typed(5)},
+		{name: "an empty type", flaw: "of another type", token: typed("")},
 		{name: "encrypted", flaw: "encrypted", token: "a.b.c.d.e"},
 		{name: "a newline", flaw: "cannot be read", token: es(nil) + "\n"},
 		{name: "a number", flaw: "cannot be read", token: 5},
@@ -209,6 +226,26 @@ func TestIDTokensAreVerified(t *testing.T) {
 		s.t, s.idToken = t, nothing
 		if i, err := s.refresh(""); i != nil || err != nil {
 			t.Errorf("%v: %+v, %v", nothing, i, err)
+		}
+	}
+}
+
+// A claim that is there and not of its type is a flaw, whichever it is: it never counts as missing.
+func TestAClaimOfAnotherTypeIsNotMissing(t *testing.T) {
+	s := newIDServer(t)
+	values := map[string]any{"text": publicID, "a number": 5, "an object": map[string]any{"a": publicID},
+		"true": true, "a list": []any{publicID}, "a list of lists": []any{[]any{publicID}},
+		"a list with null": []any{publicID, nil}}
+	fits := map[string][]string{"iss": {"text"}, "sub": {"text"}, "azp": {"text"}, "nonce": {"text"},
+		"aud": {"text", "a list"}, "exp": {"a number"}, "iat": {"a number"}, "nbf": {"a number"}}
+	for claim, good := range fits {
+		for kind, value := range values {
+			s.idToken = s.sign(jwt.SigningMethodES256, "e", s.ec, s.claims(jwt.MapClaims{claim: value}))
+			_, err := s.refresh("")
+			typed := err != nil && strings.Contains(err.Error(), "claim "+claim+" is of the wrong type")
+			if typed == slices.Contains(good, kind) {
+				t.Errorf("%s is %s: %v", claim, kind, err)
+			}
 		}
 	}
 }

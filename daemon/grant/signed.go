@@ -13,6 +13,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -23,10 +24,20 @@ var signedMethods = []string{
 	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 }
 
+// What a check of one signature may cost: it grows with the cube of an RSA key's size and with the length of its
+// exponent, and both are the server's choice. With these bounds 64 keys take some milliseconds.
 const (
-	minRSA     = 2048 // bits, RFC 7518 §3.3
-	signedSlow = time.Minute
+	minRSA = 2048 // bits, RFC 7518 §3.3
+	// maxRSA, in bits, is the largest key that Keycloak makes
+	// (https://github.com/keycloak/keycloak/blob/main/services/src/main/java/org/keycloak/keys/Attributes.java); no
+	// source was found for an issuer with a larger one.
+	maxRSA = 4096
+	// maxExponent leaves room for 65537, which issuers use, and the smaller ones of RFC 8017 §3.1. All are odd.
+	maxExponent = 1 << 17
 )
+
+// signedSlow is how far a server's clock may be off.
+const signedSlow = time.Minute
 
 // signed reports whether the body is a JWT, as userinfo may be (OpenID Connect Core §5.3.2).
 func (a Answer) signed() bool {
@@ -40,12 +51,15 @@ func (e *Endpoint) verified(ctx context.Context, token string) (claims object, f
 		return nil, "is not a signed JWT (an encrypted one cannot be read)"
 	}
 	now := func() time.Time { return e.now().Wall }
-	if flaw := e.signedByServer(ctx, token, jwt.WithTimeFunc(now), jwt.WithLeeway(signedSlow)); flaw != "" {
+	if flaw := e.signedByServer(ctx, token, nil, jwt.WithTimeFunc(now), jwt.WithLeeway(signedSlow)); flaw != "" {
 		return nil, flaw
 	}
 	claims, ok := jwtClaims(token)
 	if !ok {
 		return nil, "is a signed JWT without claims"
+	}
+	if name := claims.illTyped(); name != "" {
+		return nil, "is signed, and its claim " + name + " is of the wrong type"
 	}
 	if issuer, said := claims.text("iss"); said && issuer != e.server.Issuer {
 		return nil, "is signed for another issuer: " + quoted(issuer)
@@ -54,21 +68,29 @@ func (e *Endpoint) verified(ctx context.Context, token string) (claims object, f
 }
 
 // signedByServer says why a JWT is not signed by a key of the server's; empty where it is. A key that is not known may
-// be new: the keys are read once more then, if that was not done just now. options say how its times are judged.
-func (e *Endpoint) signedByServer(ctx context.Context, token string, options ...jwt.ParserOption) (flaw string) {
+// be new: the keys are read once more then, if that was not done just now. unfit, where not nil, holds the number of the
+// reading whose keys did not fit this token: they are not tried twice. options say how its times are judged.
+func (e *Endpoint) signedByServer(ctx context.Context, token string, unfit *atomic.Int64,
+	options ...jwt.ParserOption) (flaw string) {
 	if unknownExtension(token) {
 		return "has an extension that is not known"
 	}
+	if unfit == nil {
+		unfit = new(atomic.Int64)
+	}
 	parser := jwt.NewParser(append(options, jwt.WithValidMethods(signedMethods))...)
 	for _, again := range []bool{false, true} {
-		keys, flaw := e.keys.of(ctx, e, again)
+		known, flaw := e.keys.of(ctx, e, again)
 		if flaw != "" {
 			return flaw
+		}
+		if unfit.Load() == known.number {
+			continue
 		}
 		parsed, err := parser.Parse(token, func(t *jwt.Token) (any, error) {
 			kid, named := t.Header["kid"].(string)
 			var fit jwt.VerificationKeySet
-			for _, k := range keys {
+			for _, k := range known.keys {
 				if !named || k.id == kid {
 					fit.Keys = append(fit.Keys, k.key)
 				}
@@ -78,6 +100,7 @@ func (e *Endpoint) signedByServer(ctx context.Context, token string, options ...
 		if err == nil && parsed.Valid {
 			return ""
 		}
+		unfit.Store(known.number)
 	}
 	return "is not signed by a key of the server's, or has expired"
 }
@@ -123,12 +146,12 @@ func (o object) publicKey() crypto.PublicKey {
 	curve, _ := o.text("crv")
 	switch kind {
 	case "RSA":
-		n, exponent := new(big.Int).SetBytes(member("n")), new(big.Int).SetBytes(member("e"))
-		if n.BitLen() < minRSA || n.BitLen() > 4*minRSA || !exponent.IsInt64() || exponent.Int64() < 3 ||
-			exponent.Int64() > 1<<31-1 {
+		n, e := new(big.Int).SetBytes(member("n")), new(big.Int).SetBytes(member("e"))
+		if n.BitLen() < minRSA || n.BitLen() > maxRSA || !e.IsInt64() || e.Int64() < 3 || e.Int64() > maxExponent ||
+			e.Bit(0) == 0 {
 			return nil
 		}
-		return &rsa.PublicKey{N: n, E: int(exponent.Int64())}
+		return &rsa.PublicKey{N: n, E: int(e.Int64())}
 	case "EC":
 		c := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[curve]
 		if c == nil {

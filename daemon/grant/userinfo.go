@@ -19,9 +19,10 @@ const (
 
 // Userinfo returns who the person behind a token is (OpenID Connect Core §5.3, or users/me): the plain members of the
 // answer, which are strings without control characters of at most 512 bytes, booleans, and numbers as [json.Number]; at
-// most 32 members, the first by name. A signed answer (§5.3.2) is read where a key of the server's has signed it. The
-// error is an [*Error] or [ErrNotOffered], or wraps [ErrEndpointChanged]: the token belongs to another endpoint or must
-// not be sent to the userinfo endpoint, and nothing was sent.
+// most 32 members, the first by name. A signed answer (§5.3.2) is read where a key of the server's has signed it. A sub
+// must be the one of the sign-in's ID token, if there was one (§5.3.2). The error is an [*Error] or [ErrNotOffered], or
+// wraps [ErrEndpointChanged]: the token belongs to another endpoint or must not be sent to the userinfo endpoint, and
+// nothing was sent.
 func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, error) {
 	if e.server.Userinfo == "" {
 		return nil, ErrNotOffered
@@ -40,21 +41,36 @@ func (e *Endpoint) Userinfo(ctx context.Context, token Token) (map[string]any, e
 		return nil, err
 	}
 	defer clear(a.Body)
+	claims, err := e.userinfoClaims(ctx, a, c.url)
+	if err != nil {
+		return nil, err
+	}
+	// An answer that is not OpenID Connect's, such as EarthScope's profile, has no sub.
+	if to := token.Destinations; to != nil && to.Subject != "" && !missing(claims["sub"]) {
+		if subject, _ := claims.text("sub"); subject != to.Subject {
+			return nil, malformed(a, "is about somebody else than who signed in").withServer(c.url)
+		}
+	}
+	return plain(claims, token.Access), nil
+}
+
+// userinfoClaims reads an answer of the userinfo endpoint.
+func (e *Endpoint) userinfoClaims(ctx context.Context, a Answer, from string) (object, error) {
 	if a.signed() {
 		claims, flaw := e.verified(ctx, strings.TrimSpace(string(a.Body)))
 		if flaw != "" {
-			return nil, malformed(a, flaw).withServer(c.url)
+			return nil, malformed(a, flaw).withServer(from)
 		}
-		return plain(claims, token.Access), nil
+		return claims, nil
 	}
 	if verdict := Classify(a, AccessToken); verdict.Class != OK {
-		return nil, verdict.withServer(c.url)
+		return nil, verdict.withServer(from)
 	}
 	body, flaw := a.object()
 	if flaw != "" {
-		return nil, malformed(a, flaw).withServer(c.url)
+		return nil, malformed(a, flaw).withServer(from)
 	}
-	return plain(body, token.Access), nil
+	return body, nil
 }
 
 // plain returns the members that can be shown, without any part of the token.

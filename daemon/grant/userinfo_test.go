@@ -83,3 +83,28 @@ func TestUserinfoShowsOnlyWhatCanBeShown(t *testing.T) {
 		t.Errorf("%d members, %v", len(got), err)
 	}
 }
+
+// An answer about another person than the sign-in's ID token is not shown (OpenID Connect Core §5.3.2).
+func TestUserinfoIsAboutWhoSignedIn(t *testing.T) {
+	for body, good := range map[string]bool{
+		`{"sub":"alice"}`: true, `{"email":"alice@example.com"}`: true, `{"sub":null}`: true,
+		`{"sub":"mallory"}`: false, `{"sub":["alice"]}`: false, `{"sub":""}`: false, `{"sub":5}`: false,
+	} {
+		address, _ := handler(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, body)
+		})
+		server := serverOf(address, grant.None)
+		server.Userinfo = address + "/me"
+		item := server.NewItem(publicID, grant.ByDeviceCode)
+		e := endpoint(server)
+		for subject, shown := range map[string]bool{"": true, "alice": good} {
+			item.IDSubject = subject
+			got, err := e.Userinfo(t.Context(), grant.Token{Access: keystore.SecretString("dummy-access-token"),
+				Type: "Bearer", Destinations: e.DestinationsOf(item)})
+			if shown != (err == nil) || err != nil && !strings.Contains(err.Error(), "somebody else than who signed in") {
+				t.Errorf("%s for %q: %v, %v", body, subject, got, err)
+			}
+		}
+	}
+}
