@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"errors"
 	"maps"
 	"strings"
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/packaging/testing/described"
 	"github.com/groat-dev/groat/protocol"
 )
@@ -54,7 +56,7 @@ func TestAUserNameChoosesAnAccount(t *testing.T) {
 			t.Errorf("%q: %q, %+v", username, got, e)
 		}
 	}
-	// What cannot be read is nobody's.
+	// What is not there is nobody's.
 	if err := h.Store.Delete(t.Context(), "home"); err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +75,35 @@ func TestAUserNameChoosesAnAccount(t *testing.T) {
 		if e := wantError(t, err, kind); want != "" && !strings.HasSuffix(e.Hint(), want) {
 			t.Errorf("%s: %v, %s", token, err, e.Hint())
 		}
+	}
+}
+
+// While a keystore cannot be read a user name may be anybody's: no other account's token is handed out for it, also
+// where that token is in memory, and the error says why.
+func TestAUserNameThatCannotBeDecided(t *testing.T) {
+	for _, fault := range []error{keystore.ErrLocked, keystore.ErrUnavailable, keystore.ErrCorrupt} {
+		m := &failingStore{memory: memory{&keystore.Memory{}}}
+		h := newEnvWith(t, sandbox.Options{}, m)
+		one, two := described.New(t, "one"), described.New(t, "two")
+		h.account(t, one, "work", "client-1", "https://git.example/team")
+		h.account(t, two, "home", "client-2", "https://git.example")
+		ask := func(username string) (string, error) {
+			r, err := h.client(t).Token(t.Context(), protocol.TokenParams{Target: "https://git.example/team/x",
+				Username: username})
+			return r.Profile, err
+		}
+		if got, err := ask("client-2"); got != "home" || err != nil {
+			t.Fatal(got, err)
+		}
+		m.err.Store(&fault)
+		for username, want := range map[string]string{"client-2": "", "client-1": "", "home": "home", "": "work"} {
+			got, err := ask(username)
+			if e, is := errors.AsType[*protocol.Error](err); got != want || want == "" && (!is || e.Hint() == "" ||
+				e.Data.Kind == protocol.UnknownProfile) {
+				t.Errorf("%v, %q: %q, %v", fault, username, got, err)
+			}
+		}
+		m.err.Store(nil)
 	}
 }
 

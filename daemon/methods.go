@@ -16,6 +16,7 @@ import (
 	"github.com/groat-dev/groat/daemon/status"
 	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
 )
 
@@ -76,10 +77,13 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	return r, err
 }
 
+// mostWarnings is how many warnings fit a line: each is less than 256 bytes, with a name of at most 64.
+const mostWarnings = frame.MaxLine / 256
+
 // tellWarnings answers "warnings".
 func tellWarnings(c *conn, _ []byte) (any, error) {
 	r := protocol.WarningsResult{Sessions: []protocol.SessionWarning{}}
-	for _, w := range c.d.broker.TellWarnings() {
+	for _, w := range c.d.broker.TellWarnings(mostWarnings) {
 		r.Sessions = append(r.Sessions, protocol.SessionWarning{Profile: w.Profile, EndsAt: w.Ends.Unix()})
 	}
 	return r, nil

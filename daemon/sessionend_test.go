@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/frame"
 )
 
 // A server says with its first answer that the sign-in ends in ten days, and its renewals do not move that: "status",
@@ -78,4 +80,15 @@ func TestWhenTheSignInEndsIsShownAndLogged(t *testing.T) {
 			}
 		}
 	})
+}
+
+// As many warnings as an answer has fit a line, whatever the profiles are called.
+func TestWarningsFitALine(t *testing.T) {
+	var r protocol.WarningsResult
+	for range mostWarnings {
+		r.Sessions = append(r.Sessions, protocol.SessionWarning{Profile: strings.Repeat("x", 64), EndsAt: 1 << 50})
+	}
+	if line, err := json.Marshal(r); err != nil || len(line) > frame.MaxLine-1024 {
+		t.Errorf("%d bytes, %v", len(line), err)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/wire"
+	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/visible"
 )
@@ -52,15 +53,18 @@ func (d *Daemon) find(name string) (*profile.Profile, error) {
 	return d.profiles.Find(profile.Wanted{Name: name})
 }
 
-// knows reports whether a user name is the person or the client of a profile's credential. One that cannot be read now
-// is nobody's.
-func (d *Daemon) knows(ctx context.Context, p *profile.Profile, username string) bool {
+// knows reports whether a user name is the person or the client of a profile's credential. One that does not exist is
+// nobody's; whose one is that cannot be read is not known: a token of it may still be in memory.
+func (d *Daemon) knows(ctx context.Context, p *profile.Profile, username string) (bool, error) {
 	item, err := d.stores.Of(p).Get(ctx, p.Name)
-	if err != nil {
-		return false
+	switch {
+	case errors.Is(err, keystore.ErrNotFound), errors.Is(err, keystore.ErrUndecided):
+		return false, nil
+	case err != nil:
+		return false, d.wire(err, p.Name)
 	}
 	defer item.Wipe()
-	return slices.Contains([]string{item.ClientID, item.Username, item.Subject}, username)
+	return slices.Contains([]string{item.ClientID, item.Username, item.Subject}, username), nil
 }
 
 // holder returns whose current token a request calls refused, or nil: a caller need not say again which of the profiles
@@ -98,7 +102,7 @@ func (c *conn) issue(r wire.TokenRequest) (any, error) {
 	ctx, cancel := c.waiting(r.Wait)
 	defer cancel()
 	p, err := c.d.profiles.Find(profile.Wanted{Name: r.Profile, Target: r.Target, Username: r.Username,
-		Knows: func(p *profile.Profile) bool { return c.d.knows(ctx, p, r.Username) }})
+		Knows: func(p *profile.Profile) (bool, error) { return c.d.knows(ctx, p, r.Username) }})
 	if several, ok := errors.AsType[*profile.UnknownError](err); ok && !r.Refused.IsZero() {
 		if holder := c.d.holder(several.Choices, r); holder != nil {
 			p, err = holder, nil

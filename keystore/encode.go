@@ -41,6 +41,8 @@ var texts = []member[string]{
 	{"key_alg", func(i *Item) *string { return &i.KeyAlg }},
 	{"subject", func(i *Item) *string { return &i.Subject }},
 	{"assertion_file", func(i *Item) *string { return &i.AssertionFile }},
+	{"refresh_auth", func(i *Item) *string { return &i.RefreshAuth }},
+	{"assertion_audience", func(i *Item) *string { return &i.AssertionAudience }},
 	{"certificate", func(i *Item) *string { return &i.Certificate }},
 	{"username", func(i *Item) *string { return &i.Username }},
 	{"id_subject", func(i *Item) *string { return &i.IDSubject }},

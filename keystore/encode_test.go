@@ -119,6 +119,8 @@ func TestItemEqual(t *testing.T) {
 		"key id":         func(i *keystore.Item) { i.KeyID = "x" },
 		"key alg":        func(i *keystore.Item) { i.KeyAlg = "x" },
 		"assertion file": func(i *keystore.Item) { i.AssertionFile = "/x" },
+		"refresh auth":   func(i *keystore.Item) { i.RefreshAuth = "x" },
+		"audience":       func(i *keystore.Item) { i.AssertionAudience = "x" },
 		"id subject":     func(i *keystore.Item) { i.IDSubject = "x" },
 		"subject":        func(i *keystore.Item) { i.Subject = "x" },
 		"certificate":    func(i *keystore.Item) { i.Certificate = "x" },
@@ -147,6 +149,7 @@ func full() keystore.Item {
 	i := item()
 	i.Grant, i.RevocationEndpoint, i.KeyID, i.KeyAlg = "device_code", "https://auth.example/revoke", "k1", "ES256"
 	i.Username, i.AssertionFile = "bob@example.com", "/run/workload/token"
+	i.RefreshAuth, i.AssertionAudience = "client_secret_post", "https://other.example/token"
 	i.IDSubject = "248289761001"
 	i.KeyEnds = "2026-01-02T03:04:05Z"
 	i.Subject, i.Certificate = "alice@example.com", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"

@@ -73,6 +73,9 @@ type Item struct {
 	// AssertionFile is the path of a file with an assertion that another program keeps fresh, in the place of a key. It
 	// is sealed, so that an edited configuration cannot have another file sent.
 	AssertionFile string
+	// RefreshAuth is the method of client authentication for refreshing and revoking, where that is neither ClientAuth
+	// nor the preset's. AssertionAudience is the aud of assertions, where it is a URI and not the server's own.
+	RefreshAuth, AssertionAudience string
 	// Certificate is the TLS client's chain, in PEM (RFC 8705 §2.1). It is no secret.
 	Certificate string
 	// APIKey is a key that is sent as it is and not exchanged for anything.

@@ -130,7 +130,8 @@ func (a *app) completeProfiles(cmd *cobra.Command, args []string, _ string) ([]s
 func (a *app) completeSet(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var words []string
 	for _, k := range a.profileKeys(cmd.Context()) {
-		if k.Login == "" && cmd.Flags().Lookup(strings.ReplaceAll(k.Key, "_", "-")) == nil {
+		byName := k.Login == "" || strings.HasPrefix(k.Login, "--set ")
+		if byName && cmd.Flags().Lookup(strings.ReplaceAll(k.Key, "_", "-")) == nil {
 			words = append(words, clean(k.Key)+"=\t"+clean(k.About))
 		}
 	}

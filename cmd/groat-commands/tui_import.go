@@ -47,7 +47,7 @@ func questionTrust(f protocol.ImportFound) string {
 func textUntrusted(f protocol.ImportFound) string {
 	return fmt.Sprintf("groat: left out, since it would be sent to %s, which is not %s's usual server: %s (--trust "+
 		"%s)\n",
-		clean(f.Destination), clean(f.System), credentialWords(f), clean(f.Destination))
+		clean(f.Destination), clean(f.System), credentialWords(f), visible.Word(f.Destination))
 }
 
 func errImports(failed, taken int, first *report.Failure) *report.Failure {

@@ -243,12 +243,15 @@ type Warning struct {
 	Ends    time.Time
 }
 
-// TellWarnings returns the sessions that end soon and of which no person was told yet, sorted by profile. They count as
-// told from now on, also after a restart: whoever calls it shows them.
-func (b *Broker) TellWarnings() (all []Warning) {
+// TellWarnings returns at most a number of the sessions that end soon and of which no person was told yet, sorted by
+// profile. They, and no others, count as told from now on, also after a restart: whoever calls it shows them.
+func (b *Broker) TellWarnings(most int) (all []Warning) {
 	slots := *b.slots.Load()
 	for _, name := range slices.Sorted(maps.Keys(slots)) {
 		s := slots[name]
+		if len(all) == most {
+			break
+		}
 		if ends := s.sessionEnds.Load(); ends == nil || !ends.Untold {
 			continue
 		}

@@ -138,8 +138,8 @@ func TestTheEndOfASessionIsWarnedOfOnce(t *testing.T) {
 					time.Sleep(d.life / 8) // the next program is one that a person sees
 				}
 				if token.SessionWarning {
-					told = append(told, b.TellWarnings()...)
-					if again, _ := get(t, b, Unset); again.SessionWarning || len(b.TellWarnings()) != 0 {
+					told = append(told, b.TellWarnings(10)...)
+					if again, _ := get(t, b, Unset); again.SessionWarning || len(b.TellWarnings(10)) != 0 {
 						t.Fatal("a person is told twice")
 					}
 				}
@@ -174,7 +174,7 @@ func TestNobodyIsWarnedOfAnIdleEnd(t *testing.T) {
 	withDialect(t, 0, func(t *testing.T, d *dialect, b *Broker, warned *[]warning) {
 		d.change(func() { d.absolute = 0 })
 		for range 7 * 24 * 12 {
-			if token, err := get(t, b, Unset); err != nil || token.SessionWarning || len(b.TellWarnings()) != 0 {
+			if token, err := get(t, b, Unset); err != nil || token.SessionWarning || len(b.TellWarnings(10)) != 0 {
 				t.Fatal(token.SessionWarning, err)
 			}
 			time.Sleep(5 * time.Minute)
@@ -234,7 +234,7 @@ func TestAWarningIsNotRepeatedAfterARestart(t *testing.T) {
 		time.Sleep(28 * day)
 		mustGet(t, b, Unset)
 		synctest.Wait()
-		if told := b.TellWarnings(); len(told) != 1 {
+		if told := b.TellWarnings(10); len(told) != 1 {
 			t.Errorf("a person was told %+v", told)
 		}
 		synctest.Wait()
@@ -243,7 +243,7 @@ func TestAWarningIsNotRepeatedAfterARestart(t *testing.T) {
 		next.SessionEnding = b.SessionEnding
 		next.Put(map[string]Source{"p": d})
 		next.Restore("p", last)
-		if token, err := get(t, next, Unset); err != nil || token.SessionWarning || len(next.TellWarnings()) != 0 {
+		if token, err := get(t, next, Unset); err != nil || token.SessionWarning || len(next.TellWarnings(10)) != 0 {
 			t.Error("a person is told again after a restart", err)
 		}
 		time.Sleep(day)
@@ -265,6 +265,21 @@ func TestAWarningIsNotRepeatedAfterARestart(t *testing.T) {
 		synctest.Wait()
 		if len(*warned) != 2 {
 			t.Errorf("%d warnings for two sessions", len(*warned))
+		}
+	})
+}
+
+// A warning that was not handed over is one that was not told.
+func TestOnlyWhatIsToldCountsAsTold(t *testing.T) {
+	withDialect(t, 1, func(t *testing.T, d *dialect, b *Broker, _ *[]warning) {
+		time.Sleep(28 * day)
+		mustGet(t, b, Unset)
+		synctest.Wait()
+		if told := b.TellWarnings(0); len(told) != 0 {
+			t.Errorf("told %+v", told)
+		}
+		if told := b.TellWarnings(1); len(told) != 1 {
+			t.Errorf("then %+v", told)
 		}
 	})
 }

@@ -166,6 +166,8 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 		"client_auth": {"profiles.d/a.toml", good + "client_auth = \"client_secret\"\n", "a.toml:2", "client_secret",
 			"client_secret_basic"},
 		"basic": {"profiles.d/a.toml", good + "basic = \"plain\"\n", "a.toml:2", "plain", "raw or form"},
+		"assertion life": {"profiles.d/a.toml", good + "assertion_life = 3601\n", "a.toml:2", "3601 seconds",
+			"at most 3600 seconds"},
 		"assertion audience": {"profiles.d/a.toml", good + "assertion_audience = \"isuer\"\n", "a.toml:2", "isuer",
 			"issuer"},
 		"a discovered provider": {"profiles.d/a.toml", good + "discovered = true\n", "a.toml:2", "preset", "leave it out"},

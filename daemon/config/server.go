@@ -72,6 +72,7 @@ func (p Profile) presetServer() (grant.Server, []string, error) {
 	p.Adjust(&s)
 	if p.ClientAuth != "" {
 		s.ClientAuth, s.RefreshAuth = grant.Method(p.ClientAuth), grant.Method(p.RefreshAuth)
+		s.PresetRefreshAuth = "" // it goes with the preset's
 	}
 	resources := p.Resources
 	if resources == nil {

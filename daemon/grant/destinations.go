@@ -13,6 +13,8 @@ import (
 type Destinations struct {
 	// Issuer, TokenEndpoint and ClientAuth are the item's: the server that the credential is for.
 	Issuer, TokenEndpoint, ClientAuth string
+	// RefreshAuth and AssertionAudience are the item's too: the other ways in which the client may prove itself.
+	RefreshAuth, AssertionAudience string
 	// Origins, TokenOrigins and PageOrigins are further origins that the person agreed to; see [keystore.Item].
 	Origins, TokenOrigins, PageOrigins []string
 	// APIs are the APIs that may be sent the tokens, in the long form of package origin.
@@ -28,6 +30,7 @@ func (e *Endpoint) DestinationsOf(item keystore.Item) *Destinations {
 	s := &Destinations{
 		Issuer: intern(item.Issuer, e.server.Issuer), TokenEndpoint: intern(item.TokenEndpoint, e.server.TokenEndpoint),
 		ClientAuth: intern(item.ClientAuth, string(e.server.ClientAuth)), Header: e.server.Header,
+		RefreshAuth: item.RefreshAuth, AssertionAudience: item.AssertionAudience,
 		Origins: item.Origins, TokenOrigins: item.TokenOrigins, PageOrigins: item.PageOrigins, APIs: item.APIs,
 		Subject: item.IDSubject,
 	}

@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/origin"
+	"github.com/groat-dev/groat/keystore"
 )
 
 // Endpoint is one authorization server as one profile uses it, with what was learned about the server's clock. It is
@@ -100,6 +102,20 @@ func (e *ForeignError) Is(target error) bool { return target == ErrEndpointChang
 // [ErrEndpointChanged].
 func (e *Endpoint) checkDestination(to *Destinations, address string, what Carries) error {
 	s := e.server
+	if err := s.checkSealed(to); err != nil {
+		return err
+	}
+	o := origin.Of(address)
+	if o != "" && (o == to.home() || to.agreed(o, what) || slices.Contains(s.PresetOrigins, o)) {
+		return nil
+	}
+	return &ForeignError{Sealed: shown(hostOf(to.home())), Named: shown(o)}
+}
+
+// checkSealed refuses a server that is not the one a credential is sealed for, or to which the client would prove
+// itself in another way than those that are sealed: by what reveals more of the credential, or by what is good at
+// another server too.
+func (s *Server) checkSealed(to *Destinations) error {
 	switch {
 	case to == nil:
 		return fmt.Errorf("%w: nothing says for which", ErrEndpointChanged)
@@ -113,11 +129,26 @@ func (e *Endpoint) checkDestination(to *Destinations, address string, what Carri
 		return fmt.Errorf("%w: its client authentication is %s, not %s", ErrEndpointChanged, shown(to.ClientAuth),
 			shown(string(s.ClientAuth)))
 	}
-	o := origin.Of(address)
-	if o != "" && (o == to.home() || to.agreed(o, what) || slices.Contains(s.PresetOrigins, o)) {
-		return nil
+	if sealed := s.sealedRefreshAuth(to.ClientAuth, to.RefreshAuth); to.ClientAuth != "" && sealed != s.refreshAuth() {
+		return fmt.Errorf("%w: its client authentication for refreshing and revoking is %s, not %s", ErrEndpointChanged,
+			shown(string(sealed)), shown(string(s.refreshAuth())))
 	}
-	return &ForeignError{Sealed: shown(hostOf(to.home())), Named: shown(o)}
+	if a := string(s.foreignAudience()); a != "" && a != to.AssertionAudience {
+		return fmt.Errorf("%w: its assertions are not for the audience %s", ErrEndpointChanged, shown(a))
+	}
+	return nil
+}
+
+// sealedRefreshAuth returns how a client may authenticate for refreshing and revoking, by the two methods of its
+// credential.
+func (s *Server) sealedRefreshAuth(clientAuth, refreshAuth string) Method {
+	return Method(cmp.Or(refreshAuth, string(s.PresetRefreshAuth), clientAuth))
+}
+
+// SealedMethods returns the methods by which the client of an item may authenticate at the server: to get tokens, and
+// to refresh and revoke them.
+func (s Server) SealedMethods(item keystore.Item) [2]Method {
+	return [2]Method{Method(item.ClientAuth), s.sealedRefreshAuth(item.ClientAuth, item.RefreshAuth)}
 }
 
 // send is the gate: every request that carries a part of a credential leaves through it. to says where the credential

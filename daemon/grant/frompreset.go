@@ -30,7 +30,10 @@ func FromPreset(p preset.Provider, authServer string, kind Kind) (Server, error)
 		TokenEndpoint: p.URL(p.TokenPath),
 		ClientAuth:    Method(how.ClientAuth),
 		RefreshAuth:   Method(how.RefreshAuth),
-		PlainBasic:    p.PlainBasic,
+
+		PresetRefreshAuth: Method(how.RefreshAuth),
+
+		PlainBasic: p.PlainBasic,
 
 		AssertionAudience:  Audience(p.AssertionAudience),
 		AssertionLife:      time.Duration(p.AssertionLife) * time.Second,

@@ -88,6 +88,8 @@ type Server struct {
 	// RefreshAuth is how the client authenticates for refreshing and revoking where that differs (Planet's machine
 	// clients), else empty.
 	RefreshAuth Method
+	// PresetRefreshAuth is the RefreshAuth of groat's own preset, which needs no seal.
+	PresetRefreshAuth Method `json:"-"` // it follows from the provider's name
 	// PlainBasic leaves id and secret unencoded in HTTP Basic, against RFC 6749 §2.3.1, where a provider's own clients
 	// do.
 	PlainBasic bool
@@ -219,6 +221,10 @@ func (s Server) NewItem(clientID string, kind Kind) keystore.Item {
 	i := keystore.Item{
 		Issuer: s.Issuer, TokenEndpoint: s.TokenEndpoint, ClientAuth: string(s.ClientAuth), ClientID: clientID,
 		RevocationEndpoint: s.RevocationEndpoint, AssertionFile: s.AssertionFile,
+		AssertionAudience: string(s.foreignAudience()),
+	}
+	if s.RefreshAuth != s.PresetRefreshAuth {
+		i.RefreshAuth = string(s.RefreshAuth)
 	}
 	if kind = kind.Stored(); kind != ByClientCredentials { // as items were stored before there were others
 		i.Grant = string(kind)
@@ -255,6 +261,16 @@ func (s Server) refreshAuth() Method {
 		return s.RefreshAuth
 	}
 	return s.ClientAuth
+}
+
+// foreignAudience returns the AssertionAudience where it makes assertions good at another server than this one, else
+// "".
+func (s Server) foreignAudience() Audience {
+	a := s.AssertionAudience
+	if slices.Contains(Audiences(), a) || a == Audience(s.Issuer) || a == Audience(s.TokenEndpoint) {
+		return ""
+	}
+	return a
 }
 
 func (s Server) offers(k Kind) bool { return slices.Contains(s.Grants, k) }

@@ -57,7 +57,8 @@ func (l *Login) agreeOnHosts(p *config.Profile, discovered *grant.Server) error 
 		return err
 	}
 	known := func(u use) bool {
-		return slices.Contains(agreed, u.origin) || l.sameServer(server) && isSealedFor(l.current, u)
+		return slices.Contains(agreed, u.origin) || l.sameServer(server) && isSealedFor(l.current, u) &&
+			(!u.client || proofsOf(*l.current, server) == proofsOf(server.NewItem("", l.kind), server))
 	}
 	whose := use{origin: origin.OfEndpoint(p.UserinfoEndpoint), much: grant.AccessOnly}
 	if discovered != nil && !l.kind.Session() && !known(whose) {
@@ -76,27 +77,30 @@ func (l *Login) agreeOnHosts(p *config.Profile, discovered *grant.Server) error 
 	if err != nil {
 		return err
 	}
-	if discovered != nil && left {
+	declined := func(o string, much grant.Carries) bool { // an origin is sealed as a whole, not for one use of it
+		return left && slices.ContainsFunc(foreign, func(u use) bool { return u.origin == o && u.much == much })
+	}
+	if discovered != nil {
 		for _, optional := range []struct {
 			at   *string
 			much grant.Carries
 		}{{&p.UserinfoEndpoint, grant.AccessOnly}, {&p.RevocationEndpoint, grant.Anything}} {
-			if slices.ContainsFunc(foreign, func(u use) bool {
-				return u.origin == origin.OfEndpoint(*optional.at) &&
-					u.much == optional.much
-			}) {
+			if declined(origin.OfEndpoint(*optional.at), optional.much) {
 				*optional.at = ""
 			}
 		}
 	}
 	for _, u := range uses {
-		if (!left || known(u)) && u.origin != home && !slices.Contains(server.PresetOrigins, u.origin) {
+		if !declined(u.origin, u.much) && u.origin != home && !slices.Contains(server.PresetOrigins, u.origin) {
 			to := l.originsFor(u.much)
 			*to = union(*to, u.origin)
 		}
 	}
 	if l.sameServer(server) {
-		l.origins, l.tokenOrigins, l.pageOrigins = union(l.current.Origins, l.origins...), union(l.current.TokenOrigins,
+		before := slices.DeleteFunc(slices.Clone(l.current.Origins), func(o string) bool {
+			return declined(o, grant.Anything)
+		})
+		l.origins, l.tokenOrigins, l.pageOrigins = union(before, l.origins...), union(l.current.TokenOrigins,
 			l.tokenOrigins...), union(l.current.PageOrigins, l.pageOrigins...)
 	}
 	if err := cmp.Or(keystore.CheckOrigins(l.origins), keystore.CheckOrigins(l.tokenOrigins),
@@ -109,6 +113,9 @@ func (l *Login) agreeOnHosts(p *config.Profile, discovered *grant.Server) error 
 			l.clientTo = union(l.clientTo, host(u.origin))
 		}
 	}
+	if err := l.agreeOnAudience(server); err != nil {
+		return err
+	}
 	switch issuer := origin.OfEndpoint(server.Issuer); {
 	case issuer == home, len(server.PresetOrigins) > 0:
 	case discovered != nil:
@@ -119,6 +126,20 @@ func (l *Login) agreeOnHosts(p *config.Profile, discovered *grant.Server) error 
 			home))
 	}
 	return nil
+}
+
+// agreeOnAudience makes sure that a person knows of another server at which the client's assertions would be good: it
+// was named on this command line, the stored credential is sealed for it, or it is shown and agreed to now.
+func (l *Login) agreeOnAudience(server grant.Server) error {
+	to := server.NewItem("", l.kind).AssertionAudience
+	if to == "" || to == l.params.AssertionAudience || l.current == nil ||
+		l.sameServer(server) && to == l.current.AssertionAudience {
+		return nil
+	}
+	says := fmt.Sprintf("what is configured makes the assertions of profile %s good for %s, not for %s alone",
+		l.params.Profile, visible.Name(to), host(homeOf(server.TokenEndpoint, server.Issuer)))
+	return l.confirm(says+". Go on?", protocol.NewError(protocol.Config, says+"; nothing was asked or sent",
+		l.tryAgain("--assertion-audience "+visible.Word(to))))
 }
 
 // originsFor is the list that an origin stands on for what it receives.
@@ -150,7 +171,7 @@ func (l *Login) refuseUnusedTrust(uses []use) error {
 		without := l.asked
 		without.Trust = slices.Delete(slices.Clone(without.Trust), i, i+1)
 		e := protocol.InvalidParams("--trust %s cannot be used here: no address of this sign-in is on it",
-			visible.Name(raw))
+			visible.Word(raw))
 		e.Data = &protocol.ErrorData{Hint: Command(without)}
 		return e
 	}

@@ -72,6 +72,8 @@ func typed(t *testing.T, command string) protocol.LoginParams {
 			p.ClientID = v
 		case "--client-auth":
 			p.ClientAuth = v
+		case "--backend":
+			p.Backend = v
 		case "--grant":
 			p.Grant = v
 		case "--api":
@@ -477,23 +479,5 @@ func TestF41AddingKeepsWhatWasAgreed(t *testing.T) {
 	r, err := h.logout(t, protocol.LogoutParams{Profile: "lab", Yes: true})
 	if err != nil || r.NotEnded != "" {
 		t.Errorf("%+v, %v", r, err)
-	}
-}
-
-// An API that one server's tokens were agreed to be sent to is not sent another server's.
-func TestF42AnAPIOfAnotherServer(t *testing.T) {
-	h := onSockets(t, sandbox.Options{})
-	a, b := described.New(t, "first"), described.New(t, "second")
-	sign := func(at string, more protocol.LoginParams) {
-		t.Helper()
-		more.Profile, more.TokenURL, more.ClientID, more.ClientAuth = "lab", at+"/token", "c", "client_secret_post"
-		if _, _, err := h.sign(t, more, "yes"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sign(a.URL, protocol.LoginParams{Resources: []string{"https://api.example"}})
-	sign(b.URL, protocol.LoginParams{Replace: true})
-	if item := h.stored(t, "lab"); item.TokenEndpoint != b.URL+"/token" || len(item.APIs) != 0 {
-		t.Errorf("%s is sealed for %q", item.TokenEndpoint, item.APIs)
 	}
 }

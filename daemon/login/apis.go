@@ -13,6 +13,7 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // agreeOnAPIs adds the APIs that were named to those that the profile lists, and finds out which of them its
@@ -69,11 +70,20 @@ func (l *Login) agreeOnAPIs(p *config.Profile) error {
 	}
 	if len(unsealed) > 0 {
 		l.notice(fmt.Sprintf("The file of profile %s lists %s, but its credential is not sealed for it, "+
-			"and no token goes there. To allow it: groat login %s --api %s",
-			p.Name, strings.Join(unsealed, ", "), p.Name, strings.Join(unsealed, " --api ")))
+			"and no token goes there. To allow it: %s",
+			p.Name, strings.Join(names(unsealed), ", "),
+			Command(protocol.LoginParams{Profile: p.Name, Resources: unsealed})))
 	}
 	l.listedAPIs, l.presetAPIs = listed, mine
 	return nil
+}
+
+// names are addresses of foreign text as a sentence shows them.
+func names(list []string) (all []string) {
+	for _, s := range list {
+		all = append(all, visible.Name(s))
+	}
+	return all
 }
 
 // noResource says why what was named is no resource, with the same command without a query or fragment where that is

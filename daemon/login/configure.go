@@ -12,6 +12,7 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // configure finds out what the profile will be, how it signs in, and where, by the configuration as it is on the disk
@@ -207,7 +208,7 @@ func (l *Login) fromProvider(p config.Profile) (config.Profile, *grant.Server, e
 			strings.Join(preset.Names(), ", "))
 		e.Data = &protocol.ErrorData{Hint: "groat login"}
 		if name := config.Nearest(p.Provider, preset.Names()); name != "" {
-			e.Data.Hint += " " + p.Name + " --provider " + name
+			e.Data.Hint += " " + p.Name + " --provider " + visible.Word(name)
 		}
 		return p, nil, e
 	}

@@ -60,7 +60,7 @@ func notSet(key string) string {
 		if k.Name != key {
 			continue
 		}
-		if k.Login != "" {
+		if k.Login != "" && !strings.HasPrefix(k.Login, config.ByName) {
 			return "it is said by " + k.Login
 		}
 		return "it has a flag of its own, --" + strings.ReplaceAll(key, "_", "-")

@@ -41,7 +41,7 @@ const openEO = "openeo"
 
 // fromBackend asks an openEO back end where its people sign in, and discovers the server that it names: the one that a
 // person has named or signed in at before, else the first. The back end's public client is used where a person has
-// none. The back end's API is named as if by --api, after a question where it is on another host.
+// none. The back end's API is named as if by --api, after a question where the person has not named all of it.
 func (l *Login) fromBackend(p config.Profile) (config.Profile, *grant.Server, error) {
 	found, err := grant.DiscoverOpenEO(l.ctx, l.logins.HTTP, p.Backend)
 	if err != nil {
@@ -64,15 +64,19 @@ func (l *Login) fromBackend(p config.Profile) (config.Profile, *grant.Server, er
 		l.notice(fmt.Sprintf("The sign-in is at %s, the first that %s lists. --issuer chooses another: %s.",
 			visible.Name(provider.Issuer), host(p.Backend), strings.Join(others, ", ")))
 	}
-	if err := l.agreeOnBackendAPI(found.API, p.Backend, provider.Issuer); err != nil {
-		return p, nil, err
-	}
 	client, pkce, err := l.backendClient(&p, provider)
 	if err != nil {
 		return p, nil, err
 	}
 	if kind := grant.Kind(p.Grant); p.Scope == "" && (client != "" || kind.Interactive()) {
 		p.Scope = strings.Join(provider.Scopes, " ")
+	}
+	as := client
+	if as == "" && l.params.ClientID == "" && l.current != nil {
+		as = l.current.ClientID
+	}
+	if err := l.agreeOnBackend(found.API, p, provider.Issuer, as); err != nil {
+		return p, nil, err
 	}
 	p.TokenPrefix = provider.OpenEOTokenPrefix()
 	p, server, err := l.discover(p, provider.Issuer)
@@ -83,34 +87,44 @@ func (l *Login) fromBackend(p config.Profile) (config.Profile, *grant.Server, er
 	return p, server, nil
 }
 
-// agreeOnBackendAPI makes sure that a person knows the host of a back end's API, which gets the issuer's tokens, and
-// adds it to those that are named.
-func (l *Login) agreeOnBackendAPI(api, backend, issuer string) error {
-	o := origin.Of(api)
-	known, err := resourcesOf(l.params.Resources)
-	if err != nil {
-		return nil // said where the named ones are read
-	}
-	if l.current != nil && l.current.Issuer == issuer { // what another server's tokens may do was not agreed to
-		known = append(known, l.current.APIs...)
-	}
-	long, err := origin.WithPort(o)
+// agreeOnBackend makes sure that a person knows who gains what: a back end chooses the issuer, the client and the
+// scope, and its API gets the tokens. Nothing is asked where the stored credential is for that API, or where the person
+// named the issuer and the API: by their addresses, or by one that they are below. The API is added to those that are
+// named.
+func (l *Login) agreeOnBackend(api string, p config.Profile, issuer, client string) error {
+	q := l.params
+	gets, err := origin.Resource(api)
 	if err != nil {
 		return protocol.InvalidParams("%s", err)
 	}
-	switch {
-	case covered(long, known):
-	case o == origin.Of(backend) && l.params.Backend != "":
-	default:
-		refusal := protocol.NewError(protocol.Config, fmt.Sprintf("%s says that its API is at %s, which would receive "+
-			"access tokens; nothing was asked or sent", host(backend), o), l.tryAgain("--api "+visible.Word(o)))
-		if err := l.confirm(fmt.Sprintf("%s says that its API is at %s, which would receive access tokens. Go on?",
-			host(backend), o), refusal); err != nil {
-			return err
-		}
+	named, err := resourcesOf(q.Resources)
+	if err != nil {
+		return nil // said where the named ones are read
 	}
-	l.params.Resources = union(l.params.Resources, o)
-	return nil
+	stored := l.current != nil && l.current.Issuer == issuer
+	if below, err := origin.Resource(strings.TrimSuffix(q.Backend, "/")); err == nil && !stored {
+		named = append(named, below) // a stored session may be for more than the back end
+	}
+	l.params.Resources = union(q.Resources, origin.WithoutPort(gets))
+	if stored && covered(gets, l.current.APIs) ||
+		covered(gets, named) && (stored || q.Issuer != "" || origin.Of(issuer) == origin.Of(api)) {
+		return nil
+	}
+	l.params.Issuer = issuer // agreed to by then
+	says := fmt.Sprintf("%s signs people in at %s", host(p.Backend), visible.Name(issuer))
+	if client != "" {
+		says += " as client " + visible.Name(client)
+	}
+	if p.Scope != "" {
+		says += " for the scope " + visible.Quote(p.Scope)
+	}
+	says += ", and its API " + visible.Name(origin.WithoutPort(gets)) + " would receive the access tokens"
+	hint := l.tryAgain("--issuer " + visible.Word(issuer) + " --api " + visible.Word(origin.WithoutPort(gets)))
+	if len(says) > maxQuestion { // a terminal would cut off the host that matters
+		return protocol.NewError(protocol.Config, host(p.Backend)+" names an issuer, a client, a scope or an API "+
+			"that is too long to be shown; nothing was asked or sent", hint)
+	}
+	return l.confirm(says+". Go on?", protocol.NewError(protocol.Config, says+"; nothing was asked or sent", hint))
 }
 
 // backendClient chooses the back end's public client and with it the way to sign in, unless a person has named a

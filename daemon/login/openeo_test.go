@@ -1,11 +1,13 @@
 package login
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/packaging/testing/described"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -48,7 +50,8 @@ func TestASignInAtAnOpenEOBackEnd(t *testing.T) {
 				client, scope = p.ClientID, ""
 			}
 			text := h.written(t, "eo")
-			if r.ClientID != client || r.Provider != "" || !slices.Equal(r.Added, []string{h.server.URL()}) ||
+			if r.ClientID != client || r.Provider != "" || !slices.Equal(r.Added,
+				[]string{h.server.URL() + sandbox.OpenEOAPI}) ||
 				!strings.Contains(text, "backend = '"+p.Backend+"'") ||
 				!strings.Contains(text, "token_prefix = 'oidc/box/'") ||
 				scope != "" && !strings.Contains(text, "scope = '"+scope+"'") {
@@ -101,6 +104,73 @@ func TestABackEndNamesOtherHosts(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A back end of another host that names an issuer, a client, a scope and an API of its own choice gets nothing before a
+// person has seen who gains what: neither a new sign-in's tokens nor those of a session that is there. The hint is one
+// command, and it works.
+func TestF48ABackEndThatTakesTokensOfAForeignIssuer(t *testing.T) {
+	h := onSockets(t, sandbox.Options{})
+	issuer, evil := described.New(t, "issuer"), described.New(t, "evil")
+	maps.Copy(issuer.Document, map[string]any{
+		"token_endpoint": issuer.URL + "/token", "device_authorization_endpoint": issuer.URL + "/device",
+	})
+	evil.BackEnd(issuer.URL, "evil-client", "openid", "admin")
+	sso := protocol.LoginParams{Profile: "sso", Issuer: issuer.URL, ClientID: "c", ClientAuth: "none", Grant: "device_code"}
+	if _, _, err := h.sign(t, sso, ""); err != nil {
+		t.Fatal(err)
+	}
+	issuer.Received()
+	for _, p := range []protocol.LoginParams{
+		{Profile: "new", Backend: evil.URL},
+		{Profile: "new", Backend: evil.URL, Resources: []string{evil.URL}},
+		{Profile: "sso", Backend: evil.URL},
+		{Profile: "sso", Backend: evil.URL, Issuer: issuer.URL},
+	} {
+		_, a, err := h.sign(t, p, "no")
+		wantError(t, err, protocol.Config)
+		asked := strings.Join(a.asked, "\n")
+		for _, want := range []string{evil.Host() + " signs people in at " + issuer.URL, "evil-client",
+			`"openid admin"`, evil.URL + "/api would receive the access tokens"} {
+			if len(a.asked) != 1 || !strings.Contains(asked, want) {
+				t.Errorf("%+v: asked %q, without %s", p, a.asked, want)
+			}
+		}
+	}
+	if got := issuer.Received(); len(got) != 0 {
+		t.Errorf("arrived: %q", got)
+	}
+	for _, p := range []protocol.LoginParams{{Profile: "new", Backend: evil.URL}, {Profile: "sso", Backend: evil.URL}} {
+		_, _, err := h.sign(t, p, "")
+		e := wantError(t, err, protocol.Config)
+		if r, a, err := h.sign(t, typed(t, e.Hint()), ""); err != nil || len(a.asked) != 0 ||
+			!slices.Equal(r.Added, []string{evil.URL + "/api"}) {
+			t.Errorf("%s: %v, asked %q, %+v", e.Hint(), err, a.asked, r)
+		}
+	}
+}
+
+// The API of a back end on a host that many share is sealed with its path, and is below what was named.
+func TestF49ABackEndBelowAPath(t *testing.T) {
+	for backend, asked := range map[string]int{"/openeo": 0, "/alice": 1} {
+		inBubble(t, backEnd(), func(t *testing.T, h *harness) {
+			h.server.Script("/alice"+sandbox.OpenEOWellKnown, sandbox.Fault{Status: 200, Body: `{"versions":[{"url":"` +
+				h.server.URL() + sandbox.OpenEOAPI + `","api_version":"1.2.0"}]}`, Times: -1})
+			h.server.Script("/openeo"+sandbox.OpenEOWellKnown, sandbox.Fault{Status: 200, Body: `{"versions":[{"url":"` +
+				h.server.URL() + sandbox.OpenEOAPI + `","api_version":"1.2.0"}]}`, Times: -1})
+			p := protocol.LoginParams{Profile: "eo", Backend: h.server.URL() + backend, NoBrowser: true}
+			if asked > 0 {
+				if _, a, err := h.sign(t, p, "no"); len(a.asked) != asked || err == nil {
+					t.Fatalf("%s: %v, asked %q", backend, err, a.asked)
+				}
+				return
+			}
+			h.signIn(t, p)
+			if item := h.stored(t, "eo"); !slices.Equal(item.APIs, []string{"http://127.0.0.1:80" + sandbox.OpenEOAPI}) {
+				t.Errorf("%q", item.APIs)
+			}
+		})
+	}
 }
 
 func TestABackEndWithSeveralProviders(t *testing.T) {

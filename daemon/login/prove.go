@@ -96,7 +96,8 @@ func (l *Login) matching(item *keystore.Item) *keystore.Item {
 	// What the profile will be is compared, not what the sign-in uses: of a discovered server it knows less.
 	want := l.profile.Endpoint.Server().NewItem("", l.kind)
 	if item.TokenEndpoint != want.TokenEndpoint || item.Issuer != want.Issuer || item.ClientAuth != want.ClientAuth ||
-		item.Grant != want.Grant || item.AssertionFile != want.AssertionFile {
+		item.Grant != want.Grant || item.AssertionFile != want.AssertionFile ||
+		item.RefreshAuth != want.RefreshAuth || item.AssertionAudience != want.AssertionAudience {
 		return nil
 	}
 	return item

@@ -66,7 +66,7 @@ func (l *Login) askToReplace(old keystore.Item) error {
 		"and groat could not bring it back: %s",
 		sealedHost(l.profile.Endpoint.Server().NewItem("", l.kind)), l.params.Profile, l.describeCredential(&old))
 	if l.params.Username != "" && old.Username != l.params.Username && l.hasPassword() {
-		loses += fmt.Sprintf("; nothing says that it belongs to --username %s", visible.Name(l.params.Username))
+		loses += fmt.Sprintf("; nothing says that it belongs to --username %s", visible.Word(l.params.Username))
 	}
 	with := l.asked
 	with.Replace = true

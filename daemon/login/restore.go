@@ -195,7 +195,7 @@ func (s *Logins) restore(l *Login, e *backup.Entry, replace bool) error {
 		return protocol.NewError(protocol.Config,
 			fmt.Sprintf("profile %q is here already, with another credential or server, and was left as it is",
 				e.Profile),
-			"groat restore FILE --replace "+e.Profile)
+			"groat restore FILE --replace "+visible.Word(e.Profile))
 	}
 	ctx := context.WithoutCancel(l.ctx) // what is begun is finished
 	defer l.pauseRenewals(ctx)()

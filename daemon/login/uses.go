@@ -3,6 +3,7 @@ package login
 import (
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/origin"
+	"github.com/groat-dev/groat/keystore"
 )
 
 // use is one endpoint that a sign-in, or the profile it makes, sends something of a credential to.
@@ -33,28 +34,42 @@ func carries(what string) grant.Carries {
 	return grant.Anything
 }
 
+// signedBy names the assertions of a key, or of a file.
+func signedBy(file string) string {
+	if file != "" {
+		return "the assertion in a file"
+	}
+	return "assertions that the private key signs"
+}
+
+// proofsOf names what the client of an item proves itself by at a server: to get tokens, and to refresh and revoke
+// them.
+func proofsOf(item keystore.Item, s grant.Server) (proofs [2]string) {
+	names := map[grant.Method]string{
+		grant.ClientSecretBasic: "the client secret", grant.ClientSecretPost: "the client secret",
+		grant.ClientSecretJWT: "assertions that the client secret signs",
+		grant.PrivateKeyJWT:   signedBy(item.AssertionFile),
+		grant.TLSClientAuth:   "the client certificate", grant.SelfSignedTLSClientAuth: "the client certificate",
+	}
+	for i, m := range s.SealedMethods(item) {
+		proofs[i] = names[m]
+	}
+	return proofs
+}
+
 // usesOf returns where something of a credential goes.
 func (l *Login) usesOf(s grant.Server) (all []use) {
-	var client string
+	var client, refresher string
 	add := func(at string, needed bool, what ...string) {
 		for _, w := range what {
 			if at != "" && w != "" {
-				all = append(all, use{origin.OfEndpoint(at), w, needed, w == client, carries(w)})
+				all = append(all, use{origin.OfEndpoint(at), w, needed, w == client || w == refresher, carries(w)})
 			}
 		}
 	}
-	client = map[grant.Method]string{
-		grant.ClientSecretBasic: "the client secret", grant.ClientSecretPost: "the client secret",
-		grant.ClientSecretJWT: "assertions that the client secret signs",
-		grant.PrivateKeyJWT:   "assertions that the private key signs",
-		grant.TLSClientAuth:   "the client certificate", grant.SelfSignedTLSClientAuth: "the client certificate",
-	}[s.ClientAuth]
-	signed := "assertions that the private key signs"
-	if s.AssertionFile != "" {
-		if signed = "the assertion in a file"; s.ClientAuth == grant.PrivateKeyJWT {
-			client = signed
-		}
-	}
+	signed := signedBy(s.AssertionFile)
+	proofs := proofsOf(s.NewItem("", l.kind), s)
+	client, refresher = proofs[0], proofs[1]
 	switch l.kind {
 	case grant.ByAuthorizationCode:
 		add(s.AuthorizeEndpoint, true, signInPage)
@@ -87,8 +102,8 @@ func (l *Login) usesOf(s grant.Server) (all []use) {
 		add(s.TokenEndpoint, true, client)
 	}
 	if l.kind.Session() {
-		add(s.TokenEndpoint, true, "refresh tokens")
-		add(s.RevocationEndpoint, false, "refresh tokens", client)
+		add(s.TokenEndpoint, true, "refresh tokens", refresher)
+		add(s.RevocationEndpoint, false, "refresh tokens", refresher)
 	}
 	what := accessTokens
 	if l.kind.StaticKey() {

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,8 +17,9 @@ type Wanted struct {
 	// Username is the user name that came with Target: a profile's name, or a person or a client at the server.
 	Username string
 	// Knows reports whether a profile's credential is Username's. It may take its time, and is called only where more
-	// than one profile lists the target and none is named Username. Where it is needed and nil, nothing is picked.
-	Knows func(p *Profile) bool
+	// than one profile lists the target and none is named Username. Where it is needed and nil, or fails for one and
+	// finds no other, nothing is picked: another account's token is not the one that was asked for.
+	Knows func(p *Profile) (bool, error)
 }
 
 // Listing is a profile with one of its resources, in the long form of package origin.
@@ -26,7 +28,7 @@ type Listing struct {
 	Resource string
 }
 
-// Pick returns the profile that a request means. Its error is [Set.Err] or an [*UnknownError].
+// Pick returns the profile that a request means. Its error is [Set.Err], an [*UnknownError] or one of [Wanted.Knows].
 //
 // With a target it is one of the profiles that list it: the one of that name, or else the one of that user name, of
 // these the one with the longest resource. Without a target it is the one of that name, or else the only one.
@@ -62,14 +64,11 @@ func (s *Set) forTarget(w Wanted) (*Profile, error) {
 	here = slices.DeleteFunc(slices.Clone(here), func(l Listing) bool { return w.Name != "" && l.Name != w.Name })
 	found := bestOf(here, w.Target)
 	if w.Username != "" && len(found) > 1 {
-		named := func(l Listing) bool { return l.Name == w.Username }
-		if !slices.ContainsFunc(found, named) {
-			if w.Knows == nil {
-				return nil, &UnknownError{Wanted: Wanted{Target: w.Target}, Matches: len(found), Choices: found}
-			}
-			named = func(l Listing) bool { return w.Knows(l.Profile) }
+		of, err := w.named(found)
+		if err != nil {
+			return nil, err
 		}
-		if of := filter(found, named); len(of) > 0 {
+		if len(of) > 0 {
 			found = of
 		}
 	}
@@ -87,6 +86,29 @@ func (s *Set) forTarget(w Wanted) (*Profile, error) {
 		return nil, &UnknownError{Wanted: w, Choices: here} // a path would choose, if there were one
 	}
 	return nil, &UnknownError{Wanted: w}
+}
+
+// named returns those of a target's listings that the user name means, none where it is nobody's. Where that cannot be
+// decided, the error says why.
+func (w Wanted) named(found []Listing) (of []Listing, err error) {
+	of = filter(found, func(l Listing) bool { return l.Name == w.Username })
+	switch {
+	case len(of) > 0:
+		return of, nil
+	case w.Knows == nil:
+		return nil, &UnknownError{Wanted: Wanted{Target: w.Target}, Matches: len(found), Choices: found}
+	}
+	for _, l := range found {
+		its, failed := w.Knows(l.Profile)
+		if its {
+			of = append(of, l)
+		}
+		err = cmp.Or(err, failed)
+	}
+	if len(of) > 0 {
+		return of, nil
+	}
+	return nil, err
 }
 
 // bestOf returns each profile that lists the target once, with its longest resource.

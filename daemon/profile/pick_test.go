@@ -57,7 +57,7 @@ func TestWhoseTargetItIs(t *testing.T) {
 		}
 		owner = c.owner
 		w := profile.Wanted{Name: c.name, Target: target, Username: c.username,
-			Knows: func(p *profile.Profile) bool { return c.username == "x" && p.Name == owner }}
+			Knows: func(p *profile.Profile) (bool, error) { return c.username == "x" && p.Name == owner, nil }}
 		got := ""
 		if p, err := s.Pick(w); err == nil {
 			got = p.Name
@@ -91,6 +91,41 @@ func TestChoices(t *testing.T) {
 	for i, l := range e.Choices {
 		if l.Name != names[i] {
 			t.Errorf("choice %d is %s", i, l.Name)
+		}
+	}
+}
+
+// Where it cannot be decided whose a user name is, nothing is picked. A profile that is known to be the one that was
+// asked for is, whatever can be said of the others.
+func TestWhatCannotBeDecidedIsNotPicked(t *testing.T) {
+	s := profile.NewSet(listing("alice", "https://h:443/team"), listing("bob", "https://h:443"))
+	locked := errors.New("locked")
+	target, err := origin.ParseTarget("https://h/team/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		username, unreadable, owner string
+		want                        string
+	}{
+		{"x", "", "bob", "bob"},
+		{"x", "", "", "alice"},
+		{"x", "alice", "bob", "bob"},
+		{"x", "bob", "alice", "alice"},
+		{"x", "bob", "bob", ""},
+		{"x", "alice", "", ""},
+		{"bob", "alice", "", "bob"},
+		{"", "bob", "", "alice"},
+	} {
+		p, err := s.Pick(profile.Wanted{Target: target, Username: c.username,
+			Knows: func(p *profile.Profile) (bool, error) {
+				if p.Name == c.unreadable {
+					return false, locked
+				}
+				return p.Name == c.owner, nil
+			}})
+		if c.want == "" && !errors.Is(err, locked) || c.want != "" && (err != nil || p.Name != c.want) {
+			t.Errorf("%+v: %v, %v", c, p, err)
 		}
 	}
 }

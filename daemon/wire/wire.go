@@ -183,14 +183,14 @@ const maxChoices = 16
 // unknownProfile says which profile, or which choice between profiles, is missing.
 func unknownProfile(e *profile.UnknownError) *protocol.Error {
 	hint, w := "groat list", e.Wanted
-	at := origin.WithoutPort(w.Target.Origin) // plain, as all of it is
+	at := origin.WithoutPort(w.Target.Origin)
 	switch {
 	case len(e.Choices) > 0 && e.Matches > 0:
-		hint = "groat get " + e.Choices[0].Name + " --target " + at
+		hint = "groat get " + e.Choices[0].Name + " --target " + visible.Word(at)
 	case len(e.Choices) > 0:
 		hint = "groat get --target " + visible.Word(origin.WithoutPort(e.Choices[0].Resource))
 	case w.Name != "" && at != "":
-		hint = "groat login " + w.Name + " --api " + at
+		hint = "groat login " + w.Name + " --api " + visible.Word(at)
 	case w.Name != "":
 		hint += ", or groat login " + w.Name + " --provider …"
 	case at == "" && e.Matches == 0:

@@ -16,6 +16,7 @@ type Server struct {
 	*httptest.Server
 	name     string
 	Document map[string]any // the metadata; the test may change it while no request is under way
+	others   map[string]any // further documents, by their paths
 
 	mu   sync.Mutex
 	seen []string // "PATH AUTHORIZATION form" of each request but those for the document
@@ -34,6 +35,10 @@ func New(t *testing.T, name string) *Server {
 // ServeHTTP implements [http.Handler].
 func (o *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
+	if other, ok := o.others[r.URL.Path]; ok {
+		json.NewEncoder(w).Encode(other)
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, "/.well-known/") {
 		json.NewEncoder(w).Encode(o.Document)
 		return
@@ -61,6 +66,20 @@ func (o *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer = map[string]any{"sub": "x"}
 	}
 	json.NewEncoder(w).Encode(answer)
+}
+
+// BackEnd makes the server an openEO back end (openEO API 1.2.0) with its API below /api, whose people sign in at an
+// issuer with a device code, as a public client and for scopes of the back end's choice.
+func (o *Server) BackEnd(issuer, client string, scopes ...string) {
+	o.others = map[string]any{
+		"/.well-known/openeo": map[string]any{"versions": []any{
+			map[string]any{"url": o.URL + "/api", "api_version": "1.2.0"}}},
+		"/api/credentials/oidc": map[string]any{"providers": []any{map[string]any{
+			"id": o.name, "issuer": issuer, "title": o.name, "scopes": scopes,
+			"default_clients": []any{map[string]any{"id": client,
+				"grant_types": []string{"urn:ietf:params:oauth:grant-type:device_code"}}},
+		}}},
+	}
 }
 
 // Host is the server's host and port.
