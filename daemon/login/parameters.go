@@ -401,9 +401,9 @@ func (l *Login) missingPersonError() error {
 		return l.missingError("name yourself with --username", "--username YOU")
 	}
 	e := protocol.InvalidParams("name yourself with --username, or use a key or token that you have with --grant %s",
-		grant.ByAPIKey)
+		visible.Word(string(grant.ByAPIKey)))
 	e.Data = &protocol.ErrorData{
-		Hint: l.tryAgain("--username YOU") + ", or " + l.tryAgain("--grant "+string(grant.ByAPIKey))}
+		Hint: l.tryAgain("--username YOU") + ", or " + l.tryAgain("--grant "+visible.Word(string(grant.ByAPIKey)))}
 	return e
 }
 

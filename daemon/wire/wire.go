@@ -196,7 +196,7 @@ func unknownProfile(e *profile.UnknownError) *protocol.Error {
 	case at == "" && e.Matches == 0:
 		hint = "groat login NAME --provider …"
 	case at != "":
-		hint = "groat login NAME --api " + at
+		hint = "groat login NAME --api " + visible.Word(at)
 	}
 	answer := protocol.NewError(protocol.UnknownProfile, e.Error(), hint)
 	for _, l := range e.Choices[:min(len(e.Choices), maxChoices)] {
