@@ -283,6 +283,15 @@ func signIn(p *profile.Profile) string {
 // wire is [wire.Error] for an error about the named profile, or about none if the name is empty. It logs an error that
 // the table does not know.
 func (d *Daemon) wire(err error, profile string) *protocol.Error {
+	e, expected := wire.Error(err, d.context(profile))
+	if !expected {
+		d.Log.Error("an unexpected error: " + err.Error())
+	}
+	return e
+}
+
+// context is what is known of a profile, or where the name is empty, of none.
+func (d *Daemon) context(profile string) wire.Context {
 	p := d.profiles.Named(profile)
 	c := wire.Context{Profile: profile, Configured: p != nil, Network: d.networkResult(), PID: os.Getpid()}
 	if p != nil {
@@ -291,9 +300,5 @@ func (d *Daemon) wire(err error, profile string) *protocol.Error {
 		c.Client = !kind.Session() && !kind.StaticKey()
 		c.Scope = p.Endpoint.Server().Default(grant.Request{Scope: strings.Fields(p.Scope)}, true).Scope
 	}
-	e, expected := wire.Error(err, c)
-	if !expected {
-		d.Log.Error("an unexpected error: " + err.Error())
-	}
-	return e
+	return c
 }

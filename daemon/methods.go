@@ -14,6 +14,7 @@ import (
 	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/daemon/status"
+	"github.com/groat-dev/groat/daemon/wire"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/frame"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -180,7 +181,7 @@ func whoami(c *conn, params []byte) (any, error) {
 		// A good token without the scope openid is refused too (OpenID Connect Core §5.3).
 		case broker.NeedsLogin(err) && kind.Session():
 			e = protocol.NewError(protocol.Config, "this sign-in does not include who you are: "+e.Message,
-				"groat login "+p.Name+" --scope 'openid …'")
+				wire.WithOpenID(c.d.context(p.Name)))
 		}
 		return nil, e
 	}

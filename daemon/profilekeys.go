@@ -2,9 +2,13 @@ package daemon
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/daemon/login"
+	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/jsonrpc"
@@ -49,7 +53,7 @@ func profileKeys(c *conn, params []byte) (any, error) {
 // changeKey changes one key of a profile, unless a sign-in decides it.
 func changeKey(p *config.Profile, pp protocol.ProfileParams) error {
 	for _, k := range config.Keys() {
-		if k.Name != pp.Key || k.Login == "" {
+		if k.Name != pp.Key || k.Login == "" || k.Name == "resources" && narrows(*p, pp.Value) {
 			continue
 		}
 		e := protocol.InvalidParams("%s is decided by the sign-in, since the profile's credential belongs to it",
@@ -69,6 +73,23 @@ func changeKey(p *config.Profile, pp protocol.ProfileParams) error {
 		return e
 	}
 	return nil
+}
+
+// narrows reports whether resources, as a person types them, are no more than a profile has now. Nil is the preset's
+// own: whether its credential may be sent there says the credential's seal.
+func narrows(p config.Profile, value *string) bool {
+	now := p.Resources
+	provider, _ := preset.Lookup(p.Provider)
+	if now == nil {
+		now = provider.At(p.AuthServer).Resources
+	}
+	return value == nil || !slices.ContainsFunc(strings.Fields(*value), func(raw string) bool {
+		wanted, err := origin.Resource(raw)
+		return err != nil || !slices.ContainsFunc(now, func(has string) bool {
+			r, err := origin.Resource(has)
+			return err == nil && origin.Covers(r, wanted)
+		})
+	})
 }
 
 // keysOf returns the keys that a profile says.

@@ -62,6 +62,8 @@ func TestAKeyOfAProfileIsSet(t *testing.T) {
 		{"client_auth", text("none"), "groat login work --client-auth"},
 		{"provider", nil, "groat login work --provider"},
 		{"client_secret", text("dummy-value"), "no key"},
+		{"scop", text("x"), "the nearest is scope"},
+		{"resources", text("https://elsewhere.example"), "groat login work --api"},
 		{"basic", text("raw"), "client_secret_jwt"},
 		{"keep_session", text("true"), "has no session"},
 		{"redirect", text("http://127.0.0.1/x"), "is redirected"},
@@ -172,5 +174,34 @@ func TestTheLargestProfileIsShown(t *testing.T) {
 		return k.Key == "audience" && len(k.Value) == size
 	}) {
 		t.Errorf("with %d bytes more: %v", size, err)
+	}
+}
+
+// What a credential may be sent to becomes less without a sign-in, and never more.
+func TestResourcesAreTakenAway(t *testing.T) {
+	h := newEnv(t, sandbox.Options{})
+	change := func(p *protocol.LoginParams) { p.Resources = []string{"https://a.example", "https://b.example/x"} }
+	if _, err := h.login(t, "work", change); err != nil {
+		t.Fatal(err)
+	}
+	one := "https://b.example/x/y"
+	for _, c := range []struct {
+		value  *string
+		listed string
+	}{{&one, "https://b.example:443/x/y"}, {nil, ""}} {
+		_, err := h.profileKeys(t, protocol.ProfileParams{Profile: "work", Key: "resources", Value: c.value})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := h.Daemon.profiles.Named("work").APIs
+		if slices.Contains(got, "https://a.example:443") || slices.Contains(got, "https://b.example:443/x") ||
+			slices.Contains(got, c.listed) != (c.listed != "") {
+			t.Errorf("%v", got)
+		}
+	}
+	again := "https://a.example"
+	_, err := h.profileKeys(t, protocol.ProfileParams{Profile: "work", Key: "resources", Value: &again})
+	if e := wantAnError(t, err); e.Hint() != "groat login work --api ORIGIN" {
+		t.Errorf("%v, hint %q", e, e.Hint())
 	}
 }

@@ -82,7 +82,7 @@ func TestLoginWithoutSecret(t *testing.T) {
 		args  []string
 		says  string
 	}{
-		{"hunter2\n", nil, "there is no terminal to ask on\ngroat: hint: use --secret-stdin\n"},
+		{"hunter2\n", nil, "there is no terminal to ask on: Password of ann\ufffd[2J\ngroat: hint: use --secret-stdin\n"},
 		{"", []string{"--secret-stdin"}, "it is empty"},
 		{"\n", []string{"--secret-stdin"}, "it is empty"},
 		{strings.Repeat("x", maxInput+1), []string{"--secret-stdin"}, "16 KiB"},

@@ -191,7 +191,7 @@ func (a *app) askHidden(ctx context.Context, text, flag string, optional bool) (
 	b, err := a.askLine(ctx, textPrompt(text), true)
 	switch {
 	case errors.Is(err, errNoTTY):
-		return nil, errNoTerminal(flag)
+		return nil, errNoTerminal(text, flag)
 	case err == nil && len(b) == 0 && !optional, errors.Is(err, io.EOF):
 		return nil, errNothingTyped()
 	}
@@ -219,7 +219,7 @@ func (a *app) askWord(ctx context.Context, question, flag string) (string, error
 	line, err := a.askLine(ctx, question, false)
 	switch {
 	case errors.Is(err, errNoTTY):
-		return "", errNoTerminal(flag)
+		return "", errNoTerminal(question, flag)
 	case errors.Is(err, io.EOF):
 		return "", nil
 	}

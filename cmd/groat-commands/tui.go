@@ -98,8 +98,11 @@ func errRefusedInput() *report.Failure {
 		Hint: `printf %s "$TOKEN" | groat get PROFILE --refused`}
 }
 
-func errNoTerminal(flag string) *report.Failure {
-	return &report.Failure{Code: report.ExitUsage, Message: "this needs an answer, and there is no terminal to ask on",
+// errNoTerminal says which question nobody could be asked.
+func errNoTerminal(question, flag string) *report.Failure {
+	question = strings.TrimSpace(strings.TrimPrefix(question, "groat: "))
+	question = strings.TrimSuffix(strings.TrimSpace(strings.TrimSuffix(question, "[y/N]")), ":")
+	return &report.Failure{Code: report.ExitUsage, Message: "there is no terminal to ask on: " + sentence(question),
 		Hint: "use --" + flag}
 }
 

@@ -71,12 +71,14 @@ type Remembered struct {
 	Narrowing Narrowing
 	// Session is how long the session lives.
 	Session SessionMemory
+	// Last: the session ends with its token, which does not outlive the process.
+	Last bool
 }
 
 // Empty reports whether nothing is.
 func (r Remembered) Empty() bool {
 	return len(r.Blocks) == 0 && r.Ending == EndingUnknown && r.Narrowing == (Narrowing{}) &&
-		r.Session == (SessionMemory{})
+		r.Session == (SessionMemory{}) && !r.Last
 }
 
 // Recorder is told all that is worth outliving the process of a profile, each time any of it may have changed. It must
@@ -88,7 +90,7 @@ func (s *slot) record(now clock.Instant) {
 	if s.b.Recorder == nil {
 		return
 	}
-	all := Remembered{Session: s.life.memory(now), Narrowing: s.rememberedNarrowing()}
+	all := Remembered{Session: s.life.memory(now), Narrowing: s.rememberedNarrowing(), Last: s.endsWithToken()}
 	if e := s.ending(); e.learned() {
 		all.Ending = e
 	}
@@ -105,6 +107,23 @@ func (s *slot) record(now clock.Instant) {
 	}
 	s.recorded = !all.Empty()
 	s.b.Recorder(s.name, all)
+}
+
+// endsWithToken reports whether the session has no refresh token, so that it ends with its access token. A key that has
+// an end is stored, and read again.
+func (s *slot) endsWithToken() bool {
+	for _, t := range s.tokens.Load().all {
+		if t.key != (key{}) {
+			continue
+		}
+		if c := t.cached.Load(); c != nil {
+			return c.token.Last && !c.token.Static && c.token.SessionLeft == 0
+		}
+		if t.block.Err == ErrEnded {
+			return true
+		}
+	}
+	return s.block.Err == ErrEnded
 }
 
 // recordable reports whether a Block is worth outliving the process: a server caused it by an answer, and it neither is
@@ -148,6 +167,10 @@ func (b *Broker) Restore(profile string, all Remembered) {
 		}
 		for _, block := range all.Blocks {
 			s.restore(block, now)
+		}
+		if all.Last {
+			s.block, s.recorded = Block{Whole: true, Disabled: true, Err: ErrEnded}.kept(), true
+			s.show(s.block)
 		}
 	})
 }

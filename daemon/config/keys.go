@@ -85,7 +85,7 @@ var keyTable = []Key{
 	{"token_chars", "`visible`: access tokens with characters that RFC 6750 does not allow are taken; they leave as " +
 		"a header and as JSON only.", ""},
 	{"resources", "The origins of APIs that a helper may send a token to, instead of the preset's; one with a path " +
-		"is all that is below that path.", "--api ORIGIN"},
+		"is all that is below that path. \"groat profile set\" and \"unset\" take some away.", "--api ORIGIN"},
 	{"header", "The name of the header field that an API key goes into; none of HTTP's own, such as `Host` or " +
 		"`Cookie`.", ""},
 	{"prefix", "The word before an API key in its header field.", ""},
@@ -205,6 +205,9 @@ func (p *Profile) Unset(key string) error {
 }
 
 func unknownKey(key string) error {
+	if name := Nearest(key, keys()); name != "" {
+		return fmt.Errorf("a profile has no key %q; the nearest is %s", key, name)
+	}
 	return fmt.Errorf("a profile has no key %q; it has %s", key, strings.Join(keys(), ", "))
 }
 

@@ -13,6 +13,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/groat-dev/groat/daemon/backup"
+	"github.com/groat-dev/groat/daemon/grant"
+	"github.com/groat-dev/groat/daemon/grant/preset"
 	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/daemon/profile"
 	"github.com/groat-dev/groat/keystore"
@@ -78,14 +80,19 @@ func (s *Logins) collectPermanent(ctx context.Context) (*backup.Backup, []protoc
 	var items []protocol.BackupItem
 	for p := range s.Profiles.Snapshot().All() {
 		name := p.Name
+		var username, client string
 		leave := func(reason string) {
-			b.LeftOut = append(b.LeftOut, backup.LeftOut{Profile: name, Reason: reason, Hint: "groat login " + name})
+			b.LeftOut = append(b.LeftOut, backup.LeftOut{Profile: name, Reason: reason,
+				Hint: Command(onAnother(p, username, client))})
 		}
 		if p.Ephemeral {
 			leave("it ends with groatd")
 			continue
 		}
 		item, err := s.Stores.Kept.Get(ctx, name)
+		if err == nil {
+			username, client = item.Username, item.ClientID
+		}
 		switch {
 		case errors.Is(err, keystore.ErrNotFound):
 			leave("it is not signed in")
@@ -136,6 +143,30 @@ func describeItem(p *profile.Profile, item keystore.Item) protocol.BackupItem {
 		Profile: p.Name, Provider: p.Provider, Issuer: item.Issuer, Grant: string(p.Kind()), ClientID: item.ClientID,
 		Server: strings.Join(hosts, " "), APIs: apis,
 	}
+}
+
+// onAnother asks for a profile's sign-in on a machine where there is no such profile.
+func onAnother(p *profile.Profile, username, client string) protocol.LoginParams {
+	q := protocol.LoginParams{Profile: p.Name, Provider: p.Provider, AuthServer: p.AuthServer, Backend: p.Backend,
+		Grant: p.Grant, Scope: p.Scope, Audience: p.Audience, Username: username, Redirect: p.Redirect}
+	known, ok := preset.Lookup(p.Provider)
+	switch {
+	case ok:
+		if client == known.For(string(p.Kind())).ClientID {
+			client = ""
+		}
+	case p.Backend != "":
+		q.Scope = ""
+	case p.Discovered || p.Kind().Interactive() && !byHand(p.Profile):
+		q.Issuer = p.Issuer
+	default:
+		q.TokenURL, q.ClientAuth = p.TokenEndpoint, p.ClientAuth
+		q.AuthorizationEndpoint, q.DeviceEndpoint = p.AuthorizationEndpoint, p.DeviceEndpoint
+	}
+	if !p.Kind().StaticKey() && p.Kind() != grant.ByAppCredentials {
+		q.ClientID = client
+	}
+	return q
 }
 
 // hostForPeople returns the host of an address, without the port that its scheme has anyway.

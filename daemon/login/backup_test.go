@@ -94,7 +94,8 @@ func TestL30ABackupOnAnotherMachine(t *testing.T) {
 		r.Profiles[1].Server != server || r.Profiles[1].ClientID != "machine" {
 		t.Errorf("in it: %+v", r.Profiles)
 	}
-	if len(r.LeftOut) != 1 || r.LeftOut[0].Profile != "session" || r.LeftOut[0].Hint != "groat login session" {
+	if len(r.LeftOut) != 1 || r.LeftOut[0].Profile != "session" || r.LeftOut[0].Hint !=
+		"groat login session --issuer "+h.server.URL()+" --grant device_code --client-id app" {
 		t.Errorf("left out: %+v", r.LeftOut)
 	}
 	data, err := os.ReadFile(path)

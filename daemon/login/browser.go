@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/keystore"
@@ -26,17 +27,29 @@ func (l *Login) byBrowser() (item keystore.Item, s grant.Session, err error) {
 		return err
 	})
 	if err != nil {
-		return item, s, l.besideHint(err)
+		return item, s, l.besideHint(l.redirectError(err, receiver.RedirectURI()))
 	}
 	question := l.showPrompt(protocol.Prompt{Kind: protocol.PromptBrowser, Text: "Sign in at " + host(a.URL),
 		URL: a.URL})
 	code, err := l.awaitCode(receiver, a, question)
 	if err != nil {
-		return item, s, err
+		return item, s, l.redirectError(err, receiver.RedirectURI())
 	}
 	defer code.Wipe()
 	s, err = l.endpoint.Exchange(context.WithoutCancel(l.ctx), item, a, code) // a code is good for one exchange
-	return item, s, err
+	return item, s, l.redirectError(err, receiver.RedirectURI())
+}
+
+// redirectError names the redirect URI of this sign-in where a server does not take it, and how another one is used.
+// Only some servers have a code for that; the others say it in words.
+func (l *Login) redirectError(err error, redirect string) error {
+	e, ok := errors.AsType[*grant.Error](err)
+	if !ok || e.Class != grant.Misconfigured && e.Class != grant.Refused || e.Redirect != "" ||
+		!strings.Contains(strings.ToLower(e.Code+" "+e.Description), "redirect") {
+		return err
+	}
+	return protocol.NewError(protocol.Config, fmt.Sprintf("%s; this sign-in's redirect URI is %s: register it for the "+
+		"client, or name one that is registered with --redirect", e, redirect), l.tryAgain("--redirect URI"))
 }
 
 // awaitCode waits for whichever comes first: the browser, or a person who pastes.

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ func (l *Login) configure() error {
 	if err := l.readStored(); err != nil {
 		return err
 	}
+	l.keepEphemeral()
 	p, server, err := l.describeProfile()
 	if err != nil {
 		return err
@@ -47,6 +49,22 @@ func (l *Login) configure() error {
 		l.endpoint = l.endpoint.With(*server)
 	}
 	return nil
+}
+
+// keepEphemeral keeps a profile in memory that was there, and tells the person: it becomes one of a file only where its
+// server is named anew.
+func (l *Login) keepEphemeral() {
+	was := l.logins.Profiles.Named(l.params.Profile)
+	if was == nil || !was.Ephemeral || l.params.Ephemeral || l.importing != "" {
+		return
+	}
+	if q := l.params; q.Provider == "" && q.Issuer == "" && q.TokenURL == "" && q.Backend == "" {
+		l.params.Ephemeral = true
+		l.notice(fmt.Sprintf("Profile %s stays in memory only, and is gone when groatd ends.", was.Name))
+		return
+	}
+	l.notice(fmt.Sprintf("Profile %s was in memory only; this sign-in is kept. --ephemeral keeps it in memory.",
+		was.Name))
 }
 
 // describeProfile turns the parameters into the profile's configuration and the kind of sign-in; server is what a
@@ -189,7 +207,7 @@ func (l *Login) fromProvider(p config.Profile) (config.Profile, *grant.Server, e
 		e := protocol.InvalidParams("there is no provider %q; there are %s", p.Provider,
 			strings.Join(preset.Names(), ", "))
 		e.Data = &protocol.ErrorData{Hint: "groat login"}
-		if name := nearest(p.Provider, preset.Names()); name != "" {
+		if name := config.Nearest(p.Provider, preset.Names()); name != "" {
 			e.Data.Hint += " " + p.Name + " --provider " + visible.Word(name)
 		}
 		return p, nil, e
@@ -207,43 +225,6 @@ func (l *Login) fromProvider(p config.Profile) (config.Profile, *grant.Server, e
 		l.notice(provider.Deprecated)
 	}
 	return p, nil, nil
-}
-
-// nearest returns the name that a person may have meant: the one that fewest edits of a byte make of what was typed, or
-// "" where those are more than three, or none of its bytes would be left.
-func nearest(typed string, names []string) (name string) {
-	least := min(4, len(typed))
-	for _, n := range names {
-		if d := edits(typed, n, least); d < least {
-			name, least = n, d
-		}
-	}
-	return name
-}
-
-// edits returns how many bytes have to be added, removed or replaced to make b of a (the Levenshtein distance). Where
-// the lengths alone differ by most or more, it returns most.
-func edits(a, b string, most int) int {
-	if len(a)-len(b) >= most || len(b)-len(a) >= most {
-		return most
-	}
-	row := make([]int, len(b)+1) // of the part of a that was read
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // chooseKind picks the way to sign in from those that a provider offers, by what was named. A client id alone is a
@@ -352,9 +333,29 @@ func (l *Login) fromTokenURL(p config.Profile) (config.Profile, *grant.Server, e
 
 // save writes the profile's configuration, if it has changed, and loads it.
 func (l *Login) save() error {
+	was := l.logins.Profiles.Named(l.profile.Name)
 	saved, changed, err := l.logins.Profiles.Save(l.profile)
 	if saved && err == nil {
 		l.saved, l.changed = true, changed
+		l.tellShared(was)
 	}
 	return err
+}
+
+// tellShared says that another profile lists an API that this one lists from now on: a request for it does not say any
+// more which of them it is for. Git is told once for all (gitcredentials(7)).
+func (l *Login) tellShared(was *profile.Profile) {
+	for other := range l.logins.Profiles.Snapshot().All() {
+		for _, api := range l.profile.APIs {
+			if other.Name == l.profile.Name || !slices.Contains(other.APIs, api) ||
+				was != nil && slices.Contains(was.APIs, api) {
+				continue
+			}
+			at := origin.WithoutPort(api)
+			l.notice(fmt.Sprintf("Profile %s lists %s too, so that whoever asks for it must name one of them. "+
+				"For git to go on with %s: git config --global credential.%s.username %s",
+				other.Name, at, other.Name, at, other.Name))
+			return
+		}
+	}
 }

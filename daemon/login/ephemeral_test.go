@@ -1,6 +1,7 @@
 package login
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
@@ -49,5 +50,31 @@ func TestALogoutOfAnEphemeralProfile(t *testing.T) {
 			t.Errorf("%+v, %v", r, err)
 		}
 		h.gone(t, "p")
+	})
+}
+
+// A profile in memory stays there where a person signs in again, and is told; where its server is named anew it is kept.
+func TestALoginOfAnEphemeralProfile(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		params := h.ofMachine("p")
+		params.Ephemeral = true
+		h.signIn(t, params)
+		var asked []protocol.Prompt
+		again := protocol.LoginParams{Profile: "p", Replace: true}
+		r, err := h.login(t.Context(), again, h.saying("yes", &asked))
+		if err != nil || r.Keystore != "memory" || !h.Profiles.Named("p").Ephemeral {
+			t.Errorf("%+v, %v", r, err)
+		}
+		says := "Profile p stays in memory only, and is gone when groatd ends."
+		if got := questions(asked, protocol.PromptNotice); !slices.Contains(got, says) {
+			t.Errorf("%q", got)
+		}
+		asked = nil
+		if _, err := h.login(t.Context(), h.ofMachine("p"), h.saying("yes", &asked)); err != nil {
+			t.Fatal(err)
+		}
+		if h.Profiles.Named("p").Ephemeral || len(questions(asked, protocol.PromptNotice)) == 0 {
+			t.Errorf("it is not kept, or nobody was told: %v", asked)
+		}
 	})
 }

@@ -391,6 +391,18 @@ func (l *Login) missingClientError() error {
 	return l.missingError("name the client with --client-id", "--client-id ID")
 }
 
+// missingPersonError asks for a user name, or where the provider takes a key or token that a person has, for that.
+func (l *Login) missingPersonError() error {
+	if l.kind != grant.ByKeyLogin || !slices.Contains(l.server().Grants, grant.ByAPIKey) {
+		return l.missingError("name yourself with --username", "--username YOU")
+	}
+	e := protocol.InvalidParams("name yourself with --username, or use a key or token that you have with --grant %s",
+		visible.Word(string(grant.ByAPIKey)))
+	e.Data = &protocol.ErrorData{
+		Hint: l.tryAgain("--username YOU") + ", or " + l.tryAgain("--grant "+visible.Word(string(grant.ByAPIKey)))}
+	return e
+}
+
 // requireParameters makes sure that what the grant needs was named, or is known from before.
 func (l *Login) requireParameters(stored *keystore.Item) error {
 	if l.params.ClientID == "" && l.freshClient != "" {
@@ -421,7 +433,7 @@ func (l *Login) requireParameters(stored *keystore.Item) error {
 		}
 	case grant.ByPassword, grant.ByKeyLogin:
 		if l.params.Username == "" {
-			return l.missingError("name yourself with --username", "--username YOU")
+			return l.missingPersonError()
 		}
 		if l.kind == grant.ByPassword && l.params.ClientID == "" {
 			return l.missingClientError()

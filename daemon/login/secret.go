@@ -347,10 +347,25 @@ func (l *Login) sessionItem(item keystore.Item, s grant.Session, err error) (key
 		return item, kept, nil
 	case s.Refresh.IsZero():
 		s.Token.Last = true
-		l.notice(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.", l.server().Issuer))
+		l.notice(fmt.Sprintf("%s gave no refresh token: this sign-in ends with its access token.%s",
+			l.server().Issuer, l.longerHint()))
 	}
 	return item, s.Token, nil
 }
+
+// longerHint is the command for a sign-in that a server which describes itself may give a refresh token for (OpenID
+// Connect Core §11), where the scope for that was not asked for.
+func (l *Login) longerHint() string {
+	scope := l.endpoint.Server().Default(l.request(), true).Scope
+	if l.profile.Provider != "" || slices.Contains(scope, offlineAccess) {
+		return ""
+	}
+	scope = append(slices.Clip(scope), offlineAccess)
+	return " Some servers give one for the scope " + offlineAccess + ": " +
+		l.tryAgain("--scope "+visible.Word(strings.Join(scope, " ")))
+}
+
+const offlineAccess = "offline_access"
 
 // newClientItem is the client that a person signs in through: a public one, or one with a secret, which is asked for.
 func (l *Login) newClientItem() (keystore.Item, error) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/origin"
 )
 
@@ -44,7 +45,7 @@ func (s *Set) Pick(w Wanted) (*Profile, error) {
 		if p := s.byName[w.Name]; p != nil {
 			return p, nil
 		}
-		return nil, &UnknownError{Wanted: w}
+		return nil, &UnknownError{Wanted: w, Nearest: s.nearest(w.Name)}
 	case len(s.names) == 1:
 		return s.byName[s.names[0]], nil
 	}
@@ -54,7 +55,7 @@ func (s *Set) Pick(w Wanted) (*Profile, error) {
 // forTarget is Pick for a target.
 func (s *Set) forTarget(w Wanted) (*Profile, error) {
 	if w.Name != "" && s.byName[w.Name] == nil {
-		return nil, &UnknownError{Wanted: Wanted{Name: w.Name}}
+		return nil, &UnknownError{Wanted: Wanted{Name: w.Name}, Nearest: s.nearest(w.Name)}
 	}
 	here := s.byOrigin[w.Target.Origin]
 	if len(here) == 1 && w.Name == "" && w.Target.Under(here[0].Resource) { // nearly always
@@ -128,6 +129,14 @@ func bestOf(all []Listing, target origin.Target) []Listing {
 	return found
 }
 
+// maxCompared is how many names are compared with one that no profile has.
+const maxCompared = 256
+
+// nearest returns the profile's name that a person may have meant, or "".
+func (s *Set) nearest(typed string) string {
+	return config.Nearest(typed, s.names[:min(len(s.names), maxCompared)])
+}
+
 // filter returns what keep reports true of, each asked once.
 func filter(all []Listing, keep func(Listing) bool) (kept []Listing) {
 	for _, l := range all {
@@ -157,12 +166,14 @@ type UnknownError struct {
 	Matches int
 	// Choices are the profiles that a name, a user name or the path of a target would choose between, sorted by name.
 	Choices []Listing
+	// Nearest is the profile's name that is nearest to the one that was asked for, or empty.
+	Nearest string
 }
 
 func (e *UnknownError) Error() string {
 	w := e.Wanted
 	if e.Matches > 0 && w.Target.Origin != "" { // all choices list the same
-		said := "more than one profile lists " + origin.WithoutPort(e.Choices[0].Resource) + " as a resource"
+		said := "more than one profile lists " + origin.WithoutPort(e.Choices[0].Resource) + " as an API"
 		if w.Username != "" {
 			said += fmt.Sprintf(", and the user name %q is none of theirs", w.Username)
 		}
@@ -170,7 +181,11 @@ func (e *UnknownError) Error() string {
 	}
 	switch {
 	case w.Target.Origin == "" && w.Name != "":
-		return fmt.Sprintf("there is no profile %q", w.Name)
+		said := fmt.Sprintf("there is no profile %q", w.Name)
+		if e.Nearest != "" {
+			said += "; the nearest is " + e.Nearest
+		}
+		return said
 	case w.Target.Origin == "" && e.Matches == 0:
 		return "there is no profile yet"
 	case w.Target.Origin == "":
@@ -185,9 +200,9 @@ func (e *UnknownError) Error() string {
 	}
 	const most = 200
 	if to := w.Target.String(); len(to) <= most {
-		return who + to + " as a resource"
+		return who + to + " as an API"
 	}
-	return who + w.Target.String()[:most] + "… as a resource"
+	return who + w.Target.String()[:most] + "… as an API"
 }
 
 // maxNamed is how many choices a sentence names.

@@ -32,7 +32,7 @@ func TestWhoseTargetItIs(t *testing.T) {
 		{"https://h/team/x", "", "", "", "team"},
 		{"https://h/team/../x", "", "", "", "all"},
 		{"https://h/teamx", "", "", "", "all"},
-		{"https://h/team/sub/x", "", "", "", "more than one profile lists https://h/team/sub as a resource: me, team"},
+		{"https://h/team/sub/x", "", "", "", "more than one profile lists https://h/team/sub as an API: me, team"},
 		{"https://h/team/sub/x", "", "me", "", "me"},
 		{"https://h/team/sub/x", "me", "", "", "me"},
 		{"https://h/team/sub/x", "", "all", "", "all"},
@@ -42,14 +42,14 @@ func TestWhoseTargetItIs(t *testing.T) {
 		{"https://h/team/x", "", "other", "", "team"}, // which does not list it
 		{"https://h/team/x", "all", "", "", "all"},
 		{"https://h/team/x", "all", "team", "", "all"},
-		{"https://h/x", "team", "", "", "profile team does not list https://h/x as a resource"},
+		{"https://h/x", "team", "", "", "profile team does not list https://h/x as an API"},
 		{"https://h/x", "none", "", "", `there is no profile "none"`},
 		{"https://alone", "", "x", "", "all"},
 		{"https://o", "", "", "",
 			"no profile lists all of https://o, and there is no path that chooses: other lists https://o/a"},
-		{"https://o/b", "", "", "", "no profile lists https://o/b as a resource"},
-		{"https://p", "", "", "", "no profile lists https://p as a resource"},
-		{"https://p/" + strings.Repeat("x", 900), "", "", "", "x… as a resource"},
+		{"https://o/b", "", "", "", "no profile lists https://o/b as an API"},
+		{"https://p", "", "", "", "no profile lists https://p as an API"},
+		{"https://p/" + strings.Repeat("x", 900), "", "", "", "x… as an API"},
 	} {
 		target, err := origin.ParseTarget(c.target)
 		if err != nil {

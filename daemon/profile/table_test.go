@@ -95,13 +95,13 @@ func TestPick(t *testing.T) {
 	tab.reload(t)
 	for _, c := range []struct{ name, origin, want string }{
 		{"a", "", "a"},
-		{"b", "https://a.example:443", "profile b does not list https://a.example as a resource"},
+		{"b", "https://a.example:443", "profile b does not list https://a.example as an API"},
 		{"b", "https://both.example:443", "b"},
 		{"c", "https://a.example:443", `there is no profile "c"`},
 		{"c", "", `there is no profile "c"`},
 		{"", "https://a.example:443", "a"},
-		{"", "https://c.example:443", "no profile lists https://c.example as a resource"},
-		{"", "https://both.example:443", "more than one profile lists https://both.example as a resource: a, b"},
+		{"", "https://c.example:443", "no profile lists https://c.example as an API"},
+		{"", "https://both.example:443", "more than one profile lists https://both.example as an API: a, b"},
 		{"", "", "there are 2 profiles: name one"},
 	} {
 		if got := pick(c.name, c.origin); got != c.want {

@@ -54,6 +54,8 @@ type remembered struct {
 	Narrowing broker.Narrowing `json:"refresh_narrows,omitzero"`
 	// Session is how long the session lives; missing where nothing is known of that.
 	Session broker.SessionMemory `json:"session,omitzero"`
+	// Last: the session ended with the access token of an earlier process.
+	Last bool `json:"last_token,omitempty"`
 }
 
 // contents is the file as it is written.
@@ -135,7 +137,8 @@ func (r *File) Remembered(name string, fingerprint func() string) broker.Remembe
 		r.write()
 		return broker.Remembered{}
 	}
-	return broker.Remembered{Blocks: m.Blocks, Ending: m.Ending, Narrowing: m.Narrowing, Session: m.Session}
+	return broker.Remembered{Blocks: m.Blocks, Ending: m.Ending, Narrowing: m.Narrowing, Session: m.Session,
+		Last: m.Last}
 }
 
 // Record remembers what is known of a profile now in the place of what was before. Nothing is remembered where the
@@ -154,7 +157,7 @@ func (r *File) Record(name string, fingerprint func() string, all broker.Remembe
 		delete(r.entries, name)
 	} else {
 		m := remembered{Configuration: configuration, Ending: all.Ending, Narrowing: all.Narrowing,
-			Session: all.Session}
+			Session: all.Session, Last: all.Last}
 		for _, b := range all.Blocks {
 			if _, err := b.MarshalJSON(); err == nil { // one that could not be read again would void the file
 				m.Blocks = append(m.Blocks, b)

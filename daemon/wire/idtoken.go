@@ -19,6 +19,9 @@ func noIDToken(n *broker.NoIDToken, c Context) *protocol.Error {
 	if n.Scope != "" {
 		scope = strings.Fields(n.Scope)
 	}
+	if len(c.Scope) == 0 {
+		c.Scope = scope
+	}
 	anew := "groat login " + name + " --replace"
 	switch {
 	case n.Key:
@@ -31,13 +34,19 @@ func noIDToken(n *broker.NoIDToken, c Context) *protocol.Error {
 			"be had yet", name, n), "groat login")
 	case len(scope) > 0 && !slices.Contains(scope, scopeOpenID):
 		return protocol.NewError(protocol.Config, fmt.Sprintf("the sign-in of profile %q was not for openid, "+
-			"and so brought no ID token: sign in again for that too", name), "groat login "+name+" --scope "+
-			visible.Word(strings.Join(append([]string{scopeOpenID}, scope...), " ")))
+			"and so brought no ID token: sign in again for that too", name), WithOpenID(c))
 	case len(scope) == 0:
 		return protocol.NewError(protocol.Config, fmt.Sprintf("%s for profile %q: sign in again for openid", n, name),
-			"groat login "+name+" --scope "+scopeOpenID)
+			WithOpenID(c))
 	case n.Renewed:
 		return protocol.NewError(protocol.LoginRequired, n.Error()+": only a new sign-in brings one", anew)
 	}
 	return protocol.NewError(protocol.Config, n.Error()+", although openid was asked for", "groat profile show "+name)
+}
+
+// WithOpenID is the command that signs in anew for all that was asked for before, and for openid.
+func WithOpenID(c Context) string {
+	scope := slices.DeleteFunc(slices.Clone(c.Scope), func(s string) bool { return s == scopeOpenID })
+	return "groat login " + c.Profile + " --scope " +
+		visible.Word(strings.Join(append([]string{scopeOpenID}, scope...), " "))
 }

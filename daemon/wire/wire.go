@@ -197,6 +197,8 @@ func unknownProfile(e *profile.UnknownError) *protocol.Error {
 		hint += ", or groat login " + w.Name + " --provider …"
 	case at == "" && e.Matches == 0:
 		hint = "groat login NAME --provider …"
+	case at != "":
+		hint = "groat login NAME --api " + visible.Word(at)
 	}
 	answer := protocol.NewError(protocol.UnknownProfile, e.Error(), hint)
 	for _, l := range e.Choices[:min(len(e.Choices), maxChoices)] {

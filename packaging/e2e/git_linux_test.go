@@ -196,7 +196,7 @@ func TestGitTwoAccountsByName(t *testing.T) {
 	u.helps(server)
 	repository := server.URL + "/a.git"
 	as := func(user string) string { return strings.Replace(repository, "://", "://"+user+"@", 1) }
-	sentence := "more than one profile lists " + server.URL + " as a resource"
+	sentence := "more than one profile lists " + server.URL + " as an API"
 
 	u.arrives(server, as("work"), "work")
 	u.arrives(server, as("home"), "home")

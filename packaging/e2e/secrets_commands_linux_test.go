@@ -194,6 +194,9 @@ func (v *watchedEnv) rows() map[string][]invocation {
 		},
 		"groat helper curl": {works("https://sat.example/x?y"), fails("https://elsewhere.example"), fails("x"),
 			fails()},
+		"groat watch": {fails("none"), fails("x", "y")}, // it ends with a change, which is a test of its own
+		"groat export": {works(), works("--json"), works("session", "--header-file", v.file("header")),
+			works("--stop", v.file("header")), fails("none", "--token-file", v.file("none")), fails("x", "y")},
 		"groat logout": {
 			fails("none"), fails("a/b"), fails("apps"), works("apps", "--yes"), works("keyed", "--yes"),
 			works("kept", "--yes"),

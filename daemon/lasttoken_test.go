@@ -1,0 +1,38 @@
+package daemon
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/groat-dev/groat/daemon/grant/sandbox"
+	"github.com/groat-dev/groat/keystore"
+	"github.com/groat-dev/groat/protocol"
+)
+
+// A sign-in without a refresh token does not outlive groatd, and "status" says so at once after a restart: also after a
+// second one, and until a person signs in again.
+func TestASignInWithoutARefreshTokenNeedsALoginAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &incident{store: &faultyStore{memory: memory{&keystore.Memory{}}}, asking: make(chan struct{}, 1),
+			state: t.TempDir()}
+		i.env = newBubbleEnv(t, sandbox.Options{}, i.store)
+		if err := i.server.Set("refresh_always", "false"); err != nil {
+			t.Fatal(err)
+		}
+		i.client = i.HTTP
+		i.restart(t)
+		i.signIn(t, i.ofDevice("p"))
+		for range 2 {
+			if got := i.statusOf(t, "p"); got.State != "fresh" || !got.Last {
+				t.Errorf("before: %+v", got)
+			}
+			for range 2 {
+				i.restart(t)
+				if got := i.statusOf(t, "p"); got.State != string(protocol.LoginRequired) || got.Hint != "groat login p" {
+					t.Errorf("after a restart: %+v", got)
+				}
+			}
+			i.signIn(t, protocol.LoginParams{Profile: "p"})
+		}
+	})
+}
