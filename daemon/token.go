@@ -54,12 +54,13 @@ func (d *Daemon) find(name string) (*profile.Profile, error) {
 	return d.profiles.Find(profile.Wanted{Name: name})
 }
 
-// lookTime is how long the credentials of profiles are looked at, whose client or person a user name may be, for a caller
-// who waits less: they are on this machine.
+// lookTime is how long the credentials of profiles are looked at, whose client or person a user name may be, for a
+// caller who waits less: they are on this machine.
 const lookTime = time.Second
 
 // knows reports whether a user name is the person or the client of a profile's credential. One that does not exist is
-// nobody's; whose one is that cannot be read, or not before ctx ends, is not known: a token of it may still be in memory.
+// nobody's; whose one is that cannot be read, or not before ctx ends, is not known: a token of it may still be in
+// memory.
 func (d *Daemon) knows(ctx context.Context, p *profile.Profile, username string) (bool, error) {
 	if ctx.Err() != nil {
 		return false, protocol.NewError(protocol.Temporary, fmt.Sprintf("whether %s is the account of one of the "+

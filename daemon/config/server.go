@@ -171,8 +171,8 @@ func (p Profile) authorizeParams(others map[string]string) map[string]string {
 	return all
 }
 
-// ownParams are the parameters that groat sends itself, to whichever endpoint, or that other keys decide: RFC 6749, OpenID
-// Connect Core §3.1.2.1, RFC 7636, RFC 7521 §4.2, RFC 8628, RFC 8693 §2.1, RFC 8707, RFC 9101 and RFC 9126.
+// ownParams are the parameters that groat sends itself, to whichever endpoint, or that other keys decide: RFC 6749,
+// OpenID Connect Core §3.1.2.1, RFC 7636, RFC 7521 §4.2, RFC 8628, RFC 8693 §2.1, RFC 8707, RFC 9101 and RFC 9126.
 var ownParams = []string{
 	"response_type", "response_mode", "client_id", "redirect_uri", "scope", "audience", "resource", "state", "nonce",
 	"code_challenge", "code_challenge_method", "request", "request_uri", "client_secret", "client_assertion",

@@ -105,8 +105,8 @@ func (d Dir) prepare(p Profile) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// maxShown is how many bytes the values of a written profile may take as JSON: "profile" of the protocol answers with all
-// of them in one line, which is 64 KiB at most, beside what each key is about.
+// maxShown is how many bytes the values of a written profile may take as JSON: "profile" of the protocol answers with
+// all of them in one line, which is 64 KiB at most, beside what each key is about.
 const maxShown = 48 << 10
 
 func (p Profile) canBeShown() bool {
