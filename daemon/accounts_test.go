@@ -169,8 +169,8 @@ func TestAnAccountIsNotLookedForWithoutEnd(t *testing.T) {
 			time.Sleep(600 * time.Millisecond)
 		}
 		store.read.Store(&slow)
-		_, err := h.visit(t).Token(t.Context(), protocol.TokenParams{Target: "https://git.example/x", Username: "nobody",
-			Wait: &none})
+		_, err := h.visit(t).Token(t.Context(), protocol.TokenParams{Target: "https://git.example/x",
+			Username: "nobody", Wait: &none})
 		if e := wantError(t, err, protocol.Temporary); !strings.Contains(e.Message, `"nobody"`) || read != 2 {
 			t.Errorf("%d were read: %v", read, e)
 		}

@@ -191,8 +191,8 @@ func TestBadValuesOfKeysAreRefused(t *testing.T) {
 // No parameter of a browser's sign-in is one that groat sends itself, or one that a server may take for it.
 func TestNoParameterTakesThePlaceOfOurs(t *testing.T) {
 	for _, name := range []string{
-		"redirect_uri", "client_secret", "client_assertion", "code_verifier", "refresh_token", "password", "Redirect_URI",
-		"redirect-uri", "redirect.uri", "redirect_uri[]", "redirect_uri%5B0%5D", "%20scope", "scope%20", "sc%09ope",
+		"redirect_uri", "client_secret", "client_assertion", "code_verifier", "refresh_token", "password",
+		"Redirect_URI", "redirect-uri", "redirect.uri", "redirect_uri[]", "redirect_uri%5B0%5D", "%20scope", "scope%20", "sc%09ope",
 		"redirect_uri%00", "nonce;x", "%72edirect_uri", "%ef%bd%93tate", "state%0a", "",
 	} {
 		p := Profile{Name: "p", Provider: "gitlab", AuthorizeParams: []string{name + "=x"}}
@@ -200,7 +200,7 @@ func TestNoParameterTakesThePlaceOfOurs(t *testing.T) {
 			t.Errorf("%q is taken", name)
 		}
 	}
-	for _, name := range []string{"access_type", "acr_values", "approvalPrompt", "kc-idp-hint", "p", "prompt", "ui_locales"} {
+	for _, name := range []string{"access_type", "acr_values", "approvalPrompt", "kc-idp-hint", "p", "ui_locales"} {
 		p := Profile{Name: "p", Provider: "gitlab", AuthorizeParams: []string{name + "=x"}}
 		if err := p.check(nil); err != nil {
 			t.Errorf("%q: %v", name, err)
