@@ -80,7 +80,8 @@ type Broker struct {
 
 // New returns a Broker without profiles. The caller closes it.
 func New(now clock.Func) *Broker {
-	b := &Broker{now: now, Draw: rand.Float64, limiters: map[string]*limiter{}, held: map[string]int{}, closed: make(chan struct{})}
+	b := &Broker{now: now, Draw: rand.Float64, limiters: map[string]*limiter{}, held: map[string]int{},
+		closed: make(chan struct{})}
 	b.slots.Store(&map[string]*slot{})
 	return b
 }
