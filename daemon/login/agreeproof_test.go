@@ -87,7 +87,7 @@ func TestF47AnEditedAudienceIsAskedAbout(t *testing.T) {
 		t.Errorf("arrived: %q", got)
 	}
 	again := protocol.LoginParams{Profile: "lab", AssertionAudience: bank, Replace: true}
-	if _, a, err = h.sign(t, again, ""); err != nil || h.stored(t, "lab").AssertionAudience != bank {
+	if _, _, err = h.sign(t, again, ""); err != nil || h.stored(t, "lab").AssertionAudience != bank {
 		t.Errorf("%v, sealed for %q", err, h.stored(t, "lab").AssertionAudience)
 	}
 	if _, a, err = h.sign(t, protocol.LoginParams{Profile: "lab"}, "no"); err != nil || len(a.asked) != 0 {
