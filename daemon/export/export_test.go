@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 )
 
 // exportsIn keep files with the token of every profile, which lives an hour; held counts what is held.
-func exportsIn(t *testing.T, state string, held *int) *Exports {
+func exportsIn(t *testing.T, state string, held *atomic.Int64) *Exports {
 	t.Helper()
 	x := New(Options{
 		StateDir: state,
@@ -30,8 +31,10 @@ func exportsIn(t *testing.T, state string, held *int) *Exports {
 				Lifetime: time.Hour}, nil
 		},
 		Hold: func(_ string, on bool) {
-			if *held++; !on {
-				*held -= 2
+			if on {
+				held.Add(1)
+			} else {
+				held.Add(-1)
 			}
 		},
 		Wire: func(err error, _ string) *protocol.Error {
@@ -72,7 +75,8 @@ func there(t *testing.T, path string) bool {
 
 // A file is kept as long as a process runs, also by the next daemon, and not for another process of its number.
 func TestAFileIsKeptWhileAProcessRuns(t *testing.T) {
-	state, path, held := t.TempDir(), filepath.Join(t.TempDir(), "f"), 0
+	state, path := t.TempDir(), filepath.Join(t.TempDir(), "f")
+	var held atomic.Int64
 	first := exportsIn(t, state, &held)
 	pid, end := sleeper(t)
 	defer end()
@@ -81,20 +85,20 @@ func TestAFileIsKeptWhileAProcessRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.Close()
-	if !there(t, path) || held != 0 {
-		t.Fatalf("the file went with the daemon, or %d profiles are held", held)
+	if !there(t, path) || held.Load() != 0 {
+		t.Fatalf("the file went with the daemon, or %d profiles are held", held.Load())
 	}
 	second := exportsIn(t, state, &held)
 	second.Resume()
 	k := second.keeper(path)
-	if k == nil || held != 1 {
-		t.Fatalf("the next daemon keeps %v and holds %d", second.List(), held)
+	if k == nil || held.Load() != 1 {
+		t.Fatalf("the next daemon keeps %v and holds %d", second.List(), held.Load())
 	}
 	end()
 	<-k.done
 	second.ending.Wait()
-	if there(t, path) || len(second.List()) != 0 || held != 0 {
-		t.Errorf("after the process: %v, %d held", second.List(), held)
+	if there(t, path) || len(second.List()) != 0 || held.Load() != 0 {
+		t.Errorf("after the process: %v, %d held", second.List(), held.Load())
 	}
 	second.Close()
 
@@ -125,7 +129,8 @@ func TestAListThatCannotBeRead(t *testing.T) {
 		"no profile":             `{"version":1,"exports":[{"path":"/x","profile":"../p","form":"token"}]}`,
 		"no form":                `{"version":1,"exports":[{"path":"/x","profile":"p","form":"x"}]}`,
 	} {
-		state, held := t.TempDir(), 0
+		state := t.TempDir()
+		var held atomic.Int64
 		if err := os.WriteFile(filepath.Join(state, "exports.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
