@@ -11,6 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/clock"
 	"github.com/groat-dev/groat/daemon/grant"
@@ -199,4 +202,19 @@ func (p *faultyStore) Set(ctx context.Context, profile string, item keystore.Ite
 		return keystore.ErrUnavailable
 	}
 	return p.memory.Set(ctx, profile, item)
+}
+
+// restartsIn returns what ends the daemon and starts the next one, in a state directory and with a keystore, and the
+// warnings of all that were started so.
+func (h *env) restartsIn(t *testing.T, state string, store testKeystore) (func(), *observer.ObservedLogs) {
+	core, logged := observer.New(zap.WarnLevel)
+	return func() {
+		old := h.Daemon
+		if err := old.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		h.Daemon = newDaemon(t, Options{
+			Config: old.Config, Keystore: store, HTTP: old.HTTP, Now: old.Now, Log: zap.New(core), StateDir: state,
+		})
+	}, logged
 }

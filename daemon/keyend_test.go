@@ -7,9 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
-
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -22,16 +19,7 @@ func TestAUserTokenIsServedUntilItEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, state := &faultyStore{memory: memory{&keystore.Memory{}}}, t.TempDir()
 		h := newBubbleEnv(t, sandbox.Options{}, store)
-		core, logged := observer.New(zap.WarnLevel)
-		restart := func() {
-			old := h.Daemon
-			if err := old.Close(t.Context()); err != nil {
-				t.Error(err)
-			}
-			h.Daemon = newDaemon(t, Options{
-				Config: old.Config, Keystore: store, HTTP: old.HTTP, Now: old.Now, Log: zap.New(core), StateDir: state,
-			})
-		}
+		restart, logged := h.restartsIn(t, state, store)
 		restart()
 		signIn := func() {
 			t.Helper()

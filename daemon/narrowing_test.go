@@ -5,9 +5,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
-
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -23,16 +20,7 @@ func TestAServerThatNarrowsSessions(t *testing.T) {
 		if err := h.server.Set("narrow", "true"); err != nil {
 			t.Fatal(err)
 		}
-		core, logged := observer.New(zap.WarnLevel)
-		restart := func() {
-			old := h.Daemon
-			if err := old.Close(t.Context()); err != nil {
-				t.Error(err)
-			}
-			h.Daemon = newDaemon(t, Options{
-				Config: old.Config, Keystore: store, HTTP: old.HTTP, Now: old.Now, Log: zap.New(core), StateDir: state,
-			})
-		}
+		restart, logged := h.restartsIn(t, state, store)
 		restart()
 		params := h.ofDevice("p")
 		params.Scope = "openid read write"

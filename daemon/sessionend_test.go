@@ -7,9 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
-
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
@@ -26,16 +23,7 @@ func TestWhenTheSignInEndsIsShownAndLogged(t *testing.T) {
 		if err := h.server.Set("rotate", "false"); err != nil {
 			t.Fatal(err)
 		}
-		core, logged := observer.New(zap.WarnLevel)
-		restart := func() {
-			old := h.Daemon
-			if err := old.Close(t.Context()); err != nil {
-				t.Error(err)
-			}
-			h.Daemon = newDaemon(t, Options{
-				Config: old.Config, Keystore: store, HTTP: old.HTTP, Now: old.Now, Log: zap.New(core), StateDir: state,
-			})
-		}
+		restart, logged := h.restartsIn(t, state, store)
 		restart()
 		h.server.Script(h.server.TokenPath(), sandbox.Fault{
 			Set: map[string]any{"refresh_token_expires_in": int64(left / time.Second)},
