@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/groat-dev/groat/cmd/groat/helper"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -128,7 +129,7 @@ func TestOutputsForProgramsAreRead(t *testing.T) {
 // A helper that there is not is a wrong call, and what there is can be asked what it is.
 func TestHelpersExplainThemselves(t *testing.T) {
 	list := run(t, "", "", "helper")
-	for _, name := range []string{"git", "docker", "kubectl", "curl"} {
+	for _, name := range []string{"git", "docker", "kubectl", "curl", "go", "cargo", "keyring"} {
 		if !strings.Contains(list.stdout, "\n  "+name+" ") || list.code != 0 {
 			t.Errorf("%s is not listed: %+v", name, list)
 		}
@@ -138,13 +139,15 @@ func TestHelpersExplainThemselves(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"nonsense"}, {"nonsense", "get"}, {"curl"}, {"curl", "a", "b"},
-		{"kubectl", "a", "b"}, {"kubectl", "--nonsense"}, {"docker", "--nonsense"}} {
+		{"kubectl", "a", "b"}, {"kubectl", "--nonsense"}, {"docker", "--nonsense"}, {"go", "a", "b"}, {"go", "--nonsense"},
+		{"cargo", "get"}, {"cargo", "--nonsense"}, {"keyring"}, {"keyring", "nonsense"}, {"keyring", "get"},
+		{"keyring", "get", "https://h"}, {"keyring", "--nonsense", "get", "https://h", "u"}} {
 		if got := run(t, "", "", append([]string{"helper"}, args...)...); got.code != 2 || got.stdout != "" ||
 			!strings.Contains(got.stderr, "groat: hint: groat helper") {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}
-	for _, name := range []string{"git-credential-groat", "docker-credential-groat"} {
+	for _, name := range []string{helper.GitName, helper.DockerName, helper.CargoName, helper.KeyringName} {
 		cmd := process(t.Context(), name, nil, "--help")
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "Examples:\n") {
 			t.Errorf("%s --help: %v, %s", name, err, out)

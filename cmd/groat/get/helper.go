@@ -8,6 +8,7 @@ import (
 	"github.com/groat-dev/groat/cmd/groat/helper"
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Git answers git's credential helper protocol within [helper.Time]. It reads in, or stdin where that is nil; only
@@ -71,6 +72,44 @@ func Kubectl(c Caller, profile string, idToken bool, getenv func(string) string,
 		return nil
 	case errors.Is(err, helper.ErrExecInfo), errors.Is(err, helper.ErrExecVersion):
 		return report.ExecInfo(err)
+	}
+	return undecided(err, getenv)
+}
+
+// Go answers the go command by [helper.Go] within [helper.Time].
+func Go(c Caller, url string, getenv func(string) string, out io.Writer) error {
+	err := helper.Go(untilEnd{c, time.Now().Add(helper.Time), getenv(EnvProfile)}, url, answer{out})
+	if err != nil {
+		return undecided(err, getenv)
+	}
+	return nil
+}
+
+// Cargo answers cargo's credential provider protocol within [helper.Time]. It reads in, or stdin where that is nil. What
+// is wrong cargo is told, so that an error is only for the exit code.
+func Cargo(c Caller, getenv func(string) string, in io.Reader, out io.Writer) error {
+	end := time.Now().Add(helper.Time)
+	if in == nil {
+		in = stdin{end, helper.ErrCargoSlow}
+	}
+	return helper.Cargo(untilEnd{c, end, getenv(EnvProfile)}, in, answer{out}, func(err error) (message, hint string) {
+		f := undecided(err, getenv)
+		return visible.Text(f.Message), visible.Text(f.Hint)
+	})
+}
+
+// Keyring answers pip and uv by [helper.Keyring] within [helper.Time].
+func Keyring(c Caller, args []string, getenv func(string) string, out io.Writer) error {
+	err := helper.Keyring(untilEnd{c, time.Now().Add(helper.Time), getenv(EnvProfile)}, args, answer{out})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, helper.ErrKeyringNone):
+		return &report.Failure{Code: helper.KeyringFailed, Cause: err} // keyring says nothing either
+	case errors.Is(err, helper.ErrKeyringStore):
+		return report.NotStored(err)
+	case errors.Is(err, helper.ErrKeyringUsage):
+		return report.KeyringUsage(err)
 	}
 	return undecided(err, getenv)
 }
