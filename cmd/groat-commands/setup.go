@@ -23,7 +23,7 @@ type setupFlags struct {
 
 func (a *app) setupCommand() *cobra.Command {
 	var f setupFlags
-	cmd := command("setup [TOOL [PROFILE]] [flags]", helpSetup, cobra.MaximumNArgs(2),
+	cmd := command("setup", helpSetup, cobra.MaximumNArgs(2),
 		func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 0 && f.undo:
@@ -35,6 +35,7 @@ func (a *app) setupCommand() *cobra.Command {
 			}
 			return a.listSetups(f.json)
 		})
+	cmd.Use = useSetup
 	fs := cmd.Flags()
 	fs.StringArrayVar(&f.apis, "api", nil, flagSetupAPI)
 	fs.BoolVar(&f.undo, "undo", false, flagUndo)

@@ -30,6 +30,8 @@ Without TOOL, list the tools, which of them are installed, and which profiles th
 }
 
 const (
+	useSetup = "setup [TOOL [PROFILE]] [flags]"
+
 	flagSetupAPI    = "an `ORIGIN` that the profile lists, if not all of them are meant; may be repeated"
 	flagUndo        = "take back what was written for the profile"
 	flagDryRunSetup = "show what would be written, and change nothing"
