@@ -81,9 +81,10 @@ are refused: "groat login" does that.`,
 	helpHelperKeyring = help{
 		short: "Answer pip and uv as the program keyring",
 		long: `Answer pip and uv in place of the program keyring: with the token as the password for an index that
-a profile lists, sent by HTTP Basic. pip asks only if the URL has a user name. The server must take a
-token beside it: oauth2 where any is ignored, oauth2accesstoken at Google's, __token__ at others; a
-profile's name chooses the profile. A server's name without https:// gets nothing.
+a profile lists, sent by HTTP Basic. pip asks only if the URL has a user name (23.1 and later with
+"--keyring-provider subprocess", before that without --no-input). It must be one that the server takes
+beside a token: oauth2 where any is, oauth2accesstoken at Google's, __token__ at others. A profile's
+name chooses the profile. A server's name without https:// gets nothing.
 
 Put the program as keyring (a link to groat) into a directory of its own, and that on PATH for pip
 alone: everything else wants the real keyring. Passwords are not stored.`,
