@@ -35,8 +35,8 @@ func (i *issued) append(out, id []byte, now clock.Instant) []byte {
 }
 
 // checkTarget refuses a profile's token for a target if the credential was not sealed for it: a configuration file that
-// lists the target is not a person's consent. It returns the API that the target belongs to, which the file lists and the
-// credential is sealed for: the narrower of the two.
+// lists the target is not a person's consent. It returns the API that the target belongs to, which the file lists and
+// the credential is sealed for: the narrower of the two.
 func checkTarget(p *profile.Profile, target origin.Target, to *grant.Destinations) (api string, err error) {
 	if target.Origin == "" {
 		return "", nil

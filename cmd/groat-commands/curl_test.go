@@ -139,7 +139,8 @@ func TestHelpersExplainThemselves(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"nonsense"}, {"nonsense", "get"}, {"curl"}, {"curl", "a", "b"},
-		{"kubectl", "a", "b"}, {"kubectl", "--nonsense"}, {"docker", "--nonsense"}, {"go", "a", "b"}, {"go", "--nonsense"},
+		{"kubectl", "a", "b"}, {"kubectl", "--nonsense"}, {"docker", "--nonsense"}, {"go", "a", "b"},
+		{"go", "--nonsense"},
 		{"cargo", "get"}, {"cargo", "--nonsense"}, {"keyring"}, {"keyring", "nonsense"}, {"keyring", "get"},
 		{"keyring", "get", "https://h"}, {"keyring", "--nonsense", "get", "https://h", "u"}} {
 		if got := run(t, "", "", append([]string{"helper"}, args...)...); got.code != 2 || got.stdout != "" ||

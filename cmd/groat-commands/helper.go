@@ -101,7 +101,7 @@ func (a *app) gitHelper(ctx context.Context, args []string) error {
 func (a *app) cargoHelper(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, helper.Time)
 	defer cancel()
-	if err := get.Cargo(a.caller(ctx), a.getenv, a.testInput(), a.stdout); err != nil {
+	if err := get.Cargo(a.caller(ctx), a.getenv, a.explain, a.testInput(), a.stdout); err != nil {
 		return &report.Failure{Code: report.ExitInternal, Cause: err}
 	}
 	return nil
@@ -122,7 +122,7 @@ func (a *app) dockerHelper(ctx context.Context, args []string) error {
 	ctx, cancel := context.WithTimeout(ctx, helper.Time)
 	defer cancel()
 	if _, err := get.Docker(a.caller(ctx), args, a.getenv, a.testInput(), a.stdout); err != nil {
-		return &report.Failure{Code: get.FailDocker(err, a.getenv, a.stdout, a.stderr), Cause: err}
+		return &report.Failure{Code: get.FailDocker(err, a.explain, a.stdout, a.stderr), Cause: err}
 	}
 	return nil
 }

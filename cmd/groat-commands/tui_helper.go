@@ -88,8 +88,10 @@ name chooses the profile. A server's name without https:// gets nothing.
 
 Put the program as keyring (a link to groat) into a directory of its own, and that on PATH for pip
 alone: everything else wants the real keyring. Passwords are not stored.`,
-		example: `  mkdir -p ~/.local/lib/groat-keyring && ln -s "$(command -v groat)" ~/.local/lib/groat-keyring/keyring
-  PATH=~/.local/lib/groat-keyring:$PATH pip install --index-url https://oauth2@pypi.example.com/simple/ NAME`,
+		example: `  mkdir -p ~/.local/lib/groat-keyring
+  ln -s "$(command -v groat)" ~/.local/lib/groat-keyring/keyring
+  PATH=~/.local/lib/groat-keyring:$PATH pip install NAME \
+    --index-url https://oauth2@pypi.example.com/simple/`,
 	}
 )
 

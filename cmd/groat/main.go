@@ -107,10 +107,13 @@ func printToken(format string, q get.Request) int {
 
 // fail prints an error's two lines and returns its exit code.
 func fail(err error) int {
-	f := report.Explain(err, os.Getenv)
+	f := explain(err)
 	f.Print(os.Stderr)
 	return f.Code
 }
+
+// explain words an error.
+func explain(err error) *report.Failure { return report.Explain(err, os.Getenv) }
 
 // git answers git, which ignores exit codes and shows stderr: every error is one line there.
 func git(args []string) int {
@@ -121,7 +124,7 @@ func git(args []string) int {
 		err = handOver(read)
 	}
 	if err != nil {
-		report.Explain(err, os.Getenv).PrintLine(os.Stderr)
+		explain(err).PrintLine(os.Stderr)
 	}
 	return report.ExitDone
 }
@@ -133,7 +136,7 @@ func docker(args []string) int {
 		err = handOver(read)
 	}
 	if err != nil {
-		return get.FailDocker(err, os.Getenv, os.Stdout, os.Stderr)
+		return get.FailDocker(err, explain, os.Stdout, os.Stderr)
 	}
 	return report.ExitDone
 }
@@ -176,7 +179,7 @@ func cargo() int {
 		err = handOver(nil)
 		c.Connect = func(*frame.Route, bool) (*frame.Conn, error) { return nil, err }
 	}
-	if get.Cargo(c, os.Getenv, nil, os.Stdout) != nil {
+	if get.Cargo(c, os.Getenv, explain, nil, os.Stdout) != nil {
 		return report.ExitInternal
 	}
 	return report.ExitDone

@@ -57,8 +57,8 @@ func (e *Endpoint) ownDestinations(kind Kind) *Destinations {
 	return e.DestinationsOf(e.server.NewItem("", kind))
 }
 
-// API returns the longest of the APIs that a request goes to, which may be sent the tokens, or "" where it goes to none.
-// A nil s has none.
+// API returns the longest of the APIs that a request goes to, which may be sent the tokens, or "" where it goes to
+// none. A nil s has none.
 func (s *Destinations) API(target origin.Target) string {
 	if s == nil {
 		return ""

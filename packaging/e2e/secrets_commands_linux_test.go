@@ -230,12 +230,8 @@ func cargoAsks(index, argument string) string {
 	if argument != "" {
 		args = append(args, argument)
 	}
-	text, err := json.Marshal(map[string]any{"v": 1, "kind": "get", "operation": "read", "args": args,
+	return jsonText(map[string]any{"v": 1, "kind": "get", "operation": "read", "args": args,
 		"registry": map[string]any{"index-url": "sparse+" + index, "name": "work"}})
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
 }
 
 // file is one in the home directory, which is searched in the end.

@@ -32,8 +32,8 @@ func Members(b []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// Elements yields the elements of a JSON array that [Check] has passed, as they stand in b. It yields nothing if b is not
-// an array.
+// Elements yields the elements of a JSON array that [Check] has passed, as they stand in b. It yields nothing if b is
+// not an array.
 func Elements(b []byte) iter.Seq[[]byte] {
 	return func(yield func(value []byte) bool) {
 		i := skipSpace(b, 0)

@@ -35,6 +35,7 @@ func TestGo(t *testing.T) {
 // What is no answer is nothing at all.
 func TestGoGetsNothing(t *testing.T) {
 	static, odd := sent("https://h"), sent("https://h")
+	several := &frame.Error{Kind: frame.UnknownProfile, Choices: make([]frame.Choice, 2)}
 	static.Static = true
 	odd.Header = "X-Key: tok-1"
 	for name, tt := range map[string]struct {
@@ -45,7 +46,7 @@ func TestGoGetsNothing(t *testing.T) {
 		"before a server has asked":     {"", daemon{token: bearer}, false},
 		"what no profile lists":         {"https://h/", daemon{target: "https://other/"}, false},
 		"nobody is signed in":           {"https://h/", daemon{err: &frame.Error{Kind: frame.LoginRequired}}, true},
-		"several list it":               {"https://h/", daemon{err: &frame.Error{Kind: frame.UnknownProfile, Choices: make([]frame.Choice, 2)}}, true},
+		"several list it":               {"https://h/", daemon{err: several}, true},
 		"an API key":                    {"https://h/", daemon{token: static}, true},
 		"a header field of its own":     {"https://h/", daemon{token: odd}, true},
 		"a groatd that names no API":    {"https://h/", daemon{token: sent("")}, true},
@@ -53,7 +54,8 @@ func TestGoGetsNothing(t *testing.T) {
 		"no URL":                        {"h", daemon{token: sent("https://h")}, true},
 	} {
 		var out bytes.Buffer
-		if err := Go(&tt.d, tt.url, &out); (err != nil) != tt.fails || out.Len() != 0 || tt.url == "" && tt.d.method != "" {
+		if err := Go(&tt.d, tt.url, &out); (err != nil) != tt.fails || out.Len() != 0 ||
+			tt.url == "" && tt.d.method != "" {
 			t.Errorf("%s: %v, %q", name, err, &out)
 		}
 	}
