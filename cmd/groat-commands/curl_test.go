@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/groat-dev/groat/cmd/groat/helper"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -59,6 +60,7 @@ func shell(t *testing.T, socket, line string, args ...string) outcome {
 
 func TestCurlSendsTheTokenOfAURL(t *testing.T) {
 	tier.Needs(t, "curl")
+	parts.Client(t, "curl", "curl", "--version")
 	const line = `groat helper curl "$1" | curl -sS -K - "$1"`
 	ours, other := newHeaderServer(t, "Authorization"), newHeaderServer(t, "Authorization")
 	target := ours.URL + "/v1/me?x=1"
@@ -120,7 +122,7 @@ func TestOutputsForProgramsAreRead(t *testing.T) {
 	}
 	got = run(t, f.socket, "", "get", "work", "--output", "json-header")
 	headers := map[string]string{}
-	if err := json.Unmarshal([]byte(got.stdout), &headers); err != nil || len(headers) != 1 ||
+	if err := json.Unmarshal([]byte(got.stdout), &headers); err != nil || len(headers) != 1 || got.stderr != "" ||
 		headers["Authorization"] != "Bearer abc.DEF-123_~+/==" {
 		t.Errorf("%v, %+v", err, got)
 	}

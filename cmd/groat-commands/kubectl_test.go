@@ -17,6 +17,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -93,6 +94,7 @@ func (s *kubeServer) kubectl(t *testing.T, socket, version string, clusterInfo b
 // kubectlVersions returns the versions of the protocol that the machine's kubectl knows: v1 came with 1.22.
 func kubectlVersions(t *testing.T) []string {
 	tier.Needs(t, "kubectl")
+	parts.Client(t, "kubectl", "kubectl", "version", "--client")
 	out, err := exec.CommandContext(t.Context(), "kubectl", "version", "--client", "-o", "json").Output()
 	var v struct{ ClientVersion struct{ Minor string } }
 	if err == nil {

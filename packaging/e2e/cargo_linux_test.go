@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 // newRegistry is a sparse registry of cargo's with one crate
@@ -65,8 +67,8 @@ func (c realCargo) read(s *apiServer) bool {
 }
 
 // cargoStandIn is written from cargo's description of the protocol, and shares nothing with groat
-// (https://doc.rust-lang.org/cargo/reference/credential-provider-protocol.html): the provider greets, cargo says what it
-// wants in one line and gets one, and closes the pipe.
+// (https://doc.rust-lang.org/cargo/reference/credential-provider-protocol.html): the provider greets, cargo says what
+// it wants in one line and gets one, and closes the pipe.
 type cargoStandIn struct{ toolUser }
 
 func (c cargoStandIn) read(s *apiServer) bool {
@@ -138,10 +140,9 @@ func TestClientCargo(t *testing.T) {
 	var cargo cargoClient = cargoStandIn{u}
 	if program := os.Getenv("GROAT_CARGO"); program != "" {
 		cargo = realCargo{u, program}
-		u.says("cargo", program, "--version")
+		parts.Client(t, "cargo", program, "--version")
 	} else {
-		t.Log("client: cargo: not obtainable here, because Debian 12's (0.66) is older than credential providers " +
-			"(1.74): a stand-in")
+		parts.NoClient(t, "cargo", "cargo", "Debian 12's (0.66) is older than credential providers (1.74): a stand-in asked")
 	}
 	for _, current := range []func() string{u.token, u.rotate} {
 		token := current()

@@ -15,10 +15,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
-// Programs that others have written ask groat here, each for a server that takes one token and notes what it is sent. A
-// line "client: …" in the log says which program it was; packaging/proof makes a page of them.
+// Programs that others have written ask groat here, each for a server that takes one token and notes what it is sent.
 
 // apiServer answers requests that carry the token that it wants, and refuses all others.
 type apiServer struct {
@@ -137,17 +138,6 @@ func (u toolUser) trust(s *apiServer) (file string) {
 	return u.write("ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
 }
 
-// says runs a program that says its version, and notes it as a client of groat's.
-func (u toolUser) says(helper, program string, args ...string) {
-	u.t.Helper()
-	r := u.run("", program, args...)
-	line, _, _ := strings.Cut(strings.TrimSpace(r.stdout), "\n")
-	if r.code != 0 || line == "" {
-		u.t.Fatalf("%s: %+v", program, r)
-	}
-	u.t.Logf("client: %s: %s", helper, line)
-}
-
 // The go command brings the token to what the profile lists and to nothing else of the server, and the new one once it
 // was replaced.
 func TestClientGo(t *testing.T) {
@@ -182,7 +172,7 @@ func TestClientGo(t *testing.T) {
 	u.signIn(s.URL + "/private")
 	u.vars = append(u.vars, "SSL_CERT_FILE="+u.trust(s), "GOAUTH=groat helper go", "GONOSUMDB=*", "GOTOOLCHAIN=local",
 		"GOFLAGS=-mod=mod -modcacherw", "GOWORK=off", "GO111MODULE=on", "GOENV=off")
-	u.says("go", program, "version")
+	parts.Client(t, "go", program, "version")
 	// download fetches the module by a proxy into a cache that is empty.
 	cache := 0
 	download := func(proxy string) result {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -31,7 +32,7 @@ func TestClientGitLFS(t *testing.T) {
 	u := newToolUser(t)
 	u.signIn(s.URL)
 	u.vars = append(u.vars, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0")
-	u.says("git-lfs", "/usr/bin/git", "lfs", "version")
+	parts.Client(t, "git", "/usr/bin/git-lfs", "version")
 	repository := filepath.Join(u.home, "repository")
 	for _, args := range []string{
 		"init -q " + repository, "-C R config user.name me", "-C R config user.email me@example.com",
@@ -57,7 +58,6 @@ func TestClientGitLFS(t *testing.T) {
 	if r.code == 0 || r.code == 124 || len(seen) > lfsLimit || len(seen) == 0 {
 		t.Errorf("git-lfs ended with %d after %d requests (124 is that it had to be ended)", r.code, len(seen))
 	}
-	t.Logf("client: git-lfs: ends after %d requests at a server that refuses every token", len(seen))
 }
 
 // git runs git, whose arguments hold no spaces; R is the repository.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -34,7 +35,8 @@ func TestClientPip(t *testing.T) {
 	// Debian's python, whose pip it is: another one may come first on PATH.
 	u.vars = append(u.vars, "PATH="+dir+":"+bin+":/usr/bin:/bin", "PIP_CERT="+u.trust(s),
 		"PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_CACHE_DIR=1")
-	u.says("keyring", "/usr/bin/python3", "-m", "pip", "--version")
+	parts.Client(t, "keyring", "/usr/bin/python3", "-m", "pip", "--version")
+	parts.NoClient(t, "keyring", "uv", "neither Debian 12 nor npm has it")
 	versions := func(s *apiServer, user string) result {
 		return u.run("", "/usr/bin/python3", "-m", "pip", "index", "versions", "mine", "--index-url",
 			strings.Replace(s.URL, "://", "://"+user+"@", 1)+"/simple/")

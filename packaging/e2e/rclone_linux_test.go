@@ -7,10 +7,12 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// Rclone runs "groat get" itself, as groat helper --help shows, and again where a server refuses the token within a run.
+// Rclone runs "groat get" itself, as groat helper --help shows, and again where a server refuses the token within a
+// run.
 func TestClientRclone(t *testing.T) {
 	t.Parallel()
 	tier.Needs(t, "rclone")
@@ -32,7 +34,7 @@ func TestClientRclone(t *testing.T) {
 	u := newToolUser(t)
 	u.signIn(s.URL)
 	u.vars = append(u.vars, "RCLONE_CONFIG="+u.write("rclone.conf", ""))
-	u.says("rclone", "/usr/bin/rclone", "version")
+	parts.Client(t, "none, groat get", "/usr/bin/rclone", "version")
 	if r := u.run("", "/usr/bin/rclone", "config", "create", "data", "webdav", "url="+s.URL, "vendor=other",
 		"bearer_token_command=groat get --target "+s.URL); r.code != 0 {
 		t.Fatalf("%+v", r)
