@@ -160,7 +160,7 @@ func TestDockersClientsAreAnswered(t *testing.T) {
 
 			// Where no groatd runs the person is told.
 			got = runImageClient(t, "/nonexistent/s", home, client, read(at)...)
-			if got.code == 0 || !strings.Contains(got.stderr, "groat: groatd was not started") {
+			if got.code == 0 || !strings.Contains(got.stderr, "groat: groatd does not run") {
 				t.Errorf("without a groatd: %+v", got)
 			}
 			if seen := r.look(); slices.ContainsFunc(seen, func(s string) bool { return s != "none" }) {

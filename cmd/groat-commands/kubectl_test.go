@@ -164,7 +164,7 @@ func TestKubectlIsAnswered(t *testing.T) {
 				t.Errorf("not signed in: %+v", got)
 			}
 			if got := access.kubectl(t, "/nonexistent/s", version, false, "work"); got.code == 0 ||
-				!strings.Contains(got.stderr, "groat: error: groatd was not started") {
+				!strings.Contains(got.stderr, "groat: error: groatd does not run") {
 				t.Errorf("without a groatd: %+v", got)
 			}
 			if seen := access.look(); len(seen) > 0 {

@@ -72,8 +72,8 @@ var parts = []part{
 	},
 	{
 		name: "clients",
-		what: "The programs of other projects that ask groat for a token, each for a server that saw the Authorization " +
-			"value, where they can be had.",
+		what: "The programs of other projects that ask groat for a token, each for a server that saw the " +
+			"Authorization value, where they can be had.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
 		paths:    []string{"packaging/testing/install.sh"},
 		command: []string{"sh", "-c", `

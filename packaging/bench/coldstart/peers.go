@@ -14,7 +14,8 @@ const nobodys = "secret-of-nobody-for-groat-0123456789"
 
 // peers returns what people ask for a secret today, each with the daemon that has it in memory, where there is one.
 func (s *stage) peers() (programs []*program, err error) {
-	for _, peer := range []func() (*program, error){s.ssh, s.gitCache, s.secretTool, s.dockerSecretService, s.oidc, s.authlib} {
+	for _, peer := range []func() (*program, error){s.ssh, s.gitCache, s.secretTool, s.docker, s.oidc,
+		s.authlib} {
 		p, err := peer()
 		if err != nil {
 			return nil, fmt.Errorf("%w (packaging/testing/install.sh installs it)", err)
@@ -143,7 +144,7 @@ func (s *stage) secretTool() (*program, error) {
 		argv: []string{"secret-tool", "lookup", "service", "bench"}})
 }
 
-func (s *stage) dockerSecretService() (*program, error) {
+func (s *stage) docker() (*program, error) {
 	env, err := s.secretService()
 	if err != nil {
 		return nil, err
