@@ -199,6 +199,11 @@ func (x *Exports) List() []protocol.Export {
 
 // Stop ends keeping a file, which is removed, or all files where path is empty. It returns what was kept.
 func (x *Exports) Stop(path string) ([]protocol.Export, error) {
+	if path != "" {
+		if err := checkPath(path); err != nil {
+			return nil, err
+		}
+	}
 	x.changing.Lock()
 	defer x.changing.Unlock()
 	stopped := []protocol.Export{}

@@ -156,7 +156,7 @@ func (k *keeper) remove() error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.content, k.written, k.expires = keystore.Secret{}, false, 0
+	k.content, k.written, k.expires, k.ends = keystore.Secret{}, false, 0, 0
 	k.trace.draft, k.trace.marks = "", nil
 	return nil
 }

@@ -27,20 +27,22 @@ type bench struct {
 	*Exports
 	token  string
 	denied error
+	kind   protocol.Kind // of denied
+	set    time.Duration // by how much a person has set the clock
 	said   *observer.ObservedLogs
 }
 
 func benchIn(t *testing.T, state string) *bench {
 	t.Helper()
-	b := &bench{Exports: exportsIn(t, state, new(atomic.Int64)), token: "dummy.1"}
+	b := &bench{Exports: exportsIn(t, state, new(atomic.Int64)), token: "dummy.1", kind: protocol.LoginRequired}
 	began := time.Now()
-	b.Now = func() clock.Instant { return clock.Instant{Wall: time.Now(), Boot: time.Since(began)} }
+	b.Now = func() clock.Instant { return clock.Instant{Wall: time.Now().Add(b.set), Boot: time.Since(began)} }
 	b.Token = func(context.Context, string) (grant.Token, error) {
 		return grant.Token{Access: keystore.SecretString(b.token), Type: "Bearer", Sent: b.Now(),
 			Lifetime: time.Hour}, b.denied
 	}
 	b.Wire = func(err error, _ string) *protocol.Error {
-		return protocol.NewError(protocol.LoginRequired, err.Error(), "")
+		return protocol.NewError(b.kind, err.Error(), "")
 	}
 	core, said := observer.New(zap.WarnLevel)
 	b.Log, b.said = zap.New(core), said
@@ -298,6 +300,30 @@ func TestALogoutWhileAFileIsBegun(t *testing.T) {
 			t.Errorf("%q", now)
 		}
 	})
+}
+
+// A token's end is judged by boot time: setting the clock neither keeps a file nor removes it.
+func TestTheClockIsSetWhileTheServerIsDown(t *testing.T) {
+	for _, set := range []time.Duration{-24 * time.Hour, 0, 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			b, path := benchIn(t, t.TempDir()), filepath.Join(t.TempDir(), "f")
+			if _, err := b.Start(t.Context(), Wanted{Path: path, Profile: "p", Form: protocol.FormToken}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			b.denied, b.kind, b.set = errors.New("down"), protocol.Temporary, set
+			b.renew(path)
+			time.Sleep(58 * time.Minute)
+			if !there(t, path) {
+				t.Errorf("%s: a file with a good token is gone", set)
+			}
+			time.Sleep(3 * time.Minute)
+			synctest.Wait()
+			if there(t, path) {
+				t.Errorf("%s: a token that has ended is in the file", set)
+			}
+		})
+	}
 }
 
 // A file system that does not answer holds up no listing, no other file and no end, and a stop for a bounded time.
