@@ -43,6 +43,7 @@ type keeper struct {
 	ends    time.Duration   // the same in boot time; 0: it is known from the list only
 	problem *protocol.Error // why the file is not current, or nil
 	trace   trace
+	foreign bool // something that is not groat's was in the file's place when it was to be removed
 }
 
 // newKeeper returns a keeper that does not run yet.

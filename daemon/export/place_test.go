@@ -110,9 +110,13 @@ func TestOnlyWhatGroatHasWrittenIsReplacedOrRemoved(t *testing.T) {
 		}, false},
 	} {
 		for event, happen := range map[string]func(t *testing.T, b *bench, path string){
-			"a renewal":    func(_ *testing.T, b *bench, path string) { b.renew(path) },
-			"a logout":     func(_ *testing.T, b *bench, path string) { b.denied = errors.New("denied"); b.renew(path) },
-			"a stop":       func(_ *testing.T, b *bench, path string) { b.Stop(path) },
+			"a renewal": func(_ *testing.T, b *bench, path string) { b.renew(path) },
+			"a logout":  func(_ *testing.T, b *bench, path string) { b.denied = errors.New("denied"); b.renew(path) },
+			"a stop": func(t *testing.T, b *bench, path string) {
+				if r, err := b.Stop(path); err != nil || (r[0].Message == "") != c.ours {
+					t.Errorf("%s: %+v, %v", name, r, err)
+				}
+			},
 			"the end":      func(_ *testing.T, b *bench, _ string) { time.Sleep(2 * time.Hour) },
 			"a new daemon": func(t *testing.T, b *bench, path string) { b.Close(); b.next(t).renew(path) },
 			"a new daemon after a logout": func(t *testing.T, b *bench, path string) {
@@ -346,6 +350,13 @@ func TestAFileSystemThatDoesNotAnswer(t *testing.T) {
 		}
 		if took := time.Since(began); took > 2*diskTime {
 			t.Errorf("a stop takes %s", took)
+		}
+		late := new(atomic.Bool)
+		late.Store(true)
+		path := filepath.Join(t.TempDir(), "f")
+		err := replace(path, trace{draft: ".groat-x"}, []byte("dummy\n"), late)
+		if now := in(t, filepath.Dir(path)); !errors.Is(err, errDisk) || len(now) != 0 {
+			t.Errorf("a write that comes too late: %v, %q", err, now)
 		}
 		began = time.Now()
 		b.Close()
