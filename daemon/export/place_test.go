@@ -234,6 +234,7 @@ func TestAnEndThatFailsIsTriedAgain(t *testing.T) {
 		if _, err := b.Stop(""); err == nil {
 			t.Error("a file that cannot be removed is stopped")
 		}
+		synctest.Wait() // a directory that is away is as if it were gone
 		if err := errors.Join(os.Remove(dir), os.Rename(dir+".a", dir)); err != nil {
 			t.Fatal(err)
 		}
