@@ -9,12 +9,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"go.uber.org/zap"
 
@@ -29,8 +26,9 @@ import (
 type Options struct {
 	// StateDir is where the list of files outlives the daemon; if it is empty, nothing does.
 	StateDir string
-	// Token returns a profile's token; it bounds its own time.
-	Token func(ctx context.Context, profile string) (grant.Token, error)
+	// Token returns a token that is good for so long at least, or where minTTL is 0 for as long as any caller may
+	// expect; it bounds its own time.
+	Token func(ctx context.Context, of Variant, minTTL time.Duration) (grant.Token, error)
 	// Hold says whether a profile's token is renewed although nobody asks for it. It counts: each true is taken back
 	// by one false.
 	Hold func(profile string, held bool)
@@ -58,51 +56,10 @@ func New(o Options) *Exports {
 	return &Exports{Options: o, all: map[string]*keeper{}, list: list{dir: o.StateDir}}
 }
 
-// Wanted is a file to keep.
-type Wanted struct {
-	Path, Profile, Form string
-	PID                 int   // a process as long as which it is kept, or 0
-	EndsAt              int64 // until when it is kept, Unix seconds, or 0
-}
-
-// Check returns what a request wants to be kept, or why it cannot be wanted. The profile is not looked at.
-func Check(p protocol.ExportParams, now time.Time) (Wanted, error) {
-	w := Wanted{Path: p.HeaderFile, Profile: p.Profile, Form: protocol.FormHeader, PID: p.WhilePID}
-	if p.TokenFile != "" {
-		w.Path, w.Form = p.TokenFile, protocol.FormToken
-	}
-	switch {
-	case p.HeaderFile != "" && p.TokenFile != "":
-		return w, protocol.InvalidParams("a file has the header or the token: give header_file or token_file")
-	case p.Stop != "" || p.All:
-		return w, protocol.InvalidParams("a file is kept or stopped: stop and all go with nothing else")
-	case p.WhilePID != 0 && p.For != 0:
-		return w, protocol.InvalidParams("while_pid and for exclude each other")
-	case p.WhilePID < 0 || p.For < 0 || p.For > protocol.MaxExportFor:
-		return w, protocol.InvalidParams("while_pid must be a process id, and for from 0 to %d", protocol.MaxExportFor)
-	}
-	if p.For != 0 {
-		w.EndsAt = now.Unix() + p.For
-	}
-	return w, checkPath(w.Path)
-}
-
-func checkPath(path string) error {
-	switch {
-	case !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/":
-		return protocol.InvalidParams("the path of a file must be absolute and clean")
-	case len(path) > protocol.MaxExportPath:
-		return protocol.InvalidParams("the path of a file must be of %d bytes at most", protocol.MaxExportPath)
-	case strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return protocol.InvalidParams("the path of a file must be made of printable characters")
-	}
-	return nil
-}
-
 // Start writes a file, and keeps it. One that is kept already for the same profile in the same form is kept as long as
 // is wanted now. What cannot be had or written now is not kept: the error says why.
 func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) {
-	t, err := x.Token(ctx, w.Profile)
+	t, err := x.Token(ctx, w.Variant, 0)
 	if err != nil {
 		return protocol.Export{}, x.Wire(err, w.Profile)
 	}
@@ -113,9 +70,9 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 	}
 	was := x.keeper(w.Path)
 	switch {
-	case was != nil && (was.Profile != w.Profile || was.Form != w.Form):
-		return protocol.Export{}, protocol.NewError(protocol.Config,
-			fmt.Sprintf("%s is kept already: the %s of profile %s", w.Path, was.Form, was.Profile), stopHint(w.Path))
+	case was != nil && (was.Variant != w.Variant || was.Form != w.Form):
+		return protocol.Export{}, protocol.NewError(protocol.Config, fmt.Sprintf("%s is kept already: the %s of %s",
+			w.Path, forms[was.Form].what, was.Variant), stopHint(w.Path))
 	case was == nil && len(x.keepers()) == protocol.MaxExports:
 		return protocol.Export{}, protocol.NewError(protocol.Config,
 			fmt.Sprintf("%d files are kept already, which is as many as may be", protocol.MaxExports), "groat export")
@@ -249,7 +206,6 @@ func (x *Exports) Resume() {
 				continue
 			}
 		}
-		k.wake()
 		x.run(k)
 	}
 	if len(entries) > 0 {

@@ -26,7 +26,7 @@ func exportsIn(t *testing.T, state string, held *atomic.Int64) *Exports {
 	t.Helper()
 	x := New(Options{
 		StateDir: state,
-		Token: func(context.Context, string) (grant.Token, error) {
+		Token: func(context.Context, Variant, time.Duration) (grant.Token, error) {
 			return grant.Token{Access: keystore.SecretString("dummy.token"), Type: "Bearer", Sent: clock.Now(),
 				Lifetime: time.Hour}, nil
 		},
@@ -80,7 +80,7 @@ func TestAFileIsKeptWhileAProcessRuns(t *testing.T) {
 	first := exportsIn(t, state, &held)
 	pid, end := sleeper(t)
 	defer end()
-	w := Wanted{Path: path, Profile: "p", Form: protocol.FormToken, PID: pid}
+	w := Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormToken, PID: pid}
 	if _, err := first.Start(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,8 @@ func TestAListThatCannotBeRead(t *testing.T) {
 			t.Errorf("%s: %v", name, x.List())
 		}
 		path := filepath.Join(t.TempDir(), "f")
-		if _, err := x.Start(t.Context(), Wanted{Path: path, Profile: "p", Form: protocol.FormHeader}); err != nil {
+		w := Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormHeader}
+		if _, err := x.Start(t.Context(), w); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if all, err := x.list.read(); err != nil || len(all) != 1 || all[0].Path != path {
@@ -155,12 +156,12 @@ func TestWhatIsSentAsAHeaderOnly(t *testing.T) {
 		{Access: keystore.SecretString("dummy-key"), Static: true},
 		{Access: keystore.SecretString("dummy!"), Visible: true},
 	} {
-		_, err := render(protocol.FormToken, "p", token)
+		_, err := bare("p", token)
 		if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Kind() != protocol.Config ||
 			!strings.HasPrefix(e.Hint(), "groat export p --header-file") {
 			t.Error(err)
 		}
-		if content, err := render(protocol.FormHeader, "p", token); err != nil || content.IsZero() {
+		if content, err := header("p", token); err != nil || content.IsZero() {
 			t.Error(err)
 		}
 	}

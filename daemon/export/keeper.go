@@ -18,8 +18,10 @@ const (
 	// longest wait for a token: asking groatd itself costs no server anything.
 	firstRetry, lastRetry = time.Second, 30 * time.Second
 	longestWait           = 5 * time.Minute
-	// endCheck is how often a keeper that ends at a time looks at the clock: a timer does not count a suspend.
-	endCheck = time.Minute
+	// variantLook is how often a keeper asks for a token that is not the profile's default one: nothing tells of it.
+	variantLook = 30 * time.Second
+	// clockCheck is how often a keeper that waits for a time looks at the clock: a timer does not count a suspend.
+	clockCheck = time.Minute
 )
 
 // keeper keeps one file. Its goroutine is the only one that writes the file while it runs.
@@ -37,15 +39,20 @@ type keeper struct {
 	written bool            // there is a file
 	expires int64           // when its token ends, Unix seconds; 0: it does not
 	problem *protocol.Error // why the file is not current, or nil
+	flaw    string          // why it will not do although it is current, or empty
 }
 
-// start begins to keep the file, whose profile's token is renewed from now on although nobody asks for it.
+// start begins to keep the file. A profile's default token is held from now on, so that it is renewed although nobody
+// asks for it; one of another scope or audience is, since the keeper asks for it again and again.
 func (k *keeper) start() {
-	k.x.Hold(k.Profile, true)
+	if k.isDefault() {
+		k.x.Hold(k.Profile, true)
+	}
 	w, _ := k.x.Watches.Add(k.Profile, func(protocol.Change) { k.wake() })
 	w.Start()
 	ctx, stop := context.WithCancel(context.Background())
 	k.watch, k.stop = w, stop
+	k.wake() // to know when to look next
 	go k.run(ctx)
 }
 
@@ -62,7 +69,9 @@ func (k *keeper) halt() {
 	k.stop()
 	<-k.done
 	k.watch.End()
-	k.x.Hold(k.Profile, false)
+	if k.isDefault() {
+		k.x.Hold(k.Profile, false)
+	}
 }
 
 // again is a keeper that goes on where a halted one was.
@@ -71,14 +80,13 @@ func (k *keeper) again() *keeper {
 	defer k.mu.Unlock()
 	next := &keeper{x: k.x, Wanted: k.Wanted, process: k.process, changed: make(chan struct{}, 1),
 		done: make(chan struct{}), content: k.content, written: k.written, expires: k.expires, problem: k.problem}
-	next.wake()
 	return next
 }
 
 // run keeps the file until ctx ends, or what it is kept for.
 func (k *keeper) run(ctx context.Context) {
 	defer close(k.done)
-	var next time.Time // when to look at the token though nothing has changed; zero: never
+	var next time.Duration // boot time of the next look at the token though nothing has changed; 0: never
 	failures := 0
 	for {
 		wait := time.NewTimer(k.pause(next))
@@ -96,14 +104,14 @@ func (k *keeper) run(ctx context.Context) {
 				k.end()
 				return
 			}
-			if next.IsZero() || time.Now().Before(next) {
+			if next == 0 || k.x.Now().Boot < next {
 				continue
 			}
 		}
 		wait.Stop()
-		next = time.Time{}
+		next = 0
 		if again := k.update(ctx, &failures); again > 0 {
-			next = time.Now().Add(again)
+			next = k.x.Now().Boot + again
 		}
 	}
 }
@@ -112,14 +120,14 @@ func (k *keeper) run(ctx context.Context) {
 func (k *keeper) end() { k.x.ending.Go(func() { k.x.over(k) }) }
 
 // pause is how long to wait before next, or the end.
-func (k *keeper) pause(next time.Time) time.Duration {
-	wait := 24 * time.Hour
-	if !next.IsZero() {
-		wait = max(time.Until(next), 0)
+func (k *keeper) pause(next time.Duration) time.Duration {
+	wait, now := 24*time.Hour, k.x.Now()
+	if next != 0 {
+		wait = min(clockCheck, max(next-now.Boot, 0))
 	}
 	if k.EndsAt != 0 {
-		left := time.Duration(k.EndsAt-k.x.Now().Wall.Unix()) * time.Second
-		wait = min(wait, endCheck, max(left, 0))
+		left := time.Duration(k.EndsAt-now.Wall.Unix()) * time.Second
+		wait = min(wait, clockCheck, max(left, 0))
 	}
 	return wait
 }
@@ -127,16 +135,14 @@ func (k *keeper) pause(next time.Time) time.Duration {
 // update writes the token that is current, or removes a file whose token is not good any more. It returns after which
 // time to do so again, 0: only when the profile changes.
 func (k *keeper) update(ctx context.Context, failures *int) time.Duration {
-	bounded, cancel := context.WithTimeout(ctx, tokenTime)
-	t, err := k.x.Token(bounded, k.Profile)
-	cancel()
+	t, err := k.token(ctx)
 	if ctx.Err() != nil {
 		return 0
 	}
 	if err == nil {
 		if err = k.put(t); err == nil {
 			*failures = 0
-			return 0
+			return k.nextLook(t)
 		}
 		k.report(fileError(err))
 		k.expire()
@@ -165,6 +171,48 @@ func (k *keeper) update(ctx context.Context, failures *int) time.Duration {
 	return k.beforeEnd(wait)
 }
 
+// token returns the token that is current, or a newer one where the programs that read the file would renew it soon by
+// themselves.
+func (k *keeper) token(ctx context.Context) (grant.Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, tokenTime)
+	defer cancel()
+	t, err := k.x.Token(ctx, k.Variant, 0)
+	if err != nil {
+		return t, err
+	}
+	if ahead := k.ahead(t); ahead > t.Remaining(k.x.Now()) {
+		if newer, err := k.x.Token(ctx, k.Variant, ahead); err == nil {
+			return newer, nil
+		}
+	}
+	return t, nil
+}
+
+// ahead is with which remaining life a token is replaced at the latest, or 0 where the broker alone decides that: also
+// where there is no other token.
+func (k *keeper) ahead(t grant.Token) time.Duration {
+	of := forms[k.Form].ahead
+	if of == nil || t.Static || t.Kept || t.Last {
+		return 0
+	}
+	return of(t.Lifetime)
+}
+
+// nextLook is when to look again after a token was written, 0: when the profile changes.
+func (k *keeper) nextLook(t grant.Token) (wait time.Duration) {
+	if ahead := k.ahead(t); ahead > 0 {
+		left := t.Remaining(k.x.Now())
+		wait = left - ahead
+		if wait <= 0 { // there is no newer one yet
+			wait = min(max(left/8, firstRetry), lastRetry)
+		}
+	}
+	if !k.isDefault() && (wait == 0 || wait > variantLook) {
+		wait = variantLook
+	}
+	return wait
+}
+
 // beforeEnd shortens a wait to the end of the token in the file, which is removed then.
 func (k *keeper) beforeEnd(wait time.Duration) time.Duration {
 	k.mu.Lock()
@@ -177,12 +225,16 @@ func (k *keeper) beforeEnd(wait time.Duration) time.Duration {
 
 // put writes a token, if the file does not hold it yet.
 func (k *keeper) put(t grant.Token) error {
-	content, err := render(k.Form, k.Profile, t)
+	form := forms[k.Form]
+	content, err := form.render(k.Profile, t)
 	if err != nil {
 		return err
 	}
 	k.mu.Lock()
 	same := k.written && content.Equal(k.content)
+	if k.flaw = ""; form.flaw != nil {
+		k.flaw = form.flaw(t)
+	}
 	k.mu.Unlock()
 	if same {
 		k.report(nil)
@@ -242,8 +294,8 @@ const maxMessage = 300
 func (k *keeper) shown() protocol.Export {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	e := protocol.Export{Path: k.Path, Profile: k.Profile, Form: k.Form, State: protocol.ExportCurrent,
-		ExpiresAt: k.expires, WhilePID: k.PID, EndsAt: k.EndsAt}
+	e := protocol.Export{Path: k.Path, Profile: k.Profile, Form: k.Form, Scope: k.Scope, Audience: k.Audience,
+		State: protocol.ExportCurrent, Message: k.flaw, ExpiresAt: k.expires, WhilePID: k.PID, EndsAt: k.EndsAt}
 	if p := k.problem; p != nil {
 		e.State, e.Message, e.Hint = protocol.ExportStale, p.Message, p.Hint()
 		if len(e.Message) > maxMessage {
@@ -260,7 +312,8 @@ func (k *keeper) shown() protocol.Export {
 func (k *keeper) entry() entry {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	e := entry{Path: k.Path, Profile: k.Profile, Form: k.Form, PID: k.PID, EndsAt: k.EndsAt, ExpiresAt: k.expires}
+	e := entry{Path: k.Path, Profile: k.Profile, Form: k.Form, Scope: k.Scope, Audience: k.Audience, PID: k.PID,
+		EndsAt: k.EndsAt, ExpiresAt: k.expires}
 	if k.process != nil {
 		e.Began = k.process.began
 	}

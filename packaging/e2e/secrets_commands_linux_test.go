@@ -196,7 +196,9 @@ func (v *watchedEnv) rows() map[string][]invocation {
 			fails()},
 		"groat watch": {fails("none"), fails("x", "y")}, // it ends with a change, which is a test of its own
 		"groat export": {works(), works("--json"), works("session", "--header-file", v.file("header")),
-			works("--stop", v.file("header")), fails("none", "--token-file", v.file("none")), fails("x", "y")},
+			works("--stop", v.file("header")), fails("none", "--token-file", v.file("none")), fails("x", "y"),
+			works("session", "--as", "planet", "--file", v.file("planet")), works("--stop", v.file("planet")),
+			fails("static", "--as", "planet", "--file", v.file("planet"))},
 		"groat logout": {
 			fails("none"), fails("a/b"), fails("apps"), works("apps", "--yes"), works("keyed", "--yes"),
 			works("kept", "--yes"),

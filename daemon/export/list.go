@@ -1,0 +1,91 @@
+package export
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/groat-dev/groat/daemon/config"
+	"github.com/groat-dev/groat/daemon/wire"
+	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/ownpath"
+	"github.com/groat-dev/groat/protocol/strictjson"
+)
+
+// list is the record of what is kept, in the state directory. It holds no secret.
+type list struct{ dir string }
+
+const (
+	listVersion = 1
+	maxList     = 1 << 20 // bytes
+)
+
+type contents struct {
+	Version int     `json:"version"`
+	Exports []entry `json:"exports"`
+}
+
+// entry is one file in the record.
+type entry struct {
+	Path      string `json:"path"`
+	Profile   string `json:"profile"`
+	Form      string `json:"form"`
+	Scope     string `json:"scope,omitempty"`
+	Audience  string `json:"audience,omitempty"`
+	PID       int    `json:"pid,omitempty"`
+	Began     string `json:"began,omitempty"` // when the process began, in the system's own words
+	EndsAt    int64  `json:"ends_at,omitempty"`
+	ExpiresAt int64  `json:"expires_at,omitempty"` // of the token in the file
+}
+
+func (e entry) wanted() Wanted {
+	return Wanted{Path: e.Path, Variant: Variant{e.Profile, e.Scope, e.Audience}, Form: e.Form, PID: e.PID,
+		EndsAt: e.EndsAt}
+}
+
+func (l list) path() string { return filepath.Join(l.dir, "exports.json") }
+
+// read returns what was recorded; nothing is no error.
+func (l list) read() ([]entry, error) {
+	if l.dir == "" {
+		return nil, nil
+	}
+	text, err := ownfile.Read(l.path(), ownpath.OwnSecret, maxList)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := strictjson.Check(text); err != nil {
+		return nil, err
+	}
+	var c contents
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil || c.Version != listVersion || len(c.Exports) > protocol.MaxExports {
+		return nil, errors.New("it is not what groatd writes")
+	}
+	for _, e := range c.Exports {
+		if _, known := forms[e.Form]; !known || checkPath(e.Path) != nil || !config.ValidName(e.Profile) || e.PID < 0 ||
+			wire.CheckScope(e.Scope, e.Audience) != nil {
+			return nil, errors.New("it names what cannot be kept")
+		}
+	}
+	return c.Exports, nil
+}
+
+// write records what is kept.
+func (l *list) write(entries []entry) error {
+	if l.dir == "" {
+		return nil
+	}
+	text, err := json.Marshal(contents{Version: listVersion, Exports: entries})
+	if err != nil {
+		return err
+	}
+	return ownfile.Replace(l.path(), ownfile.Beside(l.path()), ownpath.OwnSecret, text)
+}
