@@ -56,6 +56,8 @@ const (
 	FormPlanet       = "planet"         // token.json of planet-auth and the Planet SDK
 	FormEarthScope   = "earthscope"     // tokens.json of the EarthScope SDK 1
 	FormEarthScope02 = "earthscope-0.2" // sso_tokens.json of the EarthScope SDK 0.2
+	FormNetrc        = "netrc"          // an entry for each API that is a whole host
+	FormNpmrc        = "npmrc"          // an entry for each API
 	ExportCurrent    = "current"
 	ExportStale      = "stale"
 	ExportMissing    = "missing"

@@ -17,6 +17,7 @@ import (
 type exportFlags struct {
 	header, bare    string // the paths of files with the header, and with the token alone
 	file, as        string // the path of a file in another form, and the form
+	netrc, npmrc    string // the paths of files in those
 	scope, audience string
 	pid             int
 	during          get.Seconds
@@ -40,6 +41,8 @@ func (a *app) exportCommand() *cobra.Command {
 	fs.StringVar(&f.bare, "token-file", "", flagTokenFile)
 	fs.StringVar(&f.as, "as", "", flagAs)
 	fs.StringVar(&f.file, "file", "", flagFileAs)
+	fs.StringVar(&f.netrc, "netrc", "", flagNetrc)
+	fs.StringVar(&f.npmrc, "npmrc", "", flagNpmrc)
 	fs.StringVar(&f.scope, "scope", "", flagScope)
 	fs.StringVar(&f.audience, "audience", "", flagAudience)
 	fs.IntVar(&f.pid, "while", 0, flagWhile)
@@ -56,20 +59,24 @@ func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protoco
 	for _, to := range []struct {
 		given string
 		path  *string
-	}{{f.header, &p.HeaderFile}, {f.bare, &p.TokenFile}, {f.file, &p.File}} {
+		as    string
+	}{
+		{f.header, &p.HeaderFile, ""}, {f.bare, &p.TokenFile, ""}, {f.file, &p.File, f.as},
+		{f.netrc, &p.File, protocol.FormNetrc}, {f.npmrc, &p.File, protocol.FormNpmrc},
+	} {
 		if to.given == "" {
 			continue
 		}
-		files++
+		files, p.As = files+1, to.as
 		if *to.path, err = absolute(to.given); err != nil {
 			return p, err
 		}
 	}
-	p.As, p.Scope, p.Audience, p.WhilePID = f.as, f.scope, f.audience, f.pid
+	p.Scope, p.Audience, p.WhilePID = f.scope, f.audience, f.pid
 	if f.during.N != nil {
 		p.For = *f.during.N
 	}
-	how := p.As != "" || p.Scope != "" || p.Audience != "" || while || f.during.N != nil
+	how := f.as != "" || p.Scope != "" || p.Audience != "" || while || f.during.N != nil
 	switch {
 	case files > 1:
 		return p, errUsage(msgTwoForms, "groat export")

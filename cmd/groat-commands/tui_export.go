@@ -20,6 +20,12 @@ planet           planet-auth, Planet's SDK 3: ~/.planet/planet-user/token.json
 earthscope       EarthScope's SDK 1: ~/.earthscope/default/tokens.json
 earthscope-0.2   EarthScope's SDK 0.2: the path of DeviceCodeFlowSimple, sso_tokens.json
 
+--netrc and --npmrc have an entry for each https API that the profile's credential is sealed for
+(curl --netrc-file FILE, NPM_CONFIG_USERCONFIG=FILE): a file of groat's own, never your ~/.netrc or
+~/.npmrc. An entry of a netrc is for every port of its host, and for http: a program that is sent to
+http://HOST sends the token in the clear, and Python's requests sends it in the place of what you
+set yourself. Where a program can read a header or ask groat, let it.
+
 groatd writes the file, which only you can read, and replaces it before its access token ends, until
 you say --stop, or as long as a process runs (--while), or for some time (--for). Then the file is
 removed; so it is, until the next sign-in, when the profile is logged out or has no access token that
@@ -41,6 +47,8 @@ const (
 	flagTokenFile  = "the `path` of a file with the access token alone"
 	flagAs         = "the `form` of --file: planet, earthscope or earthscope-0.2"
 	flagFileAs     = "the `path` of a file in the form --as"
+	flagNetrc      = "the `path` of a netrc with an entry for each API"
+	flagNpmrc      = "the `path` of an npmrc with an entry for each API"
 	flagWhile      = "keep the file as long as the process of this `PID` runs"
 	flagFor        = "keep the file for this `time` (2h)"
 	flagStop       = "keep a file no longer, and remove it"
@@ -48,13 +56,14 @@ const (
 )
 
 const (
-	msgTwoForms   = "--header-file, --token-file and --file exclude each other: call groat export once for each"
+	msgTwoForms = "a file has one form: call groat export once for each of --header-file, --token-file, --file, " +
+		"--netrc and --npmrc"
 	msgFileAs     = "--as and --file go together: the form of a file, and its path"
 	msgTwoEnds    = "--while and --for exclude each other"
 	msgNoEnd      = "--while needs the id of a process, and --for a time that is more than 0"
 	msgStopAlone  = "--stop goes with a path or with --all, and with no other flag"
 	msgStopWhat   = "--stop needs the path of one file, or --all"
-	msgExportWhat = "which file to keep is missing: --header-file, --token-file or --file"
+	msgExportWhat = "which file to keep is missing: --header-file, --token-file, --file, --netrc or --npmrc"
 	msgPathText   = "the path is no UTF-8 text, which groatd's protocol is made of"
 )
 

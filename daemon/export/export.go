@@ -7,6 +7,7 @@ package export
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -77,7 +78,7 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 		return protocol.Export{}, protocol.NewError(protocol.Config,
 			fmt.Sprintf("%d files are kept already, which is as many as may be", protocol.MaxExports), "groat export")
 	case was == nil:
-		if err := vacant(w.Path); err != nil {
+		if err := errors.Join(hostFiles[w.Form].checkName(w), vacant(w.Path)); err != nil {
 			return protocol.Export{}, fileError(err)
 		}
 	}

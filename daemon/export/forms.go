@@ -30,6 +30,8 @@ type form struct {
 }
 
 var forms = map[string]form{
+	protocol.FormNetrc:      {what: "netrc entry", render: netrc.render, flaw: netrc.flaw},
+	protocol.FormNpmrc:      {what: "npmrc entry", render: npmrc.render, flaw: npmrc.flaw},
 	protocol.FormHeader:     {what: "header", render: header},
 	protocol.FormToken:      {what: "token", render: bare},
 	protocol.FormPlanet:     {what: "token for Planet's programs", render: planet, ahead: aheadOfPlanet},
