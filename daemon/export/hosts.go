@@ -94,8 +94,9 @@ func (f hostFile) render(profile string, t grant.Token) (keystore.Secret, error)
 	}
 	all, _ := f.entries(t)
 	if len(all) == 0 {
-		return keystore.Secret{}, protocol.NewError(protocol.Config, fmt.Sprintf("the credential of profile %s is sealed "+
-			"for no API that such a file can name: https, and %s", profile, f.only), "groat profile show "+profile)
+		return keystore.Secret{}, protocol.NewError(protocol.Config,
+			fmt.Sprintf("the credential of profile %s is sealed for no API that such a file can name: https, and %s",
+				profile, f.only), "groat profile show "+profile)
 	}
 	size := 0
 	for _, entry := range all {
@@ -125,6 +126,7 @@ func (f hostFile) checkName(w Wanted) error {
 		return nil
 	}
 	other := visible.Word(dir + "groat-" + w.Form)
-	return protocol.NewError(protocol.Config, fmt.Sprintf("%s is a file that other programs write too, and groat replaces "+
-		"its file as a whole: choose another name", w.Path), "groat export "+w.Profile+" --"+w.Form+" "+other)
+	return protocol.NewError(protocol.Config,
+		fmt.Sprintf("%s is a file that other programs write too, and groat replaces its file as a whole: choose "+
+			"another name", w.Path), "groat export "+w.Profile+" --"+w.Form+" "+other)
 }

@@ -39,6 +39,9 @@ type entry struct {
 	Began     string `json:"began,omitempty"` // when the process began, in the system's own words
 	EndsAt    int64  `json:"ends_at,omitempty"`
 	ExpiresAt int64  `json:"expires_at,omitempty"` // of the token in the file
+	// Draft and Marks are a trace's.
+	Draft string   `json:"draft,omitempty"`
+	Marks []string `json:"marks,omitempty"`
 }
 
 func (e entry) wanted() Wanted {
@@ -70,7 +73,8 @@ func (l list) read() ([]entry, error) {
 		return nil, errors.New("it is not what groatd writes")
 	}
 	for _, e := range c.Exports {
-		if _, known := forms[e.Form]; !known || checkPath(e.Path) != nil || !config.ValidName(e.Profile) || e.PID < 0 ||
+		if _, known := forms[e.Form]; !known || checkPath(e.Path) != nil || !validDraft(e.Draft) ||
+			!config.ValidName(e.Profile) || e.PID < 0 ||
 			wire.CheckScope(e.Scope, e.Audience) != nil {
 			return nil, errors.New("it names what cannot be kept")
 		}
