@@ -14,6 +14,8 @@ type ExportParams struct {
 	// Scope and Audience ask for a token of its own, as in [TokenParams].
 	Scope    string `json:"scope,omitempty"`
 	Audience string `json:"audience,omitempty"`
+	// OnChange is the name of a hook, which is run after each replacement of the file.
+	OnChange string `json:"on_change,omitempty"`
 	// WhilePID keeps it as long as a process of this user runs, For for so many seconds; both 0 is until it is stopped.
 	WhilePID int   `json:"while_pid,omitempty"`
 	For      int64 `json:"for,omitempty"`
@@ -36,10 +38,11 @@ type Export struct {
 	// Scope and Audience are empty for the profile's default token.
 	Scope    string `json:"scope,omitempty"`
 	Audience string `json:"audience,omitempty"`
+	OnChange string `json:"on_change,omitempty"`
 	// State is "current", or "missing" while there is no file, since there is no token that is good; or "stale" where
 	// the file holds an older token than there is, since it cannot be written.
 	State string `json:"state"`
-	// Message says why it is not current, or why it will not do although it is; Hint is the next command.
+	// Message says why it is not current, why it will not do although it is, or how its hook has failed; Hint is the next command.
 	Message string `json:"message,omitempty"`
 	Hint    string `json:"hint,omitempty"`
 	// ExpiresAt is when the token in the file ends, Unix seconds; 0 where it does not, or there is no file.

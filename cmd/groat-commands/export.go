@@ -19,6 +19,7 @@ type exportFlags struct {
 	file, as        string // the path of a file in another form, and the form
 	netrc, npmrc    string // the paths of files in those
 	scope, audience string
+	hook            string
 	pid             int
 	during          get.Seconds
 	stop, all, json bool
@@ -45,6 +46,7 @@ func (a *app) exportCommand() *cobra.Command {
 	fs.StringVar(&f.npmrc, "npmrc", "", flagNpmrc)
 	fs.StringVar(&f.scope, "scope", "", flagScope)
 	fs.StringVar(&f.audience, "audience", "", flagAudience)
+	fs.StringVar(&f.hook, "on-change", "", flagOnChange)
 	fs.IntVar(&f.pid, "while", 0, flagWhile)
 	fs.Var(seconds{&f.during, protocol.MaxExportFor * time.Second}, "for", flagFor)
 	fs.BoolVar(&f.stop, "stop", false, flagStop)
@@ -72,11 +74,11 @@ func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protoco
 			return p, err
 		}
 	}
-	p.Scope, p.Audience, p.WhilePID = f.scope, f.audience, f.pid
+	p.Scope, p.Audience, p.OnChange, p.WhilePID = f.scope, f.audience, f.hook, f.pid
 	if f.during.N != nil {
 		p.For = *f.during.N
 	}
-	how := f.as != "" || p.Scope != "" || p.Audience != "" || while || f.during.N != nil
+	how := f.as != "" || f.hook != "" || p.Scope != "" || p.Audience != "" || while || f.during.N != nil
 	switch {
 	case files > 1:
 		return p, errUsage(msgTwoForms, "groat export")

@@ -33,6 +33,8 @@ func TestExport(t *testing.T) {
 			"as": "planet", "scope": "a", "audience": "b"}, "from now on"},
 		{"export git --netrc /t", map[string]any{"profile": "git", "file": "/t", "as": "netrc"}, "from now on"},
 		{"export --npmrc /t --for 1m", map[string]any{"file": "/t", "as": "npmrc", "for": 60.0}, "from now on"},
+		{"export --token-file /t --on-change reload", map[string]any{"token_file": "/t", "on_change": "reload"},
+			"from now on"},
 		{"export --stop h", map[string]any{"stop": filepath.Join(wd, "h")}, "/home/alice/my file is removed\n"},
 		{"export --stop --all", map[string]any{"all": true}, "is removed\n"},
 	} {

@@ -31,6 +31,10 @@ you say --stop, or as long as a process runs (--while), or for some time (--for)
 removed; so it is, until the next sign-in, when the profile is logged out or has no access token that
 is good. While no groatd runs nobody does that: the next one goes on.
 
+--on-change NAME runs ~/.config/groat/hooks/NAME, a program of yours, after each replacement: groatd
+runs it, without arguments and for 30 seconds at most, with GROAT_EXPORT_FILE and GROAT_PROFILE; what
+it prints goes nowhere, and "groat export" shows a failure.
+
 Any program that reads your files reads the access token too: where a program can ask groat, let it.
 
 Without flags, list the files.`,
@@ -49,6 +53,7 @@ const (
 	flagFileAs     = "the `path` of a file in the form --as"
 	flagNetrc      = "the `path` of a netrc with an entry for each API"
 	flagNpmrc      = "the `path` of an npmrc with an entry for each API"
+	flagOnChange   = "run the program of this `name` in ~/.config/groat/hooks after each replacement"
 	flagWhile      = "keep the file as long as the process of this `PID` runs"
 	flagFor        = "keep the file for this `time` (2h)"
 	flagStop       = "keep a file no longer, and remove it"

@@ -24,10 +24,12 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// Options is what Exports are made of. All members are required but StateDir.
+// Options is what Exports are made of. All members are required but StateDir and Hooks.
 type Options struct {
 	// StateDir is where the list of files outlives the daemon; if it is empty, nothing does.
 	StateDir string
+	// Hooks is the directory of the programs that may be run after a file was replaced; if it is empty, there are none.
+	Hooks string
 	// Token returns a token that is good for so long at least, or where minTTL is 0 for as long as any caller may
 	// expect; it bounds its own time.
 	Token func(ctx context.Context, of Variant, minTTL time.Duration) (grant.Token, error)
@@ -49,13 +51,17 @@ type Exports struct {
 	all      map[string]*keeper
 	saving   sync.Mutex // held while the list is written
 	list     list
-	ending   sync.WaitGroup // those that end by themselves
-	closed   bool           // guarded by changing
+	ending   sync.WaitGroup  // those that end by themselves, and hooks
+	hooks    context.Context // ends with the Exports
+	endHooks context.CancelFunc
+	closed   bool // guarded by changing
 }
 
 // New returns Exports that keep no file yet; [Exports.Resume] goes on with those of an earlier daemon.
 func New(o Options) *Exports {
-	return &Exports{Options: o, all: map[string]*keeper{}, list: list{dir: o.StateDir}}
+	x := &Exports{Options: o, all: map[string]*keeper{}, list: list{dir: o.StateDir}}
+	x.hooks, x.endHooks = context.WithCancel(context.Background())
+	return x
 }
 
 // Start writes a file, and keeps it. One that is kept already for the same profile in the same form is kept as long as
@@ -83,6 +89,9 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 		return protocol.Export{}, err
 	}
 	k := x.newKeeper(w)
+	if err := k.hook.check(); err != nil {
+		return protocol.Export{}, err
+	}
 	if err := k.locate(); err != nil {
 		return protocol.Export{}, fileError(err)
 	}
@@ -209,6 +218,7 @@ func (x *Exports) Close() {
 	x.changing.Lock()
 	x.closed = true
 	x.changing.Unlock()
+	x.endHooks()
 	all := x.keepers()
 	for _, k := range all {
 		k.stop() // all at once: a file system may not answer any of them

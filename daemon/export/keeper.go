@@ -35,7 +35,8 @@ type keeper struct {
 	watch   *watch.Watch
 	changed chan struct{} // holds an element when the profile has changed
 	disk    chan struct{} // holds an element while the file is being written or removed
-	over    bool          // what it is kept for has ended; the goroutine's
+	hook    *hook
+	over    bool // what it is kept for has ended; the goroutine's
 	stop    context.CancelFunc
 	done    chan struct{} // closed when the goroutine has ended
 
@@ -51,7 +52,7 @@ type keeper struct {
 // newKeeper returns a keeper that does not run yet.
 func (x *Exports) newKeeper(w Wanted) *keeper {
 	return &keeper{x: x, Wanted: w, changed: make(chan struct{}, 1), disk: make(chan struct{}, 1),
-		done: make(chan struct{})}
+		done: make(chan struct{}), hook: &hook{x: x, name: w.Hook, file: w.Path, of: w.Profile}}
 }
 
 // start begins to keep the file. A profile's default token is held from now on, so that it is renewed although nobody
@@ -89,7 +90,7 @@ func (k *keeper) halt() {
 // again is a keeper that goes on where a halted one was.
 func (k *keeper) again() *keeper {
 	next := k.x.newKeeper(k.Wanted)
-	next.process = k.process
+	next.process, next.hook = k.process, k.hook
 	next.follow(k)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -294,6 +295,7 @@ func (k *keeper) put(t grant.Token) error {
 		k.expires = now.Wall.Add(t.Remaining(now)).Unix()
 	}
 	k.mu.Unlock()
+	k.hook.fire()
 	if k.watch != nil { // it runs: otherwise who starts it saves
 		k.x.save()
 	}
@@ -325,9 +327,12 @@ func (k *keeper) shown() protocol.Export {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e := protocol.Export{Path: k.Path, Profile: k.Profile, Form: k.Form, Scope: k.Scope, Audience: k.Audience,
-		State: protocol.ExportCurrent, Message: k.flaw, ExpiresAt: k.expires, WhilePID: k.PID, EndsAt: k.EndsAt}
+		OnChange: k.Hook, State: protocol.ExportCurrent, Message: k.flaw, ExpiresAt: k.expires, WhilePID: k.PID, EndsAt: k.EndsAt}
 	if p := k.problem; p != nil {
 		e.State, e.Message, e.Hint = protocol.ExportStale, p.Message, p.Hint()
+	}
+	if e.Message == "" {
+		e.Message, e.Hint = k.hook.shown()
 	}
 	if len(e.Message) > maxMessage {
 		e.Message = strings.ToValidUTF8(e.Message[:maxMessage], "")
@@ -342,8 +347,8 @@ func (k *keeper) shown() protocol.Export {
 func (k *keeper) entry() entry {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	e := entry{Path: k.Path, Profile: k.Profile, Form: k.Form, Scope: k.Scope, Audience: k.Audience, PID: k.PID,
-		EndsAt: k.EndsAt, ExpiresAt: k.expires}
+	e := entry{Path: k.Path, Profile: k.Profile, Form: k.Form, Scope: k.Scope, Audience: k.Audience, Hook: k.Hook,
+		PID: k.PID, EndsAt: k.EndsAt, ExpiresAt: k.expires}
 	e.Draft, e.Marks = k.trace.draft, k.trace.marks
 	if k.process != nil {
 		e.Began = k.process.began

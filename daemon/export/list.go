@@ -35,6 +35,7 @@ type entry struct {
 	Form      string `json:"form"`
 	Scope     string `json:"scope,omitempty"`
 	Audience  string `json:"audience,omitempty"`
+	Hook      string `json:"hook,omitempty"`
 	PID       int    `json:"pid,omitempty"`
 	Began     string `json:"began,omitempty"` // when the process began, in the system's own words
 	EndsAt    int64  `json:"ends_at,omitempty"`
@@ -45,8 +46,8 @@ type entry struct {
 }
 
 func (e entry) wanted() Wanted {
-	return Wanted{Path: e.Path, Variant: Variant{e.Profile, e.Scope, e.Audience}, Form: e.Form, PID: e.PID,
-		EndsAt: e.EndsAt}
+	return Wanted{Path: e.Path, Variant: Variant{e.Profile, e.Scope, e.Audience}, Form: e.Form, Hook: e.Hook,
+		PID: e.PID, EndsAt: e.EndsAt}
 }
 
 func (l list) path() string { return filepath.Join(l.dir, "exports.json") }
@@ -74,7 +75,7 @@ func (l list) read() ([]entry, error) {
 	}
 	for _, e := range c.Exports {
 		if _, known := forms[e.Form]; !known || checkPath(e.Path) != nil || !validDraft(e.Draft) ||
-			!config.ValidName(e.Profile) || e.PID < 0 ||
+			!config.ValidName(e.Profile) || e.PID < 0 || e.Hook != "" && !config.ValidName(e.Hook) ||
 			wire.CheckScope(e.Scope, e.Audience) != nil {
 			return nil, errors.New("it names what cannot be kept")
 		}

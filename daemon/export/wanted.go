@@ -33,13 +33,14 @@ func (v Variant) String() string {
 type Wanted struct {
 	Variant
 	Path, Form string
-	PID        int   // a process as long as which it is kept, or 0
-	EndsAt     int64 // until when it is kept, Unix seconds, or 0
+	Hook       string // the name of what is run after each replacement, or empty
+	PID        int    // a process as long as which it is kept, or 0
+	EndsAt     int64  // until when it is kept, Unix seconds, or 0
 }
 
 // Check returns what a request wants to be kept, or why it cannot be wanted. The profile is not looked at.
 func Check(p protocol.ExportParams, now time.Time) (Wanted, error) {
-	w := Wanted{Variant: Variant{p.Profile, p.Scope, p.Audience}, PID: p.WhilePID}
+	w := Wanted{Variant: Variant{p.Profile, p.Scope, p.Audience}, Hook: p.OnChange, PID: p.WhilePID}
 	files := 0
 	for _, f := range []struct{ path, form string }{
 		{p.HeaderFile, protocol.FormHeader}, {p.TokenFile, protocol.FormToken}, {p.File, p.As},

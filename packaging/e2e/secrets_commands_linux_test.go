@@ -201,7 +201,9 @@ func (v *watchedEnv) rows() map[string][]invocation {
 		"groat export": {works(), works("--json"), works("session", "--header-file", v.file("header")),
 			works("--stop", v.file("header")), fails("none", "--token-file", v.file("none")), fails("x", "y"),
 			works("session", "--as", "planet", "--file", v.file("planet")), works("--stop", v.file("planet")),
-			fails("static", "--as", "planet", "--file", v.file("planet"))},
+			fails("static", "--as", "planet", "--file", v.file("planet")),
+			fails("session", "--netrc", v.file(".netrc")), fails("session", "--npmrc", v.file("npmrc")),
+			fails("session", "--token-file", v.file("hooked"), "--on-change", "none")},
 		"groat logout": {
 			fails("none"), fails("a/b"), fails("apps"), works("apps", "--yes"), works("keyed", "--yes"),
 			works("kept", "--yes"),
