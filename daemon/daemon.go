@@ -131,7 +131,8 @@ func New(o Options) (*Daemon, error) {
 	d.changes = watch.New(d.lookAt)
 	d.broker.Changed = d.changes.Changed
 	d.exports = export.New(export.Options{
-		StateDir: o.StateDir, Hooks: o.Config.Hooks(), Hold: d.broker.Hold, Wire: d.wire, Watches: d.changes, Now: o.Now, Log: o.Log,
+		StateDir: o.StateDir, Hooks: o.Config.Hooks(), Hold: d.broker.Hold, Wire: d.wire, Watches: d.changes,
+		Now: o.Now, Log: o.Log,
 		Token: func(ctx context.Context, of export.Variant, minTTL time.Duration) (grant.Token, error) {
 			q := broker.Query{Profile: of.Profile, Scope: of.Scope, Audience: of.Audience, MinTTL: minTTL}
 			if minTTL == 0 {

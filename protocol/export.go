@@ -42,7 +42,8 @@ type Export struct {
 	// State is "current", or "missing" while there is no file, since there is no token that is good; or "stale" where
 	// the file holds an older token than there is, since it cannot be written.
 	State string `json:"state"`
-	// Message says why it is not current, why it will not do although it is, or how its hook has failed; Hint is the next command.
+	// Message says why it is not current, why it will not do although it is, or how its hook has failed; Hint is the
+	// next command.
 	Message string `json:"message,omitempty"`
 	Hint    string `json:"hint,omitempty"`
 	// ExpiresAt is when the token in the file ends, Unix seconds; 0 where it does not, or there is no file.

@@ -49,7 +49,8 @@ func (h *hook) check() error {
 	case !config.ValidName(h.name):
 		return protocol.InvalidParams("on_change must be the name of a hook: a-z, 0-9, '.', '_' and '-', 64 at most")
 	case h.x.Hooks == "":
-		return protocol.NewError(protocol.Config, "there are no hooks where the configuration is switched off", "groat status")
+		return protocol.NewError(protocol.Config, "there are no hooks where the configuration is switched off",
+			"groat status")
 	}
 	info, err := os.Stat(h.path())
 	if err == nil {

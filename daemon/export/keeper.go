@@ -327,7 +327,8 @@ func (k *keeper) shown() protocol.Export {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e := protocol.Export{Path: k.Path, Profile: k.Profile, Form: k.Form, Scope: k.Scope, Audience: k.Audience,
-		OnChange: k.Hook, State: protocol.ExportCurrent, Message: k.flaw, ExpiresAt: k.expires, WhilePID: k.PID, EndsAt: k.EndsAt}
+		OnChange: k.Hook, State: protocol.ExportCurrent, Message: k.flaw, ExpiresAt: k.expires, WhilePID: k.PID,
+		EndsAt: k.EndsAt}
 	if p := k.problem; p != nil {
 		e.State, e.Message, e.Hint = protocol.ExportStale, p.Message, p.Hint()
 	}
