@@ -61,7 +61,7 @@ func New(o Options) *Exports {
 // Wanted is a file to keep.
 type Wanted struct {
 	Path, Profile, Form string
-	PID                 int   // a process as long as which it is kept, or 0
+	PID                 int   // a process as long as which it is kept, beside those that keep it already, or 0
 	EndsAt              int64 // until when it is kept, Unix seconds, or 0
 }
 
@@ -100,7 +100,8 @@ func checkPath(path string) error {
 }
 
 // Start writes a file, and keeps it. One that is kept already for the same profile in the same form is kept as long as
-// is wanted now. What cannot be had or written now is not kept: the error says why.
+// is wanted now: where that is a process, also as long as those run for which it is kept already. What cannot be had or
+// written now is not kept: the error says why.
 func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) {
 	t, err := x.Token(ctx, w.Profile)
 	if err != nil {
@@ -126,27 +127,51 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 	}
 	k := &keeper{x: x, Wanted: w, changed: make(chan struct{}, 1), done: make(chan struct{})}
 	if w.PID != 0 {
-		if k.process, err = follow(w.PID); err != nil {
-			return protocol.Export{}, protocol.NewError(protocol.Config,
-				fmt.Sprintf("process %d cannot be followed: %s", w.PID, err), "ps -p "+fmt.Sprint(w.PID))
+		if k.processes, err = x.join(was, w.PID); err != nil {
+			return protocol.Export{}, err
 		}
 	}
 	if was != nil {
 		was.halt()
 	}
 	if err := k.put(t); err != nil {
-		k.process.close()
-		if was != nil {
+		if was == nil {
+			k.processes.giveWay(nil)
+		} else {
+			k.processes.giveWay(was.processes)
 			x.run(was.again())
 		}
 		return protocol.Export{}, fileError(err)
 	}
 	x.run(k)
 	if was != nil {
-		was.process.close()
+		was.processes.giveWay(k.processes)
 	}
 	x.save()
 	return k.shown(), nil
+}
+
+// join returns those for which a file is kept, which may be nil, and one process more. The error is a
+// [*protocol.Error]. x.changing is held.
+func (x *Exports) join(was *keeper, pid int) (*processes, error) {
+	n := 0
+	for _, k := range x.keepers() {
+		n += len(k.processes.list())
+	}
+	if n >= protocol.MaxExportProcesses {
+		return nil, protocol.NewError(protocol.Config,
+			fmt.Sprintf("files are kept for %d processes already, which is as many as may be", n), "groat export")
+	}
+	p, err := follow(pid)
+	if err != nil {
+		return nil, protocol.NewError(protocol.Config, fmt.Sprintf("process %d cannot be followed: %s", pid, err),
+			"ps -p "+fmt.Sprint(pid))
+	}
+	var all []*process
+	if was != nil {
+		all = was.processes.others(pid)
+	}
+	return followed(append([]*process{p}, all...)), nil
 }
 
 func stopHint(path string) string { return "groat export --stop " + visible.Word(path) }
@@ -195,7 +220,7 @@ func (x *Exports) end(k *keeper) error {
 		x.run(k.again())
 		return err
 	}
-	k.process.close()
+	k.processes.giveWay(nil)
 	x.mu.Lock()
 	delete(x.all, k.Path)
 	x.mu.Unlock()
@@ -222,7 +247,7 @@ func (x *Exports) Close() {
 	x.changing.Unlock()
 	for _, k := range x.keepers() {
 		k.halt()
-		k.process.close()
+		k.processes.giveWay(nil)
 	}
 	x.ending.Wait()
 }
@@ -240,14 +265,15 @@ func (x *Exports) Resume() {
 	for _, e := range entries {
 		k := &keeper{x: x, Wanted: e.wanted(), changed: make(chan struct{}, 1), done: make(chan struct{}),
 			written: true, expires: e.ExpiresAt}
-		if k.PID != 0 {
-			if k.process, err = follow(k.PID); err != nil || k.process.began == "" || k.process.began != e.Began {
-				k.process.close()
+		if len(e.Processes) > 0 {
+			all := e.running()
+			if len(all) == 0 {
 				if err := k.remove(); err != nil {
 					x.Log.Warn("a file with a token cannot be removed", zap.String("file", k.Path), zap.Error(err))
 				}
 				continue
 			}
+			k.processes = followed(all)
 		}
 		k.wake()
 		x.run(k)

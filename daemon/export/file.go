@@ -122,14 +122,20 @@ type entry struct {
 	Path      string `json:"path"`
 	Profile   string `json:"profile"`
 	Form      string `json:"form"`
-	PID       int    `json:"pid,omitempty"`
-	Began     string `json:"began,omitempty"` // when the process began, in the system's own words
 	EndsAt    int64  `json:"ends_at,omitempty"`
 	ExpiresAt int64  `json:"expires_at,omitempty"` // of the token in the file
+	// Processes are those as long as which it is kept, until the last of them ends.
+	Processes []entryProcess `json:"processes,omitempty"`
+}
+
+// entryProcess is a process in the record.
+type entryProcess struct {
+	PID   int    `json:"pid"`
+	Began string `json:"began"` // when, in the system's own words
 }
 
 func (e entry) wanted() Wanted {
-	return Wanted{Path: e.Path, Profile: e.Profile, Form: e.Form, PID: e.PID, EndsAt: e.EndsAt}
+	return Wanted{Path: e.Path, Profile: e.Profile, Form: e.Form, EndsAt: e.EndsAt}
 }
 
 func (l list) path() string { return filepath.Join(l.dir, "exports.json") }
@@ -156,7 +162,7 @@ func (l list) read() ([]entry, error) {
 		return nil, errors.New("it is not what groatd writes")
 	}
 	for _, e := range c.Exports {
-		if checkPath(e.Path) != nil || !config.ValidName(e.Profile) || e.PID < 0 ||
+		if checkPath(e.Path) != nil || !config.ValidName(e.Profile) ||
 			e.Form != protocol.FormHeader && e.Form != protocol.FormToken {
 			return nil, errors.New("it names what cannot be kept")
 		}

@@ -26,11 +26,11 @@ const (
 type keeper struct {
 	x *Exports
 	Wanted
-	process *process // whose end is the keeper's, or nil
-	watch   *watch.Watch
-	changed chan struct{} // holds an element when the profile has changed
-	stop    context.CancelFunc
-	done    chan struct{} // closed when the goroutine has ended
+	processes *processes // whose end is the keeper's, or nil
+	watch     *watch.Watch
+	changed   chan struct{} // holds an element when the profile has changed
+	stop      context.CancelFunc
+	done      chan struct{} // closed when the goroutine has ended
 
 	mu      sync.Mutex
 	content keystore.Secret // what the file holds; empty where that is not known
@@ -69,7 +69,7 @@ func (k *keeper) halt() {
 func (k *keeper) again() *keeper {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	next := &keeper{x: k.x, Wanted: k.Wanted, process: k.process, changed: make(chan struct{}, 1),
+	next := &keeper{x: k.x, Wanted: k.Wanted, processes: k.processes, changed: make(chan struct{}, 1),
 		done: make(chan struct{}), content: k.content, written: k.written, expires: k.expires, problem: k.problem}
 	next.wake()
 	return next
@@ -86,7 +86,7 @@ func (k *keeper) run(ctx context.Context) {
 		case <-ctx.Done():
 			wait.Stop()
 			return
-		case <-k.process.ended():
+		case <-k.processes.ended():
 			wait.Stop()
 			k.end()
 			return
@@ -243,7 +243,10 @@ func (k *keeper) shown() protocol.Export {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e := protocol.Export{Path: k.Path, Profile: k.Profile, Form: k.Form, State: protocol.ExportCurrent,
-		ExpiresAt: k.expires, WhilePID: k.PID, EndsAt: k.EndsAt}
+		ExpiresAt: k.expires, EndsAt: k.EndsAt}
+	if all := k.processes.list(); len(all) > 0 {
+		e.WhilePID, e.WhileOthers = all[0].pid, len(all)-1
+	}
 	if p := k.problem; p != nil {
 		e.State, e.Message, e.Hint = protocol.ExportStale, p.Message, p.Hint()
 		if len(e.Message) > maxMessage {
@@ -260,9 +263,9 @@ func (k *keeper) shown() protocol.Export {
 func (k *keeper) entry() entry {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	e := entry{Path: k.Path, Profile: k.Profile, Form: k.Form, PID: k.PID, EndsAt: k.EndsAt, ExpiresAt: k.expires}
-	if k.process != nil {
-		e.Began = k.process.began
+	e := entry{Path: k.Path, Profile: k.Profile, Form: k.Form, EndsAt: k.EndsAt, ExpiresAt: k.expires}
+	for _, p := range k.processes.list() {
+		e.Processes = append(e.Processes, entryProcess{PID: p.pid, Began: p.began})
 	}
 	return e
 }
