@@ -36,8 +36,8 @@ type Export struct {
 	Hint    string `json:"hint,omitempty"`
 	// ExpiresAt is when the token in the file ends, Unix seconds; 0 where it does not, or there is no file.
 	ExpiresAt int64 `json:"expires_at,omitempty"`
-	// WhilePID and EndsAt, in Unix seconds, say until when the file is kept; both 0: until it is stopped. WhileOthers is
-	// how many other processes it is kept for.
+	// WhilePID and EndsAt, in Unix seconds, say until when the file is kept; both 0: until it is stopped. WhileOthers
+	// says for how many other processes.
 	WhilePID    int   `json:"while_pid,omitempty"`
 	WhileOthers int   `json:"while_others,omitempty"`
 	EndsAt      int64 `json:"ends_at,omitempty"`
