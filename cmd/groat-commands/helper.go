@@ -46,7 +46,7 @@ func (a *app) helperCommand() *cobra.Command {
 		}
 		return get.Print(a.stdout, "curl", t)
 	})
-	cmd.AddCommand(git, docker, kubectl, curl)
+	cmd.AddCommand(git, docker, kubectl, curl, a.gdalHelperCommand())
 	return cmd
 }
 

@@ -197,6 +197,11 @@ func (v *watchedEnv) rows() map[string][]invocation {
 		"groat watch": {fails("none"), fails("x", "y")}, // it ends with a change, which is a test of its own
 		"groat export": {works(), works("--json"), works("session", "--header-file", v.file("header")),
 			works("--stop", v.file("header")), fails("none", "--token-file", v.file("none")), fails("x", "y")},
+		"groat helper gdal": {works("machine", "--gdalrc"), works("machine", "--while", "1"), fails("none"),
+			works("static", "--every-host"), fails("a b")},
+		"groat run": {works("session", "--", "env"), works("static", "--", "true"), fails("none", "--", "env"),
+			works("session", "--env", "T", "--", "true"), fails("static", "--env", "T", "--", "env"),
+			fails("session", "--", "/none"), fails()},
 		"groat logout": {
 			fails("none"), fails("a/b"), fails("apps"), works("apps", "--yes"), works("keyed", "--yes"),
 			works("kept", "--yes"),

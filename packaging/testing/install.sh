@@ -19,6 +19,7 @@ packages=(
   docker-registry     # a registry of images; its own service stays off
   gcc libc6-dev       # go test -race
   glewlwyd            # an authorization server; its own service stays off
+  gdal-bin            # reads images by the header file of groat helper gdal and groat run
   git                 # asks git-credential-groat; its credential-cache is a peer of make figures
   gnome-keyring       # a real Secret Service
   libglib2.0-bin      # gdbus: waits for the Secret Service, locks it
@@ -29,12 +30,14 @@ packages=(
   openssl             # makes private keys in every form there is
   python3-authlib     # an independent client of client_secret_jwt
   python3-django-oauth-toolkit  # an authorization server's library
+  python3-rasterio    # the same in Python
   python3-requests    # what authlib's session is made of
   skopeo              # asks docker-credential-groat
   strace              # counts the system calls of a cold request
   systemd             # a real user manager, systemd-socket-activate, systemd-analyze
   util-linux          # unshare, nsenter and setpriv: another user, and a manager of one's own
   valgrind            # counts instructions
+  wget                # sends a header to other hosts: why groat has nothing for it
 )
 
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
