@@ -96,8 +96,8 @@ const maxName = 200
 // gdalrc returns a configuration file of GDAL's with which it sends the headers of profiles to the APIs that they list,
 // and to nothing else: the options of a section of [credentials] are for file names that begin with its path
 // (https://gdal.org/en/stable/user/virtual_file_systems.html#how-to-set-credentials,
-// https://gdal.org/en/stable/user/configoptions.html#gdal-configuration-file). GDAL 3.10 has a header file among them for
-// /vsicurl/ and /vsicurl_streaming/, and 3.6 has not.
+// https://gdal.org/en/stable/user/configoptions.html#gdal-configuration-file). GDAL 3.10 has a header file
+// among them for /vsicurl/ and /vsicurl_streaming/, and 3.6 has not.
 //
 // The slash at a path's end keeps a header from https://api.example.com.evil.example. GDAL compares text: a name with
 // "/../" in it may lead to another path of the same origin.

@@ -22,7 +22,8 @@ func runDaemon(t *testing.T) *fakeDaemon {
 		switch r.Method {
 		case "profiles":
 			return `"result":{"profiles":[{"profile":"bare","issuer":"https://i","resources":[]},` +
-				`{"profile":"work","issuer":"https://i","resources":["https://api.example","https://git.example/team"]}]}`
+				`{"profile":"work","issuer":"https://i",` +
+				`"resources":["https://api.example","https://git.example/team"]}]}`
 		case "export":
 			if p := r.Params["profile"]; p != "work" && p != "bare" {
 				return `"error":{"code":-32001,"message":"there is no such profile",` +
@@ -30,8 +31,8 @@ func runDaemon(t *testing.T) *fakeDaemon {
 			}
 			return kept
 		}
-		return `"result":{"access_token":"dummy.token","token_type":"Bearer","expires_at":1790000839,"expires_in":839,` +
-			`"header":"Authorization: Bearer dummy.token","profile":"work"}`
+		return `"result":{"access_token":"dummy.token","token_type":"Bearer","expires_at":1790000839,` +
+			`"expires_in":839,"header":"Authorization: Bearer dummy.token","profile":"work"}`
 	})
 }
 
@@ -162,7 +163,7 @@ func TestRunThatIsRefused(t *testing.T) {
 		{"run", "", report.ExitUsage, msgRunWhat}, {"run work", "", report.ExitUsage, msgRunWhat},
 		{"run work true", "", report.ExitUsage, msgRunWhat}, {"run work --", "", report.ExitUsage, msgRunWhat},
 		{"run work bare -- true", "", report.ExitUsage, msgRunWhat},
-		{"run work --env PATH -- true", "", report.ExitUsage, "--env PATH"},
+		{"run work --env PATH -- true", "", report.ExitUsage, "PATH is not"},
 		{"run work --env A=b -- true", "", report.ExitUsage, "A=b"},
 		{"run work --env GIT_CONFIG_COUNT -- true", "", report.ExitUsage, "GIT_CONFIG_COUNT"},
 		{"run work --env LD_PRELOAD -- true", "", report.ExitUsage, "LD_PRELOAD"},
@@ -187,7 +188,8 @@ func TestRunOnATerminal(t *testing.T) {
 	x.expect("$ ")
 	x.write(groat + " run work -- stty size\n")
 	x.expect("50 97\n")
-	x.write(groat + ` run work -- sh -c 'trap "echo cau""ght; exit 5" INT; echo rea""dy; while :; do read l; done'` + "\n")
+	loop := `'trap "echo cau""ght; exit 5" INT; echo rea""dy; while :; do read l; done'`
+	x.write(groat + " run work -- sh -c " + loop + "\n")
 	x.expect("ready\n")
 	x.write("\x03")
 	x.expect("caught\n")

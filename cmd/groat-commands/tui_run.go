@@ -69,7 +69,7 @@ const (
 )
 
 func msgRunVariable(name string) string {
-	return fmt.Sprintf("--env %s is not a variable that a token may be put in", nameOf(name))
+	return fmt.Sprintf("%s is not a variable that a token may be put in", nameOf(name))
 }
 
 func errNoAPIs(profile string) *report.Failure {
@@ -80,8 +80,8 @@ func errNoAPIs(profile string) *report.Failure {
 
 func errSameAPI(api, one, other string) *report.Failure {
 	return &report.Failure{Code: report.ExitConfig,
-		Message: fmt.Sprintf("profiles %s and %s both list %s, and GDAL sends one header there", clean(one), clean(other),
-			clean(api)),
+		Message: fmt.Sprintf("profiles %s and %s both list %s, and GDAL sends one header there", clean(one),
+			clean(other), clean(api)),
 		Hint: "groat helper gdal " + visible.Word(one)}
 }
 
@@ -93,8 +93,8 @@ func errGitCount(value string) *report.Failure {
 
 // errRuntimeDir says why nothing can be written beside groatd's socket.
 func errRuntimeDir(cause error) *report.Failure {
-	f := &report.Failure{Code: report.ExitConfig, Message: "no file can be made beside groatd's socket: " + cause.Error(),
-		Hint: "groat status", Cause: cause}
+	f := &report.Failure{Code: report.ExitConfig, Hint: "groat status", Cause: cause,
+		Message: "no file can be made beside groatd's socket: " + cause.Error()}
 	if own, ok := errors.AsType[*ownpath.Error](cause); ok {
 		f.Message, f.Hint = "the directory of groatd's socket, "+own.Error(), own.Hint
 	}
@@ -102,8 +102,8 @@ func errRuntimeDir(cause error) *report.Failure {
 }
 
 func textOwnGDALRC(own string) string {
-	return "groat: with this GDAL does not read " + sentence(own) + " any more; groat helper gdal --gdalrc prints what " +
-		"to add to it\n"
+	return "groat: with this GDAL does not read " + sentence(own) + " any more; groat helper gdal --gdalrc prints " +
+		"what to add to it\n"
 }
 
 func textRunOwnGDALRC(own, profile string) string {

@@ -70,7 +70,7 @@ var parts = []part{
 	},
 	{
 		name:     "gdal",
-		what:     "With the GDAL of Debian 13 a gdalrc has the token sent to what a profile lists, and to nothing else.",
+		what:     "The GDAL of Debian 13 sends the token to what a profile lists and to nothing else, by a gdalrc.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
 		paths:    []string{"packaging/testing/newer-debian.sh"},
 		command: []string{"sh", "-c", `
