@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/groat-dev/groat/cmd/groat-commands/setup"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -94,13 +95,7 @@ func (a *app) writeGDALRC(use string, files []headerFile, text []byte) (path str
 const maxName = 200
 
 // gdalrc returns a configuration file of GDAL's with which it sends the headers of profiles to the APIs that they list,
-// and to nothing else: the options of a section of [credentials] are for file names that begin with its path
-// (https://gdal.org/en/stable/user/virtual_file_systems.html#how-to-set-credentials,
-// https://gdal.org/en/stable/user/configoptions.html#gdal-configuration-file). GDAL 3.10 has a header file
-// among them for /vsicurl/ and /vsicurl_streaming/, and 3.6 has not.
-//
-// The slash at a path's end keeps a header from https://api.example.com.evil.example. GDAL compares text: a name with
-// "/../" in it may lead to another path of the same origin.
+// and to nothing else.
 func gdalrc(files []headerFile) ([]byte, error) {
 	var b strings.Builder
 	whose := map[string]string{} // :: API → profile
@@ -114,8 +109,7 @@ func gdalrc(files []headerFile) ([]byte, error) {
 				return nil, errSameAPI(api, other, h.profile)
 			}
 			whose[api] = h.profile
-			fmt.Fprintf(&b, "\n[.groat-%s-%d]\npath=/vsicurl/%s/\nGDAL_HTTP_HEADER_FILE=%s\n", h.profile, i+1,
-				strings.TrimSuffix(api, "/"), h.path)
+			b.WriteString(setup.GDALSection(setup.Profile{Name: h.profile, APIs: h.apis, HeaderFile: h.path}, i))
 		}
 	}
 	return []byte(b.String()), nil

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/groat-dev/groat/cmd/groat/report"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 )
 
 func TestHelperGDAL(t *testing.T) {
@@ -70,5 +73,55 @@ func TestHelperGDAL(t *testing.T) {
 		if o.code != tt.code || o.stdout != "" || !strings.Contains(o.stderr, tt.says) {
 			t.Errorf("%s: %+v", tt.args, o)
 		}
+	}
+}
+
+// "groat setup gdal" has groatd keep the file that GDAL is told of, until it is taken back.
+func TestSetupGDAL(t *testing.T) {
+	d := newFakeDaemon(t, func(r request) string {
+		if r.Method == "profiles" {
+			return `"result":{"profiles":[{"profile":"work","issuer":"https://i","resources":["https://api.example"]}]}`
+		}
+		return kept
+	})
+	h := newHome(t, "")
+	env := append(h.env(), "GROAT_SOCKET="+d.socket, "PATH="+h.dir+":"+bin, "GROAT_NO_AUTOSTART=1")
+	parts.WriteProgram(t, filepath.Join(h.dir, "gdalinfo"), "#!/bin/sh\necho GDAL 3.10.3, released 2025/04/01\n")
+	rc, header := filepath.Join(h.dir, ".gdal", "gdalrc"), filepath.Join(filepath.Dir(d.socket), "setup-work.header")
+	exports := func() (all []string) {
+		for _, q := range d.requests() {
+			if q.Method == "export" {
+				all = append(all, fmt.Sprint(q.Params))
+			}
+		}
+		return all
+	}
+	keeps := fmt.Sprint(map[string]any{"header_file": header, "profile": "work"})
+	stops := fmt.Sprint(map[string]any{"stop": header})
+	for _, step := range []struct {
+		args    string
+		written bool
+		asked   []string
+	}{
+		{"setup gdal work --dry-run", false, nil},
+		{"setup gdal work --yes", true, []string{keeps}},
+		{"setup gdal work --yes", true, []string{keeps, keeps}}, // it may have been stopped
+		{"setup gdal work --undo --dry-run", true, []string{keeps, keeps}},
+		{"setup gdal work --undo --yes", false, []string{keeps, keeps, stops}},
+	} {
+		o := h.run(env, strings.Fields(step.args)...)
+		text, err := os.ReadFile(rc)
+		if o.code != 0 || o.stderr != "" || (err == nil) != step.written || !slices.Equal(exports(), step.asked) {
+			t.Errorf("%s: %+v, %v, %q", step.args, o, err, exports())
+		}
+		if step.written && !strings.Contains(string(text), "\nGDAL_HTTP_HEADER_FILE="+header+"\n") {
+			t.Errorf("%s: %s", step.args, text)
+		}
+	}
+	parts.WriteProgram(t, filepath.Join(h.dir, "gdalinfo"), "#!/bin/sh\necho GDAL 3.6.2, released 2023/01/02\n")
+	o := h.run(env, "setup", "gdal", "work", "--yes")
+	if o.code != report.ExitConfig || !strings.Contains(o.stderr, "since GDAL 3.10, and is another (GDAL 3.6.2)") ||
+		len(exports()) != 3 {
+		t.Errorf("%+v", o)
 	}
 }

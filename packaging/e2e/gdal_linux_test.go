@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -237,6 +238,31 @@ func TestGDALSendsWhatAPersonSays(t *testing.T) {
 					len(sent), len(want), r.code, r.stderr)
 			}
 		}
+	}
+
+	// It is set up for good only where it understands what it is told.
+	named := filepath.Join(u.home, "bin")
+	if err := errors.Join(os.Mkdir(named, 0o700), os.Symlink(program, filepath.Join(named, "gdalinfo"))); err != nil {
+		t.Fatal(err)
+	}
+	u.vars = append(u.vars, "PATH="+named+":"+bin+":/usr/bin:/bin")
+	set := u.run("", "groat", "setup", "gdal", "work", "--yes")
+	if !scoped {
+		u.refused(set, 78, "since GDAL 3.10", "groat helper gdal --help")
+		return
+	}
+	image := "/vsicurl/" + u.images.URL + "/images/x.tif"
+	r := u.run("", program, image)
+	if sent, _, _ := u.images.look("/images/x.tif"); set.code != 0 || r.code != 0 || sent != token {
+		t.Errorf("%+v, and then %+v", set, r)
+	}
+	u.groat("", "setup", "gdal", "work", "--undo", "--yes")
+	r = u.run("", program, image)
+	if sent, _, _ := u.images.look("/images/x.tif"); r.code == 0 || sent != "" {
+		t.Errorf("after the undo: %+v", r)
+	}
+	if kept := u.groat("", "export", "--json"); strings.Contains(kept, "setup-work.header") {
+		t.Error(kept)
 	}
 }
 

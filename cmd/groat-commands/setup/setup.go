@@ -30,6 +30,8 @@ type Profile struct {
 	Name string
 	// APIs are the origins that the profile lists, some with a path: https://host[:port][/path].
 	APIs []string
+	// HeaderFile is the path of a file with the header that groatd keeps, for a tool that wants one.
+	HeaderFile string
 }
 
 // Tool is a program that groat can set up.
@@ -37,13 +39,15 @@ type Tool struct {
 	Name string // what a person types
 	// Program is what has to be on PATH.
 	Program string
+	// HeaderFile is set where the tool reads the header from a file that groatd keeps.
+	HeaderFile bool
 	// Want returns what the tool's files have to say so that it asks groat for the tokens of a profile's APIs. A path
 	// is there once. The error is an [*Error].
 	Want func(context.Context, *Machine, Profile) ([]File, error)
 }
 
 // Tools are all of them, by name.
-var Tools = []*Tool{git}
+var Tools = []*Tool{gdal, git}
 
 // Find returns the tool of a name, or nil.
 func Find(name string) *Tool {
