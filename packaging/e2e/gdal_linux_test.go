@@ -112,8 +112,9 @@ func (u *gdalUser) image(name string) (sum int) {
 	if err := os.MkdirAll(filepath.Dir(tif), 0o700); err != nil {
 		u.t.Fatal(err)
 	}
-	if r := u.run("", "/usr/bin/gdal_translate", "-q", "-of", "COG", "-co", "BLOCKSIZE=64", "-co", "COMPRESS=NONE", "-co",
-		"OVERVIEWS=NONE", pgm, tif); r.code != 0 {
+	r := u.run("", "/usr/bin/gdal_translate", "-q", "-of", "COG", "-co", "BLOCKSIZE=64", "-co", "COMPRESS=NONE",
+		"-co", "OVERVIEWS=NONE", pgm, tif)
+	if r.code != 0 {
 		u.t.Fatalf("%+v", r)
 	}
 	return sum
@@ -140,8 +141,8 @@ func TestGDALReadsLongerThanTokensLive(t *testing.T) {
 	u := newGDALUser(t, "lifetime="+life.String())
 	sum := u.image("images/x.tif")
 	name := "/vsicurl/" + u.images.URL + "/images/x.tif"
-	// Each part is answered when the file has another token than it had when it was asked for, until that has lasted long
-	// enough.
+	// Each part is answered when the file has another token than it had when it was asked for, until that has lasted
+	// long enough.
 	var began time.Time
 	watched := ""
 	u.images.pause = func() {
@@ -234,8 +235,8 @@ func TestGDALSendsWhatAPersonSays(t *testing.T) {
 			sent, _, _ := at.server.look(at.path)
 			want := map[bool]string{true: token}[at.gets]
 			if sent != want || (r.code == 0) != at.gets {
-				t.Errorf("%s, GDAL %s.%s, %s%s: sent %d bytes, want %d; %d, %s", tt.name, m[1], m[2], at.server.URL, at.path,
-					len(sent), len(want), r.code, r.stderr)
+				t.Errorf("%s, GDAL %s.%s, %s%s: sent %d bytes, want %d; %d, %s", tt.name, m[1], m[2], at.server.URL,
+					at.path, len(sent), len(want), r.code, r.stderr)
 			}
 		}
 	}

@@ -37,8 +37,8 @@ func gdalConfig(m *Machine) string {
 	return filepath.Join(m.Home, ".gdal", "gdalrc")
 }
 
-// GDALSection is what has GDAL send a profile's header to one of its APIs, below the line "[credentials]": the options of
-// a section are for file names that begin with its path
+// GDALSection is what has GDAL send a profile's header to one of its APIs, below the line "[credentials]": the options
+// of a section are for file names that begin with its path
 // (https://gdal.org/en/stable/user/virtual_file_systems.html#how-to-set-credentials). GDAL 3.10 has a header file among
 // them for /vsicurl/ and /vsicurl_streaming/, and 3.6 has not.
 //

@@ -22,8 +22,8 @@ func withGDAL(t *testing.T, version string) *setup.Machine {
 func TestGDAL(t *testing.T) {
 	p := work
 	p.HeaderFile = "/run/user/1000/groat/setup-work.header"
-	const added = "# groat setup gdal work\n[credentials]\n\n[.groat-work-1]\npath=/vsicurl/https://git.example.org/\n" +
-		"GDAL_HTTP_HEADER_FILE=/run/user/1000/groat/setup-work.header\n" +
+	const added = "# groat setup gdal work\n[credentials]\n\n[.groat-work-1]\n" +
+		"path=/vsicurl/https://git.example.org/\nGDAL_HTTP_HEADER_FILE=/run/user/1000/groat/setup-work.header\n" +
 		"# groat setup gdal work\n[credentials]\n\n[.groat-work-2]\npath=/vsicurl/https://forge.example:8443/team/\n" +
 		"GDAL_HTTP_HEADER_FILE=/run/user/1000/groat/setup-work.header\n"
 	for name, content := range map[string]string{
