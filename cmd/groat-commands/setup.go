@@ -180,7 +180,7 @@ func (a *app) listSetups(json bool) error {
 	}
 	list := []toolJSON{}
 	for _, t := range setup.Tools {
-		list = append(list, toolJSON{t.Name, m.Find(t.Program) != "", append([]string{}, m.Profiles(t.Name)...)})
+		list = append(list, toolJSON{t.Name, m.Installed(t), append([]string{}, m.Profiles(t.Name)...)})
 	}
 	return printResult(a, &list, json, textTools)
 }

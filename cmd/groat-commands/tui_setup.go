@@ -160,6 +160,9 @@ func failSetup(err error, typed string) error {
 	case setup.TooLarge:
 		f.Message, f.Hint = name+" is larger than a configuration is, so nothing was changed", look
 	case setup.BadLine:
+		if e.Tool == "" {
+			e.Tool = "groat"
+		}
 		f.Message, f.Hint = badLine(e, name), "${EDITOR:-vi} "+word
 		if e.Line > 0 {
 			f.Hint = fmt.Sprintf("${EDITOR:-vi} +%d %s", e.Line, word)
@@ -180,6 +183,9 @@ func failSetup(err error, typed string) error {
 	case setup.NotWritten:
 		f.Message = "cannot write " + name + ": " + e.Err.Error()
 		f.Hint = "ls -ld " + visible.Word(filepath.Dir(e.Path))
+	case setup.NoLink:
+		f.Message = "no directory of PATH is yours to make " + e.Tool + " in, which is to be another name of groat"
+		f.Hint = "sudo ln -s " + visible.Word(e.Program) + " " + visible.Word("/usr/local/bin/"+e.Tool)
 	case setup.BadRecord:
 		f.Message = name + " is no record of what groat has set up: " + e.Err.Error()
 		f.Hint = "mv " + word + " " + visible.Word(e.Path+".bad")
@@ -218,6 +224,9 @@ func textPlan(p *setup.Plan, dry bool) []byte {
 			what = map[string]string{"changes": "would change", "makes": "would make", "removes": "would remove"}[what]
 		}
 		fmt.Fprintf(&b, "groat %s %s\n", what, visible.Name(c.Path))
+		if c.Link != "" {
+			fmt.Fprintf(&b, "      a link to %s\n", visible.Name(c.Link))
+		}
 		for _, l := range c.Lines() {
 			sign, text := '-', showLine(l.Text)
 			if l.Added {

@@ -15,7 +15,7 @@ import (
 
 // git asks the helpers that its configuration names for a URL: git-config(1), credential.<url>.helper, and
 // gitcredentials(7).
-var git = &Tool{Name: "git", Program: "git", Want: wantGit}
+var git = &Tool{Name: "git", Programs: []string{"git"}, Want: wantGit}
 
 func wantGit(_ context.Context, m *Machine, p Profile) ([]File, error) {
 	f := File{Path: gitConfig(m), Format: "sections", Lock: ".lock"} // git's own lock: lockfile.h of its source

@@ -68,7 +68,7 @@ func (m *Machine) load(tool, profile string) (*record, error) {
 	}
 	for i := range r.Edits {
 		e := &r.Edits[i]
-		if err == nil && formats[e.Format] == nil {
+		if err == nil && formats[e.Format] == nil && (e.Format != formatLink || len(e.Settings) != 1) {
 			err = errors.New("its format is " + strconv.Quote(e.Format))
 		}
 		if e.Copy == "" {

@@ -35,15 +35,20 @@ type Profile struct {
 // Tool is a program that groat can set up.
 type Tool struct {
 	Name string // what a person types
-	// Program is what has to be on PATH.
-	Program string
+	// Programs are those of which one has to be on PATH.
+	Programs []string
 	// Want returns what the tool's files have to say so that it asks groat for the tokens of a profile's APIs. A path
 	// is there once. The error is an [*Error].
 	Want func(context.Context, *Machine, Profile) ([]File, error)
 }
 
 // Tools are all of them, by name.
-var Tools = []*Tool{git}
+var Tools = []*Tool{docker, git}
+
+// Installed reports whether one of a tool's programs is there.
+func (m *Machine) Installed(t *Tool) bool {
+	return slices.ContainsFunc(t.Programs, func(name string) bool { return m.Find(name) != "" })
+}
 
 // Find returns the tool of a name, or nil.
 func Find(name string) *Tool {
@@ -56,7 +61,7 @@ func Find(name string) *Tool {
 // File is what one file of a tool has to say.
 type File struct {
 	Path     string
-	Format   string // a key of [formats]
+	Format   string // a key of [formats], or [formatLink]
 	Settings []Setting
 	// Lock is added to the file's name for the new version, where the tool locks the file by that name; else "".
 	Lock string
@@ -83,4 +88,4 @@ type format interface {
 }
 
 // formats are all of them. Their names are in records.
-var formats = map[string]format{"sections": sections{}}
+var formats = map[string]format{"members": members{}, "sections": sections{}}
