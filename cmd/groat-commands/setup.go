@@ -19,6 +19,7 @@ import (
 type setupFlags struct {
 	apis                 []string
 	undo, dry, yes, json bool
+	idToken              bool
 }
 
 func (a *app) setupCommand() *cobra.Command {
@@ -30,7 +31,7 @@ func (a *app) setupCommand() *cobra.Command {
 				return a.undoSetup(cmd.Context(), &f, args)
 			case len(args) > 0:
 				return a.setup(cmd.Context(), &f, args)
-			case f.undo || f.dry || f.yes || f.apis != nil:
+			case f.undo || f.dry || f.yes || f.idToken || f.apis != nil:
 				return errUsage(msgSetupTool, "groat setup")
 			}
 			return a.listSetups(f.json)
@@ -38,6 +39,7 @@ func (a *app) setupCommand() *cobra.Command {
 	cmd.Use = useSetup
 	fs := cmd.Flags()
 	fs.StringArrayVar(&f.apis, "api", nil, flagSetupAPI)
+	fs.BoolVar(&f.idToken, "id-token", false, flagSetupIDToken)
 	fs.BoolVar(&f.undo, "undo", false, flagUndo)
 	fs.BoolVar(&f.dry, "dry-run", false, flagDryRunSetup)
 	fs.BoolVarP(&f.yes, "yes", "y", false, flagYes)
@@ -50,6 +52,9 @@ func (a *app) setupCommand() *cobra.Command {
 func (f *setupFlags) typed() (flags []string) {
 	for _, api := range f.apis {
 		flags = append(flags, "--api "+visible.Word(api))
+	}
+	if f.idToken {
+		flags = append(flags, "--id-token")
 	}
 	if f.undo {
 		flags = append(flags, "--undo")
@@ -85,6 +90,7 @@ func (a *app) setup(ctx context.Context, f *setupFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	p.IDToken = f.idToken
 	return a.change(ctx, f, tool, m, p.Name, func() (*setup.Plan, error) { return m.Setup(ctx, tool, p) })
 }
 
@@ -94,7 +100,7 @@ func (a *app) undoSetup(ctx context.Context, f *setupFlags, args []string) error
 	if err != nil {
 		return err
 	}
-	if f.apis != nil {
+	if f.apis != nil || f.idToken {
 		return errUsage(msgUndoAPI, "groat setup")
 	}
 	profile := a.profile(args[1:])

@@ -32,12 +32,13 @@ Without TOOL, list the tools, which of them are installed, and which profiles th
 const (
 	useSetup = "setup [TOOL [PROFILE]] [flags]"
 
-	flagSetupAPI    = "an `ORIGIN` that the profile lists, if not all of them are meant; may be repeated"
-	flagUndo        = "take back what was written for the profile"
-	flagDryRunSetup = "show what would be written, and change nothing"
+	flagSetupAPI     = "an `ORIGIN` that the profile lists, if not all of them are meant; may be repeated"
+	flagSetupIDToken = "give kubectl the ID token instead of the access token"
+	flagUndo         = "take back what was written for the profile"
+	flagDryRunSetup  = "show what would be written, and change nothing"
 
 	msgSetupTool = "say which tool is meant"
-	msgUndoAPI   = "--undo takes back everything that was written for the profile: leave --api out"
+	msgUndoAPI   = "--undo takes back everything that was written for the profile: leave --api and --id-token out"
 )
 
 func questionSetup(undo bool) string {
@@ -147,6 +148,17 @@ func failSetup(err error, typed string) error {
 		f.Message = fmt.Sprintf("profile %s lists no API that %s could use, so there is nothing to write",
 			nameOf(e.Profile), e.Tool)
 		f.Hint = "groat login " + visible.Word(e.Profile) + " --api https://HOST"
+		if e.Tool == "kubectl" {
+			f.Message = "no context of the kubeconfig has a cluster at an API of profile " + nameOf(e.Profile)
+			f.Hint = "kubectl config view"
+		}
+	case setup.NoFile:
+		url := visible.Word(e.API + "/")
+		f.Code, f.Hint = report.ExitUsage, "groat helper curl "+url+" | curl -K - "+url
+		f.Message = e.Tool + " has no configuration for one server alone, so there is nothing to write"
+	case setup.NoIDToken:
+		f.Code, f.Hint = report.ExitUsage, strings.Replace(typed, " --id-token", "", 1)
+		f.Message = "only kubectl can be given the ID token, and not " + e.Tool
 	case setup.NotRegular:
 		f.Message, f.Hint = name+" is not a file, so nothing was changed", look
 	case setup.ReadOnly:

@@ -81,8 +81,8 @@ func (members) unset(content []byte, made []Setting) (after []byte, left []Setti
 	return after, left, nil
 }
 
-// objectOf returns the members of the top object, or of one in it, and the place behind its brace. An object that is not
-// there has none.
+// objectOf returns the members of the top object, or of one in it, and the place behind its brace. An object that is
+// not there has none.
 func objectOf(content []byte, name string) (all []member, open int, err error) {
 	if all, open, err = listMembers(content, 0); err != nil || name == "" {
 		return all, open, err

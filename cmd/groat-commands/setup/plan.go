@@ -51,6 +51,9 @@ func (m *Machine) Setup(ctx context.Context, t *Tool, p Profile) (*Plan, error) 
 	if !m.Installed(t) {
 		return nil, &Error{Reason: NotInstalled, Tool: t.Programs[0]}
 	}
+	if p.IDToken && t != kubectl {
+		return nil, &Error{Reason: NoIDToken, Tool: t.Name}
+	}
 	old, err := m.load(t.Name, p.Name)
 	if err != nil {
 		return nil, err
@@ -126,6 +129,11 @@ func (p *Plan) add(ctx context.Context, f File) error {
 	}
 	if err := f.parse(ctx, after); err != nil {
 		return err
+	}
+	if f.Verify != nil {
+		if err := f.Verify(ctx, base, after); err != nil {
+			return inFile(err, f.Path)
+		}
 	}
 	e := edit{Path: f.Path, Format: f.Format, Settings: made, Lock: f.Lock, Created: !there, Dirs: dirs,
 		After: sum(after), before: base}

@@ -30,6 +30,8 @@ type Profile struct {
 	Name string
 	// APIs are the origins that the profile lists, some with a path: https://host[:port][/path].
 	APIs []string
+	// IDToken is set where the tool is to get the ID token instead of the access token.
+	IDToken bool
 }
 
 // Tool is a program that groat can set up.
@@ -43,7 +45,7 @@ type Tool struct {
 }
 
 // Tools are all of them, by name.
-var Tools = []*Tool{docker, git}
+var Tools = []*Tool{curl, docker, git, kubectl}
 
 // Installed reports whether one of a tool's programs is there.
 func (m *Machine) Installed(t *Tool) bool {
@@ -67,6 +69,8 @@ type File struct {
 	Lock string
 	// Parse refuses a content that the tool could not read; nil takes all. The error is an [*Error] with the line.
 	Parse func(context.Context, []byte) error
+	// Verify refuses a change that means more to the tool than the settings; nil takes all.
+	Verify func(ctx context.Context, before, after []byte) error
 	// Counts reports whether settings that are in the content also count, whatever else is there; nil is a yes.
 	Counts func(context.Context, []byte) bool
 }
@@ -88,4 +92,4 @@ type format interface {
 }
 
 // formats are all of them. Their names are in records.
-var formats = map[string]format{"members": members{}, "sections": sections{}}
+var formats = map[string]format{"kubeconfig": kubeconfig{}, "members": members{}, "sections": sections{}}
