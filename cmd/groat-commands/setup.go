@@ -243,14 +243,21 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 	if i < 0 {
 		return setup.Profile{}, errSetupProfile(name, result.Profiles)
 	}
-	p := setup.Profile{Name: name, APIs: result.Profiles[i].Resources}
-	for _, api := range apis {
-		if !slices.Contains(p.APIs, api) {
-			return p, errSetupAPI(name, api, p.APIs)
-		}
+	var listed []string
+	for _, api := range result.Profiles[i].Resources {
+		listed = append(listed, setup.API(api))
 	}
+	p := setup.Profile{Name: name, APIs: listed}
 	if apis != nil {
-		p.APIs = slices.Compact(slices.Sorted(slices.Values(apis)))
+		p.APIs = nil
+	}
+	for _, api := range apis {
+		if !slices.Contains(listed, setup.API(api)) {
+			return p, errSetupAPI(name, api, listed)
+		}
+		if !slices.Contains(p.APIs, setup.API(api)) {
+			p.APIs = append(p.APIs, setup.API(api))
+		}
 	}
 	return p, nil
 }

@@ -15,7 +15,7 @@ import (
 func setupHome(t *testing.T) (h *home, env []string) {
 	f := newFakeDaemon(t, func(request) string {
 		return `"result":{"profiles":[{"profile":"bare","issuer":"https://i","resources":[]},{"profile":"work",` +
-			`"issuer":"https://i","resources":["https://git.example.org","https://b.example/team"]}]}`
+			`"issuer":"https://i","resources":["https://git.example.org:443","https://b.example:443/team"]}]}`
 	})
 	h = newHome(t, "")
 	return h, append(h.env(), "GROAT_SOCKET="+f.socket, "PATH="+bin+":/usr/bin:/bin", "GROAT_NO_AUTOSTART=1")

@@ -109,7 +109,7 @@ func kubeUser(user, groat string, p Profile) string {
 // isAt reports whether a cluster's server is at one of a profile's APIs, or below it. What is spelled in another way is
 // not: groatd decides which requests get a token.
 func isAt(server string, apis []string) bool {
-	server = strings.TrimSuffix(server, "/")
+	server = API(server)
 	return slices.ContainsFunc(apis, func(api string) bool {
 		return server == api || strings.HasPrefix(server, api+"/")
 	})

@@ -12,7 +12,7 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-var cluster = setup.Profile{Name: "work", APIs: []string{"https://k.example:6443"}}
+var cluster = setup.Profile{Name: "work", APIs: []string{"https://k.example:6443", "https://d.example"}}
 
 const kubeItem = `- name: groat-work
   user:
@@ -97,7 +97,7 @@ func TestKubectlFiles(t *testing.T) {
 	m.Getenv = func(name string) string {
 		return map[string]string{"KUBECONFIG": clusters + "::" + m.Home + "/none:" + contexts}[name]
 	}
-	write(t, clusters, "clusters:\n- name: c\n  cluster:\n    server: https://k.example:6443/x\n", 0o600)
+	write(t, clusters, "clusters:\n- name: c\n  cluster:\n    server: https://d.example:443/x\n", 0o600)
 	write(t, contexts, "contexts:\n- name: c\n  context:\n    cluster: c\n    user: u\n", 0o600)
 	goesBack(t, m, setup.Find("kubectl"), cluster, func() {
 		b, err := os.ReadFile(contexts)

@@ -12,6 +12,7 @@ package setup
 import (
 	"context"
 	"slices"
+	"strings"
 )
 
 // Machine is what is here: where files are, and which programs.
@@ -28,10 +29,24 @@ type Machine struct {
 // Profile is who signs in, and where the tokens may go.
 type Profile struct {
 	Name string
-	// APIs are the origins that the profile lists, some with a path: https://host[:port][/path].
+	// APIs are the origins that the profile lists, some with a path, as [API] writes them.
 	APIs []string
 	// IDToken is set where the tool is to get the ID token instead of the access token.
 	IDToken bool
+}
+
+// API is an origin, maybe with a path, in the form in which tools compare it with their own addresses: without the port
+// that its scheme has anyway, and without a slash at its end.
+func API(origin string) string {
+	scheme, rest, _ := strings.Cut(origin, "://")
+	host, path, _ := strings.Cut(rest, "/")
+	switch scheme {
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return strings.TrimSuffix(scheme+"://"+host+"/"+path, "/")
 }
 
 // Tool is a program that groat can set up.
