@@ -12,7 +12,7 @@ import (
 
 // gdal sends the header in a file that groatd keeps to the addresses that its configuration file names
 // (https://gdal.org/en/stable/user/configoptions.html#gdal-configuration-file).
-var gdal = &Tool{Name: "gdal", Program: "gdalinfo", HeaderFile: true, Want: wantGDAL}
+var gdal = &Tool{Name: "gdal", Programs: []string{"gdalinfo"}, HeaderFile: true, Want: wantGDAL}
 
 func wantGDAL(ctx context.Context, m *Machine, p Profile) ([]File, error) {
 	if len(p.APIs) == 0 {
