@@ -154,7 +154,13 @@ func (a *app) point(e *environment, header headerFile, everyHost bool) error {
 	if err := a.pointGDAL(e, header); err != nil {
 		return err
 	}
-	return pointGit(e, header.apis)
+	self, err := os.Executable()
+	if err != nil {
+		return report.CannotHandOver(err)
+	}
+	groat := visible.Word(filepath.Join(filepath.Dir(self), "groat")) // the thin program, beside this one
+	pointGo(e, groat)
+	return pointGit(e, groat, header.apis)
 }
 
 // pointGDAL has GDAL read a configuration file of ours, unless that kept it from reading one of the person's own.
@@ -177,9 +183,22 @@ func (a *app) pointGDAL(e *environment, header headerFile) error {
 	return err
 }
 
+// pointGo has the go command ask groat first, and then what it asks anyway: ~/.netrc, if nothing is said (go help
+// goauth). One that is told to ask nothing is left so.
+func pointGo(e *environment, groat string) {
+	const name = "GOAUTH"
+	switch was := e.get(name); was {
+	case "off":
+	case "":
+		e.set(name, groat+" helper go;netrc")
+	default:
+		e.set(name, groat+" helper go;"+was)
+	}
+}
+
 // pointGit makes groat git's only credential helper for APIs, behind what the environment configures already
 // (git-config(1), GIT_CONFIG_COUNT).
-func pointGit(e *environment, apis []string) error {
+func pointGit(e *environment, groat string, apis []string) error {
 	const count = "GIT_CONFIG_COUNT"
 	n := 0
 	if was := e.get(count); was != "" {
@@ -188,12 +207,7 @@ func pointGit(e *environment, apis []string) error {
 			return errGitCount(was)
 		}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return report.CannotHandOver(err)
-	}
-	// groat, the thin program, is beside this one.
-	helper := "!" + visible.Word(filepath.Join(filepath.Dir(self), "groat")) + " helper git"
+	helper := "!" + groat + " helper git"
 	for _, api := range apis {
 		for _, pair := range [][2]string{{"helper", ""}, {"helper", helper}, {"useHttpPath", "true"}} {
 			e.set("GIT_CONFIG_KEY_"+strconv.Itoa(n), "credential."+api+"."+pair[0])

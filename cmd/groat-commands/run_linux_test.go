@@ -56,7 +56,7 @@ func TestRunPoints(t *testing.T) {
 	dir := filepath.Dir(f.socket)
 	header, rc := filepath.Join(dir, "run-work.header"), filepath.Join(dir, "run-work.gdalrc")
 	o, _ := runReal(t, f, []string{"PATH=/usr/bin:/bin", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=a.b",
-		"GIT_CONFIG_VALUE_0=c", "GROAT_PROFILE=bare", "X=y"}, "run", "work", "--", "sh", "-c", "echo $$; env")
+		"GIT_CONFIG_VALUE_0=c", "GROAT_PROFILE=bare", "X=y", "GOAUTH=git /x"}, "run", "work", "--", "sh", "-c", "echo $$; env")
 	pid, vars, _ := strings.Cut(o.stdout, "\n")
 	if o.code != 0 || o.stderr != "" || strings.Contains(vars, "dummy") {
 		t.Fatalf("%+v", o)
@@ -66,6 +66,7 @@ func TestRunPoints(t *testing.T) {
 	for _, want := range []string{
 		"X=y", "GROAT_PROFILE=work", "GROAT_HEADER_FILE=" + header, "GDAL_CONFIG_FILE=" + rc, "GIT_CONFIG_COUNT=7",
 		"GIT_CONFIG_KEY_0=a.b", "GIT_CONFIG_VALUE_0=c",
+		"GOAUTH=" + filepath.Join(bin, "groat") + " helper go;git /x",
 		"GIT_CONFIG_KEY_1=credential.https://api.example.helper", "GIT_CONFIG_VALUE_1=",
 		"GIT_CONFIG_KEY_2=credential.https://api.example.helper", "GIT_CONFIG_VALUE_2=" + helper,
 		"GIT_CONFIG_KEY_3=credential.https://api.example.useHttpPath", "GIT_CONFIG_VALUE_3=true",
@@ -97,10 +98,10 @@ func TestRunWithWhatAPersonSays(t *testing.T) {
 	if err := errors.Join(os.Mkdir(filepath.Dir(own), 0o700), os.WriteFile(own, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	o, _ := runReal(t, f, []string{"PATH=/usr/bin:/bin", "TOKEN=old"}, "run", "work", "--env", "TOKEN", "--env",
+	o, _ := runReal(t, f, []string{"PATH=/usr/bin:/bin", "TOKEN=old", "GOAUTH=off"}, "run", "work", "--env", "TOKEN", "--env",
 		"other_1", "--every-host", "--", "env")
 	if o.code != 0 || !strings.Contains(o.stdout, "\nTOKEN=dummy.token\nother_1=dummy.token\n") ||
-		strings.Contains(o.stdout, "TOKEN=old") || strings.Contains(o.stdout, "GDAL_CONFIG_FILE") ||
+		strings.Contains(o.stdout, "TOKEN=old") || !strings.Contains(o.stdout, "GOAUTH=off\n") || strings.Contains(o.stdout, "GDAL_CONFIG_FILE") ||
 		!strings.Contains(o.stdout, "GDAL_HTTP_HEADER_FILE="+filepath.Dir(f.socket)+"/run-work.header\n") {
 		t.Errorf("%+v", o)
 	}

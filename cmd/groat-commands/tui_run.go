@@ -19,6 +19,7 @@ does not hold it, so that the command can run for longer than one access token i
   GDAL_CONFIG_FILE    GDAL 3.10 and later reads what the profile lists (--api) with the header, by
                       /vsicurl/; not set where a gdalrc of your own is there
   GIT_CONFIG_COUNT …  git asks groat for what the profile lists, and no other helper
+  GOAUTH              the go command asks groat first
 
 groat becomes the command: the terminal, signals and the exit status are the command's own. The
 exit status is 127 where there is no such command, 126 where it cannot be run.

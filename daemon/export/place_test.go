@@ -313,7 +313,8 @@ func TestTheClockIsSetWhileTheServerIsDown(t *testing.T) {
 	for _, set := range []time.Duration{-24 * time.Hour, 0, 24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			b, path := benchIn(t, t.TempDir()), filepath.Join(t.TempDir(), "f")
-			if _, err := b.Start(t.Context(), Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormToken}); err != nil {
+			w := Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormToken}
+			if _, err := b.Start(t.Context(), w); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()

@@ -81,6 +81,17 @@ func (t Target) Under(resource string) bool {
 	return ok && (rest == "" || rest[0] == '/') && plainPath(t.Path)
 }
 
+// Longest returns the longest of the resources that the target is under, or "". All are in the long form.
+func (t Target) Longest(resources []string) string {
+	longest := ""
+	for _, r := range resources {
+		if len(r) > len(longest) && t.Under(r) {
+			longest = r
+		}
+	}
+	return longest
+}
+
 // Covers reports whether all that is under one resource is under another one, both in the long form.
 func Covers(resource, other string) bool {
 	rest, ok := strings.CutPrefix(other, resource)
