@@ -23,9 +23,9 @@ import (
 const hookTime = 30 * time.Second
 
 // hook is a program that is run after each replacement of a file: one of a directory that is the person's, like git's
-// hooks. A request and the list only name it: whoever can speak to groatd from a container, or write in the state
-// directory, has nothing run that is not there. One runs at a time for a file, and once more where the file was replaced
-// meanwhile.
+// hooks. A request and the list only name it: a program that can speak to groatd from a container, or can write in the
+// state directory alone, has nothing run that is not there. One runs at a time for a file, and once more where the file
+// was replaced meanwhile.
 type hook struct {
 	x    *Exports
 	name string // or empty: there is none

@@ -32,7 +32,7 @@ var wants = map[string][]string{
 	onServer:                  {"keystore: sealed (key: passphrase), ok", "code: ", "signed in: profile quake"},
 	"groat login  ":           {"climateengine", "already signed in: profile work", "you@example.com"},
 	"groat login sat":         {"signed in: profile sat", "signed in: profile lab", "signed in: profile team"},
-	"groat get work --min-tt": {`"access_token"`, "Authorization: dummy"},
+	"groat get work --min-tt": {"has a header of profile work", "Authorization: dummy"},
 	"groat setup":             {"SET UP FOR", `[credential "https://git.example.org"]`, "refs/heads/main"},
 	"groat keystore  ":        {"keychain", "keystore: sealed (key: passphrase), ok"},
 }
