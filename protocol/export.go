@@ -16,7 +16,8 @@ type ExportParams struct {
 	Audience string `json:"audience,omitempty"`
 	// OnChange is the name of a hook, which is run after each replacement of the file.
 	OnChange string `json:"on_change,omitempty"`
-	// WhilePID keeps it as long as a process of this user runs, For for so many seconds; both 0 is until it is stopped.
+	// WhilePID keeps it as long as a process of this user runs, and those for which it is kept already; For for so many
+	// seconds; both 0 is until it is stopped.
 	WhilePID int   `json:"while_pid,omitempty"`
 	For      int64 `json:"for,omitempty"`
 	// Stop is the path of a file that is not kept any longer; All stops all of them.
@@ -48,9 +49,11 @@ type Export struct {
 	Hint    string `json:"hint,omitempty"`
 	// ExpiresAt is when the token in the file ends, Unix seconds; 0 where it does not, or there is no file.
 	ExpiresAt int64 `json:"expires_at,omitempty"`
-	// WhilePID and EndsAt, in Unix seconds, say until when the file is kept; both 0: until it is stopped.
-	WhilePID int   `json:"while_pid,omitempty"`
-	EndsAt   int64 `json:"ends_at,omitempty"`
+	// WhilePID and EndsAt, in Unix seconds, say until when the file is kept; both 0: until it is stopped. WhileOthers
+	// says for how many other processes.
+	WhilePID    int   `json:"while_pid,omitempty"`
+	WhileOthers int   `json:"while_others,omitempty"`
+	EndsAt      int64 `json:"ends_at,omitempty"`
 }
 
 // Forms and states of an [Export].
@@ -72,6 +75,8 @@ const (
 	// MaxExports is how many files are kept at most, MaxExportPath how long a path may be in bytes.
 	MaxExports    = 32
 	MaxExportPath = 512
+	// MaxExportProcesses is for how many processes files are kept at most, all together.
+	MaxExportProcesses = 256
 	// MaxExportFor is the greatest [ExportParams.For], in seconds: a year.
 	MaxExportFor = 366 * 24 * 3600
 )

@@ -25,7 +25,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.importCommand(), a.listCommand(), a.statusCommand(),
-		a.whoamiCommand(), a.watchCommand(), a.exportCommand(), a.profileCommand(), a.keystoreCommand(),
+		a.whoamiCommand(), a.watchCommand(), a.exportCommand(), a.runCommand(), a.profileCommand(), a.keystoreCommand(),
 		a.networkCommand(), a.unlockCommand(),
 		a.backupCommand(), a.restoreCommand(), a.reloadCommand(), a.serviceCommand(), a.setupCommand(),
 		a.helperCommand(), a.versionCommand(),

@@ -77,6 +77,8 @@ const textNoExports = "no file is kept: groat export PROFILE --header-file FILE\
 // exportEnd says until when a file is kept.
 func exportEnd(e protocol.Export, now time.Time) string {
 	switch {
+	case e.WhileOthers != 0:
+		return fmt.Sprintf("process %d and %d others end", e.WhilePID, e.WhileOthers)
 	case e.WhilePID != 0:
 		return fmt.Sprintf("process %d ends", e.WhilePID)
 	case e.EndsAt != 0:

@@ -65,7 +65,8 @@ func New(o Options) *Exports {
 }
 
 // Start writes a file, and keeps it. One that is kept already for the same profile in the same form is kept as long as
-// is wanted now. What cannot be had or written now is not kept: the error says why.
+// is wanted now: where that is a process, also as long as those run for which it is kept already. What cannot be had or
+// written now is not kept: the error says why.
 func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) {
 	t, err := x.Token(ctx, w.Variant, 0)
 	if err != nil {
@@ -100,9 +101,8 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 			fmt.Sprintf("%s is kept already, as %s", w.Path, twin), stopHint(twin))
 	}
 	if w.PID != 0 {
-		if k.process, err = follow(w.PID); err != nil {
-			return protocol.Export{}, protocol.NewError(protocol.Config,
-				fmt.Sprintf("process %d cannot be followed: %s", w.PID, err), "ps -p "+fmt.Sprint(w.PID))
+		if k.processes, err = x.join(was, w.PID); err != nil {
+			return protocol.Export{}, err
 		}
 	}
 	if was != nil {
@@ -111,20 +111,44 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 	}
 	x.know(k) // before the file is: what a crash leaves is the next daemon's
 	if err := k.put(t); err != nil {
-		k.process.close()
-		if was != nil {
-			x.run(was.again())
-		} else {
+		if was == nil {
+			k.processes.giveWay(nil)
 			x.forget(k)
+		} else {
+			k.processes.giveWay(was.processes)
+			x.run(was.again())
 		}
 		return protocol.Export{}, fileError(err)
 	}
 	x.run(k)
 	if was != nil {
-		was.process.close()
+		was.processes.giveWay(k.processes)
 	}
 	x.save()
 	return k.shown(), nil
+}
+
+// join returns those for which a file is kept, which may be nil, and one process more. The error is a
+// [*protocol.Error]. x.changing is held.
+func (x *Exports) join(was *keeper, pid int) (*processes, error) {
+	n := 0
+	for _, k := range x.keepers() {
+		n += len(k.processes.list())
+	}
+	if n >= protocol.MaxExportProcesses {
+		return nil, protocol.NewError(protocol.Config,
+			fmt.Sprintf("files are kept for %d processes already, which is as many as may be", n), "groat export")
+	}
+	p, err := follow(pid)
+	if err != nil {
+		return nil, protocol.NewError(protocol.Config, fmt.Sprintf("process %d cannot be followed: %s", pid, err),
+			"ps -p "+fmt.Sprint(pid))
+	}
+	var all []*process
+	if was != nil {
+		all = was.processes.others(pid)
+	}
+	return followed(append([]*process{p}, all...)), nil
 }
 
 func stopHint(path string) string { return "groat export --stop " + visible.Word(path) }
@@ -205,7 +229,7 @@ func (x *Exports) end(k *keeper) error {
 		x.run(k.again())
 		return err
 	}
-	k.process.close()
+	k.processes.giveWay(nil)
 	x.forget(k)
 	return nil
 }
@@ -234,7 +258,7 @@ func (x *Exports) Close() {
 	}
 	for _, k := range all {
 		k.halt()
-		k.process.close()
+		k.processes.giveWay(nil)
 	}
 	x.ending.Wait()
 }
@@ -252,10 +276,11 @@ func (x *Exports) Resume() {
 	for _, e := range entries {
 		k := x.newKeeper(e.wanted())
 		k.written, k.expires, k.trace = len(e.Marks) > 0, e.ExpiresAt, trace{draft: e.Draft, marks: e.Marks}
-		if k.PID != 0 {
-			if k.process, err = follow(k.PID); err != nil || k.process.began == "" || k.process.began != e.Began {
-				k.process.close()
-				k.process, k.over = nil, true
+		if len(e.Processes) > 0 {
+			if all := e.running(); len(all) > 0 {
+				k.processes = followed(all)
+			} else {
+				k.over = true
 			}
 		}
 		x.run(k)

@@ -31,14 +31,14 @@ const (
 type keeper struct {
 	x *Exports
 	Wanted
-	process *process // whose end is the keeper's, or nil
-	watch   *watch.Watch
-	changed chan struct{} // holds an element when the profile has changed
-	disk    chan struct{} // holds an element while the file is being written or removed
-	hook    *hook
-	over    bool // what it is kept for has ended; the goroutine's
-	stop    context.CancelFunc
-	done    chan struct{} // closed when the goroutine has ended
+	processes *processes // whose end is the keeper's, or nil
+	watch     *watch.Watch
+	changed   chan struct{} // holds an element when the profile has changed
+	disk      chan struct{} // holds an element while the file is being written or removed
+	hook      *hook
+	over      bool // what it is kept for has ended; the goroutine's
+	stop      context.CancelFunc
+	done      chan struct{} // closed when the goroutine has ended
 
 	mu      sync.Mutex
 	content keystore.Secret // what the file holds; empty where that is not known
@@ -92,7 +92,7 @@ func (k *keeper) halt() {
 // again is a keeper that goes on where a halted one was.
 func (k *keeper) again() *keeper {
 	next := k.x.newKeeper(k.Wanted)
-	next.process, next.hook = k.process, k.hook
+	next.processes, next.hook = k.processes, k.hook
 	next.follow(k)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -112,7 +112,7 @@ func (k *keeper) follow(was *keeper) {
 func (k *keeper) run(ctx context.Context) {
 	defer close(k.done)
 	var next time.Duration // boot time of the next look at the token though nothing has changed; 0: never
-	ended, failures := k.process.ended(), 0
+	ended, failures := k.processes.ended(), 0
 	for {
 		wait := time.NewTimer(k.pause(next))
 		due := false
@@ -341,8 +341,10 @@ func (k *keeper) shown() protocol.Export {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e := protocol.Export{Path: k.Path, Profile: k.Profile, Form: k.Form, Scope: k.Scope, Audience: k.Audience,
-		OnChange: k.Hook, State: protocol.ExportCurrent, Message: k.flaw, ExpiresAt: k.expires, WhilePID: k.PID,
-		EndsAt: k.EndsAt}
+		OnChange: k.Hook, State: protocol.ExportCurrent, Message: k.flaw, ExpiresAt: k.expires, EndsAt: k.EndsAt}
+	if all := k.processes.list(); len(all) > 0 {
+		e.WhilePID, e.WhileOthers = all[0].pid, len(all)-1
+	}
 	if p := k.problem; p != nil {
 		e.State, e.Message, e.Hint = protocol.ExportStale, p.Message, p.Hint()
 	}
@@ -363,10 +365,10 @@ func (k *keeper) entry() entry {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e := entry{Path: k.Path, Profile: k.Profile, Form: k.Form, Scope: k.Scope, Audience: k.Audience, Hook: k.Hook,
-		PID: k.PID, EndsAt: k.EndsAt, ExpiresAt: k.expires}
+		EndsAt: k.EndsAt, ExpiresAt: k.expires}
 	e.Draft, e.Marks = k.trace.draft, k.trace.marks
-	if k.process != nil {
-		e.Began = k.process.began
+	for _, p := range k.processes.list() {
+		e.Processes = append(e.Processes, entryProcess{PID: p.pid, Began: p.began})
 	}
 	return e
 }

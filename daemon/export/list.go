@@ -36,18 +36,24 @@ type entry struct {
 	Scope     string `json:"scope,omitempty"`
 	Audience  string `json:"audience,omitempty"`
 	Hook      string `json:"hook,omitempty"`
-	PID       int    `json:"pid,omitempty"`
-	Began     string `json:"began,omitempty"` // when the process began, in the system's own words
 	EndsAt    int64  `json:"ends_at,omitempty"`
 	ExpiresAt int64  `json:"expires_at,omitempty"` // of the token in the file
 	// Draft and Marks are a trace's.
 	Draft string   `json:"draft,omitempty"`
 	Marks []string `json:"marks,omitempty"`
+	// Processes are those as long as which it is kept, until the last of them ends.
+	Processes []entryProcess `json:"processes,omitempty"`
+}
+
+// entryProcess is a process in the record.
+type entryProcess struct {
+	PID   int    `json:"pid"`
+	Began string `json:"began"` // when, in the system's own words
 }
 
 func (e entry) wanted() Wanted {
 	return Wanted{Path: e.Path, Variant: Variant{e.Profile, e.Scope, e.Audience}, Form: e.Form, Hook: e.Hook,
-		PID: e.PID, EndsAt: e.EndsAt}
+		EndsAt: e.EndsAt}
 }
 
 func (l list) path() string { return filepath.Join(l.dir, "exports.json") }
@@ -75,7 +81,7 @@ func (l list) read() ([]entry, error) {
 	}
 	for _, e := range c.Exports {
 		if _, known := forms[e.Form]; !known || checkPath(e.Path) != nil || !validDraft(e.Draft) ||
-			!config.ValidName(e.Profile) || e.PID < 0 || e.Hook != "" && !config.ValidName(e.Hook) ||
+			!config.ValidName(e.Profile) || e.Hook != "" && !config.ValidName(e.Hook) ||
 			wire.CheckScope(e.Scope, e.Audience) != nil {
 			return nil, errors.New("it names what cannot be kept")
 		}

@@ -34,7 +34,7 @@ type Wanted struct {
 	Variant
 	Path, Form string
 	Hook       string // the name of what is run after each replacement, or empty
-	PID        int    // a process as long as which it is kept, or 0
+	PID        int    // a process as long as which it is kept, beside those that keep it already, or 0
 	EndsAt     int64  // until when it is kept, Unix seconds, or 0
 }
 

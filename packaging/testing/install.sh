@@ -19,6 +19,7 @@ packages=(
   docker-registry     # a registry of images; its own service stays off
   gcc libc6-dev       # go test -race
   glewlwyd            # an authorization server; its own service stays off
+  gdal-bin            # reads images by the header file of groat helper gdal and groat run
   git                 # asks git-credential-groat; its credential-cache is a peer of make figures
   git-lfs             # asks git for a credential until a server is content
   gnome-keyring       # a real Secret Service
@@ -32,6 +33,7 @@ packages=(
   python3-authlib     # an independent client of client_secret_jwt
   python3-django-oauth-toolkit  # an authorization server's library
   python3-pip         # asks for a password in place of the program keyring
+  python3-rasterio    # the same in Python
   python3-requests    # what authlib's session is made of
   rclone              # runs "groat get" as its bearer_token_command
   skopeo              # asks docker-credential-groat
@@ -39,6 +41,7 @@ packages=(
   systemd             # a real user manager, systemd-socket-activate, systemd-analyze
   util-linux          # unshare, nsenter and setpriv: another user, and a manager of one's own
   valgrind            # counts instructions
+  wget                # sends a header to other hosts: why groat has nothing for it
 )
 
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
