@@ -8,6 +8,7 @@ package export
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -187,6 +188,28 @@ func (x *Exports) List() []protocol.Export {
 	all := []protocol.Export{}
 	for _, k := range x.keepers() {
 		all = append(all, k.shown())
+	}
+	return fitting(all)
+}
+
+// maxListing is how long a listing is at most as JSON, in bytes: an answer is one line.
+const maxListing = protocol.MaxLine - 2<<10
+
+// fitting leaves out of a listing what is too long: the ends of scopes and audiences first, then hints, then messages.
+func fitting(all []protocol.Export) []protocol.Export {
+	for _, shorten := range []func(*protocol.Export){
+		func(e *protocol.Export) {
+			e.Scope, e.Audience = e.Scope[:min(len(e.Scope), 64)], e.Audience[:min(len(e.Audience), 64)]
+		},
+		func(e *protocol.Export) { e.Hint = "" },
+		func(e *protocol.Export) { e.Message = "" },
+	} {
+		if text, err := json.Marshal(all); err == nil && len(text) <= maxListing {
+			break
+		}
+		for i := range all {
+			shorten(&all[i])
+		}
 	}
 	return all
 }

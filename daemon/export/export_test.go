@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -261,5 +262,30 @@ func TestWhatIsSentAsAHeaderOnly(t *testing.T) {
 		if content, err := header("p", token); err != nil || content.IsZero() {
 			t.Error(err)
 		}
+	}
+}
+
+// The longest listing is one line of the protocol, and names every file.
+func TestTheLongestListingIsOneLine(t *testing.T) {
+	all := make([]protocol.Export, protocol.MaxExports)
+	for i := range all {
+		all[i] = protocol.Export{Path: "/" + strings.Repeat(`"`, protocol.MaxExportPath-2), Profile: strings.Repeat("p", 64),
+			Form: protocol.FormEarthScope02, Scope: strings.Repeat("s", 2048), Audience: strings.Repeat("a", 1024),
+			OnChange: strings.Repeat("h", 64), State: protocol.ExportMissing, Message: strings.Repeat("<", maxMessage),
+			Hint: strings.Repeat("'", 2048), ExpiresAt: 1 << 40, EndsAt: 1 << 40}
+	}
+	if err := checkPath(all[0].Path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(fitting(all))
+	if err != nil || len(text) > maxListing || strings.Count(string(text), `"path"`) != protocol.MaxExports {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+	few := fitting([]protocol.Export{{Path: "/f", Message: "m", Hint: "h"}})
+	if few[0].Message != "m" || few[0].Hint != "h" {
+		t.Errorf("%+v", few)
+	}
+	if err := checkPath("/" + strings.Repeat("<", protocol.MaxExportPath-2)); err == nil {
+		t.Error("a path that is too long as JSON is kept")
 	}
 }

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -73,10 +74,11 @@ func Check(p protocol.ExportParams, now time.Time) (Wanted, error) {
 }
 
 func checkPath(path string) error {
+	text, err := json.Marshal(path)
 	switch {
 	case !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/":
 		return protocol.InvalidParams("the path of a file must be absolute and clean")
-	case len(path) > protocol.MaxExportPath:
+	case err != nil || len(path) > protocol.MaxExportPath, len(text) > 2*protocol.MaxExportPath: // all fit into a line
 		return protocol.InvalidParams("the path of a file must be of %d bytes at most", protocol.MaxExportPath)
 	case strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return protocol.InvalidParams("the path of a file must be made of printable characters")
