@@ -151,8 +151,10 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 	case errors.Is(err, keystore.ErrUndecidedLocked):
 		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock"), true
 	case errors.Is(err, keystore.ErrUndecided):
-		return protocol.NewError(protocol.KeystoreUnavailable,
-			err.Error()+"; which others there are says groat keystore use --help", useHint), true
+		e := protocol.NewError(protocol.KeystoreUnavailable,
+			err.Error()+"; which others there are says groat keystore use --help", useHint)
+		e.Data.Missing = []string{"keystore"}
+		return e, true
 	case errors.Is(err, keystore.ErrForeignBus):
 		hint := fmt.Sprintf("kill %d && env -u DBUS_SESSION_BUS_ADDRESS groat keystore", c.PID)
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint), true
@@ -195,10 +197,8 @@ func unknownProfile(e *profile.UnknownError) *protocol.Error {
 		hint = "groat get --target " + visible.Word(origin.WithoutPort(e.Choices[0].Resource))
 	case w.Name != "" && at != "":
 		hint = "groat login " + w.Name + " --api " + visible.Word(at)
-	case w.Name != "":
-		hint += ", or groat login " + w.Name + " --provider …"
-	case at == "" && e.Matches == 0:
-		hint = "groat login NAME --provider …"
+	case at == "" && w.Name == "" && e.Matches == 0:
+		hint = "groat login"
 	case at != "":
 		hint = "groat login NAME --api " + visible.Word(at)
 	}
