@@ -27,8 +27,8 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.importCommand(), a.listCommand(), a.statusCommand(),
 		a.whoamiCommand(), a.watchCommand(), a.exportCommand(), a.profileCommand(), a.keystoreCommand(),
 		a.networkCommand(), a.unlockCommand(),
-		a.backupCommand(), a.restoreCommand(), a.reloadCommand(), a.serviceCommand(), a.helperCommand(),
-		a.versionCommand(),
+		a.backupCommand(), a.restoreCommand(), a.reloadCommand(), a.serviceCommand(), a.setupCommand(),
+		a.helperCommand(), a.versionCommand(),
 	)
 	root.SetArgs(args)
 	root.SetIn(a.stdin)

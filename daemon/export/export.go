@@ -6,6 +6,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -119,12 +120,15 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 	case was == nil && len(x.keepers()) == protocol.MaxExports:
 		return protocol.Export{}, protocol.NewError(protocol.Config,
 			fmt.Sprintf("%d files are kept already, which is as many as may be", protocol.MaxExports), "groat export")
-	case was == nil:
-		if err := vacant(w.Path); err != nil {
-			return protocol.Export{}, fileError(err)
-		}
 	}
-	k := &keeper{x: x, Wanted: w, changed: make(chan struct{}, 1), done: make(chan struct{})}
+	k := x.newKeeper(w)
+	if err := k.locate(); err != nil {
+		return protocol.Export{}, fileError(err)
+	}
+	if twin := x.twin(k); twin != "" {
+		return protocol.Export{}, protocol.NewError(protocol.Config,
+			fmt.Sprintf("%s is kept already, as %s", w.Path, twin), stopHint(twin))
+	}
 	if w.PID != 0 {
 		if k.process, err = follow(w.PID); err != nil {
 			return protocol.Export{}, protocol.NewError(protocol.Config,
@@ -133,11 +137,15 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 	}
 	if was != nil {
 		was.halt()
+		k.follow(was)
 	}
+	x.know(k) // before the file is: what a crash leaves is the next daemon's
 	if err := k.put(t); err != nil {
 		k.process.close()
 		if was != nil {
 			x.run(was.again())
+		} else {
+			x.forget(k)
 		}
 		return protocol.Export{}, fileError(err)
 	}
@@ -153,10 +161,31 @@ func stopHint(path string) string { return "groat export --stop " + visible.Word
 
 // run lets a keeper run. x.changing is held.
 func (x *Exports) run(k *keeper) {
-	x.mu.Lock()
-	x.all[k.Path] = k
-	x.mu.Unlock()
+	x.know(k)
 	k.start()
+}
+
+func (x *Exports) know(k *keeper) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.all[k.Path] = k
+}
+
+func (x *Exports) forget(k *keeper) {
+	x.mu.Lock()
+	delete(x.all, k.Path)
+	x.mu.Unlock()
+	x.save()
+}
+
+// twin returns the path of a file that is kept and is the same as a keeper's, over a symbolic link or a mount, or "".
+func (x *Exports) twin(k *keeper) string {
+	for _, other := range x.keepers() {
+		if other.Path != k.Path && filepath.Base(other.Path) == filepath.Base(k.Path) && other.isIn(k.directory()) {
+			return other.Path
+		}
+	}
+	return ""
 }
 
 // List returns the files that are kept, sorted by path.
@@ -173,14 +202,16 @@ func (x *Exports) Stop(path string) ([]protocol.Export, error) {
 	x.changing.Lock()
 	defer x.changing.Unlock()
 	stopped := []protocol.Export{}
+	var failed error
 	for _, k := range x.keepers() {
 		if path != "" && path != k.Path {
 			continue
 		}
 		stopped = append(stopped, k.shown())
-		if err := x.end(k); err != nil {
-			return nil, fileError(err)
-		}
+		failed = cmp.Or(failed, x.end(k))
+	}
+	if failed != nil {
+		return nil, fileError(failed)
 	}
 	if path != "" && len(stopped) == 0 {
 		return nil, protocol.NewError(protocol.Config, path+" is no file that groat keeps", "groat export")
@@ -196,10 +227,7 @@ func (x *Exports) end(k *keeper) error {
 		return err
 	}
 	k.process.close()
-	x.mu.Lock()
-	delete(x.all, k.Path)
-	x.mu.Unlock()
-	x.save()
+	x.forget(k)
 	return nil
 }
 
@@ -220,7 +248,11 @@ func (x *Exports) Close() {
 	x.changing.Lock()
 	x.closed = true
 	x.changing.Unlock()
-	for _, k := range x.keepers() {
+	all := x.keepers()
+	for _, k := range all {
+		k.stop() // all at once: a file system may not answer any of them
+	}
+	for _, k := range all {
 		k.halt()
 		k.process.close()
 	}
@@ -238,18 +270,14 @@ func (x *Exports) Resume() {
 		return
 	}
 	for _, e := range entries {
-		k := &keeper{x: x, Wanted: e.wanted(), changed: make(chan struct{}, 1), done: make(chan struct{}),
-			written: true, expires: e.ExpiresAt}
+		k := x.newKeeper(e.wanted())
+		k.written, k.expires, k.trace = len(e.Marks) > 0, e.ExpiresAt, trace{draft: e.Draft, marks: e.Marks}
 		if k.PID != 0 {
 			if k.process, err = follow(k.PID); err != nil || k.process.began == "" || k.process.began != e.Began {
 				k.process.close()
-				if err := k.remove(); err != nil {
-					x.Log.Warn("a file with a token cannot be removed", zap.String("file", k.Path), zap.Error(err))
-				}
-				continue
+				k.process, k.over = nil, true
 			}
 		}
-		k.wake()
 		x.run(k)
 	}
 	if len(entries) > 0 {

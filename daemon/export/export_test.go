@@ -108,12 +108,17 @@ func TestAFileIsKeptWhileAProcessRuns(t *testing.T) {
 		"another": {PID: os.Getpid(), Began: "1"},
 	} {
 		e.Path, e.Profile, e.Form = path, "p", protocol.FormToken
+		e.Marks = []string{markOf([]byte("dummy\n"))}
 		l := list{state}
 		if err := errors.Join(l.write([]entry{e}), os.WriteFile(path, []byte("dummy\n"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		x := exportsIn(t, state, &held)
 		x.Resume()
+		if k := x.keeper(path); k != nil {
+			<-k.done
+		}
+		x.ending.Wait()
 		if there(t, path) || len(x.List()) != 0 {
 			t.Errorf("%s: %v", name, x.List())
 		}
@@ -127,7 +132,9 @@ func TestAListThatCannotBeRead(t *testing.T) {
 		"a member of the future": `{"version":1,"x":1}`,
 		"a relative path":        `{"version":1,"exports":[{"path":"x","profile":"p","form":"token"}]}`,
 		"no profile":             `{"version":1,"exports":[{"path":"/x","profile":"../p","form":"token"}]}`,
-		"no form":                `{"version":1,"exports":[{"path":"/x","profile":"p","form":"x"}]}`,
+		"a draft elsewhere": `{"version":1,"exports":[{"path":"/x","profile":"p","form":"token",` +
+			`"draft":".groat-/../y"}]}`,
+		"no form": `{"version":1,"exports":[{"path":"/x","profile":"p","form":"x"}]}`,
 	} {
 		state := t.TempDir()
 		var held atomic.Int64
@@ -163,19 +170,5 @@ func TestWhatIsSentAsAHeaderOnly(t *testing.T) {
 		if content, err := render(protocol.FormHeader, "p", token); err != nil || content.IsZero() {
 			t.Error(err)
 		}
-	}
-}
-
-// What a crash has left of a file's new version is replaced by the next one.
-func TestWhatACrashLeavesIsReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(draft(path), []byte("half"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := write(path, keystore.SecretString("dummy\n")); err != nil {
-		t.Fatal(err)
-	}
-	if there(t, draft(path)) || !there(t, path) {
-		t.Error("the new version is not where it should be")
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/groat-dev/groat/daemon/config"
@@ -34,59 +33,6 @@ func render(form, profile string, t grant.Token) (keystore.Secret, error) {
 			"groat export "+profile+" --header-file FILE")
 	}
 	return keystore.NewSecret(append(t.Access.AppendTo(nil), '\n')), nil
-}
-
-// vacant refuses a place where there is something that groat has not written: nothing but an empty file of the user's
-// own, as mktemp makes it, is replaced.
-func vacant(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case info.Mode().Type() == fs.ModeSymlink:
-		return &ownpath.Error{Path: path, Message: "is a symbolic link", Hint: "ls -l " + visible.Word(path)}
-	case !info.Mode().IsRegular():
-		return &ownpath.Error{Path: path, Message: "is no file", Hint: "ls -ld " + visible.Word(path)}
-	case info.Size() > 0:
-		return &ownpath.Error{Path: path, Message: "is there already, and was not written by groat; it is not replaced",
-			Hint: "ls -l " + visible.Word(path)}
-	}
-	return nil
-}
-
-// draft is the name of a new version of a file. It is the same each time, so that what a crash has left is replaced.
-func draft(path string) string {
-	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".groat-new")
-}
-
-// write replaces the file where only this user can put something else in its place.
-func write(path string, content keystore.Secret) error {
-	if err := ownpath.Check(filepath.Dir(path)); err != nil {
-		return err
-	}
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return vacant(path)
-	}
-	text := content.AppendTo(nil)
-	defer clear(text)
-	return ownfile.Replace(path, draft(path), ownpath.OwnSecret, text)
-}
-
-// remove removes a file, and nothing that is none.
-func remove(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return vacant(path)
-	}
-	return ownfile.IgnoreNotExist(os.Remove(path))
 }
 
 // fileError is what a person is told of a file that cannot be kept.
@@ -126,6 +72,9 @@ type entry struct {
 	Began     string `json:"began,omitempty"` // when the process began, in the system's own words
 	EndsAt    int64  `json:"ends_at,omitempty"`
 	ExpiresAt int64  `json:"expires_at,omitempty"` // of the token in the file
+	// Draft and Marks are a trace's.
+	Draft string   `json:"draft,omitempty"`
+	Marks []string `json:"marks,omitempty"`
 }
 
 func (e entry) wanted() Wanted {
@@ -156,7 +105,7 @@ func (l list) read() ([]entry, error) {
 		return nil, errors.New("it is not what groatd writes")
 	}
 	for _, e := range c.Exports {
-		if checkPath(e.Path) != nil || !config.ValidName(e.Profile) || e.PID < 0 ||
+		if checkPath(e.Path) != nil || !validDraft(e.Draft) || !config.ValidName(e.Profile) || e.PID < 0 ||
 			e.Form != protocol.FormHeader && e.Form != protocol.FormToken {
 			return nil, errors.New("it names what cannot be kept")
 		}

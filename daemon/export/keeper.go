@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/groat-dev/groat/daemon/grant"
 	"github.com/groat-dev/groat/daemon/watch"
 	"github.com/groat-dev/groat/keystore"
@@ -29,6 +31,8 @@ type keeper struct {
 	process *process // whose end is the keeper's, or nil
 	watch   *watch.Watch
 	changed chan struct{} // holds an element when the profile has changed
+	disk    chan struct{} // holds an element while the file is being written or removed
+	over    bool          // what it is kept for has ended; the goroutine's
 	stop    context.CancelFunc
 	done    chan struct{} // closed when the goroutine has ended
 
@@ -37,6 +41,13 @@ type keeper struct {
 	written bool            // there is a file
 	expires int64           // when its token ends, Unix seconds; 0: it does not
 	problem *protocol.Error // why the file is not current, or nil
+	trace   trace
+}
+
+// newKeeper returns a keeper that does not run yet.
+func (x *Exports) newKeeper(w Wanted) *keeper {
+	return &keeper{x: x, Wanted: w, changed: make(chan struct{}, 1), disk: make(chan struct{}, 1),
+		done: make(chan struct{})}
 }
 
 // start begins to keep the file, whose profile's token is renewed from now on although nobody asks for it.
@@ -46,6 +57,7 @@ func (k *keeper) start() {
 	w.Start()
 	ctx, stop := context.WithCancel(context.Background())
 	k.watch, k.stop = w, stop
+	k.wake() // the token may have changed before the watch began
 	go k.run(ctx)
 }
 
@@ -67,45 +79,81 @@ func (k *keeper) halt() {
 
 // again is a keeper that goes on where a halted one was.
 func (k *keeper) again() *keeper {
+	next := k.x.newKeeper(k.Wanted)
+	next.process = k.process
+	next.follow(k)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	next := &keeper{x: k.x, Wanted: k.Wanted, process: k.process, changed: make(chan struct{}, 1),
-		done: make(chan struct{}), content: k.content, written: k.written, expires: k.expires, problem: k.problem}
-	next.wake()
+	next.content, next.written, next.expires, next.problem = k.content, k.written, k.expires, k.problem
 	return next
+}
+
+// follow takes over what a halted keeper of the same path knows of the disk.
+func (k *keeper) follow(was *keeper) {
+	was.mu.Lock()
+	defer was.mu.Unlock()
+	k.disk, k.trace = was.disk, was.trace
 }
 
 // run keeps the file until ctx ends, or what it is kept for.
 func (k *keeper) run(ctx context.Context) {
 	defer close(k.done)
 	var next time.Time // when to look at the token though nothing has changed; zero: never
-	failures := 0
+	ended, failures := k.process.ended(), 0
 	for {
 		wait := time.NewTimer(k.pause(next))
+		due := false
 		select {
 		case <-ctx.Done():
 			wait.Stop()
 			return
-		case <-k.process.ended():
-			wait.Stop()
-			k.end()
-			return
+		case <-ended:
+			k.over, ended, next = true, nil, time.Time{}
 		case <-k.changed:
+			due = !k.over
 		case <-wait.C:
-			if k.EndsAt != 0 && k.x.Now().Wall.Unix() >= k.EndsAt {
-				k.end()
-				return
-			}
-			if next.IsZero() || time.Now().Before(next) {
-				continue
-			}
+			due = !next.IsZero() && !time.Now().Before(next)
 		}
 		wait.Stop()
-		next = time.Time{}
-		if again := k.update(ctx, &failures); again > 0 {
-			next = time.Now().Add(again)
+		if !k.over && k.EndsAt != 0 && k.x.Now().Wall.Unix() >= k.EndsAt {
+			k.over, next = true, time.Time{}
+		}
+		switch {
+		case k.over && (due || next.IsZero()):
+			if k.finish(&failures) {
+				return
+			}
+			next = time.Now().Add(retry(&failures))
+		case due:
+			next = time.Time{}
+			if again := k.update(ctx, &failures); again > 0 {
+				next = time.Now().Add(again)
+			}
 		}
 	}
+}
+
+// finish removes the file, whose time has come, and has the keeper ended. Where that fails it reports false.
+func (k *keeper) finish(failures *int) bool {
+	err := k.remove()
+	if err == nil {
+		k.end()
+		return true
+	}
+	if k.report(fileError(err)); *failures == 0 {
+		k.x.Log.Warn("a file with a token cannot be removed", zap.String("file", k.Path), zap.Error(err))
+	}
+	return false
+}
+
+// retry is the wait before what has failed on the disk is tried again.
+func retry(failures *int) time.Duration {
+	wait := lastRetry
+	if *failures < 5 { // 2^5 s is beyond the longest
+		wait = firstRetry << *failures
+	}
+	*failures++
+	return wait
 }
 
 // end has the keeper ended when its goroutine has returned.
@@ -117,7 +165,7 @@ func (k *keeper) pause(next time.Time) time.Duration {
 	if !next.IsZero() {
 		wait = max(time.Until(next), 0)
 	}
-	if k.EndsAt != 0 {
+	if k.EndsAt != 0 && !k.over {
 		left := time.Duration(k.EndsAt-k.x.Now().Wall.Unix()) * time.Second
 		wait = min(wait, endCheck, max(left, 0))
 	}
@@ -140,12 +188,7 @@ func (k *keeper) update(ctx context.Context, failures *int) time.Duration {
 		}
 		k.report(fileError(err))
 		k.expire()
-		wait := lastRetry
-		if *failures < 5 { // 2^5 s is beyond the longest
-			wait = firstRetry << *failures
-		}
-		*failures++
-		return wait
+		return retry(failures)
 	}
 	e := k.x.Wire(err, k.Profile)
 	k.report(e)
@@ -188,7 +231,7 @@ func (k *keeper) put(t grant.Token) error {
 		k.report(nil)
 		return nil
 	}
-	if err := write(k.Path, content); err != nil {
+	if err := k.write(content); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -213,20 +256,6 @@ func (k *keeper) expire() error {
 		return nil
 	}
 	return k.remove()
-}
-
-// remove removes the file.
-func (k *keeper) remove() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.written {
-		return nil
-	}
-	if err := remove(k.Path); err != nil {
-		return err
-	}
-	k.content, k.written, k.expires = keystore.Secret{}, false, 0
-	return nil
 }
 
 func (k *keeper) report(e *protocol.Error) {
@@ -261,6 +290,7 @@ func (k *keeper) entry() entry {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e := entry{Path: k.Path, Profile: k.Profile, Form: k.Form, PID: k.PID, EndsAt: k.EndsAt, ExpiresAt: k.expires}
+	e.Draft, e.Marks = k.trace.draft, k.trace.marks
 	if k.process != nil {
 		e.Began = k.process.began
 	}

@@ -79,8 +79,9 @@ var rooms = map[string][]string{
 	"cmd/groat/stack":  {},
 	"cmd/groat/unit":   {},
 	"cmd/groat-commands": {"protocol", "protocol/frame", "protocol/ownpath", "protocol/visible",
-		"cmd/groat-commands/autostart", "cmd/groat/...", "packaging/systemd"},
+		"cmd/groat-commands/autostart", "cmd/groat-commands/setup", "cmd/groat/...", "packaging/systemd"},
 	"cmd/groat-commands/autostart": {"protocol/frame", "protocol/ownpath", "cmd/groat/unit"},
+	"cmd/groat-commands/setup":     {"protocol/ownpath", "protocol/visible"},
 
 	// The sandbox shares no code with what is tested against it.
 	"daemon/grant/sandbox":       {},

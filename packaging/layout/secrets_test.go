@@ -241,6 +241,8 @@ var variables = []string{
 	"HOME", "PATH", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME",
 	// a service manager's
 	"CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "XPC_SERVICE_NAME",
+	// where other programs have their configuration
+	"GIT_CONFIG_GLOBAL",
 	// is a person there
 	"CI", "DISPLAY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME",
 }

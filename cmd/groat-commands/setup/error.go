@@ -1,0 +1,42 @@
+package setup
+
+// Reason is why nothing could be planned or written.
+type Reason int
+
+// The reasons, and the members of [Error] that go with each.
+const (
+	_            Reason = iota
+	NotInstalled        // Tool is not on PATH
+	NoAPI               // Profile lists no API that Tool could ask
+	NotRegular          // Path is a directory or a device
+	ReadOnly            // Path is read-only
+	NotYours            // Path belongs to another user
+	OtherNames          // Path has another name too, which would keep what is there now (a hard link)
+	TooLarge            // Path is larger than a configuration is
+	BadLine             // Tool could not read Path: Line if it is known, and Err
+	Unreadable          // Path cannot be read: Err
+	BeingSetUp          // another groat is setting something up; Path is the lock
+	Busy                // another program is changing Path: Lock is there
+	Changed             // Path was changed since the plan was made
+	NotWritten          // Path cannot be written: Err
+	BadRecord           // Path is a record that this groat cannot read: Err
+	NotSetUp            // there is no record of Tool for Profile
+)
+
+// Error says why something was not set up. Its text is for logs of tests: groat words each reason itself.
+type Error struct {
+	Reason        Reason
+	Tool, Profile string
+	Path, Lock    string
+	Line          int
+	Err           error
+}
+
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return e.Path + ": " + e.Err.Error()
+	}
+	return e.Path + " could not be set up"
+}
+
+func (e *Error) Unwrap() error { return e.Err }

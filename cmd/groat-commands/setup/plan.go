@@ -1,0 +1,279 @@
+package setup
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/groat-dev/groat/protocol/ownpath"
+)
+
+// Plan is what setting up a tool, or undoing that, changes.
+type Plan struct {
+	Tool, Profile string
+	Changes       []Change
+	// Left is what an undo leaves because it was changed by someone else since.
+	Left []Left
+
+	machine *Machine
+	record  *record // what becomes of the record; without edits it goes
+	old     *record
+}
+
+// Left is a setting that an undo cannot take back.
+type Left struct {
+	Path string `json:"path"`
+	Name string `json:"name"`
+}
+
+// Change is one file as it is, and as it would be.
+type Change struct {
+	Path string
+	// Copy is where the file is kept as it was, once the plan is applied, or "" where there was none.
+	Copy          string
+	Before, After []byte
+	// Created is set where there is no file yet, and Removed where there would be none.
+	Created, Removed bool
+
+	was  state
+	lock string
+	dirs []string
+}
+
+// Setup returns what has to change so that a tool asks groat for the tokens of a profile's APIs. A plan without changes
+// means that it does already.
+func (m *Machine) Setup(ctx context.Context, t *Tool, p Profile) (*Plan, error) {
+	if t.Program != "" && m.Find(t.Program) == "" {
+		return nil, &Error{Reason: NotInstalled, Tool: t.Program}
+	}
+	old, err := m.load(t.Name, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	files, err := t.Want(ctx, m, p)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, &Error{Reason: NoAPI, Tool: t.Name, Profile: p.Name}
+	}
+	plan := &Plan{Tool: t.Name, Profile: p.Name, machine: m, old: old, record: &record{}}
+	for _, f := range files {
+		if err := plan.add(ctx, f); err != nil {
+			return nil, err
+		}
+	}
+	if old == nil {
+		return plan, nil
+	}
+	for _, e := range old.Edits { // of files that the tool has left
+		if !slices.ContainsFunc(files, func(f File) bool { return f.Path == e.Path }) {
+			if err := plan.revert(e); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return plan, nil
+}
+
+// add plans what a file has to say.
+func (p *Plan) add(ctx context.Context, f File) error {
+	was, err := read(f.Path)
+	if err != nil {
+		return err
+	}
+	if err := f.parse(ctx, was.content); err != nil {
+		return err
+	}
+	base, there, old := was.content, was.there, p.oldEdit(f.Path)
+	after, _, err := formats[f.Format].set(base, f.Settings)
+	if err != nil {
+		return inFile(err, f.Path)
+	}
+	counts := bytes.Equal(after, base) && (f.Counts == nil || f.Counts(ctx, base))
+	if counts && (old == nil || sameSettings(old.Settings, f.Settings)) {
+		if old != nil {
+			p.record.Edits = append(p.record.Edits, *old)
+		}
+		return nil
+	}
+	dirs := missing(was.target)
+	switch {
+	case old != nil: // begin where groat began
+		var left []Setting
+		if base, there, left, err = old.undone(was); err != nil {
+			return inFile(err, f.Path)
+		}
+		p.leave(f.Path, left)
+		dirs = old.Dirs
+	case bytes.Equal(after, base): // it is there and does not count
+		if base, _, err = formats[f.Format].unset(base, f.Settings); err != nil {
+			return inFile(err, f.Path)
+		}
+	}
+	after, made, err := formats[f.Format].set(base, f.Settings)
+	if err != nil {
+		return inFile(err, f.Path)
+	}
+	if err := f.parse(ctx, after); err != nil {
+		return err
+	}
+	e := edit{Path: f.Path, Format: f.Format, Settings: made, Lock: f.Lock, Created: !there, Dirs: dirs,
+		After: sum(after), before: base}
+	p.record.Edits = append(p.record.Edits, e)
+	if !bytes.Equal(after, was.content) || !was.there {
+		p.Changes = append(p.Changes, Change{Path: f.Path, Before: was.content, After: after, Created: !was.there,
+			was: was, lock: f.Lock, dirs: dirs})
+	}
+	return nil
+}
+
+func (f *File) parse(ctx context.Context, content []byte) error {
+	if f.Parse == nil {
+		return nil
+	}
+	return inFile(f.Parse(ctx, content), f.Path)
+}
+
+// inFile gives an error of a content the name of the file.
+func inFile(err error, path string) error {
+	if e, ok := err.(*Error); ok && e.Path == "" {
+		e.Path = path
+	}
+	return err
+}
+
+func (p *Plan) oldEdit(path string) *edit {
+	if p.old == nil {
+		return nil
+	}
+	i := slices.IndexFunc(p.old.Edits, func(e edit) bool { return e.Path == path })
+	if i < 0 {
+		return nil
+	}
+	return &p.old.Edits[i]
+}
+
+func sameSettings(a, b []Setting) bool {
+	return slices.EqualFunc(a, b, func(a, b Setting) bool { return a.Name == b.Name && a.Value == b.Value })
+}
+
+// Undo returns what has to change so that a tool's files are without what was set up for a profile.
+func (m *Machine) Undo(t *Tool, profile string) (*Plan, error) {
+	old, err := m.load(t.Name, profile)
+	if err != nil {
+		return nil, err
+	}
+	if old == nil {
+		return nil, &Error{Reason: NotSetUp, Tool: t.Name, Profile: profile}
+	}
+	p := &Plan{Tool: t.Name, Profile: profile, machine: m, old: old, record: &record{}}
+	for _, e := range old.Edits {
+		if err := p.revert(e); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// revert plans to undo an edit.
+func (p *Plan) revert(e edit) error {
+	was, err := read(e.Path)
+	if err != nil {
+		return err
+	}
+	after, there, left, err := e.undone(was)
+	if err != nil {
+		return inFile(err, e.Path)
+	}
+	p.leave(e.Path, left)
+	if there == was.there && bytes.Equal(after, was.content) {
+		return nil
+	}
+	p.Changes = append(p.Changes, Change{Path: e.Path, Before: was.content, After: after, Removed: !there, was: was,
+		lock: e.Lock, dirs: e.Dirs})
+	return nil
+}
+
+func (p *Plan) leave(path string, left []Setting) {
+	for _, s := range left {
+		p.Left = append(p.Left, Left{path, s.Name})
+	}
+}
+
+// undone returns the content without an edit, and whether there would be a file at all. Where nothing else has changed
+// the file, that is what it was, byte for byte; else its settings are taken away one by one.
+func (e *edit) undone(was state) (after []byte, there bool, left []Setting, err error) {
+	switch {
+	case !was.there:
+		return nil, false, nil, nil
+	case sum(was.content) == e.After:
+		return e.before, !e.Created, nil, nil
+	case !e.Created && bytes.Equal(was.content, e.before): // it was not written, or put back
+		return was.content, true, nil, nil
+	}
+	after, left, err = formats[e.Format].unset(was.content, e.Settings)
+	return after, !e.Created || len(bytes.TrimSpace(after)) > 0, left, err
+}
+
+// Apply makes the plan true, and says so in the record before. What fails leaves the files after it as they are. The
+// lock is to be held since before the plan was made.
+func (p *Plan) Apply() error {
+	var err error
+	if len(p.record.Edits) > 0 {
+		if err := p.machine.store(p.Tool, p.Profile, p.record); err != nil {
+			return err
+		}
+	}
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		if c.Removed {
+			err = c.was.remove(c.Path, c.dirs)
+		} else {
+			err = c.was.replace(c.Path, c.lock, c.After, c.was.mode)
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range p.record.Edits {
+			if e.Path == c.Path {
+				c.Copy = e.Copy
+			}
+		}
+	}
+	if p.old == nil {
+		return nil
+	}
+	if len(p.record.Edits) == 0 {
+		return p.machine.forget(p.Tool, p.Profile, p.old)
+	}
+	for _, e := range p.old.Edits {
+		if !slices.ContainsFunc(p.record.Edits, func(now edit) bool { return now.Copy == e.Copy }) {
+			os.Remove(e.Copy)
+		}
+	}
+	return nil
+}
+
+// Lock keeps every other groat from planning and applying until unlock is called.
+func (m *Machine) Lock() (unlock func(), err error) {
+	path := filepath.Join(m.State, "setup.lock")
+	if err = ownpath.System().MayMakeIn(m.State); err == nil {
+		err = os.MkdirAll(m.State, 0o700)
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	}
+	if err != nil {
+		return nil, &Error{Reason: NotWritten, Path: path, Err: err}
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, &Error{Reason: BeingSetUp, Path: path, Err: err}
+	}
+	return func() { f.Close() }, nil
+}

@@ -1,0 +1,86 @@
+// Package setup makes other programs ask groat for tokens: it knows what their own configuration files have to say, and
+// adds that, for the APIs of one profile and nothing else. A tool is a file of this package and a row of [Tools].
+//
+// A [Plan] is made first, and changes nothing: each file as it is and as it would be. [Plan.Apply] writes the files,
+// and before that a copy of each and a record of what is added to it, from which [Machine.Undo] makes the plan back.
+//
+// The invariants: no token and no secret is written; a file is replaced as a whole or not at all, through the links
+// that lead to it; of a file that the tool itself could not read nothing is changed; an undo takes away what was added
+// and nothing else. What is not here: sentences for people, and questions.
+package setup
+
+import (
+	"context"
+	"slices"
+)
+
+// Machine is what is here: where files are, and which programs.
+type Machine struct {
+	Getenv func(string) string
+	// Home is the person's home directory, and State groat's directory for what must survive.
+	Home, State string
+	// Groat is the absolute path of groat that stays the same when groat is replaced by a newer one.
+	Groat string
+	// Find returns the absolute path of a program on PATH, or "".
+	Find func(name string) string
+}
+
+// Profile is who signs in, and where the tokens may go.
+type Profile struct {
+	Name string
+	// APIs are the origins that the profile lists, some with a path: https://host[:port][/path].
+	APIs []string
+}
+
+// Tool is a program that groat can set up.
+type Tool struct {
+	Name string // what a person types
+	// Program is what has to be on PATH.
+	Program string
+	// Want returns what the tool's files have to say so that it asks groat for the tokens of a profile's APIs. A path
+	// is there once. The error is an [*Error].
+	Want func(context.Context, *Machine, Profile) ([]File, error)
+}
+
+// Tools are all of them, by name.
+var Tools = []*Tool{git}
+
+// Find returns the tool of a name, or nil.
+func Find(name string) *Tool {
+	if i := slices.IndexFunc(Tools, func(t *Tool) bool { return t.Name == name }); i >= 0 {
+		return Tools[i]
+	}
+	return nil
+}
+
+// File is what one file of a tool has to say.
+type File struct {
+	Path     string
+	Format   string // a key of [formats]
+	Settings []Setting
+	// Lock is added to the file's name for the new version, where the tool locks the file by that name; else "".
+	Lock string
+	// Parse refuses a content that the tool could not read; nil takes all. The error is an [*Error] with the line.
+	Parse func(context.Context, []byte) error
+	// Counts reports whether settings that are in the content also count, whatever else is there; nil is a yes.
+	Counts func(context.Context, []byte) bool
+}
+
+// Setting is one thing that a file has to say. What it means is the format's business.
+type Setting struct {
+	Name  string  `json:"name"`
+	Value string  `json:"value"`
+	Was   *string `json:"was,omitempty"` // the value that it replaced, if there was one
+}
+
+// format adds settings to the content of a file and takes them away.
+type format interface {
+	// set returns the content with the settings, each with what it replaced. A content that has them is returned as it
+	// is.
+	set(content []byte, wanted []Setting) (after []byte, made []Setting, err error)
+	// unset returns the content without the settings that are still as they were made, and the others.
+	unset(content []byte, made []Setting) (after []byte, left []Setting, err error)
+}
+
+// formats are all of them. Their names are in records.
+var formats = map[string]format{"sections": sections{}}
