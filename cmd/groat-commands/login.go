@@ -19,7 +19,7 @@ type loginOptions struct {
 	set         []string
 	secretStdin bool
 	resources   []string // of --resource, the older name of --api
-	keystore    string
+	keptIn      string // one of chooseKeystore's words
 	json        bool
 }
 
@@ -88,7 +88,7 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.Header, "header", "", flagHeader)
 	fs.StringVar(&o.prefix, "prefix", "", flagPrefix)
 	fs.BoolVar(&p.Ephemeral, "ephemeral", false, flagEphemeral)
-	fs.StringVar(&o.keystore, "keystore", "", flagKeystore)
+	fs.StringVar(&o.keptIn, "keystore", "", flagKeystore)
 	fs.BoolVar(&o.json, "json", false, flagJSON)
 	cmd.RegisterFlagCompletionFunc("provider", a.completeProviders)
 	cmd.RegisterFlagCompletionFunc("grant", cobra.FixedCompletions(grants(), cobra.ShellCompDirectiveNoFileComp))
@@ -137,8 +137,8 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	v := &loginUI{app: a, secrets: secrets, noBrowser: o.params.NoBrowser}
 	v.patience = time.AfterFunc(providerTime, func() { cancel(context.DeadlineExceeded) })
 	defer v.patience.Stop()
-	if o.keystore != "" {
-		if err := a.chooseKeystore(ctx, o.keystore); err != nil {
+	if o.keptIn != "" {
+		if err := a.chooseKeystore(ctx, o.keptIn); err != nil {
 			return err
 		}
 	}

@@ -38,6 +38,7 @@ type app struct {
 	// tty opens the terminal of the person, whatever stdin and stdout are connected to.
 	tty   func() (*os.File, error)
 	route func() (*frame.Route, error)
+	json  bool // the command was asked for JSON
 }
 
 // main runs the command that the arguments name, or the helper that the program is called as, and returns the exit

@@ -16,8 +16,8 @@ import (
 // maxAsked bounds how often a login is tried again with what a person has typed.
 const maxAsked = 12
 
-// loginAsking signs in. Where groatd says that something is missing, the person at the terminal is asked for it, and the
-// login is tried again: groatd has sent nothing then.
+// loginAsking signs in. Where groatd says that something is missing, the person at the terminal is asked for it, and
+// the login is tried again: groatd has sent nothing then.
 //
 // Each try has a connection of its own: groatd ends one on which nothing is asked for as long as a person may take.
 func (a *app) loginAsking(ctx context.Context, o *loginOptions, v *loginUI) (result protocol.LoginResult, err error) {
@@ -166,7 +166,7 @@ func (a *app) askKeystore(ctx context.Context) error {
 	return a.chooseKeystore(ctx, answer)
 }
 
-// chooseKeystore makes the choice that one of keystoreWords, or its number, stands for.
+// chooseKeystore makes the choice that a word of --keystore, or a number of askKeystore, stands for.
 func (a *app) chooseKeystore(ctx context.Context, word string) error {
 	params, secret := protocol.KeystoreParams{Use: "sealed"}, protocol.LoginSecret{}
 	switch word {

@@ -56,7 +56,8 @@ func lastLogin(f *fakeDaemon, names ...string) map[string]any {
 
 func TestALoginAsksForWhatIsMissing(t *testing.T) {
 	type said struct{ question, answer string }
-	const locked = `"error":{"code":-32004,"message":"the keychain is locked","data":{"kind":"locked","hint":"groat unlock"}}`
+	const locked = `"error":{"code":-32004,"message":"the keychain is locked","data":{"kind":"locked",` +
+		`"hint":"groat unlock"}}`
 	const undecided = `"error":{"code":-32007,"message":"no keystore is chosen","data":{"kind":"keystore_unavailable",` +
 		`"hint":"groat keystore use sealed --passphrase","missing":["keystore"]}}`
 	for name, c := range map[string]struct {

@@ -61,8 +61,8 @@ var needsPerson time.Time
 // unlockUnasked unlocks a collection that needs no person: one without a password is locked after each start of its
 // keychain. Of any other it is ErrLocked, and no dialog is shown.
 //
-// It has a connection of its own: with that the keychain forgets the dialog. To dismiss a dialog that was not shown ends
-// the gnome-keyring of Debian 12.
+// It has a connection of its own: with that the keychain forgets the dialog. To dismiss one that was not shown ends the
+// gnome-keyring of Debian 12.
 func unlockUnasked(s operation, collection dbus.ObjectPath) error {
 	if time.Since(needsPerson) < unaskedEach {
 		return keystore.ErrLocked
