@@ -19,7 +19,7 @@ type loginOptions struct {
 	set         []string
 	secretStdin bool
 	resources   []string // of --resource, the older name of --api
-	keptIn      string // one of chooseKeystore's words
+	keptIn      string   // one of chooseKeystore's words
 	json        bool
 }
 
