@@ -14,6 +14,7 @@ FUZZTIME ?= 10m
 build:
 	@echo "compiling groat, groat-commands and groatd into $(BIN)/ (the first time this takes some minutes)"
 	@CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/groat ./cmd/groat-commands ./cmd/groatd
+	@for name in git docker cargo; do ln -sf groat $(BIN)/$$name-credential-groat; done
 
 # The main job from login to renewal against a server of its own: no account, no keychain, nothing left behind.
 demo: build

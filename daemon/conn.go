@@ -154,11 +154,12 @@ func (c *conn) quick(r jsonrpc.Request) bool {
 	if !ok {
 		return false
 	}
-	if err := checkTarget(p, q.Target, token.Destinations); err != nil {
+	api, err := checkTarget(p, q.Target, token.Destinations)
+	if err != nil {
 		c.refuse(r.ID, c.d.wire(err, q.Profile))
 		return true
 	}
-	c.send(r.ID, func(out []byte) []byte { return wire.AppendToken(out, r.ID, token, q.Profile, c.d.Now()) })
+	c.send(r.ID, func(out []byte) []byte { return wire.AppendToken(out, r.ID, token, q.Profile, api, c.d.Now()) })
 	return true
 }
 

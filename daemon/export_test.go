@@ -266,6 +266,8 @@ func TestWhatCannotBeExported(t *testing.T) {
 		{protocol.ExportParams{HeaderFile: dir + "/../x"}, protocol.CodeInvalidParams, "clean"},
 		{protocol.ExportParams{HeaderFile: "/" + strings.Repeat("x", 512)}, protocol.CodeInvalidParams, "512"},
 		{protocol.ExportParams{For: 1}, protocol.CodeInvalidParams, "give header_file"},
+		{protocol.ExportParams{Stop: in("x\x1b[2J")}, protocol.CodeInvalidParams, "printable"},
+		{protocol.ExportParams{Stop: "/" + strings.Repeat("x", 512)}, protocol.CodeInvalidParams, "512"},
 		{protocol.ExportParams{Stop: in("x")}, code(protocol.Config), "no file that groat keeps"},
 	} {
 		err := c.Call(t.Context(), protocol.MethodExport, tt.p, nil)

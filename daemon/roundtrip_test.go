@@ -263,10 +263,11 @@ func BenchmarkAnswer(b *testing.B) {
 		if !ok {
 			b.Fatal("there is no token")
 		}
-		if err := checkTarget(p, q.Target, token.Destinations); err != nil {
+		api, err := checkTarget(p, q.Target, token.Destinations)
+		if err != nil {
 			b.Fatal(err)
 		}
-		out = wire.AppendToken(out[:0], r.ID, token, q.Profile, h.Now())
+		out = wire.AppendToken(out[:0], r.ID, token, q.Profile, api, h.Now())
 	}
 }
 

@@ -23,6 +23,7 @@ type issued struct {
 	token   grant.Token
 	id      *grant.IDToken
 	profile string
+	api     string // that the token was asked for, in the long form of package origin
 }
 
 // append appends the reply.
@@ -30,18 +31,26 @@ func (i *issued) append(out, id []byte, now clock.Instant) []byte {
 	if i.id != nil {
 		return wire.AppendIDToken(out, id, i.id, i.profile, now)
 	}
-	return wire.AppendToken(out, id, i.token, i.profile, now)
+	return wire.AppendToken(out, id, i.token, i.profile, i.api, now)
 }
 
 // checkTarget refuses a profile's token for a target if the credential was not sealed for it: a configuration file that
-// lists the target is not a person's consent.
-func checkTarget(p *profile.Profile, target origin.Target, to *grant.Destinations) error {
-	if target.Origin == "" || to.AllowsAPI(target) {
-		return nil
+// lists the target is not a person's consent. It returns the API that the target belongs to, which the file lists and
+// the credential is sealed for: the narrower of the two.
+func checkTarget(p *profile.Profile, target origin.Target, to *grant.Destinations) (api string, err error) {
+	if target.Origin == "" {
+		return "", nil
 	}
-	api := origin.WithoutPort(p.Lists(target))
-	message := fmt.Sprintf("profile %s lists %s in its file, but its credential was not sealed for it", p.Name, api)
-	return protocol.NewError(protocol.Config, message, "groat login "+p.Name+" --api "+visible.Word(api))
+	listed, sealed := p.Lists(target), to.API(target)
+	if sealed == "" {
+		api := origin.WithoutPort(listed)
+		message := fmt.Sprintf("profile %s lists %s in its file, but its credential was not sealed for it", p.Name, api)
+		return "", protocol.NewError(protocol.Config, message, "groat login "+p.Name+" --api "+visible.Word(api))
+	}
+	if len(listed) > len(sealed) {
+		return listed, nil
+	}
+	return sealed, nil
 }
 
 // find returns the profile of a name, or the only one where the name is empty. It may read the configuration again.
@@ -132,10 +141,11 @@ func (c *conn) issue(r wire.TokenRequest) (any, error) {
 	if err != nil {
 		return nil, c.d.wire(err, r.Profile)
 	}
-	if err := checkTarget(p, r.Target, t.Destinations); err != nil {
+	api, err := checkTarget(p, r.Target, t.Destinations)
+	if err != nil {
 		return nil, err
 	}
-	return issued{token: t, profile: r.Profile}, nil
+	return issued{token: t, profile: r.Profile, api: api}, nil
 }
 
 // issueID is issue for an ID token. Its signature is checked here, when it is asked for the first time: that may need
@@ -143,7 +153,7 @@ func (c *conn) issue(r wire.TokenRequest) (any, error) {
 func (c *conn) issueID(ctx context.Context, r wire.TokenRequest, p *profile.Profile) (any, error) {
 	i, err := c.d.broker.IDToken(ctx, r.Query)
 	if err == nil {
-		err = checkTarget(p, r.Target, i.Destinations)
+		_, err = checkTarget(p, r.Target, i.Destinations)
 	}
 	if err == nil {
 		err = p.Endpoint.VerifyIDToken(ctx, i)
@@ -160,7 +170,7 @@ func (c *conn) quickID(id []byte, p *profile.Profile, q *wire.TokenRequest) bool
 	if !ok || !i.Verified() {
 		return false
 	}
-	if err := checkTarget(p, q.Target, i.Destinations); err != nil {
+	if _, err := checkTarget(p, q.Target, i.Destinations); err != nil {
 		c.refuse(id, c.d.wire(err, q.Profile))
 		return true
 	}

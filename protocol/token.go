@@ -64,6 +64,9 @@ type TokenResult struct {
 	// Scope is what the token may do, if the authorization server said.
 	Scope   string `json:"scope,omitempty"`
 	Profile string `json:"profile"`
+	// API is the resource that the target of the request is under: the token may be sent to all that is under it.
+	// Empty where the request had no target.
+	API string `json:"api,omitempty"`
 	// Header is the whole header field to send: "Authorization: Bearer …", or what the provider's own scheme is.
 	// [TokenResult.Field] takes it apart.
 	Header string `json:"header"`

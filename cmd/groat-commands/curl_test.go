@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/groat-dev/groat/cmd/groat/helper"
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -58,6 +60,7 @@ func shell(t *testing.T, socket, line string, args ...string) outcome {
 
 func TestCurlSendsTheTokenOfAURL(t *testing.T) {
 	tier.Needs(t, "curl")
+	parts.Client(t, "curl", "curl", "--version")
 	const line = `groat helper curl "$1" | curl -sS -K - "$1"`
 	ours, other := newHeaderServer(t, "Authorization"), newHeaderServer(t, "Authorization")
 	target := ours.URL + "/v1/me?x=1"
@@ -119,7 +122,7 @@ func TestOutputsForProgramsAreRead(t *testing.T) {
 	}
 	got = run(t, f.socket, "", "get", "work", "--output", "json-header")
 	headers := map[string]string{}
-	if err := json.Unmarshal([]byte(got.stdout), &headers); err != nil || len(headers) != 1 ||
+	if err := json.Unmarshal([]byte(got.stdout), &headers); err != nil || len(headers) != 1 || got.stderr != "" ||
 		headers["Authorization"] != "Bearer abc.DEF-123_~+/==" {
 		t.Errorf("%v, %+v", err, got)
 	}
@@ -128,7 +131,7 @@ func TestOutputsForProgramsAreRead(t *testing.T) {
 // A helper that there is not is a wrong call, and what there is can be asked what it is.
 func TestHelpersExplainThemselves(t *testing.T) {
 	list := run(t, "", "", "helper")
-	for _, name := range []string{"git", "docker", "kubectl", "curl"} {
+	for _, name := range []string{"git", "docker", "kubectl", "curl", "go", "cargo", "keyring"} {
 		if !strings.Contains(list.stdout, "\n  "+name+" ") || list.code != 0 {
 			t.Errorf("%s is not listed: %+v", name, list)
 		}
@@ -138,13 +141,16 @@ func TestHelpersExplainThemselves(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"nonsense"}, {"nonsense", "get"}, {"curl"}, {"curl", "a", "b"},
-		{"kubectl", "a", "b"}, {"kubectl", "--nonsense"}, {"docker", "--nonsense"}} {
+		{"kubectl", "a", "b"}, {"kubectl", "--nonsense"}, {"docker", "--nonsense"}, {"go", "a", "b"},
+		{"go", "--nonsense"},
+		{"cargo", "get"}, {"cargo", "--nonsense"}, {"keyring"}, {"keyring", "nonsense"}, {"keyring", "get"},
+		{"keyring", "get", "https://h"}, {"keyring", "--nonsense", "get", "https://h", "u"}} {
 		if got := run(t, "", "", append([]string{"helper"}, args...)...); got.code != 2 || got.stdout != "" ||
 			!strings.Contains(got.stderr, "groat: hint: groat helper") {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}
-	for _, name := range []string{"git-credential-groat", "docker-credential-groat"} {
+	for _, name := range []string{helper.GitName, helper.DockerName, helper.CargoName, helper.KeyringName} {
 		cmd := process(t.Context(), name, nil, "--help")
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "Examples:\n") {
 			t.Errorf("%s --help: %v, %s", name, err, out)

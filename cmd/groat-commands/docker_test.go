@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -90,8 +91,11 @@ func imageClients(t *testing.T) map[string]func(registry string) []string {
 	all := map[string]func(string) []string{"skopeo": func(at string) []string {
 		return []string{"inspect", "--raw", "--tls-verify=false", "docker://" + at + "/team/image"}
 	}}
-	// Debian has docker's client only together with its service, which nothing here starts.
-	if _, err := exec.LookPath("docker"); err == nil {
+	parts.Client(t, "docker", "skopeo", "--version")
+	if _, err := exec.LookPath("docker"); err != nil {
+		parts.NoClient(t, "docker", "docker", "Debian has it only together with its service, which nothing here starts")
+	} else {
+		parts.Client(t, "docker", "docker", "--version")
 		all["docker"] = func(at string) []string {
 			return []string{"manifest", "inspect", "--insecure", at + "/team/image"}
 		}
@@ -156,7 +160,7 @@ func TestDockersClientsAreAnswered(t *testing.T) {
 
 			// Where no groatd runs the person is told.
 			got = runImageClient(t, "/nonexistent/s", home, client, read(at)...)
-			if got.code == 0 || !strings.Contains(got.stderr, "groat: groatd was not started") {
+			if got.code == 0 || !strings.Contains(got.stderr, "groat: groatd does not run") {
 				t.Errorf("without a groatd: %+v", got)
 			}
 			if seen := r.look(); slices.ContainsFunc(seen, func(s string) bool { return s != "none" }) {

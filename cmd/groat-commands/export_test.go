@@ -49,6 +49,16 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// A file that stays where another is kept no longer is not said to be removed.
+func TestAStopThatLeavesAFile(t *testing.T) {
+	left := strings.Replace(kept, `"state"`, `"message":"it is not removed","state"`, 1)
+	d := newFakeDaemon(t, func(request) string { return left })
+	o := run(t, d.socket, "", "export", "--stop", "--all")
+	if want := "/home/alice/my file is not kept any longer: it is not removed\n"; o.code != 0 || o.stdout != want {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestExportThatIsCalledWrongly(t *testing.T) {
 	d := newFakeDaemon(t, func(request) string { return kept })
 	for _, args := range []string{

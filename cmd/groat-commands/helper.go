@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +47,27 @@ func (a *app) helperCommand() *cobra.Command {
 		}
 		return get.Print(a.stdout, "curl", t)
 	})
-	cmd.AddCommand(git, docker, kubectl, curl)
+	goauth := command("go [URL]", helpHelperGo, cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
+		url := ""
+		if len(args) > 0 {
+			url = args[0]
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), helper.Time)
+		defer cancel()
+		return get.Go(a.caller(ctx), url, a.getenv, a.stdout)
+	})
+	cargo := command("cargo", helpHelperCargo, cobra.NoArgs,
+		func(cmd *cobra.Command, _ []string) error { return a.cargoHelper(cmd.Context()) })
+	cargo.Flags().Bool(strings.TrimPrefix(helper.CargoPlugin, "--"), false, flagCargoPlugin)
+	keyring := command("keyring get URL", helpHelperKeyring, cobra.ArbitraryArgs,
+		func(cmd *cobra.Command, args []string) error {
+			if asksForHelp(args) {
+				return cmd.Help()
+			}
+			return a.keyringHelper(cmd.Context(), args)
+		})
+	keyring.DisableFlagParsing = true // keyring's own stand before its words or behind them
+	cmd.AddCommand(git, docker, kubectl, curl, goauth, cargo, keyring)
 	return cmd
 }
 
@@ -76,6 +97,23 @@ func (a *app) gitHelper(ctx context.Context, args []string) error {
 	return nil
 }
 
+// cargoHelper answers cargo, which is told in its own words what is wrong.
+func (a *app) cargoHelper(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, helper.Time)
+	defer cancel()
+	if err := get.Cargo(a.caller(ctx), a.getenv, a.explain, a.testInput(), a.stdout); err != nil {
+		return &report.Failure{Code: report.ExitInternal, Cause: err}
+	}
+	return nil
+}
+
+// keyringHelper answers pip and uv.
+func (a *app) keyringHelper(ctx context.Context, args []string) error {
+	ctx, cancel := context.WithTimeout(ctx, helper.Time)
+	defer cancel()
+	return get.Keyring(a.caller(ctx), args, a.getenv, a.stdout)
+}
+
 // dockerHelper answers docker, which looks for errors on stdout. What version this is it alone knows.
 func (a *app) dockerHelper(ctx context.Context, args []string) error {
 	if len(args) == 1 && args[0] == "version" {
@@ -84,7 +122,7 @@ func (a *app) dockerHelper(ctx context.Context, args []string) error {
 	ctx, cancel := context.WithTimeout(ctx, helper.Time)
 	defer cancel()
 	if _, err := get.Docker(a.caller(ctx), args, a.getenv, a.testInput(), a.stdout); err != nil {
-		return &report.Failure{Code: get.FailDocker(err, a.getenv, a.stdout, a.stderr), Cause: err}
+		return &report.Failure{Code: get.FailDocker(err, a.explain, a.stdout, a.stderr), Cause: err}
 	}
 	return nil
 }

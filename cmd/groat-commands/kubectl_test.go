@@ -17,6 +17,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -93,6 +94,7 @@ func (s *kubeServer) kubectl(t *testing.T, socket, version string, clusterInfo b
 // kubectlVersions returns the versions of the protocol that the machine's kubectl knows: v1 came with 1.22.
 func kubectlVersions(t *testing.T) []string {
 	tier.Needs(t, "kubectl")
+	parts.Client(t, "kubectl", "kubectl", "version", "--client")
 	out, err := exec.CommandContext(t.Context(), "kubectl", "version", "--client", "-o", "json").Output()
 	var v struct{ ClientVersion struct{ Minor string } }
 	if err == nil {
@@ -162,7 +164,7 @@ func TestKubectlIsAnswered(t *testing.T) {
 				t.Errorf("not signed in: %+v", got)
 			}
 			if got := access.kubectl(t, "/nonexistent/s", version, false, "work"); got.code == 0 ||
-				!strings.Contains(got.stderr, "groat: error: groatd was not started") {
+				!strings.Contains(got.stderr, "groat: error: groatd does not run") {
 				t.Errorf("without a groatd: %+v", got)
 			}
 			if seen := access.look(); len(seen) > 0 {

@@ -41,19 +41,24 @@ type app struct {
 	json  bool // the command was asked for JSON
 }
 
+// foreign are the names that other programs call groat by, each with its helper.
+var foreign = map[string]string{helper.GitName: "git", helper.DockerName: "docker", helper.CargoName: "cargo",
+	helper.KeyringName: "keyring"}
+
 // main runs the command that the arguments name, or the helper that the program is called as, and returns the exit
 // code.
 func (a *app) main(name string, args []string) int {
 	ctx := context.Background()
+	of, isHelper := foreign[name]
 	switch {
-	case asksForHelp(args) && name == helper.GitName:
-		args = append([]string{"helper", "git"}, args...)
-	case asksForHelp(args) && name == helper.DockerName:
-		args = append([]string{"helper", "docker"}, args...)
+	case isHelper && asksForHelp(args), name == helper.CargoName:
+		args = append([]string{"helper", of}, args...)
 	case name == helper.GitName:
 		return a.report(a.gitHelper(ctx, args))
 	case name == helper.DockerName:
 		return a.report(a.dockerHelper(ctx, args))
+	case name == helper.KeyringName:
+		return a.report(a.keyringHelper(ctx, args))
 	}
 	return a.report(a.execute(ctx, args))
 }

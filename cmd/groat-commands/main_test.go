@@ -31,7 +31,7 @@ var bin string
 
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
-	case "groat", helper.GitName, helper.DockerName:
+	case "groat", helper.GitName, helper.DockerName, helper.CargoName, helper.KeyringName:
 		main()
 	case "groatd":
 		standIn()
@@ -51,7 +51,7 @@ func install(m *testing.M) int {
 	if err == nil {
 		err = copyFile(filepath.Join(bin, "groat"), self)
 	}
-	for _, name := range []string{"groatd", helper.GitName, helper.DockerName} {
+	for _, name := range []string{"groatd", helper.GitName, helper.DockerName, helper.CargoName, helper.KeyringName} {
 		if err == nil {
 			err = os.Symlink("groat", filepath.Join(bin, name))
 		}

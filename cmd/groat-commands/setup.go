@@ -19,6 +19,7 @@ import (
 type setupFlags struct {
 	apis                 []string
 	undo, dry, yes, json bool
+	idToken              bool
 }
 
 func (a *app) setupCommand() *cobra.Command {
@@ -30,7 +31,7 @@ func (a *app) setupCommand() *cobra.Command {
 				return a.undoSetup(cmd.Context(), &f, args)
 			case len(args) > 0:
 				return a.setup(cmd.Context(), &f, args)
-			case f.undo || f.dry || f.yes || f.apis != nil:
+			case f.undo || f.dry || f.yes || f.idToken || f.apis != nil:
 				return errUsage(msgSetupTool, "groat setup")
 			}
 			return a.listSetups(f.json)
@@ -38,6 +39,7 @@ func (a *app) setupCommand() *cobra.Command {
 	cmd.Use = useSetup
 	fs := cmd.Flags()
 	fs.StringArrayVar(&f.apis, "api", nil, flagSetupAPI)
+	fs.BoolVar(&f.idToken, "id-token", false, flagSetupIDToken)
 	fs.BoolVar(&f.undo, "undo", false, flagUndo)
 	fs.BoolVar(&f.dry, "dry-run", false, flagDryRunSetup)
 	fs.BoolVarP(&f.yes, "yes", "y", false, flagYes)
@@ -50,6 +52,9 @@ func (a *app) setupCommand() *cobra.Command {
 func (f *setupFlags) typed() (flags []string) {
 	for _, api := range f.apis {
 		flags = append(flags, "--api "+visible.Word(api))
+	}
+	if f.idToken {
+		flags = append(flags, "--id-token")
 	}
 	if f.undo {
 		flags = append(flags, "--undo")
@@ -85,6 +90,7 @@ func (a *app) setup(ctx context.Context, f *setupFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	p.IDToken = f.idToken
 	return a.change(ctx, f, tool, m, p.Name, func() (*setup.Plan, error) { return m.Setup(ctx, tool, p) })
 }
 
@@ -94,7 +100,7 @@ func (a *app) undoSetup(ctx context.Context, f *setupFlags, args []string) error
 	if err != nil {
 		return err
 	}
-	if f.apis != nil {
+	if f.apis != nil || f.idToken {
 		return errUsage(msgUndoAPI, "groat setup")
 	}
 	profile := a.profile(args[1:])
@@ -180,7 +186,7 @@ func (a *app) listSetups(json bool) error {
 	}
 	list := []toolJSON{}
 	for _, t := range setup.Tools {
-		list = append(list, toolJSON{t.Name, m.Find(t.Program) != "", append([]string{}, m.Profiles(t.Name)...)})
+		list = append(list, toolJSON{t.Name, m.Installed(t), append([]string{}, m.Profiles(t.Name)...)})
 	}
 	return printResult(a, &list, json, textTools)
 }
@@ -237,14 +243,21 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 	if i < 0 {
 		return setup.Profile{}, errSetupProfile(name, result.Profiles)
 	}
-	p := setup.Profile{Name: name, APIs: result.Profiles[i].Resources}
-	for _, api := range apis {
-		if !slices.Contains(p.APIs, api) {
-			return p, errSetupAPI(name, api, p.APIs)
-		}
+	var listed []string
+	for _, api := range result.Profiles[i].Resources {
+		listed = append(listed, setup.API(api))
 	}
+	p := setup.Profile{Name: name, APIs: listed}
 	if apis != nil {
-		p.APIs = slices.Compact(slices.Sorted(slices.Values(apis)))
+		p.APIs = nil
+	}
+	for _, api := range apis {
+		if !slices.Contains(listed, setup.API(api)) {
+			return p, errSetupAPI(name, api, listed)
+		}
+		if !slices.Contains(p.APIs, setup.API(api)) {
+			p.APIs = append(p.APIs, setup.API(api))
+		}
 	}
 	return p, nil
 }

@@ -104,6 +104,10 @@ func textExportsStopped(r *protocol.ExportResult) []byte {
 	}
 	var b bytes.Buffer
 	for _, e := range r.Exports {
+		if e.Message != "" {
+			fmt.Fprintf(&b, "%s is not kept any longer: %s\n", sentence(e.Path), sentence(e.Message))
+			continue
+		}
 		fmt.Fprintf(&b, "%s is removed\n", sentence(e.Path))
 	}
 	return b.Bytes()

@@ -5,7 +5,14 @@ var (
 	helpHelper = help{
 		short: "Answer another program in its own credential protocol",
 		long: `Answer another program in its own credential protocol: it gets a fresh token for what a profile
-lists (--api), and nothing for anything else. A helper never asks a person, and ends within 10 seconds.`,
+lists (--api), and nothing for anything else. A helper never asks a person, and ends within 10 seconds.
+
+Some programs need none, and run "groat get" themselves: rclone (bearer_token_command, which it runs
+again after a 401; 1.60 takes no quotes), and coding agents that want a headers command, which is one
+that prints one JSON object.`,
+		example: `  rclone config create data webdav url=https://dav.example.com vendor=other \
+    "bearer_token_command=groat get --target https://dav.example.com"
+  groat get work --output json-header`,
 	}
 	helpHelperGit = help{
 		short: "Answer git: credential.helper",
@@ -48,6 +55,47 @@ curl drops Authorization where a server sends it elsewhere (-L), and no other he
 not use -L with an API key that goes into one of its own.`,
 		example: `  groat helper curl https://api.example.com/v1/me | curl -K - https://api.example.com/v1/me`,
 	}
+	helpHelperGo = help{
+		short: "Answer the go command: GOAUTH",
+		long: `Answer the go command (1.24 and later) about a URL that a server has refused: with the token for the
+API of a profile (--api) that the URL is part of, which the go command then sends to all of that API.
+Without a URL, as before the first request, it prints nothing.
+
+The go command asks for servers with https:// only, and shows what is wrong with -x only.`,
+		example: `  groat login work --api https://goproxy.example.com
+  go env -w GOAUTH='groat helper go' GOPROXY=https://goproxy.example.com`,
+	}
+	helpHelperCargo = help{
+		short: "Answer cargo: credential-provider",
+		long: `Answer cargo (1.74 and later) as a credential provider, for the registries whose index a profile
+lists and no other. The index says where else cargo sends the token: to its "dl" and "api" addresses.
+An argument behind the program's name in the configuration is the profile.
+
+Put the program on PATH as cargo-credential-groat (a link to groat). "cargo login" and "cargo logout"
+are refused: "groat login" does that.`,
+		example: `  groat login work --api https://crates.example.com/index
+  [registries.work]
+  index = "sparse+https://crates.example.com/index/"
+  credential-provider = ["cargo-credential-groat"]`,
+	}
+	helpHelperKeyring = help{
+		short: "Answer pip and uv as the program keyring",
+		long: `Answer pip and uv in place of the program keyring: with the token as the password for an index that
+a profile lists, sent by HTTP Basic. pip asks only if the URL has a user name (23.1 and later with
+"--keyring-provider subprocess", before that without --no-input). It must be one that the server takes
+beside a token: oauth2 where any is, oauth2accesstoken at Google's, __token__ at others. A profile's
+name chooses the profile. A server's name without https:// gets nothing.
+
+Put the program as keyring (a link to groat) into a directory of its own, and that on PATH for pip
+alone: everything else wants the real keyring. Passwords are not stored.`,
+		example: `  mkdir -p ~/.local/lib/groat-keyring
+  ln -s "$(command -v groat)" ~/.local/lib/groat-keyring/keyring
+  PATH=~/.local/lib/groat-keyring:$PATH pip install NAME \
+    --index-url https://oauth2@pypi.example.com/simple/`,
+	}
 )
 
-const flagKubectlIDToken = "the ID token instead of the access token"
+const (
+	flagKubectlIDToken = "the ID token instead of the access token"
+	flagCargoPlugin    = "cargo's own, with which it calls every provider"
+)

@@ -32,12 +32,13 @@ Without TOOL, list the tools, which of them are installed, and which profiles th
 const (
 	useSetup = "setup [TOOL [PROFILE]] [flags]"
 
-	flagSetupAPI    = "an `ORIGIN` that the profile lists, if not all of them are meant; may be repeated"
-	flagUndo        = "take back what was written for the profile"
-	flagDryRunSetup = "show what would be written, and change nothing"
+	flagSetupAPI     = "an `ORIGIN` that the profile lists, if not all of them are meant; may be repeated"
+	flagSetupIDToken = "give kubectl the ID token instead of the access token"
+	flagUndo         = "take back what was written for the profile"
+	flagDryRunSetup  = "show what would be written, and change nothing"
 
 	msgSetupTool = "say which tool is meant"
-	msgUndoAPI   = "--undo takes back everything that was written for the profile: leave --api out"
+	msgUndoAPI   = "--undo takes back everything that was written for the profile: leave --api and --id-token out"
 )
 
 func questionSetup(undo bool) string {
@@ -147,6 +148,17 @@ func failSetup(err error, typed string) error {
 		f.Message = fmt.Sprintf("profile %s lists no API that %s could use, so there is nothing to write",
 			nameOf(e.Profile), e.Tool)
 		f.Hint = "groat login " + visible.Word(e.Profile) + " --api https://HOST"
+		if e.Tool == "kubectl" {
+			f.Message = "no context of the kubeconfig has a cluster at an API of profile " + nameOf(e.Profile)
+			f.Hint = "kubectl config view"
+		}
+	case setup.NoFile:
+		url := visible.Word(e.API + "/")
+		f.Code, f.Hint = report.ExitUsage, "groat helper curl "+url+" | curl -K - "+url
+		f.Message = e.Tool + " has no configuration for one server alone, so there is nothing to write"
+	case setup.NoIDToken:
+		f.Code, f.Hint = report.ExitUsage, strings.Replace(typed, " --id-token", "", 1)
+		f.Message = "only kubectl can be given the ID token, and not " + e.Tool
 	case setup.NotRegular:
 		f.Message, f.Hint = name+" is not a file, so nothing was changed", look
 	case setup.ReadOnly:
@@ -160,6 +172,9 @@ func failSetup(err error, typed string) error {
 	case setup.TooLarge:
 		f.Message, f.Hint = name+" is larger than a configuration is, so nothing was changed", look
 	case setup.BadLine:
+		if e.Tool == "" {
+			e.Tool = "groat"
+		}
 		f.Message, f.Hint = badLine(e, name), "${EDITOR:-vi} "+word
 		if e.Line > 0 {
 			f.Hint = fmt.Sprintf("${EDITOR:-vi} +%d %s", e.Line, word)
@@ -180,6 +195,9 @@ func failSetup(err error, typed string) error {
 	case setup.NotWritten:
 		f.Message = "cannot write " + name + ": " + e.Err.Error()
 		f.Hint = "ls -ld " + visible.Word(filepath.Dir(e.Path))
+	case setup.NoLink:
+		f.Message = "no directory of PATH is yours to make " + e.Tool + " in, which is to be another name of groat"
+		f.Hint = "sudo ln -s " + visible.Word(e.Program) + " " + visible.Word("/usr/local/bin/"+e.Tool)
 	case setup.BadRecord:
 		f.Message = name + " is no record of what groat has set up: " + e.Err.Error()
 		f.Hint = "mv " + word + " " + visible.Word(e.Path+".bad")
@@ -218,6 +236,9 @@ func textPlan(p *setup.Plan, dry bool) []byte {
 			what = map[string]string{"changes": "would change", "makes": "would make", "removes": "would remove"}[what]
 		}
 		fmt.Fprintf(&b, "groat %s %s\n", what, visible.Name(c.Path))
+		if c.Link != "" {
+			fmt.Fprintf(&b, "      a link to %s\n", visible.Name(c.Link))
+		}
 		for _, l := range c.Lines() {
 			sign, text := '-', showLine(l.Text)
 			if l.Added {

@@ -31,7 +31,11 @@ func run(name string, args []string) int {
 		return git(args)
 	case name == helper.DockerName:
 		return docker(args)
-	case len(args) > 2 && args[0] == "helper":
+	case name == helper.CargoName && isCargo(args):
+		return cargo()
+	case name == helper.KeyringName && len(args) > 1:
+		return keyring(args)
+	case len(args) > 1 && args[0] == "helper":
 		if answer, ok := helperFor(args[1], args[2:]); ok {
 			return answer
 		}
@@ -61,13 +65,21 @@ var caller = get.Caller{
 
 // helperFor answers a program, with the arguments that follow its name. It reports false for what it does not know.
 func helperFor(program string, args []string) (code int, ok bool) {
-	operand := !strings.HasPrefix(args[0], "-")
+	operand := len(args) > 0 && !strings.HasPrefix(args[0], "-")
 	switch {
+	case program == "go" && len(args) == 0:
+		return report.ExitDone, true // it asks for what it can say before any server has asked: nothing
+	case program == "go" && operand && len(args) == 1:
+		return answered(get.Go(caller, args[0], os.Getenv, os.Stdout)), true
+	case program == "cargo" && (len(args) == 0 || isCargo(args)):
+		return cargo(), true
+	case program == "keyring" && len(args) > 1:
+		return keyring(args), true
 	case program == "git" && (operand || len(args) > 1): // git puts what its configuration says before the operation
 		return git(args), true
 	case program == "docker" && operand:
 		return docker(args), true
-	case program == "kubectl":
+	case program == "kubectl" && len(args) > 0:
 		return kubectl(args)
 	case program == "curl" && operand && len(args) == 1:
 		return printToken("curl", get.Curl(args[0], os.Getenv)), true
@@ -100,10 +112,13 @@ func printToken(format string, q get.Request) int {
 
 // fail prints an error's two lines and returns its exit code.
 func fail(err error) int {
-	f := report.Explain(err, os.Getenv)
+	f := explain(err)
 	f.Print(os.Stderr)
 	return f.Code
 }
+
+// explain words an error.
+func explain(err error) *report.Failure { return report.Explain(err, os.Getenv) }
 
 // git answers git, which ignores exit codes and shows stderr: every error is one line there.
 func git(args []string) int {
@@ -114,7 +129,7 @@ func git(args []string) int {
 		err = handOver(read)
 	}
 	if err != nil {
-		report.Explain(err, os.Getenv).PrintLine(os.Stderr)
+		explain(err).PrintLine(os.Stderr)
 	}
 	return report.ExitDone
 }
@@ -126,7 +141,7 @@ func docker(args []string) int {
 		err = handOver(read)
 	}
 	if err != nil {
-		return get.FailDocker(err, os.Getenv, os.Stdout, os.Stderr)
+		return get.FailDocker(err, explain, os.Stdout, os.Stderr)
 	}
 	return report.ExitDone
 }
@@ -144,15 +159,39 @@ func kubectl(args []string) (code int, ok bool) {
 			return 0, false
 		}
 	}
-	err := get.Kubectl(caller, profile, idToken, os.Getenv, os.Stdout)
+	return answered(get.Kubectl(caller, profile, idToken, os.Getenv, os.Stdout)), true
+}
+
+// answered ends a helper that has read nothing and whose errors are two lines.
+func answered(err error) int {
 	if errors.Is(err, errNotRunning) {
 		err = handOver(nil)
 	}
 	if err != nil {
-		return fail(err), true
+		return fail(err)
 	}
-	return report.ExitDone, true
+	return report.ExitDone
 }
+
+// isCargo reports whether the arguments are those that cargo gives; all else cargo says on stdin.
+func isCargo(args []string) bool { return len(args) == 1 && args[0] == helper.CargoPlugin }
+
+// cargo answers cargo. Cargo is greeted before it says what it wants, so the one who greets has to be able to answer:
+// where no groatd runs, that is groat-commands.
+func cargo() int {
+	c := caller
+	if err := c.Probe(); errors.Is(err, errNotRunning) {
+		err = handOver(nil)
+		c.Connect = func(*frame.Route, bool) (*frame.Conn, error) { return nil, err }
+	}
+	if get.Cargo(c, os.Getenv, explain, nil, os.Stdout) != nil {
+		return report.ExitInternal
+	}
+	return report.ExitDone
+}
+
+// keyring answers pip and uv.
+func keyring(args []string) int { return answered(get.Keyring(caller, args, os.Getenv, os.Stdout)) }
 
 // isDevice reports whether a file is a device, as a terminal is.
 func isDevice(f *os.File) bool {

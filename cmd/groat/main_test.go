@@ -158,7 +158,10 @@ func (h *house) serve(answer func(n int, method string, params map[string]any) (
 }
 
 const token = `"result":{"access_token":"abc-1","token_type":"Bearer","expires_at":1790000000,"expires_in":839,` +
-	`"scope":"r w","profile":"work","header":"Authorization: Bearer abc-1"}`
+	`"scope":"r w","profile":"work","api":"https://h/x","header":"Authorization: Bearer abc-1"}`
+
+const cargoAsks = `{"v":1,"registry":{"index-url":"sparse+https://h/x/","name":"r"},"kind":"get","operation":"read",` +
+	`"args":[]}` + "\n"
 
 const gitAsks = "protocol=https\nhost=h\n\n"
 
@@ -186,6 +189,15 @@ func TestHandsOver(t *testing.T) {
 		{"groat", "", []string{"helper", "kubectl", "--id-token", "--id-token"}},
 		{"groat", "", []string{"helper", "curl", "--help"}},
 		{"groat", "", []string{"helper", "curl", "https://h", "https://i"}},
+		{"groat", "", []string{"helper", "kubectl"}},
+		{"groat", "", []string{"helper", "go", "--help"}},
+		{"groat", "", []string{"helper", "go", "https://h", "https://i"}},
+		{"groat", "", []string{"helper", "cargo", "--help"}},
+		{"groat", "", []string{"helper", "cargo", "get"}},
+		{"groat", "", []string{"helper", "keyring", "--help"}},
+		{"groat", "", []string{"helper", "keyring"}},
+		{helper.CargoName, "", []string{"--help"}},
+		{helper.KeyringName, "", []string{"--help"}},
 		{helper.DockerName, "", nil},
 		{helper.DockerName, "", []string{"later"}},
 		{"groat", "", []string{"__complete", "get", ""}},
@@ -198,6 +210,11 @@ func TestHandsOver(t *testing.T) {
 		{helper.DockerName, "127.0.0.1:5000\n", []string{"get"}},
 		{"groat", "unread", []string{"helper", "kubectl", "work", "--id-token"}},
 		{"groat", "unread", []string{"helper", "curl", "https://h/x"}},
+		{"groat", "unread", []string{"helper", "go", "https://h/x"}},
+		{"groat", cargoAsks, []string{"helper", "cargo"}},
+		{helper.CargoName, cargoAsks, []string{helper.CargoPlugin}},
+		{"groat", "unread", []string{"helper", "keyring", "get", "https://h/x", "me"}},
+		{helper.KeyringName, "unread", []string{"--mode=creds", "--output=json", "get", "https://h/x"}},
 		{helper.GitName, "protocol=https\nhost=h\npassword=p\n", []string{"--of", "the", "configuration", "erase"}},
 	} {
 		h := newHouse(t, "groat", commands)
@@ -408,7 +425,12 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 			runs = append(runs, []string{"helper", "docker", operation})
 		}
 		runs = append(runs, []string{"helper", "kubectl", "work"}, []string{"helper", "kubectl", "--id-token"},
-			[]string{"helper", "curl", "https://h/x"})
+			[]string{"helper", "curl", "https://h/x"}, []string{"helper", "git", "capability"},
+			[]string{"helper", "go"}, []string{"helper", "go", "https://h/x"}, []string{"helper", "cargo"},
+			[]string{"helper", "keyring", "get", "https://h/x", "me"},
+			[]string{"helper", "keyring", "--mode=creds", "--output", "json", "get", "https://h/x"},
+			[]string{"helper", "keyring", "get", "h", "me"}, []string{"helper", "keyring", "set", "https://h/x", "me"},
+			[]string{"helper", "keyring", "nonsense", "get"})
 		if member == "" {
 			runs = runs[len(formats)-1:]
 		}
@@ -419,6 +441,8 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 				stdin = "localhost:5000"
 			case "helper docker store":
 				stdin = `{"ServerURL":"h.example","Username":"oauth2","Secret":"abc-1"}`
+			case "helper cargo":
+				stdin = cargoAsks
 			}
 			short, asked := run("groat", stdin, args)
 			long, asked2 := run("other/"+commands, stdin, args)
@@ -434,13 +458,15 @@ func TestTheShortWayIsTheSame(t *testing.T) {
 func TestARequestThatNeverEnds(t *testing.T) {
 	tier.Long(t, "it takes as long as a helper may take")
 	for _, tt := range []struct {
-		name, begins string
-		want         outcome
+		name, argument, begins string
+		want                   outcome
 	}{
-		{helper.GitName, "protocol=https\nhost=h\n",
+		{helper.GitName, "get", "protocol=https\nhost=h\n",
 			outcome{0, "", "groat: git's request does not end (groat status)\n"}},
-		{helper.DockerName, "", outcome{1, "groat: docker's request does not end (groat status)\n",
+		{helper.DockerName, "get", "", outcome{1, "groat: docker's request does not end (groat status)\n",
 			"groat: docker's request does not end (groat status)\n"}},
+		{helper.CargoName, helper.CargoPlugin, `{"v":1,`, outcome{1, `{"v":[1]}` + "\n" + `{"Err":{"kind":"other","message":` +
+			`"cargo's request does not end","caused-by":["groat status"]}}` + "\n", ""}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -454,7 +480,10 @@ func TestARequestThatNeverEnds(t *testing.T) {
 			if _, err := io.WriteString(w, tt.begins); err != nil {
 				t.Fatal(err)
 			}
-			if got := h.run("groat", tt.name, r, "get"); got != tt.want {
+			if tt.name == helper.CargoName {
+				h.serve(func(int, string, map[string]any) (string, bool) { return token, true })
+			}
+			if got := h.run("groat", tt.name, r, tt.argument); got != tt.want {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -466,7 +495,8 @@ func TestStdinIsReadOnlyWhereItIsDefined(t *testing.T) {
 	h := newHouse(t, "groat")
 	h.serve(func(int, string, map[string]any) (string, bool) { return token, true })
 	for _, args := range [][]string{{"helper", "docker", "list"}, {"helper", "kubectl", "work"},
-		{"helper", "curl", "https://h/x"}, {"get"}} {
+		{"helper", "curl", "https://h/x"}, {"get"}, {"helper", "go", "https://h/x"},
+		{"helper", "keyring", "get", "https://h/x", "me"}, {"helper", "git", "capability"}} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)

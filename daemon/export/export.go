@@ -199,6 +199,11 @@ func (x *Exports) List() []protocol.Export {
 
 // Stop ends keeping a file, which is removed, or all files where path is empty. It returns what was kept.
 func (x *Exports) Stop(path string) ([]protocol.Export, error) {
+	if path != "" {
+		if err := checkPath(path); err != nil {
+			return nil, err
+		}
+	}
 	x.changing.Lock()
 	defer x.changing.Unlock()
 	stopped := []protocol.Export{}
@@ -207,8 +212,12 @@ func (x *Exports) Stop(path string) ([]protocol.Export, error) {
 		if path != "" && path != k.Path {
 			continue
 		}
-		stopped = append(stopped, k.shown())
+		e := k.shown()
 		failed = cmp.Or(failed, x.end(k))
+		if e.Message, e.Hint = "", ""; k.foreign {
+			e.Message = "what is there was not written by groat; it is not removed"
+		}
+		stopped = append(stopped, e)
 	}
 	if failed != nil {
 		return nil, fileError(failed)

@@ -40,8 +40,10 @@ type keeper struct {
 	content keystore.Secret // what the file holds; empty where that is not known
 	written bool            // there is a file
 	expires int64           // when its token ends, Unix seconds; 0: it does not
+	ends    time.Duration   // the same in boot time; 0: it is known from the list only
 	problem *protocol.Error // why the file is not current, or nil
 	trace   trace
+	foreign bool // something that is not groat's was in the file's place when it was to be removed
 }
 
 // newKeeper returns a keeper that does not run yet.
@@ -84,7 +86,8 @@ func (k *keeper) again() *keeper {
 	next.follow(k)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	next.content, next.written, next.expires, next.problem = k.content, k.written, k.expires, k.problem
+	next.content, next.written, next.problem = k.content, k.written, k.problem
+	next.expires, next.ends = k.expires, k.ends
 	return next
 }
 
@@ -212,10 +215,20 @@ func (k *keeper) update(ctx context.Context, failures *int) time.Duration {
 func (k *keeper) beforeEnd(wait time.Duration) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.written && k.expires != 0 {
-		wait = min(wait, time.Duration(k.expires-k.x.Now().Wall.Unix())*time.Second)
+	if left, ends := k.left(); ends {
+		wait = min(wait, left)
 	}
 	return max(wait, time.Second)
+}
+
+// left returns how long the token in the file is good for, by boot time, which nobody sets; ends is false where it does
+// not end, or there is no file. k.mu is held.
+func (k *keeper) left() (left time.Duration, ends bool) {
+	now := k.x.Now()
+	if k.ends != 0 {
+		return k.ends - now.Boot, true
+	}
+	return time.Duration(k.expires-now.Wall.Unix()) * time.Second, k.written && k.expires != 0
 }
 
 // put writes a token, if the file does not hold it yet.
@@ -235,10 +248,11 @@ func (k *keeper) put(t grant.Token) error {
 		return err
 	}
 	k.mu.Lock()
-	k.content, k.written, k.problem, k.expires = content, true, nil, 0
+	k.content, k.written, k.problem, k.expires, k.ends = content, true, nil, 0, 0
 	if !t.Static {
 		now := k.x.Now()
-		k.expires = now.Wall.Add(t.Remaining(now)).Unix()
+		left := t.Remaining(now)
+		k.expires, k.ends = now.Wall.Add(left).Unix(), now.Boot+left
 	}
 	k.mu.Unlock()
 	if k.watch != nil { // it runs: otherwise who starts it saves
@@ -250,9 +264,9 @@ func (k *keeper) put(t grant.Token) error {
 // expire removes a file whose token has ended.
 func (k *keeper) expire() error {
 	k.mu.Lock()
-	ended := k.written && k.expires != 0 && k.x.Now().Wall.Unix() >= k.expires
+	left, ends := k.left()
 	k.mu.Unlock()
-	if !ended {
+	if !ends || left > 0 {
 		return nil
 	}
 	return k.remove()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -67,25 +68,27 @@ func (t *trace) prepare(mark string) trace {
 	return *t
 }
 
-// onDisk does what may take long, in its turn. Where it takes too long the error is errDisk, and it goes on by itself.
-func (k *keeper) onDisk(do func() error) error {
-	late := time.NewTimer(diskTime)
-	defer late.Stop()
+// onDisk does what may take long, in its turn. Where it takes too long the error is errDisk, and it goes on by itself,
+// but writes no file any more: late says so.
+func (k *keeper) onDisk(do func(late *atomic.Bool) error) error {
+	end := time.NewTimer(diskTime)
+	defer end.Stop()
 	select {
 	case k.disk <- struct{}{}:
-	case <-late.C:
+	case <-end.C:
 		return errDisk
 	}
-	done := make(chan error, 1)
+	done, late := make(chan error, 1), new(atomic.Bool)
 	go func() {
-		err := do()
+		err := do(late)
 		<-k.disk
 		done <- err
 	}()
 	select {
 	case err := <-done:
 		return err
-	case <-late.C:
+	case <-end.C:
+		late.Store(true)
 		return errDisk
 	}
 }
@@ -93,7 +96,7 @@ func (k *keeper) onDisk(do func() error) error {
 // locate looks at the directory of the file.
 func (k *keeper) locate() error {
 	found := make(chan fs.FileInfo, 1)
-	err := k.onDisk(func() error {
+	err := k.onDisk(func(*atomic.Bool) error {
 		info, err := os.Stat(filepath.Dir(k.Path))
 		found <- info
 		return err
@@ -132,9 +135,9 @@ func (k *keeper) write(content keystore.Secret) error {
 	noted := k.trace.prepare(mark)
 	k.mu.Unlock()
 	k.x.save()
-	if err := k.onDisk(func() error {
+	if err := k.onDisk(func(late *atomic.Bool) error {
 		defer clear(text)
-		return replace(k.Path, noted, text)
+		return replace(k.Path, noted, text, late)
 	}); err != nil {
 		return err
 	}
@@ -149,20 +152,28 @@ func (k *keeper) remove() error {
 	k.mu.Lock()
 	noted := k.trace
 	k.mu.Unlock()
+	left := false
 	if len(noted.marks) > 0 {
-		if err := k.onDisk(func() error { return erase(k.Path, noted) }); err != nil {
+		found := make(chan bool, 1)
+		if err := k.onDisk(func(*atomic.Bool) error {
+			left, err := erase(k.Path, noted)
+			found <- left
+			return err
+		}); err != nil {
 			return err
 		}
+		left = <-found
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.content, k.written, k.expires = keystore.Secret{}, false, 0
+	k.foreign = left
+	k.content, k.written, k.expires, k.ends = keystore.Secret{}, false, 0, 0
 	k.trace.draft, k.trace.marks = "", nil
 	return nil
 }
 
 // replace replaces a file where only this user can put something else in its place, and only what groat has written.
-func replace(path string, noted trace, text []byte) error {
+func replace(path string, noted trace, text []byte, late *atomic.Bool) error {
 	directory := filepath.Dir(path)
 	if _, err := os.Stat(directory); err != nil {
 		return err // one that is not there, another user might make
@@ -173,7 +184,17 @@ func replace(path string, noted trace, text []byte) error {
 	if err := vacant(path, noted.marks); err != nil {
 		return err
 	}
-	return ownfile.Replace(path, filepath.Join(directory, noted.draft), ownpath.OwnSecret, text)
+	d, err := ownfile.Create(ownfile.System, path, filepath.Join(directory, noted.draft), ownpath.OwnSecret, text)
+	if err != nil {
+		return err
+	}
+	if late.Load() {
+		return errors.Join(errDisk, d.Discard())
+	}
+	if err := d.Rename(); err != nil {
+		return err
+	}
+	return errors.Join(d.Close(), d.SyncName())
 }
 
 // vacant refuses a place where there is something that groat has not written: nothing but an empty file, as mktemp
@@ -205,38 +226,40 @@ func vacant(path string, marks []string) error {
 	return nil
 }
 
-// erase removes what groat has written, and leaves anything else. All of it is done in the one directory that the path
-// leads to at first.
-func erase(path string, noted trace) error {
+// erase removes what groat has written, and leaves anything else; left reports that there is something else. All of it
+// is done in the one directory that the path leads to at first.
+func erase(path string, noted trace) (left bool, err error) {
 	directory, err := os.OpenRoot(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer directory.Close()
 	if noted.draft != "" {
 		if err := ownfile.IgnoreNotExist(directory.Remove(noted.draft)); err != nil {
-			return err
+			return false, err
 		}
 	}
 	name := filepath.Base(path)
-	if its, err := holds(directory, name, noted.marks); err != nil || !its {
-		return err
+	if its, err := holds(directory, name, noted.marks); err != nil {
+		return false, ownfile.IgnoreNotExist(err)
+	} else if !its {
+		return true, nil
 	}
-	return ownfile.IgnoreNotExist(directory.Remove(name))
+	return false, ownfile.IgnoreNotExist(directory.Remove(name))
 }
 
 // holds reports whether a file is there and has one of the marks, or is empty.
 func holds(directory *os.Root, name string, marks []string) (bool, error) {
 	info, err := directory.Lstat(name)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxContent {
-		return false, ownfile.IgnoreNotExist(err)
+		return false, err
 	}
 	f, err := directory.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return false, ownfile.IgnoreNotExist(err)
+		return false, err
 	}
 	defer f.Close()
 	opened, err := f.Stat()

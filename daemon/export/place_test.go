@@ -27,20 +27,22 @@ type bench struct {
 	*Exports
 	token  string
 	denied error
+	kind   protocol.Kind // of denied
+	set    time.Duration // by how much a person has set the clock
 	said   *observer.ObservedLogs
 }
 
 func benchIn(t *testing.T, state string) *bench {
 	t.Helper()
-	b := &bench{Exports: exportsIn(t, state, new(atomic.Int64)), token: "dummy.1"}
+	b := &bench{Exports: exportsIn(t, state, new(atomic.Int64)), token: "dummy.1", kind: protocol.LoginRequired}
 	began := time.Now()
-	b.Now = func() clock.Instant { return clock.Instant{Wall: time.Now(), Boot: time.Since(began)} }
+	b.Now = func() clock.Instant { return clock.Instant{Wall: time.Now().Add(b.set), Boot: time.Since(began)} }
 	b.Token = func(context.Context, string) (grant.Token, error) {
 		return grant.Token{Access: keystore.SecretString(b.token), Type: "Bearer", Sent: b.Now(),
 			Lifetime: time.Hour}, b.denied
 	}
 	b.Wire = func(err error, _ string) *protocol.Error {
-		return protocol.NewError(protocol.LoginRequired, err.Error(), "")
+		return protocol.NewError(b.kind, err.Error(), "")
 	}
 	core, said := observer.New(zap.WarnLevel)
 	b.Log, b.said = zap.New(core), said
@@ -108,9 +110,13 @@ func TestOnlyWhatGroatHasWrittenIsReplacedOrRemoved(t *testing.T) {
 		}, false},
 	} {
 		for event, happen := range map[string]func(t *testing.T, b *bench, path string){
-			"a renewal":    func(_ *testing.T, b *bench, path string) { b.renew(path) },
-			"a logout":     func(_ *testing.T, b *bench, path string) { b.denied = errors.New("denied"); b.renew(path) },
-			"a stop":       func(_ *testing.T, b *bench, path string) { b.Stop(path) },
+			"a renewal": func(_ *testing.T, b *bench, path string) { b.renew(path) },
+			"a logout":  func(_ *testing.T, b *bench, path string) { b.denied = errors.New("denied"); b.renew(path) },
+			"a stop": func(t *testing.T, b *bench, path string) {
+				if r, err := b.Stop(path); err != nil || (r[0].Message == "") != c.ours {
+					t.Errorf("%s: %+v, %v", name, r, err)
+				}
+			},
 			"the end":      func(_ *testing.T, b *bench, _ string) { time.Sleep(2 * time.Hour) },
 			"a new daemon": func(t *testing.T, b *bench, path string) { b.Close(); b.next(t).renew(path) },
 			"a new daemon after a logout": func(t *testing.T, b *bench, path string) {
@@ -228,6 +234,7 @@ func TestAnEndThatFailsIsTriedAgain(t *testing.T) {
 		if _, err := b.Stop(""); err == nil {
 			t.Error("a file that cannot be removed is stopped")
 		}
+		synctest.Wait() // a directory that is away is as if it were gone
 		if err := errors.Join(os.Remove(dir), os.Rename(dir+".a", dir)); err != nil {
 			t.Fatal(err)
 		}
@@ -300,6 +307,30 @@ func TestALogoutWhileAFileIsBegun(t *testing.T) {
 	})
 }
 
+// A token's end is judged by boot time: setting the clock neither keeps a file nor removes it.
+func TestTheClockIsSetWhileTheServerIsDown(t *testing.T) {
+	for _, set := range []time.Duration{-24 * time.Hour, 0, 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			b, path := benchIn(t, t.TempDir()), filepath.Join(t.TempDir(), "f")
+			if _, err := b.Start(t.Context(), Wanted{Path: path, Profile: "p", Form: protocol.FormToken}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			b.denied, b.kind, b.set = errors.New("down"), protocol.Temporary, set
+			b.renew(path)
+			time.Sleep(58 * time.Minute)
+			if !there(t, path) {
+				t.Errorf("%s: a file with a good token is gone", set)
+			}
+			time.Sleep(3 * time.Minute)
+			synctest.Wait()
+			if there(t, path) {
+				t.Errorf("%s: a token that has ended is in the file", set)
+			}
+		})
+	}
+}
+
 // A file system that does not answer holds up no listing, no other file and no end, and a stop for a bounded time.
 func TestAFileSystemThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -320,6 +351,13 @@ func TestAFileSystemThatDoesNotAnswer(t *testing.T) {
 		}
 		if took := time.Since(began); took > 2*diskTime {
 			t.Errorf("a stop takes %s", took)
+		}
+		late := new(atomic.Bool)
+		late.Store(true)
+		path := filepath.Join(t.TempDir(), "f")
+		err := replace(path, trace{draft: ".groat-x"}, []byte("dummy\n"), late)
+		if now := in(t, filepath.Dir(path)); !errors.Is(err, errDisk) || len(now) != 0 {
+			t.Errorf("a write that comes too late: %v, %q", err, now)
 		}
 		began = time.Now()
 		b.Close()

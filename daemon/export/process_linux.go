@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"syscall"
@@ -14,7 +15,7 @@ import (
 // process is one that is followed until it ends: by a pidfd, since its number may be used again. A nil process never
 // ends.
 type process struct {
-	began string // when it began, in clock ticks since the system did
+	began string // when it began, in clock ticks since the system did, and which start of the system that was
 	file  *os.File
 	over  chan struct{} // closed when it has ended
 	once  sync.Once
@@ -58,7 +59,11 @@ func began(pid int) (string, error) {
 	if len(fields) < 20 {
 		return "", errors.New("the system does not say when it began")
 	}
-	return string(fields[19]), nil
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id") // random(4); not in every container
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		return "", errors.New("the system does not say which start of its this is")
+	}
+	return string(fields[19]) + "@" + string(bytes.TrimSpace(boot)), nil
 }
 
 // wait waits until the process ends or is followed no more.

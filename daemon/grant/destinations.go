@@ -57,9 +57,13 @@ func (e *Endpoint) ownDestinations(kind Kind) *Destinations {
 	return e.DestinationsOf(e.server.NewItem("", kind))
 }
 
-// AllowsAPI reports whether a request may be sent the tokens, since it goes to one of the APIs. A nil s allows none.
-func (s *Destinations) AllowsAPI(target origin.Target) bool {
-	return s != nil && slices.ContainsFunc(s.APIs, target.Under)
+// API returns the longest of the APIs that a request goes to, which may be sent the tokens, or "" where it goes to
+// none. A nil s has none.
+func (s *Destinations) API(target origin.Target) string {
+	if s == nil {
+		return ""
+	}
+	return target.Longest(s.APIs)
 }
 
 // hostOf returns an origin as sentences name it: without the scheme.

@@ -142,7 +142,7 @@ func TestM1LockAndTokens(t *testing.T) {
 		!g.Token.Access.Equal(w.Token.Access) || g.Token.Type != "Bearer" || g.Token.Scope != "a" ||
 		g.Token.Lifetime != time.Hour ||
 		!g.Token.LifetimeAssumed || !g.Token.TypeAssumed || !g.Token.Last || g.Token.Static ||
-		!g.Token.Destinations.AllowsAPI(origin.Target{Origin: "https://api.example:443"}) ||
+		g.Token.Destinations.API(origin.Target{Origin: "https://api.example:443"}) == "" ||
 		g.Token.Destinations.TokenEndpoint != w.Token.Destinations.TokenEndpoint ||
 		*g.Token.Destinations.Header != *w.Token.Destinations.Header {
 		t.Errorf("%+v\nwant %+v", g, w)

@@ -81,6 +81,17 @@ func (t Target) Under(resource string) bool {
 	return ok && (rest == "" || rest[0] == '/') && plainPath(t.Path)
 }
 
+// Longest returns the longest of the resources that the target is under, or "". All are in the long form.
+func (t Target) Longest(resources []string) string {
+	longest := ""
+	for _, r := range resources {
+		if len(r) > len(longest) && t.Under(r) {
+			longest = r
+		}
+	}
+	return longest
+}
+
 // Covers reports whether all that is under one resource is under another one, both in the long form.
 func Covers(resource, other string) bool {
 	rest, ok := strings.CutPrefix(other, resource)
@@ -110,13 +121,14 @@ func pathOf(raw string) string {
 
 // plainPath reports whether every program reads a path as the same segments: none is empty but the last, none is dots
 // (RFC 3986 §5.2.4) before or behind which something stands that programs cut off: blanks, and what follows one of
-// ";?#:,". No escape stands for a character that would make it one, and no character that is not ASCII may become one
-// where a program maps it to its nearest relative ([Unicode TR 15], NFKC: U+FF0E is a full-width dot).
+// ";?#:,". No character is one that no path has (RFC 3986 §3.3) and from which curl makes several URLs, "{.,x}./"
+// (curl(1), URL). No escape stands for a character that would make it one, and no character that is not ASCII may
+// become one where a program maps it to its nearest relative ([Unicode TR 15], NFKC: U+FF0E is a full-width dot).
 //
 // [Unicode TR 15]: https://www.unicode.org/reports/tr15/
 func plainPath(path string) bool {
 	plain, ok := unescaped(path)
-	if !ok {
+	if !ok || strings.ContainsAny(path, "{}[]") {
 		return false
 	}
 	segments := strings.TrimPrefix(plain, "/")

@@ -92,6 +92,9 @@ func TestB21OnlyThePathItselfIsUnderAPrefix(t *testing.T) {
 		"https://git.example.org/team/..":                 false,
 		"https://git.example.org/team/.":                  false,
 		"https://git.example.org/team/%2e%2e/home":        false,
+		"https://git.example.org/team/{.,x}{.,x}/home":    false, // curl asks for all that it stands for
+		"https://git.example.org/team/[.-.]./home":        false,
+		"https://git.example.org/team/%7Bid%7D":           true,
 		"https://git.example.org/team/.%2E/home":          false,
 		"https://git.example.org/team/..;/home":           false,
 		"https://git.example.org/team/..;x=1/home":        false,

@@ -148,15 +148,7 @@ func filter(all []Listing, keep func(Listing) bool) (kept []Listing) {
 }
 
 // Lists returns the longest resource of the profile's that a target is under, or "".
-func (p *Profile) Lists(target origin.Target) string {
-	longest := ""
-	for _, r := range p.APIs {
-		if target.Under(r) && len(r) > len(longest) {
-			longest = r
-		}
-	}
-	return longest
-}
+func (p *Profile) Lists(target origin.Target) string { return target.Longest(p.APIs) }
 
 // UnknownError says that a request means no profile, or more than one.
 type UnknownError struct {

@@ -137,8 +137,9 @@ func printable(s string, also byte) bool {
 // AppendToken appends the reply that hands out a token of a profile. It is written by hand, so that no encoder keeps a
 // copy of the token and nothing is allocated. The reply is an error of the kind temporary where the token has expired
 // since it was found: the machine may have slept, or the peer may not have read an earlier answer. The header is the
-// one of the endpoint that issued the token, even if the profile has another endpoint by now.
-func AppendToken(out, id []byte, t grant.Token, profile string, now clock.Instant) []byte {
+// one of the endpoint that issued the token, even if the profile has another endpoint by now. The api is the one that
+// the token was asked for, in the long form of package origin, or empty.
+func AppendToken(out, id []byte, t grant.Token, profile, api string, now clock.Instant) []byte {
 	left := t.Remaining(now)
 	if left <= 0 && !t.Static {
 		return appendExpired(out, id, profile)
@@ -173,6 +174,10 @@ func AppendToken(out, id []byte, t grant.Token, profile string, now clock.Instan
 	}
 	out = append(out, `,"profile":`...)
 	out = strictjson.AppendString(out, profile)
+	if api != "" {
+		out = append(out, `,"api":`...)
+		out = strictjson.AppendString(out, origin.WithoutPort(api))
+	}
 	out = append(out, `,"header":`...)
 	if !t.Static && (t.Destinations == nil || t.Destinations.Header == nil) {
 		out = append(out, `"Authorization: Bearer `...)

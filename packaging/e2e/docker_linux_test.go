@@ -25,6 +25,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -171,6 +172,7 @@ func (r *imageRegistry) write(path, text string) {
 func TestSkopeoUsesARegistryOfAProfile(t *testing.T) {
 	t.Parallel()
 	registry := startImageRegistry(t)
+	parts.Client(t, "docker", "/usr/bin/skopeo", "--version")
 	u := newUserEnv(t, os.Getuid())
 	if _, err := u.addServer("AUTH", "path=/tenant"); err != nil {
 		t.Fatal(err)

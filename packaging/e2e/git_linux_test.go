@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -84,6 +85,7 @@ func newGitUser(t *testing.T) *gitUser {
 			t.Fatal(err)
 		}
 	}
+	parts.Client(t, "git", u.program, "version")
 	u.vars = append(u.vars, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0")
 	if _, err := u.addServer("AUTH", "path=/tenant"); err != nil {
 		t.Fatal(err)

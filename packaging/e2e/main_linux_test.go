@@ -75,7 +75,7 @@ func build(dir string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
 	}
-	for _, name := range []string{"git-credential-groat", "docker-credential-groat"} {
+	for _, name := range []string{"git-credential-groat", "docker-credential-groat", "cargo-credential-groat"} {
 		if err := os.Symlink("groat", filepath.Join(dir, name)); err != nil {
 			return err
 		}

@@ -197,6 +197,17 @@ func (v *watchedEnv) rows() map[string][]invocation {
 		},
 		"groat helper curl": {works("https://sat.example/x?y"), fails("https://elsewhere.example"), fails("x"),
 			fails()},
+		"groat helper go": {works(), works("https://sat.example/x/@v/list"), works("https://elsewhere.example/x"),
+			fails("x"), fails("a", "b")},
+		"groat helper cargo": { // it tells cargo what is wrong
+			works(), works().typing(cargoAsks("https://sat.example/index/", "")),
+			works().typing(cargoAsks("https://elsewhere.example/", v.secret)), works().typing(v.password), fails("x"),
+		},
+		"groat helper keyring": {
+			works("get", "https://sat.example/simple/", "me"), works("--mode=creds", "get", "https://sat.example/"),
+			fails("get", "https://elsewhere.example/", "me"), fails("get", "sat.example", "me"),
+			fails("set", "https://sat.example/", "me").typing(v.password), fails("nonsense"),
+		},
 		"groat watch": {fails("none"), fails("x", "y")}, // it ends with a change, which is a test of its own
 		"groat export": {works(), works("--json"), works("session", "--header-file", v.file("header")),
 			works("--stop", v.file("header")), fails("none", "--token-file", v.file("none")), fails("x", "y")},
@@ -211,6 +222,16 @@ func (v *watchedEnv) rows() map[string][]invocation {
 		"groat completion fish": {works()}, "groat completion powershell": {works()},
 		"groat __complete": {works("get", ""), works("login", "x", "--provider", ""), works("logout", "")},
 	}
+}
+
+// cargoAsks is a request of cargo's for the token of an index. The configuration's argument may be empty.
+func cargoAsks(index, argument string) string {
+	args := []string{}
+	if argument != "" {
+		args = append(args, argument)
+	}
+	return jsonText(map[string]any{"v": 1, "kind": "get", "operation": "read", "args": args,
+		"registry": map[string]any{"index-url": "sparse+" + index, "name": "work"}})
 }
 
 // file is one in the home directory, which is searched in the end.

@@ -40,8 +40,9 @@ func example(t *testing.T) *program {
 		commit: func(context.Context, string) (string, error) { return "0123456789ab", nil },
 		parts: []part{{
 			name: "sums", what: "All sums.", packages: []string{"./a"}, paths: []string{"d"},
-			env: []string{"SUMS=all"}, command: []string{"/bin/sh", "-c", `echo "sums: $SUMS  of them"`},
+			env: []string{"SUMS=all"}, command: []string{"/bin/sh", "-c", `printf "one: 2\none: 1\none: 2\n"; echo "sums: $SUMS  of them"`},
 			shortEnv: []string{"SUMS=few"}, result: regexp.MustCompile(`sums: (.+)`),
+			lists: regexp.MustCompile(`(?m)^one: (.+)$`),
 		}},
 	}
 }
@@ -80,7 +81,7 @@ func TestAPageIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
-		"# sums", "All sums.", "- ran: 2026-02-03, at commit 0123456789ab, for 0s", "- result: all of them",
+		"# sums", "All sums.", "- ran: 2026-02-03, at commit 0123456789ab, for 0s", "- result: all of them\n  - 1\n  - 2",
 		"- depends on: the files that these packages and their tests are made of: ./a; d",
 	} {
 		if !strings.Contains(string(text), line+"\n") {

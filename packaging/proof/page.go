@@ -17,6 +17,7 @@ type page struct {
 	took   time.Duration
 	hash   string // of the files that it depends on
 	result string
+	listed []string // below the result; of a page that was read it is empty
 }
 
 // notYet is what the page of a part that has not run says in place of a date.
@@ -35,6 +36,9 @@ func (p *program) write(of part, g page) error {
 		fmt.Fprintf(&b, "- ran: %s, at commit %s, for %s\n", g.ran.UTC().Format(time.DateOnly), g.commit,
 			g.took.Round(time.Second))
 		fmt.Fprintf(&b, "- result: %s\n", g.result)
+		for _, line := range g.listed {
+			fmt.Fprintf(&b, "  - %s\n", line)
+		}
 	}
 	fmt.Fprintf(&b, "- depends on: %s\n", of.dependsOn())
 	if !g.ran.IsZero() {

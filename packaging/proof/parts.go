@@ -14,8 +14,9 @@ type part struct {
 	env, command           []string // the whole of it
 	shortEnv, shortCommand []string // enough to see that it works; where it is empty the command is the same
 
-	// result finds what to write down in what the command prints: the last match, of the group.
-	result *regexp.Regexp
+	// result finds what to write down in what the command prints: the last match, of the group. Lists, if it is there,
+	// finds what else to write down: every match, each once.
+	result, lists *regexp.Regexp
 }
 
 var (
@@ -23,6 +24,7 @@ var (
 	matrix   = regexp.MustCompile(`matrix: (.+)`)
 	fuzzed   = regexp.MustCompile(`(?m)^fuzz: (.+ 0 failures)$`)
 	passed   = regexp.MustCompile(`(?m)^(ok .+)$`)
+	clients  = regexp.MustCompile(`(?m)^ *\S+_test\.go:\d+: client: (.+)$`)
 	measured = regexp.MustCompile(`(?m)^(Measured on .+)$`)
 )
 
@@ -67,6 +69,22 @@ var parts = []part{
 			echo "ok every test of git ten times with $("$GROAT_GIT" version)"`},
 		shortCommand: []string{"go", "test", "-count=1", "-run=^TestGitIsAnswered", "./packaging/e2e"},
 		result:       passed,
+	},
+	{
+		name: "clients",
+		what: "The programs of other projects that ask groat for a token, each for a server that saw the " +
+			"Authorization value, where they can be had.",
+		packages: append([]string{"./packaging/e2e"}, programs...),
+		paths:    []string{"packaging/testing/install.sh"},
+		command: []string{"sh", "-c", `
+			GROAT_CARGO=$(rustup which cargo 2>/dev/null)
+			export GROAT_CARGO
+			go test -count=1 -timeout=1h -v -run="^Test(Client|Git|Skopeo|Docker|Image|Kubectl|Curl|Helpers)" \
+				./packaging/e2e ./cmd/groat-commands &&
+			echo "ok each program below brought its server the token"`},
+		shortCommand: []string{"go", "test", "-count=1", "-v", "-run=^TestClientRclone$", "./packaging/e2e"},
+		result:       passed,
+		lists:        clients,
 	},
 	{
 		name: "matrix",

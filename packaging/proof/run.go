@@ -72,9 +72,21 @@ func (p *program) runPart(ctx context.Context, of part, at string) error {
 		return fmt.Errorf("it did not say what came of it:\n%s", ending(text))
 	}
 	result := strings.Join(strings.Fields(string(matches[len(matches)-1][1])), " ")
-	g := page{ran: began, commit: at, took: p.now().Sub(began), hash: hash, result: result}
+	g := page{ran: began, commit: at, took: p.now().Sub(began), hash: hash, result: result, listed: of.listed(text)}
 	fmt.Fprintf(p.out, "proof: %s: %s\n", of.name, g.result)
 	return p.write(of, g)
+}
+
+// listed returns what the part lists of what its command printed, sorted.
+func (of part) listed(text []byte) (all []string) {
+	if of.lists == nil {
+		return nil
+	}
+	for _, m := range of.lists.FindAllSubmatch(text, -1) {
+		all = append(all, string(m[1]))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // ending returns the end of what a command printed: enough to see why it failed.

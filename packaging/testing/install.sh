@@ -20,7 +20,9 @@ packages=(
   gcc libc6-dev       # go test -race
   glewlwyd            # an authorization server; its own service stays off
   git                 # asks git-credential-groat; its credential-cache is a peer of make figures
+  git-lfs             # asks git for a credential until a server is content
   gnome-keyring       # a real Secret Service
+  golang-docker-credential-helpers  # docker-credential-secretservice is a peer of make bench
   libglib2.0-bin      # gdbus: waits for the Secret Service, locks it
   libsecret-tools     # secret-tool: reads what groat stored
   netcat-openbsd      # speaks the protocol by hand, as PROTOCOL.md says
@@ -29,7 +31,9 @@ packages=(
   openssl             # makes private keys in every form there is
   python3-authlib     # an independent client of client_secret_jwt
   python3-django-oauth-toolkit  # an authorization server's library
+  python3-pip         # asks for a password in place of the program keyring
   python3-requests    # what authlib's session is made of
+  rclone              # runs "groat get" as its bearer_token_command
   skopeo              # asks docker-credential-groat
   strace              # counts the system calls of a cold request
   systemd             # a real user manager, systemd-socket-activate, systemd-analyze

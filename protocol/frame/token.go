@@ -48,6 +48,7 @@ type Token struct {
 	ExpiresIn   int64
 	Scope       string
 	Profile     string
+	API         string // that the token was asked for by a target; empty without one
 	Header      string
 
 	SessionIdleEndsAt int64
@@ -250,6 +251,8 @@ func (t *Token) DecodeJSON(raw []byte) error {
 			return &t.Scope
 		case "profile":
 			return &t.Profile
+		case "api":
+			return &t.API
 		case "header":
 			return &t.Header
 		case "static":

@@ -32,6 +32,27 @@ func Members(b []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// Elements yields the elements of a JSON array that [Check] has passed, as they stand in b. It yields nothing if b is
+// not an array.
+func Elements(b []byte) iter.Seq[[]byte] {
+	return func(yield func(value []byte) bool) {
+		i := skipSpace(b, 0)
+		if i == len(b) || b[i] != '[' {
+			return
+		}
+		i = skipSpace(b, i+1)
+		for b[i] != ']' {
+			end := skipValue(b, i)
+			if !yield(b[i:end]) {
+				return
+			}
+			if i = skipSpace(b, end); b[i] == ',' {
+				i = skipSpace(b, i+1)
+			}
+		}
+	}
+}
+
 // IsObject reports whether b, which [Check] has passed, is a JSON object.
 func IsObject(b []byte) bool {
 	i := skipSpace(b, 0)

@@ -19,6 +19,9 @@ const (
 	Busy                // another program is changing Path: Lock is there
 	Changed             // Path was changed since the plan was made
 	NotWritten          // Path cannot be written: Err
+	NoLink              // Path cannot be a link to Program, or is not on PATH; docker looks there for Tool
+	NoFile              // Tool has no file that could be for API alone
+	NoIDToken           // Tool cannot be given an ID token
 	BadRecord           // Path is a record that this groat cannot read: Err
 	NotSetUp            // there is no record of Tool for Profile
 )
@@ -27,6 +30,7 @@ const (
 type Error struct {
 	Reason        Reason
 	Tool, Profile string
+	Program, API  string
 	Path, Lock    string
 	Line          int
 	Err           error

@@ -122,6 +122,19 @@ func (c Caller) do(q Request) (t frame.Token, err error) {
 	return t, err
 }
 
+// Probe connects to groatd and asks nothing. The error is as in [Caller.Do].
+func (c Caller) Probe() error {
+	r, err := c.Route()
+	if err != nil {
+		return report.NoRoute(err)
+	}
+	conn, err := c.Connect(r, true)
+	if err == nil {
+		conn.Close()
+	}
+	return err
+}
+
 func (c Caller) once(q Request) (frame.Token, error) {
 	r, err := c.Route()
 	if err != nil {

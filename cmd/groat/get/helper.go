@@ -8,6 +8,7 @@ import (
 	"github.com/groat-dev/groat/cmd/groat/helper"
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Git answers git's credential helper protocol within [helper.Time]. It reads in, or stdin where that is nil; only
@@ -38,8 +39,8 @@ func Docker(c Caller, args []string, getenv func(string) string, in io.Reader, o
 }
 
 // FailDocker writes an error of [Docker]'s to stdout, where podman, skopeo and others look for it, and to stderr, which
-// is all that docker shows of it. It returns the exit code.
-func FailDocker(err error, getenv func(string) string, out, errs io.Writer) int {
+// is all that docker shows of it; explain words it. It returns the exit code.
+func FailDocker(err error, explain func(error) *report.Failure, out, errs io.Writer) int {
 	if known, ok := errors.AsType[helper.DockerError](err); ok {
 		io.WriteString(out, string(known)+"\n")
 		return helper.DockerFailed
@@ -47,18 +48,18 @@ func FailDocker(err error, getenv func(string) string, out, errs io.Writer) int 
 	if errors.Is(err, helper.ErrDockerStore) {
 		err = report.NotStored(err)
 	}
-	f := undecided(err, getenv)
+	f := explain(undecided(err))
 	f.PrintLine(out)
 	f.PrintLine(errs)
 	return helper.DockerFailed
 }
 
-// undecided is [report.Explain]. Where the variable of the environment can choose between profiles, it says so.
-func undecided(err error, getenv func(string) string) *report.Failure {
+// undecided returns the error, or where the variable of the environment can choose between profiles, one that says so.
+func undecided(err error) error {
 	if e, ok := errors.AsType[*frame.Error](err); ok && len(e.Choices) > 0 {
 		return report.Undecided(e)
 	}
-	return report.Explain(err, getenv)
+	return err
 }
 
 // Kubectl answers kubectl by [helper.Kubectl], within [helper.Time]. Without a profile and a cluster's URL the
@@ -72,7 +73,42 @@ func Kubectl(c Caller, profile string, idToken bool, getenv func(string) string,
 	case errors.Is(err, helper.ErrExecInfo), errors.Is(err, helper.ErrExecVersion):
 		return report.ExecInfo(err)
 	}
-	return undecided(err, getenv)
+	return undecided(err)
+}
+
+// Go answers the go command by [helper.Go] within [helper.Time].
+func Go(c Caller, url string, getenv func(string) string, out io.Writer) error {
+	return undecided(helper.Go(untilEnd{c, time.Now().Add(helper.Time), getenv(EnvProfile)}, url, answer{out}))
+}
+
+// Cargo answers cargo's credential provider protocol within [helper.Time]. It reads in, or stdin where that is nil.
+// What is wrong cargo is told in the words of explain, so that an error is only for the exit code.
+func Cargo(c Caller, getenv func(string) string, explain func(error) *report.Failure, in io.Reader,
+	out io.Writer) error {
+	end := time.Now().Add(helper.Time)
+	if in == nil {
+		in = stdin{end, helper.ErrCargoSlow}
+	}
+	return helper.Cargo(untilEnd{c, end, getenv(EnvProfile)}, in, answer{out}, func(err error) (message, hint string) {
+		f := explain(undecided(err))
+		return visible.Text(f.Message), visible.Text(f.Hint)
+	})
+}
+
+// Keyring answers pip and uv by [helper.Keyring] within [helper.Time].
+func Keyring(c Caller, args []string, getenv func(string) string, out io.Writer) error {
+	err := helper.Keyring(untilEnd{c, time.Now().Add(helper.Time), getenv(EnvProfile)}, args, answer{out})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, helper.ErrKeyringNone):
+		return &report.Failure{Code: helper.KeyringFailed, Cause: err} // keyring says nothing either
+	case errors.Is(err, helper.ErrKeyringStore):
+		return report.NotStored(err)
+	case errors.Is(err, helper.ErrKeyringUsage):
+		return report.KeyringUsage(err)
+	}
+	return undecided(err)
 }
 
 // Curl returns the request of "groat helper curl URL", which is printed as "curl".

@@ -31,6 +31,10 @@ func Git(d Daemon, args []string, in io.Reader, out io.Writer) error {
 	case "store":
 		// A token need not be stored. What git writes is read, so that git does not write to a closed pipe.
 		parseGit(in)
+	case "capability":
+		// As git-credential(1) says it of itself: 2.46 and later.
+		_, err := io.WriteString(out, "version 0\ncapability authtype\n")
+		return err
 	}
 	return nil
 }
@@ -41,7 +45,7 @@ func gitGet(d Daemon, in io.Reader, out io.Writer) error {
 		return err
 	}
 	target, ok := req.target()
-	if !ok {
+	if !ok || req.answered() {
 		return nil
 	}
 	wait := int64(Wait)
@@ -159,12 +163,20 @@ func PassedOn(args []string, request []byte) *Passed {
 
 // server returns the server's URL as it stands in keys of git's configuration.
 func (r gitRequest) server() string {
-	return r.values["protocol"] + "://" + strings.ToLower(r.values["host"])
+	return strings.ToLower(r.values["protocol"]) + "://" + strings.ToLower(r.values["host"])
+}
+
+// answered reports whether the request has an answer already: of another helper, or that none is wanted.
+func (r gitRequest) answered() bool {
+	return r.values["password"] != "" || r.values["credential"] != "" || r.values["quit"] != ""
 }
 
 // target returns the URL that a request is about. It reports false if there is none that a token could be sent to.
 func (r gitRequest) target() (string, bool) {
-	scheme, host := r.values["protocol"], r.values["host"]
+	scheme, host := strings.ToLower(r.values["protocol"]), r.values["host"]
+	if _, ok := r.values["url"]; ok { // git would read host and the others anew from it
+		return "", false
+	}
 	if host == "" || strings.ContainsFunc(host, notInHost) {
 		return "", false
 	}

@@ -24,9 +24,11 @@ func FuzzGitTarget(f *testing.F) {
 			action = "erase"
 		}
 		var in bytes.Buffer
-		for _, kv := range [][2]string{{"protocol", scheme}, {"host", host}, {"path", path}, {"username", username},
-			{"password", token}} {
+		for _, kv := range [][2]string{{"protocol", scheme}, {"host", host}, {"path", path}, {"username", username}} {
 			in.WriteString(kv[0] + "=" + kv[1] + "\n")
+		}
+		if erase {
+			in.WriteString("password=" + token + "\n")
 		}
 		var out bytes.Buffer
 		Git(d, []string{action}, &in, &out) // its error is for a person
@@ -49,6 +51,7 @@ func FuzzGitTarget(f *testing.F) {
 		if err != nil { // groatd, which reads it with net/url, refuses it
 			return
 		}
+		scheme = strings.ToLower(scheme)
 		if u.Scheme != scheme || u.Host != host || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
 			u.Path != "/"+path {
 			t.Errorf("%s, %q, %q are asked about as %q: %+v", scheme, host, path, target, u)

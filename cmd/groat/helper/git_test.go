@@ -250,13 +250,18 @@ func TestGitErase(t *testing.T) {
 
 // An operation that a later git may add is no error, and nothing is read for it: the pipe may stay open.
 func TestGitOtherOperations(t *testing.T) {
-	for _, args := range [][]string{nil, {"capability"}, {"get", "later"}, {""}, {"GET"}} {
+	for _, args := range [][]string{nil, {"get", "later"}, {""}, {"GET"}} {
 		var out bytes.Buffer
 		d := &daemon{token: bearer}
 		if err := Git(d, args, iotest.ErrReader(errors.New("stdin was read")), &out); err != nil ||
 			out.Len() > 0 || d.method != "" {
 			t.Errorf("%q: %v, %q, %s", args, err, &out, d.method)
 		}
+	}
+	var out bytes.Buffer
+	err := Git(&daemon{}, []string{"capability"}, iotest.ErrReader(errors.New("stdin was read")), &out)
+	if want := "version 0\ncapability authtype\n"; err != nil || out.String() != want {
+		t.Errorf("capability: %v, %q", err, &out)
 	}
 	d := &daemon{token: bearer}
 	in := strings.NewReader("protocol=https\nhost=h\nusername=u\npassword=tok-1\n")

@@ -32,6 +32,26 @@ const (
 
 var errBadToken = errors.New("groatd handed out something that is no bearer token")
 
+// noneLists reports whether an error means that no profile lists the target, nor any part of its origin.
+func noneLists(err error) bool {
+	e, ok := errors.AsType[*frame.Error](err)
+	return ok && e.Kind == frame.UnknownProfile && len(e.Choices) == 0
+}
+
+// authorization returns the value of the header field Authorization that the token is to be sent as. It returns an
+// error where the token is not one that a program could send so.
+func authorization(t frame.Token, program string) (string, error) {
+	if err := sendable(t, program); err != nil {
+		return "", err
+	}
+	value, ok := strings.CutPrefix(t.Header, "Authorization: ")
+	if !ok || !frame.ValidHeader(t.Header, t.AccessToken) {
+		return "", errors.New("the token of this server goes into a header field of its own, which " + program +
+			" cannot send")
+	}
+	return value, nil
+}
+
 // sendable returns an error where a token is not one that a program could send as a bearer token or a password.
 func sendable(t frame.Token, program string) error {
 	switch {

@@ -68,6 +68,11 @@ func NotStored(cause error) *Failure {
 	return &Failure{Code: ExitUsage, Message: cause.Error(), Hint: "groat login", Cause: cause}
 }
 
+// KeyringUsage says that the program keyring is asked for what there is not.
+func KeyringUsage(cause error) *Failure {
+	return &Failure{Code: ExitUsage, Message: cause.Error(), Hint: "groat helper keyring --help", Cause: cause}
+}
+
 // ExecInfo says that kubectl asks for what there is not.
 func ExecInfo(cause error) *Failure {
 	return &Failure{Code: ExitConfig, Message: cause.Error(), Hint: "groat helper kubectl --help", Cause: cause}

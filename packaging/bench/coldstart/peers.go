@@ -14,7 +14,8 @@ const nobodys = "secret-of-nobody-for-groat-0123456789"
 
 // peers returns what people ask for a secret today, each with the daemon that has it in memory, where there is one.
 func (s *stage) peers() (programs []*program, err error) {
-	for _, peer := range []func() (*program, error){s.ssh, s.gitCache, s.secretTool, s.oidc, s.authlib} {
+	for _, peer := range []func() (*program, error){s.ssh, s.gitCache, s.secretTool, s.docker, s.oidc,
+		s.authlib} {
 		p, err := peer()
 		if err != nil {
 			return nil, fmt.Errorf("%w (packaging/testing/install.sh installs it)", err)
@@ -104,7 +105,11 @@ func (s *stage) gitCache() (*program, error) {
 		argv: []string{"git-credential-cache", "--socket", socket, "get"}}, nil
 }
 
-func (s *stage) secretTool() (*program, error) {
+// secretService returns the environment of programs that ask gnome-keyring, which it starts once.
+func (s *stage) secretService() ([]string, error) {
+	if s.bus != nil {
+		return s.bus, nil
+	}
 	env, err := s.environ("keyring")
 	if err != nil {
 		return nil, err
@@ -122,12 +127,38 @@ func (s *stage) secretTool() (*program, error) {
 			env = append(env, strings.ReplaceAll(v, "'", ""))
 		}
 	}
+	s.bus = env
+	return env, nil
+}
+
+func (s *stage) secretTool() (*program, error) {
+	env, err := s.secretService()
+	if err != nil {
+		return nil, err
+	}
 	store := []string{"secret-tool", "store", "--label=bench", "service", "bench"}
 	if _, err := s.output(env, nobodys, store...); err != nil {
 		return nil, err
 	}
 	return found(program{name: "secret-tool lookup (gnome-keyring)", env: env, every: 5,
 		argv: []string{"secret-tool", "lookup", "service", "bench"}})
+}
+
+func (s *stage) docker() (*program, error) {
+	env, err := s.secretService()
+	if err != nil {
+		return nil, err
+	}
+	const name = "docker-credential-secretservice"
+	kept := `{"ServerURL":"https://` + api + `","Username":"u","Secret":"` + nobodys + `"}`
+	if _, err := s.output(env, kept, name, "store"); err != nil {
+		return nil, err
+	}
+	stdin, err := s.file("docker-asks", "https://"+api)
+	if err != nil {
+		return nil, err
+	}
+	return found(program{name: name + " get", env: env, every: 5, stdin: stdin, argv: []string{name, "get"}})
 }
 
 func (s *stage) oidc() (*program, error) {

@@ -26,6 +26,7 @@ type stage struct {
 	dir   string
 	agent *agent.Agent
 	ends  []func() // in the order in which they were begun
+	bus   []string // the environment of a Secret Service; nil before it is started
 }
 
 func newStage(bin string) (*stage, error) {
@@ -121,8 +122,11 @@ func (s *stage) own() (programs []*program, err error) {
 	if err != nil {
 		return nil, err
 	}
-	stdin, err := s.file("git-asks", "protocol=https\nhost="+api+"\n\n")
-	if err != nil {
+	stdin, err1 := s.file("git-asks", "protocol=https\nhost="+api+"\n\n")
+	registry, err2 := s.file("registry", "https://"+api)
+	index, err3 := s.file("index", `{"v":1,"registry":{"index-url":"sparse+https://`+api+
+		`/index/","name":"r"},"kind":"get","operation":"read","args":[]}`+"\n")
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
 	return append(programs,
@@ -130,5 +134,15 @@ func (s *stage) own() (programs []*program, err error) {
 		&program{name: "groat get --json", path: groat, argv: append(asks("groat"), "--json"), env: a.Env},
 		&program{name: "git-credential-groat get", path: groat, argv: []string{"git-credential-groat", "get"},
 			env: a.Env, stdin: stdin},
+		&program{name: "docker-credential-groat get", path: groat, argv: []string{"docker-credential-groat", "get"},
+			env: a.Env, stdin: registry},
+		&program{name: "cargo-credential-groat", path: groat, env: a.Env, stdin: index,
+			argv: []string{"cargo-credential-groat", "--cargo-plugin"}},
+		&program{name: "groat helper kubectl", path: groat, env: a.Env,
+			argv: []string{"groat", "helper", "kubectl", agent.First}},
+		&program{name: "groat helper go", path: groat, env: a.Env,
+			argv: []string{"groat", "helper", "go", "https://" + api + "/m/@v/list"}},
+		&program{name: "groat helper keyring", path: groat, env: a.Env,
+			argv: []string{"groat", "helper", "keyring", "get", "https://" + api + "/simple/", "me"}},
 	), nil
 }
