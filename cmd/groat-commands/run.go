@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,7 +37,7 @@ type runFlags struct {
 
 func (a *app) runCommand() *cobra.Command {
 	var f runFlags
-	cmd := command("run [PROFILE] [flags] -- COMMAND [ARGUMENT…]", helpRun, cobra.ArbitraryArgs,
+	cmd := command("run", helpRun, cobra.ArbitraryArgs,
 		func(cmd *cobra.Command, args []string) error {
 			n := cmd.ArgsLenAtDash()
 			if n < 0 || n > 1 || n == len(args) {
@@ -46,6 +45,7 @@ func (a *app) runCommand() *cobra.Command {
 			}
 			return a.run(cmd.Context(), &f, args[:n], args[n:])
 		})
+	cmd.Use = useRun
 	cmd.ValidArgsFunction = a.completeProfiles
 	cmd.Flags().StringArrayVar(&f.env, "env", nil, flagRunEnv)
 	cmd.Flags().BoolVar(&f.everyHost, "every-host", false, flagEveryHost)
@@ -250,17 +250,4 @@ func validVariable(name string) bool {
 	taken := []string{"", "PATH", "HOME", "SHELL", "IFS", "ENV", "BASH_ENV"}
 	return !slices.Contains(taken, name) && !slices.ContainsFunc([]string{"GROAT_", "GIT_CONFIG_", "LD_", "DYLD_"},
 		func(prefix string) bool { return strings.HasPrefix(name, prefix) })
-}
-
-// errProgram says why a command is not run.
-func errProgram(name string, cause error) *report.Failure {
-	f := &report.Failure{Code: exitCannotRun, Message: fmt.Sprintf("%s cannot be run: %s", nameOf(name), cause),
-		Hint: "ls -l " + visible.Word(name), Cause: cause}
-	if errors.Is(cause, os.ErrNotExist) {
-		f.Code = exitNotFound
-	}
-	if !strings.Contains(name, "/") {
-		f.Hint = "type " + visible.Word(name)
-	}
-	return f
 }

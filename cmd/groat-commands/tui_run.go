@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol/ownpath"
@@ -56,6 +58,8 @@ There is nothing here for wget: it sends the header on to wherever a server redi
   eval "$(groat helper gdal spatiafi --every-host)"`,
 }
 
+const useRun = "run [PROFILE] [flags] -- COMMAND [ARGUMENT…]"
+
 const (
 	flagRunEnv    = "put the access token itself in `VARIABLE`, where it is not renewed; may be repeated"
 	flagEveryHost = "have GDAL send the header to every host that it asks (GDAL_HTTP_HEADER_FILE)"
@@ -71,6 +75,19 @@ const (
 
 func msgRunVariable(name string) string {
 	return fmt.Sprintf("%s is not a variable that a token may be put in", nameOf(name))
+}
+
+// errProgram says why a command is not run.
+func errProgram(name string, cause error) *report.Failure {
+	f := &report.Failure{Code: exitCannotRun, Message: fmt.Sprintf("%s cannot be run: %s", nameOf(name), cause),
+		Hint: "ls -l " + visible.Word(name), Cause: cause}
+	if errors.Is(cause, os.ErrNotExist) {
+		f.Code = exitNotFound
+	}
+	if !strings.Contains(name, "/") {
+		f.Hint = "type " + visible.Word(name)
+	}
+	return f
 }
 
 func errNoAPIs(profile string) *report.Failure {
