@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 type setupFlags struct {
 	apis                 []string
 	undo, dry, yes, json bool
+	idToken              bool
 }
 
 func (a *app) setupCommand() *cobra.Command {
@@ -30,7 +32,7 @@ func (a *app) setupCommand() *cobra.Command {
 				return a.undoSetup(cmd.Context(), &f, args)
 			case len(args) > 0:
 				return a.setup(cmd.Context(), &f, args)
-			case f.undo || f.dry || f.yes || f.apis != nil:
+			case f.undo || f.dry || f.yes || f.idToken || f.apis != nil:
 				return errUsage(msgSetupTool, "groat setup")
 			}
 			return a.listSetups(f.json)
@@ -38,6 +40,7 @@ func (a *app) setupCommand() *cobra.Command {
 	cmd.Use = useSetup
 	fs := cmd.Flags()
 	fs.StringArrayVar(&f.apis, "api", nil, flagSetupAPI)
+	fs.BoolVar(&f.idToken, "id-token", false, flagSetupIDToken)
 	fs.BoolVar(&f.undo, "undo", false, flagUndo)
 	fs.BoolVar(&f.dry, "dry-run", false, flagDryRunSetup)
 	fs.BoolVarP(&f.yes, "yes", "y", false, flagYes)
@@ -50,6 +53,9 @@ func (a *app) setupCommand() *cobra.Command {
 func (f *setupFlags) typed() (flags []string) {
 	for _, api := range f.apis {
 		flags = append(flags, "--api "+visible.Word(api))
+	}
+	if f.idToken {
+		flags = append(flags, "--id-token")
 	}
 	if f.undo {
 		flags = append(flags, "--undo")
@@ -85,7 +91,42 @@ func (a *app) setup(ctx context.Context, f *setupFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.change(ctx, f, tool, m, p.Name, func() (*setup.Plan, error) { return m.Setup(ctx, tool, p) })
+	p.IDToken = f.idToken
+	keep := func() error { return nil }
+	if tool.HeaderFile {
+		dir, err := a.runtimeDir()
+		if err != nil {
+			return err
+		}
+		p.HeaderFile = besideSocket(dir, setupUse, p.Name, "header")
+		keep = func() error {
+			_, err := a.keepHeader(ctx, p.Name, setupUse, 0)
+			return err
+		}
+	}
+	return a.change(ctx, f, tool, m, p.Name, func() (*setup.Plan, error) { return m.Setup(ctx, tool, p) }, keep)
+}
+
+// setupUse is in the names of the files that tools are set up with.
+const setupUse = "setup"
+
+// stopHeader ends what setup has groatd keep for a profile. Where none runs, a person is told how.
+func (a *app) stopHeader(ctx context.Context, profile string) error {
+	dir, err := a.runtimeDir()
+	if err != nil {
+		return err
+	}
+	path := besideSocket(dir, setupUse, profile, "header")
+	told := false
+	a.callRunning(ctx, func(ctx context.Context, c *protocol.Client) {
+		err := c.Call(ctx, protocol.MethodExport, protocol.ExportParams{Stop: path}, nil)
+		e, refused := errors.AsType[*protocol.Error](err)
+		told = err == nil || refused && e.Kind() == protocol.Config // it is stopped already
+	})
+	if !told {
+		a.printNote(textStillKept(path))
+	}
+	return nil
 }
 
 // undoSetup takes back what setup has written. It needs no groatd, and no profile that still exists.
@@ -94,7 +135,7 @@ func (a *app) undoSetup(ctx context.Context, f *setupFlags, args []string) error
 	if err != nil {
 		return err
 	}
-	if f.apis != nil {
+	if f.apis != nil || f.idToken {
 		return errUsage(msgUndoAPI, "groat setup")
 	}
 	profile := a.profile(args[1:])
@@ -103,12 +144,17 @@ func (a *app) undoSetup(ctx context.Context, f *setupFlags, args []string) error
 	} else if !slices.Contains(there, profile) {
 		return errNotSetUp(tool.Name, profile, there)
 	}
-	return a.change(ctx, f, tool, m, profile, func() (*setup.Plan, error) { return m.Undo(tool, profile) })
+	err = a.change(ctx, f, tool, m, profile, func() (*setup.Plan, error) { return m.Undo(tool, profile) },
+		func() error { return nil })
+	if err == nil && !f.dry && tool.HeaderFile {
+		err = a.stopHeader(ctx, profile)
+	}
+	return err
 }
 
-// change shows a plan, asks, and makes it true.
+// change shows a plan, asks, and makes it true, after it has called first.
 func (a *app) change(ctx context.Context, f *setupFlags, tool *setup.Tool, m *setup.Machine, profile string,
-	plan func() (*setup.Plan, error)) error {
+	plan func() (*setup.Plan, error), first func() error) error {
 	again := typedSetup(tool.Name, profile, f.typed()...)
 	if !f.dry {
 		if !f.yes && !a.interactive() {
@@ -139,6 +185,9 @@ func (a *app) change(ctx context.Context, f *setupFlags, tool *setup.Tool, m *se
 			}
 			return err
 		}
+	}
+	if err := first(); err != nil {
+		return err
 	}
 	if len(p.Changes) > 0 || f.undo {
 		if err := p.Apply(); err != nil {
@@ -180,7 +229,7 @@ func (a *app) listSetups(json bool) error {
 	}
 	list := []toolJSON{}
 	for _, t := range setup.Tools {
-		list = append(list, toolJSON{t.Name, m.Find(t.Program) != "", append([]string{}, m.Profiles(t.Name)...)})
+		list = append(list, toolJSON{t.Name, m.Installed(t), append([]string{}, m.Profiles(t.Name)...)})
 	}
 	return printResult(a, &list, json, textTools)
 }
@@ -237,14 +286,21 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 	if i < 0 {
 		return setup.Profile{}, errSetupProfile(name, result.Profiles)
 	}
-	p := setup.Profile{Name: name, APIs: result.Profiles[i].Resources}
-	for _, api := range apis {
-		if !slices.Contains(p.APIs, api) {
-			return p, errSetupAPI(name, api, p.APIs)
-		}
+	var listed []string
+	for _, api := range result.Profiles[i].Resources {
+		listed = append(listed, setup.API(api))
 	}
+	p := setup.Profile{Name: name, APIs: listed}
 	if apis != nil {
-		p.APIs = slices.Compact(slices.Sorted(slices.Values(apis)))
+		p.APIs = nil
+	}
+	for _, api := range apis {
+		if !slices.Contains(listed, setup.API(api)) {
+			return p, errSetupAPI(name, api, listed)
+		}
+		if !slices.Contains(p.APIs, setup.API(api)) {
+			p.APIs = append(p.APIs, setup.API(api))
+		}
 	}
 	return p, nil
 }

@@ -15,7 +15,7 @@ import (
 func setupHome(t *testing.T) (h *home, env []string) {
 	f := newFakeDaemon(t, func(request) string {
 		return `"result":{"profiles":[{"profile":"bare","issuer":"https://i","resources":[]},{"profile":"work",` +
-			`"issuer":"https://i","resources":["https://git.example.org","https://b.example/team"]}]}`
+			`"issuer":"https://i","resources":["https://git.example.org:443","https://b.example:443/team"]}]}`
 	})
 	h = newHome(t, "")
 	return h, append(h.env(), "GROAT_SOCKET="+f.socket, "PATH="+bin+":/usr/bin:/bin", "GROAT_NO_AUTOSTART=1")
@@ -41,12 +41,12 @@ func TestSetupGit(t *testing.T) {
 		args, stdout string
 		written      bool
 	}{
-		{"setup", "TOOL  INSTALLED  SET UP FOR\n", false},
+		{"setup", "git      yes        -\n", false},
 		{"setup git work --api https://git.example.org --dry-run", "groat would change " + gitConfig(h) + section +
 			"nothing was changed\n", false},
 		{"setup git work --api https://git.example.org --yes", "groat changes " + gitConfig(h) + section +
 			"done: git asks groat for the tokens of profile work (take it back: groat setup git work --undo)\n" +
-			gitConfig(h) + " is kept as it was in " + h.state + "/setup/git.work.0.gitconfig\n", true},
+			gitConfig(h) + " is kept as it was in " + h.state + "/setup/git.work.0.gitconfig.before\n", true},
 		{"setup git work --api https://git.example.org --yes",
 			"nothing to change: git asks groat for the tokens of profile work\n", true},
 		{"setup --json", `{"tool":"git","installed":true,"profiles":["work"]}`, true},
@@ -83,11 +83,17 @@ func TestSetupIsRefused(t *testing.T) {
 			report.ExitConfig},
 		{"setup git work --api https://c.example --yes", "profile work does not list https://c.example as an API, but " +
 			"https://git.example.org, https://b.example/team", "groat profile show work", report.ExitConfig},
+		{"setup curl work --yes", "curl has no configuration for one server alone",
+			"groat helper curl https://git.example.org/ | curl -K - https://git.example.org/", report.ExitUsage},
+		{"setup git work --id-token --yes", "only kubectl can be given the ID token", "groat setup git work",
+			report.ExitUsage},
+		{"setup kubectl work --yes", "no context of the kubeconfig has a cluster at an API of profile work",
+			"kubectl config view", report.ExitConfig},
 		{"setup nano work --yes", "groat cannot set up nano, only ", "groat setup", report.ExitUsage},
 		{"setup --yes", "say which tool is meant", "groat setup --help", report.ExitUsage},
 		{"setup git work --undo --yes", "git was not set up for profile work", "groat setup", report.ExitConfig},
 		{"setup git --undo --yes", "git was not set up by groat", "groat setup", report.ExitConfig},
-		{"setup git work --undo --api https://b.example/team", "leave --api out", "groat setup --help",
+		{"setup git work --undo --api https://b.example/team", "leave --api and --id-token out", "groat setup --help",
 			report.ExitUsage},
 	} {
 		got := h.run(env, strings.Fields(tt.args)...)

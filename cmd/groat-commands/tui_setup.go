@@ -22,6 +22,9 @@ profile lists (--api of "groat login") and for no other server.
 groat shows what it would write, and asks. It keeps a copy of each file, and adds nothing twice;
 --undo takes back what it has written, and leaves what was changed since. No token is written.
 
+For gdal groatd also keeps a file with the header, which GDAL is told of, until --undo. It is there
+while a groatd runs: "groat service install" starts one with the machine.
+
 Without TOOL, list the tools, which of them are installed, and which profiles they are set up for.`,
 	example: `  groat setup
   groat setup git work
@@ -32,12 +35,13 @@ Without TOOL, list the tools, which of them are installed, and which profiles th
 const (
 	useSetup = "setup [TOOL [PROFILE]] [flags]"
 
-	flagSetupAPI    = "an `ORIGIN` that the profile lists, if not all of them are meant; may be repeated"
-	flagUndo        = "take back what was written for the profile"
-	flagDryRunSetup = "show what would be written, and change nothing"
+	flagSetupAPI     = "an `ORIGIN` that the profile lists, if not all of them are meant; may be repeated"
+	flagSetupIDToken = "give kubectl the ID token instead of the access token"
+	flagUndo         = "take back what was written for the profile"
+	flagDryRunSetup  = "show what would be written, and change nothing"
 
 	msgSetupTool = "say which tool is meant"
-	msgUndoAPI   = "--undo takes back everything that was written for the profile: leave --api out"
+	msgUndoAPI   = "--undo takes back everything that was written for the profile: leave --api and --id-token out"
 )
 
 func questionSetup(undo bool) string {
@@ -143,10 +147,25 @@ func failSetup(err error, typed string) error {
 	switch e.Reason {
 	case setup.NotInstalled:
 		f.Message, f.Hint = visible.Name(e.Tool)+" is not on PATH, so it is not set up", "groat setup"
+	case setup.TooOld:
+		f.Message = fmt.Sprintf("%s sends a header to some addresses only since GDAL 3.10, and is another (%s): "+
+			"nothing was changed", e.Tool, clean(e.Err.Error()))
+		f.Hint = "groat helper gdal --help"
 	case setup.NoAPI:
 		f.Message = fmt.Sprintf("profile %s lists no API that %s could use, so there is nothing to write",
 			nameOf(e.Profile), e.Tool)
 		f.Hint = "groat login " + visible.Word(e.Profile) + " --api https://HOST"
+		if e.Tool == "kubectl" {
+			f.Message = "no context of the kubeconfig has a cluster at an API of profile " + nameOf(e.Profile)
+			f.Hint = "kubectl config view"
+		}
+	case setup.NoFile:
+		url := visible.Word(e.API + "/")
+		f.Code, f.Hint = report.ExitUsage, "groat helper curl "+url+" | curl -K - "+url
+		f.Message = e.Tool + " has no configuration for one server alone, so there is nothing to write"
+	case setup.NoIDToken:
+		f.Code, f.Hint = report.ExitUsage, strings.Replace(typed, " --id-token", "", 1)
+		f.Message = "only kubectl can be given the ID token, and not " + e.Tool
 	case setup.NotRegular:
 		f.Message, f.Hint = name+" is not a file, so nothing was changed", look
 	case setup.ReadOnly:
@@ -160,6 +179,9 @@ func failSetup(err error, typed string) error {
 	case setup.TooLarge:
 		f.Message, f.Hint = name+" is larger than a configuration is, so nothing was changed", look
 	case setup.BadLine:
+		if e.Tool == "" {
+			e.Tool = "groat"
+		}
 		f.Message, f.Hint = badLine(e, name), "${EDITOR:-vi} "+word
 		if e.Line > 0 {
 			f.Hint = fmt.Sprintf("${EDITOR:-vi} +%d %s", e.Line, word)
@@ -180,6 +202,9 @@ func failSetup(err error, typed string) error {
 	case setup.NotWritten:
 		f.Message = "cannot write " + name + ": " + e.Err.Error()
 		f.Hint = "ls -ld " + visible.Word(filepath.Dir(e.Path))
+	case setup.NoLink:
+		f.Message = "no directory of PATH is yours to make " + e.Tool + " in, which is to be another name of groat"
+		f.Hint = "sudo ln -s " + visible.Word(e.Program) + " " + visible.Word("/usr/local/bin/"+e.Tool)
 	case setup.BadRecord:
 		f.Message = name + " is no record of what groat has set up: " + e.Err.Error()
 		f.Hint = "mv " + word + " " + visible.Word(e.Path+".bad")
@@ -218,6 +243,9 @@ func textPlan(p *setup.Plan, dry bool) []byte {
 			what = map[string]string{"changes": "would change", "makes": "would make", "removes": "would remove"}[what]
 		}
 		fmt.Fprintf(&b, "groat %s %s\n", what, visible.Name(c.Path))
+		if c.Link != "" {
+			fmt.Fprintf(&b, "      a link to %s\n", visible.Name(c.Link))
+		}
 		for _, l := range c.Lines() {
 			sign, text := '-', showLine(l.Text)
 			if l.Added {
@@ -264,6 +292,10 @@ func textPlanned(p *setup.Plan, undo, done bool) []byte {
 			visible.Name(l.Path))
 	}
 	return b.Bytes()
+}
+
+func textStillKept(path string) string {
+	return "groat: no groatd runs, and the next one keeps a file on: groat export --stop " + visible.Word(path) + "\n"
 }
 
 func textTools(tools *[]toolJSON) []byte {

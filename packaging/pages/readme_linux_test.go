@@ -33,7 +33,7 @@ var wants = map[string][]string{
 	"groat login  ":           {"climateengine", "already signed in: profile work", "you@example.com"},
 	"groat login sat":         {"signed in: profile sat", "signed in: profile lab", "signed in: profile team"},
 	"groat get work --min-tt": {`"access_token"`, "Authorization: dummy"},
-	"git config":              {"refs/heads/main"},
+	"groat setup":             {"SET UP FOR", `[credential "https://git.example.org"]`, "refs/heads/main"},
 	"groat keystore  ":        {"keychain", "keystore: sealed (key: passphrase), ok"},
 }
 

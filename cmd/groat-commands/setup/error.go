@@ -7,6 +7,7 @@ type Reason int
 const (
 	_            Reason = iota
 	NotInstalled        // Tool is not on PATH
+	TooOld              // Tool cannot do what it would be told to; Err says what it is
 	NoAPI               // Profile lists no API that Tool could ask
 	NotRegular          // Path is a directory or a device
 	ReadOnly            // Path is read-only
@@ -19,6 +20,9 @@ const (
 	Busy                // another program is changing Path: Lock is there
 	Changed             // Path was changed since the plan was made
 	NotWritten          // Path cannot be written: Err
+	NoLink              // Path cannot be a link to Program, or is not on PATH; docker looks there for Tool
+	NoFile              // Tool has no file that could be for API alone
+	NoIDToken           // Tool cannot be given an ID token
 	BadRecord           // Path is a record that this groat cannot read: Err
 	NotSetUp            // there is no record of Tool for Profile
 )
@@ -27,6 +31,7 @@ const (
 type Error struct {
 	Reason        Reason
 	Tool, Profile string
+	Program, API  string
 	Path, Lock    string
 	Line          int
 	Err           error

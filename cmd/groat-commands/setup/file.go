@@ -155,10 +155,15 @@ func (was state) remove(path string, dirs []string) error {
 	if err := os.Remove(was.target); err != nil {
 		return &Error{Reason: NotWritten, Path: path, Err: err}
 	}
+	removeDirectories(dirs)
+	return nil
+}
+
+// removeDirectories removes directories, the last one first, as long as they are empty.
+func removeDirectories(dirs []string) {
 	for i := range dirs {
 		os.Remove(dirs[len(dirs)-1-i]) // refused where something is in it
 	}
-	return nil
 }
 
 func (was state) same(now state) bool {

@@ -15,7 +15,7 @@ import (
 
 // git asks the helpers that its configuration names for a URL: git-config(1), credential.<url>.helper, and
 // gitcredentials(7).
-var git = &Tool{Name: "git", Program: "git", Want: wantGit}
+var git = &Tool{Name: "git", Programs: []string{"git"}, Want: wantGit}
 
 func wantGit(_ context.Context, m *Machine, p Profile) ([]File, error) {
 	f := File{Path: gitConfig(m), Format: "sections", Lock: ".lock"} // git's own lock: lockfile.h of its source
@@ -112,11 +112,7 @@ func (g gitProgram) list(ctx context.Context, content []byte) (entries []gitEntr
 		e := &Error{Reason: BadLine, Tool: "git", Err: err}
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
 			said := string(bytes.TrimSpace(exit.Stderr))
-			e.Err = errors.New(said)
-			if _, after, ok := strings.Cut(said, " line "); ok { // bad config line 3 in standard input
-				number, _, _ := strings.Cut(after, " ")
-				e.Line, _ = strconv.Atoi(number)
-			}
+			e.Err, e.Line = errors.New(said), lineIn(said) // bad config line 3 in standard input
 		}
 		return nil, e
 	}
@@ -125,6 +121,15 @@ func (g gitProgram) list(ctx context.Context, content []byte) (entries []gitEntr
 		entries = append(entries, gitEntry{key, value})
 	}
 	return entries, nil
+}
+
+// lineIn returns the number of the line that a program's complaint names, or 0.
+func lineIn(said string) (line int) {
+	if _, after, ok := strings.Cut(said, "line "); ok {
+		number := after[:len(after)-len(strings.TrimLeft(after, "0123456789"))]
+		line, _ = strconv.Atoi(number)
+	}
+	return line
 }
 
 // lastHelper reports whether a helper is the only one for a URL: nothing that could also be for it comes after it.

@@ -35,6 +35,8 @@ type Change struct {
 	// Copy is where the file is kept as it was, once the plan is applied, or "" where there was none.
 	Copy          string
 	Before, After []byte
+	// Link is where a symbolic link leads that is made or removed, instead of a file.
+	Link string
 	// Created is set where there is no file yet, and Removed where there would be none.
 	Created, Removed bool
 
@@ -46,8 +48,11 @@ type Change struct {
 // Setup returns what has to change so that a tool asks groat for the tokens of a profile's APIs. A plan without changes
 // means that it does already.
 func (m *Machine) Setup(ctx context.Context, t *Tool, p Profile) (*Plan, error) {
-	if t.Program != "" && m.Find(t.Program) == "" {
-		return nil, &Error{Reason: NotInstalled, Tool: t.Program}
+	if !m.Installed(t) {
+		return nil, &Error{Reason: NotInstalled, Tool: t.Programs[0]}
+	}
+	if p.IDToken && t != kubectl {
+		return nil, &Error{Reason: NoIDToken, Tool: t.Name}
 	}
 	old, err := m.load(t.Name, p.Name)
 	if err != nil {
@@ -62,6 +67,10 @@ func (m *Machine) Setup(ctx context.Context, t *Tool, p Profile) (*Plan, error) 
 	}
 	plan := &Plan{Tool: t.Name, Profile: p.Name, machine: m, old: old, record: &record{}}
 	for _, f := range files {
+		if f.Format == formatLink {
+			plan.addLink(f)
+			continue
+		}
 		if err := plan.add(ctx, f); err != nil {
 			return nil, err
 		}
@@ -120,6 +129,11 @@ func (p *Plan) add(ctx context.Context, f File) error {
 	}
 	if err := f.parse(ctx, after); err != nil {
 		return err
+	}
+	if f.Verify != nil {
+		if err := f.Verify(ctx, base, after); err != nil {
+			return inFile(err, f.Path)
+		}
 	}
 	e := edit{Path: f.Path, Format: f.Format, Settings: made, Lock: f.Lock, Created: !there, Dirs: dirs,
 		After: sum(after), before: base}
@@ -181,6 +195,10 @@ func (m *Machine) Undo(t *Tool, profile string) (*Plan, error) {
 
 // revert plans to undo an edit.
 func (p *Plan) revert(e edit) error {
+	if e.Format == formatLink {
+		p.revertLink(e)
+		return nil
+	}
 	was, err := read(e.Path)
 	if err != nil {
 		return err
@@ -216,7 +234,12 @@ func (e *edit) undone(was state) (after []byte, there bool, left []Setting, err 
 		return was.content, true, nil, nil
 	}
 	after, left, err = formats[e.Format].unset(was.content, e.Settings)
-	return after, !e.Created || len(bytes.TrimSpace(after)) > 0, left, err
+	return after, !e.Created || !blank(after), left, err
+}
+
+// blank reports whether a content says nothing: no byte that counts, or an empty JSON object.
+func blank(content []byte) bool {
+	return len(bytes.Trim(content, " \t\r\n{}")) == 0
 }
 
 // Apply makes the plan true, and says so in the record before. What fails leaves the files after it as they are. The
@@ -230,9 +253,12 @@ func (p *Plan) Apply() error {
 	}
 	for i := range p.Changes {
 		c := &p.Changes[i]
-		if c.Removed {
+		switch {
+		case c.Link != "":
+			err = c.applyLink()
+		case c.Removed:
 			err = c.was.remove(c.Path, c.dirs)
-		} else {
+		default:
 			err = c.was.replace(c.Path, c.lock, c.After, c.was.mode)
 		}
 		if err != nil {

@@ -48,7 +48,8 @@ func sum(content []byte) string {
 // directory is where records and copies are.
 func (m *Machine) directory() string { return filepath.Join(m.State, "setup") }
 
-const recordSuffix = ".json"
+// What the names of records and of copies end with. Both are beside each other.
+const recordSuffix, copySuffix = ".json", ".before"
 
 func (m *Machine) recordPath(tool, profile string) string {
 	return filepath.Join(m.directory(), tool+"."+profile+recordSuffix) // no name of a tool has a dot
@@ -68,7 +69,7 @@ func (m *Machine) load(tool, profile string) (*record, error) {
 	}
 	for i := range r.Edits {
 		e := &r.Edits[i]
-		if err == nil && formats[e.Format] == nil {
+		if err == nil && formats[e.Format] == nil && (e.Format != formatLink || len(e.Settings) != 1) {
 			err = errors.New("its format is " + strconv.Quote(e.Format))
 		}
 		if e.Copy == "" {
@@ -104,7 +105,7 @@ func (m *Machine) store(tool, profile string, r *record) error {
 			continue
 		}
 		e.Copy = filepath.Join(dir, tool+"."+profile+"."+strconv.Itoa(i)+"."+
-			strings.TrimLeft(filepath.Base(e.Path), "."))
+			strings.TrimLeft(filepath.Base(e.Path), ".")+copySuffix)
 		if err := overwrite(e.Copy, e.before); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ package setup
 import (
 	"context"
 	"slices"
+	"strings"
 )
 
 // Machine is what is here: where files are, and which programs.
@@ -28,22 +29,47 @@ type Machine struct {
 // Profile is who signs in, and where the tokens may go.
 type Profile struct {
 	Name string
-	// APIs are the origins that the profile lists, some with a path: https://host[:port][/path].
+	// APIs are the origins that the profile lists, some with a path, as [API] writes them.
 	APIs []string
+	// IDToken is set where the tool is to get the ID token instead of the access token.
+	IDToken bool
+	// HeaderFile is the path of a file with the header that groatd keeps, for a tool that wants one.
+	HeaderFile string
+}
+
+// API is an origin, maybe with a path, in the form in which tools compare it with their own addresses: without the port
+// that its scheme has anyway, and without a slash at its end.
+func API(origin string) string {
+	scheme, rest, _ := strings.Cut(origin, "://")
+	host, path, _ := strings.Cut(rest, "/")
+	switch scheme {
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return strings.TrimSuffix(scheme+"://"+host+"/"+path, "/")
 }
 
 // Tool is a program that groat can set up.
 type Tool struct {
 	Name string // what a person types
-	// Program is what has to be on PATH.
-	Program string
+	// Programs are those of which one has to be on PATH.
+	Programs []string
+	// HeaderFile is set where the tool reads the header from a file that groatd keeps.
+	HeaderFile bool
 	// Want returns what the tool's files have to say so that it asks groat for the tokens of a profile's APIs. A path
 	// is there once. The error is an [*Error].
 	Want func(context.Context, *Machine, Profile) ([]File, error)
 }
 
 // Tools are all of them, by name.
-var Tools = []*Tool{git}
+var Tools = []*Tool{curl, docker, gdal, git, kubectl}
+
+// Installed reports whether one of a tool's programs is there.
+func (m *Machine) Installed(t *Tool) bool {
+	return slices.ContainsFunc(t.Programs, func(name string) bool { return m.Find(name) != "" })
+}
 
 // Find returns the tool of a name, or nil.
 func Find(name string) *Tool {
@@ -56,12 +82,14 @@ func Find(name string) *Tool {
 // File is what one file of a tool has to say.
 type File struct {
 	Path     string
-	Format   string // a key of [formats]
+	Format   string // a key of [formats], or [formatLink]
 	Settings []Setting
 	// Lock is added to the file's name for the new version, where the tool locks the file by that name; else "".
 	Lock string
 	// Parse refuses a content that the tool could not read; nil takes all. The error is an [*Error] with the line.
 	Parse func(context.Context, []byte) error
+	// Verify refuses a change that means more to the tool than the settings; nil takes all.
+	Verify func(ctx context.Context, before, after []byte) error
 	// Counts reports whether settings that are in the content also count, whatever else is there; nil is a yes.
 	Counts func(context.Context, []byte) bool
 }
@@ -83,4 +111,4 @@ type format interface {
 }
 
 // formats are all of them. Their names are in records.
-var formats = map[string]format{"sections": sections{}}
+var formats = map[string]format{"kubeconfig": kubeconfig{}, "members": members{}, "sections": sections{}}

@@ -191,3 +191,12 @@ func TestLinesOfALongFile(t *testing.T) {
 		t.Errorf("%d lines", len(lines))
 	}
 }
+
+// command is a program with a home that has nothing.
+func command(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = []string{"HOME=" + cmd.Dir, "PATH=" + os.Getenv("PATH")}
+	return cmd
+}
