@@ -23,7 +23,7 @@ func runDaemon(t *testing.T) *fakeDaemon {
 		case "profiles":
 			return `"result":{"profiles":[{"profile":"bare","issuer":"https://i","resources":[]},` +
 				`{"profile":"work","issuer":"https://i",` +
-				`"resources":["https://api.example","https://git.example/team"]}]}`
+				`"resources":["https://api.example:443","https://git.example:443/team"]}]}`
 		case "export":
 			if p := r.Params["profile"]; p != "work" && p != "bare" {
 				return `"error":{"code":-32001,"message":"there is no such profile",` +

@@ -286,10 +286,7 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 	if i < 0 {
 		return setup.Profile{}, errSetupProfile(name, result.Profiles)
 	}
-	var listed []string
-	for _, api := range result.Profiles[i].Resources {
-		listed = append(listed, setup.API(api))
-	}
+	listed := apisOf(result.Profiles[i])
 	p := setup.Profile{Name: name, APIs: listed}
 	if apis != nil {
 		p.APIs = nil
@@ -303,6 +300,14 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 		}
 	}
 	return p, nil
+}
+
+// apisOf returns the APIs that a profile lists, as tools write them: groatd adds the port that is the scheme's own.
+func apisOf(p protocol.ProfileInfo) (apis []string) {
+	for _, api := range p.Resources {
+		apis = append(apis, setup.API(api))
+	}
+	return apis
 }
 
 // completeSetup offers the tools, and behind one the names of the profiles.
