@@ -60,7 +60,7 @@ type Tool struct {
 }
 
 // Tools are all of them, by name.
-var Tools = []*Tool{curl, docker, git, kubectl}
+var Tools = []*Tool{curl, docker, git, goTool, kubectl}
 
 // Installed reports whether one of a tool's programs is there.
 func (m *Machine) Installed(t *Tool) bool {
@@ -107,4 +107,5 @@ type format interface {
 }
 
 // formats are all of them. Their names are in records.
-var formats = map[string]format{"kubeconfig": kubeconfig{}, "members": members{}, "sections": sections{}}
+var formats = map[string]format{"assignments": assignments{}, "kubeconfig": kubeconfig{},
+	"members": members{}, "sections": sections{}}
