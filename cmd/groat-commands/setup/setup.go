@@ -31,6 +31,8 @@ type Profile struct {
 	Name string
 	// APIs are the origins that the profile lists, some with a path, as [API] writes them.
 	APIs []string
+	// Shared are those of them that another profile lists too.
+	Shared []string
 	// IDToken is set where the tool is to get the ID token instead of the access token.
 	IDToken bool
 }
