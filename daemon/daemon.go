@@ -131,9 +131,14 @@ func New(o Options) (*Daemon, error) {
 	d.changes = watch.New(d.lookAt)
 	d.broker.Changed = d.changes.Changed
 	d.exports = export.New(export.Options{
-		StateDir: o.StateDir, Hold: d.broker.Hold, Wire: d.wire, Watches: d.changes, Now: o.Now, Log: o.Log,
-		Token: func(ctx context.Context, name string) (grant.Token, error) {
-			return d.broker.Token(ctx, broker.Query{Profile: name, MinTTL: broker.Unset})
+		StateDir: o.StateDir, Hooks: o.Config.Hooks(), Hold: d.broker.Hold, Wire: d.wire, Watches: d.changes,
+		Now: o.Now, Log: o.Log,
+		Token: func(ctx context.Context, of export.Variant, minTTL time.Duration) (grant.Token, error) {
+			q := broker.Query{Profile: of.Profile, Scope: of.Scope, Audience: of.Audience, MinTTL: minTTL}
+			if minTTL == 0 {
+				q.MinTTL = broker.Unset
+			}
+			return d.broker.Token(ctx, q)
 		},
 	})
 	d.logins = login.New(login.Options{

@@ -15,13 +15,13 @@ func exportFile(c *conn, params []byte) (any, error) {
 	switch {
 	case p == protocol.ExportParams{}:
 		return protocol.ExportResult{Exports: c.d.exports.List()}, nil
-	case p.HeaderFile != "" || p.TokenFile != "":
+	case p.HeaderFile != "" || p.TokenFile != "" || p.File != "":
 		return startExport(c, p)
 	case p == protocol.ExportParams{All: true}, p.Stop != "" && p == protocol.ExportParams{Stop: p.Stop}:
 		stopped, err := c.d.exports.Stop(p.Stop)
 		return protocol.ExportResult{Exports: stopped}, err
 	}
-	return nil, protocol.InvalidParams("give header_file or token_file, or stop or all, or nothing for a list")
+	return nil, protocol.InvalidParams("give header_file, token_file or file, or stop or all, or nothing for a list")
 }
 
 func startExport(c *conn, params protocol.ExportParams) (any, error) {

@@ -32,6 +32,8 @@ var (
 	ErrTooBig = errors.New("the credential is too big for this keystore")
 	// ErrUndecided: no keystore works by itself on this machine and the person has not chosen one.
 	ErrUndecided = errors.New("no keystore is chosen")
+	// ErrUndecidedLocked: the keychain would be chosen if it were unlocked. It is an ErrUndecided, and no ErrLocked.
+	ErrUndecidedLocked = fmt.Errorf("%w, and the keychain is locked", ErrUndecided)
 	// ErrConflict: what is asked for contradicts the choice that is remembered, or what it is remembered in is broken.
 	ErrConflict = errors.New("the choice of keystore cannot stand")
 )

@@ -67,6 +67,9 @@ type ErrorData struct {
 	// Choices are the profiles that are meant, if more than one is, each with the resource that it lists: the one that
 	// covers the target, or one that would with a path, if the target has none. At most 16 are there.
 	Choices map[string]string `json:"choices,omitempty"` // :: profile → resource
+	// Missing are parameters of "login" of which one is missing, "keystore" where one is to be chosen: a client that
+	// can ask a person asks for one and tries again. Nothing was sent.
+	Missing []string `json:"missing,omitempty"`
 	// Network is how groatd makes connections, if it did not reach a server, or not safely.
 	Network *NetworkResult `json:"network,omitempty"`
 	// Place is groatd's, if the caller's is another. Nothing was done then.

@@ -16,6 +16,10 @@ import (
 // exportFlags are what "groat export" is called with.
 type exportFlags struct {
 	header, bare    string // the paths of files with the header, and with the token alone
+	file, as        string // the path of a file in another form, and the form
+	netrc, npmrc    string // the paths of files in those
+	scope, audience string
+	hook            string
 	pid             int
 	during          get.Seconds
 	stop, all, json bool
@@ -36,6 +40,13 @@ func (a *app) exportCommand() *cobra.Command {
 	fs := cmd.Flags()
 	fs.StringVar(&f.header, "header-file", "", flagHeaderFile)
 	fs.StringVar(&f.bare, "token-file", "", flagTokenFile)
+	fs.StringVar(&f.as, "as", "", flagAs)
+	fs.StringVar(&f.file, "file", "", flagFileAs)
+	fs.StringVar(&f.netrc, "netrc", "", flagNetrc)
+	fs.StringVar(&f.npmrc, "npmrc", "", flagNpmrc)
+	fs.StringVar(&f.scope, "scope", "", flagScope)
+	fs.StringVar(&f.audience, "audience", "", flagAudience)
+	fs.StringVar(&f.hook, "on-change", "", flagOnChange)
 	fs.IntVar(&f.pid, "while", 0, flagWhile)
 	fs.Var(seconds{&f.during, protocol.MaxExportFor * time.Second}, "for", flagFor)
 	fs.BoolVar(&f.stop, "stop", false, flagStop)
@@ -46,36 +57,49 @@ func (a *app) exportCommand() *cobra.Command {
 
 // exportParams is the request that the flags and arguments stand for.
 func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protocol.ExportParams, err error) {
-	starts, ends := f.header != "" || f.bare != "", while || f.during.N != nil
-	switch {
-	case f.header != "" && f.bare != "":
-		return p, errUsage(msgTwoForms, "groat export")
-	case f.stop && (starts || ends), f.all && !f.stop:
-		return p, errUsage(msgStopAlone, "groat export")
-	case f.stop && f.all == (len(args) > 0):
-		return p, errUsage(msgStopWhat, "groat export")
-	case !f.stop && !starts && (ends || len(args) > 0):
-		return p, errUsage(msgExportWhat, "groat export")
-	case while && f.during.N != nil:
-		return p, errUsage(msgTwoEnds, "groat export")
-	case while && f.pid <= 0, f.during.N != nil && *f.during.N == 0:
-		return p, errUsage(msgNoEnd, "groat export")
-	case f.stop && f.all:
-		return protocol.ExportParams{All: true}, nil
-	case f.stop:
-		p.Stop, err = absolute(args[0])
-		return p, err
-	case !starts:
-		return p, nil
+	files := 0
+	for _, to := range []struct {
+		given string
+		path  *string
+		as    string
+	}{
+		{f.header, &p.HeaderFile, ""}, {f.bare, &p.TokenFile, ""}, {f.file, &p.File, f.as},
+		{f.netrc, &p.File, protocol.FormNetrc}, {f.npmrc, &p.File, protocol.FormNpmrc},
+	} {
+		if to.given == "" {
+			continue
+		}
+		files, p.As = files+1, to.as
+		if *to.path, err = absolute(to.given); err != nil {
+			return p, err
+		}
 	}
-	p.Profile, p.WhilePID = a.profile(args), f.pid
+	p.Scope, p.Audience, p.OnChange, p.WhilePID = f.scope, f.audience, f.hook, f.pid
 	if f.during.N != nil {
 		p.For = *f.during.N
 	}
-	if f.header != "" {
-		p.HeaderFile, err = absolute(f.header)
-	} else {
-		p.TokenFile, err = absolute(f.bare)
+	how := f.as != "" || f.hook != "" || p.Scope != "" || p.Audience != "" || while || f.during.N != nil
+	switch {
+	case files > 1:
+		return p, errUsage(msgTwoForms, "groat export")
+	case f.stop && (files > 0 || how), f.all && !f.stop:
+		return p, errUsage(msgStopAlone, "groat export")
+	case f.stop && f.all == (len(args) > 0):
+		return p, errUsage(msgStopWhat, "groat export")
+	case (f.file == "") != (f.as == ""):
+		return p, errUsage(msgFileAs, "groat export")
+	case !f.stop && files == 0 && (how || len(args) > 0):
+		return p, errUsage(msgExportWhat, "groat export")
+	case while && f.during.N != nil:
+		return p, errUsage(msgTwoEnds, "groat export")
+	case while && f.pid <= 0, f.during.N != nil && p.For == 0:
+		return p, errUsage(msgNoEnd, "groat export")
+	case f.stop && f.all:
+		p.All = true
+	case f.stop:
+		p.Stop, err = absolute(args[0])
+	case files > 0:
+		p.Profile = a.profile(args)
 	}
 	return p, err
 }

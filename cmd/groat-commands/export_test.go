@@ -25,10 +25,16 @@ func TestExport(t *testing.T) {
 		{"export", nil, "FILE "},
 		{"export --json", nil, `{"exports":[{"path":"/home/alice/my file"`},
 		{"export work --header-file h", map[string]any{"profile": "work", "header_file": filepath.Join(wd, "h")},
-			"/home/alice/my file has the header of profile work from now on; " +
+			"/home/alice/my file has a header of profile work from now on; " +
 				"groat export --stop '/home/alice/my file' ends that\n"},
 		{"export --token-file /x/../t --for 2h", map[string]any{"token_file": "/t", "for": 7200.0}, "from now on"},
 		{"export --token-file /t --while 77", map[string]any{"token_file": "/t", "while_pid": 77.0}, "from now on"},
+		{"export sat --as planet --file /t --scope a --audience b", map[string]any{"profile": "sat", "file": "/t",
+			"as": "planet", "scope": "a", "audience": "b"}, "from now on"},
+		{"export git --netrc /t", map[string]any{"profile": "git", "file": "/t", "as": "netrc"}, "from now on"},
+		{"export --npmrc /t --for 1m", map[string]any{"file": "/t", "as": "npmrc", "for": 60.0}, "from now on"},
+		{"export --token-file /t --on-change reload", map[string]any{"token_file": "/t", "on_change": "reload"},
+			"from now on"},
 		{"export --stop h", map[string]any{"stop": filepath.Join(wd, "h")}, "/home/alice/my file is removed\n"},
 		{"export --stop --all", map[string]any{"all": true}, "is removed\n"},
 	} {
@@ -67,7 +73,9 @@ func TestExportThatIsCalledWrongly(t *testing.T) {
 		"export --header-file a --while 0",
 		"export --stop", "export --stop a --all", "export --all", "export --stop a --for 2h",
 		"export --stop a --header-file b", "export a b", "export --header-file a --while x",
-		"export --header-file \xff",
+		"export --header-file \xff", "export --as planet", "export --file a", "export work --as planet --header-file a",
+		"export --header-file a --as planet --file b", "export --netrc a --npmrc b", "export --netrc a --as planet", "export --scope a", "export --stop a --scope b",
+		"export --stop --all --as planet",
 	} {
 		o := run(t, d.socket, "", strings.Fields(args)...)
 		if o.code != report.ExitUsage || o.stdout != "" || !strings.HasSuffix(o.stderr, "hint: groat export --help\n") {

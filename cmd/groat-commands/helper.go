@@ -67,7 +67,7 @@ func (a *app) helperCommand() *cobra.Command {
 			return a.keyringHelper(cmd.Context(), args)
 		})
 	keyring.DisableFlagParsing = true // keyring's own stand before its words or behind them
-	cmd.AddCommand(git, docker, kubectl, curl, goauth, cargo, keyring)
+	cmd.AddCommand(git, docker, kubectl, curl, goauth, cargo, keyring, a.gdalHelperCommand())
 	return cmd
 }
 

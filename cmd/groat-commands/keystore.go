@@ -177,31 +177,53 @@ func (a *app) unlockCommand() *cobra.Command {
 // unlock opens the keystore: with a passphrase if it has one, and else by asking groatd, for which the desktop asks
 // the person.
 func (a *app) unlock(ctx context.Context, stdin, json bool) error {
-	var state protocol.KeystoreResult
-	if err := a.call(ctx, providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &state); err != nil {
+	secret, err := a.unlockSecret(ctx, stdin)
+	if err != nil {
 		return err
 	}
-	var secret protocol.LoginSecret
+	return a.showSecret(ctx, protocol.MethodUnlock, struct{}{}, secret, &protocol.KeystoreResult{}, json)
+}
+
+// unlockSecret returns the passphrase of a keystore that has one, and says so where the desktop will ask.
+func (a *app) unlockSecret(ctx context.Context, stdin bool) (protocol.LoginSecret, error) {
+	var state protocol.KeystoreResult
+	if err := a.call(ctx, providerTime, protocol.MethodKeystore, protocol.KeystoreParams{}, &state); err != nil {
+		return protocol.LoginSecret{}, err
+	}
 	if byPassphrase := state.Use == "sealed" && state.Key == "passphrase"; byPassphrase || stdin {
-		var err error
-		if secret, err = a.secretSource(stdin, "passphrase-stdin").read(ctx, promptPassphrase); err != nil {
-			return err
-		}
-	} else if state.State == "locked" {
+		return a.secretSource(stdin, "passphrase-stdin").read(ctx, promptPassphrase)
+	}
+	if state.State == "locked" || state.State == "undecided" {
 		a.printNote(textDesktopAsks)
 	}
-	return a.showSecret(ctx, protocol.MethodUnlock, struct{}{}, secret, &protocol.KeystoreResult{}, json)
+	return protocol.LoginSecret{}, nil
 }
 
 // showSecret makes a request that carries a passphrase and shows the keystore's state after it.
 func (a *app) showSecret(ctx context.Context, method string, params any, secret protocol.LoginSecret,
 	result *protocol.KeystoreResult, json bool) error {
-	return a.showSecrets(ctx, method, params, []protocol.Member{{Name: "passphrase", Value: secret}}, result, json)
+	return a.showSecrets(ctx, method, params, passphraseOnly(secret), result, json)
+}
+
+func passphraseOnly(secret protocol.LoginSecret) []protocol.Member {
+	return []protocol.Member{{Name: "passphrase", Value: secret}}
 }
 
 // showSecrets is showSecret for more than one.
 func (a *app) showSecrets(ctx context.Context, method string, params any, secrets []protocol.Member,
 	result *protocol.KeystoreResult, json bool) error {
+	if err := a.callSecrets(ctx, method, params, secrets, result); err != nil {
+		return err
+	}
+	if json {
+		return a.printJSON(result)
+	}
+	return a.write(textKeystore(result))
+}
+
+// callSecrets makes a request about the keystore, wipes what it carries, and shows the warning of the answer.
+func (a *app) callSecrets(ctx context.Context, method string, params any, secrets []protocol.Member,
+	result *protocol.KeystoreResult) error {
 	defer func() {
 		for _, s := range secrets {
 			s.Value.Wipe()
@@ -210,12 +232,8 @@ func (a *app) showSecrets(ctx context.Context, method string, params any, secret
 	err := a.withClient(ctx, keystoreTime, func(ctx context.Context, c *protocol.Client) error {
 		return c.CallSecrets(ctx, method, params, secrets, result)
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		a.warn(result.Warning)
 	}
-	a.warn(result.Warning)
-	if json {
-		return a.printJSON(result)
-	}
-	return a.write(textKeystore(result))
+	return err
 }

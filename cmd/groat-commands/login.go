@@ -19,6 +19,7 @@ type loginOptions struct {
 	set         []string
 	secretStdin bool
 	resources   []string // of --resource, the older name of --api
+	keptIn      string   // one of chooseKeystore's words
 	json        bool
 }
 
@@ -27,7 +28,7 @@ func (a *app) loginCommand() *cobra.Command {
 	cmd := command("login [PROFILE] [flags]", helpLogin, cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return a.providers(cmd, o.json)
+				return a.guide(cmd, &o)
 			}
 			o.params.Profile = args[0]
 			if cmd.Flags().Changed("prefix") {
@@ -87,10 +88,13 @@ func (a *app) loginCommand() *cobra.Command {
 	fs.StringVar(&p.Header, "header", "", flagHeader)
 	fs.StringVar(&o.prefix, "prefix", "", flagPrefix)
 	fs.BoolVar(&p.Ephemeral, "ephemeral", false, flagEphemeral)
+	fs.StringVar(&o.keptIn, "keystore", "", flagKeystore)
 	fs.BoolVar(&o.json, "json", false, flagJSON)
 	cmd.RegisterFlagCompletionFunc("provider", a.completeProviders)
 	cmd.RegisterFlagCompletionFunc("grant", cobra.FixedCompletions(grants(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("set", a.completeSet)
+	cmd.RegisterFlagCompletionFunc("keystore", cobra.FixedCompletions([]string{"keychain", "passphrase", "key-file",
+		"memory"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("par", cobra.FixedCompletions([]string{"always", "never"},
 		cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("basic", cobra.FixedCompletions([]string{"raw", "form"},
@@ -124,11 +128,6 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 			return errWorkingDirectory(err)
 		}
 	}
-	c, _, err := a.openClient(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -138,7 +137,12 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	v := &loginUI{app: a, secrets: secrets, noBrowser: o.params.NoBrowser}
 	v.patience = time.AfterFunc(providerTime, func() { cancel(context.DeadlineExceeded) })
 	defer v.patience.Stop()
-	result, err := c.Login(ctx, o.params, v.answer)
+	if o.keptIn != "" {
+		if err := a.chooseKeystore(ctx, o.keptIn); err != nil {
+			return err
+		}
+	}
+	result, err := a.loginAsking(ctx, o, v)
 	if !o.secretStdin && !errors.Is(err, errStdinWaits) && a.stdinWaits() {
 		a.printNote(textStdinUnread)
 	}

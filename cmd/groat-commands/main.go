@@ -38,6 +38,7 @@ type app struct {
 	// tty opens the terminal of the person, whatever stdin and stdout are connected to.
 	tty   func() (*os.File, error)
 	route func() (*frame.Route, error)
+	json  bool // the command was asked for JSON
 }
 
 // foreign are the names that other programs call groat by, each with its helper.

@@ -67,12 +67,16 @@ func (a *app) explain(err error) *report.Failure {
 	return f
 }
 
-// report prints an error's two lines and returns its exit code.
+// report prints an error, as JSON where that was asked for, and returns its exit code.
 func (a *app) report(err error) int {
 	if err == nil {
 		return report.ExitDone
 	}
 	f := a.explain(err)
-	f.Print(a.stderr)
+	if a.json {
+		f.PrintJSON(a.stderr)
+	} else {
+		f.Print(a.stderr)
+	}
 	return f.Code
 }

@@ -209,3 +209,21 @@ func TestSocketPathIsChecked(t *testing.T) {
 		t.Errorf("%d %q", cmd.ProcessState.ExitCode(), out)
 	}
 }
+
+// What was asked for JSON is refused in JSON, by groatd or by the command itself; stdout has nothing then.
+func TestErrorsAreJSONWhereThatWasAskedFor(t *testing.T) {
+	f := newFakeDaemon(t, func(request) string {
+		return `"error":{"code":-32005,"message":"there is none","data":{"kind":"unknown_profile","hint":"groat list"}}`
+	})
+	refused := `{"error":{"message":"there is none","hint":"groat list","kind":"unknown_profile","exit_code":78}}` + "\n"
+	for _, c := range []struct{ args, want string }{
+		{"status x --json", refused}, {"list --json", refused}, {"get x --json", refused}, {"get x --output json", refused},
+		{"login x --json", refused},
+		{"list --json --nope", `{"error":{"message":"unknown flag: --nope","hint":"groat list --help","exit_code":2}}` + "\n"},
+	} {
+		got := run(t, f.socket, "", strings.Fields(c.args)...)
+		if got.stdout != "" || got.stderr != c.want {
+			t.Errorf("groat %s: %+v, want %s", c.args, got, c.want)
+		}
+	}
+}

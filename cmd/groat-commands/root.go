@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +26,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.importCommand(), a.listCommand(), a.statusCommand(),
-		a.whoamiCommand(), a.watchCommand(), a.exportCommand(), a.profileCommand(), a.keystoreCommand(),
+		a.whoamiCommand(), a.watchCommand(), a.exportCommand(), a.runCommand(), a.profileCommand(), a.keystoreCommand(),
 		a.networkCommand(), a.unlockCommand(),
 		a.backupCommand(), a.restoreCommand(), a.reloadCommand(), a.serviceCommand(), a.setupCommand(),
 		a.helperCommand(), a.versionCommand(),
@@ -35,10 +36,22 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	a.json = wantsJSON(cmd, args)
 	if err != nil && !running {
 		return usageError(cmd, args, err)
 	}
 	return err
+}
+
+// wantsJSON reports whether a command was asked for JSON, also by arguments that it did not come to read.
+func wantsJSON(cmd *cobra.Command, args []string) bool {
+	if f := cmd.Flags().Lookup("output"); f != nil && f.Value.String() == "json" {
+		return true
+	}
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return cmd.Flags().Lookup("json") != nil && slices.Contains(args, "--json")
 }
 
 // usageError turns an error of the argument parser into a usage error with the hint that helps.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,7 +92,41 @@ func (a *app) setup(ctx context.Context, f *setupFlags, args []string) error {
 		return err
 	}
 	p.IDToken = f.idToken
-	return a.change(ctx, f, tool, m, p.Name, func() (*setup.Plan, error) { return m.Setup(ctx, tool, p) })
+	keep := func() error { return nil }
+	if tool.HeaderFile {
+		dir, err := a.runtimeDir()
+		if err != nil {
+			return err
+		}
+		p.HeaderFile = besideSocket(dir, setupUse, p.Name, "header")
+		keep = func() error {
+			_, err := a.keepHeader(ctx, p.Name, setupUse, 0)
+			return err
+		}
+	}
+	return a.change(ctx, f, tool, m, p.Name, func() (*setup.Plan, error) { return m.Setup(ctx, tool, p) }, keep)
+}
+
+// setupUse is in the names of the files that tools are set up with.
+const setupUse = "setup"
+
+// stopHeader ends what setup has groatd keep for a profile. Where none runs, a person is told how.
+func (a *app) stopHeader(ctx context.Context, profile string) error {
+	dir, err := a.runtimeDir()
+	if err != nil {
+		return err
+	}
+	path := besideSocket(dir, setupUse, profile, "header")
+	told := false
+	a.callRunning(ctx, func(ctx context.Context, c *protocol.Client) {
+		err := c.Call(ctx, protocol.MethodExport, protocol.ExportParams{Stop: path}, nil)
+		e, refused := errors.AsType[*protocol.Error](err)
+		told = err == nil || refused && e.Kind() == protocol.Config // it is stopped already
+	})
+	if !told {
+		a.printNote(textStillKept(path))
+	}
+	return nil
 }
 
 // undoSetup takes back what setup has written. It needs no groatd, and no profile that still exists.
@@ -109,12 +144,17 @@ func (a *app) undoSetup(ctx context.Context, f *setupFlags, args []string) error
 	} else if !slices.Contains(there, profile) {
 		return errNotSetUp(tool.Name, profile, there)
 	}
-	return a.change(ctx, f, tool, m, profile, func() (*setup.Plan, error) { return m.Undo(tool, profile) })
+	err = a.change(ctx, f, tool, m, profile, func() (*setup.Plan, error) { return m.Undo(tool, profile) },
+		func() error { return nil })
+	if err == nil && !f.dry && tool.HeaderFile {
+		err = a.stopHeader(ctx, profile)
+	}
+	return err
 }
 
-// change shows a plan, asks, and makes it true.
+// change shows a plan, asks, and makes it true, after it has called first.
 func (a *app) change(ctx context.Context, f *setupFlags, tool *setup.Tool, m *setup.Machine, profile string,
-	plan func() (*setup.Plan, error)) error {
+	plan func() (*setup.Plan, error), first func() error) error {
 	again := typedSetup(tool.Name, profile, f.typed()...)
 	if !f.dry {
 		if !f.yes && !a.interactive() {
@@ -145,6 +185,9 @@ func (a *app) change(ctx context.Context, f *setupFlags, tool *setup.Tool, m *se
 			}
 			return err
 		}
+	}
+	if err := first(); err != nil {
+		return err
 	}
 	if len(p.Changes) > 0 || f.undo {
 		if err := p.Apply(); err != nil {

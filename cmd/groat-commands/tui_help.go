@@ -32,7 +32,9 @@ PROFILE is the one of GROAT_PROFILE, or the only one there is, if it is not give
 		long: `Sign in, and stay signed in: groatd keeps the session, the App Credentials or the key, and
 access tokens come from there.
 
-Without PROFILE, list the providers that groat knows, how each signs in, and how any other server is used.
+Without PROFILE, list the providers that groat knows, how each signs in, and how any other server is
+used. At a terminal groat then asks for the provider, and for whatever else a sign-in lacks. A profile
+named like a provider has that provider.
 
 A browser is opened where you sit in front of one. On another machine, over ssh or with
 --no-browser, groat shows a code for any browser, or the address to open; what the browser ended
@@ -184,6 +186,7 @@ const (
 	flagSubject     = "the `person` whom a service account speaks for"
 	flagHeader      = "the `name` of the header field that an API key goes into"
 	flagPrefix      = "the `word` before an API key in its header field"
+	flagKeystore    = "where credentials are kept from now on: keychain, passphrase, key-file or memory"
 	flagEphemeral   = "keep this profile in memory only: it is gone when groatd ends"
 	flagKeepRemote  = "leave the session at the provider as it is"
 	flagFrom        = "`path` of a file to look at instead of all known places; - is stdin"

@@ -34,6 +34,33 @@ const (
 	textNotOpened = "groat: no browser could be opened: open the address yourself\n"
 )
 
+// What a login asks for that lacks something.
+const (
+	askProvider     = "Provider, or the URL of another server (issuer): "
+	askUser         = "User name there: "
+	askUserOrClient = "User name there (empty if you have a client id and secret): "
+	askClient       = "Client id: "
+	askBackend      = "URL of the back end: "
+	askKey          = "Path of the private key's file: "
+	askCertificate  = "Path of the certificate's file: "
+	askKeystore     = `
+Where shall groat keep credentials on this machine?
+  1  in an encrypted file, with a passphrase that you type after each start of groatd
+  2  in an encrypted file, with its key in a file beside it: nothing to type, and
+     whoever can copy both files can use them
+  3  in memory: they are gone when groatd ends
+1, 2 or 3: `
+
+	// defaultName is a profile's name where the person types none and the provider gives none.
+	defaultName = "work"
+)
+
+func askName(offered string) string { return "Name of the profile [" + clean(offered) + "]: " }
+
+func msgNoKeystore(word string) string {
+	return "there is no keystore " + visible.Quote(clean(word)) + ": it is keychain, passphrase, key-file or memory"
+}
+
 const textResource = "groat: --resource is now --api: it adds an API's origin (RFC 8707 calls something else a " +
 	"resource)\n"
 

@@ -22,6 +22,9 @@ profile lists (--api of "groat login") and for no other server.
 groat shows what it would write, and asks. It keeps a copy of each file, and adds nothing twice;
 --undo takes back what it has written, and leaves what was changed since. No token is written.
 
+For gdal groatd also keeps a file with the header, which GDAL is told of, until --undo. It is there
+while a groatd runs: "groat service install" starts one with the machine.
+
 Without TOOL, list the tools, which of them are installed, and which profiles they are set up for.`,
 	example: `  groat setup
   groat setup git work
@@ -144,6 +147,10 @@ func failSetup(err error, typed string) error {
 	switch e.Reason {
 	case setup.NotInstalled:
 		f.Message, f.Hint = visible.Name(e.Tool)+" is not on PATH, so it is not set up", "groat setup"
+	case setup.TooOld:
+		f.Message = fmt.Sprintf("%s sends a header to some addresses only since GDAL 3.10, and is another (%s): "+
+			"nothing was changed", e.Tool, clean(e.Err.Error()))
+		f.Hint = "groat helper gdal --help"
 	case setup.NoAPI:
 		f.Message = fmt.Sprintf("profile %s lists no API that %s could use, so there is nothing to write",
 			nameOf(e.Profile), e.Tool)
@@ -289,6 +296,10 @@ func textPlanned(p *setup.Plan, undo, done bool) []byte {
 			visible.Name(l.Path))
 	}
 	return b.Bytes()
+}
+
+func textStillKept(path string) string {
+	return "groat: no groatd runs, and the next one keeps a file on: groat export --stop " + visible.Word(path) + "\n"
 }
 
 func textTools(tools *[]toolJSON) []byte {

@@ -102,6 +102,11 @@ func printToken(format string, q get.Request) int {
 	if err == nil {
 		return report.ExitDone
 	}
+	if format == "json" {
+		f := report.Explain(err, os.Getenv)
+		f.PrintJSON(os.Stderr)
+		return f.Code
+	}
 	return fail(err)
 }
 

@@ -246,6 +246,15 @@ func (d Dir) Paths() []string {
 	return []string{d.profiles()}
 }
 
+// Hooks returns the directory of the programs that groatd runs after it has replaced a file; none where the
+// configuration is switched off.
+func (d Dir) Hooks() string {
+	if d.off() {
+		return ""
+	}
+	return filepath.Join(d.path, "hooks")
+}
+
 func (d Dir) profiles() string { return filepath.Join(d.path, "profiles.d") }
 
 func (d Dir) profileFile(name string) string { return filepath.Join(d.profiles(), name+".toml") }

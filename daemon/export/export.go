@@ -8,14 +8,13 @@ package export
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"go.uber.org/zap"
 
@@ -26,12 +25,15 @@ import (
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
-// Options is what Exports are made of. All members are required but StateDir.
+// Options is what Exports are made of. All members are required but StateDir and Hooks.
 type Options struct {
 	// StateDir is where the list of files outlives the daemon; if it is empty, nothing does.
 	StateDir string
-	// Token returns a profile's token; it bounds its own time.
-	Token func(ctx context.Context, profile string) (grant.Token, error)
+	// Hooks is the directory of the programs that may be run after a file was replaced; if it is empty, there are none.
+	Hooks string
+	// Token returns a token that is good for so long at least, or where minTTL is 0 for as long as any caller may
+	// expect; it bounds its own time.
+	Token func(ctx context.Context, of Variant, minTTL time.Duration) (grant.Token, error)
 	// Hold says whether a profile's token is renewed although nobody asks for it. It counts: each true is taken back
 	// by one false.
 	Hold func(profile string, held bool)
@@ -50,60 +52,24 @@ type Exports struct {
 	all      map[string]*keeper
 	saving   sync.Mutex // held while the list is written
 	list     list
-	ending   sync.WaitGroup // those that end by themselves
-	closed   bool           // guarded by changing
+	ending   sync.WaitGroup  // those that end by themselves, and hooks
+	hooks    context.Context // ends with the Exports
+	endHooks context.CancelFunc
+	closed   bool // guarded by changing
 }
 
 // New returns Exports that keep no file yet; [Exports.Resume] goes on with those of an earlier daemon.
 func New(o Options) *Exports {
-	return &Exports{Options: o, all: map[string]*keeper{}, list: list{dir: o.StateDir}}
-}
-
-// Wanted is a file to keep.
-type Wanted struct {
-	Path, Profile, Form string
-	PID                 int   // a process as long as which it is kept, or 0
-	EndsAt              int64 // until when it is kept, Unix seconds, or 0
-}
-
-// Check returns what a request wants to be kept, or why it cannot be wanted. The profile is not looked at.
-func Check(p protocol.ExportParams, now time.Time) (Wanted, error) {
-	w := Wanted{Path: p.HeaderFile, Profile: p.Profile, Form: protocol.FormHeader, PID: p.WhilePID}
-	if p.TokenFile != "" {
-		w.Path, w.Form = p.TokenFile, protocol.FormToken
-	}
-	switch {
-	case p.HeaderFile != "" && p.TokenFile != "":
-		return w, protocol.InvalidParams("a file has the header or the token: give header_file or token_file")
-	case p.Stop != "" || p.All:
-		return w, protocol.InvalidParams("a file is kept or stopped: stop and all go with nothing else")
-	case p.WhilePID != 0 && p.For != 0:
-		return w, protocol.InvalidParams("while_pid and for exclude each other")
-	case p.WhilePID < 0 || p.For < 0 || p.For > protocol.MaxExportFor:
-		return w, protocol.InvalidParams("while_pid must be a process id, and for from 0 to %d", protocol.MaxExportFor)
-	}
-	if p.For != 0 {
-		w.EndsAt = now.Unix() + p.For
-	}
-	return w, checkPath(w.Path)
-}
-
-func checkPath(path string) error {
-	switch {
-	case !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/":
-		return protocol.InvalidParams("the path of a file must be absolute and clean")
-	case len(path) > protocol.MaxExportPath:
-		return protocol.InvalidParams("the path of a file must be of %d bytes at most", protocol.MaxExportPath)
-	case strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return protocol.InvalidParams("the path of a file must be made of printable characters")
-	}
-	return nil
+	x := &Exports{Options: o, all: map[string]*keeper{}, list: list{dir: o.StateDir}}
+	x.hooks, x.endHooks = context.WithCancel(context.Background())
+	return x
 }
 
 // Start writes a file, and keeps it. One that is kept already for the same profile in the same form is kept as long as
-// is wanted now. What cannot be had or written now is not kept: the error says why.
+// is wanted now: where that is a process, also as long as those run for which it is kept already. What cannot be had or
+// written now is not kept: the error says why.
 func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) {
-	t, err := x.Token(ctx, w.Profile)
+	t, err := x.Token(ctx, w.Variant, 0)
 	if err != nil {
 		return protocol.Export{}, x.Wire(err, w.Profile)
 	}
@@ -114,14 +80,20 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 	}
 	was := x.keeper(w.Path)
 	switch {
-	case was != nil && (was.Profile != w.Profile || was.Form != w.Form):
-		return protocol.Export{}, protocol.NewError(protocol.Config,
-			fmt.Sprintf("%s is kept already: the %s of profile %s", w.Path, was.Form, was.Profile), stopHint(w.Path))
+	case was != nil && (was.Variant != w.Variant || was.Form != w.Form):
+		return protocol.Export{}, protocol.NewError(protocol.Config, fmt.Sprintf("%s is kept already: the %s of %s",
+			w.Path, forms[was.Form].what, was.Variant), stopHint(w.Path))
 	case was == nil && len(x.keepers()) == protocol.MaxExports:
 		return protocol.Export{}, protocol.NewError(protocol.Config,
 			fmt.Sprintf("%d files are kept already, which is as many as may be", protocol.MaxExports), "groat export")
 	}
+	if err := hostFiles[w.Form].checkName(w); err != nil {
+		return protocol.Export{}, err
+	}
 	k := x.newKeeper(w)
+	if err := k.hook.check(); err != nil {
+		return protocol.Export{}, err
+	}
 	if err := k.locate(); err != nil {
 		return protocol.Export{}, fileError(err)
 	}
@@ -130,9 +102,8 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 			fmt.Sprintf("%s is kept already, as %s", w.Path, twin), stopHint(twin))
 	}
 	if w.PID != 0 {
-		if k.process, err = follow(w.PID); err != nil {
-			return protocol.Export{}, protocol.NewError(protocol.Config,
-				fmt.Sprintf("process %d cannot be followed: %s", w.PID, err), "ps -p "+fmt.Sprint(w.PID))
+		if k.processes, err = x.join(was, w.PID); err != nil {
+			return protocol.Export{}, err
 		}
 	}
 	if was != nil {
@@ -141,20 +112,44 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 	}
 	x.know(k) // before the file is: what a crash leaves is the next daemon's
 	if err := k.put(t); err != nil {
-		k.process.close()
-		if was != nil {
-			x.run(was.again())
-		} else {
+		if was == nil {
+			k.processes.giveWay(nil)
 			x.forget(k)
+		} else {
+			k.processes.giveWay(was.processes)
+			x.run(was.again())
 		}
 		return protocol.Export{}, fileError(err)
 	}
 	x.run(k)
 	if was != nil {
-		was.process.close()
+		was.processes.giveWay(k.processes)
 	}
 	x.save()
 	return k.shown(), nil
+}
+
+// join returns those for which a file is kept, which may be nil, and one process more. The error is a
+// [*protocol.Error]. x.changing is held.
+func (x *Exports) join(was *keeper, pid int) (*processes, error) {
+	n := 0
+	for _, k := range x.keepers() {
+		n += len(k.processes.list())
+	}
+	if n >= protocol.MaxExportProcesses {
+		return nil, protocol.NewError(protocol.Config,
+			fmt.Sprintf("files are kept for %d processes already, which is as many as may be", n), "groat export")
+	}
+	p, err := follow(pid)
+	if err != nil {
+		return nil, protocol.NewError(protocol.Config, fmt.Sprintf("process %d cannot be followed: %s", pid, err),
+			"ps -p "+fmt.Sprint(pid))
+	}
+	var all []*process
+	if was != nil {
+		all = was.processes.others(pid)
+	}
+	return followed(append([]*process{p}, all...)), nil
 }
 
 func stopHint(path string) string { return "groat export --stop " + visible.Word(path) }
@@ -193,6 +188,28 @@ func (x *Exports) List() []protocol.Export {
 	all := []protocol.Export{}
 	for _, k := range x.keepers() {
 		all = append(all, k.shown())
+	}
+	return fitting(all)
+}
+
+// maxListing is how long a listing is at most as JSON, in bytes: an answer is one line.
+const maxListing = protocol.MaxLine - 2<<10
+
+// fitting leaves out of a listing what is too long: the ends of scopes and audiences first, then hints, then messages.
+func fitting(all []protocol.Export) []protocol.Export {
+	for _, shorten := range []func(*protocol.Export){
+		func(e *protocol.Export) {
+			e.Scope, e.Audience = e.Scope[:min(len(e.Scope), 64)], e.Audience[:min(len(e.Audience), 64)]
+		},
+		func(e *protocol.Export) { e.Hint = "" },
+		func(e *protocol.Export) { e.Message = "" },
+	} {
+		if text, err := json.Marshal(all); err == nil && len(text) <= maxListing {
+			break
+		}
+		for i := range all {
+			shorten(&all[i])
+		}
 	}
 	return all
 }
@@ -235,7 +252,7 @@ func (x *Exports) end(k *keeper) error {
 		x.run(k.again())
 		return err
 	}
-	k.process.close()
+	k.processes.giveWay(nil)
 	x.forget(k)
 	return nil
 }
@@ -257,13 +274,14 @@ func (x *Exports) Close() {
 	x.changing.Lock()
 	x.closed = true
 	x.changing.Unlock()
+	x.endHooks()
 	all := x.keepers()
 	for _, k := range all {
 		k.stop() // all at once: a file system may not answer any of them
 	}
 	for _, k := range all {
 		k.halt()
-		k.process.close()
+		k.processes.giveWay(nil)
 	}
 	x.ending.Wait()
 }
@@ -281,10 +299,11 @@ func (x *Exports) Resume() {
 	for _, e := range entries {
 		k := x.newKeeper(e.wanted())
 		k.written, k.expires, k.trace = len(e.Marks) > 0, e.ExpiresAt, trace{draft: e.Draft, marks: e.Marks}
-		if k.PID != 0 {
-			if k.process, err = follow(k.PID); err != nil || k.process.began == "" || k.process.began != e.Began {
-				k.process.close()
-				k.process, k.over = nil, true
+		if len(e.Processes) > 0 {
+			if all := e.running(); len(all) > 0 {
+				k.processes = followed(all)
+			} else {
+				k.over = true
 			}
 		}
 		x.run(k)

@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,21 +21,24 @@ const (
 	// longest wait for a token: asking groatd itself costs no server anything.
 	firstRetry, lastRetry = time.Second, 30 * time.Second
 	longestWait           = 5 * time.Minute
-	// endCheck is how often a keeper that ends at a time looks at the clock: a timer does not count a suspend.
-	endCheck = time.Minute
+	// variantLook is how often a keeper asks for a token that is not the profile's default one: nothing tells of it.
+	variantLook = 30 * time.Second
+	// clockCheck is how often a keeper that waits for a time looks at the clock: a timer does not count a suspend.
+	clockCheck = time.Minute
 )
 
 // keeper keeps one file. Its goroutine is the only one that writes the file while it runs.
 type keeper struct {
 	x *Exports
 	Wanted
-	process *process // whose end is the keeper's, or nil
-	watch   *watch.Watch
-	changed chan struct{} // holds an element when the profile has changed
-	disk    chan struct{} // holds an element while the file is being written or removed
-	over    bool          // what it is kept for has ended; the goroutine's
-	stop    context.CancelFunc
-	done    chan struct{} // closed when the goroutine has ended
+	processes *processes // whose end is the keeper's, or nil
+	watch     *watch.Watch
+	changed   chan struct{} // holds an element when the profile has changed
+	disk      chan struct{} // holds an element while the file is being written or removed
+	hook      *hook
+	over      bool // what it is kept for has ended; the goroutine's
+	stop      context.CancelFunc
+	done      chan struct{} // closed when the goroutine has ended
 
 	mu      sync.Mutex
 	content keystore.Secret // what the file holds; empty where that is not known
@@ -42,6 +46,7 @@ type keeper struct {
 	expires int64           // when its token ends, Unix seconds; 0: it does not
 	ends    time.Duration   // the same in boot time; 0: it is known from the list only
 	problem *protocol.Error // why the file is not current, or nil
+	flaw    string          // why it will not do although it is current, or empty
 	trace   trace
 	foreign bool // something that is not groat's was in the file's place when it was to be removed
 }
@@ -49,17 +54,20 @@ type keeper struct {
 // newKeeper returns a keeper that does not run yet.
 func (x *Exports) newKeeper(w Wanted) *keeper {
 	return &keeper{x: x, Wanted: w, changed: make(chan struct{}, 1), disk: make(chan struct{}, 1),
-		done: make(chan struct{})}
+		done: make(chan struct{}), hook: &hook{x: x, name: w.Hook, file: w.Path, of: w.Profile}}
 }
 
-// start begins to keep the file, whose profile's token is renewed from now on although nobody asks for it.
+// start begins to keep the file. A profile's default token is held from now on, so that it is renewed although nobody
+// asks for it; one of another scope or audience is, since the keeper asks for it again and again.
 func (k *keeper) start() {
-	k.x.Hold(k.Profile, true)
+	if k.isDefault() {
+		k.x.Hold(k.Profile, true)
+	}
 	w, _ := k.x.Watches.Add(k.Profile, func(protocol.Change) { k.wake() })
 	w.Start()
 	ctx, stop := context.WithCancel(context.Background())
 	k.watch, k.stop = w, stop
-	k.wake() // the token may have changed before the watch began
+	k.wake() // the token may have changed before the watch began, and the keeper has to know when to look next
 	go k.run(ctx)
 }
 
@@ -76,13 +84,15 @@ func (k *keeper) halt() {
 	k.stop()
 	<-k.done
 	k.watch.End()
-	k.x.Hold(k.Profile, false)
+	if k.isDefault() {
+		k.x.Hold(k.Profile, false)
+	}
 }
 
 // again is a keeper that goes on where a halted one was.
 func (k *keeper) again() *keeper {
 	next := k.x.newKeeper(k.Wanted)
-	next.process = k.process
+	next.processes, next.hook = k.processes, k.hook
 	next.follow(k)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -101,8 +111,8 @@ func (k *keeper) follow(was *keeper) {
 // run keeps the file until ctx ends, or what it is kept for.
 func (k *keeper) run(ctx context.Context) {
 	defer close(k.done)
-	var next time.Time // when to look at the token though nothing has changed; zero: never
-	ended, failures := k.process.ended(), 0
+	var next time.Duration // boot time of the next look at the token though nothing has changed; 0: never
+	ended, failures := k.processes.ended(), 0
 	for {
 		wait := time.NewTimer(k.pause(next))
 		due := false
@@ -111,26 +121,26 @@ func (k *keeper) run(ctx context.Context) {
 			wait.Stop()
 			return
 		case <-ended:
-			k.over, ended, next = true, nil, time.Time{}
+			k.over, ended, next = true, nil, 0
 		case <-k.changed:
 			due = !k.over
 		case <-wait.C:
-			due = !next.IsZero() && !time.Now().Before(next)
+			due = next != 0 && k.x.Now().Boot >= next
 		}
 		wait.Stop()
 		if !k.over && k.EndsAt != 0 && k.x.Now().Wall.Unix() >= k.EndsAt {
-			k.over, next = true, time.Time{}
+			k.over, next = true, 0
 		}
 		switch {
-		case k.over && (due || next.IsZero()):
+		case k.over && (due || next == 0):
 			if k.finish(&failures) {
 				return
 			}
-			next = time.Now().Add(retry(&failures))
+			next = k.x.Now().Boot + retry(&failures)
 		case due:
-			next = time.Time{}
+			next = 0
 			if again := k.update(ctx, &failures); again > 0 {
-				next = time.Now().Add(again)
+				next = k.x.Now().Boot + again
 			}
 		}
 	}
@@ -163,14 +173,14 @@ func retry(failures *int) time.Duration {
 func (k *keeper) end() { k.x.ending.Go(func() { k.x.over(k) }) }
 
 // pause is how long to wait before next, or the end.
-func (k *keeper) pause(next time.Time) time.Duration {
-	wait := 24 * time.Hour
-	if !next.IsZero() {
-		wait = max(time.Until(next), 0)
+func (k *keeper) pause(next time.Duration) time.Duration {
+	wait, now := 24*time.Hour, k.x.Now()
+	if next != 0 {
+		wait = min(clockCheck, max(next-now.Boot, 0))
 	}
 	if k.EndsAt != 0 && !k.over {
-		left := time.Duration(k.EndsAt-k.x.Now().Wall.Unix()) * time.Second
-		wait = min(wait, endCheck, max(left, 0))
+		left := time.Duration(k.EndsAt-now.Wall.Unix()) * time.Second
+		wait = min(wait, clockCheck, max(left, 0))
 	}
 	return wait
 }
@@ -178,16 +188,14 @@ func (k *keeper) pause(next time.Time) time.Duration {
 // update writes the token that is current, or removes a file whose token is not good any more. It returns after which
 // time to do so again, 0: only when the profile changes.
 func (k *keeper) update(ctx context.Context, failures *int) time.Duration {
-	bounded, cancel := context.WithTimeout(ctx, tokenTime)
-	t, err := k.x.Token(bounded, k.Profile)
-	cancel()
+	t, err := k.token(ctx)
 	if ctx.Err() != nil {
 		return 0
 	}
 	if err == nil {
 		if err = k.put(t); err == nil {
 			*failures = 0
-			return 0
+			return k.nextLook(t)
 		}
 		k.report(fileError(err))
 		k.expire()
@@ -209,6 +217,48 @@ func (k *keeper) update(ctx context.Context, failures *int) time.Duration {
 		return firstRetry
 	}
 	return k.beforeEnd(wait)
+}
+
+// token returns the token that is current, or a newer one where the programs that read the file would renew it soon by
+// themselves.
+func (k *keeper) token(ctx context.Context) (grant.Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, tokenTime)
+	defer cancel()
+	t, err := k.x.Token(ctx, k.Variant, 0)
+	if err != nil {
+		return t, err
+	}
+	if ahead := k.ahead(t); ahead > t.Remaining(k.x.Now()) {
+		if newer, err := k.x.Token(ctx, k.Variant, ahead); err == nil {
+			return newer, nil
+		}
+	}
+	return t, nil
+}
+
+// ahead is with which remaining life a token is replaced at the latest, or 0 where the broker alone decides that: also
+// where there is no other token.
+func (k *keeper) ahead(t grant.Token) time.Duration {
+	of := forms[k.Form].ahead
+	if of == nil || t.Static || t.Kept || t.Last {
+		return 0
+	}
+	return of(t.Lifetime)
+}
+
+// nextLook is when to look again after a token was written, 0: when the profile changes.
+func (k *keeper) nextLook(t grant.Token) (wait time.Duration) {
+	if ahead := k.ahead(t); ahead > 0 {
+		left := t.Remaining(k.x.Now())
+		wait = left - ahead
+		if wait <= 0 { // there is no newer one yet
+			wait = min(max(left/8, firstRetry), lastRetry)
+		}
+	}
+	if !k.isDefault() && (wait == 0 || wait > variantLook) {
+		wait = variantLook
+	}
+	return wait
 }
 
 // beforeEnd shortens a wait to the end of the token in the file, which is removed then.
@@ -233,12 +283,16 @@ func (k *keeper) left() (left time.Duration, ends bool) {
 
 // put writes a token, if the file does not hold it yet.
 func (k *keeper) put(t grant.Token) error {
-	content, err := render(k.Form, k.Profile, t)
+	form := forms[k.Form]
+	content, err := form.render(k.Profile, t)
 	if err != nil {
 		return err
 	}
 	k.mu.Lock()
 	same := k.written && content.Equal(k.content)
+	if k.flaw = ""; form.flaw != nil {
+		k.flaw = form.flaw(t)
+	}
 	k.mu.Unlock()
 	if same {
 		k.report(nil)
@@ -255,6 +309,7 @@ func (k *keeper) put(t grant.Token) error {
 		k.expires, k.ends = now.Wall.Add(left).Unix(), now.Boot+left
 	}
 	k.mu.Unlock()
+	k.hook.fire()
 	if k.watch != nil { // it runs: otherwise who starts it saves
 		k.x.save()
 	}
@@ -285,13 +340,19 @@ const maxMessage = 300
 func (k *keeper) shown() protocol.Export {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	e := protocol.Export{Path: k.Path, Profile: k.Profile, Form: k.Form, State: protocol.ExportCurrent,
-		ExpiresAt: k.expires, WhilePID: k.PID, EndsAt: k.EndsAt}
+	e := protocol.Export{Path: k.Path, Profile: k.Profile, Form: k.Form, Scope: k.Scope, Audience: k.Audience,
+		OnChange: k.Hook, State: protocol.ExportCurrent, Message: k.flaw, ExpiresAt: k.expires, EndsAt: k.EndsAt}
+	if all := k.processes.list(); len(all) > 0 {
+		e.WhilePID, e.WhileOthers = all[0].pid, len(all)-1
+	}
 	if p := k.problem; p != nil {
 		e.State, e.Message, e.Hint = protocol.ExportStale, p.Message, p.Hint()
-		if len(e.Message) > maxMessage {
-			e.Message = e.Message[:maxMessage]
-		}
+	}
+	if e.Message == "" {
+		e.Message, e.Hint = k.hook.shown()
+	}
+	if len(e.Message) > maxMessage {
+		e.Message = strings.ToValidUTF8(e.Message[:maxMessage], "")
 	}
 	if !k.written {
 		e.State = protocol.ExportMissing
@@ -303,10 +364,11 @@ func (k *keeper) shown() protocol.Export {
 func (k *keeper) entry() entry {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	e := entry{Path: k.Path, Profile: k.Profile, Form: k.Form, PID: k.PID, EndsAt: k.EndsAt, ExpiresAt: k.expires}
+	e := entry{Path: k.Path, Profile: k.Profile, Form: k.Form, Scope: k.Scope, Audience: k.Audience, Hook: k.Hook,
+		EndsAt: k.EndsAt, ExpiresAt: k.expires}
 	e.Draft, e.Marks = k.trace.draft, k.trace.marks
-	if k.process != nil {
-		e.Began = k.process.began
+	for _, p := range k.processes.list() {
+		e.Processes = append(e.Processes, entryProcess{PID: p.pid, Began: p.began})
 	}
 	return e
 }

@@ -37,7 +37,7 @@ func benchIn(t *testing.T, state string) *bench {
 	b := &bench{Exports: exportsIn(t, state, new(atomic.Int64)), token: "dummy.1", kind: protocol.LoginRequired}
 	began := time.Now()
 	b.Now = func() clock.Instant { return clock.Instant{Wall: time.Now().Add(b.set), Boot: time.Since(began)} }
-	b.Token = func(context.Context, string) (grant.Token, error) {
+	b.Token = func(context.Context, Variant, time.Duration) (grant.Token, error) {
 		return grant.Token{Access: keystore.SecretString(b.token), Type: "Bearer", Sent: b.Now(),
 			Lifetime: time.Hour}, b.denied
 	}
@@ -52,7 +52,7 @@ func benchIn(t *testing.T, state string) *bench {
 // keep has a file kept for an hour.
 func (b *bench) keep(t *testing.T, path string) *keeper {
 	t.Helper()
-	if _, err := b.Start(t.Context(), Wanted{Path: path, Profile: "p", Form: protocol.FormToken,
+	if _, err := b.Start(t.Context(), Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormToken,
 		EndsAt: time.Now().Add(time.Hour).Unix()}); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,8 @@ func TestAnEndThatFailsIsTriedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		path := filepath.Join(dir, "f")
-		w := Wanted{Path: path, Profile: "p", Form: protocol.FormToken, EndsAt: time.Now().Add(time.Minute).Unix()}
+		w := Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormToken,
+			EndsAt: time.Now().Add(time.Minute).Unix()}
 		if _, err := b.Start(t.Context(), w); err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +280,7 @@ func TestOneFileUnderTwoPaths(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		w := Wanted{Path: filepath.Join(dir, "l", "f"), Profile: "p", Form: protocol.FormToken}
+		w := Wanted{Path: filepath.Join(dir, "l", "f"), Variant: Variant{Profile: "p"}, Form: protocol.FormToken}
 		if _, err := b.Start(t.Context(), w); err == nil || !strings.Contains(err.Error(), "is kept already, as "+path) {
 			t.Error(err)
 		}
@@ -295,8 +296,8 @@ func TestALogoutWhileAFileIsBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, dir := benchIn(t, t.TempDir()), t.TempDir()
 		first := b.Token
-		b.Token = func(ctx context.Context, profile string) (grant.Token, error) {
-			token, err := first(ctx, profile)
+		b.Token = func(ctx context.Context, of Variant, minTTL time.Duration) (grant.Token, error) {
+			token, err := first(ctx, of, minTTL)
 			b.denied = errors.New("denied")
 			return token, err
 		}
@@ -312,7 +313,8 @@ func TestTheClockIsSetWhileTheServerIsDown(t *testing.T) {
 	for _, set := range []time.Duration{-24 * time.Hour, 0, 24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			b, path := benchIn(t, t.TempDir()), filepath.Join(t.TempDir(), "f")
-			if _, err := b.Start(t.Context(), Wanted{Path: path, Profile: "p", Form: protocol.FormToken}); err != nil {
+			w := Wanted{Path: path, Variant: Variant{Profile: "p"}, Form: protocol.FormToken}
+			if _, err := b.Start(t.Context(), w); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()

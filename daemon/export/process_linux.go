@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is one that is followed until it ends: by a pidfd, since its number may be used again. A nil process never
-// ends.
+// process is one that is followed until it ends: by a pidfd, since its number may be used again.
 type process struct {
+	pid   int
 	began string // when it began, in clock ticks since the system did, and which start of the system that was
 	file  *os.File
 	over  chan struct{} // closed when it has ended
@@ -31,7 +31,7 @@ func follow(pid int) (*process, error) {
 		return nil, err
 	}
 	unix.SetNonblock(fd, true)
-	p := &process{file: os.NewFile(uintptr(fd), "pidfd"), over: make(chan struct{})}
+	p := &process{pid: pid, file: os.NewFile(uintptr(fd), "pidfd"), over: make(chan struct{})}
 	p.began, err = began(pid)
 	if err != nil {
 		p.file.Close()
@@ -83,16 +83,7 @@ func (p *process) wait() {
 }
 
 // ended returns a channel that is closed when the process has ended.
-func (p *process) ended() <-chan struct{} {
-	if p == nil {
-		return nil
-	}
-	return p.over
-}
+func (p *process) ended() <-chan struct{} { return p.over }
 
 // close ends following.
-func (p *process) close() {
-	if p != nil {
-		p.once.Do(func() { p.file.Close() })
-	}
-}
+func (p *process) close() { p.once.Do(func() { p.file.Close() }) }

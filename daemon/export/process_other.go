@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// process is one that is followed until it ends. A nil process never ends.
+// process is one that is followed until it ends.
 type process struct {
+	pid   int
 	began string // always empty: this system does not say it in a way that outlives the daemon
 	over  chan struct{}
 	gone  chan struct{}
@@ -28,7 +29,7 @@ func follow(pid int) (*process, error) {
 	case err != nil:
 		return nil, errors.New("there is none")
 	}
-	p := &process{over: make(chan struct{}), gone: make(chan struct{})}
+	p := &process{pid: pid, over: make(chan struct{}), gone: make(chan struct{})}
 	go func() {
 		for syscall.Kill(pid, 0) == nil {
 			select {
@@ -43,16 +44,7 @@ func follow(pid int) (*process, error) {
 }
 
 // ended returns a channel that is closed when the process has ended.
-func (p *process) ended() <-chan struct{} {
-	if p == nil {
-		return nil
-	}
-	return p.over
-}
+func (p *process) ended() <-chan struct{} { return p.over }
 
 // close ends following.
-func (p *process) close() {
-	if p != nil {
-		p.once.Do(func() { close(p.gone) })
-	}
-}
+func (p *process) close() { p.once.Do(func() { close(p.gone) }) }

@@ -96,6 +96,9 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		}
 	}
 	was := l.logins.Profiles.Named(q.Profile)
+	if _, known := preset.Lookup(q.Profile); known && was == nil && named == 0 {
+		named, p.Provider, l.params.Provider = 1, q.Profile, q.Profile // its name says it
+	}
 	if was != nil {
 		p.StrictScope = p.StrictScope || was.StrictScope // no login takes a restriction away
 	}
@@ -107,7 +110,7 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		return p, nil, protocol.InvalidParams(
 			"name one of a provider, an issuer and a token URL (--provider, --issuer, --token-url)")
 	case named == 0 && was == nil:
-		return p, nil, l.missingError("a new profile needs a provider, an issuer or a token URL", "--provider …")
+		return p, nil, noServerError()
 	case named == 0:
 		p = merged(was.Profile, p)
 	}
@@ -142,6 +145,13 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 	}
 	l.kind = p.Kind()
 	return p, nil, nil
+}
+
+// noServerError is the refusal of a profile whose server is not known.
+func noServerError() error {
+	e := protocol.InvalidParams("a new profile needs a provider, an issuer or a token URL")
+	e.Data = &protocol.ErrorData{Hint: "groat login", Missing: []string{"provider", "issuer"}}
+	return e
 }
 
 // checkWords refuses a parameter whose value is none of its words.
@@ -206,9 +216,10 @@ func (l *Login) fromProvider(p config.Profile) (config.Profile, *grant.Server, e
 	if !ok {
 		e := protocol.InvalidParams("there is no provider %q; there are %s", p.Provider,
 			strings.Join(preset.Names(), ", "))
-		e.Data = &protocol.ErrorData{Hint: "groat login"}
+		e.Data = &protocol.ErrorData{Hint: "groat login", Missing: []string{"provider", "issuer"}}
 		if name := config.Nearest(p.Provider, preset.Names()); name != "" {
-			e.Data.Hint += " " + p.Name + " --provider " + visible.Word(name)
+			e.Message = fmt.Sprintf("there is no provider %q; did you mean %s?", p.Provider, name)
+			e.Data.Hint = l.tryAgain("--provider " + visible.Word(name))
 		}
 		return p, nil, e
 	}

@@ -2,6 +2,7 @@ package login
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/groat-dev/groat/daemon/grant/sandbox"
@@ -100,6 +101,26 @@ func TestAnUnknownProviderHintsAtTheNearest(t *testing.T) {
 			if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Hint() != want {
 				t.Errorf("%s: %v, want the hint %s", typed, err, want)
 			}
+		}
+	})
+}
+
+// A new profile that is named like a provider has that provider; one that is there keeps its own.
+func TestAProfileNamedLikeAProvider(t *testing.T) {
+	inBubble(t, sandbox.Options{}, func(t *testing.T, h *harness) {
+		var e *protocol.Error
+		_, err := h.login(t.Context(), protocol.LoginParams{Profile: "globus"}, h.willing(t))
+		if !errors.As(err, &e) || !slices.Equal(e.Data.Missing, []string{"client_id"}) {
+			t.Errorf("named like a provider: %v, want that the client is missing", err)
+		}
+		_, err = h.login(t.Context(), protocol.LoginParams{Profile: "globes"}, unasked(t))
+		if !errors.As(err, &e) || !slices.Equal(e.Data.Missing, []string{"provider", "issuer"}) {
+			t.Errorf("named like none: %v, want that the provider is missing", err)
+		}
+		h.write(t, "config.toml", "[profiles.globus]\nprovider = \"spatiafi\"\nauth_server = \""+h.server.URL()+"\"\n")
+		_, err = h.login(t.Context(), protocol.LoginParams{Profile: "globus"}, unasked(t))
+		if !errors.As(err, &e) || !slices.Equal(e.Data.Missing, []string{"username", "client_id"}) {
+			t.Errorf("a profile that is there: %v, want that a person of its own provider is missing", err)
 		}
 	})
 }

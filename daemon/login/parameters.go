@@ -102,9 +102,12 @@ func Command(p protocol.LoginParams) string {
 	return strings.Join(words, " ")
 }
 
-func (l *Login) missingError(message, flags string) error {
+// missingError is the refusal of a login that lacks a parameter. The hint has its flag; others are what would do too.
+func (l *Login) missingError(message, flags string, others ...string) error {
 	e := protocol.InvalidParams("%s", message)
-	e.Data = &protocol.ErrorData{Hint: l.tryAgain(flags)}
+	flag, _, _ := strings.Cut(strings.TrimPrefix(flags, "--"), " ")
+	e.Data = &protocol.ErrorData{Hint: l.tryAgain(flags),
+		Missing: append([]string{strings.ReplaceAll(flag, "-", "_")}, others...)}
 	return e
 }
 
@@ -398,8 +401,7 @@ func (l *Login) missingPersonError() error {
 	}
 	e := protocol.InvalidParams("name yourself with --username, or use a key or token that you have with --grant %s",
 		visible.Word(string(grant.ByAPIKey)))
-	e.Data = &protocol.ErrorData{
-		Hint: l.tryAgain("--username YOU") + ", or " + l.tryAgain("--grant "+visible.Word(string(grant.ByAPIKey)))}
+	e.Data = &protocol.ErrorData{Hint: l.tryAgain("--username YOU"), Missing: []string{"username"}}
 	return e
 }
 
@@ -429,7 +431,7 @@ func (l *Login) requireParameters(stored *keystore.Item) error {
 	case grant.ByAppCredentials:
 		if l.params.Username == "" {
 			return l.missingError("name yourself with --username, or a client you have with --client-id",
-				"--username YOU")
+				"--username YOU", "client_id")
 		}
 	case grant.ByPassword, grant.ByKeyLogin:
 		if l.params.Username == "" {

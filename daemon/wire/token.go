@@ -89,11 +89,10 @@ func checkToken(p *protocol.TokenParams) (TokenRequest, error) {
 	default:
 		return r, protocol.InvalidParams("token_use must be access or id")
 	}
+	if err := CheckScope(p.Scope, p.Audience); err != nil {
+		return r, err
+	}
 	switch {
-	case len(p.Scope) > maxScope || !printable(p.Scope, ' '):
-		return r, protocol.InvalidParams("scope must be words of printable ASCII, 2048 bytes at most (RFC 6749 §3.3)")
-	case len(p.Audience) > maxAudience || !printable(p.Audience, 0):
-		return r, protocol.InvalidParams("audience must be printable ASCII without spaces, 1024 bytes at most")
 	case len(p.Target) > maxTarget:
 		return r, protocol.InvalidParams("target must be a URL of 4096 bytes at most")
 	case p.Username != "" && p.Target == "":
@@ -114,6 +113,17 @@ func checkToken(p *protocol.TokenParams) (TokenRequest, error) {
 		r.Target, r.Username = to, p.Username
 	}
 	return r, nil
+}
+
+// CheckScope returns nil for what may be a token's scope and audience. The error is as in [ParseToken].
+func CheckScope(scope, audience string) error {
+	switch {
+	case len(scope) > maxScope || !printable(scope, ' '):
+		return protocol.InvalidParams("scope must be words of printable ASCII, 2048 bytes at most (RFC 6749 §3.3)")
+	case len(audience) > maxAudience || !printable(audience, 0):
+		return protocol.InvalidParams("audience must be printable ASCII without spaces, 1024 bytes at most")
+	}
+	return nil
 }
 
 // CheckName returns nil for what may be a profile's name, which an empty one may not. The error is as in [ParseToken].

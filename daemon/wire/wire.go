@@ -23,8 +23,7 @@ import (
 )
 
 // useHint is what to type where no keystore works by itself.
-const useHint = "groat keystore use sealed --passphrase, or groat keystore use sealed --key-file, " +
-	"or groat keystore use memory"
+const useHint = "groat keystore use sealed --passphrase"
 
 // Context is what the daemon knows about an error that the error itself does not say.
 type Context struct {
@@ -149,8 +148,13 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock"), true
 	case errors.Is(err, keystore.ErrConflict):
 		return protocol.NewError(protocol.Config, err.Error(), "groat keystore"), true
+	case errors.Is(err, keystore.ErrUndecidedLocked):
+		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock"), true
 	case errors.Is(err, keystore.ErrUndecided):
-		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), useHint), true
+		e := protocol.NewError(protocol.KeystoreUnavailable,
+			err.Error()+"; which others there are says groat keystore use --help", useHint)
+		e.Data.Missing = []string{"keystore"}
+		return e, true
 	case errors.Is(err, keystore.ErrForeignBus):
 		hint := fmt.Sprintf("kill %d && env -u DBUS_SESSION_BUS_ADDRESS groat keystore", c.PID)
 		return protocol.NewError(protocol.KeystoreUnavailable, err.Error(), hint), true
@@ -193,10 +197,8 @@ func unknownProfile(e *profile.UnknownError) *protocol.Error {
 		hint = "groat get --target " + visible.Word(origin.WithoutPort(e.Choices[0].Resource))
 	case w.Name != "" && at != "":
 		hint = "groat login " + w.Name + " --api " + visible.Word(at)
-	case w.Name != "":
-		hint += ", or groat login " + w.Name + " --provider …"
-	case at == "" && e.Matches == 0:
-		hint = "groat login NAME --provider …"
+	case at == "" && w.Name == "" && e.Matches == 0:
+		hint = "groat login"
 	case at != "":
 		hint = "groat login NAME --api " + visible.Word(at)
 	}

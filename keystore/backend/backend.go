@@ -359,8 +359,16 @@ func (k *Keystore) pick(ctx context.Context) (*backend, error) {
 	if k.defaultKey() == KeyCredential {
 		return k.probeOrClose(ctx, k.backend(store{Use: Sealed, Key: KeyCredential}))
 	}
-	// The cause is for people: programs must not take it for a keychain that is locked now.
-	return nil, fmt.Errorf("%w, and the keychain cannot be used: %v", keystore.ErrUndecided, err)
+	if errors.Is(err, keystore.ErrLocked) {
+		return nil, keystore.ErrUndecidedLocked
+	}
+	return nil, undecided(err)
+}
+
+// undecided is ErrUndecided because of the keychain's error, which is for people: programs must not take it for that of
+// a keystore in use.
+func undecided(err error) error {
+	return fmt.Errorf("%w, and the keychain cannot be used: %v", keystore.ErrUndecided, err)
 }
 
 func (k *Keystore) probeOrClose(ctx context.Context, b *backend) (*backend, error) {

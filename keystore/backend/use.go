@@ -179,11 +179,17 @@ func (k *Keystore) closeAndRemove(b *backend) error {
 }
 
 // Unlock opens what is locked: the keychain asks the person itself, a sealed file wants its passphrase, which stays the
-// caller's.
+// caller's. While nothing is chosen it opens the keychain, which the first login would choose.
 func (k *Keystore) Unlock(ctx context.Context, passphrase keystore.Secret) error {
 	b := k.current.Load()
 	if b == nil {
-		return keystore.ErrUndecided
+		if !passphrase.IsZero() {
+			return keystore.ErrUndecided
+		}
+		if err := new(keychain.Store).Unlock(ctx); err != nil {
+			return undecided(err)
+		}
+		return nil
 	}
 	k.forgetHealth()
 	if err := b.missing(); err != nil {

@@ -56,18 +56,19 @@ func connect(s operation) (*session, error) {
 // countChange follows every change.
 func countChange() { changes++ }
 
-// checkUnlocked asks whether the collection that the library would use is unlocked.
+// checkUnlocked makes sure that the collection that the library would use is unlocked, without asking a person.
 func checkUnlocked(s operation) error {
 	svc, err := connect(s)
 	if err != nil {
 		return err
 	}
-	locked, err := svc.GetLoginCollection().GetProperty("org.freedesktop.Secret.Collection.Locked")
+	collection := svc.GetLoginCollection()
+	locked, err := collection.GetProperty("org.freedesktop.Secret.Collection.Locked")
 	if err != nil {
 		return unavailable(err)
 	}
 	if locked.Value() == true {
-		return keystore.ErrLocked
+		return unlockUnasked(s, collection.Path())
 	}
 	return nil
 }

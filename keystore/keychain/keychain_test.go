@@ -100,6 +100,28 @@ func TestLocked(t *testing.T) {
 	}
 }
 
+// A keychain without a password is locked after each of its starts, and needs no person: groat unlocks it.
+func TestACollectionWithoutAPasswordIsUnlocked(t *testing.T) {
+	mark := t.TempDir() + "/prompted"
+	prompter := t.TempDir() + "/prompter"
+	parts.WriteProgram(t, prompter, "#!/bin/sh\n: >"+mark+"\n")
+	svc := startService(t, "BLANK=1", "PROMPTER="+prompter)
+	var s keychain.Store
+	if err := s.Set(t.Context(), "work", item("work")); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		svc.Kill(t)
+		svc.Restart(t)
+		if i, err := s.Get(t.Context(), "work"); err != nil || !i.Equal(item("work")) {
+			t.Fatalf("after a new start of the keychain: %v", err)
+		}
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("a person was asked")
+	}
+}
+
 func TestDaemonKilledAndBack(t *testing.T) {
 	svc := startService(t)
 	var s keychain.Store

@@ -18,30 +18,69 @@ const promptInterface = "org.freedesktop.Secret.Prompt"
 // without limit: the keychain could not be used as long as the dialog is not answered. dismissed is closed when the
 // person closes it before open ends.
 func prompt(s operation, open context.Context) (dismissed <-chan struct{}, err error) {
-	svc, err := connect(s)
+	locked := checkUnlocked(s)
+	if locked != nil && !errors.Is(locked, keystore.ErrLocked) {
+		return nil, locked
+	}
+	svc, _, shut, err := search(s, "")
 	if err != nil {
 		return nil, err
 	}
-	var shut []dbus.ObjectPath
-	switch err := checkUnlocked(s); {
-	case errors.Is(err, keystore.ErrLocked):
+	if locked != nil {
 		shut = []dbus.ObjectPath{svc.GetLoginCollection().Path()}
-	case err != nil:
-		return nil, err
-	default:
-		if _, _, shut, err = search(s, ""); err != nil || len(shut) == 0 {
-			return nil, err
-		}
 	}
-	var dialog dbus.ObjectPath
-	if err := svc.Object(serviceName, servicePath).Call(serviceCalls+"Unlock", 0, shut).Store(&shut,
-		&dialog); err != nil {
-		return nil, unavailable(err)
-	}
-	if dialog == "/" {
+	if len(shut) == 0 {
 		return nil, nil
 	}
+	dialog, err := unlock(svc.Conn, shut)
+	if err != nil || dialog == none {
+		return nil, err
+	}
 	return showPrompt(open, svc, dialog)
+}
+
+// none is the path that stands for no dialog (Secret Service API, Service.Unlock).
+const none dbus.ObjectPath = "/"
+
+// unlock unlocks what needs no person, and returns the dialog, not shown yet, that would unlock the rest.
+func unlock(conn *dbus.Conn, shut []dbus.ObjectPath) (dialog dbus.ObjectPath, err error) {
+	var unlocked []dbus.ObjectPath
+	err = conn.Object(serviceName, servicePath).Call(serviceCalls+"Unlock", 0, shut).Store(&unlocked, &dialog)
+	if err != nil {
+		return none, unavailable(err)
+	}
+	return dialog, nil
+}
+
+// unaskedEach is the least time between two attempts to unlock a collection that needs a person.
+const unaskedEach = 2 * time.Second
+
+// needsPerson is when a collection was last found to need a person. Only the holder of the gate uses it.
+var needsPerson time.Time
+
+// unlockUnasked unlocks a collection that needs no person: one without a password is locked after each start of its
+// keychain. Of any other it is ErrLocked, and no dialog is shown.
+//
+// It has a connection of its own: with that the keychain forgets the dialog. To dismiss one that was not shown ends the
+// gnome-keyring of Debian 12.
+func unlockUnasked(s operation, collection dbus.ObjectPath) error {
+	if time.Since(needsPerson) < unaskedEach {
+		return keystore.ErrLocked
+	}
+	conn, err := dialBus(s)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	dialog, err := unlock(conn, []dbus.ObjectPath{collection})
+	switch {
+	case err != nil:
+		return err
+	case dialog != none:
+		needsPerson = time.Now()
+		return keystore.ErrLocked
+	}
+	return nil
 }
 
 // showPrompt opens a dialog.

@@ -210,7 +210,16 @@ func (v *watchedEnv) rows() map[string][]invocation {
 		},
 		"groat watch": {fails("none"), fails("x", "y")}, // it ends with a change, which is a test of its own
 		"groat export": {works(), works("--json"), works("session", "--header-file", v.file("header")),
-			works("--stop", v.file("header")), fails("none", "--token-file", v.file("none")), fails("x", "y")},
+			works("--stop", v.file("header")), fails("none", "--token-file", v.file("none")), fails("x", "y"),
+			works("session", "--as", "planet", "--file", v.file("planet")), works("--stop", v.file("planet")),
+			fails("static", "--as", "planet", "--file", v.file("planet")),
+			fails("session", "--netrc", v.file(".netrc")), fails("session", "--npmrc", v.file("npmrc")),
+			fails("session", "--token-file", v.file("hooked"), "--on-change", "none")},
+		"groat helper gdal": {works("machine", "--gdalrc"), works("machine", "--while", "1"), fails("none"),
+			works("static", "--every-host"), fails("a b")},
+		"groat run": {works("session", "--", "env"), works("static", "--", "true"), fails("none", "--", "env"),
+			works("session", "--env", "T", "--", "true"), fails("static", "--env", "T", "--", "env"),
+			fails("session", "--", "/none"), fails()},
 		"groat logout": {
 			fails("none"), fails("a/b"), fails("apps"), works("apps", "--yes"), works("keyed", "--yes"),
 			works("kept", "--yes"),
@@ -327,6 +336,7 @@ func testEveryCommand(t *testing.T, v *watchedEnv) {
 		c, f := v.calls(command, rows[command])
 		calls, failed = calls+c, failed+f
 	}
+	v.succeeds("", "export", "--stop", "--all") // what is kept for programs that read a file holds a token
 	c, f := v.calls("groat logout", rows["groat logout"])
 	t.Logf("figure: commands of groat driven with known secrets = %d, in %d calls, %d of which fail", len(tree),
 		calls+c, failed+f)

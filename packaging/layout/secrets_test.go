@@ -242,7 +242,7 @@ var variables = []string{
 	// a service manager's
 	"CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "XPC_SERVICE_NAME",
 	// where other programs have their configuration
-	"DOCKER_CONFIG", "GIT_CONFIG_GLOBAL", "KUBECONFIG",
+	"DOCKER_CONFIG", "GDAL_CONFIG_FILE", "GIT_CONFIG_GLOBAL", "KUBECONFIG",
 	// is a person there
 	"CI", "DISPLAY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME",
 }

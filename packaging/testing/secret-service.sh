@@ -16,6 +16,7 @@
 #   secret-service.sh stop DIR
 #
 # PROMPTER=FILE lets the bus start FILE as the system prompter, for tests of what asks a person and what must not.
+# BLANK=1 makes the login collection one without a password, which is locked after each start and needs no person.
 # DISK=64k puts the keyring's files on a file system of that size (as root only).
 set -euo pipefail
 
@@ -99,12 +100,19 @@ start_keyring() {
   # To root no file is closed. To this one they are, as to everybody else.
   if [ "$(id -u)" = 0 ]; then ordinary=(setpriv --bounding-set=-dac_override,-dac_read_search,-fowner); fi
   # The password ends with the input; a newline would be part of it. The first start creates the login collection.
+  local opening=(--unlock) input=$password
+  if [ -n "${BLANK:-}" ]; then
+    opening=() input=
+    mkdir -p -m 700 "$dir/data/keyrings"
+    [ -e "$dir/data/keyrings/login.keyring" ] ||
+      printf '[keyring]\ndisplay-name=login\nctime=0\nmtime=0\nlock-on-idle=false\nlock-after=false\n' >"$dir/data/keyrings/login.keyring"
+  fi
   HOME=$dir/home XDG_DATA_HOME=$dir/data XDG_RUNTIME_DIR=$dir DISPLAY='' WAYLAND_DISPLAY='' \
-    setsid "${ordinary[@]}" gnome-keyring-daemon --foreground --unlock --components=secrets --control-directory="$dir/control" \
-    < <(printf %s "$password") >"$dir/keyring.log" 2>&1 &
+    setsid "${ordinary[@]}" gnome-keyring-daemon --foreground "${opening[@]}" --components=secrets --control-directory="$dir/control" \
+    < <(printf %s "$input") >"$dir/keyring.log" 2>&1 &
   note keyring $!
   until_true 5 has_service || die "gnome-keyring-daemon did not take its name: $(cat "$dir/keyring.log")"
-  until_true 5 is_unlocked || die "the login collection stays locked: $(cat "$dir/keyring.log")"
+  [ -n "${BLANK:-}" ] || until_true 5 is_unlocked || die "the login collection stays locked: $(cat "$dir/keyring.log")"
 }
 
 stop() {

@@ -55,6 +55,24 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+func TestElements(t *testing.T) {
+	for array, want := range map[string][]string{
+		`[]`: nil, ` [ 1 , "a,]b" ,[2,[3]],{"x":[4]},null ] `: {`1`, `"a,]b"`, `[2,[3]]`, `{"x":[4]}`, `null`},
+		`{"a":[1]}`: nil, `7`: nil, `["]"]`: {`"]"`},
+	} {
+		if err := Check([]byte(array)); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for value := range Elements([]byte(array)) {
+			got = append(got, string(value))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", array, got, want)
+		}
+	}
+}
+
 func FuzzMembers(f *testing.F) {
 	for _, s := range objects {
 		f.Add([]byte(s))

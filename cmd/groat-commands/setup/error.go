@@ -7,6 +7,7 @@ type Reason int
 const (
 	_            Reason = iota
 	NotInstalled        // Tool is not on PATH
+	TooOld              // Tool cannot do what it would be told to; Err says what it is
 	NoAPI               // Profile lists no API that Tool could ask
 	NotRegular          // Path is a directory or a device
 	ReadOnly            // Path is read-only

@@ -35,6 +35,8 @@ type Profile struct {
 	Shared []string
 	// IDToken is set where the tool is to get the ID token instead of the access token.
 	IDToken bool
+	// HeaderFile is the path of a file with the header that groatd keeps, for a tool that wants one.
+	HeaderFile string
 }
 
 // API is an origin, maybe with a path, in the form in which tools compare it with their own addresses: without the port
@@ -56,13 +58,15 @@ type Tool struct {
 	Name string // what a person types
 	// Programs are those of which one has to be on PATH.
 	Programs []string
+	// HeaderFile is set where the tool reads the header from a file that groatd keeps.
+	HeaderFile bool
 	// Want returns what the tool's files have to say so that it asks groat for the tokens of a profile's APIs. A path
 	// is there once. The error is an [*Error].
 	Want func(context.Context, *Machine, Profile) ([]File, error)
 }
 
 // Tools are all of them, by name.
-var Tools = []*Tool{curl, docker, git, goTool, kubectl}
+var Tools = []*Tool{curl, docker, gdal, git, goTool, kubectl}
 
 // Installed reports whether one of a tool's programs is there.
 func (m *Machine) Installed(t *Tool) bool {

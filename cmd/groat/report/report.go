@@ -9,9 +9,11 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/groat-dev/groat/protocol/frame"
+	"github.com/groat-dev/groat/protocol/strictjson"
 	"github.com/groat-dev/groat/protocol/visible"
 )
 
@@ -109,6 +111,33 @@ func (f *Failure) Print(w io.Writer) {
 		lines += "groat: hint: " + visible.Text(f.Hint) + "\n"
 	}
 	io.WriteString(w, lines)
+}
+
+// PrintJSON prints a failure as one line of JSON, for a program that asked for JSON, or nothing if there is nothing to
+// say. "kind" and "retry_after" (seconds) are there where groatd said them.
+func (f *Failure) PrintJSON(w io.Writer) {
+	if f.Message == "" {
+		return
+	}
+	b := appendString([]byte(`{"error":{"message":`), f.Message)
+	if f.Hint != "" {
+		b = appendString(append(b, `,"hint":`...), f.Hint)
+	}
+	if e, ok := errors.AsType[*frame.Error](f.Cause); ok {
+		if e.Kind != "" {
+			b = appendString(append(b, `,"kind":`...), string(e.Kind))
+		}
+		if e.RetryAfter > 0 {
+			b = strconv.AppendInt(append(b, `,"retry_after":`...), e.RetryAfter, 10)
+		}
+	}
+	b = strconv.AppendInt(append(b, `,"exit_code":`...), int64(f.Code), 10)
+	w.Write(append(b, "}}\n"...))
+}
+
+// appendString appends text, made safe for a terminal, as a JSON string.
+func appendString(b []byte, text string) []byte {
+	return append(b, visible.JSON(strictjson.AppendString(nil, visible.Text(text)))...)
 }
 
 // PrintLine prints a failure as one line, for a program that shows groat's stderr among its own lines.

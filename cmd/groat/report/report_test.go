@@ -45,6 +45,24 @@ func TestTwoLines(t *testing.T) {
 	}
 }
 
+func TestJSON(t *testing.T) {
+	for _, c := range []struct {
+		f    *Failure
+		want string
+	}{
+		{Refused(&frame.Error{Code: -32002, Kind: frame.Temporary, Message: "wait\x1b[2J", Hint: `groat status "x"`,
+			RetryAfter: 7}), `{"error":{"message":"wait\ufffd[2J","hint":"groat status \"x\"","kind":"temporary",` +
+			`"retry_after":7,"exit_code":75}}` + "\n"},
+		{&Failure{Code: ExitUsage, Message: "no"}, `{"error":{"message":"no","exit_code":2}}` + "\n"},
+		{&Failure{Code: 130}, ""},
+	} {
+		var b strings.Builder
+		if c.f.PrintJSON(&b); b.String() != c.want {
+			t.Errorf("got  %q\nwant %q", b.String(), c.want)
+		}
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	made := &Failure{Code: 7, Message: "made"}
 	for _, tt := range []struct {

@@ -26,11 +26,22 @@ func Client(t testing.TB, helper, program string, args ...string) {
 	if err != nil || version == "" {
 		t.Fatalf("%s %s: %v, %q", program, strings.Join(args, " "), err, out)
 	}
-	from := "not Debian's"
-	if command(t, "dpkg-query", "--search", file).Run() == nil {
-		from = release()
+	t.Logf("client: %s: %s, %s on %s: proven by %s", helper, version, packageOf(t, file), release(), t.Name())
+}
+
+// packageOf says which package of the system's a file belongs to, with the package's version.
+func packageOf(t testing.TB, file string) string {
+	t.Helper()
+	out, err := command(t, "dpkg-query", "--search", file).Output()
+	name, _, ok := strings.Cut(string(out), ":")
+	if err != nil || !ok {
+		return "of no package"
 	}
-	t.Logf("client: %s: %s, %s: proven by %s", helper, version, from, t.Name())
+	out, err = command(t, "dpkg-query", "--show", "--showformat=${Package} ${Version}", name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "package " + string(out)
 }
 
 // NoClient says in the test's log which program the test does without, and why.

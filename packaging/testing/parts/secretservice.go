@@ -17,10 +17,12 @@ type SecretService struct {
 	Address string
 
 	dir string
+	env []string
 }
 
 // StartSecretService starts one for as long as the test runs; its collection exists and is unlocked. PROMPTER=program
-// in env is the program that asks a person for the password, in place of none.
+// in env is the program that asks a person for the password, in place of none; with BLANK=1 the collection has no
+// password, and is locked until a program unlocks it.
 func StartSecretService(t testing.TB, env ...string) *SecretService {
 	t.Helper()
 	return startBus(t, "start", env...)
@@ -48,7 +50,7 @@ func startBus(t testing.TB, how string, env ...string) *SecretService {
 	t.Helper()
 	tier.Needs(t, "dbus-daemon", "gnome-keyring")
 	dir := publicDir(t)
-	s := &SecretService{Address: "unix:path=" + filepath.Join(dir, "bus.sock"), dir: dir}
+	s := &SecretService{Address: "unix:path=" + filepath.Join(dir, "bus.sock"), dir: dir, env: env}
 	t.Cleanup(func() { s.do(t, "stop") })
 	s.script(t, env, how, strconv.Itoa(os.Getpid())) // ends with us, whatever happens
 	return s
@@ -106,7 +108,7 @@ func (s *SecretService) Tool(t testing.TB, stdin string, args ...string) (string
 	return string(out), err == nil
 }
 
-func (s *SecretService) do(t testing.TB, what string) { t.Helper(); s.script(t, nil, what) }
+func (s *SecretService) do(t testing.TB, what string) { t.Helper(); s.script(t, s.env, what) }
 
 func (s *SecretService) script(t testing.TB, env []string, what string, args ...string) {
 	t.Helper()
