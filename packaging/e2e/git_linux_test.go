@@ -85,7 +85,6 @@ func newGitUser(t *testing.T) *gitUser {
 			t.Fatal(err)
 		}
 	}
-	parts.Client(t, "git", u.program, "version")
 	u.vars = append(u.vars, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0")
 	if _, err := u.addServer("AUTH", "path=/tenant"); err != nil {
 		t.Fatal(err)
@@ -116,6 +115,7 @@ func (u *gitUser) git(args ...string) string {
 // helps makes groat git's only helper for a server, as README does.
 func (u *gitUser) helps(server *gitServer) {
 	u.t.Helper()
+	parts.Client(u.t, "git", u.program, "version")
 	u.git("config", "--global", "credential."+server.URL+".helper", "")
 	u.git("config", "--global", "--add", "credential."+server.URL+".helper", "!groat helper git")
 }

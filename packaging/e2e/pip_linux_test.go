@@ -35,7 +35,7 @@ func TestClientPip(t *testing.T) {
 	// Debian's python, whose pip it is: another one may come first on PATH.
 	u.vars = append(u.vars, "PATH="+dir+":"+bin+":/usr/bin:/bin", "PIP_CERT="+u.trust(s),
 		"PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_CACHE_DIR=1")
-	parts.Client(t, "keyring", "/usr/bin/python3", "-m", "pip", "--version")
+	parts.Client(t, "keyring", "/usr/bin/pip3", "--version")
 	parts.NoClient(t, "keyring", "uv", "neither Debian 12 nor npm has it")
 	versions := func(s *apiServer, user string) result {
 		return u.run("", "/usr/bin/python3", "-m", "pip", "index", "versions", "mine", "--index-url",
