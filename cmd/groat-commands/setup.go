@@ -288,6 +288,13 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 	}
 	listed := apisOf(result.Profiles[i])
 	p := setup.Profile{Name: name, APIs: listed}
+	for j, other := range result.Profiles {
+		for _, api := range other.Resources {
+			if j != i && slices.Contains(listed, setup.API(api)) {
+				p.Shared = append(p.Shared, setup.API(api))
+			}
+		}
+	}
 	if apis != nil {
 		p.APIs = nil
 	}

@@ -163,6 +163,10 @@ func failSetup(err error, typed string) error {
 		url := visible.Word(e.API + "/")
 		f.Code, f.Hint = report.ExitUsage, "groat helper curl "+url+" | curl -K - "+url
 		f.Message = e.Tool + " has no configuration for one server alone, so there is nothing to write"
+		if e.Tool == "go" {
+			f.Message = "go reads no file of settings here (GOENV is off), so there is nothing to write"
+			f.Hint = "go env GOENV"
+		}
 	case setup.NoIDToken:
 		f.Code, f.Hint = report.ExitUsage, strings.Replace(typed, " --id-token", "", 1)
 		f.Message = "only kubectl can be given the ID token, and not " + e.Tool

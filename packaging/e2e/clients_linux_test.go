@@ -170,8 +170,11 @@ func TestClientGo(t *testing.T) {
 	})
 	u := newToolUser(t)
 	u.signIn(s.URL + "/private")
-	u.vars = append(u.vars, "SSL_CERT_FILE="+u.trust(s), "GOAUTH=groat helper go", "GONOSUMDB=*", "GOTOOLCHAIN=local",
-		"GOFLAGS=-mod=mod -modcacherw", "GOWORK=off", "GO111MODULE=on", "GOENV=off")
+	path := "PATH=" + bin + ":" + filepath.Dir(program) + ":/usr/bin:/bin"
+	u.vars = append(u.vars, "SSL_CERT_FILE="+u.trust(s), "GONOSUMDB=*", "GOTOOLCHAIN=local",
+		"GOFLAGS=-mod=mod -modcacherw", "GOWORK=off", "GO111MODULE=on", path)
+	u.groat("", "setup", "go", "work", "--yes")
+	u.vars = append(u.vars, strings.Replace(path, bin+":", "", 1)) // go's file has the path of groat
 	parts.Client(t, "go", program, "version")
 	// download fetches the module by a proxy into a cache that is empty.
 	cache := 0

@@ -74,6 +74,20 @@ func TestSetupGit(t *testing.T) {
 	}
 }
 
+// Where two profiles have an account at one server, the one that was set up last is asked.
+func TestSetupGitTwoAccounts(t *testing.T) {
+	u := newGitUser(t)
+	server := newGitServer(t, `Basic realm="git"`)
+	u.signIn("work", server.URL)
+	u.signIn("home", server.URL)
+	for _, profile := range []string{"work", "home"} {
+		u.groat("", "setup", "git", profile, "--yes")
+		u.arrives(server, server.URL+"/a.git", profile)
+	}
+	u.groat("", "setup", "git", "home", "--undo", "--yes")
+	u.arrives(server, server.URL+"/a.git", "work")
+}
+
 // After "groat setup docker" skopeo brings an image to a registry; the link that it needs is made, and goes again.
 func TestSetupDocker(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ func wantGit(_ context.Context, m *Machine, p Profile) ([]File, error) {
 	helper := gitHelper(m.Groat)
 	for _, api := range p.APIs {
 		f.Settings = append(f.Settings, Setting{Name: "credential." + api + ".helper",
-			Value: gitSection(p.Name, api, helper)})
+			Value: gitSection(p.Name, api, helper, slices.Contains(p.Shared, api))})
 	}
 	f.Counts = func(ctx context.Context, content []byte) bool {
 		entries, err := g.list(ctx, content)
@@ -73,8 +74,9 @@ func gitHelper(groat string) string {
 }
 
 // gitSection is the section for one API. The empty value turns off the helpers that stand before it: git gives a token
-// to each of them to keep, and some write it to disk. Of an API with a path git has to say the path.
-func gitSection(profile, api, helper string) string {
+// to each of them to keep, and some write it to disk. Of an API with a path git has to say the path; of one that is
+// another profile's too, which of them is meant, by the user name (package helper).
+func gitSection(profile, api, helper string, shared bool) string {
 	_, rest, _ := strings.Cut(api, "://")
 	_, path, _ := strings.Cut(rest, "/")
 	var b strings.Builder
@@ -82,6 +84,9 @@ func gitSection(profile, api, helper string) string {
 	b.WriteString("[credential " + gitQuote(api) + "]\n\thelper =\n\thelper = " + gitQuote(helper) + "\n")
 	if path != "" {
 		b.WriteString("\tuseHttpPath = true\n")
+	}
+	if shared {
+		b.WriteString("\tusername = " + profile + "\n")
 	}
 	return b.String()
 }

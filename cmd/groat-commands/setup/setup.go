@@ -31,6 +31,8 @@ type Profile struct {
 	Name string
 	// APIs are the origins that the profile lists, some with a path, as [API] writes them.
 	APIs []string
+	// Shared are those of them that another profile lists too.
+	Shared []string
 	// IDToken is set where the tool is to get the ID token instead of the access token.
 	IDToken bool
 	// HeaderFile is the path of a file with the header that groatd keeps, for a tool that wants one.
@@ -64,7 +66,7 @@ type Tool struct {
 }
 
 // Tools are all of them, by name.
-var Tools = []*Tool{curl, docker, gdal, git, kubectl}
+var Tools = []*Tool{curl, docker, gdal, git, goTool, kubectl}
 
 // Installed reports whether one of a tool's programs is there.
 func (m *Machine) Installed(t *Tool) bool {
@@ -111,4 +113,5 @@ type format interface {
 }
 
 // formats are all of them. Their names are in records.
-var formats = map[string]format{"kubeconfig": kubeconfig{}, "members": members{}, "sections": sections{}}
+var formats = map[string]format{"assignments": assignments{}, "kubeconfig": kubeconfig{},
+	"members": members{}, "sections": sections{}}

@@ -1,0 +1,58 @@
+package setup
+
+import (
+	"context"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/groat-dev/groat/protocol/visible"
+)
+
+// goTool runs the commands that GOAUTH names ("go help goauth"), which "go env -w" keeps in a file. GOAUTH is not for
+// one server alone: groat is asked for every one, and answers for those that a profile lists.
+var goTool = &Tool{Name: "go", Programs: []string{"go"}, Want: wantGo}
+
+// goTime is how long go may take to say where its file is.
+const goTime = 20 * time.Second
+
+func wantGo(ctx context.Context, m *Machine, p Profile) ([]File, error) {
+	if len(p.APIs) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, goTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, m.Find("go"), "env", "GOENV")
+	cmd.Dir = "/" // of no module, whose toolchain might be another one
+	out, err := cmd.Output()
+	path := strings.TrimSpace(string(out))
+	if err != nil || path == "" || path == "off" {
+		return nil, &Error{Reason: NoFile, Tool: "go", API: p.APIs[0], Err: err}
+	}
+	s, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return []File{{Path: path, Format: "assignments", Settings: []Setting{{Name: "GOAUTH",
+		Value: goAuth(m.Groat, s.content)}}}}, nil
+}
+
+// goAuth is the value of GOAUTH that asks groat first and then what a content names, or what go asks by default.
+// "off" is a value that stands alone.
+func goAuth(groat string, content []byte) string {
+	ours := groat + " helper go"
+	if visible.Word(groat) != groat {
+		ours = "'" + groat + "' helper go" // cmd/internal/quoted has no escapes
+	}
+	others := []string{"netrc"}
+	if from, to := assignment(content, "GOAUTH"); from >= 0 {
+		others = strings.Split(string(content[from:to]), ";")
+	}
+	all := []string{ours}
+	for _, other := range others {
+		if other = strings.TrimSpace(other); other != "" && other != "off" && !strings.HasSuffix(other, " helper go") {
+			all = append(all, other)
+		}
+	}
+	return strings.Join(all, ";")
+}
