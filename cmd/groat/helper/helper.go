@@ -52,8 +52,8 @@ func authorization(t frame.Token, program string) (string, error) {
 	return value, nil
 }
 
-// basicUsername returns the user name that goes with an access token which is sent to a server by HTTP Basic. It must not
-// be "<token>", of which docker makes a refresh token that it takes to the registry's token endpoint.
+// basicUsername returns the user name that goes with an access token that is sent to a server by HTTP Basic. It must
+// not be "<token>", which makes of the secret a refresh token that docker takes to the registry's token endpoint.
 func basicUsername(server string) string {
 	_, rest, named := strings.Cut(server, "://")
 	if !named {
