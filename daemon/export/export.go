@@ -31,8 +31,7 @@ type Options struct {
 	StateDir string
 	// Hooks is the directory of the programs that may be run after a file was replaced; if it is empty, there are none.
 	Hooks string
-	// Token returns a token that is good for so long at least, or where minTTL is 0 for as long as any caller may
-	// expect; it bounds its own time.
+	// Token returns a token that is good for minTTL at least; 0 leaves that to the broker. It bounds its own time.
 	Token func(ctx context.Context, of Variant, minTTL time.Duration) (grant.Token, error)
 	// Hold says whether a profile's token is renewed although nobody asks for it. It counts: each true is taken back
 	// by one false.
@@ -87,7 +86,7 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 		return protocol.Export{}, protocol.NewError(protocol.Config,
 			fmt.Sprintf("%d files are kept already, which is as many as may be", protocol.MaxExports), "groat export")
 	}
-	if err := hostFiles[w.Form].checkName(w); err != nil {
+	if err := w.checkName(); err != nil {
 		return protocol.Export{}, err
 	}
 	k := x.newKeeper(w)
@@ -108,7 +107,7 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 	}
 	if was != nil {
 		was.halt()
-		k.follow(was)
+		k.inherit(was)
 	}
 	x.know(k) // before the file is: what a crash leaves is the next daemon's
 	if err := k.put(t); err != nil {
