@@ -34,8 +34,8 @@ type Options struct {
 	Hooks string
 	// Token returns a token that is good for minTTL at least; 0 leaves that to the broker. It bounds its own time.
 	Token func(ctx context.Context, of Variant, minTTL time.Duration) (grant.Token, error)
-	// Hold says whether a profile's token is renewed also where no client asks for it. It counts: each true is taken back
-	// by one false.
+	// Hold says whether a profile's token is renewed also where no client asks for it. It counts: each true is taken
+	// back by one false.
 	Hold func(profile string, held bool)
 	// Wire returns what a person is told for an error about a profile.
 	Wire    func(err error, profile string) *protocol.Error

@@ -271,8 +271,8 @@ func (k *keeper) beforeEnd(wait time.Duration) time.Duration {
 	return max(wait, time.Second)
 }
 
-// left returns how long the token in the file is good for, by boot time, which nothing sets; ends is false where it does
-// not end, or there is no file. k.mu is held.
+// left returns how long the token in the file is good for, by boot time, which nothing sets. It reports false where the
+// token does not end, or there is no file. k.mu is held.
 func (k *keeper) left() (left time.Duration, ends bool) {
 	now := k.x.Now()
 	if k.ends != 0 {
