@@ -21,7 +21,9 @@ const (
 	Changed             // Path was changed since the plan was made
 	NotWritten          // Path cannot be written: Err
 	NoLink              // Path cannot be a link to Program, or is not on PATH; docker looks there for Tool
+	NoContext           // Tool has no context whose cluster is at an API of Profile
 	NoFile              // Tool has no file that could be for API alone
+	NoSettings          // Tool reads no file of settings
 	NoIDToken           // Tool cannot be given an ID token
 	BadRecord           // Path is a record that this groat cannot read: Err
 	NotSetUp            // there is no record of Tool for Profile

@@ -39,9 +39,6 @@ func wantGit(_ context.Context, m *Machine, p Profile) ([]File, error) {
 		}
 		return true
 	}
-	if len(f.Settings) == 0 {
-		return nil, nil
-	}
 	return []File{f}, nil
 }
 

@@ -17,9 +17,6 @@ var goTool = &Tool{Name: "go", Programs: []string{"go"}, Want: wantGo}
 const goTime = 20 * time.Second
 
 func wantGo(ctx context.Context, m *Machine, p Profile) ([]File, error) {
-	if len(p.APIs) == 0 {
-		return nil, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, goTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, m.Find("go"), "env", "GOENV")
@@ -27,7 +24,7 @@ func wantGo(ctx context.Context, m *Machine, p Profile) ([]File, error) {
 	out, err := cmd.Output()
 	path := strings.TrimSpace(string(out))
 	if err != nil || path == "" || path == "off" {
-		return nil, &Error{Reason: NoFile, Tool: "go", API: p.APIs[0], Err: err}
+		return nil, &Error{Reason: NoSettings, Tool: "go", Err: err}
 	}
 	s, err := read(path)
 	if err != nil {

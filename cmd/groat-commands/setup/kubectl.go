@@ -16,7 +16,7 @@ import (
 
 // kubectl runs the plugin that users[].user.exec of a kubeconfig names for the user of a context
 // (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins).
-var kubectl = &Tool{Name: "kubectl", Programs: []string{"kubectl"}, Want: wantKubectl}
+var kubectl = &Tool{Name: "kubectl", Programs: []string{"kubectl"}, IDToken: true, Want: wantKubectl}
 
 // kubeContexts is what is read of a kubeconfig, as kubectl shows it.
 type kubeContexts struct {
@@ -77,6 +77,9 @@ func wantKubectl(ctx context.Context, m *Machine, p Profile) ([]File, error) {
 		if len(f.Settings) > 1 {
 			files = append(files, f)
 		}
+	}
+	if files == nil {
+		return nil, &Error{Reason: NoContext, Tool: "kubectl", Profile: p.Name}
 	}
 	return files, nil
 }

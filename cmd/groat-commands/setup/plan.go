@@ -51,16 +51,18 @@ func (m *Machine) Setup(ctx context.Context, t *Tool, p Profile) (*Plan, error) 
 	if !m.Installed(t) {
 		return nil, &Error{Reason: NotInstalled, Tool: t.Programs[0]}
 	}
-	if p.IDToken && t != kubectl {
+	if p.IDToken && !t.IDToken {
 		return nil, &Error{Reason: NoIDToken, Tool: t.Name}
 	}
 	old, err := m.load(t.Name, p.Name)
 	if err != nil {
 		return nil, err
 	}
-	files, err := t.Want(ctx, m, p)
-	if err != nil {
-		return nil, err
+	var files []File
+	if len(p.APIs) > 0 {
+		if files, err = t.Want(ctx, m, p); err != nil {
+			return nil, err
+		}
 	}
 	if len(files) == 0 {
 		return nil, &Error{Reason: NoAPI, Tool: t.Name, Profile: p.Name}
