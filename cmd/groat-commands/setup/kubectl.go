@@ -1,10 +1,8 @@
 package setup
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,16 +142,8 @@ func (k kubectlProgram) view(ctx context.Context, content []byte) ([]byte, error
 	cmd := exec.CommandContext(ctx, k.path, "--kubeconfig", copied, "config", "view", "--raw", "-o", "json")
 	out, err := cmd.Output()
 	if err != nil {
-		e := &Error{Reason: BadLine, Tool: "kubectl", Err: err}
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
-			// error: error loading config file "COPIED": yaml: line 3: …
-			said := string(bytes.TrimSpace(exit.Stderr))
-			if _, after, ok := strings.Cut(said, copied+`": `); ok {
-				said = after
-			}
-			e.Err, e.Line = errors.New(said), lineIn(said)
-		}
-		return nil, e
+		// error: error loading config file "COPIED": yaml: line 3: …
+		return nil, unreadBy("kubectl", err, copied+`": `)
 	}
 	return out, nil
 }

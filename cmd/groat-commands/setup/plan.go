@@ -40,7 +40,7 @@ type Change struct {
 	// Created is set where there is no file yet, and Removed where there would be none.
 	Created, Removed bool
 
-	was  state
+	was  snapshot
 	lock string
 	dirs []string
 }
@@ -226,7 +226,7 @@ func (p *Plan) leave(path string, left []Setting) {
 
 // undone returns the content without an edit, and whether there would be a file at all. Where nothing else has changed
 // the file, that is what it was, byte for byte; else its settings are taken away one by one.
-func (e *edit) undone(was state) (after []byte, there bool, left []Setting, err error) {
+func (e *edit) undone(was snapshot) (after []byte, there bool, left []Setting, err error) {
 	switch {
 	case !was.there:
 		return nil, false, nil, nil
