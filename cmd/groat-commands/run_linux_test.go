@@ -61,7 +61,7 @@ func TestRunPoints(t *testing.T) {
 	if o.code != 0 || o.stderr != "" || strings.Contains(vars, "dummy") {
 		t.Fatalf("%+v", o)
 	}
-	helper := "!" + filepath.Join(bin, "groat") + " helper git"
+	helper := filepath.Join(bin, "groat") + " helper git"
 	all := strings.Split(vars, "\n")
 	for _, want := range []string{
 		"X=y", "GROAT_PROFILE=work", "GROAT_HEADER_FILE=" + header, "GDAL_CONFIG_FILE=" + rc, "GIT_CONFIG_COUNT=7",

@@ -260,7 +260,7 @@ func (a *app) machine() (*setup.Machine, error) {
 func (a *app) findGroat() string {
 	path := a.getenv("PATH")
 	if self, err := os.Executable(); err == nil {
-		if beside := filepath.Join(filepath.Dir(self), "groat"); autostart.OnPath(filepath.Dir(self), "groat") != "" {
+		if beside := autostart.OnPath(filepath.Dir(self), "groat"); beside != "" {
 			return nameOnPath(beside, path)
 		}
 	}
@@ -322,11 +322,7 @@ func (a *app) completeSetup(cmd *cobra.Command, args []string, word string) ([]s
 	const stop = cobra.ShellCompDirectiveNoFileComp
 	switch len(args) {
 	case 0:
-		var names []string
-		for _, t := range setup.Tools {
-			names = append(names, t.Name)
-		}
-		return names, stop
+		return setup.Names(), stop
 	case 1:
 		return a.completeProfiles(cmd, nil, word)
 	}
