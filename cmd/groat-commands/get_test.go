@@ -185,13 +185,6 @@ func explained(args []string, s string) bool {
 
 // twoLines reports whether s is an error line and a hint line.
 func twoLines(s string) bool {
-	if strings.HasPrefix(s, "{") { // where JSON was asked for, one
-		var said struct {
-			Error struct{ Message, Hint string }
-		}
-		err := json.Unmarshal([]byte(s), &said)
-		return err == nil && said.Error.Message != "" && said.Error.Hint != "" && strings.Count(s, "\n") == 1
-	}
 	first, rest, ok := strings.Cut(s, "\n")
 	if !ok || !strings.HasPrefix(first, "groat: error: ") {
 		return false

@@ -58,7 +58,8 @@ func flatten(e *protocol.Error) *frame.Error {
 	return f
 }
 
-// explain is describe. Beside a refused parameter it names the command's help. Beside a connection's error it says if groatd's way to servers is not this shell's.
+// explain is describe. Beside a refused parameter it names the command's help, and beside a connection's error it says
+// if groatd's way to servers is not this shell's.
 func (a *app) explain(err error) *report.Failure {
 	f := describe(err)
 	if e := refusal(err); e != nil {
