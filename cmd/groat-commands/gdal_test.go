@@ -16,9 +16,10 @@ func TestHelperGDAL(t *testing.T) {
 	d := newFakeDaemon(t, func(r request) string {
 		if r.Method == "profiles" {
 			return `"result":{"profiles":[{"profile":"bare","issuer":"https://i","resources":[]},` +
-				`{"profile":"home","issuer":"https://i","resources":["https://h.example"]},` +
-				`{"profile":"same","issuer":"https://i","resources":["https://h.example"]},` +
-				`{"profile":"work","issuer":"https://i","resources":["https://api.example","https://h.example/team"]}]}`
+				`{"profile":"home","issuer":"https://i","resources":["https://h.example:443"]},` +
+				`{"profile":"same","issuer":"https://i","resources":["https://h.example:443"]},` +
+				`{"profile":"work","issuer":"https://i",` +
+				`"resources":["https://api.example:443","https://h.example:443/team"]}]}`
 		}
 		return kept
 	})
@@ -80,7 +81,8 @@ func TestHelperGDAL(t *testing.T) {
 func TestSetupGDAL(t *testing.T) {
 	d := newFakeDaemon(t, func(r request) string {
 		if r.Method == "profiles" {
-			return `"result":{"profiles":[{"profile":"work","issuer":"https://i","resources":["https://api.example"]}]}`
+			return `"result":{"profiles":[{"profile":"work","issuer":"https://i",` +
+				`"resources":["https://api.example:443"]}]}`
 		}
 		return kept
 	})

@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/groat-dev/groat/cmd/groat/get"
-
 	"github.com/groat-dev/groat/cmd/groat/report"
 )
 
@@ -81,8 +81,9 @@ func TestGetPrintsNoTokenOfAnotherKind(t *testing.T) {
 	} {
 		f := newFakeDaemon(t, func(request) string { return tt.result })
 		for _, output := range get.Formats {
-			got := run(t, f.socket, "refused.to.ken", append([]string{"get", "--output", output}, tt.args...)...)
-			if got.code != report.ExitInternal || got.stdout != "" || !twoLines(got.stderr) {
+			args := append([]string{"get", "--output", output}, tt.args...)
+			got := run(t, f.socket, "refused.to.ken", args...)
+			if got.code != report.ExitInternal || got.stdout != "" || !explained(args, got.stderr) {
 				t.Errorf("%v, %s as %s: %+v", tt.args, tt.result, output, got)
 			}
 		}
@@ -162,13 +163,24 @@ func TestGetUsage(t *testing.T) {
 	} {
 		got := run(t, f.socket, tt.stdin, append([]string{"get"}, tt.args...)...)
 		if got.code != report.ExitUsage || got.stdout != "" || !strings.Contains(got.stderr, tt.want) ||
-			!twoLines(got.stderr) {
+			!explained(tt.args, got.stderr) {
 			t.Errorf("get %v: %+v", tt.args, got)
 		}
 	}
 	if n := len(f.requests()); n != 0 {
 		t.Errorf("%d requests were sent for commands that cannot be understood", n)
 	}
+}
+
+// explained reports whether s is an error with a hint: two lines, or an object of JSON where args ask for JSON.
+func explained(args []string, s string) bool {
+	if slices.Contains(args, "--json") || slices.Contains(args, "json") {
+		var said struct {
+			Error struct{ Message, Hint string }
+		}
+		return json.Unmarshal([]byte(s), &said) == nil && said.Error.Message != "" && said.Error.Hint != ""
+	}
+	return twoLines(s)
 }
 
 // twoLines reports whether s is an error line and a hint line.
@@ -194,8 +206,9 @@ func TestGetRefusesBadToken(t *testing.T) {
 	} {
 		f := newFakeDaemon(t, func(request) string { return `"result":` + result })
 		for _, output := range get.Formats {
-			got := run(t, f.socket, "", "get", "--output", output)
-			if got.code != report.ExitInternal || got.stdout != "" || !twoLines(got.stderr) {
+			args := []string{"get", "--output", output}
+			got := run(t, f.socket, "", args...)
+			if got.code != report.ExitInternal || got.stdout != "" || !explained(args, got.stderr) {
 				t.Errorf("%s as %s: %+v", result, output, got)
 			}
 		}

@@ -32,7 +32,7 @@ func (a *app) keepHeader(ctx context.Context, profile, use string, while int) (h
 		}
 		for _, p := range known.Profiles {
 			if p.Profile == profile || profile == "" && len(known.Profiles) == 1 {
-				h.profile, h.apis = p.Profile, p.Resources
+				h.profile, h.apis = p.Profile, apisOf(p)
 			}
 		}
 		if h.profile == "" { // groatd refuses it, and says which there are

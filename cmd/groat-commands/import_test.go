@@ -171,7 +171,7 @@ func TestImportFrom(t *testing.T) {
 		{"", []string{"--json"}, "--json goes with --dry-run or --yes"},
 	} {
 		got := run(t, f.socket, tt.stdin, append([]string{"import"}, tt.args...)...)
-		if got.code != report.ExitUsage || !twoLines(got.stderr) || !strings.Contains(got.stderr, tt.says) ||
+		if got.code != report.ExitUsage || !explained(tt.args, got.stderr) || !strings.Contains(got.stderr, tt.says) ||
 			got.stdout != "" {
 			t.Errorf("%v: %+v", tt.args, got)
 		}

@@ -14,9 +14,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/groat-dev/groat/cmd/groat-commands/setup"
 	"github.com/groat-dev/groat/cmd/groat/get"
-	"github.com/groat-dev/groat/cmd/groat/report"
-	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // Exit codes of a command that is not run, as a shell and env(1) have them
@@ -154,11 +153,10 @@ func (a *app) point(e *environment, header headerFile, everyHost bool) error {
 	if err := a.pointGDAL(e, header); err != nil {
 		return err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return report.CannotHandOver(err)
+	groat := a.findGroat()
+	if groat == "" {
+		return errNoGroat()
 	}
-	groat := visible.Word(filepath.Join(filepath.Dir(self), "groat")) // the thin program, beside this one
 	pointGo(e, groat)
 	return pointGit(e, groat, header.apis)
 }
@@ -183,16 +181,11 @@ func (a *app) pointGDAL(e *environment, header headerFile) error {
 	return err
 }
 
-// pointGo has the go command ask groat first, and then what it asks anyway: ~/.netrc, if nothing is said (go help
-// goauth). One that is told to ask nothing is left so.
+// pointGo has the go command ask groat first, and then what it asks anyway. One that is told to ask nothing is left so.
 func pointGo(e *environment, groat string) {
 	const name = "GOAUTH"
-	switch was := e.get(name); was {
-	case "off":
-	case "":
-		e.set(name, groat+" helper go;netrc")
-	default:
-		e.set(name, groat+" helper go;"+was)
+	if was := e.get(name); was != "off" {
+		e.set(name, setup.GoAuth(groat, was))
 	}
 }
 
@@ -207,7 +200,7 @@ func pointGit(e *environment, groat string, apis []string) error {
 			return errGitCount(was)
 		}
 	}
-	helper := "!" + groat + " helper git"
+	helper := setup.GitHelper(groat)
 	for _, api := range apis {
 		for _, pair := range [][2]string{{"helper", ""}, {"helper", helper}, {"useHttpPath", "true"}} {
 			e.set("GIT_CONFIG_KEY_"+strconv.Itoa(n), "credential."+api+"."+pair[0])

@@ -23,7 +23,7 @@ func runDaemon(t *testing.T) *fakeDaemon {
 		case "profiles":
 			return `"result":{"profiles":[{"profile":"bare","issuer":"https://i","resources":[]},` +
 				`{"profile":"work","issuer":"https://i",` +
-				`"resources":["https://api.example","https://git.example/team"]}]}`
+				`"resources":["https://api.example:443","https://git.example:443/team"]}]}`
 		case "export":
 			if p := r.Params["profile"]; p != "work" && p != "bare" {
 				return `"error":{"code":-32001,"message":"there is no such profile",` +
@@ -61,7 +61,7 @@ func TestRunPoints(t *testing.T) {
 	if o.code != 0 || o.stderr != "" || strings.Contains(vars, "dummy") {
 		t.Fatalf("%+v", o)
 	}
-	helper := "!" + filepath.Join(bin, "groat") + " helper git"
+	helper := filepath.Join(bin, "groat") + " helper git"
 	all := strings.Split(vars, "\n")
 	for _, want := range []string{
 		"X=y", "GROAT_PROFILE=work", "GROAT_HEADER_FILE=" + header, "GDAL_CONFIG_FILE=" + rc, "GIT_CONFIG_COUNT=7",

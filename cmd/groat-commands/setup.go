@@ -260,7 +260,7 @@ func (a *app) machine() (*setup.Machine, error) {
 func (a *app) findGroat() string {
 	path := a.getenv("PATH")
 	if self, err := os.Executable(); err == nil {
-		if beside := filepath.Join(filepath.Dir(self), "groat"); autostart.OnPath(filepath.Dir(self), "groat") != "" {
+		if beside := autostart.OnPath(filepath.Dir(self), "groat"); beside != "" {
 			return nameOnPath(beside, path)
 		}
 	}
@@ -286,10 +286,7 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 	if i < 0 {
 		return setup.Profile{}, errSetupProfile(name, result.Profiles)
 	}
-	var listed []string
-	for _, api := range result.Profiles[i].Resources {
-		listed = append(listed, setup.API(api))
-	}
+	listed := apisOf(result.Profiles[i])
 	p := setup.Profile{Name: name, APIs: listed}
 	for j, other := range result.Profiles {
 		for _, api := range other.Resources {
@@ -312,16 +309,20 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 	return p, nil
 }
 
+// apisOf returns the APIs that a profile lists, as tools write them: groatd adds the port that is the scheme's own.
+func apisOf(p protocol.ProfileInfo) (apis []string) {
+	for _, api := range p.Resources {
+		apis = append(apis, setup.API(api))
+	}
+	return apis
+}
+
 // completeSetup offers the tools, and behind one the names of the profiles.
 func (a *app) completeSetup(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 	const stop = cobra.ShellCompDirectiveNoFileComp
 	switch len(args) {
 	case 0:
-		var names []string
-		for _, t := range setup.Tools {
-			names = append(names, t.Name)
-		}
-		return names, stop
+		return setup.Names(), stop
 	case 1:
 		return a.completeProfiles(cmd, nil, word)
 	}

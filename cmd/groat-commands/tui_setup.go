@@ -71,12 +71,8 @@ func errSetupDeclined(tool, profile string) *report.Failure {
 }
 
 func errUnknownTool(name string) *report.Failure {
-	var names []string
-	for _, t := range setup.Tools {
-		names = append(names, t.Name)
-	}
 	return &report.Failure{Code: report.ExitUsage, Hint: "groat setup",
-		Message: "groat cannot set up " + visible.Name(name) + ", only " + strings.Join(names, ", ")}
+		Message: "groat cannot set up " + visible.Name(name) + ", only " + strings.Join(setup.Names(), ", ")}
 }
 
 func errNoGroat() *report.Failure {
@@ -155,18 +151,16 @@ func failSetup(err error, typed string) error {
 		f.Message = fmt.Sprintf("profile %s lists no API that %s could use, so there is nothing to write",
 			nameOf(e.Profile), e.Tool)
 		f.Hint = "groat login " + visible.Word(e.Profile) + " --api https://HOST"
-		if e.Tool == "kubectl" {
-			f.Message = "no context of the kubeconfig has a cluster at an API of profile " + nameOf(e.Profile)
-			f.Hint = "kubectl config view"
-		}
+	case setup.NoContext:
+		f.Message = "no context of the kubeconfig has a cluster at an API of profile " + nameOf(e.Profile)
+		f.Hint = "kubectl config view"
 	case setup.NoFile:
 		url := visible.Word(e.API + "/")
 		f.Code, f.Hint = report.ExitUsage, "groat helper curl "+url+" | curl -K - "+url
 		f.Message = e.Tool + " has no configuration for one server alone, so there is nothing to write"
-		if e.Tool == "go" {
-			f.Message = "go reads no file of settings here (GOENV is off), so there is nothing to write"
-			f.Hint = "go env GOENV"
-		}
+	case setup.NoSettings:
+		f.Message = e.Tool + " reads no file of settings here (GOENV is off), so there is nothing to write"
+		f.Hint = "go env GOENV"
 	case setup.NoIDToken:
 		f.Code, f.Hint = report.ExitUsage, strings.Replace(typed, " --id-token", "", 1)
 		f.Message = "only kubectl can be given the ID token, and not " + e.Tool
@@ -236,17 +230,19 @@ func textPlan(p *setup.Plan, dry bool) []byte {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		what := "changes"
+		verb := "change"
 		switch {
 		case c.Created:
-			what = "makes"
+			verb = "make"
 		case c.Removed:
-			what = "removes"
+			verb = "remove"
 		}
 		if dry {
-			what = map[string]string{"changes": "would change", "makes": "would make", "removes": "would remove"}[what]
+			verb = "would " + verb
+		} else {
+			verb += "s"
 		}
-		fmt.Fprintf(&b, "groat %s %s\n", what, visible.Name(c.Path))
+		fmt.Fprintf(&b, "groat %s %s\n", verb, visible.Name(c.Path))
 		if c.Link != "" {
 			fmt.Fprintf(&b, "      a link to %s\n", visible.Name(c.Link))
 		}

@@ -103,7 +103,7 @@ func printToken(format string, q get.Request) int {
 		return report.ExitDone
 	}
 	if format == "json" {
-		f := report.Explain(err, os.Getenv)
+		f := explain(err)
 		f.PrintJSON(os.Stderr)
 		return f.Code
 	}

@@ -1,8 +1,9 @@
-// Package export keeps files with a token current, for programs that read one and cannot ask groatd.
+// Package export keeps files with a token current, for programs that read one and cannot ask groatd. It runs a program
+// of the person's after a replacement, where that is wanted.
 //
 // A file is replaced as a whole, before its token ends; its mode is 0600. The invariants: a file never holds a token
-// longer than that is good, as long as a groatd runs; nothing that groat has not written is replaced; where nobody else
-// than this user can put something else in the file's place, and only there, is one made.
+// longer than that is good, as long as a groatd runs; nothing that groat has not written is replaced or removed; a file
+// is made only where no other user can put something else in its place.
 package export
 
 import (
@@ -31,11 +32,10 @@ type Options struct {
 	StateDir string
 	// Hooks is the directory of the programs that may be run after a file was replaced; if it is empty, there are none.
 	Hooks string
-	// Token returns a token that is good for so long at least, or where minTTL is 0 for as long as any caller may
-	// expect; it bounds its own time.
+	// Token returns a token that is good for minTTL at least; 0 leaves that to the broker. It bounds its own time.
 	Token func(ctx context.Context, of Variant, minTTL time.Duration) (grant.Token, error)
-	// Hold says whether a profile's token is renewed although nobody asks for it. It counts: each true is taken back
-	// by one false.
+	// Hold says whether a profile's token is renewed also where no client asks for it. It counts: each true is taken
+	// back by one false.
 	Hold func(profile string, held bool)
 	// Wire returns what a person is told for an error about a profile.
 	Wire    func(err error, profile string) *protocol.Error
@@ -87,7 +87,7 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 		return protocol.Export{}, protocol.NewError(protocol.Config,
 			fmt.Sprintf("%d files are kept already, which is as many as may be", protocol.MaxExports), "groat export")
 	}
-	if err := hostFiles[w.Form].checkName(w); err != nil {
+	if err := w.checkName(); err != nil {
 		return protocol.Export{}, err
 	}
 	k := x.newKeeper(w)
@@ -108,7 +108,7 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 	}
 	if was != nil {
 		was.halt()
-		k.follow(was)
+		k.inherit(was)
 		k.takeHook(was)
 	}
 	x.know(k) // before the file is: what a crash leaves is the next daemon's

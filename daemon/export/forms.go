@@ -27,11 +27,14 @@ type form struct {
 	ahead func(life time.Duration) time.Duration
 	// flaw is what a person is told of a token with which the file will not do, or empty.
 	flaw func(t grant.Token) string
+	// shared are the names of the files in this form that a person or another program edits. groat keeps none of those.
+	shared []string
 }
 
 var forms = map[string]form{
-	protocol.FormNetrc:      {what: "netrc entry", render: netrc.render, flaw: netrc.flaw},
-	protocol.FormNpmrc:      {what: "npmrc entry", render: npmrc.render, flaw: npmrc.flaw},
+	protocol.FormNetrc: {what: "netrc entry", render: netrc.render, flaw: netrc.flaw,
+		shared: []string{".netrc", "_netrc"}},
+	protocol.FormNpmrc:      {what: "npmrc entry", render: npmrc.render, flaw: npmrc.flaw, shared: []string{".npmrc"}},
 	protocol.FormHeader:     {what: "header", render: header},
 	protocol.FormToken:      {what: "token", render: bare},
 	protocol.FormPlanet:     {what: "token for Planet's programs", render: planet, ahead: aheadOfPlanet},

@@ -27,10 +27,10 @@ const hookTime = 30 * time.Second
 // state directory alone, has nothing run that is not there. One runs at a time for a file, and once more where the file
 // was replaced meanwhile.
 type hook struct {
-	x    *Exports
-	name string // or empty: there is none
-	file string // what was replaced
-	of   string // the profile
+	x       *Exports
+	name    string // or empty: there is none
+	file    string // what was replaced
+	profile string
 
 	mu      sync.Mutex
 	running bool
@@ -116,7 +116,7 @@ func (h *hook) next() bool {
 func (h *hook) once(ctx context.Context) error {
 	c := exec.CommandContext(ctx, h.path())
 	c.Dir = "/"
-	c.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "GROAT_PROFILE=" + h.of, "GROAT_EXPORT_FILE=" + h.file}
+	c.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "GROAT_PROFILE=" + h.profile, "GROAT_EXPORT_FILE=" + h.file}
 	for _, name := range []string{"HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"} {
 		if v, ok := os.LookupEnv(name); ok {
 			c.Env = append(c.Env, name+"="+v)

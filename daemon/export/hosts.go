@@ -3,7 +3,6 @@ package export
 import (
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/groat-dev/groat/daemon/origin"
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/protocol"
-	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // hostFile is a form of a file with an entry for each API that the token is sealed for, and for no other.
@@ -22,13 +20,6 @@ type hostFile struct {
 	line func(entry string) (before, after string)
 	// only says of which APIs there can be entries.
 	only string
-	// own are the names of the files that a person or a program edits. groat keeps none of those.
-	own []string
-}
-
-var hostFiles = map[string]hostFile{
-	protocol.FormNetrc: netrc,
-	protocol.FormNpmrc: npmrc,
 }
 
 // netrc is read by curl --netrc-file, git and Python's requests, which send user name and password by HTTP Basic
@@ -36,7 +27,6 @@ var hostFiles = map[string]hostFile{
 // the port, the path and the scheme: there is one only where the whole host at its standard port is the API.
 var netrc = hostFile{
 	only: "a host without a port and a path",
-	own:  []string{".netrc", "_netrc"},
 	entry: func(api *url.URL) string {
 		if api.Port() != "443" || api.Path != "" {
 			return ""
@@ -50,7 +40,6 @@ var netrc = hostFile{
 // (https://docs.npmjs.com/cli/v11/configuring-npm/npmrc#auth-related-configuration).
 var npmrc = hostFile{
 	only: "an address with a plain path",
-	own:  []string{".npmrc"},
 	entry: func(api *url.URL) string {
 		if strings.ContainsFunc(api.Path, notInNpmrc) {
 			return ""
@@ -117,16 +106,4 @@ func (f hostFile) flaw(t grant.Token) string {
 		return ""
 	}
 	return fmt.Sprintf("not in the file: %s; an entry is for https and %s", strings.Join(left, ", "), f.only)
-}
-
-// checkName refuses the names of files that a person or a program edits: groat replaces its file as a whole.
-func (f hostFile) checkName(w Wanted) error {
-	dir, name := filepath.Split(w.Path)
-	if !slices.Contains(f.own, name) {
-		return nil
-	}
-	other := visible.Word(dir + "groat-" + w.Form)
-	return protocol.NewError(protocol.Config,
-		fmt.Sprintf("%s is a file that other programs write too, and groat replaces its file as a whole: choose "+
-			"another name", w.Path), "groat export "+w.Profile+" --"+w.Form+" "+other)
 }

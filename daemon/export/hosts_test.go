@@ -86,12 +86,12 @@ func TestAFileThatOthersWriteToo(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		w := Wanted{Path: filepath.Join(dir, tt.name), Variant: Variant{Profile: "p"}, Form: tt.form}
-		err := hostFiles[tt.form].checkName(w)
+		err := w.checkName()
 		if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Hint() != tt.hint+dir+"/groat-"+tt.form {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 		w.Path += "-groat"
-		if err := hostFiles[tt.form].checkName(w); err != nil {
+		if err := w.checkName(); err != nil {
 			t.Error(err)
 		}
 	}

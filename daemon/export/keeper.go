@@ -54,11 +54,11 @@ type keeper struct {
 // newKeeper returns a keeper that does not run yet.
 func (x *Exports) newKeeper(w Wanted) *keeper {
 	return &keeper{x: x, Wanted: w, changed: make(chan struct{}, 1), disk: make(chan struct{}, 1),
-		done: make(chan struct{}), hook: &hook{x: x, name: w.Hook, file: w.Path, of: w.Profile}}
+		done: make(chan struct{}), hook: &hook{x: x, name: w.Hook, file: w.Path, profile: w.Profile}}
 }
 
-// start begins to keep the file. A profile's default token is held from now on, so that it is renewed although nobody
-// asks for it; one of another scope or audience is, since the keeper asks for it again and again.
+// start begins to keep the file. A profile's default token is held from now on, so that it is renewed also where no
+// client asks for it; one of another scope or audience is, since the keeper asks for it again and again.
 func (k *keeper) start() {
 	if k.isDefault() {
 		k.x.Hold(k.Profile, true)
@@ -93,7 +93,7 @@ func (k *keeper) halt() {
 func (k *keeper) again() *keeper {
 	next := k.x.newKeeper(k.Wanted)
 	next.processes, next.hook = k.processes, k.hook
-	next.follow(k)
+	next.inherit(k)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	next.content, next.written, next.problem = k.content, k.written, k.problem
@@ -101,15 +101,15 @@ func (k *keeper) again() *keeper {
 	return next
 }
 
-// follow takes over what a halted keeper of the same path knows of the disk.
-func (k *keeper) follow(was *keeper) {
+// inherit takes over what a halted keeper of the same path knows of the disk.
+func (k *keeper) inherit(was *keeper) {
 	was.mu.Lock()
 	defer was.mu.Unlock()
 	k.disk, k.trace = was.disk, was.trace
 }
 
-// takeHook takes over the hook of a halted keeper of the same path, if it is the same: one of it runs at a time, and not
-// again for the same content.
+// takeHook takes over the hook of a halted keeper of the same path, if it is the same: one of it runs at a time, and
+// not again for the same content.
 func (k *keeper) takeHook(was *keeper) {
 	if k.hook.name != was.hook.name {
 		return
@@ -282,8 +282,8 @@ func (k *keeper) beforeEnd(wait time.Duration) time.Duration {
 	return max(wait, time.Second)
 }
 
-// left returns how long the token in the file is good for, by boot time, which nobody sets; ends is false where it does
-// not end, or there is no file. k.mu is held.
+// left returns how long the token in the file is good for, by boot time, which nothing sets. It reports false where the
+// token does not end, or there is no file. k.mu is held.
 func (k *keeper) left() (left time.Duration, ends bool) {
 	now := k.x.Now()
 	if k.ends != 0 {

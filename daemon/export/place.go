@@ -17,6 +17,7 @@ import (
 
 	"github.com/groat-dev/groat/keystore"
 	"github.com/groat-dev/groat/keystore/ownfile"
+	"github.com/groat-dev/groat/protocol"
 	"github.com/groat-dev/groat/protocol/ownpath"
 	"github.com/groat-dev/groat/protocol/visible"
 )
@@ -57,7 +58,7 @@ func validDraft(name string) bool {
 // prepare notes what the file will hold, and returns the trace to write it with.
 func (t *trace) prepare(mark string) trace {
 	if t.draft == "" {
-		t.draft = draftPrefix + rand.Text() // whoever else can make files here does not know it
+		t.draft = draftPrefix + rand.Text() // which another user who can make files here does not know
 	}
 	if !slices.Contains(t.marks, mark) {
 		t.marks = append(slices.Clone(t.marks), mark)
@@ -213,7 +214,7 @@ func vacant(path string, marks []string) error {
 	case info.Size() == 0:
 		return nil
 	}
-	// A mode that somebody has changed is no reason to leave an old token there.
+	// A changed mode is no reason to leave an old token there.
 	text, err := ownfile.Read(path, ownpath.Export, maxContent)
 	defer clear(text)
 	if err != nil && !errors.Is(err, ownfile.ErrTooLarge) {
@@ -269,4 +270,19 @@ func holds(directory *os.Root, name string, marks []string) (bool, error) {
 	text, err := io.ReadAll(io.LimitReader(f, maxContent))
 	defer clear(text)
 	return err == nil && (len(text) == 0 || slices.Contains(marks, markOf(text))), err
+}
+
+// fileError is what a person is told of a file that cannot be kept.
+func fileError(err error) *protocol.Error {
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
+		return e
+	}
+	if own, ok := errors.AsType[*ownpath.Error](err); ok {
+		return protocol.NewError(protocol.Config, own.Error(), own.Hint)
+	}
+	hint := "groat export"
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		hint = "ls -ld " + visible.Word(filepath.Dir(p.Path))
+	}
+	return protocol.NewError(protocol.Config, "the file cannot be written: "+err.Error(), hint)
 }

@@ -2,6 +2,7 @@ package export
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,4 +85,16 @@ func checkPath(path string) error {
 		return protocol.InvalidParams("the path of a file must be made of printable characters")
 	}
 	return nil
+}
+
+// checkName refuses the names of files that a person or another program edits: groat replaces its file as a whole.
+func (w Wanted) checkName() error {
+	dir, name := filepath.Split(w.Path)
+	if !slices.Contains(forms[w.Form].shared, name) {
+		return nil
+	}
+	other := visible.Word(dir + "groat-" + w.Form)
+	return protocol.NewError(protocol.Config,
+		fmt.Sprintf("%s is a file that other programs write too, and groat replaces its file as a whole: choose "+
+			"another name", w.Path), "groat export "+w.Profile+" --"+w.Form+" "+other)
 }

@@ -6,8 +6,5 @@ import "context"
 // them (curl(1), --config). Its user is told what to type instead.
 var curl = &Tool{Name: "curl", Programs: []string{"curl"},
 	Want: func(_ context.Context, _ *Machine, p Profile) ([]File, error) {
-		if len(p.APIs) == 0 {
-			return nil, nil
-		}
 		return nil, &Error{Reason: NoFile, Tool: "curl", API: p.APIs[0]}
 	}}

@@ -1,5 +1,13 @@
 package setup
 
+import (
+	"bytes"
+	"errors"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
 // Reason is why nothing could be planned or written.
 type Reason int
 
@@ -21,7 +29,9 @@ const (
 	Changed             // Path was changed since the plan was made
 	NotWritten          // Path cannot be written: Err
 	NoLink              // Path cannot be a link to Program, or is not on PATH; docker looks there for Tool
+	NoContext           // Tool has no context whose cluster is at an API of Profile
 	NoFile              // Tool has no file that could be for API alone
+	NoSettings          // Tool reads no file of settings
 	NoIDToken           // Tool cannot be given an ID token
 	BadRecord           // Path is a record that this groat cannot read: Err
 	NotSetUp            // there is no record of Tool for Profile
@@ -45,3 +55,25 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// unreadBy returns the error of a content that a tool could not read: what the tool said behind a text, if it is there.
+func unreadBy(tool string, err error, behind string) *Error {
+	e := &Error{Reason: BadLine, Tool: tool, Err: err}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
+		said := string(bytes.TrimSpace(exit.Stderr))
+		if _, after, ok := strings.Cut(said, behind); ok {
+			said = after
+		}
+		e.Err, e.Line = errors.New(said), lineIn(said)
+	}
+	return e
+}
+
+// lineIn returns the number of the line that a program's complaint names, or 0.
+func lineIn(said string) (line int) {
+	if _, after, ok := strings.Cut(said, "line "); ok {
+		number := after[:len(after)-len(strings.TrimLeft(after, "0123456789"))]
+		line, _ = strconv.Atoi(number)
+	}
+	return line
+}

@@ -17,17 +17,19 @@ import (
 // maxFile bounds a configuration, in bytes: no tool's comes near it.
 const maxFile = 1 << 20
 
-// state is what a file is like. One that is not there has the mode of a new one.
-type state struct {
+// snapshot is what a file is like at one time. One that is not there has the mode of a new one.
+type snapshot struct {
 	target  string // the file itself, behind all links
 	content []byte
 	there   bool
 	mode    fs.FileMode
 }
 
-// read returns the state of a file that setup may change.
-func read(path string) (s state, err error) {
-	fail := func(r Reason, err error) (state, error) { return state{}, &Error{Reason: r, Path: path, Err: err} }
+// read returns what a file that setup may change is like.
+func read(path string) (s snapshot, err error) {
+	fail := func(r Reason, err error) (snapshot, error) {
+		return snapshot{}, &Error{Reason: r, Path: path, Err: err}
+	}
 	if s.target, err = follow(path); err != nil {
 		return fail(Unreadable, err)
 	}
@@ -103,7 +105,7 @@ func missing(target string) (dirs []string) {
 
 // replace gives a file another content, if it is still as it was. The new version is made beside it, under the name
 // that lock is the end of where the tool locks its file so.
-func (was state) replace(path, lock string, content []byte, mode fs.FileMode) error {
+func (was snapshot) replace(path, lock string, content []byte, mode fs.FileMode) error {
 	fail := func(r Reason, err error) error {
 		return &Error{Reason: r, Path: path, Lock: was.target + lock, Err: err}
 	}
@@ -169,7 +171,7 @@ func leftBehind(name string, content []byte) bool {
 }
 
 // remove removes a file, if it is still as it was, and the directories that were made for it if nothing else is there.
-func (was state) remove(path string, dirs []string) error {
+func (was snapshot) remove(path string, dirs []string) error {
 	now, err := read(path)
 	if err != nil {
 		return err
@@ -191,7 +193,7 @@ func removeDirectories(dirs []string) {
 	}
 }
 
-func (was state) same(now state) bool {
+func (was snapshot) same(now snapshot) bool {
 	return was.target == now.target && was.there == now.there && bytes.Equal(was.content, now.content)
 }
 

@@ -15,9 +15,6 @@ import (
 var gdal = &Tool{Name: "gdal", Programs: []string{"gdalinfo"}, HeaderFile: true, Want: wantGDAL}
 
 func wantGDAL(ctx context.Context, m *Machine, p Profile) ([]File, error) {
-	if len(p.APIs) == 0 {
-		return nil, nil
-	}
 	if err := readsHeaders(ctx, m.Find("gdalinfo")); err != nil {
 		return nil, err
 	}

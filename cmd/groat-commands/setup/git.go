@@ -3,11 +3,9 @@ package setup
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +23,7 @@ func wantGit(_ context.Context, m *Machine, p Profile) ([]File, error) {
 		_, err := g.list(ctx, content)
 		return err
 	}
-	helper := gitHelper(m.Groat)
+	helper := GitHelper(m.Groat)
 	for _, api := range p.APIs {
 		f.Settings = append(f.Settings, Setting{Name: "credential." + api + ".helper",
 			Value: gitSection(p.Name, api, helper, slices.Contains(p.Shared, api))})
@@ -38,9 +36,6 @@ func wantGit(_ context.Context, m *Machine, p Profile) ([]File, error) {
 			}
 		}
 		return true
-	}
-	if len(f.Settings) == 0 {
-		return nil, nil
 	}
 	return []File{f}, nil
 }
@@ -64,9 +59,9 @@ func gitConfig(m *Machine) string {
 	return own
 }
 
-// gitHelper is the value of credential.helper that runs groat. git runs an absolute path as a command, and what follows
+// GitHelper is the value of credential.helper that runs groat. git runs an absolute path as a command, and what follows
 // "!" by a shell; the name alone would be looked for on a PATH that may be without groat where an editor runs git.
-func gitHelper(groat string) string {
+func GitHelper(groat string) string {
 	if word := visible.Word(groat); word != groat {
 		return "!" + word + " helper git"
 	}
@@ -114,27 +109,13 @@ func (g gitProgram) list(ctx context.Context, content []byte) (entries []gitEntr
 	cmd.Dir = "/"
 	out, err := cmd.Output()
 	if err != nil {
-		e := &Error{Reason: BadLine, Tool: "git", Err: err}
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
-			said := string(bytes.TrimSpace(exit.Stderr))
-			e.Err, e.Line = errors.New(said), lineIn(said) // bad config line 3 in standard input
-		}
-		return nil, e
+		return nil, unreadBy("git", err, "") // bad config line 3 in standard input
 	}
 	for entry := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
 		key, value, _ := strings.Cut(entry, "\n")
 		entries = append(entries, gitEntry{key, value})
 	}
 	return entries, nil
-}
-
-// lineIn returns the number of the line that a program's complaint names, or 0.
-func lineIn(said string) (line int) {
-	if _, after, ok := strings.Cut(said, "line "); ok {
-		number := after[:len(after)-len(strings.TrimLeft(after, "0123456789"))]
-		line, _ = strconv.Atoi(number)
-	}
-	return line
 }
 
 // lastHelper reports whether a helper is the only one for a URL: nothing that could also be for it comes after it.

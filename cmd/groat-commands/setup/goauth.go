@@ -17,9 +17,6 @@ var goTool = &Tool{Name: "go", Programs: []string{"go"}, Want: wantGo}
 const goTime = 20 * time.Second
 
 func wantGo(ctx context.Context, m *Machine, p Profile) ([]File, error) {
-	if len(p.APIs) == 0 {
-		return nil, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, goTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, m.Find("go"), "env", "GOENV")
@@ -27,29 +24,32 @@ func wantGo(ctx context.Context, m *Machine, p Profile) ([]File, error) {
 	out, err := cmd.Output()
 	path := strings.TrimSpace(string(out))
 	if err != nil || path == "" || path == "off" {
-		return nil, &Error{Reason: NoFile, Tool: "go", API: p.APIs[0], Err: err}
+		return nil, &Error{Reason: NoSettings, Tool: "go", Err: err}
 	}
 	s, err := read(path)
 	if err != nil {
 		return nil, err
 	}
+	was := ""
+	if from, to := assignment(s.content, "GOAUTH"); from >= 0 {
+		was = string(s.content[from:to])
+	}
 	return []File{{Path: path, Format: "assignments", Settings: []Setting{{Name: "GOAUTH",
-		Value: goAuth(m.Groat, s.content)}}}}, nil
+		Value: GoAuth(m.Groat, was)}}}}, nil
 }
 
-// goAuth is the value of GOAUTH that asks groat first and then what a content names, or what go asks by default.
-// "off" is a value that stands alone.
-func goAuth(groat string, content []byte) string {
+// GoAuth is the value of GOAUTH that asks groat first and then what an earlier value names, or without one what go asks
+// by default ("go help goauth"). "off" is a value that stands alone.
+func GoAuth(groat, was string) string {
 	ours := groat + " helper go"
 	if visible.Word(groat) != groat {
 		ours = "'" + groat + "' helper go" // cmd/internal/quoted has no escapes
 	}
-	others := []string{"netrc"}
-	if from, to := assignment(content, "GOAUTH"); from >= 0 {
-		others = strings.Split(string(content[from:to]), ";")
+	if was == "" {
+		was = "netrc"
 	}
 	all := []string{ours}
-	for _, other := range others {
+	for other := range strings.SplitSeq(was, ";") {
 		if other = strings.TrimSpace(other); other != "" && other != "off" && !strings.HasSuffix(other, " helper go") {
 			all = append(all, other)
 		}

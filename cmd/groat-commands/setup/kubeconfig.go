@@ -83,20 +83,20 @@ func (kubeconfig) unset(content []byte, made []Setting) (after []byte, left []Se
 
 // yamlLines are the lines of a file without their ends, which are all the same.
 type yamlLines struct {
-	all   []string
-	end1  string // "\n" or "\r\n"
-	final bool   // the last line has its end
+	all     []string
+	lineEnd string // "\n" or "\r\n"
+	final   bool   // the last line has its end
 }
 
 func splitLines(content []byte) *yamlLines {
-	l := &yamlLines{end1: inLines(content, "\n"), final: true}
+	l := &yamlLines{lineEnd: withLineEnds(content, "\n"), final: true}
 	if len(content) == 0 {
 		return l
 	}
 	text := string(content)
 	l.final = strings.HasSuffix(text, "\n")
 	l.all = strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if l.end1 == "\r\n" {
+	if l.lineEnd == "\r\n" {
 		for i := range l.all {
 			l.all[i] = strings.TrimSuffix(l.all[i], "\r")
 		}
@@ -105,9 +105,9 @@ func splitLines(content []byte) *yamlLines {
 }
 
 func (l *yamlLines) join() []byte {
-	text := strings.Join(l.all, l.end1)
+	text := strings.Join(l.all, l.lineEnd)
 	if l.final && len(l.all) > 0 {
-		text += l.end1
+		text += l.lineEnd
 	}
 	return []byte(text)
 }

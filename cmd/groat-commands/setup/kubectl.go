@@ -1,10 +1,8 @@
 package setup
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +14,7 @@ import (
 
 // kubectl runs the plugin that users[].user.exec of a kubeconfig names for the user of a context
 // (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins).
-var kubectl = &Tool{Name: "kubectl", Programs: []string{"kubectl"}, Want: wantKubectl}
+var kubectl = &Tool{Name: "kubectl", Programs: []string{"kubectl"}, IDToken: true, Want: wantKubectl}
 
 // kubeContexts is what is read of a kubeconfig, as kubectl shows it.
 type kubeContexts struct {
@@ -77,6 +75,9 @@ func wantKubectl(ctx context.Context, m *Machine, p Profile) ([]File, error) {
 		if len(f.Settings) > 1 {
 			files = append(files, f)
 		}
+	}
+	if files == nil {
+		return nil, &Error{Reason: NoContext, Tool: "kubectl", Profile: p.Name}
 	}
 	return files, nil
 }
@@ -141,16 +142,8 @@ func (k kubectlProgram) view(ctx context.Context, content []byte) ([]byte, error
 	cmd := exec.CommandContext(ctx, k.path, "--kubeconfig", copied, "config", "view", "--raw", "-o", "json")
 	out, err := cmd.Output()
 	if err != nil {
-		e := &Error{Reason: BadLine, Tool: "kubectl", Err: err}
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
-			// error: error loading config file "COPIED": yaml: line 3: …
-			said := string(bytes.TrimSpace(exit.Stderr))
-			if _, after, ok := strings.Cut(said, copied+`": `); ok {
-				said = after
-			}
-			e.Err, e.Line = errors.New(said), lineIn(said)
-		}
-		return nil, e
+		// error: error loading config file "COPIED": yaml: line 3: …
+		return nil, unreadBy("kubectl", err, copied+`": `)
 	}
 	return out, nil
 }

@@ -106,8 +106,7 @@ func listMembers(content []byte, from int) (all []member, open int, err error) {
 		return nil, 0, &Error{Reason: BadLine, Line: lineAt(content, at), Err: err}
 	}
 	if !json.Valid(content[from:]) {
-		var any any
-		err := json.Unmarshal(content[from:], &any)
+		err := json.Unmarshal(content[from:], new(any))
 		at := len(content)
 		if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 			at = from + int(e.Offset)

@@ -40,7 +40,7 @@ type Change struct {
 	// Created is set where there is no file yet, and Removed where there would be none.
 	Created, Removed bool
 
-	was  state
+	was  snapshot
 	lock string
 	dirs []string
 }
@@ -51,16 +51,18 @@ func (m *Machine) Setup(ctx context.Context, t *Tool, p Profile) (*Plan, error) 
 	if !m.Installed(t) {
 		return nil, &Error{Reason: NotInstalled, Tool: t.Programs[0]}
 	}
-	if p.IDToken && t != kubectl {
+	if p.IDToken && !t.IDToken {
 		return nil, &Error{Reason: NoIDToken, Tool: t.Name}
 	}
 	old, err := m.load(t.Name, p.Name)
 	if err != nil {
 		return nil, err
 	}
-	files, err := t.Want(ctx, m, p)
-	if err != nil {
-		return nil, err
+	var files []File
+	if len(p.APIs) > 0 {
+		if files, err = t.Want(ctx, m, p); err != nil {
+			return nil, err
+		}
 	}
 	if len(files) == 0 {
 		return nil, &Error{Reason: NoAPI, Tool: t.Name, Profile: p.Name}
@@ -240,7 +242,7 @@ func (p *Plan) leave(path string, left []Setting) {
 
 // undone returns the content without an edit, and whether there would be a file at all. Where nothing else has changed
 // the file, that is what it was, byte for byte; else its settings are taken away one by one.
-func (e *edit) undone(was state) (after []byte, there bool, left []Setting, err error) {
+func (e *edit) undone(was snapshot) (after []byte, there bool, left []Setting, err error) {
 	switch {
 	case !was.there:
 		return nil, false, nil, nil

@@ -14,12 +14,12 @@ func (sections) set(content []byte, wanted []Setting) ([]byte, []Setting, error)
 	after, made := bytes.Clone(content), make([]Setting, 0, len(wanted))
 	for _, s := range wanted {
 		made = append(made, Setting{Name: s.Name, Value: s.Value})
-		section := inLines(content, s.Value)
+		section := withLineEnds(content, s.Value)
 		if at, _ := findLines(after, section); at >= 0 {
 			continue
 		}
 		if len(after) > 0 && after[len(after)-1] != '\n' {
-			after = append(after, inLines(content, "\n")...)
+			after = append(after, withLineEnds(content, "\n")...)
 		}
 		after = append(after, section...)
 	}
@@ -29,7 +29,7 @@ func (sections) set(content []byte, wanted []Setting) ([]byte, []Setting, error)
 func (sections) unset(content []byte, made []Setting) (after []byte, left []Setting, err error) {
 	after = bytes.Clone(content)
 	for _, s := range made {
-		section := inLines(content, s.Value)
+		section := withLineEnds(content, s.Value)
 		at, end := findLines(after, section)
 		if at < 0 {
 			left = append(left, s)
@@ -44,8 +44,8 @@ func (sections) unset(content []byte, made []Setting) (after []byte, left []Sett
 	return after, left, nil
 }
 
-// inLines returns text with the line ends of a content: those of its first line.
-func inLines(content []byte, text string) string {
+// withLineEnds returns text with the line ends of a content: those of its first line.
+func withLineEnds(content []byte, text string) string {
 	if i := bytes.IndexByte(content, '\n'); i > 0 && content[i-1] == '\r' {
 		return strings.ReplaceAll(text, "\n", "\r\n")
 	}

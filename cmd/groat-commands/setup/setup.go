@@ -60,13 +60,24 @@ type Tool struct {
 	Programs []string
 	// HeaderFile is set where the tool reads the header from a file that groatd keeps.
 	HeaderFile bool
-	// Want returns what the tool's files have to say so that it asks groat for the tokens of a profile's APIs. A path
-	// is there once. The error is an [*Error].
+	// IDToken is set where the tool can be given the ID token.
+	IDToken bool
+	// Want returns what the tool's files have to say so that it asks groat for the tokens of a profile's APIs, of which
+	// there is one at least. A path is there once; no file means that the tool could ask none of the APIs. The error is
+	// an [*Error].
 	Want func(context.Context, *Machine, Profile) ([]File, error)
 }
 
 // Tools are all of them, by name.
 var Tools = []*Tool{curl, docker, gdal, git, goTool, kubectl}
+
+// Names returns the names of the tools.
+func Names() (names []string) {
+	for _, t := range Tools {
+		names = append(names, t.Name)
+	}
+	return names
+}
 
 // Installed reports whether one of a tool's programs is there.
 func (m *Machine) Installed(t *Tool) bool {

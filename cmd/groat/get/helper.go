@@ -14,12 +14,12 @@ import (
 // Git answers git's credential helper protocol within [helper.Time]. It reads in, or stdin where that is nil; only
 // stdin knows the end of that time. What was read is returned, for another program to answer.
 func Git(c Caller, args []string, getenv func(string) string, in io.Reader, out io.Writer) (read []byte, err error) {
-	end := time.Now().Add(helper.Time)
+	d := c.untilEnd(getenv)
 	if in == nil {
-		in = stdin{end, helper.ErrGitSlow}
+		in = stdin{d.end, helper.ErrGitSlow}
 	}
 	r := &recorder{from: in}
-	err = helper.Git(untilEnd{c, end, getenv(EnvProfile)}, args, r, out)
+	err = helper.Git(d, args, r, out)
 	if u, ok := errors.AsType[*helper.Undecided](err); ok {
 		err = report.UndecidedGit(u.Cause, u.Server, u.Username, u.Path)
 	}
@@ -29,12 +29,12 @@ func Git(c Caller, args []string, getenv func(string) string, in io.Reader, out 
 // Docker answers docker's credential helper protocol within [helper.Time], as [Git] answers git's; in and read are the
 // same. [FailDocker] says what to do about an error.
 func Docker(c Caller, args []string, getenv func(string) string, in io.Reader, out io.Writer) (read []byte, err error) {
-	end := time.Now().Add(helper.Time)
+	d := c.untilEnd(getenv)
 	if in == nil {
-		in = stdin{end, helper.ErrDockerSlow}
+		in = stdin{d.end, helper.ErrDockerSlow}
 	}
 	r := &recorder{from: in}
-	err = helper.Docker(untilEnd{c, end, getenv(EnvProfile)}, args, r, answer{out})
+	err = helper.Docker(d, args, r, answer{out})
 	return r.read, err
 }
 
@@ -65,8 +65,7 @@ func undecided(err error) error {
 // Kubectl answers kubectl by [helper.Kubectl], within [helper.Time]. Without a profile and a cluster's URL the
 // environment names the profile.
 func Kubectl(c Caller, profile string, idToken bool, getenv func(string) string, out io.Writer) error {
-	d := untilEnd{c, time.Now().Add(helper.Time), getenv(EnvProfile)}
-	err := helper.Kubectl(d, profile, idToken, getenv(helper.KubectlEnv), answer{out})
+	err := helper.Kubectl(c.untilEnd(getenv), profile, idToken, getenv(helper.KubectlEnv), answer{out})
 	switch {
 	case err == nil:
 		return nil
@@ -78,18 +77,18 @@ func Kubectl(c Caller, profile string, idToken bool, getenv func(string) string,
 
 // Go answers the go command by [helper.Go] within [helper.Time].
 func Go(c Caller, url string, getenv func(string) string, out io.Writer) error {
-	return undecided(helper.Go(untilEnd{c, time.Now().Add(helper.Time), getenv(EnvProfile)}, url, answer{out}))
+	return undecided(helper.Go(c.untilEnd(getenv), url, answer{out}))
 }
 
 // Cargo answers cargo's credential provider protocol within [helper.Time]. It reads in, or stdin where that is nil.
 // What is wrong cargo is told in the words of explain, so that an error is only for the exit code.
 func Cargo(c Caller, getenv func(string) string, explain func(error) *report.Failure, in io.Reader,
 	out io.Writer) error {
-	end := time.Now().Add(helper.Time)
+	d := c.untilEnd(getenv)
 	if in == nil {
-		in = stdin{end, helper.ErrCargoSlow}
+		in = stdin{d.end, helper.ErrCargoSlow}
 	}
-	return helper.Cargo(untilEnd{c, end, getenv(EnvProfile)}, in, answer{out}, func(err error) (message, hint string) {
+	return helper.Cargo(d, in, answer{out}, func(err error) (message, hint string) {
 		f := explain(undecided(err))
 		return visible.Text(f.Message), visible.Text(f.Hint)
 	})
@@ -97,7 +96,7 @@ func Cargo(c Caller, getenv func(string) string, explain func(error) *report.Fai
 
 // Keyring answers pip and uv by [helper.Keyring] within [helper.Time].
 func Keyring(c Caller, args []string, getenv func(string) string, out io.Writer) error {
-	err := helper.Keyring(untilEnd{c, time.Now().Add(helper.Time), getenv(EnvProfile)}, args, answer{out})
+	err := helper.Keyring(c.untilEnd(getenv), args, answer{out})
 	switch {
 	case err == nil:
 		return nil
@@ -145,6 +144,11 @@ type untilEnd struct {
 	Caller
 	end    time.Time
 	prefer string
+}
+
+// untilEnd makes requests from now on within [helper.Time].
+func (c Caller) untilEnd(getenv func(string) string) untilEnd {
+	return untilEnd{c, time.Now().Add(helper.Time), getenv(EnvProfile)}
 }
 
 func (u untilEnd) Token(params frame.TokenParams) (frame.Token, error) {

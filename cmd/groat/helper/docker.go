@@ -78,7 +78,7 @@ func dockerGet(d Daemon, in io.Reader, out io.Writer) error {
 		return err
 	}
 	b := strictjson.AppendString([]byte(`{"ServerURL":`), server)
-	b = strictjson.AppendString(append(b, `,"Username":`...), dockerUsername(server))
+	b = strictjson.AppendString(append(b, `,"Username":`...), basicUsername(server))
 	b = strictjson.AppendString(append(b, `,"Secret":`...), t.AccessToken)
 	_, err = out.Write(append(b, "}\n"...))
 	return err
@@ -139,7 +139,7 @@ func dockerErase(d Daemon, in io.Reader) error {
 func dockerToken(d Daemon, server string, wait int64) (t frame.Token, target string, err error) {
 	for _, target := range dockerTargets(server) {
 		t, err := d.Token(frame.TokenParams{Target: target, Wait: &wait})
-		if e, ok := errors.AsType[*frame.Error](err); ok && e.Kind == frame.UnknownProfile && len(e.Choices) == 0 {
+		if noneLists(err) {
 			continue
 		}
 		if err == nil {
@@ -201,21 +201,4 @@ func dockerTargets(server string) []string {
 // notInURLPath reports what cannot stand in a URL's path, or ends it (RFC 3986 §3.3).
 func notInURLPath(c rune) bool {
 	return c <= 0x20 || c >= 0x7f || strings.ContainsRune("?#\\\"<>^`{|}", c)
-}
-
-// dockerUsername returns the name that goes with an access token. It must not be "<token>", which makes of the secret
-// a refresh token that the client takes to the registry's token endpoint.
-func dockerUsername(server string) string {
-	_, rest, named := strings.Cut(server, "://")
-	if !named {
-		rest = server
-	}
-	host, _, _ := strings.Cut(strings.ToLower(rest), "/")
-	host, _, _ = strings.Cut(host, ":")
-	// Google's registries take an access token beside this name alone:
-	// https://cloud.google.com/artifact-registry/docs/docker/authentication#token
-	if host == "gcr.io" || strings.HasSuffix(host, ".gcr.io") || strings.HasSuffix(host, ".pkg.dev") {
-		return "oauth2accesstoken"
-	}
-	return oauthUsername
 }

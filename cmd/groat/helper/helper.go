@@ -52,6 +52,23 @@ func authorization(t frame.Token, program string) (string, error) {
 	return value, nil
 }
 
+// basicUsername returns the user name that goes with an access token that is sent to a server by HTTP Basic. It must
+// not be "<token>", which makes of the secret a refresh token that docker takes to the registry's token endpoint.
+func basicUsername(server string) string {
+	_, rest, named := strings.Cut(server, "://")
+	if !named {
+		rest = server
+	}
+	host, _, _ := strings.Cut(strings.ToLower(rest), "/")
+	host, _, _ = strings.Cut(host, ":")
+	// Google's registries take an access token beside this name alone:
+	// https://cloud.google.com/artifact-registry/docs/docker/authentication#token
+	if host == "gcr.io" || strings.HasSuffix(host, ".gcr.io") || strings.HasSuffix(host, ".pkg.dev") {
+		return "oauth2accesstoken"
+	}
+	return oauthUsername
+}
+
 // sendable returns an error where a token is not one that a program could send as a bearer token or a password.
 func sendable(t frame.Token, program string) error {
 	switch {

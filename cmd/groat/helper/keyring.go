@@ -57,7 +57,7 @@ func Keyring(d Daemon, args []string, out io.Writer) error {
 	}
 	name := k.user
 	if name == "" || name == t.Profile {
-		name = dockerUsername(k.url)
+		name = basicUsername(k.url)
 	}
 	var b []byte
 	switch {
