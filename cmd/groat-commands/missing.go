@@ -160,30 +160,34 @@ func (a *app) guide(cmd *cobra.Command, o *loginOptions) error {
 // askKeystore asks where credentials are to be kept.
 func (a *app) askKeystore(ctx context.Context) error {
 	answer, err := a.askText(ctx, askKeystore)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case answer == "":
+		return errNothingTyped()
+	}
+	if word := map[string]string{"1": "passphrase", "2": "key-file", "3": "memory"}[answer]; word != "" {
+		answer = word
 	}
 	return a.chooseKeystore(ctx, answer)
 }
 
-// chooseKeystore makes the choice that a word of --keystore, or a number of askKeystore, stands for.
+// chooseKeystore makes the choice that a word of --keystore stands for.
 func (a *app) chooseKeystore(ctx context.Context, word string) error {
 	params, secret := protocol.KeystoreParams{Use: "sealed"}, protocol.LoginSecret{}
 	switch word {
-	case "1", "passphrase":
+	case "passphrase":
 		params.Key = "passphrase"
 		var err error
 		if secret, err = a.newPassphrase(ctx, promptNewPassphrase, false); err != nil {
 			return err
 		}
-	case "2", "key-file":
+	case "key-file":
 		params.Key = "file"
-	case "3", "memory":
+	case "memory":
 		params.Use = "memory"
 	case "keychain":
 		params.Use = "keychain"
-	case "":
-		return errNothingTyped()
 	default:
 		return errUsage(msgNoKeystore(word), "groat login --help")
 	}

@@ -47,7 +47,7 @@ const (
 Where shall groat keep credentials on this machine?
   1  in an encrypted file, with a passphrase that you type after each start of groatd
   2  in an encrypted file, with its key in a file beside it: nothing to type, and
-     whoever can copy both files can use them
+     a program that can read both files can use them
   3  in memory: they are gone when groatd ends
 1, 2 or 3: `
 
