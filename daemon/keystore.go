@@ -79,6 +79,8 @@ func useKeystore(c *conn, params []byte) (any, error) {
 				e.Data.Hint = "groat keystore passphrase"
 			case unusable(err) && kp.Move == "sealed" && kp.Key == "": // its key would be in the keychain
 				e.Data.Hint = "groat keystore move sealed --passphrase"
+			case unusable(err) && kp.Use == "sealed" && kp.Key == "":
+				e.Data.Hint = "groat keystore use sealed --passphrase"
 			}
 			return nil, e
 		}

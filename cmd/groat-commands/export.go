@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -55,6 +56,9 @@ func (a *app) exportCommand() *cobra.Command {
 	return cmd
 }
 
+// forms are the forms of --file. A netrc and an npmrc have a flag of their own, and are taken here too.
+var forms = []string{protocol.FormPlanet, protocol.FormEarthScope, protocol.FormEarthScope02, protocol.FormNetrc, protocol.FormNpmrc}
+
 // exportParams is the request that the flags and arguments stand for.
 func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protocol.ExportParams, err error) {
 	files := 0
@@ -88,6 +92,8 @@ func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protoco
 		return p, errUsage(msgStopWhat, "groat export")
 	case (f.file == "") != (f.as == ""):
 		return p, errUsage(msgFileAs, "groat export")
+	case f.as != "" && !slices.Contains(forms, f.as):
+		return p, errUsage(msgNoForm(f.as), "groat export")
 	case !f.stop && files == 0 && (how || len(args) > 0):
 		return p, errUsage(msgExportWhat, "groat export")
 	case while && f.during.N != nil:

@@ -41,7 +41,7 @@ func (a *app) keystoreUseCommand() *cobra.Command {
 	var o keystoreOptions
 	kinds := []string{"keychain", "sealed", "memory"}
 	cmd := command("use keychain|sealed|memory [flags]", helpKeystoreUse,
-		cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		keystoreKind("use"),
 		func(cmd *cobra.Command, args []string) error {
 			return a.changeKeystore(cmd.Context(), protocol.KeystoreParams{Use: args[0]}, &o)
 		})
@@ -53,13 +53,23 @@ func (a *app) keystoreUseCommand() *cobra.Command {
 func (a *app) keystoreMoveCommand() *cobra.Command {
 	var o keystoreOptions
 	cmd := command("move keychain|sealed [flags]", helpKeystoreMove,
-		cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		keystoreKind("move"),
 		func(cmd *cobra.Command, args []string) error {
 			return a.changeKeystore(cmd.Context(), protocol.KeystoreParams{Move: args[0]}, &o)
 		})
 	cmd.ValidArgs = []string{"keychain", "sealed"}
 	o.addTo(cmd)
 	return cmd
+}
+
+// keystoreKind refuses what is no keystore; the words of "login --keystore" are answered with what they are here.
+func keystoreKind(verb string) cobra.PositionalArgs {
+	return cobra.MatchAll(cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+		if word := args[0]; word == "passphrase" || word == "key-file" {
+			return errKeyNotKind(verb, word)
+		}
+		return cobra.OnlyValidArgs(cmd, args)
+	})
 }
 
 // addTo adds the flags to a command.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // loginOptions are the flags of "groat login".
@@ -150,7 +153,7 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return o.completeHint(err)
+		return a.completeHint(o, err)
 	}
 	if o.json {
 		err = a.printJSON(result)
@@ -164,15 +167,37 @@ func (a *app) login(ctx context.Context, o *loginOptions) error {
 	return err
 }
 
-// completeHint adds --secret-stdin to the command of groatd's hint, if it was typed: groatd does not know how the
-// secret comes.
-func (o *loginOptions) completeHint(err error) error {
+// completeHint says how a client without a secret signs in, where none was typed. It adds --secret-stdin to the command
+// of groatd's hint, if it was typed: groatd does not know how the secret comes.
+func (a *app) completeHint(o *loginOptions, err error) error {
+	if f, ok := errors.AsType[*report.Failure](err); ok && errors.Is(f, errNoAnswer) && o.maybePublic() {
+		f.Hint = hintPublicClient(a.again(o.asked(a.typed)...))
+	}
 	const flag = " --secret-stdin"
 	e, ok := errors.AsType[*protocol.Error](err)
 	if ok && o.secretStdin && strings.Contains(e.Hint(), " --trust ") && !strings.Contains(e.Hint(), flag) {
 		e.Data.Hint += flag
 	}
 	return err
+}
+
+// maybePublic reports whether a client was named that may have no secret.
+func (o *loginOptions) maybePublic() bool {
+	p := &o.params
+	return p.ClientID != "" && p.Issuer != "" && p.ClientAuth == "" && p.Provider == "" && p.Username == ""
+}
+
+// asked are the words of a login that a person was asked for, and did not type with the command.
+func (o *loginOptions) asked(typed []string) (words []string) {
+	for _, w := range []struct{ flag, value string }{
+		{"", o.params.Profile}, {"--issuer ", o.params.Issuer}, {"--client-id ", o.params.ClientID},
+	} {
+		given := func(s string) bool { return s == w.value || strings.HasSuffix(s, "="+w.value) }
+		if !slices.ContainsFunc(typed, given) {
+			words = append(words, w.flag+visible.Word(w.value))
+		}
+	}
+	return words
 }
 
 // providers shows what "login" knows by name, and returns it.

@@ -125,3 +125,35 @@ func TestALoginAsksNobodyElse(t *testing.T) {
 	x.expect("nothing was changed\ngroat: hint: groat login work\n")
 	x.end(2)
 }
+
+// Who has no secret to type is told how a client without one signs in, with what has been typed already.
+func TestALoginWithoutASecretToType(t *testing.T) {
+	f := newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
+		if r.Params["client_id"] == nil {
+			say(`{"jsonrpc":"2.0","id":` + string(r.ID) + `,"error":{"code":-32602,"message":"a client is missing",` +
+				`"data":{"missing":["client_id"]}}}`)
+			return
+		}
+		say(secretPrompt)
+		hear()
+	})
+	const issuer = "https://a.example"
+	for _, args := range [][]string{
+		{"login", "lab", "--issuer", issuer}, {"login", "lab", "--issuer=" + issuer, "--client-id", "c-1"},
+	} {
+		x := startOnTerminal(t, []string{"GROAT_SOCKET=" + f.socket}, args...)
+		if len(args) == 4 {
+			x.expect("Client id: ")
+			x.write("c-1\n")
+		}
+		x.expect("[2J: ")
+		x.hidden()
+		x.write("\n")
+		typed := "groat " + strings.Join(args, " ")
+		if len(args) == 4 {
+			typed += " --client-id c-1"
+		}
+		x.expect("groat: hint: " + typed + ", or if the client has no secret: " + typed + " --client-auth none\n")
+		x.end(2)
+	}
+}

@@ -157,6 +157,14 @@ func TestUsage(t *testing.T) {
 			"on for a new passphrase\ngroat: hint: groat keystore use sealed --passphrase-stdin < FILE\n"},
 		{[]string{"keystore", "use", "sealed", "--passphrase"}, "groat: error: there is no terminal to ask on: New " +
 			"passphrase\ngroat: hint: groat keystore use sealed --passphrase --passphrase-stdin < FILE\n"},
+		{[]string{"keystore", "use", "passphrase"}, "groat: error: passphrase protects the sealed keystore, and is none " +
+			"itself\ngroat: hint: groat keystore use sealed --passphrase\n"},
+		{[]string{"keystore", "move", "key-file"}, "groat: error: key-file protects the sealed keystore, and is none " +
+			"itself\ngroat: hint: groat keystore move sealed --key-file\n"},
+		{[]string{"export", "a", "--as", "plnet", "--file", "f"}, "groat: error: there is no form \"plnet\": --as is " +
+			"planet, earthscope or earthscope-0.2\ngroat: hint: groat export --help\n"},
+		{[]string{"run", "a", "sh", "-c", "true"}, "groat: error: unknown shorthand flag: 'c' in -c; the command goes " +
+			"behind --: groat run PROFILE -- COMMAND\ngroat: hint: groat run --help\n"},
 		{[]string{"keystore", "use", "vault"},
 			"groat: error: invalid argument \"vault\" for \"groat keystore use\"\ngroat: hint: groat keystore use " +
 				"--help\n"},

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
 )
 
@@ -57,6 +59,9 @@ func wantsJSON(cmd *cobra.Command, args []string) bool {
 
 // usageError turns an error of the argument parser into a usage error with the hint that helps.
 func usageError(cmd *cobra.Command, args []string, err error) error {
+	if f, ok := errors.AsType[*report.Failure](err); ok {
+		return f
+	}
 	if cmd.HasParent() || len(args) == 0 {
 		return errUsage(err.Error(), cmd.CommandPath())
 	}

@@ -45,6 +45,12 @@ func (a *app) runCommand() *cobra.Command {
 			return a.run(cmd.Context(), &f, args[:n], args[n:])
 		})
 	cmd.Use = useRun
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if !slices.Contains(a.typed, "--") {
+			err = errors.New(err.Error() + msgRunDash)
+		}
+		return err
+	})
 	cmd.ValidArgsFunction = a.completeProfiles
 	cmd.Flags().StringArrayVar(&f.env, "env", nil, flagRunEnv)
 	cmd.Flags().BoolVar(&f.everyHost, "every-host", false, flagEveryHost)

@@ -158,6 +158,9 @@ func (a *app) change(ctx context.Context, f *setupFlags, tool *setup.Tool, m *se
 	again := typedSetup(tool.Name, profile, f.typed()...)
 	if !f.dry {
 		if !f.yes && !a.interactive() {
+			if _, err := plan(); err != nil {
+				return failSetup(err, again)
+			}
 			return errSetupUnasked(again + " --yes")
 		}
 		unlock, err := m.Lock()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -124,14 +125,23 @@ func (a *app) errNoTerminal(question, flag string) *report.Failure {
 	return f
 }
 
+// errNoAnswer: a person was asked, and typed nothing.
+var errNoAnswer = errors.New("nothing was typed")
+
 func (a *app) errNothingTyped() *report.Failure {
 	return &report.Failure{Code: report.ExitUsage,
-		Message: "nothing was typed, so nothing was changed", Hint: a.again()}
+		Message: "nothing was typed, so nothing was changed", Hint: a.again(), Cause: errNoAnswer}
 }
 
 func (a *app) errPassphrasesDiffer() *report.Failure {
 	return &report.Failure{Code: report.ExitUsage,
 		Message: "the two passphrases differ, so nothing was changed", Hint: a.again()}
+}
+
+// errKeyNotKind says how the sealed keystore is protected by what was typed.
+func errKeyNotKind(verb, word string) *report.Failure {
+	return &report.Failure{Code: report.ExitUsage, Message: word + " protects the sealed keystore, and is none itself",
+		Hint: "groat keystore " + verb + " sealed --" + word}
 }
 
 // errKeystoreUnasked says how a passphrase is chosen without a terminal, before a login.
@@ -182,7 +192,7 @@ func textProfiles(r *protocol.ProfilesResult) []byte {
 	return table([]string{"PROFILE", "PROVIDER", "SERVER", "SERVES"}, rows)
 }
 
-const textNoProfiles = "no profiles yet\nnext: groat login PROFILE --provider spatiafi --username YOU\n"
+const textNoProfiles = "no profiles yet\nnext: groat login\n"
 
 func textStatus(r *protocol.StatusResult, now time.Time) []byte {
 	var b bytes.Buffer

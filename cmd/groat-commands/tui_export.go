@@ -46,6 +46,10 @@ Without flags, list the files.`,
   groat export --stop --all`,
 }
 
+func msgNoForm(typed string) string {
+	return "there is no form " + visible.Quote(clean(typed)) + ": --as is planet, earthscope or earthscope-0.2"
+}
+
 const (
 	flagHeaderFile = "the `path` of a file with the whole header, as curl -H @FILE reads it"
 	flagTokenFile  = "the `path` of a file with the access token alone"

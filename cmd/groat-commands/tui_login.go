@@ -55,6 +55,10 @@ Where shall groat keep credentials on this machine?
 	defaultName = "work"
 )
 
+func hintPublicClient(again string) string {
+	return again + ", or if the client has no secret: " + again + " --client-auth none"
+}
+
 func textNotListed(typed string) string {
 	return "groat: there is no provider " + visible.Name(typed) + " in the list\n"
 }

@@ -41,6 +41,7 @@ const (
 
 	flagRunEnv = "put the access token itself in `VARIABLE`, where it is not renewed; may be repeated"
 
+	msgRunDash = "; the command goes behind --: groat run PROFILE -- COMMAND"
 	msgRunWhat = "what to run is missing: groat run PROFILE -- COMMAND"
 )
 

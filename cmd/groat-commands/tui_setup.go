@@ -71,8 +71,19 @@ func errSetupDeclined(tool, profile string) *report.Failure {
 }
 
 func errUnknownTool(name string) *report.Failure {
-	return &report.Failure{Code: report.ExitUsage, Hint: "groat setup",
+	hint, ok := otherTools[strings.ToLower(name)]
+	if !ok {
+		hint = "groat setup"
+	}
+	return &report.Failure{Code: report.ExitUsage, Hint: hint,
 		Message: "groat cannot set up " + visible.Name(name) + ", only " + strings.Join(setup.Names(), ", ")}
+}
+
+// otherTools are commands for programs that ask groat and are set up by hand, or by another name.
+var otherTools = map[string]string{
+	"cargo": "groat helper cargo --help", "keyring": "groat helper keyring --help", "pip": "groat helper keyring --help",
+	"uv": "groat helper keyring --help", "podman": "groat setup docker", "skopeo": "groat setup docker",
+	"rasterio": "groat setup gdal", "qgis": "groat setup gdal", "rclone": "groat helper --help",
 }
 
 func errNoGroat() *report.Failure {

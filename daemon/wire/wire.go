@@ -152,7 +152,7 @@ func fromTable(err error, c Context) (e *protocol.Error, expected bool) {
 		return protocol.NewError(protocol.Locked, err.Error(), "groat unlock"), true
 	case errors.Is(err, keystore.ErrUndecided):
 		e := protocol.NewError(protocol.KeystoreUnavailable,
-			err.Error()+"; which others there are says groat keystore use --help", useHint)
+			err.Error()+"; groat keystore use --help shows the others", useHint)
 		e.Data.Missing = []string{"keystore"}
 		return e, true
 	case errors.Is(err, keystore.ErrForeignBus):
