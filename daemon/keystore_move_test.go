@@ -31,6 +31,8 @@ func (m *slowMoveStore) Move(context.Context, string, string, keystore.Secret) e
 	return m.fails
 }
 
+func (m *slowMoveStore) Use(context.Context, string, string, keystore.Secret) error { return m.fails }
+
 func (m *slowMoveStore) Passphrase(ctx context.Context, _, _ keystore.Secret) error {
 	return m.Move(ctx, "", "", keystore.Secret{})
 }
@@ -124,6 +126,13 @@ func TestL23WhatAMoveIsRefusedWith(t *testing.T) {
 	if e := wantError(t, call(map[string]string{"change": "passphrase", "passphrase": "a", "new_passphrase": "b"}),
 		protocol.Locked); e.Hint() != "groat keystore passphrase" {
 		t.Errorf("hint %q", e.Hint())
+	}
+	store.fails = keystore.ErrUnavailable // the file's key would be in a keychain that cannot be used
+	for _, verb := range []string{"use", "move"} {
+		e := wantError(t, call(map[string]string{verb: "sealed"}), protocol.KeystoreUnavailable)
+		if want := "groat keystore " + verb + " sealed --passphrase"; e.Hint() != want {
+			t.Errorf("%s: hint %q, want %q", verb, e.Hint(), want)
+		}
 	}
 	left := &keystore.LeftBehind{Profile: "p", In: "sealed", Move: "groat keystore move keychain"}
 	if e := h.wireKeystore(left); e.Kind() != protocol.Config || e.Hint() != left.Move {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,6 +163,15 @@ func TestI12OneBudgetOfDescriptors(t *testing.T) {
 	}
 	wantError(t, d.budget.Take(12), protocol.Temporary)
 	clear(s.conns)
+}
+
+func TestALoginSaysThatItsNameIsMissing(t *testing.T) {
+	h := newEnv(t, sandbox.Options{})
+	_, err := h.client(t).Login(t.Context(), protocol.LoginParams{Profile: "My Lab"}, nil)
+	if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Data == nil || !slices.Equal(e.Data.Missing,
+		[]string{"profile"}) {
+		t.Errorf("%v, want that the profile's name is missing", err)
+	}
 }
 
 func TestI13LoginsOfOneConnection(t *testing.T) {

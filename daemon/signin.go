@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"encoding/json"
+	"errors"
 
 	"github.com/groat-dev/groat/daemon/login"
 	"github.com/groat-dev/groat/daemon/wire"
@@ -20,6 +21,9 @@ func startLogin(c *conn, params []byte) (any, error) {
 		return nil, err
 	}
 	if err := wire.CheckName(p.Profile); err != nil {
+		if e, ok := errors.AsType[*protocol.Error](err); ok {
+			e.Data = &protocol.ErrorData{Missing: []string{"profile"}}
+		}
 		return nil, err
 	}
 	if !c.takesPart() {

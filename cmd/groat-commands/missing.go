@@ -63,6 +63,8 @@ func (a *app) askMissing(ctx context.Context, o *loginOptions, e *protocol.Error
 	switch {
 	case lacks("keystore"):
 		return a.askKeystore(ctx)
+	case lacks("profile"):
+		return a.askFor(ctx, askOtherName, &p.Profile)
 	case lacks("provider"):
 		return a.askServer(ctx, p)
 	case lacks("username") && lacks("client_id"):

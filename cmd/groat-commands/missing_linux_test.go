@@ -27,6 +27,8 @@ func needyDaemon(t *testing.T, first string) *fakeDaemon {
 			said := first
 			first = ""
 			return said
+		case p["profile"] == "My Lab":
+			return missing("a name is made of a-z", `"profile"`)
 		case p["provider"] == nil && p["issuer"] == nil:
 			return missing("a provider is missing", `"provider","issuer"`)
 		case p["provider"] != nil && p["provider"] != "spatiafi":
@@ -80,6 +82,9 @@ func TestALoginAsksForWhatIsMissing(t *testing.T) {
 			"username": "ann"}, talk: []said{{"Provider, or", "spatiafy"},
 			{"no provider spatiafy in the list", "spatiafi"}, {"Name of the profile [spatiafi]", ""},
 			{"User name there", "ann"}}, calls: "providers login login"},
+		"another name": {args: []string{"login", "My Lab", "--provider", "spatiafi", "--username", "ann"},
+			want: map[string]any{"profile": "lab", "provider": "spatiafi", "username": "ann"},
+			talk: []said{{"Name of the profile", "lab"}}, calls: "login login"},
 		"a locked keychain": {first: locked, args: []string{"login", "work", "--provider", "spatiafi", "--username", "ann"},
 			want:  map[string]any{"profile": "work", "provider": "spatiafi", "username": "ann"},
 			calls: "login keystore unlock login"},

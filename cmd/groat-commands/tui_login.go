@@ -36,6 +36,7 @@ const (
 
 // What a login asks for that lacks something.
 const (
+	askOtherName    = "Name of the profile: "
 	askProvider     = "Provider, or the URL of another server (issuer): "
 	askUser         = "User name there: "
 	askUserOrClient = "User name there (empty if you have a client id and secret): "
