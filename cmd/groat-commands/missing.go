@@ -64,7 +64,13 @@ func (a *app) askMissing(ctx context.Context, o *loginOptions, e *protocol.Error
 	case lacks("keystore"):
 		return a.askKeystore(ctx)
 	case lacks("profile"):
-		return a.askFor(ctx, askOtherName, &p.Profile)
+		was := p.Profile
+		err := a.askFor(ctx, askOtherName, &p.Profile)
+		if i := slices.Index(a.typed, was); i >= 0 && err == nil { // no hint repeats it
+			a.typed = slices.Clone(a.typed)
+			a.typed[i] = p.Profile
+		}
+		return err
 	case lacks("provider"):
 		return a.askServer(ctx, p)
 	case lacks("username") && lacks("client_id"):

@@ -134,6 +134,11 @@ func TestALoginAsksNobodyElse(t *testing.T) {
 // Who has no secret to type is told how a client without one signs in, with what has been typed already.
 func TestALoginWithoutASecretToType(t *testing.T) {
 	f := newScriptedDaemon(t, func(r request, say func(string), hear func() request) {
+		if r.Params["profile"] == "My Lab" {
+			say(`{"jsonrpc":"2.0","id":` + string(r.ID) + `,"error":{"code":-32602,"message":"no name",` +
+				`"data":{"missing":["profile"]}}}`)
+			return
+		}
 		if r.Params["client_id"] == nil {
 			say(`{"jsonrpc":"2.0","id":` + string(r.ID) + `,"error":{"code":-32602,"message":"a client is missing",` +
 				`"data":{"missing":["client_id"]}}}`)
@@ -145,8 +150,14 @@ func TestALoginWithoutASecretToType(t *testing.T) {
 	const issuer = "https://a.example"
 	for _, args := range [][]string{
 		{"login", "lab", "--issuer", issuer}, {"login", "lab", "--issuer=" + issuer, "--client-id", "c-1"},
+		{"login", "My Lab", "--issuer", issuer},
 	} {
 		x := startOnTerminal(t, []string{"GROAT_SOCKET=" + f.socket}, args...)
+		if args[1] != "lab" {
+			x.expect("Name of the profile: ")
+			x.write("lab\n")
+			args[1] = "lab"
+		}
 		if len(args) == 4 {
 			x.expect("Client id: ")
 			x.write("c-1\n")
