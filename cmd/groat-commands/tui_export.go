@@ -29,7 +29,7 @@ set yourself. Where a program can read a header or ask groat, let it.
 groatd writes the file, which only you can read, and replaces it before its access token ends, until
 you say --stop, or as long as a process runs (--while), or for some time (--for). Then the file is
 removed; so it is, until the next sign-in, when the profile is logged out or has no access token that
-is good. While no groatd runs nobody does that: the next one goes on.
+is good. While no groatd runs, nothing does that: the next one goes on.
 
 --on-change NAME runs ~/.config/groat/hooks/NAME, a program of yours, after each replacement: groatd
 runs it, without arguments and for 30 seconds at most, with GROAT_EXPORT_FILE and GROAT_PROFILE; what

@@ -47,13 +47,17 @@ const (
 Where shall groat keep credentials on this machine?
   1  in an encrypted file, with a passphrase that you type after each start of groatd
   2  in an encrypted file, with its key in a file beside it: nothing to type, and
-     whoever can copy both files can use them
+     a program that can read both files can use them
   3  in memory: they are gone when groatd ends
 1, 2 or 3: `
 
 	// defaultName is a profile's name where the person types none and the provider gives none.
 	defaultName = "work"
 )
+
+func textNotListed(typed string) string {
+	return "groat: there is no provider " + visible.Name(typed) + " in the list\n"
+}
 
 func askName(offered string) string { return "Name of the profile [" + clean(offered) + "]: " }
 

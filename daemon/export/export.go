@@ -109,6 +109,7 @@ func (x *Exports) Start(ctx context.Context, w Wanted) (protocol.Export, error) 
 	if was != nil {
 		was.halt()
 		k.inherit(was)
+		k.takeHook(was)
 	}
 	x.know(k) // before the file is: what a crash leaves is the next daemon's
 	if err := k.put(t); err != nil {

@@ -54,7 +54,7 @@ func (h *hook) check() error {
 	}
 	info, err := os.Stat(h.path())
 	if err == nil {
-		err = ownpath.Check(h.x.Hooks)
+		err = ownpath.Check(h.path()) // also over the links that lead to it
 	}
 	if err == nil {
 		err = ownpath.CheckFile(h.path(), info, ownpath.GivenConfig)
@@ -122,7 +122,7 @@ func (h *hook) once(ctx context.Context) error {
 			c.Env = append(c.Env, name+"="+v)
 		}
 	}
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // of a session of its own it cannot leave the process group
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 	err := c.Run()
 	switch {

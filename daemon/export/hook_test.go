@@ -164,6 +164,33 @@ func (l late) Err() error {
 	return nil
 }
 
+// A file that is exported again as it is has the hook neither run again nor beside itself: one that exports its own
+// file ends.
+func TestAHookOfAFileThatIsExportedAgain(t *testing.T) {
+	dir := t.TempDir()
+	fifo, log := filepath.Join(dir, "fifo"), filepath.Join(dir, "log")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var held atomic.Int64
+	x := exportsIn(t, t.TempDir(), &held)
+	hook := hooksIn(t, `echo ran >>`+log+`; read -r go <`+fifo)
+	path := hooked(t, x, hook)
+	for range 3 {
+		if _, err := x.Start(t.Context(), Wanted{Variant: Variant{Profile: "p"}, Path: path, Form: protocol.FormToken,
+			Hook: "reload"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(fifo, []byte("go\n"), 0); err != nil { // waits for the hook
+		t.Fatal(err)
+	}
+	x.ending.Wait()
+	if b, err := os.ReadFile(log); err != nil || string(b) != "ran\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 // What is not there, could be changed by another user, or cannot be run, is no hook.
 func TestWhatIsNoHook(t *testing.T) {
 	tier.NeedsRoot(t)
@@ -179,8 +206,13 @@ func TestWhatIsNoHook(t *testing.T) {
 		"another user's":    {func(p string) error { return os.Chown(p, 4242, 4242) }, "reload", "belongs to another user"},
 		"a directory":       {func(p string) error { return errors.Join(os.Remove(p), os.Mkdir(p, 0o700)) }, "reload", "is not"},
 		"an open directory": {func(p string) error { return os.Chmod(filepath.Dir(p), 0o777) }, "reload", "hooks"},
-		"no hooks at all":   {func(p string) error { return os.RemoveAll(filepath.Dir(p)) }, "reload", "there is no hook"},
-		"switched off":      {nil, "reload", "switched off"},
+		"a link over an open directory": {func(p string) error {
+			open := filepath.Join(filepath.Dir(p), "open")
+			return errors.Join(os.Mkdir(open, 0o700), os.Chmod(open, 0o777), os.Rename(p, filepath.Join(open, "x")),
+				os.Symlink("open/x", p))
+		}, "reload", "open may be written by"},
+		"no hooks at all": {func(p string) error { return os.RemoveAll(filepath.Dir(p)) }, "reload", "there is no hook"},
+		"switched off":    {nil, "reload", "switched off"},
 	} {
 		path := hooksIn(t, "exit 0")
 		var held atomic.Int64

@@ -108,6 +108,17 @@ func (k *keeper) inherit(was *keeper) {
 	k.disk, k.trace = was.disk, was.trace
 }
 
+// takeHook takes over the hook of a halted keeper of the same path, if it is the same: one of it runs at a time, and
+// not again for the same content.
+func (k *keeper) takeHook(was *keeper) {
+	if k.hook.name != was.hook.name {
+		return
+	}
+	was.mu.Lock()
+	defer was.mu.Unlock()
+	k.hook, k.content = was.hook, was.content
+}
+
 // run keeps the file until ctx ends, or what it is kept for.
 func (k *keeper) run(ctx context.Context) {
 	defer close(k.done)
@@ -289,7 +300,8 @@ func (k *keeper) put(t grant.Token) error {
 		return err
 	}
 	k.mu.Lock()
-	same := k.written && content.Equal(k.content)
+	known := content.Equal(k.content)
+	same := k.written && known
 	if k.flaw = ""; form.flaw != nil {
 		k.flaw = form.flaw(t)
 	}
@@ -309,7 +321,9 @@ func (k *keeper) put(t grant.Token) error {
 		k.expires, k.ends = now.Wall.Add(left).Unix(), now.Boot+left
 	}
 	k.mu.Unlock()
-	k.hook.fire()
+	if !known {
+		k.hook.fire()
+	}
 	if k.watch != nil { // it runs: otherwise who starts it saves
 		k.x.save()
 	}

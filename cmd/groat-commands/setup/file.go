@@ -2,11 +2,13 @@ package setup
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/groat-dev/groat/protocol/ownpath"
@@ -108,18 +110,24 @@ func (was snapshot) replace(path, lock string, content []byte, mode fs.FileMode)
 		return &Error{Reason: r, Path: path, Lock: was.target + lock, Err: err}
 	}
 	dir := filepath.Dir(was.target)
-	// What stands in the file is run as a program: no other user may be able to put another one in its place.
-	if err := ownpath.System().MayMakeIn(dir); err != nil {
+	// What stands in the file is run as a program: no other user may be able to put another one in its place, or in
+	// that of a link to it.
+	if err := cmp.Or(ownpath.Check(path), ownpath.System().MayMakeIn(dir)); err != nil {
 		return fail(NotWritten, err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fail(NotWritten, err)
 	}
 	if lock == "" {
-		lock = ".groat-new"
+		lock = draftSuffix
 	}
 	name := was.target + lock
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := create(name)
+	if errors.Is(err, fs.ErrExist) && leftBehind(name, content) {
+		if err = os.Remove(name); err == nil {
+			f, err = create(name)
+		}
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return &Error{Reason: Busy, Path: path, Lock: name}
 	}
@@ -143,6 +151,23 @@ func (was snapshot) replace(path, lock string, content []byte, mode fs.FileMode)
 	}
 	syncDirectory(dir)
 	return nil
+}
+
+// draftSuffix ends the name of a new version that no tool has another name for.
+const draftSuffix = ".groat-new"
+
+func create(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// leftBehind reports whether a new version is of a groat that was killed: no other one runs, it would hold the lock.
+// Under the name of a tool's own lock it is only where it says what groat would write.
+func leftBehind(name string, content []byte) bool {
+	s, err := read(name)
+	if err != nil || !s.there || s.target != name {
+		return false
+	}
+	return strings.HasSuffix(name, draftSuffix) || len(content) > 0 && bytes.Equal(s.content, content)
 }
 
 // remove removes a file, if it is still as it was, and the directories that were made for it if nothing else is there.

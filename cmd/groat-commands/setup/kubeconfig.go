@@ -2,6 +2,7 @@ package setup
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -11,6 +12,16 @@ import (
 type kubeconfig struct{}
 
 var errBlockStyle = errors.New("groat changes a kubeconfig in YAML's block style only, and here it is another")
+
+var errOtherUser = errors.New("a user of this name is there already, and does not ask groat")
+
+// asksGroat reports whether an item of users runs "groat helper kubectl". Any other one may hold a secret, which would
+// be shown and recorded with what it is replaced by.
+func asksGroat(item string) bool {
+	words := strings.Fields(item)
+	i := slices.Index(words, "helper")
+	return i >= 0 && slices.Equal(words[i-1:min(i+3, len(words))], []string{"-", "helper", "-", "kubectl"})
+}
 
 func (kubeconfig) set(content []byte, wanted []Setting) (after []byte, made []Setting, err error) {
 	lines := splitLines(content)
@@ -31,6 +42,9 @@ func (kubeconfig) set(content []byte, wanted []Setting) (after []byte, made []Se
 				return nil, nil, err
 			}
 		} else if was := lines.textOf(from, to); was != s.Value {
+			if !asksGroat(was) {
+				return nil, nil, &Error{Reason: BadLine, Line: from + 1, Err: errOtherUser}
+			}
 			m.Was = &was
 			lines.putItem(from, to, s.Value)
 		}

@@ -134,11 +134,12 @@ func TestKubectlIsRefused(t *testing.T) {
 		want    setup.Reason
 		line    int
 	}{
-		"no file":                 {"", setup.NoContext, 0},
-		"no cluster of the API":   {strings.ReplaceAll(kubeConfig, "k.example", "other.example"), setup.NoContext, 0},
-		"not parseable":           {"a: b\nc: [\n", setup.BadLine, 2},
-		"JSON":                    {`{"clusters":[{"name":"c","cluster":{"server":"https://k.example:6443"}}],"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`, setup.BadLine, 1},
-		"a context in flow style": {strings.Replace(kubeConfig, "- context:\n    cluster: c\n    user: u # the old one\n", "- context: {cluster: c, user: u}\n", 1), setup.BadLine, 11},
+		"no file":                    {"", setup.NoContext, 0},
+		"no cluster of the API":      {strings.ReplaceAll(kubeConfig, "k.example", "other.example"), setup.NoContext, 0},
+		"not parseable":              {"a: b\nc: [\n", setup.BadLine, 2},
+		"JSON":                       {`{"clusters":[{"name":"c","cluster":{"server":"https://k.example:6443"}}],"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`, setup.BadLine, 1},
+		"a user that is not groat's": {kubeConfig + "- name: groat-work\n  user:\n    token: abc\n", setup.BadLine, 26},
+		"a context in flow style":    {strings.Replace(kubeConfig, "- context:\n    cluster: c\n    user: u # the old one\n", "- context: {cluster: c, user: u}\n", 1), setup.BadLine, 11},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := machine(t)

@@ -68,12 +68,16 @@ func (m *Machine) Setup(ctx context.Context, t *Tool, p Profile) (*Plan, error) 
 		return nil, &Error{Reason: NoAPI, Tool: t.Name, Profile: p.Name}
 	}
 	plan := &Plan{Tool: t.Name, Profile: p.Name, machine: m, old: old, record: &record{}}
-	for _, f := range files {
+	for i := range files {
+		f := &files[i]
+		if f.Path, err = absolute(f.Path); err != nil {
+			return nil, err
+		}
 		if f.Format == formatLink {
-			plan.addLink(f)
+			plan.addLink(*f)
 			continue
 		}
-		if err := plan.add(ctx, f); err != nil {
+		if err := plan.add(ctx, *f); err != nil {
 			return nil, err
 		}
 	}
@@ -88,6 +92,15 @@ func (m *Machine) Setup(ctx context.Context, t *Tool, p Profile) (*Plan, error) 
 		}
 	}
 	return plan, nil
+}
+
+// absolute is a path of a tool's, which may be one from where groat was called, as every later groat finds it.
+func absolute(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", &Error{Reason: Unreadable, Path: path, Err: err}
+	}
+	return abs, nil
 }
 
 // add plans what a file has to say.
@@ -162,15 +175,18 @@ func inFile(err error, path string) error {
 	return err
 }
 
-func (p *Plan) oldEdit(path string) *edit {
-	if p.old == nil {
+func (p *Plan) oldEdit(path string) *edit { return p.old.edit(path) }
+
+// edit returns the edit of a file, or nil. A record may be nil.
+func (r *record) edit(path string) *edit {
+	if r == nil {
 		return nil
 	}
-	i := slices.IndexFunc(p.old.Edits, func(e edit) bool { return e.Path == path })
+	i := slices.IndexFunc(r.Edits, func(e edit) bool { return e.Path == path })
 	if i < 0 {
 		return nil
 	}
-	return &p.old.Edits[i]
+	return &r.Edits[i]
 }
 
 func sameSettings(a, b []Setting) bool {
@@ -244,46 +260,64 @@ func blank(content []byte) bool {
 	return len(bytes.Trim(content, " \t\r\n{}")) == 0
 }
 
-// Apply makes the plan true, and says so in the record before. What fails leaves the files after it as they are. The
-// lock is to be held since before the plan was made.
+// Apply makes the plan true, and says so in the record before: that of what is to be taken back goes only when it is.
+// What fails leaves the files after it as they are. The lock is to be held since before the plan was made.
 func (p *Plan) Apply() error {
-	var err error
-	if len(p.record.Edits) > 0 {
-		if err := p.machine.store(p.Tool, p.Profile, p.record); err != nil {
+	now, gone := p.record, p.gone()
+	if n := len(now.Edits); n > 0 {
+		both := &record{Edits: slices.Concat(now.Edits, gone)}
+		if err := p.machine.store(p.Tool, p.Profile, both, p.old); err != nil {
+			return err
+		}
+		now.Edits = both.Edits[:n:n]
+	}
+	for i := range p.Changes {
+		if err := p.Changes[i].apply(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(now.Edits) == 0 && p.old == nil:
+		return nil
+	case len(now.Edits) == 0:
+		return p.machine.forget(p.Tool, p.Profile, p.old)
+	case len(gone) > 0:
+		if err := p.machine.store(p.Tool, p.Profile, now, p.old); err != nil {
 			return err
 		}
 	}
 	for i := range p.Changes {
-		c := &p.Changes[i]
-		switch {
-		case c.Link != "":
-			err = c.applyLink()
-		case c.Removed:
-			err = c.was.remove(c.Path, c.dirs)
-		default:
-			err = c.was.replace(c.Path, c.lock, c.After, c.was.mode)
+		if e := now.edit(p.Changes[i].Path); e != nil {
+			p.Changes[i].Copy = e.Copy
 		}
-		if err != nil {
-			return err
-		}
-		for _, e := range p.record.Edits {
-			if e.Path == c.Path {
-				c.Copy = e.Copy
+	}
+	if p.old != nil {
+		for _, e := range p.old.Edits {
+			if !slices.ContainsFunc(now.Edits, func(now edit) bool { return now.Copy == e.Copy }) {
+				os.Remove(e.Copy)
 			}
 		}
 	}
+	return nil
+}
+
+// gone are the edits of the old record that the plan takes back.
+func (p *Plan) gone() []edit {
 	if p.old == nil {
 		return nil
 	}
-	if len(p.record.Edits) == 0 {
-		return p.machine.forget(p.Tool, p.Profile, p.old)
+	return slices.DeleteFunc(slices.Clone(p.old.Edits), func(e edit) bool { return p.record.edit(e.Path) != nil })
+}
+
+// apply makes one file what it would be.
+func (c *Change) apply() error {
+	switch {
+	case c.Link != "":
+		return c.applyLink()
+	case c.Removed:
+		return c.was.remove(c.Path, c.dirs)
 	}
-	for _, e := range p.old.Edits {
-		if !slices.ContainsFunc(p.record.Edits, func(now edit) bool { return now.Copy == e.Copy }) {
-			os.Remove(e.Copy)
-		}
-	}
-	return nil
+	return c.was.replace(c.Path, c.lock, c.After, c.was.mode)
 }
 
 // Lock keeps every other groat from planning and applying until unlock is called.

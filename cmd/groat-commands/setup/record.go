@@ -89,8 +89,9 @@ func (m *Machine) load(tool, profile string) (*record, error) {
 	return &r, nil
 }
 
-// store writes a record, and the copies before it. Copies of an older record that this one does not have go.
-func (m *Machine) store(tool, profile string, r *record) error {
+// store writes a record in the place of an old one, which may be nil, and before that the copies that it has not yet.
+// Until it is written no copy of the old one is changed.
+func (m *Machine) store(tool, profile string, r, old *record) error {
 	dir := m.directory()
 	if err := ownpath.System().MayMakeIn(dir); err != nil {
 		return &Error{Reason: NotWritten, Path: dir, Err: err}
@@ -101,11 +102,13 @@ func (m *Machine) store(tool, profile string, r *record) error {
 	r.Version = recordVersion
 	for i := range r.Edits {
 		e := &r.Edits[i]
-		if e.Created {
+		if e.Created || e.Copy != "" {
 			continue
 		}
-		e.Copy = filepath.Join(dir, tool+"."+profile+"."+strconv.Itoa(i)+"."+
-			strings.TrimLeft(filepath.Base(e.Path), ".")+copySuffix)
+		for n := i; e.Copy == "" || r.has(e) || old.has(e); n++ {
+			e.Copy = filepath.Join(dir, tool+"."+profile+"."+strconv.Itoa(n)+"."+
+				strings.TrimLeft(filepath.Base(e.Path), ".")+copySuffix)
+		}
 		if err := overwrite(e.Copy, e.before); err != nil {
 			return err
 		}
@@ -115,6 +118,19 @@ func (m *Machine) store(tool, profile string, r *record) error {
 		return err
 	}
 	return overwrite(m.recordPath(tool, profile), append(text, '\n'))
+}
+
+// has reports whether another edit than e has the copy that e would have.
+func (r *record) has(e *edit) bool {
+	if r == nil {
+		return false
+	}
+	for i := range r.Edits {
+		if other := &r.Edits[i]; other != e && other.Copy == e.Copy {
+			return true
+		}
+	}
+	return false
 }
 
 // overwrite replaces a file of groat's own, whatever it is like now.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,6 +166,10 @@ func TestLines(t *testing.T) {
 		{"x\r\n", "x\r\ny\r\n", "2+y"},
 		{`{"auth":"secret"}`, `{"auth":"secret","h":1}`, `1+…,"h":1…`},
 		{`{"auth":"secret","h":2}`, `{"auth":"secret","h":1}`, "1-…2… 1+…1…"},
+		{"{\n \"auth\":\"secret\"\n}", "{\n \"auth\":\"secret\",\n \"h\":1\n}", "2+…,… 3+ \"h\":1"},
+		{"{\n \"auth\":\"secret\",\n \"h\":1\n}", "{\n \"auth\":\"secret\"\n}", "2-…,… 3- \"h\":1"},
+		{"{\n\"a\":1}, \"auth\":\"secret\"\n}", "{\n\"a\":1,\n\"h\":1}, \"auth\":\"secret\"\n}", "2+…,… 3+…\"h\":1…"},
+		{" a: 1\n b: 2\n", " c: 3\n", "1- a: 1 2- b: 2 1+ c: 3"},
 	} {
 		var got []string
 		for _, l := range (&setup.Change{Before: []byte(tt.before), After: []byte(tt.after)}).Lines() {
@@ -183,12 +188,23 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// A long file is compared too.
+// Of a long file too only what differs is shown, and nothing of what is between; of one that is another altogether,
+// nothing.
 func TestLinesOfALongFile(t *testing.T) {
 	long := bytes.Repeat([]byte("a\nb\n"), 5000)
-	c := setup.Change{Before: long, After: append([]byte("new\n"), long[2:]...)}
-	if lines := c.Lines(); len(lines) != 2 || !lines[1].Added {
-		t.Errorf("%d lines", len(lines))
+	for _, tt := range []struct {
+		after []byte
+		want  []setup.Line
+	}{
+		{slices.Concat([]byte("new\n"), long[2:9000], []byte("more\n"), long[9000:]),
+			[]setup.Line{{Number: 1, Text: "a"}, {Number: 1, Added: true, Text: "new"},
+				{Number: 4501, Added: true, Text: "more"}}},
+		{bytes.Repeat([]byte("c\n"), 5000), []setup.Line{{Number: 1, Added: true, Cut: true}}},
+	} {
+		c := setup.Change{Before: long, After: tt.after}
+		if diff := cmp.Diff(tt.want, c.Lines()); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 

@@ -1,0 +1,137 @@
+package setup_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/groat-dev/groat/cmd/groat-commands/setup"
+	"github.com/groat-dev/groat/packaging/testing/tier"
+)
+
+// A new version that a killed groat has left is in nothing's way. What is none, and a tool's own lock that does not say
+// what groat would write, is not touched.
+func TestKilledBeforeARename(t *testing.T) {
+	tier.Needs(t, "git")
+	file := func(path string, after []byte) error { return os.WriteFile(path, after, 0o644) }
+	const record, held = "state/setup/git.work.json.groat-new", ".gitconfig.lock"
+	for name, tt := range map[string]struct {
+		path  string
+		plant func(path string, after []byte) error
+		want  setup.Reason
+	}{
+		"the record":     {record, file, 0},
+		"the copy":       {"state/setup/git.work.0.gitconfig.before.groat-new", file, 0},
+		"a directory":    {record, func(path string, _ []byte) error { return os.Mkdir(path, 0o700) }, setup.Busy},
+		"a link":         {record, func(path string, _ []byte) error { return os.Symlink(".", path) }, setup.Busy},
+		"the file":       {held, file, 0},
+		"git's lock":     {held, func(path string, _ []byte) error { return os.WriteFile(path, nil, 0o600) }, setup.Busy},
+		"git's, written": {held, func(path string, after []byte) error { return file(path, after[1:]) }, setup.Busy},
+	} {
+		m := machine(t)
+		config, planted := filepath.Join(m.Home, ".gitconfig"), filepath.Join(m.Home, tt.path)
+		write(t, config, "[user]\n", 0o600)
+		plan, err := m.Setup(t.Context(), setup.Find("git"), work)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = errors.Join(os.MkdirAll(filepath.Dir(planted), 0o700), tt.plant(planted, plan.Changes[0].After))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := plan.Apply(); reason(err) != tt.want {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Lstat(planted); (err == nil) != (tt.want != 0) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if b, err := os.ReadFile(config); err != nil || strings.Contains(string(b), "groat") != (tt.want == 0) {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+}
+
+// A path that a variable gives from where groat was called is found from everywhere.
+func TestAPathFromTheDirectory(t *testing.T) {
+	tier.Needs(t, "git")
+	m := machine(t)
+	m.Getenv = func(name string) string { return map[string]string{"GIT_CONFIG_GLOBAL": "own"}[name] }
+	write(t, filepath.Join(m.Home, "elsewhere", "own"), "[mine]\n", 0o600)
+	t.Chdir(m.Home)
+	before := tree(t, m)
+	plan, err := m.Setup(t.Context(), setup.Find("git"), work)
+	apply(t, plan, err)
+	t.Chdir("elsewhere")
+	plan, err = m.Undo(setup.Find("git"), work.Name)
+	if changes := apply(t, plan, err).Changes; len(changes) != 1 || changes[0].Path != filepath.Join(m.Home, "own") {
+		t.Errorf("%+v", changes)
+	}
+	if after := tree(t, m); len(after) != len(before) {
+		t.Errorf("%v", after)
+	}
+}
+
+// A file that groat has written is known until it is taken back, also where the one that is to be written instead
+// cannot be.
+func TestAFileThatIsNotTakenBackYet(t *testing.T) {
+	tier.Needs(t, "git")
+	m := machine(t)
+	at := "a"
+	m.Getenv = func(name string) string {
+		return map[string]string{"GIT_CONFIG_GLOBAL": filepath.Join(m.Home, at)}[name]
+	}
+	write(t, filepath.Join(m.Home, "a"), "[mine]\n", 0o600)
+	before := tree(t, m)
+	plan, err := m.Setup(t.Context(), setup.Find("git"), work)
+	apply(t, plan, err)
+	at = "b"
+	plan, err = m.Setup(t.Context(), setup.Find("git"), work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(m.Home, "b"), "[other]\n", 0o600)
+	if err := plan.Apply(); reason(err) != setup.Changed {
+		t.Errorf("%v", err)
+	}
+	before[filepath.Join(m.Home, "b")] = tree(t, m)[filepath.Join(m.Home, "b")]
+	plan, err = m.Setup(t.Context(), setup.Find("git"), work)
+	apply(t, plan, err)
+	if all := tree(t, m); all[filepath.Join(m.Home, "a")] != before[filepath.Join(m.Home, "a")] {
+		t.Errorf("%v", all)
+	}
+	plan, err = m.Undo(setup.Find("git"), work.Name)
+	apply(t, plan, err)
+	if diff := cmp.Diff(before, tree(t, m)); diff != "" {
+		t.Error(diff)
+	}
+	if left, err := os.ReadDir(filepath.Join(m.State, "setup")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
+// No other user may be able to replace a link that leads to the file.
+func TestALinkOverAnOpenDirectory(t *testing.T) {
+	tier.Needs(t, "git")
+	m := machine(t)
+	open, config := filepath.Join(m.Home, "open"), filepath.Join(m.Home, "safe", "git")
+	write(t, config, "[user]\n", 0o600)
+	err := errors.Join(os.Mkdir(open, 0o700), os.Chmod(open, 0o777), os.Symlink(config, filepath.Join(open, "git")),
+		os.Symlink("open/git", filepath.Join(m.Home, ".gitconfig")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := m.Setup(t.Context(), setup.Find("git"), work)
+	if err == nil {
+		err = plan.Apply()
+	}
+	if reason(err) != setup.NotWritten || !strings.Contains(err.Error(), open) {
+		t.Errorf("%v", err)
+	}
+	if b, err := os.ReadFile(config); err != nil || string(b) != "[user]\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
