@@ -169,7 +169,7 @@ func (a *app) chooseProvider(ctx context.Context, o *importOptions, f protocol.I
 	answer := o.provider
 	if answer == "" && !o.yes {
 		var err error
-		if answer, err = a.askWord(ctx, questionEither(f), "provider"); err != nil {
+		if answer, err = a.askWord(ctx, questionEither(f), "provider PROVIDER"); err != nil {
 			return "", err
 		}
 	}

@@ -180,7 +180,7 @@ func TestImportFrom(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 	got := run(t, f.socket, "", "import") // shows, and cannot ask
-	if got.code != report.ExitUsage || !strings.HasSuffix(got.stderr, "groat: hint: use --yes\n") ||
+	if got.code != report.ExitUsage || !strings.HasSuffix(got.stderr, "groat: hint: groat import --yes\n") ||
 		!strings.HasPrefix(got.stdout, "found: ") {
 		t.Errorf("%+v", got)
 	}

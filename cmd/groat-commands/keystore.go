@@ -96,27 +96,34 @@ func (a *app) changeKeystore(ctx context.Context, params protocol.KeystoreParams
 	return show(a, ctx, keystoreTime, protocol.MethodKeystore, params, &result, o.json, textKeystore)
 }
 
-// newPassphrase reads a passphrase; at a terminal twice, since a slip would lock the person out.
+// newPassphrase reads a passphrase; at a terminal twice, since a slip would lock the person out. Where the two differ,
+// both are asked for again, a few times.
 func (a *app) newPassphrase(ctx context.Context, prompt string, stdin bool) (protocol.LoginSecret, error) {
 	if stdin {
 		return a.secretSource(true, "").read(ctx, "")
 	}
-	first, err := a.askHidden(ctx, prompt, "passphrase-stdin", false)
-	if err != nil {
-		return protocol.LoginSecret{}, err
-	}
-	second, err := a.askHidden(ctx, promptRepeat, "passphrase-stdin", false)
-	defer clear(second)
-	if err != nil {
+	for range maxSlips {
+		first, err := a.askHidden(ctx, prompt, "passphrase-stdin", false)
+		if err != nil {
+			return protocol.LoginSecret{}, err
+		}
+		second, err := a.askHidden(ctx, promptRepeat, "passphrase-stdin", false)
+		same := bytes.Equal(first, second)
+		clear(second)
+		if err == nil && same {
+			return protocol.NewLoginSecret(first), nil
+		}
 		clear(first)
-		return protocol.LoginSecret{}, err
+		if err != nil {
+			return protocol.LoginSecret{}, err
+		}
+		a.printNote(textPassphrasesDiffer)
 	}
-	if string(first) != string(second) {
-		clear(first)
-		return protocol.LoginSecret{}, errPassphrasesDiffer()
-	}
-	return protocol.NewLoginSecret(first), nil
+	return protocol.LoginSecret{}, a.errPassphrasesDiffer()
 }
+
+// maxSlips bounds how often a new passphrase is asked for.
+const maxSlips = 3
 
 func (a *app) keystorePassphraseCommand() *cobra.Command {
 	var stdin, json bool

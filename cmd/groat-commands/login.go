@@ -175,15 +175,15 @@ func (o *loginOptions) completeHint(err error) error {
 	return err
 }
 
-// providers shows what "login" knows by name.
-func (a *app) providers(cmd *cobra.Command, json bool) error {
+// providers shows what "login" knows by name, and returns it.
+func (a *app) providers(cmd *cobra.Command, json bool) (result protocol.ProvidersResult, err error) {
 	said := cmd.Flags().NFlag()
 	if json {
 		said--
 	}
 	if said > 0 {
-		return errUsage(msgNoProfile, "groat login")
+		return result, errUsage(msgNoProfile, "groat login")
 	}
-	var result protocol.ProvidersResult
-	return show(a, cmd.Context(), answerTime, protocol.MethodProviders, struct{}{}, &result, json, textProviders)
+	err = show(a, cmd.Context(), answerTime, protocol.MethodProviders, struct{}{}, &result, json, textProviders)
+	return result, err
 }

@@ -82,7 +82,8 @@ func TestLoginWithoutSecret(t *testing.T) {
 		args  []string
 		says  string
 	}{
-		{"hunter2\n", nil, "there is no terminal to ask on: Password of ann\ufffd[2J\ngroat: hint: use --secret-stdin\n"},
+		{"hunter2\n", nil, "there is no terminal to ask on: Password of ann\ufffd[2J\n" +
+			"groat: hint: groat login work --secret-stdin < FILE\n"},
 		{"", []string{"--secret-stdin"}, "it is empty"},
 		{"\n", []string{"--secret-stdin"}, "it is empty"},
 		{strings.Repeat("x", maxInput+1), []string{"--secret-stdin"}, "16 KiB"},

@@ -39,6 +39,9 @@ type app struct {
 	tty   func() (*os.File, error)
 	route func() (*frame.Route, error)
 	json  bool // the command was asked for JSON
+	// typed are the arguments of the command that runs, and path is its name ("groat login"), for hints.
+	typed []string
+	path  string
 }
 
 // foreign are the names that other programs call groat by, each with its helper.

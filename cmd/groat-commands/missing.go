@@ -92,7 +92,7 @@ func (a *app) askServer(ctx context.Context, p *protocol.LoginParams) error {
 	case err != nil:
 		return err
 	case answer == "":
-		return errNothingTyped()
+		return a.errNothingTyped()
 	case strings.Contains(answer, "://"):
 		p.Provider, p.Issuer = "", answer
 	default:
@@ -101,12 +101,27 @@ func (a *app) askServer(ctx context.Context, p *protocol.LoginParams) error {
 	return nil
 }
 
+// askKnownServer is askServer until one of the providers or an issuer is typed: a profile is not named by a slip.
+func (a *app) askKnownServer(ctx context.Context, p *protocol.LoginParams, known []protocol.ProviderInfo) error {
+	for range maxAsked {
+		if err := a.askServer(ctx, p); err != nil {
+			return err
+		}
+		is := func(i protocol.ProviderInfo) bool { return i.Provider == p.Provider }
+		if p.Issuer != "" || slices.ContainsFunc(known, is) {
+			return nil
+		}
+		a.printNote(textNotListed(p.Provider))
+	}
+	return nil // groatd refuses it
+}
+
 // askText asks a question and returns what was typed, which may be empty.
 func (a *app) askText(ctx context.Context, question string) (string, error) {
 	line, err := a.askLine(ctx, question, false)
 	switch {
 	case errors.Is(err, errNoTTY):
-		return "", errNothingTyped()
+		return "", a.errNothingTyped()
 	case errors.Is(err, io.EOF):
 		return "", nil
 	}
@@ -116,7 +131,7 @@ func (a *app) askText(ctx context.Context, question string) (string, error) {
 // askFor asks for what may not be empty.
 func (a *app) askFor(ctx context.Context, question string, to *string) (err error) {
 	if *to, err = a.askText(ctx, question); err == nil && *to == "" {
-		err = errNothingTyped()
+		err = a.errNothingTyped()
 	}
 	return err
 }
@@ -136,11 +151,12 @@ func (a *app) askFile(ctx context.Context, question string, to *string) error {
 
 // guide shows the providers, and at a terminal asks for one, and for a name: what "groat login" alone does.
 func (a *app) guide(cmd *cobra.Command, o *loginOptions) error {
-	if err := a.providers(cmd, o.json); err != nil || o.json || !a.interactive() {
+	known, err := a.providers(cmd, o.json)
+	if err != nil || o.json || !a.interactive() {
 		return err
 	}
 	a.printNote("\n")
-	if err := a.askServer(cmd.Context(), &o.params); err != nil {
+	if err := a.askKnownServer(cmd.Context(), &o.params, known.Providers); err != nil {
 		return err
 	}
 	offered := o.params.Provider
@@ -164,7 +180,7 @@ func (a *app) askKeystore(ctx context.Context) error {
 	case err != nil:
 		return err
 	case answer == "":
-		return errNothingTyped()
+		return a.errNothingTyped()
 	}
 	if word := map[string]string{"1": "passphrase", "2": "key-file", "3": "memory"}[answer]; word != "" {
 		answer = word
@@ -178,6 +194,9 @@ func (a *app) chooseKeystore(ctx context.Context, word string) error {
 	switch word {
 	case "passphrase":
 		params.Key = "passphrase"
+		if !a.interactive() {
+			return errKeystoreUnasked()
+		}
 		var err error
 		if secret, err = a.newPassphrase(ctx, promptNewPassphrase, false); err != nil {
 			return err
@@ -189,7 +208,7 @@ func (a *app) chooseKeystore(ctx context.Context, word string) error {
 	case "keychain":
 		params.Use = "keychain"
 	default:
-		return errUsage(msgNoKeystore(word), "groat login --help")
+		return errUsage(msgNoKeystore(word), "groat login")
 	}
 	return a.callSecrets(ctx, protocol.MethodKeystore, params, passphraseOnly(secret), new(protocol.KeystoreResult))
 }

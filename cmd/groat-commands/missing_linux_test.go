@@ -77,7 +77,8 @@ func TestALoginAsksForWhatIsMissing(t *testing.T) {
 			"issuer": "https://a.example", "username": "ann"}, talk: []said{{"Provider, or", "https://a.example"}},
 			calls: "login login"},
 		"no name": {args: []string{"login"}, want: map[string]any{"profile": "spatiafi", "provider": "spatiafi",
-			"username": "ann"}, talk: []said{{"Provider, or", "spatiafi"}, {"Name of the profile [spatiafi]", ""},
+			"username": "ann"}, talk: []said{{"Provider, or", "spatiafy"},
+			{"no provider spatiafy in the list", "spatiafi"}, {"Name of the profile [spatiafi]", ""},
 			{"User name there", "ann"}}, calls: "providers login login"},
 		"a locked keychain": {first: locked, args: []string{"login", "work", "--provider", "spatiafi", "--username", "ann"},
 			want:  map[string]any{"profile": "work", "provider": "spatiafi", "username": "ann"},
@@ -121,5 +122,6 @@ func TestALoginAsksNobodyElse(t *testing.T) {
 	x := startOnTerminal(t, []string{"GROAT_SOCKET=" + f.socket}, "login", "work")
 	x.expect("Provider, or")
 	x.write("\n")
+	x.expect("nothing was changed\ngroat: hint: groat login work\n")
 	x.end(2)
 }

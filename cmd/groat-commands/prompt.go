@@ -191,9 +191,9 @@ func (a *app) askHidden(ctx context.Context, text, flag string, optional bool) (
 	b, err := a.askLine(ctx, textPrompt(text), true)
 	switch {
 	case errors.Is(err, errNoTTY):
-		return nil, errNoTerminal(text, flag)
+		return nil, a.errNoTerminal(text, flag)
 	case err == nil && len(b) == 0 && !optional, errors.Is(err, io.EOF):
-		return nil, errNothingTyped()
+		return nil, a.errNothingTyped()
 	}
 	return b, err
 }
@@ -219,7 +219,7 @@ func (a *app) askWord(ctx context.Context, question, flag string) (string, error
 	line, err := a.askLine(ctx, question, false)
 	switch {
 	case errors.Is(err, errNoTTY):
-		return "", errNoTerminal(question, flag)
+		return "", a.errNoTerminal(question, flag)
 	case errors.Is(err, io.EOF):
 		return "", nil
 	}

@@ -291,27 +291,43 @@ func TestPromptWithSlowPerson(t *testing.T) {
 func TestNewPassphraseAtTerminal(t *testing.T) {
 	f := newFakeDaemon(t, func(request) string { return `"result":{"use":"sealed","key":"passphrase","state":"ok"}` })
 	for _, tt := range []struct {
-		second, says string
-		code         int
+		typed []string // behind the first
+		says  string
+		code  int
 	}{
-		{"correct horse", "keystore: sealed (key: passphrase), ok\n", 0},
-		{"correct house", "the two passphrases differ", report.ExitUsage},
+		{[]string{"correct horse"}, "keystore: sealed (key: passphrase), ok\n", 0},
+		{[]string{"correct house", "correct horse", "correct horse"}, "keystore: sealed (key: passphrase), ok\n", 0},
+		{[]string{"a", "b", "c", "d", "e"},
+			"differ, so nothing was changed\ngroat: hint: groat keystore use sealed --passphrase\n", report.ExitUsage},
 	} {
 		x := startOnTerminal(t, []string{"GROAT_SOCKET=" + f.socket}, "keystore", "use", "sealed", "--passphrase")
 		x.expect("New passphrase: ")
 		x.hidden()
 		x.write("correct horse\n")
-		x.expect("The same again: ")
-		x.hidden()
-		x.write(tt.second + "\n")
+		for i, typed := range tt.typed {
+			if i%2 == 1 {
+				x.expect("the two passphrases differ\n")
+				x.expect("New passphrase: ")
+			} else {
+				x.expect("The same again: ")
+			}
+			x.hidden()
+			x.write(typed + "\n")
+		}
 		x.expect(tt.says)
 		x.end(tt.code)
 		if strings.Contains(x.shown(), "horse") {
 			t.Errorf("the screen shows %q", x.shown())
 		}
 	}
-	if all := f.requests(); len(all) != 1 || all[0].Params["passphrase"] != "correct horse" {
-		t.Errorf("%+v", all)
+	all := f.requests()
+	for _, r := range all {
+		if r.Params["passphrase"] != "correct horse" {
+			t.Errorf("%+v", r)
+		}
+	}
+	if len(all) != 2 {
+		t.Errorf("%d requests, want 2", len(all))
 	}
 }
 

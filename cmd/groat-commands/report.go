@@ -58,10 +58,14 @@ func flatten(e *protocol.Error) *frame.Error {
 	return f
 }
 
-// explain is describe. Beside a connection's error it says if groatd's way to servers is not this shell's.
+// explain is describe. Beside a refused parameter it names the command's help, and beside a connection's error it says
+// if groatd's way to servers is not this shell's.
 func (a *app) explain(err error) *report.Failure {
 	f := describe(err)
 	if e := refusal(err); e != nil {
+		if e.Code == frame.CodeInvalidParams && e.Hint == "" && e.MaxMinTTL == 0 && a.path != "" {
+			f.Hint = a.path + " --help"
+		}
 		f.AddNetwork(e, a.getenv)
 	}
 	return f

@@ -47,7 +47,7 @@ func TestAnswersOfTheDaemon(t *testing.T) {
 		{`{"code":-32008,"message":"m","data":{"kind":"internal"}}`, 1, "groat: error: m\ngroat: hint: groat status\n"},
 		{`{"code":-32099,"message":"m","data":{"kind":"of_the_future","hint":"h"}}`, 1,
 			"groat: error: m\ngroat: hint: h\n"},
-		{`{"code":-32602,"message":"m"}`, 2, "groat: error: m\ngroat: hint: groat --help\n"},
+		{`{"code":-32602,"message":"m"}`, 2, "groat: error: m\ngroat: hint: groat COMMAND --help\n"},
 		{`{"code":-32602,"message":"m","data":{"max_min_ttl":840}}`, 2,
 			"groat: error: m\ngroat: hint: the greatest possible value is --min-ttl 840\n"},
 		{`{"code":-32601,"message":"m"}`, 1,
@@ -63,7 +63,7 @@ func TestAnswersOfTheDaemon(t *testing.T) {
 		f := newFakeDaemon(t, func(request) string { return `"error":` + tt.answer })
 		for _, args := range [][]string{{"get"}, {"whoami", "work"}} {
 			got := run(t, f.socket, "", args...)
-			if got != (outcome{tt.code, "", tt.stderr}) {
+			if got != (outcome{tt.code, "", strings.ReplaceAll(tt.stderr, "COMMAND", args[0])}) {
 				t.Errorf("%s\n%v got %d %q", tt.answer, args, got.code, got.stderr)
 			}
 		}
@@ -151,6 +151,12 @@ func TestUsage(t *testing.T) {
 			"groat: error: accepts at most 1 arg(s), received 2\ngroat: hint: groat login --help\n"},
 		{[]string{"login", "a", "--client-secret", "x"},
 			"groat: error: unknown flag: --client-secret\ngroat: hint: groat login --help\n"},
+		{[]string{"login", "a", "--keystore", "vault"}, "groat: error: there is no keystore \"vault\": it is keychain, " +
+			"passphrase, key-file or memory\ngroat: hint: groat login --help\n"},
+		{[]string{"login", "a", "--keystore", "passphrase", "--secret-stdin"}, "groat: error: there is no terminal to ask " +
+			"on for a new passphrase\ngroat: hint: groat keystore use sealed --passphrase-stdin < FILE\n"},
+		{[]string{"keystore", "use", "sealed", "--passphrase"}, "groat: error: there is no terminal to ask on: New " +
+			"passphrase\ngroat: hint: groat keystore use sealed --passphrase --passphrase-stdin < FILE\n"},
 		{[]string{"keystore", "use", "vault"},
 			"groat: error: invalid argument \"vault\" for \"groat keystore use\"\ngroat: hint: groat keystore use " +
 				"--help\n"},

@@ -12,6 +12,7 @@ import (
 // execute builds the command tree and runs args.
 func (a *app) execute(ctx context.Context, args []string) error {
 	running := false
+	a.typed = args
 	root := &cobra.Command{
 		Use:           "groat",
 		Short:         helpRoot.short,
@@ -36,7 +37,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	a.json = wantsJSON(cmd, args)
+	a.json, a.path = wantsJSON(cmd, args), cmd.CommandPath()
 	if err != nil && !running {
 		return usageError(cmd, args, err)
 	}

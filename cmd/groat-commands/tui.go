@@ -13,6 +13,7 @@ import (
 	"github.com/groat-dev/groat/cmd/groat/helper"
 	"github.com/groat-dev/groat/cmd/groat/report"
 	"github.com/groat-dev/groat/protocol"
+	"github.com/groat-dev/groat/protocol/visible"
 )
 
 // This file and its neighbours of the same first name own every sentence that groat says to a person, in the person's
@@ -98,22 +99,45 @@ func errRefusedInput() *report.Failure {
 		Hint: `printf %s "$TOKEN" | groat get PROFILE --refused`}
 }
 
-// errNoTerminal says which question nobody could be asked.
-func errNoTerminal(question, flag string) *report.Failure {
+// again is the command that runs, as it can be typed with further words.
+func (a *app) again(further ...string) string {
+	words := []string{"groat"}
+	for _, word := range a.typed {
+		words = append(words, visible.Word(word))
+	}
+	return strings.Join(append(words, further...), " ")
+}
+
+// errNoTerminal says which question could not be asked, and which flag answers it.
+func (a *app) errNoTerminal(question, flag string) *report.Failure {
 	question = strings.TrimSpace(strings.TrimPrefix(question, "groat: "))
 	question = strings.TrimSuffix(strings.TrimSpace(strings.TrimSuffix(question, "[y/N]")), ":")
-	return &report.Failure{Code: report.ExitUsage, Message: "there is no terminal to ask on: " + sentence(question),
-		Hint: "use --" + flag}
+	f := &report.Failure{Code: report.ExitUsage, Message: "there is no terminal to ask on: " + sentence(question)}
+	switch {
+	case flag == "":
+		f.Hint = "at a terminal: " + a.again()
+	case strings.HasSuffix(flag, "-stdin"):
+		f.Hint = a.again("--"+flag, "< FILE")
+	default:
+		f.Hint = a.again("--" + flag)
+	}
+	return f
 }
 
-func errNothingTyped() *report.Failure {
+func (a *app) errNothingTyped() *report.Failure {
 	return &report.Failure{Code: report.ExitUsage,
-		Message: "nothing was typed, so nothing was changed", Hint: "try again"}
+		Message: "nothing was typed, so nothing was changed", Hint: a.again()}
 }
 
-func errPassphrasesDiffer() *report.Failure {
+func (a *app) errPassphrasesDiffer() *report.Failure {
 	return &report.Failure{Code: report.ExitUsage,
-		Message: "the two passphrases differ, so nothing was changed", Hint: "try again"}
+		Message: "the two passphrases differ, so nothing was changed", Hint: a.again()}
+}
+
+// errKeystoreUnasked says how a passphrase is chosen without a terminal, before a login.
+func errKeystoreUnasked() *report.Failure {
+	return &report.Failure{Code: report.ExitUsage, Message: "there is no terminal to ask on for a new passphrase",
+		Hint: "groat keystore use sealed --passphrase-stdin < FILE"}
 }
 
 func errNotConfirmed() *report.Failure {
@@ -134,11 +158,12 @@ func errWorkingDirectory(cause error) *report.Failure {
 // Questions.
 
 const (
-	promptPassphrase    = "Passphrase"
-	promptNewPassphrase = "New passphrase"
-	promptRepeat        = "The same again"
-	questionLogout      = "Forget them on this machine? [y/N] "
-	textDesktopAsks     = "groat: the desktop may ask you now, in a window of its own, to unlock its keychain\n"
+	promptPassphrase      = "Passphrase"
+	promptNewPassphrase   = "New passphrase"
+	promptRepeat          = "The same again"
+	questionLogout        = "Forget them on this machine? [y/N] "
+	textPassphrasesDiffer = "groat: the two passphrases differ\n"
+	textDesktopAsks       = "groat: the desktop may ask you now, in a window of its own, to unlock its keychain\n"
 )
 
 // textPrompt is a question of groatd's as it stands before the cursor.

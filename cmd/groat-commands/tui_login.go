@@ -55,6 +55,10 @@ Where shall groat keep credentials on this machine?
 	defaultName = "work"
 )
 
+func textNotListed(typed string) string {
+	return "groat: there is no provider " + visible.Name(typed) + " in the list\n"
+}
+
 func askName(offered string) string { return "Name of the profile [" + clean(offered) + "]: " }
 
 func msgNoKeystore(word string) string {

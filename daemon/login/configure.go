@@ -25,6 +25,7 @@ func (l *Login) configure() error {
 		return err
 	}
 	l.keepEphemeral()
+	l.nameProvider()
 	p, server, err := l.describeProfile()
 	if err != nil {
 		return err
@@ -49,6 +50,16 @@ func (l *Login) configure() error {
 		l.endpoint = l.endpoint.With(*server)
 	}
 	return nil
+}
+
+// nameProvider names the provider that a new profile is named like, where no other server is named.
+func (l *Login) nameProvider() {
+	q := &l.params
+	_, known := preset.Lookup(q.Profile)
+	elsewhere := q.Provider + q.Issuer + q.TokenURL + q.Backend
+	if known && elsewhere == "" && l.logins.Profiles.Named(q.Profile) == nil {
+		q.Provider = q.Profile
+	}
 }
 
 // keepEphemeral keeps a profile in memory that was there, and tells the person: it becomes one of a file only where its
@@ -96,9 +107,6 @@ func (l *Login) describeProfile() (p config.Profile, server *grant.Server, err e
 		}
 	}
 	was := l.logins.Profiles.Named(q.Profile)
-	if _, known := preset.Lookup(q.Profile); known && was == nil && named == 0 {
-		named, p.Provider, l.params.Provider = 1, q.Profile, q.Profile // its name says it
-	}
 	if was != nil {
 		p.StrictScope = p.StrictScope || was.StrictScope // no login takes a restriction away
 	}

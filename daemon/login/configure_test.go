@@ -113,6 +113,14 @@ func TestAProfileNamedLikeAProvider(t *testing.T) {
 		if !errors.As(err, &e) || !slices.Equal(e.Data.Missing, []string{"client_id"}) {
 			t.Errorf("named like a provider: %v, want that the client is missing", err)
 		}
+		_, err = h.login(t.Context(), protocol.LoginParams{Profile: "openeo"}, h.willing(t))
+		if !errors.As(err, &e) || !slices.Equal(e.Data.Missing, []string{"backend"}) {
+			t.Errorf("named like the provider of all back ends: %v, want that the back end is missing", err)
+		}
+		_, err = h.login(t.Context(), protocol.LoginParams{Profile: "spatiafi", AuthServer: h.server.URL()}, h.willing(t))
+		if !errors.As(err, &e) || !slices.Equal(e.Data.Missing, []string{"username", "client_id"}) {
+			t.Errorf("named like a provider, at another URL of it: %v, want that a person is missing", err)
+		}
 		_, err = h.login(t.Context(), protocol.LoginParams{Profile: "globes"}, unasked(t))
 		if !errors.As(err, &e) || !slices.Equal(e.Data.Missing, []string{"provider", "issuer"}) {
 			t.Errorf("named like none: %v, want that the provider is missing", err)
