@@ -242,6 +242,7 @@ func validVariable(name string) bool {
 	}
 	taken := []string{"", "PATH", "HOME", "SHELL", "IFS", "ENV", "BASH_ENV", "GOAUTH", "GDAL_CONFIG_FILE",
 		"GDAL_HTTP_HEADER_FILE"}
-	return !slices.Contains(taken, name) && !slices.ContainsFunc([]string{"GROAT_", "GIT_CONFIG_", "LD_", "DYLD_", "XDG_"},
-		func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	families := []string{"GROAT_", "GIT_CONFIG_", "LD_", "DYLD_", "XDG_"}
+	return !slices.Contains(taken, name) &&
+		!slices.ContainsFunc(families, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
