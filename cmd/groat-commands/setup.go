@@ -189,10 +189,8 @@ func (a *app) change(ctx context.Context, f *setupFlags, tool *setup.Tool, m *se
 	if err := first(); err != nil {
 		return err
 	}
-	if len(p.Changes) > 0 || f.undo {
-		if err := p.Apply(); err != nil {
-			return failSetup(err, again)
-		}
+	if err := p.Apply(); err != nil {
+		return failSetup(err, again)
 	}
 	return a.showPlan(f, p, true)
 }

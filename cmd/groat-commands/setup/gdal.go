@@ -16,7 +16,7 @@ func wantGDAL(ctx context.Context, m *Machine, p Profile) ([]File, error) {
 	if err := readsHeaders(ctx, m.Find("gdalinfo")); err != nil {
 		return nil, err
 	}
-	f := File{Path: gdalConfig(m), Format: "sections"}
+	f := File{Path: gdalConfig(m), Format: formatSections}
 	for i, api := range p.APIs {
 		f.Settings = append(f.Settings, Setting{Name: "path=" + gdalPath(api),
 			Value: "# groat setup gdal " + p.Name + "\n[credentials]\n" + GDALSection(p, i)})

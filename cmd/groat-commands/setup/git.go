@@ -14,7 +14,7 @@ import (
 var git = &Tool{Name: "git", Programs: []string{"git"}, Want: wantGit}
 
 func wantGit(_ context.Context, m *Machine, p Profile) ([]File, error) {
-	f := File{Path: gitConfig(m), Format: "sections", Lock: ".lock"} // git's own lock: lockfile.h of its source
+	f := File{Path: gitConfig(m), Format: formatSections, Lock: ".lock"} // git's own lock: lockfile.h of its source
 	g := gitProgram(m.Find("git"))
 	f.Parse = func(ctx context.Context, content []byte) error {
 		_, err := g.list(ctx, content)

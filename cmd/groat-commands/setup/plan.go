@@ -122,8 +122,9 @@ func (p *Plan) add(ctx context.Context, f File) error {
 	if counts && (old == nil || sameSettings(old.Settings, f.Settings)) {
 		if old != nil {
 			p.record.Edits = append(p.record.Edits, *old)
+			return nil
 		}
-		return nil
+		return p.adopt(f, was.content)
 	}
 	dirs := missing(was.target)
 	switch {
@@ -158,6 +159,21 @@ func (p *Plan) add(ctx context.Context, f File) error {
 		p.Changes = append(p.Changes, Change{Path: f.Path, Before: was.content, After: after, Created: !was.there,
 			was: was, lock: f.Lock, dirs: dirs})
 	}
+	return nil
+}
+
+// adopt records what is there although no record says so: the record was lost. Only sections say that groat has written
+// them; anything else a person may have.
+func (p *Plan) adopt(f File, content []byte) error {
+	if f.Format != formatSections {
+		return nil
+	}
+	before, _, err := formats[f.Format].unset(content, f.Settings)
+	if err != nil {
+		return inFile(err, f.Path)
+	}
+	p.record.Edits = append(p.record.Edits, edit{Path: f.Path, Format: f.Format, Settings: f.Settings, Lock: f.Lock,
+		After: sum(content), before: before})
 	return nil
 }
 

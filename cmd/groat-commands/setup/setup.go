@@ -125,4 +125,4 @@ type format interface {
 
 // formats are all of them. Their names are in records.
 var formats = map[string]format{"assignments": assignments{}, "kubeconfig": kubeconfig{},
-	"members": members{}, "sections": sections{}}
+	"members": members{}, formatSections: sections{}}

@@ -176,3 +176,28 @@ func TestAToolThatLeavesAProcess(t *testing.T) {
 		})
 	}
 }
+
+// What groat has written is taken back although its record was lost: to set the tool up again finds it.
+func TestARecordThatIsLost(t *testing.T) {
+	tier.Needs(t, "git")
+	const mine = "[user]\n\tname = Ann\n"
+	m := machine(t)
+	config := filepath.Join(m.Home, ".gitconfig")
+	write(t, config, mine, 0o600)
+	plan, err := m.Setup(t.Context(), setup.Find("git"), work)
+	apply(t, plan, err)
+	if err := os.RemoveAll(filepath.Join(m.State, "setup")); err != nil {
+		t.Fatal(err)
+	}
+	plan, err = m.Setup(t.Context(), setup.Find("git"), work)
+	if changes := apply(t, plan, err).Changes; len(changes) > 0 {
+		t.Errorf("%+v", changes)
+	}
+	plan, err = m.Undo(setup.Find("git"), work.Name)
+	if left := apply(t, plan, err).Left; len(left) > 0 {
+		t.Errorf("%v is left", left)
+	}
+	if b, err := os.ReadFile(config); err != nil || string(b) != mine {
+		t.Errorf("%q, %v", b, err)
+	}
+}
