@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/groat-dev/groat/protocol/ownpath"
@@ -337,5 +338,16 @@ func (m *Machine) Lock() (unlock func(), err error) {
 		f.Close()
 		return nil, &Error{Reason: BeingSetUp, Path: path, Err: err}
 	}
+	m.clean()
 	return func() { f.Close() }, nil
+}
+
+// clean removes the copies of files, which may hold secrets, that a groat has left which was killed.
+func (m *Machine) clean() {
+	entries, _ := os.ReadDir(m.State)
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), privatePrefix) {
+			os.RemoveAll(filepath.Join(m.State, e.Name()))
+		}
+	}
 }
