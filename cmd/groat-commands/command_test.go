@@ -215,7 +215,7 @@ func TestLogout(t *testing.T) {
 	got := run(t, f.socket, "y\n", "logout", "work")
 	if got.code != report.ExitUsage || got.stdout != "" || !strings.Contains(got.stderr,
 		"App Credentials \"abc\ufffd\" of profile work") ||
-		!strings.HasSuffix(got.stderr, "groat: hint: use --yes\n") {
+		!strings.HasSuffix(got.stderr, "groat: hint: groat logout work --yes\n") {
 		t.Errorf("without a terminal: %+v", got)
 	}
 	got = run(t, f.socket, "", "logout", "work", "--yes")

@@ -19,9 +19,7 @@ type exportFlags struct {
 	header, bare    string // the paths of files with the header, and with the token alone
 	file, as        string // the path of a file in another form, and the form
 	netrc, npmrc    string // the paths of files in those
-	scope, audience string
-	hook            string
-	pid             int
+	params          protocol.ExportParams
 	during          get.Seconds
 	stop, all, json bool
 }
@@ -45,10 +43,10 @@ func (a *app) exportCommand() *cobra.Command {
 	fs.StringVar(&f.file, "file", "", flagFileAs)
 	fs.StringVar(&f.netrc, "netrc", "", flagNetrc)
 	fs.StringVar(&f.npmrc, "npmrc", "", flagNpmrc)
-	fs.StringVar(&f.scope, "scope", "", flagScope)
-	fs.StringVar(&f.audience, "audience", "", flagAudience)
-	fs.StringVar(&f.hook, "on-change", "", flagOnChange)
-	fs.IntVar(&f.pid, "while", 0, flagWhile)
+	fs.StringVar(&f.params.Scope, "scope", "", flagScope)
+	fs.StringVar(&f.params.Audience, "audience", "", flagAudience)
+	fs.StringVar(&f.params.OnChange, "on-change", "", flagOnChange)
+	fs.IntVar(&f.params.WhilePID, "while", 0, flagWhile)
 	fs.Var(seconds{&f.during, protocol.MaxExportFor * time.Second}, "for", flagFor)
 	fs.BoolVar(&f.stop, "stop", false, flagStop)
 	fs.BoolVar(&f.all, "all", false, flagAllExports)
@@ -61,6 +59,7 @@ var forms = []string{protocol.FormPlanet, protocol.FormEarthScope, protocol.Form
 
 // exportParams is the request that the flags and arguments stand for.
 func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protocol.ExportParams, err error) {
+	p = f.params
 	files := 0
 	for _, to := range []struct {
 		given string
@@ -78,11 +77,10 @@ func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protoco
 			return p, err
 		}
 	}
-	p.Scope, p.Audience, p.OnChange, p.WhilePID = f.scope, f.audience, f.hook, f.pid
 	if f.during.N != nil {
 		p.For = *f.during.N
 	}
-	how := f.as != "" || f.hook != "" || p.Scope != "" || p.Audience != "" || while || f.during.N != nil
+	how := f.as != "" || p.OnChange != "" || p.Scope != "" || p.Audience != "" || while || f.during.N != nil
 	switch {
 	case files > 1:
 		return p, errUsage(msgTwoForms, "groat export")
@@ -98,7 +96,7 @@ func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protoco
 		return p, errUsage(msgExportWhat, "groat export")
 	case while && f.during.N != nil:
 		return p, errUsage(msgTwoEnds, "groat export")
-	case while && f.pid <= 0, f.during.N != nil && p.For == 0:
+	case while && p.WhilePID <= 0, f.during.N != nil && p.For == 0:
 		return p, errUsage(msgNoEnd, "groat export")
 	case f.stop && f.all:
 		p.All = true

@@ -30,13 +30,9 @@ func (a *app) keepHeader(ctx context.Context, profile, use string, while int) (h
 		if err != nil {
 			return err
 		}
-		for _, p := range known.Profiles {
-			if p.Profile == profile || profile == "" && len(known.Profiles) == 1 {
-				h.profile, h.apis = p.Profile, apisOf(p)
-			}
-		}
-		if h.profile == "" { // groatd refuses it, and says which there are
-			h.profile = profile
+		h.profile = profile // where there is none, groatd refuses it, and says which there are
+		if p, ok := meant(known.Profiles, profile); ok {
+			h.profile, h.apis = p.Profile, apisOf(p)
 		}
 		h.path = besideSocket(dir, use, h.profile, "header")
 		return c.Call(ctx, protocol.MethodExport,

@@ -236,7 +236,7 @@ func (e environment) get(name string) string {
 }
 
 // validVariable reports whether a token may be put in a variable: a name for a shell, and none that says where programs
-// are or what groat and git do.
+// and files are, or what groat has put in it.
 func validVariable(name string) bool {
 	for i := range len(name) {
 		switch c := name[i] | 0x20; {
@@ -246,7 +246,9 @@ func validVariable(name string) bool {
 			return false
 		}
 	}
-	taken := []string{"", "PATH", "HOME", "SHELL", "IFS", "ENV", "BASH_ENV"}
-	return !slices.Contains(taken, name) && !slices.ContainsFunc([]string{"GROAT_", "GIT_CONFIG_", "LD_", "DYLD_"},
-		func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	taken := []string{"", "PATH", "HOME", "SHELL", "IFS", "ENV", "BASH_ENV", "GOAUTH", "GDAL_CONFIG_FILE",
+		"GDAL_HTTP_HEADER_FILE"}
+	families := []string{"GROAT_", "GIT_CONFIG_", "LD_", "DYLD_", "XDG_"}
+	return !slices.Contains(taken, name) &&
+		!slices.ContainsFunc(families, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }

@@ -168,6 +168,8 @@ func TestRunThatIsRefused(t *testing.T) {
 		{"run work --env A=b -- true", "", report.ExitUsage, "A=b"},
 		{"run work --env GIT_CONFIG_COUNT -- true", "", report.ExitUsage, "GIT_CONFIG_COUNT"},
 		{"run work --env LD_PRELOAD -- true", "", report.ExitUsage, "LD_PRELOAD"},
+		{"run work --env GOAUTH -- true", "", report.ExitUsage, "GOAUTH"},
+		{"run work --env GDAL_CONFIG_FILE -- true", "", report.ExitUsage, "GDAL_CONFIG_FILE"},
 		{"run work --env 1a -- true", "", report.ExitUsage, "1a"},
 		{"run none -- true", "", report.ExitConfig, "there is no such profile"},
 		{"run -- true", "", report.ExitConfig, "there is no such profile"}, // it is one of two

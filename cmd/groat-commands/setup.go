@@ -192,10 +192,8 @@ func (a *app) change(ctx context.Context, f *setupFlags, tool *setup.Tool, m *se
 	if err := first(); err != nil {
 		return err
 	}
-	if len(p.Changes) > 0 || f.undo {
-		if err := p.Apply(); err != nil {
-			return failSetup(err, again)
-		}
+	if err := p.Apply(); err != nil {
+		return failSetup(err, again)
 	}
 	return a.showPlan(f, p, true)
 }
@@ -282,19 +280,17 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 		return setup.Profile{}, err
 	}
 	name := a.profile(args)
-	if name == "" && len(result.Profiles) == 1 {
-		name = result.Profiles[0].Profile
-	}
-	i := slices.IndexFunc(result.Profiles, func(p protocol.ProfileInfo) bool { return p.Profile == name })
-	if i < 0 {
+	info, ok := meant(result.Profiles, name)
+	if !ok {
 		return setup.Profile{}, errSetupProfile(name, result.Profiles)
 	}
-	listed := apisOf(result.Profiles[i])
+	name = info.Profile
+	listed := apisOf(info)
 	p := setup.Profile{Name: name, APIs: listed}
-	for j, other := range result.Profiles {
-		for _, api := range other.Resources {
-			if j != i && slices.Contains(listed, setup.API(api)) {
-				p.Shared = append(p.Shared, setup.API(api))
+	for _, other := range result.Profiles {
+		for _, api := range apisOf(other) {
+			if other.Profile != name && slices.Contains(listed, api) {
+				p.Shared = append(p.Shared, api)
 			}
 		}
 	}
@@ -310,6 +306,16 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 		}
 	}
 	return p, nil
+}
+
+// meant returns the profile of a name, or without a name the only one there is.
+func meant(profiles []protocol.ProfileInfo, name string) (p protocol.ProfileInfo, ok bool) {
+	for _, p := range profiles {
+		if p.Profile == name || name == "" && len(profiles) == 1 {
+			return p, true
+		}
+	}
+	return p, false
 }
 
 // apisOf returns the APIs that a profile lists, as tools write them: groatd adds the port that is the scheme's own.

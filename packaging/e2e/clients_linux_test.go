@@ -123,13 +123,7 @@ func (u toolUser) rotate() string {
 func (u toolUser) write(name, text string) (path string) {
 	u.t.Helper()
 	path = filepath.Join(u.home, name)
-	err := os.MkdirAll(filepath.Dir(path), 0o700)
-	if err == nil {
-		err = os.WriteFile(path, []byte(text), 0o600)
-	}
-	if err != nil {
-		u.t.Fatal(err)
-	}
+	writeFile(u.t, path, text)
 	return path
 }
 

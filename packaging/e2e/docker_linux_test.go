@@ -158,13 +158,7 @@ func (r *imageRegistry) image() string {
 
 func (r *imageRegistry) write(path, text string) {
 	r.t.Helper()
-	err := os.MkdirAll(filepath.Dir(path), 0o700)
-	if err == nil {
-		err = os.WriteFile(path, []byte(text), 0o600)
-	}
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	writeFile(r.t, path, text)
 }
 
 // Skopeo brings an image to a registry and looks at it there, each time with the profile's token of then. Once it has

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -29,6 +30,9 @@ import (
 func TestProvidersProgramsReadAFile(t *testing.T) {
 	t.Parallel()
 	tier.Needs(t, "python3")
+	for _, name := range []string{"planet-auth", "earthscope-sdk"} {
+		parts.NoClient(t, "none, groat export --as", name, "Debian 12 does not have it: a stand-in reads the file")
+	}
 	for _, tt := range []struct{ provider, as, file string }{
 		{"planet-user", "planet", ".planet/planet-user/token.json"},
 		{"earthscope", "earthscope", ".earthscope/default/tokens.json"},
@@ -120,6 +124,8 @@ func TestToolsReadNetrcAndNpmrc(t *testing.T) {
 	t.Parallel()
 	u := newUserEnv(t, os.Getuid())
 	tier.Needs(t, "curl", "npm")
+	parts.Client(t, "none, groat export --netrc", "/usr/bin/curl", "--version")
+	parts.Client(t, "none, groat export --npmrc", "/usr/bin/npm", "--version")
 	if _, err := u.addServer("AUTH", "path=/tenant"); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/groat-dev/groat/packaging/testing/parts"
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
@@ -137,6 +138,8 @@ func (u *gdalUser) until(what string, done func() bool) {
 // which is current whenever it looks: no token is sent that is not good. The file goes with the command.
 func TestGDALReadsLongerThanTokensLive(t *testing.T) {
 	t.Parallel()
+	parts.Client(t, "gdal", "/usr/bin/gdalinfo", "--version")
+	parts.Client(t, "gdal", "/usr/bin/python3", "-c", "import rasterio; print('rasterio', rasterio.__version__)")
 	const life = 4 * time.Second
 	u := newGDALUser(t, "lifetime="+life.String())
 	sum := u.image("images/x.tif")

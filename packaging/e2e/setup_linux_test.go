@@ -15,29 +15,6 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// file returns the content of a file of the home.
-func (r *userEnv) file(name string) string {
-	r.t.Helper()
-	b, err := os.ReadFile(filepath.Join(r.home, name))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return string(b)
-}
-
-// put writes a file of the home.
-func (r *userEnv) put(name, content string) {
-	r.t.Helper()
-	path := filepath.Join(r.home, name)
-	err := os.MkdirAll(filepath.Dir(path), 0o700)
-	if err == nil {
-		err = os.WriteFile(path, []byte(content), 0o600)
-	}
-	if err != nil {
-		r.t.Fatal(err)
-	}
-}
-
 // After "groat setup git" a plain git, with a PATH that does not have groat, sends the token, and the helper that the
 // person has does not get it to write to disk. The undo leaves the file as it was.
 func TestSetupGit(t *testing.T) {

@@ -61,6 +61,34 @@ func (r *userEnv) own(path string, uid int) {
 	}
 }
 
+// file returns the content of a file of the home.
+func (r *userEnv) file(name string) string {
+	r.t.Helper()
+	b, err := os.ReadFile(filepath.Join(r.home, name))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// put writes a file of the home.
+func (r *userEnv) put(name, text string) {
+	r.t.Helper()
+	writeFile(r.t, filepath.Join(r.home, name), text)
+}
+
+// writeFile writes a file that only its user can read, with the directories above it.
+func writeFile(t testing.TB, path, text string) {
+	t.Helper()
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // dir makes a directory of the mode that belongs to uid, below the home or the runtime directory.
 func (r *userEnv) dir(path string, mode os.FileMode, uid int) {
 	r.t.Helper()

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // gdal sends the header in a file that groatd keeps to the addresses that its configuration file names
@@ -18,7 +16,7 @@ func wantGDAL(ctx context.Context, m *Machine, p Profile) ([]File, error) {
 	if err := readsHeaders(ctx, m.Find("gdalinfo")); err != nil {
 		return nil, err
 	}
-	f := File{Path: gdalConfig(m), Format: "sections"}
+	f := File{Path: gdalConfig(m), Format: formatSections}
 	for i, api := range p.APIs {
 		f.Settings = append(f.Settings, Setting{Name: "path=" + gdalPath(api),
 			Value: "# groat setup gdal " + p.Name + "\n[credentials]\n" + GDALSection(p, i)})
@@ -48,14 +46,9 @@ func GDALSection(p Profile, i int) string {
 
 func gdalPath(api string) string { return "/vsicurl/" + strings.TrimSuffix(api, "/") + "/" }
 
-// gdalTime is how long GDAL may take to print its version.
-const gdalTime = 10 * time.Second
-
 // readsHeaders refuses a GDAL that has no header file for some addresses only: nothing would be sent.
 func readsHeaders(ctx context.Context, gdalinfo string) error {
-	ctx, cancel := context.WithTimeout(ctx, gdalTime)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, gdalinfo, "--version").Output()
+	out, err := ask(ctx, nil, gdalinfo, "--version")
 	var major, minor int
 	if err == nil { // GDAL 3.10.3, released 2025/04/01
 		_, err = fmt.Sscanf(string(out), "GDAL %d.%d", &major, &minor)

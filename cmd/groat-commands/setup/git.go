@@ -1,13 +1,10 @@
 package setup
 
 import (
-	"bytes"
 	"context"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/groat-dev/groat/protocol/visible"
 )
@@ -17,7 +14,7 @@ import (
 var git = &Tool{Name: "git", Programs: []string{"git"}, Want: wantGit}
 
 func wantGit(_ context.Context, m *Machine, p Profile) ([]File, error) {
-	f := File{Path: gitConfig(m), Format: "sections", Lock: ".lock"} // git's own lock: lockfile.h of its source
+	f := File{Path: gitConfig(m), Format: formatSections, Lock: ".lock"} // git's own lock: lockfile.h of its source
 	g := gitProgram(m.Find("git"))
 	f.Parse = func(ctx context.Context, content []byte) error {
 		_, err := g.list(ctx, content)
@@ -91,9 +88,6 @@ func gitQuote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// gitTime is how long git may take to read a file.
-const gitTime = 10 * time.Second
-
 // gitProgram is the path of git.
 type gitProgram string
 
@@ -102,12 +96,7 @@ type gitEntry struct{ name, value string }
 
 // list reads a content as git does, without the files that it includes.
 func (g gitProgram) list(ctx context.Context, content []byte) (entries []gitEntry, err error) {
-	ctx, cancel := context.WithTimeout(ctx, gitTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, string(g), "config", "--file", "-", "--no-includes", "--null", "--list")
-	cmd.Stdin = bytes.NewReader(content)
-	cmd.Dir = "/"
-	out, err := cmd.Output()
+	out, err := ask(ctx, content, string(g), "config", "--file", "-", "--no-includes", "--null", "--list")
 	if err != nil {
 		return nil, unreadBy("git", err, "") // bad config line 3 in standard input
 	}

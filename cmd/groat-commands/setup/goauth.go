@@ -2,9 +2,7 @@ package setup
 
 import (
 	"context"
-	"os/exec"
 	"strings"
-	"time"
 
 	"github.com/groat-dev/groat/protocol/visible"
 )
@@ -13,15 +11,8 @@ import (
 // one server alone: groat is asked for every one, and answers for those that a profile lists.
 var goTool = &Tool{Name: "go", Programs: []string{"go"}, Want: wantGo}
 
-// goTime is how long go may take to say where its file is.
-const goTime = 20 * time.Second
-
 func wantGo(ctx context.Context, m *Machine, p Profile) ([]File, error) {
-	ctx, cancel := context.WithTimeout(ctx, goTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, m.Find("go"), "env", "GOENV")
-	cmd.Dir = "/" // of no module, whose toolchain might be another one
-	out, err := cmd.Output()
+	out, err := ask(ctx, nil, m.Find("go"), "env", "GOENV") // in no module: its toolchain might be another one
 	path := strings.TrimSpace(string(out))
 	if err != nil || path == "" || path == "off" {
 		return nil, &Error{Reason: NoSettings, Tool: "go", Err: err}

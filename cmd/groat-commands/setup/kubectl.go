@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 )
 
 // kubectl runs the plugin that users[].user.exec of a kubeconfig names for the user of a context
@@ -116,21 +114,19 @@ func isAt(server string, apis []string) bool {
 	})
 }
 
-// kubectlTime is how long kubectl may take to read a file.
-const kubectlTime = 20 * time.Second
+// privatePrefix begins the name of a directory with a copy. [Machine.Lock] removes those of a groat that was killed.
+const privatePrefix = "setup-"
 
 // kubectlProgram is the path of kubectl, and a private directory.
 type kubectlProgram struct{ path, private string }
 
 // view returns a kubeconfig as JSON. kubectl reads it more than once, so that it has to be a file; it may hold secrets.
 func (k kubectlProgram) view(ctx context.Context, content []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, kubectlTime)
-	defer cancel()
 	parent := k.private
 	if _, err := os.Stat(parent); err != nil {
 		parent = ""
 	}
-	dir, err := os.MkdirTemp(parent, "setup-")
+	dir, err := os.MkdirTemp(parent, privatePrefix)
 	if err != nil {
 		return nil, &Error{Reason: NotWritten, Path: parent, Err: err}
 	}
@@ -139,8 +135,7 @@ func (k kubectlProgram) view(ctx context.Context, content []byte) ([]byte, error
 	if err := os.WriteFile(copied, content, 0o600); err != nil {
 		return nil, &Error{Reason: NotWritten, Path: copied, Err: err}
 	}
-	cmd := exec.CommandContext(ctx, k.path, "--kubeconfig", copied, "config", "view", "--raw", "-o", "json")
-	out, err := cmd.Output()
+	out, err := ask(ctx, nil, k.path, "--kubeconfig", copied, "config", "view", "--raw", "-o", "json")
 	if err != nil {
 		// error: error loading config file "COPIED": yaml: line 3: …
 		return nil, unreadBy("kubectl", err, copied+`": `)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+
+	"github.com/groat-dev/groat/protocol/ownpath"
 )
 
 // formatLink is the format of a file that is a symbolic link: its one setting's value is where that leads.
@@ -98,7 +100,11 @@ func (c *Change) applyLink() error {
 		removeDirectories(c.dirs)
 		return nil
 	}
-	err := os.MkdirAll(filepath.Dir(c.Path), 0o755)
+	dir := filepath.Dir(c.Path)
+	err := ownpath.System().MayMakeIn(dir) // programs run what the link leads to
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
 	if err == nil {
 		err = os.Symlink(c.Link, c.Path)
 	}

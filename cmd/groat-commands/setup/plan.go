@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/groat-dev/groat/protocol/ownpath"
@@ -121,8 +122,9 @@ func (p *Plan) add(ctx context.Context, f File) error {
 	if counts && (old == nil || sameSettings(old.Settings, f.Settings)) {
 		if old != nil {
 			p.record.Edits = append(p.record.Edits, *old)
+			return nil
 		}
-		return nil
+		return p.adopt(f, was.content)
 	}
 	dirs := missing(was.target)
 	switch {
@@ -157,6 +159,21 @@ func (p *Plan) add(ctx context.Context, f File) error {
 		p.Changes = append(p.Changes, Change{Path: f.Path, Before: was.content, After: after, Created: !was.there,
 			was: was, lock: f.Lock, dirs: dirs})
 	}
+	return nil
+}
+
+// adopt records what is there although no record says so: the record was lost. Only sections say that groat has written
+// them; anything else a person may have.
+func (p *Plan) adopt(f File, content []byte) error {
+	if f.Format != formatSections {
+		return nil
+	}
+	before, _, err := formats[f.Format].unset(content, f.Settings)
+	if err != nil {
+		return inFile(err, f.Path)
+	}
+	p.record.Edits = append(p.record.Edits, edit{Path: f.Path, Format: f.Format, Settings: f.Settings, Lock: f.Lock,
+		After: sum(content), before: before})
 	return nil
 }
 
@@ -337,5 +354,16 @@ func (m *Machine) Lock() (unlock func(), err error) {
 		f.Close()
 		return nil, &Error{Reason: BeingSetUp, Path: path, Err: err}
 	}
+	m.clean()
 	return func() { f.Close() }, nil
+}
+
+// clean removes the copies of files, which may hold secrets, that a groat has left which was killed.
+func (m *Machine) clean() {
+	entries, _ := os.ReadDir(m.State)
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), privatePrefix) {
+			os.RemoveAll(filepath.Join(m.State, e.Name()))
+		}
+	}
 }

@@ -10,6 +10,9 @@ import (
 // before it. It is added at the end of the file, where it follows, and outweighs, what is there.
 type sections struct{}
 
+// formatSections is the format's name.
+const formatSections = "sections"
+
 func (sections) set(content []byte, wanted []Setting) ([]byte, []Setting, error) {
 	after, made := bytes.Clone(content), make([]Setting, 0, len(wanted))
 	for _, s := range wanted {

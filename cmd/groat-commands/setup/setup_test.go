@@ -216,3 +216,16 @@ func command(t *testing.T, name string, args ...string) *exec.Cmd {
 	cmd.Env = []string{"HOME=" + cmd.Dir, "PATH=" + os.Getenv("PATH")}
 	return cmd
 }
+
+// Tools compare an address as text.
+func TestAPI(t *testing.T) {
+	for in, want := range map[string]string{
+		"https://h:443": "https://h", "https://h:443/a/": "https://h/a", "https://h:80": "https://h:80",
+		"http://127.0.0.1:80": "http://127.0.0.1", "https://[::1]:443/x": "https://[::1]/x", "https://h/": "https://h",
+		"https://h:8443/a": "https://h:8443/a",
+	} {
+		if got := setup.API(in); got != want {
+			t.Errorf("%s is %s, want %s", in, got, want)
+		}
+	}
+}

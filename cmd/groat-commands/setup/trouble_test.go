@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -132,6 +133,71 @@ func TestALinkOverAnOpenDirectory(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if b, err := os.ReadFile(config); err != nil || string(b) != "[user]\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// The copy of a kubeconfig that a killed groat has left is removed by the next one.
+func TestACopyThatIsLeft(t *testing.T) {
+	m := machine(t)
+	left := filepath.Join(m.State, "setup-1", "config")
+	write(t, left, "users: []\n", 0o600)
+	unlock, err := m.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if _, err := os.Lstat(filepath.Dir(left)); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// What a tool has started and left behind is not waited for.
+func TestAToolThatLeavesAProcess(t *testing.T) {
+	for name, path := range map[string]string{"git": ".gitconfig", "kubectl": ".kube/config", "gdal": "", "go": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := machine(t)
+			fifo, program := filepath.Join(m.Home, "fifo"), filepath.Join(m.Home, "program")
+			if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			write(t, program, "#!/bin/sh\ncat "+fifo+" &\n", 0o700)
+			m.Find = func(string) string { return program }
+			if path != "" {
+				write(t, filepath.Join(m.Home, path), "", 0o600)
+			}
+			if _, err := m.Setup(t.Context(), setup.Find(name), work); err == nil {
+				t.Error("what it said counts")
+			}
+			if err := os.WriteFile(fifo, nil, 0); err != nil { // the process is there still, and ends
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What groat has written is taken back although its record was lost: to set the tool up again finds it.
+func TestARecordThatIsLost(t *testing.T) {
+	tier.Needs(t, "git")
+	const mine = "[user]\n\tname = Ann\n"
+	m := machine(t)
+	config := filepath.Join(m.Home, ".gitconfig")
+	write(t, config, mine, 0o600)
+	plan, err := m.Setup(t.Context(), setup.Find("git"), work)
+	apply(t, plan, err)
+	if err := os.RemoveAll(filepath.Join(m.State, "setup")); err != nil {
+		t.Fatal(err)
+	}
+	plan, err = m.Setup(t.Context(), setup.Find("git"), work)
+	if changes := apply(t, plan, err).Changes; len(changes) > 0 {
+		t.Errorf("%+v", changes)
+	}
+	plan, err = m.Undo(setup.Find("git"), work.Name)
+	if left := apply(t, plan, err).Left; len(left) > 0 {
+		t.Errorf("%v is left", left)
+	}
+	if b, err := os.ReadFile(config); err != nil || string(b) != mine {
 		t.Errorf("%q, %v", b, err)
 	}
 }
