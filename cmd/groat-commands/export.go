@@ -55,7 +55,8 @@ func (a *app) exportCommand() *cobra.Command {
 }
 
 // forms are the forms of --file. A netrc and an npmrc have a flag of their own, and are taken here too.
-var forms = []string{protocol.FormPlanet, protocol.FormEarthScope, protocol.FormEarthScope02, protocol.FormNetrc, protocol.FormNpmrc}
+var forms = []string{protocol.FormPlanet, protocol.FormEarthScope, protocol.FormEarthScope02, protocol.FormNetrc,
+	protocol.FormNpmrc}
 
 // exportParams is the request that the flags and arguments stand for.
 func (a *app) exportParams(f *exportFlags, while bool, args []string) (p protocol.ExportParams, err error) {

@@ -81,7 +81,8 @@ func errUnknownTool(name string) *report.Failure {
 
 // otherTools are commands for programs that ask groat and are set up by hand, or by another name.
 var otherTools = map[string]string{
-	"cargo": "groat helper cargo --help", "keyring": "groat helper keyring --help", "pip": "groat helper keyring --help",
+	"cargo": "groat helper cargo --help", "keyring": "groat helper keyring --help",
+	"pip": "groat helper keyring --help",
 	"uv": "groat helper keyring --help", "podman": "groat setup docker", "skopeo": "groat setup docker",
 	"rasterio": "groat setup gdal", "qgis": "groat setup gdal", "rclone": "groat helper --help",
 }
