@@ -4,9 +4,10 @@
 // A [Plan] is made first, and changes nothing: each file as it is and as it would be. [Plan.Apply] writes the files,
 // and before that a copy of each and a record of what is added to it, from which [Machine.Undo] makes the plan back.
 //
-// The invariants: no token and no secret is written; a file is replaced as a whole or not at all, through the links
-// that lead to it; of a file that the tool itself could not read nothing is changed; an undo takes away what was added
-// and nothing else. What is not here: sentences for people, and questions.
+// The invariants: no token and no secret is written; what stays in a file is not shown, for it may be one; a file is
+// replaced as a whole or not at all, through the links that lead to it; of a file that the tool itself could not read
+// nothing is changed; an undo takes away what was added and nothing else. What is not here: sentences for people, and
+// questions.
 package setup
 
 import (
