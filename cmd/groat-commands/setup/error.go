@@ -1,13 +1,5 @@
 package setup
 
-import (
-	"bytes"
-	"errors"
-	"os/exec"
-	"strconv"
-	"strings"
-)
-
 // Reason is why nothing could be planned or written.
 type Reason int
 
@@ -55,25 +47,3 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
-
-// unreadBy returns the error of a content that a tool could not read: what the tool said behind a text, if it is there.
-func unreadBy(tool string, err error, behind string) *Error {
-	e := &Error{Reason: BadLine, Tool: tool, Err: err}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
-		said := string(bytes.TrimSpace(exit.Stderr))
-		if _, after, ok := strings.Cut(said, behind); ok {
-			said = after
-		}
-		e.Err, e.Line = errors.New(said), lineIn(said)
-	}
-	return e
-}
-
-// lineIn returns the number of the line that a program's complaint names, or 0.
-func lineIn(said string) (line int) {
-	if _, after, ok := strings.Cut(said, "line "); ok {
-		number := after[:len(after)-len(strings.TrimLeft(after, "0123456789"))]
-		line, _ = strconv.Atoi(number)
-	}
-	return line
-}
