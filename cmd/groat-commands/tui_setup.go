@@ -83,7 +83,7 @@ func errUnknownTool(name string) *report.Failure {
 var otherTools = map[string]string{
 	"cargo": "groat helper cargo --help", "keyring": "groat helper keyring --help",
 	"pip": "groat helper keyring --help",
-	"uv": "groat helper keyring --help", "podman": "groat setup docker", "skopeo": "groat setup docker",
+	"uv":  "groat helper keyring --help", "podman": "groat setup docker", "skopeo": "groat setup docker",
 	"rasterio": "groat setup gdal", "qgis": "groat setup gdal", "rclone": "groat helper --help",
 }
 
