@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 	ss "github.com/zalando/go-keyring/secret_service"
@@ -23,6 +24,8 @@ type session struct {
 	// SecretService is made without the library's constructor, which dials: its methods OpenSession, Unlock and
 	// CreateCollection cannot be used. OpenSession is replaced below.
 	*ss.SecretService
+
+	needsPerson time.Time // when the collection was last found to need a person
 }
 
 // OpenSession opens a session that transfers secrets as they are.

@@ -45,7 +45,7 @@ func connect(s operation) (*session, error) {
 		if err != nil {
 			return nil, err
 		}
-		current, changes = &session{&ss.SecretService{Conn: conn}}, 0
+		current, changes = &session{SecretService: &ss.SecretService{Conn: conn}}, 0
 	}
 	svc := current
 	hangUp := func() { svc.Conn.Close() }
@@ -68,7 +68,7 @@ func checkUnlocked(s operation) error {
 		return unavailable(err)
 	}
 	if locked.Value() == true {
-		return unlockUnasked(s, collection.Path())
+		return unlockUnasked(s, svc, collection.Path())
 	}
 	return nil
 }

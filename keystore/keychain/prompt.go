@@ -55,16 +55,13 @@ func unlock(conn *dbus.Conn, shut []dbus.ObjectPath) (dialog dbus.ObjectPath, er
 // unaskedEach is the least time between two attempts to unlock a collection that needs a person.
 const unaskedEach = 2 * time.Second
 
-// needsPerson is when a collection was last found to need a person. Only the holder of the gate uses it.
-var needsPerson time.Time
-
 // unlockUnasked unlocks a collection that needs no person: one without a password is locked after each start of its
 // keychain. Of any other it is ErrLocked, and no dialog is shown.
 //
 // It has a connection of its own: with that the keychain forgets the dialog. To dismiss one that was not shown ends the
 // gnome-keyring of Debian 12.
-func unlockUnasked(s operation, collection dbus.ObjectPath) error {
-	if time.Since(needsPerson) < unaskedEach {
+func unlockUnasked(s operation, svc *session, collection dbus.ObjectPath) error {
+	if time.Since(svc.needsPerson) < unaskedEach {
 		return keystore.ErrLocked
 	}
 	conn, err := dialBus(s)
@@ -77,7 +74,7 @@ func unlockUnasked(s operation, collection dbus.ObjectPath) error {
 	case err != nil:
 		return err
 	case dialog != none:
-		needsPerson = time.Now()
+		svc.needsPerson = time.Now()
 		return keystore.ErrLocked
 	}
 	return nil
