@@ -43,7 +43,7 @@ func groat(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// exits wants the exit code, and two lines at the end of stderr: an error and a hint.
+// exits wants the exit code, and two lines at the end of stderr, an error and a hint; or a line of JSON with both.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -62,11 +62,17 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 var twoLines = regexp.MustCompile(`(?:^|\n)groatd?: error: (.+)\ngroatd?: hint: (.+)\n$`)
 
 func lastTwo(ts *testscript.TestScript) (error, hint string) {
-	m := twoLines.FindStringSubmatch(ts.ReadFile("stderr"))
-	if m == nil {
-		ts.Fatalf("stderr does not end with an error and a hint, one line each:\n%s", ts.ReadFile("stderr"))
+	said := ts.ReadFile("stderr")
+	if m := twoLines.FindStringSubmatch(said); m != nil {
+		return m[1], m[2]
 	}
-	return m[1], m[2]
+	var asJSON struct {
+		Error struct{ Message, Hint string }
+	}
+	if json.Unmarshal([]byte(said), &asJSON) != nil || asJSON.Error.Message == "" || asJSON.Error.Hint == "" {
+		ts.Fatalf("stderr does not end with an error and a hint, one line each, nor is it JSON:\n%s", said)
+	}
+	return asJSON.Error.Message, asJSON.Error.Hint
 }
 
 func complaint(which func(error, hint string) string) func(*testscript.TestScript, bool, []string) {

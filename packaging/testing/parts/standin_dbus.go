@@ -77,7 +77,6 @@ func (s *StandIn) ask(answer Answer, change func() any) (result any, prompt dbus
 	if answer == Unasked || s.conn == nil {
 		return change(), nothing
 	}
-	s.asked++
 	prompt = s.name(standInRoot + "/prompt/")
 	s.dialogs[prompt] = dialog{answer, change}
 	s.conn.Export(question{s, prompt}, prompt, standInInterface+"Prompt")
@@ -258,6 +257,7 @@ func (o item) Delete() (dbus.ObjectPath, *dbus.Error) {
 // Prompt shows the dialog.
 func (o question) Prompt(string) *dbus.Error {
 	o.s.mu.Lock()
+	o.s.asked++
 	answer := o.s.dialogs[o.path].answer
 	o.s.mu.Unlock()
 	if answer == Agreed || answer == Dismissed {
