@@ -97,7 +97,7 @@ func TestAFileInAProvidersForm(t *testing.T) {
 	}
 }
 
-// A token of another scope has a file of its own, which is current for a day in which nobody asks groatd; the default
+// A token of another scope has a file of its own, which is current for a day without a request to groatd; the default
 // token is not renewed for that.
 func TestAFileOfAnotherScope(t *testing.T) {
 	inBubble(t, sandbox.Options{TokenLifetime: 15 * time.Minute}, func(t *testing.T, h *env, _ *faultyStore) {

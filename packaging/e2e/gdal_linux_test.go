@@ -19,7 +19,7 @@ import (
 	"github.com/groat-dev/groat/packaging/testing/tier"
 )
 
-// imageServer has files for whoever sends a token that the sandbox takes, in ranges as /vsicurl/ asks for them.
+// imageServer has files for requests with a token that the sandbox takes, in ranges as /vsicurl/ asks for them.
 type imageServer struct {
 	*httptest.Server
 	auth  *server
