@@ -38,12 +38,14 @@ func path(elem ...string) string {
 	return filepath.Join(append([]string{filepath.Dir(file), ".."}, elem...)...)
 }
 
-// start runs cmd until the test is over, and returns what follows "READY " in the line that it prints once it is up.
-// The end of its standard input asks it to end.
+// start runs cmd until the test is over, and returns what follows "READY " in the line of its standard output that it
+// prints once it is up. What programs of its own print is for its standard error: a pipe that two programs write to has
+// lines in the middle of lines. The end of its standard input asks it to end.
 func start(t testing.TB, what string, cmd *exec.Cmd) string {
 	t.Helper()
-	out := &output{ready: make(chan string, 1)}
-	cmd.Stdout, cmd.Stderr = out, out
+	out := new(output)
+	stdout := &readyLine{kept: out, ready: make(chan string, 1)}
+	cmd.Stdout, cmd.Stderr = stdout, out
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +70,7 @@ func start(t testing.TB, what string, cmd *exec.Cmd) string {
 		}
 	})
 	select {
-	case rest := <-out.ready:
+	case rest := <-stdout.ready:
 		return rest
 	case <-ended:
 		t.Fatalf("%s did not start; if a part is missing, run %s", what, installer)
@@ -116,32 +118,47 @@ func publicDir(t testing.TB) string {
 	return dir
 }
 
-// output keeps what a part prints, and tells when it is ready.
-type output struct {
+// readyLine looks for the line of a part's standard output that says that it is ready.
+type readyLine struct {
+	kept  *output
 	ready chan string // has room for one
 
-	mu   sync.Mutex
-	text []byte
+	line []byte // what has come of the line that has not ended
 	said bool
 }
 
 // Write implements [io.Writer]. It never fails: a part must not die of what nobody reads.
+func (r *readyLine) Write(p []byte) (int, error) {
+	r.kept.Write(p)
+	for line := range bytes.Lines(p) {
+		if r.said {
+			break
+		}
+		if r.line = append(r.line, line...); !bytes.HasSuffix(r.line, []byte("\n")) {
+			r.line = r.line[:min(len(r.line), maxOutput)]
+			break
+		}
+		if rest, ok := bytes.CutPrefix(r.line, []byte("READY ")); ok {
+			r.said = true
+			r.ready <- string(bytes.TrimSpace(rest))
+		}
+		r.line = r.line[:0]
+	}
+	return len(p), nil
+}
+
+// output keeps what a part prints.
+type output struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// Write implements [io.Writer]. It never fails.
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if room := maxOutput - len(o.text); room > 0 {
 		o.text = append(o.text, p[:min(len(p), room)]...)
-	}
-	if o.said {
-		return len(p), nil
-	}
-	for line := range bytes.Lines(o.text) {
-		rest, ok := bytes.CutPrefix(line, []byte("READY "))
-		if ok && bytes.HasSuffix(rest, []byte("\n")) {
-			o.said = true
-			o.ready <- string(bytes.TrimSpace(rest))
-			break
-		}
 	}
 	return len(p), nil
 }
