@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -557,6 +558,35 @@ func TestG7ARefusedAssertionIsNoFlood(t *testing.T) {
 				}
 				if n := p.requests() - before; n > w.most {
 					t.Errorf("%s: %d requests, want %d at most", p, n, w.most)
+				}
+			})
+		}
+	}
+}
+
+// A token of which only its exp is known has little or nothing left by a clock that is wrong by about its life. That
+// neither floods the server nor keeps the token from coming.
+func TestAClockWrongByNearlyTheLife(t *testing.T) {
+	i := slices.IndexFunc(healthyClients, func(c client) bool { return c.claims == "exp" && !c.in })
+	for _, liar := range []witness{localClock, dateHeader} {
+		for _, short := range []time.Duration{
+			-time.Second, 0, 200 * time.Millisecond, 500 * time.Millisecond, 800 * time.Millisecond, time.Second,
+			2 * time.Second, 5 * time.Second, 10 * time.Second, 59 * time.Second, 2 * time.Minute,
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				rng := mathrand.New(mathrand.NewPCG(1, uint64(short)))
+				p := &provider{t: t, client: healthyClients[i], begin: time.Now(), ends: map[string]time.Time{}, rng: rng}
+				b, _ := p.signIn(t.Context())
+				defer b.Close(t.Context())
+				p.set(liar, shortLife-short, false)
+				for range 200 {
+					if !p.ask(t.Context(), b) {
+						t.Errorf("%s: no token", p)
+					}
+					time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Minute))))
+				}
+				if n := p.requests(); n > 200 {
+					t.Errorf("%s: %d requests in 200 minutes", p, n)
 				}
 			})
 		}

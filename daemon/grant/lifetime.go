@@ -11,6 +11,8 @@ import (
 const (
 	lifetimeAssumed = 5 * time.Minute
 	lifetimeMost    = 24 * time.Hour
+	// lifetimeLeast is the least life of a new token that is believed of a clock against another one.
+	lifetimeLeast = time.Minute
 )
 
 // lifetime returns how long a token may be used, counted by boot time from sent. A duration needs no clock: expires_in
@@ -24,7 +26,9 @@ const (
 //	0           any        as if expires_in were not there: servers that do not say so send a 0
 //	below 1     any        an error: the server says that the token has expired
 //	–           –          the least that is left, above zero, until expires_at or exp, by Date and by
-//	                       this machine's clock
+//	                       this machine's clock; where it is less than a minute by one of the two
+//	                       only, what the other says, or five minutes if that is less: else a clock
+//	                       that is wrong by nearly the life has a token renewed every few seconds
 //	–           –          an error where a time is given and has passed by every clock there is
 //	–           –          five minutes, assumed, where no time is given
 //
@@ -69,7 +73,11 @@ func lifetime(body object, access string, sent, date time.Time) (life time.Durat
 	life = leastLeft(ends, sent)
 	if !date.IsZero() {
 		// Date is cut to a second; the server's time is at most this
-		life = min(life, leastLeft(ends, date.Add(time.Second)))
+		byDate := leastLeft(ends, date.Add(time.Second))
+		longer := max(life, byDate)
+		if life = min(life, byDate); life < lifetimeLeast && longer >= lifetimeLeast && longer != never {
+			life = min(longer, lifetimeAssumed)
+		}
 	}
 	if life == never {
 		return 0, false, "holds a token that has expired"
