@@ -219,8 +219,10 @@ func TestLogout(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	if got := run(t, "", "", "version"); got != (outcome{0, "groat dev, protocol 1\n", ""}) {
-		t.Errorf("%+v", got)
+	for _, args := range [][]string{{"version"}, {"--version"}, {"-v"}} {
+		if got := run(t, "", "", args...); got != (outcome{0, "groat dev, protocol 1\n", ""}) {
+			t.Errorf("%v: %+v", args, got)
+		}
 	}
 	var v versionJSON
 	got := run(t, "", "", "version", "--json")
