@@ -104,6 +104,7 @@ var rooms = map[string][]string{
 	"packaging/figures":           {"packaging/machine"},
 	"packaging/figures/peers":     {"packaging/attack"},
 	"packaging/fuzz":              {},
+	"packaging/install":           {},
 	"packaging/launchd":           {},
 	"packaging/layout":            {},
 	"packaging/machine":           {},
