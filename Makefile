@@ -45,8 +45,8 @@ quick:
 test:
 	@packaging/testing/install.sh
 	@$(MAKE) --no-print-directory check
-	@go test -race -timeout 30m $$(go list ./... | grep -v /packaging/)
-	@go test -timeout 30m ./packaging/...
+	@go test -race -vet=off -p 4 -timeout 30m $$(go list ./... | grep -v /packaging/)
+	@go test -vet=off -p 3 -timeout 30m ./packaging/...
 	@go run ./packaging/proof -check
 
 # What takes hours: whole matrices, a thousand kills, fuzzing, every test on a busy machine, the figures. Each part

@@ -12,7 +12,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 packages=(
   ca-certificates     # TLS for what is downloaded
-  chromium            # a browser in which a person signs in
+  chromium-headless-shell # a browser in which a person signs in
   curl                # an OAuth client and an API client that nobody here wrote
   dbus                # the bus of the Secret Service
   dbus-user-session   # the bus of a systemd user manager
