@@ -24,6 +24,7 @@ packages=(
   git-lfs             # asks git for a credential until a server is content
   gnome-keyring       # a real Secret Service
   golang-docker-credential-helpers  # docker-credential-secretservice is a peer of make bench
+  groff-base          # renders the manual
   libglib2.0-bin      # gdbus: waits for the Secret Service, locks it
   libsecret-tools     # secret-tool: reads what groat stored
   netcat-openbsd      # speaks the protocol by hand, as PROTOCOL.md says
