@@ -65,11 +65,13 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	}
 	var r profilesPage
 	var err error
+	lookup, done := c.d.accounts()
+	defer done()
 	describe := func(p *profile.Profile) protocol.ProfileInfo {
 		b, _ := c.d.broker.Status(p.Name)
 		return protocol.ProfileInfo{
 			Profile: p.Name, Provider: p.Provider, Issuer: p.Endpoint.Server().Issuer,
-			Resources:         append([]string{}, p.APIs...),
+			Account: lookup.of(p), Resources: append([]string{}, p.APIs...),
 			SessionIdleEndsAt: broker.UnixOf(b.Session.Idle), SessionEndsAt: broker.UnixOf(b.Session.Absolute),
 		}
 	}
@@ -130,6 +132,13 @@ func profileStatus(c *conn, params []byte) (any, error) {
 	if c.d.Place.ID != "" {
 		r.Place = &c.d.Place
 	}
+	lookup, done := c.d.accounts()
+	defer done()
+	describe := func(p *profile.Profile) protocol.ProfileStatus {
+		st := c.d.reporter().Profile(p)
+		st.Account = lookup.of(p)
+		return st
+	}
 	if sp.Profile != "" {
 		if sp.After != "" {
 			return nil, protocol.InvalidParams("name a profile or where to go on, not both")
@@ -139,7 +148,7 @@ func profileStatus(c *conn, params []byte) (any, error) {
 			return nil, err
 		}
 		r.Network = c.d.networkInStatus()
-		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{c.d.reporter().Profile(p)}
+		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{describe(p)}
 		return r, nil
 	}
 	if sp.After == "" {
@@ -148,7 +157,7 @@ func profileStatus(c *conn, params []byte) (any, error) {
 	}
 	page := statusPage{StatusResult: r}
 	var err error
-	page.Profiles, page.Next, err = status.Page(c.d.profiles.Snapshot(), sp.After, c.d.reporter().Profile)
+	page.Profiles, page.Next, err = status.Page(c.d.profiles.Snapshot(), sp.After, describe)
 	return page, err
 }
 
