@@ -65,15 +65,24 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	}
 	var r profilesPage
 	var err error
-	describe := func(p *profile.Profile) protocol.ProfileInfo {
-		b, _ := c.d.broker.Status(p.Name)
-		return protocol.ProfileInfo{
-			Profile: p.Name, Provider: p.Provider, Issuer: p.Endpoint.Server().Issuer,
-			Resources:         append([]string{}, p.APIs...),
-			SessionIdleEndsAt: broker.UnixOf(b.Session.Idle), SessionEndsAt: broker.UnixOf(b.Session.Absolute),
+	set := c.d.profiles.Snapshot()
+	describe := func(name string) protocol.ProfileInfo {
+		p, broken := set.Named(name), set.Broken(name)
+		info := protocol.ProfileInfo{Profile: name, Resources: []string{}}
+		if p != nil {
+			b, _ := c.d.broker.Status(name)
+			info.Provider, info.Issuer = p.Provider, p.Endpoint.Server().Issuer
+			info.Resources = append(info.Resources, p.APIs...)
+			info.SessionIdleEndsAt = broker.UnixOf(b.Session.Idle)
+			info.SessionEndsAt = broker.UnixOf(b.Session.Absolute)
 		}
+		if broken != nil {
+			info.Broken = true
+			info.Message, info.Hint = status.Unusable(broken, p != nil)
+		}
+		return info
 	}
-	r.Profiles, r.Next, err = status.Page(c.d.profiles.Snapshot(), pp.After, describe)
+	r.Profiles, r.Next, err = status.Page(set, pp.After, describe)
 	return r, err
 }
 
@@ -134,12 +143,14 @@ func profileStatus(c *conn, params []byte) (any, error) {
 		if sp.After != "" {
 			return nil, protocol.InvalidParams("name a profile or where to go on, not both")
 		}
-		p, err := c.d.find(sp.Profile)
-		if err != nil {
+		_, err := c.d.find(sp.Profile)
+		set := c.d.profiles.Snapshot()
+		if err != nil && !set.Knows(sp.Profile) {
 			return nil, err
 		}
 		r.Network = c.d.networkInStatus()
-		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{c.d.reporter().Profile(p)}
+		r.Keystore = c.d.keystoreStatus()
+		r.Profiles = []protocol.ProfileStatus{c.d.reporter().Named(set, sp.Profile)}
 		return r, nil
 	}
 	if sp.After == "" {
@@ -148,7 +159,10 @@ func profileStatus(c *conn, params []byte) (any, error) {
 	}
 	page := statusPage{StatusResult: r}
 	var err error
-	page.Profiles, page.Next, err = status.Page(c.d.profiles.Snapshot(), sp.After, c.d.reporter().Profile)
+	set := c.d.profiles.Snapshot()
+	page.Profiles, page.Next, err = status.Page(set, sp.After, func(name string) protocol.ProfileStatus {
+		return c.d.reporter().Named(set, name)
+	})
 	return page, err
 }
 
@@ -191,6 +205,14 @@ func whoami(c *conn, params []byte) (any, error) {
 func reload(c *conn, _ []byte) (any, error) {
 	if err := c.d.Reload(); err != nil {
 		return nil, c.d.wire(err, "")
+	}
+	if n, broken := c.d.Broken(); n > 0 {
+		e := c.d.wire(broken, "")
+		if n > 1 {
+			e.Message += fmt.Sprintf("; %d profiles more cannot be used: groatd --check names all", n-1)
+		}
+		e.Message += "; the rest of the configuration was read"
+		return nil, e
 	}
 	return protocol.ReloadResult{Profiles: c.d.Profiles()}, nil
 }

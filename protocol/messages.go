@@ -48,8 +48,12 @@ type ProfileStatus struct {
 	Provider   string `json:"provider,omitempty"`
 	Issuer     string `json:"issuer"`
 	ClientAuth string `json:"client_auth"`
-	// State is "idle" (no token yet), "fresh", "expired", or the [Kind] of what stands in the way.
+	// State is "idle" (no token yet), "fresh", "expired", or the [Kind] of what stands in the way: "config" for a profile
+	// that is Broken and not in use.
 	State string `json:"state"`
+	// Broken is set where what the configuration says of the profile cannot be used; Message says why. One that was in use
+	// is, as it was before.
+	Broken bool `json:"broken,omitempty"`
 	// Message explains State if something stands in the way; Hint is the next command.
 	Message string `json:"message,omitempty"`
 	Hint    string `json:"hint,omitempty"`
@@ -133,6 +137,10 @@ type ProfileInfo struct {
 	Provider  string   `json:"provider,omitempty"`
 	Issuer    string   `json:"issuer"`
 	Resources []string `json:"resources"`
+	// Broken, Message and Hint are as in [ProfileStatus], Message and Hint only where Broken is set.
+	Broken  bool   `json:"broken,omitempty"`
+	Message string `json:"message,omitempty"`
+	Hint    string `json:"hint,omitempty"`
 	// SessionIdleEndsAt and SessionEndsAt are as in [ProfileStatus].
 	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
 	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`

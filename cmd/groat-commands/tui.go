@@ -189,7 +189,13 @@ func textProfiles(r *protocol.ProfilesResult) []byte {
 	for _, p := range r.Profiles {
 		rows = append(rows, []string{p.Profile, p.Provider, p.Issuer, strings.Join(p.Resources, " ")})
 	}
-	return table([]string{"PROFILE", "PROVIDER", "SERVER", "SERVES"}, rows)
+	text := table([]string{"PROFILE", "PROVIDER", "SERVER", "SERVES"}, rows)
+	for _, p := range r.Profiles {
+		if p.Broken {
+			text = fmt.Appendf(text, "\n%s: %s\nhint: %s\n", clean(p.Profile), sentence(p.Message), sentence(p.Hint))
+		}
+	}
+	return text
 }
 
 const textNoProfiles = "no profiles yet\nnext: groat login\n"
