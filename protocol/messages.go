@@ -48,11 +48,11 @@ type ProfileStatus struct {
 	Provider   string `json:"provider,omitempty"`
 	Issuer     string `json:"issuer"`
 	ClientAuth string `json:"client_auth"`
-	// State is "idle" (no token yet), "fresh", "expired", or the [Kind] of what stands in the way: "config" for a profile
-	// that is Broken and not in use.
+	// State is "idle" (no token yet), "fresh", "expired", or the [Kind] of what stands in the way: "config" for a
+	// profile that is Broken and not in use.
 	State string `json:"state"`
-	// Broken is set where what the configuration says of the profile cannot be used; Message says why. One that was in use
-	// is, as it was before.
+	// Broken is set where what the configuration says of the profile cannot be used; Message says why. One that was in
+	// use is, as it was before.
 	Broken bool `json:"broken,omitempty"`
 	// Message explains State if something stands in the way; Hint is the next command.
 	Message string `json:"message,omitempty"`

@@ -133,8 +133,8 @@ type Profile struct {
 type Config struct {
 	// Profiles :: name → profile
 	Profiles map[string]Profile
-	// Broken :: name → why a profile cannot be used. It is in Profiles under no name. A name that no profile may have is
-	// here as [visible.Quote] shows it.
+	// Broken :: name → why a profile cannot be used. Profiles has none of its name. A name that no profile may have is as
+	// [visible.Quote] shows it.
 	Broken map[string]*Error
 	// Network is how servers are reached.
 	Network Network

@@ -298,11 +298,11 @@ func TestAWrongProfileTakesItselfAway(t *testing.T) {
 		broken string // the name
 		says   string
 	}{
-		"no TOML":       {files: map[string]string{"profiles.d/bad.toml": "oops"}, broken: "bad", says: "bad.toml:1: "},
-		"a key":         {files: map[string]string{"profiles.d/bad.toml": "x = 1"}, broken: "bad", says: `key "x"`},
+		"no TOML": {files: map[string]string{"profiles.d/bad.toml": "oops"}, broken: "bad", says: "bad.toml:1: "},
+		"a key":   {files: map[string]string{"profiles.d/bad.toml": "x = 1"}, broken: "bad", says: `key "x"`},
 		"a value": {files: map[string]string{"profiles.d/bad.toml": "provider = \"x\""}, broken: "bad",
 			says: `provider "x"`},
-		"a name":        {files: map[string]string{"profiles.d/B D.toml": good}, broken: `"B D"`, says: "profile's name"},
+		"a name": {files: map[string]string{"profiles.d/B D.toml": good}, broken: `"B D"`, says: "profile's name"},
 		"a table's key": {files: map[string]string{"config.toml": "[profiles.bad]\nx = 1\n"}, broken: "bad",
 			says: "config.toml:2: "},
 		"a table's type": {files: map[string]string{"config.toml": "[profiles.bad]\nprovider = 1\n"}, broken: "bad",

@@ -97,8 +97,8 @@ func (s *Set) forTarget(w Wanted) (*Profile, error) {
 		return found[0].Profile, nil
 	case len(found) > 1:
 		return nil, &UnknownError{Wanted: w, Matches: len(found), Choices: found}
-	case w.Target.WholeOrigin():
-		return nil, &UnknownError{Wanted: w, Choices: here, Broken: s.unusable(w)} // a path would choose, if there were one
+	case w.Target.WholeOrigin(): // a path would choose, if there were one
+		return nil, &UnknownError{Wanted: w, Choices: here, Broken: s.unusable(w)}
 	}
 	return nil, &UnknownError{Wanted: w, Broken: s.unusable(w)}
 }

@@ -76,7 +76,9 @@ func newSet(all []*Profile, broken map[string]*config.Error) *Set {
 	s.names = slices.Sorted(maps.Keys(s.byName))
 	s.known = s.names
 	if len(broken) > 0 {
-		s.known = slices.Compact(slices.Sorted(slices.Values(slices.AppendSeq(slices.Clone(s.names), maps.Keys(broken)))))
+		s.known = slices.AppendSeq(slices.Clone(s.names), maps.Keys(broken))
+		slices.Sort(s.known)
+		s.known = slices.Compact(s.known)
 	}
 	for p := range s.All() {
 		for _, r := range p.APIs {
