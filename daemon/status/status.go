@@ -73,7 +73,7 @@ type Reporter struct {
 // Named returns the entry of a profile that the set knows in the result of "status".
 func (r Reporter) Named(all *profile.Set, name string) protocol.ProfileStatus {
 	p, broken := all.Named(name), all.Broken(name)
-	st := protocol.ProfileStatus{Profile: name, State: string(protocol.Config)}
+	st := protocol.ProfileStatus{Profile: name, State: string(protocol.Config), Blocked: protocol.Config}
 	if p != nil {
 		st = r.Profile(p)
 	}
@@ -108,6 +108,7 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	st.Narrows, st.ScopeLost = b.Narrowing.String(), b.Narrowing.Lost
 	st.ClockOffset = seconds(p.Endpoint.ClockOffset())
 	st.SessionIdleEndsAt, st.SessionEndsAt = broker.UnixOf(b.Session.Idle), broker.UnixOf(b.Session.Absolute)
+	st.SessionEndsSoon = b.Session.Soon && b.Session.Absolute.After(r.Now().Wall)
 	if b.Held {
 		st.State, st.Static = "fresh", b.Static
 	}
@@ -125,6 +126,7 @@ func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	if b.Err != nil {
 		e := r.Wire(&broker.Unavailable{Err: b.Err, RetryAfter: b.RetryIn}, p.Name)
 		st.Message, st.Hint, st.RetryIn = e.Message, e.Hint(), seconds(b.RetryIn)
+		st.Blocked = e.Kind()
 		if !b.Held {
 			st.State = string(e.Kind())
 		}
