@@ -31,6 +31,7 @@ packages=(
   oidc-agent-cli      # a peer: make figures runs the same attacks against it
   openssh-client      # ssh-agent, another
   openssl             # makes private keys in every form there is
+  podman              # asks docker-credential-groat, by its own configuration or docker's
   python3-authlib     # an independent client of client_secret_jwt
   python3-django-oauth-toolkit  # an authorization server's library
   python3-pip         # asks for a password in place of the program keyring
