@@ -135,6 +135,9 @@ func New(o Options) (*Daemon, error) {
 		StateDir: o.StateDir, Hooks: o.Config.Hooks(), Hold: d.broker.Hold, Wire: d.wire, Watches: d.changes,
 		Now: o.Now, Log: o.Log,
 		Token: func(ctx context.Context, of export.Variant, minTTL time.Duration) (grant.Token, error) {
+			if set := d.profiles.Snapshot(); set.Named(of.Profile) == nil && set.Broken(of.Profile) != nil {
+				return grant.Token{}, set.Broken(of.Profile)
+			}
 			q := broker.Query{Profile: of.Profile, Scope: of.Scope, Audience: of.Audience, MinTTL: minTTL}
 			if minTTL == 0 {
 				q.MinTTL = broker.Unset
@@ -161,11 +164,21 @@ func New(o Options) (*Daemon, error) {
 }
 
 // Reload reads the configuration again. Where it cannot be used the old one stays. Profiles that have not changed keep
-// their tokens.
+// their tokens. A profile that cannot be used is no error: [Daemon.Broken] says which are.
 func (d *Daemon) Reload() error { return d.profiles.Reload() }
 
+// Broken returns how many profiles are described in a way that cannot be used, and why the first of them cannot be.
+func (d *Daemon) Broken() (int, *config.Error) {
+	set := d.profiles.Snapshot()
+	names := set.AllBroken()
+	if len(names) == 0 {
+		return 0, nil
+	}
+	return len(names), set.Broken(names[0])
+}
+
 // profilesChanged gives the broker the credentials of profiles that are new or configured in another way, and takes
-// from it those of profiles that are removed.
+// from it those of profiles that are removed. What belongs to a profile that cannot be used is kept.
 //
 // The table is locked meanwhile, for up to 20 s while a removed profile's request is under way. It must be: once the
 // table is unlocked, a login may store a new credential of the same name, which the answer to that request would
@@ -179,7 +192,7 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	}
 	var removed []string
 	for p := range old.All() {
-		if now.Named(p.Name) == nil {
+		if !now.Knows(p.Name) {
 			removed = append(removed, p.Name)
 		}
 	}
@@ -190,7 +203,7 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 			d.changes.Changed(name)
 		}
 	}
-	d.refusals.Retain(func(name string) bool { return now.Named(name) != nil })
+	d.refusals.Retain(now.Knows)
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	d.broker.Remove(ctx, removed...)
@@ -201,7 +214,7 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	}
 }
 
-// Profiles returns how many profiles there are.
+// Profiles returns how many profiles there are that can be used.
 func (d *Daemon) Profiles() int { return d.profiles.Snapshot().Len() }
 
 // Close cancels logins, and waits, as long as ctx allows, for requests to providers that are under way: for tokens, and
@@ -256,7 +269,7 @@ func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
 		message := "it keeps profiles in memory only: " + strings.Join(ephemeral, ", ")
 		return &handover.Refusal{Message: message, Hint: end}
 	}
-	if d.Profiles() > 0 && d.Keystore.Status(ctx).Use == "memory" {
+	if d.profiles.Snapshot().Known() > 0 && d.Keystore.Status(ctx).Use == "memory" {
 		return &handover.Refusal{Message: "it keeps credentials in memory only", Hint: end}
 	}
 	if d.stores.Kept.HasPending() {

@@ -33,7 +33,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		a.whoamiCommand(), a.watchCommand(), a.exportCommand(), a.runCommand(), a.profileCommand(), a.keystoreCommand(),
 		a.networkCommand(), a.unlockCommand(),
 		a.backupCommand(), a.restoreCommand(), a.reloadCommand(), a.serviceCommand(), a.setupCommand(),
-		a.helperCommand(), a.versionCommand(),
+		a.helperCommand(), a.completionCommand(), a.versionCommand(),
 	)
 	root.SetArgs(args)
 	root.SetIn(a.stdin)

@@ -51,6 +51,12 @@ files() {
     file 644 "$here/../systemd/groatd.service" "$units/groatd.service"
     file 644 "$here/../systemd/groatd.socket" "$units/groatd.socket"
   fi
+  for page in man1/groat.1 man5/groat-config.5 man7/groat-protocol.7 man8/groatd.8; do
+    file 644 "$bin/share/man/$page" "$prefix/share/man/$page"
+  done
+  for script in bash-completion/completions/groat zsh/site-functions/_groat fish/vendor_completions.d/groat.fish; do
+    file 644 "$bin/share/$script" "$prefix/share/$script"
+  done
   for text in LICENSE README.md CHANGELOG.md SECURITY.md; do
     file 644 "$here/../../$text" "$doc/$text"
   done
@@ -58,8 +64,7 @@ files() {
 
 # put replaces a file by what stands on its standard input. Whoever reads it sees the old one or the new one.
 put() {
-  mkdir -p "$(dirname "$dest$2")"
-  rm -f "$dest$2.new"
+  [ -d "$dest${2%/*}" ] || mkdir -p "$dest${2%/*}"
   cat >"$dest$2.new"
   chmod "$1" "$dest$2.new"
   mv -f "$dest$2.new" "$dest$2"
@@ -71,6 +76,7 @@ removed_dir() { rmdir "$dest$1" 2>/dev/null || true; }
 case $verb in
   install)
     [ -x "$bin/groatd" ] || die "$bin has no groatd yet" "make build"
+    [ -d "$bin/share" ] || die "$bin/share has no manual yet" "make build"
     umask 022
     file() {
       case $3 in

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,10 @@ import (
 func built(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"groat", "groat-commands", "groatd"} {
+	for _, name := range append([]string{"groat", "groat-commands", "groatd"}, texts...) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(name+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -57,6 +61,13 @@ func tree(t *testing.T, dir string) (all []string) {
 	return all
 }
 
+// texts are what else "make build" makes.
+var texts = []string{
+	"share/bash-completion/completions/groat", "share/fish/vendor_completions.d/groat.fish",
+	"share/man/man1/groat.1", "share/man/man5/groat-config.5", "share/man/man7/groat-protocol.7",
+	"share/man/man8/groatd.8", "share/zsh/site-functions/_groat",
+}
+
 // programs are what every prefix has, and docs.
 var (
 	programs = []string{"/bin/cargo-credential-groat -> groat", "/bin/docker-credential-groat -> groat",
@@ -82,13 +93,15 @@ func TestInstall(t *testing.T) {
 				t.Fatal(err, out)
 			}
 		}
-		units := []string{"644 " + tt.units + "/systemd/user/groatd.service",
-			"644 " + tt.units + "/systemd/user/groatd.socket"}
-		want := append(append([]string{}, programs...), append(append([]string{}, docs...), units...)...)
-		if tt.units == "/lib" {
-			want = append(append([]string{}, programs...), append(units, docs...)...)
+		want := slices.Concat(programs, docs, []string{"644 " + tt.units + "/systemd/user/groatd.service",
+			"644 " + tt.units + "/systemd/user/groatd.socket"})
+		for _, name := range texts {
+			want = append(want, "644 /"+name)
 		}
-		if diff := cmp.Diff(want, tree(t, root)); diff != "" {
+		got := tree(t, root)
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", tt.prefix, diff)
 		}
 		unit, err := os.ReadFile(filepath.Join(root, tt.units, "systemd/user/groatd.service"))
@@ -103,10 +116,8 @@ func TestInstall(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for range 2 {
-			if out, err := makes(t, append(args, "uninstall")...); err != nil {
-				t.Fatal(err, out)
-			}
+		if out, err := makes(t, append(args, "uninstall")...); err != nil {
+			t.Fatal(err, out)
 		}
 		want = []string{"600 /bin/git-credential-groat", "600 /share/doc/groat/mine"}
 		if diff := cmp.Diff(want, tree(t, root)); diff != "" {

@@ -108,6 +108,7 @@ var rooms = map[string][]string{
 	"packaging/launchd":           {},
 	"packaging/layout":            {},
 	"packaging/machine":           {},
+	"packaging/man":               {},
 	"packaging/pages":             {},
 	"packaging/proof":             {},
 	"packaging/systemd":           {},
