@@ -3,18 +3,31 @@
 BIN     = bin
 RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
+RELEASED = $(shell git log -1 --format=%cs 2>/dev/null)
+
 # Reproducible: no paths, no build machine, no clock, no C compiler in the result.
 GOFLAGS_BUILD = -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE)'
 
-.PHONY: build demo quick test check proof fuzz faults bench bounds figures clean
+# Where "make install" puts groat: PREFIX=~/.local is for one user and needs no root. DESTDIR is for packages.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: build install uninstall demo quick test check proof fuzz faults bench bounds figures clean
 
 # How long "make fuzz" takes for each of its targets: a duration, or a number of executions (2000x).
 FUZZTIME ?= 10m
 
+# The programs, and in share the manual and the completions, which the programs say themselves.
 build:
 	@echo "compiling groat, groat-commands and groatd into $(BIN)/ (the first time this takes some minutes)"
 	@CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/groat ./cmd/groat-commands ./cmd/groatd
 	@for name in git docker cargo; do ln -sf groat $(BIN)/$$name-credential-groat; done
+	@[ "$$(go env GOOS GOARCH)" != "$$(go env GOHOSTOS GOHOSTARCH)" ] || \
+		go run ./packaging/man -bin $(BIN) -out $(BIN)/share -release $(RELEASE) -date '$(RELEASED)'
+
+# What was built, with the units, the manual and the completions: packaging/INSTALL.md. Nothing is started or enabled.
+install uninstall:
+	@packaging/install/install.sh $@ "$(BIN)" "$(PREFIX)" "$(DESTDIR)"
 
 # The main job from login to renewal against a server of its own: no account, no keychain, nothing left behind.
 demo: build
@@ -32,8 +45,8 @@ quick:
 test:
 	@packaging/testing/install.sh
 	@$(MAKE) --no-print-directory check
-	@go test -race -timeout 30m $$(go list ./... | grep -v /packaging/)
-	@go test -timeout 30m ./packaging/...
+	@go test -race -vet=off -p 4 -timeout 30m $$(go list ./... | grep -v /packaging/)
+	@go test -vet=off -p 3 -timeout 30m ./packaging/...
 	@go run ./packaging/proof -check
 
 # What takes hours: whole matrices, a thousand kills, fuzzing, every test on a busy machine, the figures. Each part

@@ -50,9 +50,17 @@ type ProfileStatus struct {
 	Provider   string `json:"provider,omitempty"`
 	Issuer     string `json:"issuer"`
 	ClientAuth string `json:"client_auth"`
-	// State is "idle" (no token yet), "fresh", "expired", or the [Kind] of what stands in the way.
+	// Account is whose credential it is, as far as that is known: the person's or the client's name at the server.
+	Account string `json:"account,omitempty"`
+	// State is "idle" (no token yet), "fresh", "expired", or the [Kind] of what stands in the way: "config" for a
+	// profile that is Broken and not in use.
 	State string `json:"state"`
-	// Message explains State if something stands in the way; Hint is the next command.
+	// Broken is set where what the configuration says of the profile cannot be used; Message says why. One that was in
+	// use is, as it was before.
+	Broken bool `json:"broken,omitempty"`
+	// Blocked is the [Kind] of what keeps a renewal from leaving, also while a token is held; empty where nothing does.
+	Blocked Kind `json:"blocked,omitempty"`
+	// Message explains Broken, Blocked or Degraded; Hint is the next command.
 	Message string `json:"message,omitempty"`
 	Hint    string `json:"hint,omitempty"`
 	// Degraded is set if the keystore cannot give or take what the profile needs: a token that is held is served.
@@ -88,6 +96,8 @@ type ProfileStatus struct {
 	// whatever is renewed: 0 where that is not known.
 	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
 	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`
+	// SessionEndsSoon is set once SessionEndsAt is so near that a person is told of it.
+	SessionEndsSoon bool `json:"session_ends_soon,omitempty"`
 	// Requests counts requests to the token endpoint since the daemon started.
 	Requests int64 `json:"requests"`
 	// Tokens is how many tokens (one a scope and audience) are held.
@@ -134,7 +144,12 @@ type ProfileInfo struct {
 	Profile   string   `json:"profile"`
 	Provider  string   `json:"provider,omitempty"`
 	Issuer    string   `json:"issuer"`
+	Account   string   `json:"account,omitempty"` // as in [ProfileStatus]
 	Resources []string `json:"resources"`
+	// Broken, Message and Hint are as in [ProfileStatus], Message and Hint only where Broken is set.
+	Broken  bool   `json:"broken,omitempty"`
+	Message string `json:"message,omitempty"`
+	Hint    string `json:"hint,omitempty"`
 	// SessionIdleEndsAt and SessionEndsAt are as in [ProfileStatus].
 	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
 	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`

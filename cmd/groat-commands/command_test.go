@@ -7,12 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/groat-dev/groat/cmd/groat/report"
-	"github.com/groat-dev/groat/protocol"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -35,48 +33,13 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-func TestStatusForPeople(t *testing.T) {
-	now := time.Unix(1790000000, 0)
-	r := &protocol.StatusResult{
-		Release: "1.2.3", PID: 4711, StartedAt: now.Unix() - 3*3600 - 125, Socket: "/run/user/1000/groat/agent.sock",
-		Keystore: protocol.KeystoreResult{Use: "sealed", Key: "file", State: "ok"},
-		Profiles: []protocol.ProfileStatus{
-			{Profile: "climate", Provider: "climateengine", Issuer: "https://auth.example.com", State: "idle"},
-			{
-				Profile: "spatiafi", Provider: "spatiafi", Issuer: "https://api.example.com", State: "fresh",
-				ExpiresAt: 1790000839, ExpiresIn: 839, Lifetime: 900, RenewIn: 512, Requests: 3, Tokens: 1,
-				ClockOffset: 3600, EndsEarlier: "configured",
-				SessionEndsAt: now.Unix() + 5*24*3600, SessionIdleEndsAt: now.Unix() + 3600,
-			},
-			{
-				Profile: "narrow", Issuer: "https://login.example.org", State: "fresh", ExpiresAt: 1790000839,
-				ExpiresIn: 839, Lifetime: 900, Narrows: "noticed", ScopeLost: "write", Requests: 3, Tokens: 1,
-			},
-			{
-				Profile: "phone", Issuer: "https://login.example.org", State: "fresh", ExpiresAt: 1790000839,
-				ExpiresIn: 839, Lifetime: 900, Last: true, Requests: 1, Tokens: 1,
-			},
-			{Profile: "key", Issuer: "https://api.example.net", State: "fresh", Static: true, Tokens: 1,
-				EndsEarlier: "refused"},
-			{
-				Profile: "wörk", Issuer: "https://login.example.org/realms/a\u202eb", State: "temporary",
-				ExpiresAt: 1789999000, SessionIdleEndsAt: now.Unix() + 3600, Message: "the server\nis \x1b[31mdown", Hint: "groat status wörk",
-				RetryIn: 30, Requests: 120, ClockOffset: -90,
-			},
-		},
-	}
-	golden(t, "status.txt", string(textStatus(r, now)))
-	golden(t, "status-empty.txt", string(textStatus(&protocol.StatusResult{
-		Release: "dev", PID: 1, StartedAt: now.Unix() + 5,
-		Keystore: protocol.KeystoreResult{Use: "keychain", State: "unavailable", Message: "no D-Bus session"},
-	}, now)))
-}
-
 func TestShow(t *testing.T) {
 	results := map[string]string{
 		"profiles": `{"profiles":[{"profile":"climate","provider":"climateengine","issuer":"https://auth.example.com",
 			"resources":["https://a.example.com","https://b.example.com"]},
-			{"profile":"work","issuer":"https://login.example.org\u001b","resources":[]}]}`,
+			{"profile":"work","issuer":"https://login.example.org\u001b","resources":[]},
+			{"profile":"wrong","issuer":"","resources":[],"broken":true,"message":"/c/wrong.toml:2: unknown\u001b key",
+			"hint":"groatd --check"}]}`,
 		"whoami": `{"profile":"work","claims":{"email":"ann@example.com","id":1000000,"ratio":0.5,"verified":true,` +
 			`"name":"A\u202en"}}`,
 		"keystore": `{"use":"sealed","key":"passphrase","state":"locked","message":"say the passphrase"}`,
@@ -258,8 +221,10 @@ func TestLogout(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	if got := run(t, "", "", "version"); got != (outcome{0, "groat dev, protocol 1\n", ""}) {
-		t.Errorf("%+v", got)
+	for _, args := range [][]string{{"version"}, {"--version"}, {"-v"}} {
+		if got := run(t, "", "", args...); got != (outcome{0, "groat dev, protocol 1\n", ""}) {
+			t.Errorf("%v: %+v", args, got)
+		}
 	}
 	var v versionJSON
 	got := run(t, "", "", "version", "--json")

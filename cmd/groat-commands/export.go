@@ -134,7 +134,7 @@ func (a *app) export(ctx context.Context, params protocol.ExportParams, json boo
 		case params != protocol.ExportParams{}:
 			return textExportStarted(r)
 		}
-		return textExports(r.Exports, time.Now())
+		return textExports(a.screen(), r.Exports, time.Now())
 	})
 }
 

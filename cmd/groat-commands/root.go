@@ -26,13 +26,14 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		PersistentPostRun: func(cmd *cobra.Command, _ []string) { a.showWarnings(cmd) },
 	}
 	root.DisableSuggestions = true // tui.go words the suggestion
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Version = release         // gives it --version and -v
+	root.SetVersionTemplate(string(textVersion(versionJSON{Release: release, Protocol: protocol.Version})))
 	root.AddCommand(
 		a.getCommand(), a.loginCommand(), a.logoutCommand(), a.importCommand(), a.listCommand(), a.statusCommand(),
 		a.whoamiCommand(), a.watchCommand(), a.exportCommand(), a.runCommand(), a.profileCommand(), a.keystoreCommand(),
 		a.networkCommand(), a.unlockCommand(),
 		a.backupCommand(), a.restoreCommand(), a.reloadCommand(), a.stopCommand(), a.restartCommand(), a.logsCommand(),
-		a.serviceCommand(), a.setupCommand(), a.helperCommand(), a.versionCommand(),
+		a.serviceCommand(), a.setupCommand(), a.helperCommand(), a.completionCommand(), a.versionCommand(),
 	)
 	root.SetArgs(args)
 	root.SetIn(a.stdin)

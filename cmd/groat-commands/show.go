@@ -24,7 +24,8 @@ func (a *app) listCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printResult(a, &result, json, textProfiles)
+		return printResult(a, &result, json,
+			func(r *protocol.ProfilesResult) []byte { return textProfiles(a.screen(), r) })
 	})
 	cmd.Flags().BoolVar(&json, "json", false, flagJSON)
 	return cmd
@@ -50,11 +51,7 @@ func (a *app) statusCommand() *cobra.Command {
 				return err
 			}
 			return printResult(a, &result, json, func(r *statusJSON) []byte {
-				text := textStatus(&r.StatusResult, time.Now())
-				if len(r.Exports) > 0 {
-					text = append(append(text, '\n'), textExports(r.Exports, time.Now())...)
-				}
-				return text
+				return textStatus(a.screen(), r, time.Now())
 			})
 		})
 	cmd.ValidArgsFunction = a.completeProfiles

@@ -92,7 +92,7 @@ func exportEnd(e protocol.Export, now time.Time) string {
 }
 
 // textExports lists files, and says what is wrong with one.
-func textExports(all []protocol.Export, now time.Time) []byte {
+func textExports(s screen, all []protocol.Export, now time.Time) []byte {
 	if len(all) == 0 {
 		return []byte(textNoExports)
 	}
@@ -101,7 +101,7 @@ func textExports(all []protocol.Export, now time.Time) []byte {
 		rows = append(rows, []string{e.Path, e.Profile, e.Form, e.State, exportEnd(e, now)})
 	}
 	var b bytes.Buffer
-	b.Write(table([]string{"FILE", "PROFILE", "FORM", "STATE", "KEPT UNTIL"}, rows))
+	b.Write(s.table([]string{"FILE", "PROFILE", "FORM", "STATE", "KEPT UNTIL"}, rows))
 	for _, e := range all {
 		if e.Message != "" {
 			fmt.Fprintf(&b, "\n%s: %s\n", sentence(e.Path), sentence(e.Message))

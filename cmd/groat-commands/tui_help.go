@@ -125,7 +125,17 @@ is here already is replaced only where you say so.`,
 		example: `  groat restore ~/groat.backup
   groat restore ~/groat.backup --replace work`,
 	}
-	helpUnlock  = help{short: "Unlock the keystore: the desktop's keychain, or the sealed file with its passphrase"}
+	helpUnlock     = help{short: "Unlock the keystore: the desktop's keychain, or the sealed file with its passphrase"}
+	helpCompletion = help{
+		short: "Print the script by which a shell completes groat's commands",
+		long: `Print the script by which a shell completes groat's commands, flags, providers and, while groatd
+runs, profiles. "make install" and the packages put it in place; these commands do it by hand.
+
+For bash the package bash-completion is not needed.`,
+		example: `  eval "$(groat completion bash)"
+  groat completion zsh > ~/.zfunc/_groat
+  groat completion fish > ~/.config/fish/completions/groat.fish`,
+	}
 	helpVersion = help{short: "Print the version"}
 )
 

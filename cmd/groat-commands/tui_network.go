@@ -46,17 +46,17 @@ func textNetwork(r *protocol.NetworkResult) []byte {
 	})
 }
 
-// textNetworkLines are the lines of "status" about what is set.
-func textNetworkLines(b *bytes.Buffer, r *protocol.NetworkResult) {
+// network writes the lines of "status" about what is set.
+func (s screen) network(b *bytes.Buffer, r *protocol.NetworkResult) {
 	if r == nil {
 		return
 	}
-	for _, s := range []struct {
+	for _, set := range []struct {
 		key string
 		of  *protocol.NetworkSetting
 	}{{"proxy", r.Proxy}, {"no_proxy", r.NoProxy}, {"ca_file", r.CAFile}} {
-		if s.of != nil {
-			fmt.Fprintf(b, "%s: %s (%s)\n", s.key, clean(s.of.Value), clean(s.of.From))
+		if set.of != nil {
+			s.flow(b, 0, 2, s.words(fmt.Sprintf("%s: %s (%s)", set.key, clean(set.of.Value), clean(set.of.From))))
 		}
 	}
 }

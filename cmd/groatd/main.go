@@ -268,7 +268,8 @@ func attend(ctx context.Context, d *daemon.Daemon, l *listener, o *offer, awaitL
 	done := make(chan error, 1)
 	go func() { done <- d.Serve(ctx, l) }()
 	tuneCollector(d.Profiles())
-	log.Info("ready", zap.String("release", release), zap.String("socket", socket), zap.Int("profiles", d.Profiles()))
+	started := []zap.Field{zap.String("release", release), zap.String("socket", socket)}
+	log.Info("ready", append(started, counts(d)...)...)
 	m.ready(d)
 	for {
 		select {

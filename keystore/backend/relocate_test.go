@@ -417,6 +417,9 @@ func TestK9AnEmptiedFile(t *testing.T) {
 // A store with weak parameters that another program chose, as an earlier groat accepted them: it opens, and has others
 // after that.
 func TestK16WeakParametersAreReplaced(t *testing.T) {
+	passes, memory := argonPasses, argonMemory
+	t.Cleanup(func() { argonPasses, argonMemory = passes, memory })
+	argonPasses, argonMemory = 3, 64<<10
 	withoutKeychain(t)
 	dir := stateDir(t)
 	const planted = `{"v":1,"kdf":"argon2id","time":1,"memory_kib":8192,"threads":1,"salt":"AAAAAAAAAAAAAAAAAAAAAA=="}`

@@ -26,9 +26,15 @@ type kdf struct {
 	Salt    []byte `json:"salt"` // Base64
 }
 
-// RFC 9106 §4, the second recommended option.
+// What a guess of a passphrase costs: RFC 9106 §4, the second recommended option. They are variables for the tests of
+// package backend, which derive a key at each step of an operation.
+var (
+	argonPasses uint32 = 3
+	argonMemory uint32 = 64 << 10 // KiB
+)
+
 func newKDF() kdf {
-	p := kdf{V: 1, Name: "argon2id", Time: 3, Memory: 64 << 10, Threads: 4, Salt: make([]byte, 16)}
+	p := kdf{V: 1, Name: "argon2id", Time: argonPasses, Memory: argonMemory, Threads: 4, Salt: make([]byte, 16)}
 	rand.Read(p.Salt)
 	return p
 }

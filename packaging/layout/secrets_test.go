@@ -243,7 +243,8 @@ var variables = []string{
 	// where other programs have their configuration
 	"DOCKER_CONFIG", "GDAL_CONFIG_FILE", "GIT_CONFIG_GLOBAL", "KUBECONFIG",
 	// is a person there
-	"CI", "DISPLAY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME",
+	"CI", "DISPLAY", "NO_COLOR", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "WAYLAND_DISPLAY",
+	"WSL_DISTRO_NAME",
 }
 
 // TestVariables holds every constant name against the list.

@@ -17,8 +17,8 @@ import (
 )
 
 // hash returns the SHA-256 of everything that the part depends on: names and contents, in the order of the names.
-func (of part) hash(ctx context.Context, root string) (string, error) {
-	files, err := of.files(ctx, root)
+func (of part) hash(ctx context.Context, root string, known lists) (string, error) {
+	files, err := of.files(ctx, root, known)
 	if err != nil {
 		return "", err
 	}
@@ -43,7 +43,7 @@ type listed struct {
 // files returns the files that the part depends on, sorted, relative to root: those that its packages and what they
 // import of this module are built from; of the packages themselves also the tests and testdata; and everything below
 // its paths.
-func (of part) files(ctx context.Context, root string) ([]string, error) {
+func (of part) files(ctx context.Context, root string, known lists) ([]string, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (of part) files(ctx context.Context, root string) ([]string, error) {
 		found[name] = true
 		return err
 	}
-	deps, err := list(ctx, root, append([]string{"-deps", "-test"}, of.packages...)...)
+	deps, err := known.list(ctx, root, append([]string{"-deps", "-test"}, of.packages...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (of part) files(ctx context.Context, root string) ([]string, error) {
 			}
 		}
 	}
-	own, err := list(ctx, root, of.packages...)
+	own, err := known.list(ctx, root, of.packages...)
 	if err != nil {
 		return nil, err
 	}
@@ -127,8 +127,20 @@ func walk(dir string, add func(path string) error) error {
 	})
 }
 
+// lists is what "go list" has said of one state of the files, by its arguments: parts ask for the same packages.
+type lists map[string][]listed
+
 // list returns the packages of this module that "go list" names.
-func list(ctx context.Context, root string, args ...string) (ours []listed, err error) {
+func (known lists) list(ctx context.Context, root string, args ...string) (ours []listed, err error) {
+	asked := strings.Join(args, " ")
+	if ours, ok := known[asked]; ok {
+		return ours, nil
+	}
+	defer func() {
+		if err == nil {
+			known[asked] = ours
+		}
+	}()
 	fields := "-json=Dir,Module,GoFiles,CgoFiles,SFiles,EmbedFiles"
 	cmd := exec.CommandContext(ctx, "go", append([]string{"list", fields}, args...)...)
 	var complaint strings.Builder

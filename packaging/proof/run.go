@@ -46,7 +46,7 @@ func (p *program) run(ctx context.Context, only string) error {
 }
 
 func (p *program) runPart(ctx context.Context, of part, at string) error {
-	hash, err := of.hash(ctx, p.root)
+	hash, err := of.hash(ctx, p.root, lists{})
 	if err != nil {
 		return err
 	}
@@ -95,6 +95,7 @@ func ending(text []byte) []byte { return text[max(0, len(text)-16<<10):] }
 // check reports each page that is stale. It fails where one is missing or cannot be read.
 func (p *program) check(ctx context.Context) error {
 	var failed []error
+	known := lists{}
 	for _, of := range p.parts {
 		g, err := p.read(of)
 		if err != nil {
@@ -105,7 +106,7 @@ func (p *program) check(ctx context.Context) error {
 			fmt.Fprintf(p.out, "proof: %s has not run yet: make proof PART=%s\n", of.name, of.name)
 			continue
 		}
-		hash, err := of.hash(ctx, p.root)
+		hash, err := of.hash(ctx, p.root, known)
 		if err != nil {
 			failed = append(failed, err)
 		} else if hash != g.hash {

@@ -12,7 +12,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 packages=(
   ca-certificates     # TLS for what is downloaded
-  chromium            # a browser in which a person signs in
+  chromium-headless-shell # a browser in which a person signs in
   curl                # an OAuth client and an API client that nobody here wrote
   dbus                # the bus of the Secret Service
   dbus-user-session   # the bus of a systemd user manager
@@ -24,12 +24,14 @@ packages=(
   git-lfs             # asks git for a credential until a server is content
   gnome-keyring       # a real Secret Service
   golang-docker-credential-helpers  # docker-credential-secretservice is a peer of make bench
+  groff-base          # renders the manual
   libglib2.0-bin      # gdbus: waits for the Secret Service, locks it
   libsecret-tools     # secret-tool: reads what groat stored
   netcat-openbsd      # speaks the protocol by hand, as PROTOCOL.md says
   oidc-agent-cli      # a peer: make figures runs the same attacks against it
   openssh-client      # ssh-agent, another
   openssl             # makes private keys in every form there is
+  podman              # asks docker-credential-groat, by its own configuration or docker's
   python3-authlib     # an independent client of client_secret_jwt
   python3-django-oauth-toolkit  # an authorization server's library
   python3-pip         # asks for a password in place of the program keyring

@@ -6,24 +6,36 @@ import (
 	"path/filepath"
 )
 
-// Installed reports whether systemd knows a groatd.socket for this user.
+// socket is the unit that starts groatd.
+const socket = "groatd.socket"
+
+// Installed reports whether systemd has a groatd.socket for this user: one that a person or an administrator wrote, or
+// one that a package brought and that was enabled. Before it is enabled, the package's does nothing.
 func Installed(getenv func(string) string) bool {
 	home := getenv("HOME")
-	dirs := []string{
-		xdg(getenv("XDG_CONFIG_HOME"), home, ".config"), xdg(getenv("XDG_DATA_HOME"), home, ".local/share"),
-		"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib",
-	}
+	// Directories of systemd.unit(5), "User Unit Search Path".
+	written := []string{xdg(getenv("XDG_CONFIG_HOME"), home, ".config"), "/etc", "/run"}
 	if run := getenv("XDG_RUNTIME_DIR"); run != "" {
-		dirs = append(dirs, run)
+		written = append(written, run)
 	}
-	for _, dir := range dirs {
-		// A masked unit is a link to /dev/null, and not a regular file.
-		info, err := os.Stat(filepath.Join(dir, "systemd", "user", "groatd.socket"))
-		if err == nil && info.Mode().IsRegular() && filepath.IsAbs(dir) {
+	packaged := []string{xdg(getenv("XDG_DATA_HOME"), home, ".local/share"), "/usr/local/lib", "/usr/lib", "/lib"}
+	for _, dir := range written {
+		if isUnit(dir, socket) {
+			return true
+		}
+	}
+	for _, dir := range append(written, packaged...) {
+		if isUnit(dir, "sockets.target.wants", socket) { // what "systemctl enable" makes
 			return true
 		}
 	}
 	return false
+}
+
+// isUnit reports whether a unit is there, or a link to one. A masked unit is a link to /dev/null.
+func isUnit(dir string, name ...string) bool {
+	info, err := os.Stat(filepath.Join(append([]string{dir, "systemd", "user"}, name...)...))
+	return err == nil && info.Mode().IsRegular() && filepath.IsAbs(dir)
 }
 
 // xdg returns the value of a variable of the XDG base directories, or what stands instead of it.

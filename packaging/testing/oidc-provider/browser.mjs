@@ -8,7 +8,7 @@ import { chromium } from 'playwright-core';
 
 const patience = 20000; // milliseconds, for one step
 const browser = await chromium.launch({
-  executablePath: '/usr/bin/chromium',
+  executablePath: '/usr/bin/chromium-headless-shell',
   timeout: 3 * patience,
   args: [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',

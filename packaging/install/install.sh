@@ -1,0 +1,104 @@
+#!/bin/sh
+# Installs what "make build" has made, and removes it again: what "make install" and "make uninstall" run.
+#
+#   install.sh install|uninstall BIN PREFIX [DESTDIR]
+#
+# BIN is the directory with the programs. PREFIX is where they will be used, /usr/local for all users and ~/.local for
+# one. The files go below DESTDIR, which packages set. Programs that run go on running: a file is replaced as a whole,
+# and no service is started, stopped or enabled.
+set -eu
+
+die() { echo "install.sh: error: $1" >&2; echo "install.sh: hint: $2" >&2; exit 1; }
+
+usage="make install PREFIX=/usr/local"
+[ $# = 3 ] || [ $# = 4 ] || die "it takes three or four arguments" "$usage"
+verb=$1 bin=$2 prefix=${3%/} dest=${4:-}
+here=$(cd "$(dirname "$0")" && pwd)
+
+# The prefix stands in a unit, where systemd gives a meaning to some characters.
+case $prefix in
+  /*) ;;
+  *) die "PREFIX is not an absolute path: $3" "$usage" ;;
+esac
+case $prefix in
+  *[!A-Za-z0-9/._+@-]*) die "PREFIX has a character other than A-Z a-z 0-9 / . _ + @ -" "$usage" ;;
+esac
+case $dest in
+  ''|/*) ;;
+  *) dest=$PWD/$dest ;;
+esac
+
+# Where systemd looks for units of users (systemd.unit(5)): in these two below lib, and in ~/.local below share.
+units=$prefix/share/systemd/user
+case $prefix in
+  /usr|/usr/local) units=$prefix/lib/systemd/user ;;
+esac
+doc=$prefix/share/doc/groat
+
+# files calls "file MODE SOURCE TARGET" for each file, and "link TARGET" for each name that is a link to groat.
+files() {
+  file 755 "$bin/groat" "$prefix/bin/groat"
+  file 755 "$bin/groat-commands" "$prefix/bin/groat-commands"
+  # Not readable: the kernel then protects the memory of groatd from its first instruction on (proc(5), dumpable). It is
+  # root's where root installs it, which the protection needs.
+  file 711 "$bin/groatd" "$prefix/bin/groatd"
+  for of in git docker cargo; do
+    link "$prefix/bin/$of-credential-groat"
+  done
+  if [ "$(uname)" = Darwin ]; then
+    file 644 "$here/../launchd/io.groat.groatd.plist" "$prefix/share/groat/io.groat.groatd.plist"
+  else
+    file 644 "$here/../systemd/groatd.service" "$units/groatd.service"
+    file 644 "$here/../systemd/groatd.socket" "$units/groatd.socket"
+  fi
+  for page in man1/groat.1 man5/groat-config.5 man7/groat-protocol.7 man8/groatd.8; do
+    file 644 "$bin/share/man/$page" "$prefix/share/man/$page"
+  done
+  for script in bash-completion/completions/groat zsh/site-functions/_groat fish/vendor_completions.d/groat.fish; do
+    file 644 "$bin/share/$script" "$prefix/share/$script"
+  done
+  for text in LICENSE README.md CHANGELOG.md SECURITY.md; do
+    file 644 "$here/../../$text" "$doc/$text"
+  done
+}
+
+# put replaces a file by what stands on its standard input. Whoever reads it sees the old one or the new one.
+put() {
+  [ -d "$dest${2%/*}" ] || mkdir -p "$dest${2%/*}"
+  cat >"$dest$2.new"
+  chmod "$1" "$dest$2.new"
+  mv -f "$dest$2.new" "$dest$2"
+}
+
+# removed_dir removes a directory of groat's own once it is empty.
+removed_dir() { rmdir "$dest$1" 2>/dev/null || true; }
+
+case $verb in
+  install)
+    [ -x "$bin/groatd" ] || die "$bin has no groatd yet" "make build"
+    [ -d "$bin/share" ] || die "$bin/share has no manual yet" "make build"
+    umask 022
+    file() {
+      case $3 in
+        */groatd.service) sed "s|^ExecStart=.*|ExecStart=$prefix/bin/groatd|" "$2" | put "$1" "$3" ;;
+        *.plist) sed "s|/usr/local/bin/groatd|$prefix/bin/groatd|" "$2" | put "$1" "$3" ;;
+        *) put "$1" "$3" <"$2" ;;
+      esac
+    }
+    link() {
+      ln -sf groat "$dest$1.new"
+      mv -f "$dest$1.new" "$dest$1"
+    }
+    files
+    echo "installed in $dest$prefix"
+    ;;
+  uninstall)
+    file() { rm -f "$dest$3"; }
+    link() { [ "$(readlink "$dest$1")" != groat ] || rm -f "$dest$1"; }
+    files
+    removed_dir "$doc"
+    [ "$(uname)" != Darwin ] || removed_dir "$prefix/share/groat"
+    echo "removed from $dest$prefix; profiles and credentials stay, and a groatd that runs goes on"
+    ;;
+  *) die "it knows install and uninstall, not $verb" "$usage" ;;
+esac

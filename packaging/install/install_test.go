@@ -1,0 +1,147 @@
+package install_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/groat-dev/groat/packaging/pages"
+)
+
+// built returns a directory with what stands for the programs that "make build" makes.
+func built(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range append([]string{"groat", "groat-commands", "groatd"}, texts...) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// makes runs make at the repository's root and returns what it says.
+func makes(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "make", append([]string{"--no-print-directory"}, args...)...)
+	cmd.Dir = pages.Root()
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// tree lists all below a directory: the mode and the path, and where a link leads.
+func tree(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		line := fmt.Sprintf("%o %s", info.Mode().Perm(), strings.TrimPrefix(path, dir))
+		if info.Mode()&fs.ModeSymlink != 0 {
+			to, _ := os.Readlink(path)
+			line = fmt.Sprintf("%s -> %s", strings.TrimPrefix(path, dir), to)
+		}
+		all = append(all, line)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// texts are what else "make build" makes.
+var texts = []string{
+	"share/bash-completion/completions/groat", "share/fish/vendor_completions.d/groat.fish",
+	"share/man/man1/groat.1", "share/man/man5/groat-config.5", "share/man/man7/groat-protocol.7",
+	"share/man/man8/groatd.8", "share/zsh/site-functions/_groat",
+}
+
+// programs are what every prefix has, and docs.
+var (
+	programs = []string{"/bin/cargo-credential-groat -> groat", "/bin/docker-credential-groat -> groat",
+		"/bin/git-credential-groat -> groat", "755 /bin/groat", "755 /bin/groat-commands", "711 /bin/groatd"}
+	docs = []string{"644 /share/doc/groat/CHANGELOG.md", "644 /share/doc/groat/LICENSE",
+		"644 /share/doc/groat/README.md", "644 /share/doc/groat/SECURITY.md"}
+)
+
+// What is installed is removed, and nothing else.
+func TestInstall(t *testing.T) {
+	bin := built(t)
+	for _, tt := range []struct{ prefix, units string }{
+		{"/usr", "/lib"},
+		{"/usr/local", "/lib"},
+		{"/home/alice/.local", "/share"},
+	} {
+		dest := t.TempDir()
+		args := []string{"BIN=" + bin, "PREFIX=" + tt.prefix + "/", "DESTDIR=" + dest}
+		root := filepath.Join(dest, tt.prefix)
+		mine := filepath.Join(root, "share/doc/groat/mine")
+		for range 2 { // the second replaces the first
+			if out, err := makes(t, append(args, "install")...); err != nil {
+				t.Fatal(err, out)
+			}
+		}
+		want := slices.Concat(programs, docs, []string{"644 " + tt.units + "/systemd/user/groatd.service",
+			"644 " + tt.units + "/systemd/user/groatd.socket"})
+		for _, name := range texts {
+			want = append(want, "644 /"+name)
+		}
+		got := tree(t, root)
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", tt.prefix, diff)
+		}
+		unit, err := os.ReadFile(filepath.Join(root, tt.units, "systemd/user/groatd.service"))
+		if err != nil || !strings.Contains(string(unit), "\nExecStart="+tt.prefix+"/bin/groatd\n") {
+			t.Errorf("the unit does not name the groatd of %s: %v\n%s", tt.prefix, err, unit)
+		}
+		// A file that is not groat's, and a helper that is another program's, stay.
+		other := filepath.Join(root, "bin/git-credential-groat")
+		os.Remove(other)
+		for _, path := range []string{mine, other} {
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if out, err := makes(t, append(args, "uninstall")...); err != nil {
+			t.Fatal(err, out)
+		}
+		want = []string{"600 /bin/git-credential-groat", "600 /share/doc/groat/mine"}
+		if diff := cmp.Diff(want, tree(t, root)); diff != "" {
+			t.Errorf("uninstall from %s: %s", tt.prefix, diff)
+		}
+	}
+}
+
+// What cannot be installed is refused with the next command, and nothing is written.
+func TestInstallRefuses(t *testing.T) {
+	bin := built(t)
+	for _, tt := range []struct{ bin, prefix, want string }{
+		{bin, "usr", "PREFIX is not an absolute path: usr\ninstall.sh: hint: make install PREFIX=/usr/local"},
+		{bin, "/opt/my groat", "PREFIX has a character other than"},
+		{bin, "/opt/100%", "PREFIX has a character other than"},
+		{t.TempDir(), "/usr", "has no groatd yet\ninstall.sh: hint: make build"},
+	} {
+		dest := t.TempDir()
+		out, err := makes(t, "BIN="+tt.bin, "PREFIX="+tt.prefix, "DESTDIR="+dest, "install")
+		if err == nil || !strings.Contains(out, tt.want) {
+			t.Errorf("%s: %v %s", tt.prefix, err, out)
+		}
+		if left := tree(t, dest); left != nil {
+			t.Errorf("%s: %q was written", tt.prefix, left)
+		}
+	}
+}
