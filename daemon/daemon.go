@@ -107,7 +107,8 @@ func New(o Options) (*Daemon, error) {
 		Options: o, broker: broker.New(o.Now), refusals: refusals.Open(o.StateDir, o.Log),
 		unlocks: throttle.NewUnlock(), started: time.Now(),
 		stores: login.Stores{
-			Kept: keystore.PendingStore{Store: o.Store}, Memory: keystore.PendingStore{Store: &keystore.Memory{}},
+			Kept:   keystore.PendingStore{Store: newAccounts(o.Store)},
+			Memory: keystore.PendingStore{Store: newAccounts(&keystore.Memory{})},
 		},
 		opened: make(chan struct{}, 1), stopHealing: func() {},
 	}
@@ -134,6 +135,9 @@ func New(o Options) (*Daemon, error) {
 		StateDir: o.StateDir, Hooks: o.Config.Hooks(), Hold: d.broker.Hold, Wire: d.wire, Watches: d.changes,
 		Now: o.Now, Log: o.Log,
 		Token: func(ctx context.Context, of export.Variant, minTTL time.Duration) (grant.Token, error) {
+			if set := d.profiles.Snapshot(); set.Named(of.Profile) == nil && set.Broken(of.Profile) != nil {
+				return grant.Token{}, set.Broken(of.Profile)
+			}
 			q := broker.Query{Profile: of.Profile, Scope: of.Scope, Audience: of.Audience, MinTTL: minTTL}
 			if minTTL == 0 {
 				q.MinTTL = broker.Unset
@@ -160,11 +164,21 @@ func New(o Options) (*Daemon, error) {
 }
 
 // Reload reads the configuration again. Where it cannot be used the old one stays. Profiles that have not changed keep
-// their tokens.
+// their tokens. A profile that cannot be used is no error: [Daemon.Broken] says which are.
 func (d *Daemon) Reload() error { return d.profiles.Reload() }
 
+// Broken returns how many profiles are described in a way that cannot be used, and why the first of them cannot be.
+func (d *Daemon) Broken() (int, *config.Error) {
+	set := d.profiles.Snapshot()
+	names := set.AllBroken()
+	if len(names) == 0 {
+		return 0, nil
+	}
+	return len(names), set.Broken(names[0])
+}
+
 // profilesChanged gives the broker the credentials of profiles that are new or configured in another way, and takes
-// from it those of profiles that are removed.
+// from it those of profiles that are removed. What belongs to a profile that cannot be used is kept.
 //
 // The table is locked meanwhile, for up to 20 s while a removed profile's request is under way. It must be: once the
 // table is unlocked, a login may store a new credential of the same name, which the answer to that request would
@@ -178,7 +192,7 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 	}
 	var removed []string
 	for p := range old.All() {
-		if now.Named(p.Name) == nil {
+		if !now.Knows(p.Name) {
 			removed = append(removed, p.Name)
 		}
 	}
@@ -189,16 +203,18 @@ func (d *Daemon) profilesChanged(old, now *profile.Set) {
 			d.changes.Changed(name)
 		}
 	}
-	d.refusals.Retain(func(name string) bool { return now.Named(name) != nil })
+	d.refusals.Retain(now.Knows)
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	d.broker.Remove(ctx, removed...)
+	d.stores.Kept.Store.(*accounts).forget(removed...)
+	d.stores.Memory.Store.(*accounts).forget(removed...)
 	for _, name := range removed {
 		d.changes.Changed(name)
 	}
 }
 
-// Profiles returns how many profiles there are.
+// Profiles returns how many profiles there are that can be used.
 func (d *Daemon) Profiles() int { return d.profiles.Snapshot().Len() }
 
 // Close cancels logins, and waits, as long as ctx allows, for requests to providers that are under way: for tokens, and
@@ -245,24 +261,43 @@ func (d *Daemon) Responds(within time.Duration) bool {
 // A sealed store that a person has unlocked is locked again after the hand-over, as after each start. That does not
 // count as a loss: cached tokens are served meanwhile.
 func (d *Daemon) KeepsFromHandover(ctx context.Context) *handover.Refusal {
-	end := fmt.Sprintf("kill %d", os.Getpid())
+	use := ""
+	if d.profiles.Snapshot().Known() > 0 {
+		use = d.Keystore.Status(ctx).Use
+	}
+	unsaved := d.unsaved(use)
+	if len(unsaved) == 1 && d.stores.Kept.HasPending() {
+		d.stores.Kept.RetryAll(ctx, false)
+		unsaved = d.unsaved("")
+	}
+	if len(unsaved) == 0 {
+		return nil
+	}
+	return &handover.Refusal{Message: unsaved[0], Hint: fmt.Sprintf("kill %d", os.Getpid())}
+}
+
+// maxNamed bounds how many profiles one sentence names.
+const maxNamed = 10
+
+// unsaved returns what would be lost if the daemon ended now, in sentences about it. use is the keystore's.
+func (d *Daemon) unsaved(use string) (all []string) {
 	if d.logins.Running() > 0 {
-		return &handover.Refusal{Message: "a sign-in is under way there", Hint: end}
+		all = append(all, "a sign-in is under way there")
 	}
 	if ephemeral := d.profiles.Ephemeral(); len(ephemeral) > 0 {
-		message := "it keeps profiles in memory only: " + strings.Join(ephemeral, ", ")
-		return &handover.Refusal{Message: message, Hint: end}
+		named := strings.Join(ephemeral[:min(len(ephemeral), maxNamed)], ", ")
+		if more := len(ephemeral) - maxNamed; more > 0 {
+			named += fmt.Sprintf(" and %d more", more)
+		}
+		all = append(all, "it keeps profiles in memory only: "+named)
 	}
-	if d.Profiles() > 0 && d.Keystore.Status(ctx).Use == "memory" {
-		return &handover.Refusal{Message: "it keeps credentials in memory only", Hint: end}
+	if d.profiles.Snapshot().Known() > 0 && use == "memory" {
+		all = append(all, "it keeps credentials in memory only")
 	}
 	if d.stores.Kept.HasPending() {
-		d.stores.Kept.RetryAll(ctx, false)
+		all = append(all, "it holds a credential that the keystore could not take yet")
 	}
-	if d.stores.Kept.HasPending() {
-		return &handover.Refusal{Message: "it holds a credential that the keystore could not take yet", Hint: end}
-	}
-	return nil
+	return all
 }
 
 // Tokens returns the access tokens that the daemon held, for its successor. It returns none before [Daemon.Serve] has

@@ -65,15 +65,27 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	}
 	var r profilesPage
 	var err error
-	describe := func(p *profile.Profile) protocol.ProfileInfo {
-		b, _ := c.d.broker.Status(p.Name)
-		return protocol.ProfileInfo{
-			Profile: p.Name, Provider: p.Provider, Issuer: p.Endpoint.Server().Issuer,
-			Resources:         append([]string{}, p.APIs...),
-			SessionIdleEndsAt: broker.UnixOf(b.Session.Idle), SessionEndsAt: broker.UnixOf(b.Session.Absolute),
+	lookup, done := c.d.accounts()
+	defer done()
+	set := c.d.profiles.Snapshot()
+	describe := func(name string) protocol.ProfileInfo {
+		p, broken := set.Named(name), set.Broken(name)
+		info := protocol.ProfileInfo{Profile: name, Resources: []string{}}
+		if p != nil {
+			b, _ := c.d.broker.Status(name)
+			info.Provider, info.Issuer = p.Provider, p.Endpoint.Server().Issuer
+			info.Account = lookup.of(p)
+			info.Resources = append(info.Resources, p.APIs...)
+			info.SessionIdleEndsAt = broker.UnixOf(b.Session.Idle)
+			info.SessionEndsAt = broker.UnixOf(b.Session.Absolute)
 		}
+		if broken != nil {
+			info.Broken = true
+			info.Message, info.Hint = status.Unusable(broken, p != nil)
+		}
+		return info
 	}
-	r.Profiles, r.Next, err = status.Page(c.d.profiles.Snapshot(), pp.After, describe)
+	r.Profiles, r.Next, err = status.Page(set, pp.After, describe)
 	return r, err
 }
 
@@ -130,25 +142,38 @@ func profileStatus(c *conn, params []byte) (any, error) {
 	if c.d.Place.ID != "" {
 		r.Place = &c.d.Place
 	}
+	lookup, done := c.d.accounts()
+	defer done()
+	var set *profile.Set
+	describe := func(name string) protocol.ProfileStatus {
+		st := c.d.reporter().Named(set, name)
+		if p := set.Named(name); p != nil {
+			st.Account = lookup.of(p)
+		}
+		return st
+	}
 	if sp.Profile != "" {
 		if sp.After != "" {
 			return nil, protocol.InvalidParams("name a profile or where to go on, not both")
 		}
-		p, err := c.d.find(sp.Profile)
-		if err != nil {
+		_, err := c.d.find(sp.Profile)
+		set = c.d.profiles.Snapshot()
+		if err != nil && !set.Knows(sp.Profile) {
 			return nil, err
 		}
 		r.Network = c.d.networkInStatus()
-		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{c.d.reporter().Profile(p)}
+		r.Keystore, r.Profiles = c.d.keystoreStatus(), []protocol.ProfileStatus{describe(sp.Profile)}
 		return r, nil
 	}
 	if sp.After == "" {
 		r.Keystore = c.d.keystoreStatus()
 		r.Network = c.d.networkInStatus()
+		r.Unsaved = c.d.unsaved(r.Keystore.Use)
 	}
 	page := statusPage{StatusResult: r}
 	var err error
-	page.Profiles, page.Next, err = status.Page(c.d.profiles.Snapshot(), sp.After, c.d.reporter().Profile)
+	set = c.d.profiles.Snapshot()
+	page.Profiles, page.Next, err = status.Page(set, sp.After, describe)
 	return page, err
 }
 
@@ -191,6 +216,14 @@ func whoami(c *conn, params []byte) (any, error) {
 func reload(c *conn, _ []byte) (any, error) {
 	if err := c.d.Reload(); err != nil {
 		return nil, c.d.wire(err, "")
+	}
+	if n, broken := c.d.Broken(); n > 0 {
+		e := c.d.wire(broken, "")
+		if n > 1 {
+			e.Message += fmt.Sprintf("; %d profiles more cannot be used: groatd --check names all", n-1)
+		}
+		e.Message += "; the rest of the configuration was read"
+		return nil, e
 	}
 	return protocol.ReloadResult{Profiles: c.d.Profiles()}, nil
 }

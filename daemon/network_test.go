@@ -129,12 +129,12 @@ func TestAConnectionsErrorDescribesTheNetwork(t *testing.T) {
 func TestH69AChangeThatCannotBeTakenOver(t *testing.T) {
 	h := newEnv(t, sandbox.Options{})
 	h.network(t, "proxy", "http://127.0.0.1:1")
-	h.write(t, "profiles.d/broken.toml", "oops\n")
+	h.write(t, "config.toml", "oops\n")
 	var r protocol.NetworkResult
 	err := h.client(t).Call(t.Context(), protocol.MethodNetwork,
 		protocol.NetworkParams{Setting: "proxy", Value: "http://127.0.0.1:2"}, &r)
 	if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Kind() != protocol.Config ||
-		!strings.Contains(e.Message, "broken.toml:1") {
+		!strings.Contains(e.Message, "config.toml:1") {
 		t.Errorf("%v", err)
 	}
 	wantSetting(t, "proxy in use", h.networkResult().Proxy, "http://127.0.0.1:1", "network.toml:2")

@@ -63,12 +63,11 @@ func aProfileWrittenByHand(t *testing.T, h *env, _ *faultyStore) {
 	}
 	write("bad", "provider = \"spatiafi\"\nnonsense = 1\n")
 	ask(protocol.MethodToken, protocol.TokenParams{Profile: "bad"}, protocol.Config, "bad.toml:2: ")
-	ask(protocol.MethodToken, protocol.TokenParams{Profile: "none"}, protocol.Config, "bad.toml:2: ")
+	ask(protocol.MethodToken, protocol.TokenParams{Profile: "none"}, protocol.UnknownProfile, "")
 	if err := c.Call(t.Context(), protocol.MethodToken, protocol.TokenParams{Profile: "work"}, nil); err != nil {
 		t.Error("what was in use:", err)
 	}
 	write("bad", "provider = \"spatiafi\"\n")
-	time.Sleep(time.Second) // files that cannot be used are not read more often
 	ask(protocol.MethodToken, protocol.TokenParams{Profile: "bad"}, protocol.LoginRequired, "")
 }
 

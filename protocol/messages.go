@@ -27,11 +27,13 @@ type StatusResult struct {
 	StartedAt int64  `json:"started_at"` // Unix seconds
 	Socket    string `json:"socket"`
 	// Place is what the daemon works with; nil if it was not told.
-	Place    *PlaceStatus    `json:"place,omitempty"`
-	Keystore KeystoreResult  `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
-	Network  *NetworkResult  `json:"network,omitempty"` // on the first page only
-	Profiles []ProfileStatus `json:"profiles"`          // sorted by name
-	Next     string          `json:"next,omitempty"`    // the After of the next page; empty on the last
+	Place    *PlaceStatus   `json:"place,omitempty"`
+	Keystore KeystoreResult `json:"keystore,omitzero"` // on the first page only: a keychain may take its time
+	Network  *NetworkResult `json:"network,omitempty"` // on the first page only
+	// Unsaved says, in sentences about the daemon, what would be lost if it ended now; on the first page only.
+	Unsaved  []string        `json:"unsaved,omitempty"`
+	Profiles []ProfileStatus `json:"profiles"`       // sorted by name
+	Next     string          `json:"next,omitempty"` // the After of the next page; empty on the last
 }
 
 // PlaceStatus is a place as [StatusResult] has it.
@@ -50,11 +52,15 @@ type ProfileStatus struct {
 	ClientAuth string `json:"client_auth"`
 	// Account is whose credential it is, as far as that is known: the person's or the client's name at the server.
 	Account string `json:"account,omitempty"`
-	// State is "idle" (no token yet), "fresh", "expired", or the [Kind] of what stands in the way.
+	// State is "idle" (no token yet), "fresh", "expired", or the [Kind] of what stands in the way: "config" for a
+	// profile that is Broken and not in use.
 	State string `json:"state"`
+	// Broken is set where what the configuration says of the profile cannot be used; Message says why. One that was in
+	// use is, as it was before.
+	Broken bool `json:"broken,omitempty"`
 	// Blocked is the [Kind] of what keeps a renewal from leaving, also while a token is held; empty where nothing does.
 	Blocked Kind `json:"blocked,omitempty"`
-	// Message explains Blocked or Degraded; Hint is the next command.
+	// Message explains Broken, Blocked or Degraded; Hint is the next command.
 	Message string `json:"message,omitempty"`
 	Hint    string `json:"hint,omitempty"`
 	// Degraded is set if the keystore cannot give or take what the profile needs: a token that is held is served.
@@ -140,6 +146,10 @@ type ProfileInfo struct {
 	Issuer    string   `json:"issuer"`
 	Account   string   `json:"account,omitempty"` // as in [ProfileStatus]
 	Resources []string `json:"resources"`
+	// Broken, Message and Hint are as in [ProfileStatus], Message and Hint only where Broken is set.
+	Broken  bool   `json:"broken,omitempty"`
+	Message string `json:"message,omitempty"`
+	Hint    string `json:"hint,omitempty"`
 	// SessionIdleEndsAt and SessionEndsAt are as in [ProfileStatus].
 	SessionIdleEndsAt int64 `json:"session_idle_ends_at,omitempty"`
 	SessionEndsAt     int64 `json:"session_ends_at,omitempty"`

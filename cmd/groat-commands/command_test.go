@@ -37,7 +37,9 @@ func TestShow(t *testing.T) {
 	results := map[string]string{
 		"profiles": `{"profiles":[{"profile":"climate","provider":"climateengine","issuer":"https://auth.example.com",
 			"resources":["https://a.example.com","https://b.example.com"]},
-			{"profile":"work","issuer":"https://login.example.org\u001b","resources":[]}]}`,
+			{"profile":"work","issuer":"https://login.example.org\u001b","resources":[]},
+			{"profile":"wrong","issuer":"","resources":[],"broken":true,"message":"/c/wrong.toml:2: unknown\u001b key",
+			"hint":"groatd --check"}]}`,
 		"whoami": `{"profile":"work","claims":{"email":"ann@example.com","id":1000000,"ratio":0.5,"verified":true,` +
 			`"name":"A\u202en"}}`,
 		"keystore": `{"use":"sealed","key":"passphrase","state":"locked","message":"say the passphrase"}`,

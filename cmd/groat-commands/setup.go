@@ -284,6 +284,9 @@ func (a *app) setupProfile(ctx context.Context, args, apis []string) (setup.Prof
 	if !ok {
 		return setup.Profile{}, errSetupProfile(name, result.Profiles)
 	}
+	if info.Broken && len(info.Resources) == 0 {
+		return setup.Profile{}, errSetupBroken(info)
+	}
 	name = info.Profile
 	listed := apisOf(info)
 	p := setup.Profile{Name: name, APIs: listed}

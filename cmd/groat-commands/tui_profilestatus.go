@@ -16,8 +16,10 @@ import (
 func (s screen) entry(p protocol.ProfileStatus, now time.Time) entry {
 	soon := endsSoon(p) && !stuck(p)
 	e := entry{name: clean(p.Profile), state: stateWords(p), notes: notes(p, soon)}
-	e.needed = stuck(p) || soon || p.Degraded
+	e.needed = stuck(p) || soon || p.Degraded || p.Broken
 	switch {
+	case p.Broken:
+		e.state = stateWords(protocol.ProfileStatus{State: string(protocol.Config)})
 	case soon:
 		e.state = "ends soon"
 	case p.Degraded && p.Blocked == "" && p.State == "fresh":

@@ -114,6 +114,11 @@ func errSetupProfile(name string, profiles []protocol.ProfileInfo) *report.Failu
 	return f
 }
 
+// errSetupBroken takes a profile that cannot be used.
+func errSetupBroken(p protocol.ProfileInfo) *report.Failure {
+	return &report.Failure{Code: report.ExitConfig, Message: sentence(p.Message), Hint: sentence(p.Hint)}
+}
+
 func errSetupAPI(profile, api string, apis []string) *report.Failure {
 	list := "none"
 	if len(apis) > 0 {

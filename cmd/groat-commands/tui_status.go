@@ -156,5 +156,13 @@ func textProfiles(s screen, r *protocol.ProfilesResult) []byte {
 		rows = append(rows, []string{p.Profile, p.Provider, account,
 			s.shorten(serverWords(p.Issuer), max(s.width/3, leastWidth)), strings.Join(apis, " ")})
 	}
-	return s.table([]string{"PROFILE", "PROVIDER", "ACCOUNT", "SERVER", "APIS"}, rows)
+	b := bytes.NewBuffer(s.table([]string{"PROFILE", "PROVIDER", "ACCOUNT", "SERVER", "APIS"}, rows))
+	for _, p := range r.Profiles {
+		if p.Broken {
+			b.WriteByte('\n')
+			s.flow(b, 0, 2, s.words(clean(p.Profile)+": "+sentence(p.Message)))
+			s.hint(b, p.Hint)
+		}
+	}
+	return b.Bytes()
 }

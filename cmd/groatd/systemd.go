@@ -54,6 +54,15 @@ func statusLine(d *daemon.Daemon) string {
 	return "STATUS=serving 1 profile"
 }
 
+// counts is how many profiles there are, and how many of them cannot be used, if any.
+func counts(d *daemon.Daemon) []zap.Field {
+	fields := []zap.Field{zap.Int("profiles", d.Profiles())}
+	if n, _ := d.Broken(); n > 0 {
+		fields = append(fields, zap.Int("unusable", n))
+	}
+	return fields
+}
+
 func (m *notifier) ready(d *daemon.Daemon) { m.notify(sd.SdNotifyReady, statusLine(d)) }
 
 func (m *notifier) stopping() { m.notify(sd.SdNotifyStopping, "STATUS=letting requests end") }
@@ -74,7 +83,7 @@ func (m *notifier) alive(d *daemon.Daemon) {
 }
 
 // reload has the daemon read its configuration again. A configuration that cannot be used is logged and changes
-// nothing.
+// nothing. Each profile that cannot be is in the log already.
 func (m *notifier) reload(d *daemon.Daemon) {
 	if err := d.Reload(); err != nil {
 		m.log.Error("the configuration was not reloaded", zap.Error(err))
@@ -82,6 +91,6 @@ func (m *notifier) reload(d *daemon.Daemon) {
 		return
 	}
 	tuneCollector(d.Profiles())
-	m.log.Info("the configuration was reloaded", zap.Int("profiles", d.Profiles()))
+	m.log.Info("the configuration was reloaded", counts(d)...)
 	m.notify(statusLine(d))
 }

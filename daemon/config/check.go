@@ -46,7 +46,7 @@ func (p Profile) check(text []byte) error {
 				"a provider brings its own issuer and token endpoint")
 		}
 	} else if p.TokenEndpoint == "" {
-		return fail("", "groat login "+p.Name+" --provider "+preset.Names()[0],
+		return fail("", "the providers are "+strings.Join(preset.Names(), ", "),
 			"profile %q names neither a provider nor a token_endpoint", p.Name)
 	}
 	for key, url := range map[string]string{"auth_server": p.AuthServer, "issuer": p.Issuer,
@@ -140,7 +140,7 @@ func (p Profile) check(text []byte) error {
 		return fail("auth_server", "name the token_endpoint instead", "auth_server goes with a provider")
 	}
 	if _, _, err := p.Server(); err != nil {
-		return fail("", "groatd --check", "%s", err)
+		return fail("", edit(p.File), "%s", err)
 	}
 	return nil
 }

@@ -133,6 +133,9 @@ type Profile struct {
 type Config struct {
 	// Profiles :: name → profile
 	Profiles map[string]Profile
+	// Broken :: name → why a profile cannot be used. Profiles has none of its name. A name that no profile may have is as
+	// [visible.Quote] shows it.
+	Broken map[string]*Error
 	// Network is how servers are reached.
 	Network Network
 }
@@ -196,13 +199,12 @@ func At(path string) (Dir, error) {
 	return Dir{path: filepath.Dir(path), file: path}, nil
 }
 
-// Load reads the whole configuration. A missing file is no error. Any other failure is an [*Error] about the first file
-// that has one.
-func (d Dir) Load() (*Config, error) { return d.loadBut("") }
-
-// loadBut is Load without one profile's file in profiles.d.
-func (d Dir) loadBut(except string) (*Config, error) {
-	c := &Config{Profiles: map[string]Profile{}}
+// Load reads the whole configuration. A missing file is no error. A profile that cannot be used is in [Config].Broken
+// and takes nothing else away: its file cannot be read, its TOML is wrong, or it is described twice. What is about more
+// than one profile fails as a whole, with an [*Error]: a config.toml that is no TOML, the network, and a directory that
+// cannot be listed or that another user could change.
+func (d Dir) Load() (*Config, error) {
+	c := &Config{Profiles: map[string]Profile{}, Broken: map[string]*Error{}}
 	if d.off() {
 		return c, nil
 	}
@@ -222,14 +224,32 @@ func (d Dir) loadBut(except string) (*Config, error) {
 	}
 	for _, e := range entries {
 		name, isProfile := strings.CutSuffix(e.Name(), ".toml")
-		if !isProfile || strings.HasPrefix(e.Name(), ".") || name == except {
+		if !isProfile || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		if err := d.loadProfile(c, name); err != nil {
-			return nil, err
-		}
+		c.add(name, func() (*Profile, error) { return d.loadProfile(c, name) })
 	}
 	return c, nil
+}
+
+// add adds what load returns, if anything, as the profile of a name. Where it cannot be used, no other of that name is.
+func (c *Config) add(name string, load func() (*Profile, error)) {
+	p, err := load()
+	if err == nil {
+		if p != nil {
+			c.Profiles[name] = *p
+		}
+		return
+	}
+	e, ok := errors.AsType[*Error](err)
+	if !ok { // it has no place of its own
+		e = &Error{File: name + ".toml", Message: err.Error(), Hint: "groatd --check"}
+	}
+	delete(c.Profiles, name)
+	if !ValidName(name) {
+		name = visible.Quote(name)
+	}
+	c.Broken[name] = e
 }
 
 // off reports whether the configuration is switched off: /dev/null stands in its place.
@@ -259,54 +279,100 @@ func (d Dir) profiles() string { return filepath.Join(d.path, "profiles.d") }
 
 func (d Dir) profileFile(name string) string { return filepath.Join(d.profiles(), name+".toml") }
 
+// mainFile is config.toml. Its tables of profiles are decoded into T.
+type mainFile[T any] struct {
+	Profiles map[string]T `toml:"profiles"`
+	Network  networkTable `toml:"network"`
+}
+
 // loadMain reads config.toml.
 func (d Dir) loadMain(c *Config) error {
 	text, err := read(d.file)
 	if text == nil || err != nil {
 		return err
 	}
-	var main struct {
-		Profiles map[string]Profile `toml:"profiles"`
-		Network  networkTable       `toml:"network"`
-	}
+	var main mainFile[Profile]
+	var tables map[string]any // where one of them is wrong
 	if err := decode(d.file, text, &main); err != nil {
-		return err
+		var loose mainFile[any]
+		if decode(d.file, text, &loose) != nil {
+			return err // it is not only about profiles
+		}
+		main.Network, tables = loose.Network, loose.Profiles
 	}
 	if err := c.Network.add(main.Network, d.file, text, networkLine(text)); err != nil {
 		return err
 	}
 	lines := tableLines(text)
+	add := func(name string, decoded func(line int) (Profile, error)) {
+		c.add(name, func() (*Profile, error) {
+			line := max(lines[name], 1)
+			p, err := decoded(line)
+			if err != nil {
+				return nil, err
+			}
+			p.Name, p.File, p.Line = name, d.file, line
+			return &p, p.check(text)
+		})
+	}
 	for name, p := range main.Profiles {
-		p.Name, p.File, p.Line = name, d.file, max(lines[name], 1)
-		if err := p.check(text); err != nil {
-			return err
+		if tables == nil {
+			add(name, func(int) (Profile, error) { return p, nil })
 		}
-		c.Profiles[name] = p
+	}
+	for name, table := range tables {
+		add(name, func(line int) (Profile, error) { return d.decodeTable(text, name, table, line) })
 	}
 	return nil
 }
 
-// loadProfile reads one file of profiles.d.
-func (d Dir) loadProfile(c *Config, name string) error {
+// decodeTable decodes one profile's table of config.toml, whose text the error's line is about.
+func (d Dir) decodeTable(text []byte, name string, table any, line int) (Profile, error) {
+	alone, err := toml.Marshal(mainFile[any]{Profiles: map[string]any{name: table}})
+	if err != nil {
+		return Profile{}, &Error{File: d.file, Line: line, Message: err.Error(), Hint: edit(d.file)}
+	}
+	var main mainFile[Profile]
+	err = decode(d.file, alone, &main)
+	if e, ok := errors.AsType[*Error](err); ok {
+		wrong := bytes.Split(alone, []byte("\n"))[max(e.Line-1, 0)]
+		key, _, _ := bytes.Cut(wrong, []byte("="))
+		e.Line = keyLine(text, line, strings.Trim(string(key), " \"'"))
+	}
+	return main.Profiles[name], err
+}
+
+// loadProfile reads one file of profiles.d. It returns nil where there is none any more.
+func (d Dir) loadProfile(c *Config, name string) (*Profile, error) {
 	file := d.profileFile(name)
+	twice := func(other string, line int) error {
+		return &Error{File: other, Line: line, Hint: "keep one of the two",
+			Message: fmt.Sprintf("profile %q stands here and in %s", name, visible.Name(file))}
+	}
+	if other, ok := c.Profiles[name]; ok {
+		return nil, twice(other.File, other.Line)
+	}
+	if other := c.Broken[name]; other != nil {
+		return nil, twice(other.File, other.Line)
+	}
 	text, err := read(file)
 	if text == nil || err != nil { // removed since it was listed
-		return err
+		return nil, err
 	}
 	p := Profile{}
 	if err := decode(file, text, &p); err != nil {
-		return err
+		return nil, err
 	}
 	p.Name, p.File, p.Line = name, file, 1
-	if other, twice := c.Profiles[name]; twice {
-		return &Error{File: other.File, Line: other.Line, Hint: "keep one of the two",
-			Message: fmt.Sprintf("profile %q stands here and in %s", name, visible.Name(file))}
+	return &p, p.check(text)
+}
+
+// edit is the hint of what only an editor mends.
+func edit(file string) string {
+	if !filepath.IsAbs(file) { // of a backup
+		return "groatd --check"
 	}
-	if err := p.check(text); err != nil {
-		return err
-	}
-	c.Profiles[name] = p
-	return nil
+	return "${EDITOR:-vi} " + visible.Word(file)
 }
 
 // decode reads TOML strictly.
@@ -315,7 +381,7 @@ func decode(file string, text []byte, into any) error {
 	if err == nil {
 		return nil
 	}
-	e := &Error{File: file, Message: strings.TrimPrefix(err.Error(), "toml: "), Hint: "groatd --check"}
+	e := &Error{File: file, Message: strings.TrimPrefix(err.Error(), "toml: "), Hint: edit(file)}
 	if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(missing.Errors) > 0 {
 		e.Line, _ = missing.Errors[0].Position()
 		e.Message = fmt.Sprintf("unknown key %q", strings.Join(missing.Errors[0].Key(), "."))

@@ -36,6 +36,25 @@ func place(t *testing.T, files map[string]string) Dir {
 	return d
 }
 
+// one is Load for a test of one mistake, which is the error whether it is about one profile or the whole.
+func (d Dir) one(t *testing.T) (*Config, error) {
+	t.Helper()
+	c, err := d.Load()
+	if err != nil || len(c.Broken) == 0 {
+		return c, err
+	}
+	if len(c.Broken) > 1 {
+		t.Errorf("one mistake breaks %v", c.Broken)
+	}
+	for name, e := range c.Broken {
+		if _, used := c.Profiles[name]; used {
+			t.Errorf("%s is used all the same", name)
+		}
+		err = e
+	}
+	return c, err
+}
+
 func TestBothPlacesAreRead(t *testing.T) {
 	d := place(t, map[string]string{
 		"config.toml": "[profiles.lab]\ntoken_endpoint = \"https://login.example.org/token\"\nissuer = " +
@@ -151,17 +170,17 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 		where      string // the end of file:line
 		says, hint string
 	}{
-		"syntax": {"profiles.d/a.toml", "provider = \"spatiafi\nscope = 1", "a.toml:1", "", "groatd --check"},
+		"syntax": {"profiles.d/a.toml", "provider = \"spatiafi\nscope = 1", "a.toml:1", "", "${EDITOR:-vi} /"},
 		"unknown key": {"profiles.d/a.toml", good + "colour = \"red\"\n", "a.toml:2", `unknown key "colour"`,
 			"token_endpoint"},
-		"wrong type": {"profiles.d/a.toml", good + "\nscope = 7\n", "a.toml:3", "", "groatd --check"},
+		"wrong type": {"profiles.d/a.toml", good + "\nscope = 7\n", "a.toml:3", "", "${EDITOR:-vi} /"},
 		"secret": {"profiles.d/a.toml", good + "client_secret = \"x\"\n", "a.toml:2",
 			`unknown key "client_secret"`, ""},
 		"provider": {"profiles.d/a.toml", "# mine\nprovider = \"spatialfi\"\n", "a.toml:2",
 			"spatialfi", "spatiafi"},
 		"both": {"profiles.d/a.toml", good + "token_endpoint = \"https://x.example/token\"\n", "a.toml:1",
 			"brings its own", ""},
-		"neither": {"profiles.d/a.toml", "scope = \"x\"\n", "a.toml:1", "neither", "groat login a"},
+		"neither": {"profiles.d/a.toml", "scope = \"x\"\n", "a.toml:1", "neither", "climateengine, "},
 		"http": {"profiles.d/a.toml", "token_endpoint = \"http://x.example/token\"\n", "a.toml:1",
 			"token_endpoint", "https"},
 		"client_auth": {"profiles.d/a.toml", good + "client_auth = \"client_secret\"\n", "a.toml:2", "client_secret",
@@ -188,13 +207,18 @@ func TestMistakesAreNamedWithFileAndLine(t *testing.T) {
 		"no session life": {"profiles.d/a.toml", good + "session_idle = -5\n", "a.toml:2", "cannot live", "seconds"},
 		"line break":      {"profiles.d/a.toml", good + "audience = \"a\\nb\"\n", "a.toml:2", "line break", ""},
 		"name":            {"profiles.d/A B.toml", good, "A B.toml\":1", "cannot be a profile's name", ""},
+		"type in a table": {"config.toml", "[profiles.a]\n" + good + "[profiles.b]\n" + good + "scope = 7\n",
+			"config.toml:5", "integer", "${EDITOR:-vi} /"},
+		"key in a table": {"config.toml", "[profiles.a]\n" + good + "[profiles.b]\n" + good + "colour = 7\n",
+			"config.toml:5", `unknown key "profiles.b.colour"`, "token_endpoint"},
+		"no table": {"config.toml", "[profiles]\na = 7\n", "config.toml:2", "", "${EDITOR:-vi} /"},
 		"table": {"config.toml", "[profiles.a]\n" + good + "[profiles.b]\nprovider = \"nowhere\"\n",
 			"config.toml:4", "nowhere", ""},
 		"unknown table": {"config.toml", "[profile.a]\n" + good, "config.toml:1", "profile",
 			"[profiles.NAME] and [network]"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := place(t, map[string]string{c.file: c.text}).Load()
+			_, err := place(t, map[string]string{c.file: c.text}).one(t)
 			e, ok := errors.AsType[*Error](err)
 			if !ok {
 				t.Fatalf("got %v", err)
@@ -213,7 +237,10 @@ func TestOneNameInBothPlaces(t *testing.T) {
 		"config.toml":       "\n[profiles.a]\nprovider = \"spatiafi\"\n",
 		"profiles.d/a.toml": "provider = \"climateengine\"\n",
 	})
-	_, err := d.Load()
+	c, err := d.one(t)
+	if c != nil && len(c.Profiles) > 0 {
+		t.Errorf("one of the two is used: %v", c.Profiles)
+	}
 	e, ok := errors.AsType[*Error](err)
 	if !ok || !strings.Contains(e.Error(), "config.toml:2: ") || !strings.Contains(e.Error(), "a.toml") {
 		t.Errorf("got %v", err)
@@ -234,7 +261,7 @@ func TestFilesThatOthersCouldWriteAreRefused(t *testing.T) {
 		if err := spoil(); err != nil {
 			t.Fatalf("%s: %v (this test needs root)", name, err)
 		}
-		_, err := d.Load()
+		_, err := d.one(t)
 		if _, ok := errors.AsType[*Error](err); !ok && os.Geteuid() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -259,5 +286,68 @@ func TestAt(t *testing.T) {
 		if _, err := At(path); err == nil {
 			t.Errorf("At(%q) took a path that is not absolute", path)
 		}
+	}
+}
+
+// What is wrong with one profile takes away that one, and no other.
+func TestAWrongProfileTakesItselfAway(t *testing.T) {
+	const good = "provider = \"spatiafi\"\n"
+	for name, c := range map[string]struct {
+		files  map[string]string
+		spoil  func(d Dir) error
+		broken string // the name
+		says   string
+	}{
+		"no TOML": {files: map[string]string{"profiles.d/bad.toml": "oops"}, broken: "bad", says: "bad.toml:1: "},
+		"a key":   {files: map[string]string{"profiles.d/bad.toml": "x = 1"}, broken: "bad", says: `key "x"`},
+		"a value": {files: map[string]string{"profiles.d/bad.toml": "provider = \"x\""}, broken: "bad",
+			says: `provider "x"`},
+		"a name": {files: map[string]string{"profiles.d/B D.toml": good}, broken: `"B D"`, says: "profile's name"},
+		"a table's key": {files: map[string]string{"config.toml": "[profiles.bad]\nx = 1\n"}, broken: "bad",
+			says: "config.toml:2: "},
+		"a table's type": {files: map[string]string{"config.toml": "[profiles.bad]\nprovider = 1\n"}, broken: "bad",
+			says: "config.toml:2: "},
+		"a table's value": {files: map[string]string{"config.toml": "[profiles.bad]\nprovider = \"x\"\n"}, broken: "bad",
+			says: "config.toml:2: "},
+		"a table's name": {files: map[string]string{"config.toml": "[profiles.\"B D\"]\n" + good}, broken: `"B D"`,
+			says: "profile's name"},
+		"both places": {files: map[string]string{"config.toml": "[profiles.bad]\n" + good, "profiles.d/bad.toml": good},
+			broken: "bad", says: "stands here and in "},
+		"both places, one wrong": {files: map[string]string{"config.toml": "[profiles.bad]\nx = 1\n",
+			"profiles.d/bad.toml": good}, broken: "bad", says: "stands here and in "},
+		"a directory": {files: map[string]string{"profiles.d/bad.toml/x": ""}, broken: "bad", says: "not a regular file"},
+		"another's": {files: map[string]string{"profiles.d/bad.toml": good}, broken: "bad", says: "may be written by others",
+			spoil: func(d Dir) error { return os.Chmod(d.profileFile("bad"), 0o666) }},
+		"a dead link": {broken: "bad", says: "nothing is there",
+			spoil: func(d Dir) error { return os.Symlink("/nowhere", d.profileFile("bad")) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := map[string]string{"profiles.d/one.toml": good, "profiles.d/two.toml": good}
+			maps.Copy(files, c.files)
+			files["config.toml"] += "[profiles.three]\n" + good
+			d := place(t, files)
+			if c.spoil != nil {
+				if err := c.spoil(d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			all, err := d.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if used := slices.Sorted(maps.Keys(all.Profiles)); !slices.Equal(used, []string{"one", "three", "two"}) {
+				t.Errorf("in use are %q", used)
+			}
+			e := all.Broken[c.broken]
+			if e == nil || !strings.Contains(e.Error(), c.says) || e.Hint == "" || len(all.Broken) != 1 {
+				t.Fatalf("cannot be used: %v", all.Broken)
+			}
+			if _, err := d.Save(Profile{Name: "four", Provider: "spatiafi"}); err != nil {
+				t.Errorf("another one cannot be saved: %v", err)
+			}
+			if _, err := d.Save(Profile{Name: "bad", Provider: "spatiafi"}); c.broken == "bad" && err == nil {
+				t.Error("it was written over")
+			}
+		})
 	}
 }

@@ -35,6 +35,9 @@ func FuzzLoad(f *testing.F) {
 			located(t, err, text)
 			return
 		}
+		for _, e := range c.Broken {
+			located(t, e, text)
+		}
 		for name, p := range c.Profiles {
 			if !ValidName(name) || p.Line < 1 || p.Line > 1+strings.Count(string(text), "\n") {
 				t.Errorf("%q stands in line %d", name, p.Line)
@@ -79,6 +82,9 @@ func savedAlike(t *testing.T, d Dir, p Profile) {
 		return
 	}
 	c, err := d.Load()
+	if err == nil && c.Broken[p.Name] != nil {
+		err = c.Broken[p.Name]
+	}
 	if err != nil {
 		t.Fatalf("%s was saved, but %v", p.Name, err)
 	}

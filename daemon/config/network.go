@@ -134,7 +134,7 @@ func checkNetwork(name string, s Setting) (authorities []*x509.Certificate, err 
 	fail := func(hint, format string, args ...any) error {
 		if hint == "" { // to give another value
 			if hint = "groat network set " + name + " " + networkPlaceholders[name]; s.Line > 0 {
-				hint = "${EDITOR:-vi} " + visible.Word(s.File)
+				hint = edit(s.File)
 			}
 		}
 		return &Error{File: s.File, Line: s.Line, Message: name + " " + fmt.Sprintf(format, args...), Hint: hint}

@@ -75,6 +75,20 @@ func asOurs(err error) error {
 	return err
 }
 
+// FileStamp returns a text that nearly always changes when a file is written, replaced, removed, made readable or given
+// to another user.
+func FileStamp(file string) string {
+	info, err := os.Stat(file)
+	if err != nil {
+		return cause(err)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%d %d %d %d %o %d", st.Dev, st.Ino, info.Size(), info.ModTime().UnixNano(), st.Mode, st.Uid)
+}
+
 // youngest is the least age of a change that can be told from the next one: file systems count time in steps.
 const youngest = 100 * time.Millisecond
 

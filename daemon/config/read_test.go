@@ -116,19 +116,19 @@ func TestLinks(t *testing.T) {
 		if err := os.Symlink(elsewhere, link); err != nil {
 			t.Fatal(err)
 		}
-		_, err := d.Load()
+		_, err := d.one(t)
 		refused(t, err, link, "is a link to "+elsewhere+", and nothing is there")
 		if err := os.WriteFile(elsewhere, []byte(map[string]string{"config.toml": "",
 			"profiles.d/work.toml": spatiafi}[file]), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Load(); err != nil {
+		if _, err := d.one(t); err != nil {
 			t.Errorf("a link that leads somewhere: %v", err)
 		}
 		if err := os.Chmod(filepath.Dir(elsewhere), 0o777); err != nil {
 			t.Fatal(err)
 		}
-		_, err = d.Load()
+		_, err = d.one(t)
 		refused(t, err, filepath.Dir(elsewhere), "may be written by others")
 		if err := errors.Join(os.Chmod(filepath.Dir(elsewhere), 0o700), os.Remove(elsewhere)); err != nil {
 			t.Fatal(err)
@@ -143,7 +143,7 @@ func TestPipeIsNotWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { _, err := d.Load(); done <- err }()
+	go func() { _, err := d.one(t); done <- err }()
 	select {
 	case err := <-done:
 		refused(t, err, "work.toml", "is not a regular file")

@@ -94,11 +94,14 @@ func (d Dir) prepare(p Profile) ([]byte, error) {
 	if e, ok := errors.AsType[*Error](again.check(text.Bytes())); ok {
 		return refuse(e.Hint, e.Message) // without the line, for there is no file to look at
 	}
-	c, err := d.loadBut(p.Name)
+	c, err := d.Load()
 	if err != nil {
 		return nil, err
 	}
-	if other, described := c.Profiles[p.Name]; described {
+	if broken := c.Broken[p.Name]; broken != nil { // a person wrote that, and it may hold more than this profile says
+		return nil, broken
+	}
+	if other, described := c.Profiles[p.Name]; described && !d.Wrote(other) {
 		return nil, &Error{File: other.File, Line: other.Line, Hint: "change it there, then: groat login " + p.Name,
 			Message: fmt.Sprintf("profile %q is described here, in a file that groat never writes", p.Name)}
 	}

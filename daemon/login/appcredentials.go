@@ -138,7 +138,7 @@ func (l *Login) storeBeside(ctx context.Context, err error, item keystore.Item) 
 	for n := 2; n < 100 && with.Profile == ""; n++ {
 		name := fmt.Sprintf("%s-%d", l.params.Profile[:min(len(l.params.Profile), 56)], n)
 		_, err := l.store().Get(ctx, name)
-		if l.logins.Profiles.Named(name) == nil && errors.Is(err, keystore.ErrNotFound) {
+		if !l.logins.Profiles.Snapshot().Knows(name) && errors.Is(err, keystore.ErrNotFound) {
 			with.Profile = name
 		}
 	}

@@ -117,6 +117,13 @@ func (s *Logins) collectPermanent(ctx context.Context) (*backup.Backup, []protoc
 			items = append(items, describeItem(p, item))
 		}
 	}
+	set := s.Profiles.Snapshot()
+	for _, name := range set.AllBroken() {
+		if set.Named(name) == nil {
+			b.LeftOut = append(b.LeftOut, backup.LeftOut{Profile: name, Reason: "its configuration cannot be used",
+				Hint: "groat status"})
+		}
+	}
 	return b, items, nil
 }
 

@@ -21,6 +21,9 @@ func (l *Login) configure() error {
 	if err := l.logins.Profiles.Reload(); err != nil {
 		return err
 	}
+	if broken := l.logins.Profiles.Broken(l.params.Profile); broken != nil {
+		return broken
+	}
 	if err := l.readStored(); err != nil {
 		return err
 	}

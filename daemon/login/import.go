@@ -114,7 +114,7 @@ func (s *Logins) findCandidates(ctx context.Context, p protocol.ImportParams, co
 	}
 	env := importer.Env{
 		Home: home, Getenv: func(name string) string { return variables[name] },
-		Taken: func(name string) bool { return s.Profiles.Named(name) != nil },
+		Taken: func(name string) bool { return s.Profiles.Snapshot().Knows(name) },
 	}
 	var found []importer.Candidate
 	switch {
@@ -204,7 +204,7 @@ func (s *Logins) importOne(ctx context.Context, f *importer.Candidate, asked pro
 		return err
 	}
 	defer over()
-	if s.Profiles.Named(f.Name) != nil {
+	if s.Profiles.Snapshot().Knows(f.Name) {
 		return protocol.NewError(protocol.Temporary, fmt.Sprintf("profile %q has come while this was looked for",
 			f.Name), "groat import")
 	}

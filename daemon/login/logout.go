@@ -102,6 +102,9 @@ func (s *Logins) forgetProfile(p *profile.Profile, keepRemote bool) (revoked boo
 	if err := s.Profiles.Reload(); err != nil { // what could not be read could not be written
 		return false, "", err
 	}
+	if broken := s.Profiles.Broken(p.Name); broken != nil { // its file would go
+		return false, "", broken
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), pauseTime)
 	defer cancel()
 	// so that no renewal replaces the refresh token while it is being revoked

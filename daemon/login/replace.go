@@ -107,7 +107,7 @@ func (l *Login) underAnotherName() protocol.LoginParams {
 func (l *Login) otherName() string {
 	for n := 2; ; n++ {
 		name := fmt.Sprintf("%s-%d", l.params.Profile[:min(len(l.params.Profile), 56)], n)
-		if l.logins.Profiles.Named(name) == nil {
+		if !l.logins.Profiles.Snapshot().Knows(name) {
 			return name
 		}
 	}

@@ -28,34 +28,49 @@ type Listing struct {
 	Resource string
 }
 
-// Pick returns the profile that a request means. Its error is [Set.Err], an [*UnknownError] or one of [Wanted.Knows].
+// Pick returns the profile that a request means. Its error is [Set.Err], [Set.Broken] of the profile that is meant, an
+// [*UnknownError] or one of [Wanted.Knows].
 //
 // With a target it is one of the profiles that list it: the one of that name, or else the one of that user name, of
-// these the one with the longest resource. Without a target it is the one of that name, or else the only one.
+// these the one with the longest resource. Without a target it is the one of that name, or else the only one. A profile
+// that cannot be used counts as one: another is never taken in its place.
 //
 // A user name that no profile has decides nothing: it often stands in a URL that a server made up ("oauth2@", or the
 // name of an organization), servers ignore it beside a token, and other helpers of git's answer all the same.
 func (s *Set) Pick(w Wanted) (*Profile, error) {
 	switch {
-	case s.broken != nil:
-		return nil, s.broken
+	case s.refused != nil:
+		return nil, s.refused
 	case w.Target.Origin != "":
 		return s.forTarget(w)
 	case w.Name != "":
-		if p := s.byName[w.Name]; p != nil {
-			return p, nil
-		}
-		return nil, &UnknownError{Wanted: w, Nearest: s.nearest(w.Name)}
-	case len(s.names) == 1:
-		return s.byName[s.names[0]], nil
+		return s.named(w)
+	case len(s.known) == 1:
+		return s.named(Wanted{Name: s.known[0]})
 	}
-	return nil, &UnknownError{Wanted: w, Matches: len(s.names)}
+	return nil, &UnknownError{Wanted: w, Matches: len(s.known)}
+}
+
+// named is Pick by the name alone.
+func (s *Set) named(w Wanted) (*Profile, error) {
+	if p := s.byName[w.Name]; p != nil {
+		return p, nil
+	}
+	if e := s.broken[w.Name]; e != nil {
+		return nil, e
+	}
+	return nil, &UnknownError{Wanted: Wanted{Name: w.Name}, Nearest: s.nearest(w.Name)}
 }
 
 // forTarget is Pick for a target.
 func (s *Set) forTarget(w Wanted) (*Profile, error) {
-	if w.Name != "" && s.byName[w.Name] == nil {
-		return nil, &UnknownError{Wanted: Wanted{Name: w.Name}, Nearest: s.nearest(w.Name)}
+	if w.Name != "" {
+		if _, err := s.named(w); err != nil {
+			return nil, err
+		}
+	}
+	if e := s.broken[w.Username]; e != nil && w.Name == "" && s.byName[w.Username] == nil {
+		return nil, e // its file may list the target, or not
 	}
 	here := s.byOrigin[w.Target.Origin]
 	if len(here) == 1 && w.Name == "" && w.Target.Under(here[0].Resource) { // nearly always
@@ -82,10 +97,18 @@ func (s *Set) forTarget(w Wanted) (*Profile, error) {
 		return found[0].Profile, nil
 	case len(found) > 1:
 		return nil, &UnknownError{Wanted: w, Matches: len(found), Choices: found}
-	case w.Target.WholeOrigin():
-		return nil, &UnknownError{Wanted: w, Choices: here} // a path would choose, if there were one
+	case w.Target.WholeOrigin(): // a path would choose, if there were one
+		return nil, &UnknownError{Wanted: w, Choices: here, Broken: s.unusable(w)}
 	}
-	return nil, &UnknownError{Wanted: w}
+	return nil, &UnknownError{Wanted: w, Broken: s.unusable(w)}
+}
+
+// unusable returns the names of the profiles that cannot be used and may list a target, sorted.
+func (s *Set) unusable(w Wanted) []string {
+	if w.Name != "" || len(s.broken) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(s.AllBroken(), func(name string) bool { return s.byName[name] != nil })
 }
 
 // named returns those of a target's listings that the user name means, none where it is nobody's. Where that cannot be
@@ -134,7 +157,7 @@ const maxCompared = 256
 
 // nearest returns the profile's name that a person may have meant, or "".
 func (s *Set) nearest(typed string) string {
-	return config.Nearest(typed, s.names[:min(len(s.names), maxCompared)])
+	return config.Nearest(typed, s.known[:min(len(s.known), maxCompared)])
 }
 
 // filter returns what keep reports true of, each asked once.
@@ -160,9 +183,24 @@ type UnknownError struct {
 	Choices []Listing
 	// Nearest is the profile's name that is nearest to the one that was asked for, or empty.
 	Nearest string
+	// Broken are the profiles that cannot be used, where one of them may list the target.
+	Broken []string
 }
 
 func (e *UnknownError) Error() string {
+	said := e.what()
+	switch n := len(e.Broken); {
+	case n == 1:
+		said += "; profile " + e.Broken[0] + " cannot be used"
+	case n > maxNamed:
+		said += fmt.Sprintf("; %d profiles cannot be used: %s, …", n, strings.Join(e.Broken[:maxNamed], ", "))
+	case n > 1:
+		said += fmt.Sprintf("; %d profiles cannot be used: %s", n, strings.Join(e.Broken, ", "))
+	}
+	return said
+}
+
+func (e *UnknownError) what() string {
 	w := e.Wanted
 	if e.Matches > 0 && w.Target.Origin != "" { // all choices list the same
 		said := "more than one profile lists " + origin.WithoutPort(e.Choices[0].Resource) + " as an API"

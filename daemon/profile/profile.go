@@ -1,8 +1,9 @@
 // Package profile is the table of the profiles that are configured, each resolved against its provider's preset.
 //
 // A profile is immutable and so is a [Set] of them; the [Table] replaces the whole set. The invariants: a configuration
-// that cannot be used changes nothing; a profile whose configuration has not changed stays the same *Profile, with what
-// its endpoint has learned. It knows nothing of credentials, tokens or requests: [Options].Changed decides what a
+// that cannot be used changes nothing; a profile that cannot be used takes away no other one, stays known by its name,
+// and goes on as it was where it is in use; a profile whose configuration has not changed stays the same *Profile, with
+// what its endpoint has learned. It knows nothing of credentials, tokens or requests: [Options].Changed decides what a
 // change of the set means for those.
 package profile
 
@@ -57,16 +58,28 @@ type Set struct {
 	byName   map[string]*Profile
 	byOrigin map[string][]Listing // :: origin → what is listed there, sorted by name; nearly always one
 	names    []string             // sorted
-	broken   *config.Error
+	// broken :: name → why what is described under it cannot be used. Where it is in byName too, that is what was
+	// described before.
+	broken  map[string]*config.Error
+	known   []string      // the names of both, sorted
+	refused *config.Error // see Err
 }
 
 // NewSet returns the set of some profiles, each of another name.
-func NewSet(all ...*Profile) *Set {
-	s := &Set{byName: map[string]*Profile{}, byOrigin: map[string][]Listing{}}
+func NewSet(all ...*Profile) *Set { return newSet(all, nil) }
+
+func newSet(all []*Profile, broken map[string]*config.Error) *Set {
+	s := &Set{byName: map[string]*Profile{}, byOrigin: map[string][]Listing{}, broken: broken}
 	for _, p := range all {
 		s.byName[p.Name] = p
 	}
 	s.names = slices.Sorted(maps.Keys(s.byName))
+	s.known = s.names
+	if len(broken) > 0 {
+		s.known = slices.AppendSeq(slices.Clone(s.names), maps.Keys(broken))
+		slices.Sort(s.known)
+		s.known = slices.Compact(s.known)
+	}
 	for p := range s.All() {
 		for _, r := range p.APIs {
 			o := origin.OfResource(r)
@@ -76,11 +89,34 @@ func NewSet(all ...*Profile) *Set {
 	return s
 }
 
-// Named returns the profile of a name, or nil.
+// Named returns the profile of a name, or nil, also where it cannot be used.
 func (s *Set) Named(name string) *Profile { return s.byName[name] }
 
-// Len returns how many profiles there are.
+// Broken returns why what the configuration describes under a name cannot be used, or nil. [Set.Named] may return a
+// profile all the same, which is then what was described before.
+func (s *Set) Broken(name string) *config.Error { return s.broken[name] }
+
+// AllBroken returns the names of what cannot be used, sorted.
+func (s *Set) AllBroken() []string { return slices.Sorted(maps.Keys(s.broken)) }
+
+// Knows reports whether a profile of a name is described, though it may not be one that can be used. What is kept by
+// the profile's name is kept as long.
+func (s *Set) Knows(name string) bool { return s.byName[name] != nil || s.broken[name] != nil }
+
+// Len returns how many profiles there are that can be used.
 func (s *Set) Len() int { return len(s.names) }
+
+// Known returns how many profiles there are, with those that cannot be used.
+func (s *Set) Known() int { return len(s.known) }
+
+// NamesAfter returns the names of all profiles that come after a name, sorted, with those that cannot be used.
+func (s *Set) NamesAfter(name string) iter.Seq[string] {
+	i, found := slices.BinarySearch(s.known, name)
+	if found {
+		i++
+	}
+	return slices.Values(s.known[i:])
+}
 
 // All returns the profiles, sorted by name.
 func (s *Set) All() iter.Seq[*Profile] { return s.After("") }
@@ -103,8 +139,8 @@ func (s *Set) After(name string) iter.Seq[*Profile] {
 // Err returns why the configuration cannot be used and there is no profile, a [*config.Error], or nil. See
 // [Table.Refuse].
 func (s *Set) Err() error {
-	if s.broken == nil {
+	if s.refused == nil {
 		return nil
 	}
-	return s.broken
+	return s.refused
 }

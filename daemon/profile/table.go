@@ -47,7 +47,9 @@ type Table struct {
 	authorities []*x509.Certificate // trusted besides the system's
 	stamp       string              // of the files that the set was made of; empty: not known
 	failure     error               // why the files could not be used when that was last tried, or nil
-	tried       time.Time           // when failure was found
+	tried       time.Time           // when the files were last read for a request
+	// spoiled :: file that cannot be used → what it was like when that was found
+	spoiled map[string]string
 }
 
 // New returns a table without profiles; [Table.Reload] loads them.
@@ -70,8 +72,12 @@ func (t *Table) Ephemeral() []string {
 	return slices.Sorted(maps.Keys(t.ephemeral))
 }
 
-// Reload reads the configuration again. Where it cannot be used the old one stays. Profiles that have not changed stay
-// the same. The error is a [*config.Error] or about the system.
+// Broken is [Set.Broken] as it is now.
+func (t *Table) Broken(name string) *config.Error { return t.Snapshot().Broken(name) }
+
+// Reload reads the configuration again. Where it cannot be used the old one stays. Where one profile cannot be, that
+// one stays as it was, and is no error: see [Set.Broken]. Profiles that have not changed stay the same. The error is a
+// [*config.Error] or about the system.
 func (t *Table) Reload() error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
@@ -83,7 +89,7 @@ func (t *Table) Reload() error {
 func (t *Table) Refuse(broken *config.Error) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
-	t.current.Store(&Set{broken: broken})
+	t.current.Store(&Set{refused: broken})
 	return t.useNetwork(config.Network{})
 }
 
@@ -97,14 +103,20 @@ func (t *Table) reload(proven *Profile) error {
 	}
 	old := t.Snapshot()
 	var all []*Profile
+	fromFile := func(name string) *Profile { // what the last configuration that could be used says
+		if was := old.Named(name); was != nil && !was.Ephemeral {
+			return was
+		}
+		return nil
+	}
 	for name, p := range t.ephemeral {
-		if _, hidden := c.Profiles[name]; !hidden {
+		if _, hidden := c.Profiles[name]; !hidden && (c.Broken[name] == nil || fromFile(name) == nil) {
 			all = append(all, p)
 		}
 	}
 	servers := map[string]*grant.Endpoint{} // one of each server
 	for name, p := range c.Profiles {
-		if was := old.Named(name); was != nil && !was.Ephemeral && Same(was.Profile, p) {
+		if was := fromFile(name); was != nil && Same(was.Profile, p) {
 			all = append(all, was)
 			continue
 		}
@@ -115,7 +127,8 @@ func (t *Table) reload(proven *Profile) error {
 		}
 		resolved, err := t.Resolve(p)
 		if err != nil {
-			return &config.Error{File: p.File, Line: p.Line, Message: err.Error(), Hint: "groatd --check"}
+			c.Broken[name] = &config.Error{File: p.File, Line: p.Line, Message: err.Error(), Hint: "groatd --check"}
+			continue
 		}
 		if server := p.Provider + p.TokenEndpoint; servers[server] == nil {
 			servers[server] = resolved.Endpoint
@@ -124,12 +137,21 @@ func (t *Table) reload(proven *Profile) error {
 		}
 		all = append(all, resolved)
 	}
+	for name := range c.Broken {
+		if was := fromFile(name); was != nil {
+			all = append(all, was)
+		}
+	}
 	if err := t.useNetwork(c.Network); err != nil {
 		return err
 	}
-	now := NewSet(all...)
+	now := newSet(all, c.Broken)
 	t.current.Store(now)
-	t.stamp, t.failure = stamp, nil
+	t.stamp, t.failure, t.spoiled = stamp, nil, map[string]string{}
+	for _, e := range c.Broken {
+		t.spoiled[e.File] = config.FileStamp(e.File)
+	}
+	t.logBroken(old, now)
 	t.Changed(old, now)
 	return nil
 }
@@ -152,17 +174,19 @@ func (t *Table) Resolve(p config.Profile) (*Profile, error) {
 	return r, nil
 }
 
-// Find is [Set.Pick], and reads the configuration again where a profile is unknown and the files have changed: a person
-// who writes a profile by hand and asks for it means the file as it is now. Nothing else reads the files by itself but
-// a login. Find may wait for another caller that replaces the set. Where nothing has changed, [Wanted.Knows] is not
-// asked a second time.
+// Find is [Set.Pick], and reads the configuration again where a profile is unknown and the files have changed, or where
+// it cannot be used: a person who writes a profile by hand, or mends one, and asks for it means the file as it is now.
+// Nothing else reads the files by itself but a login. Find may wait for another caller that replaces the set. Where
+// nothing has changed, [Wanted.Knows] is not asked a second time.
 func (t *Table) Find(w Wanted) (*Profile, error) {
 	was := t.Snapshot()
 	p, err := was.Pick(w)
-	if _, unknown := errors.AsType[*UnknownError](err); !unknown {
+	_, unknown := errors.AsType[*UnknownError](err)
+	_, broken := errors.AsType[*config.Error](err)
+	if broken = broken && was.refused == nil; !unknown && !broken {
 		return p, err
 	}
-	if err := t.reloadChanged(); err != nil {
+	if err := t.reloadChanged(broken); err != nil {
 		return nil, err
 	}
 	if now := t.Snapshot(); now != was {
@@ -171,19 +195,21 @@ func (t *Table) Find(w Wanted) (*Profile, error) {
 	return p, err
 }
 
-// retryTime is the least time between two readings of a configuration that cannot be used.
+// retryTime is the least time between two readings of a configuration that cannot be used and looks as it did.
 const retryTime = time.Second
 
-// reloadChanged reads the configuration again if profiles were added to its files or removed since that was last done.
-// The error is what is wrong with the files; then the set stays as it was.
-func (t *Table) reloadChanged() error {
+// reloadChanged reads the configuration again if profiles were added to its files or removed since that was last done,
+// or a file that could not be used has changed; and from time to time if a profile is wanted that cannot be used: what
+// is wrong may be a directory. The error is what is wrong with the files as a whole; then the set stays as it was.
+func (t *Table) reloadChanged(broken bool) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
 	stamp := t.Config.Stamp()
+	just := time.Since(t.tried) < retryTime
 	switch {
-	case stamp != "" && stamp == t.stamp:
+	case stamp != "" && stamp == t.stamp && !t.mended() && (!broken || just):
 		return nil
-	case t.failure != nil && time.Since(t.tried) < retryTime:
+	case t.failure != nil && just:
 		return t.failure
 	}
 	err := t.reload(nil)
@@ -191,13 +217,28 @@ func (t *Table) reloadChanged() error {
 		return err
 	}
 	t.failure, t.tried = err, time.Now()
-	t.Log.Info("the configuration was read again for a profile that is not in it", zap.Error(err))
+	if !broken { // else what has changed is in the log
+		t.Log.Info("the configuration was read again for a profile that is not in it", zap.Error(err))
+	}
 	return err
 }
 
 // CheckSave returns why p could not be saved, or nil: the profile of its name is described in a file that groat never
-// writes, or nothing can be written. The error is a [*config.Error] or about the system.
+// writes, or in a way that cannot be used, or nothing can be written. The error is a [*config.Error] or about the
+// system.
 func (t *Table) CheckSave(p *Profile) error {
+	if t.Broken(p.Name) != nil { // as far as is known
+		if err := t.reloadChanged(true); err != nil {
+			return err
+		}
+	}
+	return t.checkSave(p)
+}
+
+func (t *Table) checkSave(p *Profile) error {
+	if e := t.Broken(p.Name); e != nil {
+		return e
+	}
 	was := t.Named(p.Name)
 	switch {
 	case was == p:
@@ -226,20 +267,27 @@ func (t *Table) Save(p *Profile) (saved, replaced bool, err error) {
 		return false, false, nil
 	}
 	if p.Ephemeral {
+		if broken := t.Broken(p.Name); broken != nil {
+			return false, false, broken
+		}
 		t.ephemeral[p.Name] = p
 		return true, was != nil, t.reload(nil)
 	}
 	if err := t.reload(nil); err != nil { // the files may have been edited while a person typed
 		return false, false, err
 	}
-	if err := t.CheckSave(p); err != nil {
+	if err := t.checkSave(p); err != nil {
 		return false, false, err
 	}
 	undo, err := t.Config.Save(p.Profile)
 	if err != nil {
 		return false, false, err
 	}
-	if err := t.reload(p); err != nil {
+	err = t.reload(p)
+	if broken := t.Broken(p.Name); err == nil && broken != nil {
+		err = broken
+	}
+	if err != nil {
 		undo() // if this fails too, err is still what to tell
 		return false, false, err
 	}

@@ -135,14 +135,107 @@ func TestReload(t *testing.T) {
 	}
 	tab.write(t, "profiles.d/a.toml", spatiafi+"scope = \"read\"\n", now)
 	before := tab.Snapshot()
-	tab.write(t, "profiles.d/b.toml", "nonsense = 1\n", now)
+	tab.write(t, "config.toml", "nonsense = 1\n", now)
 	if err := tab.Reload(); err == nil || tab.Snapshot() != before {
 		t.Errorf("a file that cannot be used: %v", err)
 	}
-	tab.write(t, "profiles.d/b.toml", spatiafi, now)
+	tab.write(t, "config.toml", "", now)
 	tab.reload(t)
 	if p := tab.Named("a"); p == a || p.Scope != "read" || p.Fingerprint() == a.Fingerprint() {
 		t.Errorf("%+v", p.Profile)
+	}
+}
+
+// One that cannot be used counts as one, is the answer to its name, and is read again once its file has changed.
+func TestAProfileThatCannotBeUsed(t *testing.T) {
+	tab := newTable(t)
+	old := time.Now().Add(-time.Hour)
+	const listed = spatiafi + "resources = [\"https://a.example\"]\n"
+	tab.write(t, "profiles.d/b.toml", "x = 1\n", old)
+	tab.reload(t)
+	pick := func(w profile.Wanted) string {
+		p, err := tab.Find(w)
+		if err != nil {
+			return err.Error()
+		}
+		return p.Name
+	}
+	target := func(at string) profile.Wanted { return profile.Wanted{Target: origin.Target{Origin: at}} }
+	if got := pick(profile.Wanted{}); !strings.HasSuffix(got, `b.toml:1: unknown key "x"`) {
+		t.Errorf("the only one: %s", got)
+	}
+	tab.write(t, "profiles.d/a.toml", listed, old)
+	tab.reload(t)
+	as := target("https://a.example:443")
+	as.Username = "b"
+	for _, c := range []struct {
+		wanted profile.Wanted
+		want   string
+	}{
+		{profile.Wanted{}, "there are 2 profiles: name one"},
+		{profile.Wanted{Name: "a"}, "a"},
+		{profile.Wanted{Name: "b"}, `b.toml:1: unknown key "x"`},
+		{target("https://a.example:443"), "a"},
+		{as, `b.toml:1: unknown key "x"`},
+		{target("https://b.example:443"), "no profile lists https://b.example as an API; profile b cannot be used"},
+	} {
+		if got := pick(c.wanted); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%+v: %s, want %s", c.wanted, got, c.want)
+		}
+	}
+	before := tab.changes
+	for range 3 {
+		pick(profile.Wanted{Name: "b"})
+		pick(target("https://b.example:443"))
+	}
+	if tab.changes != before {
+		t.Error("files that are as they were are read again and again")
+	}
+	if s := tab.Snapshot(); s.Named("b") != nil || !s.Knows("b") || s.Len() != 1 || s.Known() != 2 {
+		t.Errorf("%+v", s)
+	}
+	tab.write(t, "profiles.d/b.toml", spatiafi+"resources = [\"https://b.example\"]\n", old)
+	if got := pick(target("https://b.example:443")); got != "b" {
+		t.Errorf("mended: %s", got)
+	}
+	// What is in use stays, also where config.toml describes it a second time, and goes with its file.
+	b := tab.Named("b")
+	tab.write(t, "config.toml", "[profiles.b]\n"+listed, old)
+	tab.reload(t)
+	if e := tab.Broken("b"); tab.Named("b") != b || e == nil || !strings.Contains(e.Error(), "stands here and in") {
+		t.Errorf("described twice: %v", e)
+	}
+	if _, err := tab.Edit("b", func(p *config.Profile) error { p.Scope = "x"; return nil }); err == nil {
+		t.Error("it was changed")
+	}
+	tab.write(t, "config.toml", "", old)
+	if err := os.Remove(filepath.Join(tab.dir, "profiles.d", "b.toml")); err != nil {
+		t.Fatal(err)
+	}
+	if tab.reload(t); tab.Snapshot().Knows("b") {
+		t.Error("a profile that is described nowhere is known")
+	}
+}
+
+// An ephemeral profile stays in use where a file of its name cannot be used, and none can be begun.
+func TestEphemeralBesideAWrongFile(t *testing.T) {
+	tab := newTable(t)
+	for _, name := range []string{"a", "b"} {
+		p, err := tab.Resolve(config.Profile{Name: name, Provider: "spatiafi"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Ephemeral = true
+		saved, _, err := tab.Save(p)
+		if saved != (name == "a") || (err == nil) != saved || saved && tab.CheckSave(p) != nil {
+			t.Errorf("%s: %v, %v", name, saved, err)
+		}
+		for _, wrong := range []string{"a", "b"} {
+			tab.write(t, "profiles.d/"+wrong+".toml", "x", time.Now())
+		}
+		if tab.reload(t); tab.Named("a") == nil || tab.Named("b") != nil {
+			t.Error("a is gone, or b there")
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/groat-dev/groat/daemon/broker"
@@ -17,38 +18,41 @@ import (
 // pageBytes is how much of a line the profiles of one page fill; the rest is for what stands around them.
 const pageBytes = protocol.MaxLine - 8<<10
 
-// Page returns what describe says of the profiles after a name, as a JSON array of as many as a line holds, and the name
-// after which the next page begins, or "".
-func Page[T any](all *profile.Set, after string, describe func(*profile.Profile) T) (
+// maxName is the longest name in a listing, in bytes: one that is none is shown quoted.
+const maxName = 4 << 10
+
+// Page returns what describe says of the profiles after a name, with those that cannot be used, as a JSON array of as
+// many as a line holds, and the name after which the next page begins, or "".
+func Page[T any](all *profile.Set, after string, describe func(name string) T) (
 	list json.RawMessage, next string, err error,
 ) {
 	if err := all.Err(); err != nil {
 		return nil, "", err
 	}
-	if after != "" && !config.ValidName(after) {
+	if after != "" && !config.ValidName(after) && (!strings.HasPrefix(after, `"`) || len(after) > maxName) {
 		return nil, "", protocol.InvalidParams("after must be the next of the page before")
 	}
 	// Each is encoded once, into one piece of memory: the listing of ten thousand is not to make much garbage.
 	var text bytes.Buffer
-	text.Grow(min(pageBytes+512, 512*(1+all.Len())))
+	text.Grow(min(pageBytes+512, 512*(1+all.Known())))
 	text.WriteByte('[')
 	encoder, last := json.NewEncoder(&text), ""
 	var entry T
-	for p := range all.After(after) {
+	for name := range all.NamesAfter(after) {
 		before := text.Len()
-		entry = describe(p)
+		entry = describe(name)
 		if err := encoder.Encode(&entry); err != nil {
 			return nil, "", err
 		}
 		switch {
 		case text.Len()-before > pageBytes:
 			return nil, "", protocol.NewError(protocol.Config,
-				fmt.Sprintf("profile %q is too long for a listing", p.Name), "shorten it in the configuration")
+				fmt.Sprintf("profile %q is too long for a listing", name), "shorten it in the configuration")
 		case text.Len() > pageBytes:
 			return closed(text.Bytes()[:before]), last, nil
 		}
 		text.Bytes()[text.Len()-1] = ',' // where the encoder has put a line's end
-		last = p.Name
+		last = name
 	}
 	return closed(text.Bytes()), "", nil
 }
@@ -66,7 +70,30 @@ type Reporter struct {
 	Now  clock.Func
 }
 
-// Profile returns one profile's entry in the result of "status".
+// Named returns the entry of a profile that the set knows in the result of "status".
+func (r Reporter) Named(all *profile.Set, name string) protocol.ProfileStatus {
+	p, broken := all.Named(name), all.Broken(name)
+	st := protocol.ProfileStatus{Profile: name, State: string(protocol.Config), Blocked: protocol.Config}
+	if p != nil {
+		st = r.Profile(p)
+	}
+	if broken != nil {
+		st.Broken = true
+		st.Message, st.Hint = Unusable(broken, p != nil)
+	}
+	return st
+}
+
+// Unusable returns what people are told of a profile that cannot be used, and what to type. asBefore is set where it is
+// in use as it was described before.
+func Unusable(broken *config.Error, asBefore bool) (message, hint string) {
+	if asBefore {
+		return "in use as it was before, for it cannot be used as it is now: " + broken.Error(), "groat reload"
+	}
+	return broken.Error(), broken.Hint
+}
+
+// Profile returns the entry of a profile that can be used.
 func (r Reporter) Profile(p *profile.Profile) protocol.ProfileStatus {
 	server := p.Endpoint.Server()
 	st := protocol.ProfileStatus{

@@ -191,6 +191,8 @@ func unknownProfile(e *profile.UnknownError) *protocol.Error {
 	hint, w := "groat list", e.Wanted
 	at := origin.WithoutPort(w.Target.Origin)
 	switch {
+	case len(e.Broken) > 0:
+		hint = "groat status" // which says why
 	case len(e.Choices) > 0 && e.Matches > 0:
 		hint = "groat get " + e.Choices[0].Name + " --target " + visible.Word(at)
 	case len(e.Choices) > 0:

@@ -49,7 +49,7 @@ var listening = regexp.MustCompile(`listening on (127\.0\.0\.1:\d+)`)
 
 // startImageRegistry runs both until the test ends.
 func startImageRegistry(t *testing.T) *imageRegistry {
-	tier.Needs(t, "docker-registry", "skopeo")
+	tier.Needs(t, "docker-registry", "skopeo", "podman")
 	r := &imageRegistry{t: t, dir: t.TempDir()}
 	r.certify()
 	realm := httptest.NewServer(r)
@@ -161,12 +161,13 @@ func (r *imageRegistry) write(path, text string) {
 	writeFile(r.t, path, text)
 }
 
-// Skopeo brings an image to a registry and looks at it there, each time with the profile's token of then. Once it has
-// signed out, the next token is another one.
-func TestSkopeoUsesARegistryOfAProfile(t *testing.T) {
+// Skopeo brings an image to a registry and looks at it there, and Podman brings it here, each time with the profile's
+// token of then. Once Skopeo has signed out, the next token is another one.
+func TestSkopeoAndPodmanUseARegistryOfAProfile(t *testing.T) {
 	t.Parallel()
 	registry := startImageRegistry(t)
 	parts.Client(t, "docker", "/usr/bin/skopeo", "--version")
+	parts.Client(t, "docker", "/usr/bin/podman", "--version")
 	u := newUserEnv(t, os.Getuid())
 	if _, err := u.addServer("AUTH", "path=/tenant"); err != nil {
 		t.Fatal(err)
@@ -192,6 +193,14 @@ func TestSkopeoUsesARegistryOfAProfile(t *testing.T) {
 		if r := skopeo(args...); r.code != 0 {
 			t.Errorf("%+v", r)
 		}
+	}
+	policy := filepath.Join(u.home, "policy.json")
+	registry.write(policy, `{"default":[{"type":"insecureAcceptAnything"}]}`)
+	podman := []string{"--root", filepath.Join(u.home, "root"), "--runroot", filepath.Join(u.home, "run"),
+		"--storage-driver", "vfs", "pull", "--signature-policy", policy, "--tls-verify=false",
+		registry.host + "/team/image:1"}
+	if r := u.run("", "/usr/bin/podman", podman...); r.code != 0 {
+		t.Errorf("%+v", r)
 	}
 	if r := skopeo("logout", "--authfile", config, registry.host); r.code != 0 {
 		t.Errorf("%+v", r)

@@ -80,7 +80,7 @@ func TestE5InvalidConfigurationOnReload(t *testing.T) {
 		if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		u.daemon.says(t, "the configuration was not reloaded", func() { u.daemon.signal(t, syscall.SIGHUP) })
+		u.daemon.says(t, "a profile cannot be used", func() { u.daemon.signal(t, syscall.SIGHUP) })
 		if t.Run("E5 "+name, func(t *testing.T) { u.ask(work) }); t.Failed() {
 			return
 		}
@@ -88,7 +88,7 @@ func TestE5InvalidConfigurationOnReload(t *testing.T) {
 	if err := os.WriteFile(file, good, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	u.daemon.says(t, "the configuration was reloaded", func() { u.daemon.signal(t, syscall.SIGHUP) })
+	u.daemon.says(t, "a profile can be used again", func() { u.daemon.signal(t, syscall.SIGHUP) })
 	u.ask(work)
 	if n := server.Count(sandbox.SpatiafiTokenPath); n != 1 {
 		t.Errorf("%d token requests, want the login's", n)

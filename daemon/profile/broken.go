@@ -1,0 +1,50 @@
+package profile
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/groat-dev/groat/daemon/config"
+)
+
+// maxLogged is how many profiles that cannot be used are told one by one in the log, of those that a reading finds.
+const maxLogged = 32
+
+// logBroken tells what cannot be used from now on, and what can be again.
+func (t *Table) logBroken(old, now *Set) {
+	news := 0
+	for _, name := range now.AllBroken() {
+		e := now.broken[name]
+		if was := old.broken[name]; was != nil && *was == *e {
+			continue
+		}
+		if news++; news <= maxLogged {
+			t.Log.Error("a profile cannot be used", zap.String("profile", name), zap.Error(e),
+				zap.String("next", "groatd --check"), zap.Bool("as_before", now.Named(name) != nil))
+		}
+	}
+	if news > maxLogged {
+		t.Log.Error("more profiles cannot be used: groatd --check", zap.Int("profiles", news-maxLogged))
+	}
+	for _, name := range old.AllBroken() {
+		if now.broken[name] == nil && now.Named(name) != nil {
+			t.Log.Info("a profile can be used again", zap.String("profile", name))
+		}
+	}
+}
+
+// maxSpoiled is how many of the files that cannot be used are looked at for a request.
+const maxSpoiled = 64
+
+// mended reports whether a file that could not be used is another one by now. loading is held.
+func (t *Table) mended() bool {
+	looked := 0
+	for file, stamp := range t.spoiled {
+		if looked++; looked > maxSpoiled {
+			return false
+		}
+		if config.FileStamp(file) != stamp {
+			return true
+		}
+	}
+	return false
+}
