@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the packages: what "make packages" runs. Everything goes to the directory OUT: groat_VERSION_ARCH.deb, an .rpm, the
-# bill of materials and SHA256SUMS. The result depends on the commit, the version and the Go version alone.
+# Makes the packages: what "make packages" runs. Everything goes to the directory OUT: groat_VERSION_ARCH.deb, an .rpm,
+# the bill of materials and SHA256SUMS. The result depends on the commit, the version and the Go version alone.
 #
 #   packages.sh OUT [VERSION]
 #
@@ -13,7 +13,8 @@ die() { echo "packages.sh: error: $1" >&2; echo "packages.sh: hint: $2" >&2; exi
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 mkdir -p "$1"
 out=$(cd "$1" && pwd) version=${2:-}
-committed=$(git log -1 --format=%ct 2>/dev/null) || die "this is no checkout of git, whose commit dates the packages" "git clone"
+committed=$(git log -1 --format=%ct 2>/dev/null) ||
+  die "this is no checkout of git, whose commit dates the packages" "git clone https://github.com/groat-dev/groat"
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$committed} TZ=UTC
 if [ -z "$version" ]; then
   version=$(git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null) || true
@@ -54,7 +55,10 @@ export GOARCH VERSION=$version
 rm -f "$out"/groat[-_]*.deb "$out"/groat[-_]*.rpm "$out"/groat[-_]*.cdx.json "$out/SHA256SUMS"
 for kind in deb rpm; do
   # An RPM has no use for what is Debian's own.
-  [ $kind = deb ] || { rm -r "$stage/usr/share/lintian" "$doc/changelog.Debian.gz" "$doc/copyright"; cp LICENSE "$doc/LICENSE"; }
+  [ $kind = deb ] || {
+    rm -r "$stage/usr/share/lintian" "$doc/changelog.Debian.gz" "$doc/copyright"
+    install -m 644 LICENSE "$doc/LICENSE"
+  }
   (cd "$stage" && ./nfpm package --config "$config" --packager $kind --target "$out/")
 done
 (unset GOARCH; go run ./packaging/sbom -release "$version" "$stage/bin/groat" "$stage/bin/groat-commands" \
