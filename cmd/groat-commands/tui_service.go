@@ -16,13 +16,13 @@ var (
 	helpService        = help{short: "Have your service manager start groatd"}
 	helpServiceInstall = help{
 		short: "Have your service manager start groatd",
-		long: `Write a socket and a service unit for your systemd user manager, and start the socket. From then
-on groatd starts with the first program that asks for a token, and again where it fails. The
-groatd that runs now hands its tokens over.`,
+		long: `Write a socket and a service unit for your systemd user manager, and start the
+socket. From then on groatd starts with the first program that asks for a token,
+and again where it fails. The groatd that runs now hands its tokens over.`,
 	}
 	helpServiceUninstall = help{
 		short: "Undo groat service install",
-		long:  "Stop the service, and remove the units that groat has written. groat starts groatd by itself again.",
+		long:  "Stop the service, and remove the units that groat has written. groat starts\ngroatd by itself again.",
 	}
 )
 
