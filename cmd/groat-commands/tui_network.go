@@ -37,14 +37,14 @@ const msgNetworkKey = "the setting must be proxy, no_proxy or ca_file"
 
 func msgNoValue(key string) string { return "no value for " + key }
 
-func textNetwork(r *protocol.NetworkResult) []byte {
-	row := func(key string, s *protocol.NetworkSetting, unset string) []string {
-		if s == nil {
+func textNetwork(s screen, r *protocol.NetworkResult) []byte {
+	row := func(key string, set *protocol.NetworkSetting, unset string) []string {
+		if set == nil {
 			return []string{key, unset, ""}
 		}
-		return []string{key, s.Value, s.From}
+		return []string{key, set.Value, set.From}
 	}
-	return table([]string{"SETTING", "VALUE", "FROM"}, [][]string{
+	return s.table([]string{"SETTING", "VALUE", "FROM"}, [][]string{
 		row("proxy", r.Proxy, "none"), row("no_proxy", r.NoProxy, "none"), row("ca_file", r.CAFile,
 			"the system's authorities"),
 	})

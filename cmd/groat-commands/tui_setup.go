@@ -319,7 +319,7 @@ func textStillKept(path string) string {
 	return "groat: no groatd runs, and the next one keeps a file on: groat export --stop " + visible.Word(path) + "\n"
 }
 
-func textTools(tools *[]toolJSON) []byte {
+func textTools(s screen, tools *[]toolJSON) []byte {
 	var rows [][]string
 	for _, t := range *tools {
 		installed := "no"
@@ -328,5 +328,5 @@ func textTools(tools *[]toolJSON) []byte {
 		}
 		rows = append(rows, []string{t.Tool, installed, strings.Join(t.Profiles, ", ")})
 	}
-	return table([]string{"TOOL", "INSTALLED", "SET UP FOR"}, rows)
+	return s.table([]string{"TOOL", "INSTALLED", "SET UP FOR"}, rows)
 }
