@@ -40,7 +40,7 @@ func TestNamesAreShortenedInTheMiddle(t *testing.T) {
 	}{
 		{screen{}, strings.Repeat("a", 300), strings.Repeat("a", 300)},
 		{screen{width: 80, utf8: true}, "ann@example.com", "ann@example.com"},
-		{screen{width: 80, utf8: true}, "someone.else@department.example.edu", "someone....ple.edu"},
+		{screen{width: 80, utf8: true}, "someone.else@department.example.edu", "someone.e…mple.edu"},
 		{screen{width: 80}, "someone.else@department.example.edu", "someone....ple.edu"},
 		{screen{width: 80, utf8: true}, strings.Repeat("東", 20), "東東東東…東東東東"},
 	} {
