@@ -65,7 +65,7 @@ func listProfiles(c *conn, params []byte) (any, error) {
 	}
 	var r profilesPage
 	var err error
-	set := c.d.profiles.Snapshot()
+	set := c.d.profiles.Usable()
 	describe := func(name string) protocol.ProfileInfo {
 		p, broken := set.Named(name), set.Broken(name)
 		info := protocol.ProfileInfo{Profile: name, Resources: []string{}}
@@ -159,7 +159,7 @@ func profileStatus(c *conn, params []byte) (any, error) {
 	}
 	page := statusPage{StatusResult: r}
 	var err error
-	set := c.d.profiles.Snapshot()
+	set := c.d.profiles.Usable()
 	page.Profiles, page.Next, err = status.Page(set, sp.After, func(name string) protocol.ProfileStatus {
 		return c.d.reporter().Named(set, name)
 	})
