@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 
+	"go.uber.org/zap"
+
 	"github.com/groat-dev/groat/daemon/broker"
 	"github.com/groat-dev/groat/daemon/config"
 	"github.com/groat-dev/groat/daemon/grant"
@@ -204,8 +206,10 @@ func whoami(c *conn, params []byte) (any, error) {
 
 func reload(c *conn, _ []byte) (any, error) {
 	if err := c.d.Reload(); err != nil {
+		c.d.Log.Error("the configuration was not reloaded", zap.Error(err))
 		return nil, c.d.wire(err, "")
 	}
+	c.d.Log.Info("the configuration was reloaded", c.d.Counts()...)
 	if n, broken := c.d.Broken(); n > 0 {
 		e := c.d.wire(broken, "")
 		if n > 1 {
